@@ -1,0 +1,40 @@
+#!/bin/sh
+# Installs what the build, the tests and the demo need on Debian 13, where it is missing: Debian packages
+# (as root) and the npm dependencies of package-lock.json. Quick where nothing is missing.
+set -eu
+cd "$(dirname "$0")/.."
+
+packages='
+  binutils busybox-static ca-certificates cpio dash e2fsprogs g++ git hyperfine kmod libsystemd-dev
+  lvm2 make man-db mandoc mmdebstrap parted patchelf pkgconf python3 qemu-system-x86 qemu-utils rpm
+  rpmlint shellcheck strace systemd time xfsprogs xz-utils
+'
+
+missing_packages() {
+  # shellcheck disable=SC2086 # a list of words
+  dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' $packages 2>/dev/null |
+    sed -n 's/^ii *//p' | sort -u >"$installed"
+  # shellcheck disable=SC2086
+  printf '%s\n' $packages | sort -u | comm -23 - "$installed"
+}
+
+installed=$(mktemp)
+trap 'rm -f "$installed"' EXIT
+missing=$(missing_packages)
+if [ -n "$missing" ]; then
+  if [ "$(id -u)" -ne 0 ]; then
+    echo "setup: as root, install:" $missing >&2
+    exit 3
+  fi
+  echo "setup: installing" $missing >&2
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  # shellcheck disable=SC2086
+  apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi
+
+if ! cmp -s package-lock.json node_modules/.immutafs-lock; then
+  echo "setup: installing the npm dependencies of package-lock.json" >&2
+  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+  cp package-lock.json node_modules/.immutafs-lock
+fi
