@@ -1,0 +1,1 @@
+process.stdout.write('immutafs-agent: to be written\n');
