@@ -1,0 +1,18 @@
+import { buildExecutable } from './build-executable.ts';
+import { buildLicences } from './build-licences.ts';
+import { executable, inRoot } from './build-paths.ts';
+import { buildRuntime } from './build-runtime.ts';
+
+export { buildExecutable };
+
+/**
+ * Builds dist/: immutafs-agent, lib/ (its private runtime) and licences/. What did not change is left alone;
+ * the result is the same, byte for byte, for the same sources, npm packages and Debian libraries.
+ */
+export async function build(): Promise<void> {
+  await buildRuntime();
+  const inputs = await buildExecutable({ entry: inRoot('agent/main.ts'), out: executable });
+  await buildLicences(inputs);
+}
+
+if (import.meta.main) await build();
