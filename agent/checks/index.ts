@@ -1,0 +1,51 @@
+import { errorMessage } from '../errors.ts';
+import type { Facts } from '../observe/facts.ts';
+import type { Check, Finding } from './check.ts';
+import { bootReadonly, rootReadonly } from './readonly.ts';
+import { configValid } from './config-valid.ts';
+import { homeOptions, otherOptions, tmpOptions } from './options.ts';
+import { hostEnforced } from './host-enforced.ts';
+import { initramfsHook } from './initramfs-hook.ts';
+import { mtabLink } from './mtab-link.ts';
+import { rootWriteProbe } from './root-write-probe.ts';
+import { varOverlay } from './var-overlay.ts';
+import { varUpperTmpfs } from './var-upper-tmpfs.ts';
+import { varUsage } from './var-usage.ts';
+
+/** Every check, in the order in which they are shown. */
+export const checks: readonly Check[] = [
+  rootReadonly,
+  bootReadonly,
+  hostEnforced,
+  rootWriteProbe,
+  varOverlay,
+  varUpperTmpfs,
+  varUsage,
+  homeOptions,
+  tmpOptions,
+  otherOptions,
+  mtabLink,
+  configValid,
+  initramfsHook,
+];
+
+/** One finding a check; a check that throws is `error`, and the others still run. */
+export function evaluate(facts: Facts, list: readonly Check[] = checks): Finding[] {
+  return list.map((check) => {
+    const { id, severity } = check;
+    try {
+      return {
+        id,
+        severity,
+        ...(check.seal && facts.mode.mode !== 'sealed' ? skipped(facts) : check.evaluate(facts)),
+      };
+    } catch (error) {
+      const outcome = { subject: '', expected: 'an answer', observed: errorMessage(error), remedy: '' };
+      return { id, severity, status: 'error', ...outcome };
+    }
+  });
+}
+
+function skipped({ mode }: Facts): Omit<Finding, 'id' | 'severity'> {
+  return { status: 'skip', subject: '', expected: '', observed: `not in ${mode.mode}`, remedy: '' };
+}

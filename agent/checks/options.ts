@@ -1,0 +1,73 @@
+import { words } from '../config.ts';
+import type { Facts } from '../observe/facts.ts';
+import type { Check, Outcome } from './check.ts';
+
+/** REQUIRE_OPTIONS of /home: nothing can be run, be set-uid or be a device where people can write. */
+export const homeOptions: Check = {
+  id: 'home-options',
+  severity: 'required',
+  seal: false,
+  evaluate: (facts) => options(facts, (target) => target === '/home', 'REQUIRE_OPTIONS does not name /home'),
+};
+
+/** REQUIRE_OPTIONS of /tmp. */
+export const tmpOptions: Check = {
+  id: 'tmp-options',
+  severity: 'required',
+  seal: false,
+  evaluate: (facts) => options(facts, (target) => target === '/tmp', 'REQUIRE_OPTIONS does not name /tmp'),
+};
+
+/** REQUIRE_OPTIONS of everything else that it names. */
+export const otherOptions: Check = {
+  id: 'other-options',
+  severity: 'required',
+  seal: false,
+  evaluate: (facts) =>
+    options(facts, (target) => target !== '/home' && target !== '/tmp', 'REQUIRE_OPTIONS names nothing else'),
+};
+
+function options(facts: Facts, wanted: (target: string) => boolean, nothing: string): Outcome {
+  const required = words(facts.config.REQUIRE_OPTIONS)
+    .map((word) => ({
+      target: word.slice(0, word.indexOf(':')),
+      list: word.slice(word.indexOf(':') + 1).split(','),
+    }))
+    .filter(({ target }) => wanted(target));
+  const there = required.filter(({ target }) => facts.present.includes(target));
+  if (there.length === 0) {
+    const observed =
+      required.length === 0 ? nothing : `${required.map(({ target }) => target).join(' ')} is not there`;
+    return { status: 'skip', subject: '', expected: '', observed, remedy: '' };
+  }
+  const subject = there.map(({ target }) => target).join(' ');
+  const expected = [...new Set(there.flatMap(({ list }) => list))].join(',');
+  const wrong = there.flatMap(({ target, list }) => missing(facts, target, list));
+  if (wrong.length === 0) return { status: 'pass', subject, expected, observed: expected, remedy: '' };
+  const observed = wrong
+    .map(({ target, text }) => (there.length > 1 ? `${target} ${text}` : text))
+    .join('; ');
+  return { status: 'fail', subject, expected, observed, remedy: wrong.map(({ remedy }) => remedy).join(' ') };
+}
+
+interface Missing {
+  target: string;
+  text: string;
+  remedy: string;
+}
+
+function missing(facts: Facts, target: string, list: string[]): Missing[] {
+  const mount = facts.mounts.serving(target);
+  if (mount === undefined) throw new Error(`no mount serves ${target}`);
+  const lacking = list.filter((option) => !mount.options.includes(option));
+  if (lacking.length === 0) return [];
+  if (mount.target === target) {
+    const text = `${mount.type} without ${lacking.join(',')}`;
+    const remedy = `Add ${lacking.join(',')} to ${target}'s options in /etc/fstab; now: mount -o remount,${lacking.join(',')} ${target}.`;
+    return [{ target, text, remedy }];
+  }
+  const text = `no mount of its own but part of ${mount.target}, without ${lacking.join(',')}`;
+  return [
+    { target, text, remedy: `Give ${target} a file system of its own with ${list.join(',')} in /etc/fstab.` },
+  ];
+}

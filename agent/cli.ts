@@ -1,0 +1,86 @@
+import { Command, CommanderError, Option } from 'commander';
+import { checkCommand } from './commands/check.ts';
+import { statusCommand } from './commands/status.ts';
+import { UsageError, errorMessage } from './errors.ts';
+import type { Host } from './host.ts';
+import { version } from './version.ts';
+
+export interface Output {
+  stdout: (text: string) => void;
+  stderr: (text: string) => void;
+  /** Whether stdout is a terminal that takes colours. */
+  terminal: boolean;
+}
+
+/**
+ * Runs one command.
+ * @param argv the arguments after the program's name
+ * @returns the exit code (DESIGN, "Commands"); never throws
+ */
+export async function run(argv: string[], host: Host, output: Output): Promise<number> {
+  let code = 0;
+  const done = (result: number) => {
+    code = result;
+  };
+  try {
+    if (argv.length === 0) throw new UsageError('no command given; see immutafs-agent help');
+    await program(host, output, done).parseAsync(argv, { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    const usage = error instanceof CommanderError || error instanceof UsageError;
+    output.stderr(`immutafs-agent: ${oneLine(error)}\n`);
+    return usage ? 2 : 3;
+  }
+}
+
+function oneLine(error: unknown): string {
+  return errorMessage(error)
+    .replace(/^error: /, '')
+    .trim()
+    .replace(/\s*\n\s*/g, ' ');
+}
+
+function program(host: Host, output: Output, done: (code: number) => void): Command {
+  const root = new Command('immutafs-agent')
+    .description('Proves that this guest is sealed, and makes it work that way.')
+    .version(version)
+    .helpCommand('help [command]', 'show what a command does')
+    .exitOverride()
+    .configureOutput({ writeOut: output.stdout, writeErr: () => undefined })
+    .addHelpText('after', exitCodes);
+  root
+    .command('status')
+    .description('say whether this guest is sealed, and by whose doing')
+    .addOption(new Option('--json', 'one JSON object (report.schema.json)'))
+    .addOption(colorOption())
+    .allowExcessArguments(false)
+    .action((options: StatusOptions) => done(statusCommand(host, output, options)));
+  root
+    .command('check')
+    .description('the same, logged to the journal and left in /run/immutafs/report.json')
+    .option('--boot', 'the check at boot')
+    .option('--json', 'one JSON object (report.schema.json)')
+    .addOption(colorOption())
+    .allowExcessArguments(false)
+    .action(async (options: StatusOptions) => done(await checkCommand(host, output, options)));
+  root
+    .command('version')
+    .description('print the version')
+    .allowExcessArguments(false)
+    .action(() => output.stdout(`${version}\n`));
+  return root;
+}
+
+export interface StatusOptions {
+  json?: boolean;
+  color: 'auto' | 'always' | 'never';
+}
+
+function colorOption(): Option {
+  return new Option('--color <when>', 'colours').choices(['auto', 'always', 'never']).default('auto');
+}
+
+const exitCodes = `
+Exit codes: 0 sealed, every required check passed; 1 a required check failed; 2 usage or configuration;
+3 could not tell; 4 not sealed, by intent (maintenance or off).`;

@@ -1,0 +1,25 @@
+import type { Output, StatusOptions } from '../cli.ts';
+import type { Host } from '../host.ts';
+import { type Report, exitCode } from '../report/report.ts';
+import { formatText } from '../report/text.ts';
+import { evaluateHost } from './evaluate.ts';
+
+/** `status`: looks and says. */
+export function statusCommand(host: Host, output: Output, options: StatusOptions): number {
+  const report = evaluateHost(host);
+  printReport(report, output, options);
+  return exitCode(report);
+}
+
+/** The report on stdout; a configuration that is wrong also as a line on stderr. */
+export function printReport(report: Report, output: Output, options: StatusOptions): void {
+  output.stdout(formatReport(report, output, options));
+  const config = report.checks.find(({ id, status }) => id === 'config-valid' && status === 'fail');
+  if (config !== undefined) output.stderr(`immutafs-agent: ${config.observed}\n`);
+}
+
+function formatReport(report: Report, output: Output, options: StatusOptions): string {
+  if (options.json) return `${JSON.stringify(report, null, 2)}\n`;
+  const color = options.color === 'always' || (options.color === 'auto' && output.terminal);
+  return formatText(report, color);
+}

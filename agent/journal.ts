@@ -1,0 +1,19 @@
+/** syslog(3)'s severities that the agent uses. */
+export const priority = { error: 3, warning: 4, notice: 5, info: 6 } as const;
+
+export type Fields = Record<string, string>;
+export type Log = (level: number, message: string, fields: Fields) => void;
+
+/**
+ * The agent's own log: journald through node-systemd-journald, or stderr in systemd's "<N>message" form
+ * (sd-daemon(3)) where its addon cannot be loaded.
+ */
+export async function openJournal(): Promise<Log> {
+  const identified = (fields: Fields) => ({ SYSLOG_IDENTIFIER: 'immutafs-agent', ...fields });
+  try {
+    const { default: send } = await import('systemd-journald/log.js');
+    return (level, message, fields) => send(level, message, identified(fields));
+  } catch {
+    return (level, message) => process.stderr.write(`<${level}>${message.replaceAll('\n', ' ')}\n`);
+  }
+}

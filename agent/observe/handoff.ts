@@ -1,0 +1,54 @@
+/** What the boot left in /run/immutafs/boot.env (dracut/assemble-var). */
+export interface Handoff {
+  version: string;
+  stage: 'initramfs' | 'late';
+  /** Seconds since the kernel started. */
+  uptime: number;
+  mode: Mode;
+  reason: string;
+  /** "vda:1:virtio-feature …": the disks under / as the initramfs saw them. */
+  disks: string;
+  /** What became of /var. */
+  var: 'overlay' | 'disk' | 'deferred' | 'failed';
+  error: string;
+  warnings: string[];
+}
+
+export type Mode = 'sealed' | 'maintenance' | 'off';
+
+export const handoffFile = '/run/immutafs/boot.env';
+
+/** @throws Error naming what is missing or wrong: the file is ours, so it is whole or somebody wrote in it */
+export function parseHandoff(text: string): Handoff {
+  const values = new Map<string, string>();
+  const warnings: string[] = [];
+  for (const line of text.split('\n').filter((each) => each !== '')) {
+    const [, key, value] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
+    if (key === undefined || value === undefined) throw new Error(`${handoffFile}: not KEY=value: ${line}`);
+    if (key === 'WARNING') warnings.push(value);
+    else values.set(key, value);
+  }
+  const get = (key: string) => {
+    const value = values.get(key);
+    if (value === undefined) throw new Error(`${handoffFile}: ${key} is missing`);
+    return value;
+  };
+  return {
+    version: get('VERSION'),
+    stage: oneOf(['initramfs', 'late'], 'STAGE', get('STAGE')),
+    uptime: Number(get('UPTIME')),
+    mode: oneOf(['sealed', 'maintenance', 'off'], 'MODE', get('MODE')),
+    reason: get('REASON'),
+    disks: get('DISKS'),
+    var: oneOf(['overlay', 'disk', 'deferred', 'failed'], 'VAR', get('VAR')),
+    error: get('ERROR'),
+    warnings,
+  };
+}
+
+function oneOf<T extends string>(allowed: readonly T[], key: string, value: string): T {
+  const found = allowed.find((each) => each === value);
+  if (found === undefined)
+    throw new Error(`${handoffFile}: ${key}=${value} is none of ${allowed.join(', ')}`);
+  return found;
+}

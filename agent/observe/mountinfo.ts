@@ -1,0 +1,121 @@
+/** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)), escapes resolved. */
+export interface Mount {
+  id: number;
+  parent: number;
+  /** "major:minor" of the file system's device. */
+  device: string;
+  /** The part of the file system that is mounted: "/" unless it is a bind mount or a subvolume. */
+  root: string;
+  target: string;
+  /** This mount's own options: ro, nosuid, … */
+  options: string[];
+  type: string;
+  source: string;
+  /** The file system's options. */
+  superOptions: string[];
+}
+
+/**
+ * @param text one character a byte, as Host.read gives it
+ * @throws Error naming the line that is not of the form; an empty text is one (every process has a root mount)
+ */
+export function parseMountinfo(text: string): Mount[] {
+  const lines = text.split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  if (lines.length === 0) throw new Error('mountinfo is empty');
+  return lines.map((line, index) => {
+    const mount = parseLine(line);
+    if (mount === undefined) throw new Error(`mountinfo line ${index + 1} is malformed`);
+    return mount;
+  });
+}
+
+/** Optional fields (shared:N, master:N, …) stand between the options and a lone hyphen. */
+const form =
+  /^(\d{1,10}) (\d{1,10}) (\d{1,10}:\d{1,10}) (\S+) (\/\S*) (\S+)(?: [^ -]\S*)* - (\S+) (\S*) (\S+)$/;
+
+function parseLine(line: string): Mount | undefined {
+  const found = form.exec(line);
+  if (found === null) return undefined;
+  const [
+    ,
+    id = '',
+    parent = '',
+    device = '',
+    root = '',
+    target = '',
+    options = '',
+    type = '',
+    source = '',
+    rest = '',
+  ] = found;
+  return {
+    id: Number(id),
+    parent: Number(parent),
+    device,
+    root: unescape(root),
+    target: unescape(target),
+    options: options.split(','),
+    type: unescape(type),
+    source: unescape(source),
+    superOptions: rest.split(',').map(unescape),
+  };
+}
+
+/** Space, tab, newline, backslash and # are octal (fs/proc_namespace.c, mangle()); the bytes are UTF-8. */
+function unescape(field: string): string {
+  const bytes = field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
+    String.fromCharCode(parseInt(octal, 8)),
+  );
+  return Buffer.from(bytes, 'latin1').toString('utf8');
+}
+
+export interface MountTable {
+  all: readonly Mount[];
+  /**
+   * The mount that serves a path in this process's view: the way that the kernel walks it, so that a mount
+   * which another one covers is not taken for the visible one (path_resolution(7), fs/namespace.c).
+   * @param path absolute, normalised, without symbolic links
+   */
+  serving(path: string): Mount | undefined;
+}
+
+/** @param text as parseMountinfo takes it, with its errors */
+export function mountTable(text: string): MountTable {
+  const all = parseMountinfo(text);
+  const children = Map.groupBy(all, ({ parent }) => parent);
+  const root = rootMount(all);
+  return {
+    all,
+    serving(path) {
+      let current = root;
+      for (let steps = 0; steps <= all.length; steps++) {
+        const next = current && nextOnWay(children.get(current.id) ?? [], current, path);
+        if (next === undefined) return current;
+        current = next;
+      }
+      throw new Error('mountinfo is not a tree');
+    },
+  };
+}
+
+/** The first mount at "/" whose parent is not in the list (or itself). */
+function rootMount(mounts: readonly Mount[]): Mount | undefined {
+  const ids = new Set(mounts.map(({ id }) => id));
+  return mounts.find(({ id, parent, target }) => target === '/' && (parent === id || !ids.has(parent)));
+}
+
+/** Of the mounts on `current`: the one on its own root, else the first mount point on the way to the path. */
+function nextOnWay(children: readonly Mount[], current: Mount, path: string): Mount | undefined {
+  let best: Mount | undefined;
+  for (const mount of children) {
+    if (mount === current || !isBelow(path, mount.target)) continue;
+    if (best === undefined || mount.target.length <= best.target.length) best = mount;
+  }
+  return best;
+}
+
+/** Whether a path is a folder or below it. */
+export function isBelow(path: string, folder: string): boolean {
+  return folder === '/' || path === folder || path.startsWith(`${folder}/`);
+}

@@ -1,0 +1,114 @@
+import picocolors from 'picocolors';
+import type { Finding, Status } from '../checks/check.ts';
+import { formatBytes } from '../format.ts';
+import type { Disk } from '../observe/disks.ts';
+import type { Report, Verdict } from './report.ts';
+
+type Colors = ReturnType<typeof picocolors.createColors>;
+
+/** The view for people: the verdict first, then what it stands on, then a line a check and what to do. */
+export function formatText(report: Report, color: boolean): string {
+  const colors = picocolors.createColors(color);
+  const { host, agent } = report;
+  return [
+    colors.dim(
+      `immutafs-agent ${agent.version} on ${clean(host.name)}: ${clean(host.os)}, Linux ${clean(host.kernel)}`,
+    ),
+    '',
+    ...verdictLines(report, colors),
+    '',
+    ...report.disks.map((disk) => diskLine(disk, colors)),
+    ...varLines(report),
+    '',
+    ...report.checks.flatMap((finding) => checkLines(finding, widest(report.checks), colors)),
+    '',
+    summary(report.checks),
+    '',
+  ].join('\n');
+}
+
+const headline: Record<Verdict, { word: string; color: 'green' | 'red' | 'yellow' }> = {
+  sealed: { word: 'SEALED', color: 'green' },
+  failed: { word: 'FAILED', color: 'red' },
+  unknown: { word: 'UNKNOWN', color: 'red' },
+  maintenance: { word: 'MAINTENANCE', color: 'yellow' },
+  off: { word: 'OFF', color: 'yellow' },
+};
+
+const enforcedBy = {
+  host: 'enforced by the host',
+  partial: 'enforced by the host on some disks only',
+  guest: 'only by the guest itself, which root could undo',
+  none: 'nothing keeps the disk read-only',
+};
+
+function verdictLines({ verdict, mode, reason, enforcement }: Report, colors: Colors): string[] {
+  const { word, color } = headline[verdict];
+  const notMeant = mode === 'sealed' ? '' : `, not sealed by intent`;
+  return [
+    `  ${colors.bold(colors[color](word))}  ${enforcedBy[enforcement]}${notMeant}`,
+    colors.dim(`  This boot is ${mode === 'sealed' ? 'a sealed one' : mode}: ${clean(reason)}.`),
+  ];
+}
+
+function diskLine({ name, bus, readOnly, evidence, holds }: Disk, colors: Colors): string {
+  const state = readOnly ? 'read-only' : 'writable';
+  return `  ${name.padEnd(6)} ${bus}, ${state}: ${evidence}; ${colors.dim(holds.map(clean).join(' '))}`;
+}
+
+function varLines({ var: layer }: Report): string[] {
+  if (!layer.overlay || layer.sizeBytes === null) return [];
+  const bytes = `${formatBytes(layer.usedBytes ?? 0)} of ${formatBytes(layer.sizeBytes)} of RAM`;
+  const inodes = `${layer.inodesUsed ?? 0} of ${layer.inodes ?? 0} inodes`;
+  const by = { initramfs: 'by the initramfs', late: 'late', none: 'by somebody else' }[layer.assembledBy];
+  return [`  /var   an overlay, assembled ${by}: ${bytes}, ${inodes}`];
+}
+
+const statusWord: Record<Status, string> = {
+  pass: 'pass',
+  fail: 'FAIL',
+  warn: 'warn',
+  skip: 'skip',
+  error: 'ERROR',
+};
+
+function checkLines(finding: Finding, width: number, colors: Colors): string[] {
+  const paint = {
+    pass: colors.green,
+    fail: colors.red,
+    warn: colors.yellow,
+    skip: colors.dim,
+    error: colors.red,
+  };
+  const word = paint[finding.status](statusWord[finding.status].padEnd(5));
+  const said = finding.subject === '' ? finding.observed : `${finding.subject}: ${finding.observed}`;
+  const lines = [`  ${word}  ${finding.id.padEnd(width)}  ${clean(said)}`];
+  if (finding.status === 'fail' || finding.status === 'warn') {
+    const indent = ' '.repeat(9 + width + 2);
+    lines.push(`${indent}expected: ${clean(finding.expected)}`);
+    if (finding.remedy !== '') lines.push(`${indent}${colors.bold('to do:')} ${clean(finding.remedy)}`);
+  }
+  return lines;
+}
+
+function widest(checks: readonly Finding[]): number {
+  return Math.max(...checks.map(({ id }) => id.length));
+}
+
+function summary(checks: readonly Finding[]): string {
+  const count = (status: Status) => checks.filter((finding) => finding.status === status).length;
+  const parts = (['pass', 'fail', 'error', 'warn', 'skip'] as const)
+    .map((status) => ({ status, n: count(status) }))
+    .filter(({ status, n }) => n > 0 || status === 'fail')
+    .map(
+      ({ status, n }) =>
+        `${n} ${{ pass: 'passed', fail: 'failed', error: 'could not tell', warn: 'warned', skip: 'skipped' }[status]}`,
+    );
+  return `  ${parts.join(', ')}`;
+}
+
+/** What comes from mount points and hosts' names must not drive the terminal. */
+function clean(text: string): string {
+  // eslint-disable-next-line no-control-regex -- they are what is looked for
+  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?');
+}
