@@ -1,0 +1,92 @@
+import { execFileSync } from 'node:child_process';
+import { globSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import path from 'node:path';
+import { build } from './build.ts';
+import { dist, inRoot, installedRuntime, root, scratch } from './build-paths.ts';
+import { digest, once } from './build-stamp.ts';
+
+/**
+ * Builds the package from packaging/rpm.spec, and dist/ first. The version is that of package.json.
+ * @returns its path, dist/immutafs-agent-VERSION-1.x86_64.rpm
+ * @throws Error with what rpmbuild said, if it failed
+ */
+export async function buildRpm(): Promise<string> {
+  await build();
+  const version = packageVersion();
+  const out = path.join(dist, `immutafs-agent-${version}-1.x86_64.rpm`);
+  const patterns = [
+    'dist/immutafs-agent',
+    'dist/{lib,licences}/**',
+    '{dracut,units}/**',
+    'packaging/*',
+    'LICENSE',
+  ];
+  const files = globSync(patterns, { cwd: root, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .sort();
+  await once({
+    name: 'rpm',
+    key: digest({ texts: [version], files }),
+    outputs: [out],
+    make: () => make(version, out),
+  });
+  return out;
+}
+
+/** "1.0.0-rc.1" is "1.0.0~rc.1" to rpm, where "-" separates the release and "~" sorts before the end. */
+function packageVersion(): string {
+  const { version } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8')) as { version: string };
+  return version.replaceAll('-', '~');
+}
+
+function make(version: string, out: string): void {
+  const folder = path.join(scratch, `rpm-${process.pid}`);
+  mkdirSync(folder, { recursive: true });
+  try {
+    rpmbuild(folder, version);
+    for (const old of globSync('immutafs-agent-*.rpm', { cwd: dist })) rmSync(path.join(dist, old));
+    renameSync(path.join(folder, path.basename(out)), out);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function rpmbuild(folder: string, version: string): void {
+  const macros = {
+    _topdir: folder,
+    _rpmdir: folder,
+    _build_name_fmt: '%%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm',
+    // The package says nothing about the machine that it was built on.
+    _buildhost: 'localhost',
+    use_source_date_epoch_as_buildtime: '1',
+    clamp_mtime_to_source_date_epoch: '1',
+    project: root,
+    agent_version: version,
+    runtime_folder: installedRuntime,
+  };
+  const defines = Object.entries(macros).flatMap(([name, value]) => ['--define', `${name} ${value}`]);
+  const env = { ...process.env, LC_ALL: 'C.UTF-8', SOURCE_DATE_EPOCH: commitTime() };
+  const args = ['-bb', '--target', 'x86_64-linux', ...defines, inRoot('packaging/rpm.spec')];
+  try {
+    execFileSync('rpmbuild', args, { env, stdio: 'pipe', encoding: 'utf8' });
+  } catch (error) {
+    const { stderr } = error as { stderr?: string };
+    throw new Error(`rpmbuild failed:\n${stderr ?? ''}`, { cause: error });
+  }
+}
+
+/** Seconds since 1970 of the last commit: the same tree gives the same package. Without git, now. */
+function commitTime(): string {
+  try {
+    return execFileSync('git', ['log', '-1', '--format=%ct'], {
+      cwd: root,
+      stdio: 'pipe',
+      encoding: 'utf8',
+    }).trim();
+  } catch {
+    return String(Math.floor(Date.now() / 1000));
+  }
+}
+
+if (import.meta.main) process.stdout.write(`${path.relative(process.cwd(), await buildRpm())}\n`);
