@@ -211,3 +211,53 @@ decide_mode() {
     reason="disk $name is writable"
   done
 }
+
+# --- fstab ---------------------------------------------------------------------------------------------
+
+# fstab_source fstab_type fstab_options: the line of fstab(5) for target $2 that a block device serves, in the
+# root $1; empty and false if there is none.
+find_fstab() {
+  fstab_source='' fstab_type='' fstab_options=''
+  [ -r "$1/etc/fstab" ] || return 1
+  while read -r source target type options _; do
+    # shellcheck disable=SC1003
+    case $target in *'\'*) target=$(printf %b "$target") ;; esac
+    { [ "${target%/}" = "$2" ] && is_device "$source"; } || continue
+    fstab_source=$source fstab_type=$type fstab_options=${options:-defaults}
+  done <"$1/etc/fstab"
+  [ -n "$fstab_source" ]
+}
+
+is_device() { # $1: first field of a line of fstab
+  case $1 in /dev/* | UUID=* | LABEL=* | PARTUUID=* | PARTLABEL=*) ;; *) return 1 ;; esac
+}
+
+# node: the device node of a source as in fstab.
+source_node() { # $1: source
+  case $1 in
+    UUID=*) node=/dev/disk/by-uuid/${1#*=} ;;
+    LABEL=*) node=/dev/disk/by-label/${1#*=} ;;
+    PARTUUID=*) node=/dev/disk/by-partuuid/${1#*=} ;;
+    PARTLABEL=*) node=/dev/disk/by-partlabel/${1#*=} ;;
+    *) node=$1 ;;
+  esac
+}
+
+# node disks: likewise resolved, and the disks under it; false if there is no such device.
+find_source() { # $1: source
+  disks=''
+  source_node "$1"
+  [ -b "$node" ] && node=$(readlink -f "$node") && find_disks "/sys/class/block/${node##*/}"
+}
+
+# Whether every disk under a source as in fstab is read-only.
+is_read_only_source() { # $1: source
+  find_source "$1" && all_read_only
+}
+
+all_read_only() {
+  for disk in $disks; do
+    case $disk in *:1:*) ;; *) return 1 ;; esac
+  done
+  [ -n "$disks" ]
+}

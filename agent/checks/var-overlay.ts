@@ -21,7 +21,7 @@ export const varOverlay: Check = {
       return { status: 'pass', subject: '/var', expected, observed: 'overlay', remedy: '' };
     }
     const handoff = 'value' in facts.handoff ? facts.handoff.value : undefined;
-    const observed = [...wrong, handoff?.error ?? ''].filter((each) => each !== '').join('; ');
+    const observed = [...wrong, ...(handoff?.errors ?? [])].join('; ');
     const remedy = 'See `journalctl -b -t immutafs` and /run/immutafs/boot.env, mend the cause and reboot.';
     return { status: 'fail', subject: '/var', expected, observed, remedy };
   },

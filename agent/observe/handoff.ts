@@ -10,22 +10,27 @@ export interface Handoff {
   disks: string;
   /** What became of /var. */
   var: 'overlay' | 'disk' | 'deferred' | 'failed';
-  error: string;
+  errors: string[];
   warnings: string[];
+  /** "/var/log overlay": what became of /var and each file system below it in late boot. */
+  layers: string[];
 }
 
 export type Mode = 'sealed' | 'maintenance' | 'off';
 
 export const handoffFile = '/run/immutafs/boot.env';
 
-/** @throws Error naming what is missing or wrong: the file is ours, so it is whole or somebody wrote in it */
+/**
+ * Late boot appends to what the initramfs wrote: the last line of a key counts.
+ * @throws Error naming what is missing or wrong: the file is ours, so it is whole or somebody wrote in it
+ */
 export function parseHandoff(text: string): Handoff {
   const values = new Map<string, string>();
-  const warnings: string[] = [];
+  const lists = { WARNING: [] as string[], ERROR: [] as string[], LAYER: [] as string[] };
   for (const line of text.split('\n').filter((each) => each !== '')) {
     const [, key, value] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
     if (key === undefined || value === undefined) throw new Error(`${handoffFile}: not KEY=value: ${line}`);
-    if (key === 'WARNING') warnings.push(value);
+    if (key === 'WARNING' || key === 'ERROR' || key === 'LAYER') lists[key].push(value);
     else values.set(key, value);
   }
   const get = (key: string) => {
@@ -41,8 +46,9 @@ export function parseHandoff(text: string): Handoff {
     reason: get('REASON'),
     disks: get('DISKS'),
     var: oneOf(['overlay', 'disk', 'deferred', 'failed'], 'VAR', get('VAR')),
-    error: get('ERROR'),
-    warnings,
+    errors: lists.ERROR,
+    warnings: lists.WARNING,
+    layers: lists.LAYER,
   };
 }
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# shellcheck disable=SC2154 # moddir is dracut's
+# shellcheck disable=SC2154 # moddir, initdir and systemdsystemunitdir are dracut's
 # dracut module: the udev rule that carries read-only up through device-mapper, and the hook that assembles
 # /var. Uses what dracut 033 has (dracut.modules(7)).
 
@@ -21,10 +21,17 @@ installkernel() {
 }
 
 install() {
-  inst_multiple blockdev chown mkdir modprobe mount mv rmdir stat umount
-  inst_script /usr/libexec/immutafs/assemble-var /usr/libexec/immutafs/assemble-var
-  inst_script /usr/libexec/immutafs/propagate-readonly /usr/libexec/immutafs/propagate-readonly
+  inst_multiple blockdev cat chown cp mkdir modprobe mount mv readlink rmdir stat umount
+  local script
+  for script in assemble-var lvm-readonly mount-root propagate-readonly; do
+    inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
+  done
   inst_simple /usr/libexec/immutafs/immutafs-lib.sh
   inst_rules 66-immutafs-readonly.rules
+  inst_simple "$moddir/immutafs-root.service" "$systemdsystemunitdir/immutafs-root.service"
+  mkdir -p "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants"
+  ln -sfn ../immutafs-root.service "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants/immutafs-root.service"
+  # Before lvm_scan.sh, which udev rules put there.
+  inst_hook initqueue/settled 10 "$moddir/immutafs-lvm.sh"
   inst_hook pre-pivot 10 "$moddir/immutafs-pre-pivot.sh"
 }
