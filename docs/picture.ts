@@ -4,6 +4,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
  * Draws terminal output as SVG: `node docs/picture.ts build/demo/status.ansi docs/status.svg`.
  * Knows the SGR codes that picocolors writes (ECMA-48, 8.3.117); everything else is text.
  */
+// eslint-disable-next-line no-control-regex -- an escape sequence begins with one
+const sequence = /\x1b\[([0-9;]*)m/;
+
 const [from, to] = process.argv.slice(2);
 if (from === undefined || to === undefined) throw new Error('usage: node docs/picture.ts FROM.ansi TO.svg');
 writeFileSync(to, draw(readFileSync(from, 'utf8').replaceAll('\r', '')));
@@ -28,9 +31,6 @@ function draw(text: string): string {
     '',
   ].join('\n');
 }
-
-// eslint-disable-next-line no-control-regex -- an escape sequence begins with one
-const sequence = /\x1b\[([0-9;]*)m/;
 
 function stripped(line: string): string {
   return line

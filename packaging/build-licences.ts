@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readFileSync,
   readdirSync,
+  realpathSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -17,7 +18,7 @@ import { digest, once, recipe } from './build-stamp.ts';
 
 const delivered = path.join(dist, 'licences');
 const licenceFile = /^(licen[cs]e|copying|notice)([-.].*)?$/i;
-const commonLicence = /\/usr\/share\/common-licenses\/([A-Za-z0-9+-]+(?:\.[0-9]+)*)/g;
+const commonLicence = /\/usr\/share\/common-licenses\/[A-Za-z0-9+-]+(?:\.[0-9]+)*/g;
 
 /**
  * Collects in dist/licences the licence of everything that the package brings along, and a list of it.
@@ -26,7 +27,7 @@ const commonLicence = /\/usr\/share\/common-licenses\/([A-Za-z0-9+-]+(?:\.[0-9]+
  */
 export async function buildLicences(inputs: readonly string[]): Promise<void> {
   const packages = [...new Set([...bundledPackages(inputs), ...addonPackages])].sort();
-  const texts = [...packages, ...debianVersions(Object.keys(libraries))];
+  const texts = [...packages, JSON.stringify(debianPackages())];
   const files = [inRoot('package-lock.json'), ...recipe('build-licences.ts')];
   const outputs = [path.join(delivered, 'README')];
   await once({ name: 'licences', key: digest({ texts, files }), outputs, make: () => collect(packages) });
@@ -80,24 +81,23 @@ function describe(folder: string): { name: string; version: string; license?: st
 
 /** Debian's copyright files, and the common licences that they only name: a RHEL guest does not have those. */
 function debianLicences(folder: string): string[] {
-  const packages = Object.keys(libraries);
+  const packages = debianPackages();
   const common = new Set<string>();
-  for (const name of packages) {
+  for (const { name, source } of packages) {
     const text = readFileSync(`/usr/share/doc/${name}/copyright`, 'utf8');
-    writeFileSync(path.join(folder, `debian-${name}`), text);
-    for (const [, licence] of text.matchAll(commonLicence)) common.add(licence ?? '');
+    writeFileSync(path.join(folder, `debian-${source}`), text);
+    for (const [file] of text.matchAll(commonLicence)) if (existsSync(file)) common.add(realpathSync(file));
   }
-  for (const licence of common) {
-    const file = `/usr/share/common-licenses/${licence}`;
-    if (existsSync(file)) copyFileSync(file, path.join(folder, `common-${licence}`));
-  }
-  return debianVersions(packages);
+  for (const file of common) copyFileSync(file, path.join(folder, `common-${path.basename(file)}`));
+  return packages.map(({ name, version, source }) => `debian  ${name} ${version} (source ${source})`);
 }
 
-function debianVersions(packages: readonly string[]): string[] {
-  const format = 'debian  ${Package} ${Version} (source ${source:Package} ${source:Version})\n';
-  const lines = execFileSync('dpkg-query', ['-W', '-f', format, ...packages], { encoding: 'utf8' })
-    .trim()
-    .split('\n');
-  return [...new Set(lines)].sort();
+/** Those that the private runtime is from. One source package has one copyright file. */
+function debianPackages(): { name: string; version: string; source: string }[] {
+  const args = ['-W', '-f', '${Package} ${Version} ${source:Package}\n', ...Object.keys(libraries)];
+  const lines = execFileSync('dpkg-query', args, { encoding: 'utf8' }).trim().split('\n');
+  return [...new Set(lines)].sort().map((line) => {
+    const [name = '', version = '', source = ''] = line.split(' ');
+    return { name, version, source };
+  });
 }
