@@ -89,15 +89,23 @@ function debianLicences(folder: string): string[] {
     for (const [file] of text.matchAll(commonLicence)) if (existsSync(file)) common.add(realpathSync(file));
   }
   for (const file of common) copyFileSync(file, path.join(folder, `common-${path.basename(file)}`));
-  return packages.map(({ name, version, source }) => `debian  ${name} ${version} (source ${source})`);
+  return packages.map(
+    ({ name, version, source, sourceVersion }) =>
+      `debian  ${name} ${version} (source ${source} ${sourceVersion})`,
+  );
 }
 
 /** Those that the private runtime is from. One source package has one copyright file. */
-function debianPackages(): { name: string; version: string; source: string }[] {
-  const args = ['-W', '-f', '${Package} ${Version} ${source:Package}\n', ...Object.keys(libraries)];
+function debianPackages(): { name: string; version: string; source: string; sourceVersion: string }[] {
+  const args = [
+    '-W',
+    '-f',
+    '${Package} ${Version} ${source:Package} ${source:Version}\n',
+    ...Object.keys(libraries),
+  ];
   const lines = execFileSync('dpkg-query', args, { encoding: 'utf8' }).trim().split('\n');
   return [...new Set(lines)].sort().map((line) => {
-    const [name = '', version = '', source = ''] = line.split(' ');
-    return { name, version, source };
+    const [name = '', version = '', source = '', sourceVersion = ''] = line.split(' ');
+    return { name, version, source, sourceVersion };
   });
 }
