@@ -85,10 +85,9 @@ async function link(code: string, out: string): Promise<void> {
   const folder = path.join(scratch, `link-${process.pid}-${path.basename(out)}`);
   mkdirSync(folder, { recursive: true });
   try {
-    const source = path.join(folder, 'agent.cjs');
     const made = path.join(folder, 'made');
-    writeFileSync(source, code);
-    await inject(source, strippedNode(), made);
+    writeFileSync(path.join(folder, 'immutafs-agent.cjs'), code);
+    await inject(folder, strippedNode(), made);
     // Two calls and in this order: patchelf 0.18 otherwise writes an executable that segfaults.
     // DT_RPATH, not DT_RUNPATH: it also counts for what the libraries themselves need.
     execFileSync('patchelf', ['--force-rpath', '--set-rpath', installedRuntime, made]);
@@ -100,13 +99,29 @@ async function link(code: string, out: string): Promise<void> {
   }
 }
 
-/** pkg's SEA step. Given a base binary by path it asks no server and no cache. */
-async function inject(source: string, base: string, output: string): Promise<void> {
+/**
+ * pkg's SEA step on `folder`/immutafs-agent.cjs. Given a base binary by path it asks no server and no cache.
+ * pkg works in a new folder below TMPDIR: a path relative to that one is what the executable then has for its
+ * own source, the same in every build, and nothing of the build machine.
+ */
+async function inject(folder: string, base: string, output: string): Promise<void> {
   const version = execFileSync(base, ['--version'], { encoding: 'utf8' }).trim().slice(1);
   const target = { nodeRange: `node${version}`, platform: 'linux', arch: 'x64', output } as const;
+  const options = {
+    targets: [target],
+    nodePath: base,
+    seaConfig: { ...seaConfig, main: '../immutafs-agent.cjs' },
+  };
   // Its progress lines go to stdout, where a caller may have an answer of its own to give.
   pkgLog.log.info = () => {};
-  await pkgSea.default(source, { targets: [target], nodePath: base, seaConfig });
+  const before = process.env.TMPDIR;
+  process.env.TMPDIR = folder;
+  try {
+    await pkgSea.default(path.join(folder, 'immutafs-agent.cjs'), options);
+  } finally {
+    if (before === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = before;
+  }
 }
 
 /** Node without its symbols, 18 MB less. */
