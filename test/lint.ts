@@ -1,0 +1,55 @@
+/**
+ * node test/lint.ts: every linter over the whole project. A line a linter, and all that a failing one says; the
+ * last line is `N passed, N failed`.
+ */
+import { bootDirectives } from './lint/directives.ts';
+import { forbiddenWords } from './lint/forbidden-words.ts';
+import { layers } from './lint/layers.ts';
+import { eslint, prettier, rpmlint, tsc } from './lint/programs.ts';
+import { bash, busybox, dash, shellcheck } from './lint/shell.ts';
+import { systemdAnalyze } from './lint/units.ts';
+import { versions } from './lint/versions.ts';
+
+/** Answers with what is wrong; empty where nothing is. */
+type Linter = () => Promise<string> | string;
+
+const linters: Record<string, Linter> = {
+  eslint,
+  tsc,
+  prettier,
+  shellcheck,
+  'dash -n': dash,
+  'bash --posix -n': bash,
+  'busybox sh -n': busybox,
+  'systemd-analyze verify': systemdAnalyze,
+  'directives of systemd 219': bootDirectives,
+  rpmlint,
+  versions,
+  layers,
+  'forbidden words': forbiddenWords,
+};
+
+const left = Object.entries(linters);
+let failed = 0;
+
+async function work(): Promise<void> {
+  for (let next = left.shift(); next !== undefined; next = left.shift()) {
+    const [name, linter] = next;
+    const problems = await ask(linter);
+    if (problems !== '') failed += 1;
+    process.stdout.write(problems === '' ? `passed  ${name}\n` : `failed  ${name}\n${problems.trimEnd()}\n`);
+  }
+}
+
+/** A linter that cannot be run has not passed. */
+async function ask(linter: Linter): Promise<string> {
+  try {
+    return (await linter()).trim();
+  } catch (error) {
+    return String(error);
+  }
+}
+
+await Promise.all([work(), work()]);
+process.stdout.write(`${Object.keys(linters).length - failed} passed, ${failed} failed\n`);
+process.exitCode = failed === 0 ? 0 : 1;

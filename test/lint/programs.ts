@@ -1,0 +1,32 @@
+import fs from 'node:fs';
+import { execa } from 'execa';
+
+/**
+ * What a program says where it complains.
+ * @returns empty if it exits with 0
+ */
+export async function complaints(program: string, ...args: string[]): Promise<string> {
+  const { all, failed, shortMessage } = await execa(program, args, {
+    all: true,
+    reject: false,
+    stdin: 'ignore',
+    preferLocal: true,
+  });
+  if (!failed) return '';
+  return all === '' ? (shortMessage ?? `${program} failed`) : all;
+}
+
+export const tsc = () => complaints('tsc', '--noEmit', '--pretty', 'false');
+export const eslint = () => complaints('eslint', '--no-color', '.');
+export const prettier = () => complaints('prettier', '--check', '--log-level', 'warn', '.');
+
+/** With the project's own exceptions. Its warnings count. */
+export async function rpmlint(): Promise<string> {
+  const spec = 'packaging/rpm.spec';
+  if (!fs.existsSync(spec)) return `${spec} is missing`;
+  const { all } = await execa('rpmlint', ['--config', 'packaging/rpmlintrc.toml', spec], {
+    all: true,
+    reject: false,
+  });
+  return / 0 errors, 0 warnings, /.test(all) ? '' : all;
+}

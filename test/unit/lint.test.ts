@@ -1,0 +1,126 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { bootDirectives } from '../lint/directives.ts';
+import { scripts } from '../lint/files.ts';
+import { forbiddenWords } from '../lint/forbidden-words.ts';
+import { layers } from '../lint/layers.ts';
+import { busybox, dash, shellcheck } from '../lint/shell.ts';
+import { systemdAnalyze } from '../lint/units.ts';
+import { versions } from '../lint/versions.ts';
+
+const lint = suite('linters of our own');
+const home = process.cwd();
+
+lint.before.each(() => {
+  process.chdir(fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-lint-')));
+  execFileSync('git', ['init', '--quiet']);
+});
+
+lint.after.each(() => {
+  const folder = process.cwd();
+  process.chdir(home);
+  fs.rmSync(folder, { recursive: true });
+});
+
+function write(file: string, text: string): void {
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  fs.writeFileSync(file, text);
+}
+
+lint('layers: downwards is good, upwards and sideways is not', () => {
+  write('agent/host.ts', "import { a } from './errors.ts';\n");
+  write('agent/checks/one.ts', "import type { Facts } from '../observe/facts.ts';\nimport './two.ts';\n");
+  assert.is(layers(), '');
+  write('agent/observe/facts.ts', "import type { Check } from '../checks/check.ts';\n");
+  assert.is(layers(), 'agent/observe/facts.ts imports agent/checks/check.ts, which is not below it');
+  write('agent/observe/facts.ts', '');
+  write('agent/config.ts', "import {\n  a,\n} from './journal.ts';\n");
+  assert.is(layers(), 'agent/config.ts imports agent/journal.ts, which is not below it');
+  write('agent/config.ts', "export const a = await import('./main.ts');\n");
+  assert.is(layers(), 'agent/config.ts imports agent/main.ts, which is not below it');
+});
+
+lint('layers: a file without a layer is named', () => {
+  write('agent/new.ts', '');
+  assert.is(layers(), 'agent/new.ts: name its layer in test/lint/layers.ts');
+});
+
+lint('versions: the three must be one', () => {
+  write('package.json', '{"version": "1.2.3"}');
+  write('package-lock.json', '{"version": "1.2.3"}');
+  write('dracut/immutafs-lib.sh', 'IMMUTAFS_VERSION=1.2.3\n');
+  assert.is(versions(), '');
+  write('dracut/immutafs-lib.sh', 'IMMUTAFS_VERSION=1.2.4\n');
+  assert.is(versions(), 'dracut/immutafs-lib.sh is of 1.2.4, package.json of 1.2.3');
+});
+
+lint('forbidden words: paths of a machine', () => {
+  write('good', 'workdir=/run/var/work,x $tmpfs/work/ /srv/work/a ./work/b\n');
+  assert.is(forbiddenWords(), '');
+  write('bad', `fine\nsee ${['', 'work', 'main'].join('/')}\n`);
+  assert.match(forbiddenWords(), /^bad:2: /);
+});
+
+lint('forbidden words: a registry that is not public', () => {
+  write('package-lock.json', '      "resolved": "https://registry.npmjs.org/a/-/a.tgz"\n');
+  assert.is(forbiddenWords(), '');
+  write('package-lock.json', '      "resolved": "http://npm.example.com/a/-/a.tgz"\n');
+  assert.match(forbiddenWords(), /^package-lock\.json:1: /);
+});
+
+const service = '[Unit]\nDescription=x\n[Service]\nType=oneshot\nExecStart=/usr/bin/x\n';
+lint('directives: only what systemd 219 knows', () => {
+  write('units/a.service', service);
+  assert.is(bootDirectives(), '');
+  for (const line of [
+    'ExecStart=+/usr/bin/x',
+    'ExecStart=-!/usr/bin/x',
+    'SystemCallFilter=@system-service',
+    'ProtectSystem=strict',
+    'Type=exec',
+    'StandardOutput=append:/x',
+    'ReadWritePaths=/x',
+    'StateDirectory=x',
+    'DynamicUser=yes',
+    'ProtectKernelModules=yes',
+    'MemoryMax=1G',
+    'Restart=on-failure',
+  ]) {
+    write('units/a.service', `${service}${line}\n`);
+    assert.match(bootDirectives(), /^units\/a\.service/, line);
+  }
+  write('units/a.service', service.replace('[Service]', 'StartLimitIntervalSec=1\n[Service]'));
+  assert.match(bootDirectives(), /StartLimitInterval/);
+});
+
+lint('units: programs need not be there, but directives must be known', async () => {
+  write('units/a.service', service);
+  assert.is(await systemdAnalyze(), '');
+  write('units/a.service', `${service}NoSuchDirective=1\n`);
+  assert.match(await systemdAnalyze(), 'NoSuchDirective');
+});
+
+lint('scripts: by first line, or by what shellcheck is told', () => {
+  write('a', '#!/bin/sh\n');
+  write('b.sh', '# shellcheck shell=sh disable=SC2034 # why\n');
+  write('c', '#!/bin/bash\n');
+  write('d', '#!/usr/bin/env node\n');
+  assert.equal(scripts('sh'), ['a', 'b.sh']);
+  assert.equal(scripts('bash'), ['c']);
+});
+
+lint('shell: what does not parse, and a bashism', async () => {
+  write('a', '#!/bin/sh\nif true; then\n  echo a\nfi\n');
+  write('b', '#!/bin/bash\n[[ -n $1 ]]\n');
+  assert.equal([await dash(), await busybox(), (await shellcheck()).trim()], ['', '', '']);
+  write('a', '#!/bin/sh\nif true; then\n');
+  assert.match(await dash(), 'a: ');
+  assert.match(await busybox(), 'a: ');
+  write('a', '#!/bin/sh\n[[ -n $1 ]]\n');
+  assert.match(await shellcheck(), 'SC3010');
+});
+lint.run();
