@@ -37,11 +37,15 @@ function collect(packages: readonly string[]): void {
   const folder = path.join(scratch, `licences-${process.pid}`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const list = [...npmLicences(packages, folder), nodeLicence(folder), ...debianLicences(folder)];
-  writeFileSync(path.join(folder, 'README'), `${heading}${list.map((line) => `${line}\n`).join('')}`);
-  rmSync(delivered, { recursive: true, force: true });
-  mkdirSync(dist, { recursive: true });
-  renameSync(folder, delivered);
+  try {
+    const list = [...npmLicences(packages, folder), nodeLicence(folder), ...debianLicences(folder)];
+    writeFileSync(path.join(folder, 'README'), `${heading}${list.map((line) => `${line}\n`).join('')}`);
+    rmSync(delivered, { recursive: true, force: true });
+    mkdirSync(dist, { recursive: true });
+    renameSync(folder, delivered);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 /** Built into journal_send.node, whether their JavaScript is in the bundle or not. */

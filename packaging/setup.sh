@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the build, the tests and the demo need on Debian 13, where it is missing: Debian packages
 # (as root) and the npm dependencies of package-lock.json. Quick where nothing is missing.
+# shellcheck disable=SC2086 # lists of words
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,10 +12,8 @@ packages='
 '
 
 missing_packages() {
-  # shellcheck disable=SC2086 # a list of words
   dpkg-query -W -f '${db:Status-Abbrev} ${Package}\n' $packages 2>/dev/null |
     sed -n 's/^ii *//p' | sort -u >"$installed"
-  # shellcheck disable=SC2086
   printf '%s\n' $packages | sort -u | comm -23 - "$installed"
 }
 
@@ -29,7 +28,6 @@ if [ -n "$missing" ]; then
   echo "setup: installing" $missing >&2
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
-  # shellcheck disable=SC2086
   apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
 

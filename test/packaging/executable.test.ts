@@ -1,0 +1,131 @@
+import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { build, buildExecutable } from '../../packaging/build.ts';
+import {
+  executable,
+  inRoot,
+  installedRuntime,
+  nodePackage,
+  runtime,
+  scratch,
+} from '../../packaging/build-paths.ts';
+import { run, runDist } from './support.ts';
+
+const node = path.join(nodePackage, 'bin/node');
+const probe = path.join(scratch, 'probe');
+const { version } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8')) as { version: string };
+
+test.before(async () => {
+  await build();
+  await buildExecutable({ entry: inRoot('test/packaging/probe.ts'), out: probe });
+});
+
+test('says the version of package.json', () => {
+  assert.equal(runDist([executable, 'version']), { code: 0, stdout: `${version}\n`, stderr: '' });
+});
+
+test('takes loader and libraries from the private runtime only', () => {
+  const interpreter = run('patchelf', ['--print-interpreter', executable]).stdout.trim();
+  assert.is(interpreter, `${installedRuntime}/ld-linux-x86-64.so.2`);
+  assert.match(
+    run('readelf', ['-d', executable]).stdout,
+    `(RPATH)              Library rpath: [${installedRuntime}]`,
+  );
+  const { libraries } = ask();
+  assert.ok(libraries.length >= 10, libraries.join(' '));
+  assert.equal(
+    libraries.filter((file) => path.dirname(file) !== installedRuntime),
+    [],
+  );
+});
+
+test('the private runtime has every library that is needed in it', () => {
+  const present = readdirSync(runtime);
+  assert.equal(missing(present), []);
+  assert.equal(missing(present.filter((name) => name !== 'libcap.so.2')), ['libcap.so.2']);
+});
+
+test('has no memory that is writable and executable', () => {
+  assert.equal(ask().writableAndExecutable, []);
+  assert.equal(runDist([...denyWriteExecute, executable, 'version']).code, 0);
+});
+
+test('plain Node would not pass that', () => {
+  assert.is.not(run(denyWriteExecute[0], [...denyWriteExecute.slice(1), node, '-p', '1']).code, 0);
+});
+
+test('ignores NODE_OPTIONS, which plain Node does not', () => {
+  const env = { NODE_OPTIONS: '--require=/nonexistent.js' };
+  assert.equal(runDist([executable, 'version'], { env }), { code: 0, stdout: `${version}\n`, stderr: '' });
+  assert.is(run(node, ['-p', '1'], env).code, 1);
+});
+
+test('makes do with the system calls of Linux 3.10', () => {
+  const filter = path.join(scratch, 'linux-3.10');
+  assert.is(run('cc', ['-o', filter, inRoot('test/packaging/linux-3.10.c')]).code, 0);
+  // OpenSSL wants getrandom(2) on a kernel that calls itself new.
+  const old = ['setarch', '--uname-2.6', filter];
+  assert.equal(runDist([...old, executable, 'version']), { code: 0, stdout: `${version}\n`, stderr: '' });
+  assert.match(runDist([...old, probe]).stdout, '"random":8');
+  const getrandom = 'my $bytes = "12345678"; print syscall(318, $bytes, 8, 0)';
+  assert.is(run('perl', ['-e', getrandom]).stdout, '8');
+  assert.is(run(filter, ['perl', '-e', getrandom]).stdout, '-1');
+});
+
+test('loads the journal addon; without it, importing it is an Error and nothing worse', () => {
+  assert.is(ask().journal, 'loaded');
+  const libraries = mkdtempSync(path.join(scratch, 'no-addon-'));
+  try {
+    cpSync(runtime, libraries, { recursive: true });
+    rmSync(path.join(libraries, 'journal_send.node'));
+    assert.match(ask(libraries).journal, /^Error: .*journal_send\.node: cannot open shared object file/);
+  } finally {
+    rmSync(libraries, { recursive: true });
+  }
+});
+
+test('holds no path of the build machine', () => {
+  for (const file of [executable, ...readdirSync(runtime).map((name) => path.join(runtime, name))]) {
+    assert.not.ok(readFileSync(file).includes(inRoot('')), file);
+  }
+  assert.ok(Buffer.from(`x\0${inRoot('agent')}`).includes(inRoot('')));
+});
+
+test('is not made anew when nothing changed, and that takes less than a second', async () => {
+  const before = statSync(executable);
+  const start = performance.now();
+  await build();
+  assert.ok(performance.now() - start < 1000);
+  assert.is(statSync(executable).ino, before.ino);
+});
+
+/** prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN), which lasts over exec: what systemd and SELinux can ask for. */
+const denyWriteExecute = [
+  'perl',
+  '-e',
+  'syscall(157, 65, 1, 0, 0, 0) == 0 or die $!; exec @ARGV',
+  '--',
+] as const;
+
+interface Answer {
+  journal: string;
+  libraries: string[];
+  writableAndExecutable: string[];
+}
+
+function ask(libraries = ''): Answer {
+  return JSON.parse(runDist([probe], { libraries }).stdout) as Answer;
+}
+
+/** What `present`, of dist/lib, or the executable needs (DT_NEEDED, elf(5)) and `present` has not. */
+function missing(present: readonly string[]): string[] {
+  const files = [executable, ...present.map((name) => path.join(runtime, name))];
+  const needed = run('readelf', ['-d', ...files]).stdout.matchAll(/\(NEEDED\).*\[(.*)\]/g);
+  return [...new Set([...needed].map(([, name]) => name ?? ''))]
+    .filter((name) => !present.includes(name))
+    .sort();
+}
+
+test.run();

@@ -1,0 +1,130 @@
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { installedRuntime, inRoot, runtime, scratch } from '../../packaging/build-paths.ts';
+import { buildRpm } from '../../packaging/rpm.ts';
+import { run } from './support.ts';
+
+const { version } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8')) as { version: string };
+let rpm = '';
+
+test.before(async () => {
+  rpm = await buildRpm();
+});
+
+test('asks for packages that RHEL 7 to 10 have, and for nothing of the build machine', () => {
+  const wanted = ['/bin/sh', 'coreutils', 'dracut', 'kmod', 'systemd', 'util-linux'];
+  const asked = unique(query('[%{REQUIRENAME}\n]')).filter((name) => !name.startsWith('rpmlib('));
+  assert.equal(asked, wanted);
+  assert.equal(unique(query('[%{PROVIDENAME}\n]')), ['immutafs-agent', 'immutafs-agent(x86-64)']);
+  assert.equal(libraryDependencies(rpm), []);
+});
+
+test('with automatic dependencies it would fail that', () => {
+  const folder = mkdtempSync(path.join(scratch, 'automatic-'));
+  try {
+    assert.ok(libraryDependencies(automatic(folder)).includes('libcap.so.2()(64bit)'));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('asks for no feature of rpm that 4.11 does not have', () => {
+  const known = ['rpmlib(CompressedFileNames)', 'rpmlib(FileDigests)', 'rpmlib(PayloadFilesHavePrefix)'];
+  assert.equal(
+    unique(query('[%{REQUIRENAME}\n]')).filter((name) => name.startsWith('rpmlib(')),
+    known,
+  );
+  assert.is(query('%{PAYLOADFORMAT} %{PAYLOADCOMPRESSOR} %{FILEDIGESTALGO}'), 'cpio gzip 8');
+});
+
+test('has the version of package.json and says nothing of where it was built', () => {
+  assert.is(query('%{VERSION} %{RELEASE} %{ARCH} %{BUILDHOST}'), `${version} 1 x86_64 localhost`);
+  assert.is(path.basename(rpm), `immutafs-agent-${version}-1.x86_64.rpm`);
+});
+
+test('gives every file to root, with a mode that fits', () => {
+  for (const { file, mode, owner } of files()) {
+    assert.is(owner, 'root:root', file);
+    const executable =
+      /\/bin\/|-generator$|\/95immutafs\/.*\.sh$|\/lib64\/.+\/|\/libexec\/immutafs\/[^.]*$/.test(file);
+    const directory = mode.startsWith('d');
+    assert.is(mode.slice(1), directory || executable ? 'rwxr-xr-x' : 'rw-r--r--', file);
+  }
+});
+
+test('has every file of units/, dracut/ and the private runtime', () => {
+  const names = files().map(({ file }) => path.basename(file));
+  const sources = ['units', 'dracut', 'dracut/95immutafs'].map(inRoot).concat(runtime);
+  const forgotten = sources.flatMap((folder) => readdirSync(folder)).filter((name) => !names.includes(name));
+  assert.equal(forgotten, []);
+});
+
+test('replaces no configuration that was edited, and has no other', () => {
+  assert.is(run('rpm', ['-qpc', rpm]).stdout, '/etc/immutafs/immutafs.conf\n');
+  assert.match(query('[%{FILENAMES} %{FILEFLAGS:fflags}\n]'), '/etc/immutafs/immutafs.conf cn\n');
+});
+
+test('has no error for rpmlint', () => {
+  const { stdout } = run('rpmlint', [
+    '-c',
+    inRoot('packaging/rpmlintrc.toml'),
+    rpm,
+    inRoot('packaging/rpm.spec'),
+  ]);
+  assert.match(stdout, ' 1 packages and 1 specfiles checked; 0 errors', stdout);
+});
+
+test('runs in a root that holds nothing else, without /proc even', () => {
+  const empty = mkdtempSync(path.join(scratch, 'empty-'));
+  try {
+    assert.is(run('sh', ['-c', 'cd "$1" && rpm2cpio "$2" | cpio -idm --quiet', 'sh', empty, rpm]).code, 0);
+    const agent = () => run('chroot', [empty, '/usr/bin/immutafs-agent', 'version']);
+    assert.equal(agent(), { code: 0, stdout: `${version}\n`, stderr: '' });
+    rmSync(path.join(empty, installedRuntime, 'libstdc++.so.6'));
+    assert.is(agent().code, 127);
+  } finally {
+    rmSync(empty, { recursive: true });
+  }
+});
+
+function query(format: string): string {
+  return run('rpm', ['-qp', '--qf', format, rpm]).stdout;
+}
+
+function unique(lines: string): string[] {
+  return [...new Set(lines.trimEnd().split('\n'))].sort();
+}
+
+function files(): { file: string; mode: string; owner: string }[] {
+  const lines = query('[%{FILEMODES:perms} %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILENAMES}\n]')
+    .trimEnd()
+    .split('\n');
+  return lines.map((line) => {
+    const [mode = '', owner = '', file = ''] = line.split(' ');
+    return { file, mode, owner };
+  });
+}
+
+/** What rpm's dependency generators find in ELF files. */
+function libraryDependencies(file: string): string[] {
+  const all = run('rpm', ['-qp', '--requires', '--provides', file]).stdout;
+  return unique(all).filter((line) => /\.so|GLIBC|rtld/.test(line));
+}
+
+/** A package with one library, and nothing said about dependencies. */
+function automatic(folder: string): string {
+  const spec = path.join(folder, 'automatic.spec');
+  writeFileSync(
+    spec,
+    `Name: automatic\nVersion: 1\nRelease: 1\nSummary: -\nLicense: -\n%description\n%global __os_install_post %{nil}
+%global debug_package %{nil}\n%global _build_id_links none\n%install
+install -D ${runtime}/libcap.so.2 %{buildroot}/usr/lib64/libcap.so.2\n%files\n/usr/lib64/libcap.so.2\n`,
+  );
+  const built = run('rpmbuild', ['-bb', '--define', `_topdir ${folder}`, spec]);
+  assert.is(built.code, 0, built.stderr);
+  return path.join(folder, 'RPMS/x86_64/automatic-1-1.x86_64.rpm');
+}
+
+test.run();

@@ -1,0 +1,23 @@
+import { spawnSync } from 'node:child_process';
+import { inRoot } from '../../packaging/build-paths.ts';
+
+export interface Outcome {
+  /** Exit code; null if a signal ended it. */
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs a command, for 120 s at most. Never throws for what the command does. */
+export function run(command: string, args: readonly string[], env: Record<string, string> = {}): Outcome {
+  const options = { env: { ...process.env, LC_ALL: 'C.UTF-8', ...env }, timeout: 120_000 } as const;
+  const { status, stdout, stderr, error } = spawnSync(command, args, { ...options, encoding: 'utf8' });
+  if (error !== undefined) throw error;
+  return { code: status, stdout, stderr };
+}
+
+/** Runs a command where the private runtime is the folder `libraries`, or dist/lib. */
+export function runDist(args: readonly string[], { env = {}, libraries = '' } = {}): Outcome {
+  const chosen = libraries === '' ? [] : ['-l', libraries];
+  return run('sh', [inRoot('packaging/run-dist.sh'), ...chosen, ...args], env);
+}
