@@ -41,7 +41,8 @@ function oneLine(error: unknown): string {
     .replace(/\s*\n\s*/g, ' ');
 }
 
-function program(host: Host, output: Output, done: (code: number) => void): Command {
+/** The commands and their options; the manual and the completion are made from them too. */
+export function program(host: Host, output: Output, done: (code: number) => void): Command {
   const root = new Command('immutafs-agent')
     .description('Proves that this guest is sealed, and makes it work that way.')
     .version(version)
@@ -53,6 +54,7 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
     .command('status')
     .description('say whether this guest is sealed, and by whose doing')
     .addOption(new Option('--json', 'one JSON object (report.schema.json)'))
+    .addOption(new Option('--explain <check>', 'say what a check means and how to mend it').conflicts('json'))
     .addOption(colorOption())
     .allowExcessArguments(false)
     .action((options: StatusOptions) => done(statusCommand(host, output, options)));
@@ -74,6 +76,7 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
 
 export interface StatusOptions {
   json?: boolean;
+  explain?: string;
   color: 'auto' | 'always' | 'never';
 }
 

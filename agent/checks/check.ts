@@ -13,6 +13,18 @@ export interface Outcome {
   remedy: string;
 }
 
+/** What `status --explain`, the journal's catalog and the manual say of a check: plain text, a paragraph each. */
+export interface Documentation {
+  /** What holds when it passes, a clause that begins in lower case or with a path. */
+  title: string;
+  /** What is looked at, exactly. */
+  means: string;
+  /** What goes wrong where it does not hold. */
+  why: string;
+  /** How to make it hold. */
+  mend: string;
+}
+
 export interface Check {
   id: string;
   /** A required check that fails makes the verdict `failed`; an advisory one is only said. */
@@ -21,6 +33,9 @@ export interface Check {
   seal: boolean;
   /** Pure. What it throws makes the check `error`. */
   evaluate: (facts: Facts) => Outcome;
+  /** journald's MESSAGE_ID of its findings (journal-fields(7)): 128 bits, never changed, never reused. */
+  messageId: string;
+  documentation: Documentation;
 }
 
 export interface Finding extends Omit<Outcome, 'status'> {

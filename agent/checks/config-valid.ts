@@ -6,6 +6,14 @@ export const configValid: Check = {
   id: 'config-valid',
   severity: 'required',
   seal: false,
+  messageId: '72491e3e282545aa9708b7c79f8d55d4',
+  documentation: {
+    title: 'the configuration means something',
+    means:
+      'Every line of /etc/immutafs/immutafs.conf, and immutafs= on the kernel command line, has a known key and a good value.',
+    why: 'A line that is not understood counts as if it were not there: the default is used, which may not be what you meant.',
+    mend: 'Mend the lines that the check names; immutafs.conf(5) has the keys and their values. On a sealed guest /etc is read-only: the host has to open it first.',
+  },
   evaluate: ({ configProblems }) => {
     const subject = configFile;
     const expected = 'no unknown key, no bad value';

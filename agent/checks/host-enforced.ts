@@ -7,6 +7,14 @@ export const hostEnforced: Check = {
   id: 'host-enforced',
   severity: 'required',
   seal: true,
+  messageId: 'b47e8fd7ed454b45aae745b9a2bb9b5d',
+  documentation: {
+    title: "the host keeps the system's disks read-only",
+    means:
+      "Every disk under / and the other targets of REQUIRE_READONLY says itself that it is read-only: virtio-blk by a feature that the host offered, SCSI by the write-protect bit that the kernel saw. A block device's own flag is no such word.",
+    why: 'A flag of a mount or of a block device is lifted by root in the guest with one command. What the host keeps read-only stays so, whoever is root.',
+    mend: "Shut the guest down and make each of its system's disks read-only in its host: virt-xml DOMAIN --edit target=vda --disk readonly=on. virtio-blk and virtio-scsi disks can be; IDE and SATA disks cannot.",
+  },
   evaluate: (facts) => {
     const disks = sealedDisks(facts);
     const subject = disks.map(({ name }) => name).join(' ');

@@ -8,6 +8,14 @@ export const initramfsHook: Check = {
   id: 'initramfs-hook',
   severity: 'advisory',
   seal: false,
+  messageId: '3d7db89b2be84e1889d705f5d7688287',
+  documentation: {
+    title: "the initramfs holds this version's hook",
+    means:
+      "The boot's hand-off, /run/immutafs/boot.env, was begun in the initramfs by the version of the agent that is installed.",
+    why: 'Without the hook, /var is assembled late, after some programs have begun to use it. An old hook may not do what this version expects.',
+    mend: 'While the disk is writable: dracut -f --regenerate-all.',
+  },
   evaluate: (facts) => {
     const handoff = seen(facts.handoff);
     const subject = 'initramfs';

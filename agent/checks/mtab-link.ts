@@ -6,6 +6,13 @@ export const mtabLink: Check = {
   id: 'mtab-link',
   severity: 'required',
   seal: false,
+  messageId: '064fd38fa0064617ab60f53e5618bd1c',
+  documentation: {
+    title: "/etc/mtab is a link to the kernel's own table",
+    means: '/etc/mtab is a symbolic link to /proc/self/mounts or /proc/mounts.',
+    why: 'As a file it stays on a read-only disk as it was when it was sealed, and programs that read it believe what is not true; mount(8) cannot write it and complains.',
+    mend: 'While the disk is writable: ln -sfn ../proc/self/mounts /etc/mtab.',
+  },
   evaluate: ({ mtab }) => {
     const link = seen(mtab);
     const subject = '/etc/mtab';

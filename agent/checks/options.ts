@@ -7,6 +7,13 @@ export const homeOptions: Check = {
   id: 'home-options',
   severity: 'required',
   seal: false,
+  messageId: '1bb60bd7f0da45d5b054b738622428eb',
+  documentation: {
+    title: '/home has the mount options that REQUIRE_OPTIONS asks for',
+    means: 'The mount that serves /home has each of them, by default noexec, nosuid and nodev.',
+    why: "People write to /home. With these options nothing there can be run, give another user's rights or be a device.",
+    mend: 'Add what is missing to the options of /home in /etc/fstab; `mount -o remount,noexec,nosuid,nodev /home` for now. If /home is a part of /, give it a file system of its own, or a tmpfs.',
+  },
   evaluate: (facts) => options(facts, (target) => target === '/home', 'REQUIRE_OPTIONS does not name /home'),
 };
 
@@ -15,6 +22,13 @@ export const tmpOptions: Check = {
   id: 'tmp-options',
   severity: 'required',
   seal: false,
+  messageId: '8f2ffb30eaa149d5be3f736de58f6791',
+  documentation: {
+    title: '/tmp has the mount options that REQUIRE_OPTIONS asks for',
+    means: 'The mount that serves /tmp has each of them, by default noexec, nosuid and nodev.',
+    why: 'Everybody may write to /tmp: it is where what an attacker brings along is unpacked first.',
+    mend: 'Add what is missing to the options of /tmp in /etc/fstab or in tmp.mount; `mount -o remount,noexec,nosuid,nodev /tmp` for now. If /tmp is a part of /, make it a tmpfs: `systemctl enable tmp.mount`.',
+  },
   evaluate: (facts) => options(facts, (target) => target === '/tmp', 'REQUIRE_OPTIONS does not name /tmp'),
 };
 
@@ -23,6 +37,14 @@ export const otherOptions: Check = {
   id: 'other-options',
   severity: 'required',
   seal: false,
+  messageId: '0f4e50f79a3343bca7f738dee3d53814',
+  documentation: {
+    title: 'everything else in REQUIRE_OPTIONS has its mount options',
+    means:
+      'The mount that serves each path in REQUIRE_OPTIONS but /home and /tmp has the options named there. A path that is not there is not asked for.',
+    why: 'They were asked for in /etc/immutafs/immutafs.conf.',
+    mend: 'Add what is missing to the options of the path in /etc/fstab and remount it.',
+  },
   evaluate: (facts) =>
     options(facts, (target) => target !== '/home' && target !== '/tmp', 'REQUIRE_OPTIONS names nothing else'),
 };

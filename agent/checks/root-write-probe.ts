@@ -8,6 +8,14 @@ export const rootWriteProbe: Check = {
   id: 'root-write-probe',
   severity: 'required',
   seal: true,
+  messageId: '8df9696e66ae4067bca04f318f74f52f',
+  documentation: {
+    title: 'a write to a read-only target is refused',
+    means:
+      'The agent opens a file without a name for writing on each target of REQUIRE_READONLY, and the kernel answers EROFS. Nothing is left behind where it does not.',
+    why: "A mount table is a claim, and what a process sees of it can be forged. This is the kernel's answer to the deed.",
+    mend: "If a write was accepted, the target is not sealed: see root-readonly and host-enforced. If the answer was neither, the file system is in trouble: see the kernel's log.",
+  },
   evaluate: (facts) => {
     const probes = Object.entries(facts.writeProbes);
     const expected = 'a write is refused with EROFS';

@@ -14,6 +14,14 @@ export const varOverlay: Check = {
   id: 'var-overlay',
   severity: 'required',
   seal: true,
+  messageId: 'e8b8d8df4733454eaaff9d94a5412f9d',
+  documentation: {
+    title: "/var is an overlay in RAM over the disk's own /var",
+    means:
+      "/var is an overlay whose lower layer is the disk's own /var, mounted read-only, and whose upper layer is the one that the boot made; so is every file system below /var that is on a sealed disk.",
+    why: 'Without it, programs cannot write to /var and fail in many ways; with another upper layer, what they write may outlive a reboot.',
+    mend: 'See `journalctl -b -t immutafs` and /run/immutafs/boot.env for what the boot could not do, mend that and reboot.',
+  },
   evaluate: (facts) => {
     const wrong = problems(facts);
     const expected = "an overlay, the disk's own /var below it";

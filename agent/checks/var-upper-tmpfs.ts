@@ -6,6 +6,13 @@ export const varUpperTmpfs: Check = {
   id: 'var-upper-tmpfs',
   severity: 'required',
   seal: true,
+  messageId: '146ad4b087f64adcba140809895e7bba',
+  documentation: {
+    title: 'the upper layer of /var is a capped tmpfs',
+    means: '/run/var is a tmpfs with a size and a number of inodes.',
+    why: 'On anything else, what is written to /var would outlive a reboot; without a cap, a log that grows takes all memory with it.',
+    mend: 'Reboot, so that the upper layer is made anew. If it happens again, look for what mounts over /run/var.',
+  },
   evaluate: (facts) => {
     const mount = facts.mounts.serving(layers.upper);
     const expected = 'a tmpfs with a size and a number of inodes';

@@ -7,6 +7,14 @@ export const varUsage: Check = {
   id: 'var-usage',
   severity: 'required',
   seal: true,
+  messageId: 'f9c348caf9d54bd1967b9b3d1fd3bfe5',
+  documentation: {
+    title: 'the upper layer of /var has room',
+    means:
+      'Bytes and inodes in use are below USAGE_WARN (a warning) and USAGE_FAIL (a failure) of what the tmpfs may take.',
+    why: 'When it is full, nothing can write to /var: logs stop, services fail. It only empties when files are removed or the guest reboots.',
+    mend: 'Find what grows with `du -xh /run/var/upper | sort -h | tail`; make it write less or elsewhere, or raise VAR_SIZE or VAR_INODES in /etc/immutafs/immutafs.conf and reboot.',
+  },
   evaluate: ({ config, varUsage }) => {
     const usage = seen(varUsage);
     const bytes = percent(usage.usedBytes, usage.sizeBytes);

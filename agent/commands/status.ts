@@ -1,11 +1,16 @@
 import type { Output, StatusOptions } from '../cli.ts';
 import type { Host } from '../host.ts';
+import { explain } from '../report/explain.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { formatText } from '../report/text.ts';
 import { evaluateHost } from './evaluate.ts';
 
-/** `status`: looks and says. */
+/** `status`: looks and says; with --explain, says what a check is about. */
 export function statusCommand(host: Host, output: Output, options: StatusOptions): number {
+  if (options.explain !== undefined) {
+    output.stdout(explain(options.explain));
+    return 0;
+  }
   const report = evaluateHost(host);
   printReport(report, output, options);
   return exitCode(report);

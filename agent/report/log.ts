@@ -1,6 +1,6 @@
 import type { Finding } from '../checks/check.ts';
 import { type Log, priority } from '../journal.ts';
-import { messageIds } from '../messages.ts';
+import { checkMessageId, verdictMessage } from '../messages.ts';
 import type { Report } from './report.ts';
 
 const levels = {
@@ -15,7 +15,7 @@ const levels = {
 export function logReport(report: Report, log: Log): void {
   for (const finding of report.checks) {
     log(levels[finding.status], findingMessage(finding), {
-      MESSAGE_ID: messageIds[finding.status],
+      MESSAGE_ID: checkMessageId(finding.id),
       IMMUTAFS_CHECK: finding.id,
       IMMUTAFS_STATUS: finding.status,
       IMMUTAFS_SEVERITY: finding.severity,
@@ -27,7 +27,7 @@ export function logReport(report: Report, log: Log): void {
   }
   const bad = report.verdict === 'failed' || report.verdict === 'unknown';
   log(bad ? priority.error : priority.notice, `Verdict: ${report.verdict} (${report.reason})`, {
-    MESSAGE_ID: messageIds.verdict,
+    MESSAGE_ID: verdictMessage.messageId,
     IMMUTAFS_VERDICT: report.verdict,
     IMMUTAFS_MODE: report.mode,
     IMMUTAFS_ENFORCEMENT: report.enforcement,
