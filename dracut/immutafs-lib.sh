@@ -196,7 +196,7 @@ decide_mode() {
   find_mount "$1"
   case $mount_dev in
     '' | 0:*) ;;
-    *) find_disks "/sys/dev/block/$mount_dev" ;;
+    *) [ -e "/sys/dev/block/$mount_dev" ] && find_disks "/sys/dev/block/$mount_dev" ;;
   esac
   mode=${arg_MODE:-$conf_MODE} reason="MODE=$conf_MODE"
   [ -n "$arg_MODE" ] && reason="kernel argument immutafs=$arg_MODE"
