@@ -1,0 +1,64 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseKernelArgument } from '../../agent/observe/kernel-argument.ts';
+import { diskScenarios } from '../support/disk-scenarios.ts';
+import { makeSysfs } from '../support/sysfs.ts';
+import { inTemporaryFolder } from '../support/temporary.ts';
+import { kernelArguments } from '../support/kernel-arguments.ts';
+import { shells, withLibrary } from './shells.ts';
+
+for (const [name, shell] of Object.entries(shells)) {
+  const argument = suite(`${name}: read_kernel_argument`);
+  for (const [cmdline, { mode, problems }] of Object.entries(kernelArguments)) {
+    argument(cmdline, () => {
+      const said = withLibrary(
+        shell,
+        'read_kernel_argument "$1"; printf "%s\\n" "$arg_MODE$warnings"',
+        cmdline,
+      );
+      assert.equal(said.trimEnd().split('\n'), [`${mode ?? ''}${problems[0] ?? ''}`, ...problems.slice(1)]);
+    });
+  }
+  argument('a file name in the current folder is not a match', () => {
+    const lines =
+      'cd /etc && read_kernel_argument "immutafs=* passw*"; printf "%s|%s" "$arg_MODE" "$warnings"';
+    assert.is(
+      withLibrary(shell, lines),
+      '|kernel argument immutafs=*: must be auto, sealed or off, ignoring it\n',
+    );
+  });
+  argument.run();
+
+  const disks = suite(`${name}: find_disks`);
+  for (const [scenario, { devices, device, disks: expected }] of Object.entries(diskScenarios)) {
+    disks(scenario, () => {
+      const lines = 'disks=""; find_disks "$1"; printf %s "$disks"';
+      const said = inTemporaryFolder((root) => {
+        makeSysfs(root, devices);
+        return withLibrary(shell, lines, `${root}/sys/dev/block/${device}`);
+      });
+      const wanted = expected.map((disk) => {
+        const evidence = disk.hostReadOnly === true ? 'virtio-feature' : disk.readOnly ? 'flag' : 'none';
+        return `${disk.name}:${disk.readOnly ? 1 : 0}:${evidence} `;
+      });
+      assert.is(
+        said
+          .split(/(?<= )/)
+          .sort()
+          .join(''),
+        wanted.join(''),
+      );
+    });
+  }
+  disks('what is not there counts as writable', () => {
+    const lines = 'disks=""; find_disks /nowhere/sys/dev/block/1:2; printf %s "$disks"';
+    assert.is(withLibrary(shell, lines), ':0:none ');
+  });
+  disks.run();
+}
+
+const same = suite('the agent reads the kernel argument likewise');
+for (const [cmdline, expected] of Object.entries(kernelArguments)) {
+  same(cmdline, () => assert.equal(parseKernelArgument(cmdline), expected));
+}
+same.run();

@@ -1,0 +1,105 @@
+import type { DiskFixture, StackFixture } from './sysfs.ts';
+
+export interface DiskScenario {
+  devices: (DiskFixture | StackFixture)[];
+  /** The device of the file system. */
+  device: string;
+  /** The disks under it, sorted. */
+  disks: { name: string; bus: string; readOnly: boolean; hostReadOnly: boolean | null }[];
+}
+
+const disk = (name: string, device: string, more: Partial<DiskFixture> = {}): DiskFixture => ({
+  name,
+  device,
+  bus: 'virtio-blk',
+  ...more,
+});
+const found = (name: string, hostReadOnly: boolean | null, bus = 'virtio-blk') => ({
+  name,
+  bus,
+  readOnly: hostReadOnly !== false,
+  hostReadOnly,
+});
+const partitions = { vda1: '252:1', vda2: '252:2' };
+const vda = disk('vda', '252:0', { partitions });
+const sealed = disk('vda', '252:0', { partitions, offered: true });
+const vdb = disk('vdb', '252:16');
+
+/** Both the boot scripts and the agent must find the disks of each. */
+export const diskScenarios: Record<string, DiskScenario> = {
+  'a whole disk': { devices: [vdb], device: '252:16', disks: [found('vdb', false)] },
+  'a whole disk that the host made read-only': {
+    devices: [disk('vdb', '252:16', { offered: true })],
+    device: '252:16',
+    disks: [found('vdb', true)],
+  },
+  'a partition': { devices: [vda, vdb], device: '252:1', disks: [found('vda', false)] },
+  'a partition of a sealed disk': { devices: [sealed, vdb], device: '252:1', disks: [found('vda', true)] },
+  'LVM on one disk': {
+    devices: [vda, { name: 'dm-0', device: '253:0', on: ['vda2'] }],
+    device: '253:0',
+    disks: [found('vda', false)],
+  },
+  'LVM on one sealed disk; its own flag says nothing': {
+    devices: [sealed, { name: 'dm-0', device: '253:0', on: ['vda2'] }],
+    device: '253:0',
+    disks: [found('vda', true)],
+  },
+  'LVM that is read-only on a writable disk': {
+    devices: [vda, { name: 'dm-0', device: '253:0', on: ['vda2'], readOnly: true }],
+    device: '253:0',
+    disks: [found('vda', false)],
+  },
+  'LVM over two disks, one of them sealed': {
+    devices: [sealed, vdb, { name: 'dm-0', device: '253:0', on: ['vda2', 'vdb'] }],
+    device: '253:0',
+    disks: [found('vda', true), found('vdb', false)],
+  },
+  'LVM over two partitions of one disk': {
+    devices: [sealed, { name: 'dm-0', device: '253:0', on: ['vda1', 'vda2'] }],
+    device: '253:0',
+    disks: [found('vda', true)],
+  },
+  'a RAID of partitions of two disks': {
+    devices: [
+      sealed,
+      disk('vdb', '252:16', { offered: true, partitions: { vdb1: '252:17' } }),
+      { name: 'md127', device: '9:127', on: ['vda2', 'vdb1'] },
+    ],
+    device: '9:127',
+    disks: [found('vda', true), found('vdb', true)],
+  },
+  'dm-crypt on LVM on a RAID': {
+    devices: [
+      sealed,
+      vdb,
+      { name: 'md0', device: '9:0', on: ['vda2', 'vdb'] },
+      { name: 'dm-0', device: '253:0', on: ['md0'] },
+      { name: 'dm-1', device: '253:1', on: ['dm-0'] },
+    ],
+    device: '253:1',
+    disks: [found('vda', true), found('vdb', false)],
+  },
+  'a SCSI disk': {
+    devices: [{ name: 'sda', device: '8:0', bus: 'virtio-scsi', partitions: { sda1: '8:1' } }],
+    device: '8:1',
+    disks: [found('sda', false, 'virtio-scsi')],
+  },
+  'a SCSI disk with its flag set': {
+    devices: [
+      { name: 'sda', device: '8:0', bus: 'virtio-scsi', readOnly: true, partitions: { sda1: '8:1' } },
+    ],
+    device: '8:1',
+    disks: [found('sda', null, 'virtio-scsi')],
+  },
+  'a virtio disk whose flag the guest set': {
+    devices: [disk('vda', '252:0', { readOnly: true, partitions })],
+    device: '252:2',
+    disks: [{ ...found('vda', false), readOnly: true }],
+  },
+  'an NVMe disk': {
+    devices: [{ name: 'nvme0n1', device: '259:0', bus: 'nvme', partitions: { nvme0n1p1: '259:1' } }],
+    device: '259:1',
+    disks: [found('nvme0n1', false, 'nvme')],
+  },
+};

@@ -1,0 +1,24 @@
+import type { KernelArgument } from '../../agent/observe/kernel-argument.ts';
+
+const nonsense = (word: string) => `kernel argument ${word}: must be auto, sealed or off, ignoring it`;
+
+/** /proc/cmdline, and what both the boot scripts and the agent make of it. */
+export const kernelArguments: Record<string, KernelArgument> = {
+  '': { mode: undefined, problems: [] },
+  'BOOT_IMAGE=/vmlinuz-3.10.0-862.el7.x86_64 root=/dev/mapper/rhel-root ro crashkernel=auto rhgb quiet': {
+    mode: undefined,
+    problems: [],
+  },
+  'ro immutafs=off quiet': { mode: 'off', problems: [] },
+  'immutafs=sealed': { mode: 'sealed', problems: [] },
+  '  immutafs=auto  ': { mode: 'auto', problems: [] },
+  'immutafs=off immutafs=sealed': { mode: 'sealed', problems: [] },
+  'immutafs=off immutafs=nonsense': { mode: 'off', problems: [nonsense('immutafs=nonsense')] },
+  'immutafs=': { mode: undefined, problems: [nonsense('immutafs=')] },
+  'immutafs=OFF immutafs=off,sealed': {
+    mode: undefined,
+    problems: [nonsense('immutafs=OFF'), nonsense('immutafs=off,sealed')],
+  },
+  'immutafs ximmutafs=off immutafs.mode=off rd.immutafs=off': { mode: undefined, problems: [] },
+  'init=/bin/sh\timmutafs=off': { mode: 'off', problems: [] },
+};

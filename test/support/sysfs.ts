@@ -1,0 +1,94 @@
+import fs from 'node:fs';
+import path from 'node:path';
+
+/** A disk and its partitions; device numbers are "major:minor". */
+export interface DiskFixture {
+  name: string;
+  device: string;
+  bus: 'virtio-blk' | 'virtio-scsi' | 'ata' | 'nvme';
+  /** The block device's flag. */
+  readOnly?: boolean;
+  /** virtio-blk: whether the host offers VIRTIO_BLK_F_RO. */
+  offered?: boolean;
+  partitions?: Record<string, string>;
+}
+
+/** A device-mapper or md device. */
+export interface StackFixture {
+  name: string;
+  device: string;
+  /** Names of what is directly below it. */
+  on: string[];
+  readOnly?: boolean;
+}
+
+const busFolder: Record<DiskFixture['bus'], string> = {
+  'virtio-blk': 'pci0000:00/0000:00:04.0/virtioN',
+  'virtio-scsi': 'pci0000:00/0000:00:05.0/virtioN/host2/target2:0:0/2:0:0:0',
+  ata: 'pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0',
+  nvme: 'pci0000:00/0000:00:06.0/nvme/nvme0',
+};
+
+/** Makes what the kernel shows of block devices below `root`/sys (Documentation/ABI/stable/sysfs-block). */
+export function makeSysfs(root: string, devices: readonly (DiskFixture | StackFixture)[]): void {
+  for (const folder of ['dev/block', 'class/block', 'block']) {
+    fs.mkdirSync(path.join(root, 'sys', folder), { recursive: true });
+  }
+  devices.forEach((device, index) => {
+    if ('on' in device) makeStack(root, device);
+    else makeDisk(root, device, index);
+  });
+}
+
+function makeDisk(root: string, disk: DiskFixture, index: number): void {
+  const parent = `devices/${busFolder[disk.bus].replace('virtioN', `virtio${index}`)}`;
+  const node = `${parent}/block/${disk.name}`;
+  const readOnly = disk.readOnly === true || disk.offered === true;
+  makeNode(root, node, disk.name, disk.device, readOnly);
+  link(root, `block/${disk.name}`, node);
+  fs.symlinkSync('../..', path.join(root, 'sys', node, 'device'));
+  if (disk.bus === 'virtio-blk') {
+    const bits = Array.from({ length: 64 }, (_, bit) => ([1, 2, 6, 9, 32].includes(bit) ? '1' : '0'));
+    bits[5] = disk.offered === true ? '1' : '0';
+    write(root, `${parent}/features`, `${bits.join('')}\n`);
+  }
+  for (const [name, device] of Object.entries(disk.partitions ?? {})) {
+    makeNode(root, `${node}/${name}`, name, device, readOnly);
+    write(root, `${node}/${name}/partition`, `${name.replace(/^.*?(\d+)$/, '$1')}\n`);
+  }
+}
+
+function makeStack(root: string, stack: StackFixture): void {
+  const node = `devices/virtual/block/${stack.name}`;
+  makeNode(root, node, stack.name, stack.device, stack.readOnly === true);
+  link(root, `block/${stack.name}`, node);
+  for (const below of stack.on) {
+    const target = fs.realpathSync(path.join(root, 'sys/class/block', below));
+    fs.symlinkSync(
+      path.relative(path.join(root, 'sys', node, 'slaves'), target),
+      path.join(root, 'sys', node, 'slaves', below),
+    );
+  }
+}
+
+function makeNode(root: string, node: string, name: string, device: string, readOnly: boolean): void {
+  fs.mkdirSync(path.join(root, 'sys', node, 'slaves'), { recursive: true });
+  const [major = '', minor = ''] = device.split(':');
+  write(root, `${node}/uevent`, `MAJOR=${major}\nMINOR=${minor}\nDEVNAME=${name}\nDEVTYPE=disk\n`);
+  write(root, `${node}/dev`, `${device}\n`);
+  write(root, `${node}/ro`, readOnly ? '1\n' : '0\n');
+  link(root, `dev/block/${device}`, node);
+  link(root, `class/block/${name}`, node);
+}
+
+function link(root: string, from: string, to: string): void {
+  const file = path.join(root, 'sys', from);
+  fs.rmSync(file, { force: true });
+  fs.symlinkSync(path.relative(path.dirname(from), to), file);
+}
+
+function write(root: string, file: string, text: string): void {
+  const whole = path.join(root, 'sys', file);
+  fs.mkdirSync(path.dirname(whole), { recursive: true });
+  fs.writeFileSync(whole, text);
+}
