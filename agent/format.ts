@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer';
+
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** 1536 -> "1.5 KiB" */
@@ -23,4 +25,14 @@ export function wrap(text: string, columns: number): string[] {
     }
   }
   return lines;
+}
+
+/**
+ * Bytes as text: UTF-8 where they are; else every byte that is not ASCII as \\xNN, so that two names stay two.
+ * @param bytes one character a byte (latin1)
+ */
+export function decodeBytes(bytes: string): string {
+  const buffer = Buffer.from(bytes, 'latin1');
+  if (isUtf8(buffer)) return buffer.toString('utf8');
+  return bytes.replace(/[\x80-\xff]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`);
 }

@@ -1,3 +1,5 @@
+import { decodeBytes } from '../format.ts';
+
 /** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)), escapes resolved. */
 export interface Mount {
   id: number;
@@ -62,19 +64,20 @@ function parseLine(line: string): Mount | undefined {
   };
 }
 
-/** Space, tab, newline, backslash and # are octal (fs/proc_namespace.c, mangle()); the bytes are UTF-8. */
+/** Space, tab, newline, backslash and # are octal (fs/proc_namespace.c, mangle()). */
 function unescape(field: string): string {
-  const bytes = field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) =>
-    String.fromCharCode(parseInt(octal, 8)),
+  if (!/[\\\x80-\xff]/.test(field)) return field;
+  return decodeBytes(
+    field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))),
   );
-  return Buffer.from(bytes, 'latin1').toString('utf8');
 }
 
 export interface MountTable {
   all: readonly Mount[];
   /**
    * The mount that serves a path in this process's view: the way that the kernel walks it, so that a mount
-   * which another one covers is not taken for the visible one (path_resolution(7), fs/namespace.c).
+   * which another one covers is not taken for the visible one (path_resolution(7), fs/namespace.c). A mount on
+   * "/" itself is not seen by a process that began below it: the way begins in the process's root.
    * @param path absolute, normalised, without symbolic links
    */
   serving(path: string): Mount | undefined;
@@ -109,7 +112,7 @@ function rootMount(mounts: readonly Mount[]): Mount | undefined {
 function nextOnWay(children: readonly Mount[], current: Mount, path: string): Mount | undefined {
   let best: Mount | undefined;
   for (const mount of children) {
-    if (mount === current || !isBelow(path, mount.target)) continue;
+    if (mount === current || !isBelow(path, mount.target) || mount.target === '/') continue;
     if (best === undefined || mount.target.length <= best.target.length) best = mount;
   }
   return best;

@@ -7,7 +7,7 @@ import { projectFiles } from './files.ts';
  * of types only is an import.
  */
 const order: readonly (readonly string[])[] = [
-  ['errors.ts', 'format.ts', 'version.ts', 'systemd-journald.d.ts'],
+  ['config-keys.ts', 'errors.ts', 'format.ts', 'version.ts', 'systemd-journald.d.ts'],
   ['host.ts'],
   ['config.ts', 'journal.ts'],
   ['observe/'],

@@ -1,0 +1,174 @@
+import { isUtf8 } from 'node:buffer';
+
+/** The values that count: from the file where they are good, else the defaults. */
+export interface Config {
+  MODE: string;
+  VAR_SIZE: string;
+  VAR_INODES: string;
+  VAR_OPTIONS: string;
+  ON_FAILURE: string;
+  REQUIRE_READONLY: string;
+  REQUIRE_OPTIONS: string;
+  USAGE_WARN: string;
+  USAGE_FAIL: string;
+  PROMETHEUS_FILE: string;
+  FORWARD: string;
+  FORWARD_CA: string;
+  FORWARD_CERT: string;
+  FORWARD_KEY: string;
+  FORWARD_PEER: string;
+}
+
+export interface Key {
+  /** For the manual. */
+  meaning: string;
+  /** When a change begins to count: at the next boot, or at the next check or start of the forwarder. */
+  from: 'boot' | 'check';
+  initial: string;
+  /** What is good, in words, for the problem's text. */
+  wanted: string;
+  good: (value: string) => boolean;
+}
+
+/** A path that is no UTF-8 would be looked for under another name. */
+const isText = (value: string) => isUtf8(Buffer.from(value, 'latin1'));
+const absolutePath = (value: string) => value === '' || /^\/[^\0]*$/.test(value);
+const percent = (value: string) => /^[1-9][0-9]?%$|^100%$/.test(value);
+const forwardUrl =
+  /^(relp|relp\+tls|syslog\+tcp|syslog\+tls|syslog\+udp|journal\+http|journal\+https):\/\/[^\s/]+\/?$/;
+const mountOption = /^(nosuid|nodev|noexec|noatime|relatime)$/;
+const number = /^[1-9][0-9]{0,8}$/;
+
+/** In the order of the manual. */
+export const keys: Record<keyof Config, Key> = {
+  MODE: {
+    meaning:
+      "How the mode of a boot is decided. auto: sealed if the host made the disk under / read-only, else maintenance, where /var is the disk's own so that updates persist. sealed: always an overlay on /var, though a writable disk is then kept read-only by nothing but the guest. off: never. The kernel argument immutafs=auto|sealed|off wins over it.",
+    from: 'boot',
+    initial: 'auto',
+    wanted: 'auto, sealed or off',
+    good: (v) => /^(auto|sealed|off)$/.test(v),
+  },
+  VAR_SIZE: {
+    meaning: 'How much memory the upper layer of /var may take.',
+    from: 'boot',
+    initial: '25%',
+    wanted: '1% to 100%, or a number with m or g',
+    good: isSize,
+  },
+  VAR_INODES: {
+    meaning: 'How many files the upper layer of /var may hold.',
+    from: 'boot',
+    initial: '200k',
+    wanted: 'a number from 1000, k or m may follow',
+    good: isInodes,
+  },
+  VAR_OPTIONS: {
+    meaning: 'Mount options of the overlay on /var, with commas between them.',
+    from: 'boot',
+    initial: 'nosuid,nodev',
+    wanted: 'of nosuid, nodev, noexec, noatime, relatime',
+    good: (v) => v === '' || v.split(',').every((word) => mountOption.test(word)),
+  },
+  ON_FAILURE: {
+    meaning:
+      'What a sealed boot does if /var cannot be assembled. degraded: goes on without it. emergency: stops in an emergency shell. poweroff: powers off.',
+    from: 'boot',
+    initial: 'degraded',
+    wanted: 'degraded, emergency or poweroff',
+    good: (v) => /^(degraded|emergency|poweroff)$/.test(v),
+  },
+  REQUIRE_READONLY: {
+    meaning: 'What must be read-only. A path that is not there is skipped.',
+    from: 'check',
+    initial: '/ /boot',
+    wanted: 'absolute paths, a space between them',
+    good: (v) => isText(v) && words(v).every((word) => word.startsWith('/')),
+  },
+  REQUIRE_OPTIONS: {
+    meaning: 'The mount options that must be there. A path that is not there is skipped.',
+    from: 'check',
+    initial: '/home:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev',
+    wanted: 'path:option,option with options of noexec, nosuid, nodev, ro, a space between them',
+    good: (v) =>
+      isText(v) &&
+      words(v).every((word) => /^\/[^:]*:(noexec|nosuid|nodev|ro)(,(noexec|nosuid|nodev|ro))*$/.test(word)),
+  },
+  USAGE_WARN: {
+    meaning:
+      'How full the upper layer of /var may get, in bytes or in inodes, before the check var-usage warns.',
+    from: 'check',
+    initial: '80%',
+    wanted: '1% to 100%',
+    good: percent,
+  },
+  USAGE_FAIL: {
+    meaning: 'How full it may get before that check fails.',
+    from: 'check',
+    initial: '95%',
+    wanted: '1% to 100%',
+    good: percent,
+  },
+  PROMETHEUS_FILE: {
+    meaning:
+      "A file that immutafs-check.timer keeps up to date for node_exporter's textfile collector, in its folder and with the ending .prom. The folder must be there. Empty: none.",
+    from: 'check',
+    initial: '',
+    wanted: 'an absolute path that ends in .prom',
+    good: (v) => v === '' || /^\/.*[^/]\.prom$/.test(v),
+  },
+  FORWARD: {
+    meaning:
+      'Where the journal goes. Acknowledged by the server: relp, relp+tls, journal+http, journal+https. Best effort: syslog+tcp, syslog+tls, syslog+udp. Empty: nowhere, and what was logged is gone at the next boot.',
+    from: 'check',
+    initial: '',
+    wanted:
+      'relp://, relp+tls://, syslog+tcp://, syslog+tls://, syslog+udp://, journal+http:// or journal+https:// and host:port',
+    good: (v) => words(v).every((word) => forwardUrl.test(word)),
+  },
+  FORWARD_CA: {
+    meaning: "TLS: the file of the authority that signed the server's certificate.",
+    from: 'check',
+    initial: '',
+    wanted: 'an absolute path',
+    good: absolutePath,
+  },
+  FORWARD_CERT: {
+    meaning: "TLS: the file of this guest's own certificate, if the server asks for one.",
+    from: 'check',
+    initial: '',
+    wanted: 'an absolute path',
+    good: absolutePath,
+  },
+  FORWARD_KEY: {
+    meaning: 'TLS: the file of its private key. Only root should be able to read it.',
+    from: 'check',
+    initial: '',
+    wanted: 'an absolute path',
+    good: absolutePath,
+  },
+  FORWARD_PEER: {
+    meaning: "TLS: the name that the server's certificate must have, if it is not the host of FORWARD.",
+    from: 'check',
+    initial: '',
+    wanted: 'a name',
+    good: (v) => !/\s/.test(v),
+  },
+};
+
+/** The words of a value that is a list. */
+export function words(value: string): string[] {
+  return value.split(/[ \t]+/).filter((word) => word !== '');
+}
+
+/** tmpfs(5) size=; a unit is asked for, since a forgotten one would mean bytes. */
+function isSize(value: string): boolean {
+  return percent(value) || (/[mMgG]$/.test(value) && number.test(value.slice(0, -1)));
+}
+
+/** tmpfs(5) nr_inodes= */
+function isInodes(value: string): boolean {
+  return /[kKmM]$/.test(value)
+    ? number.test(value.slice(0, -1))
+    : number.test(value) && Number(value) >= 1000;
+}
