@@ -1,0 +1,31 @@
+import { readFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { zstdDecompressSync } from 'node:zlib';
+
+/** What QEMU is given as -kernel and -initrd. */
+export interface BootFiles {
+  kernel: string;
+  initramfs: string;
+}
+
+/** The kernel and the initramfs in a folder such as /boot; whichever name its dracut gave to the latter. */
+export async function bootFilesIn(folder: string, kernel: string): Promise<BootFiles> {
+  const names = await readdir(folder);
+  const initramfs = names.find((name) => /^(initrd|initramfs)[.-]/.test(name));
+  if (initramfs === undefined) throw new Error(`no initramfs among ${names.join(' ')}`);
+  return { kernel, initramfs: join(folder, initramfs) };
+}
+
+/**
+ * Writes the kernel that is compressed in a bzImage as a plain ELF file, which QEMU boots too (PVH): an emulated
+ * machine takes seconds to decompress it.
+ *
+ * Source: Documentation/arch/x86/boot.rst, setup_sects, payload_offset, payload_length. The last four bytes
+ * of the payload are its decompressed size, not part of the zstd frame.
+ */
+export async function extractKernel(bzImage: string, target: string): Promise<void> {
+  const image = await readFile(bzImage);
+  const start = (image.readUInt8(0x1f1) + 1) * 512 + image.readUInt32LE(0x248);
+  const length = image.readUInt32LE(0x24c);
+  await writeFile(target, zstdDecompressSync(image.subarray(start, start + length - 4)));
+}

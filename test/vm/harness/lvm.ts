@@ -1,0 +1,68 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { volumeName } from './layout.ts';
+import type { Volume } from './layout.ts';
+import type { Extent } from './loop.ts';
+
+/** The volume group's name is the one that RHEL's installer gives. */
+const group = 'rhel';
+
+/**
+ * Makes a device a physical volume and lays the volumes on it, without activating them.
+ *
+ * @returns where each volume lies on the device, in bytes
+ * @throws if a volume is not in one piece
+ */
+export async function placeInLvm(device: string, volumes: Volume[]): Promise<Extent[]> {
+  return withPrivateLvm(device, async (lvm) => {
+    await lvm('pvcreate', '--quiet', device);
+    await lvm('vgcreate', '--quiet', group, device);
+    for (const volume of volumes) {
+      const size = ['--size', `${volume.sizeMiB}m`, '--name', volumeName(volume)];
+      await lvm('lvcreate', '--quiet', '-an', '-Zn', '-Wn', '--contiguous', 'y', ...size, group);
+    }
+    const [dataStart = NaN] = numbers(await lvm('pvs', ...report('pe_start'), device));
+    const [extentSize = NaN] = numbers(await lvm('vgs', ...report('vg_extent_size'), group));
+    const segments = await lvm('lvs', '--segments', ...report('lv_name,seg_pe_ranges'), group);
+    return volumes.map((volume) => extentOf(volume, segments, dataStart, extentSize));
+  });
+}
+
+type Lvm = (command: string, ...args: string[]) => Promise<string>;
+
+/** LVM commands that see one device and leave nothing on this machine. */
+async function withPrivateLvm<T>(device: string, work: (lvm: Lvm) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'lvm-'));
+  const quiet = 'backup { backup=0 archive=0 } activation { udev_sync=0 udev_rules=0 } devices { use_devicesfile=0 }';
+  const common = ['--driverloaded', 'n', '--devices', device, '--config', quiet];
+  try {
+    return await work(async (command, ...args) => {
+      const env = { LVM_SYSTEM_DIR: folder, LVM_SUPPRESS_FD_WARNINGS: '1' };
+      const { stdout } = await execa(command, [...common, ...args], { env });
+      return stdout;
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function report(fields: string): string[] {
+  return ['--noheadings', '--units', 'b', '--nosuffix', '--separator', '|', '-o', fields];
+}
+
+function numbers(text: string): number[] {
+  return text.split('\n').map(Number);
+}
+
+/** Reads a line such as `root|/dev/loop0:0-349`: first and last extent. */
+function extentOf(volume: Volume, segments: string, dataStart: number, extentSize: number): Extent {
+  const lines = segments.split('\n').map((line) => line.trim().split('|'));
+  const [line, ...more] = lines.filter(([name]) => name === volumeName(volume));
+  const range = /:(\d+)-(\d+)$/.exec(line?.[1] ?? '');
+  if (!range || more.length > 0) throw new Error(`${volume.target} is not one segment: ${segments}`);
+  const first = Number(range[1]);
+  const last = Number(range[2]);
+  return { offset: dataStart + first * extentSize, size: (last - first + 1) * extentSize };
+}

@@ -1,0 +1,59 @@
+import { execa } from 'execa';
+import { holdUntilEof } from './lock.ts';
+
+/** Mounts that only this process' helpers see. */
+export interface Mounts {
+  /** Where the mount point is for this process' own file functions. */
+  root: string;
+  /** Mounts a device (or, with `--bind`, a folder) at a path below the mount point. */
+  mount: (source: string, target: string, ...options: string[]) => Promise<void>;
+  /** Runs a command in the mounted root, as chroot(8) does, and returns what it wrote to stdout. */
+  chroot: (command: string, ...args: string[]) => Promise<string>;
+}
+
+/** Any folder serves: what is mounted on it is seen by nobody else. */
+const mountPoint = '/mnt';
+
+/**
+ * Calls `work` with a private mount namespace; all its mounts end with it.
+ *
+ * The namespace lives as long as a child that reads from this process. If this process is killed the kernel
+ * takes down the mounts and the loop devices under them: there is nothing to clean up by hand.
+ */
+export async function withMounts<T>(work: (mounts: Mounts) => Promise<T>): Promise<T> {
+  const holder = await holdUntilEof('unshare', ['--mount', '--propagation', 'private']);
+  const inside = async (...command: string[]): Promise<string> => {
+    const { stdout } = await execa('nsenter', [`--mount=/proc/${holder.pid}/ns/mnt`, '--', ...command], {
+      stdin: 'ignore',
+    });
+    return stdout;
+  };
+  try {
+    const result = await work({
+      root: `/proc/${holder.pid}/root${mountPoint}`,
+      mount: async (source, target, ...options) => {
+        await inside('mount', ...options, source, `${mountPoint}${target}`);
+      },
+      chroot: (command, ...args) => inside('chroot', mountPoint, command, ...args),
+    });
+    // Unmounting writes back; a namespace that merely ends would do so too, but nobody could wait for it.
+    await inside('umount', '--recursive', mountPoint);
+    return result;
+  } finally {
+    await holder.release();
+  }
+}
+
+/** Mounts a folder as the root together with the kernel's file systems, for `chroot`. */
+export async function mountTree(mounts: Mounts, tree: string): Promise<void> {
+  await mounts.mount(tree, '', '--bind');
+  await mountKernelFileSystems(mounts);
+}
+
+/** /proc, /sys, /dev and a fresh /run, as package scripts and dracut expect them. */
+export async function mountKernelFileSystems(mounts: Mounts): Promise<void> {
+  await mounts.mount('proc', '/proc', '-t', 'proc');
+  await mounts.mount('sysfs', '/sys', '-t', 'sysfs', '-o', 'ro');
+  await mounts.mount('/dev', '/dev', '--bind');
+  await mounts.mount('run', '/run', '-t', 'tmpfs');
+}

@@ -1,0 +1,74 @@
+import { join } from 'node:path';
+import type { BootFiles } from './kernel.ts';
+
+export type Bus = 'virtio-blk' | 'virtio-scsi';
+
+/** A disk image as QEMU attaches it. */
+export interface Drive {
+  /** The serial number by which the guest finds it in /dev/disk/by-id. */
+  serial: string;
+  file: string;
+  format: 'raw' | 'qcow2';
+  readOnly: boolean;
+  bus: Bus;
+}
+
+/** A machine to be run. */
+export interface Machine {
+  boot: BootFiles;
+  arguments: string[];
+  drives: Drive[];
+  memoryMiB: number;
+  processors: number;
+  /** `counted`: one instruction takes one nanosecond of the guest's time, so that measurements repeat. */
+  time: 'real' | 'counted';
+  /** Keeps what the guest flushed also if QEMU is killed; slower. */
+  durable: boolean;
+}
+
+/**
+ * The command line of a machine without KVM.
+ *
+ * ttyS0, the guest's console, goes to `console` in `folder`; the scenario's report, to QEMU's stdout. The latter
+ * has a virtio port: an emulated UART takes a minute for half a megabyte, and nobody else writes to the port.
+ * setpriv(1) has the kernel end QEMU when this process ends, however it ends.
+ */
+export function qemuCommand(machine: Machine, folder: string): string[] {
+  const { boot, memoryMiB, drives, durable } = machine;
+  return [
+    ...['setpriv', '--pdeathsig', 'KILL', '--'],
+    ...['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
+    ...['-machine', 'pc,hpet=off,usb=off,vmport=off'],
+    ...processor(machine),
+    ...['-m', String(memoryMiB)],
+    ...['-chardev', `file,id=console,path=${join(folder, 'console')}`, '-serial', 'chardev:console'],
+    ...['-chardev', 'stdio,id=report,signal=off', '-device', 'virtio-serial-pci'],
+    ...['-device', 'virtserialport,chardev=report,name=vmtest'],
+    ...['-kernel', boot.kernel, '-initrd', boot.initramfs, '-append', machine.arguments.join(' ')],
+    ...(drives.some(({ bus }) => bus === 'virtio-scsi') ? ['-device', 'virtio-scsi-pci,id=scsi'] : []),
+    ...drives.flatMap((drive) => attach(drive, durable)),
+  ];
+}
+
+function processor({ time, processors }: Machine): string[] {
+  if (time === 'real') {
+    return ['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', String(processors)];
+  }
+  return [
+    ...['-accel', 'tcg,thread=single', '-cpu', 'max', '-smp', '1', '-seed', '1'],
+    ...['-icount', 'shift=0,sleep=on', '-rtc', 'base=2030-01-01T00:00:00,clock=vm'],
+  ];
+}
+
+function attach({ serial, file, format, readOnly, bus }: Drive, durable: boolean): string[] {
+  const cache = durable ? 'writeback' : 'unsafe';
+  const device = bus === 'virtio-blk' ? 'virtio-blk-pci' : 'scsi-hd';
+  return [
+    ...['-drive', `if=none,id=${serial},file=${file},format=${format},cache=${cache},readonly=${onOff(readOnly)}`],
+    ...['-device', `${device},drive=${serial},serial=${serial}`],
+  ];
+}
+
+function onOff(value: boolean): string {
+  return value ? 'on' : 'off';
+}

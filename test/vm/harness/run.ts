@@ -1,0 +1,70 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { qemuCommand } from './qemu.ts';
+import type { Machine } from './qemu.ts';
+import { parseReport } from './report.ts';
+import type { Report, Step } from './report.ts';
+
+/** How a run of a guest ended. `power-cut` only where the scenario asked for it. */
+export type End = 'poweroff' | 'emergency' | 'panic' | 'power-cut' | 'timeout';
+
+export interface Outcome {
+  endedBy: End;
+  /** Seconds of this machine's time, from QEMU's start to its end. */
+  seconds: number;
+  /** What the guest wrote to its console, ttyS0. */
+  console: string;
+  report: Report;
+}
+
+/** When to end a run that does not end by itself. */
+export interface Limits {
+  seconds: number;
+  /** Cuts the power as soon as the report satisfies this. */
+  powerCut?: ((report: Report) => boolean) | undefined;
+}
+
+/**
+ * Runs a machine until it powers off, or until a limit.
+ *
+ * @param folder where the console is written; must exist
+ * @throws if QEMU itself fails
+ */
+export async function runMachine(machine: Machine, folder: string, limits: Limits): Promise<Outcome> {
+  const [command = '', ...args] = qemuCommand(machine, folder);
+  const started = performance.now();
+  // stdin stays open: at its end QEMU would tell the guest that nobody listens to the report.
+  const qemu = execa(command, args, { buffer: { stdout: false }, reject: false });
+  const chunks: Buffer[] = [];
+  let killedBy: End | null = null;
+  const kill = (reason: End): void => {
+    killedBy ??= reason;
+    qemu.kill('SIGKILL');
+  };
+  qemu.stdout.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    if (limits.powerCut?.(parseReport(Buffer.concat(chunks)))) kill('power-cut');
+  });
+  const timer = setTimeout(() => kill('timeout'), limits.seconds * 1000);
+  const { exitCode, stderr } = await qemu;
+  clearTimeout(timer);
+  if (exitCode !== 0 && !killedBy) throw new Error(`QEMU ended with ${exitCode}: ${stderr}`);
+  const report = parseReport(Buffer.concat(chunks));
+  const text = await consoleText(join(folder, 'console'));
+  const seconds = (performance.now() - started) / 1000;
+  return { endedBy: killedBy ?? howItEnded(report, text), seconds, console: text, report };
+}
+
+function howItEnded(report: Report, text: string): End {
+  if (report.emergency !== null) return 'emergency';
+  return text.includes('Kernel panic - not syncing') ? 'panic' : 'poweroff';
+}
+
+async function consoleText(file: string): Promise<string> {
+  if (!existsSync(file)) return '';
+  return (await readFile(file, 'utf8')).replaceAll('\r', '');
+}
+
+export type { Report, Step };

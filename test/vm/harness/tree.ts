@@ -1,0 +1,120 @@
+import { createHash } from 'node:crypto';
+import { glob, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { execa } from 'execa';
+import { cached } from './cache.ts';
+import { extractKernel } from './kernel.ts';
+import { mountTree, withMounts } from './mounts.ts';
+
+/** What the guest has beyond Debian's essential packages. dracut, because RHEL has it. */
+const packages = [
+  ...['systemd', 'systemd-sysv', 'udev', 'dbus', 'dracut', 'kmod', 'linux-image-cloud-amd64'],
+  ...['lvm2', 'xfsprogs', 'e2fsprogs', 'parted', 'cryptsetup-bin', 'mdadm', 'util-linux'],
+  ...['selinux-policy-default', 'policycoreutils', 'selinux-utils'],
+  ...['openssh-server', 'rsyslog', 'auditd', 'rpm', 'busybox'],
+];
+
+/** Installed documentation and translations, and drivers of hardware that QEMU does not emulate. */
+const excluded = [
+  ...['man', 'doc', 'info', 'locale', 'bash-completion'].map((folder) => `/usr/share/${folder}/*`),
+  ...['comedi', 'infiniband', 'hid', 'gpu', 'iio'].map((folder) => `/usr/lib/modules/*/kernel/drivers/${folder}/*`),
+];
+
+/** Units that do nothing for a scenario but take time in an emulated machine. */
+const masked = [
+  ...['getty@tty1.service', 'serial-getty@ttyS0.service', 'getty-static.service'],
+  ...['e2scrub_all.timer', 'e2scrub_reap.service', 'fstrim.timer', 'dpkg-db-backup.timer'],
+  ...['xfs_scrub_all.timer', 'mdcheck_start.timer', 'mdcheck_continue.timer', 'mdmonitor-oneshot.timer'],
+  ...['systemd-pstore.service', 'systemd-hwdb-update.service'],
+];
+
+const overlay = join(import.meta.dirname, '../guest');
+
+/**
+ * Debian 13 as a guest boots it, without the agent.
+ *
+ * @returns a folder with `root/` (no fstab yet, kernel and initramfs in its /boot) and `vmlinux`, the kernel for QEMU
+ */
+export async function ordinaryTree(): Promise<string> {
+  const recipe = { packages, excluded, masked, overlay: await digestFolder(overlay), finish: String(finishTree) };
+  return cached('tree', recipe, async (folder) => {
+    await execa('mmdebstrap', [
+      '--quiet',
+      '--variant=essential',
+      `--include=${packages.join(',')}`,
+      ...excluded.map((glob) => `--dpkgopt=path-exclude=${glob}`),
+      `--customize-hook=sync-in ${overlay} /`,
+      'trixie',
+      join(folder, 'root'),
+      // The kernel package's scripts would build the initramfs before its modules are decompressed.
+    ], { env: { INITRD: 'No' } });
+    await finishTree(join(folder, 'root'));
+    await extractKernel(await only(join(folder, 'root/boot/vmlinuz-*')), join(folder, 'vmlinux'));
+  });
+}
+
+/** A second tree: a copy of the first, changed by `change`, labelled again. */
+export async function derivedTree(
+  kind: string,
+  from: string,
+  recipe: unknown,
+  change: (root: string) => Promise<void>,
+): Promise<string> {
+  return cached(kind, { from, recipe }, async (folder) => {
+    const root = join(folder, 'root');
+    await execa('cp', ['--archive', '--reflink=auto', join(from, 'root'), root]);
+    await change(root);
+    await labelTree(root);
+  });
+}
+
+async function finishTree(root: string): Promise<void> {
+  const modules = await only(join(root, 'usr/lib/modules/*'));
+  const compressed = await Array.fromAsync(glob(join(modules, '**/*.ko.xz')));
+  await execa('xz', ['--decompress', ...compressed]);
+  await withMounts(async (mounts) => {
+    await mountTree(mounts, root);
+    await mounts.chroot('depmod', basename(modules));
+    await mounts.chroot('dracut', '--quiet', '--regenerate-all');
+    await mounts.chroot('systemctl', 'mask', ...masked);
+    await mounts.chroot('ssh-keygen', '-A');
+    await mounts.chroot('systemd-machine-id-setup');
+    await mounts.chroot('useradd', '--create-home', 'alice');
+  });
+  const etc = (name: string): string => join(root, 'etc', name);
+  await writeFile(etc('hostname'), 'guest\n');
+  await writeFile(etc('fstab'), '');
+  await writeFile(etc('selinux/config'), 'SELINUX=enforcing\nSELINUXTYPE=default\n');
+  await rm(etc('mtab'), { force: true });
+  await execa('ln', ['-s', '../proc/self/mounts', etc('mtab')]);
+  await labelTree(root);
+}
+
+/** Sets the SELinux labels, and the marks that spare the guest the work of a first boot. */
+async function labelTree(root: string): Promise<void> {
+  await execa('touch', [join(root, 'etc/.updated'), join(root, 'var/.updated')]);
+  await withMounts(async (mounts) => {
+    await mounts.mount(root, '', '--bind');
+    const policy = '/etc/selinux/default';
+    await mounts.chroot('setfiles', '-F', `${policy}/contexts/files/file_contexts`, '/');
+  });
+}
+
+async function digestFolder(folder: string): Promise<string> {
+  const hash = createHash('sha256');
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  for (const entry of entries.filter((each) => each.isFile()).sort((a, b) => (path(a) < path(b) ? -1 : 1))) {
+    hash.update(path(entry)).update(await readFile(path(entry)));
+  }
+  return hash.digest('hex');
+
+  function path(entry: { parentPath: string; name: string }): string {
+    return join(entry.parentPath, entry.name);
+  }
+}
+
+async function only(pattern: string): Promise<string> {
+  const [path, ...more] = await Array.fromAsync(glob(pattern));
+  if (path === undefined || more.length > 0) throw new Error(`not exactly one ${pattern}`);
+  return path;
+}
