@@ -2,7 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { checkCommand } from './commands/check.ts';
 import { statusCommand } from './commands/status.ts';
 import { UsageError, errorMessage } from './errors.ts';
-import type { Host } from './host.ts';
+import { type Host, systemHost } from './host.ts';
 import { version } from './version.ts';
 
 export interface Output {
@@ -41,8 +41,7 @@ function oneLine(error: unknown): string {
     .replace(/\s*\n\s*/g, ' ');
 }
 
-/** The commands and their options; the manual and the completion are made from them too. */
-export function program(host: Host, output: Output, done: (code: number) => void): Command {
+function program(host: Host, output: Output, done: (code: number) => void): Command {
   const root = new Command('immutafs-agent')
     .description('Proves that this guest is sealed, and makes it work that way.')
     .version(version)
@@ -74,6 +73,12 @@ export function program(host: Host, output: Output, done: (code: number) => void
   return root;
 }
 
+/** The commands and their options, for the manual and the completion; not to be run. */
+export function commandLine(): Command {
+  const nothing = () => undefined;
+  return program(systemHost(), { stdout: nothing, stderr: nothing, terminal: false }, nothing);
+}
+
 export interface StatusOptions {
   json?: boolean;
   explain?: string;
@@ -81,7 +86,9 @@ export interface StatusOptions {
 }
 
 function colorOption(): Option {
-  return new Option('--color <when>', 'colours').choices(['auto', 'always', 'never']).default('auto');
+  return new Option('--color <when>', 'when to use colours')
+    .choices(['auto', 'always', 'never'])
+    .default('auto');
 }
 
 const exitCodes = `

@@ -36,3 +36,8 @@ export function decodeBytes(bytes: string): string {
   if (isUtf8(buffer)) return buffer.toString('utf8');
   return bytes.replace(/[\x80-\xff]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`);
 }
+
+/** With a capital, unless it begins with a path, and a full stop. */
+export function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
+}
