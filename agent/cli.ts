@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { checkCommand } from './commands/check.ts';
+import { probeCommand } from './commands/probe.ts';
 import { statusCommand } from './commands/status.ts';
 import { UsageError, errorMessage } from './errors.ts';
 import { type Host, systemHost } from './host.ts';
@@ -66,6 +67,10 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
     .allowExcessArguments(false)
     .action(async (options: StatusOptions) => done(await checkCommand(host, output, options)));
   root
+    .command('probe <path> <kind...>', { hidden: true })
+    .description('try things at a path; for the agent itself')
+    .action((target: string, kinds: string[]) => probeCommand(output, target, kinds));
+  root
     .command('version')
     .description('print the version')
     .allowExcessArguments(false)
@@ -73,10 +78,16 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
   return root;
 }
 
-/** The commands and their options, for the manual and the completion; not to be run. */
-export function commandLine(): Command {
+/** The commands that people use, with their options, for the manual and the completion; not to be run. */
+export function commandLine(): { commands: readonly Command[] } {
   const nothing = () => undefined;
-  return program(systemHost(), { stdout: nothing, stderr: nothing, terminal: false }, nothing);
+  const root = program(systemHost(), { stdout: nothing, stderr: nothing, terminal: false }, nothing);
+  return {
+    commands: root
+      .createHelp()
+      .visibleCommands(root)
+      .filter((command) => command.name() !== 'help'),
+  };
 }
 
 export interface StatusOptions {

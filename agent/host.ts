@@ -2,31 +2,25 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { HostError, errorCode, errorMessage } from './errors.ts';
+import { type Ended, runChild } from './host/child.ts';
+import { type Stat, type Usage, readLimited, statOrNothing, usageOf, writeAtomically } from './host/files.ts';
+import { verifyKernelFile } from './host/kernel-files.ts';
+import { readKernelLog } from './host/kernel-log.ts';
+import { type ProbeKind } from './probe/probes.ts';
+import { tryWrite } from './probe/write.ts';
 
-/** Capacity and fill of a file system (statfs(2)); bytes and inodes. */
-export interface Usage {
-  /** statfs(2)'s f_type: which file system answered. */
-  type: number;
-  sizeBytes: number;
-  usedBytes: number;
-  inodes: number;
-  inodesUsed: number;
-}
-
-export interface Stat {
-  kind: 'file' | 'directory' | 'link' | 'other';
-  bytes: number;
-  mode: number;
-  uid: number;
-  gid: number;
-}
+export type { Ended, ProbeKind, Stat, Usage };
 
 /**
  * The one door to the system. Reads are synchronous: what `status` reads is procfs, sysfs and the local
- * disk, and a start of milliseconds leaves nothing to overlap. Every failure is a HostError with errno's name.
+ * disk, and a start of milliseconds leaves nothing to overlap. What may hang is asked of a child process with a
+ * deadline. Every failure is a HostError with errno's name.
  */
 export interface Host {
-  /** The file's text, one character a byte (latin1), so that nothing is lost. At most `limit` bytes. */
+  /**
+   * The file's text, one character a byte (latin1), so that nothing is lost. At most `limit` bytes. What is
+   * below /proc or /sys is the kernel's own, or an error.
+   */
   read(file: string, limit?: number): string;
   /** Names in a folder, sorted. */
   list(folder: string): string[];
@@ -37,32 +31,51 @@ export interface Host {
   /** lstat(2); undefined where there is no such file. */
   stat(file: string): Stat | undefined;
   usage(file: string): Usage;
-  /** open(2) of a file without a name (O_TMPFILE) in a folder: returns errno's name, or 'OK' if it worked. */
+  /** A write to a folder's file system that leaves nothing behind: errno's name, or 'OK' if it went through. */
   tryWrite(folder: string): string;
+  /** The records in the kernel's log, the oldest first. */
+  kernelLog(): string[];
+  /** Tries things at a path in a child process (agent/probe/): an answer a kind, 'TIMEOUT' at the deadline. */
+  probe(kinds: readonly ProbeKind[], path: string): Promise<Partial<Record<ProbeKind, string>>>;
+  /** Runs a program without a shell; left behind at the deadline. */
+  run(program: string, args: readonly string[]): Promise<Ended>;
   /** Whole or not at all: a temporary file beside it, fsync, rename. */
   writeAtomically(file: string, text: string, mode: number): void;
+  /** mkdir(1) -p */
+  makeFolder(folder: string): void;
   environment(): { hostname: string; kernel: string; uid: number; seconds: number };
   now(): Date;
 }
 
 const defaultLimit = 16 * 1024 * 1024;
-/** O_TMPFILE | O_DIRECTORY (asm-generic/fcntl.h); Node has no name for the first. */
-const O_TMPFILE = 0o20000000 | fs.constants.O_DIRECTORY;
+/** Milliseconds that a child process may take. */
+const deadline = 5000;
 
-/**
- * @param root where the system's root is; tests give a folder of fixtures
- */
-export function systemHost(root = '/'): Host {
+export interface HostOptions {
+  /** Where the system's root is; tests give a folder of fixtures. */
+  root?: string;
+  /** The command line that starts this program, for what it has to do in a child process. */
+  self?: readonly string[];
+}
+
+export function systemHost({ root = '/', self = [process.execPath] }: HostOptions = {}): Host {
   const at = (file: string) => (root === '/' ? file : path.join(root, file));
+  const verify = root === '/' ? verifyKernelFile : () => undefined;
   return {
-    read: (file, limit = defaultLimit) => ask(file, () => readLimited(at(file), limit)),
-    list: (folder) => ask(folder, () => fs.readdirSync(at(folder)).sort()),
-    link: (file) => ask(file, () => fs.readlinkSync(at(file))),
-    resolve: (file) => ask(file, () => withoutRoot(fs.realpathSync(at(file)), root)),
+    read: (file, limit = defaultLimit) =>
+      ask(file, () => verified(file, verify, readLimited(at(file), limit))),
+    list: (folder) => ask(folder, () => verified(folder, verify, fs.readdirSync(at(folder)).sort())),
+    link: (file) => ask(file, () => verified(path.dirname(file), verify, fs.readlinkSync(at(file)))),
+    resolve: (file) => ask(file, () => resolve(at(file), root, verify)),
     stat: (file) => ask(file, () => statOrNothing(at(file))),
     usage: (file) => ask(file, () => usageOf(at(file))),
     tryWrite: (folder) => tryWrite(at(folder)),
+    kernelLog: () => ask('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
+    probe: (kinds, target) => probe(self, kinds, at(target)),
+    run: (program, args) => runChild(program, args, deadline),
     writeAtomically: (file, text, mode) => ask(file, () => writeAtomically(at(file), text, mode)),
+    makeFolder: (folder) =>
+      ask(folder, () => void fs.mkdirSync(at(folder), { recursive: true, mode: 0o755 })),
     environment: () => ({
       hostname: os.hostname(),
       kernel: os.release(),
@@ -89,87 +102,28 @@ function reason(error: unknown): string {
     .replace(/, \w+( '.*)?$/s, '');
 }
 
-/** procfs and sysfs files say that they are empty, so their size is no help. */
-function readLimited(file: string, limit: number): string {
-  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
-  try {
-    const parts: Buffer[] = [];
-    let bytes = 0;
-    for (;;) {
-      const part = Buffer.allocUnsafe(65536);
-      const count = fs.readSync(fd, part);
-      if (count === 0) return Buffer.concat(parts).toString('latin1');
-      bytes += count;
-      if (bytes > limit) throw new HostError(`${file}: larger than ${limit} bytes`, 'EFBIG');
-      parts.push(part.subarray(0, count));
-    }
-  } finally {
-    fs.closeSync(fd);
-  }
+/** After the reading, so that what was read is what is asked about. */
+function verified<T>(file: string, verify: (file: string) => void, value: T): T {
+  verify(file);
+  return value;
 }
 
-function withoutRoot(file: string, root: string): string {
-  return root !== '/' && file.startsWith(root) ? file.slice(root.length) || '/' : file;
+function resolve(file: string, root: string, verify: (file: string) => void): string {
+  const resolved = fs.realpathSync(file);
+  verify(resolved);
+  return root !== '/' && resolved.startsWith(root) ? resolved.slice(root.length) || '/' : resolved;
 }
 
-function statOrNothing(file: string): Stat | undefined {
-  const stat = fs.lstatSync(file, { throwIfNoEntry: false });
-  if (stat === undefined) return undefined;
-  const kind = stat.isFile()
-    ? 'file'
-    : stat.isDirectory()
-      ? 'directory'
-      : stat.isSymbolicLink()
-        ? 'link'
-        : 'other';
-  return { kind, bytes: stat.size, mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid };
-}
-
-function usageOf(file: string): Usage {
-  const { type, bsize, blocks, bfree, files, ffree } = fs.statfsSync(file);
-  return {
-    type,
-    sizeBytes: blocks * bsize,
-    usedBytes: (blocks - bfree) * bsize,
-    inodes: files,
-    inodesUsed: files - ffree,
-  };
-}
-
-/** The file never has a name: nothing is left behind, not even when the process is killed here. */
-function tryWrite(folder: string): string {
-  try {
-    const fd = fs.openSync(folder, fs.constants.O_RDWR | O_TMPFILE, 0o600);
-    try {
-      fs.writeSync(fd, 'x');
-    } finally {
-      fs.closeSync(fd);
-    }
-    return 'OK';
-  } catch (error) {
-    return errorCode(error) || errorMessage(error);
-  }
-}
-
-function writeAtomically(file: string, text: string, mode: number): void {
-  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o755 });
-  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}`);
-  try {
-    const fd = fs.openSync(
-      temporary,
-      fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_TRUNC | fs.constants.O_NOFOLLOW,
-      mode,
-    );
-    try {
-      fs.writeFileSync(fd, text);
-      fs.fchmodSync(fd, mode);
-      fs.fsyncSync(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-    fs.renameSync(temporary, file);
-  } catch (error) {
-    fs.rmSync(temporary, { force: true });
-    throw error;
-  }
+async function probe(
+  self: readonly string[],
+  kinds: readonly ProbeKind[],
+  target: string,
+): Promise<Partial<Record<ProbeKind, string>>> {
+  const [program = process.execPath, ...args] = self;
+  const { stdout, ended } = await runChild(program, [...args, 'probe', '--', target, ...kinds], deadline);
+  const answers = new Map(
+    stdout.split('\n').map((line) => [line.split(' ')[0], line.split(' ').slice(1).join(' ')]),
+  );
+  const missing = ended === 'deadline' ? 'TIMEOUT' : 'no answer';
+  return Object.fromEntries(kinds.map((kind) => [kind, answers.get(kind) ?? missing]));
 }

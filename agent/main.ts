@@ -1,3 +1,4 @@
+import { isSea } from 'node:sea';
 import { run } from './cli.ts';
 import { systemHost } from './host.ts';
 
@@ -11,6 +12,11 @@ const output = {
 // A reader that went away (`status | head -1`) is no fault.
 process.stdout.on('error', () => undefined);
 
-void run(process.argv.slice(2), systemHost(), output).then((code) => {
+// How to start this program again, for what it has to do in a child process.
+const self = isSea()
+  ? [process.execPath]
+  : [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)];
+
+void run(process.argv.slice(2), systemHost({ self }), output).then((code) => {
   process.exitCode = code;
 });

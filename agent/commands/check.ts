@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Output, StatusOptions } from '../cli.ts';
 import type { Host } from '../host.ts';
 import { openJournal } from '../journal.ts';
@@ -12,6 +13,7 @@ export const reportFile = '/run/immutafs/report.json';
 export async function checkCommand(host: Host, output: Output, options: StatusOptions): Promise<number> {
   const report = evaluateHost(host);
   logReport(report, await openJournal());
+  host.makeFolder(path.dirname(reportFile));
   host.writeAtomically(reportFile, `${JSON.stringify(report, null, 2)}\n`, 0o644);
   printReport(report, output, options);
   return exitCode(report);

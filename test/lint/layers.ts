@@ -8,6 +8,7 @@ import { projectFiles } from './files.ts';
  */
 const order: readonly (readonly string[])[] = [
   ['config-keys.ts', 'errors.ts', 'format.ts', 'version.ts', 'systemd-journald.d.ts'],
+  ['host/', 'probe/'],
   ['host.ts'],
   ['config.ts', 'journal.ts'],
   ['observe/'],

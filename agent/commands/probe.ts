@@ -1,0 +1,14 @@
+import type { Output } from '../cli.ts';
+import { UsageError } from '../errors.ts';
+import { type ProbeKind, probes, runProbes } from '../probe/probes.ts';
+
+/** `probe`, which the agent runs in a child process of its own: a line for each kind, "KIND ANSWER". */
+export function probeCommand(output: Output, target: string, kinds: readonly string[]): void {
+  if (!target.startsWith('/')) throw new UsageError('probe: the path must be absolute');
+  runProbes(kinds.map(known), target, output.stdout);
+}
+
+function known(kind: string): ProbeKind {
+  if (!Object.hasOwn(probes, kind)) throw new UsageError(`probe: there is no ${kind}`);
+  return kind as ProbeKind;
+}

@@ -1,0 +1,90 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { HostError } from '../errors.ts';
+
+/** Capacity and fill of a file system (statfs(2)); bytes and inodes. */
+export interface Usage {
+  /** statfs(2)'s f_type: which file system answered. */
+  type: number;
+  sizeBytes: number;
+  usedBytes: number;
+  inodes: number;
+  inodesUsed: number;
+}
+
+export interface Stat {
+  kind: 'file' | 'directory' | 'link' | 'other';
+  bytes: number;
+  /** What it takes up: a sparse file is larger than that. */
+  allocatedBytes: number;
+  mode: number;
+  uid: number;
+  gid: number;
+}
+
+/**
+ * One character a byte. procfs and sysfs files say that they are empty, so their size is no help.
+ * @throws HostError EFBIG for more than `limit` bytes; errno's otherwise
+ */
+export function readLimited(file: string, limit: number): string {
+  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  try {
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    for (;;) {
+      const part = Buffer.allocUnsafe(65536);
+      const count = fs.readSync(fd, part);
+      if (count === 0) return Buffer.concat(parts).toString('latin1');
+      bytes += count;
+      if (bytes > limit) throw new HostError(`${file}: larger than ${limit} bytes`, 'EFBIG');
+      parts.push(part.subarray(0, count));
+    }
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** lstat(2) */
+export function statOrNothing(file: string): Stat | undefined {
+  const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+  if (stat === undefined) return undefined;
+  const { size, blocks, mode, uid, gid } = stat;
+  return { kind: kindOf(stat), bytes: size, allocatedBytes: blocks * 512, mode: mode & 0o7777, uid, gid };
+}
+
+function kindOf(stat: fs.Stats): Stat['kind'] {
+  if (stat.isFile()) return 'file';
+  if (stat.isDirectory()) return 'directory';
+  return stat.isSymbolicLink() ? 'link' : 'other';
+}
+
+export function usageOf(file: string): Usage {
+  const { type, bsize, blocks, bfree, files, ffree } = fs.statfsSync(file);
+  return {
+    type,
+    sizeBytes: blocks * bsize,
+    usedBytes: (blocks - bfree) * bsize,
+    inodes: files,
+    inodesUsed: files - ffree,
+  };
+}
+
+/** Whole or not at all: a temporary file beside it, fsync, rename. */
+export function writeAtomically(file: string, text: string, mode: number): void {
+  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = fs.constants;
+  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}`);
+  try {
+    const fd = fs.openSync(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
+    try {
+      fs.writeFileSync(fd, text);
+      fs.fchmodSync(fd, mode);
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+    fs.renameSync(temporary, file);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw error;
+  }
+}
