@@ -1,4 +1,5 @@
 import { type Mount, parseMountinfo } from '../../agent/observe/mountinfo.ts';
+import type { DiskFixture } from '../support/sysfs.ts';
 import { runInBox } from './box.ts';
 
 export interface Boot {
@@ -7,6 +8,8 @@ export interface Boot {
   files?: Record<string, string | { link: string }>;
   /** What is at /sysroot: ext4 on LVM on a virtio disk; or a tmpfs; or ext4 on what is not in /sys. */
   disk?: 'sealed' | 'writable' | 'none' | 'unknown';
+  /** Disks beside the root's. */
+  devices?: readonly DiskFixture[];
   /** Lines of bash before the script. */
   before?: string;
   /** What runs; its outcome is the answer. */
@@ -47,7 +50,15 @@ esac
 `;
 
 /** assemble-var in the initramfs, with real mounts. */
-export function boot({ shell, files = {}, disk = 'sealed', before = '', script, after = '' }: Boot): Booted {
+export function boot({
+  shell,
+  files = {},
+  disk = 'sealed',
+  devices = [],
+  before = '',
+  script,
+  after = '',
+}: Boot): Booted {
   const command = script ?? 'sh /usr/libexec/immutafs/assemble-var initramfs /sysroot';
   const vda = {
     name: 'vda',
@@ -58,7 +69,7 @@ export function boot({ shell, files = {}, disk = 'sealed', before = '', script, 
   } as const;
   const answer = runInBox({
     shell,
-    devices: [vda, { name: 'dm-0', device: '253:0', on: ['vda2'] }],
+    devices: [vda, { name: 'dm-0', device: '253:0', on: ['vda2'] }, ...devices],
     files: {
       'sysroot/etc/fstab': '/dev/mapper/rhel-root / xfs ro 0 0\n',
       'sysroot/var/lib/x': 'disk\n',

@@ -12,7 +12,7 @@ mkdir dev etc out proc run sys tmp upper usr work
 mount -t overlay -o "lowerdir=/usr,upperdir=$PWD/upper,workdir=$PWD/work" box usr
 ln -s usr/bin usr/sbin usr/lib usr/lib64 .
 mkdir -p usr/libexec/immutafs
-cp "$scripts"/* usr/libexec/immutafs/ 2>/dev/null || :
+cp -R "$scripts"/. usr/libexec/immutafs/
 rm usr/bin/sh
 printf '#!/bin/bash\nexec %s "$@"\n' "$sh" >usr/bin/sh
 chmod +x usr/bin/sh

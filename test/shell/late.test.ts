@@ -1,0 +1,187 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { boot } from './boot.ts';
+import { shells } from './shells.ts';
+
+/** Of the root itself: in late boot it is at /. */
+const config = { 'etc/immutafs/immutafs.conf': 'VAR_SIZE=8m\nVAR_INODES=5000\n' };
+const bootEnv = (mode: string, disks = 'vda:1:virtio-feature') =>
+  `VERSION=0.1.0\nSTAGE=initramfs\nUPTIME=1.00\nMODE=${mode}\nREASON=test\nDISKS=${disks}\nVAR=deferred\nON_FAILURE=degraded\n`;
+const late = (target: string) => `sh /usr/libexec/immutafs/assemble-var late ${target}`;
+
+/**
+ * A file system in /volume, on a loop device that /sys shows as one on the disk `on`, and fstab's line for it.
+ * Its device node is a file of this machine, so the tests do not run at the same time as each other.
+ */
+const volume = (on: 'vda' | 'vdb', target: string) => `
+mkdir -p /content/lib /var/log /etc; echo volume >/content/lib/y
+truncate -s 8m /volume; mkfs.ext4 -q -E root_owner=5:6 -d /content /volume
+mount -t sysfs sys /sys
+loop=$(losetup -f --show /volume)
+umount /sys
+# It goes when the last one who has it open does (loop(4), LO_FLAGS_AUTOCLEAR).
+exec 9<"$loop"
+losetup -d "$loop"
+ln -s "$(readlink /sys/class/block/${on})" "/sys/class/block/\${loop##*/}"
+echo "$loop ${target} ext4 noatime 0 0" >/etc/fstab
+`;
+
+const vdb = { name: 'vdb', device: '252:16', bus: 'virtio-blk' } as const;
+
+for (const [name, shell] of Object.entries(shells)) {
+  const own = suite(`${name}: late`);
+
+  own('a /var with a file system of its own on the sealed disk', () => {
+    const booted = boot({
+      shell,
+      disk: 'none',
+      files: { ...config, 'run/immutafs/boot.env': bootEnv('sealed') },
+      before: volume('vda', '/var'),
+      script: late('/var'),
+      after: `cat /var/lib/y; echo new >/var/lib/y; cat /var/lib/y /run/immutafs/lower/lib/y; stat -c '%a %u:%g' /var`,
+    });
+    assert.equal(booted.made, [
+      '/run/immutafs/lower ext4 ro,nosuid,nodev,noexec,noatime',
+      '/run/var tmpfs rw,nosuid,nodev,noexec size=8192k,nr_inodes=5000,mode=700',
+      '/var overlay rw,nosuid,nodev lowerdir=/run/immutafs/lower,upperdir=/run/var/upper,workdir=/run/var/work',
+    ]);
+    assert.equal(booted.bootEnv.slice(-3), ['LAYER=/var overlay', 'VAR=overlay', 'STAGE=late']);
+    assert.is(booted.after, 'volume\nnew\nvolume\n755 5:6\n');
+    assert.is(booted.code, 0);
+  });
+
+  own('/var/log shares the upper layer of /var', () => {
+    const booted = boot({
+      shell,
+      disk: 'none',
+      files: { ...config, 'run/immutafs/boot.env': bootEnv('sealed') },
+      before: `${volume('vda', '/var/log')}
+        mkdir -p /run/var/upper; mount -t tmpfs -o size=4m x /run/var`,
+      script: late('/var/log'),
+      after: 'cat /var/log/lib/y',
+    });
+    const below = '/run/var/below/var+log';
+    assert.equal(booted.made, [
+      '/run/immutafs/below/var+log ext4 ro,nosuid,nodev,noexec,noatime',
+      `/var/log overlay rw,nosuid,nodev lowerdir=/run/immutafs/below/var+log,upperdir=${below}/upper,workdir=${below}/work`,
+    ]);
+    assert.is(booted.bootEnv.at(-1), 'LAYER=/var/log overlay');
+    assert.is(booted.after, 'volume\n');
+  });
+
+  own('a disk for data that the host left writable is left alone', () => {
+    const booted = boot({
+      shell,
+      disk: 'none',
+      files: { ...config, 'run/immutafs/boot.env': bootEnv('sealed') },
+      devices: [vdb],
+      before: volume('vdb', '/var/log'),
+      script: late('/var/log'),
+    });
+    assert.equal(booted.made, []);
+    assert.is(booted.bootEnv.at(-1), 'LAYER=/var/log disk');
+    assert.is(booted.code, 0);
+  });
+
+  own("a writable disk of the root's is sealed where MODE=sealed says so", () => {
+    const booted = boot({
+      shell,
+      disk: 'none',
+      files: { ...config, 'run/immutafs/boot.env': bootEnv('sealed', 'vdb:0:none') },
+      devices: [vdb],
+      before: volume('vdb', '/var/log'),
+      script: late('/var/log'),
+    });
+    assert.is(booted.made.length, 3);
+    assert.is(booted.bootEnv.at(-1), 'LAYER=/var/log overlay');
+  });
+
+  for (const mode of ['maintenance', 'off']) {
+    own(`nothing is done in ${mode}`, () => {
+      const booted = boot({
+        shell,
+        disk: 'none',
+        files: { ...config, 'run/immutafs/boot.env': bootEnv(mode) },
+        before: volume('vda', '/var'),
+        script: late('/var'),
+      });
+      assert.equal(booted.made, []);
+      assert.is(booted.bootEnv.at(-1), 'ON_FAILURE=degraded');
+      assert.is(booted.code, 0);
+    });
+  }
+
+  own("without the hook's word: the root's own /var", () => {
+    const booted = boot({
+      shell,
+      disk: 'none',
+      files: { ...config, 'proc/cmdline': 'immutafs=sealed\n', 'etc/fstab': '', 'var/lib/x': 'disk\n' },
+      script: late('/var'),
+      after: 'cat /var/lib/x',
+    });
+    assert.is(booted.made.length, 3);
+    assert.equal(booted.bootEnv.slice(1), [
+      'STAGE=late',
+      'MODE=sealed',
+      'REASON=kernel argument immutafs=sealed',
+      'DISKS=',
+      'VAR=disk',
+      'ON_FAILURE=degraded',
+      'LAYER=/var overlay',
+      'VAR=overlay',
+      'STAGE=late',
+    ]);
+    assert.is(booted.after, 'disk\n');
+  });
+
+  for (const [policy, code] of [
+    ['degraded', 1],
+    ['emergency', 3],
+    ['poweroff', 4],
+  ] as const) {
+    own(`a failure, ON_FAILURE=${policy}`, () => {
+      const booted = boot({
+        shell,
+        disk: 'none',
+        files: {
+          'etc/immutafs/immutafs.conf': `ON_FAILURE=${policy}\n`,
+          'run/immutafs/boot.env': bootEnv('sealed'),
+          'proc/filesystems': '\text4\n',
+          'etc/fstab': '',
+        },
+        script: late('/var'),
+      });
+      const error = 'the kernel has no overlay file system (modprobe overlay failed)';
+      assert.equal(booted.made, []);
+      assert.equal(booted.bootEnv.slice(-4), [
+        'LAYER=/var failed',
+        `ERROR=/var: ${error}`,
+        'VAR=failed',
+        'STAGE=late',
+      ]);
+      assert.is(booted.code, code);
+    });
+  }
+
+  own('labels are no affair of ours without SELinux', () => {
+    const { code, said } = boot({
+      shell,
+      disk: 'none',
+      script: 'sh /usr/libexec/immutafs/assemble-var label',
+    });
+    assert.equal([code, said], [0, '']);
+  });
+
+  own('with SELinux the label of /var is restored, and nothing below it', () => {
+    const { code, after } = boot({
+      shell,
+      disk: 'none',
+      files: { 'sys/fs/selinux/enforce': '1', 'shims/restorecon': '#!/bin/bash\necho "$@" >/out/restored\n' },
+      before: 'chmod +x /shims/restorecon; cp /shims/restorecon /usr/sbin/restorecon',
+      script: 'sh /usr/libexec/immutafs/assemble-var label',
+      after: 'cat /out/restored',
+    });
+    assert.equal([code, after], [0, '-F /var\n']);
+  });
+  own.run();
+}
