@@ -1,8 +1,9 @@
 #!/bin/sh
 # Makes the small system of box.ts in the mount namespace that it runs in, and runs $1/run in it.
-# $1: folder with files/, out/ and run; $2: the boot scripts. $sh: what /bin/sh is.
+# $1: folder with files/, out/ and run; $2: the folder of the boot scripts; $3…: more scripts. $sh: what /bin/sh is.
 set -eu
 folder=$1 scripts=$2
+shift 2
 mkdir "$folder/root"
 mount -t tmpfs -o mode=0755 box "$folder/root"
 cd "$folder/root"
@@ -12,7 +13,7 @@ mkdir dev etc out proc run sys tmp upper usr work
 mount -t overlay -o "lowerdir=/usr,upperdir=$PWD/upper,workdir=$PWD/work" box usr
 ln -s usr/bin usr/sbin usr/lib usr/lib64 .
 mkdir -p usr/libexec/immutafs
-cp -R "$scripts"/. usr/libexec/immutafs/
+cp -R "$scripts"/. "$@" usr/libexec/immutafs/
 rm usr/bin/sh
 printf '#!/bin/bash\nexec %s "$@"\n' "$sh" >usr/bin/sh
 chmod +x usr/bin/sh

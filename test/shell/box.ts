@@ -12,6 +12,8 @@ export interface Box {
   files?: Record<string, string | { link: string }>;
   /** What /sys shows. */
   devices?: readonly (DiskFixture | StackFixture)[];
+  /** More scripts beside those of dracut/. */
+  scripts?: readonly string[];
   /** Lines of bash that run in the box; what they leave in /out is the answer. */
   run: string;
 }
@@ -31,7 +33,7 @@ const prepare = path.join(import.meta.dirname, 'box.sh');
  * machine's programs, the boot scripts at their place, and the fixtures in /proc and /sys. Mounts are real;
  * nothing of them is left when the last process has ended.
  */
-export function runInBox({ shell, files = {}, devices = [], run }: Box): Answer {
+export function runInBox({ shell, files = {}, devices = [], scripts = [], run }: Box): Answer {
   return inTemporaryFolder((folder) => {
     const tree = path.join(folder, 'files');
     const out = path.join(folder, 'out');
@@ -54,6 +56,7 @@ export function runInBox({ shell, files = {}, devices = [], run }: Box): Answer 
         prepare,
         folder,
         dracut,
+        ...scripts,
       ],
       {
         encoding: 'latin1',

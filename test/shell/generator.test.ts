@@ -1,0 +1,108 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import path from 'node:path';
+import { runInBox } from './box.ts';
+import { shells } from './shells.ts';
+
+const units = path.join(import.meta.dirname, '../../units');
+const bootEnv = (mode: string) => `MODE=${mode}\nREASON=x\nDISKS=\nVAR=overlay\n`;
+
+/** What the generator writes: "file: line; line", sorted. */
+function generate(
+  shell: readonly [string, ...string[]],
+  files: Record<string, string>,
+  before = '',
+): { code: number | null; written: string[] } {
+  const { code, stderr, out } = runInBox({
+    shell,
+    files: { 'etc/fstab': '', ...files },
+    run: `mkdir /generated
+      ${before}
+      sh /usr/libexec/immutafs/immutafs-generator /generated /generated /generated
+      code=$?
+      cd /generated
+      find . -type l -printf '%P -> %l\\n' | sort >/out/links
+      find . -type f | sort | while read -r file; do
+        printf '%s: ' "\${file#./}"
+        tr '\\n' ';' <"$file" | sed 's/;$//'
+        echo
+      done >/out/files
+      exit $code`,
+    scripts: [path.join(units, 'immutafs-generator')],
+  });
+  if (out['files'] === undefined) throw new Error(stderr);
+  assert.is(stderr, '');
+  const written = (out['links'] ?? '') + out['files'];
+  return { code, written: written.split('\n').filter((line) => line !== '') };
+}
+
+const mount = (name: string) =>
+  `${name}.mount.d/immutafs.conf: [Unit];Wants=immutafs-var@${name}.service;After=immutafs-var@${name}.service`;
+const service = (name: string, more: string) =>
+  `immutafs-var@${name}.service.d/immutafs.conf: [Unit];Before=${name}.mount${more}`;
+const device = (unit: string) => `;Wants=${unit};After=${unit}`;
+const overlayThere = 'mkdir -p /var; mount -t tmpfs x /var';
+
+for (const [name, shell] of Object.entries(shells)) {
+  const generator = suite(`${name}: generator`);
+
+  generator('a /var and folders below it with file systems of their own', () => {
+    const { code, written } = generate(shell, {
+      'run/immutafs/boot.env': bootEnv('sealed'),
+      'etc/fstab': [
+        '# comment',
+        'UUID=1 / xfs ro 0 0',
+        'UUID=a-b /var xfs defaults 0 0',
+        '/dev/mapper/rhel-log /var/log xfs defaults 0 0',
+        '/dev/vdb1 /var/lib/images ext4 noatime,noauto 0 0',
+        'server:/x /var/nfs nfs defaults 0 0',
+        'tmpfs /var/tmp tmpfs defaults 0 0',
+        'LABEL=x /variable ext4 defaults 0 0',
+        '',
+      ].join('\n'),
+    });
+    assert.is(code, 0);
+    assert.equal(written, [
+      service('var-log', `;RequiresMountsFor=/var${device('dev-mapper-rhel\\x2dlog.device')}`),
+      service('var', device('dev-disk-by\\x2duuid-a\\x2db.device')),
+      mount('var-log'),
+      mount('var'),
+    ]);
+  });
+
+  generator('the overlay of the initramfs is there: nothing', () => {
+    const files = { 'run/immutafs/boot.env': bootEnv('sealed') };
+    assert.equal(generate(shell, files, overlayThere).written, []);
+  });
+
+  generator("without the hook: a unit for the root's own /var", () => {
+    const { written } = generate(shell, { 'proc/cmdline': 'immutafs=sealed\n' });
+    assert.equal(written, [
+      'local-fs.target.requires/var.mount -> ../var.mount',
+      service('var', ''),
+      'var.mount: [Unit];Before=local-fs.target;[Mount];What=/var;Where=/var;Type=none;Options=bind',
+      mount('var'),
+    ]);
+  });
+
+  for (const mode of ['maintenance', 'off']) {
+    generator(`nothing in ${mode}`, () => {
+      const files = { 'run/immutafs/boot.env': bootEnv(mode), 'etc/fstab': '/dev/vdb1 /var xfs x 0 0\n' };
+      assert.equal(generate(shell, files), { code: 0, written: [] });
+    });
+  }
+
+  generator('a space in a path', () => {
+    const files = {
+      'run/immutafs/boot.env': bootEnv('sealed'),
+      'etc/fstab': '/dev/vdb1 /var/my\\040logs xfs x 0 0\n',
+    };
+    const { written } = generate(shell, files, overlayThere);
+    const escaped = 'var-my\\x20logs';
+    assert.equal(written, [
+      service(escaped, `;RequiresMountsFor=/var${device('dev-vdb1.device')}`),
+      mount(escaped),
+    ]);
+  });
+  generator.run();
+}
