@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes the small system of box.ts in the mount namespace that it runs in, and runs $1/run in it.
-# $1: folder with files/, out/ and run; $2: the folder of the boot scripts; $3…: more scripts. $sh: what /bin/sh is.
+# shellcheck disable=SC2154 # sh is in the environment: what /bin/sh is
+# $1: folder with files/, out/ and run; $2: the folder of the boot scripts; $3…: more scripts.
 set -eu
 folder=$1 scripts=$2
 shift 2

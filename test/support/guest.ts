@@ -1,0 +1,161 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { evaluateHost } from '../../agent/commands/evaluate.ts';
+import { type Host, systemHost } from '../../agent/host.ts';
+import type { Report } from '../../agent/report/report.ts';
+import { version } from '../../agent/version.ts';
+import { type DiskFixture, type StackFixture, makeSysfs } from './sysfs.ts';
+import { writeFiles } from './temporary.ts';
+
+/** Everything that the agent sees of a guest. */
+export interface Guest {
+  /** mountinfo without the ids, by name: "device root target options - type source superOptions". */
+  mounts: Record<string, string>;
+  files: Record<string, string | { link: string }>;
+  devices: (DiskFixture | StackFixture)[];
+  folders: string[];
+  /** What a folder of fixtures cannot answer. */
+  answers: { usage: ReturnType<Host['usage']>; tryWrite: string };
+}
+
+const lvm = 'rw,seclabel,attr2,inode64,noquota';
+const hardened = 'noexec,nosuid,nodev';
+
+/** RHEL 7 on XFS on LVM, sealed, with nothing to complain of. */
+export function goodGuest(): Guest {
+  return {
+    mounts: {
+      sys: '0:17 / /sys rw,nosuid,nodev,noexec,relatime shared:6 - sysfs sysfs rw,seclabel',
+      proc: '0:3 / /proc rw,nosuid,nodev,noexec,relatime shared:5 - proc proc rw',
+      dev: '0:5 / /dev rw,nosuid shared:2 - devtmpfs devtmpfs rw,seclabel,size=930460k,nr_inodes=232615,mode=755',
+      run: '0:18 / /run rw,nosuid,nodev shared:23 - tmpfs tmpfs rw,seclabel,mode=755',
+      root: `253:0 / / ro,relatime shared:1 - xfs /dev/mapper/rhel-root ${lvm.replace('rw', 'ro')}`,
+      boot: `252:1 / /boot ro,relatime shared:28 - xfs /dev/vda1 ${lvm.replace('rw', 'ro')}`,
+      home: `252:16 / /home rw,${hardened},relatime shared:29 - xfs /dev/vdb ${lvm}`,
+      tmp: `0:40 / /tmp rw,${hardened} shared:30 - tmpfs tmpfs rw,seclabel`,
+      upper:
+        '0:41 / /run/var rw,nosuid,nodev,noexec,relatime - tmpfs immutafs rw,seclabel,size=262144k,nr_inodes=204800,mode=700',
+      lower: `253:0 /var /run/immutafs/lower ro,nosuid,nodev,noexec,relatime - xfs /dev/mapper/rhel-root ${lvm.replace('rw', 'ro')}`,
+      var: '0:42 / /var rw,nosuid,nodev,relatime - overlay immutafs rw,lowerdir=/run/immutafs/lower,upperdir=/run/var/upper,workdir=/run/var/work',
+    },
+    files: {
+      'etc/immutafs/immutafs.conf': '',
+      'etc/mtab': { link: '../proc/self/mounts' },
+      'etc/os-release':
+        'NAME="Red Hat Enterprise Linux"\nPRETTY_NAME="Red Hat Enterprise Linux Server 7.9 (Maipo)"\n',
+      'etc/fstab': '/dev/mapper/rhel-root / xfs ro 0 0\nUUID=1 /boot xfs ro 0 0\n',
+      'proc/cmdline': 'BOOT_IMAGE=/vmlinuz root=/dev/mapper/rhel-root ro crashkernel=auto quiet\n',
+      'proc/swaps': 'Filename\t\t\t\tType\t\tSize\tUsed\tPriority\n',
+      'proc/sys/kernel/random/boot_id': '6ad9c6b3-2c5b-4b0e-9b1f-6d6f0c1f3a52\n',
+      'run/immutafs/boot.env': bootEnv(),
+    },
+    devices: [
+      {
+        name: 'vda',
+        device: '252:0',
+        bus: 'virtio-blk',
+        offered: true,
+        partitions: { vda1: '252:1', vda2: '252:2' },
+      },
+      { name: 'vdb', device: '252:16', bus: 'virtio-blk' },
+      { name: 'dm-0', device: '253:0', on: ['vda2'], readOnly: true },
+    ],
+    folders: ['boot', 'home', 'tmp', 'var'],
+    answers: {
+      usage: {
+        type: 0x794c7630,
+        sizeBytes: 256 * 1024 * 1024,
+        usedBytes: 12 * 1024 * 1024,
+        inodes: 204800,
+        inodesUsed: 1000,
+      },
+      tryWrite: 'EROFS',
+    },
+  };
+}
+
+/** What dracut/assemble-var leaves; a key may be given another value, or none at all. */
+export function bootEnv(changes: Record<string, string | undefined> = {}): string {
+  const values: Record<string, string | undefined> = {
+    VERSION: version,
+    STAGE: 'initramfs',
+    UPTIME: '3.14',
+    MODE: 'sealed',
+    REASON: 'disk vda is read-only (virtio-feature)',
+    DISKS: 'vda:1:virtio-feature',
+    VAR: 'overlay',
+    ON_FAILURE: 'degraded',
+    ...changes,
+  };
+  return Object.entries(values)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}=${value}\n`)
+    .join('');
+}
+
+/** A guest whose disk the host left writable, with nothing to complain of. */
+export function maintenanceGuest(): Guest {
+  const guest = goodGuest();
+  const { mounts, devices, files } = guest;
+  for (const name of ['root', 'boot']) mounts[name] = (mounts[name] ?? '').replace(/\bro\b/g, 'rw');
+  for (const name of ['upper', 'lower', 'var']) delete mounts[name];
+  devices[0] = { ...(devices[0] as DiskFixture), offered: false };
+  files['run/immutafs/boot.env'] = bootEnv({
+    MODE: 'maintenance',
+    REASON: 'disk vda is writable',
+    DISKS: 'vda:0:none',
+    VAR: 'disk',
+  });
+  guest.answers.tryWrite = 'OK';
+  return guest;
+}
+
+/** Builds the guest in an empty folder. */
+export function makeGuest(root: string, guest: Guest): Host {
+  for (const folder of guest.folders) fs.mkdirSync(path.join(root, folder));
+  makeSysfs(root, guest.devices);
+  writeFiles(root, { 'proc/self/mountinfo': mountinfo(guest.mounts), ...guest.files });
+  const { usage, tryWrite } = guest.answers;
+  return {
+    ...systemHost({ root }),
+    usage: () => usage,
+    tryWrite: () => tryWrite,
+    probe: (kinds) => Promise.resolve(Object.fromEntries(kinds.map((kind) => [kind, goodProbes[kind]]))),
+    kernelLog: () => [],
+    environment: () => ({ hostname: 'guest7', kernel: '3.10.0-1160.el7.x86_64', uid: 0, seconds: 100 }),
+    now: () => new Date('2026-03-04T05:06:07.089Z'),
+  };
+}
+
+const goodProbes = { present: 'YES', write: 'EROFS', exec: 'EACCES', suid: 'EACCES', device: 'EACCES' };
+
+/** The root's id is 60, as on EL7 where it is not the first line. */
+function mountinfo(mounts: Record<string, string>): string {
+  const lines = Object.entries(mounts).map(([name, line], index) => {
+    const [id, parent] = name === 'root' ? [60, 1] : [100 + index, parentOf(name, mounts)];
+    return `${id} ${parent} ${line}\n`;
+  });
+  return lines.join('');
+}
+
+function parentOf(name: string, mounts: Record<string, string>): number {
+  const parent = { upper: 'run', lower: 'run' }[name];
+  return parent === undefined ? 60 : 100 + Object.keys(mounts).indexOf(parent);
+}
+
+/** Whether it comes at once or later. */
+export function evaluateGuest(host: Host): Promise<Report> {
+  return Promise.resolve(evaluateHost(host));
+}
+
+export async function withGuest<T>(
+  guest: Guest,
+  action: (host: Host, root: string) => Promise<T> | T,
+): Promise<T> {
+  const root = fs.mkdtempSync('/tmp/immutafs-guest-');
+  try {
+    return await action(makeGuest(root, guest), root);
+  } finally {
+    fs.rmSync(root, { recursive: true, force: true });
+  }
+}
