@@ -53,7 +53,7 @@ function verdictLines({ verdict, mode, reason, enforcement }: Report, colors: Co
 
 function diskLine({ name, bus, readOnly, evidence, holds }: Disk, colors: Colors): string {
   const state = readOnly ? 'read-only' : 'writable';
-  return `  ${name.padEnd(6)} ${bus}, ${state}: ${evidence}; ${colors.dim(holds.map(clean).join(' '))}`;
+  return `  ${clean(name).padEnd(6)} ${bus}, ${state}: ${clean(evidence)}; ${colors.dim(holds.map(clean).join(' '))}`;
 }
 
 function varLines({ var: layer }: Report): string[] {
