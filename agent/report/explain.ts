@@ -15,7 +15,7 @@ export function explain(id: string, list: readonly Check[] = checks): string {
   const { title, means, why, mend } = check.documentation;
   return [
     `${id}: ${title}`,
-    kindOf(check),
+    ...wrap(kindOf(check), 78),
     ...section('What it means', means),
     ...section('Why it matters', why),
     ...section('How to mend it', mend),
