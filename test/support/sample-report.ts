@@ -1,0 +1,59 @@
+import type { Finding, Status } from '../../agent/checks/check.ts';
+import type { Report } from '../../agent/report/report.ts';
+
+export const finding = (status: Status, severity: Finding['severity'] = 'required', id = 'a'): Finding => ({
+  id,
+  status,
+  severity,
+  subject: '/x',
+  expected: 'good',
+  observed: 'seen',
+  remedy: status === 'fail' ? 'Mend it.' : '',
+});
+
+/** The parts of the view that do not depend on how many checks there are. */
+export const sample: Report = {
+  schema: 1,
+  agent: { version: '1.2.3' },
+  host: { name: 'guest7', kernel: '3.10.0', os: 'Red Hat Enterprise Linux Server 7.9 (Maipo)', bootId: 'x' },
+  at: '2026-03-04T05:06:07.089Z',
+  mode: 'sealed',
+  reason: 'disk vda is read-only (virtio-feature)',
+  verdict: 'failed',
+  enforcement: 'partial',
+  disks: [
+    {
+      name: 'vda',
+      bus: 'virtio-blk',
+      readOnly: true,
+      hostReadOnly: true,
+      evidence: 'virtio feature VIRTIO_BLK_F_RO offered by the host',
+      holds: ['/', '/boot'],
+    },
+    {
+      name: 'vdb',
+      bus: 'virtio-blk',
+      readOnly: false,
+      hostReadOnly: false,
+      evidence: 'virtio feature VIRTIO_BLK_F_RO not offered by the host',
+      holds: ['/home'],
+    },
+  ],
+  var: {
+    overlay: true,
+    lower: '/run/immutafs/lower',
+    upper: '/run/var/upper',
+    assembledBy: 'initramfs',
+    sizeBytes: 268435456,
+    usedBytes: 12582912,
+    inodes: 204800,
+    inodesUsed: 1000,
+  },
+  checks: [
+    finding('pass', 'required', 'root-readonly'),
+    finding('fail', 'required', 'host-enforced'),
+    finding('warn', 'advisory', 'initramfs-hook'),
+    { ...finding('skip', 'required', 'other-options'), subject: '' },
+    finding('error', 'required', 'mtab-link'),
+  ],
+};
