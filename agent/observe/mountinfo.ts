@@ -32,9 +32,12 @@ export function parseMountinfo(text: string): Mount[] {
   });
 }
 
-/** Optional fields (shared:N, master:N, …) stand between the options and a lone hyphen. */
+/**
+ * Optional fields (shared:N, master:N, …) stand between the options and a lone hyphen. Only a space separates:
+ * a byte that JavaScript takes for white space (a carriage return, or one of UTF-8's) may be part of a name.
+ */
 const form =
-  /^(\d{1,10}) (\d{1,10}) (\d{1,10}:\d{1,10}) (\S+) (\/\S*) (\S+)(?: [^ -]\S*)* - (\S+) (\S*) (\S+)$/;
+  /^(\d{1,10}) (\d{1,10}) (\d{1,10}:\d{1,10}) ([^ ]+) (\/[^ ]*) ([^ ]+)(?: [^ -][^ ]*)* - ([^ ]+) ([^ ]*) ([^ ]+)$/s;
 
 function parseLine(line: string): Mount | undefined {
   const found = form.exec(line);
