@@ -1,6 +1,7 @@
 /** What the boot left in /run/immutafs/boot.env (dracut/assemble-var). */
 export interface Handoff {
   version: string;
+  /** What decided the mode. */
   stage: 'initramfs' | 'late';
   /** Seconds since the kernel started. */
   uptime: number;
@@ -10,6 +11,8 @@ export interface Handoff {
   disks: string;
   /** What became of /var. */
   var: 'overlay' | 'disk' | 'deferred' | 'failed';
+  /** What assembled it; `none` where it is no overlay. */
+  assembled: 'initramfs' | 'late' | 'none';
   errors: string[];
   warnings: string[];
   /** "/var/log overlay": what became of /var and each file system below it in late boot. */
@@ -46,6 +49,7 @@ export function parseHandoff(text: string): Handoff {
     reason: get('REASON'),
     disks: get('DISKS'),
     var: oneOf(['overlay', 'disk', 'deferred', 'failed'], 'VAR', get('VAR')),
+    assembled: oneOf(['initramfs', 'late', 'none'], 'ASSEMBLED', values.get('ASSEMBLED') ?? 'none'),
     errors: lists.ERROR,
     warnings: lists.WARNING,
     layers: lists.LAYER,

@@ -75,7 +75,7 @@ function describeVar(facts: Facts): Report['var'] {
     overlay,
     lower: overlay ? layers.lower : null,
     upper: overlay ? layers.upper : null,
-    assembledBy: overlay && handoff?.var === 'overlay' ? handoff.stage : 'none',
+    assembledBy: overlay && handoff?.var === 'overlay' ? handoff.assembled : 'none',
     sizeBytes: usage?.sizeBytes ?? null,
     usedBytes: usage?.usedBytes ?? null,
     inodes: usage?.inodes ?? null,
