@@ -28,7 +28,6 @@ export async function cached(
 ): Promise<string> {
   const cache = join(workFolder, 'cache');
   const folder = join(cache, `${kind}-${digest(JSON.stringify(recipe))}`);
-  await mkdir(cache, { recursive: true });
   return withLock(`${folder}.lock`, async () => {
     if (!existsSync(folder)) await buildBeside(folder, build);
     await utimes(folder, new Date(), new Date());

@@ -1,5 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { execa } from 'execa';
 import { cached } from './cache.ts';
 import { fstab } from './fstab.ts';
@@ -22,7 +22,7 @@ export interface Disks {
 
 /** Disks of a layout that hold a tree; made once for the two and shared: read only. */
 export async function disksOf(layout: Layout, tree: string): Promise<Disks> {
-  const folder = await cached('disk', { layout, tree, format: 1 }, async (unfinished) => {
+  const folder = await cached('disk', { layout, tree: basename(tree), format: 1 }, async (unfinished) => {
     const images = imagesIn(unfinished);
     const placements = await divideDisks(layout, images);
     for (const placement of placements) await format(images, placement);

@@ -2,20 +2,27 @@ import { devicePath, volumeUuid } from './layout.ts';
 import type { Layout, Volume } from './layout.ts';
 
 /**
- * The fstab of a guest that is prepared to be sealed: `/` and `/boot` `ro`, nothing checked at boot, /home
- * and /tmp without programs, devices and set-user-ID.
+ * The fstab of a layout's guest.
+ *
+ * One that is prepared to be sealed has `/` and `/boot` `ro`, nothing checked at boot, and /home and /tmp without
+ * programs, devices and set-user-ID.
  */
 export function fstab(layout: Layout): string {
-  const { system, boot, home } = layout;
-  const [root, ...below] = system;
+  const prepared = layout.fstab === 'prepared';
+  const [root, ...below] = layout.system.map(asInstalled);
+  const [boot, home] = [asInstalled(layout.boot), layout.home && asInstalled(layout.home)];
   if (!root) throw new Error('a layout without a root');
   return [
     line(devicePath(layout, root), root),
     line(`UUID=${volumeUuid(boot)}`, boot),
     ...below.map((volume) => line(devicePath(layout, volume), volume)),
     ...(home ? [line(`UUID=${volumeUuid(home)}`, home)] : []),
-    'tmpfs /tmp tmpfs defaults,noexec,nosuid,nodev,mode=1777 0 0\n',
+    ...(prepared ? ['tmpfs /tmp tmpfs defaults,noexec,nosuid,nodev,mode=1777 0 0\n'] : []),
   ].join('');
+
+  function asInstalled({ options, ...volume }: Volume): Volume {
+    return prepared && options !== undefined ? { ...volume, options } : volume;
+  }
 }
 
 function line(device: string, { target, filesystem, options = 'defaults' }: Volume): string {

@@ -118,7 +118,9 @@ async function bootGuest(
   function step(name: string): Step {
     const found = report.steps.get(name);
     if (found) return found;
-    throw new Error(`step ${name} did not run; the guest ended by ${rest.endedBy} and its console with:\n${tail()}`);
+    throw new Error(
+      `step ${name} did not run; the guest ended by ${rest.endedBy} and its console with:\n${tail()}`,
+    );
   }
 
   function tail(): string {
@@ -127,7 +129,11 @@ async function bootGuest(
 }
 
 /** The shared images stay as they are: what a guest writes goes to layers of its own. */
-async function guestDrives(disks: Disks, { disk, bus = 'virtio-blk' }: BootOptions, folder: string): Promise<Drive[]> {
+async function guestDrives(
+  disks: Disks,
+  { disk, bus = 'virtio-blk' }: BootOptions,
+  folder: string,
+): Promise<Drive[]> {
   const used = new Set(disks.placements.map((placement) => placement.disk));
   const drives: Drive[] = [];
   for (const serial of used) {

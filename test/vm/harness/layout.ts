@@ -4,7 +4,7 @@ export interface Volume {
   target: string;
   filesystem: 'xfs' | 'ext4' | 'swap';
   sizeMiB: number;
-  /** The fourth field of its line in fstab; `defaults` without it. */
+  /** The fourth field of its line in a prepared fstab; `defaults` without it. */
   options?: string;
 }
 
@@ -18,6 +18,8 @@ export interface Layout {
   system: Volume[];
   /** On the second disk, which the host leaves writable. */
   home: Volume | null;
+  /** How fstab is written: ready to be sealed, or as an installer leaves it, with `defaults` everywhere. */
+  fstab: 'prepared' | 'installed';
 }
 
 const sealedOptions = 'defaults,noexec,nodev,nosuid';
@@ -33,7 +35,7 @@ const separateVar: Volume = { target: '/var', filesystem: 'xfs', sizeMiB: 512 };
 const separateLog: Volume = { target: '/var/log', filesystem: 'xfs', sizeMiB: 320 };
 
 /** RHEL's default installation, and the main case: the root is an XFS in LVM. */
-export const xfsOnLvm: Layout = { stack: 'lvm', boot, system: [root('xfs')], home };
+export const xfsOnLvm: Layout = { stack: 'lvm', boot, system: [root('xfs')], home, fstab: 'prepared' };
 
 /** `xfsOnLvm` with variations; e.g. `{ stack: 'partition' }`. */
 export function layout(changes: Partial<Layout>): Layout {

@@ -1,3 +1,5 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { execa } from 'execa';
 
 /**
@@ -7,6 +9,7 @@ import { execa } from 'execa';
  * that ends, so there are no stale locks.
  */
 export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
+  await mkdir(dirname(file), { recursive: true });
   const holder = await holdUntilEof('flock', ['--exclusive', file]);
   try {
     return await work();

@@ -35,7 +35,8 @@ type Lvm = (command: string, ...args: string[]) => Promise<string>;
 /** LVM commands that see one device and leave nothing on this machine. */
 async function withPrivateLvm<T>(device: string, work: (lvm: Lvm) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'lvm-'));
-  const quiet = 'backup { backup=0 archive=0 } activation { udev_sync=0 udev_rules=0 } devices { use_devicesfile=0 }';
+  const quiet =
+    'backup { backup=0 archive=0 } activation { udev_sync=0 udev_rules=0 } devices { use_devicesfile=0 }';
   const common = ['--driverloaded', 'n', '--devices', device, '--config', quiet];
   try {
     return await work(async (command, ...args) => {

@@ -21,7 +21,9 @@ const MiB = 1024 * 1024;
 export async function divideDisks(layout: Layout, image: Images): Promise<Placement[]> {
   const { boot, system, home } = layout;
   const placements =
-    layout.stack === 'lvm' ? await divideWithLvm(image.system, boot, system) : await divide(image.system, boot, system);
+    layout.stack === 'lvm'
+      ? await divideWithLvm(image.system, boot, system)
+      : await divide(image.system, boot, system);
   if (!home) return placements;
   await execa('truncate', ['--size', `${home.sizeMiB}M`, image.home]);
   return [...placements, { volume: home, disk: 'home', offset: 0, size: home.sizeMiB * MiB }];

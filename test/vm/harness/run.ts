@@ -38,9 +38,9 @@ export async function runMachine(machine: Machine, folder: string, limits: Limit
   // stdin stays open: at its end QEMU would tell the guest that nobody listens to the report.
   const qemu = execa(command, args, { buffer: { stdout: false }, reject: false });
   const chunks: Buffer[] = [];
-  let killedBy: End | null = null;
+  const killedBy: End[] = [];
   const kill = (reason: End): void => {
-    killedBy ??= reason;
+    killedBy.push(reason);
     qemu.kill('SIGKILL');
   };
   qemu.stdout.on('data', (chunk: Buffer) => {
@@ -50,11 +50,11 @@ export async function runMachine(machine: Machine, folder: string, limits: Limit
   const timer = setTimeout(() => kill('timeout'), limits.seconds * 1000);
   const { exitCode, stderr } = await qemu;
   clearTimeout(timer);
-  if (exitCode !== 0 && !killedBy) throw new Error(`QEMU ended with ${exitCode}: ${stderr}`);
+  if (exitCode !== 0 && killedBy.length === 0) throw new Error(`QEMU ended with ${exitCode}: ${stderr}`);
   const report = parseReport(Buffer.concat(chunks));
   const text = await consoleText(join(folder, 'console'));
   const seconds = (performance.now() - started) / 1000;
-  return { endedBy: killedBy ?? howItEnded(report, text), seconds, console: text, report };
+  return { endedBy: killedBy[0] ?? howItEnded(report, text), seconds, console: text, report };
 }
 
 function howItEnded(report: Report, text: string): End {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { glob, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { globSync } from 'node:fs';
+import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { execa } from 'execa';
 import { cached } from './cache.ts';
@@ -17,7 +18,9 @@ const packages = [
 /** Installed documentation and translations, and drivers of hardware that QEMU does not emulate. */
 const excluded = [
   ...['man', 'doc', 'info', 'locale', 'bash-completion'].map((folder) => `/usr/share/${folder}/*`),
-  ...['comedi', 'infiniband', 'hid', 'gpu', 'iio'].map((folder) => `/usr/lib/modules/*/kernel/drivers/${folder}/*`),
+  ...['comedi', 'infiniband', 'hid', 'gpu', 'iio'].map(
+    (folder) => `/usr/lib/modules/*/kernel/drivers/${folder}/*`,
+  ),
 ];
 
 /** Units that do nothing for a scenario but take time in an emulated machine. */
@@ -25,7 +28,10 @@ const masked = [
   ...['getty@tty1.service', 'serial-getty@ttyS0.service', 'getty-static.service'],
   ...['e2scrub_all.timer', 'e2scrub_reap.service', 'fstrim.timer', 'dpkg-db-backup.timer'],
   ...['xfs_scrub_all.timer', 'mdcheck_start.timer', 'mdcheck_continue.timer', 'mdmonitor-oneshot.timer'],
-  ...['systemd-pstore.service', 'systemd-hwdb-update.service'],
+  ...['systemd-pstore.service', 'systemd-hwdb-update.service', 'systemd-binfmt.service'],
+  ...['proc-sys-fs-binfmt_misc.automount', 'keyboard-setup.service', 'console-setup.service'],
+  // At shutdown it unpacks the initramfs once more.
+  'dracut-shutdown.service',
 ];
 
 const overlay = join(import.meta.dirname, '../guest');
@@ -36,20 +42,25 @@ const overlay = join(import.meta.dirname, '../guest');
  * @returns a folder with `root/` (no fstab yet, kernel and initramfs in its /boot) and `vmlinux`, the kernel for QEMU
  */
 export async function ordinaryTree(): Promise<string> {
-  const recipe = { packages, excluded, masked, overlay: await digestFolder(overlay), finish: String(finishTree) };
+  const finish = [finishTree, lightenModules, labelTree].map(String);
+  const recipe = { packages, excluded, masked, overlay: await digestFolder(overlay), finish };
   return cached('tree', recipe, async (folder) => {
-    await execa('mmdebstrap', [
-      '--quiet',
-      '--variant=essential',
-      `--include=${packages.join(',')}`,
-      ...excluded.map((glob) => `--dpkgopt=path-exclude=${glob}`),
-      `--customize-hook=sync-in ${overlay} /`,
-      'trixie',
-      join(folder, 'root'),
-      // The kernel package's scripts would build the initramfs before its modules are decompressed.
-    ], { env: { INITRD: 'No' } });
+    await execa(
+      'mmdebstrap',
+      [
+        '--quiet',
+        '--variant=essential',
+        `--include=${packages.join(',')}`,
+        ...excluded.map((glob) => `--dpkgopt=path-exclude=${glob}`),
+        `--customize-hook=sync-in ${overlay} /`,
+        'trixie',
+        join(folder, 'root'),
+        // The kernel package's scripts would build the initramfs before its modules are decompressed.
+      ],
+      { env: { INITRD: 'No' } },
+    );
     await finishTree(join(folder, 'root'));
-    await extractKernel(await only(join(folder, 'root/boot/vmlinuz-*')), join(folder, 'vmlinux'));
+    await extractKernel(only(join(folder, 'root/boot/vmlinuz-*')), join(folder, 'vmlinux'));
   });
 }
 
@@ -60,18 +71,18 @@ export async function derivedTree(
   recipe: unknown,
   change: (root: string) => Promise<void>,
 ): Promise<string> {
-  return cached(kind, { from, recipe }, async (folder) => {
+  return cached(kind, { from: basename(from), recipe }, async (folder) => {
     const root = join(folder, 'root');
     await execa('cp', ['--archive', '--reflink=auto', join(from, 'root'), root]);
+    await execa('cp', ['--link', join(from, 'vmlinux'), folder]);
     await change(root);
     await labelTree(root);
   });
 }
 
 async function finishTree(root: string): Promise<void> {
-  const modules = await only(join(root, 'usr/lib/modules/*'));
-  const compressed = await Array.fromAsync(glob(join(modules, '**/*.ko.xz')));
-  await execa('xz', ['--decompress', ...compressed]);
+  const modules = only(join(root, 'usr/lib/modules/*'));
+  await lightenModules(modules);
   await withMounts(async (mounts) => {
     await mountTree(mounts, root);
     await mounts.chroot('depmod', basename(modules));
@@ -88,6 +99,14 @@ async function finishTree(root: string): Promise<void> {
   await rm(etc('mtab'), { force: true });
   await execa('ln', ['-s', '../proc/self/mounts', etc('mtab')]);
   await labelTree(root);
+}
+
+/** An emulated machine takes a second to decompress, verify and parse xfs.ko; its types are not needed here. */
+async function lightenModules(folder: string): Promise<void> {
+  const compressed = globSync(join(folder, '**/*.ko.xz'));
+  await execa('xz', ['--decompress', '--threads=0', ...compressed]);
+  const modules = compressed.map((path) => path.replace(/\.xz$/, ''));
+  await execa('strip', ['--strip-debug', '--remove-section=.BTF', ...modules]);
 }
 
 /** Sets the SELinux labels, and the marks that spare the guest the work of a first boot. */
@@ -113,8 +132,8 @@ async function digestFolder(folder: string): Promise<string> {
   }
 }
 
-async function only(pattern: string): Promise<string> {
-  const [path, ...more] = await Array.fromAsync(glob(pattern));
+function only(pattern: string): string {
+  const [path, ...more] = globSync(pattern);
   if (path === undefined || more.length > 0) throw new Error(`not exactly one ${pattern}`);
   return path;
 }

@@ -1,0 +1,32 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { buildRpm } from '../../../packaging/rpm.ts';
+import { digest, workFolder } from './cache.ts';
+import { withLock } from './lock.ts';
+import { mountTree, withMounts } from './mounts.ts';
+import { derivedTree, ordinaryTree } from './tree.ts';
+
+/** The package, built from the sources as they are. @returns its path */
+export async function agentRpm(): Promise<string> {
+  return withLock(join(workFolder, 'rpm.lock'), buildRpm);
+}
+
+/** The ordinary tree with the agent's package installed, its initramfs made anew by the package's scripts. */
+export async function agentTree(): Promise<string> {
+  const [tree, rpm] = [await ordinaryTree(), await agentRpm()];
+  const content = digest(await readFile(rpm));
+  return derivedTree('agent-tree', tree, { rpm: content, install: String(installRpm) }, (root) =>
+    installRpm(root, rpm),
+  );
+}
+
+/** @throws if the installation fails, or if one of the package's scripts has something to say */
+async function installRpm(root: string, rpm: string): Promise<void> {
+  await withMounts(async (mounts) => {
+    await mountTree(mounts, root);
+    await execa('cp', [rpm, join(mounts.root, 'run/agent.rpm')]);
+    await mounts.chroot('rpm', '--install', '--nodeps', '/run/agent.rpm');
+    await mounts.chroot('rpm', '--verify', '--nodeps', 'immutafs-agent');
+  });
+}

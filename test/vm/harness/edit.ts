@@ -1,0 +1,13 @@
+import { readFile, writeFile } from 'node:fs/promises';
+
+/**
+ * Changes a file's text in place, so that it keeps its owner, mode and SELinux label.
+ *
+ * @throws if `change` changes nothing: a scenario that breaks a guest must not pass because it did not
+ */
+export async function editFile(path: string, change: (text: string) => string): Promise<void> {
+  const before = await readFile(path, 'utf8');
+  const after = change(before);
+  if (after === before) throw new Error(`${path} stays as it is`);
+  await writeFile(path, after);
+}

@@ -1,0 +1,71 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ajv } from 'ajv';
+import * as assert from 'uvu/assert';
+import type { Report } from '../../../agent/report/report.ts';
+import { repository } from './cache.ts';
+import type { Boot } from './guest.ts';
+
+const schema = JSON.parse(
+  readFileSync(join(repository, 'agent/report/report.schema.json'), 'utf8'),
+) as object;
+const matchesSchema = new Ajv({ allErrors: true, strict: false }).compile(schema);
+
+/** What a boot's `status --json` step said. */
+export interface Status {
+  exit: number;
+  report: Report;
+}
+
+/** Reads a step of `immutafs-agent status --json`. @throws if it is not a report as the schema has it */
+export function statusOf(boot: Boot, step = 'status'): Status {
+  const { exit, stdout, stderr } = boot.step(step);
+  assert.is(stderr, '', `${step} wrote to stderr`);
+  const report = JSON.parse(stdout) as Report;
+  if (!matchesSchema(report)) assert.unreachable(`${step}: ${JSON.stringify(matchesSchema.errors)}`);
+  return { exit, report };
+}
+
+/** The guest is sealed by its host, every required check passed, and nothing in it failed. */
+export function assertSealed(boot: Boot): Report {
+  const { exit, report } = statusOf(boot);
+  const wrong = notPassed(report).map((id) => checkOf(report, id));
+  assert.equal(wrong, []);
+  const { verdict, mode, enforcement } = report;
+  assert.equal(
+    { verdict, mode, enforcement, exit },
+    { verdict: 'sealed', mode: 'sealed', enforcement: 'host', exit: 0 },
+  );
+  assert.is(report.var.overlay, true);
+  assertNothingFailed(boot);
+  return report;
+}
+
+/** systemd has no failed unit, by the `failed` step; the guest ended by a clean power-off. */
+export function assertNothingFailed(boot: Boot): void {
+  assert.is(boot.step('failed').stdout, '');
+  assert.is(boot.endedBy, 'poweroff');
+}
+
+/** Exactly these required checks fail, each with a remedy, and the exit code says so. */
+export function assertFailing(boot: Boot, step: string, ids: string[], exit = 1): void {
+  const status = statusOf(boot, step);
+  assert.equal(notPassed(status.report), ids, `${step}: the checks that fail`);
+  assert.is(status.report.verdict, ids.length > 0 ? 'failed' : 'sealed', `${step}: the verdict`);
+  assert.is(status.exit, exit, `${step}: the exit code`);
+  for (const id of ids) assert.ok(checkOf(status.report, id).remedy.length > 0, `${id} has a remedy`);
+}
+
+/** The finding of one check. @throws if there is none */
+export function checkOf(report: Report, id: string): Report['checks'][number] {
+  const found = report.checks.find((check) => check.id === id);
+  if (!found) throw new Error(`no check ${id}`);
+  return found;
+}
+
+/** The ids of required checks that were evaluated, or should have been, and did not pass. */
+export function notPassed(report: Report): string[] {
+  return report.checks
+    .filter(({ severity, status }) => severity === 'required' && (status === 'fail' || status === 'error'))
+    .map(({ id }) => id);
+}
