@@ -55,14 +55,16 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
     .description('say whether this guest is sealed, and by whose doing')
     .addOption(new Option('--json', 'one JSON object (report.schema.json)'))
     .addOption(new Option('--explain <check>', 'say what a check means and how to mend it').conflicts('json'))
+    .option('--probe', 'also try what REQUIRE_OPTIONS forbids: run a program, a set-uid one, open a device')
     .addOption(colorOption())
     .allowExcessArguments(false)
-    .action((options: StatusOptions) => done(statusCommand(host, output, options)));
+    .action(async (options: StatusOptions) => done(await statusCommand(host, output, options)));
   root
     .command('check')
     .description('the same, logged to the journal and left in /run/immutafs/report.json')
     .option('--boot', 'the check at boot')
     .option('--json', 'one JSON object (report.schema.json)')
+    .option('--probe', 'also try what REQUIRE_OPTIONS forbids: run a program, a set-uid one, open a device')
     .addOption(colorOption())
     .allowExcessArguments(false)
     .action(async (options: StatusOptions) => done(await checkCommand(host, output, options)));
@@ -93,6 +95,7 @@ export function commandLine(): { commands: readonly Command[] } {
 export interface StatusOptions {
   json?: boolean;
   explain?: string;
+  probe?: boolean;
   color: 'auto' | 'always' | 'never';
 }
 

@@ -13,6 +13,18 @@ export function formatBytes(bytes: number): string {
   return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit] ?? ''}`;
 }
 
+/** 90 -> "1 min": the largest unit that has passed. */
+export function formatAge(seconds: number): string {
+  const [size, unit] = ages.find(([least]) => seconds >= least) ?? [1, 's'];
+  return `${Math.floor(seconds / size)} ${unit}`;
+}
+
+const ages: readonly (readonly [number, string])[] = [
+  [86400, 'd'],
+  [3600, 'h'],
+  [60, 'min'],
+];
+
 /** Lines of at most `columns` characters, broken at spaces; a longer word stands alone. */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
@@ -40,4 +52,12 @@ export function decodeBytes(bytes: string): string {
 /** With a capital, unless it begins with a path, and a full stop. */
 export function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
+}
+
+/** A field of mountinfo, fstab(5) or /proc/swaps: space, tab, newline, backslash and # are octal. */
+export function unescapeOctal(field: string): string {
+  if (!/[\\\x80-\xff]/.test(field)) return field;
+  return decodeBytes(
+    field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))),
+  );
 }

@@ -1,19 +1,31 @@
 import { errorMessage } from '../errors.ts';
 import type { Facts } from '../observe/facts.ts';
+import { autorelabelAbsent } from './autorelabel-absent.ts';
 import type { Check, Finding } from './check.ts';
-import { bootReadonly, rootReadonly } from './readonly.ts';
 import { configValid } from './config-valid.ts';
-import { homeOptions, otherOptions, tmpOptions } from './options.ts';
+import { footholds } from './footholds.ts';
+import { fstabConsistent } from './fstab-consistent.ts';
 import { hostEnforced } from './host-enforced.ts';
 import { initramfsHook } from './initramfs-hook.ts';
+import { kernelLockdownHints } from './kernel-lockdown-hints.ts';
+import { kernelView } from './kernel-view.ts';
 import { mtabLink } from './mtab-link.ts';
+import { deviceProbe, execProbe, suidProbe } from './option-probes.ts';
+import { homeOptions, otherOptions, tmpOptions } from './options.ts';
+import { bootReadonly, rootReadonly } from './readonly.ts';
+import { rivalsOff } from './rivals-off.ts';
+import { rootLog } from './root-log.ts';
 import { rootWriteProbe } from './root-write-probe.ts';
+import { selinuxLabels } from './selinux-labels.ts';
+import { stackedMounts } from './stacked-mounts.ts';
+import { swapOff } from './swap-off.ts';
 import { varOverlay } from './var-overlay.ts';
 import { varUpperTmpfs } from './var-upper-tmpfs.ts';
 import { varUsage } from './var-usage.ts';
 
 /** Every check, in the order in which they are shown. */
 export const checks: readonly Check[] = [
+  kernelView,
   rootReadonly,
   bootReadonly,
   hostEnforced,
@@ -24,9 +36,21 @@ export const checks: readonly Check[] = [
   homeOptions,
   tmpOptions,
   otherOptions,
+  execProbe,
+  suidProbe,
+  deviceProbe,
+  stackedMounts,
+  swapOff,
+  fstabConsistent,
   mtabLink,
+  selinuxLabels,
+  autorelabelAbsent,
+  rivalsOff,
   configValid,
   initramfsHook,
+  rootLog,
+  footholds,
+  kernelLockdownHints,
 ];
 
 /** One finding a check; a check that throws is `error`, and the others still run. */

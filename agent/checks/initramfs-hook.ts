@@ -23,7 +23,9 @@ export const initramfsHook: Check = {
     const remedy = 'While the disk is writable: dracut -f --regenerate-all.';
     if (handoff?.stage !== 'initramfs') {
       const observed =
-        handoff === undefined ? `no ${handoffFile}: the hook did not run` : 'no hook: late boot decided the mode';
+        handoff === undefined
+          ? `no ${handoffFile}: the hook did not run`
+          : 'no hook: late boot decided the mode';
       return { status: 'warn', subject, expected, observed, remedy };
     }
     const observed = `the hook of ${handoff.version}`;

@@ -1,15 +1,14 @@
 import type { Facts } from '../observe/facts.ts';
-import type { Mount } from '../observe/mountinfo.ts';
+import { type Layer, layersOf } from '../observe/layers.ts';
+import { type Mount, isBelow } from '../observe/mountinfo.ts';
 import { seen } from '../observe/observed.ts';
+import { sealedDisks } from '../observe/enforcement.ts';
 import type { Check } from './check.ts';
-
-/** Where dracut/assemble-var puts the layers. */
-export const layers = { lower: '/run/immutafs/lower', upper: '/run/var/upper', work: '/run/var/work' };
 
 /** OVERLAYFS_SUPER_MAGIC (linux/magic.h). */
 const overlayMagic = 0x794c7630;
 
-/** /var is an overlay of the disk's own /var, read-only, and the upper layer of ours. */
+/** /var, and what is below it on a sealed disk, is an overlay of the disk's own and an upper layer of ours. */
 export const varOverlay: Check = {
   id: 'var-overlay',
   severity: 'required',
@@ -41,25 +40,66 @@ function problems(facts: Facts): string[] {
   if (mount.target !== '/var')
     return [`/var is no mount of its own but part of ${mount.target} (${mount.type})`];
   if (mount.type !== 'overlay') return [`/var is ${mount.type}, not overlay`];
-  const lower = facts.mounts.serving(layers.lower);
-  const wanted = facts.config.VAR_OPTIONS.split(',').filter((option) => option !== '');
-  const missing = wanted.filter((option) => !mount.options.includes(option));
+  const layers = layersOf('value' in facts.handoff ? facts.handoff.value : undefined);
+  const [own, ...below] = layers;
   return [
-    ...layerProblems(mount),
-    ...(seen(facts.varUsage).type === overlayMagic
+    ...(own === undefined ? [] : overlayProblems(facts, mount, own)),
+    ...(seen(facts.varUsage)?.type === overlayMagic
       ? []
       : ['statfs(2) of /var does not answer as an overlay']),
-    ...(missing.length === 0 ? [] : [`/var lacks ${missing.join(',')}`]),
-    ...(mount.options.includes('rw') ? [] : ['/var is read-only']),
-    ...(lower?.target === layers.lower && lower.options.includes('ro')
-      ? []
-      : [`${layers.lower} is not mounted read-only`]),
+    ...below.flatMap((layer) => belowProblems(facts, layer)),
+    ...forgotten(facts, below),
   ];
 }
 
-function layerProblems({ superOptions }: Mount): string[] {
-  const wanted = [`lowerdir=${layers.lower}`, `upperdir=${layers.upper}`, `workdir=${layers.work}`];
-  return wanted
-    .filter((option) => !superOptions.includes(option))
-    .map((option) => `the overlay has no ${option}`);
+/** The mount, its options, and its layers. */
+function overlayProblems(facts: Facts, mount: Mount, layer: Layer): string[] {
+  const { target, lower, upper, work } = layer;
+  const wanted = facts.config.VAR_OPTIONS.split(',').filter((option) => option !== '');
+  const missing = wanted.filter((option) => !mount.options.includes(option));
+  const layers = [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${work}`];
+  return [
+    ...layers
+      .filter((option) => !mount.superOptions.includes(option))
+      .map((option) => `the overlay on ${target} has no ${option}`),
+    ...(missing.length === 0 ? [] : [`${target} lacks ${missing.join(',')}`]),
+    ...(mount.options.includes('rw') ? [] : [`${target} is read-only`]),
+    ...lowerProblems(facts, lower),
+  ];
+}
+
+/** Of the system's own disks, and nothing that somebody could write to through another mount. */
+function lowerProblems(facts: Facts, target: string): string[] {
+  const lower = facts.mounts.serving(target);
+  if (lower?.target !== target || !lower.options.includes('ro'))
+    return [`${target} is not mounted read-only`];
+  // Of the system's own disks, host-enforced says whose doing it is.
+  const system = sealedDisks(facts);
+  const disks = seen(facts.disks).filter(({ holds }) => holds.includes(target));
+  const writable = disks.filter((disk) => !disk.readOnly && !system.includes(disk)).map(({ name }) => name);
+  if (disks.length === 0) return [`${target} is on no disk but ${lower.type} (${lower.source})`];
+  return writable.length === 0 ? [] : [`${target} is on ${writable.join(' ')}, which is writable`];
+}
+
+function belowProblems(facts: Facts, layer: Layer): string[] {
+  const { target, state } = layer;
+  if (state === 'failed') return [`${target} could not be assembled`];
+  if (state !== 'overlay') return [];
+  const mount = facts.mounts.serving(target);
+  return mount?.target === target && mount.type === 'overlay'
+    ? overlayProblems(facts, mount, layer)
+    : [`${target} is no overlay any more`];
+}
+
+/** File systems below /var that nothing can be written to, though programs will. */
+function forgotten(facts: Facts, layers: readonly Layer[]): string[] {
+  const onSealed = new Set(sealedDisks(facts).flatMap(({ holds }) => holds));
+  return facts.mounts.all
+    .filter(({ target, type, options, superOptions }) => {
+      if (type === 'overlay' || target === '/var' || !isBelow(target, '/var')) return false;
+      return onSealed.has(target) && (options.includes('ro') || superOptions.includes('ro'));
+    })
+    .filter((mount) => !facts.mounts.hidden.has(mount))
+    .filter(({ target }) => !layers.some((layer) => layer.target === target && layer.state === 'failed'))
+    .map(({ target }) => `${target} is read-only and no overlay`);
 }

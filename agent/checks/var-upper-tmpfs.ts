@@ -1,4 +1,4 @@
-import { layers } from './var-overlay.ts';
+import { upperFolder } from '../observe/layers.ts';
 import type { Check } from './check.ts';
 
 /** What is written to /var is in RAM, gone at the next boot, and cannot take all of it. */
@@ -14,9 +14,9 @@ export const varUpperTmpfs: Check = {
     mend: 'Reboot, so that the upper layer is made anew. If it happens again, look for what mounts over /run/var.',
   },
   evaluate: (facts) => {
-    const mount = facts.mounts.serving(layers.upper);
+    const mount = facts.mounts.serving(upperFolder);
     const expected = 'a tmpfs with a size and a number of inodes';
-    if (mount === undefined) throw new Error(`no mount serves ${layers.upper}`);
+    if (mount === undefined) throw new Error(`no mount serves ${upperFolder}`);
     const has = (option: string) => mount.superOptions.some((each) => each.startsWith(`${option}=`));
     const wrong = [
       ...(mount.type === 'tmpfs' ? [] : [`the upper layer is on ${mount.type} at ${mount.target}`]),

@@ -15,14 +15,20 @@ export const varUsage: Check = {
     why: 'When it is full, nothing can write to /var: logs stop, services fail. It only empties when files are removed or the guest reboots.',
     mend: 'Find what grows with `du -xh /run/var/upper | sort -h | tail`; make it write less or elsewhere, or raise VAR_SIZE or VAR_INODES in /etc/immutafs/immutafs.conf and reboot.',
   },
-  evaluate: ({ config, varUsage }) => {
+  evaluate: ({ config, varUsage, varConsumers }) => {
     const usage = seen(varUsage);
+    if (usage === undefined) {
+      return { status: 'skip', subject: '/var', expected: '', observed: 'no overlay', remedy: '' };
+    }
     const bytes = percent(usage.usedBytes, usage.sizeBytes);
     const inodes = percent(usage.inodesUsed, usage.inodes);
     const worst = Math.max(bytes, inodes);
     const warn = parseInt(config.USAGE_WARN, 10);
     const fail = parseInt(config.USAGE_FAIL, 10);
-    const observed = `${bytes}% of ${formatBytes(usage.sizeBytes)}, ${inodes}% of ${usage.inodes} inodes`;
+    const largest = 'value' in varConsumers ? varConsumers.value : [];
+    const most = largest.map((each) => `${each.path} ${formatBytes(each.bytes)} in ${each.inodes} inodes`);
+    const said = `${bytes}% of ${formatBytes(usage.sizeBytes)}, ${inodes}% of ${usage.inodes} inodes`;
+    const observed = most.length === 0 ? said : `${said}; most: ${most.join(', ')}`;
     const expected = `less than ${warn}%`;
     const status = worst >= fail ? 'fail' : worst >= warn ? 'warn' : 'pass';
     const remedy =

@@ -6,12 +6,12 @@ import { formatText } from '../report/text.ts';
 import { evaluateHost } from './evaluate.ts';
 
 /** `status`: looks and says; with --explain, says what a check is about. */
-export function statusCommand(host: Host, output: Output, options: StatusOptions): number {
+export async function statusCommand(host: Host, output: Output, options: StatusOptions): Promise<number> {
   if (options.explain !== undefined) {
     output.stdout(explain(options.explain));
     return 0;
   }
-  const report = evaluateHost(host);
+  const report = await evaluateHost(host, { probe: options.probe === true });
   printReport(report, output, options);
   return exitCode(report);
 }

@@ -1,69 +1,117 @@
-import type { Host, Usage } from '../host.ts';
+import { type Config, formatProblem, readConfig } from '../config.ts';
 import { HostError, errorMessage } from '../errors.ts';
-import { type Config, formatProblem, readConfig, words } from '../config.ts';
+import type { Host, Usage } from '../host.ts';
+import { type Consumer, findConsumers } from './consumers.ts';
 import { type Disk, findDisks } from './disks.ts';
-import { type Handoff, type Mode, handoffFile, parseHandoff } from './handoff.ts';
+import { type FstabEntry, readFstab, readSwaps } from './fstab-devices.ts';
+import type { Fstab } from './fstab.ts';
+import { type Handoff, handoffFile, parseHandoff } from './handoff.ts';
+import { type Identity, identify } from './identity.ts';
 import { parseKernelArgument } from './kernel-argument.ts';
-import { type MountTable, mountTable } from './mountinfo.ts';
-import { type Observed, observe, seen } from './observed.ts';
+import { type Labels, findLabels } from './labels.ts';
+import { type LastReport, readLastReport } from './last-report.ts';
+import { layersOf, upperFolder } from './layers.ts';
+import { type Lockdown, findLockdown } from './lockdown.ts';
+import { type DecidedMode, decideMode } from './mode.ts';
+import { type MountTable, mountTable, unreadableTable } from './mountinfo.ts';
+import { type Observed, observe, observeLater } from './observed.ts';
+import { findRivals } from './rivals.ts';
+import { type Targets, tryTargets } from './targets.ts';
+import { viewProblems } from './view.ts';
 
 /** What is true of this guest now. Checks see nothing else. */
-export interface Facts {
-  identity: { name: string; kernel: string; os: string; bootId: string };
+export interface Facts extends Targets {
+  identity: Identity;
   config: Config;
   /** The configuration's and the kernel argument's, in words. */
   configProblems: string[];
-  mode: { mode: Mode; reason: string; /** A writable disk is meant to be sealed too. */ forced: boolean };
+  /** The words of the kernel command line. */
+  kernelArgument: string[];
+  mode: DecidedMode;
   mounts: MountTable;
+  /** Why what is seen here is not the guest itself. */
+  view: Observed<string[]>;
   disks: Observed<Disk[]>;
   /** undefined: the boot left nothing. */
   handoff: Observed<Handoff | undefined>;
-  /** Of /var: an overlay answers for its upper layer, and with its own magic number. */
-  varUsage: Observed<Usage>;
-  /** By target of REQUIRE_READONLY that is there: errno's name, or OK if a write went through. */
-  writeProbes: Record<string, string>;
-  /** Targets of REQUIRE_READONLY and REQUIRE_OPTIONS that are there. */
-  present: string[];
+  /** Of /var: an overlay answers for its upper layer, and with its own magic number; undefined: no overlay. */
+  varUsage: Observed<Usage | undefined>;
+  /** What takes up the most of the upper layer; empty while it is not full. */
+  varConsumers: Observed<Consumer[]>;
+  fstab: Observed<{ lines: FstabEntry[]; problems: Fstab['problems'] }>;
+  swaps: Observed<ReturnType<typeof readSwaps>>;
+  /** undefined: without SELinux. */
+  labels: Observed<Labels | undefined>;
+  /** The file that asks for a relabelling at the next boot. */
+  autorelabel: Observed<boolean>;
+  rivals: Observed<string[]>;
+  lockdown: Observed<Lockdown>;
   /** Where /etc/mtab points; undefined where it is no link. */
   mtab: Observed<string | undefined>;
+  /** What `check` said before, in this boot. */
+  lastReport: Observed<LastReport | undefined>;
 }
 
-/** @throws HostError where the mounts cannot be read: without them nothing can be said */
-export function gatherFacts(host: Host): Facts {
+export interface Wanted {
+  /** Try what REQUIRE_OPTIONS forbids. */
+  probe: boolean;
+}
+
+/** Everything once. What cannot be seen is in the facts, too: the checks that need it will say so. */
+export async function gatherFacts(host: Host, { probe }: Wanted = { probe: false }): Promise<Facts> {
   const { config, problems } = readConfig(host);
-  const argument = parseKernelArgument(host.read('/proc/cmdline'));
+  const read = observe(() => host.read('/proc/cmdline'));
+  const cmdline = 'value' in read ? read.value : '';
+  const argument = parseKernelArgument(cmdline);
+  const kernelArgument = cmdline.split(/\s+/).filter((word) => word !== '');
+  const identity = identify(host);
   const mounts = readMounts(host);
-  const disks = observe(() => findDisks(host, mounts.all));
+  const lastReport = observe(() => readLastReport(host, identity.bootId));
+  const remembered = 'value' in lastReport ? lastReport.value?.disks : undefined;
+  const disks = observe(() => findDisks(host, mounts.all, (name) => remembered?.get(name)));
   const handoff = observe(() => readHandoff(host));
-  const wanted = words(config.REQUIRE_READONLY);
-  const targets = [
-    ...wanted,
-    ...words(config.REQUIRE_OPTIONS).map((word) => word.slice(0, word.indexOf(':'))),
-  ];
-  const present = [...new Set(targets)].filter((target) => host.stat(target) !== undefined);
+  const varUsage = observe(() => readVarUsage(host, mounts));
   return {
-    identity: identify(host),
+    identity,
     config,
     configProblems: [...problems.map(formatProblem), ...argument.problems],
+    kernelArgument,
     mode: decideMode(argument.mode ?? config.MODE, handoff, disks),
     mounts,
+    view: observe(() => viewProblems(host, mounts)),
     disks,
     handoff,
-    varUsage: observe(() => host.usage('/var')),
-    writeProbes: Object.fromEntries(
-      wanted.filter((each) => present.includes(each)).map((each) => [each, host.tryWrite(each)]),
-    ),
-    present,
+    varUsage,
+    varConsumers: observe(() => readConsumers(host, config, varUsage)),
+    ...readFiles(host, kernelArgument),
+    labels: await observeLater(() => findLabels(host, labelled(mounts, handoff))),
+    lastReport,
+    ...(await tryTargets(host, config, mounts, probe)),
+  };
+}
+
+function readFiles(
+  host: Host,
+  kernelArgument: readonly string[],
+): Pick<Facts, 'fstab' | 'swaps' | 'autorelabel' | 'rivals' | 'lockdown' | 'mtab'> {
+  return {
+    fstab: observe(() => readFstab(host)),
+    swaps: observe(() => readSwaps(host)),
+    autorelabel: observe(() => host.stat('/.autorelabel') !== undefined),
+    rivals: observe(() => findRivals(host, kernelArgument)),
+    lockdown: observe(() => findLockdown(host)),
     mtab: observe(() => (host.stat('/etc/mtab')?.kind === 'link' ? host.link('/etc/mtab') : undefined)),
   };
 }
 
+/** Without the mounts little can be said, but that little is: every check that asks for one is an error. */
 function readMounts(host: Host): MountTable {
-  const text = host.read('/proc/self/mountinfo', 64 * 1024 * 1024);
   try {
-    return mountTable(text);
+    return mountTable(host.read('/proc/self/mountinfo', 64 * 1024 * 1024));
   } catch (error) {
-    throw new HostError(`/proc/self/mountinfo: ${errorMessage(error)}`);
+    return unreadableTable(
+      new HostError(`/proc/self/mountinfo: ${errorMessage(error).replace(/^\/\S+: /, '')}`),
+    );
   }
 }
 
@@ -71,39 +119,20 @@ function readHandoff(host: Host): Handoff | undefined {
   return host.stat(handoffFile) === undefined ? undefined : parseHandoff(host.read(handoffFile, 65536));
 }
 
-/**
- * What the boot decided counts, except that a boot on a disk that is read-only cannot pass for maintenance,
- * nor for off without being told so, whatever stands in /run. Without the boot's word, the disks under / decide as they do in the initramfs.
- */
-function decideMode(
-  intent: string,
-  handoff: Observed<Handoff | undefined>,
-  disks: Observed<Disk[]>,
-): Facts['mode'] {
-  const boot = 'value' in handoff ? handoff.value : undefined;
-  const forced = intent === 'sealed';
-  const readOnly = rootDisks(disks).filter((disk) => disk.readOnly);
-  const plausible =
-    boot?.mode === 'sealed' || readOnly.length === 0 || (boot?.mode === 'off' && intent === 'off');
-  if (boot !== undefined && plausible) {
-    return { mode: boot.mode, reason: boot.reason, forced };
-  }
-  if (boot === undefined && intent !== 'auto') {
-    return { mode: forced ? 'sealed' : 'off', reason: `MODE or kernel argument: ${intent}`, forced };
-  }
-  const [first] = readOnly;
-  if (first === undefined) return { mode: 'maintenance', reason: 'no disk under / is read-only', forced };
-  return { mode: 'sealed', reason: `disk ${first.name} is read-only`, forced };
+/** Only of an overlay: another file system is no layer of ours, and a server's may hang. */
+function readVarUsage(host: Host, mounts: MountTable): Usage | undefined {
+  return mounts.serving('/var')?.type === 'overlay' ? host.usage('/var') : undefined;
 }
 
-function rootDisks(disks: Observed<Disk[]>): Disk[] {
-  return 'value' in disks ? seen(disks).filter((disk) => disk.holds.includes('/')) : [];
+function readConsumers(host: Host, { USAGE_WARN }: Config, usage: Observed<Usage | undefined>): Consumer[] {
+  if (!('value' in usage) || usage.value === undefined) return [];
+  const { usedBytes, sizeBytes, inodesUsed, inodes } = usage.value;
+  const share = Math.max(usedBytes / (sizeBytes || Infinity), inodesUsed / (inodes || Infinity));
+  return share * 100 < parseInt(USAGE_WARN, 10) ? [] : findConsumers(host, upperFolder);
 }
 
-function identify(host: Host): Facts['identity'] {
-  const { hostname, kernel } = host.environment();
-  const release = observe(() => host.read('/etc/os-release', 65536));
-  const bootId = observe(() => host.read('/proc/sys/kernel/random/boot_id').trim());
-  const pretty = 'value' in release ? /^PRETTY_NAME="?([^"\n]*)/m.exec(release.value)?.[1] : undefined;
-  return { name: hostname, kernel, os: pretty ?? 'unknown', bootId: 'value' in bootId ? bootId.value : '' };
+/** The folders that the boot mounts over, and /tmp. */
+function labelled(mounts: MountTable, handoff: Observed<Handoff | undefined>): string[] {
+  const layers = layersOf('value' in handoff ? handoff.value : undefined).map(({ target }) => target);
+  return [...layers.filter((target) => mounts.serving(target)?.type === 'overlay'), '/tmp'];
 }

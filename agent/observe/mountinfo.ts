@@ -1,4 +1,5 @@
-import { decodeBytes } from '../format.ts';
+import { unescapeOctal } from '../format.ts';
+import { findHidden } from './visibility.ts';
 
 /** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)), escapes resolved. */
 export interface Mount {
@@ -58,25 +59,21 @@ function parseLine(line: string): Mount | undefined {
     id: Number(id),
     parent: Number(parent),
     device,
-    root: unescape(root),
-    target: unescape(target),
+    root: unescapeOctal(root),
+    target: unescapeOctal(target),
     options: options.split(','),
-    type: unescape(type),
-    source: unescape(source),
-    superOptions: rest.split(',').map(unescape),
+    type: unescapeOctal(type),
+    source: unescapeOctal(source),
+    superOptions: rest.split(',').map(unescapeOctal),
   };
 }
 
-/** Space, tab, newline, backslash and # are octal (fs/proc_namespace.c, mangle()). */
-function unescape(field: string): string {
-  if (!/[\\\x80-\xff]/.test(field)) return field;
-  return decodeBytes(
-    field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))),
-  );
-}
-
 export interface MountTable {
-  all: readonly Mount[];
+  readonly all: readonly Mount[];
+  /** All that have a path as their mount point, hidden ones too. */
+  at(target: string): readonly Mount[];
+  /** Those of them that no path leads to. */
+  readonly hidden: ReadonlySet<Mount>;
   /**
    * The mount that serves a path in this process's view: the way that the kernel walks it, so that a mount
    * which another one covers is not taken for the visible one (path_resolution(7), fs/namespace.c). A mount on
@@ -91,8 +88,14 @@ export function mountTable(text: string): MountTable {
   const all = parseMountinfo(text);
   const children = Map.groupBy(all, ({ parent }) => parent);
   const root = rootMount(all);
+  const byTarget = Map.groupBy(all, ({ target }) => target);
+  let hidden: ReadonlySet<Mount> | undefined;
   return {
     all,
+    at: (target) => byTarget.get(target) ?? [],
+    get hidden() {
+      return (hidden ??= findHidden(all, root));
+    },
     serving(path) {
       let current = root;
       for (let steps = 0; steps <= all.length; steps++) {
@@ -103,6 +106,17 @@ export function mountTable(text: string): MountTable {
       throw new Error('mountinfo is not a tree');
     },
   };
+}
+
+/** A table that nobody could read: whoever asks it gets the reason. */
+export function unreadableTable(error: Error): MountTable {
+  const fail = () => {
+    throw error;
+  };
+  return Object.defineProperties({ serving: fail, at: fail } as unknown as MountTable, {
+    all: { get: fail },
+    hidden: { get: fail },
+  });
 }
 
 /** The first mount at "/" whose parent is not in the list (or itself). */

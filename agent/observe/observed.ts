@@ -12,6 +12,14 @@ export function observe<T>(read: () => T): Observed<T> {
   }
 }
 
+export async function observeLater<T>(read: () => Promise<T>): Promise<Observed<T>> {
+  try {
+    return { value: await read() };
+  } catch (error) {
+    return { error: errorMessage(error), code: errorCode(error) };
+  }
+}
+
 /** @throws HostError where nothing could be seen; the check that asked is then `error` */
 export function seen<T>(observed: Observed<T>): T {
   if ('value' in observed) return observed.value;

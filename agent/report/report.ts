@@ -1,9 +1,13 @@
 import type { Finding } from '../checks/check.ts';
-import { layers } from '../checks/var-overlay.ts';
+import { kernelView } from '../checks/kernel-view.ts';
 import type { Disk } from '../observe/disks.ts';
 import { type Enforcement, enforcement } from '../observe/enforcement.ts';
+import type { Consumer } from '../observe/consumers.ts';
 import type { Facts } from '../observe/facts.ts';
+import { type Foothold, findFootholds } from '../observe/footholds.ts';
 import type { Mode } from '../observe/handoff.ts';
+import { layersOf } from '../observe/layers.ts';
+import { observe } from '../observe/observed.ts';
 import { version } from '../version.ts';
 
 export type Verdict = 'sealed' | 'failed' | 'maintenance' | 'off' | 'unknown';
@@ -28,16 +32,31 @@ export interface Report {
     usedBytes: number | null;
     inodes: number | null;
     inodesUsed: number | null;
+    /** What takes up the most; only where it is nearly full. */
+    largest: Consumer[];
   };
+  /** What is the boot's word, and how old it is; null where it left none. */
+  boot: {
+    stage: 'initramfs' | 'late';
+    version: string;
+    at: string;
+    ageSeconds: number;
+    says: string[];
+    warnings: string[];
+    errors: string[];
+  } | null;
   checks: Finding[];
+  footholds: Foothold[];
 }
 
 /** @param at when it was observed */
 export function buildReport(facts: Facts, findings: Finding[], at: Date): Report {
+  const { identity } = facts;
+  const footholds = observe(() => findFootholds(facts));
   return {
     schema: 1,
     agent: { version },
-    host: facts.identity,
+    host: { name: identity.name, kernel: identity.kernel, os: identity.os, bootId: identity.bootId },
     at: at.toISOString(),
     mode: facts.mode.mode,
     reason: facts.mode.reason,
@@ -45,12 +64,18 @@ export function buildReport(facts: Facts, findings: Finding[], at: Date): Report
     enforcement: enforcement(facts),
     disks: 'value' in facts.disks ? facts.disks.value : [],
     var: describeVar(facts),
+    boot: describeBoot(facts, at),
     checks: findings,
+    footholds: 'value' in footholds ? footholds.value : [],
   };
 }
 
-/** A required check that fails outweighs one that could not be evaluated; neither ever passes. */
+/**
+ * A required check that fails outweighs one that could not be evaluated; neither ever passes. But where what is
+ * seen is not the guest, nothing that is said of it counts.
+ */
 export function decideVerdict(mode: Mode, findings: readonly Finding[]): Verdict {
+  if (findings.some(({ id, status }) => id === kernelView.id && status === 'error')) return 'unknown';
   const required = findings.filter(({ severity }) => severity === 'required');
   if (required.some(({ status }) => status === 'fail')) return 'failed';
   if (required.some(({ status }) => status === 'error')) return 'unknown';
@@ -68,17 +93,36 @@ export function exitCode({ verdict, checks }: Report): number {
 }
 
 function describeVar(facts: Facts): Report['var'] {
-  const overlay = facts.mounts.serving('/var')?.type === 'overlay';
+  const mount = observe(() => facts.mounts.serving('/var'));
+  const overlay = 'value' in mount && mount.value?.type === 'overlay';
+  const [layer] = layersOf(undefined);
   const usage = overlay && 'value' in facts.varUsage ? facts.varUsage.value : undefined;
   const handoff = 'value' in facts.handoff ? facts.handoff.value : undefined;
   return {
     overlay,
-    lower: overlay ? layers.lower : null,
-    upper: overlay ? layers.upper : null,
+    lower: overlay && layer ? layer.lower : null,
+    upper: overlay && layer ? layer.upper : null,
     assembledBy: overlay && handoff?.var === 'overlay' ? handoff.assembled : 'none',
     sizeBytes: usage?.sizeBytes ?? null,
     usedBytes: usage?.usedBytes ?? null,
     inodes: usage?.inodes ?? null,
     inodesUsed: usage?.inodesUsed ?? null,
+    largest: 'value' in facts.varConsumers ? facts.varConsumers.value : [],
+  };
+}
+
+/** Everything else in a report was looked at when it was made. */
+function describeBoot({ handoff, identity }: Facts, now: Date): Report['boot'] {
+  const boot = 'value' in handoff ? handoff.value : undefined;
+  if (boot === undefined) return null;
+  const ageSeconds = Math.max(0, Math.round(identity.uptime - boot.uptime));
+  return {
+    stage: boot.stage,
+    version: boot.version,
+    at: new Date(now.getTime() - ageSeconds * 1000).toISOString(),
+    ageSeconds,
+    says: ['mode', 'reason', 'var.assembledBy'],
+    warnings: boot.warnings,
+    errors: boot.errors,
   };
 }

@@ -1,6 +1,6 @@
 import picocolors from 'picocolors';
 import type { Finding, Status } from '../checks/check.ts';
-import { formatBytes } from '../format.ts';
+import { formatAge, formatBytes } from '../format.ts';
 import type { Disk } from '../observe/disks.ts';
 import type { Report, Verdict } from './report.ts';
 
@@ -19,8 +19,10 @@ export function formatText(report: Report, color: boolean): string {
     '',
     ...report.disks.map((disk) => diskLine(disk, colors)),
     ...varLines(report),
+    ...bootLines(report, colors),
     '',
     ...report.checks.flatMap((finding) => checkLines(finding, widest(report.checks), colors)),
+    ...footholdLines(report, colors),
     '',
     summary(report.checks),
     '',
@@ -53,7 +55,13 @@ function verdictLines({ verdict, mode, reason, enforcement }: Report, colors: Co
 
 function diskLine({ name, bus, readOnly, evidence, holds }: Disk, colors: Colors): string {
   const state = readOnly ? 'read-only' : 'writable';
-  return `  ${clean(name).padEnd(6)} ${bus}, ${state}: ${clean(evidence)}; ${colors.dim(holds.map(clean).join(' '))}`;
+  return `  ${clean(name).padEnd(6)} ${bus}, ${state}: ${clean(evidence)}; ${colors.dim(listed(holds))}`;
+}
+
+/** Containers make hundreds of mounts. */
+function listed(targets: readonly string[]): string {
+  const shown = targets.slice(0, 8).map(clean).join(' ');
+  return targets.length > 8 ? `${shown} and ${targets.length - 8} more` : shown;
 }
 
 function varLines({ var: layer }: Report): string[] {
@@ -62,6 +70,36 @@ function varLines({ var: layer }: Report): string[] {
   const inodes = `${layer.inodesUsed ?? 0} of ${layer.inodes ?? 0} inodes`;
   const by = { initramfs: 'by the initramfs', late: 'late', none: 'by somebody else' }[layer.assembledBy];
   return [`  /var   an overlay, assembled ${by}: ${bytes}, ${inodes}`];
+}
+
+/** What is only as good as the boot's word. */
+function bootLines({ boot }: Report, colors: Colors): string[] {
+  if (boot === null) return [];
+  const who = boot.stage === 'initramfs' ? 'the initramfs' : 'late boot';
+  const said = `Mode, reason and who assembled /var are the word of ${who}, ${formatAge(boot.ageSeconds)} ago`;
+  return [
+    colors.dim(`  ${said}; everything else was looked at now.`),
+    ...boot.warnings.map((warning) => `  ${colors.yellow('warning of the boot:')} ${clean(warning)}`),
+  ];
+}
+
+const shownFootholds = 20;
+
+/** The attack surface that is left; of a guest that is not meant to be sealed there is no end. */
+function footholdLines({ footholds, mode }: Report, colors: Colors): string[] {
+  if (mode !== 'sealed' || footholds.length === 0) return [];
+  const shown = footholds.slice(0, shownFootholds);
+  const width = Math.max(...shown.map(({ target }) => clean(target).length));
+  const more = footholds.length - shown.length;
+  return [
+    '',
+    '  What is left to an attacker:',
+    ...shown.map(({ target, reason, tighten }) => {
+      const advice = colors.dim(`(${clean(tighten)})`);
+      return `    ${clean(target).padEnd(width)}  ${clean(reason)} ${advice}`;
+    }),
+    ...(more > 0 ? [`    and ${more} more (--json has all of them)`] : []),
+  ];
 }
 
 const statusWord: Record<Status, string> = {

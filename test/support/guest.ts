@@ -43,9 +43,22 @@ export function goodGuest(): Guest {
       'etc/mtab': { link: '../proc/self/mounts' },
       'etc/os-release':
         'NAME="Red Hat Enterprise Linux"\nPRETTY_NAME="Red Hat Enterprise Linux Server 7.9 (Maipo)"\n',
-      'etc/fstab': '/dev/mapper/rhel-root / xfs ro 0 0\nUUID=1 /boot xfs ro 0 0\n',
+      'etc/fstab': [
+        '/dev/mapper/rhel-root / xfs ro 0 0',
+        'UUID=1 /boot xfs ro 0 0',
+        '/dev/vdb /home xfs noexec,nosuid,nodev 0 0',
+        'tmpfs /tmp tmpfs noexec,nosuid,nodev 0 0',
+        '',
+      ].join('\n'),
+      'dev/vda1': '',
+      'dev/vdb': '',
+      'dev/dm-0': '',
+      'dev/mapper/rhel-root': { link: '../dm-0' },
+      'dev/disk/by-uuid/1': { link: '../../vda1' },
       'proc/cmdline': 'BOOT_IMAGE=/vmlinuz root=/dev/mapper/rhel-root ro crashkernel=auto quiet\n',
       'proc/swaps': 'Filename\t\t\t\tType\t\tSize\tUsed\tPriority\n',
+      'proc/self/ns/pid': { link: 'pid:[4026531836]' },
+      'proc/self/ns/user': { link: 'user:[4026531837]' },
       'proc/sys/kernel/random/boot_id': '6ad9c6b3-2c5b-4b0e-9b1f-6d6f0c1f3a52\n',
       'run/immutafs/boot.env': bootEnv(),
     },
@@ -84,6 +97,7 @@ export function bootEnv(changes: Record<string, string | undefined> = {}): strin
     REASON: 'disk vda is read-only (virtio-feature)',
     DISKS: 'vda:1:virtio-feature',
     VAR: 'overlay',
+    ASSEMBLED: 'initramfs',
     ON_FAILURE: 'degraded',
     ...changes,
   };
@@ -114,7 +128,8 @@ export function maintenanceGuest(): Guest {
 export function makeGuest(root: string, guest: Guest): Host {
   for (const folder of guest.folders) fs.mkdirSync(path.join(root, folder));
   makeSysfs(root, guest.devices);
-  writeFiles(root, { 'proc/self/mountinfo': mountinfo(guest.mounts), ...guest.files });
+  const seen = mountinfo(guest.mounts);
+  writeFiles(root, { 'proc/self/mountinfo': seen, 'proc/1/mountinfo': seen, ...guest.files });
   const { usage, tryWrite } = guest.answers;
   return {
     ...systemHost({ root }),

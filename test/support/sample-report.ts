@@ -48,7 +48,10 @@ export const sample: Report = {
     usedBytes: 12582912,
     inodes: 204800,
     inodesUsed: 1000,
+    largest: [],
   },
+  boot: null,
+  footholds: [],
   checks: [
     finding('pass', 'required', 'root-readonly'),
     finding('fail', 'required', 'host-enforced'),

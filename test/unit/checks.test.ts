@@ -78,7 +78,11 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
     'mounted read-write',
   ],
   'there is no /boot': [
-    all(without('boot'), ({ folders }) => folders.splice(folders.indexOf('boot'), 1)),
+    all(
+      without('boot'),
+      ({ folders }) => folders.splice(folders.indexOf('boot'), 1),
+      file('etc/fstab', '/dev/mapper/rhel-root / xfs ro 0 0\n'),
+    ),
     { 'boot-readonly': 'skip' },
   ],
   'REQUIRE_READONLY names something else that is writable': [
@@ -88,29 +92,30 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
   ],
   'the disk is read-only only by a flag': [
     disk({ offered: false, readOnly: true }),
-    { 'host-enforced': 'fail' },
+    { 'host-enforced': 'fail', 'kernel-lockdown-hints': 'warn' },
     /vda: .*not offered/,
   ],
   'the disk is writable, but the boot was sealed by MODE=sealed': [
     all(config('MODE=sealed\n'), disk({ offered: false }), handoff({ REASON: 'MODE=sealed' })),
-    { 'host-enforced': 'warn' },
+    { 'host-enforced': 'warn', 'kernel-lockdown-hints': 'warn' },
   ],
   '/ is on a second disk too, which is writable': [
     ({ devices }) => {
       devices[2] = { name: 'dm-0', device: '253:0', on: ['vda2', 'vdb'], readOnly: true };
     },
-    { 'host-enforced': 'fail' },
+    // fstab's /home is then on a disk of the system, and writable.
+    { 'host-enforced': 'fail', 'fstab-consistent': 'fail', 'kernel-lockdown-hints': 'warn' },
     /^vdb: /,
   ],
   'a write is accepted': [tryWrite('OK'), { 'root-write-probe': 'fail' }, 'a write was accepted'],
   'a write is answered with something else': [tryWrite('EIO'), { 'root-write-probe': 'error' }, 'EIO'],
   'a write is refused for want of rights': [tryWrite('EACCES'), { 'root-write-probe': 'error' }, 'EACCES'],
-  '/var is no mount': [without('var'), { 'var-overlay': 'fail' }, 'part of / (xfs)'],
+  '/var is no mount': [without('var'), { 'var-overlay': 'fail', 'var-usage': 'skip' }, 'part of / (xfs)'],
   '/var is something else': [
     ({ mounts }) => {
       mounts['var'] = '0:43 / /var rw,nosuid,nodev - tmpfs tmpfs rw,size=1024k';
     },
-    { 'var-overlay': 'fail' },
+    { 'var-overlay': 'fail', 'var-usage': 'skip' },
     '/var is tmpfs, not overlay',
   ],
   '/var has another lower layer': [
@@ -120,7 +125,7 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
   ],
   '/var has another upper layer': [
     edit('var', 'upperdir=/run/var/upper', 'upperdir=/home/upper'),
-    { 'var-overlay': 'fail' },
+    { 'var-overlay': 'fail', footholds: 'warn' },
     'no upperdir=/run/var/upper',
   ],
   '/var has another work folder': [
@@ -150,17 +155,17 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
     ({ mounts }) => {
       mounts['over'] = '0:44 / /var rw,nosuid,nodev - tmpfs tmpfs rw';
     },
-    { 'var-overlay': 'fail' },
+    { 'var-overlay': 'fail', 'var-usage': 'skip', 'stacked-mounts': 'fail' },
     '/var is tmpfs',
   ],
   'the boot could not assemble it': [
     all(without('var'), handoff({ VAR: 'failed', ERROR: 'mount failed: no' })),
-    { 'var-overlay': 'fail' },
+    { 'var-overlay': 'fail', 'var-usage': 'skip' },
     'mount failed: no',
   ],
   'the upper layer is on a disk': [
     edit('upper', '- tmpfs immutafs', '- xfs /dev/vdb'),
-    { 'var-upper-tmpfs': 'fail' },
+    { 'var-upper-tmpfs': 'fail', footholds: 'warn' },
     'xfs',
   ],
   'the upper layer has no size': [
@@ -187,16 +192,24 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
         `/${name} lacks ${option}`,
         [
           edit(name, new RegExp(`\\b${option},?`), ''),
-          { [`${name}-options`]: 'fail' },
+          {
+            [`${name}-options`]: 'fail',
+            // /home is on a disk that persists.
+            ...(name === 'home' && option === 'noexec' ? { footholds: 'warn' } : {}),
+          },
           `without ${option}`,
         ] as [Change, Record<string, Status>, string],
       ]),
     ),
   ),
-  '/home is part of /': [without('home'), { 'home-options': 'fail' }, 'no mount of its own but part of /'],
+  '/home is part of /': [
+    without('home'),
+    { 'home-options': 'fail', 'fstab-consistent': 'fail' },
+    'no mount of its own but part of /',
+  ],
   'there is no /home': [
     all(without('home'), ({ folders }) => folders.splice(folders.indexOf('home'), 1)),
-    { 'home-options': 'skip' },
+    { 'home-options': 'skip', 'fstab-consistent': 'fail' },
   ],
   'the options of a file system do not count, only the mount does': [
     all(edit('tmp', 'noexec,', ''), edit('tmp', 'rw,seclabel', 'rw,noexec,seclabel')),
@@ -206,7 +219,7 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
     ({ mounts }) => {
       mounts['bind'] = '253:0 /var/tmp /tmp rw,relatime - xfs /dev/mapper/rhel-root rw';
     },
-    { 'tmp-options': 'fail' },
+    { 'tmp-options': 'fail', 'stacked-mounts': 'fail' },
   ],
   'another target that holds': [
     config('REQUIRE_OPTIONS=/home:nosuid /tmp:nodev /run:nosuid,nodev\n'),

@@ -122,6 +122,7 @@ schema('what stands in a report is what was seen', async () => {
         usedBytes: 12582912,
         inodes: 204800,
         inodesUsed: 1000,
+        largest: [],
       },
       checks: [],
       disks: [],

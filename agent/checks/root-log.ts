@@ -1,0 +1,49 @@
+import { layersOf } from '../observe/layers.ts';
+import type { Facts } from '../observe/facts.ts';
+import type { Mount } from '../observe/mountinfo.ts';
+import type { Check } from './check.ts';
+
+/** The disk was sealed after a clean shutdown. */
+export const rootLog: Check = {
+  id: 'root-log',
+  severity: 'advisory',
+  seal: true,
+  messageId: '3265a2cb2741449b9d7798128b702598',
+  documentation: {
+    title: 'the file systems were shut down cleanly before they were sealed',
+    means:
+      'Neither / nor a lower layer of /var is mounted without its log (norecovery, noload, nologreplay).',
+    why: 'What the log holds cannot be written out on a read-only disk, so the boot falls back to mounting without it. The last changes before the guest was sealed may then be missing or half done, silently.',
+    mend: 'Have the host make the disk writable, boot once so that the log is written out, shut down cleanly, and seal it again.',
+  },
+  evaluate: (facts) => {
+    const mounts = sealedMounts(facts);
+    const dirty = mounts.filter(({ superOptions, options }) =>
+      [...superOptions, ...options].some(isWithoutLog),
+    );
+    const subject = (dirty.length === 0 ? mounts : dirty).map(({ target }) => target).join(' ');
+    const expected = 'mounted with its log';
+    if (dirty.length === 0) return { status: 'pass', subject, expected, observed: 'clean', remedy: '' };
+    const remedy = 'Boot once with the disk writable, shut down cleanly and seal it again.';
+    return {
+      status: 'warn',
+      subject,
+      expected,
+      observed: 'sealed with a log that was not written out',
+      remedy,
+    };
+  },
+};
+
+function sealedMounts({ mounts, handoff }: Facts): Mount[] {
+  const lowers = layersOf('value' in handoff ? handoff.value : undefined).map(({ lower }) => lower);
+  return ['/', ...lowers].flatMap((target) => {
+    const mount = mounts.serving(target);
+    return mount?.target === target ? [mount] : [];
+  });
+}
+
+/** xfs(5), ext4(5), btrfs(5) */
+function isWithoutLog(option: string): boolean {
+  return /^(norecovery|noload|nologreplay|rescue=(.*:)?(nologreplay|all)(:.*)?)$/.test(option);
+}

@@ -1,0 +1,67 @@
+import path from 'node:path';
+import { errorCode } from '../errors.ts';
+import type { Host } from '../host.ts';
+import type { Mount } from './mountinfo.ts';
+
+/**
+ * The folder in sysfs of the block device under a mount; undefined for a file system without one (tmpfs,
+ * overlay, NFS). Btrfs has an anonymous device number (0:N): its source names the device.
+ */
+export function nodeOfMount(host: Host, { device, type, source }: Mount): string | undefined {
+  if (!device.startsWith('0:')) return resolveIfThere(host, `/sys/dev/block/${device}`);
+  return type === 'btrfs' ? nodeOfSource(host, source) : undefined;
+}
+
+/**
+ * Likewise for the first field of a line of fstab(5) or of /proc/swaps; undefined where there is no such device.
+ * The links below /dev/disk are udev's.
+ */
+export function nodeOfSource(host: Host, source: string): string | undefined {
+  const file = deviceFile(source);
+  const resolved = file === undefined ? undefined : resolveIfThere(host, file);
+  if (resolved === undefined) return undefined;
+  return resolveIfThere(host, `/sys/class/block/${path.basename(resolved)}`);
+}
+
+/** "UUID=…" -> /dev/disk/by-uuid/…; undefined for what is no device: an NFS export, "tmpfs". */
+export function deviceFile(source: string): string | undefined {
+  if (source.startsWith('/dev/')) return source;
+  const [, tag = '', value = ''] = /^(UUID|LABEL|PARTUUID|PARTLABEL)="?([^"]*)"?$/.exec(source) ?? [];
+  return tag === '' ? undefined : `/dev/disk/by-${tag.toLowerCase()}/${encode(value)}`;
+}
+
+/** As udev names links: what is not plain is \xNN (libblkid, blkid_encode_string()). */
+function encode(value: string): string {
+  return value.replace(/[^\w#+\-.:=@\x80-\uffff]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`);
+}
+
+function resolveIfThere(host: Host, file: string): string | undefined {
+  try {
+    return host.resolve(file);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** The disks under a device: through partitions and through stacks of device-mapper, md and bcache. */
+export function findLeaves(host: Host, node: string): string[] {
+  const leaves = new Set<string>();
+  const left = [node];
+  const seen = new Set(left);
+  for (let each = left.pop(); each !== undefined; each = left.pop()) {
+    const below = devicesBelow(host, each);
+    if (below.length === 0) leaves.add(each);
+    for (const next of below) {
+      if (!seen.has(next)) left.push(next);
+      seen.add(next);
+    }
+  }
+  return [...leaves].sort();
+}
+
+function devicesBelow(host: Host, node: string): string[] {
+  if (host.stat(`${node}/partition`)) return [path.dirname(node)];
+  const slaves = host.stat(`${node}/slaves`) ? host.list(`${node}/slaves`) : [];
+  return slaves.map((slave) => host.resolve(`${node}/slaves/${slave}`));
+}

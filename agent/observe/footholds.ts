@@ -1,0 +1,99 @@
+import type { Facts } from './facts.ts';
+import { isBelow, type Mount, type MountTable } from './mountinfo.ts';
+
+/** A mount that is left to an attacker. */
+export interface Foothold {
+  target: string;
+  executable: boolean;
+  persistent: boolean;
+  reason: string;
+  /** What could be done about it. */
+  tighten: string;
+}
+
+/**
+ * Every mount that is writable and executable, and every one that is writable and outlives a reboot, hidden ones
+ * too: a process that began below one still has it. File systems that hold no files of anybody's are left out.
+ */
+export function findFootholds({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>): Foothold[] {
+  const readOnly = new Set(
+    'value' in disks
+      ? disks.value.filter((disk) => disk.hostReadOnly === true).flatMap(({ holds }) => holds)
+      : [],
+  );
+  return mounts.all.flatMap((mount) => {
+    if (!isWritable(mount) || pseudo.has(mount.type) || readOnly.has(mount.target)) return [];
+    const executable = !mount.options.includes('noexec') && !neverExecuted.has(mount.type);
+    const persistent = outlivesReboot(mount, mounts);
+    if (!executable && !persistent) return [];
+    const hidden = mounts.hidden.has(mount) ? ', hidden below another mount' : '';
+    const kinds = [...(executable ? ['executable'] : []), ...(persistent ? ['outlives a reboot'] : [])];
+    const reason = `${mount.type}, writable, ${kinds.join(', ')}${hidden}`;
+    return [
+      {
+        target: mount.target,
+        executable,
+        persistent,
+        reason,
+        tighten: tighten(mount, executable, persistent),
+      },
+    ];
+  });
+}
+
+/** They have the kernel's own objects in them, no files that anybody writes (proc(5) /proc/filesystems, nodev). */
+const pseudo = new Set([
+  ...[
+    'proc',
+    'sysfs',
+    'devpts',
+    'cgroup',
+    'cgroup2',
+    'securityfs',
+    'selinuxfs',
+    'debugfs',
+    'tracefs',
+    'pstore',
+  ],
+  ...[
+    'bpf',
+    'configfs',
+    'mqueue',
+    'binfmt_misc',
+    'autofs',
+    'rpc_pipefs',
+    'fusectl',
+    'nfsd',
+    'nsfs',
+    'resctrl',
+  ],
+]);
+const neverExecuted = new Set(['efivarfs', 'hugetlbfs']);
+
+/** Both the mount and its file system have to be. */
+function isWritable({ options, superOptions }: Mount): boolean {
+  return options.includes('rw') && !superOptions.includes('ro');
+}
+
+/** What is in memory only does not; an overlay does what its upper layer does. Anything else is taken to. */
+function outlivesReboot(mount: Mount, mounts: MountTable, depth = 0): boolean {
+  if (['tmpfs', 'ramfs', 'devtmpfs', 'hugetlbfs'].includes(mount.type)) return false;
+  if (mount.type !== 'overlay') return true;
+  const upper = mount.superOptions
+    .find((option) => option.startsWith('upperdir='))
+    ?.slice('upperdir='.length);
+  if (upper === undefined) return false;
+  const below = upper.startsWith('/') && depth < 10 ? mounts.serving(upper) : undefined;
+  return below === undefined || below === mount || outlivesReboot(below, mounts, depth + 1);
+}
+
+function tighten({ target, type }: Mount, executable: boolean, persistent: boolean): string {
+  if (type === 'efivarfs') return `mount -o remount,ro ${target}`;
+  const isNeeded = target === '/dev' || isBelow(target, '/run');
+  return [
+    ...(executable
+      ? [`mount -o remount,noexec ${target}${isNeeded ? ', if nothing there is run' : ''}`]
+      : []),
+    ...(persistent ? ['have the host make its disk read-only, or put a tmpfs there'] : []),
+  ].join('; ');
+}

@@ -1,0 +1,51 @@
+import { errorCode } from '../errors.ts';
+import type { Host } from '../host.ts';
+import { deviceFile, findLeaves, nodeOfSource } from './block.ts';
+import { describeDisk } from './disks.ts';
+import { type Fstab, type FstabLine, parseFstab } from './fstab.ts';
+import type { Swap } from './swaps.ts';
+import { parseSwaps } from './swaps.ts';
+
+/** A device as fstab or the list of swaps names it. */
+export interface Named {
+  /** "major:minor"; undefined where there is no such device now, or none is meant. */
+  device: string | undefined;
+  /** It names a device that is not there. */
+  missing: boolean;
+  /** The disks under it. */
+  disks: { name: string; readOnly: boolean }[];
+}
+
+export type FstabEntry = FstabLine & Named;
+
+/** Without a file there are no lines. */
+export function readFstab(host: Host): { lines: FstabEntry[]; problems: Fstab['problems'] } {
+  const { lines, problems } = parseFstab(optional(host, '/etc/fstab'));
+  return { lines: lines.map((line) => ({ ...line, ...findNamed(host, line.source) })), problems };
+}
+
+/** A kernel without swap has no list. */
+export function readSwaps(host: Host): (Swap & Named)[] {
+  const text = optional(host, '/proc/swaps');
+  if (text === '') return [];
+  return parseSwaps(text).map((swap) => ({ ...swap, ...findNamed(host, swap.source) }));
+}
+
+function findNamed(host: Host, source: string): Named {
+  const node = nodeOfSource(host, source);
+  if (node === undefined) return { device: undefined, missing: deviceFile(source) !== undefined, disks: [] };
+  const disks = findLeaves(host, node).map((leaf) => {
+    const { name, readOnly } = describeDisk(host, leaf, () => undefined);
+    return { name, readOnly };
+  });
+  return { device: host.read(`${node}/dev`).trim(), missing: false, disks };
+}
+
+function optional(host: Host, file: string): string {
+  try {
+    return host.read(file, 1024 * 1024);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return '';
+    throw error;
+  }
+}

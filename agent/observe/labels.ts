@@ -1,0 +1,64 @@
+import { HostError, errorCode } from '../errors.ts';
+import type { Host } from '../host.ts';
+import { expectedType } from './file-contexts.ts';
+
+/** SELinux, as far as it concerns what the boot mounts. */
+export interface Labels {
+  enforcing: boolean;
+  labels: Label[];
+}
+
+export interface Label {
+  path: string;
+  /** The type in the folder's context, var_t. */
+  type: string;
+  /** What the policy has for it; undefined where it says nothing. */
+  expected: string | undefined;
+}
+
+/**
+ * @param paths folders
+ * @returns undefined without SELinux
+ * @throws HostError where stat(1) has no answer, or none in time
+ */
+export async function findLabels(host: Host, paths: readonly string[]): Promise<Labels | undefined> {
+  const enforce = optional(host, '/sys/fs/selinux/enforce');
+  if (enforce === undefined) return undefined;
+  const policy = /^\s*SELINUXTYPE\s*=\s*(\S+)/m.exec(optional(host, '/etc/selinux/config') ?? '')?.[1];
+  const folder = `/etc/selinux/${policy ?? 'targeted'}/contexts/files`;
+  const contexts = [
+    optional(host, `${folder}/file_contexts`),
+    optional(host, `${folder}/file_contexts.local`),
+  ];
+  const types = await typesOf(host, paths);
+  return {
+    enforcing: enforce.trim() === '1',
+    labels: paths.map((path, index) => ({
+      path,
+      type: types[index] ?? '',
+      expected: expectedType(contexts.join('\n'), path),
+    })),
+  };
+}
+
+/** Node has no getxattr(2). */
+async function typesOf(host: Host, paths: readonly string[]): Promise<string[]> {
+  const { stdout, ended } = await host.run('/usr/bin/stat', ['-c', '%C', '--', ...paths]);
+  const types = stdout
+    .trimEnd()
+    .split('\n')
+    .map((context) => context.split(':')[2] ?? '');
+  if (ended !== 'good' || types.length !== paths.length || types.includes('')) {
+    throw new HostError(`stat -c %C has no label of each of ${paths.join(' ')} (${ended})`);
+  }
+  return types;
+}
+
+function optional(host: Host, file: string): string | undefined {
+  try {
+    return host.read(file);
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error))) return undefined;
+    throw error;
+  }
+}
