@@ -27,7 +27,9 @@ function env(values: Record<string, string>): string[] {
     VAR: 'overlay',
     ON_FAILURE: 'degraded',
   };
-  return Object.entries({ ...initial, ...values }).map(([key, value]) => `${key}=${value}`);
+  const all = { ...initial, ...values };
+  const assembled: Record<string, string> = all.VAR === 'overlay' ? { ASSEMBLED: 'initramfs' } : {};
+  return Object.entries({ ...all, ...assembled }).map(([key, value]) => `${key}=${value}`);
 }
 
 /** Others may mount and unmount meanwhile; what is ours has our folder's name, or loop devices. */
@@ -112,6 +114,20 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.equal(bootEnv, [...env({}), ...warnings.map((warning) => `WARNING=${warning}`)]);
     assert.is(said.split('\n').filter((line) => line.startsWith('immutafs: warning: ')).length, 3);
   });
+
+  sealed(
+    'where mounts are shared, as systemd makes them, the overlay is not over its own lower layer',
+    () => {
+      const { made, after } = boot({
+        shell,
+        files: config(small),
+        before: 'mount --make-rshared /sysroot; mount --make-rshared /',
+        after: 'echo new >/sysroot/var/lib/x; cat /run/immutafs/lower/lib/x',
+      });
+      assert.equal(made, assembled);
+      assert.is(after, 'disk\n');
+    },
+  );
 
   sealed('twice is as good as once', () => {
     const command = 'sh /usr/libexec/immutafs/assemble-var initramfs /sysroot';

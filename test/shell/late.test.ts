@@ -45,7 +45,7 @@ for (const [name, shell] of Object.entries(shells)) {
       '/run/var tmpfs rw,nosuid,nodev,noexec size=8192k,nr_inodes=5000,mode=700',
       '/var overlay rw,nosuid,nodev lowerdir=/run/immutafs/lower,upperdir=/run/var/upper,workdir=/run/var/work',
     ]);
-    assert.equal(booted.bootEnv.slice(-3), ['LAYER=/var overlay', 'VAR=overlay', 'STAGE=late']);
+    assert.equal(booted.bootEnv.slice(-3), ['LAYER=/var overlay', 'VAR=overlay', 'ASSEMBLED=late']);
     assert.is(booted.after, 'volume\nnew\nvolume\n755 5:6\n');
     assert.is(booted.code, 0);
   });
@@ -129,7 +129,7 @@ for (const [name, shell] of Object.entries(shells)) {
       'ON_FAILURE=degraded',
       'LAYER=/var overlay',
       'VAR=overlay',
-      'STAGE=late',
+      'ASSEMBLED=late',
     ]);
     assert.is(booted.after, 'disk\n');
   });
@@ -153,12 +153,7 @@ for (const [name, shell] of Object.entries(shells)) {
       });
       const error = 'the kernel has no overlay file system (modprobe overlay failed)';
       assert.equal(booted.made, []);
-      assert.equal(booted.bootEnv.slice(-4), [
-        'LAYER=/var failed',
-        `ERROR=/var: ${error}`,
-        'VAR=failed',
-        'STAGE=late',
-      ]);
+      assert.equal(booted.bootEnv.slice(-3), ['LAYER=/var failed', `ERROR=/var: ${error}`, 'VAR=failed']);
       assert.is(booted.code, code);
     });
   }

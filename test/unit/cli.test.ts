@@ -1,0 +1,203 @@
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { run } from '../../agent/cli.ts';
+import type { Host } from '../../agent/host.ts';
+import type { Report } from '../../agent/report/report.ts';
+import { version } from '../../agent/version.ts';
+import { type Guest, goodGuest, maintenanceGuest, withGuest } from '../support/guest.ts';
+
+interface Said {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+async function say(host: Host, argv: string[], terminal = false): Promise<Said> {
+  const said = { stdout: '', stderr: '' };
+  const code = await run(argv, host, {
+    stdout: (text) => void (said.stdout += text),
+    stderr: (text) => void (said.stderr += text),
+    terminal,
+  });
+  return { code, ...said };
+}
+
+const ask = (guest: Guest, ...argv: string[]) => withGuest(guest, (host) => say(host, argv));
+
+/** Exactly one line, without the words of a stack trace. */
+function assertOneLine(text: string, said: RegExp): void {
+  assert.match(text, /^immutafs-agent: [^\n]+\n$/);
+  assert.match(text, said);
+  assert.not.match(text, /\bat .*:\d+|Error:/);
+}
+
+const usage = suite('usage errors: exit 2 and one line');
+for (const [argv, said] of [
+  [[], /no command given/],
+  [['destroy'], /unknown command 'destroy'/],
+  [['--destroy'], /unknown option '--destroy'/],
+  [['status', '--destroy'], /unknown option '--destroy'/],
+  [['status', 'now'], /too many arguments/],
+  [['check', 'now'], /too many arguments/],
+  [['version', 'now'], /too many arguments/],
+  [['status', '--color', 'blue'], /argument 'blue' is invalid.*auto, always, never/],
+  [['status', '--color=blue'], /argument 'blue' is invalid/],
+  [['status', '--color'], /argument missing/],
+  [['status', '--json=1'], /./],
+  [['status', '--explain', 'no-such-check'], /no check is called no-such-check/],
+] as const) {
+  usage(argv.join(' ') || 'nothing', async () => {
+    const { code, stdout, stderr } = await ask(goodGuest(), ...argv);
+    assert.is(code, 2, stderr);
+    assert.is(stdout, '');
+    assertOneLine(stderr, said);
+  });
+}
+usage.run();
+
+const simple = suite('help and version');
+for (const argv of [['version'], ['--version'], ['-V']]) {
+  simple(argv.join(' '), async () => {
+    assert.equal(await ask(goodGuest(), ...argv), { code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+}
+for (const argv of [['help'], ['--help'], ['-h'], ['help', 'status'], ['status', '--help']]) {
+  simple(argv.join(' '), async () => {
+    const { code, stdout, stderr } = await ask(goodGuest(), ...argv);
+    assert.equal([code, stderr], [0, '']);
+    assert.match(stdout, /^Usage: immutafs-agent/);
+  });
+}
+simple('every command and the exit codes are in the help', async () => {
+  const { stdout } = await ask(goodGuest(), 'help');
+  for (const word of ['status', 'check', 'version', 'help', 'Exit codes: 0', '4 not sealed'])
+    assert.match(stdout, word);
+});
+simple.run();
+
+const status = suite('status');
+const broken = goodGuest();
+broken.answers.tryWrite = 'OK';
+const unclear = goodGuest();
+unclear.answers.tryWrite = 'EIO';
+for (const [title, guest, expected, verdict] of [
+  ['sealed', goodGuest(), 0, 'sealed'],
+  ['failed', broken, 1, 'failed'],
+  ['unknown', unclear, 3, 'unknown'],
+  ['maintenance', maintenanceGuest(), 4, 'maintenance'],
+] as const) {
+  status(`${title}: exit code and both views`, async () => {
+    const text = await ask(guest, 'status');
+    const json = await ask(guest, 'status', '--json');
+    assert.equal([text.code, json.code, text.stderr, json.stderr], [expected, expected, '', '']);
+    assert.match(text.stdout, `  ${verdict.toUpperCase()}  `);
+    assert.is((JSON.parse(json.stdout) as Report).verdict, verdict);
+  });
+}
+
+status('a configuration problem: exit 2, one line that names it, and the report all the same', async () => {
+  const guest = goodGuest();
+  guest.files['etc/immutafs/immutafs.conf'] = 'MODE=auto\nMODES=1\n';
+  const { code, stdout, stderr } = await ask(guest, 'status');
+  assert.is(code, 2);
+  assertOneLine(
+    stderr,
+    /^immutafs-agent: \/etc\/immutafs\/immutafs\.conf:2: MODES: unknown key, ignoring it\n$/,
+  );
+  assert.match(stdout, 'config-valid');
+});
+
+for (const [option, terminal, colored] of [
+  ['auto', true, true],
+  ['auto', false, false],
+  ['always', false, true],
+  ['never', true, false],
+] as const) {
+  status(`--color=${option} ${terminal ? 'on a terminal' : 'in a pipe'}`, async () => {
+    const { stdout } = await withGuest(goodGuest(), (host) =>
+      say(host, ['status', `--color=${option}`], terminal),
+    );
+    assert.is(stdout.includes('\x1b['), colored);
+  });
+}
+status('--json has no colours', async () => {
+  const { stdout } = await withGuest(goodGuest(), (host) =>
+    say(host, ['status', '--json', '--color=always'], true),
+  );
+  assert.is(stdout.includes('\x1b'), false);
+});
+status('--explain', async () => {
+  const { code, stdout } = await ask(goodGuest(), 'status', '--explain', 'root-readonly');
+  assert.is(code, 0);
+  assert.match(stdout, /^root-readonly: /);
+});
+status.run();
+
+const blind = suite('what cannot be seen');
+for (const [title, change] of Object.entries<(root: string) => void>({
+  'no mountinfo': (root) => fs.rmSync(path.join(root, 'proc/self/mountinfo')),
+  'malformed mountinfo': (root) => fs.writeFileSync(path.join(root, 'proc/self/mountinfo'), 'hello\n'),
+  'empty mountinfo': (root) => fs.writeFileSync(path.join(root, 'proc/self/mountinfo'), ''),
+})) {
+  blind(`${title}: exit 3, and no stack trace`, async () => {
+    const said = await withGuest(goodGuest(), (host, root) => {
+      change(root);
+      return say(host, ['status']);
+    });
+    assert.is(said.code, 3);
+    assert.match(said.stdout + said.stderr, 'mountinfo');
+    assert.not.match(said.stdout + said.stderr, /\bat .*\.ts:\d+|Error:/);
+    assert.ok(said.stderr.split('\n').length <= 2, said.stderr);
+  });
+}
+
+blind('a disk that vanishes: the one check is an error, the others are not', async () => {
+  const report = await withGuest(goodGuest(), async (host, root) => {
+    fs.rmSync(path.join(root, 'sys/devices/pci0000:00/0000:00:04.0/virtio0/features'));
+    const { code, stdout } = await say(host, ['status', '--json']);
+    assert.is(code, 3);
+    return JSON.parse(stdout) as Report;
+  });
+  const errors = report.checks.filter(({ status: each }) => each === 'error').map(({ id }) => id);
+  assert.ok(errors.includes('host-enforced'));
+  for (const id of ['root-readonly', 'root-write-probe', 'home-options', 'mtab-link']) {
+    assert.is(report.checks.find((each) => each.id === id)?.status, 'pass', id);
+  }
+  assert.equal([report.mode, report.verdict], ['sealed', 'unknown']);
+});
+blind.run();
+
+const check = suite('check');
+check('leaves the report that status prints', async () => {
+  await withGuest(goodGuest(), async (host, root) => {
+    const { code, stderr } = await say(host, ['check', '--boot']);
+    assert.equal([code, stderr.replace(/^<\d>.*\n/gm, '')], [0, '']);
+    const file = path.join(root, 'run/immutafs/report.json');
+    assert.is(fs.statSync(file).mode & 0o7777, 0o644);
+    const { stdout } = await say(host, ['status', '--json']);
+    assert.is(
+      (JSON.parse(fs.readFileSync(file, 'utf8')) as Report).verdict,
+      (JSON.parse(stdout) as Report).verdict,
+    );
+    assert.ok(fs.readFileSync(file, 'utf8').endsWith('}\n'));
+  });
+});
+check.run();
+
+const program = suite('the program');
+const main = path.join(import.meta.dirname, '../../agent/main.ts');
+program('the exit code is the command’s', () => {
+  const { status: code, stdout } = spawnSync(process.execPath, [main, 'version'], { encoding: 'utf8' });
+  assert.equal([code, stdout], [0, `${version}\n`]);
+  assert.is(spawnSync(process.execPath, [main, 'destroy']).status, 2);
+});
+program('a reader that goes away is no fault', () => {
+  const { stderr } = spawnSync('bash', ['-c', '"$0" "$1" help | head -1', process.execPath, main], {
+    encoding: 'utf8',
+  });
+  assert.is(stderr, '');
+});
+program.run();

@@ -1,0 +1,56 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseHandoff } from '../../agent/observe/handoff.ts';
+import { version } from '../../agent/version.ts';
+import { bootEnv } from '../support/guest.ts';
+
+const handoff = suite('parseHandoff');
+
+handoff('what the initramfs leaves', () => {
+  const read = parseHandoff(bootEnv());
+  assert.equal(read, {
+    ...read,
+    version,
+    stage: 'initramfs',
+    uptime: 3.14,
+    mode: 'sealed',
+    reason: 'disk vda is read-only (virtio-feature)',
+    disks: 'vda:1:virtio-feature',
+    var: 'overlay',
+    errors: [],
+    warnings: [],
+    layers: [],
+  });
+});
+
+handoff('late boot appends: the last line of a key counts, lists grow', () => {
+  const late =
+    'WARNING=one\nLAYER=/var overlay\nVAR=overlay\nSTAGE=late\nLAYER=/var/log failed\nERROR=/var/log: no\nWARNING=two=2\n';
+  const { stage, var: state, layers, errors, warnings } = parseHandoff(bootEnv({ VAR: 'deferred' }) + late);
+  assert.equal([stage, state], ['late', 'overlay']);
+  assert.equal(layers, ['/var overlay', '/var/log failed']);
+  assert.equal(errors, ['/var/log: no']);
+  assert.equal(warnings, ['one', 'two=2']);
+});
+
+handoff('an empty value, and one with an equals sign', () => {
+  const { disks, reason } = parseHandoff(bootEnv({ DISKS: '', REASON: 'MODE=sealed' }));
+  assert.equal([disks, reason], ['', 'MODE=sealed']);
+});
+
+for (const [title, text, said] of [
+  ['nothing', '', 'VERSION is missing'],
+  ['no mode', bootEnv({ MODE: undefined }), 'MODE is missing'],
+  ['an unknown mode', bootEnv({ MODE: 'auto' }), 'MODE=auto is none of sealed, maintenance, off'],
+  ['an unknown stage', bootEnv({ STAGE: 'early' }), 'STAGE=early is none of initramfs, late'],
+  ['an unknown outcome', bootEnv({ VAR: 'tmpfs' }), 'VAR=tmpfs is none of overlay, disk, deferred, failed'],
+  ['a line that is none', `${bootEnv()}hello\n`, 'not KEY=value: hello'],
+] as const) {
+  handoff(`refused: ${title}`, () => {
+    assert.throws(
+      () => parseHandoff(text),
+      (error: unknown) => error instanceof Error && error.message === `/run/immutafs/boot.env: ${said}`,
+    );
+  });
+}
+handoff.run();
