@@ -1,5 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
-import { checkCommand } from './commands/check.ts';
+import { type CheckOptions, checkCommand } from './commands/check.ts';
 import { probeCommand } from './commands/probe.ts';
 import { statusCommand } from './commands/status.ts';
 import { UsageError, errorMessage } from './errors.ts';
@@ -54,20 +54,29 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
     .command('status')
     .description('say whether this guest is sealed, and by whose doing')
     .addOption(new Option('--json', 'one JSON object (report.schema.json)'))
-    .addOption(new Option('--explain <check>', 'say what a check means and how to mend it').conflicts('json'))
+    .addOption(prometheusOption())
+    .addOption(
+      new Option('--explain <check>', 'say what a check means and how to mend it').conflicts([
+        'json',
+        'prometheus',
+        'probe',
+      ]),
+    )
     .option('--probe', 'also try what REQUIRE_OPTIONS forbids: run a program, a set-uid one, open a device')
     .addOption(colorOption())
     .allowExcessArguments(false)
     .action(async (options: StatusOptions) => done(await statusCommand(host, output, options)));
   root
     .command('check')
-    .description('the same, logged to the journal and left in /run/immutafs/report.json')
-    .option('--boot', 'the check at boot')
-    .option('--json', 'one JSON object (report.schema.json)')
-    .option('--probe', 'also try what REQUIRE_OPTIONS forbids: run a program, a set-uid one, open a device')
+    .description(
+      'the same; log what changed to the journal and leave the report in /run/immutafs/report.json',
+    )
+    .option('--boot', 'log every finding, not only what changed since the last check of this boot')
+    .addOption(new Option('--json', 'one JSON object (report.schema.json)'))
+    .addOption(prometheusOption())
     .addOption(colorOption())
     .allowExcessArguments(false)
-    .action(async (options: StatusOptions) => done(await checkCommand(host, output, options)));
+    .action(async (options: CheckOptions) => done(await checkCommand(host, output, options)));
   root
     .command('probe <path> <kind...>', { hidden: true })
     .description('try things at a path; for the agent itself')
@@ -94,9 +103,14 @@ export function commandLine(): { commands: readonly Command[] } {
 
 export interface StatusOptions {
   json?: boolean;
+  prometheus?: boolean;
   explain?: string;
   probe?: boolean;
   color: 'auto' | 'always' | 'never';
+}
+
+function prometheusOption(): Option {
+  return new Option('--prometheus', "metrics for node_exporter's textfile collector").conflicts('json');
 }
 
 function colorOption(): Option {

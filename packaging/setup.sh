@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 packages='
   binutils busybox-static ca-certificates cpio dash e2fsprogs g++ git hyperfine kmod libsystemd-dev
-  lvm2 make man-db mandoc mmdebstrap parted patchelf pkgconf python3 qemu-system-x86 qemu-utils rpm
+  lvm2 make man-db mandoc mmdebstrap parted patchelf pkgconf prometheus python3 qemu-system-x86 qemu-utils rpm
   rpmlint shellcheck strace systemd time xfsprogs xz-utils
 '
 

@@ -1,19 +1,62 @@
 import path from 'node:path';
 import type { Output, StatusOptions } from '../cli.ts';
+import { errorMessage } from '../errors.ts';
 import type { Host } from '../host.ts';
-import { openJournal } from '../journal.ts';
-import { reportFile } from '../observe/last-report.ts';
-import { logReport } from '../report/log.ts';
-import { exitCode } from '../report/report.ts';
-import { evaluateHost } from './evaluate.ts';
+import { type Log, openJournal, priority } from '../journal.ts';
+import type { Facts } from '../observe/facts.ts';
+import { type LastReport, reportFile } from '../observe/last-report.ts';
+import { findDrift } from '../report/drift.ts';
+import { logDrift, logReport } from '../report/log.ts';
+import { formatPrometheus } from '../report/prometheus.ts';
+import { type Report, exitCode } from '../report/report.ts';
+import { evaluateFacts } from './evaluate.ts';
 import { printReport } from './status.ts';
 
-/** `check`: looks, logs each finding, and leaves the report for others. */
-export async function checkCommand(host: Host, output: Output, options: StatusOptions): Promise<number> {
-  const report = await evaluateHost(host, { probe: options.probe === true });
-  logReport(report, await openJournal());
+export interface CheckOptions extends StatusOptions {
+  boot?: boolean;
+}
+
+/**
+ * `check`: looks, logs what changed since the last look of this boot, and leaves the report for others. At boot,
+ * or where there is no report to compare with, logs each finding.
+ */
+export async function checkCommand(host: Host, output: Output, options: CheckOptions): Promise<number> {
+  return checkWith(host, output, options, await openJournal());
+}
+
+/** @param log takes the place of the journal */
+export async function checkWith(
+  host: Host,
+  output: Output,
+  options: CheckOptions,
+  log: Log,
+): Promise<number> {
+  const { facts, report } = await evaluateFacts(host);
+  logChanges(report, options.boot === true ? undefined : lastReport(facts, log), log);
   host.makeFolder(path.dirname(reportFile));
   host.writeAtomically(reportFile, `${JSON.stringify(report, null, 2)}\n`, 0o644);
+  dropMetrics(host, facts.config.PROMETHEUS_FILE, report, log);
   printReport(report, output, options);
   return exitCode(report);
+}
+
+function logChanges(report: Report, before: LastReport | undefined, log: Log): void {
+  if (before === undefined) logReport(report, log);
+  else logDrift(findDrift(before, report), report, log);
+}
+
+function lastReport({ lastReport: last }: Facts, log: Log): LastReport | undefined {
+  if ('value' in last) return last.value;
+  log(priority.warning, `The last report cannot be read, ignoring it: ${last.error}`, {});
+  return undefined;
+}
+
+/** What monitoring does not get must not keep the rest from being done. */
+function dropMetrics(host: Host, file: string, report: Report, log: Log): void {
+  if (file === '') return;
+  try {
+    host.writeAtomically(file, formatPrometheus(report), 0o644);
+  } catch (error) {
+    log(priority.warning, `PROMETHEUS_FILE cannot be written, ignoring it: ${errorMessage(error)}`, {});
+  }
 }

@@ -1,6 +1,7 @@
 import type { Output, StatusOptions } from '../cli.ts';
 import type { Host } from '../host.ts';
 import { explain } from '../report/explain.ts';
+import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { formatText } from '../report/text.ts';
 import { evaluateHost } from './evaluate.ts';
@@ -24,6 +25,7 @@ export function printReport(report: Report, output: Output, options: StatusOptio
 }
 
 function formatReport(report: Report, output: Output, options: StatusOptions): string {
+  if (options.prometheus) return formatPrometheus(report);
   if (options.json) return `${JSON.stringify(report, null, 2)}\n`;
   const color = options.color === 'always' || (options.color === 'auto' && output.terminal);
   return formatText(report, color);
