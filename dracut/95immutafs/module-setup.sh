@@ -23,7 +23,7 @@ installkernel() {
 install() {
   inst_multiple blockdev cat chown cp mkdir modprobe mount mv readlink rmdir stat umount
   local script
-  for script in assemble-var lvm-readonly mount-root propagate-readonly; do
+  for script in assemble-var lvm-readonly mount-readonly propagate-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
   inst_simple /usr/libexec/immutafs/immutafs-lib.sh

@@ -97,7 +97,7 @@ for (const [name, shell] of shimmed) {
   }
   lvm.run();
 
-  const root = suite(`${name}: mount-root`);
+  const root = suite(`${name}: mount-readonly`);
   const mountRoot = (cmdline: string, offered: boolean, mount: string) =>
     runInBox({
       shell,
@@ -105,7 +105,7 @@ for (const [name, shell] of shimmed) {
       files: { 'proc/cmdline': `${cmdline}\n`, 'shims/mount': shim(`echo "$@" >>/out/said\n${mount}`) },
       // A node that is a block device, and in sysfs is our disk.
       run: `${path0}ln -s "$(readlink /sys/class/block/vda2)" /sys/class/block/loop7
-        mkdir -p /dev/disk; ${script('mount-root')}`,
+        mkdir -p /dev/disk; ${script('mount-readonly')}`,
     });
   for (const [title, cmdline, offered, mount, expected] of [
     ['a sealed disk', 'root=/dev/loop7 rw', true, 'exit 0', '-o ro /dev/loop7 /sysroot\n'],
