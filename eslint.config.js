@@ -28,6 +28,7 @@ export default defineConfig(
         'error',
         { ignoreArrowShorthand: true, ignoreVoidOperator: true },
       ],
+      '@typescript-eslint/no-dynamic-delete': 'off',
       // An interface of functions is written with method signatures here; none of them uses `this`.
       '@typescript-eslint/unbound-method': 'off',
     },

@@ -5,7 +5,7 @@ import { runInBox } from './box.ts';
 export interface Boot {
   shell: readonly [string, ...string[]];
   /** Below /; the root is at /sysroot. */
-  files?: Record<string, string | { link: string }>;
+  files?: Record<string, string | { linkTo: string }>;
   /** What is at /sysroot: ext4 on LVM on a virtio disk; or a tmpfs; or ext4 on what is not in /sys. */
   disk?: 'sealed' | 'writable' | 'none' | 'unknown';
   /** Disks beside the root's. */

@@ -9,7 +9,7 @@ export interface Box {
   /** What /bin/sh is. */
   shell: readonly [string, ...string[]];
   /** Files of the box by path, below /; /proc/cmdline and such are put over the real ones. */
-  files?: Record<string, string | { link: string }>;
+  files?: Record<string, string | { linkTo: string }>;
   /** What /sys shows. */
   devices?: readonly (DiskFixture | StackFixture)[];
   /** More scripts beside those of dracut/. */

@@ -11,7 +11,7 @@ import { writeFiles } from './temporary.ts';
 export interface Guest {
   /** mountinfo without the ids, by name: "device root target options - type source superOptions". */
   mounts: Record<string, string>;
-  files: Record<string, string | { link: string }>;
+  files: Record<string, string | { linkTo: string }>;
   devices: (DiskFixture | StackFixture)[];
   folders: string[];
   /** What a folder of fixtures cannot answer. */
@@ -40,7 +40,7 @@ export function goodGuest(): Guest {
     },
     files: {
       'etc/immutafs/immutafs.conf': '',
-      'etc/mtab': { link: '../proc/self/mounts' },
+      'etc/mtab': { linkTo: '../proc/self/mounts' },
       'etc/os-release':
         'NAME="Red Hat Enterprise Linux"\nPRETTY_NAME="Red Hat Enterprise Linux Server 7.9 (Maipo)"\n',
       'etc/fstab': [
@@ -53,12 +53,12 @@ export function goodGuest(): Guest {
       'dev/vda1': '',
       'dev/vdb': '',
       'dev/dm-0': '',
-      'dev/mapper/rhel-root': { link: '../dm-0' },
-      'dev/disk/by-uuid/1': { link: '../../vda1' },
+      'dev/mapper/rhel-root': { linkTo: '../dm-0' },
+      'dev/disk/by-uuid/1': { linkTo: '../../vda1' },
       'proc/cmdline': 'BOOT_IMAGE=/vmlinuz root=/dev/mapper/rhel-root ro crashkernel=auto quiet\n',
       'proc/swaps': 'Filename\t\t\t\tType\t\tSize\tUsed\tPriority\n',
-      'proc/self/ns/pid': { link: 'pid:[4026531836]' },
-      'proc/self/ns/user': { link: 'user:[4026531837]' },
+      'proc/self/ns/pid': { linkTo: 'pid:[4026531836]' },
+      'proc/self/ns/user': { linkTo: 'user:[4026531837]' },
       'proc/sys/kernel/random/boot_id': '6ad9c6b3-2c5b-4b0e-9b1f-6d6f0c1f3a52\n',
       'run/immutafs/boot.env': bootEnv(),
     },

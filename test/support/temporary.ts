@@ -13,11 +13,11 @@ export function inTemporaryFolder<T>(action: (folder: string) => T): T {
 }
 
 /** Files by path below a folder: a text, or where a link points. */
-export function writeFiles(folder: string, files: Record<string, string | { link: string }>): void {
+export function writeFiles(folder: string, files: Record<string, string | { linkTo: string }>): void {
   for (const [name, content] of Object.entries(files)) {
     const file = path.join(folder, name);
     fs.mkdirSync(path.dirname(file), { recursive: true });
     if (typeof content === 'string') fs.writeFileSync(file, content, 'latin1');
-    else fs.symlinkSync(content.link, file);
+    else fs.symlinkSync(content.linkTo, file);
   }
 }

@@ -44,7 +44,7 @@ const disk =
     devices[0] = { ...(devices[0] as DiskFixture), ...changes };
   };
 const file =
-  (name: string, content: string | { link: string } | undefined): Change =>
+  (name: string, content: string | { linkTo: string } | undefined): Change =>
   ({ files }) => {
     if (content === undefined) delete files[name];
     else files[name] = content;
@@ -232,11 +232,11 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
   '/etc/mtab is a file': [file('etc/mtab', 'x'), { 'mtab-link': 'fail' }, 'not a link'],
   '/etc/mtab is not there': [file('etc/mtab', undefined), { 'mtab-link': 'fail' }],
   '/etc/mtab points elsewhere': [
-    file('etc/mtab', { link: '/run/mtab' }),
+    file('etc/mtab', { linkTo: '/run/mtab' }),
     { 'mtab-link': 'fail' },
     'a link to /run/mtab',
   ],
-  '/etc/mtab points to /proc/mounts': [file('etc/mtab', { link: '/proc/mounts' }), {}],
+  '/etc/mtab points to /proc/mounts': [file('etc/mtab', { linkTo: '/proc/mounts' }), {}],
   'an unknown key': [
     config('MODES=auto\n'),
     { 'config-valid': 'fail' },
@@ -343,7 +343,8 @@ list('message ids are 128 bits and unique', () => {
 
 list('each has something to say of itself', () => {
   for (const { id, documentation } of checks) {
-    for (const text of Object.values(documentation)) assert.ok(text.length > 10, id);
+    const texts: string[] = Object.values(documentation);
+    for (const text of texts) assert.ok(text.length > 10, id);
   }
 });
 

@@ -56,7 +56,7 @@ reading('a pipe that nobody writes to does not hang', () => {
 
 reading('failures name the file as the guest has it, and errno', () => {
   inTemporaryFolder((root) => {
-    writeFiles(root, { file: '', loop: { link: 'loop' } });
+    writeFiles(root, { file: '', loop: { linkTo: 'loop' } });
     const host = systemHost({ root });
     fails(() => host.read('/none'), 'ENOENT', /^\/none: no such file or directory$/);
     fails(() => host.read('/'), 'EISDIR', /^\/: illegal operation on a directory$/);
@@ -70,7 +70,7 @@ reading('failures name the file as the guest has it, and errno', () => {
 
 reading('names are sorted, links are as written, paths are resolved', () => {
   inTemporaryFolder((root) => {
-    writeFiles(root, { 'd/b': '', 'd/a': '', l: { link: 'd/../d/a' } });
+    writeFiles(root, { 'd/b': '', 'd/a': '', l: { linkTo: 'd/../d/a' } });
     const host = systemHost({ root: fs.realpathSync(root) });
     assert.equal(host.list('/d'), ['a', 'b']);
     assert.is(host.link('/l'), 'd/../d/a');
@@ -81,7 +81,7 @@ reading('names are sorted, links are as written, paths are resolved', () => {
 
 reading('stat', () => {
   inTemporaryFolder((root) => {
-    writeFiles(root, { file: 'abc', link: { link: 'nowhere' } });
+    writeFiles(root, { file: 'abc', link: { linkTo: 'nowhere' } });
     fs.chmodSync(path.join(root, 'file'), 0o4751);
     const host = systemHost({ root });
     const file = host.stat('/file');
@@ -129,7 +129,7 @@ writing('who reads the old file keeps it', () => {
 
 writing('a link is replaced, not followed', () => {
   inTemporaryFolder((root) => {
-    writeFiles(root, { victim: 'mine', a: { link: 'victim' } });
+    writeFiles(root, { victim: 'mine', a: { linkTo: 'victim' } });
     systemHost({ root }).writeAtomically('/a', 'x', 0o644);
     assert.is(fs.readFileSync(path.join(root, 'victim'), 'utf8'), 'mine');
     assert.is(fs.readFileSync(path.join(root, 'a'), 'utf8'), 'x');

@@ -69,7 +69,7 @@ for (const [title, guest] of Object.entries({
 })) {
   schema(`describes a report: ${title}`, async () => {
     const report = json(await reportOf(guest));
-    assert.ok(validate(report), JSON.stringify(validate.errors));
+    assert.is(validate(report), true, JSON.stringify(validate.errors));
   });
 }
 
