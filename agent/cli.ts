@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { type CheckOptions, checkCommand } from './commands/check.ts';
+import { forwardCommand } from './commands/forward.ts';
 import { probeCommand } from './commands/probe.ts';
 import { statusCommand } from './commands/status.ts';
 import { UsageError, errorMessage } from './errors.ts';
@@ -81,6 +82,11 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
     .command('probe <path> <kind...>', { hidden: true })
     .description('try things at a path; for the agent itself')
     .action((target: string, kinds: string[]) => probeCommand(output, target, kinds));
+  root
+    .command('forward')
+    .description('forward the journal to the log server of FORWARD, as a service does')
+    .allowExcessArguments(false)
+    .action(async () => done(await forwardCommand(host)));
   root
     .command('version')
     .description('print the version')

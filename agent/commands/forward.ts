@@ -1,0 +1,69 @@
+import { readConfig } from '../config.ts';
+import { UsageError, errorMessage } from '../errors.ts';
+import { systemClock } from '../forward/clock.ts';
+import { Daemon } from '../forward/daemon.ts';
+import { deadlineMilliseconds, drained, isShutdown } from '../forward/drain.ts';
+import { readPosition, writePosition } from '../forward/position.ts';
+import { Progress } from '../forward/progress.ts';
+import { StatusWriter } from '../forward/status-writer.ts';
+import { parseTargets } from '../forward/target.ts';
+import { Voice } from '../forward/voice.ts';
+import type { Host } from '../host.ts';
+import { openJournal } from '../journal.ts';
+import { forwardFolder } from '../observe/forward.ts';
+
+/** In-flight messages are waited for so long when only the service is stopped. */
+const finishMilliseconds = 5000;
+
+/**
+ * `forward`: the daemon. Runs until SIGTERM or SIGINT; at shutdown it goes on until all that stops has stopped.
+ * @returns 0; also at once where FORWARD is empty
+ * @throws UsageError where FORWARD is malformed
+ */
+export async function forwardCommand(host: Host): Promise<number> {
+  const { config, problems } = readConfig(host);
+  const problem = problems.find(({ key }) => key === 'FORWARD');
+  if (problem !== undefined) throw new UsageError(`line ${problem.line}: FORWARD: ${problem.reason}`);
+  const targets = parseTargets(config.FORWARD);
+  const voice = new Voice(await openJournal());
+  if (targets.length === 0) {
+    voice.ended('FORWARD is empty, the journal ends with this boot');
+    return 0;
+  }
+  const clock = systemClock(host);
+  const { cursor, problem: surprise } = readPosition(host, clock.bootId, clock.monotonic());
+  if (surprise !== undefined) voice.trouble(`${surprise}, beginning with this boot's first entry`);
+  const progress = new Progress(cursor, (acknowledged) => {
+    try {
+      writePosition(host, clock.bootId, acknowledged);
+    } catch (error) {
+      voice.trouble(errorMessage(error));
+    }
+  });
+  host.makeFolder(forwardFolder);
+  const status = new StatusWriter(host, progress, (reason) => voice.trouble(reason));
+  const daemon = new Daemon({ targets, config, clock, progress, status, voice });
+  const aborted = untilStopped(daemon, progress);
+  const done = await Promise.race([daemon.run().then(() => true), aborted]);
+  progress.save();
+  status.stop();
+  // An attempt to connect that is under way would go on for seconds.
+  if (!done) process.exit(0);
+  return 0;
+}
+
+/** At SIGTERM or SIGINT lets the daemon end in good order. @returns false when that took too long */
+function untilStopped(daemon: Daemon, progress: Progress): Promise<false> {
+  return new Promise((resolve) => {
+    let stopping = false;
+    const stop = async () => {
+      if (stopping) return;
+      stopping = true;
+      const work = { cursor: () => progress.cursor, idle: () => daemon.idle };
+      if (await isShutdown()) await drained(work, performance.now() + deadlineMilliseconds);
+      daemon.finish();
+      setTimeout(() => resolve(false), daemon.connected ? finishMilliseconds : 0).unref();
+    };
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
+  });
+}

@@ -1,0 +1,143 @@
+import type { Config } from '../config.ts';
+import { errorMessage } from '../errors.ts';
+import { Backoff } from './backoff.ts';
+import type { Clock } from './clock.ts';
+import { type Counts, noCounts } from './counts.ts';
+import type { Progress } from './progress.ts';
+import { speech } from './protocols.ts';
+import { Refusals } from './refusals.ts';
+import { Session } from './session.ts';
+import type { StatusWriter } from './status-writer.ts';
+import type { Target } from './target.ts';
+import type { Transport } from './transport.ts';
+import type { Voice } from './voice.ts';
+
+export interface DaemonOptions {
+  targets: Target[];
+  config: Config;
+  clock: Clock;
+  progress: Progress;
+  status: StatusWriter;
+  voice: Voice;
+}
+
+interface Connection {
+  target: Target;
+  transport: Transport;
+}
+
+/** How often a better server than the one in use is tried, in milliseconds. */
+const returnMilliseconds = 60_000;
+
+/** Forwards until it is told to stop: the first server that answers, and back to the preferred one. */
+export class Daemon {
+  readonly counts: Counts = noCounts();
+  readonly #options: DaemonOptions;
+  readonly #refusals = new Refusals();
+  readonly #backoff = new Backoff();
+  #session: Session | undefined;
+  #better: Connection | undefined;
+  #stopping = false;
+  #wake: () => void = () => undefined;
+
+  constructor(options: DaemonOptions) {
+    this.#options = options;
+    options.status.watch(this.counts, () => this.#session);
+  }
+
+  async run(): Promise<void> {
+    while (!this.#stopping) {
+      const connection = this.#better ?? (await this.#connect());
+      this.#better = undefined;
+      if (connection === undefined) await this.#pause();
+      else await this.#converse(connection);
+    }
+  }
+
+  /** Sends what was read already, and ends. */
+  finish(): void {
+    this.#stopping = true;
+    this.#wake();
+    this.#session?.finish();
+  }
+
+  get connected(): boolean {
+    return this.#session !== undefined;
+  }
+
+  /** Whether everything that was read is acknowledged. */
+  get idle(): boolean {
+    return this.#session?.idle ?? false;
+  }
+
+  async #connect(targets = this.#options.targets): Promise<Connection | undefined> {
+    const { config, status, voice } = this.#options;
+    for (const target of targets) {
+      if (this.#stopping) return undefined;
+      try {
+        if (this.#session === undefined) status.set('connecting', target.text);
+        return { target, transport: await speech(target).connect(target, config) };
+      } catch (error) {
+        // A better server that is tried while another one serves may be away as long as it likes.
+        if (this.#session !== undefined) continue;
+        status.set('waiting', target.text, errorMessage(error));
+        voice.waiting(target.text, errorMessage(error));
+      }
+    }
+    return undefined;
+  }
+
+  async #converse({ target, transport }: Connection): Promise<void> {
+    const { clock, progress, status, voice } = this.#options;
+    const { mode, encoder, window, sparse, queueBytes } = speech(target);
+    const before = this.counts.acknowledged;
+    this.#session = new Session({
+      transport,
+      mode,
+      encoder: encoder(clock),
+      progress,
+      refusals: this.#refusals,
+      counts: this.counts,
+      window,
+      sparse,
+      queueBytes,
+      trouble: (reason) => voice.trouble(reason),
+    });
+    status.set('connected', target.text);
+    voice.connected(target.text);
+    const timer = setInterval(() => void this.#return(target), returnMilliseconds);
+    if (this.#stopping) this.#session.finish();
+    const reason = await this.#session.run();
+    clearInterval(timer);
+    this.#session = undefined;
+    if (this.counts.acknowledged > before) this.#backoff.reset();
+    if (reason === undefined) return;
+    status.set('waiting', target.text, reason.message);
+    voice.waiting(target.text, reason.message);
+    if (!this.#stopping) await this.#pause();
+  }
+
+  /** While a server serves that is not the preferred one. */
+  async #return(target: Target): Promise<void> {
+    const { targets } = this.#options;
+    const better = await this.#connect(targets.slice(0, targets.indexOf(target)));
+    if (better === undefined) return;
+    if (this.#session === undefined || this.#better !== undefined) {
+      better.transport.destroy();
+      return;
+    }
+    this.#better = better;
+    this.#session.finish();
+  }
+
+  #pause(): Promise<void> {
+    if (this.#stopping) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.#backoff.next());
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}

@@ -1,0 +1,41 @@
+import type { Host } from '../host.ts';
+import { HostError } from '../errors.ts';
+import { forwardFolder } from '../observe/forward.ts';
+import { parseCursor } from './cursor.ts';
+
+export const positionFile = `${forwardFolder}/cursor`;
+
+/**
+ * The cursor of the last entry that the server acknowledged, if it is of this boot and not of the future.
+ * @param bootId 32 hexadecimal digits
+ * @param monotonic microseconds since the boot
+ * @returns '' where the boot's first entry is the one to begin with, and why if that is a surprise
+ */
+export function readPosition(
+  host: Host,
+  bootId: string,
+  monotonic: number,
+): { cursor: string; problem?: string } {
+  let text: string;
+  try {
+    text = host.read(positionFile, 4096);
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
+    return error.code === 'ENOENT' ? { cursor: '' } : { cursor: '', problem: error.message };
+  }
+  const [, boot, cursor = ''] = /^BOOT=([0-9a-f]{32})\nCURSOR=(\S+)\n$/.exec(text) ?? [];
+  const parsed = parseCursor(cursor);
+  if (boot === undefined || parsed === undefined)
+    return { cursor: '', problem: `${positionFile} is garbage` };
+  if (boot !== bootId) return { cursor: '' };
+  if (parsed.boot !== bootId)
+    return { cursor: '', problem: `the cursor in ${positionFile} is of another boot` };
+  if (parsed.monotonic > monotonic)
+    return { cursor: '', problem: `the cursor in ${positionFile} is of the future` };
+  return { cursor };
+}
+
+/** @throws HostError */
+export function writePosition(host: Host, bootId: string, cursor: string): void {
+  host.writeAtomically(positionFile, `BOOT=${bootId}\nCURSOR=${cursor}\n`, 0o644);
+}

@@ -1,0 +1,57 @@
+import type { Clock } from './clock.ts';
+import { ExportEncoder } from './export-encoder.ts';
+import type { Encoder } from './message.ts';
+import { connectRelp, relpMessageBytes, relpWindow } from './relp.ts';
+import { connectSyslog, syslogMessageBytes, syslogWindow } from './syslog.ts';
+import { SyslogEncoder } from './syslog-encoder.ts';
+import type { Target } from './target.ts';
+import type { ParserMode } from './tokenizer.ts';
+import type { Connect } from './transport.ts';
+import { connectUpload, uploadWindow } from './upload.ts';
+
+/** How a target's protocol is spoken. */
+export interface Speech {
+  connect: Connect;
+  mode: ParserMode;
+  encoder: (clock: Clock) => Encoder;
+  /** Messages that may be without an answer, or not yet in the saved cursor. */
+  window: number;
+  /** Nobody acknowledges single messages, and very many are on their way. */
+  sparse: boolean;
+  /** How much may wait for the server, in bytes: little, but enough for a request of many entries. */
+  queueBytes: number;
+}
+
+export function speech({ protocol, carrier }: Target): Speech {
+  switch (protocol) {
+    case 'relp':
+      return {
+        connect: connectRelp,
+        ...syslogMessages(relpMessageBytes),
+        window: relpWindow,
+        sparse: false,
+        queueBytes: 0,
+      };
+    case 'syslog':
+      return {
+        connect: connectSyslog,
+        ...syslogMessages(syslogMessageBytes(carrier)),
+        window: syslogWindow,
+        sparse: true,
+        queueBytes: 0,
+      };
+    case 'journal':
+      return {
+        connect: connectUpload,
+        mode: 'whole',
+        encoder: () => new ExportEncoder(),
+        window: uploadWindow,
+        sparse: false,
+        queueBytes: 1024 * 1024,
+      };
+  }
+}
+
+function syslogMessages(limit: number): Pick<Speech, 'mode' | 'encoder'> {
+  return { mode: 'skim', encoder: (clock) => new SyslogEncoder(limit, clock) };
+}

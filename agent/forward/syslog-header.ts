@@ -1,0 +1,48 @@
+/**
+ * The parts of an RFC 5424 header, made of fields that anyone who may log can fill. What was made is remembered,
+ * since few values make up nearly all entries.
+ */
+export class SyslogHeader {
+  readonly #names = new Map<string, string>();
+  readonly #values = new Map<string, string>();
+  #second = '';
+  #date = '';
+
+  /**
+   * @param microseconds since 1970, in decimal digits
+   * @returns RFC 5424, section 6.2.3: six digits of a second, UTC
+   */
+  timestamp(microseconds: string): string {
+    const second = microseconds.slice(0, -6);
+    if (second !== this.#second) {
+      this.#second = second;
+      const date = new Date(Number(second) * 1000);
+      this.#date =
+        Number.isNaN(date.getTime()) || date.getUTCFullYear() > 9999 ? '' : date.toISOString().slice(0, 20);
+    }
+    return this.#date === '' || this.#date.length !== 20
+      ? '-'
+      : `${this.#date.slice(0, 19)}.${microseconds.slice(-6)}Z`;
+  }
+
+  /** Section 6: printable US-ASCII without space, '-' for nothing. @param limit in characters */
+  name(value: string, limit: number): string {
+    const known = this.#names.get(value);
+    if (known !== undefined) return known;
+    const name = value.slice(0, limit).replace(/[^!-~]/g, '_') || '-';
+    return remember(this.#names, value, name);
+  }
+
+  /** Section 6.3.3: a parameter's value within its quotation marks. */
+  value(value: string): string {
+    const known = this.#values.get(value);
+    if (known !== undefined) return known;
+    return remember(this.#values, value, value.replace(/["\\\]]/g, '\\$&'));
+  }
+}
+
+function remember(memory: Map<string, string>, key: string, value: string): string {
+  if (memory.size >= 1000) memory.clear();
+  memory.set(key, value);
+  return value;
+}
