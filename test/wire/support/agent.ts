@@ -1,0 +1,44 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import type { ForwardState } from '../../../agent/observe/forward.ts';
+import { type Program, start } from './program.ts';
+import { until } from './until.ts';
+
+const root = path.resolve(import.meta.dirname, '../../..');
+const folder = '/run/immutafs/forward';
+
+/** The configuration's lines. */
+export function configure(lines: Record<string, string>): void {
+  const text = Object.entries(lines).map(([key, value]) => `${key}=${value}\n`);
+  fs.writeFileSync('/etc/immutafs/immutafs.conf', text.join(''));
+}
+
+export function startAgent(...args: string[]): Program {
+  return start(process.execPath, [`${root}/agent/main.ts`, 'forward', ...args]);
+}
+
+export function forwardState(): ForwardState | undefined {
+  try {
+    return JSON.parse(fs.readFileSync(`${folder}/state.json`, 'utf8')) as ForwardState;
+  } catch {
+    return undefined;
+  }
+}
+
+export function savedCursor(): string {
+  return /^CURSOR=(.*)$/m.exec(fs.readFileSync(`${folder}/cursor`, 'utf8'))?.[1] ?? '';
+}
+
+export function saveCursor(boot: string, cursor: string): void {
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(`${folder}/cursor`, `BOOT=${boot}\nCURSOR=${cursor}\n`);
+}
+
+export function forgetState(): void {
+  fs.rmSync(folder, { recursive: true, force: true });
+}
+
+export async function untilState(state: ForwardState['state'], seconds = 30): Promise<ForwardState> {
+  await until(`state ${state}`, () => forwardState()?.state === state, seconds);
+  return forwardState() as ForwardState;
+}

@@ -1,0 +1,101 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import { type Program, start } from './program.ts';
+
+const remote = '/usr/lib/systemd/systemd-journal-remote';
+const machine = fs.readFileSync('/etc/machine-id', 'utf8').trim();
+export const journalFolder = `/run/log/journal/${machine}`;
+export const bootId = fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim().replaceAll('-', '');
+
+export type Value = string | Buffer;
+
+/** Fields of an entry; what is a list stands for a repeated field. */
+export type EntryFields = Record<string, Value | Value[]>;
+
+let clock = Number(process.hrtime.bigint() / 1000n) - 60_000_000;
+const bootTime = Date.now() * 1000 - Number(process.hrtime.bigint() / 1000n);
+
+/** An entry of this boot in the export format, each a microsecond after the one before. */
+export function exportEntry(fields: EntryFields): Buffer {
+  clock += 1;
+  const whole: EntryFields = {
+    __REALTIME_TIMESTAMP: String(bootTime + clock),
+    __MONOTONIC_TIMESTAMP: String(clock),
+    _BOOT_ID: bootId,
+    _TRANSPORT: 'journal',
+    PRIORITY: '6',
+    SYSLOG_IDENTIFIER: 'wire',
+    _HOSTNAME: 'guest1',
+    _MACHINE_ID: machine,
+    ...fields,
+  };
+  const parts: Buffer[] = [];
+  for (const [name, value] of Object.entries(whole)) {
+    for (const each of Array.isArray(value) ? value : [value])
+      parts.push(exportField(name, Buffer.from(each)));
+  }
+  return Buffer.concat([...parts, Buffer.from('\n')]);
+}
+
+function exportField(name: string, value: Buffer): Buffer {
+  // Everything that might not be plain text may go in the binary form.
+  if (/^[ -~]*$/.test(value.toString('latin1')))
+    return Buffer.from(`${name}=${value.toString('latin1')}\n`, 'latin1');
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(value.length));
+  return Buffer.concat([Buffer.from(`${name}\n`), length, value, Buffer.from('\n')]);
+}
+
+/** `count` entries "PREFIX 0" … as one export. */
+export function numbered(prefix: string, count: number, from = 0): Buffer {
+  return Buffer.concat(
+    Array.from({ length: count }, (_, n) => exportEntry({ MESSAGE: `${prefix} ${from + n}` })),
+  );
+}
+
+/** Makes a journal file of entries; uncompressed, since readers do not see what is compressed in such files. */
+export function writeJournal(entries: Buffer, name = 'system'): string {
+  fs.mkdirSync(journalFolder, { recursive: true });
+  const source = `/run/${randomBytes(4).toString('hex')}.export`;
+  const file = `${journalFolder}/${name}.journal`;
+  fs.writeFileSync(source, entries);
+  execFileSync(remote, ['-o', file, source], {
+    env: { ...process.env, SYSTEMD_JOURNAL_COMPRESS: '0' },
+    stdio: 'ignore',
+  });
+  fs.rmSync(source);
+  return file;
+}
+
+/** A journal file that grows while it is read. */
+export class LiveJournal {
+  readonly #writer: Program;
+
+  constructor(name = 'system') {
+    fs.mkdirSync(journalFolder, { recursive: true });
+    this.#writer = start(remote, ['-o', `${journalFolder}/${name}.journal`, '-'], 'pipe');
+  }
+
+  append(entries: Buffer): void {
+    this.#writer.process.stdin?.write(entries);
+  }
+
+  async close(): Promise<void> {
+    this.#writer.process.stdin?.end();
+    await this.#writer.ended;
+  }
+}
+
+/** All entries of the journal as journalctl shows a field of them, in order. */
+export function journalField(field: string): string[] {
+  const text = execFileSync('journalctl', ['-q', '--no-pager', '-o', 'cat', `--output-fields=${field}`], {
+    maxBuffer: 1024 ** 3,
+  });
+  return text.toString('latin1').split('\n').slice(0, -1);
+}
+
+export function clearJournal(): void {
+  fs.rmSync('/run/log/journal', { recursive: true, force: true });
+  fs.rmSync('/var/log/journal', { recursive: true, force: true });
+}

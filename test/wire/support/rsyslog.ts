@@ -1,0 +1,69 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { type Program, listening, start } from './program.ts';
+
+const configurations = path.resolve(import.meta.dirname, '../../../docs/log-server');
+const stored = '/var/log/guests';
+
+/** rsyslog with a configuration of docs/log-server, as a log server has it. */
+export async function startRsyslog(configuration: string, port: number): Promise<Program> {
+  fs.mkdirSync(stored, { recursive: true });
+  fs.rmSync('/run/rsyslogd.pid', { force: true });
+  const file = path.resolve(configurations, configuration);
+  const server = start('rsyslogd', ['-n', '-i', '/run/rsyslogd.pid', '-f', file]);
+  await listening(port);
+  return server;
+}
+
+/** A message as a server stored it. */
+export interface StoredMessage {
+  priority: number;
+  time: string;
+  host: string;
+  app: string;
+  process: string;
+  id: string;
+  data: Record<string, string>;
+  text: string;
+}
+
+/** Every message of a guest, in the order in which it was stored. */
+export function storedMessages(host = 'guest1'): StoredMessage[] {
+  const file = `${stored}/${host}/journal.log`;
+  if (!fs.existsSync(file)) return [];
+  return fs.readFileSync(file, 'latin1').split('\n').slice(0, -1).map(parseMessage);
+}
+
+/** Without what the agent itself said in the stream. */
+export function storedEntries(host = 'guest1'): StoredMessage[] {
+  return storedMessages(host).filter(({ app }) => app !== 'immutafs-agent');
+}
+
+export function storedLines(host = 'guest1'): number {
+  const file = `${stored}/${host}/journal.log`;
+  return fs.existsSync(file) ? fs.readFileSync(file, 'latin1').split('\n').length - 1 : 0;
+}
+
+export function clearStored(): void {
+  fs.rmSync(stored, { recursive: true, force: true });
+}
+
+export function parseMessage(line: string): StoredMessage {
+  const [, priority, time = '', host = '', app = '', process = '', id = '', rest = ''] =
+    /^<(\d+)>1 (\S+) (\S+) (\S+) (\S+) (\S+) (.*)$/s.exec(line) ?? [];
+  const [elements = ''] = /^(\[[^ \]]+( [a-zA-Z]+="(\\.|[^\\"])*")*\])+|^-/.exec(rest) ?? [];
+  const data: Record<string, string> = {};
+  for (const [, key = '', value = ''] of elements.matchAll(/ ([a-zA-Z]+)="((?:\\.|[^\\"])*)"/g)) {
+    data[key] = value.replace(/\\(.)/g, '$1');
+  }
+  return {
+    priority: Number(priority),
+    time,
+    host,
+    app,
+    process,
+    id,
+    data,
+    text: rest.slice(elements.length + 1),
+  };
+}
