@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { evaluateHost } from '../../agent/commands/evaluate.ts';
-import { type Host, systemHost } from '../../agent/host.ts';
+import { type Host, type ProbeKind, systemHost } from '../../agent/host.ts';
 import type { Report } from '../../agent/report/report.ts';
 import { version } from '../../agent/version.ts';
 import { type DiskFixture, type StackFixture, makeSysfs } from './sysfs.ts';
@@ -15,7 +15,14 @@ export interface Guest {
   devices: (DiskFixture | StackFixture)[];
   folders: string[];
   /** What a folder of fixtures cannot answer. */
-  answers: { usage: ReturnType<Host['usage']>; tryWrite: string };
+  answers: {
+    usage: ReturnType<Host['usage']>;
+    tryWrite: string;
+    /** Of probes of REQUIRE_OPTIONS. */
+    probes: Partial<Record<ProbeKind, string>>;
+    /** What stat(1) says of labels. */
+    labels: string;
+  };
 }
 
 const lvm = 'rw,seclabel,attr2,inode64,noquota';
@@ -83,6 +90,8 @@ export function goodGuest(): Guest {
         inodesUsed: 1000,
       },
       tryWrite: 'EROFS',
+      probes: { present: 'YES', write: 'EROFS', exec: 'EACCES', suid: 'EACCES', device: 'EACCES' },
+      labels: '',
     },
   };
 }
@@ -130,19 +139,18 @@ export function makeGuest(root: string, guest: Guest): Host {
   makeSysfs(root, guest.devices);
   const seen = mountinfo(guest.mounts);
   writeFiles(root, { 'proc/self/mountinfo': seen, 'proc/1/mountinfo': seen, ...guest.files });
-  const { usage, tryWrite } = guest.answers;
+  const { usage, tryWrite, probes, labels } = guest.answers;
   return {
     ...systemHost({ root }),
     usage: () => usage,
     tryWrite: () => tryWrite,
-    probe: (kinds) => Promise.resolve(Object.fromEntries(kinds.map((kind) => [kind, goodProbes[kind]]))),
+    probe: (kinds) => Promise.resolve(Object.fromEntries(kinds.map((kind) => [kind, probes[kind]]))),
+    run: () => Promise.resolve({ stdout: labels, ended: labels === '' ? 'bad' : 'good' }),
     kernelLog: () => [],
     environment: () => ({ hostname: 'guest7', kernel: '3.10.0-1160.el7.x86_64', uid: 0, seconds: 100 }),
     now: () => new Date('2026-03-04T05:06:07.089Z'),
   };
 }
-
-const goodProbes = { present: 'YES', write: 'EROFS', exec: 'EACCES', suid: 'EACCES', device: 'EACCES' };
 
 /** The root's id is 60, as on EL7 where it is not the first line. */
 function mountinfo(mounts: Record<string, string>): string {
@@ -153,14 +161,17 @@ function mountinfo(mounts: Record<string, string>): string {
   return lines.join('');
 }
 
+/** A mount is on the one that served its target when it was made. */
 function parentOf(name: string, mounts: Record<string, string>): number {
-  const parent = { upper: 'run', lower: 'run' }[name];
-  return parent === undefined ? 60 : 100 + Object.keys(mounts).indexOf(parent);
+  const names = Object.keys(mounts);
+  const targetOf = (each: string) => (mounts[each] ?? '').split(' ')[2];
+  const below = names.slice(0, names.indexOf(name)).findLast((each) => targetOf(each) === targetOf(name));
+  const parent = below ?? { upper: 'run', lower: 'run' }[name];
+  return parent === undefined ? 60 : 100 + names.indexOf(parent);
 }
 
-/** Whether it comes at once or later. */
 export function evaluateGuest(host: Host): Promise<Report> {
-  return Promise.resolve(evaluateHost(host));
+  return evaluateHost(host);
 }
 
 export async function withGuest<T>(

@@ -18,7 +18,7 @@ export interface StackFixture {
   name: string;
   device: string;
   /** Names of what is directly below it. */
-  on: string[];
+  on: readonly string[];
   readOnly?: boolean;
 }
 

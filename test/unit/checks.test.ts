@@ -4,66 +4,19 @@ import type { Status } from '../../agent/checks/check.ts';
 import { checks, evaluate } from '../../agent/checks/index.ts';
 import { gatherFacts } from '../../agent/observe/facts.ts';
 import { exitCode } from '../../agent/report/report.ts';
+import { evaluateGuest, goodGuest, maintenanceGuest, withGuest } from '../support/guest.ts';
 import {
-  type Guest,
-  bootEnv,
-  evaluateGuest,
-  goodGuest,
-  maintenanceGuest,
-  withGuest,
-} from '../support/guest.ts';
-import type { DiskFixture } from '../support/sysfs.ts';
-
-type Change = (guest: Guest) => void;
-
-const config =
-  (text: string): Change =>
-  ({ files }) => {
-    files['etc/immutafs/immutafs.conf'] = text;
-  };
-const edit =
-  (mount: string, from: string | RegExp, to: string): Change =>
-  ({ mounts }) => {
-    const before = mounts[mount] ?? '';
-    mounts[mount] = before.replace(from, to);
-    assert.is.not(mounts[mount], before, `${mount} has nothing to edit`);
-  };
-const without =
-  (...names: string[]): Change =>
-  ({ mounts }) => {
-    for (const name of names) delete mounts[name];
-  };
-const handoff =
-  (changes: Record<string, string | undefined>): Change =>
-  ({ files }) => {
-    files['run/immutafs/boot.env'] = bootEnv(changes);
-  };
-const disk =
-  (changes: Partial<DiskFixture>): Change =>
-  ({ devices }) => {
-    devices[0] = { ...(devices[0] as DiskFixture), ...changes };
-  };
-const file =
-  (name: string, content: string | { linkTo: string } | undefined): Change =>
-  ({ files }) => {
-    if (content === undefined) delete files[name];
-    else files[name] = content;
-  };
-const usage =
-  (changes: Partial<Guest['answers']['usage']>): Change =>
-  ({ answers }) => {
-    Object.assign(answers.usage, changes);
-  };
-const tryWrite =
-  (answer: string): Change =>
-  ({ answers }) => {
-    answers.tryWrite = answer;
-  };
-const all =
-  (...changes: Change[]): Change =>
-  (guest) => {
-    for (const change of changes) change(guest);
-  };
+  type Change,
+  config,
+  edit,
+  without,
+  handoff,
+  disk,
+  file,
+  usage,
+  tryWrite,
+  all,
+} from '../support/changes.ts';
 
 /** What changes against a good guest: [the change, the findings that become different, what one of them says]. */
 const breakages: Record<string, [Change, Record<string, Status>, (string | RegExp)?]> = {
@@ -265,31 +218,26 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
   ],
 };
 
+const before = new Map(
+  (await withGuest(goodGuest(), evaluateGuest)).checks.map(({ id, status }) => [id, status]),
+);
+
 const broken = suite('one thing broken, and only its check changes');
 for (const [title, [change, changed, said]] of Object.entries(breakages)) {
   broken(title, async () => {
     const guest = goodGuest();
     change(guest);
-    const before = await statuses(goodGuest());
-    const after = await statuses(guest);
-    const different = Object.fromEntries(
-      Object.entries(after).filter(([id, status]) => before[id] !== status),
-    );
-    assert.equal(different, changed);
-    if (said === undefined) return;
-    const [id] = Object.keys(changed);
     const { checks: findings } = await withGuest(guest, evaluateGuest);
-    const finding = findings.find((each) => each.id === id);
+    const different = findings.filter(({ id, status }) => before.get(id) !== status);
+    assert.equal(Object.fromEntries(different.map(({ id, status }) => [id, status])), changed);
+    if (said === undefined) return;
+    const [first] = Object.keys(changed);
+    const finding = findings.find(({ id }) => id === first);
     assert.match(finding?.observed ?? '', said);
     assert.is(finding?.status === 'fail' && finding.remedy === '', false, 'a failure says what to do');
   });
 }
 broken.run();
-
-async function statuses(guest: Guest): Promise<Record<string, Status>> {
-  const report = await withGuest(guest, evaluateGuest);
-  return Object.fromEntries(report.checks.map(({ id, status }) => [id, status]));
-}
 
 const good = suite('guests with nothing to complain of');
 good('sealed: nothing fails, warns or is unknown', async () => {
@@ -343,7 +291,7 @@ list('message ids are 128 bits and unique', () => {
 
 list('each has something to say of itself', () => {
   for (const { id, documentation } of checks) {
-    const texts: string[] = Object.values(documentation);
+    const texts = Object.values<string>({ ...documentation });
     for (const text of texts) assert.ok(text.length > 10, id);
   }
 });

@@ -129,7 +129,7 @@ for (const [title, readOnly, log, expected] of [
       return findDisks(hostAt(root, log), mounts(mount('8:0', '/')));
     });
     assert.is(disk?.hostReadOnly, expected);
-    assert.is(disk.readOnly, readOnly);
+    assert.is(disk?.readOnly, readOnly);
   });
 }
 scsi.run();

@@ -1,0 +1,55 @@
+import * as assert from 'uvu/assert';
+import { type Guest, bootEnv } from './guest.ts';
+import type { DiskFixture } from './sysfs.ts';
+
+/** What makes another guest of a guest. */
+export type Change = (guest: Guest) => void;
+
+export const config =
+  (text: string): Change =>
+  ({ files }) => {
+    files['etc/immutafs/immutafs.conf'] = text;
+  };
+export const edit =
+  (mount: string, from: string | RegExp, to: string): Change =>
+  ({ mounts }) => {
+    const before = mounts[mount] ?? '';
+    mounts[mount] = before.replace(from, to);
+    assert.is.not(mounts[mount], before, `${mount} has nothing to edit`);
+  };
+export const without =
+  (...names: string[]): Change =>
+  ({ mounts }) => {
+    for (const name of names) delete mounts[name];
+  };
+export const handoff =
+  (changes: Record<string, string | undefined>): Change =>
+  ({ files }) => {
+    files['run/immutafs/boot.env'] = bootEnv(changes);
+  };
+export const disk =
+  (changes: Partial<DiskFixture>): Change =>
+  ({ devices }) => {
+    devices[0] = { ...(devices[0] as DiskFixture), ...changes };
+  };
+export const file =
+  (name: string, content: string | { linkTo: string } | undefined): Change =>
+  ({ files }) => {
+    if (content === undefined) delete files[name];
+    else files[name] = content;
+  };
+export const usage =
+  (changes: Partial<Guest['answers']['usage']>): Change =>
+  ({ answers }) => {
+    Object.assign(answers.usage, changes);
+  };
+export const tryWrite =
+  (answer: string): Change =>
+  ({ answers }) => {
+    answers.tryWrite = answer;
+  };
+export const all =
+  (...changes: Change[]): Change =>
+  (guest) => {
+    for (const change of changes) change(guest);
+  };
