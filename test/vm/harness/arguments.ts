@@ -7,8 +7,8 @@ const quick = [
   ...['rcupdate.rcu_expedited=1', 'cryptomgr.notests', 'nowatchdog'],
 ];
 
-/** A guest that cannot go on ends by itself. */
-const endOnFailure = ['rd.shell=0', 'rd.emergency=poweroff', 'rd.retry=15', 'panic=-1'];
+/** A guest that cannot go on ends by itself; in place of an emergency shell the tree has a script that says so. */
+const endOnFailure = ['rd.retry=15', 'panic=-1'];
 
 /** The kernel arguments that a layout's guest boots with. */
 export function kernelArguments(layout: Layout): string[] {

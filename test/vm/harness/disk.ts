@@ -30,10 +30,20 @@ export async function disksOf(layout: Layout, tree: string): Promise<Disks> {
       await execa('cp', ['--archive', '--no-target-directory', join(tree, 'root'), root]);
       await writeFile(join(root, 'etc/fstab'), fstab(layout));
     });
-    await writeFile(join(unfinished, 'placements.json'), JSON.stringify(placements));
+    await describeDisks(unfinished, placements);
   });
+  return disksIn(folder);
+}
+
+/** The disks that a folder holds. */
+export async function disksIn(folder: string): Promise<Disks> {
   const placements = JSON.parse(await readFile(join(folder, 'placements.json'), 'utf8')) as Placement[];
   return { images: imagesIn(folder), placements };
+}
+
+/** Leaves in a folder of images what they hold, for `disksIn`. */
+export async function describeDisks(folder: string, placements: Placement[]): Promise<void> {
+  await writeFile(join(folder, 'placements.json'), JSON.stringify(placements));
 }
 
 /** A copy of its own of all images, in a folder, for writing to them from here. */
@@ -59,7 +69,8 @@ export async function editDisks({ images, placements }: Disks, edit: Edit): Prom
   });
 }
 
-function imagesIn(folder: string): Images {
+/** The images' paths in a folder of theirs. */
+export function imagesIn(folder: string): Images {
   return { system: join(folder, 'system.raw'), home: join(folder, 'home.raw') };
 }
 

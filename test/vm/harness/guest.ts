@@ -1,28 +1,27 @@
 import { join } from 'node:path';
-import { execa } from 'execa';
-import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { kernelArguments } from './arguments.ts';
 import { makeOutBox, openOutBox, writeInBox } from './box.ts';
-import { copyDisks, disksOf, editDisks } from './disk.ts';
-import type { Disks, Edit } from './disk.ts';
-import { bootFilesIn } from './kernel.ts';
+import { copyDisks, editDisks } from './disk.ts';
+import type { Edit } from './disk.ts';
 import type { BootFiles } from './kernel.ts';
+import { guestDrives, saveDisks } from './layers.ts';
 import type { Layout } from './layout.ts';
 import type { Bus, Drive } from './qemu.ts';
 import { withRunFolder } from './run-folder.ts';
 import { runMachine } from './run.ts';
 import type { End, Step } from './run.ts';
+import type { Template } from './template.ts';
 
 /** A guest with its disks; what a boot writes to them is there at its next boot. */
 export interface Guest {
   boot: (options: BootOptions) => Promise<Boot>;
+  /** Writes its disks as they are now to a folder. */
+  save: (folder: string) => Promise<void>;
 }
 
 export interface GuestOptions {
-  layout: Layout;
-  /** The folder of a tree; see `ordinaryTree`. */
-  tree: string;
+  template: Template;
   /** Changes the disk before the first boot. */
   edit?: Edit | undefined;
 }
@@ -66,19 +65,19 @@ export interface Boot {
 
 /** Calls `work` with a guest whose disks are there only for it. */
 export async function withGuest<T>(options: GuestOptions, work: (guest: Guest) => Promise<T>): Promise<T> {
-  const shared = await disksOf(options.layout, options.tree);
-  const treeBoot = await bootFilesIn(join(options.tree, 'root/boot'), join(options.tree, 'vmlinux'));
+  const { template, edit } = options;
   return withRunFolder(async (folder) => {
-    const disks = options.edit ? await copyDisks(shared, folder) : shared;
-    if (options.edit) await editDisks(disks, options.edit);
+    const disks = edit ? await copyDisks(template.disks, folder) : template.disks;
+    if (edit) await editDisks(disks, edit);
     let boots = 0;
     return work({
       boot: async (boot) => {
         const bootFolder = join(folder, `boot-${boots++}`);
         await mkdir(bootFolder);
         const drives = await guestDrives(disks, boot, folder);
-        return bootGuest(options.layout, { bootFiles: treeBoot, ...boot }, drives, bootFolder);
+        return bootGuest(template.layout, { bootFiles: template.bootFiles, ...boot }, drives, bootFolder);
       },
+      save: (target) => saveDisks(disks, folder, target),
     });
   });
 }
@@ -126,24 +125,4 @@ async function bootGuest(
   function tail(): string {
     return rest.console.split('\n').slice(-60).join('\n');
   }
-}
-
-/** The shared images stay as they are: what a guest writes goes to layers of its own. */
-async function guestDrives(
-  disks: Disks,
-  { disk, bus = 'virtio-blk' }: BootOptions,
-  folder: string,
-): Promise<Drive[]> {
-  const used = new Set(disks.placements.map((placement) => placement.disk));
-  const drives: Drive[] = [];
-  for (const serial of used) {
-    const layer = join(folder, `${serial}.qcow2`);
-    if (!existsSync(layer)) {
-      const backing = ['-b', disks.images[serial], '-F', 'raw'];
-      await execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...backing, layer]);
-    }
-    const readOnly = serial === 'system' && disk === 'readonly';
-    drives.push({ serial, file: layer, format: 'qcow2', readOnly, bus });
-  }
-  return drives;
 }

@@ -1,8 +1,11 @@
 import { agentTree } from './agent.ts';
 import { withGuest } from './guest.ts';
 import type { Boot, Guest, GuestOptions } from './guest.ts';
+import { installedTemplate } from './installed.ts';
+import type { Installed } from './installed.ts';
 import { xfsOnLvm } from './layout.ts';
 import type { Layout } from './layout.ts';
+import { templateOf } from './template.ts';
 import { ordinaryTree } from './tree.ts';
 
 export * from './expect.ts';
@@ -10,16 +13,31 @@ export * from './layout.ts';
 export { editFile } from './edit.ts';
 export type { Boot, Guest };
 
-type Options = Partial<Pick<GuestOptions, 'edit'>> & { layout?: Layout };
+/** What a scenario says of its guest: how it is laid out (by default as RHEL's installer does it), what is changed. */
+interface Options extends Pick<GuestOptions, 'edit'> {
+  layout?: Layout;
+}
 
-/** A guest with the agent, its disks laid out as RHEL's installer does it where the scenario does not say. */
+/** A guest with the agent, installed into the tree that its disk is made of. */
 export async function withAgent(options: Options, work: (guest: Guest) => Promise<void>): Promise<void> {
-  await withGuest({ layout: xfsOnLvm, ...options, tree: await agentTree() }, work);
+  const { layout = xfsOnLvm, edit } = options;
+  await withGuest({ template: await templateOf(layout, await agentTree()), edit }, work);
 }
 
 /** The same guest without the agent. */
 export async function withoutAgent(options: Options, work: (guest: Guest) => Promise<void>): Promise<void> {
-  await withGuest({ layout: xfsOnLvm, ...options, tree: await ordinaryTree() }, work);
+  const { layout = xfsOnLvm, edit } = options;
+  await withGuest({ template: await templateOf(layout, await ordinaryTree()), edit }, work);
+}
+
+/** A guest into which the package was installed while it ran. */
+export async function withInstalledAgent(
+  options: Options,
+  work: (guest: Guest, installed: Installed) => Promise<void>,
+): Promise<void> {
+  const { layout = xfsOnLvm, edit } = options;
+  const template = await installedTemplate(layout);
+  await withGuest({ template, edit }, (guest) => work(guest, template));
 }
 
 /** What nearly every scenario asks of a guest: the agent's report and systemd's list of failed units. */

@@ -30,6 +30,8 @@ const masked = [
   ...['xfs_scrub_all.timer', 'mdcheck_start.timer', 'mdcheck_continue.timer', 'mdmonitor-oneshot.timer'],
   ...['systemd-pstore.service', 'systemd-hwdb-update.service', 'systemd-binfmt.service'],
   ...['proc-sys-fs-binfmt_misc.automount', 'keyboard-setup.service', 'console-setup.service'],
+  // Most scenarios boot without SELinux, which is no reason to label the whole disk again.
+  'selinux-autorelabel-mark.service',
   // At shutdown it unpacks the initramfs once more.
   'dracut-shutdown.service',
 ];
@@ -122,7 +124,9 @@ async function labelTree(root: string): Promise<void> {
 async function digestFolder(folder: string): Promise<string> {
   const hash = createHash('sha256');
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  for (const entry of entries.filter((each) => each.isFile()).sort((a, b) => (path(a) < path(b) ? -1 : 1))) {
+  for (const entry of entries
+    .filter((each) => !each.isDirectory())
+    .sort((a, b) => (path(a) < path(b) ? -1 : 1))) {
     hash.update(path(entry)).update(await readFile(path(entry)));
   }
   return hash.digest('hex');

@@ -1,0 +1,19 @@
+import { join } from 'node:path';
+import { disksOf } from './disk.ts';
+import type { Disks } from './disk.ts';
+import { bootFilesIn } from './kernel.ts';
+import type { BootFiles } from './kernel.ts';
+import type { Layout } from './layout.ts';
+
+/** What guests are copies of; never written to. */
+export interface Template {
+  layout: Layout;
+  disks: Disks;
+  bootFiles: BootFiles;
+}
+
+/** @param tree the folder of a tree; see `ordinaryTree` */
+export async function templateOf(layout: Layout, tree: string): Promise<Template> {
+  const bootFiles = await bootFilesIn(join(tree, 'root/boot'), join(tree, 'vmlinux'));
+  return { layout, disks: await disksOf(layout, tree), bootFiles };
+}

@@ -1,0 +1,68 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { agentRpm } from './harness/agent.ts';
+import { bootFilesIn } from './harness/kernel.ts';
+import { assertNothingFailed, assertSealed, look, statusOf, withInstalledAgent } from './harness/scenario.ts';
+
+const rpm = suite('the package in a running guest');
+
+rpm('installed by rpm: sealed at the next boot; a sealed guest refuses to erase it', () =>
+  withInstalledAgent({}, async (guest, installed) => {
+    assert.is(installed.steps['install']?.stderr, '');
+    const erase = 'rpm --erase --nodeps immutafs-agent';
+    const boot = await guest.boot({
+      disk: 'readonly',
+      steps: { ...look, erase, still: 'rpm -q immutafs-agent' },
+    });
+    assertSealed(boot);
+    assert.is.not(boot.step('erase').exit, 0);
+    assert.match(boot.step('erase').stderr, /immutafs-agent: this guest is sealed/);
+    assert.is(boot.step('still').exit, 0);
+  }),
+);
+
+const change = `sed -i 's/^#VAR_SIZE=.*/VAR_SIZE=40%/' /etc/immutafs/immutafs.conf`;
+const changed = 'grep -x VAR_SIZE=40% /etc/immutafs/immutafs.conf';
+
+rpm('upgraded in maintenance: a changed configuration stays; erased: an ordinary guest again', () =>
+  withInstalledAgent({}, async (guest, installed) => {
+    const out = await mkdtemp(join(tmpdir(), 'erased-'));
+    const boot = await guest.boot({
+      disk: 'writable',
+      files: { 'agent.rpm': await agentRpm() },
+      steps: {
+        change,
+        upgrade: 'rpm --upgrade --force --nodeps "$BOX/agent.rpm"',
+        changed,
+        ...look,
+        erase: 'rpm --erase --nodeps immutafs-agent',
+        left: 'find / -xdev -path /var/lib -prune -o -name "*immutafs*" -print',
+        saved: 'grep -x VAR_SIZE=40% /etc/immutafs/immutafs.conf.rpmsave',
+        out: 'cp /boot/init* "$OUT"',
+      },
+      outTo: out,
+      memoryMiB: 2048,
+      limitSeconds: 600,
+    });
+    for (const name of ['change', 'upgrade', 'changed', 'erase', 'saved', 'out']) {
+      assert.is(boot.step(name).exit, 0, `${name}: ${boot.step(name).stderr}`);
+      assert.is(boot.step(name).stderr, '', name);
+    }
+    assert.is(statusOf(boot).exit, 4);
+    assert.equal(boot.step('left').stdout.trim().split('\n').sort(), [
+      '/etc/immutafs',
+      '/etc/immutafs/immutafs.conf.rpmsave',
+    ]);
+    assertNothingFailed(boot);
+
+    const bootFiles = await bootFilesIn(out, installed.bootFiles.kernel);
+    const ordinary = await guest.boot({ disk: 'readonly', bootFiles });
+    assert.is(ordinary.emergency, 'initramfs', 'no hook is left: XFS on LVM does not mount');
+    await rm(out, { recursive: true });
+  }),
+);
+
+rpm.run();
