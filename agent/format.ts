@@ -54,9 +54,14 @@ export function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
 }
 
+/** The bytes of UTF-8 are as many as the characters then: a native call. */
+function isAscii(text: string): boolean {
+  return Buffer.byteLength(text) === text.length;
+}
+
 /** A field of mountinfo, fstab(5) or /proc/swaps: space, tab, newline, backslash and # are octal. */
 export function unescapeOctal(field: string): string {
-  if (!/[\\\x80-\xff]/.test(field)) return field;
+  if (!field.includes('\\') && isAscii(field)) return field;
   return decodeBytes(
     field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))),
   );

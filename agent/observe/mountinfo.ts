@@ -26,8 +26,9 @@ export function parseMountinfo(text: string): Mount[] {
   const lines = text.split('\n');
   if (lines.at(-1) === '') lines.pop();
   if (lines.length === 0) throw new Error('mountinfo is empty');
+  const options = splitter();
   return lines.map((line, index) => {
-    const mount = parseLine(line);
+    const mount = parseLine(line, options);
     if (mount === undefined) throw new Error(`mountinfo line ${index + 1} is malformed`);
     return mount;
   });
@@ -40,31 +41,33 @@ export function parseMountinfo(text: string): Mount[] {
 const form =
   /^(\d{1,10}) (\d{1,10}) (\d{1,10}:\d{1,10}) ([^ ]+) (\/[^ ]*) ([^ ]+)(?: [^ -][^ ]*)* - ([^ ]+) ([^ ]*) ([^ ]+)$/s;
 
-function parseLine(line: string): Mount | undefined {
+function parseLine(line: string, split: (list: string) => string[]): Mount | undefined {
   const found = form.exec(line);
   if (found === null) return undefined;
-  const [
-    ,
-    id = '',
-    parent = '',
-    device = '',
-    root = '',
-    target = '',
-    options = '',
-    type = '',
-    source = '',
-    rest = '',
-  ] = found;
+  const [, id = '', parent = '', device = '', root = '', target = '', options = ''] = found;
+  const [type = '', source = '', superOptions = ''] = found.slice(7);
   return {
     id: Number(id),
     parent: Number(parent),
     device,
     root: unescapeOctal(root),
     target: unescapeOctal(target),
-    options: options.split(','),
+    options: split(options),
     type: unescapeOctal(type),
     source: unescapeOctal(source),
-    superOptions: rest.split(',').map(unescapeOctal),
+    superOptions: split(superOptions),
+  };
+}
+
+/** Thousands of mounts have the same few lists of options. */
+function splitter(): (list: string) => string[] {
+  const known = new Map<string, string[]>();
+  return (list) => {
+    const before = known.get(list);
+    if (before !== undefined) return before;
+    const options = list.split(',').map(unescapeOctal);
+    known.set(list, options);
+    return options;
   };
 }
 

@@ -32,6 +32,7 @@ function namespaceProblems(host: Host): string[] {
 }
 
 function isReadFrom(target: string): boolean {
+  if (!target.startsWith('/proc/') && !target.startsWith('/sys/')) return false;
   if (/^\/proc\/\d+(\/|$)/.test(target) || target === '/proc/sys') return true;
   return readFolders.some((folder) => isBelow(target, folder));
 }

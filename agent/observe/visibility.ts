@@ -10,34 +10,46 @@ export function findHidden(mounts: readonly Mount[], root: Mount | undefined): R
   const targetsOn = new Map<number, Set<string>>();
   for (const mount of mounts) {
     if (mount === root) continue;
-    const targets = targetsOn.get(mount.parent) ?? new Set();
-    targetsOn.set(mount.parent, targets.add(mount.target));
+    const targets = targetsOn.get(mount.parent);
+    if (targets === undefined) targetsOn.set(mount.parent, new Set([mount.target]));
+    else targets.add(mount.target);
   }
-  const answers = new Map<Mount, boolean>();
-  const isHidden = (mount: Mount): boolean => {
-    const known = answers.get(mount);
-    if (known !== undefined) return known;
-    // In a table that is no tree, nothing is reached.
-    answers.set(mount, true);
-    const answer = mount !== root && (mount.target === '/' || isCovered(mount) || isParentHidden(mount));
-    answers.set(mount, answer);
-    return answer;
-  };
+  const answers = new Map<Mount, boolean>(root === undefined ? [] : [[root, false]]);
   const isCovered = ({ id, parent, target }: Mount): boolean =>
-    targetsOn.get(id)?.has(target) === true || hasAbove(targetsOn.get(parent), target, byId.get(parent));
-  const isParentHidden = ({ parent }: Mount): boolean => {
-    const above = byId.get(parent);
-    return above !== undefined && isHidden(above);
-  };
-  return new Set(mounts.filter(isHidden));
+    target === '/' ||
+    targetsOn.get(id)?.has(target) === true ||
+    hasAbove(targetsOn.get(parent), target, byId.get(parent)?.target);
+  for (const mount of mounts) settle(mount, answers, byId, isCovered);
+  return new Set(mounts.filter((mount) => answers.get(mount)));
+}
+
+/** A mount is hidden with its parent. Up to the first that is known, then down again; a ring is reached by nobody. */
+function settle(
+  mount: Mount,
+  answers: Map<Mount, boolean>,
+  byId: ReadonlyMap<number, Mount>,
+  isCovered: (mount: Mount) => boolean,
+): void {
+  const way: Mount[] = [];
+  let above: Mount | undefined = mount;
+  while (above !== undefined && !answers.has(above)) {
+    answers.set(above, true);
+    way.push(above);
+    above = byId.get(above.parent);
+  }
+  let hidden: boolean = above !== undefined && answers.get(above) === true;
+  for (const each of way.reverse()) {
+    hidden ||= isCovered(each);
+    answers.set(each, hidden);
+  }
 }
 
 /** Whether a sibling is mounted on a folder above, on the way from the parent's mount point. */
-function hasAbove(siblings: Set<string> | undefined, target: string, parent: Mount | undefined): boolean {
+function hasAbove(siblings: Set<string> | undefined, target: string, parent: string | undefined): boolean {
   if (siblings === undefined) return false;
   for (let end = target.lastIndexOf('/'); end > 0; end = target.lastIndexOf('/', end - 1)) {
     const above = target.slice(0, end);
-    if (above === parent?.target) return false;
+    if (above === parent) return false;
     if (siblings.has(above)) return true;
   }
   return false;
