@@ -1,4 +1,5 @@
-import { readConfig } from '../config.ts';
+import type { Output } from '../cli.ts';
+import { type Config, formatProblem, readConfig } from '../config.ts';
 import { UsageError, errorMessage } from '../errors.ts';
 import { systemClock } from '../forward/clock.ts';
 import { Daemon } from '../forward/daemon.ts';
@@ -6,11 +7,15 @@ import { deadlineMilliseconds, drained, isShutdown } from '../forward/drain.ts';
 import { readPosition, writePosition } from '../forward/position.ts';
 import { Progress } from '../forward/progress.ts';
 import { StatusWriter } from '../forward/status-writer.ts';
-import { parseTargets } from '../forward/target.ts';
+import { type Target, parseTargets } from '../forward/target.ts';
 import { Voice } from '../forward/voice.ts';
 import type { Host } from '../host.ts';
+import { testForwarding } from './forward-test.ts';
 import { openJournal } from '../journal.ts';
-import { forwardFolder } from '../observe/forward.ts';
+
+export interface ForwardOptions {
+  test?: boolean;
+}
 
 /** In-flight messages are waited for so long when only the service is stopped. */
 const finishMilliseconds = 5000;
@@ -20,17 +25,18 @@ const finishMilliseconds = 5000;
  * @returns 0; also at once where FORWARD is empty
  * @throws UsageError where FORWARD is malformed
  */
-export async function forwardCommand(host: Host): Promise<number> {
-  const { config, problems } = readConfig(host);
-  const problem = problems.find(({ key }) => key === 'FORWARD');
-  if (problem !== undefined) throw new UsageError(`line ${problem.line}: FORWARD: ${problem.reason}`);
-  const targets = parseTargets(config.FORWARD);
+export async function forwardCommand(host: Host, output: Output, options: ForwardOptions): Promise<number> {
+  const { config, targets } = readTargets(host);
+  const clock = systemClock(host);
+  if (options.test) {
+    if (targets.length === 0) throw new UsageError('FORWARD is empty');
+    return testForwarding(host, output, targets, config, clock);
+  }
   const voice = new Voice(await openJournal());
   if (targets.length === 0) {
     voice.ended('FORWARD is empty, the journal ends with this boot');
     return 0;
   }
-  const clock = systemClock(host);
   const { cursor, problem: surprise } = readPosition(host, clock.bootId, clock.monotonic());
   if (surprise !== undefined) voice.trouble(`${surprise}, beginning with this boot's first entry`);
   const progress = new Progress(cursor, (acknowledged) => {
@@ -40,7 +46,6 @@ export async function forwardCommand(host: Host): Promise<number> {
       voice.trouble(errorMessage(error));
     }
   });
-  host.makeFolder(forwardFolder);
   const status = new StatusWriter(host, progress, (reason) => voice.trouble(reason));
   const daemon = new Daemon({ targets, config, clock, progress, status, voice });
   const aborted = untilStopped(daemon, progress);
@@ -50,6 +55,13 @@ export async function forwardCommand(host: Host): Promise<number> {
   // An attempt to connect that is under way would go on for seconds.
   if (!done) process.exit(0);
   return 0;
+}
+
+function readTargets(host: Host): { config: Config; targets: Target[] } {
+  const { config, problems } = readConfig(host);
+  const problem = problems.find(({ key }) => key === 'FORWARD');
+  if (problem !== undefined) throw new UsageError(formatProblem(problem));
+  return { config, targets: parseTargets(config.FORWARD) };
 }
 
 /** At SIGTERM or SIGINT lets the daemon end in good order. @returns false when that took too long */

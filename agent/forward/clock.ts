@@ -42,7 +42,12 @@ export class ClockGuard {
 export function systemClock(host: Host): Clock {
   return {
     realtime: () => Date.now() * 1000,
-    monotonic: () => Number(process.hrtime.bigint() / 1000n),
+    monotonic: monotonicNow,
     bootId: host.read('/proc/sys/kernel/random/boot_id').trim().replaceAll('-', ''),
   };
+}
+
+/** Microseconds since the boot: process.hrtime is CLOCK_MONOTONIC. */
+export function monotonicNow(): number {
+  return Number(process.hrtime.bigint() / 1000n);
 }

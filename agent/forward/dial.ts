@@ -2,7 +2,7 @@ import dns from 'node:dns/promises';
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Target } from './target.ts';
-import { type TlsConfig, tlsOptions, verifyFingerprint } from './tls-files.ts';
+import { type TlsConfig, tlsOptions, verifyPeer } from './tls-files.ts';
 
 /** Told what happens while a connection is made (`forward --test`). */
 export type Trace = (step: string, detail: string) => void;
@@ -37,8 +37,8 @@ export async function dial(
       tls.connect({ ...tlsOptions(config, host), socket: plain }),
       'secureConnect',
     );
-    verifyFingerprint(socket, config.FORWARD_PEER);
     trace('tls', describe(socket));
+    verifyPeer(socket, config, host);
     return socket;
   } catch (error) {
     plain.destroy();
@@ -77,7 +77,9 @@ function address(socket: net.Socket): string {
 }
 
 function describe(socket: tls.TLSSocket): string {
-  const { subject, issuer, valid_to: end, fingerprint256 } = socket.getPeerCertificate();
-  const names = `${String(subject.CN)}, signed by ${String(issuer.CN)}, valid until ${end}`;
+  const certificate = socket.getPeerCertificate();
+  if (Object.keys(certificate).length === 0) return 'without a certificate';
+  const { subject, issuer, valid_from: start, valid_to: end, fingerprint256 } = certificate;
+  const names = `${String(subject.CN)}, signed by ${String(issuer.CN)}, valid from ${start} to ${end}`;
   return `${socket.getProtocol() ?? ''}, ${names}, SHA256:${fingerprint256}`;
 }

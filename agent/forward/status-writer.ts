@@ -1,6 +1,6 @@
 import { errorMessage } from '../errors.ts';
 import type { Host } from '../host.ts';
-import { type ForwardState, forwardStateFile, heartbeat } from '../observe/forward.ts';
+import { type ForwardState, forwardFolder, forwardStateFile, heartbeat } from '../observe/forward.ts';
 import { type Counts, noCounts } from './counts.ts';
 import { parseCursor } from './cursor.ts';
 import { lastCursor } from './journalctl.ts';
@@ -91,6 +91,7 @@ export class StatusWriter {
     this.#written = performance.now();
     this.#state.at = this.#host.now().toISOString();
     try {
+      this.#host.makeFolder(forwardFolder);
       this.#host.writeAtomically(forwardStateFile, `${JSON.stringify(this.#state)}\n`, 0o644);
     } catch (error) {
       this.#trouble(errorMessage(error));

@@ -8,15 +8,14 @@ export type TlsConfig = Pick<Config, 'FORWARD_CA' | 'FORWARD_CERT' | 'FORWARD_KE
 const bundles = ['/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/certs/ca-certificates.crt'];
 
 /**
- * Reads the certificate files; at each connection, so that renewed ones count without a restart.
- * @param host the server's name or address in FORWARD; FORWARD_PEER wins over it
+ * Reads the certificate files; at each connection, so that renewed ones count without a restart. Whoever
+ * connects with these options calls `verifyPeer` before a byte is written.
  * @throws Error naming the file that cannot be read
  */
 export function tlsOptions(config: TlsConfig, host: string): tls.ConnectionOptions {
-  const { FORWARD_CA, FORWARD_CERT, FORWARD_KEY, FORWARD_PEER } = config;
-  const fingerprint = isFingerprint(FORWARD_PEER);
-  const name = FORWARD_PEER === '' || fingerprint ? host : FORWARD_PEER;
+  const { FORWARD_CA, FORWARD_CERT, FORWARD_KEY } = config;
   const ca = FORWARD_CA === '' ? bundles.find((file) => fs.existsSync(file)) : FORWARD_CA;
+  const name = expectedName(config, host);
   return {
     minVersion: 'TLSv1.2',
     ...(ca === undefined ? {} : { ca: fs.readFileSync(ca) }),
@@ -24,30 +23,43 @@ export function tlsOptions(config: TlsConfig, host: string): tls.ConnectionOptio
     ...(FORWARD_KEY === '' ? {} : { key: fs.readFileSync(FORWARD_KEY) }),
     // RFC 6066, section 3: names only.
     ...(/^[0-9.]+$|:/.test(name) ? {} : { servername: name }),
-    // With a fingerprint the certificate itself is known, so nobody needs to have signed it (RFC 5425, 4.2.2).
-    rejectUnauthorized: !fingerprint,
-    checkServerIdentity: (_host, certificate) => tls.checkServerIdentity(name, certificate),
+    // Verified by verifyPeer, which can say what came instead, and knows fingerprints.
+    rejectUnauthorized: false,
+    checkServerIdentity: () => undefined,
   };
 }
 
 /**
- * Whether the certificate is the one of a fingerprint in FORWARD_PEER; with a name there, the handshake has
- * decided.
- * @throws Error with the fingerprint that came instead
+ * Whether the server is the one that is meant: signed by an authority and of the expected name, or of the
+ * fingerprint in FORWARD_PEER; with that nobody needs to have signed it (RFC 5425, section 4.2.2).
+ * @throws Error saying what is wrong
  */
-export function verifyFingerprint(socket: tls.TLSSocket, peer: string): void {
-  if (!isFingerprint(peer)) return;
-  const { fingerprint, fingerprint256 } = socket.getPeerCertificate();
-  const plain = (text: string) => text.toUpperCase().replaceAll(':', '');
-  const wanted = plain(peer.replace(/^sha(1|-?256)[:=]/i, ''));
-  const found = wanted.length === 40 ? fingerprint : fingerprint256;
-  if (plain(found) !== wanted)
-    throw new Error(`the server's certificate has another fingerprint: SHA256:${fingerprint256}`);
+export function verifyPeer(socket: tls.TLSSocket, config: TlsConfig, host: string): void {
+  const certificate = socket.getPeerCertificate();
+  if (Object.keys(certificate).length === 0) throw new Error('the server has no certificate');
+  if (isFingerprint(config.FORWARD_PEER)) {
+    if (!hasFingerprint(certificate, config.FORWARD_PEER))
+      throw new Error(`the server's certificate has the fingerprint SHA256:${certificate.fingerprint256}`);
+    return;
+  }
+  if (!socket.authorized) {
+    throw new Error(`the server's certificate is not trusted: ${String(socket.authorizationError)}`);
+  }
+  const problem = tls.checkServerIdentity(expectedName(config, host), certificate);
+  if (problem !== undefined) throw problem;
 }
 
-/** "SHA256:AA:BB…" or "SHA1:AA:BB…" (rsyslog's form), the colons between the bytes as one likes. */
+function expectedName({ FORWARD_PEER: peer }: TlsConfig, host: string): string {
+  return peer === '' || isFingerprint(peer) ? host : peer;
+}
+
+/** "SHA256:AA:BB…" or "SHA1:AA:BB…" (rsyslog's form); the colons between the bytes may be missing. */
 function isFingerprint(peer: string): boolean {
-  return (
-    /^(sha256|sha-256)[:=]([0-9a-f]{2}:?){32}$/i.test(peer) || /^sha1[:=]([0-9a-f]{2}:?){20}$/i.test(peer)
-  );
+  return /^(sha-?256[:=]([0-9a-f]{2}:?){32}|sha-?1[:=]([0-9a-f]{2}:?){20})$/i.test(peer);
+}
+
+function hasFingerprint({ fingerprint, fingerprint256 }: tls.PeerCertificate, peer: string): boolean {
+  const plain = (text: string) => text.toUpperCase().replaceAll(':', '');
+  const wanted = plain(peer.replace(/^sha-?(1|256)[:=]/i, ''));
+  return plain(wanted.length === 40 ? fingerprint : fingerprint256) === wanted;
 }
