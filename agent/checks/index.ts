@@ -4,6 +4,7 @@ import { autorelabelAbsent } from './autorelabel-absent.ts';
 import type { Check, Finding } from './check.ts';
 import { configValid } from './config-valid.ts';
 import { footholds } from './footholds.ts';
+import { forwardHealthy } from './forward-healthy.ts';
 import { fstabConsistent } from './fstab-consistent.ts';
 import { hostEnforced } from './host-enforced.ts';
 import { initramfsHook } from './initramfs-hook.ts';
@@ -47,6 +48,7 @@ export const checks: readonly Check[] = [
   autorelabelAbsent,
   rivalsOff,
   configValid,
+  forwardHealthy,
   initramfsHook,
   rootLog,
   footholds,

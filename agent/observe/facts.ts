@@ -4,6 +4,7 @@ import type { Host, Usage } from '../host.ts';
 import { type Consumer, findConsumers } from './consumers.ts';
 import { type Disk, findDisks } from './disks.ts';
 import { type FstabEntry, readFstab, readSwaps } from './fstab-devices.ts';
+import { type Forwarder, findForwarder } from './forward.ts';
 import type { Fstab } from './fstab.ts';
 import { type Handoff, handoffFile, parseHandoff } from './handoff.ts';
 import { type Identity, identify } from './identity.ts';
@@ -48,6 +49,8 @@ export interface Facts extends Targets {
   lockdown: Observed<Lockdown>;
   /** Where /etc/mtab points; undefined where it is no link. */
   mtab: Observed<string | undefined>;
+  /** undefined: it has not run in this boot. */
+  forward: Observed<Forwarder | undefined>;
   /** What `check` said before, in this boot. */
   lastReport: Observed<LastReport | undefined>;
 }
@@ -93,13 +96,14 @@ export async function gatherFacts(host: Host, { probe }: Wanted = { probe: false
 function readFiles(
   host: Host,
   kernelArgument: readonly string[],
-): Pick<Facts, 'fstab' | 'swaps' | 'autorelabel' | 'rivals' | 'lockdown' | 'mtab'> {
+): Pick<Facts, 'fstab' | 'swaps' | 'autorelabel' | 'rivals' | 'lockdown' | 'forward' | 'mtab'> {
   return {
     fstab: observe(() => readFstab(host)),
     swaps: observe(() => readSwaps(host)),
     autorelabel: observe(() => host.stat('/.autorelabel') !== undefined),
     rivals: observe(() => findRivals(host, kernelArgument)),
     lockdown: observe(() => findLockdown(host)),
+    forward: observe(() => findForwarder(host)),
     mtab: observe(() => (host.stat('/etc/mtab')?.kind === 'link' ? host.link('/etc/mtab') : undefined)),
   };
 }

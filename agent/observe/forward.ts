@@ -40,27 +40,42 @@ export interface ForwardState {
   error: string;
 }
 
+/** The daemon as it is seen from outside. */
+export interface Forwarder {
+  state: ForwardState;
+  /** Whether a process has its number. */
+  alive: boolean;
+  reportedSeconds: number;
+  sinceSeconds: number;
+}
+
 /**
- * The daemon's state; undefined where it has not run in this boot. It runs as a user of its own, who is not
+ * The daemon; undefined where it has not run in this boot. It runs as a user of its own, who is not
  * trusted: what does not have the form is an Error.
  * @throws HostError, Error
  */
-export function readForwardState(host: Host): ForwardState | undefined {
+export function findForwarder(host: Host): Forwarder | undefined {
   if (host.stat(forwardStateFile) === undefined) return undefined;
   const value: unknown = JSON.parse(host.read(forwardStateFile, 65536));
   if (!isState(value)) throw new Error(`${forwardStateFile}: not what the forwarder writes`);
-  return value;
+  const ago = (time: string) => (host.now().getTime() - Date.parse(time)) / 1000;
+  return {
+    state: value,
+    alive: host.stat(`/proc/${value.pid}`) !== undefined,
+    reportedSeconds: ago(value.at),
+    sinceSeconds: ago(value.since),
+  };
 }
 
 type Shape = { [key: string]: ((value: unknown) => boolean) | Shape };
 
-const text = (value: unknown) => typeof value === 'string' && value.length < 2000;
-const time = (value: unknown) => text(value) && !Number.isNaN(Date.parse(String(value)));
+const oneLine = (value: unknown) => typeof value === 'string' && value.length < 2000;
+const time = (value: unknown) => oneLine(value) && !Number.isNaN(Date.parse(String(value)));
 const count = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0;
 const orNull = (test: (value: unknown) => boolean) => (value: unknown) => value === null || test(value);
 
 const shape: Shape = {
-  target: text,
+  target: oneLine,
   state: (value) => ['connecting', 'connected', 'waiting', 'stopped'].includes(String(value)),
   since: time,
   at: time,
@@ -79,7 +94,7 @@ const shape: Shape = {
     cut: count,
     suppressed: count,
   },
-  error: text,
+  error: oneLine,
 };
 
 function isState(value: unknown): value is ForwardState {

@@ -6,7 +6,12 @@ import type { Report } from './report.ts';
  * a sample of 1 among samples of 0, as in OpenMetrics' state sets: a series does not vanish when a state ends.
  */
 export function formatPrometheus(report: Report): string {
-  return [...describeReport(report), ...describeChecks(report), ...describeLayer(report)]
+  return [
+    ...describeReport(report),
+    ...describeChecks(report),
+    ...describeLayer(report),
+    ...describeForward(report),
+  ]
     .map(family)
     .join('');
 }
@@ -61,6 +66,33 @@ function describeLayer({ var: layer }: Report): Family[] {
     gauge('var_used_bytes', 'What it takes.', one(layer.usedBytes)),
     gauge('var_inodes', 'How many inodes it may have.', one(layer.inodes)),
     gauge('var_inodes_used', 'How many it has.', one(layer.inodesUsed)),
+  ];
+}
+
+const outcomes = ['acknowledged', 'repeated', 'lost', 'corrupt', 'refused', 'cut', 'suppressed'] as const;
+const connections = ['connecting', 'connected', 'waiting', 'stopped'];
+
+/** Absent where the forwarder has not run. */
+function describeForward({ forward }: Report): Family[] {
+  if (forward === null) return [];
+  const { target, state, since, lastAckAt, lag } = forward;
+  const one = (value: number | null): Sample[] => (value === null ? [] : [[{}, value]]);
+  return [
+    gauge('forward_info', 'The log server in use, or tried last.', [[{ target }, 1]]),
+    states('forward_state', 'Whether the forwarder is connected.', connections, state),
+    gauge('forward_state_timestamp_seconds', 'Since when.', one(Date.parse(since) / 1000)),
+    gauge(
+      'forward_last_ack_timestamp_seconds',
+      'When the server last acknowledged something.',
+      one(lastAckAt === null ? null : Date.parse(lastAckAt) / 1000),
+    ),
+    gauge('forward_lag_entries', 'What is in the journal and not acknowledged.', one(lag.entries)),
+    gauge('forward_lag_seconds', 'How far the server is behind the journal.', one(lag.seconds)),
+    gauge(
+      'forward_entries',
+      'What became of entries since the forwarder was started.',
+      outcomes.map((outcome): Sample => [{ outcome }, forward[outcome]]),
+    ),
   ];
 }
 

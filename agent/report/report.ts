@@ -9,6 +9,7 @@ import type { Mode } from '../observe/handoff.ts';
 import { layersOf } from '../observe/layers.ts';
 import { observe } from '../observe/observed.ts';
 import { version } from '../version.ts';
+import { type ForwardReport, describeForward } from './forward.ts';
 
 export type Verdict = 'sealed' | 'failed' | 'maintenance' | 'off' | 'unknown';
 
@@ -47,6 +48,8 @@ export interface Report {
   } | null;
   checks: Finding[];
   footholds: Foothold[];
+  /** What the forwarder says of itself; null where it has not run in this boot, or is not to. */
+  forward: ForwardReport | null;
 }
 
 /** @param at when it was observed */
@@ -67,6 +70,7 @@ export function buildReport(facts: Facts, findings: Finding[], at: Date): Report
     boot: describeBoot(facts, at),
     checks: findings,
     footholds: 'value' in footholds ? footholds.value : [],
+    forward: describeForward(facts),
   };
 }
 
