@@ -36,10 +36,10 @@ function generate(
   return { code, written: written.split('\n').filter((line) => line !== '') };
 }
 
-const mount = (name: string) =>
-  `${name}.mount.d/immutafs.conf: [Unit];Wants=immutafs-var@${name}.service;After=immutafs-var@${name}.service`;
-const service = (name: string, more: string) =>
-  `immutafs-var@${name}.service.d/immutafs.conf: [Unit];Before=${name}.mount${more}`;
+const mount = (name: string, kind = 'var') =>
+  `${name}.mount.d/immutafs.conf: [Unit];Wants=immutafs-${kind}@${name}.service;After=immutafs-${kind}@${name}.service`;
+const service = (name: string, more: string, kind = 'var') =>
+  `immutafs-${kind}@${name}.service.d/immutafs.conf: [Unit];Before=${name}.mount${more}`;
 const device = (unit: string) => `;Wants=${unit};After=${unit}`;
 const overlayThere = 'mkdir -p /var; mount -t tmpfs x /var';
 
@@ -58,17 +58,44 @@ for (const [name, shell] of Object.entries(shells)) {
         'server:/x /var/nfs nfs defaults 0 0',
         'tmpfs /var/tmp tmpfs defaults 0 0',
         'LABEL=x /variable ext4 defaults 0 0',
+        'LABEL=y /data vfat defaults 0 0',
+        'LABEL=z none swap sw 0 0',
         '',
       ].join('\n'),
     });
     assert.is(code, 0);
     assert.equal(written, [
+      service('variable', device('dev-disk-by\\x2dlabel-x.device'), 'mount'),
       service('var-log', `;RequiresMountsFor=/var${device('dev-mapper-rhel\\x2dlog.device')}`),
       service('var', device('dev-disk-by\\x2duuid-a\\x2db.device')),
       mount('var-log'),
       mount('var'),
+      mount('variable', 'mount'),
     ]);
   });
+
+  for (const [disks, line] of [
+    ['vda:0:none', 'ExecStartPost=/bin/mount -o remount,rw /'],
+    ['vda:1:flag', undefined],
+  ] as const) {
+    generator(`maintenance with ${disks}: what is \`ro\` ${line ? 'becomes writable' : 'stays so'}`, () => {
+      const { written } = generate(shell, {
+        'run/immutafs/boot.env': `MODE=maintenance\nDISKS=${disks}\n`,
+        'etc/fstab': [
+          'UUID=1 / xfs defaults,ro 0 0',
+          'UUID=2 /boot ext4 nosuid,ro,nodev 0 0',
+          'UUID=3 /home xfs defaults 0 0',
+          '/dev/sr0 /media iso9660 ro 0 0',
+          '',
+        ].join('\n'),
+      });
+      const expected = [
+        'boot.mount.d/immutafs.conf: [Mount];Options=nosuid,rw,nodev',
+        `systemd-remount-fs.service.d/immutafs.conf: [Service];${line ?? ''}`,
+      ];
+      assert.equal(written, line === undefined ? [] : expected);
+    });
+  }
 
   generator('the overlay of the initramfs is there: nothing', () => {
     const files = { 'run/immutafs/boot.env': bootEnv('sealed') };
