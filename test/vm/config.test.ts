@@ -12,7 +12,11 @@ config('garbage in immutafs.conf: the guest boots sealed on the defaults and say
       disk: 'readonly',
       steps: { ...look, env: 'cat /run/immutafs/boot.env' },
     });
-    const { exit, report } = statusOf(boot);
+    const { exit, report } = statusOf(
+      boot,
+      'status',
+      /immutafs\.conf:1: MODE.*immutafs\.conf:3: COLOUR.*immutafs\.conf:4: /,
+    );
     assert.equal(notPassed(report), ['config-valid']);
     // Nothing but the configuration is wrong.
     assert.is(exit, 2);

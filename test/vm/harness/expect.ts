@@ -17,10 +17,15 @@ export interface Status {
   report: Report;
 }
 
-/** Reads a step of `immutafs-agent status --json`. @throws if it is not a report as the schema has it */
-export function statusOf(boot: Boot, step = 'status'): Status {
+/**
+ * Reads a step of `immutafs-agent status --json`.
+ *
+ * @param says what is expected on stderr
+ * @throws if it is not a report as the schema has it
+ */
+export function statusOf(boot: Boot, step = 'status', says = /^$/): Status {
   const { exit, stdout, stderr } = boot.step(step);
-  assert.is(stderr, '', `${step} wrote to stderr`);
+  assert.match(stderr, says, `${step} wrote to stderr: ${stderr}`);
   const report = JSON.parse(stdout) as Report;
   if (!matchesSchema(report)) assert.unreachable(`${step}: ${JSON.stringify(matchesSchema.errors)}`);
   return { exit, report };

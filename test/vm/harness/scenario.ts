@@ -40,6 +40,9 @@ export async function withInstalledAgent(
   await withGuest({ template, edit }, (guest) => work(guest, template));
 }
 
+/** Kernel arguments of a guest with SELinux. */
+export const enforcing = ['security=selinux', 'selinux=1', 'enforcing=1'];
+
 /** What nearly every scenario asks of a guest: the agent's report and systemd's list of failed units. */
 export const look = {
   status: 'immutafs-agent status --json',
