@@ -87,7 +87,7 @@ faults('a tmpfs that the initramfs is refused: assembled late, and the reason is
 faults('a layer that fills: ENOSPC, the guest lives, var-usage warns and then fails', () =>
   withAgent({ edit: configure('VAR_SIZE=64m\nVAR_INODES=2000') }, async (guest) => {
     const fill = (share: number) =>
-      `size=$(stat -f -c '%b*%S/1048576' /var); dd if=/dev/zero of=/var/tmp/fill bs=1M count=$((size * ${share} / 100))`;
+      `size=$(($(stat -f -c '%b*%S/1048576' /var))); dd if=/dev/zero of=/var/tmp/fill bs=1M count=$((size * ${share} / 100))`;
     const inodes = 'i=0; while mkdir /var/tmp/d$i; do i=$((i + 1)); [ $i -lt 3000 ] || exit 9; done';
     const steps = {
       ...{
