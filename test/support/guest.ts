@@ -161,13 +161,17 @@ function mountinfo(mounts: Record<string, string>): string {
   return lines.join('');
 }
 
-/** A mount is on the one that served its target when it was made. */
+/** A mount is on the one that served its target when it was made: the same target's before it, else a folder's. */
 function parentOf(name: string, mounts: Record<string, string>): number {
   const names = Object.keys(mounts);
-  const targetOf = (each: string) => (mounts[each] ?? '').split(' ')[2];
-  const below = names.slice(0, names.indexOf(name)).findLast((each) => targetOf(each) === targetOf(name));
-  const parent = below ?? { upper: 'run', lower: 'run' }[name];
-  return parent === undefined ? 60 : 100 + names.indexOf(parent);
+  const targetOf = (each: string) => (mounts[each] ?? '').split(' ')[2] ?? '';
+  const target = targetOf(name);
+  const same = names.slice(0, names.indexOf(name)).findLast((each) => targetOf(each) === target);
+  const above = names
+    .filter((each) => target.startsWith(`${targetOf(each)}/`))
+    .sort((one, other) => targetOf(other).length - targetOf(one).length);
+  const parent = same ?? above[0] ?? 'root';
+  return parent === 'root' ? 60 : 100 + names.indexOf(parent);
 }
 
 export function evaluateGuest(host: Host): Promise<Report> {
