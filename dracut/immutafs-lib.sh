@@ -219,7 +219,7 @@ decide_mode() {
 find_fstab() {
   fstab_source='' fstab_type='' fstab_options=''
   [ -r "$1/etc/fstab" ] || return 1
-  while read -r source target type options _; do
+  while read -r source target type options _ || [ -n "$source" ]; do
     # shellcheck disable=SC1003
     case $target in *'\'*) target=$(printf %b "$target") ;; esac
     { [ "${target%/}" = "$2" ] && is_device "$source"; } || continue
