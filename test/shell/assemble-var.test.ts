@@ -219,6 +219,7 @@ for (const [name, shell] of Object.entries(shells)) {
   for (const [title, fstab, deferred] of [
     ['by device', '/dev/mapper/rhel-var /var xfs defaults 0 0\n', true],
     ['by UUID, among others', '# x\nUUID=1 / xfs ro 0 0\n\nUUID=2\t/var\txfs\tdefaults 0 0\n', true],
+    ['in a last line without its newline', 'UUID=1 / xfs ro 0 0\nUUID=2 /var xfs defaults 0 0', true],
     ['with a slash at the end', 'LABEL=var /var/ ext4 defaults 0 0\n', true],
     ['/var/log only', '/dev/vdb1 /var/log xfs defaults 0 0\n', false],
     ['a comment', '#/dev/vdb1 /var xfs defaults 0 0\n', false],

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import path from 'node:path';
@@ -96,6 +97,46 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.equal(written, line === undefined ? [] : expected);
     });
   }
+
+  generator('a last line without its newline', () => {
+    const files = {
+      'run/immutafs/boot.env': bootEnv('sealed'),
+      'etc/fstab': 'UUID=1 / xfs ro 0 0\n/dev/vdb1 /var/log xfs defaults 0 0',
+    };
+    const { written } = generate(shell, files, overlayThere);
+    assert.equal(written, [
+      service('var-log', `;RequiresMountsFor=/var${device('dev-vdb1.device')}`),
+      mount('var-log'),
+    ]);
+  });
+
+  generator('names of units are as systemd-escape(1) makes them', () => {
+    const targets = [
+      '/a-b/c_d',
+      '/a.b/.c',
+      '/x:y',
+      '/--',
+      '/\xc3\xa4/b',
+      '/a/b-',
+      '/A9/-b/c-d-e',
+      '/q\\040r',
+      '/_',
+    ];
+    const { written } = generate(
+      shell,
+      {
+        'run/immutafs/boot.env': bootEnv('sealed'),
+        'etc/fstab': targets.map((target) => `/dev/vdb1 ${target} ext4 defaults 0 0\n`).join(''),
+      },
+      overlayThere,
+    );
+    const expected = targets.map((target) => {
+      const name = Buffer.from(target.replace('\\040', ' '), 'latin1').toString('utf8');
+      return execFileSync('systemd-escape', ['--path', name], { encoding: 'utf8' }).trimEnd();
+    });
+    const got = written.flatMap((line) => /^(.*)\.mount\.d\//.exec(line)?.[1] ?? []);
+    assert.equal(got.sort(), expected.sort());
+  });
 
   generator('the overlay of the initramfs is there: nothing', () => {
     const files = { 'run/immutafs/boot.env': bootEnv('sealed') };
