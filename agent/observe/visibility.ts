@@ -7,49 +7,55 @@ import type { Mount } from './mountinfo.ts';
  */
 export function findHidden(mounts: readonly Mount[], root: Mount | undefined): ReadonlySet<Mount> {
   const byId = new Map(mounts.map((mount) => [mount.id, mount]));
-  const targetsOn = new Map<number, Set<string>>();
-  for (const mount of mounts) {
-    if (mount === root) continue;
-    const targets = targetsOn.get(mount.parent);
-    if (targets === undefined) targetsOn.set(mount.parent, new Set([mount.target]));
-    else targets.add(mount.target);
-  }
-  const answers = new Map<Mount, boolean>(root === undefined ? [] : [[root, false]]);
-  const isCovered = ({ id, parent, target }: Mount): boolean =>
-    target === '/' ||
-    targetsOn.get(id)?.has(target) === true ||
-    hasAbove(targetsOn.get(parent), target, byId.get(parent)?.target);
-  for (const mount of mounts) settle(mount, answers, byId, isCovered);
-  return new Set(mounts.filter((mount) => answers.get(mount)));
+  const on = mountedOn(mounts, root);
+  const isCovered = ({ id, target }: Mount) => target !== '/' && on.get(id)?.has(target) === true;
+  const entered = new Map<Mount, boolean>(root === undefined ? [] : [[root, true]]);
+  const isEntered = (mount: Mount, parent: Mount) => {
+    const siblings = on.get(parent.id);
+    if (mount.target === '/' || siblings?.get(mount.target) !== mount) return false;
+    return mount.target === parent.target || !(isCovered(parent) || hasAbove(siblings, mount, parent));
+  };
+  for (const mount of mounts) settle(mount, entered, byId, isEntered);
+  return new Set(mounts.filter((mount) => entered.get(mount) !== true || isCovered(mount)));
 }
 
-/** A mount is hidden with its parent. Up to the first that is known, then down again; a ring is reached by nobody. */
+/** By the parent's id and the mount point; of two on the same, the later one is seen. */
+function mountedOn(mounts: readonly Mount[], root: Mount | undefined): Map<number, Map<string, Mount>> {
+  const on = new Map<number, Map<string, Mount>>();
+  for (const mount of mounts) {
+    if (mount === root) continue;
+    const targets = on.get(mount.parent);
+    if (targets === undefined) on.set(mount.parent, new Map([[mount.target, mount]]));
+    else targets.set(mount.target, mount);
+  }
+  return on;
+}
+
+/** Up to the first mount that is known, then down again; a ring is entered by nobody. */
 function settle(
   mount: Mount,
-  answers: Map<Mount, boolean>,
+  entered: Map<Mount, boolean>,
   byId: ReadonlyMap<number, Mount>,
-  isCovered: (mount: Mount) => boolean,
+  isEntered: (mount: Mount, parent: Mount) => boolean,
 ): void {
   const way: Mount[] = [];
   let above: Mount | undefined = mount;
-  while (above !== undefined && !answers.has(above)) {
-    answers.set(above, true);
+  while (above !== undefined && !entered.has(above)) {
+    entered.set(above, false);
     way.push(above);
     above = byId.get(above.parent);
   }
-  let hidden: boolean = above !== undefined && answers.get(above) === true;
   for (const each of way.reverse()) {
-    hidden ||= isCovered(each);
-    answers.set(each, hidden);
+    entered.set(each, above !== undefined && entered.get(above) === true && isEntered(each, above));
+    above = each;
   }
 }
 
 /** Whether a sibling is mounted on a folder above, on the way from the parent's mount point. */
-function hasAbove(siblings: Set<string> | undefined, target: string, parent: string | undefined): boolean {
-  if (siblings === undefined) return false;
+function hasAbove(siblings: ReadonlyMap<string, Mount>, { target }: Mount, parent: Mount): boolean {
   for (let end = target.lastIndexOf('/'); end > 0; end = target.lastIndexOf('/', end - 1)) {
     const above = target.slice(0, end);
-    if (above === parent) return false;
+    if (above === parent.target) return false;
     if (siblings.has(above)) return true;
   }
   return false;
