@@ -1,0 +1,92 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseReport } from './harness/report.ts';
+import { withoutAgent, xfsOnPartition } from './harness/scenario.ts';
+
+const harness = suite('the harness itself');
+
+harness('tells a panic and a guest that takes too long from a power-off', () =>
+  withoutAgent({ layout: xfsOnPartition }, async (guest) => {
+    const panic = await guest.boot({ disk: 'readonly', arguments: ['rdinit=/bin/false'] });
+    assert.is(panic.endedBy, 'panic');
+
+    const slow = await guest.boot({ disk: 'readonly', limitSeconds: 2, steps: { one: 'true' } });
+    assert.is(slow.endedBy, 'timeout');
+    assert.is(slow.done, false);
+    assert.throws(() => slow.step('one'), /step one did not run; the guest ended by timeout/);
+  }),
+);
+
+harness('hands files in and out, gives exit codes, and cuts the power', () =>
+  withoutAgent({ layout: { ...xfsOnPartition, fstab: 'installed' } }, async (guest) => {
+    const out = await mkdtemp(join(tmpdir(), 'out-'));
+    const through = { code: 'echo out; echo err >&2; exit 7', copy: 'cp "$BOX/given" "$OUT/returned"' };
+    const files = { given: import.meta.filename };
+    const boot = await guest.boot({ disk: 'writable', steps: through, files, outTo: out });
+    assert.equal(boot.step('code'), { exit: 7, stdout: 'out\n', stderr: 'err\n' });
+    assert.is(await readFile(join(out, 'returned'), 'utf8'), await readFile(import.meta.filename, 'utf8'));
+    await rm(out, { recursive: true });
+
+    const write = 'echo kept >/home/alice/mark && sync && sleep 1';
+    const cut = await guest.boot({
+      disk: 'writable',
+      steps: { write, never: 'sleep 60' },
+      powerCutAfter: 'write',
+    });
+    assert.is(cut.endedBy, 'power-cut');
+    assert.throws(() => cut.step('never'));
+    const after = await guest.boot({ disk: 'writable', steps: { read: 'cat /home/alice/mark' } });
+    assert.is(after.step('read').stdout, 'kept\n');
+  }),
+);
+
+harness('a report is read as far as it has arrived', () => {
+  const bytes = Buffer.from('up\nstep one 0 3 2\nab\nc\nstep two 1 4 0\nst');
+  const { up, steps, done, emergency } = parseReport(bytes);
+  assert.equal({ up, done, emergency }, { up: true, done: false, emergency: null });
+  assert.equal([...steps], [['one', { exit: 0, stdout: 'ab\n', stderr: 'c\n' }]]);
+});
+
+harness('a killed run leaves no loop device and no mount', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'killed-'));
+  const image = join(folder, 'image');
+  await execa('truncate', ['--size', '20M', image]);
+  await execa('mkfs.ext4', ['-q', image]);
+  const child = execa(process.execPath, ['--input-type=module-typescript', '--eval', holdMount(image)]);
+  await new Promise((resolve) => child.stdout.once('data', resolve));
+  assert.match(await loops(), new RegExp(image), 'the child has one, to begin with');
+  child.kill('SIGKILL');
+  await child.catch(() => undefined);
+  await waitUntil(async () => !(await loops()).includes(image));
+  await rm(folder, { recursive: true });
+});
+
+function holdMount(image: string): string {
+  return `
+    import { withLoop } from ${JSON.stringify(join(import.meta.dirname, 'harness/loop.ts'))};
+    import { withMounts } from ${JSON.stringify(join(import.meta.dirname, 'harness/mounts.ts'))};
+    await withMounts(async (mounts) => {
+      await withLoop(${JSON.stringify(image)}, { offset: 0, size: 20 << 20 }, (device) => mounts.mount(device, ''));
+      console.log('mounted');
+      await new Promise((resolve) => setTimeout(resolve, 60_000));
+    });`;
+}
+
+async function loops(): Promise<string> {
+  return (await execa('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE'])).stdout;
+}
+
+/** @throws after ten seconds */
+async function waitUntil(condition: () => Promise<boolean>): Promise<void> {
+  const end = Date.now() + 10_000;
+  while (!(await condition())) {
+    if (Date.now() > end) assert.unreachable('it does not come about');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+harness.run();
