@@ -141,7 +141,8 @@ export const keys: Record<keyof Config, Key> = {
     good: absolutePath,
   },
   FORWARD_KEY: {
-    meaning: 'TLS: the file of its private key. Only root should be able to read it.',
+    meaning:
+      'TLS: the file of its private key. The user immutafs-forward has to be able to read it, and nobody else but root.',
     from: 'check',
     initial: '',
     wanted: 'an absolute path',

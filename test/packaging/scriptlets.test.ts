@@ -20,7 +20,7 @@ test.after.each(({ root }) => {
   root.remove('');
 });
 
-const units = 'immutafs-check.service immutafs-check.timer immutafs-var.service';
+const units = 'immutafs-check.service immutafs-check.timer immutafs-forward.service immutafs-var.service';
 const regenerate = 'dracut -f --regenerate-all';
 
 test('install: units as the preset says, and a new initramfs', ({ root }) => {

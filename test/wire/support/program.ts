@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
-import { until } from './until.ts';
+import { running, until } from './until.ts';
 
 /** A program that a test runs beside itself. */
 export interface Program {
+  name: string;
   process: ChildProcess;
   pid: number;
   /** What it wrote to stderr and stdout. */
@@ -16,7 +17,7 @@ export interface Program {
   kill: () => Promise<void>;
 }
 
-const running = new Set<Program>();
+const programs = new Set<Program>();
 
 export function start(command: string, args: string[], stdin: 'ignore' | 'pipe' = 'ignore'): Program {
   const child = spawn(command, args, { stdio: [stdin, 'pipe', 'pipe'] });
@@ -28,11 +29,13 @@ export function start(command: string, args: string[], stdin: 'ignore' | 'pipe' 
   child.stderr?.on('data', hear);
   const ended = new Promise<number | null>((resolve) => {
     child.on('exit', (code) => {
+      programs.delete(program);
       running.delete(program);
       resolve(code);
     });
   });
   const program: Program = {
+    name: `${command} ${args.join(' ')}`,
     process: child,
     pid: child.pid ?? 0,
     said: () => said,
@@ -51,13 +54,14 @@ export function start(command: string, args: string[], stdin: 'ignore' | 'pipe' 
       await ended;
     },
   };
+  programs.add(program);
   running.add(program);
   return program;
 }
 
 /** Ends what is left of a test. */
 export async function endAll(): Promise<void> {
-  await Promise.all([...running].map((program) => program.kill()));
+  await Promise.all([...programs].map((program) => program.kill()));
 }
 
 /** Until somebody listens on a TCP port of the loopback (state 0A in /proc/net/tcp and tcp6). */
