@@ -44,11 +44,13 @@ const enforcedBy = {
   none: 'nothing keeps the disk read-only',
 };
 
-function verdictLines({ verdict, mode, reason, enforcement }: Report, colors: Colors): string[] {
+function verdictLines(report: Report, colors: Colors): string[] {
+  const { verdict, mode, reason, enforcement, disks } = report;
   const { word, color } = headline[verdict];
   const notMeant = mode === 'sealed' ? '' : `, not sealed by intent`;
+  const by = disks.length === 0 ? 'no disk could be looked at' : enforcedBy[enforcement];
   return [
-    `  ${colors.bold(colors[color](word))}  ${enforcedBy[enforcement]}${notMeant}`,
+    `  ${colors.bold(colors[color](word))}  ${by}${notMeant}`,
     colors.dim(`  This boot is ${mode === 'sealed' ? 'a sealed one' : mode}: ${clean(reason)}.`),
   ];
 }

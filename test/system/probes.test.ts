@@ -1,0 +1,135 @@
+/** Probes by doing, on real file systems. */
+import { spawn, spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { systemHost } from '../../agent/host.ts';
+import { inNamespace, reportOf, said } from '../support/namespace.ts';
+
+const main = path.join(import.meta.dirname, '../../agent/main.ts');
+const probes = suite('probes');
+
+for (const [options, expected] of [
+  ['rw', { write: 'OK', exec: 'RAN', suid: 'HONOURED', device: 'OPENED' }],
+  ['noexec,nosuid,nodev', { write: 'OK', exec: 'EACCES', suid: 'EACCES', device: 'EACCES' }],
+  ['noexec', { write: 'OK', exec: 'EACCES', suid: 'EACCES', device: 'OPENED' }],
+  ['nosuid', { write: 'OK', exec: 'RAN', suid: 'IGNORED', device: 'OPENED' }],
+  ['nodev', { write: 'OK', exec: 'RAN', suid: 'HONOURED', device: 'EACCES' }],
+  ['ro', { write: 'EROFS', exec: 'EROFS', suid: 'EROFS', device: 'mknod failed' }],
+] as const) {
+  probes(`a tmpfs with ${options}`, () => {
+    const script = `mkdir /mnt/t; mount -t tmpfs -o mode=0755,${options} x /mnt/t; "$@" probe /mnt/t write exec suid device; ls -A /mnt/t`;
+    const { stdout } = inNamespace(script);
+    const lines = Object.entries(expected).map(([kind, answer]) => `${kind} ${answer}\n`);
+    assert.is(stdout, lines.join(''));
+  });
+}
+
+probes('a file system without unnamed files', () => {
+  const script =
+    'truncate -s 1m /mnt/image; mkfs.ext2 -q -F /mnt/image 2>/dev/null || exit 9; mkdir /mnt/t /mnt/lower /mnt/up; ' +
+    'mount -o loop,noexec /mnt/image /mnt/t || exit 9; "$@" probe /mnt/t write exec; ls -A /mnt/t';
+  const { stdout, code } = inNamespace(script);
+  if (code === 9) return;
+  assert.is(stdout, 'write OK\nexec EACCES\nlost+found\n');
+});
+
+probes('present: what is there, and what is not', () => {
+  assert.is(
+    inNamespace('"$@" probe /mnt present; "$@" probe /mnt/no present').stdout,
+    'present YES\npresent NO\n',
+  );
+});
+
+probes('without no_new_privs only', () => {
+  const script =
+    'mkdir /mnt/t; mount -t tmpfs -o mode=0755 x /mnt/t; exec setpriv --no-new-privs "$@" probe /mnt/t suid';
+  assert.is(inNamespace(script).stdout, 'suid NO_NEW_PRIVS\n');
+});
+
+probes('status --probe says what was tried', () => {
+  const script =
+    'mount -t tmpfs -o noexec,nosuid,nodev x /home; mount -t tmpfs -o mode=0755 y /tmp; "$@" status --json --probe; ls -A /home /tmp >&2';
+  const ran = inNamespace(script);
+  const report = reportOf(ran);
+  assert.is(said(report, 'exec-probe'), 'fail: a program was run');
+  assert.is(said(report, 'suid-probe'), 'fail: the set-uid bit gave root');
+  assert.is(said(report, 'device-probe'), 'fail: a device was opened');
+  assert.is(ran.stderr.replaceAll(/\/(home|tmp):|\s/g, ''), '', 'nothing is left behind');
+});
+
+probes('status without --probe tries none of it', () => {
+  assert.is(said(reportOf(inNamespace('"$@" status --json')), 'exec-probe'), 'skip: only with --probe');
+});
+
+probes('what is left of a probe that was killed is removed by the next, and nothing else', () => {
+  const script =
+    'cd /mnt; touch .immutafs-probe-4194305 .immutafs-probe-x other; mkdir .immutafs-probe-4194306; ' +
+    'mknod .immutafs-probe-4194307 c 1 3; touch .immutafs-probe-$$; "$@" probe /mnt device; ls -A | sed s/$$/own/ | LC_ALL=C sort';
+  assert.is(
+    inNamespace(script).stdout,
+    'device OPENED\n.immutafs-probe-4194306\n.immutafs-probe-own\n.immutafs-probe-x\nother\n',
+  );
+});
+
+/** A folder whose file system heeds device nodes, else the test says nothing. */
+function probeFolder(): string {
+  return fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-probe-'));
+}
+
+probes('an agent that is killed at any moment leaves nothing', async () => {
+  const folder = probeFolder();
+  const host = systemHost({ self: [process.execPath, main] });
+  try {
+    assert.equal(await host.probe(['device'], folder), { device: 'OPENED' });
+    for (let delay = 40; delay < 240; delay += 20) {
+      const script = `import('${path.join(import.meta.dirname, '../../agent/host.ts')}').then(({ systemHost }) =>
+        systemHost({ self: ['${process.execPath}', '${main}'] }).probe(['device'], '${folder}'))`;
+      const agent = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
+      await sleep(delay);
+      agent.kill('SIGKILL');
+      await new Promise((resolve) => agent.once('exit', resolve));
+    }
+    await sleep(1500);
+    assert.equal(fs.readdirSync(folder), []);
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+});
+
+probes('a probe that is asked to end goes on to its end', async () => {
+  const folder = probeFolder();
+  try {
+    for (let delay = 60; delay < 160; delay += 20) {
+      const probe = spawn(process.execPath, [main, 'probe', folder, 'exec', 'device'], { stdio: 'ignore' });
+      await sleep(delay);
+      probe.kill('SIGTERM');
+      await new Promise((resolve) => probe.once('exit', resolve));
+      assert.equal(fs.readdirSync(folder), []);
+    }
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+});
+
+probes('even a probe that is killed leaves nothing after the next', async () => {
+  const folder = probeFolder();
+  try {
+    for (let delay = 50; delay < 170; delay += 10) {
+      const probe = spawn(process.execPath, [main, 'probe', folder, 'device'], { stdio: 'ignore' });
+      await sleep(delay);
+      probe.kill('SIGKILL');
+      await new Promise((resolve) => probe.once('exit', resolve));
+    }
+    await sleep(300);
+    spawnSync(process.execPath, [main, 'probe', folder, 'device']);
+    assert.equal(fs.readdirSync(folder), []);
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+});
+
+probes.run();
