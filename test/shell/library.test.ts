@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { parseKernelArgument } from '../../agent/observe/kernel-argument.ts';
 import { diskScenarios } from '../support/disk-scenarios.ts';
 import { makeSysfs } from '../support/sysfs.ts';
-import { inTemporaryFolder } from '../support/temporary.ts';
+import { inTemporaryFolder, writeFiles } from '../support/temporary.ts';
 import { kernelArguments } from '../support/kernel-arguments.ts';
 import { shells, withLibrary } from './shells.ts';
 
@@ -20,12 +20,12 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
   argument('a file name in the current folder is not a match', () => {
-    const lines =
-      'cd /etc && read_kernel_argument "immutafs=* passw*"; printf "%s|%s" "$arg_MODE" "$warnings"';
-    assert.is(
-      withLibrary(shell, lines),
-      '|kernel argument immutafs=*: must be auto, sealed or off, ignoring it\n',
-    );
+    const lines = 'cd "$1" && read_kernel_argument "immutafs=*"; printf "%s|%s" "$arg_MODE" "$warnings"';
+    const said = inTemporaryFolder((folder) => {
+      writeFiles(folder, { 'immutafs=off': '' });
+      return withLibrary(shell, lines, folder);
+    });
+    assert.is(said, '|kernel argument immutafs=*: must be auto, sealed or off, ignoring it\n');
   });
   argument.run();
 
