@@ -95,6 +95,14 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
     {},
   ],
 
+  // what must not fool anything
+  '/dev/root for a source': [edit('root', '/dev/mapper/rhel-root', '/dev/root'), {}],
+  'a tmpfs that is called overlay': [
+    edit('var', /- overlay immutafs rw,.*/, '- tmpfs overlay rw,lowerdir=/run/immutafs/lower'),
+    { 'var-overlay': 'fail', 'var-usage': 'skip' },
+    '/var is tmpfs, not overlay',
+  ],
+
   // stacked-mounts
   'a second mount on /home, as good as the first': [
     mount('over', '0:60 / /home rw,noexec,nosuid,nodev - tmpfs evil rw'),
