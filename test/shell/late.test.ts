@@ -167,16 +167,31 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.equal([code, said], [0, '']);
   });
 
-  own('with SELinux the label of /var is restored, and nothing below it', () => {
-    const { code, after } = boot({
-      shell,
-      disk: 'none',
-      files: { 'sys/fs/selinux/enforce': '1', 'shims/restorecon': '#!/bin/bash\necho "$@" >/out/restored\n' },
-      before: 'chmod +x /shims/restorecon; cp /shims/restorecon /usr/sbin/restorecon',
-      script: 'sh /usr/libexec/immutafs/assemble-var label',
-      after: 'cat /out/restored',
-    });
-    assert.equal([code, after], [0, '-F /var\n']);
-  });
+  for (const [type, restored] of [
+    ['overlay', '-F /var\n'],
+    ['tmpfs', ''],
+  ] as const) {
+    own(
+      `with SELinux and ${type} at /var: ${restored ? 'its label is restored, and nothing below it' : 'nothing'}`,
+      () => {
+        const { code, after } = boot({
+          shell,
+          disk: 'none',
+          files: {
+            'sys/fs/selinux/enforce': '1',
+            'shims/restorecon': '#!/bin/bash\necho "$@" >>/out/restored\n',
+            'shims/chcon': '#!/bin/bash\necho "$@" >>/out/changed\n',
+          },
+          before: `chmod +x /shims/*; cp /shims/restorecon /usr/sbin/restorecon; cp /shims/chcon /usr/bin/chcon
+          mkdir -p /layers /var; mount -t tmpfs x /layers; mkdir /layers/lower /layers/upper /layers/work
+          mount -t ${type} ${type === 'overlay' ? '-o lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work' : ''} x /var
+          : >/out/restored`,
+          script: 'sh /usr/libexec/immutafs/assemble-var label',
+          after: 'cat /out/restored /out/changed',
+        });
+        assert.equal([code, after], [0, `${restored}--reference=/run /run/immutafs\n`]);
+      },
+    );
+  }
   own.run();
 }

@@ -26,11 +26,16 @@ export interface Limits {
   powerCut?: ((report: Report) => boolean) | undefined;
 }
 
+/** QEMU itself gave up, by an assertion of its own; what the guest did has nothing to do with it. */
+export class EmulatorFault extends Error {
+  override name = 'EmulatorFault';
+}
+
 /**
  * Runs a machine until it powers off, or until a limit.
  *
  * @param folder where the console is written; must exist
- * @throws if QEMU itself fails
+ * @throws EmulatorFault, or another error if QEMU cannot be run
  */
 export async function runMachine(machine: Machine, folder: string, limits: Limits): Promise<Outcome> {
   const [command = '', ...args] = qemuCommand(machine, folder);
@@ -48,8 +53,9 @@ export async function runMachine(machine: Machine, folder: string, limits: Limit
     if (limits.powerCut?.(parseReport(Buffer.concat(chunks)))) kill('power-cut');
   });
   const timer = setTimeout(() => kill('timeout'), limits.seconds * 1000);
-  const { exitCode, stderr } = await qemu;
+  const { exitCode, signal, stderr } = await qemu;
   clearTimeout(timer);
+  if (signal === 'SIGABRT') throw new EmulatorFault(stderr);
   if (exitCode !== 0 && killedBy.length === 0) throw new Error(`QEMU ended with ${exitCode}: ${stderr}`);
   const report = parseReport(Buffer.concat(chunks));
   const text = await consoleText(join(folder, 'console'));
