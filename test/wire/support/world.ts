@@ -23,8 +23,8 @@ export function enterWorld(file: string): void {
     process.stderr.write(`${file}: not done after ${limitSeconds} s\n`);
     process.exit(1);
   }, limitSeconds * 1000).unref();
-  mount('tmpfs', '/run', 'size=2g');
-  mount('tmpfs', '/var/log', 'size=2g');
+  mount('tmpfs', '/run', 'size=12g');
+  mount('tmpfs', '/var/log', 'size=12g');
   fs.mkdirSync('/run/etc/upper', { recursive: true });
   fs.mkdirSync('/run/etc/work');
   mount('overlay', '/etc', 'lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work');

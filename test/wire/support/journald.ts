@@ -1,0 +1,37 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { type Program, start } from './program.ts';
+import { until } from './until.ts';
+
+const socket = '/run/systemd/journal/socket';
+
+/** The real journald, by itself; without the kernel's and audit's messages, which are the machine's. */
+export async function startJournald(settings: Record<string, string> = {}): Promise<Program> {
+  const lines = { Audit: 'no', ReadKMsg: 'no', RateLimitIntervalSec: '0', Storage: 'volatile', ...settings };
+  const text = Object.entries(lines).map(([key, value]) => `${key}=${value}\n`);
+  fs.writeFileSync('/etc/systemd/journald.conf', `[Journal]\n${text.join('')}`);
+  fs.mkdirSync('/run/systemd/journal', { recursive: true });
+  fs.rmSync(socket, { force: true });
+  const journald = start('/usr/lib/systemd/systemd-journald', []);
+  await until('journald', () => fs.existsSync(socket));
+  return journald;
+}
+
+/** Logs one entry of such fields. */
+export function logFields(fields: readonly string[]): void {
+  // Node has no datagrams on Unix sockets, and logger(1) sends no more than 512 fields.
+  const send =
+    'import socket, sys; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(sys.stdin.buffer.read(), sys.argv[1])';
+  execFileSync('python3', ['-c', send, socket], { input: `${fields.join('\n')}\n` });
+}
+
+/** Logs lines, an entry each. */
+export function logLines(lines: readonly string[]): void {
+  execFileSync('systemd-cat', ['-t', 'wire', 'cat'], { input: lines.map((line) => `${line}\n`).join('') });
+}
+
+/** What journald has received is in its files, and old files are closed. */
+export function rotate(...options: string[]): void {
+  execFileSync('journalctl', ['--sync']);
+  execFileSync('journalctl', ['--rotate', ...options], { stdio: 'pipe' });
+}

@@ -1,0 +1,90 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import { ExportParser } from '../../../agent/forward/export-parser.ts';
+import { type Program, listening, start } from './program.ts';
+
+const folder = '/var/log/journal/remote';
+const configuration = new URL('../../../docs/log-server/journal-remote.conf', import.meta.url).pathname;
+
+/**
+ * systemd-journal-remote, with https as docs/log-server has it. It is started by itself and not by a socket unit,
+ * so the split into files, which then has no default, is given.
+ */
+export async function startRemote(scheme: 'http' | 'https', port = 19532): Promise<Program> {
+  fs.mkdirSync(folder, { recursive: true });
+  // Not for those that write the tests' journals.
+  const installed = '/etc/systemd/journal-remote.conf';
+  fs.copyFileSync(configuration, installed);
+  const options = scheme === 'https' ? [] : ['--split-mode=none'];
+  const output = scheme === 'https' ? folder : `${folder}/all.journal`;
+  const server = start('/usr/lib/systemd/systemd-journal-remote', [
+    `--listen-${scheme}=[::]:${port}`,
+    ...options,
+    '-o',
+    output,
+  ]);
+  await listening(port);
+  fs.rmSync(installed);
+  return server;
+}
+
+export function clearRemote(): void {
+  fs.rmSync(folder, { recursive: true, force: true });
+}
+
+/** What the server stored, in its order: by entry, its fields as `NAME=value` bytes, sorted. */
+export function storedExport(): Buffer {
+  if (!fs.existsSync(folder) || fs.readdirSync(folder).length === 0) return Buffer.alloc(0);
+  return execFileSync('journalctl', ['-q', '--no-pager', '-o', 'export', '-D', folder], {
+    maxBuffer: 1024 ** 3,
+  });
+}
+
+/** One field of every entry that has it. */
+export function storedField(field: string): string[] {
+  if (!fs.existsSync(folder) || fs.readdirSync(folder).length === 0) return [];
+  const options = ['-q', '--no-pager', '-o', 'cat', `--output-fields=${field}`, '-D', folder];
+  return execFileSync('journalctl', options, { maxBuffer: 1024 ** 3 })
+    .toString('latin1')
+    .split('\n')
+    .slice(0, -1);
+}
+
+/** The entries of an export, without what each journal file has of its own (cursor, sequence numbers). */
+export function bareEntries(bytes: Buffer): string[] {
+  const entries: string[] = [];
+  let pieces = '';
+  for (const { kind, text } of new ExportParser('whole').push(bytes)) {
+    pieces += text;
+    if (kind === 'piece') continue;
+    entries.push(fieldsOf(pieces).sort().join('\n'));
+    pieces = '';
+  }
+  return entries;
+}
+
+function fieldsOf(text: string): string[] {
+  const fields: string[] = [];
+  let at = 0;
+  while (text[at] !== '\n') {
+    const line = text.indexOf('\n', at);
+    const sign = text.indexOf('=', at);
+    if (sign >= 0 && sign < line) {
+      fields.push(text.slice(at, line));
+      at = line + 1;
+    } else {
+      const length = Number(Buffer.from(text.slice(line + 1, line + 9), 'latin1').readBigUInt64LE());
+      fields.push(`${text.slice(at, line)}=${text.slice(line + 9, line + 9 + length)}`);
+      at = line + 10 + length;
+    }
+  }
+  return fields.filter((field) => !/^__(CURSOR|SEQNUM|SEQNUM_ID)=/.test(field)).map(short);
+}
+
+/** What is large is compared, and shown, by its digest. */
+function short(field: string): string {
+  if (field.length <= 1000) return field;
+  const digest = createHash('sha256').update(field, 'latin1').digest('hex');
+  return `${field.slice(0, 20)}… ${field.length} bytes, ${digest}`;
+}

@@ -1,0 +1,94 @@
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { configure, forgetState, forwardState, savedCursor, startAgent } from './support/agent.ts';
+import { guestTls, makeCertificates, serverName } from './support/certificates.ts';
+import { clearJournal, exportEntry, journalField, numbered, writeJournal } from './support/journal.ts';
+import { logFields, logLines, startJournald } from './support/journald.ts';
+import { endAll, peakMemory } from './support/program.ts';
+import { bareEntries, clearRemote, startRemote, storedExport, storedField } from './support/remote.ts';
+import { until } from './support/until.ts';
+import { enterWorld } from './support/world.ts';
+
+enterWorld(import.meta.filename);
+
+const upload = suite('wire: journal upload');
+
+upload.before(makeCertificates);
+upload.before.each(() => {
+  clearJournal();
+  clearRemote();
+  forgetState();
+});
+upload.after.each(endAll);
+
+const journal = () =>
+  execFileSync('journalctl', ['-q', '--no-pager', '-o', 'export'], { maxBuffer: 1024 ** 3 });
+
+for (const scheme of ['http', 'https'] as const) {
+  upload(`${scheme}: every byte arrives: NUL, line feeds, no UTF-8, repeated fields`, async () => {
+    configure({ FORWARD: `journal+${scheme}://${serverName}:19532`, ...guestTls });
+    writeJournal(
+      Buffer.concat([
+        numbered('before', 3000),
+        exportEntry({ MESSAGE: Buffer.from('a\0b\n\nc=d\n__CURSOR=no\n\n') }),
+        exportEntry({ MESSAGE: Buffer.from([0xff, 0xfe, 0x80, 0x0a]), EMPTY: '', SIGN: '=' }),
+        exportEntry({ MESSAGE: 'repeated', REPEATED: ['one', 'two', Buffer.from('thr\nee')] }),
+        exportEntry({ MESSAGE: 'bytes', BYTES: randomBytes(300_000) }),
+        numbered('after', 3000),
+      ]),
+    );
+    await startRemote(scheme);
+    const agent = startAgent();
+    await until('everything acknowledged', () => forwardState()?.counts.acknowledged === 6004);
+    assert.is(await agent.stop(), 0);
+    const sent = journal();
+    assert.equal(bareEntries(storedExport()), bareEntries(sent));
+    assert.is(savedCursor(), sent.toString('latin1').split('__CURSOR=').at(-1)?.split('\n')[0]);
+  });
+}
+
+upload('a field of 64 MiB arrives whole, in bounded memory', async () => {
+  configure({ FORWARD: 'journal+http://127.0.0.1' });
+  writeJournal(
+    Buffer.concat([
+      numbered('before', 10),
+      exportEntry({ MESSAGE: 'large', LARGE: randomBytes(64 * 1024 * 1024) }),
+      numbered('after', 10),
+    ]),
+  );
+  await startRemote('http');
+  const agent = startAgent();
+  await until('everything acknowledged', () => forwardState()?.counts.acknowledged === 21);
+  const memory = peakMemory(agent.pid);
+  await agent.stop();
+  assert.equal(bareEntries(storedExport()), bareEntries(journal()));
+  assert.ok(memory < 200, `${memory} MiB`);
+});
+
+upload('an entry of more than 1024 fields is replaced by a note, and its neighbours arrive', async () => {
+  configure({ FORWARD: 'journal+http://127.0.0.1:19532' });
+  await startJournald();
+  logLines(Array.from({ length: 500 }, (_, n) => `before ${n}`));
+  logFields(['MESSAGE=poison', ...Array.from({ length: 1020 }, (_, n) => `FIELD_${n}=${n}`)]);
+  logLines(Array.from({ length: 500 }, (_, n) => `after ${n}`));
+  execFileSync('journalctl', ['--sync']);
+  await startRemote('http');
+  const agent = startAgent();
+  await until('the end', () => storedField('MESSAGE').includes('after 499'), 60);
+  await agent.stop();
+  const stored = storedField('MESSAGE');
+  const wanted = journalField('MESSAGE');
+  assert.equal(
+    wanted.filter((text) => text !== 'poison' && !stored.includes(text)),
+    [],
+  );
+  const notes = stored.filter((text) => /^The server would not take the journal entry s=/.test(text));
+  assert.is(notes.length, 1);
+  assert.is(forwardState()?.counts.refused, 1);
+  const repeated = stored.length - new Set(stored).size;
+  assert.ok(repeated <= 600, `${repeated} repeated`);
+});
+
+upload.run();
