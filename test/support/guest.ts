@@ -22,6 +22,7 @@ export interface Guest {
     probes: Partial<Record<ProbeKind, string>>;
     /** What stat(1) says of labels. */
     labels: string;
+    kernelLog: string[];
   };
 }
 
@@ -92,6 +93,7 @@ export function goodGuest(): Guest {
       tryWrite: 'EROFS',
       probes: { present: 'YES', write: 'EROFS', exec: 'EACCES', suid: 'EACCES', device: 'EACCES' },
       labels: '',
+      kernelLog: [],
     },
   };
 }
@@ -139,14 +141,14 @@ export function makeGuest(root: string, guest: Guest): Host {
   makeSysfs(root, guest.devices);
   const seen = mountinfo(guest.mounts);
   writeFiles(root, { 'proc/self/mountinfo': seen, 'proc/1/mountinfo': seen, ...guest.files });
-  const { usage, tryWrite, probes, labels } = guest.answers;
+  const { usage, tryWrite, probes, labels, kernelLog } = guest.answers;
   return {
     ...systemHost({ root }),
     usage: () => usage,
     tryWrite: () => tryWrite,
     probe: (kinds) => Promise.resolve(Object.fromEntries(kinds.map((kind) => [kind, probes[kind]]))),
     run: () => Promise.resolve({ stdout: labels, ended: labels === '' ? 'bad' : 'good' }),
-    kernelLog: () => [],
+    kernelLog: () => kernelLog,
     environment: () => ({ hostname: 'guest7', kernel: '3.10.0-1160.el7.x86_64', uid: 0, seconds: 100 }),
     now: () => new Date('2026-03-04T05:06:07.089Z'),
   };

@@ -7,6 +7,18 @@ import { goodGuest, maintenanceGuest, withGuest } from '../support/guest.ts';
 
 /** [what is changed in a good guest, the status, what is observed] by check; others may follow. */
 const table: Record<string, Record<string, [Change, Status, (string | RegExp)?]>> = {
+  'host-enforced': {
+    'a SCSI disk of which nobody says who made it read-only': [
+      scsi([]),
+      'fail',
+      'only the block-device flag',
+    ],
+    'a SCSI disk that the kernel found write-protected': [
+      scsi(['5,300,1000000,-;sd 2:0:0:0: [sda] Write Protect is on\n SUBSYSTEM=scsi']),
+      'pass',
+      "by the kernel's log",
+    ],
+  },
   'kernel-view': {
     'another pid namespace': [
       file('proc/self/ns/pid', { linkTo: 'pid:[4026532000]' }),
@@ -158,6 +170,15 @@ const table: Record<string, Record<string, [Change, Status, (string | RegExp)?]>
   },
 };
 
+/** The root on a SCSI disk with its flag set. */
+function scsi(log: string[]): Change {
+  return ({ devices, answers }) => {
+    const partitions = { sda1: '252:1', sda2: '252:2' };
+    devices[0] = { name: 'sda', device: '8:0', bus: 'virtio-scsi', readOnly: true, partitions };
+    devices[2] = { name: 'dm-0', device: '253:0', on: ['sda2'], readOnly: true };
+    answers.kernelLog = log;
+  };
+}
 function add(name: string, line: string): Change {
   return ({ mounts }) => {
     mounts[name] = line;
