@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 packages='
   binutils busybox-static ca-certificates cpio dash e2fsprogs fdisk g++ git hyperfine kmod libsystemd-dev
   iproute2 lvm2 make man-db mandoc mmdebstrap openssl parted patchelf pkgconf prometheus python3 qemu-system-x86
-  qemu-utils rpm rpmlint rsyslog rsyslog-openssl rsyslog-relp shellcheck strace systemd systemd-journal-remote time
+  qemu-utils rpm rpmlint rsyslog rsyslog-gnutls rsyslog-relp shellcheck strace systemd systemd-journal-remote time
   xfsprogs xz-utils
 '
 
