@@ -10,13 +10,13 @@ export const repository = join(import.meta.dirname, '../../..');
 /** Everything the VM tests leave on disk: caches, locks, the files of running guests. */
 export const workFolder = join(repository, 'build/vm');
 
-/** Unused cache entries of older recipes are removed after this many hours. */
-const keepHours = 3;
+/** Cache entries that nobody asked for in so many minutes are removed: longer than a test file may take. */
+const keepMinutes = 30;
 
 /**
  * A folder that is built once for each recipe and shared by all test files, also when they run at the same time.
  *
- * @param kind names the folder (`tree`, `disk`…); entries of one kind that nobody used for hours are removed
+ * @param kind names the folder (`tree`, `disk`…); entries of one kind that nobody asks for any more are removed when another is asked for
  * @param recipe whatever decides the content; it is hashed as JSON
  * @param build fills the empty folder that it is given; if it throws, nothing stays behind
  * @returns the folder's path; read only what is in it
@@ -54,7 +54,7 @@ async function buildBeside(folder: string, build: (folder: string) => Promise<vo
 }
 
 async function removeUnused(cache: string, kind: string): Promise<void> {
-  const oldest = Date.now() - keepHours * 3600_000;
+  const oldest = Date.now() - keepMinutes * 60_000;
   for (const name of await readdir(cache)) {
     if (!name.startsWith(`${kind}-`) || name.endsWith('.lock') || name.endsWith('.new')) continue;
     const path = join(cache, name);
