@@ -86,7 +86,8 @@ export const keys: Record<keyof Config, Key> = {
     good: (v) => isText(v) && words(v).every((word) => word.startsWith('/')),
   },
   REQUIRE_OPTIONS: {
-    meaning: 'The mount options that must be there. A path that is not there is skipped.',
+    meaning:
+      'The mount options that must be there, and on whatever is mounted below the path and can be written to. A path that is not there is skipped.',
     from: 'check',
     initial: '/home:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev',
     wanted: 'path:option,option with options of noexec, nosuid, nodev, ro, a space between them',

@@ -1,5 +1,6 @@
 import { words } from '../config.ts';
 import type { Facts } from '../observe/facts.ts';
+import type { Mount } from '../observe/mountinfo.ts';
 import type { Check, Outcome } from './check.ts';
 
 /** REQUIRE_OPTIONS of /home: nothing can be run, be set-uid or be a device where people can write. */
@@ -10,7 +11,8 @@ export const homeOptions: Check = {
   messageId: '1bb60bd7f0da45d5b054b738622428eb',
   documentation: {
     title: '/home has the mount options that REQUIRE_OPTIONS asks for',
-    means: 'The mount that serves /home has each of them, by default noexec, nosuid and nodev.',
+    means:
+      'The mount that serves /home has each of them, by default noexec, nosuid and nodev, and so has every mount below it that can be written to.',
     why: "People write to /home. With these options nothing there can be run, give another user's rights or be a device.",
     mend: 'Add what is missing to the options of /home in /etc/fstab; `mount -o remount,noexec,nosuid,nodev /home` for now. If /home is a part of /, give it a file system of its own, or a tmpfs.',
   },
@@ -25,7 +27,8 @@ export const tmpOptions: Check = {
   messageId: '8f2ffb30eaa149d5be3f736de58f6791',
   documentation: {
     title: '/tmp has the mount options that REQUIRE_OPTIONS asks for',
-    means: 'The mount that serves /tmp has each of them, by default noexec, nosuid and nodev.',
+    means:
+      'The mount that serves /tmp has each of them, by default noexec, nosuid and nodev, and so has every mount below it that can be written to.',
     why: 'Everybody may write to /tmp: it is where what an attacker brings along is unpacked first.',
     mend: 'Add what is missing to the options of /tmp in /etc/fstab or in tmp.mount; `mount -o remount,noexec,nosuid,nodev /tmp` for now. If /tmp is a part of /, make it a tmpfs: `systemctl enable tmp.mount`.',
   },
@@ -81,6 +84,10 @@ interface Missing {
 function missing(facts: Facts, target: string, list: string[]): Missing[] {
   const mount = facts.mounts.serving(target);
   if (mount === undefined) throw new Error(`no mount serves ${target}`);
+  return [...missingAt(mount, target, list), ...missingBelow(facts, target, list)];
+}
+
+function missingAt(mount: Mount, target: string, list: string[]): Missing[] {
   const lacking = list.filter((option) => !mount.options.includes(option));
   if (lacking.length === 0) return [];
   if (mount.target === target) {
@@ -92,4 +99,23 @@ function missing(facts: Facts, target: string, list: string[]): Missing[] {
   return [
     { target, text, remedy: `Give ${target} a file system of its own with ${list.join(',')} in /etc/fstab.` },
   ];
+}
+
+/** What is mounted below, perhaps by propagation only, is a part of it to everybody who writes there. */
+function missingBelow({ mounts }: Facts, target: string, list: string[]): Missing[] {
+  if (target === '/') return [];
+  return mounts.all
+    .filter(
+      (mount) => mount.target.startsWith(`${target}/`) && isWritable(mount) && !mounts.hidden.has(mount),
+    )
+    .filter(({ options }) => list.some((option) => option !== 'ro' && !options.includes(option)))
+    .map((mount) => {
+      const lacking = list.filter((option) => option !== 'ro' && !mount.options.includes(option)).join(',');
+      const remedy = `mount -o remount,bind,${lacking} ${mount.target}.`;
+      return { target, text: `${mount.type} at ${mount.target} without ${lacking}`, remedy };
+    });
+}
+
+function isWritable({ options, superOptions }: Mount): boolean {
+  return options.includes('rw') && !superOptions.includes('ro');
 }

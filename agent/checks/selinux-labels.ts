@@ -28,7 +28,10 @@ export const selinuxLabels: Check = {
       return { status: 'pass', subject, expected, observed, remedy: '' };
     }
     const observed = wrong
-      .map(({ path, type, expected: wanted }) => `${path} is ${type}${wanted === undefined ? '' : `, not ${wanted}`}`)
+      .map(
+        ({ path, type, expected: wanted }) =>
+          `${path} is ${type}${wanted === undefined ? '' : `, not ${wanted}`}`,
+      )
       .join('; ');
     const remedy = `restorecon -F ${subject}, and see why it was not done at boot.`;
     return { status: found.enforcing ? 'fail' : 'warn', subject, expected, observed, remedy };

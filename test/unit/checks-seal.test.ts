@@ -103,6 +103,21 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
     '/var is tmpfs, not overlay',
   ],
 
+  // *-options, below
+  'something else is mounted below /home': [
+    mount('below', '0:60 / /home/alice/x rw,nosuid,nodev - tmpfs a rw'),
+    { 'home-options': 'fail' },
+    'tmpfs at /home/alice/x without noexec',
+  ],
+  'what is mounted there has the options, or is read-only': [
+    all(
+      mount('good', '0:60 / /home/a rw,noexec,nosuid,nodev - tmpfs a rw'),
+      mount('readonly', '0:61 / /home/b ro,nosuid,nodev - tmpfs b rw'),
+      mount('beside', '0:62 / /homes rw,nosuid,nodev - tmpfs b rw'),
+    ),
+    {},
+  ],
+
   // stacked-mounts
   'a second mount on /home, as good as the first': [
     mount('over', '0:60 / /home rw,noexec,nosuid,nodev - tmpfs evil rw'),
