@@ -107,7 +107,7 @@ async function bootGuest(
   };
   const cut = options.powerCutAfter;
   const limits = {
-    seconds: options.limitSeconds ?? 240,
+    seconds: options.limitSeconds ?? 300,
     powerCut: cut === undefined ? undefined : (report: Report) => report.steps.has(cut),
   };
   const run = () => runMachine(machine, folder, limits);
