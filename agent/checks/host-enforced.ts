@@ -38,6 +38,8 @@ export const hostEnforced: Check = {
   },
 };
 
+/** The subject names a single disk. */
 function describe(disks: Disk[]): string {
+  if (disks.length === 1) return disks[0]?.evidence ?? '';
   return disks.map(({ name, evidence }) => `${name}: ${evidence}`).join('; ');
 }

@@ -46,7 +46,7 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
   'the disk is read-only only by a flag': [
     disk({ offered: false, readOnly: true }),
     { 'host-enforced': 'fail', 'kernel-lockdown-hints': 'warn' },
-    /vda: .*not offered/,
+    /not offered/,
   ],
   'the disk is writable, but the boot was sealed by MODE=sealed': [
     all(config('MODE=sealed\n'), disk({ offered: false }), handoff({ REASON: 'MODE=sealed' })),
