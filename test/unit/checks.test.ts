@@ -58,7 +58,7 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
     },
     // fstab's /home is then on a disk of the system, and writable.
     { 'host-enforced': 'fail', 'fstab-consistent': 'fail', 'kernel-lockdown-hints': 'warn' },
-    /^vdb: /,
+    /^virtio feature VIRTIO_BLK_F_RO not offered/,
   ],
   'a write is accepted': [tryWrite('OK'), { 'root-write-probe': 'fail' }, 'a write was accepted'],
   'a write is answered with something else': [tryWrite('EIO'), { 'root-write-probe': 'error' }, 'EIO'],
