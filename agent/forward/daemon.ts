@@ -26,8 +26,9 @@ interface Connection {
   transport: Transport;
 }
 
-/** How often a better server than the one in use is tried, in milliseconds. */
-const returnMilliseconds = 60_000;
+/** When a better server than the one in use is tried, in milliseconds; then half as often, down to the longest. */
+const firstReturn = 10_000;
+const longestReturn = 60_000;
 
 /** Forwards until it is told to stop: the first server that answers, and back to the preferred one. */
 export class Daemon {
@@ -38,6 +39,7 @@ export class Daemon {
   #session: Session | undefined;
   #better: Connection | undefined;
   #stopping = false;
+  #returning: NodeJS.Timeout | undefined;
   #wake: () => void = () => undefined;
 
   constructor(options: DaemonOptions) {
@@ -52,6 +54,7 @@ export class Daemon {
       if (connection === undefined) await this.#pause();
       else await this.#converse(connection);
     }
+    this.#better?.transport.destroy();
   }
 
   /** Sends what was read already, and ends. */
@@ -105,10 +108,10 @@ export class Daemon {
     });
     status.set('connected', target.text);
     voice.connected(target.text);
-    const timer = setInterval(() => void this.#return(target), returnMilliseconds);
+    this.#returnLater(target, firstReturn);
     if (this.#stopping) this.#session.finish();
     const reason = await this.#session.run();
-    clearInterval(timer);
+    clearTimeout(this.#returning);
     this.#session = undefined;
     if (this.counts.acknowledged > before) this.#backoff.reset();
     if (reason === undefined) return;
@@ -117,17 +120,28 @@ export class Daemon {
     if (!this.#stopping) await this.#pause();
   }
 
-  /** While a server serves that is not the preferred one. */
-  async #return(target: Target): Promise<void> {
+  #returnLater(target: Target, milliseconds: number): void {
+    if (this.#options.targets[0] === target) return;
+    this.#returning = setTimeout(() => {
+      void this.#return(target).then((done) => {
+        if (!done) this.#returnLater(target, Math.min(longestReturn, 2 * milliseconds));
+      });
+    }, milliseconds);
+  }
+
+  /** While a server serves that is not the preferred one. @returns whether that is over */
+  async #return(target: Target): Promise<boolean> {
     const { targets } = this.#options;
+    const session = this.#session;
     const better = await this.#connect(targets.slice(0, targets.indexOf(target)));
-    if (better === undefined) return;
-    if (this.#session === undefined || this.#better !== undefined) {
+    if (better === undefined) return this.#session !== session;
+    if (session === undefined || this.#session !== session) {
       better.transport.destroy();
-      return;
+      return true;
     }
     this.#better = better;
-    this.#session.finish();
+    session.finish();
+    return true;
   }
 
   #pause(): Promise<void> {

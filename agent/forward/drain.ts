@@ -9,10 +9,10 @@ export const deadlineMilliseconds = 30_000;
 /** A server that does not answer must not hold up the shutdown until the deadline. */
 const stallMilliseconds = 8000;
 
-/** Whether the system, and not only this service, is being stopped; also where systemd does not say. */
+/** Whether the system, and not only this service, is being stopped; also where systemd does not answer any more. */
 export async function isShutdown(): Promise<boolean> {
   const said = (await systemctl('is-system-running')).trim();
-  return said === '' || said === 'stopping' || said === 'unknown' || said === 'offline';
+  return said === '' || said === 'stopping';
 }
 
 /** What is to be drained. */

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 
 const mark = 'IMMUTAFS_WIRE_WORLD';
-const limitSeconds = 240;
+const limitSeconds = 300;
 
 /**
  * Runs the rest of the calling test file in namespaces of its own: mounts, network (only the loopback) and

@@ -1,0 +1,74 @@
+import net from 'node:net';
+import tls from 'node:tls';
+
+export interface FakeServer {
+  connections: number;
+  received: number;
+  close: () => void;
+}
+
+/** A server that does with each connection what a test says, on a port of the loopback. */
+export async function fakeServer(
+  port: number,
+  behave: (socket: net.Socket, connection: number) => void,
+): Promise<FakeServer> {
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer((socket) => {
+    sockets.add(socket);
+    fake.connections += 1;
+    socket.on('error', () => undefined);
+    socket.on('close', () => sockets.delete(socket));
+    socket.on('data', (chunk) => (fake.received += chunk.length));
+    behave(socket, fake.connections);
+  });
+  const fake: FakeServer = {
+    connections: 0,
+    received: 0,
+    close: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      opened.delete(fake);
+    },
+  };
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  opened.add(fake);
+  return fake;
+}
+
+const opened = new Set<FakeServer>();
+
+export function closeFakes(): void {
+  for (const fake of opened) fake.close();
+}
+
+/** Answers RELP's open, and each message as the test says: by its transaction number. */
+export function relpServer(
+  answer: (txnr: number, socket: net.Socket, text: string) => void,
+): (socket: net.Socket) => void {
+  return (socket) => {
+    let held = Buffer.alloc(0);
+    socket.on('data', (chunk) => {
+      held = Buffer.concat([held, chunk]);
+      for (;;) {
+        const [head, txnr, command, length] =
+          /^(\d+) (\w+) (\d+)[ \n]/.exec(held.toString('latin1', 0, 64)) ?? [];
+        if (head === undefined) return;
+        const end = head.length + Number(length) + (Number(length) > 0 ? 1 : 0);
+        if (held.length < end) return;
+        const text = held.toString('latin1', head.length, end - 1);
+        held = held.subarray(end);
+        if (command === 'open') socket.write(`${txnr ?? ''} rsp 6 200 OK\n`);
+        else if (command === 'close') socket.end(`${txnr ?? ''} rsp 0\n0 serverclose 0\n`);
+        else answer(Number(txnr), socket, text);
+      }
+    });
+  };
+}
+
+/** TLS without any certificate: what a man in the middle without a key could offer. */
+export function anonymousTls(port: number): Promise<tls.Server> {
+  const options = { ciphers: 'ADH-AES256-SHA256:@SECLEVEL=0', maxVersion: 'TLSv1.2' } as const;
+  const server = tls.createServer(options, (socket) => socket.on('error', () => undefined));
+  server.on('tlsClientError', () => undefined);
+  return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve(server)));
+}

@@ -1,0 +1,218 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import type net from 'node:net';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { configure, forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
+import { guestTls, makeCertificates } from './support/certificates.ts';
+import { anonymousTls, closeFakes, fakeServer, relpServer } from './support/fake-server.ts';
+import { LiveJournal, clearJournal, numbered, writeJournal } from './support/journal.ts';
+import { cpuSeconds, endAll, peakMemory } from './support/program.ts';
+import { clearStored, startRsyslog, storedEntries, storedLines } from './support/rsyslog.ts';
+import { sleep, until } from './support/until.ts';
+import { enterWorld } from './support/world.ts';
+
+enterWorld(import.meta.filename);
+
+const trouble = suite('wire: trouble');
+const relp = { FORWARD: 'relp://127.0.0.1:2514' };
+
+trouble.before(makeCertificates);
+trouble.before.each(() => {
+  clearJournal();
+  clearStored();
+  forgetState();
+  configure(relp);
+});
+trouble.after.each(async () => {
+  closeFakes();
+  await endAll();
+});
+
+const garbage = (socket: net.Socket) => void socket.write(Buffer.alloc(100_000, 0xab));
+const mute = () => undefined;
+
+for (const [what, forward, behave, reason] of [
+  ['answers garbage', 'relp://127.0.0.1:2514', garbage, /not a RELP frame/],
+  [
+    'announces 4 GB',
+    'relp://127.0.0.1:2514',
+    (s: net.Socket) => s.write('1 rsp 4294967296 '),
+    /not a RELP frame/,
+  ],
+  [
+    'announces 900 MB',
+    'relp://127.0.0.1:2514',
+    (s: net.Socket) => s.write('1 rsp 900000000 x'),
+    /900000000 bytes/,
+  ],
+  ['refuses', 'relp://127.0.0.1:2514', (s: net.Socket) => s.write('1 rsp 10 500 no way\n'), /500 no way/],
+  ['closes at once', 'relp://127.0.0.1:2514', (s: net.Socket) => s.end(), /closed the connection/],
+  ['answers garbage', 'journal+http://127.0.0.1:2514', garbage, /Parse Error|closed/],
+  [
+    'answers 404',
+    'journal+http://127.0.0.1:2514',
+    (s: net.Socket) => s.end('HTTP/1.1 404 No\r\n\r\n'),
+    /404/,
+  ],
+  [
+    'never ends its headers',
+    'journal+http://127.0.0.1:2514',
+    (s: net.Socket) => stream(s, 'X: y\r\n'),
+    /Header|closed/i,
+  ],
+  ['speaks no TLS', 'relp+tls://127.0.0.1:2514', garbage, /SSL|wrong version|packet/i],
+  ['closes at once', 'syslog+tls://127.0.0.1:2514', (s: net.Socket) => s.end(), /closed|disconnected/],
+] as const) {
+  trouble(`${forward}: a server that ${what} is said to, and tried again with pauses`, async () => {
+    configure({ FORWARD: forward, ...guestTls });
+    writeJournal(numbered('entry', 10));
+    const server = await fakeServer(2514, behave);
+    const agent = startAgent();
+    const { error } = await untilState('waiting');
+    assert.match(error, reason);
+    await sleep(1500);
+    assert.ok(server.connections >= 1 && server.connections <= 4, `${server.connections} connections`);
+    assert.is(forwardState()?.counts.acknowledged, 0);
+    assert.ok(peakMemory(agent.pid) < 200);
+    assert.is(await agent.stop(20), 0);
+  });
+}
+
+function stream(socket: net.Socket, line: string): void {
+  socket.write('HTTP/1.1 202 Accepted\r\n');
+  const timer = setInterval(() => socket.write(line.repeat(1000)), 10);
+  socket.on('close', () => clearInterval(timer));
+}
+
+trouble(
+  'a server that accepts and never answers: the attempt ends, the agent too when it is told to',
+  async () => {
+    const server = await fakeServer(2514, mute);
+    const agent = startAgent();
+    await until('a connection', () => server.connections === 1);
+    await until('the reason', () => /no answer of RELP within 10 s/.test(forwardState()?.error ?? ''), 20);
+    assert.is(await agent.stop(20), 0);
+  },
+);
+
+trouble('TLS without a certificate is refused', async () => {
+  configure({ FORWARD: 'relp+tls://127.0.0.1:2514', ...guestTls });
+  const server = await anonymousTls(2514);
+  startAgent();
+  assert.match((await untilState('waiting')).error, /handshake|alert|no certificate|SSL/i);
+  server.close();
+});
+
+trouble('a name that cannot be resolved is named', async () => {
+  configure({ FORWARD: 'relp://no-such-host.invalid:2514' });
+  startAgent();
+  assert.match((await untilState('waiting')).error, 'no-such-host.invalid');
+});
+
+for (const [forward, reason] of [
+  ['relp://host', /RELP has no registered port/],
+  ['relp://host:99999', /the port is not from 1 to 65535/],
+  ['gopher://host:1', /FORWARD/],
+  ['relp://user@host:1', /no HOST:PORT/],
+] as const) {
+  trouble(`FORWARD=${forward} is an error of configuration`, async () => {
+    configure({ FORWARD: forward });
+    const agent = startAgent();
+    assert.is(await agent.ended, 2);
+    assert.match(agent.said(), reason);
+  });
+}
+
+trouble('without FORWARD it ends at once, and well', async () => {
+  configure({});
+  const agent = startAgent();
+  assert.is(await agent.ended, 0);
+  assert.match(agent.said(), 'FORWARD is empty');
+});
+
+trouble(
+  'a server that hangs: memory is bounded, nothing is lost, and it can be stopped meanwhile',
+  async () => {
+    writeJournal(numbered('entry', 60_000));
+    const server = await startRsyslog('rsyslog-relp.conf', 2514);
+    const agent = startAgent();
+    await until('some entries', () => storedLines() > 1000);
+    server.signal('SIGSTOP');
+    await sleep(3000);
+    assert.ok(peakMemory(agent.pid) < 200, `${peakMemory(agent.pid)} MiB`);
+    const before = performance.now();
+    assert.is(await agent.stop(40), 0);
+    assert.ok(performance.now() - before < 20_000);
+    server.signal('SIGCONT');
+    startAgent();
+    await until('all of them', () => new Set(storedEntries().map(({ text }) => text)).size === 60_000, 60);
+    assert.ok(storedLines() - 60_000 <= 1024);
+  },
+);
+
+trouble('a server that answers once a second is not left', async () => {
+  writeJournal(numbered('entry', 5000));
+  const waiting: (() => void)[] = [];
+  const answer = (txnr: number, socket: net.Socket) => {
+    waiting.push(() => void socket.write(`${txnr} rsp 6 200 OK\n`));
+  };
+  const server = await fakeServer(2514, relpServer(answer));
+  const answers = setInterval(() => waiting.shift()?.(), 1000);
+  startAgent();
+  await until('six answers', () => (forwardState()?.counts.acknowledged ?? 0) >= 6);
+  clearInterval(answers);
+  assert.is(server.connections, 1);
+  assert.ok(waiting.length <= 1024, `${waiting.length} messages are on their way`);
+});
+
+trouble(
+  'a message that the server refuses is given up at the third time, and the next ones are sent',
+  async () => {
+    const live = new LiveJournal();
+    live.append(numbered('entry', 3));
+    let refused = 0;
+    await fakeServer(
+      2514,
+      relpServer((txnr, socket, text) => {
+        const bad = text.endsWith('] entry 1');
+        if (bad) refused += 1;
+        socket.write(bad ? `${txnr} rsp 6 500 no\n` : `${txnr} rsp 6 200 OK\n`);
+      }),
+    );
+    startAgent();
+    await until('the others', () => forwardState()?.counts.acknowledged === 3, 60);
+    assert.is(forwardState()?.counts.refused, 1);
+    assert.is(refused, 3);
+  },
+);
+
+trouble('a full /run: entries are delivered all the same', async () => {
+  fs.mkdirSync('/run/immutafs/forward', { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'wire', '/run/immutafs/forward']);
+  try {
+    fs.writeFileSync('/run/immutafs/forward/full', Buffer.alloc(4096));
+    writeJournal(numbered('entry', 2000));
+    await startRsyslog('rsyslog-relp.conf', 2514);
+    const agent = startAgent();
+    await until('all of them', () => storedLines() === 2000);
+    assert.match(agent.said(), /no space left/);
+    assert.ok(agent.said().split('\n').length < 10);
+    await agent.stop();
+  } finally {
+    execFileSync('umount', ['/run/immutafs/forward']);
+  }
+});
+
+trouble('idle costs nothing', async () => {
+  new LiveJournal().append(numbered('entry', 1));
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  const agent = startAgent();
+  await until('the entry', () => storedLines() === 1);
+  await sleep(1500);
+  const before = cpuSeconds(agent.pid);
+  await sleep(5000);
+  assert.ok(cpuSeconds(agent.pid) - before <= 0.05, `${cpuSeconds(agent.pid) - before} s`);
+});
+
+trouble.run();
