@@ -9,6 +9,8 @@ import { HostError } from '../errors.ts';
  */
 export async function runChild(program: string, args: readonly string[], deadline: number): Promise<Ended> {
   const child = execa(program, args, {
+    // Not where the caller stands: that folder may be gone.
+    cwd: '/',
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'ignore',
