@@ -1,0 +1,2 @@
+// The empty program: what any program costs that is built as the agent is.
+export {};

@@ -1,0 +1,35 @@
+import { boot } from './boot.ts';
+import { initramfs } from './initramfs.ts';
+import { status } from './status.ts';
+import { isMet, table } from './table.ts';
+import type { Figure } from './table.ts';
+
+/** What one benchmark says. */
+export interface Result {
+  /** How it was measured, and against what. */
+  about: string;
+  /** The heading of the control's column. */
+  control: string;
+  figures: Figure[];
+}
+
+const benchmarks: Record<string, () => Promise<Result>> = { status, initramfs, boot };
+
+/** Runs benchmarks by their names, all of them without a name. @returns the exit code: 1 if an aim is missed */
+async function main(names: string[]): Promise<number> {
+  const unknown = names.find((name) => !Object.hasOwn(benchmarks, name));
+  if (unknown !== undefined) {
+    process.stderr.write(`bench: no ${unknown} among ${Object.keys(benchmarks).join(', ')}\n`);
+    return 2;
+  }
+  let missed = 0;
+  for (const [name, measure] of Object.entries(benchmarks)) {
+    if (names.length > 0 && !names.includes(name)) continue;
+    const { about, control, figures } = await measure();
+    process.stdout.write(`${name}: ${about}\n${table(figures, control)}\n`);
+    missed += figures.filter((figure) => isMet(figure) === false).length;
+  }
+  return missed > 0 ? 1 : 0;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,52 @@
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { buildExecutable } from '../../packaging/build-executable.ts';
+import { inRoot, scratch } from '../../packaging/build-paths.ts';
+import { buildRuntime } from '../../packaging/build-runtime.ts';
+import type { Result } from './run.ts';
+import type { Series } from './series.ts';
+import { median } from './table.ts';
+
+/** `immutafs-agent status` against an empty program of the same build. */
+export async function status(): Promise<Result> {
+  await buildRuntime();
+  const agent = join(scratch, 'bench/bench-agent');
+  const empty = join(scratch, 'bench/bench-empty');
+  await buildExecutable({ entry: inRoot('agent/main.ts'), out: agent });
+  await buildExecutable({ entry: inRoot('test/bench/empty.ts'), out: empty });
+  const [ours, control] = await measure([agent, 'status'], [empty]);
+  return {
+    about: `medians of ${ours.milliseconds.length} interleaved runs on this machine; processes by strace`,
+    control: 'empty program',
+    figures: [
+      {
+        name: 'wall time',
+        unit: 'ms',
+        value: median(ours.milliseconds),
+        control: median(control.milliseconds),
+        aim: { of: 'ratio', atMost: 1.5 },
+      },
+      {
+        name: 'peak RSS',
+        unit: 'MiB',
+        value: median(ours.kibibytes) / 1024,
+        control: median(control.kibibytes) / 1024,
+        aim: { of: 'value', atMost: 70 },
+      },
+      {
+        name: 'processes started',
+        unit: '',
+        value: ours.processes,
+        control: control.processes,
+        aim: { of: 'value', atMost: 0 },
+      },
+    ],
+  };
+}
+
+/** All in one namespace that has the runtime, so that making one is not measured. */
+async function measure(...commands: [string[], string[]]): Promise<[Series, Series]> {
+  const inner = [process.execPath, inRoot('test/bench/series.ts'), JSON.stringify(commands)];
+  const { stdout } = await execa('sh', [inRoot('packaging/run-dist.sh'), ...inner]);
+  return JSON.parse(stdout) as [Series, Series];
+}

@@ -1,0 +1,75 @@
+/** One measured figure. */
+export interface Figure {
+  name: string;
+  value: number;
+  /** What was measured in the same run to compare with. */
+  control?: number;
+  unit: 's' | 'ms' | 'MiB' | 'KiB' | '';
+  /** What is aimed at: at most so much of the value, of value / control, or of value - control. */
+  aim?: { of: 'value' | 'ratio' | 'difference'; atMost: number };
+}
+
+const digits = { s: 2, ms: 1, MiB: 1, KiB: 1, '': 0 };
+
+/** Prints figures as lines of aligned columns. @param control what `Figure.control` was measured with */
+export function table(figures: Figure[], control: string): string {
+  const head = ['figure', 'value', control, 'ratio', 'difference', 'aim', 'met'];
+  const rows = [head, ...figures.map(row)];
+  const widths = head.map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
+  const line = (cells: string[]): string =>
+    cells
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
+      .join('  ');
+  return rows.map((cells) => `${line(cells).trimEnd()}\n`).join('');
+}
+
+/** Whether a figure is what is aimed at; undefined without an aim. */
+export function isMet(figure: Figure): boolean | undefined {
+  if (!figure.aim) return undefined;
+  const reached = measured(figure)[figure.aim.of];
+  return reached !== undefined && reached <= figure.aim.atMost;
+}
+
+/** The middle one, or the mean of the two in the middle. */
+export function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];
+  if (low === undefined || high === undefined) throw new Error('nothing was measured');
+  return (low + high) / 2;
+}
+
+function row(figure: Figure): string[] {
+  const { unit, aim, name } = figure;
+  const { value, ratio, difference } = measured(figure);
+  const met = isMet(figure);
+  return [
+    name,
+    amount(value, unit),
+    figure.control === undefined ? '' : amount(figure.control, unit),
+    ratio === undefined ? '' : ratio.toFixed(2),
+    difference === undefined ? '' : signed(difference, unit),
+    aim ? `<= ${aimText(aim, unit)}` : '',
+    met === undefined ? '' : met ? 'yes' : 'NO',
+  ];
+}
+
+function measured({ value, control }: Figure): { value: number; ratio?: number; difference?: number } {
+  if (control === undefined) return { value };
+  const ratio = control === 0 ? {} : { ratio: value / control };
+  return { value, ...ratio, difference: value - control };
+}
+
+function aimText({ of, atMost }: NonNullable<Figure['aim']>, unit: Figure['unit']): string {
+  if (of === 'ratio') return `${atMost.toFixed(2)} times`;
+  return of === 'difference' ? signed(atMost, unit) : amount(atMost, unit);
+}
+
+function signed(number: number, unit: Figure['unit']): string {
+  return `${number < 0 ? '' : '+'}${amount(number, unit)}`;
+}
+
+function amount(number: number, unit: Figure['unit']): string {
+  return `${number.toFixed(digits[unit])} ${unit}`.trimEnd();
+}
