@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { type CheckOptions, checkCommand } from './commands/check.ts';
-import { type ForwardOptions, forwardCommand } from './commands/forward.ts';
+import type { ForwardOptions } from './commands/forward.ts';
 import { probeCommand } from './commands/probe.ts';
 import { statusCommand } from './commands/status.ts';
 import { UsageError, errorMessage } from './errors.ts';
@@ -87,7 +87,11 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
     .description('forward the journal to the log server of FORWARD, as a service does')
     .option('--test', 'send one marked entry and say how it went, step by step')
     .allowExcessArguments(false)
-    .action(async (options: ForwardOptions) => done(await forwardCommand(host, output, options)));
+    .action(async (options: ForwardOptions) => {
+      // TLS and its like take longer to load than `status` to answer.
+      const { forwardCommand } = await import('./commands/forward.ts');
+      done(await forwardCommand(host, output, options));
+    });
   root
     .command('version')
     .description('print the version')

@@ -2,17 +2,19 @@ import { buildExecutable } from './build-executable.ts';
 import { buildLicences } from './build-licences.ts';
 import { executable, inRoot } from './build-paths.ts';
 import { buildRuntime } from './build-runtime.ts';
+import { buildSetReadonly } from './build-set-readonly.ts';
 import { buildDocs } from './docs.ts';
 
 export { buildExecutable };
 
 /**
- * Builds dist/: immutafs-agent, lib/ (its private runtime), licences/, and what packaging/docs.ts makes. What
+ * Builds dist/: immutafs-agent, lib/ (its private runtime), set-readonly, licences/, and what packaging/docs.ts makes. What
  * did not change is left alone; the result is the same, byte for byte, for the same sources, npm packages and
  * Debian libraries.
  */
 export async function build(): Promise<void> {
   await buildRuntime();
+  await buildSetReadonly();
   const inputs = await buildExecutable({ entry: inRoot('agent/main.ts'), out: executable });
   await buildLicences(inputs);
   buildDocs();

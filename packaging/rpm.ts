@@ -16,6 +16,7 @@ export async function buildRpm(): Promise<string> {
   const out = path.join(dist, `immutafs-agent-${version}-1.x86_64.rpm`);
   const patterns = [
     'dist/immutafs-agent',
+    'dist/set-readonly',
     'dist/immutafs.catalog',
     'dist/{lib,licences,man,completion}/**',
     '{dracut,units}/**',

@@ -5,7 +5,7 @@
 
 check() {
   local program
-  for program in blockdev modprobe mount stat umount; do
+  for program in modprobe mount stat umount; do
     type -P "$program" >/dev/null || return 1
   done
   return 0
@@ -21,9 +21,9 @@ installkernel() {
 }
 
 install() {
-  inst_multiple blockdev cat chown cp mkdir modprobe mount mv readlink rmdir stat umount
+  inst_multiple cat chown cp mkdir modprobe mount mv readlink stat umount
   local script
-  for script in assemble-var lvm-readonly mount-readonly propagate-readonly; do
+  for script in assemble-var lvm-readonly mount-readonly propagate-readonly set-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
   inst_simple /usr/libexec/immutafs/immutafs-lib.sh

@@ -4,7 +4,7 @@ import { runInBox } from './box.ts';
 import { shells } from './shells.ts';
 import type { DiskFixture } from '../support/sysfs.ts';
 
-/** Not busybox: it prefers its own mount and blockdev to what PATH has. */
+/** Not busybox: it prefers its own mount to what PATH has. */
 const shimmed = Object.entries(shells).filter(([name]) => !name.startsWith('busybox'));
 const shim = (text: string) => `#!/bin/bash\nset -f\n${text}\n`;
 const path0 = 'chmod +x /shims/*; PATH=/shims:$PATH; export PATH\n';
@@ -24,11 +24,11 @@ for (const [name, shell] of shimmed) {
     runInBox({
       shell,
       devices: devices ?? [],
-      files: { 'shims/blockdev': shim('echo "$@" >>/out/said') },
-      run: `${path0}${script('propagate-readonly')} ${device}`,
+      files: { 'shims/none': '', 'usr/libexec/immutafs/set-readonly': shim('echo "$@" >>/out/said') },
+      run: `chmod +x /usr/libexec/immutafs/set-readonly; ${path0}${script('propagate-readonly')} ${device}`,
     });
   for (const [title, devices, expected] of [
-    ['on a sealed disk', [vda(true), { name: 'dm-0', device: '253:0', on: ['vda2'] }], '--setro /dev/dm-0\n'],
+    ['on a sealed disk', [vda(true), { name: 'dm-0', device: '253:0', on: ['vda2'] }], '/dev/dm-0\n'],
     ['on a writable disk', [vda(false), { name: 'dm-0', device: '253:0', on: ['vda2'] }], undefined],
     [
       'on two disks, one of them sealed',
@@ -42,7 +42,7 @@ for (const [name, shell] of shimmed) {
         { name: 'dm-1', device: '253:1', on: ['vda2'] },
         { name: 'dm-0', device: '253:0', on: ['dm-1'] },
       ],
-      '--setro /dev/dm-0\n',
+      '/dev/dm-0\n',
     ],
     ['a device that is gone', [vda(true)], undefined],
   ] as const) {

@@ -27,6 +27,8 @@ export async function withLoop<T>(
   const user = await open(device, 'r');
   try {
     await execa('losetup', ['--detach', device]);
+    // Somebody's `blockdev --setro` stays with a loop device when he has detached it.
+    await execa('blockdev', ['--setrw', device]);
     return await work(device);
   } finally {
     await user.close();
