@@ -57,7 +57,7 @@ async function sendMarked(
   const entry =
     `__CURSOR=test\n__REALTIME_TIMESTAMP=${clock.realtime()}\n__MONOTONIC_TIMESTAMP=${monotonicNow()}\n_BOOT_ID=${clock.bootId}\n` +
     `_HOSTNAME=${hostname}\nPRIORITY=6\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${mark}\n\n`;
-  speech(target).encoder(clock).entry('test', entry, undefined, 0, messages);
+  speech(target).encoder(clock, hostname).entry('test', entry, undefined, 0, messages);
   const [message] = messages;
   if (message === undefined) throw new Error('no message was made');
   tell('send', `"${mark}", ${message.text.length} bytes`);

@@ -46,8 +46,9 @@ export async function forwardCommand(host: Host, output: Output, options: Forwar
       voice.trouble(errorMessage(error));
     }
   });
+  const { hostname } = host.environment();
   const status = new StatusWriter(host, progress, (reason) => voice.trouble(reason));
-  const daemon = new Daemon({ targets, config, clock, progress, status, voice });
+  const daemon = new Daemon({ targets, config, clock, hostname, progress, status, voice });
   const aborted = untilStopped(daemon, progress);
   const done = await Promise.race([daemon.run().then(() => true), aborted]);
   progress.save();

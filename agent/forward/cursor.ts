@@ -45,3 +45,12 @@ export function reaches(one: Cursor, other: Cursor): boolean {
   if (one.source === other.source) return one.sequence >= other.sequence;
   return one.monotonic >= other.monotonic;
 }
+
+/**
+ * Names no entry, so that journalctl looks for the first one at or after a time of the boot: it finds that also
+ * where the entries before it are broken, which it does not by their numbers.
+ */
+export function cursorOfTime({ boot, monotonic, realtime }: Cursor, later: number): string {
+  const hex = (value: number) => value.toString(16);
+  return `s=${'0'.repeat(32)};i=0;b=${boot};m=${hex(monotonic + later)};t=${hex(realtime + later)};x=0`;
+}

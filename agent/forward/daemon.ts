@@ -16,6 +16,7 @@ export interface DaemonOptions {
   targets: Target[];
   config: Config;
   clock: Clock;
+  hostname: string;
   progress: Progress;
   status: StatusWriter;
   voice: Voice;
@@ -91,13 +92,13 @@ export class Daemon {
   }
 
   async #converse({ target, transport }: Connection): Promise<void> {
-    const { clock, progress, status, voice } = this.#options;
+    const { clock, hostname, progress, status, voice } = this.#options;
     const { mode, encoder, window, sparse, queueBytes } = speech(target);
     const before = this.counts.acknowledged;
     this.#session = new Session({
       transport,
       mode,
-      encoder: encoder(clock),
+      encoder: encoder(clock, hostname),
       progress,
       refusals: this.#refusals,
       counts: this.counts,

@@ -4,7 +4,7 @@ export const journalctl = '/usr/bin/journalctl';
 
 /** Where reading begins. */
 export type Start =
-  /** With this boot's first entry. */
+  /** With this boot's first entry; only to learn its cursor: such a reading ends at a broken entry. */
   | { at: 'boot' }
   /** With this entry itself, or what comes after it where it is gone. */
   | { at: 'cursor'; cursor: string }

@@ -13,7 +13,7 @@ import { connectUpload, uploadWindow } from './upload.ts';
 export interface Speech {
   connect: Connect;
   mode: ParserMode;
-  encoder: (clock: Clock) => Encoder;
+  encoder: (clock: Clock, hostname: string) => Encoder;
   /** Messages that may be without an answer, or not yet in the saved cursor. */
   window: number;
   /** Nobody acknowledges single messages, and very many are on their way. */
@@ -44,7 +44,7 @@ export function speech({ protocol, carrier }: Target): Speech {
       return {
         connect: connectUpload,
         mode: 'whole',
-        encoder: () => new ExportEncoder(),
+        encoder: (clock, hostname) => new ExportEncoder(clock, hostname),
         window: uploadWindow,
         sparse: false,
         queueBytes: 1024 * 1024,
@@ -53,5 +53,5 @@ export function speech({ protocol, carrier }: Target): Speech {
 }
 
 function syslogMessages(limit: number): Pick<Speech, 'mode' | 'encoder'> {
-  return { mode: 'skim', encoder: (clock) => new SyslogEncoder(limit, clock) };
+  return { mode: 'skim', encoder: (clock, hostname) => new SyslogEncoder(limit, clock, hostname) };
 }

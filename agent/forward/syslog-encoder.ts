@@ -15,10 +15,14 @@ export class SyslogEncoder implements Encoder {
   readonly #header = new SyslogHeader();
   readonly #clock: ClockGuard;
   readonly #limit: number;
-  #host = '-';
+  #host: string;
 
-  /** @param limit the longest message, in bytes */
-  constructor(limit: number, clock: Clock) {
+  /**
+   * @param limit the longest message, in bytes
+   * @param hostname for what the agent itself has to say before there was an entry
+   */
+  constructor(limit: number, clock: Clock, hostname: string) {
+    this.#host = this.#header.name(hostname, 255);
     this.#limit = limit;
     this.#clock = new ClockGuard(clock);
   }

@@ -5,14 +5,23 @@ const mark = 'IMMUTAFS_WIRE_WORLD';
 const limitSeconds = 300;
 
 /**
- * Runs the rest of the calling test file in namespaces of its own: mounts, network (only the loopback) and
- * processes, all of which end with it. There, /run, /var/log and a layer over /etc are this file's alone, so
+ * Runs the rest of the calling test file in namespaces of its own: mounts, network (only the loopback), host name
+ * and processes, all of which end with it. There, /run, /var/log and a layer over /etc are this file's alone, so
  * the agent and the servers run with the very paths and ports that they have in earnest.
  * @param file import.meta.filename of the test file
  */
 export function enterWorld(file: string): void {
   if (process.env[mark] === undefined) {
-    const namespaces = ['--mount', '--propagation', 'private', '--net', '--pid', '--fork', '--mount-proc'];
+    const namespaces = [
+      '--mount',
+      '--propagation',
+      'private',
+      '--net',
+      '--uts',
+      '--pid',
+      '--fork',
+      '--mount-proc',
+    ];
     const { status } = spawnSync('unshare', [...namespaces, '--kill-child', process.execPath, file], {
       stdio: 'inherit',
       env: { ...process.env, [mark]: '1' },
@@ -28,6 +37,7 @@ export function enterWorld(file: string): void {
   fs.mkdirSync('/run/etc/upper', { recursive: true });
   fs.mkdirSync('/run/etc/work');
   mount('overlay', '/etc', 'lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work');
+  execFileSync('hostname', ['guest1']);
   execFileSync('ip', ['link', 'set', 'lo', 'up']);
   fs.mkdirSync('/etc/immutafs', { recursive: true });
   fs.mkdirSync('/run/immutafs');

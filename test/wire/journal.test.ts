@@ -1,0 +1,213 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseCursor } from '../../agent/forward/cursor.ts';
+import {
+  configure,
+  forgetState,
+  forwardState,
+  saveCursor,
+  savedCursor,
+  startAgent,
+} from './support/agent.ts';
+import {
+  bootId,
+  clearJournal,
+  exportEntry,
+  journalField,
+  numbered,
+  writeJournal,
+} from './support/journal.ts';
+import { logLines, rotate, startJournald } from './support/journald.ts';
+import { endAll } from './support/program.ts';
+import { clearStored, startRsyslog, storedEntries, storedLines, storedMessages } from './support/rsyslog.ts';
+import { sleep, until } from './support/until.ts';
+import { enterWorld } from './support/world.ts';
+
+enterWorld(import.meta.filename);
+
+const journal = suite('wire: the journal');
+
+journal.before.each(() => {
+  clearJournal();
+  clearStored();
+  forgetState();
+  configure({ FORWARD: 'relp://127.0.0.1:2514' });
+});
+journal.after.each(endAll);
+
+const texts = () => storedEntries().map(({ text }) => text);
+const lines = (prefix: string, count: number) => Array.from({ length: count }, (_, n) => `${prefix} ${n}`);
+const startServer = () => startRsyslog('rsyslog-relp.conf', 2514);
+
+async function forwardUntil(count: number): Promise<void> {
+  const agent = startAgent();
+  await until(`${count} entries`, () => storedEntries().length >= count);
+  await agent.stop();
+}
+
+journal('vacuumed while behind: exactly so many are counted, and the server is told', async () => {
+  await startServer();
+  const journald = await startJournald({ RuntimeMaxFileSize: '512K' });
+  logLines(lines('before', 100));
+  execFileSync('journalctl', ['--sync']);
+  await forwardUntil(100);
+  const acknowledged = parseCursor(savedCursor())?.sequence ?? 0;
+  logLines(lines('gone', 3000));
+  rotate();
+  rotate('--vacuum-files=1');
+  logLines(lines('after', 10));
+  execFileSync('journalctl', ['--sync']);
+  const first = execFileSync('journalctl', [
+    '-q',
+    '-n',
+    '+1',
+    '-o',
+    'cat',
+    '--show-cursor',
+    '--output-fields=X',
+  ]);
+  const next = parseCursor(/-- cursor: (\S+)/.exec(first.toString())?.[1] ?? '')?.sequence ?? 0;
+  const gone = next - acknowledged - 1;
+  assert.ok(gone > 1000, `${gone} gone`);
+  const agent = startAgent();
+  await until('the last', () => texts().includes('after 9'));
+  await agent.stop();
+  assert.is(forwardState()?.counts.lost, gone);
+  const told = storedMessages().filter(
+    ({ app, text }) => app === 'immutafs-agent' && text.includes(' were gone '),
+  );
+  assert.equal(
+    told.map(({ text }) => text),
+    [`${gone} journal entries were gone before they could be forwarded`],
+  );
+  await journald.stop();
+});
+
+journal('journald is killed and started, and flushes to /var: nothing is lost or repeated', async () => {
+  await startServer();
+  fs.mkdirSync('/var/log/journal');
+  fs.rmSync('/run/systemd/journal', { recursive: true, force: true });
+  let journald = await startJournald({ Storage: 'auto' });
+  const agent = startAgent();
+  logLines(lines('first', 50));
+  await until('first', () => texts().includes('first 49'));
+  await journald.kill();
+  journald = await startJournald({ Storage: 'auto' });
+  logLines(lines('second', 50));
+  await until('second', () => texts().includes('second 49'));
+  execFileSync('journalctl', ['--flush']);
+  logLines(lines('third', 50));
+  await until('third', () => texts().includes('third 49'));
+  await agent.stop();
+  const wanted = [...lines('first', 50), ...lines('second', 50), ...lines('third', 50)];
+  assert.equal(
+    texts().filter((text) => /^(first|second|third) /.test(text)),
+    wanted,
+  );
+  assert.is(forwardState()?.counts.lost, 0);
+  await journald.stop();
+});
+
+const nobodys = 'f'.repeat(32);
+const cursors: Record<string, { from: (last: string) => [string, string]; repeats: boolean }> = {
+  'of before a flush: another s and i': {
+    from: (last) => [bootId, last.replace(/s=\w+;i=\w+/, `s=${nobodys};i=1`)],
+    repeats: false,
+  },
+  'of another boot': { from: (last) => [nobodys, last.replace(/b=\w+/, `b=${nobodys}`)], repeats: true },
+  'of another boot, with this one named': {
+    from: (last) => [bootId, last.replace(/b=\w+/, `b=${nobodys}`)],
+    repeats: true,
+  },
+  'of the future, by the clock': {
+    from: (last) => [bootId, last.replace(/m=\w+/, 'm=7fffffffffff')],
+    repeats: true,
+  },
+  'of the future, by the journal': {
+    from: () => [bootId, `s=${nobodys};i=ffffff;b=${bootId};m=${now()};t=7fffffffffffff;x=1`],
+    repeats: true,
+  },
+  'that is garbage': { from: () => [bootId, 'garbage'], repeats: true },
+  'of an entry that is gone': {
+    from: (last) => [
+      bootId,
+      last.replace(/x=\w+/, 'x=1').replace(/i=\w+/, 'i=1').replace(/s=\w+/, `s=${nobodys}`),
+    ],
+    repeats: false,
+  },
+};
+
+function now(): string {
+  return (process.hrtime.bigint() / 1000n).toString(16);
+}
+
+for (const [what, { from, repeats }] of Object.entries(cursors)) {
+  journal(`a cursor ${what}: nothing is lost`, async () => {
+    writeJournal(numbered('old', 20), 'old');
+    await startServer();
+    await forwardUntil(20);
+    saveCursor(...from(savedCursor()));
+    writeJournal(numbered('new', 20), 'new');
+    const agent = startAgent();
+    await until('the last', () => texts().includes('new 19'));
+    await agent.stop();
+    assert.equal([...new Set(texts())].sort(), journalField('MESSAGE').sort());
+    assert.is(texts().filter((text) => text === 'old 0').length, repeats ? 2 : 1);
+  });
+}
+
+journal(
+  'the clock jumps by a day and the host is renamed: order holds, what was not yet set is marked',
+  async () => {
+    const day = 86_400_000_000;
+    const realtime = Date.now() * 1000 - Number(process.hrtime.bigint() / 1000n);
+    const at = (seconds: number, offset: number, more: object) =>
+      exportEntry({
+        __MONOTONIC_TIMESTAMP: String(seconds * 1_000_000),
+        __REALTIME_TIMESTAMP: String(realtime + seconds * 1_000_000 + offset),
+        ...more,
+      });
+    writeJournal(
+      Buffer.concat([
+        at(1, -day, { MESSAGE: 'yesterday' }),
+        at(2, day, { MESSAGE: 'tomorrow' }),
+        at(3, 0, { MESSAGE: 'today' }),
+        at(4, 0, { MESSAGE: 'renamed', _HOSTNAME: 'guest2' }),
+      ]),
+    );
+    await startServer();
+    const agent = startAgent();
+    await until('the last', () => storedLines('guest2') === 1);
+    await agent.stop();
+    const stored = storedEntries();
+    assert.equal(
+      stored.map(({ text, data }) => [text, data['isSynced'] ?? '1']),
+      [
+        ['yesterday', '0'],
+        ['tomorrow', '0'],
+        ['today', '1'],
+      ],
+    );
+  },
+);
+
+journal(
+  "from the boot's first kernel line, though the server came later; not what earlier boots left",
+  async () => {
+    writeJournal(exportEntry({ MESSAGE: 'another boot', _BOOT_ID: '1'.repeat(32) }), 'a');
+    writeJournal(
+      exportEntry({ MESSAGE: 'Linux version', _TRANSPORT: 'kernel', SYSLOG_IDENTIFIER: 'kernel' }),
+      'b',
+    );
+    writeJournal(numbered('later', 100), 'c');
+    startAgent();
+    await sleep(3000);
+    await startServer();
+    await until('the last', () => texts().includes('later 99'));
+    assert.equal(texts(), ['Linux version', ...lines('later', 100)]);
+  },
+);
+
+journal.run();
