@@ -18,6 +18,7 @@ const readFolders = [
 export function viewProblems(host: Host, mounts: MountTable): string[] {
   return [
     ...namespaceProblems(host),
+    ...coveredProblems(mounts),
     ...mounts.all
       .filter(({ target }) => isReadFrom(target))
       .map(({ target, type }) => `${type} is mounted over ${target}`),
@@ -29,6 +30,15 @@ function namespaceProblems(host: Host): string[] {
   return Object.entries(initialNamespaces)
     .filter(([name, initial]) => host.link(`/proc/self/ns/${name}`) !== initial)
     .map(([name]) => `another ${name} namespace than the kernel's first`);
+}
+
+/** Another file system in the place of one of the kernel's. */
+function coveredProblems(mounts: MountTable): string[] {
+  return Object.entries({ '/proc': 'proc', '/sys': 'sysfs' }).flatMap(([folder, type]) => {
+    const mount = mounts.serving(folder);
+    if (mount?.type === type) return [];
+    return [`${mount?.target === folder ? `${mount.type} is` : 'nothing is'} mounted on ${folder}`];
+  });
 }
 
 function isReadFrom(target: string): boolean {

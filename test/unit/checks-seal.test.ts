@@ -85,6 +85,11 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
       ],
     ]),
   ),
+  'a tmpfs over /sys': [
+    mount('over', '0:60 / /sys rw - tmpfs evil rw'),
+    { 'kernel-view': 'error', 'stacked-mounts': 'fail' },
+    'tmpfs is mounted on /sys',
+  ],
   'what else is mounted below /proc and /sys': [
     all(
       mount('binfmt', '0:60 / /proc/sys/fs/binfmt_misc rw - binfmt_misc x rw'),

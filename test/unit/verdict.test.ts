@@ -25,9 +25,8 @@ view('nothing at "/" is a chroot, also where PID 1 has nothing there', () => {
       'proc/self/ns/pid': { linkTo: 'pid:[4026531836]' },
       'proc/self/ns/user': { linkTo: 'user:[4026531837]' },
     });
-    assert.equal(viewProblems(systemHost({ root }), mountTable(mountinfo)), [
-      'another mount namespace or another root than those of PID 1',
-    ]);
+    const problems = viewProblems(systemHost({ root }), mountTable(mountinfo));
+    assert.is(problems.at(-1), 'another mount namespace or another root than those of PID 1');
   });
 });
 
