@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configure, forgetState, savedCursor, startAgent, untilState } from './support/agent.ts';
@@ -117,6 +118,7 @@ crash('the saved cursor never passes what the server has', async () => {
   for (let round = 0; round < 5; round += 1) {
     const agent = startAgent();
     await untilState('connected');
+    await until('a cursor was saved', () => existsSync('/run/immutafs/forward/cursor'));
     await sleep(150 + Math.random() * 200);
     await agent.kill();
     const saved = savedCursor();
