@@ -51,6 +51,16 @@ harness('a report is read as far as it has arrived', () => {
   assert.equal([...steps], [['one', { exit: 0, stdout: 'ab\n', stderr: 'c\n' }]]);
 });
 
+harness('the same layout can be edited twice at the same time', async () => {
+  const entered = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
+  const both = Promise.all(entered.map(({ promise }) => promise));
+  await Promise.all(
+    entered.map(({ resolve }) =>
+      withoutAgent({ edit: () => (resolve(undefined), both.then(() => undefined)) }, () => Promise.resolve()),
+    ),
+  );
+});
+
 harness('a killed run leaves no loop device and no mount', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'killed-'));
   const image = join(folder, 'image');

@@ -63,7 +63,9 @@ export async function editDisks({ images, placements }: Disks, edit: Edit): Prom
     for (const { volume, disk, ...extent } of outerFirst) {
       const target = volume.target === '/' ? '' : volume.target;
       if (target !== '') await execa('mkdir', ['--parents', join(mounts.root, target)]);
-      await withLoop(images[disk], extent, (device) => mounts.mount(device, target));
+      // Images of one layout have the same UUIDs, and another process may have one of them mounted.
+      const options = volume.filesystem === 'xfs' ? ['-o', 'nouuid'] : [];
+      await withLoop(images[disk], extent, (device) => mounts.mount(device, target, ...options));
     }
     await edit(mounts.root, mounts);
   });
