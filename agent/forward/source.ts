@@ -12,7 +12,7 @@ export interface SourceEvents {
   trouble(reason: string): void;
 }
 
-/** How long journalctl may say nothing before it is doubted: at first, and then twice as long each time. */
+/** How long journalctl may say nothing before it is doubted: at first, and then, twice as long each time. */
 const silenceMilliseconds = { first: 2000, least: 60_000, most: 600_000 };
 const longestPause = 30_000;
 /** Where it finds nothing after an entry: how much later the next ones are looked for, in microseconds. */
@@ -32,7 +32,7 @@ export class Source {
   #last: string;
   #start: Start;
   #timer: NodeJS.Timeout | undefined;
-  #silence = silenceMilliseconds.least;
+  #silence = silenceMilliseconds.first;
   #chunks = 0;
   #failures = 0;
   /** How often it was started again in vain since something was read. */
@@ -60,7 +60,8 @@ export class Source {
       (end) => this.#ended(end),
     );
     if (this.#paused) this.#reading.pause();
-    this.#watch(this.#start.at === 'cursor' ? silenceMilliseconds.first : this.#silence);
+    this.#silence = silenceMilliseconds.first;
+    this.#watch(this.#silence);
   }
 
   pause(): void {
@@ -81,7 +82,7 @@ export class Source {
 
   #read(chunk: Buffer): void {
     this.#chunks += 1;
-    if (this.#silence === silenceMilliseconds.least && this.#attempts === 0) this.#timer?.refresh();
+    this.#timer?.refresh();
     let entries: Entry[];
     try {
       entries = this.#parser.push(chunk);
@@ -117,10 +118,10 @@ export class Source {
   }
 
   #calm(): void {
-    this.#silence = silenceMilliseconds.least;
     // Behind one broken entry there may be another.
-    this.#watch(this.#attempts > 0 ? silenceMilliseconds.first : this.#silence);
+    this.#silence = this.#attempts > 0 ? silenceMilliseconds.first : silenceMilliseconds.least;
     this.#attempts = 0;
+    this.#watch(this.#silence);
   }
 
   /** Looks no further than the entries of the same microsecond. */
@@ -166,15 +167,13 @@ export class Source {
     await sleep(1000);
     if (this.#reading !== reading || reading === undefined) return;
     const cursor = parseCursor(this.#last);
-    const quiet =
-      last === undefined || cursor === undefined || last.boot !== cursor.boot || sameEntry(last, cursor);
-    if (quiet || this.#paused || this.#chunks !== chunks) {
+    if (last === undefined || this.#paused || this.#chunks !== chunks || isAt(last, cursor)) {
       this.#wait();
       return;
     }
     this.stop();
-    if (reaches(last, cursor)) this.#leap(cursor);
-    else {
+    if (cursor !== undefined && reaches(last, cursor)) this.#leap(cursor);
+    else if (cursor !== undefined) {
       this.#events.trouble('the journal ends before the cursor, beginning with this boot');
       this.#start = { at: 'boot' };
     }
@@ -182,7 +181,8 @@ export class Source {
   }
 
   #wait(): void {
-    this.#silence = Math.min(silenceMilliseconds.most, 2 * this.#silence);
+    const { least, most } = silenceMilliseconds;
+    this.#silence = Math.min(most, Math.max(least, 2 * this.#silence));
     this.#watch(this.#silence);
   }
 
@@ -194,4 +194,9 @@ export class Source {
     if (leap !== undefined)
       this.#events.trouble('journalctl finds nothing after an entry, looking for later ones');
   }
+}
+
+/** Whether there is nothing more to read, or nothing of this boot. */
+function isAt(last: Cursor, cursor: Cursor | undefined): boolean {
+  return cursor !== undefined && (last.boot !== cursor.boot || sameEntry(last, cursor));
 }

@@ -21,7 +21,7 @@ broken.before.each(() => {
 });
 broken.after.each(async () => {
   await endAll();
-  if (fs.existsSync('/run/fake')) execFileSync('umount', ['/usr/bin/journalctl']);
+  if (fs.existsSync('/run/fake')) execFileSync('umount', ['-l', '/usr/bin/journalctl']);
   fs.rmSync('/run/fake', { recursive: true, force: true });
 });
 

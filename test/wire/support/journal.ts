@@ -74,7 +74,10 @@ export class LiveJournal {
 
   constructor(name = 'system') {
     fs.mkdirSync(journalFolder, { recursive: true });
-    this.#writer = start(remote, ['-o', `${journalFolder}/${name}.journal`, '-'], 'pipe');
+    const file = `${journalFolder}/${name}.journal`;
+    this.#writer = start(remote, ['-o', file, '-'], 'pipe');
+    // Before somebody gives systemd-journal-remote another configuration.
+    execFileSync('timeout', ['10', 'sh', '-c', 'until [ -e "$1" ]; do sleep 0.01; done', 'sh', file]);
   }
 
   append(entries: Buffer): void {

@@ -1,0 +1,104 @@
+import fs from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { configure, forgetState, forwardState, startAgent } from './support/agent.ts';
+import { LiveJournal, clearJournal, exportEntry, numbered, writeJournal } from './support/journal.ts';
+import { endAll } from './support/program.ts';
+import { clearStored, parseMessage, startRsyslog, storedLines } from './support/rsyslog.ts';
+import { sleep, until } from './support/until.ts';
+import { enterWorld } from './support/world.ts';
+
+enterWorld(import.meta.filename);
+
+const exact = suite('wire: RELP, byte for byte and in time');
+const terminator = 'b7d1f0c26c8e4b0c';
+
+exact.before.each(() => {
+  clearJournal();
+  clearStored();
+  forgetState();
+  configure({ FORWARD: 'relp://127.0.0.1:2514' });
+});
+exact.after.each(endAll);
+
+/** rsyslog as docs/log-server has it, but with control characters as they are, each message with a mark after it. */
+async function startExactServer(): Promise<void> {
+  const documented = fs.readFileSync('docs/log-server/rsyslog-relp.conf', 'utf8');
+  const configuration = documented
+    .replace('global(', 'global(parser.escapeControlCharactersOnReceive="off" ')
+    .replace('%rawmsg%\\n', `%rawmsg%${terminator}`);
+  fs.writeFileSync('/run/exact.conf', configuration);
+  await startRsyslog('/run/exact.conf', 2514);
+}
+
+function storedMessages(): string[] {
+  const file = '/var/log/guests/guest1/journal.log';
+  if (!fs.existsSync(file)) return [];
+  const messages = fs.readFileSync(file, 'latin1').split(terminator).slice(0, -1);
+  return messages.map((message) => parseMessage(message).text);
+}
+
+exact('line feeds, control characters and what is no UTF-8 arrive as they are', async () => {
+  const messages = [
+    Buffer.from('two\nlines'),
+    Buffer.from('a\n\n__CURSOR=no\n\nb\ttab \x01\x1b[31m'),
+    Buffer.from([0xff, 0xfe, 0x80, 0x41]),
+    Buffer.from('plain'),
+  ];
+  writeJournal(Buffer.concat(messages.map((MESSAGE) => exportEntry({ MESSAGE }))));
+  await startExactServer();
+  startAgent();
+  await until('all of them', () => storedMessages().length === messages.length);
+  assert.equal(
+    storedMessages(),
+    messages.map((message) => message.toString('latin1')),
+  );
+});
+
+exact('a NUL arrives as rsyslog has it, always: #000, with all around it', async () => {
+  writeJournal(exportEntry({ MESSAGE: Buffer.from('before\0after') }));
+  await startExactServer();
+  startAgent();
+  await until('it', () => storedMessages().length === 1);
+  assert.equal(storedMessages(), ['before#000after']);
+});
+
+exact(
+  'a MESSAGE of 2 MiB arrives up to its limit, in parts, and says what is missing; others are not held up',
+  async () => {
+    const long = 'x'.repeat(2 * 1024 * 1024);
+    const other = { MESSAGE: 'with a large field', COREDUMP: Buffer.alloc(8 * 1024 * 1024, 0xee) };
+    writeJournal(Buffer.concat([exportEntry({ MESSAGE: long }), exportEntry(other), numbered('after', 10)]));
+    await startExactServer();
+    const agent = startAgent();
+    await until('the last', () => storedMessages().includes('after 9'));
+    await agent.stop();
+    const parts = storedMessages().slice(0, -11);
+    const missing = ' [immutafs-agent: 1048576 more bytes left out]';
+    assert.is(parts.join(''), long.slice(1024 * 1024) + missing);
+    assert.is(forwardState()?.counts.cut, 1);
+  },
+);
+
+exact('at 100 entries a second, 99 of 100 are acknowledged within 100 ms', async () => {
+  const live = new LiveJournal();
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  startAgent();
+  live.append(numbered('first', 1));
+  await until('the first', () => storedLines() === 1);
+  const file = '/var/log/guests/guest1/journal.log';
+  const delays: number[] = [];
+  for (let n = 0; n < 300; n += 1) {
+    const start = performance.now();
+    const size = fs.statSync(file).size;
+    live.append(numbered('timed', 1, n));
+    while (fs.statSync(file).size === size) await sleep(1);
+    delays.push(performance.now() - start);
+    await sleep(Math.max(0, 10 - (performance.now() - start)));
+  }
+  delays.sort((a, b) => a - b);
+  const late = delays[Math.floor(delays.length * 0.99)] ?? Infinity;
+  assert.ok(late <= 100, `${late.toFixed(1)} ms`);
+});
+
+exact.run();

@@ -1,0 +1,94 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { configure, forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
+import { guestTls, makeCertificates, serverName } from './support/certificates.ts';
+import { closeFakes, fakeServer } from './support/fake-server.ts';
+import { LiveJournal, clearJournal, numbered } from './support/journal.ts';
+import { endAll } from './support/program.ts';
+import { clearRemote, startRemote, storedField } from './support/remote.ts';
+import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
+import { until } from './support/until.ts';
+import { enterWorld } from './support/world.ts';
+
+enterWorld(import.meta.filename);
+
+const servers = suite('wire: several servers, and --test');
+
+servers.before(makeCertificates);
+servers.before.each(() => {
+  clearJournal();
+  clearStored();
+  clearRemote();
+  forgetState();
+});
+servers.after.each(async () => {
+  closeFakes();
+  await endAll();
+});
+
+const rsyslogHas = (text: string) => storedEntries().some((entry) => entry.text === text);
+
+servers('the first that answers is used, and the preferred one again when it is back', async () => {
+  configure({ FORWARD: `relp://127.0.0.1:2514 journal+http://127.0.0.1:19532` });
+  const live = new LiveJournal();
+  await startRemote('http');
+  startAgent();
+  const { target } = await untilState('connected');
+  assert.is(target, 'journal+http://127.0.0.1:19532');
+  live.append(numbered('away', 10));
+  await until('the second server has them', () => storedField('MESSAGE').includes('away 9'));
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  await until('the first one again', () => forwardState()?.target === 'relp://127.0.0.1:2514', 40);
+  live.append(numbered('back', 10));
+  await until('the first server has them', () => rsyslogHas('back 9'));
+  assert.not.ok(rsyslogHas('away 9'));
+  assert.not.ok(storedField('MESSAGE').includes('back 0'));
+});
+
+servers('--test says step by step how each server answers, and that the entry is there', async () => {
+  configure({
+    FORWARD: `relp+tls://${serverName}:2514 journal+http://127.0.0.1:19532`,
+    ...guestTls,
+  });
+  await startRsyslog('rsyslog-relp-tls.conf', 2514);
+  await startRemote('http');
+  const test = startAgent('--test');
+  assert.is(await test.ended, 0);
+  const steps = test
+    .said()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/)[0]);
+  assert.equal(steps, [
+    `relp+tls://${serverName}:2514`,
+    ...['name', 'connect', 'tls', 'protocol', 'send', 'accepted'],
+    'journal+http://127.0.0.1:19532',
+    ...['connect', 'protocol', 'send', 'accepted'],
+    '',
+  ]);
+  assert.match(test.said(), `TLSv1.3, ${serverName}, signed by wire authority`);
+  const [mark = 'no mark'] = /immutafs-agent forward --test [0-9a-f-]{36}/.exec(test.said()) ?? [];
+  await until('the entry', () =>
+    storedField('MESSAGE').some((text) => text.startsWith('immutafs-agent forward')),
+  );
+  assert.match(mark, /test/);
+});
+
+servers('--test says what is wrong, with the certificate that came instead', async () => {
+  configure({ FORWARD: 'relp+tls://127.0.0.1:2514 relp://127.0.0.1:2515', ...guestTls });
+  await startRsyslog('rsyslog-relp-tls.conf', 2514);
+  const test = startAgent('--test');
+  assert.is(await test.ended, 1);
+  assert.match(test.said(), /tls +TLSv1\.3, log\.example\.com/);
+  assert.match(test.said(), /FAILED +Hostname\/IP does not match/);
+  assert.match(test.said(), /FAILED +connect ECONNREFUSED/);
+});
+
+servers('--test with a server that only accepts connections ends', async () => {
+  configure({ FORWARD: 'relp://127.0.0.1:2514' });
+  await fakeServer(2514, () => undefined);
+  const test = startAgent('--test');
+  assert.is(await test.ended, 1);
+  assert.match(test.said(), /FAILED +no answer of RELP within 10 s/);
+});
+
+servers.run();
