@@ -1,0 +1,107 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { checkOf, statusOf, withAgent } from './harness/scenario.ts';
+
+const fooling = suite('fooling the agent, as root of a sealed guest');
+
+const status = 'immutafs-agent status --json';
+const line = '1 0 252:0 / / ro - xfs /dev/vda ro';
+
+/** What cannot be told: [what root does, what kernel-view says of it]. */
+const unknown: Record<string, [string, RegExp]> = {
+  mountinfo: [
+    `echo '${line}' >/run/fake; exec sh -c 'mount --bind /run/fake /proc/$$/mountinfo; exec ${status}'`,
+    /not the kernel's procfs/,
+  ],
+  'other-mountinfo': [
+    `unshare -m sleep 90 & other=$!; sleep 1; sh -c "mount --bind /proc/$other/mountinfo /proc/\\$\\$/mountinfo; exec ${status}"; code=$?; kill $other; exit $code`,
+    /another mount namespace or another root|is mounted over/,
+  ],
+  sys: [`mount -t tmpfs evil /sys; ${status}; code=$?; umount /sys; exit $code`, /./],
+  flag: [
+    `echo 1 >/run/one; flag=$(realpath /sys/class/block/vdb/ro); mount --bind /run/one "$flag"; ${status}; code=$?; umount "$flag"; exit $code`,
+    /tmpfs is mounted over \/sys\/devices\/.*\/ro/,
+  ],
+  cmdline: [
+    `echo immutafs=off >/run/cmdline; mount --bind /run/cmdline /proc/cmdline; ${status}; code=$?; umount /proc/cmdline; exit $code`,
+    /tmpfs is mounted over \/proc\/cmdline/,
+  ],
+  namespace: [`unshare --mount ${status}`, /another mount namespace/],
+  'pid-namespace': [`unshare --pid --fork --mount-proc ${status}`, /another pid namespace/],
+  'user-namespace': [`unshare --user --map-root-user ${status}`, /another user namespace/],
+  chroot: [
+    `mkdir /run/c; mount --rbind --make-rslave / /run/c 2>/dev/null || mount --rbind / /run/c; mount --make-rslave /run/c; chroot /run/c ${status}; code=$?; umount -R -l /run/c; exit $code`,
+    /another root/,
+  ],
+};
+
+/** What is told: [what root does, the checks that fail, what the first of them says]. */
+const told: Record<string, [string, string[], RegExp]> = {
+  'var-tmpfs': [
+    `mount -t tmpfs -o nosuid,nodev overlay /var; ${status}; code=$?; umount /var; exit $code`,
+    ['var-overlay', 'stacked-mounts'],
+    /\/var is tmpfs, not overlay/,
+  ],
+  'var-overlay': [
+    `mkdir -p /run/e/u /run/e/w; mount -t overlay -o nosuid,nodev,lowerdir=/run/immutafs/lower,upperdir=/run/e/u,workdir=/run/e/w x /var; ${status}; code=$?; umount /var; exit $code`,
+    ['var-overlay', 'stacked-mounts'],
+    /no upperdir=\/run\/var\/upper/,
+  ],
+  lower: [
+    `mount -o remount,bind,rw /run/immutafs/lower; ${status}; code=$?; mount -o remount,bind,ro,nosuid,nodev,noexec /run/immutafs/lower; exit $code`,
+    ['var-overlay'],
+    /lower is not mounted read-only/,
+  ],
+  home: [
+    `mount -t tmpfs -o noexec,nosuid,nodev,mode=0755 evil /home; ${status}; code=$?; umount /home; exit $code`,
+    ['stacked-mounts'],
+    /\/home is tmpfs \(evil\); hidden: xfs/,
+  ],
+  propagated: [
+    `mkdir -p /run/p; mount --bind /home /run/p; mount --make-shared /run/p; mount -t tmpfs -o nosuid,nodev evil /run/p/alice; ${status}; code=$?; umount /run/p/alice; umount /run/p; exit $code`,
+    ['home-options'],
+    /tmpfs at \/home\/alice without noexec/,
+  ],
+  report: [
+    `printf 'MODE=maintenance\\n' >>/run/immutafs/boot.env; ${status}; code=$?; sed -i '$d' /run/immutafs/boot.env; exit $code`,
+    [],
+    /^$/,
+  ],
+  // Last: nothing can unmount it.
+  root: [
+    `mount -t tmpfs -o ro evil /; ${status}`,
+    ['stacked-mounts'],
+    /\/ is xfs .*; hidden: tmpfs \(evil\)/,
+  ],
+};
+
+fooling('what is hidden or forged is named, or nothing is told; never is it believed', () =>
+  withAgent({}, async (guest) => {
+    const first = (entries: Record<string, [string, ...unknown[]]>) =>
+      Object.fromEntries(Object.entries(entries).map(([step, [script]]) => [step, script]));
+    const boot = await guest.boot({
+      disk: 'readonly',
+      steps: { before: status, ...first(unknown), ...first(told) },
+    });
+    assert.is(statusOf(boot, 'before').exit, 0);
+    for (const [step, [, said]] of Object.entries(unknown)) {
+      const { report, exit } = statusOf(boot, step);
+      assert.equal([report.verdict, exit], ['unknown', 3], step);
+      assert.match(checkOf(report, 'kernel-view').observed, said, step);
+    }
+    for (const [step, [, ids, said]] of Object.entries(told)) {
+      const { report, exit } = statusOf(boot, step);
+      const failing = report.checks.filter(({ status: each }) => each === 'fail' || each === 'error');
+      assert.equal(
+        failing.map(({ id }) => id),
+        ids,
+        step,
+      );
+      assert.match(failing[0]?.observed ?? '', said, step);
+      assert.is(exit, ids.length > 0 ? 1 : 0, step);
+      assert.is(report.mode, 'sealed', step);
+    }
+  }),
+);
+
+fooling.run();
