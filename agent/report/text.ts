@@ -81,6 +81,7 @@ function bootLines({ boot }: Report, colors: Colors): string[] {
   const said = `Mode, reason and who assembled /var are the word of ${who}, ${formatAge(boot.ageSeconds)} ago`;
   return [
     colors.dim(`  ${said}; everything else was looked at now.`),
+    ...boot.errors.map((error) => `  ${colors.red('error of the boot:')} ${clean(error)}`),
     ...boot.warnings.map((warning) => `  ${colors.yellow('warning of the boot:')} ${clean(warning)}`),
   ];
 }

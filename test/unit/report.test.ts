@@ -141,6 +141,23 @@ text('is as in the golden file', () => {
   assert.is(formatText(sample, false), fs.readFileSync(golden, 'utf8'));
 });
 
+text('what went wrong at boot is said, also where it was mended later', () => {
+  const boot = {
+    stage: 'initramfs' as const,
+    version: '1.2.3',
+    at: sample.at,
+    ageSeconds: 60,
+    says: [],
+    warnings: ['/boot: mounted with\x1bnorecovery'],
+    errors: ['mount failed: refused'],
+  };
+  const plain = formatText({ ...sample, boot }, false).split('\n');
+  assert.ok(plain.includes('  error of the boot: mount failed: refused'));
+  assert.ok(plain.includes('  warning of the boot: /boot: mounted with?norecovery'));
+  const quiet = formatText({ ...sample, boot: { ...boot, warnings: [], errors: [] } }, false);
+  assert.is(quiet.includes('of the boot:'), false);
+});
+
 text('colours are all that --color changes', () => {
   const colored = formatText(sample, true);
   // eslint-disable-next-line no-control-regex -- colours
