@@ -1,0 +1,31 @@
+/** What `prepare` can do, in the order in which it is done. */
+export const stepIds = ['home', 'tmp', 'mtab', 'fstab', 'etc', 'var', 'initramfs', 'boot'] as const;
+export type StepId = (typeof stepIds)[number];
+
+/**
+ * One step as the planner sees it. Planners only read; executors only act; both know nothing else of each other.
+ * A step is planned again after it was done: only what is then `done` is.
+ */
+export interface Step {
+  id: StepId;
+  /**
+   * `done`: nothing to do. `needed`: its actions do it. `blocked`: it is needed and cannot be done here, now or with
+   * these options. `by hand`: needed, and nothing that a program should do.
+   */
+  state: 'done' | 'needed' | 'blocked' | 'by hand';
+  /** Why it has this state, a sentence each; with what to do where it is blocked or by hand. */
+  why: string[];
+  /** In this order; empty unless `needed`. */
+  actions: Action[];
+}
+
+/** What an executor does: data, so that it can be shown before, and written into the journal of what was done. */
+export type Action =
+  /** Writes a file atomically, a backup of the old content first. Texts have one character a byte. */
+  | { do: 'edit'; file: string; before: string | null; after: string }
+  /** Puts a symbolic link in the place of what is at `file`, a backup of that first. */
+  | { do: 'link'; file: string; to: string }
+  /** Runs a program without a shell; a limit in seconds. */
+  | { do: 'run'; program: string; args: string[]; seconds: number }
+  /** Moves /home to a disk of its own (agent/prepare/home/). */
+  | { do: 'move-home'; disk: string; wipe: boolean };
