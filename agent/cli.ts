@@ -1,10 +1,12 @@
 import { Command, CommanderError, Option } from 'commander';
 import { type CheckOptions, checkCommand } from './commands/check.ts';
 import type { ForwardOptions } from './commands/forward.ts';
+import type { PrepareOptions } from './commands/prepare.ts';
 import { probeCommand } from './commands/probe.ts';
 import { statusCommand } from './commands/status.ts';
 import { UsageError, errorMessage } from './errors.ts';
 import { type Host, systemHost } from './host.ts';
+import { stepIds } from './prepare/step.ts';
 import { version } from './version.ts';
 
 export interface Output {
@@ -92,12 +94,57 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
       const { forwardCommand } = await import('./commands/forward.ts');
       done(await forwardCommand(host, output, options));
     });
+  addPrepare(root, async (options) => {
+    const { prepareCommand } = await import('./commands/prepare.ts');
+    done(await prepareCommand(host, output, options));
+  });
   root
     .command('version')
     .description('print the version')
     .allowExcessArguments(false)
     .action(() => output.stdout(`${version}\n`));
   return root;
+}
+
+function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<void>): void {
+  const ask = ['apply', 'only', 'skip', 'yes', 'json', 'wipe', 'purgeOldHome', 'cleanVar'];
+  root
+    .command('prepare')
+    .description('say what an ordinary guest needs before it can be sealed, and do it')
+    .option('--apply', 'do what is needed; without it nothing is changed')
+    .option('--json', 'one JSON object')
+    .addOption(stepsOption('--only <step...>', 'look at these steps only').conflicts('skip'))
+    .addOption(stepsOption('--skip <step...>', 'leave these steps out'))
+    .addOption(
+      new Option('--home-device <device>', 'the disk that /home is moved to, all of it').conflicts(
+        'homeUuid',
+      ),
+    )
+    .option('--home-uuid <uuid>', 'the file system that /home is moved to, which is there already')
+    .option('--wipe <device>', 'the disk of --home-device may lose what it holds')
+    .option(
+      '--purge-old-home',
+      'remove the old content of /home from the disk of the system, once the copy is proven',
+    )
+    .option('--tmp-size <size>', 'how much memory /tmp may take', '25%')
+    .addOption(
+      new Option(
+        '--tmp-mode <mode>',
+        '1777: everybody may write to /tmp, as programs expect; 1700: only root may, which locks every other user out',
+      )
+        .choices(['1777', '1700'])
+        .default('1777'),
+    )
+    .option('--clean-var', 'rotate logs and shorten journals before they count')
+    .option('--yes', 'do not ask')
+    .addOption(new Option('--undo', 'give back every file that was changed, as it was before').conflicts(ask))
+    .allowExcessArguments(false)
+    // It is rarely used and large.
+    .action(action);
+}
+
+function stepsOption(flags: string, description: string): Option {
+  return new Option(flags, description).choices(stepIds);
 }
 
 /** The commands that people use, with their options, for the manual and the completion; not to be run. */

@@ -6,7 +6,7 @@ import { seen } from './observed.ts';
 export type Enforcement = 'host' | 'guest' | 'partial' | 'none';
 
 /** The disks under what must be read-only: `/` and the other targets of REQUIRE_READONLY. */
-export function sealedDisks(facts: Facts): Disk[] {
+export function sealedDisks(facts: Pick<Facts, 'config' | 'mounts' | 'disks'>): Disk[] {
   const mounts = ['/', ...words(facts.config.REQUIRE_READONLY)].map((target) => facts.mounts.serving(target));
   return seen(facts.disks).filter((disk) =>
     mounts.some((mount) => mount && disk.holds.includes(mount.target)),

@@ -19,15 +19,30 @@ export interface Named {
 export type FstabEntry = FstabLine & Named;
 
 /** Without a file there are no lines. */
-export function readFstab(host: Host): { lines: FstabEntry[]; problems: Fstab['problems'] } {
-  const { lines, problems } = parseFstab(optional(host, '/etc/fstab'));
+export function readFstab(host: Host): DescribedFstab {
+  return describeFstab(host, readFstabText(host) ?? '');
+}
+
+export interface DescribedFstab {
+  lines: FstabEntry[];
+  problems: Fstab['problems'];
+}
+
+/** @returns one character a byte; null without a file */
+export function readFstabText(host: Host): string | null {
+  return optional(host, '/etc/fstab');
+}
+
+/** The lines of a text, with the devices that they name. */
+export function describeFstab(host: Host, text: string): DescribedFstab {
+  const { lines, problems } = parseFstab(text);
   return { lines: lines.map((line) => ({ ...line, ...findNamed(host, line.source) })), problems };
 }
 
 /** A kernel without swap has no list. */
 export function readSwaps(host: Host): (Swap & Named)[] {
   const text = optional(host, '/proc/swaps');
-  if (text === '') return [];
+  if (text === null || text === '') return [];
   return parseSwaps(text).map((swap) => ({ ...swap, ...findNamed(host, swap.source) }));
 }
 
@@ -41,11 +56,11 @@ function findNamed(host: Host, source: string): Named {
   return { device: host.read(`${node}/dev`).trim(), missing: false, disks };
 }
 
-function optional(host: Host, file: string): string {
+function optional(host: Host, file: string): string | null {
   try {
     return host.read(file, 1024 * 1024);
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') return '';
+    if (errorCode(error) === 'ENOENT') return null;
     throw error;
   }
 }

@@ -25,7 +25,28 @@ export type Action =
   | { do: 'edit'; file: string; before: string | null; after: string }
   /** Puts a symbolic link in the place of what is at `file`, a backup of that first. */
   | { do: 'link'; file: string; to: string }
+  /** Removes a file or link, a backup of it first. */
+  | { do: 'remove'; file: string }
   /** Runs a program without a shell; a limit in seconds. */
   | { do: 'run'; program: string; args: string[]; seconds: number }
+  /** Renames a file that an action before it made; what it takes the place of is gone. */
+  | { do: 'rename'; from: string; to: string }
   /** Moves /home to a disk of its own (agent/prepare/home/). */
-  | { do: 'move-home'; disk: string; wipe: boolean };
+  | { do: 'move-home'; disk: string; wipe: boolean }
+  /** Removes the old content of /home from the system's disk, once the new copy is proven. */
+  | { do: 'purge-home' };
+
+/** What was asked for on the command line. */
+export interface Settings {
+  /** --home-device: a whole disk, /dev/vdb. */
+  homeDevice: string | undefined;
+  /** --home-uuid: a file system that is there already. */
+  homeUuid: string | undefined;
+  /** --wipe: the disk whose content may be lost. */
+  wipe: string | undefined;
+  purgeOldHome: boolean;
+  /** mount(8)'s size= of tmpfs: 25%, 2g. */
+  tmpSize: string;
+  tmpMode: '1777' | '1700';
+  cleanVar: boolean;
+}

@@ -14,6 +14,8 @@ const order: readonly (readonly string[])[] = [
   ['observe/'],
   ['checks/'],
   ['messages.ts'],
+  ['prepare/step.ts', 'prepare/look.ts', 'prepare/doing.ts', 'prepare/journal.ts', 'prepare/fstab/'],
+  ['prepare/home/', 'prepare/steps/'],
   ['report/', 'forward/', 'prepare/'],
   ['commands/'],
   ['cli.ts'],

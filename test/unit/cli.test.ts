@@ -48,6 +48,17 @@ for (const [argv, said] of [
   [['status', '--color'], /argument missing/],
   [['status', '--json=1'], /./],
   [['status', '--explain', 'no-such-check'], /no check is called no-such-check/],
+  [['prepare', 'now'], /too many arguments/],
+  [['prepare', '--only', 'everything'], /argument 'everything' is invalid.*home, tmp, mtab/],
+  [['prepare', '--only', 'tmp', '--skip', 'home'], /'--only <step...>' cannot be used with option '--skip/],
+  [['prepare', '--skip', 'home', 'tmp', 'mtab', 'fstab', 'etc', 'var', 'initramfs', 'boot'], /every step/],
+  [['prepare', '--home-device', 'vdb'], /--home-device takes a device below \/dev, not vdb/],
+  [['prepare', '--home-uuid', '/dev/vdb'], /--home-uuid takes the UUID of a file system, not \/dev\/vdb/],
+  [['prepare', '--home-device', '/dev/vdb', '--home-uuid', '1'], /cannot be used with option '--home-uuid/],
+  [['prepare', '--wipe', '/dev/vdb'], /--wipe names the disk that --home-device names/],
+  [['prepare', '--tmp-size', '0'], /--tmp-size takes a share of the memory \(25%\) or a size \(2g\), not 0/],
+  [['prepare', '--tmp-mode', '777'], /argument '777' is invalid.*1777, 1700/],
+  [['prepare', '--undo', '--apply'], /'--undo' cannot be used with option '--apply'/],
 ] as const) {
   usage(argv.join(' ') || 'nothing', async () => {
     const { code, stdout, stderr } = await ask(goodGuest(), ...argv);

@@ -1,0 +1,105 @@
+import { createInterface } from 'node:readline/promises';
+import type { Output } from '../cli.ts';
+import { UsageError } from '../errors.ts';
+import { type Hands, systemHands } from '../host/hands.ts';
+import type { Host } from '../host.ts';
+import { applyAll } from '../prepare/apply-all.ts';
+import { isDone, plan } from '../prepare/plan.ts';
+import { type Settings, type StepId, stepIds } from '../prepare/step.ts';
+import { planJson, planText } from '../prepare/text.ts';
+import { undo } from '../prepare/undo.ts';
+
+export interface PrepareOptions {
+  apply?: boolean;
+  json?: boolean;
+  only?: StepId[];
+  skip?: StepId[];
+  homeDevice?: string;
+  homeUuid?: string;
+  wipe?: string;
+  purgeOldHome?: boolean;
+  tmpSize: string;
+  tmpMode: '1777' | '1700';
+  cleanVar?: boolean;
+  yes?: boolean;
+  undo?: boolean;
+}
+
+/**
+ * `prepare`: says what there is to do before this guest can be sealed; with --apply does it, with --undo gives back
+ * the files as they were.
+ * @returns 0 where nothing is left to do, else 1
+ */
+export async function prepareCommand(host: Host, output: Output, options: PrepareOptions): Promise<number> {
+  return prepareWith(host, systemHands(), output, options, askOnTerminal);
+}
+
+/** @param confirm asks a person; undefined where nobody is there to ask */
+export async function prepareWith(
+  host: Host,
+  hands: Hands,
+  output: Output,
+  options: PrepareOptions,
+  confirm: (question: string) => Promise<boolean> | undefined,
+): Promise<number> {
+  const { settings, chosen } = readOptions(options);
+  if (options.undo === true) {
+    const { refused } = await plan(host, settings, new Set());
+    if (refused === null) return undo(host, hands, (text) => output.stdout(`${text}\n`)) ? 0 : 1;
+    output.stdout(`${refused}\n`);
+    return 1;
+  }
+  const before = await plan(host, settings, chosen);
+  const print = options.json === true ? planJson : planText;
+  if (options.apply !== true || isDone(before) || before.refused !== null) {
+    output.stdout(print(before));
+    return isDone(before) ? 0 : 1;
+  }
+  if (options.yes !== true) {
+    if (options.json === true) throw new UsageError('--apply with --json needs --yes');
+    output.stdout(print(before));
+    const answer = confirm('Do this now? [y/N] ');
+    if (answer === undefined)
+      throw new UsageError('--apply needs --yes where there is no terminal to ask on');
+    if (!(await answer)) return 1;
+  }
+  const progress = options.json === true ? { ...output, stdout: output.stderr } : output;
+  const after = await applyAll(host, hands, settings, chosen, progress);
+  output.stdout(print(after));
+  return isDone(after) ? 0 : 1;
+}
+
+function readOptions(options: PrepareOptions): { settings: Settings; chosen: ReadonlySet<StepId> } {
+  const { homeDevice, homeUuid, wipe, tmpSize, tmpMode } = options;
+  for (const [name, device] of [
+    ['--home-device', homeDevice],
+    ['--wipe', wipe],
+  ]) {
+    if (device !== undefined && !/^\/dev\/[^\s]+$/.test(device)) {
+      throw new UsageError(`${name} takes a device below /dev, not ${device}`);
+    }
+  }
+  if (homeUuid !== undefined && !/^[\da-fA-F-]+$/.test(homeUuid)) {
+    throw new UsageError(`--home-uuid takes the UUID of a file system, not ${homeUuid}`);
+  }
+  if (wipe !== undefined && wipe !== homeDevice) {
+    throw new UsageError('--wipe names the disk that --home-device names, or none');
+  }
+  if (!/^([1-9]\d?%|100%|[1-9]\d{0,11}[kmgKMG]?)$/.test(tmpSize)) {
+    throw new UsageError(`--tmp-size takes a share of the memory (25%) or a size (2g), not ${tmpSize}`);
+  }
+  const { only = stepIds, skip = [] } = options;
+  const chosen = new Set(only.filter((id) => !skip.includes(id)));
+  if (chosen.size === 0) throw new UsageError('--skip leaves out every step');
+  const [purgeOldHome, cleanVar] = [options.purgeOldHome === true, options.cleanVar === true];
+  return { settings: { homeDevice, homeUuid, wipe, purgeOldHome, tmpSize, tmpMode, cleanVar }, chosen };
+}
+
+function askOnTerminal(question: string): Promise<boolean> | undefined {
+  if (!process.stdin.isTTY || !process.stdout.isTTY) return undefined;
+  const lines = createInterface({ input: process.stdin, output: process.stdout });
+  return lines
+    .question(question)
+    .then((answer) => /^y(es)?$/i.test(answer.trim()))
+    .finally(() => lines.close());
+}

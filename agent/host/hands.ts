@@ -1,0 +1,163 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { HostError, errorCode, errorMessage } from '../errors.ts';
+import { type Ran, runProgram } from './program.ts';
+
+export type { Ran };
+
+/**
+ * What changes the system, for what `prepare` does. Whatever is named in the file system afterwards is on the disk,
+ * too: a power cut leaves the old or the new. Every failure is a HostError with errno's name.
+ */
+export interface Hands {
+  /**
+   * Puts a text in the place of a file, whole or not at all, with the owner and mode of what was there.
+   * @param text one character a byte
+   * @param mode of a file that was not there
+   */
+  replaceText(file: string, text: string, mode?: number): void;
+  /** Puts a symbolic link in the place of a file or link, or where nothing is. */
+  replaceByLink(file: string, to: string): void;
+  /** Copies a file or link with its owner, mode and times to a place, whole or not at all. */
+  copyInto(from: string, to: string): void;
+  remove(file: string): void;
+  rename(from: string, to: string): void;
+  makeFolder(folder: string, mode: number): void;
+  /**
+   * Runs a program without a shell, at its end or after so many seconds; then it is ended.
+   * @param output gets what it writes to stdout as it comes, one character a byte
+   */
+  run(
+    program: string,
+    args: readonly string[],
+    seconds: number,
+    output?: (text: string) => void,
+  ): Promise<Ran>;
+  /**
+   * Nobody else has this lock until the returned function is called, or this process ends.
+   * @throws HostError EEXIST naming the process that has it
+   */
+  lock(file: string): () => void;
+}
+
+/** @param root where the system's root is; tests give a folder of fixtures */
+export function systemHands(root = '/'): Hands {
+  const at = (file: string) => (root === '/' ? file : path.join(root, file));
+  return {
+    replaceText: (file, text, mode = 0o644) => act(file, () => replaceText(at(file), text, mode)),
+    replaceByLink: (file, to) =>
+      act(file, () => replaceBy(at(file), (temporary) => fs.symlinkSync(to, temporary))),
+    copyInto: (from, to) => act(to, () => replaceBy(at(to), (temporary) => copy(at(from), temporary))),
+    remove: (file) =>
+      act(file, () => {
+        fs.unlinkSync(at(file));
+        syncFolder(at(file));
+      }),
+    rename: (from, to) =>
+      act(to, () => {
+        syncFile(at(from));
+        fs.renameSync(at(from), at(to));
+        syncFolder(at(to));
+      }),
+    makeFolder: (folder, mode) => act(folder, () => void fs.mkdirSync(at(folder), { recursive: true, mode })),
+    run: runProgram,
+    lock: (file) => act(file, () => lock(at(file))),
+  };
+}
+
+function act<T>(file: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof HostError) throw error;
+    throw new HostError(`${file}: ${errorMessage(error)}`, errorCode(error));
+  }
+}
+
+function replaceText(file: string, text: string, mode: number): void {
+  const before = fs.lstatSync(file, { throwIfNoEntry: false });
+  if (before !== undefined && !before.isFile()) throw new HostError(`${file}: no ordinary file`);
+  replaceBy(file, (temporary) => {
+    fs.writeFileSync(temporary, Buffer.from(text, 'latin1'), { flag: 'wx', mode: 0o600 });
+    if (before !== undefined) fs.chownSync(temporary, before.uid, before.gid);
+    fs.chmodSync(temporary, before === undefined ? mode : before.mode & 0o7777);
+    syncFile(temporary);
+  });
+}
+
+/** Something new beside it, then rename(2). */
+function replaceBy(file: string, make: (temporary: string) => void): void {
+  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.immutafs`);
+  // Left by a run that was interrupted.
+  fs.rmSync(temporary, { force: true });
+  try {
+    make(temporary);
+    fs.renameSync(temporary, file);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw error;
+  }
+  syncFolder(file);
+}
+
+function copy(from: string, to: string): void {
+  const stat = fs.lstatSync(from);
+  if (stat.isSymbolicLink()) {
+    fs.symlinkSync(fs.readlinkSync(from), to);
+    fs.lchownSync(to, stat.uid, stat.gid);
+    return;
+  }
+  if (!stat.isFile()) throw new HostError(`${from}: neither a file nor a link`);
+  fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL);
+  fs.chownSync(to, stat.uid, stat.gid);
+  fs.chmodSync(to, stat.mode & 0o7777);
+  fs.utimesSync(to, stat.atime, stat.mtime);
+  syncFile(to);
+}
+
+function syncFile(file: string): void {
+  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** So that the name outlives a power cut. */
+function syncFolder(file: string): void {
+  const fd = fs.openSync(path.dirname(file), fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+  try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** The file has the number of the process; one that is gone has no lock. */
+function lock(file: string): () => void {
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  for (let tries = 0; tries < 3; tries++) {
+    try {
+      fs.writeFileSync(file, `${process.pid}\n`, { flag: 'wx', mode: 0o600 });
+      return () => fs.rmSync(file, { force: true });
+    } catch (error) {
+      if (errorCode(error) !== 'EEXIST') throw error;
+    }
+    const pid = Number(fs.readFileSync(file, 'latin1'));
+    if (pid > 0 && pid !== process.pid && isAlive(pid)) {
+      throw new HostError(`another immutafs-agent prepare is at work (process ${pid})`, 'EEXIST');
+    }
+    fs.rmSync(file, { force: true });
+  }
+  throw new HostError(`${file} comes back again and again`, 'EEXIST');
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return errorCode(error) !== 'ESRCH';
+  }
+}

@@ -1,0 +1,65 @@
+import { HostError } from '../errors.ts';
+import type { Hands } from '../host/hands.ts';
+import type { Host } from '../host.ts';
+import { type Voice, apply } from './apply.ts';
+import { type Plan, plan } from './plan.ts';
+import { type Settings, type StepId, stepIds } from './step.ts';
+
+interface Screen {
+  stdout: (text: string) => void;
+  terminal: boolean;
+}
+
+const lockFile = '/run/immutafs/prepare.lock';
+
+/**
+ * Does what is needed, step by step, each planned when those before it are done, and again afterwards.
+ * @returns the plan that is left
+ * @throws HostError where an action did not succeed, or did and the step is needed all the same
+ */
+export async function applyAll(
+  host: Host,
+  hands: Hands,
+  settings: Settings,
+  chosen: ReadonlySet<StepId>,
+  screen: Screen,
+): Promise<Plan> {
+  const unlock = hands.lock(lockFile);
+  const voice = voiceOn(screen);
+  try {
+    for (const id of stepIds.filter((each) => chosen.has(each))) {
+      const step = await planOne(host, settings, chosen, id);
+      if (step?.state !== 'needed') continue;
+      voice.say(`${id}: ${step.why.join(' ')}`);
+      await apply(host, hands, step, voice);
+      const after = await planOne(host, settings, chosen, id);
+      if (after?.state === 'needed') {
+        throw new HostError(`${id} was done and is still needed: ${after.why.join(' ')}`);
+      }
+    }
+  } finally {
+    unlock();
+  }
+  return plan(host, settings, chosen);
+}
+
+/** A step sees what those before it are going to do, so all of them are planned. */
+async function planOne(host: Host, settings: Settings, chosen: ReadonlySet<StepId>, id: StepId) {
+  const { steps } = await plan(host, settings, chosen, id);
+  return steps.at(-1);
+}
+
+function voiceOn({ stdout, terminal }: Screen): Voice {
+  let open = false;
+  return {
+    say: (text) => {
+      stdout(`${open ? '\r\x1b[K' : ''}${text}\n`);
+      open = false;
+    },
+    progress: (text) => {
+      if (!terminal) return;
+      stdout(`\r\x1b[K${text}`);
+      open = true;
+    },
+  };
+}

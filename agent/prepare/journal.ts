@@ -1,0 +1,92 @@
+import path from 'node:path';
+import { HostError, errorCode, errorMessage } from '../errors.ts';
+import type { Hands } from '../host/hands.ts';
+import type { Host } from '../host.ts';
+import { type Action, type StepId, stepIds } from './step.ts';
+
+export const journalFile = '/var/lib/immutafs/prepare.json';
+export const backupFolder = '/var/lib/immutafs/backup';
+
+/** One action, written before it begins and again when it has ended. */
+export interface Entry {
+  /** From 1 on. */
+  number: number;
+  step: StepId;
+  action: Action;
+  /** ISO 8601 */
+  began: string;
+  /** null: it was interrupted, or is at work now. */
+  ended: string | null;
+  /** Why it did not succeed. */
+  problem: string | null;
+  /** The copy of what was at the action's file; null where nothing was there, or the action has no file. */
+  backup: string | null;
+}
+
+/** What `prepare` did to this guest, the oldest first; without a file nothing. @throws HostError for another content */
+export function readJournal(host: Host): Entry[] {
+  let text: string;
+  try {
+    text = host.read(journalFile);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+  try {
+    const { schema, entries } = JSON.parse(text) as { schema: unknown; entries: Entry[] };
+    if (schema !== 1) throw new Error(`its schema is ${String(schema)}`);
+    if (!entries.every(({ step }) => stepIds.includes(step))) throw new Error('an entry of no step');
+    return entries;
+  } catch (error) {
+    throw new HostError(`${journalFile} is not what prepare wrote: ${errorMessage(error)}`);
+  }
+}
+
+/**
+ * Notes an action before it is done, with a backup of what is at its file.
+ * @returns notes how it ended: null, or why it did not succeed
+ */
+export function beginEntry(
+  host: Host,
+  hands: Hands,
+  step: StepId,
+  action: Action,
+): (problem: string | null) => void {
+  const entries = readJournal(host);
+  const backup = 'file' in action ? backUp(host, hands, action.file) : null;
+  const number = (entries.at(-1)?.number ?? 0) + 1;
+  const began = host.now().toISOString();
+  const entry: Entry = { number, step, action, began, ended: null, problem: null, backup };
+  writeJournal(hands, [...entries, entry]);
+  return (problem) => {
+    const ended = { ...entry, ended: host.now().toISOString(), problem };
+    // This action may have noted others.
+    writeJournal(
+      hands,
+      readJournal(host).map((each) => (each.number === number ? ended : each)),
+    );
+  };
+}
+
+/** ASCII only, so that texts of one character a byte come back as they were. */
+export function writeJournal(hands: Hands, entries: readonly Entry[]): void {
+  const text = JSON.stringify({ schema: 1, entries }, null, 1).replace(
+    /[^ -~\n]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+  hands.makeFolder(backupFolder, 0o700);
+  hands.replaceText(journalFile, `${text}\n`, 0o600);
+}
+
+/** A copy under a name of its own. @returns null where nothing is there */
+function backUp(host: Host, hands: Hands, file: string): string | null {
+  if (host.stat(file) === undefined) return null;
+  hands.makeFolder(backupFolder, 0o700);
+  const taken = new Set(host.list(backupFolder));
+  const name = file.slice(1).replaceAll('/', '-');
+  let number = 1;
+  while (taken.has(`${name}.${number}`)) number += 1;
+  const backup = path.join(backupFolder, `${name}.${number}`);
+  hands.copyInto(file, backup);
+  return backup;
+}

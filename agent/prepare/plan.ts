@@ -1,0 +1,81 @@
+import { HostError } from '../errors.ts';
+import type { Host } from '../host.ts';
+import { parseHandoff, handoffFile } from '../observe/handoff.ts';
+import { planHome } from './home/plan.ts';
+import { type Look, lookAfter, lookAt } from './look.ts';
+import { type Settings, type Step, type StepId, stepIds } from './step.ts';
+
+/** Each looks and says what there is to do; none changes anything. */
+const planners: Record<StepId, (look: Look) => Step | Promise<Step>> = {
+  home: planHome,
+  tmp: notBuilt('tmp'),
+  mtab: notBuilt('mtab'),
+  fstab: notBuilt('fstab'),
+  etc: notBuilt('etc'),
+  var: notBuilt('var'),
+  initramfs: notBuilt('initramfs'),
+  boot: notBuilt('boot'),
+};
+
+function notBuilt(id: StepId): () => Step {
+  return () => ({ id, state: 'blocked', why: ['not built yet'], actions: [] });
+}
+
+export interface Plan {
+  /** Why nothing can be prepared here; null: it can. */
+  refused: string | null;
+  steps: Step[];
+}
+
+/**
+ * What there is to do, in order, each step as if those before it were done.
+ * @param chosen the steps to look at
+ * @param last those that follow it are left out
+ * @throws HostError where the guest cannot be looked at
+ */
+export async function plan(
+  host: Host,
+  settings: Settings,
+  chosen: ReadonlySet<StepId>,
+  last?: StepId,
+): Promise<Plan> {
+  const { uid } = host.environment();
+  if (uid !== 0) throw new HostError('prepare must be run by root: it looks at what every process has open');
+  let look = lookAt(host, settings, !chosen.has('home'));
+  const refused = whyNot(look);
+  if (refused !== null) return { refused, steps: [] };
+  const steps: Step[] = [];
+  for (const id of stepIds.filter((each) => chosen.has(each))) {
+    const step = await planners[id](look);
+    steps.push(step);
+    if (id === last) break;
+    look = lookAfter(look, step.actions);
+  }
+  return { refused, steps };
+}
+
+/** Nothing is left to do in the steps that were looked at. */
+export function isDone({ refused, steps }: Plan): boolean {
+  return refused === null && steps.every(({ state }) => state === 'done');
+}
+
+/** A sealed guest is as it is until the host opens it. */
+function whyNot({ host, mounts, disks }: Look): string | null {
+  const root = mounts.serving('/');
+  const shut = disks.find(({ holds, readOnly }) => holds.includes('/') && readOnly);
+  const sealedBy =
+    host.stat(handoffFile) === undefined
+      ? undefined
+      : parseHandoff(host.read(handoffFile, 65536)).mode === 'sealed';
+  const mend = 'Shut it down, let the host make the disk writable, start it, and prepare it then';
+  if (shut !== undefined) return `This guest is sealed: disk ${shut.name} is read-only. ${mend}.`;
+  if (sealedBy === true) return `This boot is a sealed one (${handoffFile}). ${mend}.`;
+  if (root === undefined) return 'No mount serves /.';
+  if (mounts.serving('/var')?.type === 'overlay') {
+    return `/var is an overlay: what is done there is gone at the next boot. ${mend}.`;
+  }
+  if ([...root.options, ...root.superOptions].includes('ro')) {
+    return 'The root is mounted read-only, though its disk is not. `mount -o remount,rw /` first; see the kernel log where that fails.';
+  }
+  return null;
+}

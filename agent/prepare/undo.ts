@@ -1,0 +1,71 @@
+import type { Hands } from '../host/hands.ts';
+import type { Host } from '../host.ts';
+import { type Entry, readJournal, writeJournal } from './journal.ts';
+import type { Action } from './step.ts';
+
+/**
+ * Gives back every file as it was before `prepare` first touched it, the last one first.
+ * @param say a line for people
+ * @returns whether all of them are as they were; one that somebody changed since stays as it is
+ */
+export function undo(host: Host, hands: Hands, say: (text: string) => void): boolean {
+  const entries = readJournal(host);
+  if (entries.length === 0) say('prepare has changed nothing here.');
+  const left: Entry[] = [];
+  for (const entry of entries.toReversed()) {
+    const { text, kept } = undoOne(host, hands, entry);
+    if (kept) left.unshift(entry);
+    say(text);
+  }
+  if (entries.length > 0) writeJournal(hands, left);
+  return left.length === 0;
+}
+
+function undoOne(host: Host, hands: Hands, { action, backup }: Entry): { text: string; kept: boolean } {
+  if (!('file' in action)) return { text: `stays: ${lasting(action)}`, kept: false };
+  const { file } = action;
+  if (isAsBefore(host, file, backup)) return { text: `${file} is as it was`, kept: false };
+  if (!isAsDone(host, action)) {
+    const old = backup === null ? 'it was not there before' : `its old content is in ${backup}`;
+    return { text: `${file} was changed since and stays; ${old}`, kept: true };
+  }
+  if (backup === null) hands.remove(file);
+  else hands.copyInto(backup, file);
+  return { text: `${file} is as it was${backup === null ? ': not there' : ''}`, kept: false };
+}
+
+/** What no backup gives back. */
+function lasting(action: Exclude<Action, { file: string }>): string {
+  switch (action.do) {
+    case 'run':
+      return `what ${[action.program, ...action.args].join(' ')} did`;
+    case 'rename':
+      return `the new ${action.to}`;
+    case 'move-home':
+      return `the copy of /home on ${action.disk}; what was written to it since is only there`;
+    case 'purge-home':
+      return 'the old content of /home was removed: /home is now only on its own disk';
+  }
+}
+
+function isAsDone(host: Host, action: Extract<Action, { file: string }>): boolean {
+  switch (action.do) {
+    case 'edit':
+      return contentOf(host, action.file) === `file ${action.after}`;
+    case 'link':
+      return contentOf(host, action.file) === `link ${action.to}`;
+    case 'remove':
+      return contentOf(host, action.file) === '';
+  }
+}
+
+function isAsBefore(host: Host, file: string, backup: string | null): boolean {
+  return contentOf(host, file) === (backup === null ? '' : contentOf(host, backup));
+}
+
+/** Empty where nothing is there. */
+function contentOf(host: Host, file: string): string {
+  const kind = host.stat(file)?.kind;
+  if (kind === undefined) return '';
+  return kind === 'link' ? `link ${host.link(file)}` : `file ${host.read(file)}`;
+}
