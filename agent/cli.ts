@@ -1,20 +1,13 @@
 import { Command, CommanderError, Option } from 'commander';
 import { type CheckOptions, checkCommand } from './commands/check.ts';
 import type { ForwardOptions } from './commands/forward.ts';
+import type { Output } from './commands/output.ts';
 import type { PrepareOptions } from './commands/prepare.ts';
-import { probeCommand } from './commands/probe.ts';
-import { statusCommand } from './commands/status.ts';
+import { type StatusOptions, statusCommand } from './commands/status.ts';
 import { UsageError, errorMessage } from './errors.ts';
 import { type Host, systemHost } from './host.ts';
 import { stepIds } from './prepare/step.ts';
 import { version } from './version.ts';
-
-export interface Output {
-  stdout: (text: string) => void;
-  stderr: (text: string) => void;
-  /** Whether stdout is a terminal that takes colours. */
-  terminal: boolean;
-}
 
 /**
  * Runs one command.
@@ -45,6 +38,7 @@ function oneLine(error: unknown): string {
     .replace(/\s*\n\s*/g, ' ');
 }
 
+/** A command's module is imported when the command is run: loading them all takes longer than `status` to answer. */
 function program(host: Host, output: Output, done: (code: number) => void): Command {
   const root = new Command('immutafs-agent')
     .description('Proves that this guest is sealed, and makes it work that way.')
@@ -83,14 +77,16 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
   root
     .command('probe <path> <kind...>', { hidden: true })
     .description('try things at a path; for the agent itself')
-    .action((target: string, kinds: string[]) => probeCommand(output, target, kinds));
+    .action(async (target: string, kinds: string[]) => {
+      const { probeCommand } = await import('./commands/probe.ts');
+      probeCommand(output, target, kinds);
+    });
   root
     .command('forward')
     .description('forward the journal to the log server of FORWARD, as a service does')
     .option('--test', 'send one marked entry and say how it went, step by step')
     .allowExcessArguments(false)
     .action(async (options: ForwardOptions) => {
-      // TLS and its like take longer to load than `status` to answer.
       const { forwardCommand } = await import('./commands/forward.ts');
       done(await forwardCommand(host, output, options));
     });
@@ -157,14 +153,6 @@ export function commandLine(): { commands: readonly Command[] } {
       .visibleCommands(root)
       .filter((command) => command.name() !== 'help'),
   };
-}
-
-export interface StatusOptions {
-  json?: boolean;
-  prometheus?: boolean;
-  explain?: string;
-  probe?: boolean;
-  color: 'auto' | 'always' | 'never';
 }
 
 function prometheusOption(): Option {

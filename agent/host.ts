@@ -6,7 +6,7 @@ import { type Ended, runChild } from './host/child.ts';
 import { type Stat, type Usage, readLimited, statOrNothing, usageOf, writeAtomically } from './host/files.ts';
 import { verifyKernelFile } from './host/kernel-files.ts';
 import { readKernelLog } from './host/kernel-log.ts';
-import { type ProbeKind } from './probe/probes.ts';
+import type { ProbeKind } from './probe/probes.ts';
 import { tryWrite } from './probe/write.ts';
 
 export type { Ended, ProbeKind, Stat, Usage };

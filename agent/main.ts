@@ -1,16 +1,20 @@
 import { isSea } from 'node:sea';
 import { run } from './cli.ts';
 import { systemHost } from './host.ts';
+import { isTerminal, outputTo } from './host/output.ts';
 
-const terminal = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
+const toStderr = outputTo(2);
 const output = {
-  stdout: (text: string) => void process.stdout.write(text),
-  stderr: (text: string) => void process.stderr.write(text),
-  terminal,
+  stdout: outputTo(1),
+  stderr: (text: string) => {
+    try {
+      toStderr(text);
+    } catch {
+      // Nobody is left to tell; the exit code says that something went wrong.
+    }
+  },
+  terminal: process.env['NO_COLOR'] === undefined && isTerminal(1),
 };
-
-// A reader that went away (`status | head -1`) is no fault.
-process.stdout.on('error', () => undefined);
 
 // How to start this program again, for what it has to do in a child process.
 const self = isSea()

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 
 /**
  * Draws terminal output as SVG: `node docs/picture.ts build/demo/status.ansi docs/status.svg`.
- * Knows the SGR codes that picocolors writes (ECMA-48, 8.3.117); everything else is text.
+ * Knows the SGR codes that `status` writes (ECMA-48, 8.3.117); everything else is text.
  */
 // eslint-disable-next-line no-control-regex -- an escape sequence begins with one
 const sequence = /\x1b\[([0-9;]*)m/;

@@ -1,5 +1,5 @@
 import type { Check } from './check.ts';
-import { type Disk } from '../observe/disks.ts';
+import type { Disk } from '../observe/disks.ts';
 import { sealedDisks } from '../observe/enforcement.ts';
 
 /** Every disk under what must be read-only is so by the host's doing, which nothing in the guest can undo. */

@@ -1,5 +1,4 @@
 import path from 'node:path';
-import type { Output, StatusOptions } from '../cli.ts';
 import { errorMessage } from '../errors.ts';
 import type { Host } from '../host.ts';
 import { type Log, openJournal, priority } from '../journal.ts';
@@ -10,9 +9,10 @@ import { logDrift, logReport } from '../report/log.ts';
 import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { evaluateFacts } from './evaluate.ts';
+import type { Output, ReportOptions } from './output.ts';
 import { printReport } from './status.ts';
 
-export interface CheckOptions extends StatusOptions {
+export interface CheckOptions extends ReportOptions {
   boot?: boolean;
 }
 

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import type { Output } from '../cli.ts';
 import type { Config } from '../config.ts';
 import { errorMessage } from '../errors.ts';
 import { type Clock, monotonicNow } from '../forward/clock.ts';
@@ -8,6 +7,7 @@ import { speech } from '../forward/protocols.ts';
 import type { Target } from '../forward/target.ts';
 import type { Transport } from '../forward/transport.ts';
 import type { Host } from '../host.ts';
+import type { Output } from './output.ts';
 
 const answerMilliseconds = 15_000;
 

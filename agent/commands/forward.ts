@@ -1,4 +1,3 @@
-import type { Output } from '../cli.ts';
 import { type Config, formatProblem, readConfig } from '../config.ts';
 import { UsageError, errorMessage } from '../errors.ts';
 import { systemClock } from '../forward/clock.ts';
@@ -12,6 +11,7 @@ import { Voice } from '../forward/voice.ts';
 import type { Host } from '../host.ts';
 import { testForwarding } from './forward-test.ts';
 import { openJournal } from '../journal.ts';
+import type { Output } from './output.ts';
 
 export interface ForwardOptions {
   test?: boolean;

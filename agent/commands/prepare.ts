@@ -1,5 +1,4 @@
 import { createInterface } from 'node:readline/promises';
-import type { Output } from '../cli.ts';
 import { UsageError } from '../errors.ts';
 import { type Hands, systemHands } from '../host/hands.ts';
 import type { Host } from '../host.ts';
@@ -8,6 +7,7 @@ import { isDone, plan } from '../prepare/plan.ts';
 import { type Settings, type StepId, stepIds } from '../prepare/step.ts';
 import { planJson, planText } from '../prepare/text.ts';
 import { undo } from '../prepare/undo.ts';
+import type { Output } from './output.ts';
 
 export interface PrepareOptions {
   apply?: boolean;

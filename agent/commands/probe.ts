@@ -1,6 +1,6 @@
-import type { Output } from '../cli.ts';
 import { UsageError } from '../errors.ts';
 import { type ProbeKind, probes, runProbes } from '../probe/probes.ts';
+import type { Output } from './output.ts';
 
 /** `probe`, which the agent runs in a child process of its own: a line for each kind, "KIND ANSWER". */
 export function probeCommand(output: Output, target: string, kinds: readonly string[]): void {

@@ -1,10 +1,15 @@
-import type { Output, StatusOptions } from '../cli.ts';
 import type { Host } from '../host.ts';
 import { explain } from '../report/explain.ts';
 import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { formatText } from '../report/text.ts';
 import { evaluateHost } from './evaluate.ts';
+import type { Output, ReportOptions } from './output.ts';
+
+export interface StatusOptions extends ReportOptions {
+  explain?: string;
+  probe?: boolean;
+}
 
 /** `status`: looks and says; with --explain, says what a check is about. */
 export async function statusCommand(host: Host, output: Output, options: StatusOptions): Promise<number> {
@@ -18,13 +23,13 @@ export async function statusCommand(host: Host, output: Output, options: StatusO
 }
 
 /** The report on stdout; a configuration that is wrong also as a line on stderr. */
-export function printReport(report: Report, output: Output, options: StatusOptions): void {
+export function printReport(report: Report, output: Output, options: ReportOptions): void {
   output.stdout(formatReport(report, output, options));
   const config = report.checks.find(({ id, status }) => id === 'config-valid' && status === 'fail');
   if (config !== undefined) output.stderr(`immutafs-agent: ${config.observed}\n`);
 }
 
-function formatReport(report: Report, output: Output, options: StatusOptions): string {
+function formatReport(report: Report, output: Output, options: ReportOptions): string {
   if (options.prometheus) return formatPrometheus(report);
   if (options.json) return `${JSON.stringify(report, null, 2)}\n`;
   const color = options.color === 'always' || (options.color === 'auto' && output.terminal);

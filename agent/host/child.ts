@@ -1,4 +1,3 @@
-import { execa } from 'execa';
 import { HostError } from '../errors.ts';
 
 /**
@@ -8,6 +7,8 @@ import { HostError } from '../errors.ts';
  * @returns stdout, perhaps only its beginning, and why it ended
  */
 export async function runChild(program: string, args: readonly string[], deadline: number): Promise<Ended> {
+  // Most runs start no child, and loading what could takes a third of their time.
+  const { execa } = await import('execa');
   const child = execa(program, args, {
     // Not where the caller stands: that folder may be gone.
     cwd: '/',

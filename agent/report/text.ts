@@ -1,28 +1,31 @@
-import picocolors from 'picocolors';
+import { styleText } from 'node:util';
 import type { Finding, Status } from '../checks/check.ts';
 import { formatAge, formatBytes } from '../format.ts';
 import type { Disk } from '../observe/disks.ts';
 import type { Report, Verdict } from './report.ts';
 
-type Colors = ReturnType<typeof picocolors.createColors>;
+type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow';
+type Paint = (style: Style, text: string) => string;
 
 /** The view for people: the verdict first, then what it stands on, then a line a check and what to do. */
 export function formatText(report: Report, color: boolean): string {
-  const colors = picocolors.createColors(color);
+  // The caller has asked the terminal already, if it is one.
+  const paint: Paint = (style, text) => (color ? styleText(style, text, { validateStream: false }) : text);
   const { host, agent } = report;
   return [
-    colors.dim(
+    paint(
+      'dim',
       `immutafs-agent ${agent.version} on ${clean(host.name)}: ${clean(host.os)}, Linux ${clean(host.kernel)}`,
     ),
     '',
-    ...verdictLines(report, colors),
+    ...verdictLines(report, paint),
     '',
-    ...report.disks.map((disk) => diskLine(disk, colors)),
+    ...report.disks.map((disk) => diskLine(disk, paint)),
     ...varLines(report),
-    ...bootLines(report, colors),
+    ...bootLines(report, paint),
     '',
-    ...report.checks.flatMap((finding) => checkLines(finding, widest(report.checks), colors)),
-    ...footholdLines(report, colors),
+    ...report.checks.flatMap((finding) => checkLines(finding, widest(report.checks), paint)),
+    ...footholdLines(report, paint),
     '',
     summary(report.checks),
     '',
@@ -44,20 +47,20 @@ const enforcedBy = {
   none: 'nothing keeps the disk read-only',
 };
 
-function verdictLines(report: Report, colors: Colors): string[] {
+function verdictLines(report: Report, paint: Paint): string[] {
   const { verdict, mode, reason, enforcement, disks } = report;
   const { word, color } = headline[verdict];
   const notMeant = mode === 'sealed' ? '' : `, not sealed by intent`;
   const by = disks.length === 0 ? 'no disk could be looked at' : enforcedBy[enforcement];
   return [
-    `  ${colors.bold(colors[color](word))}  ${by}${notMeant}`,
-    colors.dim(`  This boot is ${mode === 'sealed' ? 'a sealed one' : mode}: ${clean(reason)}.`),
+    `  ${paint('bold', paint(color, word))}  ${by}${notMeant}`,
+    paint('dim', `  This boot is ${mode === 'sealed' ? 'a sealed one' : mode}: ${clean(reason)}.`),
   ];
 }
 
-function diskLine({ name, bus, readOnly, evidence, holds }: Disk, colors: Colors): string {
+function diskLine({ name, bus, readOnly, evidence, holds }: Disk, paint: Paint): string {
   const state = readOnly ? 'read-only' : 'writable';
-  return `  ${clean(name).padEnd(6)} ${bus}, ${state}: ${clean(evidence)}; ${colors.dim(listed(holds))}`;
+  return `  ${clean(name).padEnd(6)} ${bus}, ${state}: ${clean(evidence)}; ${paint('dim', listed(holds))}`;
 }
 
 /** Containers make hundreds of mounts. */
@@ -75,21 +78,21 @@ function varLines({ var: layer }: Report): string[] {
 }
 
 /** What is only as good as the boot's word. */
-function bootLines({ boot }: Report, colors: Colors): string[] {
+function bootLines({ boot }: Report, paint: Paint): string[] {
   if (boot === null) return [];
   const who = boot.stage === 'initramfs' ? 'the initramfs' : 'late boot';
   const said = `Mode, reason and who assembled /var are the word of ${who}, ${formatAge(boot.ageSeconds)} ago`;
   return [
-    colors.dim(`  ${said}; everything else was looked at now.`),
-    ...boot.errors.map((error) => `  ${colors.red('error of the boot:')} ${clean(error)}`),
-    ...boot.warnings.map((warning) => `  ${colors.yellow('warning of the boot:')} ${clean(warning)}`),
+    paint('dim', `  ${said}; everything else was looked at now.`),
+    ...boot.errors.map((error) => `  ${paint('red', 'error of the boot:')} ${clean(error)}`),
+    ...boot.warnings.map((warning) => `  ${paint('yellow', 'warning of the boot:')} ${clean(warning)}`),
   ];
 }
 
 const shownFootholds = 20;
 
 /** The attack surface that is left; of a guest that is not meant to be sealed there is no end. */
-function footholdLines({ footholds, mode }: Report, colors: Colors): string[] {
+function footholdLines({ footholds, mode }: Report, paint: Paint): string[] {
   if (mode !== 'sealed' || footholds.length === 0) return [];
   const shown = footholds.slice(0, shownFootholds);
   const width = Math.max(...shown.map(({ target }) => clean(target).length));
@@ -98,36 +101,29 @@ function footholdLines({ footholds, mode }: Report, colors: Colors): string[] {
     '',
     '  What is left to an attacker:',
     ...shown.map(({ target, reason, tighten }) => {
-      const advice = colors.dim(`(${clean(tighten)})`);
+      const advice = paint('dim', `(${clean(tighten)})`);
       return `    ${clean(target).padEnd(width)}  ${clean(reason)} ${advice}`;
     }),
     ...(more > 0 ? [`    and ${more} more (--json has all of them)`] : []),
   ];
 }
 
-const statusWord: Record<Status, string> = {
-  pass: 'pass',
-  fail: 'FAIL',
-  warn: 'warn',
-  skip: 'skip',
-  error: 'ERROR',
+const shownStatus: Record<Status, { word: string; style: Style }> = {
+  pass: { word: 'pass', style: 'green' },
+  fail: { word: 'FAIL', style: 'red' },
+  warn: { word: 'warn', style: 'yellow' },
+  skip: { word: 'skip', style: 'dim' },
+  error: { word: 'ERROR', style: 'red' },
 };
 
-function checkLines(finding: Finding, width: number, colors: Colors): string[] {
-  const paint = {
-    pass: colors.green,
-    fail: colors.red,
-    warn: colors.yellow,
-    skip: colors.dim,
-    error: colors.red,
-  };
-  const word = paint[finding.status](statusWord[finding.status].padEnd(5));
+function checkLines(finding: Finding, width: number, paint: Paint): string[] {
+  const { word, style } = shownStatus[finding.status];
   const said = finding.subject === '' ? finding.observed : `${finding.subject}: ${finding.observed}`;
-  const lines = [`  ${word}  ${finding.id.padEnd(width)}  ${clean(said)}`];
+  const lines = [`  ${paint(style, word.padEnd(5))}  ${finding.id.padEnd(width)}  ${clean(said)}`];
   if (finding.status === 'fail' || finding.status === 'warn') {
     const indent = ' '.repeat(9 + width + 2);
     lines.push(`${indent}expected: ${clean(finding.expected)}`);
-    if (finding.remedy !== '') lines.push(`${indent}${colors.bold('to do:')} ${clean(finding.remedy)}`);
+    if (finding.remedy !== '') lines.push(`${indent}${paint('bold', 'to do:')} ${clean(finding.remedy)}`);
   }
   return lines;
 }
