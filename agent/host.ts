@@ -3,7 +3,15 @@ import os from 'node:os';
 import path from 'node:path';
 import { HostError, errorCode, errorMessage } from './errors.ts';
 import { type Ended, runChild } from './host/child.ts';
-import { type Stat, type Usage, readLimited, statOrNothing, usageOf, writeAtomically } from './host/files.ts';
+import {
+  type Stat,
+  type Usage,
+  readLimited,
+  readStretch,
+  statOrNothing,
+  usageOf,
+  writeAtomically,
+} from './host/files.ts';
 import { verifyKernelFile } from './host/kernel-files.ts';
 import { readKernelLog } from './host/kernel-log.ts';
 import type { ProbeKind } from './probe/probes.ts';
@@ -22,6 +30,8 @@ export interface Host {
    * below /proc or /sys is the kernel's own, or an error.
    */
   read(file: string, limit?: number): string;
+  /** Bytes of a file or device, one character a byte; fewer where it ends before. */
+  readAt(file: string, offset: number, bytes: number): string;
   /** Names in a folder, sorted. */
   list(folder: string): string[];
   /** Where a symbolic link points, as written in it. */
@@ -64,6 +74,7 @@ export function systemHost({ root = '/', self = [process.execPath] }: HostOption
   return {
     read: (file, limit = defaultLimit) =>
       ask(file, () => verified(file, verify, readLimited(at(file), limit))),
+    readAt: (file, offset, bytes) => ask(file, () => readStretch(at(file), offset, bytes)),
     list: (folder) => ask(folder, () => verified(folder, verify, fs.readdirSync(at(folder)).sort())),
     link: (file) => ask(file, () => verified(path.dirname(file), verify, fs.readlinkSync(at(file)))),
     resolve: (file) => ask(file, () => resolve(at(file), root, verify)),

@@ -6,10 +6,10 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages='
-  binutils busybox-static ca-certificates cpio dash e2fsprogs fdisk g++ git hyperfine kmod libsystemd-dev
-  iproute2 lvm2 make man-db mandoc mmdebstrap openssl parted patchelf pkgconf prometheus python3 qemu-system-x86
-  qemu-utils rpm rpmlint rsyslog rsyslog-gnutls rsyslog-relp shellcheck strace systemd systemd-journal-remote time
-  xfsprogs xz-utils
+  acl attr binutils busybox-static ca-certificates cpio dash e2fsprogs fdisk g++ git hyperfine iproute2 kmod
+  libsystemd-dev lvm2 make man-db mandoc mmdebstrap openssl parted patchelf pkgconf prometheus python3
+  qemu-system-x86 qemu-utils rpm rpmlint rsync rsyslog rsyslog-gnutls rsyslog-relp shellcheck strace systemd
+  systemd-journal-remote time xfsprogs xz-utils
 '
 
 missing_packages() {

@@ -20,6 +20,8 @@ export interface Stat {
   mode: number;
   uid: number;
   gid: number;
+  /** Milliseconds since the epoch: the last change of the content or of anything that stat(2) shows. */
+  changed: number;
 }
 
 /**
@@ -44,12 +46,29 @@ export function readLimited(file: string, limit: number): string {
   }
 }
 
+/** Fewer bytes where the file ends before. */
+export function readStretch(file: string, offset: number, bytes: number): string {
+  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  try {
+    const buffer = Buffer.alloc(bytes);
+    let filled = 0;
+    for (;;) {
+      const count = fs.readSync(fd, buffer, filled, bytes - filled, offset + filled);
+      filled += count;
+      if (count === 0 || filled === bytes) return buffer.toString('latin1', 0, filled);
+    }
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
 /** lstat(2) */
 export function statOrNothing(file: string): Stat | undefined {
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
-  const { size, blocks, mode, uid, gid } = stat;
-  return { kind: kindOf(stat), bytes: size, allocatedBytes: blocks * 512, mode: mode & 0o7777, uid, gid };
+  const { size, blocks, mode, uid, gid, ctimeMs: changed } = stat;
+  const sizes = { bytes: size, allocatedBytes: blocks * 512 };
+  return { kind: kindOf(stat), ...sizes, mode: mode & 0o7777, uid, gid, changed };
 }
 
 function kindOf(stat: fs.Stats): Stat['kind'] {

@@ -26,13 +26,17 @@ export interface Hands {
   /**
    * Runs a program without a shell, at its end or after so many seconds; then it is ended.
    * @param output gets what it writes to stdout as it comes, one character a byte
+   * @param stop ends it earlier
    */
   run(
     program: string,
     args: readonly string[],
     seconds: number,
     output?: (text: string) => void,
+    stop?: AbortSignal,
   ): Promise<Ran>;
+  /** Writes into a file or device, over what is there, and waits until it is on the disk. */
+  writeAt(file: string, offset: number, text: string): void;
   /**
    * Nobody else has this lock until the returned function is called, or this process ends.
    * @throws HostError EEXIST naming the process that has it
@@ -61,6 +65,7 @@ export function systemHands(root = '/'): Hands {
       }),
     makeFolder: (folder, mode) => act(folder, () => void fs.mkdirSync(at(folder), { recursive: true, mode })),
     run: runProgram,
+    writeAt: (file, offset, text) => act(file, () => writeAt(at(file), offset, text)),
     lock: (file) => act(file, () => lock(at(file))),
   };
 }
@@ -118,6 +123,16 @@ function copy(from: string, to: string): void {
 function syncFile(file: string): void {
   const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
   try {
+    fs.fsyncSync(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function writeAt(file: string, offset: number, text: string): void {
+  const fd = fs.openSync(file, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW);
+  try {
+    fs.writeSync(fd, Buffer.from(text, 'latin1'), 0, text.length, offset);
     fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);

@@ -14,7 +14,10 @@ test.before(async () => {
 });
 
 test('asks for packages that RHEL 7 to 10 have, and for nothing of the build machine', () => {
-  const wanted = ['/bin/sh', 'coreutils', 'dracut', 'kmod', 'shadow-utils', 'systemd', 'util-linux'];
+  const wanted = [
+    ...['/bin/sh', 'coreutils', 'dracut', 'findutils', 'kmod', 'parted', 'rsync', 'shadow-utils', 'systemd'],
+    ...['util-linux', 'xfsprogs'],
+  ];
   const asked = unique(query('[%{REQUIRENAME}\n]')).filter((name) => !name.startsWith('rpmlib('));
   assert.equal(asked, wanted);
   assert.equal(unique(query('[%{PROVIDENAME}\n]')), ['immutafs-agent', 'immutafs-agent(x86-64)']);

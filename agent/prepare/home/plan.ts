@@ -1,11 +1,149 @@
+import path from 'node:path';
+import { words } from '../../config.ts';
+import { formatBytes } from '../../format.ts';
+import type { Host } from '../../host.ts';
+import { findLeaves, nodeOfMount, nodeOfSource } from '../../observe/block.ts';
+import { isBelow, type Mount } from '../../observe/mountinfo.ts';
 import type { Look } from '../look.ts';
 import type { Step } from '../step.ts';
+import { describeHolders, findHolders, findRunning } from './holders.ts';
+import { type Inspected, inspectDisk, inspectFileSystem } from './inspect.ts';
+import { ownMount } from './left.ts';
+import { planMoved } from './moved.ts';
+import { refusals } from './refuse.ts';
+import { roomOn, sizeOfHome } from './room.ts';
 
-/** What there is to do about /home. Only reads. */
-export const planHome: (look: Look) => Promise<Step> = () =>
-  Promise.resolve({
-    id: 'home',
-    state: 'blocked',
-    why: ['Moving /home to a disk of its own is not built yet.'],
-    actions: [],
+/** What there is to do about /home: it must be on a disk that the host leaves writable. Only reads. */
+export async function planHome(look: Look): Promise<Step> {
+  const { host, mounts } = look;
+  const stat = host.stat('/home');
+  if (stat === undefined) return step('done', ['There is no /home.']);
+  if (stat.kind !== 'directory') {
+    return step('by hand', [
+      `/home is no folder but a link or a file${stat.kind === 'link' ? ` (to ${host.link('/home')})` : ''}: put a folder in its place, or keep what it leads to on a disk of its own.`,
+    ]);
+  }
+  const own = ownMount(mounts);
+  if (own !== undefined && !isOnSystemDisk(look, own)) return planMoved(look, own);
+  return planMove(look, own);
+}
+
+async function planMove(look: Look, own: Mount | undefined): Promise<Step> {
+  const { homeDevice, homeUuid } = look.settings;
+  const where =
+    own === undefined
+      ? '/home is a folder of the system’s disk'
+      : `/home is ${own.source}, on the system’s own disk`;
+  const why = `${where}, which the host makes read-only.`;
+  const named = homeDevice ?? (homeUuid === undefined ? undefined : `UUID=${homeUuid}`);
+  if (named === undefined) return step('blocked', [why, offer(look)]);
+  const problems = [...missingPrograms(look.host, homeUuid === undefined), ...mountedBelow(look)];
+  const inspected =
+    homeUuid === undefined ? await inspectDisk(look, named) : await inspectFileSystem(look, homeUuid);
+  const { wipe, wrong } = wipes(look, inspected);
+  problems.push(...wrong, ...refusals(inspected, named, wipe));
+  if (inspected.never.length === 0) problems.push(...(await tooSmall(look, inspected, named)));
+  if (problems.length > 0) return step('blocked', [why, ...problems]);
+  const { mark, content } = inspected;
+  const wiped = wipe && content.length > 0;
+  const state = mark ? `an interrupted run began with ${named}: it goes on` : `${named} gets it`;
+  const lost = wiped ? [`What ${named} holds is lost: ${content.join(', ')}.`] : [];
+  return {
+    ...step('needed', [`${why.slice(0, -1)}; ${state}.`, ...lost, ...commands(inspected), ...users(look)]),
+    actions: [{ do: 'move-home', disk: named, wipe: wiped }],
+  };
+}
+
+export function step(state: Step['state'], why: string[]): Step {
+  return { id: 'home', state, why, actions: [] };
+}
+
+function isOnSystemDisk({ host, systemDisks }: Look, home: Mount): boolean {
+  const node = nodeOfMount(host, home);
+  return node !== undefined && findLeaves(host, node).some((leaf) => systemDisks.has(path.basename(leaf)));
+}
+
+/** Disks that look as if they were for it. */
+function offer({ host, disks }: Look): string {
+  const taken = new Set(disks.map(({ name }) => name));
+  const free = host.list('/sys/block').filter((name) => {
+    if (taken.has(name) || /^(loop|ram|zram|sr|fd|dm-|md|nbd)/.test(name)) return false;
+    const node = `/sys/block/${name}`;
+    return host.read(`${node}/ro`).trim() === '0' && Number(host.read(`${node}/size`)) > 0;
   });
+  const named = free.map((name) => `/dev/${name} (${formatBytes(sizeOf(host, name))})`);
+  return named.length === 0
+    ? 'Give the guest a second disk on the host, then name it here: --home-device /dev/vdb.'
+    : `Name a disk for it: --home-device. Not in use are ${named.join(', ')}.`;
+}
+
+function sizeOf(host: Host, name: string): number {
+  return Number(host.read(`/sys/block/${name}/size`)) * 512;
+}
+
+function missingPrograms(host: Host, whole: boolean): string[] {
+  const needed = [
+    ['rsync', '/usr/bin/rsync'],
+    ...(whole ? [['parted', '/usr/sbin/parted'] as const, ['xfsprogs', '/usr/sbin/mkfs.xfs'] as const] : []),
+  ] as const;
+  return needed
+    .filter(([, program]) => host.stat(program) === undefined)
+    .map(([name, program]) => `${program} is missing: install the package ${name}.`);
+}
+
+function mountedBelow({ mounts }: Look): string[] {
+  const below = mounts.all.filter(({ target }) => target !== '/home' && isBelow(target, '/home'));
+  const targets = [
+    ...new Set(below.filter((mount) => !mounts.hidden.has(mount)).map(({ target }) => target)),
+  ];
+  if (targets.length === 0) return [];
+  return [`Mounted below /home, and would be hidden: ${targets.join(', ')}. Unmount them first.`];
+}
+
+/** --wipe names exactly this disk, or another one, which is a mistake. */
+function wipes({ host, settings }: Look, { device }: Inspected): { wipe: boolean; wrong: string[] } {
+  if (settings.wipe === undefined) return { wipe: false, wrong: [] };
+  const node = nodeOfSource(host, settings.wipe);
+  if (node !== undefined && `/dev/${path.basename(node)}` === device) return { wipe: true, wrong: [] };
+  return { wipe: false, wrong: [`--wipe names ${settings.wipe}, but /home is to go to ${device}.`] };
+}
+
+async function tooSmall(
+  { host, mounts }: Look,
+  { bytes, mark }: Inspected,
+  named: string,
+): Promise<string[]> {
+  const room = roomOn(bytes);
+  const needed = await sizeOfHome(host, mounts, room);
+  if (needed === undefined || needed <= room || mark !== undefined) return [];
+  return [
+    `${named} is too small: /home takes ${formatBytes(needed)}, ${formatBytes(bytes)} have room for about ${formatBytes(room)}.`,
+  ];
+}
+
+function commands({ device, mark, volume }: Inspected): string[] {
+  const make =
+    volume === undefined && mark?.progress !== 'copying'
+      ? `parted -s -a optimal ${device} mklabel gpt unit % mkpart immutafs-home xfs 0 100; mkfs.xfs; `
+      : '';
+  return [
+    `To be run: ${make}rsync -aHAXS --numeric-ids, a second time with /home read-only, a third time to compare (-c -n); a line for /home in /etc/fstab (UUID, rw,noexec,nodev,nosuid); mount /home.`,
+  ];
+}
+
+/** Nothing of it keeps the copy from beginning. */
+function users({ host, config }: Look): string[] {
+  const holders = findHolders(host, '/home');
+  const running = findRunning(host, '/home');
+  const noexec = words(config.REQUIRE_OPTIONS).some((word) => /^\/home:.*noexec/.test(word));
+  return [
+    ...(holders.length === 0
+      ? []
+      : [
+          `In use now: ${describeHolders(holders)}. The copy can begin, the change cannot: end them first, or work from the console after systemctl isolate rescue.target.`,
+        ]),
+    ...(running.length === 0 || !noexec
+      ? []
+      : [`Run from /home now, and refused by noexec at the next start: ${running.slice(0, 5).join(', ')}.`]),
+  ];
+}

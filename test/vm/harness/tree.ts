@@ -12,7 +12,7 @@ const packages = [
   ...['systemd', 'systemd-sysv', 'udev', 'dbus', 'dracut', 'kmod', 'linux-image-cloud-amd64'],
   ...['lvm2', 'xfsprogs', 'e2fsprogs', 'parted', 'cryptsetup-bin', 'mdadm', 'util-linux'],
   ...['selinux-policy-default', 'policycoreutils', 'selinux-utils'],
-  ...['openssh-server', 'rsyslog', 'auditd', 'rpm', 'busybox'],
+  ...['openssh-server', 'rsyslog', 'auditd', 'rpm', 'busybox', 'rsync', 'acl', 'attr'],
 ];
 
 /** Installed documentation and translations, and drivers of hardware that QEMU does not emulate. */

@@ -1,0 +1,137 @@
+import { HostError } from '../../errors.ts';
+import { nodeOfMount } from '../../observe/block.ts';
+import { type Mount, type MountTable, mountTable } from '../../observe/mountinfo.ts';
+import type { Host } from '../../host.ts';
+import { frozen, staging, system, workFolder } from './places.ts';
+import type { Move } from './work.ts';
+
+const mount = '/usr/bin/mount';
+const umount = '/usr/bin/umount';
+
+/** As in the seed: nothing on /home can be run, be a device or give another user's rights. */
+export const homeOptions = ['rw', 'noexec', 'nodev', 'nosuid'];
+
+export function readMounts(host: Host): MountTable {
+  return mountTable(host.read('/proc/self/mountinfo', 64 * 1024 * 1024));
+}
+
+/** Whether what is mounted on /home is the folder below it, which we held still and were interrupted. */
+export function isHeldStill(mounts: MountTable, home: Mount): boolean {
+  const [root] = mounts.at('/').filter(({ device }) => device === home.device);
+  return (
+    home.target === '/home' && root !== undefined && home.root === `${root.root}/home`.replace('//', '/')
+  );
+}
+
+/**
+ * Calls `work` with folders to mount on that other mount namespaces do not see. What a run that was killed left there,
+ * or on /home, is taken away before.
+ */
+export async function withPlaces<T>(move: Move, work: () => Promise<T>): Promise<T> {
+  await clearAway(move);
+  move.hands.makeFolder(workFolder, 0o700);
+  await move.must(mount, '--bind', workFolder, workFolder);
+  try {
+    await move.must(mount, '--make-private', workFolder);
+    for (const folder of [staging, frozen, system]) move.hands.makeFolder(folder, 0o700);
+    return await work();
+  } finally {
+    await clearAway(move);
+  }
+}
+
+async function clearAway(move: Move): Promise<void> {
+  for (const folder of [staging, frozen, system, workFolder]) {
+    for (const { target } of readMounts(move.host).at(folder)) await move.always(umount, target);
+  }
+  await letGo(move);
+}
+
+/** Mounts the new file system where nobody else looks. */
+export async function stage(move: Move, { device, type }: { device: string; type: string }): Promise<void> {
+  await move.must(mount, '-t', type, '-o', homeOptions.join(','), device, staging);
+}
+
+/**
+ * Nobody can open anything in /home for writing from here on, until the returned function is called: by a read-only
+ * view of the folder that is bound over it, or by the file system's own word. What is open already stays open.
+ * @throws HostError where the file system has writers
+ */
+export async function holdStill(move: Move): Promise<() => Promise<void>> {
+  const home = readMounts(move.host).serving('/home');
+  if (home?.target === '/home') {
+    await move.must(mount, '-o', 'remount,ro', '/home');
+    return () => giveBack(move);
+  }
+  await move.must(mount, '--bind', '/home', frozen);
+  try {
+    // A peer of / would get what is mounted on /home, too.
+    await move.must(mount, '--make-private', frozen);
+    // In a place of its own first: mounts inherit being read-only when they are made, not later.
+    await move.must(mount, '-o', 'remount,bind,ro', frozen);
+    await move.must(mount, '--bind', frozen, '/home');
+  } finally {
+    await move.always(umount, frozen);
+  }
+  const view = readMounts(move.host).serving('/home');
+  const release = () => letGo(move);
+  if (view?.target === '/home' && view.options.includes('ro')) return release;
+  if (view?.target === '/home') await release();
+  throw new HostError('/home did not become read-only when a read-only view of it was mounted over it');
+}
+
+/** The view is gone already where the change was begun. */
+async function letGo(move: Move): Promise<void> {
+  const mounts = readMounts(move.host);
+  const home = mounts.serving('/home');
+  if (home !== undefined && isHeldStill(mounts, home)) await move.always(umount, '--lazy', '/home');
+}
+
+/** A volume of its own, by its line in fstab where the change was begun. */
+async function giveBack(move: Move): Promise<void> {
+  const there = readMounts(move.host).serving('/home')?.target === '/home';
+  await move.always(mount, ...(there ? ['-o', 'remount,rw'] : []), '/home');
+}
+
+/** Puts the new file system in the place of the old /home, by its line in fstab, and looks. */
+export async function takePlace(move: Move, uuid: string): Promise<void> {
+  // Else systemd might take the mount for one that has no reason to be there.
+  if (move.host.stat('/run/systemd/system')) await move.always('/usr/bin/systemctl', 'daemon-reload');
+  await move.always(umount, '--lazy', '/home');
+  await move.always(mount, '/home');
+  const problem = await lookAtHome(move, uuid);
+  if (problem === undefined) return;
+  if (readMounts(move.host).serving('/home')?.target === '/home')
+    await move.always(umount, '--lazy', '/home');
+  throw new HostError(problem);
+}
+
+/** @returns what is not as it should be */
+async function lookAtHome({ host, always }: Move, uuid: string): Promise<string | undefined> {
+  const home = readMounts(host).serving('/home');
+  if (home?.target !== '/home') return '/home is no mount though it was mounted';
+  const missing = homeOptions.filter((option) => !home.options.includes(option));
+  if (missing.length > 0) return `/home was mounted without ${missing.join(', ')}`;
+  const node = nodeOfMount(host, home);
+  const found =
+    node === undefined
+      ? ''
+      : await always('/usr/sbin/blkid', '-p', '-s', 'UUID', '-o', 'value', deviceOf(node));
+  return found.trim() === uuid ? undefined : `/home is another file system (${home.source}) than the new one`;
+}
+
+function deviceOf(node: string): string {
+  return `/dev/${node.slice(node.lastIndexOf('/') + 1)}`;
+}
+
+/** Calls `work` with the folder that is below the mount on /home, within `withPlaces`. */
+export async function withOldHome<T>(move: Move, work: (old: string) => Promise<T>): Promise<T> {
+  await move.must(mount, '--bind', '/', system);
+  try {
+    // Not what is mounted on / meanwhile.
+    await move.must(mount, '--make-private', system);
+    return await work(`${system}/home`);
+  } finally {
+    await move.always(umount, system);
+  }
+}

@@ -1,0 +1,86 @@
+import { HostError } from '../../errors.ts';
+import { formatBytes } from '../../format.ts';
+import { copy, expectSame } from './copy.ts';
+import { withHome } from './fstab-line.ts';
+import { describeHolders, findHolders } from './holders.ts';
+import { ownMount } from './left.ts';
+import type { Ledger } from './ledger.ts';
+import type { Volume } from './make.ts';
+import { holdStill, readMounts, takePlace, withOldHome } from './mounting.ts';
+import { staging } from './places.ts';
+import { expectRoom } from './room.ts';
+import type { Move } from './work.ts';
+
+const fstab = '/etc/fstab';
+
+/** A pass that takes less is short enough to be the last one, for which /home is read-only. Milliseconds. */
+const shortPass = 60_000;
+const mostPasses = 4;
+
+/** Copies /home to the staged file system while it is used, then holds it still, copies the rest and changes over. */
+export async function moveOver(move: Move, volume: Volume, ledger: Ledger): Promise<void> {
+  const copying = { from: '/home', to: staging, type: volume.type };
+  await ledger.write('copying');
+  const bytes = await expectRoom(move, volume.device);
+  move.say(`Copying /home (${formatBytes(bytes)}) to ${volume.device}; it can be used meanwhile`);
+  for (let pass = 0; pass < mostPasses; pass++) {
+    const began = performance.now();
+    await copy(move, { ...copying, live: true, bytes: pass === 0 ? bytes : 0 });
+    if (performance.now() - began < shortPass) break;
+  }
+  expectNobody(move);
+  const isFolder = ownMount(readMounts(move.host)) === undefined;
+  const release = await holdStill(move);
+  // Of the kernel's coarse clock, which is behind by a tick.
+  const since = move.host.now().getTime() / 1000;
+  try {
+    // Whoever came in between.
+    expectNobody(move);
+    move.say('Copying what has changed meanwhile, and comparing every byte; /home is read-only until then');
+    await copy(move, { ...copying, live: false, bytes: 0 });
+    await expectSame(move, copying);
+    await ledger.write('copied');
+    await changeOver(move, volume);
+  } catch (error) {
+    await release();
+    throw error;
+  }
+  if (isFolder) await copyMissed(move, since);
+  await ledger.clear();
+}
+
+/** @throws HostError naming who would go on with the old /home */
+function expectNobody({ host }: Move): void {
+  const holders = findHolders(host, '/home');
+  if (holders.length === 0) return;
+  throw new HostError(
+    `/home is in use, and who uses it would go on with the old one: ${describeHolders(holders)}. What is copied so far stays. End them (a shell: cd /), or as root on the console: systemctl isolate rescue.target; then --apply again`,
+    'EBUSY',
+  );
+}
+
+/** fstab first: a power cut leaves the old /home or the new one, and both are whole. */
+async function changeOver(move: Move, volume: Volume): Promise<void> {
+  const before = move.host.stat(fstab) === undefined ? null : move.host.read(fstab);
+  const after = withHome(before ?? '', volume);
+  await move.edit(fstab, before, after);
+  try {
+    await move.always('/usr/bin/sync');
+    await takePlace(move, volume.uuid);
+  } catch (error) {
+    await move.edit(fstab, after, before ?? '');
+    throw error;
+  }
+}
+
+/** Between two system calls the old /home could be written to. */
+async function copyMissed(move: Move, since: number): Promise<void> {
+  await withOldHome(move, async (old) => {
+    const newer = ['-newerct', `@${since.toFixed(3)}`, '-print', '-quit'];
+    const found = (await move.always('/usr/bin/find', old, '-xdev', ...newer)).trim();
+    if (found === '') return;
+    move.say(`${found.slice(old.length)} was written in the moment of the change: copying it`);
+    const update = ['-aHAXS', '--numeric-ids', '--one-file-system', '--update'];
+    await move.always('/usr/bin/rsync', ...update, `${old}/`, '/home/');
+  });
+}

@@ -1,0 +1,53 @@
+import { HostError } from '../../errors.ts';
+import type { Host } from '../../host.ts';
+
+const wipefs = '/usr/sbin/wipefs';
+const blkid = '/usr/sbin/blkid';
+const mebibyte = 1024 * 1024;
+
+/**
+ * What a device holds by what is written on it, in words; empty for a device that says nothing.
+ * @param bytes the device's size
+ */
+export async function findContent(host: Host, device: string, bytes: number): Promise<string[]> {
+  const { stdout, ended } = await host.run(wipefs, ['-p', device]);
+  if (ended !== 'good') throw new HostError(`${wipefs} could not look at ${device}`);
+  const found = [...new Set(stdout.split('\n').flatMap(describe))];
+  if (found.length > 0) return found;
+  const ends = [0, Math.max(0, bytes - mebibyte)];
+  const data = ends.some((offset) => /[^\0]/.test(host.readAt(device, offset, mebibyte)));
+  return data ? ['data of a kind that is not known'] : [];
+}
+
+/** wipefs(8), --parsable: offset, UUID, label, type. util-linux before 2.31 prints a heading, with a #. */
+function describe(line: string): string[] {
+  const [, uuid = '', label = '', type = ''] = line.split(',');
+  if (line.startsWith('#') || type === '') return [];
+  const known = words[type];
+  if (known !== undefined) return [known];
+  const names = [label === '' ? [] : [`label ${label}`], uuid === '' ? [] : [`UUID ${uuid}`]].flat();
+  return [`a file system (${[type, ...names].join(', ')})`];
+}
+
+const words: Record<string, string> = {
+  gpt: 'a partition table',
+  PMBR: 'a partition table',
+  dos: 'a partition table',
+  LVM2_member: 'a physical volume of LVM',
+  LVM1_member: 'a physical volume of LVM',
+  linux_raid_member: 'a member of an md array',
+  crypto_LUKS: 'an encrypted volume (LUKS)',
+  swap: 'swap space',
+  swsuspend: 'a hibernated system',
+};
+
+/** What blkid(8) finds on a device itself, past its cache and udev's: TYPE, UUID, PART_ENTRY_NAME, … */
+export async function probe(host: Host, device: string): Promise<Record<string, string>> {
+  const { stdout } = await host.run(blkid, ['-p', '-o', 'export', device]);
+  return Object.fromEntries(
+    stdout.split('\n').flatMap((line) => {
+      const at = line.indexOf('=');
+      return at > 0 ? [[line.slice(0, at), line.slice(at + 1)]] : [];
+    }),
+  );
+}

@@ -1,0 +1,43 @@
+#!/bin/sh
+# REPOSITORY FOLDER MIB SCRIPT: see small-system.ts. The loop devices are detached while they are in use: the kernel
+# takes them back when the last process of this system has ended.
+set -e
+repository=$1 folder=$2 size=$3 script=$4
+root=/mnt
+
+attach() { # image, MiB
+  truncate -s "$2M" "$folder/$1"
+  losetup --find --show --partscan "$folder/$1"
+}
+
+system=$(attach system 600)
+exec 8<"$system"
+losetup -d "$system"
+# Somebody's --setro outlives a loop device.
+blockdev --setrw "$system"
+mkfs.xfs -q -f "$system"
+mount "$system" "$root"
+mount --make-shared "$root"
+
+disk=$(attach disk "$size")
+exec 9<"$disk"
+losetup -d "$disk"
+blockdev --setrw "$disk"
+
+cd "$root" || exit
+for link in bin lib lib64 sbin; do ln -s "usr/$link" "$link"; done
+mkdir dev etc home media proc root run sys tmp usr var
+mkdir -p var/lib/immutafs etc/immutafs
+chmod 1777 tmp
+cp /etc/passwd /etc/group /etc/ld.so.cache etc/
+cp "$repository/packaging/immutafs.conf" etc/immutafs/
+printf '# of the test\n%s / xfs defaults 0 0\n' "$system" >etc/fstab
+mount --bind /usr usr
+mount --rbind /dev dev
+mount -t proc proc proc
+mount --bind /sys sys
+mount -t tmpfs run run
+mount --bind "$repository" media
+
+export disk system
+exec chroot "$root" sh -e /media/test/support/small-system-inside.sh "$script"
