@@ -21,6 +21,8 @@ export function manual(): string {
       'Each is one of pass, warn, fail, skip and error. What could not be evaluated is an error, never a pass.',
     ),
     tagged('Ds', checks.map(checkItem)),
+    '.Sh UPDATES',
+    updates,
     '.Sh FILES',
     tagged('Ds', files),
     '.Sh EXIT STATUS',
@@ -67,10 +69,28 @@ or the kernel argument
 .Cm immutafs=auto|sealed|off
 says otherwise.`;
 
+const updates = `A sealed guest cannot be updated: nobody but its host can make the disk
+writable.
+.Xr rpm 8 ,
+and with it dnf and yum, refuses there before anything is changed.
+The host shuts the guest down, makes the disk writable and starts it:
+.Pp
+.Dl virt\\-xml GUEST \\-\\-edit target=vda \\-\\-disk readonly=off
+.Pp
+The guest comes up in maintenance.
+When it has been updated, the host shuts it down, makes the disk
+read\\-only
+.Pq Cm readonly=on
+and starts it again.
+The project's
+.Pa docs/host.md
+has this for other hosts and for many guests.`;
+
 const files: [string, string][] = [
   ['.Pa /etc/immutafs/immutafs.conf', 'The configuration, see\n.Xr immutafs.conf 5 .'],
   ['.Pa /run/immutafs/boot.env', 'What the boot decided and did.'],
   ['.Pa /run/immutafs/report.json', 'The last report of\n.Nm Cm check .'],
+  ['.Pa /run/immutafs/login', 'What a login is told: maintenance, and checks that do not pass.'],
   ['.Pa /run/var', 'The tmpfs that holds what is written to\n.Pa /var .'],
 ].map(([term = '', text = '']) => [term.slice(1), text]);
 

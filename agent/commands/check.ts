@@ -6,11 +6,15 @@ import type { Facts } from '../observe/facts.ts';
 import { type LastReport, reportFile } from '../observe/last-report.ts';
 import { findDrift } from '../report/drift.ts';
 import { logDrift, logReport } from '../report/log.ts';
+import { loginMessage } from '../report/maintenance.ts';
 import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { evaluateFacts } from './evaluate.ts';
 import type { Output, ReportOptions } from './output.ts';
 import { printReport } from './status.ts';
+
+/** What packaging/profile.sh shows at a login; empty where there is nothing to say. */
+const loginFile = '/run/immutafs/login';
 
 export interface CheckOptions extends ReportOptions {
   boot?: boolean;
@@ -35,6 +39,7 @@ export async function checkWith(
   logChanges(report, options.boot === true ? undefined : lastReport(facts, log), log);
   host.makeFolder(path.dirname(reportFile));
   host.writeAtomically(reportFile, `${JSON.stringify(report, null, 2)}\n`, 0o644);
+  host.writeAtomically(loginFile, loginMessage(report), 0o644);
   dropMetrics(host, facts.config.PROMETHEUS_FILE, report, log);
   printReport(report, output, options);
   return exitCode(report);

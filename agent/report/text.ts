@@ -2,6 +2,7 @@ import { styleText } from 'node:util';
 import type { Finding, Status } from '../checks/check.ts';
 import { formatAge, formatBytes } from '../format.ts';
 import type { Disk } from '../observe/disks.ts';
+import { maintenanceLines } from './maintenance.ts';
 import type { Report, Verdict } from './report.ts';
 
 type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow';
@@ -55,6 +56,7 @@ function verdictLines(report: Report, paint: Paint): string[] {
   return [
     `  ${paint('bold', paint(color, word))}  ${by}${notMeant}`,
     paint('dim', `  This boot is ${mode === 'sealed' ? 'a sealed one' : mode}: ${clean(reason)}.`),
+    ...maintenanceLines(report).map((line) => `  ${clean(line)}`),
   ];
 }
 

@@ -30,7 +30,14 @@ async function check(guest: Guest, left: Record<string, string>, options: Partia
     const log = (level: number, message: string, fields: Fields) =>
       void entries.push({ level, message, fields });
     const code = await checkWith(host, output, { color: 'never', ...options }, log);
-    return { entries, code, stdout, report: read(root, reportFile), prom: read(root, 'run/metrics/a.prom') };
+    return {
+      entries,
+      code,
+      stdout,
+      report: read(root, reportFile),
+      login: read(root, 'run/immutafs/login'),
+      prom: read(root, 'run/metrics/a.prom'),
+    };
   });
 }
 
@@ -52,6 +59,12 @@ drift('the first check of a boot logs every finding and the verdict', async () =
   const { checks } = JSON.parse(report) as { checks: unknown[] };
   assert.is(entries.length, checks.length + 1);
   assert.is(code, 0);
+});
+
+drift('what a login is told is left beside the report', async () => {
+  assert.is((await check(goodGuest(), {})).login, '');
+  const { login } = await check(looseTmp(), {});
+  assert.is(login, 'immutafs-agent: Checks that do not pass: tmp-options. See immutafs-agent status\n');
 });
 
 drift('nothing when nothing changed', async () => {

@@ -19,7 +19,7 @@ rpm('installed by rpm: sealed at the next boot; a sealed guest refuses to erase 
     });
     assertSealed(boot);
     assert.is.not(boot.step('erase').exit, 0);
-    assert.match(boot.step('erase').stderr, /immutafs-agent: this guest is sealed/);
+    assert.match(boot.step('erase').stderr, /THIS GUEST IS SEALED, packages cannot be changed/);
     assert.is(boot.step('still').exit, 0);
   }),
 );

@@ -1,0 +1,46 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { inRoot } from '../../packaging/build-paths.ts';
+
+const profile = suite('packaging/profile.sh');
+const message = 'immutafs-agent: In maintenance.\n';
+
+/** What a shell that reads the script says, with /run/immutafs/login as given. */
+function login(shell: string[], text: string | null): string {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-profile-'));
+  try {
+    const file = path.join(folder, 'login');
+    if (text !== null) fs.writeFileSync(file, text);
+    const script = fs.readFileSync(inRoot('packaging/profile.sh'), 'utf8');
+    const [program = '', ...options] = shell;
+    // An interactive shell reads its commands from stdin.
+    const input = `${script.replaceAll('/run/immutafs/login', file)}echo end $?\n`;
+    const env = { PATH: '/usr/bin:/bin', HOME: folder, PS1: '', PS2: '', ENV: '' };
+    const stdio = ['pipe', 'pipe', 'ignore'] as const;
+    const said = execFileSync(program, options, { input, encoding: 'utf8', env, stdio: [...stdio] });
+    return said.replace(/^\n\nBusyBox.*\n.*\n\n/, '');
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+}
+
+for (const shell of [['dash'], ['bash', '--norc'], ['busybox', 'sh']]) {
+  const name = shell.join(' ');
+  const interactive = [...shell, '-i'];
+  profile(`${name}: an interactive one says it`, () =>
+    assert.is(login(interactive, message), `${message}end 0\n`),
+  );
+  profile(`${name}: silent where there is nothing to say, or no report`, () => {
+    assert.is(login(interactive, ''), 'end 0\n');
+    assert.is(login(interactive, null), 'end 0\n');
+  });
+  profile(`${name}: silent for scp and ssh with a command`, () =>
+    assert.is(login(shell, message), 'end 0\n'),
+  );
+}
+
+profile.run();
