@@ -5,7 +5,7 @@
 import { bootDirectives } from './lint/directives.ts';
 import { forbiddenWords } from './lint/forbidden-words.ts';
 import { layers } from './lint/layers.ts';
-import { eslint, prettier, rpmlint, tsc } from './lint/programs.ts';
+import { eslint, prettier, rpmlint, tsc, yamllint } from './lint/programs.ts';
 import { bash, busybox, dash, shellcheck } from './lint/shell.ts';
 import { systemdAnalyze } from './lint/units.ts';
 import { versions } from './lint/versions.ts';
@@ -24,6 +24,7 @@ const linters: Record<string, Linter> = {
   'systemd-analyze verify': systemdAnalyze,
   'directives of systemd 219': bootDirectives,
   rpmlint,
+  yamllint,
   versions,
   layers,
   'forbidden words': forbiddenWords,

@@ -19,6 +19,8 @@ export async function complaints(program: string, ...args: string[]): Promise<st
 export const tsc = () => complaints('tsc', '--noEmit', '--pretty', 'false');
 export const eslint = () => complaints('eslint', '--no-color', '.');
 export const prettier = () => complaints('prettier', '--check', '--log-level', 'warn', '.');
+export const yamllint = () =>
+  complaints('yamllint', '--strict', '--config-file', 'ansible/.yamllint', 'ansible');
 
 /** With the project's own exceptions. Its warnings count. */
 export async function rpmlint(): Promise<string> {

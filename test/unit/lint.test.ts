@@ -49,13 +49,16 @@ lint('layers: a file without a layer is named', () => {
   assert.is(layers(), 'agent/new.ts: name its layer in test/lint/layers.ts');
 });
 
-lint('versions: the three must be one', () => {
+lint('versions: all must be one', () => {
   write('package.json', '{"version": "1.2.3"}');
   write('package-lock.json', '{"version": "1.2.3"}');
   write('dracut/immutafs-lib.sh', 'IMMUTAFS_VERSION=1.2.3\n');
+  write('ansible/galaxy.yml', 'name: agent\nversion: 1.2.3\n');
   assert.is(versions(), '');
   write('dracut/immutafs-lib.sh', 'IMMUTAFS_VERSION=1.2.4\n');
-  assert.is(versions(), 'dracut/immutafs-lib.sh is of 1.2.4, package.json of 1.2.3');
+  write('ansible/galaxy.yml', 'name: agent\nversion: 1.2.5\n');
+  const each = ['dracut/immutafs-lib.sh is of 1.2.4', 'ansible/galaxy.yml is of 1.2.5'];
+  assert.is(versions(), each.map((file) => `${file}, package.json of 1.2.3`).join('\n'));
 });
 
 lint('forbidden words: paths of a machine', () => {

@@ -1,0 +1,137 @@
+"""Runs a program in a guest: see plugins/modules/guest.py for the options."""
+
+import json
+import shlex
+import time
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+
+# Seconds between two tries.
+INTERVAL = 1
+
+UNITS = "--property=ActiveState,SubState,Result,ExecMainStatus"
+
+
+def parsed(said):
+    """The JSON on standard output; a failed status is described by its verdict and the checks that fail."""
+    try:
+        value = json.loads(said["stdout"])
+    except ValueError:
+        return {} if said.get("failed") else {"failed": True, "msg": "not JSON: " + said["stdout"][:200]}
+    if not said.get("failed") or "verdict" not in value:
+        return {"json": value}
+    wrong = [check["id"] for check in value["checks"] if check["status"] in ("fail", "error")]
+    return {"json": value, "msg": "the guest's verdict is %s: %s" % (value["verdict"], ", ".join(wrong))}
+
+
+class ActionModule(ActionBase):
+    """The action."""
+
+    # No temporary folder in the guest.
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        """The task's result: rc, stdout, stderr, json, seconds."""
+        result = super().run(tmp, task_vars)
+        args = self._task.args
+        argv = [str(each) for each in args.get("argv", [])]
+        reads = bool(args.get("reads", False))
+        if self._task.check_mode and not reads:
+            return dict(result, changed=True, skipped=True, msg="would run: " + shlex.join(argv))
+        begin = time.time()
+        try:
+            if "src" in args:
+                self._connection.put_file(self._find_needle("files", args["src"]), args["dest"])
+            said = self.job(argv) if "job" in args else self.patiently(argv)
+        except AnsibleError as error:
+            said = {"failed": True, "msg": "the guest: %s" % error, "rc": None, "stdout": ""}
+        if args.get("json"):
+            said.update(parsed(said))
+        seconds = round(time.time() - begin, 1)
+        return dict(result, changed=not reads, seconds=seconds, **said)
+
+    def patiently(self, argv):
+        """Runs it until its exit code is one of `ok`, or for `wait` seconds."""
+        ok = [int(code) for code in self._task.args.get("ok", [0])]
+        end = time.time() + int(self._task.args.get("wait", 0))
+        while True:
+            try:
+                said = self.once(argv)
+                if said["rc"] in ok:
+                    return said
+                if time.time() >= end:
+                    words = " ".join((said["stderr"] or said["stdout"]).split())[-1000:]
+                    return dict(said, failed=True, msg="%s ended with %s: %s" % (argv[0], said["rc"], words))
+            except AnsibleConnectionFailure:
+                if time.time() >= end:
+                    raise
+                self.forget()
+            time.sleep(INTERVAL)
+
+    def once(self, argv):
+        """rc, stdout and stderr of one run; throws AnsibleConnectionFailure."""
+        # A terminal only for sudo, which may ask on it: on one, stdout and stderr are one.
+        become = getattr(self._connection, "become", None) is not None
+        said = self._low_level_execute_command(shlex.join(argv), sudoable=become)
+        # Ansible itself takes an rc other than 0 for a failure, where `failed` is not there.
+        return {"failed": False, "rc": said["rc"], "stdout": said["stdout"], "stderr": said["stderr"]}
+
+    def forget(self):
+        """A connection that is kept open may be one to a machine that has been shut down."""
+        reset = getattr(self._connection, "reset", None)
+        if reset is not None:
+            try:
+                reset()
+            except AnsibleError:
+                pass
+
+    def job(self, argv):
+        """Runs it as a service and waits for its end; one of that name that runs already is only waited for."""
+        unit = self._task.args["job"] + ".service"
+        end = time.time() + int(self._task.args.get("timeout", 3600))
+        self.launch(unit, argv)
+        answered = time.time()
+        while True:
+            try:
+                state = self.state_of(unit)
+                answered = time.time()
+                if state.get("SubState") not in ("running", "start"):
+                    return self.end_of(unit, state, argv)
+            except AnsibleConnectionFailure:
+                if time.time() >= answered + int(self._task.args.get("wait", 120)):
+                    raise
+                self.forget()
+            if time.time() >= end:
+                raise AnsibleError("%s still runs, as %s" % (argv[0], unit))
+            time.sleep(INTERVAL)
+
+    def launch(self, unit, argv):
+        """Starts the service, unless it runs."""
+        state = self.state_of(unit)
+        if state.get("SubState") in ("running", "start"):
+            return
+        self.once(["systemctl", "stop", unit])
+        self.once(["systemctl", "reset-failed", unit])
+        start = ["systemd-run", "--quiet", "--unit=" + unit, "--remain-after-exit", "--"]
+        said = self.once(start + argv)
+        if said["rc"] != 0:
+            raise AnsibleError("systemd-run: " + said["stderr"].strip())
+
+    def state_of(self, unit):
+        """systemctl show, as a dictionary."""
+        lines = self.once(["systemctl", "show", UNITS, unit])["stdout"].splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    def end_of(self, unit, state, argv):
+        """What became of a job, with the end of what it said."""
+        log = ["journalctl", "--no-pager", "--quiet", "--output=cat", "--lines=40", "--unit=" + unit]
+        words = self.once(log)["stdout"]
+        rc = int(state.get("ExecMainStatus") or 0)
+        said = {"failed": False, "rc": rc, "stdout": words, "stderr": ""}
+        if state.get("Result") == "success" and rc == 0:
+            return said
+        last = " ".join(words.split())[-1000:]
+        why = state.get("Result") or "gone"
+        return dict(said, failed=True, msg="%s failed (%s, exit code %s): %s" % (argv[0], why, rc, last))

@@ -1,0 +1,106 @@
+#!/usr/bin/python3
+"""Says what a libvirt domain and its disk are, starts it, or waits for its end."""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import (
+    Domain,
+    LibvirtError,
+    describe_disk,
+    qemu_readonly,
+)
+
+DOCUMENTATION = """
+module: domain
+short_description: Say what a libvirt domain and one of its disks are, start it, shut it down
+description:
+  - Without I(state), only looks.
+  - RV(persistent) is the disk in the XML of the next start, RV(live) in that of the running domain, RV(qemu) what
+    QEMU says of it (query-block), RV(now) the latter, or where QEMU says nothing, the former; null while it does not
+    run.
+  - A domain is never killed. One that does not shut down in time is left running, and the module fails.
+options:
+  domain: {description: The domain's name., type: str, required: true}
+  target: {description: The disk's target, such as C(vda)., type: str, required: true}
+  uri: {description: The libvirt connection., type: str, default: "qemu:///system"}
+  state: {description: What it is to be., type: str, choices: [running, shut off]}
+  ask: {description: Press the power button (virsh shutdown), or only wait., type: bool, default: true}
+  timeout: {description: Seconds to wait for the end., type: int, default: 300}
+attributes:
+  check_mode: {description: Says whether the state would change., support: full}
+author: immutafs-agent
+"""
+
+ARGUMENTS = {
+    "domain": {"type": "str", "required": True},
+    "target": {"type": "str", "required": True},
+    "uri": {"type": "str", "default": "qemu:///system"},
+    "state": {"type": "str", "choices": ["running", "shut off"]},
+    "ask": {"type": "bool", "default": True},
+    "timeout": {"type": "int", "default": 300},
+}
+
+
+def main():
+    """The module."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    domain = Domain(module)
+    try:
+        changed, seconds = bring(domain, module.params)
+        result = look(domain)
+    except LibvirtError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=changed, seconds=seconds, **result)
+
+
+def bring(domain, params):
+    """Brings the domain into the wanted state: whether that was a change, and the seconds waited for it."""
+    wanted, (state, _) = params["state"], domain.state()
+    if wanted in (None, state):
+        return False, 0
+    if not domain.module.check_mode:
+        if wanted == "running":
+            return True, start(domain, state)
+        return True, shut_down(domain, params)
+    return True, 0
+
+
+def start(domain, state):
+    """Starts a domain that is shut off; one that is paused or crashed is somebody's affair."""
+    if state != "shut off":
+        raise LibvirtError("%s is %s: only a domain that is shut off is started" % (domain.name, state))
+    domain.virsh("start")
+    return domain.wait_for("running", 10)
+
+
+def shut_down(domain, params):
+    """Waits for the guest to end by itself, after the power button where asked for."""
+    if params["ask"]:
+        domain.virsh("shutdown")
+    seconds = domain.wait_for("shut off", params["timeout"])
+    reason = domain.state()[1]
+    if reason != "shutdown":
+        raise LibvirtError("%s did not shut down cleanly, its end was: %s" % (domain.name, reason))
+    return seconds
+
+
+def look(domain):
+    """What is returned: state, reason, saved, persistent, live, qemu, now."""
+    state, reason = domain.state()
+    persistent = describe_disk(domain.xml(inactive=True), domain.target)
+    if persistent is None:
+        raise LibvirtError("%s has no disk %s" % (domain.name, domain.target))
+    live = None if state == "shut off" else describe_disk(domain.xml(inactive=False), domain.target)
+    qemu = qemu_readonly(domain, live["alias"]) if live else None
+    return {
+        "state": state,
+        "reason": reason,
+        "saved": domain.saved(),
+        "persistent": persistent["readonly"],
+        "live": live and live["readonly"],
+        "qemu": qemu,
+        "now": live and (live["readonly"] if qemu is None else qemu),
+    }
+
+
+if __name__ == "__main__":
+    main()

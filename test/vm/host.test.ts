@@ -1,0 +1,169 @@
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { withRunFolder } from './harness/run-folder.ts';
+import { defineHollow } from './libvirt/hollow.ts';
+import { withHypervisor } from './libvirt/hypervisor.ts';
+import type { Hypervisor } from './libvirt/hypervisor.ts';
+import { freePort } from './libvirt/domain.ts';
+import { withAnsible } from './libvirt/playbooks.ts';
+import type { Ansible } from './libvirt/playbooks.ts';
+
+/**
+ * The host's part alone, with real libvirt, virt-xml, QEMU and Ansible, and domains in which nothing runs: they start
+ * at once, and never do what they are asked.
+ */
+const host = suite('the host’s part of sealing and updating');
+
+const xml = (hypervisor: Hypervisor, ...options: string[]) =>
+  hypervisor.virsh('dumpxml', '--security-info', '--inactive', ...options, 'hollow');
+
+/** Calls `work` with a libvirt, its domain `hollow`, and Ansible. */
+async function withHollow(
+  work: (ansible: Ansible, hypervisor: Hypervisor, disk: Disk) => Promise<void>,
+): Promise<void> {
+  await withRunFolder((folder) =>
+    withHypervisor(folder, async (hypervisor) => {
+      const port = await freePort();
+      await defineHollow(hypervisor, 'hollow', port);
+      await withAnsible(hypervisor, [{ name: 'hollow', port, key: '/dev/null' }], (ansible) => {
+        const disk: Disk = (readonly, more = {}, ...options) => {
+          const args = { uri: hypervisor.uri, domain: 'hollow', target: 'vda', readonly, ...more };
+          return ansible.module('disk', args, ...options);
+        };
+        return work(ansible, hypervisor, disk);
+      });
+    }),
+  );
+}
+
+type Disk = (
+  readonly: boolean,
+  more?: Record<string, unknown>,
+  ...options: string[]
+) => ReturnType<Ansible['module']>;
+
+/** Ends the domain by force while the module waits for its end; how long that takes to start nobody knows. */
+async function crashWhile(
+  { virsh }: Pick<Hypervisor, 'virsh'>,
+  wait: () => ReturnType<Ansible['module']>,
+  seconds = 4,
+): ReturnType<Ansible['module']> {
+  const waiting = wait();
+  await sleep(seconds * 1000);
+  await virsh('destroy', 'hollow');
+  const result = await waiting;
+  if (result.failed || seconds > 60) return result;
+  await virsh('start', 'hollow');
+  return crashWhile({ virsh }, wait, 4 * seconds);
+}
+
+host('the disk: only its <readonly/> changes, and only while the domain is shut off', () =>
+  withHollow(async (_, hypervisor, disk) => {
+    const before = await xml(hypervisor);
+    assert.is((await disk(true, {}, '--check')).changed, true, 'in check mode it says so');
+    assert.is(await xml(hypervisor), before, 'in check mode nothing changes');
+
+    assert.is((await disk(true)).changed, true);
+    const sealed = await xml(hypervisor);
+    const [first = '', ...others] = sealed.split(/ *<readonly\/>\n/);
+    assert.is(first + others.join(''), before);
+    assert.match(first.slice(first.lastIndexOf('<disk')), "<target dev='vda'");
+    assert.is((await disk(true)).changed, false, 'once is enough');
+    assert.is((await disk(false)).changed, true);
+    assert.is(await xml(hypervisor), before);
+
+    const unknown = await disk(true, { target: 'vdz' });
+    assert.is(unknown.msg, 'hollow has no disk vdz');
+    await hypervisor.virsh('start', 'hollow');
+    assert.match((await disk(true)).msg ?? '', /is running: its disk is changed only while it is shut off/);
+    assert.is((await disk(false)).changed, false, 'nothing to do is no reason to complain');
+    await hypervisor.virsh('managedsave', 'hollow');
+    assert.match((await disk(true)).msg ?? '', /has a saved memory image/);
+    assert.is(await xml(hypervisor), before);
+  }),
+);
+
+host('the disk: where more changes, or nothing, the domain is as before and the module fails', () =>
+  withHollow(async (_, hypervisor, disk) => {
+    const before = await xml(hypervisor);
+    const program = async (text: string): Promise<string> => {
+      const file = join(hypervisor.folder, 'virt-xml');
+      await writeFile(file, `#!/bin/sh\nset -e\n${text}\n`);
+      await chmod(file, 0o755);
+      return file;
+    };
+    const more = '/usr/bin/virt-xml "$@"; /usr/bin/virt-xml "$1" "$2" "$3" --edit --memory 128';
+    for (const [text, said] of [
+      [more, 'hollow: more than the <readonly/> of vda changed; the domain is as it was before'],
+      [
+        `${more}; echo no room >&2; exit 1`,
+        /more than the <readonly\/> of vda changed; the domain is as it was/,
+      ],
+      ['echo no room >&2; exit 1', 'virt-xml hollow: no room'],
+      [
+        '/usr/bin/virt-xml "$@"; echo half >&2; exit 1',
+        'virt-xml hollow: half; the domain is as it was before',
+      ],
+      ['exit 0', 'hollow: virt-xml left vda as it was'],
+    ] as const) {
+      const result = await disk(true, { virt_xml: await program(text) });
+      assert.is(result.failed, true, text);
+      if (typeof said === 'string') assert.is(result.msg, said);
+      else assert.match(result.msg ?? '', said);
+      assert.is(await xml(hypervisor), before, 'with the password of its console');
+    }
+    assert.is((await disk(true)).changed, true, 'and the real one is not hindered');
+  }),
+);
+
+host('the domain: one that does not shut down is left running; what libvirt and QEMU say is seen', () =>
+  withHollow(async (ansible, hypervisor, disk) => {
+    const domain = (more: Record<string, unknown>) =>
+      ansible.module('domain', { uri: hypervisor.uri, domain: 'hollow', target: 'vda', ...more });
+    await disk(true);
+    const started = await domain({ state: 'running' });
+    assert.equal(
+      { ...started, seconds: 0, reason: '' },
+      {
+        ...{ changed: true, failed: false, seconds: 0, state: 'running', reason: '' },
+        ...{ saved: false, persistent: true, live: true, qemu: true, now: true },
+      },
+    );
+    const deaf = await domain({ state: 'shut off', timeout: 2 });
+    assert.is(deaf.msg, 'hollow is running, not shut off, after 2 s');
+    assert.match(await hypervisor.virsh('domstate', 'hollow'), 'running');
+    const crashed = await crashWhile(hypervisor, () =>
+      domain({ state: 'shut off', ask: false, timeout: 600 }),
+    );
+    assert.is(crashed.msg, 'hollow did not shut down cleanly, its end was: destroyed');
+    const { state, persistent, live, qemu, now } = await domain({});
+    const off = { state: 'shut off', persistent: true, live: null, qemu: null, now: null };
+    assert.equal({ state, persistent, live, qemu, now }, off);
+  }),
+);
+
+host('playbooks: a guest that does not come up, or does not answer, is named with its state', () =>
+  withHollow(async (ansible, hypervisor) => {
+    const limits = { immutafs_start_timeout: 2, immutafs_shutdown_timeout: 2, ansible_timeout: 2 };
+    const { exit, report } = await ansible.play('unseal', limits);
+    assert.is(exit, 2);
+    assert.match(
+      report.join('\n'),
+      /^hollow: running, open, does not answer. FAILED: Wait for maintenance: /,
+    );
+
+    await hypervisor.virsh('destroy', 'hollow');
+    const sealing = await ansible.play('seal', limits);
+    assert.is(sealing.exit, 2);
+    assert.match(sealing.report.join('\n'), /^hollow: running, open, does not answer. FAILED: Wait for /);
+    assert.not.match(await xml(hypervisor), 'readonly', 'a guest that was not asked is not sealed');
+
+    const status = await ansible.play('status');
+    assert.equal([status.exit, status.report], [0, ['hollow: running, open, does not answer']]);
+  }),
+);
+
+host.run();

@@ -1,0 +1,106 @@
+import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { imagesIn } from '../harness/disk.ts';
+import type { Hypervisor } from './hypervisor.ts';
+
+/** A domain as an administrator would define it, but for what an emulated machine needs to be quick. */
+export interface DomainOptions {
+  name: string;
+  /** With the images `system.raw` and `home.raw`; its console goes to `console`. */
+  folder: string;
+  /** Boots what stands in its /boot; null: nothing is booted. */
+  loader: string | null;
+  /** The disks' targets; by default on virtio. */
+  targets?: [string, string];
+  /** The program that libvirt starts for it. */
+  emulator?: string;
+  /** Of 127.0.0.1, forwarded to the guest's sshd. */
+  port: number;
+  memoryMiB: number;
+}
+
+/** Defines it, shut off and writable. */
+export async function defineDomain(host: Hypervisor, options: DomainOptions): Promise<void> {
+  const file = join(options.folder, 'domain.xml');
+  await writeFile(file, domainXml(options));
+  await host.virsh('define', '--file', file, '--validate');
+}
+
+function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOptions): string {
+  const { system, home } = imagesIn(folder);
+  const { targets = ['vda', 'vdb'], emulator = '/usr/bin/qemu-system-x86_64' } = rest;
+  const kernel = loader === null ? '' : `<kernel>${loader}</kernel>`;
+  return `<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+  <name>${name}</name>
+  <memory unit='MiB'>${memoryMiB}</memory>
+  <vcpu>2</vcpu>
+  <os><type arch='x86_64' machine='pc'>hvm</type>${kernel}</os>
+  <features><acpi/></features>
+  <cpu mode='custom' match='exact'><model>Nehalem</model><feature policy='require' name='rdrand'/></cpu>
+  <devices>
+    <emulator>${emulator}</emulator>
+    ${disk(system, targets[0])}
+    ${disk(home, targets[1])}
+    <controller type='usb' model='none'/>
+    <serial type='file'><source path='${join(folder, 'console')}' append='on'/><target port='0'/></serial>
+    <graphics type='vnc' port='-1' passwd='secret'/>
+    <video><model type='none'/></video>
+    <memballoon model='none'/>
+  </devices>
+  <qemu:commandline>
+    <qemu:arg value='-netdev'/>
+    <qemu:arg value='user,id=ssh,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:22'/>
+    <qemu:arg value='-device'/>
+    <qemu:arg value='virtio-net-pci,netdev=ssh,romfile=,addr=0x10'/>
+  </qemu:commandline>
+</domain>
+`;
+}
+
+function disk(file: string, target: string): string {
+  const bus = target.startsWith('vd') ? 'virtio' : 'sata';
+  return `<disk type='file' device='disk'>
+      <driver name='qemu' type='raw' cache='unsafe'/>
+      <source file='${file}'/>
+      <target dev='${target}' bus='${bus}'/>
+    </disk>`;
+}
+
+/**
+ * GRUB in the form of a Linux kernel, which QEMU starts from a file: it reads kernel and initramfs from the guest's
+ * /boot, so that what an update leaves there is what boots, and the image needs no boot sector.
+ */
+export async function makeLoader(folder: string): Promise<string> {
+  const [early, core, loader] = ['grub.cfg', 'core.img', 'grub'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  await writeFile(early, 'search --no-floppy --set=root --file /immutafs.cfg\nsource /immutafs.cfg\nboot\n');
+  const modules = [
+    'biosdisk',
+    'part_gpt',
+    'ext2',
+    'linux',
+    'search',
+    'search_fs_file',
+    'normal',
+    'configfile',
+  ];
+  const format = ['--format', 'i386-pc', '--prefix', ''];
+  await execa('grub-mkimage', [...format, '--output', core, '--config', early, ...modules]);
+  await execa('sh', ['-c', 'cat /usr/lib/grub/i386-pc/lnxboot.img "$1" >"$2"', 'sh', core, loader]);
+  return loader;
+}
+
+/** A port of 127.0.0.1 on which nobody listens. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -1,0 +1,90 @@
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { until } from '../../wire/support/until.ts';
+
+/** A real libvirt with folders of its own; `uri` is how virsh and virt-xml reach it. */
+export interface Hypervisor {
+  uri: string;
+  /** Where it and its domains keep their files; removed by whoever made it. */
+  folder: string;
+  /** Runs /usr/bin/virsh. @throws if it fails */
+  virsh: (...args: string[]) => Promise<string>;
+}
+
+/** Where libvirt looks for its files, whatever it is told; each gets a folder of ours in a mount namespace. */
+const folders = ['/etc/libvirt', '/var/lib/libvirt', '/var/cache/libvirt', '/var/log/libvirt'];
+
+/** QEMU as root, because the guests' disks are root's, and without what a container's kernel may refuse. */
+const qemuConf = `user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+security_driver = "none"
+namespaces = []
+cgroup_controllers = []
+stdio_handler = "file"
+`;
+
+/**
+ * sh is the first process of a PID namespace: it collects what QEMU's daemons leave, and the kernel ends all of them
+ * with it.
+ */
+const init = `set -eu
+for folder in ${folders.join(' ')}; do mount --bind "$1$folder" "$folder"; done
+mount -t tmpfs run /run
+/usr/sbin/libvirtd --config /etc/libvirt/libvirtd.conf --pid-file "$1/libvirtd.pid" &
+wait $!
+`;
+
+/**
+ * Calls `work` with a libvirtd of the test's own. It and its guests end with the test's process, however that ends:
+ * setpriv(1) has the kernel end unshare(1), and that one's end is the end of the PID namespace.
+ */
+export async function withHypervisor<T>(folder: string, work: (host: Hypervisor) => Promise<T>): Promise<T> {
+  await configure(folder);
+  const ended = ['setpriv', '--pdeathsig', 'KILL', '--', 'unshare', '--mount', '--propagation', 'private'];
+  const own = [
+    '--pid',
+    '--fork',
+    '--kill-child=SIGKILL',
+    '--mount-proc',
+    '--',
+    'sh',
+    '-c',
+    init,
+    'sh',
+    folder,
+  ];
+  const [command = '', ...args] = [...ended, ...own];
+  const daemon = execa(command, args, { all: true, reject: false, stdin: 'ignore' });
+  const socket = join(folder, 'sock/libvirt-sock');
+  const uri = `qemu+unix:///system?socket=${socket}`;
+  try {
+    await Promise.race([until('libvirtd answers', () => existsSync(socket), 60), died(daemon)]);
+    const virsh = (...more: string[]) => run('/usr/bin/virsh', '--connect', uri, ...more);
+    await virsh('version');
+    return await work({ uri, folder, virsh });
+  } finally {
+    daemon.kill('SIGKILL');
+    await daemon;
+  }
+}
+
+async function configure(folder: string): Promise<void> {
+  for (const each of [...folders, '/sock']) await mkdir(join(folder, each), { recursive: true });
+  const sockets = `unix_sock_dir = "${folder}/sock"\nauth_unix_rw = "none"\nauth_unix_ro = "none"\n`;
+  await writeFile(join(folder, 'etc/libvirt/qemu.conf'), qemuConf);
+  await writeFile(join(folder, 'etc/libvirt/libvirtd.conf'), `${sockets}log_outputs = "3:stderr"\n`);
+}
+
+async function died(daemon: PromiseLike<{ all: string }>): Promise<never> {
+  const { all } = await daemon;
+  throw new Error(`libvirtd ended: ${all}`);
+}
+
+async function run(command: string, ...args: string[]): Promise<string> {
+  const { stdout } = await execa(command, args, { stdin: 'ignore' });
+  return stdout;
+}

@@ -1,0 +1,137 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { repository } from '../harness/cache.ts';
+import type { Hypervisor } from './hypervisor.ts';
+
+/** How a run of a playbook ended. */
+export interface Played {
+  exit: number;
+  /** Everything that ansible-playbook wrote. */
+  output: string;
+  /** The lines of the report, "guest: sealed". */
+  report: string[];
+}
+
+/** A playbook that runs. */
+export interface Playing {
+  ended: Promise<Played>;
+  /** As `kill -9` does it, with all that it started. */
+  kill: () => void;
+}
+
+/** ansible-playbook with the collection installed from the tree, as a user does it. */
+export interface Ansible {
+  /** @param name of the collection's playbook; @param variables on the command line, which win over all others */
+  start: (name: string, variables?: Record<string, unknown>, ...options: string[]) => Playing;
+  /** Runs one of the collection's modules on the hypervisor; what it returns, with `failed` where it fails. */
+  module: (name: string, args: Record<string, unknown>, ...options: string[]) => Promise<ModuleResult>;
+  /** Runs it to its end. */
+  play: (name: string, variables?: Record<string, unknown>, ...options: string[]) => Promise<Played>;
+}
+
+export interface ModuleResult extends Record<string, unknown> {
+  failed: boolean;
+  changed: boolean;
+  msg?: string;
+}
+
+/** A guest of the inventory. */
+export interface InventoryGuest {
+  name: string;
+  port: number;
+  key: string;
+}
+
+/**
+ * Calls `work` with the collection and an inventory of one hypervisor, this machine, and its guests.
+ *
+ * @param others guests of a group of their own, which do not come up, and for which nobody waits long
+ *
+ * Its folder is below /tmp because ssh keeps sockets there, whose paths may have 107 characters.
+ */
+export async function withAnsible(
+  host: Hypervisor,
+  guests: InventoryGuest[],
+  work: (ansible: Ansible) => Promise<void>,
+  others: InventoryGuest[] = [],
+): Promise<void> {
+  const home = await mkdtemp(join(tmpdir(), 'immutafs-ansible-'));
+  const collections = join(home, 'collections');
+  const env = {
+    PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+    LC_ALL: 'C.UTF-8',
+    HOME: home,
+    ANSIBLE_COLLECTIONS_PATH: collections,
+    ANSIBLE_HOST_KEY_CHECKING: '0',
+    ANSIBLE_NOCOLOR: '1',
+    ANSIBLE_SSH_ARGS: '-o ControlMaster=auto -o ControlPersist=10s -o UserKnownHostsFile=/dev/null',
+  };
+  const options = { env, extendEnv: false, stdin: 'ignore', all: true, reject: false } as const;
+  const inventory = join(home, 'inventory.json');
+  await writeFile(inventory, JSON.stringify(inventoryOf(host, guests, others)));
+  const source = join(repository, 'ansible');
+  await execa('/usr/bin/ansible-galaxy', ['collection', 'install', source, '-p', collections], {
+    ...options,
+    reject: true,
+  });
+
+  const start: Ansible['start'] = (name, variables = {}, ...more) => {
+    const args = ['--inventory', inventory, '--extra-vars', JSON.stringify(variables), ...more];
+    const child = execa('/usr/bin/ansible-playbook', [...args, `immutafs.agent.${name}`], {
+      ...options,
+      detached: true,
+    });
+    const ended = child.then(({ exitCode = -1, all }) => ({
+      exit: exitCode,
+      output: all,
+      report: reportIn(all),
+    }));
+    return { ended, kill: () => void process.kill(-(child.pid ?? NaN), 'SIGKILL') };
+  };
+  const module: Ansible['module'] = async (name, args, ...more) => {
+    const what = ['--module-name', `immutafs.agent.${name}`, '--args', JSON.stringify(args), ...more];
+    const command = ['--inventory', inventory, 'hypervisor', ...what];
+    const { stdout, all: output } = await execa('/usr/bin/ansible', command, options);
+    const [, word, result] = /^hypervisor \| (\S+) => (\{[\s\S]*)/m.exec(stdout) ?? [];
+    if (result === undefined) throw new Error(output);
+    return { ...(JSON.parse(result) as ModuleResult), failed: word === 'FAILED!' };
+  };
+  try {
+    await work({ start, module, play: (...args) => start(...args).ended });
+  } finally {
+    await rm(home, { recursive: true });
+  }
+}
+
+function inventoryOf(host: Hypervisor, guests: InventoryGuest[], others: InventoryGuest[]): unknown {
+  const vars = {
+    immutafs_hypervisor: 'hypervisor',
+    immutafs_uri: host.uri,
+    immutafs_disk: 'vda',
+    ansible_host: '127.0.0.1',
+    ansible_user: 'root',
+    immutafs_ready_command: ['true'],
+  };
+  const local = { ansible_connection: 'local', ansible_python_interpreter: '/usr/bin/python3' };
+  const impatient = { ...vars, immutafs_start_timeout: 4, ansible_timeout: 3 };
+  const children = {
+    immutafs_guests: { hosts: hosts(guests), vars },
+    others: { hosts: hosts(others), vars: impatient },
+  };
+  return { all: { hosts: { hypervisor: local }, children } };
+}
+
+function hosts(guests: InventoryGuest[]): unknown {
+  const each = guests.map(({ name, port, key }) => [
+    name,
+    { ansible_port: port, ansible_ssh_private_key_file: key },
+  ]);
+  return Object.fromEntries(each) as unknown;
+}
+
+function reportIn(output: string): string[] {
+  const messages = output.matchAll(/TASK \[immutafs\.agent\.host : Report\][\s\S]*?(?=\nTASK|\nPLAY)/g);
+  return [...messages].flatMap(([task]) => [...task.matchAll(/"msg": "(.*)"/g)].map(([, line = '']) => line));
+}

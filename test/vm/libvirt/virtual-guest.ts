@@ -1,0 +1,95 @@
+import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { kernelArguments } from '../harness/arguments.ts';
+import { copyDisks, editDisks } from '../harness/disk.ts';
+import type { Edit } from '../harness/disk.ts';
+import type { Layout } from '../harness/layout.ts';
+import type { Template } from '../harness/template.ts';
+import { until } from '../../wire/support/until.ts';
+import { defineDomain, freePort, makeLoader } from './domain.ts';
+import type { Hypervisor } from './hypervisor.ts';
+
+/** A guest of libvirt that can be reached by ssh. */
+export interface VirtualGuest {
+  name: string;
+  port: number;
+  /** The private key that root's account there takes. */
+  key: string;
+  folder: string;
+  /** Runs a shell text there as root; a result also where it fails. */
+  ssh: (text: string) => Promise<Said>;
+}
+
+export interface VirtualGuestOptions {
+  name: string;
+  template: Template;
+  edit?: Edit;
+  memoryMiB?: number;
+  emulator?: string;
+}
+
+/** Makes a guest's disks and defines its domain, shut off. */
+export async function defineGuest(
+  host: Hypervisor,
+  { name, template, edit, memoryMiB = 1024, ...rest }: VirtualGuestOptions,
+): Promise<VirtualGuest> {
+  const folder = join(host.folder, name);
+  await mkdir(folder);
+  const key = join(folder, 'key');
+  await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
+  const disks = await copyDisks(template.disks, folder);
+  await editDisks(disks, async (root, mounts) => {
+    await makeReachable(root, `${key}.pub`);
+    await makeBootable(root, template.layout);
+    await edit?.(root, mounts);
+  });
+  const port = await freePort();
+  await defineDomain(host, { name, folder, loader: await makeLoader(folder), port, memoryMiB, ...rest });
+  return { name, port, key, folder, ssh: (text) => ssh(key, port, text) };
+}
+
+/** Waits until its sshd lets somebody in. @throws after so many seconds, with the end of the console */
+export async function untilUp(guest: VirtualGuest, seconds = 180): Promise<void> {
+  const up = async (): Promise<boolean> => (await guest.ssh('true')).exit === 0;
+  await until(`${guest.name} lets us in`, up, seconds);
+}
+
+async function makeReachable(root: string, publicKey: string): Promise<void> {
+  const at = (path: string): string => join(root, path);
+  await rm(at('etc/systemd/system/multi-user.target.wants/vmtest.service'));
+  await mkdir(at('root/.ssh'), { recursive: true, mode: 0o700 });
+  await execa('cp', [publicKey, at('root/.ssh/authorized_keys')]);
+  await chmod(at('root/.ssh/authorized_keys'), 0o600);
+  const network = '[Match]\nDriver=virtio_net\n[Network]\nAddress=10.0.2.15/24\nLinkLocalAddressing=no\n';
+  await writeFile(at('etc/systemd/network/10-test.network'), network);
+  await execa('systemctl', ['--quiet', `--root=${root}`, 'enable', 'systemd-networkd.service']);
+  await rm(at('etc/systemd/system/network-online.target.wants/systemd-networkd-wait-online.service'), {
+    force: true,
+  });
+}
+
+/** What GRUB reads: the kernel's arguments are the layout's. */
+async function makeBootable(root: string, layout: Layout): Promise<void> {
+  const names = await readdir(join(root, 'boot'));
+  const [kernel, initramfs] = ['vmlinuz-', 'init'].map((start) =>
+    names.find((name) => name.startsWith(start)),
+  );
+  const lines = [`linux /${kernel} ${kernelArguments(layout).join(' ')}`, `initrd /${initramfs}`];
+  await writeFile(join(root, 'boot/immutafs.cfg'), `${lines.join('\n')}\n`);
+}
+
+/** What a command in a guest came to; 255 where there was no connection. */
+export interface Said {
+  exit: number;
+  stdout: string;
+  stderr: string;
+}
+
+async function ssh(key: string, port: number, text: string): Promise<Said> {
+  const settings = { StrictHostKeyChecking: 'no', UserKnownHostsFile: '/dev/null', ConnectTimeout: '5' };
+  const options = Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`]);
+  const to = ['-q', ...options, '-i', key, '-p', String(port), 'root@127.0.0.1', text];
+  const { exitCode = 255, stdout, stderr } = await execa('ssh', to, { stdin: 'ignore', reject: false });
+  return { exit: exitCode, stdout, stderr };
+}
