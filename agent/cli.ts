@@ -72,8 +72,21 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
     .addOption(new Option('--json', 'one JSON object (report.schema.json)'))
     .addOption(prometheusOption())
     .addOption(colorOption())
+    .addOption(
+      new Option(
+        '--ready-to-seal',
+        'only say whether this guest can be sealed as it is (0), or what is missing (1)',
+      ).conflicts(['boot', 'json', 'prometheus']),
+    )
     .allowExcessArguments(false)
-    .action(async (options: CheckOptions) => done(await checkCommand(host, output, options)));
+    .action(async (options: CheckOptions) => {
+      if (options.readyToSeal === true) {
+        const { readyCommand } = await import('./commands/prepare.ts');
+        done(await readyCommand(host, output));
+      } else {
+        done(await checkCommand(host, output, options));
+      }
+    });
   root
     .command('probe <path> <kind...>', { hidden: true })
     .description('try things at a path; for the agent itself')
@@ -91,6 +104,7 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
       done(await forwardCommand(host, output, options));
     });
   addPrepare(root, async (options) => {
+    // Large, and rarely used.
     const { prepareCommand } = await import('./commands/prepare.ts');
     done(await prepareCommand(host, output, options));
   });
@@ -122,20 +136,17 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
       '--purge-old-home',
       'remove the old content of /home from the disk of the system, once the copy is proven',
     )
-    .option('--tmp-size <size>', 'how much memory /tmp may take', '25%')
+    .option('--tmp-size <size>', 'how much memory /tmp may take; 25% where /etc/fstab has no /tmp')
     .addOption(
       new Option(
         '--tmp-mode <mode>',
-        '1777: everybody may write to /tmp, as programs expect; 1700: only root may, which locks every other user out',
-      )
-        .choices(['1777', '1700'])
-        .default('1777'),
+        '1777: everybody may write to /tmp, as programs expect; 1700: only root may, which locks every other user out; 1777 where /etc/fstab has no /tmp',
+      ).choices(['1777', '1700']),
     )
     .option('--clean-var', 'rotate logs and shorten journals before they count')
     .option('--yes', 'do not ask')
     .addOption(new Option('--undo', 'give back every file that was changed, as it was before').conflicts(ask))
     .allowExcessArguments(false)
-    // It is rarely used and large.
     .action(action);
 }
 

@@ -49,6 +49,12 @@ export function decodeBytes(bytes: string): string {
   return bytes.replace(/[\x80-\xff]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`);
 }
 
+/** What comes from mount points and hosts' names must not drive the terminal. */
+export function clean(text: string): string {
+  // eslint-disable-next-line no-control-regex -- they are what is looked for
+  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?');
+}
+
 /** With a capital, unless it begins with a path, and a full stop. */
 export function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;

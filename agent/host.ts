@@ -7,6 +7,7 @@ import {
   type Stat,
   type Usage,
   readLimited,
+  readPieces,
   readStretch,
   statOrNothing,
   usageOf,
@@ -32,6 +33,8 @@ export interface Host {
   read(file: string, limit?: number): string;
   /** Bytes of a file or device, one character a byte; fewer where it ends before. */
   readAt(file: string, offset: number, bytes: number): string;
+  /** The file's bytes from its beginning, piece by piece. */
+  pieces(file: string): Iterable<Buffer>;
   /** Names in a folder, sorted. */
   list(folder: string): string[];
   /** Where a symbolic link points, as written in it. */
@@ -47,8 +50,8 @@ export interface Host {
   kernelLog(): string[];
   /** Tries things at a path in a child process (agent/probe/): an answer a kind, 'TIMEOUT' at the deadline. */
   probe(kinds: readonly ProbeKind[], path: string): Promise<Partial<Record<ProbeKind, string>>>;
-  /** Runs a program without a shell; left behind at the deadline. */
-  run(program: string, args: readonly string[]): Promise<Ended>;
+  /** Runs a program without a shell; left behind at the deadline, after five seconds unless another is given. */
+  run(program: string, args: readonly string[], milliseconds?: number): Promise<Ended>;
   /** Whole or not at all: a temporary file beside it, fsync, rename. */
   writeAtomically(file: string, text: string, mode: number): void;
   /** mkdir(1) -p */
@@ -75,6 +78,7 @@ export function systemHost({ root = '/', self = [process.execPath] }: HostOption
     read: (file, limit = defaultLimit) =>
       ask(file, () => verified(file, verify, readLimited(at(file), limit))),
     readAt: (file, offset, bytes) => ask(file, () => readStretch(at(file), offset, bytes)),
+    pieces: (file) => readPieces(at(file)),
     list: (folder) => ask(folder, () => verified(folder, verify, fs.readdirSync(at(folder)).sort())),
     link: (file) => ask(file, () => verified(path.dirname(file), verify, fs.readlinkSync(at(file)))),
     resolve: (file) => ask(file, () => resolve(at(file), root, verify)),
@@ -83,7 +87,7 @@ export function systemHost({ root = '/', self = [process.execPath] }: HostOption
     tryWrite: (folder) => tryWrite(at(folder)),
     kernelLog: () => ask('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
     probe: (kinds, target) => probe(self, kinds, at(target)),
-    run: (program, args) => runChild(program, args, deadline),
+    run: (program, args, milliseconds = deadline) => runChild(program, args, milliseconds),
     writeAtomically: (file, text, mode) => ask(file, () => writeAtomically(at(file), text, mode)),
     makeFolder: (folder) =>
       ask(folder, () => void fs.mkdirSync(at(folder), { recursive: true, mode: 0o755 })),

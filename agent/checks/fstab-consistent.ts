@@ -41,8 +41,8 @@ export const fstabConsistent: Check = {
   },
 };
 
-/** ext4(5), xfs(5): quota; systemd.mount(5): x-systemd.* */
-const inVain =
+/** What a read-only file system cannot give: ext4(5), xfs(5): quota; systemd.mount(5): x-systemd.* */
+export const inVain =
   /^((usr|grp|prj)j?quota(=.*)?|[ugp]?quota|[ugp]qnoenforce|jqfmt=.*|x-systemd\.(growfs|makefs))$/;
 
 function askedInVain(facts: Facts, entry: FstabEntry): string[] {

@@ -18,6 +18,7 @@ const loginFile = '/run/immutafs/login';
 
 export interface CheckOptions extends ReportOptions {
   boot?: boolean;
+  readyToSeal?: boolean;
 }
 
 /**

@@ -3,9 +3,9 @@ import { UsageError } from '../errors.ts';
 import { type Hands, systemHands } from '../host/hands.ts';
 import type { Host } from '../host.ts';
 import { applyAll } from '../prepare/apply-all.ts';
-import { isDone, plan } from '../prepare/plan.ts';
+import { type Plan, isDone, plan } from '../prepare/plan.ts';
 import { type Settings, type StepId, stepIds } from '../prepare/step.ts';
-import { planJson, planText } from '../prepare/text.ts';
+import { planJson, planText, readinessText } from '../prepare/text.ts';
 import { undo } from '../prepare/undo.ts';
 import type { Output } from './output.ts';
 
@@ -18,8 +18,8 @@ export interface PrepareOptions {
   homeUuid?: string;
   wipe?: string;
   purgeOldHome?: boolean;
-  tmpSize: string;
-  tmpMode: '1777' | '1700';
+  tmpSize?: string;
+  tmpMode?: '1777' | '1700';
   cleanVar?: boolean;
   yes?: boolean;
   undo?: boolean;
@@ -32,6 +32,14 @@ export interface PrepareOptions {
  */
 export async function prepareCommand(host: Host, output: Output, options: PrepareOptions): Promise<number> {
   return prepareWith(host, systemHands(), output, options, askOnTerminal);
+}
+
+/** `check --ready-to-seal`. @returns 0 if this guest can be sealed as it is, else 1 */
+export async function readyCommand(host: Host, output: Output): Promise<number> {
+  const { settings, chosen } = readOptions({});
+  const found = await plan(host, settings, chosen);
+  output.stdout(readinessText(found));
+  return isDone(found) ? 0 : 1;
 }
 
 /** @param confirm asks a person; undefined where nobody is there to ask */
@@ -50,7 +58,7 @@ export async function prepareWith(
     return 1;
   }
   const before = await plan(host, settings, chosen);
-  const print = options.json === true ? planJson : planText;
+  const print = options.json === true ? planJson : (each: Plan) => planText(each, output.terminal);
   if (options.apply !== true || isDone(before) || before.refused !== null) {
     output.stdout(print(before));
     return isDone(before) ? 0 : 1;
@@ -85,7 +93,7 @@ function readOptions(options: PrepareOptions): { settings: Settings; chosen: Rea
   if (wipe !== undefined && wipe !== homeDevice) {
     throw new UsageError('--wipe names the disk that --home-device names, or none');
   }
-  if (!/^([1-9]\d?%|100%|[1-9]\d{0,11}[kmgKMG]?)$/.test(tmpSize)) {
+  if (tmpSize !== undefined && !/^([1-9]\d?%|100%|[1-9]\d{0,11}[kmgKMG]?)$/.test(tmpSize)) {
     throw new UsageError(`--tmp-size takes a share of the memory (25%) or a size (2g), not ${tmpSize}`);
   }
   const { only = stepIds, skip = [] } = options;

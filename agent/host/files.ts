@@ -62,6 +62,23 @@ export function readStretch(file: string, offset: number, bytes: number): string
   }
 }
 
+const pieceBytes = 1024 * 1024;
+
+/** One after the other, in memory of their own. @throws errno's while it is read */
+export function* readPieces(file: string): Generator<Buffer, undefined> {
+  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  try {
+    for (;;) {
+      const piece = Buffer.allocUnsafe(pieceBytes);
+      const count = fs.readSync(fd, piece);
+      if (count === 0) return undefined;
+      yield piece.subarray(0, count);
+    }
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
 /** lstat(2) */
 export function statOrNothing(file: string): Stat | undefined {
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });

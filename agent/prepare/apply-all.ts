@@ -1,4 +1,3 @@
-import { HostError } from '../errors.ts';
 import type { Hands } from '../host/hands.ts';
 import type { Host } from '../host.ts';
 import { type Voice, apply } from './apply.ts';
@@ -15,7 +14,7 @@ const lockFile = '/run/immutafs/prepare.lock';
 /**
  * Does what is needed, step by step, each planned when those before it are done, and again afterwards.
  * @returns the plan that is left
- * @throws HostError where an action did not succeed, or did and the step is needed all the same
+ * @throws HostError where an action did not succeed: the steps after it are not done
  */
 export async function applyAll(
   host: Host,
@@ -34,7 +33,7 @@ export async function applyAll(
       await apply(host, hands, step, voice);
       const after = await planOne(host, settings, chosen, id);
       if (after?.state === 'needed') {
-        throw new HostError(`${id} was done and is still needed: ${after.why.join(' ')}`);
+        voice.say(`${id} was done, and is still needed.`);
       }
     }
   } finally {
@@ -43,10 +42,9 @@ export async function applyAll(
   return plan(host, settings, chosen);
 }
 
-/** A step sees what those before it are going to do, so all of them are planned. */
 async function planOne(host: Host, settings: Settings, chosen: ReadonlySet<StepId>, id: StepId) {
-  const { steps } = await plan(host, settings, chosen, id);
-  return steps.at(-1);
+  const { steps } = await plan(host, settings, chosen, new Set([id]));
+  return steps[0];
 }
 
 function voiceOn({ stdout, terminal }: Screen): Voice {

@@ -1,4 +1,5 @@
 import { type Config, readConfig } from '../config.ts';
+import { errorCode } from '../errors.ts';
 import type { Host } from '../host.ts';
 import { type Disk, findDisks } from '../observe/disks.ts';
 import { sealedDisks } from '../observe/enforcement.ts';
@@ -54,4 +55,24 @@ export function lookAfter(look: Look, actions: readonly Action[]): Look {
   const last = actions.findLast((action) => action.do === 'edit' && action.file === '/etc/fstab');
   if (last?.do !== 'edit') return look;
   return { ...look, fstab: { text: last.after, ...describeFstab(look.host, last.after) } };
+}
+
+/** One character a byte, at most 64 KiB; undefined without a file. */
+export function textIfThere(host: Host, file: string): string | undefined {
+  try {
+    return host.read(file, 65536);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Sorted; none without a folder. */
+export function namesIfThere(host: Host, folder: string): string[] {
+  try {
+    return host.list(folder);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
 }

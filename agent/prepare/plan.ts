@@ -3,23 +3,26 @@ import type { Host } from '../host.ts';
 import { parseHandoff, handoffFile } from '../observe/handoff.ts';
 import { planHome } from './home/plan.ts';
 import { type Look, lookAfter, lookAt } from './look.ts';
+import { planBoot } from './steps/boot.ts';
+import { planEtc } from './steps/etc.ts';
+import { planFstab } from './steps/fstab.ts';
+import { planInitramfs } from './steps/initramfs.ts';
+import { planMtab } from './steps/mtab.ts';
+import { planTmp } from './steps/tmp.ts';
+import { planVar } from './steps/var.ts';
 import { type Settings, type Step, type StepId, stepIds } from './step.ts';
 
 /** Each looks and says what there is to do; none changes anything. */
 const planners: Record<StepId, (look: Look) => Step | Promise<Step>> = {
   home: planHome,
-  tmp: notBuilt('tmp'),
-  mtab: notBuilt('mtab'),
-  fstab: notBuilt('fstab'),
-  etc: notBuilt('etc'),
-  var: notBuilt('var'),
-  initramfs: notBuilt('initramfs'),
-  boot: notBuilt('boot'),
+  tmp: planTmp,
+  mtab: planMtab,
+  fstab: planFstab,
+  etc: planEtc,
+  var: planVar,
+  initramfs: planInitramfs,
+  boot: planBoot,
 };
-
-function notBuilt(id: StepId): () => Step {
-  return () => ({ id, state: 'blocked', why: ['not built yet'], actions: [] });
-}
 
 export interface Plan {
   /** Why nothing can be prepared here; null: it can. */
@@ -29,15 +32,15 @@ export interface Plan {
 
 /**
  * What there is to do, in order, each step as if those before it were done.
- * @param chosen the steps to look at
- * @param last those that follow it are left out
+ * @param chosen the steps that are to be done
+ * @param looked those of them to look at now; what comes before them has been done
  * @throws HostError where the guest cannot be looked at
  */
 export async function plan(
   host: Host,
   settings: Settings,
   chosen: ReadonlySet<StepId>,
-  last?: StepId,
+  looked: ReadonlySet<StepId> = chosen,
 ): Promise<Plan> {
   const { uid } = host.environment();
   if (uid !== 0) throw new HostError('prepare must be run by root: it looks at what every process has open');
@@ -45,10 +48,9 @@ export async function plan(
   const refused = whyNot(look);
   if (refused !== null) return { refused, steps: [] };
   const steps: Step[] = [];
-  for (const id of stepIds.filter((each) => chosen.has(each))) {
+  for (const id of stepIds.filter((each) => looked.has(each))) {
     const step = await planners[id](look);
     steps.push(step);
-    if (id === last) break;
     look = lookAfter(look, step.actions);
   }
   return { refused, steps };

@@ -45,8 +45,10 @@ export interface Settings {
   /** --wipe: the disk whose content may be lost. */
   wipe: string | undefined;
   purgeOldHome: boolean;
-  /** mount(8)'s size= of tmpfs: 25%, 2g. */
-  tmpSize: string;
-  tmpMode: '1777' | '1700';
+  /** mount(8)'s size= of tmpfs: 25%, 2g; undefined: 25%, or what is there already. */
+  tmpSize: string | undefined;
+  /** Likewise: 1777. */
+  tmpMode: '1777' | '1700' | undefined;
+  /** --clean-var: logs may be rotated and journals shortened. */
   cleanVar: boolean;
 }

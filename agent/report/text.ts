@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import type { Finding, Status } from '../checks/check.ts';
-import { formatAge, formatBytes } from '../format.ts';
+import { clean, formatAge, formatBytes } from '../format.ts';
 import type { Disk } from '../observe/disks.ts';
 import { maintenanceLines } from './maintenance.ts';
 import type { Report, Verdict } from './report.ts';
@@ -144,10 +144,4 @@ function summary(checks: readonly Finding[]): string {
         `${n} ${{ pass: 'passed', fail: 'failed', error: 'could not tell', warn: 'warned', skip: 'skipped' }[status]}`,
     );
   return `  ${parts.join(', ')}`;
-}
-
-/** What comes from mount points and hosts' names must not drive the terminal. */
-function clean(text: string): string {
-  // eslint-disable-next-line no-control-regex -- they are what is looked for
-  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?');
 }

@@ -14,7 +14,7 @@ const order: readonly (readonly string[])[] = [
   ['observe/'],
   ['checks/'],
   ['messages.ts'],
-  ['prepare/step.ts', 'prepare/look.ts', 'prepare/doing.ts', 'prepare/journal.ts', 'prepare/fstab/'],
+  ['prepare/step.ts', 'prepare/look.ts', 'prepare/doing.ts', 'prepare/journal.ts', 'prepare/fstab/', 'prepare/initramfs/'],
   ['prepare/home/', 'prepare/steps/'],
   ['report/', 'forward/', 'prepare/'],
   ['commands/'],

@@ -1,0 +1,50 @@
+/**
+ * The lines that differ between two texts, in order: " " for one that stays beside them, "-" for one that goes, "+"
+ * for one that comes.
+ * @param around so many lines that stay are shown before and after
+ */
+export function diffLines(before: string, after: string, around = 1): string[] {
+  const [old, now] = [linesOf(before), linesOf(after)];
+  const marked = compare(old, now);
+  return marked.filter((_, index) =>
+    marked.slice(Math.max(0, index - around), index + around + 1).some((line) => !line.startsWith(' ')),
+  );
+}
+
+/** A last line without a newline is another than one with it. */
+function linesOf(text: string): string[] {
+  const lines = text.split('\n');
+  const last = lines.pop() ?? '';
+  return last === '' ? lines : [...lines, `${last} (without a newline)`];
+}
+
+/** By the longest common subsequence; configuration files are small. */
+function compare(old: readonly string[], now: readonly string[]): string[] {
+  const lengths = commonLengths(old, now);
+  const at = (i: number, j: number) => lengths[i]?.[j] ?? 0;
+  const marked: string[] = [];
+  let [i, j] = [0, 0];
+  while (i < old.length || j < now.length) {
+    if (i < old.length && j < now.length && old[i] === now[j]) {
+      marked.push(` ${old[i++]}`);
+      j += 1;
+    } else if (i < old.length && at(i + 1, j) >= at(i, j + 1)) {
+      marked.push(`-${old[i++]}`);
+    } else {
+      marked.push(`+${now[j++]}`);
+    }
+  }
+  return marked;
+}
+
+/** By how much is left of each. */
+function commonLengths(old: readonly string[], now: readonly string[]): number[][] {
+  const lengths = Array.from({ length: old.length + 1 }, () => new Array<number>(now.length + 1).fill(0));
+  for (let i = old.length - 1; i >= 0; i--) {
+    for (let j = now.length - 1; j >= 0; j--) {
+      const [row, below] = [lengths[i] ?? [], lengths[i + 1] ?? []];
+      row[j] = old[i] === now[j] ? (below[j + 1] ?? 0) + 1 : Math.max(below[j] ?? 0, row[j + 1] ?? 0);
+    }
+  }
+  return lengths;
+}

@@ -1,0 +1,76 @@
+import type { Host } from '../../host.ts';
+import { nodeOfSource, findLeaves } from '../../observe/block.ts';
+import { findRivals } from '../../observe/rivals.ts';
+import { type Look, textIfThere } from '../look.ts';
+import type { Action, Step } from '../step.ts';
+import { hasFileTypes } from './xfs.ts';
+
+const readonlyRoot = '/etc/sysconfig/readonly-root';
+
+/** Nothing at boot, or in a crash, counts on a disk that can be written to. */
+export function planBoot(look: Look): Step {
+  const { host } = look;
+  const words = host.read('/proc/cmdline', 65536).split(/\s+/);
+  const rivals = findRivals(host, words);
+  const inFile = rivals.filter((rival) => rival.endsWith(readonlyRoot));
+  const byHand = [
+    ...relabelling(host),
+    ...rivals
+      .filter((rival) => !inFile.includes(rival))
+      .map((rival) => `${rival} puts other layers over the root: take it out.`),
+    ...crashDumps(look, words),
+  ];
+  const actions = inFile.length === 0 ? [] : [switchOff(host)];
+  const why = inFile.map((rival) => `${rival} does the same job in another way: it is switched off.`);
+  if (actions.length > 0) return { id: 'boot', state: 'needed', why: [...why, ...byHand], actions };
+  if (byHand.length > 0) return { id: 'boot', state: 'by hand', why: byHand, actions };
+  const done = ['Nothing at boot counts on a disk that can be written to.', ...fileTypes(look)];
+  return { id: 'boot', state: 'done', why: done, actions };
+}
+
+function relabelling(host: Host): string[] {
+  if (host.stat('/.autorelabel') === undefined) return [];
+  return [
+    '/.autorelabel asks for new SELinux labels at the next boot, which on a read-only disk would go on for ever: reboot once while the disk is writable, or remove it.',
+  ];
+}
+
+/** rhel-readonly.service (initscripts). */
+function switchOff(host: Host): Action {
+  const before = host.read(readonlyRoot, 65536);
+  const after = before.replace(/^([ \t]*(?:READONLY|TEMPORARY_STATE)=)(["']?)yes\2/gm, '$1$2no$2');
+  return { do: 'edit', file: readonlyRoot, before, after };
+}
+
+const service = '/etc/systemd/system/multi-user.target.wants/kdump.service';
+
+/** kdump.conf(5): without a target, to /var/crash on the root's file system. */
+function crashDumps(look: Look, words: readonly string[]): string[] {
+  const { host } = look;
+  if (host.stat(service) === undefined || !words.some((word) => word.startsWith('crashkernel='))) return [];
+  const lines = (textIfThere(host, '/etc/kdump.conf') ?? '')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/));
+  const remote = lines.some(([key = '']) => ['nfs', 'nfs4', 'net', 'ssh'].includes(key));
+  const [, device] = lines.find(([key = '']) => /^(raw|ext[234]|xfs|btrfs|minix|virtiofs)$/.test(key)) ?? [];
+  if (remote || (device !== undefined && !isOnSystem(look, device))) return [];
+  const where = device ?? '/var/crash';
+  return [
+    `kdump writes a crash's memory to ${where} on the disk that becomes read-only: name another target (nfs, ssh) in /etc/kdump.conf and restart it once, or \`systemctl disable kdump\`.`,
+  ];
+}
+
+function isOnSystem({ host, systemDisks }: Look, source: string): boolean {
+  const node = nodeOfSource(host, source);
+  if (node === undefined) return false;
+  return findLeaves(host, node).some((leaf) => systemDisks.has(leaf.replace(/^.*\//, '')));
+}
+
+/** It works, and overlayfs complains in the kernel's log (Documentation/filesystems/overlayfs.rst, d_type). */
+function fileTypes({ host, mounts }: Look): string[] {
+  const mount = mounts.serving('/var');
+  if (mount?.type !== 'xfs' || hasFileTypes(host, `/dev/block/${mount.device}`) !== false) return [];
+  return [
+    `The XFS of ${mount.target} was made with ftype=0, before RHEL 7.3: the overlay works, and the kernel warns of it.`,
+  ];
+}

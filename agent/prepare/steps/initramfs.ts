@@ -1,0 +1,140 @@
+import { errorMessage } from '../../errors.ts';
+import { formatBytes } from '../../format.ts';
+import type { Host } from '../../host.ts';
+import type { CpioFile } from '../initramfs/cpio.ts';
+import { readImage } from '../initramfs/image.ts';
+import { type Look, namesIfThere } from '../look.ts';
+import type { Action, Step } from '../step.ts';
+
+const ours = '/usr/libexec/immutafs';
+
+/** The initramfs of every installed kernel has this version's scripts and the overlay driver. */
+export async function planInitramfs({ host }: Look): Promise<Step> {
+  const step = (state: Step['state'], why: string[], actions: Action[] = []): Step => ({
+    id: 'initramfs',
+    state,
+    why,
+    actions,
+  });
+  const scripts = installedScripts(host);
+  if (scripts.size === 0) return step('blocked', [`${ours} is not there: install the package.`]);
+  const kernels = installedKernels(host);
+  if (kernels.length === 0) return step('blocked', ['No kernel was found in /boot or /usr/lib/modules.']);
+  const wrong: { kernel: Kernel; lacks: string }[] = [];
+  for (const kernel of kernels) {
+    const lacks = await lacking(host, kernel, scripts);
+    if (lacks !== undefined) wrong.push({ kernel, lacks });
+  }
+  if (wrong.length === 0) {
+    const names = kernels.map(({ version }) => version).join(', ');
+    return step('done', [`The initramfs of ${names} has the scripts and the overlay driver.`]);
+  }
+  const why = wrong.map(({ kernel, lacks }) => `${kernel.image} ${lacks}.`);
+  if (host.stat('/usr/bin/dracut') === undefined) {
+    return step('blocked', [...why, 'dracut is not there: install it.']);
+  }
+  const space = noSpace(
+    host,
+    wrong.map(({ kernel }) => kernel),
+  );
+  if (space !== undefined) return step('blocked', [...why, space]);
+  return step(
+    'needed',
+    why,
+    wrong.flatMap(({ kernel }) => regeneration(kernel)),
+  );
+}
+
+interface Kernel {
+  version: string;
+  /** Where its initramfs is, or would be. */
+  image: string;
+}
+
+/** The rescue kernel's image is a generic one that dracut never makes anew. */
+function installedKernels(host: Host): Kernel[] {
+  const boot = namesIfThere(host, '/boot');
+  const inBoot = boot.flatMap((name) => /^vmlinuz-(.+)$/.exec(name)?.[1] ?? []);
+  const inModules = namesIfThere(host, '/usr/lib/modules').filter(
+    (name) => host.stat(`/usr/lib/modules/${name}/vmlinuz`) !== undefined,
+  );
+  return [...new Set([...inBoot, ...inModules])]
+    .filter((version) => !version.startsWith('0-rescue'))
+    .map((version) => {
+      const debian = `initrd.img-${version}`;
+      const red = `initramfs-${version}.img`;
+      return { version, image: `/boot/${!boot.includes(red) && boot.includes(debian) ? debian : red}` };
+    });
+}
+
+/** The text of each of our scripts by its path in an initramfs. Programs dracut may strip. */
+function installedScripts(host: Host): ReadonlyMap<string, string> {
+  const scripts = namesIfThere(host, ours).map((name): [string, string] => [
+    `${ours.slice(1)}/${name}`,
+    host.read(`${ours}/${name}`),
+  ]);
+  return new Map(scripts.filter(([, text]) => !text.startsWith('\x7fELF')));
+}
+
+/** @returns what its initramfs has not, going on after its name */
+async function lacking(
+  host: Host,
+  { version, image }: Kernel,
+  scripts: ReadonlyMap<string, string>,
+): Promise<string | undefined> {
+  if (host.stat(image) === undefined) return 'is not there';
+  let files: CpioFile[];
+  try {
+    files = await readImage(host, image, (name) => scripts.has(name));
+  } catch (error) {
+    return `cannot be read: ${errorMessage(error)}`;
+  }
+  const lacks = [
+    ...(files.some(({ name }) => /hooks\/pre-pivot\/\d+-immutafs-pre-pivot\.sh$/.test(name))
+      ? scriptsLacking(files, scripts)
+      : ['the hook of this package']),
+    ...(hasOverlay(host, version, files) ? [] : ['the overlay driver']),
+  ];
+  return lacks.length === 0 ? undefined : `lacks ${lacks.join(' and ')}`;
+}
+
+/** Hard links have their content once only, so an empty one says nothing. */
+function scriptsLacking(files: readonly CpioFile[], scripts: ReadonlyMap<string, string>): string[] {
+  const inside = new Map(files.map(({ name, text }) => [name, text]));
+  const isGood = ([name, text]: [string, string]) => {
+    const there = inside.get(name);
+    return inside.has(name) && (there === undefined || there === '' || there === text);
+  };
+  return [...scripts].every(isGood) ? [] : ['the scripts of this version'];
+}
+
+function hasOverlay(host: Host, version: string, files: readonly CpioFile[]): boolean {
+  const driver = /(^|\/)kernel\/fs\/overlayfs\/overlay\.ko(\.\w+)?$/;
+  if (files.some(({ name }) => driver.test(name))) return true;
+  const builtin = `/usr/lib/modules/${version}/modules.builtin`;
+  return (
+    host.stat(builtin) !== undefined &&
+    host
+      .read(builtin)
+      .split('\n')
+      .some((line) => driver.test(line))
+  );
+}
+
+/** Beside it and then in its place: dracut itself does not leave the old one whole if the power fails. */
+function regeneration({ version, image }: Kernel): Action[] {
+  const made = image.replace(/([^/]+)$/, '.$1.immutafs');
+  return [
+    { do: 'run', program: '/usr/bin/dracut', args: ['--force', made, version], seconds: 1800 },
+    { do: 'rename', from: made, to: image },
+  ];
+}
+
+/** There must be room for one more image while the old one is there. */
+function noSpace(host: Host, kernels: readonly Kernel[]): string | undefined {
+  const largest = Math.max(0, ...kernels.map(({ image }) => host.stat(image)?.bytes ?? 0));
+  const { sizeBytes, usedBytes } = host.usage('/boot');
+  const [free, needed] = [sizeBytes - usedBytes, Math.ceil(largest * 1.1)];
+  if (free >= needed) return undefined;
+  return `/boot has ${formatBytes(free)} left; a new image needs ${formatBytes(needed)}: remove an old kernel.`;
+}

@@ -1,0 +1,21 @@
+import type { Look } from '../look.ts';
+import type { Step } from '../step.ts';
+
+const file = '/etc/mtab';
+const to = '../proc/self/mounts';
+
+/** /etc/mtab is the kernel's own table: a file could not be kept up to date. */
+export function planMtab({ host }: Look): Step {
+  const kind = host.stat(file)?.kind;
+  const link = kind === 'link' ? host.link(file) : undefined;
+  if (link !== undefined && /^(\/|\.\.\/)proc\/(self\/)?mounts$/.test(link)) {
+    return { id: 'mtab', state: 'done', why: [`${file} is a link to ${link}.`], actions: [] };
+  }
+  if (kind !== undefined && kind !== 'link' && kind !== 'file') {
+    return { id: 'mtab', state: 'blocked', why: [`${file} is neither a file nor a link.`], actions: [] };
+  }
+  const found =
+    kind === undefined ? 'is not there' : link === undefined ? 'is a file' : `is a link to ${link}`;
+  const why = `${file} ${found}; on a read-only disk it must be a link to the kernel's own table.`;
+  return { id: 'mtab', state: 'needed', why: [why], actions: [{ do: 'link', file, to }] };
+}

@@ -1,0 +1,117 @@
+import { addOption, optionsOf, withOptions } from '../fstab/line.ts';
+import { type Edit, appendLines, commentedOut, editText } from '../fstab/edit.ts';
+import type { FstabEntry } from '../../observe/fstab-devices.ts';
+import { requiredOptions } from '../../observe/targets.ts';
+import type { Look } from '../look.ts';
+import type { Action, Settings, Step } from '../step.ts';
+import { findTmpUnits } from './tmp-units.ts';
+
+/** The seed's 5k is used up by unpacking one large archive; each inode takes about a kilobyte while it is used. */
+const inodes = '50k';
+const opposites: Record<string, string> = { noexec: 'exec', nodev: 'dev', nosuid: 'suid' };
+
+/** /tmp is a tmpfs from which nothing can be run. What is in /tmp now stays on the disk, below it, until then. */
+export function planTmp(look: Look): Step {
+  const lines = look.fstab.lines.filter(({ target }) => target === '/tmp');
+  if (lines.length > 1) {
+    const numbers = lines.map(({ line }) => line).join(', ');
+    const why = [`/etc/fstab has several lines for /tmp (${numbers}): leave one.`];
+    return { id: 'tmp', state: 'by hand', why, actions: [] };
+  }
+  const required = requiredForTmp(look);
+  const units = findTmpUnits(look.host, required);
+  if (lines.length === 0 && units.serving !== undefined) {
+    const why = [`${units.serving} mounts a tmpfs with ${required.join(',')}.`];
+    return { id: 'tmp', state: 'done', why, actions: [] };
+  }
+  const actions: Action[] = units.rivals.map(({ file }) => ({ do: 'remove', file }));
+  const why = units.rivals.map(({ file, reason }) => `${file} would win over /etc/fstab and ${reason}.`);
+  const text = look.fstab.text ?? '';
+  const change = changeOf(look, lines[0], required);
+  if (change !== undefined) {
+    why.push(change.what);
+    actions.push({ do: 'edit', file: '/etc/fstab', before: look.fstab.text, after: change.apply(text) });
+  }
+  if (actions.length > 0) return { id: 'tmp', state: 'needed', why, actions };
+  return { id: 'tmp', state: 'done', why: [`/etc/fstab has /tmp with ${required.join(',')}.`], actions: [] };
+}
+
+interface Change {
+  what: string;
+  apply: (text: string) => string;
+}
+
+function changeOf(
+  look: Look,
+  entry: FstabEntry | undefined,
+  required: readonly string[],
+): Change | undefined {
+  const lines = newLines(look.settings, required);
+  if (entry === undefined) {
+    return {
+      what: '/etc/fstab has no /tmp: a tmpfs is added.',
+      apply: (text) => appendLines(text, lines),
+    };
+  }
+  const { line, options, type, source, disks } = entry;
+  const onSystem = disks.some(({ name }) => look.systemDisks.has(name));
+  if (onSystem || options.includes('bind') || options.includes('rbind')) {
+    const replace: Edit = (pieces) => {
+      const out = commentedOut('/tmp is in memory now')(pieces);
+      return Array.isArray(out) ? out : { lines: [...out.lines, ...lines] };
+    };
+    return {
+      what: `Line ${line}: /tmp is on ${source}, ${onSystem ? 'which becomes read-only' : 'a bind mount'}: a tmpfs takes its place.`,
+      apply: (text) => editText(text, new Map([[line, replace]])),
+    };
+  }
+  const wanted = asAsked(look.settings, type === 'tmpfs', withRestrictions(options, required));
+  if (wanted.join() === options.join()) return undefined;
+  const edit: Edit = (pieces) =>
+    withOptions(
+      pieces,
+      asAsked(look.settings, type === 'tmpfs', withRestrictions(optionsOf(pieces), required)),
+    );
+  return {
+    what: `Line ${line}: /tmp with the options ${wanted.join(',')} instead of ${options.join(',')}.`,
+    apply: (text) => editText(text, new Map([[line, edit]])),
+  };
+}
+
+function newLines({ tmpSize = '25%', tmpMode = '1777' }: Settings, required: readonly string[]): string[] {
+  const options = ['rw', `size=${tmpSize}`, `nr_inodes=${inodes}`, ...required, `mode=${tmpMode}`];
+  return ['# /tmp in memory', `tmpfs /tmp tmpfs ${options.join(',')} 0 0`];
+}
+
+function withRestrictions(options: readonly string[], required: readonly string[]): string[] {
+  return required.reduce<string[]>(
+    (list, option) => addOption(list, option, opposites[option] ?? ''),
+    [...options],
+  );
+}
+
+/** Size and mode of a line that is there are somebody's choice, unless others were asked for now. */
+function asAsked({ tmpSize, tmpMode }: Settings, isTmpfs: boolean, options: string[]): string[] {
+  if (!isTmpfs) return options;
+  const asked = [
+    ['size', tmpSize],
+    ['mode', tmpMode],
+  ] as const;
+  return asked.reduce(
+    (list, [key, value]) => (value === undefined ? list : withValue(list, key, value)),
+    options,
+  );
+}
+
+function withValue(options: readonly string[], key: string, value: string): string[] {
+  const wanted = `${key}=${value}`;
+  const others = options.filter((option) => !option.startsWith(`${key}=`));
+  if (others.length === options.length) return [...others, wanted];
+  return options.flatMap((option) => (option.startsWith(`${key}=`) ? [wanted] : [option]));
+}
+
+/** What REQUIRE_OPTIONS asks for, in the seed's order; without it, what it asks for by default. */
+function requiredForTmp({ config }: Look): string[] {
+  const list = requiredOptions(config).find(({ target }) => target === '/tmp')?.list;
+  return Object.keys(opposites).filter((option) => list === undefined || list.includes(option));
+}

@@ -1,0 +1,105 @@
+import { formatBytes } from '../../format.ts';
+import type { Host } from '../../host.ts';
+import { isBelow } from '../../observe/mountinfo.ts';
+import type { Look } from '../look.ts';
+import type { Action, Step } from '../step.ts';
+import { firstOf, openForWriting } from './open-files.ts';
+
+/** Of the memory: what the upper layer of /var may take, and leave enough for the guest to work. */
+const mostOfMemory = 0.75;
+
+/**
+ * What sealing costs in memory: the first write to a file of the disk copies all of it into the upper layer, and
+ * what daemons hold open for writing now they are going to write to.
+ */
+export function planVar(look: Look): Step {
+  const { host, config, settings } = look;
+  const memory = memoryBytes(host);
+  const cap = capBytes(config.VAR_SIZE, memory);
+  const files = openForWriting(host, ['/var']);
+  const cost = files.reduce((sum, { bytes }) => sum + bytes, 0);
+  const share = Math.ceil((cost / cap) * 100);
+  const isFull = share >= parseInt(config.USAGE_WARN, 10);
+  const costs = `Files that are open for writing, and so would be copied into memory: ${formatBytes(cost)} of the ${formatBytes(cap)} of VAR_SIZE (${share}%)${files.length === 0 ? '' : `; ${largest(files)}`}.`;
+  const problems = [
+    ...(cap > memory * mostOfMemory
+      ? [
+          `VAR_SIZE=${config.VAR_SIZE} is more than three quarters of the guest's memory (${formatBytes(memory)}): lower it, or give the guest more.`,
+        ]
+      : []),
+    ...containerStores(look),
+  ];
+  const actions = isFull && settings.cleanVar ? cleaning(host) : [];
+  if (actions.length > 0) {
+    return { id: 'var', state: 'needed', why: [costs, 'Logs are rotated.', ...problems], actions };
+  }
+  const mend = settings.cleanVar
+    ? 'That is too much: raise VAR_SIZE in /etc/immutafs/immutafs.conf, or let them write less.'
+    : 'That is too much: --clean-var rotates logs and journals; or raise VAR_SIZE in /etc/immutafs/immutafs.conf.';
+  if (isFull) problems.unshift(`${costs} ${mend}`);
+  if (problems.length > 0) return { id: 'var', state: 'by hand', why: problems, actions: [] };
+  return { id: 'var', state: 'done', why: [costs, ...packageDatabase(host)], actions: [] };
+}
+
+function largest(files: readonly { path: string; bytes: number; who: string[] }[]): string {
+  return firstOf(files.map(({ path, bytes, who }) => `${path} ${formatBytes(bytes)} by ${who.join(', ')}`));
+}
+
+/** /proc/meminfo counts in KiB. */
+function memoryBytes(host: Host): number {
+  const found = /^MemTotal:\s+(\d+) kB$/m.exec(host.read('/proc/meminfo', 65536))?.[1];
+  if (found === undefined) throw new Error('/proc/meminfo has no MemTotal');
+  return Number(found) * 1024;
+}
+
+const units: Record<string, number> = { '%': 0, m: 1024 ** 2, g: 1024 ** 3 };
+
+function capBytes(size: string, memory: number): number {
+  const unit = size.slice(-1).toLowerCase();
+  const number = parseInt(size, 10);
+  return unit === '%' ? Math.floor((memory * number) / 100) : number * (units[unit] ?? 1);
+}
+
+/** What can be made smaller without asking what is in it. systemd 219 has no `journalctl --rotate`. */
+function cleaning(host: Host): Action[] {
+  const run = (program: string, ...args: string[]): Action => ({ do: 'run', program, args, seconds: 300 });
+  const logs = ['/usr/sbin/logrotate', '/etc/logrotate.conf'].every((file) => host.stat(file) !== undefined);
+  return [
+    run('/bin/systemctl', 'kill', '--kill-who=main', '--signal=SIGUSR2', 'systemd-journald.service'),
+    run('/bin/journalctl', '--vacuum-size=16M'),
+    ...(logs ? [run('/usr/sbin/logrotate', '--force', '/etc/logrotate.conf')] : []),
+  ];
+}
+
+const stores = [
+  '/var/lib/docker',
+  '/var/lib/containers/storage',
+  '/var/lib/containerd',
+  '/var/lib/lxc',
+  '/var/lib/machines',
+];
+
+/** The overlay of /var cannot be the upper layer of another (overlayfs.rst), and images are large. */
+function containerStores({ host, mounts, disks, systemDisks }: Look): string[] {
+  const found = stores.filter((store) => {
+    if (host.stat(store)?.kind !== 'directory' || host.list(store).length === 0) return false;
+    const mount = mounts.serving(store);
+    if (mount === undefined || !isBelow(mount.target, '/var')) return true;
+    return disks.some(({ name, holds }) => systemDisks.has(name) && holds.includes(mount.target));
+  });
+  return found.map(
+    (store) =>
+      `${store} holds containers or their images: they do not work on the overlay of /var. Give it a disk of its own, or a tmpfs, or empty it.`,
+  );
+}
+
+function packageDatabase(host: Host): string[] {
+  const folder = '/var/lib/rpm';
+  if (host.stat(folder)?.kind !== 'directory') return [];
+  const bytes = host
+    .list(folder)
+    .reduce((sum, name) => sum + (host.stat(`${folder}/${name}`)?.bytes ?? 0), 0);
+  return [
+    `The package database (${folder}, ${formatBytes(bytes)}) is copied only where a package manager writes.`,
+  ];
+}
