@@ -268,6 +268,7 @@ function dyingHands(hands: Hands, acts: number): Hands {
     rename: dying(hands.rename),
     makeFolder: dying(hands.makeFolder),
     run: dying(hands.run),
+    writeAt: dying(hands.writeAt),
     lock: hands.lock,
   };
 }
