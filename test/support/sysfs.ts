@@ -76,6 +76,8 @@ function makeNode(root: string, node: string, name: string, device: string, read
   const [major = '', minor = ''] = device.split(':');
   write(root, `${node}/uevent`, `MAJOR=${major}\nMINOR=${minor}\nDEVNAME=${name}\nDEVTYPE=disk\n`);
   write(root, `${node}/dev`, `${device}\n`);
+  // In units of 512 bytes: 10 GiB.
+  write(root, `${node}/size`, '20971520\n');
   write(root, `${node}/ro`, readOnly ? '1\n' : '0\n');
   link(root, `dev/block/${device}`, node);
   link(root, `class/block/${name}`, node);
