@@ -5,8 +5,9 @@ import { makeOutBox, openOutBox, writeInBox } from './box.ts';
 import { copyDisks, editDisks } from './disk.ts';
 import type { Edit } from './disk.ts';
 import type { BootFiles } from './kernel.ts';
-import { guestDrives, saveDisks } from './layers.ts';
+import { checksum, guestDrives, saveDisks } from './layers.ts';
 import type { Layout } from './layout.ts';
+import type { Moment } from './moment.ts';
 import type { Bus, Drive } from './qemu.ts';
 import { withRunFolder } from './run-folder.ts';
 import { EmulatorFault, runMachine } from './run.ts';
@@ -18,6 +19,8 @@ export interface Guest {
   boot: (options: BootOptions) => Promise<Boot>;
   /** Writes its disks as they are now to a folder. */
   save: (folder: string) => Promise<void>;
+  /** SHA-256 of the operating system's disk as it is now. */
+  checksum: () => Promise<string>;
 }
 
 export interface GuestOptions {
@@ -47,6 +50,8 @@ export interface BootOptions {
   time?: 'real' | 'counted';
   /** Cuts the power when this step has ended. */
   powerCutAfter?: string;
+  /** Cuts the power at this moment. */
+  powerCutAt?: Moment;
   /** The run is ended after so many seconds of this machine's time. */
   limitSeconds?: number;
 }
@@ -78,6 +83,7 @@ export async function withGuest<T>(options: GuestOptions, work: (guest: Guest) =
         return bootGuest(template.layout, { bootFiles: template.bootFiles, ...boot }, drives, bootFolder);
       },
       save: (target) => saveDisks(disks, folder, target),
+      checksum: () => checksum(disks, folder),
     });
   });
 }
@@ -103,12 +109,13 @@ async function bootGuest(
     memoryMiB: options.memoryMiB ?? 1024,
     processors: options.processors ?? 2,
     time: options.time ?? 'real',
-    durable: options.powerCutAfter !== undefined,
+    durable: options.powerCutAfter !== undefined || options.powerCutAt !== undefined,
   };
   const cut = options.powerCutAfter;
   const limits = {
     seconds: options.limitSeconds ?? 300,
     powerCut: cut === undefined ? undefined : (report: Report) => report.steps.has(cut),
+    powerCutAt: options.powerCutAt,
   };
   const run = () => runMachine(machine, folder, limits);
   const outcome = await run().catch((error: unknown) => {

@@ -37,6 +37,13 @@ export async function saveDisks(disks: Disks, folder: string, target: string): P
   }
 }
 
+/** SHA-256 of the system's image and of the layer with what guests wrote over it. */
+export async function checksum(disks: Disks, folder: string): Promise<string> {
+  const files = [disks.images.system, layerOf('system', folder)].filter((file) => existsSync(file));
+  const { stdout } = await execa('sha256sum', files);
+  return stdout.replaceAll(/ .*$/gm, '');
+}
+
 function layerOf(name: string, folder: string): string {
   return join(folder, `${name}.qcow2`);
 }

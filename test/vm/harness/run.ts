@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { type Moment, until } from './moment.ts';
 import { qemuCommand } from './qemu.ts';
 import type { Machine } from './qemu.ts';
 import { parseReport } from './report.ts';
@@ -24,6 +25,8 @@ export interface Limits {
   seconds: number;
   /** Cuts the power as soon as the report satisfies this. */
   powerCut?: ((report: Report) => boolean) | undefined;
+  /** Cuts the power at this moment. */
+  powerCutAt?: Moment | undefined;
 }
 
 /** QEMU itself gave up, by an assertion of its own; what the guest did has nothing to do with it. */
@@ -39,6 +42,7 @@ export class EmulatorFault extends Error {
  */
 export async function runMachine(machine: Machine, folder: string, limits: Limits): Promise<Outcome> {
   const [command = '', ...args] = qemuCommand(machine, folder);
+  const console = join(folder, 'console');
   const started = performance.now();
   // stdin stays open: at its end QEMU would tell the guest that nobody listens to the report.
   const qemu = execa(command, args, { buffer: { stdout: false }, reject: false });
@@ -53,12 +57,18 @@ export async function runMachine(machine: Machine, folder: string, limits: Limit
     if (limits.powerCut?.(parseReport(Buffer.concat(chunks)))) kill('power-cut');
   });
   const timer = setTimeout(() => kill('timeout'), limits.seconds * 1000);
+  const ended = new AbortController();
+  if (limits.powerCutAt) {
+    const lines = async (): Promise<number> => (await consoleText(console)).split('\n').length - 1;
+    void until(limits.powerCutAt, lines, ended.signal).then((reached) => reached && kill('power-cut'));
+  }
   const { exitCode, signal, stderr } = await qemu;
   clearTimeout(timer);
+  ended.abort();
   if (signal === 'SIGABRT') throw new EmulatorFault(stderr);
   if (exitCode !== 0 && killedBy.length === 0) throw new Error(`QEMU ended with ${exitCode}: ${stderr}`);
   const report = parseReport(Buffer.concat(chunks));
-  const text = await consoleText(join(folder, 'console'));
+  const text = await consoleText(console);
   const seconds = (performance.now() - started) / 1000;
   return { endedBy: killedBy[0] ?? howItEnded(report, text), seconds, console: text, report };
 }
