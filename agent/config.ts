@@ -22,7 +22,7 @@ export interface ReadConfig {
 
 /**
  * Reads `KEY=value` lines; `#` starts a comment line. Never throws: a bad line is a problem and the default
- * counts, as in dracut/immutafs-lib.sh, which reads the same file in the initramfs (test/fixtures/config
+ * counts, as in dracut/config.sh, which reads the same file in the initramfs (test/fixtures/config
  * goes through both).
  * @param text one character a byte
  */

@@ -57,7 +57,9 @@ if the host made the disk under
 .Pa /
 read\\-only;
 .Pa /var
-is then an overlay in memory.
+is then an overlay in memory, which ends with the kernel: a soft reboot
+.Pq Xr systemctl 1
+keeps it.
 It is a
 .Em maintenance
 boot if the disk is writable;

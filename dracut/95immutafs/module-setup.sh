@@ -26,7 +26,9 @@ install() {
   for script in assemble-var lvm-readonly mount-readonly propagate-readonly set-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
-  inst_simple /usr/libexec/immutafs/immutafs-lib.sh
+  for script in immutafs-lib.sh config.sh fstab.sh hand-off.sh layers.sh; do
+    inst_simple "/usr/libexec/immutafs/$script"
+  done
   inst_rules 66-immutafs-readonly.rules
   inst_simple "$moddir/immutafs-root.service" "$systemdsystemunitdir/immutafs-root.service"
   mkdir -p "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants"

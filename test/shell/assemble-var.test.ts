@@ -59,7 +59,7 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.is(booted.said, 'immutafs: sealed: disk vda is read-only (virtio-feature); /var\n');
     assert.match(
       booted.after,
-      /^new\ndisk\nnew\n.*Read-only file system\nrefused\n700 0:0\n755 0:0\n700 0:0\n755 0:0\n/,
+      /^new\ndisk\nnew\n.*Read-only file system\nrefused\n700 0:0\n755 0:0\n755 0:0\n755 0:0\n/,
     );
     const handoff = parseHandoff(booted.after.slice(booted.after.indexOf('VERSION=')));
     assert.is(handoff.var, 'overlay');

@@ -29,7 +29,7 @@ function generate(
         echo
       done >/out/files
       exit $code`,
-    scripts: [path.join(units, 'immutafs-generator')],
+    scripts: ['immutafs-generator', 'unit-files.sh'].map((name) => path.join(units, name)),
   });
   if (out['files'] === undefined) throw new Error(stderr);
   assert.is(stderr, '');
@@ -42,7 +42,11 @@ const mount = (name: string, kind = 'var') =>
 const service = (name: string, more: string, kind = 'var') =>
   `immutafs-${kind}@${name}.service.d/immutafs.conf: [Unit];Before=${name}.mount${more}`;
 const device = (unit: string) => `;Wants=${unit};After=${unit}`;
-const overlayThere = 'mkdir -p /var; mount -t tmpfs x /var';
+/** What lets a mount stay through a soft reboot, and at shutdown to systemd-shutdown(8). */
+const kept = (name: string) => `${name}.mount.d/immutafs.conf: [Unit];DefaultDependencies=no`;
+const somethingThere = 'mkdir -p /var; mount -t tmpfs x /var';
+const overlayThere = `mkdir -p /var /layers; mount -t tmpfs x /layers; mkdir /layers/lower /layers/upper /layers/work
+  mount -t overlay -o lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work x /var`;
 
 for (const [name, shell] of Object.entries(shells)) {
   const generator = suite(`${name}: generator`);
@@ -69,6 +73,7 @@ for (const [name, shell] of Object.entries(shells)) {
       service('variable', device('dev-disk-by\\x2dlabel-x.device'), 'mount'),
       service('var-log', `;RequiresMountsFor=/var${device('dev-mapper-rhel\\x2dlog.device')}`),
       service('var', device('dev-disk-by\\x2duuid-a\\x2db.device')),
+      kept('run-var'),
       mount('var-log'),
       mount('var'),
       mount('variable', 'mount'),
@@ -103,9 +108,10 @@ for (const [name, shell] of Object.entries(shells)) {
       'run/immutafs/boot.env': bootEnv('sealed'),
       'etc/fstab': 'UUID=1 / xfs ro 0 0\n/dev/vdb1 /var/log xfs defaults 0 0',
     };
-    const { written } = generate(shell, files, overlayThere);
+    const { written } = generate(shell, files, somethingThere);
     assert.equal(written, [
       service('var-log', `;RequiresMountsFor=/var${device('dev-vdb1.device')}`),
+      kept('run-var'),
       mount('var-log'),
     ]);
   });
@@ -128,19 +134,23 @@ for (const [name, shell] of Object.entries(shells)) {
         'run/immutafs/boot.env': bootEnv('sealed'),
         'etc/fstab': targets.map((target) => `/dev/vdb1 ${target} ext4 defaults 0 0\n`).join(''),
       },
-      overlayThere,
+      somethingThere,
     );
     const expected = targets.map((target) => {
       const name = Buffer.from(target.replace('\\040', ' '), 'latin1').toString('utf8');
       return execFileSync('systemd-escape', ['--path', name], { encoding: 'utf8' }).trimEnd();
     });
-    const got = written.flatMap((line) => /^(.*)\.mount\.d\//.exec(line)?.[1] ?? []);
+    const got = written
+      .filter((line) => line !== kept('run-var'))
+      .flatMap((line) => /^(.*)\.mount\.d\//.exec(line)?.[1] ?? []);
     assert.equal(got.sort(), expected.sort());
   });
 
-  generator('the overlay of the initramfs is there: nothing', () => {
+  generator('what the initramfs mounted stays through a soft reboot', () => {
     const files = { 'run/immutafs/boot.env': bootEnv('sealed') };
-    assert.equal(generate(shell, files, overlayThere).written, []);
+    const { written } = generate(shell, files, overlayThere);
+    assert.equal(written, [kept('run-immutafs-lower'), kept('run-var'), kept('var')]);
+    assert.equal(generate(shell, files, somethingThere).written, [kept('run-var')]);
   });
 
   generator("without the hook: a unit for the root's own /var", () => {
@@ -148,6 +158,7 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.equal(written, [
       'local-fs.target.requires/var.mount -> ../var.mount',
       service('var', ''),
+      kept('run-var'),
       'var.mount: [Unit];Before=local-fs.target;[Mount];What=/var;Where=/var;Type=none;Options=bind',
       mount('var'),
     ]);
@@ -165,10 +176,11 @@ for (const [name, shell] of Object.entries(shells)) {
       'run/immutafs/boot.env': bootEnv('sealed'),
       'etc/fstab': '/dev/vdb1 /var/my\\040logs xfs x 0 0\n',
     };
-    const { written } = generate(shell, files, overlayThere);
+    const { written } = generate(shell, files, somethingThere);
     const escaped = 'var-my\\x20logs';
     assert.equal(written, [
       service(escaped, `;RequiresMountsFor=/var${device('dev-vdb1.device')}`),
+      kept('run-var'),
       mount(escaped),
     ]);
   });

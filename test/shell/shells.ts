@@ -18,7 +18,7 @@ export const dracut = path.join(import.meta.dirname, '../../dracut');
  */
 export function withLibrary(shell: readonly [string, ...string[]], lines: string, ...args: string[]): string {
   const [program, ...options] = shell;
-  const text = `. ${dracut}/immutafs-lib.sh\n${lines}`;
+  const text = `. ${dracut}/immutafs-lib.sh\n. ${dracut}/config.sh\n${lines}`;
   const { status, stdout, stderr, error } = spawnSync(program, [...options, '-c', text, 'test', ...args], {
     encoding: 'latin1',
     // bash takes a socket at stdin for rshd, and reads ~/.bashrc.

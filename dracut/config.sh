@@ -1,0 +1,118 @@
+# shellcheck shell=sh disable=SC2034 # its variables are its callers' answers
+# /etc/immutafs/immutafs.conf, as the boot scripts read it: never sourced. After immutafs-lib.sh, without a single
+# process but one stat(1).
+
+# conf_MODE conf_VAR_SIZE conf_VAR_INODES conf_VAR_OPTIONS conf_ON_FAILURE: the keys that matter at boot; and
+# conf_FORWARD, as it is written.
+# $1: the file. Same grammar and same words as agent/config.ts; test/fixtures/config goes through both.
+read_config() {
+  conf_MODE=auto conf_VAR_SIZE=25% conf_VAR_INODES=200k conf_VAR_OPTIONS=nosuid,nodev conf_ON_FAILURE=degraded
+  conf_FORWARD=''
+  [ -e "$1" ] || return 0
+  if ! { [ -f "$1" ] && [ -r "$1" ]; }; then
+    warn "$1: not a readable file, ignoring it"
+    return 0
+  fi
+  config_bytes=$(stat -L -c %s "$1" 2>/dev/null) || config_bytes=0
+  if [ "$config_bytes" -gt 65536 ]; then
+    warn "$1: larger than 65536 bytes, ignoring it"
+    return 0
+  fi
+  config_name=/etc/immutafs/immutafs.conf config_line=0 config_seen=' '
+  while IFS= read -r line || [ -n "$line" ]; do
+    config_line=$((config_line + 1))
+    read_config_line
+  done <"$1"
+}
+
+read_config_line() {
+  line=${line#"${line%%[! 	]*}"}
+  line=${line%"${line##*[! 	]}"}
+  case $line in '' | '#'*) return 0 ;; esac
+  case $line in *[[:cntrl:]]*) config_warn '' 'a control character, ignoring the line' && return 0 ;; esac
+  case $line in
+    *=*) key=${line%%=*} value=${line#*=} ;;
+    *) config_warn '' 'not KEY=value, ignoring the line' && return 0 ;;
+  esac
+  case $key in '' | *[!A-Z_]*) config_warn '' 'not KEY=value, ignoring the line' && return 0 ;; esac
+  case $key in
+    MODE | VAR_SIZE | VAR_INODES | VAR_OPTIONS | ON_FAILURE | REQUIRE_READONLY | REQUIRE_OPTIONS) ;;
+    USAGE_WARN | USAGE_FAIL | PROMETHEUS_FILE | FORWARD | FORWARD_CA | FORWARD_CERT | FORWARD_KEY | FORWARD_PEER) ;;
+    *) config_warn "$key" 'unknown key, ignoring it' && return 0 ;;
+  esac
+  case $config_seen in *" $key "*) config_warn "$key" 'given twice, the later line counts' ;; esac
+  config_seen="$config_seen$key "
+  set_config_value
+}
+
+config_warn() { # $1: key or nothing; $2: reason
+  warn "$config_name:$config_line: ${1:+$1: }$2"
+}
+
+set_config_value() { # key, value: as read
+  case $key in
+    MODE)
+      case $value in
+        auto | sealed | off) conf_MODE=$value ;;
+        *) config_warn MODE 'must be auto, sealed or off, using auto' && conf_MODE=auto ;;
+      esac
+      ;;
+    VAR_SIZE)
+      if is_size "$value"; then
+        conf_VAR_SIZE=$value
+      else
+        config_warn VAR_SIZE 'must be 1% to 100%, or a number with m or g, using 25%' && conf_VAR_SIZE=25%
+      fi
+      ;;
+    VAR_INODES)
+      if is_inodes "$value"; then
+        conf_VAR_INODES=$value
+      else
+        config_warn VAR_INODES 'must be a number from 1000, k or m may follow, using 200k' && conf_VAR_INODES=200k
+      fi
+      ;;
+    VAR_OPTIONS)
+      if is_options "$value"; then
+        conf_VAR_OPTIONS=$value
+      else
+        config_warn VAR_OPTIONS 'must be of nosuid, nodev, noexec, noatime, relatime, using nosuid,nodev'
+        conf_VAR_OPTIONS=nosuid,nodev
+      fi
+      ;;
+    FORWARD) conf_FORWARD=$value ;;
+    ON_FAILURE)
+      case $value in
+        degraded | emergency | poweroff) conf_ON_FAILURE=$value ;;
+        *) config_warn ON_FAILURE 'must be degraded, emergency or poweroff, using degraded' && conf_ON_FAILURE=degraded ;;
+      esac
+      ;;
+  esac
+}
+
+is_number() { # $1: 1 to 9 digits, the first not 0
+  case $1 in '' | 0* | *[!0-9]* | ??????????*) return 1 ;; esac
+}
+
+is_size() { # tmpfs(5) size=; a unit is asked for, since a forgotten one would mean bytes
+  case $1 in
+    *%) is_number "${1%\%}" && [ "${1%\%}" -le 100 ] ;;
+    *[mMgG]) is_number "${1%?}" ;;
+    *) return 1 ;;
+  esac
+}
+
+is_inodes() { # tmpfs(5) nr_inodes=
+  case $1 in
+    *[kKmM]) is_number "${1%?}" ;;
+    *) is_number "$1" && [ "$1" -ge 1000 ] ;;
+  esac
+}
+
+is_options() {
+  case ",$1," in *,,*) [ -z "$1" ] && return 0 || return 1 ;; esac
+  options_left=$1,
+  while [ -n "$options_left" ]; do
+    case ${options_left%%,*} in nosuid | nodev | noexec | noatime | relatime) ;; *) return 1 ;; esac
+    options_left=${options_left#*,}
+  done
+}

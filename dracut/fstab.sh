@@ -1,0 +1,83 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # its variables are its callers' answers; disks is immutafs-lib.sh's
+# What fstab(5) says, and what is under the devices that it names. After immutafs-lib.sh.
+
+# fstab_source fstab_type fstab_options: the line of fstab(5) for target $2 that a block device serves, in the
+# root $1; empty and false if there is none.
+find_fstab() {
+  fstab_source='' fstab_type='' fstab_options=''
+  [ -r "$1/etc/fstab" ] || return 1
+  while read -r source target type options _ || [ -n "$source" ]; do
+    # shellcheck disable=SC1003
+    case $target in *'\'*) target=$(printf %b "$target") ;; esac
+    { [ "${target%/}" = "$2" ] && is_device "$source"; } || continue
+    fstab_source=$source fstab_type=$type fstab_options=${options:-defaults}
+  done <"$1/etc/fstab"
+  [ -n "$fstab_source" ]
+}
+
+is_device() { # $1: first field of a line of fstab
+  case $1 in /dev/* | UUID=* | LABEL=* | PARTUUID=* | PARTLABEL=*) ;; *) return 1 ;; esac
+}
+
+# node: the device node of a source as in fstab.
+source_node() { # $1: source
+  case $1 in
+    UUID=*) node=/dev/disk/by-uuid/${1#*=} ;;
+    LABEL=*) node=/dev/disk/by-label/${1#*=} ;;
+    PARTUUID=*) node=/dev/disk/by-partuuid/${1#*=} ;;
+    PARTLABEL=*) node=/dev/disk/by-partlabel/${1#*=} ;;
+    *) node=$1 ;;
+  esac
+}
+
+# node disks: likewise resolved, and the disks under it; false if there is no such device.
+find_source() { # $1: source
+  disks=''
+  source_node "$1"
+  [ -b "$node" ] || return 1
+  for device in /sys/class/block/*; do
+    # shellcheck disable=SC3013 # dash, bash and busybox have it, and readlink(1) would be a process
+    [ "/dev/${device##*/}" -ef "$node" ] || continue
+    node=/dev/${device##*/}
+    find_disks "$device"
+    return
+  done
+  node=$(readlink -f "$node") && find_disks "/sys/class/block/${node##*/}"
+}
+
+# Whether every disk under a source as in fstab is read-only.
+is_read_only_source() { # $1: source
+  find_source "$1" && all_read_only
+}
+
+# Whether what fstab has for a target is the system's: on a disk that is read-only, or on a disk of the root
+# (MODE=sealed seals a writable one too).
+is_sealed_source() { # $1: as in fstab
+  root_disks=$disks
+  find_source "$1"
+  own_disks=$disks disks=$root_disks
+  for disk in $own_disks; do
+    case $disk in *:1:*) return 0 ;; esac
+    case " $root_disks" in *" ${disk%%:*}:"*) return 0 ;; esac
+  done
+  return 1
+}
+
+# Whether fstab of the root $1 has a line for target $2, whatever serves it.
+in_fstab() {
+  [ -r "$1/etc/fstab" ] || return 1
+  while read -r source target _ || [ -n "$source" ]; do
+    case $source in '#'*) continue ;; esac
+    # shellcheck disable=SC1003
+    case $target in *'\'*) target=$(printf %b "$target") ;; esac
+    while :; do
+      case $target in
+        *//*) target=${target%%//*}/${target#*//} ;;
+        ?*/) target=${target%/} ;;
+        *) break ;;
+      esac
+    done
+    [ "$target" != "$2" ] || return 0
+  done <"$1/etc/fstab"
+  return 1
+}

@@ -1,0 +1,33 @@
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { runInBox } from './box.ts';
+import { shells } from './shells.ts';
+
+const script = path.join(import.meta.dirname, '../../units/start-forwarder');
+const idle = '<5>Forwarding ended: FORWARD is empty, the journal ends with this boot\n';
+
+for (const [name, shell] of Object.entries(shells)) {
+  const forwarder = suite(`${name}: start-forwarder`);
+  for (const [title, configuration, expected] of [
+    ['no configuration', undefined, idle],
+    ['FORWARD is empty', 'MODE=auto\nFORWARD=\n', idle],
+    ['FORWARD is a comment', '#FORWARD=relp://log\n', idle],
+    ['the later line counts', 'FORWARD=\nFORWARD=relp://log\n', 'agent forward\n'],
+    ['FORWARD has a target', ' FORWARD=relp://log \n', 'agent forward\n'],
+    // The agent ends with 2 and says why.
+    ['a configuration with a mistake', 'FORWRAD=relp://log\n', 'agent forward\n'],
+  ] as const) {
+    forwarder(title, () => {
+      const conf = configuration === undefined ? {} : { 'etc/immutafs/immutafs.conf': configuration };
+      const { code, stdout, stderr } = runInBox({
+        shell,
+        scripts: [script],
+        files: { 'usr/bin/immutafs-agent': '#!/bin/bash\necho agent "$@"\n', ...conf },
+        run: 'chmod +x /usr/bin/immutafs-agent; sh /usr/libexec/immutafs/start-forwarder',
+      });
+      assert.equal([code, stdout, stderr], [0, expected, '']);
+    });
+  }
+  forwarder.run();
+}
