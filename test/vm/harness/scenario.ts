@@ -10,7 +10,7 @@ import { ordinaryTree } from './tree.ts';
 
 export * from './expect.ts';
 export * from './layout.ts';
-export { editFile } from './edit.ts';
+export { editFile, makeWritable } from './edit.ts';
 export type { Boot, Guest };
 
 /** What a scenario says of its guest: how it is laid out (by default as RHEL's installer does it), what is changed. */
