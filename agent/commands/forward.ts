@@ -3,6 +3,7 @@ import { UsageError, errorMessage } from '../errors.ts';
 import { systemClock } from '../forward/clock.ts';
 import { Daemon } from '../forward/daemon.ts';
 import { deadlineMilliseconds, drained, isShutdown } from '../forward/drain.ts';
+import { keepHeapSmall } from '../forward/memory.ts';
 import { readPosition, writePosition } from '../forward/position.ts';
 import { Progress } from '../forward/progress.ts';
 import { StatusWriter } from '../forward/status-writer.ts';
@@ -26,6 +27,7 @@ const finishMilliseconds = 5000;
  * @throws UsageError where FORWARD is malformed
  */
 export async function forwardCommand(host: Host, output: Output, options: ForwardOptions): Promise<number> {
+  keepHeapSmall();
   const { config, targets } = readTargets(host);
   const clock = systemClock(host);
   if (options.test) {

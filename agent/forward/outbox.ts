@@ -1,4 +1,5 @@
 import type { Counts } from './counts.ts';
+import { InFlight } from './in-flight.ts';
 import type { Message } from './message.ts';
 import type { Progress } from './progress.ts';
 import type { Refusals } from './refusals.ts';
@@ -19,9 +20,7 @@ export class Outbox {
   #queue: Message[] = [];
   /** How much of the queue is sent. */
   #sent = 0;
-  /** Cursors of what was sent, from `#answered` on without an answer. */
-  #cursors: string[] = [];
-  #answered = 0;
+  readonly #inFlight: InFlight;
   #closed = false;
   waitingBytes = 0;
   /** The last message sent belongs to an entry that goes on. */
@@ -29,6 +28,7 @@ export class Outbox {
 
   constructor(options: OutboxOptions) {
     this.#options = options;
+    this.#inFlight = new InFlight(options.sparse);
   }
 
   add(messages: Message[]): void {
@@ -44,11 +44,7 @@ export class Outbox {
   }
 
   get idle(): boolean {
-    return this.waiting === 0 && this.#inFlight === 0;
-  }
-
-  get #inFlight(): number {
-    return this.#cursors.length - this.#answered;
+    return this.waiting === 0 && this.#inFlight.length === 0;
   }
 
   /** Sends what the server takes and the window allows. */
@@ -56,62 +52,38 @@ export class Outbox {
     const { transport, progress, refusals, window } = this.#options;
     for (;;) {
       if (this.#closed || this.waiting === 0) return;
-      const allowed = window - this.#inFlight - progress.unsaved;
+      const allowed = window - this.#inFlight.length - progress.unsaved;
       const count = Math.min(this.waiting, transport.room(), allowed, refusals.limit);
       if (count <= 0) return;
       const batch =
         count === this.#queue.length ? this.#queue : this.#queue.slice(this.#sent, this.#sent + count);
       this.#sent += count;
       for (const { text } of batch) this.waitingBytes -= text.length;
-      this.#remember(batch);
+      this.#inFlight.add(batch);
       this.midEntry = batch.at(-1)?.cursor === '';
       transport.send(batch);
     }
   }
 
-  /** A slice of a string keeps all of it in memory: where very many are in flight, few and copied ones. */
-  #remember(batch: Message[]): void {
-    const last = batch.findLastIndex(({ cursor }) => cursor !== '');
-    batch.forEach(({ cursor }, index) => {
-      if (!this.#options.sparse) this.#cursors.push(cursor);
-      else this.#cursors.push(index === last ? Buffer.from(cursor, 'latin1').toString('latin1') : '');
-    });
-  }
-
   acknowledged(count: number): void {
-    const { progress, refusals, counts, sparse } = this.#options;
-    const end = this.#answered + count;
-    let entries = 0;
-    let last = '';
-    for (let at = this.#answered; at < end; at += 1) {
-      const cursor = this.#cursors[at] ?? '';
-      if (cursor === '') continue;
-      entries += 1;
-      last = cursor;
-    }
-    this.#answered = end;
-    if (this.#answered >= 4096 || this.#inFlight === 0) {
-      this.#cursors = this.#cursors.slice(this.#answered);
-      this.#answered = 0;
-    }
-    counts.acknowledged += sparse ? count : entries;
+    const { progress, refusals, counts } = this.#options;
+    const { entries, cursor } = this.#inFlight.answer(count);
+    counts.acknowledged += entries;
     refusals.accepted(count);
-    if (last !== '') progress.acknowledge(sparse ? count : entries, last);
+    if (cursor !== '') progress.acknowledge(entries, cursor);
   }
 
   /** The cursors of the messages that a refusal may be about. */
   suspects({ first, count }: RefusedError): string[] {
-    const from = this.#answered + first;
-    if (count > 1) return this.#cursors.slice(from, from + count);
-    const cursor = this.#cursors.slice(from).find((each) => each !== '');
+    const cursors = this.#inFlight.cursors(first);
+    if (count > 1) return cursors.slice(0, count);
+    const cursor = cursors.find((each) => each !== '');
     return cursor === undefined ? [] : [cursor];
   }
 
   /** Nothing more is sent. What has no answer will be sent again. */
   close(): void {
     this.#closed = true;
-    this.#options.counts.repeated += this.#cursors
-      .slice(this.#answered)
-      .filter((cursor) => cursor !== '').length;
+    this.#options.counts.repeated += this.#inFlight.cursors(0).filter((cursor) => cursor !== '').length;
   }
 }

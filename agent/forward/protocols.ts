@@ -47,7 +47,7 @@ export function speech({ protocol, carrier }: Target): Speech {
         encoder: (clock, hostname) => new ExportEncoder(clock, hostname),
         window: uploadWindow,
         sparse: false,
-        queueBytes: 1024 * 1024,
+        queueBytes: 256 * 1024,
       };
   }
 }

@@ -1,3 +1,5 @@
+import { ownCopy } from './memory.ts';
+
 const times = 3;
 const remembered = 1000;
 
@@ -25,7 +27,7 @@ export class Refusals {
     this.#suspect = only;
     if (this.#count < times) return;
     if (this.#givenUp.size >= remembered) this.#givenUp.clear();
-    this.#givenUp.add(only);
+    this.#givenUp.add(ownCopy(only));
   }
 
   accepted(count: number): void {

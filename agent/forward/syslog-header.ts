@@ -1,3 +1,8 @@
+import { ownCopy } from './memory.ts';
+
+/** Of a remembered value, in bytes. */
+const longest = 256;
+
 /**
  * The parts of an RFC 5424 header, made of fields that anyone who may log can fill. What was made is remembered,
  * since few values make up nearly all entries.
@@ -29,20 +34,23 @@ export class SyslogHeader {
   name(value: string, limit: number): string {
     const known = this.#names.get(value);
     if (known !== undefined) return known;
-    const name = value.slice(0, limit).replace(/[^!-~]/g, '_') || '-';
-    return remember(this.#names, value, name);
+    return remember(this.#names, value, (own) => own.slice(0, limit).replace(/[^!-~]/g, '_') || '-');
   }
 
   /** Section 6.3.3: a parameter's value within its quotation marks. */
   value(value: string): string {
     const known = this.#values.get(value);
     if (known !== undefined) return known;
-    return remember(this.#values, value, value.replace(/["\\\]]/g, '\\$&'));
+    return remember(this.#values, value, (own) => own.replace(/["\\\]]/g, '\\$&'));
   }
 }
 
-function remember(memory: Map<string, string>, key: string, value: string): string {
+function remember(memory: Map<string, string>, value: string, make: (own: string) => string): string {
+  // Long ones are rare, and would be too much.
+  if (value.length > longest) return make(value);
   if (memory.size >= 1000) memory.clear();
-  memory.set(key, value);
-  return value;
+  const own = ownCopy(value);
+  const made = make(own);
+  memory.set(own, made);
+  return made;
 }

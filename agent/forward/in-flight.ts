@@ -1,0 +1,69 @@
+import { ownCopy } from './memory.ts';
+import type { Message } from './message.ts';
+
+/** Messages that were sent in one go: the cursor of each, or, where none is answered by itself, the last one. */
+interface Batch {
+  cursors: string[];
+  count: number;
+  answered: number;
+}
+
+/** What was sent and has no answer yet, in the order of sending. */
+export class InFlight {
+  readonly #sparse: boolean;
+  readonly #batches: Batch[] = [];
+  /** Messages. */
+  length = 0;
+
+  /** @param sparse only the last cursor of each batch is kept: very many messages are in flight */
+  constructor(sparse: boolean) {
+    this.#sparse = sparse;
+  }
+
+  /**
+   * A cursor is a slice of the chunk that it was read in, and would keep all of that in memory until the answer:
+   * joined and split again, cursors are slices of each other and of nothing else.
+   */
+  add(batch: Message[]): void {
+    const last = () => ownCopy(batch.findLast(({ cursor }) => cursor !== '')?.cursor ?? '');
+    const all = () =>
+      batch
+        .map(({ cursor }) => cursor)
+        .join('\n')
+        .split('\n');
+    this.#batches.push({ cursors: this.#sparse ? [last()] : all(), count: batch.length, answered: 0 });
+    this.length += batch.length;
+  }
+
+  /** The oldest `count` messages have an answer. @returns how many entries they end, and the last one's cursor */
+  answer(count: number): { entries: number; cursor: string } {
+    let [rest, entries, cursor] = [count, 0, ''];
+    while (rest > 0) {
+      const batch = this.#batches[0];
+      if (batch === undefined) break;
+      const part = Math.min(rest, batch.count - batch.answered);
+      for (const each of this.#ended(batch, part)) {
+        if (each === '') continue;
+        entries += 1;
+        cursor = each;
+      }
+      batch.answered += part;
+      rest -= part;
+      if (batch.answered === batch.count) this.#batches.shift();
+    }
+    this.length -= count;
+    return { entries: this.#sparse ? count : entries, cursor };
+  }
+
+  /** The cursors of the messages from `first` on, the oldest without an answer being 0; '' where an entry goes on. */
+  cursors(first: number): string[] {
+    return this.#batches
+      .flatMap(({ cursors, answered }) => (this.#sparse ? cursors : cursors.slice(answered)))
+      .slice(first);
+  }
+
+  #ended({ cursors, count, answered }: Batch, part: number): string[] {
+    if (!this.#sparse) return cursors.slice(answered, answered + part);
+    return answered + part === count ? cursors : [];
+  }
+}
