@@ -1,5 +1,6 @@
 import { checks } from '../agent/checks/index.ts';
 import { sentence, wrap } from '../agent/format.ts';
+import { forwardMessages } from '../agent/forward/messages.ts';
 import { type Message, driftMessage, verdictMessage } from '../agent/messages.ts';
 
 /** immutafs.catalog, which `journalctl -x` shows below an entry (systemd's Journal Message Catalogs). */
@@ -9,8 +10,12 @@ export function catalog(): string {
     { ...verdictMessage, subject: 'This guest is: @IMMUTAFS_VERDICT@' },
     { ...driftMessage, subject: '@IMMUTAFS_CHECK@ was @IMMUTAFS_OLD_STATUS@ and is @IMMUTAFS_STATUS@' },
   ];
+  const forwarding = Object.values(forwardMessages).map((message) => ({
+    ...message,
+    subject: `Forwarding: ${message.documentation.title}`,
+  }));
   const heading = '# What the journal entries of immutafs-agent mean and what to do about them.\n';
-  return [heading, ...[...findings, ...others].map(entry)].join('\n');
+  return [heading, ...[...findings, ...others, ...forwarding].map(entry)].join('\n');
 }
 
 function entry({ messageId, documentation, subject }: Message & { subject: string }): string {

@@ -93,7 +93,7 @@ export class Daemon {
 
   async #converse({ target, transport }: Connection): Promise<void> {
     const { clock, hostname, progress, status, voice } = this.#options;
-    const { mode, encoder, window, sparse, queueBytes } = speech(target);
+    const { mode, encoder, window, step, sparse, queueBytes } = speech(target);
     const before = this.counts.acknowledged;
     this.#session = new Session({
       transport,
@@ -103,6 +103,7 @@ export class Daemon {
       refusals: this.#refusals,
       counts: this.counts,
       window,
+      step,
       sparse,
       queueBytes,
       trouble: (reason) => voice.trouble(reason),

@@ -11,6 +11,7 @@ export interface OutboxOptions {
   refusals: Refusals;
   counts: Counts;
   window: number;
+  step: number;
   sparse: boolean;
 }
 
@@ -49,12 +50,12 @@ export class Outbox {
 
   /** Sends what the server takes and the window allows. */
   send(): void {
-    const { transport, progress, refusals, window } = this.#options;
+    const { transport, progress, refusals, window, step } = this.#options;
     for (;;) {
       if (this.#closed || this.waiting === 0) return;
       const allowed = window - this.#inFlight.length - progress.unsaved;
       const count = Math.min(this.waiting, transport.room(), allowed, refusals.limit);
-      if (count <= 0) return;
+      if (count < Math.max(1, Math.min(this.waiting, refusals.limit, step))) return;
       const batch =
         count === this.#queue.length ? this.#queue : this.#queue.slice(this.#sent, this.#sent + count);
       this.#sent += count;

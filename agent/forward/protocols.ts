@@ -16,6 +16,8 @@ export interface Speech {
   encoder: (clock: Clock, hostname: string) => Encoder;
   /** Messages that may be without an answer, or not yet in the saved cursor. */
   window: number;
+  /** Where more wait, no fewer are sent at once: or each answer, one by one, would let a single one go. */
+  step: number;
   /** Nobody acknowledges single messages, and very many are on their way. */
   sparse: boolean;
   /** How much may wait for the server, in bytes: little, but enough for a request of many entries. */
@@ -29,6 +31,7 @@ export function speech({ protocol, carrier }: Target): Speech {
         connect: connectRelp,
         ...syslogMessages(relpMessageBytes),
         window: relpWindow,
+        step: relpWindow / 4,
         sparse: false,
         queueBytes: 0,
       };
@@ -37,6 +40,7 @@ export function speech({ protocol, carrier }: Target): Speech {
         connect: connectSyslog,
         ...syslogMessages(syslogMessageBytes(carrier)),
         window: syslogWindow,
+        step: 1,
         sparse: true,
         queueBytes: 0,
       };
@@ -46,6 +50,7 @@ export function speech({ protocol, carrier }: Target): Speech {
         mode: 'whole',
         encoder: (clock, hostname) => new ExportEncoder(clock, hostname),
         window: uploadWindow,
+        step: 1,
         sparse: false,
         queueBytes: 256 * 1024,
       };

@@ -18,6 +18,8 @@ export interface SessionOptions {
   counts: Counts;
   /** Messages that may be sent and not be in the saved cursor. */
   window: number;
+  /** How many are sent at once where more wait. */
+  step: number;
   /** Only the last cursor of a batch counts (no acknowledgements of single messages). */
   sparse: boolean;
   /** How much may wait for the server before reading pauses, in bytes. */

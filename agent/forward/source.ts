@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Cursor, cursorOfTime, parseCursor, reaches, sameEntry } from './cursor.ts';
+import { type Cursor, parseCursor, reaches, sameEntry } from './cursor.ts';
 import type { Entry } from './entry.ts';
 import { ExportParser } from './export-parser.ts';
 import { type End, type Reading, type Start, follow, lastCursor } from './journalctl.ts';
+import { Leaps } from './leaps.ts';
 import { Repeats } from './repeats.ts';
+import { Silence } from './silence.ts';
 import type { ParserMode } from './tokenizer.ts';
 
 export interface SourceEvents {
@@ -12,11 +14,7 @@ export interface SourceEvents {
   trouble(reason: string): void;
 }
 
-/** How long journalctl may say nothing before it is doubted: at first, and then, twice as long each time. */
-const silenceMilliseconds = { first: 2000, least: 60_000, most: 600_000 };
 const longestPause = 30_000;
-/** Where it finds nothing after an entry: how much later the next ones are looked for, in microseconds. */
-const leaps = [0, 1, 10, 100, 1000, 10_000, 1_000_000, 10_000_000, 600_000_000];
 
 /**
  * The journal's entries after a cursor, in order, whatever journalctl does meanwhile: it is started again where
@@ -31,12 +29,12 @@ export class Source {
   #known: Cursor | undefined;
   #last: string;
   #start: Start;
+  /** Until it is started again. */
   #timer: NodeJS.Timeout | undefined;
-  #silence = silenceMilliseconds.first;
+  readonly #silence = new Silence(() => void this.#doubt());
+  readonly #leaps = new Leaps();
   #chunks = 0;
   #failures = 0;
-  /** How often it was started again in vain since something was read. */
-  #attempts = 0;
   #paused = false;
   #broken = '';
   #repeats: Repeats;
@@ -60,8 +58,7 @@ export class Source {
       (end) => this.#ended(end),
     );
     if (this.#paused) this.#reading.pause();
-    this.#silence = silenceMilliseconds.first;
-    this.#watch(this.#silence);
+    this.#silence.begin();
   }
 
   pause(): void {
@@ -76,13 +73,14 @@ export class Source {
 
   stop(): void {
     clearTimeout(this.#timer);
+    this.#silence.stop();
     this.#reading?.stop();
     this.#reading = undefined;
   }
 
   #read(chunk: Buffer): void {
     this.#chunks += 1;
-    this.#timer?.refresh();
+    this.#silence.heard();
     let entries: Entry[];
     try {
       entries = this.#parser.push(chunk);
@@ -112,16 +110,10 @@ export class Source {
       this.#last = last;
       this.#start = { at: 'cursor', cursor: last };
       this.#failures = 0;
-      if (this.#attempts > 0 || this.#silence > silenceMilliseconds.least) this.#calm();
+      if (this.#leaps.begun || this.#silence.long) this.#silence.calm(this.#leaps.begun);
+      this.#leaps.done();
     }
     if (entries.length > 0) this.#events.entries(entries);
-  }
-
-  #calm(): void {
-    // Behind one broken entry there may be another.
-    this.#silence = this.#attempts > 0 ? silenceMilliseconds.first : silenceMilliseconds.least;
-    this.#attempts = 0;
-    this.#watch(this.#silence);
   }
 
   /** Looks no further than the entries of the same microsecond. */
@@ -149,14 +141,9 @@ export class Source {
     this.#broken = broken ?? '';
     if (this.#failures > 1) this.#events.trouble(`journalctl ended: ${reason}`);
     this.#reading = undefined;
-    clearTimeout(this.#timer);
+    this.#silence.stop();
     const pause = Math.min(longestPause, 100 * 2 ** Math.min(20, this.#failures));
     this.#timer = setTimeout(() => this.start(), pause);
-  }
-
-  #watch(milliseconds: number): void {
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#doubt(), milliseconds);
   }
 
   /** Nothing comes. Perhaps there is nothing; but if the journal has more, journalctl has come to a stop. */
@@ -168,7 +155,7 @@ export class Source {
     if (this.#reading !== reading || reading === undefined) return;
     const cursor = parseCursor(this.#last);
     if (last === undefined || this.#paused || this.#chunks !== chunks || isAt(last, cursor)) {
-      this.#wait();
+      this.#silence.unfounded();
       return;
     }
     this.stop();
@@ -180,19 +167,10 @@ export class Source {
     this.start();
   }
 
-  #wait(): void {
-    const { least, most } = silenceMilliseconds;
-    this.#silence = Math.min(most, Math.max(least, 2 * this.#silence));
-    this.#watch(this.#silence);
-  }
-
-  /** At first the same again: journalctl does not see a folder that was not there when it was started. */
   #leap(cursor: Cursor): void {
-    const leap = leaps[this.#attempts - 1];
-    this.#start = { at: 'cursor', cursor: leap === undefined ? this.#last : cursorOfTime(cursor, leap) };
-    this.#attempts = (this.#attempts + 1) % (leaps.length + 1);
-    if (leap !== undefined)
-      this.#events.trouble('journalctl finds nothing after an entry, looking for later ones');
+    const { start, leaping } = this.#leaps.next(this.#last, cursor);
+    this.#start = start;
+    if (leaping) this.#events.trouble('journalctl finds nothing after an entry, looking for later ones');
   }
 }
 

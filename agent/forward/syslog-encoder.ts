@@ -12,17 +12,18 @@ const dataId = 'journal@32473';
  * the boot, the unit and the user; a message that is too long goes in parts, each with `part="2/3"`.
  */
 export class SyslogEncoder implements Encoder {
-  readonly #header = new SyslogHeader();
+  readonly #header: SyslogHeader;
   readonly #clock: ClockGuard;
   readonly #limit: number;
   #host: string;
 
   /**
    * @param limit the longest message, in bytes
-   * @param hostname for what the agent itself has to say before there was an entry
+   * @param hostname for entries of a time when the host had no name, and for what the agent itself has to say
    */
   constructor(limit: number, clock: Clock, hostname: string) {
-    this.#host = this.#header.name(hostname, 255);
+    this.#header = new SyslogHeader(hostname);
+    this.#host = this.#header.host(hostname);
     this.#limit = limit;
     this.#clock = new ClockGuard(clock);
   }
@@ -31,7 +32,7 @@ export class SyslogEncoder implements Encoder {
     const header = this.#header;
     const realtime = field(text, '\n__REALTIME_TIMESTAMP=');
     const boot = field(text, '\n_BOOT_ID=');
-    this.#host = header.name(field(text, '\n_HOSTNAME='), 255);
+    this.#host = header.host(field(text, '\n_HOSTNAME='));
     const kernel = text.includes('\n_TRANSPORT=kernel\n');
     const severity = kernel ? level(text) : facility(text) * 8 + level(text);
     const app = field(text, '\nSYSLOG_IDENTIFIER=') || (kernel ? 'kernel' : field(text, '\n_COMM='));

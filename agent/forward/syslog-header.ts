@@ -8,10 +8,17 @@ const longest = 256;
  * since few values make up nearly all entries.
  */
 export class SyslogHeader {
+  readonly #hostname: string;
+  readonly #hosts = new Map<string, string>();
   readonly #names = new Map<string, string>();
   readonly #values = new Map<string, string>();
   #second = '';
   #date = '';
+
+  /** @param hostname this host's own */
+  constructor(hostname: string) {
+    this.#hostname = hostname;
+  }
 
   /**
    * @param microseconds since 1970, in decimal digits
@@ -28,6 +35,17 @@ export class SyslogHeader {
     return this.#date === '' || this.#date.length !== 20
       ? '-'
       : `${this.#date.slice(0, 19)}.${microseconds.slice(-6)}Z`;
+  }
+
+  /**
+   * Until the initramfs is left, the host has no name of its own: the kernel's first lines, of all guests, would be
+   * those of one "localhost".
+   */
+  host(value: string): string {
+    const known = this.#hosts.get(value);
+    if (known !== undefined) return known;
+    const named = (own: string) => (/^(localhost(\..*)?|\(none\)|)$/.test(own) ? this.#hostname : own);
+    return remember(this.#hosts, value, (own) => this.name(named(own), 255));
   }
 
   /** Section 6: printable US-ASCII without space, '-' for nothing. @param limit in characters */

@@ -1,11 +1,13 @@
-import http from 'node:http';
+import type http from 'node:http';
 import type net from 'node:net';
 import { type Trace, connectMilliseconds, dial } from './dial.ts';
+import { HttpConnection } from './http-connection.ts';
 import type { Message } from './message.ts';
 import type { Target } from './target.ts';
 import type { TlsConfig } from './tls-files.ts';
 import { RefusedError, type Transport, type TransportEvents } from './transport.ts';
 
+const path = '/upload';
 /** Entries of one request. */
 const batch = 2048;
 export const uploadWindow = 2 * batch;
@@ -31,10 +33,7 @@ export async function connectUpload(target: Target, config: TlsConfig, trace?: T
 }
 
 class Upload implements Transport {
-  readonly #socket: net.Socket;
-  readonly #options: http.RequestOptions;
-  readonly #headers: Record<string, string>;
-  readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  readonly #http: HttpConnection;
   #events: TransportEvents | undefined;
   #failure: Error | undefined;
   #request: http.ClientRequest | undefined;
@@ -44,41 +43,27 @@ class Upload implements Transport {
   #progress: NodeJS.Timeout | undefined;
 
   constructor(socket: net.Socket, target: Target) {
-    this.#socket = socket;
-    let used = false;
-    this.#agent.createConnection = () => {
-      if (used) throw new Error('the server closed the connection');
-      used = true;
-      return socket;
-    };
+    this.#http = new HttpConnection(socket, target);
     socket.on('error', (error) => this.#fail(error));
     socket.on('close', () => this.#fail(new Error('the server closed the connection')));
-    const host = target.host.includes(':') ? `[${target.host}]` : target.host;
-    this.#headers = { Host: `${host}:${target.port}`, 'Content-Type': 'application/vnd.fdo.journal' };
-    this.#options = {
-      agent: this.#agent,
-      method: 'POST',
-      path: '/upload',
-    };
   }
 
   async probe(): Promise<number> {
     const status = await new Promise<number>((resolve, reject) => {
-      const request = http.request({
-        ...this.#options,
-        headers: this.#headers,
-        timeout: connectMilliseconds,
-      });
-      request.on('timeout', () => reject(new Error(`no answer within ${connectMilliseconds / 1000} s`)));
-      request.on('error', reject);
-      request.on('response', (response) => {
-        response.resume();
-        response.on('end', () => resolve(response.statusCode ?? 0));
-      });
-      request.end();
+      const late = () => reject(new Error(`no answer within ${connectMilliseconds / 1000} s`));
+      const timer = setTimeout(late, connectMilliseconds);
+      const answered = (code: number) => {
+        clearTimeout(timer);
+        resolve(code);
+      };
+      const failed = (error: Error) => {
+        clearTimeout(timer);
+        reject(error);
+      };
+      this.#http.post(path, 0, { answered, failed }).end();
     });
     if (status !== 202 && !aboutEntries.has(status))
-      throw new Error(`the server answers ${status} to POST /upload`);
+      throw new Error(`the server answers ${status} to POST ${path}`);
     return status;
   }
 
@@ -114,38 +99,32 @@ class Upload implements Transport {
   destroy(): void {
     clearTimeout(this.#progress);
     this.#failure ??= new Error('closed');
-    this.#agent.destroy();
-    this.#socket.destroy();
+    this.#http.destroy();
   }
 
   /** @param length undefined: chunked */
   #begin(length: number | undefined): http.ClientRequest {
-    const headers =
-      length === undefined ? this.#headers : { ...this.#headers, 'Content-Length': String(length) };
-    const request = http.request({ ...this.#options, headers });
-    request.on('response', (response) => this.#answered(response));
+    const request = this.#http.post(path, length, {
+      answered: (status) => this.#answered(status),
+      failed: (error) => this.#fail(error),
+    });
     request.on('drain', () => this.#events?.drained());
-    request.on('error', (error) => this.#fail(error));
     const late = () => this.#fail(new Error(`no answer for ${progressMilliseconds / 1000} s`));
     this.#progress = setTimeout(late, progressMilliseconds).unref();
     return request;
   }
 
-  #answered(response: http.IncomingMessage): void {
-    const status = response.statusCode ?? 0;
-    response.resume();
-    response.on('end', () => {
-      if (this.#failure !== undefined) return;
-      if (status !== 202) {
-        this.#refuse(status);
-        return;
-      }
-      const count = this.#sent;
-      clearTimeout(this.#progress);
-      this.#request = undefined;
-      this.#sent = 0;
-      this.#events?.acknowledged(count);
-    });
+  #answered(status: number): void {
+    if (this.#failure !== undefined) return;
+    if (status !== 202) {
+      this.#refuse(status);
+      return;
+    }
+    const count = this.#sent;
+    clearTimeout(this.#progress);
+    this.#request = undefined;
+    this.#sent = 0;
+    this.#events?.acknowledged(count);
   }
 
   #refuse(status: number): void {
@@ -160,8 +139,7 @@ class Upload implements Transport {
       this.#sent > 0 && !(error instanceof RefusedError) && /closed|reset|hang up|EPIPE/i.test(error.message);
     this.#failure = suspicious ? new RefusedError(error.message, 0, this.#sent) : error;
     clearTimeout(this.#progress);
-    this.#agent.destroy();
-    this.#socket.destroy();
+    this.#http.destroy();
     this.#events?.failed(this.#failure);
   }
 }

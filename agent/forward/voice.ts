@@ -1,5 +1,5 @@
 import { type Log, priority } from '../journal.ts';
-import { forwardMessageIds } from './message-ids.ts';
+import { forwardMessages } from './messages.ts';
 
 /** Lines of the agent's own that may come in a row, and how long one of them takes to be allowed again. */
 const burst = 10;
@@ -39,7 +39,7 @@ export class Voice {
     this.#say(priority.notice, `Forwarding ended: ${reason}`, 'ended');
   }
 
-  #say(level: number, text: string, id: keyof typeof forwardMessageIds): void {
+  #say(level: number, text: string, id: keyof typeof forwardMessages): void {
     if (text === this.#last) return;
     const passed = (this.#now() - this.#at) / refillMilliseconds;
     this.#tokens = Math.min(burst, this.#tokens + Math.max(0, passed));
@@ -52,6 +52,6 @@ export class Voice {
     this.#last = text;
     const unsaid = this.#unsaid === 0 ? '' : ` (${this.#unsaid} messages before were left out)`;
     this.#unsaid = 0;
-    this.#log(level, `${text}${unsaid}`, { MESSAGE_ID: forwardMessageIds[id] });
+    this.#log(level, `${text}${unsaid}`, { MESSAGE_ID: forwardMessages[id].messageId });
   }
 }

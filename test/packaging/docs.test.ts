@@ -6,11 +6,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { keys } from '../../agent/config-keys.ts';
 import { checks } from '../../agent/checks/index.ts';
+import { forwardMessages } from '../../agent/forward/messages.ts';
 import { driftMessage, verdictMessage } from '../../agent/messages.ts';
 import { explain } from '../../agent/report/explain.ts';
 import { buildDocs, documents } from '../../packaging/docs.ts';
 
 const docs = suite('manuals, catalog, completion');
+const messages = [...checks, verdictMessage, driftMessage, ...Object.values(forwardMessages)];
 let folder = '';
 
 docs.before(() => {
@@ -68,13 +70,13 @@ docs('journald takes the catalog, every entry of it', () => {
     .stdout.trim()
     .split('\n')
     .map((line) => line.slice(0, 32));
-  const expected = [...checks, verdictMessage, driftMessage].map(({ messageId }) => messageId);
+  const expected = messages.map(({ messageId }) => messageId);
   assert.equal(ids, expected.sort());
 });
 
 docs('message ids are 128 bits, and each has one', () => {
-  const ids = [...checks, verdictMessage, driftMessage].map(({ messageId }) => messageId);
-  assert.is(new Set(ids).size, checks.length + 2);
+  const ids = messages.map(({ messageId }) => messageId);
+  assert.is(new Set(ids).size, messages.length);
   for (const id of ids) assert.match(id, /^[0-9a-f]{32}$/);
 });
 

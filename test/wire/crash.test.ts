@@ -2,11 +2,12 @@ import { existsSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configure, forgetState, savedCursor, startAgent, untilState } from './support/agent.ts';
-import { guestTls, makeCertificates, serverName } from './support/certificates.ts';
+import { guestTls, makeCertificates } from './support/certificates.ts';
 import { clearJournal, journalField, numbered, writeJournal } from './support/journal.ts';
-import { type Program, endAll } from './support/program.ts';
-import { clearRemote, startRemote, storedField } from './support/remote.ts';
-import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
+import { endAll } from './support/program.ts';
+import { type Acknowledging, acknowledging as cases } from './support/acknowledging.ts';
+import { clearRemote } from './support/remote.ts';
+import { clearStored, storedEntries } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
 import { enterWorld } from './support/world.ts';
 
@@ -27,49 +28,13 @@ crash.after.each(endAll);
 const count = 30_000;
 const kills = 4;
 
-interface Case {
-  forward: string;
-  server: () => Promise<Program>;
-  stored: () => string[];
-  /** Entries that one crash may repeat. */
-  window: number;
-}
-
-const rsyslogTexts = () => storedEntries().map(({ text }) => text);
-const cases: Case[] = [
-  {
-    forward: `relp://${serverName}:2514`,
-    server: () => startRsyslog('rsyslog-relp.conf', 2514),
-    stored: rsyslogTexts,
-    window: 1024,
-  },
-  {
-    forward: `relp+tls://${serverName}:2514`,
-    server: () => startRsyslog('rsyslog-relp-tls.conf', 2514),
-    stored: rsyslogTexts,
-    window: 1024,
-  },
-  {
-    forward: `journal+http://${serverName}:19532`,
-    server: () => startRemote('http'),
-    stored: () => storedField('MESSAGE'),
-    window: 4096,
-  },
-  {
-    forward: `journal+https://${serverName}:19532`,
-    server: () => startRemote('https'),
-    stored: () => storedField('MESSAGE'),
-    window: 4096,
-  },
-];
-
-function begin({ forward }: Case): void {
+function begin({ forward }: Acknowledging): void {
   configure({ FORWARD: forward, ...guestTls });
   writeJournal(numbered('entry', count));
 }
 
 /** Everything arrived, and not too much of it twice. */
-async function assertAll({ stored, window }: Case, crashes: number): Promise<void> {
+async function assertAll({ stored, window }: Acknowledging, crashes: number): Promise<void> {
   const last = `entry ${count - 1}`;
   await until('the last entry', () => stored().includes(last), 60);
   const texts = stored();

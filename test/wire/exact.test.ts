@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configure, forgetState, forwardState, startAgent } from './support/agent.ts';
+import { guestTls, makeCertificates, serverName } from './support/certificates.ts';
 import { LiveJournal, clearJournal, exportEntry, numbered, writeJournal } from './support/journal.ts';
 import { endAll } from './support/program.ts';
 import { clearStored, parseMessage, startRsyslog, storedLines } from './support/rsyslog.ts';
@@ -13,6 +14,7 @@ enterWorld(import.meta.filename);
 const exact = suite('wire: RELP, byte for byte and in time');
 const terminator = 'b7d1f0c26c8e4b0c';
 
+exact.before(makeCertificates);
 exact.before.each(() => {
   clearJournal();
   clearStored();
@@ -22,8 +24,8 @@ exact.before.each(() => {
 exact.after.each(endAll);
 
 /** rsyslog as docs/log-server has it, but with control characters as they are, each message with a mark after it. */
-async function startExactServer(): Promise<void> {
-  const documented = fs.readFileSync('docs/log-server/rsyslog-relp.conf', 'utf8');
+async function startExactServer(name = 'rsyslog-relp.conf'): Promise<void> {
+  const documented = fs.readFileSync(`docs/log-server/${name}`, 'utf8');
   const configuration = documented
     .replace('global(', 'global(parser.escapeControlCharactersOnReceive="off" ')
     .replace('%rawmsg%\\n', `%rawmsg%${terminator}`);
@@ -38,22 +40,28 @@ function storedMessages(): string[] {
   return messages.map((message) => parseMessage(message).text);
 }
 
-exact('line feeds, control characters and what is no UTF-8 arrive as they are', async () => {
-  const messages = [
-    Buffer.from('two\nlines'),
-    Buffer.from('a\n\n__CURSOR=no\n\nb\ttab \x01\x1b[31m'),
-    Buffer.from([0xff, 0xfe, 0x80, 0x41]),
-    Buffer.from('plain'),
-  ];
-  writeJournal(Buffer.concat(messages.map((MESSAGE) => exportEntry({ MESSAGE }))));
-  await startExactServer();
-  startAgent();
-  await until('all of them', () => storedMessages().length === messages.length);
-  assert.equal(
-    storedMessages(),
-    messages.map((message) => message.toString('latin1')),
-  );
-});
+for (const [scheme, configuration] of [
+  ['relp', 'rsyslog-relp.conf'],
+  ['relp+tls', 'rsyslog-relp-tls.conf'],
+] as const) {
+  exact(`${scheme}: line feeds, control characters and what is no UTF-8 arrive as they are`, async () => {
+    configure({ FORWARD: `${scheme}://${serverName}:2514`, ...guestTls });
+    const messages = [
+      Buffer.from('two\nlines'),
+      Buffer.from('a\n\n__CURSOR=no\n\nb\ttab \x01\x1b[31m'),
+      Buffer.from([0xff, 0xfe, 0x80, 0x41]),
+      Buffer.from('plain'),
+    ];
+    writeJournal(Buffer.concat(messages.map((MESSAGE) => exportEntry({ MESSAGE }))));
+    await startExactServer(configuration);
+    startAgent();
+    await until('all of them', () => storedMessages().length === messages.length);
+    assert.equal(
+      storedMessages(),
+      messages.map((message) => message.toString('latin1')),
+    );
+  });
+}
 
 exact('a NUL arrives as rsyslog has it, always: #000, with all around it', async () => {
   writeJournal(exportEntry({ MESSAGE: Buffer.from('before\0after') }));

@@ -49,6 +49,8 @@ syslog('the header and the structured data say what the entry says', async () =>
         _TRANSPORT: 'kernel',
         PRIORITY: '3',
         SYSLOG_IDENTIFIER: 'kernel',
+        // In the initramfs; this one's name is guest1.
+        _HOSTNAME: 'localhost',
       }),
       exportEntry({
         MESSAGE: 'with everything [x="1"] <5>',

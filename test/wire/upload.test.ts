@@ -47,48 +47,51 @@ for (const scheme of ['http', 'https'] as const) {
     assert.equal(bareEntries(storedExport()), bareEntries(sent));
     assert.is(savedCursor(), sent.toString('latin1').split('__CURSOR=').at(-1)?.split('\n')[0]);
   });
+
+  upload(`${scheme}: a field of 64 MiB arrives whole, in bounded memory`, async () => {
+    configure({ FORWARD: `journal+${scheme}://${serverName}`, ...guestTls });
+    writeJournal(
+      Buffer.concat([
+        numbered('before', 10),
+        exportEntry({ MESSAGE: 'large', LARGE: randomBytes(64 * 1024 * 1024) }),
+        numbered('after', 10),
+      ]),
+    );
+    await startRemote(scheme);
+    const agent = startAgent();
+    await until('everything acknowledged', () => forwardState()?.counts.acknowledged === 21);
+    const memory = peakMemory(agent.pid);
+    await agent.stop();
+    assert.equal(bareEntries(storedExport()), bareEntries(journal()));
+    assert.ok(memory < 200, `${memory} MiB`);
+  });
+
+  upload(
+    `${scheme}: an entry of more than 1024 fields is replaced by a note, and its neighbours arrive`,
+    async () => {
+      configure({ FORWARD: `journal+${scheme}://${serverName}:19532`, ...guestTls });
+      await startJournald();
+      logLines(Array.from({ length: 500 }, (_, n) => `before ${n}`));
+      logFields(['MESSAGE=poison', ...Array.from({ length: 1020 }, (_, n) => `FIELD_${n}=${n}`)]);
+      logLines(Array.from({ length: 500 }, (_, n) => `after ${n}`));
+      execFileSync('journalctl', ['--sync']);
+      await startRemote(scheme);
+      const agent = startAgent();
+      await until('the end', () => storedField('MESSAGE').includes('after 499'), 60);
+      await agent.stop();
+      const stored = storedField('MESSAGE');
+      const wanted = journalField('MESSAGE');
+      assert.equal(
+        wanted.filter((text) => text !== 'poison' && !stored.includes(text)),
+        [],
+      );
+      const notes = stored.filter((text) => /^The server would not take the journal entry s=/.test(text));
+      assert.is(notes.length, 1);
+      assert.is(forwardState()?.counts.refused, 1);
+      const repeated = stored.length - new Set(stored).size;
+      assert.ok(repeated <= 600, `${repeated} repeated`);
+    },
+  );
 }
-
-upload('a field of 64 MiB arrives whole, in bounded memory', async () => {
-  configure({ FORWARD: 'journal+http://127.0.0.1' });
-  writeJournal(
-    Buffer.concat([
-      numbered('before', 10),
-      exportEntry({ MESSAGE: 'large', LARGE: randomBytes(64 * 1024 * 1024) }),
-      numbered('after', 10),
-    ]),
-  );
-  await startRemote('http');
-  const agent = startAgent();
-  await until('everything acknowledged', () => forwardState()?.counts.acknowledged === 21);
-  const memory = peakMemory(agent.pid);
-  await agent.stop();
-  assert.equal(bareEntries(storedExport()), bareEntries(journal()));
-  assert.ok(memory < 200, `${memory} MiB`);
-});
-
-upload('an entry of more than 1024 fields is replaced by a note, and its neighbours arrive', async () => {
-  configure({ FORWARD: 'journal+http://127.0.0.1:19532' });
-  await startJournald();
-  logLines(Array.from({ length: 500 }, (_, n) => `before ${n}`));
-  logFields(['MESSAGE=poison', ...Array.from({ length: 1020 }, (_, n) => `FIELD_${n}=${n}`)]);
-  logLines(Array.from({ length: 500 }, (_, n) => `after ${n}`));
-  execFileSync('journalctl', ['--sync']);
-  await startRemote('http');
-  const agent = startAgent();
-  await until('the end', () => storedField('MESSAGE').includes('after 499'), 60);
-  await agent.stop();
-  const stored = storedField('MESSAGE');
-  const wanted = journalField('MESSAGE');
-  assert.equal(
-    wanted.filter((text) => text !== 'poison' && !stored.includes(text)),
-    [],
-  );
-  const notes = stored.filter((text) => /^The server would not take the journal entry s=/.test(text));
-  assert.is(notes.length, 1);
-  assert.is(forwardState()?.counts.refused, 1);
-  const repeated = stored.length - new Set(stored).size;
-  assert.ok(repeated <= 600, `${repeated} repeated`);
-});
 
 upload.run();

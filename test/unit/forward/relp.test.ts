@@ -132,6 +132,41 @@ relp('whatever comes is frames, not yet whole, or a RelpError', () => {
   assert.ok(errors > 100);
 });
 
+relp('whatever comes, no more is acknowledged than was sent, and what is wrong is said, not thrown', () => {
+  const piece = fc.oneof(
+    fc.nat(8).map((txnr) => `${txnr} rsp 6 200 OK\n`),
+    fc.constantFrom(
+      '3 rsp 3 200\n',
+      '4 rsp 6 500 no\n',
+      '0 serverclose 0\n',
+      '5 rsp 0\n',
+      '6 rs',
+      'p 6 200 OK\n',
+    ),
+    fc.string({ maxLength: 5 }),
+  );
+  let [errors, acknowledgements] = [0, 0];
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 8 }), (pieces) => {
+      const dialogue = openDialogue(5);
+      let sum = 0;
+      for (const text of pieces) {
+        const { acknowledged, error } = dialogue.receive(text);
+        sum += acknowledged;
+        assert.ok(acknowledged >= 0);
+        assert.is(dialogue.inFlight, 5 - sum);
+        if (error === undefined) continue;
+        errors += 1;
+        break;
+      }
+      acknowledgements += sum;
+      assert.ok(sum <= 5);
+    }),
+    { numRuns: 50_000 },
+  );
+  assert.ok(errors > 100 && acknowledgements > 100, `${errors} errors, ${acknowledgements} acknowledgements`);
+});
+
 relp('byte by byte it reads the same as at once', () => {
   const text = `${opened}2 rsp 6 200 OK\n3 rsp 0\n4 rsp 0 \n0 serverclose 0\n`;
   const single = new RelpResponses();

@@ -52,6 +52,10 @@ export interface BootOptions {
   powerCutAfter?: string;
   /** Cuts the power at this moment. */
   powerCutAt?: Moment;
+  /** Called once, when this step has ended. */
+  afterStep?: { name: string; call: () => void };
+  /** The process in whose network namespace the guest's 10.0.2.2 is the loopback. */
+  networkOf?: number;
   /** The run is ended after so many seconds of this machine's time. */
   limitSeconds?: number;
 }
@@ -110,12 +114,14 @@ async function bootGuest(
     processors: options.processors ?? 2,
     time: options.time ?? 'real',
     durable: options.powerCutAfter !== undefined || options.powerCutAt !== undefined,
+    networkOf: options.networkOf,
   };
   const cut = options.powerCutAfter;
   const limits = {
     seconds: options.limitSeconds ?? 300,
     powerCut: cut === undefined ? undefined : (report: Report) => report.steps.has(cut),
     powerCutAt: options.powerCutAt,
+    heard: options.afterStep === undefined ? undefined : once(options.afterStep),
   };
   const run = () => runMachine(machine, folder, limits);
   const outcome = await run().catch((error: unknown) => {
@@ -139,4 +145,13 @@ async function bootGuest(
   function tail(): string {
     return rest.console.split('\n').slice(-60).join('\n');
   }
+}
+
+function once({ name, call }: { name: string; call: () => void }): (report: Report) => void {
+  let called = false;
+  return (report) => {
+    if (called || !report.steps.has(name)) return;
+    called = true;
+    call();
+  };
 }

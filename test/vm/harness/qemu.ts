@@ -24,6 +24,8 @@ export interface Machine {
   time: 'real' | 'counted';
   /** Keeps what the guest flushed also if QEMU is killed; slower. */
   durable: boolean;
+  /** The process in whose network namespace QEMU runs: its loopback is 10.0.2.2 to the guest. None: no network. */
+  networkOf?: number | undefined;
 }
 
 /**
@@ -34,8 +36,9 @@ export interface Machine {
  * setpriv(1) has the kernel end QEMU when this process ends, however it ends.
  */
 export function qemuCommand(machine: Machine, folder: string): string[] {
-  const { boot, memoryMiB, drives, durable } = machine;
+  const { boot, memoryMiB, drives, durable, networkOf } = machine;
   return [
+    ...(networkOf === undefined ? [] : ['nsenter', `--net=/proc/${networkOf}/ns/net`, '--']),
     ...['setpriv', '--pdeathsig', 'KILL', '--'],
     ...['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
     ...['-machine', 'pc,hpet=off,usb=off,vmport=off'],
@@ -47,8 +50,12 @@ export function qemuCommand(machine: Machine, folder: string): string[] {
     ...['-kernel', boot.kernel, '-initrd', boot.initramfs, '-append', machine.arguments.join(' ')],
     ...(drives.some(({ bus }) => bus === 'virtio-scsi') ? ['-device', 'virtio-scsi-pci,id=scsi'] : []),
     ...drives.flatMap((drive) => attach(drive, durable)),
+    ...(networkOf === undefined ? [] : networkCard),
   ];
 }
+
+/** In QEMU's user-mode network (qemu(1), -netdev user); without the card's own boot program. */
+const networkCard = ['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,romfile='];
 
 /** What RHEL 9 asks of a processor, x86-64-v2: with AVX an emulated guest is slower, not quicker. */
 const cpu = 'Nehalem,+rdrand';

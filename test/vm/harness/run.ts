@@ -27,6 +27,8 @@ export interface Limits {
   powerCut?: ((report: Report) => boolean) | undefined;
   /** Cuts the power at this moment. */
   powerCutAt?: Moment | undefined;
+  /** Told whenever the report has got longer. */
+  heard?: ((report: Report) => void) | undefined;
 }
 
 /** QEMU itself gave up, by an assertion of its own; what the guest did has nothing to do with it. */
@@ -54,7 +56,9 @@ export async function runMachine(machine: Machine, folder: string, limits: Limit
   };
   qemu.stdout.on('data', (chunk: Buffer) => {
     chunks.push(chunk);
-    if (limits.powerCut?.(parseReport(Buffer.concat(chunks)))) kill('power-cut');
+    const soFar = parseReport(Buffer.concat(chunks));
+    limits.heard?.(soFar);
+    if (limits.powerCut?.(soFar)) kill('power-cut');
   });
   const timer = setTimeout(() => kill('timeout'), limits.seconds * 1000);
   const ended = new AbortController();

@@ -16,19 +16,27 @@ export interface CertificateOptions {
   to?: number;
 }
 
-/** The two sides' certificates, as docs/log-server.md has them. */
+/** The two sides' certificates, as docs/log-server.md has them, and the names of the loopback. */
 export function makeCertificates(): void {
-  for (const folder of [serverFolder, guestFolder]) fs.mkdirSync(folder, { recursive: true });
-  openssl('req', '-x509', ...newKey(`${serverFolder}/ca`), '-days', '1', '-subj', '/CN=wire authority');
-  fs.copyFileSync(`${serverFolder}/ca.pem`, `${guestFolder}/ca.pem`);
-  makeCertificate({ name: serverName, file: `${serverFolder}/server` });
-  makeCertificate({ name: 'guest1.guests.example', file: `${guestFolder}/guest` });
+  makeCertificatesIn(serverFolder, guestFolder);
   fs.writeFileSync('/etc/hosts', `127.0.0.1 localhost ${serverName}\n::1 log6.example.com\n`);
 }
 
-/** Signed by the authority of `makeCertificates`. */
-export function makeCertificate({ name, file, from = -3600, to = 86_400 }: CertificateOptions): void {
-  const authority = ['-CA', `${serverFolder}/ca.pem`, '-CAkey', `${serverFolder}/ca.key`];
+/** An authority, and what it signed for a server and for a guest. */
+export function makeCertificatesIn(server: string, guest: string): void {
+  for (const folder of [server, guest]) fs.mkdirSync(folder, { recursive: true });
+  openssl('req', '-x509', ...newKey(`${server}/ca`), '-days', '1', '-subj', '/CN=wire authority');
+  fs.copyFileSync(`${server}/ca.pem`, `${guest}/ca.pem`);
+  makeCertificate({ name: serverName, file: `${server}/server` }, server);
+  makeCertificate({ name: 'guest1.guests.example', file: `${guest}/guest` }, server);
+}
+
+/** @param signer the folder of the authority of `makeCertificatesIn` */
+export function makeCertificate(
+  { name, file, from = -3600, to = 86_400 }: CertificateOptions,
+  signer = serverFolder,
+): void {
+  const authority = ['-CA', `${signer}/ca.pem`, '-CAkey', `${signer}/ca.key`];
   const times = ['-not_before', time(from), '-not_after', time(to)];
   const alternative = ['-addext', `subjectAltName=DNS:${name}`];
   openssl('req', '-x509', ...newKey(file), ...authority, ...times, '-subj', `/CN=${name}`, ...alternative);

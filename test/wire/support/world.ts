@@ -2,15 +2,15 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 
 const mark = 'IMMUTAFS_WIRE_WORLD';
-const limitSeconds = 300;
 
 /**
  * Runs the rest of the calling test file in namespaces of its own: mounts, network (only the loopback), host name
  * and processes, all of which end with it. There, /run, /var/log and a layer over /etc are this file's alone, so
  * the agent and the servers run with the very paths and ports that they have in earnest.
  * @param file import.meta.filename of the test file
+ * @param limitSeconds after which it is ended
  */
-export function enterWorld(file: string): void {
+export function enterWorld(file: string, limitSeconds = 300): void {
   if (process.env[mark] === undefined) {
     const namespaces = [
       '--mount',

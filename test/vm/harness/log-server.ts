@@ -1,0 +1,69 @@
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { makeCertificatesIn } from '../../wire/support/certificates.ts';
+import { type StoredMessage, parseMessage } from '../../wire/support/rsyslog.ts';
+import { repository } from './cache.ts';
+import { holdUntilEof } from './lock.ts';
+import { withRunFolder } from './run-folder.ts';
+
+/** rsyslog with docs/log-server's RELP in TLS, on the host's side of a guest's user-mode network. */
+export interface LogServer {
+  /** For `BootOptions.networkOf`; the guest has the server at 10.0.2.2, port 2514. */
+  networkOf: number;
+  /** CA, certificate and key of a guest: ca.pem, guest.pem, guest.key. */
+  guestCertificates: string;
+  start: () => void;
+  /** What it has stored of a guest, in order. */
+  stored: (host: string) => StoredMessage[];
+}
+
+const configuration = join(repository, 'docs/log-server/rsyslog-relp-tls.conf');
+
+/** In a mount namespace of its own, where the configuration's paths are below `folder`. */
+const run = `
+set -eu
+mount -t tmpfs log-server /mnt
+mkdir /mnt/etc /mnt/work
+cp -r "$1/server" /mnt/etc/log-server
+mount -t overlay -o lowerdir=/etc,upperdir=/mnt/etc,workdir=/mnt/work log-server /etc
+mount -t tmpfs log-server /var/log
+mkdir /var/log/guests
+mount --bind "$1/guests" /var/log/guests
+exec rsyslogd -n -i /mnt/pid -f "$2"
+`;
+
+/** Calls `work` with a server that is not started yet; it ends with this process, however that ends. */
+export async function withLogServer<T>(work: (server: LogServer) => Promise<T>): Promise<T> {
+  return withRunFolder(async (folder) => {
+    const [guestCertificates, guests] = [join(folder, 'guest'), join(folder, 'guests')];
+    makeCertificatesIn(join(folder, 'server'), guestCertificates);
+    mkdirSync(guests);
+    const network = await holdUntilEof('unshare', ['--net']);
+    const inside = ['nsenter', `--net=/proc/${network.pid}/ns/net`, '--'];
+    const command = (...words: string[]) => execa('env', [...inside, ...words], { stdin: 'ignore' });
+    await command('ip', 'link', 'set', 'lo', 'up');
+    let server: ReturnType<typeof command> | undefined;
+    const alone = ['setpriv', '--pdeathsig', 'KILL', '--', 'unshare', '--mount', '--propagation', 'private'];
+    try {
+      return await work({
+        networkOf: network.pid,
+        guestCertificates,
+        start: () => {
+          server ??= command(...alone, 'sh', '-c', run, 'log-server', folder, configuration);
+          server.catch(() => undefined);
+        },
+        stored: (host) => storedIn(join(guests, host, 'journal.log')),
+      });
+    } finally {
+      server?.kill('SIGKILL');
+      await server?.catch(() => undefined);
+      await network.release();
+    }
+  });
+}
+
+function storedIn(file: string): StoredMessage[] {
+  if (!existsSync(file)) return [];
+  return readFileSync(file, 'latin1').split('\n').slice(0, -1).map(parseMessage);
+}

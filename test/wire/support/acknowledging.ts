@@ -1,0 +1,42 @@
+import { serverName } from './certificates.ts';
+import type { Program } from './program.ts';
+import { startRemote, storedField } from './remote.ts';
+import { startRsyslog, storedEntries } from './rsyslog.ts';
+
+/** A server that acknowledges, by one of the ways to it. */
+export interface Acknowledging {
+  forward: string;
+  server: () => Promise<Program>;
+  /** Every message, in the order in which it was stored. */
+  stored: () => string[];
+  /** Entries that one crash may repeat. */
+  window: number;
+}
+
+const rsyslogTexts = () => storedEntries().map(({ text }) => text);
+export const acknowledging: Acknowledging[] = [
+  {
+    forward: `relp://${serverName}:2514`,
+    server: () => startRsyslog('rsyslog-relp.conf', 2514),
+    stored: rsyslogTexts,
+    window: 1024,
+  },
+  {
+    forward: `relp+tls://${serverName}:2514`,
+    server: () => startRsyslog('rsyslog-relp-tls.conf', 2514),
+    stored: rsyslogTexts,
+    window: 1024,
+  },
+  {
+    forward: `journal+http://${serverName}:19532`,
+    server: () => startRemote('http'),
+    stored: () => storedField('MESSAGE'),
+    window: 4096,
+  },
+  {
+    forward: `journal+https://${serverName}:19532`,
+    server: () => startRemote('https'),
+    stored: () => storedField('MESSAGE'),
+    window: 4096,
+  },
+];
