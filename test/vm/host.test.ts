@@ -152,13 +152,16 @@ host('playbooks: a guest that does not come up, or does not answer, is named wit
     assert.is(exit, 2);
     assert.match(
       report.join('\n'),
-      /^hollow: running, open, does not answer. FAILED: Wait for maintenance: /,
+      /^hollow: running, open, does not answer. FAILED: Wait until the guest has started: /,
     );
 
     await hypervisor.virsh('destroy', 'hollow');
     const sealing = await ansible.play('seal', limits);
     assert.is(sealing.exit, 2);
-    assert.match(sealing.report.join('\n'), /^hollow: running, open, does not answer. FAILED: Wait for /);
+    assert.match(
+      sealing.report.join('\n'),
+      /^hollow: running, open, does not answer. FAILED: Wait until the guest /,
+    );
     assert.not.match(await xml(hypervisor), 'readonly', 'a guest that was not asked is not sealed');
 
     const status = await ansible.play('status');

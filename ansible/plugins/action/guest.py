@@ -10,7 +10,7 @@ from ansible.plugins.action import ActionBase
 # Seconds between two tries.
 INTERVAL = 1
 
-UNITS = "--property=ActiveState,SubState,Result,ExecMainStatus"
+PROPERTIES = ["--property=" + name for name in ("SubState", "Result", "ExecMainStatus")]
 
 
 def parsed(said):
@@ -121,7 +121,7 @@ class ActionModule(ActionBase):
 
     def state_of(self, unit):
         """systemctl show, as a dictionary."""
-        lines = self.once(["systemctl", "show", UNITS, unit])["stdout"].splitlines()
+        lines = self.once(["systemctl", "show"] + PROPERTIES + [unit])["stdout"].splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def end_of(self, unit, state, argv):
