@@ -10,7 +10,9 @@ from ansible.plugins.action import ActionBase
 # Seconds between two tries.
 INTERVAL = 1
 
-PROPERTIES = ["--property=" + name for name in ("SubState", "Result", "ExecMainStatus")]
+PROPERTIES = [
+    "--property=" + name for name in ("SubState", "Result", "ExecMainStatus", "ExecMainStartTimestamp")
+]
 
 
 def parsed(said):
@@ -40,10 +42,11 @@ class ActionModule(ActionBase):
         reads = bool(args.get("reads", False))
         if self._task.check_mode and not reads:
             return dict(result, changed=True, skipped=True, msg="would run: " + shlex.join(argv))
+        source = self._find_needle("files", args["src"]) if "src" in args else None
         begin = time.time()
         try:
-            if "src" in args:
-                self._connection.put_file(self._find_needle("files", args["src"]), args["dest"])
+            if source is not None:
+                self._connection.put_file(source, args["dest"])
             said = self.job(argv) if "job" in args else self.patiently(argv)
         except AnsibleError as error:
             said = {"failed": True, "msg": "the guest: %s" % error, "rc": None, "stdout": ""}
@@ -115,7 +118,8 @@ class ActionModule(ActionBase):
         self.once(["systemctl", "stop", unit])
         self.once(["systemctl", "reset-failed", unit])
         start = ["systemd-run", "--quiet", "--unit=" + unit, "--remain-after-exit", "--"]
-        said = self.once(start + argv)
+        # systemd.service(5): a dollar sign begins a variable, two are one.
+        said = self.once(start + [word.replace("$", "$$") for word in argv])
         if said["rc"] != 0:
             raise AnsibleError("systemd-run: " + said["stderr"].strip())
 
@@ -127,11 +131,14 @@ class ActionModule(ActionBase):
     def end_of(self, unit, state, argv):
         """What became of a job, with the end of what it said."""
         log = ["journalctl", "--no-pager", "--quiet", "--output=cat", "--lines=40", "--unit=" + unit]
-        words = self.once(log)["stdout"]
+        # "Tue 2026-11-24 21:02:06 UTC": what jobs of that name said before is not of interest.
+        begun = state.get("ExecMainStartTimestamp", "").split()[1:3]
+        words = self.once(log + (["--since=" + " ".join(begun)] if begun else []))["stdout"]
         rc = int(state.get("ExecMainStatus") or 0)
         said = {"failed": False, "rc": rc, "stdout": words, "stderr": ""}
-        if state.get("Result") == "success" and rc == 0:
+        # A job that has ended well stays as "exited". After a reboot in the middle there is none, and no failure.
+        if state.get("SubState") == "exited" and rc == 0:
             return said
         last = " ".join(words.split())[-1000:]
-        why = state.get("Result") or "gone"
+        why = state.get("Result") if state.get("SubState") == "failed" else "gone"
         return dict(said, failed=True, msg="%s failed (%s, exit code %s): %s" % (argv[0], why, rc, last))

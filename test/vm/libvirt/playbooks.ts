@@ -17,6 +17,8 @@ export interface Played {
 /** A playbook that runs. */
 export interface Playing {
   ended: Promise<Played>;
+  /** What it has written so far. */
+  said: () => string;
   /** As `kill -9` does it, with all that it started. */
   kill: () => void;
 }
@@ -88,7 +90,12 @@ export async function withAnsible(
       output: all,
       report: reportIn(all),
     }));
-    return { ended, kill: () => void process.kill(-(child.pid ?? NaN), 'SIGKILL') };
+    const kill = (): void => {
+      if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+    };
+    let text = '';
+    child.all.on('data', (chunk: Buffer) => void (text += chunk.toString()));
+    return { ended, said: () => text, kill };
   };
   const module: Ansible['module'] = async (name, args, ...more) => {
     const what = ['--module-name', `immutafs.agent.${name}`, '--args', JSON.stringify(args), ...more];
@@ -112,10 +119,9 @@ function inventoryOf(host: Hypervisor, guests: InventoryGuest[], others: Invento
     immutafs_disk: 'vda',
     ansible_host: '127.0.0.1',
     ansible_user: 'root',
-    immutafs_ready_command: ['true'],
   };
   const local = { ansible_connection: 'local', ansible_python_interpreter: '/usr/bin/python3' };
-  const impatient = { ...vars, immutafs_start_timeout: 4, ansible_timeout: 3 };
+  const impatient = { ...vars, immutafs_start_timeout: 4, immutafs_settle_timeout: 4, ansible_timeout: 3 };
   const children = {
     immutafs_guests: { hosts: hosts(guests), vars },
     others: { hosts: hosts(others), vars: impatient },
