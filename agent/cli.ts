@@ -178,4 +178,4 @@ function colorOption(): Option {
 
 const exitCodes = `
 Exit codes: 0 sealed, every required check passed; 1 a required check failed; 2 usage or configuration;
-3 could not tell; 4 not sealed, by intent (maintenance or off).`;
+3 could not tell; 4 not sealed, by intent (maintenance or off). Of prepare: 0 nothing left to do, 1 something is.`;

@@ -93,12 +93,17 @@ const files: [string, string][] = [
   ['.Pa /run/immutafs/boot.env', 'What the boot decided and did.'],
   ['.Pa /run/immutafs/report.json', 'The last report of\n.Nm Cm check .'],
   ['.Pa /run/immutafs/login', 'What a login is told: maintenance, and checks that do not pass.'],
+  ['.Pa /var/lib/immutafs/prepare.json', 'What\n.Nm Cm prepare\ndid.'],
+  ['.Pa /var/lib/immutafs/backup', 'The files that it changed, as they were.'],
   ['.Pa /run/var', 'The tmpfs that holds what is written to\n.Pa /var .'],
 ].map(([term = '', text = '']) => [term.slice(1), text]);
 
 const exits: [string, string][] = [
-  ['0', 'The guest is sealed and every required check passed.'],
-  ['1', 'A required check failed.'],
+  [
+    '0',
+    'The guest is sealed and every required check passed.\nOf\n.Cm prepare\nand\n.Cm check Fl Fl ready-to-seal :\nnothing is left to do.',
+  ],
+  ['1', 'A required check failed.\nOf those two: something is left to do.'],
   ['2', 'Usage, or nothing failed but the configuration.'],
   ['3', 'It could not be told.'],
   ['4', 'Not sealed, by intent: maintenance or off.'],

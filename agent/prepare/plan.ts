@@ -73,7 +73,8 @@ function whyNot({ host, mounts, disks }: Look): string | null {
   if (shut !== undefined) return `This guest is sealed: disk ${shut.name} is read-only. ${mend}.`;
   if (sealedBy === true) return `This boot is a sealed one (${handoffFile}). ${mend}.`;
   if (root === undefined) return 'No mount serves /.';
-  if (mounts.serving('/var')?.type === 'overlay') {
+  const own = mounts.serving('/var');
+  if (own?.type === 'overlay' && own.target === '/var') {
     return `/var is an overlay: what is done there is gone at the next boot. ${mend}.`;
   }
   if ([...root.options, ...root.superOptions].includes('ro')) {

@@ -1,5 +1,6 @@
 import { boot } from './boot.ts';
 import { initramfs } from './initramfs.ts';
+import { prepare } from './prepare.ts';
 import { status } from './status.ts';
 import { isMet, table } from './table.ts';
 import type { Figure } from './table.ts';
@@ -13,7 +14,7 @@ export interface Result {
   figures: Figure[];
 }
 
-const benchmarks: Record<string, () => Promise<Result>> = { status, initramfs, boot };
+const benchmarks: Record<string, () => Promise<Result>> = { status, prepare, initramfs, boot };
 
 /** Runs benchmarks by their names, all of them without a name. @returns the exit code: 1 if an aim is missed */
 async function main(names: string[]): Promise<number> {

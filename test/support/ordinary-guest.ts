@@ -83,3 +83,18 @@ UUID=1                  /boot                   xfs     defaults        0 0
 /dev/mapper/rhel-home   /home                   xfs     defaults        0 0
 /dev/mapper/rhel-swap   swap                    swap    defaults        0 0
 `;
+
+/** The same when everything has been done, /home is on a disk of its own, and it was rebooted. */
+export function preparedGuest(): Guest {
+  const guest = ordinaryGuest();
+  const { home = '', tmp = '' } = maintenanceGuest().mounts;
+  Object.assign(guest.mounts, { home, tmp });
+  Object.assign(guest.files, {
+    'etc/fstab': maintenanceGuest().files['etc/fstab'],
+    'etc/mtab': { linkTo: '../proc/self/mounts' },
+    'etc/resolv.conf': { linkTo: '/run/NetworkManager/resolv.conf' },
+    'etc/lvm/backup/rhel': '',
+    'boot/initramfs-3.10.0-1160.el7.x86_64.img': goodImage(),
+  });
+  return guest;
+}

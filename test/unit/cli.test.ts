@@ -7,6 +7,7 @@ import { run } from '../../agent/cli.ts';
 import type { Host } from '../../agent/host.ts';
 import type { Report } from '../../agent/report/report.ts';
 import { version } from '../../agent/version.ts';
+import { ordinaryGuest, preparedGuest } from '../support/ordinary-guest.ts';
 import { type Guest, goodGuest, maintenanceGuest, withGuest } from '../support/guest.ts';
 
 interface Said {
@@ -139,6 +140,36 @@ status('--json has no colours', async () => {
     say(host, ['status', '--json', '--color=always'], true),
   );
   assert.is(stdout.includes('\x1b'), false);
+});
+for (const [title, guest, code, said] of [
+  [
+    'an ordinary guest',
+    ordinaryGuest(),
+    1,
+    /^Not ready to seal:\n {2}home: blocked: .*\n {2}tmp: needed: .*\n {2}mtab: needed: /,
+  ],
+  ['one that is sealed', goodGuest(), 1, /^This guest is sealed: disk vda is read-only/],
+  ['one that has been prepared', preparedGuest(), 0, /^Ready to seal\.\n$/],
+] as const) {
+  status(`check --ready-to-seal: ${title}`, async () => {
+    const found = await ask(guest, 'check', '--ready-to-seal');
+    assert.is(found.code, code, found.stdout);
+    assert.match(found.stdout, said);
+  });
+}
+status('prepare: one that has been prepared is told how to go on', async () => {
+  const { code, stdout } = await ask(preparedGuest(), 'prepare');
+  assert.is(code, 0, stdout);
+  assert.match(stdout, /Ready to seal\. Shut this guest down with `systemctl poweroff`: killed/);
+  assert.match(stdout, 'readonly=on');
+});
+status('prepare: what is not seen by everybody is asked by root', async () => {
+  const { code, stderr } = await withGuest(preparedGuest(), (host) => {
+    const environment = () => ({ hostname: 'g', kernel: '3.10', uid: 1000, seconds: 1 });
+    return say({ ...host, environment }, ['prepare']);
+  });
+  assert.is(code, 3);
+  assertOneLine(stderr, /prepare must be run by root/);
 });
 status('--explain', async () => {
   const { code, stdout } = await ask(goodGuest(), 'status', '--explain', 'root-readonly');

@@ -52,8 +52,9 @@ interface Change {
 
 function changeOf(look: Look, entry: FstabEntry): Change | undefined {
   if (entry.type === 'swap') return swapChange(look, entry);
-  const { target, options } = entry;
-  if (!target.startsWith('/') || options.includes('bind') || options.includes('rbind')) return undefined;
+  const { target } = entry;
+  if (!target.startsWith('/')) return undefined;
+  // What is bound or on a server names no disk.
   if (!entry.disks.some(({ name }) => look.systemDisks.has(name))) return undefined;
   // It is going to be on another disk.
   if (isBelow(target, '/home') && !look.homeIsSkipped) return undefined;

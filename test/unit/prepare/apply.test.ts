@@ -5,9 +5,12 @@ import * as assert from 'uvu/assert';
 import { type PrepareOptions, prepareWith } from '../../../agent/commands/prepare.ts';
 import { HostError, UsageError } from '../../../agent/errors.ts';
 import { type Hands, systemHands } from '../../../agent/host/hands.ts';
+import { apply } from '../../../agent/prepare/apply.ts';
 import { type Entry, readJournal } from '../../../agent/prepare/journal.ts';
+import type { Action } from '../../../agent/prepare/step.ts';
 import { type Guest, goodGuest, withGuest } from '../../support/guest.ts';
 import { goodImage, ordinaryGuest } from '../../support/ordinary-guest.ts';
+import { planOf } from '../../support/planned.ts';
 
 const edited = ['etc/fstab', 'etc/mtab', 'etc/resolv.conf'];
 
@@ -95,6 +98,11 @@ plan('changes nothing and says all of it', () =>
     assert.match(stdout, '5 needed. `immutafs-agent prepare --apply` does what is needed.');
   }),
 );
+plan('each step sees what those before it are going to do', async () => {
+  const { steps } = await planOf(ordinaryGuest(), { steps: ['tmp', 'fstab'] });
+  const [tmp, fstab] = steps.map(({ actions }) => actions.find((action) => action.do === 'edit'));
+  assert.is(fstab?.before, tmp?.after);
+});
 plan('--json', () =>
   withBox(ordinaryGuest(), async ({ prepare }) => {
     const { code, stdout } = await prepare({ json: true, only: ['mtab'] });
@@ -232,6 +240,19 @@ applying('a program that does nothing is found out', () =>
     );
     assert.is(code, 1);
     assert.match(stdout, 'etc was done, and is still needed.');
+  }),
+);
+applying('a file that has changed since it was looked at is left alone', () =>
+  withGuest(ordinaryGuest(), async (host, root) => {
+    const actions: Action[] = [{ do: 'edit', file: '/etc/fstab', before: 'something else', after: 'new' }];
+    const voice = { say: () => undefined, progress: () => undefined };
+    try {
+      await apply(host, systemHands(root), { id: 'tmp', state: 'needed', why: [], actions }, voice);
+      assert.unreachable('no error');
+    } catch (error) {
+      assert.is((error as Error).message, '/etc/fstab has changed since it was looked at');
+    }
+    assert.match(host.read('/etc/fstab'), '/dev/mapper/rhel-root');
   }),
 );
 applying('two at a time', () =>

@@ -92,6 +92,7 @@ for (const [title, before, options, expected] of [
 }
 for (const [title, before, expected] of [
   ['a pass', 'a / xfs defaults 1 2', 'a / xfs defaults 1 0'],
+  ['a carriage return', 'a / xfs defaults 0 1\r', 'a / xfs defaults 0 0\r'],
   ['none', 'a / xfs defaults 1', 'a / xfs defaults 1'],
   ['a comment behind it', 'a / xfs defaults 0 1 # x', 'a / xfs defaults 0 0 # x'],
 ] as const) {

@@ -1,0 +1,50 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { execa } from 'execa';
+import { buildExecutable } from '../../packaging/build-executable.ts';
+import { inRoot, scratch } from '../../packaging/build-paths.ts';
+import { buildRuntime } from '../../packaging/build-runtime.ts';
+import { agentTree } from '../vm/harness/agent.ts';
+import { bootFilesIn } from '../vm/harness/kernel.ts';
+import type { Result } from './run.ts';
+import type { Series } from './series.ts';
+import { median } from './table.ts';
+
+/** The plan of a guest with 100,000 files in /var and an initramfs packed by gzip, as EL7's is. */
+export async function prepare(): Promise<Result> {
+  await buildRuntime();
+  const agent = join(scratch, 'bench/bench-agent');
+  const empty = join(scratch, 'bench/bench-empty');
+  await buildExecutable({ entry: inRoot('agent/main.ts'), out: agent });
+  await buildExecutable({ entry: inRoot('test/bench/empty.ts'), out: empty });
+  const tree = await agentTree();
+  const { initramfs } = await bootFilesIn(join(tree, 'root/boot'), join(tree, 'vmlinux'));
+  const image = join(scratch, 'bench/initramfs.img');
+  await writeFile(image, gzipSync(await readFile(initramfs)));
+  const commands = [[agent, 'prepare'], [empty]];
+  const guest = ['sh', inRoot('test/bench/prepare-guest.sh'), join(tree, 'root/usr/libexec/immutafs'), image];
+  const series = [process.execPath, inRoot('test/bench/series.ts'), JSON.stringify(commands)];
+  const { stdout } = await execa('sh', [inRoot('packaging/run-dist.sh'), ...guest, ...series]);
+  const [ours, control] = JSON.parse(stdout) as [Series, Series];
+  return {
+    about: `medians of ${ours.milliseconds.length} interleaved runs; 100,000 files in /var, one initramfs (gzip)`,
+    control: 'empty program',
+    figures: [
+      {
+        name: 'wall time',
+        unit: 'ms',
+        value: median(ours.milliseconds),
+        control: median(control.milliseconds),
+        aim: { of: 'value', atMost: 1000 },
+      },
+      {
+        name: 'peak RSS',
+        unit: 'MiB',
+        value: median(ours.kibibytes) / 1024,
+        control: median(control.kibibytes) / 1024,
+      },
+      { name: 'processes started', unit: '', value: ours.processes, control: control.processes },
+    ],
+  };
+}
