@@ -1,3 +1,4 @@
+import { audit } from './audit.ts';
 import { boot } from './boot.ts';
 import { initramfs } from './initramfs.ts';
 import { prepare } from './prepare.ts';
@@ -14,7 +15,7 @@ export interface Result {
   figures: Figure[];
 }
 
-const benchmarks: Record<string, () => Promise<Result>> = { status, prepare, initramfs, boot };
+const benchmarks: Record<string, () => Promise<Result>> = { status, audit, prepare, initramfs, boot };
 
 /** Runs benchmarks by their names, all of them without a name. @returns the exit code: 1 if an aim is missed */
 async function main(names: string[]): Promise<number> {

@@ -1,10 +1,9 @@
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { buildExecutable } from '../../packaging/build-executable.ts';
 import { inRoot, scratch } from '../../packaging/build-paths.ts';
 import { buildRuntime } from '../../packaging/build-runtime.ts';
 import type { Result } from './run.ts';
-import type { Series } from './series.ts';
+import { type Series, inRuntime } from './series-in-runtime.ts';
 import { median } from './table.ts';
 
 /** `immutafs-agent status` against an empty program of the same build. */
@@ -14,7 +13,7 @@ export async function status(): Promise<Result> {
   const empty = join(scratch, 'bench/bench-empty');
   await buildExecutable({ entry: inRoot('agent/main.ts'), out: agent });
   await buildExecutable({ entry: inRoot('test/bench/empty.ts'), out: empty });
-  const [ours, control] = await measure([agent, 'status'], [empty]);
+  const [ours, control] = (await inRuntime([[agent, 'status'], [empty]])) as [Series, Series];
   return {
     about: `medians of ${ours.milliseconds.length} interleaved runs on this machine; processes by strace`,
     control: 'empty program',
@@ -42,11 +41,4 @@ export async function status(): Promise<Result> {
       },
     ],
   };
-}
-
-/** All in one namespace that has the runtime, so that making one is not measured. */
-async function measure(...commands: [string[], string[]]): Promise<[Series, Series]> {
-  const inner = [process.execPath, inRoot('test/bench/series.ts'), JSON.stringify(commands)];
-  const { stdout } = await execa('sh', [inRoot('packaging/run-dist.sh'), ...inner]);
-  return JSON.parse(stdout) as [Series, Series];
 }

@@ -1,0 +1,83 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { inRoot, scratch } from '../../packaging/build-paths.ts';
+import { buildExecutable } from '../../packaging/build-executable.ts';
+import { buildRuntime } from '../../packaging/build-runtime.ts';
+import type { Result } from './run.ts';
+import { type Series, inRuntime } from './series-in-runtime.ts';
+import { type Figure, median } from './table.ts';
+import { unpack } from './unpack.ts';
+
+/** `status` and `check` against what else looks at a machine's file systems, on this one. Verdicts do not matter here. */
+export async function audit(): Promise<Result> {
+  await buildRuntime();
+  const agent = path.join(scratch, 'bench/bench-agent');
+  const empty = path.join(scratch, 'bench/bench-empty');
+  await buildExecutable({ entry: inRoot('agent/main.ts'), out: agent });
+  await buildExecutable({ entry: inRoot('test/bench/empty.ts'), out: empty });
+  const names = ['empty', 'status', 'check', 'goss', 'lynis'] as const;
+  const measured = await inRuntime([[empty], [agent, 'status'], [agent, 'check'], goss(), lynis()]);
+  const of = Object.fromEntries(names.map((name, index) => [name, measured[index]])) as Record<
+    (typeof names)[number],
+    Series
+  >;
+  return {
+    about:
+      'medians of interleaved runs on this machine; goss validate with the same assertions (goss.yaml), lynis with its\n' +
+      'tests of file systems. The aim: below goss, or the bare start of the runtime and 10 ms.',
+    control: 'rival',
+    figures: [
+      ...(['status', 'check'] as const).flatMap((command) => [
+        wall(command, 'empty', of, { of: 'difference', atMost: 10 }),
+        ...((['goss', 'lynis'] as const).flatMap((rival) => [
+          wall(command, rival, of),
+          memory(command, rival, of),
+          {
+            name: `${command} / ${rival}: processes`,
+            unit: '',
+            value: of[command].processes,
+            control: of[rival].processes,
+          },
+        ]) satisfies Figure[]),
+      ]),
+    ],
+  };
+}
+
+type Measured = Record<string, Series | undefined>;
+
+function wall(ours: string, rival: string, of: Measured, aim?: Figure['aim']): Figure {
+  const time = (name: string) => median(of[name]?.milliseconds ?? []);
+  const figure: Figure = {
+    name: `${ours} / ${rival}: wall time`,
+    unit: 'ms',
+    value: time(ours),
+    control: time(rival),
+  };
+  return aim === undefined ? figure : { ...figure, aim };
+}
+
+function memory(ours: string, rival: string, of: Measured): Figure {
+  const peak = (name: string) => median(of[name]?.kibibytes ?? []) / 1024;
+  return { name: `${ours} / ${rival}: peak RSS`, unit: 'MiB', value: peak(ours), control: peak(rival) };
+}
+
+function goss(): string[] {
+  return [
+    `${unpack('goss', ['goss'])}/usr/bin/goss`,
+    '--gossfile',
+    inRoot('test/bench/goss.yaml'),
+    'validate',
+  ];
+}
+
+/** It looks for its parts where it stands, if it is installed nowhere. */
+function lynis(): string[] {
+  const folder = unpack('lynis', ['lynis']);
+  const share = `${folder}/usr/share/lynis`;
+  fs.copyFileSync(`${folder}/etc/lynis/default.prf`, `${share}/default.prf`);
+  fs.mkdirSync(`${share}/plugins`, { recursive: true });
+  const options = ['--tests-from-group', 'filesystems', '--quick', '--no-colors', '--no-log'];
+  const report = ['--report-file', `${folder}/report`];
+  return ['env', `--chdir=${share}`, `${folder}/usr/sbin/lynis`, 'audit', 'system', ...options, ...report];
+}

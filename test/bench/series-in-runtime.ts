@@ -1,0 +1,12 @@
+import { execa } from 'execa';
+import { inRoot } from '../../packaging/build-paths.ts';
+import type { Series } from './series.ts';
+
+export type { Series };
+
+/** Measures commands in turns, all in one namespace that has the runtime, so that making one is not measured. */
+export async function inRuntime(commands: string[][]): Promise<Series[]> {
+  const inner = [process.execPath, inRoot('test/bench/series.ts'), JSON.stringify(commands)];
+  const { stdout } = await execa('sh', [inRoot('packaging/run-dist.sh'), ...inner]);
+  return JSON.parse(stdout) as Series[];
+}
