@@ -3,10 +3,11 @@ import { formatBytes } from '../../format.ts';
 import type { Host } from '../../host.ts';
 import type { CpioFile } from '../initramfs/cpio.ts';
 import { readImage } from '../initramfs/image.ts';
-import { type Look, namesIfThere } from '../look.ts';
+import { type Look, namesIfThere, textIfThere } from '../look.ts';
 import type { Action, Step } from '../step.ts';
 
 const ours = '/usr/libexec/immutafs';
+const moduleSetup = '/usr/lib/dracut/modules.d/95immutafs/module-setup.sh';
 
 /** The initramfs of every installed kernel has this version's scripts and the overlay driver. */
 export async function planInitramfs({ host }: Look): Promise<Step> {
@@ -67,12 +68,15 @@ function installedKernels(host: Host): Kernel[] {
     });
 }
 
-/** The text of each of our scripts by its path in an initramfs. Programs dracut may strip. */
+/**
+ * The text of each script that our dracut module names, by its path in an initramfs; others are for later than that.
+ * Programs dracut may strip.
+ */
 function installedScripts(host: Host): ReadonlyMap<string, string> {
-  const scripts = namesIfThere(host, ours).map((name): [string, string] => [
-    `${ours.slice(1)}/${name}`,
-    host.read(`${ours}/${name}`),
-  ]);
+  const named = (textIfThere(host, moduleSetup) ?? '').split(/[^\w.-]+/);
+  const scripts = namesIfThere(host, ours)
+    .filter((name) => named.includes(name))
+    .map((name): [string, string] => [`${ours.slice(1)}/${name}`, host.read(`${ours}/${name}`)]);
   return new Map(scripts.filter(([, text]) => !text.startsWith('\x7fELF')));
 }
 

@@ -373,6 +373,13 @@ table('initramfs', 'initramfs', [
   ],
   ['no dracut', { 'usr/bin/dracut': undefined }, 'blocked', /dracut is not there/, []],
   [
+    'the dracut module of the package is not there',
+    { 'usr/lib/dracut/modules.d/95immutafs/module-setup.sh': undefined },
+    'blocked',
+    /install the package/,
+    [],
+  ],
+  [
     'the package is not installed',
     { 'usr/libexec/immutafs/assemble-var': undefined, 'usr/libexec/immutafs/immutafs-lib.sh': undefined },
     'blocked',
