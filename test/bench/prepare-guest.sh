@@ -1,19 +1,22 @@
 #!/bin/sh
 # Makes this mount namespace look like a guest to be prepared, then runs a command: 100,000 files below /var, some of
 # them open for writing, and a kernel with an initramfs. Only for a namespace of its own (packaging/run-dist.sh).
-#   prepare-guest.sh SCRIPTS IMAGE COMMAND [ARGUMENT…]
+#   prepare-guest.sh TREE IMAGE COMMAND [ARGUMENT…]
+# TREE: the root of a guest with the package.
 set -eu
-scripts=$1 image=$2
+tree=$1 image=$2
 shift 2
 mount -t tmpfs bench /mnt
-mkdir /mnt/immutafs
-cp "$scripts"/* /mnt/immutafs
-cp "$image" /mnt/initramfs-6.1.0-bench.img
+mkdir /mnt/upper /mnt/work
+mount -t overlay -o lowerdir=/usr/lib,upperdir=/mnt/upper,workdir=/mnt/work bench /usr/lib
+umount -l /mnt
+mkdir -p /usr/lib/dracut/modules.d
+cp -R "$tree/usr/lib/dracut/modules.d/95immutafs" /usr/lib/dracut/modules.d
+mount -t tmpfs bench /usr/libexec
+cp -R "$tree/usr/libexec/immutafs" /usr/libexec
 mount -t tmpfs bench /boot
-mv /mnt/initramfs-6.1.0-bench.img /boot
+cp "$image" /boot/initramfs-6.1.0-bench.img
 : >/boot/vmlinuz-6.1.0-bench
-mkdir -p /usr/libexec
-mount --move /mnt /usr/libexec
 mount -t tmpfs bench /var/tmp
 folder=0
 while [ $folder -lt 100 ]; do

@@ -23,9 +23,16 @@ export async function prepare(): Promise<Result> {
   const image = join(scratch, 'bench/initramfs.img');
   await writeFile(image, gzipSync(await readFile(initramfs)));
   const commands = [[agent, 'prepare'], [empty]];
-  const guest = ['sh', inRoot('test/bench/prepare-guest.sh'), join(tree, 'root/usr/libexec/immutafs'), image];
+  const inGuest = (...command: string[]) =>
+    execa('sh', [
+      inRoot('packaging/run-dist.sh'),
+      ...['sh', inRoot('test/bench/prepare-guest.sh'), join(tree, 'root'), image],
+      ...command,
+    ]);
+  // Fails unless the image was read and found good: else less would be measured than is said.
+  await inGuest(agent, 'prepare', '--only', 'initramfs');
   const series = [process.execPath, inRoot('test/bench/series.ts'), JSON.stringify(commands)];
-  const { stdout } = await execa('sh', [inRoot('packaging/run-dist.sh'), ...guest, ...series]);
+  const { stdout } = await inGuest(...series);
   const [ours, control] = JSON.parse(stdout) as [Series, Series];
   return {
     about: `medians of ${ours.milliseconds.length} interleaved runs; 100,000 files in /var, one initramfs (gzip)`,
