@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Facts } from '../observe/facts.ts';
 import { requiredOptions } from '../observe/targets.ts';
 import { words } from '../config.ts';
@@ -53,11 +54,18 @@ function stackAt(facts: Facts, target: string): { target: string; text: string }
   const seen = facts.mounts.serving(target);
   const others = facts.mounts
     .at(target)
-    .filter((mount) => mount !== seen && !['autofs', 'rootfs'].includes(mount.type));
+    .filter((mount) => mount !== seen && !['autofs', 'rootfs'].includes(mount.type))
+    .filter((mount) => !isBoundOnItself(facts, mount));
   if (others.length === 0 || seen === undefined) return [];
   return [{ target, text: `${target} is ${name(seen)}; hidden: ${others.map(name).join(', ')}` }];
 }
 
 function name({ type, source }: Mount): string {
   return `${type} (${source})`;
+}
+
+/** A folder over itself shows what is there without it: `prepare` holds /home still in this way until a reboot. */
+function isBoundOnItself({ mounts }: Facts, { device, root, target }: Mount): boolean {
+  const system = mounts.serving('/');
+  return target !== '/' && device === system?.device && root === path.join(system.root, target);
 }

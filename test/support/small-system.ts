@@ -7,8 +7,9 @@ const repository = path.join(import.meta.dirname, '../..');
 const setUp = path.join(import.meta.dirname, 'small-system.sh');
 
 /**
- * Runs a script as root of a small system of its own: its root is an XFS on a disk (a loop device), with programs
- * and devices of this machine, /home and /etc of its own, and $disk, another, empty disk. Of all that nothing is left.
+ * Runs a script as root of a small system of its own: its root is an XFS on a partition of $system (a loop
+ * device) beside $volume, with programs and devices of this machine, /home and /etc of its own; $disk is another, empty
+ * disk. Of all that nothing is left.
  * `agent` starts the agent; see small-system-inside.sh for more. Needs root.
  * @param script POSIX sh, with -e
  * @param sizeMiB of the other disk

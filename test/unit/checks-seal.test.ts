@@ -134,6 +134,25 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
     { 'stacked-mounts': 'fail', 'kernel-view': 'pass' },
     '/ is xfs (/dev/mapper/rhel-root); hidden: tmpfs (evil)',
   ],
+  'a folder over itself, below what was mounted over both': [
+    ({ mounts }) => {
+      const home = mounts['home'] ?? '';
+      delete mounts['home'];
+      mounts['itself'] = '253:0 /home /home ro,relatime shared:40 - xfs /dev/mapper/rhel-root rw';
+      mounts['home'] = home;
+    },
+    {},
+  ],
+  'another folder of the root below it': [
+    ({ mounts }) => {
+      const home = mounts['home'] ?? '';
+      delete mounts['home'];
+      mounts['other'] = '253:0 /srv /home ro,relatime shared:40 - xfs /dev/mapper/rhel-root rw';
+      mounts['home'] = home;
+    },
+    { 'stacked-mounts': 'fail' },
+    '/home is xfs (/dev/vdb); hidden: xfs (/dev/mapper/rhel-root)',
+  ],
   'an automount point below what it mounted': [
     ({ mounts }) => {
       const home = mounts['home'] ?? '';

@@ -107,7 +107,7 @@ function uses({ host, mounts, disks, systemDisks, fstab }: Around, node: string,
   if (system.length > 0) {
     const held = disks.find((disk) => disk.name === system[0])?.holds.join(' ') ?? '';
     return [
-      `is ${system[0] === name ? 'the system’s own disk' : `on the system’s own disk ${system[0]}`} (${held}), which the host makes read-only`,
+      `is ${system[0] === name ? "the system's own disk" : `on the system's own disk ${system[0]}`} (${held}), which the host makes read-only`,
     ];
   }
   const nodes = [node, ...partitionsOf(host, node)];

@@ -1,7 +1,9 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError } from '../../errors.ts';
 import { nodeOfMount } from '../../observe/block.ts';
 import { type Mount, type MountTable, mountTable } from '../../observe/mountinfo.ts';
 import type { Host } from '../../host.ts';
+import { findHolders } from './holders.ts';
 import { frozen, staging, system, workFolder } from './places.ts';
 import type { Move } from './work.ts';
 
@@ -41,15 +43,30 @@ export async function withPlaces<T>(move: Move, work: () => Promise<T>): Promise
 }
 
 async function clearAway(move: Move): Promise<void> {
+  await endCopies(move);
   for (const folder of [staging, frozen, system, workFolder]) {
     for (const { target } of readMounts(move.host).at(folder)) await move.always(umount, target);
   }
   await letGo(move);
 }
 
+/** Copies outlive an agent that was killed. */
+async function endCopies({ host, hands }: Move): Promise<void> {
+  const copies = () =>
+    [staging, system].flatMap((folder) => findHolders(host, folder)).filter(({ name }) => name === 'rsync');
+  for (const { pid } of copies()) await hands.run('/usr/bin/kill', [String(pid)], 60);
+  for (let tries = 0; tries < 100 && copies().length > 0; tries++) await sleep(100);
+}
+
 /** Mounts the new file system where nobody else looks. */
 export async function stage(move: Move, { device, type }: { device: string; type: string }): Promise<void> {
   await move.must(mount, '-t', type, '-o', homeOptions.join(','), device, staging);
+}
+
+/** The same without what the kernel remembers of it. */
+export async function stageAgain(move: Move, volume: { device: string; type: string }): Promise<void> {
+  await move.must(umount, staging);
+  await stage(move, volume);
 }
 
 /**
@@ -61,7 +78,9 @@ export async function holdStill(move: Move): Promise<() => Promise<void>> {
   const home = readMounts(move.host).serving('/home');
   if (home?.target === '/home') {
     await move.must(mount, '-o', 'remount,ro', '/home');
-    return () => giveBack(move);
+    return async () => {
+      await move.always(mount, '-o', 'remount,rw', '/home');
+    };
   }
   await move.must(mount, '--bind', '/home', frozen);
   try {
@@ -80,29 +99,24 @@ export async function holdStill(move: Move): Promise<() => Promise<void>> {
   throw new HostError('/home did not become read-only when a read-only view of it was mounted over it');
 }
 
-/** The view is gone already where the change was begun. */
 async function letGo(move: Move): Promise<void> {
   const mounts = readMounts(move.host);
   const home = mounts.serving('/home');
   if (home !== undefined && isHeldStill(mounts, home)) await move.always(umount, '--lazy', '/home');
 }
 
-/** A volume of its own, by its line in fstab where the change was begun. */
-async function giveBack(move: Move): Promise<void> {
-  const there = readMounts(move.host).serving('/home')?.target === '/home';
-  await move.always(mount, ...(there ? ['-o', 'remount,rw'] : []), '/home');
-}
-
-/** Puts the new file system in the place of the old /home, by its line in fstab, and looks. */
+/**
+ * Mounts the new file system over the old /home, by its line in fstab, and looks. Over what was held still: taken away
+ * before, it would leave a moment in which the old one is written to. It stays below until the next boot.
+ */
 export async function takePlace(move: Move, uuid: string): Promise<void> {
   // Else systemd might take the mount for one that has no reason to be there.
   if (move.host.stat('/run/systemd/system')) await move.always('/usr/bin/systemctl', 'daemon-reload');
-  await move.always(umount, '--lazy', '/home');
+  const below = readMounts(move.host).serving('/home');
   await move.always(mount, '/home');
   const problem = await lookAtHome(move, uuid);
   if (problem === undefined) return;
-  if (readMounts(move.host).serving('/home')?.target === '/home')
-    await move.always(umount, '--lazy', '/home');
+  if (readMounts(move.host).serving('/home')?.id !== below?.id) await move.always(umount, '/home');
   throw new HostError(problem);
 }
 

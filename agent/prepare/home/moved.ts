@@ -10,7 +10,7 @@ import { findMove } from './purge.ts';
 /** /home has a file system of its own that stays writable: its options, and what a run that was interrupted left. */
 export async function planMoved(look: Look, home: Mount): Promise<Step> {
   const left = mayHang(home) ? undefined : await findLeft(look.host, home);
-  const why = [`/home is ${home.source}, which is not on the system’s disk.`];
+  const why = [`/home is ${home.source}, which is not on the system's disk.`];
   const actions: Action[] = [];
   if (left !== undefined) {
     why.push('The mark of an unfinished copy is still on it, though it is complete: it is to be removed.');
@@ -50,7 +50,8 @@ function planOptions(
     actions.push({ do: 'edit', file: '/etc/fstab', before, after: withHomeOptions(before, wanted) });
   }
   if (now.length > 0) {
-    const args = ['-o', `remount,${wanted.join(',')}`, '/home'];
+    // Of the mount alone: what else fstab asks for may not be changed while it is mounted, such as quotas.
+    const args = ['-o', `remount,bind,${wanted.join(',')}`, '/home'];
     actions.push({ do: 'run', program: '/usr/bin/mount', args, seconds: 60 });
   }
   return { why, actions, byHand: false };
@@ -71,9 +72,9 @@ function purge({ host, settings }: Look, why: string[]): Action[] {
   );
   if (purged) return [];
   if (settings.purgeOldHome) {
-    why.push('The old content is still on the system’s disk, below the mount: it is to be removed.');
+    why.push("The old content is still on the system's disk, below the mount: it is to be removed.");
     return [{ do: 'purge-home' }];
   }
-  why.push('The old content is still on the system’s disk, below the mount; --purge-old-home removes it.');
+  why.push("The old content is still on the system's disk, below the mount; --purge-old-home removes it.");
   return [];
 }

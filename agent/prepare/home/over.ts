@@ -3,10 +3,9 @@ import { formatBytes } from '../../format.ts';
 import { copy, expectSame } from './copy.ts';
 import { withHome } from './fstab-line.ts';
 import { describeHolders, findHolders } from './holders.ts';
-import { ownMount } from './left.ts';
 import type { Ledger } from './ledger.ts';
 import type { Volume } from './make.ts';
-import { holdStill, readMounts, takePlace, withOldHome } from './mounting.ts';
+import { holdStill, stageAgain, takePlace } from './mounting.ts';
 import { staging } from './places.ts';
 import { expectRoom } from './room.ts';
 import type { Move } from './work.ts';
@@ -29,15 +28,14 @@ export async function moveOver(move: Move, volume: Volume, ledger: Ledger): Prom
     if (performance.now() - began < shortPass) break;
   }
   expectNobody(move);
-  const isFolder = ownMount(readMounts(move.host)) === undefined;
   const release = await holdStill(move);
-  // Of the kernel's coarse clock, which is behind by a tick.
-  const since = move.host.now().getTime() / 1000;
   try {
     // Whoever came in between.
     expectNobody(move);
     move.say('Copying what has changed meanwhile, and comparing every byte; /home is read-only until then');
     await copy(move, { ...copying, live: false, bytes: 0 });
+    // So that it is read from the disk, and not from memory.
+    await stageAgain(move, volume);
     await expectSame(move, copying);
     await ledger.write('copied');
     await changeOver(move, volume);
@@ -45,7 +43,6 @@ export async function moveOver(move: Move, volume: Volume, ledger: Ledger): Prom
     await release();
     throw error;
   }
-  if (isFolder) await copyMissed(move, since);
   await ledger.clear();
 }
 
@@ -71,16 +68,4 @@ async function changeOver(move: Move, volume: Volume): Promise<void> {
     await move.edit(fstab, after, before ?? '');
     throw error;
   }
-}
-
-/** Between two system calls the old /home could be written to. */
-async function copyMissed(move: Move, since: number): Promise<void> {
-  await withOldHome(move, async (old) => {
-    const newer = ['-newerct', `@${since.toFixed(3)}`, '-print', '-quit'];
-    const found = (await move.always('/usr/bin/find', old, '-xdev', ...newer)).trim();
-    if (found === '') return;
-    move.say(`${found.slice(old.length)} was written in the moment of the change: copying it`);
-    const update = ['-aHAXS', '--numeric-ids', '--one-file-system', '--update'];
-    await move.always('/usr/bin/rsync', ...update, `${old}/`, '/home/');
-  });
 }

@@ -32,8 +32,8 @@ async function planMove(look: Look, own: Mount | undefined): Promise<Step> {
   const { homeDevice, homeUuid } = look.settings;
   const where =
     own === undefined
-      ? '/home is a folder of the system’s disk'
-      : `/home is ${own.source}, on the system’s own disk`;
+      ? "/home is a folder of the system's disk"
+      : `/home is ${own.source}, on the system's own disk`;
   const why = `${where}, which the host makes read-only.`;
   const named = homeDevice ?? (homeUuid === undefined ? undefined : `UUID=${homeUuid}`);
   if (named === undefined) return step('blocked', [why, offer(look)]);
@@ -50,7 +50,7 @@ async function planMove(look: Look, own: Mount | undefined): Promise<Step> {
   const lost = wiped ? [`What ${named} holds is lost: ${content.join(', ')}.`] : [];
   return {
     ...step('needed', [`${why.slice(0, -1)}; ${state}.`, ...lost, ...commands(inspected), ...users(look)]),
-    actions: [{ do: 'move-home', disk: named, wipe: wiped }],
+    actions: [{ do: 'move-home', disk: named, wipe }],
   };
 }
 

@@ -57,7 +57,7 @@ export function findMove(journal: readonly Entry[]): Moved | undefined {
 function expectApart({ host }: Move, old: string): void {
   const mounts = readMounts(host);
   const home = ownMount(mounts);
-  if (home === undefined) throw new HostError('/home is a folder of the system’s disk: it was not moved');
+  if (home === undefined) throw new HostError("/home is a folder of the system's disk: it was not moved");
   if (mounts.serving(old)?.device === home.device) {
     throw new HostError(`${old} and /home are on the same file system`);
   }

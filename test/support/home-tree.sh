@@ -1,0 +1,44 @@
+#!/bin/sh
+# To be sourced: a /home with everything that a copy must keep, and how to see that it is kept.
+set -e
+
+# Everything of a tree that a copy must keep, as text.
+picture() (
+  cd "$1"
+  find . -printf "%p %y %m %U %G %n %T@ %l\n" | sort
+  find . -type f -printf "%p %s\n" | sort
+  find . -type f -print0 | sort -z | xargs -0 -r sha256sum
+  find . ! -type l -print0 | sort -z | xargs -0 getfacl -n -p 2>/dev/null
+  find . -print0 | sort -z | xargs -0 getfattr -h -d -m - -e hex 2>/dev/null
+)
+
+# What people have in /home, and more.
+fill() (
+  mkdir -p /home/alice/deep/er /home/bob
+  cd /home/alice
+  head -c 3000000 /dev/urandom >data
+  ln data deep/linked
+  ln data /home/bob/linked
+  head -c 100 /dev/urandom | dd of=holes bs=1 seek=10000000 status=none
+  ln -s ../bob/linked symbolic
+  ln -s nowhere dangling
+  printf "#!/bin/sh\n" >suid
+  chmod 6755 suid
+  mkfifo fifo
+  touch "$(printf "with\nnewline")" "$(printf "not \377 utf-8")" "with  spaces " -- "-dash"
+  setfacl -m u:12345:rwx,g:54321:r deep
+  setfacl -d -m u:12345:rwx deep
+  setfacl -m u:12345:r data
+  setfattr -n user.note -v hello data
+  setfattr -n user.note -v folder deep
+  setfattr -n trusted.note -v secret data
+  setfattr -n security.selinux -v unconfined_u:object_r:user_home_t:s0 data
+  setfattr -n security.selinux -v system_u:object_r:home_root_t:s0 /home
+  chown -R 12345:54321 /home/bob
+  chown -h 12346:54321 symbolic
+  touch -d "2001-02-03 04:05:06.789012345" data deep -- "-dash"
+  chmod 0700 /home/alice
+  # As tmpfiles.d has it, which sets it at each boot.
+  chmod 0755 /home
+  touch -d "2011-02-03 04:05:06.7" /home
+)
