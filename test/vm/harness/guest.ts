@@ -16,6 +16,8 @@ import type { Template } from './template.ts';
 
 /** A guest with its disks; what a boot writes to them is there at its next boot. */
 export interface Guest {
+  /** The kernel and the initramfs that it boots with, unless `boot` is given others. */
+  bootFiles: BootFiles;
   boot: (options: BootOptions) => Promise<Boot>;
   /** Writes its disks as they are now to a folder. */
   save: (folder: string) => Promise<void>;
@@ -80,6 +82,7 @@ export async function withGuest<T>(options: GuestOptions, work: (guest: Guest) =
     if (edit) await editDisks(disks, edit);
     let boots = 0;
     return work({
+      bootFiles: template.bootFiles,
       boot: async (boot) => {
         const bootFolder = join(folder, `boot-${boots++}`);
         await mkdir(bootFolder);
