@@ -1,10 +1,8 @@
-import picocolors from 'picocolors';
 import { clean, decodeBytes, wrap } from '../format.ts';
+import { type Paint, painter } from '../paint.ts';
 import { diffLines } from './diff.ts';
 import { type Plan, isDone } from './plan.ts';
 import { type Action, type Step, stepIds } from './step.ts';
-
-type Colors = ReturnType<typeof picocolors.createColors>;
 
 const columns = 100;
 const indent = ' '.repeat(21);
@@ -12,8 +10,8 @@ const indent = ' '.repeat(21);
 /** The plan for people: a step each with its reasons, and what would be done. */
 export function planText(plan: Plan, color: boolean): string {
   if (plan.refused !== null) return `${lines(plan.refused, '').join('\n')}\n`;
-  const colors = picocolors.createColors(color);
-  return [...plan.steps.flatMap((step) => stepLines(step, colors)), '', ...summary(plan, colors), ''].join(
+  const paint = painter(color);
+  return [...plan.steps.flatMap((step) => stepLines(step, paint)), '', ...summary(plan, paint), ''].join(
     '\n',
   );
 }
@@ -35,15 +33,15 @@ export function readinessText(plan: Plan): string {
   ].join('\n');
 }
 
-const paint = { done: 'green', needed: 'yellow', blocked: 'red', 'by hand': 'red' } as const;
+const colorOf = { done: 'green', needed: 'yellow', blocked: 'red', 'by hand': 'red' } as const;
 
-function stepLines({ id, state, why, actions }: Step, colors: Colors): string[] {
-  const head = `  ${colors[paint[state]](state.padEnd(7))}  ${id.padEnd(10)}`;
+function stepLines({ id, state, why, actions }: Step, paint: Paint): string[] {
+  const head = `  ${paint(colorOf[state], state.padEnd(7))}  ${id.padEnd(10)}`;
   const reasons = why.flatMap((sentence) => lines(sentence, indent));
   return [
     `${head}${(reasons[0] ?? '').slice(indent.length)}`,
     ...reasons.slice(1),
-    ...actions.flatMap((action) => actionLines(action, colors)),
+    ...actions.flatMap((action) => actionLines(action, paint)),
   ];
 }
 
@@ -51,9 +49,9 @@ function lines(text: string, before: string): string[] {
   return wrap(clean(decodeBytes(text)), columns - before.length).map((line) => `${before}${line}`);
 }
 
-function actionLines(action: Action, colors: Colors): string[] {
+function actionLines(action: Action, paint: Paint): string[] {
   const [first = '', ...more] = shown(action).map((line) => clean(decodeBytes(line.replaceAll('\t', '  '))));
-  return [`${indent}${colors.bold(`> ${first}`)}`, ...more.map((line) => `${indent}  ${line}`)];
+  return [`${indent}${paint('bold', `> ${first}`)}`, ...more.map((line) => `${indent}  ${line}`)];
 }
 
 /** As an administrator would do it. */
@@ -76,7 +74,7 @@ function shown(action: Action): string[] {
   }
 }
 
-function summary(plan: Plan, colors: Colors): string[] {
+function summary(plan: Plan, paint: Paint): string[] {
   const count = (state: Step['state']) => plan.steps.filter((step) => step.state === state).length;
   const left = (['needed', 'blocked', 'by hand'] as const).filter((state) => count(state) > 0);
   if (left.length > 0) {
@@ -87,7 +85,7 @@ function summary(plan: Plan, colors: Colors): string[] {
   const skipped = stepIds.filter((id) => !plan.steps.some((step) => step.id === id));
   if (skipped.length > 0) return [`  Nothing is left to do; not looked at: ${skipped.join(', ')}.`];
   return [
-    `  ${colors.bold('Ready to seal.')} Shut this guest down with \`systemctl poweroff\`: killed or cut off, it would leave file`,
+    `  ${paint('bold', 'Ready to seal.')} Shut this guest down with \`systemctl poweroff\`: killed or cut off, it would leave file`,
     '  systems that cannot be recovered on a read-only disk. Then, on its host, make its disk read-only',
     '  (virt-xml GUEST --edit target=vda --disk readonly=on), and start it.',
   ];

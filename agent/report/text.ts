@@ -1,17 +1,13 @@
-import { styleText } from 'node:util';
 import type { Finding, Status } from '../checks/check.ts';
 import { clean, formatAge, formatBytes } from '../format.ts';
 import type { Disk } from '../observe/disks.ts';
+import { type Paint, type Style, painter } from '../paint.ts';
 import { maintenanceLines } from './maintenance.ts';
 import type { Report, Verdict } from './report.ts';
 
-type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow';
-type Paint = (style: Style, text: string) => string;
-
 /** The view for people: the verdict first, then what it stands on, then a line a check and what to do. */
 export function formatText(report: Report, color: boolean): string {
-  // The caller has asked the terminal already, if it is one.
-  const paint: Paint = (style, text) => (color ? styleText(style, text, { validateStream: false }) : text);
+  const paint = painter(color);
   const { host, agent } = report;
   return [
     paint(
