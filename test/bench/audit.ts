@@ -1,8 +1,6 @@
 import fs from 'node:fs';
-import path from 'node:path';
-import { inRoot, scratch } from '../../packaging/build-paths.ts';
-import { buildExecutable } from '../../packaging/build-executable.ts';
-import { buildRuntime } from '../../packaging/build-runtime.ts';
+import { inRoot } from '../../packaging/build-paths.ts';
+import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import { type Series, inRuntime } from './series-in-runtime.ts';
 import { type Figure, median } from './table.ts';
@@ -10,11 +8,7 @@ import { unpack } from './unpack.ts';
 
 /** `status` and `check` against what else looks at a machine's file systems, on this one. Verdicts do not matter here. */
 export async function audit(): Promise<Result> {
-  await buildRuntime();
-  const agent = path.join(scratch, 'bench/bench-agent');
-  const empty = path.join(scratch, 'bench/bench-empty');
-  await buildExecutable({ entry: inRoot('agent/main.ts'), out: agent });
-  await buildExecutable({ entry: inRoot('test/bench/empty.ts'), out: empty });
+  const { agent, empty } = await buildPrograms();
   const names = ['empty', 'status', 'check', 'goss', 'lynis'] as const;
   const small = await inRuntime([[empty], [agent, 'status'], [agent, 'check'], goss()]);
   // Not in turns with the others: what comes after its thousands of processes finds cold caches.

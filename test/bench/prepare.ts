@@ -2,22 +2,17 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { execa } from 'execa';
-import { buildExecutable } from '../../packaging/build-executable.ts';
 import { inRoot, scratch } from '../../packaging/build-paths.ts';
-import { buildRuntime } from '../../packaging/build-runtime.ts';
 import { agentTree } from '../vm/harness/agent.ts';
 import { bootFilesIn } from '../vm/harness/kernel.ts';
+import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import type { Series } from './series.ts';
 import { median } from './table.ts';
 
 /** The plan of a guest with 100,000 files in /var and an initramfs packed by gzip, as EL7's is. */
 export async function prepare(): Promise<Result> {
-  await buildRuntime();
-  const agent = join(scratch, 'bench/bench-agent');
-  const empty = join(scratch, 'bench/bench-empty');
-  await buildExecutable({ entry: inRoot('agent/main.ts'), out: agent });
-  await buildExecutable({ entry: inRoot('test/bench/empty.ts'), out: empty });
+  const { agent, empty } = await buildPrograms();
   const tree = await agentTree();
   const { initramfs } = await bootFilesIn(join(tree, 'root/boot'), join(tree, 'vmlinux'));
   const image = join(scratch, 'bench/initramfs.img');

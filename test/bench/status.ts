@@ -1,18 +1,11 @@
-import { join } from 'node:path';
-import { buildExecutable } from '../../packaging/build-executable.ts';
-import { inRoot, scratch } from '../../packaging/build-paths.ts';
-import { buildRuntime } from '../../packaging/build-runtime.ts';
+import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import { type Series, inRuntime } from './series-in-runtime.ts';
 import { median } from './table.ts';
 
 /** `immutafs-agent status` against an empty program of the same build. */
 export async function status(): Promise<Result> {
-  await buildRuntime();
-  const agent = join(scratch, 'bench/bench-agent');
-  const empty = join(scratch, 'bench/bench-empty');
-  await buildExecutable({ entry: inRoot('agent/main.ts'), out: agent });
-  await buildExecutable({ entry: inRoot('test/bench/empty.ts'), out: empty });
+  const { agent, empty } = await buildPrograms();
   const [ours, control] = (await inRuntime([[agent, 'status'], [empty]])) as [Series, Series];
   return {
     about: `medians of ${ours.milliseconds.length} interleaved runs on this machine; processes by strace`,

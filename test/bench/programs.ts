@@ -1,0 +1,14 @@
+import path from 'node:path';
+import { buildExecutable } from '../../packaging/build-executable.ts';
+import { inRoot, scratch } from '../../packaging/build-paths.ts';
+import { buildRuntime } from '../../packaging/build-runtime.ts';
+
+/** The agent as it ships, and an empty program of the same build. @returns their paths */
+export async function buildPrograms(): Promise<{ agent: string; empty: string }> {
+  await buildRuntime();
+  const agent = path.join(scratch, 'bench/bench-agent');
+  const empty = path.join(scratch, 'bench/bench-empty');
+  await buildExecutable({ entry: inRoot('agent/main.ts'), out: agent });
+  await buildExecutable({ entry: inRoot('test/bench/empty.ts'), out: empty });
+  return { agent, empty };
+}
