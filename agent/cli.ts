@@ -5,6 +5,7 @@ import type { Output } from './commands/output.ts';
 import type { PrepareOptions } from './commands/prepare.ts';
 import { type StatusOptions, statusCommand } from './commands/status.ts';
 import { UsageError, errorMessage } from './errors.ts';
+import { clean } from './format.ts';
 import { type Host, systemHost } from './host.ts';
 import { stepIds } from './prepare/step.ts';
 import { version } from './version.ts';
@@ -32,10 +33,12 @@ export async function run(argv: string[], host: Host, output: Output): Promise<n
 }
 
 function oneLine(error: unknown): string {
-  return errorMessage(error)
+  const words = errorMessage(error)
     .replace(/^error: /, '')
     .trim()
     .replace(/\s*\n\s*/g, ' ');
+  // With names of files and processes, which are anybody's words.
+  return clean(words);
 }
 
 /** A command's module is imported when the command is run: loading them all takes longer than `status` to answer. */

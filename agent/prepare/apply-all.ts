@@ -1,3 +1,4 @@
+import { clean, decodeBytes } from '../format.ts';
 import type { Hands } from '../host/hands.ts';
 import type { Host } from '../host.ts';
 import { type Voice, apply } from './apply.ts';
@@ -51,7 +52,8 @@ function voiceOn({ stdout, terminal }: Screen): Voice {
   let open = false;
   return {
     say: (text) => {
-      stdout(`${open ? '\r\x1b[K' : ''}${text}\n`);
+      // Names of files and processes are anybody's words.
+      stdout(`${open ? '\r\x1b[K' : ''}${clean(decodeBytes(text))}\n`);
       open = false;
     },
     progress: (text) => {

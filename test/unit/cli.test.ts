@@ -171,6 +171,11 @@ status('prepare: what is not seen by everybody is asked by root', async () => {
   assert.is(code, 3);
   assertOneLine(stderr, /prepare must be run by root/);
 });
+status('what was typed does not drive the terminal that the error is shown on', async () => {
+  const { code, stderr } = await ask(goodGuest(), 'status', '--explain', 'a\x1b[31mb\x9b1m');
+  assert.is(code, 2);
+  assert.match(stderr, 'a?[31mb?1m');
+});
 status('--explain', async () => {
   const { code, stdout } = await ask(goodGuest(), 'status', '--explain', 'root-readonly');
   assert.is(code, 0);
