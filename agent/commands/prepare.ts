@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises';
-import { UsageError } from '../errors.ts';
+import { HostError, UsageError } from '../errors.ts';
+import { clean, decodeBytes } from '../format.ts';
 import { type Hands, systemHands } from '../host/hands.ts';
 import type { Host } from '../host.ts';
 import { applyAll } from '../prepare/apply-all.ts';
@@ -72,9 +73,16 @@ export async function prepareWith(
     if (!(await answer)) return 1;
   }
   const progress = options.json === true ? { ...output, stdout: output.stderr } : output;
-  const after = await applyAll(host, hands, settings, chosen, progress);
-  output.stdout(print(after));
-  return isDone(after) ? 0 : 1;
+  try {
+    const after = await applyAll(host, hands, settings, chosen, progress);
+    output.stdout(print(after));
+    return isDone(after) ? 0 : 1;
+  } catch (error) {
+    // Neither the agent nor the system is at fault: somebody works there, and it is said who.
+    if (!(error instanceof HostError) || error.code !== 'EBUSY') throw error;
+    output.stderr(`immutafs-agent: ${clean(decodeBytes(error.message))}\n`);
+    return 1;
+  }
 }
 
 function readOptions(options: PrepareOptions): { settings: Settings; chosen: ReadonlySet<StepId> } {

@@ -1,16 +1,23 @@
 import type { Hands } from '../host/hands.ts';
 import type { Host } from '../host.ts';
-import { type Entry, readJournal, writeJournal } from './journal.ts';
+import { type Entry, backupFolder, readJournal, writeJournal } from './journal.ts';
 import type { Action } from './step.ts';
 
 /**
- * Gives back every file as it was before `prepare` first touched it, the last one first.
+ * Gives back every file as it was before `prepare` first touched it, the last one first. Nothing once the old content
+ * of /home was to be removed: how far that came is not known here.
  * @param say a line for people
  * @returns whether all of them are as they were; one that somebody changed since stays as it is
  */
 export function undo(host: Host, hands: Hands, say: (text: string) => void): boolean {
   const entries = readJournal(host);
   if (entries.length === 0) say('prepare has changed nothing here.');
+  if (isPurged(entries)) {
+    say(
+      `The old content of /home was removed, or was about to be: without its line in /etc/fstab /home could be empty. Nothing is undone; the files as they were are in ${backupFolder}.`,
+    );
+    return false;
+  }
   const left: Entry[] = [];
   for (const entry of entries.toReversed()) {
     const { text, kept } = undoOne(host, hands, entry);
@@ -19,6 +26,10 @@ export function undo(host: Host, hands: Hands, say: (text: string) => void): boo
   }
   if (entries.length > 0) writeJournal(hands, left);
   return left.length === 0;
+}
+
+function isPurged(entries: readonly Entry[]): boolean {
+  return entries.some(({ action }) => action.do === 'purge-home');
 }
 
 function undoOne(host: Host, hands: Hands, { action, backup }: Entry): { text: string; kept: boolean } {
@@ -44,7 +55,7 @@ function lasting(action: Exclude<Action, { file: string }>): string {
     case 'move-home':
       return `the copy of /home on ${action.disk}; what was written to it since is only there`;
     case 'purge-home':
-      return 'the old content of /home was removed: /home is now only on its own disk';
+      return 'what is left of the old /home';
   }
 }
 

@@ -365,6 +365,23 @@ undoing('a file that somebody changed since stays, and can be undone later', () 
     assert.is(tree(root)['etc/fstab'], before['etc/fstab']);
   }),
 );
+undoing('nothing once the old content of /home was removed: /home would be empty', () =>
+  withBox(ordinaryGuest(), async ({ root, prepare, journal }) => {
+    await prepare({ apply: true, yes: true });
+    const done = tree(root);
+    const file = path.join(root, 'var/lib/immutafs/prepare.json');
+    const purged = { ...journal()[0], number: 99, step: 'home', action: { do: 'purge-home' }, backup: null };
+    fs.writeFileSync(file, JSON.stringify({ schema: 1, entries: [...journal(), purged] }));
+    const { code, stdout } = await prepare({ undo: true });
+    assert.is(code, 1);
+    assert.match(
+      stdout,
+      /^The old content of \/home was removed.*Nothing is undone; .*\/var\/lib\/immutafs\/backup\.$/m,
+    );
+    assert.equal(tree(root), done);
+    assert.is(journal().at(-1)?.number, 99);
+  }),
+);
 undoing('bytes that are no UTF-8', () => {
   const guest = ordinaryGuest();
   guest.files['etc/fstab'] = `# caf\xe9 \xc3\xa9 \x80\n/dev/mapper/rhel-root / xfs defaults 0 0\n`;
