@@ -1,0 +1,45 @@
+import { type Files, table } from '../../../support/step-table.ts';
+
+const wants = 'etc/systemd/system/multi-user.target.wants/kdump.service';
+const kdump: Files = { [wants]: { linkTo: '/usr/lib/systemd/system/kdump.service' } };
+table('boot', 'boot', [
+  ['as installed', {}, 'done', /^Nothing at boot/, []],
+  ['a relabelling', { '.autorelabel': '' }, 'by hand', /reboot once while the disk is writable/, []],
+  [
+    'readonly-root',
+    { 'etc/sysconfig/readonly-root': '# Set to yes\nREADONLY="yes"\nTEMPORARY_STATE=yes\n' },
+    'needed',
+    /READONLY=yes in \/etc\/sysconfig\/readonly-root does the same job/,
+    ['edit /etc/sysconfig/readonly-root: READONLY="no"; TEMPORARY_STATE=no'],
+  ],
+  [
+    'overlayroot',
+    { 'proc/cmdline': 'root=/dev/mapper/rhel-root ro overlayroot=tmpfs\n' },
+    'by hand',
+    /kernel argument overlayroot=tmpfs/,
+    [],
+  ],
+  ['kdump to /var/crash', kdump, 'by hand', /kdump writes a crash's memory to \/var\/crash/, []],
+  [
+    'kdump to a server',
+    { ...kdump, 'etc/kdump.conf': '# ext4 /dev/vda1\nssh root@192.0.2.1\n' },
+    'done',
+    /./,
+    [],
+  ],
+  [
+    'kdump to the same disk',
+    { ...kdump, 'etc/kdump.conf': 'xfs /dev/mapper/rhel-home\n' },
+    'by hand',
+    /rhel-home/,
+    [],
+  ],
+  ['kdump to another disk', { ...kdump, 'etc/kdump.conf': 'xfs /dev/vdb\npath /\n' }, 'done', /./, []],
+  [
+    'no memory kept for kdump',
+    { ...kdump, 'proc/cmdline': 'root=/dev/mapper/rhel-root ro\n' },
+    'done',
+    /./,
+    [],
+  ],
+]);

@@ -1,0 +1,121 @@
+import zlib from 'node:zlib';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { makeCpio } from '../../../support/cpio.ts';
+import { goodImage } from '../../../support/ordinary-guest.ts';
+import { planned } from '../../../support/planned.ts';
+import { guestWith, table } from '../../../support/step-table.ts';
+
+const kernel = '3.10.0-1160.el7.x86_64';
+const image = `boot/initramfs-${kernel}.img`;
+const made = `/boot/.initramfs-${kernel}.img.immutafs`;
+const again = [`/usr/bin/dracut --force ${made} ${kernel}`, `rename ${made} /${image}`];
+table('initramfs', 'initramfs', [
+  ['without the hook', {}, 'needed', /img lacks the hook of this package\.$/, again],
+  ['with all of it', { [image]: goodImage() }, 'done', /has the scripts and the overlay driver/, []],
+  [
+    'without the driver',
+    { [image]: goodImage({ [`usr/lib/modules/${kernel}/kernel/fs/overlayfs/overlay.ko.xz`]: undefined }) },
+    'needed',
+    /img lacks the overlay driver\.$/,
+    again,
+  ],
+  [
+    'the driver is built in',
+    {
+      [image]: goodImage({ [`usr/lib/modules/${kernel}/kernel/fs/overlayfs/overlay.ko.xz`]: undefined }),
+      [`usr/lib/modules/${kernel}/modules.builtin`]: 'kernel/fs/xfs.ko\nkernel/fs/overlayfs/overlay.ko\n',
+    },
+    'done',
+    /./,
+    [],
+  ],
+  [
+    'the scripts of an older version',
+    { [image]: goodImage({ 'usr/libexec/immutafs/assemble-var': '#!/bin/sh\n' }) },
+    'needed',
+    /lacks the scripts of this version/,
+    again,
+  ],
+  [
+    'one script less',
+    { [image]: goodImage({ 'usr/libexec/immutafs/immutafs-lib.sh': undefined }) },
+    'needed',
+    /lacks the scripts of this version/,
+    again,
+  ],
+  ['none', { [image]: undefined }, 'needed', /img is not there/, again],
+  ['cut off', { [image]: goodImage().slice(0, -100) }, 'needed', /img cannot be read/, again],
+  [
+    'not packed',
+    { [image]: makeCpio({ a: 'b' }).toString('latin1').slice(0, -20) },
+    'needed',
+    /cannot be read.*ends in the middle/,
+    again,
+  ],
+  ['Debian names', { [`boot/initrd.img-${kernel}`]: goodImage(), [image]: undefined }, 'done', /./, []],
+  [
+    'a kernel whose image is only in /usr/lib/modules',
+    { [image]: goodImage(), 'usr/lib/modules/5.14.0-1.el9/vmlinuz': 'kernel' },
+    'needed',
+    /^\/boot\/initramfs-5\.14\.0-1\.el9\.img is not there\.$/,
+    [
+      '/usr/bin/dracut --force /boot/.initramfs-5.14.0-1.el9.img.immutafs 5.14.0-1.el9',
+      'rename /boot/.initramfs-5.14.0-1.el9.img.immutafs /boot/initramfs-5.14.0-1.el9.img',
+    ],
+  ],
+  ['no dracut', { 'usr/bin/dracut': undefined }, 'blocked', /dracut is not there/, []],
+  [
+    'the dracut module of the package is not there',
+    { 'usr/lib/dracut/modules.d/95immutafs/module-setup.sh': undefined },
+    'blocked',
+    /install the package/,
+    [],
+  ],
+  [
+    'the package is not installed',
+    { 'usr/libexec/immutafs/assemble-var': undefined, 'usr/libexec/immutafs/immutafs-lib.sh': undefined },
+    'blocked',
+    /install the package/,
+    [],
+  ],
+]);
+
+const other = suite('other images');
+other('zstd, as EL9 makes it', async () => {
+  const text = goodImage();
+  const begin = text.indexOf('\x1f\x8b');
+  const unpacked = zlib.gunzipSync(Buffer.from(text.slice(begin), 'latin1'));
+  const packed = text.slice(0, begin) + zlib.zstdCompressSync(unpacked).toString('latin1');
+  const step = await planned(guestWith({ [image]: packed }), 'initramfs');
+  assert.is(step.state, 'done', step.why.join(' '));
+});
+other('no room for one more', async () => {
+  const guest = guestWith({});
+  guest.answers.usage.usedBytes = guest.answers.usage.sizeBytes;
+  const step = await planned(guest, 'initramfs');
+  assert.is(step.state, 'blocked');
+  assert.match(step.why.join(' '), /\/boot has 0 B left/);
+});
+other('xz: lsinitrd is asked, and its word counts', async () => {
+  for (const [answer, state] of [
+    ['', 'needed'],
+    ['-rw-r--r--   1 root     root  1 Jan  1  1970 usr/bin/sh\n', 'needed'],
+    [
+      [
+        'usr/lib/dracut/hooks/pre-pivot/10-immutafs-pre-pivot.sh',
+        'usr/libexec/immutafs/assemble-var',
+        'usr/libexec/immutafs/immutafs-lib.sh',
+        `usr/lib/modules/${kernel}/kernel/fs/overlayfs/overlay.ko.xz`,
+      ]
+        .map((name) => `-rw-r--r--   1 root     root  1 Jan  1  1970 ${name}\n`)
+        .join(''),
+      'done',
+    ],
+  ] as const) {
+    const guest = guestWith({ [image]: '\xfd7zXZ\0 packed' });
+    guest.answers.labels = answer;
+    assert.is((await planned(guest, 'initramfs')).state, state);
+  }
+});
+other.run();
