@@ -34,6 +34,14 @@ export default defineConfig(
     },
   },
   {
+    // What Node runs as it is, without a build.
+    files: ['**/*.cjs'],
+    languageOptions: {
+      sourceType: 'commonjs',
+      globals: { Buffer: 'readonly', process: 'readonly' },
+    },
+  },
+  {
     files: ['agent/**/*.ts'],
     rules: { 'no-console': 'error' },
   },

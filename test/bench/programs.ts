@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { buildExecutable } from '../../packaging/build-executable.ts';
+import { agent as agentAt } from '../../packaging/build.ts';
 import { inRoot, scratch } from '../../packaging/build-paths.ts';
 import { buildRuntime } from '../../packaging/build-runtime.ts';
 
@@ -8,7 +9,7 @@ export async function buildPrograms(): Promise<{ agent: string; empty: string }>
   await buildRuntime();
   const agent = path.join(scratch, 'bench/bench-agent');
   const empty = path.join(scratch, 'bench/bench-empty');
-  await buildExecutable({ entry: inRoot('agent/main.ts'), out: agent });
+  await buildExecutable(agentAt(agent));
   await buildExecutable({ entry: inRoot('test/bench/empty.ts'), out: empty });
   return { agent, empty };
 }

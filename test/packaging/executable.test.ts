@@ -52,6 +52,12 @@ test('has no memory that is writable and executable', () => {
   assert.equal(runDist([...denyWriteExecute, executable, 'version']).code, 0);
 });
 
+test('takes the code that was compiled when it was built, also without much memory and on one processor', () => {
+  assert.is(ask().codeCacheRejected, false);
+  const small = ['taskset', '1', 'prlimit', '--data=300000000'];
+  assert.match(runDist([...small, probe]).stdout, '"codeCacheRejected":false');
+});
+
 test('plain Node would not pass that', () => {
   assert.is.not(run(denyWriteExecute[0], [...denyWriteExecute.slice(1), node, '-p', '1']).code, 0);
 });
@@ -110,6 +116,7 @@ const denyWriteExecute = [
 ] as const;
 
 interface Answer {
+  codeCacheRejected: boolean;
   journal: string;
   libraries: string[];
   writableAndExecutable: string[];

@@ -1,6 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
+/** Of launch.cjs. */
+declare const codeCacheRejected: boolean | undefined;
+
 /** What the built runtime is like from the inside, as JSON. A program for executable.test.ts. */
 async function main(): Promise<void> {
   const journal = await loadJournal();
@@ -11,7 +14,13 @@ async function main(): Promise<void> {
     .map((line) => line.slice(line.lastIndexOf(' ') + 1))
     .filter((file) => /\.(so|node)\b/.test(file));
   process.stdout.write(
-    JSON.stringify({ journal, random, writableAndExecutable, libraries: [...new Set(files)] }),
+    JSON.stringify({
+      codeCacheRejected,
+      journal,
+      random,
+      writableAndExecutable,
+      libraries: [...new Set(files)],
+    }),
   );
 }
 

@@ -1,0 +1,13 @@
+// rehearse.cjs PROGRAM CACHE ARGUMENT…: runs a program as the executable will, and writes what V8 compiled of it.
+const { readFileSync, writeFileSync } = require('node:fs');
+const { Script } = require('node:vm');
+
+const [program, cache, ...args] = process.argv.slice(2);
+const script = new Script(readFileSync(program, 'latin1'), { filename: 'immutafs-agent.cjs' });
+process.argv = [process.execPath, program, ...args];
+process.on('exit', () => {
+  writeFileSync(cache, script.createCachedData());
+  // What the program said of this machine does not matter.
+  process.exitCode = 0;
+});
+script.runInThisContext()(require, module, undefined);
