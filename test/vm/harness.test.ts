@@ -1,11 +1,16 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseReport } from './harness/report.ts';
+import { EmulatorFault } from './harness/run.ts';
 import { withoutAgent, xfsOnPartition } from './harness/scenario.ts';
+import { runSteadily } from './harness/steady.ts';
+import { templateOf } from './harness/template.ts';
+import { ordinaryTree } from './harness/tree.ts';
 
 const harness = suite('the harness itself');
 
@@ -42,6 +47,43 @@ harness('hands files in and out, gives exit codes, and cuts the power', () =>
     const after = await guest.boot({ disk: 'writable', steps: { read: 'cat /home/alice/mark' } });
     assert.is(after.step('read').stdout, 'kept\n');
   }),
+);
+
+harness(
+  'where QEMU itself gives up, the boot begins anew on the disks as they were; not for ever',
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'steady-'));
+    const image = join(folder, 'image.raw');
+    const { bootFiles: boot } = await templateOf(xfsOnPartition, await ordinaryTree());
+    const drive = { serial: 'x', file: image, format: 'raw', readOnly: false, bus: 'virtio-blk' } as const;
+    const machine = {
+      ...{ boot, arguments: [], drives: [drive], memoryMiB: 64, processors: 1 },
+      ...({ time: 'real', durable: false } as const),
+    };
+    const found: string[] = [];
+    /** Until the last try somebody writes to the disk, and QEMU aborts; the last one has its power cut. */
+    const faults = (count: number) => () => {
+      found.push(readFileSync(image, 'utf8'));
+      if (found.length > count) return { seconds: 60, powerCutAt: { lines: 0, milliseconds: 0 } };
+      writeFileSync(image, 'written');
+      void waitUntil(
+        async () =>
+          (await execa('pkill', ['-ABRT', '-f', `qemu.*${image}`], { reject: false })).exitCode === 0,
+      );
+      return { seconds: 60 };
+    };
+    try {
+      await writeFile(image, 'as it was');
+      const { endedBy } = await runSteadily(machine, folder, faults(2));
+      assert.equal([endedBy, found], ['power-cut', ['as it was', 'as it was', 'as it was']]);
+      found.length = 0;
+      const error: unknown = await runSteadily(machine, folder, faults(3)).catch((reason: unknown) => reason);
+      assert.instance(error, EmulatorFault);
+      assert.is(found.length, 3);
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  },
 );
 
 harness('a report is read as far as it has arrived', () => {

@@ -10,8 +10,8 @@ import type { Layout } from './layout.ts';
 import type { Moment } from './moment.ts';
 import type { Bus, Drive } from './qemu.ts';
 import { withRunFolder } from './run-folder.ts';
-import { EmulatorFault, runMachine } from './run.ts';
 import type { End, Report, Step } from './run.ts';
+import { runSteadily } from './steady.ts';
 import type { Template } from './template.ts';
 
 /** A guest with its disks; what a boot writes to them is there at its next boot. */
@@ -120,19 +120,12 @@ async function bootGuest(
     networkOf: options.networkOf,
   };
   const cut = options.powerCutAfter;
-  const limits = {
+  const outcome = await runSteadily(machine, folder, () => ({
     seconds: options.limitSeconds ?? 300,
     powerCut: cut === undefined ? undefined : (report: Report) => report.steps.has(cut),
     powerCutAt: options.powerCutAt,
     heard: options.afterStep === undefined ? undefined : once(options.afterStep),
-  };
-  const run = () => runMachine(machine, folder, limits);
-  const outcome = await run().catch((error: unknown) => {
-    // Now and then QEMU 10 aborts with "iotlb_to_section: Assertion `section_index < d->map.sections_nb' failed".
-    // To a sealed guest that is a power cut, of which nothing is left.
-    if (error instanceof EmulatorFault && options.disk === 'readonly') return run();
-    throw error;
-  });
+  }));
   if (options.outTo !== undefined && outcome.report.done) await openOutBox(box('vmtest-out'), options.outTo);
   const { report, ...rest } = outcome;
   return { ...rest, done: report.done, emergency: report.emergency, step };
