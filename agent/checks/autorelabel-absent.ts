@@ -10,12 +10,13 @@ export const autorelabelAbsent: Check = {
   documentation: {
     title: 'nothing asks for a relabelling at the next boot',
     means:
-      'There is no /.autorelabel, and no autorelabel on the kernel command line. In maintenance it is only said.',
+      'There is no /.autorelabel, and no autorelabel on the kernel command line. In maintenance it is only said, and so it is where SELinux is off: nothing acts on it then, and RHEL makes the file at every boot of a writable disk.',
     why: 'The boot would set every label anew, fail on a read-only disk, leave the file there and reboot: for ever.',
-    mend: 'Boot once with the disk writable and let the relabelling end, or remove /.autorelabel. If SELinux was switched off, sealing it with the file there is safe only until it is switched on again.',
+    mend: 'Boot once with the disk writable and let the relabelling end, or remove /.autorelabel. Before SELinux is switched on again, let the relabelling end in a boot with the disk writable.',
   },
-  evaluate: ({ autorelabel, kernelArgument, mode }) => {
-    const words = kernelArgument.filter((word) => /^autorelabel(=1)?$/.test(word));
+  evaluate: ({ autorelabel, selinux, kernelArgument, mode }) => {
+    // Whatever its value (systemd.unit(5), ConditionKernelCommandLine; selinux-autorelabel-generator.sh).
+    const words = kernelArgument.filter((word) => /^autorelabel(=|$)/.test(word));
     const found = [
       ...(seen(autorelabel) ? ['/.autorelabel is there'] : []),
       ...words.map((word) => `kernel argument ${word}`),
@@ -23,6 +24,10 @@ export const autorelabelAbsent: Check = {
     const subject = '/.autorelabel';
     const expected = 'not there';
     if (found.length === 0) return { status: 'pass', subject, expected, observed: expected, remedy: '' };
+    if (!seen(selinux)) {
+      const observed = `${found.join('; ')}; SELinux is off, nothing acts on it`;
+      return { status: 'pass', subject, expected: 'not there, or SELinux off', observed, remedy: '' };
+    }
     const status = mode.mode === 'sealed' ? 'fail' : 'warn';
     const remedy = 'Let the relabelling end in a boot with the disk writable before it is sealed.';
     return { status, subject, expected, observed: found.join('; '), remedy };

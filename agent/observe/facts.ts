@@ -9,7 +9,7 @@ import type { Fstab } from './fstab.ts';
 import { type Handoff, handoffFile, parseHandoff } from './handoff.ts';
 import { type Identity, identify } from './identity.ts';
 import { parseKernelArgument } from './kernel-argument.ts';
-import { type Labels, findLabels } from './labels.ts';
+import { type Labels, findLabels, hasSelinux } from './labels.ts';
 import { type LastReport, readLastReport } from './last-report.ts';
 import { layersOf, upperFolder } from './layers.ts';
 import { type Lockdown, findLockdown } from './lockdown.ts';
@@ -41,6 +41,8 @@ export interface Facts extends Targets {
   varConsumers: Observed<Consumer[]>;
   fstab: Observed<{ lines: FstabEntry[]; problems: Fstab['problems'] }>;
   swaps: Observed<ReturnType<typeof readSwaps>>;
+  /** Whether SELinux is on, enforcing or not. */
+  selinux: Observed<boolean>;
   /** undefined: without SELinux. */
   labels: Observed<Labels | undefined>;
   /** The file that asks for a relabelling at the next boot. */
@@ -96,10 +98,11 @@ export async function gatherFacts(host: Host, { probe }: Wanted = { probe: false
 function readFiles(
   host: Host,
   kernelArgument: readonly string[],
-): Pick<Facts, 'fstab' | 'swaps' | 'autorelabel' | 'rivals' | 'lockdown' | 'forward' | 'mtab'> {
+): Pick<Facts, 'fstab' | 'swaps' | 'selinux' | 'autorelabel' | 'rivals' | 'lockdown' | 'forward' | 'mtab'> {
   return {
     fstab: observe(() => readFstab(host)),
     swaps: observe(() => readSwaps(host)),
+    selinux: observe(() => hasSelinux(host)),
     autorelabel: observe(() => host.stat('/.autorelabel') !== undefined),
     rivals: observe(() => findRivals(host, kernelArgument)),
     lockdown: observe(() => findLockdown(host)),

@@ -16,13 +16,20 @@ export interface Label {
   expected: string | undefined;
 }
 
+const enforceFile = '/sys/fs/selinux/enforce';
+
+/** Whether SELinux is on, enforcing or not (selinuxfs is mounted only then). */
+export function hasSelinux(host: Host): boolean {
+  return optional(host, enforceFile) !== undefined;
+}
+
 /**
  * @param paths folders
  * @returns undefined without SELinux
  * @throws HostError where stat(1) has no answer, or none in time
  */
 export async function findLabels(host: Host, paths: readonly string[]): Promise<Labels | undefined> {
-  const enforce = optional(host, '/sys/fs/selinux/enforce');
+  const enforce = optional(host, enforceFile);
   if (enforce === undefined) return undefined;
   const policy = /^\s*SELINUXTYPE\s*=\s*(\S+)/m.exec(optional(host, '/etc/selinux/config') ?? '')?.[1];
   const folder = `/etc/selinux/${policy ?? 'targeted'}/contexts/files`;

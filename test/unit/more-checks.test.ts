@@ -5,6 +5,9 @@ import { evaluateHost } from '../../agent/commands/evaluate.ts';
 import { type Change, all, config, edit, file } from '../support/changes.ts';
 import { goodGuest, maintenanceGuest, withGuest } from '../support/guest.ts';
 
+/** With SELinux, whose labels do not matter here. */
+const relabelled = (change: Change): Change => all(file('sys/fs/selinux/enforce', '1'), change);
+
 /** [what is changed in a good guest, the status, what is observed] by check; others may follow. */
 const table: Record<string, Record<string, [Change, Status, (string | RegExp)?]>> = {
   'host-enforced': {
@@ -108,13 +111,20 @@ const table: Record<string, Record<string, [Change, Status, (string | RegExp)?]>
     'no fstab': [file('etc/fstab', undefined), 'pass', 'no line'],
   },
   'autorelabel-absent': {
-    'the file': [file('.autorelabel', ''), 'fail', '/.autorelabel is there'],
+    'the file': [relabelled(file('.autorelabel', '')), 'fail', '/.autorelabel is there'],
+    'the file, with SELinux off': [file('.autorelabel', ''), 'pass', 'SELinux is off, nothing acts on it'],
     'the kernel argument': [
-      file('proc/cmdline', 'ro autorelabel=1\n'),
+      relabelled(file('proc/cmdline', 'ro autorelabel=1\n')),
       'fail',
       'kernel argument autorelabel=1',
     ],
-    'the kernel argument that says no': [file('proc/cmdline', 'ro autorelabel=0\n'), 'pass'],
+    'the kernel argument without a value': [relabelled(file('proc/cmdline', 'ro autorelabel\n')), 'fail'],
+    'the kernel argument that says no is not understood': [
+      relabelled(file('proc/cmdline', 'ro autorelabel=0\n')),
+      'fail',
+      'autorelabel=0',
+    ],
+    'another argument': [relabelled(file('proc/cmdline', 'ro noautorelabel autorelabels\n')), 'pass'],
   },
   'rivals-off': {
     READONLY: [
@@ -262,7 +272,7 @@ const maintenance = suite('in maintenance');
 maintenance('/.autorelabel only warns', async () => {
   const { status } = await findingOf(
     'autorelabel-absent',
-    file('.autorelabel', ''),
+    relabelled(file('.autorelabel', '')),
     false,
     maintenanceGuest(),
   );

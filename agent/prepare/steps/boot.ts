@@ -1,5 +1,6 @@
 import type { Host } from '../../host.ts';
 import { nodeOfSource, findLeaves } from '../../observe/block.ts';
+import { hasSelinux } from '../../observe/labels.ts';
 import { findRivals } from '../../observe/rivals.ts';
 import { type Look, textIfThere } from '../look.ts';
 import type { Action, Step } from '../step.ts';
@@ -28,8 +29,9 @@ export function planBoot(look: Look): Step {
   return { id: 'boot', state: 'done', why: done, actions };
 }
 
+/** With SELinux off nothing acts on the file, and RHEL makes it at every boot (selinux-autorelabel-mark.service). */
 function relabelling(host: Host): string[] {
-  if (host.stat('/.autorelabel') === undefined) return [];
+  if (host.stat('/.autorelabel') === undefined || !hasSelinux(host)) return [];
   return [
     '/.autorelabel asks for new SELinux labels at the next boot, which on a read-only disk would go on for ever: reboot once while the disk is writable, or remove it.',
   ];

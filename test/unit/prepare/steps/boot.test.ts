@@ -4,7 +4,14 @@ const wants = 'etc/systemd/system/multi-user.target.wants/kdump.service';
 const kdump: Files = { [wants]: { linkTo: '/usr/lib/systemd/system/kdump.service' } };
 table('boot', 'boot', [
   ['as installed', {}, 'done', /^Nothing at boot/, []],
-  ['a relabelling', { '.autorelabel': '' }, 'by hand', /reboot once while the disk is writable/, []],
+  [
+    'a relabelling',
+    { '.autorelabel': '', 'sys/fs/selinux/enforce': '1' },
+    'by hand',
+    /reboot once while the disk is writable/,
+    [],
+  ],
+  ['a relabelling, with SELinux off', { '.autorelabel': '' }, 'done', /^Nothing at boot/, []],
   [
     'readonly-root',
     { 'etc/sysconfig/readonly-root': '# Set to yes\nREADONLY="yes"\nTEMPORARY_STATE=yes\n' },
