@@ -4,6 +4,19 @@ export const priority = { error: 3, warning: 4, notice: 5, info: 6 } as const;
 export type Fields = Record<string, string>;
 export type Log = (level: number, message: string, fields: Fields) => void;
 
+/** Keeps entries until they are sent: where there are none, the log is not opened, which takes milliseconds. */
+export function keepingLog(open: () => Promise<Log>): { log: Log; send: () => Promise<void> } {
+  const kept: Parameters<Log>[] = [];
+  return {
+    log: (...entry) => void kept.push(entry),
+    send: async () => {
+      if (kept.length === 0) return;
+      const log = await open();
+      for (const entry of kept.splice(0)) log(...entry);
+    },
+  };
+}
+
 /**
  * The agent's own log: journald through node-systemd-journald, or stderr in systemd's "<N>message" form
  * (sd-daemon(3)) where its addon cannot be loaded.

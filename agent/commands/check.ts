@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { errorMessage } from '../errors.ts';
 import type { Host } from '../host.ts';
-import { type Log, openJournal, priority } from '../journal.ts';
+import { type Log, keepingLog, openJournal, priority } from '../journal.ts';
 import type { Facts } from '../observe/facts.ts';
 import { type LastReport, reportFile } from '../observe/last-report.ts';
 import { findDrift } from '../report/drift.ts';
@@ -26,22 +26,26 @@ export interface CheckOptions extends ReportOptions {
  * or where there is no report to compare with, logs each finding.
  */
 export async function checkCommand(host: Host, output: Output, options: CheckOptions): Promise<number> {
-  return checkWith(host, output, options, await openJournal());
+  return checkWith(host, output, options, openJournal);
 }
 
-/** @param log takes the place of the journal */
+/** @param open opens what takes the place of the journal */
 export async function checkWith(
   host: Host,
   output: Output,
   options: CheckOptions,
-  log: Log,
+  open: () => Promise<Log>,
 ): Promise<number> {
+  const { log, send } = keepingLog(open);
   const { facts, report } = await evaluateFacts(host);
   logChanges(report, options.boot === true ? undefined : lastReport(facts, log), log);
+  // Before the report: what the next one is compared with is what has been said.
+  await send();
   host.makeFolder(path.dirname(reportFile));
   host.writeAtomically(reportFile, `${JSON.stringify(report, null, 2)}\n`, 0o644);
   host.writeAtomically(loginFile, loginMessage(report), 0o644);
   dropMetrics(host, facts.config.PROMETHEUS_FILE, report, log);
+  await send();
   printReport(report, output, options);
   return exitCode(report);
 }

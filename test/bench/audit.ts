@@ -27,6 +27,7 @@ export async function audit(): Promise<Result> {
         wall(command, 'empty', of, { of: 'difference', atMost: 10 }),
         ...((['goss', 'lynis'] as const).flatMap((rival) => [
           wall(command, rival, of),
+          processor(command, rival, of),
           memory(command, rival, of),
           {
             name: `${command} / ${rival}: processes`,
@@ -51,6 +52,16 @@ function wall(ours: string, rival: string, of: Measured, aim?: Figure['aim']): F
     control: time(rival),
   };
   return aim === undefined ? figure : { ...figure, aim };
+}
+
+/** The mean: a run has few of bash's milliseconds. */
+function processor(ours: string, rival: string, of: Measured): Figure {
+  const time = (name: string) => mean(of[name]?.processor ?? []);
+  return { name: `${ours} / ${rival}: processor time`, unit: 'ms', value: time(ours), control: time(rival) };
+}
+
+function mean(values: number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function memory(ours: string, rival: string, of: Measured): Figure {

@@ -9,11 +9,13 @@ export interface Series {
   milliseconds: number[];
   /** Peak resident memory, of the first runs' repetitions. */
   kibibytes: number[];
+  /** Processor time, its own and the kernel's for it, of as many repetitions. */
+  processor: number[];
   /** How many processes a run starts beside itself, threads not counted. */
   processes: number;
 }
 
-const runs = { warmUp: 3, timed: 40, sized: 7 };
+const runs = { warmUp: 3, timed: 40, sized: 9 };
 
 /** Runs commands in turns, so that what else the machine does falls on all alike. */
 function measure(commands: string[][]): Series[] {
@@ -21,13 +23,16 @@ function measure(commands: string[][]): Series[] {
     processes: countProcesses(command),
     milliseconds: [] as number[],
     kibibytes: [] as number[],
+    processor: [] as number[],
   }));
   for (let turn = -runs.warmUp; turn < runs.timed; turn++) {
     for (const [index, command] of commands.entries()) {
       const time = wallTime(command);
       if (turn < 0) continue;
       series[index]?.milliseconds.push(time);
-      if (turn < runs.sized) series[index]?.kibibytes.push(peakMemory(command));
+      if (turn >= runs.sized) continue;
+      series[index]?.kibibytes.push(peakMemory(command));
+      series[index]?.processor.push(processorTime(command));
     }
   }
   return series;
@@ -37,6 +42,17 @@ function wallTime(command: string[]): number {
   const start = performance.now();
   run(command);
   return performance.now() - start;
+}
+
+/** Milliseconds by getrusage(2), which bash rounds to one; time(1) has hundredths of a second. */
+function processorTime(command: string[]): number {
+  const bash = ['bash', '-c', 'TIMEFORMAT=\'%3U %3S\'; time "$@" 2>/dev/null', 'bash'];
+  const [user, system] = run([...bash, ...command])
+    .trim()
+    .split(' ')
+    .map(Number);
+  if (!Number.isFinite(user) || !Number.isFinite(system)) throw new Error('bash has no times');
+  return (Number(user) + Number(system)) * 1000;
 }
 
 /** time(1) in between is small: what a process has before its exec counts, too (getrusage(2), ru_maxrss). */

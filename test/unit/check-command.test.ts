@@ -29,9 +29,12 @@ async function check(guest: Guest, left: Record<string, string>, options: Partia
     };
     const log = (level: number, message: string, fields: Fields) =>
       void entries.push({ level, message, fields });
-    const code = await checkWith(host, output, { color: 'never', ...options }, log);
+    let opened = 0;
+    const open = () => Promise.resolve((opened++, log));
+    const code = await checkWith(host, output, { color: 'never', ...options }, open);
     return {
       entries,
+      opened,
       code,
       stdout,
       report: read(root, reportFile),
@@ -67,10 +70,10 @@ drift('what a login is told is left beside the report', async () => {
   assert.is(login, 'immutafs-agent: Checks that do not pass: tmp-options. See immutafs-agent status\n');
 });
 
-drift('nothing when nothing changed', async () => {
-  const { report } = await check(goodGuest(), {});
-  const { entries } = await check(goodGuest(), { [reportFile]: report });
-  assert.equal(entries, []);
+drift('nothing when nothing changed, for which the journal is not opened', async () => {
+  const { report, opened: before } = await check(goodGuest(), {});
+  const { entries, opened } = await check(goodGuest(), { [reportFile]: report });
+  assert.equal({ entries, opened, before }, { entries: [], opened: 0, before: 1 });
 });
 
 drift('everything with --boot', async () => {
@@ -160,7 +163,7 @@ drift('a report that others may write counts for nothing', async () => {
     const log = (level: number, message: string, fields: Fields) =>
       void again.push({ level, message, fields });
     const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-    await checkWith(host, output, { color: 'never' }, log);
+    await checkWith(host, output, { color: 'never' }, () => Promise.resolve(log));
     assert.is(again.length, entries.length);
     assert.is(fs.statSync(path.join(root, reportFile)).mode & 0o777, 0o644);
   });
@@ -198,7 +201,7 @@ metrics('nothing is left beside it', async () => {
   guest.folders.push('run', 'run/metrics');
   await withGuest(guest, async (host, root) => {
     const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-    await checkWith(host, output, { color: 'never' }, () => undefined);
+    await checkWith(host, output, { color: 'never' }, () => Promise.resolve(() => undefined));
     assert.equal(fs.readdirSync(path.join(root, 'run/metrics')), ['a.prom']);
     assert.is(fs.statSync(path.join(root, 'run/metrics/a.prom')).mode & 0o777, 0o644);
   });
