@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  readdirSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -12,20 +13,21 @@ import path from 'node:path';
 import { scratch } from '../../packaging/build-paths.ts';
 import { run, type Outcome } from './support.ts';
 
-/** A root of busybox with one kernel, whose systemctl and dracut only write down what they were asked. */
+/** A root of busybox with one kernel and its initramfs, whose systemctl and dracut only write down what they were asked. */
 export class ScratchRoot {
   readonly folder: string;
 
   constructor() {
     mkdirSync(scratch, { recursive: true });
     this.folder = mkdtempSync(path.join(scratch, 'root-'));
-    for (const folder of ['bin', 'dev', 'usr', 'lib/modules/6.1.0']) this.makeFolder(folder);
+    for (const folder of ['bin', 'boot', 'dev', 'usr', 'lib/modules/6.1.0']) this.makeFolder(folder);
     copyFileSync('/bin/busybox', this.path('bin/busybox'));
     run('chroot', [this.folder, '/bin/busybox', '--install', '-s', '/bin']);
     run('mknod', [this.path('dev/null'), 'c', '1', '3']);
-    writeFileSync(this.path('lib/modules/6.1.0/modules.dep'), '');
+    this.write('lib/modules/6.1.0/modules.dep', '');
+    this.write('boot/initramfs-6.1.0.img', 'old\n');
     this.stub('systemctl');
-    this.stub('dracut');
+    this.stub('dracut', 'echo new >"$2"');
   }
 
   path(inside: string): string {
@@ -38,6 +40,18 @@ export class ScratchRoot {
 
   makeFolder(inside: string): void {
     mkdirSync(this.path(inside), { recursive: true });
+  }
+
+  write(inside: string, text: string): void {
+    writeFileSync(this.path(inside), text);
+  }
+
+  read(inside: string): string {
+    return readFileSync(this.path(inside), 'utf8');
+  }
+
+  list(inside: string): string[] {
+    return readdirSync(this.path(inside)).sort();
   }
 
   remove(inside: string): void {
@@ -55,7 +69,7 @@ export class ScratchRoot {
   /** How the stubs were called since the last time. */
   asked(): string[] {
     if (!this.has('asked')) return [];
-    const lines = readFileSync(this.path('asked'), 'utf8').trimEnd().split('\n');
+    const lines = this.read('asked').trimEnd().split('\n');
     this.remove('asked');
     return lines;
   }

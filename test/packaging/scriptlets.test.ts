@@ -21,11 +21,13 @@ test.after.each(({ root }) => {
 });
 
 const units = 'immutafs-check.service immutafs-check.timer immutafs-forward.service immutafs-var.service';
-const regenerate = 'dracut -f --regenerate-all';
+const regenerate = 'dracut -f /boot/.initramfs-6.1.0.img.immutafs 6.1.0';
 
 test('install: units as the preset says, and a new initramfs', ({ root }) => {
   quiet(install(root));
   assert.equal(root.asked(), [`systemctl --no-reload preset ${units}`, regenerate]);
+  assert.is(root.read('boot/initramfs-6.1.0.img'), 'new\n');
+  assert.equal(root.list('boot'), ['initramfs-6.1.0.img']);
 });
 
 test('upgrade: presets are left alone, one new initramfs', ({ root }) => {
@@ -38,9 +40,10 @@ test('upgrade: presets are left alone, one new initramfs', ({ root }) => {
 test('erase: units off, and an initramfs without the hook', ({ root }) => {
   install(root);
   root.asked();
-  root.stub('dracut', '[ ! -e /usr/lib/dracut/modules.d/95immutafs ] || exit 1');
+  root.stub('dracut', '[ ! -e /usr/lib/dracut/modules.d/95immutafs ] || exit 1; echo without >"$2"');
   quiet(erase(root));
   assert.equal(root.asked(), [`systemctl --no-reload disable ${units}`, regenerate]);
+  assert.is(root.read('boot/initramfs-6.1.0.img'), 'without\n');
   assert.not.ok(root.has('usr/bin/immutafs-agent'));
 });
 
@@ -63,19 +66,51 @@ test('where systemd runs: it also learns of the change, and the daemon is not le
   assert.equal(root.asked(), [`systemctl --no-reload disable ${units}`, stop, reload, regenerate]);
 });
 
-test('dracut fails: said loudly, with what to do, and the package is installed', ({ root }) => {
-  root.stub('dracut', 'echo "no space left on /boot" >&2; exit 7');
+test('dracut fails half-way: the old initramfs stays, said loudly with what to do, and the package is installed', ({
+  root,
+}) => {
+  root.stub('dracut', 'echo half >"$2"; echo "no space left on /boot" >&2; exit 7');
   const { code, stderr } = install(root);
   assert.is(code, 0);
   assert.match(
     stderr,
-    'dracut failed (exit code 7), the initramfs is the old one. It said:\nno space left on /boot\n',
+    'dracut failed (exit code 7), 6.1.0 has its old initramfs. It said:\nno space left on /boot\n',
   );
+  assert.is(root.read('boot/initramfs-6.1.0.img'), 'old\n');
+  assert.equal(root.list('boot'), ['initramfs-6.1.0.img']);
   assert.match(stderr, 'do not seal this guest');
   assert.match(stderr, 'then run: dracut -f --regenerate-all\n');
   const erased = erase(root);
   assert.is(erased.code, 0);
   assert.match(erased.stderr, 'The initramfs still has the hook of immutafs-agent, which is gone.');
+});
+
+test('each kernel has its own: one that fails keeps no other from its initramfs, and dracut knows where a first one belongs', ({
+  root,
+}) => {
+  for (const kernel of ['6.1.1', '6.1.2', '6.1.3']) {
+    root.makeFolder(`lib/modules/${kernel}`);
+    root.write(`lib/modules/${kernel}/modules.dep`, '');
+  }
+  root.makeFolder('lib/modules/6.1.4');
+  root.write('boot/initrd.img-6.1.1', 'old\n');
+  root.makeFolder('boot/0123/6.1.2');
+  root.write('boot/0123/6.1.2/initrd', 'old\n');
+  root.write('boot/initramfs-0-rescue-0123.img', 'old\n');
+  root.stub('dracut', '[ "$3" != 6.1.0 ] || exit 1; [ "$2" = --kver ] || echo new >"$2"');
+  const { stderr } = install(root);
+  assert.match(stderr, 'dracut failed (exit code 1), 6.1.0 has its old initramfs.');
+  assert.is(stderr.split('\n').length, 4, stderr);
+  assert.equal(root.asked().slice(1), [
+    regenerate,
+    'dracut -f /boot/.initrd.img-6.1.1.immutafs 6.1.1',
+    'dracut -f /boot/0123/6.1.2/.initrd.immutafs 6.1.2',
+    'dracut -f --kver 6.1.3',
+  ]);
+  assert.is(root.read('boot/initramfs-6.1.0.img'), 'old\n');
+  assert.is(root.read('boot/initrd.img-6.1.1'), 'new\n');
+  assert.is(root.read('boot/0123/6.1.2/initrd'), 'new\n');
+  assert.is(root.read('boot/initramfs-0-rescue-0123.img'), 'old\n');
 });
 
 test('systemctl fails: said, and the package is installed', ({ root }) => {
