@@ -144,26 +144,32 @@ for (const [name, shell] of shimmed) {
   root.run();
 
   const hook = suite(`${name}: immutafs-pre-pivot.sh is sourced`);
+  const source = (code: number, files: Record<string, string> = {}) =>
+    runInBox({
+      shell,
+      files: {
+        ...files,
+        'assemble-var': shim(`[ "$*" = "initramfs /sysroot" ] && exit ${code}; exit 99`),
+        'shims/systemctl': shim('echo systemctl "$@"'),
+        'hook.sh': `emergency_shell() { echo emergency "$@"; }\nNEWROOT=/sysroot\n. /usr/libexec/immutafs/95immutafs/immutafs-pre-pivot.sh\necho after\n`,
+      },
+      run: `${path0}
+        cp /assemble-var /usr/libexec/immutafs/assemble-var; chmod +x /usr/libexec/immutafs/assemble-var
+        sh /hook.sh`,
+    }).stdout;
   for (const [code, expected] of [
     [0, 'after\n'],
     [1, 'after\n'],
     [3, 'emergency -n immutafs immutafs: /var could not be assembled and ON_FAILURE=emergency\nafter\n'],
     [4, 'systemctl --force --force poweroff\nafter\n'],
   ] as const) {
-    hook(`assemble-var answers ${code}`, () => {
-      const { stdout } = runInBox({
-        shell,
-        files: {
-          'assemble-var': shim(`[ "$*" = "initramfs /sysroot" ] && exit ${code}; exit 99`),
-          'shims/systemctl': shim('echo systemctl "$@"'),
-          'hook.sh': `emergency_shell() { echo emergency "$@"; }\nNEWROOT=/sysroot\n. /usr/libexec/immutafs/95immutafs/immutafs-pre-pivot.sh\necho after\n`,
-        },
-        run: `${path0}
-          cp /assemble-var /usr/libexec/immutafs/assemble-var; chmod +x /usr/libexec/immutafs/assemble-var
-          sh /hook.sh`,
-      });
-      assert.is(stdout, expected);
-    });
+    hook(`assemble-var answers ${code}`, () => assert.is(source(code), expected));
   }
+  hook('after a crash, where kdump is at work, nothing is assembled', () => {
+    // With a folder in the fixture, all of /proc is the fixture's.
+    const proc = { 'proc/self/mountinfo': '' };
+    assert.is(source(4, { ...proc, 'proc/vmcore': '' }), 'after\n');
+    assert.is(source(4, proc), 'systemctl --force --force poweroff\nafter\n');
+  });
   hook.run();
 }
