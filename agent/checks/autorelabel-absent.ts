@@ -1,7 +1,7 @@
 import { seen } from '../observe/observed.ts';
 import type { Check } from './check.ts';
 
-/** A sealed guest that is to be relabelled never gets past it. */
+/** A sealed guest that is to be relabelled would never get past it; units/immutafs-generator lets it boot all the same. */
 export const autorelabelAbsent: Check = {
   id: 'autorelabel-absent',
   severity: 'required',
@@ -11,7 +11,7 @@ export const autorelabelAbsent: Check = {
     title: 'nothing asks for a relabelling at the next boot',
     means:
       'There is no /.autorelabel, and no autorelabel on the kernel command line. In maintenance it is only said, and so it is where SELinux is off: nothing acts on it then, and RHEL makes the file at every boot of a writable disk.',
-    why: 'The boot would set every label anew, fail on a read-only disk, leave the file there and reboot: for ever.',
+    why: 'A boot that sets every label anew fails on a read-only disk, leaves the file there and reboots: for ever. A sealed boot does not try, so the labels are what they were.',
     mend: 'Boot once with the disk writable and let the relabelling end, or remove /.autorelabel. Before SELinux is switched on again, let the relabelling end in a boot with the disk writable.',
   },
   evaluate: ({ autorelabel, selinux, kernelArgument, mode }) => {

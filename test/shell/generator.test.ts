@@ -153,6 +153,24 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.equal(generate(shell, files, somethingThere).written, [kept('run-var')]);
   });
 
+  for (const [title, before, files] of [
+    ['/.autorelabel', `${somethingThere}; touch /.autorelabel`, {}],
+    ['the kernel argument', somethingThere, { 'proc/cmdline': 'ro autorelabel=1\n' }],
+  ] as const) {
+    generator(`${title}: a sealed boot sets no labels and goes on, one in maintenance sets them`, () => {
+      const nothing = '[Service];ExecStart=;ExecStart=/bin/true;StandardInput=null';
+      const written = (mode: string) =>
+        generate(shell, { 'run/immutafs/boot.env': bootEnv(mode), ...files }, before).written;
+      assert.equal(written('sealed'), [
+        `rhel-autorelabel.service.d/immutafs.conf: ${nothing}`,
+        kept('run-var'),
+        `selinux-autorelabel.service.d/immutafs.conf: ${nothing}`,
+        'selinux-autorelabel.target.d/immutafs.conf: [Unit];Wants=multi-user.target',
+      ]);
+      assert.equal(written('maintenance'), []);
+    });
+  }
+
   generator("without the hook: a unit for the root's own /var", () => {
     const { written } = generate(shell, { 'proc/cmdline': 'immutafs=sealed\n' });
     assert.equal(written, [

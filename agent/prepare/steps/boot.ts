@@ -33,7 +33,7 @@ export function planBoot(look: Look): Step {
 function relabelling(host: Host): string[] {
   if (host.stat('/.autorelabel') === undefined || !hasSelinux(host)) return [];
   return [
-    '/.autorelabel asks for new SELinux labels at the next boot, which on a read-only disk would go on for ever: reboot once while the disk is writable, or remove it.',
+    '/.autorelabel asks for new SELinux labels at the next boot, which cannot be set on a read-only disk: reboot once while the disk is writable, or remove it.',
   ];
 }
 
