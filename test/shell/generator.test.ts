@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import path from 'node:path';
+import { lineProblems } from '../lint/directives.ts';
 import { runInBox } from './box.ts';
 import { shells } from './shells.ts';
 
@@ -33,8 +34,9 @@ function generate(
   });
   if (out['files'] === undefined) throw new Error(stderr);
   assert.is(stderr, '');
-  const written = (out['links'] ?? '') + out['files'];
-  return { code, written: written.split('\n').filter((line) => line !== '') };
+  const written = ((out['links'] ?? '') + out['files']).split('\n').filter((line) => line !== '');
+  for (const line of written) assert.equal(lineProblems(line.replace(/^[^[]*: /, '').split(';')), []);
+  return { code, written };
 }
 
 const mount = (name: string, kind = 'var') =>

@@ -92,12 +92,20 @@ lint('directives: only what systemd 219 knows', () => {
     'ProtectKernelModules=yes',
     'MemoryMax=1G',
     'Restart=on-failure',
+    'RuntimeDirectoryPreserve=yes',
+    'OnBootSec=1',
+    'RestartSteps = 3',
   ]) {
     write('units/a.service', `${service}${line}\n`);
     assert.match(bootDirectives(), /^units\/a\.service/, line);
   }
-  write('units/a.service', service.replace('[Service]', 'StartLimitIntervalSec=1\n[Service]'));
-  assert.match(bootDirectives(), /StartLimitInterval/);
+  write('units/a.service', service.replace('[Service]', 'StartLimitInterval=1\n[Service]'));
+  assert.is(bootDirectives(), 'units/a.service:3: StartLimitInterval=1: unknown to 219 in [Unit]');
+  write('units/a.service', `${service}StartLimitInterval=1\nProtectHome=yes\n[Install]\nWantedBy=a.target\n`);
+  write('units/a.timer', '[Timer]\nOnBootSec=1\n');
+  assert.is(bootDirectives(), '');
+  write('units/a.timer', '[Timer]\nRandomizedDelaySec=1\n');
+  assert.is(bootDirectives(), 'units/a.timer:2: RandomizedDelaySec=1: unknown to 219 in [Timer]');
 });
 
 lint('units: programs need not be there, but directives must be known', async () => {
