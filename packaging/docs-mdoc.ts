@@ -1,7 +1,7 @@
 import { wrap } from '../agent/format.ts';
 
 /** Of both manuals; to be set when what is said in them changes. */
-export const date = 'November 24, 2025';
+export const date = 'November 25, 2026';
 
 /** Plain text in mdoc(7): what troff would take for its own is escaped. A sentence begins a line of its own. */
 export function prose(text: string): string {
