@@ -19,7 +19,7 @@ export const varOverlay: Check = {
     means:
       "/var is an overlay whose lower layer is the disk's own /var, mounted read-only, and whose upper layer is the one that the boot made; so is every file system below /var that is on a sealed disk.",
     why: 'Without it, programs cannot write to /var and fail in many ways; with another upper layer, what they write may outlive a reboot.',
-    mend: 'See `journalctl -b -t immutafs` and /run/immutafs/boot.env for what the boot could not do, mend that and reboot.',
+    mend: 'See `journalctl -b | grep immutafs:` and /run/immutafs/boot.env for what the boot could not do, mend that and reboot.',
   },
   evaluate: (facts) => {
     const wrong = problems(facts);
@@ -29,7 +29,8 @@ export const varOverlay: Check = {
     }
     const handoff = 'value' in facts.handoff ? facts.handoff.value : undefined;
     const observed = [...wrong, ...(handoff?.errors ?? [])].join('; ');
-    const remedy = 'See `journalctl -b -t immutafs` and /run/immutafs/boot.env, mend the cause and reboot.';
+    const remedy =
+      'See `journalctl -b | grep immutafs:` and /run/immutafs/boot.env, mend the cause and reboot.';
     return { status: 'fail', subject: '/var', expected, observed, remedy };
   },
 };
