@@ -47,6 +47,24 @@ test('erase: units off, and an initramfs without the hook', ({ root }) => {
   assert.not.ok(root.has('usr/bin/immutafs-agent'));
 });
 
+test('erase: not while fstab keeps / read-only, which nothing would lift any more', ({ root }) => {
+  root.makeFolder('etc');
+  root.write('etc/fstab', '# / xfs\nUUID=2 /boot xfs defaults 0 0\nUUID=1 / xfs noatime,ro');
+  quiet(install(root));
+  quiet(upgrade(root));
+  root.asked();
+  const { code, stderr } = erase(root);
+  assert.is(code, 1);
+  assert.match(stderr, /^immutafs-agent: not erased\. .* prepare --undo, .*\n/);
+  assert.equal(root.asked(), []);
+  assert.ok(root.has('usr/bin/immutafs-agent'));
+  root.write(
+    'etc/fstab',
+    '#UUID=0 / xfs ro\nUUID=1 / xfs errors=remount-ro 0 0\nserver:/ /mnt nfs ro 0 0\nUUID=2 /boot xfs ro',
+  );
+  quiet(erase(root));
+});
+
 test('where systemd runs: it also learns of the change, and the daemon is not left on the old program', ({
   root,
 }) => {

@@ -40,6 +40,8 @@ rpm('upgraded in maintenance: a changed configuration stays; erased: an ordinary
         upgrade: 'rpm --upgrade --force --nodeps "$BOX/agent.rpm"',
         changed,
         ...look,
+        refused: 'rpm --erase --nodeps immutafs-agent',
+        ordinary: `sed -i 's/ ro / defaults /' /etc/fstab`,
         erase: 'rpm --erase --nodeps immutafs-agent',
         left: 'find / -xdev -path /var/lib -prune -o -name "*immutafs*" -print',
         saved: 'grep -x VAR_SIZE=40% /etc/immutafs/immutafs.conf.rpmsave',
@@ -49,7 +51,9 @@ rpm('upgraded in maintenance: a changed configuration stays; erased: an ordinary
       memoryMiB: 2048,
       limitSeconds: 600,
     });
-    for (const name of ['change', 'upgrade', 'changed', 'erase', 'saved', 'out']) {
+    assert.is(boot.step('refused').exit, 1);
+    assert.match(boot.step('refused').stderr, /^immutafs-agent: not erased\. \/etc\/fstab has ro for \//);
+    for (const name of ['change', 'upgrade', 'changed', 'ordinary', 'erase', 'saved', 'out']) {
       assert.is(boot.step(name).exit, 0, `${name}: ${boot.step(name).stderr}`);
       assert.is(boot.step(name).stderr, name === 'erase' ? rpmSave : '', name);
     }
