@@ -27,7 +27,10 @@ export async function run(argv: string[], host: Host, output: Output): Promise<n
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const usage = error instanceof CommanderError || error instanceof UsageError;
-    output.stderr(`immutafs-agent: ${oneLine(error)}\n`);
+    // `help` of what is no command: commander shows the help instead of saying so.
+    const unknown = error instanceof CommanderError && error.code === 'commander.help';
+    const said = unknown ? new UsageError(`unknown command '${argv[1] ?? ''}'`) : error;
+    output.stderr(`immutafs-agent: ${oneLine(said)}\n`);
     return usage ? 2 : 3;
   }
 }

@@ -39,6 +39,7 @@ const usage = suite('usage errors: exit 2 and one line');
 for (const [argv, said] of [
   [[], /no command given/],
   [['destroy'], /unknown command 'destroy'/],
+  [['help', 'destroy'], /unknown command 'destroy'/],
   [['--destroy'], /unknown option '--destroy'/],
   [['status', '--destroy'], /unknown option '--destroy'/],
   [['status', 'now'], /too many arguments/],
@@ -48,6 +49,8 @@ for (const [argv, said] of [
   [['status', '--color=blue'], /argument 'blue' is invalid/],
   [['status', '--color'], /argument missing/],
   [['status', '--json=1'], /./],
+  [['status', '--json', '--prometheus'], /'--prometheus' cannot be used with option '--json'/],
+  [['check', '--json', '--prometheus'], /'--prometheus' cannot be used with option '--json'/],
   [['status', '--explain', 'no-such-check'], /no check is called no-such-check/],
   [['prepare', 'now'], /too many arguments/],
   [['prepare', '--only', 'everything'], /argument 'everything' is invalid.*home, tmp, mtab/],
