@@ -208,3 +208,14 @@ metrics('nothing is left beside it', async () => {
 });
 
 metrics.run();
+
+const units = suite('the units that check');
+for (const name of ['immutafs-check.service', 'immutafs-drift.service']) {
+  units(`${name}: what it says on stderr is in the journal`, () => {
+    const lines = fs.readFileSync(path.join(import.meta.dirname, '../../units', name), 'utf8').split('\n');
+    // StandardError= inherits what StandardOutput= is (systemd.exec(5)), and the journal's addon may be missing.
+    assert.ok(lines.includes('StandardOutput=null'));
+    assert.ok(lines.includes('StandardError=journal'));
+  });
+}
+units.run();
