@@ -2,12 +2,13 @@ import fs from 'node:fs';
 import { directives } from './systemd-219.ts';
 import { unitFiles } from './units.ts';
 
-/** What systemd 219 (RHEL 7) would take for another thing than it is, though it knows the directive. */
+/** Where systemd 219 (RHEL 7) knows the directive, but not what is asked of it. */
 const tooNew: { pattern: RegExp; why: string }[] = [
   { pattern: /^Exec\w+=[-@]*[+!:|]/, why: 'a prefix that 219 takes for part of the path' },
   { pattern: /^SystemCallFilter=.*@/, why: '219 has no sets of system calls' },
   { pattern: /^ProtectSystem=strict/, why: '219 has yes and full' },
   { pattern: /^Type=(exec|notify-reload)/, why: '219 has simple, forking, oneshot, dbus, notify, idle' },
+  { pattern: /^PrivateTmp=yes/, why: '219 does not start it where /var/tmp is read-only' },
   { pattern: /^Standard(Output|Error)=(append|file|truncate|fd):/, why: '219 has no files' },
 ];
 

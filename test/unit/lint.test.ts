@@ -84,6 +84,7 @@ lint('directives: only what systemd 219 knows', () => {
     'ExecStart=-!/usr/bin/x',
     'SystemCallFilter=@system-service',
     'ProtectSystem=strict',
+    'PrivateTmp=yes',
     'Type=exec',
     'StandardOutput=append:/x',
     'ReadWritePaths=/x',
