@@ -3,6 +3,9 @@ import { seen } from '../observe/observed.ts';
 import { handoffFile } from '../observe/handoff.ts';
 import type { Check } from './check.ts';
 
+/** It keeps the old image until the new one is whole, which dracut --regenerate-all does not. */
+const remedy = 'While the disk is writable: immutafs-agent prepare --apply --only initramfs.';
+
 /** The initramfs that started this boot holds our hook, of this version. */
 export const initramfsHook: Check = {
   id: 'initramfs-hook',
@@ -14,13 +17,12 @@ export const initramfsHook: Check = {
     means:
       "The boot's hand-off, /run/immutafs/boot.env, was begun in the initramfs by the version of the agent that is installed.",
     why: 'Without the hook, /var is assembled late, after some programs have begun to use it. An old hook may not do what this version expects.',
-    mend: 'While the disk is writable: dracut -f --regenerate-all.',
+    mend: remedy,
   },
   evaluate: (facts) => {
     const handoff = seen(facts.handoff);
     const subject = 'initramfs';
     const expected = `the hook of ${version}`;
-    const remedy = 'While the disk is writable: dracut -f --regenerate-all.';
     if (handoff?.stage !== 'initramfs') {
       const observed =
         handoff === undefined
