@@ -12,7 +12,7 @@ export const rootWriteProbe: Check = {
   documentation: {
     title: 'a write to a read-only target is refused',
     means:
-      'The agent opens a file without a name for writing on each target of REQUIRE_READONLY, and the kernel answers EROFS. Nothing is left behind where it does not.',
+      'The agent opens a file without a name for writing on / and each other target of REQUIRE_READONLY, and the kernel answers EROFS. Nothing is left behind where it does not.',
     why: "A mount table is a claim, and what a process sees of it can be forged. This is the kernel's answer to the deed.",
     mend: "If a write was accepted, the target is not sealed: see root-readonly and host-enforced. If the answer was neither, the file system is in trouble: see the kernel's log.",
   },
@@ -20,6 +20,7 @@ export const rootWriteProbe: Check = {
     const probes = Object.entries(facts.writeProbes);
     const expected = 'a write is refused with EROFS';
     const subject = probes.map(([target]) => target).join(' ');
+    if (probes.length === 0) throw new Error('nothing was tried');
     const wrong = probes.filter(([, answer]) => answer !== 'EROFS');
     if (wrong.length === 0) return { status: 'pass', subject, expected, observed: 'EROFS', remedy: '' };
     const unclear = wrong.find(([, answer]) => answer !== 'OK');

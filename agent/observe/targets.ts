@@ -7,9 +7,9 @@ import { observe, observeLater } from './observed.ts';
 export type Answers = Record<string, Partial<Record<ProbeKind, string>>>;
 
 export interface Targets {
-  /** Those of REQUIRE_READONLY and REQUIRE_OPTIONS that are there. */
+  /** `/`, and those of REQUIRE_READONLY and REQUIRE_OPTIONS that are there. */
   present: string[];
-  /** By target of REQUIRE_READONLY that is there: errno's name, or OK if a write went through. */
+  /** By `/` and target of REQUIRE_READONLY that is there: errno's name, or OK if a write went through. */
   writeProbes: Record<string, string>;
   /** By target of REQUIRE_OPTIONS that is there; undefined where they were not asked for. */
   optionProbes: Answers | undefined;
@@ -34,7 +34,7 @@ export async function tryTargets(
   mounts: MountTable,
   probe: boolean,
 ): Promise<Targets> {
-  const readOnly = words(config.REQUIRE_READONLY);
+  const readOnly = [...new Set(['/', ...words(config.REQUIRE_READONLY)])];
   const options = requiredOptions(config);
   const all = [...new Set([...readOnly, ...options.map(({ target }) => target)])];
   const there = await Promise.all(all.map((target) => isPresent(host, mounts, target)));

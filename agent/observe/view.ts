@@ -1,5 +1,6 @@
 import type { Host } from '../host.ts';
 import { type MountTable, isBelow } from './mountinfo.ts';
+import { observe, seen } from './observed.ts';
 
 /** PROC_PID_INIT_INO and PROC_USER_INIT_INO (linux/proc_ns.h): what the kernel itself began with. */
 const initialNamespaces = { pid: 'pid:[4026531836]', user: 'user:[4026531837]' };
@@ -13,17 +14,20 @@ const readFolders = [
 /**
  * Why what is seen here is not what the guest is: another namespace, another root, or something mounted over
  * the kernel's files. A file system may hold the kernel's files and still not these (a bind mount).
- * @throws HostError where PID 1's mounts cannot be read
+ * @throws HostError where nothing is wrong so far and PID 1's mounts cannot be read
  */
 export function viewProblems(host: Host, mounts: MountTable): string[] {
-  return [
+  const problems = [
     ...namespaceProblems(host),
     ...coveredProblems(mounts),
     ...mounts.all
       .filter(({ target }) => isReadFrom(target))
       .map(({ target, type }) => `${type} is mounted over ${target}`),
-    ...rootProblems(host.read('/proc/1/mountinfo', 64 * 1024 * 1024), mounts),
   ];
+  const first = observe(() => host.read('/proc/1/mountinfo', 64 * 1024 * 1024));
+  // That only root may read it must not hide what is known without it.
+  if (problems.length > 0 && !('value' in first)) return problems;
+  return [...problems, ...rootProblems(seen(first), mounts)];
 }
 
 function namespaceProblems(host: Host): string[] {
