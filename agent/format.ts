@@ -72,3 +72,16 @@ export function unescapeOctal(field: string): string {
     field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))),
   );
 }
+
+/**
+ * @param file for the message, which does not quote the text as JSON.parse's own does: the file may be a link, made by
+ *     somebody who may not read what it points to
+ * @throws Error
+ */
+export function parseJson(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new Error(`${file}: not JSON`);
+  }
+}

@@ -32,8 +32,13 @@ export const swapOff: Check = {
   },
 };
 
-/** A swap file is where its file system is. */
+/**
+ * A swap file is where its file system is.
+ * @throws Error for a device of which no disk is known: its node lies outside of /dev, or is gone
+ */
 function active(facts: Facts): string[] {
+  const unknown = seen(facts.swaps).find(({ type, disks }) => type === 'partition' && disks.length === 0);
+  if (unknown !== undefined) throw new Error(`${unknown.source} is in use, on a disk that cannot be told`);
   return seen(facts.swaps)
     .filter((swap) =>
       swap.type === 'partition' ? isOnSystem(facts, swap) : isFileOnSystem(facts, swap.source),

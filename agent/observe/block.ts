@@ -12,8 +12,22 @@ export function nodeOfMount(host: Host, { device, type, source }: Mount): string
   return type === 'btrfs' ? nodeOfSource(host, source) : undefined;
 }
 
+/** All devices of the file system on one: a Btrfs may have more, of which mountinfo names one (btrfs-device(8)). */
+export function fileSystemNodes(host: Host, node: string, type: string): string[] {
+  if (type !== 'btrfs' || host.stat(btrfsFolder) === undefined) return [node];
+  const members = host
+    .list(btrfsFolder)
+    .map((uuid) => `${btrfsFolder}/${uuid}/devices`)
+    .filter((folder) => host.stat(folder) !== undefined)
+    .map((folder) => host.list(folder).map((name) => host.resolve(`${folder}/${name}`)))
+    .find((nodes) => nodes.includes(node));
+  return members ?? [node];
+}
+
+const btrfsFolder = '/sys/fs/btrfs';
+
 /**
- * Likewise for the first field of a line of fstab(5) or of /proc/swaps; undefined where there is no such device.
+ * As nodeOfMount for the first field of a line of fstab(5) or of /proc/swaps; undefined where there is no such device.
  * The links below /dev/disk are udev's.
  */
 export function nodeOfSource(host: Host, source: string): string | undefined {

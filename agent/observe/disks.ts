@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Host } from '../host.ts';
-import { findLeaves, nodeOfMount } from './block.ts';
+import { fileSystemNodes, findLeaves, nodeOfMount } from './block.ts';
 import { type Evidence, findEvidence } from './evidence.ts';
 import type { Mount } from './mountinfo.ts';
 
@@ -54,8 +54,9 @@ function devices(host: Host, mounts: readonly Mount[]): { leaves: string[]; targ
   return [...byDevice.values()].flatMap((group) => {
     const [first] = group;
     const node = first && nodeOfMount(host, first);
-    if (node === undefined) return [];
-    return [{ leaves: findLeaves(host, node), targets: group.map(({ target }) => target) }];
+    if (first === undefined || node === undefined) return [];
+    const leaves = fileSystemNodes(host, node, first.type).flatMap((each) => findLeaves(host, each));
+    return [{ leaves, targets: group.map(({ target }) => target) }];
   });
 }
 

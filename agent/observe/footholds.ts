@@ -16,13 +16,15 @@ export interface Foothold {
  * too: a process that began below one still has it. File systems that hold no files of anybody's are left out.
  */
 export function findFootholds({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>): Foothold[] {
-  const readOnly = new Set(
-    'value' in disks
-      ? disks.value.filter((disk) => disk.hostReadOnly === true).flatMap(({ holds }) => holds)
-      : [],
-  );
+  const known = 'value' in disks ? disks.value : [];
+  // By target, which a mount in memory or on another disk may share with the one that it hides.
+  const onReadOnly = ({ device, type, target }: Mount) => {
+    const below = known.filter(({ holds }) => holds.includes(target));
+    const onDisk = !device.startsWith('0:') || type === 'btrfs';
+    return onDisk && below.length > 0 && below.every(({ hostReadOnly }) => hostReadOnly === true);
+  };
   return mounts.all.flatMap((mount) => {
-    if (!isWritable(mount) || pseudo.has(mount.type) || readOnly.has(mount.target)) return [];
+    if (!isWritable(mount) || pseudo.has(mount.type) || onReadOnly(mount)) return [];
     const executable = !mount.options.includes('noexec') && !neverExecuted.has(mount.type);
     const persistent = outlivesReboot(mount, mounts);
     if (!executable && !persistent) return [];

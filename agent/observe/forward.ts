@@ -1,3 +1,4 @@
+import { parseJson } from '../format.ts';
 import type { Host } from '../host.ts';
 
 export const forwardFolder = '/run/immutafs/forward';
@@ -56,7 +57,7 @@ export interface Forwarder {
  */
 export function findForwarder(host: Host): Forwarder | undefined {
   if (host.stat(forwardStateFile) === undefined) return undefined;
-  const value: unknown = JSON.parse(host.read(forwardStateFile, 65536));
+  const value = parseJson(host.read(forwardStateFile, 65536), forwardStateFile);
   if (!isState(value)) throw new Error(`${forwardStateFile}: not what the forwarder writes`);
   const ago = (time: string) => (host.now().getTime() - Date.parse(time)) / 1000;
   return {

@@ -44,7 +44,7 @@ export function parseHandoff(text: string): Handoff {
   return {
     version: get('VERSION'),
     stage: oneOf(['initramfs', 'late'], 'STAGE', get('STAGE')),
-    uptime: Number(get('UPTIME')),
+    uptime: seconds('UPTIME', get('UPTIME')),
     mode: oneOf(['sealed', 'maintenance', 'off'], 'MODE', get('MODE')),
     reason: get('REASON'),
     disks: get('DISKS'),
@@ -54,6 +54,12 @@ export function parseHandoff(text: string): Handoff {
     warnings: lists.WARNING,
     layers: lists.LAYER,
   };
+}
+
+/** As in /proc/uptime (proc_uptime(5)). */
+function seconds(key: string, value: string): number {
+  if (!/^\d{1,12}(\.\d{1,9})?$/.test(value)) throw new Error(`${handoffFile}: ${key}=${value} is no time`);
+  return Number(value);
 }
 
 function oneOf<T extends string>(allowed: readonly T[], key: string, value: string): T {

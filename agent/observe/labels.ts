@@ -16,20 +16,32 @@ export interface Label {
   expected: string | undefined;
 }
 
-const enforceFile = '/sys/fs/selinux/enforce';
-
-/** Whether SELinux is on, enforcing or not (selinuxfs is mounted only then). */
+/**
+ * Whether SELinux is on, enforcing or not.
+ * @throws HostError where the kernel has it and selinuxfs is not to be seen
+ */
 export function hasSelinux(host: Host): boolean {
-  return optional(host, enforceFile) !== undefined;
+  return enforceOf(host) !== undefined;
+}
+
+/** selinuxfs' enforce; undefined without SELinux. */
+function enforceOf(host: Host): string | undefined {
+  const enforce = optional(host, '/sys/fs/selinux/enforce');
+  if (enforce !== undefined) return enforce;
+  // It is there only where SELinux is (security/selinux/selinuxfs.c); what is mounted over it, or unmounted, hides it.
+  if (!/\tselinuxfs$/m.test(optional(host, '/proc/filesystems') ?? '')) return undefined;
+  throw new HostError(
+    '/sys/fs/selinux: the kernel has SELinux, but something else is mounted there, or nothing',
+  );
 }
 
 /**
  * @param paths folders
  * @returns undefined without SELinux
- * @throws HostError where stat(1) has no answer, or none in time
+ * @throws HostError where stat(1) has no answer, or none in time; as hasSelinux
  */
 export async function findLabels(host: Host, paths: readonly string[]): Promise<Labels | undefined> {
-  const enforce = optional(host, enforceFile);
+  const enforce = enforceOf(host);
   if (enforce === undefined) return undefined;
   const policy = /^\s*SELINUXTYPE\s*=\s*(\S+)/m.exec(optional(host, '/etc/selinux/config') ?? '')?.[1];
   const folder = `/etc/selinux/${policy ?? 'targeted'}/contexts/files`;

@@ -1,4 +1,5 @@
 import type { Host } from '../host.ts';
+import { parseJson } from '../format.ts';
 import type { Evidence } from './evidence.ts';
 
 /** Where `check` leaves its report. */
@@ -28,7 +29,7 @@ export function readLastReport(host: Host, bootId: string): LastReport | undefin
 
 /** @throws Error naming what is missing */
 export function parseReport(text: string): LastReport {
-  const report = JSON.parse(text) as unknown;
+  const report = parseJson(text, reportFile);
   return {
     at: string(report, 'at'),
     bootId: string(field(report, 'host'), 'bootId'),

@@ -7,8 +7,15 @@ const initialNamespaces = { pid: 'pid:[4026531836]', user: 'user:[4026531837]' }
 
 /** What stands in /proc/self, and what else is read there; a mount on one of them shows something else. */
 const readFolders = [
-  ...['/proc/self', '/proc/thread-self', '/proc/cmdline', '/proc/swaps', '/proc/sys/kernel'],
-  ...['/sys/block', '/sys/bus', '/sys/class', '/sys/dev', '/sys/devices', '/sys/module'],
+  ...[
+    '/proc/self',
+    '/proc/thread-self',
+    '/proc/cmdline',
+    '/proc/swaps',
+    '/proc/filesystems',
+    '/proc/sys/kernel',
+  ],
+  ...['/sys/block', '/sys/bus', '/sys/class', '/sys/dev', '/sys/devices', '/sys/fs/btrfs', '/sys/module'],
 ];
 
 /**

@@ -183,7 +183,12 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
     '/dev/vda2 is in use',
   ],
   'swap in use on another disk': [swaps('/dev/vdb partition\t1000\t0\t-2'), {}],
-  'swap in compressed memory': [swaps('/dev/zram0 partition\t1000\t0\t100'), {}],
+  'swap in compressed memory': [
+    all(swaps('/dev/zram0 partition\t1000\t0\t100'), file('dev/zram0', ''), ({ devices }) =>
+      devices.push({ name: 'zram0', device: '251:0', on: [] }),
+    ),
+    {},
+  ],
   'a swap file on /': [swaps('/swapfile file\t1000\t0\t-2'), { 'swap-off': 'fail' }, '/swapfile is in use'],
   'a swap file on /home': [swaps('/home/swap\\040file file\t1000\t0\t-2'), {}],
   'a swap list that is damaged': [swaps('nonsense'), { 'swap-off': 'error' }, 'malformed'],

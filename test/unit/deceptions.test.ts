@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Status } from '../../agent/checks/check.ts';
 import type { Host } from '../../agent/host.ts';
-import { type Change, all, config, file, tryWrite } from '../support/changes.ts';
+import { type Change, all, config, file, handoff, tryWrite } from '../support/changes.ts';
 import { evaluateGuest, goodGuest, withGuest } from '../support/guest.ts';
 
 const user = (host: Host): Host => ({
@@ -19,6 +19,13 @@ const findingOf = async (id: string, change: Change, as: (host: Host) => Host = 
   return { ...finding, verdict: report.verdict };
 };
 
+const mount =
+  (name: string, line: string): Change =>
+  ({ mounts }) => {
+    mounts[name] = line;
+  };
+const swap = (line: string) => file('proc/swaps', `Filename\tType\tSize\n${line}\t1000\t0\t-2\n`);
+
 /** By check: [what is changed in a good guest, the status, what is observed]. */
 const table: Record<string, Record<string, [Change, Status, (string | RegExp)?]>> = {
   'root-write-probe': {
@@ -28,6 +35,50 @@ const table: Record<string, Record<string, [Change, Status, (string | RegExp)?]>
       'a write was accepted',
     ],
     'the same, refused': [config('REQUIRE_READONLY=\n'), 'pass', 'EROFS'],
+  },
+  'selinux-labels': {
+    'selinuxfs is unmounted, or hidden': [
+      file('proc/filesystems', 'nodev\tsysfs\nnodev\tselinuxfs\n\text4\n'),
+      'error',
+      '/sys/fs/selinux: the kernel has SELinux',
+    ],
+    'a kernel that was started without it': [
+      file('proc/filesystems', 'nodev\tsysfs\nnodev\txselinuxfs\n\text4\n'),
+      'skip',
+      'SELinux is not there',
+    ],
+  },
+  'swap-off': {
+    'a node of the device outside of /dev': [swap('/run/node partition'), 'error', '/run/node is in use'],
+    'a node that is gone': [swap('/dev/gone\\040(deleted) partition'), 'error', 'cannot be told'],
+    'a file that was removed': [swap('/swap\\040(deleted) file'), 'fail', '/swap is in use'],
+    // 0xC3 0xA0; JavaScript takes the second for white space.
+    'a file with a name in UTF-8': [swap('/swap-\xc3\xa0 file'), 'fail', '/swap-à is in use'],
+  },
+  footholds: {
+    'a mount in memory over one on a sealed disk': [
+      all(
+        mount('below', '252:1 / /srv rw,noexec - xfs /dev/vda1 rw'),
+        mount('over', '252:16 / /srv rw - xfs /dev/vdb rw'),
+      ),
+      'warn',
+      '/srv: xfs, writable, executable, outlives a reboot',
+    ],
+  },
+  'initramfs-hook': {
+    'a time that is none': [handoff({ UPTIME: 'soon' }), 'error', 'UPTIME=soon is no time'],
+    'a time before the start': [handoff({ UPTIME: '-1' }), 'error', 'UPTIME=-1 is no time'],
+  },
+  'forward-healthy': {
+    'the words of a file that its user may not read': [
+      all(
+        config('FORWARD=relp://log:514\n'),
+        file('etc/shadow', 'root:$y$secret:::::::\n'),
+        file('run/immutafs/forward/state.json', { linkTo: '../../../etc/shadow' }),
+      ),
+      'error',
+      /^\/run\/immutafs\/forward\/state\.json: not JSON$/,
+    ],
   },
 };
 
@@ -53,9 +104,7 @@ users('a namespace is seen without a look at PID 1', async () => {
   assert.match(observed, 'another user namespace');
 });
 users("so is a mount over the kernel's files", async () => {
-  const over: Change = ({ mounts }) => {
-    mounts['over'] = '0:60 / /proc/cmdline ro - tmpfs tmpfs rw';
-  };
+  const over = mount('over', '0:60 / /proc/cmdline ro - tmpfs tmpfs rw');
   const { status, observed, verdict } = await findingOf('kernel-view', all(unreadable, over), user);
   assert.equal([status, verdict], ['error', 'unknown']);
   assert.match(observed, 'tmpfs is mounted over /proc/cmdline');

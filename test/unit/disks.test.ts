@@ -85,6 +85,26 @@ whole('Btrfs names its device, since its number is nobody else’s', () => {
   );
 });
 
+whole('a Btrfs on several devices is on all of them, though it names one', () => {
+  const found = inTemporaryFolder((root) => {
+    makeSysfs(root, [vda, vdb]);
+    writeFiles(root, {
+      'dev/vda2': '',
+      'sys/fs/btrfs/features/raid1c34': '0\n',
+      'sys/fs/btrfs/1-2/devices/vda2': { linkTo: '../../../../class/block/vda2' },
+      'sys/fs/btrfs/1-2/devices/vdb': { linkTo: '../../../../class/block/vdb' },
+    });
+    return findDisks(hostAt(root), mounts(mount('0:30', '/', 'btrfs', '/dev/vda2')));
+  });
+  assert.equal(
+    found.map(({ name, hostReadOnly, holds }) => [name, hostReadOnly, holds]),
+    [
+      ['vda', true, ['/']],
+      ['vdb', false, ['/']],
+    ],
+  );
+});
+
 whole('a device that sysfs does not know has no disks', () => {
   const found = inTemporaryFolder((root) => {
     makeSysfs(root, [vda]);
