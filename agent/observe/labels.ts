@@ -21,12 +21,18 @@ export interface Label {
  * @throws HostError where the kernel has it and selinuxfs is not to be seen
  */
 export function hasSelinux(host: Host): boolean {
-  return enforceOf(host) !== undefined;
+  return enforceOf(host, configOf(host)) !== undefined;
 }
 
-/** selinuxfs' enforce; undefined without SELinux. */
-function enforceOf(host: Host): string | undefined {
-  const enforce = optional(host, '/sys/fs/selinux/enforce');
+const configOf = (host: Host) => optional(host, '/etc/selinux/config') ?? '';
+
+/**
+ * selinuxfs' enforce; undefined without SELinux, and with SELINUX=disabled, which leaves newer kernels with it but
+ * without a policy.
+ */
+function enforceOf(host: Host, config: string): string | undefined {
+  const enforce = optional(host, '/sys/fs/selinux/enforce')?.trim();
+  if (enforce !== '1' && /^\s*SELINUX\s*=\s*disabled\s*$/m.test(config)) return undefined;
   if (enforce !== undefined) return enforce;
   // It is there only where SELinux is (security/selinux/selinuxfs.c); what is mounted over it, or unmounted, hides it.
   if (!/\tselinuxfs$/m.test(optional(host, '/proc/filesystems') ?? '')) return undefined;
@@ -41,9 +47,10 @@ function enforceOf(host: Host): string | undefined {
  * @throws HostError where stat(1) has no answer, or none in time; as hasSelinux
  */
 export async function findLabels(host: Host, paths: readonly string[]): Promise<Labels | undefined> {
-  const enforce = enforceOf(host);
+  const config = configOf(host);
+  const enforce = enforceOf(host, config);
   if (enforce === undefined) return undefined;
-  const policy = /^\s*SELINUXTYPE\s*=\s*(\S+)/m.exec(optional(host, '/etc/selinux/config') ?? '')?.[1];
+  const policy = /^\s*SELINUXTYPE\s*=\s*(\S+)/m.exec(config)?.[1];
   const folder = `/etc/selinux/${policy ?? 'targeted'}/contexts/files`;
   const contexts = [
     optional(host, `${folder}/file_contexts`),
@@ -51,7 +58,7 @@ export async function findLabels(host: Host, paths: readonly string[]): Promise<
   ];
   const types = await typesOf(host, paths);
   return {
-    enforcing: enforce.trim() === '1',
+    enforcing: enforce === '1',
     labels: paths.map((path, index) => ({
       path,
       type: types[index] ?? '',

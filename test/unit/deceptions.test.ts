@@ -42,6 +42,18 @@ const table: Record<string, Record<string, [Change, Status, (string | RegExp)?]>
       'error',
       '/sys/fs/selinux: the kernel has SELinux',
     ],
+    'the same, switched off in its configuration': [
+      all(
+        file('proc/filesystems', 'nodev\tselinuxfs\n'),
+        file('etc/selinux/config', '# x\nSELINUX=disabled\nSELINUXTYPE=targeted\n'),
+      ),
+      'skip',
+    ],
+    'it enforces, whatever its configuration says': [
+      all(file('sys/fs/selinux/enforce', '1'), file('etc/selinux/config', 'SELINUX=disabled\n')),
+      'error',
+      'has no label',
+    ],
     'a kernel that was started without it': [
       file('proc/filesystems', 'nodev\tsysfs\nnodev\txselinuxfs\n\text4\n'),
       'skip',
