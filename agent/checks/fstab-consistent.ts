@@ -1,7 +1,7 @@
 import { words } from '../config.ts';
 import type { Facts } from '../observe/facts.ts';
 import type { FstabEntry } from '../observe/fstab-devices.ts';
-import { isBelow } from '../observe/mountinfo.ts';
+import { type Mount, isBelow } from '../observe/mountinfo.ts';
 import { seen } from '../observe/observed.ts';
 import { sealedDisks } from '../observe/enforcement.ts';
 import { requiredOptions } from '../observe/targets.ts';
@@ -16,7 +16,7 @@ export const fstabConsistent: Check = {
   documentation: {
     title: 'what /etc/fstab asks for can be had on a read-only disk',
     means:
-      'A file system on a read-only disk or a disk of the system has the option ro (not /var and what is below it: the boot mounts those read-only below an overlay), is not checked at boot (the last field is 0, but for XFS and Btrfs, whose checkers do nothing), and asks neither for quotas nor to be made or grown. Every line that is mounted at boot is mounted, from its device, with the options ro, noexec, nosuid and nodev where it has them and no other check asks for them.',
+      'A file system on a read-only disk or a disk of the system has the option ro (not /var and what is below it: the boot mounts those read-only below an overlay), is not checked at boot (the last field is 0, but for XFS and Btrfs, whose checkers do nothing), and asks neither for quotas nor to be made or grown. Every line that is mounted at boot is mounted, from its device or as the tmpfs that it is, with the options ro, noexec, nosuid and nodev where it has them and no other check asks for them.',
     why: 'systemd-remount-fs, systemd-fsck, quotaon and growfs fail on a read-only disk, and the system counts as degraded or stops in an emergency shell. What is mounted otherwise than fstab says was changed by somebody, or never came up.',
     mend: 'While the disk is writable, give the line the option ro and 0 as its last field, and take quota options and x-systemd.growfs out. Where something else is mounted than the line says, find out who mounted it, or see why it could not be: systemctl status and the name of its .mount unit.',
   },
@@ -69,11 +69,8 @@ function mountedOtherwise(facts: Facts, entry: FstabEntry): string[] {
   if (isBelow(target, '/var') && mount.type === 'overlay') return [];
   // What systemd mounts on the first access.
   if (mount.type === 'autofs') return [];
-  const sameDevice =
-    isBind(entry) ||
-    entry.device === undefined ||
-    mount.device.startsWith('0:') ||
-    mount.device === entry.device;
+  // What hides it is for stacked-mounts.
+  const sameDevice = facts.mounts.at(target).some((each) => isOf(entry, each));
   const has = [...mount.options, ...mount.superOptions];
   const elsewhere = checkedElsewhere(facts, target);
   const lacking = restrictions.filter(
@@ -84,6 +81,13 @@ function mountedOtherwise(facts: Facts, entry: FstabEntry): string[] {
     ...(sameDevice ? [] : [`mounted from ${mount.source} (${mount.device}), not from ${entry.source}`]),
     ...(lacking.length === 0 ? [] : [`mounted without ${lacking.map(([on]) => on).join(',')}`]),
   ];
+}
+
+/** Btrfs has a number of its own, and fstab need not name the device that mountinfo names. */
+function isOf(entry: FstabEntry, mount: Mount): boolean {
+  if (isBind(entry)) return true;
+  if (entry.type === 'tmpfs') return mount.type === 'tmpfs';
+  return entry.device === undefined || mount.device === entry.device || mount.type === 'btrfs';
 }
 
 /** What root-readonly, boot-readonly and the checks of REQUIRE_OPTIONS already ask for. */

@@ -2,8 +2,10 @@ import path from 'node:path';
 import type { Facts } from '../observe/facts.ts';
 import { requiredOptions } from '../observe/targets.ts';
 import { words } from '../config.ts';
+import { handoffFile } from '../observe/handoff.ts';
+import { reportFile } from '../observe/last-report.ts';
 import { layersOf } from '../observe/layers.ts';
-import type { Mount } from '../observe/mountinfo.ts';
+import { type Mount, isBelow } from '../observe/mountinfo.ts';
 import type { Check } from './check.ts';
 
 /** Where the seal depends on what is mounted, nothing is mounted over it. */
@@ -15,12 +17,12 @@ export const stackedMounts: Check = {
   documentation: {
     title: 'no mount hides another where the seal depends on it',
     means:
-      'At /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var and at every target of REQUIRE_READONLY and REQUIRE_OPTIONS there is one mount at most. An automount point below what it mounted is none.',
-    why: 'A second mount shows other files than those that were sealed, and the first is still there for every process that began before: a check of what is visible says nothing about what is hidden.',
+      "At /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS and at what /etc/fstab has mounted there is one mount at most. An automount point below what it mounted is none. And nothing is mounted over what the agent itself goes by: /etc, if it is a mount, is on a disk of /; its configuration, fstab, mtab, SELinux's and those of its rivals are no mounts, nor are the boot's hand-off and the last report.",
+    why: 'A second mount shows other files than those that were sealed, and the first is still there for every process that began before: a check of what is visible says nothing about what is hidden. With another immutafs.conf in its place, the agent would ask for less.',
     mend: 'Find out who mounted it. `umount` takes the upper one away; a reboot of a sealed guest takes away everything that was mounted by hand.',
   },
   evaluate: (facts) => {
-    const stacks = targetsOf(facts).flatMap((target) => stackAt(facts, target));
+    const stacks = [...targetsOf(facts).flatMap((target) => stackAt(facts, target)), ...covers(facts)];
     const expected = 'one mount at a mount point';
     if (stacks.length === 0) {
       return { status: 'pass', subject: '', expected, observed: 'nothing is hidden', remedy: '' };
@@ -38,13 +40,22 @@ export const stackedMounts: Check = {
 
 const always = ['/', '/var', '/run', '/run/var', '/proc', '/sys', '/dev', '/etc', '/usr', '/run/immutafs'];
 
-function targetsOf({ config, handoff }: Facts): string[] {
+/** What the agent goes by, and what is below it. */
+const inputs = [
+  ...['/etc/immutafs', '/etc/fstab', '/etc/mtab', '/etc/selinux', '/etc/sysconfig'],
+  ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', handoffFile, reportFile],
+];
+
+function targetsOf({ config, handoff, fstab }: Facts): string[] {
   const layers = layersOf('value' in handoff ? handoff.value : undefined);
   const required = requiredOptions(config).map(({ target }) => target);
   const all = [
     ...always,
     ...words(config.REQUIRE_READONLY),
     ...required,
+    ...('value' in fstab ? fstab.value.lines : [])
+      .filter(({ target, options }) => target.startsWith('/') && !options.includes('noauto'))
+      .map(({ target }) => target),
     ...layers.flatMap(({ target, lower, upper }) => [target, lower, upper]),
   ];
   return [...new Set(all)];
@@ -58,6 +69,28 @@ function stackAt(facts: Facts, target: string): { target: string; text: string }
     .filter((mount) => !isBoundOnItself(facts, mount));
   if (others.length === 0 || seen === undefined) return [];
   return [{ target, text: `${target} is ${name(seen)}; hidden: ${others.map(name).join(', ')}` }];
+}
+
+/** Whatever the configuration says: it may be what is forged. */
+function covers(facts: Facts): { target: string; text: string }[] {
+  const { all, hidden } = facts.mounts;
+  return all
+    .filter((mount) => isInput(mount) || (mount.target === '/etc' && isForeign(facts, mount)))
+    .filter((mount) => !hidden.has(mount))
+    .map((mount) => ({
+      target: mount.target,
+      text: `${mount.target} is ${name(mount)}, not what was sealed`,
+    }));
+}
+
+function isInput({ target }: Mount): boolean {
+  return target === '/run/immutafs' || inputs.some((input) => isBelow(target, input));
+}
+
+function isForeign(facts: Facts, mount: Mount): boolean {
+  const disks = 'value' in facts.disks ? facts.disks.value : [];
+  const isWithRoot = disks.some(({ holds }) => holds.includes('/') && holds.includes(mount.target));
+  return mount.device === facts.mounts.serving('/')?.device ? !isBoundOnItself(facts, mount) : !isWithRoot;
 }
 
 function name({ type, source }: Mount): string {

@@ -105,6 +105,16 @@ fooling('a mount over /home is named, and what it hides', () => {
   );
 });
 
+fooling('another /etc is named, whatever its configuration asks for', () => {
+  const ran = inNamespace(
+    'mkdir /mnt/u /mnt/w; mount -t overlay -o lowerdir=/etc,upperdir=/mnt/u,workdir=/mnt/w evil /etc; mkdir -p /etc/immutafs; ' +
+      'printf "REQUIRE_READONLY=\\nREQUIRE_OPTIONS=\\n" >/etc/immutafs/immutafs.conf; exec "$@" status --json',
+  );
+  const report = reportOf(ran);
+  assert.match(said(report, 'tmp-options'), 'skip: REQUIRE_OPTIONS does not name /tmp');
+  assert.match(said(report, 'stacked-mounts'), '/etc is overlay (evil), not what was sealed');
+});
+
 fooling('a mount over a required folder and its parent', () => {
   const ran = inNamespace(
     'mount -t tmpfs -o noexec,nosuid,nodev one /tmp; mount --move /tmp /mnt; mount -t tmpfs open /tmp; exec "$@" status --json',

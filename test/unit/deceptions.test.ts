@@ -36,6 +36,76 @@ const table: Record<string, Record<string, [Change, Status, (string | RegExp)?]>
     ],
     'the same, refused': [config('REQUIRE_READONLY=\n'), 'pass', 'EROFS'],
   },
+  'stacked-mounts': {
+    ...Object.fromEntries(
+      [
+        ['/etc/immutafs/immutafs.conf', '0:18 /conf'],
+        ['/etc/immutafs', '0:60 /'],
+        ['/etc/fstab', '253:0 /usr/share/fstab'],
+        ['/etc/selinux/config', '0:60 /'],
+        ['/etc/overlayroot.conf', '0:60 /'],
+        ['/run/immutafs/boot.env', '0:60 /'],
+        ['/run/immutafs/report.json', '0:60 /'],
+        ['/run/immutafs', '0:60 /'],
+        ['/etc', '0:60 /'],
+        ['/etc', '253:0 /opt'],
+        ['/etc', '252:16 /'],
+      ].map(([target = '', from = '']): [string, [Change, Status, string]] => [
+        `${target} is a mount of ${from}`,
+        [
+          mount('over', `${from} ${target} ro - tmpfs evil ro`),
+          'fail',
+          `${target} is tmpfs (evil), not what was sealed`,
+        ],
+      ]),
+    ),
+    'another /etc that asks for less': [
+      all(
+        config('REQUIRE_READONLY=\nREQUIRE_OPTIONS=\n'),
+        mount('over', '0:60 / /etc rw - overlay evil rw,lowerdir=/etc,upperdir=/run/u,workdir=/run/w'),
+      ),
+      'fail',
+      '/etc is overlay (evil)',
+    ],
+    '/etc over itself': [mount('over', '253:0 /etc /etc ro - xfs /dev/mapper/rhel-root ro'), 'pass'],
+    '/etc on another file system of the disk of /': [
+      mount('over', '252:1 /etc /etc ro - xfs /dev/vda1 ro'),
+      'pass',
+    ],
+    'what else is mounted below /etc, and below /run/immutafs': [
+      all(
+        mount('one', '0:60 / /etc/ipa ro - tmpfs one ro'),
+        mount('two', '0:61 / /etc/fstab.d ro - tmpfs two ro'),
+        mount('three', '0:62 / /run/immutafs/x ro - tmpfs three ro'),
+      ),
+      'pass',
+    ],
+    'a second mount where fstab has one': [
+      all(
+        file('etc/fstab', 'tmpfs /srv tmpfs nodev 0 0\n'),
+        mount('srv', '0:60 / /srv rw,nodev - tmpfs one rw'),
+        mount('over', '0:61 / /srv rw,nodev - tmpfs two rw'),
+      ),
+      'fail',
+      '/srv is tmpfs (two); hidden: tmpfs (one)',
+    ],
+  },
+  'fstab-consistent': {
+    'a tmpfs in the place of a disk': [
+      mount('home', '0:60 / /home rw,noexec,nosuid,nodev - tmpfs evil rw'),
+      'fail',
+      'line 3, /home: mounted from evil (0:60), not from /dev/vdb',
+    ],
+    'a disk in the place of a tmpfs': [
+      mount('tmp', '252:16 /tmp /tmp rw,noexec,nosuid,nodev - xfs /dev/vdb rw'),
+      'fail',
+      'line 4, /tmp: mounted from /dev/vdb (252:16), not from tmpfs',
+    ],
+    'a Btrfs, whose number is its own': [
+      mount('home', '0:60 /home /home rw,noexec,nosuid,nodev - btrfs /dev/vdc rw'),
+      'pass',
+    ],
+  },
   'selinux-labels': {
     'selinuxfs is unmounted, or hidden': [
       file('proc/filesystems', 'nodev\tsysfs\nnodev\tselinuxfs\n\text4\n'),

@@ -62,6 +62,11 @@ const told: Record<string, [string, string[], RegExp]> = {
     ['home-options'],
     /tmpfs at \/home\/alice without noexec/,
   ],
+  configuration: [
+    `echo REQUIRE_OPTIONS= >/run/conf; mount --bind /run/conf /etc/immutafs/immutafs.conf; ${status}; code=$?; umount /etc/immutafs/immutafs.conf; exit $code`,
+    ['stacked-mounts'],
+    /\/etc\/immutafs\/immutafs\.conf is tmpfs \(tmpfs\), not what was sealed/,
+  ],
   report: [
     `printf 'MODE=maintenance\\n' >>/run/immutafs/boot.env; ${status}; code=$?; sed -i '$d' /run/immutafs/boot.env; exit $code`,
     [],

@@ -17,20 +17,28 @@ function breaking(breakIt: string, mend: string, ask = status): string {
   return `{ ${breakIt}; } >&2 || exit 99; ${ask}; code=$?; { ${mend}; } >&2 || exit 98; exit $code`;
 }
 
-/** With a copy of /etc in memory in its place, which may be written. */
+/** With a copy of /etc in memory in its place, which may be written; stacked-mounts says so each time. */
 function inEtc(change: string): string {
   const mount =
     'mkdir -p /run/etc/u /run/etc/w && mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/u,workdir=/run/etc/w etc /etc';
   return breaking(`${mount} && ${change}`, 'umount -l /etc && rm -rf /run/etc');
 }
 
-/** The checks whose status is another than in the step `before`. */
-function changed(boot: Boot, step: string): Record<string, string> {
-  const { report: before } = statusOf(boot, 'before');
+/** The checks whose status is another than in an earlier step. */
+function changed(boot: Boot, step: string, earlier = 'before'): Record<string, string> {
+  const { report: before } = statusOf(boot, earlier);
   const { report } = statusOf(boot, step);
   const different = report.checks.filter((check) => check.status !== checkOf(before, check.id).status);
   return Object.fromEntries(different.map(({ id, status: now }) => [id, now]));
 }
+
+/** What makes this check, and no other, fail where /etc is another already. */
+const inOtherEtc: Record<string, string> = {
+  'swap-off': inEtc('echo "UUID=0-0 none swap sw 0 0" >>/etc/fstab'),
+  'fstab-consistent': inEtc('sed -i "s,\\( / xfs \\)ro,\\1ro\\,usrquota," /etc/fstab'),
+  'mtab-link': inEtc('ln -sfn /run/mtab /etc/mtab'),
+  'rivals-off': inEtc('echo overlayroot=tmpfs >/etc/overlayroot.conf'),
+};
 
 /** What makes this check, and no other, fail or warn on a sealed guest. */
 const live: Record<string, string> = {
@@ -47,10 +55,6 @@ const live: Record<string, string> = {
     'mount -o remount,bind,nodev,nosuid /run',
   ),
   'stacked-mounts': breaking('mount -t tmpfs -o noexec,nosuid,nodev,mode=0755 evil /home', 'umount /home'),
-  'swap-off': inEtc('echo "UUID=0-0 none swap sw 0 0" >>/etc/fstab'),
-  'fstab-consistent': inEtc('sed -i "s,\\( / xfs \\)ro,\\1ro\\,usrquota," /etc/fstab'),
-  'mtab-link': inEtc('ln -sfn /run/mtab /etc/mtab'),
-  'rivals-off': inEtc('echo overlayroot=tmpfs >/etc/overlayroot.conf'),
   'initramfs-hook': breaking(
     'cp /run/immutafs/boot.env /run/b && sed -i s/^VERSION=.*/VERSION=0.0.1/ /run/immutafs/boot.env',
     'mv /run/b /run/immutafs/boot.env',
@@ -70,10 +74,16 @@ verify('what is changed in a running guest is found by its own check, and by no 
       ),
     },
     async (guest) => {
-      const boot = await guest.boot({ disk: 'readonly', steps: { before: status, ...live, after: status } });
+      const steps = { before: status, ...live, etc: inEtc('true'), ...inOtherEtc, after: status };
+      const boot = await guest.boot({ disk: 'readonly', steps });
       assert.is(statusOf(boot, 'before').report.verdict, 'sealed');
-      for (const id of Object.keys(live)) {
-        assert.equal(changed(boot, id), { [id]: advisory[id] ?? 'fail' }, id);
+      assert.equal(changed(boot, 'etc'), { 'stacked-mounts': 'fail' });
+      for (const id of Object.keys({ ...live, ...inOtherEtc })) {
+        assert.equal(
+          changed(boot, id, id in inOtherEtc ? 'etc' : 'before'),
+          { [id]: advisory[id] ?? 'fail' },
+          id,
+        );
         assert.is(statusOf(boot, id).exit, id in advisory ? 0 : 1, id);
         assert.ok(checkOf(statusOf(boot, id).report, id).remedy.length > 0, id);
       }
