@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Facts } from '../observe/facts.ts';
 import { type Layer, layersOf } from '../observe/layers.ts';
 import { type Mount, isBelow } from '../observe/mountinfo.ts';
@@ -65,15 +66,23 @@ function overlayProblems(facts: Facts, mount: Mount, layer: Layer): string[] {
       .map((option) => `the overlay on ${target} has no ${option}`),
     ...(missing.length === 0 ? [] : [`${target} lacks ${missing.join(',')}`]),
     ...(mount.options.includes('rw') ? [] : [`${target} is read-only`]),
-    ...lowerProblems(facts, lower),
+    ...lowerProblems(facts, lower, target),
   ];
 }
 
-/** Of the system's own disks, and nothing that somebody could write to through another mount. */
-function lowerProblems(facts: Facts, target: string): string[] {
+/**
+ * Of the system's own disks, and nothing that somebody could write to through another mount.
+ * @param over what is mounted over it
+ */
+function lowerProblems(facts: Facts, target: string, over: string): string[] {
   const lower = facts.mounts.serving(target);
   if (lower?.target !== target || !lower.options.includes('ro'))
     return [`${target} is not mounted read-only`];
+  const root = facts.mounts.serving('/');
+  // Btrfs has a number for all its subvolumes, which may be called anything.
+  const isOther =
+    lower.device === root?.device && lower.type !== 'btrfs' && lower.root !== path.join(root.root, over);
+  if (isOther) return [`${target} is ${lower.root} of the disk, not ${over}`];
   // Of the system's own disks, host-enforced says whose doing it is.
   const system = sealedDisks(facts);
   const disks = seen(facts.disks).filter(({ holds }) => holds.includes(target));

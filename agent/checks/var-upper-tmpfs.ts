@@ -1,4 +1,5 @@
-import { upperFolder } from '../observe/layers.ts';
+import { layersOf, upperFolder } from '../observe/layers.ts';
+import type { Mount } from '../observe/mountinfo.ts';
 import type { Check } from './check.ts';
 
 /** What is written to /var is in RAM, gone at the next boot, and cannot take all of it. */
@@ -9,24 +10,35 @@ export const varUpperTmpfs: Check = {
   messageId: '146ad4b087f64adcba140809895e7bba',
   documentation: {
     title: 'the upper layer of /var is a capped tmpfs',
-    means: '/run/var is a tmpfs with a size and a number of inodes.',
+    means:
+      '/run/var is a tmpfs with a size and a number of inodes, and so is whatever the upper layers of overlays below /var are on.',
     why: 'On anything else, what is written to /var would outlive a reboot; without a cap, a log that grows takes all memory with it.',
     mend: 'Reboot, so that the upper layer is made anew. If it happens again, look for what mounts over /run/var.',
   },
-  evaluate: (facts) => {
-    const mount = facts.mounts.serving(upperFolder);
+  evaluate: ({ mounts, handoff }) => {
+    const below = layersOf('value' in handoff ? handoff.value : undefined)
+      .filter(({ target, state }) => target !== '/var' && state === 'overlay')
+      .map(({ upper }) => upper);
+    const found = [upperFolder, ...below].map((folder) => {
+      const mount = mounts.serving(folder);
+      if (mount === undefined) throw new Error(`no mount serves ${folder}`);
+      return mount;
+    });
     const expected = 'a tmpfs with a size and a number of inodes';
-    if (mount === undefined) throw new Error(`no mount serves ${upperFolder}`);
-    const has = (option: string) => mount.superOptions.some((each) => each.startsWith(`${option}=`));
-    const wrong = [
-      ...(mount.type === 'tmpfs' ? [] : [`the upper layer is on ${mount.type} at ${mount.target}`]),
-      ...(has('size') ? [] : ['no size']),
-      ...(has('nr_inodes') ? [] : ['no nr_inodes']),
-    ];
-    const subject = mount.target;
+    const wrong = [...new Set(found)].flatMap(problems);
+    const subject = [...new Set(found.map(({ target }) => target))].join(' ');
     if (wrong.length === 0)
       return { status: 'pass', subject, expected, observed: 'tmpfs, capped', remedy: '' };
     const remedy = 'Reboot, so that the upper layer is made anew; something mounted over it.';
     return { status: 'fail', subject, expected, observed: wrong.join('; '), remedy };
   },
 };
+
+function problems({ type, target, superOptions }: Mount): string[] {
+  const has = (option: string) => superOptions.some((each) => each.startsWith(`${option}=`));
+  return [
+    ...(type === 'tmpfs' ? [] : [`an upper layer is on ${type} at ${target}`]),
+    ...(has('size') ? [] : ['no size']),
+    ...(has('nr_inodes') ? [] : ['no nr_inodes']),
+  ];
+}

@@ -16,8 +16,13 @@ const shown = 5;
  * What takes up the most, down to two levels below /var: /var/log/journal. After the first 20,000 entries the
  * rest is not counted: what is found is then the least that there is.
  * @param upper the upper layer's folder
+ * @param isMount whether something else is mounted there: it is no part of the layer, and may hang
  */
-export function findConsumers(host: Host, upper: string): Consumer[] {
+export function findConsumers(
+  host: Host,
+  upper: string,
+  isMount: (folder: string) => boolean = () => false,
+): Consumer[] {
   const consumers = new Map<string, Consumer>();
   const left = [''];
   let entries = 0;
@@ -25,6 +30,7 @@ export function findConsumers(host: Host, upper: string): Consumer[] {
     for (const name of host.list(`${upper}${folder}`)) {
       if (++entries > mostEntries) return largest(consumers);
       const entry = `${folder}/${name}`;
+      if (isMount(`${upper}${entry}`)) continue;
       const stat = host.stat(`${upper}${entry}`);
       if (stat === undefined) continue;
       if (stat.kind === 'directory') left.push(entry);

@@ -87,7 +87,7 @@ export async function gatherFacts(host: Host, { probe }: Wanted = { probe: false
     disks,
     handoff,
     varUsage,
-    varConsumers: observe(() => readConsumers(host, config, varUsage)),
+    varConsumers: observe(() => readConsumers(host, config, varUsage, mounts)),
     ...readFiles(host, kernelArgument),
     labels: await observeLater(() => findLabels(host, labelled(mounts, handoff))),
     lastReport,
@@ -131,11 +131,18 @@ function readVarUsage(host: Host, mounts: MountTable): Usage | undefined {
   return mounts.serving('/var')?.type === 'overlay' ? host.usage('/var') : undefined;
 }
 
-function readConsumers(host: Host, { USAGE_WARN }: Config, usage: Observed<Usage | undefined>): Consumer[] {
+function readConsumers(
+  host: Host,
+  { USAGE_WARN }: Config,
+  usage: Observed<Usage | undefined>,
+  mounts: MountTable,
+): Consumer[] {
   if (!('value' in usage) || usage.value === undefined) return [];
   const { usedBytes, sizeBytes, inodesUsed, inodes } = usage.value;
   const share = Math.max(usedBytes / (sizeBytes || Infinity), inodesUsed / (inodes || Infinity));
-  return share * 100 < parseInt(USAGE_WARN, 10) ? [] : findConsumers(host, upperFolder);
+  return share * 100 < parseInt(USAGE_WARN, 10)
+    ? []
+    : findConsumers(host, upperFolder, (folder) => mounts.at(folder).length > 0);
 }
 
 /** The folders that the boot mounts over, and /tmp. */

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Status } from '../../agent/checks/check.ts';
 import type { Host } from '../../agent/host.ts';
-import { type Change, all, config, file, handoff, tryWrite } from '../support/changes.ts';
+import { type Change, all, config, edit, file, handoff, tryWrite } from '../support/changes.ts';
 import { evaluateGuest, goodGuest, withGuest } from '../support/guest.ts';
 
 const user = (host: Host): Host => ({
@@ -35,6 +35,31 @@ const table: Record<string, Record<string, [Change, Status, (string | RegExp)?]>
       'a write was accepted',
     ],
     'the same, refused': [config('REQUIRE_READONLY=\n'), 'pass', 'EROFS'],
+  },
+  'var-overlay': {
+    'the lower layer is another folder of the disk': [
+      edit('lower', '253:0 /var ', '253:0 /opt/var '),
+      'fail',
+      '/run/immutafs/lower is /opt/var of the disk, not /var',
+    ],
+  },
+  'var-upper-tmpfs': {
+    'the upper layer of an overlay below /var is on a disk': [
+      all(
+        handoff({ LAYER: '/var/log overlay' }),
+        mount('disk', '252:16 /x /run/var/below rw,nosuid,nodev,noexec - xfs /dev/vdb rw'),
+      ),
+      'fail',
+      'an upper layer is on xfs at /run/var/below',
+    ],
+    'it is on the same tmpfs': [handoff({ LAYER: '/var/log overlay' }), 'pass'],
+    'it could not be assembled': [
+      all(
+        handoff({ LAYER: '/var/log failed' }),
+        mount('disk', '252:16 /x /run/var/below rw,nosuid,nodev,noexec - xfs /dev/vdb rw'),
+      ),
+      'pass',
+    ],
   },
   'stacked-mounts': {
     ...Object.fromEntries(

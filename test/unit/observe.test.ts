@@ -84,6 +84,17 @@ consumers('down to two levels, by bytes and by inodes', () => {
     assert.is(mail?.inodes, 51);
   });
 });
+consumers('what is mounted there is not touched', () => {
+  inTemporaryFolder((root) => {
+    writeFiles(root, { 'up/a/b': 'x', 'up/hangs/c': 'x' });
+    const host = systemHost({ root });
+    const touched: string[] = [];
+    const watched = { ...host, stat: (file: string) => (touched.push(file), host.stat(file)) };
+    const found = findConsumers(watched, '/up', (file) => file === '/up/hangs');
+    assert.equal(found.map(({ path: each }) => each).sort(), ['/var/a', '/var/a/b']);
+    assert.equal(touched, ['/up/a', '/up/a/b']);
+  });
+});
 consumers('a sparse file takes up what it does', () => {
   inTemporaryFolder((root) => {
     fs.mkdirSync(path.join(root, 'up'));
