@@ -47,7 +47,7 @@ export const inVain =
 
 function askedInVain(facts: Facts, entry: FstabEntry): string[] {
   const { target, type, options, pass } = entry;
-  if (!target.startsWith('/') || type === 'swap' || isBind(entry) || !isOnReadOnly(facts, entry)) return [];
+  if (!target.startsWith('/') || type === 'swap' || !isOnReadOnly(facts, entry)) return [];
   const checkedByNobody = ['xfs', 'btrfs'].includes(type);
   return [
     ...(isBelow(target, '/var') || lasting(options, 'ro', 'rw') ? [] : ['no ro']),
@@ -77,7 +77,9 @@ function mountedOtherwise(facts: Facts, entry: FstabEntry): string[] {
     ([on, off]) => lasting(options, on, off) && !has.includes(on) && !elsewhere.includes(on),
   );
   return [
-    ...(entry.missing && !options.includes('nofail') ? [`${entry.source} is not there`] : []),
+    ...(entry.missing && !isBind(entry) && !options.includes('nofail')
+      ? [`${entry.source} is not there`]
+      : []),
     ...(sameDevice ? [] : [`mounted from ${mount.source} (${mount.device}), not from ${entry.source}`]),
     ...(lacking.length === 0 ? [] : [`mounted without ${lacking.map(([on]) => on).join(',')}`]),
   ];
@@ -85,7 +87,6 @@ function mountedOtherwise(facts: Facts, entry: FstabEntry): string[] {
 
 /** Btrfs has a number of its own, and fstab need not name the device that mountinfo names. */
 function isOf(entry: FstabEntry, mount: Mount): boolean {
-  if (isBind(entry)) return true;
   if (entry.type === 'tmpfs') return mount.type === 'tmpfs';
   return entry.device === undefined || mount.device === entry.device || mount.type === 'btrfs';
 }
@@ -109,6 +110,7 @@ function lasting(options: readonly string[], on: string, off: string): boolean {
   return options.lastIndexOf(on) > options.lastIndexOf(off);
 }
 
+/** Of a folder, which may be below /dev. */
 function isBind({ options }: FstabEntry): boolean {
   return options.includes('bind') || options.includes('rbind');
 }

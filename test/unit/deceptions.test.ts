@@ -4,21 +4,12 @@ import * as assert from 'uvu/assert';
 import type { Status } from '../../agent/checks/check.ts';
 import type { Host } from '../../agent/host.ts';
 import { type Change, all, config, edit, file, handoff, tryWrite } from '../support/changes.ts';
-import { evaluateGuest, goodGuest, withGuest } from '../support/guest.ts';
+import { type Table, findingOf, testFindings } from '../support/finding.ts';
 
 const user = (host: Host): Host => ({
   ...host,
   environment: () => ({ ...host.environment(), uid: 1000 }),
 });
-const findingOf = async (id: string, change: Change, as: (host: Host) => Host = (host) => host) => {
-  const guest = goodGuest();
-  change(guest);
-  const report = await withGuest(guest, (host) => evaluateGuest(as(host)));
-  const finding = report.checks.find((each) => each.id === id);
-  assert.ok(finding, id);
-  return { ...finding, verdict: report.verdict };
-};
-
 const mount =
   (name: string, line: string): Change =>
   ({ mounts }) => {
@@ -26,8 +17,7 @@ const mount =
   };
 const swap = (line: string) => file('proc/swaps', `Filename\tType\tSize\n${line}\t1000\t0\t-2\n`);
 
-/** By check: [what is changed in a good guest, the status, what is observed]. */
-const table: Record<string, Record<string, [Change, Status, (string | RegExp)?]>> = {
+const table: Table = {
   'root-write-probe': {
     'REQUIRE_READONLY is empty: / is tried all the same': [
       all(config('REQUIRE_READONLY=\n'), tryWrite('OK')),
@@ -189,18 +179,7 @@ const table: Record<string, Record<string, [Change, Status, (string | RegExp)?]>
   },
 };
 
-for (const [id, cases] of Object.entries(table)) {
-  const checks = suite(`deceptions: ${id}`);
-  for (const [title, [change, status, said]] of Object.entries(cases)) {
-    checks(title, async () => {
-      const finding = await findingOf(id, change);
-      assert.is(finding.status, status, finding.observed);
-      if (said !== undefined) assert.match(finding.observed, said);
-      if (status === 'fail') assert.ok(finding.remedy !== '');
-    });
-  }
-  checks.run();
-}
+testFindings('deceptions', table);
 
 const users = suite('deceptions: who is not root');
 const unreadable: Change = file('proc/1/mountinfo', { linkTo: '/nothing' });

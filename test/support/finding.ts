@@ -1,0 +1,44 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Finding, Status } from '../../agent/checks/check.ts';
+import { evaluateHost } from '../../agent/commands/evaluate.ts';
+import type { Host } from '../../agent/host.ts';
+import type { Verdict } from '../../agent/report/report.ts';
+import type { Change } from './changes.ts';
+import { goodGuest, withGuest } from './guest.ts';
+
+/**
+ * What one check says of a good guest that was changed.
+ * @param as what cannot be a file of a fixture
+ */
+export async function findingOf(
+  id: string,
+  change: Change,
+  as: (host: Host) => Host = (host) => host,
+): Promise<Finding & { verdict: Verdict }> {
+  const guest = goodGuest();
+  change(guest);
+  const report = await withGuest(guest, (host) => evaluateHost(as(host), { probe: true }));
+  const finding = report.checks.find((each) => each.id === id);
+  assert.ok(finding, id);
+  return { ...finding, verdict: report.verdict };
+}
+
+/** By check, by title: [what is changed in a good guest, the status, what is observed]. */
+export type Table = Record<string, Record<string, [Change, Status, (string | RegExp)?]>>;
+
+/** A suite a check. */
+export function testFindings(prefix: string, table: Table): void {
+  for (const [id, cases] of Object.entries(table)) {
+    const checks = suite(`${prefix}: ${id}`);
+    for (const [title, [change, status, said]] of Object.entries(cases)) {
+      checks(title, async () => {
+        const finding = await findingOf(id, change);
+        assert.is(finding.status, status, finding.observed);
+        if (said !== undefined) assert.match(finding.observed, said);
+        if (status === 'fail' || status === 'warn') assert.ok(finding.remedy !== '');
+      });
+    }
+    checks.run();
+  }
+}
