@@ -1,6 +1,7 @@
 import { type Config, formatProblem, readConfig } from '../config.ts';
 import { HostError, errorMessage } from '../errors.ts';
 import type { Host, Usage } from '../host.ts';
+import { cautious } from './cautious.ts';
 import { type Consumer, findConsumers } from './consumers.ts';
 import { type Disk, findDisks } from './disks.ts';
 import { type FstabEntry, readFstab, readSwaps } from './fstab-devices.ts';
@@ -63,14 +64,15 @@ export interface Wanted {
 }
 
 /** Everything once. What cannot be seen is in the facts, too: the checks that need it will say so. */
-export async function gatherFacts(host: Host, { probe }: Wanted = { probe: false }): Promise<Facts> {
+export async function gatherFacts(system: Host, { probe }: Wanted = { probe: false }): Promise<Facts> {
+  const mounts = readMounts(system);
+  const host = careful(system, mounts);
   const { config, problems } = readConfig(host);
   const read = observe(() => host.read('/proc/cmdline'));
   const cmdline = 'value' in read ? read.value : '';
   const argument = parseKernelArgument(cmdline);
   const kernelArgument = cmdline.split(/\s+/).filter((word) => word !== '');
   const identity = identify(host);
-  const mounts = readMounts(host);
   const lastReport = observe(() => readLastReport(host, identity.bootId));
   const remembered = 'value' in lastReport ? lastReport.value?.disks : undefined;
   const disks = observe(() => findDisks(host, mounts.all, (name) => remembered?.get(name)));
@@ -120,6 +122,12 @@ function readMounts(host: Host): MountTable {
       new HostError(`/proc/self/mountinfo: ${errorMessage(error).replace(/^\/\S+: /, '')}`),
     );
   }
+}
+
+/** Without the mounts nobody knows what may hang. */
+function careful(host: Host, mounts: MountTable): Host {
+  const found = observe(() => cautious(host, mounts));
+  return 'value' in found ? found.value : host;
 }
 
 function readHandoff(host: Host): Handoff | undefined {

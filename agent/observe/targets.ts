@@ -86,7 +86,7 @@ async function askChild(host: Host, wanted: readonly ProbeKind[], target: string
 }
 
 /** The mounts may not be known at all; each check says so itself. */
-function servingOrNothing(mounts: MountTable, target: string): Mount | undefined {
+export function servingOrNothing(mounts: MountTable, target: string): Mount | undefined {
   try {
     return mounts.serving(target);
   } catch {

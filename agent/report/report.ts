@@ -91,9 +91,10 @@ export function decideVerdict(mode: Mode, findings: readonly Finding[]): Verdict
  * sealed, by intent.
  */
 export function exitCode({ verdict, checks }: Report): number {
+  if (verdict === 'unknown') return 3;
   const failed = checks.filter(({ status, severity }) => status === 'fail' && severity === 'required');
   if (failed.length > 0 && failed.every(({ id }) => id === 'config-valid')) return 2;
-  return { sealed: 0, failed: 1, unknown: 3, maintenance: 4, off: 4 }[verdict];
+  return { sealed: 0, failed: 1, maintenance: 4, off: 4 }[verdict];
 }
 
 function describeVar(facts: Facts): Report['var'] {

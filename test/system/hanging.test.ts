@@ -13,7 +13,12 @@ python3 ${path.join(import.meta.dirname, '../support/hang.py')} /mnt/hang & daem
 trap 'kill -9 $daemon' EXIT
 while ! grep -q /mnt/hang /proc/self/mountinfo; do sleep 0.05; done
 mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work conf /etc
-mkdir -p /etc/immutafs
+mkdir -p /etc/immutafs /etc/sysconfig
+`;
+const hangToo = `
+python3 ${path.join(import.meta.dirname, '../support/hang.py')} /etc/sysconfig & too=$!
+trap 'kill -9 $daemon $too' EXIT
+while ! grep -q ' /etc/sysconfig ' /proc/self/mountinfo; do sleep 0.05; done
 `;
 
 hanging('the checks that need it are errors, the others still answer, and it ends in time', () => {
@@ -21,12 +26,16 @@ hanging('the checks that need it are errors, the others still answer, and it end
     'MODE=sealed\\nREQUIRE_READONLY=/ /mnt/hang /mnt/hang/below\\nREQUIRE_OPTIONS=/mnt/hang:noexec,nodev /tmp:nodev\\n';
   const began = Date.now();
   const ran = inNamespace(
-    `${hang} printf '${config}' >/etc/immutafs/immutafs.conf; "$@" status --json --probe`,
+    `${hang} ${hangToo} printf '${config}' >/etc/immutafs/immutafs.conf; "$@" status --json --probe`,
   );
   const seconds = (Date.now() - began) / 1000;
   const report = reportOf(ran);
   assert.match(said(report, 'root-write-probe'), /error|fail/);
   assert.is(said(report, 'exec-probe'), 'error: /mnt/hang: no answer in time, the file system hangs');
+  assert.is(
+    said(report, 'rivals-off'),
+    'error: /etc/sysconfig/readonly-root: not touched, since fuse at /etc/sysconfig may hang',
+  );
   assert.match(said(report, 'mtab-link'), /pass|fail/);
   assert.match(said(report, 'config-valid'), 'pass');
   assert.ok(seconds < 25, `${seconds} s`);

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Status } from '../../agent/checks/check.ts';
 import type { Host } from '../../agent/host.ts';
-import { type Change, all, config, disk, edit, file, handoff, without } from '../support/changes.ts';
+import { type Change, all, config, disk, edit, file, handoff, usage, without } from '../support/changes.ts';
 import { findingOf, testFindings } from '../support/finding.ts';
 
 const nothing: Change = () => undefined;
@@ -30,6 +30,22 @@ testFindings('edges', {
   },
   'host-enforced': {
     'nothing is on a disk': [withoutDisks, 'fail', 'no disk is known'],
+    ...inEach(['vda', 'vdb', 'vdc', 'vdd'], (writable) => [
+      ({ devices }) => {
+        devices.splice(
+          0,
+          devices.length,
+          ...['vda', 'vdb', 'vdc', 'vdd'].map((name, index) => ({
+            ...({ name, device: `252:${index * 16}`, bus: 'virtio-blk' } as const),
+            offered: name !== writable,
+          })),
+          { name: 'dm-1', device: '253:1', on: ['vdb', 'vdc'] },
+          { name: 'dm-0', device: '253:0', on: ['vda', 'dm-1', 'vdd'] },
+        );
+      },
+      'fail',
+      'not offered',
+    ]),
   },
   'kernel-lockdown-hints': {
     'nothing is on a disk': [withoutDisks, 'error', 'no disk of the system is known'],
@@ -76,12 +92,32 @@ testFindings('edges', {
       'fail',
       '/var/spool is read-only and no overlay',
     ],
+    'one that could not be assembled is named once': [
+      all(
+        handoff({ LAYER: '/var/spool failed' }),
+        mount('spool', '252:2 / /var/spool ro,nodev - xfs /dev/vda2 ro'),
+      ),
+      'fail',
+      /^\/var\/spool could not be assembled$/,
+    ],
+    'one on a disk that is not the system’s': [
+      mount('spool', '252:16 / /var/spool ro,nodev - xfs /dev/vdb ro'),
+      'pass',
+    ],
     'what another mount below /var hides': [
       all(
         mount('spool', '252:2 / /var/spool ro,nodev - xfs /dev/vda2 ro'),
         mount('over', '0:60 / /var/spool rw,nodev - tmpfs tmpfs rw'),
       ),
       'pass',
+    ],
+  },
+  'var-usage': {
+    'a part of a per cent counts as one': [usage({ inodesUsed: 204800 * 0.795 }), 'warn', '80% of 204800'],
+    'a tmpfs without a cap is never full': [
+      usage({ sizeBytes: 0, usedBytes: 9, inodes: 0, inodesUsed: 9 }),
+      'pass',
+      '0% of 0 B, 0% of 0 inodes',
     ],
   },
   'swap-off': {
@@ -270,6 +306,39 @@ testFindings('edges', {
     ),
   },
 });
+
+const hang = suite('edges: what may hang is not touched');
+for (const [type, status] of [
+  ['nfs4', 'error'],
+  ['fuse.sshfs', 'error'],
+  ['tmpfs', 'pass'],
+] as const) {
+  hang(type, async () => {
+    const touched: string[] = [];
+    const see = (name: string) => {
+      if (name.startsWith('/etc/sysconfig/')) touched.push(name);
+    };
+    const as = (host: Host): Host => ({
+      ...host,
+      read: (name, limit) => (see(name), host.read(name, limit)),
+      stat: (name) => (see(name), host.stat(name)),
+    });
+    const change = mount('server', `0:60 / /etc/sysconfig rw,noexec - ${type} server:/x rw`);
+    assert.is((await findingOf('rivals-off', change, as)).status, status);
+    assert.is(touched.length > 0, status === 'pass');
+    assert.is((await findingOf('mtab-link', change, as)).status, 'pass');
+  });
+}
+hang('a folder beside it, and one that covers it, are', async () => {
+  const beside = mount('server', '0:60 / /etc/sys rw - nfs4 server:/x rw');
+  assert.is((await findingOf('rivals-off', beside)).status, 'pass');
+  const covered = all(
+    mount('server', '0:60 / /etc/sysconfig rw - nfs4 server:/x rw'),
+    mount('over', '0:61 / /etc/sysconfig rw - tmpfs x rw'),
+  );
+  assert.is((await findingOf('rivals-off', covered)).status, 'pass');
+});
+hang.run();
 
 const others = suite('edges: what no file of a fixture can be');
 others('a target of which it cannot be told does not hide one that was written to', async () => {

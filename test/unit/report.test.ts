@@ -30,6 +30,13 @@ for (const [title, mode, findings, expected, code] of [
   ['off', 'off', [finding('skip')], 'off', 4],
   ['a failure in maintenance', 'maintenance', [finding('fail')], 'failed', 1],
   ['an error in maintenance', 'maintenance', [finding('error')], 'unknown', 3],
+  [
+    'the configuration, in a view that is not the guest',
+    'sealed',
+    [finding('fail', 'required', 'config-valid'), finding('error', 'required', 'kernel-view')],
+    'unknown',
+    3,
+  ],
   ['only the configuration', 'sealed', [finding('fail', 'required', 'config-valid')], 'failed', 2],
   [
     'the configuration and more',
