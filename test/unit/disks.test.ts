@@ -113,6 +113,26 @@ whole('a device that sysfs does not know has no disks', () => {
   assert.equal(found, []);
 });
 
+whole('what the host offers is not undone by the flag', () => {
+  const [disk] = inTemporaryFolder((root) => {
+    makeSysfs(root, [vda]);
+    fs.writeFileSync(path.join(fs.realpathSync(path.join(root, 'sys/block/vda')), 'ro'), '0\n');
+    return findDisks(hostAt(root), mounts(mount('252:1', '/')));
+  });
+  assert.equal([disk?.readOnly, disk?.hostReadOnly], [true, true]);
+});
+
+whole('a device with a name of virtio’s is not one for that', () => {
+  const found = inTemporaryFolder((root) => {
+    makeSysfs(root, [{ name: 'vda', device: '7:0', on: [], readOnly: true }]);
+    return findDisks(hostAt(root), mounts(mount('7:0', '/')));
+  });
+  assert.equal(
+    found.map(({ bus, hostReadOnly }) => [bus, hostReadOnly]),
+    [['virtual', null]],
+  );
+});
+
 for (const gone of ['ro', 'device/features']) {
   whole(`an entry that vanishes is an error, not a writable disk: ${gone}`, () => {
     inTemporaryFolder((root) => {
@@ -150,6 +170,28 @@ for (const [title, readOnly, log, expected] of [
     });
     assert.is(disk?.hostReadOnly, expected);
     assert.is(disk?.readOnly, readOnly);
+  });
+}
+for (const [title, log, evidence, expected] of [
+  ['the last report has the word', [], "SCSI write protect is on, by the kernel's log", true],
+  ['and had it from one before', [], "SCSI write protect is on, by the kernel's log (seen at boot)", true],
+  [
+    'of another kind of disk, by the same name',
+    [],
+    'virtio feature VIRTIO_BLK_F_RO offered by the host',
+    null,
+  ],
+  ['the log has another', [said('off')], "SCSI write protect is on, by the kernel's log", false],
+] as const) {
+  scsi(`remembered: ${title}`, () => {
+    const [disk] = inTemporaryFolder((root) => {
+      makeSysfs(root, [sda]);
+      const before = { readOnly: true, hostReadOnly: true, evidence };
+      return findDisks(hostAt(root, log), mounts(mount('8:0', '/')), (name) =>
+        name === 'sda' ? before : undefined,
+      );
+    });
+    assert.is(disk?.hostReadOnly, expected);
   });
 }
 scsi.run();

@@ -5,6 +5,7 @@ import type { Status } from '../../agent/checks/check.ts';
 import type { Host } from '../../agent/host.ts';
 import { type Change, all, config, disk, edit, file, handoff, usage, without } from '../support/changes.ts';
 import { findingOf, testFindings } from '../support/finding.ts';
+import { evaluateGuest, goodGuest, withGuest } from '../support/guest.ts';
 
 const nothing: Change = () => undefined;
 const mount =
@@ -30,6 +31,11 @@ testFindings('edges', {
   },
   'host-enforced': {
     'nothing is on a disk': [withoutDisks, 'fail', 'no disk is known'],
+    'the disk of / counts, whatever REQUIRE_READONLY says': [
+      all(config('REQUIRE_READONLY=\n'), disk({ offered: false })),
+      'fail',
+      'not offered',
+    ],
     ...inEach(['vda', 'vdb', 'vdc', 'vdd'], (writable) => [
       ({ devices }) => {
         devices.splice(
@@ -306,6 +312,30 @@ testFindings('edges', {
     ),
   },
 });
+
+const kept = suite('edges: who keeps the disks read-only');
+const writable = disk({ offered: false });
+const rwMount = edit('root', '/ ro,', '/ rw,');
+const rwFileSystem = edit('root', ' ro,seclabel', ' rw,seclabel');
+for (const [title, change, expected] of [
+  ['the host', nothing, 'host'],
+  ['a flag of the disk alone', all(disk({ offered: false, readOnly: true }), rwMount, rwFileSystem), 'guest'],
+  ['the mount alone', all(writable, rwFileSystem), 'guest'],
+  ['its file system alone', all(writable, rwMount), 'guest'],
+  ['nothing', all(writable, rwMount, rwFileSystem), 'none'],
+  [
+    'the host, but for a disk of REQUIRE_READONLY',
+    all(config('REQUIRE_READONLY=/ /home\n'), edit('home', '/home rw', '/home ro')),
+    'partial',
+  ],
+] as const) {
+  kept(title, async () => {
+    const guest = goodGuest();
+    change(guest);
+    assert.is((await withGuest(guest, evaluateGuest)).enforcement, expected);
+  });
+}
+kept.run();
 
 const hang = suite('edges: what may hang is not touched');
 for (const [type, status] of [

@@ -84,6 +84,15 @@ consumers('down to two levels, by bytes and by inodes', () => {
     assert.is(mail?.inodes, 51);
   });
 });
+consumers('many small files are named beside a few large ones', () => {
+  inTemporaryFolder((root) => {
+    const large = Array.from({ length: 6 }, (_, index) => [`up/large${index}`, 'x'.repeat(100_000)]);
+    const small = Array.from({ length: 20 }, (_, index) => [`up/spool/many/${index}`, '']);
+    writeFiles(root, Object.fromEntries([...large, ...small]) as Record<string, string>);
+    const found = findConsumers(systemHost({ root }), '/up').map(({ path: each }) => each);
+    assert.ok(found.includes('/var/spool/many'), found.join());
+  });
+});
 consumers('what is mounted there is not touched', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, { 'up/a/b': 'x', 'up/hangs/c': 'x' });
