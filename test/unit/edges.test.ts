@@ -147,6 +147,66 @@ testFindings('edges', {
       (linkTo) => [file('etc/mtab', { linkTo }), 'fail'],
     ),
   },
+  footholds: {
+    'a disk that is read-only by its flag alone': [
+      all(disk({ offered: false, readOnly: true }), mount('srv', '252:1 / /srv rw - xfs a rw')),
+      'warn',
+      '/srv: xfs, writable, executable, outlives a reboot',
+    ],
+    'an overlay without an upper layer': [mount('c', '0:60 / /mnt rw - overlay o rw,lowerdir=/a:/b'), 'pass'],
+    'an overlay whose upper layer nobody finds': [
+      mount('c', '0:60 / /mnt rw - overlay o rw,lowerdir=/a,upperdir=u,workdir=w'),
+      'warn',
+    ],
+    'an overlay whose upper layer is below itself': [
+      mount('c', '0:60 / /mnt rw - overlay o rw,lowerdir=/a,upperdir=/mnt/u,workdir=/mnt/w'),
+      'warn',
+    ],
+    'overlays in a ring': [
+      all(
+        mount('a', '0:60 / /a rw - overlay o rw,lowerdir=/x,upperdir=/b/u,workdir=/b/w'),
+        mount('b', '0:61 / /b rw - overlay o rw,lowerdir=/x,upperdir=/a/u,workdir=/a/w'),
+      ),
+      'warn',
+    ],
+    'variables of the firmware: nothing is run there': [
+      mount('efi', '0:60 / /sys/firmware/efi/efivars rw - efivarfs efivarfs rw'),
+      'pass',
+      'writable over a reboot: 2',
+    ],
+  },
+  'rivals-off': {
+    'overlayroot by the local file': [
+      file('etc/overlayroot.local.conf', 'overlayroot="tmpfs"\n'),
+      'fail',
+      'overlayroot=tmpfs',
+    ],
+    'by the local file, against the other': [
+      all(
+        file('etc/overlayroot.conf', 'overlayroot="tmpfs"\n'),
+        file('etc/overlayroot.local.conf', 'overlayroot="disabled"\n'),
+      ),
+      'pass',
+    ],
+    ...inEach(['rd.overlayfs', 'fsprotect', 'rd.overlay=1', 'systemd.volatile=state'], (word) => [
+      file('proc/cmdline', `ro ${word}\n`),
+      'fail',
+      `kernel argument ${word}`,
+    ]),
+    ...inEach(['rd.overlay=0', 'lockfs=off', 'xfsprotect', 'rd.overlayfsx'], (word) => [
+      file('proc/cmdline', `ro ${word}\n`),
+      'pass',
+    ]),
+  },
+  'selinux-labels': {
+    ...inEach(['a:b:var_t:s0\n', 'a:b:var_t:s0\n?\n', 'a:b:var_t:s0\na:b:tmp_t:s0\na:b:c:s0\n'], (labels) => [
+      all(file('sys/fs/selinux/enforce', '1'), ({ answers }) => {
+        answers.labels = labels;
+      }),
+      'error',
+      'has no label of each of /var /tmp',
+    ]),
+  },
   'initramfs-hook': {
     'late boot decided': [handoff({ STAGE: 'late' }), 'warn', 'no hook: late boot decided the mode'],
   },
@@ -359,6 +419,36 @@ for (const [type, status] of [
     assert.is((await findingOf('mtab-link', change, as)).status, 'pass');
   });
 }
+const server = mount('server', '0:60 / /srv ro,nodev - nfs4 server:/x ro');
+const answer =
+  (present: string, write = 'EROFS'): Change =>
+  ({ answers }) => {
+    Object.assign(answers.probes, { present, write });
+  };
+for (const [title, target, change, id, status] of [
+  ['a mount point is there, whatever a child says', '/srv', answer('NO'), 'boot-readonly', 'pass'],
+  ['below it a child says whether it is', '/srv/x', answer('YES'), 'boot-readonly', 'pass'],
+  ['and that it is not', '/srv/x', answer('NO'), 'boot-readonly', 'skip'],
+  ['where it cannot tell, it is', '/srv/x', answer('TIMEOUT'), 'boot-readonly', 'pass'],
+  ['a child writes there', '/srv', answer('YES', 'OK'), 'root-write-probe', 'fail'],
+  ['and has no answer', '/srv', answer('YES', 'TIMEOUT'), 'root-write-probe', 'error'],
+] as const) {
+  hang(title, async () => {
+    const whole = all(config(`REQUIRE_READONLY=${target}\n`), server, change);
+    assert.is((await findingOf(id, whole)).status, status);
+  });
+}
+hang('a target that cannot be looked at is held to be there', async () => {
+  const as = (host: Host): Host => ({
+    ...host,
+    stat: (name) => {
+      if (name === '/opt') throw new Error('no');
+      return host.stat(name);
+    },
+  });
+  assert.is((await findingOf('boot-readonly', config('REQUIRE_READONLY=/opt\n'), as)).status, 'pass');
+  assert.is((await findingOf('boot-readonly', config('REQUIRE_READONLY=/opt\n'))).status, 'skip');
+});
 hang('a folder beside it, and one that covers it, are', async () => {
   const beside = mount('server', '0:60 / /etc/sys rw - nfs4 server:/x rw');
   assert.is((await findingOf('rivals-off', beside)).status, 'pass');
@@ -369,6 +459,24 @@ hang('a folder beside it, and one that covers it, are', async () => {
   assert.is((await findingOf('rivals-off', covered)).status, 'pass');
 });
 hang.run();
+
+const consumers = suite('edges: what takes up the most');
+for (const [title, change, expected] of [
+  ['bytes at the warning', usage({ usedBytes: 0.8 * 256 * 1024 * 1024 }), ['/var/big']],
+  ['inodes at the warning', usage({ inodesUsed: 0.8 * 204800 }), ['/var/big']],
+  ['below it, nobody looks', usage({ usedBytes: 0.79 * 256 * 1024 * 1024, inodesUsed: 0.79 * 204800 }), []],
+] as const) {
+  consumers(title, async () => {
+    const guest = goodGuest();
+    all(change, file('run/var/upper/big', 'x'))(guest);
+    const report = await withGuest(guest, evaluateGuest);
+    assert.equal(
+      report.var.largest.map(({ path }) => path),
+      expected,
+    );
+  });
+}
+consumers.run();
 
 const others = suite('edges: what no file of a fixture can be');
 others('a target of which it cannot be told does not hide one that was written to', async () => {
@@ -386,5 +494,17 @@ others('without a look at the disks there is no word of footholds', async () => 
   });
   const { status, observed } = await findingOf('footholds', nothing, as);
   assert.equal([status, observed], ['error', 'not now']);
+});
+others('labels from a stat(1) that failed are none', async () => {
+  const stdout = 'a:b:var_t:s0\na:b:tmp_t:s0\n';
+  for (const [ended, expected] of [
+    ['good', 'pass'],
+    ['bad', 'error'],
+    ['deadline', 'error'],
+  ] as const) {
+    const as = (host: Host): Host => ({ ...host, run: () => Promise.resolve({ stdout, ended }) });
+    const { status } = await findingOf('selinux-labels', file('sys/fs/selinux/enforce', '1'), as);
+    assert.is(status, expected, ended);
+  }
 });
 others.run();

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { systemHost } from '../../agent/host.ts';
 import { findConsumers } from '../../agent/observe/consumers.ts';
 import { expectedType } from '../../agent/observe/file-contexts.ts';
-import { parseReport } from '../../agent/observe/last-report.ts';
+import { parseReport, readLastReport } from '../../agent/observe/last-report.ts';
 import { findLockdown } from '../../agent/observe/lockdown.ts';
 import { parseWriteProtect } from '../../agent/observe/write-protect.ts';
 import { inTemporaryFolder, writeFiles } from '../support/temporary.ts';
@@ -162,4 +162,24 @@ lastReport('any JSON is read or refused with a reason', () => {
     }),
   );
 });
+const minimal = (bootId: string) =>
+  JSON.stringify({ at: 'x', host: { bootId }, verdict: 'sealed', checks: [], disks: [] });
+for (const [title, change, bootId, expected] of [
+  ['of this boot, by root alone', {}, 'a', true],
+  ['of another boot', {}, 'b', false],
+  ['of a boot that nobody knows', {}, '', false],
+  ["by somebody else's hand", { uid: 1000 }, 'a', false],
+  ['that its group may write', { mode: 0o664 }, 'a', false],
+  ['that everybody may write', { mode: 0o646 }, 'a', false],
+  ['that is a link', { kind: 'link' }, 'a', false],
+] as const) {
+  lastReport(title, () => {
+    inTemporaryFolder((root) => {
+      writeFiles(root, { 'run/immutafs/report.json': minimal(bootId === '' ? '' : 'a') });
+      const stat = { ...folder, kind: 'file', mode: 0o644, ...change } as const;
+      const read = readLastReport({ ...systemHost({ root }), stat: () => stat }, bootId);
+      assert.is(read !== undefined, expected);
+    });
+  });
+}
 lastReport.run();
