@@ -53,3 +53,17 @@ export const all =
   (guest) => {
     for (const change of changes) change(guest);
   };
+export const mount =
+  (name: string, line: string): Change =>
+  ({ mounts }) => {
+    mounts[name] = line;
+  };
+/** The whole file. */
+export const fstab = (...lines: string[]): Change =>
+  file('etc/fstab', lines.map((line) => `${line}\n`).join(''));
+/** A second disk that the host made read-only and that nothing of the system is on. */
+export const another: Change = (guest) => {
+  file('dev/vdc', '')(guest);
+  guest.devices.push({ name: 'vdc', device: '252:32', bus: 'virtio-blk', offered: true });
+};
+export const nothing: Change = () => undefined;

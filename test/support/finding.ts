@@ -24,8 +24,15 @@ export async function findingOf(
   return { ...finding, verdict: report.verdict };
 }
 
-/** By check, by title: [what is changed in a good guest, the status, what is observed]. */
-export type Table = Record<string, Record<string, [Change, Status, (string | RegExp)?]>>;
+/** What is changed in a good guest, the status, what is observed. */
+type Case = [Change, Status, (string | RegExp)?];
+/** By check, by title. */
+export type Table = Record<string, Record<string, Case>>;
+
+/** The same for each of a list. */
+export function inEach(list: readonly string[], of: (each: string) => Case): Record<string, Case> {
+  return Object.fromEntries(list.map((each) => [each, of(each)]));
+}
 
 /** A suite a check. */
 export function testFindings(prefix: string, table: Table): void {

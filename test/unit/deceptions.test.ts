@@ -3,18 +3,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Status } from '../../agent/checks/check.ts';
 import type { Host } from '../../agent/host.ts';
-import { type Change, all, config, edit, file, handoff, tryWrite } from '../support/changes.ts';
+import { type Change, all, config, edit, file, handoff, mount, tryWrite } from '../support/changes.ts';
 import { type Table, findingOf, testFindings } from '../support/finding.ts';
 
 const user = (host: Host): Host => ({
   ...host,
   environment: () => ({ ...host.environment(), uid: 1000 }),
 });
-const mount =
-  (name: string, line: string): Change =>
-  ({ mounts }) => {
-    mounts[name] = line;
-  };
 const swap = (line: string) => file('proc/swaps', `Filename\tType\tSize\n${line}\t1000\t0\t-2\n`);
 
 const table: Table = {

@@ -1,0 +1,95 @@
+/** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { all, type Change, config, disk, edit, file, fstab, nothing } from '../../support/changes.ts';
+import { inEach, testFindings } from '../../support/finding.ts';
+import { evaluateGuest, goodGuest, withGuest } from '../../support/guest.ts';
+
+const withoutDisks: Change = all(edit('root', '253:0 ', '0:99 '), edit('boot', '252:1 ', '0:98 '));
+
+testFindings('edges', {
+  'root-readonly': {
+    'read-only by the mount alone': [edit('root', ' ro,seclabel', ' rw,seclabel'), 'pass'],
+    'read-only by the file system alone': [edit('root', '/ ro,', '/ rw,'), 'pass'],
+  },
+  'host-enforced': {
+    'nothing is on a disk': [withoutDisks, 'fail', 'no disk is known'],
+    'the disk of / counts, whatever REQUIRE_READONLY says': [
+      all(config('REQUIRE_READONLY=\n'), disk({ offered: false })),
+      'fail',
+      'not offered',
+    ],
+    ...inEach(['vda', 'vdb', 'vdc', 'vdd'], (writable) => [
+      ({ devices }) => {
+        devices.splice(
+          0,
+          devices.length,
+          ...['vda', 'vdb', 'vdc', 'vdd'].map((name, index) => ({
+            ...({ name, device: `252:${index * 16}`, bus: 'virtio-blk' } as const),
+            offered: name !== writable,
+          })),
+          { name: 'dm-1', device: '253:1', on: ['vdb', 'vdc'] },
+          { name: 'dm-0', device: '253:0', on: ['vda', 'dm-1', 'vdd'] },
+        );
+      },
+      'fail',
+      'not offered',
+    ]),
+  },
+  'kernel-lockdown-hints': {
+    'nothing is on a disk': [withoutDisks, 'error', 'no disk of the system is known'],
+    'nobody says who made it read-only': [
+      ({ devices }) => {
+        devices[0] = {
+          ...{ name: 'nvme0n1', device: '259:0', bus: 'nvme', readOnly: true },
+          partitions: { vda1: '252:1', vda2: '252:2' },
+        };
+      },
+      'warn',
+      'root can write to nvme0n1',
+    ],
+    'only signatures are known of': [
+      file('sys/module/module/parameters/sig_enforce', 'N\n'),
+      'pass',
+      'modules: any',
+    ],
+    'signatures are enforced': [
+      file('sys/module/module/parameters/sig_enforce', 'Y\n'),
+      'pass',
+      'modules: signed ones',
+    ],
+    'no module can be loaded': [file('proc/sys/kernel/modules_disabled', '1\n'), 'pass', 'modules: disabled'],
+    'nothing is known': [nothing, 'pass', 'lockdown not there, modules: not known, kexec not known'],
+  },
+  'swap-off': {
+    'fstab has it on a disk of the system that can be written to': [
+      all(disk({ offered: false }), fstab('/dev/vda1 none swap sw 0 0')),
+      'fail',
+      '/etc/fstab line 1: /dev/vda1 is on a disk of the system',
+    ],
+  },
+});
+
+const kept = suite('edges: who keeps the disks read-only');
+const writable = disk({ offered: false });
+const rwMount = edit('root', '/ ro,', '/ rw,');
+const rwFileSystem = edit('root', ' ro,seclabel', ' rw,seclabel');
+for (const [title, change, expected] of [
+  ['the host', nothing, 'host'],
+  ['a flag of the disk alone', all(disk({ offered: false, readOnly: true }), rwMount, rwFileSystem), 'guest'],
+  ['the mount alone', all(writable, rwFileSystem), 'guest'],
+  ['its file system alone', all(writable, rwMount), 'guest'],
+  ['nothing', all(writable, rwMount, rwFileSystem), 'none'],
+  [
+    'the host, but for a disk of REQUIRE_READONLY',
+    all(config('REQUIRE_READONLY=/ /home\n'), edit('home', '/home rw', '/home ro')),
+    'partial',
+  ],
+] as const) {
+  kept(title, async () => {
+    const guest = goodGuest();
+    change(guest);
+    assert.is((await withGuest(guest, evaluateGuest)).enforcement, expected);
+  });
+}
+kept.run();

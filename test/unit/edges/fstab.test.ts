@@ -1,0 +1,68 @@
+/** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
+import { all, another, disk, fstab, mount } from '../../support/changes.ts';
+import { inEach, testFindings } from '../../support/finding.ts';
+
+testFindings('edges', {
+  'fstab-consistent': {
+    'Btrfs has no checker that does anything': [
+      fstab('/dev/mapper/rhel-root / btrfs ro 0 1', 'UUID=1 /boot xfs ro 0 0'),
+      'pass',
+    ],
+    'pass 1 is a check, too': [
+      fstab('/dev/mapper/rhel-root / ext4 ro 0 1', 'UUID=1 /boot xfs ro 0 0'),
+      'fail',
+      'line 1, /: checked at boot (1)',
+    ],
+    'a disk that is read-only, though not the system’s': [
+      all(another, fstab('/dev/vdc /srv xfs nodev 0 0'), mount('srv', '252:32 / /srv ro,nodev - xfs a ro')),
+      'fail',
+      'line 1, /srv: no ro',
+    ],
+    'a disk of the system that can be written to': [
+      all(disk({ offered: false }), fstab('/dev/mapper/rhel-root / xfs defaults 0 0')),
+      'fail',
+      'line 1, /: no ro',
+    ],
+    'an overlay that is not below /var': [
+      all(fstab('/dev/vdb /srv xfs nodev 0 0'), mount('srv', '0:60 / /srv rw,nodev - overlay o rw')),
+      'fail',
+      'line 1, /srv: mounted from o (0:60)',
+    ],
+    'what is mounted at the first access': [
+      all(
+        fstab('/dev/vdb /srv xfs nodev,x-systemd.automount 0 0'),
+        mount('srv', '0:60 / /srv rw - autofs systemd-1 rw'),
+      ),
+      'pass',
+    ],
+    'a device that is gone': [
+      all(fstab('UUID=9 /srv xfs defaults 0 0'), mount('srv', '252:32 / /srv rw - xfs a rw')),
+      'fail',
+      'line 1, /srv: UUID=9 is not there',
+    ],
+    'one that may be gone': [
+      all(fstab('UUID=9 /srv xfs nofail 0 0'), mount('srv', '252:32 / /srv rw - xfs a rw')),
+      'pass',
+    ],
+    'a folder below /dev, bound': [
+      all(fstab('/dev/shm /srv none bind 0 0'), mount('srv', '0:60 / /srv rw - tmpfs a rw')),
+      'pass',
+    ],
+    ...inEach(['ro', 'noexec', 'nosuid', 'nodev'], (option) => [
+      all(fstab(`tmpfs /srv tmpfs ${option} 0 0`), mount('srv', '0:60 / /srv rw,relatime - tmpfs a rw')),
+      'fail',
+      `mounted without ${option}`,
+    ]),
+    ...inEach(['ro,rw', 'noexec,exec', 'nosuid,suid', 'nodev,dev'], (options) => [
+      all(fstab(`tmpfs /srv tmpfs ${options} 0 0`), mount('srv', '0:60 / /srv rw,relatime - tmpfs a rw')),
+      'pass',
+    ]),
+    ...inEach(
+      ['x-systemd.makefs', 'jqfmt=vfsv1', 'gquota', 'qnoenforce', 'gqnoenforce', 'quota'],
+      (option) => [
+        fstab(`/dev/mapper/rhel-root / xfs ro,${option} 0 0`),
+        option === 'qnoenforce' ? 'pass' : 'fail',
+      ],
+    ),
+  },
+});

@@ -1,0 +1,91 @@
+/** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Host } from '../../../agent/host.ts';
+import { all, config, file, handoff, nothing } from '../../support/changes.ts';
+import { findingOf, inEach, testFindings } from '../../support/finding.ts';
+
+const unknownKeys = (count: number) => config('X=1\n'.repeat(count));
+
+testFindings('edges', {
+  'config-valid': {
+    'ten lines are named': [unknownKeys(10), 'fail', /^(?!.*more).*conf:10: X: unknown key[^;]*$/],
+    'of eleven, one is counted': [unknownKeys(11), 'fail', /conf:10: X: [^;]*; and 1 more$/],
+  },
+  'mtab-link': {
+    ...inEach(['/proc/self/mounts', '../proc/self/mounts', '../proc/mounts'], (linkTo) => [
+      file('etc/mtab', { linkTo }),
+      'pass',
+    ]),
+    ...inEach(
+      ['/proc/self/mounts/x', '/proc/self/mountsx', '/run/proc/mounts', '../../proc/mounts'],
+      (linkTo) => [file('etc/mtab', { linkTo }), 'fail'],
+    ),
+  },
+  'rivals-off': {
+    'overlayroot by the local file': [
+      file('etc/overlayroot.local.conf', 'overlayroot="tmpfs"\n'),
+      'fail',
+      'overlayroot=tmpfs',
+    ],
+    'by the local file, against the other': [
+      all(
+        file('etc/overlayroot.conf', 'overlayroot="tmpfs"\n'),
+        file('etc/overlayroot.local.conf', 'overlayroot="disabled"\n'),
+      ),
+      'pass',
+    ],
+    ...inEach(['rd.overlayfs', 'fsprotect', 'rd.overlay=1', 'systemd.volatile=state'], (word) => [
+      file('proc/cmdline', `ro ${word}\n`),
+      'fail',
+      `kernel argument ${word}`,
+    ]),
+    ...inEach(['rd.overlay=0', 'lockfs=off', 'xfsprotect', 'rd.overlayfsx'], (word) => [
+      file('proc/cmdline', `ro ${word}\n`),
+      'pass',
+    ]),
+  },
+  'selinux-labels': {
+    ...inEach(['a:b:var_t:s0\n', 'a:b:var_t:s0\n?\n', 'a:b:var_t:s0\na:b:tmp_t:s0\na:b:c:s0\n'], (labels) => [
+      all(file('sys/fs/selinux/enforce', '1'), ({ answers }) => {
+        answers.labels = labels;
+      }),
+      'error',
+      'has no label of each of /var /tmp',
+    ]),
+  },
+  'initramfs-hook': {
+    'late boot decided': [handoff({ STAGE: 'late' }), 'warn', 'no hook: late boot decided the mode'],
+  },
+});
+
+const others = suite('edges: what no file of a fixture can be');
+others('a target of which it cannot be told does not hide one that was written to', async () => {
+  const as = (host: Host) => ({ ...host, tryWrite: (folder: string) => (folder === '/' ? 'EIO' : 'OK') });
+  const { status, observed } = await findingOf('root-write-probe', nothing, as);
+  assert.equal([status, observed], ['fail', 'a write was accepted']);
+});
+others('without a look at the disks there is no word of footholds', async () => {
+  const as = (host: Host): Host => ({
+    ...host,
+    read: (name, limit) => {
+      if (name.endsWith('/ro')) throw new Error('not now');
+      return host.read(name, limit);
+    },
+  });
+  const { status, observed } = await findingOf('footholds', nothing, as);
+  assert.equal([status, observed], ['error', 'not now']);
+});
+others('labels from a stat(1) that failed are none', async () => {
+  const stdout = 'a:b:var_t:s0\na:b:tmp_t:s0\n';
+  for (const [ended, expected] of [
+    ['good', 'pass'],
+    ['bad', 'error'],
+    ['deadline', 'error'],
+  ] as const) {
+    const as = (host: Host): Host => ({ ...host, run: () => Promise.resolve({ stdout, ended }) });
+    const { status } = await findingOf('selinux-labels', file('sys/fs/selinux/enforce', '1'), as);
+    assert.is(status, expected, ended);
+  }
+});
+others.run();

@@ -1,0 +1,85 @@
+/** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { all, another, edit, file, handoff, mount, usage, without } from '../../support/changes.ts';
+import { inEach, testFindings } from '../../support/finding.ts';
+import { evaluateGuest, goodGuest, withGuest } from '../../support/guest.ts';
+
+testFindings('edges', {
+  'var-overlay': {
+    'a second lower layer beside the first': [
+      edit('var', 'lowerdir=/run/immutafs/lower,', 'lowerdir=/run/immutafs/lower:/opt,'),
+      'fail',
+      'no lowerdir=/run/immutafs/lower',
+    ],
+    'the lower layer is no mount, but /run is read-only': [
+      all(without('lower'), edit('run', '/run rw,', '/run ro,')),
+      'fail',
+      '/run/immutafs/lower is not mounted read-only',
+    ],
+    'the lower layer is on a disk of its own, read-only': [
+      all(another, edit('lower', '253:0 /var', '252:32 /')),
+      'pass',
+    ],
+    'a file system below /var that is read-only by itself': [
+      mount('spool', '252:2 / /var/spool rw,nodev - xfs /dev/vda2 ro'),
+      'fail',
+      '/var/spool is read-only and no overlay',
+    ],
+    'one that could not be assembled is named once': [
+      all(
+        handoff({ LAYER: '/var/spool failed' }),
+        mount('spool', '252:2 / /var/spool ro,nodev - xfs /dev/vda2 ro'),
+      ),
+      'fail',
+      /^\/var\/spool could not be assembled$/,
+    ],
+    'one on a disk that is not the system’s': [
+      mount('spool', '252:16 / /var/spool ro,nodev - xfs /dev/vdb ro'),
+      'pass',
+    ],
+    'what another mount below /var hides': [
+      all(
+        mount('spool', '252:2 / /var/spool ro,nodev - xfs /dev/vda2 ro'),
+        mount('over', '0:60 / /var/spool rw,nodev - tmpfs tmpfs rw'),
+      ),
+      'pass',
+    ],
+  },
+  'var-usage': {
+    'a part of a per cent counts as one': [usage({ inodesUsed: 204800 * 0.795 }), 'warn', '80% of 204800'],
+    'a tmpfs without a cap is never full': [
+      usage({ sizeBytes: 0, usedBytes: 9, inodes: 0, inodesUsed: 9 }),
+      'pass',
+      '0% of 0 B, 0% of 0 inodes',
+    ],
+  },
+  'root-log': {
+    ...inEach(['rescue=all', 'rescue=usebackuproot:nologreplay', 'rescue=all:x'], (option) => [
+      edit('root', ' ro,seclabel', ` ro,${option},seclabel`),
+      'warn',
+    ]),
+    ...inEach(['rescue=usebackuproot', 'xnorecovery', 'rescue=allx'], (option) => [
+      edit('root', ' ro,seclabel', ` ro,${option},seclabel`),
+      'pass',
+    ]),
+  },
+});
+
+const consumers = suite('edges: what takes up the most');
+for (const [title, change, expected] of [
+  ['bytes at the warning', usage({ usedBytes: 0.8 * 256 * 1024 * 1024 }), ['/var/big']],
+  ['inodes at the warning', usage({ inodesUsed: 0.8 * 204800 }), ['/var/big']],
+  ['below it, nobody looks', usage({ usedBytes: 0.79 * 256 * 1024 * 1024, inodesUsed: 0.79 * 204800 }), []],
+] as const) {
+  consumers(title, async () => {
+    const guest = goodGuest();
+    all(change, file('run/var/upper/big', 'x'))(guest);
+    const report = await withGuest(guest, evaluateGuest);
+    assert.equal(
+      report.var.largest.map(({ path }) => path),
+      expected,
+    );
+  });
+}
+consumers.run();
