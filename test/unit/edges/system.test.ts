@@ -2,12 +2,31 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Host } from '../../../agent/host.ts';
-import { all, config, file, handoff, nothing } from '../../support/changes.ts';
+import { all, config, file, handoff, nothing, mount } from '../../support/changes.ts';
 import { findingOf, inEach, testFindings } from '../../support/finding.ts';
 
 const unknownKeys = (count: number) => config('X=1\n'.repeat(count));
 
 testFindings('edges', {
+  'kernel-view': {
+    ...inEach(
+      [
+        ...['/proc/self', '/proc/thread-self', '/proc/cmdline', '/proc/swaps', '/proc/filesystems'],
+        ...['/proc/1', '/proc/sys', '/proc/sys/kernel', '/proc/sys/kernel/modules_disabled'],
+        ...['/sys/block', '/sys/bus', '/sys/class/block', '/sys/dev', '/sys/devices/x', '/sys/module'],
+        ...['/sys/fs/btrfs/1-2'],
+      ],
+      (target) => [
+        mount('over', `0:60 / ${target} ro - tmpfs evil ro`),
+        'error',
+        `tmpfs is mounted over ${target}`,
+      ],
+    ),
+    ...inEach(['/proc/sysx', '/proc/fs/nfsd', '/sys/fs/cgroup', '/sys/kernel/debug', '/sysx'], (target) => [
+      mount('beside', `0:60 / ${target} ro - tmpfs other ro`),
+      'pass',
+    ]),
+  },
   'config-valid': {
     'ten lines are named': [unknownKeys(10), 'fail', /^(?!.*more).*conf:10: X: unknown key[^;]*$/],
     'of eleven, one is counted': [unknownKeys(11), 'fail', /conf:10: X: [^;]*; and 1 more$/],
