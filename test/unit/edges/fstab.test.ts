@@ -44,10 +44,10 @@ testFindings('edges', {
       all(fstab('UUID=9 /srv xfs nofail 0 0'), mount('srv', '252:32 / /srv rw - xfs a rw')),
       'pass',
     ],
-    'a folder below /dev, bound': [
-      all(fstab('/dev/shm /srv none bind 0 0'), mount('srv', '0:60 / /srv rw - tmpfs a rw')),
+    ...inEach(['bind', 'rbind'], (option) => [
+      all(fstab(`/dev/shm /srv none ${option} 0 0`), mount('srv', '0:60 / /srv rw - tmpfs a rw')),
       'pass',
-    ],
+    ]),
     ...inEach(['ro', 'noexec', 'nosuid', 'nodev'], (option) => [
       all(fstab(`tmpfs /srv tmpfs ${option} 0 0`), mount('srv', '0:60 / /srv rw,relatime - tmpfs a rw')),
       'fail',
