@@ -50,6 +50,14 @@ is_read_only_source() { # $1: source
   find_source "$1" && all_read_only
 }
 
+# As systemd would, and if that is refused, without replaying its log. A guest that was killed while it was writable
+# and then sealed has logs that cannot be written out (xfs(5), ext4(5): norecovery); `immutafs-agent status` says so.
+mount_read_only() { # $1: options as in fstab, or nothing; $2: type, or nothing; $3: device; $4: where
+  mount -o "${1:+$1,}ro" ${2:+-t "$2"} "$3" "$4" && return 0
+  mount -o "${1:+$1,}ro,norecovery" ${2:+-t "$2"} "$3" "$4" || return 0
+  echo "immutafs: warning: ${4#/sysroot} is mounted with norecovery: it was not shut down cleanly before it was sealed" >&2
+}
+
 # Whether what fstab has for a target is the system's: on a disk that is read-only, or on a disk of the root
 # (MODE=sealed seals a writable one too).
 is_sealed_source() { # $1: as in fstab

@@ -16,6 +16,17 @@ warn() { # $1: text. Collected for boot.env and said once on the console.
   return 0
 }
 
+# replaced: $1 with every $2 in it as $3.
+replace() {
+  replaced='' rest=$1
+  while :; do
+    case $rest in *"$2"*) ;; *) break ;; esac
+    replaced=$replaced${rest%%"$2"*}$3
+    rest=${rest#*"$2"}
+  done
+  replaced=$replaced$rest
+}
+
 # --- kernel argument -----------------------------------------------------------------------------------
 
 # arg_MODE: the last immutafs= on the kernel command line $1, empty if there is none or it is nonsense.

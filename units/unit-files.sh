@@ -39,14 +39,3 @@ escape_path() { # $1: absolute path
       ;;
   esac
 }
-
-# replaced: $1 with every $2 in it as $3.
-replace() {
-  replaced='' rest=$1
-  while :; do
-    case $rest in *"$2"*) ;; *) break ;; esac
-    replaced=$replaced${rest%%"$2"*}$3
-    rest=${rest#*"$2"}
-  done
-  replaced=$replaced$rest
-}

@@ -21,19 +21,18 @@ installkernel() {
 }
 
 install() {
-  inst_multiple cat chown cp mkdir modprobe mount mv readlink stat umount
+  inst_multiple chown cp mkdir modprobe mount mv readlink stat umount
   local script
   for script in assemble-var lvm-readonly mount-readonly propagate-readonly set-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
-  for script in immutafs-lib.sh config.sh fstab.sh hand-off.sh layers.sh; do
+  for script in immutafs-lib.sh config.sh fstab.sh hand-off.sh layers.sh lvm.sh; do
     inst_simple "/usr/libexec/immutafs/$script"
   done
   inst_rules 66-immutafs-readonly.rules
+  inst_rules "$moddir/65-immutafs-lvm.rules"
   inst_simple "$moddir/immutafs-root.service" "$systemdsystemunitdir/immutafs-root.service"
   mkdir -p "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants"
   ln -sfn ../immutafs-root.service "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants/immutafs-root.service"
-  # Before lvm_scan.sh, which udev rules put there.
-  inst_hook initqueue/settled 10 "$moddir/immutafs-lvm.sh"
   inst_hook pre-pivot 10 "$moddir/immutafs-pre-pivot.sh"
 }

@@ -1,5 +1,5 @@
 import { type Mount, parseMountinfo } from '../../agent/observe/mountinfo.ts';
-import type { DiskFixture } from '../support/sysfs.ts';
+import type { DiskFixture, StackFixture } from '../support/sysfs.ts';
 import { runInBox } from './box.ts';
 
 export interface Boot {
@@ -9,7 +9,7 @@ export interface Boot {
   /** What is at /sysroot: ext4 on LVM on a virtio disk; or a tmpfs; or ext4 on what is not in /sys. */
   disk?: 'sealed' | 'writable' | 'none' | 'unknown';
   /** Disks beside the root's. */
-  devices?: readonly DiskFixture[];
+  devices?: readonly (DiskFixture | StackFixture)[];
   /** Lines of bash before the script. */
   before?: string;
   /** What runs; its outcome is the answer. */

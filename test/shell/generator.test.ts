@@ -173,6 +173,27 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
+  generator('what the initramfs mounted beside /var needs nothing', () => {
+    const files = {
+      'run/immutafs/boot.env': bootEnv('sealed'),
+      'etc/fstab': 'UUID=1 /boot ext4 ro 0 0\nUUID=2 /boot2 ext4 ro 0 0\n',
+    };
+    const { written } = generate(shell, files, `${somethingThere}; mkdir -p /boot; mount -t tmpfs x /boot`);
+    assert.equal(written, [
+      mount('boot2', 'mount'),
+      service('boot2', device('dev-disk-by\\x2duuid-2.device'), 'mount'),
+      kept('run-var'),
+    ]);
+  });
+
+  generator('what is bound for lvm stays until nothing needs it any more', () => {
+    const files = { 'run/immutafs/boot.env': bootEnv('sealed'), 'etc/lvm/lvmlocal.conf': '' };
+    const bind = 'mount --bind /etc/lvm/lvmlocal.conf /etc/lvm/lvmlocal.conf';
+    const { written } = generate(shell, files, `${somethingThere}; ${bind}`);
+    assert.equal(written, [kept('etc-lvm-lvmlocal.conf'), kept('run-var')]);
+    assert.equal(generate(shell, files, somethingThere).written, [kept('run-var')]);
+  });
+
   generator("without the hook: a unit for the root's own /var", () => {
     const { written } = generate(shell, { 'proc/cmdline': 'immutafs=sealed\n' });
     assert.equal(written, [

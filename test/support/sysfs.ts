@@ -20,6 +20,8 @@ export interface StackFixture {
   /** Names of what is directly below it. */
   on: readonly string[];
   readOnly?: boolean;
+  /** What device-mapper says of it. */
+  dm?: { name: string; uuid: string };
 }
 
 const busFolder: Record<DiskFixture['bus'], string> = {
@@ -62,6 +64,7 @@ function makeStack(root: string, stack: StackFixture): void {
   const node = `devices/virtual/block/${stack.name}`;
   makeNode(root, node, stack.name, stack.device, stack.readOnly === true);
   link(root, `block/${stack.name}`, node);
+  for (const [key, text] of Object.entries(stack.dm ?? {})) write(root, `${node}/dm/${key}`, `${text}\n`);
   for (const below of stack.on) {
     const target = fs.realpathSync(path.join(root, 'sys/class/block', below));
     fs.symlinkSync(
