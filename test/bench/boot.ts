@@ -1,21 +1,40 @@
-import { starts } from './starts.ts';
-import type { Start, Variant } from './starts.ts';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { dist } from '../../packaging/build-paths.ts';
+import { buildSetReadonly } from '../../packaging/build-set-readonly.ts';
+import { overlayrootGuest } from './overlayroot.ts';
 import { bootFilesWith } from './rivals.ts';
 import type { Result } from './run.ts';
-import { median } from './table.ts';
+import { starts } from './starts.ts';
+import type { Start, Variant } from './starts.ts';
 import type { Figure } from './table.ts';
 import { ext4OnPartition, makeWritable } from '../vm/harness/scenario.ts';
 
 /**
  * A guest's start with the agent, and with what does a part of its job, against the same guest on the same read-only
- * disk with no overlay at all. overlayroot is not among them: it takes another initramfs than dracut's.
+ * disk without it.
  */
 export async function boot(): Promise<Result> {
-  const none: Variant = { name: 'no overlay', disk: 'readonly', layout: ext4OnPartition };
+  const figures = [...(await onPartition()), ...(await withInitramfsTools()), ...(await onLvm())];
+  return {
+    about:
+      'virtual seconds from the start of the kernel, the least of a few boots; disks read-only.' +
+      '\nExt4 on a partition, against no overlay at all. Without a writable /var, units fail and start again: more' +
+      '\nprocesses, and later. overlayroot has an initramfs by initramfs-tools, and so has what it is measured against.' +
+      '\nXFS in LVM, against what is the least to boot from: a udev rule that sets the root read-only, in the' +
+      '\ninitramfs. In the guest on a writable disk nothing is missing.',
+    control: 'control',
+    figures,
+  };
+}
+
+const none: Variant = { name: 'no overlay', disk: 'readonly', layout: ext4OnPartition };
+
+async function onPartition(): Promise<Figure[]> {
   const overlay = 'drivers+=" overlay "';
   const dracut = await bootFilesWith(`add_dracutmodules+=" overlayfs "\n${overlay}`);
   const volatile = await bootFilesWith(overlay);
-  const others: Variant[] = [
+  return compare(none, [
     { ...none, name: 'agent', agent: true },
     { ...none, name: 'volatile=state', words: ['systemd.volatile=state'] },
     {
@@ -26,18 +45,31 @@ export async function boot(): Promise<Result> {
       ...{ ...none, name: 'dracut overlayfs', words: ['rd.live.overlay.overlayfs=1'] },
       ...{ bootFiles: dracut, root: 'overlay' },
     },
-  ];
-  const figures = await compare(none, others);
-  // XFS in LVM does not boot on a read-only disk without the agent.
-  const writable: Variant = { name: 'LVM, writable', disk: 'writable', edit: makeWritable };
-  const lvm = await compare(writable, [{ name: 'LVM, agent', disk: 'readonly', agent: true }]);
-  return {
-    about:
-      'virtual seconds of ext4 on a partition, read-only, against no overlay at all; then of XFS in LVM against the' +
-      '\nsame on a writable disk. Without a writable /var, units fail and start again: more processes, and later.',
-    control: 'control',
-    figures: [...figures, ...lvm],
-  };
+  ]);
+}
+
+/** Over the root only, as the others. Since util-linux 2.39 its root stays read-only without what is set for libmount. */
+async function withInitramfsTools(): Promise<Figure[]> {
+  const { tree, plain, overlayroot } = await overlayrootGuest();
+  const control: Variant = { ...none, name: 'initramfs-tools', tree, bootFiles: plain };
+  const words = ['overlayroot=tmpfs:recurse=0', 'systemd.setenv=LIBMOUNT_FORCE_MOUNT2=always'];
+  return compare(control, [
+    { ...control, name: 'overlayroot', bootFiles: overlayroot, words, root: 'overlay' },
+  ]);
+}
+
+async function onLvm(): Promise<Figure[]> {
+  await buildSetReadonly();
+  const setro =
+    'SUBSYSTEM=="block", KERNEL=="dm-*", ACTION=="change", ATTR{ro}=="0", RUN+="/usr/bin/set-readonly /dev/%k"\n';
+  const bootFiles = await bootFilesWith('', {
+    'usr/bin/set-readonly': await readFile(path.join(dist, 'set-readonly')),
+    'usr/lib/udev/rules.d/66-setro.rules': setro,
+  });
+  return compare({ name: 'LVM, setro', disk: 'readonly', bootFiles }, [
+    { name: 'LVM, writable', disk: 'writable', edit: makeWritable },
+    { name: 'LVM, agent', disk: 'readonly', agent: true },
+  ]);
 }
 
 const metrics: { of: keyof Start; name: string; unit: Figure['unit']; atMost?: number }[] = [
@@ -51,19 +83,23 @@ const metrics: { of: keyof Start; name: string; unit: Figure['unit']; atMost?: n
   { of: 'failedUnits', name: 'failed units', unit: '' },
 ];
 
-/** One figure for each metric of each guest; what is aimed at counts for the agent. */
+/**
+ * One figure for each metric of each guest; what is aimed at counts for the agent. The least of all boots: while a guest
+ * waits for its disk its clock goes on, so that what else this machine does can only add to it.
+ */
 async function compare(control: Variant, others: Variant[]): Promise<Figure[]> {
   const base = await starts(control);
   const measured: { variant: Variant; all: Start[] }[] = [];
   for (const variant of others) measured.push({ variant, all: await starts(variant) });
   return metrics.flatMap(({ of, name, unit, atMost }) =>
     measured.map(({ variant, all }) => ({
-      ...{ name: `${name}, ${variant.name}`, unit, value: middle(all, of), control: middle(base, of) },
+      ...{ name: `${name}, ${variant.name}`, unit, control: least(base, of) },
+      ...{ value: least(all, of), spread: Math.max(...all.map((start) => start[of])) - least(all, of) },
       ...(variant.agent && atMost !== undefined ? { aim: { of: 'difference' as const, atMost } } : {}),
     })),
   );
 }
 
-function middle(all: Start[], of: keyof Start): number {
-  return median(all.map((start) => start[of]));
+function least(all: Start[], of: keyof Start): number {
+  return Math.min(...all.map((start) => start[of]));
 }

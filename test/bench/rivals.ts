@@ -1,36 +1,43 @@
-import { readFile, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { execa } from 'execa';
-import { cached } from '../vm/harness/cache.ts';
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { cached, digest } from '../vm/harness/cache.ts';
 import { type BootFiles, bootFilesIn } from '../vm/harness/kernel.ts';
 import { mountTree, withMounts } from '../vm/harness/mounts.ts';
 import { ordinaryTree } from '../vm/harness/tree.ts';
+
+type Files = Record<string, Uint8Array | string>;
 
 /**
  * The boot files of an ordinary guest whose initramfs is made with more in dracut.conf(5), and with dracut's own
  * overlayfs module among those to choose from.
  *
  * @param lines of dracut.conf, after the guest's own
+ * @param files by path in the initramfs; executable
  */
-export async function bootFilesWith(lines: string): Promise<BootFiles> {
+export async function bootFilesWith(lines: string, files: Files = {}): Promise<BootFiles> {
   const tree = await ordinaryTree();
   const own = await readFile(join(tree, 'root/etc/dracut.conf.d/vmtest.conf'), 'utf8');
   const conf = `${own.replace(' overlayfs overlay-root ', ' overlay-root ')}${lines}\n`;
-  const folder = await cached('rival', { tree: basename(tree), conf, make: String(make) }, (unfinished) =>
-    make(tree, conf, unfinished),
-  );
+  const contents = Object.entries(files).map(([path, content]) => [path, digest(content)]);
+  const recipe = { tree: basename(tree), conf, contents, make: String(make) };
+  const folder = await cached('rival', recipe, (unfinished) => make(tree, conf, files, unfinished));
   return bootFilesIn(folder, join(tree, 'vmlinux'));
 }
 
-async function make(tree: string, conf: string, folder: string): Promise<void> {
+async function make(tree: string, conf: string, files: Files, folder: string): Promise<void> {
   await withMounts(async (mounts) => {
     await mountTree(mounts, join(tree, 'root'));
     const run = (name: string): string => join(mounts.root, 'run', name);
     await writeFile(run('dracut.conf'), conf);
-    await execa('mkdir', [run('none')]);
+    await mkdir(run('none'));
+    for (const [path, content] of Object.entries(files)) {
+      await mkdir(dirname(run(`more/${path}`)), { recursive: true });
+      await writeFile(run(`more/${path}`), content, { mode: 0o755 });
+    }
     const [kernel = ''] = (await mounts.chroot('ls', '/usr/lib/modules')).split('\n');
-    const files = ['--conf', '/run/dracut.conf', '--confdir', '/run/none', '--tmpdir', '/run'];
-    await mounts.chroot('dracut', '--quiet', ...files, '/run/initramfs', kernel);
-    await execa('cp', [run('initramfs'), join(folder, 'initramfs-rival')]);
+    const words = ['--conf', '/run/dracut.conf', '--confdir', '/run/none', '--tmpdir', '/run'];
+    const more = Object.keys(files).length > 0 ? ['--include', '/run/more', '/'] : [];
+    await mounts.chroot('dracut', '--quiet', ...words, ...more, '/run/initramfs', kernel);
+    await cp(run('initramfs'), join(folder, 'initramfs-rival'));
   });
 }

@@ -1,11 +1,15 @@
 import { mkdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BootFiles } from '../vm/harness/kernel.ts';
-import { withAgent, withoutAgent } from '../vm/harness/scenario.ts';
+import { agentTree } from '../vm/harness/agent.ts';
+import { withGuest } from '../vm/harness/guest.ts';
+import { xfsOnLvm } from '../vm/harness/scenario.ts';
 import type { Boot, Guest, Layout } from '../vm/harness/scenario.ts';
+import { templateOf } from '../vm/harness/template.ts';
+import { ordinaryTree } from '../vm/harness/tree.ts';
 
-/** Boots of each guest; its clock counts instructions, so they differ by a few hundredths of a second. */
-const boots = Number(process.env['BENCH_BOOTS'] ?? 2);
+/** Boots of each guest; its clock counts instructions, so they differ by hundredths of a second on an idle machine. */
+const boots = Number(process.env['BENCH_BOOTS'] ?? 3);
 
 /** A guest to be measured. */
 export interface Variant {
@@ -17,6 +21,8 @@ export interface Variant {
   /** Kernel arguments. */
   words?: string[];
   bootFiles?: BootFiles;
+  /** Of another tree than the ordinary one. */
+  tree?: string;
   /** The type of file system at / that shows that what is measured was there; `-` for any. */
   root?: string;
 }
@@ -36,16 +42,17 @@ export interface Start {
 
 /** Each boot has a guest of its own: a second boot of one would find what the first one wrote. */
 export async function starts(variant: Variant): Promise<Start[]> {
-  const kind = variant.agent ? withAgent : withoutAgent;
+  const tree = variant.tree ?? (await (variant.agent ? agentTree() : ordinaryTree()));
+  const template = await templateOf(variant.layout ?? xfsOnLvm, tree);
   const all: Start[] = [];
   const edit = async (root: string): Promise<void> => {
     await addCounters(root);
     await variant.edit?.(root);
   };
   for (let count = 0; count < boots; count++) {
-    await kind({ edit, ...(variant.layout ? { layout: variant.layout } : {}) }, async (guest) => {
+    await withGuest({ template, edit }, async (guest) => {
       const one = await start(guest, variant);
-      // All of them take a quarter of an hour.
+      // All of them take half an hour.
       process.stderr.write(`${variant.name}: ${JSON.stringify(one)}\n`);
       all.push(one);
     });

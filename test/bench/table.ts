@@ -2,6 +2,8 @@
 export interface Figure {
   name: string;
   value: number;
+  /** Between the least and the greatest that was measured, where the value is one of a few. */
+  spread?: number;
   /** What was measured in the same run to compare with. */
   control?: number;
   unit: 's' | 'ms' | 'MiB' | 'KiB' | '';
@@ -13,9 +15,16 @@ const digits = { s: 2, ms: 1, MiB: 1, KiB: 1, '': 0 };
 
 /** Prints figures as lines of aligned columns. @param control what `Figure.control` was measured with */
 export function table(figures: Figure[], control: string): string {
-  const head = ['figure', 'value', control, 'ratio', 'difference', 'aim', 'met'];
-  const rows = [head, ...figures.map(row)];
-  const widths = head.map((_, column) => Math.max(...rows.map((cells) => cells[column]?.length ?? 0)));
+  const all = [
+    ['figure', 'value', 'spread', control, 'ratio', 'difference', 'aim', 'met'],
+    ...figures.map(row),
+  ];
+  const rows = figures.some(({ spread }) => spread !== undefined)
+    ? all
+    : all.map((cells) => cells.toSpliced(2, 1));
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((cells) => cells[column]?.length ?? 0)),
+  );
   const line = (cells: string[]): string =>
     cells
       .map((cell, column) =>
@@ -47,6 +56,7 @@ function row(figure: Figure): string[] {
   return [
     name,
     amount(value, unit),
+    figure.spread === undefined ? '' : amount(figure.spread, unit),
     figure.control === undefined ? '' : amount(figure.control, unit),
     ratio === undefined ? '' : ratio.toFixed(2),
     difference === undefined ? '' : signed(difference, unit),

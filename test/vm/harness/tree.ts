@@ -7,9 +7,9 @@ import { cached } from './cache.ts';
 import { extractKernel } from './kernel.ts';
 import { mountTree, withMounts } from './mounts.ts';
 
-/** What the guest has beyond Debian's essential packages. dracut, because RHEL has it. */
+/** What the guest has beyond Debian's essential packages and what makes its initramfs. */
 const packages = [
-  ...['systemd', 'systemd-sysv', 'udev', 'dbus', 'dracut', 'kmod', 'linux-image-cloud-amd64'],
+  ...['systemd', 'systemd-sysv', 'udev', 'dbus', 'kmod', 'linux-image-cloud-amd64'],
   ...['lvm2', 'xfsprogs', 'e2fsprogs', 'parted', 'cryptsetup-bin', 'mdadm', 'util-linux'],
   ...['selinux-policy-default', 'policycoreutils', 'selinux-utils'],
   ...['openssh-server', 'rsyslog', 'auditd', 'rpm', 'busybox', 'rsync', 'acl', 'attr'],
@@ -38,21 +38,30 @@ const masked = [
 
 const overlay = join(import.meta.dirname, '../guest');
 
+/** What puts one or more files into /boot that a guest boots with. */
+interface InitramfsMaker {
+  packages: string[];
+  command: string[];
+}
+
+/** RHEL's. */
+const dracut: InitramfsMaker = { packages: ['dracut'], command: ['dracut', '--quiet', '--regenerate-all'] };
+
 /**
  * Debian 13 as a guest boots it, without the agent.
  *
  * @returns a folder with `root/` (no fstab yet, kernel and initramfs in its /boot) and `vmlinux`, the kernel for QEMU
  */
-export async function ordinaryTree(): Promise<string> {
+export async function ordinaryTree(maker = dracut): Promise<string> {
   const finish = [finishTree, lightenModules, labelTree].map(String);
-  const recipe = { packages, excluded, masked, overlay: await digestFolder(overlay), finish };
+  const recipe = { packages, maker, excluded, masked, overlay: await digestFolder(overlay), finish };
   return cached('tree', recipe, async (folder) => {
     await execa(
       'mmdebstrap',
       [
         '--quiet',
         '--variant=essential',
-        `--include=${packages.join(',')}`,
+        `--include=${[...packages, ...maker.packages].join(',')}`,
         ...excluded.map((glob) => `--dpkgopt=path-exclude=${glob}`),
         `--customize-hook=sync-in ${overlay} /`,
         'trixie',
@@ -61,7 +70,7 @@ export async function ordinaryTree(): Promise<string> {
       ],
       { env: { INITRD: 'No' } },
     );
-    await finishTree(join(folder, 'root'));
+    await finishTree(join(folder, 'root'), maker);
     await extractKernel(only(join(folder, 'root/boot/vmlinuz-*')), join(folder, 'vmlinux'));
   });
 }
@@ -82,13 +91,13 @@ export async function derivedTree(
   });
 }
 
-async function finishTree(root: string): Promise<void> {
+async function finishTree(root: string, { command: [make = '', ...words] }: InitramfsMaker): Promise<void> {
   const modules = only(join(root, 'usr/lib/modules/*'));
   await lightenModules(modules);
   await withMounts(async (mounts) => {
     await mountTree(mounts, root);
     await mounts.chroot('depmod', basename(modules));
-    await mounts.chroot('dracut', '--quiet', '--regenerate-all');
+    await mounts.chroot(make, ...words);
     await mounts.chroot('systemctl', 'mask', ...masked);
     await mounts.chroot('ssh-keygen', '-A');
     await mounts.chroot('systemd-machine-id-setup');
