@@ -10,12 +10,12 @@ config('garbage in immutafs.conf: the guest boots sealed on the defaults and say
   withAgent({ edit: garble }, async (guest) => {
     const boot = await guest.boot({
       disk: 'readonly',
-      steps: { ...look, env: 'cat /run/immutafs/boot.env' },
+      steps: { ...look, env: 'cat /run/immutafs/boot.env', size },
     });
     const { exit, report } = statusOf(
       boot,
       'status',
-      /immutafs\.conf:1: MODE.*immutafs\.conf:3: COLOUR.*immutafs\.conf:4: /,
+      /immutafs\.conf:1: MODE.*immutafs\.conf:3: COLOUR.*immutafs\.conf:4: .*immutafs\.conf:5: VAR_SIZE/,
     );
     assert.equal(notPassed(report), ['config-valid']);
     // Nothing but the configuration is wrong.
@@ -23,6 +23,9 @@ config('garbage in immutafs.conf: the guest boots sealed on the defaults and say
     assert.is(report.mode, 'sealed');
     assert.is(report.var.overlay, true);
     assert.match(boot.step('env').stdout, /^VAR=overlay$/m);
+
+    const [cap = NaN, memory = NaN] = boot.step('size').stdout.split(' ').map(Number);
+    assert.ok(Math.abs(cap / memory - 0.25) < 0.01, `the cap is ${cap} KiB of ${memory}`);
 
     const { observed, remedy } = checkOf(report, 'config-valid');
     assert.match(observed, /\/etc\/immutafs\/immutafs\.conf:1: MODE/);
@@ -32,8 +35,14 @@ config('garbage in immutafs.conf: the guest boots sealed on the defaults and say
   }),
 );
 
+/** The layer's size and the guest's memory, in KiB. */
+const size = `echo $(($(stat -f -c '%b * %S' /run/var) / 1024)) $(sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo)`;
+
 async function garble(root: string): Promise<void> {
-  await writeFile(join(root, 'etc/immutafs/immutafs.conf'), 'MODE=always\n\nCOLOUR=blue\n\u0001\u00ff\n');
+  await writeFile(
+    join(root, 'etc/immutafs/immutafs.conf'),
+    `MODE=always\n\nCOLOUR=blue\n\u0001\u00ff\nVAR_SIZE=900%\n`,
+  );
 }
 
 config.run();
