@@ -37,6 +37,7 @@ cp "$repository/packaging/immutafs.conf" etc/immutafs/
 printf '# of the test\n%s / xfs defaults 0 0\n' "$system"p1 >etc/fstab
 mount --bind /usr usr
 mount --rbind /dev dev
+mkdir -p dev/disk
 mount -t tmpfs by-uuid dev/disk
 mkdir dev/disk/by-uuid
 mount -t proc proc proc
