@@ -258,6 +258,16 @@ move('killed anywhere: /home is whole, the next run completes', () => {
   assert.match(outputOf(script), /\n\/home +rw,nosuid,nodev,noexec[^\n]*\nnothing left\n$/);
 });
 
+move('a file that a power cut left with its size and time, and not its content, is copied again', () => {
+  const script = `fill; picture /home >/run/before; (cd /home/alice; exec sleep 60) & holder=$!; sleep 0.2
+    ${apply} && exit 1; mount "$disk"p1 /srv
+    head -c 3000000 /dev/zero | dd of=/srv/alice/data conv=notrunc status=none; touch -r /home/alice/data /srv/alice/data; umount /srv
+    kill "$holder"; wait "$holder" || true; ${apply}; ${whole}; findmnt -n -o TARGET /home | tail -n 1`;
+  const stdout = outputOf(script);
+  assert.match(stdout, /is not the same in 1 places: >fc\S+ alice\/data; copying these again\n/);
+  assert.match(stdout, /\n\/home\n$/);
+});
+
 for (const [title, when, expected] of [
   ['is in fstab: only its mark is removed', '', /The mark of an unfinished copy is still on it/],
   [

@@ -34,14 +34,17 @@ export interface Copying {
   live: boolean;
   /** How much there is, for the bar; 0: no bar. */
   bytes: number;
+  /** Also what has the same size and time is read, and copied if it has another content. */
+  checksum: boolean;
 }
 
 /**
  * Makes `to` what `from` is; what is there already is not copied again.
  * @throws HostError with rsync's reason, such as a disk that is full or broken
  */
-export async function copy(move: Move, { from, to, type, live, bytes }: Copying): Promise<void> {
-  const args = [...everything, ...besides(type), '--info=progress2', '--no-human-readable'];
+export async function copy(move: Move, { from, to, type, live, bytes, checksum }: Copying): Promise<void> {
+  const how = ['--info=progress2', '--no-human-readable', ...(checksum ? ['--checksum'] : [])];
+  const args = [...everything, ...besides(type), ...how];
   const output = bytes > 0 ? bar(move, bytes) : undefined;
   const ran = await move.run(rsync, [...args, `${from}/`, `${to}/`], limit, output);
   const said = hopeless.exec(ran.stderr)?.[0];
@@ -60,16 +63,19 @@ export async function compare(
   if (ran.exit !== 0) throw new HostError(`comparing ${from} with its copy did not succeed: ${reason(ran)}`);
 }
 
-/** @throws HostError naming what is not the same */
-export async function expectSame(move: Move, copying: Omit<Copying, 'live' | 'bytes'>): Promise<void> {
+/** @returns what is not the same, in words; undefined if everything is */
+export async function differences(
+  move: Move,
+  copying: Pick<Copying, 'from' | 'to' | 'type'>,
+): Promise<string | undefined> {
   let count = 0;
   const first: string[] = [];
   await compare(move, copying, (item) => {
     count += 1;
     if (first.length < 5) first.push(item);
   });
-  if (count === 0) return;
-  throw new HostError(`the copy of ${copying.from} is not the same in ${count} places: ${first.join('; ')}`);
+  if (count === 0) return undefined;
+  return `the copy of ${copying.from} is not the same in ${count} places: ${first.join('; ')}`;
 }
 
 /** Calls for each line of a stream. A line that is not ended yet is kept, up to a length. */

@@ -1,6 +1,6 @@
 import { HostError } from '../../errors.ts';
 import { formatBytes } from '../../format.ts';
-import { copy, expectSame } from './copy.ts';
+import { type Copying, copy, differences } from './copy.ts';
 import { withHome } from './fstab-line.ts';
 import { describeHolders, findHolders } from './holders.ts';
 import type { Ledger } from './ledger.ts';
@@ -18,7 +18,7 @@ const mostPasses = 4;
 
 /** Copies /home to the staged file system while it is used, then holds it still, copies the rest and changes over. */
 export async function moveOver(move: Move, volume: Volume, ledger: Ledger): Promise<void> {
-  const copying = { from: '/home', to: staging, type: volume.type };
+  const copying = { from: '/home', to: staging, type: volume.type, checksum: false };
   await ledger.write('copying');
   const bytes = await expectRoom(move, volume.device);
   move.say(`Copying /home (${formatBytes(bytes)}) to ${volume.device}; it can be used meanwhile`);
@@ -33,10 +33,7 @@ export async function moveOver(move: Move, volume: Volume, ledger: Ledger): Prom
     // Whoever came in between.
     expectNobody(move);
     move.say('Copying what has changed meanwhile, and comparing every byte; /home is read-only until then');
-    await copy(move, { ...copying, live: false, bytes: 0 });
-    // So that it is read from the disk, and not from memory.
-    await stageAgain(move, volume);
-    await expectSame(move, copying);
+    await copyRest(move, volume, copying);
     await ledger.write('copied');
     await changeOver(move, volume);
   } catch (error) {
@@ -44,6 +41,21 @@ export async function moveOver(move: Move, volume: Volume, ledger: Ledger): Prom
     throw error;
   }
   await ledger.clear();
+}
+
+/**
+ * A power cut in an earlier run may have left a file that has its size and time, and not its content: then it is copied
+ * again. @throws HostError naming what is not the same afterwards either
+ */
+async function copyRest(move: Move, volume: Volume, copying: Omit<Copying, 'live' | 'bytes'>): Promise<void> {
+  await copy(move, { ...copying, live: false, bytes: 0 });
+  // So that it is read from the disk, and not from memory.
+  await stageAgain(move, volume);
+  const found = await differences(move, copying);
+  if (found === undefined) return;
+  if (copying.checksum) throw new HostError(found);
+  move.say(`${found}; copying these again`);
+  await copyRest(move, volume, { ...copying, checksum: true });
 }
 
 /** @throws HostError naming who would go on with the old /home */
