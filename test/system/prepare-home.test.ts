@@ -290,6 +290,21 @@ for (const [title, when, expected] of [
   });
 }
 
+move(
+  'undone, /home is another one at the next boot, and is said to be; asked for by name it gets its line again',
+  () => {
+    const script = `fill; picture /home >/run/before; ${apply} >/dev/null; cp /etc/fstab /run/fstab; name_by_uuid "$disk"p1
+    agent prepare --undo; cat /etc/fstab; home --home-uuid 1-2 || echo -; home || echo -; ${apply}; ${whole}; sort /etc/fstab >/run/1; sort /run/fstab | cmp - /run/1; home`;
+    const stdout = outputOf(script);
+    assert.equal(
+      stdout.match(/^blocked .*At the next boot it would not be \/home: \/etc\/fstab names no \/home\./gm)
+        ?.length,
+      2,
+    );
+    assert.match(stdout, /\ndone .*is not on the system's disk\./);
+  },
+);
+
 move('a copy that was /home since is not copied over', () => {
   const script = `fill; cp /etc/fstab /run/fstab; ${apply} >/dev/null
     uuid=$(blkid -p -s UUID -o value "$disk"p1)
@@ -312,9 +327,24 @@ options('its options are mended, in fstab and now', () => {
   assert.match(stdout, /^needed +home: .*missing: noexec, nosuid, nodev/);
   assert.match(stdout, /\n\S+ \/home xfs defaults,uquota,noexec,nosuid,nodev 0 0\nrw,nosuid,nodev,noexec/);
 });
-options('by hand where fstab does not mount it', () => {
-  const { stdout } = inSmallSystem('mkfs.xfs -q "$disk"; mount "$disk" /home; home');
-  assert.match(stdout, /^by hand +home: .*No line of \/etc\/fstab mounts it/);
+options('by hand where a unit mounts it', () => {
+  const script =
+    'mkdir -p /etc/systemd/system; touch /etc/systemd/system/home.mount; mkfs.xfs -q "$disk"; mount "$disk" /home; home';
+  assert.match(inSmallSystem(script).stdout, /^by hand +home: .*No line of \/etc\/fstab mounts it/);
+});
+options('where nothing mounts it at the next boot it gets a line, if it is asked for', () => {
+  const script = `mkfs.xfs -q "$disk"; mount "$disk" /home; home || echo -; echo "$volume /home xfs defaults 0 0" >>/etc/fstab; home || true
+    name_by_uuid "$disk"; home --apply --yes --home-uuid "$uuid"; tail -n 2 /etc/fstab; findmnt -n -o OPTIONS /home`;
+  const stdout = outputOf(script);
+  assert.match(
+    stdout,
+    /^blocked +home: .*\/etc\/fstab names no \/home\. Name it by --home-device or --home-uuid/,
+  );
+  assert.match(stdout, /\nblocked +home: .*\/etc\/fstab names \/dev\/loop\d+p2\./);
+  assert.match(
+    stdout,
+    /\n#\S+ \/home xfs defaults 0 0\nUUID=\S+ \/home xfs rw,noexec,nodev,nosuid 0 0\nrw,nosuid,nodev,noexec/,
+  );
 });
 options('with them there is nothing to do', () => {
   const script =

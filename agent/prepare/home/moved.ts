@@ -1,10 +1,11 @@
 import { mayHang, requiredOptions } from '../../observe/targets.ts';
 import type { Mount } from '../../observe/mountinfo.ts';
 import { readJournal } from '../journal.ts';
-import type { Look } from '../look.ts';
+import { type Look, lookAfter } from '../look.ts';
 import type { Action, Step } from '../step.ts';
 import { homeLines, mergeOptions, withHomeOptions } from './fstab-line.ts';
 import { findLeft } from './left.ts';
+import { planNextBoot } from './next-boot.ts';
 import { findMove } from './purge.ts';
 
 /** /home has a file system of its own that stays writable: its options, and what a run that was interrupted left. */
@@ -20,7 +21,12 @@ export async function planMoved(look: Look, home: Mount): Promise<Step> {
       wipe: false,
     });
   }
-  const options = planOptions(look, home);
+  const next = mayHang(home) ? undefined : await planNextBoot(look, home);
+  if (next !== undefined) why.push(next.why);
+  if (next !== undefined && next.action === undefined)
+    return { id: 'home', state: 'blocked', why, actions: [] };
+  if (next?.action !== undefined) actions.push(next.action);
+  const options = planOptions(lookAfter(look, actions), home);
   why.push(...options.why);
   if (options.byHand) return { id: 'home', state: 'by hand', why, actions: [] };
   actions.push(...options.actions, ...purge(look, why));
