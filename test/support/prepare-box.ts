@@ -22,7 +22,8 @@ function fakePrograms(root: string): Hands['run'] {
     };
     if (program === '/usr/bin/dracut') write(args[1] ?? '', goodImage());
     else if (program === '/sbin/vgcfgbackup') write(`/etc/lvm/backup/${args[0]}`, '');
-    else return Promise.resolve({ exit: 1, stdout: '', stderr: 'no such program', late: false });
+    else if (!args.some((word) => word.includes('fsfreeze')))
+      return Promise.resolve({ exit: 1, stdout: '', stderr: 'no such program', late: false });
     return Promise.resolve({ exit: 0, stdout: '', stderr: '', late: false });
   };
 }

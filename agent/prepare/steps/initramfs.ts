@@ -10,7 +10,7 @@ const ours = '/usr/libexec/immutafs';
 const moduleSetup = '/usr/lib/dracut/modules.d/95immutafs/module-setup.sh';
 
 /** The initramfs of every installed kernel has this version's scripts and the overlay driver. */
-export async function planInitramfs({ host }: Look): Promise<Step> {
+export async function planInitramfs({ host, mounts }: Look): Promise<Step> {
   const step = (state: Step['state'], why: string[], actions: Action[] = []): Step => ({
     id: 'initramfs',
     state,
@@ -39,11 +39,8 @@ export async function planInitramfs({ host }: Look): Promise<Step> {
     wrong.map(({ kernel }) => kernel),
   );
   if (space !== undefined) return step('blocked', [...why, space]);
-  return step(
-    'needed',
-    why,
-    wrong.flatMap(({ kernel }) => regeneration(kernel)),
-  );
+  const again = wrong.flatMap(({ kernel }) => regeneration(kernel));
+  return step('needed', why, mounts.serving('/boot')?.target === '/boot' ? [...again, writeOut] : again);
 }
 
 interface Kernel {
@@ -125,20 +122,38 @@ function hasOverlay(host: Host, version: string, files: readonly CpioFile[]): bo
   );
 }
 
+/**
+ * A boot loader reads /boot without its journal: until that is written out, it would find the old name of the old
+ * image, whose blocks may be another file's by then. Freezing does it, and nothing else; dracut does it for the file that
+ * it wrote, but not for the new name. In one process that no Ctrl-C ends in between.
+ */
+const writeOut: Action = {
+  do: 'run',
+  program: '/bin/sh',
+  args: ['-c', "trap '' INT TERM HUP; /usr/sbin/fsfreeze -f /boot && /usr/sbin/fsfreeze -u /boot"],
+  seconds: 600,
+};
+
 /** Beside it and then in its place: dracut itself does not leave the old one whole if the power fails. */
-function regeneration({ version, image }: Kernel): Action[] {
-  const made = image.replace(/([^/]+)$/, '.$1.immutafs');
+function regeneration(kernel: Kernel): Action[] {
+  const { version, image } = kernel;
+  const made = beside(kernel);
   return [
     { do: 'run', program: '/usr/bin/dracut', args: ['--force', made, version], seconds: 1800 },
     { do: 'rename', from: made, to: image },
   ];
 }
 
-/** There must be room for one more image while the old one is there. */
+function beside({ image }: Kernel): string {
+  return image.replace(/([^/]+)$/, '.$1.immutafs');
+}
+
+/** There must be room for one more image while the old one is there; what an interrupted run left is written over. */
 function noSpace(host: Host, kernels: readonly Kernel[]): string | undefined {
   const largest = Math.max(0, ...kernels.map(({ image }) => host.stat(image)?.bytes ?? 0));
+  const left = kernels.reduce((sum, kernel) => sum + (host.stat(beside(kernel))?.bytes ?? 0), 0);
   const { sizeBytes, usedBytes } = host.usage('/boot');
-  const [free, needed] = [sizeBytes - usedBytes, Math.ceil(largest * 1.1)];
+  const [free, needed] = [sizeBytes - usedBytes + left, Math.ceil(largest * 1.1)];
   if (free >= needed) return undefined;
   return `/boot has ${formatBytes(free)} left; a new image needs ${formatBytes(needed)}: remove an old kernel.`;
 }

@@ -31,6 +31,7 @@ applying('does what is needed, notes it, and has nothing to do afterwards', () =
         ['etc', 'run', false, null],
         ['initramfs', 'run', false, null],
         ['initramfs', 'rename', false, null],
+        ['initramfs', 'run', false, null],
       ],
     );
     const done = tree(root);

@@ -9,7 +9,8 @@ import { guestWith, table } from '../../../support/step-table.ts';
 const kernel = '3.10.0-1160.el7.x86_64';
 const image = `boot/initramfs-${kernel}.img`;
 const made = `/boot/.initramfs-${kernel}.img.immutafs`;
-const again = [`/usr/bin/dracut --force ${made} ${kernel}`, `rename ${made} /${image}`];
+const written = "/bin/sh -c trap '' INT TERM HUP; /usr/sbin/fsfreeze -f /boot && /usr/sbin/fsfreeze -u /boot";
+const again = [`/usr/bin/dracut --force ${made} ${kernel}`, `rename ${made} /${image}`, written];
 table('initramfs', 'initramfs', [
   ['without the hook', {}, 'needed', /img lacks the hook of this package\.$/, again],
   ['with all of it', { [image]: goodImage() }, 'done', /has the scripts and the overlay driver/, []],
@@ -62,6 +63,7 @@ table('initramfs', 'initramfs', [
     [
       '/usr/bin/dracut --force /boot/.initramfs-5.14.0-1.el9.img.immutafs 5.14.0-1.el9',
       'rename /boot/.initramfs-5.14.0-1.el9.img.immutafs /boot/initramfs-5.14.0-1.el9.img',
+      written,
     ],
   ],
   ['no dracut', { 'usr/bin/dracut': undefined }, 'blocked', /dracut is not there/, []],
@@ -96,6 +98,17 @@ other('no room for one more', async () => {
   const step = await planned(guest, 'initramfs');
   assert.is(step.state, 'blocked');
   assert.match(step.why.join(' '), /\/boot has 0 B left/);
+});
+other('no room but for what an interrupted run left, which is written over', async () => {
+  const guest = guestWith({ [made.slice(1)]: goodImage() + goodImage() });
+  guest.answers.usage.usedBytes = guest.answers.usage.sizeBytes;
+  assert.is((await planned(guest, 'initramfs')).state, 'needed');
+});
+other('a /boot on the root is not frozen', async () => {
+  const guest = guestWith({});
+  delete guest.mounts['boot'];
+  const { actions } = await planned(guest, 'initramfs');
+  assert.is(actions.length, 2);
 });
 other('xz: lsinitrd is asked, and its word counts', async () => {
   for (const [answer, state] of [
