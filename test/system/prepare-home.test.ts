@@ -143,17 +143,22 @@ move('with everything, and the old content goes when the new one is proven', () 
   );
 });
 
-move("from a volume of the system's disk; its line in fstab is kept as a comment", () => {
-  const script = `mount "$volume" /home; echo "$volume /home xfs defaults 0 0" >>/etc/fstab; fill; picture /home >/run/before
+for (const [type, mkfs] of [
+  ['xfs', ''],
+  ['ext4', 'mkfs.ext4 -q -F "$volume"; '],
+]) {
+  move(`from a volume of the system's disk, ${type}; its line in fstab is kept as a comment`, () => {
+    const script = `${mkfs}mount "$volume" /home; echo "$volume /home ${type} defaults 0 0" >>/etc/fstab; fill; picture /home >/run/before
     home --home-device "$disk" || true; ${apply}; ${whole}; cat /etc/fstab; findmnt -n -o SOURCE /home | tail -n 1
     home --purge-old-home; mount "$volume" /srv; picture /srv | diff /run/before -`;
-  const stdout = outputOf(script);
-  assert.match(stdout, /^needed +home: \/home is (\S+), on the system's own disk, which/);
-  assert.match(
-    stdout,
-    /\n#\S+ \/home xfs defaults 0 0\nUUID=\S+ \/home xfs rw,noexec,nodev,nosuid 0 0\n\/dev\/loop\d+p1\ndone .*The old content is still on \S+: remove that volume by hand\.\n$/,
-  );
-});
+    const stdout = outputOf(script);
+    assert.match(stdout, /^needed +home: \/home is (\S+), on the system's own disk, which/);
+    assert.match(
+      stdout,
+      /\n#\S+ \/home \w+ defaults 0 0\nUUID=\S+ \/home xfs rw,noexec,nodev,nosuid 0 0\n\/dev\/loop\d+p1\ndone .*The old content is still on \S+: remove that volume by hand\.\n$/,
+    );
+  });
+}
 
 for (const type of ['xfs', 'ext4']) {
   move(`to a file system that is there: ${type}`, () => {

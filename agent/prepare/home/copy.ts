@@ -10,7 +10,12 @@ const rsync = '/usr/bin/rsync';
  * Everything that rsync carries: ACLs, extended attributes with the SELinux labels and file capabilities, hard links,
  * holes, owners by number. One file system only, and what is gone in the source goes in the copy.
  */
-const everything = ['-aHAXS', '--numeric-ids', '--one-file-system', '--delete', `--exclude=/${markFile}`];
+const everything = [
+  ...['-aHAXS', '--numeric-ids', '--one-file-system', '--delete', `--exclude=/${markFile}`],
+  // XFS shows its ACLs under another name, too (fs/xfs/xfs_xattr.c): as an attribute that an ext4 has not, it would be
+  // taken away again, and the ACL with it. The first one is what rsync leaves out if it is given none.
+  ...['--filter=-x system.*', '--filter=-x trusted.SGI_ACL_*'],
+];
 
 /** An emptied copy of ext4's own folder would be missed by e2fsck(8). */
 const besides = (type: string) => (type === 'ext4' ? ['--exclude=/lost+found'] : []);
