@@ -64,7 +64,7 @@ harness(
     /** Until the last try somebody writes to the disk, and QEMU aborts; the last one has its power cut. */
     const faults = (count: number) => () => {
       found.push(readFileSync(image, 'utf8'));
-      if (found.length > count) return { seconds: 60, powerCutAt: { lines: 0, milliseconds: 0 } };
+      if (found.length > count) return { seconds: 60, powerCutAt: { after: 0, milliseconds: 0 } };
       writeFileSync(image, 'written');
       void waitUntil(
         async () =>

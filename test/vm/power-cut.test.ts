@@ -67,7 +67,7 @@ powerCut('in a sealed boot and in maintenance: the next one comes up; the sealed
 /** One in each tenth of a boot whose console has so many lines; the end is not the same in all boots. */
 function moments(part: string, lines: number): Moment[] {
   return Array.from({ length: cuts }, (_, tenth) => ({
-    lines: Math.floor(((tenth + random(`${part} ${tenth}`)) / cuts) * lines * 0.95),
+    after: Math.floor(((tenth + random(`${part} ${tenth}`)) / cuts) * lines * 0.95),
     milliseconds: Math.floor(random(`${part} ${tenth} then`) * 500),
   }));
 }
@@ -78,8 +78,8 @@ function random(what: string): number {
 }
 
 /** The boot came as far as it was let, and nothing had failed by then. */
-function assertCut({ endedBy, console }: Boot, { lines, milliseconds }: Moment): void {
-  const moment = `cut ${milliseconds} ms after line ${lines} (seed ${seed})`;
+function assertCut({ endedBy, console }: Boot, { after, milliseconds }: Moment): void {
+  const moment = `cut ${milliseconds} ms after line ${String(after)} (seed ${seed})`;
   assert.is(endedBy, 'power-cut', moment);
   assert.equal(failures(console), [], moment);
 }

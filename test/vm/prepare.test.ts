@@ -1,12 +1,10 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bootFilesIn } from './harness/kernel.ts';
+import { emptyDevice, withEmptyDisk } from './harness/empty-disk.ts';
 import {
   type Boot,
-  type Guest,
   assertSealed,
   checkOf,
   layout,
@@ -15,7 +13,6 @@ import {
   statusOf,
   withAgent,
 } from './harness/scenario.ts';
-import { agentTree } from './harness/agent.ts';
 
 /** As an installer leaves it: everything on the one disk, and everything writable. */
 const ordinary = layout({
@@ -29,11 +26,9 @@ const ordinary = layout({
   fstab: 'installed',
 });
 
-/** A regular mtab, no initramfs for the kernel, and nothing asked of /home, which stays where it is here. */
 async function makeOrdinary(root: string): Promise<void> {
   await rm(join(root, 'etc/mtab'));
   await writeFile(join(root, 'etc/mtab'), 'rootfs / rootfs rw 0 0\n');
-  await writeFile(join(root, 'etc/immutafs/immutafs.conf'), 'REQUIRE_OPTIONS=/tmp:noexec,nosuid,nodev\n');
 }
 
 async function withoutInitramfs(root: string): Promise<void> {
@@ -47,49 +42,78 @@ async function withoutInitramfs(root: string): Promise<void> {
 const everything =
   "find / /boot /home /tmp -xdev -not -path '/var/log/*' -not -path '/var/lib/systemd/*' -printf '%p %y %s %m %U %G %T@ %C@ %l\\n' | sort";
 const files = 'sha256sum /etc/fstab /etc/mtab; stat -c %F /etc/mtab; cat /etc/fstab';
-const apply = 'immutafs-agent prepare --apply --skip home --yes';
+const apply = `immutafs-agent prepare --apply --home-device ${emptyDevice} --yes`;
+
+const homeTree = { 'home-tree.sh': join(import.meta.dirname, '../support/home-tree.sh') };
+const same = '. "$BOX/home-tree.sh"; picture /home | diff /root/home -';
+/** So often the empty disk was written to (Documentation/block/stat.rst). */
+const written = `awk '{ print $5 }' "/sys/class/block/$(basename "$(readlink -f ${emptyDevice})")/stat"`;
 
 const prepare = suite('from an ordinary guest to a sealed one');
 
-prepare('the plan changes nothing; applied, undone and applied again, the guest boots sealed', async () => {
-  const out = await mkdtemp(join(tmpdir(), 'immutafs-prepare-'));
-  try {
-    await withAgent({ layout: ordinary, edit: withoutInitramfs }, async (guest) => {
-      const open = await guest.boot({
-        disk: 'writable',
-        steps: {
-          // At boot systemd-tmpfiles has made it a link again, which RHEL 7's does not.
-          mtab: 'rm /etc/mtab && echo rootfs / rootfs rw 0 0 >/etc/mtab',
-          before: everything,
-          plan: 'immutafs-agent prepare',
-          json: 'immutafs-agent prepare --json --only fstab',
-          after: everything,
-          files,
-          ready: 'immutafs-agent check --ready-to-seal',
-          first: `${apply} --skip initramfs`,
-          done: files,
-          undo: 'immutafs-agent prepare --undo',
-          undone: files,
-          apply,
-          rest: 'immutafs-agent prepare --skip home',
-          out: 'cp /boot/initr* "$OUT"',
-        },
-        outTo: out,
-        memoryMiB: 2048,
-        limitSeconds: 600,
-      });
-      assertPlan(open);
-      assertUndone(open);
-      const { exit, stdout, stderr } = open.step('apply');
-      assert.is(exit, 0, `${stdout}\n${stderr}`);
-      assert.is(open.step('rest').exit, 0, open.step('rest').stdout);
-      assert.is(open.endedBy, 'poweroff');
-      await assertBootsSealed(guest, out);
-    });
-  } finally {
-    await rm(out, { recursive: true });
-  }
-});
+prepare(
+  'the plan changes nothing; applied, undone and applied again, the guest boots sealed, with its /home',
+  () =>
+    withEmptyDisk(400, (disk) =>
+      withAgent({ layout: ordinary, edit: withoutInitramfs }, async (guest) => {
+        const open = await guest.boot({
+          disk: 'writable',
+          drives: [disk],
+          files: homeTree,
+          steps: {
+            // At boot systemd-tmpfiles has made it a link again, which RHEL 7's does not.
+            mtab: 'rm /etc/mtab && echo rootfs / rootfs rw 0 0 >/etc/mtab',
+            fill: '. "$BOX/home-tree.sh"; fill; picture /home >/root/home',
+            before: `${everything}; ${written}`,
+            plan: 'immutafs-agent prepare',
+            named: `immutafs-agent prepare --only home --home-device ${emptyDevice}`,
+            json: 'immutafs-agent prepare --json --only fstab',
+            after: `${everything}; ${written}`,
+            files,
+            ready: 'immutafs-agent check --ready-to-seal',
+            first: `${apply} --skip initramfs`,
+            done: files,
+            moved: same,
+            undo: 'immutafs-agent prepare --undo',
+            undone: files,
+            apply,
+            rest: 'immutafs-agent prepare',
+          },
+          memoryMiB: 2048,
+          limitSeconds: 600,
+        });
+        assertPlan(open);
+        assertUndone(open);
+        const { exit, stdout, stderr } = open.step('apply');
+        assert.is(exit, 0, `${stdout}\n${stderr}`);
+        assert.is(open.step('rest').exit, 0, open.step('rest').stdout);
+        assert.is(open.endedBy, 'poweroff');
+
+        const sealed = await guest.boot({
+          disk: 'readonly',
+          bootFiles: await guest.bootFilesOnDisk(),
+          drives: [disk],
+          files: homeTree,
+          steps: { ...look, ...home, tmp: 'findmnt -no FSTYPE,OPTIONS /tmp; stat -c %a /tmp', ...again },
+        });
+        assertBootsSealed(sealed);
+      }),
+    ),
+);
+
+/** The old one is still on its volume of the system's disk, an ext4, whose ACLs are no attributes of XFS's kind. */
+const home = {
+  same,
+  synced:
+    'mount -o ro /dev/mapper/rhel-home /mnt && rsync -aHAXSnci --delete --filter="-x system.*" --filter="-x trusted.SGI_ACL_*" /mnt/ /home/ && umount /mnt',
+  sparse: 'stat -c "%b %s" /home/alice/holes',
+};
+const again = {
+  plan: 'immutafs-agent prepare',
+  apply,
+  undo: 'immutafs-agent prepare --undo',
+  ready: 'immutafs-agent check --ready-to-seal',
+};
 
 function assertPlan(boot: Boot): void {
   const { exit, stdout, stderr } = boot.step('plan');
@@ -103,6 +127,11 @@ function assertPlan(boot: Boot): void {
   ]) {
     assert.match(stdout.replace(/\n {21}(?! *[> +-])/g, ' '), said);
   }
+  const named = boot.step('named').stdout;
+  assert.match(named, /needed +home +\/home is \/dev\/mapper\/rhel-home, on the system's own disk/);
+  assert.match(named, /> move \/home to \/dev\/disk\/by-id\/virtio-empty\n/);
+  assert.is(boot.step('fill').exit, 0, boot.step('fill').stderr);
+  assert.match(boot.step('before').stdout, /\n0\n$/, 'nothing was written to the empty disk');
   assert.ok(boot.step('before').stdout.length > 100_000, 'the list of files is long');
   assert.is(boot.step('after').stdout, boot.step('before').stdout, 'the plan changed something');
   const { steps } = JSON.parse(boot.step('json').stdout) as { steps: { id: string; state: string }[] };
@@ -125,28 +154,22 @@ function assertUndone(boot: Boot): void {
   assert.match(done, /^tmpfs \/tmp tmpfs rw,size=25%,nr_inodes=50k,noexec,nodev,nosuid,mode=1777 0 0$/m);
   assert.match(done, /^\/dev\/mapper\/rhel-root \/ xfs defaults,ro 0 0$/m);
   assert.match(done, /^#\/dev\/mapper\/rhel-swap none swap defaults 0 0$/m);
+  assert.match(done, /^#\/dev\/mapper\/rhel-home \/home ext4 defaults 0 0$/m);
+  assert.match(done, /^UUID=[\da-f-]{36} \/home xfs rw,noexec,nodev,nosuid 0 0$/m);
+  assert.equal(boot.step('moved'), { exit: 0, stdout: '', stderr: '' });
   assert.is(boot.step('undo').exit, 0, boot.step('undo').stdout);
   assert.is(boot.step('undone').stdout, before, 'byte for byte');
 }
 
-async function assertBootsSealed(guest: Guest, out: string): Promise<void> {
-  const bootFiles = await bootFilesIn(out, join(await agentTree(), 'vmlinux'));
-  const sealed = await guest.boot({
-    disk: 'readonly',
-    bootFiles,
-    steps: {
-      ...look,
-      tmp: 'findmnt -no FSTYPE,OPTIONS /tmp; stat -c %a /tmp',
-      plan: 'immutafs-agent prepare',
-      apply,
-      undo: 'immutafs-agent prepare --undo',
-      ready: 'immutafs-agent check --ready-to-seal',
-    },
-  });
+function assertBootsSealed(sealed: Boot): void {
   const report = assertSealed(sealed);
   assert.is(checkOf(report, 'initramfs-hook').status, 'pass', 'the image that prepare made');
   assert.match(sealed.step('tmp').stdout, /^tmpfs +rw,nosuid,nodev,noexec,.*\n1777\n$/);
-  for (const step of ['plan', 'apply', 'undo', 'ready']) {
+  assert.equal(sealed.step('same'), { exit: 0, stdout: '', stderr: '' });
+  assert.equal(sealed.step('synced'), { exit: 0, stdout: '', stderr: '' });
+  const [blocks = NaN, bytes = NaN] = sealed.step('sparse').stdout.split(' ').map(Number);
+  assert.ok(bytes > 10_000_000 && blocks * 512 < bytes / 4, `${blocks} blocks for ${bytes} bytes`);
+  for (const step of Object.keys(again)) {
     assert.is(sealed.step(step).exit, 1, step);
     assert.match(
       sealed.step(step).stdout,
@@ -160,7 +183,13 @@ prepare('the same guest as it was does not pass', () =>
   withAgent({ layout: ordinary, edit: makeOrdinary }, async (guest) => {
     const boot = await guest.boot({ disk: 'readonly', steps: look });
     const { exit, report } = statusOf(boot);
-    assert.equal(notPassed(report), ['tmp-options', 'swap-off', 'fstab-consistent', 'mtab-link']);
+    assert.equal(notPassed(report), [
+      'home-options',
+      'tmp-options',
+      'swap-off',
+      'fstab-consistent',
+      'mtab-link',
+    ]);
     assert.is(exit, 1);
   }),
 );

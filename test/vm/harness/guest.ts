@@ -1,11 +1,12 @@
 import { join } from 'node:path';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, mkdtemp } from 'node:fs/promises';
 import { kernelArguments } from './arguments.ts';
 import { makeOutBox, openOutBox, writeInBox } from './box.ts';
 import { copyDisks, editDisks } from './disk.ts';
 import type { Edit } from './disk.ts';
+import { bootFilesIn } from './kernel.ts';
 import type { BootFiles } from './kernel.ts';
-import { checksum, guestDrives, saveDisks } from './layers.ts';
+import { checksum, guestDrives, readBoot, saveDisks } from './layers.ts';
 import type { Layout } from './layout.ts';
 import type { Moment } from './moment.ts';
 import type { Bus, Drive } from './qemu.ts';
@@ -19,6 +20,8 @@ export interface Guest {
   /** The kernel and the initramfs that it boots with, unless `boot` is given others. */
   bootFiles: BootFiles;
   boot: (options: BootOptions) => Promise<Boot>;
+  /** Its kernel and the initramfs that a boot loader finds on its disk as it is now. */
+  bootFilesOnDisk: () => Promise<BootFiles>;
   /** Writes its disks as they are now to a folder. */
   save: (folder: string) => Promise<void>;
   /** SHA-256 of the operating system's disk as it is now. */
@@ -88,6 +91,11 @@ export async function withGuest<T>(options: GuestOptions, work: (guest: Guest) =
         await mkdir(bootFolder);
         const drives = await guestDrives(disks, boot, folder);
         return bootGuest(template.layout, { bootFiles: template.bootFiles, ...boot }, drives, bootFolder);
+      },
+      bootFilesOnDisk: async () => {
+        const found = await mkdtemp(join(folder, 'boot-files-'));
+        await readBoot(disks, folder, found);
+        return bootFilesIn(found, template.bootFiles.kernel);
       },
       save: (target) => saveDisks(disks, folder, target),
       checksum: () => checksum(disks, folder),

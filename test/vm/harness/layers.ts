@@ -19,13 +19,9 @@ export async function guestDrives(
 ): Promise<Drive[]> {
   const drives: Drive[] = [];
   for (const serial of diskNames(disks)) {
-    const layer = layerOf(serial, folder);
-    if (!existsSync(layer)) {
-      const backing = ['-b', disks.images[serial], '-F', 'raw'];
-      await execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...backing, layer]);
-    }
+    const file = await makeLayer(disks, serial, folder);
     const readOnly = serial === 'system' && disk === 'readonly';
-    drives.push({ serial, file: layer, format: 'qcow2', readOnly, bus });
+    drives.push({ serial, file, format: 'qcow2', readOnly, bus });
   }
   return drives;
 }
@@ -37,11 +33,33 @@ export async function saveDisks(disks: Disks, folder: string, target: string): P
   }
 }
 
+/**
+ * Writes what is in /boot to a folder as a boot loader finds it: GRUB takes an ext4 as it is on the disk, and does not
+ * replay its journal; nor does debugfs(8).
+ */
+export async function readBoot(disks: Disks, folder: string, target: string): Promise<void> {
+  const boot = disks.placements.find(({ volume }) => volume.target === '/boot');
+  if (boot?.volume.filesystem !== 'ext4') throw new Error('/boot is no ext4');
+  const [MiB, image] = [1024 * 1024, join(target, 'boot.raw')];
+  const extent = [`skip=${boot.offset / MiB}`, `count=${boot.size / MiB}`, 'bs=1M'];
+  const files = [`if=${await makeLayer(disks, boot.disk, folder)}`, `of=${image}`];
+  await execa('qemu-img', ['dd', '-f', 'qcow2', '-O', 'raw', ...extent, ...files]);
+  await execa('debugfs', ['-R', `rdump / ${target}`, image]);
+}
+
 /** SHA-256 of the system's image and of the layer with what guests wrote over it. */
 export async function checksum(disks: Disks, folder: string): Promise<string> {
   const files = [disks.images.system, layerOf('system', folder)].filter((file) => existsSync(file));
   const { stdout } = await execa('sha256sum', files);
   return stdout.replaceAll(/ .*$/gm, '');
+}
+
+/** Over a shared image; there already if the guest was booted before. */
+async function makeLayer({ images }: Disks, name: 'system' | 'home', folder: string): Promise<string> {
+  const layer = layerOf(name, folder);
+  if (existsSync(layer)) return layer;
+  await execa('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', images[name], '-F', 'raw', layer]);
+  return layer;
 }
 
 function layerOf(name: string, folder: string): string {

@@ -63,8 +63,8 @@ export async function runMachine(machine: Machine, folder: string, limits: Limit
   const timer = setTimeout(() => kill('timeout'), limits.seconds * 1000);
   const ended = new AbortController();
   if (limits.powerCutAt) {
-    const lines = async (): Promise<number> => (await consoleText(console)).split('\n').length - 1;
-    void until(limits.powerCutAt, lines, ended.signal).then((reached) => reached && kill('power-cut'));
+    const said = (): Promise<string> => consoleText(console);
+    void until(limits.powerCutAt, said, ended.signal).then((reached) => reached && kill('power-cut'));
   }
   const { exitCode, signal, stderr } = await qemu;
   clearTimeout(timer);

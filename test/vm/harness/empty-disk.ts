@@ -1,0 +1,16 @@
+import { join } from 'node:path';
+import { execa } from 'execa';
+import type { Drive } from './qemu.ts';
+import { withRunFolder } from './run-folder.ts';
+
+/** Where a guest finds it. */
+export const emptyDevice = '/dev/disk/by-id/virtio-empty';
+
+/** Calls `work` with an empty disk to be attached to a guest; what one boot writes to it, the next one finds. */
+export async function withEmptyDisk(sizeMiB: number, work: (drive: Drive) => Promise<void>): Promise<void> {
+  await withRunFolder(async (folder) => {
+    const file = join(folder, 'empty.raw');
+    await execa('truncate', ['--size', `${sizeMiB}M`, file]);
+    await work({ serial: 'empty', file, format: 'raw', readOnly: false, bus: 'virtio-blk' });
+  });
+}

@@ -1,0 +1,155 @@
+import { createHash, randomInt } from 'node:crypto';
+import { cp, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { emptyDevice, withEmptyDisk } from './harness/empty-disk.ts';
+import type { Moment } from './harness/moment.ts';
+import {
+  type Boot,
+  assertNothingFailed,
+  assertSealed,
+  checkOf,
+  layout,
+  look,
+  withAgent,
+} from './harness/scenario.ts';
+import { ordinaryTree } from './harness/tree.ts';
+
+const seed = Number(process.env['POWER_CUT_SEED'] ?? randomInt(2 ** 31));
+process.stdout.write(`power cuts: POWER_CUT_SEED=${seed}\n`);
+
+/** What --apply says when a part of it begins (the guest itself: `switching`), and a time that this part takes. */
+const parts = [
+  ['partitioning', /^home: /, 1000],
+  ['making', /^Making an XFS/, 400],
+  ['copying', /^Copying \/home/, 2000],
+  ['copying', /^Copying \/home/, 2000],
+  ['copying', /^Copying \/home/, 2000],
+  ['comparing', /^Copying what has changed/, 2000],
+  ['switching', /^switching/, 800],
+  ['editing', /^tmp: /, 800],
+  ['initramfs', /^initramfs: /, 10_000],
+  ['initramfs', /^initramfs: /, 10_000],
+] as const;
+
+/**
+ * The moments ascend, so each boot finds what all cuts before it left, shows that /home is whole, goes on with --apply and
+ * is cut in it. It is begun with what a boot loader finds in /boot by then.
+ */
+const powerCut = suite('power cuts while prepare is at work');
+
+powerCut('at ten moments of --apply: the guest boots, /home is whole, and --apply again completes', () =>
+  withEmptyDisk(400, (disk) =>
+    withAgent({ layout: ordinary, edit: withoutHook }, async (guest) => {
+      const boot = async (
+        state: 'writable' | 'readonly',
+        steps: Record<string, string>,
+        cut: { powerCutAt?: Moment } = {},
+      ) =>
+        guest.boot({
+          disk: state,
+          steps,
+          ...cut,
+          bootFiles: await guest.bootFilesOnDisk(),
+          drives: [disk],
+          files: { 'home-tree.sh': join(import.meta.dirname, '../support/home-tree.sh') },
+          memoryMiB: 2048,
+          limitSeconds: 600,
+        });
+      const cuts: string[] = [];
+      for (const index of parts.keys()) {
+        const begin = index === 0 ? { fill } : { same };
+        const cut = await boot(
+          'writable',
+          { failed: look.failed, ...begin, apply },
+          { powerCutAt: momentOf(index) },
+        );
+        assertCut(cut, index);
+        cuts.push(reached(cut));
+      }
+      assertSpread(cuts);
+      const last = await boot('writable', {
+        failed: look.failed,
+        same,
+        apply,
+        rest: 'immutafs-agent prepare',
+      });
+      assertWhole(last);
+      assertNothingFailed(last);
+      assert.match(last.console, /^ended with 0$/m, 'a cut that came too late would be seen');
+      assert.is(last.step('rest').exit, 0, last.step('rest').stdout);
+      const sealed = await boot('readonly', { ...look, same, other: `chmod u-s /home/alice/suid; ${same}` });
+      assertWhole(sealed);
+      assert.match(sealed.step('other').stdout, /alice\/suid/, 'what is not whole would be seen');
+      assert.is(checkOf(assertSealed(sealed), 'initramfs-hook').status, 'pass');
+    }),
+  ),
+);
+
+/** /home is a folder of the root. */
+const ordinary = layout({
+  system: [
+    { target: '/', filesystem: 'xfs', sizeMiB: 1400 },
+    { target: '/tmp', filesystem: 'ext4', sizeMiB: 64 },
+    { target: 'swap', filesystem: 'swap', sizeMiB: 64 },
+  ],
+  home: null,
+  fstab: 'installed',
+});
+
+/** An initramfs as it was before the package was installed. */
+async function withoutHook(root: string): Promise<void> {
+  const boot = join(await ordinaryTree(), 'root/boot');
+  for (const name of await readdir(boot)) {
+    if (name.startsWith('initr')) await cp(join(boot, name), join(root, 'boot', name), { force: true });
+  }
+}
+
+const fill = `. "$BOX/home-tree.sh"; fill
+  head -c 30000000 /dev/urandom | (cd /home/bob && split -a 3 -b 100000); touch -d "2011-02-03 04:05:06.7" /home /home/bob
+  picture /home >/root/home; sync`;
+const same = '. "$BOX/home-tree.sh"; picture /home | diff /root/home -';
+
+const apply = `(until grep -q "^UUID=.* /home " /etc/fstab; do sleep 0.1; done; echo switching >/dev/console) &
+  { immutafs-agent prepare --apply --home-device ${emptyDevice} --yes; echo "ended with $?"; } 2>&1 |
+  tee /dev/console`;
+
+/** In one of the parts, or after it where that one is done already. */
+function momentOf(index: number): Moment {
+  const later = parts.slice(index).map(([, said]) => said.source);
+  const milliseconds = Math.floor(random(`cut ${index}`) * (parts[index]?.[2] ?? 0));
+  return { after: new RegExp(later.join('|'), 'm'), milliseconds };
+}
+
+/** From 0 to below 1, the same for the same seed. */
+function random(what: string): number {
+  return createHash('sha256').update(`${seed} ${what}`).digest().readUInt32LE() / 2 ** 32;
+}
+
+/** The guest came up with a whole /home, and its power was cut while --apply was at work. */
+function assertCut(cut: Boot, index: number): void {
+  const moment = `cut ${index} (seed ${seed})`;
+  assert.is(cut.step('failed').stdout, '', moment);
+  assert.is(cut.endedBy, 'power-cut', moment);
+  if (index > 0) assertWhole(cut);
+  assert.not.match(cut.console, /^ended with/m, `${moment} came too late`);
+}
+
+/** The part that had begun when the power was cut. */
+function reached({ console }: Boot): string {
+  return parts.findLast(([, said]) => new RegExp(said, 'm').test(console))?.[0] ?? 'none';
+}
+
+/** On a machine that is quick one may come a part too late. */
+function assertSpread(cuts: string[]): void {
+  const missed = ['copying', 'initramfs'].filter((part) => !cuts.includes(part));
+  assert.equal(missed, [], `cut in ${cuts.join(', ')} (seed ${seed})`);
+  assert.ok(new Set(cuts).size >= 5, `cut in ${cuts.join(', ')} (seed ${seed})`);
+}
+
+function assertWhole(boot: Boot): void {
+  assert.equal(boot.step('same'), { exit: 0, stdout: '', stderr: '' });
+}
+
+powerCut.run();
