@@ -145,8 +145,8 @@ host('the domain: one that does not shut down is left running; what libvirt and 
   }),
 );
 
-host('playbooks: a guest that does not come up, or does not answer, is named with its state', () =>
-  withHollow(async (ansible, hypervisor) => {
+host('playbooks: a guest that does not come up, go down or answer is named with its state', () =>
+  withHollow(async (ansible, hypervisor, disk) => {
     const limits = { immutafs_start_timeout: 2, immutafs_shutdown_timeout: 2, ansible_timeout: 2 };
     const { exit, report } = await ansible.play('unseal', limits);
     assert.is(exit, 2);
@@ -164,6 +164,19 @@ host('playbooks: a guest that does not come up, or does not answer, is named wit
     );
     assert.not.match(await xml(hypervisor), 'readonly', 'a guest that was not asked is not sealed');
 
+    await hypervisor.virsh('destroy', 'hollow');
+    await disk(true);
+    await hypervisor.virsh('start', 'hollow');
+    const deaf = await ansible.play('unseal', limits);
+    assert.is(deaf.exit, 2);
+    assert.equal(deaf.report, [
+      'hollow: running, sealed, does not answer. FAILED: Wait until the guest has shut down: ' +
+        'hollow is running, not shut off, after 2 s',
+    ]);
+
+    await hypervisor.virsh('destroy', 'hollow');
+    await disk(false);
+    await hypervisor.virsh('start', 'hollow');
     const status = await ansible.play('status');
     assert.equal([status.exit, status.report], [0, ['hollow: running, open, does not answer']]);
   }),

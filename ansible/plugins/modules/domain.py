@@ -75,12 +75,21 @@ def start(domain, state):
 def shut_down(domain, params):
     """Waits for the guest to end by itself, after the power button where asked for."""
     if params["ask"]:
-        domain.virsh("shutdown")
+        press_button(domain)
     seconds = domain.wait_for("shut off", params["timeout"])
     reason = domain.state()[1]
     if reason != "shutdown":
         raise LibvirtError("%s did not shut down cleanly, its end was: %s" % (domain.name, reason))
     return seconds
+
+
+def press_button(domain):
+    """virsh shutdown. A guest that was on its way down may have come to its end just before."""
+    try:
+        domain.virsh("shutdown")
+    except LibvirtError:
+        if domain.state()[0] != "shut off":
+            raise
 
 
 def look(domain):
