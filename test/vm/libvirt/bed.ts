@@ -1,16 +1,18 @@
-import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
 import { repository } from '../harness/cache.ts';
+import { agentRpm } from '../harness/agent.ts';
 import type { Edit } from '../harness/disk.ts';
+import { mountKernelFileSystems } from '../harness/mounts.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import type { Template } from '../harness/template.ts';
 import { freePort } from './domain.ts';
 import { defineHollow } from './hollow.ts';
 import { withHypervisor } from './hypervisor.ts';
 import type { Hypervisor } from './hypervisor.ts';
-import { buildUpdate } from './package.ts';
+import { buildDistribution, buildUpdate } from './package.ts';
 import { withAnsible } from './playbooks.ts';
 import type { Ansible } from './playbooks.ts';
 import { defineGuest } from './virtual-guest.ts';
@@ -20,7 +22,10 @@ import type { VirtualGuest } from './virtual-guest.ts';
 export interface Bed {
   ansible: Ansible;
   host: Hypervisor;
-  /** Has the versions 1 and 2 of the package `updated` as /root/1.rpm and /root/2.rpm. */
+  /**
+   * rpm there knows of a distribution that the agent and the package `updated` can be installed on. Version 1 of the
+   * latter is /root/1.rpm, version 2 is in /root/repository, from which dnf updates.
+   */
   guest: VirtualGuest;
   /** While it lies, QEMU is started with every disk writable, whatever libvirt has asked for. */
   lie: (lies: boolean) => Promise<void>;
@@ -37,20 +42,16 @@ export async function withBed(
   await withRunFolder((folder) =>
     withHypervisor(folder, async (host) => {
       const { emulator, lie } = await lyingEmulator(folder);
-      const packages = [await buildUpdate(folder, 1), await buildUpdate(folder, 2)];
-      const fill: Edit = async (root, mounts) => {
-        await writeFile(join(root, 'etc/dpkg/dpkg.cfg.d/immutafs'), await dpkgHook());
-        for (const [index, path] of packages.entries()) {
-          await execa('cp', [path, join(root, `root/${index + 1}.rpm`)]);
-        }
-        await edit?.(root, mounts);
-      };
+      const fill = await filling(folder);
       const guest = await defineGuest(host, {
         name: 'guest',
         template,
         emulator,
         memoryMiB: 2048,
-        edit: fill,
+        edit: async (root, mounts) => {
+          await fill(root, mounts);
+          await edit?.(root, mounts);
+        },
       });
       const hollow = { name: 'hollow', port: await freePort(), key: guest.key };
       await defineHollow(host, hollow.name, hollow.port);
@@ -69,6 +70,26 @@ export async function ask(guest: VirtualGuest, text: string): Promise<string> {
   const { exit, stdout, stderr } = await guest.ssh(text);
   assert.is(exit, 0, `${text}: ${stdout}${stderr}`);
   return stdout;
+}
+
+/** Puts the packages there. A machine has an initramfs for itself, as RHEL's has. */
+async function filling(folder: string): Promise<Edit> {
+  const packages = [await buildUpdate(folder, 1), await buildUpdate(folder, 2)] as const;
+  const distribution = await buildDistribution(folder, [await agentRpm(), ...packages]);
+  return async (root, mounts) => {
+    const put = (from: string, to: string) => execa('install', ['-D', from, join(root, to)]);
+    await put(packages[0], 'root/1.rpm');
+    await put(packages[1], 'root/repository/2.rpm');
+    await execa('createrepo_c', ['--quiet', join(root, 'root/repository')]);
+    const repository = '[updates]\nname=updates\nbaseurl=file:///root/repository\ngpgcheck=0\n';
+    await mkdir(join(root, 'etc/yum.repos.d'), { recursive: true });
+    await writeFile(join(root, 'etc/yum.repos.d/updates.repo'), repository);
+    await writeFile(join(root, 'etc/dracut.conf.d/zz-hostonly.conf'), 'hostonly="yes"\n');
+    await writeFile(join(root, 'etc/dpkg/dpkg.cfg.d/immutafs'), await dpkgHook());
+    await mountKernelFileSystems(mounts);
+    await put(distribution, 'run/distribution.rpm');
+    await mounts.chroot('rpm', '--install', '/run/distribution.rpm');
+  };
 }
 
 /** As docs/host.md has it. */

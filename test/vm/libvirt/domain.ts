@@ -36,7 +36,7 @@ function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOpt
   return `<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>${name}</name>
   <memory unit='MiB'>${memoryMiB}</memory>
-  <vcpu>2</vcpu>
+  <vcpu>1</vcpu>
   <os><type arch='x86_64' machine='pc'>hvm</type>${kernel}</os>
   <features><acpi/></features>
   <cpu mode='custom' match='exact'><model>Nehalem</model><feature policy='require' name='rdrand'/></cpu>

@@ -66,10 +66,21 @@ export async function withHypervisor<T>(folder: string, work: (host: Hypervisor)
     const virsh = (...more: string[]) => run('/usr/bin/virsh', '--connect', uri, ...more);
     await virsh('version');
     return await work({ uri, folder, virsh });
+  } catch (error) {
+    throw await withQemusWord(folder, error);
   } finally {
     daemon.kill('SIGKILL');
     await daemon;
   }
+}
+
+/** QEMU 10 now and then aborts ("iotlb_to_section: Assertion"): then the guest is not to blame for what went wrong. */
+async function withQemusWord(folder: string, error: unknown): Promise<unknown> {
+  const logs = join(folder, 'var/log/libvirt/qemu/*.log');
+  const { stdout } = await execa('sh', ['-c', `grep -h 'Assertion .* failed' ${logs}`], { reject: false });
+  return stdout === ''
+    ? error
+    : new Error(`QEMU aborted, by a defect of its own: ${stdout}`, { cause: error });
 }
 
 async function configure(folder: string): Promise<void> {

@@ -7,41 +7,53 @@ export const look = {
   database: 'rpm --query --queryformat "%{VERSION}" updated',
   usr: 'cat /usr/share/updated/version',
   var: 'cat /var/lib/updated',
-  verify: 'rpm --verify --nodeps updated',
+  verify: 'rpm --verify updated',
 };
 
 /**
  * A package of our own, `updated`: a file in /usr, and a scriptlet that writes in /var and, as a kernel's modules do,
- * makes the list of modules anew.
+ * makes the list of modules anew. Its installation waits while there is /run/hold.
  *
  * @returns the path of the package
  */
-export async function buildUpdate(folder: string, version: number): Promise<string> {
-  const top = join(folder, `updated-${version}`);
-  await mkdir(top, { recursive: true });
-  const spec = join(top, 'updated.spec');
-  await writeFile(
-    spec,
-    `Name: updated
-Version: ${version}
-Release: 1
-Summary: Something to be updated
-License: Apache-2.0
-BuildArch: noarch
-%description
-Something to be updated.
-%install
+export function buildUpdate(folder: string, version: number): Promise<string> {
+  const content = `%install
 install -d %{buildroot}/usr/share/updated
 echo ${version} >%{buildroot}/usr/share/updated/version
 %post
 echo ${version} >/var/lib/updated
+while [ -e /run/hold ]; do sleep 1; done
 depmod
 %files
 /usr/share/updated
-`,
-  );
-  const macros = { _topdir: top, _build_name_fmt: 'updated.rpm', _binary_payload: 'w6.gzdio' };
-  const defines = Object.entries(macros).flatMap(([name, value]) => ['--define', `${name} ${value}`]);
+`;
+  return build(folder, 'updated', version, '', content);
+}
+
+/**
+ * A package that stands for the distribution, of which rpm knows nothing in a guest that dpkg has made: it provides
+ * what others ask for.
+ */
+export async function buildDistribution(folder: string, others: string[]): Promise<string> {
+  const { stdout } = await execa('rpm', ['--query', '--package', '--requires', ...others]);
+  const names = stdout.split('\n').filter((name) => !name.startsWith('rpmlib('));
+  return build(folder, 'distribution', 1, `Provides: ${[...new Set(names)].join(', ')}\n`, '%files\n');
+}
+
+async function build(
+  folder: string,
+  name: string,
+  version: number,
+  tags: string,
+  content: string,
+): Promise<string> {
+  const top = join(folder, `${name}-${version}`);
+  await mkdir(top, { recursive: true });
+  const spec = join(top, 'spec');
+  const head = `Name: ${name}\nVersion: ${version}\nRelease: 1\nSummary: For a test\nLicense: Apache-2.0\n`;
+  await writeFile(spec, `${head}BuildArch: noarch\n${tags}%description\nFor a test.\n${content}`);
+  const macros = { _topdir: top, _build_name_fmt: `${name}.rpm`, _binary_payload: 'w6.gzdio' };
+  const defines = Object.entries(macros).flatMap(([key, value]) => ['--define', `${key} ${value}`]);
   await execa('rpmbuild', ['-bb', ...defines, spec]);
-  return join(top, 'RPMS/updated.rpm');
+  return join(top, `RPMS/${name}.rpm`);
 }

@@ -19,7 +19,7 @@ export interface Playing {
   ended: Promise<Played>;
   /** What it has written so far. */
   said: () => string;
-  /** As `kill -9` does it, with all that it started. */
+  /** As if its machine had gone: with all that it has started there. */
   kill: () => void;
 }
 
@@ -38,6 +38,9 @@ export interface ModuleResult extends Record<string, unknown> {
   changed: boolean;
   msg?: string;
 }
+
+/** unshare(1): Ansible's workers are sessions of their own, and would go on. */
+const ownProcesses = ['--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'];
 
 /** A guest of the inventory. */
 export interface InventoryGuest {
@@ -81,21 +84,16 @@ export async function withAnsible(
 
   const start: Ansible['start'] = (name, variables = {}, ...more) => {
     const args = ['--inventory', inventory, '--extra-vars', JSON.stringify(variables), ...more];
-    const child = execa('/usr/bin/ansible-playbook', [...args, `immutafs.agent.${name}`], {
-      ...options,
-      detached: true,
-    });
+    const playbook = ['/usr/bin/ansible-playbook', ...args, `immutafs.agent.${name}`];
+    const child = execa('unshare', [...ownProcesses, '--', ...playbook], options);
     const ended = child.then(({ exitCode = -1, all }) => ({
       exit: exitCode,
       output: all,
       report: reportIn(all),
     }));
-    const kill = (): void => {
-      if (child.exitCode === null && child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-    };
     let text = '';
     child.all.on('data', (chunk: Buffer) => void (text += chunk.toString()));
-    return { ended, said: () => text, kill };
+    return { ended, said: () => text, kill: () => void child.kill('SIGKILL') };
   };
   const module: Ansible['module'] = async (name, args, ...more) => {
     const what = ['--module-name', `immutafs.agent.${name}`, '--args', JSON.stringify(args), ...more];

@@ -2,7 +2,7 @@ import { chmod, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { kernelArguments } from '../harness/arguments.ts';
-import { copyDisks, editDisks } from '../harness/disk.ts';
+import { copyDisks, editDisks, imagesIn } from '../harness/disk.ts';
 import type { Edit } from '../harness/disk.ts';
 import type { Layout } from '../harness/layout.ts';
 import type { Template } from '../harness/template.ts';
@@ -39,6 +39,8 @@ export async function defineGuest(
   const key = join(folder, 'key');
   await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
   const disks = await copyDisks(template.disks, folder);
+  // The second disk of a guest that has nothing on one yet.
+  if (template.layout.home === null) await execa('truncate', ['--size', '512M', imagesIn(folder).home]);
   await editDisks(disks, async (root, mounts) => {
     await makeReachable(root, `${key}.pub`);
     await makeBootable(root, template.layout);
