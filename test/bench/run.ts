@@ -6,6 +6,7 @@ import { prepareHome } from './prepare-home.ts';
 import { status } from './status.ts';
 import { isMet, table } from './table.ts';
 import type { Figure } from './table.ts';
+import { update } from './update.ts';
 
 /** What one benchmark says. */
 export interface Result {
@@ -23,6 +24,7 @@ const benchmarks: Record<string, () => Promise<Result>> = {
   'prepare-home': prepareHome,
   initramfs,
   boot,
+  update,
 };
 
 /** Runs benchmarks by their names, all of them without a name. @returns the exit code: 1 if an aim is missed */
