@@ -1,5 +1,6 @@
 import { audit } from './audit.ts';
 import { boot } from './boot.ts';
+import { forward } from './forward.ts';
 import { initramfs } from './initramfs.ts';
 import { prepare } from './prepare.ts';
 import { prepareHome } from './prepare-home.ts';
@@ -23,6 +24,7 @@ const benchmarks: Record<string, () => Promise<Result>> = {
   prepare,
   'prepare-home': prepareHome,
   initramfs,
+  forward,
   boot,
   update,
 };

@@ -6,12 +6,14 @@ export interface Figure {
   spread?: number;
   /** What was measured in the same run to compare with. */
   control?: number;
-  unit: 's' | 'ms' | 'MiB' | 'KiB' | '';
-  /** What is aimed at: at most so much of the value, of value / control, or of value - control. */
-  aim?: { of: 'value' | 'ratio' | 'difference'; atMost: number };
+  unit: 's' | 'ms' | 'µs' | '/s' | 'MiB' | 'KiB' | '';
+  aim?: Aim | undefined;
 }
 
-const digits = { s: 2, ms: 1, MiB: 1, KiB: 1, '': 0 };
+/** What is aimed at: at most, or at least, so much of the value, of value / control, or of value - control. */
+type Aim = { of: 'value' | 'ratio' | 'difference' } & ({ atMost: number } | { atLeast: number });
+
+const digits = { s: 2, ms: 1, µs: 1, '/s': 0, MiB: 1, KiB: 1, '': 0 };
 
 /** Prints figures as lines of aligned columns. @param control what `Figure.control` was measured with */
 export function table(figures: Figure[], control: string): string {
@@ -38,7 +40,8 @@ export function table(figures: Figure[], control: string): string {
 export function isMet(figure: Figure): boolean | undefined {
   if (!figure.aim) return undefined;
   const reached = measured(figure)[figure.aim.of];
-  return reached !== undefined && reached <= figure.aim.atMost;
+  if (reached === undefined) return false;
+  return 'atMost' in figure.aim ? reached <= figure.aim.atMost : reached >= figure.aim.atLeast;
 }
 
 /** The middle one, or the mean of the two in the middle. */
@@ -60,7 +63,7 @@ function row(figure: Figure): string[] {
     figure.control === undefined ? '' : amount(figure.control, unit),
     ratio === undefined ? '' : ratio.toFixed(2),
     difference === undefined ? '' : signed(difference, unit),
-    aim ? `<= ${aimText(aim, unit)}` : '',
+    aim ? aimText(aim, unit) : '',
     met === undefined ? '' : met ? 'yes' : 'NO',
   ];
 }
@@ -71,9 +74,10 @@ function measured({ value, control }: Figure): { value: number; ratio?: number; 
   return { value, ...ratio, difference: value - control };
 }
 
-function aimText({ of, atMost }: NonNullable<Figure['aim']>, unit: Figure['unit']): string {
-  if (of === 'ratio') return `${atMost.toFixed(2)} times`;
-  return of === 'difference' ? signed(atMost, unit) : amount(atMost, unit);
+function aimText(aim: Aim, unit: Figure['unit']): string {
+  const [sign, limit] = 'atMost' in aim ? (['<=', aim.atMost] as const) : (['>=', aim.atLeast] as const);
+  if (aim.of === 'ratio') return `${sign} ${limit.toFixed(2)} times`;
+  return `${sign} ${aim.of === 'difference' ? signed(limit, unit) : amount(limit, unit)}`;
 }
 
 function signed(number: number, unit: Figure['unit']): string {

@@ -54,16 +54,16 @@ export function numbered(prefix: string, count: number, from = 0): Buffer {
   );
 }
 
-/** Makes a journal file of entries; uncompressed, since readers do not see what is compressed in such files. */
+/** Since other readers than journalctl do not see what is compressed in such files. */
+const uncompressed = 'SYSTEMD_JOURNAL_COMPRESS=0';
+
+/** Makes a journal file of entries. */
 export function writeJournal(entries: Buffer, name = 'system'): string {
   fs.mkdirSync(journalFolder, { recursive: true });
   const source = `/run/${randomBytes(4).toString('hex')}.export`;
   const file = `${journalFolder}/${name}.journal`;
   fs.writeFileSync(source, entries);
-  execFileSync(remote, ['-o', file, source], {
-    env: { ...process.env, SYSTEMD_JOURNAL_COMPRESS: '0' },
-    stdio: 'ignore',
-  });
+  execFileSync('env', [uncompressed, remote, '-o', file, source], { stdio: 'ignore' });
   fs.rmSync(source);
   return file;
 }
@@ -75,13 +75,18 @@ export class LiveJournal {
   constructor(name = 'system') {
     fs.mkdirSync(journalFolder, { recursive: true });
     const file = `${journalFolder}/${name}.journal`;
-    this.#writer = start(remote, ['-o', file, '-'], 'pipe');
+    this.#writer = start('env', [uncompressed, remote, '-o', file, '-'], 'pipe');
     // Before somebody gives systemd-journal-remote another configuration.
     execFileSync('timeout', ['10', 'sh', '-c', 'until [ -e "$1" ]; do sleep 0.01; done', 'sh', file]);
   }
 
   append(entries: Buffer): void {
     this.#writer.process.stdin?.write(entries);
+  }
+
+  /** Until the writer has taken what was appended. */
+  async taken(): Promise<void> {
+    await new Promise((resolve) => this.#writer.process.stdin?.write('', resolve));
   }
 
   async close(): Promise<void> {

@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { ExportParser } from '../../../agent/forward/export-parser.ts';
 import { type Program, listening, start } from './program.ts';
 
-const folder = '/var/log/journal/remote';
+export const remoteFolder = '/var/log/journal/remote';
 const configuration = new URL('../../../docs/log-server/journal-remote.conf', import.meta.url).pathname;
 
 /**
@@ -12,12 +12,12 @@ const configuration = new URL('../../../docs/log-server/journal-remote.conf', im
  * so the split into files, which then has no default, is given.
  */
 export async function startRemote(scheme: 'http' | 'https', port = 19532): Promise<Program> {
-  fs.mkdirSync(folder, { recursive: true });
+  fs.mkdirSync(remoteFolder, { recursive: true });
   // Not for those that write the tests' journals.
   const installed = '/etc/systemd/journal-remote.conf';
   fs.copyFileSync(configuration, installed);
   const options = scheme === 'https' ? [] : ['--split-mode=none'];
-  const output = scheme === 'https' ? folder : `${folder}/all.journal`;
+  const output = scheme === 'https' ? remoteFolder : `${remoteFolder}/all.journal`;
   const server = start('/usr/lib/systemd/systemd-journal-remote', [
     `--listen-${scheme}=[::]:${port}`,
     ...options,
@@ -30,21 +30,21 @@ export async function startRemote(scheme: 'http' | 'https', port = 19532): Promi
 }
 
 export function clearRemote(): void {
-  fs.rmSync(folder, { recursive: true, force: true });
+  fs.rmSync(remoteFolder, { recursive: true, force: true });
 }
 
 /** What the server stored, in its order: by entry, its fields as `NAME=value` bytes, sorted. */
 export function storedExport(): Buffer {
-  if (!fs.existsSync(folder) || fs.readdirSync(folder).length === 0) return Buffer.alloc(0);
-  return execFileSync('journalctl', ['-q', '--no-pager', '-o', 'export', '-D', folder], {
+  if (!fs.existsSync(remoteFolder) || fs.readdirSync(remoteFolder).length === 0) return Buffer.alloc(0);
+  return execFileSync('journalctl', ['-q', '--no-pager', '-o', 'export', '-D', remoteFolder], {
     maxBuffer: 1024 ** 3,
   });
 }
 
 /** One field of every entry that has it. */
 export function storedField(field: string): string[] {
-  if (!fs.existsSync(folder) || fs.readdirSync(folder).length === 0) return [];
-  const options = ['-q', '--no-pager', '-o', 'cat', `--output-fields=${field}`, '-D', folder];
+  if (!fs.existsSync(remoteFolder) || fs.readdirSync(remoteFolder).length === 0) return [];
+  const options = ['-q', '--no-pager', '-o', 'cat', `--output-fields=${field}`, '-D', remoteFolder];
   return execFileSync('journalctl', options, { maxBuffer: 1024 ** 3 })
     .toString('latin1')
     .split('\n')

@@ -1,0 +1,104 @@
+import fs from 'node:fs';
+import { type Program, listening, start } from '../../wire/support/program.ts';
+import { clearRemote, remoteFolder, startRemote, storedField } from '../../wire/support/remote.ts';
+
+/** A real server, the same for all that speak its protocol. */
+export interface Receiver {
+  name: 'RELP' | 'TCP' | 'upload';
+  start: () => Promise<Program>;
+  /** How much is stored, in whatever unit. */
+  size: () => number;
+  /** The number of the entry that was stored last, -1 for none. */
+  last: () => number;
+  /** The numbers of all that was stored. */
+  numbers: () => Iterable<number>;
+  clear: () => void;
+}
+
+const stored = '/var/log/stored';
+/** Of the end of the file, to find the last whole line. */
+const tailBytes = 8192;
+
+/** One program for RELP and TCP; who writes is not who receives, so that a disk's time does not count. */
+const configuration = `global(maxMessageSize="8k")
+module(load="imrelp")
+input(type="imrelp" port="2514" ruleset="guests")
+module(load="imtcp")
+input(type="imtcp" port="601" ruleset="guests")
+template(name="line" type="string" string="%rawmsg%\\n")
+ruleset(name="guests" queue.type="LinkedList" queue.size="100000") {
+  action(type="omfile" file="${stored}" template="line")
+}
+`;
+
+export const receivers: Record<Receiver['name'], Receiver> = {
+  RELP: rsyslog('RELP', 2514),
+  TCP: rsyslog('TCP', 601),
+  upload: {
+    name: 'upload',
+    start: () => startRemote('http'),
+    size: storedInJournals,
+    last: () => storedInJournals() - 1,
+    numbers: () => storedField('MESSAGE').map(numberOf),
+    clear: clearRemote,
+  },
+};
+
+function rsyslog(name: Receiver['name'], port: number): Receiver {
+  return {
+    name,
+    start: async () => {
+      fs.writeFileSync('/run/receiver.conf', configuration);
+      fs.rmSync('/run/receiver.pid', { force: true });
+      const server = start('rsyslogd', ['-n', '-i', '/run/receiver.pid', '-f', '/run/receiver.conf']);
+      await listening(port);
+      return server;
+    },
+    size: () => fs.statSync(stored, { throwIfNoEntry: false })?.size ?? 0,
+    last: lastLine,
+    numbers: storedLines,
+    clear: () => fs.rmSync(stored, { force: true }),
+  };
+}
+
+function lastLine(): number {
+  if (!fs.existsSync(stored)) return -1;
+  const file = fs.openSync(stored, 'r');
+  try {
+    const { size } = fs.fstatSync(file);
+    const tail = Buffer.alloc(Math.min(size, tailBytes));
+    fs.readSync(file, tail, 0, tail.length, size - tail.length);
+    return numberOf(tail.toString('latin1', 0, tail.lastIndexOf('\n')));
+  } finally {
+    fs.closeSync(file);
+  }
+}
+
+function* storedLines(): Iterable<number> {
+  const bytes = fs.readFileSync(stored);
+  for (let at = 0; at < bytes.length;) {
+    const end = bytes.indexOf('\n', at);
+    if (end < 0) return;
+    const number = numberOf(bytes.toString('latin1', at, end));
+    if (number >= 0) yield number;
+    at = end + 1;
+  }
+}
+
+/** What each message ends with. */
+function numberOf(text: string): number {
+  return Number(/ ([0-9]+)$/.exec(text)?.[1] ?? -1);
+}
+
+/** The sum of the files' n_entries (systemd, journal-def.h: at 152, little-endian). */
+function storedInJournals(): number {
+  if (!fs.existsSync(remoteFolder)) return 0;
+  let sum = 0;
+  const count = Buffer.alloc(8);
+  for (const name of fs.readdirSync(remoteFolder)) {
+    const file = fs.openSync(`${remoteFolder}/${name}`, 'r');
+    if (fs.readSync(file, count, 0, 8, 152) === 8) sum += Number(count.readBigUInt64LE());
+    fs.closeSync(file);
+  }
+  return sum;
+}

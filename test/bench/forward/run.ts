@@ -1,0 +1,77 @@
+import fs from 'node:fs';
+import { forgetState } from '../../wire/support/agent.ts';
+import { endAll } from '../../wire/support/program.ts';
+import { sleep } from '../../wire/support/until.ts';
+import { type Receiver, receivers } from './receivers.ts';
+import { type Sender, memory } from './senders.ts';
+import { type Usage, usage } from './usage.ts';
+
+/** One sender's way through the journal; where it was killed, its processor time is that of the second start. */
+export interface Run extends Usage {
+  /** Entries. */
+  count: number;
+  /** Seconds from the first start until the last entry is stored. */
+  wall: number;
+  /** Of the receiver: near the wall's time, it is what bounds the sender. */
+  receiverSeconds: number;
+  lost: number;
+  repeated: number;
+}
+
+/** @param killed by SIGKILL and started again when half of the entries were there */
+export async function forward(sender: Sender, count: number, killed = false): Promise<Run> {
+  const receiver = receivers[sender.receiver];
+  forgetState();
+  fs.rmSync(memory, { recursive: true, force: true });
+  fs.mkdirSync(memory);
+  receiver.clear();
+  const server = await receiver.start();
+  const start = performance.now();
+  let program = sender.start();
+  if (killed) {
+    await stored(receiver, count / 2, 0);
+    await program.kill();
+    program = sender.start();
+  }
+  const end = await stored(receiver, count - 1, calmMilliseconds);
+  const run = {
+    count,
+    ...usage(program.pid),
+    wall: (end - start) / 1000,
+    receiverSeconds: usage(server.pid).seconds,
+  };
+  await endAll();
+  return { ...run, ...missing(receiver, count) };
+}
+
+/** What comes out of order comes soon. */
+const calmMilliseconds = 1500;
+const patienceMilliseconds = 15_000;
+
+/**
+ * Until an entry is there and nothing comes any more, or nothing comes for very long.
+ * @returns when the last one came
+ */
+async function stored(receiver: Receiver, number: number, calm: number): Promise<number> {
+  let [size, since] = [0, performance.now()];
+  for (;;) {
+    const before = size;
+    size = receiver.size();
+    const now = performance.now();
+    if (size !== before) since = now;
+    if (now - since > patienceMilliseconds) return since;
+    if (now - since >= calm && receiver.last() >= number) return since;
+    await sleep(5);
+  }
+}
+
+function missing(receiver: Receiver, count: number): { lost: number; repeated: number } {
+  const times = new Uint16Array(count);
+  for (const number of receiver.numbers()) times[number] = (times[number] ?? 0) + 1;
+  let [lost, repeated] = [0, 0];
+  for (const each of times) {
+    if (each === 0) lost += 1;
+    else repeated += each - 1;
+  }
+  return { lost, repeated };
+}

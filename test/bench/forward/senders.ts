@@ -1,0 +1,91 @@
+import fs from 'node:fs';
+import { configure } from '../../wire/support/agent.ts';
+import { type Program, start } from '../../wire/support/program.ts';
+import type { Receiver } from './receivers.ts';
+
+/** A program that forwards the journal, as it is started at first and again after it was killed. */
+export interface Sender {
+  receiver: Receiver['name'];
+  start: () => Program;
+}
+
+/** Where senders keep what they know, but for the agent. */
+export const memory = '/run/sender';
+
+/** Executables that are not on the path. */
+export interface Programs {
+  agent: string;
+  /** Where the package's files are. */
+  syslogNg: string;
+}
+
+/** By name. Every rival is told to lose nothing by a limit of rate or of its queue. */
+export function sendersOf(programs: Programs): Record<string, Sender> {
+  const agent = (receiver: Receiver['name'], forward: string): Sender => ({
+    receiver,
+    start: () => {
+      configure({ FORWARD: forward });
+      return start(programs.agent, ['forward']);
+    },
+  });
+  return {
+    'agent, RELP': agent('RELP', 'relp://127.0.0.1:2514'),
+    'rsyslog, RELP': rsyslog('RELP', relp('')),
+    'rsyslog, RELP, window 1000': rsyslog('RELP', relp('windowSize="1000"')),
+    'agent, TCP': agent('TCP', 'syslog+tcp://127.0.0.1:601'),
+    'rsyslog, TCP': rsyslog('TCP', tcp),
+    'syslog-ng, TCP': { receiver: 'TCP', start: () => startSyslogNg(programs.syslogNg) },
+    'agent, upload': agent('upload', 'journal+http://127.0.0.1:19532'),
+    'journal-upload': { receiver: 'upload', start: startUpload },
+  };
+}
+
+const relp = (more: string) => `module(load="omrelp")
+action(type="omrelp" target="127.0.0.1" port="2514" template="RSYSLOG_SyslogProtocol23Format" ${more})
+`;
+const tcp = `action(type="omfwd" protocol="tcp" target="127.0.0.1" port="601" tcp_Framing="octet-counted"
+  template="RSYSLOG_SyslogProtocol23Format" action.resumeRetryCount="-1")
+`;
+
+function rsyslog(receiver: Receiver['name'], action: string): Sender {
+  return {
+    receiver,
+    start: () => {
+      const file = `${memory}/rsyslog.conf`;
+      const source = `global(workDirectory="${memory}")
+module(load="imjournal" stateFile="imjournal.state" rateLimit.interval="0")
+`;
+      fs.writeFileSync(file, source + action);
+      fs.rmSync(`${memory}/rsyslog.pid`, { force: true });
+      return start('rsyslogd', ['-n', '-i', `${memory}/rsyslog.pid`, '-f', file]);
+    },
+  };
+}
+
+/** Without the fields as structured data, which its default prefix makes of them: what the others send is less. */
+function startSyslogNg(folder: string): Program {
+  const file = `${memory}/syslog-ng.conf`;
+  fs.writeFileSync(
+    file,
+    `@version: 4.8
+source journal { systemd-journal(prefix(".journald.")); };
+destination server { syslog("127.0.0.1" transport("tcp") port(601)); };
+log { source(journal); destination(server); flags(flow-control); };
+`,
+  );
+  const files = ['persist-file', 'pidfile', 'control'].map((name) => `--${name}=${memory}/syslog-ng.${name}`);
+  const libraries = [`${folder}/usr/lib/syslog-ng`, `${folder}/usr/lib/x86_64-linux-gnu`].join(':');
+  return start('env', [
+    `LD_LIBRARY_PATH=${libraries}`,
+    `${folder}/usr/sbin/syslog-ng`,
+    '--foreground',
+    `--cfgfile=${file}`,
+    `--module-path=${folder}/usr/lib/syslog-ng/4.8`,
+    ...files,
+  ]);
+}
+
+function startUpload(): Program {
+  const options = ['--url=http://127.0.0.1:19532', `--save-state=${memory}/upload.state`];
+  return start('/usr/lib/systemd/systemd-journal-upload', options);
+}

@@ -1,0 +1,38 @@
+import fs from 'node:fs';
+import { peakMemory } from '../../wire/support/program.ts';
+
+/** Of a process that runs: seconds of processor time, and MiB. */
+export interface Usage {
+  /** With its children, those that have ended too. */
+  seconds: number;
+  /** Of its children. */
+  childSeconds: number;
+  /** Peak RSS, without its children. */
+  mebibytes: number;
+}
+
+/** proc_pid_stat(5); a tick is 10 ms. */
+export function usage(pid: number): Usage {
+  const [own, ended] = times(pid);
+  const children = childrenOf(pid).map((child) => times(child).reduce((sum, each) => sum + each));
+  const childSeconds = children.reduce((sum, each) => sum + each, ended);
+  return { seconds: own + childSeconds, childSeconds, mebibytes: peakMemory(pid) };
+}
+
+/** In seconds, of a process and of its ended children. */
+function times(pid: number): [number, number] {
+  const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const [user = 0, system = 0, childUser = 0, childSystem = 0] = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(11, 15)
+    .map(Number);
+  return [(user + system) / 100, (childUser + childSystem) / 100];
+}
+
+function childrenOf(pid: number): number[] {
+  const words = fs
+    .readdirSync(`/proc/${pid}/task`)
+    .flatMap((task) => fs.readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' '));
+  return words.filter((word) => word !== '').map(Number);
+}

@@ -1,0 +1,56 @@
+import { clearJournal } from '../../wire/support/journal.ts';
+import { enterWorld } from '../../wire/support/world.ts';
+import { makeJournal } from './journal.ts';
+import { type Latency, type Writer, latency } from './latency.ts';
+import { type Run, forward } from './run.ts';
+import { type Programs, type Sender, sendersOf } from './senders.ts';
+
+/** What is to be measured. */
+export interface Plan {
+  programs: Programs;
+  /** Entries for every sender, and so many for the agent alone. */
+  entries: number;
+  many: number;
+}
+
+/** By sender. */
+export interface Measured {
+  whole: Record<string, Run>;
+  killed: Record<string, Run>;
+  many: Record<string, Run>;
+  latency: Record<Writer, Latency>;
+}
+
+enterWorld(import.meta.filename, 3000);
+const plan = JSON.parse(process.env['BENCH_PLAN'] ?? '') as Plan;
+process.stdout.write(JSON.stringify(await measure(plan)));
+process.exit(0);
+
+async function measure({ programs, entries, many }: Plan): Promise<Measured> {
+  const senders = sendersOf(programs);
+  const measured: Measured = { whole: {}, killed: {}, many: {}, latency: await latencies(programs.agent) };
+  await makeJournal(entries);
+  for (const [name, sender] of Object.entries(senders)) {
+    measured.whole[name] = await measureOne(name, sender, entries, false);
+    measured.killed[name] = await measureOne(`${name}, killed`, sender, entries, true);
+  }
+  clearJournal();
+  await makeJournal(many);
+  for (const [name, sender] of Object.entries(senders)) {
+    if (name.startsWith('agent, ')) measured.many[name] = await measureOne(name, sender, many, false);
+  }
+  return measured;
+}
+
+async function measureOne(name: string, sender: Sender, count: number, killed: boolean): Promise<Run> {
+  const run = await forward(sender, count, killed);
+  // All of them take a quarter of an hour.
+  process.stderr.write(`${name}: ${JSON.stringify(run)}\n`);
+  return run;
+}
+
+async function latencies(agent: string): Promise<Measured['latency']> {
+  const [journald, remote] = [await latency(agent, 'journald'), await latency(agent, 'remote')];
+  process.stderr.write(`${JSON.stringify({ journald, remote })}\n`);
+  return { journald, remote };
+}
