@@ -5,6 +5,8 @@
 export class GapCounter {
   #source = '';
   #next = 0;
+  /** How the cursor of the next entry begins where nothing is missing. */
+  #expected = '';
 
   /** @param cursor of the entry before the first; '' where there is none to count from */
   constructor(cursor: string) {
@@ -16,11 +18,20 @@ export class GapCounter {
    * @returns how many entries are missing between the one before and this one
    */
   count(cursor: string): number {
+    if (this.#expected !== '' && cursor.startsWith(this.#expected)) {
+      this.#expect(this.#source, this.#next + 1);
+      return 0;
+    }
     const source = cursor.slice(0, 34);
     const sequence = parseInt(cursor.slice(37, cursor.indexOf(';', 37)), 16);
     const missing = source === this.#source && sequence > this.#next ? sequence - this.#next : 0;
-    this.#source = source;
-    this.#next = sequence + 1;
+    this.#expect(source, sequence + 1);
     return missing;
+  }
+
+  #expect(source: string, sequence: number): void {
+    this.#source = source;
+    this.#next = sequence;
+    this.#expected = `${source};i=${sequence.toString(16)};`;
   }
 }

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 
 export const journalctl = '/usr/bin/journalctl';
 
@@ -26,19 +26,23 @@ export interface Reading {
 
 const environment = { PATH: '/usr/bin:/bin', LC_ALL: 'C', SYSTEMD_COLORS: '0' };
 
+const options = ['-o', 'export', '--no-pager', '-q', '--no-tail', '-f'];
+
 /**
  * Follows the journal. Options that 219 has. Not `--after-cursor` to go on: where the cursor's entry is gone it
  * skips another one, before 256.
+ * @param fields that are enough, beside those of the entry itself; undefined: all. Others may come too.
  */
-export function follow(start: Start, data: (chunk: Buffer) => void, ended: (end: End) => void): Reading {
-  const child = spawn(
-    journalctl,
-    ['-o', 'export', '--no-pager', '-q', '--no-tail', '-f', ...startOptions(start)],
-    {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: environment,
-    },
-  );
+export function follow(
+  start: Start,
+  fields: readonly string[] | undefined,
+  data: (chunk: Buffer) => void,
+  ended: (end: End) => void,
+): Reading {
+  const child = spawn(journalctl, [...options, ...selection(fields), ...startOptions(start)], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: environment,
+  });
   let told = false;
   let said = '';
   const finish = (end: End) => {
@@ -86,6 +90,17 @@ export function lastCursor(): Promise<string | undefined> {
       resolve(code === 0 ? (/(?:^|\n)-- cursor: (\S+)\n$/.exec(tail)?.[1] ?? '') : undefined),
     );
   });
+}
+
+let selects: boolean | undefined;
+
+/** From 236 on, journalctl can leave fields out. */
+function selection(fields: readonly string[] | undefined): string[] {
+  if (fields === undefined) return [];
+  const option = `--output-fields=${fields.join(',')}`;
+  const probe = () => spawnSync(journalctl, [option, '--version'], { stdio: 'ignore', timeout: 5000 });
+  selects ??= probe().status === 0;
+  return selects ? [option] : [];
 }
 
 function startOptions(start: Start): string[] {

@@ -59,7 +59,8 @@ export class Outbox {
       const batch =
         count === this.#queue.length ? this.#queue : this.#queue.slice(this.#sent, this.#sent + count);
       this.#sent += count;
-      for (const { text } of batch) this.waitingBytes -= text.length;
+      if (this.waiting === 0) this.waitingBytes = 0;
+      else for (const { text } of batch) this.waitingBytes -= text.length;
       this.#inFlight.add(batch);
       this.midEntry = batch.at(-1)?.cursor === '';
       transport.send(batch);

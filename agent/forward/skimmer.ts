@@ -1,23 +1,25 @@
 import type { Entry } from './entry.ts';
 import type { FieldSink } from './tokenizer.ts';
 
-/** What a syslog message is made of (encode-syslog.ts). */
-const wanted = new Set([
-  '__CURSOR',
-  '__REALTIME_TIMESTAMP',
-  '__MONOTONIC_TIMESTAMP',
-  '_BOOT_ID',
-  '_TRANSPORT',
+/** Fields that a syslog message is made of (syslog-encoder.ts), beside those that every entry begins with. */
+export const syslogFields = [
+  'MESSAGE',
+  'MESSAGE_ID',
   'PRIORITY',
   'SYSLOG_FACILITY',
   'SYSLOG_IDENTIFIER',
   'SYSLOG_PID',
   '_COMM',
-  '_PID',
-  '_UID',
   '_HOSTNAME',
+  '_PID',
   '_SYSTEMD_UNIT',
-  'MESSAGE_ID',
+  '_TRANSPORT',
+  '_UID',
+];
+
+const wanted = new Set([
+  ...syslogFields,
+  ...['__CURSOR', '__REALTIME_TIMESTAMP', '__MONOTONIC_TIMESTAMP', '_BOOT_ID'],
 ]);
 
 /** Bytes of MESSAGE that are kept; the rest is counted. */
@@ -42,7 +44,8 @@ export class Skimmer implements FieldSink {
 
   field(name: string): void {
     this.#open = 'none';
-    if (name === 'MESSAGE' && this.#message === undefined) {
+    if (name === 'MESSAGE') {
+      if (this.#message !== undefined) return;
       this.#open = 'message';
       this.#message = '';
     } else if (wanted.has(name) && !this.#seen.has(name)) {

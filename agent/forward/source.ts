@@ -6,6 +6,7 @@ import { type End, type Reading, type Start, follow, lastCursor } from './journa
 import { Leaps } from './leaps.ts';
 import { Repeats } from './repeats.ts';
 import { Silence } from './silence.ts';
+import { syslogFields } from './skimmer.ts';
 import type { ParserMode } from './tokenizer.ts';
 
 export interface SourceEvents {
@@ -54,6 +55,7 @@ export class Source {
     this.#known = this.#start.at === 'cursor' ? parseCursor(this.#last) : undefined;
     this.#reading = follow(
       this.#start,
+      this.#mode === 'skim' ? syslogFields : undefined,
       (chunk) => this.#read(chunk),
       (end) => this.#ended(end),
     );

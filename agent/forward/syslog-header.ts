@@ -1,40 +1,67 @@
+import { field } from './entry.ts';
 import { ownCopy } from './memory.ts';
 
-/** Of a remembered value, in bytes. */
-const longest = 256;
+/** What an entry's fields make of an RFC 5424 message, but for its time, its cursor and its text. */
+export interface SyslogHeader {
+  /** Up to the time. */
+  before: string;
+  /** From the time to the structured data. */
+  after: string;
+  /** Parameters of the structured data. */
+  data: string;
+  host: string;
+  boot: string;
+}
 
-/**
- * The parts of an RFC 5424 header, made of fields that anyone who may log can fill. What was made is remembered,
- * since few values make up nearly all entries.
- */
-export class SyslogHeader {
+/** How many headers are remembered, and of how many bytes of fields at most. */
+const remembered = 1000;
+const longest = 2048;
+
+/** Changes from entry to entry, and no header has it. */
+const sourceTime = '\n_SOURCE_REALTIME_TIMESTAMP=';
+
+/** Headers, made of fields that anyone who may log can fill. Few make up nearly all entries: they are remembered. */
+export class SyslogHeaders {
   readonly #hostname: string;
-  readonly #hosts = new Map<string, string>();
-  readonly #names = new Map<string, string>();
-  readonly #values = new Map<string, string>();
-  #second = '';
-  #date = '';
+  readonly #known = new Map<string, SyslogHeader>();
 
   /** @param hostname this host's own */
   constructor(hostname: string) {
     this.#hostname = hostname;
   }
 
-  /**
-   * @param microseconds since 1970, in decimal digits
-   * @returns RFC 5424, section 6.2.3: six digits of a second, UTC
-   */
-  timestamp(microseconds: string): string {
-    const second = microseconds.slice(0, -6);
-    if (second !== this.#second) {
-      this.#second = second;
-      const date = new Date(Number(second) * 1000);
-      this.#date =
-        Number.isNaN(date.getTime()) || date.getUTCFullYear() > 9999 ? '' : date.toISOString().slice(0, 20);
-    }
-    return this.#date === '' || this.#date.length !== 20
-      ? '-'
-      : `${this.#date.slice(0, 19)}.${microseconds.slice(-6)}Z`;
+  /** @param fields lines of an entry that do not change from entry to entry, beginning with a line feed */
+  of(fields: string): SyslogHeader {
+    const time = fields.indexOf(sourceTime);
+    const key = time < 0 ? fields : fields.slice(0, time) + fields.slice(fields.indexOf('\n', time + 1));
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const header = this.#make(key);
+    if (key.length > longest) return header;
+    if (this.#known.size >= remembered) this.#known.clear();
+    this.#known.set(ownCopy(key), header);
+    return header;
+  }
+
+  #make(text: string): SyslogHeader {
+    const kernel = text.includes('\n_TRANSPORT=kernel\n');
+    const severity = kernel ? level(text) : facility(text) * 8 + level(text);
+    const host = this.host(field(text, '\n_HOSTNAME='));
+    const app = field(text, '\nSYSLOG_IDENTIFIER=') || (kernel ? 'kernel' : field(text, '\n_COMM='));
+    const process = field(text, '\nSYSLOG_PID=') || field(text, '\n_PID=');
+    const id = field(text, '\nMESSAGE_ID=');
+    const [boot, unit, uid] = [
+      field(text, '\n_BOOT_ID='),
+      field(text, '\n_SYSTEMD_UNIT='),
+      field(text, '\n_UID='),
+    ];
+    return {
+      before: `<${severity}>1 `,
+      after: ownCopy(` ${host} ${name(app, 48)} ${name(process, 128)} ${name(id, 32)} `),
+      data: ownCopy(` boot="${boot}"${parameter('unit', unit)}${parameter('uid', uid)}`),
+      host: ownCopy(host),
+      boot: ownCopy(boot),
+    };
   }
 
   /**
@@ -42,33 +69,28 @@ export class SyslogHeader {
    * those of one "localhost".
    */
   host(value: string): string {
-    const known = this.#hosts.get(value);
-    if (known !== undefined) return known;
-    const named = (own: string) => (/^(localhost(\..*)?|\(none\)|)$/.test(own) ? this.#hostname : own);
-    return remember(this.#hosts, value, (own) => this.name(named(own), 255));
-  }
-
-  /** Section 6: printable US-ASCII without space, '-' for nothing. @param limit in characters */
-  name(value: string, limit: number): string {
-    const known = this.#names.get(value);
-    if (known !== undefined) return known;
-    return remember(this.#names, value, (own) => own.slice(0, limit).replace(/[^!-~]/g, '_') || '-');
-  }
-
-  /** Section 6.3.3: a parameter's value within its quotation marks. */
-  value(value: string): string {
-    const known = this.#values.get(value);
-    if (known !== undefined) return known;
-    return remember(this.#values, value, (own) => own.replace(/["\\\]]/g, '\\$&'));
+    return name(/^(localhost(\..*)?|\(none\)|)$/.test(value) ? this.#hostname : value, 255);
   }
 }
 
-function remember(memory: Map<string, string>, value: string, make: (own: string) => string): string {
-  // Long ones are rare, and would be too much.
-  if (value.length > longest) return make(value);
-  if (memory.size >= 1000) memory.clear();
-  const own = ownCopy(value);
-  const made = make(own);
-  memory.set(own, made);
-  return made;
+/** RFC 5424, section 6: printable US-ASCII without space, '-' for nothing. @param limit in characters */
+function name(value: string, limit: number): string {
+  return value.slice(0, limit).replace(/[^!-~]/g, '_') || '-';
+}
+
+/** Section 6.3.3. */
+function parameter(key: string, value: string): string {
+  return value === '' ? '' : ` ${key}="${value.replace(/["\\\]]/g, '\\$&')}"`;
+}
+
+/** Section 6.2.1; user-level (1) where the field is missing or out of range. */
+function facility(text: string): number {
+  const value = field(text, '\nSYSLOG_FACILITY=');
+  return /^([0-9]|1[0-9]|2[0-3])$/.test(value) ? Number(value) : 1;
+}
+
+/** The severity; informational (6), as journald has it, where the field is missing or out of range. */
+function level(text: string): number {
+  const value = field(text, '\nPRIORITY=');
+  return value.length === 1 && value >= '0' && value <= '7' ? value.charCodeAt(0) - 48 : 6;
 }

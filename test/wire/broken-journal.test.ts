@@ -59,13 +59,12 @@ function printed(n: number): string {
   return `__CURSOR=${cursor(n)}\n${fields}`;
 }
 
-/** Entries as one journalctl prints them; where one begins is what it is asked for. */
+/** Entries as one journalctl prints them; where one begins is what it is asked for. It selects no fields, as 219. */
 function fakeJournalctl(script: string, files: Record<string, string>): void {
   fs.mkdirSync('/run/fake');
   for (const [name, text] of Object.entries(files)) fs.writeFileSync(`/run/fake/${name}`, text);
-  fs.writeFileSync('/run/fake/journalctl', `#!/bin/sh\ncd /run/fake\necho "$*" >>asked\n${script}`, {
-    mode: 0o755,
-  });
+  const begin = 'cd /run/fake\ncase "$*" in *--output-fields*) exit 1 ;; esac\necho "$*" >>asked';
+  fs.writeFileSync('/run/fake/journalctl', `#!/bin/sh\n${begin}\n${script}`, { mode: 0o755 });
   execFileSync('mount', ['--bind', '/run/fake/journalctl', '/usr/bin/journalctl']);
 }
 
