@@ -21,11 +21,19 @@ export class RelpDialogue {
   readonly #responses = new RelpResponses();
   /** Answered before an older one. */
   readonly #early = new Set<number>();
-  #next = 1;
-  #oldest = 2;
+  /** The number of `open`. */
+  readonly #first: number;
+  #next: number;
+  #oldest: number;
   #phase: 'opening' | 'open' | 'closing' = 'opening';
   /** Messages without an answer. */
   inFlight = 0;
+
+  /** @param first a session begins with 1: another is for tests of what comes after the last number */
+  constructor(first = 1) {
+    this.#first = this.#next = first;
+    this.#oldest = following(first);
+  }
 
   open(): string {
     return this.#frame('open', offers);
@@ -83,7 +91,7 @@ export class RelpDialogue {
     if (command !== 'rsp') throw new RelpError(`unexpected from a RELP server: ${command}`);
     const good = /^200( |\n|$)/.test(data);
     if (this.#phase === 'opening') {
-      if (txnr !== 1 || !good) throw new RelpError(`the server refused to open: ${said(data)}`);
+      if (txnr !== this.#first || !good) throw new RelpError(`the server refused to open: ${said(data)}`);
       this.#phase = 'open';
       answer.opened = /^relp_software=(.*)$/m.exec(data)?.[1] ?? 'a server without a name';
       return;

@@ -59,11 +59,12 @@ function printed(n: number): string {
   return `__CURSOR=${cursor(n)}\n${fields}`;
 }
 
-/** Entries as one journalctl prints them; where one begins is what it is asked for. It selects no fields, as 219. */
-function fakeJournalctl(script: string, files: Record<string, string>): void {
+/** Entries as one journalctl prints them; where one begins is what it is asked for. 219 cannot select fields. */
+function fakeJournalctl(script: string, files: Record<string, string>, version: '219' | '236' = '219'): void {
   fs.mkdirSync('/run/fake');
   for (const [name, text] of Object.entries(files)) fs.writeFileSync(`/run/fake/${name}`, text);
-  const begin = 'cd /run/fake\ncase "$*" in *--output-fields*) exit 1 ;; esac\necho "$*" >>asked';
+  const probed = version === '219' ? '*--output-fields*) exit 1' : '*--version) exit 0';
+  const begin = `cd /run/fake\ncase "$*" in ${probed} ;; esac\necho "$*" >>asked`;
   fs.writeFileSync('/run/fake/journalctl', `#!/bin/sh\n${begin}\n${script}`, { mode: 0o755 });
   execFileSync('mount', ['--bind', '/run/fake/journalctl', '/usr/bin/journalctl']);
 }
@@ -97,6 +98,14 @@ broken('219: it ends within an entry; the next one is asked for, and the server 
     `${options} --cursor=${cursor(1)}`,
     `${options} --after-cursor=${cursor(3)}`,
   ]);
+});
+
+broken('236: it is asked only for the fields that a message is made of', async () => {
+  fakeJournalctl('cat all; exec sleep 1000', { all: printed(1) }, '236');
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  startAgent();
+  await until('it', () => texts().includes('entry 1'));
+  assert.match(asked()[1] ?? '', /^-o export .* --output-fields=MESSAGE,[A-Z_,]+,_UID --cursor=/);
 });
 
 broken(

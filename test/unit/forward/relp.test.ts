@@ -65,6 +65,19 @@ relp('counts what is acknowledged in a row, in any order of answers and wherever
   );
 });
 
+relp('after the last number comes 1', () => {
+  const dialogue = new RelpDialogue(999_999_997);
+  dialogue.open();
+  dialogue.receive('999999997 rsp 6 200 OK\n');
+  const sent = ['999999998 syslog 2 m0', '999999999 syslog 2 m1', '1 syslog 2 m2', '2 syslog 2 m3', ''];
+  assert.is(dialogue.messages(messages(4)), sent.join('\n'));
+  // The last one first, so that the order must be known.
+  assert.is(dialogue.receive('2 rsp 6 200 OK\n').acknowledged, 0);
+  assert.is(dialogue.receive('999999998 rsp 6 200 OK\n999999999 rsp 6 200 OK\n').acknowledged, 2);
+  assert.equal(dialogue.receive('1 rsp 6 200 OK\n'), { acknowledged: 2 });
+  assert.match(dialogue.receive('3 rsp 6 200 OK\n').error?.message ?? '', /an answer to nothing: 3/);
+});
+
 relp('a refusal names the message, after what was accepted before it', () => {
   const { acknowledged, error } = openDialogue(5).receive(
     '2 rsp 6 200 OK\n3 rsp 6 200 OK\n5 rsp 8 500 nope\n',
