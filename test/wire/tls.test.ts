@@ -8,11 +8,14 @@ import {
   guestTls,
   makeCertificate,
   makeCertificates,
+  makeCertificatesIn,
   serverFolder,
   serverName,
 } from './support/certificates.ts';
+import { tlsGate } from './support/fake-server.ts';
 import { LiveJournal, clearJournal, numbered, writeJournal } from './support/journal.ts';
 import { endAll } from './support/program.ts';
+import { clearRemote, startRemote, storedField } from './support/remote.ts';
 import { clearStored, startRsyslog, storedEntries, storedLines } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
 import { enterWorld } from './support/world.ts';
@@ -26,6 +29,7 @@ tls.before.each(() => {
   makeCertificates();
   clearJournal();
   clearStored();
+  clearRemote();
   forgetState();
 });
 tls.after.each(endAll);
@@ -110,6 +114,29 @@ tls("the guest's certificate is refused, renewed, and read again without a resta
   await until('all of them', () => storedLines() >= 10);
   await until('the count', () => forwardState()?.counts.acknowledged === 10);
 });
+
+tls(
+  "journal upload: another authority's guest is refused; renewed, it gets in, and nothing is lost",
+  async () => {
+    makeCertificatesIn('/run/others', '/run/others/guest');
+    for (const end of ['pem', 'key'])
+      fs.copyFileSync(`/run/others/guest/guest.${end}`, `${guestFolder}/guest.${end}`);
+    configure({ ...relp, FORWARD: `journal+https://${serverName}` });
+    writeJournal(numbered('entry', 10));
+    // The one of Debian 13 checks no certificates (docs/log-server.md).
+    await startRemote('http', 19531);
+    const gate = await tlsGate(19532, 19531, serverFolder);
+    startAgent();
+    await untilState('waiting');
+    await sleep(1500);
+    assert.is(forwardState()?.counts.acknowledged, 0);
+    assert.equal(storedField('MESSAGE'), []);
+    makeCertificate({ name: 'guest1.guests.example', file: `${guestFolder}/guest` });
+    await until('all of them', () => storedField('MESSAGE').length === 10);
+    assert.is(forwardState()?.counts.refused, 0);
+    gate.close();
+  },
+);
 
 tls(
   'syslog in TLS 1.3: a server that refuses the certificate does not swallow what was written early',

@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
 
@@ -71,4 +72,18 @@ export function anonymousTls(port: number): Promise<tls.Server> {
   const server = tls.createServer(options, (socket) => socket.on('error', () => undefined));
   server.on('tlsClientError', () => undefined);
   return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve(server)));
+}
+
+/** What lets only those through to a server who have a certificate of the authority, as a proxy before it would. */
+export async function tlsGate(port: number, server: number, folder: string): Promise<tls.Server> {
+  const read = (name: string) => fs.readFileSync(`${folder}/${name}`);
+  const certificates = { ca: read('ca.pem'), cert: read('server.pem'), key: read('server.key') };
+  const gate = tls.createServer({ ...certificates, requestCert: true }, (socket) => {
+    const behind = net.connect(server, '127.0.0.1');
+    socket.pipe(behind).pipe(socket);
+    for (const each of [socket, behind]) each.on('error', () => each.destroy());
+  });
+  gate.on('tlsClientError', () => undefined);
+  await new Promise<void>((resolve) => gate.listen(port, '127.0.0.1', resolve));
+  return gate;
 }
