@@ -31,7 +31,7 @@ function fields(number: number): Record<string, string> {
 
 const chunk = 20_000;
 
-/** A journal of so many entries, in files as large as journald's own. */
+/** A journal of so many entries. */
 export async function makeJournal(count: number): Promise<void> {
   const journal = new LiveJournal();
   for (let from = 0; from < count; from += chunk) {
