@@ -78,9 +78,9 @@ syslog('what is remembered of entries before makes no difference', () => {
       assert.equal([said], encode(make(), each, n));
       kinds.add(said);
     }),
-    { numRuns: 20_000 },
+    { numRuns: 4000 },
   );
-  assert.ok(kinds.size > 1000, `${kinds.size} kinds`);
+  assert.ok(kinds.size > 500, `${kinds.size} kinds`);
 });
 
 syslog('before the clock was set it says so', () => {
