@@ -115,8 +115,10 @@ class ActionModule(ActionBase):
         state = self.state_of(unit)
         if state.get("SubState") in ("running", "start"):
             return
-        self.once(["systemctl", "stop", unit])
-        self.once(["systemctl", "reset-failed", unit])
+        # What an earlier one left, failed or ended.
+        if state.get("SubState") != "dead":
+            self.once(["systemctl", "stop", unit])
+            self.once(["systemctl", "reset-failed", unit])
         start = ["systemd-run", "--quiet", "--unit=" + unit, "--remain-after-exit", "--"]
         # systemd.service(5): a dollar sign begins a variable, two are one.
         said = self.once(start + [word.replace("$", "$$") for word in argv])
