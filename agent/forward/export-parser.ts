@@ -6,6 +6,8 @@ export { ExportError };
 const firstLine = '__CURSOR=';
 /** More of an unfinished entry than this goes to the tokenizer, which keeps its state from chunk to chunk. */
 const carryBytes = 128 * 1024;
+/** What a pipe gives at once. */
+const chunkBytes = 64 * 1024;
 
 /**
  * Cuts the journal export format (systemd.io/JOURNAL_EXPORT_FORMATS) into entries, from chunks of any size, in
@@ -14,7 +16,9 @@ const carryBytes = 128 * 1024;
  */
 export class ExportParser {
   readonly #tokenizer: Tokenizer;
-  #carry: Buffer | undefined;
+  /** What is carried over, and the next chunk after it: in one place, so that no chunk lives longer than its turn. */
+  #space = Buffer.allocUnsafeSlow(carryBytes + chunkBytes);
+  #carried = 0;
 
   /** @param mode `whole` hands on every byte; `skim` only what a syslog message is made of */
   constructor(mode: ParserMode) {
@@ -27,15 +31,15 @@ export class ExportParser {
    */
   push(chunk: Buffer): Entry[] {
     const entries: Entry[] = [];
-    const bytes = this.#carry === undefined ? chunk : Buffer.concat([this.#carry, chunk]);
-    this.#carry = undefined;
+    const bytes = this.#carried === 0 ? chunk : this.#joined(chunk);
+    this.#carried = 0;
     let at = 0;
     while (at < bytes.length) {
       if (!this.#tokenizer.active) {
         at = cutTextEntries(bytes, at, entries);
         if (at === bytes.length) break;
         if (bytes.length - at < carryBytes && bytes.indexOf('\n\n', at) < 0 && bytes.indexOf(0, at) < 0) {
-          this.#carry = bytes.subarray(at);
+          this.#carried = bytes.copy(this.#space, 0, at);
           break;
         }
       }
@@ -46,10 +50,16 @@ export class ExportParser {
 
   /** At the end of the bytes. @returns the cursor of an entry that has no end ('' if not even that), if any */
   end(): string | undefined {
-    const carry = this.#carry;
-    this.#carry = undefined;
-    if (carry !== undefined) this.#tokenizer.run(carry, 0, []);
+    if (this.#carried > 0) this.#tokenizer.run(this.#space.subarray(0, this.#carried), 0, []);
+    this.#carried = 0;
     return this.#tokenizer.active ? this.#tokenizer.cursor : undefined;
+  }
+
+  #joined(chunk: Buffer): Buffer {
+    const length = this.#carried + chunk.length;
+    if (length > this.#space.length) return Buffer.concat([this.#space.subarray(0, this.#carried), chunk]);
+    chunk.copy(this.#space, this.#carried);
+    return this.#space.subarray(0, length);
   }
 }
 
