@@ -5,20 +5,23 @@ import { evaluateHost } from '../../agent/commands/evaluate.ts';
 import type { Host } from '../../agent/host.ts';
 import type { Verdict } from '../../agent/report/report.ts';
 import type { Change } from './changes.ts';
-import { goodGuest, withGuest } from './guest.ts';
+import { type Guest, goodGuest, withGuest } from './guest.ts';
 
-/**
- * What one check says of a good guest that was changed.
- * @param as what cannot be a file of a fixture
- */
+interface Otherwise {
+  /** What cannot be a file of a fixture. */
+  as?: (host: Host) => Host;
+  probe?: boolean;
+  guest?: Guest;
+}
+
+/** What one check says of a good guest that was changed. */
 export async function findingOf(
   id: string,
   change: Change,
-  as: (host: Host) => Host = (host) => host,
+  { as = (host) => host, probe = true, guest = goodGuest() }: Otherwise = {},
 ): Promise<Finding & { verdict: Verdict }> {
-  const guest = goodGuest();
   change(guest);
-  const report = await withGuest(guest, (host) => evaluateHost(as(host), { probe: true }));
+  const report = await withGuest(guest, (host) => evaluateHost(as(host), { probe }));
   const finding = report.checks.find((each) => each.id === id);
   assert.ok(finding, id);
   return { ...finding, verdict: report.verdict };

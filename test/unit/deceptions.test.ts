@@ -180,13 +180,13 @@ const users = suite('deceptions: who is not root');
 const unreadable: Change = file('proc/1/mountinfo', { linkTo: '/nothing' });
 users('a namespace is seen without a look at PID 1', async () => {
   const change = all(unreadable, file('proc/self/ns/user', { linkTo: 'user:[4026532000]' }));
-  const { status, observed, verdict } = await findingOf('kernel-view', change, user);
+  const { status, observed, verdict } = await findingOf('kernel-view', change, { as: user });
   assert.equal([status, verdict], ['error', 'unknown']);
   assert.match(observed, 'another user namespace');
 });
 users("so is a mount over the kernel's files", async () => {
   const over = mount('over', '0:60 / /proc/cmdline ro - tmpfs tmpfs rw');
-  const { status, observed, verdict } = await findingOf('kernel-view', all(unreadable, over), user);
+  const { status, observed, verdict } = await findingOf('kernel-view', all(unreadable, over), { as: user });
   assert.equal([status, verdict], ['error', 'unknown']);
   assert.match(observed, 'tmpfs is mounted over /proc/cmdline');
 });

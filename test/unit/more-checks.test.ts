@@ -1,15 +1,14 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Status } from '../../agent/checks/check.ts';
-import { evaluateHost } from '../../agent/commands/evaluate.ts';
 import { type Change, all, config, edit, file } from '../support/changes.ts';
-import { goodGuest, maintenanceGuest, withGuest } from '../support/guest.ts';
+import { type Table, findingOf, testFindings } from '../support/finding.ts';
+import { maintenanceGuest } from '../support/guest.ts';
 
 /** With SELinux, whose labels do not matter here. */
 const relabelled = (change: Change): Change => all(file('sys/fs/selinux/enforce', '1'), change);
 
 /** [what is changed in a good guest, the status, what is observed] by check; others may follow. */
-const table: Record<string, Record<string, [Change, Status, (string | RegExp)?]>> = {
+const table: Table = {
   'host-enforced': {
     'a SCSI disk of which nobody says who made it read-only': [
       scsi([]),
@@ -218,26 +217,7 @@ function labels(...contexts: string[]): Change {
   };
 }
 
-const findingOf = async (id: string, change: Change, probe = false, guest = goodGuest()) => {
-  change(guest);
-  const { checks } = await withGuest(guest, (host) => evaluateHost(host, { probe }));
-  const finding = checks.find((each) => each.id === id);
-  assert.ok(finding, id);
-  return finding;
-};
-
-for (const [id, cases] of Object.entries(table)) {
-  const checks = suite(id);
-  for (const [title, [change, status, said]] of Object.entries(cases)) {
-    checks(title, async () => {
-      const finding = await findingOf(id, change);
-      assert.is(finding.status, status, finding.observed);
-      if (said !== undefined) assert.match(finding.observed, said);
-      if (status === 'fail' || status === 'warn') assert.ok(finding.remedy !== '');
-    });
-  }
-  checks.run();
-}
+testFindings('more', table);
 
 const probes = suite('probes of REQUIRE_OPTIONS');
 for (const [kind, good, bad] of [
@@ -256,30 +236,27 @@ for (const [kind, good, bad] of [
       const change: Change = ({ answers }) => {
         answers.probes[kind] = answer;
       };
-      assert.is((await findingOf(`${kind}-probe`, change, true)).status, status);
-      assert.is((await findingOf(`${kind}-probe`, change)).status, 'skip', 'nobody asked');
+      assert.is((await findingOf(`${kind}-probe`, change)).status, status);
+      assert.is((await findingOf(`${kind}-probe`, change, { probe: false })).status, 'skip', 'nobody asked');
     });
   }
 }
 probes('an option that is not required is not tried', async () => {
   const change = config('REQUIRE_OPTIONS=/home:nosuid\n');
-  assert.is((await findingOf('exec-probe', change, true)).status, 'skip');
-  assert.is((await findingOf('suid-probe', change, true)).status, 'pass');
+  assert.is((await findingOf('exec-probe', change)).status, 'skip');
+  assert.is((await findingOf('suid-probe', change)).status, 'pass');
 });
 probes.run();
 
 const maintenance = suite('in maintenance');
 maintenance('/.autorelabel only warns', async () => {
-  const { status } = await findingOf(
-    'autorelabel-absent',
-    relabelled(file('.autorelabel', '')),
-    false,
-    maintenanceGuest(),
-  );
+  const { status } = await findingOf('autorelabel-absent', relabelled(file('.autorelabel', '')), {
+    guest: maintenanceGuest(),
+  });
   assert.is(status, 'warn');
 });
 maintenance('swap is of no interest', async () => {
   const change = file('proc/swaps', 'Filename Type\n/dev/dm-0 partition 1 0 -2\n');
-  assert.is((await findingOf('swap-off', change, false, maintenanceGuest())).status, 'skip');
+  assert.is((await findingOf('swap-off', change, { guest: maintenanceGuest() })).status, 'skip');
 });
 maintenance.run();

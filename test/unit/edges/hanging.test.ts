@@ -22,9 +22,9 @@ for (const [type, status] of [
       stat: (name) => (see(name), host.stat(name)),
     });
     const change = mount('server', `0:60 / /etc/sysconfig rw,noexec - ${type} server:/x rw`);
-    assert.is((await findingOf('rivals-off', change, as)).status, status);
+    assert.is((await findingOf('rivals-off', change, { as })).status, status);
     assert.is(touched.length > 0, status === 'pass');
-    assert.is((await findingOf('mtab-link', change, as)).status, 'pass');
+    assert.is((await findingOf('mtab-link', change, { as })).status, 'pass');
   });
 }
 const server = mount('server', '0:60 / /srv ro,nodev - nfs4 server:/x ro');
@@ -54,7 +54,7 @@ hang('a target that cannot be looked at is held to be there', async () => {
       return host.stat(name);
     },
   });
-  assert.is((await findingOf('boot-readonly', config('REQUIRE_READONLY=/opt\n'), as)).status, 'pass');
+  assert.is((await findingOf('boot-readonly', config('REQUIRE_READONLY=/opt\n'), { as })).status, 'pass');
   assert.is((await findingOf('boot-readonly', config('REQUIRE_READONLY=/opt\n'))).status, 'skip');
 });
 hang('a folder beside it, and one that covers it, are', async () => {

@@ -81,7 +81,7 @@ testFindings('edges', {
 const others = suite('edges: what no file of a fixture can be');
 others('a target of which it cannot be told does not hide one that was written to', async () => {
   const as = (host: Host) => ({ ...host, tryWrite: (folder: string) => (folder === '/' ? 'EIO' : 'OK') });
-  const { status, observed } = await findingOf('root-write-probe', nothing, as);
+  const { status, observed } = await findingOf('root-write-probe', nothing, { as });
   assert.equal([status, observed], ['fail', 'a write was accepted']);
 });
 others('without a look at the disks there is no word of footholds', async () => {
@@ -92,7 +92,7 @@ others('without a look at the disks there is no word of footholds', async () => 
       return host.read(name, limit);
     },
   });
-  const { status, observed } = await findingOf('footholds', nothing, as);
+  const { status, observed } = await findingOf('footholds', nothing, { as });
   assert.equal([status, observed], ['error', 'not now']);
 });
 others('labels from a stat(1) that failed are none', async () => {
@@ -103,7 +103,7 @@ others('labels from a stat(1) that failed are none', async () => {
     ['deadline', 'error'],
   ] as const) {
     const as = (host: Host): Host => ({ ...host, run: () => Promise.resolve({ stdout, ended }) });
-    const { status } = await findingOf('selinux-labels', file('sys/fs/selinux/enforce', '1'), as);
+    const { status } = await findingOf('selinux-labels', file('sys/fs/selinux/enforce', '1'), { as });
     assert.is(status, expected, ended);
   }
 });
