@@ -13,7 +13,7 @@ export interface Latency {
   acknowledged: number;
   /** A journalctl beside it that follows: earlier than that, nobody has an entry. */
   journalctl: number;
-  /** Seconds of processor time of the agent while nothing is logged, in `idleSeconds`. */
+  /** Milliseconds of processor time of the agent while nothing is logged, in `idleSeconds`. */
   idle: number;
 }
 
@@ -78,7 +78,8 @@ async function whileIdle(pid: number): Promise<number> {
   await sleep(6000);
   const before = usage(pid).seconds;
   await sleep(idleSeconds * 1000);
-  return usage(pid).seconds - before;
+  // The kernel counts in tens of them; the difference of two fractions is no such number.
+  return Math.round(1000 * (usage(pid).seconds - before));
 }
 
 /** Between the agent and the server; knows when each message was acknowledged. */
