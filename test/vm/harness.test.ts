@@ -57,7 +57,14 @@ harness(
     const { bootFiles: boot } = await templateOf(xfsOnPartition, await ordinaryTree());
     const drive = { serial: 'x', file: image, format: 'raw', readOnly: false, bus: 'virtio-blk' } as const;
     const machine = {
-      ...{ boot, arguments: [], drives: [drive], memoryMiB: 64, processors: 1 },
+      // With too little memory, or without waiting for a root, the machine would end by itself.
+      ...{
+        boot,
+        arguments: ['root=/dev/none', 'rd.retry=600'],
+        drives: [drive],
+        memoryMiB: 1024,
+        processors: 1,
+      },
       ...({ time: 'real', durable: false } as const),
     };
     const found: string[] = [];
