@@ -1,4 +1,3 @@
-import { createHash, randomInt } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Moment } from './harness/moment.ts';
@@ -11,6 +10,7 @@ import {
   withAgent,
 } from './harness/scenario.ts';
 import type { Boot } from './harness/scenario.ts';
+import { random, seed } from './harness/seed.ts';
 
 /**
  * Cuts in each part of the test: one somewhere in each tenth of a boot, from the kernel's start to the power-off.
@@ -22,8 +22,6 @@ import type { Boot } from './harness/scenario.ts';
  *   cuts before it left, and goes on past it with nothing failed; the last one settles.
  */
 const cuts = 10;
-const seed = Number(process.env['POWER_CUT_SEED'] ?? randomInt(2 ** 31));
-process.stdout.write(`power cuts: POWER_CUT_SEED=${seed}\n`);
 
 /** What the root of a guest can try; the last command of each fails. */
 const writes = {
@@ -70,11 +68,6 @@ function moments(part: string, lines: number): Moment[] {
     after: Math.floor(((tenth + random(`${part} ${tenth}`)) / cuts) * lines * 0.95),
     milliseconds: Math.floor(random(`${part} ${tenth} then`) * 500),
   }));
-}
-
-/** From 0 to below 1, the same for the same seed. */
-function random(what: string): number {
-  return createHash('sha256').update(`${seed} ${what}`).digest().readUInt32LE() / 2 ** 32;
 }
 
 /** The boot came as far as it was let, and nothing had failed by then. */

@@ -1,4 +1,3 @@
-import { createHash, randomInt } from 'node:crypto';
 import { cp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -14,10 +13,8 @@ import {
   look,
   withAgent,
 } from './harness/scenario.ts';
+import { random, seed } from './harness/seed.ts';
 import { ordinaryTree } from './harness/tree.ts';
-
-const seed = Number(process.env['POWER_CUT_SEED'] ?? randomInt(2 ** 31));
-process.stdout.write(`power cuts: POWER_CUT_SEED=${seed}\n`);
 
 /** What --apply says when a part of it begins (the guest itself: `switching`), and a time that this part takes. */
 const parts = [
@@ -120,11 +117,6 @@ function momentOf(index: number): Moment {
   const later = parts.slice(index).map(([, said]) => said.source);
   const milliseconds = Math.floor(random(`cut ${index}`) * (parts[index]?.[2] ?? 0));
   return { after: new RegExp(later.join('|'), 'm'), milliseconds };
-}
-
-/** From 0 to below 1, the same for the same seed. */
-function random(what: string): number {
-  return createHash('sha256').update(`${seed} ${what}`).digest().readUInt32LE() / 2 ** 32;
 }
 
 /** The guest came up with a whole /home, and its power was cut while --apply was at work. */
