@@ -169,6 +169,24 @@ drift('a report that others may write counts for nothing', async () => {
   });
 });
 
+drift('what was found is logged though there is no room for the report', () =>
+  withGuest(looseTmp(), async (host) => {
+    const full = {
+      ...host,
+      writeAtomically: () => {
+        throw new Error('ENOSPC');
+      },
+    };
+    const messages: string[] = [];
+    const log = (_level: number, message: string) => void messages.push(message);
+    const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
+    const checked = checkWith(full, output, { color: 'never' }, () => Promise.resolve(log));
+    const why: unknown = await checked.catch((error: unknown) => error);
+    assert.match(String(why), 'ENOSPC');
+    assert.ok(messages.some((message) => message.startsWith('tmp-options: fail: ')));
+  }),
+);
+
 drift.run();
 
 const metrics = suite('check: PROMETHEUS_FILE');
