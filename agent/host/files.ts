@@ -22,6 +22,8 @@ export interface Stat {
   gid: number;
   /** Milliseconds since the epoch: the last change of the content or of anything that stat(2) shows. */
   changed: number;
+  /** Milliseconds since the epoch: the last change of the content. */
+  modified: number;
 }
 
 /**
@@ -83,9 +85,9 @@ export function* readPieces(file: string): Generator<Buffer, undefined> {
 export function statOrNothing(file: string): Stat | undefined {
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
-  const { size, blocks, mode, uid, gid, ctimeMs: changed } = stat;
+  const { size, blocks, mode, uid, gid, ctimeMs: changed, mtimeMs: modified } = stat;
   const sizes = { bytes: size, allocatedBytes: blocks * 512 };
-  return { kind: kindOf(stat), ...sizes, mode: mode & 0o7777, uid, gid, changed };
+  return { kind: kindOf(stat), ...sizes, mode: mode & 0o7777, uid, gid, changed, modified };
 }
 
 function kindOf(stat: fs.Stats): Stat['kind'] {

@@ -17,6 +17,7 @@ const order: readonly (readonly string[])[] = [
   [
     'prepare/step.ts',
     'prepare/look.ts',
+    'prepare/kernels.ts',
     'prepare/doing.ts',
     'prepare/journal.ts',
     'prepare/fstab/',

@@ -116,7 +116,7 @@ consumers('ends, however much there is', () => {
   const endless = { ...systemHost(), list: () => ['a', 'b'], stat: () => folder };
   assert.ok(findConsumers(endless, '/up').length > 0);
 });
-const times = { mode: 0o755, uid: 0, gid: 0, changed: 0 };
+const times = { mode: 0o755, uid: 0, gid: 0, changed: 0, modified: 0 };
 const folder = { kind: 'directory', bytes: 0, allocatedBytes: 4096, ...times } as const;
 consumers.run();
 

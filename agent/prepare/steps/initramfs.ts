@@ -3,13 +3,14 @@ import { formatBytes } from '../../format.ts';
 import type { Host } from '../../host.ts';
 import type { CpioFile } from '../initramfs/cpio.ts';
 import { readImage } from '../initramfs/image.ts';
+import { type Kernel, installedKernels, isOlderThanModules } from '../kernels.ts';
 import { type Look, namesIfThere, textIfThere } from '../look.ts';
 import type { Action, Step } from '../step.ts';
 
 const ours = '/usr/libexec/immutafs';
 const moduleSetup = '/usr/lib/dracut/modules.d/95immutafs/module-setup.sh';
 
-/** The initramfs of every installed kernel has this version's scripts and the overlay driver. */
+/** The initramfs of every installed kernel has its modules as they are, this version's scripts and the overlay driver. */
 export async function planInitramfs({ host, mounts }: Look): Promise<Step> {
   const step = (state: Step['state'], why: string[], actions: Action[] = []): Step => ({
     id: 'initramfs',
@@ -21,16 +22,16 @@ export async function planInitramfs({ host, mounts }: Look): Promise<Step> {
   if (scripts.size === 0) return step('blocked', [`${ours} is not there: install the package.`]);
   const kernels = installedKernels(host);
   if (kernels.length === 0) return step('blocked', ['No kernel was found in /boot or /usr/lib/modules.']);
-  const wrong: { kernel: Kernel; lacks: string }[] = [];
+  const wrong: { kernel: Kernel; fault: string }[] = [];
   for (const kernel of kernels) {
-    const lacks = await lacking(host, kernel, scripts);
-    if (lacks !== undefined) wrong.push({ kernel, lacks });
+    const fault = await faultOf(host, kernel, scripts);
+    if (fault !== undefined) wrong.push({ kernel, fault });
   }
   if (wrong.length === 0) {
     const names = kernels.map(({ version }) => version).join(', ');
     return step('done', [`The initramfs of ${names} has the scripts and the overlay driver.`]);
   }
-  const why = wrong.map(({ kernel, lacks }) => `${kernel.image} ${lacks}.`);
+  const why = wrong.map(({ kernel, fault }) => `${kernel.image} ${fault}.`);
   if (host.stat('/usr/bin/dracut') === undefined) {
     return step('blocked', [...why, 'dracut is not there: install it.']);
   }
@@ -41,28 +42,6 @@ export async function planInitramfs({ host, mounts }: Look): Promise<Step> {
   if (space !== undefined) return step('blocked', [...why, space]);
   const again = wrong.flatMap(({ kernel }) => regeneration(kernel));
   return step('needed', why, mounts.serving('/boot')?.target === '/boot' ? [...again, writeOut] : again);
-}
-
-interface Kernel {
-  version: string;
-  /** Where its initramfs is, or would be. */
-  image: string;
-}
-
-/** The rescue kernel's image is a generic one that dracut never makes anew. */
-function installedKernels(host: Host): Kernel[] {
-  const boot = namesIfThere(host, '/boot');
-  const inBoot = boot.flatMap((name) => /^vmlinuz-(.+)$/.exec(name)?.[1] ?? []);
-  const inModules = namesIfThere(host, '/usr/lib/modules').filter(
-    (name) => host.stat(`/usr/lib/modules/${name}/vmlinuz`) !== undefined,
-  );
-  return [...new Set([...inBoot, ...inModules])]
-    .filter((version) => !version.startsWith('0-rescue'))
-    .map((version) => {
-      const debian = `initrd.img-${version}`;
-      const red = `initramfs-${version}.img`;
-      return { version, image: `/boot/${!boot.includes(red) && boot.includes(debian) ? debian : red}` };
-    });
 }
 
 /**
@@ -77,13 +56,15 @@ function installedScripts(host: Host): ReadonlyMap<string, string> {
   return new Map(scripts.filter(([, text]) => !text.startsWith('\x7fELF')));
 }
 
-/** @returns what its initramfs has not, going on after its name */
-async function lacking(
+/** @returns what is wrong with its initramfs, going on after its name */
+async function faultOf(
   host: Host,
-  { version, image }: Kernel,
+  kernel: Kernel,
   scripts: ReadonlyMap<string, string>,
 ): Promise<string | undefined> {
+  const { version, image } = kernel;
   if (host.stat(image) === undefined) return 'is not there';
+  if (isOlderThanModules(host, kernel)) return `is older than the modules of ${version}`;
   let files: CpioFile[];
   try {
     files = await readImage(host, image, (name) => scripts.has(name));
