@@ -10,9 +10,35 @@ from ansible.plugins.action import ActionBase
 # Seconds between two tries.
 INTERVAL = 1
 
-PROPERTIES = [
-    "--property=" + name for name in ("SubState", "Result", "ExecMainStatus", "ExecMainStartTimestamp")
-]
+# A guest that has gone without a word ends the connection after 15 seconds; ssh takes the first value that it is given,
+# so that the user's counts.
+KEEPALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
+
+# $1: the unit; then the program and its arguments, or nothing, where it is only waited for. One connection starts it and
+# sees its end, if that comes soon; else there is another one after ten seconds, since a guest that has gone answers
+# none. Said: the unit's state, an empty line, and, once it has ended, what it wrote.
+JOB = """
+unit=$1; shift
+state() { systemctl show --property="$1" "$unit" | cut -d = -f 2-; }
+runs() { case $(state SubState) in running | start) ;; *) return 1 ;; esac }
+if [ $# -gt 0 ] && ! runs; then
+  if [ "$(state SubState)" != dead ]; then
+    systemctl stop "$unit"
+    systemctl reset-failed "$unit" 2>/dev/null
+  fi
+  systemd-run --quiet --unit="$unit" --remain-after-exit -- "$@" || exit
+fi
+left=40
+while runs && [ $left -gt 0 ]; do sleep 0.25; left=$((left - 1)); done
+systemctl show --property=SubState --property=Result --property=ExecMainStatus "$unit"
+if runs; then exit; fi
+echo
+# What it wrote at last may still be on its way to the journal.
+[ "$(state SubState)" = exited ] || sleep 1
+# "Tue 2026-11-24 21:02:06 UTC": what jobs of that name wrote before is not of interest.
+since=$(state ExecMainStartTimestamp | cut -d ' ' -f 2,3)
+journalctl --no-pager --quiet --output=cat --lines=40 --unit="$unit" ${since:+--since="$since"} || exit 0
+"""
 
 
 def parsed(said):
@@ -42,6 +68,7 @@ class ActionModule(ActionBase):
         reads = bool(args.get("reads", False))
         if self._task.check_mode and not reads:
             return dict(result, changed=True, skipped=True, msg="would run: " + shlex.join(argv))
+        self.notice_silence()
         source = self._find_needle("files", args["src"]) if "src" in args else None
         begin = time.time()
         try:
@@ -81,6 +108,12 @@ class ActionModule(ActionBase):
         # Ansible itself takes an rc other than 0 for a failure, where `failed` is not there.
         return {"failed": False, "rc": said["rc"], "stdout": said["stdout"], "stderr": said["stderr"]}
 
+    def notice_silence(self):
+        """Has ssh ask the guest whether it is there: it would wait for an answer for ever."""
+        if self._connection.transport == "ssh":
+            given = self._connection.get_option("ssh_extra_args") or ""
+            self._connection.set_option("ssh_extra_args", "%s %s" % (given, KEEPALIVE))
+
     def forget(self):
         """A connection that is kept open may be one to a machine that has been shut down."""
         reset = getattr(self._connection, "reset", None)
@@ -94,53 +127,38 @@ class ActionModule(ActionBase):
         """Runs it as a service and waits for its end; one of that name that runs already is only waited for."""
         unit = self._task.args["job"] + ".service"
         end = time.time() + int(self._task.args.get("timeout", 3600))
-        self.launch(unit, argv)
+        # systemd.service(5): a dollar sign begins a variable, two are one.
+        start = [word.replace("$", "$$") for word in argv]
         answered = time.time()
         while True:
             try:
-                state = self.state_of(unit)
+                said = self.once(["sh", "-c", JOB, "sh", unit] + start)
                 answered = time.time()
+                if said["rc"] != 0:
+                    raise AnsibleError("systemd-run: " + said["stderr"].strip())
+                # On a terminal, which sudo is given, lines end otherwise.
+                head, _, log = said["stdout"].replace("\r\n", "\n").partition("\n\n")
+                state = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
                 if state.get("SubState") not in ("running", "start"):
-                    return self.end_of(unit, state, argv)
+                    return ended(state, log, argv)
             except AnsibleConnectionFailure:
                 if time.time() >= answered + int(self._task.args.get("wait", 120)):
                     raise
                 self.forget()
+                time.sleep(INTERVAL)
             if time.time() >= end:
                 raise AnsibleError("%s still runs, as %s" % (argv[0], unit))
-            time.sleep(INTERVAL)
+            # Whether a connection that broke has started it or not: it is not started twice.
+            start = []
 
-    def launch(self, unit, argv):
-        """Starts the service, unless it runs."""
-        state = self.state_of(unit)
-        if state.get("SubState") in ("running", "start"):
-            return
-        # What an earlier one left, failed or ended.
-        if state.get("SubState") != "dead":
-            self.once(["systemctl", "stop", unit])
-            self.once(["systemctl", "reset-failed", unit])
-        start = ["systemd-run", "--quiet", "--unit=" + unit, "--remain-after-exit", "--"]
-        # systemd.service(5): a dollar sign begins a variable, two are one.
-        said = self.once(start + [word.replace("$", "$$") for word in argv])
-        if said["rc"] != 0:
-            raise AnsibleError("systemd-run: " + said["stderr"].strip())
 
-    def state_of(self, unit):
-        """systemctl show, as a dictionary."""
-        lines = self.once(["systemctl", "show"] + PROPERTIES + [unit])["stdout"].splitlines()
-        return dict(line.split("=", 1) for line in lines if "=" in line)
-
-    def end_of(self, unit, state, argv):
-        """What became of a job, with the end of what it said."""
-        log = ["journalctl", "--no-pager", "--quiet", "--output=cat", "--lines=40", "--unit=" + unit]
-        # "Tue 2026-11-24 21:02:06 UTC": what jobs of that name said before is not of interest.
-        begun = state.get("ExecMainStartTimestamp", "").split()[1:3]
-        words = self.once(log + (["--since=" + " ".join(begun)] if begun else []))["stdout"]
-        rc = int(state.get("ExecMainStatus") or 0)
-        said = {"failed": False, "rc": rc, "stdout": words, "stderr": ""}
-        # A job that has ended well stays as "exited". After a reboot in the middle there is none, and no failure.
-        if state.get("SubState") == "exited" and rc == 0:
-            return said
-        last = " ".join(words.split())[-1000:]
-        why = state.get("Result") if state.get("SubState") == "failed" else "gone"
-        return dict(said, failed=True, msg="%s failed (%s, exit code %s): %s" % (argv[0], why, rc, last))
+def ended(state, log, argv):
+    """What became of a job, with the end of what it wrote."""
+    rc = int(state.get("ExecMainStatus") or 0)
+    said = {"failed": False, "rc": rc, "stdout": log, "stderr": ""}
+    # A job that has ended well stays as "exited". After a reboot in the middle there is none, and no failure.
+    if state.get("SubState") == "exited" and rc == 0:
+        return said
+    why = state.get("Result") if state.get("SubState") == "failed" else "gone, or the connection broke before it began"
+    last = " ".join(log.split())[-1000:]
+    return dict(said, failed=True, msg="%s failed (%s, exit code %s): %s" % (argv[0], why, rc, last))

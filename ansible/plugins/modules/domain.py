@@ -13,10 +13,10 @@ DOCUMENTATION = """
 module: domain
 short_description: Say what a libvirt domain and one of its disks are, start it, shut it down
 description:
-  - Without I(state), only looks.
-  - RV(persistent) is the disk in the XML of the next start, RV(live) in that of the running domain, RV(qemu) what
-    QEMU says of it (query-block), RV(now) the latter, or where QEMU says nothing, the former; null while it does not
-    run.
+  - With I(state), brings the domain into it and returns RV(changed) and RV(seconds). Without, only looks.
+  - RV(state) is what the domain is, RV(persistent) the disk in the XML of the next start, RV(live) in that of the
+    running domain, RV(qemu) what QEMU says of it (query-block), RV(now) the latter, or where QEMU says nothing, the
+    former; null while it does not run.
   - A domain is never killed. One that does not shut down in time is left running, and the module fails.
 options:
   domain: {description: The domain's name., type: str, required: true}
@@ -45,23 +45,19 @@ def main():
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     domain = Domain(module)
     try:
-        changed, seconds = bring(domain, module.params)
-        result = look(domain)
+        result = look(domain) if module.params["state"] is None else bring(domain, module.params)
     except LibvirtError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=changed, seconds=seconds, **result)
+    module.exit_json(**result)
 
 
 def bring(domain, params):
-    """Brings the domain into the wanted state: whether that was a change, and the seconds waited for it."""
+    """Brings the domain into the wanted state; what is returned: changed, and the seconds waited for it."""
     wanted, (state, _) = params["state"], domain.state()
-    if wanted in (None, state):
-        return False, 0
-    if not domain.module.check_mode:
-        if wanted == "running":
-            return True, start(domain, state)
-        return True, shut_down(domain, params)
-    return True, 0
+    if state == wanted or domain.module.check_mode:
+        return {"changed": state != wanted, "seconds": 0}
+    seconds = start(domain, state) if wanted == "running" else shut_down(domain, params)
+    return {"changed": True, "seconds": seconds}
 
 
 def start(domain, state):
@@ -93,7 +89,7 @@ def press_button(domain):
 
 
 def look(domain):
-    """What is returned: state, reason, saved, persistent, live, qemu, now."""
+    """What is returned: changed, state, reason, saved, persistent, live, qemu, now."""
     state, reason = domain.state()
     persistent = describe_disk(domain.xml(inactive=True), domain.target)
     if persistent is None:
@@ -101,6 +97,7 @@ def look(domain):
     live = None if state == "shut off" else describe_disk(domain.xml(inactive=False), domain.target)
     qemu = qemu_readonly(domain, live["alias"]) if live else None
     return {
+        "changed": False,
         "state": state,
         "reason": reason,
         "saved": domain.saved(),

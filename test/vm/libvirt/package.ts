@@ -11,8 +11,8 @@ export const look = {
 };
 
 /**
- * A package of our own, `updated`: a file in /usr, and a scriptlet that writes in /var and, as a kernel's modules do,
- * makes the list of modules anew. Its installation waits while there is /run/hold.
+ * A package of our own, `updated`: a file in /usr, and a scriptlet that writes in /var and, from version 2 on, makes the
+ * list of modules anew, as a kernel's does. Its installation waits while there is /run/hold.
  *
  * @returns the path of the package
  */
@@ -23,7 +23,7 @@ echo ${version} >%{buildroot}/usr/share/updated/version
 %post
 echo ${version} >/var/lib/updated
 while [ -e /run/hold ]; do sleep 1; done
-depmod
+${version > 1 ? 'depmod' : ''}
 %files
 /usr/share/updated
 `;

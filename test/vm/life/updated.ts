@@ -6,6 +6,9 @@ import { asVersion, killedAt, killedWhen, named, versions } from './support.ts';
 
 const everySshd = 'for p in /proc/[0-9]*; do case $(cat $p/comm) in sshd*) kill ${p#/proc/} ;; esac; done';
 
+const stopEverySession =
+  'for p in /proc/[0-9]*; do case $(cat $p/comm) in sshd-session*) kill -STOP ${p#/proc/} ;; esac; done';
+
 /** The third boot goes on. ssh breaks during the first command; the second one fails. */
 export async function failedUpdate(bed: Bed): Promise<void> {
   const immutafs_update_commands = [
@@ -35,10 +38,13 @@ export async function updated(bed: Bed): Promise<void> {
   const again = bed.ansible.start('update');
   const asFar = (): boolean => again.said().includes('TASK [immutafs.agent.guest : Update]');
   await Promise.race([until('the second run is as far', asFar, 300), again.ended]);
-  // Nobody sees that it waits: it has time to do something else, which would be a second run of the command.
-  await sleep(10_000);
+  // Nobody sees that it waits: it has time to do something else, which would be a second run of the command. Meanwhile
+  // its connection falls silent, and no other one is used: it has to find out.
+  await ask(guest, `(sleep 3; ${stopEverySession}) >/dev/null 2>&1 &`);
+  await sleep(20_000);
   await ask(guest, 'rm /run/hold');
-  const rebuilds = (): boolean => again.said().includes(' : Rebuild the initramfs] *');
+  const rebuilds = (): boolean =>
+    again.said().includes(' : Rebuild the initramfs of each kernel that has newer modules] *');
   await Promise.race([until('the initramfs is rebuilt', rebuilds, 300), again.ended]);
   again.kill();
   await again.ended;
