@@ -16,8 +16,13 @@ const marks = '/var/lib/marks';
 /** A word and the guest's own clock, in seconds since its kernel began. */
 const mark = (word: string): string => `echo ${word} $(cut -d " " -f 1 /proc/uptime) >>${marks}`;
 
-/** Has the guest note the end of its own check at boot, and the beginning of its shutdown. */
+/**
+ * Has the guest note the end of its own check at boot, and the beginning of its shutdown. In dracut's place, which
+ * takes long in an emulated guest, is a program that hands in the image that is there.
+ */
 const withMarks: Edit = async (root) => {
+  const copy = '#!/bin/sh\n' + [mark('begin'), 'cp /boot/initrd.img-* "$2"', mark('end')].join('\n') + '\n';
+  await writeFile(join(root, 'usr/bin/dracut'), copy);
   const units = join(root, 'etc/systemd/system');
   await mkdir(join(units, 'immutafs-check.service.d'), { recursive: true });
   await writeFile(
@@ -30,8 +35,8 @@ const withMarks: Edit = async (root) => {
 };
 
 /**
- * How long the guest's service waits for us in an update, beside its two reboots and the update's own commands. Only
- * what lies between those is measured, so that dracut, which takes long in an emulated guest, is not run.
+ * How long the guest's service waits for us in an update, beside its two reboots, the update's own commands and dracut:
+ * only what lies between those is measured.
  */
 export async function update(): Promise<Result> {
   const template = await templateOf(xfsOnLvm, await agentTree());
@@ -41,7 +46,7 @@ export async function update(): Promise<Result> {
   return {
     about:
       'what an update waits for us, by the clocks of libvirt and of the guest: from the end of each thing that it needs' +
-      '\n(shutdown, boot up to the check at boot, command, initramfs) to the beginning of the next; one guest, emulated',
+      '\n(shutdown, boot up to the check at boot, command, dracut) to the beginning of the next; one guest, emulated',
     control: '',
     figures: [...figures, { name: 'together', unit: 's', value: all, aim: { of: 'value', atMost: 5 } }],
   };
@@ -53,10 +58,10 @@ async function waits({ ansible, host, guest, click }: Bed): Promise<Figure[]> {
   assert.is(sealed.exit, 0, sealed.output);
   const watch = ['--connect', host.uri, 'event', '--event', 'lifecycle', '--loop', '--timestamp'];
   const events = execa('/usr/bin/virsh', [...watch, guest.name], { reject: false, stdin: 'ignore' });
-  const noted = (...texts: string[]): string[] => ['sh', '-c', texts.join(' && ')];
   const { exit, output } = await ansible.play('update', {
-    immutafs_update_commands: [noted(mark('begin'), 'rpm --install /root/1.rpm', mark('end'))],
-    immutafs_initramfs_command: noted(mark('begin'), 'touch /boot/init*', mark('end')),
+    immutafs_update_commands: [
+      ['sh', '-c', [mark('begin'), 'rpm --install /root/repository/2.rpm', mark('end')].join(' && ')],
+    ],
   });
   events.kill();
   assert.is(exit, 0, output);
@@ -65,8 +70,8 @@ async function waits({ ansible, host, guest, click }: Bed): Promise<Figure[]> {
   return [
     { name: 'shut off to started, to be opened', unit: 's', value: off[0] },
     { name: 'check at boot to the first command', unit: 's', value: on[0] },
-    { name: 'command to initramfs', unit: 's', value: on[1] },
-    { name: 'initramfs to the shutdown', unit: 's', value: on[2] },
+    { name: 'command to dracut', unit: 's', value: on[1] },
+    { name: 'dracut to the shutdown', unit: 's', value: on[2] },
     { name: 'shut off to started, to be sealed', unit: 's', value: off[1] },
   ];
 }
