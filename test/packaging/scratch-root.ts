@@ -58,9 +58,13 @@ export class ScratchRoot {
     rmSync(this.path(inside), { recursive: true });
   }
 
-  /** A program that goes on with `then`, sh, after it has written down how it was called. */
-  stub(name: string, then = ''): void {
-    const file = this.path(`bin/${name}`);
+  /**
+   * A program that goes on with `then`, sh, after it has written down how it was called. What busybox has itself, its sh
+   * runs by a whole path only.
+   */
+  stub(name: string, then = '', folder = 'bin'): void {
+    this.makeFolder(folder);
+    const file = this.path(path.join(folder, name));
     rmSync(file, { force: true });
     writeFileSync(file, `#!/bin/sh\necho "${name} $*" >>/asked\n${then}\n`);
     chmodSync(file, 0o755);

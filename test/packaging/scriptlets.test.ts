@@ -103,6 +103,20 @@ test('dracut fails half-way: the old initramfs stays, said loudly with what to d
   assert.match(erased.stderr, 'The initramfs still has the hook of immutafs-agent, which is gone.');
 });
 
+test('a /boot of its own is written out afterwards; where it cannot be frozen, synced', ({ root }) => {
+  const writing = () => root.asked().filter((line) => /^(fsfreeze|sync$)/.test(line));
+  root.stub('fsfreeze', '', 'usr/sbin');
+  root.stub('sync', '', 'usr/bin');
+  quiet(install(root));
+  assert.equal(writing(), [], 'a root is never frozen');
+  root.stub('mountpoint', '', 'usr/bin');
+  quiet(upgrade(root));
+  assert.equal(writing(), ['fsfreeze -f /boot', 'fsfreeze -u /boot']);
+  root.stub('fsfreeze', 'exit 1', 'usr/sbin');
+  quiet(erase(root));
+  assert.equal(writing(), ['fsfreeze -f /boot', 'sync']);
+});
+
 test('each kernel has its own: one that fails keeps no other from its initramfs, and dracut knows where a first one belongs', ({
   root,
 }) => {

@@ -106,12 +106,15 @@ function hasOverlay(host: Host, version: string, files: readonly CpioFile[]): bo
 /**
  * A boot loader reads /boot without its journal: until that is written out, it would find the old name of the old
  * image, whose blocks may be another file's by then. Freezing does it, and nothing else; dracut does it for the file that
- * it wrote, but not for the new name. In one process that no Ctrl-C ends in between.
+ * it wrote, but not for the new name. In one process that no Ctrl-C ends in between. FAT cannot be frozen, and has no journal.
  */
 const writeOut: Action = {
   do: 'run',
   program: '/bin/sh',
-  args: ['-c', "trap '' INT TERM HUP; /usr/sbin/fsfreeze -f /boot && /usr/sbin/fsfreeze -u /boot"],
+  args: [
+    '-c',
+    "trap '' INT TERM HUP; if /usr/sbin/fsfreeze -f /boot; then /usr/sbin/fsfreeze -u /boot; else /usr/bin/sync; fi",
+  ],
   seconds: 600,
 };
 
