@@ -1,4 +1,4 @@
-import { appendFile } from 'node:fs/promises';
+import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -104,15 +104,17 @@ verify('somebody asks for a relabelling on the kernel command line: the boot doe
   }),
 );
 
-verify('a label that is not the policy’s', () =>
-  withAgent({}, async (guest) => {
+verify('a label that is not the policy’s, and a label that the boot could not set', () =>
+  withAgent({ edit: labelNothing }, async (guest) => {
     const steps = {
+      atBoot: 'systemctl status immutafs-var.service',
       before: status,
       tmp: breaking('chcon -t tmpfs_t /tmp', 'restorecon -F /tmp'),
       var: breaking('chcon -t usr_t /var', 'restorecon -F /var'),
       after: status,
     };
     const boot = await guest.boot({ disk: 'readonly', arguments: enforcing, steps });
+    assert.match(boot.step('atBoot').stdout, /chcon: .*'\/nothing': No such file or directory/);
     assert.is(checkOf(statusOf(boot, 'before').report, 'selinux-labels').status, 'pass');
     for (const [step, said] of [
       ['tmp', '/tmp is tmpfs_t'],
@@ -124,6 +126,13 @@ verify('a label that is not the policy’s', () =>
     assert.equal(changed(boot, 'after'), {});
   }),
 );
+
+/** Before journald has started. */
+async function labelNothing(root: string): Promise<void> {
+  const folder = join(root, 'etc/systemd/system/immutafs-var.service.d');
+  await mkdir(folder);
+  await writeFile(join(folder, 'nothing.conf'), '[Service]\nExecStartPre=-/bin/chcon -t var_t /nothing\n');
+}
 
 verify(
   'what is sealed by the guest alone can be undone by root, and then is found by claim and by deed',
