@@ -26,7 +26,7 @@ install() {
   for script in assemble-var lvm-readonly mount-readonly propagate-readonly set-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
-  for script in immutafs-lib.sh config.sh fstab.sh hand-off.sh layers.sh lvm.sh; do
+  for script in beside-var.sh config.sh fstab.sh hand-off.sh immutafs-lib.sh layers.sh lvm.sh; do
     inst_simple "/usr/libexec/immutafs/$script"
   done
   inst_rules 66-immutafs-readonly.rules

@@ -75,6 +75,22 @@ for (const [name, shell] of Object.entries(shells)) {
     );
   });
   lvm('not in maintenance', () => assert.equal(bound(told('writable', own).made), []));
-  lvm('not where there is no such file to bind over', () => assert.equal(bound(told('sealed').made), []));
+  const missing = (bootEnv: string[]) => bootEnv.filter((line) => line.startsWith('WARNING='));
+  lvm('a root without the file to bind over: said', () => {
+    const { made, bootEnv } = told('sealed', { 'sysroot/etc/lvm/lvm.conf': '' });
+    assert.equal(bound(made), []);
+    assert.equal(missing(bootEnv), [
+      'WARNING=there is no /etc/lvm/lvmlocal.conf, which may be empty: lvm is not told what is read-only, and may fail to activate it',
+    ]);
+  });
+  for (const [title, disk, files] of [
+    ['in maintenance nothing', 'writable', { 'sysroot/etc/lvm/lvm.conf': '' }],
+    ['a root without LVM needs nothing', 'sealed', {}],
+  ] as const) {
+    lvm(`${title}, not even a word`, () => {
+      const { made, bootEnv } = told(disk, files);
+      assert.equal([bound(made), missing(bootEnv)], [[], []]);
+    });
+  }
   lvm.run();
 }

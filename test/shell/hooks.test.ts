@@ -63,7 +63,7 @@ for (const [name, shell] of shimmed) {
     partitions: { sda2: '8:2' },
   });
   const sdb: DiskFixture = { name: 'sdb', device: '8:16', bus: 'virtio-scsi' };
-  const pvs = '  /dev/sda2 rhel\n  /dev/sdb data\n';
+  const pvs = '  /dev/sda2 rhel\n  /dev/sda \n  /dev/sdb data\n';
   for (const [title, readOnly, before, expected] of [
     [
       'the groups on a read-only disk, no others',
