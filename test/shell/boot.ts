@@ -8,6 +8,8 @@ export interface Boot {
   files?: Record<string, string | { linkTo: string }>;
   /** What is at /sysroot: ext4 on LVM on a virtio disk; or a tmpfs; or ext4 on what is not in /sys. */
   disk?: 'sealed' | 'writable' | 'none' | 'unknown';
+  /** Lines of bash that damage the root's ext4 in /image, of debugfs(8) perhaps, before it is mounted. */
+  damage?: string;
   /** Disks beside the root's. */
   devices?: readonly (DiskFixture | StackFixture)[];
   /** Lines of bash before the script. */
@@ -32,13 +34,14 @@ export interface Booted {
 }
 
 /** /sysroot as the initramfs has it when the hook runs. Loop devices are let go of with the last mount. */
-const root = `
+const root = (damage: string) => `
 case $disk in
   none) /usr/bin/mount --bind /sysroot /sysroot ;;
   *)
     truncate -s 8m /image
     mkfs.ext4 -q -d /sysroot /image
     rm -r /sysroot/*
+    ${damage}
     # Only while loop devices are looked for: the real /sys.
     /usr/bin/mount -t sysfs sys /sys
     /usr/bin/mount -o loop /image /sysroot
@@ -54,6 +57,7 @@ export function boot({
   shell,
   files = {},
   disk = 'sealed',
+  damage = '',
   devices = [],
   before = '',
   script,
@@ -78,7 +82,7 @@ export function boot({
     run: `
 set -e
 disk=${disk}
-${root}
+${root(damage)}
 ${before}
 set +e
 cat /proc/self/mountinfo >/out/mounts-before

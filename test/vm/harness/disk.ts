@@ -71,6 +71,22 @@ export async function editDisks({ images, placements }: Disks, edit: Edit): Prom
   });
 }
 
+/**
+ * Changes volumes that nobody has mounted, by lines of sh in which $1 is the device.
+ *
+ * @throws if a line fails, or there is no volume for a target
+ */
+export async function damageDisks(
+  { images, placements }: Disks,
+  damage: Record<string, string>,
+): Promise<void> {
+  for (const [target, lines] of Object.entries(damage)) {
+    const placement = placements.find(({ volume }) => volume.target === target);
+    if (!placement) throw new Error(`no volume for ${target}`);
+    await withLoop(images[placement.disk], placement, (device) => execa('sh', ['-ec', lines, 'sh', device]));
+  }
+}
+
 /** The images' paths in a folder of theirs. */
 export function imagesIn(folder: string): Images {
   return { system: join(folder, 'system.raw'), home: join(folder, 'home.raw') };

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { mkdir, mkdtemp } from 'node:fs/promises';
 import { kernelArguments } from './arguments.ts';
 import { makeOutBox, openOutBox, writeInBox } from './box.ts';
-import { copyDisks, editDisks } from './disk.ts';
+import { copyDisks, damageDisks, editDisks } from './disk.ts';
 import type { Edit } from './disk.ts';
 import { bootFilesIn } from './kernel.ts';
 import type { BootFiles } from './kernel.ts';
@@ -32,6 +32,8 @@ export interface GuestOptions {
   template: Template;
   /** Changes the disk before the first boot. */
   edit?: Edit | undefined;
+  /** Likewise by its bytes, by target of the volume, as the device $1 of lines of sh. */
+  damage?: Record<string, string> | undefined;
 }
 
 export interface BootOptions {
@@ -79,10 +81,11 @@ export interface Boot {
 
 /** Calls `work` with a guest whose disks are there only for it. */
 export async function withGuest<T>(options: GuestOptions, work: (guest: Guest) => Promise<T>): Promise<T> {
-  const { template, edit } = options;
+  const { template, edit, damage } = options;
   return withRunFolder(async (folder) => {
-    const disks = edit ? await copyDisks(template.disks, folder) : template.disks;
+    const disks = edit || damage ? await copyDisks(template.disks, folder) : template.disks;
     if (edit) await editDisks(disks, edit);
+    if (damage) await damageDisks(disks, damage);
     let boots = 0;
     return work({
       bootFiles: template.bootFiles,

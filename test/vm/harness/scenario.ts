@@ -14,20 +14,20 @@ export { editFile, makeWritable } from './edit.ts';
 export type { Boot, Guest };
 
 /** What a scenario says of its guest: how it is laid out (by default as RHEL's installer does it), what is changed. */
-interface Options extends Pick<GuestOptions, 'edit'> {
+interface Options extends Pick<GuestOptions, 'edit' | 'damage'> {
   layout?: Layout;
 }
 
 /** A guest with the agent, installed into the tree that its disk is made of. */
 export async function withAgent(options: Options, work: (guest: Guest) => Promise<void>): Promise<void> {
-  const { layout = xfsOnLvm, edit } = options;
-  await withGuest({ template: await templateOf(layout, await agentTree()), edit }, work);
+  const { layout = xfsOnLvm, ...changes } = options;
+  await withGuest({ template: await templateOf(layout, await agentTree()), ...changes }, work);
 }
 
 /** The same guest without the agent. */
 export async function withoutAgent(options: Options, work: (guest: Guest) => Promise<void>): Promise<void> {
-  const { layout = xfsOnLvm, edit } = options;
-  await withGuest({ template: await templateOf(layout, await ordinaryTree()), edit }, work);
+  const { layout = xfsOnLvm, ...changes } = options;
+  await withGuest({ template: await templateOf(layout, await ordinaryTree()), ...changes }, work);
 }
 
 /** A guest into which the package was installed while it ran. */
@@ -35,9 +35,9 @@ export async function withInstalledAgent(
   options: Options,
   work: (guest: Guest, installed: Installed) => Promise<void>,
 ): Promise<void> {
-  const { layout = xfsOnLvm, edit } = options;
+  const { layout = xfsOnLvm, ...changes } = options;
   const template = await installedTemplate(layout);
-  await withGuest({ template, edit }, (guest) => work(guest, template));
+  await withGuest({ template, ...changes }, (guest) => work(guest, template));
 }
 
 /** Kernel arguments of a guest with SELinux. */
