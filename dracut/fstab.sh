@@ -2,17 +2,53 @@
 # What fstab(5) says, and what is under the devices that it names. After immutafs-lib.sh.
 
 # fstab_source fstab_type fstab_options: the line of fstab(5) for target $2 that a block device serves, in the
-# root $1; empty and false if there is none.
+# root $1; empty and false if there is none. in_fstab: whether there is a line for it, whatever serves it.
 find_fstab() {
-  fstab_source='' fstab_type='' fstab_options=''
+  fstab_source='' fstab_type='' fstab_options='' in_fstab=''
   [ -r "$1/etc/fstab" ] || return 1
   while read -r source target type options _ || [ -n "$source" ]; do
-    # shellcheck disable=SC1003
-    case $target in *'\'*) target=$(printf %b "$target") ;; esac
-    { [ "${target%/}" = "$2" ] && is_device "$source"; } || continue
+    case $source in '#'*) continue ;; esac
+    plain_target
+    [ "$target" = "$2" ] || continue
+    in_fstab=1
+    is_device "$source" || continue
     fstab_source=$source fstab_type=$type fstab_options=${options:-defaults}
   done <"$1/etc/fstab"
   [ -n "$fstab_source" ]
+}
+
+# target: the second field of a line of fstab, as a path.
+plain_target() {
+  # shellcheck disable=SC1003
+  case $target in *'\'*) target=$(printf %b "$target") ;; esac
+  while :; do
+    case $target in
+      *//*) target=${target%%//*}/${target#*//} ;;
+      ?*/) target=${target%/} ;;
+      *) return ;;
+    esac
+  done
+}
+
+# var_is: what serves /var in the root $1: `own`, its own folder; `device`, a line of fstab, which is then in fstab_*;
+# or else the file that says what. systemd prefers a unit of the administrator's to fstab.
+find_var() {
+  unit=$1/etc/systemd/system/var.mount var_is=own
+  if [ -e "$unit" ] || [ -L "$unit" ]; then
+    is_masked "$unit" || var_is=/etc/systemd/system/var.mount
+  elif find_fstab "$1" /var; then
+    var_is=device
+    return
+  elif [ -n "$in_fstab" ]; then
+    var_is=/etc/fstab
+  fi
+  fstab_source=''
+}
+
+# Whether a unit is a link to /dev/null, or empty: it then mounts nothing (systemd.unit(5)).
+is_masked() { # $1: its file
+  # shellcheck disable=SC3013 # dash, bash and busybox have it
+  [ "$1" -ef /dev/null ] || { [ -f "$1" ] && [ ! -s "$1" ]; }
 }
 
 is_device() { # $1: first field of a line of fstab
@@ -68,24 +104,5 @@ is_sealed_source() { # $1: as in fstab
     case $disk in *:1:*) return 0 ;; esac
     case " $root_disks" in *" ${disk%%:*}:"*) return 0 ;; esac
   done
-  return 1
-}
-
-# Whether fstab of the root $1 has a line for target $2, whatever serves it.
-in_fstab() {
-  [ -r "$1/etc/fstab" ] || return 1
-  while read -r source target _ || [ -n "$source" ]; do
-    case $source in '#'*) continue ;; esac
-    # shellcheck disable=SC1003
-    case $target in *'\'*) target=$(printf %b "$target") ;; esac
-    while :; do
-      case $target in
-        *//*) target=${target%%//*}/${target#*//} ;;
-        ?*/) target=${target%/} ;;
-        *) break ;;
-      esac
-    done
-    [ "$target" != "$2" ] || return 0
-  done <"$1/etc/fstab"
   return 1
 }

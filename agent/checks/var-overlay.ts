@@ -23,12 +23,12 @@ export const varOverlay: Check = {
     mend: 'See `journalctl -b | grep immutafs:` and /run/immutafs/boot.env for what the boot could not do, mend that and reboot.',
   },
   evaluate: (facts) => {
-    const wrong = problems(facts);
+    const handoff = 'value' in facts.handoff ? facts.handoff.value : undefined;
+    const wrong = [...problems(facts), ...unfinished(layersOf(handoff))];
     const expected = "an overlay, the disk's own /var below it";
     if (wrong.length === 0) {
       return { status: 'pass', subject: '/var', expected, observed: 'overlay', remedy: '' };
     }
-    const handoff = 'value' in facts.handoff ? facts.handoff.value : undefined;
     const observed = [...wrong, ...(handoff?.errors ?? [])].join('; ');
     const remedy =
       'See `journalctl -b | grep immutafs:` and /run/immutafs/boot.env, mend the cause and reboot.';
@@ -101,6 +101,16 @@ function belowProblems(facts: Facts, layer: Layer): string[] {
     : [`${target} is no overlay any more`];
 }
 
+/** Those at which assemble-var was killed: out of memory, or out of time at a disk that does not answer. */
+function unfinished(layers: readonly Layer[]): string[] {
+  return layers
+    .filter(({ state }) => state === 'begun')
+    .map(
+      ({ target }) =>
+        `to put a layer over ${target} was begun and did not end (journalctl -u 'immutafs-var@*')`,
+    );
+}
+
 /** File systems below /var that nothing can be written to, though programs will. */
 function forgotten(facts: Facts, layers: readonly Layer[]): string[] {
   const onSealed = new Set(sealedDisks(facts).flatMap(({ holds }) => holds));
@@ -110,6 +120,9 @@ function forgotten(facts: Facts, layers: readonly Layer[]): string[] {
       return onSealed.has(target) && (options.includes('ro') || superOptions.includes('ro'));
     })
     .filter((mount) => !facts.mounts.hidden.has(mount))
-    .filter(({ target }) => !layers.some((layer) => layer.target === target && layer.state === 'failed'))
+    .filter(
+      ({ target }) =>
+        !layers.some((layer) => layer.target === target && ['failed', 'begun'].includes(layer.state)),
+    )
     .map(({ target }) => `${target} is read-only and no overlay`);
 }

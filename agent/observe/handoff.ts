@@ -50,7 +50,8 @@ export function parseHandoff(text: string): Handoff {
     disks: get('DISKS'),
     var: oneOf(['overlay', 'disk', 'deferred', 'failed'], 'VAR', get('VAR')),
     assembled: oneOf(['initramfs', 'late', 'none'], 'ASSEMBLED', values.get('ASSEMBLED') ?? 'none'),
-    errors: lists.ERROR,
+    // What fails is tried again by whatever needs it.
+    errors: [...new Set(lists.ERROR)],
     warnings: lists.WARNING,
     layers: lists.LAYER,
   };

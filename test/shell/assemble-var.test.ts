@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { parseHandoff } from '../../agent/observe/handoff.ts';
 import { version } from '../../agent/version.ts';
 import { boot } from './boot.ts';
+import { noModules, noOverlay as noOverlayFound } from './late.ts';
 import { shells } from './shells.ts';
 
 const tmpfs = (size: string, inodes: string) =>
@@ -237,17 +238,27 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
-  separate('a mount unit', () => {
-    const { made, bootEnv } = boot({
-      shell,
-      files: { 'sysroot/etc/systemd/system/var.mount': '[Mount]\n' },
+  const unit = 'sysroot/etc/systemd/system/var.mount';
+  for (const [title, file, own] of [
+    ['a mount unit', '[Mount]\n', false],
+    ['a mount unit that is a link', { linkTo: '/usr/lib/systemd/system/other.mount' }, false],
+    ['a mount unit that is masked', { linkTo: '/dev/null' }, true],
+    ['a mount unit that is masked by being empty', '', true],
+  ] as const) {
+    separate(title, () => {
+      const line = own ? '/dev/mapper/rhel-var /var xfs defaults 0 0\n' : '';
+      const { made, bootEnv } = boot({
+        shell,
+        files: { ...config(small), [unit]: file, 'sysroot/etc/fstab': line },
+      });
+      assert.equal(made, own ? assembled : []);
+      assert.equal(bootEnv, env({ VAR: own ? 'overlay' : 'deferred' }));
     });
-    assert.equal(made, []);
-    assert.equal(bootEnv, env({ VAR: 'deferred' }));
-  });
+  }
   separate.run();
 
   const failing = suite(`${name}: failures`);
+  const sealedAnyway = suite(`${name}: what only looks like a failure`);
   const noOverlay = { 'proc/filesystems': 'nodev\ttmpfs\n\text4\nnodev\toverlayfs\n' };
   for (const [policy, code] of [
     ['degraded', 1],
@@ -255,13 +266,18 @@ for (const [name, shell] of Object.entries(shells)) {
     ['poweroff', 4],
   ] as const) {
     failing(`no overlay in the kernel, ON_FAILURE=${policy}`, () => {
-      const booted = boot({ shell, files: { ...config(`ON_FAILURE=${policy}\n`), ...noOverlay } });
-      const error = 'the kernel has no overlay file system (modprobe overlay failed)';
+      const booted = boot({
+        shell,
+        before: noModules,
+        files: { ...config(`ON_FAILURE=${policy}\n`), ...noOverlay },
+      });
       assert.is(booted.code, code);
       assert.equal(booted.made, []);
       assert.equal(booted.run, nothingLeft);
-      assert.equal(booted.bootEnv, [...env({ VAR: 'failed', ON_FAILURE: policy }), `ERROR=${error}`]);
-      assert.match(booted.said, `/var failed: ${error}\n`);
+      assert.equal(booted.bootEnv.slice(0, -1), env({ VAR: 'failed', ON_FAILURE: policy }));
+      const error = booted.bootEnv.at(-1) ?? '';
+      assert.match(error, noOverlayFound);
+      assert.match(booted.said, `/var failed: ${error.replace('ERROR=', '')}\n`);
     });
   }
 
@@ -283,9 +299,45 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.is(booted.code, 1);
       assert.equal(booted.made, []);
       assert.equal(booted.run, nothingLeft);
-      assert.equal(booted.bootEnv, [...env({ VAR: 'failed' }), 'ERROR=there is no /sysroot/var on the disk']);
+      assert.equal(booted.bootEnv.slice(0, -1), env({ VAR: 'failed' }));
+      const error = booted.bootEnv.at(-1) ?? '';
+      assert.match(error, /^ERROR=\/sysroot\/var on the disk is no folder that can be read: stat failed: /);
+      assert.match(error, /No such file|Not a directory/);
     });
   }
+
+  for (const [title, damage, error] of [
+    [
+      'its inode',
+      'clri /var',
+      /^ERROR=\/sysroot\/var on the disk is no folder that can be read: stat failed: /,
+    ],
+    [
+      'its only block',
+      'zap_block -f /var 0',
+      /^ERROR=\/run\/immutafs\/lower has folders in it, but cannot be read$/,
+    ],
+  ] as const) {
+    failing(`/var on the disk is damaged: ${title}`, () => {
+      const booted = boot({ shell, damage: `debugfs -w -R '${damage}' /image 2>/dev/null` });
+      assert.is(booted.code, 1);
+      assert.equal(booted.made, []);
+      assert.equal(booted.run, nothingLeft);
+      assert.equal(booted.bootEnv.slice(0, -1), env({ VAR: 'failed' }));
+      assert.match(booted.bootEnv.at(-1) ?? '', error);
+    });
+  }
+
+  for (const [title, before] of [
+    ['empty', 'rm -r /sysroot/var/*'],
+    ['with nothing but a folder whose name begins with a dot', 'mv /sysroot/var/lib /sysroot/var/.lib'],
+    ['with nothing but a link to nowhere, and a folder', 'ln -s /nowhere /sysroot/var/a'],
+  ] as const) {
+    sealedAnyway(`/var on the disk is ${title}`, () => {
+      assert.equal(boot({ shell, files: config(small), before }).made, assembled);
+    });
+  }
+  sealedAnyway.run();
 
   failing('/run/var cannot be made', () => {
     const booted = boot({ shell, before: ': >/run/var' });

@@ -12,7 +12,7 @@ const bootEnv = (mode: string) => `MODE=${mode}\nREASON=x\nDISKS=\nVAR=overlay\n
 /** What the generator writes: "file: line; line", sorted. */
 function generate(
   shell: readonly [string, ...string[]],
-  files: Record<string, string>,
+  files: Record<string, string | { linkTo: string }>,
   before = '',
 ): { code: number | null; written: string[] } {
   const { code, stderr, out } = runInBox({
@@ -194,16 +194,35 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.equal(generate(shell, files, somethingThere).written, [kept('run-var')]);
   });
 
-  generator("without the hook: a unit for the root's own /var", () => {
-    const { written } = generate(shell, { 'proc/cmdline': 'immutafs=sealed\n' });
-    assert.equal(written, [
-      'local-fs.target.requires/var.mount -> ../var.mount',
-      service('var', ''),
-      kept('run-var'),
-      'var.mount: [Unit];Before=local-fs.target;[Mount];What=/var;Where=/var;Type=none;Options=bind',
-      mount('var'),
-    ]);
-  });
+  const ownVar = [
+    service('var', ''),
+    'local-fs.target.d/immutafs.conf: [Unit];Wants=var.mount immutafs-var@var.service',
+    kept('run-var'),
+    'var.mount: [Unit];Before=local-fs.target;[Mount];What=/var;Where=/var;Type=none;Options=bind',
+    mount('var'),
+  ];
+  const otherVar = [service('var', ''), kept('run-var'), mount('var')];
+  const unit = 'etc/systemd/system/var.mount';
+  for (const [title, files, expected] of [
+    ["without the hook: a unit for the root's own /var", {}, ownVar],
+    ['likewise where a unit of the administrator is masked', { [unit]: { linkTo: '/dev/null' } }, ownVar],
+    [
+      "a unit of the administrator's: the service will say what it thinks of it",
+      { [unit]: '[Mount]\n' },
+      otherVar,
+    ],
+    ['a /var over the network: likewise', { 'etc/fstab': 'server:/x /var nfs defaults 0 0\n' }, otherVar],
+    [
+      'noauto does not keep systemd from mounting /var',
+      { 'etc/fstab': '/dev/vdb1 //var/ xfs noauto 0 0\n' },
+      [service('var', device('dev-vdb1.device')), kept('run-var'), mount('var')],
+    ],
+  ] as const) {
+    generator(title, () => {
+      const { written } = generate(shell, { 'proc/cmdline': 'immutafs=sealed\n', ...files });
+      assert.equal(written, expected);
+    });
+  }
 
   for (const mode of ['maintenance', 'off']) {
     generator(`nothing in ${mode}`, () => {

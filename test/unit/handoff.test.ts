@@ -23,9 +23,9 @@ handoff('what the initramfs leaves', () => {
   });
 });
 
-handoff('late boot appends: the last line of a key counts, lists grow', () => {
+handoff('late boot appends: the last line of a key counts, lists grow, an error is told once', () => {
   const late =
-    'WARNING=one\nLAYER=/var overlay\nVAR=overlay\nSTAGE=late\nLAYER=/var/log failed\nERROR=/var/log: no\nWARNING=two=2\n';
+    'WARNING=one\nLAYER=/var overlay\nVAR=overlay\nSTAGE=late\nLAYER=/var/log failed\nERROR=/var/log: no\nERROR=/var/log: no\nWARNING=two=2\n';
   const { stage, var: state, layers, errors, warnings } = parseHandoff(bootEnv({ VAR: 'deferred' }) + late);
   assert.equal([stage, state], ['late', 'overlay']);
   assert.equal(layers, ['/var overlay', '/var/log failed']);

@@ -1,4 +1,4 @@
-import { appendFile } from 'node:fs/promises';
+import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -12,6 +12,7 @@ import {
   varAndLogOnLvm,
   withAgent,
 } from './harness/scenario.ts';
+import type { Boot } from './harness/scenario.ts';
 
 const faults = suite('a sealed boot in which something breaks');
 
@@ -20,23 +21,13 @@ const noOverlay = ['module_blacklist=overlay'];
 const configure = (line: string) => (root: string) =>
   appendFile(join(root, 'etc/immutafs/immutafs.conf'), `${line}\n`);
 
-const refuseTmpfs = `#!/bin/sh
-case "$*" in *'-t tmpfs'*immutafs*) echo refused >&2; exit 32 ;; esac
-exec /usr/bin/mount.original "$@"
-`;
+/** In the cgroup $group the kernel ends what asks for more memory than hardly any (cgroup-v2.rst, memory.max). */
+const limitMemory = 'echo 512K >$group/memory.max';
 
 faults('no overlay, ON_FAILURE=degraded: up, /var read-only, ssh there, and status says why', () =>
   withAgent({}, async (guest) => {
-    const steps = { ...look, ssh: 'systemctl is-active ssh', write: 'touch /var/lib/mark' };
-    const boot = await guest.boot({ disk: 'readonly', arguments: noOverlay, steps });
-    assert.is(boot.endedBy, 'poweroff');
-    const { report, exit } = statusOf(boot);
-    assert.is(exit, 1);
-    assert.is(report.verdict, 'failed');
-    const { status, observed } = checkOf(report, 'var-overlay');
-    assert.is(status, 'fail');
-    assert.match(observed, /the kernel has no overlay file system/);
-    assert.is(boot.step('ssh').stdout, 'active\n');
+    const boot = await guest.boot({ disk: 'readonly', arguments: noOverlay, steps: degraded });
+    assertDegraded(boot, /the kernel has no overlay file system: modprobe failed: /);
     assert.match(boot.step('write').stderr, /Read-only file system/);
   }),
 );
@@ -70,19 +61,85 @@ faults('a hook that is broken, or an initramfs without it: assembled late, and s
   ),
 );
 
-faults('a tmpfs that the initramfs is refused: assembled late, and the reason is kept', () =>
+const assembleVar = 'usr/libexec/immutafs/assemble-var';
+const withoutMemory = `#!/bin/sh
+group=/sys/fs/cgroup/no-memory
+echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+mkdir $group && ${limitMemory} && echo $$ >$group/cgroup.procs
+exec sh "$0.original" "$@"
+`;
+const outOfMemory = 'dmesg | grep "Memory cgroup out of memory"';
+
+faults('no memory in the initramfs: assembled late, and said', () =>
   withInitramfs(
-    { 'usr/bin/mount': refuseTmpfs, 'usr/bin/mount.original': { copyOf: 'usr/bin/mount' } },
+    { [assembleVar]: withoutMemory, [`${assembleVar}.original`]: { copyOf: assembleVar } },
     (bootFiles) =>
       withAgent({}, async (guest) => {
-        const steps = { ...look, env: 'cat /run/immutafs/boot.env' };
-        const boot = await guest.boot({ disk: 'readonly', bootFiles, steps });
+        const boot = await guest.boot({ disk: 'readonly', bootFiles, steps: { ...look, outOfMemory } });
+        assert.is(boot.step('outOfMemory').exit, 0);
         const report = assertSealed(boot);
         assert.is(report.var.assembledBy, 'late');
-        assert.match(boot.step('env').stdout, /^ERROR=mount failed: refused/m);
+        assert.is(checkOf(report, 'initramfs-hook').status, 'warn');
       }),
   ),
 );
+
+faults(
+  'a separate /var that cannot be mounted, and no memory for the layer over /var/log: up, and said',
+  () => {
+    const damage = { '/var': 'dd if=/dev/zero of="$1" bs=64k count=1 conv=notrunc' };
+    return withAgent({ layout: varAndLogOnLvm, damage, edit: noMemoryForLog }, async (guest) => {
+      const boot = await guest.boot({ disk: 'readonly', steps: { ...degraded, outOfMemory } });
+      assertDegraded(boot, /\/var is tmpfs, not overlay; .*; \/var: mount failed: .*superblock/);
+      assertDegraded(boot, /to put a layer over \/var\/log was begun and did not end/);
+      assert.match(boot.step('write').stderr, /Read-only file system/);
+      assert.is(boot.step('outOfMemory').exit, 0);
+      assert.is(boot.step('log').stdout, 'xfs\n');
+      assert.match(boot.step('log').stderr, /Read-only file system/);
+    });
+  },
+);
+
+/** When it has begun, by the first program that it calls. */
+async function noMemoryForLog(root: string): Promise<void> {
+  const [programs, folder] = ['usr/local/lib/no-memory', 'etc/systemd/system/immutafs-var@var-log.service.d'];
+  await mkdir(join(root, programs));
+  const group = 'group=/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)';
+  const script = `#!/bin/sh\n${group}\n${limitMemory}\nexec /usr/bin/mkdir "$@"\n`;
+  await writeFile(join(root, programs, 'mkdir'), script, { mode: 0o755 });
+  await mkdir(join(root, folder));
+  const conf = `[Service]\nEnvironment=PATH=/${programs}:/usr/sbin:/usr/bin\n`;
+  await writeFile(join(root, folder, 'no-memory.conf'), conf);
+}
+
+faults('a /var in the root whose inode is damaged: up, and said', () =>
+  withAgent(
+    { damage: { '/': "xfs_db -x -c 'path /var' -c 'write -c core.nlinkv2 9' \"$1\"" } },
+    async (guest) => {
+      const boot = await guest.boot({ disk: 'readonly', steps: degraded });
+      assertDegraded(boot, /no folder that can be read: .*Structure needs cleaning/);
+    },
+  ),
+);
+
+const degraded = {
+  ...look,
+  ssh: 'systemctl is-active ssh',
+  write: 'touch /var/mark',
+  log: 'findmnt -n -o FSTYPE /var/log; touch /var/log/mark',
+};
+
+function assertDegraded(boot: Boot, why: RegExp): void {
+  assert.is(boot.endedBy, 'poweroff');
+  const { report, exit } = statusOf(boot);
+  assert.is(exit, 1);
+  assert.is(report.verdict, 'failed');
+  const { status, observed } = checkOf(report, 'var-overlay');
+  assert.is(status, 'fail');
+  assert.match(observed, why);
+  assert.is(boot.step('ssh').stdout, 'active\n');
+  assert.is.not(boot.step('write').exit, 0);
+}
 
 faults('a layer that fills: ENOSPC, the guest lives, var-usage warns and then fails', () =>
   withAgent({ edit: configure('VAR_SIZE=64m\nVAR_INODES=2000') }, async (guest) => {

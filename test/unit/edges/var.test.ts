@@ -34,6 +34,14 @@ testFindings('edges', {
       'fail',
       /^\/var\/spool could not be assembled$/,
     ],
+    'one at which the boot was killed is named once': [
+      all(
+        handoff({ LAYER: '/var/spool begun' }),
+        mount('spool', '252:2 / /var/spool ro,nodev - xfs /dev/vda2 ro'),
+      ),
+      'fail',
+      /^to put a layer over \/var\/spool was begun and did not end \(journalctl -u 'immutafs-var@\*'\)$/,
+    ],
     'one on a disk that is not the system’s': [
       mount('spool', '252:16 / /var/spool ro,nodev - xfs /dev/vdb ro'),
       'pass',

@@ -1,0 +1,137 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Booted, boot } from './boot.ts';
+import { bootEnv, late, volume } from './late.ts';
+import { shells } from './shells.ts';
+
+const config = (more = '') => ({ 'etc/immutafs/immutafs.conf': `VAR_SIZE=8m\nVAR_INODES=5000\n${more}` });
+const sealed = { 'run/immutafs/boot.env': bootEnv('sealed') };
+const assembled = [
+  '/run/immutafs/lower tmpfs ro,nosuid,nodev,noexec mode=755',
+  '/run/var tmpfs rw,nosuid,nodev,noexec size=8192k,nr_inodes=5000,mode=700',
+  '/var overlay rw,nosuid,nodev lowerdir=/run/immutafs/lower,upperdir=/run/var/upper,workdir=/run/var/work',
+];
+const ownVar = { ...config(), ...sealed, 'etc/fstab': '', 'var/lib/x': 'disk\n' };
+const error = ({ bootEnv: lines }: Booted) => lines.filter((line) => line.startsWith('ERROR=')).join('\n');
+
+/** In the place of mount(8); lines of bash that run before it, with the number of the call in $n. */
+const shim = (lines: string) =>
+  `#!/bin/bash\nread -r n 2>/dev/null </n; n=$((n + 1)); echo $n >/n\n${lines}\nexec /usr/bin/mount "$@"\n`;
+const withShim = 'chmod +x /shims/mount; PATH=/shims:$PATH; export PATH';
+
+for (const [name, shell] of Object.entries(shells)) {
+  const unreadable = suite(`${name}: late, what is on the disk cannot be read`);
+  const standIn = '/var tmpfs ro,nosuid,nodev,noexec mode=755';
+  for (const [title, damage, said] of [
+    [
+      'a superblock',
+      'dd if=/dev/zero of=/volume bs=4k count=4 conv=notrunc status=none',
+      /mount failed: .*(superblock|Invalid argument)/,
+    ],
+    [
+      'a folder',
+      "debugfs -w -R 'zap_block -f / 0' /volume 2>/dev/null",
+      /lower has folders in it, but cannot be read/,
+    ],
+  ] as const) {
+    unreadable(`${title}: something in its place, so that the boot goes on`, () => {
+      const booted = boot({
+        ...{ shell, disk: 'none', files: { ...config(), ...sealed } },
+        before: `${volume('vda', '/var', damage)}\necho 'UUID=1 /var/log/audit xfs defaults 0 0' >>/etc/fstab`,
+        script: late('/var'),
+        after: 'cd /var; find . | sort; readlink run lock; stat -c %a empty/sshd; touch x',
+      });
+      assert.is(booted.code, 1);
+      assert.equal(booted.made, [standIn]);
+      assert.equal(booted.bootEnv.at(-1), 'VAR=failed');
+      assert.match(error(booted), said);
+      const inIt = ['.', './empty', './empty/sshd', './lock', './log', './log/audit', './run'];
+      assert.match(booted.after, `${inIt.join('\n')}\n/run\n/run/lock\n711\n`);
+      assert.match(booted.after, /Read-only file system/);
+    });
+  }
+  unreadable('one below /var', () => {
+    const booted = boot({
+      ...{ shell, disk: 'none', files: { ...config(), ...sealed } },
+      before: volume('vda', '/var/log', 'truncate -s 0 /volume; truncate -s 8m /volume'),
+      script: late('/var/log'),
+    });
+    assert.is(booted.code, 1);
+    assert.equal(booted.made, ['/var/log tmpfs ro,nosuid,nodev,noexec mode=755']);
+    assert.equal(booted.bootEnv.slice(-3, -1), ['LAYER=/var/log begun', 'LAYER=/var/log failed']);
+  });
+  unreadable.run();
+
+  const elsewhere = suite(`${name}: late, a /var that no layer is put over`);
+  const unit = 'etc/systemd/system/var.mount';
+  const device = '/dev/loop0 /var xfs defaults 0 0\n';
+  for (const [title, files, said] of [
+    [
+      "a unit of the administrator's",
+      { [unit]: '[Mount]\n', 'etc/fstab': device },
+      `/${unit} mounts it, and`,
+    ],
+    ['from the network', { 'etc/fstab': 'server:/x /var nfs defaults 0 0\n' }, '/etc/fstab mounts it, and'],
+    ['a disk that is not there', { 'etc/fstab': 'UUID=1-2 /var xfs defaults 0 0\n' }, 'there is no UUID=1-2'],
+  ] as const) {
+    for (const [policy, code] of [
+      ['degraded', 1],
+      ['emergency', 3],
+      ['poweroff', 4],
+    ] as const) {
+      elsewhere(`${title}, ON_FAILURE=${policy}`, () => {
+        const booted = boot({
+          ...{ shell, disk: 'none', script: late('/var') },
+          files: { ...config(`ON_FAILURE=${policy}\n`), ...sealed, ...files },
+        });
+        assert.is(booted.code, code);
+        assert.equal(booted.made, []);
+        assert.ok(error(booted).startsWith(`ERROR=/var: ${said}`), error(booted));
+        assert.is(booted.bootEnv.at(-1), 'VAR=failed');
+      });
+    }
+  }
+  elsewhere('a unit that is masked mounts nothing, nor does fstab: /var is part of the root', () => {
+    const files = { ...ownVar, [unit]: { linkTo: '/dev/null' }, 'etc/fstab': device };
+    assert.equal(boot({ shell, disk: 'none', files, script: late('/var') }).made, assembled);
+  });
+  elsewhere.run();
+
+  // busybox prefers its own mount to what PATH has.
+  if (name.startsWith('busybox')) continue;
+  const several = suite(`${name}: late, more than one, and more than once`);
+  several('two at the same time share the tmpfs', () => {
+    const files = {
+      ...{ ...config(), ...sealed, 'etc/fstab': '', 'var/log/x': '', 'var/spool/x': '' },
+      // Time enough for the other one to look at what is mounted.
+      'shims/mount': shim('case $* in *tmpfs*) sleep 0.5 ;; esac'),
+    };
+    const both = `{ ${late('/var/log')} & ${late('/var/spool')} & wait; }`;
+    const booted = boot({ shell, disk: 'none', files, before: withShim, script: both });
+    const targets = booted.made.map((mount) => mount.split(' ')[0]);
+    const below = ['log', 'spool'].flatMap((folder) => [
+      `/run/immutafs/below/var+${folder}`,
+      `/var/${folder}`,
+    ]);
+    assert.equal(targets.sort(), [...below, '/run/var'].sort());
+    const said = ['/var/log', '/var/spool'].map((target) => `LAYER=${target} overlay`);
+    assert.equal(booted.bootEnv.filter((line) => line.endsWith(' overlay')).sort(), said);
+  });
+
+  // At bind, private, read-only, tmpfs, overlay.
+  for (const nth of [1, 2, 3, 4, 5]) {
+    several(`killed before its mount ${nth}: the next one makes it whole`, () => {
+      const files = {
+        ...ownVar,
+        'shims/mount': shim(`[ $n -ne ${nth} ] || { kill -KILL $(cat /pid); sleep 0.1; exit 1; }`),
+      };
+      const script = `sh -c 'echo $$ >/pid; exec ${late('/var')}'; cp /run/immutafs/boot.env /out/killed; ${late('/var')}`;
+      const booted = boot({ shell, disk: 'none', files, before: withShim, script, after: 'cat /out/killed' });
+      assert.match(booted.after, /LAYER=\/var begun\n$/);
+      assert.equal(booted.made.toSorted(), assembled.toSorted());
+      assert.is(booted.bootEnv.at(-1), 'ASSEMBLED=late');
+      assert.is(booted.code, 0);
+    });
+  }
+  several.run();
+}
