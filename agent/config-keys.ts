@@ -72,7 +72,7 @@ export const keys: Record<keyof Config, Key> = {
   },
   ON_FAILURE: {
     meaning:
-      'What a sealed boot does if /var cannot be assembled. degraded: goes on without it; /var is read-only then, and empty where what is on the disk cannot be read. emergency: stops in an emergency shell. poweroff: powers off. Where the device that fstab has for /var is not there at all, systemd waits for it and ends in an emergency shell by itself.',
+      'What a sealed boot does if /var cannot be assembled. degraded: goes on without it; /var is read-only then, and empty where what is on the disk cannot be read; where the device that fstab has for /var is not there at all, systemd itself ends in an emergency shell. emergency: stops in an emergency shell. poweroff: powers off.',
     from: 'boot',
     initial: 'degraded',
     wanted: 'degraded, emergency or poweroff',
