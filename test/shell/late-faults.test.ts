@@ -133,5 +133,22 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.is(booted.code, 0);
     });
   }
+  several('a log that cannot be replayed: mounted without it, and said', () => {
+    const booted = boot({
+      ...{ shell, disk: 'none', script: late('/var'), after: 'cat /var/lib/y' },
+      files: {
+        ...config(),
+        ...sealed,
+        'shims/mount': shim('case $* in *norecovery*) ;; *ext4*) exit 32 ;; esac'),
+      },
+      before: `${volume('vda', '/var')}\n${withShim}`,
+    });
+    const said = 'WARNING=/var: mounted with norecovery, it was not shut down cleanly before it was sealed';
+    assert.equal(booted.bootEnv.slice(-5), [
+      ...['LAYER=/var begun', said, 'LAYER=/var overlay', 'VAR=overlay', 'ASSEMBLED=late'],
+    ]);
+    assert.match(booted.made[0] ?? '', /^\/run\/immutafs\/lower ext4 ro,nosuid,nodev,noexec,noatime/);
+    assert.equal([booted.made.length, booted.code, booted.after], [3, 0, 'volume\n']);
+  });
   several.run();
 }
