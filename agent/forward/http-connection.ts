@@ -3,8 +3,11 @@ import type net from 'node:net';
 import type { Target } from './target.ts';
 
 export interface HttpAnswer {
-  /** The whole answer is there; it is read and thrown away. */
-  answered(status: number): void;
+  /**
+   * The whole answer is there; it is read and thrown away.
+   * @param last the server closes the connection after it
+   */
+  answered(status: number, last: boolean): void;
   failed(error: Error): void;
 }
 
@@ -20,8 +23,12 @@ export class HttpConnection {
   constructor(socket: net.Socket, target: Target) {
     this.#socket = socket;
     let used = false;
-    this.#agent.createConnection = () => {
-      if (used) throw new Error('the server closed the connection');
+    this.#agent.createConnection = (_, done) => {
+      if (used) {
+        // Thrown, it would come out of the event of the old connection's end, and nobody could catch it.
+        done?.(new Error('the server closed the connection'), socket);
+        return undefined;
+      }
       used = true;
       return socket;
     };
@@ -40,7 +47,7 @@ export class HttpConnection {
         bytes += chunk.length;
         if (bytes > answerBytes) answer.failed(new Error('the server answers without an end'));
       });
-      response.on('end', () => answer.answered(response.statusCode ?? 0));
+      response.on('end', () => answer.answered(response.statusCode ?? 0, !request.shouldKeepAlive));
     });
     request.on('error', (error) => answer.failed(error));
     return request;

@@ -4,6 +4,8 @@ import type { Message } from './message.ts';
 /** Messages that were sent in one go: the cursor of each, or, where none is answered by itself, the last one. */
 interface Batch {
   cursors: string[];
+  /** Entries that end with it, where only the last one's cursor is kept. */
+  entries: number;
   count: number;
   answered: number;
 }
@@ -31,7 +33,9 @@ export class InFlight {
         .map(({ cursor }) => cursor)
         .join('\n')
         .split('\n');
-    this.#batches.push({ cursors: this.#sparse ? [last()] : all(), count: batch.length, answered: 0 });
+    const cursors = this.#sparse ? [last()] : all();
+    const entries = this.#sparse ? batch.filter(({ cursor }) => cursor !== '').length : 0;
+    this.#batches.push({ cursors, entries, count: batch.length, answered: 0 });
     this.length += batch.length;
   }
 
@@ -44,15 +48,16 @@ export class InFlight {
       const part = Math.min(rest, batch.count - batch.answered);
       for (const each of this.#ended(batch, part)) {
         if (each === '') continue;
-        entries += 1;
+        if (!this.#sparse) entries += 1;
         cursor = each;
       }
       batch.answered += part;
+      if (this.#sparse && batch.answered === batch.count) entries += batch.entries;
       rest -= part;
       if (batch.answered === batch.count) this.#batches.shift();
     }
     this.length -= count;
-    return { entries: this.#sparse ? count : entries, cursor };
+    return { entries, cursor };
   }
 
   /** The cursors of the messages from `first` on, the oldest without an answer being 0; '' where an entry goes on. */
@@ -60,6 +65,12 @@ export class InFlight {
     return this.#batches
       .flatMap(({ cursors, answered }) => (this.#sparse ? cursors : cursors.slice(answered)))
       .slice(first);
+  }
+
+  /** How many entries have no answer. */
+  get entries(): number {
+    if (!this.#sparse) return this.cursors(0).filter((cursor) => cursor !== '').length;
+    return this.#batches.reduce((sum, { entries }) => sum + entries, 0);
   }
 
   #ended({ cursors, count, answered }: Batch, part: number): string[] {

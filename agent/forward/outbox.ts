@@ -24,8 +24,6 @@ export class Outbox {
   readonly #inFlight: InFlight;
   #closed = false;
   waitingBytes = 0;
-  /** The last message sent belongs to an entry that goes on. */
-  midEntry = false;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -62,7 +60,6 @@ export class Outbox {
       if (this.waiting === 0) this.waitingBytes = 0;
       else for (const { text } of batch) this.waitingBytes -= text.length;
       this.#inFlight.add(batch);
-      this.midEntry = batch.at(-1)?.cursor === '';
       transport.send(batch);
     }
   }
@@ -86,6 +83,6 @@ export class Outbox {
   /** Nothing more is sent. What has no answer will be sent again. */
   close(): void {
     this.#closed = true;
-    this.#options.counts.repeated += this.#inFlight.cursors(0).filter((cursor) => cursor !== '').length;
+    this.#options.counts.repeated += this.#inFlight.entries;
   }
 }

@@ -6,6 +6,8 @@ import type { Progress } from './progress.ts';
 import type { Refusals } from './refusals.ts';
 import { Source } from './source.ts';
 import type { Counts } from './counts.ts';
+import { suppressed, suppression } from './suppression.ts';
+import { Tally } from './tally.ts';
 import type { ParserMode } from './tokenizer.ts';
 import { RefusedError, type Transport } from './transport.ts';
 
@@ -33,13 +35,17 @@ export class Session {
   readonly #source: Source;
   readonly #outbox: Outbox;
   readonly #gaps: GapCounter;
+  readonly #tally: Tally;
   #finishing = false;
+  /** The last that was read is a piece of an entry that goes on. */
+  #within = false;
   #settle: (error: Error | undefined) => void = () => undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#outbox = new Outbox(options);
     this.#gaps = new GapCounter(options.progress.cursor);
+    this.#tally = new Tally(options.counts);
     this.#source = new Source(options.mode, options.progress.cursor, {
       entries: (entries) => this.#take(entries),
       trouble: options.trouble,
@@ -56,7 +62,8 @@ export class Session {
         drained: () => this.#move(),
         failed: (error) => resolve(error),
       });
-      this.#source.start();
+      if (this.#finishing) this.#move();
+      else this.#source.start();
     });
     this.#source.stop();
     progress.save();
@@ -74,74 +81,94 @@ export class Session {
     this.#move();
   }
 
-  /** Whether everything that was read is acknowledged. */
+  /** Whether the journal has been read so far and all of it is acknowledged. */
   get idle(): boolean {
-    return this.#outbox.idle;
+    return this.#source.settled && this.#outbox.idle;
+  }
+
+  /** Whether the server has not said yet that it has what was sent, or takes no more. */
+  get unanswered(): boolean {
+    return !this.#outbox.idle;
+  }
+
+  /** Why the journal cannot be read; '' where it can. */
+  get problem(): string {
+    return this.#source.problem;
   }
 
   #take(entries: Entry[]): void {
     if (this.#finishing) return;
-    const { encoder, counts, refusals } = this.#options;
+    const { encoder, refusals } = this.#options;
+    const { wary } = refusals;
     const out: Message[] = [];
     for (const { kind, cursor, text, message, cut } of entries) {
-      if (kind === 'entry' && cursor !== '') {
+      const within = this.#within;
+      if (!within && cursor !== '') {
         const missing = this.#gaps.count(cursor);
-        if (missing > 0) this.#missing(missing, out);
-        if (refusals.gaveUp(cursor)) this.#stub(cursor, out);
+        if (missing > 0) this.#missing(missing, cursor, out);
+        if (wary && refusals.doubts(cursor)) this.#ask(cursor, out);
+      }
+      const givenUp = wary && refusals.gaveUp(cursor);
+      this.#within = kind === 'piece' && !givenUp;
+      if (kind === 'entry' && cursor !== '') {
+        if (givenUp) this.#stub(cursor, out);
         else encoder.entry(cursor, text, message, cut, out);
-        if (cut > 0) counts.cut += 1;
-        if (text.includes(suppression)) counts.suppressed += suppressed(text);
+        if (cut > 0) this.#tally.add('cut', 1, cursor);
+        if (text.includes(suppression)) this.#tally.add('suppressed', suppressed(text), cursor);
       } else if (kind === 'piece') {
-        if (!refusals.gaveUp(cursor)) out.push({ text, cursor: '' });
+        if (!givenUp) out.push({ text, cursor: '', goesOn: true });
+      } else if (within) {
+        this.#brokeOff(cursor);
+        return;
       } else this.#unreadable(cursor, out);
     }
     this.#outbox.add(out);
     this.#move();
   }
 
-  #missing(count: number, out: Message[]): void {
-    this.#options.counts.lost += count;
-    const text = `${count} journal entries were gone before they could be forwarded`;
-    this.#options.encoder.notice(text, out);
-    this.#options.trouble(text);
+  #missing(count: number, cursor: string, out: Message[]): void {
+    this.#tally.add('lost', count, cursor);
+    this.#options.encoder.notice(gone(count), out);
+  }
+
+  /** A note that the server takes, and then not the entry, says that it is the entry's fault. */
+  #ask(cursor: string, out: Message[]): void {
+    this.#options.encoder.notice(`The server has refused the journal entry ${cursor}: once more`, out);
   }
 
   #stub(cursor: string, out: Message[]): void {
-    this.#options.counts.refused += 1;
+    this.#tally.add('refused', 1, cursor);
     this.#options.encoder.notice(`The server would not take the journal entry ${cursor}`, out);
     const last = out.at(-1);
     if (last !== undefined) last.cursor = cursor;
   }
 
   #unreadable(cursor: string, out: Message[]): void {
-    this.#options.counts.corrupt += 1;
-    if (this.#outbox.midEntry) {
-      this.#settle(new Error('an entry broke off within'));
-      return;
-    }
+    this.#tally.add('corrupt', 1, cursor);
     this.#options.encoder.notice(`The journal entry ${cursor || 'without a cursor'} cannot be read`, out);
-    if (cursor !== '') this.#gaps.count(cursor);
+  }
+
+  /** The server has its first pieces, or waits for more: only another connection leaves them behind. */
+  #brokeOff(cursor: string): void {
+    this.#options.refusals.giveUp(cursor);
+    this.#settle(new Error(`the journal entry ${cursor} broke off after it was begun to be sent`));
   }
 
   #acknowledged(count: number): void {
     this.#outbox.acknowledged(count);
+    for (const { key, count: entries } of this.#tally.reached(this.#options.progress.cursor))
+      if (key === 'lost') this.#options.trouble(gone(entries));
     this.#move();
   }
 
   #move(): void {
     this.#outbox.send();
     if (this.#finishing) {
-      if (this.#outbox.idle) this.#settle(undefined);
+      if (this.#within) this.#settle(new Error('told to finish within an entry'));
+      else if (this.#outbox.idle) this.#settle(undefined);
     } else if (this.#outbox.waitingBytes > this.#options.queueBytes) this.#source.pause();
     else this.#source.resume();
   }
 }
 
-/** sd-messages.h, SD_MESSAGE_JOURNAL_DROPPED. */
-const suppression = '\nMESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e\n';
-
-/** Only journald itself is believed; anybody may log such a MESSAGE_ID. */
-function suppressed(text: string): number {
-  if (!text.includes('\n_TRANSPORT=driver\n')) return 0;
-  return Number(/\nMESSAGE=Suppressed ([0-9]{1,9}) messages? /.exec(text)?.[1] ?? 0);
-}
+const gone = (count: number) => `${count} journal entries were gone before they could be forwarded`;

@@ -58,7 +58,7 @@ export class SyslogEncoder implements Encoder {
     const parts = split(whole, Math.max(64, this.#limit - head.length - ' part="9999/9999"] '.length));
     parts.forEach((part, index) => {
       const text = `${head} part="${index + 1}/${parts.length}"] ${part}`;
-      out.push({ text, cursor: index === parts.length - 1 ? cursor : '' });
+      out.push(index === parts.length - 1 ? { text, cursor } : { text, cursor: '', goesOn: true });
     });
   }
 }

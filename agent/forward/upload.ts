@@ -39,6 +39,8 @@ class Upload implements Transport {
   #request: http.ClientRequest | undefined;
   #sent = 0;
   #open = false;
+  /** The server closes the connection after what it has answered: a proxy does so after some requests. */
+  #last = false;
   /** Of the request, when something last went on. */
   #progress: NodeJS.Timeout | undefined;
 
@@ -73,14 +75,14 @@ class Upload implements Transport {
   }
 
   room(): number {
-    if (this.#failure !== undefined) return 0;
+    if (this.#failure !== undefined || this.#last) return 0;
     if (this.#request === undefined) return batch;
     return this.#open && !this.#request.writableNeedDrain ? batch - this.#sent : 0;
   }
 
   /** A request goes on while the last entry is not whole, and ends with an entry. */
   send(messages: Message[]): void {
-    const whole = messages.at(-1)?.cursor !== '';
+    const whole = !messages.at(-1)?.goesOn;
     const body =
       messages.length === 1 ? (messages[0]?.text ?? '') : messages.map(({ text }) => text).join('');
     this.#request ??= this.#begin(whole ? body.length : undefined);
@@ -105,7 +107,7 @@ class Upload implements Transport {
   /** @param length undefined: chunked */
   #begin(length: number | undefined): http.ClientRequest {
     const request = this.#http.post(path, length, {
-      answered: (status) => this.#answered(status),
+      answered: (status, last) => this.#answered(status, last),
       failed: (error) => this.#fail(error),
     });
     request.on('drain', () => this.#events?.drained());
@@ -114,8 +116,9 @@ class Upload implements Transport {
     return request;
   }
 
-  #answered(status: number): void {
+  #answered(status: number, last: boolean): void {
     if (this.#failure !== undefined) return;
+    this.#last = last;
     if (status !== 202) {
       this.#refuse(status);
       return;

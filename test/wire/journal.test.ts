@@ -10,6 +10,7 @@ import {
   saveCursor,
   savedCursor,
   startAgent,
+  untilState,
 } from './support/agent.ts';
 import {
   bootId,
@@ -20,7 +21,8 @@ import {
   writeJournal,
 } from './support/journal.ts';
 import { logLines, rotate, startJournald } from './support/journald.ts';
-import { endAll } from './support/program.ts';
+import { closeFakes, fakeServer, relpServer } from './support/fake-server.ts';
+import { endAll, memory } from './support/program.ts';
 import { clearStored, startRsyslog, storedEntries, storedLines, storedMessages } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
 import { enterWorld } from './support/world.ts';
@@ -35,7 +37,10 @@ journal.before.each(() => {
   forgetState();
   configure({ FORWARD: 'relp://127.0.0.1:2514' });
 });
-journal.after.each(endAll);
+journal.after.each(async () => {
+  closeFakes();
+  await endAll();
+});
 
 const texts = () => storedEntries().map(({ text }) => text);
 const lines = (prefix: string, count: number) => Array.from({ length: count }, (_, n) => `${prefix} ${n}`);
@@ -84,6 +89,56 @@ journal('vacuumed while behind: exactly so many are counted, and the server is t
   );
   await journald.stop();
 });
+
+journal(
+  'the server hangs, then is away, the journal grows and is vacuumed: memory is flat, each entry stored or counted',
+  async () => {
+    const server = await startServer();
+    const journald = await startJournald({ RuntimeMaxFileSize: '512K' });
+    const agent = startAgent();
+    const grow = async (prefix: string) => {
+      logLines(lines(prefix, 3000));
+      rotate();
+      await sleep(300);
+      const before = memory(agent.pid);
+      for (let n = 0; n < 3; n += 1) logLines(lines(`${prefix} more ${n}`, 3000));
+      rotate();
+      rotate('--vacuum-files=1');
+      await sleep(800);
+      const added = memory(agent.pid) - before;
+      assert.ok(added <= 10, `${added.toFixed(1)} MiB more`);
+    };
+    logLines(lines('before', 100));
+    await until('the first', () => texts().includes('before 99'));
+    server.signal('SIGSTOP');
+    await grow('hung');
+    await server.kill();
+    await untilState('waiting');
+    await grow('away');
+    // What it reads now, it reads again: nobody acknowledges it.
+    logLines(lines('read twice', 200));
+    const silent = await fakeServer(
+      2514,
+      relpServer(() => undefined),
+    );
+    await until('it reads on', () => silent.received > 20_000);
+    silent.close();
+    logLines(lines('after', 10));
+    await startServer();
+    await until('the last', () => texts().includes('after 9'));
+    await agent.stop();
+    const stored = new Set(storedMessages().map(({ data }) => parseCursor(data['cursor'] ?? '')?.sequence));
+    stored.delete(undefined);
+    const numbers = [...stored].map(Number);
+    const { lost } = forwardState()?.counts ?? { lost: 0 };
+    assert.ok(lost > 3000, `${lost} lost`);
+    const all = Math.max(...numbers) - Math.min(...numbers) + 1;
+    // A killed server may have what it did not acknowledge.
+    const more = stored.size + lost - all;
+    assert.ok(more >= 0 && more <= 1024, `${all} entries, ${stored.size} stored, ${lost} lost`);
+    await journald.stop();
+  },
+);
 
 journal('journald is killed and started, and flushes to /var: nothing is lost or repeated', async () => {
   await startServer();

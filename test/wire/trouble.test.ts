@@ -4,9 +4,9 @@ import type net from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configure, forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
-import { guestTls, makeCertificates } from './support/certificates.ts';
-import { anonymousTls, closeFakes, fakeServer, relpServer } from './support/fake-server.ts';
-import { LiveJournal, clearJournal, numbered, writeJournal } from './support/journal.ts';
+import { guestTls, makeCertificates, serverFolder, serverName } from './support/certificates.ts';
+import { anonymousTls, closeFakes, fakeServer, relpServer, uploadServer } from './support/fake-server.ts';
+import { LiveJournal, clearJournal, journalField, numbered, writeJournal } from './support/journal.ts';
 import { type Program, cpuSeconds, endAll, peakMemory } from './support/program.ts';
 import { clearStored, startRsyslog, storedLines } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
@@ -32,63 +32,91 @@ trouble.after.each(async () => {
 const garbage = (socket: net.Socket) => void socket.write(Buffer.alloc(100_000, 0xab));
 const mute = () => undefined;
 
-for (const [what, forward, behave, reason] of [
-  ['answers garbage', 'relp://127.0.0.1:2514', garbage, /not a RELP frame/],
-  [
-    'announces 4 GB',
-    'relp://127.0.0.1:2514',
-    (s: net.Socket) => s.write('1 rsp 4294967296 '),
-    /not a RELP frame/,
+const close = (socket: net.Socket) => void socket.end();
+const say = (text: string) => (socket: net.Socket) => void socket.write(text);
+const bytes4G = 'HTTP/1.1 202 Accepted\r\nContent-Length: 4294967296\r\n\r\n';
+
+/** [the way to it, what it does, what is said of it, whether it speaks TLS if it should] */
+type Bad = [string, (socket: net.Socket) => void, RegExp, boolean?];
+
+const rows: Record<string, Bad[]> = {
+  plain: [
+    ['relp', garbage, /not a RELP frame/],
+    ['relp', say('1 rsp 4294967296 '), /not a RELP frame/],
+    ['relp', say('1 rsp 900000000 x'), /900000000 bytes/],
+    ['relp', say('1 rsp 10 500 no way\n'), /500 no way/],
+    ['relp', close, /closed the connection/],
+    ['journal+http', garbage, /Parse Error|closed/],
+    ['journal+http', (s) => s.end('HTTP/1.1 404 No\r\n\r\n'), /404/],
+    ['journal+http', stream('HTTP/1.1 202 Accepted\r\n', 'X: y\r\n'), /Header|closed/i],
+    ['journal+http', stream(bytes4G, 'xxxx'), /answers without an end/],
   ],
-  [
-    'announces 900 MB',
-    'relp://127.0.0.1:2514',
-    (s: net.Socket) => s.write('1 rsp 900000000 x'),
-    /900000000 bytes/,
+  TLS: [
+    ['relp+tls', garbage, /SSL|wrong version|packet/i, false],
+    ['relp+tls', garbage, /not a RELP frame/],
+    ['relp+tls', say('1 rsp 4294967296 '), /not a RELP frame/],
+    ['relp+tls', close, /closed the connection/],
+    ['journal+https', garbage, /Parse Error|closed/],
+    ['journal+https', stream(bytes4G, 'xxxx'), /answers without an end/],
+    ['journal+https', close, /closed|hang up/],
+    ['syslog+tls', close, /closed|disconnected/, false],
+    // They answer, as far as anybody can tell, and then take nothing.
+    ['syslog+tcp', close, /closed/],
   ],
-  ['refuses', 'relp://127.0.0.1:2514', (s: net.Socket) => s.write('1 rsp 10 500 no way\n'), /500 no way/],
-  ['closes at once', 'relp://127.0.0.1:2514', (s: net.Socket) => s.end(), /closed the connection/],
-  ['answers garbage', 'journal+http://127.0.0.1:2514', garbage, /Parse Error|closed/],
-  [
-    'answers 404',
-    'journal+http://127.0.0.1:2514',
-    (s: net.Socket) => s.end('HTTP/1.1 404 No\r\n\r\n'),
-    /404/,
-  ],
-  [
-    'never ends its headers',
-    'journal+http://127.0.0.1:2514',
-    (s: net.Socket) => stream(s, 'HTTP/1.1 202 Accepted\r\n', 'X: y\r\n'),
-    /Header|closed/i,
-  ],
-  [
-    'announces 4 GB, and begins to send them',
-    'journal+http://127.0.0.1:2514',
-    (s: net.Socket) => stream(s, 'HTTP/1.1 202 Accepted\r\nContent-Length: 4294967296\r\n\r\n', 'xxxx'),
-    /answers without an end/,
-  ],
-  ['speaks no TLS', 'relp+tls://127.0.0.1:2514', garbage, /SSL|wrong version|packet/i],
-  ['closes at once', 'syslog+tls://127.0.0.1:2514', (s: net.Socket) => s.end(), /closed|disconnected/],
+};
+
+/** A head, and then lines without an end. */
+function stream(head: string, line: string): (socket: net.Socket) => void {
+  return (socket) => {
+    socket.write(head);
+    const timer = setInterval(() => socket.write(line.repeat(1000)), 10);
+    socket.on('close', () => clearInterval(timer));
+  };
+}
+
+for (const [what, row] of Object.entries(rows)) {
+  trouble(
+    `${what}: bad servers before a good one: each is named with what is wrong, the good one gets all`,
+    async () => {
+      const targets = row.map(([scheme], n) => `${scheme}://${serverName}:${2520 + n}`);
+      configure({ FORWARD: `${targets.join(' ')} relp://localhost:2514`, ...guestTls });
+      const servers = await Promise.all(
+        row.map(([scheme, behave, , secure = /tls|https/.test(scheme)], n) =>
+          fakeServer(2520 + n, behave, secure ? serverFolder : undefined),
+        ),
+      );
+      writeJournal(numbered('entry', 1000));
+      await startRsyslog('rsyslog-relp.conf', 2514);
+      const agent = startAgent();
+      await until('all of them', () => storedLines() === 1000);
+      const said = agent.said().split('\n');
+      for (const [n, [, , reason]] of row.entries()) {
+        const line = said.find((each) => each.includes(`Cannot forward the journal to ${targets[n]}: `));
+        assert.match(line ?? `nothing of ${targets[n]}`, reason);
+      }
+      for (const { connections } of servers) assert.ok(connections <= 2, `${connections} connections`);
+      assert.ok(peakMemory(agent.pid) < 200);
+      assert.is(await agent.stop(20), 0);
+    },
+  );
+}
+
+for (const [forward, behave, reason, certificates] of [
+  [`relp://${serverName}:2514`, garbage, /not a RELP frame/, undefined],
+  [`journal+https://${serverName}:2514`, close, /closed|hang up/, serverFolder],
 ] as const) {
-  trouble(`${forward}: a server that ${what} is said to, and tried again with pauses`, async () => {
+  trouble(`${forward}: the only server is a bad one: said, and tried again with pauses`, async () => {
     configure({ FORWARD: forward, ...guestTls });
     writeJournal(numbered('entry', 10));
-    const server = await fakeServer(2514, behave);
+    const server = await fakeServer(2514, behave, certificates);
     const agent = startAgent();
     const { error } = await untilState('waiting');
     assert.match(error, reason);
     await sleep(1500);
     assert.ok(server.connections >= 1 && server.connections <= 4, `${server.connections} connections`);
     assert.is(forwardState()?.counts.acknowledged, 0);
-    assert.ok(peakMemory(agent.pid) < 200);
     assert.is(await agent.stop(20), 0);
   });
-}
-
-function stream(socket: net.Socket, head: string, line: string): void {
-  socket.write(head);
-  const timer = setInterval(() => socket.write(line.repeat(1000)), 10);
-  socket.on('close', () => clearInterval(timer));
 }
 
 trouble(
@@ -188,6 +216,47 @@ trouble(
     await until('the others', () => forwardState()?.counts.acknowledged === 3, 60);
     assert.is(forwardState()?.counts.refused, 1);
     assert.is(refused, 3);
+  },
+);
+
+trouble(
+  'an HTTP server that closes the connection now and then, as a proxy does: each entry arrives once',
+  async () => {
+    configure({ FORWARD: 'journal+http://127.0.0.1:2514' });
+    writeJournal(numbered('entry', 2000));
+    const server = await uploadServer(2514, (response) => {
+      response.writeHead(202, { Connection: server.requests % 3 === 0 ? 'close' : 'keep-alive' }).end();
+    });
+    const agent = startAgent();
+    await until('all of them', () => server.stored.length >= 2000);
+    assert.is(await agent.stop(), 0);
+    assert.equal(server.stored, journalField('MESSAGE'));
+    assert.ok(server.requests > 3, `${server.requests} requests`);
+    assert.is(forwardState()?.counts.repeated, 0);
+    server.close();
+  },
+);
+
+trouble(
+  'an HTTP server that breaks off whatever comes, as one does that cannot write: no entry is given up for it',
+  async () => {
+    configure({ FORWARD: 'journal+http://127.0.0.1:2514' });
+    writeJournal(numbered('entry', 1));
+    let refused = 0;
+    const server = await uploadServer(2514, (response, entries) => {
+      if (entries.length === 0 || refused >= 3) {
+        response.writeHead(202).end();
+        return;
+      }
+      refused += 1;
+      server.stored.length = 0;
+      response.destroy();
+    });
+    startAgent();
+    await until('the acknowledgement', () => forwardState()?.counts.acknowledged === 1);
+    assert.is(server.stored.at(-1), 'entry 0');
+    assert.is(forwardState()?.counts.refused, 0);
+    server.close();
   },
 );
 

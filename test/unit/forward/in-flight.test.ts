@@ -33,9 +33,11 @@ inFlight('sparse: the last cursor of a batch counts once all of it is answered, 
   flight.add(send(['a', 'b', '']));
   flight.add(send(['c']));
   assert.is(flight.length, 4);
-  assert.equal(flight.answer(2), { entries: 2, cursor: '' });
-  assert.equal(flight.answer(1), { entries: 1, cursor: 'b' });
+  assert.is(flight.entries, 3);
+  assert.equal(flight.answer(2), { entries: 0, cursor: '' });
+  assert.equal(flight.answer(1), { entries: 2, cursor: 'b' });
   assert.equal(flight.cursors(0), ['c']);
+  assert.is(flight.entries, 1);
   assert.equal(flight.answer(1), { entries: 1, cursor: 'c' });
   assert.is(flight.length, 0);
 });

@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import tls from 'node:tls';
 
@@ -8,20 +9,26 @@ export interface FakeServer {
   close: () => void;
 }
 
-/** A server that does with each connection what a test says, on a port of the loopback. */
+/**
+ * A server that does with each connection what a test says, on a port of the loopback.
+ * @param certificates the folder of the certificate that it has, for TLS
+ */
 export async function fakeServer(
   port: number,
   behave: (socket: net.Socket, connection: number) => void,
+  certificates?: string,
 ): Promise<FakeServer> {
   const sockets = new Set<net.Socket>();
-  const server = net.createServer((socket) => {
+  const serve = (socket: net.Socket) => {
     sockets.add(socket);
     fake.connections += 1;
     socket.on('error', () => undefined);
     socket.on('close', () => sockets.delete(socket));
     socket.on('data', (chunk) => (fake.received += chunk.length));
     behave(socket, fake.connections);
-  });
+  };
+  const server =
+    certificates === undefined ? net.createServer(serve) : tls.createServer(keyOf(certificates), serve);
   const fake: FakeServer = {
     connections: 0,
     received: 0,
@@ -36,10 +43,17 @@ export async function fakeServer(
   return fake;
 }
 
-const opened = new Set<FakeServer>();
+/** Who the server is, and who may say who a client is. */
+function keyOf(folder: string): tls.TlsOptions {
+  const read = (name: string) => fs.readFileSync(`${folder}/${name}`);
+  return { ca: read('ca.pem'), cert: read('server.pem'), key: read('server.key') };
+}
+
+const opened = new Set<{ close: () => void }>();
 
 export function closeFakes(): void {
   for (const fake of opened) fake.close();
+  opened.clear();
 }
 
 /** Answers RELP's open, and each message as the test says: by its transaction number. */
@@ -66,6 +80,38 @@ export function relpServer(
   };
 }
 
+export interface UploadServer {
+  requests: number;
+  /** MESSAGE of every entry that came. */
+  stored: string[];
+  close: () => void;
+}
+
+/** Takes what is posted, and answers as the test says. */
+export async function uploadServer(
+  port: number,
+  answer: (response: http.ServerResponse, entries: string[]) => void,
+): Promise<UploadServer> {
+  const server = http.createServer((request, response) => {
+    let body = '';
+    request.on('data', (chunk: Buffer) => (body += chunk.toString('latin1')));
+    request.on('end', () => {
+      const entries = body.match(/(?<=^MESSAGE=).*/gm) ?? [];
+      it.stored.push(...entries);
+      it.requests += 1;
+      answer(response, entries);
+    });
+  });
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  const it: UploadServer = { requests: 0, stored: [], close };
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  opened.add(it);
+  return it;
+}
+
 /** TLS without any certificate: what a man in the middle without a key could offer. */
 export function anonymousTls(port: number): Promise<tls.Server> {
   const options = { ciphers: 'ADH-AES256-SHA256:@SECLEVEL=0', maxVersion: 'TLSv1.2' } as const;
@@ -76,9 +122,7 @@ export function anonymousTls(port: number): Promise<tls.Server> {
 
 /** What lets only those through to a server who have a certificate of the authority, as a proxy before it would. */
 export async function tlsGate(port: number, server: number, folder: string): Promise<tls.Server> {
-  const read = (name: string) => fs.readFileSync(`${folder}/${name}`);
-  const certificates = { ca: read('ca.pem'), cert: read('server.pem'), key: read('server.key') };
-  const gate = tls.createServer({ ...certificates, requestCert: true }, (socket) => {
+  const gate = tls.createServer({ ...keyOf(folder), requestCert: true }, (socket) => {
     const behind = net.connect(server, '127.0.0.1');
     socket.pipe(behind).pipe(socket);
     for (const each of [socket, behind]) each.on('error', () => each.destroy());
