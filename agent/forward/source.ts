@@ -39,6 +39,10 @@ export class Source {
   #paused = false;
   #broken = '';
   #repeats: Repeats;
+  /** Since it was started last, journalctl has said something, or is known to have nothing to say. */
+  settled = false;
+  /** Why journalctl cannot read; '' where it can. */
+  problem = '';
 
   /** @param cursor of the last entry that is done with; '' for none in this boot */
   constructor(mode: ParserMode, cursor: string, events: SourceEvents) {
@@ -53,14 +57,22 @@ export class Source {
   start(): void {
     this.#parser = new ExportParser(this.#mode);
     this.#known = this.#start.at === 'cursor' ? parseCursor(this.#last) : undefined;
-    this.#reading = follow(
-      this.#start,
-      this.#mode === 'skim' ? syslogFields : undefined,
-      (chunk) => this.#read(chunk),
-      (end) => this.#ended(end),
-    );
-    if (this.#paused) this.#reading.pause();
-    this.#silence.begin();
+    this.settled = false;
+    const fields = this.#mode === 'skim' ? syslogFields : undefined;
+    try {
+      const reading = follow(
+        this.#start,
+        fields,
+        (chunk) => this.#read(chunk),
+        (end) => this.#ended(end),
+      );
+      this.#reading = reading;
+      if (this.#paused) reading.pause();
+      this.#silence.begin();
+    } catch (error) {
+      // No memory or no file descriptor for a child.
+      this.#ended({ killed: false, reason: (error as Error).message });
+    }
   }
 
   pause(): void {
@@ -92,7 +104,17 @@ export class Source {
       return;
     }
     if (this.#start.at === 'boot') this.#begin(entries);
-    else this.#hand(this.#repeats.without(this.#known === undefined ? entries : this.#withoutKnown(entries)));
+    else {
+      this.#hand(this.#repeats.without(this.#known === undefined ? entries : this.#withoutKnown(entries)));
+      // Where it fails again and again, what it repeats of the known entry before that is no success.
+      if (this.#failures === 0) this.#calm();
+    }
+  }
+
+  #calm(): void {
+    this.settled = true;
+    this.problem = '';
+    this.#failures = 0;
   }
 
   /** With the boot's first entry, of which only the cursor was wanted. */
@@ -136,16 +158,26 @@ export class Source {
     if (broken !== undefined && broken !== '' && (!killed || broken === this.#broken)) {
       this.#start = { at: 'after', cursor: broken };
       this.#events.entries([{ kind: 'partial', cursor: broken, text: '', message: undefined, cut: 0 }]);
-    } else if (this.#failures >= 3 && this.#start.at !== 'boot' && !killed) {
-      this.#events.trouble(`journalctl cannot begin at the cursor, beginning with this boot: ${reason}`);
-      this.#start = { at: 'boot' };
-    }
+    } else if (this.#failures >= 3 && this.#start.at !== 'boot') this.#elsewhere(reason);
     this.#broken = broken ?? '';
-    if (this.#failures > 1) this.#events.trouble(`journalctl ended: ${reason}`);
+    this.settled = false;
+    if (this.#failures > 1) {
+      this.problem = `journalctl ended: ${reason}`;
+      this.#events.trouble(this.problem);
+    }
     this.#reading = undefined;
     this.#silence.stop();
     const pause = Math.min(longestPause, 100 * 2 ** Math.min(20, this.#failures));
     this.#timer = setTimeout(() => this.start(), pause);
+  }
+
+  /** It is the place where journalctl fails, if it says so; what else is wrong passes, or would be wrong anywhere. */
+  #elsewhere(reason: string): void {
+    const cursor = parseCursor(this.#last);
+    if (/seek to cursor/i.test(reason)) {
+      this.#events.trouble(`journalctl cannot begin at the cursor, beginning with this boot: ${reason}`);
+      this.#start = { at: 'boot' };
+    } else if (/bad message|iterate through/i.test(reason) && cursor !== undefined) this.#leap(cursor);
   }
 
   /** Nothing comes. Perhaps there is nothing; but if the journal has more, journalctl has come to a stop. */
@@ -157,6 +189,7 @@ export class Source {
     if (this.#reading !== reading || reading === undefined) return;
     const cursor = parseCursor(this.#last);
     if (last === undefined || this.#paused || this.#chunks !== chunks || isAt(last, cursor)) {
+      if (last !== undefined) this.#calm();
       this.#silence.unfounded();
       return;
     }

@@ -6,6 +6,7 @@ import { configure, forgetState, forwardState, startAgent } from './support/agen
 import { clearJournal, exportEntry, numbered, writeJournal } from './support/journal.ts';
 import { endAll } from './support/program.ts';
 import { clearStored, startRsyslog, storedEntries, storedMessages } from './support/rsyslog.ts';
+import { clearRemote, startRemote, storedField } from './support/remote.ts';
 import { until } from './support/until.ts';
 import { enterWorld } from './support/world.ts';
 
@@ -16,6 +17,7 @@ const broken = suite('wire: a broken journal');
 broken.before.each(() => {
   clearJournal();
   clearStored();
+  clearRemote();
   forgetState();
   configure({ FORWARD: 'relp://127.0.0.1:2514' });
 });
@@ -138,6 +140,86 @@ broken('it is killed within an entry: that one is read again, and not taken for 
   assert.equal(texts(), ['entry 1', 'entry 2', 'entry 3']);
   assert.equal(notes(), []);
 });
+
+/** It can print one entry, and then not go on: so it says as often as the file `times` has lines. */
+const failing = (reason: string) =>
+  `case "$*" in
+    *--show-cursor*) echo "-- cursor: ${cursor(3)}" ;;
+    *" -b") cat first; exec sleep 1000 ;;
+    *--cursor=*m=${(1000 + 1).toString(16)}\\;*) cat first ;;
+  esac
+  if [ -s times ]; then sed -i 1d times; echo '${reason}' >&2; exit 1; fi
+  cat rest; exec sleep 1000`;
+const failed = { first: printed(1), rest: printed(2) + printed(3), times: '\n\n\n' };
+
+broken(
+  'it fails for a while, for no fault of the cursor: said in status, and nothing is sent twice',
+  async () => {
+    fakeJournalctl(failing('Failed to open journal: Cannot allocate memory'), failed);
+    await startRsyslog('rsyslog-relp.conf', 2514);
+    const agent = startAgent();
+    await until('the reason', () => /Cannot allocate memory/.test(forwardState()?.error ?? ''));
+    assert.is(forwardState()?.state, 'connected');
+    await until('the last', () => texts().includes('entry 3'));
+    await until('all is well', () => forwardState()?.error === '');
+    await agent.stop();
+    assert.equal(texts(), ['entry 1', 'entry 2', 'entry 3']);
+  },
+);
+
+broken('it cannot begin at the cursor: it begins with the boot', async () => {
+  fakeJournalctl(failing('Failed to seek to cursor: Invalid argument'), failed);
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  startAgent();
+  await until('the last', () => texts().includes('entry 3'));
+  assert.equal(asked().filter((words) => words.endsWith(' -b')).length, 2);
+});
+
+broken(
+  '219: it cannot go on after an entry at all: later ones are looked for, and what is between is counted',
+  async () => {
+    fakeJournalctl(
+      `case "$*" in
+      *--show-cursor*) echo "-- cursor: ${cursor(5)}" ;;
+      *--cursor=*m=${(1000 + 1).toString(16)}\\;*) cat first; echo 'Failed to iterate through journal: Bad message' >&2; exit 1 ;;
+      *--cursor=*) cat rest; exec sleep 1000 ;;
+      *) cat first; exec sleep 1000 ;;
+    esac`,
+      { first: printed(1), rest: printed(4) + printed(5) },
+    );
+    await startRsyslog('rsyslog-relp.conf', 2514);
+    const agent = startAgent();
+    await until('the last', () => texts().includes('entry 5'), 60);
+    await agent.stop();
+    assert.equal(texts(), ['entry 1', 'entry 4', 'entry 5']);
+    assert.is(forwardState()?.counts.lost, 2);
+  },
+);
+
+broken(
+  'journal upload: one of 3 MiB breaks off; the server is told in its place, and its neighbours arrive',
+  async () => {
+    const large = printed(2).replace('entry 2', 'x'.repeat(3 * 1024 * 1024));
+    fakeJournalctl(
+      `case "$*" in
+      *--after-cursor=*i=2\\;*) cat rest; exec sleep 1000 ;;
+      *) cat first; echo 'Failed to get data: Bad message' >&2; exit 1 ;;
+    esac`,
+      { first: printed(1) + large.slice(0, -100_000), rest: printed(3) },
+    );
+    configure({ FORWARD: 'journal+http://127.0.0.1:19532' });
+    await startRemote('http');
+    const agent = startAgent();
+    await until('the last', () => forwardState()?.counts.acknowledged === 2);
+    await agent.stop();
+    execFileSync('umount', ['-l', '/usr/bin/journalctl']);
+    fs.rmSync('/run/fake', { recursive: true });
+    assert.equal(
+      [...new Set(storedField('MESSAGE'))],
+      ['entry 1', `The journal entry ${cursor(2)} cannot be read`, 'entry 3'],
+    );
+  },
+);
 
 broken('it prints garbage, or fails at once: tried again with pauses, said seldom', async () => {
   fakeJournalctl('head -c 100000 /dev/urandom | tr -d "=\\n"; exit 1', {});
