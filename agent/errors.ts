@@ -20,5 +20,8 @@ export function errorCode(error: unknown): string {
 }
 
 export function errorMessage(error: unknown): string {
+  // Node has none for a connection that failed at each of a name's addresses.
+  if (error instanceof AggregateError && error.message === '')
+    return [...new Set(error.errors.map(errorMessage))].join(', ');
   return error instanceof Error ? error.message : String(error);
 }

@@ -48,6 +48,7 @@ function judge(forwarder: Forwarder | undefined, uptime: number): Judgement {
     return { status: 'fail', observed: `silent for ${Math.round(reportedSeconds)} s` };
   if (state.state !== 'connected')
     return { status: early(sinceSeconds), observed: `not connected for ${Math.round(sinceSeconds)} s${why}` };
+  if (error !== '') return { status: 'warn', observed: `connected, but ${error}` };
   const behind = state.lag.seconds ?? 0;
   if (behind > patienceSeconds) return { status: 'warn', observed: `${Math.round(behind)} s behind` };
   const missing = describeLoss(state.counts);

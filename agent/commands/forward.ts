@@ -52,12 +52,11 @@ export async function forwardCommand(host: Host, output: Output, options: Forwar
   const status = new StatusWriter(host, progress, (reason) => voice.trouble(reason));
   const daemon = new Daemon({ targets, config, clock, hostname, progress, status, voice });
   const aborted = untilStopped(daemon, progress);
-  const done = await Promise.race([daemon.run().then(() => true), aborted]);
+  await Promise.race([daemon.run(), aborted]);
   progress.save();
   status.stop();
-  // An attempt to connect that is under way would go on for seconds.
-  if (!done) process.exit(0);
-  return 0;
+  // An attempt to connect that is under way, to a better server too, would go on for seconds.
+  process.exit(0);
 }
 
 function readTargets(host: Host): { config: Config; targets: Target[] } {
@@ -67,8 +66,8 @@ function readTargets(host: Host): { config: Config; targets: Target[] } {
   return { config, targets: parseTargets(config.FORWARD) };
 }
 
-/** At SIGTERM or SIGINT lets the daemon end in good order. @returns false when that took too long */
-function untilStopped(daemon: Daemon, progress: Progress): Promise<false> {
+/** At SIGTERM or SIGINT lets the daemon end in good order. Resolves when that takes too long. */
+function untilStopped(daemon: Daemon, progress: Progress): Promise<void> {
   return new Promise((resolve) => {
     let stopping = false;
     const stop = async () => {
@@ -77,7 +76,7 @@ function untilStopped(daemon: Daemon, progress: Progress): Promise<false> {
       const work = { cursor: () => progress.cursor, idle: () => daemon.idle };
       if (await isShutdown()) await drained(work, performance.now() + deadlineMilliseconds);
       daemon.finish();
-      setTimeout(() => resolve(false), daemon.connected ? finishMilliseconds : 0).unref();
+      setTimeout(resolve, daemon.connected ? finishMilliseconds : 0).unref();
     };
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
   });

@@ -3,6 +3,7 @@ import { errorMessage } from '../errors.ts';
 import { Backoff } from './backoff.ts';
 import type { Clock } from './clock.ts';
 import { type Counts, noCounts } from './counts.ts';
+import { Preference } from './preference.ts';
 import type { Progress } from './progress.ts';
 import { speech } from './protocols.ts';
 import { Refusals } from './refusals.ts';
@@ -27,16 +28,19 @@ interface Connection {
   transport: Transport;
 }
 
-/** When a better server than the one in use is tried, in milliseconds; then half as often, down to the longest. */
-const firstReturn = 10_000;
-const longestReturn = 60_000;
+/** A connection that ends so soon was good for nothing even where nothing was sent yet. */
+const briefMilliseconds = 10_000;
 
-/** Forwards until it is told to stop: the first server that answers, and back to the preferred one. */
+/**
+ * Forwards until it is told to stop: the first server that answers and takes something, and back to the preferred
+ * one.
+ */
 export class Daemon {
   readonly counts: Counts = noCounts();
   readonly #options: DaemonOptions;
   readonly #refusals = new Refusals();
   readonly #backoff = new Backoff();
+  readonly #preference: Preference;
   #session: Session | undefined;
   #better: Connection | undefined;
   #stopping = false;
@@ -45,12 +49,13 @@ export class Daemon {
 
   constructor(options: DaemonOptions) {
     this.#options = options;
+    this.#preference = new Preference(options.targets);
     options.status.watch(this.counts, () => this.#session);
   }
 
   async run(): Promise<void> {
     while (!this.#stopping) {
-      const connection = this.#better ?? (await this.#connect());
+      const connection = this.#better ?? (await this.#connect(this.#preference.inOrder()));
       this.#better = undefined;
       if (connection === undefined) await this.#pause();
       else await this.#converse(connection);
@@ -74,7 +79,7 @@ export class Daemon {
     return this.#session?.idle ?? false;
   }
 
-  async #connect(targets = this.#options.targets): Promise<Connection | undefined> {
+  async #connect(targets: Target[]): Promise<Connection | undefined> {
     const { config, status, voice } = this.#options;
     for (const target of targets) {
       if (this.#stopping) return undefined;
@@ -94,8 +99,8 @@ export class Daemon {
   async #converse({ target, transport }: Connection): Promise<void> {
     const { clock, hostname, progress, status, voice } = this.#options;
     const { mode, encoder, window, step, sparse, queueBytes } = speech(target);
-    const before = this.counts.acknowledged;
-    this.#session = new Session({
+    const [before, begin] = [this.counts.acknowledged, performance.now()];
+    const session = new Session({
       transport,
       mode,
       encoder: encoder(clock, hostname),
@@ -108,14 +113,19 @@ export class Daemon {
       queueBytes,
       trouble: (reason) => voice.trouble(reason),
     });
+    this.#session = session;
     status.set('connected', target.text);
     voice.connected(target.text);
-    this.#returnLater(target, firstReturn);
-    if (this.#stopping) this.#session.finish();
-    const reason = await this.#session.run();
+    this.#returnLater(target, this.#preference.pause(0));
+    if (this.#stopping) session.finish();
+    const reason = await session.run();
     clearTimeout(this.#returning);
     this.#session = undefined;
-    if (this.counts.acknowledged > before) this.#backoff.reset();
+    const brief = performance.now() - begin < briefMilliseconds;
+    if (this.counts.acknowledged > before) {
+      this.#backoff.reset();
+      this.#preference.took(target);
+    } else if (reason !== undefined && (brief || session.unanswered)) this.#preference.tookNothing(target);
     if (reason === undefined) return;
     status.set('waiting', target.text, reason.message);
     voice.waiting(target.text, reason.message);
@@ -123,19 +133,18 @@ export class Daemon {
   }
 
   #returnLater(target: Target, milliseconds: number): void {
-    if (this.#options.targets[0] === target) return;
+    if (this.#preference.better(target).length === 0) return;
     this.#returning = setTimeout(() => {
       void this.#return(target).then((done) => {
-        if (!done) this.#returnLater(target, Math.min(longestReturn, 2 * milliseconds));
+        if (!done) this.#returnLater(target, this.#preference.pause(milliseconds));
       });
     }, milliseconds);
   }
 
   /** While a server serves that is not the preferred one. @returns whether that is over */
   async #return(target: Target): Promise<boolean> {
-    const { targets } = this.#options;
     const session = this.#session;
-    const better = await this.#connect(targets.slice(0, targets.indexOf(target)));
+    const better = await this.#connect(this.#preference.better(target));
     if (better === undefined) return this.#session !== session;
     if (session === undefined || this.#session !== session) {
       better.transport.destroy();

@@ -9,7 +9,7 @@ export const forwardMessages = {
       means:
         'The forwarder has connected to the server, the server is the one that is meant, and entries go out from where they were acknowledged last.',
       why: 'What was logged while no server answered is sent now: it may take a moment until the newest entries are there.',
-      mend: 'Nothing. Where it is not the preferred server of FORWARD, that one is tried again every minute at the latest.',
+      mend: 'Nothing. Where it is not the preferred server of FORWARD, that one is tried again every minute at the latest, and less often where it answers and then takes nothing.',
     },
   },
   waiting: {

@@ -8,6 +8,15 @@ import type { Progress } from './progress.ts';
 
 const tickMilliseconds = 1000;
 const lagMilliseconds = 30_000;
+/** What a server presents (names in its certificate) may be in it. */
+const errorCharacters = 500;
+const jumpMilliseconds = 1000;
+
+/** What a connection's session says of itself. */
+interface Reading {
+  idle: boolean;
+  problem: string;
+}
 
 /** Keeps state.json true: at once at a change of state, every second while entries go out, else once a minute. */
 export class StatusWriter {
@@ -16,8 +25,12 @@ export class StatusWriter {
   readonly #trouble: (reason: string) => void;
   readonly #state: ForwardState;
   #counts: Counts = noCounts();
-  #session: () => { idle: boolean } | undefined = () => undefined;
+  #session: () => Reading | undefined = () => undefined;
   #written = 0;
+  /** When everything was acknowledged last. */
+  #idle: number | undefined;
+  /** What the clock of the day says beyond the one that does not jump. */
+  #offset: number;
   #asked = 0;
   #acknowledged = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -26,6 +39,7 @@ export class StatusWriter {
     this.#host = host;
     this.#progress = progress;
     this.#trouble = trouble;
+    this.#offset = this.#clockOffset();
     const now = host.now().toISOString();
     this.#state = {
       target: '',
@@ -41,18 +55,19 @@ export class StatusWriter {
   }
 
   /** @param session the one that is at work, if any */
-  watch(counts: Counts, session: () => { idle: boolean } | undefined): void {
+  watch(counts: Counts, session: () => Reading | undefined): void {
     this.#counts = this.#state.counts = counts;
     this.#session = session;
     this.#timer = setInterval(() => this.#tick(), tickMilliseconds).unref();
   }
 
   set(state: ForwardState['state'], target: string, error = ''): void {
+    this.#followClock();
     const now = this.#host.now().toISOString();
     // Attempts between failures are no news.
     if (state === 'connecting' && this.#state.state === 'waiting') return;
     if (state !== this.#state.state || target !== this.#state.target) this.#state.since = now;
-    Object.assign(this.#state, { state, target, error });
+    Object.assign(this.#state, { state, target, error: error.slice(0, errorCharacters) });
     this.#write();
   }
 
@@ -63,26 +78,65 @@ export class StatusWriter {
 
   #tick(): void {
     const now = performance.now();
-    if (this.#session()?.idle) this.#state.lag = { entries: 0, seconds: 0 };
-    else if (now - this.#asked > lagMilliseconds) {
+    const session = this.#session();
+    const moved = this.#counts.acknowledged !== this.#acknowledged;
+    // Between two chunks of a long journal, too, all that was read may be acknowledged.
+    const idle = session?.idle === true && !moved;
+    const caughtUp = idle && this.#state.lag.entries !== 0;
+    if (idle) {
+      this.#idle = now;
+      this.#state.lag = { entries: 0, seconds: 0 };
+    } else if (now - this.#asked > lagMilliseconds) {
       this.#asked = now;
       void this.#measureLag();
     }
-    const moved = this.#counts.acknowledged !== this.#acknowledged;
     if (moved) this.#state.lastAckAt = this.#host.now().toISOString();
     this.#acknowledged = this.#counts.acknowledged;
-    if (moved || now - this.#written >= heartbeat) this.#write();
+    const news = [
+      moved,
+      caughtUp,
+      this.#followClock(),
+      this.#tellProblem(session),
+      now - this.#written >= heartbeat,
+    ];
+    if (news.includes(true)) this.#write();
+  }
+
+  /** @returns whether there is another problem, or none any more */
+  #tellProblem(session: Reading | undefined): boolean {
+    if (session === undefined || session.problem === this.#state.error) return false;
+    this.#state.error = session.problem;
+    return true;
+  }
+
+  /** Times that were taken before the clock was set are moved with it. @returns whether it was */
+  #followClock(): boolean {
+    const jump = this.#clockOffset() - this.#offset;
+    if (Math.abs(jump) < jumpMilliseconds) return false;
+    this.#offset += jump;
+    const moved = (time: string) => new Date(Date.parse(time) + jump).toISOString();
+    this.#state.since = moved(this.#state.since);
+    if (this.#state.lastAckAt !== null) this.#state.lastAckAt = moved(this.#state.lastAckAt);
+    return true;
+  }
+
+  #clockOffset(): number {
+    return this.#host.now().getTime() - performance.now();
   }
 
   async #measureLag(): Promise<void> {
-    const last = parseCursor((await lastCursor()) ?? '');
+    const said = await lastCursor();
+    if (said === undefined) this.#state.lag = { entries: null, seconds: null };
+    const last = parseCursor(said ?? '');
     if (last === undefined) return;
     const acknowledged = parseCursor(this.#progress.cursor);
     const comparable = acknowledged?.source === last.source;
-    const first = acknowledged?.realtime ?? last.realtime - last.monotonic;
+    // Since the last time that nothing was left, at most: an idle journal's entries may be hours apart.
+    const most = this.#idle === undefined ? Infinity : (performance.now() - this.#idle) / 1000;
+    const apart = (last.monotonic - (acknowledged?.monotonic ?? 0)) / 1_000_000;
     this.#state.lag = {
       entries: comparable ? Math.max(0, last.sequence - acknowledged.sequence) : null,
-      seconds: Math.max(0, (last.realtime - first) / 1_000_000),
+      seconds: Math.max(0, Math.min(most, apart)),
     };
     this.#write();
   }

@@ -26,7 +26,7 @@ class SyslogDatagrams implements Transport {
   readonly #socket: dgram.Socket;
   #events: TransportEvents | undefined;
   #pending = 0;
-  #failed = false;
+  #failure: Error | undefined;
 
   constructor(socket: dgram.Socket) {
     this.#socket = socket;
@@ -36,10 +36,11 @@ class SyslogDatagrams implements Transport {
 
   listen(events: TransportEvents): void {
     this.#events = events;
+    if (this.#failure !== undefined) events.failed(this.#failure);
   }
 
   room(): number {
-    return burst - this.#pending;
+    return this.#failure === undefined ? burst - this.#pending : 0;
   }
 
   send(messages: Message[]): void {
@@ -55,12 +56,12 @@ class SyslogDatagrams implements Transport {
   }
 
   destroy(): void {
-    if (!this.#failed) this.#socket.close();
-    this.#failed = true;
+    if (this.#failure === undefined) this.#socket.close();
+    this.#failure ??= new Error('closed');
   }
 
   #sent(error: Error | null): void {
-    if (this.#failed) return;
+    if (this.#failure !== undefined) return;
     if (error !== null) {
       this.#fail(error);
       return;
@@ -70,8 +71,9 @@ class SyslogDatagrams implements Transport {
   }
 
   #fail(error: Error): void {
-    if (this.#failed) return;
-    this.destroy();
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#socket.close();
     this.#events?.failed(error);
   }
 }

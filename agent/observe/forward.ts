@@ -37,7 +37,7 @@ export interface ForwardState {
   /** What is in the journal and not acknowledged; null where that is not known. */
   lag: { entries: number | null; seconds: number | null };
   counts: ForwardCounts;
-  /** Why it is not connected; '' where it is. */
+  /** Why it is not connected, or why the journal cannot be read though it is; '' where all is well. */
   error: string;
 }
 

@@ -29,6 +29,11 @@ const cases: Record<string, [Change, Status, string | RegExp, number?]> = {
   'its process is gone, early': [says({}, '43'), 'warn', 'not running', 299],
   'its process is gone, late': [says({}, '43'), 'fail', 'not running', 300],
   'it has stopped': [says({ state: 'stopped', error: 'no key' }), 'fail', 'not running: no key', 300],
+  'it is connected, but cannot read the journal': [
+    says({ error: 'journalctl ended: no' }),
+    'warn',
+    'connected, but journalctl ended: no',
+  ],
   'it was last heard of in time': [says({ at: ago(180) }), 'pass', 'connected'],
   'it is silent': [says({ at: ago(181) }), 'fail', 'silent for 181 s'],
   'it waits': [

@@ -19,7 +19,10 @@ export interface CertificateOptions {
 /** The two sides' certificates, as docs/log-server.md has them, and the names of the loopback. */
 export function makeCertificates(): void {
   makeCertificatesIn(serverFolder, guestFolder);
-  fs.writeFileSync('/etc/hosts', `127.0.0.1 localhost ${serverName}\n::1 log6.example.com\n`);
+  fs.writeFileSync(
+    '/etc/hosts',
+    `127.0.0.1 localhost ${serverName} both.example.com\n::1 log6.example.com both.example.com\n`,
+  );
 }
 
 /** An authority, and what it signed for a server and for a guest. */
