@@ -79,23 +79,37 @@ for (const [what, lines, reason] of [
   });
 }
 
-for (const [what, from, to, code] of [
-  ['expired', -7200, -3600, 'CERT_HAS_EXPIRED'],
-  ['not yet valid', 3600, 7200, 'CERT_NOT_YET_VALID'],
+/** Ways to servers whose certificate is verified. */
+const ways = {
+  'relp+tls': { port: 2514, start: startServer },
+  'journal+https': { port: 19532, start: () => startRemote('https') },
+  'syslog+tls': { port: 6514, start: () => startRsyslog('rsyslog-syslog-tls.conf', 6514) },
+};
+
+for (const [what, from, to, code, preferred] of [
+  ['expired', -7200, -3600, 'CERT_HAS_EXPIRED', ['relp+tls', 'journal+https', 'syslog+tls']],
+  ['not yet valid', 3600, 7200, 'CERT_NOT_YET_VALID', ['syslog+tls', 'journal+https', 'relp+tls']],
+  ['expired', -7200, -3600, 'CERT_HAS_EXPIRED', ['journal+https', 'syslog+tls', 'relp+tls']],
 ] as const) {
+  const targets = preferred.map((way) => `${way}://${serverName}:${ways[way].port}`);
   tls(
-    `a server's certificate that is ${what} is refused, and tried again until a good one is there`,
+    `certificates of servers that are ${what} are refused until there is a good one: ${preferred[0]}`,
     async () => {
       makeCertificate({ name: serverName, file: `${serverFolder}/server`, from, to });
-      configure(relp);
+      configure({ ...relp, FORWARD: targets.join(' ') });
       writeJournal(numbered('entry', 10));
-      const server = await startServer();
-      startAgent();
-      assert.match((await untilState('waiting')).error, code);
-      await server.stop();
+      const servers = await Promise.all(preferred.map((way) => ways[way].start()));
+      const agent = startAgent();
+      const refused = (target: string) =>
+        new RegExp(`to ${target.replaceAll('+', '\\+')}: .*not trusted: ${code}`).test(agent.said());
+      await until('every one of them is refused', () => targets.every(refused));
+      assert.is(storedLines() + storedField('MESSAGE').length, 0);
+      // One of rsyslog's reads its certificate at each connection.
+      await Promise.all(servers.map((server) => server.stop()));
       makeCertificate({ name: serverName, file: `${serverFolder}/server` });
-      await startServer();
-      await until('all of them', () => storedLines() >= 10);
+      await ways[preferred[0]].start();
+      await until('all of them', () => Math.max(storedLines(), storedField('MESSAGE').length) >= 10);
+      assert.is(forwardState()?.target, targets[0]);
     },
   );
 }
@@ -139,9 +153,9 @@ tls(
 );
 
 tls(
-  'syslog in TLS 1.3: a server that refuses the certificate does not swallow what was written early',
+  'syslog in TLS 1.3: a server that refuses a certificate that has expired does not swallow what was written early',
   async () => {
-    makeCertificate({ name: 'stranger.example', file: `${guestFolder}/guest` });
+    makeCertificate({ name: 'guest1.guests.example', file: `${guestFolder}/guest`, from: -7200, to: -3600 });
     configure({ ...relp, FORWARD: `syslog+tls://${serverName}:6514` });
     writeJournal(numbered('entry', 100));
     await startRsyslog('rsyslog-syslog-tls.conf', 6514);
