@@ -181,7 +181,7 @@ broken(
     fakeJournalctl(
       `case "$*" in
       *--show-cursor*) echo "-- cursor: ${cursor(5)}" ;;
-      *--cursor=*m=${(1000 + 1).toString(16)}\\;*) cat first; echo 'Failed to iterate through journal: Bad message' >&2; exit 1 ;;
+      *--cursor=*i=1\\;*) cat first; echo 'Failed to iterate through journal: Bad message' >&2; exit 1 ;;
       *--cursor=*) cat rest; exec sleep 1000 ;;
       *) cat first; exec sleep 1000 ;;
     esac`,

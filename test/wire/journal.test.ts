@@ -113,8 +113,6 @@ journal(
     server.signal('SIGSTOP');
     await grow('hung');
     await server.kill();
-    await untilState('waiting');
-    await grow('away');
     // What it reads now, it reads again: nobody acknowledges it.
     logLines(lines('read twice', 200));
     const silent = await fakeServer(
@@ -123,6 +121,8 @@ journal(
     );
     await until('it reads on', () => silent.received > 20_000);
     silent.close();
+    await untilState('waiting');
+    await grow('away');
     logLines(lines('after', 10));
     await startServer();
     await until('the last', () => texts().includes('after 9'));
