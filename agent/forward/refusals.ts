@@ -48,7 +48,9 @@ export class Refusals {
     this.#takes = true;
     if (this.#rest === 0) return;
     this.#rest = Math.max(0, this.#rest - count);
-    if (this.#rest === 0) this.limit = Number.POSITIVE_INFINITY;
+    if (this.#rest > 0) return;
+    this.limit = Number.POSITIVE_INFINITY;
+    this.#count = 0;
   }
 
   /** Whether any entry is doubted or given up. */

@@ -25,6 +25,16 @@ refusals(
   },
 );
 
+refusals('an entry that is taken after the note is doubted no more', () => {
+  const it = new Refusals();
+  it.refused(['a']);
+  it.refused(['a']);
+  it.accepted(2);
+  assert.not.ok(it.wary);
+  it.refused(['a']);
+  assert.not.ok(it.gaveUp('a'));
+});
+
 refusals('a server that takes nothing, not even a note, costs no entry however often it refuses', () => {
   const it = new Refusals();
   for (let n = 0; n < 100; n += 1) {
