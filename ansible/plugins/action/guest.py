@@ -19,25 +19,31 @@ KEEPALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 # none. Said: the unit's state, an empty line, and, once it has ended, what it wrote.
 JOB = """
 unit=$1; shift
-state() { systemctl show --property="$1" "$unit" | cut -d = -f 2-; }
-runs() { case $(state SubState) in running | start) ;; *) return 1 ;; esac }
-if [ $# -gt 0 ] && ! runs; then
-  if [ "$(state SubState)" != dead ]; then
-    systemctl stop "$unit"
-    systemctl reset-failed "$unit" 2>/dev/null
-  fi
+look() {
+  said=$(systemctl show --property=SubState --property=Result --property=ExecMainStatus \\
+    --property=ExecMainStartTimestamp "$unit")
+  case $said in *SubState=running* | *SubState=start*) ;; *) return 1 ;; esac
+}
+if [ $# -gt 0 ] && ! look; then
+  case $said in
+    *SubState=dead*) ;;
+    *) systemctl stop "$unit"; systemctl reset-failed "$unit" 2>/dev/null ;;
+  esac
   systemd-run --quiet --unit="$unit" --remain-after-exit -- "$@" || exit
 fi
 left=40
-while runs && [ $left -gt 0 ]; do sleep 0.25; left=$((left - 1)); done
-systemctl show --property=SubState --property=Result --property=ExecMainStatus "$unit"
-if runs; then exit; fi
+while look && [ $left -gt 0 ]; do sleep 0.25; left=$((left - 1)); done
+echo "$said"
 echo
-# What it wrote at last may still be on its way to the journal.
-[ "$(state SubState)" = exited ] || sleep 1
+case $said in
+  *SubState=running* | *SubState=start*) exit ;;
+  *SubState=exited*) ;;
+  # What it wrote at last may still be on its way to the journal.
+  *) sleep 1 ;;
+esac
 # "Tue 2026-11-24 21:02:06 UTC": what jobs of that name wrote before is not of interest.
-since=$(state ExecMainStartTimestamp | cut -d ' ' -f 2,3)
-journalctl --no-pager --quiet --output=cat --lines=40 --unit="$unit" ${since:+--since="$since"} || exit 0
+set -- ${said#*ExecMainStartTimestamp=}
+journalctl --no-pager --quiet --output=cat --lines=40 --unit="$unit" ${3:+--since="$2 $3"} || exit 0
 """
 
 
