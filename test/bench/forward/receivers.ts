@@ -1,4 +1,5 @@
 import fs from 'node:fs';
+import { errorCode } from '../../../agent/errors.ts';
 import { type Program, listening, start } from '../../wire/support/program.ts';
 import { clearRemote, remoteFolder, startRemote, storedField } from '../../wire/support/remote.ts';
 
@@ -96,9 +97,20 @@ function storedInJournals(): number {
   let sum = 0;
   const count = Buffer.alloc(8);
   for (const name of fs.readdirSync(remoteFolder)) {
-    const file = fs.openSync(`${remoteFolder}/${name}`, 'r');
+    const file = openIfThere(`${remoteFolder}/${name}`);
+    // Archived meanwhile, under another name.
+    if (file === undefined) return storedInJournals();
     if (fs.readSync(file, count, 0, 8, 152) === 8) sum += Number(count.readBigUInt64LE());
     fs.closeSync(file);
   }
   return sum;
+}
+
+function openIfThere(name: string): number | undefined {
+  try {
+    return fs.openSync(name, 'r');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
 }
