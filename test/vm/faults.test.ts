@@ -7,6 +7,7 @@ import {
   assertFailing,
   assertSealed,
   checkOf,
+  enforcing,
   look,
   statusOf,
   varAndLogOnLvm,
@@ -85,16 +86,21 @@ faults('no memory in the initramfs: assembled late, and said', () =>
 );
 
 faults(
-  'a separate /var that cannot be mounted, and no memory for the layer over /var/log: up, and said',
+  'enforcing, a separate /var that cannot be mounted, and no memory for the layer over /var/log: up, and said',
   () => {
     const damage = { '/var': 'dd if=/dev/zero of="$1" bs=64k count=1 conv=notrunc' };
     return withAgent({ layout: varAndLogOnLvm, damage, edit: noMemoryForLog }, async (guest) => {
-      const boot = await guest.boot({ disk: 'readonly', steps: { ...degraded, outOfMemory } });
+      const steps = { ...degraded, outOfMemory, labels: "stat -c '%n %C' /var /var/log /var/run" };
+      const boot = await guest.boot({ disk: 'readonly', arguments: enforcing, steps });
       assertDegraded(boot, /\/var is tmpfs, not overlay; .*; \/var: mount failed: .*superblock/);
       assertDegraded(boot, /to put a layer over \/var\/log was begun and did not end/);
       assert.match(boot.step('write').stderr, /Read-only file system/);
       assert.is(boot.step('outOfMemory').exit, 0);
       assert.is(boot.step('log').stdout, 'xfs\n');
+      assert.match(
+        boot.step('labels').stdout,
+        /^\/var .*:var_t:s0\n\/var\/log .*:var_log_t:s0\n.*:var_run_t:s0\n$/,
+      );
       assert.match(boot.step('log').stderr, /Read-only file system/);
     });
   },
