@@ -7,6 +7,9 @@ export const lintFile = 'test/lint.ts';
 /** Guests at a time: each has one or two processors, all of them emulated. */
 const guestsAtOnce = 2;
 
+/** One long scenario in one guest each: begun first, or the last of them runs alone. */
+const longest = ['update', 'prepare-power-cut', 'power-cut'].map((name) => `test/vm/${name}.test.ts`);
+
 interface Stage {
   files: string[];
   /** How many of them run at a time. */
@@ -24,8 +27,15 @@ export function stages(files: readonly string[]): Stage[] {
   return [
     { files: files.filter(lint), atOnce: 1, seconds: 180 },
     { files: files.filter(other), atOnce: 2, seconds: 180 },
-    { files: files.filter(wire), atOnce: 1, seconds: 180 },
-    { files: files.filter(vm), atOnce: guestsAtOnce, seconds: 1200 },
+    { files: files.filter(wire), atOnce: 2, seconds: 180 },
+    {
+      files: [
+        ...longest.filter((file) => files.includes(file)),
+        ...files.filter((file) => vm(file) && !longest.includes(file)),
+      ],
+      atOnce: guestsAtOnce,
+      seconds: 1200,
+    },
   ];
 }
 

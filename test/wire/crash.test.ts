@@ -90,13 +90,15 @@ for (const [scheme, configuration, port] of [
         await sleep(15);
       }
     };
+    const texts = () => storedEntries().map(({ text }) => text);
     await trickle(0);
+    // It has the last one, and the agent does not count on that for a second.
+    await until('the last of the first', () => texts().includes('entry 59'));
     await server.kill();
     await trickle(60);
     await startRsyslog(configuration, port);
     await untilState('connected');
     await trickle(120);
-    const texts = () => storedEntries().map(({ text }) => text);
     await until('the last', () => texts().includes('entry 179'));
     assert.equal([...new Set(texts())].sort(), journalField('MESSAGE').sort());
     const repeated = texts().length - 180;
