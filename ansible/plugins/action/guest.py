@@ -145,7 +145,8 @@ class ActionModule(ActionBase):
                 # On a terminal, which sudo is given, lines end otherwise.
                 head, _, log = said["stdout"].replace("\r\n", "\n").partition("\n\n")
                 state = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
-                if state.get("SubState") not in ("running", "start"):
+                # As JOB has it.
+                if not state.get("SubState", "").startswith(("running", "start")):
                     return ended(state, log, argv)
             except AnsibleConnectionFailure:
                 if time.time() >= answered + int(self._task.args.get("wait", 120)):
