@@ -101,6 +101,13 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
       probeCommand(output, target, kinds);
     });
   root
+    .command('try-writes <path...>', { hidden: true })
+    .description('try a write at each path; for the agent itself')
+    .action(async (targets: string[]) => {
+      const { tryWritesCommand } = await import('./commands/probe.ts');
+      tryWritesCommand(output, targets);
+    });
+  root
     .command('forward')
     .description('forward the journal to the log server of FORWARD, as a service does')
     .option('--test', 'send one marked entry and say how it went, step by step')

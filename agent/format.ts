@@ -40,6 +40,15 @@ export function wrap(text: string, columns: number): string[] {
 }
 
 /**
+ * The first of a list and how many more there are: containers make thousands of mounts.
+ * @param between what stands between two of them
+ */
+export function shortList(texts: readonly string[], between = ' ', shown = 8): string {
+  const first = texts.slice(0, shown).join(between);
+  return texts.length > shown ? `${first} and ${texts.length - shown} more` : first;
+}
+
+/**
  * Bytes as text: UTF-8 where they are; else every byte that is not ASCII as \\xNN, so that two names stay two.
  * @param bytes one character a byte (latin1)
  */

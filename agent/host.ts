@@ -16,7 +16,6 @@ import {
 import { verifyKernelFile } from './host/kernel-files.ts';
 import { readKernelLog } from './host/kernel-log.ts';
 import type { ProbeKind } from './probe/probes.ts';
-import { tryWrite } from './probe/write.ts';
 
 export type { Ended, ProbeKind, Stat, Usage };
 
@@ -44,8 +43,11 @@ export interface Host {
   /** lstat(2); undefined where there is no such file. */
   stat(file: string): Stat | undefined;
   usage(file: string): Usage;
-  /** A write to a folder's file system that leaves nothing behind: errno's name, or 'OK' if it went through. */
-  tryWrite(folder: string): string;
+  /**
+   * A write to each folder's file system that leaves nothing behind, in a child process: errno's name, 'OK' if it went
+   * through, or 'TIMEOUT' at the deadline.
+   */
+  tryWrites(folders: readonly string[]): Promise<string[]>;
   /** The records in the kernel's log, the oldest first. */
   kernelLog(): string[];
   /** Tries things at a path in a child process (agent/probe/): an answer a kind, 'TIMEOUT' at the deadline. */
@@ -84,7 +86,7 @@ export function systemHost({ root = '/', self = [process.execPath] }: HostOption
     resolve: (file) => ask(file, () => resolve(at(file), root, verify)),
     stat: (file) => ask(file, () => statOrNothing(at(file))),
     usage: (file) => ask(file, () => usageOf(at(file))),
-    tryWrite: (folder) => tryWrite(at(folder)),
+    tryWrites: (folders) => tryWrites(self, folders.map(at)),
     kernelLog: () => ask('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
     probe: (kinds, target) => probe(self, kinds, at(target)),
     run: (program, args, milliseconds = deadline) => runChild(program, args, milliseconds),
@@ -127,6 +129,18 @@ function resolve(file: string, root: string, verify: (file: string) => void): st
   const resolved = fs.realpathSync(file);
   verify(resolved);
   return root !== '/' && resolved.startsWith(root) ? resolved.slice(root.length) || '/' : resolved;
+}
+
+/** One child writes to one folder after the other; those behind one that hangs get a child of their own. */
+async function tryWrites(self: readonly string[], folders: readonly string[]): Promise<string[]> {
+  const [program = process.execPath, ...args] = self;
+  const { stdout, ended } = await runChild(program, [...args, 'try-writes', '--', ...folders], deadline);
+  // The last line may have been cut off.
+  const answers = stdout.split('\n').slice(0, -1).slice(0, folders.length);
+  if (answers.length === folders.length) return answers;
+  const missing = ended === 'deadline' ? 'TIMEOUT' : 'no answer';
+  const behind = folders.slice(answers.length + 1).map((folder) => tryWrites(self, [folder]));
+  return [...answers, missing, ...(await Promise.all(behind)).flat()];
 }
 
 async function probe(

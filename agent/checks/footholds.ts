@@ -1,3 +1,4 @@
+import { shortList } from '../format.ts';
 import { findFootholds } from '../observe/footholds.ts';
 import { seen } from '../observe/observed.ts';
 import type { Check } from './check.ts';
@@ -29,9 +30,12 @@ export const footholds: Check = {
     const [first] = both;
     return {
       status: 'warn',
-      subject: both.map(({ target }) => target).join(' '),
+      subject: shortList(both.map(({ target }) => target)),
       expected,
-      observed: both.map(({ target, reason }) => `${target}: ${reason}`).join('; '),
+      observed: shortList(
+        both.map(({ target, reason }) => `${target}: ${reason}`),
+        '; ',
+      ),
       remedy: first?.tighten ?? '',
     };
   },

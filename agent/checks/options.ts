@@ -1,4 +1,5 @@
 import { words } from '../config.ts';
+import { shortList } from '../format.ts';
 import type { Facts } from '../observe/facts.ts';
 import type { Mount } from '../observe/mountinfo.ts';
 import type { Check, Outcome } from './check.ts';
@@ -69,10 +70,12 @@ function options(facts: Facts, wanted: (target: string) => boolean, nothing: str
   const expected = [...new Set(there.flatMap(({ list }) => list))].join(',');
   const wrong = there.flatMap(({ target, list }) => missing(facts, target, list));
   if (wrong.length === 0) return { status: 'pass', subject, expected, observed: expected, remedy: '' };
-  const observed = wrong
-    .map(({ target, text }) => (there.length > 1 ? `${target} ${text}` : text))
-    .join('; ');
-  return { status: 'fail', subject, expected, observed, remedy: wrong.map(({ remedy }) => remedy).join(' ') };
+  const observed = shortList(
+    wrong.map(({ target, text }) => (there.length > 1 ? `${target} ${text}` : text)),
+    '; ',
+  );
+  const remedy = shortList(wrong.map((each) => each.remedy));
+  return { status: 'fail', subject, expected, observed, remedy };
 }
 
 interface Missing {

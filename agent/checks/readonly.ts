@@ -1,5 +1,6 @@
 import { words } from '../config.ts';
 import type { Facts } from '../observe/facts.ts';
+import { isHeldByHost, remountRemedy } from '../observe/enforcement.ts';
 import type { Check, Outcome } from './check.ts';
 
 /** `/` is mounted read-only. A claim of the mount table; root-write-probe does it. */
@@ -59,7 +60,9 @@ function readonly(facts: Facts, targets: string[]): Outcome {
     subject: writable.join(' '),
     expected,
     observed: 'mounted read-write',
-    remedy: `Put ro in the options of ${first} in /etc/fstab, while the host leaves the disk writable, and reboot.`,
+    remedy: isHeldByHost(facts, [first])
+      ? remountRemedy(first)
+      : `Put ro in the options of ${first} in /etc/fstab, while the host leaves the disk writable, and reboot.`,
   };
 }
 

@@ -2,6 +2,7 @@ import path from 'node:path';
 import type { Facts } from '../observe/facts.ts';
 import { requiredOptions } from '../observe/targets.ts';
 import { words } from '../config.ts';
+import { shortList } from '../format.ts';
 import { handoffFile } from '../observe/handoff.ts';
 import { reportFile } from '../observe/last-report.ts';
 import { layersOf } from '../observe/layers.ts';
@@ -30,9 +31,12 @@ export const stackedMounts: Check = {
     const [first] = stacks;
     return {
       status: 'fail',
-      subject: stacks.map(({ target }) => target).join(' '),
+      subject: shortList(stacks.map(({ target }) => target)),
       expected,
-      observed: stacks.map(({ text }) => text).join('; '),
+      observed: shortList(
+        stacks.map(({ text }) => text),
+        '; ',
+      ),
       remedy: `Find out who mounted over ${first?.target ?? ''}, and reboot.`,
     };
   },
@@ -68,14 +72,15 @@ function stackAt(facts: Facts, target: string): { target: string; text: string }
     .filter((mount) => mount !== seen && !['autofs', 'rootfs'].includes(mount.type))
     .filter((mount) => !isBoundOnItself(facts, mount));
   if (others.length === 0 || seen === undefined) return [];
-  return [{ target, text: `${target} is ${name(seen)}; hidden: ${others.map(name).join(', ')}` }];
+  return [{ target, text: `${target} is ${name(seen)}; hidden: ${shortList(others.map(name), ', ')}` }];
 }
 
 /** Whatever the configuration says: it may be what is forged. */
 function covers(facts: Facts): { target: string; text: string }[] {
   const { all, hidden } = facts.mounts;
+  const isForeign = foreignTest(facts);
   return all
-    .filter((mount) => isInput(mount) || (mount.target === '/etc' && isForeign(facts, mount)))
+    .filter((mount) => isInput(mount) || (mount.target === '/etc' && isForeign(mount)))
     .filter((mount) => !hidden.has(mount))
     .map((mount) => ({
       target: mount.target,
@@ -87,10 +92,12 @@ function isInput({ target }: Mount): boolean {
   return target === '/run/immutafs' || inputs.some((input) => isBelow(target, input));
 }
 
-function isForeign(facts: Facts, mount: Mount): boolean {
+/** Whether a mount on /etc is on another file system than "/", and on no disk of it: what was sealed is on those. */
+function foreignTest(facts: Facts): (mount: Mount) => boolean {
   const disks = 'value' in facts.disks ? facts.disks.value : [];
-  const isWithRoot = disks.some(({ holds }) => holds.includes('/') && holds.includes(mount.target));
-  return mount.device === facts.mounts.serving('/')?.device ? !isBoundOnItself(facts, mount) : !isWithRoot;
+  const isWithRoot = disks.some(({ holds }) => holds.includes('/') && holds.includes('/etc'));
+  return (mount) =>
+    mount.device === facts.mounts.serving('/')?.device ? !isBoundOnItself(facts, mount) : !isWithRoot;
 }
 
 function name({ type, source }: Mount): string {

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Facts } from '../observe/facts.ts';
+import { shortList } from '../format.ts';
 import { type Layer, layersOf } from '../observe/layers.ts';
 import { type Mount, isBelow } from '../observe/mountinfo.ts';
 import { seen } from '../observe/observed.ts';
@@ -29,7 +30,7 @@ export const varOverlay: Check = {
     if (wrong.length === 0) {
       return { status: 'pass', subject: '/var', expected, observed: 'overlay', remedy: '' };
     }
-    const observed = [...wrong, ...(handoff?.errors ?? [])].join('; ');
+    const observed = [shortList(wrong, '; '), ...(handoff?.errors ?? [])].join('; ');
     const remedy =
       'See `journalctl -b | grep immutafs:` and /run/immutafs/boot.env, mend the cause and reboot.';
     return { status: 'fail', subject: '/var', expected, observed, remedy };

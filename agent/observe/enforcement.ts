@@ -7,10 +7,26 @@ export type Enforcement = 'host' | 'guest' | 'partial' | 'none';
 
 /** The disks under what must be read-only: `/` and the other targets of REQUIRE_READONLY. */
 export function sealedDisks(facts: Pick<Facts, 'config' | 'mounts' | 'disks'>): Disk[] {
-  const mounts = ['/', ...words(facts.config.REQUIRE_READONLY)].map((target) => facts.mounts.serving(target));
-  return seen(facts.disks).filter((disk) =>
-    mounts.some((mount) => mount && disk.holds.includes(mount.target)),
-  );
+  return disksUnder(facts, ['/', ...words(facts.config.REQUIRE_READONLY)]);
+}
+
+function disksUnder({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>, targets: readonly string[]): Disk[] {
+  const serving = targets.map((target) => mounts.serving(target));
+  return seen(disks).filter(({ holds }) => serving.some((mount) => mount && holds.includes(mount.target)));
+}
+
+/** Whether the host keeps all disks under some targets read-only, so that only a mount in the guest can be writable. */
+export function isHeldByHost(facts: Pick<Facts, 'mounts' | 'disks'>, targets: readonly string[]): boolean {
+  if (!('value' in facts.disks)) return false;
+  return targets.every((target) => {
+    const disks = disksUnder(facts, [target]);
+    return disks.length > 0 && disks.every(({ hostReadOnly }) => hostReadOnly === true);
+  });
+}
+
+/** What to do about a target that is writable although the host keeps its disk read-only. */
+export function remountRemedy(target: string): string {
+  return `The host already keeps the disk read-only; ${target} was remounted read-write in the guest, and what is written there is lost. Find out which process did it, then reboot, or run: mount -o remount,ro ${target}.`;
 }
 
 /**

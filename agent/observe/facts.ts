@@ -18,7 +18,7 @@ import { type DecidedMode, decideMode } from './mode.ts';
 import { type MountTable, mountTable, unreadableTable } from './mountinfo.ts';
 import { type Observed, observe, observeLater } from './observed.ts';
 import { findRivals } from './rivals.ts';
-import { type Targets, tryTargets } from './targets.ts';
+import { type Targets, beginTargets } from './targets.ts';
 import { viewProblems } from './view.ts';
 
 /** What is true of this guest now. Checks see nothing else. */
@@ -68,6 +68,7 @@ export async function gatherFacts(system: Host, { probe }: Wanted = { probe: fal
   const mounts = readMounts(system);
   const host = careful(system, mounts);
   const { config, problems } = readConfig(host);
+  const { answers } = await beginTargets(host, config, mounts, probe);
   const read = observe(() => host.read('/proc/cmdline'));
   const cmdline = 'value' in read ? read.value : '';
   const argument = parseKernelArgument(cmdline);
@@ -93,7 +94,7 @@ export async function gatherFacts(system: Host, { probe }: Wanted = { probe: fal
     ...readFiles(host, kernelArgument),
     labels: await observeLater(() => findLabels(host, labelled(mounts, handoff))),
     lastReport,
-    ...(await tryTargets(host, config, mounts, probe)),
+    ...(await answers),
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Disk } from './disks.ts';
 import type { Facts } from './facts.ts';
 import { isBelow, type Mount, type MountTable } from './mountinfo.ts';
 
@@ -16,17 +17,12 @@ export interface Foothold {
  * too: a process that began below one still has it. File systems that hold no files of anybody's are left out.
  */
 export function findFootholds({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>): Foothold[] {
-  const known = 'value' in disks ? disks.value : [];
-  // By target, which a mount in memory or on another disk may share with the one that it hides.
-  const onReadOnly = ({ device, type, target }: Mount) => {
-    const below = known.filter(({ holds }) => holds.includes(target));
-    const onDisk = !device.startsWith('0:') || type === 'btrfs';
-    return onDisk && below.length > 0 && below.every(({ hostReadOnly }) => hostReadOnly === true);
-  };
+  const onReadOnly = readOnlyTest('value' in disks ? disks.value : []);
+  const outlivesReboot = persistenceTest(mounts);
   return mounts.all.flatMap((mount) => {
     if (!isWritable(mount) || pseudo.has(mount.type) || onReadOnly(mount)) return [];
     const executable = !mount.options.includes('noexec') && !neverExecuted.has(mount.type);
-    const persistent = outlivesReboot(mount, mounts);
+    const persistent = outlivesReboot(mount);
     if (!executable && !persistent) return [];
     const hidden = mounts.hidden.has(mount) ? ', hidden below another mount' : '';
     const kinds = [...(executable ? ['executable'] : []), ...(persistent ? ['outlives a reboot'] : [])];
@@ -77,16 +73,51 @@ function isWritable({ options, superOptions }: Mount): boolean {
   return options.includes('rw') && !superOptions.includes('ro');
 }
 
+/**
+ * Whether a mount is on disks that the host made read-only, and on no other. By target, which a mount in memory or on
+ * another disk may share with the one that it hides.
+ */
+function readOnlyTest(disks: readonly Disk[]): (mount: Mount) => boolean {
+  const states = new Map<string, boolean>();
+  for (const { holds, hostReadOnly } of disks) {
+    for (const target of holds) {
+      states.set(target, hostReadOnly === true && states.get(target) !== false);
+    }
+  }
+  return ({ device, type, target }) => {
+    const onDisk = !device.startsWith('0:') || type === 'btrfs';
+    return onDisk && states.get(target) === true;
+  };
+}
+
+/** More than the kernel lets lie in one another (FILESYSTEM_MAX_STACK_DEPTH), whatever the paths say. */
+const mostLayers = 10;
+
 /** What is in memory only does not; an overlay does what its upper layer does. Anything else is taken to. */
-function outlivesReboot(mount: Mount, mounts: MountTable, depth = 0): boolean {
-  if (['tmpfs', 'ramfs', 'devtmpfs', 'hugetlbfs'].includes(mount.type)) return false;
-  if (mount.type !== 'overlay') return true;
-  const upper = mount.superOptions
-    .find((option) => option.startsWith('upperdir='))
-    ?.slice('upperdir='.length);
-  if (upper === undefined) return false;
-  const below = upper.startsWith('/') && depth < 10 ? mounts.serving(upper) : undefined;
-  return below === undefined || below === mount || outlivesReboot(below, mounts, depth + 1);
+function persistenceTest(mounts: MountTable): (mount: Mount) => boolean {
+  // Thousands of mounts of one overlay have the same list of options: each overlay is judged once.
+  const overlays = new Map<readonly string[], boolean>();
+  const outlivesReboot = (mount: Mount, depth = 0): boolean => {
+    if (['tmpfs', 'ramfs', 'devtmpfs', 'hugetlbfs'].includes(mount.type)) return false;
+    if (mount.type !== 'overlay') return true;
+    const known = overlays.get(mount.superOptions);
+    if (known !== undefined) return known;
+    if (depth > mostLayers) return true;
+    // Before its upper layer is looked at: one that lies in the overlay itself ends there.
+    overlays.set(mount.superOptions, true);
+    const outlives = upperOutlives(mount, depth);
+    overlays.set(mount.superOptions, outlives);
+    return outlives;
+  };
+  const upperOutlives = (mount: Mount, depth: number): boolean => {
+    const upper = mount.superOptions
+      .find((option) => option.startsWith('upperdir='))
+      ?.slice('upperdir='.length);
+    if (upper === undefined) return false;
+    const below = upper.startsWith('/') ? mounts.serving(upper) : undefined;
+    return below === undefined || below === mount || outlivesReboot(below, depth + 1);
+  };
+  return (mount) => outlivesReboot(mount);
 }
 
 function tighten({ target, type }: Mount, executable: boolean, persistent: boolean): string {

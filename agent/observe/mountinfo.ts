@@ -89,24 +89,29 @@ export interface MountTable {
 /** @param text as parseMountinfo takes it, with its errors */
 export function mountTable(text: string): MountTable {
   const all = parseMountinfo(text);
-  const children = Map.groupBy(all, ({ parent }) => parent);
+  const children = childrenOf(all);
   const root = rootMount(all);
   const byTarget = Map.groupBy(all, ({ target }) => target);
+  const served = new Map<string, Mount | undefined>();
   let hidden: ReadonlySet<Mount> | undefined;
+  const servingMount = (path: string) => {
+    let current = root;
+    for (let steps = 0; steps <= all.length; steps++) {
+      const next = current && nextOnWay(children.get(current.id), path);
+      if (next === undefined) return current;
+      current = next;
+    }
+    throw new Error('mountinfo is not a tree');
+  };
   return {
     all,
     at: (target) => byTarget.get(target) ?? [],
     get hidden() {
       return (hidden ??= findHidden(all, root));
     },
-    serving(path) {
-      let current = root;
-      for (let steps = 0; steps <= all.length; steps++) {
-        const next = current && nextOnWay(children.get(current.id) ?? [], current, path);
-        if (next === undefined) return current;
-        current = next;
-      }
-      throw new Error('mountinfo is not a tree');
+    serving: (path) => {
+      if (!served.has(path)) served.set(path, servingMount(path));
+      return served.get(path);
     },
   };
 }
@@ -128,14 +133,27 @@ function rootMount(mounts: readonly Mount[]): Mount | undefined {
   return mounts.find(({ id, parent, target }) => target === '/' && (parent === id || !ids.has(parent)));
 }
 
-/** Of the mounts on `current`: the one on its own root, else the first mount point on the way to the path. */
-function nextOnWay(children: readonly Mount[], current: Mount, path: string): Mount | undefined {
-  let best: Mount | undefined;
-  for (const mount of children) {
-    if (mount === current || !isBelow(path, mount.target) || mount.target === '/') continue;
-    if (best === undefined || mount.target.length <= best.target.length) best = mount;
+/** By the mount that each is on, by mount point; of two on the same, the later one is seen. */
+function childrenOf(mounts: readonly Mount[]): Map<number, Map<string, Mount>> {
+  const children = new Map<number, Map<string, Mount>>();
+  for (const mount of mounts) {
+    // Nothing is seen on "/" itself by a process that began below it; the first of all is on itself.
+    if (mount.target === '/' || mount.id === mount.parent) continue;
+    const siblings = children.get(mount.parent);
+    if (siblings === undefined) children.set(mount.parent, new Map([[mount.target, mount]]));
+    else siblings.set(mount.target, mount);
   }
-  return best;
+  return children;
+}
+
+/** Of the mounts on one: that on its own root, else the first mount point on the way to the path. */
+function nextOnWay(children: ReadonlyMap<string, Mount> | undefined, path: string): Mount | undefined {
+  if (children === undefined) return undefined;
+  for (let end = path.indexOf('/', 1); end !== -1; end = path.indexOf('/', end + 1)) {
+    const found = children.get(path.slice(0, end));
+    if (found !== undefined) return found;
+  }
+  return children.get(path);
 }
 
 /** Whether a path is a folder or below it. */

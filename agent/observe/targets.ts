@@ -1,7 +1,10 @@
 import { type Config, words } from '../config.ts';
 import type { Host, ProbeKind } from '../host.ts';
+import { mayHangCode } from './cautious.ts';
 import type { Mount, MountTable } from './mountinfo.ts';
-import { observe, observeLater } from './observed.ts';
+import { type Observed, observe, observeLater } from './observed.ts';
+
+export { mayHang } from './hanging.ts';
 
 /** Answers by path, then by kind of probe: errno's name, or a word of its own (agent/probe/). */
 export type Answers = Record<string, Partial<Record<ProbeKind, string>>>;
@@ -24,48 +27,76 @@ export function requiredOptions({ REQUIRE_OPTIONS }: Config): { target: string; 
 }
 
 /**
- * Looks for the targets and tries them. What is on a file system that may hang is touched by a child process
- * only, all of them at the same time.
+ * Looks for the targets and begins to try them. Writes, and everything on a file system that may hang, are tried by
+ * child processes, since a process that writes to a frozen file system does not even end on SIGKILL (fsfreeze(8)).
+ * @param host touches nothing that may hang (cautious)
  * @param probe whether to try what REQUIRE_OPTIONS forbids, too
+ * @returns what the children answer; they work while the caller does something else
  */
-export async function tryTargets(
+export async function beginTargets(
   host: Host,
   config: Config,
   mounts: MountTable,
   probe: boolean,
-): Promise<Targets> {
+): Promise<{ answers: Promise<Targets> }> {
   const readOnly = [...new Set(['/', ...words(config.REQUIRE_READONLY)])];
   const options = requiredOptions(config);
   const all = [...new Set([...readOnly, ...options.map(({ target }) => target)])];
-  const there = await Promise.all(all.map((target) => isPresent(host, mounts, target)));
-  const present = all.filter((_, index) => there[index]);
-  const isThere = (target: string) => present.includes(target);
-  const writes = readOnly.filter(isThere).map((target) => tryOne(host, mounts, target));
-  const tries = probe
-    ? options.filter(({ target }) => isThere(target)).map((each) => tryOptions(host, each))
-    : [];
-  return {
-    present,
-    writeProbes: Object.fromEntries(await Promise.all(writes)),
-    optionProbes: probe ? Object.fromEntries(await Promise.all(tries)) : undefined,
-  };
+  const found = await Promise.all(all.map((target) => findTarget(host, mounts, target)));
+  const present = found.filter(({ isPresent }) => isPresent);
+  const isThere = (target: string) => present.some((each) => each.target === target);
+  const written = present.filter(({ target }) => readOnly.includes(target));
+  const tried = probe ? options.filter(({ target }) => isThere(target)) : [];
+  const answers = Promise.all([
+    tryWrites(host, written),
+    Promise.all(tried.map((each) => tryOptions(host, each))),
+  ]).then(([writeProbes, optionProbes]) => ({
+    present: present.map(({ target }) => target),
+    writeProbes,
+    optionProbes: probe ? Object.fromEntries(optionProbes) : undefined,
+  }));
+  return { answers };
+}
+
+interface Found {
+  target: string;
+  isPresent: boolean;
+  /** It is on a file system that may hang. */
+  mayHang: boolean;
 }
 
 /** What is a mount point is there, without a look at what may hang. Where it cannot be told, it is taken to be. */
-async function isPresent(host: Host, mounts: MountTable, target: string): Promise<boolean> {
-  const mount = servingOrNothing(mounts, target);
-  if (mount?.target === target) return true;
-  if (mount !== undefined && mayHang(mount)) {
-    return (await askChild(host, ['present'], target)).present !== 'NO';
+async function findTarget(host: Host, mounts: MountTable, target: string): Promise<Found> {
+  const [stat, usage] = [observe(() => host.stat(target)), observe(() => host.resolve(target))];
+  const mayHang = isRefused(stat) || isRefused(usage);
+  if (servingOrNothing(mounts, target)?.target === target) return { target, isPresent: true, mayHang };
+  if (isRefused(stat)) {
+    const { present } = await askChild(host, ['present'], target);
+    return { target, isPresent: present !== 'NO', mayHang };
   }
-  const stat = observe(() => host.stat(target));
-  return !('value' in stat) || stat.value !== undefined;
+  return { target, isPresent: !('value' in stat) || stat.value !== undefined, mayHang };
 }
 
-async function tryOne(host: Host, mounts: MountTable, target: string): Promise<[string, string]> {
-  const mount = servingOrNothing(mounts, target);
-  if (mount === undefined || !mayHang(mount)) return [target, host.tryWrite(target)];
-  return [target, (await askChild(host, ['write'], target)).write ?? ''];
+function isRefused(answer: Observed<unknown>): boolean {
+  return 'code' in answer && answer.code === mayHangCode;
+}
+
+/** One child for all of them, but one each for what may hang: that must not hold up the others. */
+async function tryWrites(host: Host, found: readonly Found[]): Promise<Record<string, string>> {
+  const { calm = [], hanging = [] } = Object.groupBy(found, ({ mayHang }) => (mayHang ? 'hanging' : 'calm'));
+  const groups = [calm, ...hanging.map((each) => [each])].filter((group) => group.length > 0);
+  const answers = await Promise.all(
+    groups.map(async (group) => {
+      const targets = group.map(({ target }) => target);
+      const answered = await observeLater(() => host.tryWrites(targets));
+      return targets.map((target, index): [string, string] => [
+        target,
+        'value' in answered ? (answered.value[index] ?? '') : answered.error,
+      ]);
+    }),
+  );
+  const byTarget = new Map(answers.flat());
+  return Object.fromEntries(found.map(({ target }) => [target, byTarget.get(target) ?? '']));
 }
 
 const kinds: Record<string, ProbeKind> = { noexec: 'exec', nosuid: 'suid', nodev: 'device' };
@@ -92,11 +123,4 @@ export function servingOrNothing(mounts: MountTable, target: string): Mount | un
   } catch {
     return undefined;
   }
-}
-
-/** File systems that wait for a server, or for a process of the guest. */
-export function mayHang({ type }: Mount): boolean {
-  return /^(nfs4?|cifs|smb3|smbfs|ceph|glusterfs|9p|virtiofs|afs|lustre|gfs2|ocfs2|gpfs|autofs|fuse(blk)?|fuse\..*)$/.test(
-    type,
-  );
 }

@@ -21,10 +21,20 @@ export type ProbeKind = keyof typeof probes;
  * @param say takes each answer as soon as there is one: a later probe may hang
  */
 export function runProbes(kinds: readonly ProbeKind[], path: string, say: (line: string) => void): void {
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE'] as const)
-    process.on(signal, () => undefined);
+  outliveSignals();
   if (kinds.includes('exec') || kinds.includes('device')) tidy(path);
   for (const kind of kinds) say(`${kind} ${answer(kind, path)}\n`);
+}
+
+/** Writes at one path after the other. @param say as of runProbes */
+export function runWrites(paths: readonly string[], say: (line: string) => void): void {
+  outliveSignals();
+  for (const path of paths) say(`${answer('write', path)}\n`);
+}
+
+function outliveSignals(): void {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE'] as const)
+    process.on(signal, () => undefined);
 }
 
 function answer(kind: ProbeKind, path: string): string {

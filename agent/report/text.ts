@@ -1,5 +1,5 @@
 import type { Finding, Status } from '../checks/check.ts';
-import { clean, formatAge, formatBytes } from '../format.ts';
+import { clean, formatAge, formatBytes, shortList } from '../format.ts';
 import type { Disk } from '../observe/disks.ts';
 import { type Paint, type Style, painter } from '../paint.ts';
 import { maintenanceLines } from './maintenance.ts';
@@ -58,13 +58,7 @@ function verdictLines(report: Report, paint: Paint): string[] {
 
 function diskLine({ name, bus, readOnly, evidence, holds }: Disk, paint: Paint): string {
   const state = readOnly ? 'read-only' : 'writable';
-  return `  ${clean(name).padEnd(6)} ${bus}, ${state}: ${clean(evidence)}; ${paint('dim', listed(holds))}`;
-}
-
-/** Containers make hundreds of mounts. */
-function listed(targets: readonly string[]): string {
-  const shown = targets.slice(0, 8).map(clean).join(' ');
-  return targets.length > 8 ? `${shown} and ${targets.length - 8} more` : shown;
+  return `  ${clean(name).padEnd(6)} ${bus}, ${state}: ${clean(evidence)}; ${paint('dim', clean(shortList(holds)))}`;
 }
 
 function varLines({ var: layer }: Report): string[] {

@@ -17,6 +17,7 @@ export interface Guest {
   /** What a folder of fixtures cannot answer. */
   answers: {
     usage: ReturnType<Host['usage']>;
+    /** Of writes to the targets of REQUIRE_READONLY. */
     tryWrite: string;
     /** Of probes of REQUIRE_OPTIONS. */
     probes: Partial<Record<ProbeKind, string>>;
@@ -145,7 +146,7 @@ export function makeGuest(root: string, guest: Guest): Host {
   return {
     ...systemHost({ root }),
     usage: () => usage,
-    tryWrite: () => tryWrite,
+    tryWrites: (folders) => Promise.resolve(folders.map(() => tryWrite)),
     probe: (kinds) => Promise.resolve(Object.fromEntries(kinds.map((kind) => [kind, probes[kind]]))),
     run: () => Promise.resolve({ stdout: labels, ended: labels === '' ? 'bad' : 'good' }),
     kernelLog: () => kernelLog,

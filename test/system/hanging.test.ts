@@ -15,6 +15,19 @@ while ! grep -q /mnt/hang /proc/self/mountinfo; do sleep 0.05; done
 mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work conf /etc
 mkdir -p /etc/immutafs /etc/sysconfig
 `;
+/** Ends with an error, whatever state the command is in, where it takes longer than 20 s. */
+const bounded = (command: string) => `
+${command} >/mnt/out 2>/mnt/err & agent=$!
+tries=0
+while [ -d /proc/$agent ] && ! grep -q '^State:.Z' /proc/$agent/status; do
+  tries=$((tries + 1))
+  [ $tries -lt 200 ] || { echo 'no answer within 20 s' >&2; kill -9 $agent; exit 1; }
+  sleep 0.1
+done
+cat /mnt/out
+cat /mnt/err >&2
+`;
+
 const hangToo = `
 python3 ${path.join(import.meta.dirname, '../support/hang.py')} /etc/sysconfig & too=$!
 trap 'kill -9 $daemon $too' EXIT
@@ -50,6 +63,81 @@ hanging('a hanging target is never taken for one that is not there', () => {
   assert.match(probe?.status ?? '', /^(error|fail)$/);
   assert.match(`${probe?.subject} ${probe?.observed}`, '/mnt/hang/below');
   assert.not.match(said(report, 'boot-readonly'), 'skip');
+});
+
+hanging('a link that leads there does not keep status from answering', () => {
+  const script = `${hang}
+rm -f /etc/os-release /etc/overlayroot.conf
+# Not ln(1), which looks at what it links to.
+python3 -c 'import os; [os.symlink("/mnt/hang/x", "/etc/" + n) for n in ("os-release", "overlayroot.conf")]'
+echo MODE=sealed >/etc/immutafs/immutafs.conf
+${bounded('"$@" status --json')}`;
+  const ran = inNamespace(script);
+  const report = reportOf(ran);
+  assert.is(report.host.os, 'unknown');
+  assert.is(
+    said(report, 'rivals-off'),
+    'error: /etc/overlayroot.conf: not touched, since a symbolic link leads there, and fuse at /mnt/hang may hang',
+  );
+  assert.is(said(report, 'config-valid'), 'pass: valid');
+});
+
+hanging('nor does one below /dev/disk', () => {
+  const folder = path.join(import.meta.dirname, '../support/hang.py');
+  const script = `${hang}
+mkdir -p /dev/disk/by-label
+python3 ${folder} /dev/disk/by-label & too=$!
+trap 'kill -9 $daemon $too' EXIT
+while ! grep -q by-label /proc/self/mountinfo; do sleep 0.05; done
+echo 'LABEL=data /srv xfs ro 0 0' >/etc/fstab
+echo MODE=sealed >/etc/immutafs/immutafs.conf
+${bounded('"$@" status --json')}`;
+  // Not in the machine's own /dev.
+  const ran = inNamespace(
+    `mount -t tmpfs x /dev/disk 2>/dev/null || { mkdir /dev/disk; mount -t tmpfs x /dev/disk; }; ${script}`,
+  );
+  assert.is(
+    said(reportOf(ran), 'fstab-consistent'),
+    'error: /dev/disk/by-label/data: not touched, since fuse at /dev/disk/by-label may hang',
+  );
+});
+
+/** A file system on a loop device at /boot that fsfreeze(8) has frozen: a write waits in the state D. */
+const freeze = `
+truncate -s 32m /mnt/image
+mkfs.ext4 -q -F /mnt/image
+mount -o loop /mnt/image /boot
+trap 'fsfreeze -u /boot' EXIT
+fsfreeze -f /boot
+mkdir -p /mnt/upper /mnt/work
+mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work conf /etc
+mkdir -p /etc/immutafs
+printf 'MODE=sealed\\nREQUIRE_READONLY=/boot /proc\\nREQUIRE_OPTIONS=/boot:noexec,nodev\\n' >/etc/immutafs/immutafs.conf
+`;
+
+for (const [command, expected] of [
+  ['status --json', 'skip: only with --probe'],
+  ['status --json --probe', 'error: /boot: no answer in time, the file system hangs'],
+] as const) {
+  hanging(`a frozen /boot: ${command}`, () => {
+    const began = Date.now();
+    const ran = inNamespace(
+      `${freeze} ${bounded(`"$@" ${command}`)} ps -eo stat,args | grep '^D.*[ ]/boot' >&2 || true`,
+    );
+    const seconds = (Date.now() - began) / 1000;
+    const report = reportOf(ran);
+    const probe = report.checks.find(({ id }) => id === 'root-write-probe');
+    assert.match(`${probe?.status} ${probe?.observed}`, /^(error|fail) /);
+    assert.is(said(report, 'exec-probe'), expected);
+    assert.match(ran.stderr, /^D/, 'a child was left behind in the state D');
+    assert.ok(seconds < 30, `${seconds} s`);
+  });
+}
+
+hanging('a /boot that is not frozen is written to', () => {
+  const ran = inNamespace(`${freeze} fsfreeze -u /boot; trap - EXIT; ${bounded('"$@" status --json')}`);
+  const probe = reportOf(ran).checks.find(({ id }) => id === 'root-write-probe');
+  assert.match(`${probe?.status} ${probe?.subject}`, /^fail .*\/boot/);
 });
 
 hanging.run();

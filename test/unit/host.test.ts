@@ -5,6 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { HostError } from '../../agent/errors.ts';
 import { systemHost } from '../../agent/host.ts';
+import { tryWrite } from '../../agent/probe/write.ts';
 import { inTemporaryFolder, writeFiles } from '../support/temporary.ts';
 
 function fails(action: () => unknown, code: string, said: RegExp): void {
@@ -151,24 +152,24 @@ const trying = suite('tryWrite');
 trying('a write that goes through leaves nothing', () => {
   inTemporaryFolder((root) => {
     const before = fs.statSync(root).mtimeMs;
-    assert.is(systemHost({ root }).tryWrite('/'), 'OK');
+    assert.is(tryWrite(root), 'OK');
     assert.equal(fs.readdirSync(root), []);
     assert.is(fs.statSync(root).mtimeMs, before);
   });
 });
 
 trying('no such folder', () => {
-  inTemporaryFolder((root) => assert.is(systemHost({ root }).tryWrite('/none'), 'ENOENT'));
+  inTemporaryFolder((root) => assert.is(tryWrite(path.join(root, 'none')), 'ENOENT'));
 });
 
 trying('a file, not a folder', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, { a: '' });
-    assert.is(systemHost({ root }).tryWrite('/a'), 'ENOTDIR');
+    assert.is(tryWrite(path.join(root, 'a')), 'ENOTDIR');
   });
 });
 
-const module = path.join(import.meta.dirname, '../../agent/host.ts');
+const module = path.join(import.meta.dirname, '../../agent/probe/write.ts');
 for (const [title, commands, expected] of [
   ['a read-only mount', 'mount -t tmpfs -o ro x "$1"', 'EROFS'],
   [
@@ -181,7 +182,7 @@ for (const [title, commands, expected] of [
 ] as const) {
   trying(title, () => {
     inTemporaryFolder((root) => {
-      const program = `import { systemHost } from '${module}'; process.stdout.write(systemHost().tryWrite('${root}'))`;
+      const program = `import { tryWrite } from '${module}'; process.stdout.write(tryWrite('${root}'))`;
       const { stdout, stderr } = spawnSync(
         'unshare',
         [

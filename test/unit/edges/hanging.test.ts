@@ -2,7 +2,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Host } from '../../../agent/host.ts';
-import { all, type Change, config, mount } from '../../support/changes.ts';
+import { all, type Change, config, file, fstab, mount } from '../../support/changes.ts';
 import { findingOf } from '../../support/finding.ts';
 
 const hang = suite('edges: what may hang is not touched');
@@ -31,7 +31,8 @@ const server = mount('server', '0:60 / /srv ro,nodev - nfs4 server:/x ro');
 const answer =
   (present: string, write = 'EROFS'): Change =>
   ({ answers }) => {
-    Object.assign(answers.probes, { present, write });
+    answers.probes.present = present;
+    answers.tryWrite = write;
   };
 for (const [title, target, change, id, status] of [
   ['a mount point is there, whatever a child says', '/srv', answer('NO'), 'boot-readonly', 'pass'],
@@ -46,6 +47,98 @@ for (const [title, target, change, id, status] of [
     assert.is((await findingOf(id, whole)).status, status);
   });
 }
+hang('what may hang is tried in a child of its own, all the rest in one', async () => {
+  const groups: string[][] = [];
+  const as = (host: Host): Host => ({
+    ...host,
+    tryWrites: (folders) => {
+      groups.push([...folders]);
+      return Promise.resolve(folders.map(() => 'EROFS'));
+    },
+  });
+  const change = all(config('REQUIRE_READONLY=/boot /srv /link\n'), server, file('link', { linkTo: 'srv' }));
+  assert.is((await findingOf('root-write-probe', change, { as })).status, 'pass');
+  assert.equal(groups, [['/', '/boot'], ['/srv'], ['/link']]);
+});
+
+/** Each way on which a path leads to what may hang, and a twin beside it. */
+for (const [title, files, target, status] of [
+  ['a link to it', { 'etc/mtab': { linkTo: '../srv/mounts' } }, '/srv', 'pass'],
+  ['a file below a link', { 'etc/sysconfig': { linkTo: '../srv/conf' } }, '/srv', 'error'],
+  ['a link to another place', { 'etc/sysconfig': { linkTo: '../opt' } }, '/srv', 'pass'],
+  [
+    'a link to a link',
+    { 'etc/sysconfig': { linkTo: 'second' }, 'etc/second': { linkTo: '../srv/./x/' } },
+    '/srv',
+    'error',
+  ],
+  [
+    'links in a ring',
+    { 'etc/sysconfig': { linkTo: 'second' }, 'etc/second': { linkTo: 'sysconfig' } },
+    '/srv',
+    'error',
+  ],
+  ['a link up and down', { 'etc/sysconfig': { linkTo: '../../../srv' } }, '/srv', 'error'],
+] as const) {
+  hang(`through ${title}`, async () => {
+    const touched: string[] = [];
+    const see = (name: string) => void touched.push(name);
+    const as = (host: Host): Host => ({
+      ...host,
+      read: (name, limit) => (see(name), host.read(name, limit)),
+      stat: (name) => (see(name), host.stat(name)),
+      link: (name) => (see(name), host.link(name)),
+    });
+    const change = all(
+      mount('server', `0:60 / ${target} rw,noexec - nfs4 server:/x rw`),
+      ...Object.entries(files).map(([name, content]) => file(name, content)),
+    );
+    assert.is((await findingOf('rivals-off', change, { as })).status, status);
+    const below = touched.filter((name) => name === target || name.startsWith(`${target}/`));
+    assert.equal(below, []);
+    assert.is(
+      touched.some((name) => name === '/etc/sysconfig/readonly-root'),
+      status === 'pass',
+    );
+  });
+}
+
+for (const [title, layers, status] of [
+  ['the upper layer', 'lowerdir=/opt,upperdir=/srv/u,workdir=/srv/w', 'error'],
+  ['a lower layer', 'lowerdir=/opt:/srv/a,upperdir=/run/u,workdir=/run/w', 'error'],
+  ['a lower layer of its own option', 'lowerdir+=/opt,lowerdir+=/srv/a', 'error'],
+  ['no layer', 'lowerdir=/opt:/srvx,upperdir=/run/u,workdir=/run/w', 'pass'],
+] as const) {
+  hang(`an overlay with it as ${title}`, async () => {
+    const change = all(
+      mount('server', '0:60 / /srv rw,noexec - nfs4 server:/x rw'),
+      mount('over', `0:61 / /etc/sysconfig rw - overlay x rw,${layers}`),
+    );
+    assert.is((await findingOf('rivals-off', change)).status, status);
+  });
+}
+
+hang('/dev/disk is not looked at where a file system there may hang', async () => {
+  const change = (type: string) =>
+    all(
+      mount('links', `0:60 / /dev/disk/by-uuid rw,noexec - ${type} evil rw`),
+      fstab('UUID=1 /boot xfs ro 0 0'),
+    );
+  const resolved: string[] = [];
+  const as = (host: Host): Host => ({
+    ...host,
+    resolve: (name) => {
+      if (name.startsWith('/dev/disk')) resolved.push(name);
+      return host.resolve(name);
+    },
+  });
+  const { status, observed } = await findingOf('fstab-consistent', change('fuse'), { as });
+  assert.equal([status, resolved], ['error', []]);
+  assert.match(observed, 'fuse at /dev/disk/by-uuid may hang');
+  await findingOf('fstab-consistent', change('tmpfs'), { as });
+  assert.equal(resolved, ['/dev/disk/by-uuid/1']);
+});
+
 hang('a target that cannot be looked at is held to be there', async () => {
   const as = (host: Host): Host => ({
     ...host,

@@ -80,7 +80,10 @@ testFindings('edges', {
 
 const others = suite('edges: what no file of a fixture can be');
 others('a target of which it cannot be told does not hide one that was written to', async () => {
-  const as = (host: Host) => ({ ...host, tryWrite: (folder: string) => (folder === '/' ? 'EIO' : 'OK') });
+  const as = (host: Host): Host => ({
+    ...host,
+    tryWrites: (folders) => Promise.resolve(folders.map((folder) => (folder === '/' ? 'EIO' : 'OK'))),
+  });
   const { status, observed } = await findingOf('root-write-probe', nothing, { as });
   assert.equal([status, observed], ['fail', 'a write was accepted']);
 });

@@ -1,0 +1,85 @@
+/** A guest with thousands of mounts, as containers and attackers make them. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { evaluateHost } from '../../agent/commands/evaluate.ts';
+import type { Host } from '../../agent/host.ts';
+import type { Report } from '../../agent/report/report.ts';
+import { formatText } from '../../agent/report/text.ts';
+import { goodGuest, withGuest } from '../support/guest.ts';
+import { workOf } from '../support/work.ts';
+
+/** The mount with a number, without ids; its parent: the root, or the mount before it. */
+interface Kind {
+  line: (index: number) => string;
+  isStacked?: boolean;
+}
+
+const upper = (index: number | string) => `lowerdir=/l,upperdir=/run/u${index},workdir=/run/w${index}`;
+const kinds: Record<string, Kind> = {
+  'binds of one overlay': { line: (index) => `0:60 / /srv/${index} rw - overlay x rw,${upper('')}` },
+  'overlays, each with its own layer': {
+    line: (index) => `0:60 / /srv/${index} rw - overlay x rw,${upper(index)}`,
+  },
+  'overlays, each in the one before': {
+    line: (index) =>
+      `0:60 / /srv/${index} rw - overlay x rw,lowerdir=/l,upperdir=/srv/${index - 1}/u,workdir=/w`,
+  },
+  tmpfs: { line: (index) => `0:60 / /srv/${index} rw - tmpfs x rw` },
+  'binds of /': { line: (index) => `253:0 / /srv/${index} ro - xfs /dev/mapper/rhel-root ro` },
+  'binds of /home': { line: (index) => `252:16 / /srv/${index} rw - xfs /dev/vdb rw` },
+  'binds below /home': { line: (index) => `252:16 / /home/${index} rw - xfs /dev/vdb rw` },
+  servers: { line: (index) => `0:60 / /srv/${index} rw - nfs4 x:/ rw` },
+  'stacked on /etc': { line: () => '0:60 / /etc rw - tmpfs x rw', isStacked: true },
+  'stacked on /tmp': { line: () => '0:60 / /tmp rw - tmpfs x rw', isStacked: true },
+  'automounts stacked on /etc': { line: () => '0:60 / /etc rw - autofs x rw', isStacked: true },
+};
+
+async function reportWith(
+  { line, isStacked }: Kind,
+  count: number,
+): Promise<{ report: Report; work: number }> {
+  return withGuest(goodGuest(), async (host) => {
+    const text = host.read('/proc/self/mountinfo');
+    const more = Array.from({ length: count }, (_, index) => {
+      const parent = isStacked === true && index > 0 ? 1000 + index - 1 : 60;
+      return `${1000 + index} ${parent} ${line(index)}\n`;
+    });
+    const full = text + more.join('');
+    const seeing: Host = {
+      ...host,
+      read: (file, limit) => (file.endsWith('/mountinfo') ? full : host.read(file, limit)),
+    };
+    let report: Report | undefined;
+    const work = await workOf(async () => {
+      report = await evaluateHost(seeing);
+      formatText(report, false);
+    });
+    assert.ok(report);
+    return { report, work };
+  });
+}
+
+const many = suite('many mounts');
+for (const [title, kind] of Object.entries(kinds)) {
+  many(`${title}: twice as many are at most twice the work`, async () => {
+    const [some, more] = [await reportWith(kind, 400), await reportWith(kind, 800)];
+    const ratio = more.work / some.work;
+    assert.ok(ratio < 2.2, `${some.work} and ${more.work}: ${ratio}`);
+  });
+
+  many(`${title}: no finding grows with them`, async () => {
+    const { report } = await reportWith(kind, 400);
+    for (const { id, subject, observed, remedy } of report.checks) {
+      const length = Math.max(subject.length, observed.length, remedy.length);
+      assert.ok(length < 2000, `${id}: ${length}`);
+    }
+  });
+}
+
+many('those that are left out are counted', async () => {
+  const { report } = await reportWith({ line: (index) => `252:16 / /srv/${index} rw - xfs /dev/vdb rw` }, 20);
+  const finding = report.checks.find(({ id }) => id === 'footholds');
+  assert.match(finding?.subject ?? '', /^\/srv\/0 .* \/srv\/7 and 12 more$/);
+  assert.is(report.footholds.filter(({ target }) => target.startsWith('/srv/')).length, 20);
+});
+many.run();
