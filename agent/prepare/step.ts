@@ -27,8 +27,11 @@ export type Action =
   | { do: 'link'; file: string; to: string }
   /** Removes a file or link, a backup of it first. */
   | { do: 'remove'; file: string }
-  /** Runs a program without a shell; a limit in seconds. */
-  | { do: 'run'; program: string; args: string[]; seconds: number }
+  /**
+   * Runs a program without a shell; a limit in seconds. `makes`: files that are not there before and that it may make;
+   * undone, they are removed.
+   */
+  | { do: 'run'; program: string; args: string[]; seconds: number; makes?: string[] }
   /** Renames a file that an action before it made; what it takes the place of is gone. */
   | { do: 'rename'; from: string; to: string }
   /** Moves /home to a disk of its own (agent/prepare/home/). */

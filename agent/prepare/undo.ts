@@ -32,7 +32,12 @@ function isPurged(entries: readonly Entry[]): boolean {
   return entries.some(({ action }) => action.do === 'purge-home');
 }
 
-function undoOne(host: Host, hands: Hands, { action, backup }: Entry): { text: string; kept: boolean } {
+function undoOne(
+  host: Host,
+  hands: Hands,
+  { action, backup, ended }: Entry,
+): { text: string; kept: boolean } {
+  if (action.do === 'run' && action.makes !== undefined) return undoMade(host, hands, action.makes, ended);
   if (!('file' in action)) return { text: `stays: ${lasting(action)}`, kept: false };
   const { file } = action;
   if (isAsBefore(host, file, backup)) return { text: `${file} is as it was`, kept: false };
@@ -43,6 +48,29 @@ function undoOne(host: Host, hands: Hands, { action, backup }: Entry): { text: s
   if (backup === null) hands.remove(file);
   else hands.copyInto(backup, file);
   return { text: `${file} is as it was${backup === null ? ': not there' : ''}`, kept: false };
+}
+
+/** Removes what a program made, but what was changed since, or by a run of which it is not known when it ended. */
+function undoMade(
+  host: Host,
+  hands: Hands,
+  makes: readonly string[],
+  ended: string | null,
+): { text: string; kept: boolean } {
+  const there = makes.flatMap((file) => {
+    const stat = host.stat(file);
+    return stat === undefined ? [] : [{ file, modified: stat.modified }];
+  });
+  // The times of files have the clock's coarse ticks.
+  const until = ended === null ? -Infinity : Date.parse(ended) + 1000;
+  const [ours, others] = [
+    there.filter(({ modified }) => modified <= until),
+    there.filter(({ modified }) => modified > until),
+  ].map((each) => each.map(({ file }) => file));
+  for (const file of ours ?? []) hands.remove(file);
+  const removed = `${makes[0] ?? ''} and what was made with it: not there, as it was`;
+  if (others === undefined || others.length === 0) return { text: removed, kept: false };
+  return { text: `${others.join(', ')}: changed since prepare made it, or not known, and stays`, kept: true };
 }
 
 /** What no backup gives back. */

@@ -1,11 +1,14 @@
 import type { Host } from '../../host.ts';
 import { type Look, textIfThere } from '../look.ts';
 import type { Action, Step } from '../step.ts';
+import { hostKeys } from './host-keys.ts';
 import { openForWriting } from './open-files.ts';
 
 /** What would be written below /etc at run time: done now, or found and named. */
 export function planEtc({ host }: Look): Step {
-  const needs = [machineId(host), resolvConf(host), ...lvmBackups(host)].filter((need) => need !== undefined);
+  const needs = [machineId(host), resolvConf(host), hostKeys(host), ...lvmBackups(host)].filter(
+    (need) => need !== undefined,
+  );
   const actions = needs.flatMap((need) => need.actions);
   const byHand = [
     ...needs.filter((need) => need.actions.length === 0).map(({ why }) => why),

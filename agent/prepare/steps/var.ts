@@ -3,7 +3,9 @@ import type { Host } from '../../host.ts';
 import { isBelow } from '../../observe/mountinfo.ts';
 import type { Look } from '../look.ts';
 import type { Action, Step } from '../step.ts';
+import { auditProblems } from './audit-space.ts';
 import { firstOf, openForWriting } from './open-files.ts';
+import { overlayMarks } from './overlay-marks.ts';
 
 /** Of the memory: what the upper layer of /var may take, and leave enough for the guest to work. */
 const mostOfMemory = 0.75;
@@ -12,7 +14,7 @@ const mostOfMemory = 0.75;
  * What sealing costs in memory: the first write to a file of the disk copies all of it into the upper layer, and
  * what daemons hold open for writing now they are going to write to.
  */
-export function planVar(look: Look): Step {
+export async function planVar(look: Look): Promise<Step> {
   const { host, config, settings } = look;
   const memory = memoryBytes(host);
   const cap = capBytes(config.VAR_SIZE, memory);
@@ -27,7 +29,8 @@ export function planVar(look: Look): Step {
           `VAR_SIZE=${config.VAR_SIZE} is more than three quarters of the guest's memory (${formatBytes(memory)}): lower it, or give the guest more.`,
         ]
       : []),
-    ...containerStores(look),
+    ...auditProblems(host, cap, cost, (path) => isLayered(look, path)),
+    ...(await marks(look, containerStores(look))),
   ];
   const actions = isFull && settings.cleanVar ? cleaning(host) : [];
   if (actions.length > 0) {
@@ -79,18 +82,37 @@ const stores = [
   '/var/lib/machines',
 ];
 
-/** The overlay of /var cannot be the upper layer of another (overlayfs.rst), and images are large. */
-function containerStores({ host, mounts, disks, systemDisks }: Look): string[] {
-  const found = stores.filter((store) => {
-    if (host.stat(store)?.kind !== 'directory' || host.list(store).length === 0) return false;
-    const mount = mounts.serving(store);
-    if (mount === undefined || !isBelow(mount.target, '/var')) return true;
-    return disks.some(({ name, holds }) => systemDisks.has(name) && holds.includes(mount.target));
-  });
-  return found.map(
+/** Those that are there and will be below the overlay of /var. */
+function containerStores(look: Look): string[] {
+  const { host } = look;
+  return stores.filter(
     (store) =>
-      `${store} holds containers or their images: they do not work on the overlay of /var. Give it a disk of its own, or a tmpfs, or empty it.`,
+      host.stat(store)?.kind === 'directory' && host.list(store).length > 0 && isLayered(look, store),
   );
+}
+
+/** The overlay of /var cannot be the upper layer of another (overlayfs.rst), and images are large. */
+async function marks(look: Look, found: readonly string[]): Promise<string[]> {
+  const { host, mounts } = look;
+  const below = mounts.all
+    .filter((mount) => isBelow(mount.target, '/var') && mount.type !== 'overlay' && !mounts.hidden.has(mount))
+    .map(({ target }) => target);
+  const roots = [...new Set(['/var', ...below])].filter((root) => isLayered(look, root));
+  return [
+    ...found.map(
+      (store) =>
+        `${store} holds containers or their images: they do not work on the overlay of /var. Give it a disk of its own, or a tmpfs, or empty it.`,
+    ),
+    ...(await overlayMarks(host, roots, found, (path) => mounts.at(path).length > 0)),
+  ];
+}
+
+/** Whether a path below /var is on the disk of the system, so that a sealed boot puts a layer over it. */
+function isLayered({ mounts, disks, systemDisks }: Look, path: string): boolean {
+  const mount = mounts.serving(path);
+  if (mount === undefined) return true;
+  if (!isBelow(mount.target, '/var')) return isBelow(path, '/var');
+  return disks.some(({ name, holds }) => systemDisks.has(name) && holds.includes(mount.target));
 }
 
 function packageDatabase(host: Host): string[] {

@@ -1,0 +1,126 @@
+import { formatBytes } from '../../format.ts';
+import type { Host } from '../../host.ts';
+import { namesIfThere, textIfThere } from '../look.ts';
+
+/** auditd.conf(5); auditd counts in 1024 × 1024 bytes (auditd-event.c, MEGABYTE). */
+const megabyte = 1024 ** 2;
+const file = '/etc/audit/auditd.conf';
+
+/** What auditd.conf(5) says of space, with auditd's own defaults. */
+export interface AuditSpace {
+  logFile: string;
+  /** False: auditd writes no log at all. */
+  writesLogs: boolean;
+  /** What its own logs grow to, in bytes; Infinity where nothing limits them. */
+  logBytes: number;
+  limits: { name: string; text: string; bytes: (fileSystem: number) => number; action: string }[];
+}
+
+/** What auditd does when the space below a limit is reached, as far as it changes what the guest does. */
+const consequences: Record<string, string> = {
+  suspend: 'auditd stops writing audit records',
+  single: 'auditd takes the guest to single-user mode',
+  halt: 'auditd powers the guest off',
+  exec: 'auditd stops writing audit records and runs a program',
+  email: 'auditd starts a mailer, which the next shutdown waits for',
+};
+
+/**
+ * Why auditd will act on a small layer of /var, at every boot or once its logs have grown (measured: with HALT a guest
+ * whose layer is smaller than admin_space_left is powered off while it boots, again and again).
+ * @param layer what the layer of /var may take, in bytes
+ * @param used what of it is taken up soon after the boot
+ * @param isInLayer whether a path will be in that layer
+ */
+export function auditProblems(
+  host: Host,
+  layer: number,
+  used: number,
+  isInLayer: (path: string) => boolean,
+): string[] {
+  const text = textIfThere(host, file);
+  if (text === undefined || !isEnabled(host)) return [];
+  const space = parseAuditSpace(text);
+  if (!space.writesLogs || !isInLayer(space.logFile)) return [];
+  const reached = space.limits.filter(
+    ({ action, bytes }) =>
+      Object.hasOwn(consequences, action) && layer - used - space.logBytes < bytes(layer),
+  );
+  if (reached.length === 0) return [];
+  return [...reached.map((limit) => reason(limit, space, layer, used)), advice(reached, space, layer, used)];
+}
+
+/** The unit is linked from a target: systemctl(1) enable. */
+function isEnabled(host: Host): boolean {
+  return namesIfThere(host, '/etc/systemd/system')
+    .filter((name) => name.endsWith('.wants') || name.endsWith('.requires'))
+    .some((name) => namesIfThere(host, `/etc/systemd/system/${name}`).includes('auditd.service'));
+}
+
+function reason(
+  { name, text, bytes, action }: AuditSpace['limits'][number],
+  { logBytes }: AuditSpace,
+  layer: number,
+  used: number,
+): string {
+  const free = layer - used;
+  const when =
+    free < bytes(layer)
+      ? `the layer of /var has ${formatBytes(Math.max(0, free))} free, so at every boot`
+      : Number.isFinite(logBytes)
+        ? `its own logs may grow to ${formatBytes(logBytes)} in a layer of ${formatBytes(layer)}, and then`
+        : `nothing limits its own logs (max_log_file_action), and once they have filled the layer`;
+  return `${file} has ${name} = ${text} and ${name}_action = ${action.toUpperCase()}: ${when} ${consequences[action] ?? ''}.`;
+}
+
+function advice(
+  reached: AuditSpace['limits'],
+  { logBytes }: AuditSpace,
+  layer: number,
+  used: number,
+): string {
+  const lower = `lower ${reached.map(({ name }) => name).join(' and ')} in ${file}`;
+  if (!Number.isFinite(logBytes)) {
+    return `Set max_log_file_action = ROTATE with num_logs × max_log_file that fit into the layer, and ${lower} where that is not enough.`;
+  }
+  const shares = reached.map(({ bytes }) => bytes(layer) / layer);
+  const isShare = reached.some(({ text }) => text.includes('%'));
+  const most = Math.max(...reached.map(({ bytes }) => bytes(layer)));
+  const needed = isShare
+    ? (used + logBytes) / (1 - Math.min(0.99, Math.max(...shares)))
+    : used + logBytes + most;
+  const size = `${Math.ceil(needed / megabyte)}m`;
+  return `Set VAR_SIZE=${size} or more in /etc/immutafs/immutafs.conf, or ${lower}, or num_logs and max_log_file.`;
+}
+
+/** @param text auditd.conf(5): "key = value" lines and # comments; keys and words in any case */
+export function parseAuditSpace(text: string): AuditSpace {
+  const values = new Map<string, string>();
+  for (const line of text.split('\n')) {
+    const [, key = '', value = ''] = /^\s*(\w+)\s*=\s*(.*?)\s*$/.exec(line) ?? [];
+    if (key !== '') values.set(key.toLowerCase(), value);
+  }
+  const get = (key: string, otherwise: string) => values.get(key) ?? otherwise;
+  const word = (key: string, otherwise: string) => get(key, otherwise).split(/\s+/)[0]?.toLowerCase() ?? '';
+  const limit = (name: string, otherwise: string) => {
+    const amount = get(name, otherwise);
+    const number = parseInt(amount, 10) || 0;
+    const isShare = amount.endsWith('%');
+    return {
+      name,
+      text: amount,
+      bytes: (fileSystem: number) => (isShare ? (fileSystem * number) / 100 : number * megabyte),
+      action: word(`${name}_action`, 'ignore'),
+    };
+  };
+  const rotates = word('max_log_file_action', 'ignore');
+  const count = parseInt(get('num_logs', '0'), 10) || 0;
+  const each = (parseInt(get('max_log_file', '0'), 10) || 0) * megabyte;
+  return {
+    logFile: get('log_file', '/var/log/audit/audit.log'),
+    writesLogs: word('write_logs', 'yes') !== 'no' && word('log_format', 'raw') !== 'nolog',
+    // A log is rotated when it has reached its size; with fewer than two there is no rotation.
+    logBytes: rotates === 'rotate' && count > 1 ? count * each : rotates === 'suspend' ? each : Infinity,
+    limits: [limit('space_left', '75'), limit('admin_space_left', '50')],
+  };
+}

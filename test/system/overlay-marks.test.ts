@@ -1,0 +1,72 @@
+/** Overlayfs' marks in a real folder, and what an overlay over it shows. */
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+
+const root = path.join(import.meta.dirname, '../..');
+const search = `
+import { systemHost } from '${root}/agent/host.ts';
+import { overlayMarks } from '${root}/agent/prepare/steps/overlay-marks.ts';
+process.stdout.write(JSON.stringify(await overlayMarks(systemHost(), ['/mnt/var'], ['/mnt/var/store'], (each) => each === '/mnt/var/other')));
+`;
+
+/** What is said of /mnt/var after some commands of sh, and what they printed. */
+function marksAfter(commands: string): { said: string[]; printed: string } {
+  const script = `set -e
+mount -t tmpfs x /mnt; mkdir -p /mnt/var/lib /mnt/up /mnt/work /mnt/merged /mnt/var/store
+${commands}
+echo; "$1" --input-type=module -e "$2"`;
+  const { stdout, stderr } = spawnSync(
+    'unshare',
+    ['--mount', '--propagation', 'private', 'sh', '-c', script, 'sh', process.execPath, search],
+    { encoding: 'utf8' },
+  );
+  const lines = stdout.trimEnd().split('\n');
+  try {
+    return { said: JSON.parse(lines.pop() ?? '') as string[], printed: lines.join('\n').trim() };
+  } catch (error) {
+    throw new Error(stdout + stderr, { cause: error });
+  }
+}
+
+const overlay = 'mount -t overlay -o lowerdir=/mnt/var,upperdir=/mnt/up,workdir=/mnt/work x /mnt/merged';
+const marks = suite('overlay marks in a real folder');
+
+marks('a whiteout: it cannot be opened through the overlay, and it is named', () => {
+  const { said, printed } = marksAfter(
+    `mknod '/mnt/var/lib/a b' c 0 0; ${overlay}; stat '/mnt/merged/lib/a b' 2>&1 || true`,
+  );
+  assert.match(printed, /No such file or directory$/);
+  assert.is(said.length, 1);
+  assert.match(said[0] ?? '', /^\/mnt\/var\/lib\/a b: character devices 0:0/);
+});
+
+marks('another device is none', () => {
+  const { said, printed } = marksAfter(`mknod /mnt/var/lib/null c 1 3; ${overlay}; ls /mnt/merged/lib`);
+  assert.equal({ said, printed }, { said: [], printed: 'null' });
+});
+
+marks('an attribute is named, another one is not', () => {
+  const { said } = marksAfter(
+    'mkdir /mnt/var/lib/d /mnt/var/lib/e; setfattr -n trusted.overlay.opaque -v y /mnt/var/lib/d; setfattr -n trusted.other -v y /mnt/var/lib/e',
+  );
+  assert.is(said.length, 1);
+  assert.match(said[0] ?? '', /^\/mnt\/var\/lib\/d: with trusted\.overlay attributes/);
+});
+
+marks('what is mounted below is not looked through', () => {
+  const { said } = marksAfter(
+    'mkdir /mnt/var/other; mount -t tmpfs y /mnt/var/other; mknod /mnt/var/other/w c 0 0; setfattr -n trusted.overlay.opaque -v y /mnt/var/other',
+  );
+  assert.equal(said, []);
+});
+
+marks("a store's own are counted", () => {
+  const { said } = marksAfter(
+    'mkdir /mnt/var/store/d; mknod /mnt/var/store/d/w c 0 0; setfattr -n trusted.overlay.opaque -v y /mnt/var/store/d',
+  );
+  assert.is(said.length, 1);
+  assert.match(said[0] ?? '', /^\/mnt\/var\/store has 1 whiteouts .* 1 files/);
+});
+marks.run();

@@ -1,0 +1,130 @@
+/** Overlayfs' own marks on the disk's /var, as find(1) and getfattr(1) report them. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Ended } from '../../../../agent/host.ts';
+import type { Step } from '../../../../agent/prepare/step.ts';
+import type { Guest } from '../../../support/guest.ts';
+import { guestWith } from '../../../support/step-table.ts';
+import { planned } from '../../../support/planned.ts';
+
+const good = (stdout: string): Ended => ({ stdout, ended: 'good' });
+interface Found {
+  /** What stat(1) prints of character devices. */
+  devices?: Ended;
+  /** What getfattr(1) prints of the tree, and of its first folder. */
+  attributes?: Ended;
+  first?: Ended;
+}
+
+async function varStep(found: Found, change: (guest: Guest) => void = () => undefined) {
+  const guest = guestWith({});
+  const searched: string[] = [];
+  guest.answers.run = (program, args) => {
+    if (program === '/usr/bin/getfattr') return found.first;
+    if (program !== '/usr/bin/find') return undefined;
+    const isForDevices = args.includes('c');
+    searched.push(`${isForDevices ? 'devices' : 'attributes'} ${args[0]}`);
+    assert.ok(args.includes('-xdev'), 'never into another file system');
+    return isForDevices ? found.devices : found.attributes;
+  };
+  change(guest);
+  return { step: await planned(guest, 'var'), searched };
+}
+
+const marks = suite('overlay marks');
+const none = '5:1 /var/lib/x/console\0';
+for (const [title, found, state, said] of [
+  ['none', { devices: good(none), attributes: good('') }, 'done', /./],
+  [
+    'a whiteout',
+    { devices: good(`${none}0:0 /var/www/a b\0`) },
+    'by hand',
+    /^\/var\/www\/a b: character devices 0:0/,
+  ],
+  [
+    'many',
+    { devices: good(Array.from({ length: 7 }, (_, i) => `0:0 /var/w/${i}\0`).join('')) },
+    'by hand',
+    /\/var\/w\/4 and 2 more: character/,
+  ],
+  [
+    'an attribute',
+    { attributes: good('# file: /var/www/html\ntrusted.overlay.opaque\n\n') },
+    'by hand',
+    /^\/var\/www\/html: with trusted\.overlay attributes.*setfattr/,
+  ],
+  [
+    'files that vanish meanwhile',
+    { attributes: { stdout: '# file: /var/a\ntrusted.overlay.origin\n', ended: 'bad' } },
+    'by hand',
+    /^\/var\/a: with/,
+  ],
+  ['nothing but files that vanish meanwhile', { attributes: { stdout: '', ended: 'bad' } }, 'done', /./],
+  [
+    'the search for devices fails',
+    { devices: { stdout: '', ended: 'bad' } },
+    'by hand',
+    /have whiteouts: the search failed/,
+  ],
+  [
+    'it takes too long',
+    { devices: { stdout: '', ended: 'deadline' } },
+    'by hand',
+    /within 120 s.*find \/var/,
+  ],
+  [
+    'so does the other',
+    { attributes: { stdout: '', ended: 'deadline' } },
+    'by hand',
+    /attributes: the search did not/,
+  ],
+  ['there is no end of them', { devices: { stdout: none, ended: 'full' } }, 'by hand', /16 MiB/],
+  [
+    'getfattr does not work',
+    { first: { stdout: '', ended: 'bad' } },
+    'by hand',
+    /overlayfs attributes: the search failed/,
+  ],
+] as [string, Found, Step['state'], RegExp][]) {
+  marks(title, async () => {
+    const { step } = await varStep(found);
+    assert.is(step.state, state, step.why.join(' '));
+    assert.match(step.why.join(' '), said);
+    assert.equal(step.actions, []);
+  });
+}
+
+marks('without getfattr it is not known', async () => {
+  const { step } = await varStep({}, ({ files }) => delete files['usr/bin/getfattr']);
+  assert.is(step.state, 'by hand');
+  assert.match(step.why.join(' '), /getfattr is not there.*install the package attr/);
+});
+
+marks("a container store's own are said of the store, not one by one", async () => {
+  const devices = good('0:0 /var/lib/docker/overlay2/a/diff/x\0' + '0:0 /var/lib/docker/overlay2/b/diff/y\0');
+  const attributes = good('# file: /var/lib/docker/overlay2/a/diff/z\ntrusted.overlay.opaque\n\n');
+  const { step } = await varStep({ devices, attributes }, ({ files }) => {
+    files['var/lib/docker/overlay2/a/diff/z'] = '';
+  });
+  assert.is(step.state, 'by hand');
+  assert.match(step.why.join(' '), /\/var\/lib\/docker has 2 whiteouts .* and 1 files with/);
+  assert.not.match(step.why.join(' '), 'overlay2');
+});
+
+marks('what is mounted below /var is looked through where it gets a layer, and nothing else', async () => {
+  const { searched } = await varStep({}, ({ mounts }) => {
+    mounts['log'] = '253:0 /log /var/log rw - xfs /dev/mapper/rhel-root rw';
+    mounts['data'] = '252:16 /d /var/data rw - xfs /dev/vdb rw';
+    mounts['merged'] = '0:70 / /var/lib/docker/m rw - overlay x rw,lowerdir=/l';
+    mounts['tmp'] = '0:71 / /var/tmp rw - tmpfs x rw';
+  });
+  assert.equal(searched, ['devices /var', 'devices /var/log', 'attributes /var', 'attributes /var/log']);
+});
+
+marks('nothing is looked through where /var is on a disk that stays writable', async () => {
+  const { searched } = await varStep({}, ({ mounts }) => {
+    mounts['own'] = '252:16 /v /var rw - xfs /dev/vdb rw';
+  });
+  assert.equal(searched, []);
+});
+marks.run();
