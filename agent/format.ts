@@ -77,8 +77,16 @@ function isAscii(text: string): boolean {
 /** A field of mountinfo, fstab(5) or /proc/swaps: space, tab, newline, backslash and # are octal. */
 export function unescapeOctal(field: string): string {
   if (!field.includes('\\') && isAscii(field)) return field;
-  return decodeBytes(
-    field.replace(/\\([0-3][0-7]{2})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))),
+  return decodeBytes(unescapeBytes(field));
+}
+
+/**
+ * The same, as bytes.
+ * @returns one character a byte
+ */
+export function unescapeBytes(field: string): string {
+  return field.replace(/\\(?!000)([0-3][0-7]{2})/g, (_, octal: string) =>
+    String.fromCharCode(parseInt(octal, 8)),
   );
 }
 

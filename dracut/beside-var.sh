@@ -37,6 +37,7 @@ mount_top_level() {
     case ",$options," in *,noauto,* | *,x-systemd.automount,*) continue ;; esac
     { is_device "$source" && is_read_only_source "$source"; } || continue
     find_mount "$root$target"
-    [ -n "$mount_dev" ] || mount_read_only "$options" "$type" "$node" "$root$target"
+    unescape "$options"
+    [ -n "$mount_dev" ] || mount_read_only "$plain" "$type" "$node" "$root$target"
   done <"$root/etc/fstab"
 }

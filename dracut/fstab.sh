@@ -12,21 +12,92 @@ find_fstab() {
     [ "$target" = "$2" ] || continue
     in_fstab=1
     is_device "$source" || continue
-    fstab_source=$source fstab_type=$type fstab_options=${options:-defaults}
+    unescape "${options:-defaults}"
+    fstab_source=$source fstab_type=$type fstab_options=$plain
   done <"$1/etc/fstab"
   [ -n "$fstab_source" ]
 }
 
 # target: the second field of a line of fstab, as a path.
 plain_target() {
-  # shellcheck disable=SC1003
-  case $target in *'\'*) target=$(printf %b "$target") ;; esac
+  unescape "$target"
+  target=$plain
   while :; do
     case $target in
       *//*) target=${target%%//*}/${target#*//} ;;
       ?*/) target=${target%/} ;;
       *) return ;;
     esac
+  done
+}
+
+# plain: a field of fstab without its octal escapes (fstab(5)). The four that getmntent(3) knows need no process.
+unescape() { # $1: field
+  plain='' left=$1
+  while :; do
+    case $left in *\\[0-3][0-7][0-7]*) ;; *) break ;; esac
+    before=${left%%\\[0-3][0-7][0-7]*}
+    left=${left#"$before"?}
+    octal=${left%"${left#???}"} left=${left#???}
+    plain=$plain$before
+    case $octal in
+      # Neither a field nor a variable of a shell can hold it.
+      000) plain=$plain\\000 ;;
+      011) plain="$plain	" ;;
+      012)
+        plain="$plain
+"
+        ;;
+      040) plain="$plain " ;;
+      134) plain=$plain\\ ;;
+      *) plain=$plain$(printf %b "\\0$octal") ;;
+    esac
+  done
+  plain=$plain$left
+}
+
+# plain: the first field of a line of fstab as udev names its links in /dev/disk: without its escapes, and a tag without
+# the quotes around its value (systemd, fstab_node_to_udev_node()) and encoded.
+plain_source() { # $1: source
+  unescape "$1"
+  case $plain in UUID=* | LABEL=* | PARTUUID=* | PARTLABEL=*) ;; *) return 0 ;; esac
+  tag=${plain%%=*} value=${plain#*=}
+  case $value in
+    \"*\" | \'*\') value=${value#?} value=${value%?} ;;
+  esac
+  # The usual ones need no process.
+  case $value in *[!A-Za-z0-9#+.:=@_-]*) value=$(encode "$value") ;; esac
+  plain=$tag=$value
+}
+
+# Prints a tag's value with each byte as \xNN that is neither one of udev's plain characters nor part of a character in
+# UTF-8 (libblkid, blkid_encode_string()). For a subshell: it leaves its variables behind.
+encode() { # $1: value
+  left=$1
+  byte=$(printf '[\200-\277]')
+  two=$(printf '[\302-\337]')$byte
+  three=$(printf '\340[\240-\277]')$byte
+  three_more=$(printf '[\341-\354\356\357]')$byte$byte
+  three_last=$(printf '\355[\200-\237]')$byte
+  four=$(printf '\360[\220-\277]')$byte$byte
+  four_more=$(printf '[\361-\363]')$byte$byte$byte
+  four_last=$(printf '\364[\200-\217]')$byte$byte
+  while [ -n "$left" ]; do
+    # shellcheck disable=SC2254 # patterns
+    case $left in
+      [A-Za-z0-9#+.:=@_-]*) next=${left#?} ;;
+      $two*) next=${left#??} ;;
+      $three* | $three_more* | $three_last*) next=${left#???} ;;
+      $four* | $four_more* | $four_last*) next=${left#????} ;;
+      *)
+        next=${left#?}
+        printf '\\x%02x' "'${left%"$next"}"
+        left=$next
+        continue
+        ;;
+    esac
+    printf %s "${left%"$next"}"
+    left=$next
   done
 }
 
@@ -57,6 +128,8 @@ is_device() { # $1: first field of a line of fstab
 
 # node: the device node of a source as in fstab.
 source_node() { # $1: source
+  plain_source "$1"
+  set -- "$plain"
   case $1 in
     UUID=*) node=/dev/disk/by-uuid/${1#*=} ;;
     LABEL=*) node=/dev/disk/by-label/${1#*=} ;;

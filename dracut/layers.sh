@@ -72,11 +72,12 @@ mount_lower() {
 # In one mount: systemd looks at mountinfo five times in a second at most.
 mount_lower_volume() {
   options=$fstab_options,ro,nosuid,nodev,noexec
-  try mount -t "$fstab_type" -o "$options" "$fstab_source" "$lower" && return 0
+  # By its node, which is_sealed_source has found: mount(8) does not know the escapes of fstab on its command line.
+  try mount -t "$fstab_type" -o "$options" "$node" "$lower" && return 0
   unreadable=1
   # A log that was not written out cannot be replayed on a read-only disk (xfs(5), ext4(5): norecovery).
   case $fstab_type in xfs | ext4 | ext3) ;; *) return 1 ;; esac
-  mount -t "$fstab_type" -o "$options,norecovery" "$fstab_source" "$lower" 2>/dev/null || return 1
+  mount -t "$fstab_type" -o "$options,norecovery" "$node" "$lower" 2>/dev/null || return 1
   error='' unreadable=''
   append_boot_env "WARNING=$1: mounted with norecovery, it was not shut down cleanly before it was sealed"
 }

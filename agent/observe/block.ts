@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { errorCode } from '../errors.ts';
 import type { Host } from '../host.ts';
+import { fileOfSource } from './device-file.ts';
 import type { Mount } from './mountinfo.ts';
 
 /**
@@ -27,11 +28,18 @@ export function fileSystemNodes(host: Host, node: string, type: string): string[
 const btrfsFolder = '/sys/fs/btrfs';
 
 /**
- * As nodeOfMount for the first field of a line of fstab(5) or of /proc/swaps; undefined where there is no such device.
- * The links below /dev/disk are udev's.
+ * As nodeOfMount for a source as in fstab(5) without its escapes, or as in /proc/swaps; undefined where there is no
+ * such device.
  */
 export function nodeOfSource(host: Host, source: string): string | undefined {
-  const file = deviceFile(source);
+  return nodeOfFile(host, deviceFile(source));
+}
+
+/**
+ * The same for a device file.
+ * @param file a path, perhaps one of udev's links; undefined for what is no device
+ */
+export function nodeOfFile(host: Host, file: string | undefined): string | undefined {
   const resolved = file === undefined ? undefined : resolveIfThere(host, file);
   if (resolved === undefined) return undefined;
   return resolveIfThere(host, `/sys/class/block/${path.basename(resolved)}`);
@@ -39,14 +47,7 @@ export function nodeOfSource(host: Host, source: string): string | undefined {
 
 /** "UUID=…" -> /dev/disk/by-uuid/…; undefined for what is no device: an NFS export, "tmpfs". */
 export function deviceFile(source: string): string | undefined {
-  if (source.startsWith('/dev/')) return source;
-  const [, tag = '', value = ''] = /^(UUID|LABEL|PARTUUID|PARTLABEL)="?([^"]*)"?$/.exec(source) ?? [];
-  return tag === '' ? undefined : `/dev/disk/by-${tag.toLowerCase()}/${encode(value)}`;
-}
-
-/** As udev names links: what is not plain is \xNN (libblkid, blkid_encode_string()). */
-function encode(value: string): string {
-  return value.replace(/[^\w#+\-.:=@\x80-\uffff]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`);
+  return fileOfSource(Buffer.from(source).toString('latin1'));
 }
 
 function resolveIfThere(host: Host, file: string): string | undefined {

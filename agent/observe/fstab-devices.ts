@@ -1,6 +1,6 @@
 import { errorCode } from '../errors.ts';
 import type { Host } from '../host.ts';
-import { deviceFile, findLeaves, nodeOfSource } from './block.ts';
+import { deviceFile, findLeaves, nodeOfFile } from './block.ts';
 import { describeDisk } from './disks.ts';
 import { type Fstab, type FstabLine, parseFstab } from './fstab.ts';
 import type { Swap } from './swaps.ts';
@@ -36,19 +36,19 @@ export function readFstabText(host: Host): string | null {
 /** The lines of a text, with the devices that they name. */
 export function describeFstab(host: Host, text: string): DescribedFstab {
   const { lines, problems } = parseFstab(text);
-  return { lines: lines.map((line) => ({ ...line, ...findNamed(host, line.source) })), problems };
+  return { lines: lines.map((line) => ({ ...line, ...findNamed(host, line.node) })), problems };
 }
 
 /** A kernel without swap has no list. */
 export function readSwaps(host: Host): (Swap & Named)[] {
   const text = optional(host, '/proc/swaps');
   if (text === null || text === '') return [];
-  return parseSwaps(text).map((swap) => ({ ...swap, ...findNamed(host, swap.source) }));
+  return parseSwaps(text).map((swap) => ({ ...swap, ...findNamed(host, deviceFile(swap.source)) }));
 }
 
-function findNamed(host: Host, source: string): Named {
-  const node = nodeOfSource(host, source);
-  if (node === undefined) return { device: undefined, missing: deviceFile(source) !== undefined, disks: [] };
+function findNamed(host: Host, file: string | undefined): Named {
+  const node = nodeOfFile(host, file);
+  if (node === undefined) return { device: undefined, missing: file !== undefined, disks: [] };
   const disks = findLeaves(host, node).map((leaf) => {
     const { name, readOnly } = describeDisk(host, leaf, () => undefined);
     return { name, readOnly };

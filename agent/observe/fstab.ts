@@ -1,10 +1,13 @@
-import { unescapeOctal } from '../format.ts';
+import { unescapeBytes, unescapeOctal } from '../format.ts';
+import { fileOfSource } from './device-file.ts';
 
 /** A line of fstab(5), escapes resolved. */
 export interface FstabLine {
   /** 1 for the file's first line. */
   line: number;
   source: string;
+  /** The device file that the source names, perhaps one of udev's links; undefined where it names none. */
+  node: string | undefined;
   target: string;
   type: string;
   options: string[];
@@ -28,16 +31,19 @@ export function parseFstab(text: string): Fstab {
     const line = index + 1;
     const trimmed = whole.replace(/^[ \t]+|[ \t\r]+$/g, '');
     if (trimmed === '' || trimmed.startsWith('#')) return;
-    const [source, target, type, options = 'defaults', , pass = '0'] = trimmed
-      .split(/[ \t]+/)
-      .map(unescapeOctal);
+    const fields = trimmed.split(/[ \t]+/);
+    const [source, target, type, options = 'defaults', , pass = '0'] = fields.map(unescapeOctal);
     if (source === undefined || target === undefined || type === undefined) {
       fstab.problems.push({ line, reason: 'fewer than three fields' });
     } else if (!/^\d{1,9}$/.test(pass)) {
       fstab.problems.push({ line, reason: `pass is ${pass}, not a number` });
     } else {
       const path = target.length > 1 ? target.replace(/\/+$/, '') || '/' : target;
-      fstab.lines.push({ line, source, target: path, type, options: options.split(','), pass: Number(pass) });
+      const node = fileOfSource(unescapeBytes(fields[0] ?? ''));
+      fstab.lines.push({
+        ...{ line, source, node, target: path, type },
+        ...{ options: options.split(','), pass: Number(pass) },
+      });
     }
   });
   return fstab;

@@ -231,6 +231,21 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
+  generator('quotes and escapes in what names a disk', () => {
+    const files = {
+      'run/immutafs/boot.env': bootEnv('sealed'),
+      'etc/fstab': 'LABEL="varfs" /var/a xfs x 0 0\nLABEL=my\\040logs /var/b xfs x 0 0\n',
+    };
+    const { written } = generate(shell, files, somethingThere);
+    assert.equal(written, [
+      service('var-a', `;RequiresMountsFor=/var${device('dev-disk-by\\x2dlabel-varfs.device')}`),
+      service('var-b', `;RequiresMountsFor=/var${device('dev-disk-by\\x2dlabel-my\\x5cx20logs.device')}`),
+      kept('run-var'),
+      mount('var-a'),
+      mount('var-b'),
+    ]);
+  });
+
   generator('a space in a path', () => {
     const files = {
       'run/immutafs/boot.env': bootEnv('sealed'),

@@ -76,6 +76,31 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.is(booted.bootEnv.at(-1), 'LAYER=/var/log overlay');
   });
 
+  for (const [label, link] of [
+    ['LABEL="varfs"', 'varfs'],
+    ['LABEL=my\\040logs', 'my\\x20logs'],
+  ] as const) {
+    for (const target of ['/var', '/var/log']) {
+      own(`${target} is ${label} in fstab`, () => {
+        const booted = boot({
+          shell,
+          disk: 'none',
+          files: { ...config, 'run/immutafs/boot.env': bootEnv('sealed') },
+          before: `${volume('vda', target)}
+            mkdir -p /dev/disk; mount -t tmpfs udev /dev/disk; mkdir /dev/disk/by-label
+            ln -s "$loop" '/dev/disk/by-label/${link}'
+            printf '%s\\n' '${label} ${target} ext4 no\\141time 0 0' >/etc/fstab`,
+          script: late(target),
+          after: `cat ${target}/lib/y`,
+        });
+        assert.match(booted.made[0] ?? '', / ext4 ro,nosuid,nodev,noexec,noatime$/);
+        assert.is(booted.made.length, 3);
+        assert.ok(booted.bootEnv.includes(`LAYER=${target} overlay`), booted.bootEnv.join());
+        assert.is(booted.after, 'volume\n');
+      });
+    }
+  }
+
   for (const mode of ['maintenance', 'off']) {
     own(`nothing is done in ${mode}`, () => {
       const booted = boot({

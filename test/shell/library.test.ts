@@ -5,7 +5,8 @@ import { diskScenarios } from '../support/disk-scenarios.ts';
 import { makeSysfs } from '../support/sysfs.ts';
 import { inTemporaryFolder, writeFiles } from '../support/temporary.ts';
 import { kernelArguments } from '../support/kernel-arguments.ts';
-import { shells, withLibrary } from './shells.ts';
+import { fstabSources } from '../support/fstab-sources.ts';
+import { dracut, shells, withLibrary } from './shells.ts';
 
 for (const [name, shell] of Object.entries(shells)) {
   const argument = suite(`${name}: read_kernel_argument`);
@@ -28,6 +29,22 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.is(said, '|kernel argument immutafs=*: must be auto, sealed or off, ignoring it\n');
   });
   argument.run();
+
+  const sources = suite(`${name}: source_node`);
+  const sourceNode = `. ${dracut}/fstab.sh; source_node "$1"; printf %s "$node"`;
+  for (const [source, node] of fstabSources) {
+    sources(source, () => {
+      const said = withLibrary(shell, sourceNode, Buffer.from(source, 'latin1').toString('utf8'));
+      assert.is(Buffer.from(said, 'latin1').toString('utf8'), node);
+    });
+  }
+  sources('the usual ones take no process', () => {
+    // What could only be called in a subshell.
+    const lines = `. ${dracut}/fstab.sh; encode() { exit 9; }; printf() { exit 9; }; source_node "$1"; command printf "%s\\n" "$node"`;
+    assert.is(withLibrary(shell, lines, 'LABEL="a-b.c"'), '/dev/disk/by-label/a-b.c\n');
+    assert.is(withLibrary(shell, lines, '/dev/my\\040\\011\\134disk'), '/dev/my \t\\disk\n');
+  });
+  sources.run();
 
   const disks = suite(`${name}: find_disks`);
   for (const [scenario, { devices, device, disks: expected }] of Object.entries(diskScenarios)) {

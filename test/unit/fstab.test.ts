@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { deviceFile } from '../../agent/observe/block.ts';
 import { type FstabLine, parseFstab } from '../../agent/observe/fstab.ts';
 import { parseSwaps } from '../../agent/observe/swaps.ts';
+import { fstabSources } from '../support/fstab-sources.ts';
 
 const real = suite('real ones');
 real('RHEL 7, as the installer writes it', () => {
@@ -115,7 +116,7 @@ properties('what is written is read as it was', () => {
       assert.equal(problems, []);
       assert.equal(
         read,
-        entries.map((each, index) => ({ line: index + 2, ...each })),
+        entries.map((each, index) => ({ line: index + 2, node: deviceFile(each.source), ...each })),
       );
     }),
   );
@@ -164,12 +165,16 @@ swaps('garbage is refused with a reason, or read', () => {
 swaps.run();
 
 const devices = suite('device files');
+for (const [source, node] of fstabSources) {
+  devices(`${source} in fstab, as the boot scripts have it`, () =>
+    assert.is(good(`${source} /x xfs`)?.node, node),
+  );
+}
 for (const [source, expected] of [
   ['/dev/vda1', '/dev/vda1'],
   ['UUID=A1-b2', '/dev/disk/by-uuid/A1-b2'],
   ['UUID="A1-b2"', '/dev/disk/by-uuid/A1-b2'],
-  ['LABEL=my disk/x', '/dev/disk/by-label/my\\x20disk\\x2fx'],
-  ['LABEL=ä', '/dev/disk/by-label/ä'],
+  ['LABEL=my disk/ä', '/dev/disk/by-label/my\\x20disk\\x2fä'],
   ['PARTUUID=1', '/dev/disk/by-partuuid/1'],
   ['PARTLABEL=root', '/dev/disk/by-partlabel/root'],
   ['tmpfs', undefined],

@@ -1,0 +1,37 @@
+/**
+ * The device file that a source names: "UUID=…" -> /dev/disk/by-uuid/…, udev's link. As dracut/fstab.sh has it.
+ * @param source the first field of a line of fstab(5) without its octal escapes, one character a byte
+ * @returns a path as text; undefined for what is no device: an NFS export, "tmpfs"
+ */
+export function fileOfSource(source: string): string | undefined {
+  const [, tag, value = ''] = /^(UUID|LABEL|PARTUUID|PARTLABEL)=(.*)$/s.exec(source) ?? [];
+  const file = tag === undefined ? source : `/dev/disk/by-${tag.toLowerCase()}/${encode(unquote(value))}`;
+  return file.startsWith('/dev/') ? Buffer.from(file, 'latin1').toString('utf8') : undefined;
+}
+
+/** As systemd, which waits for the device, and not more (src/shared/fstab-util.c, fstab_node_to_udev_node()). */
+function unquote(value: string): string {
+  return /^(["'])(.*)\1$/s.exec(value)?.[2] ?? value;
+}
+
+/** As udev names links: what is neither plain nor part of a character in UTF-8 is \xNN (libblkid, blkid_encode_string()). */
+function encode(value: string): string {
+  return value.replace(encoded, (character, plain: string | undefined) =>
+    plain === undefined ? `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}` : character,
+  );
+}
+
+/** Either plain characters, which are the group, or one byte that is not (RFC 3629, section 4). */
+const encoded = new RegExp(
+  `((?:${[
+    String.raw`[\w#+\-.:=@]`,
+    String.raw`[\xc2-\xdf][\x80-\xbf]`,
+    String.raw`\xe0[\xa0-\xbf][\x80-\xbf]`,
+    String.raw`[\xe1-\xec\xee\xef][\x80-\xbf]{2}`,
+    String.raw`\xed[\x80-\x9f][\x80-\xbf]`,
+    String.raw`\xf0[\x90-\xbf][\x80-\xbf]{2}`,
+    String.raw`[\xf1-\xf3][\x80-\xbf]{3}`,
+    String.raw`\xf4[\x80-\x8f][\x80-\xbf]{2}`,
+  ].join('|')})+)|[^]`,
+  'g',
+);
