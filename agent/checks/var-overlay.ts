@@ -19,7 +19,7 @@ export const varOverlay: Check = {
   documentation: {
     title: "/var is an overlay in RAM over the disk's own /var",
     means:
-      "/var is an overlay whose lower layer is the disk's own /var, mounted read-only, and whose upper layer is the one that the boot made; so is every file system below /var that is on a sealed disk.",
+      "/var is an overlay whose lower layer is the disk's own /var, mounted read-only, and whose upper layer is the one that the boot made; so is every file system below /var that is on a sealed disk or another read-only disk. A file system that fstab has with noauto on a disk that is not the system's, a loop device and a read-only type (squashfs, iso9660) need no layer.",
     why: 'Without it, programs cannot write to /var and fail in many ways; with another upper layer, what they write may outlive a reboot.',
     mend: 'See `journalctl -b | grep immutafs:` and /run/immutafs/boot.env for what the boot could not do, mend that and reboot.',
   },
@@ -114,16 +114,31 @@ function unfinished(layers: readonly Layer[]): string[] {
 
 /** File systems below /var that nothing can be written to, though programs will. */
 function forgotten(facts: Facts, layers: readonly Layer[]): string[] {
-  const onSealed = new Set(sealedDisks(facts).flatMap(({ holds }) => holds));
+  const settled = layers.filter(({ state }) => ['failed', 'begun'].includes(state));
   return facts.mounts.all
     .filter(({ target, type, options, superOptions }) => {
       if (type === 'overlay' || target === '/var' || !isBelow(target, '/var')) return false;
-      return onSealed.has(target) && (options.includes('ro') || superOptions.includes('ro'));
+      return options.includes('ro') || superOptions.includes('ro');
     })
     .filter((mount) => !facts.mounts.hidden.has(mount))
-    .filter(
-      ({ target }) =>
-        !layers.some((layer) => layer.target === target && ['failed', 'begun'].includes(layer.state)),
-    )
+    .filter(({ target }) => !settled.some((layer) => layer.target === target))
+    .filter((mount) => needsLayer(facts, mount))
     .map(({ target }) => `${target} is read-only and no overlay`);
 }
+
+/** What the boot puts a layer over, or would if it knew of it; nobody expects to write to the rest. */
+function needsLayer(facts: Facts, { target, type }: Mount): boolean {
+  const under = seen(facts.disks).filter(({ holds }) => holds.includes(target));
+  const system = sealedDisks(facts);
+  if (under.some((disk) => system.includes(disk))) return true;
+  if (/^(squashfs|iso9660|erofs|cramfs|romfs)$/.test(type)) return false;
+  if (!under.some(({ name, readOnly }) => readOnly && !/^loop\d/.test(name))) return false;
+  return !seen(facts.fstab).lines.some((line) => line.target === target && isOnDemand(line.options));
+}
+
+/** systemd.mount(5): with an automount, noauto means nothing. */
+function isOnDemand(options: readonly string[]): boolean {
+  return options.includes('noauto') && !options.some((option) => automount.test(option));
+}
+
+const automount = /^(x-|comment=)systemd\.automount$/;

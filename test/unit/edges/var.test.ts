@@ -1,9 +1,11 @@
 /** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { all, another, edit, file, handoff, mount, usage, without } from '../../support/changes.ts';
+import { all, another, edit, file, fstab, handoff, mount, usage, without } from '../../support/changes.ts';
 import { inEach, testFindings } from '../../support/finding.ts';
 import { evaluateGuest, goodGuest, withGuest } from '../../support/guest.ts';
+
+const spoolOnVdc = '252:32 / /var/spool ro,nodev - xfs /dev/vdc ro';
 
 testFindings('edges', {
   'var-overlay': {
@@ -44,6 +46,36 @@ testFindings('edges', {
     ],
     'one on a disk that is not the system’s': [
       mount('spool', '252:16 / /var/spool ro,nodev - xfs /dev/vdb ro'),
+      'pass',
+    ],
+    'one on another disk that is read-only': [
+      all(another, mount('spool', spoolOnVdc)),
+      'fail',
+      '/var/spool is read-only and no overlay',
+    ],
+    'likewise, named by a label with a space': [
+      all(another, mount('spool', spoolOnVdc), fstab('LABEL=my\\040logs /var/spool xfs ro')),
+      'fail',
+      '/var/spool is read-only and no overlay',
+    ],
+    'likewise, on the first access': [
+      all(another, mount('spool', spoolOnVdc), fstab('/dev/vdc /var/spool xfs noauto,x-systemd.automount')),
+      'fail',
+      '/var/spool is read-only and no overlay',
+    ],
+    'one that an administrator mounts': [
+      all(another, mount('spool', spoolOnVdc), fstab('/dev/vdc /var/spool xfs ro,noauto')),
+      'pass',
+    ],
+    'a type that is always read-only': [
+      all(another, mount('cd', '252:32 / /var/cd ro - iso9660 /dev/vdc ro')),
+      'pass',
+    ],
+    'a loop device': [
+      all(
+        ({ devices }) => devices.push({ name: 'loop0', device: '7:0', bus: 'ata', readOnly: true }),
+        mount('image', '7:0 / /var/image ro - ext4 /dev/loop0 ro'),
+      ),
       'pass',
     ],
     'what another mount below /var hides': [
