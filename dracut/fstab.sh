@@ -164,7 +164,8 @@ is_read_only_source() { # $1: source
 mount_read_only() { # $1: options as in fstab, or nothing; $2: type, or nothing; $3: device; $4: where
   mount -o "${1:+$1,}ro" ${2:+-t "$2"} "$3" "$4" && return 0
   mount -o "${1:+$1,}ro,norecovery" ${2:+-t "$2"} "$3" "$4" || return 0
-  echo "immutafs: warning: ${4#/sysroot} is mounted with norecovery: it was not shut down cleanly before it was sealed" >&2
+  target=${4#/sysroot}
+  echo "immutafs: warning: ${target:-/} is mounted with norecovery: it was not shut down cleanly before it was sealed" >&2
 }
 
 # Whether what fstab has for a target is the system's: on a disk that is read-only, or on a disk of the root

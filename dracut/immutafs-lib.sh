@@ -31,16 +31,47 @@ replace() {
 
 # arg_MODE: the last immutafs= on the kernel command line $1, empty if there is none or it is nonsense.
 read_kernel_argument() {
-  arg_MODE=''
-  set -f
-  for word in $1; do
-    case $word in
-      immutafs=auto | immutafs=sealed | immutafs=off) arg_MODE=${word#*=} ;;
-      immutafs=*) warn "kernel argument $word: must be auto, sealed or off, ignoring it" ;;
+  arg_MODE='' arguments=$1
+  while next_argument; do
+    case $argument in
+      immutafs=auto | immutafs=sealed | immutafs=off) arg_MODE=${argument#*=} ;;
+      immutafs=*) warn "kernel argument $argument: must be auto, sealed or off, ignoring it" ;;
     esac
   done
-  set +f
 }
+
+# argument: the next one of `arguments`, which is then without it; false if there is none. A quote, wherever it is, begins
+# or ends a stretch in which blanks separate nothing, and is no part of a word or value that it begins (the kernel's
+# lib/cmdline.c, next_arg()).
+next_argument() {
+  arguments=${arguments#"${arguments%%[!"$blank"]*}"}
+  [ -n "$arguments" ] || return 1
+  argument=''
+  while :; do
+    piece=${arguments%%["$blank"\"]*}
+    argument=$argument$piece arguments=${arguments#"$piece"}
+    case $arguments in
+      \"*\"*)
+        arguments=${arguments#?}
+        argument=$argument\"${arguments%%\"*}\" arguments=${arguments#*\"}
+        ;;
+      \"*) argument=$argument$arguments arguments='' ;;
+      *) break ;;
+    esac
+  done
+  quoted=''
+  case $argument in \"*) argument=${argument#?} quoted=1 ;; esac
+  case $argument in
+    ?*=*)
+      value=${argument#?*=}
+      case $value in \"*) argument=${argument%"$value"}${value#?} quoted=1 ;; esac
+      ;;
+  esac
+  [ -z "$quoted" ] || argument=${argument%\"}
+}
+
+blank=' 	
+'
 
 # --- disks ---------------------------------------------------------------------------------------------
 
@@ -84,22 +115,23 @@ all_read_only() { # disks
 
 # --- mounts --------------------------------------------------------------------------------------------
 
-# mounts: "target major:minor type" of all that is mounted now, a line each (/proc/self/mountinfo, proc(5)).
+# mounts: "target major:minor type options" of all that is mounted now, a line each (/proc/self/mountinfo, proc(5)).
 # Once for all that is to be found in it: dash takes a system call for each of its characters.
 read_mounts() {
   mounts='
 '
   while read -r _ _ dev _ target rest; do
-    rest=${rest#* - }
-    mounts="$mounts$target $dev ${rest%% *}
+    flags=${rest%% *} rest=${rest#* - }
+    mounts="$mounts$target $dev ${rest%% *} $flags
 "
   done </proc/self/mountinfo
 }
 
-# mount_dev mount_type: of what was mounted last at $1 by `mounts`, empty if nothing was.
+# mount_dev mount_type mount_options: of what was mounted last at $1 by `mounts`, empty if nothing was. The options are
+# the mount's own.
 # ($1 has no character that is escaped there.)
 find_mount() {
-  mount_dev='' mount_type=''
+  mount_dev='' mount_type='' mount_options=''
   case $mounts in *"
 $1 "*) ;; *) return 0 ;; esac
   mount_type=${mounts##*"
@@ -107,6 +139,7 @@ $1 "}
   mount_dev=${mount_type%% *} mount_type=${mount_type#* }
   mount_type=${mount_type%%
 *}
+  mount_options=${mount_type#* } mount_type=${mount_type%% *}
 }
 
 # --- mode ----------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ export const autorelabelAbsent: Check = {
     mend: 'Boot once with the disk writable and let the relabelling end, or remove /.autorelabel. Before SELinux is switched on again, let the relabelling end in a boot with the disk writable.',
   },
   evaluate: ({ autorelabel, selinux, kernelArgument, mode }) => {
-    // Whatever its value (systemd.unit(5), ConditionKernelCommandLine; selinux-autorelabel-generator.sh).
-    const words = kernelArgument.filter((word) => /^autorelabel(=|$)/.test(word));
+    // Whatever its value, and anywhere in an argument (policycoreutils, selinux-autorelabel-generator.sh).
+    const words = kernelArgument.filter((word) => /\bautorelabel\b/.test(word));
     const found = [
       ...(seen(autorelabel) ? ['/.autorelabel is there'] : []),
       ...words.map((word) => `kernel argument ${word}`),

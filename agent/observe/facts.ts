@@ -9,7 +9,7 @@ import { type Forwarder, findForwarder } from './forward.ts';
 import type { Fstab } from './fstab.ts';
 import { type Handoff, handoffFile, parseHandoff } from './handoff.ts';
 import { type Identity, identify } from './identity.ts';
-import { parseKernelArgument } from './kernel-argument.ts';
+import { parseKernelArgument, splitKernelArguments } from './kernel-argument.ts';
 import { type Labels, findLabels, hasSelinux } from './labels.ts';
 import { type LastReport, readLastReport } from './last-report.ts';
 import { layersOf, upperFolder } from './layers.ts';
@@ -72,7 +72,7 @@ export async function gatherFacts(system: Host, { probe }: Wanted = { probe: fal
   const read = observe(() => host.read('/proc/cmdline'));
   const cmdline = 'value' in read ? read.value : '';
   const argument = parseKernelArgument(cmdline);
-  const kernelArgument = cmdline.split(/\s+/).filter((word) => word !== '');
+  const kernelArgument = splitKernelArguments(cmdline);
   const identity = identify(host);
   const lastReport = observe(() => readLastReport(host, identity.bootId));
   const remembered = 'value' in lastReport ? lastReport.value?.disks : undefined;

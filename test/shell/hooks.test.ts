@@ -117,6 +117,13 @@ for (const [name, shell] of shimmed) {
       '-o noatime,ro -t xfs /dev/loop7 /sysroot\n',
     ],
     [
+      'quotes in the command line',
+      'foo="bar root=/dev/vda1 baz" root="/dev/loop7" rootflags="noatime" x="y rootfstype=ext4"',
+      true,
+      'exit 0',
+      '-o noatime,ro /dev/loop7 /sysroot\n',
+    ],
+    [
       'a log that cannot be replayed',
       'root=/dev/loop7',
       true,
@@ -141,6 +148,14 @@ for (const [name, shell] of shimmed) {
       assert.is(code, 0);
     });
   }
+  root('without its log: the warning names /', () => {
+    const { stderr } = mountRoot(
+      'root=/dev/loop7',
+      true,
+      'case $* in *norecovery*) exit 0 ;; *) exit 32 ;; esac',
+    );
+    assert.match(stderr, 'immutafs: warning: / is mounted with norecovery');
+  });
   root.run();
 
   const hook = suite(`${name}: immutafs-pre-pivot.sh is sourced`);

@@ -1,10 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseKernelArgument } from '../../agent/observe/kernel-argument.ts';
+import { parseKernelArgument, splitKernelArguments } from '../../agent/observe/kernel-argument.ts';
 import { diskScenarios } from '../support/disk-scenarios.ts';
 import { makeSysfs } from '../support/sysfs.ts';
 import { inTemporaryFolder, writeFiles } from '../support/temporary.ts';
-import { kernelArguments } from '../support/kernel-arguments.ts';
+import { kernelArguments, splitArguments } from '../support/kernel-arguments.ts';
 import { fstabSources } from '../support/fstab-sources.ts';
 import { dracut, shells, withLibrary } from './shells.ts';
 
@@ -28,6 +28,12 @@ for (const [name, shell] of Object.entries(shells)) {
     });
     assert.is(said, '|kernel argument immutafs=*: must be auto, sealed or off, ignoring it\n');
   });
+  for (const [cmdline, words] of Object.entries(splitArguments)) {
+    argument(`the arguments of ${cmdline}`, () => {
+      const lines = 'arguments=$1; while next_argument; do printf "%s\\n" "$argument"; done';
+      assert.is(withLibrary(shell, lines, cmdline), words.map((word) => `${word}\n`).join(''));
+    });
+  }
   argument.run();
 
   const sources = suite(`${name}: source_node`);
@@ -77,5 +83,8 @@ for (const [name, shell] of Object.entries(shells)) {
 const same = suite('the agent reads the kernel argument likewise');
 for (const [cmdline, expected] of Object.entries(kernelArguments)) {
   same(cmdline, () => assert.equal(parseKernelArgument(cmdline), expected));
+}
+for (const [cmdline, words] of Object.entries(splitArguments)) {
+  same(`the arguments of ${cmdline}`, () => assert.equal(splitKernelArguments(cmdline), words));
 }
 same.run();

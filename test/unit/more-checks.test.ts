@@ -124,6 +124,11 @@ const table: Table = {
       'autorelabel=0',
     ],
     'another argument': [relabelled(file('proc/cmdline', 'ro noautorelabel autorelabels\n')), 'pass'],
+    'between quotes, where policycoreutils finds it': [
+      relabelled(file('proc/cmdline', 'foo="bar autorelabel baz"\n')),
+      'fail',
+      'kernel argument foo=bar autorelabel baz',
+    ],
   },
   'rivals-off': {
     READONLY: [
@@ -135,6 +140,7 @@ const table: Table = {
     'the last one counts': [file('etc/sysconfig/readonly-root', 'READONLY=yes\nREADONLY=no\n'), 'pass'],
     'systemd.volatile': [file('proc/cmdline', 'systemd.volatile=overlay\n'), 'fail', 'systemd.volatile'],
     'systemd.volatile=no': [file('proc/cmdline', 'systemd.volatile=no\n'), 'pass'],
+    'between quotes': [file('proc/cmdline', 'x="a systemd.volatile=yes b"\n'), 'pass'],
     overlayroot: [file('etc/overlayroot.conf', 'overlayroot="tmpfs"\n'), 'fail', 'overlayroot=tmpfs'],
     'overlayroot, switched off by the kernel argument': [
       all(

@@ -11,6 +11,14 @@ table('boot', 'boot', [
     /reboot once while the disk is writable/,
     [],
   ],
+  [
+    'an XFS without file types under /var',
+    // A superblock of version 4 (fs/xfs/libxfs/xfs_format.h).
+    { 'dev/block/253:0': `XFSB${'\0'.repeat(97)}\x04${'\0'.repeat(410)}` },
+    'done',
+    /ftype=0.*the kernel logs nothing about it/,
+    [],
+  ],
   ['a relabelling, with SELinux off', { '.autorelabel': '' }, 'done', /^Nothing at boot/, []],
   [
     'readonly-root',
