@@ -1,54 +1,35 @@
 import { execFileSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import path from 'node:path';
-import { lineProblems } from '../lint/directives.ts';
-import { runInBox } from './box.ts';
+import { generate } from './generate.ts';
 import { shells } from './shells.ts';
 
-const units = path.join(import.meta.dirname, '../../units');
 const bootEnv = (mode: string) => `MODE=${mode}\nREASON=x\nDISKS=\nVAR=overlay\n`;
-
-/** What the generator writes: "file: line; line", sorted. */
-function generate(
-  shell: readonly [string, ...string[]],
-  files: Record<string, string | { linkTo: string }>,
-  before = '',
-): { code: number | null; written: string[] } {
-  const { code, stderr, out } = runInBox({
-    shell,
-    files: { 'etc/fstab': '', ...files },
-    run: `mkdir /generated
-      ${before}
-      sh /usr/libexec/immutafs/immutafs-generator /generated /generated /generated
-      code=$?
-      cd /generated
-      find . -type l -printf '%P -> %l\\n' | sort >/out/links
-      find . -type f | sort | while read -r file; do
-        printf '%s: ' "\${file#./}"
-        tr '\\n' ';' <"$file" | sed 's/;$//'
-        echo
-      done >/out/files
-      exit $code`,
-    scripts: ['immutafs-generator', 'unit-files.sh'].map((name) => path.join(units, name)),
-  });
-  if (out['files'] === undefined) throw new Error(stderr);
-  assert.is(stderr, '');
-  const written = ((out['links'] ?? '') + out['files']).split('\n').filter((line) => line !== '');
-  for (const line of written) assert.equal(lineProblems(line.replace(/^[^[]*: /, '').split(';')), []);
-  return { code, written };
-}
 
 const mount = (name: string, kind = 'var') =>
   `${name}.mount.d/immutafs.conf: [Unit];Wants=immutafs-${kind}@${name}.service;After=immutafs-${kind}@${name}.service`;
 const service = (name: string, more: string, kind = 'var') =>
   `immutafs-${kind}@${name}.service.d/immutafs.conf: [Unit];Before=${name}.mount${more}`;
 const device = (unit: string) => `;Wants=${unit};After=${unit}`;
-/** What lets a mount stay through a soft reboot, and at shutdown to systemd-shutdown(8). */
-const kept = (name: string) => `${name}.mount.d/immutafs.conf: [Unit];DefaultDependencies=no`;
+/** Units of mounts that stay through a soft reboot, and at shutdown to systemd-shutdown(8); what is mounted there now. */
+const kept = (mounts: Record<string, string>, localFs = '') => {
+  const names = Object.keys(mounts).map((target) => `${target.slice(1).replaceAll('/', '-')}.mount`);
+  return [
+    ...Object.entries(mounts).map(
+      ([target, options], index) =>
+        `${names[index]}: [Unit];DefaultDependencies=no;[Mount];What=${target};Where=${target};Type=none;Options=bind${options}`,
+    ),
+    `local-fs.target.d/immutafs.conf: [Unit];${localFs}After=${names.join(' ')}`,
+  ];
+};
+const runVar = kept({ '/run/var': '' });
 const somethingThere = 'mkdir -p /var; mount -t tmpfs x /var';
 const overlayThere = `mkdir -p /var /layers; mount -t tmpfs x /layers; mkdir /layers/lower /layers/upper /layers/work
   mount -t overlay -o lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work x /var`;
+
+function same(written: readonly string[], expected: readonly string[]): void {
+  assert.equal(written, expected.toSorted());
+}
 
 for (const [name, shell] of Object.entries(shells)) {
   const generator = suite(`${name}: generator`);
@@ -71,11 +52,11 @@ for (const [name, shell] of Object.entries(shells)) {
       ].join('\n'),
     });
     assert.is(code, 0);
-    assert.equal(written, [
+    same(written, [
       service('variable', device('dev-disk-by\\x2dlabel-x.device'), 'mount'),
       service('var-log', `;RequiresMountsFor=/var${device('dev-mapper-rhel\\x2dlog.device')}`),
       service('var', device('dev-disk-by\\x2duuid-a\\x2db.device')),
-      kept('run-var'),
+      ...runVar,
       mount('var-log'),
       mount('var'),
       mount('variable', 'mount'),
@@ -111,9 +92,9 @@ for (const [name, shell] of Object.entries(shells)) {
       'etc/fstab': 'UUID=1 / xfs ro 0 0\n/dev/vdb1 /var/log xfs defaults 0 0',
     };
     const { written } = generate(shell, files, somethingThere);
-    assert.equal(written, [
+    same(written, [
       service('var-log', `;RequiresMountsFor=/var${device('dev-vdb1.device')}`),
-      kept('run-var'),
+      ...runVar,
       mount('var-log'),
     ]);
   });
@@ -143,7 +124,7 @@ for (const [name, shell] of Object.entries(shells)) {
       return execFileSync('systemd-escape', ['--path', name], { encoding: 'utf8' }).trimEnd();
     });
     const got = written
-      .filter((line) => line !== kept('run-var'))
+      .filter((line) => !runVar.includes(line))
       .flatMap((line) => /^(.*)\.mount\.d\//.exec(line)?.[1] ?? []);
     assert.equal(got.sort(), expected.sort());
   });
@@ -151,8 +132,14 @@ for (const [name, shell] of Object.entries(shells)) {
   generator('what the initramfs mounted stays through a soft reboot', () => {
     const files = { 'run/immutafs/boot.env': bootEnv('sealed') };
     const { written } = generate(shell, files, overlayThere);
-    assert.equal(written, [kept('run-immutafs-lower'), kept('run-var'), kept('var')]);
-    assert.equal(generate(shell, files, somethingThere).written, [kept('run-var')]);
+    same(written, kept({ '/run/var': '', '/var': ',relatime', '/run/immutafs/lower': '' }));
+    same(generate(shell, files, somethingThere).written, runVar);
+    const withLine = { ...files, 'etc/fstab': '/dev/vdb1 /var xfs ro 0 0\n' };
+    same(generate(shell, withLine, overlayThere).written, [
+      ...runVar,
+      service('var', device('dev-vdb1.device')),
+      mount('var'),
+    ]);
   });
 
   for (const [title, before, files] of [
@@ -163,9 +150,9 @@ for (const [name, shell] of Object.entries(shells)) {
       const nothing = '[Service];ExecStart=;ExecStart=/bin/true;StandardInput=null';
       const written = (mode: string) =>
         generate(shell, { 'run/immutafs/boot.env': bootEnv(mode), ...files }, before).written;
-      assert.equal(written('sealed'), [
+      same(written('sealed'), [
         `rhel-autorelabel.service.d/immutafs.conf: ${nothing}`,
-        kept('run-var'),
+        ...runVar,
         `selinux-autorelabel.service.d/immutafs.conf: ${nothing}`,
         'selinux-autorelabel.target.d/immutafs.conf: [Unit];Wants=multi-user.target',
       ]);
@@ -179,10 +166,10 @@ for (const [name, shell] of Object.entries(shells)) {
       'etc/fstab': 'UUID=1 /boot ext4 ro 0 0\nUUID=2 /boot2 ext4 ro 0 0\n',
     };
     const { written } = generate(shell, files, `${somethingThere}; mkdir -p /boot; mount -t tmpfs x /boot`);
-    assert.equal(written, [
+    same(written, [
       mount('boot2', 'mount'),
       service('boot2', device('dev-disk-by\\x2duuid-2.device'), 'mount'),
-      kept('run-var'),
+      ...runVar,
     ]);
   });
 
@@ -190,18 +177,17 @@ for (const [name, shell] of Object.entries(shells)) {
     const files = { 'run/immutafs/boot.env': bootEnv('sealed'), 'etc/lvm/lvmlocal.conf': '' };
     const bind = 'mount --bind /etc/lvm/lvmlocal.conf /etc/lvm/lvmlocal.conf';
     const { written } = generate(shell, files, `${somethingThere}; ${bind}`);
-    assert.equal(written, [kept('etc-lvm-lvmlocal.conf'), kept('run-var')]);
-    assert.equal(generate(shell, files, somethingThere).written, [kept('run-var')]);
+    same(written, kept({ '/run/var': '', '/etc/lvm/lvmlocal.conf': ',relatime' }));
+    same(generate(shell, files, somethingThere).written, runVar);
   });
 
   const ownVar = [
     service('var', ''),
-    'local-fs.target.d/immutafs.conf: [Unit];Wants=var.mount immutafs-var@var.service',
-    kept('run-var'),
+    ...kept({ '/run/var': '' }, 'Wants=var.mount immutafs-var@var.service;'),
     'var.mount: [Unit];Before=local-fs.target;[Mount];What=/var;Where=/var;Type=none;Options=bind',
     mount('var'),
   ];
-  const otherVar = [service('var', ''), kept('run-var'), mount('var')];
+  const otherVar = [service('var', ''), ...runVar, mount('var')];
   const unit = 'etc/systemd/system/var.mount';
   for (const [title, files, expected] of [
     ["without the hook: a unit for the root's own /var", {}, ownVar],
@@ -215,12 +201,12 @@ for (const [name, shell] of Object.entries(shells)) {
     [
       'noauto does not keep systemd from mounting /var',
       { 'etc/fstab': '/dev/vdb1 //var/ xfs noauto 0 0\n' },
-      [service('var', device('dev-vdb1.device')), kept('run-var'), mount('var')],
+      [service('var', device('dev-vdb1.device')), ...runVar, mount('var')],
     ],
   ] as const) {
     generator(title, () => {
       const { written } = generate(shell, { 'proc/cmdline': 'immutafs=sealed\n', ...files });
-      assert.equal(written, expected);
+      same(written, expected);
     });
   }
 
@@ -237,14 +223,71 @@ for (const [name, shell] of Object.entries(shells)) {
       'etc/fstab': 'LABEL="varfs" /var/a xfs x 0 0\nLABEL=my\\040logs /var/b xfs x 0 0\n',
     };
     const { written } = generate(shell, files, somethingThere);
-    assert.equal(written, [
+    same(written, [
       service('var-a', `;RequiresMountsFor=/var${device('dev-disk-by\\x2dlabel-varfs.device')}`),
       service('var-b', `;RequiresMountsFor=/var${device('dev-disk-by\\x2dlabel-my\\x5cx20logs.device')}`),
-      kept('run-var'),
+      ...runVar,
       mount('var-a'),
       mount('var-b'),
     ]);
   });
+
+  generator('what gets a layer is mounted at boot, and its automount does nothing', () => {
+    const files = {
+      'run/immutafs/boot.env': bootEnv('sealed'),
+      'etc/fstab': [
+        '/dev/vdx1 /var/a xfs ro,x-systemd.automount 0 0',
+        '/dev/vdx2 /var/b xfs noauto,x-systemd.automount,nofail 0 0',
+        '/dev/vdx3 /var/c xfs comment=systemd.automount,ro 0 0',
+        '/dev/vdx4 /var/d xfs noauto 0 0',
+        '/dev/vdx5 /data xfs x-systemd.automount 0 0',
+        '',
+      ].join('\n'),
+    };
+    const { written } = generate(shell, files, somethingThere);
+    const ofVar = (name: string, node: string) => [
+      service(name, `;RequiresMountsFor=/var${device(node)}`),
+      mount(name),
+      `${name}.automount.d/immutafs.conf: [Unit];ConditionPathExists=!/`,
+    ];
+    same(written, [
+      ...ofVar('var-a', 'dev-vdx1.device'),
+      ...ofVar('var-b', 'dev-vdx2.device'),
+      ...ofVar('var-c', 'dev-vdx3.device'),
+      service('data', device('dev-vdx5.device'), 'mount'),
+      mount('data', 'mount'),
+      ...runVar.slice(0, 1),
+      'local-fs.target.d/immutafs.conf: [Unit];Wants=var-a.mount var-b.mount var-c.mount;After=run-var.mount var-a.mount var-c.mount',
+    ]);
+  });
+
+  for (const [disks, on, expected] of [
+    ['vda:1:virtio-feature', 'vdb', false],
+    ['vda:1:virtio-feature', 'vda', true],
+    ['vdb:0:none', 'vdb', true],
+  ] as const) {
+    generator(
+      `root on ${disks}: an automount on ${on} ${expected ? 'gets a layer' : 'stays an automount'}`,
+      () => {
+        const { written } = generate(
+          shell,
+          {
+            'run/immutafs/boot.env': bootEnv('sealed').replace('DISKS=', `DISKS=${disks}`),
+            'etc/fstab': '/dev/loop7 /var/log xfs x-systemd.automount 0 0\n',
+          },
+          // A node that is a block device, and in sysfs is our disk.
+          `${somethingThere}; ln -s "$(readlink /sys/class/block/${on})" /sys/class/block/loop7`,
+          [
+            { name: 'vda', device: '252:0', bus: 'virtio-blk', offered: true },
+            { name: 'vdb', device: '252:16', bus: 'virtio-blk' },
+          ],
+        );
+        const idle = written.filter((line) => line.startsWith('var-log.automount'));
+        const wanted = written.some((line) => line.includes('Wants=var-log.mount'));
+        assert.equal([idle.length, wanted], expected ? [1, true] : [0, false]);
+      },
+    );
+  }
 
   generator('a space in a path', () => {
     const files = {
@@ -253,9 +296,9 @@ for (const [name, shell] of Object.entries(shells)) {
     };
     const { written } = generate(shell, files, somethingThere);
     const escaped = 'var-my\\x20logs';
-    assert.equal(written, [
+    same(written, [
       service(escaped, `;RequiresMountsFor=/var${device('dev-vdb1.device')}`),
-      kept('run-var'),
+      ...runVar,
       mount(escaped),
     ]);
   });

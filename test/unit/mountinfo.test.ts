@@ -27,6 +27,11 @@ for (const [name, count, served] of [
     },
   ],
   ['rhel-8', 32, { '/': '93', '/boot/x': '114', '/var': '93', '/tmp': '93', '/sys/fs/cgroup/blkio': '38' }],
+  [
+    'centos-7.9-sealed',
+    32,
+    { '/': '36', '/var': '39', '/var/log': '39', '/run/immutafs/lower/log': '37', '/run/var': '38' },
+  ],
   ['fedora-34', 28, { '/': '92', '/boot': '90', '/boot/efi/EFI': '103', '/tmp': '87' }],
   ['debian-13', 12, { '/': '27', '/dev/shm': '30', '/dev/pts/0': '29', '/dev/null': '24', '/var': '27' }],
 ] as const) {
