@@ -26,7 +26,7 @@ install() {
   for script in assemble-var lvm-readonly mount-readonly propagate-readonly set-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
-  for script in beside-var.sh config.sh fstab.sh hand-off.sh immutafs-lib.sh layers.sh lvm.sh; do
+  for script in beside-var.sh config.sh efi.sh fstab.sh hand-off.sh immutafs-lib.sh layers.sh lvm.sh; do
     inst_simple "/usr/libexec/immutafs/$script"
   done
   inst_rules 66-immutafs-readonly.rules
@@ -35,4 +35,18 @@ install() {
   mkdir -p "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants"
   ln -sfn ../immutafs-root.service "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants/immutafs-root.service"
   inst_hook pre-pivot 10 "$moddir/immutafs-pre-pivot.sh"
+  never_resume
+}
+
+# A hibernation image in a swap on a writable disk would bring back whatever ran when it was written, in maintenance with
+# a writable disk. dracut's own resume reads cmdline.d (dracut.cmdline(7)); systemd's generator reads only the kernel
+# command line and the EFI variable HibernateLocation, so that the generator and the units that it wants are masked.
+never_resume() {
+  local unit etc=$initdir/etc
+  mkdir -p "$etc/cmdline.d" "$etc/systemd/system" "$etc/systemd/system-generators"
+  echo noresume >"$etc/cmdline.d/95-immutafs.conf"
+  ln -sfn /dev/null "$etc/systemd/system-generators/systemd-hibernate-resume-generator"
+  for unit in systemd-hibernate-resume.service systemd-hibernate-resume@.service; do
+    ln -sfn /dev/null "$etc/systemd/system/$unit"
+  done
 }

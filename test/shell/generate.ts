@@ -27,7 +27,7 @@ export function generate(
         echo
       done >/out/files
       exit $code`,
-    scripts: ['immutafs-generator', 'unit-files.sh'].map((name) => path.join(units, name)),
+    scripts: ['immutafs-generator', 'provisioning.sh', 'unit-files.sh'].map((name) => path.join(units, name)),
   });
   if (out['files'] === undefined) throw new Error(stderr);
   assert.is(stderr, '');

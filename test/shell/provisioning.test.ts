@@ -1,0 +1,64 @@
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { runInBox } from './box.ts';
+import { shells } from './shells.ts';
+
+const units = path.join(import.meta.dirname, '../../units');
+const folder = 'usr/lib/systemd/system';
+
+/** cloud-init of RHEL 7 to 9.4, of RHEL 9.5 and later, and Afterburn, each as its package installs it. */
+const installed = {
+  'cloud-init 19.4': [
+    'cloud-init-local.service',
+    'cloud-init.service',
+    'cloud-config.service',
+    'cloud-final.service',
+  ],
+  'cloud-init 24.4': [
+    ...['cloud-init-main.service', 'cloud-init-local.service', 'cloud-init-network.service'],
+    ...['cloud-config.service', 'cloud-final.service'],
+    ...['cloud-init-hotplugd.service', 'cloud-init-hotplugd.socket'],
+  ],
+  afterburn: [
+    ...['afterburn.service', 'afterburn-checkin.service', 'afterburn-firstboot-checkin.service'],
+    ...['afterburn-hostname.service', 'afterburn-sshkeys@.service'],
+  ],
+  nothing: [],
+};
+
+for (const [name, shell] of Object.entries(shells)) {
+  const provisioning = suite(`${name}: provisioning`);
+
+  /** The units that the generator masks: empty files in the folder of early priority (systemd.unit(5)). */
+  function masked(mode: string, names: readonly string[]): string[] {
+    const { stderr, out } = runInBox({
+      shell,
+      files: {
+        'etc/fstab': '',
+        'run/immutafs/boot.env': `MODE=${mode}\nREASON=x\nDISKS=\nVAR=overlay\n`,
+        ...Object.fromEntries(
+          names.map((unit) => [`${folder}/${unit}`, '[Service]\nExecStart=/bin/false\n']),
+        ),
+      },
+      scripts: ['immutafs-generator', 'provisioning.sh', 'unit-files.sh'].map((script) =>
+        path.join(units, script),
+      ),
+      run: `mkdir -p /normal /early /late /var; mount -t tmpfs x /var
+        sh /usr/libexec/immutafs/immutafs-generator /normal /early /late
+        cd /early && find . -type f -empty -printf '%P\\n' | sort >/out/masked`,
+    });
+    assert.is(stderr, '');
+    return (out['masked'] ?? '').split('\n').filter((line) => line !== '');
+  }
+
+  for (const [title, names] of Object.entries(installed)) {
+    provisioning(`a sealed boot masks ${title}`, () => {
+      assert.equal(masked('sealed', names), [...names].sort());
+    });
+  }
+  provisioning('maintenance masks nothing', () => {
+    assert.equal(masked('maintenance', installed['cloud-init 24.4']), []);
+  });
+  provisioning.run();
+}
