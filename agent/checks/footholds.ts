@@ -1,4 +1,5 @@
 import { shortList } from '../format.ts';
+import type { Autostart } from '../observe/boot/autostart.ts';
 import { findFootholds } from '../observe/footholds.ts';
 import { seen } from '../observe/observed.ts';
 import type { Check } from './check.ts';
@@ -12,9 +13,9 @@ export const footholds: Check = {
   documentation: {
     title: 'nowhere can a program be put, run and kept over a reboot',
     means:
-      "No mount is writable and executable and outlives a reboot at the same time. The report lists every mount that is writable and executable, and every one that is writable and outlives a reboot, the variables of the EFI firmware included, each with what could be tightened. /proc, /sys and the like are left out: they hold no files of anybody's.",
+      "No mount is writable and executable and outlives a reboot at the same time. The report lists every mount that is writable and executable, and every one that is writable and outlives a reboot, the variables of the EFI firmware included, each with what could be tightened. /proc, /sys and the like are left out: they hold no files of anybody's. For each user who may log in or who lingers, and whose home directory outlives a reboot, the check names the units in ~/.config/systemd/user, ~/.ssh/authorized_keys and the start-up files of login shells that differ in size from those of /etc/skel. It warns if a lingering user has units there: systemd starts those at boot, with that user's rights. At most 200 users are checked.",
     why: 'This is the attack surface that is left on a sealed guest.',
-    mend: 'Mount what is listed with noexec where nothing is run from it; give data that must persist a mount with noexec,nosuid,nodev; have the host make read-only whatever need not be written.',
+    mend: 'Mount what is listed with noexec where nothing is run from it; give data that must persist a mount with noexec,nosuid,nodev; have the host make read-only whatever need not be written. To stop units of a user from starting without a login: loginctl disable-linger USER, while the disk is writable.',
   },
   evaluate: (facts) => {
     seen(facts.disks);
@@ -23,20 +24,31 @@ export const footholds: Check = {
     const expected = 'none that is executable and outlives a reboot';
     const executable = found.filter((each) => each.executable).length;
     const persistent = found.filter((each) => each.persistent).length;
-    if (both.length === 0) {
-      const observed = `writable and executable: ${executable}; writable over a reboot: ${persistent}; none is both`;
+    const autostart = seen(facts.autostart);
+    const named = autostart.length === 0 ? '' : `; of users: ${shortList(autostart.map(describe), ', ')}`;
+    const lingering = autostart.filter(({ lingers, units }) => lingers && units);
+    if (both.length === 0 && lingering.length === 0) {
+      const observed = `writable and executable: ${executable}; writable over a reboot: ${persistent}; none is both${named}`;
       return { status: 'pass', subject: 'mounts', expected, observed, remedy: '' };
     }
     const [first] = both;
+    const [user] = lingering;
+    const mounts = both.map(({ target, reason }) => `${target}: ${reason}`);
+    const atBoot = lingering.map((each) => `${each.home}: units of ${each.user}, who lingers, start at boot`);
     return {
       status: 'warn',
-      subject: shortList(both.map(({ target }) => target)),
+      subject: shortList([...both.map(({ target }) => target), ...lingering.map(({ home }) => home)]),
       expected,
-      observed: shortList(
-        both.map(({ target, reason }) => `${target}: ${reason}`),
-        '; ',
-      ),
-      remedy: first?.tighten ?? '',
+      observed: shortList([...mounts, ...atBoot], '; ') + named,
+      remedy: first?.tighten ?? `loginctl disable-linger ${user?.user ?? ''}, while the disk is writable`,
     };
   },
 };
+
+/** So many that a line stays one. */
+const shown = 5;
+
+function describe({ user, lingers, units, files }: Autostart): string {
+  const what = [...(units ? [`units${lingers ? ' at boot' : ''}`] : []), ...files.slice(0, shown)];
+  return `${user} (${what.join(' ')}${files.length > shown ? ' …' : ''})`;
+}

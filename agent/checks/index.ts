@@ -1,6 +1,7 @@
 import { errorMessage } from '../errors.ts';
 import type { Facts } from '../observe/facts.ts';
 import { autorelabelAbsent } from './autorelabel-absent.ts';
+import { bootInputs } from './boot-inputs.ts';
 import type { Check, Finding } from './check.ts';
 import { configValid } from './config-valid.ts';
 import { footholds } from './footholds.ts';
@@ -13,6 +14,7 @@ import { kernelView } from './kernel-view.ts';
 import { mtabLink } from './mtab-link.ts';
 import { deviceProbe, execProbe, suidProbe } from './option-probes.ts';
 import { homeOptions, otherOptions, tmpOptions } from './options.ts';
+import { provisioningOff } from './provisioning-off.ts';
 import { bootReadonly, rootReadonly } from './readonly.ts';
 import { rivalsOff } from './rivals-off.ts';
 import { rootLog } from './root-log.ts';
@@ -47,6 +49,8 @@ export const checks: readonly Check[] = [
   selinuxLabels,
   autorelabelAbsent,
   rivalsOff,
+  bootInputs,
+  provisioningOff,
   configValid,
   forwardHealthy,
   initramfsHook,

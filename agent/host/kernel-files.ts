@@ -4,6 +4,7 @@ import { HostError } from '../errors.ts';
 /** The kernel's own file systems by statfs(2)'s f_type (linux/magic.h); the longest path first. */
 const kernelFileSystems = [
   { path: '/sys/kernel/security', magic: 0x73636673, name: 'securityfs' },
+  { path: '/sys/firmware/efi/efivars', magic: 0xde5e81e4, name: 'efivarfs' },
   { path: '/sys/fs/selinux', magic: 0xf97cff8c, name: 'selinuxfs' },
   { path: '/sys', magic: 0x62656572, name: 'sysfs' },
   { path: '/proc', magic: 0x9fa0, name: 'procfs' },

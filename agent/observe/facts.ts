@@ -1,9 +1,16 @@
 import { type Config, formatProblem, readConfig } from '../config.ts';
 import { HostError, errorMessage } from '../errors.ts';
 import type { Host, Usage } from '../host.ts';
+import { type Autostart, findAutostart } from './boot/autostart.ts';
+import { type Loader, readLoader } from './boot/loader.ts';
+import { type Partition, findPartitions } from './boot/partitions.ts';
+import { type Provisioning, findProvisioning } from './boot/provisioning.ts';
 import { cautious } from './cautious.ts';
 import { type Consumer, findConsumers } from './consumers.ts';
 import { type Disk, findDisks } from './disks.ts';
+import type { Evidence } from './evidence.ts';
+import { type Firmware, findFirmware } from './efi/firmware.ts';
+import { persistsAt } from './footholds.ts';
 import { type FstabEntry, readFstab, readSwaps } from './fstab-devices.ts';
 import { type Forwarder, findForwarder } from './forward.ts';
 import type { Fstab } from './fstab.ts';
@@ -16,7 +23,7 @@ import { layersOf, upperFolder } from './layers.ts';
 import { type Lockdown, findLockdown } from './lockdown.ts';
 import { type DecidedMode, decideMode } from './mode.ts';
 import { type MountTable, mountTable, unreadableTable } from './mountinfo.ts';
-import { type Observed, observe, observeLater } from './observed.ts';
+import { type Observed, observe, observeLater, seen } from './observed.ts';
 import { findRivals } from './rivals.ts';
 import { type Targets, beginTargets } from './targets.ts';
 import { viewProblems } from './view.ts';
@@ -50,6 +57,14 @@ export interface Facts extends Targets {
   autorelabel: Observed<boolean>;
   rivals: Observed<string[]>;
   lockdown: Observed<Lockdown>;
+  /** Of all disks, mounted or not. */
+  partitions: Observed<Partition[]>;
+  /** undefined: started by BIOS. */
+  firmware: Observed<Firmware | undefined>;
+  loader: Observed<Loader>;
+  provisioning: Observed<Provisioning>;
+  /** What is run or lets somebody in, in home directories that outlive a reboot. */
+  autostart: Observed<Autostart[]>;
   /** Where /etc/mtab points; undefined where it is no link. */
   mtab: Observed<string | undefined>;
   /** undefined: it has not run in this boot. */
@@ -92,6 +107,9 @@ export async function gatherFacts(system: Host, { probe }: Wanted = { probe: fal
     varUsage,
     varConsumers: observe(() => readConsumers(host, config, varUsage, mounts)),
     ...readFiles(host, kernelArgument),
+    ...readBootInputs(host, mounts, (name) => remembered?.get(name)),
+    provisioning: observe(() => findProvisioning(host, kernelArgument)),
+    autostart: observe(() => findAutostart(host, (folder) => persistsAt({ mounts, disks }, folder))),
     labels: await observeLater(() => findLabels(host, labelled(mounts, handoff))),
     lastReport,
     ...(await answers),
@@ -111,6 +129,19 @@ function readFiles(
     lockdown: observe(() => findLockdown(host)),
     forward: observe(() => findForwarder(host)),
     mtab: observe(() => (host.stat('/etc/mtab')?.kind === 'link' ? host.link('/etc/mtab') : undefined)),
+  };
+}
+
+function readBootInputs(
+  host: Host,
+  mounts: MountTable,
+  remembered: (name: string) => Evidence | undefined,
+): Pick<Facts, 'partitions' | 'firmware' | 'loader'> {
+  const partitions = observe(() => findPartitions(host, remembered));
+  return {
+    partitions,
+    firmware: observe(() => findFirmware(host, mounts, seen(partitions))),
+    loader: observe(() => readLoader(host)),
   };
 }
 

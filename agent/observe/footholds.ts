@@ -39,6 +39,12 @@ export function findFootholds({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>
   });
 }
 
+/** Whether what is written to a folder outlives a reboot. */
+export function persistsAt({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>, folder: string): boolean {
+  const target = mounts.serving(folder)?.target;
+  return findFootholds({ mounts, disks }).some((each) => each.persistent && each.target === target);
+}
+
 /** They have the kernel's own objects in them, no files that anybody writes (proc(5) /proc/filesystems, nodev). */
 const pseudo = new Set([
   ...[

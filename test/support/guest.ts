@@ -66,7 +66,7 @@ export function goodGuest(): Guest {
       'dev/dm-0': '',
       'dev/mapper/rhel-root': { linkTo: '../dm-0' },
       'dev/disk/by-uuid/1': { linkTo: '../../vda1' },
-      'proc/cmdline': 'BOOT_IMAGE=/vmlinuz root=/dev/mapper/rhel-root ro crashkernel=auto quiet\n',
+      'proc/cmdline': 'BOOT_IMAGE=/vmlinuz root=/dev/mapper/rhel-root ro crashkernel=auto quiet noresume\n',
       'proc/swaps': 'Filename\t\t\t\tType\t\tSize\tUsed\tPriority\n',
       'proc/self/ns/pid': { linkTo: 'pid:[4026531836]' },
       'proc/self/ns/user': { linkTo: 'user:[4026531837]' },

@@ -298,7 +298,7 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
     '/.autorelabel is there',
   ],
   'the kernel argument wants one': [
-    all(enforcingGuest, file('proc/cmdline', 'ro autorelabel=1\n')),
+    all(enforcingGuest, file('proc/cmdline', 'ro noresume autorelabel=1\n')),
     { 'autorelabel-absent': 'fail', 'selinux-labels': 'pass' },
     'kernel argument autorelabel=1',
   ],
@@ -324,7 +324,7 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
   'overlayroot is off by the kernel argument': [
     all(
       file('etc/overlayroot.conf', 'overlayroot="tmpfs"\n'),
-      file('proc/cmdline', 'ro overlayroot=disabled\n'),
+      file('proc/cmdline', 'ro noresume overlayroot=disabled\n'),
     ),
     {},
   ],
@@ -339,10 +339,10 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
       'lockfs',
     ].map((word): [string, [Change, Record<string, Status>, string]] => [
       `kernel argument ${word}`,
-      [file('proc/cmdline', `ro ${word} quiet\n`), { 'rivals-off': 'fail' }, `kernel argument ${word}`],
+      [file('proc/cmdline', `ro noresume ${word} quiet\n`), { 'rivals-off': 'fail' }, `kernel argument ${word}`],
     ]),
   ),
-  'systemd.volatile=no': [file('proc/cmdline', 'ro systemd.volatile=no xoverlayroot=1\n'), {}],
+  'systemd.volatile=no': [file('proc/cmdline', 'ro noresume systemd.volatile=no xoverlayroot=1\n'), {}],
 
   // root-log
   ...Object.fromEntries(

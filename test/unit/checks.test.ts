@@ -196,7 +196,7 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
     'immutafs.conf:1: MODES: unknown key',
   ],
   'a kernel argument that means nothing': [
-    file('proc/cmdline', 'ro immutafs=yes\n'),
+    file('proc/cmdline', 'ro noresume immutafs=yes\n'),
     { 'config-valid': 'fail' },
     'kernel argument immutafs=yes',
   ],

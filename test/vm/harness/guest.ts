@@ -63,6 +63,8 @@ export interface BootOptions {
   afterStep?: { name: string; call: () => void };
   /** The process in whose network namespace the guest's 10.0.2.2 is the loopback. */
   networkOf?: number;
+  /** See `Machine`; the kernel must be one that an UEFI firmware can start (`harness/efi.ts`). */
+  efiVariables?: string;
   /** The run is ended after so many seconds of this machine's time. */
   limitSeconds?: number;
 }
@@ -129,6 +131,7 @@ async function bootGuest(
     time: options.time ?? 'real',
     durable: options.powerCutAfter !== undefined || options.powerCutAt !== undefined,
     networkOf: options.networkOf,
+    efiVariables: options.efiVariables,
   };
   const cut = options.powerCutAfter;
   const outcome = await runSteadily(machine, folder, () => ({

@@ -26,6 +26,8 @@ export interface Machine {
   durable: boolean;
   /** The process in whose network namespace QEMU runs: its loopback is 10.0.2.2 to the guest. None: no network. */
   networkOf?: number | undefined;
+  /** The file with the variables of an UEFI firmware; what the guest writes to them stays there. None: BIOS. */
+  efiVariables?: string | undefined;
 }
 
 /**
@@ -42,6 +44,7 @@ export function qemuCommand(machine: Machine, folder: string): string[] {
     ...['setpriv', '--pdeathsig', 'KILL', '--'],
     ...['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
     ...['-machine', 'pc,hpet=off,usb=off,vmport=off'],
+    ...(machine.efiVariables === undefined ? [] : firmware(machine.efiVariables)),
     ...processor(machine),
     ...['-m', String(memoryMiB)],
     ...['-chardev', `file,id=console,path=${join(folder, 'console')}`, '-serial', 'chardev:console'],
@@ -51,6 +54,15 @@ export function qemuCommand(machine: Machine, folder: string): string[] {
     ...(drives.some(({ bus }) => bus === 'virtio-scsi') ? ['-device', 'virtio-scsi-pci,id=scsi'] : []),
     ...drives.flatMap((drive) => attach(drive, durable)),
     ...(networkOf === undefined ? [] : networkCard),
+  ];
+}
+
+/** Debian's OVMF: the program, which the guest cannot write to, and the variables. */
+function firmware(variables: string): string[] {
+  const code = '/usr/share/OVMF/OVMF_CODE_4M.fd';
+  return [
+    ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${code}`],
+    ...['-drive', `if=pflash,unit=1,format=raw,file=${variables}`],
   ];
 }
 

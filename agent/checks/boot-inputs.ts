@@ -1,0 +1,139 @@
+import { efivars } from '../observe/efi/firmware.ts';
+import type { Facts } from '../observe/facts.ts';
+import { hasNoEfiRuntime, neverResumes, resumeWords } from '../observe/boot/kernel-arguments.ts';
+import { kernelLines, openSearches } from '../observe/boot/loader.ts';
+import { sealedDisks } from '../observe/enforcement.ts';
+import { seen } from '../observe/observed.ts';
+import type { Check } from './check.ts';
+
+/** Something that decides the next boot, or a part of it. */
+interface Problem {
+  /** It is there now, as opposed to a precaution that is missing and that the host may make up for. */
+  present: boolean;
+  text: string;
+}
+
+const present = (text: string): Problem => ({ present: true, text });
+const missing = (text: string): Problem => ({ present: false, text });
+
+/** Nothing that the guest can write to decides what the firmware, the boot loader and the kernel start next. */
+export const bootInputs: Check = {
+  id: 'boot-inputs',
+  severity: 'required',
+  seal: true,
+  messageId: '5ee53142340b462690e2928e07e72e4e',
+  documentation: {
+    title: 'nothing that the guest can write to decides its next boot',
+    means:
+      'The check fails if the kernel command line has resume= without noresume; if the EFI variable SystemdOptions or HibernateLocation is set; if BootNext, or an entry of BootOrder before the first one on the sealed disk, names a partition of a disk that the host leaves writable; or if files of the boot loader (/boot/efi, grubenv, loader/entries) are on such a disk. It warns if noresume is missing, here or in a menu entry; if EFI variables can be reached because noefi is missing; if variables for systemd-boot are set; if GRUB searches for its file system on all disks, without --root-dev-only or a hint (CVE-2023-4001); and if a writable disk has an EFI system partition or an active MBR partition.',
+    why: 'Root can write a hibernation image, a boot loader or a copy of /boot to a data disk, and can change EFI variables. The next boot then runs what root prepared, although the system disk is read-only.',
+    mend: 'While the disk is writable: immutafs-agent prepare --apply --only boot. It sets noresume, and noefi on UEFI, and removes resume=. On the host: boot order 1 for the system disk alone, and EFI variables made anew at every start (virsh start --reset-nvram); a read-only variable store or a stateless firmware does not help. To remove a variable: boot once without noefi, then chattr -i and rm its file in /sys/firmware/efi/efivars, or efibootmgr --delete-bootnum --bootnum NUMBER.',
+  },
+  evaluate: (facts) => {
+    const problems = [
+      ...resumeProblems(facts),
+      ...firmwareProblems(facts),
+      ...fileProblems(facts),
+      ...loaderProblems(facts),
+      ...diskProblems(facts),
+    ];
+    const subject = 'firmware, boot loader, kernel command line';
+    const expected = 'nothing that the guest can write to';
+    if (problems.length === 0)
+      return { status: 'pass', subject, expected, observed: good(facts), remedy: '' };
+    const failed = problems.filter((problem) => problem.present);
+    const observed = [...failed, ...problems.filter((problem) => !problem.present)]
+      .map(({ text }) => text)
+      .join('; ');
+    const remedy =
+      'While the disk is writable: immutafs-agent prepare --apply --only boot. On the host: boot order 1 for the system disk alone, new EFI variables at every start.';
+    return { status: failed.length > 0 ? 'fail' : 'warn', subject, expected, observed, remedy };
+  },
+};
+
+function good(facts: Facts): string {
+  const firmware = seen(facts.firmware);
+  if (firmware === undefined) return 'noresume; started by BIOS';
+  const secureBoot = { true: 'on', false: 'off', undefined: 'unknown' }[String(firmware.secureBoot)];
+  return `noresume, noefi; EFI variables ${firmware.variables}; Secure Boot ${secureBoot ?? 'unknown'}`;
+}
+
+function resumeProblems({ kernelArgument: words }: Facts): Problem[] {
+  if (neverResumes(words)) return [];
+  const asked = resumeWords(words);
+  if (asked.length === 0) return [missing('the kernel command line has no noresume')];
+  return [present(`the kernel command line has ${asked.join(' ')} and no noresume`)];
+}
+
+function firmwareProblems(facts: Facts): Problem[] {
+  const firmware = seen(facts.firmware);
+  if (firmware === undefined) return [];
+  const { variables, set } = firmware;
+  const hidden =
+    variables === 'hidden'
+      ? [present(`EFI variable SystemdOptions is set; the initramfs has hidden all of them in ${efivars}`)]
+      : [];
+  const changing = set.map((name) =>
+    name.startsWith('Loader')
+      ? missing(`EFI variable ${name} is set, which systemd-boot obeys`)
+      : present(`EFI variable ${name} is set, which systemd obeys`),
+  );
+  const reachable =
+    hasNoEfiRuntime(facts.kernelArgument) || hidden.length > 0
+      ? []
+      : [missing(`the kernel command line has no noefi: EFI variables are ${variables}`)];
+  return [...hidden, ...changing, ...foreignEntries(facts), ...reachable];
+}
+
+/** What the firmware would try before it comes to the sealed disk. */
+function foreignEntries(facts: Facts): Problem[] {
+  const entries = seen(facts.firmware)?.entries ?? [];
+  const own = entries.findIndex(
+    ({ partitions }) => partitions.length > 0 && partitions.every(({ writable }) => !writable),
+  );
+  return entries.slice(0, own < 0 ? undefined : own).flatMap(({ name, description, next, partitions }) => {
+    const writable = partitions.filter((partition) => partition.writable);
+    if (writable.length === 0) return [];
+    const where = writable.map((partition) => partition.name).join(', ');
+    return [
+      present(
+        `${next ? 'BootNext' : 'BootOrder'}: ${name} "${description}" starts from ${where}, which is writable`,
+      ),
+    ];
+  });
+}
+
+/** The files of the boot loader are on no other disk than those of the system, which host-enforced is about. */
+function fileProblems(facts: Facts): Problem[] {
+  const files = ['/boot/efi', ...seen(facts.loader).files.map(({ file }) => file)];
+  const system = sealedDisks(facts).map(({ name }) => name);
+  const others = seen(facts.disks).filter(
+    ({ name, hostReadOnly }) => hostReadOnly === false && !system.includes(name),
+  );
+  const found = files.flatMap((file) => {
+    const target = facts.mounts.serving(file)?.target;
+    const disk = others.find(({ holds }) => target !== undefined && holds.includes(target));
+    return disk === undefined ? [] : [`${target ?? ''} is on ${disk.name}, which is writable`];
+  });
+  return [...new Set(found)].map(present);
+}
+
+function loaderProblems(facts: Facts): Problem[] {
+  const loader = seen(facts.loader);
+  const lines = kernelLines(loader).filter(({ words }) => !neverResumes(words));
+  const names = [...new Set(lines.map(({ name }) => name))];
+  return [
+    ...(names.length === 0 ? [] : [missing(`menu entries without noresume: ${names.join(', ')}`)]),
+    ...loader.files
+      .filter(({ kind, text }) => kind === 'grub' && openSearches(text).length > 0)
+      .map(({ file }) => missing(`${file} searches for a file system on all disks`)),
+    ...loader.unread.map((reason) => missing(`not read: ${reason}`)),
+  ];
+}
+
+function diskProblems(facts: Facts): Problem[] {
+  const found = seen(facts.partitions).filter(({ bootable, writable }) => bootable && writable);
+  return found.map(({ name }) =>
+    missing(`${name} can be booted from and is writable: the host must not boot from its disk`),
+  );
+}

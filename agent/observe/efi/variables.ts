@@ -1,0 +1,82 @@
+/** A boot entry of the firmware: a variable Boot#### (UEFI 2.10, 3.1.3, EFI_LOAD_OPTION). */
+export interface LoadOption {
+  /** LOAD_OPTION_ACTIVE: the firmware tries it without being asked to. */
+  active: boolean;
+  description: string;
+  /** The partition that its first HD() node names; undefined without one: a network card, a whole disk, a program in flash. */
+  partition: string | undefined;
+}
+
+/**
+ * The content of a file of efivarfs without the four bytes of attributes before it
+ * (Documentation/filesystems/efivarfs.rst).
+ * @throws Error for a file that is shorter than its attributes
+ */
+export function variableData(file: string): Buffer {
+  const bytes = Buffer.from(file, 'latin1');
+  if (bytes.length < 4) throw new Error(`an EFI variable of ${bytes.length} bytes has no attributes`);
+  return bytes.subarray(4);
+}
+
+/** BootOrder and BootNext: "0001" for each entry. @throws Error for an odd number of bytes */
+export function parseBootOrder(data: Buffer): string[] {
+  if (data.length % 2 !== 0) throw new Error(`a boot order of ${data.length} bytes, which is odd`);
+  return Array.from({ length: data.length / 2 }, (_, index) =>
+    data
+      .readUInt16LE(index * 2)
+      .toString(16)
+      .toUpperCase()
+      .padStart(4, '0'),
+  );
+}
+
+/**
+ * A variable Boot####: attributes (4 bytes), length of the device path (2), description (UTF-16, ended by 0), device path.
+ * @throws Error for one that ends before its parts do
+ */
+export function parseLoadOption(data: Buffer): LoadOption {
+  if (data.length < 8) throw new Error(`a boot entry of ${data.length} bytes`);
+  const pathBytes = data.readUInt16LE(4);
+  let end = 6;
+  while (end + 2 <= data.length && data.readUInt16LE(end) !== 0) end += 2;
+  if (end + 2 > data.length) throw new Error('a boot entry whose description does not end');
+  const path = data.subarray(end + 2, end + 2 + pathBytes);
+  if (path.length < pathBytes) throw new Error('a boot entry whose device path is cut off');
+  return {
+    active: (data.readUInt32LE(0) & 1) !== 0,
+    description: data.toString('utf16le', 6, end),
+    partition: partitionOf(path),
+  };
+}
+
+/** Device path nodes: type, subtype, length of the node (UEFI 2.10, 10.3); 4, 1 is HD(). */
+function partitionOf(path: Buffer): string | undefined {
+  for (let offset = 0; offset + 4 <= path.length;) {
+    const [type, subtype, length] = [path[offset], path[offset + 1], path.readUInt16LE(offset + 2)];
+    if (type === 0x7f && subtype === 0xff) return undefined;
+    if (length < 4) throw new Error(`a device path node of ${length} bytes`);
+    if (type === 4 && subtype === 1) return hardDrive(path.subarray(offset, offset + length));
+    offset += length;
+  }
+  return undefined;
+}
+
+/** As udev's ID_PART_ENTRY_UUID: a GUID, or an MBR's signature with the number of the partition (10.3.5.1). */
+function hardDrive(node: Buffer): string | undefined {
+  if (node.length < 42) throw new Error(`an HD() node of ${node.length} bytes`);
+  const signature = node.subarray(24, 40);
+  if (node[41] === 2) return formatGuid(signature);
+  if (node[41] !== 1) return undefined;
+  const hex = (value: number, digits: number) => value.toString(16).padStart(digits, '0');
+  return `${hex(signature.readUInt32LE(0), 8)}-${hex(node.readUInt32LE(4), 2)}`;
+}
+
+/** EFI_GUID: the first three groups are little-endian. */
+function formatGuid(bytes: Buffer): string {
+  const hex = (part: Buffer) => part.toString('hex');
+  const reversed = (from: number, to: number) => hex(Buffer.from(bytes.subarray(from, to)).reverse());
+  return [
+    ...[reversed(0, 4), reversed(4, 6), reversed(6, 8)],
+    ...[hex(bytes.subarray(8, 10)), hex(bytes.subarray(10, 16))],
+  ].join('-');
+}

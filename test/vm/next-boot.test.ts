@@ -1,0 +1,132 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { cloudInitTree, withUserData } from './harness/cloud-init.ts';
+import { efiBootFiles, withEfiVariables } from './harness/efi.ts';
+import { emptyDevice, withEmptyDisk } from './harness/empty-disk.ts';
+import { withGuest } from './harness/guest.ts';
+import type { BootOptions } from './harness/guest.ts';
+import { withInitramfs } from './harness/initramfs.ts';
+import { look, withAgent, xfsOnLvm } from './harness/scenario.ts';
+import { templateOf } from './harness/template.ts';
+
+const nextBoot = suite('what root wrote to a second disk, or to EFI variables, and the next boot');
+
+const userData = '#cloud-config\nbootcmd:\n  - touch /run/bootcmd\nruncmd:\n  - touch /run/runcmd\n';
+
+nextBoot('user data for cloud-init: nothing of it is run; without our masks it is', () =>
+  withUserData(userData, async (drive) => {
+    const template = await templateOf(xfsOnLvm, await cloudInitTree());
+    const steps = {
+      ...look,
+      wait: 'timeout 240 cloud-init status --wait',
+      ran: 'ls /run/bootcmd /run/runcmd 2>/dev/null',
+      units: 'systemctl show --property=LoadState --value cloud-init-main.service cloud-init-local.service',
+    };
+    const boot = (edit?: (root: string) => Promise<void>) =>
+      withGuest({ template, edit }, (guest) =>
+        guest.boot({ disk: 'readonly', drives: [drive], steps, limitSeconds: 500 }),
+      );
+    const sealed = await boot();
+    assert.is(sealed.step('ran').stdout, '');
+    assert.is(sealed.step('units').stdout, 'masked\n\nmasked\n');
+    assert.is(sealed.step('failed').stdout, '');
+
+    const twin = await boot((root) =>
+      writeFile(join(root, 'usr/libexec/immutafs/provisioning.sh'), 'mask_provisioning() { :; }\n'),
+    );
+    assert.is(twin.step('ran').stdout, '/run/bootcmd\n/run/runcmd\n');
+  }),
+);
+
+const uuid = '1f5a0000-0000-4000-8000-00000000cafe';
+const hibernate = `
+  mkswap --quiet --uuid ${uuid} ${emptyDevice} && swapon ${emptyDevice} || exit
+  lsblk --nodeps --noheadings --output MAJ:MIN ${emptyDevice} | tr -d ' ' >/sys/power/resume
+  echo shutdown >/sys/power/disk
+  boot=$(cat /proc/sys/kernel/random/boot_id)
+  echo disk >/sys/power/state
+  echo "lives on: $boot" >/dev/ttyS0
+  echo o >/proc/sysrq-trigger`;
+
+/** In place of what our dracut module masks. */
+const resuming = {
+  'etc/cmdline.d/95-immutafs.conf': '\n',
+  'etc/systemd/system-generators/systemd-hibernate-resume-generator': {
+    copyOf: 'usr/lib/systemd/system-generators/systemd-hibernate-resume-generator',
+  },
+  'etc/systemd/system/systemd-hibernate-resume.service': {
+    copyOf: 'usr/lib/systemd/system/systemd-hibernate-resume.service',
+  },
+};
+
+nextBoot('a hibernation image in the swap of resume=: never resumed; without our masks it is', () =>
+  withEmptyDisk(1536, (drive) =>
+    withInitramfs(resuming, (bootFiles) =>
+      withAgent({}, async (guest) => {
+        const options: BootOptions = {
+          disk: 'readonly',
+          drives: [drive],
+          arguments: [`resume=UUID=${uuid}`],
+        };
+        const first = await guest.boot({ ...options, arguments: [], steps: { hibernate } });
+        assert.is(first.done, false);
+        assert.is(first.endedBy, 'poweroff', first.console.slice(-2000));
+        assert.not.match(first.console, /lives on/);
+
+        const sealed = await guest.boot({ ...options, steps: look });
+        assert.is(sealed.done, true, sealed.console.slice(-2000));
+        assert.not.match(sealed.console, /lives on/);
+
+        const twin = await guest.boot({ ...options, bootFiles, steps: look });
+        assert.match(twin.console, /lives on: [0-9a-f-]{36}/);
+        assert.is(twin.done, false);
+      }),
+    ),
+  ),
+);
+
+const variable = '/sys/firmware/efi/efivars/SystemdOptions-8cf2644b-4b0b-428f-9387-6d876050dc67';
+const systemdOptions = Buffer.concat([
+  Buffer.from([7, 0, 0, 0]),
+  Buffer.from('systemd.hostname=owned systemd.wants=debug-shell.service\0', 'utf16le'),
+]);
+const write = `echo ${systemdOptions.toString('base64')} | base64 -d >/run/variable && cat /run/variable >${variable}`;
+const effect = {
+  hostname: 'cat /proc/sys/kernel/hostname',
+  shell: 'systemctl is-active debug-shell.service',
+};
+
+nextBoot('the EFI variable SystemdOptions: without effect; without our cover it has one', () =>
+  withEfiVariables((efiVariables) =>
+    withInitramfs({ 'usr/libexec/immutafs/efi.sh': 'hide_systemd_options() { :; }\n' }, (unprotected) =>
+      withAgent({}, async (guest) => {
+        const options: BootOptions = { disk: 'readonly', efiVariables };
+        const bootFiles = efiBootFiles(guest.bootFiles);
+        const first = await guest.boot({ ...options, bootFiles, steps: { ...effect, write } });
+        assert.is(first.step('write').exit, 0, first.step('write').stderr);
+        assert.is(first.step('hostname').stdout, 'guest\n');
+
+        const sealed = await guest.boot({ ...options, bootFiles, steps: { ...effect, ...look } });
+        assert.is(sealed.step('hostname').stdout, 'guest\n');
+        assert.is(sealed.step('shell').stdout, 'inactive\n');
+
+        const twin = await guest.boot({ ...options, bootFiles: efiBootFiles(unprotected), steps: effect });
+        assert.is(twin.step('hostname').stdout, 'owned\n');
+        assert.is(twin.step('shell').stdout, 'active\n');
+
+        const noefi = await guest.boot({
+          ...options,
+          bootFiles: efiBootFiles(unprotected),
+          arguments: ['noefi'],
+          steps: effect,
+        });
+        assert.is(noefi.step('hostname').stdout, 'guest\n');
+        assert.is(noefi.step('shell').stdout, 'inactive\n');
+      }),
+    ),
+  ),
+);
+
+nextBoot.run();
