@@ -3,8 +3,10 @@ import { nodeOfSource, findLeaves } from '../../observe/block.ts';
 import { splitKernelArguments } from '../../observe/kernel-argument.ts';
 import { hasSelinux } from '../../observe/labels.ts';
 import { findRivals } from '../../observe/rivals.ts';
+import { cloudInitDisabled } from '../../observe/boot/provisioning.ts';
 import { type Look, textIfThere } from '../look.ts';
 import type { Action, Step } from '../step.ts';
+import { planKernelArguments } from './kernel-arguments.ts';
 import { hasFileTypes } from './xfs.ts';
 
 const readonlyRoot = '/etc/sysconfig/readonly-root';
@@ -21,9 +23,21 @@ export function planBoot(look: Look): Step {
       .filter((rival) => !inFile.includes(rival))
       .map((rival) => `${rival} puts other layers over the root: take it out.`),
     ...crashDumps(look, words),
+    ...ignition(words),
   ];
-  const actions = inFile.length === 0 ? [] : [switchOff(host)];
-  const why = inFile.map((rival) => `${rival} does the same job in another way: it is switched off.`);
+  const kernel = planKernelArguments(look, words);
+  byHand.push(...kernel.byHand);
+  const cloudInit = disableCloudInit(host);
+  const actions = [
+    ...(inFile.length === 0 ? [] : [switchOff(host)]),
+    ...cloudInit.actions,
+    ...kernel.actions,
+  ];
+  const why = [
+    ...inFile.map((rival) => `${rival} does the same job in another way: it is switched off.`),
+    ...cloudInit.why,
+    ...kernel.why,
+  ];
   if (actions.length > 0) return { id: 'boot', state: 'needed', why: [...why, ...byHand], actions };
   if (byHand.length > 0) return { id: 'boot', state: 'by hand', why: byHand, actions };
   const done = ['Nothing at boot counts on a disk that can be written to.', ...fileTypes(look)];
@@ -43,6 +57,22 @@ function switchOff(host: Host): Action {
   const before = host.read(readonlyRoot, 65536);
   const after = before.replace(/^([ \t]*(?:READONLY|TEMPORARY_STATE)=)(["']?)yes\2/gm, '$1$2no$2');
   return { do: 'edit', file: readonlyRoot, before, after };
+}
+
+/** A sealed boot masks its units; one in maintenance would obey a disk that was written to while it was sealed. */
+function disableCloudInit(host: Host): { why: string[]; actions: Action[] } {
+  const isInstalled = host.stat('/usr/bin/cloud-init') !== undefined && host.stat('/etc/cloud') !== undefined;
+  if (!isInstalled || host.stat(cloudInitDisabled) !== undefined) return { why: [], actions: [] };
+  const why = 'cloud-init runs, as root, what a disk with the label cidata or config-2 says: it is disabled.';
+  const after = 'Written by immutafs-agent prepare: a writable disk must not configure this guest.\n';
+  return { why: [why], actions: [{ do: 'edit', file: cloudInitDisabled, before: null, after }] };
+}
+
+function ignition(words: readonly string[]): string[] {
+  if (!words.some((word) => /^ignition\.firstboot(=1)?$/.test(word))) return [];
+  return [
+    'ignition.firstboot on the kernel command line has Ignition configure this guest again: finish the first boot, and take it off.',
+  ];
 }
 
 const service = '/etc/systemd/system/multi-user.target.wants/kdump.service';

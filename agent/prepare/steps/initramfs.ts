@@ -108,7 +108,7 @@ function hasOverlay(host: Host, version: string, files: readonly CpioFile[]): bo
  * image, whose blocks may be another file's by then. Freezing does it, and nothing else; dracut does it for the file that
  * it wrote, but not for the new name. In one process that no Ctrl-C ends in between. FAT cannot be frozen, and has no journal.
  */
-const writeOut: Action = {
+export const writeOut: Action = {
   do: 'run',
   program: '/bin/sh',
   args: [

@@ -1,4 +1,4 @@
-import { type Change, all, config, edit, file, handoff, mount } from '../../support/changes.ts';
+import { type Change, all, config, edit, file, handoff, mount, without } from '../../support/changes.ts';
 import { bootOrder, hardDrive, loadOption, variable } from '../../support/efi.ts';
 import { type Table, testFindings } from '../../support/finding.ts';
 
@@ -82,7 +82,7 @@ const table: Table = {
       'no noefi: EFI variables are read-only',
     ],
     'efivarfs not mounted': [
-      all(uefi('noresume'), ({ mounts }) => void delete mounts['efivars']),
+      all(uefi('noresume'), without('efivars')),
       'warn',
       'no noefi: EFI variables are unmounted',
     ],

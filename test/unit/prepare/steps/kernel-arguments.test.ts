@@ -1,0 +1,209 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { corrected, correctedDefaults, correctedFile } from '../../../../agent/prepare/steps/kernel-lines.ts';
+import { hasNoEfiRuntime } from '../../../../agent/observe/boot/kernel-arguments.ts';
+import { kernelLines, openSearches } from '../../../../agent/observe/boot/loader.ts';
+import type { StepId } from '../../../../agent/prepare/step.ts';
+import { type Files, guestWith, table } from '../../../support/step-table.ts';
+import { tree, withBox } from '../../../support/prepare-box.ts';
+
+const both = ['noresume', 'noefi'] as const;
+const args = suite('kernel arguments');
+
+for (const [before, after] of [
+  ['root=/dev/x ro quiet', 'root=/dev/x ro quiet noresume noefi'],
+  ['ro resume=/dev/mapper/rhel-swap rhgb', 'ro rhgb noresume noefi'],
+  ['resume=UUID=1 resume_offset=7 ro', ' ro noresume noefi'],
+  ['ro noresume efi=noruntime', 'ro noresume efi=noruntime'],
+  ['ro noresume noefi efi=runtime', 'ro noresume noefi efi=runtime noefi'],
+  ['resumewait noresumes', 'resumewait noresumes noresume noefi'],
+  ['', 'noresume noefi'],
+] as const) {
+  args(`"${before}"`, () => {
+    assert.is(corrected(before, both), after);
+    assert.is(corrected(after, both), after);
+  });
+}
+
+args('noefi and efi=: the last one counts', () => {
+  for (const words of [
+    'noefi',
+    'efi=noruntime',
+    'efi=debug,noruntime',
+    'efi=runtime noefi',
+    'noefi efi=debug',
+  ]) {
+    assert.is(hasNoEfiRuntime(words.split(' ')), true, words);
+  }
+  for (const words of ['', 'efi=runtime', 'noefi efi=runtime', 'efi=old_map', 'noefi2', 'efi=noruntimes']) {
+    assert.is(hasNoEfiRuntime(words.split(' ')), false, words);
+  }
+});
+
+const rhel7 = `set timeout=5
+menuentry 'RHEL 7' --class red {
+\tsearch --no-floppy --fs-uuid --set=root 1f5a
+\tlinux16 /vmlinuz-3.10.0-1160 root=/dev/mapper/rhel-root ro resume=/dev/mapper/rhel-swap rhgb quiet
+\tinitrd16 /initramfs-3.10.0-1160.img
+}
+menuentry 'rescue' {
+\tlinuxefi /vmlinuz-0-rescue-0123
+\tlinux16 /memtest86+ x
+}
+`;
+args('grub.cfg: every kernel, nothing else', () => {
+  const file = { file: '/boot/grub2/grub.cfg', kind: 'grub', text: rhel7 } as const;
+  const after = correctedFile(file, ['noresume'], false);
+  const changed = after.split('\n').filter((line, index) => line !== rhel7.split('\n')[index]);
+  assert.equal(changed, [
+    '\tlinux16 /vmlinuz-3.10.0-1160 root=/dev/mapper/rhel-root ro rhgb quiet noresume',
+    '\tlinuxefi /vmlinuz-0-rescue-0123 noresume',
+  ]);
+  assert.is(correctedFile({ ...file, text: after }, ['noresume'], false), after);
+  assert.equal(
+    kernelLines({ files: [{ ...file, text: after }] }).map(({ words }) => words.at(-1)),
+    ['noresume', 'noresume'],
+  );
+  assert.equal(openSearches(rhel7), ['search --no-floppy --fs-uuid --set=root 1f5a']);
+});
+
+args('an entry with arguments of its own, and one with $kernelopts', () => {
+  const entry = (text: string) => ({ file: '/boot/loader/entries/1.conf', kind: 'entry', text }) as const;
+  const own = entry('title x\noptions root=/dev/x ro resume=/dev/y\ngrub_users $grub_users\n');
+  assert.is(
+    correctedFile(own, both, true),
+    'title x\noptions root=/dev/x ro noresume noefi\ngrub_users $grub_users\n',
+  );
+  const common = entry('title x\noptions $kernelopts $tuned_params\n');
+  assert.is(correctedFile(common, both, true), common.text);
+  assert.is(
+    correctedFile(common, both, false),
+    'title x\noptions $kernelopts $tuned_params noresume noefi\n',
+  );
+});
+
+args('grubenv stays a block of 1024 bytes', () => {
+  const block = (text: string) => `# GRUB Environment Block\n${text}`.padEnd(1024, '#');
+  const env = { file: '/boot/grub2/grubenv', kind: 'environment' } as const;
+  const text = block('saved_entry=1\nkernelopts=root=/dev/x ro resume=/dev/y \nboot_success=0\n');
+  const after = correctedFile({ ...env, text }, both, true);
+  assert.is(after, block('saved_entry=1\nkernelopts=root=/dev/x ro noresume noefi\nboot_success=0\n'));
+  const full = block(`kernelopts=${'x'.repeat(980)}\n`);
+  assert.throws(() => correctedFile({ ...env, text: full }, both, true), /no room/);
+});
+
+for (const [title, before, after] of [
+  [
+    'double quotes',
+    'GRUB_CMDLINE_LINUX="crashkernel=auto resume=/dev/y rhgb"\n',
+    'GRUB_CMDLINE_LINUX="crashkernel=auto rhgb noresume"\n',
+  ],
+  ['single quotes', "GRUB_CMDLINE_LINUX='quiet'  # x\n", "GRUB_CMDLINE_LINUX='quiet noresume'  # x\n"],
+  ['no quotes', 'GRUB_CMDLINE_LINUX=quiet\n', 'GRUB_CMDLINE_LINUX="quiet noresume"\n'],
+  ['empty', 'GRUB_CMDLINE_LINUX=""\n', 'GRUB_CMDLINE_LINUX="noresume"\n'],
+  [
+    'only for the default entry',
+    'GRUB_CMDLINE_LINUX=""\nGRUB_CMDLINE_LINUX_DEFAULT="quiet resume=UUID=1"\n',
+    'GRUB_CMDLINE_LINUX="noresume"\nGRUB_CMDLINE_LINUX_DEFAULT="quiet"\n',
+  ],
+  ['none', 'GRUB_TIMEOUT=5', 'GRUB_TIMEOUT=5\nGRUB_CMDLINE_LINUX="noresume"\n'],
+  ['a command in it', 'GRUB_CMDLINE_LINUX="quiet $(x)"\n', undefined],
+  [
+    'appended to',
+    'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX quiet"\n',
+    'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX quiet noresume"\n',
+  ],
+] as const) {
+  args(`/etc/default/grub: ${title}`, () => {
+    assert.is(correctedDefaults(before, ['noresume']), after);
+    if (after !== undefined) assert.is(correctedDefaults(after, ['noresume']), after);
+  });
+}
+args.run();
+
+const files: Files = {
+  'boot/grub2/grub.cfg': rhel7,
+  'etc/default/grub': 'GRUB_CMDLINE_LINUX="crashkernel=auto resume=/dev/mapper/rhel-swap"\n',
+};
+table('boot: kernel arguments', 'boot', [
+  [
+    'a command line of the host',
+    { 'proc/cmdline': 'root=/dev/mapper/rhel-root ro resume=/dev/vdb\n' },
+    'by hand',
+    /resume=\/dev\/vdb and comes from the host/,
+    [],
+  ],
+  ['likewise without resume=', { 'proc/cmdline': 'root=/dev/mapper/rhel-root ro\n' }, 'done', /./, []],
+  [
+    'an assignment that is not plain',
+    {
+      'boot/grub2/grub.cfg': 'linux /vmlinuz-1 ro noresume\n',
+      'etc/default/grub': 'GRUB_CMDLINE_LINUX="`x`"\n',
+    },
+    'by hand',
+    /Add noresume to GRUB_CMDLINE_LINUX in \/etc\/default\/grub/,
+    [],
+  ],
+  [
+    'cloud-init',
+    { 'usr/bin/cloud-init': '', 'etc/cloud/cloud.cfg': '' },
+    'needed',
+    /label cidata or config-2/,
+    [
+      'edit /etc/cloud/cloud-init.disabled: Written by immutafs-agent prepare: a writable disk must not configure this guest.',
+    ],
+  ],
+  [
+    'cloud-init, disabled',
+    { 'usr/bin/cloud-init': '', 'etc/cloud/cloud-init.disabled': '' },
+    'done',
+    /./,
+    [],
+  ],
+  [
+    'Ignition',
+    { 'proc/cmdline': 'ro ignition.firstboot\n' },
+    'by hand',
+    /Ignition configure this guest again/,
+    [],
+  ],
+]);
+
+const step = suite('boot: kernel arguments, applied');
+const only: { only: StepId[]; skip: StepId[] } = { only: ['boot'], skip: [] };
+for (const [title, more, expected] of [
+  ['BIOS', {}, 'noresume'],
+  ['UEFI', { 'sys/firmware/efi/fw_platform_size': '64\n' }, 'noresume noefi'],
+] as const) {
+  step(`${title}: every kernel and those to come, and back again byte for byte`, () =>
+    withBox(
+      guestWith({
+        ...files,
+        ...more,
+        'etc/kernel/cmdline': 'root=/dev/mapper/rhel-root ro\n',
+        'boot/loader/entries/1.conf': 'title x\noptions $kernelopts\n',
+        'boot/grub2/grubenv': { linkTo: '../efi/EFI/redhat/grubenv' },
+        'boot/efi/EFI/redhat/grubenv': '# GRUB Environment Block\nkernelopts=ro\n'.padEnd(1024, '#'),
+      }),
+      async ({ root, prepare, journal }) => {
+        const before = tree(root);
+        const { code, stdout } = await prepare({ ...only, apply: true, yes: true });
+        assert.is(code, 0, stdout);
+        const after = tree(root);
+        const changed = Object.keys(after).filter((name) => after[name] !== before[name]);
+        assert.equal(changed.sort(), [
+          'boot/efi/EFI/redhat/grubenv',
+          'boot/grub2/grub.cfg',
+          'etc/default/grub',
+          'etc/kernel/cmdline',
+        ]);
+        for (const name of changed) assert.match(after[name] ?? '', expected);
+        for (const name of changed) assert.not.match(after[name] ?? '', 'resume=');
+        assert.match(JSON.stringify(journal().at(-1)?.action), /fsfreeze/);
+        await prepare({ undo: true, yes: true, skip: [] });
+        assert.equal(tree(root), before);
+      },
+    ),
+  );
+}
+step.run();
