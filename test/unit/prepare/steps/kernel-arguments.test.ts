@@ -1,3 +1,5 @@
+import fs from 'node:fs';
+import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { corrected, correctedDefaults, correctedFile } from '../../../../agent/prepare/steps/kernel-lines.ts';
@@ -186,17 +188,20 @@ for (const [title, more, expected] of [
         'boot/efi/EFI/redhat/grubenv': '# GRUB Environment Block\nkernelopts=ro\n'.padEnd(1024, '#'),
       }),
       async ({ root, prepare, journal }) => {
+        const edited = [
+          'etc/default/grub',
+          'etc/kernel/cmdline',
+          'boot/grub2/grub.cfg',
+          'boot/efi/EFI/redhat/grubenv',
+        ];
+        // In whole milliseconds, as a copy keeps them.
+        for (const name of edited) fs.lutimesSync(path.join(root, name), 1e9, 1e9);
         const before = tree(root);
         const { code, stdout } = await prepare({ ...only, apply: true, yes: true });
         assert.is(code, 0, stdout);
         const after = tree(root);
         const changed = Object.keys(after).filter((name) => after[name] !== before[name]);
-        assert.equal(changed.sort(), [
-          'boot/efi/EFI/redhat/grubenv',
-          'boot/grub2/grub.cfg',
-          'etc/default/grub',
-          'etc/kernel/cmdline',
-        ]);
+        assert.equal(changed.sort(), edited.sort());
         for (const name of changed) assert.match(after[name] ?? '', expected);
         for (const name of changed) assert.not.match(after[name] ?? '', 'resume=');
         assert.match(JSON.stringify(journal().at(-1)?.action), /fsfreeze/);
