@@ -1,11 +1,21 @@
 """Runs a program in a guest: see plugins/modules/guest.py for the options."""
 
+import hashlib
 import json
+import os
 import shlex
 import time
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.immutafs.agent.plugins.plugin_utils.job import (
+    OTHER_RUNS,
+    WITH_FILE,
+    Job,
+    ended,
+    parse,
+    running,
+)
 
 # Seconds between two tries.
 INTERVAL = 1
@@ -13,39 +23,6 @@ INTERVAL = 1
 # A guest that has gone without a word ends the connection after 15 seconds; ssh takes the first value that it is given,
 # so that the user's counts.
 KEEPALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
-
-# $1: the unit; then the program and its arguments, or nothing, where it is only waited for. One connection starts it and
-# sees its end, if that comes soon; else there is another one after ten seconds, since a guest that has gone answers
-# none. Said: the unit's state, an empty line, and, once it has ended, what it wrote.
-JOB = """
-unit=$1; shift
-look() {
-  said=$(systemctl show --property=SubState --property=Result --property=ExecMainStatus \\
-    --property=ExecMainStartTimestamp "$unit")
-  case $said in *SubState=running* | *SubState=start*) ;; *) return 1 ;; esac
-}
-if [ $# -gt 0 ] && ! look; then
-  case $said in
-    *SubState=dead*) ;;
-    *) systemctl stop "$unit"; systemctl reset-failed "$unit" 2>/dev/null ;;
-  esac
-  systemd-run --quiet --unit="$unit" --remain-after-exit -- "$@" || exit
-fi
-left=40
-while look && [ $left -gt 0 ]; do sleep 0.25; left=$((left - 1)); done
-echo "$said"
-echo
-case $said in
-  *SubState=running* | *SubState=start*) exit ;;
-  *SubState=exited*) ;;
-  # What it wrote at last may still be on its way to the journal.
-  *) sleep 1 ;;
-esac
-# "Tue 2026-11-24 21:02:06 UTC": what jobs of that name wrote before is not of interest.
-set -- ${said#*ExecMainStartTimestamp=}
-journalctl --no-pager --quiet --output=cat --lines=40 --unit="$unit" ${3:+--since="$2 $3"} || exit 0
-"""
-
 
 def parsed(said):
     """The JSON on standard output; a failed status is described by its verdict and the checks that fail."""
@@ -75,12 +52,14 @@ class ActionModule(ActionBase):
         if self._task.check_mode and not reads:
             return dict(result, changed=True, skipped=True, msg="would run: " + shlex.join(argv))
         self.notice_silence()
-        source = self._find_needle("files", args["src"]) if "src" in args else None
         begin = time.time()
         try:
-            if source is not None:
-                self._connection.put_file(source, args["dest"])
-            said = self.job(argv) if "job" in args else self.patiently(argv)
+            if "src" in args:
+                said = self.with_file(argv, self._find_needle("files", args["src"]))
+            elif "job" in args:
+                said = self.job(Job(args["job"], argv), argv, argv)
+            else:
+                said = self.patiently(argv)
         except AnsibleError as error:
             said = {"failed": True, "msg": "the guest: %s" % error, "rc": None, "stdout": ""}
         if args.get("json"):
@@ -106,11 +85,14 @@ class ActionModule(ActionBase):
                 self.forget()
             time.sleep(INTERVAL)
 
-    def once(self, argv):
+    def become(self):
+        """Whether commands are run by sudo or the like, as another user than the one who logs in."""
+        return getattr(self._connection, "become", None) is not None
+
+    def once(self, argv, sudoable=True):
         """rc, stdout and stderr of one run; throws AnsibleConnectionFailure."""
         # A terminal only for sudo, which may ask on it: on one, stdout and stderr are one.
-        become = getattr(self._connection, "become", None) is not None
-        said = self._low_level_execute_command(shlex.join(argv), sudoable=become)
+        said = self._low_level_execute_command(shlex.join(argv), sudoable=sudoable and self.become())
         # Ansible itself takes an rc other than 0 for a failure, where `failed` is not there.
         return {"failed": False, "rc": said["rc"], "stdout": said["stdout"], "stderr": said["stderr"]}
 
@@ -129,24 +111,74 @@ class ActionModule(ActionBase):
             except AnsibleError:
                 pass
 
-    def job(self, argv):
-        """Runs it as a service and waits for its end; one of that name that runs already is only waited for."""
-        unit = self._task.args["job"] + ".service"
+    def word(self, argv, sudoable=True):
+        """The one line that a command writes. Throws AnsibleError where the command fails."""
+        said = self.once(argv, sudoable)
+        if said["rc"] != 0:
+            words = " ".join((said["stderr"] or said["stdout"]).split())[-1000:]
+            raise AnsibleError("%s ended with %s: %s" % (argv[0], said["rc"], words))
+        return said["stdout"].strip()
+
+    def with_file(self, argv, source):
+        """Runs the job with an uploaded file's path as the last argument; waits if the same job runs already."""
+        with open(source, "rb") as file:
+            checksum = hashlib.sha256(file.read()).hexdigest()
+        job = Job(self._task.args["job"], argv, checksum)
+        if running(parse(self.word(job.watch()))[0]):
+            return self.job(job, argv)
+        folder = self.upload(source)
+        file = folder + "/" + os.path.basename(source)
+        try:
+            return self.job(job, argv, ["sh", "-c", WITH_FILE, "sh", folder, file, checksum] + argv + [file])
+        finally:
+            # A job that runs on, unseen, needs the folder and removes it at its end.
+            if not self.may_run(job):
+                self.once(["rm", "-rf", folder])
+
+    def may_run(self, job):
+        """Whether a job runs, or the guest does not say."""
+        try:
+            return running(parse(self.word(job.watch()))[0])
+        except AnsibleError:
+            return True
+
+    def upload(self, source):
+        """
+        Copies a file into a new folder that only the user who runs the commands can enter; the folder's path. No other
+        user can foresee the name, or change the file before it is used.
+        """
+        make = ["mktemp", "-d", "/var/tmp/immutafs.XXXXXXXXXX"]
+        name = os.path.basename(source)
+        landing = self.word(make, sudoable=False)
+        self._connection.put_file(source, landing + "/" + name)
+        if not self.become():
+            return landing
+        # Only the user who logs in can upload. What becomes of the copy here is compared with the checksum later.
+        try:
+            folder = self.word(make)
+            self.word(["cp", landing + "/" + name, folder + "/" + name])
+        finally:
+            self.once(["rm", "-rf", landing], sudoable=False)
+        return folder
+
+    def job(self, job, argv, start=None):
+        """
+        Waits for the end of a job, and starts it with the command `start`, if there is one, unless it runs already.
+        `argv` is what messages call it.
+        """
         end = time.time() + int(self._task.args.get("timeout", 3600))
-        # systemd.service(5): a dollar sign begins a variable, two are one.
-        start = [word.replace("$", "$$") for word in argv]
+        command = job.start(start) if start else job.watch()
         answered = time.time()
         while True:
             try:
-                said = self.once(["sh", "-c", JOB, "sh", unit] + start)
+                said = self.once(command)
                 answered = time.time()
+                if said["rc"] == OTHER_RUNS:
+                    raise AnsibleError(other_runs(said["stderr"] or said["stdout"]))
                 if said["rc"] != 0:
                     raise AnsibleError("systemd-run: " + said["stderr"].strip())
-                # On a terminal, which sudo is given, lines end otherwise.
-                head, _, log = said["stdout"].replace("\r\n", "\n").partition("\n\n")
-                state = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
-                # As JOB has it.
-                if not state.get("SubState", "").startswith(("running", "start")):
+                state, log = parse(said["stdout"])
+                if not running(state):
                     return ended(state, log, argv)
             except AnsibleConnectionFailure:
                 if time.time() >= answered + int(self._task.args.get("wait", 120)):
@@ -154,18 +186,14 @@ class ActionModule(ActionBase):
                 self.forget()
                 time.sleep(INTERVAL)
             if time.time() >= end:
-                raise AnsibleError("%s still runs, as %s" % (argv[0], unit))
+                raise AnsibleError("%s still runs, as %s" % (argv[0], job.unit))
             # Whether a connection that broke has started it or not: it is not started twice.
-            start = []
+            command = job.watch()
 
 
-def ended(state, log, argv):
-    """What became of a job, with the end of what it wrote."""
-    rc = int(state.get("ExecMainStatus") or 0)
-    said = {"failed": False, "rc": rc, "stdout": log, "stderr": ""}
-    # A job that has ended well stays as "exited". After a reboot in the middle there is none, and no failure.
-    if state.get("SubState") == "exited" and rc == 0:
-        return said
-    why = state.get("Result") if state.get("SubState") == "failed" else "gone, or the connection broke before it began"
-    last = " ".join(log.split())[-1000:]
-    return dict(said, failed=True, msg="%s failed (%s, exit code %s): %s" % (argv[0], why, rc, last))
+def other_runs(unit):
+    """The message for a job that is not started because another one of its name runs."""
+    return (
+        "%s still runs another command, so this one was not started: wait for its end (systemctl status), "
+        "then run the playbook again" % unit.strip()
+    )

@@ -1,0 +1,80 @@
+import { existsSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { localGuest } from '../support/ansible-guest.ts';
+import type { LocalGuest } from '../support/ansible-guest.ts';
+
+/** The action plug-in `guest` of the Ansible collection: jobs, and the file that is uploaded for one. */
+const action = suite<{ guest: LocalGuest; folder: string }>('the action plug-in guest');
+
+action.before.each(async (context) => {
+  context.folder = mkdtempSync(path.join(tmpdir(), 'immutafs-test-'));
+  context.guest = await localGuest(context.folder);
+});
+
+action.after.each(({ folder }) => {
+  rmSync(folder, { recursive: true });
+});
+
+/** The folders that uploads have left. */
+const left = () => readdirSync('/var/tmp').filter((name) => name.startsWith('immutafs.'));
+
+action('a running job of the same name is joined only if its command is the same', async ({ guest }) => {
+  const [started, end] = [guest.file('started'), guest.file('end')];
+  const wait = `echo >>${started}; while [ ! -e ${end} ]; do sleep 0.1; done; echo first`;
+  const job = (text: string) => guest.run({ job: 'update', argv: ['sh', '-c', text], timeout: 60 });
+  const first = job(wait);
+  while (!existsSync(started)) await sleep(50);
+
+  const other = await job('echo second');
+  assert.is(other.failed, true, 'a job with another command is not reported as done');
+  assert.match(other.msg ?? '', /^the guest: update-[0-9a-f]{16}\.service still runs another command/);
+  const same = job(wait);
+  await sleep(3000);
+  writeFileSync(end, '');
+  for (const { failed, stdout } of [await first, await same]) {
+    assert.equal([failed, stdout?.trim()], [false, 'first']);
+  }
+  assert.equal((await job('echo second')).stdout?.trim(), 'second', 'it is run when the other one has ended');
+  const units = guest.units();
+  assert.is(units.length, 2, 'the second task with the same command has started nothing');
+  assert.is(new Set(units).size, 2);
+});
+
+action('a file is uploaded to a folder that only root can enter, and removed', async ({ guest, folder }) => {
+  const before = left();
+  const src = path.join(folder, 'agent.rpm');
+  writeFileSync(src, 'package\n');
+  const look = 'cat "$1"; stat -c "%a %u %n" "${1%/*}"';
+  const good = await guest.run({ job: 'install', src, argv: ['sh', '-c', look, 'sh'] });
+  assert.is(good.failed, false, good.msg);
+  assert.match(good.stdout ?? '', /^package\n700 0 \/var\/tmp\/immutafs\.[A-Za-z0-9]{10}\s*$/);
+  const bad = await guest.run({ job: 'install', src, argv: ['sh', '-c', 'echo no room; exit 3', 'sh'] });
+  assert.match(bad.msg ?? '', /^sh failed \(exit-code, exit code 3\): no room$/);
+  assert.equal(left(), before);
+});
+
+action('a file that is changed on its way is not used', async ({ guest, folder }) => {
+  const before = left();
+  const src = path.join(folder, 'agent.rpm');
+  writeFileSync(src, 'package\n');
+  // Somebody who could write to the uploaded file would do so before the job begins.
+  const [stub, real] = [guest.file('bin/systemd-run'), guest.file('real')];
+  renameSync(stub, real);
+  const swap = `#!/bin/sh\nfor file; do :; done\necho swapped >"$file"\nexec ${real} "$@"\n`;
+  writeFileSync(stub, swap, { mode: 0o755 });
+  const ran = guest.file('ran');
+  const swapped = await guest.run({ job: 'install', src, argv: ['touch', ran] });
+  assert.is(swapped.failed, true);
+  assert.match(
+    swapped.msg ?? '',
+    /does not have the SHA-256 of the file that was sent, [0-9a-f]{64}: nothing was run/,
+  );
+  assert.not.ok(existsSync(ran));
+  assert.equal(left(), before);
+});
+
+action.run();
