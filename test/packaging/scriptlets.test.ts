@@ -1,3 +1,4 @@
+import { symlinkSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { buildRpm } from '../../packaging/rpm.ts';
@@ -63,6 +64,32 @@ test('erase: not while fstab keeps / read-only, which nothing would lift any mor
     '#UUID=0 / xfs ro\nUUID=1 / xfs errors=remount-ro 0 0\nserver:/ /mnt nfs ro 0 0\nUUID=2 /boot xfs ro',
   );
   quiet(erase(root));
+});
+
+test('yum 3: its plug-in gets a configuration file, which an administrator may edit and erasing removes', ({
+  root,
+}) => {
+  const file = 'etc/yum/pluginconf.d/immutafs.conf';
+  quiet(install(root));
+  assert.not.ok(root.has('etc/yum'), 'no folder where the package yum of RHEL 8 has a symbolic link');
+  root.makeFolder('etc/yum/pluginconf.d');
+  quiet(upgrade(root));
+  assert.is(root.read(file), '[main]\nenabled=1\n');
+  root.write(file, '[main]\nenabled=0\n');
+  quiet(upgrade(root));
+  assert.is(root.read(file), '[main]\nenabled=0\n');
+  quiet(erase(root));
+  assert.not.ok(root.has(file));
+});
+
+test('dnf, whose folder of configuration yum links to, gets no file', ({ root }) => {
+  root.makeFolder('etc/yum');
+  root.makeFolder('etc/dnf/plugins');
+  symlinkSync('../dnf/plugins', root.path('etc/yum/pluginconf.d'));
+  quiet(install(root));
+  assert.equal(root.list('etc/dnf/plugins'), []);
+  quiet(erase(root));
+  assert.equal(root.list('etc/yum'), ['pluginconf.d']);
 });
 
 test('where systemd runs: it also learns of the change, and the daemon is not left on the old program', ({

@@ -34,6 +34,9 @@ export async function updated(bed: Bed): Promise<void> {
   const within = async (): Promise<boolean> => (await guest.ssh('cat /var/lib/updated')).stdout === '2';
   await killedWhen(bed, 'update', 'the package’s scriptlet runs', within);
   assert.is(await named(bed), 'guest: maintenance');
+  const other = await bed.ansible.play('update', { immutafs_update_commands: [['true']] });
+  assert.is(other.exit, 2, other.output);
+  assert.match(other.report.join('\n'), /immutafs-update-0-[0-9a-f]{16}\.service still runs another command/);
 
   const again = bed.ansible.start('update');
   const asFar = (): boolean => again.said().includes('TASK [immutafs.agent.guest : Update]');
@@ -48,7 +51,7 @@ export async function updated(bed: Bed): Promise<void> {
   await Promise.race([until('the initramfs is rebuilt', rebuilds, 300), again.ended]);
   again.kill();
   await again.ended;
-  const runs = await ask(guest, 'journalctl --unit=immutafs-update-0 --output=cat | grep -c "^Upgraded:"');
+  const runs = await ask(guest, `journalctl --unit='immutafs-update-0-*' --output=cat | grep -c '^Upgraded:'`);
   assert.is(runs, '1', 'the second run waited for the first one’s dnf');
 
   await killedAt(bed, 'update', 'Ask the guest whether it can be sealed');
