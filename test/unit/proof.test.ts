@@ -1,30 +1,20 @@
-import { execFileSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { inRoot } from '../../packaging/build-paths.ts';
+import { callPlugin } from '../support/collection.ts';
 
-/** Reads [function, arguments…] a line and writes what the function of the filter plugin returns, as JSON. */
-const program = `import importlib.util, json, sys
-spec = importlib.util.spec_from_file_location("proof", sys.argv[1])
-proof = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(proof)
-for line in sys.stdin:
-    name, *args = json.loads(line)
-    print(json.dumps(getattr(proof, name)(*args)))`;
-
-function call(name: 'differences' | 'state_name', ...args: unknown[]): unknown {
-  const file = inRoot('ansible/plugins/filter/proof.py');
-  const input = `${JSON.stringify([name, ...args])}\n`;
-  return JSON.parse(
-    execFileSync('/usr/bin/python3', ['-B', '-c', program, file], { input, encoding: 'utf8' }),
-  );
-}
+const call = (name: 'differences' | 'state_name' | 'is_sealed', ...args: unknown[]) =>
+  callPlugin('filter.proof', name, ...args);
 
 type Bit = boolean | null;
 
+const mebibytes = (count: number) => count * 1024 * 1024;
+const wellBooted = { firmware: 'bios', store: null, wrong: [] as string[], blockers: [] as string[] };
+
 /** What the host says: the XML of the next start, of now, and QEMU. */
 const seen = (persistent: boolean, live: Bit, qemu: Bit, state = live === null ? 'shut off' : 'running') => ({
-  ...{ state, persistent, live, qemu },
+  ...{ state, persistent, live, qemu, target: 'vda', bus: 'virtio' },
+  ...{ boot: wellBooted, boot_now: live === null ? null : wellBooted },
+  read: live === null ? {} : { vda: mebibytes(300), vdb: mebibytes(2) },
   now: qemu ?? live,
 });
 
@@ -33,8 +23,8 @@ const status = (mode: string, says: Bit, failing: string[] = []) => ({
   mode,
   verdict: failing.length > 0 ? 'failed' : mode,
   disks: [
-    { name: 'vda', hostReadOnly: says, holds: ['/', '/boot'] },
-    { name: 'vdb', hostReadOnly: false, holds: ['/home'] },
+    { name: 'vda', bus: 'virtio-blk', hostReadOnly: says, holds: ['/', '/boot'] },
+    { name: 'vdb', bus: 'virtio-blk', hostReadOnly: false, holds: ['/home'] },
   ],
   checks: [
     { id: 'config-valid', severity: 'required', status: 'pass' },
@@ -45,6 +35,11 @@ const status = (mode: string, says: Bit, failing: string[] = []) => ({
 
 const proof = suite('what the guest says beside what its host says');
 const [sealed, open] = [seen(true, true, true), seen(false, false, false)];
+const read = (vda: number, vdb: number) => ({
+  ...sealed,
+  read: { vda: mebibytes(vda), vdb: mebibytes(vdb) },
+});
+const order = "firmware may boot from another disk than vda: the domain has <boot dev='hd'/>";
 for (const [title, guest, host, wrong] of [
   ['sealed', status('sealed', true), sealed, []],
   ['maintenance', status('maintenance', false), open, []],
@@ -96,6 +91,46 @@ for (const [title, guest, host, wrong] of [
     seen(true, null, null),
     ['the domain does not run, but something answers in its place'],
   ],
+  [
+    'only boot loader, kernel and initramfs came from the sealed disk',
+    status('sealed', true),
+    read(55, 180),
+    [
+      'the guest says that / is on vda, but since its start QEMU has read 55 MiB from vda, which is less than a ' +
+        'system needs, and 180 MiB from vdb',
+    ],
+  ],
+  ['a guest that has just started', status('sealed', true), read(55, 2), []],
+  ['a busy /home', status('sealed', true), read(300, 5000), []],
+  ['a guest with one disk', status('sealed', true), { ...sealed, read: { vda: 0 } }, []],
+  [
+    'a copy in maintenance is what the guest says',
+    status('maintenance', false),
+    { ...open, read: { vda: 1, vdb: 9 } },
+    [],
+  ],
+  [
+    'the root on another bus',
+    { ...status('sealed', true), disks: [{ name: 'sda', bus: 'usb', hostReadOnly: true, holds: ['/'] }] },
+    sealed,
+    ['the guest says that / is on sda (usb), the host has the system disk vda on virtio'],
+  ],
+  [
+    'a boot that the guest can change, now and from the next start on',
+    status('sealed', true),
+    {
+      ...sealed,
+      boot: { ...wellBooted, wrong: [order], blockers: ['no reset'] },
+      boot_now: { ...wellBooted, wrong: [order, 'on_reboot is restart'] },
+    },
+    [order, 'on_reboot is restart', 'no reset'],
+  ],
+  [
+    'likewise in maintenance, where the guest is its own master',
+    status('maintenance', false),
+    { ...open, boot: { ...wellBooted, wrong: [order] }, boot_now: { ...wellBooted, wrong: [order] } },
+    [],
+  ],
 ] as const) {
   proof(`differences: ${title}`, () => assert.equal(call('differences', guest, host), wrong));
 }
@@ -122,5 +157,23 @@ for (const [name, host, guest] of [
 ] as const) {
   proof(`state: ${name}`, () => assert.is(call('state_name', host, guest), name));
 }
+
+proof('is_sealed: read-only now and later, with nothing left to correct', () => {
+  const wrong = { ...wellBooted, wrong: [order] };
+  for (const [host, expected] of [
+    [sealed, true],
+    [seen(false, true, true), false],
+    [seen(true, true, false), false],
+    [{ ...sealed, boot: wrong }, false],
+    [{ ...sealed, boot_now: wrong }, false],
+  ] as const) {
+    assert.is(call('is_sealed', host), expected);
+  }
+});
+
+proof('differences: an administrator may accept what else decides the boot', () => {
+  const host = { ...sealed, boot: { ...wellBooted, blockers: ['no reset'] } };
+  assert.equal(call('differences', status('sealed', true), host, false), []);
+});
 
 proof.run();

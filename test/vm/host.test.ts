@@ -1,4 +1,4 @@
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
@@ -20,14 +20,31 @@ const host = suite('the host’s part of sealing and updating');
 const xml = (hypervisor: Hypervisor, ...options: string[]) =>
   hypervisor.virsh('dumpxml', '--security-info', '--inactive', ...options, 'hollow');
 
+/** What is wrong with the boot of a domain as virt-install leaves it. */
+const unset = [
+  'vda has no serial',
+  'vdb has no serial',
+  "firmware may boot from another disk than vda: the domain has <boot dev='hd'/>",
+];
+
+interface Boot {
+  firmware: string;
+  store: string | null;
+  wrong: string[];
+  blockers: string[];
+}
+
+const facts = ({ uri }: Hypervisor) => ({ uri, domain: 'hollow', target: 'vda' });
+
 /** Calls `work` with a libvirt, its domain `hollow`, and Ansible. */
 async function withHollow(
   work: (ansible: Ansible, hypervisor: Hypervisor, disk: Disk) => Promise<void>,
+  firmware?: (folder: string) => string,
 ): Promise<void> {
   await withRunFolder((folder) =>
     withHypervisor(folder, async (hypervisor) => {
       const port = await freePort();
-      await defineHollow(hypervisor, 'hollow', port);
+      await defineHollow(hypervisor, 'hollow', port, { firmware: firmware?.(folder) ?? '' });
       await withAnsible(hypervisor, [{ name: 'hollow', port, key: '/dev/null' }], (ansible) => {
         const disk: Disk = (readonly, more = {}, ...options) => {
           const args = { uri: hypervisor.uri, domain: 'hollow', target: 'vda', readonly, ...more };
@@ -78,7 +95,7 @@ host('the disk: only its <readonly/> changes, and only while the domain is shut 
     const unknown = await disk(true, { target: 'vdz' });
     assert.is(unknown.msg, 'hollow has no disk vdz');
     await hypervisor.virsh('start', 'hollow');
-    assert.match((await disk(true)).msg ?? '', /is running: its disk is changed only while it is shut off/);
+    assert.match((await disk(true)).msg ?? '', /is running: it is changed only while it is shut off/);
     assert.is((await disk(false)).changed, false, 'nothing to do is no reason to complain');
     await hypervisor.virsh('managedsave', 'hollow');
     assert.match((await disk(true)).msg ?? '', /has a saved memory image/);
@@ -95,7 +112,7 @@ host('the disk: where more changes, or nothing, the domain is as before and the 
       await chmod(file, 0o755);
       return file;
     };
-    const more = '/usr/bin/virt-xml "$@"; /usr/bin/virt-xml "$1" "$2" "$3" --edit --memory 128';
+    const more = '/usr/bin/virt-xml "$@"; /usr/bin/virt-xml "$1" "$2" "$3" --edit --memory 256';
     for (const [text, said] of [
       [more, 'hollow: more than the <readonly/> of vda changed; the domain is as it was before'],
       [
@@ -126,13 +143,25 @@ host('the domain: one that does not shut down is left running; what libvirt and 
     await disk(true);
     const { changed, failed } = await domain({ state: 'running' });
     assert.equal([changed, failed], [true, false]);
+    const boot = { firmware: 'bios', store: null, wrong: unset, blockers: [] };
     assert.equal(
-      { ...(await domain({})), reason: '' },
+      { ...(await domain({})), reason: '', read: {} },
       {
-        ...{ changed: false, failed: false, state: 'running', reason: '' },
-        ...{ saved: false, persistent: true, live: true, qemu: true, now: true },
+        ...{ changed: false, failed: false, state: 'running', reason: '', target: 'vda', bus: 'virtio' },
+        ...{
+          saved: false,
+          persistent: true,
+          live: true,
+          qemu: true,
+          now: true,
+          boot,
+          boot_now: boot,
+          read: {},
+        },
       },
     );
+    const { read } = await domain({});
+    assert.equal(Object.keys(read as object), ['vda', 'vdb'], 'what QEMU has read, by target');
     const deaf = await domain({ state: 'shut off', timeout: 2 });
     assert.is(deaf.msg, 'hollow is running, not shut off, after 2 s');
     assert.match(await hypervisor.virsh('domstate', 'hollow'), 'running');
@@ -144,6 +173,75 @@ host('the domain: one that does not shut down is left running; what libvirt and 
     const off = { state: 'shut off', persistent: true, live: null, qemu: null, now: null };
     assert.equal({ state, persistent, live, qemu, now }, off);
   }),
+);
+
+host('the boot: the system disk alone boots, with serials; once, and only while the domain is shut off', () =>
+  withHollow(async (ansible, hypervisor) => {
+    const before = await xml(hypervisor);
+    const boot = (...options: string[]) =>
+      ansible.module('boot', { uri: hypervisor.uri, domain: 'hollow', target: 'vda' }, ...options);
+    assert.equal((await boot('--check')).corrected, unset);
+    assert.is(await xml(hypervisor), before, 'in check mode nothing changes');
+    await hypervisor.virsh('start', 'hollow');
+    assert.match((await boot()).msg ?? '', /is running: it is changed only while it is shut off/);
+    await hypervisor.virsh('destroy', 'hollow');
+    assert.is((await boot()).changed, true);
+    const after = await xml(hypervisor);
+    assert.not.match(after, '<boot dev=');
+    assert.equal([...after.matchAll(/<boot order='\d'\/>/g)].length, 1);
+    assert.match(
+      after,
+      /<target dev='vda' bus='virtio'\/>\s*<serial>[0-9a-f]{12}-vda<\/serial>\s*<boot order='1'\/>/,
+    );
+    assert.match(after, /<serial>[0-9a-f]{12}-vdb<\/serial>/);
+    assert.match(after, '<on_reboot>restart</on_reboot>', 'a BIOS keeps nothing');
+    const [{ changed }, seen] = [await boot(), await ansible.module('domain', facts(hypervisor))];
+    assert.equal([changed, (seen.boot as Boot).wrong], [false, []]);
+    await hypervisor.virsh('start', 'hollow');
+    assert.match(await hypervisor.virsh('domstate', 'hollow'), 'running', 'libvirt and QEMU take it');
+  }),
+);
+
+/** As Debian's package ovmf has it. */
+const flash = (folder: string) =>
+  `<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>
+  <nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>${folder}/variables.fd</nvram>`;
+
+host('UEFI variables: a start by the role makes the store anew, a plain start does not', () =>
+  withHollow(async (ansible, hypervisor) => {
+    const start = () => ansible.module('domain', { ...facts(hypervisor), state: 'running' });
+    const store = join(hypervisor.folder, 'variables.fd');
+    const isPlanted = async () => (await readFile(store)).includes('planted');
+    const plant = async () => {
+      await hypervisor.virsh('destroy', 'hollow');
+      const content = await readFile(store);
+      content.write('planted', content.length - 64);
+      await writeFile(store, content);
+    };
+    assert.is((await start()).changed, true);
+    await plant();
+    await hypervisor.virsh('start', 'hollow');
+    assert.is(await isPlanted(), true, 'libvirt keeps it');
+    await plant();
+    assert.is((await start()).failed, false);
+    assert.is(await isPlanted(), false);
+
+    await hypervisor.virsh('destroy', 'hollow');
+    const boot = await ansible.module('boot', { uri: hypervisor.uri, domain: 'hollow', target: 'vda' });
+    assert.equal(boot.corrected, [...unset, 'on_reboot is restart']);
+    assert.match(await xml(hypervisor), '<on_reboot>destroy</on_reboot>');
+    await hypervisor.virsh('autostart', 'hollow');
+    const seen = (await ansible.module('domain', facts(hypervisor))).boot as Boot;
+    assert.equal([seen.firmware, seen.store, seen.wrong], ['uefi', store, []]);
+    assert.match(
+      seen.blockers.join('\n'),
+      /^libvirt starts the domain by itself and keeps the UEFI variables/,
+    );
+
+    const sealing = await ansible.play('seal', { ansible_timeout: 2 });
+    assert.is(sealing.exit, 2);
+    assert.match(sealing.report.join('\n'), /^hollow: shut off, open\. FAILED: Insist that only the host /);
+  }, flash),
 );
 
 host('playbooks: a guest that does not come up, go down or answer is named with its state', () =>

@@ -1,4 +1,18 @@
-"""What the guest says beside what its host says."""
+"""The guest's report compared with what its host says."""
+
+MIB = 1024 * 1024
+
+# A boot reads kernel and initramfs from the system disk and then at least this much of the system itself.
+SYSTEM_READ = 96 * MIB
+
+# A guest's bus (agent/observe/disks.ts) by libvirt's.
+BUSES = {
+    "virtio": ["virtio-blk"],
+    "scsi": ["virtio-scsi", "scsi"],
+    "sata": ["ata"],
+    "ide": ["ata"],
+    "usb": ["usb"],
+}
 
 
 def root_disks(status):
@@ -6,13 +20,15 @@ def root_disks(status):
     return [disk for disk in status["disks"] if "/" in disk["holds"]]
 
 
-def differences(status, seen):
-    """Sentences: each names a thing on which the guest's report and the host (see the module `domain`) do not agree.
+def differences(status, seen, boot=True):
+    """
+    Sentences: each names a thing on which the guest's report and the host (see the module `domain`) do not agree, or,
+    with `boot`, by which something else than the host decides what a sealed guest boots.
 
     A guest that cannot tell (`hostReadOnly` is null) does not agree with anything.
     """
-    wrong = []
     words = {True: "read-only", False: "writable", None: "unknown"}
+    wrong = []
     if seen["live"] is None:
         return ["the domain does not run, but something answers in its place"]
     if seen["qemu"] != seen["live"]:
@@ -26,9 +42,44 @@ def differences(status, seen):
         if disk["hostReadOnly"] != seen["now"]:
             says = words[disk["hostReadOnly"]]
             wrong.append("the guest says that its host has %s %s, the host says %s" % (disk["name"], says, words[seen["now"]]))
+        if disk["bus"] not in BUSES.get(seen["bus"], [disk["bus"]]):
+            claims = "the guest says that / is on %s (%s), the host has the system disk %s on %s"
+            wrong.append(claims % (disk["name"], disk["bus"], seen["target"], seen["bus"]))
     if (status["mode"] == "sealed") != seen["now"]:
         wrong.append("the guest's mode is %s, its disk %s" % (status["mode"], words[seen["now"]]))
-    return wrong
+    if seen["now"]:
+        wrong += other_disk(status, seen)
+    return wrong + (open_boot(seen) if boot and seen["now"] else [])
+
+
+def other_disk(status, seen):
+    """A sentence where QEMU's counters say that the guest runs from another disk than from the sealed one."""
+    read = seen["read"]
+    own = read.get(seen["target"])
+    others = {name: count for name, count in read.items() if name != seen["target"]}
+    if own is None or not others:
+        return []
+    most = max(others, key=others.get)
+    if own >= SYSTEM_READ or others[most] <= own:
+        return []
+    names = ", ".join(disk["name"] for disk in root_disks(status)) or "no disk"
+    return [
+        "the guest says that / is on %s, but since its start QEMU has read %d MiB from %s, which is less than a system "
+        "needs, and %d MiB from %s" % (names, own // MIB, seen["target"], others[most] // MIB, most)
+    ]
+
+
+def open_boot(seen):
+    """Sentences on what else than the host decides the boot: of this start, and of the next one."""
+    facts = seen["boot_now"]["wrong"] + seen["boot"]["wrong"] + seen["boot"]["blockers"]
+    return list(dict.fromkeys(facts))
+
+
+def is_sealed(seen):
+    """Whether the guest runs sealed, and will from the next start on, with nothing that the module `boot` can correct."""
+    if not (seen["now"] and seen["persistent"]):
+        return False
+    return not seen["boot"]["wrong"] and not seen["boot_now"]["wrong"]
 
 
 def failing(status):
@@ -56,4 +107,4 @@ class FilterModule:
 
     def filters(self):
         """By name."""
-        return {"differences": differences, "state_name": state_name}
+        return {"differences": differences, "is_sealed": is_sealed, "state_name": state_name}

@@ -3,10 +3,10 @@
 Every program is run with an array of arguments, never by a shell. libvirt's own Python module is not needed.
 """
 
-import copy
 import json
+import os
+import tempfile
 import time
-from xml.etree import ElementTree
 
 # virt-xml's first line is "env python3", and its modules are those of the distribution's python3.
 ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -54,6 +54,46 @@ class Domain:
         """The XML, secrets included, so that it can be defined again; `inactive`: that of the next start."""
         return self.virsh("dumpxml", "--security-info", *(["--inactive"] if inactive else []))
 
+    def refuse_unless_off(self):
+        """Throws LibvirtError unless a change counts from the domain's next start on, and from nowhere else."""
+        state, _ = self.state()
+        if state != "shut off":
+            raise LibvirtError("%s is %s: it is changed only while it is shut off" % (self.name, state))
+        if self.saved():
+            raise LibvirtError(
+                "%s has a saved memory image, from which it would go on as it was: "
+                "start it and shut it down, or remove the image (virsh managedsave-remove)" % self.name
+            )
+
+    def define(self, text):
+        """virsh define, from a file that only its owner can read: an XML may have passwords."""
+        descriptor, path = tempfile.mkstemp(suffix=".xml")
+        try:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(text)
+            self.run("/usr/bin/virsh", "--connect", self.uri, "define", "--file", path)
+        finally:
+            os.unlink(path)
+
+    def autostarts(self):
+        """Whether libvirt starts the domain by itself, as virsh(1), dominfo says."""
+        return any(line.split() == ["Autostart:", "enable"] for line in self.virsh("dominfo").splitlines())
+
+    def resets_nvram(self):
+        """Whether this virsh can make the variable store anew at a start: libvirt 8.1 and later."""
+        return "--reset-nvram" in self.run("/usr/bin/virsh", "help", "start")
+
+    def bytes_read(self):
+        """What QEMU has read from each disk since the domain's start, by target: {"vda": 123}; virsh(1), domstats."""
+        lines = [line.strip().partition("=") for line in self.virsh("domstats", "--block").splitlines()]
+        values = {key: value for key, _, value in lines}
+        count = int(values.get("block.count", 0))
+        return {
+            values["block.%d.name" % number]: int(values["block.%d.rd.bytes" % number])
+            for number in range(count)
+            if "block.%d.rd.bytes" % number in values
+        }
+
     def wait_for(self, wanted, seconds):
         """Waits until the domain's state is `wanted`; the seconds it took. Throws LibvirtError at the end."""
         begin = time.time()
@@ -63,41 +103,6 @@ class Domain:
                 raise LibvirtError("%s is %s, not %s, after %d s" % (self.name, state, wanted, seconds))
             time.sleep(INTERVAL)
         return round(time.time() - begin, 1)
-
-
-def find_disk(root, target):
-    """The <disk> of a parsed XML whose target is `target`, or None."""
-    for disk in root.findall("./devices/disk"):
-        named = disk.find("target")
-        if named is not None and named.get("dev") == target:
-            return disk
-    return None
-
-
-def describe_disk(text, target):
-    """What an XML says of the disk: readonly, bus, and the alias by which QEMU knows it. None: no such disk."""
-    disk = find_disk(ElementTree.fromstring(text), target)
-    if disk is None:
-        return None
-    alias = disk.find("alias")
-    return {
-        "readonly": disk.find("readonly") is not None,
-        "bus": disk.find("target").get("bus"),
-        "alias": None if alias is None else alias.get("name"),
-    }
-
-
-def without_readonly(text, target):
-    """The XML, brought into one form, without the <readonly/> of the named disk: what must not change."""
-    root = copy.deepcopy(ElementTree.fromstring(text))
-    disk = find_disk(root, target)
-    if disk is not None:
-        for element in disk.findall("readonly"):
-            disk.remove(element)
-    for element in root.iter():
-        element.text = (element.text or "").strip()
-        element.tail = ""
-    return ElementTree.tostring(root)
 
 
 def qemu_readonly(domain, alias):

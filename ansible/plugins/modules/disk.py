@@ -1,16 +1,9 @@
 #!/usr/bin/python3
 """Makes one disk of a libvirt domain read-only, or writable: the two clicks in virt-manager."""
 
-import os
-import tempfile
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import (
-    Domain,
-    LibvirtError,
-    describe_disk,
-    without_readonly,
-)
+from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk, without_readonly
+from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
 
 DOCUMENTATION = """
 module: disk
@@ -49,7 +42,7 @@ def main():
         if readonly(before, domain) == wanted:
             module.exit_json(changed=False, readonly=wanted)
         if not module.check_mode:
-            refuse(domain)
+            domain.refuse_unless_off()
             change(domain, before, wanted)
     except LibvirtError as error:
         module.fail_json(msg=str(error))
@@ -63,18 +56,6 @@ def readonly(text, domain):
     if disk is None:
         raise LibvirtError("%s has no disk %s" % (domain.name, domain.target))
     return disk["readonly"]
-
-
-def refuse(domain):
-    """Throws LibvirtError unless the change counts from the domain's next start on, and from nowhere else."""
-    state, _ = domain.state()
-    if state != "shut off":
-        raise LibvirtError("%s is %s: its disk is changed only while it is shut off" % (domain.name, state))
-    if domain.saved():
-        raise LibvirtError(
-            "%s has a saved memory image, from which it would go on with the disk as it was: "
-            "start it and shut it down, or remove the image (virsh managedsave-remove)" % domain.name
-        )
 
 
 def change(domain, before, wanted):
@@ -95,20 +76,9 @@ def change(domain, before, wanted):
     if problem is None:
         return
     if after != before:
-        define(domain, before)
+        domain.define(before)
         problem += "; the domain is as it was before"
     raise LibvirtError(problem)
-
-
-def define(domain, text):
-    """virsh define, from a file that only its owner can read: an XML may have passwords."""
-    descriptor, path = tempfile.mkstemp(suffix=".xml")
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-        domain.run("/usr/bin/virsh", "--connect", domain.uri, "define", "--file", path)
-    finally:
-        os.unlink(path)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 #!/usr/bin/python3
 """Says what a libvirt domain and its disk are, starts it, or waits for its end."""
 
+from xml.etree import ElementTree
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import (
-    Domain,
-    LibvirtError,
-    describe_disk,
-    qemu_readonly,
-)
+from ansible_collections.immutafs.agent.plugins.module_utils.boot import boot_facts
+from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk
+from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError, qemu_readonly
 
 DOCUMENTATION = """
 module: domain
@@ -17,6 +16,12 @@ description:
   - RV(state) is what the domain is, RV(persistent) the disk in the XML of the next start, RV(live) in that of the
     running domain, RV(qemu) what QEMU says of it (query-block), RV(now) the latter, or where QEMU says nothing, the
     former; null while it does not run.
+  - RV(target) and RV(bus) name the disk. RV(boot) is what decides the boot of the next start, RV(boot_now) that of the
+    running domain or null: the firmware (kernel, bios or uefi), the file of its variables, what the module C(boot) can
+    correct (wrong), and what only an administrator can (blockers). RV(read) is how many bytes QEMU has read from each
+    disk since the start, by target.
+  - A domain with UEFI variables is started with a variable store made anew from its template (virsh start
+    --reset-nvram), where the installed libvirt has that.
   - A domain is never killed. One that does not shut down in time is left running, and the module fails.
 options:
   domain: {description: The domain's name., type: str, required: true}
@@ -64,8 +69,14 @@ def start(domain, state):
     """Starts a domain that is shut off; one that is paused or crashed is somebody's affair."""
     if state != "shut off":
         raise LibvirtError("%s is %s: only a domain that is shut off is started" % (domain.name, state))
-    domain.virsh("start")
+    domain.virsh("start", *(["--reset-nvram"] if makes_store_anew(domain) else []))
     return domain.wait_for("running", 10)
+
+
+def makes_store_anew(domain):
+    """Whether the domain has UEFI variables and this libvirt can make their store anew."""
+    facts = boot_facts(ElementTree.fromstring(domain.xml(inactive=True)), domain.target)
+    return facts["store"] is not None and domain.resets_nvram()
 
 
 def shut_down(domain, params):
@@ -89,15 +100,18 @@ def press_button(domain):
 
 
 def look(domain):
-    """What is returned: changed, state, reason, saved, persistent, live, qemu, now."""
+    """What is returned: changed, target, bus, state, reason, saved, persistent, live, qemu, now, boot, boot_now, read."""
     state, reason = domain.state()
-    persistent = describe_disk(domain.xml(inactive=True), domain.target)
+    text, now = domain.xml(inactive=True), None if state == "shut off" else domain.xml(inactive=False)
+    persistent = describe_disk(text, domain.target)
     if persistent is None:
         raise LibvirtError("%s has no disk %s" % (domain.name, domain.target))
-    live = None if state == "shut off" else describe_disk(domain.xml(inactive=False), domain.target)
+    live = now and describe_disk(now, domain.target)
     qemu = qemu_readonly(domain, live["alias"]) if live else None
     return {
         "changed": False,
+        "target": domain.target,
+        "bus": persistent["bus"],
         "state": state,
         "reason": reason,
         "saved": domain.saved(),
@@ -105,7 +119,16 @@ def look(domain):
         "live": live and live["readonly"],
         "qemu": qemu,
         "now": live and (live["readonly"] if qemu is None else qemu),
+        "boot": boot_of(domain, text),
+        "boot_now": now and boot_of(domain, now),
+        "read": {} if now is None else domain.bytes_read(),
     }
+
+
+def boot_of(domain, text):
+    """What an XML of the domain says of its boot."""
+    root = ElementTree.fromstring(text)
+    return boot_facts(root, domain.target, domain.resets_nvram(), domain.autostarts())
 
 
 if __name__ == "__main__":

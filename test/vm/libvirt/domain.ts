@@ -17,6 +17,8 @@ export interface DomainOptions {
   targets?: [string, string];
   /** The program that libvirt starts for it. */
   emulator?: string;
+  /** What stands in <os> beside the machine, such as a UEFI loader. */
+  firmware?: string;
   /** Of 127.0.0.1, forwarded to the guest's sshd. */
   port: number;
   memoryMiB: number;
@@ -31,13 +33,13 @@ export async function defineDomain(host: Hypervisor, options: DomainOptions): Pr
 
 function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOptions): string {
   const { system, home } = imagesIn(folder);
-  const { targets = ['vda', 'vdb'], emulator = '/usr/bin/qemu-system-x86_64' } = rest;
+  const { targets = ['vda', 'vdb'], emulator = '/usr/bin/qemu-system-x86_64', firmware = '' } = rest;
   const kernel = loader === null ? '' : `<kernel>${loader}</kernel>`;
   return `<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>${name}</name>
   <memory unit='MiB'>${memoryMiB}</memory>
   <vcpu>1</vcpu>
-  <os><type arch='x86_64' machine='pc'>hvm</type>${kernel}</os>
+  <os><type arch='x86_64' machine='pc'>hvm</type>${kernel}${firmware}</os>
   <features><acpi/></features>
   <cpu mode='custom' match='exact'><model>Nehalem</model><feature policy='require' name='rdrand'/></cpu>
   <devices>

@@ -12,12 +12,12 @@ export async function defineHollow(
   host: Hypervisor,
   name: string,
   port: number,
-  options: Pick<DomainOptions, 'targets'> = {},
+  options: Pick<DomainOptions, 'targets' | 'firmware'> = {},
 ): Promise<void> {
   const folder = join(host.folder, name);
   await execa('mkdir', [folder]);
   for (const image of ['system.raw', 'home.raw']) {
     await execa('truncate', ['--size', '1M', join(folder, image)]);
   }
-  await defineDomain(host, { name, folder, loader: null, port, memoryMiB: 64, ...options });
+  await defineDomain(host, { name, folder, loader: null, port, memoryMiB: 128, ...options });
 }

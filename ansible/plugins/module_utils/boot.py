@@ -1,0 +1,166 @@
+"""What decides which disk and which variables a domain boots with. Pure: parsed XML in, sentences and elements out.
+
+Sources: libvirt's formatdomain (os, on_reboot, disk boot order, serial, address); virsh(1), start --reset-nvram; edk2,
+OvmfPkg/Library/NvVarsFileLib: firmware without a writable variable store reads variables from a file on a disk.
+"""
+
+import copy
+import re
+from xml.etree import ElementTree
+
+from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import find_disk, target_of
+
+QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
+
+# Events after which libvirt may start the guest again in the same QEMU, which keeps the variable store's content.
+EVENTS = ("on_reboot", "on_crash", "on_poweroff")
+RESTARTS = ("restart", "coredump-restart", "rename-restart")
+
+NVVARS = "OVMF then reads variables from a file NvVars on any FAT volume, which root in the guest can write"
+
+
+def boot_facts(root, target, resets=True, autostarts=False):
+    """
+    What an XML says of the boot:
+
+    - firmware: "kernel" (QEMU is given a kernel), "bios" or "uefi";
+    - store: the file of the UEFI variables that a start can make anew, or None;
+    - wrong: sentences on what the module `boot` can correct;
+    - blockers: sentences on what only an administrator can.
+
+    `resets`: whether virsh has start --reset-nvram. `autostarts`: whether libvirt starts the domain by itself.
+    """
+    store, blockers = variable_store(root)
+    uefi = store is not None or blockers != []
+    if store is not None and not resets:
+        blockers.append(
+            "this libvirt has no virsh start --reset-nvram, so the UEFI variables that root in the guest wrote are kept: "
+            "update libvirt to 8.1 or later, or have %s removed before each start" % store
+        )
+    if store is not None and autostarts:
+        blockers.append(
+            "libvirt starts the domain by itself and keeps the UEFI variables that root in the guest wrote: "
+            "run virsh autostart --disable, and start it as docs/host.md says"
+        )
+    kernel = root.find("./os/kernel") is not None
+    wrong = wrong_serials(root)
+    if not kernel:
+        wrong += wrong_order(root, target)
+        blockers += wrong_slot(root, target)
+    if uefi:
+        wrong += ["%s is %s" % (name, action) for name, action in restarts(root)]
+    firmware = "uefi" if uefi else "kernel" if kernel else "bios"
+    return {"firmware": firmware, "store": store, "wrong": wrong, "blockers": blockers}
+
+
+def corrected(root, target):
+    """A copy in which nothing of `wrong` is left."""
+    root = copy.deepcopy(root)
+    if root.find("./os/kernel") is None:
+        for parent in root.findall("./os") + root.findall("./devices/*"):
+            for element in parent.findall("boot"):
+                parent.remove(element)
+        ElementTree.SubElement(find_disk(root, target), "boot", {"order": "1"})
+    for disk in without_serial(root):
+        # At most 20 characters, which is what virtio-blk takes; other in each domain, since a disk may be moved.
+        identity = (root.findtext("uuid") or "").replace("-", "")[:12]
+        ElementTree.SubElement(disk, "serial").text = "%s-%s" % (identity, target_of(disk))
+    store, blockers = variable_store(root)
+    if store is not None or blockers:
+        for name, _ in restarts(root):
+            root.find(name).text = "destroy"
+    return root
+
+
+def variable_store(root):
+    """(file, blockers): where UEFI variables are kept. (None, []) where the firmware has none, as a BIOS."""
+    loader, nvram = root.find("./os/loader"), root.find("./os/nvram")
+    path = "" if loader is None else (loader.text or "").strip()
+    by_arguments = [arg.get("value", "") for arg in root.iter(QEMU + "arg")]
+    if any(re.search("^-bios$|^-pflash$|if=pflash|pflash[01]=", value) for value in by_arguments):
+        return None, ["its firmware is given by qemu:commandline, which is not checked: give it by <os>"]
+    if root.find("./os/varstore") is not None:
+        return None, ["its UEFI variables are in a <varstore>, which is not supported: give it an <nvram> file"]
+    flash = loader is not None and loader.get("type") == "pflash"
+    named = re.search("ovmf|edk2|efi", path, re.IGNORECASE) is not None
+    if root.find("os").get("firmware") != "efi" and nvram is None and not flash and not named:
+        return None, []
+    if loader is not None and loader.get("stateless") == "yes":
+        return None, ["its firmware has no variable store (stateless): %s. Remove stateless='yes'" % NVVARS]
+    if loader is not None and not flash:
+        return None, ["its firmware %s is no flash and has no variable store: %s. Use <os firmware='efi'>" % (path, NVVARS)]
+    if loader is not None and loader.get("readonly") != "yes":
+        return None, ["code and UEFI variables are in one file, %s, which no start makes anew: use <os firmware='efi'>" % path]
+    if nvram is not None and nvram.get("type", "file") != "file":
+        return None, ["its UEFI variables are in <nvram type='%s'>, which no start makes anew: use a file" % nvram.get("type")]
+    source = None if nvram is None else nvram.find("source")
+    file = source.get("file") if source is not None else "" if nvram is None else (nvram.text or "").strip()
+    return file or "the file of <nvram>", []
+
+
+def wrong_order(root, target):
+    """Sentences, unless firmware is told to boot from the disk `target` alone."""
+    orders = {}
+    for device in root.findall("./devices/*"):
+        boot = device.find("boot")
+        if boot is not None:
+            orders[target_of(device) or device.tag] = boot.get("order")
+    found = ["<boot dev='%s'/>" % boot.get("dev") for boot in root.findall("./os/boot")]
+    found += ["<boot order='%s'/> of %s" % (order, name) for name, order in orders.items()]
+    if found == ["<boot order='1'/> of %s" % target]:
+        return []
+    return ["firmware may boot from another disk than %s: the domain has %s" % (target, ", ".join(found) or "no boot order")]
+
+
+def without_serial(root):
+    """
+    The disks on virtio-blk that have no serial. On SCSI a serial changes the WWID, by which LVM's devices file and
+    multipath may know the disk in the guest: there only an administrator can tell.
+    """
+    disks = [disk for disk in root.findall("./devices/disk") if disk.get("device", "disk") == "disk"]
+    return [disk for disk in disks if disk.find("target").get("bus") == "virtio" and disk.find("serial") is None]
+
+
+def wrong_serials(root):
+    """Sentences on disks without a serial, and on serials that are not unique."""
+    wrong = ["%s has no serial" % target_of(disk) for disk in without_serial(root)]
+    serials = [disk.findtext("serial") for disk in root.findall("./devices/disk") if disk.find("serial") is not None]
+    return wrong + ["the serial %s is on more than one disk" % each for each in sorted(set(serials)) if serials.count(each) > 1]
+
+
+def restarts(root):
+    """(event, action) of each event after which QEMU, and with it the variables in its flash, stay."""
+    return [(name, root.findtext(name)) for name in EVENTS if root.findtext(name) in RESTARTS]
+
+
+def wrong_slot(root, target):
+    """A sentence where another disk comes before `target`: GRUB on UEFI searches disks in the order of their slots."""
+    places = {target_of(disk): place(root, disk) for disk in root.findall("./devices/disk") if disk.get("device") == "disk"}
+    mine = places.get(target)
+    before = [name for name, each in places.items() if mine and each and each < mine]
+    if not before:
+        return []
+    return [
+        "%s comes before %s in the order of PCI slots or SCSI units: exchange their <address> elements (virsh edit), "
+        "after a look whether the guest's fstab names disks by order (/dev/vda)" % (", ".join(before), target)
+    ]
+
+
+def place(root, disk):
+    """The order of a disk's address: its own PCI address, or its controller's and the place there; None if unknown."""
+    address = disk.find("address")
+    if address is None:
+        return None
+    if address.get("type") == "pci":
+        return pci(address)
+    bus, index = disk.find("target").get("bus"), address.get("controller", "0")
+    for controller in root.findall("./devices/controller"):
+        own = controller.find("address")
+        if controller.get("type") == bus and controller.get("index") == index and own is not None:
+            return pci(own) + [int(address.get(part, "0"), 0) for part in ("bus", "target", "unit")]
+    return None
+
+
+def pci(address):
+    """[domain, bus, slot, function]"""
+    return [int(address.get(part, "0"), 0) for part in ("domain", "bus", "slot", "function")]
