@@ -71,6 +71,7 @@ test('yum 3: its plug-in gets a configuration file, which an administrator may e
 }) => {
   const file = 'etc/yum/pluginconf.d/immutafs.conf';
   quiet(install(root));
+  assert.ok(root.has('usr/lib/yum-plugins/immutafs.py'));
   assert.not.ok(root.has('etc/yum'), 'no folder where the package yum of RHEL 8 has a symbolic link');
   root.makeFolder('etc/yum/pluginconf.d');
   quiet(upgrade(root));

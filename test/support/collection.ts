@@ -28,6 +28,6 @@ export function callPlugin(module: string, name: string, ...args: unknown[]): un
       encoding: 'utf8',
     });
     if (stdout === '') throw new Error(stderr);
-    return JSON.parse(stdout);
+    return JSON.parse(stdout) as unknown;
   });
 }

@@ -1,4 +1,4 @@
-"""A stand-in for yum 3.4.3 that carries only what a plug-in sees: modules, conduits, configuration, and the order of events.
+"""A stand-in for yum 3.4.3 that has only what a plug-in sees: modules, conduits, configuration, the order of events.
 
 Usage: yum-3.py PLUGIN COMMAND [OPTION=VALUE...]. Sources: yum/plugins.py (types, slots, conduits, loading), cli.py
 (getOptionsConfig: configuration, --setopt, the slot args), yummain.py (usr_w_check, then buildTransaction and its slot

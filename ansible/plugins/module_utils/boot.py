@@ -88,11 +88,14 @@ def variable_store(root):
     if loader is not None and loader.get("stateless") == "yes":
         return None, ["its firmware has no variable store (stateless): %s. Remove stateless='yes'" % NVVARS]
     if loader is not None and not flash:
-        return None, ["its firmware %s is no flash and has no variable store: %s. Use <os firmware='efi'>" % (path, NVVARS)]
+        no_flash = "its firmware %s is no flash and has no variable store: %s. Use <os firmware='efi'>"
+        return None, [no_flash % (path, NVVARS)]
     if loader is not None and loader.get("readonly") != "yes":
-        return None, ["code and UEFI variables are in one file, %s, which no start makes anew: use <os firmware='efi'>" % path]
+        one = "code and UEFI variables are in one file, %s, which no start makes anew: use <os firmware='efi'>"
+        return None, [one % path]
     if nvram is not None and nvram.get("type", "file") != "file":
-        return None, ["its UEFI variables are in <nvram type='%s'>, which no start makes anew: use a file" % nvram.get("type")]
+        kind = nvram.get("type")
+        return None, ["its UEFI variables are in <nvram type='%s'>, which no start makes anew: use a file" % kind]
     source = None if nvram is None else nvram.find("source")
     file = source.get("file") if source is not None else "" if nvram is None else (nvram.text or "").strip()
     return file or "the file of <nvram>", []
@@ -124,8 +127,9 @@ def without_serial(root):
 def wrong_serials(root):
     """Sentences on disks without a serial, and on serials that are not unique."""
     wrong = ["%s has no serial" % target_of(disk) for disk in without_serial(root)]
-    serials = [disk.findtext("serial") for disk in root.findall("./devices/disk") if disk.find("serial") is not None]
-    return wrong + ["the serial %s is on more than one disk" % each for each in sorted(set(serials)) if serials.count(each) > 1]
+    serials = [serial.text for serial in root.findall("./devices/disk/serial")]
+    twice = sorted({each for each in serials if serials.count(each) > 1})
+    return wrong + ["the serial %s is on more than one disk" % each for each in twice]
 
 
 def restarts(root):
@@ -135,7 +139,8 @@ def restarts(root):
 
 def wrong_slot(root, target):
     """A sentence where another disk comes before `target`: GRUB on UEFI searches disks in the order of their slots."""
-    places = {target_of(disk): place(root, disk) for disk in root.findall("./devices/disk") if disk.get("device") == "disk"}
+    disks = [disk for disk in root.findall("./devices/disk") if disk.get("device", "disk") == "disk"]
+    places = {target_of(disk): place(root, disk) for disk in disks}
     mine = places.get(target)
     before = [name for name, each in places.items() if mine and each and each < mine]
     if not before:

@@ -75,6 +75,26 @@ class Domain:
         finally:
             os.unlink(path)
 
+    def change(self, before, action, check):
+        """
+        Runs `action`, which changes the XML of the next start, and then `check` with the XML that came of it and the
+        action's error or None. Where `check` returns a sentence, the XML `before` is defined again, and LibvirtError has
+        that sentence.
+        """
+        error = None
+        try:
+            action()
+        except LibvirtError as thrown:
+            error = str(thrown)
+        after = self.xml(inactive=True)
+        problem = check(after, error)
+        if problem is None:
+            return
+        if after != before:
+            self.define(before)
+            problem += "; the domain is as it was before"
+        raise LibvirtError(problem)
+
     def autostarts(self):
         """Whether libvirt starts the domain by itself, as virsh(1), dominfo says."""
         return any(line.split() == ["Autostart:", "enable"] for line in self.virsh("dominfo").splitlines())

@@ -55,21 +55,14 @@ def main():
 
 
 def change(domain, before, wanted):
-    """Defines the wanted XML and compares; the one from before, and LibvirtError, where libvirt made another one of it."""
-    problem = None
-    try:
-        domain.define(to_text(wanted, before))
-    except LibvirtError as error:
-        problem = str(error)
-    after = domain.xml(inactive=True)
-    if problem is None and one_form(ElementTree.fromstring(after)) != one_form(wanted):
-        problem = "%s: libvirt has changed more than the boot order, the serials and on_reboot" % domain.name
-    if problem is None:
-        return
-    if after != before:
-        domain.define(before)
-        problem += "; the domain is as it was before"
-    raise LibvirtError(problem)
+    """Defines the wanted XML and compares the result; as before, and LibvirtError, where libvirt made another one of it."""
+
+    def check(after, error):
+        if error is None and one_form(ElementTree.fromstring(after)) != one_form(wanted):
+            return "%s: libvirt has changed more than the boot order, the serials and on_reboot" % domain.name
+        return error
+
+    domain.change(before, lambda: domain.define(to_text(wanted, before)), check)
 
 
 if __name__ == "__main__":

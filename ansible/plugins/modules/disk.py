@@ -59,26 +59,21 @@ def readonly(text, domain):
 
 
 def change(domain, before, wanted):
-    """Runs virt-xml and looks at what came of it; as before, and LibvirtError, where it is not what was wanted."""
-    option = "readonly=on" if wanted else "readonly=off"
-    problem = None
-    try:
+    """Runs virt-xml and compares the result; as before, and LibvirtError, where it is not what was wanted."""
+
+    def action():
+        option = "readonly=on" if wanted else "readonly=off"
         edit = ["--edit", "target=" + domain.target, "--disk", option]
         domain.run(domain.module.params["virt_xml"], "--connect", domain.uri, domain.name, *edit)
-    except LibvirtError as error:
-        problem = str(error)
-    after = domain.xml(inactive=True)
-    same = without_readonly(after, domain.target) == without_readonly(before, domain.target)
-    if not same:
-        problem = "%s: more than the <readonly/> of %s changed" % (domain.name, domain.target)
-    elif problem is None and readonly(after, domain) != wanted:
-        problem = "%s: virt-xml left %s as it was" % (domain.name, domain.target)
-    if problem is None:
-        return
-    if after != before:
-        domain.define(before)
-        problem += "; the domain is as it was before"
-    raise LibvirtError(problem)
+
+    def check(after, error):
+        if without_readonly(after, domain.target) != without_readonly(before, domain.target):
+            return "%s: more than the <readonly/> of %s changed" % (domain.name, domain.target)
+        if error is None and readonly(after, domain) != wanted:
+            return "%s: virt-xml left %s as it was" % (domain.name, domain.target)
+        return error
+
+    domain.change(before, action, check)
 
 
 if __name__ == "__main__":

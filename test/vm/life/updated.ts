@@ -51,7 +51,10 @@ export async function updated(bed: Bed): Promise<void> {
   await Promise.race([until('the initramfs is rebuilt', rebuilds, 300), again.ended]);
   again.kill();
   await again.ended;
-  const runs = await ask(guest, `journalctl --unit='immutafs-update-0-*' --output=cat | grep -c '^Upgraded:'`);
+  const runs = await ask(
+    guest,
+    `journalctl --unit='immutafs-update-0-*' --output=cat | grep -c '^Upgraded:'`,
+  );
   assert.is(runs, '1', 'the second run waited for the first one’s dnf');
 
   await killedAt(bed, 'update', 'Ask the guest whether it can be sealed');
