@@ -11,13 +11,14 @@ import {
   readStretch,
   statOrNothing,
   usageOf,
-  writeAtomically,
 } from './host/files.ts';
 import { verifyKernelFile } from './host/kernel-files.ts';
 import { readKernelLog } from './host/kernel-log.ts';
+import { type Owner, readRecord } from './host/record.ts';
+import { replaceFile } from './host/replace-file.ts';
 import type { ProbeKind } from './probe/probes.ts';
 
-export type { Ended, ProbeKind, Stat, Usage };
+export type { Ended, Owner, ProbeKind, Stat, Usage };
 
 /**
  * The one door to the system. Reads are synchronous: what `status` reads is procfs, sysfs and the local
@@ -30,6 +31,14 @@ export interface Host {
    * below /proc or /sys is the kernel's own, or an error.
    */
   read(file: string, limit?: number): string;
+  /**
+   * The text of a file in a folder that a less privileged user may write to, one character a byte. Nothing but a regular
+   * file is opened.
+   * @param owner who may own it: root, or also the owner of its folder
+   * @param limit bytes
+   * @returns undefined where there is no such file
+   */
+  readRecord(file: string, owner: Owner, limit?: number): string | undefined;
   /** Bytes of a file or device, one character a byte; fewer where it ends before. */
   readAt(file: string, offset: number, bytes: number): string;
   /** The file's bytes from its beginning, piece by piece. */
@@ -54,7 +63,7 @@ export interface Host {
   probe(kinds: readonly ProbeKind[], path: string): Promise<Partial<Record<ProbeKind, string>>>;
   /** Runs a program without a shell; left behind at the deadline, after five seconds unless another is given. */
   run(program: string, args: readonly string[], milliseconds?: number): Promise<Ended>;
-  /** Whole or not at all: a temporary file beside it, fsync, rename. */
+  /** Whole or not at all: a temporary file beside it, fsync, rename. Safe in a folder of another user. */
   writeAtomically(file: string, text: string, mode: number): void;
   /** mkdir(1) -p */
   makeFolder(folder: string): void;
@@ -79,6 +88,8 @@ export function systemHost({ root = '/', self = [process.execPath] }: HostOption
   return {
     read: (file, limit = defaultLimit) =>
       ask(file, () => verified(file, verify, readLimited(at(file), limit))),
+    readRecord: (file, owner, limit = defaultLimit) =>
+      ask(file, () => readRecord(at(file), owner, limit, file)),
     readAt: (file, offset, bytes) => ask(file, () => readStretch(at(file), offset, bytes)),
     pieces: (file) => readPieces(at(file)),
     list: (folder) => ask(folder, () => verified(folder, verify, fs.readdirSync(at(folder)).sort())),
@@ -90,7 +101,7 @@ export function systemHost({ root = '/', self = [process.execPath] }: HostOption
     kernelLog: () => ask('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
     probe: (kinds, target) => probe(self, kinds, at(target)),
     run: (program, args, milliseconds = deadline) => runChild(program, args, milliseconds),
-    writeAtomically: (file, text, mode) => ask(file, () => writeAtomically(at(file), text, mode)),
+    writeAtomically: (file, text, mode) => ask(file, () => replaceFile(at(file), text, mode)),
     makeFolder: (folder) =>
       ask(folder, () => void fs.mkdirSync(at(folder), { recursive: true, mode: 0o755 })),
     environment: () => ({

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
 # Tells who logs in what the last check has left: that this guest is in maintenance, and what does not pass.
 case $- in
-  *i*) if [ -s /run/immutafs/login ]; then cat /run/immutafs/login; fi ;;
+  *i*) if [ -f /run/immutafs/login ] && [ -s /run/immutafs/login ] && [ ! -L /run/immutafs/login ]; then cat /run/immutafs/login; fi ;;
 esac

@@ -16,13 +16,14 @@ export function readPosition(
   bootId: string,
   monotonic: number,
 ): { cursor: string; problem?: string } {
-  let text: string;
+  let text: string | undefined;
   try {
-    text = host.read(positionFile, 4096);
+    text = host.readRecord(positionFile, 'folder', 4096);
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
-    return error.code === 'ENOENT' ? { cursor: '' } : { cursor: '', problem: error.message };
+    return { cursor: '', problem: error.message };
   }
+  if (text === undefined) return { cursor: '' };
   const [, boot, cursor = ''] = /^BOOT=([0-9a-f]{32})\nCURSOR=(\S+)\n$/.exec(text) ?? [];
   const parsed = parseCursor(cursor);
   if (boot === undefined || parsed === undefined)

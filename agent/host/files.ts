@@ -1,5 +1,4 @@
 import fs from 'node:fs';
-import path from 'node:path';
 import { HostError } from '../errors.ts';
 
 /** Capacity and fill of a file system (statfs(2)); bytes and inodes. */
@@ -33,18 +32,27 @@ export interface Stat {
 export function readLimited(file: string, limit: number): string {
   const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   try {
-    const parts: Buffer[] = [];
-    let bytes = 0;
-    for (;;) {
-      const part = Buffer.allocUnsafe(65536);
-      const count = fs.readSync(fd, part);
-      if (count === 0) return Buffer.concat(parts).toString('latin1');
-      bytes += count;
-      if (bytes > limit) throw new HostError(`${file}: larger than ${limit} bytes`, 'EFBIG');
-      parts.push(part.subarray(0, count));
-    }
+    return readAll(fd, file, limit);
   } finally {
     fs.closeSync(fd);
+  }
+}
+
+/**
+ * The rest of an open file, one character a byte.
+ * @param file for the error
+ * @throws HostError EFBIG for more than `limit` bytes; errno's otherwise
+ */
+export function readAll(fd: number, file: string, limit: number): string {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for (;;) {
+    const part = Buffer.allocUnsafe(65536);
+    const count = fs.readSync(fd, part);
+    if (count === 0) return Buffer.concat(parts).toString('latin1');
+    bytes += count;
+    if (bytes > limit) throw new HostError(`${file}: larger than ${limit} bytes`, 'EFBIG');
+    parts.push(part.subarray(0, count));
   }
 }
 
@@ -105,24 +113,4 @@ export function usageOf(file: string): Usage {
     inodes: files,
     inodesUsed: files - ffree,
   };
-}
-
-/** Whole or not at all: a temporary file beside it, fsync, rename. */
-export function writeAtomically(file: string, text: string, mode: number): void {
-  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW } = fs.constants;
-  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.${process.pid}`);
-  try {
-    const fd = fs.openSync(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
-    try {
-      fs.writeFileSync(fd, text);
-      fs.fchmodSync(fd, mode);
-      fs.fsyncSync(fd);
-    } finally {
-      fs.closeSync(fd);
-    }
-    fs.renameSync(temporary, file);
-  } catch (error) {
-    fs.rmSync(temporary, { force: true });
-    throw error;
-  }
 }

@@ -46,6 +46,7 @@ export function cautious(host: Host, mounts: MountTable): Host {
   };
   return {
     read: after(follow, host.read),
+    readRecord: after(followFolder, host.readRecord),
     readAt: after(follow, host.readAt),
     pieces: after(follow, host.pieces),
     list: after(follow, host.list),

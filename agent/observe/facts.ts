@@ -163,7 +163,8 @@ function careful(host: Host, mounts: MountTable): Host {
 }
 
 function readHandoff(host: Host): Handoff | undefined {
-  return host.stat(handoffFile) === undefined ? undefined : parseHandoff(host.read(handoffFile, 65536));
+  const text = host.readRecord(handoffFile, 'root', 65536);
+  return text === undefined ? undefined : parseHandoff(text);
 }
 
 /** Only of an overlay: another file system is no layer of ours, and a server's may hang. */

@@ -1,4 +1,4 @@
-import { parseJson } from '../format.ts';
+import { decodeBytes, parseJson } from '../format.ts';
 import type { Host } from '../host.ts';
 
 export const forwardFolder = '/run/immutafs/forward';
@@ -56,8 +56,9 @@ export interface Forwarder {
  * @throws HostError, Error
  */
 export function findForwarder(host: Host): Forwarder | undefined {
-  if (host.stat(forwardStateFile) === undefined) return undefined;
-  const value = parseJson(host.read(forwardStateFile, 65536), forwardStateFile);
+  const text = host.readRecord(forwardStateFile, 'folder', 65536);
+  if (text === undefined) return undefined;
+  const value = parseJson(decodeBytes(text), forwardStateFile);
   if (!isState(value)) throw new Error(`${forwardStateFile}: not what the forwarder writes`);
   const ago = (time: string) => (host.now().getTime() - Date.parse(time)) / 1000;
   return {

@@ -1,5 +1,5 @@
 import type { Host } from '../host.ts';
-import { parseJson } from '../format.ts';
+import { decodeBytes, parseJson } from '../format.ts';
 import type { Evidence } from './evidence.ts';
 
 /** Where `check` leaves its report. */
@@ -16,14 +16,14 @@ export interface LastReport {
 }
 
 /**
- * The last report of this boot; undefined where there is none, or none that only root could have written.
- * @throws Error for a report that is not of the form, HostError where it cannot be read
+ * The last report of this boot; undefined where there is none.
+ * @throws Error for a report that is not of the form, HostError where it cannot be read or where another user than root
+ *     could have written it
  */
 export function readLastReport(host: Host, bootId: string): LastReport | undefined {
-  const stat = host.stat(reportFile);
-  if (stat === undefined) return undefined;
-  if (stat.kind !== 'file' || stat.uid !== 0 || (stat.mode & 0o022) !== 0) return undefined;
-  const report = parseReport(Buffer.from(host.read(reportFile), 'latin1').toString('utf8'));
+  const text = host.readRecord(reportFile, 'root');
+  if (text === undefined) return undefined;
+  const report = parseReport(decodeBytes(text));
   return report.bootId === bootId && bootId !== '' ? report : undefined;
 }
 

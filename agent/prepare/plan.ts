@@ -65,10 +65,8 @@ export function isDone({ refused, steps }: Plan): boolean {
 function whyNot({ host, mounts, disks }: Look): string | null {
   const root = mounts.serving('/');
   const shut = disks.find(({ holds, readOnly }) => holds.includes('/') && readOnly);
-  const sealedBy =
-    host.stat(handoffFile) === undefined
-      ? undefined
-      : parseHandoff(host.read(handoffFile, 65536)).mode === 'sealed';
+  const handoff = host.readRecord(handoffFile, 'root', 65536);
+  const sealedBy = handoff === undefined ? undefined : parseHandoff(handoff).mode === 'sealed';
   const mend = 'Shut it down, let the host make the disk writable, start it, and prepare it then';
   if (shut !== undefined) return `This guest is sealed: disk ${shut.name} is read-only. ${mend}.`;
   if (sealedBy === true) return `This boot is a sealed one (${handoffFile}). ${mend}.`;

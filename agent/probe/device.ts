@@ -1,7 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { errorCode, errorMessage } from '../errors.ts';
+import { O_PATH } from '../host/open-flags.ts';
 import { probeName } from './unnamed.ts';
+
+/** makedev(1, 3): Documentation/admin-guide/devices.txt */
+const nullDevice = 0x103;
 
 /**
  * Opens a node of /dev/null in a folder. Needs root. A node cannot be without a name; this process lives on
@@ -15,11 +19,23 @@ export function tryDevice(folder: string): string {
     const made = spawnSync('/usr/bin/mknod', ['-m', '0600', node, 'c', '1', '3'], { stdio: 'ignore' });
     if (made.error !== undefined) return errorCode(made.error);
     if (made.status !== 0) return 'mknod failed';
-    fs.closeSync(fs.openSync(node, fs.constants.O_RDONLY));
-    return 'OPENED';
+    return openNode(node);
   } catch (error) {
     return errorCode(error) || errorMessage(error);
   } finally {
     fs.rmSync(node, { force: true });
+  }
+}
+
+/** Whoever owns the folder may have put another device in the node's place, which must not be opened. */
+function openNode(node: string): string {
+  const named = fs.openSync(node, O_PATH | fs.constants.O_NOFOLLOW);
+  try {
+    const stat = fs.fstatSync(named);
+    if (!stat.isCharacterDevice() || stat.rdev !== nullDevice) return 'another file took its place';
+    fs.closeSync(fs.openSync(`/proc/self/fd/${named}`, fs.constants.O_RDONLY));
+    return 'OPENED';
+  } finally {
+    fs.closeSync(named);
   }
 }

@@ -1,12 +1,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { errorCode } from '../errors.ts';
+import { randomWord } from '../host/random-name.ts';
 
 /** O_TMPFILE | O_DIRECTORY (asm-generic/fcntl.h); Node has no name for the first. */
 const O_TMPFILE = 0o20000000 | fs.constants.O_DIRECTORY;
 
-/** Of everything that a probe has to give a name. The process's id follows. */
-export const leftover = /^\.immutafs-probe-(\d+)$/;
+/** Of everything that a probe has to give a name: the process's id, and a word that no other user can know before. */
+export const leftover = /^\.immutafs-probe-(\d+)(?:-[0-9a-z]+)?$/;
 
 /**
  * Opens a file for writing that never has a name, so that nothing is left behind, not even by a process that
@@ -37,7 +38,7 @@ export function openUnnamed(folder: string): number {
 }
 
 export function probeName(folder: string): string {
-  return path.join(folder, `.immutafs-probe-${process.pid}`);
+  return path.join(folder, `.immutafs-probe-${process.pid}-${randomWord()}`);
 }
 
 /** Removes what an earlier probe left that was killed; what a living one has in use stays. */

@@ -10,11 +10,16 @@ const profile = suite('packaging/profile.sh');
 const message = 'immutafs-agent: In maintenance.\n';
 
 /** What a shell that reads the script says, with /run/immutafs/login as given. */
-function login(shell: string[], text: string | null): string {
+function login(
+  shell: string[],
+  text: string | null,
+  change: (file: string) => unknown = () => undefined,
+): string {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-profile-'));
   try {
     const file = path.join(folder, 'login');
     if (text !== null) fs.writeFileSync(file, text);
+    change(file);
     const script = fs.readFileSync(inRoot('packaging/profile.sh'), 'utf8');
     const [program = '', ...options] = shell;
     // An interactive shell reads its commands from stdin.
@@ -37,6 +42,15 @@ for (const shell of [['dash'], ['bash', '--norc'], ['busybox', 'sh']]) {
   profile(`${name}: silent where there is nothing to say, or no report`, () => {
     assert.is(login(interactive, ''), 'end 0\n');
     assert.is(login(interactive, null), 'end 0\n');
+  });
+  profile(`${name}: silent where a FIFO or a symbolic link is in its place`, () => {
+    const fifo = (file: string) => execFileSync('mkfifo', [file]);
+    const link = (file: string) => {
+      fs.renameSync(file, `${file}.other`);
+      fs.symlinkSync(`${file}.other`, file);
+    };
+    assert.is(login(interactive, null, fifo), 'end 0\n');
+    assert.is(login(interactive, message, link), 'end 0\n');
   });
   profile(`${name}: silent for scp and ssh with a command`, () =>
     assert.is(login(shell, message), 'end 0\n'),

@@ -75,6 +75,33 @@ probes('what is left of a probe that was killed is removed by the next, and noth
   );
 });
 
+probes('names that another user has taken already do not hold up a probe', () => {
+  const script =
+    'mkdir /mnt/t; seq 1 3000 | sed "s|^|/mnt/t/.immutafs-probe-|" | xargs mkfifo -m 666; ' +
+    'unshare --pid --fork --mount-proc timeout -s KILL 20 "$@" probe /mnt/t device';
+  assert.is(inNamespace(script).stdout, 'device OPENED\n');
+});
+
+probes("whoever owns the folder cannot have a probe open what takes the node's place", () => {
+  const script = `mkdir /mnt/t; chown 4242 /mnt/t; mkfifo -m 666 /mnt/fifo
+(echo x >/mnt/fifo; : >/mnt/opened) >/dev/null 2>&1 & writer=$!
+setpriv --reuid 4242 --clear-groups /usr/bin/python3 -c '
+import os
+os.chdir("/mnt/t")
+while True:
+    for name in os.listdir():
+        try:
+            os.symlink("/mnt/fifo", "link"); os.rename("link", name)
+        except OSError:
+            pass
+' & swap=$!
+trap 'kill $writer $swap' EXIT
+for n in 1 2 3 4 5; do "$@" probe /mnt/t device; done; [ ! -e /mnt/opened ]`;
+  const { stdout, stderr, code } = inNamespace(script);
+  assert.match(stdout, /^(device (OPENED|another file took its place|ENOENT)\n){5}$/, stderr);
+  assert.is(code, 0, 'the FIFO was opened');
+});
+
 /** A folder whose file system heeds device nodes, else the test says nothing. */
 function probeFolder(): string {
   return fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-probe-'));

@@ -162,23 +162,44 @@ lastReport('any JSON is read or refused with a reason', () => {
     }),
   );
 });
+const nothing = () => undefined;
+const makeLink = (file: string) => {
+  fs.renameSync(file, `${file}.other`);
+  fs.symlinkSync(`${file}.other`, file);
+};
 const minimal = (bootId: string) =>
   JSON.stringify({ at: 'x', host: { bootId }, verdict: 'sealed', checks: [], disks: [] });
 for (const [title, change, bootId, expected] of [
-  ['of this boot, by root alone', {}, 'a', true],
-  ['of another boot', {}, 'b', false],
-  ['of a boot that nobody knows', {}, '', false],
-  ["by somebody else's hand", { uid: 1000 }, 'a', false],
-  ['that its group may write', { mode: 0o664 }, 'a', false],
-  ['that everybody may write', { mode: 0o646 }, 'a', false],
-  ['that is a link', { kind: 'link' }, 'a', false],
+  ['of this boot, by root alone', nothing, 'a', 'read'],
+  ['of another boot', nothing, 'b', 'ignored'],
+  ['of a boot that nobody knows', nothing, '', 'ignored'],
+  [
+    'of another user',
+    (file: string) => fs.chownSync(file, 1000, 0),
+    'a',
+    /owned by user 1000, must be owned by root$/,
+  ],
+  [
+    'that its group may write',
+    (file: string) => fs.chmodSync(file, 0o664),
+    'a',
+    /users other than root may write/,
+  ],
+  [
+    'that everybody may write',
+    (file: string) => fs.chmodSync(file, 0o646),
+    'a',
+    /users other than root may write/,
+  ],
+  ['that is a link', makeLink, 'a', /a symbolic link, not a regular file$/],
 ] as const) {
   lastReport(title, () => {
     inTemporaryFolder((root) => {
       writeFiles(root, { 'run/immutafs/report.json': minimal(bootId === '' ? '' : 'a') });
-      const stat = { ...folder, kind: 'file', mode: 0o644, ...change } as const;
-      const read = readLastReport({ ...systemHost({ root }), stat: () => stat }, bootId);
-      assert.is(read !== undefined, expected);
+      change(path.join(root, 'run/immutafs/report.json'));
+      const read = () => readLastReport(systemHost({ root }), bootId);
+      if (typeof expected === 'string') assert.is(read() === undefined, expected === 'ignored');
+      else assert.throws(read, expected);
     });
   });
 }
