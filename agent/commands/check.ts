@@ -13,8 +13,9 @@ import { evaluateFacts } from './evaluate.ts';
 import type { Output, ReportOptions } from './output.ts';
 import { printReport } from './status.ts';
 
+const agentFolder = path.dirname(reportFile);
 /** What packaging/profile.sh shows at a login; empty where there is nothing to say. */
-const loginFile = '/run/immutafs/login';
+const loginFile = `${agentFolder}/login`;
 
 export interface CheckOptions extends ReportOptions {
   boot?: boolean;
@@ -41,10 +42,7 @@ export async function checkWith(
   logChanges(report, options.boot === true ? undefined : lastReport(facts, log), log);
   // Before the report: what the next one is compared with is what has been said.
   await send();
-  host.makeFolder(path.dirname(reportFile));
-  host.writeAtomically(reportFile, `${JSON.stringify(report, null, 2)}\n`, 0o644);
-  host.writeAtomically(loginFile, loginMessage(report), 0o644);
-  dropMetrics(host, facts.config.PROMETHEUS_FILE, report, log);
+  for (const { what, file, text } of leftFiles(facts, report)) leaveFile(host, what, file, text, log);
   await send();
   printReport(report, output, options);
   return exitCode(report);
@@ -61,12 +59,28 @@ function lastReport({ lastReport: last }: Facts, log: Log): LastReport | undefin
   return undefined;
 }
 
-/** What monitoring does not get must not keep the rest from being done. */
-function dropMetrics(host: Host, file: string, report: Report, log: Log): void {
-  if (file === '') return;
+interface LeftFile {
+  /** For the warning. */
+  what: string;
+  file: string;
+  text: string;
+}
+
+function leftFiles({ config: { PROMETHEUS_FILE } }: Facts, report: Report): LeftFile[] {
+  const metrics = { what: 'PROMETHEUS_FILE', file: PROMETHEUS_FILE, text: formatPrometheus(report) };
+  return [
+    { what: 'The report', file: reportFile, text: `${JSON.stringify(report, null, 2)}\n` },
+    { what: 'The message for logins', file: loginFile, text: loginMessage(report) },
+    ...(PROMETHEUS_FILE === '' ? [] : [metrics]),
+  ];
+}
+
+/** A file that cannot be written (a full disk) changes neither the verdict nor the exit code. */
+function leaveFile(host: Host, what: string, file: string, text: string, log: Log): void {
   try {
-    host.writeAtomically(file, formatPrometheus(report), 0o644);
+    if (path.dirname(file) === agentFolder) host.makeFolder(agentFolder);
+    host.writeAtomically(file, text, 0o644);
   } catch (error) {
-    log(priority.warning, `PROMETHEUS_FILE cannot be written, ignoring it: ${errorMessage(error)}`, {});
+    log(priority.warning, `${what} cannot be written, ignoring it: ${errorMessage(error)}`, {});
   }
 }

@@ -153,7 +153,7 @@ for (const [title, text] of Object.entries({
   });
 }
 
-drift('a report that others may write counts for nothing', async () => {
+drift('a report that others may write counts for nothing, with a warning', async () => {
   const { report, entries } = await check(goodGuest(), {});
   const guest = goodGuest();
   await withGuest(guest, async (host, root) => {
@@ -164,12 +164,13 @@ drift('a report that others may write counts for nothing', async () => {
       void again.push({ level, message, fields });
     const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
     await checkWith(host, output, { color: 'never' }, () => Promise.resolve(log));
-    assert.is(again.length, entries.length);
+    assert.is(again.length, entries.length + 1);
+    assert.match(again[0]?.message ?? '', /ignoring it: .*users other than root may write to it/);
     assert.is(fs.statSync(path.join(root, reportFile)).mode & 0o777, 0o644);
   });
 });
 
-drift('what was found is logged though there is no room for the report', () =>
+drift('where no file can be written, findings and verdict are logged, and the exit code is the verdict', () =>
   withGuest(looseTmp(), async (host) => {
     const full = {
       ...host,
@@ -180,10 +181,13 @@ drift('what was found is logged though there is no room for the report', () =>
     const messages: string[] = [];
     const log = (_level: number, message: string) => void messages.push(message);
     const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-    const checked = checkWith(full, output, { color: 'never' }, () => Promise.resolve(log));
-    const why: unknown = await checked.catch((error: unknown) => error);
-    assert.match(String(why), 'ENOSPC');
+    assert.is(await checkWith(full, output, { color: 'never' }, () => Promise.resolve(log)), 1);
     assert.ok(messages.some((message) => message.startsWith('tmp-options: fail: ')));
+    assert.ok(messages.some((message) => message.startsWith('Verdict: failed ')));
+    assert.equal(messages.slice(-2), [
+      'The report cannot be written, ignoring it: ENOSPC',
+      'The message for logins cannot be written, ignoring it: ENOSPC',
+    ]);
   }),
 );
 
@@ -229,6 +233,10 @@ metrics.run();
 
 const units = suite('the units that check');
 for (const name of ['immutafs-check.service', 'immutafs-drift.service']) {
+  units(`${name}: only an agent that could not tell, or that was ended, makes a failed unit`, () => {
+    const unit = fs.readFileSync(path.join(import.meta.dirname, '../../units', name), 'utf8');
+    assert.equal(unit.match(/^SuccessExitStatus=.*$/gm), ['SuccessExitStatus=1 2 4']);
+  });
   units(`${name}: what it says on stderr is in the journal`, () => {
     const lines = fs.readFileSync(path.join(import.meta.dirname, '../../units', name), 'utf8').split('\n');
     // StandardError= inherits what StandardOutput= is (systemd.exec(5)), and the journal's addon may be missing.

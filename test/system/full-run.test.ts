@@ -1,0 +1,41 @@
+/** `check` where no file in /run/immutafs can be written. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { inNamespace } from '../support/namespace.ts';
+
+const full = suite('check with a full /run');
+
+/** What `check --json` says with a /run of the namespace's own, prepared by a script. */
+function check(script: string): { exit: string; verdict: string; log: string[]; left: string } {
+  const ran = inNamespace(`mount -t tmpfs -o size=1m,nr_inodes=20,mode=0755 run /run; mkdir /run/immutafs
+    ${script}; code=0; "$@" check --boot --json >/mnt/report || code=$?
+    echo exit $code; grep '"verdict"' /mnt/report; ls -A /run/immutafs`);
+  const [exit = '', verdict = '', ...left] = ran.stdout.split('\n');
+  return { exit, verdict: verdict.trim(), log: ran.stderr.split('\n'), left: left.join(' ').trim() };
+}
+
+const good = check(':');
+const warnings = (log: string[]) => log.filter((line) => line.includes('cannot be written'));
+
+full('with room, the report is left and nothing is warned of', () => {
+  assert.is(good.left, 'login report.json');
+  assert.equal(warnings(good.log), []);
+});
+
+for (const [title, script, reason] of [
+  ['bytes', 'dd if=/dev/zero of=/run/rest bs=4k 2>/dev/null || :', 'no space left on device'],
+  ['inodes', 'for n in $(seq 30); do touch /run/$n 2>/dev/null || break; done', 'no space left on device'],
+  ['being writable', 'mount -o remount,ro /run', 'read-only file system'],
+] as const) {
+  full(`without ${title}: verdict and exit code are the same, and what is not written is a warning`, () => {
+    const { exit, verdict, log, left } = check(script);
+    assert.equal([exit, verdict, left], [good.exit, good.verdict, '']);
+    assert.ok(log.some((line) => line.startsWith('<3>Verdict: unknown ')));
+    assert.equal(warnings(log), [
+      `<4>The report cannot be written, ignoring it: /run/immutafs/report.json: ${reason}`,
+      `<4>The message for logins cannot be written, ignoring it: /run/immutafs/login: ${reason}`,
+    ]);
+  });
+}
+
+full.run();
