@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { until } from '../wire/support/until.ts';
 import { withRunFolder } from './harness/run-folder.ts';
 import { defineHollow } from './libvirt/hollow.ts';
 import { withHypervisor } from './libvirt/hypervisor.ts';
@@ -211,6 +212,8 @@ host('UEFI variables: a start by the role makes the store anew, a plain start do
   withHollow(async (ansible, hypervisor) => {
     const start = () => ansible.module('domain', { ...facts(hypervisor), state: 'running' });
     const store = join(hypervisor.folder, 'variables.fd');
+    const state = () => hypervisor.virsh('domstate', 'hollow');
+    const reset = () => hypervisor.virsh('reset', 'hollow');
     const isPlanted = async () => (await readFile(store)).includes('planted');
     const plant = async () => {
       await hypervisor.virsh('destroy', 'hollow');
@@ -225,11 +228,17 @@ host('UEFI variables: a start by the role makes the store anew, a plain start do
     await plant();
     assert.is((await start()).failed, false);
     assert.is(await isPlanted(), false);
+    await reset();
+    await sleep(2000);
+    assert.match(await state(), 'running', 'with on_reboot as virt-install leaves it');
 
     await hypervisor.virsh('destroy', 'hollow');
     const boot = await ansible.module('boot', { uri: hypervisor.uri, domain: 'hollow', target: 'vda' });
     assert.equal(boot.corrected, [...unset, 'on_reboot is restart']);
     assert.match(await xml(hypervisor), '<on_reboot>destroy</on_reboot>');
+    await start();
+    await reset();
+    await until('a reboot ends the domain', async () => (await state()).startsWith('shut off'), 60);
     await hypervisor.virsh('autostart', 'hollow');
     const seen = (await ansible.module('domain', facts(hypervisor))).boot as Boot;
     assert.equal([seen.firmware, seen.store, seen.wrong], ['uefi', store, []]);
