@@ -34,7 +34,7 @@ mount_top_level() {
       xfs:/?* | ext[34]:/?*) ;;
       *) continue ;;
     esac
-    case ",$options," in *,noauto,* | *,x-systemd.automount,*) continue ;; esac
+    case ",$options," in *,noauto,* | *,x-systemd.automount,* | *,comment=systemd.automount,*) continue ;; esac
     { is_device "$source" && is_read_only_source "$source"; } || continue
     find_mount "$root$target"
     unescape "$options"

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { assertSealed, enforcing, layout, look, withAgent } from './harness/scenario.ts';
+import { assertSealed, editFile, enforcing, layout, look, withAgent } from './harness/scenario.ts';
 import type { Layout } from './harness/scenario.ts';
 
 /**
@@ -56,6 +56,44 @@ for (const row of rows) {
     }),
   );
 }
+
+layouts('/var by a label in quotes, /var/log by one with a space and at the first access', () =>
+  withAgent(
+    {
+      layout: layoutOf('ext4', 'partition', 'nested'),
+      damage: { '/var': 'e2label "$1" varfs', '/var/log': 'e2label "$1" "my logs"' },
+      edit: (root) =>
+        editFile(`${root}/etc/fstab`, (text) =>
+          text
+            .replace(/^UUID=\S+ \/var ext4 ro/m, 'LABEL="varfs" /var ext4 ro')
+            .replace(
+              /^UUID=\S+ \/var\/log ext4 ro/m,
+              'LABEL=my\\040logs /var/log ext4 noauto,x-systemd.automount,ro',
+            ),
+        ),
+    },
+    async (guest) => {
+      const steps = {
+        ...look,
+        fstab: 'cat /etc/fstab',
+        write: 'for d in /var/lib /var/log; do echo x >$d/mark && cat $d/mark; done',
+        mounts: 'awk \'$5 ~ "^/var" { sub(/.* - /, $5 " "); print $1, $2 }\' /proc/self/mountinfo',
+        automount: 'systemctl show --value -p LoadState,ActiveState var-log.automount',
+        waited: 'systemctl show --value -p ActiveEnterTimestampMonotonic local-fs.target',
+        jobs: 'systemctl list-jobs --no-legend',
+      };
+      const boot = await guest.boot({ disk: 'readonly', steps, arguments: ['systemd.show_status=1'] });
+      assert.match(boot.step('fstab').stdout, /^LABEL="varfs" \/var (.*\n)*LABEL=my\\040logs \/var\/log /m);
+      assertSealed(boot);
+      assert.equal(boot.step('write'), { exit: 0, stdout: 'x\nx\n', stderr: '' });
+      assert.is(boot.step('mounts').stdout, '/var overlay\n/var/log overlay\n');
+      assert.is(boot.step('automount').stdout, 'loaded\ninactive\n');
+      // Less than the time that systemd waits for a device.
+      assert.ok(Number(boot.step('waited').stdout) < 60e6, boot.step('waited').stdout);
+      assert.not.match(boot.console, /Failed (to )?unmount|FAILED/);
+    },
+  ),
+);
 
 function layoutOf(filesystem: 'xfs' | 'ext4', stack: Layout['stack'], place: string): Layout {
   const volume = (target: string, sizeMiB: number) => ({ target, filesystem, sizeMiB });
