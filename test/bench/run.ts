@@ -2,6 +2,7 @@ import { audit } from './audit.ts';
 import { boot } from './boot.ts';
 import { forward } from './forward.ts';
 import { initramfs } from './initramfs.ts';
+import { mounts } from './mounts.ts';
 import { prepare } from './prepare.ts';
 import { prepareHome } from './prepare-home.ts';
 import { status } from './status.ts';
@@ -20,6 +21,7 @@ export interface Result {
 
 const benchmarks: Record<string, () => Promise<Result>> = {
   status,
+  mounts,
   audit,
   prepare,
   'prepare-home': prepareHome,

@@ -1,0 +1,57 @@
+import { execa } from 'execa';
+import { inRoot } from '../../packaging/build-paths.ts';
+import { buildPrograms } from './programs.ts';
+import type { Result } from './run.ts';
+import type { Figure } from './table.ts';
+
+const count = 20_000;
+const kinds = {
+  overlay: 'binds of an overlay',
+  tmpfs: 'tmpfs',
+  root: "binds of the root's disk",
+  stacked: 'tmpfs on one another',
+};
+
+/** `immutafs-agent status` as shipped, with thousands of mounts, against the same with few. */
+export async function mounts(): Promise<Result> {
+  const { agent } = await buildPrograms();
+  const figures: Figure[] = [];
+  for (const [kind, name] of Object.entries(kinds)) {
+    const [many, few] = [await measure(kind, count, agent), await measure(kind, 20, agent)];
+    figures.push(
+      {
+        // Not the kernel's share: it walks a stack anew for each line of mountinfo.
+        name: `${name}: processor time`,
+        unit: 's',
+        value: many.user,
+        control: few.user,
+        aim: { of: 'value', atMost: 3 },
+      },
+      {
+        name: `${name}: output`,
+        unit: 'KiB',
+        value: many.bytes / 1024,
+        control: few.bytes / 1024,
+        aim: { of: 'value', atMost: 32 },
+      },
+    );
+  }
+  return {
+    about: `status with ${count} mounts of a kind, in user space, children included`,
+    control: 'with 20',
+    figures,
+  };
+}
+
+interface Measured {
+  /** Seconds in user space. */
+  user: number;
+  bytes: number;
+}
+
+async function measure(kind: string, mountCount: number, agent: string): Promise<Measured> {
+  const script = inRoot('test/bench/many-mounts.py');
+  const command = ['python3', script, kind, String(mountCount), agent, 'status'];
+  const { stdout } = await execa('sh', [inRoot('packaging/run-dist.sh'), ...command]);
+  return JSON.parse(stdout) as Measured;
+}
