@@ -32,7 +32,7 @@ export interface Key {
 
 /** A path that is no UTF-8 would be looked for under another name. */
 const isText = (value: string) => isUtf8(Buffer.from(value, 'latin1'));
-const absolutePath = (value: string) => value === '' || /^\/[^\0]*$/.test(value);
+const absolutePath = (value: string) => value === '' || (/^\/[^\0]*$/.test(value) && isText(value));
 const percent = (value: string) => /^[1-9][0-9]?%$|^100%$/.test(value);
 const forwardUrl =
   /^(relp|relp\+tls|syslog\+tcp|syslog\+tls|syslog\+udp|journal\+http|journal\+https):\/\/[^\s/]+\/?$/;
@@ -112,7 +112,7 @@ export const keys: Record<keyof Config, Key> = {
   },
   PROMETHEUS_FILE: {
     meaning:
-      "A file that immutafs-check.timer keeps up to date for node_exporter's textfile collector, in its folder and with the ending .prom. The folder must be there. Empty: none.",
+      "A file that immutafs-check.timer keeps up to date for node_exporter's textfile collector, in its folder and with the ending .prom. The folder must exist; it may belong to another user. A symbolic link on the path is followed only where root owns the link and the folder that holds the link, and no other user can replace the link; any other link is an error, and the file is not written. Empty: none.",
     from: 'check',
     initial: '',
     wanted: 'an absolute path that ends in .prom',
@@ -128,7 +128,8 @@ export const keys: Record<keyof Config, Key> = {
     good: (v) => words(v).every((word) => forwardUrl.test(word)),
   },
   FORWARD_CA: {
-    meaning: "TLS: the file of the authority that signed the server's certificate.",
+    meaning:
+      "TLS: the file of the authority that signed the server's certificate. Empty: the authorities of this system. A bad value of FORWARD or FORWARD_*, or a line of the configuration that is not understood, stops the forwarder with an error.",
     from: 'check',
     initial: '',
     wanted: 'an absolute path',
@@ -150,13 +151,24 @@ export const keys: Record<keyof Config, Key> = {
     good: absolutePath,
   },
   FORWARD_PEER: {
-    meaning: "TLS: the name that the server's certificate must have, if it is not the host of FORWARD.",
+    meaning:
+      "TLS: the name that the server's certificate must have, if it is not the host of FORWARD; or the certificate's fingerprint (SHA256:AA:BB:...), with which no authority has to sign it.",
     from: 'check',
     initial: '',
-    wanted: 'a name',
-    good: (v) => !/\s/.test(v),
+    wanted: 'a name, or SHA256: or SHA1: and a fingerprint',
+    good: isPeer,
   },
 };
+
+/** Of a certificate: "SHA256:AA:BB…" or "SHA1:AA:BB…" (rsyslog's form); the colons between the bytes may be missing. */
+export function isFingerprint(peer: string): boolean {
+  return /^(sha-?256[:=]([0-9a-f]{2}:?){32}|sha-?1[:=]([0-9a-f]{2}:?){20})$/i.test(peer);
+}
+
+/** A fingerprint that is cut short would else be taken for a name. */
+function isPeer(value: string): boolean {
+  return /^sha-?[0-9]*[:=]/i.test(value) ? isFingerprint(value) : /^[^\s\0]*$/.test(value) && isText(value);
+}
 
 /** The words of a value that is a list. */
 export function words(value: string): string[] {

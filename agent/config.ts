@@ -3,7 +3,7 @@ import { type Config, keys } from './config-keys.ts';
 import { HostError } from './errors.ts';
 import { decodeBytes } from './format.ts';
 
-export { type Config, words } from './config-keys.ts';
+export { type Config, isFingerprint, words } from './config-keys.ts';
 
 export const configFile = '/etc/immutafs/immutafs.conf';
 const maximumBytes = 65536;
@@ -47,11 +47,19 @@ export function readConfig(host: Host): ReadConfig {
     return parseConfig(host.read(configFile, 2 * maximumBytes));
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
-    if (error.code === 'ENOENT') return parseConfig('');
+    if (error.code === 'ENOENT' && host.stat(configFile) === undefined) return parseConfig('');
     if (error.code === 'EFBIG') return parseConfig(' '.repeat(maximumBytes + 1));
     const reason = `${error.message.slice(error.message.indexOf(': ') + 2)}, ignoring it`;
     return { config: defaults(), problems: [{ line: 0, key: '', reason }] };
   }
+}
+
+/**
+ * The problems with which nothing may be forwarded: the default of a TLS key trusts more than what was asked for, and a
+ * line that is not understood may be such a key. In words.
+ */
+export function forwardProblems(problems: readonly ConfigProblem[]): string[] {
+  return problems.filter(({ key }) => !isKey(key) || key.startsWith('FORWARD')).map(formatProblem);
 }
 
 /** "/etc/immutafs/immutafs.conf:3: MODE: must be …" */

@@ -8,7 +8,11 @@
 read_config() {
   conf_MODE=auto conf_VAR_SIZE=25% conf_VAR_INODES=200k conf_VAR_OPTIONS=nosuid,nodev conf_ON_FAILURE=degraded
   conf_FORWARD=''
-  [ -e "$1" ] || return 0
+  # What cannot be looked up is not known to be absent.
+  config_folder=${1%/*}
+  if ! { [ -e "$1" ] || [ -L "$1" ] || { [ -d "$config_folder" ] && [ ! -x "$config_folder" ]; }; }; then
+    return 0
+  fi
   if ! { [ -f "$1" ] && [ -r "$1" ]; }; then
     warn "$1: not a readable file, ignoring it"
     return 0

@@ -1,6 +1,7 @@
+import { configFile } from '../config.ts';
 import { type ForwardCounts, type Forwarder, heartbeat } from '../observe/forward.ts';
 import { seen } from '../observe/observed.ts';
-import type { Check } from './check.ts';
+import type { Check, Outcome } from './check.ts';
 
 /** So long a server, or the network at boot, may be away. */
 const patienceSeconds = 300;
@@ -14,12 +15,13 @@ export const forwardHealthy: Check = {
   documentation: {
     title: 'what is logged reaches the log server',
     means:
-      'Where FORWARD names a server, immutafs-forward.service runs, is connected, and nothing was lost on the way; a server may be away for five minutes.',
+      'Where FORWARD names a server, immutafs-forward.service runs, is connected, and nothing was lost on the way; a server may be away for five minutes. With a bad value of FORWARD or FORWARD_*, or a line of the configuration that is not understood, the forwarder does not start, and the check fails.',
     why: 'In a sealed boot /var is memory: what is not forwarded ends with the boot, and with it the traces of whoever was there.',
-    mend: 'immutafs-agent forward --test says step by step what does not work: the name, the connection, the certificates or the protocol. systemctl status immutafs-forward.service has the reason of an end.',
+    mend: 'Where the check names lines of the configuration, fix them and restart immutafs-forward.service. Else immutafs-agent forward --test says step by step what does not work: the name, the connection, the certificates or the protocol. systemctl status immutafs-forward.service has the reason of an end.',
   },
   evaluate: (facts) => {
-    const { config, forward } = facts;
+    const { config, forward, forwardProblems } = facts;
+    if (forwardProblems.length > 0) return misconfigured(forwardProblems);
     const subject = config.FORWARD;
     const nothing = { subject, expected: '', remedy: '' };
     if (subject === '')
@@ -29,6 +31,17 @@ export const forwardHealthy: Check = {
     return { status, subject, expected: 'connected, and nothing lost', observed, remedy };
   },
 };
+
+/** Its subject is the file: the configuration alone is at fault (exit code 2). */
+function misconfigured(problems: readonly string[]): Outcome {
+  return {
+    status: 'fail',
+    subject: configFile,
+    expected: 'a configuration that says where to forward and whom to trust',
+    observed: `the forwarder does not start: ${problems.join('; ')}`,
+    remedy: 'Fix the lines named, then `systemctl restart immutafs-forward.service`.',
+  };
+}
 
 const remedies = {
   warn: 'Look at it again in some minutes, and at `immutafs-agent forward --test`.',

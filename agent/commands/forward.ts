@@ -1,4 +1,4 @@
-import { type Config, formatProblem, readConfig } from '../config.ts';
+import { forwardProblems, readConfig } from '../config.ts';
 import { UsageError, errorMessage } from '../errors.ts';
 import { systemClock } from '../forward/clock.ts';
 import { Daemon } from '../forward/daemon.ts';
@@ -7,7 +7,7 @@ import { keepHeapSmall } from '../forward/memory.ts';
 import { readPosition, writePosition } from '../forward/position.ts';
 import { Progress } from '../forward/progress.ts';
 import { StatusWriter } from '../forward/status-writer.ts';
-import { type Target, parseTargets } from '../forward/target.ts';
+import { parseTargets } from '../forward/target.ts';
 import { Voice } from '../forward/voice.ts';
 import type { Host } from '../host.ts';
 import { testForwarding } from './forward-test.ts';
@@ -24,11 +24,18 @@ const finishMilliseconds = 5000;
 /**
  * `forward`: the daemon. Runs until SIGTERM or SIGINT; at shutdown it goes on until all that stops has stopped.
  * @returns 0; also at once where FORWARD is empty
- * @throws UsageError where FORWARD is malformed
+ * @throws UsageError where FORWARD is malformed, or the configuration does not say for sure whom to trust
  */
 export async function forwardCommand(host: Host, output: Output, options: ForwardOptions): Promise<number> {
   keepHeapSmall();
-  const { config, targets } = readTargets(host);
+  const { config, problems } = readConfig(host);
+  const stopping = forwardProblems(problems);
+  if (stopping.length > 0) {
+    const reason = `${stopping.join('; ')}: fix the configuration, then start immutafs-forward.service again`;
+    if (!options.test) new Voice(await openJournal()).misconfigured(reason);
+    throw new UsageError(reason);
+  }
+  const targets = parseTargets(config.FORWARD);
   const clock = systemClock(host);
   if (options.test) {
     if (targets.length === 0) throw new UsageError('FORWARD is empty');
@@ -57,13 +64,6 @@ export async function forwardCommand(host: Host, output: Output, options: Forwar
   status.stop();
   // An attempt to connect that is under way, to a better server too, would go on for seconds.
   process.exit(0);
-}
-
-function readTargets(host: Host): { config: Config; targets: Target[] } {
-  const { config, problems } = readConfig(host);
-  const problem = problems.find(({ key }) => key === 'FORWARD');
-  if (problem !== undefined) throw new UsageError(formatProblem(problem));
-  return { config, targets: parseTargets(config.FORWARD) };
 }
 
 /** At SIGTERM or SIGINT lets the daemon end in good order. Resolves when that takes too long. */

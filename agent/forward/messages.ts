@@ -41,4 +41,14 @@ export const forwardMessages = {
       mend: 'Name a server in FORWARD in /etc/immutafs/immutafs.conf and start immutafs-forward.service again, or disable it.',
     },
   },
+  misconfigured: {
+    messageId: 'b331bf9acda5478b84935f886b29f870',
+    documentation: {
+      title: 'the forwarder does not start because of the configuration',
+      means:
+        'FORWARD or a TLS key (FORWARD_CA, FORWARD_CERT, FORWARD_KEY, FORWARD_PEER) has a bad value, or the configuration or a line of it cannot be read. The message names file, line and reason. The forwarder ends with exit code 2 and is not started again.',
+      why: 'The default of a TLS key trusts more servers than the value that was meant. No entry is sent to a server that the configuration does not clearly trust. The entries stay in the journal.',
+      mend: 'Fix the lines in /etc/immutafs/immutafs.conf (on a sealed guest, the host has to open it first), then `systemctl restart immutafs-forward.service`. The user immutafs-forward must be able to read the file.',
+    },
+  },
 } satisfies Record<string, Message>;

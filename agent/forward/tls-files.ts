@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import tls from 'node:tls';
-import type { Config } from '../config.ts';
+import { type Config, isFingerprint } from '../config.ts';
 
 export type TlsConfig = Pick<Config, 'FORWARD_CA' | 'FORWARD_CERT' | 'FORWARD_KEY' | 'FORWARD_PEER'>;
 
@@ -10,15 +10,14 @@ const bundles = ['/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/certs/ca-certific
 /**
  * Reads the certificate files; at each connection, so that renewed ones count without a restart. Whoever
  * connects with these options calls `verifyPeer` before a byte is written.
- * @throws Error naming the file that cannot be read
+ * @throws Error naming the file that cannot be read, or that has no certificate
  */
 export function tlsOptions(config: TlsConfig, host: string): tls.ConnectionOptions {
-  const { FORWARD_CA, FORWARD_CERT, FORWARD_KEY } = config;
-  const ca = FORWARD_CA === '' ? bundles.find((file) => fs.existsSync(file)) : FORWARD_CA;
+  const { FORWARD_CERT, FORWARD_KEY } = config;
   const name = expectedName(config, host);
   return {
     minVersion: 'TLSv1.2',
-    ...(ca === undefined ? {} : { ca: fs.readFileSync(ca) }),
+    ca: authorities(config),
     ...(FORWARD_CERT === '' ? {} : { cert: fs.readFileSync(FORWARD_CERT) }),
     ...(FORWARD_KEY === '' ? {} : { key: fs.readFileSync(FORWARD_KEY) }),
     // RFC 6066, section 3: names only.
@@ -27,6 +26,20 @@ export function tlsOptions(config: TlsConfig, host: string): tls.ConnectionOptio
     rejectUnauthorized: false,
     checkServerIdentity: () => undefined,
   };
+}
+
+/** Never none at all: Node would then trust the authorities that it was built with. */
+function authorities({ FORWARD_CA, FORWARD_PEER }: TlsConfig): Buffer {
+  const file = FORWARD_CA === '' ? bundles.find((each) => fs.existsSync(each)) : FORWARD_CA;
+  if (file === undefined) {
+    // The fingerprint alone decides then (verifyPeer).
+    if (isFingerprint(FORWARD_PEER)) return Buffer.alloc(0);
+    throw new Error(`this system has no authorities (${bundles.join(', ')}): set FORWARD_CA`);
+  }
+  const certificates = fs.readFileSync(file);
+  if (!certificates.includes('-----BEGIN '))
+    throw new Error(`${file}: no certificate in PEM form (-----BEGIN CERTIFICATE-----)`);
+  return certificates;
 }
 
 /**
@@ -51,11 +64,6 @@ export function verifyPeer(socket: tls.TLSSocket, config: TlsConfig, host: strin
 
 function expectedName({ FORWARD_PEER: peer }: TlsConfig, host: string): string {
   return peer === '' || isFingerprint(peer) ? host : peer;
-}
-
-/** "SHA256:AA:BB…" or "SHA1:AA:BB…" (rsyslog's form); the colons between the bytes may be missing. */
-function isFingerprint(peer: string): boolean {
-  return /^(sha-?256[:=]([0-9a-f]{2}:?){32}|sha-?1[:=]([0-9a-f]{2}:?){20})$/i.test(peer);
 }
 
 function hasFingerprint({ fingerprint, fingerprint256 }: tls.PeerCertificate, peer: string): boolean {

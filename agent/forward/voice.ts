@@ -39,6 +39,10 @@ export class Voice {
     this.#say(priority.notice, `Forwarding ended: ${reason}`, 'ended');
   }
 
+  misconfigured(reason: string): void {
+    this.#say(priority.error, `Forwarding does not start: ${reason}`, 'misconfigured');
+  }
+
   #say(level: number, text: string, id: keyof typeof forwardMessages): void {
     if (text === this.#last) return;
     const passed = (this.#now() - this.#at) / refillMilliseconds;

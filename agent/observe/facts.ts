@@ -1,5 +1,6 @@
-import { type Config, formatProblem, readConfig } from '../config.ts';
+import { type Config, formatProblem, forwardProblems, readConfig } from '../config.ts';
 import { HostError, errorMessage } from '../errors.ts';
+import { decodeBytes } from '../format.ts';
 import type { Host, Usage } from '../host.ts';
 import { type Autostart, findAutostart } from './boot/autostart.ts';
 import { type Loader, readLoader } from './boot/loader.ts';
@@ -34,6 +35,8 @@ export interface Facts extends Targets {
   config: Config;
   /** The configuration's and the kernel argument's, in words. */
   configProblems: string[];
+  /** Those of them with which the forwarder does not start. */
+  forwardProblems: string[];
   /** The words of the kernel command line. */
   kernelArgument: string[];
   mode: DecidedMode;
@@ -85,7 +88,7 @@ export async function gatherFacts(system: Host, { probe }: Wanted = { probe: fal
   const { config, problems } = readConfig(host);
   const { answers } = await beginTargets(host, config, mounts, probe);
   const read = observe(() => host.read('/proc/cmdline'));
-  const cmdline = 'value' in read ? read.value : '';
+  const cmdline = 'value' in read ? decodeBytes(read.value) : '';
   const argument = parseKernelArgument(cmdline);
   const kernelArgument = splitKernelArguments(cmdline);
   const identity = identify(host);
@@ -98,6 +101,7 @@ export async function gatherFacts(system: Host, { probe }: Wanted = { probe: fal
     identity,
     config,
     configProblems: [...problems.map(formatProblem), ...argument.problems],
+    forwardProblems: forwardProblems(problems),
     kernelArgument,
     mode: decideMode(argument.mode ?? config.MODE, handoff, disks),
     mounts,
@@ -128,7 +132,9 @@ function readFiles(
     rivals: observe(() => findRivals(host, kernelArgument)),
     lockdown: observe(() => findLockdown(host)),
     forward: observe(() => findForwarder(host)),
-    mtab: observe(() => (host.stat('/etc/mtab')?.kind === 'link' ? host.link('/etc/mtab') : undefined)),
+    mtab: observe(() =>
+      host.stat('/etc/mtab')?.kind === 'link' ? decodeBytes(host.link('/etc/mtab')) : undefined,
+    ),
   };
 }
 
@@ -164,7 +170,7 @@ function careful(host: Host, mounts: MountTable): Host {
 
 function readHandoff(host: Host): Handoff | undefined {
   const text = host.readRecord(handoffFile, 'root', 65536);
-  return text === undefined ? undefined : parseHandoff(text);
+  return text === undefined ? undefined : parseHandoff(decodeBytes(text));
 }
 
 /** Only of an overlay: another file system is no layer of ours, and a server's may hang. */

@@ -1,4 +1,5 @@
 import type { Finding } from '../checks/check.ts';
+import { configFile } from '../config.ts';
 import { kernelView } from '../checks/kernel-view.ts';
 import type { Disk } from '../observe/disks.ts';
 import { type Enforcement, enforcement } from '../observe/enforcement.ts';
@@ -93,7 +94,7 @@ export function decideVerdict(mode: Mode, findings: readonly Finding[]): Verdict
 export function exitCode({ verdict, checks }: Report): number {
   if (verdict === 'unknown') return 3;
   const failed = checks.filter(({ status, severity }) => status === 'fail' && severity === 'required');
-  if (failed.length > 0 && failed.every(({ id }) => id === 'config-valid')) return 2;
+  if (failed.length > 0 && failed.every(({ subject }) => subject === configFile)) return 2;
   return { sealed: 0, failed: 1, maintenance: 4, off: 4 }[verdict];
 }
 

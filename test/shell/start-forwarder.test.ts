@@ -29,5 +29,24 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.equal([code, stdout, stderr], [0, expected, '']);
     });
   }
+  for (const [title, change] of [
+    ['may not be read', 'chmod 600 /etc/immutafs/immutafs.conf'],
+    ['is in a folder that may not be searched', 'chmod 700 /etc/immutafs'],
+    ['is a link that leads nowhere', 'ln -sf nowhere /etc/immutafs/immutafs.conf'],
+  ] as const) {
+    forwarder(`a configuration that ${title}: the agent says so`, () => {
+      const { code, stdout } = runInBox({
+        shell,
+        scripts: [script],
+        files: {
+          'usr/bin/immutafs-agent': '#!/bin/bash\necho agent "$@"\nexit 2\n',
+          'etc/immutafs/immutafs.conf': 'FORWARD=\n',
+        },
+        run: `chmod +x /usr/bin/immutafs-agent; chmod 755 / /etc /usr /usr/bin /etc/immutafs; ${change}
+          setpriv --reuid 4242 --regid 4242 --clear-groups sh /usr/libexec/immutafs/start-forwarder`,
+      });
+      assert.equal([code, stdout], [2, 'agent forward\n']);
+    });
+  }
   forwarder.run();
 }

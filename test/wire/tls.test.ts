@@ -65,6 +65,7 @@ for (const [what, lines, reason] of [
   ['another name', { FORWARD: 'relp+tls://127.0.0.1:2514' }, /IP: 127\.0\.0\.1 is not in the cert's list/],
   ['another fingerprint', { FORWARD_PEER: `SHA256:${'00:'.repeat(31)}00` }, /has the fingerprint SHA256:/],
   ['another authority', { FORWARD_CA: `${guestFolder}/guest.pem` }, /not trusted: \w+/],
+  ['a file without certificates', { FORWARD_CA: '/etc/hosts' }, /\/etc\/hosts: no certificate in PEM form/],
   ['a file that is not there', { FORWARD_CA: '/etc/none.pem' }, /no such file.*none\.pem/],
 ] as const) {
   tls(`a server with ${what} gets nothing`, async () => {
@@ -78,6 +79,40 @@ for (const [what, lines, reason] of [
     assert.is(storedLines(), 0);
   });
 }
+
+for (const [what, lines] of [
+  ['FORWARD_CA', { FORWARD_CA: 'tls/ca.pem' }],
+  ['FORWARD_PEER', { FORWARD_PEER: 'log server' }],
+] as const) {
+  tls(`a bad ${what} stops the forwarder, though the default would trust the server`, async () => {
+    const bundle = '/etc/ssl/certs/ca-certificates.crt';
+    fs.appendFileSync(bundle, fs.readFileSync(`${guestFolder}/ca.pem`));
+    configure({ ...relp, ...lines });
+    writeJournal(numbered('entry', 10));
+    await startServer();
+    const agent = startAgent();
+    assert.is(await Promise.race([agent.ended, sleep(20_000)]), 2, agent.said());
+    assert.match(agent.said(), `${what}: must be`);
+    assert.is(storedLines(), 0);
+    configure({ ...relp, [what]: '' });
+    startAgent();
+    await until('all of them, by the default', () => storedLines() >= 10);
+  });
+}
+
+tls('without authorities of the system no server is trusted, but by its fingerprint', async () => {
+  for (const bundle of ['/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/certs/ca-certificates.crt'])
+    fs.rmSync(bundle, { force: true });
+  configure({ ...relp, FORWARD_CA: '' });
+  writeJournal(numbered('entry', 10));
+  await startServer();
+  const agent = startAgent();
+  assert.match((await untilState('waiting')).error, 'this system has no authorities');
+  await agent.stop();
+  configure({ ...relp, FORWARD_CA: '', FORWARD_PEER: fingerprint(`${serverFolder}/server.pem`) });
+  startAgent();
+  await until('all of them', () => storedLines() >= 10);
+});
 
 /** Ways to servers whose certificate is verified. */
 const ways = {
