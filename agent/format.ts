@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 
+export { clean } from './unprintable.ts';
+
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 /** 1536 -> "1.5 KiB" */
@@ -50,18 +52,13 @@ export function shortList(texts: readonly string[], between = ' ', shown = 8): s
 
 /**
  * Bytes as text: UTF-8 where they are; else every byte that is not ASCII as \\xNN, so that two names stay two.
- * @param bytes one character a byte (latin1)
+ * @param bytes one character a byte (latin1); a text that has characters beyond that is decoded already
  */
 export function decodeBytes(bytes: string): string {
+  if (/[^\0-\xff]/.test(bytes)) return bytes;
   const buffer = Buffer.from(bytes, 'latin1');
   if (isUtf8(buffer)) return buffer.toString('utf8');
   return bytes.replace(/[\x80-\xff]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`);
-}
-
-/** What comes from mount points and hosts' names must not drive the terminal. */
-export function clean(text: string): string {
-  // eslint-disable-next-line no-control-regex -- they are what is looked for
-  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?');
 }
 
 /** With a capital, unless it begins with a path, and a full stop. */

@@ -45,7 +45,7 @@ export interface Host {
   pieces(file: string): Iterable<Buffer>;
   /** Names in a folder, sorted. */
   list(folder: string): string[];
-  /** Where a symbolic link points, as written in it. */
+  /** Where a symbolic link points, as written in it, one character a byte. */
   link(file: string): string;
   /** The path with every symbolic link resolved. */
   resolve(file: string): string;
@@ -93,7 +93,8 @@ export function systemHost({ root = '/', self = [process.execPath] }: HostOption
     readAt: (file, offset, bytes) => ask(file, () => readStretch(at(file), offset, bytes)),
     pieces: (file) => readPieces(at(file)),
     list: (folder) => ask(folder, () => verified(folder, verify, fs.readdirSync(at(folder)).sort())),
-    link: (file) => ask(file, () => verified(path.dirname(file), verify, fs.readlinkSync(at(file)))),
+    link: (file) =>
+      ask(file, () => verified(path.dirname(file), verify, fs.readlinkSync(at(file), 'latin1'))),
     resolve: (file) => ask(file, () => resolve(at(file), root, verify)),
     stat: (file) => ask(file, () => statOrNothing(at(file))),
     usage: (file) => ask(file, () => usageOf(at(file))),

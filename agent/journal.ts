@@ -1,8 +1,18 @@
+import { logText } from './unprintable.ts';
+
 /** syslog(3)'s severities that the agent uses. */
 export const priority = { error: 3, warning: 4, notice: 5, info: 6 } as const;
 
 export type Fields = Record<string, string>;
 export type Log = (level: number, message: string, fields: Fields) => void;
+
+/** What comes from names of files, servers and mounts must not forge or hide a line of the log. */
+export function cleaning(log: Log): Log {
+  return (level, message, fields) => {
+    const texts = Object.entries(fields).map(([name, value]) => [name, logText(value)]);
+    log(level, logText(message), Object.fromEntries(texts) as Fields);
+  };
+}
 
 /** Keeps entries until they are sent: where there are none, the log is not opened, which takes milliseconds. */
 export function keepingLog(open: () => Promise<Log>): { log: Log; send: () => Promise<void> } {
@@ -25,8 +35,8 @@ export async function openJournal(): Promise<Log> {
   const identified = (fields: Fields) => ({ SYSLOG_IDENTIFIER: 'immutafs-agent', ...fields });
   try {
     const { default: send } = await import('systemd-journald/log.js');
-    return (level, message, fields) => send(level, message, identified(fields));
+    return cleaning((level, message, fields) => send(level, message, identified(fields)));
   } catch {
-    return (level, message) => process.stderr.write(`<${level}>${message.replaceAll('\n', ' ')}\n`);
+    return cleaning((level, message) => void process.stderr.write(`<${level}>${message}\n`));
   }
 }

@@ -9,6 +9,7 @@ import { logDrift, logReport } from '../report/log.ts';
 import { loginMessage } from '../report/maintenance.ts';
 import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
+import { toJson } from '../unprintable.ts';
 import { evaluateFacts } from './evaluate.ts';
 import type { Output, ReportOptions } from './output.ts';
 import { printReport } from './status.ts';
@@ -69,7 +70,7 @@ interface LeftFile {
 function leftFiles({ config: { PROMETHEUS_FILE } }: Facts, report: Report): LeftFile[] {
   const metrics = { what: 'PROMETHEUS_FILE', file: PROMETHEUS_FILE, text: formatPrometheus(report) };
   return [
-    { what: 'The report', file: reportFile, text: `${JSON.stringify(report, null, 2)}\n` },
+    { what: 'The report', file: reportFile, text: `${toJson(report, 2)}\n` },
     { what: 'The message for logins', file: loginFile, text: loginMessage(report) },
     ...(PROMETHEUS_FILE === '' ? [] : [metrics]),
   ];

@@ -24,7 +24,7 @@ export async function testForwarding(
 ): Promise<number> {
   let failed = 0;
   for (const target of targets) {
-    output.stdout(`${target.text}\n`);
+    output.stdout(`${printable(target.text)}\n`);
     const tell = (step: string, detail: string) =>
       output.stdout(`  ${step.padEnd(9)} ${printable(detail)}\n`);
     try {

@@ -55,7 +55,7 @@ export async function prepareWith(
   if (options.undo === true) {
     const { refused } = await plan(host, settings, new Set());
     if (refused === null) return undo(host, hands, (text) => output.stdout(`${text}\n`)) ? 0 : 1;
-    output.stdout(`${refused}\n`);
+    output.stdout(`${clean(decodeBytes(refused))}\n`);
     return 1;
   }
   const before = await plan(host, settings, chosen);

@@ -3,6 +3,7 @@ import { explain } from '../report/explain.ts';
 import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { formatText } from '../report/text.ts';
+import { clean, toJson } from '../unprintable.ts';
 import { evaluateHost } from './evaluate.ts';
 import type { Output, ReportOptions } from './output.ts';
 
@@ -26,12 +27,12 @@ export async function statusCommand(host: Host, output: Output, options: StatusO
 export function printReport(report: Report, output: Output, options: ReportOptions): void {
   output.stdout(formatReport(report, output, options));
   const config = report.checks.find(({ id, status }) => id === 'config-valid' && status === 'fail');
-  if (config !== undefined) output.stderr(`immutafs-agent: ${config.observed}\n`);
+  if (config !== undefined) output.stderr(`immutafs-agent: ${clean(config.observed)}\n`);
 }
 
 function formatReport(report: Report, output: Output, options: ReportOptions): string {
   if (options.prometheus) return formatPrometheus(report);
-  if (options.json) return `${JSON.stringify(report, null, 2)}\n`;
+  if (options.json) return `${toJson(report, 2)}\n`;
   const color = options.color === 'always' || (options.color === 'auto' && output.terminal);
   return formatText(report, color);
 }

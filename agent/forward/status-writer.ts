@@ -1,6 +1,7 @@
 import { errorMessage } from '../errors.ts';
 import type { Host } from '../host.ts';
 import { type ForwardState, forwardFolder, forwardStateFile, heartbeat } from '../observe/forward.ts';
+import { toJson } from '../unprintable.ts';
 import { type Counts, noCounts } from './counts.ts';
 import { parseCursor } from './cursor.ts';
 import { lastCursor } from './journalctl.ts';
@@ -146,7 +147,7 @@ export class StatusWriter {
     this.#state.at = this.#host.now().toISOString();
     try {
       this.#host.makeFolder(forwardFolder);
-      this.#host.writeAtomically(forwardStateFile, `${JSON.stringify(this.#state)}\n`, 0o644);
+      this.#host.writeAtomically(forwardStateFile, `${toJson(this.#state)}\n`, 0o644);
     } catch (error) {
       this.#trouble(errorMessage(error));
     }

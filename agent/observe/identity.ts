@@ -1,3 +1,4 @@
+import { decodeBytes } from '../format.ts';
 import type { Host } from '../host.ts';
 import { observe } from './observed.ts';
 
@@ -20,7 +21,7 @@ export function identify(host: Host): Identity {
   return {
     name: hostname,
     kernel,
-    os: pretty ?? 'unknown',
+    os: decodeBytes(pretty ?? 'unknown'),
     bootId: 'value' in bootId ? bootId.value : '',
     root: uid === 0,
     uptime: seconds,

@@ -1,4 +1,5 @@
 import { HostError } from '../errors.ts';
+import { decodeBytes } from '../format.ts';
 import type { Host } from '../host.ts';
 import { parseHandoff, handoffFile } from '../observe/handoff.ts';
 import { planHome } from './home/plan.ts';
@@ -66,7 +67,7 @@ function whyNot({ host, mounts, disks }: Look): string | null {
   const root = mounts.serving('/');
   const shut = disks.find(({ holds, readOnly }) => holds.includes('/') && readOnly);
   const handoff = host.readRecord(handoffFile, 'root', 65536);
-  const sealedBy = handoff === undefined ? undefined : parseHandoff(handoff).mode === 'sealed';
+  const sealedBy = handoff === undefined ? undefined : parseHandoff(decodeBytes(handoff)).mode === 'sealed';
   const mend = 'Shut it down, let the host make the disk writable, start it, and prepare it then';
   if (shut !== undefined) return `This guest is sealed: disk ${shut.name} is read-only. ${mend}.`;
   if (sealedBy === true) return `This boot is a sealed one (${handoffFile}). ${mend}.`;

@@ -1,4 +1,5 @@
 import { clean, decodeBytes, wrap } from '../format.ts';
+import { toJson } from '../unprintable.ts';
 import { type Paint, painter } from '../paint.ts';
 import { diffLines } from './diff.ts';
 import { type Plan, isDone } from './plan.ts';
@@ -18,7 +19,15 @@ export function planText(plan: Plan, color: boolean): string {
 
 /** One JSON object: whether all is done, why nothing can be, and the steps (agent/prepare/step.ts). */
 export function planJson(plan: Plan): string {
-  return `${JSON.stringify({ schema: 1, ready: isDone(plan), ...plan }, null, 2)}\n`;
+  return `${toJson(decoded({ schema: 1, ready: isDone(plan), ...plan }), 2)}\n`;
+}
+
+/** The texts in a value have one character a byte. */
+function decoded(value: unknown): unknown {
+  if (typeof value === 'string') return decodeBytes(value);
+  if (Array.isArray(value)) return value.map(decoded);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, decoded(each)]));
 }
 
 /** A few lines for `check --ready-to-seal`. */

@@ -1,4 +1,5 @@
 import type { Status } from '../checks/check.ts';
+import { labelValue } from '../unprintable.ts';
 import type { Report } from './report.ts';
 
 /**
@@ -117,10 +118,6 @@ function family({ name, help, samples }: Family): string {
 }
 
 function braces(labels: Record<string, string>): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${escape(value)}"`);
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}="${labelValue(value)}"`);
   return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
-}
-
-function escape(value: string): string {
-  return value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"');
 }

@@ -1,3 +1,4 @@
+import { decodeBytes } from '../../format.ts';
 import type { Host } from '../../host.ts';
 import { isBelow } from '../../observe/mountinfo.ts';
 
@@ -58,7 +59,8 @@ function opened(host: Host, process: string, folder: string): string | undefined
     const info = attempt(() => host.read(`${process}/fdinfo/${fd}`, 65536)) ?? '';
     // open(2)'s flags, in octal: the lowest two bits are O_RDONLY, O_WRONLY or O_RDWR.
     if (/^flags:\s*[0-7]*[1256]$/m.test(info)) return `has ${path} open for writing`;
-    if (attempt(() => host.stat(path)?.kind) === 'directory') return `has the folder ${path} open`;
+    if (attempt(() => host.stat(decodeBytes(path))?.kind) === 'directory')
+      return `has the folder ${path} open`;
   }
   return undefined;
 }

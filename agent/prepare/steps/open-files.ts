@@ -1,4 +1,5 @@
 import { errorCode } from '../../errors.ts';
+import { decodeBytes } from '../../format.ts';
 import type { Host } from '../../host.ts';
 
 /** A file that processes hold open for writing. */
@@ -21,7 +22,7 @@ export function openForWriting(host: Host, folders: readonly string[]): OpenFile
   const pids = host.list('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
   for (const pid of pids) {
     for (const path of new Set(pathsOf(host, pid, folders))) {
-      const stat = host.stat(path);
+      const stat = host.stat(decodeBytes(path));
       if (stat?.kind !== 'file') continue;
       const file = files.get(path) ?? { path, bytes: stat.bytes, who: [] };
       file.who.push(`${orNothing(() => host.read(`/proc/${pid}/comm`).trim()) ?? 'process'} (${pid})`);
