@@ -75,7 +75,8 @@ export function findLeaves(host: Host, node: string): string[] {
   return [...leaves].sort();
 }
 
-function devicesBelow(host: Host, node: string): string[] {
+/** What is directly below a device: the disk of a partition, the devices that a stack is made of. */
+export function devicesBelow(host: Host, node: string): string[] {
   if (host.stat(`${node}/partition`)) return [path.dirname(node)];
   const slaves = host.stat(`${node}/slaves`) ? host.list(`${node}/slaves`) : [];
   return slaves.map((slave) => host.resolve(`${node}/slaves/${slave}`));
