@@ -88,7 +88,9 @@ function mountedOtherwise(facts: Facts, entry: FstabEntry): string[] {
 /** Btrfs has a number of its own, and fstab need not name the device that mountinfo names. */
 function isOf(entry: FstabEntry, mount: Mount): boolean {
   if (entry.type === 'tmpfs') return mount.type === 'tmpfs';
-  return entry.device === undefined || mount.device === entry.device || mount.type === 'btrfs';
+  if (entry.device === undefined || mount.type === 'btrfs') return true;
+  // Which of several with the same identity it is, mounts-genuine says.
+  return [entry.device, ...entry.copies].includes(mount.device);
 }
 
 /** What root-readonly, boot-readonly and the checks of REQUIRE_OPTIONS already ask for. */

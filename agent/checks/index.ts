@@ -8,9 +8,11 @@ import { footholds } from './footholds.ts';
 import { forwardHealthy } from './forward-healthy.ts';
 import { fstabConsistent } from './fstab-consistent.ts';
 import { hostEnforced } from './host-enforced.ts';
+import { impostorAbsent } from './impostor-absent.ts';
 import { initramfsHook } from './initramfs-hook.ts';
 import { kernelLockdownHints } from './kernel-lockdown-hints.ts';
 import { kernelView } from './kernel-view.ts';
+import { mountsGenuine } from './mounts-genuine.ts';
 import { mtabLink } from './mtab-link.ts';
 import { deviceProbe, execProbe, suidProbe } from './option-probes.ts';
 import { homeOptions, otherOptions, tmpOptions } from './options.ts';
@@ -29,9 +31,11 @@ import { varUsage } from './var-usage.ts';
 /** Every check, in the order in which they are shown. */
 export const checks: readonly Check[] = [
   kernelView,
+  mountsGenuine,
   rootReadonly,
   bootReadonly,
   hostEnforced,
+  impostorAbsent,
   rootWriteProbe,
   varOverlay,
   varUpperTmpfs,
@@ -61,19 +65,29 @@ export const checks: readonly Check[] = [
 
 /** One finding a check; a check that throws is `error`, and the others still run. */
 export function evaluate(facts: Facts, list: readonly Check[] = checks): Finding[] {
-  return list.map((check) => {
-    const { id, severity } = check;
-    try {
-      return {
-        id,
-        severity,
-        ...(check.seal && facts.mode.mode !== 'sealed' ? skipped(facts) : check.evaluate(facts)),
-      };
-    } catch (error) {
-      const outcome = { subject: '', expected: 'an answer', observed: errorMessage(error), remedy: '' };
-      return { id, severity, status: 'error', ...outcome };
-    }
-  });
+  const findings = list.map((check) => evaluateOne(facts, check));
+  const isCopy = findings.some(
+    ({ id, status, subject }) =>
+      id === mountsGenuine.id && status === 'fail' && subject.split(' ').includes('/'),
+  );
+  return isCopy ? findings.map((finding, index) => ofCopy(finding, list[index]?.seal === true)) : findings;
+}
+
+function evaluateOne(facts: Facts, check: Check): Finding {
+  const { id, severity } = check;
+  try {
+    const skip = check.seal && facts.mode.mode !== 'sealed';
+    return { id, severity, ...(skip ? skipped(facts) : check.evaluate(facts)) };
+  } catch (error) {
+    const outcome = { subject: '', expected: 'an answer', observed: errorMessage(error), remedy: '' };
+    return { id, severity, status: 'error', ...outcome };
+  }
+}
+
+/** What is wrong with the seal of a copy must not be fixed: an administrator would seal the copy. */
+function ofCopy(finding: Finding, seal: boolean): Finding {
+  if (!seal || finding.remedy === '') return finding;
+  return { ...finding, remedy: `Do not seal this copy of the system. Fix ${mountsGenuine.id} first.` };
 }
 
 function skipped({ mode }: Facts): Omit<Finding, 'id' | 'severity'> {

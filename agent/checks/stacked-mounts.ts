@@ -18,7 +18,7 @@ export const stackedMounts: Check = {
   documentation: {
     title: 'no mount hides another where the seal depends on it',
     means:
-      "At /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS and at what /etc/fstab has mounted there is one mount at most. An automount point below what it mounted is none. And nothing is mounted over what the agent itself goes by: /etc, if it is a mount, is on a disk of /; its configuration, fstab, mtab, SELinux's and those of its rivals are no mounts, nor are the boot's hand-off and the last report.",
+      "At /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS and at what /etc/fstab has mounted there is one mount at most. An automount point below what it mounted is none. And nothing is mounted over what the agent itself goes by: /etc, if it is a mount, is on a disk of /; its configuration, fstab, mtab, SELinux's and those of its rivals are no mounts, nor are the boot's hand-off, the last report and udev's database.",
     why: 'A second mount shows other files than those that were sealed, and the first is still there for every process that began before: a check of what is visible says nothing about what is hidden. With another immutafs.conf in its place, the agent would ask for less.',
     mend: 'Find out who mounted it. `umount` takes the upper one away; a reboot of a sealed guest takes away everything that was mounted by hand.',
   },
@@ -47,7 +47,7 @@ const always = ['/', '/var', '/run', '/run/var', '/proc', '/sys', '/dev', '/etc'
 /** What the agent goes by, and what is below it. */
 const inputs = [
   ...['/etc/immutafs', '/etc/fstab', '/etc/mtab', '/etc/selinux', '/etc/sysconfig'],
-  ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', handoffFile, reportFile],
+  ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', handoffFile, reportFile, '/run/udev'],
 ];
 
 function targetsOf({ config, handoff, fstab }: Facts): string[] {

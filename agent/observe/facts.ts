@@ -2,6 +2,7 @@ import { type Config, formatProblem, forwardProblems, readConfig } from '../conf
 import { HostError, errorMessage } from '../errors.ts';
 import { decodeBytes } from '../format.ts';
 import type { Host, Usage } from '../host.ts';
+import { type BlockDevice, findBlockDevices } from './block-devices.ts';
 import { type Autostart, findAutostart } from './boot/autostart.ts';
 import { type Loader, readLoader } from './boot/loader.ts';
 import { type Partition, findPartitions } from './boot/partitions.ts';
@@ -22,6 +23,7 @@ import { type Labels, findLabels, hasSelinux } from './labels.ts';
 import { type LastReport, readLastReport } from './last-report.ts';
 import { layersOf, upperFolder } from './layers.ts';
 import { type Lockdown, findLockdown } from './lockdown.ts';
+import { type Misplaced, findMisplaced } from './misplaced.ts';
 import { type DecidedMode, decideMode } from './mode.ts';
 import { type MountTable, mountTable, unreadableTable } from './mountinfo.ts';
 import { type Observed, observe, observeLater, seen } from './observed.ts';
@@ -44,6 +46,8 @@ export interface Facts extends Targets {
   /** Why what is seen here is not the guest itself. */
   view: Observed<string[]>;
   disks: Observed<Disk[]>;
+  /** All there are, mounted or not. */
+  blockDevices: Observed<BlockDevice[]>;
   /** undefined: the boot left nothing. */
   handoff: Observed<Handoff | undefined>;
   /** Of /var: an overlay answers for its upper layer, and with its own magic number; undefined: no overlay. */
@@ -93,25 +97,30 @@ export async function gatherFacts(system: Host, { probe }: Wanted = { probe: fal
   const kernelArgument = splitKernelArguments(cmdline);
   const identity = identify(host);
   const lastReport = observe(() => readLastReport(host, identity.bootId));
-  const remembered = 'value' in lastReport ? lastReport.value?.disks : undefined;
-  const disks = observe(() => findDisks(host, mounts.all, (name) => remembered?.get(name)));
+  const last = 'value' in lastReport ? lastReport.value?.disks : undefined;
+  const remembered = (name: string) => last?.get(name);
+  const { disks, blockDevices } = readDisks(host, mounts, remembered);
   const handoff = observe(() => readHandoff(host));
   const varUsage = observe(() => readVarUsage(host, mounts));
+  const fstab = observe(() => readFstab(host, 'value' in blockDevices ? blockDevices.value : []));
+  const impostor = rootImpostor({ blockDevices, mounts, fstab, kernelArgument, config, handoff });
   return {
     identity,
     config,
     configProblems: [...problems.map(formatProblem), ...argument.problems],
     forwardProblems: forwardProblems(problems),
     kernelArgument,
-    mode: decideMode(argument.mode ?? config.MODE, handoff, disks),
+    mode: decideMode(argument.mode ?? config.MODE, handoff, disks, impostor),
     mounts,
     view: observe(() => viewProblems(host, mounts)),
     disks,
+    blockDevices,
     handoff,
     varUsage,
     varConsumers: observe(() => readConsumers(host, config, varUsage, mounts)),
+    fstab,
     ...readFiles(host, kernelArgument),
-    ...readBootInputs(host, mounts, (name) => remembered?.get(name)),
+    ...readBootInputs(host, mounts, remembered),
     provisioning: observe(() => findProvisioning(host, kernelArgument)),
     autostart: observe(() => findAutostart(host, (folder) => persistsAt({ mounts, disks }, folder))),
     labels: await observeLater(() => findLabels(host, labelled(mounts, handoff))),
@@ -123,9 +132,8 @@ export async function gatherFacts(system: Host, { probe }: Wanted = { probe: fal
 function readFiles(
   host: Host,
   kernelArgument: readonly string[],
-): Pick<Facts, 'fstab' | 'swaps' | 'selinux' | 'autorelabel' | 'rivals' | 'lockdown' | 'forward' | 'mtab'> {
+): Pick<Facts, 'swaps' | 'selinux' | 'autorelabel' | 'rivals' | 'lockdown' | 'forward' | 'mtab'> {
   return {
-    fstab: observe(() => readFstab(host)),
     swaps: observe(() => readSwaps(host)),
     selinux: observe(() => hasSelinux(host)),
     autorelabel: observe(() => host.stat('/.autorelabel') !== undefined),
@@ -149,6 +157,25 @@ function readBootInputs(
     firmware: observe(() => findFirmware(host, mounts, seen(partitions))),
     loader: observe(() => readLoader(host)),
   };
+}
+
+function readDisks(
+  host: Host,
+  mounts: MountTable,
+  remembered: (name: string) => Evidence | undefined,
+): Pick<Facts, 'disks' | 'blockDevices'> {
+  const disks = observe(() => findDisks(host, mounts.all, remembered));
+  const known = new Map('value' in disks ? disks.value.map((disk) => [disk.name, disk]) : []);
+  return {
+    disks,
+    blockDevices: observe(() => findBlockDevices(host, known, remembered)),
+  };
+}
+
+/** Where it cannot be told, the check says so. */
+function rootImpostor(facts: Parameters<typeof findMisplaced>[0]): Misplaced | undefined {
+  const misplaced = observe(() => findMisplaced(facts));
+  return 'value' in misplaced ? misplaced.value.find(({ target }) => target === '/') : undefined;
 }
 
 /** Without the mounts little can be said, but that little is: every check that asks for one is an error. */

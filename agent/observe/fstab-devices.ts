@@ -1,10 +1,13 @@
 import { errorCode } from '../errors.ts';
 import type { Host } from '../host.ts';
 import { deviceFile, findLeaves, nodeOfFile } from './block.ts';
+import type { BlockDevice } from './block-devices.ts';
 import { describeDisk } from './disks.ts';
 import { type Fstab, type FstabLine, parseFstab } from './fstab.ts';
+import { bestSealed, carriersByTag } from './impostors.ts';
 import type { Swap } from './swaps.ts';
 import { parseSwaps } from './swaps.ts';
+import { tagKey, tagOfFile } from './tags.ts';
 
 /** A device as fstab or the list of swaps names it. */
 export interface Named {
@@ -14,13 +17,19 @@ export interface Named {
   missing: boolean;
   /** The disks under it. */
   disks: { name: string; readOnly: boolean }[];
+  /** Numbers of other devices with the same identity, where the named one is on a sealed disk. */
+  copies: string[];
 }
 
 export type FstabEntry = FstabLine & Named;
 
-/** Without a file there are no lines. */
-export function readFstab(host: Host): DescribedFstab {
-  return describeFstab(host, readFstabText(host) ?? '');
+/**
+ * Without a file there are no lines.
+ * @param devices where one on a sealed disk has the identity that a line asks for, it is the one that is meant,
+ *     wherever udev's link points
+ */
+export function readFstab(host: Host, devices: readonly BlockDevice[]): DescribedFstab {
+  return describeFstab(host, readFstabText(host) ?? '', devices);
 }
 
 export interface DescribedFstab {
@@ -34,9 +43,27 @@ export function readFstabText(host: Host): string | null {
 }
 
 /** The lines of a text, with the devices that they name. */
-export function describeFstab(host: Host, text: string): DescribedFstab {
+export function describeFstab(
+  host: Host,
+  text: string,
+  devices: readonly BlockDevice[] = [],
+): DescribedFstab {
   const { lines, problems } = parseFstab(text);
-  return { lines: lines.map((line) => ({ ...line, ...findNamed(host, line.node) })), problems };
+  const byTag = carriersByTag(devices);
+  const named = (file: string | undefined) => onSealedDisk(byTag, file) ?? findNamed(host, file);
+  return { lines: lines.map((line) => ({ ...line, ...named(line.node) })), problems };
+}
+
+function onSealedDisk(
+  byTag: ReadonlyMap<string, BlockDevice[]>,
+  file: string | undefined,
+): Named | undefined {
+  const tag = tagOfFile(file);
+  const carriers = tag === undefined ? [] : (byTag.get(tagKey(tag)) ?? []);
+  const [genuine] = bestSealed(carriers);
+  if (genuine === undefined) return undefined;
+  const copies = carriers.filter((each) => each !== genuine).map(({ device }) => device);
+  return { device: genuine.device, missing: false, disks: genuine.disks, copies };
 }
 
 /** A kernel without swap has no list. */
@@ -48,12 +75,12 @@ export function readSwaps(host: Host): (Swap & Named)[] {
 
 function findNamed(host: Host, file: string | undefined): Named {
   const node = nodeOfFile(host, file);
-  if (node === undefined) return { device: undefined, missing: file !== undefined, disks: [] };
+  if (node === undefined) return { device: undefined, missing: file !== undefined, disks: [], copies: [] };
   const disks = findLeaves(host, node).map((leaf) => {
     const { name, readOnly } = describeDisk(host, leaf, () => undefined);
     return { name, readOnly };
   });
-  return { device: host.read(`${node}/dev`).trim(), missing: false, disks };
+  return { device: host.read(`${node}/dev`).trim(), missing: false, disks, copies: [] };
 }
 
 function optional(host: Host, file: string): string | null {

@@ -1,3 +1,5 @@
+import type { Impostor } from './impostors.ts';
+
 /** What the boot left in /run/immutafs/boot.env (dracut/assemble-var). */
 export interface Handoff {
   version: string;
@@ -17,6 +19,8 @@ export interface Handoff {
   warnings: string[];
   /** "/var/log overlay": what became of /var and each file system below it in late boot. */
   layers: string[];
+  /** Devices that carried an identity of a device on a sealed disk, and were passed over. */
+  impostors: Impostor[];
 }
 
 export type Mode = 'sealed' | 'maintenance' | 'off';
@@ -29,11 +33,16 @@ export const handoffFile = '/run/immutafs/boot.env';
  */
 export function parseHandoff(text: string): Handoff {
   const values = new Map<string, string>();
-  const lists = { WARNING: [] as string[], ERROR: [] as string[], LAYER: [] as string[] };
+  const lists = {
+    WARNING: [] as string[],
+    ERROR: [] as string[],
+    LAYER: [] as string[],
+    IMPOSTOR: [] as string[],
+  };
   for (const line of text.split('\n').filter((each) => each !== '')) {
     const [, key, value] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
     if (key === undefined || value === undefined) throw new Error(`${handoffFile}: not KEY=value: ${line}`);
-    if (key === 'WARNING' || key === 'ERROR' || key === 'LAYER') lists[key].push(value);
+    if (isList(key)) lists[key].push(value);
     else values.set(key, value);
   }
   const get = (key: string) => {
@@ -54,7 +63,21 @@ export function parseHandoff(text: string): Handoff {
     errors: [...new Set(lists.ERROR)],
     warnings: lists.WARNING,
     layers: lists.LAYER,
+    impostors: lists.IMPOSTOR.map(impostor),
   };
+}
+
+function isList(key: string): key is 'WARNING' | 'ERROR' | 'LAYER' | 'IMPOSTOR' {
+  return ['WARNING', 'ERROR', 'LAYER', 'IMPOSTOR'].includes(key);
+}
+
+/** "DEVICE SEALED-DEVICE IDENTITY" */
+function impostor(value: string): Impostor {
+  const [, device, sealedDevice, identity] = /^(\S+) (\S+) (.+)$/.exec(value) ?? [];
+  if (device === undefined || sealedDevice === undefined || identity === undefined) {
+    throw new Error(`${handoffFile}: IMPOSTOR=${value} is not two devices and an identity`);
+  }
+  return { device, sealedDevice, identity };
 }
 
 /** As in /proc/uptime (proc_uptime(5)). */

@@ -40,7 +40,14 @@ function isNothing(value: string): boolean {
  * @param source "UUID=…", /dev/disk/by-uuid/…, /dev/mapper/…, /dev/VG/LV
  */
 export function tagOfSource(source: string): Tag | undefined {
-  const file = deviceFile(source);
+  return tagOfFile(deviceFile(source));
+}
+
+/**
+ * What a device file asks for, by udev's links; undefined where it names a device in another way.
+ * @param file a path; undefined for what is no device
+ */
+export function tagOfFile(file: string | undefined): Tag | undefined {
   const [, kind = '', value = ''] =
     /^\/dev\/(?:disk|immutafs)\/by-(uuid|label|partuuid|partlabel)\/(.+)$/.exec(file ?? '') ?? [];
   if (kind !== '') return `${kind.toUpperCase()}=${value}`;

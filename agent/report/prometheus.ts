@@ -24,7 +24,7 @@ interface Family {
 }
 
 function describeReport(report: Report): Family[] {
-  const { agent, host, at, boot, disks, footholds } = report;
+  const { agent, host, at, boot, disks, footholds, impostors } = report;
   const info = { version: agent.version, boot_id: host.bootId, kernel: host.kernel };
   return [
     gauge('agent_info', 'The agent and the boot that it looked at.', [[info, 1]]),
@@ -41,6 +41,11 @@ function describeReport(report: Report): Family[] {
       'disk_host_read_only',
       'Whether the host made a disk read-only, by its own word.',
       disks.map(({ name, bus, hostReadOnly }) => [{ disk: name, bus }, Number(hostReadOnly === true)]),
+    ),
+    gauge(
+      'impostors',
+      "Devices that carry an identity of a sealed disk's device and are not on a sealed disk.",
+      [[{}, new Set(impostors.map(({ device }) => device)).size]],
     ),
     gauge('footholds', 'Mounts that are writable and executable, or writable and outlive a reboot.', [
       [{}, footholds.length],

@@ -7,6 +7,7 @@ import type { Consumer } from '../observe/consumers.ts';
 import type { Facts } from '../observe/facts.ts';
 import { type Foothold, findFootholds } from '../observe/footholds.ts';
 import type { Mode } from '../observe/handoff.ts';
+import { type Impostor, findImpostors } from '../observe/impostors.ts';
 import { layersOf } from '../observe/layers.ts';
 import { observe } from '../observe/observed.ts';
 import { version } from '../version.ts';
@@ -25,6 +26,8 @@ export interface Report {
   verdict: Verdict;
   enforcement: Enforcement;
   disks: Disk[];
+  /** Devices that carry an identity of a device on a sealed disk; empty where that could not be told. */
+  impostors: Impostor[];
   var: {
     overlay: boolean;
     lower: string | null;
@@ -57,6 +60,7 @@ export interface Report {
 export function buildReport(facts: Facts, findings: Finding[], at: Date): Report {
   const { identity } = facts;
   const footholds = observe(() => findFootholds(facts));
+  const impostors = observe(() => findImpostors(facts));
   return {
     schema: 1,
     agent: { version },
@@ -67,6 +71,7 @@ export function buildReport(facts: Facts, findings: Finding[], at: Date): Report
     verdict: decideVerdict(facts.mode.mode, findings),
     enforcement: enforcement(facts),
     disks: 'value' in facts.disks ? facts.disks.value : [],
+    impostors: 'value' in impostors ? impostors.value : [],
     var: describeVar(facts),
     boot: describeBoot(facts, at),
     checks: findings,

@@ -52,6 +52,7 @@ export const sample: Report = {
   },
   boot: null,
   footholds: [],
+  impostors: [],
   forward: null,
   checks: [
     finding('pass', 'required', 'root-readonly'),

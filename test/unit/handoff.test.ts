@@ -20,7 +20,18 @@ handoff('what the initramfs leaves', () => {
     errors: [],
     warnings: [],
     layers: [],
+    impostors: [],
   });
+});
+
+handoff('impostors that the boot passed over, in the order of the lines', () => {
+  const { impostors } = parseHandoff(
+    `${bootEnv()}IMPOSTOR=/dev/vdb2 /dev/vda2 UUID=1f5a\nIMPOSTOR=/dev/vdb1 /dev/vda1 LABEL=my root\n`,
+  );
+  assert.equal(impostors, [
+    { device: '/dev/vdb2', sealedDevice: '/dev/vda2', identity: 'UUID=1f5a' },
+    { device: '/dev/vdb1', sealedDevice: '/dev/vda1', identity: 'LABEL=my root' },
+  ]);
 });
 
 handoff('late boot appends: the last line of a key counts, lists grow, an error is told once', () => {
@@ -44,6 +55,11 @@ for (const [title, text, said] of [
   ['an unknown mode', bootEnv({ MODE: 'auto' }), 'MODE=auto is none of sealed, maintenance, off'],
   ['an unknown stage', bootEnv({ STAGE: 'early' }), 'STAGE=early is none of initramfs, late'],
   ['an unknown outcome', bootEnv({ VAR: 'tmpfs' }), 'VAR=tmpfs is none of overlay, disk, deferred, failed'],
+  [
+    'an impostor without its identity',
+    bootEnv({ IMPOSTOR: '/dev/vdb2 /dev/vda2' }),
+    'IMPOSTOR=/dev/vdb2 /dev/vda2 is not two devices and an identity',
+  ],
   ['a line that is none', `${bootEnv()}hello\n`, 'not KEY=value: hello'],
 ] as const) {
   handoff(`refused: ${title}`, () => {

@@ -69,4 +69,22 @@ for (const [title, intent, handoff, disks, mode, reason] of [
     assert.equal(decideMode(intent, handoff, disks), { mode, reason, forced: intent === 'sealed' });
   });
 }
+
+const impostor = { target: '/', device: '/dev/vdb2', sealedDevice: '/dev/vda2', identity: 'UUID=1' };
+const copied = 'meant to be sealed, but / is on /dev/vdb2, a copy of /dev/vda2';
+for (const [title, intent, handoff, disks, mode, reason] of [
+  ['maintenance is said', 'auto', boot('maintenance'), writable, 'sealed', copied],
+  ['sealed is said', 'auto', boot('sealed'), writable, 'sealed', copied],
+  ['nothing is said', 'auto', none, writable, 'sealed', copied],
+  ['what is said is damaged', 'auto', blind, writable, 'sealed', copied],
+  ['MODE=sealed', 'sealed', boot('sealed'), writable, 'sealed', copied],
+  ['maintenance is said, with MODE=off', 'off', boot('maintenance'), writable, 'sealed', copied],
+  ['off is said, but nobody asked for it', 'auto', boot('off'), writable, 'sealed', copied],
+  ['off', 'off', boot('off'), writable, 'off', 'boot: off'],
+  ['nothing is said, with MODE=off', 'off', none, writable, 'off', 'MODE or kernel argument: off'],
+] as const) {
+  decided(`/ is on an impostor: ${title}`, () => {
+    assert.equal(decideMode(intent, handoff, disks, impostor), { mode, reason, forced: intent === 'sealed' });
+  });
+}
 decided.run();

@@ -41,6 +41,17 @@ metrics('one of each set of states holds', () => {
   assert.match(text, 'immutafs_agent_info{version="1.2.3",boot_id="x",kernel="3.10.0"} 1\n');
 });
 
+metrics('impostors are counted as devices, not as identities', () => {
+  const impostor = (device: string, identity: string) => ({ device, sealedDevice: '/dev/vda1', identity });
+  const impostors = [
+    impostor('/dev/vdb1', 'UUID=1'),
+    impostor('/dev/vdb1', 'PARTUUID=2'),
+    impostor('/dev/vdc1', 'UUID=1'),
+  ];
+  assert.match(formatPrometheus({ ...sample, impostors }), '\nimmutafs_impostors 2\n');
+  assert.match(formatPrometheus(sample), '\nimmutafs_impostors 0\n');
+});
+
 metrics('what there is not has no sample', () => {
   const text = formatPrometheus({ ...sample, var: { ...sample.var, usedBytes: null }, boot: null });
   assert.not.match(text, 'immutafs_var_used_bytes');

@@ -10,6 +10,7 @@ import { logReport } from '../../agent/report/log.ts';
 import { type Report, decideVerdict, exitCode } from '../../agent/report/report.ts';
 import { formatText } from '../../agent/report/text.ts';
 import { version } from '../../agent/version.ts';
+import { el7Guest } from '../support/el7-guest.ts';
 import { finding, sample } from '../support/sample-report.ts';
 import { type Guest, evaluateGuest, goodGuest, maintenanceGuest, withGuest } from '../support/guest.ts';
 
@@ -73,6 +74,8 @@ for (const [title, guest] of Object.entries({
   maintenance: maintenanceGuest(),
   'without the hook': withoutHook,
   'with errors': damaged,
+  'with impostors': el7Guest('clone-second'),
+  'of a copy': el7Guest('clone-first'),
 })) {
   schema(`describes a report: ${title}`, async () => {
     const report = json(await reportOf(guest));
@@ -90,6 +93,9 @@ for (const [title, change] of Object.entries<(report: Record<string, unknown> & 
   'an id with a capital': (report) => Object.assign(report.checks[0] ?? {}, { id: 'Root' }),
   'no checks': (report) => Object.assign(report, { checks: [] }),
   'a disk without its evidence': (report) => Reflect.deleteProperty(report.disks[0] ?? {}, 'evidence'),
+  'an impostor without its identity': (report) =>
+    Object.assign(report, { impostors: [{ device: '/dev/vdb1', sealedDevice: '/dev/vda1' }] }),
+  'no list of impostors': (report) => Reflect.deleteProperty(report, 'impostors'),
   'a size in words': (report) => Object.assign(report.var, { sizeBytes: '256 MiB' }),
   'a time without its zone': (report) => Object.assign(report, { at: '2026-03-04T05:06:07' }),
   'a property that nobody knows': (report) => Object.assign(report, { extra: 1 }),

@@ -95,7 +95,7 @@ for (const [title, text] of Object.entries({
 
 misconfigured('a required check that fails beside it counts: exit 1', async () => {
   const report = await withConfig(`${target}FORWARD_CA=ca.pem\n`, (host) =>
-    evaluateGuest({ ...host, tryWrite: () => 'OK' }),
+    evaluateGuest({ ...host, tryWrites: (folders) => Promise.resolve(folders.map(() => 'OK')) }),
   );
   assert.is(exitCode(report), 1);
 });

@@ -1,0 +1,52 @@
+import { type Impostor, findImpostors } from '../observe/impostors.ts';
+import type { Check } from './check.ts';
+
+/** No writable device carries the identity of a device on a sealed disk. */
+export const impostorAbsent: Check = {
+  id: 'impostor-absent',
+  severity: 'advisory',
+  seal: false,
+  messageId: 'f8fc9bcb4e9249b7bcfaa2abdb2b157e',
+  documentation: {
+    title: 'no writable device carries the identity of a sealed disk',
+    means:
+      "The check compares the identities of all block devices in udev's database: the UUID of a file system, swap, LUKS header, LVM physical volume or md array, the UUID of a partition and of a partition table, and a label where /etc/fstab or the kernel command line asks for that label. No device on a writable disk has an identity of a device on a disk that the host made read-only, and the initramfs passed over no such device in this boot. Members of one array, volume group or Btrfs may share an identity, and so may copies of an installation medium.",
+    why: 'The boot finds disks by these identities. A writable copy of the system disk is how root in the guest would start other software at the next boot. The boot ignores the copy, but an initramfs without this package does not, and two physical volumes with one UUID can keep LVM from activating the root.',
+    mend: 'Find out who made the copy. If it is an attack, have the host detach the disk and keep it as evidence. If it is a forgotten clone, have the host detach it, or remove its signatures in the guest: wipefs --all DEVICE destroys the content of the named device. For a copy that must stay, give it identities of its own (xfs_admin -U generate, tune2fs -U random, vgimportclone, sgdisk -G).',
+  },
+  evaluate: (facts) => {
+    const pairs = byPair(findImpostors(facts));
+    const expected = 'no identity of a sealed disk on a writable device';
+    const [first] = pairs;
+    if (first === undefined) {
+      return { status: 'pass', subject: '', expected, observed: 'none', remedy: '' };
+    }
+    const shown = pairs.slice(0, 10).map(describe);
+    const more = pairs.length > shown.length ? [`and ${pairs.length - shown.length} more`] : [];
+    return {
+      status: 'warn',
+      subject: [...new Set(pairs.map(({ device }) => device))].slice(0, 10).join(' '),
+      expected,
+      observed: [...shown, ...more].join('; '),
+      remedy: `Have the host detach the disk of ${first.device}, or wipe it: it is an attack or a forgotten clone.`,
+    };
+  },
+};
+
+interface Pair {
+  device: string;
+  sealedDevice: string;
+  identities: string[];
+}
+
+function byPair(impostors: readonly Impostor[]): Pair[] {
+  const pairs = Map.groupBy(impostors, ({ device, sealedDevice }) => `${device} ${sealedDevice}`);
+  return [...pairs.values()].flatMap((group) => {
+    const [first] = group;
+    return first === undefined ? [] : [{ ...first, identities: group.map(({ identity }) => identity) }];
+  });
+}
+
+function describe({ device, sealedDevice, identities }: Pair): string {
+  return `${device} has ${identities.join(', ')} of ${sealedDevice}, which is on a sealed disk`;
+}

@@ -1,0 +1,69 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import zlib from 'node:zlib';
+import { type Change, all, file } from './changes.ts';
+import type { DiskFixture, StackFixture } from './sysfs.ts';
+
+/** A device's record in udev's database. */
+export const record = (device: string, properties: Record<string, string>): Change =>
+  file(
+    `run/udev/data/b${device}`,
+    ['I:1', ...Object.entries(properties).map(([key, value]) => `E:${key}=${value}`), 'G:systemd', ''].join(
+      '\n',
+    ),
+  );
+
+/** The same record for each of several devices. */
+export const records = (devices: readonly string[], properties: Record<string, string>): Change =>
+  all(...devices.map((device) => record(device, properties)));
+
+export const device =
+  (fixture: DiskFixture | StackFixture): Change =>
+  ({ devices, files }) => {
+    devices.push(fixture);
+    for (const name of [
+      fixture.name,
+      ...Object.keys('partitions' in fixture ? (fixture.partitions ?? {}) : {}),
+    ])
+      files[`dev/${name}`] = '';
+  };
+
+/** A disk with two partitions, 252:33 and 252:34, beside the good guest's; writable. */
+export const secondDisk = (changes: Partial<DiskFixture> = {}): Change =>
+  device({
+    name: 'vdc',
+    device: '252:32',
+    bus: 'virtio-blk',
+    partitions: { vdc1: '252:33', vdc2: '252:34' },
+    ...changes,
+  });
+
+/** Instead of the good guest's root on LVM: the second partition of the sealed disk, 252:2. */
+export const plainRoot =
+  (mounted: string): Change =>
+  (guest) => {
+    guest.devices = guest.devices.filter(({ name }) => name !== 'dm-0');
+    const line = (guest.mounts['root'] ?? '').replace(/^253:0 (.*) - .*/, `${mounted} $1 - ext4 /dev/x ro`);
+    guest.mounts['root'] = line;
+    guest.mounts['lower'] = (guest.mounts['lower'] ?? '').replace('253:0', mounted);
+  };
+
+/** On a device: the beginning of a physical volume of the volume group rhel (test/fixtures/lvm). */
+export const physicalVolume = (name: string): Change =>
+  file(
+    `dev/${name}`,
+    zlib
+      .gunzipSync(fs.readFileSync(path.join(import.meta.dirname, '../fixtures/lvm/physical-volume.gz')))
+      .toString('latin1'),
+  );
+
+/** The sealed disk's second partition, and the second disk's. */
+export const bothPartitions = ['252:2', '252:34'];
+export const xfs = { ID_FS_TYPE: 'xfs', ID_FS_UUID: '1f5a-AB' };
+export const part = { ID_PART_ENTRY_NUMBER: '2' };
+
+/** A second disk whose second partition has the identities of the sealed disk's. */
+export const copied = (properties: Record<string, string>): Change =>
+  all(secondDisk(), records(bothPartitions, properties));
+
+export const cmdline = (words: string): Change => file('proc/cmdline', `ro quiet ${words}\n`);
