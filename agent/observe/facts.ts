@@ -23,6 +23,7 @@ import { type Labels, findLabels, hasSelinux } from './labels.ts';
 import { type LastReport, readLastReport } from './last-report.ts';
 import { layersOf, upperFolder } from './layers.ts';
 import { type Lockdown, findLockdown } from './lockdown.ts';
+import { logOnce } from './log-once.ts';
 import { type Misplaced, findMisplaced } from './misplaced.ts';
 import { type DecidedMode, decideMode } from './mode.ts';
 import { type MountTable, mountTable, unreadableTable } from './mountinfo.ts';
@@ -88,7 +89,7 @@ export interface Wanted {
 /** Everything once. What cannot be seen is in the facts, too: the checks that need it will say so. */
 export async function gatherFacts(system: Host, { probe }: Wanted = { probe: false }): Promise<Facts> {
   const mounts = readMounts(system);
-  const host = careful(system, mounts);
+  const host = logOnce(careful(system, mounts));
   const { config, problems } = readConfig(host);
   const { answers } = await beginTargets(host, config, mounts, probe);
   const read = observe(() => host.read('/proc/cmdline'));
