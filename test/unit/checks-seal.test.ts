@@ -339,7 +339,11 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
       'lockfs',
     ].map((word): [string, [Change, Record<string, Status>, string]] => [
       `kernel argument ${word}`,
-      [file('proc/cmdline', `ro noresume ${word} quiet\n`), { 'rivals-off': 'fail' }, `kernel argument ${word}`],
+      [
+        file('proc/cmdline', `ro noresume ${word} quiet\n`),
+        { 'rivals-off': 'fail' },
+        `kernel argument ${word}`,
+      ],
     ]),
   ),
   'systemd.volatile=no': [file('proc/cmdline', 'ro noresume systemd.volatile=no xoverlayroot=1\n'), {}],
