@@ -93,7 +93,11 @@ function readLine(line: string, config: Config, seen: Set<string>): { key: strin
   seen.add(key);
   const { good, initial, wanted } = keys[key];
   config[key] = good(value) ? decodeBytes(value) : initial;
-  if (!good(value))
-    problems.push({ key, reason: `must be ${wanted}, using ${initial === '' ? 'nothing' : initial}` });
+  if (!good(value)) problems.push({ key, reason: `must be ${wanted}, ${instead(key, initial)}` });
   return problems;
+}
+
+function instead(key: string, initial: string): string {
+  if (key.startsWith('FORWARD')) return 'the forwarder does not start';
+  return `using ${initial === '' ? 'nothing' : initial}`;
 }

@@ -99,8 +99,13 @@ export function decideVerdict(mode: Mode, findings: readonly Finding[]): Verdict
 export function exitCode({ verdict, checks }: Report): number {
   if (verdict === 'unknown') return 3;
   const failed = checks.filter(({ status, severity }) => status === 'fail' && severity === 'required');
-  if (failed.length > 0 && failed.every(({ subject }) => subject === configFile)) return 2;
+  if (failed.length > 0 && failed.every(isOfConfiguration)) return 2;
   return { sealed: 0, failed: 1, maintenance: 4, off: 4 }[verdict];
+}
+
+/** The check of the configuration itself, or the forwarder where the configuration keeps it from starting. */
+function isOfConfiguration({ id, subject }: Finding): boolean {
+  return id === 'config-valid' || (id === 'forward-healthy' && subject === configFile);
 }
 
 function describeVar(facts: Facts): Report['var'] {

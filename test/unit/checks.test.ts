@@ -192,7 +192,7 @@ const breakages: Record<string, [Change, Record<string, Status>, (string | RegEx
   '/etc/mtab points to /proc/mounts': [file('etc/mtab', { linkTo: '/proc/mounts' }), {}],
   'an unknown key': [
     config('MODES=auto\n'),
-    { 'config-valid': 'fail' },
+    { 'config-valid': 'fail', 'forward-healthy': 'fail' },
     'immutafs.conf:1: MODES: unknown key',
   ],
   'a kernel argument that means nothing': [

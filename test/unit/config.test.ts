@@ -57,7 +57,10 @@ for (const [key, { good, bad }] of Object.entries(values)) {
       const { config, problems } = parseConfig(`# first\n${key}=${value}\n`);
       const { initial, wanted } = keys[name];
       assert.is(config[name], initial);
-      assert.equal(problems, [{ line: 2, key, reason: `must be ${wanted}, using ${initial || 'nothing'}` }]);
+      const instead = key.startsWith('FORWARD')
+        ? 'the forwarder does not start'
+        : `using ${initial || 'nothing'}`;
+      assert.equal(problems, [{ line: 2, key, reason: `must be ${wanted}, ${instead}` }]);
     });
   }
 }

@@ -17,7 +17,7 @@ config('garbage in immutafs.conf: the guest boots sealed on the defaults and say
       'status',
       /immutafs\.conf:1: MODE.*immutafs\.conf:3: COLOUR.*immutafs\.conf:4: .*immutafs\.conf:5: VAR_SIZE/,
     );
-    assert.equal(notPassed(report), ['config-valid']);
+    assert.equal(notPassed(report), ['config-valid', 'forward-healthy']);
     // Nothing but the configuration is wrong.
     assert.is(exit, 2);
     assert.is(report.mode, 'sealed');
