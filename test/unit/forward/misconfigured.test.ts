@@ -11,7 +11,7 @@ const target = 'FORWARD=relp+tls://127.0.0.1:1\n';
 const pair = '00:'.repeat(31);
 
 /** A configuration, or the errno with which it cannot be read, and what must be said. */
-const stopping: Record<string, [string | 'EACCES' | 'EIO', string]> = {
+const stopping: Record<string, [string, string]> = {
   'a CA file that is no absolute path': [`${target}FORWARD_CA=ca.pem\n`, `${conf}:2: FORWARD_CA: must be`],
   'a CA file that is no UTF-8': [`${target}FORWARD_CA=/\xff.pem\n`, `${conf}:2: FORWARD_CA: must be`],
   'a certificate that is no absolute path': [`${target}FORWARD_CERT=a\n`, `${conf}:2: FORWARD_CERT: must be`],
