@@ -7,7 +7,7 @@ import { projectFiles } from './files.ts';
  * of types only is an import.
  */
 const order: readonly (readonly string[])[] = [
-  ['unprintable.ts'],
+  ['unprintable.ts', 'host/open-flags.ts', 'host/random-name.ts'],
   ['config-keys.ts', 'errors.ts', 'format.ts', 'paint.ts', 'version.ts', 'systemd-journald.d.ts'],
   ['host/', 'probe/'],
   ['host.ts'],
