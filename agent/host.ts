@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { getSystemErrorName } from 'node:util';
 import { HostError, errorCode, errorMessage } from './errors.ts';
 import { type Ended, runChild } from './host/child.ts';
 import {
@@ -143,16 +144,28 @@ function resolve(file: string, root: string, verify: (file: string) => void): st
   return root !== '/' && resolved.startsWith(root) ? resolved.slice(root.length) || '/' : resolved;
 }
 
+/** It starts in a millisecond; where this package is not installed, this program does the same (packaging/try-write.c). */
+const writer = '/usr/libexec/immutafs/try-write';
+
 /** One child writes to one folder after the other; those behind one that hangs get a child of their own. */
 async function tryWrites(self: readonly string[], folders: readonly string[]): Promise<string[]> {
-  const [program = process.execPath, ...args] = self;
-  const { stdout, ended } = await runChild(program, [...args, 'try-writes', '--', ...folders], deadline);
+  if (folders.length === 0) return [];
+  const [program = process.execPath, ...args] = fs.existsSync(writer)
+    ? [writer]
+    : [...self, 'try-writes', '--'];
+  const { stdout, ended } = await runChild(program, [...args, ...folders], deadline);
   // The last line may have been cut off.
-  const answers = stdout.split('\n').slice(0, -1).slice(0, folders.length);
+  const answers = stdout.split('\n').slice(0, -1).slice(0, folders.length).map(answerName);
   if (answers.length === folders.length) return answers;
   const missing = ended === 'deadline' ? 'TIMEOUT' : 'no answer';
   const behind = folders.slice(answers.length + 1).map((folder) => tryWrites(self, [folder]));
   return [...answers, missing, ...(await Promise.all(behind)).flat()];
+}
+
+/** try-write prints errno, this program its name. */
+function answerName(answer: string): string {
+  if (answer === '0') return 'OK';
+  return /^\d+$/.test(answer) ? getSystemErrorName(-Number(answer)) : answer;
 }
 
 async function probe(

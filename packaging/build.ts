@@ -2,7 +2,7 @@ import { buildExecutable } from './build-executable.ts';
 import { buildLicences } from './build-licences.ts';
 import { executable, inRoot } from './build-paths.ts';
 import { buildRuntime } from './build-runtime.ts';
-import { buildSetReadonly } from './build-set-readonly.ts';
+import { buildSetReadonly, buildTryWrite } from './build-small-programs.ts';
 import { buildDocs } from './docs.ts';
 
 export { buildExecutable };
@@ -13,13 +13,14 @@ export function agent(out: string): Parameters<typeof buildExecutable>[0] {
 }
 
 /**
- * Builds dist/: immutafs-agent, lib/ (its private runtime), set-readonly, licences/, and what packaging/docs.ts makes. What
+ * Builds dist/: immutafs-agent, lib/ (its private runtime), set-readonly, try-write, licences/, and what packaging/docs.ts makes. What
  * did not change is left alone; the result is the same, byte for byte, for the same sources, npm packages and
  * Debian libraries, but for the code cache, which depends on a number that V8 draws at each start.
  */
 export async function build(): Promise<void> {
   await buildRuntime();
   await buildSetReadonly();
+  await buildTryWrite();
   const inputs = await buildExecutable(agent(executable));
   await buildLicences(inputs);
   buildDocs();

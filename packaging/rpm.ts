@@ -17,6 +17,7 @@ export async function buildRpm(): Promise<string> {
   const patterns = [
     'dist/immutafs-agent',
     'dist/set-readonly',
+    'dist/try-write',
     'dist/immutafs.catalog',
     'dist/{lib,licences,man,completion}/**',
     '{dracut,units}/**',

@@ -9,16 +9,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 
-static long call(long number, long a, long b, long c)
-{
-	long result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c)
-			 : "rcx", "r11", "memory");
-	return result;
-}
+#include "without-library.h"
 
 __attribute__((used, noreturn)) static void run(long *stack)
 {
@@ -32,6 +23,3 @@ __attribute__((used, noreturn)) static void run(long *stack)
 	for (;;)
 		call(__NR_exit, fd < 0, 0, 0);
 }
-
-/* The kernel leaves argc and argv on the stack (System V ABI, AMD64 supplement, 3.4.1). */
-__asm__(".globl _start\n_start:\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall run\n");

@@ -18,9 +18,12 @@ export function openWithoutName(folder: string): number {
   return fs.openSync(folder, fs.constants.O_RDWR | O_TMPFILE, 0o600);
 }
 
-/** Whether the kernel (before 3.11) or the file system (vfat, NFS) has no such files. */
+/**
+ * Whether the kernel (before 3.11) or the file system (vfat, NFS) has no such files: EISDIR or EOPNOTSUPP, which libuv
+ * calls ENOTSUP (the same number on Linux).
+ */
 export function isWithoutUnnamed(error: unknown): boolean {
-  return ['EISDIR', 'EOPNOTSUPP'].includes(errorCode(error));
+  return ['EISDIR', 'ENOTSUP', 'EOPNOTSUPP'].includes(errorCode(error));
 }
 
 /** Likewise; where there are none, a file whose name is gone before anything is in it. */

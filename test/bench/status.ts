@@ -28,9 +28,10 @@ export async function status(): Promise<Result> {
       {
         name: 'processes started',
         unit: '',
+        // A write to a frozen file system does not end: another process tries it.
         value: ours.processes,
         control: control.processes,
-        aim: { of: 'value', atMost: 0 },
+        aim: { of: 'value', atMost: 1 },
       },
     ],
   };

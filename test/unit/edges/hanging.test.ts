@@ -91,7 +91,7 @@ for (const [title, files, target, status] of [
     });
     const change = all(
       mount('server', `0:60 / ${target} rw,noexec - nfs4 server:/x rw`),
-      ...Object.entries(files).map(([name, content]) => file(name, content)),
+      ...Object.entries<{ linkTo: string }>(files).map(([name, content]) => file(name, content)),
     );
     assert.is((await findingOf('rivals-off', change, { as })).status, status);
     const below = touched.filter((name) => name === target || name.startsWith(`${target}/`));

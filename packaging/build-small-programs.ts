@@ -12,10 +12,19 @@ const options = [
 ];
 
 /** Compiles packaging/set-readonly.c to dist/set-readonly, which goes into the initramfs. */
-export async function buildSetReadonly(): Promise<void> {
-  const out = path.join(dist, 'set-readonly');
-  const source = inRoot('packaging/set-readonly.c');
-  const files = [source, ...recipe('build-set-readonly.ts')];
+export function buildSetReadonly(): Promise<void> {
+  return buildWithoutLibrary('set-readonly');
+}
+
+/** Compiles packaging/try-write.c to dist/try-write, which the agent runs. */
+export function buildTryWrite(): Promise<void> {
+  return buildWithoutLibrary('try-write');
+}
+
+async function buildWithoutLibrary(name: string): Promise<void> {
+  const out = path.join(dist, name);
+  const source = inRoot(`packaging/${name}.c`);
+  const files = [source, inRoot('packaging/without-library.h'), ...recipe('build-small-programs.ts')];
   const make = () => {
     mkdirSync(dist, { recursive: true });
     execFileSync('gcc', [...options, '-o', `${out}.new`, source], {
@@ -23,5 +32,5 @@ export async function buildSetReadonly(): Promise<void> {
     });
     renameSync(`${out}.new`, out);
   };
-  await once({ name: 'set-readonly', key: digest({ files }), outputs: [out], make });
+  await once({ name, key: digest({ files }), outputs: [out], make });
 }

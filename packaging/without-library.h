@@ -1,0 +1,14 @@
+/* What a program without a C library needs: system calls, and its beginning, which calls run(stack). */
+static long call(long number, long a, long b, long c)
+{
+	long result;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+/* The kernel leaves argc and argv on the stack (System V ABI, AMD64 supplement, 3.4.1). */
+__asm__(".globl _start\n_start:\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall run\n");
