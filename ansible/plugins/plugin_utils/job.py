@@ -21,7 +21,7 @@ if [ $# -gt 0 ] && ! look; then
     *SubState=dead*) ;;
     *) systemctl stop "$unit"; systemctl reset-failed "$unit" 2>/dev/null ;;
   esac
-  systemd-run --quiet --unit="$unit" --remain-after-exit -- "$@" || exit
+  systemd-run --quiet --unit="$unit" --description="$unit" --remain-after-exit -- "$@" || exit
 fi
 left=40
 while look && [ $left -gt 0 ]; do sleep 0.25; left=$((left - 1)); done
