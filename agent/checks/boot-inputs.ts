@@ -1,7 +1,7 @@
-import { efivars } from '../observe/efi/firmware.ts';
+import { efivars } from '../observe/firmware.ts';
 import type { Facts } from '../observe/facts.ts';
-import { hasNoEfiRuntime, neverResumes, resumeWords } from '../observe/boot/kernel-arguments.ts';
-import { kernelLines, openSearches } from '../observe/boot/loader.ts';
+import { hasNoEfiRuntime, neverResumes, resumeWords } from '../observe/boot-arguments.ts';
+import { kernelLines, openSearches } from '../observe/boot-loader.ts';
 import { sealedDisks } from '../observe/enforcement.ts';
 import { seen } from '../observe/observed.ts';
 import type { Check } from './check.ts';

@@ -1,5 +1,5 @@
 import { shortList } from '../format.ts';
-import type { Autostart } from '../observe/boot/autostart.ts';
+import type { Autostart } from '../observe/autostart.ts';
 import { findFootholds } from '../observe/footholds.ts';
 import { seen } from '../observe/observed.ts';
 import type { Check } from './check.ts';

@@ -3,7 +3,7 @@ import { nodeOfSource, findLeaves } from '../../observe/block.ts';
 import { splitKernelArguments } from '../../observe/kernel-argument.ts';
 import { hasSelinux } from '../../observe/labels.ts';
 import { findRivals } from '../../observe/rivals.ts';
-import { cloudInitDisabled } from '../../observe/boot/provisioning.ts';
+import { cloudInitDisabled } from '../../observe/provisioning.ts';
 import { type Look, textIfThere } from '../look.ts';
 import type { Action, Step } from '../step.ts';
 import { planKernelArguments } from './kernel-arguments.ts';

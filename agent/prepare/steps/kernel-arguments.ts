@@ -1,7 +1,8 @@
 import { errorMessage } from '../../errors.ts';
 import type { Host } from '../../host.ts';
-import { neverResumes, resumeWords } from '../../observe/boot/kernel-arguments.ts';
-import { type LoaderFile, kernelLines, kernelopts, readLoader } from '../../observe/boot/loader.ts';
+import { neverResumes, resumeWords } from '../../observe/boot-arguments.ts';
+import { type LoaderFile, kernelLines, kernelopts, readLoader } from '../../observe/boot-loader.ts';
+import { readSecureBoot } from '../../observe/firmware.ts';
 import { type Look, textIfThere } from '../look.ts';
 import type { Action } from '../step.ts';
 import { writeOut } from './initramfs.ts';

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseBootOrder, parseLoadOption, variableData } from '../../../agent/observe/efi/variables.ts';
+import { parseBootOrder, parseLoadOption, variableData } from '../../../agent/observe/efi-variables.ts';
 import { hardDrive, loadOption } from '../../support/efi.ts';
 
 const variables = suite('EFI variables');

@@ -1,8 +1,8 @@
-import { errorCode } from '../../errors.ts';
-import type { Host } from '../../host.ts';
-import type { Partition } from '../boot/partitions.ts';
-import type { MountTable } from '../mountinfo.ts';
-import { parseBootOrder, parseLoadOption, variableData } from './variables.ts';
+import { errorCode } from '../errors.ts';
+import type { Host } from '../host.ts';
+import type { Partition } from './partitions.ts';
+import type { MountTable } from './mountinfo.ts';
+import { parseBootOrder, parseLoadOption, variableData } from './efi-variables.ts';
 
 /** What the UEFI firmware of this guest does at the next boot. */
 export interface Firmware {

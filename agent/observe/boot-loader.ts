@@ -1,5 +1,5 @@
-import { errorCode, errorMessage } from '../../errors.ts';
-import type { Host } from '../../host.ts';
+import { errorCode, errorMessage } from '../errors.ts';
+import type { Host } from '../host.ts';
 
 /** A file from which GRUB takes what it boots. */
 export interface LoaderFile {

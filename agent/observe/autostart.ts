@@ -1,4 +1,4 @@
-import type { Host } from '../../host.ts';
+import type { Host } from '../host.ts';
 
 /** What a home directory has that is run, or that lets its owner in. */
 export interface Autostart {

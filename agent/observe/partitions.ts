@@ -1,8 +1,8 @@
 import path from 'node:path';
-import { errorCode } from '../../errors.ts';
-import type { Host } from '../../host.ts';
-import { describeDisk } from '../disks.ts';
-import type { Evidence } from '../evidence.ts';
+import { errorCode } from '../errors.ts';
+import type { Host } from '../host.ts';
+import { describeDisk } from './disks.ts';
+import type { Evidence } from './evidence.ts';
 
 /** A partition as udev's database describes it. */
 export interface Partition {

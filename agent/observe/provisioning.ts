@@ -1,4 +1,4 @@
-import type { Host } from '../../host.ts';
+import type { Host } from '../host.ts';
 
 /** What configures a system, as root, by what it finds on any disk or in the network. */
 export interface Provisioning {
