@@ -60,14 +60,19 @@ export function findFirmware(
     return { variables, secureBoot: undefined, set: [], entries: [] };
   }
   const names = new Set(host.list(efivars));
-  const secureBoot = readVariable(host, `SecureBoot-${global}`);
   const isWritable = mount.options.includes('rw') && !mount.superOptions.includes('ro');
   return {
     variables: isWritable ? 'writable' : 'read-only',
-    secureBoot: secureBoot === undefined ? undefined : secureBoot[0] === 1,
+    secureBoot: readSecureBoot(host),
     set: changing.filter((name) => names.has(name)).map((name) => name.replace(/-.*$/, '')),
     entries: findEntries(host, partitions),
   };
+}
+
+/** undefined where the variable cannot be reached. */
+export function readSecureBoot(host: Host): boolean | undefined {
+  const data = readVariable(host, `SecureBoot-${global}`);
+  return data === undefined ? undefined : data[0] === 1;
 }
 
 function findEntries(host: Host, partitions: readonly Partition[]): BootEntry[] {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cloudInitTree, withUserData } from './harness/cloud-init.ts';
-import { efiBootFiles, withEfiVariables } from './harness/efi.ts';
+import { efiArguments, efiBootFiles, withEfiVariables } from './harness/efi.ts';
 import { emptyDevice, withEmptyDisk } from './harness/empty-disk.ts';
 import { withGuest } from './harness/guest.ts';
 import type { BootOptions } from './harness/guest.ts';
@@ -102,7 +102,12 @@ nextBoot('the EFI variable SystemdOptions: without effect; without our cover it 
   withEfiVariables((efiVariables) =>
     withInitramfs({ 'usr/libexec/immutafs/efi.sh': 'hide_systemd_options() { :; }\n' }, (unprotected) =>
       withAgent({}, async (guest) => {
-        const options: BootOptions = { disk: 'readonly', efiVariables };
+        const options: BootOptions = {
+          disk: 'readonly',
+          efiVariables,
+          arguments: efiArguments,
+          limitSeconds: 500,
+        };
         const bootFiles = efiBootFiles(guest.bootFiles);
         const first = await guest.boot({ ...options, bootFiles, steps: { ...effect, write } });
         assert.is(first.step('write').exit, 0, first.step('write').stderr);
@@ -119,7 +124,7 @@ nextBoot('the EFI variable SystemdOptions: without effect; without our cover it 
         const noefi = await guest.boot({
           ...options,
           bootFiles: efiBootFiles(unprotected),
-          arguments: ['noefi'],
+          arguments: [...efiArguments, 'noefi'],
           steps: effect,
         });
         assert.is(noefi.step('hostname').stdout, 'guest\n');

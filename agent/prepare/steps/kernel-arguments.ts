@@ -24,8 +24,7 @@ const cmdline = '/etc/kernel/cmdline';
  */
 export function planKernelArguments({ host, mounts }: Look, running: readonly string[]): Corrections {
   const { files, unread } = readLoader(host);
-  const wanted: Wanted[] =
-    host.stat('/sys/firmware/efi') === undefined ? ['noresume'] : ['noresume', 'noefi'];
+  const wanted: Wanted[] = takesNoEfi(host) ? ['noresume', 'noefi'] : ['noresume'];
   const byHand = unread.map((reason) => `The boot loader's files could not all be read: ${reason}.`);
   const lines = kernelLines({ files });
   if (lines.length === 0) return { why: [], byHand: [...byHand, ...fromHost(running)], actions: [] };
@@ -48,6 +47,14 @@ export function planKernelArguments({ host, mounts }: Look, running: readonly st
     byHand,
     actions: inBoot && ownBoot ? [...edits, writeOut] : edits,
   };
+}
+
+/**
+ * With Secure Boot, the kernel takes the keys of modules that are signed with a machine owner key (MOK) from EFI variables
+ * (security/integrity/platform_certs/load_uefi.c), and systemd ignores SystemdOptions.
+ */
+function takesNoEfi(host: Host): boolean {
+  return host.stat('/sys/firmware/efi') !== undefined && readSecureBoot(host) !== true;
 }
 
 /** With QEMU's -append or libvirt's <cmdline> there is nothing in the guest to change. */

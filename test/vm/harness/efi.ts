@@ -19,3 +19,6 @@ export function efiBootFiles({ kernel, initramfs }: BootFiles): BootFiles {
   if (bzImage === undefined || more.length > 0) throw new Error(`not exactly one kernel beside ${kernel}`);
   return { kernel: bzImage, initramfs };
 }
+
+/** Started by OVMF, an emulated guest misjudges its time stamp counter: its clock would be many times too fast. */
+export const efiArguments = ['tsc=unstable', 'clocksource=acpi_pm'];

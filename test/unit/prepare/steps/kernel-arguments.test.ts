@@ -171,11 +171,13 @@ table('boot: kernel arguments', 'boot', [
   ],
 ]);
 
+const secureBoot = 'sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c';
 const step = suite('boot: kernel arguments, applied');
 const only: { only: StepId[]; skip: StepId[] } = { only: ['boot'], skip: [] };
 for (const [title, more, expected] of [
   ['BIOS', {}, 'noresume'],
   ['UEFI', { 'sys/firmware/efi/fw_platform_size': '64\n' }, 'noresume noefi'],
+  ['UEFI with Secure Boot', { [secureBoot]: '\x07\0\0\0\x01' }, /noresume(?! noefi)/],
 ] as const) {
   step(`${title}: every kernel and those to come, and back again byte for byte`, () =>
     withBox(
