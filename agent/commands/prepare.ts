@@ -3,7 +3,7 @@ import { HostError, UsageError } from '../errors.ts';
 import { clean, decodeBytes } from '../format.ts';
 import { type Hands, systemHands } from '../host/hands.ts';
 import type { Host } from '../host.ts';
-import { applyAll } from '../prepare/apply-all.ts';
+import { applyAll, lockFile } from '../prepare/apply-all.ts';
 import { type Plan, isDone, plan } from '../prepare/plan.ts';
 import { type Settings, type StepId, stepIds } from '../prepare/step.ts';
 import { planJson, planText, readinessText } from '../prepare/text.ts';
@@ -54,8 +54,9 @@ export async function prepareWith(
   const { settings, chosen } = readOptions(options);
   if (options.undo === true) {
     const { refused } = await plan(host, settings, new Set());
-    if (refused === null) return undo(host, hands, (text) => output.stdout(`${text}\n`)) ? 0 : 1;
-    output.stdout(`${clean(decodeBytes(refused))}\n`);
+    if (refused === null) return undoLocked(host, hands, output);
+    output.stdout(`${clean(decodeBytes(refused))}
+`);
     return 1;
   }
   const before = await plan(host, settings, chosen);
@@ -78,10 +79,19 @@ export async function prepareWith(
     output.stdout(print(after));
     return isDone(after) ? 0 : 1;
   } catch (error) {
-    // Neither the agent nor the system is at fault: somebody works there, and it is said who.
-    if (!(error instanceof HostError) || error.code !== 'EBUSY') throw error;
+    // Neither the agent nor the system is at fault: something uses /home, or files of the old one stay; both are named.
+    if (!(error instanceof HostError) || !['EBUSY', 'ENOTEMPTY'].includes(error.code)) throw error;
     output.stderr(`immutafs-agent: ${clean(decodeBytes(error.message))}\n`);
     return 1;
+  }
+}
+
+function undoLocked(host: Host, hands: Hands, output: Output): number {
+  const unlock = hands.lock(lockFile);
+  try {
+    return undo(host, hands, (text) => output.stdout(`${text}\n`)) ? 0 : 1;
+  } finally {
+    unlock();
   }
 }
 

@@ -1,9 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { HostError, errorCode, errorMessage } from '../errors.ts';
+import { lock } from './lock.ts';
 import { type Ran, runProgram } from './program.ts';
+import type { TreeState } from './tree-state.ts';
+import { type WalkedFile, lastChange, readTreeState, removeTree } from './tree.ts';
 
-export type { Ran };
+export type { Ran, TreeState, WalkedFile };
 
 /**
  * What changes the system, for what `prepare` does. Whatever is named in the file system afterwards is on the disk,
@@ -42,6 +45,24 @@ export interface Hands {
    * @throws HostError EEXIST naming the process that has it
    */
   lock(file: string): () => void;
+  /** The state of every file below a folder (agent/host/tree.ts). @param pause is called at each file, and may throw */
+  readTree(folder: string, pause: () => void): Promise<TreeState>;
+  /**
+   * Removes the files below a folder for which `isDispensable` is true, and the directories that are empty then.
+   * @param kept gets the name of each one that stays, from the folder on, one character a byte
+   */
+  removeTree(
+    folder: string,
+    pause: () => void,
+    isDispensable: (file: WalkedFile) => boolean,
+    kept: (name: string) => void,
+  ): Promise<void>;
+  /**
+   * When a file below a folder was last changed or, where it is gone, the nearest directory that it was in.
+   * @param name from the folder on, one character a byte
+   * @returns milliseconds since the epoch
+   */
+  lastChange(folder: string, name: string): number;
 }
 
 /** @param root where the system's root is; tests give a folder of fixtures */
@@ -66,7 +87,11 @@ export function systemHands(root = '/'): Hands {
     makeFolder: (folder, mode) => act(folder, () => void fs.mkdirSync(at(folder), { recursive: true, mode })),
     run: runProgram,
     writeAt: (file, offset, text) => act(file, () => writeAt(at(file), offset, text)),
-    lock: (file) => act(file, () => lock(at(file))),
+    lock: (file) => act(file, () => lock(at(file), file)),
+    readTree: (folder, pause) => actLater(folder, () => readTreeState(at(folder), pause)),
+    removeTree: (folder, pause, isDispensable, kept) =>
+      actLater(folder, () => removeTree(at(folder), pause, isDispensable, kept)),
+    lastChange: (folder, name) => act(folder, () => lastChange(at(folder), name)),
   };
 }
 
@@ -74,9 +99,21 @@ function act<T>(file: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
-    if (error instanceof HostError) throw error;
-    throw new HostError(`${file}: ${errorMessage(error)}`, errorCode(error));
+    throw hostError(file, error);
   }
+}
+
+async function actLater<T>(file: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw hostError(file, error);
+  }
+}
+
+function hostError(file: string, error: unknown): HostError {
+  if (error instanceof HostError) return error;
+  return new HostError(`${file}: ${errorMessage(error)}`, errorCode(error));
 }
 
 function replaceText(file: string, text: string, mode: number): void {
@@ -146,33 +183,5 @@ function syncFolder(file: string): void {
     fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);
-  }
-}
-
-/** The file has the number of the process; one that is gone has no lock. */
-function lock(file: string): () => void {
-  fs.mkdirSync(path.dirname(file), { recursive: true });
-  for (let tries = 0; tries < 3; tries++) {
-    try {
-      fs.writeFileSync(file, `${process.pid}\n`, { flag: 'wx', mode: 0o600 });
-      return () => fs.rmSync(file, { force: true });
-    } catch (error) {
-      if (errorCode(error) !== 'EEXIST') throw error;
-    }
-    const pid = Number(fs.readFileSync(file, 'latin1'));
-    if (pid > 0 && pid !== process.pid && isAlive(pid)) {
-      throw new HostError(`another immutafs-agent prepare is at work (process ${pid})`, 'EEXIST');
-    }
-    fs.rmSync(file, { force: true });
-  }
-  throw new HostError(`${file} comes back again and again`, 'EEXIST');
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return errorCode(error) !== 'ESRCH';
   }
 }

@@ -10,7 +10,8 @@ interface Screen {
   terminal: boolean;
 }
 
-const lockFile = '/run/immutafs/prepare.lock';
+/** Held by whatever changes this guest: --apply with its purge, and --undo. */
+export const lockFile = '/run/immutafs/prepare.lock';
 
 /**
  * Does what is needed, step by step, each planned when those before it are done, and again afterwards.

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { HostError, errorCode, errorMessage } from '../errors.ts';
 import type { Hands } from '../host/hands.ts';
@@ -9,8 +10,10 @@ export const backupFolder = '/var/lib/immutafs/backup';
 
 /** One action, written before it begins and again when it has ended. */
 export interface Entry {
-  /** From 1 on. */
+  /** From 1 on; used again for another entry once --undo has removed this one. */
   number: number;
+  /** A UUID: no other entry ever has it. Entries of earlier versions have none. */
+  id?: string;
   step: StepId;
   action: Action;
   /** ISO 8601 */
@@ -44,7 +47,7 @@ export function readJournal(host: Host): Entry[] {
 
 /**
  * Notes an action before it is done, with a backup of what is at its file.
- * @returns notes how it ended: null, or why it did not succeed
+ * @returns notes how it ended: null, or why it did not succeed. It throws a HostError where the entry is gone.
  */
 export function beginEntry(
   host: Host,
@@ -56,15 +59,19 @@ export function beginEntry(
   const backup = 'file' in action ? backUp(host, hands, action.file) : null;
   const number = (entries.at(-1)?.number ?? 0) + 1;
   const began = host.now().toISOString();
-  const entry: Entry = { number, step, action, began, ended: null, problem: null, backup };
+  const entry: Entry = { number, id: randomUUID(), step, action, began, ended: null, problem: null, backup };
   writeJournal(hands, [...entries, entry]);
   return (problem) => {
-    const ended = { ...entry, ended: host.now().toISOString(), problem };
-    // This action may have noted others.
-    writeJournal(
-      hands,
-      readJournal(host).map((each) => (each.number === number ? ended : each)),
-    );
+    // This action may have added entries of its own.
+    const now = readJournal(host);
+    const index = now.findIndex(({ id }) => id === entry.id);
+    if (index === -1) {
+      const how = problem === null ? 'it succeeded' : `it failed: ${problem}`;
+      throw new HostError(
+        `${journalFile}: entry ${number} (${step}, ${action.do}) is gone, so its end cannot be recorded (${how}). Another program changed this file: compare /etc/fstab with the copies in ${backupFolder}`,
+      );
+    }
+    writeJournal(hands, now.with(index, { ...entry, ended: host.now().toISOString(), problem }));
   };
 }
 

@@ -15,7 +15,19 @@ test.before(async () => {
 
 test('asks for packages that RHEL 7 to 10 have, and for nothing of the build machine', () => {
   const wanted = [
-    ...['/bin/sh', 'coreutils', 'dracut', 'findutils', 'kmod', 'parted', 'rsync', 'shadow-utils', 'systemd'],
+    ...[
+      '/bin/sh',
+      'coreutils',
+      'dracut',
+      'e2fsprogs',
+      'findutils',
+      'grep',
+      'kmod',
+      'parted',
+      'rsync',
+      'shadow-utils',
+      'systemd',
+    ],
     ...['util-linux', 'xfsprogs'],
   ];
   const asked = unique(query('[%{REQUIRENAME}\n]')).filter((name) => !name.startsWith('rpmlib('));

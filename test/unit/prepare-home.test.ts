@@ -87,14 +87,14 @@ const edit = (number: number, step: Entry['step'], before: string, after: string
 });
 moved('the journal says it, and what was there before', () => {
   const folder = edit(1, 'home', '', withHome('', { uuid: 'a', type: 'xfs' }));
-  assert.equal(findMove([folder]), { at: Date.parse('2026-01-01'), volume: undefined });
+  assert.equal(findMove([folder]), { at: Date.parse('2026-01-01'), volume: undefined, uuid: 'a' });
   const volume = edit(
     2,
     'home',
     '/dev/b /home xfs\n',
     withHome('/dev/b /home xfs\n', { uuid: 'b', type: 'xfs' }),
   );
-  assert.equal(findMove([folder, volume]), { at: Date.parse('2026-01-02'), volume: '/dev/b' });
+  assert.equal(findMove([folder, volume]), { at: Date.parse('2026-01-02'), volume: '/dev/b', uuid: 'b' });
 });
 moved('an edit of its options is no move, nor is another step’s', () => {
   const options = edit(1, 'home', 'UUID=a /home xfs\n', withHomeOptions('UUID=a /home xfs\n', ['nodev']));
@@ -111,7 +111,7 @@ streams('lines, however they arrive', () => {
 });
 streams('names that are escaped', () => {
   assert.is(unescapeName('with\\#012newline'), 'with\nnewline');
-  assert.is(unescapeName('caf\\#303\\#251/plain'), 'café/plain');
+  assert.is(unescapeName('caf\\#303\\#251/plain \\#134#101'), 'caf\xc3\xa9/plain \\#101');
 });
 streams('room on a disk', () => {
   assert.is(roomOn(0), 0);

@@ -83,12 +83,15 @@ export async function differences(
   return `the copy of ${copying.from} is not the same in ${count} places: ${first.join('; ')}`;
 }
 
-/** Calls for each line of a stream. A line that is not ended yet is kept, up to a length. */
+/**
+ * Calls for each line of a stream. A line that is not ended yet is kept, up to a length: more than a path of 4096 bytes
+ * takes (PATH_MAX), each written as \#ooo.
+ */
 export function byLines(each: (line: string) => void, ends = /\n/): (text: string) => void {
   let left = '';
   return (text) => {
     const lines = (left + text).split(ends);
-    left = (lines.pop() ?? '').slice(-16384);
+    left = (lines.pop() ?? '').slice(-65536);
     for (const line of lines) if (line !== '') each(line);
   };
 }

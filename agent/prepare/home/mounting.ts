@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError } from '../../errors.ts';
 import { nodeOfMount } from '../../observe/block.ts';
-import { type Mount, type MountTable, mountTable } from '../../observe/mountinfo.ts';
+import { type Mount, type MountTable, isBelow, mountTable } from '../../observe/mountinfo.ts';
 import type { Host } from '../../host.ts';
-import { findHolders } from './holders.ts';
+import { attempt } from './namespaces.ts';
 import { frozen, staging, system, workFolder } from './places.ts';
 import type { Move } from './work.ts';
 
@@ -52,10 +52,18 @@ async function clearAway(move: Move): Promise<void> {
 
 /** Copies outlive an agent that was killed. */
 async function endCopies({ host, hands }: Move): Promise<void> {
-  const copies = () =>
-    [staging, system].flatMap((folder) => findHolders(host, folder)).filter(({ name }) => name === 'rsync');
-  for (const { pid } of copies()) await hands.run('/usr/bin/kill', [String(pid)], 60);
-  for (let tries = 0; tries < 100 && copies().length > 0; tries++) await sleep(100);
+  for (const pid of copies(host)) await hands.run('/usr/bin/kill', [pid], 60);
+  for (let tries = 0; tries < 100 && copies(host).length > 0; tries++) await sleep(100);
+}
+
+/** Each process of rsync works in the directory that it reads or writes. */
+function copies(host: Host): string[] {
+  const pids = host.list('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.filter((pid) => {
+    const cwd = attempt(() => host.link(`/proc/${pid}/cwd`)) ?? '/';
+    if (![staging, system].some((folder) => isBelow(cwd, folder))) return false;
+    return attempt(() => host.read(`/proc/${pid}/comm`).trim()) === 'rsync';
+  });
 }
 
 /** Mounts the new file system where nobody else looks. */
@@ -78,9 +86,13 @@ export async function holdStill(move: Move): Promise<() => Promise<void>> {
   const home = readMounts(move.host).serving('/home');
   if (home?.target === '/home') {
     await move.must(mount, '-o', 'remount,ro', '/home');
-    return async () => {
+    const release = async () => {
       await move.always(mount, '-o', 'remount,rw', '/home');
     };
+    // The file system as a whole, for every other mount of it, too.
+    if (readMounts(move.host).serving('/home')?.superOptions.includes('ro') === true) return release;
+    await release();
+    throw new HostError('the file system of /home did not become read-only when it was remounted');
   }
   await move.must(mount, '--bind', '/home', frozen);
   try {

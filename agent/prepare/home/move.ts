@@ -11,6 +11,7 @@ import { readMounts } from './mounting.ts';
 import { moveOver } from './over.ts';
 import { staging } from './places.ts';
 import { refusals, settingsOf } from './refuse.ts';
+import { expectWhole } from './uncarried.ts';
 import { type Move, interruptibly } from './work.ts';
 
 type MoveHome = Extract<Action, { do: 'move-home' }>;
@@ -27,6 +28,7 @@ export function moveHome(doing: Doing, action: MoveHome): Promise<void> {
   return interruptibly(doing, (move) =>
     withPlaces(move, async () => {
       if (await finish(move)) return;
+      await expectWhole(move);
       const { volume, ledger } = await stageVolume(move, action);
       await moveOver(move, volume, ledger);
     }),

@@ -6,6 +6,7 @@ import type { Action, Step } from '../step.ts';
 import { homeLines, mergeOptions, withHomeOptions } from './fstab-line.ts';
 import { findLeft } from './left.ts';
 import { planNextBoot } from './next-boot.ts';
+import { missingPrograms } from './programs.ts';
 import { findMove } from './purge.ts';
 
 /** /home has a file system of its own that stays writable: its options, and what a run that was interrupted left. */
@@ -29,7 +30,10 @@ export async function planMoved(look: Look, home: Mount): Promise<Step> {
   const options = planOptions(lookAfter(look, actions), home);
   why.push(...options.why);
   if (options.byHand) return { id: 'home', state: 'by hand', why, actions: [] };
-  actions.push(...options.actions, ...purge(look, why));
+  const purging = purge(look, why);
+  const missing = purging.length > 0 ? missingPrograms(look.host, false) : [];
+  if (missing.length > 0) return { id: 'home', state: 'blocked', why: [...why, ...missing], actions: [] };
+  actions.push(...options.actions, ...purging);
   return { id: 'home', state: actions.length > 0 ? 'needed' : 'done', why, actions };
 }
 

@@ -1,13 +1,18 @@
 import { HostError } from '../../errors.ts';
 import { formatBytes } from '../../format.ts';
+import type { TreeState } from '../../host/hands.ts';
 import { type Copying, copy, differences } from './copy.ts';
+import { writeCutover } from './cutover.ts';
 import { withHome } from './fstab-line.ts';
-import { describeHolders, findHolders } from './holders.ts';
+import { ownMount } from './left.ts';
 import type { Ledger } from './ledger.ts';
 import type { Volume } from './make.ts';
-import { holdStill, stageAgain, takePlace } from './mounting.ts';
+import { holdStill, readMounts, stageAgain, takePlace } from './mounting.ts';
 import { staging } from './places.ts';
+import { homeRegion } from './region.ts';
 import { expectRoom } from './room.ts';
+import { expectWhole } from './uncarried.ts';
+import { expectNone, expectUnreachable, findHomeUsers } from './users.ts';
 import type { Move } from './work.ts';
 
 const fstab = '/etc/fstab';
@@ -27,45 +32,62 @@ export async function moveOver(move: Move, volume: Volume, ledger: Ledger): Prom
     await copy(move, { ...copying, live: true, bytes: pass === 0 ? bytes : 0 });
     if (performance.now() - began < shortPass) break;
   }
-  expectNobody(move);
+  await expectNobody(move);
+  const mounts = readMounts(move.host);
+  const region = await homeRegion(move.host, mounts);
   const release = await holdStill(move);
   try {
-    // Whoever came in between.
-    expectNobody(move);
+    // Whatever came in between.
+    await expectUnreachable(move.host, region, advice);
+    await expectWhole(move);
     move.say('Copying what has changed meanwhile, and comparing every byte; /home is read-only until then');
-    await copyRest(move, volume, copying);
+    const state = await copyRest(move, volume, copying);
+    if (ownMount(mounts) === undefined) writeCutover(move, volume.uuid, state);
     await ledger.write('copied');
+    await expectUnreachable(move.host, region, advice);
     await changeOver(move, volume);
   } catch (error) {
     await release();
     throw error;
   }
   await ledger.clear();
+  await expectUnreachable(
+    move.host,
+    region,
+    'The new /home is in place; what is written to the old one meanwhile is not in it. End them; --purge-old-home keeps and lists what they changed.',
+  );
 }
+
+const advice =
+  'What uses /home would go on with the old one. What is copied so far stays. End them (a shell: cd /), or as root on the console: systemctl isolate rescue.target; then --apply again';
 
 /**
  * A power cut in an earlier run may have left a file that has its size and time, and not its content: then it is copied
- * again. @throws HostError naming what is not the same afterwards either
+ * again.
+ * @returns the state of /home that was compared
+ * @throws HostError naming what is not the same afterwards either
  */
-async function copyRest(move: Move, volume: Volume, copying: Omit<Copying, 'live' | 'bytes'>): Promise<void> {
+async function copyRest(
+  move: Move,
+  volume: Volume,
+  copying: Omit<Copying, 'live' | 'bytes'>,
+): Promise<TreeState> {
   await copy(move, { ...copying, live: false, bytes: 0 });
   // So that it is read from the disk, and not from memory.
   await stageAgain(move, volume);
+  // Before it is compared, so that what changes afterwards differs from it.
+  const state = await move.hands.readTree('/home', move.expectGoing);
   const found = await differences(move, copying);
-  if (found === undefined) return;
+  if (found === undefined) return state;
   if (copying.checksum) throw new HostError(found);
   move.say(`${found}; copying these again`);
-  await copyRest(move, volume, { ...copying, checksum: true });
+  return copyRest(move, volume, { ...copying, checksum: true });
 }
 
-/** @throws HostError naming who would go on with the old /home */
-function expectNobody({ host }: Move): void {
-  const holders = findHolders(host, '/home');
-  if (holders.length === 0) return;
-  throw new HostError(
-    `/home is in use, and who uses it would go on with the old one: ${describeHolders(holders)}. What is copied so far stays. End them (a shell: cd /), or as root on the console: systemctl isolate rescue.target; then --apply again`,
-    'EBUSY',
-  );
+/** @throws HostError naming what would go on with the old /home */
+async function expectNobody({ host }: Move): Promise<void> {
+  const { obstacles, holders } = await findHomeUsers(host);
+  expectNone(obstacles, holders, advice);
 }
 
 /** fstab first: a power cut leaves the old /home or the new one, and both are whole. */

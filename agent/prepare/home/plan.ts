@@ -3,15 +3,18 @@ import { words } from '../../config.ts';
 import { formatBytes } from '../../format.ts';
 import type { Host } from '../../host.ts';
 import { findLeaves, nodeOfMount, nodeOfSource } from '../../observe/block.ts';
-import { isBelow, type Mount } from '../../observe/mountinfo.ts';
+import type { Mount } from '../../observe/mountinfo.ts';
 import type { Look } from '../look.ts';
 import type { Step } from '../step.ts';
-import { describeHolders, findHolders, findRunning } from './holders.ts';
+import { describeHolders, findRunning } from './holders.ts';
 import { type Inspected, inspectDisk, inspectFileSystem } from './inspect.ts';
 import { ownMount } from './left.ts';
 import { planMoved } from './moved.ts';
+import { missingPrograms } from './programs.ts';
 import { refusals } from './refuse.ts';
 import { roomOn, sizeOfHome } from './room.ts';
+import { findUncarried } from './uncarried.ts';
+import { type Users, findHomeUsers } from './users.ts';
 
 /** What there is to do about /home: it must be on a disk that the host leaves writable. Only reads. */
 export async function planHome(look: Look): Promise<Step> {
@@ -36,20 +39,28 @@ async function planMove(look: Look, own: Mount | undefined): Promise<Step> {
       : `/home is ${own.source}, on the system's own disk`;
   const why = `${where}, which the host makes read-only.`;
   const named = homeDevice ?? (homeUuid === undefined ? undefined : `UUID=${homeUuid}`);
-  if (named === undefined) return step('blocked', [why, offer(look)]);
-  const problems = [...missingPrograms(look.host, homeUuid === undefined), ...mountedBelow(look)];
+  const users = await findHomeUsers(look.host);
+  const { blockers, notes } = await findUncarried(look.host, look.mounts);
+  const problems = [...missingPrograms(look.host, homeUuid === undefined), ...blockers, ...users.obstacles];
+  if (named === undefined) return step('blocked', [why, offer(look), ...problems, ...notes]);
   const inspected =
     homeUuid === undefined ? await inspectDisk(look, named) : await inspectFileSystem(look, homeUuid);
   const { wipe, wrong } = wipes(look, inspected);
   problems.push(...wrong, ...refusals(inspected, named, wipe));
   if (inspected.never.length === 0) problems.push(...(await tooSmall(look, inspected, named)));
-  if (problems.length > 0) return step('blocked', [why, ...problems]);
+  if (problems.length > 0) return step('blocked', [why, ...problems, ...notes]);
   const { mark, content } = inspected;
   const wiped = wipe && content.length > 0;
   const state = mark ? `an interrupted run began with ${named}: it goes on` : `${named} gets it`;
   const lost = wiped ? [`What ${named} holds is lost: ${content.join(', ')}.`] : [];
   return {
-    ...step('needed', [`${why.slice(0, -1)}; ${state}.`, ...lost, ...commands(inspected), ...users(look)]),
+    ...step('needed', [
+      `${why.slice(0, -1)}; ${state}.`,
+      ...lost,
+      ...notes,
+      ...commands(inspected),
+      ...describeUsers(look, users),
+    ]),
     actions: [{ do: 'move-home', disk: named, wipe }],
   };
 }
@@ -79,25 +90,6 @@ function offer({ host, disks }: Look): string {
 
 function sizeOf(host: Host, name: string): number {
   return Number(host.read(`/sys/block/${name}/size`)) * 512;
-}
-
-function missingPrograms(host: Host, whole: boolean): string[] {
-  const needed = [
-    ['rsync', '/usr/bin/rsync'],
-    ...(whole ? [['parted', '/usr/sbin/parted'] as const, ['xfsprogs', '/usr/sbin/mkfs.xfs'] as const] : []),
-  ] as const;
-  return needed
-    .filter(([, program]) => host.stat(program) === undefined)
-    .map(([name, program]) => `${program} is missing: install the package ${name}.`);
-}
-
-function mountedBelow({ mounts }: Look): string[] {
-  const below = mounts.all.filter(({ target }) => target !== '/home' && isBelow(target, '/home'));
-  const targets = [
-    ...new Set(below.filter((mount) => !mounts.hidden.has(mount)).map(({ target }) => target)),
-  ];
-  if (targets.length === 0) return [];
-  return [`Mounted below /home, and would be hidden: ${targets.join(', ')}. Unmount them first.`];
 }
 
 /** --wipe names exactly this disk, or another one, which is a mistake. */
@@ -132,8 +124,7 @@ function commands({ device, mark, volume }: Inspected): string[] {
 }
 
 /** Nothing of it keeps the copy from beginning. */
-function users({ host, config }: Look): string[] {
-  const holders = findHolders(host, '/home');
+function describeUsers({ host, config }: Look, { holders, stale }: Users): string[] {
   const running = findRunning(host, '/home');
   const noexec = words(config.REQUIRE_OPTIONS).some((word) => /^\/home:.*noexec/.test(word));
   return [
@@ -141,6 +132,11 @@ function users({ host, config }: Look): string[] {
       ? []
       : [
           `In use now: ${describeHolders(holders)}. The copy can begin, the change cannot: end them first, or work from the console after systemctl isolate rescue.target.`,
+        ]),
+    ...(stale.length === 0
+      ? []
+      : [
+          `Read-only in mount namespaces of their own, and the old /home until they are started again: ${stale.slice(0, 10).join(', ')}.`,
         ]),
     ...(running.length === 0 || !noexec
       ? []

@@ -1,17 +1,23 @@
-import path from 'node:path';
 import { HostError } from '../../errors.ts';
+import type { WalkedFile } from '../../host/hands.ts';
 import type { Doing } from '../doing.ts';
 import { type Entry, readJournal } from '../journal.ts';
 import { compare } from './copy.ts';
+import { readCutover } from './cutover.ts';
 import { homeLines } from './fstab-line.ts';
 import { ownMount } from './left.ts';
 import { readMounts, withOldHome, withPlaces } from './mounting.ts';
+import { oldHomeRegion } from './region.ts';
+import { expectUnreachable } from './users.ts';
 import { type Move, interruptibly } from './work.ts';
 
+const shown = 20;
+
 /**
- * Removes the old content of /home from the system's disk, once the new one is proven to have it: each file is the
- * same, byte by byte, or was changed or removed by somebody after the move.
- * @throws HostError where it is not proven: nothing is removed then
+ * Removes from the old /home, on the system's disk, what is proven not to be needed: each file that is the same in the
+ * new /home, byte by byte; and each file that was changed or removed in the new /home after the move, while the old
+ * one is as it was at the move. Everything else stays, and is named.
+ * @throws HostError EBUSY where something else can write to the old /home: nothing is removed; ENOTEMPTY naming what stays
  */
 export function purgeHome(doing: Doing): Promise<void> {
   process.chdir('/');
@@ -24,14 +30,25 @@ export function purgeHome(doing: Doing): Promise<void> {
     withPlaces(move, () =>
       withOldHome(move, async (old) => {
         expectApart(move, old);
-        await expectProven(move, old, moved.at);
-        move.say(
-          'The new /home has all that the old one has, or what became of it: removing the old content',
+        await expectUnreachable(
+          move.host,
+          oldHomeRegion(readMounts(move.host)),
+          'Nothing of the old /home is removed while it can be changed; then --purge-old-home again',
         );
-        await move.must('/usr/bin/find', old, '-xdev', '-mindepth', '1', '-delete');
+        const isDispensable = await prove(move, old, moved);
+        move.say('Removing what the new /home is proven to have of the old one, or has changed since');
+        const kept: string[] = [];
+        await move.hands.removeTree(old, move.expectGoing, isDispensable, (name) => kept.push(name));
+        if (kept.length > 0) throw new HostError(describeKept(kept), 'ENOTEMPTY');
       }),
     ),
   );
+}
+
+function describeKept(kept: readonly string[]): string {
+  const more = kept.length > shown ? `; and ${kept.length - shown} more` : '';
+  const files = kept.length === 1 ? '1 file' : `${kept.length} files`;
+  return `${files} of the old /home stay, because the new /home is not proven to have them: they were changed in the old one since the move, or differ though nobody changed them: ${kept.slice(0, shown).join('; ')}${more}. They are below the mount on /home: mount --bind / /mnt shows them in /mnt/home. Copy what is needed to the new /home, and remove them there`;
 }
 
 export interface Moved {
@@ -39,6 +56,8 @@ export interface Moved {
   at: number;
   /** What fstab named for /home before; undefined: it was a folder. */
   volume: string | undefined;
+  /** Of the new file system; empty where fstab names it otherwise. */
+  uuid: string;
 }
 
 /** The last time that fstab got another /home. */
@@ -48,7 +67,8 @@ export function findMove(journal: readonly Entry[]): Moved | undefined {
     const [before] = homeLines(action.before ?? '');
     const [after] = homeLines(action.after);
     if (after === undefined || after.source === before?.source) continue;
-    return { at: Date.parse(began), volume: before?.source };
+    const uuid = /^UUID=(.+)$/.exec(after.source)?.[1] ?? '';
+    return { at: Date.parse(began), volume: before?.source, uuid };
   }
   return undefined;
 }
@@ -63,35 +83,29 @@ function expectApart({ host }: Move, old: string): void {
   }
 }
 
-async function expectProven({ host, ...move }: Move, old: string, movedAt: number): Promise<void> {
-  const unproven: string[] = [];
-  let count = 0;
-  await compare({ host, ...move }, { from: old, to: '/home', type: 'xfs' }, (item) => {
-    const name = item.slice(item.indexOf(' ') + 1);
+/** Compares all of the old /home with the new one. @returns whether a file of it can go */
+async function prove(move: Move, old: string, { at, uuid }: Moved): Promise<(file: WalkedFile) => boolean> {
+  const { host, hands } = move;
+  const cutover = readCutover(host, uuid);
+  // Before it is compared: what changes from here on stays.
+  const compared = await hands.readTree(old, move.expectGoing);
+  const different = new Map<string, string>();
+  await compare(move, { from: old, to: '/home', type: 'xfs' }, (item) => {
+    const [, how = '', name = ''] = /^(\S+) +(.*)$/s.exec(item) ?? [];
     // What is new in the new one.
-    if (item.startsWith('*deleting') || changedSince(unescapeName(name))) return;
-    count += 1;
-    if (unproven.length < 5) unproven.push(item);
+    if (how !== '*deleting') different.set(unescapeName(name).replace(/\/$/, ''), how);
   });
-  if (count === 0) return;
-  throw new HostError(
-    `the new /home is not proven: ${count} files of the old one are missing or different in it, and nobody changed them since: ${unproven.join('; ')}`,
-  );
-
-  /** Itself or, where it is gone, the folder that it was in. */
-  function changedSince(name: string): boolean {
-    for (let each = path.join('/home', name); ; each = path.dirname(each)) {
-      const stat = host.stat(each);
-      if (stat !== undefined) return stat.changed > movedAt;
-      if (each === '/home') return false;
-    }
-  }
+  return ({ name, directory, state }) => {
+    if (!compared.has(name, state)) return false;
+    const how = different.get(name);
+    // A directory's times change with what is removed from it, by an earlier run as well.
+    if (how === undefined || (directory && /^\.d\.\.t\.*$/.test(how))) return true;
+    if (cutover?.has(name, state) !== true) return false;
+    return hands.lastChange('/home', name) > at;
+  };
 }
 
-/** rsync(1) writes what is not printable as \#ooo. */
+/** rsync(1) writes what is not printable as \#ooo. @returns one character a byte */
 export function unescapeName(name: string): string {
-  const bytes = name.replace(/\\#([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
-  return Buffer.from(bytes, 'latin1').toString('utf8').includes('\ufffd')
-    ? bytes
-    : Buffer.from(bytes, 'latin1').toString('utf8');
+  return name.replace(/\\#([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
 }

@@ -15,6 +15,8 @@ export interface Move extends Omit<Doing, 'run'> {
   must: (program: string, ...args: string[]) => Promise<string>;
   /** The same, after a signal too: for what puts things in order. */
   always: (program: string, ...args: string[]) => Promise<string>;
+  /** For what runs in this process. @throws HostError EINTR after a signal */
+  expectGoing: () => void;
 }
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -56,5 +58,6 @@ function moveOf(doing: Doing, stop: AbortSignal): Move {
       return always(program, ...args);
     },
     always,
+    expectGoing: stopped,
   };
 }

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { HostError, UsageError } from '../../../agent/errors.ts';
 import { type Hands, systemHands } from '../../../agent/host/hands.ts';
 import { apply } from '../../../agent/prepare/apply.ts';
+import type { Entry } from '../../../agent/prepare/journal.ts';
 import type { Action } from '../../../agent/prepare/step.ts';
 import { withGuest } from '../../support/guest.ts';
 import { ordinaryGuest } from '../../support/ordinary-guest.ts';
@@ -108,18 +109,50 @@ applying('a file that has changed since it was looked at is left alone', () =>
     assert.match(host.read('/etc/fstab'), '/dev/mapper/rhel-root');
   }),
 );
-applying('two at a time', () =>
-  withBox(ordinaryGuest(), async ({ root, prepare }) => {
-    // Another process that lives: the one that started this one.
-    fs.writeFileSync(path.join(root, 'run/immutafs/prepare.lock'), `${process.ppid}\n`);
-    try {
-      await prepare({ apply: true, yes: true });
-      assert.unreachable('no error');
-    } catch (error) {
-      assert.match((error as Error).message, /another immutafs-agent prepare is at work/);
+applying('one at a time: neither --apply nor --undo while another one is at work', () =>
+  withBox(ordinaryGuest(), async ({ hands, prepare, journal }) => {
+    await prepare({ apply: true, yes: true, only: ['mtab'] });
+    const unlock = hands.lock('/run/immutafs/prepare.lock');
+    const log = journal();
+    for (const options of [{ apply: true, yes: true }, { undo: true }]) {
+      try {
+        await prepare(options);
+        assert.unreachable('no error');
+      } catch (error) {
+        assert.match((error as Error).message, /another immutafs-agent prepare is at work \(process \d+\)/);
+      }
     }
-    fs.writeFileSync(path.join(root, 'run/immutafs/prepare.lock'), '999999999\n');
-    assert.is((await prepare({ apply: true, yes: true })).code, 0, 'one that has died');
+    assert.equal(journal(), log);
+    unlock();
+    assert.is((await prepare({ apply: true, yes: true })).code, 0);
   }),
 );
+for (const [title, entries] of [
+  ['gone', () => []],
+  [
+    'gone, and its number is another one’s',
+    (log: Entry[]) => [{ ...log.at(-1), id: 'another', began: '2026-01-01T00:00:00.000Z' }],
+  ],
+] as const) {
+  applying(`an entry that is ${title} is an error`, () =>
+    withBox(ordinaryGuest(), async ({ root, hands, prepare, journal }) => {
+      const file = path.join(root, 'var/lib/immutafs/prepare.json');
+      const run: Hands['run'] = (...all) => {
+        fs.writeFileSync(file, JSON.stringify({ schema: 1, entries: entries(journal()) }));
+        return hands.run(...all);
+      };
+      try {
+        await prepare({ apply: true, yes: true, only: ['initramfs'], skip: [] }, { ...hands, run });
+        assert.unreachable('no error');
+      } catch (error) {
+        assert.instance(error, HostError);
+        assert.match((error as Error).message, /prepare\.json: entry 1 \(initramfs, run\) is gone/);
+      }
+      assert.equal(
+        journal().map(({ ended }) => ended),
+        entries([]).map(() => null),
+      );
+    }),
+  );
+}
 applying.run();

@@ -74,18 +74,6 @@ hands('errors are the system’s, with their names', () =>
     }
   }),
 );
-hands('a lock is had once, and again after it was given back', () =>
-  inTemporaryFolder((folder) => {
-    const { lock } = systemHands(folder);
-    const unlock = lock('/run/lock');
-    assert.is(fs.readFileSync(path.join(folder, 'run/lock'), 'latin1'), `${process.pid}\n`);
-    fs.writeFileSync(path.join(folder, 'run/lock'), `${process.ppid}\n`);
-    assert.throws(() => lock('/run/lock'), /another immutafs-agent prepare is at work \(process \d+\)/);
-    unlock();
-    lock('/run/lock')();
-    assert.is(fs.existsSync(path.join(folder, 'run/lock')), false);
-  }),
-);
 hands.run();
 
 const program = suite('programs');

@@ -23,6 +23,9 @@ function dyingHands(hands: Hands, acts: number): Hands {
     run: dying(hands.run),
     writeAt: dying(hands.writeAt),
     lock: hands.lock,
+    readTree: dying(hands.readTree),
+    removeTree: dying(hands.removeTree),
+    lastChange: hands.lastChange,
   };
 }
 

@@ -1,0 +1,117 @@
+import { unescapeOctal } from '../../format.ts';
+import type { Host } from '../../host.ts';
+import { readSwaps } from '../../observe/fstab-devices.ts';
+import { type Namespaces, attempt, placesOf, visiblePlacesOf } from './namespaces.ts';
+import { type Region, isInRegion } from './region.ts';
+
+/**
+ * What the kernel itself has open in a region, without a process: loop devices, swap files, directories of overlays, and NFS
+ * exports. It would go on with the old /home when another one is mounted.
+ * @returns a sentence each, with what to do
+ */
+export async function findBacking(host: Host, region: Region, namespaces: Namespaces): Promise<string[]> {
+  return [
+    ...(await loops(host, region, namespaces)),
+    ...swaps(host, region, namespaces),
+    ...stacked(namespaces, region),
+    ...exports(host, namespaces, region),
+  ];
+}
+
+/**
+ * The device number of the file system that the backing file is on decides where losetup(8) gives it; a file to which no
+ * path leads any more is taken to be in the region then.
+ */
+async function loops(host: Host, region: Region, { own }: Namespaces): Promise<string[]> {
+  const names = (attempt(() => host.list('/sys/block')) ?? []).filter((name) => /^loop\d+$/.test(name));
+  const found = names.flatMap((name) => {
+    const text = attempt(() => host.read(`/sys/block/${name}/loop/backing_file`, 65536))?.replace(/\n$/, '');
+    if (text === undefined || text.endsWith(' (deleted)')) return [];
+    const file = unescapeOctal(text);
+    const isThere = attempt(() => host.stat(file)) !== undefined;
+    const isPlaced = placesOf(own, file).some(({ inside }) => isInRegion(region, inside));
+    return isPlaced || !isThere ? [{ name, file, isPlaced }] : [];
+  });
+  if (found.length === 0) return [];
+  const devices = await backingDevices(host);
+  return found
+    .filter(({ name, isPlaced }) => {
+      const device = devices.get(`/dev/${name}`);
+      return device === undefined ? isPlaced : region.devices.has(device);
+    })
+    .map(
+      ({ name, file }) =>
+        `/dev/${name} has its content in ${file}, which it would go on using: unmount what is on it, and losetup -d /dev/${name}.`,
+    );
+}
+
+/** losetup(8): "/dev/loop0 253:0", the device of the file system that the backing file is on. */
+async function backingDevices(host: Host): Promise<ReadonlyMap<string, string>> {
+  const { stdout } = await host.run('/usr/sbin/losetup', ['--list', '--output', 'NAME,BACK-MAJ:MIN']);
+  return new Map(
+    stdout.split('\n').flatMap((line): [string, string][] => {
+      const [, name, device] = /^(\/dev\/loop\d+)\s+(\d+:\d+)\s*$/.exec(line) ?? [];
+      return name === undefined || device === undefined ? [] : [[name, device]];
+    }),
+  );
+}
+
+function swaps(host: Host, region: Region, { own }: Namespaces): string[] {
+  return readSwaps(host)
+    .filter(({ source }) => visiblePlacesOf(own, source).some(({ inside }) => isInRegion(region, inside)))
+    .map(
+      ({ source }) => `${source} is in use as swap: swapoff ${source}, and take its line out of /etc/fstab.`,
+    );
+}
+
+/** A path may be one of the namespace that it was mounted in, or of ours. */
+function stacked(namespaces: Namespaces, region: Region): string[] {
+  const found = namespaces.all.flatMap((namespace) =>
+    namespace.backed
+      .filter(({ path }) =>
+        [namespace, namespaces.own].some((each) =>
+          visiblePlacesOf(each, path).some(({ inside }) => isInRegion(region, inside)),
+        ),
+      )
+      .map(({ type, target, path }) => {
+        const where = namespace.own ? '' : ` in the mount namespace of ${namespace.who}`;
+        return `the ${type} on ${target}${where} uses ${path}, and would go on with the old one: umount ${target}.`;
+      }),
+  );
+  return [...new Set(found)];
+}
+
+/**
+ * nfsd serves a directory of a file system, whatever is mounted over it: an export of / has the old /home, too. What
+ * is only written down (exports(5)) counts while the server runs; what is exported counts always.
+ */
+function exports(host: Host, { own }: Namespaces, region: Region): string[] {
+  const read = (file: string) => attempt(() => host.read(file)) ?? '';
+  const threads = Number(read('/proc/fs/nfsd/threads'));
+  const folder = '/etc/exports.d';
+  const names = (attempt(() => host.list(folder)) ?? []).filter((name) => /^[^.].*\.exports$/.test(name));
+  const written = threads > 0 ? ['/etc/exports', ...names.map((name) => `${folder}/${name}`)] : [];
+  const paths = ['/var/lib/nfs/etab', ...written].flatMap((file) => exportedPaths(read(file)));
+  return [...new Set(paths)]
+    .filter((path) =>
+      visiblePlacesOf(own, path).some(
+        ({ inside }) => isInRegion(region, inside) || isInRegion({ ...region, root: inside }, region.root),
+      ),
+    )
+    .map(
+      (path) =>
+        `${path} is exported by NFS, whose clients would go on with the old /home: exportfs -u '*:${path}' or stop nfs-server, and export it again afterwards.`,
+    );
+}
+
+/** exports(5) and etab: a path first in each line, in quotes or with \ooo; a line may go on behind a backslash. */
+export function exportedPaths(text: string): string[] {
+  return text
+    .replace(/\\\n/g, ' ')
+    .split('\n')
+    .flatMap((line) => {
+      const [, quoted, plain] = /^\s*(?:"([^"]+)"|([^\s#"][^\s]*))/.exec(line) ?? [];
+      const path = quoted ?? plain;
+      return path?.startsWith('/') === true ? [unescapeOctal(path).replace(/(.)\/+$/, '$1')] : [];
+    });
+}

@@ -1,0 +1,115 @@
+import { unescapeOctal } from '../../format.ts';
+import { type Region, joinPath } from './region.ts';
+
+/** A mount of the region's file system. */
+export interface RegionMount {
+  id: number;
+  /** The part of the file system that is mounted. */
+  root: string;
+  /** From the root of the namespace on. */
+  target: string;
+  writable: boolean;
+  /** Its peer group, and the one that it receives mounts from (mount_namespaces(7)). */
+  shared: string | undefined;
+  master: string | undefined;
+}
+
+/** What a mount table says of a region. */
+export interface Table {
+  mounts: readonly RegionMount[];
+  byTarget: ReadonlyMap<string, readonly RegionMount[]>;
+  /** "ID TARGET" of what is mounted directly on one of them. */
+  covers: ReadonlySet<string>;
+  /** Paths that other file systems have their content in: an overlay's directories, sources of stacked file systems. */
+  backed: readonly { type: string; target: string; path: string }[];
+}
+
+interface Parsed extends Table {
+  ids: readonly number[];
+  /** Mounts of mount namespaces themselves: "mnt:[4026532181]". */
+  namespaces: readonly { namespace: string; target: string }[];
+}
+
+interface Line extends RegionMount {
+  parent: string;
+  device: string;
+  type: string;
+  source: string;
+  superOptions: string;
+}
+
+/**
+ * Reads a mount table (proc_pid_mountinfo(5)) once, in time linear in its length.
+ * @param prefix the root of the process whose table it is, from the root of its namespace on
+ */
+export function parseTable(text: string, { devices }: Region, prefix: string): Parsed {
+  const ids: number[] = [];
+  const mounts: RegionMount[] = [];
+  const backed: Table['backed'][number][] = [];
+  const namespaces: Parsed['namespaces'][number][] = [];
+  const own = new Set<string>();
+  const lines = text.split('\n').flatMap((line) => parseLine(line, prefix) ?? []);
+  for (const line of lines) {
+    ids.push(line.id);
+    if (devices.has(line.device)) {
+      own.add(String(line.id));
+      mounts.push(line);
+    } else {
+      backed.push(...backingOf(line));
+    }
+    if (line.root.startsWith('mnt:[')) namespaces.push({ namespace: line.root, target: line.target });
+  }
+  const covers = lines
+    .filter(({ parent }) => own.has(parent))
+    .map(({ parent, target }) => `${parent} ${target}`);
+  return {
+    ids,
+    mounts,
+    byTarget: Map.groupBy(mounts, ({ target }) => target),
+    covers: new Set(covers),
+    backed,
+    namespaces,
+  };
+}
+
+function parseLine(line: string, prefix: string): Line | undefined {
+  const fields = line.split(' ');
+  const hyphen = fields.indexOf('-', 6);
+  const [id, parent = '', device = '', root = '', target = '', options = ''] = fields;
+  if (hyphen < 0 || id === undefined) return undefined;
+  const [type = '', source = '', superOptions = ''] = fields.slice(hyphen + 1);
+  const tags = fields.slice(6, hyphen);
+  const tag = (name: string) => tags.find((each) => each.startsWith(name))?.slice(name.length);
+  return {
+    id: Number(id),
+    parent,
+    device,
+    root: unescapeOctal(root),
+    target: joinPath(prefix, unescapeOctal(target)),
+    writable: !hasReadOnly(options) && !hasReadOnly(superOptions),
+    shared: tag('shared:'),
+    master: tag('master:'),
+    type,
+    source,
+    superOptions,
+  };
+}
+
+function hasReadOnly(options: string): boolean {
+  return options === 'ro' || options.startsWith('ro,') || options.endsWith(',ro') || options.includes(',ro,');
+}
+
+const overlayKeys = ['lowerdir', 'lowerdir+', 'datadir+', 'upperdir', 'workdir'];
+
+/** Overlayfs (Documentation/filesystems/overlayfs.rst), eCryptfs and others that name a directory as their source. */
+function backingOf({ type, target, source, superOptions }: Line): Table['backed'][number][] {
+  if (type === 'overlay') {
+    const options = superOptions.split(',').map((option) => [option, option.indexOf('=')] as const);
+    return options
+      .filter(([option, at]) => overlayKeys.includes(option.slice(0, at)))
+      .flatMap(([option, at]) => unescapeOctal(option.slice(at + 1)).split(/(?<!\\):+/))
+      .map((path) => ({ type, target, path: path.replaceAll('\\:', ':') }));
+  }
+  if (!source.startsWith('/') || source.startsWith('/dev/')) return [];
+  return [{ type, target, path: unescapeOctal(source) }];
+}

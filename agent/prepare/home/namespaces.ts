@@ -1,0 +1,158 @@
+import { decodeBytes } from '../../format.ts';
+import type { Host } from '../../host.ts';
+import { type RegionMount, type Table, parseTable } from './mount-table.ts';
+import { type Region, joinPath } from './region.ts';
+
+/** A mount namespace, as far as it concerns a region. */
+export interface Namespace extends Table {
+  /** Whether this process is in it. */
+  own: boolean;
+  /** A process in it, the one with the lowest number. */
+  pid: number;
+  /** "sftpd (process 812, of sftp.service)" */
+  who: string;
+}
+
+export interface Namespaces {
+  all: readonly Namespace[];
+  own: Namespace;
+  /** By the mount namespace's name in /proc/PID/ns/mnt: "mnt:[4026531840]". */
+  named: ReadonlyMap<string, Namespace>;
+  /** The IDs of all mounts there are, of whatever file system. A mount has another ID in each namespace. */
+  ids: ReadonlySet<number>;
+  /** Those of the region's file system, by their ID. */
+  byId: ReadonlyMap<number, RegionMount>;
+  /** Where namespaces without a process are kept (nsenter(1), namespaces(7)). */
+  kept: readonly string[];
+}
+
+const mountinfoLimit = 64 * 1024 * 1024;
+
+/**
+ * Reads the mount tables of all mount namespaces, each once (proc_pid_ns(5)). Processes and threads come and go
+ * while they are read.
+ * @throws HostError where this process's own table cannot be read
+ */
+export function readNamespaces(host: Host, region: Region): Namespaces {
+  const ids = new Set<number>();
+  const kept: { namespace: string; target: string }[] = [];
+  const named = new Map<string, Namespace>();
+  const read = (folder: string, pid: number, own: boolean, prefix: string): Namespace => {
+    const text = host.read(`${folder}/mountinfo`, mountinfoLimit);
+    const table = parseTable(text, region, prefix);
+    for (const id of table.ids) ids.add(id);
+    kept.push(...table.namespaces);
+    return { ...table, own, pid, who: own ? 'this process' : describe(host, pid) };
+  };
+  const ownName = attempt(() => host.link('/proc/self/ns/mnt')) ?? 'own';
+  const own = read('/proc/self', process.pid, true, '/');
+  named.set(ownName, own);
+  const roots = new Set<string>([`${ownName} /`]);
+  for (const { folder, pid, namespace } of threads(host)) {
+    const root = attempt(() => decodeBytes(host.link(`${folder}/root`)));
+    if (root === undefined || roots.has(`${namespace} ${root}`)) continue;
+    const found = attempt(() => read(folder, pid, false, root));
+    if (found === undefined) continue;
+    roots.add(`${namespace} ${root}`);
+    const known = named.get(namespace);
+    // The table of a process that has another root (chroot(2)) shows a part of the namespace.
+    named.set(namespace, known === undefined ? found : { ...known, ...merge(known, found) });
+  }
+  const empty = kept.filter(({ namespace }) => !named.has(namespace));
+  return {
+    all: [...named.values()],
+    own: named.get(ownName) ?? own,
+    named,
+    ids,
+    byId: new Map([...named.values()].flatMap(({ mounts }) => mounts.map((mount) => [mount.id, mount]))),
+    kept: [...new Set(empty.map(({ target }) => target))],
+  };
+}
+
+/** Those of each process that are in the namespace of its first one share a table. */
+function* threads(host: Host): Generator<{ folder: string; pid: number; namespace: string }> {
+  const pids = host.list('/proc').filter((name) => /^\d+$/.test(name));
+  for (const pid of pids.map(Number).sort((one, other) => one - other)) {
+    const seen = new Set<string>();
+    const tasks = attempt(() => host.list(`/proc/${pid}/task`)) ?? [String(pid)];
+    for (const task of tasks) {
+      const folder = task === String(pid) ? `/proc/${pid}` : `/proc/${pid}/task/${task}`;
+      const namespace = attempt(() => host.link(`${folder}/ns/mnt`));
+      if (namespace === undefined || seen.has(namespace)) continue;
+      seen.add(namespace);
+      yield { folder, pid, namespace };
+    }
+  }
+}
+
+function merge(one: Table, other: Table): Table {
+  const known = new Set(one.mounts.map(({ id }) => id));
+  const added = other.mounts.filter(({ id }) => !known.has(id));
+  if (added.length === 0) return one;
+  const byTarget = new Map(one.byTarget);
+  for (const mount of added) byTarget.set(mount.target, [...(byTarget.get(mount.target) ?? []), mount]);
+  return {
+    ...one,
+    mounts: [...one.mounts, ...added],
+    byTarget,
+    covers: new Set([...one.covers, ...other.covers]),
+  };
+}
+
+/** Where a path is in the region's file system. */
+export interface Place {
+  mount: RegionMount;
+  inside: string;
+}
+
+/**
+ * Where a path of a namespace is or was in the region's file system: by the nearest mount of this file system, also one
+ * that another mount hides, since what was opened before is still open.
+ */
+export function placesOf(table: Table, path: string): Place[] {
+  return nearest(table, path, () => true);
+}
+
+/** Where a path leads now. A mount of another file system on the way to it counts. */
+export function visiblePlacesOf(table: Table, path: string): Place[] {
+  const { covers } = table;
+  return nearest(table, path, ({ id }, way) => !way.some((target) => covers.has(`${id} ${target}`)));
+}
+
+function nearest(
+  { byTarget }: Table,
+  path: string,
+  leads: (mount: RegionMount, way: readonly string[]) => boolean,
+): Place[] {
+  const way: string[] = [];
+  for (let target = path; ; target = target.slice(0, target.lastIndexOf('/')) || '/') {
+    way.push(target);
+    const mounts = (byTarget.get(target) ?? []).filter((mount) => leads(mount, way));
+    if (mounts.length > 0) {
+      return mounts.map((mount) => ({ mount, inside: joinPath(mount.root, path.slice(target.length)) }));
+    }
+    if (target === '/' || target === '') return [];
+  }
+}
+
+/** A process with its name, and the unit that systemd started it for. */
+export function describe(host: Host, pid: number): string {
+  const name = attempt(() => host.read(`/proc/${pid}/comm`).trim()) ?? '?';
+  const unit = unitOf(host, pid);
+  return `${name} (process ${pid}${unit === undefined ? '' : `, of ${unit}`})`;
+}
+
+/** systemd's own hierarchy, or the only one (cgroups(7)): "1:name=systemd:/system.slice/sshd.service". */
+export function unitOf(host: Host, pid: number): string | undefined {
+  const text = attempt(() => host.read(`/proc/${pid}/cgroup`, 65536)) ?? '';
+  return /^(?:\d+:name=systemd|0:):.*?\/([^/\n]+\.service)(?:\/|$)/m.exec(text)?.[1];
+}
+
+/** What belongs to a process that is gone, or that one may not look at. */
+export function attempt<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,138 @@
+import { HostError } from '../../errors.ts';
+import type { Host } from '../../host.ts';
+import { isBelow, type MountTable } from '../../observe/mountinfo.ts';
+import { textIfThere } from '../look.ts';
+import { readMounts } from './mounting.ts';
+import type { Move } from './work.ts';
+
+const shell = '/bin/sh';
+
+/** Milliseconds: more than a million files take. */
+const planLimit = 600_000;
+const week = 7 * 86400;
+
+/** Programs give up at so many; the message has fewer. */
+const most = 20;
+
+/**
+ * Directories below /home that stat(2) has another device for: Btrfs subvolumes, which no mount table shows. One file
+ * system is copied and compared, so they would be left out of both. NUL ends each name.
+ */
+const findForeign = `device=$(/usr/bin/stat -c %d /home) || exit 2
+/usr/bin/find /home -xdev -mindepth 1 -type d -printf '%D %p\\0' 2>/dev/null | grep -z -a -v -m ${most} "^$device " || [ $? -eq 1 ]`;
+
+/** Attributes that the file system does not set by itself (chattr(1)); e, I, N and h it does. */
+const findAttributes = `/usr/bin/find /home -xdev '(' -type f -o -type d ')' -exec /usr/bin/lsattr -d -- '{}' + 2>/dev/null |
+grep -a -m ${most} -E '^[-A-Za-z]*[aiASDsucdjtCTPFxEV][-A-Za-z]* +/' || [ $? -eq 1 ]`;
+
+/** What a copy of /home would leave out. Each is a sentence with what to do. */
+export interface Uncarried {
+  /** Files: /home cannot be moved. */
+  blockers: string[];
+  /** Properties of files. */
+  notes: string[];
+}
+
+export async function findUncarried(host: Host, mounts: MountTable): Promise<Uncarried> {
+  const below = mountedBelow(mounts);
+  const notes = quotas(host, mounts);
+  // A walk would go into them, and may hang there.
+  if (below.length > 0) return { blockers: below, notes };
+  const foreign = await host.run(shell, ['-c', findForeign], planLimit);
+  const attributes = await host.run(shell, ['-c', findAttributes], planLimit);
+  if (foreign.ended === 'deadline' || attributes.ended === 'deadline') {
+    notes.push(
+      'Looking for subvolumes and for attributes of chattr below /home took longer than 10 minutes and was ended: --apply looks for subvolumes first.',
+    );
+  }
+  return {
+    blockers: foreignNames(foreign.stdout),
+    notes: [...notes, ...attributeNotes(attributes.stdout)],
+  };
+}
+
+/** The same again, with as much time as it takes. @throws HostError EBUSY */
+export async function expectWhole(move: Move): Promise<void> {
+  let found = '';
+  const { exit, stderr } = await move.run(shell, ['-c', findForeign], week, (text) => void (found += text));
+  if (exit !== 0) throw new HostError(`looking for subvolumes below /home did not succeed: ${stderr.trim()}`);
+  const problems = [...mountedBelow(readMounts(move.host)), ...foreignNames(found)];
+  if (problems.length > 0) throw new HostError(problems.join(' '), 'EBUSY');
+}
+
+function mountedBelow(mounts: MountTable): string[] {
+  const below = mounts.all.filter(({ target }) => target !== '/home' && isBelow(target, '/home'));
+  const targets = [
+    ...new Set(below.filter((mount) => !mounts.hidden.has(mount)).map(({ target }) => target)),
+  ];
+  if (targets.length === 0) return [];
+  const more = targets.length > most ? ` and ${targets.length - most} more` : '';
+  return [
+    `Mounted below /home, and would be hidden: ${targets.slice(0, most).join(', ')}${more}. Unmount them first.`,
+  ];
+}
+
+/** @param text "DEVICE NAME", each ended by NUL; one character a byte */
+export function foreignNames(text: string): string[] {
+  return text
+    .split('\0')
+    .slice(0, -1)
+    .map(
+      (item) =>
+        `${item.slice(item.indexOf(' ') + 1)} is a file system of its own (a Btrfs subvolume, if it is no mount point), which the copy would leave out: copy its content to an ordinary directory and remove it (btrfs subvolume delete), or unmount it.`,
+    );
+}
+
+/** @param text lsattr(1)'s: "----i---------e------- /home/alice/x" */
+export function attributeNotes(text: string): string[] {
+  const items = text.split('\n').flatMap((line) => {
+    const [, letters, name] = /^([-A-Za-z]+) +(\/.*)$/.exec(line) ?? [];
+    if (letters === undefined || name === undefined) return [];
+    const words = Object.entries(attributeWords).flatMap(([letter, word]) =>
+      letters.includes(letter) ? [word] : [],
+    );
+    return words.length === 0 ? [] : [`${name} (${words.join(', ')})`];
+  });
+  if (items.length === 0) return [];
+  const more = items.length >= most ? ', and perhaps more' : '';
+  return [
+    `Attributes of chattr are not copied: ${items.join(', ')}${more}. Note them (lsattr -R /home), and set them again on the new /home.`,
+  ];
+}
+
+const attributeWords: Record<string, string> = {
+  a: 'append-only',
+  i: 'immutable',
+  A: 'no time of access',
+  S: 'synchronous',
+  D: 'synchronous directory',
+  s: 'secure deletion',
+  u: 'undeletable',
+  c: 'compressed',
+  d: 'no dump',
+  j: 'data journal',
+  t: 'no tail merging',
+  C: 'no copy on write',
+  T: 'top of a hierarchy',
+  P: 'project hierarchy',
+  F: 'case-insensitive',
+  x: 'DAX',
+  E: 'encrypted',
+  V: 'verity',
+};
+
+const quotaOptions = /^(usr|grp|prj|u|g|p|)quota$|^[ugp]?qnoenforce$/;
+
+/** Limits are kept by user, group or project in the file system, and a file's project in its inode. */
+function quotas(host: Host, mounts: MountTable): string[] {
+  const home = mounts.serving('/home');
+  const on = home?.superOptions.filter((option) => quotaOptions.test(option)) ?? [];
+  if (on.length === 0) return [];
+  const projects = (textIfThere(host, '/etc/projects') ?? '')
+    .split('\n')
+    .filter((line) => /^\d+:\/home(\/|$)/.test(line));
+  const named = projects.length === 0 ? '' : ` (/etc/projects: ${projects.slice(0, most).join(', ')})`;
+  return [
+    `Quotas are on for ${home?.target ?? '/home'} (${on.join(', ')}): their limits, and the project IDs of files${named}, are not copied. Note them (xfs_quota -x -c 'report -a', repquota -a), and set them on the new /home.`,
+  ];
+}
