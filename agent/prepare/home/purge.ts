@@ -47,8 +47,8 @@ export function purgeHome(doing: Doing): Promise<void> {
 
 function describeKept(kept: readonly string[]): string {
   const more = kept.length > shown ? `; and ${kept.length - shown} more` : '';
-  const files = kept.length === 1 ? '1 file' : `${kept.length} files`;
-  return `${files} of the old /home stay, because the new /home is not proven to have them: they were changed in the old one since the move, or differ though nobody changed them: ${kept.slice(0, shown).join('; ')}${more}. They are below the mount on /home: mount --bind / /mnt shows them in /mnt/home. Copy what is needed to the new /home, and remove them there`;
+  const [files, are] = kept.length === 1 ? ['1 file', 'is'] : [`${kept.length} files`, 'are'];
+  return `${files} of the old /home ${are} kept, because each was changed in the old /home after the move, or differs in the new one without a change there: ${kept.slice(0, shown).join('; ')}${more}. They are below the mount on /home: mount --bind / /mnt shows them in /mnt/home. Copy what is needed to the new /home, and remove them there`;
 }
 
 export interface Moved {
