@@ -7,6 +7,7 @@ export interface Config {
   VAR_INODES: string;
   VAR_OPTIONS: string;
   ON_FAILURE: string;
+  ON_IMPOSTOR: string;
   REQUIRE_READONLY: string;
   REQUIRE_OPTIONS: string;
   USAGE_WARN: string;
@@ -77,6 +78,14 @@ export const keys: Record<keyof Config, Key> = {
     initial: 'degraded',
     wanted: 'degraded, emergency or poweroff',
     good: (v) => /^(degraded|emergency|poweroff)$/.test(v),
+  },
+  ON_IMPOSTOR: {
+    meaning:
+      'What the initramfs does if the system is mounted from a disk that carries the identity (UUID, label, volume group, array) of one that the host made read-only, and is not it: an impostor, which root of an earlier boot may have written. poweroff: powers off. emergency: stops in an emergency shell, and powers off when that ends. Read from the copy of this file in the initramfs, since the mounted one may be the impostor’s: a change takes effect with the next initramfs. The kernel argument immutafs=off boots without the check.',
+    from: 'boot',
+    initial: 'poweroff',
+    wanted: 'poweroff or emergency',
+    good: (v) => /^(poweroff|emergency)$/.test(v),
   },
   REQUIRE_READONLY: {
     meaning: 'What must be read-only. A path that is not there is skipped.',

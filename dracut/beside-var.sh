@@ -7,11 +7,13 @@ bind_lvmlocal() {
   own=$root/etc/lvm/lvmlocal.conf
   # Without LVM nobody needs it.
   [ -d "${own%/*}" ] || return 0
-  if [ ! -e "$lvmlocal" ] && [ "$mode" = sealed ]; then
-    find_read_only_volumes
-    [ -z "$volumes" ] || write_lvmlocal "$own" "$volumes"
+  if [ ! -e "$lvmlocal" ]; then
+    volumes=''
+    [ "$mode" != sealed ] || find_read_only_volumes
+    { [ -z "$volumes" ] && [ ! -e "$lvm_filter" ]; } || write_lvmlocal "$own" "$volumes"
   fi
   [ -e "$lvmlocal" ] || return 0
+  without_devices_file "$root"
   if [ ! -e "$own" ]; then
     lvm_warning='there is no /etc/lvm/lvmlocal.conf, which may be empty'
   elif mount --bind "$lvmlocal" "$own" && mount -o remount,bind,ro,nosuid,nodev,noexec "$own"; then

@@ -2,12 +2,12 @@
 # /etc/immutafs/immutafs.conf, as the boot scripts read it: never sourced. After immutafs-lib.sh, without a single
 # process but one stat(1).
 
-# conf_MODE conf_VAR_SIZE conf_VAR_INODES conf_VAR_OPTIONS conf_ON_FAILURE: the keys that matter at boot; and
+# conf_MODE conf_VAR_SIZE conf_VAR_INODES conf_VAR_OPTIONS conf_ON_FAILURE conf_ON_IMPOSTOR: the keys that matter at boot; and
 # conf_FORWARD, as it is written.
 # $1: the file. Same grammar and same words as agent/config.ts; test/fixtures/config goes through both.
 read_config() {
   conf_MODE=auto conf_VAR_SIZE=25% conf_VAR_INODES=200k conf_VAR_OPTIONS=nosuid,nodev conf_ON_FAILURE=degraded
-  conf_FORWARD=''
+  conf_ON_IMPOSTOR=poweroff conf_FORWARD=''
   # What cannot be looked up is not known to be absent.
   config_folder=${1%/*}
   if ! { [ -e "$1" ] || [ -L "$1" ] || { [ -d "$config_folder" ] && [ ! -x "$config_folder" ]; }; }; then
@@ -40,7 +40,7 @@ read_config_line() {
   esac
   case $key in '' | *[!A-Z_]*) config_warn '' 'not KEY=value, ignoring the line' && return 0 ;; esac
   case $key in
-    MODE | VAR_SIZE | VAR_INODES | VAR_OPTIONS | ON_FAILURE | REQUIRE_READONLY | REQUIRE_OPTIONS) ;;
+    MODE | VAR_SIZE | VAR_INODES | VAR_OPTIONS | ON_FAILURE | ON_IMPOSTOR | REQUIRE_READONLY | REQUIRE_OPTIONS) ;;
     USAGE_WARN | USAGE_FAIL | PROMETHEUS_FILE | FORWARD | FORWARD_CA | FORWARD_CERT | FORWARD_KEY | FORWARD_PEER) ;;
     *) config_warn "$key" 'unknown key, ignoring it' && return 0 ;;
   esac
@@ -88,6 +88,12 @@ set_config_value() { # key, value: as read
       case $value in
         degraded | emergency | poweroff) conf_ON_FAILURE=$value ;;
         *) config_warn ON_FAILURE 'must be degraded, emergency or poweroff, using degraded' && conf_ON_FAILURE=degraded ;;
+      esac
+      ;;
+    ON_IMPOSTOR)
+      case $value in
+        poweroff | emergency) conf_ON_IMPOSTOR=$value ;;
+        *) config_warn ON_IMPOSTOR 'must be poweroff or emergency, using poweroff' && conf_ON_IMPOSTOR=poweroff ;;
       esac
       ;;
   esac

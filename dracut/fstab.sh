@@ -126,7 +126,7 @@ is_device() { # $1: first field of a line of fstab
   case $1 in /dev/* | UUID=* | LABEL=* | PARTUUID=* | PARTLABEL=*) ;; *) return 1 ;; esac
 }
 
-# node: the device node of a source as in fstab.
+# node: the device node of a source as in fstab, on a sealed disk if there is such.
 source_node() { # $1: source
   plain_source "$1"
   set -- "$plain"
@@ -136,6 +136,18 @@ source_node() { # $1: source
     PARTUUID=*) node=/dev/disk/by-partuuid/${1#*=} ;;
     PARTLABEL=*) node=/dev/disk/by-partlabel/${1#*=} ;;
     *) node=$1 ;;
+  esac
+  prefer_sealed
+}
+
+# node: by the link that only a disk that the host made read-only can have, where there is one
+# (66-immutafs-readonly.rules). The usual one may go to a copy of it.
+prefer_sealed() { # usual: as udev has it for all
+  usual=$node
+  case $node in
+    /dev/disk/by-uuid/?* | /dev/disk/by-label/?* | /dev/disk/by-partuuid/?* | /dev/disk/by-partlabel/?*)
+      [ ! -b "/dev/immutafs/${node#/dev/disk/}" ] || node=/dev/immutafs/${node#/dev/disk/}
+      ;;
   esac
 }
 

@@ -24,6 +24,12 @@ ON_FAILURE=$conf_ON_FAILURE
     warnings=${warnings#*
 }
   done
+  if [ -r "$impostors" ]; then
+    while IFS= read -r line; do
+      boot_env="$boot_env$line
+"
+    done <"$impostors"
+  fi
   new=$run/boot.env
   [ "$1" = initramfs ] || new=$run/.boot.env
   [ -d "$run" ] || mkdir -p "$run" || exit 1

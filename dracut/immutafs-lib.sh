@@ -113,6 +113,15 @@ all_read_only() { # disks
   [ -n "$disks" ]
 }
 
+# Whether every disk is read-only by its own report, as the links below /dev/immutafs ask for
+# (66-immutafs-readonly.rules): a flag counts only where the kernel has it from the device and not from the guest.
+all_sealed() { # disks
+  for disk in $disks; do
+    case $disk in vd*:1:virtio-feature | sd*:1:* | nvme*:1:* | xvd*:1:*) ;; *) return 1 ;; esac
+  done
+  [ -n "$disks" ]
+}
+
 # --- mounts --------------------------------------------------------------------------------------------
 
 # mounts: "target major:minor type options" of all that is mounted now, a line each (/proc/self/mountinfo, proc(5)).

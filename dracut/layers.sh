@@ -72,7 +72,8 @@ mount_lower() {
 # In one mount: systemd looks at mountinfo five times in a second at most.
 mount_lower_volume() {
   options=$fstab_options,ro,nosuid,nodev,noexec
-  # By its node, which is_sealed_source has found: mount(8) does not know the escapes of fstab on its command line.
+  # By its node: mount(8) does not know fstab's escapes on its command line, and does not prefer a sealed disk.
+  source_node "$fstab_source"
   try mount -t "$fstab_type" -o "$options" "$node" "$lower" && return 0
   unreadable=1
   # A log that was not written out cannot be replayed on a read-only disk (xfs(5), ext4(5): norecovery).

@@ -24,7 +24,7 @@ write_dropins() {
   while [ -n "$dropins" ]; do
     text=${dropins%%"$newline$newline"*}
     dropins=${dropins#*"$newline$newline"}
-    printf '%s\n' "${text#*"$newline"}" >"$out/${text%%"$newline"*}.d/immutafs.conf"
+    printf '%s\n' "${text#*"$newline"}" >>"$out/${text%%"$newline"*}.d/immutafs.conf"
   done
 }
 

@@ -26,11 +26,14 @@ install() {
   for script in assemble-var lvm-readonly mount-readonly propagate-readonly set-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
-  for script in beside-var.sh config.sh efi.sh fstab.sh hand-off.sh immutafs-lib.sh layers.sh lvm.sh; do
+  for script in beside-var.sh config.sh efi.sh fstab.sh hand-off.sh identity.sh immutafs-lib.sh layers.sh lvm.sh \
+    lvm-impostors.sh sealed.sh; do
     inst_simple "/usr/libexec/immutafs/$script"
   done
   inst_rules 66-immutafs-readonly.rules
-  inst_rules "$moddir/65-immutafs-lvm.rules"
+  # ON_IMPOSTOR cannot be read from the root, which may be the impostor.
+  [ ! -e /etc/immutafs/immutafs.conf ] || inst_simple /etc/immutafs/immutafs.conf
+  inst_hook initqueue/settled 10 "$moddir/immutafs-lvm.sh"
   inst_simple "$moddir/immutafs-root.service" "$systemdsystemunitdir/immutafs-root.service"
   mkdir -p "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants"
   ln -sfn ../immutafs-root.service "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants/immutafs-root.service"

@@ -10,7 +10,7 @@ export interface Parsed {
   warnings: string[];
 }
 
-const bootKeys = ['MODE', 'VAR_SIZE', 'VAR_INODES', 'VAR_OPTIONS', 'ON_FAILURE'] as const;
+const bootKeys = ['MODE', 'VAR_SIZE', 'VAR_INODES', 'VAR_OPTIONS', 'ON_FAILURE', 'ON_IMPOSTOR'] as const;
 
 export function byAgent(text: string): Parsed & { agentOnly: string[] } {
   const { config, problems } = parseConfig(text);
@@ -32,7 +32,8 @@ for file in [0-9]*; do
   warnings=''
   read_config "$file"
   printf '%s\\n' "== $file" "MODE=$conf_MODE" "VAR_SIZE=$conf_VAR_SIZE" "VAR_INODES=$conf_VAR_INODES" \\
-    "VAR_OPTIONS=$conf_VAR_OPTIONS" "ON_FAILURE=$conf_ON_FAILURE"
+    "VAR_OPTIONS=$conf_VAR_OPTIONS" "ON_FAILURE=$conf_ON_FAILURE" \\
+    "ON_IMPOSTOR=$conf_ON_IMPOSTOR"
   printf %s "$warnings"
 done 2>/dev/null
 `;

@@ -71,6 +71,7 @@ const keys = [
     'VAR_INODES',
     'VAR_OPTIONS',
     'ON_FAILURE',
+    'ON_IMPOSTOR',
     'FORWARD',
     'USAGE_WARN',
     'PROMETHEUS_FILE',

@@ -302,5 +302,44 @@ for (const [name, shell] of Object.entries(shells)) {
       mount(escaped),
     ]);
   });
+  generator('a sealed boot: what has a sealed source is mounted from there, of whatever type', () => {
+    const before = `${overlayThere}
+      mkdir -p /sys/devices/vdb/device /sys/class/block
+      echo DEVNAME=vdb >/sys/devices/vdb/uevent; echo 1 >/sys/devices/vdb/ro; echo 000001 >/sys/devices/vdb/device/features
+      ln -s ../../devices/vdb /sys/class/block/loop7
+      mkdir -p /dev/immutafs /srv/there; mount -t tmpfs x /dev/immutafs; mount -t tmpfs x /srv/there
+      mkdir /dev/immutafs/by-uuid /dev/immutafs/by-label
+      ln -s /dev/loop7 /dev/immutafs/by-uuid/sealed; ln -s /dev/loop7 /dev/immutafs/by-label/a%b`;
+    const { code, written } = generate(
+      shell,
+      {
+        'run/immutafs/boot.env': bootEnv('sealed'),
+        'etc/fstab': [
+          'UUID=sealed / xfs ro 0 0',
+          'UUID=sealed /opt btrfs ro 0 0',
+          'UUID=sealed /boot ext4 ro 0 0',
+          'LABEL=a%b /boot/efi vfat ro,noauto 0 0',
+          'UUID=sealed /srv/there xfs ro 0 0',
+          'UUID=writable /home xfs defaults 0 0',
+          'UUID=sealed none swap sw 0 0',
+        ].join('\n'),
+      },
+      before,
+    );
+    assert.is(code, 0);
+    const sealed = '/dev/immutafs/by-uuid/sealed';
+    const unit = device('dev-immutafs-by\\x2duuid-sealed.device');
+    assert.equal(
+      written.filter((line) => !/^(run-|var\.|.*home)/.test(line)),
+      [
+        'dev-disk-by\\x2duuid-sealed.swap -> /dev/null',
+        `boot-efi.mount.d/immutafs.conf: [Mount];What=/dev/immutafs/by-label/a%%b`,
+        `boot.mount.d/immutafs.conf: [Mount];What=${sealed};${mount('boot', 'mount').replace(/^.*?: /, '')}`,
+        service('boot', unit, 'mount'),
+        `opt.mount.d/immutafs.conf: [Mount];What=${sealed}`,
+      ],
+    );
+  });
+
   generator.run();
 }

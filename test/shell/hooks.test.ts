@@ -16,6 +16,12 @@ const vda = (offered: boolean): DiskFixture => ({
   offered,
   partitions: { vda1: '252:1', vda2: '252:2' },
 });
+const sda = (readOnly: boolean): DiskFixture => ({
+  name: 'sda',
+  device: '8:0',
+  bus: 'virtio-scsi',
+  readOnly,
+});
 const vdb: DiskFixture = { name: 'vdb', device: '252:16', bus: 'virtio-blk' };
 
 for (const [name, shell] of shimmed) {
@@ -27,13 +33,33 @@ for (const [name, shell] of shimmed) {
       files: { 'shims/none': '', 'usr/libexec/immutafs/set-readonly': shim('echo "$@" >>/out/said') },
       run: `chmod +x /usr/libexec/immutafs/set-readonly; ${path0}${script('propagate-readonly')} ${device}`,
     });
-  for (const [title, devices, expected] of [
-    ['on a sealed disk', [vda(true), { name: 'dm-0', device: '253:0', on: ['vda2'] }], '/dev/dm-0\n'],
-    ['on a writable disk', [vda(false), { name: 'dm-0', device: '253:0', on: ['vda2'] }], undefined],
+  const dm0 = (...on: string[]) => ({ name: 'dm-0', device: '253:0', on });
+  for (const [title, devices, expected, answer, device] of [
+    ['on a sealed disk', [vda(true), dm0('vda2')], '/dev/dm-0\n', 0],
+    ['on a writable disk', [vda(false), dm0('vda2')], undefined, 1],
+    ['on two disks, one of them sealed', [vda(true), vdb, dm0('vda2', 'vdb')], undefined, 1],
+    ['read-only by a flag of the guest', [{ ...vda(false), readOnly: true }, dm0('vda2')], '/dev/dm-0\n', 1],
+    ['its own flag does not count', [vda(false), { ...dm0('vda2'), readOnly: true }], undefined, 1],
+    ['on a read-only SCSI disk', [sda(true), dm0('sda')], '/dev/dm-0\n', 0],
     [
-      'on two disks, one of them sealed',
-      [vda(true), vdb, { name: 'dm-0', device: '253:0', on: ['vda2', 'vdb'] }],
+      'on a read-only disk of a kind that a guest can make',
+      [{ ...sda(true), name: 'nbd0' }, dm0('nbd0')],
+      '/dev/dm-0\n',
+      1,
+    ],
+    [
+      'an array on sealed disks',
+      [vda(true), sda(true), { ...dm0('vda2', 'sda'), name: 'md127' }],
       undefined,
+      0,
+      'md127',
+    ],
+    [
+      'an array on one sealed disk',
+      [vda(true), sda(false), { ...dm0('vda2', 'sda'), name: 'md127' }],
+      undefined,
+      1,
+      'md127',
     ],
     [
       'on a stack on a sealed disk',
@@ -43,59 +69,17 @@ for (const [name, shell] of shimmed) {
         { name: 'dm-0', device: '253:0', on: ['dm-1'] },
       ],
       '/dev/dm-0\n',
+      0,
     ],
-    ['a device that is gone', [vda(true)], undefined],
+    ['a device that is gone', [vda(true)], undefined, 1],
   ] as const) {
     propagate(title, () => {
-      const { code, out, stderr } = setro(devices);
+      const { code, out, stderr } = setro(devices, device);
       assert.is(out['said'], expected);
-      assert.equal([code, stderr], [0, '']);
+      assert.equal([code, stderr], [answer, '']);
     });
   }
   propagate.run();
-
-  const lvm = suite(`${name}: lvm-readonly`);
-  const sda = (readOnly: boolean): DiskFixture => ({
-    name: 'sda',
-    device: '8:0',
-    bus: 'virtio-scsi',
-    readOnly,
-    partitions: { sda2: '8:2' },
-  });
-  const sdb: DiskFixture = { name: 'sdb', device: '8:16', bus: 'virtio-scsi' };
-  const pvs = '  /dev/sda2 rhel\n  /dev/sda \n  /dev/sdb data\n';
-  for (const [title, readOnly, before, expected] of [
-    [
-      'the groups on a read-only disk, no others',
-      true,
-      undefined,
-      '# immutafs: the host made these read-only\nactivation {\n\tread_only_volume_list = [ "rhel" ]\n}\n',
-    ],
-    [
-      'what is there is kept',
-      true,
-      'devices {\n}\n',
-      'devices {\n}\n# immutafs: the host made these read-only\nactivation {\n\tread_only_volume_list = [ "rhel" ]\n}\n',
-    ],
-    ['no disk is read-only', false, undefined, undefined],
-  ] as const) {
-    lvm(title, () => {
-      const { code, out } = runInBox({
-        shell,
-        devices: [sda(readOnly), sdb],
-        files: {
-          'shims/lvm': shim(`cat <<'EOF'\n${pvs}EOF`),
-          ...(before === undefined ? {} : { 'etc/lvm/lvmlocal.conf': before }),
-        },
-        run: `${path0}${script('lvm-readonly')}; code=$?
-          cp /etc/lvm/lvmlocal.conf /out/etc 2>/dev/null; cp /run/immutafs/lvmlocal.conf /out/run 2>/dev/null; exit $code`,
-      });
-      assert.is(code, 0);
-      assert.is(out['etc'], expected);
-      assert.is(out['run'], expected);
-    });
-  }
-  lvm.run();
 
   const root = suite(`${name}: mount-readonly`);
   const mountRoot = (cmdline: string, offered: boolean, mount: string) =>
@@ -166,6 +150,8 @@ for (const [name, shell] of shimmed) {
         ...files,
         'assemble-var': shim(`[ "$*" = "initramfs /sysroot" ] && exit ${code}; exit 99`),
         'shims/systemctl': shim('echo systemctl "$@"'),
+        // Where it would try once more, and not go on.
+        'shims/sleep': shim('echo again; kill "$PPID"'),
         'hook.sh': `emergency_shell() { echo emergency "$@"; }\nNEWROOT=/sysroot\n. /usr/libexec/immutafs/95immutafs/immutafs-pre-pivot.sh\necho after\n`,
       },
       run: `${path0}
@@ -177,6 +163,11 @@ for (const [name, shell] of shimmed) {
     [1, 'after\n'],
     [3, 'emergency -n immutafs immutafs: /var could not be assembled and ON_FAILURE=emergency\nafter\n'],
     [4, 'systemctl --force --force poweroff\nafter\n'],
+    [
+      5,
+      'emergency -n immutafs immutafs: the system is mounted from an impostor of the sealed disk\nsystemctl --force --force poweroff\nagain\n',
+    ],
+    [6, 'systemctl --force --force poweroff\nagain\n'],
   ] as const) {
     hook(`assemble-var answers ${code}`, () => assert.is(source(code), expected));
   }

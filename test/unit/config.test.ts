@@ -14,6 +14,7 @@ const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] 
   VAR_INODES: { good: ['1000', '1k', '2M'], bad: ['999', '0', 'k', '1g', ''] },
   VAR_OPTIONS: { good: ['', 'noexec', 'nosuid,nodev'], bad: ['ro', 'nosuid,', 'nosuid nodev'] },
   ON_FAILURE: { good: ['degraded', 'emergency', 'poweroff'], bad: ['', 'reboot'] },
+  ON_IMPOSTOR: { good: ['poweroff', 'emergency'], bad: ['', 'degraded', 'ignore'] },
   REQUIRE_READONLY: { good: ['', '/', '/ /boot  /usr', '/\xc3\xa4'], bad: ['boot', '/ boot', '/\xff'] },
   REQUIRE_OPTIONS: {
     good: ['', '/home:nosuid', '/home:noexec,nosuid,nodev /srv:ro'],

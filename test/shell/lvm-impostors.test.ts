@@ -1,0 +1,175 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { DiskFixture } from '../support/sysfs.ts';
+import { runInBox } from './box.ts';
+import { shells } from './shells.ts';
+
+/** Names of volumes as udev has them; each is a block device of this machine, which lvm never sees. */
+const device = (name: string, index: number) => `ln -s "/dev/loop${index}" "/dev/immutafs/${name}"`;
+
+const disks: DiskFixture[] = [
+  { name: 'vda', device: '252:0', bus: 'virtio-blk', offered: true, partitions: { vda2: '252:2' } },
+  { name: 'vdb', device: '252:16', bus: 'virtio-blk', partitions: { vdb2: '252:18' } },
+  { name: 'sda', device: '8:0', bus: 'virtio-scsi', readOnly: true, partitions: { sda2: '8:2' } },
+];
+
+interface Volumes {
+  /** Kernel names: sealed and not. */
+  sealed: string[];
+  others: string[];
+  /** What lvm says of "PV-UUID VG-UUID VG-NAME" by device. */
+  lvm: Record<string, string>;
+  /** UUID of the volume on a writable disk, by udev. */
+  uuid?: string;
+  own?: string;
+  devicesFile?: boolean;
+  filter?: string;
+}
+
+/** What lvm-readonly tells lvm, and what it notes. */
+function tell(shell: readonly [string, ...string[]], volumes: Volumes) {
+  const { sealed, others, lvm, uuid = 'other', own, devicesFile, filter = '' } = volumes;
+  const answers = Object.entries(lvm).map(
+    ([name, text]) =>
+      `*'"a|^/dev/${name}$|"'*) printf '  %s\\n' ${text
+        .split('\n')
+        .map((line) => `'${line}'`)
+        .join(' ')} ;;`,
+  );
+  const { code, out, stderr } = runInBox({
+    shell,
+    devices: disks,
+    files: {
+      'shims/lvm': `#!/bin/bash\necho "$1" >>/out/calls\ncase $* in ${answers.join('\n')} dumpconfig*) echo '${filter}' ;; esac\n`,
+      'run/udev/data/b252:18': `S:disk/by-id/x+y\nE:ID_FS_TYPE=LVM2_member\nE:ID_FS_UUID_ENC=${uuid}\n`,
+      ...(own === undefined ? {} : { 'etc/lvm/lvmlocal.conf': own }),
+      ...(devicesFile ? { 'etc/lvm/devices/system.devices': '' } : {}),
+    },
+    run: `mkdir -p /dev/immutafs; mount -t tmpfs x /dev/immutafs; mkdir /dev/immutafs/{lvm,unsealed-lvm,by-uuid}
+      ${sealed.map((name, index) => device(`lvm/${name}`, index)).join('\n')}
+      ${others.map((name, index) => device(`unsealed-lvm/${name}`, index + 4)).join('\n')}
+      ${device('by-uuid/sealed', 0)}
+      chmod +x /shims/*; PATH=/shims:$PATH; export PATH
+      sh /usr/libexec/immutafs/lvm-readonly && sh /usr/libexec/immutafs/lvm-readonly; code=$?
+      cp /etc/lvm/lvmlocal.conf /out/etc 2>/dev/null; cp /run/immutafs/lvmlocal.conf /out/run 2>/dev/null
+      cp /run/immutafs/impostors /out/impostors 2>/dev/null; exit $code`,
+  });
+  assert.is(code, 0, stderr);
+  return out;
+}
+
+const rejected = (more = '') =>
+  `# immutafs: these pose as what the host made read-only\ndevices {\n\tglobal_filter = [ "r|^/dev/vdb2$|", "r|^/dev/disk/by-id/x.y$|"${more} ]\n}\n`;
+const readOnly =
+  '# immutafs: the host made these read-only\nactivation {\n\tread_only_volume_list = [ "rhel" ]\n}\n';
+const group = { vda2: 'sealed group rhel' };
+const both = { sealed: ['vda2'], others: ['vdb2'] };
+
+for (const [name, shell] of Object.entries(shells)) {
+  const impostors = suite(`${name}: lvm-readonly`);
+
+  for (const [title, volumes, etc, noted] of [
+    [
+      'a copy',
+      { ...both, lvm: { ...group, vdb2: 'sealed group rhel' }, uuid: 'sealed' },
+      rejected(),
+      'UUID=sealed',
+    ],
+    [
+      'another group of the same name',
+      { ...both, lvm: { ...group, vdb2: 'other theirs rhel' } },
+      rejected(),
+      'VG=rhel',
+    ],
+    [
+      'the same group by another name',
+      { ...both, lvm: { ...group, vdb2: 'other group evil' } },
+      rejected(),
+      'VG=rhel',
+    ],
+    ['a group for data', { ...both, lvm: { ...group, vdb2: 'other theirs data' } }, undefined, undefined],
+    ['a volume in no group', { ...both, lvm: { ...group, vdb2: 'other' } }, undefined, undefined],
+    [
+      'a member of the sealed group',
+      { ...both, lvm: { vda2: 'sealed group rhel\nother group rhel', vdb2: 'other group rhel' } },
+      undefined,
+      undefined,
+    ],
+    [
+      'what the administrator has is kept',
+      {
+        ...both,
+        lvm: { ...group, vdb2: 'other theirs rhel' },
+        own: 'local {\n}\n',
+        filter: 'global_filter=["a|x|","r|y|"]',
+      },
+      `local {\n}\n${rejected(', "a|x|","r|y|"')}`,
+      'VG=rhel',
+    ],
+    [
+      'a devices file, which comes before the filter',
+      { ...both, lvm: { ...group, vdb2: 'other theirs rhel' }, devicesFile: true },
+      `${rejected()}devices {\n\tuse_devicesfile = 0\n}\n`,
+      'VG=rhel',
+    ],
+  ] as [string, Volumes, string | undefined, string | undefined][]) {
+    impostors(title, () => {
+      const out = tell(shell, volumes);
+      assert.is(out['etc'], etc);
+      assert.is(out['run'], undefined, 'the real root’s is made when the root is known');
+      assert.is(out['impostors'], noted && `IMPOSTOR=/dev/vdb2 /dev/vda2 ${noted}\n`);
+    });
+  }
+  for (const [title, own] of [
+    ['the groups on a read-only SCSI disk', undefined],
+    ['what is there is kept', 'devices {\n}\n'],
+  ] as const) {
+    impostors(title, () => {
+      const out = tell(shell, {
+        sealed: ['sda2'],
+        others: [],
+        lvm: { sda2: 'sealed group rhel' },
+        ...(own === undefined ? {} : { own }),
+      });
+      assert.is(out['etc'], (own ?? '') + readOnly);
+      assert.is(out['run'], (own ?? '') + readOnly);
+    });
+  }
+  impostors('a copy beside a SCSI disk', () => {
+    const out = tell(shell, {
+      sealed: ['sda2'],
+      others: ['vdb2'],
+      lvm: { sda2: 'sealed group rhel', vdb2: '' },
+      uuid: 'sealed',
+    });
+    assert.is(out['run'], readOnly + rejected());
+  });
+  impostors('nothing is sealed: lvm is not even asked', () => {
+    const out = tell(shell, { sealed: [], others: ['vdb2'], lvm: {} });
+    assert.equal([out['etc'], out['calls']], [undefined, undefined]);
+  });
+  impostors.run();
+
+  const hook = suite(`${name}: immutafs-lvm.sh is sourced`);
+  for (const [title, links, times] of [
+    ['a sealed volume alone', ['lvm/vda2'], 0],
+    ['a writable one alone', ['unsealed-lvm/vdb2'], 0],
+    ['both: once', ['lvm/vda2', 'unsealed-lvm/vdb2'], 1],
+    ['a sealed one on SCSI', ['lvm/sda2'], 1],
+    ['none', [], 0],
+  ] as const) {
+    hook(title, () => {
+      const { out } = runInBox({
+        shell,
+        files: { job: '#!/bin/bash\necho x >>/out/jobs\n' },
+        run: `mkdir -p /dev/immutafs; mount -t tmpfs x /dev/immutafs; mkdir /dev/immutafs/{lvm,unsealed-lvm}
+          cp /job /usr/libexec/immutafs/lvm-readonly; chmod +x /usr/libexec/immutafs/lvm-readonly
+          ${links.map((link, index) => device(link, index)).join('\n')}
+          echo '. /usr/libexec/immutafs/95immutafs/immutafs-lvm.sh
+            . /usr/libexec/immutafs/95immutafs/immutafs-lvm.sh' >/twice; sh /twice`,
+      });
+      assert.is(out['jobs'], times === 0 ? undefined : 'x\n');
+    });
+  }
+  hook.run();
+}
