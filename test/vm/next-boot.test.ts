@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cloudInitTree, withUserData } from './harness/cloud-init.ts';
-import { efiArguments, efiBootFiles, withEfiVariables } from './harness/efi.ts';
 import { emptyDevice, withEmptyDisk } from './harness/empty-disk.ts';
 import { withGuest } from './harness/guest.ts';
 import type { BootOptions } from './harness/guest.ts';
@@ -11,7 +10,7 @@ import { withInitramfs } from './harness/initramfs.ts';
 import { look, withAgent, xfsOnLvm } from './harness/scenario.ts';
 import { templateOf } from './harness/template.ts';
 
-const nextBoot = suite('what root wrote to a second disk, or to EFI variables, and the next boot');
+const nextBoot = suite('what root wrote to a second disk, and the next boot');
 
 const userData = '#cloud-config\nbootcmd:\n  - touch /run/bootcmd\nruncmd:\n  - touch /run/runcmd\n';
 
@@ -82,53 +81,6 @@ nextBoot('a hibernation image in the swap of resume=: never resumed; without our
         const twin = await guest.boot({ ...options, bootFiles, steps: look });
         assert.match(twin.console, /lives on: [0-9a-f-]{36}/);
         assert.is(twin.done, false);
-      }),
-    ),
-  ),
-);
-
-const variable = '/sys/firmware/efi/efivars/SystemdOptions-8cf2644b-4b0b-428f-9387-6d876050dc67';
-const systemdOptions = Buffer.concat([
-  Buffer.from([7, 0, 0, 0]),
-  Buffer.from('systemd.hostname=owned systemd.wants=debug-shell.service\0', 'utf16le'),
-]);
-const write = `echo ${systemdOptions.toString('base64')} | base64 -d >/run/variable && cat /run/variable >${variable}`;
-const effect = {
-  hostname: 'cat /proc/sys/kernel/hostname',
-  shell: 'systemctl is-active debug-shell.service',
-};
-
-nextBoot('the EFI variable SystemdOptions: without effect; without our cover it has one', () =>
-  withEfiVariables((efiVariables) =>
-    withInitramfs({ 'usr/libexec/immutafs/efi.sh': 'hide_systemd_options() { :; }\n' }, (unprotected) =>
-      withAgent({}, async (guest) => {
-        const options: BootOptions = {
-          disk: 'readonly',
-          efiVariables,
-          arguments: efiArguments,
-          limitSeconds: 500,
-        };
-        const bootFiles = efiBootFiles(guest.bootFiles);
-        const first = await guest.boot({ ...options, bootFiles, steps: { ...effect, write } });
-        assert.is(first.step('write').exit, 0, first.step('write').stderr);
-        assert.is(first.step('hostname').stdout, 'guest\n');
-
-        const sealed = await guest.boot({ ...options, bootFiles, steps: { ...effect, ...look } });
-        assert.is(sealed.step('hostname').stdout, 'guest\n');
-        assert.is(sealed.step('shell').stdout, 'inactive\n');
-
-        const twin = await guest.boot({ ...options, bootFiles: efiBootFiles(unprotected), steps: effect });
-        assert.is(twin.step('hostname').stdout, 'owned\n');
-        assert.is(twin.step('shell').stdout, 'active\n');
-
-        const noefi = await guest.boot({
-          ...options,
-          bootFiles: efiBootFiles(unprotected),
-          arguments: [...efiArguments, 'noefi'],
-          steps: effect,
-        });
-        assert.is(noefi.step('hostname').stdout, 'guest\n');
-        assert.is(noefi.step('shell').stdout, 'inactive\n');
       }),
     ),
   ),
