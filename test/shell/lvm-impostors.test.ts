@@ -43,7 +43,7 @@ function tell(shell: readonly [string, ...string[]], volumes: Volumes) {
       'shims/lvm': `#!/bin/bash\necho "$1" >>/out/calls\ncase $* in ${answers.join('\n')} dumpconfig*) echo '${filter}' ;; esac\n`,
       'run/udev/data/b252:18': `S:disk/by-id/x+y\nE:ID_FS_TYPE=LVM2_member\nE:ID_FS_UUID_ENC=${uuid}\n`,
       ...(own === undefined ? {} : { 'etc/lvm/lvmlocal.conf': own }),
-      ...(devicesFile ? { 'etc/lvm/devices/system.devices': '' } : {}),
+      ...(devicesFile === true ? { 'etc/lvm/devices/system.devices': '' } : {}),
     },
     run: `mkdir -p /dev/immutafs; mount -t tmpfs x /dev/immutafs; mkdir /dev/immutafs/{lvm,unsealed-lvm,by-uuid}
       ${sealed.map((name, index) => device(`lvm/${name}`, index)).join('\n')}
@@ -117,7 +117,10 @@ for (const [name, shell] of Object.entries(shells)) {
       const out = tell(shell, volumes);
       assert.is(out['etc'], etc);
       assert.is(out['run'], undefined, 'the real root’s is made when the root is known');
-      assert.is(out['impostors'], noted && `IMPOSTOR=/dev/vdb2 /dev/vda2 ${noted}\n`);
+      assert.is(
+        out['impostors'],
+        noted === undefined ? undefined : `IMPOSTOR=/dev/vdb2 /dev/vda2 ${noted}\n`,
+      );
     });
   }
   for (const [title, own] of [

@@ -5,6 +5,7 @@ import { agentTree } from './agent.ts';
 import { bootFilesIn } from './kernel.ts';
 import type { BootFiles } from './kernel.ts';
 import { withRunFolder } from './run-folder.ts';
+import { ordinaryTree } from './tree.ts';
 
 /**
  * Calls `work` with the boot files of guests with the agent, in whose initramfs some files are others.
@@ -12,12 +13,14 @@ import { withRunFolder } from './run-folder.ts';
  * (Documentation/driver-api/early-userspace/buffer-format.rst).
  *
  * @param files by path in the initramfs, text or the path of a file of the guest; executable
+ * @param agent false: of guests without the agent
  */
 export async function withInitramfs<T>(
   files: Record<string, string | { copyOf: string }>,
   work: (boot: BootFiles) => Promise<T>,
+  agent = true,
 ): Promise<T> {
-  const tree = await agentTree();
+  const tree = await (agent ? agentTree() : ordinaryTree());
   const original = await bootFilesIn(join(tree, 'root/boot'), join(tree, 'vmlinux'));
   return withRunFolder(async (folder) => {
     const root = join(folder, 'files');

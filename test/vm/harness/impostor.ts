@@ -1,0 +1,60 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { agentTree } from './agent.ts';
+import { copyDisks, damageDisks, editDisks } from './disk.ts';
+import type { Layout } from './layout.ts';
+import type { Bus, Drive } from './qemu.ts';
+import { withRunFolder } from './run-folder.ts';
+import { templateOf } from './template.ts';
+
+export interface Copy {
+  layout: Layout;
+  bus?: Bus;
+  /** The tree that the guest's disk is made of; by default with the agent. */
+  tree?: string;
+  /** As for `withGuest`, after the file and the unit were planted. */
+  damage?: Record<string, string>;
+  /** Lines of sh that change the image $1 last. */
+  change?: string;
+}
+
+/** What root in an earlier boot wrote: says so on the console, and leaves a file. */
+const unit = `[Unit]
+DefaultDependencies=no
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'echo PLANTED >/dev/console; touch /run/planted'
+`;
+
+/**
+ * Calls `work` with a writable disk that is a copy of a guest's system disk, as dd(1) makes it, with a file and a unit
+ * planted in the root.
+ */
+export async function withCopy<T>(copy: Copy, work: (drive: Drive) => Promise<T>): Promise<T> {
+  const { layout, bus = 'virtio-blk', damage, change } = copy;
+  const { disks } = await templateOf(layout, copy.tree ?? (await agentTree()));
+  return withRunFolder(async (folder) => {
+    const own = await copyDisks(disks, folder);
+    await editDisks(own, async (root) => {
+      const etc = join(root, 'etc');
+      await writeFile(join(etc, 'planted'), 'planted\n');
+      await writeFile(join(etc, 'systemd/system/planted.service'), unit);
+      await mkdir(join(etc, 'systemd/system/sysinit.target.wants'), { recursive: true });
+      await execa('ln', ['-s', '../planted.service', join(etc, 'systemd/system/sysinit.target.wants')]);
+      for (const { target } of layout.system.slice(1)) await writeFile(join(root, target, 'planted'), '');
+    });
+    if (damage) await damageDisks(own, damage);
+    if (change !== undefined) await execa('sh', ['-ec', change, 'sh', own.images.system]);
+    return work({ serial: 'copy', file: own.images.system, format: 'raw', readOnly: false, bus });
+  });
+}
+
+/**
+ * Files of an initramfs in which the events of some block devices come late, so that others are there first.
+ *
+ * @param kernel pattern of the kernel's names, as of udev(7)
+ */
+export const late = (kernel: string): Record<string, string> => ({
+  'usr/lib/udev/rules.d/00-late.rules': `SUBSYSTEM=="block", ACTION=="add", KERNEL=="${kernel}", PROGRAM="/usr/bin/sleep 3"\n`,
+});

@@ -1,0 +1,221 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { late, withCopy } from './harness/impostor.ts';
+import { withInitramfs } from './harness/initramfs.ts';
+import type { Drive } from './harness/qemu.ts';
+import { withRunFolder } from './harness/run-folder.ts';
+import {
+  assertSealed,
+  ext4OnPartition,
+  layout,
+  look,
+  volumeUuid,
+  withAgent,
+  withoutAgent,
+  xfsOnLvm,
+} from './harness/scenario.ts';
+import type { Boot, Volume } from './harness/scenario.ts';
+import { ordinaryTree } from './harness/tree.ts';
+
+const identity = suite('a writable copy of the system disk');
+
+/** vda is the system's disk, vdb the harness' in-box, vdc the copy. */
+const copyFirst = late('vda*');
+const sealedFirst = late('vdc*');
+
+const ext4 = { ...ext4OnPartition, home: null };
+const lvm = { ...xfsOnLvm, home: null };
+
+const steps = {
+  ...look,
+  planted: 'ls /etc/planted /run/planted /var/planted /opt/planted',
+  env: 'cat /run/immutafs/boot.env',
+  // Of the disk that is mounted.
+  disks: 'lsblk -nso TYPE,NAME "$(findmnt -no SOURCE /)" | tail -n 1',
+};
+
+/** The sealed disk's system runs, nothing of the copy does, and everything is as if it were not there. */
+function assertGenuine(boot: Boot): void {
+  assert.is(boot.step('planted').stdout, '');
+  assert.not.match(boot.console, /PLANTED/);
+  assertSealed(boot);
+}
+
+/** The copies that the boot met and passed over: "device sealed-device identity". */
+function passedOver(boot: Boot): string[] {
+  const lines = boot.step('env').stdout.split('\n');
+  return lines.flatMap((line) => /^IMPOSTOR=(.*)/.exec(line)?.[1] ?? []);
+}
+
+const label = { '/': 'e2label "$1" system' };
+const rootUuid = volumeUuid({ target: '/', filesystem: 'ext4', sizeMiB: 0 });
+
+identity('ext4 by UUID and by LABEL, in both orders: sealed', () =>
+  withCopy({ layout: ext4, damage: label }, (copy) =>
+    withAgent({ layout: ext4, damage: label }, async (guest) => {
+      const boot = (files: Record<string, string>, words: string[] = []) =>
+        withInitramfs(files, (bootFiles) =>
+          guest.boot({ disk: 'readonly', bootFiles, drives: [copy], steps, arguments: words }),
+        );
+      const first = await boot(copyFirst);
+      assertGenuine(first);
+      assert.equal(passedOver(first), [`/dev/vdc2 /dev/vda2 UUID=${rootUuid}`]);
+      const second = await boot(sealedFirst, ['root=LABEL=system']);
+      assertGenuine(second);
+      assert.equal(passedOver(second), []);
+    }),
+  ),
+);
+
+for (const [order, files] of Object.entries({
+  'the copy first': copyFirst,
+  'the sealed disk first': sealedFirst,
+})) {
+  identity(`XFS on LVM, ${order}: sealed`, () =>
+    withCopy({ layout: lvm }, (copy) =>
+      withInitramfs(files, (bootFiles) =>
+        withAgent({ layout: lvm }, async (guest) => {
+          const boot = await guest.boot({ disk: 'readonly', bootFiles, drives: [copy], steps });
+          assertGenuine(boot);
+          assert.equal(
+            passedOver(boot).map((line) => line.replace(/UUID=.*/, 'UUID')),
+            ['/dev/vdc2 /dev/vda2 UUID'],
+          );
+        }),
+      ),
+    ),
+  );
+}
+
+identity('another volume group of the same name, on the other bus: sealed', () => {
+  // Made anew, so with UUIDs of its own.
+  const other = layout({
+    ...lvm,
+    system: lvm.system.map((volume) => ({ ...volume, sizeMiB: volume.sizeMiB + 4 })),
+  });
+  return withCopy({ layout: other, bus: 'virtio-blk' }, (copy) =>
+    withAgent({ layout: lvm }, async (guest) => {
+      const boot = await guest.boot({ disk: 'readonly', bus: 'virtio-scsi', drives: [copy], steps });
+      assertGenuine(boot);
+      assert.equal(passedOver(boot), ['/dev/vdb2 /dev/sda2 VG=rhel']);
+    }),
+  );
+});
+
+identity('/var and /opt on partitions of their own, the copy first in the real root too: sealed', () => {
+  const more: Volume[] = [
+    { target: '/var', filesystem: 'xfs', sizeMiB: 512 },
+    { target: '/opt', filesystem: 'ext4', sizeMiB: 64, options: 'ro' },
+  ];
+  const divided = layout({ ...ext4, system: [...ext4.system, ...more] });
+  const lateInRoot = async (root: string) => {
+    for (const [path, text] of Object.entries(late('sd*'))) {
+      const file = join(root, 'etc/udev/rules.d', path.replace(/.*\//, ''));
+      await mkdir(join(root, 'etc/udev/rules.d'), { recursive: true });
+      await writeFile(file, text);
+    }
+  };
+  return withCopy({ layout: divided }, (copy) =>
+    withAgent({ layout: divided, edit: lateInRoot }, async (guest) => {
+      const boot = await guest.boot({ disk: 'readonly', bus: 'virtio-scsi', drives: [copy], steps });
+      assertGenuine(boot);
+    }),
+  );
+});
+
+/** The root that systemd mounts is the copy, since nothing mounts the sealed one before. */
+const mountedFirst = { ...copyFirst, 'usr/libexec/immutafs/mount-readonly': '#!/bin/sh\n' };
+const onlyRoot =
+  'partition=$(sfdisk --json "$1" | sed -n "s/.*\\"start\\": *\\([0-9]*\\).*\\"size\\": *\\([0-9]*\\).*/\\1 \\2/p" | tail -n 1); set -- "$1" $partition; dd if="$1" of="$1.root" bs=512 skip="$2" count="$3" status=none; mv "$1.root" "$1"';
+
+for (const [policy, endedBy] of [
+  ['poweroff', 'poweroff'],
+  ['emergency', 'emergency'],
+] as const) {
+  identity(`a copy of the root alone that is mounted already: refused, ON_IMPOSTOR=${policy}`, () =>
+    withInitramfs({ ...mountedFirst, 'etc/immutafs/immutafs.conf': `ON_IMPOSTOR=${policy}\n` }, (bootFiles) =>
+      withCopy({ layout: ext4, change: onlyRoot }, (copy) =>
+        withAgent({ layout: ext4 }, async (guest) => {
+          const boot = await guest.boot({ disk: 'readonly', bootFiles, drives: [copy], steps });
+          assertRefused(boot, endedBy);
+        }),
+      ),
+    ),
+  );
+}
+
+function assertRefused(boot: Boot, endedBy: Boot['endedBy']): void {
+  assert.is(boot.endedBy, endedBy);
+  assert.is(boot.done, false);
+  assert.not.match(boot.console, /PLANTED/);
+  assert.match(boot.console, /immutafs: \/ is mounted from \/dev\/vdc, which poses as \/dev\/vda2 \(UUID=/);
+}
+
+identity('without the agent the copy runs', async () => {
+  const tree = await ordinaryTree();
+  await withInitramfs(
+    copyFirst,
+    (bootFiles) =>
+      withCopy({ layout: ext4, tree }, (copy) =>
+        withoutAgent({ layout: ext4 }, async (guest) => {
+          const { planted } = steps;
+          const boot = await guest.boot({ disk: 'readonly', bootFiles, drives: [copy], steps: { planted } });
+          assert.is(boot.step('planted').stdout, '/etc/planted\n/run/planted\n');
+          assert.match(boot.console, /PLANTED/);
+        }),
+      ),
+    false,
+  );
+});
+
+identity('immutafs=off at the boot loader’s prompt boots what is there', () =>
+  withInitramfs(mountedFirst, (bootFiles) =>
+    withCopy({ layout: ext4 }, (copy) =>
+      withAgent({ layout: ext4 }, async (guest) => {
+        const { planted } = steps;
+        const boot = await guest.boot({
+          ...{ disk: 'readonly', bootFiles, drives: [copy] },
+          ...{ steps: { planted }, arguments: ['immutafs=off'] },
+        });
+        assert.match(boot.step('planted').stdout, /planted/);
+      }),
+    ),
+  ),
+);
+
+identity(
+  'a volume group for data beside the sealed one, and an ISO: nothing changes; in maintenance neither',
+  () =>
+    withAgent({}, async (guest) => {
+      const group =
+        'set -e; disk=/dev/disk/by-id/virtio-data; pvcreate -q $disk; vgcreate -q data $disk; lvcreate -q -n srv -L 32m data; mkfs.ext4 -q /dev/data/srv';
+      await withDataDisks(async (drives) => {
+        const made = await guest.boot({ disk: 'writable', drives, steps: { group, ...look } });
+        assert.is(made.step('group').exit, 0, made.step('group').stderr);
+        assert.is(made.step('status').exit, 4);
+        const use = 'mount /dev/data/srv /srv && echo x >/srv/x && cat /srv/x';
+        const boot = await guest.boot({ disk: 'readonly', drives, steps: { ...steps, use } });
+        assertGenuine(boot);
+        assert.equal(passedOver(boot), []);
+        assert.is(boot.step('use').stdout, 'x\n');
+      });
+    }),
+);
+
+/** A writable disk, and a file system that the host gives read-only. */
+async function withDataDisks(work: (drives: Drive[]) => Promise<void>): Promise<void> {
+  await withRunFolder(async (folder) => {
+    const drive = (serial: string, readOnly: boolean): Drive => ({
+      ...({ serial, file: join(folder, serial), format: 'raw', bus: 'virtio-blk' } as const),
+      readOnly,
+    });
+    await execa('truncate', ['--size', '64M', join(folder, 'data'), join(folder, 'iso')]);
+    await execa('mkfs.ext4', ['-q', '-L', 'home', join(folder, 'iso')]);
+    await work([drive('iso', true), drive('data', false)]);
+  });
+}
+
+identity.run();
