@@ -55,8 +55,10 @@ EOT
     sealed_node=$sealed_volume
     if kernel_name "/dev/immutafs/by-uuid/$candidate_uuid"; then sealed_node=/dev/$name; fi
     note_impostor "/dev/$candidate" "$sealed_node" "$shared"
-    # By every name: a device is taken if one of its names is accepted (lvm2, lib/filters/filter-regex.c).
+    # By every name that is its own: a device is taken if one of its names is accepted, and is rejected if one is and
+    # none is accepted (lvm2, lib/filters/filter-regex.c). What comes of a UUID or a label may be the sealed one's link.
     for alias in "/dev/$candidate" $aliases; do
+      case $alias in */by-uuid/* | */by-label/* | */by-part*/* | */lvm-pv-uuid-* | /dev/immutafs/*) continue ;; esac
       literal "$alias"
       rejected="$rejected\"r|^$pattern\$|\", "
     done

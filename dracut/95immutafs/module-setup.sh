@@ -26,8 +26,8 @@ install() {
   for script in assemble-var lvm-readonly mount-readonly propagate-readonly set-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
-  for script in beside-var.sh config.sh efi.sh fstab.sh hand-off.sh identity.sh immutafs-lib.sh layers.sh lvm.sh \
-    lvm-impostors.sh sealed.sh; do
+  for script in beside-var.sh config.sh device-stack.sh efi.sh fstab.sh hand-off.sh identity.sh immutafs-lib.sh layers.sh \
+    lvm.sh lvm-impostors.sh sealed.sh; do
     inst_simple "/usr/libexec/immutafs/$script"
   done
   inst_rules 66-immutafs-readonly.rules

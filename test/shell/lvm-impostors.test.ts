@@ -41,7 +41,7 @@ function tell(shell: readonly [string, ...string[]], volumes: Volumes) {
     devices: disks,
     files: {
       'shims/lvm': `#!/bin/bash\necho "$1" >>/out/calls\ncase $* in ${answers.join('\n')} dumpconfig*) echo '${filter}' ;; esac\n`,
-      'run/udev/data/b252:18': `S:disk/by-id/x+y\nE:ID_FS_TYPE=LVM2_member\nE:ID_FS_UUID_ENC=${uuid}\n`,
+      'run/udev/data/b252:18': `S:disk/by-id/x+y\nS:disk/by-id/lvm-pv-uuid-u\nS:disk/by-partuuid/p\nE:ID_FS_TYPE=LVM2_member\nE:ID_FS_UUID_ENC=${uuid}\n`,
       ...(own === undefined ? {} : { 'etc/lvm/lvmlocal.conf': own }),
       ...(devicesFile === true ? { 'etc/lvm/devices/system.devices': '' } : {}),
     },

@@ -1,0 +1,86 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # its variables are its callers' answers
+# The devices under what is mounted, down to the disks. After immutafs-lib.sh and sealed.sh.
+
+# mounted: the kernel's name of the device that is mounted at $1; stack: it and all that is under it, each with a space
+# after it; disks. All empty for what has no device. mount_dev, mount_type: of find_mount.
+trace_mount() { # $1: target
+  mounted='' stack='' disks=''
+  case $mount_dev in
+    '') return ;;
+    0:*)
+      [ "$mount_type" = btrfs ] || return 0
+      trace_btrfs "$1"
+      ;;
+    *)
+      name_of_number "$mount_dev"
+      mounted=$name
+      [ -n "$mounted" ] && trace "$mounted"
+      ;;
+  esac
+}
+
+# A Btrfs has no device number of its own; its source is one of its devices (fs/btrfs/super.c).
+trace_btrfs() { # $1: target
+  while read -r _ _ _ _ where rest; do
+    [ "$where" = "$1" ] || continue
+    rest=${rest#* - }
+    rest=${rest#* }
+    kernel_name "${rest%% *}" && mounted=$name
+  done </proc/self/mountinfo
+  [ -n "$mounted" ] || return 0
+  for folder in /sys/fs/btrfs/*/devices; do
+    [ -e "$folder/$mounted" ] || continue
+    for member in "$folder"/*; do
+      trace "${member##*/}"
+    done
+    return
+  done
+  trace "$mounted"
+}
+
+trace() { # $1: kernel name
+  case " $stack" in *" $1 "*) return ;; esac
+  stack="$stack$1 "
+  if [ -e "/sys/class/block/$1/partition" ]; then
+    for parent in /sys/class/block/*/"$1"; do
+      parent=${parent%/*}
+      trace "${parent##*/}"
+      return
+    done
+  fi
+  set -- "$1" "/sys/class/block/$1"/slaves/*
+  if [ -e "$2" ]; then
+    shift
+    for below; do
+      trace "${below##*/}"
+    done
+  else
+    find_disks "/sys/class/block/$1"
+  fi
+}
+
+# What has no device (an overlay of the initramfs's over the root) is taken to be made of it, if it is mounted anywhere.
+is_in_stack() { # $1: node; name: its device
+  kernel_name "$1" || return 1
+  case " $stack" in *" $name "*) return 0 ;; esac
+  [ -z "$stack" ] && read -r number <"/sys/class/block/$name/dev" || return 1
+  case $mounts in *" $number "*) return 0 ;; esac
+  return 1
+}
+
+is_sealed_device() { # $1: kernel name
+  all=$disks disks=''
+  find_disks "/sys/class/block/$1"
+  all_sealed
+  set -- $?
+  disks=$all
+  return "$1"
+}
+
+has_in_stack() { # $1: type of a file system as udev has it
+  for part in $stack; do
+    read_udev_data "$part"
+    [ "$fs_type" != "$1" ] || return 0
+  done
+  return 1
+}
