@@ -22,12 +22,12 @@ import { ordinaryTree } from './harness/tree.ts';
 
 const identity = suite('a writable copy of the system disk');
 
-/** vda is the system's disk, vdb the harness' in-box, vdc the copy. */
+/** vda is the system's disk, vdb /home, vdc the harness' in-box, vdd the copy. */
 const copyFirst = late('vda*');
-const sealedFirst = late('vdc*');
+const sealedFirst = late('vdd*');
 
-const ext4 = { ...ext4OnPartition, home: null };
-const lvm = { ...xfsOnLvm, home: null };
+const ext4 = ext4OnPartition;
+const lvm = xfsOnLvm;
 
 const steps = {
   ...look,
@@ -62,8 +62,8 @@ identity('ext4 by UUID and by LABEL, in both orders: sealed', () =>
         );
       const first = await boot(copyFirst);
       assertGenuine(first);
-      assert.equal(passedOver(first), [`/dev/vdc2 /dev/vda2 UUID=${rootUuid}`]);
-      const second = await boot(sealedFirst, ['root=LABEL=system']);
+      assert.equal(passedOver(first), [`/dev/vdd2 /dev/vda2 UUID=${rootUuid}`]);
+      const second = await boot({ ...sealedFirst, ...linksToCopy }, ['root=LABEL=system']);
       assertGenuine(second);
       assert.equal(passedOver(second), []);
     }),
@@ -82,7 +82,7 @@ for (const [order, files] of Object.entries({
           assertGenuine(boot);
           assert.equal(
             passedOver(boot).map((line) => line.replace(/UUID=.*/, 'UUID')),
-            ['/dev/vdc2 /dev/vda2 UUID'],
+            ['/dev/vdd2 /dev/vda2 UUID'],
           );
         }),
       ),
@@ -126,23 +126,35 @@ identity('/var and /opt on partitions of their own, the copy first in the real r
   );
 });
 
-/** The root that systemd mounts is the copy, since nothing mounts the sealed one before. */
-const mountedFirst = { ...copyFirst, 'usr/libexec/immutafs/mount-readonly': '#!/bin/sh\n' };
-const onlyRoot =
-  'partition=$(sfdisk --json "$1" | sed -n "s/.*\\"start\\": *\\([0-9]*\\).*\\"size\\": *\\([0-9]*\\).*/\\1 \\2/p" | tail -n 1); set -- "$1" $partition; dd if="$1" of="$1.root" bs=512 skip="$2" count="$3" status=none; mv "$1.root" "$1"';
+/** The copy is mounted before the sealed disk can be: a link that is wrong at the wrong moment. */
+const mountedFirst = (device: string) => ({
+  ...copyFirst,
+  'usr/libexec/immutafs/mount-readonly': `#!/bin/sh\nmount -o ro /dev/disk/by-id/virtio-copy${device} /sysroot\n`,
+});
+const onlyRoot = `
+  set -- "$1" $(sfdisk --dump "$1" | sed -n 's/.*start= *\\([0-9]*\\), size= *\\([0-9]*\\).*/\\1 \\2/p' | tail -n 1)
+  dd if="$1" of="$1.root" bs=512 skip="$2" count="$3" status=none
+  mv "$1.root" "$1"`;
+/** That the copy wins the race of udev's links, in place of a race. */
+const linksToCopy = {
+  'usr/lib/udev/rules.d/99-copy.rules':
+    'SUBSYSTEM=="block", ENV{ID_SERIAL}=="copy", OPTIONS+="link_priority=500"\n',
+};
 
 for (const [policy, endedBy] of [
   ['poweroff', 'poweroff'],
   ['emergency', 'emergency'],
 ] as const) {
   identity(`a copy of the root alone that is mounted already: refused, ON_IMPOSTOR=${policy}`, () =>
-    withInitramfs({ ...mountedFirst, 'etc/immutafs/immutafs.conf': `ON_IMPOSTOR=${policy}\n` }, (bootFiles) =>
-      withCopy({ layout: ext4, change: onlyRoot }, (copy) =>
-        withAgent({ layout: ext4 }, async (guest) => {
-          const boot = await guest.boot({ disk: 'readonly', bootFiles, drives: [copy], steps });
-          assertRefused(boot, endedBy);
-        }),
-      ),
+    withInitramfs(
+      { ...mountedFirst(''), 'etc/immutafs/immutafs.conf': `ON_IMPOSTOR=${policy}\n` },
+      (bootFiles) =>
+        withCopy({ layout: ext4, change: onlyRoot }, (copy) =>
+          withAgent({ layout: ext4 }, async (guest) => {
+            const boot = await guest.boot({ disk: 'readonly', bootFiles, drives: [copy], steps });
+            assertRefused(boot, endedBy);
+          }),
+        ),
     ),
   );
 }
@@ -151,13 +163,13 @@ function assertRefused(boot: Boot, endedBy: Boot['endedBy']): void {
   assert.is(boot.endedBy, endedBy);
   assert.is(boot.done, false);
   assert.not.match(boot.console, /PLANTED/);
-  assert.match(boot.console, /immutafs: \/ is mounted from \/dev\/vdc, which poses as \/dev\/vda2 \(UUID=/);
+  assert.match(boot.console, /immutafs: \/ is mounted from \/dev\/vdd, which poses as \/dev\/vda2 \(UUID=/);
 }
 
 identity('without the agent the copy runs', async () => {
   const tree = await ordinaryTree();
   await withInitramfs(
-    copyFirst,
+    linksToCopy,
     (bootFiles) =>
       withCopy({ layout: ext4, tree }, (copy) =>
         withoutAgent({ layout: ext4 }, async (guest) => {
@@ -172,7 +184,7 @@ identity('without the agent the copy runs', async () => {
 });
 
 identity('immutafs=off at the boot loader’s prompt boots what is there', () =>
-  withInitramfs(mountedFirst, (bootFiles) =>
+  withInitramfs(mountedFirst('-part2'), (bootFiles) =>
     withCopy({ layout: ext4 }, (copy) =>
       withAgent({ layout: ext4 }, async (guest) => {
         const { planted } = steps;
