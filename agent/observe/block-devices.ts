@@ -4,6 +4,7 @@ import type { Host } from '../host.ts';
 import { devicesBelow } from './block.ts';
 import { type Disk, describeDisk } from './disks.ts';
 import type { Evidence } from './evidence.ts';
+import { type Partition, describePartition } from './partitions.ts';
 import { type Tag, tagsOf } from './tags.ts';
 import { readUdevRecord } from './udev-database.ts';
 import { type VolumeGroup, readVolumeGroup, volumeGroupOfLv } from './volume-group.ts';
@@ -29,6 +30,8 @@ export interface BlockDevice {
   content: string;
   /** The volume group of a physical volume. */
   volumeGroup: VolumeGroup | undefined;
+  /** undefined for what is no partition. */
+  partition: Partition | undefined;
 }
 
 type Described = Omit<Disk, 'holds'>;
@@ -83,6 +86,7 @@ function describe(
   const record = readUdevRecord(host, device);
   const mapped = host.stat(`${node}/dm/name`) === undefined ? '' : host.read(`${node}/dm/name`).trim();
   const found = leaves.map((leaf) => ({ name: path.basename(leaf), ...evidence(leaf) }));
+  const hostReadOnly = ofAll(found);
   return [
     {
       name,
@@ -90,7 +94,7 @@ function describe(
       file: mapped === '' ? `/dev/${name}` : `/dev/mapper/${mapped}`,
       stack: stack.map((each) => path.basename(each)),
       disks: found.map((disk) => ({ name: disk.name, readOnly: disk.readOnly })),
-      hostReadOnly: ofAll(found),
+      hostReadOnly,
       tags: [...(mapped === '' ? [] : [`DM=${mapped}`]), ...tagsOf(record)],
       members: members(name),
       content:
@@ -99,6 +103,14 @@ function describe(
         record.get('DM_VG_NAME') ?? '',
         mapped === '' ? '' : host.read(`${node}/dm/uuid`),
       ),
+      partition:
+        host.stat(`${node}/partition`) === undefined
+          ? undefined
+          : describePartition(record, {
+              name,
+              disk: path.basename(path.dirname(node)),
+              writable: hostReadOnly === false,
+            }),
     },
   ];
 }

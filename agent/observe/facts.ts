@@ -5,7 +5,7 @@ import type { Host, Usage } from '../host.ts';
 import { type Autostart, findAutostart } from './autostart.ts';
 import { type BlockDevice, findBlockDevices } from './block-devices.ts';
 import { type Loader, readLoader } from './boot-loader.ts';
-import { type Partition, findPartitions } from './partitions.ts';
+import { type Partition, partitionsOf } from './partitions.ts';
 import { type Provisioning, findProvisioning } from './provisioning.ts';
 import { cautious } from './cautious.ts';
 import { type Consumer, findConsumers } from './consumers.ts';
@@ -121,7 +121,7 @@ export async function gatherFacts(system: Host, { probe }: Wanted = { probe: fal
     varConsumers: observe(() => readConsumers(host, config, varUsage, mounts)),
     fstab,
     ...readFiles(host, kernelArgument),
-    ...readBootInputs(host, mounts, remembered),
+    ...readBootInputs(host, mounts, blockDevices),
     provisioning: observe(() => findProvisioning(host, kernelArgument)),
     autostart: observe(() => findAutostart(host, (folder) => persistsAt({ mounts, disks }, folder))),
     labels: await observeLater(() => findLabels(host, labelled(mounts, handoff))),
@@ -150,9 +150,9 @@ function readFiles(
 function readBootInputs(
   host: Host,
   mounts: MountTable,
-  remembered: (name: string) => Evidence | undefined,
+  blockDevices: Facts['blockDevices'],
 ): Pick<Facts, 'partitions' | 'firmware' | 'loader'> {
-  const partitions = observe(() => findPartitions(host, remembered));
+  const partitions = observe(() => partitionsOf(seen(blockDevices)));
   return {
     partitions,
     firmware: observe(() => findFirmware(host, mounts, seen(partitions))),

@@ -1,9 +1,3 @@
-import path from 'node:path';
-import { errorCode } from '../errors.ts';
-import type { Host } from '../host.ts';
-import { describeDisk } from './disks.ts';
-import type { Evidence } from './evidence.ts';
-
 /** A partition as udev's database describes it. */
 export interface Partition {
   /** Kernel name: vdb1. */
@@ -18,55 +12,23 @@ export interface Partition {
   writable: boolean;
 }
 
-/** So many devices that a guest with more is not slowed down. */
-const mostDevices = 512;
 const efiSystem = /^(c12a7328-f81f-11d2-ba4b-00a0c93ec93b|0xef)$/i;
 
 /**
- * All partitions of all disks, mounted or not. Reads sysfs and /run/udev/data (systemd-udevd.service(8)); no disk.
- * @param remembered what the last report of this boot said of a disk, by name
+ * The partition that udev's database describes in a record.
+ * @param disk the kernel's name of the disk that it is on
+ * @param writable whether the host lets the guest write to that disk
  */
-export function findPartitions(host: Host, remembered: (name: string) => Evidence | undefined): Partition[] {
-  const writable = new Map<string, boolean>();
-  const isWritable = (node: string): boolean => {
-    const known = writable.get(node);
-    if (known !== undefined) return known;
-    const found = describeDisk(host, node, remembered).hostReadOnly === false;
-    writable.set(node, found);
-    return found;
-  };
-  const folder = '/sys/class/block';
-  if (host.stat(folder) === undefined) return [];
-  return host
-    .list(folder)
-    .slice(0, mostDevices)
-    .flatMap((name) => {
-      const node = host.resolve(`${folder}/${name}`);
-      if (host.stat(`${node}/partition`) === undefined) return [];
-      const disk = path.dirname(node);
-      const udev = readUdev(host, host.read(`${node}/dev`, 64).trim());
-      const bootable =
-        efiSystem.test(udev.get('ID_PART_ENTRY_TYPE') ?? '') || udev.get('ID_PART_ENTRY_FLAGS') === '0x80';
-      const id = (udev.get('ID_PART_ENTRY_UUID') ?? '').toLowerCase();
-      return [{ name, disk: path.basename(disk), id, bootable, writable: isWritable(disk) }];
-    });
+export function describePartition(
+  record: ReadonlyMap<string, string>,
+  { name, disk, writable }: Pick<Partition, 'name' | 'disk' | 'writable'>,
+): Partition {
+  const bootable =
+    efiSystem.test(record.get('ID_PART_ENTRY_TYPE') ?? '') || record.get('ID_PART_ENTRY_FLAGS') === '0x80';
+  return { name, disk, id: (record.get('ID_PART_ENTRY_UUID') ?? '').toLowerCase(), bootable, writable };
 }
 
-/** The properties of a block device: lines "E:NAME=value". */
-function readUdev(host: Host, device: string): Map<string, string> {
-  const properties = new Map<string, string>();
-  for (const line of udevText(host, device).split('\n')) {
-    const [, name, value] = /^E:(\w+)=(.*)$/.exec(line) ?? [];
-    if (name !== undefined && value !== undefined) properties.set(name, value);
-  }
-  return properties;
-}
-
-function udevText(host: Host, device: string): string {
-  try {
-    return host.read(`/run/udev/data/b${device}`, 65536);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return '';
-    throw error;
-  }
+/** The partitions among all block devices, mounted or not. */
+export function partitionsOf(devices: readonly { partition: Partition | undefined }[]): Partition[] {
+  return devices.flatMap(({ partition }) => partition ?? []);
 }
