@@ -46,7 +46,7 @@ disks('fsck, quota, swap and hibernation in fstab and kernel arguments: up, and 
     assert.is(boot.step('swaps').stdout, '');
     assert.is(boot.step('write').exit, 0);
     const { report } = statusOf(boot);
-    assert.equal(notPassed(report), ['swap-off', 'fstab-consistent']);
+    assert.equal(notPassed(report), ['swap-off', 'fstab-consistent', 'boot-inputs']);
   }),
 );
 
