@@ -7,8 +7,17 @@ export const lintFile = 'test/lint.ts';
 /** Guests at a time: each has one or two processors, all of them emulated. */
 const guestsAtOnce = 2;
 
-/** One long scenario in one guest each: begun first, or the last of them runs alone. */
-const longest = ['update', 'prepare-power-cut', 'power-cut'].map((name) => `test/vm/${name}.test.ts`);
+/** The files that take longest, begun first so that the last of them does not run alone at the end. */
+const longest = [
+  'update',
+  'prepare-power-cut',
+  'power-cut',
+  'identity',
+  'faults',
+  'verify',
+  'layouts',
+  'next-boot',
+].map((name) => `test/vm/${name}.test.ts`);
 
 interface Stage {
   files: string[];
