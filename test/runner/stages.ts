@@ -43,7 +43,7 @@ export function stages(files: readonly string[]): Stage[] {
         ...files.filter((file) => vm(file) && !longest.includes(file)),
       ],
       atOnce: guestsAtOnce,
-      seconds: 1200,
+      seconds: 1800,
     },
   ];
 }
