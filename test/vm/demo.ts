@@ -21,7 +21,12 @@ async function demo(): Promise<number> {
   );
   const boot = await timed('the guest booted on its disk, now read-only', () =>
     withGuest({ template }, (guest) =>
-      guest.boot({ disk: 'readonly', steps: { status: 'immutafs-agent status --color=always' } }),
+      guest.boot({
+        disk: 'readonly',
+        // The host starts the kernel itself here. `prepare` sets this where GRUB does.
+        arguments: ['noresume'],
+        steps: { status: 'immutafs-agent status --color=always' },
+      }),
     ),
   );
   const { exit, stdout, stderr } = boot.step('status');
