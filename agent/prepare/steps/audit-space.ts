@@ -27,7 +27,7 @@ const consequences: Record<string, string> = {
 
 /**
  * Why auditd will act on a small layer of /var, at every boot or once its logs have grown (measured: with HALT a guest
- * whose layer is smaller than admin_space_left is powered off while it boots, again and again).
+ * whose layer is smaller than admin_space_left is powered off during every boot).
  * @param layer what the layer of /var may take, in bytes
  * @param used what of it is taken up soon after the boot
  * @param isInLayer whether a path will be in that layer

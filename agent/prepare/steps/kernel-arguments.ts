@@ -18,9 +18,9 @@ const defaults = '/etc/default/grub';
 const cmdline = '/etc/kernel/cmdline';
 
 /**
- * noresume, and noefi on UEFI, for every kernel in GRUB's menu and for those to come; resume= taken off. grubby(8) would
- * change the same files: each is edited here instead, so that --undo gives it back. Without GRUB's files the command line
- * is the host's.
+ * Adds noresume, and noefi on UEFI, for every kernel in GRUB's menu and for kernels installed later, and removes resume=.
+ * grubby(8) would change the same files; they are edited directly so that --undo can restore each. A guest without GRUB's
+ * files gets its command line from the host.
  */
 export function planKernelArguments({ host, mounts }: Look, running: readonly string[]): Corrections {
   const { files, unread } = readLoader(host);
