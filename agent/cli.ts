@@ -4,25 +4,25 @@ import type { ForwardOptions } from './commands/forward.ts';
 import type { Output } from './commands/output.ts';
 import type { PrepareOptions } from './commands/prepare.ts';
 import { type StatusOptions, statusCommand } from './commands/status.ts';
-import { UsageError, errorMessage } from './errors.ts';
-import { clean } from './format.ts';
-import { type Host, systemHost } from './host.ts';
-import { stepIds } from './prepare/step.ts';
-import { version } from './version.ts';
+import { UsageError, errorMessage } from './lib/errors.ts';
+import { clean } from './lib/format.ts';
+import { type SystemReader, systemReader } from './system/reader.ts';
+import { stepIds } from './prepare/engine/step.ts';
+import { version } from './lib/version.ts';
 
 /**
  * Runs one command.
  * @param argv the arguments after the program's name
  * @returns the exit code (DESIGN, "Commands"); never throws
  */
-export async function run(argv: string[], host: Host, output: Output): Promise<number> {
+export async function run(argv: string[], reader: SystemReader, output: Output): Promise<number> {
   let code = 0;
   const done = (result: number) => {
     code = result;
   };
   try {
     if (argv.length === 0) throw new UsageError('no command given; see immutafs-agent help');
-    await program(host, output, done).parseAsync(argv, { from: 'user' });
+    await program(reader, output, done).parseAsync(argv, { from: 'user' });
     return code;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
@@ -45,7 +45,7 @@ function oneLine(error: unknown): string {
 }
 
 /** A command's module is imported when the command is run: loading them all takes longer than `status` to answer. */
-function program(host: Host, output: Output, done: (code: number) => void): Command {
+function program(reader: SystemReader, output: Output, done: (code: number) => void): Command {
   const root = new Command('immutafs-agent')
     .description('Proves that this guest is sealed, and makes it work that way.')
     .version(version)
@@ -68,7 +68,7 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
     .option('--probe', 'also try what REQUIRE_OPTIONS forbids: run a program, a set-uid one, open a device')
     .addOption(colorOption())
     .allowExcessArguments(false)
-    .action(async (options: StatusOptions) => done(await statusCommand(host, output, options)));
+    .action(async (options: StatusOptions) => done(await statusCommand(reader, output, options)));
   root
     .command('check')
     .description(
@@ -88,9 +88,9 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
     .action(async (options: CheckOptions) => {
       if (options.readyToSeal === true) {
         const { readyCommand } = await import('./commands/prepare.ts');
-        done(await readyCommand(host, output));
+        done(await readyCommand(reader, output));
       } else {
-        done(await checkCommand(host, output, options));
+        done(await checkCommand(reader, output, options));
       }
     });
   root
@@ -114,12 +114,12 @@ function program(host: Host, output: Output, done: (code: number) => void): Comm
     .allowExcessArguments(false)
     .action(async (options: ForwardOptions) => {
       const { forwardCommand } = await import('./commands/forward.ts');
-      done(await forwardCommand(host, output, options));
+      done(await forwardCommand(reader, output, options));
     });
   addPrepare(root, async (options) => {
     // Large, and rarely used.
     const { prepareCommand } = await import('./commands/prepare.ts');
-    done(await prepareCommand(host, output, options));
+    done(await prepareCommand(reader, output, options));
   });
   root
     .command('version')
@@ -170,7 +170,7 @@ function stepsOption(flags: string, description: string): Option {
 /** The commands that people use, with their options, for the manual and the completion; not to be run. */
 export function commandLine(): { commands: readonly Command[] } {
   const nothing = () => undefined;
-  const root = program(systemHost(), { stdout: nothing, stderr: nothing, terminal: false }, nothing);
+  const root = program(systemReader(), { stdout: nothing, stderr: nothing, terminal: false }, nothing);
   return {
     commands: root
       .createHelp()

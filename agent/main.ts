@@ -1,7 +1,7 @@
 import { isSea } from 'node:sea';
 import { run } from './cli.ts';
-import { systemHost } from './host.ts';
-import { isTerminal, outputTo } from './host/output.ts';
+import { systemReader } from './system/reader.ts';
+import { isTerminal, outputTo } from './system/output.ts';
 
 const toStderr = outputTo(2);
 const output = {
@@ -21,6 +21,6 @@ const self = isSea()
   ? [process.execPath]
   : [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)];
 
-void run(process.argv.slice(2), systemHost({ self }), output).then((code) => {
+void run(process.argv.slice(2), systemReader({ self }), output).then((code) => {
   process.exitCode = code;
 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
-import { defineHollow } from '../test/vm/libvirt/hollow.ts';
+import { defineHollow } from '../test/vm/libvirt/stub-domain.ts';
 import { withHypervisor } from '../test/vm/libvirt/hypervisor.ts';
 
 /**

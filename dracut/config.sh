@@ -4,7 +4,7 @@
 
 # conf_MODE conf_VAR_SIZE conf_VAR_INODES conf_VAR_OPTIONS conf_ON_FAILURE conf_ON_IMPOSTOR: the keys that matter at boot; and
 # conf_FORWARD, as it is written.
-# $1: the file. Same grammar and same words as agent/config.ts; test/fixtures/config goes through both.
+# $1: the file. Same grammar and same words as agent/config/config.ts; test/fixtures/config goes through both.
 read_config() {
   conf_MODE=auto conf_VAR_SIZE=25% conf_VAR_INODES=200k conf_VAR_OPTIONS=nosuid,nodev conf_ON_FAILURE=degraded
   conf_ON_IMPOSTOR=poweroff conf_FORWARD=''

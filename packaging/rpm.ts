@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
 import { globSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { build } from './build.ts';
-import { dist, inRoot, installedRuntime, root, scratch } from './build-paths.ts';
-import { digest, once } from './build-stamp.ts';
+import { build } from './build/build.ts';
+import { dist, inRoot, installedRuntime, root, scratch } from './build/paths.ts';
+import { digest, once } from './build/stamp.ts';
 
 /**
  * Builds the package from packaging/rpm.spec, and dist/ first. The version is that of package.json.
@@ -22,6 +22,7 @@ export async function buildRpm(): Promise<string> {
     'dist/{lib,licences,man,completion}/**',
     '{dracut,units}/**',
     'packaging/*',
+    'packaging/build/run-dist.sh',
     'LICENSE',
   ];
   const files = globSync(patterns, { cwd: root, withFileTypes: true })

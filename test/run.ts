@@ -2,8 +2,8 @@
  * node test/run.ts [FILTER…]: lint, then every test/**\/*.test.ts below the current folder, each as a process
  * of its own. A filter is a part of a file's path. The last line is `N passed, N failed`.
  */
-import { runAll } from './runner/run-all.ts';
-import { endEveryGroup } from './runner/process-group.ts';
+import { runAll } from './harness/runner/run-all.ts';
+import { endEveryGroup } from './harness/runner/process-group.ts';
 
 for (const [signal, code] of [
   ['SIGHUP', 129],

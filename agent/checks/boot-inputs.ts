@@ -1,9 +1,9 @@
-import { efivars } from '../observe/firmware.ts';
-import type { Facts } from '../observe/facts.ts';
-import { hasNoEfiRuntime, neverResumes, resumeWords } from '../observe/boot-arguments.ts';
-import { kernelLines, openSearches } from '../observe/boot-loader.ts';
-import { sealedDisks } from '../observe/enforcement.ts';
-import { seen } from '../observe/observed.ts';
+import { efivars } from '../facts/boot/firmware.ts';
+import type { Facts } from '../facts/facts.ts';
+import { hasNoEfiRuntime, neverResumes, resumeWords } from '../facts/boot/boot-arguments.ts';
+import { kernelLines, openSearches } from '../facts/boot/boot-loader.ts';
+import { sealedDisks } from '../assess/enforcement.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /** Something that decides the next boot, or a part of it. */
@@ -27,7 +27,7 @@ export const bootInputs: Check = {
     means:
       'The check fails if the kernel command line has resume= without noresume; if the EFI variable SystemdOptions or HibernateLocation is set; if BootNext, or an entry of BootOrder before the first one on the sealed disk, names a partition of a disk that the host leaves writable; or if files of the boot loader (/boot/efi, grubenv, loader/entries) are on such a disk. It warns if noresume is missing, here or in a menu entry; if EFI variables can be reached because noefi is missing; if variables for systemd-boot are set; if GRUB searches for its file system on all disks, without --root-dev-only or a hint (CVE-2023-4001); and if a writable disk has an EFI system partition or an active MBR partition.',
     why: 'Root can write a hibernation image, a boot loader or a copy of /boot to a data disk, and can change EFI variables. The next boot then runs what root prepared, although the system disk is read-only.',
-    mend: 'While the disk is writable: immutafs-agent prepare --apply --only boot. It sets noresume, and noefi on UEFI, and removes resume=. On the host: boot order 1 for the system disk alone, and EFI variables made anew at every start (virsh start --reset-nvram); a read-only variable store or a stateless firmware does not help. To remove a variable: boot once without noefi, then chattr -i and rm its file in /sys/firmware/efi/efivars, or efibootmgr --delete-bootnum --bootnum NUMBER.',
+    fix: 'While the disk is writable: immutafs-agent prepare --apply --only boot. It sets noresume, and noefi on UEFI, and removes resume=. On the host: boot order 1 for the system disk alone, and EFI variables made anew at every start (virsh start --reset-nvram); a read-only variable store or a stateless firmware does not help. To remove a variable: boot once without noefi, then chattr -i and rm its file in /sys/firmware/efi/efivars, or efibootmgr --delete-bootnum --bootnum NUMBER.',
   },
   evaluate: (facts) => {
     const problems = [
@@ -52,7 +52,7 @@ export const bootInputs: Check = {
 };
 
 function good(facts: Facts): string {
-  const firmware = seen(facts.firmware);
+  const firmware = unwrap(facts.firmware);
   if (firmware === undefined) return 'noresume; started by BIOS';
   const secureBoot = { true: 'on', false: 'off', undefined: 'unknown' }[String(firmware.secureBoot)];
   return `noresume, noefi; EFI variables ${firmware.variables}; Secure Boot ${secureBoot ?? 'unknown'}`;
@@ -66,7 +66,7 @@ function resumeProblems({ kernelArgument: words }: Facts): Problem[] {
 }
 
 function firmwareProblems(facts: Facts): Problem[] {
-  const firmware = seen(facts.firmware);
+  const firmware = unwrap(facts.firmware);
   if (firmware === undefined) return [];
   const { variables, set } = firmware;
   const hidden =
@@ -87,7 +87,7 @@ function firmwareProblems(facts: Facts): Problem[] {
 
 /** What the firmware would try before it comes to the sealed disk. */
 function foreignEntries(facts: Facts): Problem[] {
-  const entries = seen(facts.firmware)?.entries ?? [];
+  const entries = unwrap(facts.firmware)?.entries ?? [];
   const own = entries.findIndex(
     ({ partitions }) => partitions.length > 0 && partitions.every(({ writable }) => !writable),
   );
@@ -105,9 +105,9 @@ function foreignEntries(facts: Facts): Problem[] {
 
 /** The files of the boot loader are on no other disk than those of the system, which host-enforced is about. */
 function fileProblems(facts: Facts): Problem[] {
-  const files = ['/boot/efi', ...seen(facts.loader).files.map(({ file }) => file)];
+  const files = ['/boot/efi', ...unwrap(facts.loader).files.map(({ file }) => file)];
   const system = sealedDisks(facts).map(({ name }) => name);
-  const others = seen(facts.disks).filter(
+  const others = unwrap(facts.disks).filter(
     ({ name, hostReadOnly }) => hostReadOnly === false && !system.includes(name),
   );
   const found = files.flatMap((file) => {
@@ -119,7 +119,7 @@ function fileProblems(facts: Facts): Problem[] {
 }
 
 function loaderProblems(facts: Facts): Problem[] {
-  const loader = seen(facts.loader);
+  const loader = unwrap(facts.loader);
   const lines = kernelLines(loader).filter(({ words }) => !neverResumes(words));
   const names = [...new Set(lines.map(({ name }) => name))];
   return [
@@ -132,7 +132,7 @@ function loaderProblems(facts: Facts): Problem[] {
 }
 
 function diskProblems(facts: Facts): Problem[] {
-  const found = seen(facts.partitions).filter(({ bootable, writable }) => bootable && writable);
+  const found = unwrap(facts.partitions).filter(({ bootable, writable }) => bootable && writable);
   return found.map(({ name }) =>
     missing(`${name} can be booted from and is writable: the host must not boot from its disk`),
   );

@@ -1,4 +1,4 @@
-import type { Facts } from '../observe/facts.ts';
+import type { Facts } from '../facts/facts.ts';
 
 export type Status = 'pass' | 'fail' | 'warn' | 'skip' | 'error';
 
@@ -22,7 +22,7 @@ export interface Documentation {
   /** What goes wrong where it does not hold. */
   why: string;
   /** How to make it hold. */
-  mend: string;
+  fix: string;
 }
 
 export interface Check {

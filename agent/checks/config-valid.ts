@@ -1,4 +1,4 @@
-import { configFile } from '../config.ts';
+import { configFile } from '../config/config.ts';
 import type { Check } from './check.ts';
 
 /** Every line of the configuration, and immutafs= on the kernel command line, means something. */
@@ -12,7 +12,7 @@ export const configValid: Check = {
     means:
       'Every line of /etc/immutafs/immutafs.conf, and immutafs= on the kernel command line, has a known key and a good value.',
     why: 'A line that is not understood counts as if it were not there: the default is used, which may not be what you meant.',
-    mend: 'Mend the lines that the check names; immutafs.conf(5) has the keys and their values. On a sealed guest /etc is read-only: the host has to open it first.',
+    fix: 'Mend the lines that the check names; immutafs.conf(5) has the keys and their values. On a sealed guest /etc is read-only: the host has to open it first.',
   },
   evaluate: ({ configProblems }) => {
     const subject = configFile;

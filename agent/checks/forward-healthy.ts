@@ -1,6 +1,6 @@
-import { configFile } from '../config.ts';
-import { type ForwardCounts, type Forwarder, heartbeat } from '../observe/forward.ts';
-import { seen } from '../observe/observed.ts';
+import { configFile } from '../config/config.ts';
+import { type ForwardCounts, type Forwarder, heartbeat } from '../facts/forwarder.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check, Outcome } from './check.ts';
 
 /** So long a server, or the network at boot, may be away. */
@@ -17,7 +17,7 @@ export const forwardHealthy: Check = {
     means:
       'Where FORWARD names a server, immutafs-forward.service runs, is connected, and nothing was lost on the way; a server may be away for five minutes. With a bad value of FORWARD or FORWARD_*, or a line of the configuration that is not understood, the forwarder does not start, and the check fails.',
     why: 'In a sealed boot /var is memory: what is not forwarded ends with the boot, and with it the traces of whoever was there.',
-    mend: 'Where the check names lines of the configuration, fix them and restart immutafs-forward.service. Else immutafs-agent forward --test says step by step what does not work: the name, the connection, the certificates or the protocol. systemctl status immutafs-forward.service has the reason of an end.',
+    fix: 'Where the check names lines of the configuration, fix them and restart immutafs-forward.service. Else immutafs-agent forward --test says step by step what does not work: the name, the connection, the certificates or the protocol. systemctl status immutafs-forward.service has the reason of an end.',
   },
   evaluate: (facts) => {
     const { config, forward, forwardProblems } = facts;
@@ -26,7 +26,7 @@ export const forwardHealthy: Check = {
     const nothing = { subject, expected: '', remedy: '' };
     if (subject === '')
       return { status: 'skip', ...nothing, observed: 'FORWARD is empty: what is logged ends with this boot' };
-    const { status, observed } = judge(seen(forward), facts.identity.uptime);
+    const { status, observed } = judge(unwrap(forward), facts.identity.uptime);
     const remedy = status === 'pass' ? '' : remedies[status];
     return { status, subject, expected: 'connected, and nothing lost', observed, remedy };
   },

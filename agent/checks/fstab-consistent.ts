@@ -1,10 +1,10 @@
-import { words } from '../config.ts';
-import type { Facts } from '../observe/facts.ts';
-import type { FstabEntry } from '../observe/fstab-devices.ts';
-import { type Mount, isBelow } from '../observe/mountinfo.ts';
-import { seen } from '../observe/observed.ts';
-import { sealedDisks } from '../observe/enforcement.ts';
-import { requiredOptions } from '../observe/targets.ts';
+import { words } from '../config/config.ts';
+import type { Facts } from '../facts/facts.ts';
+import type { FstabEntry } from '../facts/mounts/fstab-devices.ts';
+import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
+import { unwrap } from '../facts/observed.ts';
+import { sealedDisks } from '../assess/enforcement.ts';
+import { requiredOptions } from '../facts/mounts/targets.ts';
 import type { Check } from './check.ts';
 
 /** What fstab asks for can be had on a read-only disk, and is what is mounted. */
@@ -18,10 +18,10 @@ export const fstabConsistent: Check = {
     means:
       'A file system on a read-only disk or a disk of the system has the option ro (not /var and what is below it: the boot mounts those read-only below an overlay), is not checked at boot (the last field is 0, but for XFS and Btrfs, whose checkers do nothing), and asks neither for quotas nor to be made or grown. Every line that is mounted at boot is mounted, from its device or as the tmpfs that it is, with the options ro, noexec, nosuid and nodev where it has them and no other check asks for them.',
     why: 'systemd-remount-fs, systemd-fsck, quotaon and growfs fail on a read-only disk, and the system counts as degraded or stops in an emergency shell. What is mounted otherwise than fstab says was changed by somebody, or never came up.',
-    mend: 'While the disk is writable, give the line the option ro and 0 as its last field, and take quota options and x-systemd.growfs out. Where something else is mounted than the line says, find out who mounted it, or see why it could not be: systemctl status and the name of its .mount unit.',
+    fix: 'While the disk is writable, give the line the option ro and 0 as its last field, and take quota options and x-systemd.growfs out. Where something else is mounted than the line says, find out who mounted it, or see why it could not be: systemctl status and the name of its .mount unit.',
   },
   evaluate: (facts) => {
-    const { lines, problems } = seen(facts.fstab);
+    const { lines, problems } = unwrap(facts.fstab);
     const wrong = [
       ...problems.map(({ line, reason }) => `line ${line}: ${reason}`),
       ...lines.flatMap((entry) =>

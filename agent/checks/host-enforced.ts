@@ -1,6 +1,6 @@
 import type { Check } from './check.ts';
-import type { Disk } from '../observe/disks.ts';
-import { sealedDisks } from '../observe/enforcement.ts';
+import type { Disk } from '../facts/disks/disks.ts';
+import { sealedDisks } from '../assess/enforcement.ts';
 
 /** Every disk under what must be read-only is so by the host's doing, which nothing in the guest can undo. */
 export const hostEnforced: Check = {
@@ -13,7 +13,7 @@ export const hostEnforced: Check = {
     means:
       "Every disk under / and the other targets of REQUIRE_READONLY says itself that it is read-only: virtio-blk by a feature that the host offered, SCSI by the write-protect bit that the kernel saw. A block device's own flag is no such word.",
     why: 'A flag of a mount or of a block device is lifted by root in the guest with one command. What the host keeps read-only stays so, whoever is root.',
-    mend: "Shut the guest down and make each of its system's disks read-only in its host: virt-xml DOMAIN --edit target=vda --disk readonly=on. virtio-blk and virtio-scsi disks can be; IDE and SATA disks cannot.",
+    fix: "Shut the guest down and make each of its system's disks read-only in its host: virt-xml DOMAIN --edit target=vda --disk readonly=on. virtio-blk and virtio-scsi disks can be; IDE and SATA disks cannot.",
   },
   evaluate: (facts) => {
     const disks = sealedDisks(facts);

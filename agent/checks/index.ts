@@ -1,5 +1,5 @@
-import { errorMessage } from '../errors.ts';
-import type { Facts } from '../observe/facts.ts';
+import { errorMessage } from '../lib/errors.ts';
+import type { Facts } from '../facts/facts.ts';
 import { autorelabelAbsent } from './autorelabel-absent.ts';
 import { bootInputs } from './boot-inputs.ts';
 import type { Check, Finding } from './check.ts';

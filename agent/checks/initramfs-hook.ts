@@ -1,6 +1,6 @@
-import { version } from '../version.ts';
-import { seen } from '../observe/observed.ts';
-import { handoffFile } from '../observe/handoff.ts';
+import { version } from '../lib/version.ts';
+import { unwrap } from '../facts/observed.ts';
+import { bootEnvFile } from '../facts/boot/boot-env.ts';
 import type { Check } from './check.ts';
 
 /** It keeps the old image until the new one is whole, which dracut --regenerate-all does not. */
@@ -17,21 +17,21 @@ export const initramfsHook: Check = {
     means:
       "The boot's hand-off, /run/immutafs/boot.env, was begun in the initramfs by the version of the agent that is installed.",
     why: 'Without the hook, /var is assembled late, after some programs have begun to use it. An old hook may not do what this version expects.',
-    mend: remedy,
+    fix: remedy,
   },
   evaluate: (facts) => {
-    const handoff = seen(facts.handoff);
+    const bootEnv = unwrap(facts.bootEnv);
     const subject = 'initramfs';
     const expected = `the hook of ${version}`;
-    if (handoff?.stage !== 'initramfs') {
+    if (bootEnv?.stage !== 'initramfs') {
       const observed =
-        handoff === undefined
-          ? `no ${handoffFile}: the hook did not run`
+        bootEnv === undefined
+          ? `no ${bootEnvFile}: the hook did not run`
           : 'no hook: late boot decided the mode';
       return { status: 'warn', subject, expected, observed, remedy };
     }
-    const observed = `the hook of ${handoff.version}`;
-    const status = handoff.version === version ? 'pass' : 'warn';
+    const observed = `the hook of ${bootEnv.version}`;
+    const status = bootEnv.version === version ? 'pass' : 'warn';
     return { status, subject, expected, observed, remedy: status === 'pass' ? '' : remedy };
   },
 };

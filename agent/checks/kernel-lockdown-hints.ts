@@ -1,6 +1,6 @@
-import { sealedDisks } from '../observe/enforcement.ts';
-import type { Lockdown } from '../observe/lockdown.ts';
-import { seen } from '../observe/observed.ts';
+import { sealedDisks } from '../assess/enforcement.ts';
+import type { Lockdown } from '../facts/security/lockdown.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /** Who could still write to the raw disk, by evidence. */
@@ -14,13 +14,13 @@ export const kernelLockdownHints: Check = {
     means:
       "Every disk of the system is read-only by the host's doing: then no one can, and what the kernel lets root do only matters until the next reboot. Otherwise root can; and the check says what the kernel itself would prevent: lockdown, loading of modules, enforced signatures, kexec.",
     why: 'Whoever can write to the raw disk can write to every file system on it, however it is mounted. Whoever can load a module can also lie to every program in the guest, this one included, until it reboots.',
-    mend: 'Have the host make the disks read-only. To keep root from changing the running kernel as well: Secure Boot with lockdown=integrity on the kernel command line, or sysctl kernel.modules_disabled=1 once all modules are loaded.',
+    fix: 'Have the host make the disks read-only. To keep root from changing the running kernel as well: Secure Boot with lockdown=integrity on the kernel command line, or sysctl kernel.modules_disabled=1 once all modules are loaded.',
   },
   evaluate: (facts) => {
     const disks = sealedDisks(facts);
     const subject = disks.map(({ name }) => name).join(' ');
     const expected = 'no disk of the system can be written to';
-    const kernel = describe(seen(facts.lockdown));
+    const kernel = describe(unwrap(facts.lockdown));
     if (disks.length === 0) throw new Error('no disk of the system is known');
     const open = disks.filter(({ hostReadOnly }) => hostReadOnly !== true).map(({ name }) => name);
     if (open.length === 0) {

@@ -11,7 +11,7 @@ export const kernelView: Check = {
     means:
       'The agent runs in the first PID and user namespace, in the mount namespace and under the root of PID 1, and no file that it reads below /proc and /sys has anything mounted over it: every one of them is answered by procfs or sysfs itself. Where PID 1 cannot be looked at without being root, the check is skipped.',
     why: 'In a chroot, a container or behind a file that was mounted over /proc/self/mountinfo, every other check would be about something else than this guest. Then nothing can be told, and the verdict is unknown, whatever the others say.',
-    mend: 'Run the agent from a login of the guest itself. If something is mounted over the files of the kernel, find out who did it and reboot. What root in the guest can hide from every program in it, the host can see: docs/threat-model.md.',
+    fix: 'Run the agent from a login of the guest itself. If something is mounted over the files of the kernel, find out who did it and reboot. What root in the guest can hide from every program in it, the host can see: docs/threat-model.md.',
   },
   evaluate: ({ view, identity }) => {
     const expected = "PID 1's mounts, and the kernel's own files";

@@ -1,4 +1,4 @@
-import { findMisplaced } from '../observe/misplaced.ts';
+import { findMisplaced } from '../assess/misplaced.ts';
 import type { Check } from './check.ts';
 
 /** What a sealed disk holds is mounted from that disk. */
@@ -12,7 +12,7 @@ export const mountsGenuine: Check = {
     means:
       "Where a disk that the host made read-only carries the identity that root= and mount.usr= on the kernel command line or a line of /etc/fstab ask for, the mounted device is on that disk. No device below such a mount has the UUID of a device on a sealed disk, and no volume group below it has the name of another one on a sealed disk. The check compares device numbers and identities in udev's database. It does not use the links below /dev/disk, which point to the device that udev processed last.",
     why: 'The mounted file system is a copy, so the guest runs what the copy holds, and what root writes there survives a reboot. Such a boot is never maintenance: root in the guest can make a copy of the system disk on any writable disk.',
-    mend: 'Do not trust this guest. Have the host power it off, detach the writable disk that holds the copy and keep that disk as evidence. Start the guest with the sealed disk as its only boot disk (docs/host.md). Then check that every initramfs holds the hook of this version: immutafs-agent prepare.',
+    fix: 'Do not trust this guest. Have the host power it off, detach the writable disk that holds the copy and keep that disk as evidence. Start the guest with the sealed disk as its only boot disk (docs/host.md). Then check that every initramfs holds the hook of this version: immutafs-agent prepare.',
   },
   evaluate: (facts) => {
     const misplaced = findMisplaced(facts);

@@ -1,4 +1,4 @@
-import { seen } from '../observe/observed.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /** mount(8) would write a regular /etc/mtab, and on a read-only disk what stands in it is never true. */
@@ -11,10 +11,10 @@ export const mtabLink: Check = {
     title: "/etc/mtab is a link to the kernel's own table",
     means: '/etc/mtab is a symbolic link to /proc/self/mounts or /proc/mounts.',
     why: 'As a file it stays on a read-only disk as it was when it was sealed, and programs that read it believe what is not true; mount(8) cannot write it and complains.',
-    mend: 'While the disk is writable: ln -sfn ../proc/self/mounts /etc/mtab.',
+    fix: 'While the disk is writable: ln -sfn ../proc/self/mounts /etc/mtab.',
   },
   evaluate: ({ mtab }) => {
-    const link = seen(mtab);
+    const link = unwrap(mtab);
     const subject = '/etc/mtab';
     const expected = 'a link to /proc/self/mounts';
     const good = link !== undefined && /^(\/|\.\.\/)proc\/(self\/)?mounts$/.test(link);

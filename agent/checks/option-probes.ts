@@ -1,5 +1,5 @@
-import type { Facts } from '../observe/facts.ts';
-import { requiredOptions } from '../observe/targets.ts';
+import type { Facts } from '../facts/facts.ts';
+import { requiredOptions } from '../facts/mounts/targets.ts';
 import type { Check, Outcome } from './check.ts';
 
 /** A program that lies on a noexec target is not run. */
@@ -13,7 +13,7 @@ export const execProbe: Check = {
     means:
       'With --probe: the agent puts a program without a name on each target that REQUIRE_OPTIONS wants noexec and starts it; the kernel answers EACCES. An SELinux policy that forbids it gives the same answer.',
     why: "A mount table is a claim. This is the kernel's answer to the deed.",
-    mend: 'See home-options, tmp-options and other-options: the option is missing, or what you see is not what is mounted.',
+    fix: 'See home-options, tmp-options and other-options: the option is missing, or what you see is not what is mounted.',
   },
   evaluate: (facts) =>
     tried(facts, {
@@ -36,7 +36,7 @@ export const suidProbe: Check = {
     means:
       "With --probe, as root: the agent puts a set-uid program of root's without a name on each target that REQUIRE_OPTIONS wants nosuid and starts it as nobody. It runs as nobody; or, on a noexec target, not at all, and then noexec is what prevents it.",
     why: "A mount table is a claim. This is the kernel's answer to the deed.",
-    mend: 'See home-options, tmp-options and other-options: the option is missing, or what you see is not what is mounted.',
+    fix: 'See home-options, tmp-options and other-options: the option is missing, or what you see is not what is mounted.',
   },
   evaluate: (facts) =>
     tried(facts, {
@@ -59,7 +59,7 @@ export const deviceProbe: Check = {
     means:
       'With --probe, as root: a child process makes a node of /dev/null on each target that REQUIRE_OPTIONS wants nodev, opens it, which the kernel refuses with EACCES, and removes it, even if the agent is killed meanwhile.',
     why: "A mount table is a claim. This is the kernel's answer to the deed.",
-    mend: 'See home-options, tmp-options and other-options: the option is missing, or what you see is not what is mounted.',
+    fix: 'See home-options, tmp-options and other-options: the option is missing, or what you see is not what is mounted.',
   },
   evaluate: (facts) =>
     tried(facts, {

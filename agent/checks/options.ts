@@ -1,7 +1,7 @@
-import { words } from '../config.ts';
-import { shortList } from '../format.ts';
-import type { Facts } from '../observe/facts.ts';
-import type { Mount } from '../observe/mountinfo.ts';
+import { words } from '../config/config.ts';
+import { shortList } from '../lib/format.ts';
+import type { Facts } from '../facts/facts.ts';
+import type { Mount } from '../facts/mounts/mountinfo.ts';
 import type { Check, Outcome } from './check.ts';
 
 /** REQUIRE_OPTIONS of /home: nothing can be run, be set-uid or be a device where people can write. */
@@ -15,7 +15,7 @@ export const homeOptions: Check = {
     means:
       'The mount that serves /home has each of them, by default noexec, nosuid and nodev, and so has every mount below it that can be written to.',
     why: "People write to /home. With these options nothing there can be run, give another user's rights or be a device.",
-    mend: 'Add what is missing to the options of /home in /etc/fstab; `mount -o remount,noexec,nosuid,nodev /home` for now. If /home is a part of /, give it a file system of its own, or a tmpfs.',
+    fix: 'Add what is missing to the options of /home in /etc/fstab; `mount -o remount,noexec,nosuid,nodev /home` for now. If /home is a part of /, give it a file system of its own, or a tmpfs.',
   },
   evaluate: (facts) => options(facts, (target) => target === '/home', 'REQUIRE_OPTIONS does not name /home'),
 };
@@ -31,7 +31,7 @@ export const tmpOptions: Check = {
     means:
       'The mount that serves /tmp has each of them, by default noexec, nosuid and nodev, and so has every mount below it that can be written to.',
     why: 'Everybody may write to /tmp: it is where what an attacker brings along is unpacked first.',
-    mend: 'Add what is missing to the options of /tmp in /etc/fstab or in tmp.mount; `mount -o remount,noexec,nosuid,nodev /tmp` for now. If /tmp is a part of /, make it a tmpfs: `systemctl enable tmp.mount`.',
+    fix: 'Add what is missing to the options of /tmp in /etc/fstab or in tmp.mount; `mount -o remount,noexec,nosuid,nodev /tmp` for now. If /tmp is a part of /, make it a tmpfs: `systemctl enable tmp.mount`.',
   },
   evaluate: (facts) => options(facts, (target) => target === '/tmp', 'REQUIRE_OPTIONS does not name /tmp'),
 };
@@ -47,7 +47,7 @@ export const otherOptions: Check = {
     means:
       'The mount that serves each path in REQUIRE_OPTIONS but /home and /tmp has the options named there. A path that is not there is not asked for.',
     why: 'They were asked for in /etc/immutafs/immutafs.conf.',
-    mend: 'Add what is missing to the options of the path in /etc/fstab and remount it.',
+    fix: 'Add what is missing to the options of the path in /etc/fstab and remount it.',
   },
   evaluate: (facts) =>
     options(facts, (target) => target !== '/home' && target !== '/tmp', 'REQUIRE_OPTIONS names nothing else'),

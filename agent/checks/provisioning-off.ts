@@ -1,6 +1,6 @@
-import { findFootholds } from '../observe/footholds.ts';
-import type { Facts } from '../observe/facts.ts';
-import { seen } from '../observe/observed.ts';
+import { findFootholds } from '../assess/footholds.ts';
+import type { Facts } from '../facts/facts.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /** Nothing configures this guest by what it finds on a disk that the guest can write to. */
@@ -14,10 +14,10 @@ export const provisioningOff: Check = {
     means:
       'No unit of cloud-init (RHEL 7 to 10) or Afterburn (RHEL CoreOS) that is installed can run: each is masked, or cloud-init is disabled; cloud-init has left no result in /run; ignition.firstboot is not on the kernel command line; and no folder from which systemd merges or attaches images (/var/lib/extensions, /var/lib/confexts, /var/lib/portables, /var/lib/machines and those in /etc; RHEL 9 and 10) is on a file system that is writable and outlives a reboot.',
     why: 'These programs run as root at boot. Whoever writes a file system with the label cidata to a data disk, or an image to such a folder, is root again in the next boot.',
-    mend: 'A sealed boot masks the units itself; if one is not masked, immutafs-generator did not run (see systemctl status and the journal). While the disk is writable: immutafs-agent prepare --apply --only boot, which writes /etc/cloud/cloud-init.disabled. Remove ignition.firstboot from the kernel command line. Keep images on the sealed disk.',
+    fix: 'A sealed boot masks the units itself; if one is not masked, immutafs-generator did not run (see systemctl status and the journal). While the disk is writable: immutafs-agent prepare --apply --only boot, which writes /etc/cloud/cloud-init.disabled. Remove ignition.firstboot from the kernel command line. Keep images on the sealed disk.',
   },
   evaluate: (facts) => {
-    const { units, ran } = seen(facts.provisioning);
+    const { units, ran } = unwrap(facts.provisioning);
     const problems = [
       ...units.map((unit) => `${unit} can run`),
       ...ran.map((file) => `${file} is there: cloud-init ran in this boot`),
@@ -42,7 +42,7 @@ const folders = ['extensions', 'confexts', 'portables', 'machines'].flatMap((nam
 ]);
 
 function imageFolders(facts: Facts): string[] {
-  seen(facts.disks);
+  unwrap(facts.disks);
   const persistent = new Set(
     findFootholds(facts)
       .filter((each) => each.persistent)

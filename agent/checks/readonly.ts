@@ -1,6 +1,6 @@
-import { words } from '../config.ts';
-import type { Facts } from '../observe/facts.ts';
-import { isHeldByHost, remountRemedy } from '../observe/enforcement.ts';
+import { words } from '../config/config.ts';
+import type { Facts } from '../facts/facts.ts';
+import { isHeldByHost, remountRemedy } from '../assess/enforcement.ts';
 import type { Check, Outcome } from './check.ts';
 
 /** `/` is mounted read-only. A claim of the mount table; root-write-probe does it. */
@@ -13,7 +13,7 @@ export const rootReadonly: Check = {
     title: '/ is mounted read-only',
     means: "The mount that processes see at / has the option ro, its own or its file system's.",
     why: 'What can be written to / outlives a reboot, and then a reboot no longer brings the guest back to what was installed. This is what the mount table says; root-write-probe tries it, and host-enforced says whose doing it is.',
-    mend: 'While the host leaves the disk writable, put ro in the options of / in /etc/fstab and take rw off the kernel command line; have the host make the disk read-only; reboot. A sealed guest whose / is writable after all was remounted by somebody: find out by whom before you reboot.',
+    fix: 'While the host leaves the disk writable, put ro in the options of / in /etc/fstab and take rw off the kernel command line; have the host make the disk read-only; reboot. A sealed guest whose / is writable after all was remounted by somebody: find out by whom before you reboot.',
   },
   evaluate: (facts) => readonly(facts, ['/']),
 };
@@ -29,7 +29,7 @@ export const bootReadonly: Check = {
     means:
       'Each path in REQUIRE_READONLY but / itself, by default /boot, is on a mount with the option ro. A path that is not there is not asked for.',
     why: 'Who can write the kernel or the initramfs decides what the next boot does, whatever / is.',
-    mend: 'Put ro in the options of the path in /etc/fstab while the host leaves the disk writable, and reboot. If it is on a disk of its own, that disk too has to be made read-only in the host.',
+    fix: 'Put ro in the options of the path in /etc/fstab while the host leaves the disk writable, and reboot. If it is on a disk of its own, that disk too has to be made read-only in the host.',
   },
   evaluate: (facts) =>
     readonly(

@@ -1,4 +1,4 @@
-import { seen } from '../observe/observed.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /** Nothing else on this guest makes its root read-only or puts layers over it. */
@@ -12,11 +12,11 @@ export const rivalsOff: Check = {
     means:
       "Neither READONLY nor TEMPORARY_STATE is yes in /etc/sysconfig/readonly-root; overlayroot, systemd.volatile=, dracut's overlays (rd.overlay, rd.live.overlay.overlayfs), lockfs and fsprotect are not asked for; / is no overlay.",
     why: "Two programs that put layers over the same folders hide each other's, and what is sealed is then no longer what is checked.",
-    mend: 'While the disk is writable, switch the other one off: READONLY=no and TEMPORARY_STATE=no in /etc/sysconfig/readonly-root, overlayroot="" in /etc/overlayroot.conf, or take its word off the kernel command line.',
+    fix: 'While the disk is writable, switch the other one off: READONLY=no and TEMPORARY_STATE=no in /etc/sysconfig/readonly-root, overlayroot="" in /etc/overlayroot.conf, or take its word off the kernel command line.',
   },
-  evaluate: ({ rivals, mounts }) => {
+  evaluate: ({ conflictingOverlays, mounts }) => {
     const root = mounts.serving('/')?.type;
-    const found = [...seen(rivals), ...(root === 'overlay' ? ['/ is an overlay'] : [])];
+    const found = [...unwrap(conflictingOverlays), ...(root === 'overlay' ? ['/ is an overlay'] : [])];
     const subject = 'other layers';
     const expected = 'none';
     if (found.length === 0) return { status: 'pass', subject, expected, observed: expected, remedy: '' };

@@ -1,6 +1,6 @@
-import { layersOf } from '../observe/layers.ts';
-import type { Facts } from '../observe/facts.ts';
-import type { Mount } from '../observe/mountinfo.ts';
+import { layersOf } from '../assess/layers.ts';
+import type { Facts } from '../facts/facts.ts';
+import type { Mount } from '../facts/mounts/mountinfo.ts';
 import type { Check } from './check.ts';
 
 /** The disk was sealed after a clean shutdown. */
@@ -14,7 +14,7 @@ export const rootLog: Check = {
     means:
       'Neither / nor a lower layer of /var is mounted without its log (norecovery, noload, nologreplay).',
     why: 'What the log holds cannot be written out on a read-only disk, so the boot falls back to mounting without it. The last changes before the guest was sealed may then be missing or half done, silently.',
-    mend: 'Have the host make the disk writable, boot once so that the log is written out, shut down cleanly, and seal it again.',
+    fix: 'Have the host make the disk writable, boot once so that the log is written out, shut down cleanly, and seal it again.',
   },
   evaluate: (facts) => {
     const mounts = sealedMounts(facts);
@@ -35,8 +35,8 @@ export const rootLog: Check = {
   },
 };
 
-function sealedMounts({ mounts, handoff }: Facts): Mount[] {
-  const lowers = layersOf('value' in handoff ? handoff.value : undefined).map(({ lower }) => lower);
+function sealedMounts({ mounts, bootEnv }: Facts): Mount[] {
+  const lowers = layersOf('value' in bootEnv ? bootEnv.value : undefined).map(({ lower }) => lower);
   return ['/', ...lowers].flatMap((target) => {
     const mount = mounts.serving(target);
     return mount?.target === target ? [mount] : [];

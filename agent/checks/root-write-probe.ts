@@ -1,4 +1,4 @@
-import { isHeldByHost, remountRemedy } from '../observe/enforcement.ts';
+import { isHeldByHost, remountRemedy } from '../assess/enforcement.ts';
 import type { Check } from './check.ts';
 
 /**
@@ -15,7 +15,7 @@ export const rootWriteProbe: Check = {
     means:
       'The agent opens a file without a name for writing on / and each other target of REQUIRE_READONLY, and the kernel answers EROFS. Nothing is left behind where it does not.',
     why: "A mount table is a claim, and what a process sees of it can be forged. This is the kernel's answer to the deed.",
-    mend: "If a write was accepted and host-enforced fails, make the disk read-only in the host. If host-enforced passes, a process in the guest remounted the target read-write: find out which, and reboot. If the answer was neither, the file system is in trouble: see the kernel's log.",
+    fix: "If a write was accepted and host-enforced fails, make the disk read-only in the host. If host-enforced passes, a process in the guest remounted the target read-write: find out which, and reboot. If the answer was neither, the file system is in trouble: see the kernel's log.",
   },
   evaluate: (facts) => {
     const probes = Object.entries(facts.writeProbes);

@@ -1,5 +1,5 @@
-import type { Label } from '../observe/labels.ts';
-import { seen } from '../observe/observed.ts';
+import type { Label } from '../facts/security/labels.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /** What the boot mounted has the label that the policy has for it. */
@@ -13,10 +13,10 @@ export const selinuxLabels: Check = {
     means:
       "The root of each overlay, and /tmp, has the type that the policy's file_contexts has for it, and in no case tmpfs_t or unlabeled_t. Without SELinux the check is skipped; where SELinux only warns (permissive), so does this check.",
     why: 'A tmpfs has the label that the kernel gives it, and the boot mounts it before there is a policy. With it, an enforcing SELinux denies /var to journald and to everything that is confined.',
-    mend: 'For now: restorecon -F and the folder. immutafs-var.service does it at boot for the overlays: see why it did not, systemctl status immutafs-var.service. For /tmp, put rootcontext= into its options in /etc/fstab, or use tmp.mount.',
+    fix: 'For now: restorecon -F and the folder. immutafs-var.service does it at boot for the overlays: see why it did not, systemctl status immutafs-var.service. For /tmp, put rootcontext= into its options in /etc/fstab, or use tmp.mount.',
   },
   evaluate: ({ labels }) => {
-    const found = seen(labels);
+    const found = unwrap(labels);
     if (found === undefined) {
       return { status: 'skip', subject: '', expected: '', observed: 'SELinux is not there', remedy: '' };
     }

@@ -1,12 +1,12 @@
 import path from 'node:path';
-import type { Facts } from '../observe/facts.ts';
-import { requiredOptions } from '../observe/targets.ts';
-import { words } from '../config.ts';
-import { shortList } from '../format.ts';
-import { handoffFile } from '../observe/handoff.ts';
-import { reportFile } from '../observe/last-report.ts';
-import { layersOf } from '../observe/layers.ts';
-import { type Mount, isBelow } from '../observe/mountinfo.ts';
+import type { Facts } from '../facts/facts.ts';
+import { requiredOptions } from '../facts/mounts/targets.ts';
+import { words } from '../config/config.ts';
+import { shortList } from '../lib/format.ts';
+import { bootEnvFile } from '../facts/boot/boot-env.ts';
+import { reportFile } from '../facts/last-report.ts';
+import { layersOf } from '../assess/layers.ts';
+import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
 import type { Check } from './check.ts';
 
 /** Where the seal depends on what is mounted, nothing is mounted over it. */
@@ -20,7 +20,7 @@ export const stackedMounts: Check = {
     means:
       "At /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS and at what /etc/fstab has mounted there is one mount at most. An automount point below what it mounted is none. And nothing is mounted over what the agent itself goes by: /etc, if it is a mount, is on a disk of /; its configuration, fstab, mtab, SELinux's and those of its rivals are no mounts, nor are the boot's hand-off, the last report and udev's database.",
     why: 'A second mount shows other files than those that were sealed, and the first is still there for every process that began before: a check of what is visible says nothing about what is hidden. With another immutafs.conf in its place, the agent would ask for less.',
-    mend: 'Find out who mounted it. `umount` takes the upper one away; a reboot of a sealed guest takes away everything that was mounted by hand.',
+    fix: 'Find out who mounted it. `umount` takes the upper one away; a reboot of a sealed guest takes away everything that was mounted by hand.',
   },
   evaluate: (facts) => {
     const stacks = [...targetsOf(facts).flatMap((target) => stackAt(facts, target)), ...covers(facts)];
@@ -47,11 +47,11 @@ const always = ['/', '/var', '/run', '/run/var', '/proc', '/sys', '/dev', '/etc'
 /** What the agent goes by, and what is below it. */
 const inputs = [
   ...['/etc/immutafs', '/etc/fstab', '/etc/mtab', '/etc/selinux', '/etc/sysconfig'],
-  ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', handoffFile, reportFile, '/run/udev'],
+  ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', bootEnvFile, reportFile, '/run/udev'],
 ];
 
-function targetsOf({ config, handoff, fstab }: Facts): string[] {
-  const layers = layersOf('value' in handoff ? handoff.value : undefined);
+function targetsOf({ config, bootEnv, fstab }: Facts): string[] {
+  const layers = layersOf('value' in bootEnv ? bootEnv.value : undefined);
   const required = requiredOptions(config).map(({ target }) => target);
   const all = [
     ...always,

@@ -1,8 +1,8 @@
-import { isBelow } from '../observe/mountinfo.ts';
-import type { Facts } from '../observe/facts.ts';
-import type { Named } from '../observe/fstab-devices.ts';
-import { seen } from '../observe/observed.ts';
-import { sealedDisks } from '../observe/enforcement.ts';
+import { isBelow } from '../facts/mounts/mountinfo.ts';
+import type { Facts } from '../facts/facts.ts';
+import type { Named } from '../facts/mounts/fstab-devices.ts';
+import { unwrap } from '../facts/observed.ts';
+import { sealedDisks } from '../assess/enforcement.ts';
 import type { Check } from './check.ts';
 
 /** No memory is written out to a system's disk, and nothing tries to at boot. */
@@ -16,14 +16,14 @@ export const swapOff: Check = {
     means:
       'No swap in use is on a disk under / or another target of REQUIRE_READONLY, nor is one in /etc/fstab there or on any disk that is read-only, nor one whose device is not there. Swap in compressed memory (zram) and on other disks is left alone.',
     why: 'A read-only disk cannot be swapped to, so the unit fails at each boot and the system counts as degraded; for a device that is not there the boot waits a minute and a half. Swap in use on a disk of the system means that the disk is written to: memory, secrets included, outlives the reboot.',
-    mend: 'While the disk is writable: take the line of type swap out of /etc/fstab, and resume= off the kernel command line. For now: swapoff -a. If the guest needs swap, use zram or a disk of its own.',
+    fix: 'While the disk is writable: take the line of type swap out of /etc/fstab, and resume= off the kernel command line. For now: swapoff -a. If the guest needs swap, use zram or a disk of its own.',
   },
   evaluate: (facts) => {
     const wrong = [...active(facts), ...wanted(facts)];
     const subject = 'swap';
     const expected = 'none on a disk of the system';
     if (wrong.length === 0) {
-      const elsewhere = seen(facts.swaps).map(({ source }) => source);
+      const elsewhere = unwrap(facts.swaps).map(({ source }) => source);
       const observed = elsewhere.length === 0 ? 'none in use' : `only ${elsewhere.join(' ')}, elsewhere`;
       return { status: 'pass', subject, expected, observed, remedy: '' };
     }
@@ -37,9 +37,9 @@ export const swapOff: Check = {
  * @throws Error for a device of which no disk is known: its node lies outside of /dev, or is gone
  */
 function active(facts: Facts): string[] {
-  const unknown = seen(facts.swaps).find(({ type, disks }) => type === 'partition' && disks.length === 0);
+  const unknown = unwrap(facts.swaps).find(({ type, disks }) => type === 'partition' && disks.length === 0);
   if (unknown !== undefined) throw new Error(`${unknown.source} is in use, on a disk that cannot be told`);
-  return seen(facts.swaps)
+  return unwrap(facts.swaps)
     .filter((swap) =>
       swap.type === 'partition' ? isOnSystem(facts, swap) : isFileOnSystem(facts, swap.source),
     )
@@ -52,7 +52,7 @@ function isFileOnSystem(facts: Facts, file: string): boolean {
 }
 
 function wanted(facts: Facts): string[] {
-  const lines = seen(facts.fstab).lines.filter(
+  const lines = unwrap(facts.fstab).lines.filter(
     ({ type, options }) => type === 'swap' && !options.includes('noauto'),
   );
   return lines.flatMap((entry) => {

@@ -1,10 +1,10 @@
 import path from 'node:path';
-import type { Facts } from '../observe/facts.ts';
-import { shortList } from '../format.ts';
-import { type Layer, layersOf } from '../observe/layers.ts';
-import { type Mount, isBelow } from '../observe/mountinfo.ts';
-import { seen } from '../observe/observed.ts';
-import { sealedDisks } from '../observe/enforcement.ts';
+import type { Facts } from '../facts/facts.ts';
+import { shortList } from '../lib/format.ts';
+import { type Layer, layersOf } from '../assess/layers.ts';
+import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
+import { unwrap } from '../facts/observed.ts';
+import { sealedDisks } from '../assess/enforcement.ts';
 import type { Check } from './check.ts';
 
 /** OVERLAYFS_SUPER_MAGIC (linux/magic.h). */
@@ -21,16 +21,16 @@ export const varOverlay: Check = {
     means:
       "/var is an overlay whose lower layer is the disk's own /var, mounted read-only, and whose upper layer is the one that the boot made; so is every file system below /var that is on a sealed disk or another read-only disk. A file system that fstab has with noauto on a disk that is not the system's, a loop device and a read-only type (squashfs, iso9660) need no layer.",
     why: 'Without it, programs cannot write to /var and fail in many ways; with another upper layer, what they write may outlive a reboot.',
-    mend: 'See `journalctl -b | grep immutafs:` and /run/immutafs/boot.env for what the boot could not do, mend that and reboot.',
+    fix: 'See `journalctl -b | grep immutafs:` and /run/immutafs/boot.env for what the boot could not do, mend that and reboot.',
   },
   evaluate: (facts) => {
-    const handoff = 'value' in facts.handoff ? facts.handoff.value : undefined;
-    const wrong = [...problems(facts), ...unfinished(layersOf(handoff))];
+    const bootEnv = 'value' in facts.bootEnv ? facts.bootEnv.value : undefined;
+    const wrong = [...problems(facts), ...unfinished(layersOf(bootEnv))];
     const expected = "an overlay, the disk's own /var below it";
     if (wrong.length === 0) {
       return { status: 'pass', subject: '/var', expected, observed: 'overlay', remedy: '' };
     }
-    const observed = [shortList(wrong, '; '), ...(handoff?.errors ?? [])].join('; ');
+    const observed = [shortList(wrong, '; '), ...(bootEnv?.errors ?? [])].join('; ');
     const remedy =
       'See `journalctl -b | grep immutafs:` and /run/immutafs/boot.env, mend the cause and reboot.';
     return { status: 'fail', subject: '/var', expected, observed, remedy };
@@ -43,11 +43,11 @@ function problems(facts: Facts): string[] {
   if (mount.target !== '/var')
     return [`/var is no mount of its own but part of ${mount.target} (${mount.type})`];
   if (mount.type !== 'overlay') return [`/var is ${mount.type}, not overlay`];
-  const layers = layersOf('value' in facts.handoff ? facts.handoff.value : undefined);
+  const layers = layersOf('value' in facts.bootEnv ? facts.bootEnv.value : undefined);
   const [own, ...below] = layers;
   return [
     ...(own === undefined ? [] : overlayProblems(facts, mount, own)),
-    ...(seen(facts.varUsage)?.type === overlayMagic
+    ...(unwrap(facts.varUsage)?.type === overlayMagic
       ? []
       : ['statfs(2) of /var does not answer as an overlay']),
     ...below.flatMap((layer) => belowProblems(facts, layer)),
@@ -86,7 +86,7 @@ function lowerProblems(facts: Facts, target: string, over: string): string[] {
   if (isOther) return [`${target} is ${lower.root} of the disk, not ${over}`];
   // Of the system's own disks, host-enforced says whose doing it is.
   const system = sealedDisks(facts);
-  const disks = seen(facts.disks).filter(({ holds }) => holds.includes(target));
+  const disks = unwrap(facts.disks).filter(({ holds }) => holds.includes(target));
   const writable = disks.filter((disk) => !disk.readOnly && !system.includes(disk)).map(({ name }) => name);
   if (disks.length === 0) return [`${target} is on no disk but ${lower.type} (${lower.source})`];
   return writable.length === 0 ? [] : [`${target} is on ${writable.join(' ')}, which is writable`];
@@ -128,12 +128,12 @@ function forgotten(facts: Facts, layers: readonly Layer[]): string[] {
 
 /** What the boot puts a layer over, or would if it knew of it; nobody expects to write to the rest. */
 function needsLayer(facts: Facts, { target, type }: Mount): boolean {
-  const under = seen(facts.disks).filter(({ holds }) => holds.includes(target));
+  const under = unwrap(facts.disks).filter(({ holds }) => holds.includes(target));
   const system = sealedDisks(facts);
   if (under.some((disk) => system.includes(disk))) return true;
   if (/^(squashfs|iso9660|erofs|cramfs|romfs)$/.test(type)) return false;
   if (!under.some(({ name, readOnly }) => readOnly && !/^loop\d/.test(name))) return false;
-  return !seen(facts.fstab).lines.some((line) => line.target === target && isOnDemand(line.options));
+  return !unwrap(facts.fstab).lines.some((line) => line.target === target && isOnDemand(line.options));
 }
 
 /** systemd.mount(5): with an automount, noauto means nothing. */

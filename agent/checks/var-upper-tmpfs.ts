@@ -1,5 +1,5 @@
-import { layersOf, upperFolder } from '../observe/layers.ts';
-import type { Mount } from '../observe/mountinfo.ts';
+import { layersOf, upperFolder } from '../assess/layers.ts';
+import type { Mount } from '../facts/mounts/mountinfo.ts';
 import type { Check } from './check.ts';
 
 /** What is written to /var is in RAM, gone at the next boot, and cannot take all of it. */
@@ -13,10 +13,10 @@ export const varUpperTmpfs: Check = {
     means:
       '/run/var is a tmpfs with a size and a number of inodes, and so is whatever the upper layers of overlays below /var are on.',
     why: 'On anything else, what is written to /var would outlive a reboot; without a cap, a log that grows takes all memory with it.',
-    mend: 'Reboot, so that the upper layer is made anew. If it happens again, look for what mounts over /run/var.',
+    fix: 'Reboot, so that the upper layer is made anew. If it happens again, look for what mounts over /run/var.',
   },
-  evaluate: ({ mounts, handoff }) => {
-    const below = layersOf('value' in handoff ? handoff.value : undefined)
+  evaluate: ({ mounts, bootEnv }) => {
+    const below = layersOf('value' in bootEnv ? bootEnv.value : undefined)
       .filter(({ target, state }) => target !== '/var' && state === 'overlay')
       .map(({ upper }) => upper);
     const found = [upperFolder, ...below].map((folder) => {

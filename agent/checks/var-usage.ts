@@ -1,5 +1,5 @@
-import { formatBytes } from '../format.ts';
-import { seen } from '../observe/observed.ts';
+import { formatBytes } from '../lib/format.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /** The RAM under /var is not about to run out: bytes and inodes against USAGE_WARN and USAGE_FAIL. */
@@ -13,10 +13,10 @@ export const varUsage: Check = {
     means:
       'Bytes and inodes in use are below USAGE_WARN (a warning) and USAGE_FAIL (a failure) of what the tmpfs may take.',
     why: 'When it is full, nothing can write to /var: logs stop, services fail. It only empties when files are removed or the guest reboots.',
-    mend: 'Find what grows with `du -xh /run/var/upper | sort -h | tail`; make it write less or elsewhere, or raise VAR_SIZE or VAR_INODES in /etc/immutafs/immutafs.conf and reboot.',
+    fix: 'Find what grows with `du -xh /run/var/upper | sort -h | tail`; make it write less or elsewhere, or raise VAR_SIZE or VAR_INODES in /etc/immutafs/immutafs.conf and reboot.',
   },
-  evaluate: ({ config, varUsage, varConsumers }) => {
-    const usage = seen(varUsage);
+  evaluate: ({ config, varUsage, largestFiles }) => {
+    const usage = unwrap(varUsage);
     if (usage === undefined) {
       return { status: 'skip', subject: '/var', expected: '', observed: 'no overlay', remedy: '' };
     }
@@ -25,7 +25,7 @@ export const varUsage: Check = {
     const worst = Math.max(bytes, inodes);
     const warn = parseInt(config.USAGE_WARN, 10);
     const fail = parseInt(config.USAGE_FAIL, 10);
-    const largest = 'value' in varConsumers ? varConsumers.value : [];
+    const largest = 'value' in largestFiles ? largestFiles.value : [];
     const most = largest.map((each) => `${each.path} ${formatBytes(each.bytes)} in ${each.inodes} inodes`);
     const said = `${bytes}% of ${formatBytes(usage.sizeBytes)}, ${inodes}% of ${usage.inodes} inodes`;
     const observed = most.length === 0 ? said : `${said}; most: ${most.join(', ')}`;

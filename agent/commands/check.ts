@@ -1,16 +1,16 @@
 import path from 'node:path';
-import { errorMessage } from '../errors.ts';
-import type { Host } from '../host.ts';
-import { type Log, keepingLog, openJournal, priority } from '../journal.ts';
-import type { Facts } from '../observe/facts.ts';
-import { type LastReport, reportFile } from '../observe/last-report.ts';
+import { errorMessage } from '../lib/errors.ts';
+import type { SystemReader } from '../system/reader.ts';
+import { type Log, keepingLog, openJournal, priority } from '../system/log.ts';
+import type { Facts } from '../facts/facts.ts';
+import { type LastReport, reportFile } from '../facts/last-report.ts';
 import { findDrift } from '../report/drift.ts';
 import { logDrift, logReport } from '../report/log.ts';
 import { loginMessage } from '../report/maintenance.ts';
 import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
-import { toJson } from '../unprintable.ts';
-import { evaluateFacts } from './evaluate.ts';
+import { toJson } from '../lib/unprintable.ts';
+import { evaluateFacts } from '../evaluate.ts';
 import type { Output, ReportOptions } from './output.ts';
 import { printReport } from './status.ts';
 
@@ -27,23 +27,27 @@ export interface CheckOptions extends ReportOptions {
  * `check`: looks, logs what changed since the last look of this boot, and leaves the report for others. At boot,
  * or where there is no report to compare with, logs each finding.
  */
-export async function checkCommand(host: Host, output: Output, options: CheckOptions): Promise<number> {
-  return checkWith(host, output, options, openJournal);
+export async function checkCommand(
+  reader: SystemReader,
+  output: Output,
+  options: CheckOptions,
+): Promise<number> {
+  return checkWith(reader, output, options, openJournal);
 }
 
 /** @param open opens what takes the place of the journal */
 export async function checkWith(
-  host: Host,
+  reader: SystemReader,
   output: Output,
   options: CheckOptions,
   open: () => Promise<Log>,
 ): Promise<number> {
   const { log, send } = keepingLog(open);
-  const { facts, report } = await evaluateFacts(host);
+  const { facts, report } = await evaluateFacts(reader);
   logChanges(report, options.boot === true ? undefined : lastReport(facts, log), log);
   // Before the report: what the next one is compared with is what has been said.
   await send();
-  for (const { what, file, text } of leftFiles(facts, report)) leaveFile(host, what, file, text, log);
+  for (const { what, file, text } of leftFiles(facts, report)) leaveFile(reader, what, file, text, log);
   await send();
   printReport(report, output, options);
   return exitCode(report);
@@ -77,10 +81,10 @@ function leftFiles({ config: { PROMETHEUS_FILE } }: Facts, report: Report): Left
 }
 
 /** A file that cannot be written (a full disk) changes neither the verdict nor the exit code. */
-function leaveFile(host: Host, what: string, file: string, text: string, log: Log): void {
+function leaveFile(reader: SystemReader, what: string, file: string, text: string, log: Log): void {
   try {
-    if (path.dirname(file) === agentFolder) host.makeFolder(agentFolder);
-    host.writeAtomically(file, text, 0o644);
+    if (path.dirname(file) === agentFolder) reader.makeFolder(agentFolder);
+    reader.writeAtomically(file, text, 0o644);
   } catch (error) {
     log(priority.warning, `${what} cannot be written, ignoring it: ${errorMessage(error)}`, {});
   }

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import type { Config } from '../config.ts';
-import { errorMessage } from '../errors.ts';
-import { type Clock, monotonicNow } from '../forward/clock.ts';
-import type { Message } from '../forward/message.ts';
-import { speech } from '../forward/protocols.ts';
-import type { Target } from '../forward/target.ts';
-import type { Transport } from '../forward/transport.ts';
-import type { Host } from '../host.ts';
+import type { Config } from '../config/config.ts';
+import { errorMessage } from '../lib/errors.ts';
+import { type Clock, monotonicNow } from '../system/clock.ts';
+import type { Message } from '../forward/encode/message.ts';
+import { speech } from '../forward/transport/protocols.ts';
+import type { Target } from '../forward/transport/target.ts';
+import type { Transport } from '../forward/transport/transport.ts';
+import type { SystemReader } from '../system/reader.ts';
 import type { Output } from './output.ts';
 
 const answerMilliseconds = 15_000;
@@ -16,7 +16,7 @@ const answerMilliseconds = 15_000;
  * @returns 0 where every server has it; 1 where one has not
  */
 export async function testForwarding(
-  host: Host,
+  reader: SystemReader,
   output: Output,
   targets: Target[],
   config: Config,
@@ -30,7 +30,7 @@ export async function testForwarding(
     try {
       const transport = await speech(target).connect(target, config, tell);
       try {
-        await sendMarked(host, target, transport, clock, tell);
+        await sendMarked(reader, target, transport, clock, tell);
       } finally {
         await transport.close();
       }
@@ -45,7 +45,7 @@ export async function testForwarding(
 type Tell = (step: string, detail: string) => void;
 
 async function sendMarked(
-  host: Host,
+  reader: SystemReader,
   target: Target,
   transport: Transport,
   clock: Clock,
@@ -53,7 +53,7 @@ async function sendMarked(
 ): Promise<void> {
   const mark = `immutafs-agent forward --test ${randomUUID()}`;
   const messages: Message[] = [];
-  const { hostname } = host.environment();
+  const { hostname } = reader.environment();
   const entry =
     `__CURSOR=test\n__REALTIME_TIMESTAMP=${clock.realtime()}\n__MONOTONIC_TIMESTAMP=${monotonicNow()}\n_BOOT_ID=${clock.bootId}\n` +
     `_HOSTNAME=${hostname}\nPRIORITY=6\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${mark}\n\n`;

@@ -1,17 +1,17 @@
-import { forwardProblems, readConfig } from '../config.ts';
-import { UsageError, errorMessage } from '../errors.ts';
-import { systemClock } from '../forward/clock.ts';
-import { Daemon } from '../forward/daemon.ts';
-import { deadlineMilliseconds, drained, isShutdown } from '../forward/drain.ts';
-import { keepHeapSmall } from '../forward/memory.ts';
-import { readPosition, writePosition } from '../forward/position.ts';
-import { Progress } from '../forward/progress.ts';
-import { StatusWriter } from '../forward/status-writer.ts';
-import { parseTargets } from '../forward/target.ts';
-import { Voice } from '../forward/voice.ts';
-import type { Host } from '../host.ts';
+import { forwardProblems, readConfig } from '../config/config.ts';
+import { UsageError, errorMessage } from '../lib/errors.ts';
+import { systemClock } from '../system/clock.ts';
+import { Daemon } from '../forward/pipeline/daemon.ts';
+import { deadlineMilliseconds, drained, isShutdown } from '../forward/pipeline/drain.ts';
+import { keepHeapSmall } from '../lib/memory.ts';
+import { readPosition, writePosition } from '../forward/pipeline/checkpoint-file.ts';
+import { Progress } from '../forward/pipeline/checkpoint.ts';
+import { StatusWriter } from '../forward/status/status-writer.ts';
+import { parseTargets } from '../forward/transport/target.ts';
+import { Voice } from '../forward/status/rate-limited-log.ts';
+import type { SystemReader } from '../system/reader.ts';
 import { testForwarding } from './forward-test.ts';
-import { openJournal } from '../journal.ts';
+import { openJournal } from '../system/log.ts';
 import type { Output } from './output.ts';
 
 export interface ForwardOptions {
@@ -26,9 +26,13 @@ const finishMilliseconds = 5000;
  * @returns 0; also at once where FORWARD is empty
  * @throws UsageError where FORWARD is malformed, or the configuration does not say for sure whom to trust
  */
-export async function forwardCommand(host: Host, output: Output, options: ForwardOptions): Promise<number> {
+export async function forwardCommand(
+  reader: SystemReader,
+  output: Output,
+  options: ForwardOptions,
+): Promise<number> {
   keepHeapSmall();
-  const { config, problems } = readConfig(host);
+  const { config, problems } = readConfig(reader);
   const stopping = forwardProblems(problems);
   if (stopping.length > 0) {
     const reason = `${stopping.join('; ')}: fix the configuration, then start immutafs-forward.service again`;
@@ -36,27 +40,27 @@ export async function forwardCommand(host: Host, output: Output, options: Forwar
     throw new UsageError(reason);
   }
   const targets = parseTargets(config.FORWARD);
-  const clock = systemClock(host);
+  const clock = systemClock(reader);
   if (options.test) {
     if (targets.length === 0) throw new UsageError('FORWARD is empty');
-    return testForwarding(host, output, targets, config, clock);
+    return testForwarding(reader, output, targets, config, clock);
   }
   const voice = new Voice(await openJournal());
   if (targets.length === 0) {
     voice.ended('FORWARD is empty, the journal ends with this boot');
     return 0;
   }
-  const { cursor, problem: surprise } = readPosition(host, clock.bootId, clock.monotonic());
+  const { cursor, problem: surprise } = readPosition(reader, clock.bootId, clock.monotonic());
   if (surprise !== undefined) voice.trouble(`${surprise}, beginning with this boot's first entry`);
   const progress = new Progress(cursor, (acknowledged) => {
     try {
-      writePosition(host, clock.bootId, acknowledged);
+      writePosition(reader, clock.bootId, acknowledged);
     } catch (error) {
       voice.trouble(errorMessage(error));
     }
   });
-  const { hostname } = host.environment();
-  const status = new StatusWriter(host, progress, (reason) => voice.trouble(reason));
+  const { hostname } = reader.environment();
+  const status = new StatusWriter(reader, progress, (reason) => voice.trouble(reason));
   const daemon = new Daemon({ targets, config, clock, hostname, progress, status, voice });
   const aborted = untilStopped(daemon, progress);
   await Promise.race([daemon.run(), aborted]);

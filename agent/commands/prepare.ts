@@ -1,13 +1,13 @@
 import { createInterface } from 'node:readline/promises';
-import { HostError, UsageError } from '../errors.ts';
-import { clean, decodeBytes } from '../format.ts';
-import { type Hands, systemHands } from '../host/hands.ts';
-import type { Host } from '../host.ts';
-import { applyAll, lockFile } from '../prepare/apply-all.ts';
-import { type Plan, isDone, plan } from '../prepare/plan.ts';
-import { type Settings, type StepId, stepIds } from '../prepare/step.ts';
-import { planJson, planText, readinessText } from '../prepare/text.ts';
-import { undo } from '../prepare/undo.ts';
+import { HostError, UsageError } from '../lib/errors.ts';
+import { clean, decodeBytes } from '../lib/format.ts';
+import { type SystemWriter, systemWriter } from '../system/writer.ts';
+import type { SystemReader } from '../system/reader.ts';
+import { applyAll, lockFile } from '../prepare/engine/apply.ts';
+import { type Plan, isDone, plan } from '../prepare/engine/plan.ts';
+import { type Settings, type StepId, stepIds } from '../prepare/engine/step.ts';
+import { planJson, planText, readinessText } from '../prepare/engine/text.ts';
+import { undo } from '../prepare/engine/undo.ts';
 import type { Output } from './output.ts';
 
 export interface PrepareOptions {
@@ -31,35 +31,39 @@ export interface PrepareOptions {
  * the files as they were.
  * @returns 0 where nothing is left to do, else 1
  */
-export async function prepareCommand(host: Host, output: Output, options: PrepareOptions): Promise<number> {
-  return prepareWith(host, systemHands(), output, options, askOnTerminal);
+export async function prepareCommand(
+  reader: SystemReader,
+  output: Output,
+  options: PrepareOptions,
+): Promise<number> {
+  return prepareWith(reader, systemWriter(), output, options, askOnTerminal);
 }
 
 /** `check --ready-to-seal`. @returns 0 if this guest can be sealed as it is, else 1 */
-export async function readyCommand(host: Host, output: Output): Promise<number> {
+export async function readyCommand(reader: SystemReader, output: Output): Promise<number> {
   const { settings, chosen } = readOptions({});
-  const found = await plan(host, settings, chosen);
+  const found = await plan(reader, settings, chosen);
   output.stdout(readinessText(found));
   return isDone(found) ? 0 : 1;
 }
 
 /** @param confirm asks a person; undefined where nobody is there to ask */
 export async function prepareWith(
-  host: Host,
-  hands: Hands,
+  reader: SystemReader,
+  writer: SystemWriter,
   output: Output,
   options: PrepareOptions,
   confirm: (question: string) => Promise<boolean> | undefined,
 ): Promise<number> {
   const { settings, chosen } = readOptions(options);
   if (options.undo === true) {
-    const { refused } = await plan(host, settings, new Set());
-    if (refused === null) return undoLocked(host, hands, output);
+    const { refused } = await plan(reader, settings, new Set());
+    if (refused === null) return undoLocked(reader, writer, output);
     output.stdout(`${clean(decodeBytes(refused))}
 `);
     return 1;
   }
-  const before = await plan(host, settings, chosen);
+  const before = await plan(reader, settings, chosen);
   const print = options.json === true ? planJson : (each: Plan) => planText(each, output.terminal);
   if (options.apply !== true || isDone(before) || before.refused !== null) {
     output.stdout(print(before));
@@ -75,7 +79,7 @@ export async function prepareWith(
   }
   const progress = options.json === true ? { ...output, stdout: output.stderr } : output;
   try {
-    const after = await applyAll(host, hands, settings, chosen, progress);
+    const after = await applyAll(reader, writer, settings, chosen, progress);
     output.stdout(print(after));
     return isDone(after) ? 0 : 1;
   } catch (error) {
@@ -86,10 +90,10 @@ export async function prepareWith(
   }
 }
 
-function undoLocked(host: Host, hands: Hands, output: Output): number {
-  const unlock = hands.lock(lockFile);
+function undoLocked(reader: SystemReader, writer: SystemWriter, output: Output): number {
+  const unlock = writer.lock(lockFile);
   try {
-    return undo(host, hands, (text) => output.stdout(`${text}\n`)) ? 0 : 1;
+    return undo(reader, writer, (text) => output.stdout(`${text}\n`)) ? 0 : 1;
   } finally {
     unlock();
   }

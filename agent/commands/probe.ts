@@ -1,5 +1,5 @@
-import { UsageError } from '../errors.ts';
-import { type ProbeKind, probes, runProbes, runWrites } from '../probe/probes.ts';
+import { UsageError } from '../lib/errors.ts';
+import { type ProbeKind, probes, runProbes, runWrites } from '../system/probe/probes.ts';
 import type { Output } from './output.ts';
 
 /** `probe`, which the agent runs in a child process of its own: a line for each kind, "KIND ANSWER". */

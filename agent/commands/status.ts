@@ -1,10 +1,10 @@
-import type { Host } from '../host.ts';
+import type { SystemReader } from '../system/reader.ts';
 import { explain } from '../report/explain.ts';
 import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { formatText } from '../report/text.ts';
-import { clean, toJson } from '../unprintable.ts';
-import { evaluateHost } from './evaluate.ts';
+import { clean, toJson } from '../lib/unprintable.ts';
+import { evaluateHost } from '../evaluate.ts';
 import type { Output, ReportOptions } from './output.ts';
 
 export interface StatusOptions extends ReportOptions {
@@ -13,12 +13,16 @@ export interface StatusOptions extends ReportOptions {
 }
 
 /** `status`: looks and says; with --explain, says what a check is about. */
-export async function statusCommand(host: Host, output: Output, options: StatusOptions): Promise<number> {
+export async function statusCommand(
+  reader: SystemReader,
+  output: Output,
+  options: StatusOptions,
+): Promise<number> {
   if (options.explain !== undefined) {
     output.stdout(explain(options.explain));
     return 0;
   }
-  const report = await evaluateHost(host, { probe: options.probe === true });
+  const report = await evaluateHost(reader, { probe: options.probe === true });
   printReport(report, output, options);
   return exitCode(report);
 }

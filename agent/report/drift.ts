@@ -1,5 +1,5 @@
 import type { Finding } from '../checks/check.ts';
-import type { LastReport } from '../observe/last-report.ts';
+import type { LastReport } from '../facts/last-report.ts';
 import type { Report } from './report.ts';
 
 /** What is no longer as it was at the last look. */

@@ -1,7 +1,7 @@
 import type { Check } from '../checks/check.ts';
 import { checks } from '../checks/index.ts';
-import { UsageError } from '../errors.ts';
-import { wrap } from '../format.ts';
+import { UsageError } from '../lib/errors.ts';
+import { wrap } from '../lib/format.ts';
 
 /**
  * What a check means, why it matters and how to mend it.
@@ -12,13 +12,13 @@ export function explain(id: string, list: readonly Check[] = checks): string {
   if (check === undefined) {
     throw new UsageError(`no check is called ${id}; there are: ${list.map((each) => each.id).join(' ')}`);
   }
-  const { title, means, why, mend } = check.documentation;
+  const { title, means, why, fix } = check.documentation;
   return [
     `${id}: ${title}`,
     ...wrap(kindOf(check), 78),
     ...section('What it means', means),
     ...section('Why it matters', why),
-    ...section('How to mend it', mend),
+    ...section('How to mend it', fix),
     '',
   ].join('\n');
 }

@@ -1,5 +1,5 @@
-import type { Facts } from '../observe/facts.ts';
-import type { ForwardCounts, ForwardState } from '../observe/forward.ts';
+import type { Facts } from '../facts/facts.ts';
+import type { ForwardCounts, ForwardState } from '../facts/forwarder.ts';
 
 /** `forward` of a report. */
 export interface ForwardReport

@@ -1,6 +1,6 @@
 import type { Finding } from '../checks/check.ts';
-import { type Fields, type Log, priority } from '../journal.ts';
-import { checkMessageId, driftMessage, verdictMessage } from '../messages.ts';
+import { type Fields, type Log, priority } from '../system/log.ts';
+import { checkMessageId, driftMessage, verdictMessage } from './messages.ts';
 import type { Drift } from './drift.ts';
 import type { Report } from './report.ts';
 

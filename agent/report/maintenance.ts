@@ -1,4 +1,4 @@
-import { formatAge } from '../format.ts';
+import { formatAge } from '../lib/format.ts';
 import type { Report } from './report.ts';
 
 /**

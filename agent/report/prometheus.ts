@@ -1,5 +1,5 @@
 import type { Status } from '../checks/check.ts';
-import { labelValue } from '../unprintable.ts';
+import { labelValue } from '../lib/unprintable.ts';
 import type { Report } from './report.ts';
 
 /**

@@ -1,16 +1,16 @@
 import type { Finding } from '../checks/check.ts';
-import { configFile } from '../config.ts';
+import { configFile } from '../config/config.ts';
 import { kernelView } from '../checks/kernel-view.ts';
-import type { Disk } from '../observe/disks.ts';
-import { type Enforcement, enforcement } from '../observe/enforcement.ts';
-import type { Consumer } from '../observe/consumers.ts';
-import type { Facts } from '../observe/facts.ts';
-import { type Foothold, findFootholds } from '../observe/footholds.ts';
-import type { Mode } from '../observe/handoff.ts';
-import { type Impostor, findImpostors } from '../observe/impostors.ts';
-import { layersOf } from '../observe/layers.ts';
-import { observe } from '../observe/observed.ts';
-import { version } from '../version.ts';
+import type { Disk } from '../facts/disks/disks.ts';
+import { type Enforcement, enforcement } from '../assess/enforcement.ts';
+import type { Consumer } from '../facts/largest-files.ts';
+import type { Facts } from '../facts/facts.ts';
+import { type Foothold, findFootholds } from '../assess/footholds.ts';
+import type { Mode } from '../facts/boot/boot-env.ts';
+import { type Impostor, findImpostors } from '../assess/impostors.ts';
+import { layersOf } from '../assess/layers.ts';
+import { observe } from '../facts/observed.ts';
+import { version } from '../lib/version.ts';
 import { type ForwardReport, describeForward } from './forward.ts';
 
 export type Verdict = 'sealed' | 'failed' | 'maintenance' | 'off' | 'unknown';
@@ -113,23 +113,23 @@ function describeVar(facts: Facts): Report['var'] {
   const overlay = 'value' in mount && mount.value?.type === 'overlay';
   const [layer] = layersOf(undefined);
   const usage = overlay && 'value' in facts.varUsage ? facts.varUsage.value : undefined;
-  const handoff = 'value' in facts.handoff ? facts.handoff.value : undefined;
+  const bootEnv = 'value' in facts.bootEnv ? facts.bootEnv.value : undefined;
   return {
     overlay,
     lower: overlay && layer ? layer.lower : null,
     upper: overlay && layer ? layer.upper : null,
-    assembledBy: overlay && handoff?.var === 'overlay' ? handoff.assembled : 'none',
+    assembledBy: overlay && bootEnv?.var === 'overlay' ? bootEnv.assembled : 'none',
     sizeBytes: usage?.sizeBytes ?? null,
     usedBytes: usage?.usedBytes ?? null,
     inodes: usage?.inodes ?? null,
     inodesUsed: usage?.inodesUsed ?? null,
-    largest: 'value' in facts.varConsumers ? facts.varConsumers.value : [],
+    largest: 'value' in facts.largestFiles ? facts.largestFiles.value : [],
   };
 }
 
 /** Everything else in a report was looked at when it was made. */
-function describeBoot({ handoff, identity }: Facts, now: Date): Report['boot'] {
-  const boot = 'value' in handoff ? handoff.value : undefined;
+function describeBoot({ bootEnv, identity }: Facts, now: Date): Report['boot'] {
+  const boot = 'value' in bootEnv ? bootEnv.value : undefined;
   if (boot === undefined) return null;
   const ageSeconds = Math.max(0, Math.round(identity.uptime - boot.uptime));
   return {

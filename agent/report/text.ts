@@ -1,7 +1,7 @@
 import type { Finding, Status } from '../checks/check.ts';
-import { clean, formatAge, formatBytes, shortList } from '../format.ts';
-import type { Disk } from '../observe/disks.ts';
-import { type Paint, type Style, painter } from '../paint.ts';
+import { clean, formatAge, formatBytes, shortList } from '../lib/format.ts';
+import type { Disk } from '../facts/disks/disks.ts';
+import { type Paint, type Style, painter } from '../lib/color.ts';
 import { maintenanceLines } from './maintenance.ts';
 import type { Report, Verdict } from './report.ts';
 

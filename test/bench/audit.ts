@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { inRoot } from '../../packaging/build-paths.ts';
+import { inRoot } from '../../packaging/build/paths.ts';
 import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import { type Series, inRuntime } from './series-in-runtime.ts';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { dist } from '../../packaging/build-paths.ts';
-import { buildSetReadonly } from '../../packaging/build-small-programs.ts';
+import { dist } from '../../packaging/build/paths.ts';
+import { buildSetReadonly } from '../../packaging/build/small-programs.ts';
 import { overlayrootGuest } from './overlayroot.ts';
 import { bootFilesWith } from './rivals.ts';
 import type { Result } from './run.ts';

@@ -1,5 +1,5 @@
 import { execa } from 'execa';
-import { inRoot } from '../../packaging/build-paths.ts';
+import { inRoot } from '../../packaging/build/paths.ts';
 import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import type { Figure } from './table.ts';
@@ -52,6 +52,6 @@ interface Measured {
 async function measure(kind: string, mountCount: number, agent: string): Promise<Measured> {
   const script = inRoot('test/bench/many-mounts.py');
   const command = ['python3', script, kind, String(mountCount), agent, 'status'];
-  const { stdout } = await execa('sh', [inRoot('packaging/run-dist.sh'), ...command]);
+  const { stdout } = await execa('sh', [inRoot('packaging/build/run-dist.sh'), ...command]);
   return JSON.parse(stdout) as Measured;
 }

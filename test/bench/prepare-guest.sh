@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes this mount namespace look like a guest to be prepared, then runs a command: 100,000 files below /var, some of
-# them open for writing, and a kernel with an initramfs. Only for a namespace of its own (packaging/run-dist.sh).
+# them open for writing, and a kernel with an initramfs. Only for a namespace of its own (packaging/build/run-dist.sh).
 #   prepare-guest.sh TREE IMAGE COMMAND [ARGUMENT…]
 # TREE: the root of a guest with the package.
 set -eu

@@ -1,4 +1,4 @@
-import { inSmallSystem } from '../support/small-system.ts';
+import { inSmallSystem } from '../harness/small-system.ts';
 import type { Result } from './run.ts';
 import { median } from './table.ts';
 

@@ -2,7 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { execa } from 'execa';
-import { inRoot, scratch } from '../../packaging/build-paths.ts';
+import { inRoot, scratch } from '../../packaging/build/paths.ts';
 import { agentTree } from '../vm/harness/agent.ts';
 import { bootFilesIn } from '../vm/harness/kernel.ts';
 import { buildPrograms } from './programs.ts';
@@ -20,7 +20,7 @@ export async function prepare(): Promise<Result> {
   const commands = [[agent, 'prepare'], [empty]];
   const inGuest = (...command: string[]) =>
     execa('sh', [
-      inRoot('packaging/run-dist.sh'),
+      inRoot('packaging/build/run-dist.sh'),
       ...['sh', inRoot('test/bench/prepare-guest.sh'), join(tree, 'root'), image],
       ...command,
     ]);

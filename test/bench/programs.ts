@@ -1,9 +1,9 @@
 import path from 'node:path';
-import { buildExecutable } from '../../packaging/build-executable.ts';
-import { agent as agentAt } from '../../packaging/build.ts';
-import { inRoot, scratch } from '../../packaging/build-paths.ts';
-import { buildRuntime } from '../../packaging/build-runtime.ts';
-import { buildTryWrite } from '../../packaging/build-small-programs.ts';
+import { buildExecutable } from '../../packaging/build/executable.ts';
+import { agent as agentAt } from '../../packaging/build/build.ts';
+import { inRoot, scratch } from '../../packaging/build/paths.ts';
+import { buildRuntime } from '../../packaging/build/runtime.ts';
+import { buildTryWrite } from '../../packaging/build/small-programs.ts';
 
 /** The agent as it ships, and an empty program of the same build. @returns their paths */
 export async function buildPrograms(): Promise<{ agent: string; empty: string }> {

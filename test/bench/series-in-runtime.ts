@@ -1,5 +1,5 @@
 import { execa } from 'execa';
-import { inRoot } from '../../packaging/build-paths.ts';
+import { inRoot } from '../../packaging/build/paths.ts';
 import type { Series } from './series.ts';
 
 export type { Series };
@@ -7,6 +7,6 @@ export type { Series };
 /** Measures commands in turns, all in one namespace that has the runtime, so that making one is not measured. */
 export async function inRuntime(commands: string[][]): Promise<Series[]> {
   const inner = [process.execPath, inRoot('test/bench/series.ts'), JSON.stringify(commands)];
-  const { stdout } = await execa('sh', [inRoot('packaging/run-dist.sh'), ...inner]);
+  const { stdout } = await execa('sh', [inRoot('packaging/build/run-dist.sh'), ...inner]);
   return JSON.parse(stdout) as Series[];
 }

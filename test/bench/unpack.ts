@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { scratch } from '../../packaging/build-paths.ts';
+import { scratch } from '../../packaging/build/paths.ts';
 
 /** Debian packages' files in a folder of their own: nothing is installed, and nothing conflicts. @returns the folder */
 export function unpack(name: string, packages: readonly string[]): string {

@@ -6,8 +6,8 @@ import { agentTree } from '../vm/harness/agent.ts';
 import type { Edit } from '../vm/harness/disk.ts';
 import { xfsOnLvm } from '../vm/harness/layout.ts';
 import { templateOf } from '../vm/harness/template.ts';
-import { ask, withBed } from '../vm/libvirt/bed.ts';
-import type { Bed } from '../vm/libvirt/bed.ts';
+import { ask, withBed } from '../vm/libvirt/fixture.ts';
+import type { Bed } from '../vm/libvirt/fixture.ts';
 import type { Result } from './run.ts';
 import type { Figure } from './table.ts';
 

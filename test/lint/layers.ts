@@ -3,51 +3,44 @@ import path from 'node:path';
 import { projectFiles } from './files.ts';
 
 /**
- * The layers of agent/, the lowest first. A file imports from lower layers, and from its own folder; an import
- * of types only is an import.
+ * The layers of agent/, the lowest first. A file imports only from lower layers and from its own layer; an import of
+ * types only is an import. Entries on one line do not import each other. The longest entry that matches a file counts.
  */
 const order: readonly (readonly string[])[] = [
-  ['unprintable.ts', 'host/open-flags.ts', 'host/random-name.ts'],
-  ['config-keys.ts', 'errors.ts', 'format.ts', 'paint.ts', 'version.ts', 'systemd-journald.d.ts'],
-  ['host/', 'probe/'],
-  ['host.ts'],
-  ['config.ts', 'journal.ts'],
-  ['observe/'],
+  ['lib/'],
+  ['system/'],
+  ['config/'],
+  ['facts/'],
+  ['assess/'],
   ['checks/'],
-  ['messages.ts'],
-  [
-    'prepare/step.ts',
-    'prepare/look.ts',
-    'prepare/kernels.ts',
-    'prepare/doing.ts',
-    'prepare/journal.ts',
-    'prepare/fstab/',
-    'prepare/initramfs/',
-  ],
-  ['prepare/home/', 'prepare/steps/'],
-  ['report/', 'forward/', 'prepare/'],
+  ['report/'],
+  ['evaluate.ts'],
+  ['forward/journal/', 'prepare/engine/'],
+  ['forward/encode/', 'prepare/steps/', 'prepare/home/'],
+  ['forward/transport/', 'prepare/prepare.ts'],
+  ['forward/status/'],
+  ['forward/pipeline/'],
   ['commands/'],
   ['cli.ts'],
   ['main.ts'],
 ];
 
+/** @returns one line for each import of a higher layer and for each import circle; empty if there is none */
 export function layers(): string {
   const files = projectFiles().filter((file) => /^agent\/.*\.ts$/.test(file));
-  return files
-    .flatMap((file) => {
-      if (rank(file) === undefined) return [`${file}: name its layer in test/lint/layers.ts`];
-      return imports(file).flatMap((imported) => problem(file, imported));
-    })
-    .join('\n');
+  const graph = new Map(files.map((file) => [file, imports(file)]));
+  const wrong = files.flatMap((file) => {
+    if (layerOf(file) === undefined) return [`${file}: add its layer to test/lint/layers.ts`];
+    return (graph.get(file) ?? []).flatMap((imported) => problem(file, imported));
+  });
+  return [...wrong, ...circles(graph)].join('\n');
 }
 
 function problem(file: string, imported: string): string[] {
   if (!imported.startsWith('agent/')) return [];
-  const [own, other] = [rank(file), rank(imported)];
-  if (own === undefined || other === undefined || other < own) return [];
-  if (own === other && path.dirname(file) === path.dirname(imported) && path.dirname(file) !== 'agent')
-    return [];
-  return [`${file} imports ${imported}, which is not below it`];
+  const [own, other] = [layerOf(file), layerOf(imported)];
+  if (own === undefined || other === undefined || other.rank < own.rank || other.name === own.name) return [];
+  return [`${file} imports ${imported}, which is not in a lower layer`];
 }
 
 /** Relative ones, as paths from the project's folder. */
@@ -58,12 +51,39 @@ function imports(file: string): string[] {
   );
 }
 
-function rank(file: string): number | undefined {
-  const index = order.findIndex((layer) => layer.some((each) => isIn(file, each)));
-  return index < 0 ? undefined : index;
+function layerOf(file: string): { name: string; rank: number } | undefined {
+  const inAgent = file.slice('agent/'.length);
+  const matches = order.flatMap((names, rank) =>
+    names
+      .filter((name) => (name.endsWith('/') ? inAgent.startsWith(name) : inAgent === name))
+      .map((name) => ({ name, rank })),
+  );
+  return matches.sort((a, b) => b.name.length - a.name.length)[0];
 }
 
-function isIn(file: string, layer: string): boolean {
-  const inAgent = file.slice('agent/'.length);
-  return layer.endsWith('/') ? inAgent.startsWith(layer) : inAgent === layer;
+/** Files that import each other, directly or through others: Tarjan's strongly connected components. */
+function circles(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const index = new Map<string, number>();
+  const stack: string[] = [];
+  const found: string[] = [];
+  const visit = (file: string): number => {
+    const own = index.size;
+    index.set(file, own);
+    stack.push(file);
+    let lowest = own;
+    for (const next of graph.get(file) ?? []) {
+      if (!graph.has(next)) continue;
+      if (!index.has(next)) lowest = Math.min(lowest, visit(next));
+      else if (stack.includes(next)) lowest = Math.min(lowest, index.get(next) ?? lowest);
+    }
+    if (lowest === own) {
+      const circle = stack.splice(stack.indexOf(file));
+      if (circle.length > 1 || (graph.get(file) ?? []).includes(file)) {
+        found.push(`import circle: ${circle.sort().join(', ')}`);
+      }
+    }
+    return lowest;
+  };
+  for (const file of graph.keys()) if (!index.has(file)) visit(file);
+  return found;
 }

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseConfig } from '../../agent/config.ts';
-import { inRoot } from '../../packaging/build-paths.ts';
+import { parseConfig } from '../../agent/config/config.ts';
+import { inRoot } from '../../packaging/build/paths.ts';
 
 const shipped = readFileSync(inRoot('packaging/immutafs.conf'), 'latin1');
 const { config: defaults } = parseConfig('');

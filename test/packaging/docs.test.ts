@@ -4,12 +4,12 @@ import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { keys } from '../../agent/config-keys.ts';
+import { keys } from '../../agent/config/keys.ts';
 import { checks } from '../../agent/checks/index.ts';
-import { forwardMessages } from '../../agent/forward/messages.ts';
-import { driftMessage, verdictMessage } from '../../agent/messages.ts';
+import { forwardMessages } from '../../agent/forward/status/messages.ts';
+import { driftMessage, verdictMessage } from '../../agent/report/messages.ts';
 import { explain } from '../../agent/report/explain.ts';
-import { buildDocs, documents } from '../../packaging/docs.ts';
+import { buildDocs, documents } from '../../packaging/docs/docs.ts';
 
 const docs = suite('manuals, catalog, completion');
 const messages = [...checks, verdictMessage, driftMessage, ...Object.values(forwardMessages)];
@@ -37,7 +37,7 @@ docs('the manual and the catalog say what --explain says', () => {
   const manual = rendered('man/immutafs-agent.8');
   const catalog = flat(documents()['immutafs.catalog'] ?? '');
   for (const { id, messageId, documentation } of checks) {
-    assert.match(flat(explain(id)), flat(documentation.mend));
+    assert.match(flat(explain(id)), flat(documentation.fix));
     for (const text of Object.values<string>({ ...documentation })) {
       assert.ok(catalog.includes(flat(text).slice(1)), `${id} in the catalog: ${text}`);
       assert.ok(manual.includes(flat(text).replaceAll('`', '').slice(1)), `${id} in the manual: ${text}`);

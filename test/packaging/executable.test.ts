@@ -2,7 +2,7 @@ import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { build, buildExecutable } from '../../packaging/build.ts';
+import { build, buildExecutable } from '../../packaging/build/build.ts';
 import {
   executable,
   inRoot,
@@ -10,7 +10,7 @@ import {
   nodePackage,
   runtime,
   scratch,
-} from '../../packaging/build-paths.ts';
+} from '../../packaging/build/paths.ts';
 import { run, runDist } from './support.ts';
 
 const node = path.join(nodePackage, 'bin/node');

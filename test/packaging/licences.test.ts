@@ -2,9 +2,9 @@ import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'nod
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { build } from '../../packaging/build.ts';
-import { buildLicences, bundledPackages } from '../../packaging/build-licences.ts';
-import { dist, inRoot, scratch } from '../../packaging/build-paths.ts';
+import { build } from '../../packaging/build/build.ts';
+import { buildLicences, bundledPackages } from '../../packaging/build/licences.ts';
+import { dist, inRoot, scratch } from '../../packaging/build/paths.ts';
 
 const licences = path.join(dist, 'licences');
 

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { installedRuntime, inRoot, runtime, scratch } from '../../packaging/build-paths.ts';
+import { installedRuntime, inRoot, runtime, scratch } from '../../packaging/build/paths.ts';
 import { buildRpm } from '../../packaging/rpm.ts';
 import { run } from './support.ts';
 

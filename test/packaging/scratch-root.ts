@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
-import { scratch } from '../../packaging/build-paths.ts';
+import { scratch } from '../../packaging/build/paths.ts';
 import { run, type Outcome } from './support.ts';
 
 /** A root of busybox with one kernel and its initramfs, whose systemctl and dracut only write down what they were asked. */

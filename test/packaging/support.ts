@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { inRoot } from '../../packaging/build-paths.ts';
+import { inRoot } from '../../packaging/build/paths.ts';
 
 export interface Outcome {
   /** Exit code; null if a signal ended it. */
@@ -19,5 +19,5 @@ export function run(command: string, args: readonly string[], env: Record<string
 /** Runs a command where the private runtime is the folder `libraries`, or dist/lib. */
 export function runDist(args: readonly string[], { env = {}, libraries = '' } = {}): Outcome {
   const chosen = libraries === '' ? [] : ['-l', libraries];
-  return run('sh', [inRoot('packaging/run-dist.sh'), ...chosen, ...args], env);
+  return run('sh', [inRoot('packaging/build/run-dist.sh'), ...chosen, ...args], env);
 }

@@ -4,11 +4,11 @@ import path from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { dist } from '../../packaging/build-paths.ts';
-import { buildTryWrite } from '../../packaging/build-small-programs.ts';
+import { dist } from '../../packaging/build/paths.ts';
+import { buildTryWrite } from '../../packaging/build/small-programs.ts';
 
 const program = path.join(dist, 'try-write');
-const probe = path.join(import.meta.dirname, '../../agent/probe/write.ts');
+const probe = path.join(import.meta.dirname, '../../agent/system/probe/write.ts');
 
 /** What both say of folders in a namespace, errno's names; and what is left in them. */
 function answers(

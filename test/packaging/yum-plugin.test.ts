@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { inRoot, scratch } from '../../packaging/build-paths.ts';
+import { inRoot, scratch } from '../../packaging/build/paths.ts';
 import { run } from './support.ts';
 
 /** yum is not in Debian: a stand-in has its order of events and what a plug-in sees of it. /usr is really read-only. */
@@ -13,7 +13,7 @@ const readOnly = 'mount --bind /usr /usr && mount -o remount,bind,ro /usr';
 
 function yum(prepare: string, file: string, ...args: string[]): [number | null, string] {
   const command = `${prepare} && exec /usr/bin/python3 -B "$@"`;
-  const program = ['sh', '-c', command, 'sh', inRoot('test/support/yum-3.py'), file, ...args];
+  const program = ['sh', '-c', command, 'sh', inRoot('test/harness/yum-3.py'), file, ...args];
   const { code, stdout, stderr } = run('unshare', ['--mount', '--propagation', 'private', ...program]);
   return [code, stdout + stderr];
 }
@@ -53,7 +53,7 @@ test('in maintenance it is silent', () => {
 });
 
 test('it is valid for Python 2.7', () => {
-  const check = (file: string) => run('/usr/bin/python3', ['-B', inRoot('test/support/python-2.7.py'), file]);
+  const check = (file: string) => run('/usr/bin/python3', ['-B', inRoot('test/harness/python-2.7.py'), file]);
   assert.equal(check(plugin), { code: 0, stdout: '', stderr: '' });
   const folder = mkdtempSync(path.join(scratch, 'python-'));
   try {

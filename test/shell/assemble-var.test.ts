@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseHandoff } from '../../agent/observe/handoff.ts';
-import { version } from '../../agent/version.ts';
+import { parseBootEnv } from '../../agent/facts/boot/boot-env.ts';
+import { version } from '../../agent/lib/version.ts';
 import { boot } from './boot.ts';
 import { noModules, noOverlay as noOverlayFound } from './late.ts';
 import { shells } from './shells.ts';
@@ -62,7 +62,7 @@ for (const [name, shell] of Object.entries(shells)) {
       booted.after,
       /^new\ndisk\nnew\n.*Read-only file system\nrefused\n700 0:0\n755 0:0\n755 0:0\n755 0:0\n/,
     );
-    const handoff = parseHandoff(booted.after.slice(booted.after.indexOf('VERSION=')));
+    const handoff = parseBootEnv(booted.after.slice(booted.after.indexOf('VERSION=')));
     assert.is(handoff.var, 'overlay');
     assert.ok(handoff.uptime > 0);
   });

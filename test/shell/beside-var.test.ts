@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { StackFixture } from '../support/sysfs.ts';
+import type { StackFixture } from '../harness/sysfs.ts';
 import { boot } from './boot.ts';
 import { shells } from './shells.ts';
 

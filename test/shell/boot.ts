@@ -1,5 +1,5 @@
-import { type Mount, parseMountinfo } from '../../agent/observe/mountinfo.ts';
-import type { DiskFixture, StackFixture } from '../support/sysfs.ts';
+import { type Mount, parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
+import type { DiskFixture, StackFixture } from '../harness/sysfs.ts';
 import { runInBox } from './box.ts';
 
 export interface Boot {

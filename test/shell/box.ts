@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { type DiskFixture, type StackFixture, makeSysfs } from '../support/sysfs.ts';
-import { inTemporaryFolder, writeFiles } from '../support/temporary.ts';
+import { type DiskFixture, type StackFixture, makeSysfs } from '../harness/sysfs.ts';
+import { inTemporaryFolder, writeFiles } from '../harness/temporary.ts';
 import { dracut } from './shells.ts';
 
 export interface Box {

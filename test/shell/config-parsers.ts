@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { type ConfigProblem, formatProblem, parseConfig } from '../../agent/config.ts';
+import { type ConfigProblem, formatProblem, parseConfig } from '../../agent/config/config.ts';
 import { withLibrary } from './shells.ts';
 
 /** What both parsers must make of a text: the values of the boot, and the warnings. */

@@ -3,7 +3,7 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { keys as configKeys } from '../../agent/config-keys.ts';
+import { keys as configKeys } from '../../agent/config/keys.ts';
 import { byAgent, byShell } from './config-parsers.ts';
 import { shells, withLibrary } from './shells.ts';
 

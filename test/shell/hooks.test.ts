@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runInBox } from './box.ts';
 import { shells } from './shells.ts';
-import type { DiskFixture } from '../support/sysfs.ts';
+import type { DiskFixture } from '../harness/sysfs.ts';
 
 /** Not busybox: it prefers its own mount to what PATH has. */
 const shimmed = Object.entries(shells).filter(([name]) => !name.startsWith('busybox'));

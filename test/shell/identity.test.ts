@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { DiskFixture } from '../support/sysfs.ts';
+import type { DiskFixture } from '../harness/sysfs.ts';
 import { boot } from './boot.ts';
 import { runInBox } from './box.ts';
 import { shells } from './shells.ts';

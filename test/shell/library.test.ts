@@ -1,11 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseKernelArgument, splitKernelArguments } from '../../agent/observe/kernel-argument.ts';
-import { diskScenarios } from '../support/disk-scenarios.ts';
-import { makeSysfs } from '../support/sysfs.ts';
-import { inTemporaryFolder, writeFiles } from '../support/temporary.ts';
-import { kernelArguments, splitArguments } from '../support/kernel-arguments.ts';
-import { fstabSources } from '../support/fstab-sources.ts';
+import { parseKernelArgument, splitKernelArguments } from '../../agent/facts/boot/kernel-argument.ts';
+import { diskScenarios } from '../harness/disk-scenarios.ts';
+import { makeSysfs } from '../harness/sysfs.ts';
+import { inTemporaryFolder, writeFiles } from '../harness/temporary.ts';
+import { kernelArguments, splitArguments } from '../harness/kernel-arguments.ts';
+import { fstabSources } from '../harness/fstab-sources.ts';
 import { dracut, shells, withLibrary } from './shells.ts';
 
 for (const [name, shell] of Object.entries(shells)) {

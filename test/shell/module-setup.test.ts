@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { inTemporaryFolder } from '../support/temporary.ts';
+import { inTemporaryFolder } from '../harness/temporary.ts';
 import { dracut } from './shells.ts';
 
 const moduleFolder = path.join(dracut, '95immutafs');

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { inRoot } from '../../packaging/build-paths.ts';
+import { inRoot } from '../../packaging/build/paths.ts';
 
 const profile = suite('packaging/profile.sh');
 const message = 'immutafs-agent: In maintenance.\n';

@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseMountinfo } from '../../agent/observe/mountinfo.ts';
-import { type UnitFiles, unmountedAtShutdown } from '../support/systemd-219.ts';
+import { parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
+import { type UnitFiles, unmountedAtShutdown } from '../harness/systemd-219.ts';
 import { generate } from './generate.ts';
 import { shells } from './shells.ts';
 

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { localGuest } from '../support/ansible-guest.ts';
-import type { LocalGuest } from '../support/ansible-guest.ts';
+import { localGuest } from '../harness/ansible-guest.ts';
+import type { LocalGuest } from '../harness/ansible-guest.ts';
 
 /** The action plug-in `guest` of the Ansible collection: jobs, and the file that is uploaded for one. */
 const action = suite<{ guest: LocalGuest; folder: string }>('the action plug-in guest');

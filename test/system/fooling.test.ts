@@ -4,7 +4,7 @@
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { inNamespace, reportOf, said } from '../support/namespace.ts';
+import { inNamespace, reportOf, said } from '../harness/namespace.ts';
 
 const fooling = suite('fooling the agent');
 const line = '1 0 252:0 / / ro - xfs /dev/vda ro';

@@ -1,8 +1,8 @@
 /** What the user immutafs-forward can put in the place of its files, which root reads. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { forwarderFolder } from '../support/forwarder-namespace.ts';
-import { inNamespace, reportOf, said } from '../support/namespace.ts';
+import { forwarderFolder } from '../harness/forwarder-namespace.ts';
+import { inNamespace, reportOf, said } from '../harness/namespace.ts';
 
 const reading = suite("the forwarder's files, read by root");
 
@@ -78,18 +78,18 @@ for (const [title, script] of [
 reading('a file that becomes a link to a FIFO and back all the time is read whole or refused', () => {
   const program = `
 import fs from 'node:fs';
-import { systemHost } from '/media/agent/host.ts';
+import { systemReader } from '/media/agent/system/reader.ts';
 const seen = new Map();
 for (let tries = 0; tries < 4000; tries++) {
   let answer;
-  try { answer = systemHost().readRecord('/run/immutafs/forward/state.json', 'folder', 65536); } catch (error) { answer = error.message; }
+  try { answer = systemReader().readRecord('/run/immutafs/forward/state.json', 'folder', 65536); } catch (error) { answer = error.message; }
   seen.set(answer, (seen.get(answer) ?? 0) + 1);
 }
 process.stdout.write(JSON.stringify({ opened: fs.existsSync('/mnt/opened'), seen: [...seen.keys()] }));
 `;
   const ran = inNamespace(`${forwarderFolder()}
 mkfifo -m 666 /mnt/fifo; wait_at /mnt/fifo
-as $forwarder /usr/bin/python3 /media/test/support/swap.py $state /mnt/fifo & swap=$!
+as $forwarder /usr/bin/python3 /media/test/harness/swap.py $state /mnt/fifo & swap=$!
 trap 'kill $writer $swap' EXIT
 while [ ! -e $state ]; do sleep 0.05; done
 "$1" --input-type=module -e '${program.replaceAll("'", `'\\''`)}'`);
@@ -105,12 +105,12 @@ reading("the forwarder, run by root, does not write through what its folder's ow
   const ran = inNamespace(`${forwarderFolder()} echo mine >/mnt/victim
 as $forwarder ln -s /mnt/victim $state; as $forwarder ln -s /mnt/victim /run/immutafs/forward/cursor
 "$1" --input-type=module -e '
-import { systemHost } from "/media/agent/host.ts";
-import { readPosition, writePosition } from "/media/agent/forward/position.ts";
+import { systemReader } from "/media/agent/system/reader.ts";
+import { readPosition, writePosition } from "/media/agent/forward/pipeline/checkpoint-file.ts";
 const boot = "b".repeat(32), cursor = "s=" + "a".repeat(32) + ";i=5;b=" + boot + ";m=64;t=1000;x=1";
-console.log(JSON.stringify(readPosition(systemHost(), boot, 100)));
-writePosition(systemHost(), boot, cursor);
-console.log(readPosition(systemHost(), boot, 100).cursor === cursor);
+console.log(JSON.stringify(readPosition(systemReader(), boot, 100)));
+writePosition(systemReader(), boot, cursor);
+console.log(readPosition(systemReader(), boot, 100).cursor === cursor);
 '; cat /mnt/victim`);
   const [problem, written, victim] = ran.stdout.split('\n');
   assert.match(problem ?? '', 'forward/cursor: a symbolic link, not a regular file');

@@ -1,7 +1,7 @@
 /** `check` where no file in /run/immutafs can be written. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { inNamespace } from '../support/namespace.ts';
+import { inNamespace } from '../harness/namespace.ts';
 
 const full = suite('check with a full /run');
 

@@ -2,14 +2,14 @@
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { inNamespace, reportOf, said } from '../support/namespace.ts';
+import { inNamespace, reportOf, said } from '../harness/namespace.ts';
 
 const hanging = suite('a file system that hangs');
 
 /** Mounts a FUSE file system at /mnt/hang whose daemon reads no request. */
 const hang = `
 mkdir /mnt/hang /mnt/upper /mnt/work
-python3 ${path.join(import.meta.dirname, '../support/hang.py')} /mnt/hang & daemon=$!
+python3 ${path.join(import.meta.dirname, '../harness/hang.py')} /mnt/hang & daemon=$!
 trap 'kill -9 $daemon' EXIT
 while ! grep -q /mnt/hang /proc/self/mountinfo; do sleep 0.05; done
 mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work conf /etc
@@ -29,7 +29,7 @@ cat /mnt/err >&2
 `;
 
 const hangToo = `
-python3 ${path.join(import.meta.dirname, '../support/hang.py')} /etc/sysconfig & too=$!
+python3 ${path.join(import.meta.dirname, '../harness/hang.py')} /etc/sysconfig & too=$!
 trap 'kill -9 $daemon $too' EXIT
 while ! grep -q ' /etc/sysconfig ' /proc/self/mountinfo; do sleep 0.05; done
 `;
@@ -83,7 +83,7 @@ ${bounded('"$@" status --json')}`;
 });
 
 hanging('nor does one below /dev/disk', () => {
-  const folder = path.join(import.meta.dirname, '../support/hang.py');
+  const folder = path.join(import.meta.dirname, '../harness/hang.py');
   const script = `${hang}
 mkdir -p /dev/disk/by-label
 python3 ${folder} /dev/disk/by-label & too=$!

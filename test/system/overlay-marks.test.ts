@@ -6,9 +6,9 @@ import * as assert from 'uvu/assert';
 
 const root = path.join(import.meta.dirname, '../..');
 const search = `
-import { systemHost } from '${root}/agent/host.ts';
+import { systemReader } from '${root}/agent/system/reader.ts';
 import { overlayMarks } from '${root}/agent/prepare/steps/overlay-marks.ts';
-process.stdout.write(JSON.stringify(await overlayMarks(systemHost(), ['/mnt/var'], ['/mnt/var/store'], (each) => each === '/mnt/var/other')));
+process.stdout.write(JSON.stringify(await overlayMarks(systemReader(), ['/mnt/var'], ['/mnt/var/store'], (each) => each === '/mnt/var/other')));
 `;
 
 /** What is said of /mnt/var after some commands of sh, and what they printed. */

@@ -4,7 +4,7 @@
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { outputOf, runHomeScript } from '../support/home-step.ts';
+import { outputOf, runHomeScript } from '../harness/home-step.ts';
 
 const apply = 'home --apply --yes --home-device "$disk"';
 /** The copy does not begin before /run/go is there. */

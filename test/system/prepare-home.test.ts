@@ -1,7 +1,7 @@
 /** `prepare --only home` on real disks (loop devices) in a small system of its own. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { outputOf, runHomeScript as inSmallSystem } from '../support/home-step.ts';
+import { outputOf, runHomeScript as inSmallSystem } from '../harness/home-step.ts';
 
 const refused = suite('prepare: what /home cannot be moved to');
 const plan = 'home --home-device "$disk" && echo no';

@@ -6,8 +6,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { systemHost } from '../../agent/host.ts';
-import { inNamespace, reportOf, said } from '../support/namespace.ts';
+import { systemReader } from '../../agent/system/reader.ts';
+import { inNamespace, reportOf, said } from '../harness/namespace.ts';
 
 const main = path.join(import.meta.dirname, '../../agent/main.ts');
 const probes = suite('probes');
@@ -109,12 +109,12 @@ function probeFolder(): string {
 
 probes('an agent that is killed at any moment leaves nothing', async () => {
   const folder = probeFolder();
-  const host = systemHost({ self: [process.execPath, main] });
+  const reader = systemReader({ self: [process.execPath, main] });
   try {
-    assert.equal(await host.probe(['device'], folder), { device: 'OPENED' });
+    assert.equal(await reader.probe(['device'], folder), { device: 'OPENED' });
     for (let delay = 40; delay < 240; delay += 20) {
-      const script = `import('${path.join(import.meta.dirname, '../../agent/host.ts')}').then(({ systemHost }) =>
-        systemHost({ self: ['${process.execPath}', '${main}'] }).probe(['device'], '${folder}'))`;
+      const script = `import('${path.join(import.meta.dirname, '../../agent/system/reader.ts')}').then(({ systemReader }) =>
+        systemReader({ self: ['${process.execPath}', '${main}'] }).probe(['device'], '${folder}'))`;
       const agent = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'ignore' });
       await sleep(delay);
       agent.kill('SIGKILL');

@@ -1,8 +1,8 @@
 /** PROMETHEUS_FILE in a folder of an ordinary user, as node_exporter's set-up has it. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { forwarderFolder } from '../support/forwarder-namespace.ts';
-import { type Ran, inNamespace } from '../support/namespace.ts';
+import { forwarderFolder } from '../harness/forwarder-namespace.ts';
+import { type Ran, inNamespace } from '../harness/namespace.ts';
 
 const metrics = suite("PROMETHEUS_FILE in an ordinary user's folder");
 
@@ -79,10 +79,10 @@ metrics('a link that only root can replace is followed', () => {
 
 metrics('a folder that is replaced all the time by a link never makes root write elsewhere', () => {
   const program = `
-import { systemHost } from '/media/agent/host.ts';
+import { systemReader } from '/media/agent/system/reader.ts';
 let written = 0;
 for (let tries = 0; tries < 3000; tries++) {
-  try { systemHost().writeAtomically('/mnt/exporter/metrics/a.prom', 'x', 0o644); written++; } catch {}
+  try { systemReader().writeAtomically('/mnt/exporter/metrics/a.prom', 'x', 0o644); written++; } catch {}
 }
 process.stdout.write(written > 0 ? 'written ' : '');
 `;

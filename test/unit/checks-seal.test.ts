@@ -1,8 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Finding, Status } from '../../agent/checks/check.ts';
-import { type Change, all, edit, file, handoff } from '../support/changes.ts';
-import { type Guest, evaluateGuest, goodGuest, maintenanceGuest, withGuest } from '../support/guest.ts';
+import { type Change, all, edit, file, handoff } from '../harness/changes.ts';
+import { type Guest, evaluateGuest, goodGuest, maintenanceGuest, withGuest } from '../harness/guest.ts';
 
 const mount =
   (name: string, line: string): Change =>
@@ -474,8 +474,8 @@ others('PID 1 that only root may look at is skipped, but not by root', async () 
   assert.is(await not(goodGuest(), hidden, 'kernel-view'), 'error');
   const guest = goodGuest();
   hidden(guest);
-  const { checks, verdict } = await withGuest(guest, (host) =>
-    evaluateGuest({ ...host, environment: () => ({ ...host.environment(), uid: 1000 }) }),
+  const { checks, verdict } = await withGuest(guest, (reader) =>
+    evaluateGuest({ ...reader, environment: () => ({ ...reader.environment(), uid: 1000 }) }),
   );
   assert.is(checks.find(({ id }) => id === 'kernel-view')?.status, 'skip');
   assert.is(verdict, 'sealed');

@@ -2,9 +2,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Status } from '../../agent/checks/check.ts';
 import { checks, evaluate } from '../../agent/checks/index.ts';
-import { gatherFacts } from '../../agent/observe/facts.ts';
+import { gatherFacts } from '../../agent/facts/facts.ts';
 import { exitCode } from '../../agent/report/report.ts';
-import { evaluateGuest, goodGuest, maintenanceGuest, withGuest } from '../support/guest.ts';
+import { evaluateGuest, goodGuest, maintenanceGuest, withGuest } from '../harness/guest.ts';
 import {
   type Change,
   config,
@@ -16,7 +16,7 @@ import {
   usage,
   tryWrite,
   all,
-} from '../support/changes.ts';
+} from '../harness/changes.ts';
 
 /** What changes against a good guest: [the change, the findings that become different, what one of them says]. */
 const breakages: Record<string, [Change, Record<string, Status>, (string | RegExp)?]> = {
@@ -306,8 +306,8 @@ list('a check that throws is an error, and the others still run', async () => {
       throw new TypeError('oops');
     },
   };
-  await withGuest(goodGuest(), async (host) => {
-    const facts = await Promise.resolve(gatherFacts(host));
+  await withGuest(goodGuest(), async (reader) => {
+    const facts = await Promise.resolve(gatherFacts(reader));
     const [one, two] = evaluate(facts, [thrower, first]);
     assert.equal([one?.status, one?.observed, two?.status], ['error', 'oops', 'pass']);
   });

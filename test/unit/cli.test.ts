@@ -4,11 +4,11 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { run } from '../../agent/cli.ts';
-import type { Host } from '../../agent/host.ts';
+import type { SystemReader } from '../../agent/system/reader.ts';
 import type { Report } from '../../agent/report/report.ts';
-import { version } from '../../agent/version.ts';
-import { ordinaryGuest, preparedGuest } from '../support/ordinary-guest.ts';
-import { type Guest, goodGuest, maintenanceGuest, withGuest } from '../support/guest.ts';
+import { version } from '../../agent/lib/version.ts';
+import { ordinaryGuest, preparedGuest } from '../harness/ordinary-guest.ts';
+import { type Guest, goodGuest, maintenanceGuest, withGuest } from '../harness/guest.ts';
 
 interface Said {
   code: number;
@@ -16,9 +16,9 @@ interface Said {
   stderr: string;
 }
 
-async function say(host: Host, argv: string[], terminal = false): Promise<Said> {
+async function say(reader: SystemReader, argv: string[], terminal = false): Promise<Said> {
   const said = { stdout: '', stderr: '' };
-  const code = await run(argv, host, {
+  const code = await run(argv, reader, {
     stdout: (text) => void (said.stdout += text),
     stderr: (text) => void (said.stderr += text),
     terminal,
@@ -26,7 +26,7 @@ async function say(host: Host, argv: string[], terminal = false): Promise<Said> 
   return { code, ...said };
 }
 
-const ask = (guest: Guest, ...argv: string[]) => withGuest(guest, (host) => say(host, argv));
+const ask = (guest: Guest, ...argv: string[]) => withGuest(guest, (reader) => say(reader, argv));
 
 /** Exactly one line, without the words of a stack trace. */
 function assertOneLine(text: string, said: RegExp): void {
@@ -132,15 +132,15 @@ for (const [option, terminal, colored] of [
   ['never', true, false],
 ] as const) {
   status(`--color=${option} ${terminal ? 'on a terminal' : 'in a pipe'}`, async () => {
-    const { stdout } = await withGuest(goodGuest(), (host) =>
-      say(host, ['status', `--color=${option}`], terminal),
+    const { stdout } = await withGuest(goodGuest(), (reader) =>
+      say(reader, ['status', `--color=${option}`], terminal),
     );
     assert.is(stdout.includes('\x1b['), colored);
   });
 }
 status('--json has no colours', async () => {
-  const { stdout } = await withGuest(goodGuest(), (host) =>
-    say(host, ['status', '--json', '--color=always'], true),
+  const { stdout } = await withGuest(goodGuest(), (reader) =>
+    say(reader, ['status', '--json', '--color=always'], true),
   );
   assert.is(stdout.includes('\x1b'), false);
 });
@@ -167,9 +167,9 @@ status('prepare: one that has been prepared is told how to go on', async () => {
   assert.match(stdout, 'readonly=on');
 });
 status('prepare: what is not seen by everybody is asked by root', async () => {
-  const { code, stderr } = await withGuest(preparedGuest(), (host) => {
+  const { code, stderr } = await withGuest(preparedGuest(), (reader) => {
     const environment = () => ({ hostname: 'g', kernel: '3.10', uid: 1000, seconds: 1 });
-    return say({ ...host, environment }, ['prepare']);
+    return say({ ...reader, environment }, ['prepare']);
   });
   assert.is(code, 3);
   assertOneLine(stderr, /prepare must be run by root/);
@@ -193,9 +193,9 @@ for (const [title, change] of Object.entries<(root: string) => void>({
   'empty mountinfo': (root) => fs.writeFileSync(path.join(root, 'proc/self/mountinfo'), ''),
 })) {
   blind(`${title}: exit 3, and no stack trace`, async () => {
-    const said = await withGuest(goodGuest(), (host, root) => {
+    const said = await withGuest(goodGuest(), (reader, root) => {
       change(root);
-      return say(host, ['status']);
+      return say(reader, ['status']);
     });
     assert.is(said.code, 3);
     assert.match(said.stdout + said.stderr, 'mountinfo');
@@ -205,9 +205,9 @@ for (const [title, change] of Object.entries<(root: string) => void>({
 }
 
 blind('a disk that vanishes: the one check is an error, the others are not', async () => {
-  const report = await withGuest(goodGuest(), async (host, root) => {
+  const report = await withGuest(goodGuest(), async (reader, root) => {
     fs.rmSync(path.join(root, 'sys/devices/pci0000:00/0000:00:04.0/virtio0/features'));
-    const { code, stdout } = await say(host, ['status', '--json']);
+    const { code, stdout } = await say(reader, ['status', '--json']);
     assert.is(code, 3);
     return JSON.parse(stdout) as Report;
   });
@@ -222,12 +222,12 @@ blind.run();
 
 const check = suite('check');
 check('leaves the report that status prints', async () => {
-  await withGuest(goodGuest(), async (host, root) => {
-    const { code, stderr } = await say(host, ['check', '--boot']);
+  await withGuest(goodGuest(), async (reader, root) => {
+    const { code, stderr } = await say(reader, ['check', '--boot']);
     assert.equal([code, stderr.replace(/^<\d>.*\n/gm, '')], [0, '']);
     const file = path.join(root, 'run/immutafs/report.json');
     assert.is(fs.statSync(file).mode & 0o7777, 0o644);
-    const { stdout } = await say(host, ['status', '--json']);
+    const { stdout } = await say(reader, ['status', '--json']);
     assert.is(
       (JSON.parse(fs.readFileSync(file, 'utf8')) as Report).verdict,
       (JSON.parse(stdout) as Report).verdict,

@@ -2,13 +2,13 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Status } from '../../agent/checks/check.ts';
-import type { Host } from '../../agent/host.ts';
-import { type Change, all, config, edit, file, handoff, mount, tryWrite } from '../support/changes.ts';
-import { type Table, findingOf, testFindings } from '../support/finding.ts';
+import type { SystemReader } from '../../agent/system/reader.ts';
+import { type Change, all, config, edit, file, handoff, mount, tryWrite } from '../harness/changes.ts';
+import { type Table, findingOf, testFindings } from '../harness/finding.ts';
 
-const user = (host: Host): Host => ({
-  ...host,
-  environment: () => ({ ...host.environment(), uid: 1000 }),
+const user = (reader: SystemReader): SystemReader => ({
+  ...reader,
+  environment: () => ({ ...reader.environment(), uid: 1000 }),
 });
 const swap = (line: string) => file('proc/swaps', `Filename\tType\tSize\n${line}\t1000\t0\t-2\n`);
 

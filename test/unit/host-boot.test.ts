@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { callPlugin } from '../support/collection.ts';
+import { callPlugin } from '../harness/collection.ts';
 
 /** What a domain's XML says of its next boot, for the host's side (ansible/plugins/module_utils/boot.py). */
 const test = suite('what decides a domain’s boot');

@@ -1,12 +1,12 @@
 /** A guest with thousands of mounts, as containers and attackers make them. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { evaluateHost } from '../../agent/commands/evaluate.ts';
-import type { Host } from '../../agent/host.ts';
+import { evaluateHost } from '../../agent/evaluate.ts';
+import type { SystemReader } from '../../agent/system/reader.ts';
 import type { Report } from '../../agent/report/report.ts';
 import { formatText } from '../../agent/report/text.ts';
-import { goodGuest, withGuest } from '../support/guest.ts';
-import { workOf } from '../support/work.ts';
+import { goodGuest, withGuest } from '../harness/guest.ts';
+import { workOf } from '../harness/work.ts';
 
 /** The mount with a number, without ids; its parent: the root, or the mount before it. */
 interface Kind {
@@ -38,16 +38,16 @@ async function reportWith(
   { line, isStacked }: Kind,
   count: number,
 ): Promise<{ report: Report; work: number }> {
-  return withGuest(goodGuest(), async (host) => {
-    const text = host.read('/proc/self/mountinfo');
+  return withGuest(goodGuest(), async (reader) => {
+    const text = reader.read('/proc/self/mountinfo');
     const more = Array.from({ length: count }, (_, index) => {
       const parent = isStacked === true && index > 0 ? 1000 + index - 1 : 60;
       return `${1000 + index} ${parent} ${line(index)}\n`;
     });
     const full = text + more.join('');
-    const seeing: Host = {
-      ...host,
-      read: (file, limit) => (file.endsWith('/mountinfo') ? full : host.read(file, limit)),
+    const seeing: SystemReader = {
+      ...reader,
+      read: (file, limit) => (file.endsWith('/mountinfo') ? full : reader.read(file, limit)),
     };
     let report: Report | undefined;
     const work = await workOf(async () => {

@@ -1,8 +1,8 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Change, all, config, edit, file } from '../support/changes.ts';
-import { type Table, findingOf, testFindings } from '../support/finding.ts';
-import { maintenanceGuest } from '../support/guest.ts';
+import { type Change, all, config, edit, file } from '../harness/changes.ts';
+import { type Table, findingOf, testFindings } from '../harness/finding.ts';
+import { maintenanceGuest } from '../harness/guest.ts';
 
 /** With SELinux, whose labels do not matter here. */
 const relabelled = (change: Change): Change => all(file('sys/fs/selinux/enforce', '1'), change);

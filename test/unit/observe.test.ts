@@ -3,13 +3,13 @@ import path from 'node:path';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { systemHost } from '../../agent/host.ts';
-import { findConsumers } from '../../agent/observe/consumers.ts';
-import { expectedType } from '../../agent/observe/file-contexts.ts';
-import { parseReport, readLastReport } from '../../agent/observe/last-report.ts';
-import { findLockdown } from '../../agent/observe/lockdown.ts';
-import { parseWriteProtect } from '../../agent/observe/write-protect.ts';
-import { inTemporaryFolder, writeFiles } from '../support/temporary.ts';
+import { systemReader } from '../../agent/system/reader.ts';
+import { findLargestFiles } from '../../agent/facts/largest-files.ts';
+import { expectedType } from '../../agent/facts/security/file-contexts.ts';
+import { parseReport, readLastReport } from '../../agent/facts/last-report.ts';
+import { findLockdown } from '../../agent/facts/security/lockdown.ts';
+import { parseWriteProtect } from '../../agent/facts/disks/write-protect.ts';
+import { inTemporaryFolder, writeFiles } from '../harness/temporary.ts';
 
 const contexts = suite('file_contexts');
 const policy = `
@@ -76,7 +76,7 @@ consumers('down to two levels, by bytes and by inodes', () => {
       'up/log/messages': 'x'.repeat(9000),
       ...many,
     });
-    const found = findConsumers(systemHost({ root }), '/up');
+    const found = findLargestFiles(systemReader({ root }), '/up');
     assert.is(found[0]?.path, '/var/log/journal');
     assert.ok((found[0]?.bytes ?? 0) >= 200_000);
     assert.is(found[0]?.inodes, 3);
@@ -89,17 +89,17 @@ consumers('many small files are named beside a few large ones', () => {
     const large = Array.from({ length: 6 }, (_, index) => [`up/large${index}`, 'x'.repeat(100_000)]);
     const small = Array.from({ length: 20 }, (_, index) => [`up/spool/many/${index}`, '']);
     writeFiles(root, Object.fromEntries([...large, ...small]) as Record<string, string>);
-    const found = findConsumers(systemHost({ root }), '/up').map(({ path: each }) => each);
+    const found = findLargestFiles(systemReader({ root }), '/up').map(({ path: each }) => each);
     assert.ok(found.includes('/var/spool/many'), found.join());
   });
 });
 consumers('what is mounted there is not touched', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, { 'up/a/b': 'x', 'up/hangs/c': 'x' });
-    const host = systemHost({ root });
+    const reader = systemReader({ root });
     const touched: string[] = [];
-    const watched = { ...host, stat: (file: string) => (touched.push(file), host.stat(file)) };
-    const found = findConsumers(watched, '/up', (file) => file === '/up/hangs');
+    const watched = { ...reader, stat: (file: string) => (touched.push(file), reader.stat(file)) };
+    const found = findLargestFiles(watched, '/up', (file) => file === '/up/hangs');
     assert.equal(found.map(({ path: each }) => each).sort(), ['/var/a', '/var/a/b']);
     assert.equal(touched, ['/up/a', '/up/a/b']);
   });
@@ -109,12 +109,12 @@ consumers('a sparse file takes up what it does', () => {
     fs.mkdirSync(path.join(root, 'up'));
     fs.closeSync(fs.openSync(path.join(root, 'up/sparse'), 'w'));
     fs.truncateSync(path.join(root, 'up/sparse'), 1e9);
-    assert.is(findConsumers(systemHost({ root }), '/up')[0]?.bytes, 0);
+    assert.is(findLargestFiles(systemReader({ root }), '/up')[0]?.bytes, 0);
   });
 });
 consumers('ends, however much there is', () => {
-  const endless = { ...systemHost(), list: () => ['a', 'b'], stat: () => folder };
-  assert.ok(findConsumers(endless, '/up').length > 0);
+  const endless = { ...systemReader(), list: () => ['a', 'b'], stat: () => folder };
+  assert.ok(findLargestFiles(endless, '/up').length > 0);
 });
 const times = { mode: 0o755, uid: 0, gid: 0, changed: 0, modified: 0 };
 const folder = { kind: 'directory', bytes: 0, allocatedBytes: 4096, ...times } as const;
@@ -129,7 +129,7 @@ lockdown('as the kernel says it', () => {
       'proc/sys/kernel/kexec_load_disabled': '1\n',
       'sys/module/module/parameters/sig_enforce': 'Y\n',
     });
-    assert.equal(findLockdown(systemHost({ root })), {
+    assert.equal(findLockdown(systemReader({ root })), {
       lockdown: 'integrity',
       modulesDisabled: false,
       signaturesEnforced: true,
@@ -145,7 +145,7 @@ lockdown('what is not there is not known', () => {
       signaturesEnforced: undefined,
       kexecDisabled: undefined,
     };
-    assert.equal(findLockdown(systemHost({ root })), none);
+    assert.equal(findLockdown(systemReader({ root })), none);
   });
 });
 lockdown.run();
@@ -197,7 +197,7 @@ for (const [title, change, bootId, expected] of [
     inTemporaryFolder((root) => {
       writeFiles(root, { 'run/immutafs/report.json': minimal(bootId === '' ? '' : 'a') });
       change(path.join(root, 'run/immutafs/report.json'));
-      const read = () => readLastReport(systemHost({ root }), bootId);
+      const read = () => readLastReport(systemReader({ root }), bootId);
       if (typeof expected === 'string') assert.is(read() === undefined, expected === 'ignored');
       else assert.throws(read, expected);
     });

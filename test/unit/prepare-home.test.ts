@@ -3,10 +3,10 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { byLines } from '../../agent/prepare/home/copy.ts';
 import { mergeOptions, withHome, withHomeOptions } from '../../agent/prepare/home/fstab-line.ts';
-import { formatMark, noMark, parseMark } from '../../agent/prepare/home/mark.ts';
+import { formatMark, noMark, parseMark } from '../../agent/prepare/home/progress-marker.ts';
 import { findMove, unescapeName } from '../../agent/prepare/home/purge.ts';
-import { roomOn } from '../../agent/prepare/home/room.ts';
-import type { Entry } from '../../agent/prepare/journal.ts';
+import { roomOn } from '../../agent/prepare/home/space-check.ts';
+import type { Entry } from '../../agent/prepare/engine/action-log.ts';
 
 const line = 'UUID=1234-5 /home xfs rw,noexec,nodev,nosuid 0 0';
 const fstab = suite('prepare home: fstab');

@@ -1,8 +1,8 @@
 /** What to do depends on who keeps the disk read-only. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Change, all, config, disk, edit, handoff, tryWrite } from '../support/changes.ts';
-import { findingOf } from '../support/finding.ts';
+import { type Change, all, config, disk, edit, handoff, tryWrite } from '../harness/changes.ts';
+import { findingOf } from '../harness/finding.ts';
 
 const remounted = all(edit('root', ' ro,', ' rw,'), edit('root', 'xfs /dev/mapper/rhel-root ro', 'xfs x rw'));
 const openDisk = all(config('MODE=sealed\n'), disk({ offered: false }), handoff({ REASON: 'MODE=sealed' }));

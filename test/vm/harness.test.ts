@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert';
 import { parseReport } from './harness/report.ts';
 import { EmulatorFault } from './harness/run.ts';
 import { withoutAgent, xfsOnPartition } from './harness/scenario.ts';
-import { runSteadily } from './harness/steady.ts';
+import { runSteadily } from './harness/retry.ts';
 import { templateOf } from './harness/template.ts';
 import { ordinaryTree } from './harness/tree.ts';
 

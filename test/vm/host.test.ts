@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { until } from '../wire/support/until.ts';
 import { withRunFolder } from './harness/run-folder.ts';
-import { defineHollow } from './libvirt/hollow.ts';
+import { defineHollow } from './libvirt/stub-domain.ts';
 import { withHypervisor } from './libvirt/hypervisor.ts';
 import type { Hypervisor } from './libvirt/hypervisor.ts';
 import { freePort } from './libvirt/domain.ts';

@@ -50,7 +50,7 @@ powerCut('at ten moments of --apply: the guest boots, /home is whole, and --appl
           ...cut,
           bootFiles: await guest.bootFilesOnDisk(),
           drives: [disk],
-          files: { 'home-tree.sh': join(import.meta.dirname, '../support/home-tree.sh') },
+          files: { 'home-tree.sh': join(import.meta.dirname, '../harness/home-tree.sh') },
           memoryMiB: 2048,
           limitSeconds: 600,
         });

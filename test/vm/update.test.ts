@@ -2,9 +2,9 @@ import { suite } from 'uvu';
 import { dnfTree } from './harness/dnf.ts';
 import { layout } from './harness/layout.ts';
 import { templateOf } from './harness/template.ts';
-import { withBed } from './libvirt/bed.ts';
-import { installed, noticed, opened, sealed, updatedByMistake, withLetter } from './life/sealed.ts';
-import { failedUpdate, sealedAgain, updated, writableAfterSeal } from './life/updated.ts';
+import { withBed } from './libvirt/fixture.ts';
+import { installed, noticed, opened, sealed, updatedByMistake, withLetter } from './lifecycle/sealed.ts';
+import { failedUpdate, sealedAgain, updated, writableAfterSeal } from './lifecycle/updated.ts';
 
 /** As an installer leaves it: everything on one disk, and everything writable. The second disk is empty. */
 const ordinary = layout({ home: null, fstab: 'installed' });

@@ -2,7 +2,7 @@ import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { driftMessage } from '../../agent/messages.ts';
+import { driftMessage } from '../../agent/report/messages.ts';
 import type { Report } from '../../agent/report/report.ts';
 import { type Boot, checkOf, enforcing, statusOf, withAgent } from './harness/scenario.ts';
 

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseCursor } from '../../agent/forward/cursor.ts';
+import { parseCursor } from '../../agent/forward/journal/cursor.ts';
 import {
   configure,
   forgetState,

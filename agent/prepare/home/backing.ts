@@ -1,6 +1,6 @@
-import { unescapeOctal } from '../../format.ts';
-import type { Host } from '../../host.ts';
-import { readSwaps } from '../../observe/fstab-devices.ts';
+import { unescapeOctal } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { readSwaps } from '../../facts/mounts/fstab-devices.ts';
 import { type Namespaces, attempt, placesOf, visiblePlacesOf } from './namespaces.ts';
 import { type Region, isInRegion } from './region.ts';
 
@@ -9,12 +9,16 @@ import { type Region, isInRegion } from './region.ts';
  * exports. It would go on with the old /home when another one is mounted.
  * @returns a sentence each, with what to do
  */
-export async function findBacking(host: Host, region: Region, namespaces: Namespaces): Promise<string[]> {
+export async function findBacking(
+  reader: SystemReader,
+  region: Region,
+  namespaces: Namespaces,
+): Promise<string[]> {
   return [
-    ...(await loops(host, region, namespaces)),
-    ...swaps(host, region, namespaces),
+    ...(await loops(reader, region, namespaces)),
+    ...swaps(reader, region, namespaces),
     ...stacked(namespaces, region),
-    ...exports(host, namespaces, region),
+    ...exports(reader, namespaces, region),
   ];
 }
 
@@ -22,18 +26,21 @@ export async function findBacking(host: Host, region: Region, namespaces: Namesp
  * The device number of the file system that the backing file is on decides where losetup(8) gives it; a file to which no
  * path leads any more is taken to be in the region then.
  */
-async function loops(host: Host, region: Region, { own }: Namespaces): Promise<string[]> {
-  const names = (attempt(() => host.list('/sys/block')) ?? []).filter((name) => /^loop\d+$/.test(name));
+async function loops(reader: SystemReader, region: Region, { own }: Namespaces): Promise<string[]> {
+  const names = (attempt(() => reader.list('/sys/block')) ?? []).filter((name) => /^loop\d+$/.test(name));
   const found = names.flatMap((name) => {
-    const text = attempt(() => host.read(`/sys/block/${name}/loop/backing_file`, 65536))?.replace(/\n$/, '');
+    const text = attempt(() => reader.read(`/sys/block/${name}/loop/backing_file`, 65536))?.replace(
+      /\n$/,
+      '',
+    );
     if (text === undefined || text.endsWith(' (deleted)')) return [];
     const file = unescapeOctal(text);
-    const isThere = attempt(() => host.stat(file)) !== undefined;
+    const isThere = attempt(() => reader.stat(file)) !== undefined;
     const isPlaced = placesOf(own, file).some(({ inside }) => isInRegion(region, inside));
     return isPlaced || !isThere ? [{ name, file, isPlaced }] : [];
   });
   if (found.length === 0) return [];
-  const devices = await backingDevices(host);
+  const devices = await backingDevices(reader);
   return found
     .filter(({ name, isPlaced }) => {
       const device = devices.get(`/dev/${name}`);
@@ -46,8 +53,8 @@ async function loops(host: Host, region: Region, { own }: Namespaces): Promise<s
 }
 
 /** losetup(8): "/dev/loop0 253:0", the device of the file system that the backing file is on. */
-async function backingDevices(host: Host): Promise<ReadonlyMap<string, string>> {
-  const { stdout } = await host.run('/usr/sbin/losetup', ['--list', '--output', 'NAME,BACK-MAJ:MIN']);
+async function backingDevices(reader: SystemReader): Promise<ReadonlyMap<string, string>> {
+  const { stdout } = await reader.run('/usr/sbin/losetup', ['--list', '--output', 'NAME,BACK-MAJ:MIN']);
   return new Map(
     stdout.split('\n').flatMap((line): [string, string][] => {
       const [, name, device] = /^(\/dev\/loop\d+)\s+(\d+:\d+)\s*$/.exec(line) ?? [];
@@ -56,8 +63,8 @@ async function backingDevices(host: Host): Promise<ReadonlyMap<string, string>> 
   );
 }
 
-function swaps(host: Host, region: Region, { own }: Namespaces): string[] {
-  return readSwaps(host)
+function swaps(reader: SystemReader, region: Region, { own }: Namespaces): string[] {
+  return readSwaps(reader)
     .filter(({ source }) => visiblePlacesOf(own, source).some(({ inside }) => isInRegion(region, inside)))
     .map(
       ({ source }) => `${source} is in use as swap: swapoff ${source}, and take its line out of /etc/fstab.`,
@@ -85,11 +92,11 @@ function stacked(namespaces: Namespaces, region: Region): string[] {
  * nfsd serves a directory of a file system, whatever is mounted over it: an export of / has the old /home, too. What
  * is only written down (exports(5)) counts while the server runs; what is exported counts always.
  */
-function exports(host: Host, { own }: Namespaces, region: Region): string[] {
-  const read = (file: string) => attempt(() => host.read(file)) ?? '';
+function exports(reader: SystemReader, { own }: Namespaces, region: Region): string[] {
+  const read = (file: string) => attempt(() => reader.read(file)) ?? '';
   const threads = Number(read('/proc/fs/nfsd/threads'));
   const folder = '/etc/exports.d';
-  const names = (attempt(() => host.list(folder)) ?? []).filter((name) => /^[^.].*\.exports$/.test(name));
+  const names = (attempt(() => reader.list(folder)) ?? []).filter((name) => /^[^.].*\.exports$/.test(name));
   const written = threads > 0 ? ['/etc/exports', ...names.map((name) => `${folder}/${name}`)] : [];
   const paths = ['/var/lib/nfs/etab', ...written].flatMap((file) => exportedPaths(read(file)));
   return [...new Set(paths)]

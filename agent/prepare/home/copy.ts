@@ -1,8 +1,8 @@
-import { HostError } from '../../errors.ts';
-import { formatBytes } from '../../format.ts';
-import type { Ran } from '../../host/hands.ts';
-import { markFile } from './mark.ts';
-import type { Move } from './work.ts';
+import { HostError } from '../../lib/errors.ts';
+import { formatBytes } from '../../lib/format.ts';
+import type { Ran } from '../../system/writer.ts';
+import { markFile } from './progress-marker.ts';
+import type { Move } from './abortable.ts';
 
 const rsync = '/usr/bin/rsync';
 

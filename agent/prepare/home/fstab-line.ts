@@ -1,4 +1,4 @@
-import { type FstabLine, parseFstab } from '../../observe/fstab.ts';
+import { type FstabLine, parseFstab } from '../../facts/mounts/fstab.ts';
 
 /** As in the seed; pass 0, since XFS has no check at boot and what is sealed runs none. */
 const options = ['rw', 'noexec', 'nodev', 'nosuid'];

@@ -1,4 +1,4 @@
-import { unescapeOctal } from '../../format.ts';
+import { unescapeOctal } from '../../lib/format.ts';
 import { type Region, joinPath } from './region.ts';
 
 /** A mount of the region's file system. */

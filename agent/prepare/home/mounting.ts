@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HostError } from '../../errors.ts';
-import { nodeOfMount } from '../../observe/block.ts';
-import { type Mount, type MountTable, isBelow, mountTable } from '../../observe/mountinfo.ts';
-import type { Host } from '../../host.ts';
+import { HostError } from '../../lib/errors.ts';
+import { nodeOfMount } from '../../facts/disks/block.ts';
+import { type Mount, type MountTable, isBelow, mountTable } from '../../facts/mounts/mountinfo.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import { attempt } from './namespaces.ts';
 import { frozen, staging, system, workFolder } from './places.ts';
-import type { Move } from './work.ts';
+import type { Move } from './abortable.ts';
 
 const mount = '/usr/bin/mount';
 const umount = '/usr/bin/umount';
@@ -13,8 +13,8 @@ const umount = '/usr/bin/umount';
 /** As in the seed: nothing on /home can be run, be a device or give another user's rights. */
 export const homeOptions = ['rw', 'noexec', 'nodev', 'nosuid'];
 
-export function readMounts(host: Host): MountTable {
-  return mountTable(host.read('/proc/self/mountinfo', 64 * 1024 * 1024));
+export function readMounts(reader: SystemReader): MountTable {
+  return mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
 }
 
 /** Whether what is mounted on /home is the folder below it, which we held still and were interrupted. */
@@ -31,11 +31,11 @@ export function isHeldStill(mounts: MountTable, home: Mount): boolean {
  */
 export async function withPlaces<T>(move: Move, work: () => Promise<T>): Promise<T> {
   await clearAway(move);
-  move.hands.makeFolder(workFolder, 0o700);
+  move.writer.makeFolder(workFolder, 0o700);
   await move.must(mount, '--bind', workFolder, workFolder);
   try {
     await move.must(mount, '--make-private', workFolder);
-    for (const folder of [staging, frozen, system]) move.hands.makeFolder(folder, 0o700);
+    for (const folder of [staging, frozen, system]) move.writer.makeFolder(folder, 0o700);
     return await work();
   } finally {
     await clearAway(move);
@@ -45,24 +45,24 @@ export async function withPlaces<T>(move: Move, work: () => Promise<T>): Promise
 async function clearAway(move: Move): Promise<void> {
   await endCopies(move);
   for (const folder of [staging, frozen, system, workFolder]) {
-    for (const { target } of readMounts(move.host).at(folder)) await move.always(umount, target);
+    for (const { target } of readMounts(move.reader).at(folder)) await move.always(umount, target);
   }
   await letGo(move);
 }
 
 /** Copies outlive an agent that was killed. */
-async function endCopies({ host, hands }: Move): Promise<void> {
-  for (const pid of copies(host)) await hands.run('/usr/bin/kill', [pid], 60);
-  for (let tries = 0; tries < 100 && copies(host).length > 0; tries++) await sleep(100);
+async function endCopies({ reader, writer }: Move): Promise<void> {
+  for (const pid of copies(reader)) await writer.run('/usr/bin/kill', [pid], 60);
+  for (let tries = 0; tries < 100 && copies(reader).length > 0; tries++) await sleep(100);
 }
 
 /** Each process of rsync works in the directory that it reads or writes. */
-function copies(host: Host): string[] {
-  const pids = host.list('/proc').filter((name) => /^\d+$/.test(name));
+function copies(reader: SystemReader): string[] {
+  const pids = reader.list('/proc').filter((name) => /^\d+$/.test(name));
   return pids.filter((pid) => {
-    const cwd = attempt(() => host.link(`/proc/${pid}/cwd`)) ?? '/';
+    const cwd = attempt(() => reader.link(`/proc/${pid}/cwd`)) ?? '/';
     if (![staging, system].some((folder) => isBelow(cwd, folder))) return false;
-    return attempt(() => host.read(`/proc/${pid}/comm`).trim()) === 'rsync';
+    return attempt(() => reader.read(`/proc/${pid}/comm`).trim()) === 'rsync';
   });
 }
 
@@ -83,14 +83,14 @@ export async function stageAgain(move: Move, volume: { device: string; type: str
  * @throws HostError where the file system has writers
  */
 export async function holdStill(move: Move): Promise<() => Promise<void>> {
-  const home = readMounts(move.host).serving('/home');
+  const home = readMounts(move.reader).serving('/home');
   if (home?.target === '/home') {
     await move.must(mount, '-o', 'remount,ro', '/home');
     const release = async () => {
       await move.always(mount, '-o', 'remount,rw', '/home');
     };
     // The file system as a whole, for every other mount of it, too.
-    if (readMounts(move.host).serving('/home')?.superOptions.includes('ro') === true) return release;
+    if (readMounts(move.reader).serving('/home')?.superOptions.includes('ro') === true) return release;
     await release();
     throw new HostError('the file system of /home did not become read-only when it was remounted');
   }
@@ -104,7 +104,7 @@ export async function holdStill(move: Move): Promise<() => Promise<void>> {
   } finally {
     await move.always(umount, frozen);
   }
-  const view = readMounts(move.host).serving('/home');
+  const view = readMounts(move.reader).serving('/home');
   const release = () => letGo(move);
   if (view?.target === '/home' && view.options.includes('ro')) return release;
   if (view?.target === '/home') await release();
@@ -112,7 +112,7 @@ export async function holdStill(move: Move): Promise<() => Promise<void>> {
 }
 
 async function letGo(move: Move): Promise<void> {
-  const mounts = readMounts(move.host);
+  const mounts = readMounts(move.reader);
   const home = mounts.serving('/home');
   if (home !== undefined && isHeldStill(mounts, home)) await move.always(umount, '--lazy', '/home');
 }
@@ -123,22 +123,22 @@ async function letGo(move: Move): Promise<void> {
  */
 export async function takePlace(move: Move, uuid: string): Promise<void> {
   // Else systemd might take the mount for one that has no reason to be there.
-  if (move.host.stat('/run/systemd/system')) await move.always('/usr/bin/systemctl', 'daemon-reload');
-  const below = readMounts(move.host).serving('/home');
+  if (move.reader.stat('/run/systemd/system')) await move.always('/usr/bin/systemctl', 'daemon-reload');
+  const below = readMounts(move.reader).serving('/home');
   await move.always(mount, '/home');
   const problem = await lookAtHome(move, uuid);
   if (problem === undefined) return;
-  if (readMounts(move.host).serving('/home')?.id !== below?.id) await move.always(umount, '/home');
+  if (readMounts(move.reader).serving('/home')?.id !== below?.id) await move.always(umount, '/home');
   throw new HostError(problem);
 }
 
 /** @returns what is not as it should be */
-async function lookAtHome({ host, always }: Move, uuid: string): Promise<string | undefined> {
-  const home = readMounts(host).serving('/home');
+async function lookAtHome({ reader, always }: Move, uuid: string): Promise<string | undefined> {
+  const home = readMounts(reader).serving('/home');
   if (home?.target !== '/home') return '/home is no mount though it was mounted';
   const missing = homeOptions.filter((option) => !home.options.includes(option));
   if (missing.length > 0) return `/home was mounted without ${missing.join(', ')}`;
-  const node = nodeOfMount(host, home);
+  const node = nodeOfMount(reader, home);
   const found =
     node === undefined
       ? ''

@@ -1,18 +1,18 @@
-import { HostError, errorMessage } from '../../errors.ts';
-import type { Doing } from '../doing.ts';
-import { lookAt } from '../look.ts';
-import type { Action } from '../step.ts';
+import { HostError, errorMessage } from '../../lib/errors.ts';
+import type { Doing } from '../engine/context.ts';
+import { lookAt } from '../engine/snapshot.ts';
+import type { Action } from '../engine/step.ts';
 import { inspectDisk, inspectFileSystem } from './inspect.ts';
-import { findLeft, ownMount } from './left.ts';
-import { type Ledger, diskLedger, fileLedger } from './ledger.ts';
-import { type Volume, makeVolume } from './make.ts';
+import { findLeft, ownMount } from './stale-marker.ts';
+import { type Ledger, diskLedger, fileLedger } from './marker-store.ts';
+import { type Volume, makeVolume } from './format.ts';
 import { stage, withPlaces } from './mounting.ts';
 import { readMounts } from './mounting.ts';
-import { moveOver } from './over.ts';
+import { moveOver } from './cutover.ts';
 import { staging } from './places.ts';
-import { refusals, settingsOf } from './refuse.ts';
+import { refusals, settingsOf } from './validation.ts';
 import { expectWhole } from './uncarried.ts';
-import { type Move, interruptibly } from './work.ts';
+import { type Move, interruptibly } from './abortable.ts';
 
 type MoveHome = Extract<Action, { do: 'move-home' }>;
 
@@ -37,8 +37,8 @@ export function moveHome(doing: Doing, action: MoveHome): Promise<void> {
 
 /** What is left to do when /home is moved already. */
 async function finish(move: Move): Promise<boolean> {
-  const home = ownMount(readMounts(move.host));
-  const left = home && (await findLeft(move.host, home));
+  const home = ownMount(readMounts(move.reader));
+  const left = home && (await findLeft(move.reader, home));
   if (left === undefined) return false;
   const { on, device, uuid } = left;
   await (on === 'disk' ? diskLedger(move, device, uuid) : fileLedger(move, uuid, '/home')).clear();
@@ -54,7 +54,7 @@ interface Staged {
 async function stageVolume(move: Move, action: MoveHome): Promise<Staged> {
   const settings = settingsOf(action);
   const { homeUuid } = settings;
-  const look = lookAt(move.host, settings, false);
+  const look = lookAt(move.reader, settings, false);
   // Again: the plan may be old.
   const inspected =
     homeUuid === undefined ? await inspectDisk(look, action.disk) : await inspectFileSystem(look, homeUuid);

@@ -1,5 +1,5 @@
-import { decodeBytes } from '../../format.ts';
-import type { Host } from '../../host.ts';
+import { decodeBytes } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import { type RegionMount, type Table, parseTable } from './mount-table.ts';
 import { type Region, joinPath } from './region.ts';
 
@@ -33,23 +33,23 @@ const mountinfoLimit = 64 * 1024 * 1024;
  * while they are read.
  * @throws HostError where this process's own table cannot be read
  */
-export function readNamespaces(host: Host, region: Region): Namespaces {
+export function readNamespaces(reader: SystemReader, region: Region): Namespaces {
   const ids = new Set<number>();
   const kept: { namespace: string; target: string }[] = [];
   const named = new Map<string, Namespace>();
   const read = (folder: string, pid: number, own: boolean, prefix: string): Namespace => {
-    const text = host.read(`${folder}/mountinfo`, mountinfoLimit);
+    const text = reader.read(`${folder}/mountinfo`, mountinfoLimit);
     const table = parseTable(text, region, prefix);
     for (const id of table.ids) ids.add(id);
     kept.push(...table.namespaces);
-    return { ...table, own, pid, who: own ? 'this process' : describe(host, pid) };
+    return { ...table, own, pid, who: own ? 'this process' : describe(reader, pid) };
   };
-  const ownName = attempt(() => host.link('/proc/self/ns/mnt')) ?? 'own';
+  const ownName = attempt(() => reader.link('/proc/self/ns/mnt')) ?? 'own';
   const own = read('/proc/self', process.pid, true, '/');
   named.set(ownName, own);
   const roots = new Set<string>([`${ownName} /`]);
-  for (const { folder, pid, namespace } of threads(host)) {
-    const root = attempt(() => decodeBytes(host.link(`${folder}/root`)));
+  for (const { folder, pid, namespace } of threads(reader)) {
+    const root = attempt(() => decodeBytes(reader.link(`${folder}/root`)));
     if (root === undefined || roots.has(`${namespace} ${root}`)) continue;
     const found = attempt(() => read(folder, pid, false, root));
     if (found === undefined) continue;
@@ -70,14 +70,14 @@ export function readNamespaces(host: Host, region: Region): Namespaces {
 }
 
 /** Those of each process that are in the namespace of its first one share a table. */
-function* threads(host: Host): Generator<{ folder: string; pid: number; namespace: string }> {
-  const pids = host.list('/proc').filter((name) => /^\d+$/.test(name));
+function* threads(reader: SystemReader): Generator<{ folder: string; pid: number; namespace: string }> {
+  const pids = reader.list('/proc').filter((name) => /^\d+$/.test(name));
   for (const pid of pids.map(Number).sort((one, other) => one - other)) {
     const seen = new Set<string>();
-    const tasks = attempt(() => host.list(`/proc/${pid}/task`)) ?? [String(pid)];
+    const tasks = attempt(() => reader.list(`/proc/${pid}/task`)) ?? [String(pid)];
     for (const task of tasks) {
       const folder = task === String(pid) ? `/proc/${pid}` : `/proc/${pid}/task/${task}`;
-      const namespace = attempt(() => host.link(`${folder}/ns/mnt`));
+      const namespace = attempt(() => reader.link(`${folder}/ns/mnt`));
       if (namespace === undefined || seen.has(namespace)) continue;
       seen.add(namespace);
       yield { folder, pid, namespace };
@@ -136,15 +136,15 @@ function nearest(
 }
 
 /** A process with its name, and the unit that systemd started it for. */
-export function describe(host: Host, pid: number): string {
-  const name = attempt(() => host.read(`/proc/${pid}/comm`).trim()) ?? '?';
-  const unit = unitOf(host, pid);
+export function describe(reader: SystemReader, pid: number): string {
+  const name = attempt(() => reader.read(`/proc/${pid}/comm`).trim()) ?? '?';
+  const unit = unitOf(reader, pid);
   return `${name} (process ${pid}${unit === undefined ? '' : `, of ${unit}`})`;
 }
 
 /** systemd's own hierarchy, or the only one (cgroups(7)): "1:name=systemd:/system.slice/sshd.service". */
-export function unitOf(host: Host, pid: number): string | undefined {
-  const text = attempt(() => host.read(`/proc/${pid}/cgroup`, 65536)) ?? '';
+export function unitOf(reader: SystemReader, pid: number): string | undefined {
+  const text = attempt(() => reader.read(`/proc/${pid}/cgroup`, 65536)) ?? '';
   return /^(?:\d+:name=systemd|0:):.*?\/([^/\n]+\.service)(?:\/|$)/m.exec(text)?.[1];
 }
 

@@ -1,29 +1,29 @@
 import path from 'node:path';
-import { words } from '../../config.ts';
-import { formatBytes } from '../../format.ts';
-import type { Host } from '../../host.ts';
-import { findLeaves, nodeOfMount, nodeOfSource } from '../../observe/block.ts';
-import type { Mount } from '../../observe/mountinfo.ts';
-import type { Look } from '../look.ts';
-import type { Step } from '../step.ts';
-import { describeHolders, findRunning } from './holders.ts';
+import { words } from '../../config/config.ts';
+import { formatBytes } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { findLeaves, nodeOfMount, nodeOfSource } from '../../facts/disks/block.ts';
+import type { Mount } from '../../facts/mounts/mountinfo.ts';
+import type { Look } from '../engine/snapshot.ts';
+import type { Step } from '../engine/step.ts';
+import { describeHolders, findRunning } from './open-handles.ts';
 import { type Inspected, inspectDisk, inspectFileSystem } from './inspect.ts';
-import { ownMount } from './left.ts';
-import { planMoved } from './moved.ts';
+import { ownMount } from './stale-marker.ts';
+import { planMoved } from './existing-home.ts';
 import { missingPrograms } from './programs.ts';
-import { refusals } from './refuse.ts';
-import { roomOn, sizeOfHome } from './room.ts';
+import { refusals } from './validation.ts';
+import { roomOn, sizeOfHome } from './space-check.ts';
 import { findUncarried } from './uncarried.ts';
 import { type Users, findHomeUsers } from './users.ts';
 
 /** What there is to do about /home: it must be on a disk that the host leaves writable. Only reads. */
 export async function planHome(look: Look): Promise<Step> {
-  const { host, mounts } = look;
-  const stat = host.stat('/home');
+  const { reader, mounts } = look;
+  const stat = reader.stat('/home');
   if (stat === undefined) return step('done', ['There is no /home.']);
   if (stat.kind !== 'directory') {
     return step('by hand', [
-      `/home is no folder but a link or a file${stat.kind === 'link' ? ` (to ${host.link('/home')})` : ''}: put a folder in its place, or keep what it leads to on a disk of its own.`,
+      `/home is no folder but a link or a file${stat.kind === 'link' ? ` (to ${reader.link('/home')})` : ''}: put a folder in its place, or keep what it leads to on a disk of its own.`,
     ]);
   }
   const own = ownMount(mounts);
@@ -39,9 +39,9 @@ async function planMove(look: Look, own: Mount | undefined): Promise<Step> {
       : `/home is ${own.source}, on the system's own disk`;
   const why = `${where}, which the host makes read-only.`;
   const named = homeDevice ?? (homeUuid === undefined ? undefined : `UUID=${homeUuid}`);
-  const users = await findHomeUsers(look.host);
-  const { blockers, notes } = await findUncarried(look.host, look.mounts);
-  const problems = [...missingPrograms(look.host, homeUuid === undefined), ...blockers, ...users.obstacles];
+  const users = await findHomeUsers(look.reader);
+  const { blockers, notes } = await findUncarried(look.reader, look.mounts);
+  const problems = [...missingPrograms(look.reader, homeUuid === undefined), ...blockers, ...users.obstacles];
   if (named === undefined) return step('blocked', [why, offer(look), ...problems, ...notes]);
   const inspected =
     homeUuid === undefined ? await inspectDisk(look, named) : await inspectFileSystem(look, homeUuid);
@@ -69,44 +69,44 @@ export function step(state: Step['state'], why: string[]): Step {
   return { id: 'home', state, why, actions: [] };
 }
 
-function isOnSystemDisk({ host, systemDisks }: Look, home: Mount): boolean {
-  const node = nodeOfMount(host, home);
-  return node !== undefined && findLeaves(host, node).some((leaf) => systemDisks.has(path.basename(leaf)));
+function isOnSystemDisk({ reader, systemDisks }: Look, home: Mount): boolean {
+  const node = nodeOfMount(reader, home);
+  return node !== undefined && findLeaves(reader, node).some((leaf) => systemDisks.has(path.basename(leaf)));
 }
 
 /** Disks that look as if they were for it. */
-function offer({ host, disks }: Look): string {
+function offer({ reader, disks }: Look): string {
   const taken = new Set(disks.map(({ name }) => name));
-  const free = host.list('/sys/block').filter((name) => {
+  const free = reader.list('/sys/block').filter((name) => {
     if (taken.has(name) || /^(loop|ram|zram|sr|fd|dm-|md|nbd)/.test(name)) return false;
     const node = `/sys/block/${name}`;
-    return host.read(`${node}/ro`).trim() === '0' && Number(host.read(`${node}/size`)) > 0;
+    return reader.read(`${node}/ro`).trim() === '0' && Number(reader.read(`${node}/size`)) > 0;
   });
-  const named = free.map((name) => `/dev/${name} (${formatBytes(sizeOf(host, name))})`);
+  const named = free.map((name) => `/dev/${name} (${formatBytes(sizeOf(reader, name))})`);
   return named.length === 0
     ? 'Give the guest a second disk on the host, then name it here: --home-device /dev/vdb.'
     : `Name a disk for it: --home-device. Not in use are ${named.join(', ')}.`;
 }
 
-function sizeOf(host: Host, name: string): number {
-  return Number(host.read(`/sys/block/${name}/size`)) * 512;
+function sizeOf(reader: SystemReader, name: string): number {
+  return Number(reader.read(`/sys/block/${name}/size`)) * 512;
 }
 
 /** --wipe names exactly this disk, or another one, which is a mistake. */
-function wipes({ host, settings }: Look, { device }: Inspected): { wipe: boolean; wrong: string[] } {
+function wipes({ reader, settings }: Look, { device }: Inspected): { wipe: boolean; wrong: string[] } {
   if (settings.wipe === undefined) return { wipe: false, wrong: [] };
-  const node = nodeOfSource(host, settings.wipe);
+  const node = nodeOfSource(reader, settings.wipe);
   if (node !== undefined && `/dev/${path.basename(node)}` === device) return { wipe: true, wrong: [] };
   return { wipe: false, wrong: [`--wipe names ${settings.wipe}, but /home is to go to ${device}.`] };
 }
 
 async function tooSmall(
-  { host, mounts }: Look,
+  { reader, mounts }: Look,
   { bytes, mark }: Inspected,
   named: string,
 ): Promise<string[]> {
   const room = roomOn(bytes);
-  const needed = await sizeOfHome(host, mounts, room);
+  const needed = await sizeOfHome(reader, mounts, room);
   if (needed === undefined || needed <= room || mark !== undefined) return [];
   return [
     `${named} is too small: /home takes ${formatBytes(needed)}, ${formatBytes(bytes)} have room for about ${formatBytes(room)}.`,
@@ -124,8 +124,8 @@ function commands({ device, mark, volume }: Inspected): string[] {
 }
 
 /** Nothing of it keeps the copy from beginning. */
-function describeUsers({ host, config }: Look, { holders, stale }: Users): string[] {
-  const running = findRunning(host, '/home');
+function describeUsers({ reader, config }: Look, { holders, stale }: Users): string[] {
+  const running = findRunning(reader, '/home');
   const noexec = words(config.REQUIRE_OPTIONS).some((word) => /^\/home:.*noexec/.test(word));
   return [
     ...(holders.length === 0

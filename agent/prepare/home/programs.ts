@@ -1,4 +1,4 @@
-import type { Host } from '../../host.ts';
+import type { SystemReader } from '../../system/reader.ts';
 
 const always = [
   ['rsync', '/usr/bin/rsync'],
@@ -18,8 +18,8 @@ const forWholeDisk = [
  * Programs that moving /home runs, and that are not installed: a sentence each.
  * @param whole a disk is to be partitioned and formatted
  */
-export function missingPrograms(host: Host, whole: boolean): string[] {
+export function missingPrograms(reader: SystemReader, whole: boolean): string[] {
   return [...always, ...(whole ? forWholeDisk : [])]
-    .filter(([, program]) => host.stat(program) === undefined)
+    .filter(([, program]) => reader.stat(program) === undefined)
     .map(([name, program]) => `${program} is missing: install the package ${name}.`);
 }

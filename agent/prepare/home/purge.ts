@@ -1,15 +1,15 @@
-import { HostError } from '../../errors.ts';
-import type { WalkedFile } from '../../host/hands.ts';
-import type { Doing } from '../doing.ts';
-import { type Entry, readJournal } from '../journal.ts';
+import { HostError } from '../../lib/errors.ts';
+import type { WalkedFile } from '../../system/writer.ts';
+import type { Doing } from '../engine/context.ts';
+import { type Entry, readJournal } from '../engine/action-log.ts';
 import { compare } from './copy.ts';
-import { readCutover } from './cutover.ts';
+import { readCutover } from './cutover-state.ts';
 import { homeLines } from './fstab-line.ts';
-import { ownMount } from './left.ts';
+import { ownMount } from './stale-marker.ts';
 import { readMounts, withOldHome, withPlaces } from './mounting.ts';
 import { oldHomeRegion } from './region.ts';
 import { expectUnreachable } from './users.ts';
-import { type Move, interruptibly } from './work.ts';
+import { type Move, interruptibly } from './abortable.ts';
 
 const shown = 20;
 
@@ -21,7 +21,7 @@ const shown = 20;
  */
 export function purgeHome(doing: Doing): Promise<void> {
   process.chdir('/');
-  const moved = findMove(readJournal(doing.host));
+  const moved = findMove(readJournal(doing.reader));
   if (moved === undefined) throw new HostError('the journal does not say when /home was moved');
   if (moved.volume !== undefined) {
     throw new HostError(`the old /home is a volume of its own, ${moved.volume}: remove it by hand`);
@@ -31,14 +31,14 @@ export function purgeHome(doing: Doing): Promise<void> {
       withOldHome(move, async (old) => {
         expectApart(move, old);
         await expectUnreachable(
-          move.host,
-          oldHomeRegion(readMounts(move.host)),
+          move.reader,
+          oldHomeRegion(readMounts(move.reader)),
           'Nothing of the old /home is removed while it can be changed; then --purge-old-home again',
         );
         const isDispensable = await prove(move, old, moved);
         move.say('Removing what the new /home is proven to have of the old one, or has changed since');
         const kept: string[] = [];
-        await move.hands.removeTree(old, move.expectGoing, isDispensable, (name) => kept.push(name));
+        await move.writer.removeTree(old, move.expectGoing, isDispensable, (name) => kept.push(name));
         if (kept.length > 0) throw new HostError(describeKept(kept), 'ENOTEMPTY');
       }),
     ),
@@ -74,8 +74,8 @@ export function findMove(journal: readonly Entry[]): Moved | undefined {
 }
 
 /** What is removed is not what is used. */
-function expectApart({ host }: Move, old: string): void {
-  const mounts = readMounts(host);
+function expectApart({ reader }: Move, old: string): void {
+  const mounts = readMounts(reader);
   const home = ownMount(mounts);
   if (home === undefined) throw new HostError("/home is a folder of the system's disk: it was not moved");
   if (mounts.serving(old)?.device === home.device) {
@@ -85,10 +85,10 @@ function expectApart({ host }: Move, old: string): void {
 
 /** Compares all of the old /home with the new one. @returns whether a file of it can go */
 async function prove(move: Move, old: string, { at, uuid }: Moved): Promise<(file: WalkedFile) => boolean> {
-  const { host, hands } = move;
-  const cutover = readCutover(host, uuid);
+  const { reader, writer } = move;
+  const cutover = readCutover(reader, uuid);
   // Before it is compared: what changes from here on stays.
-  const compared = await hands.readTree(old, move.expectGoing);
+  const compared = await writer.readTree(old, move.expectGoing);
   const different = new Map<string, string>();
   await compare(move, { from: old, to: '/home', type: 'xfs' }, (item) => {
     const [, how = '', name = ''] = /^(\S+) +(.*)$/s.exec(item) ?? [];
@@ -101,7 +101,7 @@ async function prove(move: Move, old: string, { at, uuid }: Moved): Promise<(fil
     // A directory's times change with what is removed from it, by an earlier run as well.
     if (how === undefined || (directory && /^\.d\.\.t\.*$/.test(how))) return true;
     if (cutover?.has(name, state) !== true) return false;
-    return hands.lastChange('/home', name) > at;
+    return writer.lastChange('/home', name) > at;
   };
 }
 

@@ -1,5 +1,5 @@
-import type { Host } from '../../host.ts';
-import { isBelow } from '../../observe/mountinfo.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { RegionMount } from './mount-table.ts';
 import { type Namespace, type Namespaces, unitOf } from './namespaces.ts';
 import { type Region, homePath, isInRegion, joinPath } from './region.ts';
@@ -80,12 +80,12 @@ function receivingGroups({ all }: Namespaces, homeId: number): ReadonlySet<strin
 }
 
 /** A sentence: which way leads to the old /home, and what to do. */
-export function describeReach(host: Host, { namespace, mount, path, what, inside }: Reach): string {
+export function describeReach(reader: SystemReader, { namespace, mount, path, what, inside }: Reach): string {
   if (namespace.own) {
     const how = inside ? `is also mounted at ${path}` : `is also reached at ${path}`;
     return `${what} ${how}, which would go on with the old /home: umount ${mount.target}, and mount it again afterwards.`;
   }
-  const unit = unitOf(host, namespace.pid);
+  const unit = unitOf(reader, namespace.pid);
   const end = unit === undefined ? 'end it' : `systemctl stop ${unit}`;
   const how = inside ? 'mounted' : 'reached';
   return `${namespace.who} has a mount namespace of its own, in which ${what} is ${how} at ${path}, and would go on with the old /home: ${end}, and start it again afterwards.`;

@@ -1,5 +1,5 @@
-import type { Host } from '../../host.ts';
-import { isBelow, type MountTable } from '../../observe/mountinfo.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { isBelow, type MountTable } from '../../facts/mounts/mountinfo.ts';
 
 /**
  * A directory by its place in its file system. Paths say less: the same directory has other paths through a bind mount
@@ -13,13 +13,13 @@ export interface Region {
 }
 
 /** What is /home now. @throws Error without a mount that serves it */
-export async function homeRegion(host: Host, mounts: MountTable): Promise<Region> {
+export async function homeRegion(reader: SystemReader, mounts: MountTable): Promise<Region> {
   const home = mounts.serving('/home');
   if (home === undefined) throw new Error('no mount serves /home');
   const devices = new Set([home.device]);
   if (home.type === 'btrfs') {
     // Each subvolume has a device number of its own, which mountinfo does not show.
-    const { stdout } = await host.run('/usr/bin/stat', ['-c', '%d', '/home']);
+    const { stdout } = await reader.run('/usr/bin/stat', ['-c', '%d', '/home']);
     devices.add(deviceNumber(stdout.trim()));
   }
   return { devices, root: joinPath(home.root, '/home'.slice(home.target.length)) };

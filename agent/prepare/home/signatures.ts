@@ -1,5 +1,5 @@
-import { HostError } from '../../errors.ts';
-import type { Host } from '../../host.ts';
+import { HostError } from '../../lib/errors.ts';
+import type { SystemReader } from '../../system/reader.ts';
 
 const wipefs = '/usr/sbin/wipefs';
 const blkid = '/usr/sbin/blkid';
@@ -9,13 +9,13 @@ const mebibyte = 1024 * 1024;
  * What a device holds by what is written on it, in words; empty for a device that says nothing.
  * @param bytes the device's size
  */
-export async function findContent(host: Host, device: string, bytes: number): Promise<string[]> {
-  const { stdout, ended } = await host.run(wipefs, ['-p', device]);
+export async function findContent(reader: SystemReader, device: string, bytes: number): Promise<string[]> {
+  const { stdout, ended } = await reader.run(wipefs, ['-p', device]);
   if (ended !== 'good') throw new HostError(`${wipefs} could not look at ${device}`);
   const found = [...new Set(stdout.split('\n').flatMap(describe))];
   if (found.length > 0) return found;
   const ends = [0, Math.max(0, bytes - mebibyte)];
-  const data = ends.some((offset) => /[^\0]/.test(host.readAt(device, offset, mebibyte)));
+  const data = ends.some((offset) => /[^\0]/.test(reader.readAt(device, offset, mebibyte)));
   return data ? ['data of a kind that is not known'] : [];
 }
 
@@ -42,8 +42,8 @@ const words: Record<string, string> = {
 };
 
 /** What blkid(8) finds on a device itself, past its cache and udev's: TYPE, UUID, PART_ENTRY_NAME, … */
-export async function probe(host: Host, device: string): Promise<Record<string, string>> {
-  const { stdout } = await host.run(blkid, ['-p', '-o', 'export', device]);
+export async function probe(reader: SystemReader, device: string): Promise<Record<string, string>> {
+  const { stdout } = await reader.run(blkid, ['-p', '-o', 'export', device]);
   return Object.fromEntries(
     stdout.split('\n').flatMap((line) => {
       const at = line.indexOf('=');

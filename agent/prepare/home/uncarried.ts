@@ -1,9 +1,9 @@
-import { HostError } from '../../errors.ts';
-import type { Host } from '../../host.ts';
-import { isBelow, type MountTable } from '../../observe/mountinfo.ts';
-import { textIfThere } from '../look.ts';
+import { HostError } from '../../lib/errors.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { isBelow, type MountTable } from '../../facts/mounts/mountinfo.ts';
+import { textIfThere } from '../engine/snapshot.ts';
 import { readMounts } from './mounting.ts';
-import type { Move } from './work.ts';
+import type { Move } from './abortable.ts';
 
 const shell = '/bin/sh';
 
@@ -33,13 +33,13 @@ export interface Uncarried {
   notes: string[];
 }
 
-export async function findUncarried(host: Host, mounts: MountTable): Promise<Uncarried> {
+export async function findUncarried(reader: SystemReader, mounts: MountTable): Promise<Uncarried> {
   const below = mountedBelow(mounts);
-  const notes = quotas(host, mounts);
+  const notes = quotas(reader, mounts);
   // A walk would go into them, and may hang there.
   if (below.length > 0) return { blockers: below, notes };
-  const foreign = await host.run(shell, ['-c', findForeign], planLimit);
-  const attributes = await host.run(shell, ['-c', findAttributes], planLimit);
+  const foreign = await reader.run(shell, ['-c', findForeign], planLimit);
+  const attributes = await reader.run(shell, ['-c', findAttributes], planLimit);
   if (foreign.ended === 'deadline' || attributes.ended === 'deadline') {
     notes.push(
       'Looking for subvolumes and for attributes of chattr below /home took longer than 10 minutes and was ended: --apply looks for subvolumes first.',
@@ -56,7 +56,7 @@ export async function expectWhole(move: Move): Promise<void> {
   let found = '';
   const { exit, stderr } = await move.run(shell, ['-c', findForeign], week, (text) => void (found += text));
   if (exit !== 0) throw new HostError(`looking for subvolumes below /home did not succeed: ${stderr.trim()}`);
-  const problems = [...mountedBelow(readMounts(move.host)), ...foreignNames(found)];
+  const problems = [...mountedBelow(readMounts(move.reader)), ...foreignNames(found)];
   if (problems.length > 0) throw new HostError(problems.join(' '), 'EBUSY');
 }
 
@@ -124,11 +124,11 @@ const attributeWords: Record<string, string> = {
 const quotaOptions = /^(usr|grp|prj|u|g|p|)quota$|^[ugp]?qnoenforce$/;
 
 /** Limits are kept by user, group or project in the file system, and a file's project in its inode. */
-function quotas(host: Host, mounts: MountTable): string[] {
+function quotas(reader: SystemReader, mounts: MountTable): string[] {
   const home = mounts.serving('/home');
   const on = home?.superOptions.filter((option) => quotaOptions.test(option)) ?? [];
   if (on.length === 0) return [];
-  const projects = (textIfThere(host, '/etc/projects') ?? '')
+  const projects = (textIfThere(reader, '/etc/projects') ?? '')
     .split('\n')
     .filter((line) => /^\d+:\/home(\/|$)/.test(line));
   const named = projects.length === 0 ? '' : ` (/etc/projects: ${projects.slice(0, most).join(', ')})`;

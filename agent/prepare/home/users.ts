@@ -1,8 +1,8 @@
-import { HostError } from '../../errors.ts';
-import type { Host } from '../../host.ts';
-import { type Mount, mountTable } from '../../observe/mountinfo.ts';
+import { HostError } from '../../lib/errors.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { type Mount, mountTable } from '../../facts/mounts/mountinfo.ts';
 import { findBacking } from './backing.ts';
-import { type Holder, describeHolders, findHolders } from './holders.ts';
+import { type Holder, describeHolders, findHolders } from './open-handles.ts';
 import { readNamespaces } from './namespaces.ts';
 import { describeReach, findReaches, judgeReaches } from './reach.ts';
 import { type Region, homeRegion } from './region.ts';
@@ -19,8 +19,8 @@ export interface Users {
 const shownObstacles = 10;
 
 /** @param home the mount that serves /home now */
-export async function findUsers(host: Host, region: Region, home: Mount): Promise<Users> {
-  const namespaces = readNamespaces(host, region);
+export async function findUsers(reader: SystemReader, region: Region, home: Mount): Promise<Users> {
+  const namespaces = readNamespaces(reader, region);
   const { obstacles, stale } = judgeReaches(namespaces, region, home.id);
   const kept = namespaces.kept.map(
     (target) =>
@@ -28,35 +28,35 @@ export async function findUsers(host: Host, region: Region, home: Mount): Promis
   );
   return {
     obstacles: firstFew([
-      ...obstacles.map((reach) => describeReach(host, reach)),
-      ...(await findBacking(host, region, namespaces)),
+      ...obstacles.map((reach) => describeReach(reader, reach)),
+      ...(await findBacking(reader, region, namespaces)),
       ...kept,
     ]),
     stale: [...new Set(stale.map(({ namespace: { who } }) => who))],
-    holders: await findHolders(host, region, namespaces),
+    holders: await findHolders(reader, region, namespaces),
   };
 }
 
 /** The same of /home as it is now. */
-export async function findHomeUsers(host: Host): Promise<Users> {
-  const mounts = mountTable(host.read('/proc/self/mountinfo', 64 * 1024 * 1024));
+export async function findHomeUsers(reader: SystemReader): Promise<Users> {
+  const mounts = mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
   const home = mounts.serving('/home');
   if (home === undefined) throw new HostError('no mount serves /home');
-  return findUsers(host, await homeRegion(host, mounts), home);
+  return findUsers(reader, await homeRegion(reader, mounts), home);
 }
 
 /**
  * @param region the old /home, of which there is nothing but a read-only view, or which another file system covers
  * @throws HostError EBUSY naming what can write to it all the same, or has something in it open
  */
-export async function expectUnreachable(host: Host, region: Region, advice: string): Promise<void> {
-  const namespaces = readNamespaces(host, region);
+export async function expectUnreachable(reader: SystemReader, region: Region, advice: string): Promise<void> {
+  const namespaces = readNamespaces(reader, region);
   const reaches = findReaches(namespaces, region).filter(({ mount }) => mount.writable);
   const problems = firstFew([
-    ...reaches.map((reach) => describeReach(host, reach)),
-    ...(await findBacking(host, region, namespaces)),
+    ...reaches.map((reach) => describeReach(reader, reach)),
+    ...(await findBacking(reader, region, namespaces)),
   ]);
-  expectNone(problems, await findHolders(host, region, namespaces), advice);
+  expectNone(problems, await findHolders(reader, region, namespaces), advice);
 }
 
 /** @throws HostError EBUSY naming them */

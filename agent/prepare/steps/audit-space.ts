@@ -1,6 +1,6 @@
-import { formatBytes } from '../../format.ts';
-import type { Host } from '../../host.ts';
-import { namesIfThere, textIfThere } from '../look.ts';
+import { formatBytes } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { namesIfThere, textIfThere } from '../engine/snapshot.ts';
 
 /** auditd.conf(5); auditd counts in 1024 × 1024 bytes (auditd-event.c, MEGABYTE). */
 const megabyte = 1024 ** 2;
@@ -33,13 +33,13 @@ const consequences: Record<string, string> = {
  * @param isInLayer whether a path will be in that layer
  */
 export function auditProblems(
-  host: Host,
+  reader: SystemReader,
   layer: number,
   used: number,
   isInLayer: (path: string) => boolean,
 ): string[] {
-  const text = textIfThere(host, file);
-  if (text === undefined || !isEnabled(host)) return [];
+  const text = textIfThere(reader, file);
+  if (text === undefined || !isEnabled(reader)) return [];
   const space = parseAuditSpace(text);
   if (!space.writesLogs || !isInLayer(space.logFile)) return [];
   const reached = space.limits.filter(
@@ -51,10 +51,10 @@ export function auditProblems(
 }
 
 /** The unit is linked from a target: systemctl(1) enable. */
-function isEnabled(host: Host): boolean {
-  return namesIfThere(host, '/etc/systemd/system')
+function isEnabled(reader: SystemReader): boolean {
+  return namesIfThere(reader, '/etc/systemd/system')
     .filter((name) => name.endsWith('.wants') || name.endsWith('.requires'))
-    .some((name) => namesIfThere(host, `/etc/systemd/system/${name}`).includes('auditd.service'));
+    .some((name) => namesIfThere(reader, `/etc/systemd/system/${name}`).includes('auditd.service'));
 }
 
 function reason(

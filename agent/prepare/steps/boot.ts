@@ -1,11 +1,11 @@
-import type { Host } from '../../host.ts';
-import { nodeOfSource, findLeaves } from '../../observe/block.ts';
-import { splitKernelArguments } from '../../observe/kernel-argument.ts';
-import { hasSelinux } from '../../observe/labels.ts';
-import { findRivals } from '../../observe/rivals.ts';
-import { cloudInitDisabled } from '../../observe/provisioning.ts';
-import { type Look, textIfThere } from '../look.ts';
-import type { Action, Step } from '../step.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { nodeOfSource, findLeaves } from '../../facts/disks/block.ts';
+import { splitKernelArguments } from '../../facts/boot/kernel-argument.ts';
+import { hasSelinux } from '../../facts/security/labels.ts';
+import { findConflictingOverlays } from '../../facts/boot/conflicting-overlays.ts';
+import { cloudInitDisabled } from '../../facts/boot/provisioning.ts';
+import { type Look, textIfThere } from '../engine/snapshot.ts';
+import type { Action, Step } from '../engine/step.ts';
 import { planKernelArguments } from './kernel-arguments.ts';
 import { hasFileTypes } from './xfs.ts';
 
@@ -13,12 +13,12 @@ const readonlyRoot = '/etc/sysconfig/readonly-root';
 
 /** Nothing at boot, or in a crash, counts on a disk that can be written to. */
 export function planBoot(look: Look): Step {
-  const { host } = look;
-  const words = splitKernelArguments(host.read('/proc/cmdline', 65536));
-  const rivals = findRivals(host, words);
+  const { reader } = look;
+  const words = splitKernelArguments(reader.read('/proc/cmdline', 65536));
+  const rivals = findConflictingOverlays(reader, words);
   const inFile = rivals.filter((rival) => rival.endsWith(readonlyRoot));
   const byHand = [
-    ...relabelling(host),
+    ...relabelling(reader),
     ...rivals
       .filter((rival) => !inFile.includes(rival))
       .map((rival) => `${rival} puts other layers over the root: take it out.`),
@@ -27,9 +27,9 @@ export function planBoot(look: Look): Step {
   ];
   const kernel = planKernelArguments(look, words);
   byHand.push(...kernel.byHand);
-  const cloudInit = disableCloudInit(host);
+  const cloudInit = disableCloudInit(reader);
   const actions = [
-    ...(inFile.length === 0 ? [] : [switchOff(host)]),
+    ...(inFile.length === 0 ? [] : [switchOff(reader)]),
     ...cloudInit.actions,
     ...kernel.actions,
   ];
@@ -45,24 +45,25 @@ export function planBoot(look: Look): Step {
 }
 
 /** With SELinux off nothing acts on the file, and RHEL makes it at every boot (selinux-autorelabel-mark.service). */
-function relabelling(host: Host): string[] {
-  if (host.stat('/.autorelabel') === undefined || !hasSelinux(host)) return [];
+function relabelling(reader: SystemReader): string[] {
+  if (reader.stat('/.autorelabel') === undefined || !hasSelinux(reader)) return [];
   return [
     '/.autorelabel asks for new SELinux labels at the next boot, which cannot be set on a read-only disk: reboot once while the disk is writable, or remove it.',
   ];
 }
 
 /** rhel-readonly.service (initscripts). */
-function switchOff(host: Host): Action {
-  const before = host.read(readonlyRoot, 65536);
+function switchOff(reader: SystemReader): Action {
+  const before = reader.read(readonlyRoot, 65536);
   const after = before.replace(/^([ \t]*(?:READONLY|TEMPORARY_STATE)=)(["']?)yes\2/gm, '$1$2no$2');
   return { do: 'edit', file: readonlyRoot, before, after };
 }
 
 /** A sealed boot masks its units; one in maintenance would obey a disk that was written to while it was sealed. */
-function disableCloudInit(host: Host): { why: string[]; actions: Action[] } {
-  const isInstalled = host.stat('/usr/bin/cloud-init') !== undefined && host.stat('/etc/cloud') !== undefined;
-  if (!isInstalled || host.stat(cloudInitDisabled) !== undefined) return { why: [], actions: [] };
+function disableCloudInit(reader: SystemReader): { why: string[]; actions: Action[] } {
+  const isInstalled =
+    reader.stat('/usr/bin/cloud-init') !== undefined && reader.stat('/etc/cloud') !== undefined;
+  if (!isInstalled || reader.stat(cloudInitDisabled) !== undefined) return { why: [], actions: [] };
   const why = 'cloud-init runs, as root, what a disk with the label cidata or config-2 says: it is disabled.';
   const after = 'Written by immutafs-agent prepare: a writable disk must not configure this guest.\n';
   return { why: [why], actions: [{ do: 'edit', file: cloudInitDisabled, before: null, after }] };
@@ -79,9 +80,9 @@ const service = '/etc/systemd/system/multi-user.target.wants/kdump.service';
 
 /** kdump.conf(5): without a target, to /var/crash on the root's file system. */
 function crashDumps(look: Look, words: readonly string[]): string[] {
-  const { host } = look;
-  if (host.stat(service) === undefined || !words.some((word) => word.startsWith('crashkernel='))) return [];
-  const lines = (textIfThere(host, '/etc/kdump.conf') ?? '')
+  const { reader } = look;
+  if (reader.stat(service) === undefined || !words.some((word) => word.startsWith('crashkernel='))) return [];
+  const lines = (textIfThere(reader, '/etc/kdump.conf') ?? '')
     .split('\n')
     .map((line) => line.trim().split(/\s+/));
   const remote = lines.some(([key = '']) => ['nfs', 'nfs4', 'net', 'ssh'].includes(key));
@@ -93,19 +94,19 @@ function crashDumps(look: Look, words: readonly string[]): string[] {
   ];
 }
 
-function isOnSystem({ host, systemDisks }: Look, source: string): boolean {
-  const node = nodeOfSource(host, source);
+function isOnSystem({ reader, systemDisks }: Look, source: string): boolean {
+  const node = nodeOfSource(reader, source);
   if (node === undefined) return false;
-  return findLeaves(host, node).some((leaf) => systemDisks.has(leaf.replace(/^.*\//, '')));
+  return findLeaves(reader, node).some((leaf) => systemDisks.has(leaf.replace(/^.*\//, '')));
 }
 
 /**
  * overlayfs asks for file types in its upper layer (Documentation/filesystems/overlayfs.rst, d_type). With such a lower
  * layer it was seen to work on the kernel of RHEL 7.9 (3.10.0-1160), which logged nothing about it.
  */
-function fileTypes({ host, mounts }: Look): string[] {
+function fileTypes({ reader, mounts }: Look): string[] {
   const mount = mounts.serving('/var');
-  if (mount?.type !== 'xfs' || hasFileTypes(host, `/dev/block/${mount.device}`) !== false) return [];
+  if (mount?.type !== 'xfs' || hasFileTypes(reader, `/dev/block/${mount.device}`) !== false) return [];
   return [
     `The XFS of ${mount.target} was made with ftype=0, the default before RHEL 7.3. The overlay over it works (seen on kernel 3.10.0-1160), and the kernel logs nothing about it.`,
   ];

@@ -1,10 +1,10 @@
 import { inVain } from '../../checks/fstab-consistent.ts';
-import type { FstabEntry } from '../../observe/fstab-devices.ts';
-import { isBelow } from '../../observe/mountinfo.ts';
-import { type Edit, commentedOut, editText } from '../fstab/edit.ts';
-import { addOption, optionsOf, withOptions, withPass } from '../fstab/line.ts';
-import type { Look } from '../look.ts';
-import type { Step } from '../step.ts';
+import type { FstabEntry } from '../../facts/mounts/fstab-devices.ts';
+import { isBelow } from '../../facts/mounts/mountinfo.ts';
+import { type Edit, commentedOut, editText } from '../engine/fstab/edit.ts';
+import { addOption, optionsOf, withOptions, withPass } from '../engine/fstab/line.ts';
+import type { Look } from '../engine/snapshot.ts';
+import type { Step } from '../engine/step.ts';
 
 /**
  * fstab asks for nothing that a read-only disk cannot give: `ro` and no check of what is on the system's disk, no
@@ -21,7 +21,7 @@ export function planFstab(look: Look): Step {
     why.push(`Line ${entry.line}, ${entry.target}: ${change.what}.`);
   }
   if (text !== null && edits.size > 0) {
-    if (look.host.stat('/etc/fstab')?.kind !== 'file') {
+    if (look.reader.stat('/etc/fstab')?.kind !== 'file') {
       return { id: 'fstab', state: 'blocked', why: ['/etc/fstab is no ordinary file.', ...why], actions: [] };
     }
     const after = editText(text, edits);

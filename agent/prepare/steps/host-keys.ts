@@ -1,6 +1,6 @@
-import type { Host } from '../../host.ts';
-import { textIfThere } from '../look.ts';
-import type { Action } from '../step.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { textIfThere } from '../engine/snapshot.ts';
+import type { Action } from '../engine/step.ts';
 
 const folder = '/etc/ssh';
 /** The kinds that RHEL's sshd-keygen units make (sshd-keygen@.service, /usr/sbin/sshd-keygen of RHEL 7). */
@@ -12,13 +12,13 @@ const madeKinds = ['dsa', ...kinds];
  * sshd makes its host keys when it starts for the first time, which fails on a read-only /etc: then nobody can log in.
  * They are made now, as the guest itself would.
  */
-export function hostKeys(host: Host): { why: string; actions: Action[] } | undefined {
-  if (host.stat('/usr/sbin/sshd') === undefined) return undefined;
-  const missing = wanted(host).filter((kind) => !isThere(host, kind));
+export function hostKeys(reader: SystemReader): { why: string; actions: Action[] } | undefined {
+  if (reader.stat('/usr/sbin/sshd') === undefined) return undefined;
+  const missing = wanted(reader).filter((kind) => !isThere(reader, kind));
   if (missing.length === 0) return undefined;
   const names = missing.map((kind) => keyFile(kind)).join(' ');
   const program = '/usr/bin/ssh-keygen';
-  if (host.stat(program) === undefined) {
+  if (reader.stat(program) === undefined) {
     return {
       why: `${names}: sshd has no such host key and could not make one in a sealed guest, and ${program} is not there: install openssh, or start sshd once.`,
       actions: [],
@@ -26,7 +26,7 @@ export function hostKeys(host: Host): { why: string; actions: Action[] } | undef
   }
   const makes = madeKinds
     .flatMap((kind) => [keyFile(kind), `${keyFile(kind)}.pub`])
-    .filter((file) => host.stat(file) === undefined);
+    .filter((file) => reader.stat(file) === undefined);
   return {
     why: `${names}: sshd has no such host key and could not make one in a sealed guest: they are made now. Guests that are cloned from this disk share them.`,
     actions: [{ do: 'run', program, args: ['-A'], seconds: 120, makes }],
@@ -34,26 +34,26 @@ export function hostKeys(host: Host): { why: string; actions: Action[] } | undef
 }
 
 /** Where RHEL's units make them: each kind; elsewhere sshd needs one at least. */
-function wanted(host: Host): readonly string[] {
+function wanted(reader: SystemReader): readonly string[] {
   const hasUnits = ['sshd-keygen@.service', 'sshd-keygen.service'].some(
-    (unit) => host.stat(`/usr/lib/systemd/system/${unit}`) !== undefined,
+    (unit) => reader.stat(`/usr/lib/systemd/system/${unit}`) !== undefined,
   );
-  if (!hasUnits) return madeKinds.some((kind) => isThere(host, kind)) ? [] : kinds;
+  if (!hasUnits) return madeKinds.some((kind) => isThere(reader, kind)) ? [] : kinds;
   const chosen = /^\s*AUTOCREATE_SERVER_KEYS=["']?([^"'\n]*)/m.exec(
-    textIfThere(host, '/etc/sysconfig/sshd') ?? '',
+    textIfThere(reader, '/etc/sysconfig/sshd') ?? '',
   )?.[1];
   // "YES" of the oldest; a list of kinds of RHEL 7.
   const listed = chosen?.toLowerCase().split(/\s+/) ?? ['yes'];
   if (listed.includes('no')) return [];
   const asked = listed.includes('yes') ? kinds : kinds.filter((kind) => listed.includes(kind));
   // ed25519 is not approved there, so that it is not made.
-  const isFips = textIfThere(host, '/proc/sys/crypto/fips_enabled')?.trim() === '1';
+  const isFips = textIfThere(reader, '/proc/sys/crypto/fips_enabled')?.trim() === '1';
   return isFips ? asked.filter((kind) => kind !== 'ed25519') : asked;
 }
 
 /** An empty file is no key: ConditionFileNotEmpty= of the units. */
-function isThere(host: Host, kind: string): boolean {
-  return (host.stat(keyFile(kind))?.bytes ?? 0) > 0;
+function isThere(reader: SystemReader, kind: string): boolean {
+  return (reader.stat(keyFile(kind))?.bytes ?? 0) > 0;
 }
 
 function keyFile(kind: string): string {

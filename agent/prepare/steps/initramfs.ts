@@ -1,30 +1,30 @@
-import { errorMessage } from '../../errors.ts';
-import { formatBytes } from '../../format.ts';
-import type { Host } from '../../host.ts';
-import type { CpioFile } from '../initramfs/cpio.ts';
-import { readImage } from '../initramfs/image.ts';
-import { type Kernel, installedKernels, isOlderThanModules } from '../kernels.ts';
-import { type Look, namesIfThere, textIfThere } from '../look.ts';
-import type { Action, Step } from '../step.ts';
+import { errorMessage } from '../../lib/errors.ts';
+import { formatBytes } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import type { CpioFile } from './initramfs/cpio.ts';
+import { readImage } from './initramfs/image.ts';
+import { type Kernel, installedKernels, isOlderThanModules } from './initramfs/kernels.ts';
+import { type Look, namesIfThere, textIfThere } from '../engine/snapshot.ts';
+import type { Action, Step } from '../engine/step.ts';
 
 const ours = '/usr/libexec/immutafs';
 const moduleSetup = '/usr/lib/dracut/modules.d/95immutafs/module-setup.sh';
 
 /** The initramfs of every installed kernel has its modules as they are, this version's scripts and the overlay driver. */
-export async function planInitramfs({ host, mounts }: Look): Promise<Step> {
+export async function planInitramfs({ reader, mounts }: Look): Promise<Step> {
   const step = (state: Step['state'], why: string[], actions: Action[] = []): Step => ({
     id: 'initramfs',
     state,
     why,
     actions,
   });
-  const scripts = installedScripts(host);
+  const scripts = installedScripts(reader);
   if (scripts.size === 0) return step('blocked', [`${ours} is not there: install the package.`]);
-  const kernels = installedKernels(host);
+  const kernels = installedKernels(reader);
   if (kernels.length === 0) return step('blocked', ['No kernel was found in /boot or /usr/lib/modules.']);
   const wrong: { kernel: Kernel; fault: string }[] = [];
   for (const kernel of kernels) {
-    const fault = await faultOf(host, kernel, scripts);
+    const fault = await faultOf(reader, kernel, scripts);
     if (fault !== undefined) wrong.push({ kernel, fault });
   }
   if (wrong.length === 0) {
@@ -32,11 +32,11 @@ export async function planInitramfs({ host, mounts }: Look): Promise<Step> {
     return step('done', [`The initramfs of ${names} has the scripts and the overlay driver.`]);
   }
   const why = wrong.map(({ kernel, fault }) => `${kernel.image} ${fault}.`);
-  if (host.stat('/usr/bin/dracut') === undefined) {
+  if (reader.stat('/usr/bin/dracut') === undefined) {
     return step('blocked', [...why, 'dracut is not there: install it.']);
   }
   const space = noSpace(
-    host,
+    reader,
     wrong.map(({ kernel }) => kernel),
   );
   if (space !== undefined) return step('blocked', [...why, space]);
@@ -48,26 +48,26 @@ export async function planInitramfs({ host, mounts }: Look): Promise<Step> {
  * The text of each script that our dracut module names, by its path in an initramfs; others are for later than that.
  * Programs dracut may strip.
  */
-function installedScripts(host: Host): ReadonlyMap<string, string> {
-  const named = (textIfThere(host, moduleSetup) ?? '').split(/[^\w.-]+/);
-  const scripts = namesIfThere(host, ours)
+function installedScripts(reader: SystemReader): ReadonlyMap<string, string> {
+  const named = (textIfThere(reader, moduleSetup) ?? '').split(/[^\w.-]+/);
+  const scripts = namesIfThere(reader, ours)
     .filter((name) => named.includes(name))
-    .map((name): [string, string] => [`${ours.slice(1)}/${name}`, host.read(`${ours}/${name}`)]);
+    .map((name): [string, string] => [`${ours.slice(1)}/${name}`, reader.read(`${ours}/${name}`)]);
   return new Map(scripts.filter(([, text]) => !text.startsWith('\x7fELF')));
 }
 
 /** @returns what is wrong with its initramfs, going on after its name */
 async function faultOf(
-  host: Host,
+  reader: SystemReader,
   kernel: Kernel,
   scripts: ReadonlyMap<string, string>,
 ): Promise<string | undefined> {
   const { version, image } = kernel;
-  if (host.stat(image) === undefined) return 'is not there';
-  if (isOlderThanModules(host, kernel)) return `is older than the modules of ${version}`;
+  if (reader.stat(image) === undefined) return 'is not there';
+  if (isOlderThanModules(reader, kernel)) return `is older than the modules of ${version}`;
   let files: CpioFile[];
   try {
-    files = await readImage(host, image, (name) => scripts.has(name));
+    files = await readImage(reader, image, (name) => scripts.has(name));
   } catch (error) {
     return `cannot be read: ${errorMessage(error)}`;
   }
@@ -75,7 +75,7 @@ async function faultOf(
     ...(files.some(({ name }) => /hooks\/pre-pivot\/\d+-immutafs-pre-pivot\.sh$/.test(name))
       ? scriptsLacking(files, scripts)
       : ['the hook of this package']),
-    ...(hasOverlay(host, version, files) ? [] : ['the overlay driver']),
+    ...(hasOverlay(reader, version, files) ? [] : ['the overlay driver']),
   ];
   return lacks.length === 0 ? undefined : `lacks ${lacks.join(' and ')}`;
 }
@@ -90,13 +90,13 @@ function scriptsLacking(files: readonly CpioFile[], scripts: ReadonlyMap<string,
   return [...scripts].every(isGood) ? [] : ['the scripts of this version'];
 }
 
-function hasOverlay(host: Host, version: string, files: readonly CpioFile[]): boolean {
+function hasOverlay(reader: SystemReader, version: string, files: readonly CpioFile[]): boolean {
   const driver = /(^|\/)kernel\/fs\/overlayfs\/overlay\.ko(\.\w+)?$/;
   if (files.some(({ name }) => driver.test(name))) return true;
   const builtin = `/usr/lib/modules/${version}/modules.builtin`;
   return (
-    host.stat(builtin) !== undefined &&
-    host
+    reader.stat(builtin) !== undefined &&
+    reader
       .read(builtin)
       .split('\n')
       .some((line) => driver.test(line))
@@ -133,10 +133,10 @@ function beside({ image }: Kernel): string {
 }
 
 /** There must be room for one more image while the old one is there; what an interrupted run left is written over. */
-function noSpace(host: Host, kernels: readonly Kernel[]): string | undefined {
-  const largest = Math.max(0, ...kernels.map(({ image }) => host.stat(image)?.bytes ?? 0));
-  const left = kernels.reduce((sum, kernel) => sum + (host.stat(beside(kernel))?.bytes ?? 0), 0);
-  const { sizeBytes, usedBytes } = host.usage('/boot');
+function noSpace(reader: SystemReader, kernels: readonly Kernel[]): string | undefined {
+  const largest = Math.max(0, ...kernels.map(({ image }) => reader.stat(image)?.bytes ?? 0));
+  const left = kernels.reduce((sum, kernel) => sum + (reader.stat(beside(kernel))?.bytes ?? 0), 0);
+  const { sizeBytes, usedBytes } = reader.usage('/boot');
   const [free, needed] = [sizeBytes - usedBytes + left, Math.ceil(largest * 1.1)];
   if (free >= needed) return undefined;
   return `/boot has ${formatBytes(free)} left; a new image needs ${formatBytes(needed)}: remove an old kernel.`;

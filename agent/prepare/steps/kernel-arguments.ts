@@ -1,10 +1,10 @@
-import { errorMessage } from '../../errors.ts';
-import type { Host } from '../../host.ts';
-import { neverResumes, resumeWords } from '../../observe/boot-arguments.ts';
-import { type LoaderFile, kernelLines, kernelopts, readLoader } from '../../observe/boot-loader.ts';
-import { readSecureBoot } from '../../observe/firmware.ts';
-import { type Look, textIfThere } from '../look.ts';
-import type { Action } from '../step.ts';
+import { errorMessage } from '../../lib/errors.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { neverResumes, resumeWords } from '../../facts/boot/boot-arguments.ts';
+import { type LoaderFile, kernelLines, kernelopts, readLoader } from '../../facts/boot/boot-loader.ts';
+import { readSecureBoot } from '../../facts/boot/firmware.ts';
+import { type Look, textIfThere } from '../engine/snapshot.ts';
+import type { Action } from '../engine/step.ts';
 import { writeOut } from './initramfs.ts';
 import { type Wanted, corrected, correctedDefaults, correctedFile, isCorrect } from './kernel-lines.ts';
 
@@ -22,9 +22,9 @@ const cmdline = '/etc/kernel/cmdline';
  * grubby(8) would change the same files; they are edited directly so that --undo can restore each. A guest without GRUB's
  * files gets its command line from the host.
  */
-export function planKernelArguments({ host, mounts }: Look, running: readonly string[]): Corrections {
-  const { files, unread } = readLoader(host);
-  const wanted: Wanted[] = takesNoEfi(host) ? ['noresume', 'noefi'] : ['noresume'];
+export function planKernelArguments({ reader, mounts }: Look, running: readonly string[]): Corrections {
+  const { files, unread } = readLoader(reader);
+  const wanted: Wanted[] = takesNoEfi(reader) ? ['noresume', 'noefi'] : ['noresume'];
   const byHand = unread.map((reason) => `The boot loader's files could not all be read: ${reason}.`);
   const lines = kernelLines({ files });
   if (lines.length === 0) return { why: [], byHand: [...byHand, ...fromHost(running)], actions: [] };
@@ -32,7 +32,7 @@ export function planKernelArguments({ host, mounts }: Look, running: readonly st
   const edits: Action[] = [];
   const inVariable = files.some(({ text }) => text.search(kernelopts) >= 0);
   for (const file of files) byHand.push(...editLoader(file, wanted, inVariable, edits));
-  byHand.push(...editToCome(host, wanted, edits));
+  byHand.push(...editToCome(reader, wanted, edits));
   if (edits.length === 0) return { why: [], byHand, actions: [] };
 
   const wrong = lines.filter(({ words }) => !isCorrect(words, wanted)).map(({ name }) => name);
@@ -53,8 +53,8 @@ export function planKernelArguments({ host, mounts }: Look, running: readonly st
  * With Secure Boot, the kernel takes the keys of modules that are signed with a machine owner key (MOK) from EFI variables
  * (security/integrity/platform_certs/load_uefi.c), and systemd ignores SystemdOptions.
  */
-function takesNoEfi(host: Host): boolean {
-  return host.stat('/sys/firmware/efi') !== undefined && readSecureBoot(host) !== true;
+function takesNoEfi(reader: SystemReader): boolean {
+  return reader.stat('/sys/firmware/efi') !== undefined && readSecureBoot(reader) !== true;
 }
 
 /** With QEMU's -append or libvirt's <cmdline> there is nothing in the guest to change. */
@@ -82,16 +82,16 @@ function editLoader(
 }
 
 /** What grub-mkconfig and kernel-install(8) take the arguments of a new kernel from. */
-function editToCome(host: Host, wanted: readonly Wanted[], edits: Action[]): string[] {
+function editToCome(reader: SystemReader, wanted: readonly Wanted[], edits: Action[]): string[] {
   const edit = (file: string, before: string, after: string) => {
     if (after !== before) edits.push({ do: 'edit', file, before, after });
   };
-  const own = textIfThere(host, cmdline);
+  const own = textIfThere(reader, cmdline);
   if (own !== undefined) {
     const end = own.endsWith('\n') ? '\n' : '';
     edit(cmdline, own, corrected(own.trimEnd(), wanted) + end);
   }
-  const before = textIfThere(host, defaults);
+  const before = textIfThere(reader, defaults);
   if (before === undefined) return [];
   const after = correctedDefaults(before, wanted);
   if (after !== undefined) {

@@ -1,5 +1,5 @@
-import { hasNoEfiRuntime, neverResumes, resumeWords } from '../../observe/boot-arguments.ts';
-import { type LoaderFile, kernelopts, linuxLine, optionsLine } from '../../observe/boot-loader.ts';
+import { hasNoEfiRuntime, neverResumes, resumeWords } from '../../facts/boot/boot-arguments.ts';
+import { type LoaderFile, kernelopts, linuxLine, optionsLine } from '../../facts/boot/boot-loader.ts';
 
 /** An argument that a kernel is to have. */
 export type Wanted = 'noresume' | 'noefi';

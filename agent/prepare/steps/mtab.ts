@@ -1,13 +1,13 @@
-import type { Look } from '../look.ts';
-import type { Step } from '../step.ts';
+import type { Look } from '../engine/snapshot.ts';
+import type { Step } from '../engine/step.ts';
 
 const file = '/etc/mtab';
 const to = '../proc/self/mounts';
 
 /** /etc/mtab is the kernel's own table: a file could not be kept up to date. */
-export function planMtab({ host }: Look): Step {
-  const kind = host.stat(file)?.kind;
-  const link = kind === 'link' ? host.link(file) : undefined;
+export function planMtab({ reader }: Look): Step {
+  const kind = reader.stat(file)?.kind;
+  const link = kind === 'link' ? reader.link(file) : undefined;
   if (link !== undefined && /^(\/|\.\.\/)proc\/(self\/)?mounts$/.test(link)) {
     return { id: 'mtab', state: 'done', why: [`${file} is a link to ${link}.`], actions: [] };
   }

@@ -1,6 +1,6 @@
-import { errorCode } from '../../errors.ts';
-import { decodeBytes } from '../../format.ts';
-import type { Host } from '../../host.ts';
+import { errorCode } from '../../lib/errors.ts';
+import { decodeBytes } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
 
 /** A file that processes hold open for writing. */
 export interface OpenFile {
@@ -17,27 +17,27 @@ const writes = 3;
  * What every process but this one has open for writing below some folders, the largest first. A process that ends
  * meanwhile has nothing open.
  */
-export function openForWriting(host: Host, folders: readonly string[]): OpenFile[] {
+export function openForWriting(reader: SystemReader, folders: readonly string[]): OpenFile[] {
   const files = new Map<string, OpenFile>();
-  const pids = host.list('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  const pids = reader.list('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
   for (const pid of pids) {
-    for (const path of new Set(pathsOf(host, pid, folders))) {
-      const stat = host.stat(decodeBytes(path));
+    for (const path of new Set(pathsOf(reader, pid, folders))) {
+      const stat = reader.stat(decodeBytes(path));
       if (stat?.kind !== 'file') continue;
       const file = files.get(path) ?? { path, bytes: stat.bytes, who: [] };
-      file.who.push(`${orNothing(() => host.read(`/proc/${pid}/comm`).trim()) ?? 'process'} (${pid})`);
+      file.who.push(`${orNothing(() => reader.read(`/proc/${pid}/comm`).trim()) ?? 'process'} (${pid})`);
       files.set(path, file);
     }
   }
   return [...files.values()].toSorted((a, b) => b.bytes - a.bytes);
 }
 
-function pathsOf(host: Host, pid: string, folders: readonly string[]): string[] {
-  const names = orNothing(() => host.list(`/proc/${pid}/fd`)) ?? [];
+function pathsOf(reader: SystemReader, pid: string, folders: readonly string[]): string[] {
+  const names = orNothing(() => reader.list(`/proc/${pid}/fd`)) ?? [];
   return names.flatMap((fd) => {
-    const path = orNothing(() => host.link(`/proc/${pid}/fd/${fd}`));
+    const path = orNothing(() => reader.link(`/proc/${pid}/fd/${fd}`));
     if (path === undefined || !folders.some((folder) => path.startsWith(`${folder}/`))) return [];
-    const info = orNothing(() => host.read(`/proc/${pid}/fdinfo/${fd}`)) ?? '';
+    const info = orNothing(() => reader.read(`/proc/${pid}/fdinfo/${fd}`)) ?? '';
     const flags = /^flags:\s*([0-7]+)$/m.exec(info)?.[1] ?? '0';
     return (parseInt(flags, 8) & writes) === 0 ? [] : [path];
   });

@@ -1,6 +1,6 @@
-import { formatBytes } from '../../format.ts';
-import type { Host } from '../../host.ts';
-import { isBelow } from '../../observe/mountinfo.ts';
+import { formatBytes } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { firstOf } from './open-files.ts';
 
 /** Milliseconds for a look through one file system. */
@@ -20,7 +20,7 @@ const attributes = '^trusted\\.overlay\\.';
  * @returns what was found, or could not be looked for, each with what to do
  */
 export async function overlayMarks(
-  host: Host,
+  reader: SystemReader,
   roots: readonly string[],
   stores: readonly string[],
   isMountPoint: (path: string) => boolean,
@@ -28,17 +28,17 @@ export async function overlayMarks(
   const problems: string[] = [];
   const found = { whiteouts: [] as string[], attributes: [] as string[] };
   for (const root of roots) {
-    const devices = await whiteoutsIn(host, root);
+    const devices = await whiteoutsIn(reader, root);
     if (typeof devices === 'string') problems.push(devices);
     else found.whiteouts.push(...devices.filter((path) => !isMountPoint(path)));
   }
-  if (host.stat(getfattr) === undefined) {
+  if (reader.stat(getfattr) === undefined) {
     problems.push(
       `${getfattr} is not there, so it is unknown whether files below ${roots.join(' ')} have overlayfs attributes: install the package attr and run this again.`,
     );
   } else {
     for (const root of roots) {
-      const marked = await attributesIn(host, root);
+      const marked = await attributesIn(reader, root);
       if (typeof marked === 'string') problems.push(marked);
       else found.attributes.push(...marked.filter((path) => path === root || !isMountPoint(path)));
     }
@@ -80,9 +80,9 @@ function describe(
 }
 
 /** @returns paths, one character a byte; a text: why it could not be told */
-async function whiteoutsIn(host: Host, root: string): Promise<string[] | string> {
+async function whiteoutsIn(reader: SystemReader, root: string): Promise<string[] | string> {
   const args = [root, '-ignore_readdir_race', '-xdev', '-type', 'c'];
-  const { stdout, ended } = await host.run(
+  const { stdout, ended } = await reader.run(
     find,
     [...args, '-exec', stat, '--printf', '%t:%T %n\\0', '--', '{}', '+'],
     limit,
@@ -95,13 +95,13 @@ async function whiteoutsIn(host: Host, root: string): Promise<string[] | string>
 }
 
 /** @returns as whiteoutsIn */
-async function attributesIn(host: Host, root: string): Promise<string[] | string> {
+async function attributesIn(reader: SystemReader, root: string): Promise<string[] | string> {
   const options = ['-h', '--absolute-names', '-m', attributes, '--'];
   // It is there and can be started: then what find says of its failures is of files that are gone meanwhile.
-  const { ended: first } = await host.run(getfattr, [...options, root], limit);
+  const { ended: first } = await reader.run(getfattr, [...options, root], limit);
   if (first !== 'good') return unclear(root, 'overlayfs attributes', first);
   const args = [root, '-ignore_readdir_race', '-xdev', '-exec', getfattr, ...options, '{}', '+'];
-  const { stdout, ended } = await host.run(find, args, limit);
+  const { stdout, ended } = await reader.run(find, args, limit);
   if (ended !== 'good' && ended !== 'bad') return unclear(root, 'overlayfs attributes', ended);
   // Special characters are octal; what is shown need not be opened.
   return stdout.split('\n').flatMap((line) => /^# file: (.*)$/.exec(line)?.[1] ?? []);

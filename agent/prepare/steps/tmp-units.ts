@@ -1,5 +1,5 @@
-import type { Host } from '../../host.ts';
-import { textIfThere } from '../look.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { textIfThere } from '../engine/snapshot.ts';
 
 const unit = '/etc/systemd/system/tmp.mount';
 
@@ -15,11 +15,11 @@ export interface TmpUnits {
  * the distribution's tmp.mount (systemd.unit(5), "Unit File Load Path").
  * @param required options
  */
-export function findTmpUnits(host: Host, required: readonly string[]): TmpUnits {
-  const files = [unit, ...dropins(host)];
+export function findTmpUnits(reader: SystemReader, required: readonly string[]): TmpUnits {
+  const files = [unit, ...dropins(reader)];
   const found = files.flatMap((file) => {
-    const text = textOf(host, file);
-    return text === undefined ? [] : [{ file, text, isLink: host.stat(file)?.kind === 'link' }];
+    const text = textOf(reader, file);
+    return text === undefined ? [] : [{ file, text, isLink: reader.stat(file)?.kind === 'link' }];
   });
   const rivals = found.flatMap(({ file, text, isLink }) => {
     const reason = wrongIn(text, required, file === unit, isLink);
@@ -50,17 +50,17 @@ function lastValue(text: string, key: string): string | undefined {
   return lines.findLast((found) => found?.[1] === key)?.[2];
 }
 
-function dropins(host: Host): string[] {
+function dropins(reader: SystemReader): string[] {
   const folder = `${unit}.d`;
-  if (host.stat(folder)?.kind !== 'directory') return [];
-  return host
+  if (reader.stat(folder)?.kind !== 'directory') return [];
+  return reader
     .list(folder)
     .filter((name) => name.endsWith('.conf'))
     .map((name) => `${folder}/${name}`);
 }
 
 /** A link to /dev/null is empty. */
-function textOf(host: Host, file: string): string | undefined {
-  if (host.stat(file)?.kind === 'link' && host.link(file) === '/dev/null') return '';
-  return textIfThere(host, file);
+function textOf(reader: SystemReader, file: string): string | undefined {
+  if (reader.stat(file)?.kind === 'link' && reader.link(file) === '/dev/null') return '';
+  return textIfThere(reader, file);
 }

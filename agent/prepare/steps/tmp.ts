@@ -1,9 +1,9 @@
-import { addOption, optionsOf, withOptions } from '../fstab/line.ts';
-import { type Edit, appendLines, commentedOut, editText } from '../fstab/edit.ts';
-import type { FstabEntry } from '../../observe/fstab-devices.ts';
-import { requiredOptions } from '../../observe/targets.ts';
-import type { Look } from '../look.ts';
-import type { Action, Settings, Step } from '../step.ts';
+import { addOption, optionsOf, withOptions } from '../engine/fstab/line.ts';
+import { type Edit, appendLines, commentedOut, editText } from '../engine/fstab/edit.ts';
+import type { FstabEntry } from '../../facts/mounts/fstab-devices.ts';
+import { requiredOptions } from '../../facts/mounts/targets.ts';
+import type { Look } from '../engine/snapshot.ts';
+import type { Action, Settings, Step } from '../engine/step.ts';
 import { findTmpUnits } from './tmp-units.ts';
 
 /** The seed's 5k is used up by unpacking one large archive; each inode takes about a kilobyte while it is used. */
@@ -19,7 +19,7 @@ export function planTmp(look: Look): Step {
     return { id: 'tmp', state: 'by hand', why, actions: [] };
   }
   const required = requiredForTmp(look);
-  const units = findTmpUnits(look.host, required);
+  const units = findTmpUnits(look.reader, required);
   if (lines.length === 0 && units.serving !== undefined) {
     const why = [`${units.serving} mounts a tmpfs with ${required.join(',')}.`];
     return { id: 'tmp', state: 'done', why, actions: [] };

@@ -1,8 +1,8 @@
-import { formatBytes } from '../../format.ts';
-import type { Host } from '../../host.ts';
-import { isBelow } from '../../observe/mountinfo.ts';
-import type { Look } from '../look.ts';
-import type { Action, Step } from '../step.ts';
+import { formatBytes } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { isBelow } from '../../facts/mounts/mountinfo.ts';
+import type { Look } from '../engine/snapshot.ts';
+import type { Action, Step } from '../engine/step.ts';
 import { auditProblems } from './audit-space.ts';
 import { firstOf, openForWriting } from './open-files.ts';
 import { overlayMarks } from './overlay-marks.ts';
@@ -15,10 +15,10 @@ const mostOfMemory = 0.75;
  * what daemons hold open for writing now they are going to write to.
  */
 export async function planVar(look: Look): Promise<Step> {
-  const { host, config, settings } = look;
-  const memory = memoryBytes(host);
+  const { reader, config, settings } = look;
+  const memory = memoryBytes(reader);
   const cap = capBytes(config.VAR_SIZE, memory);
-  const files = openForWriting(host, ['/var']);
+  const files = openForWriting(reader, ['/var']);
   const cost = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const share = Math.ceil((cost / cap) * 100);
   const isFull = share >= parseInt(config.USAGE_WARN, 10);
@@ -29,10 +29,10 @@ export async function planVar(look: Look): Promise<Step> {
           `VAR_SIZE=${config.VAR_SIZE} is more than three quarters of the guest's memory (${formatBytes(memory)}): lower it, or give the guest more.`,
         ]
       : []),
-    ...auditProblems(host, cap, cost, (path) => isLayered(look, path)),
+    ...auditProblems(reader, cap, cost, (path) => isLayered(look, path)),
     ...(await marks(look, containerStores(look))),
   ];
-  const actions = isFull && settings.cleanVar ? cleaning(host) : [];
+  const actions = isFull && settings.cleanVar ? cleaning(reader) : [];
   if (actions.length > 0) {
     return { id: 'var', state: 'needed', why: [costs, 'Logs are rotated.', ...problems], actions };
   }
@@ -41,7 +41,7 @@ export async function planVar(look: Look): Promise<Step> {
     : 'That is too much: --clean-var rotates logs and journals; or raise VAR_SIZE in /etc/immutafs/immutafs.conf.';
   if (isFull) problems.unshift(`${costs} ${mend}`);
   if (problems.length > 0) return { id: 'var', state: 'by hand', why: problems, actions: [] };
-  return { id: 'var', state: 'done', why: [costs, ...packageDatabase(host)], actions: [] };
+  return { id: 'var', state: 'done', why: [costs, ...packageDatabase(reader)], actions: [] };
 }
 
 function largest(files: readonly { path: string; bytes: number; who: string[] }[]): string {
@@ -49,8 +49,8 @@ function largest(files: readonly { path: string; bytes: number; who: string[] }[
 }
 
 /** /proc/meminfo counts in KiB. */
-function memoryBytes(host: Host): number {
-  const found = /^MemTotal:\s+(\d+) kB$/m.exec(host.read('/proc/meminfo', 65536))?.[1];
+function memoryBytes(reader: SystemReader): number {
+  const found = /^MemTotal:\s+(\d+) kB$/m.exec(reader.read('/proc/meminfo', 65536))?.[1];
   if (found === undefined) throw new Error('/proc/meminfo has no MemTotal');
   return Number(found) * 1024;
 }
@@ -64,9 +64,11 @@ function capBytes(size: string, memory: number): number {
 }
 
 /** What can be made smaller without asking what is in it. systemd 219 has no `journalctl --rotate`. */
-function cleaning(host: Host): Action[] {
+function cleaning(reader: SystemReader): Action[] {
   const run = (program: string, ...args: string[]): Action => ({ do: 'run', program, args, seconds: 300 });
-  const logs = ['/usr/sbin/logrotate', '/etc/logrotate.conf'].every((file) => host.stat(file) !== undefined);
+  const logs = ['/usr/sbin/logrotate', '/etc/logrotate.conf'].every(
+    (file) => reader.stat(file) !== undefined,
+  );
   return [
     run('/bin/systemctl', 'kill', '--kill-who=main', '--signal=SIGUSR2', 'systemd-journald.service'),
     run('/bin/journalctl', '--vacuum-size=16M'),
@@ -84,16 +86,16 @@ const stores = [
 
 /** Those that are there and will be below the overlay of /var. */
 function containerStores(look: Look): string[] {
-  const { host } = look;
+  const { reader } = look;
   return stores.filter(
     (store) =>
-      host.stat(store)?.kind === 'directory' && host.list(store).length > 0 && isLayered(look, store),
+      reader.stat(store)?.kind === 'directory' && reader.list(store).length > 0 && isLayered(look, store),
   );
 }
 
 /** The overlay of /var cannot be the upper layer of another (overlayfs.rst), and images are large. */
 async function marks(look: Look, found: readonly string[]): Promise<string[]> {
-  const { host, mounts } = look;
+  const { reader, mounts } = look;
   const below = mounts.all
     .filter((mount) => isBelow(mount.target, '/var') && mount.type !== 'overlay' && !mounts.hidden.has(mount))
     .map(({ target }) => target);
@@ -103,7 +105,7 @@ async function marks(look: Look, found: readonly string[]): Promise<string[]> {
       (store) =>
         `${store} holds containers or their images: they do not work on the overlay of /var. Give it a disk of its own, or a tmpfs, or empty it.`,
     ),
-    ...(await overlayMarks(host, roots, found, (path) => mounts.at(path).length > 0)),
+    ...(await overlayMarks(reader, roots, found, (path) => mounts.at(path).length > 0)),
   ];
 }
 
@@ -115,12 +117,12 @@ function isLayered({ mounts, disks, systemDisks }: Look, path: string): boolean 
   return disks.some(({ name, holds }) => systemDisks.has(name) && holds.includes(mount.target));
 }
 
-function packageDatabase(host: Host): string[] {
+function packageDatabase(reader: SystemReader): string[] {
   const folder = '/var/lib/rpm';
-  if (host.stat(folder)?.kind !== 'directory') return [];
-  const bytes = host
+  if (reader.stat(folder)?.kind !== 'directory') return [];
+  const bytes = reader
     .list(folder)
-    .reduce((sum, name) => sum + (host.stat(`${folder}/${name}`)?.bytes ?? 0), 0);
+    .reduce((sum, name) => sum + (reader.stat(`${folder}/${name}`)?.bytes ?? 0), 0);
   return [
     `The package database (${folder}, ${formatBytes(bytes)}) is copied only where a package manager writes.`,
   ];

@@ -7,7 +7,7 @@ SYSTEM_READ = 96 * MIB
 # Between what a boot reads from a disk with /home (measured: 1.5 MiB) and what a system on it takes (over 42 MiB).
 OTHER_READ = 16 * MIB
 
-# A guest's bus (agent/observe/disks.ts) by libvirt's.
+# A guest's bus (agent/facts/disks/disks.ts) by libvirt's.
 BUSES = {
     "virtio": ["virtio-blk"],
     "scsi": ["virtio-scsi", "scsi"],

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { errorCode } from '../../../agent/errors.ts';
+import { errorCode } from '../../../agent/lib/errors.ts';
 import { type Program, listening, start } from '../../wire/support/program.ts';
 import { clearRemote, remoteFolder, startRemote, storedField } from '../../wire/support/remote.ts';
 

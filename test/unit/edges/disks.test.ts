@@ -1,9 +1,9 @@
 /** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { all, type Change, config, disk, edit, file, fstab, nothing } from '../../support/changes.ts';
-import { inEach, testFindings } from '../../support/finding.ts';
-import { evaluateGuest, goodGuest, withGuest } from '../../support/guest.ts';
+import { all, type Change, config, disk, edit, file, fstab, nothing } from '../../harness/changes.ts';
+import { inEach, testFindings } from '../../harness/finding.ts';
+import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
 
 const withoutDisks: Change = all(edit('root', '253:0 ', '0:99 '), edit('boot', '252:1 ', '0:98 '));
 

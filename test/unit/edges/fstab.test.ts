@@ -1,6 +1,6 @@
 /** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
-import { all, another, disk, fstab, mount } from '../../support/changes.ts';
-import { inEach, testFindings } from '../../support/finding.ts';
+import { all, another, disk, fstab, mount } from '../../harness/changes.ts';
+import { inEach, testFindings } from '../../harness/finding.ts';
 
 testFindings('edges', {
   'fstab-consistent': {

@@ -1,9 +1,9 @@
 /** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Host } from '../../../agent/host.ts';
-import { all, type Change, config, file, fstab, mount } from '../../support/changes.ts';
-import { findingOf } from '../../support/finding.ts';
+import type { SystemReader } from '../../../agent/system/reader.ts';
+import { all, type Change, config, file, fstab, mount } from '../../harness/changes.ts';
+import { findingOf } from '../../harness/finding.ts';
 
 const hang = suite('edges: what may hang is not touched');
 for (const [type, status] of [
@@ -16,10 +16,10 @@ for (const [type, status] of [
     const see = (name: string) => {
       if (name.startsWith('/etc/sysconfig/')) touched.push(name);
     };
-    const as = (host: Host): Host => ({
-      ...host,
-      read: (name, limit) => (see(name), host.read(name, limit)),
-      stat: (name) => (see(name), host.stat(name)),
+    const as = (reader: SystemReader): SystemReader => ({
+      ...reader,
+      read: (name, limit) => (see(name), reader.read(name, limit)),
+      stat: (name) => (see(name), reader.stat(name)),
     });
     const change = mount('server', `0:60 / /etc/sysconfig rw,noexec - ${type} server:/x rw`);
     assert.is((await findingOf('rivals-off', change, { as })).status, status);
@@ -49,8 +49,8 @@ for (const [title, target, change, id, status] of [
 }
 hang('what may hang is tried in a child of its own, all the rest in one', async () => {
   const groups: string[][] = [];
-  const as = (host: Host): Host => ({
-    ...host,
+  const as = (reader: SystemReader): SystemReader => ({
+    ...reader,
     tryWrites: (folders) => {
       groups.push([...folders]);
       return Promise.resolve(folders.map(() => 'EROFS'));
@@ -83,11 +83,11 @@ for (const [title, files, target, status] of [
   hang(`through ${title}`, async () => {
     const touched: string[] = [];
     const see = (name: string) => void touched.push(name);
-    const as = (host: Host): Host => ({
-      ...host,
-      read: (name, limit) => (see(name), host.read(name, limit)),
-      stat: (name) => (see(name), host.stat(name)),
-      link: (name) => (see(name), host.link(name)),
+    const as = (reader: SystemReader): SystemReader => ({
+      ...reader,
+      read: (name, limit) => (see(name), reader.read(name, limit)),
+      stat: (name) => (see(name), reader.stat(name)),
+      link: (name) => (see(name), reader.link(name)),
     });
     const change = all(
       mount('server', `0:60 / ${target} rw,noexec - nfs4 server:/x rw`),
@@ -125,11 +125,11 @@ hang('/dev/disk is not looked at where a file system there may hang', async () =
       fstab('UUID=1 /boot xfs ro 0 0'),
     );
   const resolved: string[] = [];
-  const as = (host: Host): Host => ({
-    ...host,
+  const as = (reader: SystemReader): SystemReader => ({
+    ...reader,
     resolve: (name) => {
       if (name.startsWith('/dev/disk')) resolved.push(name);
-      return host.resolve(name);
+      return reader.resolve(name);
     },
   });
   const { status, observed } = await findingOf('fstab-consistent', change('fuse'), { as });
@@ -140,11 +140,11 @@ hang('/dev/disk is not looked at where a file system there may hang', async () =
 });
 
 hang('a target that cannot be looked at is held to be there', async () => {
-  const as = (host: Host): Host => ({
-    ...host,
+  const as = (reader: SystemReader): SystemReader => ({
+    ...reader,
     stat: (name) => {
       if (name === '/opt') throw new Error('no');
-      return host.stat(name);
+      return reader.stat(name);
     },
   });
   assert.is((await findingOf('boot-readonly', config('REQUIRE_READONLY=/opt\n'), { as })).status, 'pass');

@@ -1,9 +1,9 @@
 /** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Host } from '../../../agent/host.ts';
-import { all, config, file, handoff, nothing, mount } from '../../support/changes.ts';
-import { findingOf, inEach, testFindings } from '../../support/finding.ts';
+import type { SystemReader } from '../../../agent/system/reader.ts';
+import { all, config, file, handoff, nothing, mount } from '../../harness/changes.ts';
+import { findingOf, inEach, testFindings } from '../../harness/finding.ts';
 
 const unknownKeys = (count: number) => config('X=1\n'.repeat(count));
 
@@ -80,19 +80,19 @@ testFindings('edges', {
 
 const others = suite('edges: what no file of a fixture can be');
 others('a target of which it cannot be told does not hide one that was written to', async () => {
-  const as = (host: Host): Host => ({
-    ...host,
+  const as = (reader: SystemReader): SystemReader => ({
+    ...reader,
     tryWrites: (folders) => Promise.resolve(folders.map((folder) => (folder === '/' ? 'EIO' : 'OK'))),
   });
   const { status, observed } = await findingOf('root-write-probe', nothing, { as });
   assert.equal([status, observed], ['fail', 'a write was accepted']);
 });
 others('without a look at the disks there is no word of footholds', async () => {
-  const as = (host: Host): Host => ({
-    ...host,
+  const as = (reader: SystemReader): SystemReader => ({
+    ...reader,
     read: (name, limit) => {
       if (name.endsWith('/ro')) throw new Error('not now');
-      return host.read(name, limit);
+      return reader.read(name, limit);
     },
   });
   const { status, observed } = await findingOf('footholds', nothing, { as });
@@ -105,7 +105,10 @@ others('labels from a stat(1) that failed are none', async () => {
     ['bad', 'error'],
     ['deadline', 'error'],
   ] as const) {
-    const as = (host: Host): Host => ({ ...host, run: () => Promise.resolve({ stdout, ended }) });
+    const as = (reader: SystemReader): SystemReader => ({
+      ...reader,
+      run: () => Promise.resolve({ stdout, ended }),
+    });
     const { status } = await findingOf('selinux-labels', file('sys/fs/selinux/enforce', '1'), { as });
     assert.is(status, expected, ended);
   }

@@ -1,9 +1,9 @@
 /** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { all, another, edit, file, fstab, handoff, mount, usage, without } from '../../support/changes.ts';
-import { inEach, testFindings } from '../../support/finding.ts';
-import { evaluateGuest, goodGuest, withGuest } from '../../support/guest.ts';
+import { all, another, edit, file, fstab, handoff, mount, usage, without } from '../../harness/changes.ts';
+import { inEach, testFindings } from '../../harness/finding.ts';
+import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
 
 const spoolOnVdc = '252:32 / /var/spool ro,nodev - xfs /dev/vdc ro';
 

@@ -6,15 +6,15 @@ import { mock } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseConfig } from '../../../agent/config.ts';
-import { Backoff } from '../../../agent/forward/backoff.ts';
-import { Daemon } from '../../../agent/forward/daemon.ts';
-import { Progress } from '../../../agent/forward/progress.ts';
-import { StatusWriter } from '../../../agent/forward/status-writer.ts';
-import { parseTargets } from '../../../agent/forward/target.ts';
-import { Voice } from '../../../agent/forward/voice.ts';
-import { systemHost } from '../../../agent/host.ts';
-import { type ForwardState, forwardStateFile } from '../../../agent/observe/forward.ts';
+import { parseConfig } from '../../../agent/config/config.ts';
+import { Backoff } from '../../../agent/forward/pipeline/backoff.ts';
+import { Daemon } from '../../../agent/forward/pipeline/daemon.ts';
+import { Progress } from '../../../agent/forward/pipeline/checkpoint.ts';
+import { StatusWriter } from '../../../agent/forward/status/status-writer.ts';
+import { parseTargets } from '../../../agent/forward/transport/target.ts';
+import { Voice } from '../../../agent/forward/status/rate-limited-log.ts';
+import { systemReader } from '../../../agent/system/reader.ts';
+import { type ForwardState, forwardStateFile } from '../../../agent/facts/forwarder.ts';
 
 const absence = suite('a server that is away for long');
 const minute = 60_000;
@@ -42,7 +42,7 @@ class CountingVoice extends Voice {
 function forwarderTo(port: number, root: string) {
   // Its times go on as they do: else it would see the clock of the day jump, each second of the hour.
   const now = () => new Date(performance.timeOrigin + performance.now());
-  const host = { ...systemHost({ root }), now };
+  const host = { ...systemReader({ root }), now };
   const said: string[] = [];
   const voice = new CountingVoice((_, text) => void said.push(text));
   const progress = new Progress('', () => undefined);

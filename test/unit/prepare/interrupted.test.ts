@@ -1,10 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Hands } from '../../../agent/host/hands.ts';
-import { ordinaryGuest } from '../../support/ordinary-guest.ts';
-import { edited, tree, withBox } from '../../support/prepare-box.ts';
+import type { SystemWriter } from '../../../agent/system/writer.ts';
+import { ordinaryGuest } from '../../harness/ordinary-guest.ts';
+import { edited, tree, withBox } from '../../harness/prepare-box.ts';
 /** Hands that stop for good after so many acts. */
-function dyingHands(hands: Hands, acts: number): Hands {
+function dyingHands(writer: SystemWriter, acts: number): SystemWriter {
   let left = acts;
   const dying =
     <Arguments extends unknown[], Result>(act: (...all: Arguments) => Result) =>
@@ -14,18 +14,18 @@ function dyingHands(hands: Hands, acts: number): Hands {
       return act(...all);
     };
   return {
-    replaceText: dying(hands.replaceText),
-    replaceByLink: dying(hands.replaceByLink),
-    copyInto: dying(hands.copyInto),
-    remove: dying(hands.remove),
-    rename: dying(hands.rename),
-    makeFolder: dying(hands.makeFolder),
-    run: dying(hands.run),
-    writeAt: dying(hands.writeAt),
-    lock: hands.lock,
-    readTree: dying(hands.readTree),
-    removeTree: dying(hands.removeTree),
-    lastChange: hands.lastChange,
+    replaceText: dying(writer.replaceText),
+    replaceByLink: dying(writer.replaceByLink),
+    copyInto: dying(writer.copyInto),
+    remove: dying(writer.remove),
+    rename: dying(writer.rename),
+    makeFolder: dying(writer.makeFolder),
+    run: dying(writer.run),
+    writeAt: dying(writer.writeAt),
+    lock: writer.lock,
+    readTree: dying(writer.readTree),
+    removeTree: dying(writer.removeTree),
+    lastChange: writer.lastChange,
   };
 }
 
@@ -34,9 +34,9 @@ power('after each act: it can be undone, and --apply again completes', async () 
   let died = true;
   for (let acts = 0; died; acts++) {
     died = false;
-    await withBox(ordinaryGuest(), async ({ root, hands, prepare }) => {
+    await withBox(ordinaryGuest(), async ({ root, writer, prepare }) => {
       const before = tree(root);
-      await prepare({ apply: true, yes: true }, dyingHands(hands, acts)).catch((error: unknown) => {
+      await prepare({ apply: true, yes: true }, dyingHands(writer, acts)).catch((error: unknown) => {
         assert.match((error as Error).message, 'power cut');
         died = true;
       });

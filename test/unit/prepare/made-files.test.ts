@@ -3,9 +3,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Hands } from '../../../agent/host/hands.ts';
-import { guestWith } from '../../support/step-table.ts';
-import { type Box, withBox } from '../../support/prepare-box.ts';
+import type { SystemWriter } from '../../../agent/system/writer.ts';
+import { guestWith } from '../../harness/step-table.ts';
+import { type Box, withBox } from '../../harness/prepare-box.ts';
 
 const guest = () =>
   guestWith({
@@ -17,10 +17,10 @@ const guest = () =>
 const names = ['ssh_host_ecdsa_key', 'ssh_host_ecdsa_key.pub', 'ssh_host_ed25519_key'];
 
 /** As `ssh-keygen -A`: what is there stays. */
-const withKeygen = ({ root, hands }: Box): Hands => ({
-  ...hands,
+const withKeygen = ({ root, writer }: Box): SystemWriter => ({
+  ...writer,
   run: (program, args, ...rest) => {
-    if (program !== '/usr/bin/ssh-keygen') return hands.run(program, args, ...rest);
+    if (program !== '/usr/bin/ssh-keygen') return writer.run(program, args, ...rest);
     // The fixture's clock stands still.
     const now = new Date('2026-03-04T05:06:07Z');
     for (const name of names) {

@@ -5,12 +5,12 @@ import zlib from 'node:zlib';
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { systemHost } from '../../../agent/host.ts';
-import { diffLines } from '../../../agent/prepare/diff.ts';
-import { type CpioFile, CpioReader } from '../../../agent/prepare/initramfs/cpio.ts';
-import { readImage } from '../../../agent/prepare/initramfs/image.ts';
+import { systemReader } from '../../../agent/system/reader.ts';
+import { diffLines } from '../../../agent/prepare/engine/diff.ts';
+import { type CpioFile, CpioReader } from '../../../agent/prepare/steps/initramfs/cpio.ts';
+import { readImage } from '../../../agent/prepare/steps/initramfs/image.ts';
 import { hasFileTypes } from '../../../agent/prepare/steps/xfs.ts';
-import { inTemporaryFolder, writeFiles } from '../../support/temporary.ts';
+import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
 
 /** What cpio(1) itself makes of files. */
 function realCpio(files: Record<string, string>): Buffer {
@@ -81,13 +81,13 @@ for (const [title, pack] of [
     try {
       const whole = Buffer.concat([realCpio({ early: '1' }), Buffer.alloc(1024), pack(realCpio(files))]);
       fs.writeFileSync(path.join(folder, 'image'), whole);
-      const host = systemHost({ root: folder });
-      const found = await readImage(host, '/image', (name) => name === 'wanted/a');
+      const reader = systemReader({ root: folder });
+      const found = await readImage(reader, '/image', (name) => name === 'wanted/a');
       assert.ok(found.some(({ name }) => name === 'early'));
       assert.equal(texts(found), { 'wanted/a': files['wanted/a'] });
       fs.truncateSync(path.join(folder, 'image'), whole.length - 200);
       try {
-        await readImage(host, '/image', () => true);
+        await readImage(reader, '/image', () => true);
         if (title !== 'as they are') assert.unreachable('no error');
       } catch (error) {
         assert.match((error as Error).message, /^\/image: /);
@@ -101,7 +101,7 @@ image('well packed, and cut off before', () =>
   inTemporaryFolder(async (folder) => {
     fs.writeFileSync(path.join(folder, 'image'), zlib.gzipSync(realCpio(files).subarray(0, -600)));
     try {
-      await readImage(systemHost({ root: folder }), '/image', () => false);
+      await readImage(systemReader({ root: folder }), '/image', () => false);
       assert.unreachable('no error');
     } catch (error) {
       assert.match((error as Error).message, '/image: ends in the middle of an archive');
@@ -122,7 +122,7 @@ for (const [options, expected] of [
       fs.writeFileSync(file, '');
       fs.truncateSync(file, 320 * 1024 * 1024);
       execFileSync('mkfs.xfs', ['-q', ...options, file], { stdio: ['ignore', 'ignore', 'ignore'] });
-      assert.is(hasFileTypes(systemHost({ root: folder }), '/disk'), expected);
+      assert.is(hasFileTypes(systemReader({ root: folder }), '/disk'), expected);
     }),
   );
 }
@@ -130,7 +130,7 @@ xfs('no XFS, too short, or nothing there', () =>
   inTemporaryFolder((folder) => {
     writeFiles(folder, { other: 'x'.repeat(1024), short: 'XFSB' });
     for (const name of ['/other', '/short', '/none']) {
-      assert.is(hasFileTypes(systemHost({ root: folder }), name), undefined, name);
+      assert.is(hasFileTypes(systemReader({ root: folder }), name), undefined, name);
     }
   }),
 );

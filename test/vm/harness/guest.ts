@@ -12,7 +12,7 @@ import type { Moment } from './moment.ts';
 import type { Bus, Drive } from './qemu.ts';
 import { withRunFolder } from './run-folder.ts';
 import type { End, Report, Step } from './run.ts';
-import { runSteadily } from './steady.ts';
+import { runSteadily } from './retry.ts';
 import type { Template } from './template.ts';
 
 /** A guest with its disks; what a boot writes to them is there at its next boot. */

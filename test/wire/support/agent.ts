@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import type { ForwardState } from '../../../agent/observe/forward.ts';
+import type { ForwardState } from '../../../agent/facts/forwarder.ts';
 import { type Program, start } from './program.ts';
 import { until } from './until.ts';
 

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
-import { ExportParser } from '../../../agent/forward/export-parser.ts';
+import { ExportParser } from '../../../agent/forward/journal/export-parser.ts';
 import { type Program, listening, start } from './program.ts';
 
 export const remoteFolder = '/var/log/journal/remote';

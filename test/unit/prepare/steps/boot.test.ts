@@ -1,4 +1,4 @@
-import { type Files, table } from '../../../support/step-table.ts';
+import { type Files, table } from '../../../harness/step-table.ts';
 
 const wants = 'etc/systemd/system/multi-user.target.wants/kdump.service';
 const kdump: Files = { [wants]: { linkTo: '/usr/lib/systemd/system/kdump.service' } };

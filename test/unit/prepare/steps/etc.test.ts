@@ -1,4 +1,4 @@
-import { type Files, table } from '../../../support/step-table.ts';
+import { type Files, table } from '../../../harness/step-table.ts';
 
 const goodEtc: Files = {
   'etc/resolv.conf': { linkTo: '/run/NetworkManager/resolv.conf' },

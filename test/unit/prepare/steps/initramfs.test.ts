@@ -3,12 +3,12 @@ import path from 'node:path';
 import zlib from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { makeCpio } from '../../../support/cpio.ts';
-import { plan } from '../../../../agent/prepare/plan.ts';
-import { withGuest } from '../../../support/guest.ts';
-import { goodImage } from '../../../support/ordinary-guest.ts';
-import { noSettings, planned } from '../../../support/planned.ts';
-import { guestWith, table } from '../../../support/step-table.ts';
+import { makeCpio } from '../../../harness/cpio.ts';
+import { plan } from '../../../../agent/prepare/engine/plan.ts';
+import { withGuest } from '../../../harness/guest.ts';
+import { goodImage } from '../../../harness/ordinary-guest.ts';
+import { noSettings, planned } from '../../../harness/planned.ts';
+import { guestWith, table } from '../../../harness/step-table.ts';
 
 const kernel = '3.10.0-1160.el7.x86_64';
 const image = `boot/initramfs-${kernel}.img`;
@@ -117,14 +117,14 @@ other('modules that are newer; not the same age, and not those of a clock that w
     ['2026-03-02', '2026-03-01', 'done'],
     ['2026-03-01', '2027-01-01', 'done'],
   ] as const) {
-    await withGuest(guestWith({ [image]: goodImage(), [modules]: '' }), async (host, root) => {
+    await withGuest(guestWith({ [image]: goodImage(), [modules]: '' }), async (reader, root) => {
       for (const [file, day] of [
         [image, made],
         [modules, written],
       ] as const) {
         fs.utimesSync(path.join(root, file), new Date(day), new Date(day));
       }
-      const { steps } = await plan(host, noSettings, new Set(['initramfs']));
+      const { steps } = await plan(reader, noSettings, new Set(['initramfs']));
       assert.is(steps[0]?.state, state, `${made} ${written}`);
       const why = `/${image} is older than the modules of ${kernel}.`;
       if (state === 'needed') assert.equal(steps[0]?.why, [why]);

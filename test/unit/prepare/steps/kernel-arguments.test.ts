@@ -3,11 +3,11 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { corrected, correctedDefaults, correctedFile } from '../../../../agent/prepare/steps/kernel-lines.ts';
-import { hasNoEfiRuntime } from '../../../../agent/observe/boot-arguments.ts';
-import { kernelLines, openSearches } from '../../../../agent/observe/boot-loader.ts';
-import type { StepId } from '../../../../agent/prepare/step.ts';
-import { type Files, guestWith, table } from '../../../support/step-table.ts';
-import { tree, withBox } from '../../../support/prepare-box.ts';
+import { hasNoEfiRuntime } from '../../../../agent/facts/boot/boot-arguments.ts';
+import { kernelLines, openSearches } from '../../../../agent/facts/boot/boot-loader.ts';
+import type { StepId } from '../../../../agent/prepare/engine/step.ts';
+import { type Files, guestWith, table } from '../../../harness/step-table.ts';
+import { tree, withBox } from '../../../harness/prepare-box.ts';
 
 const both = ['noresume', 'noefi'] as const;
 const args = suite('kernel arguments');

@@ -1,4 +1,4 @@
-import { table } from '../../../support/step-table.ts';
+import { table } from '../../../harness/step-table.ts';
 
 table('mtab', 'mtab', [
   ['a file', {}, 'needed', /is a file/, ['link /etc/mtab ../proc/self/mounts']],

@@ -1,11 +1,11 @@
 /** Overlayfs' own marks on the disk's /var, as find(1) and getfattr(1) report them. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Ended } from '../../../../agent/host.ts';
-import type { Step } from '../../../../agent/prepare/step.ts';
-import type { Guest } from '../../../support/guest.ts';
-import { guestWith } from '../../../support/step-table.ts';
-import { planned } from '../../../support/planned.ts';
+import type { Ended } from '../../../../agent/system/reader.ts';
+import type { Step } from '../../../../agent/prepare/engine/step.ts';
+import type { Guest } from '../../../harness/guest.ts';
+import { guestWith } from '../../../harness/step-table.ts';
+import { planned } from '../../../harness/planned.ts';
 
 const good = (stdout: string): Ended => ({ stdout, ended: 'good' });
 interface Found {

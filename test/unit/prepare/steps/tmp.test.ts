@@ -1,4 +1,4 @@
-import { table } from '../../../support/step-table.ts';
+import { table } from '../../../harness/step-table.ts';
 
 const newTmp = (options: string) => `edit /etc/fstab: # /tmp in memory; tmpfs /tmp tmpfs ${options} 0 0`;
 const seed = 'rw,size=25%,nr_inodes=50k,noexec,nodev,nosuid,mode=1777';

@@ -1,4 +1,4 @@
-import { type Files, table } from '../../../support/step-table.ts';
+import { type Files, table } from '../../../harness/step-table.ts';
 
 const big = { 'var/log/messages': 'x'.repeat(1024 * 1024), 'etc/immutafs/immutafs.conf': 'VAR_SIZE=1m\n' };
 const cleaning = [

@@ -1,0 +1,103 @@
+import type { SystemReader } from '../system/reader.ts';
+import { type Config, keys } from './keys.ts';
+import { HostError } from '../lib/errors.ts';
+import { decodeBytes } from '../lib/format.ts';
+
+export { type Config, isFingerprint, words } from './keys.ts';
+
+export const configFile = '/etc/immutafs/immutafs.conf';
+const maximumBytes = 65536;
+
+export interface ConfigProblem {
+  /** 1 for the file's first line; 0 where the file as a whole is meant. */
+  line: number;
+  key: string;
+  reason: string;
+}
+
+export interface ReadConfig {
+  config: Config;
+  problems: ConfigProblem[];
+}
+
+/**
+ * Reads `KEY=value` lines; `#` starts a comment line. Never throws: a bad line is a problem and the default
+ * counts, as in dracut/config.sh, which reads the same file in the initramfs (test/fixtures/config
+ * goes through both).
+ * @param text one character a byte
+ */
+export function parseConfig(text: string): ReadConfig {
+  const config = defaults();
+  const problems: ConfigProblem[] = [];
+  if (text.length > maximumBytes) {
+    problems.push({ line: 0, key: '', reason: `larger than ${maximumBytes} bytes, ignoring it` });
+    return { config, problems };
+  }
+  const seen = new Set<string>();
+  text.split('\n').forEach((whole, index) => {
+    const problem = readLine(trim(whole), config, seen);
+    problems.push(...problem.map(({ key, reason }) => ({ line: index + 1, key, reason })));
+  });
+  return { config, problems };
+}
+
+/** The file's configuration; without a file, the defaults. */
+export function readConfig(reader: SystemReader): ReadConfig {
+  try {
+    return parseConfig(reader.read(configFile, 2 * maximumBytes));
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
+    if (error.code === 'ENOENT' && reader.stat(configFile) === undefined) return parseConfig('');
+    if (error.code === 'EFBIG') return parseConfig(' '.repeat(maximumBytes + 1));
+    const reason = `${error.message.slice(error.message.indexOf(': ') + 2)}, ignoring it`;
+    return { config: defaults(), problems: [{ line: 0, key: '', reason }] };
+  }
+}
+
+/**
+ * The problems with which nothing may be forwarded: the default of a TLS key trusts more than what was asked for, and a
+ * line that is not understood may be such a key. In words.
+ */
+export function forwardProblems(problems: readonly ConfigProblem[]): string[] {
+  return problems.filter(({ key }) => !isKey(key) || key.startsWith('FORWARD')).map(formatProblem);
+}
+
+/** "/etc/immutafs/immutafs.conf:3: MODE: must be …" */
+export function formatProblem({ line, key, reason }: ConfigProblem): string {
+  return `${configFile}${line > 0 ? `:${line}` : ''}: ${key === '' ? '' : `${key}: `}${reason}`;
+}
+
+function defaults(): Config {
+  const entries = Object.entries(keys).map(([key, { initial }]) => [key, initial]);
+  return Object.fromEntries(entries) as Config;
+}
+
+function isKey(name: string): name is keyof Config {
+  return Object.hasOwn(keys, name);
+}
+
+/** Spaces and tabs only, as in sh; String.trim would take a carriage return or a no-break space too. */
+function trim(text: string): string {
+  return text.replace(/^[ \t]+|[ \t]+$/g, '');
+}
+
+function readLine(line: string, config: Config, seen: Set<string>): { key: string; reason: string }[] {
+  if (line === '' || line.startsWith('#')) return [];
+  // eslint-disable-next-line no-control-regex -- they are what is looked for
+  if (/[\x00-\x1f\x7f]/.test(line)) return [{ key: '', reason: 'a control character, ignoring the line' }];
+  const [, key, value] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
+  if (key === undefined || value === undefined)
+    return [{ key: '', reason: 'not KEY=value, ignoring the line' }];
+  if (!isKey(key)) return [{ key, reason: 'unknown key, ignoring it' }];
+  const problems = seen.has(key) ? [{ key, reason: 'given twice, the later line counts' }] : [];
+  seen.add(key);
+  const { good, initial, wanted } = keys[key];
+  config[key] = good(value) ? decodeBytes(value) : initial;
+  if (!good(value)) problems.push({ key, reason: `must be ${wanted}, ${instead(key, initial)}` });
+  return problems;
+}
+
+function instead(key: string, initial: string): string {
+  if (key.startsWith('FORWARD')) return 'the forwarder does not start';
+  return `using ${initial === '' ? 'nothing' : initial}`;
+}

@@ -1,0 +1,122 @@
+import { errorCode, errorMessage } from '../../lib/errors.ts';
+import type { SystemReader } from '../../system/reader.ts';
+
+/** A file from which GRUB takes what it boots. */
+export interface LoaderFile {
+  /** With every symbolic link resolved. */
+  file: string;
+  /** grub.cfg; an entry of the Boot Loader Specification; the environment block, grubenv. */
+  kind: 'grub' | 'entry' | 'environment';
+  /** One character a byte. */
+  text: string;
+}
+
+export interface Loader {
+  files: LoaderFile[];
+  /** What is there and could not be read, each with the reason. */
+  unread: string[];
+}
+
+/** What one menu entry gives to a kernel. */
+export interface KernelLine {
+  file: string;
+  /** The kernel's file, or the entry's title. */
+  name: string;
+  words: string[];
+}
+
+const mostBytes = 1024 * 1024;
+const mostEntries = 128;
+
+/** GRUB's files of RHEL 7 to 10 and of Debian. None: this guest is booted by its host, or by another boot loader. */
+export function readLoader(reader: SystemReader): Loader {
+  const files = new Map<string, LoaderFile>();
+  const unread: string[] = [];
+  const read = (file: string, kind: LoaderFile['kind']) => {
+    try {
+      const resolved = reader.resolve(file);
+      const text = reader.read(resolved, mostBytes);
+      if (!files.has(resolved)) files.set(resolved, { file: resolved, kind, text });
+    } catch (error) {
+      if (!isAbsent(error)) unread.push(`${file}: ${errorMessage(error).replace(/^\/\S+: /, '')}`);
+    }
+  };
+  const list = (folder: string): string[] => {
+    try {
+      return reader.list(folder).slice(0, mostEntries);
+    } catch (error) {
+      if (!isAbsent(error)) unread.push(errorMessage(error));
+      return [];
+    }
+  };
+  const vendors = list('/boot/efi/EFI').map((name) => `/boot/efi/EFI/${name}`);
+  for (const folder of ['/boot/grub2', '/boot/grub', ...vendors]) {
+    read(`${folder}/grub.cfg`, 'grub');
+    read(`${folder}/grubenv`, 'environment');
+  }
+  const entries = '/boot/loader/entries';
+  for (const name of list(entries)) if (name.endsWith('.conf')) read(`${entries}/${name}`, 'entry');
+  return { files: [...files.values()], unread };
+}
+
+function isAbsent(error: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR'].includes(errorCode(error));
+}
+
+/** A line of grub.cfg that loads a Linux kernel: before the arguments, the kernel's file, the arguments. */
+export const linuxLine = /^([ \t]*linux(?:16|efi)?[ \t]+(\S*vmlinu\S*))(.*)$/gm;
+/** The arguments of an entry (Boot Loader Specification, options; there may be several lines). */
+export const optionsLine = /^(options[ \t]+)(.*)$/gm;
+/** RHEL 8: arguments of every entry that has $kernelopts, in grubenv or, as a default, in grub.cfg. */
+export const kernelopts = /^([ \t]*set kernelopts="|kernelopts=)([^"\n]*)/gm;
+
+/** The arguments of every kernel in the menu, with the variable kernelopts resolved. */
+export function kernelLines({ files }: Pick<Loader, 'files'>): KernelLine[] {
+  const common = files
+    .toSorted((a, b) => rank(a) - rank(b))
+    .flatMap(({ text }) => [...text.matchAll(kernelopts)].map(([, , value = '']) => value));
+  const resolve = (text: string) =>
+    text
+      .replace(/\$\{?kernelopts\}?/g, () => common[0] ?? '')
+      .split(/\s+/)
+      .filter((word) => word !== '');
+  return files.flatMap(({ file, kind, text }) => {
+    if (kind === 'grub') {
+      return [...text.matchAll(linuxLine)].map(([, , name = '', words = '']) => ({
+        file,
+        name,
+        words: resolve(words),
+      }));
+    }
+    if (kind === 'environment') return [];
+    const name = /^title[ \t]+(.*)$/m.exec(text)?.[1] ?? file;
+    const words = [...text.matchAll(optionsLine)].map(([, , value = '']) => value).join(' ');
+    return [{ file, name, words: resolve(words) }];
+  });
+}
+
+/** What grubenv sets wins over the default of grub.cfg. */
+function rank({ kind }: LoaderFile): number {
+  return kind === 'environment' ? 0 : 1;
+}
+
+/**
+ * Commands `search` of grub.cfg that take a file system on any disk: without --root-dev-only (CVE-2023-4001), and
+ * without a hint, by which GRUB tries the disk that it was started from first. Not those for a GRUB that knows no hints,
+ * which grub-mkconfig writes after them.
+ */
+export function openSearches(text: string): string[] {
+  const blocks: { hints: boolean; otherwise: boolean }[] = [];
+  return text.split('\n').flatMap((line) => {
+    const command = line.trim();
+    const [word = ''] = command.split(/\s+/);
+    if (word === 'if')
+      blocks.push({ hints: command.includes('feature_platform_search_hint'), otherwise: false });
+    if (word === 'fi') blocks.pop();
+    const top = blocks.at(-1);
+    if (word === 'else' && top !== undefined) top.otherwise = true;
+    const isOld = blocks.some(({ hints, otherwise }) => hints && otherwise);
+    const isSearch = /^search(\.\w+)?$/.test(word);
+    return isSearch && !isOld && !/ --(root-dev-only|hint)/.test(command) ? [command] : [];
+  });
+}

@@ -1,0 +1,182 @@
+import path from 'node:path';
+import { HostError, errorCode } from '../../lib/errors.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { devicesBelow } from './block.ts';
+import { type Disk, describeDisk } from './disks.ts';
+import type { Evidence } from './evidence.ts';
+import { type Partition, describePartition } from './partitions.ts';
+import { type Tag, tagsOf } from './tags.ts';
+import { readUdevRecord } from './udev-database.ts';
+import { type VolumeGroup, readVolumeGroup, volumeGroupOfLv } from './volume-group.ts';
+
+/** A block device, mounted or not, with the names that it carries. */
+export interface BlockDevice {
+  /** The kernel's name: vda2, dm-0. */
+  name: string;
+  /** "major:minor" */
+  device: string;
+  /** How a message names it: /dev/vda2, /dev/mapper/rhel-root. */
+  file: string;
+  /** Names of the device itself and of every device below it. */
+  stack: string[];
+  /** The disks below it. */
+  disks: { name: string; readOnly: boolean }[];
+  /** As of a disk (evidence.ts), and true only if it is so of each of them. */
+  hostReadOnly: boolean | null;
+  tags: Tag[];
+  /** Names of all devices of the mounted Btrfs that it is one of; empty where it is none. */
+  members: string[];
+  /** libblkid's name of what is on it: xfs, LVM2_member; empty where nothing is known. */
+  content: string;
+  /** The volume group of a physical volume. */
+  volumeGroup: VolumeGroup | undefined;
+  /** undefined for what is no partition. */
+  partition: Partition | undefined;
+}
+
+type Described = Omit<Disk, 'holds'>;
+
+/** ID_FS_TYPE of one of the paths to a disk (multipath-tools, multipath.rules). */
+const multipathPath = 'mpath_member';
+
+/** More than a guest has; each costs some reads. */
+const most = 4096;
+
+/**
+ * All block devices that have a size.
+ * @param known what is known of disks already, by name
+ * @param remembered what the last report of this boot said of a disk
+ * @throws HostError for more than 4096 devices, or where one cannot be looked at
+ */
+export function findBlockDevices(
+  reader: SystemReader,
+  known: ReadonlyMap<string, Described>,
+  remembered: (name: string) => Evidence | undefined,
+): BlockDevice[] {
+  const folder = '/sys/class/block';
+  const names = reader.stat(folder) === undefined ? [] : reader.list(folder);
+  if (names.length > most) throw new HostError(`${folder}: more than ${most} devices`);
+  const nodes = names.flatMap((name) => orGone(() => [reader.resolve(`${folder}/${name}`)]) ?? []);
+  const evidence = evidenceOfDisks(reader, known, remembered);
+  const members = btrfsMembers(reader);
+  const devices = nodes.flatMap((node) => orGone(() => describe(reader, node, evidence, members)) ?? []);
+  return withVolumeGroups(reader, withoutPaths(devices));
+}
+
+/** A device may be unplugged meanwhile. */
+function orGone<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (['ENOENT', 'ENODEV', 'ENXIO'].includes(errorCode(error))) return undefined;
+    throw error;
+  }
+}
+
+function describe(
+  reader: SystemReader,
+  node: string,
+  evidence: (disk: string) => Evidence,
+  members: (name: string) => string[],
+): BlockDevice[] {
+  if (Number(reader.read(`${node}/size`)) === 0) return [];
+  const name = path.basename(node);
+  const device = reader.read(`${node}/dev`).trim();
+  const { stack, leaves } = walk(reader, node);
+  const record = readUdevRecord(reader, device);
+  const mapped = reader.stat(`${node}/dm/name`) === undefined ? '' : reader.read(`${node}/dm/name`).trim();
+  const found = leaves.map((leaf) => ({ name: path.basename(leaf), ...evidence(leaf) }));
+  const hostReadOnly = ofAll(found);
+  return [
+    {
+      name,
+      device,
+      file: mapped === '' ? `/dev/${name}` : `/dev/mapper/${mapped}`,
+      stack: stack.map((each) => path.basename(each)),
+      disks: found.map((disk) => ({ name: disk.name, readOnly: disk.readOnly })),
+      hostReadOnly,
+      tags: [...(mapped === '' ? [] : [`DM=${mapped}`]), ...tagsOf(record)],
+      members: members(name),
+      content:
+        record.get('DM_MULTIPATH_DEVICE_PATH') === '1' ? multipathPath : (record.get('ID_FS_TYPE') ?? ''),
+      volumeGroup: volumeGroupOfLv(
+        record.get('DM_VG_NAME') ?? '',
+        mapped === '' ? '' : reader.read(`${node}/dm/uuid`),
+      ),
+      partition:
+        reader.stat(`${node}/partition`) === undefined
+          ? undefined
+          : describePartition(record, {
+              name,
+              disk: path.basename(path.dirname(node)),
+              writable: hostReadOnly === false,
+            }),
+    },
+  ];
+}
+
+/** null: each is read-only, and of one it is not known who made it so. No disk at all proves nothing. */
+function ofAll(disks: readonly Evidence[]): boolean | null {
+  if (disks.length === 0 || disks.some((disk) => !disk.readOnly || disk.hostReadOnly === false)) return false;
+  return disks.every((disk) => disk.hostReadOnly === true) ? true : null;
+}
+
+function walk(reader: SystemReader, node: string): { stack: string[]; leaves: string[] } {
+  const stack = [node];
+  const leaves: string[] = [];
+  for (const each of stack) {
+    const below = devicesBelow(reader, each);
+    if (below.length === 0) leaves.push(each);
+    stack.push(...below.filter((next) => !stack.includes(next)));
+  }
+  return { stack, leaves };
+}
+
+/** Each disk once. What is no disk, such as a loop device, has nothing but its flag, which root in the guest can set. */
+function evidenceOfDisks(
+  reader: SystemReader,
+  known: ReadonlyMap<string, Described>,
+  remembered: (name: string) => Evidence | undefined,
+): (node: string) => Evidence {
+  const found = new Map<string, Evidence>();
+  return (node) => {
+    const before = found.get(node);
+    if (before !== undefined) return before;
+    const disk = known.get(path.basename(node)) ?? describeDisk(reader, node, remembered);
+    const evidence = disk.bus === 'virtual' ? { ...disk, hostReadOnly: false } : disk;
+    found.set(node, evidence);
+    return evidence;
+  };
+}
+
+/** By a device's name, all devices of the mounted Btrfs that it is one of (Documentation/ABI, /sys/fs/btrfs). */
+function btrfsMembers(reader: SystemReader): (name: string) => string[] {
+  const folder = '/sys/fs/btrfs';
+  const lists = (reader.stat(folder) === undefined ? [] : reader.list(folder))
+    .map((uuid) => `${folder}/${uuid}/devices`)
+    .filter((devices) => reader.stat(devices) !== undefined)
+    .map((devices) => reader.list(devices));
+  return (name) => lists.find((list) => list.includes(name)) ?? [];
+}
+
+/** Only the device above the paths to one disk is used; a path and its partitions have the same tags, and no say. */
+function withoutPaths(devices: BlockDevice[]): BlockDevice[] {
+  const paths = new Set(devices.flatMap(({ name, content }) => (content === multipathPath ? [name] : [])));
+  const isOnPath = ({ name, stack }: BlockDevice) =>
+    !name.startsWith('dm-') && stack.some((each) => paths.has(each));
+  return devices.map((device) => (isOnPath(device) ? { ...device, tags: [] } : device));
+}
+
+/**
+ * Of physical volumes: from a logical volume that is active above one, else from the volume itself where a host made
+ * its disk read-only. Nothing else is read from a disk: one that does not answer would hold up the agent.
+ */
+function withVolumeGroups(reader: SystemReader, devices: BlockDevice[]): BlockDevice[] {
+  return devices.map((device) => {
+    if (device.content !== 'LVM2_member') return { ...device, volumeGroup: undefined };
+    const active = devices.find((each) => each.volumeGroup !== undefined && each.stack.includes(device.name));
+    const read = () =>
+      device.hostReadOnly === false ? undefined : readVolumeGroup(reader, `/dev/${device.name}`);
+    return { ...device, volumeGroup: active?.volumeGroup ?? read() };
+  });
+}

@@ -1,0 +1,85 @@
+import type { SystemReader } from '../../system/reader.ts';
+
+export interface VolumeGroup {
+  name: string;
+  /** 32 characters, without hyphens. */
+  uuid: string;
+}
+
+/**
+ * The volume group of an active logical volume.
+ * @param name DM_VG_NAME in udev's database
+ * @param dmUuid /sys/block/NAME/dm/uuid: "LVM-", the group's UUID, the volume's (lvm2, lib/activate/dev_manager.c)
+ */
+export function volumeGroupOfLv(name: string, dmUuid: string): VolumeGroup | undefined {
+  const [, uuid] = /^LVM-(\w{32})\w{32}/.exec(dmUuid) ?? [];
+  return name === '' || uuid === undefined ? undefined : { name, uuid };
+}
+
+const sector = 512;
+
+/**
+ * The volume group in the metadata of a physical volume; undefined where it cannot be read (not as root), or is not
+ * of the form.
+ * @param file /dev/vda2
+ */
+export function readVolumeGroup(reader: SystemReader, file: string): VolumeGroup | undefined {
+  try {
+    const kind = reader.stat(file)?.kind;
+    if (kind !== 'other' && kind !== 'file') return undefined;
+    return parseVolumeGroup((offset, bytes) => reader.readAt(file, offset, bytes));
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The label in one of the first four sectors names the metadata areas; an area's header says where the current text
+ * begins: NAME {, id = "…" (lvm2, lib/format_text/layout.h, lib/label/label.h; little-endian).
+ * @param read bytes from an offset, one character a byte; fewer at the end
+ */
+export function parseVolumeGroup(read: (offset: number, bytes: number) => string): VolumeGroup | undefined {
+  const head = Buffer.from(read(0, 4 * sector), 'latin1');
+  for (let label = 0; label + sector <= head.length; label += sector) {
+    if (head.toString('latin1', label, label + 8) !== 'LABELONE') continue;
+    const area = metadataArea(head.subarray(label, label + sector));
+    if (area !== undefined) return ofText(metadataText(read, area));
+  }
+  return undefined;
+}
+
+interface Stretch {
+  offset: number;
+  bytes: number;
+}
+
+/** The first metadata area: the second list of stretches behind the physical volume's header. */
+function metadataArea(label: Buffer): Stretch | undefined {
+  const header = label.readUInt32LE(20);
+  // The volume's UUID and size stand before the lists.
+  for (let at = header + 40, lists = 0; at + 16 <= label.length; at += 16) {
+    const stretch = stretchAt(label, at);
+    if (stretch.offset !== 0 && lists === 1) return stretch;
+    if (stretch.offset === 0) lists += 1;
+  }
+  return undefined;
+}
+
+function metadataText(read: (offset: number, bytes: number) => string, area: Stretch): string {
+  const header = Buffer.from(read(area.offset, sector), 'latin1');
+  if (header.length < sector || header.toString('latin1', 4, 20) !== ' LVM2 x[5A%r0N*>') return '';
+  const { offset } = stretchAt(header, 40);
+  // The area is a ring behind its header.
+  const text = read(area.offset + offset, Math.max(0, Math.min(sector, area.bytes - offset)));
+  return text + read(area.offset + sector, sector - text.length);
+}
+
+function stretchAt(buffer: Buffer, at: number): Stretch {
+  return { offset: Number(buffer.readBigUInt64LE(at)), bytes: Number(buffer.readBigUInt64LE(at + 8)) };
+}
+
+function ofText(text: string): VolumeGroup | undefined {
+  const [, name, id] = /^([\w.+-]+) \{\s+id = "([\w-]{38})"/.exec(text) ?? [];
+  const uuid = id?.replaceAll('-', '') ?? '';
+  return name === undefined || uuid.length !== 32 ? undefined : { name, uuid };
+}

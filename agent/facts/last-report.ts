@@ -1,0 +1,68 @@
+import type { SystemReader } from '../system/reader.ts';
+import { decodeBytes, parseJson } from '../lib/format.ts';
+import type { Evidence } from './disks/evidence.ts';
+
+/** Where `check` leaves its report. */
+export const reportFile = '/run/immutafs/report.json';
+
+/** What is taken from the last report. */
+export interface LastReport {
+  at: string;
+  bootId: string;
+  verdict: string;
+  /** Status by check. */
+  checks: Map<string, string>;
+  disks: Map<string, Evidence>;
+}
+
+/**
+ * The last report of this boot; undefined where there is none.
+ * @throws Error for a report that is not of the form, HostError where it cannot be read or where another user than root
+ *     could have written it
+ */
+export function readLastReport(reader: SystemReader, bootId: string): LastReport | undefined {
+  const text = reader.readRecord(reportFile, 'root');
+  if (text === undefined) return undefined;
+  const report = parseReport(decodeBytes(text));
+  return report.bootId === bootId && bootId !== '' ? report : undefined;
+}
+
+/** @throws Error naming what is missing */
+export function parseReport(text: string): LastReport {
+  const report = parseJson(text, reportFile);
+  return {
+    at: string(report, 'at'),
+    bootId: string(field(report, 'host'), 'bootId'),
+    verdict: string(report, 'verdict'),
+    checks: new Map(list(report, 'checks').map((each) => [string(each, 'id'), string(each, 'status')])),
+    disks: new Map(list(report, 'disks').map((each) => [string(each, 'name'), evidence(each)])),
+  };
+}
+
+function evidence(disk: unknown): Evidence {
+  const says = field(disk, 'hostReadOnly');
+  return {
+    readOnly: field(disk, 'readOnly') === true,
+    hostReadOnly: typeof says === 'boolean' ? says : null,
+    evidence: string(disk, 'evidence'),
+  };
+}
+
+function field(object: unknown, name: string): unknown {
+  if (typeof object !== 'object' || object === null || !Object.hasOwn(object, name)) {
+    throw new Error(`${reportFile}: ${name} is missing`);
+  }
+  return (object as Record<string, unknown>)[name];
+}
+
+function string(object: unknown, name: string): string {
+  const value = field(object, name);
+  if (typeof value !== 'string') throw new Error(`${reportFile}: ${name} is not a text`);
+  return value;
+}
+
+function list(object: unknown, name: string): unknown[] {
+  const value = field(object, name);
+  if (!Array.isArray(value)) throw new Error(`${reportFile}: ${name} is not a list`);
+  return value;
+}

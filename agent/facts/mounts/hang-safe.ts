@@ -1,0 +1,70 @@
+import { HostError } from '../../lib/errors.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { followLinks } from './follow-links.ts';
+import { findHanging } from './hanging.ts';
+import type { MountTable } from './mountinfo.ts';
+
+/** HostError.code of what is not touched. */
+export const mayHangCode = 'MAY_HANG';
+
+/**
+ * A host that touches nothing on a file system that may hang, mounted below "/": reads are synchronous, and what waits
+ * for a dead server would keep the agent from answering at all. Each is an error at once, also where a symbolic link
+ * leads to such a file system. Every method of SystemReader is listed, so that a new one is not passed on by accident.
+ * @throws HostError MAY_HANG from each call that would touch one
+ */
+export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader {
+  const hanging = findHanging(mounts);
+  if (hanging.isEmpty) return reader;
+  const refuseAt = (file: string) => (reached: string) => {
+    const mount = hanging.enteredAt(reached);
+    if (mount === undefined) return;
+    const by = reached === file || file.startsWith(`${reached}/`) ? '' : `a symbolic link leads there, and `;
+    throw new HostError(
+      `${file}: not touched, since ${by}${mount.type} at ${mount.target} may hang`,
+      mayHangCode,
+    );
+  };
+  const targets = new Map<string, string | undefined>();
+  const readLink = (file: string) => {
+    if (!targets.has(file)) {
+      targets.set(file, reader.stat(file)?.kind === 'link' ? reader.link(file) : undefined);
+    }
+    return targets.get(file);
+  };
+  const follow = (file: string) => followLinks(file, readLink, refuseAt(file), 'follow the last');
+  const followFolder = (file: string) => followLinks(file, readLink, refuseAt(file), 'keep the last');
+  /** Runs a call on a file once nothing on the way to it may hang. */
+  const after = <Rest extends unknown[], Result>(
+    check: (file: string) => void,
+    call: (file: string, ...rest: Rest) => Result,
+  ) => {
+    return (file: string, ...rest: Rest): Result => {
+      check(file);
+      return call(file, ...rest);
+    };
+  };
+  return {
+    read: after(follow, reader.read),
+    readRecord: after(followFolder, reader.readRecord),
+    readAt: after(follow, reader.readAt),
+    pieces: after(follow, reader.pieces),
+    list: after(follow, reader.list),
+    link: after(followFolder, reader.link),
+    resolve: after(follow, reader.resolve),
+    stat: after(followFolder, reader.stat),
+    usage: after(follow, reader.usage),
+    kernelLog: () => {
+      follow('/dev/kmsg');
+      return reader.kernelLog();
+    },
+    // In child processes, which are left behind at their deadline.
+    tryWrites: reader.tryWrites,
+    probe: reader.probe,
+    run: reader.run,
+    writeAtomically: after(followFolder, reader.writeAtomically),
+    makeFolder: after(follow, reader.makeFolder),
+    environment: reader.environment,
+    now: reader.now,
+  };
+}

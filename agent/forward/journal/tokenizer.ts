@@ -1,0 +1,155 @@
+import type { Entry } from './entry.ts';
+import { Skimmer } from './field-filter.ts';
+import { Whole } from './passthrough.ts';
+
+export type ParserMode = 'whole' | 'skim';
+
+/** Takes an entry apart as the tokenizer reads it; values come in pieces, one character a byte. */
+export interface FieldSink {
+  begin(): void;
+  /** @param length the eight bytes before a binary value; undefined where the value is text */
+  field(name: string, length: string | undefined): void;
+  value(piece: string): void;
+  endField(): void;
+  /** What is too much to be held. */
+  overflow(cursor: string, entries: Entry[]): void;
+  end(cursor: string, entries: Entry[]): void;
+}
+
+/** The bytes are not the export format. */
+export class ExportError extends Error {
+  override name = 'ExportError';
+}
+
+/** journald's own limit is 64 (journal-util.c, journal_field_valid). */
+const nameBytes = 256;
+/** Longer than any value (journal-importer.h, DATA_SIZE_MAX: 768 MiB): such a length is garbage. */
+const valueBytes = 2 ** 40;
+
+/** Reads the export format to the letter, one entry a run, whatever the bytes' division into chunks. */
+export class Tokenizer {
+  /** Within an entry. */
+  active = false;
+  cursor = '';
+  readonly #sink: FieldSink;
+  #state: 'name' | 'text' | 'length' | 'binary' | 'binary-end' = 'name';
+  #name = '';
+  /** The beginning of a name or a length that goes on in the next chunk. */
+  #held = '';
+  #remaining = 0;
+
+  constructor(mode: ParserMode) {
+    this.#sink = mode === 'skim' ? new Skimmer() : new Whole();
+  }
+
+  /**
+   * Reads to the end of an entry or of the bytes.
+   * @returns up to where it read
+   * @throws ExportError
+   */
+  run(bytes: Buffer, from: number, entries: Entry[]): number {
+    let at = from;
+    if (!this.active) {
+      if (bytes[at] === 10) return at + 1;
+      this.#begin();
+    }
+    while (this.active && at < bytes.length) {
+      at = this.#step(bytes, at, entries);
+      this.#sink.overflow(this.cursor, entries);
+    }
+    return at;
+  }
+
+  #begin(): void {
+    this.active = true;
+    this.cursor = '';
+    this.#state = 'name';
+    this.#held = '';
+    this.#sink.begin();
+  }
+
+  #step(bytes: Buffer, at: number, entries: Entry[]): number {
+    switch (this.#state) {
+      case 'name':
+        return this.#readName(bytes, at, entries);
+      case 'text':
+        return this.#readText(bytes, at);
+      case 'length':
+        return this.#readLength(bytes, at);
+      case 'binary':
+        return this.#readBinary(bytes, at);
+      case 'binary-end':
+        if (bytes[at] !== 10) throw new ExportError('no line feed after a binary value');
+        this.#endField();
+        return at + 1;
+    }
+  }
+
+  #readName(bytes: Buffer, at: number, entries: Entry[]): number {
+    const held = this.#held.length;
+    const head = this.#held + bytes.toString('latin1', at, Math.min(bytes.length, at + nameBytes - held));
+    const line = head.indexOf('\n');
+    const sign = head.indexOf('=');
+    const text = sign >= 0 && (line < 0 || sign < line);
+    const end = text ? sign : line;
+    if (end < 0 && head.length >= nameBytes) throw new ExportError('a line that is no field');
+    this.#held = end < 0 ? head : '';
+    if (end < 0) return bytes.length;
+    this.#name = head.slice(0, end);
+    if (text) this.#beginText(entries);
+    else if (end > 0) this.#state = 'length';
+    else this.#end(entries);
+    return at + end + 1 - held;
+  }
+
+  /** A cursor always begins an entry: after a corrupt one, journalctl goes on without the blank line. */
+  #beginText(entries: Entry[]): void {
+    if (this.#name === '__CURSOR' && this.cursor !== '') {
+      entries.push({ kind: 'partial', cursor: this.cursor, text: '', message: undefined, cut: 0 });
+      this.#begin();
+    }
+    this.#state = 'text';
+    this.#sink.field(this.#name, undefined);
+  }
+
+  #readText(bytes: Buffer, at: number): number {
+    const line = bytes.indexOf(10, at);
+    const piece = bytes.toString('latin1', at, line < 0 ? bytes.length : line);
+    if (this.#name === '__CURSOR') this.cursor = (this.cursor + piece).slice(0, nameBytes);
+    this.#sink.value(piece);
+    if (line < 0) return bytes.length;
+    this.#endField();
+    return line + 1;
+  }
+
+  #readLength(bytes: Buffer, at: number): number {
+    const wanted = Math.min(bytes.length, at + 8 - this.#held.length);
+    this.#held += bytes.toString('latin1', at, wanted);
+    if (this.#held.length < 8) return wanted;
+    const length = Buffer.from(this.#held, 'latin1').readBigUInt64LE();
+    if (length > valueBytes) throw new ExportError(`a value of ${length} bytes`);
+    this.#sink.field(this.#name, this.#held);
+    this.#held = '';
+    this.#remaining = Number(length);
+    this.#state = this.#remaining > 0 ? 'binary' : 'binary-end';
+    return wanted;
+  }
+
+  #readBinary(bytes: Buffer, at: number): number {
+    const end = Math.min(bytes.length, at + this.#remaining);
+    this.#sink.value(bytes.toString('latin1', at, end));
+    this.#remaining -= end - at;
+    if (this.#remaining === 0) this.#state = 'binary-end';
+    return end;
+  }
+
+  #endField(): void {
+    this.#sink.endField();
+    this.#state = 'name';
+  }
+
+  #end(entries: Entry[]): void {
+    this.active = false;
+    this.#sink.end(this.cursor, entries);
+  }
+}

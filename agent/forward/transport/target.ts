@@ -1,0 +1,63 @@
+import { UsageError } from '../../lib/errors.ts';
+
+export type Protocol = 'relp' | 'syslog' | 'journal';
+
+/** One server of FORWARD. */
+export interface Target {
+  protocol: Protocol;
+  carrier: 'tcp' | 'tls' | 'udp';
+  host: string;
+  port: number;
+  /** As written in FORWARD. */
+  text: string;
+}
+
+/**
+ * The servers of FORWARD, the preferred one first.
+ * @param value words with spaces between them: PROTOCOL://HOST[:PORT]; an IPv6 address in brackets
+ * @throws UsageError naming the word and what is wrong with it
+ */
+export function parseTargets(value: string): Target[] {
+  return value
+    .split(/[ \t]+/)
+    .filter((word) => word !== '')
+    .map(parseTarget);
+}
+
+interface Scheme {
+  protocol: Protocol;
+  carrier: Target['carrier'];
+  /** The registered port; RELP has none. */
+  port?: number;
+}
+
+const schemes: Record<string, Scheme> = {
+  relp: { protocol: 'relp', carrier: 'tcp' },
+  'relp+tls': { protocol: 'relp', carrier: 'tls' },
+  /** RFC 6587, section 3.2: 601; RFC 5425: 6514; RFC 5426: 514. */
+  'syslog+tcp': { protocol: 'syslog', carrier: 'tcp', port: 601 },
+  'syslog+tls': { protocol: 'syslog', carrier: 'tls', port: 6514 },
+  'syslog+udp': { protocol: 'syslog', carrier: 'udp', port: 514 },
+  /** systemd-journal-remote.socket(8) */
+  'journal+http': { protocol: 'journal', carrier: 'tcp', port: 19532 },
+  'journal+https': { protocol: 'journal', carrier: 'tls', port: 19532 },
+};
+
+function parseTarget(text: string): Target {
+  const fail = (reason: string): never => {
+    throw new UsageError(`FORWARD: ${text}: ${reason}`);
+  };
+  const [, scheme = '', rest = ''] = /^([^:]*):\/\/(.*)$/.exec(text) ?? fail('not PROTOCOL://HOST:PORT');
+  const found = Object.hasOwn(schemes, scheme) ? schemes[scheme] : undefined;
+  if (found === undefined) return fail(`no protocol of ${Object.keys(schemes).join(', ')}`);
+  const [, bracketed, plain, port] =
+    /^(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([^:/[\]@?#]+))(?::([^/]*))?\/?$/.exec(rest) ??
+    fail('no HOST:PORT after the protocol (an IPv6 address goes in brackets)');
+  const host = bracketed ?? plain ?? '';
+  if (bracketed === undefined && !/^[A-Za-z0-9_]([A-Za-z0-9._-]{0,252})$/.test(host))
+    fail('no name of a host');
+  if (port === undefined && found.port === undefined) fail('RELP has no registered port: name one');
+  const number = port === undefined ? found.port : /^[0-9]{1,5}$/.test(port) ? Number(port) : 0;
+  if (number === undefined || number < 1 || number > 65535) return fail('the port is not from 1 to 65535');
+  return { protocol: found.protocol, carrier: found.carrier, host, port: number, text };
+}

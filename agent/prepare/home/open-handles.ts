@@ -1,0 +1,183 @@
+import { decodeBytes } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { isBelow } from '../../facts/mounts/mountinfo.ts';
+import { type Namespaces, attempt, placesOf } from './namespaces.ts';
+import { type Region, deviceNumber, homePath, isInRegion, joinPath } from './region.ts';
+
+/** A process that could go on writing to the old /home when a new one is mounted over it. */
+export interface Holder {
+  pid: number;
+  name: string;
+  /** What it does, with the path: "works in /home/alice". */
+  how: string;
+}
+
+/** What a process has, which leads to the region if its place says so and its device number is the region's. */
+interface Candidate {
+  pid: string;
+  /** Below /proc, leading to it. */
+  link: string;
+  /** As it is below /home; undefined where its place is not known. */
+  path: string | undefined;
+  /** The path that the kernel shows, from the process's own root on: without a place, it must lead there. */
+  shown: string | undefined;
+  how: (path: string) => string;
+}
+
+/**
+ * Which processes work in a region, have a directory of it open, or have a file in it open or mapped for writing
+ * (proc_pid_fd(5)), through whatever mount of whatever namespace. Removed files do not count: they cannot be
+ * copied. Processes come and go meanwhile.
+ */
+export async function findHolders(
+  reader: SystemReader,
+  region: Region,
+  namespaces: Namespaces,
+): Promise<Holder[]> {
+  const pids = reader.list('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  const candidates = pids.flatMap((pid) => candidatesOf(reader, region, namespaces, pid));
+  const isReal = await onDevices(reader, region, candidates);
+  const held = new Map<string, Candidate>();
+  for (const each of candidates) if (isReal(each) && !held.has(each.pid)) held.set(each.pid, each);
+  return [...held.values()].map(({ pid, path, how }) => ({
+    pid: Number(pid),
+    name: attempt(() => reader.read(`/proc/${pid}/comm`).trim()) ?? '?',
+    how: how(path ?? 'a directory of the old /home that no path leads to'),
+  }));
+}
+
+/** Programs that run from a directory, which noexec stops at their next start. */
+export function findRunning(reader: SystemReader, folder: string): string[] {
+  const programs = reader
+    .list('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => attempt(() => decodeBytes(reader.link(`/proc/${pid}/exe`))) ?? [])
+    .filter((program) => isBelow(program, folder) && !program.endsWith(' (deleted)'));
+  return [...new Set(programs)].sort();
+}
+
+/** "sshd (process 812) works in /home/alice; and 3 more" */
+export function describeHolders(holders: readonly Holder[]): string {
+  const shown = holders.slice(0, 5).map(({ pid, name, how }) => `${name} (process ${pid}) ${how}`);
+  return `${shown.join('; ')}${holders.length > 5 ? `; and ${holders.length - 5} more` : ''}`;
+}
+
+function candidatesOf(
+  reader: SystemReader,
+  region: Region,
+  namespaces: Namespaces,
+  pid: string,
+): Candidate[] {
+  const name = attempt(() => reader.link(`/proc/${pid}/ns/mnt`)) ?? '';
+  const namespace = namespaces.named.get(name) ?? namespaces.own;
+  const place = (path: string) =>
+    placesOf(namespace, path)
+      .filter(({ inside }) => isInRegion(region, inside))
+      .map(({ inside }) => homePath(region, inside))[0];
+  const root = attempt(() => decodeBytes(reader.link(`/proc/${pid}/root`))) ?? '/';
+  return [
+    ...folders(reader, pid, root, place),
+    ...opened(reader, region, namespaces, pid, place),
+    ...mapped(reader, region, pid, place),
+  ];
+}
+
+type Place = (path: string) => string | undefined;
+
+function folders(reader: SystemReader, pid: string, root: string, place: Place): Candidate[] {
+  return (['cwd', 'root'] as const).flatMap((kind): Candidate[] => {
+    const link = `/proc/${pid}/${kind}`;
+    const target = attempt(() => decodeBytes(reader.link(link)));
+    if (target?.startsWith('/') !== true || target.endsWith(' (deleted)')) return [];
+    const shown = isBelow(target, root) ? `/proc/${pid}/root/${target.slice(root.length)}` : undefined;
+    const how = kind === 'cwd' ? 'works in' : 'has its root in';
+    return [{ pid, link, path: place(target), shown, how: (where) => `${how} ${where}` }];
+  });
+}
+
+function opened(
+  reader: SystemReader,
+  region: Region,
+  namespaces: Namespaces,
+  pid: string,
+  place: Place,
+): Candidate[] {
+  return (attempt(() => reader.list(`/proc/${pid}/fd`)) ?? []).flatMap((fd): Candidate[] => {
+    const link = `/proc/${pid}/fd/${fd}`;
+    const target = attempt(() => decodeBytes(reader.link(link)));
+    if (target?.startsWith('/') !== true || target.endsWith(' (deleted)')) return [];
+    const info = attempt(() => reader.read(`/proc/${pid}/fdinfo/${fd}`, 65536)) ?? '';
+    const found = whereOpened(info, target, region, namespaces, place);
+    if (found === undefined) return [];
+    // open(2)'s flags, in octal: the lowest two bits are O_RDONLY, O_WRONLY or O_RDWR.
+    const writes = /^flags:\s*[0-7]*[1256]$/m.test(info);
+    if (!writes && attempt(() => reader.stat(`${link}/.`)?.kind) !== 'directory') return [];
+    const how = (where: string) => `has ${writes ? `${where} open for writing` : `the folder ${where} open`}`;
+    return [{ pid, link, path: found, shown: undefined, how }];
+  });
+}
+
+/** @returns the path below /home, or the one that the kernel shows where only the device number can tell */
+function whereOpened(
+  info: string,
+  target: string,
+  region: Region,
+  { ids, byId }: Namespaces,
+  place: Place,
+): string | undefined {
+  // Kernels before 3.15 without the backport have no mnt_id (proc_pid_fdinfo(5)): the path decides.
+  const id = Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? NaN);
+  if (Number.isNaN(id)) return place(target);
+  // Of a mount that was detached (umount --lazy), in no namespace any more.
+  if (!ids.has(id)) return target;
+  const mount = byId.get(id);
+  if (mount === undefined) return undefined;
+  if (!isBelow(target, mount.target)) return place(target);
+  const inside = joinPath(mount.root, target.slice(mount.target.length));
+  return isInRegion(region, inside) ? homePath(region, inside) : undefined;
+}
+
+function mapped(reader: SystemReader, { devices }: Region, pid: string, place: Place): Candidate[] {
+  const lines = (attempt(() => reader.read(`/proc/${pid}/maps`)) ?? '').split('\n');
+  return lines.flatMap((line): Candidate[] => {
+    const [, major = '', minor = '', target = ''] =
+      /^\S+ .w.s \S+ ([\da-f]+):([\da-f]+) \d+ +(\/.*)$/.exec(line) ?? [];
+    if (target === '' || target.endsWith(' (deleted)')) return [];
+    if (!devices.has(`${parseInt(major, 16)}:${parseInt(minor, 16)}`)) return [];
+    const path = place(decodeBytes(target));
+    if (path === undefined) return [];
+    return [{ pid, link: '', path, shown: undefined, how: (where) => `has ${where} mapped for writing` }];
+  });
+}
+
+/**
+ * Which of them are on the region's file system. stat(1) may hang on a dead server: then what has a place in the
+ * region counts.
+ */
+async function onDevices(
+  reader: SystemReader,
+  { devices }: Region,
+  candidates: readonly Candidate[],
+): Promise<(each: Candidate) => boolean> {
+  const files = candidates.flatMap(({ link, path, shown = '' }) => [link, path === undefined ? shown : '']);
+  const found = new Map<string, string>();
+  const unknown = new Set<string>();
+  const wanted = files.filter((file) => file !== '');
+  for (let start = 0; start < wanted.length; start += 500) {
+    const some = wanted.slice(start, start + 500);
+    const { stdout, ended } = await reader.run('/usr/bin/stat', ['-L', '-c', '%d %i %n', ...some]);
+    if (ended === 'deadline') for (const file of some) unknown.add(file);
+    for (const line of stdout.split('\n')) {
+      const [, identity, file] = /^(\d+ \d+) (.*)$/.exec(line) ?? [];
+      if (identity !== undefined && file !== undefined) found.set(file, identity);
+    }
+  }
+  return ({ link, path, shown = '' }) => {
+    if (link === '') return true;
+    if (unknown.has(link)) return path !== undefined;
+    const identity = found.get(link);
+    const isThere = identity !== undefined && devices.has(deviceNumber(identity.split(' ')[0] ?? ''));
+    if (path !== undefined || !isThere) return isThere;
+    return shown !== '' && found.has(shown) && found.get(shown) !== identity;
+  };
+}

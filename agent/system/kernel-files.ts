@@ -1,0 +1,27 @@
+import fs from 'node:fs';
+import { HostError } from '../lib/errors.ts';
+
+/** The kernel's own file systems by statfs(2)'s f_type (linux/magic.h); the longest path first. */
+const kernelFileSystems = [
+  { path: '/sys/kernel/security', magic: 0x73636673, name: 'securityfs' },
+  { path: '/sys/firmware/efi/efivars', magic: 0xde5e81e4, name: 'efivarfs' },
+  { path: '/sys/fs/selinux', magic: 0xf97cff8c, name: 'selinuxfs' },
+  { path: '/sys', magic: 0x62656572, name: 'sysfs' },
+  { path: '/proc', magic: 0x9fa0, name: 'procfs' },
+];
+
+/**
+ * What is read below /proc or /sys must come from the kernel, not from a file that somebody mounted there.
+ * Another path is not asked about.
+ * @throws HostError where another file system answers; errno's where nothing does
+ */
+export function verifyKernelFile(file: string): void {
+  const found = kernelFileSystems.find(({ path }) => file.startsWith(`${path}/`) || file === path);
+  if (found === undefined) return;
+  const { type } = fs.statfsSync(file);
+  // statfs(2)'s f_type is signed on some architectures.
+  if (type >>> 0 === found.magic) return;
+  throw new HostError(
+    `${file}: not the kernel's ${found.name} but another file system (type 0x${(type >>> 0).toString(16)})`,
+  );
+}

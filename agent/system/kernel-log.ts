@@ -1,0 +1,43 @@
+import fs from 'node:fs';
+import { HostError, errorCode } from '../lib/errors.ts';
+
+/** makedev(1, 11): Documentation/admin-guide/devices.txt */
+const kmsgDevice = 0x10b;
+const mostRecords = 100_000;
+const recordBytes = 32768;
+
+/**
+ * The records that are still in the kernel's log buffer, the oldest first (Documentation/ABI/testing/dev-kmsg);
+ * one read(2) gives one record.
+ * @throws HostError for a /dev/kmsg that is not the kernel's; EPERM or EACCES without the right to read it
+ */
+export function readKernelLog(file = '/dev/kmsg'): string[] {
+  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  try {
+    const stat = fs.fstatSync(fd);
+    if (!stat.isCharacterDevice() || stat.rdev !== kmsgDevice) {
+      throw new HostError(`${file}: not the kernel's log device`);
+    }
+    return readRecords(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function readRecords(fd: number): string[] {
+  const records: string[] = [];
+  const buffer = Buffer.allocUnsafe(recordBytes);
+  for (let reads = 0; reads < mostRecords; reads++) {
+    try {
+      const count = fs.readSync(fd, buffer);
+      if (count === 0) return records;
+      records.push(buffer.toString('latin1', 0, count));
+    } catch (error) {
+      // The record was overwritten before it was read: the next read gives the oldest that is left.
+      if (errorCode(error) === 'EPIPE') continue;
+      if (errorCode(error) === 'EAGAIN') return records;
+      throw error;
+    }
+  }
+  return records;
+}

@@ -1,0 +1,41 @@
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import { errorCode, errorMessage } from '../../lib/errors.ts';
+import { O_PATH } from '../open-flags.ts';
+import { probeName } from './unnamed.ts';
+
+/** makedev(1, 3): Documentation/admin-guide/devices.txt */
+const nullDevice = 0x103;
+
+/**
+ * Opens a node of /dev/null in a folder. Needs root. A node cannot be without a name; this process lives on
+ * when the agent is killed, and removes it.
+ * @returns EACCES where it is mounted nodev (mount(2)), OPENED where it can be used, else errno's name
+ */
+export function tryDevice(folder: string): string {
+  if (process.geteuid?.() !== 0) return 'EPERM';
+  const node = probeName(folder);
+  try {
+    const made = spawnSync('/usr/bin/mknod', ['-m', '0600', node, 'c', '1', '3'], { stdio: 'ignore' });
+    if (made.error !== undefined) return errorCode(made.error);
+    if (made.status !== 0) return 'mknod failed';
+    return openNode(node);
+  } catch (error) {
+    return errorCode(error) || errorMessage(error);
+  } finally {
+    fs.rmSync(node, { force: true });
+  }
+}
+
+/** Whoever owns the folder may have put another device in the node's place, which must not be opened. */
+function openNode(node: string): string {
+  const named = fs.openSync(node, O_PATH | fs.constants.O_NOFOLLOW);
+  try {
+    const stat = fs.fstatSync(named);
+    if (!stat.isCharacterDevice() || stat.rdev !== nullDevice) return 'another file took its place';
+    fs.closeSync(fs.openSync(`/proc/self/fd/${named}`, fs.constants.O_RDONLY));
+    return 'OPENED';
+  } finally {
+    fs.closeSync(named);
+  }
+}

@@ -1,0 +1,47 @@
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import { errorCode, errorMessage } from '../../lib/errors.ts';
+import { probeProgram } from './program.ts';
+import { openUnnamed } from './unnamed.ts';
+
+const nobody = 65534;
+
+/**
+ * Starts a program that lies in a folder.
+ * @returns EACCES where it is mounted noexec (execve(2)), RAN where it ran, else errno's name
+ */
+export function tryExecute(folder: string): string {
+  const { error } = run(folder, 0o700);
+  return error === undefined ? 'RAN' : errorCode(error) || errorMessage(error);
+}
+
+/**
+ * Starts root's set-uid program as nobody. Needs root.
+ * @returns HONOURED where it ran as root, IGNORED where it did not, EACCES on noexec, else errno's name
+ */
+export function trySetUid(folder: string): string {
+  if (process.geteuid?.() !== 0) return 'EPERM';
+  // A process that may gain no rights says nothing about the mount (prctl(2), PR_SET_NO_NEW_PRIVS).
+  if (/^NoNewPrivs:\s*1/m.test(fs.readFileSync('/proc/self/status', 'latin1'))) return 'NO_NEW_PRIVS';
+  const { error, status } = run(folder, 0o4711, { uid: nobody, gid: nobody });
+  if (error !== undefined) return errorCode(error) || errorMessage(error);
+  return status === 0 ? 'IGNORED' : 'HONOURED';
+}
+
+function run(folder: string, mode: number, as: { uid?: number; gid?: number } = {}) {
+  const writable = openUnnamed(folder);
+  let program: number;
+  try {
+    fs.writeSync(writable, probeProgram());
+    fs.fchmodSync(writable, mode);
+    // A file that is open for writing cannot be executed: ETXTBSY.
+    program = fs.openSync(`/proc/self/fd/${writable}`, fs.constants.O_RDONLY);
+  } finally {
+    fs.closeSync(writable);
+  }
+  try {
+    return spawnSync('/proc/self/fd/3', [], { ...as, stdio: ['ignore', 'ignore', 'ignore', program] });
+  } finally {
+    fs.closeSync(program);
+  }
+}

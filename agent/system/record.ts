@@ -1,0 +1,69 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { HostError, errorCode } from '../lib/errors.ts';
+import { readAll } from './files.ts';
+import { inFolder } from './folder.ts';
+import { O_PATH } from './open-flags.ts';
+
+/** Who may own a record: root alone, who is then also the only one who may write to it; or its folder's owner, too. */
+export type Owner = 'root' | 'folder';
+
+const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, S_IFMT } = fs.constants;
+
+/**
+ * Reads a file that a less privileged user may have put there. It is checked by its name (open(2), O_PATH) and then
+ * opened by what was checked (/proc/self/fd), so that nothing but a regular file is ever opened, whatever another
+ * process does in between.
+ * @param file an absolute path
+ * @param limit bytes
+ * @returns one character a byte; undefined where there is no such file
+ * @throws HostError that says what is wrong: ELOOP for a link, EINVAL for another kind of file, EPERM for another
+ *     owner, EFBIG for more than `limit` bytes; errno's otherwise
+ */
+export function readRecord(file: string, owner: Owner, limit: number, shown = file): string | undefined {
+  try {
+    return inFolder(path.dirname(file), (at, folderOwner) => {
+      const named = fs.openSync(at(path.basename(file)), O_PATH | O_NOFOLLOW);
+      try {
+        check(shown, fs.fstatSync(named), owner, folderOwner, limit);
+        return readOpened(shown, `/proc/self/fd/${named}`, limit);
+      } finally {
+        fs.closeSync(named);
+      }
+    });
+  } catch (error) {
+    // Without a /proc nothing can be opened, and that is not the answer that there is no such file.
+    const isMissing = errorCode(error) === 'ENOENT' && !fs.lstatSync(file, { throwIfNoEntry: false });
+    if (isMissing) return undefined;
+    throw error;
+  }
+}
+
+function check(file: string, stat: fs.Stats, owner: Owner, folderOwner: number, limit: number): void {
+  const { uid, mode, nlink, size } = stat;
+  if (stat.isSymbolicLink()) throw new HostError(`${file}: a symbolic link, not a regular file`, 'ELOOP');
+  if (!stat.isFile()) throw new HostError(`${file}: ${kind(mode)}, not a regular file`, 'EINVAL');
+  if (nlink > 1) throw new HostError(`${file}: has ${nlink} names (hard links), must have one`, 'EPERM');
+  const others = owner === 'folder' ? ` or by the owner of its folder (user ${folderOwner})` : '';
+  if (uid !== 0 && !(owner === 'folder' && uid === folderOwner))
+    throw new HostError(`${file}: owned by user ${uid}, must be owned by root${others}`, 'EPERM');
+  if (owner === 'root' && (mode & 0o022) !== 0)
+    throw new HostError(`${file}: users other than root may write to it`, 'EPERM');
+  if (size > limit) throw new HostError(`${file}: larger than ${limit} bytes`, 'EFBIG');
+}
+
+function kind(mode: number): string {
+  const { S_IFDIR, S_IFIFO, S_IFSOCK, S_IFCHR } = fs.constants;
+  const names = { [S_IFDIR]: 'a directory', [S_IFIFO]: 'a FIFO', [S_IFSOCK]: 'a socket' };
+  return names[mode & S_IFMT] ?? ((mode & S_IFMT) === S_IFCHR ? 'a character device' : 'a block device');
+}
+
+function readOpened(shown: string, file: string, limit: number): string {
+  const fd = fs.openSync(file, O_RDONLY | O_NONBLOCK);
+  try {
+    if (!fs.fstatSync(fd).isFile()) throw new HostError(`${shown}: not a regular file`, 'EINVAL');
+    return readAll(fd, shown, limit);
+  } finally {
+    fs.closeSync(fd);
+  }
+}

@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto';
+import type fs from 'node:fs';
+import { HostError } from '../lib/errors.ts';
+
+/**
+ * The state of every file in a tree, as one 64-bit hash a file: inode, size, times of content and of change, and name.
+ * A file whose hash is in it has not changed since: the kernel sets the time of change at each write (inode(7)).
+ */
+export interface TreeState {
+  has(name: string, state: FileState): boolean;
+  /** What `parseTreeState` reads; one character a byte. */
+  text(): string;
+}
+
+/** Of one file. Times in nanoseconds since the epoch. */
+export interface FileState {
+  inode: bigint;
+  size: bigint;
+  modified: bigint;
+  changed: bigint;
+}
+
+/** @throws HostError where the text is none of `TreeState.text` */
+export function parseTreeState(text: string): TreeState {
+  const bytes = Buffer.from(text, 'latin1');
+  if (bytes.length % 8 !== 0) throw new HostError('the state of a tree has a length that it cannot have');
+  const keys = new BigUint64Array(bytes.length / 8);
+  for (let index = 0; index < keys.length; index++) keys[index] = bytes.readBigUInt64LE(index * 8);
+  return treeState(keys);
+}
+
+/** Gets the files one by one, and keeps eight bytes of each. */
+export function makeTreeState(): { add: (name: string, state: FileState) => void; done: () => TreeState } {
+  const keys: bigint[] = [];
+  return {
+    add: (name, state) => keys.push(keyOf(name, state)),
+    done: () => treeState(BigUint64Array.from(keys).sort()),
+  };
+}
+
+export function stateOf({ ino, size, mtimeNs, ctimeNs }: fs.BigIntStats): FileState {
+  return { inode: ino, size, modified: mtimeNs, changed: ctimeNs };
+}
+
+function keyOf(name: string, { inode, size, modified, changed }: FileState): bigint {
+  const text = `${inode} ${size} ${modified} ${changed} ${name}`;
+  return createHash('sha256').update(text, 'latin1').digest().readBigUInt64LE(0);
+}
+
+/** @param keys sorted */
+function treeState(keys: BigUint64Array): TreeState {
+  return {
+    has: (name, state) => isAmong(keys, keyOf(name, state)),
+    text: () => {
+      const bytes = Buffer.alloc(keys.length * 8);
+      keys.forEach((key, index) => bytes.writeBigUInt64LE(key, index * 8));
+      return bytes.toString('latin1');
+    },
+  };
+}
+
+function isAmong(sorted: BigUint64Array, key: bigint): boolean {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((sorted[middle] ?? 0n) < key) low = middle + 1;
+    else high = middle;
+  }
+  return sorted[low] === key;
+}

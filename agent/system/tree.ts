@@ -1,0 +1,163 @@
+import fs from 'node:fs';
+import { setImmediate as breathe } from 'node:timers/promises';
+import { errorCode } from '../lib/errors.ts';
+import { type FileState, type TreeState, makeTreeState, stateOf } from './tree-state.ts';
+
+/**
+ * Reads the state of a tree, in one file system.
+ * @param pause is called now and then; what it throws ends the walk
+ */
+export async function readTreeState(folder: string, pause: () => void): Promise<TreeState> {
+  const state = makeTreeState();
+  await walkTree(folder, pause, (name, stat) => {
+    state.add(name, stateOf(stat));
+    return undefined;
+  });
+  return state.done();
+}
+
+export interface WalkedFile {
+  /** From the folder on, one character a byte. */
+  name: string;
+  directory: boolean;
+  state: FileState;
+}
+
+/**
+ * Removes the files and then-empty directories of a tree for which `isDispensable` is true, and not the folder itself.
+ * What is on another file system is never removed. An inode's other names change with each name that is removed; they
+ * are shown as they were.
+ * @param kept gets the name of each file, and of each directory that was not removed for its own sake
+ * @throws HostError with the system's reason; what comes after it stays
+ */
+export async function removeTree(
+  folder: string,
+  pause: () => void,
+  isDispensable: (file: WalkedFile) => boolean,
+  kept: (name: string) => void,
+): Promise<void> {
+  const renamed = new Map<bigint, { now: bigint; before: bigint }>();
+  await walkTree(
+    folder,
+    pause,
+    (name, stat, at) => {
+      const state = stateOf(stat);
+      const earlier = renamed.get(stat.ino);
+      if (earlier?.now === state.changed) state.changed = earlier.before;
+      const directory = stat.isDirectory();
+      if (!isDispensable({ name, directory, state })) {
+        kept(name);
+        return undefined;
+      }
+      if (directory)
+        return () =>
+          unlessImmutable(
+            () => removeIfEmpty(at),
+            () => kept(name),
+          );
+      unlessImmutable(
+        () => {
+          const changed = unlink(at, stat);
+          if (changed !== undefined) renamed.set(stat.ino, { now: changed, before: state.changed });
+        },
+        () => kept(name),
+      );
+      return undefined;
+    },
+    kept,
+  );
+}
+
+/** See `SystemWriter.lastChange`. */
+export function lastChange(folder: string, name: string): number {
+  for (let each = name; each !== ''; each = each.slice(0, Math.max(0, each.lastIndexOf('/')))) {
+    const changed = changeOf(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(each, 'latin1')]));
+    if (changed !== undefined) return changed;
+  }
+  return fs.lstatSync(folder).ctimeMs;
+}
+
+/** @returns undefined where nothing is there, or a file is in the place of a directory */
+function changeOf(file: Buffer): number | undefined {
+  try {
+    return fs.lstatSync(file).ctimeMs;
+  } catch (error) {
+    if (!['ENOENT', 'ENOTDIR'].includes(errorCode(error))) throw error;
+    return undefined;
+  }
+}
+
+/** chattr(1) +i or +a, of the file or of its directory. */
+function unlessImmutable(remove: () => void, otherwise: () => void): void {
+  try {
+    remove();
+  } catch (error) {
+    if (errorCode(error) !== 'EPERM') throw error;
+    otherwise();
+  }
+}
+
+/** @returns its time of change afterwards, where it has other names */
+function unlink(at: Buffer, { nlink }: fs.BigIntStats): bigint | undefined {
+  if (nlink === 1n) {
+    fs.unlinkSync(at);
+    return undefined;
+  }
+  // O_PATH (open(2)), which Node has no name for: a FIFO or a device is not opened by it.
+  const fd = fs.openSync(at, 0o10000000 | fs.constants.O_NOFOLLOW);
+  try {
+    fs.unlinkSync(at);
+    return fs.fstatSync(fd, { bigint: true }).ctimeNs;
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+function removeIfEmpty(at: Buffer): void {
+  try {
+    fs.rmdirSync(at);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOTEMPTY') throw error;
+  }
+}
+
+type Visit = (name: string, stat: fs.BigIntStats, at: Buffer) => (() => void) | undefined;
+
+/**
+ * Calls for every file below a folder, a directory before what is in it; the function that comes back is called
+ * after that. Each is reached from its open parent, so no link that is put in a directory's place is followed.
+ */
+async function walkTree(
+  folder: string,
+  pause: () => void,
+  visit: Visit,
+  foreign: (name: string) => void = () => undefined,
+): Promise<void> {
+  const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW } = fs.constants;
+  let count = 0;
+  const descend = async (at: Buffer | string, prefix: string, device?: bigint): Promise<void> => {
+    const fd = fs.openSync(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    try {
+      const here = Buffer.from(`/proc/self/fd/${fd}/`);
+      const own = device ?? fs.fstatSync(fd, { bigint: true }).dev;
+      for (const each of fs.readdirSync(here, { encoding: 'buffer' })) {
+        if (++count % 1000 === 0) await breathe();
+        pause();
+        const child = Buffer.concat([here, each]);
+        const name = `${prefix}${each.toString('latin1')}`;
+        const stat = fs.lstatSync(child, { bigint: true, throwIfNoEntry: false });
+        if (stat === undefined) continue;
+        if (stat.dev !== own) {
+          foreign(name);
+          continue;
+        }
+        const after = visit(name, stat, child);
+        if (stat.isDirectory()) await descend(child, `${name}/`, own);
+        after?.();
+      }
+    } finally {
+      fs.closeSync(fd);
+    }
+  };
+  await descend(folder, '');
+}

@@ -1,0 +1,115 @@
+import { execFileSync } from 'node:child_process';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import path from 'node:path';
+import { dist, inRoot, nodePackage, scratch } from './paths.ts';
+import { libraries } from './runtime.ts';
+import { digest, once, recipe } from './stamp.ts';
+
+const delivered = path.join(dist, 'licences');
+const licenceFile = /^(licen[cs]e|copying|notice)([-.].*)?$/i;
+const commonLicence = /\/usr\/share\/common-licenses\/[A-Za-z0-9+-]+(?:\.[0-9]+)*/g;
+
+/**
+ * Collects in dist/licences the licence of everything that the package brings along, and a list of it.
+ * @param inputs the files of the bundle, as esbuild names them
+ * @throws Error for an npm package without a licence file
+ */
+export async function buildLicences(inputs: readonly string[]): Promise<void> {
+  const packages = [...new Set([...bundledPackages(inputs), ...addonPackages])].sort();
+  const texts = [...packages, JSON.stringify(debianPackages())];
+  const files = [inRoot('package-lock.json'), ...recipe('licences.ts')];
+  const outputs = [path.join(delivered, 'README')];
+  await once({ name: 'licences', key: digest({ texts, files }), outputs, make: () => collect(packages) });
+}
+
+function collect(packages: readonly string[]): void {
+  const folder = path.join(scratch, `licences-${process.pid}`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  try {
+    const list = [...npmLicences(packages, folder), nodeLicence(folder), ...debianLicences(folder)];
+    writeFileSync(path.join(folder, 'README'), `${heading}${list.map((line) => `${line}\n`).join('')}`);
+    rmSync(delivered, { recursive: true, force: true });
+    mkdirSync(dist, { recursive: true });
+    renameSync(folder, delivered);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Built into journal_send.node, whether their JavaScript is in the bundle or not. */
+const addonPackages = ['node_modules/nan', 'node_modules/systemd-journald'];
+
+const heading = `What immutafs-agent brings along, each under its own licence, which lies in this folder.
+The sources are those of exactly these versions, from the npm registry, nodejs.org and Debian.
+
+`;
+
+/** The folders of the npm packages, nested ones included, that files of the bundle belong to. */
+export function bundledPackages(inputs: readonly string[]): string[] {
+  const folders = inputs.map((input) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(input)?.[0]);
+  return [...new Set(folders.filter((folder) => folder !== undefined))].sort();
+}
+
+function npmLicences(packages: readonly string[], folder: string): string[] {
+  return packages.map((from) => {
+    const { name, version, license } = describe(inRoot(from));
+    const files = readdirSync(inRoot(from)).filter((file) => licenceFile.test(file));
+    if (files.length === 0) throw new Error(`npm package ${name} ${version} has no licence file`);
+    const to = path.join(folder, `npm-${name.replace('/', '-')}-${version}`);
+    for (const file of files) cpSync(path.join(inRoot(from), file), path.join(to, file));
+    return `npm     ${name} ${version} (${license ?? 'see its licence'})`;
+  });
+}
+
+function nodeLicence(folder: string): string {
+  const { version } = describe(nodePackage);
+  copyFileSync(path.join(nodePackage, 'LICENSE'), path.join(folder, 'node'));
+  return `nodejs  node ${version}, with the libraries that its licence names`;
+}
+
+function describe(folder: string): { name: string; version: string; license?: string } {
+  return JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as ReturnType<typeof describe>;
+}
+
+/** Debian's copyright files, and the common licences that they only name: a RHEL guest does not have those. */
+function debianLicences(folder: string): string[] {
+  const packages = debianPackages();
+  const common = new Set<string>();
+  for (const { name, source } of packages) {
+    const text = readFileSync(`/usr/share/doc/${name}/copyright`, 'utf8');
+    writeFileSync(path.join(folder, `debian-${source}`), text);
+    for (const [file] of text.matchAll(commonLicence)) if (existsSync(file)) common.add(realpathSync(file));
+  }
+  for (const file of common) copyFileSync(file, path.join(folder, `common-${path.basename(file)}`));
+  return packages.map(
+    ({ name, version, source, sourceVersion }) =>
+      `debian  ${name} ${version} (source ${source} ${sourceVersion})`,
+  );
+}
+
+/** Those that the private runtime is from. One source package has one copyright file. */
+function debianPackages(): { name: string; version: string; source: string; sourceVersion: string }[] {
+  const args = [
+    '-W',
+    '-f',
+    '${Package} ${Version} ${source:Package} ${source:Version}\n',
+    ...Object.keys(libraries),
+  ];
+  const lines = execFileSync('dpkg-query', args, { encoding: 'utf8' }).trim().split('\n');
+  return [...new Set(lines)].sort().map((line) => {
+    const [name = '', version = '', source = '', sourceVersion = ''] = line.split(' ');
+    return { name, version, source, sourceVersion };
+  });
+}

@@ -1,0 +1,45 @@
+#!/bin/sh
+# Runs a command where /usr/lib64/immutafs-agent is the private runtime that was built here, so that the built
+# executable finds its loader. In a mount namespace of its own: nothing of it is left on the machine.
+#
+#   packaging/build/run-dist.sh [-l LIBRARIES] COMMAND [ARGUMENT…]
+#   packaging/build/run-dist.sh dist/immutafs-agent version
+#
+# LIBRARIES: the folder to use, dist/lib if not given. Needs root, or a kernel that lets users have namespaces.
+set -eu
+
+libraries=$(dirname "$0")/../../dist/lib
+if [ "${1-}" = -l ]; then
+  libraries=$2
+  shift 2
+fi
+[ $# -gt 0 ] || { echo 'run-dist: which command?' >&2 && exit 2; }
+[ -e "$libraries/ld-linux-x86-64.so.2" ] || { echo "run-dist: no loader in $libraries" >&2 && exit 3; }
+libraries=$(realpath "$libraries")
+try_write=$(dirname "$0")/../../dist/try-write
+if [ -e "$try_write" ]; then try_write=$(realpath "$try_write"); else try_write=; fi
+
+# /usr/lib64 also holds the machine's own loader: keep what is there, below an overlay.
+# shellcheck disable=SC2016 # expanded by the inner shell
+inner='
+  set -eu
+  libraries=$1
+  try_write=$2
+  shift 2
+  mount -t tmpfs -o size=1m,mode=0755 run-dist /mnt
+  mkdir /mnt/upper /mnt/work
+  mount -t overlay -o lowerdir=/usr/lib64,upperdir=/mnt/upper,workdir=/mnt/work run-dist /usr/lib64
+  if [ -n "$try_write" ]; then
+    mkdir /mnt/upper2 /mnt/work2
+    mount -t overlay -o lowerdir=/usr/libexec,upperdir=/mnt/upper2,workdir=/mnt/work2 run-dist /usr/libexec
+    mkdir -p /usr/libexec/immutafs
+    cp "$try_write" /usr/libexec/immutafs/try-write
+  fi
+  umount -l /mnt
+  mkdir -p /usr/lib64/immutafs-agent
+  mount --bind "$libraries" /usr/lib64/immutafs-agent
+  exec "$@"
+'
+user=
+[ "$(id -u)" -eq 0 ] || user=--map-root-user
+exec unshare --mount --propagation private $user sh -c "$inner" run-dist "$libraries" "$try_write" "$@"

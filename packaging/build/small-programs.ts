@@ -1,0 +1,36 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, renameSync } from 'node:fs';
+import path from 'node:path';
+import { dist, inRoot } from './paths.ts';
+import { digest, once, recipe } from './stamp.ts';
+
+/** Small, and nothing in it that depends on the machine that builds. */
+const options = [
+  ...['-Os', '-static', '-nostdlib', '-ffreestanding', '-fno-stack-protector', '-fcf-protection=none'],
+  ...['-fno-asynchronous-unwind-tables', '-Wall', '-Wextra', '-Werror', '-s'],
+  '-Wl,-z,noseparate-code,-z,noexecstack,--build-id=none',
+];
+
+/** Compiles packaging/build/set-readonly.c to dist/set-readonly, which goes into the initramfs. */
+export function buildSetReadonly(): Promise<void> {
+  return buildWithoutLibrary('set-readonly');
+}
+
+/** Compiles packaging/build/try-write.c to dist/try-write, which the agent runs. */
+export function buildTryWrite(): Promise<void> {
+  return buildWithoutLibrary('try-write');
+}
+
+async function buildWithoutLibrary(name: string): Promise<void> {
+  const out = path.join(dist, name);
+  const source = inRoot(`packaging/build/${name}.c`);
+  const files = [source, inRoot('packaging/build/without-library.h'), ...recipe('small-programs.ts')];
+  const make = () => {
+    mkdirSync(dist, { recursive: true });
+    execFileSync('gcc', [...options, '-o', `${out}.new`, source], {
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    renameSync(`${out}.new`, out);
+  };
+  await once({ name, key: digest({ files }), outputs: [out], make });
+}

@@ -1,0 +1,63 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once as event } from 'node:events';
+import { existsSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { scratch } from './paths.ts';
+
+export interface Step {
+  /** Names the stamp file, build/NAME.stamp. */
+  name: string;
+  /** Everything that decides the result; see `digest`. */
+  key: string;
+  /** Files that must be there for the step to count as done. */
+  outputs: readonly string[];
+  make: () => void | Promise<void>;
+}
+
+/**
+ * Makes `outputs`, unless they are there and were made from the same `key`. Another process that wants the
+ * same waits for the one that is at it.
+ * @returns true if it had to be made
+ * @throws what `make` throws; the step then counts as not done
+ */
+export async function once({ name, key, outputs, make }: Step): Promise<boolean> {
+  const stamp = path.join(scratch, `${name}.stamp`);
+  const done = () =>
+    existsSync(stamp) && readFileSync(stamp, 'utf8') === key && outputs.every((output) => existsSync(output));
+  if (done()) return false;
+  mkdirSync(scratch, { recursive: true });
+  const unlock = await lock(path.join(scratch, `${name}.lock`));
+  try {
+    if (done()) return false;
+    rmSync(stamp, { force: true });
+    await make();
+    writeFileSync(stamp, key);
+    return true;
+  } finally {
+    unlock();
+  }
+}
+
+/** flock(1) holds the lock as long as its standard input is open, so this process cannot leave it behind. */
+async function lock(file: string): Promise<() => void> {
+  const holder = spawn('flock', [file, 'sh', '-c', 'echo; exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  await event(holder.stdout, 'data');
+  return () => holder.stdin.end();
+}
+
+/** SHA-256 over texts and over the content of files, in hexadecimal. Each part is told from its neighbours. */
+export function digest({ files = [], texts = [] }: { files?: string[]; texts?: string[] }): string {
+  const hash = createHash('sha256');
+  for (const text of texts) hash.update(`text ${Buffer.byteLength(text)}\n`).update(text);
+  for (const file of files) {
+    const content = readFileSync(file);
+    hash.update(`file ${path.basename(file)} ${content.length}\n`).update(content);
+  }
+  return hash.digest('hex');
+}
+
+/** The scripts of the build itself: what they do decides every result. */
+export function recipe(pattern: string): string[] {
+  return globSync(path.join(import.meta.dirname, pattern)).sort();
+}

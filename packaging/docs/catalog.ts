@@ -1,0 +1,32 @@
+import { checks } from '../../agent/checks/index.ts';
+import { sentence, wrap } from '../../agent/lib/format.ts';
+import { forwardMessages } from '../../agent/forward/status/messages.ts';
+import { type Message, driftMessage, verdictMessage } from '../../agent/report/messages.ts';
+
+/** immutafs.catalog, which `journalctl -x` shows below an entry (systemd's Journal Message Catalogs). */
+export function catalog(): string {
+  const findings = checks.map((check) => ({ ...check, subject: `Check ${check.id}: @IMMUTAFS_STATUS@` }));
+  const others = [
+    { ...verdictMessage, subject: 'This guest is: @IMMUTAFS_VERDICT@' },
+    { ...driftMessage, subject: '@IMMUTAFS_CHECK@ was @IMMUTAFS_OLD_STATUS@ and is @IMMUTAFS_STATUS@' },
+  ];
+  const forwarding = Object.values(forwardMessages).map((message) => ({
+    ...message,
+    subject: `Forwarding: ${message.documentation.title}`,
+  }));
+  const heading = '# What the journal entries of immutafs-agent mean and what to do about them.\n';
+  return [heading, ...[...findings, ...others, ...forwarding].map(entry)].join('\n');
+}
+
+function entry({ messageId, documentation, subject }: Message & { subject: string }): string {
+  const { title, means, why, fix } = documentation;
+  const paragraphs = [sentence(title), means, why, `What to do: ${fix}`];
+  return [
+    `-- ${messageId}`,
+    `Subject: ${subject}`,
+    'Defined-By: immutafs-agent',
+    'Documentation: man:immutafs-agent(8)',
+    ...paragraphs.flatMap((paragraph) => ['', ...wrap(paragraph, 78)]),
+    '',
+  ].join('\n');
+}

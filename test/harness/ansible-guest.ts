@@ -1,0 +1,96 @@
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { execa } from 'execa';
+import { inRoot } from '../../packaging/build/paths.ts';
+
+/** The result of one task of the module `guest`. */
+export interface TaskResult {
+  failed: boolean;
+  changed?: boolean;
+  rc?: number | null;
+  stdout?: string;
+  msg?: string;
+}
+
+/** The action plugin `guest` with this machine as the guest, and stand-ins for the programs of systemd. */
+export interface LocalGuest {
+  run: (args: Record<string, unknown>) => Promise<TaskResult>;
+  /** The units that systemd-run has started, in this order, without the end of their names: "install-*.service". */
+  units: () => string[];
+  /** A file in the stand-ins' folder, which jobs may use too: its path. */
+  file: (name: string) => string;
+}
+
+/**
+ * What the plug-in uses of systemd: a transient service is a process in the background, whose state stands in a file of
+ * the unit's name.
+ */
+const stubs = {
+  'systemd-run': `for arg; do
+  shift
+  case $arg in
+    --unit=*) unit=\${arg#--unit=} ;;
+    --) break ;;
+  esac
+done
+# As systemd does: two dollar signs are one.
+for arg; do
+  shift
+  set -- "$@" "$(printf %s "$arg" | sed 's/[$][$]/$/g')"
+done
+echo "$unit" >>"$HOME/units"
+printf 'SubState=running\\n' >"$HOME/state-$unit"
+(
+  "$@" >"$HOME/log-$unit" 2>&1
+  rc=$?
+  state=exited
+  [ "$rc" -eq 0 ] || state=failed
+  printf 'SubState=%s\\nResult=exit-code\\nExecMainStatus=%s\\n' "$state" "$rc" >"$HOME/state-$unit"
+) >/dev/null 2>&1 &`,
+  systemctl: `case $1 in
+  show)
+    for unit; do :; done
+    cat "$HOME/state-$unit" 2>/dev/null || echo SubState=dead ;;
+  list-units)
+    for pattern; do :; done
+    cd "$HOME"
+    for state in state-$pattern; do
+      ! grep -qs SubState=running "$state" || echo "  \${state#state-} loaded active running /usr/bin/sh"
+    done ;;
+  stop) rm -f "$HOME/state-$2" ;;
+esac`,
+  journalctl: `for arg; do case $arg in --unit=*) cat "$HOME/log-\${arg#--unit=}" ;; esac; done`,
+};
+
+/** @param folder empty; on its path the stand-ins come first */
+export async function localGuest(folder: string): Promise<LocalGuest> {
+  const at = (name: string): string => path.join(folder, name);
+  mkdirSync(at('bin'));
+  for (const [name, text] of Object.entries(stubs)) {
+    writeFileSync(at(`bin/${name}`), `#!/bin/sh\n${text}\n`);
+    chmodSync(at(`bin/${name}`), 0o755);
+  }
+  const env = {
+    PATH: `${at('bin')}:/usr/sbin:/usr/bin:/sbin:/bin`,
+    LC_ALL: 'C.UTF-8',
+    HOME: folder,
+    ANSIBLE_COLLECTIONS_PATH: at('collections'),
+    ANSIBLE_LOCALHOST_WARNING: '0',
+    ANSIBLE_NOCOLOR: '1',
+  };
+  const options = { env, extendEnv: false, stdin: 'ignore', reject: false } as const;
+  const install = ['collection', 'install', inRoot('ansible'), '-p', at('collections')];
+  await execa('/usr/bin/ansible-galaxy', install, { ...options, reject: true });
+  return {
+    run: async (args) => {
+      const task = ['--module-name', 'immutafs.agent.guest', '--args', JSON.stringify(args)];
+      const command = ['localhost', '--connection', 'local', ...task];
+      const { stdout, stderr } = await execa('/usr/bin/ansible', command, options);
+      const [, word, result] = /^localhost \| (\S+) => (\{[\s\S]*)/m.exec(stdout) ?? [];
+      if (result === undefined) throw new Error(stdout + stderr);
+      return { ...(JSON.parse(result) as TaskResult), failed: word === 'FAILED!' };
+    },
+    units: () => readFileSync(at('units'), 'utf8').trim().split('\n'),
+    file: at,
+  };
+}

@@ -1,0 +1,33 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, symlinkSync } from 'node:fs';
+import path from 'node:path';
+import { inRoot } from '../../packaging/build/paths.ts';
+import { inTemporaryFolder } from './temporary.ts';
+
+/** Reads [module, function, arguments…] and writes what the function returns, as JSON; an argument { xml } is parsed. */
+const program = `import importlib, json, sys
+from xml.etree import ElementTree
+name, function, *args = json.load(sys.stdin)
+module = importlib.import_module("ansible_collections.immutafs.agent.plugins." + name)
+parsed = [ElementTree.fromstring(each["xml"]) if isinstance(each, dict) and "xml" in each else each for each in args]
+result = getattr(module, function)(*parsed)
+print(json.dumps(result if not ElementTree.iselement(result) else {"xml": ElementTree.tostring(result, "unicode")}))`;
+
+/**
+ * Calls a function of a plug-in of the Ansible collection, without Ansible.
+ * @param module such as `filter.proof`
+ * @throws Error with what Python wrote where it fails
+ */
+export function callPlugin(module: string, name: string, ...args: unknown[]): unknown {
+  return inTemporaryFolder((folder) => {
+    mkdirSync(path.join(folder, 'ansible_collections/immutafs'), { recursive: true });
+    symlinkSync(inRoot('ansible'), path.join(folder, 'ansible_collections/immutafs/agent'));
+    const { stdout, stderr } = spawnSync('/usr/bin/python3', ['-B', '-c', program], {
+      input: JSON.stringify([module, name, ...args]),
+      env: { PYTHONPATH: folder },
+      encoding: 'utf8',
+    });
+    if (stdout === '') throw new Error(stderr);
+    return JSON.parse(stdout) as unknown;
+  });
+}

@@ -1,0 +1,204 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { evaluateHost } from '../../agent/evaluate.ts';
+import { type SystemReader, type ProbeKind, systemReader } from '../../agent/system/reader.ts';
+import type { Report } from '../../agent/report/report.ts';
+import { version } from '../../agent/lib/version.ts';
+import { type DiskFixture, type StackFixture, makeSysfs } from './sysfs.ts';
+import { writeFiles } from './temporary.ts';
+
+/** Everything that the agent sees of a guest. */
+export interface Guest {
+  /** mountinfo without the ids, by name: "device root target options - type source superOptions". */
+  mounts: Record<string, string>;
+  files: Record<string, string | { linkTo: string }>;
+  devices: (DiskFixture | StackFixture)[];
+  folders: string[];
+  /** What a folder of fixtures cannot answer. */
+  answers: {
+    usage: ReturnType<SystemReader['usage']>;
+    /** Of writes to the targets of REQUIRE_READONLY. */
+    tryWrite: string;
+    /** Of probes of REQUIRE_OPTIONS. */
+    probes: Partial<Record<ProbeKind, string>>;
+    /** What stat(1) says of labels. */
+    labels: string;
+    /** Of other programs; undefined: it has nothing to say. */
+    run?: (program: string, args: readonly string[]) => Awaited<ReturnType<SystemReader['run']>> | undefined;
+    kernelLog: string[];
+  };
+}
+
+const lvm = 'rw,seclabel,attr2,inode64,noquota';
+const hardened = 'noexec,nosuid,nodev';
+
+/** RHEL 7 on XFS on LVM, sealed, with nothing to complain of. */
+export function goodGuest(): Guest {
+  return {
+    mounts: {
+      sys: '0:17 / /sys rw,nosuid,nodev,noexec,relatime shared:6 - sysfs sysfs rw,seclabel',
+      proc: '0:3 / /proc rw,nosuid,nodev,noexec,relatime shared:5 - proc proc rw',
+      dev: '0:5 / /dev rw,nosuid shared:2 - devtmpfs devtmpfs rw,seclabel,size=930460k,nr_inodes=232615,mode=755',
+      run: '0:18 / /run rw,nosuid,nodev shared:23 - tmpfs tmpfs rw,seclabel,mode=755',
+      root: `253:0 / / ro,relatime shared:1 - xfs /dev/mapper/rhel-root ${lvm.replace('rw', 'ro')}`,
+      boot: `252:1 / /boot ro,relatime shared:28 - xfs /dev/vda1 ${lvm.replace('rw', 'ro')}`,
+      home: `252:16 / /home rw,${hardened},relatime shared:29 - xfs /dev/vdb ${lvm}`,
+      tmp: `0:40 / /tmp rw,${hardened} shared:30 - tmpfs tmpfs rw,seclabel`,
+      upper:
+        '0:41 / /run/var rw,nosuid,nodev,noexec,relatime - tmpfs immutafs rw,seclabel,size=262144k,nr_inodes=204800,mode=700',
+      lower: `253:0 /var /run/immutafs/lower ro,nosuid,nodev,noexec,relatime - xfs /dev/mapper/rhel-root ${lvm.replace('rw', 'ro')}`,
+      var: '0:42 / /var rw,nosuid,nodev,relatime - overlay immutafs rw,lowerdir=/run/immutafs/lower,upperdir=/run/var/upper,workdir=/run/var/work',
+    },
+    files: {
+      'etc/immutafs/immutafs.conf': '',
+      'etc/mtab': { linkTo: '../proc/self/mounts' },
+      'etc/os-release':
+        'NAME="Red Hat Enterprise Linux"\nPRETTY_NAME="Red Hat Enterprise Linux Server 7.9 (Maipo)"\n',
+      'etc/fstab': [
+        '/dev/mapper/rhel-root / xfs ro 0 0',
+        'UUID=1 /boot xfs ro 0 0',
+        '/dev/vdb /home xfs noexec,nosuid,nodev 0 0',
+        'tmpfs /tmp tmpfs noexec,nosuid,nodev 0 0',
+        '',
+      ].join('\n'),
+      'dev/vda1': '',
+      'dev/vdb': '',
+      'dev/dm-0': '',
+      'dev/mapper/rhel-root': { linkTo: '../dm-0' },
+      'dev/disk/by-uuid/1': { linkTo: '../../vda1' },
+      'proc/cmdline': 'BOOT_IMAGE=/vmlinuz root=/dev/mapper/rhel-root ro crashkernel=auto quiet noresume\n',
+      'proc/swaps': 'Filename\t\t\t\tType\t\tSize\tUsed\tPriority\n',
+      'proc/self/ns/pid': { linkTo: 'pid:[4026531836]' },
+      'proc/self/ns/user': { linkTo: 'user:[4026531837]' },
+      'proc/sys/kernel/random/boot_id': '6ad9c6b3-2c5b-4b0e-9b1f-6d6f0c1f3a52\n',
+      'run/immutafs/boot.env': bootEnv(),
+    },
+    devices: [
+      {
+        name: 'vda',
+        device: '252:0',
+        bus: 'virtio-blk',
+        offered: true,
+        partitions: { vda1: '252:1', vda2: '252:2' },
+      },
+      { name: 'vdb', device: '252:16', bus: 'virtio-blk' },
+      { name: 'dm-0', device: '253:0', on: ['vda2'], readOnly: true },
+    ],
+    folders: ['boot', 'home', 'tmp', 'var'],
+    answers: {
+      usage: {
+        type: 0x794c7630,
+        sizeBytes: 256 * 1024 * 1024,
+        usedBytes: 12 * 1024 * 1024,
+        inodes: 204800,
+        inodesUsed: 1000,
+      },
+      tryWrite: 'EROFS',
+      probes: { present: 'YES', write: 'EROFS', exec: 'EACCES', suid: 'EACCES', device: 'EACCES' },
+      labels: '',
+      kernelLog: [],
+    },
+  };
+}
+
+/** What dracut/assemble-var leaves; a key may be given another value, or none at all. */
+export function bootEnv(changes: Record<string, string | undefined> = {}): string {
+  const values: Record<string, string | undefined> = {
+    VERSION: version,
+    STAGE: 'initramfs',
+    UPTIME: '3.14',
+    MODE: 'sealed',
+    REASON: 'disk vda is read-only (virtio-feature)',
+    DISKS: 'vda:1:virtio-feature',
+    VAR: 'overlay',
+    ASSEMBLED: 'initramfs',
+    ON_FAILURE: 'degraded',
+    ...changes,
+  };
+  return Object.entries(values)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}=${value}\n`)
+    .join('');
+}
+
+/** A guest whose disk the host left writable, with nothing to complain of. */
+export function maintenanceGuest(): Guest {
+  const guest = goodGuest();
+  const { mounts, devices, files } = guest;
+  for (const name of ['root', 'boot']) mounts[name] = (mounts[name] ?? '').replace(/\bro\b/g, 'rw');
+  for (const name of ['upper', 'lower', 'var']) delete mounts[name];
+  devices[0] = { ...(devices[0] as DiskFixture), offered: false };
+  files['run/immutafs/boot.env'] = bootEnv({
+    MODE: 'maintenance',
+    REASON: 'disk vda is writable',
+    DISKS: 'vda:0:none',
+    VAR: 'disk',
+  });
+  guest.answers.tryWrite = 'OK';
+  return guest;
+}
+
+/** Builds the guest in an empty folder. */
+export function makeGuest(root: string, guest: Guest): SystemReader {
+  for (const folder of guest.folders) fs.mkdirSync(path.join(root, folder));
+  makeSysfs(root, guest.devices);
+  const seen = mountinfo(guest.mounts);
+  writeFiles(root, { 'proc/self/mountinfo': seen, 'proc/1/mountinfo': seen, ...guest.files });
+  const { usage, tryWrite, probes, labels, kernelLog, run } = guest.answers;
+  return {
+    ...systemReader({ root }),
+    usage: () => usage,
+    tryWrites: (folders) => Promise.resolve(folders.map(() => tryWrite)),
+    probe: (kinds) => Promise.resolve(Object.fromEntries(kinds.map((kind) => [kind, probes[kind]]))),
+    run: (program, args) => {
+      const isSearch = ['/usr/bin/find', '/usr/bin/getfattr'].includes(program);
+      const said: Awaited<ReturnType<SystemReader['run']>> = isSearch
+        ? { stdout: '', ended: 'good' }
+        : { stdout: labels, ended: labels === '' ? 'bad' : 'good' };
+      return Promise.resolve(run?.(program, args) ?? said);
+    },
+    kernelLog: () => kernelLog,
+    environment: () => ({ hostname: 'guest7', kernel: '3.10.0-1160.el7.x86_64', uid: 0, seconds: 100 }),
+    now: () => new Date('2026-03-04T05:06:07.089Z'),
+  };
+}
+
+/** The root's id is 60, as on EL7 where it is not the first line. */
+function mountinfo(mounts: Record<string, string>): string {
+  const lines = Object.entries(mounts).map(([name, line], index) => {
+    const [id, parent] = name === 'root' ? [60, 1] : [100 + index, parentOf(name, mounts)];
+    return `${id} ${parent} ${line}\n`;
+  });
+  return lines.join('');
+}
+
+/** A mount is on the one that served its target when it was made: the same target's before it, else a folder's. */
+function parentOf(name: string, mounts: Record<string, string>): number {
+  const names = Object.keys(mounts);
+  const targetOf = (each: string) => (mounts[each] ?? '').split(' ')[2] ?? '';
+  const target = targetOf(name);
+  const same = names.slice(0, names.indexOf(name)).findLast((each) => targetOf(each) === target);
+  const above = names
+    .filter((each) => target.startsWith(`${targetOf(each)}/`))
+    .sort((one, other) => targetOf(other).length - targetOf(one).length);
+  const parent = same ?? above[0] ?? 'root';
+  return parent === 'root' ? 60 : 100 + names.indexOf(parent);
+}
+
+export function evaluateGuest(reader: SystemReader): Promise<Report> {
+  return evaluateHost(reader);
+}
+
+export async function withGuest<T>(
+  guest: Guest,
+  action: (reader: SystemReader, root: string) => Promise<T> | T,
+): Promise<T> {
+  // In memory where there is some: on a disk that is busy, what `prepare` syncs takes seconds.
+  const base = fs.existsSync('/dev/shm') ? '/dev/shm' : '/tmp';
+  const root = fs.mkdtempSync(`${base}/immutafs-guest-`);
+  try {
+    return await action(makeGuest(root, guest), root);
+  } finally {
+    fs.rmSync(root, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,57 @@
+import type { KernelArgument } from '../../agent/facts/boot/kernel-argument.ts';
+
+const nonsense = (word: string) => `kernel argument ${word}: must be auto, sealed or off, ignoring it`;
+
+/** /proc/cmdline, and what both the boot scripts and the agent make of it. */
+export const kernelArguments: Record<string, KernelArgument> = {
+  '': { mode: undefined, problems: [] },
+  'BOOT_IMAGE=/vmlinuz-3.10.0-862.el7.x86_64 root=/dev/mapper/rhel-root ro crashkernel=auto rhgb quiet': {
+    mode: undefined,
+    problems: [],
+  },
+  'ro immutafs=off quiet': { mode: 'off', problems: [] },
+  'immutafs=sealed': { mode: 'sealed', problems: [] },
+  '  immutafs=auto  ': { mode: 'auto', problems: [] },
+  'immutafs=off immutafs=sealed': { mode: 'sealed', problems: [] },
+  'immutafs=off immutafs=nonsense': { mode: 'off', problems: [nonsense('immutafs=nonsense')] },
+  'immutafs=': { mode: undefined, problems: [nonsense('immutafs=')] },
+  'immutafs=OFF immutafs=off,sealed': {
+    mode: undefined,
+    problems: [nonsense('immutafs=OFF'), nonsense('immutafs=off,sealed')],
+  },
+  'immutafs ximmutafs=off immutafs.mode=off rd.immutafs=off': { mode: undefined, problems: [] },
+  'init=/bin/sh\timmutafs=off': { mode: 'off', problems: [] },
+  'foo="bar immutafs=off baz" ro': { mode: undefined, problems: [] },
+  'foo="bar" immutafs=off "baz"': { mode: 'off', problems: [] },
+  'immutafs="off" ro': { mode: 'off', problems: [] },
+  'ro "immutafs=sealed" quiet': { mode: 'sealed', problems: [] },
+  'immutafs="off ro': { mode: undefined, problems: [nonsense('immutafs=off ro')] },
+  'immutafs=o"f"f': { mode: undefined, problems: [nonsense('immutafs=o"f"f')] },
+};
+
+/** /proc/cmdline, and the arguments in it (the kernel's lib/cmdline.c, next_arg()). */
+export const splitArguments: Record<string, string[]> = {
+  '': [],
+  ' \t ': [],
+  'ro  quiet\t root=/dev/vda1 ': ['ro', 'quiet', 'root=/dev/vda1'],
+  'foo="bar immutafs=off baz" ro': ['foo=bar immutafs=off baz', 'ro'],
+  '"root=LABEL=my root" ro': ['root=LABEL=my root', 'ro'],
+  'root="LABEL=my root" ro': ['root=LABEL=my root', 'ro'],
+  'a="b"': ['a=b'],
+  'a=b" c"': ['a=b" c"'],
+  'a" "b=c d': ['a" "b=c', 'd'],
+  '"a b" c': ['a b', 'c'],
+  '"a" "b"': ['a', 'b'],
+  '"a b c': ['a b c'],
+  'a="b c': ['a=b c'],
+  'a="': ['a='],
+  'a="" b': ['a=', 'b'],
+  '"" b': ['', 'b'],
+  '"': [''],
+  'a="b""c d"e f': ['a=b""c d"e', 'f'],
+  'a="b" c" d': ['a=b', 'c" d'],
+  "a='b c' d": ["a='b", "c'", 'd'],
+  '=a="b" ="c"': ['=a=b', '="c"'],
+  'a=b="c d" e': ['a=b="c d"', 'e'],
+  'a=* ?[b] \\" c" d': ['a=*', '?[b]', '\\" c"', 'd'],
+};

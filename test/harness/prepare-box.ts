@@ -1,0 +1,76 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { type PrepareOptions, prepareWith } from '../../agent/commands/prepare.ts';
+import { type SystemWriter, systemWriter } from '../../agent/system/writer.ts';
+import { type Entry, readJournal } from '../../agent/prepare/engine/action-log.ts';
+import { type Guest, withGuest } from './guest.ts';
+import { goodImage } from './ordinary-guest.ts';
+
+export const edited = ['etc/fstab', 'etc/mtab', 'etc/resolv.conf'];
+
+export interface Said {
+  code: number;
+  stdout: string;
+}
+
+/** What the programs do that a folder of fixtures cannot run. */
+function fakePrograms(root: string): SystemWriter['run'] {
+  return (program, args) => {
+    const write = (file: string, text: string) => {
+      fs.mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
+      fs.writeFileSync(path.join(root, file), text, 'latin1');
+    };
+    if (program === '/usr/bin/dracut') write(args[1] ?? '', goodImage());
+    else if (program === '/sbin/vgcfgbackup') write(`/etc/lvm/backup/${args[0]}`, '');
+    else if (!args.some((word) => word.includes('fsfreeze')))
+      return Promise.resolve({ exit: 1, stdout: '', stderr: 'no such program', late: false });
+    return Promise.resolve({ exit: 0, stdout: '', stderr: '', late: false });
+  };
+}
+
+export interface Box {
+  root: string;
+  writer: SystemWriter;
+  prepare: (options?: Partial<PrepareOptions>, writer?: SystemWriter) => Promise<Said>;
+  journal: () => Entry[];
+}
+
+export function withBox(guest: Guest, work: (box: Box) => Promise<void>): Promise<void> {
+  return withGuest(guest, (reader, root) => {
+    const writer = { ...systemWriter(root), run: fakePrograms(root) };
+    for (const file of edited) {
+      // Another time than now, so that it can be seen to come back.
+      if (guest.files[file] !== undefined) fs.lutimesSync(path.join(root, file), 1e9, 1e9);
+    }
+    return work({
+      root,
+      writer,
+      journal: () => readJournal(reader),
+      prepare: async (options = {}, own = writer) => {
+        let stdout = '';
+        const output = {
+          stdout: (text: string) => void (stdout += text),
+          stderr: () => undefined,
+          terminal: false,
+        };
+        const code = await prepareWith(reader, own, output, { skip: ['home'], ...options }, () => undefined);
+        return { code, stdout };
+      },
+    });
+  });
+}
+
+/** Every file and link of a guest, but what prepare keeps for itself, and what the kernel shows. */
+export function tree(root: string, folder = ''): Record<string, string> {
+  const entries = fs.readdirSync(path.join(root, folder), { withFileTypes: true });
+  const found = entries.map((entry): Record<string, string> => {
+    const name = path.join(folder, entry.name);
+    const file = path.join(root, name);
+    if (['sys', 'proc', 'var/lib/immutafs', 'run/immutafs'].includes(name)) return {};
+    if (entry.isDirectory()) return tree(root, name);
+    if (entry.isSymbolicLink()) return { [name]: `-> ${fs.readlinkSync(file)}` };
+    const { mode, mtimeMs } = fs.lstatSync(file);
+    return { [name]: `${mode} ${mtimeMs} ${fs.readFileSync(file, 'latin1')}` };
+  });
+  return Object.assign({}, ...found) as Record<string, string>;
+}

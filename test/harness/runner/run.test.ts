@@ -1,0 +1,164 @@
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { runAll } from './run-all.ts';
+import { runFile } from './run-file.ts';
+import { findFiles, stages } from './stages.ts';
+
+const projects = path.join(import.meta.dirname, '../../fixtures/runner');
+const project = (name: string) => path.join(projects, name);
+
+const judged = suite('runFile');
+for (const [file, passed, failed, problem] of [
+  ['passing', 1, 0, ''],
+  ['failing', 1, 1, '1 of 2 failed'],
+  ['before-throws', 0, 2, '2 of 2 failed'],
+  ['run-forgotten', 1, 1, '2 suites, 1 of them run'],
+  ['run-forgotten-everywhere', 0, 1, 'no summary, or more than one (exit code 0)'],
+  ['skipped', 1, 1, '1 skipped'],
+  ['only', 1, 1, '1 skipped'],
+  ['empty', 0, 1, 'no test ran'],
+  ['crashing', 0, 1, 'no summary, or more than one (exit code 1)'],
+  ['killed', 0, 1, 'ended by SIGKILL'],
+  ['exits-badly', 1, 1, 'exit code 7'],
+  ['leaves-early', 0, 1, 'no summary, or more than one (exit code 1)'],
+] as const) {
+  judged(file, async () => {
+    const result = await runFile(project('red'), `test/unit/${file}.test.ts`, 30);
+    assert.equal({ ...result, output: '', seconds: 0 }, { passed, failed, problem, output: '', seconds: 0 });
+  });
+}
+judged.run();
+
+const limits = suite('time limit');
+for (const [file, atLeast, below] of [
+  ['hanging', 1, 5],
+  ['stubborn', 6, 12],
+] as const) {
+  limits(`${file} is ended`, async () => {
+    const result = await runFile(project('hanging'), `test/unit/${file}.test.ts`, 1);
+    assert.is(result.problem, 'took longer than 1 s');
+    assert.is(result.failed, 1);
+    assert.ok(result.seconds >= atLeast && result.seconds < below, `${result.seconds} s`);
+    await assertGone(result.output);
+  });
+}
+
+limits('what a file leaves behind is ended with it', async () => {
+  const result = await runFile(project('hanging'), 'test/unit/leaves-a-child.test.ts', 30);
+  assert.is(result.problem, '');
+  assert.ok(result.seconds < 10, `${result.seconds} s`);
+  await assertGone(result.output);
+});
+limits.run();
+
+/**
+ * A process that has ended may still be a zombie that init has not taken; one that was killed has a moment to end,
+ * since kill(2) does not wait for it.
+ */
+async function assertGone(output: string): Promise<void> {
+  const pid = /child (\d+)/.exec(output)?.[1];
+  if (pid === undefined) return;
+  for (let tries = 0; tries < 20 && !isGone(pid); tries++) await setTimeout(100);
+  assert.ok(isGone(pid), `process ${pid} is still there`);
+}
+
+function isGone(pid: string): boolean {
+  const stat = `/proc/${pid}/stat`;
+  return !fs.existsSync(stat) || /\) [ZX]/.test(fs.readFileSync(stat, 'utf8'));
+}
+
+async function runProject(name: string, ...filters: string[]): Promise<{ good: boolean; lines: string[] }> {
+  let text = '';
+  const good = await runAll(project(name), filters, (part) => (text += part));
+  assert.ok(text.endsWith('\n'));
+  return { good, lines: text.slice(0, -1).split('\n') };
+}
+
+const whole = suite('runAll');
+whole('all pass: a line a file, then the sum', async () => {
+  const { good, lines } = await runProject('green');
+  assert.is(good, true);
+  assert.match(lines[0] ?? '', /^passed {2}test\/lint\.ts {2}\(2, \d+\.\d s\)$/);
+  assert.match(lines[1] ?? '', /^passed {2}test\/unit\/one\.test\.ts {2}\(2, \d+\.\d s\)$/);
+  assert.equal(lines.slice(2), ['4 passed, 0 failed']);
+});
+
+whole('one fails: its whole output, and nothing of the others', async () => {
+  const { good, lines } = await runProject('red', 'unit/failing', 'unit/passing');
+  const text = lines.join('\n');
+  assert.is(good, false);
+  assert.match(text, /^failed {2}test\/unit\/failing\.test\.ts {2}\(1 passed, 1 failed, .*: 1 of 2 failed$/m);
+  assert.match(text, 'seen in the output');
+  assert.match(text, /^passed {2}test\/unit\/passing/m);
+  assert.is(text.split('Total:').length, 2);
+  assert.not.match(text, 'lint.ts');
+  assert.is(lines.at(-1), '2 passed, 1 failed');
+});
+
+whole('linters are counted', async () => {
+  const { good, lines } = await runProject('broken-lint');
+  assert.is(good, false);
+  assert.match(lines[0] ?? '', /^failed {2}test\/lint\.ts {2}\(1 passed, 1 failed, .*: 1 of 2 failed$/);
+  assert.is(lines.at(-1), '1 passed, 1 failed');
+});
+
+whole('linters that are missing are a failure', async () => {
+  const { good, lines } = await runProject('hanging', 'lint');
+  assert.is(good, false);
+  assert.is(lines.at(-1), '0 passed, 1 failed');
+});
+
+whole('a filter that selects nothing is a failure', async () => {
+  const { good, lines } = await runProject('green', 'no-such-file');
+  assert.is(good, false);
+  assert.equal(lines, ['no file matches no-such-file', '0 passed, 1 failed']);
+});
+
+for (const [name, code, last] of [
+  ['green', 0, '4 passed, 0 failed\n'],
+  ['broken-lint', 1, '1 passed, 1 failed\n'],
+] as const) {
+  whole(`exit code of ${name}`, () => {
+    const program = path.join(import.meta.dirname, '../../run.ts');
+    const { status, stdout } = spawnSync(process.execPath, [program], {
+      cwd: project(name),
+      encoding: 'utf8',
+    });
+    assert.is(status, code);
+    assert.ok(stdout.endsWith(`\n${last}`), stdout);
+  });
+}
+whole.run();
+
+const found = suite('findFiles');
+found('every file of this project is in exactly one stage, fixtures are in none', () => {
+  const root = path.join(import.meta.dirname, '../../..');
+  const files = findFiles(root);
+  assert.is(files[0], 'test/lint.ts');
+  assert.ok(files.includes('test/harness/runner/run.test.ts'));
+  assert.not.ok(files.some((file) => file.includes('fixtures')));
+  assert.equal(
+    stages(files)
+      .flatMap((stage) => stage.files)
+      .sort(),
+    [...files].sort(),
+  );
+});
+
+found('guests have 30 minutes, all else has 3', () => {
+  const files = ['test/lint.ts', 'test/packaging/a.test.ts', 'test/vm/a.test.ts', 'test/wire/a.test.ts'];
+  assert.equal(
+    stages(files).flatMap((stage) => stage.files.map((file) => [file, stage.seconds])),
+    [
+      ['test/lint.ts', 180],
+      ['test/packaging/a.test.ts', 180],
+      ['test/wire/a.test.ts', 180],
+      ['test/vm/a.test.ts', 1800],
+    ],
+  );
+});
+found.run();

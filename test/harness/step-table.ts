@@ -1,0 +1,62 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Action, Settings, Step } from '../../agent/prepare/engine/step.ts';
+import type { Guest } from './guest.ts';
+import { ordinaryGuest } from './ordinary-guest.ts';
+import { planned } from './planned.ts';
+
+/** What is different from an ordinary guest; undefined: it is not there. */
+export type Files = Record<string, string | { linkTo: string } | undefined>;
+
+export function guestWith(files: Files): Guest {
+  const guest = ordinaryGuest();
+  for (const [name, content] of Object.entries(files)) {
+    if (content === undefined) delete guest.files[name];
+    else guest.files[name] = content;
+  }
+  return guest;
+}
+
+/** [what is different, the state, what it says, what would be done in short] */
+type Row = [string, Files, Step['state'], RegExp, string[], Partial<Settings>?];
+
+/** Plans a step of many guests, each an ordinary one with something that is different. */
+export function table(title: string, id: Step['id'], rows: readonly Row[]): void {
+  const cases = suite(title);
+  for (const [name, files, state, why, actions, settings] of rows) {
+    cases(name, async () => {
+      const step = await planned(guestWith(files), id, settings === undefined ? {} : { settings });
+      assert.is(step.state, state, step.why.join(' '));
+      assert.match(step.why.join(' '), why);
+      assert.equal(step.actions.map(short), actions);
+    });
+  }
+  cases.run();
+}
+
+/** What an edit adds to fstab, and where everything else is done. */
+function short(action: Action): string {
+  switch (action.do) {
+    case 'edit':
+      return `edit ${action.file}: ${addedTo(action.before ?? '', action.after)}`;
+    case 'link':
+      return `link ${action.file} ${action.to}`;
+    case 'remove':
+      return `remove ${action.file}`;
+    case 'run':
+      return [action.program, ...action.args].join(' ');
+    case 'rename':
+      return `rename ${action.from} ${action.to}`;
+    case 'move-home':
+    case 'purge-home':
+      return action.do;
+  }
+}
+
+function addedTo(before: string, after: string): string {
+  const old = before.split('\n');
+  return after
+    .split('\n')
+    .filter((line) => !old.includes(line))
+    .join('; ');
+}

@@ -1,0 +1,149 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { bootDirectives } from './directives.ts';
+import { scripts } from './files.ts';
+import { forbiddenWords } from './forbidden-words.ts';
+import { layers } from './layers.ts';
+import { busybox, dash, shellcheck } from './shell.ts';
+import { systemdAnalyze } from './units.ts';
+import { versions } from './versions.ts';
+
+const lint = suite('linters of our own');
+const home = process.cwd();
+
+lint.before.each(() => {
+  process.chdir(fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-lint-')));
+  execFileSync('git', ['init', '--quiet']);
+});
+
+lint.after.each(() => {
+  const folder = process.cwd();
+  process.chdir(home);
+  fs.rmSync(folder, { recursive: true });
+});
+
+function write(file: string, text: string): void {
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  fs.writeFileSync(file, text);
+}
+
+lint('layers: an import of a lower layer or of the own layer is allowed, every other is reported', () => {
+  write('agent/system/reader.ts', "import { a } from '../lib/errors.ts';\nimport './files.ts';\n");
+  write('agent/checks/one.ts', "import type { Facts } from '../facts/facts.ts';\nimport './two.ts';\n");
+  assert.is(layers(), '');
+  const wrong = (file: string, text: string, imported: string) => {
+    write(file, text);
+    assert.is(layers(), `${file} imports ${imported}, which is not in a lower layer`);
+    fs.rmSync(file);
+  };
+  wrong('agent/facts/facts.ts', "import type { A } from '../assess/mode.ts';\n", 'agent/assess/mode.ts');
+  wrong('agent/config/config.ts', "import {\n  a,\n} from '../checks/one.ts';\n", 'agent/checks/one.ts');
+  wrong('agent/lib/text.ts', "export const a = await import('../main.ts');\n", 'agent/main.ts');
+  wrong('agent/prepare/home/a.ts', "import '../steps/b.ts';\n", 'agent/prepare/steps/b.ts');
+});
+
+lint('layers: a file without a layer is reported', () => {
+  write('agent/new.ts', '');
+  assert.is(layers(), 'agent/new.ts: add its layer to test/lint/layers.ts');
+});
+
+lint('layers: files that import each other are reported', () => {
+  write('agent/lib/a.ts', "import './b.ts';\n");
+  write('agent/lib/b.ts', "import './c.ts';\n");
+  write('agent/lib/c.ts', '');
+  assert.is(layers(), '');
+  write('agent/lib/c.ts', "import './a.ts';\n");
+  assert.is(layers(), 'import circle: agent/lib/a.ts, agent/lib/b.ts, agent/lib/c.ts');
+});
+
+lint('versions: all must be one', () => {
+  write('package.json', '{"version": "1.2.3"}');
+  write('package-lock.json', '{"version": "1.2.3"}');
+  write('dracut/immutafs-lib.sh', 'IMMUTAFS_VERSION=1.2.3\n');
+  write('ansible/galaxy.yml', 'name: agent\nversion: 1.2.3\n');
+  assert.is(versions(), '');
+  write('dracut/immutafs-lib.sh', 'IMMUTAFS_VERSION=1.2.4\n');
+  write('ansible/galaxy.yml', 'name: agent\nversion: 1.2.5\n');
+  const each = ['dracut/immutafs-lib.sh is of 1.2.4', 'ansible/galaxy.yml is of 1.2.5'];
+  assert.is(versions(), each.map((file) => `${file}, package.json of 1.2.3`).join('\n'));
+});
+
+lint('forbidden words: paths of a machine', () => {
+  write('good', 'workdir=/run/var/work,x $tmpfs/work/ /srv/work/a ./work/b\n');
+  assert.is(forbiddenWords(), '');
+  write('bad', `fine\nsee ${['', 'work', 'main'].join('/')}\n`);
+  assert.match(forbiddenWords(), /^bad:2: /);
+});
+
+lint('forbidden words: a registry that is not public', () => {
+  write('package-lock.json', '      "resolved": "https://registry.npmjs.org/a/-/a.tgz"\n');
+  assert.is(forbiddenWords(), '');
+  write('package-lock.json', '      "resolved": "http://npm.example.com/a/-/a.tgz"\n');
+  assert.match(forbiddenWords(), /^package-lock\.json:1: /);
+});
+
+const service = '[Unit]\nDescription=x\n[Service]\nType=oneshot\nExecStart=/usr/bin/x\n';
+lint('directives: only what systemd 219 knows', () => {
+  write('units/a.service', service);
+  assert.is(bootDirectives(), '');
+  for (const line of [
+    'ExecStart=+/usr/bin/x',
+    'ExecStart=-!/usr/bin/x',
+    'SystemCallFilter=@system-service',
+    'ProtectSystem=strict',
+    'PrivateTmp=yes',
+    'Type=exec',
+    'StandardOutput=append:/x',
+    'ReadWritePaths=/x',
+    'StateDirectory=x',
+    'DynamicUser=yes',
+    'ProtectKernelModules=yes',
+    'MemoryMax=1G',
+    'Restart=on-failure',
+    'RuntimeDirectoryPreserve=yes',
+    'OnBootSec=1',
+    'RestartSteps = 3',
+  ]) {
+    write('units/a.service', `${service}${line}\n`);
+    assert.match(bootDirectives(), /^units\/a\.service/, line);
+  }
+  write('units/a.service', service.replace('[Service]', 'StartLimitInterval=1\n[Service]'));
+  assert.is(bootDirectives(), 'units/a.service:3: StartLimitInterval=1: unknown to 219 in [Unit]');
+  write('units/a.service', `${service}StartLimitInterval=1\nProtectHome=yes\n[Install]\nWantedBy=a.target\n`);
+  write('units/a.timer', '[Timer]\nOnBootSec=1\n');
+  assert.is(bootDirectives(), '');
+  write('units/a.timer', '[Timer]\nRandomizedDelaySec=1\n');
+  assert.is(bootDirectives(), 'units/a.timer:2: RandomizedDelaySec=1: unknown to 219 in [Timer]');
+});
+
+lint('units: programs need not be there, but directives must be known', async () => {
+  write('units/a.service', service);
+  assert.is(await systemdAnalyze(), '');
+  write('units/a.service', `${service}NoSuchDirective=1\n`);
+  assert.match(await systemdAnalyze(), 'NoSuchDirective');
+});
+
+lint('scripts: by first line, or by what shellcheck is told', () => {
+  write('a', '#!/bin/sh\n');
+  write('b.sh', '# shellcheck shell=sh disable=SC2034 # why\n');
+  write('c', '#!/bin/bash\n');
+  write('d', '#!/usr/bin/env node\n');
+  assert.equal(scripts('sh'), ['a', 'b.sh']);
+  assert.equal(scripts('bash'), ['c']);
+});
+
+lint('shell: what does not parse, and a bashism', async () => {
+  write('a', '#!/bin/sh\nif true; then\n  echo a\nfi\n');
+  write('b', '#!/bin/bash\n[[ -n $1 ]]\n');
+  assert.equal([await dash(), await busybox(), (await shellcheck()).trim()], ['', '', '']);
+  write('a', '#!/bin/sh\nif true; then\n');
+  assert.match(await dash(), 'a: ');
+  assert.match(await busybox(), 'a: ');
+  write('a', '#!/bin/sh\n[[ -n $1 ]]\n');
+  assert.match(await shellcheck(), 'SC3010');
+});
+lint.run();

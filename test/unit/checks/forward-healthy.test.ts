@@ -1,0 +1,105 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Status } from '../../../agent/checks/check.ts';
+import type { ForwardState } from '../../../agent/facts/forwarder.ts';
+import { type Change, all, config, file } from '../../harness/changes.ts';
+import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
+
+const target = 'relp://log.example:2514';
+/** The guest's clock says 05:06:07; it has been up for 100 seconds. */
+const now = Date.parse('2026-03-04T05:06:07.089Z');
+const ago = (seconds: number) => new Date(now - seconds * 1000).toISOString();
+const counts = { acknowledged: 9, repeated: 1, lost: 0, corrupt: 0, refused: 0, cut: 0, suppressed: 0 };
+const state: ForwardState = {
+  ...{ target, state: 'connected', since: ago(90), at: ago(5), pid: 42, lastAckAt: ago(5) },
+  ...{ lag: { entries: 0, seconds: 0 }, counts, error: '' },
+};
+const says = (changes: Record<string, unknown>, pid = '42'): Change =>
+  all(
+    file('run/immutafs/forward/state.json', JSON.stringify({ ...state, ...changes })),
+    file(`proc/${pid}/comm`, 'immutafs-agent\n'),
+  );
+const nothing: Change = () => undefined;
+
+/** [what the forwarder left, the status, what is observed, for how many seconds the guest is up] */
+const cases: Record<string, [Change, Status, string | RegExp, number?]> = {
+  'it has not begun, early': [nothing, 'warn', 'not started in this boot', 299],
+  'it has not begun, late': [nothing, 'fail', 'not started in this boot', 300],
+  'it is connected': [says({}), 'pass', `connected to ${target}`],
+  'its process is gone, early': [says({}, '43'), 'warn', 'not running', 299],
+  'its process is gone, late': [says({}, '43'), 'fail', 'not running', 300],
+  'it has stopped': [says({ state: 'stopped', error: 'no key' }), 'fail', 'not running: no key', 300],
+  'it is connected, but cannot read the journal': [
+    says({ error: 'journalctl ended: no' }),
+    'warn',
+    'connected, but journalctl ended: no',
+  ],
+  'it was last heard of in time': [says({ at: ago(180) }), 'pass', 'connected'],
+  'it is silent': [says({ at: ago(181) }), 'fail', 'silent for 181 s'],
+  'it waits': [
+    says({ state: 'waiting', since: ago(299), error: 'refused' }),
+    'warn',
+    'not connected for 299 s: refused',
+  ],
+  'it waits too long': [says({ state: 'waiting', since: ago(300) }), 'fail', 'not connected for 300 s'],
+  'it connects for too long': [says({ state: 'connecting', since: ago(300) }), 'fail', 'not connected'],
+  'it is behind, but not by much': [says({ lag: { entries: 5, seconds: 300 } }), 'pass', 'connected'],
+  'it is behind': [says({ lag: { entries: 5, seconds: 301 } }), 'warn', '301 s behind'],
+  'nobody knows how far it is behind': [says({ lag: { entries: null, seconds: null } }), 'pass', 'connected'],
+  'what was sent twice is not lost': [says({ counts: { ...counts, repeated: 7 } }), 'pass', 'connected'],
+  ...Object.fromEntries(
+    [
+      ['lost', 'gone from the journal before they were sent'],
+      ['corrupt', 'unreadable in the journal'],
+      ['refused', 'refused by the server'],
+      ['cut', 'too long and cut'],
+      ['suppressed', 'suppressed by journald'],
+    ].map(([count = '', words]): [string, [Change, Status, string]] => [
+      `entries are ${count}`,
+      [says({ counts: { ...counts, [count]: 3 } }), 'warn', `connected, but 3 entries ${words}`],
+    ]),
+  ),
+  ...Object.fromEntries(
+    Object.entries<Record<string, unknown>>({
+      'a negative count': { counts: { ...counts, lost: -1 } },
+      'a count that is no whole number': { counts: { ...counts, lost: 0.5 } },
+      'no counts': { counts: undefined },
+      'a state that there is not': { state: 'happy' },
+      'a time that is none': { at: 'now' },
+      'a target that is too long': { target: 'x'.repeat(2000) },
+      'a process that is none': { pid: '42' },
+      'a lag that is none': { lag: { entries: 1, seconds: 'few' } },
+    }).map(([title, changes]): [string, [Change, Status, string]] => [
+      title,
+      [says(changes), 'error', 'state.json: not what the forwarder writes'],
+    ]),
+  ),
+  'what is not even an object': [
+    file('run/immutafs/forward/state.json', 'null'),
+    'error',
+    'not what the forwarder writes',
+  ],
+};
+
+const test = suite('forward-healthy');
+const findingOf = async (change: Change, uptime: number) => {
+  const guest = goodGuest();
+  change(guest);
+  const { checks } = await withGuest(guest, (reader) =>
+    evaluateGuest({ ...reader, environment: () => ({ ...reader.environment(), seconds: uptime }) }),
+  );
+  return checks.find(({ id }) => id === 'forward-healthy');
+};
+for (const [title, [change, status, said, uptime = 1000]] of Object.entries(cases)) {
+  test(title, async () => {
+    const finding = await findingOf(all(config(`FORWARD=${target}\n`), change), uptime);
+    assert.is(finding?.status, status, finding?.observed);
+    assert.match(finding?.observed ?? '', said);
+    assert.is(finding?.remedy === '', status === 'pass' || status === 'error');
+  });
+}
+test('where nothing is to be forwarded, nothing is looked at', async () => {
+  const finding = await findingOf(says({ state: 'stopped' }), 1000);
+  assert.is(finding?.status, 'skip');
+});
+test.run();

@@ -1,0 +1,171 @@
+/** Devices that carry an identity of a sealed disk: the good guest, changed. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { all, disk, file, fstab, handoff, nothing } from '../../harness/changes.ts';
+import {
+  bothPartitions as both,
+  cmdline,
+  copied,
+  device,
+  part,
+  record,
+  records,
+  secondDisk,
+  xfs,
+} from '../../harness/copies.ts';
+import { findingOf, testFindings } from '../../harness/finding.ts';
+
+const named = '/dev/vdc2 has UUID=1f5a-AB of /dev/vda2, which is on a sealed disk';
+
+testFindings('impostors', {
+  'impostor-absent': {
+    'nothing is known of any device': [nothing, 'pass'],
+    'a second disk with identities of its own': [
+      all(secondDisk(), record('252:2', xfs), record('252:34', { ...xfs, ID_FS_UUID: '2f5a-AB' })),
+      'pass',
+    ],
+    'a file system’s UUID': [copied(xfs), 'warn', named],
+    'the same in small letters': [
+      all(secondDisk(), record('252:2', xfs), record('252:34', { ...xfs, ID_FS_UUID: '1f5a-ab' })),
+      'warn',
+      '/dev/vdc2 has UUID=1f5a-ab of /dev/vda2',
+    ],
+    'a physical volume': [copied({ ID_FS_TYPE: 'LVM2_member', ID_FS_UUID: '8GSnDY-AcJg' }), 'warn'],
+    'a LUKS header': [copied({ ID_FS_TYPE: 'crypto_LUKS', ID_FS_UUID: 'ab' }), 'warn'],
+    'a partition’s UUID': [copied({ ...part, ID_PART_ENTRY_UUID: 'ab-02' }), 'warn', 'PARTUUID=ab-02'],
+    'the partition table’s': [
+      all(secondDisk(), records(['252:0', '252:32'], { ID_PART_TABLE_UUID: 'ab' })),
+      'warn',
+      '/dev/vdc has PTUUID=ab of /dev/vda',
+    ],
+    'several identities of one device are one line': [
+      copied({ ...xfs, ...part, ID_PART_ENTRY_UUID: 'ab-02' }),
+      'warn',
+      '/dev/vdc2 has UUID=1f5a-AB, PARTUUID=ab-02 of /dev/vda2',
+    ],
+    'identifiers that nobody gave': [copied({ ...part, ID_PART_ENTRY_UUID: '00000000-02' }), 'pass'],
+    'the second disk is read-only in the host, too': [
+      all(secondDisk({ offered: true }), records(both, xfs)),
+      'pass',
+    ],
+    'the second disk is read-only by a flag of the guest': [
+      all(secondDisk({ readOnly: true }), records(both, xfs)),
+      'warn',
+      named,
+    ],
+    'a disk of which nobody knows who made it read-only is not as good as one that the host did': [
+      all(
+        secondDisk({ name: 'sda', bus: 'virtio-scsi', readOnly: true, partitions: { sda2: '252:34' } }),
+        records(both, xfs),
+      ),
+      'warn',
+      '/dev/sda2 has UUID=1f5a-AB of /dev/vda2',
+    ],
+    'no disk is read-only': [all(disk({ offered: false }), copied(xfs)), 'pass'],
+    'a label that nobody asks for': [copied({ ID_FS_LABEL_ENC: 'root' }), 'pass'],
+    'a partition’s label that many have': [
+      copied({ ...part, ID_PART_ENTRY_NAME: 'Linux\\x20filesystem' }),
+      'pass',
+    ],
+    'a label that fstab asks for': [
+      all(copied({ ID_FS_LABEL_ENC: 'my\\x20opt' }), fstab('LABEL="my\\040opt" /opt xfs noauto,ro 0 0')),
+      'warn',
+      'LABEL=my\\x20opt of /dev/vda2',
+    ],
+    'a label that the kernel command line asks for': [
+      all(copied({ ID_FS_LABEL_ENC: 'root' }), cmdline('root=LABEL=root')),
+      'warn',
+      '/dev/vdc2 has LABEL=root of /dev/vda2',
+    ],
+    'a partition’s label that the kernel command line asks for': [
+      all(copied({ ...part, ID_PART_ENTRY_NAME: 'system' }), cmdline('root=/dev/disk/by-partlabel/system')),
+      'warn',
+      'PARTLABEL=system',
+    ],
+    'a copy of an installation medium': [copied({ ID_FS_TYPE: 'iso9660', ID_FS_UUID: '2024-05-01' }), 'pass'],
+    'a copy of an image that root= asks for': [
+      all(copied({ ID_FS_TYPE: 'iso9660', ID_FS_UUID: '2024-05-01' }), cmdline('root=UUID=2024-05-01')),
+      'warn',
+    ],
+    'two members of one array': [
+      all(
+        copied({ ID_FS_TYPE: 'linux_raid_member', ID_FS_UUID: 'ab' }),
+        device({ name: 'md0', device: '9:0', on: ['vda2', 'vdc2'] }),
+      ),
+      'pass',
+    ],
+    'an array without the sealed member': [
+      all(
+        copied({ ID_FS_TYPE: 'linux_raid_member', ID_FS_UUID: 'ab' }),
+        device({ name: 'md0', device: '9:0', on: ['vdc2'] }),
+      ),
+      'warn',
+      '/dev/vdc2 has UUID=ab',
+    ],
+    'two devices of one Btrfs': [
+      all(
+        copied({ ID_FS_TYPE: 'btrfs', ID_FS_UUID: 'ab' }),
+        file('sys/fs/btrfs/ab/devices/vda2', ''),
+        file('sys/fs/btrfs/ab/devices/vdc2', ''),
+      ),
+      'pass',
+    ],
+    'a Btrfs without the sealed device': [
+      all(
+        copied({ ID_FS_TYPE: 'btrfs', ID_FS_UUID: 'ab' }),
+        file('sys/fs/btrfs/ab/devices/vdc2', ''),
+        file('sys/fs/btrfs/features/x', ''),
+      ),
+      'warn',
+      '/dev/vdc2 has UUID=ab',
+    ],
+    'what device-mapper has above a device': [
+      all(
+        record('252:2', xfs),
+        device({ name: 'dm-1', device: '253:1', on: ['vda2'] }),
+        record('253:1', xfs),
+      ),
+      'pass',
+    ],
+    'paths to one disk, of which one is read-only': [
+      all(
+        secondDisk(),
+        records(['252:0', '252:32'], { DM_MULTIPATH_DEVICE_PATH: '1', ID_PART_TABLE_UUID: 'ab' }),
+        records(both, xfs),
+        device({ name: 'dm-1', device: '253:1', on: ['vda', 'vdc'] }),
+        device({ name: 'dm-2', device: '253:2', on: ['dm-1'] }),
+        record('253:2', xfs),
+      ),
+      'pass',
+    ],
+    'the boot passed one over, which is gone': [
+      handoff({ IMPOSTOR: '/dev/vdz2 /dev/vda2 LABEL=my root' }),
+      'warn',
+      '/dev/vdz2 has LABEL=my root of /dev/vda2',
+    ],
+    'the boot passed over what is still there: named once': [
+      all(copied(xfs), handoff({ IMPOSTOR: '/dev/vdc2 /dev/vda2 VG=rhel' })),
+      'warn',
+      new RegExp(`^${named}$`),
+    ],
+    'more than can be read': [
+      all(
+        ...Array.from({ length: 20 }, (_, index) =>
+          all(
+            device({ name: `vdd${index}`, device: `259:${index}`, bus: 'virtio-blk' }),
+            record(`259:${index}`, xfs),
+          ),
+        ),
+        record('252:2', xfs),
+      ),
+      'warn',
+      /^([^;]*; ){10}and 10 more$/,
+    ],
+  },
+});
+
+const verdict = suite('impostors: the verdict');
+verdict('a copy beside a sealed guest is a warning: exit 0', async () => {
+  assert.is((await findingOf('impostor-absent', copied(xfs))).verdict, 'sealed');
+});
+verdict.run();

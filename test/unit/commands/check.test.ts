@@ -1,0 +1,247 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type CheckOptions, checkWith } from '../../../agent/commands/check.ts';
+import type { Fields } from '../../../agent/system/log.ts';
+import { driftMessage, verdictMessage } from '../../../agent/report/messages.ts';
+import { type Guest, goodGuest, withGuest } from '../../harness/guest.ts';
+import { writeFiles } from '../../harness/temporary.ts';
+
+interface Entry {
+  level: number;
+  message: string;
+  fields: Fields;
+}
+
+const reportFile = 'run/immutafs/report.json';
+
+/** One `check` of a guest whose root folder holds what earlier ones left. */
+async function check(guest: Guest, left: Record<string, string>, options: Partial<CheckOptions> = {}) {
+  return withGuest(guest, async (reader, root) => {
+    writeFiles(root, left);
+    const entries: Entry[] = [];
+    let stdout = '';
+    const output = {
+      stdout: (text: string) => void (stdout += text),
+      stderr: () => undefined,
+      terminal: false,
+    };
+    const log = (level: number, message: string, fields: Fields) =>
+      void entries.push({ level, message, fields });
+    let opened = 0;
+    const open = () => Promise.resolve((opened++, log));
+    const code = await checkWith(reader, output, { color: 'never', ...options }, open);
+    return {
+      entries,
+      opened,
+      code,
+      stdout,
+      report: read(root, reportFile),
+      login: read(root, 'run/immutafs/login'),
+      prom: read(root, 'run/metrics/a.prom'),
+    };
+  });
+}
+
+function read(root: string, file: string): string {
+  const whole = path.join(root, file);
+  return fs.existsSync(whole) ? fs.readFileSync(whole, 'utf8') : '';
+}
+
+function looseTmp(): Guest {
+  const guest = goodGuest();
+  guest.mounts['tmp'] = (guest.mounts['tmp'] ?? '').replace('noexec,', '');
+  return guest;
+}
+
+const drift = suite('check: what it logs');
+
+drift('the first check of a boot logs every finding and the verdict', async () => {
+  const { entries, code, report } = await check(goodGuest(), {});
+  const { checks } = JSON.parse(report) as { checks: unknown[] };
+  assert.is(entries.length, checks.length + 1);
+  assert.is(code, 0);
+});
+
+drift('what a login is told is left beside the report', async () => {
+  assert.is((await check(goodGuest(), {})).login, '');
+  const { login } = await check(looseTmp(), {});
+  assert.is(login, 'immutafs-agent: Checks that do not pass: tmp-options. See immutafs-agent status\n');
+});
+
+drift('nothing when nothing changed, for which the journal is not opened', async () => {
+  const { report, opened: before } = await check(goodGuest(), {});
+  const { entries, opened } = await check(goodGuest(), { [reportFile]: report });
+  assert.equal({ entries, opened, before }, { entries: [], opened: 0, before: 1 });
+});
+
+drift('everything with --boot', async () => {
+  const { report, entries } = await check(goodGuest(), {});
+  const again = await check(goodGuest(), { [reportFile]: report }, { boot: true });
+  assert.is(again.entries.length, entries.length);
+});
+
+drift('one entry for the check that changed, one for the verdict', async () => {
+  const { report } = await check(goodGuest(), {});
+  const { entries, code } = await check(looseTmp(), { [reportFile]: report });
+  assert.is(code, 1);
+  const [tmp, verdict, ...more] = entries;
+  assert.equal(more, []);
+  assert.is(tmp?.level, 3);
+  assert.match(tmp?.message ?? '', /^tmp-options was pass and is fail: \/tmp: .*noexec To do: /);
+  assert.is(tmp?.fields['MESSAGE_ID'], driftMessage.messageId);
+  assert.is(tmp?.fields['IMMUTAFS_OLD_STATUS'], 'pass');
+  assert.is(tmp?.fields['IMMUTAFS_STATUS'], 'fail');
+  assert.match(tmp?.fields['IMMUTAFS_REMEDY'] ?? '', 'remount,noexec');
+  assert.is(verdict?.message, 'Verdict: failed, was sealed (disk vda is read-only (virtio-feature))');
+  assert.is(verdict?.fields['MESSAGE_ID'], verdictMessage.messageId);
+  assert.is(verdict?.fields['IMMUTAFS_OLD_VERDICT'], 'sealed');
+});
+
+drift('and again when it is mended', async () => {
+  const { report } = await check(looseTmp(), {});
+  const { entries } = await check(goodGuest(), { [reportFile]: report });
+  assert.equal(
+    entries.map(({ level, message }) => [level, message.split(':')[0]]),
+    [
+      [5, 'tmp-options was fail and is pass'],
+      [5, 'Verdict'],
+    ],
+  );
+});
+
+drift('what a check observes may change without a word', async () => {
+  const { report } = await check(goodGuest(), {});
+  const fuller = goodGuest();
+  fuller.answers.usage.usedBytes *= 2;
+  const { entries, report: after } = await check(fuller, { [reportFile]: report });
+  assert.equal(entries, []);
+  assert.match(after, '10% of 256 MiB');
+});
+
+drift('a check that there was not before', async () => {
+  const { report } = await check(goodGuest(), {});
+  const older = JSON.parse(report) as { checks: { id: string }[] };
+  older.checks = older.checks.filter(({ id }) => id !== 'swap-off');
+  const { entries } = await check(goodGuest(), { [reportFile]: JSON.stringify(older) });
+  assert.equal(
+    entries.map(({ message }) => message.split(':')[0]),
+    ['swap-off was none and is pass'],
+  );
+});
+
+drift('a report of another boot counts for nothing', async () => {
+  const { report, entries } = await check(goodGuest(), {});
+  const other = report.replace('6ad9c6b3', '7ad9c6b3');
+  const again = await check(goodGuest(), { [reportFile]: other });
+  assert.is(again.entries.length, entries.length);
+});
+
+for (const [title, text] of Object.entries({
+  'no JSON': '{"schema": 1',
+  'another form': '{"host": {"bootId": 1}}',
+  'no object': '[]',
+  'a list instead of findings':
+    '{"at": "", "verdict": "", "host": {"bootId": ""}, "checks": {}, "disks": []}',
+})) {
+  drift(`a report that cannot be read is said, and everything is logged: ${title}`, async () => {
+    const { entries } = await check(goodGuest(), {});
+    const again = await check(goodGuest(), { [reportFile]: text });
+    assert.match(again.entries[0]?.message ?? '', /^The last report cannot be read, ignoring it: /);
+    assert.is(again.entries.length, entries.length + 1);
+  });
+}
+
+drift('a report that others may write counts for nothing, with a warning', async () => {
+  const { report, entries } = await check(goodGuest(), {});
+  const guest = goodGuest();
+  await withGuest(guest, async (reader, root) => {
+    writeFiles(root, { [reportFile]: report });
+    fs.chmodSync(path.join(root, reportFile), 0o666);
+    const again: Entry[] = [];
+    const log = (level: number, message: string, fields: Fields) =>
+      void again.push({ level, message, fields });
+    const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
+    await checkWith(reader, output, { color: 'never' }, () => Promise.resolve(log));
+    assert.is(again.length, entries.length + 1);
+    assert.match(again[0]?.message ?? '', /ignoring it: .*users other than root may write to it/);
+    assert.is(fs.statSync(path.join(root, reportFile)).mode & 0o777, 0o644);
+  });
+});
+
+drift('where no file can be written, findings and verdict are logged, and the exit code is the verdict', () =>
+  withGuest(looseTmp(), async (reader) => {
+    const full = {
+      ...reader,
+      writeAtomically: () => {
+        throw new Error('ENOSPC');
+      },
+    };
+    const messages: string[] = [];
+    const log = (_level: number, message: string) => void messages.push(message);
+    const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
+    assert.is(await checkWith(full, output, { color: 'never' }, () => Promise.resolve(log)), 1);
+    assert.ok(messages.some((message) => message.startsWith('tmp-options: fail: ')));
+    assert.ok(messages.some((message) => message.startsWith('Verdict: failed ')));
+    assert.equal(messages.slice(-2), [
+      'The report cannot be written, ignoring it: ENOSPC',
+      'The message for logins cannot be written, ignoring it: ENOSPC',
+    ]);
+  }),
+);
+
+drift.run();
+
+const metrics = suite('check: PROMETHEUS_FILE');
+
+metrics('is written, whole and readable by all', async () => {
+  const guest = goodGuest();
+  guest.files['etc/immutafs/immutafs.conf'] = 'PROMETHEUS_FILE=/run/metrics/a.prom\n';
+  guest.folders.push('run', 'run/metrics');
+  const { prom, code } = await check(guest, {});
+  assert.is(code, 0);
+  assert.match(prom, 'immutafs_verdict{verdict="sealed"} 1\n');
+});
+
+metrics('a folder that is not there is said, and keeps nothing else from being done', async () => {
+  const guest = goodGuest();
+  guest.files['etc/immutafs/immutafs.conf'] = 'PROMETHEUS_FILE=/run/metrics/a.prom\n';
+  const { entries, code, report } = await check(guest, {});
+  assert.is(code, 0);
+  assert.match(
+    entries.at(-1)?.message ?? '',
+    /^PROMETHEUS_FILE cannot be written, ignoring it: .*no such file/,
+  );
+  assert.is(entries.at(-1)?.level, 4);
+  assert.match(report, '"verdict": "sealed"');
+});
+
+metrics('nothing is left beside it', async () => {
+  const guest = goodGuest();
+  guest.files['etc/immutafs/immutafs.conf'] = 'PROMETHEUS_FILE=/run/metrics/a.prom\n';
+  guest.folders.push('run', 'run/metrics');
+  await withGuest(guest, async (reader, root) => {
+    const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
+    await checkWith(reader, output, { color: 'never' }, () => Promise.resolve(() => undefined));
+    assert.equal(fs.readdirSync(path.join(root, 'run/metrics')), ['a.prom']);
+    assert.is(fs.statSync(path.join(root, 'run/metrics/a.prom')).mode & 0o777, 0o644);
+  });
+});
+
+metrics.run();
+
+const units = suite('the units that check');
+for (const name of ['immutafs-check.service', 'immutafs-drift.service']) {
+  units(`${name}: only an agent that could not tell, or that was ended, makes a failed unit`, () => {
+    const unit = fs.readFileSync(path.join(import.meta.dirname, '../../../units', name), 'utf8');
+    assert.equal(unit.match(/^SuccessExitStatus=.*$/gm), ['SuccessExitStatus=1 2 4']);
+  });
+  units(`${name}: what it says on stderr is in the journal`, () => {
+    const lines = fs.readFileSync(path.join(import.meta.dirname, '../../../units', name), 'utf8').split('\n');
+    // StandardError= inherits what StandardOutput= is (systemd.exec(5)), and the journal's addon may be missing.
+    assert.ok(lines.includes('StandardOutput=null'));
+    assert.ok(lines.includes('StandardError=journal'));
+  });
+}
+units.run();

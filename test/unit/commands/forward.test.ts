@@ -1,0 +1,111 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { run } from '../../../agent/cli.ts';
+import { HostError } from '../../../agent/lib/errors.ts';
+import type { SystemReader } from '../../../agent/system/reader.ts';
+import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
+import { exitCode } from '../../../agent/report/report.ts';
+
+const conf = '/etc/immutafs/immutafs.conf';
+const target = 'FORWARD=relp+tls://127.0.0.1:1\n';
+const pair = '00:'.repeat(31);
+
+/** A configuration, or the errno with which it cannot be read, and what must be said. */
+const stopping: Record<string, [string, string]> = {
+  'a CA file that is no absolute path': [`${target}FORWARD_CA=ca.pem\n`, `${conf}:2: FORWARD_CA: must be`],
+  'a CA file that is no UTF-8': [`${target}FORWARD_CA=/\xff.pem\n`, `${conf}:2: FORWARD_CA: must be`],
+  'a certificate that is no absolute path': [`${target}FORWARD_CERT=a\n`, `${conf}:2: FORWARD_CERT: must be`],
+  'a key that is no absolute path': [`${target}FORWARD_KEY=a\n`, `${conf}:2: FORWARD_KEY: must be`],
+  'a peer with a space': [`${target}FORWARD_PEER=log server\n`, `${conf}:2: FORWARD_PEER: must be`],
+  'a fingerprint that is cut short': [
+    `${target}FORWARD_PEER=SHA256:AA:BB\n`,
+    `${conf}:2: FORWARD_PEER: must be`,
+  ],
+  'a fingerprint of another kind': [
+    `${target}FORWARD_PEER=SHA512:${pair}00\n`,
+    `${conf}:2: FORWARD_PEER: must be`,
+  ],
+  'a peer given twice': [`${target}FORWARD_PEER=a\nFORWARD_PEER=\n`, `${conf}:3: FORWARD_PEER: given twice`],
+  'a key that is unknown': [`${target}FORWARD_CAFILE=/ca.pem\n`, `${conf}:2: FORWARD_CAFILE: unknown key`],
+  'a FORWARD that is misspelt': ['FORWRAD=relp://log:1\n', `${conf}:1: FORWRAD: unknown key`],
+  'spaces around the equals sign': [`${target}FORWARD_CA = /ca.pem\n`, `${conf}:2: not KEY=value`],
+  'a control character': [`${target}FORWARD_PEER=log\x1b\n`, `${conf}:2: a control character`],
+  'a target that is none': ['FORWARD=relp:log\n', `${conf}:1: FORWARD: must be`],
+  'a file that is too large': [`${target}${'#'.repeat(70_000)}`, `${conf}: larger than 65536 bytes`],
+  'a file that may not be read': ['EACCES', `${conf}: no, ignoring it`],
+  'a file that cannot be read': ['EIO', `${conf}: no, ignoring it`],
+};
+
+const misconfigured = suite('a configuration with which nothing is forwarded');
+
+function withConfig<T>(text: string, action: (reader: SystemReader) => Promise<T>): Promise<T> {
+  const guest = goodGuest();
+  const code = text === 'EACCES' || text === 'EIO' ? text : '';
+  guest.files[conf.slice(1)] = code === '' ? text : '';
+  return withGuest(guest, (reader) => {
+    const read: SystemReader['read'] = (file, limit) => {
+      if (code !== '' && file === conf) throw new HostError(`${conf}: no`, code);
+      return reader.read(file, limit);
+    };
+    return action({ ...reader, read });
+  });
+}
+
+async function forward(text: string, ...options: string[]): Promise<{ code: number; stderr: string }> {
+  let stderr = '';
+  const output = {
+    stdout: () => undefined,
+    stderr: (said: string) => void (stderr += said),
+    terminal: false,
+  };
+  const code = await withConfig(text, (reader) => run(['forward', ...options], reader, output));
+  return { code, stderr };
+}
+
+for (const [title, [text, said]] of Object.entries(stopping)) {
+  misconfigured(`${title}: exit 2, with the reason`, async () => {
+    for (const options of [[], ['--test']]) {
+      const { code, stderr } = await forward(text, ...options);
+      assert.is(code, 2);
+      assert.match(stderr, said);
+    }
+  });
+
+  misconfigured(`${title}: forward-healthy fails, and status ends with 2`, async () => {
+    const report = await withConfig(text, evaluateGuest);
+    const finding = report.checks.find(({ id }) => id === 'forward-healthy');
+    assert.is(finding?.status, 'fail');
+    assert.match(finding?.observed ?? '', said);
+    assert.is(exitCode(report), 2);
+  });
+}
+
+for (const [title, text] of Object.entries({
+  'a bad value of another key': 'USAGE_WARN=much\n',
+  'another key twice': 'MODE=auto\nMODE=auto\n',
+  'empty TLS keys': 'FORWARD_CA=\nFORWARD_CERT=\nFORWARD_KEY=\nFORWARD_PEER=\n',
+  'good TLS keys': `FORWARD_CA=/c\u00c3\u00a4.pem\nFORWARD_PEER=SHA256:${pair}00\n`,
+})) {
+  misconfigured(`not with ${title}`, async () => {
+    assert.equal(await forward(text), { code: 0, stderr: '' });
+    const { checks } = await withConfig(text, evaluateGuest);
+    assert.is(checks.find(({ id }) => id === 'forward-healthy')?.status, 'skip');
+  });
+}
+
+misconfigured('a required check that fails beside it counts: exit 1', async () => {
+  const report = await withConfig(`${target}FORWARD_CA=ca.pem\n`, (reader) =>
+    evaluateGuest({ ...reader, tryWrites: (folders) => Promise.resolve(folders.map(() => 'OK')) }),
+  );
+  assert.is(exitCode(report), 1);
+});
+
+misconfigured('a link that leads nowhere is not taken for no configuration', async () => {
+  const guest = goodGuest();
+  guest.files[conf.slice(1)] = { linkTo: 'nowhere' };
+  const { checks } = await withGuest(guest, evaluateGuest);
+  assert.is(checks.find(({ id }) => id === 'config-valid')?.status, 'fail');
+  assert.is(checks.find(({ id }) => id === 'forward-healthy')?.status, 'fail');
+});
+
+misconfigured.run();

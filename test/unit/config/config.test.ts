@@ -1,0 +1,116 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { keys } from '../../../agent/config/keys.ts';
+import { formatProblem, parseConfig, readConfig, words } from '../../../agent/config/config.ts';
+import { systemReader } from '../../../agent/system/reader.ts';
+import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+
+/** Good and bad values of each key; those of the keys of the boot are in test/fixtures/config too. */
+const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] }>> = {
+  MODE: { good: ['auto', 'sealed', 'off'], bad: ['', 'Auto', 'maintenance', 'sealed off'] },
+  VAR_SIZE: { good: ['1%', '100%', '64m', '2G'], bad: ['0%', '101%', '64', '64k', '1.5g', ''] },
+  VAR_INODES: { good: ['1000', '1k', '2M'], bad: ['999', '0', 'k', '1g', ''] },
+  VAR_OPTIONS: { good: ['', 'noexec', 'nosuid,nodev'], bad: ['ro', 'nosuid,', 'nosuid nodev'] },
+  ON_FAILURE: { good: ['degraded', 'emergency', 'poweroff'], bad: ['', 'reboot'] },
+  ON_IMPOSTOR: { good: ['poweroff', 'emergency'], bad: ['', 'degraded', 'ignore'] },
+  REQUIRE_READONLY: { good: ['', '/', '/ /boot  /usr', '/\xc3\xa4'], bad: ['boot', '/ boot', '/\xff'] },
+  REQUIRE_OPTIONS: {
+    good: ['', '/home:nosuid', '/home:noexec,nosuid,nodev /srv:ro'],
+    bad: ['/home', '/home:', 'home:nosuid', '/home:suid', '/home:nosuid,', '/a:nosuid /b'],
+  },
+  USAGE_WARN: { good: ['1%', '100%'], bad: ['0%', '80', '101%', ''] },
+  USAGE_FAIL: { good: ['1%', '100%'], bad: ['0%', '80', '101%', ''] },
+  PROMETHEUS_FILE: { good: ['', '/var/lib/x/immutafs.prom'], bad: ['x.prom', '/x', '/.prom/'] },
+  FORWARD: {
+    good: [
+      '',
+      'relp://log.example.com:2514',
+      'relp+tls://[2001:db8::1]:2514',
+      'syslog+udp://192.0.2.1:514/',
+      'syslog+tcp://a:1',
+      'syslog+tls://a:1',
+      'journal+http://a:1',
+      'journal+https://a:1',
+    ],
+    bad: ['log.example.com', 'http://a:1', 'relp://', 'relp://a:1/path', 'RELP://a:1'],
+  },
+  FORWARD_CA: { good: ['', '/etc/ca.pem'], bad: ['ca.pem'] },
+  FORWARD_CERT: { good: ['', '/etc/a.pem'], bad: ['a.pem'] },
+  FORWARD_KEY: { good: ['', '/etc/a.key'], bad: ['a.key'] },
+  FORWARD_PEER: { good: ['', 'log.example.com'], bad: ['two words'] },
+};
+
+const table = suite('values');
+table('every key is tried', () => assert.equal(Object.keys(values).sort(), Object.keys(keys).sort()));
+for (const [key, { good, bad }] of Object.entries(values)) {
+  const name = key as keyof typeof keys;
+  for (const value of good) {
+    table(`${key}=${value}`, () => {
+      const { config, problems } = parseConfig(`${key}=${value}\n`);
+      assert.equal(problems, []);
+      assert.is(config[name], Buffer.from(value, 'latin1').toString('utf8'));
+    });
+  }
+  for (const value of bad) {
+    table(`refused: ${key}=${value}`, () => {
+      const { config, problems } = parseConfig(`# first\n${key}=${value}\n`);
+      const { initial, wanted } = keys[name];
+      assert.is(config[name], initial);
+      const instead = key.startsWith('FORWARD')
+        ? 'the forwarder does not start'
+        : `using ${initial || 'nothing'}`;
+      assert.equal(problems, [{ line: 2, key, reason: `must be ${wanted}, ${instead}` }]);
+    });
+  }
+}
+table('the initial values are good', () => {
+  for (const [key, { initial, good }] of Object.entries(keys)) assert.ok(good(initial), key);
+});
+table.run();
+
+const file = suite('readConfig');
+const read = (make: (root: string) => void) =>
+  inTemporaryFolder((root) => {
+    make(root);
+    const { config, problems } = readConfig(systemReader({ root }));
+    return { mode: config.MODE, problems: problems.map(formatProblem) };
+  });
+const name = 'etc/immutafs/immutafs.conf';
+
+file('is read', () => {
+  assert.equal(
+    read((root) => writeFiles(root, { [name]: 'MODE=off\n' })),
+    { mode: 'off', problems: [] },
+  );
+});
+file('none: the defaults', () =>
+  assert.equal(
+    read(() => undefined),
+    { mode: 'auto', problems: [] },
+  ),
+);
+file('too large', () => {
+  const got = read((root) => writeFiles(root, { [name]: `MODE=off\n#${'x'.repeat(200_000)}` }));
+  const problems = ['/etc/immutafs/immutafs.conf: larger than 65536 bytes, ignoring it'];
+  assert.equal(got, { mode: 'auto', problems });
+});
+file('a folder: named, and the defaults', () => {
+  const { mode, problems } = read((root) => void fs.mkdirSync(path.join(root, name), { recursive: true }));
+  assert.is(mode, 'auto');
+  assert.is(problems.length, 1);
+  assert.match(problems[0] ?? '', /^\/etc\/immutafs\/immutafs\.conf: .*directory.*, ignoring it$/);
+});
+file.run();
+
+const list = suite('words');
+for (const [text, expected] of [
+  ['', []],
+  ['  ', []],
+  ['/ /boot', ['/', '/boot']],
+  [' \t/a\t /b ', ['/a', '/b']],
+] as const) {
+  list(JSON.stringify(text), () => assert.equal(words(text), [...expected]));
+}
+list.run();

@@ -1,0 +1,72 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseBootEnv } from '../../../../agent/facts/boot/boot-env.ts';
+import { version } from '../../../../agent/lib/version.ts';
+import { bootEnv } from '../../../harness/guest.ts';
+
+const handoff = suite('parseHandoff');
+
+handoff('what the initramfs leaves', () => {
+  const read = parseBootEnv(bootEnv());
+  assert.equal(read, {
+    ...read,
+    version,
+    stage: 'initramfs',
+    uptime: 3.14,
+    mode: 'sealed',
+    reason: 'disk vda is read-only (virtio-feature)',
+    disks: 'vda:1:virtio-feature',
+    var: 'overlay',
+    errors: [],
+    warnings: [],
+    layers: [],
+    impostors: [],
+  });
+});
+
+handoff('impostors that the boot passed over, in the order of the lines', () => {
+  const { impostors } = parseBootEnv(
+    `${bootEnv()}IMPOSTOR=/dev/vdb2 /dev/vda2 UUID=1f5a\nIMPOSTOR=/dev/vdb1 /dev/vda1 LABEL=my root\n`,
+  );
+  assert.equal(impostors, [
+    { device: '/dev/vdb2', sealedDevice: '/dev/vda2', identity: 'UUID=1f5a' },
+    { device: '/dev/vdb1', sealedDevice: '/dev/vda1', identity: 'LABEL=my root' },
+  ]);
+});
+
+handoff('late boot appends: the last line of a key counts, lists grow, an error is told once', () => {
+  const late =
+    'WARNING=one\nLAYER=/var overlay\nVAR=overlay\nSTAGE=late\nLAYER=/var/log failed\nERROR=/var/log: no\nERROR=/var/log: no\nWARNING=two=2\n';
+  const { stage, var: state, layers, errors, warnings } = parseBootEnv(bootEnv({ VAR: 'deferred' }) + late);
+  assert.equal([stage, state], ['late', 'overlay']);
+  assert.equal(layers, ['/var overlay', '/var/log failed']);
+  assert.equal(errors, ['/var/log: no']);
+  assert.equal(warnings, ['one', 'two=2']);
+});
+
+handoff('an empty value, and one with an equals sign', () => {
+  const { disks, reason } = parseBootEnv(bootEnv({ DISKS: '', REASON: 'MODE=sealed' }));
+  assert.equal([disks, reason], ['', 'MODE=sealed']);
+});
+
+for (const [title, text, said] of [
+  ['nothing', '', 'VERSION is missing'],
+  ['no mode', bootEnv({ MODE: undefined }), 'MODE is missing'],
+  ['an unknown mode', bootEnv({ MODE: 'auto' }), 'MODE=auto is none of sealed, maintenance, off'],
+  ['an unknown stage', bootEnv({ STAGE: 'early' }), 'STAGE=early is none of initramfs, late'],
+  ['an unknown outcome', bootEnv({ VAR: 'tmpfs' }), 'VAR=tmpfs is none of overlay, disk, deferred, failed'],
+  [
+    'an impostor without its identity',
+    bootEnv({ IMPOSTOR: '/dev/vdb2 /dev/vda2' }),
+    'IMPOSTOR=/dev/vdb2 /dev/vda2 is not two devices and an identity',
+  ],
+  ['a line that is none', `${bootEnv()}hello\n`, 'not KEY=value: hello'],
+] as const) {
+  handoff(`refused: ${title}`, () => {
+    assert.throws(
+      () => parseBootEnv(text),
+      (error: unknown) => error instanceof Error && error.message === `/run/immutafs/boot.env: ${said}`,
+    );
+  });
+}
+handoff.run();

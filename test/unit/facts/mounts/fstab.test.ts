@@ -1,0 +1,186 @@
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { deviceFile } from '../../../../agent/facts/disks/block.ts';
+import { type FstabLine, parseFstab } from '../../../../agent/facts/mounts/fstab.ts';
+import { parseSwaps } from '../../../../agent/facts/disks/swaps.ts';
+import { fstabSources } from '../../../harness/fstab-sources.ts';
+
+const real = suite('real ones');
+real('RHEL 7, as the installer writes it', () => {
+  const { lines, problems } = parseFstab(`
+#
+# /etc/fstab
+# Created by anaconda on Tue Mar  7 10:00:00 2023
+#
+# Accessible filesystems, by reference, are maintained under '/dev/disk'
+# See man pages fstab(5), findfs(8), mount(8) and/or blkid(8) for more info
+#
+/dev/mapper/rhel-root   /                       xfs     defaults        0 0
+UUID=0b9d5c3a-6d5e-4f4b-9d5e-0d1a5b6c7d8e /boot                   xfs     defaults        0 0
+/dev/mapper/rhel-swap   swap                    swap    defaults        0 0
+`);
+  assert.equal(problems, []);
+  assert.equal(
+    lines.map(({ line, source, target, type, options, pass }) => [line, source, target, type, options, pass]),
+    [
+      [9, '/dev/mapper/rhel-root', '/', 'xfs', ['defaults'], 0],
+      [10, 'UUID=0b9d5c3a-6d5e-4f4b-9d5e-0d1a5b6c7d8e', '/boot', 'xfs', ['defaults'], 0],
+      [11, '/dev/mapper/rhel-swap', 'swap', 'swap', ['defaults'], 0],
+    ],
+  );
+});
+
+real('Debian, as its installer writes it', () => {
+  const { lines, problems } =
+    parseFstab(`# <file system> <mount point>   <type>  <options>       <dump>  <pass>
+# / was on /dev/vda1 during installation
+UUID=a1 /               ext4    errors=remount-ro 0       1
+# swap was on /dev/vda5 during installation
+UUID=b2 none            swap    sw              0       0
+/dev/sr0        /media/cdrom0   udf,iso9660 user,noauto     0       0
+`);
+  assert.equal(problems, []);
+  assert.equal(
+    lines.map(({ type, options, pass }) => [type, options, pass]),
+    [
+      ['ext4', ['errors=remount-ro'], 1],
+      ['swap', ['sw'], 0],
+      ['udf,iso9660', ['user', 'noauto'], 0],
+    ],
+  );
+});
+real.run();
+
+const one = suite('one line');
+const good = (text: string) => parseFstab(text).lines[0];
+for (const [title, text, expected] of [
+  ['three fields', 'tmpfs /tmp tmpfs', { options: ['defaults'], pass: 0 }],
+  ['four', 'tmpfs /tmp tmpfs noexec,nodev', { options: ['noexec', 'nodev'], pass: 0 }],
+  ['five', 'tmpfs /tmp tmpfs noexec 1', { pass: 0 }],
+  ['seven', 'tmpfs /tmp tmpfs noexec 1 2 # more', { pass: 2 }],
+  ['tabs and spaces before', ' \t tmpfs\t\t /tmp \ttmpfs ', { source: 'tmpfs', target: '/tmp' }],
+  ['a space in the target', '/dev/vdb /my\\040disk xfs', { target: '/my disk' }],
+  ['a slash at its end', '/dev/vdb /srv/ xfs', { target: '/srv' }],
+  ['only slashes', '/dev/vdb // xfs', { target: '/' }],
+  ['UTF-8', '/dev/vdb /\xc3\xa4 xfs', { target: '/ä' }],
+  ['no UTF-8', '/dev/vdb /\xff xfs', { target: '/\\xff' }],
+  ['a carriage return at the end of the line', 'tmpfs /tmp tmpfs noexec 0 2\r', { pass: 2 }],
+] as const) {
+  one(title, () => {
+    const line = good(text);
+    assert.ok(line);
+    assert.equal(
+      Object.fromEntries(Object.keys(expected).map((key) => [key, line[key as keyof FstabLine]])),
+      {
+        ...expected,
+      },
+    );
+  });
+}
+for (const [title, text, reason] of [
+  ['one field', '/dev/vdb', 'fewer than three fields'],
+  ['two', '/dev/vdb /srv', 'fewer than three fields'],
+  ['a pass that is no number', 'a /b c d 0 x', 'pass is x, not a number'],
+  ['a negative one', 'a /b c d 0 -1', 'pass is -1, not a number'],
+] as const) {
+  one(`a problem: ${title}`, () =>
+    assert.equal(parseFstab(`\n${text}\n`), { lines: [], problems: [{ line: 2, reason }] }),
+  );
+}
+one.run();
+
+const properties = suite('properties');
+const escape = (text: string) =>
+  Buffer.from(text, 'utf8')
+    .toString('latin1')
+    .replace(/[ \t\n\r\\#]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`);
+const text = fc.string({ unit: 'binary', minLength: 1, maxLength: 10 }).filter((each) => each.isWellFormed());
+const entry = fc.record(
+  {
+    source: text,
+    target: text.map((each) => `/${each.replaceAll('/', '_')}`),
+    type: fc.constantFrom('xfs', 'ext4', 'swap'),
+    options: fc.array(fc.constantFrom('ro', 'nodev', 'x-systemd.automount'), { minLength: 1 }),
+    pass: fc.nat({ max: 9 }),
+  },
+  { noNullPrototype: true },
+);
+properties('what is written is read as it was', () => {
+  fc.assert(
+    fc.property(fc.array(entry), fc.constantFrom(' ', '\t', ' \t '), (entries, gap) => {
+      const lines = entries.map(({ source, target, type, options, pass }) =>
+        [escape(source), escape(target), type, options.join(','), '0', String(pass)].join(gap),
+      );
+      const { lines: read, problems } = parseFstab(`# heading\n${lines.join('\n')}\n`);
+      assert.equal(problems, []);
+      assert.equal(
+        read,
+        entries.map((each, index) => ({ line: index + 2, node: deviceFile(each.source), ...each })),
+      );
+    }),
+  );
+});
+const bytes = fc.string({
+  unit: fc.nat({ max: 255 }).map((code) => String.fromCharCode(code)),
+  maxLength: 80,
+});
+properties('nothing makes it throw, and each line is read or a problem', () => {
+  fc.assert(
+    fc.property(bytes, (garbage) => {
+      const { lines, problems } = parseFstab(garbage);
+      const meant = garbage.split('\n').filter((line) => !/^[ \t]*(#|$)/.test(line.replace(/[ \t\r]+$/, '')));
+      assert.is(lines.length + problems.length, meant.length);
+    }),
+    { numRuns: 1000 },
+  );
+});
+properties.run();
+
+const swaps = suite('/proc/swaps');
+const heading = 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n';
+swaps('none', () => assert.equal(parseSwaps(heading), []));
+swaps('of EL7 and of Linux 6', () => {
+  const el7 = '/dev/dm-1                               partition\t2097148\t264\t-1\n';
+  const linux6 = '/swap\\040file\\040(deleted)                      file\t\t1048572\t\t0\t\t-2\n';
+  assert.equal(parseSwaps(heading + el7 + linux6), [
+    { source: '/dev/dm-1', type: 'partition' },
+    { source: '/swap file', type: 'file' },
+  ]);
+});
+for (const bad of ['', 'x\n', `${heading}/dev/dm-1\n`, `${heading}/dev/dm-1 disk 1 2 3\n`]) {
+  swaps(`refused: ${JSON.stringify(bad.slice(-20))}`, () => assert.throws(() => parseSwaps(bad), /swaps/));
+}
+swaps('garbage is refused with a reason, or read', () => {
+  fc.assert(
+    fc.property(bytes, (garbage) => {
+      try {
+        parseSwaps(heading + garbage);
+      } catch (error) {
+        assert.match((error as Error).message, /^\/proc\/swaps line \d+ is malformed$/);
+      }
+    }),
+  );
+});
+swaps.run();
+
+const devices = suite('device files');
+for (const [source, node] of fstabSources) {
+  devices(`${source} in fstab, as the boot scripts have it`, () =>
+    assert.is(good(`${source} /x xfs`)?.node, node),
+  );
+}
+for (const [source, expected] of [
+  ['/dev/vda1', '/dev/vda1'],
+  ['UUID=A1-b2', '/dev/disk/by-uuid/A1-b2'],
+  ['UUID="A1-b2"', '/dev/disk/by-uuid/A1-b2'],
+  ['LABEL=my disk/ä', '/dev/disk/by-label/my\\x20disk\\x2fä'],
+  ['PARTUUID=1', '/dev/disk/by-partuuid/1'],
+  ['PARTLABEL=root', '/dev/disk/by-partlabel/root'],
+  ['tmpfs', undefined],
+  ['server:/dev/x', undefined],
+  ['/swapfile', undefined],
+] as const) {
+  devices(source, () => assert.is(deviceFile(source), expected));
+}
+devices.run();

@@ -1,0 +1,272 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Mount, isBelow, mountTable, parseMountinfo } from '../../../../agent/facts/mounts/mountinfo.ts';
+
+const folder = path.join(import.meta.dirname, '../../../fixtures/mountinfo');
+const fixture = (name: string) => fs.readFileSync(path.join(folder, name), 'latin1');
+
+const real = suite('real ones');
+for (const [name, count, served] of [
+  [
+    'centos-7.3',
+    35,
+    {
+      '/': '60',
+      '/var/lib/rpm': '60',
+      '/boot': '72',
+      '/boot/grub2': '72',
+      '/bootx': '60',
+      '/home': '74',
+      '/home/akutz/2/x': '119',
+      '/proc/sys/fs/binfmt_misc/x': '116',
+      '/run/user/1000': '109',
+      '/run/user/10000': '23',
+    },
+  ],
+  ['rhel-8', 32, { '/': '93', '/boot/x': '114', '/var': '93', '/tmp': '93', '/sys/fs/cgroup/blkio': '38' }],
+  [
+    'centos-7.9-sealed',
+    32,
+    { '/': '36', '/var': '39', '/var/log': '39', '/run/immutafs/lower/log': '37', '/run/var': '38' },
+  ],
+  ['fedora-34', 28, { '/': '92', '/boot': '90', '/boot/efi/EFI': '103', '/tmp': '87' }],
+  ['debian-13', 12, { '/': '27', '/dev/shm': '30', '/dev/pts/0': '29', '/dev/null': '24', '/var': '27' }],
+] as const) {
+  real(name, () => {
+    const table = mountTable(fixture(name));
+    assert.is(table.all.length, count);
+    const found = Object.keys(served).map((each) => [each, String(table.serving(each)?.id)]);
+    assert.equal(Object.fromEntries(found), served);
+  });
+}
+
+real('every part of a line', () => {
+  const mount = parseMountinfo(fixture('centos-7.3')).find(({ id }) => id === 74);
+  assert.equal(mount, {
+    id: 74,
+    parent: 60,
+    device: '253:2',
+    root: '/',
+    target: '/home',
+    options: ['rw', 'relatime'],
+    type: 'xfs',
+    source: '/dev/mapper/cl-home',
+    superOptions: ['rw', 'seclabel', 'attr2', 'inode64', 'noquota'],
+  });
+});
+
+real("this process's own", () => {
+  const table = mountTable(fs.readFileSync('/proc/self/mountinfo', 'latin1'));
+  assert.is(table.serving('/proc/self')?.type, 'proc');
+  assert.is(table.serving('/')?.target, '/');
+});
+real.run();
+
+const one = suite('one line');
+const line = (changes: Partial<Record<'optional' | 'target' | 'source' | 'rest' | 'root', string>>) => {
+  const { optional = '', target = '/x', source = 'src', rest = 'rw', root = '/' } = changes;
+  return `36 35 98:0 ${root} ${target} rw,noatime${optional} - ext3 ${source} ${rest}\n`;
+};
+for (const [title, text, expected] of [
+  ['no optional field', line({}), {}],
+  ['several', line({ optional: ' shared:1 master:2 propagate_from:3 unbindable' }), {}],
+  ['a space', line({ target: '/my\\040disk' }), { target: '/my disk' }],
+  [
+    'a tab, a newline, a backslash, a hash',
+    line({ target: '/\\011\\012\\134\\043' }),
+    { target: '/\t\n\\#' },
+  ],
+  ['a backslash before what looks like octal', line({ target: '/\\134040' }), { target: '/\\040' }],
+  ['UTF-8', line({ target: '/\xc3\xa4' }), { target: '/ä' }],
+  ['UTF-8 with a byte that is a space in latin1', line({ target: '/voil\xc3\xa0' }), { target: '/voilà' }],
+  ['a form feed, which the kernel does not escape', line({ target: '/a\fb' }), { target: '/a\fb' }],
+  ['a carriage return', line({ target: '/a\rb' }), { target: '/a\rb' }],
+  ['no source', line({ source: '' }), { source: '' }],
+  ['a hyphen in the target', line({ target: '/a - b'.replaceAll(' ', '\\040') }), { target: '/a - b' }],
+  ['a hyphen for a source', line({ source: '-' }), { source: '-' }],
+  ['a part of the file system', line({ root: '/sub//deleted' }), { root: '/sub//deleted' }],
+  [
+    'a comma in an escaped option',
+    line({ rest: 'rw,lowerdir=/a\\040b' }),
+    { superOptions: ['rw', 'lowerdir=/a b'] },
+  ],
+] as const) {
+  one(title, () => {
+    const [mount, ...others] = parseMountinfo(text);
+    assert.equal(others, []);
+    assert.equal(mount, {
+      id: 36,
+      parent: 35,
+      device: '98:0',
+      root: '/',
+      target: '/x',
+      options: ['rw', 'noatime'],
+      type: 'ext3',
+      source: 'src',
+      superOptions: ['rw'],
+      ...expected,
+    });
+  });
+}
+
+for (const [title, text, said] of [
+  ['nothing', '', 'mountinfo is empty'],
+  ['an empty line', '\n', 'mountinfo line 1 is malformed'],
+  ['no hyphen', '36 35 98:0 / / rw shared:1 ext3 src rw\n', 'mountinfo line 1 is malformed'],
+  ['a second line cut off', `${line({})}36 35 98:0 / /x`, 'mountinfo line 2 is malformed'],
+  ['a target that is no path', line({ target: 'x' }), 'mountinfo line 1 is malformed'],
+  ['an id that is no number', line({}).replace('36', 'a'), 'mountinfo line 1 is malformed'],
+  ['a number without end', line({}).replace('36', '9'.repeat(20)), 'mountinfo line 1 is malformed'],
+  ['text of something else', '<html>\n', 'mountinfo line 1 is malformed'],
+] as const) {
+  one(`refused: ${title}`, () => {
+    assert.throws(
+      () => parseMountinfo(text),
+      (error: unknown) => error instanceof Error && error.message === said,
+    );
+  });
+}
+one.run();
+
+/** As fs/proc_namespace.c does: show_mountinfo() with seq_path() and mangle(). */
+function print(mount: Mount, optional: readonly string[]): string {
+  const escape = (text: string) =>
+    Buffer.from(text, 'utf8')
+      .toString('latin1')
+      .replace(/[ \t\n\\#]/g, (char) => `\\${char.charCodeAt(0).toString(8).padStart(3, '0')}`);
+  const { id, parent, device, root, target, options, type, source, superOptions } = mount;
+  return [
+    ...[id, parent, device, escape(root), escape(target), options.join(','), ...optional],
+    ...['-', escape(type), escape(source), superOptions.map(escape).join(',')],
+  ].join(' ');
+}
+
+const name = fc
+  .string({ unit: 'binary', minLength: 1, maxLength: 12 })
+  .map((text) => text.replaceAll(/[/\0,]/g, '_'))
+  .filter((text) => text.isWellFormed());
+const somePath = fc.array(name, { maxLength: 3 }).map((parts) => `/${parts.join('/')}`);
+const number = fc.nat({ max: 2 ** 31 });
+const words = fc.array(fc.constantFrom('rw', 'ro', 'nosuid', 'nodev', 'noexec', 'relatime'), {
+  minLength: 1,
+  maxLength: 4,
+});
+const mountArbitrary: fc.Arbitrary<Mount> = fc.record(
+  {
+    id: number,
+    parent: number,
+    device: fc.tuple(number, number).map(([major, minor]) => `${major}:${minor}`),
+    root: somePath,
+    target: somePath,
+    options: words,
+    type: fc.constantFrom('xfs', 'ext4', 'tmpfs', 'fuse.sshfs', 'overlay'),
+    source: fc.oneof(name, somePath),
+    superOptions: fc.tuple(words, fc.array(name, { maxLength: 2 })).map((parts) => parts.flat()),
+  },
+  { noNullPrototype: true },
+);
+const optionalFields = fc.array(fc.constantFrom('shared:1', 'master:22', 'propagate_from:3', 'unbindable'));
+
+const properties = suite('properties');
+properties('what the kernel prints is read as it was', () => {
+  fc.assert(
+    fc.property(fc.array(fc.tuple(mountArbitrary, optionalFields), { minLength: 1 }), (mounts) => {
+      const text = mounts.map(([mount, optional]) => `${print(mount, optional)}\n`).join('');
+      assert.equal(
+        parseMountinfo(text),
+        mounts.map(([mount]) => mount),
+      );
+    }),
+    { numRuns: 300 },
+  );
+});
+
+/** Pieces of lines in any order. */
+const garbage = fc.array(
+  fc.oneof(
+    fc.constantFrom('36 35 98:0 / / rw - ext3 a rw', '1 1 0:1 / / rw - a b c', '\n', ' ', '-', '\\040', '\\'),
+    fc.string({ unit: fc.nat({ max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 8 }),
+  ),
+);
+properties('garbage is refused with the error that is documented, or read', () => {
+  fc.assert(
+    fc.property(garbage, (parts) => {
+      try {
+        mountTable(parts.join('')).serving('/a/b');
+      } catch (error) {
+        assert.instance(error, Error);
+        const { message } = error as Error;
+        assert.match(message, /^mountinfo (is empty|line \d+ is malformed|is not a tree)$/);
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+/** Ids that are no tree: whatever it says, it says it soon. */
+properties('no cycle is walked for ever', () => {
+  const tangled = fc.array(
+    fc.tuple(fc.nat({ max: 4 }), fc.nat({ max: 4 }), fc.constantFrom('/', '/a', '/a/b')),
+    {
+      minLength: 1,
+      maxLength: 12,
+    },
+  );
+  fc.assert(
+    fc.property(tangled, (lines) => {
+      const text = lines
+        .map(([id, parent, target]) => `${id} ${parent} 0:1 / ${target} rw - t s rw\n`)
+        .join('');
+      try {
+        mountTable(text).serving('/a/b/c');
+      } catch (error) {
+        assert.is((error as Error).message, 'mountinfo is not a tree');
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+/**
+ * A model: mounts made one after the other, as mount(2) would: each on what serves its target at that time.
+ * Below the root's own mount point nothing is mounted on "/".
+ */
+properties('a mount is served as if the mounts had been made one after the other', () => {
+  const targets = ['/a', '/a/b', '/a/b/c', '/ab', '/d'];
+  const asked = ['/', '/a', '/a/x', '/a/b', '/a/b/c', '/a/b/c/d', '/ab', '/ab/c', '/d', '/e'];
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...targets), { maxLength: 10 }), fc.boolean(), (order, reversed) => {
+      const made = [{ id: 1, parent: 0, target: '/' }];
+      const model = new Map(asked.map((each) => [each, 1]));
+      const serves = new Map(targets.map((each) => [each, 1]));
+      order.forEach((target, index) => {
+        const id = index + 2;
+        made.push({ id, parent: serves.get(target) ?? 1, target });
+        for (const [each] of model) if (isBelow(each, target)) model.set(each, id);
+        for (const [each] of serves) if (isBelow(each, target)) serves.set(each, id);
+      });
+      const lines = made.map(({ id, parent, target }) => `${id} ${parent} 0:${id} / ${target} rw - t s rw\n`);
+      const table = mountTable((reversed ? lines.toReversed() : lines).join(''));
+      for (const each of asked)
+        assert.is(table.serving(each)?.id, model.get(each), `${each} of ${order.join(' ')}`);
+    }),
+    { numRuns: 500 },
+  );
+});
+properties.run();
+
+const below = suite('isBelow');
+for (const [file, top, expected] of [
+  ['/', '/', true],
+  ['/a', '/', true],
+  ['/a', '/a', true],
+  ['/a/b', '/a', true],
+  ['/ab', '/a', false],
+  ['/', '/a', false],
+] as const) {
+  below(`${file} ${top}`, () => assert.is(isBelow(file, top), expected));
+}
+below.run();

@@ -1,0 +1,68 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { mountTable } from '../../../../agent/facts/mounts/mountinfo.ts';
+
+/** "id parent target" lines; the first is the root. */
+const table = (...lines: string[]) =>
+  mountTable(
+    lines
+      .map((line) => line.split(' '))
+      .map(([id = '', parent = '', target = '']) => `${id} ${parent} 0:${id} / ${target} rw - tmpfs t rw\n`)
+      .join(''),
+  );
+const hidden = (...lines: string[]) => [...table(...lines).hidden].map(({ id }) => id);
+
+const test = suite('hidden mounts');
+for (const [title, lines, expected] of [
+  ['none', ['1 0 /', '2 1 /a', '3 2 /a/b'], []],
+  ['one below another on the same mount point', ['1 0 /', '2 1 /a', '3 2 /a'], [2]],
+  ['two', ['1 0 /', '2 1 /a', '3 2 /a', '4 3 /a'], [2, 3]],
+  ['and with it what is mounted on it', ['1 0 /', '2 1 /a', '3 2 /a/b', '4 2 /a'], [2, 3]],
+  ['what a later mount on a folder above covers', ['1 0 /', '2 1 /a/b', '3 1 /a'], [2]],
+  ['likewise further above', ['1 0 /', '2 1 /a/b/c/d', '3 1 /a'], [2]],
+  ['not by a name that begins alike', ['1 0 /', '2 1 /ab', '3 1 /a'], []],
+  ['the earlier of two on one mount point (before Linux 4.11)', ['1 0 /', '2 1 /a', '3 1 /a'], [2]],
+  ['over / itself: the upper one', ['1 0 /', '2 1 /'], [2]],
+  ['and what is on that', ['1 0 /', '2 1 /', '3 2 /a'], [2, 3]],
+  ['a ring is reached by nobody', ['1 0 /', '2 3 /a', '3 2 /a/b'], [2, 3]],
+] as const) {
+  test(title, () => assert.equal(hidden(...lines), expected));
+}
+
+test('what is visible serves its own mount point, and the other way round', () => {
+  const mounts = table('1 0 /', '2 1 /a', '3 2 /a/b', '4 2 /a', '5 1 /c/d', '6 1 /c', '7 1 /');
+  for (const mount of mounts.all) {
+    const serves = mounts.serving(mount.target) === mount;
+    assert.is(serves, !mounts.hidden.has(mount), `${mount.id} ${mount.target}`);
+  }
+});
+
+test('a chain of 100,000, in either order', () => {
+  const lines = Array.from(
+    { length: 100_000 },
+    (_, index) => `${index + 1} ${index} ${index === 0 ? '/' : `/${index}`}`,
+  );
+  assert.is(table(...lines).hidden.size, 0);
+  assert.is(table(...lines.reverse()).hidden.size, 0);
+});
+
+test('of two on one mount point and one parent the later serves (before Linux 4.11)', () => {
+  assert.is(table('1 0 /', '2 1 /a', '3 1 /a').serving('/a/b')?.id, 3);
+});
+
+test('the root is the one that is mounted on nothing in the list, wherever it stands', () => {
+  assert.is(table('2 1 /', '1 0 /', '3 1 /a').serving('/')?.id, 1);
+  assert.is(table('2 1 /', '1 0 /', '3 1 /a').serving('/a')?.id, 3);
+  assert.is(table('2 1 /', '1 1 /').serving('/')?.id, 1);
+});
+
+test('all at a target, hidden ones too', () => {
+  const mounts = table('1 0 /', '2 1 /a', '3 2 /a');
+  assert.equal(
+    mounts.at('/a').map(({ id }) => id),
+    [2, 3],
+  );
+  assert.equal(mounts.at('/b'), []);
+});
+
+test.run();

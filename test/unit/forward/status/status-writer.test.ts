@@ -1,0 +1,83 @@
+import { mock } from 'node:test';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { noCounts } from '../../../../agent/forward/pipeline/counters.ts';
+import { Progress } from '../../../../agent/forward/pipeline/checkpoint.ts';
+import { StatusWriter } from '../../../../agent/forward/status/status-writer.ts';
+import { type SystemReader, systemReader } from '../../../../agent/system/reader.ts';
+import type { ForwardState } from '../../../../agent/facts/forwarder.ts';
+
+const status = suite('what the forwarder says of itself');
+
+/** A writer whose clock of the day can be set, and what it wrote last. */
+function begin() {
+  const session = { idle: true, problem: '' };
+  const it = { offset: 0, written: '', session, counts: noCounts() };
+  const reader: SystemReader = {
+    ...systemReader(),
+    now: () => new Date(Date.now() + it.offset),
+    makeFolder: () => undefined,
+    writeAtomically: (_, text) => void (it.written = text),
+  };
+  const writer = new StatusWriter(reader, new Progress('', () => undefined), () => undefined);
+  writer.watch(it.counts, () => it.session);
+  return { it, writer, state: () => JSON.parse(it.written) as ForwardState };
+}
+
+const second = () => mock.timers.tick(1000);
+const ago = (time: string | null, offset: number) => Date.now() + offset - Date.parse(time ?? '');
+
+status.before.each(() => mock.timers.enable({ apis: ['setInterval'] }));
+status.after.each(() => mock.timers.reset());
+
+for (const [what, jump] of [
+  ['forward', 86_400_000],
+  ['back', -86_400_000],
+] as const) {
+  status(`the clock is set ${what} by a day: what it says is as old as it is, a second later`, () => {
+    const { it, writer, state } = begin();
+    writer.set('connected', 'relp://a:1');
+    it.counts.acknowledged = 5;
+    second();
+    it.offset = jump;
+    second();
+    for (const time of [state().at, state().since, state().lastAckAt])
+      assert.ok(Math.abs(ago(time, jump)) < 5000, time ?? 'null');
+    writer.set('waiting', 'relp://a:1', 'away');
+    it.offset = 0;
+    writer.set('connected', 'relp://a:1');
+    second();
+    assert.ok(Math.abs(ago(state().since, 0)) < 5000, state().since);
+  });
+}
+
+status('a reason of any length is no more than a line', () => {
+  const { writer, state } = begin();
+  writer.set('waiting', 'relp://a:1', 'x'.repeat(100_000));
+  assert.is(state().error, 'x'.repeat(500));
+});
+
+status('a journal that cannot be read is said, though the server is there, until it can', () => {
+  const { it, writer, state } = begin();
+  writer.set('connected', 'relp://a:1');
+  it.session.problem = 'journalctl ended';
+  second();
+  assert.equal([state().state, state().error], ['connected', 'journalctl ended']);
+  it.session.problem = '';
+  second();
+  assert.is(state().error, '');
+});
+
+status('nothing is left only where nothing was acknowledged since, either', () => {
+  const { it, writer, state } = begin();
+  writer.set('connected', 'relp://a:1');
+  for (it.counts.acknowledged = 100; it.counts.acknowledged < 400; it.counts.acknowledged += 100) {
+    second();
+    assert.is(state().lag.entries, null);
+  }
+  it.counts.acknowledged = 300;
+  second();
+  assert.is(state().lag.entries, 0);
+});
+
+status.run();

@@ -1,0 +1,129 @@
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseFstab } from '../../../../../agent/facts/mounts/fstab.ts';
+import { appendLines, commentedOut, editText } from '../../../../../agent/prepare/engine/fstab/edit.ts';
+import {
+  addOption,
+  optionsOf,
+  splitLine,
+  withOptions,
+  withPass,
+} from '../../../../../agent/prepare/engine/fstab/line.ts';
+
+/** Bytes that matter to fstab, and others. */
+const text = fc.string({
+  unit: fc.constantFrom(...' \t\n\r#,\\/=0127abcdefUID-\x85\xa0\xff"'.split('')),
+  maxLength: 200,
+});
+const word = fc.stringMatching(/^[a-z\\/][a-z0-9\\/:=-]{0,12}$/);
+const blanks = fc.stringMatching(/^[ \t]{1,5}$/);
+/** Lines of three to seven fields. */
+const line = fc
+  .tuple(fc.stringMatching(/^[ \t]{0,3}$/), fc.array(fc.tuple(word, blanks), { minLength: 3, maxLength: 4 }))
+  .chain(([lead, fields]) =>
+    fc
+      .constantFrom('', '0', '0 0', '1\t2', '0 2 # more', '0 1\r')
+      .map(
+        (end) =>
+          lead + fields.map(([field, space]) => field + space).join('') + (fields.length === 4 ? end : ''),
+      ),
+  );
+
+const properties = suite('properties');
+properties('what is not edited is the same text', () => {
+  fc.assert(
+    fc.property(text, (all) => {
+      assert.is(splitLine(all.replaceAll('\n', '')).join(''), all.replaceAll('\n', ''));
+      assert.is(editText(all, new Map()), all);
+      const every = new Map(all.split('\n').map((_, index) => [index + 1, (pieces: string[]) => pieces]));
+      assert.is(editText(all, every), all);
+    }),
+  );
+});
+properties('fields are those of the parser', () => {
+  fc.assert(
+    fc.property(line, (one) => {
+      const [found] = parseFstab(one).lines;
+      const pieces = splitLine(one);
+      assert.is(
+        pieces
+          .filter((_, index) => index % 2 === 0)
+          .join('')
+          .trim(),
+        '',
+      );
+      assert.equal(
+        found?.options,
+        optionsOf(pieces).map((option) =>
+          option.replaceAll(/\\[0-3][0-7]{2}/g, (o) => String.fromCharCode(parseInt(o.slice(1), 8))),
+        ),
+      );
+    }),
+  );
+});
+properties('new options are read back, and nothing else of the line has changed', () => {
+  fc.assert(
+    fc.property(line, fc.array(word, { minLength: 1, maxLength: 4 }), (one, options) => {
+      const before = splitLine(one);
+      const after = withOptions(before, options);
+      assert.equal(optionsOf(splitLine(after.join(''))), options.join(',').split(','));
+      const others = (pieces: string[]) => pieces.filter((_, index) => index !== 7);
+      if (before.length > 7) assert.equal(others(after), others(before));
+      else assert.is(after.join('').startsWith(before.slice(0, -1).join('')), true);
+    }),
+  );
+});
+properties('pass 0 is read back, and nothing else of the line has changed', () => {
+  fc.assert(
+    fc.property(line, (one) => {
+      const before = splitLine(one);
+      const after = withPass(before, 0);
+      assert.is(parseFstab(after.join('')).lines[0]?.pass, 0);
+      if (before[11] === undefined) assert.is(after, before);
+      else assert.equal(after, before.toSpliced(11, 1, '0'));
+    }),
+  );
+});
+properties.run();
+
+const one = suite('one line');
+for (const [title, before, options, expected] of [
+  ['three fields', 'tmpfs /tmp tmpfs', ['ro'], 'tmpfs /tmp tmpfs ro'],
+  ['three and a blank', 'tmpfs /tmp tmpfs ', ['ro'], 'tmpfs /tmp tmpfs ro '],
+  ['a carriage return', 'a\t/a  xfs defaults 0 0\r', ['ro'], 'a\t/a  xfs ro 0 0\r'],
+  ['columns', '/dev/a   /     xfs     defaults        0 0', ['ro'], '/dev/a   /     xfs     ro        0 0'],
+] as const) {
+  one(title, () => assert.is(withOptions(splitLine(before), options).join(''), expected));
+}
+for (const [title, before, expected] of [
+  ['a pass', 'a / xfs defaults 1 2', 'a / xfs defaults 1 0'],
+  ['a carriage return', 'a / xfs defaults 0 1\r', 'a / xfs defaults 0 0\r'],
+  ['none', 'a / xfs defaults 1', 'a / xfs defaults 1'],
+  ['a comment behind it', 'a / xfs defaults 0 1 # x', 'a / xfs defaults 0 0 # x'],
+] as const) {
+  one(`pass 0: ${title}`, () => assert.is(withPass(splitLine(before), 0).join(''), expected));
+}
+for (const [before, expected] of [
+  ['defaults', 'defaults,ro'],
+  ['rw,noatime', 'ro,noatime'],
+  ['noatime,rw', 'noatime,ro'],
+  ['ro,rw', 'ro'],
+  ['rw,rw', 'ro'],
+  ['errors=remount-ro', 'errors=remount-ro,ro'],
+] as const) {
+  one(`${before} with ro`, () => assert.is(addOption(before.split(','), 'ro', 'rw').join(','), expected));
+}
+one('commented out', () => {
+  const edits = new Map([[2, commentedOut('why')]]);
+  const after = editText('a / xfs\n\tb swap swap  sw\r\nc', edits);
+  assert.is(after, 'a / xfs\n# immutafs-agent prepare: why\n#\tb swap swap  sw\r\nc');
+});
+for (const [before, expected] of [
+  ['', 'new\n'],
+  ['a\n', 'a\nnew\n'],
+  ['a', 'a\nnew\n'],
+] as const) {
+  one(`a line after ${JSON.stringify(before)}`, () => assert.is(appendLines(before, ['new']), expected));
+}
+one.run();

@@ -1,0 +1,84 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { goodGuest } from '../../../harness/guest.ts';
+import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
+import { planOf } from '../../../harness/planned.ts';
+import { tree, withBox } from '../../../harness/prepare-box.ts';
+const plan = suite('the plan');
+plan('changes nothing and says all of it', () =>
+  withBox(ordinaryGuest(), async ({ root, prepare }) => {
+    const before = tree(root);
+    const { code, stdout } = await prepare();
+    assert.is(code, 1);
+    assert.equal(tree(root), before);
+    assert.is(fs.existsSync(path.join(root, 'var/lib/immutafs')), false);
+    assert.match(
+      stdout,
+      /^ {2}needed {3}tmp {7}\/etc\/fstab has no \/tmp: a tmpfs is added\.\n {21}> edit \/etc\/fstab\n/,
+    );
+    assert.match(stdout, /\+tmpfs \/tmp tmpfs rw,/);
+    assert.match(stdout, /-\/dev\/mapper\/rhel-root {3}\/ {23}xfs {5}defaults {8}0 0\n/);
+    assert.match(stdout, '> ln -sfn ../proc/self/mounts /etc/mtab');
+    assert.match(stdout, '5 needed. `immutafs-agent prepare --apply` does what is needed.');
+  }),
+);
+plan('each step sees what those before it are going to do', async () => {
+  const { steps } = await planOf(ordinaryGuest(), { steps: ['tmp', 'fstab'] });
+  const [tmp, fstab] = steps.map(({ actions }) => actions.find((action) => action.do === 'edit'));
+  assert.is(fstab?.before, tmp?.after);
+});
+plan('--json', () =>
+  withBox(ordinaryGuest(), async ({ prepare }) => {
+    const { code, stdout } = await prepare({ json: true, only: ['mtab'] });
+    assert.is(code, 1);
+    assert.equal(JSON.parse(stdout), {
+      schema: 1,
+      ready: false,
+      refused: null,
+      steps: [
+        {
+          id: 'mtab',
+          state: 'needed',
+          why: ["/etc/mtab is a file; on a read-only disk it must be a link to the kernel's own table."],
+          actions: [{ do: 'link', file: '/etc/mtab', to: '../proc/self/mounts' }],
+        },
+      ],
+    });
+  }),
+);
+plan('a guest that is sealed is refused, whatever is asked', () =>
+  withBox(goodGuest(), async ({ root, prepare }) => {
+    const before = tree(root);
+    for (const options of [{}, { apply: true, yes: true }, { undo: true }, { json: true }]) {
+      const { code, stdout } = await prepare(options);
+      assert.is(code, 1);
+      assert.match(stdout, /This guest is sealed: disk vda is read-only\. Shut it down/);
+    }
+    assert.equal(tree(root), before);
+  }),
+);
+for (const [title, mounts, said] of [
+  [
+    'a sealed boot on a writable disk',
+    { var: '0:42 / /var rw - overlay immutafs rw,lowerdir=/l' },
+    /\/var is an overlay/,
+  ],
+  [
+    'a root that became read-only',
+    { root: '253:0 / / ro,relatime shared:1 - xfs /dev/mapper/rhel-root ro' },
+    /mounted read-only, though its disk is not/,
+  ],
+] as const) {
+  plan(`${title} is refused`, () => {
+    const guest = ordinaryGuest();
+    Object.assign(guest.mounts, mounts);
+    return withBox(guest, async ({ prepare }) => {
+      const { code, stdout } = await prepare({ apply: true, yes: true });
+      assert.is(code, 1);
+      assert.match(stdout.replaceAll('\n', ' '), said);
+    });
+  });
+}
+plan.run();

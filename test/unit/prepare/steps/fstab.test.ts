@@ -1,0 +1,94 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
+import { planned } from '../../../harness/planned.ts';
+
+const folder = path.join(import.meta.dirname, '../../../fixtures/fstab');
+const read = (name: string) => fs.readFileSync(path.join(folder, name), 'latin1');
+
+/** Where UUID= and names lead: "vda2" and the like. */
+const uuids = {
+  '0b9d5c3a-6d5e-4f4b-9d5e-0d1a5b6c7d8e': 'vda1',
+  '7B77-95E7': 'vda2',
+  'a1a1a1a1-0000-4000-8000-000000000001': 'dm-0',
+  'a1a1a1a1-0000-4000-8000-000000000005': 'dm-2',
+  'a1a1a1a1-0000-4000-8000-000000000006': 'dm-1',
+};
+
+function guestWith(fstab: string) {
+  const guest = ordinaryGuest();
+  guest.files['etc/fstab'] = fstab;
+  guest.files['dev/vda2'] = '';
+  guest.files['dev/vdb1'] = '';
+  guest.files['dev/sr0'] = '';
+  guest.files['dev/mapper/rhel-var'] = { linkTo: '../dm-0' };
+  for (const [uuid, name] of Object.entries(uuids)) {
+    guest.files[`dev/disk/by-uuid/${uuid}`] = { linkTo: `../../${name}` };
+  }
+  guest.devices[1] = { name: 'vdb', device: '252:16', bus: 'virtio-blk', partitions: { vdb1: '252:17' } };
+  return guest;
+}
+
+const files = suite('whole files');
+for (const name of ['el7', 'el9', 'debian-13']) {
+  files(`${name}: what is on the disk of the system, and nothing else`, async () => {
+    const step = await planned(guestWith(read(name)), 'fstab');
+    assert.is(step.state, 'needed');
+    const [edit] = step.actions;
+    assert.is(edit?.do === 'edit' ? edit.after : '', read(`${name}.sealed`));
+  });
+  files(`${name}: nothing more afterwards`, async () => {
+    const step = await planned(guestWith(read(`${name}.sealed`)), 'fstab');
+    assert.equal([step.state, step.actions], ['done', []]);
+  });
+}
+files('/home is left to its own step', async () => {
+  const step = await planned(guestWith(read('el7')), 'fstab', { steps: ['home', 'fstab'] });
+  const [edit] = step.actions;
+  assert.match(
+    edit?.do === 'edit' ? edit.after : '',
+    '/home                   xfs     defaults,usrquota 0 0',
+  );
+});
+files.run();
+
+const lines = suite('single lines');
+for (const [line, state, after] of [
+  ['/dev/mapper/rhel-root / xfs', 'needed', '/dev/mapper/rhel-root / xfs defaults,ro'],
+  ['/dev/mapper/rhel-root / xfs ro,rw', 'needed', '/dev/mapper/rhel-root / xfs ro'],
+  ['/dev/mapper/rhel-root / xfs ro 1 1', 'needed', '/dev/mapper/rhel-root / xfs ro 1 0'],
+  ['/dev/mapper/rhel-root / xfs usrquota,ro 0 0', 'needed', '/dev/mapper/rhel-root / xfs ro 0 0'],
+  ['/dev/mapper/rhel-root /var xfs usrquota 0 0', 'needed', '/dev/mapper/rhel-root /var xfs defaults 0 0'],
+  ['/dev/mapper/rhel-root /var xfs defaults 0 0', 'done', ''],
+  [
+    '/dev/mapper/rhel-root /opt\\040x xfs noauto 0 0',
+    'needed',
+    '/dev/mapper/rhel-root /opt\\040x xfs noauto,ro 0 0',
+  ],
+  ['/dev/mapper/rhel-home /home xfs defaults 0 0', 'done', ''],
+  ['/dev/vdb /srv xfs defaults 0 2', 'done', ''],
+  ['/dev/vdb none swap sw 0 0', 'done', ''],
+  ['/var/swap none swap sw 0 0', 'needed', undefined],
+  ['UUID=gone /srv xfs defaults 0 2', 'by hand', ''],
+  ['UUID=gone /srv xfs nofail 0 2', 'done', ''],
+  ['half a', 'by hand', ''],
+] as const) {
+  lines(line, async () => {
+    const guest = guestWith(`tmpfs /tmp tmpfs noexec,nodev,nosuid\n${line}\n`);
+    const step = await planned(guest, 'fstab', { steps: ['home', 'fstab'] });
+    assert.is(step.state, state, step.why.join(' '));
+    const [edit] = step.actions;
+    if (edit?.do !== 'edit' || after === undefined) return;
+    assert.is(edit.after, `tmpfs /tmp tmpfs noexec,nodev,nosuid\n${after}\n`);
+  });
+}
+lines('a link in the place of fstab', async () => {
+  const guest = guestWith('');
+  guest.files['etc/fstab.real'] =
+    '/dev/mapper/rhel-root / xfs defaults 0 0\ntmpfs /tmp tmpfs noexec,nodev,nosuid\n';
+  guest.files['etc/fstab'] = { linkTo: 'fstab.real' };
+  assert.is((await planned(guest, 'fstab')).state, 'blocked');
+});
+lines.run();

@@ -1,0 +1,114 @@
+/** One `prepare` at a time: processes of this program's own lock contend for it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { HostError } from '../../../agent/lib/errors.ts';
+import { systemWriter } from '../../../agent/system/writer.ts';
+import { inTemporaryFolder, whileTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+
+const module = path.join(import.meta.dirname, '../../../agent/system/lock.ts');
+
+/** Runs a script in another process, in which `lock` is imported. */
+function other(script: string): ChildProcess {
+  const text = `import { lock } from ${JSON.stringify(module)}; import fs from 'node:fs'; ${script}`;
+  return spawn(process.execPath, ['--input-type=module-typescript', '--no-warnings', '--eval', text], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+}
+
+/** Another process that has the lock until it is ended. */
+async function holder(file: string): Promise<ChildProcess> {
+  const child = other(`lock(${JSON.stringify(file)}, 'x'); console.log('mine'); setInterval(() => 0, 1000);`);
+  if (child.stdout !== null) await once(child.stdout, 'data');
+  return child;
+}
+
+const locks = suite('the lock');
+locks('is had once, and again after it was given back', () =>
+  inTemporaryFolder((folder) => {
+    const { lock } = systemWriter(folder);
+    const unlock = lock('/run/lock');
+    assert.is(fs.readFileSync(path.join(folder, 'run/lock'), 'latin1'), `${process.pid}\n`);
+    assert.throws(() => lock('/run/lock'), `is at work (process ${process.pid})`);
+    unlock();
+    lock('/run/lock')();
+    assert.is(fs.readFileSync(path.join(folder, 'run/lock'), 'latin1'), '');
+  }),
+);
+locks(
+  'of another process is refused and that process named, whatever the file has; it ends with the process',
+  () =>
+    whileTemporaryFolder(async (folder) => {
+      const file = path.join(folder, 'lock');
+      const child = await holder(file);
+      const { lock } = systemWriter(folder);
+      assert.throws(() => lock('/lock'), `is at work (process ${child.pid})`);
+      // As it is before a process has written its number.
+      fs.truncateSync(file);
+      assert.throws(() => lock('/lock'), 'is at work (/lock)');
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+      lock('/lock')();
+    }),
+);
+for (const [title, text] of [
+  ['has the number of a process that lives and is another program', `${process.ppid}\n`],
+  ['is empty', ''],
+  ['has anything else', 'x'.repeat(100)],
+]) {
+  locks(`a file without a lock that ${title} is no obstacle`, () =>
+    inTemporaryFolder((folder) => {
+      writeFiles(folder, { lock: text ?? '' });
+      systemWriter(folder).lock('/lock')();
+    }),
+  );
+}
+locks('a link or a folder in the place of the file is an error', () =>
+  inTemporaryFolder((folder) => {
+    writeFiles(folder, { link: { linkTo: 'target' }, 'folder/a': '' });
+    for (const name of ['/link', '/folder']) {
+      try {
+        systemWriter(folder).lock(name);
+        assert.unreachable('no error');
+      } catch (error) {
+        assert.instance(error, HostError);
+        assert.match((error as Error).message, new RegExp(`^${name}: `));
+      }
+    }
+    assert.is(fs.existsSync(path.join(folder, 'target')), false);
+  }),
+);
+locks('never has two owners, though processes contend for it and are killed with it', () =>
+  whileTemporaryFolder(async (folder) => {
+    const file = path.join(folder, 'lock');
+    // Each owner makes a file that must not be there; a killed one leaves it with its number.
+    const script = `
+      for (let had = 0; had < 15; ) {
+        let unlock;
+        try { unlock = lock(${JSON.stringify(file)}, 'x'); } catch (error) { if (error.code !== 'EEXIST') throw error; continue; }
+        had += 1;
+        const owner = ${JSON.stringify(path.join(folder, 'owner'))};
+        const before = fs.existsSync(owner) ? Number(fs.readFileSync(owner, 'latin1')) : 0;
+        // One that is killed has no program any more when its files are closed.
+        let lives = before !== 0;
+        try { fs.readlinkSync('/proc/' + before + '/exe'); } catch { lives = false; }
+        if (lives) { console.log('two owners'); process.exit(1); }
+        fs.writeFileSync(owner, String(process.pid));
+        if (had === Number(process.env.DIE)) process.kill(process.pid, 'SIGKILL');
+        fs.rmSync(owner);
+        unlock();
+      }`;
+    const children = [3, 7, 99, 99].map((die) => other(`process.env.DIE = '${die}'; ${script}`));
+    const ended = await Promise.all(children.map((child) => once(child, 'exit')));
+    assert.equal(ended, [
+      [null, 'SIGKILL'],
+      [null, 'SIGKILL'],
+      [0, null],
+      [0, null],
+    ]);
+  }),
+);
+locks.run();

@@ -1,0 +1,73 @@
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+
+const module = path.join(import.meta.dirname, '../../../agent/system/output.ts');
+const written = 'x'.repeat(1 << 20);
+
+const output = suite('what the program prints');
+
+output('goes whole into a pipe that somebody else made non-blocking and that is slow', () => {
+  const program = print(`out('x'.repeat(${written.length})); out('end')`);
+  const { stdout } = spawnSync('python3', ['-c', nonBlocking, process.execPath, ...program], {
+    encoding: 'utf8',
+    maxBuffer: 2 * written.length,
+  });
+  assert.is(stdout.length, written.length + 3);
+  assert.ok(stdout === `${written}end`);
+});
+
+output('goes nowhere where the reader went away, and that is no fault', () => {
+  const { stdout, stderr } = shell(
+    '"$@" | head -c 3; echo ${PIPESTATUS[0]}',
+    print(`out('${'y'.repeat(9)}')`),
+  );
+  assert.is(stdout, 'yyy0\n');
+  assert.is(stderr, '');
+  const many = shell('"$@" | true; echo ${PIPESTATUS[0]}', print(`out('x'.repeat(1 << 20))`));
+  assert.equal([many.stdout, many.stderr], ['0\n', '']);
+});
+
+output('does not get lost silently: a full device is an error', () => {
+  const { stdout, stderr } = shell('"$@" >/dev/full; echo $?', print(`out('x')`));
+  assert.is(stdout, '1\n');
+  assert.match(stderr, 'ENOSPC');
+});
+
+output('a terminal is told from a pipe, a file and /dev/null', () => {
+  const ask = [
+    '--input-type=module',
+    '-e',
+    `const { isTerminal } = await import(${JSON.stringify(module)}); process.exit(isTerminal(1) ? 0 : 1)`,
+  ];
+  assert.is(shell('"$@" | cat; echo ${PIPESTATUS[0]}', ask).stdout, '1\n');
+  assert.is(shell('"$@" >/dev/null; echo $?', ask).stdout, '1\n');
+  const inTerminal = shell(`script -qec "$(printf '%q ' "$@")" /dev/null; echo $?`, ask);
+  assert.is(inTerminal.stdout, '0\n');
+});
+
+/** Node's arguments for a program that prints by `out`. */
+function print(statement: string): string[] {
+  const program = `const { outputTo } = await import(${JSON.stringify(module)}); const out = outputTo(1); ${statement};`;
+  return ['--input-type=module', '-e', program];
+}
+
+function shell(script: string, args: string[]): { stdout: string; stderr: string } {
+  return spawnSync('bash', ['-c', script, 'bash', process.execPath, ...args], { encoding: 'utf8' });
+}
+
+/** A pipe whose writing end does not block, read late and slowly. */
+const nonBlocking = `
+import os, subprocess, sys, time
+reading, writing = os.pipe()
+os.set_blocking(writing, False)
+child = subprocess.Popen(sys.argv[1:], stdout=writing)
+os.close(writing)
+time.sleep(1)
+while part := os.read(reading, 30000):
+    sys.stdout.buffer.write(part)
+sys.exit(child.wait())
+`;
+
+output.run();

@@ -1,0 +1,207 @@
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { HostError } from '../../../agent/lib/errors.ts';
+import { systemReader } from '../../../agent/system/reader.ts';
+import { tryWrite } from '../../../agent/system/probe/write.ts';
+import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+
+function fails(action: () => unknown, code: string, said: RegExp): void {
+  assert.throws(action, (error: unknown) => {
+    assert.instance(error, HostError);
+    assert.is((error as HostError).code, code);
+    assert.match((error as HostError).message, said);
+    return true;
+  });
+}
+
+const reading = suite('reading');
+reading('a byte is a character', () => {
+  inTemporaryFolder((root) => {
+    fs.writeFileSync(path.join(root, 'a'), Buffer.from([0, 10, 0x80, 0xff]));
+    assert.is(systemReader({ root }).read('/a'), '\0\n\x80\xff');
+  });
+});
+
+reading('what says that it is empty is read too', () => {
+  assert.match(systemReader().read('/proc/self/mountinfo'), ' / ');
+});
+
+for (const [bytes, limit, good] of [
+  [10, 10, true],
+  [11, 10, false],
+  [65536, 65536, true],
+  [65537, 65536, false],
+  [200_000, 100_000, false],
+] as const) {
+  reading(`${bytes} bytes, at most ${limit}`, () => {
+    inTemporaryFolder((root) => {
+      writeFiles(root, { a: 'x'.repeat(bytes) });
+      const reader = systemReader({ root });
+      if (good) assert.is(reader.read('/a', limit).length, bytes);
+      else fails(() => reader.read('/a', limit), 'EFBIG', new RegExp(`larger than ${limit} bytes`));
+    });
+  });
+}
+
+reading('a file that never ends', () =>
+  fails(() => systemReader().read('/dev/zero', 1000), 'EFBIG', /larger/),
+);
+
+reading('a pipe that nobody writes to does not hang', () => {
+  inTemporaryFolder((root) => {
+    assert.is(spawnSync('mkfifo', [path.join(root, 'a')]).status, 0);
+    assert.is(systemReader({ root }).read('/a'), '');
+  });
+});
+
+reading('failures name the file as the guest has it, and errno', () => {
+  inTemporaryFolder((root) => {
+    writeFiles(root, { file: '', loop: { linkTo: 'loop' } });
+    const reader = systemReader({ root });
+    fails(() => reader.read('/none'), 'ENOENT', /^\/none: no such file or directory$/);
+    fails(() => reader.read('/'), 'EISDIR', /^\/: illegal operation on a directory$/);
+    fails(() => reader.list('/file'), 'ENOTDIR', /^\/file: not a directory$/);
+    fails(() => reader.link('/file'), 'EINVAL', /^\/file: invalid argument$/);
+    fails(() => reader.resolve('/none'), 'ENOENT', /^\/none: no such file or directory$/);
+    fails(() => reader.resolve('/loop'), 'ELOOP', /^\/loop: too many symbolic links/);
+    fails(() => reader.usage('/none'), 'ENOENT', /^\/none: no such file or directory$/);
+  });
+});
+
+reading('names are sorted, links are as written, paths are resolved', () => {
+  inTemporaryFolder((root) => {
+    writeFiles(root, { 'd/b': '', 'd/a': '', l: { linkTo: 'd/../d/a' } });
+    const reader = systemReader({ root: fs.realpathSync(root) });
+    assert.equal(reader.list('/d'), ['a', 'b']);
+    assert.is(reader.link('/l'), 'd/../d/a');
+    assert.is(reader.resolve('/l'), '/d/a');
+    assert.is(reader.resolve('/'), '/');
+  });
+});
+
+reading('stat', () => {
+  inTemporaryFolder((root) => {
+    writeFiles(root, { file: 'abc', link: { linkTo: 'nowhere' } });
+    fs.chmodSync(path.join(root, 'file'), 0o4751);
+    const reader = systemReader({ root });
+    const file = reader.stat('/file');
+    assert.equal([file?.kind, file?.bytes, file?.mode], ['file', 3, 0o4751]);
+    assert.is(reader.stat('/link')?.kind, 'link');
+    assert.is(reader.stat('/')?.kind, 'directory');
+    assert.is(systemReader().stat('/dev/null')?.kind, 'other');
+    assert.is(reader.stat('/none'), undefined);
+    assert.is(reader.stat('/none/below'), undefined);
+  });
+});
+
+reading('usage is statfs(2) in bytes', () => {
+  const { type, sizeBytes, usedBytes } = systemReader().usage('/proc');
+  assert.equal([type, sizeBytes, usedBytes], [0x9fa0, 0, 0]);
+  const root = systemReader().usage('/');
+  assert.ok(root.usedBytes > 0 && root.usedBytes <= root.sizeBytes);
+  assert.ok(root.inodesUsed <= root.inodes);
+});
+reading.run();
+
+const writing = suite('writing');
+writing('a file is replaced whole, with the mode asked for', () => {
+  inTemporaryFolder((root) => {
+    const reader = systemReader({ root });
+    reader.writeAtomically('/a', 'one', 0o600);
+    reader.writeAtomically('/a', 'two', 0o644);
+    const file = path.join(root, 'a');
+    assert.is(fs.readFileSync(file, 'utf8'), 'two');
+    assert.is(fs.statSync(file).mode & 0o7777, 0o644);
+    assert.equal(fs.readdirSync(root), ['a']);
+  });
+});
+
+writing('who reads the old file keeps it', () => {
+  inTemporaryFolder((root) => {
+    const reader = systemReader({ root });
+    reader.writeAtomically('/a', 'old', 0o644);
+    const fd = fs.openSync(path.join(root, 'a'), 'r');
+    reader.writeAtomically('/a', 'new', 0o644);
+    assert.is(fs.readFileSync(fd, 'utf8'), 'old');
+    fs.closeSync(fd);
+  });
+});
+
+writing('a link is replaced, not followed', () => {
+  inTemporaryFolder((root) => {
+    writeFiles(root, { victim: 'mine', a: { linkTo: 'victim' } });
+    systemReader({ root }).writeAtomically('/a', 'x', 0o644);
+    assert.is(fs.readFileSync(path.join(root, 'victim'), 'utf8'), 'mine');
+    assert.is(fs.readFileSync(path.join(root, 'a'), 'utf8'), 'x');
+  });
+});
+
+writing('where it fails nothing is left', () => {
+  inTemporaryFolder((root) => {
+    fs.mkdirSync(path.join(root, 'a'));
+    const reader = systemReader({ root });
+    fails(() => reader.writeAtomically('/a', 'x', 0o644), 'EISDIR', /^\/a: /);
+    assert.equal(fs.readdirSync(root), ['a']);
+    fails(() => reader.writeAtomically('/none/a', 'x', 0o644), 'ENOENT', /^\/none\/a: /);
+  });
+});
+writing.run();
+
+const trying = suite('tryWrite');
+trying('a write that goes through leaves nothing', () => {
+  inTemporaryFolder((root) => {
+    const before = fs.statSync(root).mtimeMs;
+    assert.is(tryWrite(root), 'OK');
+    assert.equal(fs.readdirSync(root), []);
+    assert.is(fs.statSync(root).mtimeMs, before);
+  });
+});
+
+trying('no such folder', () => {
+  inTemporaryFolder((root) => assert.is(tryWrite(path.join(root, 'none')), 'ENOENT'));
+});
+
+trying('a file, not a folder', () => {
+  inTemporaryFolder((root) => {
+    writeFiles(root, { a: '' });
+    assert.is(tryWrite(path.join(root, 'a')), 'ENOTDIR');
+  });
+});
+
+const module = path.join(import.meta.dirname, '../../../agent/system/probe/write.ts');
+for (const [title, commands, expected] of [
+  ['a read-only mount', 'mount -t tmpfs -o ro x "$1"', 'EROFS'],
+  [
+    'a read-only bind of a writable file system',
+    'mount --bind "$1" "$1"; mount -o remount,bind,ro "$1"',
+    'EROFS',
+  ],
+  ['a writable mount', 'mount -t tmpfs x "$1"', 'OK'],
+  ['a full one', 'mount -t tmpfs -o size=4k,nr_inodes=1 x "$1"', 'ENOSPC'],
+] as const) {
+  trying(title, () => {
+    inTemporaryFolder((root) => {
+      const program = `import { tryWrite } from '${module}'; process.stdout.write(tryWrite('${root}'))`;
+      const { stdout, stderr } = spawnSync(
+        'unshare',
+        [
+          ...[
+            '--mount',
+            '--propagation',
+            'private',
+            'sh',
+            '-c',
+            `${commands}; exec "$2" --input-type=module -e "$3"`,
+          ],
+          ...['sh', root, process.execPath, program],
+        ],
+        { encoding: 'utf8' },
+      );
+      assert.match(stdout, new RegExp(`^(${expected})$`), stderr);
+    });
+  });
+}
+trying.run();

@@ -1,0 +1,132 @@
+/** What of a tree is unchanged, and removing a part of it. */
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseTreeState } from '../../../agent/system/tree-state.ts';
+import { type WalkedFile, lastChange, readTreeState, removeTree } from '../../../agent/system/tree.ts';
+import { inTemporaryFolder, whileTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+
+const nothing = () => undefined;
+
+/** Every file of a tree for which the state has, or has not, what it is now. */
+async function unchanged(folder: string, text: string): Promise<Record<string, boolean>> {
+  const state = parseTreeState(text);
+  const found: Record<string, boolean> = {};
+  await removeTree(
+    folder,
+    nothing,
+    (file) => {
+      found[file.name] = state.has(file.name, file.state);
+      return false;
+    },
+    nothing,
+  );
+  return found;
+}
+
+const trees = suite('trees');
+trees('a state has every file that is as it was, and none that was changed, added or renamed', () =>
+  whileTemporaryFolder(async (folder) => {
+    const bytes = Buffer.concat([Buffer.from(`${folder}/not `), Buffer.from([0xff])]);
+    writeFiles(folder, { 'd/same': 'x', 'd/content': 'x', mode: 'x', link: { linkTo: 'nowhere' }, old: 'x' });
+    fs.writeFileSync(bytes, '');
+    execFileSync('mkfifo', [path.join(folder, 'fifo')]);
+    const text = (await readTreeState(folder, nothing)).text();
+    assert.is(text.length, 8 * 8);
+    const before = await unchanged(folder, text);
+    assert.equal(
+      Object.values(before),
+      Array.from({ length: 8 }, () => true),
+    );
+    assert.ok('not \xff' in before);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    fs.writeFileSync(path.join(folder, 'd/content'), 'y');
+    fs.chmodSync(path.join(folder, 'mode'), 0o600);
+    fs.renameSync(path.join(folder, 'old'), path.join(folder, 'new'));
+    const {
+      'd/same': same,
+      'd/content': content,
+      mode,
+      new: renamed,
+      d,
+      link,
+    } = await unchanged(folder, text);
+    assert.equal(
+      { same, content, mode, renamed, d, link },
+      {
+        same: true,
+        content: false,
+        mode: false,
+        renamed: false,
+        d: true,
+        link: true,
+      },
+    );
+  }),
+);
+trees('a state of another length is an error', () => {
+  assert.throws(() => parseTreeState('1234567'), 'a length that it cannot have');
+});
+trees('what may go goes, with directories that are empty then; the rest stays and is named', () =>
+  whileTemporaryFolder(async (folder) => {
+    writeFiles(folder, { 'd/keep': '', 'd/go': '', 'e/f/go': '', outside: '' });
+    fs.symlinkSync(path.join(folder, 'd'), path.join(folder, 'e/link'));
+    const kept: string[] = [];
+    await removeTree(
+      folder,
+      nothing,
+      ({ name }) => !/keep|outside/.test(name),
+      (name) => kept.push(name),
+    );
+    assert.equal(kept, ['d/keep', 'outside']);
+    assert.equal(fs.readdirSync(folder, { recursive: true }).toSorted(), ['d', 'd/keep', 'outside']);
+  }),
+);
+trees('other names of a file that goes are shown as they were, unless the file is changed meanwhile', () =>
+  whileTemporaryFolder(async (folder) => {
+    writeFiles(folder, { a: 'x', p: 'y' });
+    fs.linkSync(path.join(folder, 'a'), path.join(folder, 'b'));
+    fs.linkSync(path.join(folder, 'p'), path.join(folder, 'q'));
+    const state = await readTreeState(folder, nothing);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const kept: string[] = [];
+    const isDispensable = ({ name, state: now }: WalkedFile) => state.has(name, now);
+    let walked = 0;
+    // The second file is changed through its other name between the two.
+    const pause = () => {
+      walked += 1;
+      if (walked === 4) fs.writeFileSync(path.join(folder, 'q'), 'z');
+    };
+    await removeTree(folder, pause, isDispensable, (name) => kept.push(name));
+    assert.equal(kept, ['q']);
+    assert.equal(fs.readdirSync(folder), ['q']);
+  }),
+);
+trees('it ends where it is told to', () =>
+  whileTemporaryFolder(async (folder) => {
+    writeFiles(folder, { a: '', b: '' });
+    const stop = () => {
+      throw new Error('stopped');
+    };
+    try {
+      await removeTree(folder, stop, () => true, nothing);
+      assert.unreachable('no error');
+    } catch (error) {
+      assert.is((error as Error).message, 'stopped');
+    }
+    assert.is(fs.readdirSync(folder).length, 2);
+  }),
+);
+trees('the last change of a file, or of the directory that it was in', () =>
+  inTemporaryFolder((folder) => {
+    writeFiles(folder, { 'd/a': '', file: '' });
+    const changed = (name: string) => fs.lstatSync(path.join(folder, name)).ctimeMs;
+    assert.is(lastChange(folder, 'd/a'), changed('d/a'));
+    assert.is(lastChange(folder, 'd/gone/too'), changed('d'));
+    assert.is(lastChange(folder, 'file/was a directory'), changed('file'));
+    assert.is(lastChange(folder, 'gone'), changed('.'));
+  }),
+);
+trees.run();

@@ -1,0 +1,104 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { agentRpm } from '../harness/agent.ts';
+import type { Edit } from '../harness/disk.ts';
+import { ask } from '../libvirt/fixture.ts';
+import type { Bed } from '../libvirt/fixture.ts';
+import { untilUp } from '../libvirt/virtual-guest.ts';
+import { asVersion, isSealed, killedAt, killedWhen, named, versions } from './support.ts';
+
+/** Somebody lives in the guest. */
+export const withLetter: Edit = (root) => writeFile(join(root, 'home/alice/letter'), 'dear Bob\n');
+
+/** The first boot: an ordinary guest, with everything on one disk. */
+export async function installed(bed: Bed): Promise<void> {
+  const { ansible, host, guest } = bed;
+  await host.virsh('start', guest.name);
+  await untilUp(guest, 600);
+  const immutafs_prepare_arguments = ['--apply', '--yes', '--home-device', '/dev/vdb'];
+  const { exit, output } = await ansible.play('install', {
+    immutafs_rpm: await agentRpm(),
+    immutafs_prepare_arguments,
+  });
+  assert.is(exit, 0, output);
+  await ask(guest, 'dnf --assumeyes install /root/1.rpm');
+  assert.equal(await versions(bed), asVersion('1'), 'a guest that is not sealed is as any other');
+  await notReady(bed);
+}
+
+/** seal.yml asks first. */
+async function notReady({ ansible, guest }: Bed): Promise<void> {
+  await ask(guest, "cp -p /etc/fstab /root/fstab && sed -i 's/defaults,ro/defaults/' /etc/fstab");
+  const { exit, report } = await ansible.play('seal');
+  assert.is(exit, 2);
+  assert.match(
+    report.join('\n'),
+    /^guest: open, .*\. FAILED: Ask the guest whether it can be sealed: .*Not ready to seal: fstab: /,
+  );
+  await ask(guest, 'cp -p /root/fstab /etc/fstab');
+}
+
+/** The second boot. seal.yml is killed when it has sealed the disk. */
+export async function sealed(bed: Bed): Promise<void> {
+  const { ansible, guest } = bed;
+  await killedWhen(bed, 'seal', 'the disk is sealed', () => isSealed(bed));
+  assert.is(await named(bed), 'guest: shut off, sealed');
+  const { exit, report, output } = await ansible.play('seal');
+  assert.equal([exit, report], [0, ['guest: sealed']], output);
+  assert.is(await ask(guest, 'cat /home/alice/letter; findmnt -no SOURCE /home'), 'dear Bob\n/dev/vdb1');
+}
+
+/** The same boot: what status.yml notices, and --check. */
+export async function noticed({ ansible, click }: Bed): Promise<void> {
+  await click('off');
+  const edited = await ansible.play('status');
+  assert.is(edited.exit, 2);
+  assert.match(edited.output, /the disk is read-only now and writable from the next start on/, edited.output);
+  await click('on');
+  const checked = await ansible.play('update', {}, '--check');
+  assert.equal([checked.exit, checked.report], [0, ['guest: sealed']], checked.output);
+  assert.match(
+    checked.output,
+    /TASK \[immutafs.agent.host : Set the disk writable\] \*+\nchanged: /,
+    checked.output,
+  );
+  const good = await ansible.play('status');
+  assert.equal([good.exit, good.report], [0, ['guest: sealed']], good.output);
+}
+
+/** The same boot: package managers in the sealed guest; the negative twin is the update that follows. */
+export async function updatedByMistake(bed: Bed): Promise<void> {
+  const { guest } = bed;
+  const file = '/root/repository/2.rpm';
+  for (const [command, why] of [
+    [`rpm --upgrade ${file}`, /THIS GUEST IS SEALED, packages cannot be changed/],
+    ['rpm --erase updated', /THIS GUEST IS SEALED, packages cannot be changed/],
+    ['rpm --rebuilddb', /THIS GUEST IS SEALED, packages cannot be changed/],
+    ['dnf --assumeyes upgrade', /^Error: This guest is sealed, packages cannot be changed\./m],
+    ['dnf --noplugins --assumeyes upgrade', /needs .* on the \/ filesystem/],
+    ['dpkg --configure --pending', /^This guest is sealed, packages cannot be changed\.$/m],
+    [
+      `rpm --define '_rpmlock_path /run/lock/rpm' --upgrade ${file}`,
+      /needs .* on the \/ filesystem/, // rpm asks for room before it runs a scriptlet
+    ],
+  ] as const) {
+    const { exit, stderr } = await guest.ssh(command);
+    assert.is.not(exit, 0, command);
+    assert.match(stderr, why, command);
+  }
+  assert.equal(await versions(bed), asVersion('1'));
+}
+
+/**
+ * The same boot and the third one: update.yml is killed as it begins to check, while the guest shuts down, when the
+ * disk is open, and while the guest starts. Each run is begun at once, whatever the guest is at.
+ */
+export async function opened(bed: Bed): Promise<void> {
+  await killedAt(bed, 'update', 'Check the guest before anything is changed');
+  await killedAt(bed, 'update', 'Wait until the guest has shut down');
+  await killedWhen(bed, 'update', 'the disk is open', async () => !(await isSealed(bed)));
+  assert.is(await named(bed), 'guest: shut off, open');
+  await killedAt(bed, 'update', 'Wait until the guest has started');
+  assert.is(await named(bed), 'guest: running, open, does not answer');
+}

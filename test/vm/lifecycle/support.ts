@@ -1,0 +1,56 @@
+import * as assert from 'uvu/assert';
+import { until } from '../../wire/support/until.ts';
+import { ask } from '../libvirt/fixture.ts';
+import type { Bed } from '../libvirt/fixture.ts';
+import { look } from '../libvirt/package.ts';
+import type { Playing } from '../libvirt/playbooks.ts';
+
+/** What `versions` says where a version of the package is everywhere. */
+export function asVersion(version: string): Record<keyof typeof look, string> {
+  return { database: version, usr: version, var: version, verify: '' };
+}
+
+/** What version of the package is where. */
+export async function versions({ guest }: Bed): Promise<Record<string, string>> {
+  const said: [string, string][] = [];
+  for (const [name, text] of Object.entries(look)) said.push([name, await ask(guest, text)]);
+  return Object.fromEntries(said);
+}
+
+/** Runs a playbook up to a moment, and kills it then. */
+export async function killedWhen(
+  { ansible }: Bed,
+  playbook: string,
+  moment: string,
+  isThere: (playing: Playing) => boolean | Promise<boolean>,
+  variables: Record<string, unknown> = {},
+): Promise<void> {
+  const playing = ansible.start(playbook, variables);
+  let there = false;
+  const arrives = until(moment, async () => (there = await isThere(playing)), 900);
+  await Promise.race([arrives, playing.ended]);
+  playing.kill();
+  const { output } = await playing.ended;
+  assert.ok(there, `${playbook} ended before it was killed: ${moment}\n${output}`);
+}
+
+/** Runs a playbook, and kills it as it begins a task. */
+export function killedAt(
+  bed: Bed,
+  playbook: string,
+  task: string,
+  variables: Record<string, unknown> = {},
+): Promise<void> {
+  return killedWhen(bed, playbook, task, ({ said }) => said().includes(` : ${task}] *`), variables);
+}
+
+/** The state by which status.yml calls the guest; it waits for nobody. */
+export async function named({ ansible }: Bed): Promise<string | undefined> {
+  const { report } = await ansible.play('status', { ansible_timeout: 3 });
+  return report[0];
+}
+
+/** Whether the disk is to be read-only from the next start on. */
+export async function isSealed({ host, guest }: Bed): Promise<boolean> {
+  return (await host.virsh('dumpxml', '--inactive', guest.name)).includes('<readonly/>');
+}
