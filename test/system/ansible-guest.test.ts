@@ -31,7 +31,7 @@ action('a running job of the same name is joined only if its command is the same
 
   const other = await job('echo second');
   assert.is(other.failed, true, 'a job with another command is not reported as done');
-  assert.match(other.msg ?? '', /^the guest: update-[0-9a-f]{16}\.service still runs another command/);
+  assert.match(other.msg ?? '', /^the guest: update-[0-9a-f]{16}\.service is still running another command/);
   const same = job(wait);
   await sleep(3000);
   writeFileSync(end, '');
@@ -71,7 +71,7 @@ action('a file that is changed on its way is not used', async ({ guest, folder }
   assert.is(swapped.failed, true);
   assert.match(
     swapped.msg ?? '',
-    /does not have the SHA-256 of the file that was sent, [0-9a-f]{64}: nothing was run/,
+    /does not have the SHA-256 of the uploaded file, [0-9a-f]{64}: nothing was run/,
   );
   assert.not.ok(existsSync(ran));
   assert.equal(left(), before);

@@ -117,26 +117,26 @@ test('firmware: by QEMU’s arguments', () => {
     `<qemu:commandline xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'><qemu:arg value='-bios'/>
     <qemu:arg value='/usr/share/ovmf/OVMF.fd'/></qemu:commandline></domain>`,
   );
-  assert.match(factsOf(xml).blockers.join(), /^its firmware is given by qemu:commandline/);
+  assert.match(factsOf(xml).blockers.join(), /^the firmware is set by qemu:commandline/);
   assert.equal(factsOf(xml.replace('-bios', '-netdev')).blockers, []);
 });
 
-test('UEFI: a libvirt that cannot make the store anew, and one that starts the domain by itself', () => {
+test('UEFI: a libvirt that cannot recreate the store, and one that starts the domain automatically', () => {
   const uefi = { os: flash + nvram };
   assert.match(
     factsOf(uefi, false, false).blockers.join(),
-    /no virsh start --reset-nvram.* have \/var\/lib\/.*g\.fd removed/,
+    /no virsh start --reset-nvram.* remove \/var\/lib\/.*g\.fd before each start/,
   );
   assert.match(
     factsOf(uefi, true, true).blockers.join(),
-    /^libvirt starts the domain by itself .* --disable/,
+    /^libvirt starts the domain automatically .* --disable/,
   );
   assert.equal(factsOf({}, false, true).blockers, [], 'a BIOS has no variables');
   assert.equal(factsOf({ os: '<kernel>/k</kernel>' }, false, true).blockers, []);
 });
 
 test('the order of boot, with everything that may stand in its way', () => {
-  const text = 'firmware may boot from another disk than vda: the domain has ';
+  const text = 'the firmware may boot from a disk other than vda: the domain has ';
   for (const [parts, has] of [
     [{}, null],
     [{ disks: [serialA, serialB] }, 'no boot order'],
@@ -157,7 +157,7 @@ test('the order of boot, with everything that may stand in its way', () => {
   assert.equal(factsOf({ os: "<kernel>/k</kernel><boot dev='hd'/>", disks: [serialA, serialB] }).wrong, []);
 });
 
-test('serials, and events after which the variables would stay', () => {
+test('serials, and events after which the variables are kept', () => {
   assert.equal(factsOf({ disks: [first, serialB] }).wrong, ['vda has no serial']);
   assert.equal(factsOf({ disks: [serialA + first, serialA] }).wrong, [
     'the serial a is on more than one disk',
@@ -186,7 +186,7 @@ test('another disk in a lower slot, or with a lower unit of the same controller'
   assert.match(factsOf(scsi(1, 0)).blockers.join(), /^vdb comes before vda/);
 });
 
-test('corrected: nothing is wrong afterwards, and nothing else has changed', () => {
+test('corrected: no problem remains, and nothing else changes', () => {
   const xml = domain({
     os: `${flash}${nvram}<boot dev='hd'/>`,
     disks: ['', first],

@@ -33,13 +33,13 @@ const status = (mode: string, says: Bit, failing: string[] = []) => ({
   ],
 });
 
-const proof = suite('what the guest says beside what its host says');
+const proof = suite('the report of a guest compared with its host');
 const [sealed, open] = [seen(true, true, true), seen(false, false, false)];
 const read = (vda: number, vdb: number) => ({
   ...sealed,
   read: { vda: mebibytes(vda), vdb: mebibytes(vdb) },
 });
-const order = "firmware may boot from another disk than vda: the domain has <boot dev='hd'/>";
+const order = "the firmware may boot from a disk other than vda: the domain has <boot dev='hd'/>";
 for (const [title, guest, host, wrong] of [
   ['sealed', status('sealed', true), sealed, []],
   ['maintenance', status('maintenance', false), open, []],
@@ -48,8 +48,8 @@ for (const [title, guest, host, wrong] of [
     status('sealed', true),
     open,
     [
-      'the guest says that its host has vda read-only, the host says writable',
-      "the guest's mode is sealed, its disk writable",
+      'the guest reports vda as read-only on the host, the host reports it as writable',
+      'the guest is in mode sealed, but its disk is writable',
     ],
   ],
   [
@@ -57,46 +57,46 @@ for (const [title, guest, host, wrong] of [
     status('maintenance', false),
     sealed,
     [
-      'the guest says that its host has vda writable, the host says read-only',
-      "the guest's mode is maintenance, its disk read-only",
+      'the guest reports vda as writable on the host, the host reports it as read-only',
+      'the guest is in mode maintenance, but its disk is read-only',
     ],
   ],
   [
-    'a guest that cannot tell',
+    'a guest that does not know its state',
     status('sealed', null),
     sealed,
-    ['the guest says that its host has vda unknown, the host says read-only'],
+    ['the guest reports vda as unknown on the host, the host reports it as read-only'],
   ],
   [
-    'QEMU does not do what libvirt says',
+    'QEMU and libvirt differ',
     status('maintenance', false),
     seen(true, true, false),
-    ['libvirt has the disk read-only, QEMU writable'],
+    ['libvirt reports the disk as read-only, QEMU as writable'],
   ],
   [
-    'somebody has edited the domain',
+    'an administrator has edited the domain',
     status('sealed', true),
     seen(false, true, true),
-    ['the disk is read-only now and writable from the next start on'],
+    ['the disk is read-only now, but writable from the next start'],
   ],
   [
     'a guest without disks',
     { ...status('sealed', true), disks: [] },
     sealed,
-    ['the guest names no disk under /'],
+    ['the guest reports no disk under /'],
   ],
   [
     'an answer in place of a guest that is off',
     status('sealed', true),
     seen(true, null, null),
-    ['the domain does not run, but something answers in its place'],
+    ['the domain is not running, but something answers in its place'],
   ],
   [
     'only boot loader, kernel and initramfs came from the sealed disk',
     status('sealed', true),
     read(55, 42),
     [
-      'the guest says that / is on vda, but since its start QEMU has read only 55 MiB from vda, no more than a boot ' +
+      'the guest reports that / is on vda, but since its start QEMU has read only 55 MiB from vda, no more than a boot ' +
         'loader needs, and 42 MiB from vdb',
     ],
   ],
@@ -104,7 +104,7 @@ for (const [title, guest, host, wrong] of [
   ['a busy /home', status('sealed', true), read(300, 5000), []],
   ['a guest with one disk', status('sealed', true), { ...sealed, read: { vda: 0 } }, []],
   [
-    'a copy in maintenance is what the guest says',
+    'a guest in maintenance may run from any disk',
     status('maintenance', false),
     { ...open, read: { vda: 1, vdb: 9 } },
     [],
@@ -113,7 +113,7 @@ for (const [title, guest, host, wrong] of [
     'the root on another bus',
     { ...status('sealed', true), disks: [{ name: 'sda', bus: 'usb', hostReadOnly: true, holds: ['/'] }] },
     sealed,
-    ['the guest says that / is on sda (usb), the host has the system disk vda on virtio'],
+    ['the guest reports that / is on sda (usb), but on the host the system disk is vda on virtio'],
   ],
   [
     'a boot that the guest can change, now and from the next start on',
@@ -126,7 +126,7 @@ for (const [title, guest, host, wrong] of [
     [order, 'on_reboot is restart', 'no reset'],
   ],
   [
-    'likewise in maintenance, where the guest is its own master',
+    'the same in maintenance, where the guest may change its boot',
     status('maintenance', false),
     { ...open, boot: { ...wellBooted, wrong: [order] }, boot_now: { ...wellBooted, wrong: [order] } },
     [],
@@ -150,7 +150,7 @@ for (const [name, host, guest] of [
   ['shut off, open', seen(false, null, null), null],
   ['paused, sealed', seen(true, true, true, 'paused'), null],
   [
-    'sealed; BUT the disk is read-only now and writable from the next start on',
+    'sealed; BUT the disk is read-only now, but writable from the next start',
     seen(false, true, true),
     status('sealed', true),
   ],
@@ -158,7 +158,7 @@ for (const [name, host, guest] of [
   proof(`state: ${name}`, () => assert.is(call('state_name', host, guest), name));
 }
 
-proof('is_sealed: read-only now and later, with nothing left to correct', () => {
+proof('is_sealed: read-only now and after the next start, nothing to correct', () => {
   const wrong = { ...wellBooted, wrong: [order] };
   for (const [host, expected] of [
     [sealed, true],
@@ -171,7 +171,7 @@ proof('is_sealed: read-only now and later, with nothing left to correct', () => 
   }
 });
 
-proof('differences: an administrator may accept what else decides the boot', () => {
+proof('differences: an administrator may accept boot settings that the host does not decide', () => {
   const host = { ...sealed, boot: { ...wellBooted, blockers: ['no reset'] } };
   assert.equal(call('differences', status('sealed', true), host, false), []);
 });

@@ -25,7 +25,7 @@ const xml = (hypervisor: Hypervisor, ...options: string[]) =>
 const unset = [
   'vda has no serial',
   'vdb has no serial',
-  "firmware may boot from another disk than vda: the domain has <boot dev='hd'/>",
+  "the firmware may boot from a disk other than vda: the domain has <boot dev='hd'/>",
 ];
 
 interface Boot {
@@ -115,17 +115,17 @@ host('the disk: where more changes, or nothing, the domain is as before and the 
     };
     const more = '/usr/bin/virt-xml "$@"; /usr/bin/virt-xml "$1" "$2" "$3" --edit --memory 256';
     for (const [text, said] of [
-      [more, 'hollow: more than the <readonly/> of vda changed; the domain is as it was before'],
+      [more, 'hollow: more than the <readonly/> of vda changed; the previous XML was restored'],
       [
         `${more}; echo no room >&2; exit 1`,
-        /more than the <readonly\/> of vda changed; the domain is as it was/,
+        /more than the <readonly\/> of vda changed; the previous XML was restored/,
       ],
       ['echo no room >&2; exit 1', 'virt-xml hollow: no room'],
       [
         '/usr/bin/virt-xml "$@"; echo half >&2; exit 1',
-        'virt-xml hollow: half; the domain is as it was before',
+        'virt-xml hollow: half; the previous XML was restored',
       ],
-      ['exit 0', 'hollow: virt-xml left vda as it was'],
+      ['exit 0', 'hollow: virt-xml did not change vda'],
     ] as const) {
       const result = await disk(true, { virt_xml: await program(text) });
       assert.is(result.failed, true, text);

@@ -1,4 +1,4 @@
-"""Runs a program in a guest: see plugins/modules/guest.py for the options."""
+"""Runs a program in a guest. See plugins/modules/guest.py for the options."""
 
 import hashlib
 import json
@@ -17,41 +17,41 @@ from ansible_collections.immutafs.agent.plugins.plugin_utils.job import (
     running,
 )
 
-# Seconds between two tries.
+# Seconds between two attempts.
 INTERVAL = 1
 
-# A guest that has gone without a word ends the connection after 15 seconds; ssh takes the first value that it is given,
-# so that the user's counts.
+# Ends the connection 15 seconds after the guest stops answering. ssh uses the first value, so the user's value has
+# precedence.
 KEEPALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 
 def parsed(said):
-    """The JSON on standard output; a failed status is described by its verdict and the checks that fail."""
+    """The parsed standard output. For a failed status, `msg` names the verdict and the checks that fail."""
     try:
         value = json.loads(said["stdout"])
     except ValueError:
-        return {} if said.get("failed") else {"failed": True, "msg": "not JSON: " + said["stdout"][:200]}
+        return {} if said.get("failed") else {"failed": True, "msg": "the output is not JSON: " + said["stdout"][:200]}
     if not said.get("failed") or "verdict" not in value:
         return {"json": value}
     wrong = [check["id"] for check in value["checks"] if check["status"] in ("fail", "error")]
-    return {"json": value, "msg": "the guest's verdict is %s: %s" % (value["verdict"], ", ".join(wrong))}
+    return {"json": value, "msg": "the verdict of the guest is %s: %s" % (value["verdict"], ", ".join(wrong))}
 
 
 class ActionModule(ActionBase):
-    """The action."""
+    """The action plugin."""
 
-    # No temporary folder in the guest.
+    # No temporary directory in the guest is needed.
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
     def run(self, tmp=None, task_vars=None):
-        """The task's result: rc, stdout, stderr, json, seconds."""
+        """The result of the task: rc, stdout, stderr, json, seconds."""
         result = super().run(tmp, task_vars)
         args = self._task.args
         argv = [str(each) for each in args.get("argv", [])]
         reads = bool(args.get("reads", False))
         if self._task.check_mode and not reads:
             return dict(result, changed=True, skipped=True, msg="would run: " + shlex.join(argv))
-        self.notice_silence()
+        self.set_keepalive()
         begin = time.time()
         try:
             if "src" in args:
@@ -59,7 +59,7 @@ class ActionModule(ActionBase):
             elif "job" in args:
                 said = self.job(Job(args["job"], argv), argv, argv)
             else:
-                said = self.patiently(argv)
+                said = self.run_until_ok(argv)
         except AnsibleError as error:
             said = {"failed": True, "msg": "the guest: %s" % error, "rc": None, "stdout": ""}
         if args.get("json"):
@@ -67,8 +67,8 @@ class ActionModule(ActionBase):
         seconds = round(time.time() - begin, 1)
         return dict(result, changed=not reads, seconds=seconds, **said)
 
-    def patiently(self, argv):
-        """Runs it until its exit code is one of `ok`, or for `wait` seconds."""
+    def run_until_ok(self, argv):
+        """Repeats the command until its exit code is one of `ok`, for at most `wait` seconds."""
         ok = [int(code) for code in self._task.args.get("ok", [0])]
         end = time.time() + int(self._task.args.get("wait", 0))
         while True:
@@ -82,28 +82,28 @@ class ActionModule(ActionBase):
             except AnsibleConnectionFailure:
                 if time.time() >= end:
                     raise
-                self.forget()
+                self.reset_connection()
             time.sleep(INTERVAL)
 
     def become(self):
-        """Whether commands are run by sudo or the like, as another user than the one who logs in."""
+        """Whether commands run as a user other than the login user, by sudo or a similar program."""
         return getattr(self._connection, "become", None) is not None
 
     def once(self, argv, sudoable=True):
-        """rc, stdout and stderr of one run; throws AnsibleConnectionFailure."""
-        # A terminal only for sudo, which may ask on it: on one, stdout and stderr are one.
+        """Runs a command once: rc, stdout and stderr. Raises AnsibleConnectionFailure."""
+        # Request a terminal only for sudo, which may need it to ask for a password: a terminal mixes stdout and stderr.
         said = self._low_level_execute_command(shlex.join(argv), sudoable=sudoable and self.become())
-        # Ansible itself takes an rc other than 0 for a failure, where `failed` is not there.
+        # Without `failed`, Ansible treats any rc other than 0 as a failure.
         return {"failed": False, "rc": said["rc"], "stdout": said["stdout"], "stderr": said["stderr"]}
 
-    def notice_silence(self):
-        """Has ssh ask the guest whether it is there: it would wait for an answer for ever."""
+    def set_keepalive(self):
+        """Lets ssh detect a guest that no longer answers; without this, ssh would wait indefinitely."""
         if self._connection.transport == "ssh":
             given = self._connection.get_option("ssh_extra_args") or ""
             self._connection.set_option("ssh_extra_args", "%s %s" % (given, KEEPALIVE))
 
-    def forget(self):
-        """A connection that is kept open may be one to a machine that has been shut down."""
+    def reset_connection(self):
+        """Closes a persistent connection, which may lead to a machine that has been shut down."""
         reset = getattr(self._connection, "reset", None)
         if reset is not None:
             try:
@@ -111,8 +111,8 @@ class ActionModule(ActionBase):
             except AnsibleError:
                 pass
 
-    def word(self, argv, sudoable=True):
-        """The one line that a command writes. Throws AnsibleError where the command fails."""
+    def run_for_line(self, argv, sudoable=True):
+        """Runs a command that writes one line, and returns the line. Raises AnsibleError if the command fails."""
         said = self.once(argv, sudoable)
         if said["rc"] != 0:
             words = " ".join((said["stderr"] or said["stdout"]).split())[-1000:]
@@ -120,51 +120,51 @@ class ActionModule(ActionBase):
         return said["stdout"].strip()
 
     def with_file(self, argv, source):
-        """Runs the job with an uploaded file's path as the last argument; waits if the same job runs already."""
+        """Runs the job with the path of an uploaded file as the last argument. Joins the same job if it is running."""
         with open(source, "rb") as file:
             checksum = hashlib.sha256(file.read()).hexdigest()
         job = Job(self._task.args["job"], argv, checksum)
-        if running(parse(self.word(job.watch()))[0]):
+        if running(parse(self.run_for_line(job.watch()))[0]):
             return self.job(job, argv)
         folder = self.upload(source)
         file = folder + "/" + os.path.basename(source)
         try:
             return self.job(job, argv, ["sh", "-c", WITH_FILE, "sh", folder, file, checksum] + argv + [file])
         finally:
-            # A job that runs on, unseen, needs the folder and removes it at its end.
+            # A job that is still running needs the directory and removes it at its end.
             if not self.may_run(job):
                 self.once(["rm", "-rf", folder])
 
     def may_run(self, job):
-        """Whether a job runs, or the guest does not say."""
+        """Whether the job is running, or its state is unknown."""
         try:
-            return running(parse(self.word(job.watch()))[0])
+            return running(parse(self.run_for_line(job.watch()))[0])
         except AnsibleError:
             return True
 
     def upload(self, source):
         """
-        Copies a file into a new folder that only the user who runs the commands can enter; the folder's path. No other
-        user can foresee the name, or change the file before it is used.
+        Copies a file into a new directory that only the user who runs the commands can enter. Returns its path. Other
+        users can neither predict the name nor change the file before it is used.
         """
         make = ["mktemp", "-d", "/var/tmp/immutafs.XXXXXXXXXX"]
         name = os.path.basename(source)
-        landing = self.word(make, sudoable=False)
+        landing = self.run_for_line(make, sudoable=False)
         self._connection.put_file(source, landing + "/" + name)
         if not self.become():
             return landing
-        # Only the user who logs in can upload. What becomes of the copy here is compared with the checksum later.
+        # Only the login user can upload. The job compares the copy with the checksum before it uses it.
         try:
-            folder = self.word(make)
-            self.word(["cp", landing + "/" + name, folder + "/" + name])
+            folder = self.run_for_line(make)
+            self.run_for_line(["cp", landing + "/" + name, folder + "/" + name])
         finally:
             self.once(["rm", "-rf", landing], sudoable=False)
         return folder
 
     def job(self, job, argv, start=None):
         """
-        Waits for the end of a job, and starts it with the command `start`, if there is one, unless it runs already.
-        `argv` is what messages call it.
+        Waits for the end of a job. If the command `start` is given, starts the job first, unless it is already running.
+        Messages name the job by `argv`.
         """
         end = time.time() + int(self._task.args.get("timeout", 3600))
         command = job.start(start) if start else job.watch()
@@ -183,17 +183,17 @@ class ActionModule(ActionBase):
             except AnsibleConnectionFailure:
                 if time.time() >= answered + int(self._task.args.get("wait", 120)):
                     raise
-                self.forget()
+                self.reset_connection()
                 time.sleep(INTERVAL)
             if time.time() >= end:
-                raise AnsibleError("%s still runs, as %s" % (argv[0], job.unit))
-            # Whether a connection that broke has started it or not: it is not started twice.
+                raise AnsibleError("%s is still running as %s" % (argv[0], job.unit))
+            # A connection that broke may have started the job, so the job is not started a second time.
             command = job.watch()
 
 
 def other_runs(unit):
-    """The message for a job that is not started because another one of its name runs."""
+    """The message for a job that is not started because another job with the same name is running."""
     return (
-        "%s still runs another command, so this one was not started: wait for its end (systemctl status), "
+        "%s is still running another command, so this command was not started: wait until it ends (systemctl status), "
         "then run the playbook again" % unit.strip()
     )

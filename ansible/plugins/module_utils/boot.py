@@ -1,4 +1,4 @@
-"""What decides which disk and which variables a domain boots with. Pure: parsed XML in, sentences and elements out.
+"""Which disk and which UEFI variables a domain boots with. Pure functions: parsed XML in, sentences and elements out.
 
 Sources: libvirt's formatdomain (os, on_reboot, disk boot order, serial, address); virsh(1), start --reset-nvram; edk2,
 OvmfPkg/Library/NvVarsFileLib: firmware without a writable variable store reads variables from a file on a disk.
@@ -21,12 +21,12 @@ NVVARS = "OVMF then reads variables from a file NvVars on any FAT volume, which 
 
 def boot_facts(root, target, resets=True, autostarts=False):
     """
-    What an XML says of the boot:
+    The boot settings in an XML:
 
     - firmware: "kernel" (QEMU is given a kernel), "bios" or "uefi";
-    - store: the file of the UEFI variables that a start can make anew, or None;
-    - wrong: sentences on what the module `boot` can correct;
-    - blockers: sentences on what only an administrator can.
+    - store: the file with the UEFI variables that a start can recreate, or None;
+    - wrong: sentences on settings that the module `boot` can correct;
+    - blockers: sentences on settings that only an administrator can correct.
 
     `resets`: whether virsh has start --reset-nvram. `autostarts`: whether libvirt starts the domain by itself.
     """
@@ -34,13 +34,13 @@ def boot_facts(root, target, resets=True, autostarts=False):
     uefi = store is not None or blockers != []
     if store is not None and not resets:
         blockers.append(
-            "this libvirt has no virsh start --reset-nvram, so the UEFI variables that root in the guest wrote are kept: "
-            "update libvirt to 8.1 or later, or have %s removed before each start" % store
+            "this libvirt has no virsh start --reset-nvram, so UEFI variables that root in the guest wrote are kept: "
+            "update libvirt to 8.1 or later, or remove %s before each start" % store
         )
     if store is not None and autostarts:
         blockers.append(
-            "libvirt starts the domain by itself and keeps the UEFI variables that root in the guest wrote: "
-            "run virsh autostart --disable, and start it as docs/host.md says"
+            "libvirt starts the domain automatically and keeps UEFI variables that root in the guest wrote: "
+            "run virsh autostart --disable, and start the domain as described in docs/host.md"
         )
     kernel = root.find("./os/kernel") is not None
     wrong = wrong_serials(root)
@@ -54,7 +54,7 @@ def boot_facts(root, target, resets=True, autostarts=False):
 
 
 def corrected(root, target):
-    """A copy in which nothing of `wrong` is left."""
+    """A copy of the XML in which every setting of `wrong` is corrected."""
     root = copy.deepcopy(root)
     if root.find("./os/kernel") is None:
         for parent in root.findall("./os") + root.findall("./devices/*"):
@@ -62,7 +62,7 @@ def corrected(root, target):
                 parent.remove(element)
         ElementTree.SubElement(find_disk(root, target), "boot", {"order": "1"})
     for disk in without_serial(root):
-        # At most 20 characters, which is what virtio-blk takes; other in each domain, since a disk may be moved.
+        # At most 20 characters (the limit of virtio-blk), and unique across domains, because a disk may be moved.
         identity = (root.findtext("uuid") or "").replace("-", "")[:12]
         ElementTree.SubElement(disk, "serial").text = "%s-%s" % (identity, target_of(disk))
     store, blockers = variable_store(root)
@@ -73,36 +73,37 @@ def corrected(root, target):
 
 
 def variable_store(root):
-    """(file, blockers): where UEFI variables are kept. (None, []) where the firmware has none, as a BIOS."""
+    """(file, blockers): the file with the UEFI variables. (None, []) if the firmware has none, such as a BIOS."""
     loader, nvram = root.find("./os/loader"), root.find("./os/nvram")
     path = "" if loader is None else (loader.text or "").strip()
     by_arguments = [arg.get("value", "") for arg in root.iter(QEMU + "arg")]
     if any(re.search("^-bios$|^-pflash$|if=pflash|pflash[01]=", value) for value in by_arguments):
-        return None, ["its firmware is given by qemu:commandline, which is not checked: give it by <os>"]
+        return None, ["the firmware is set by qemu:commandline, which is not checked: set it in <os>"]
     if root.find("./os/varstore") is not None:
-        return None, ["its UEFI variables are in a <varstore>, which is not supported: give it an <nvram> file"]
+        return None, ["the UEFI variables are in a <varstore>, which is not supported: use an <nvram> file"]
     flash = loader is not None and loader.get("type") == "pflash"
     named = re.search("ovmf|edk2|efi", path, re.IGNORECASE) is not None
     if root.find("os").get("firmware") != "efi" and nvram is None and not flash and not named:
         return None, []
     if loader is not None and loader.get("stateless") == "yes":
-        return None, ["its firmware has no variable store (stateless): %s. Remove stateless='yes'" % NVVARS]
+        return None, ["the firmware has no variable store (stateless): %s. Remove stateless='yes'" % NVVARS]
     if loader is not None and not flash:
-        no_flash = "its firmware %s is no flash and has no variable store: %s. Use <os firmware='efi'>"
+        no_flash = "the firmware %s is not flash and has no variable store: %s. Use <os firmware='efi'>"
         return None, [no_flash % (path, NVVARS)]
     if loader is not None and loader.get("readonly") != "yes":
-        one = "code and UEFI variables are in one file, %s, which no start makes anew: use <os firmware='efi'>"
+        one = "code and UEFI variables are in one file, %s, which is not recreated at a start: use <os firmware='efi'>"
         return None, [one % path]
     if nvram is not None and nvram.get("type", "file") != "file":
         kind = nvram.get("type")
-        return None, ["its UEFI variables are in <nvram type='%s'>, which no start makes anew: use a file" % kind]
+        one = "the UEFI variables are in <nvram type='%s'>, which is not recreated at a start: use a file"
+        return None, [one % kind]
     source = None if nvram is None else nvram.find("source")
     file = source.get("file") if source is not None else "" if nvram is None else (nvram.text or "").strip()
     return file or "the file of <nvram>", []
 
 
 def wrong_order(root, target):
-    """Sentences, unless firmware is told to boot from the disk `target` alone."""
+    """Sentences, unless the firmware boots from the disk `target` only."""
     orders = {}
     for device in root.findall("./devices/*"):
         boot = device.find("boot")
@@ -112,13 +113,14 @@ def wrong_order(root, target):
     found += ["<boot order='%s'/> of %s" % (order, name) for name, order in orders.items()]
     if found == ["<boot order='1'/> of %s" % target]:
         return []
-    return ["firmware may boot from another disk than %s: the domain has %s" % (target, ", ".join(found) or "no boot order")]
+    other = "the firmware may boot from a disk other than %s: the domain has %s"
+    return [other % (target, ", ".join(found) or "no boot order")]
 
 
 def without_serial(root):
     """
-    The disks on virtio-blk that have no serial. On SCSI a serial changes the WWID, by which LVM's devices file and
-    multipath may know the disk in the guest: there only an administrator can tell.
+    The virtio-blk disks without a serial. On SCSI a serial changes the WWID, by which LVM's devices file and multipath
+    in the guest may identify the disk, so only an administrator can decide there.
     """
     disks = [disk for disk in root.findall("./devices/disk") if disk.get("device", "disk") == "disk"]
     return [disk for disk in disks if disk.find("target").get("bus") == "virtio" and disk.find("serial") is None]
@@ -133,12 +135,12 @@ def wrong_serials(root):
 
 
 def restarts(root):
-    """(event, action) of each event after which QEMU, and with it the variables in its flash, stay."""
+    """(event, action) of each event after which QEMU continues to run and keeps the variables in its flash."""
     return [(name, root.findtext(name)) for name in EVENTS if root.findtext(name) in RESTARTS]
 
 
 def wrong_slot(root, target):
-    """A sentence where another disk comes before `target`: GRUB on UEFI searches disks in the order of their slots."""
+    """A sentence if another disk comes before `target`: GRUB on UEFI searches the disks in the order of their slots."""
     disks = [disk for disk in root.findall("./devices/disk") if disk.get("device", "disk") == "disk"]
     places = {target_of(disk): place(root, disk) for disk in disks}
     mine = places.get(target)
@@ -147,12 +149,13 @@ def wrong_slot(root, target):
         return []
     return [
         "%s comes before %s in the order of PCI slots or SCSI units: exchange their <address> elements (virsh edit), "
-        "after a look whether the guest's fstab names disks by order (/dev/vda)" % (", ".join(before), target)
+        "but first verify that the fstab of the guest does not name disks by their order (/dev/vda)"
+        % (", ".join(before), target)
     ]
 
 
 def place(root, disk):
-    """The order of a disk's address: its own PCI address, or its controller's and the place there; None if unknown."""
+    """The sort key of a disk's address: its PCI address, or that of its controller and the unit; None if unknown."""
     address = disk.find("address")
     if address is None:
         return None

@@ -1,4 +1,4 @@
-"""What a domain's XML says, and texts of it that can be compared. Pure: texts and elements in, values out."""
+"""Reads and normalises the XML of a domain. Pure functions."""
 
 import copy
 import io
@@ -20,7 +20,7 @@ def target_of(disk):
 
 
 def describe_disk(text, target):
-    """What an XML says of the disk: readonly, bus, and the alias by which QEMU knows it. None: no such disk."""
+    """The disk in an XML: readonly, bus, and its alias in QEMU. None if there is no such disk."""
     disk = find_disk(ElementTree.fromstring(text), target)
     if disk is None:
         return None
@@ -33,17 +33,17 @@ def describe_disk(text, target):
 
 
 def without_readonly(text, target):
-    """The XML, brought into one form, without the <readonly/> of the named disk: what must not change."""
+    """The normalised XML without the <readonly/> of the named disk, that is, the part that must not change."""
     root = ElementTree.fromstring(text)
     disk = find_disk(root, target)
     if disk is not None:
         for element in disk.findall("readonly"):
             disk.remove(element)
-    return one_form(root)
+    return normalised(root)
 
 
-def one_form(root):
-    """A text that is the same for elements that mean the same: no white space, a disk's children in one order."""
+def normalised(root):
+    """A normalised text, equal for equivalent elements: no white space, the children of a disk sorted."""
     root = copy.deepcopy(root)
     for element in root.iter():
         element.text = (element.text or "").strip()
@@ -54,7 +54,7 @@ def one_form(root):
 
 
 def to_text(root, original):
-    """The XML of an element, with the prefixes of name spaces that the original text has."""
+    """The XML of an element, with the namespace prefixes of the original text."""
     for _, (prefix, uri) in ElementTree.iterparse(io.BytesIO(original.encode()), events=["start-ns"]):
         ElementTree.register_namespace(prefix, uri)
     return ElementTree.tostring(root, encoding="unicode")

@@ -1,6 +1,6 @@
-"""What virsh, virt-xml and QEMU say of a domain, and the one change that is made to it.
+"""Queries a domain by virsh and QEMU, and changes it by virt-xml.
 
-Every program is run with an array of arguments, never by a shell. libvirt's own Python module is not needed.
+Every program runs with an array of arguments, never in a shell. libvirt's Python module is not needed.
 """
 
 import json
@@ -8,19 +8,19 @@ import os
 import tempfile
 import time
 
-# virt-xml's first line is "env python3", and its modules are those of the distribution's python3.
+# virt-xml starts with "env python3" and needs the modules of the distribution's python3.
 ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
-# Seconds between two looks at a domain that is to reach another state.
+# Seconds between two queries while waiting for a domain to change its state.
 INTERVAL = 0.5
 
 
 class LibvirtError(Exception):
-    """A sentence for the person who runs the playbook."""
+    """A message for the administrator who runs the playbook."""
 
 
 class Domain:
-    """One domain of one libvirt; `module` is the AnsibleModule that runs programs."""
+    """One domain of one libvirt connection. `module` is the AnsibleModule that runs programs."""
 
     def __init__(self, module):
         self.module = module
@@ -29,7 +29,7 @@ class Domain:
         self.target = module.params["target"]
 
     def run(self, *argv, **options):
-        """Runs a program; what it wrote to stdout. Throws LibvirtError with what it said where it fails."""
+        """Runs a program and returns its stdout. Raises LibvirtError with its error output if it fails."""
         code, out, err = self.module.run_command(list(argv), environ_update=ENVIRONMENT, **options)
         if code != 0:
             said = " ".join((err or out).split())
@@ -46,27 +46,27 @@ class Domain:
         return state, rest.rstrip(")")
 
     def saved(self):
-        """Whether the next start would go on from a saved memory image, with the devices of that time."""
+        """Whether the next start would resume a saved memory image, with the devices of that time."""
         lines = self.virsh("dominfo").splitlines()
         return any(line.split() == ["Managed", "save:", "yes"] for line in lines)
 
     def xml(self, inactive):
-        """The XML, secrets included, so that it can be defined again; `inactive`: that of the next start."""
+        """The XML with secrets, so that it can be defined again. `inactive`: the XML of the next start."""
         return self.virsh("dumpxml", "--security-info", *(["--inactive"] if inactive else []))
 
     def refuse_unless_off(self):
-        """Throws LibvirtError unless a change counts from the domain's next start on, and from nowhere else."""
+        """Raises LibvirtError unless the domain is shut off and has no saved memory image."""
         state, _ = self.state()
         if state != "shut off":
-            raise LibvirtError("%s is %s: it is changed only while it is shut off" % (self.name, state))
+            raise LibvirtError("%s is %s: it can be changed only while it is shut off" % (self.name, state))
         if self.saved():
             raise LibvirtError(
-                "%s has a saved memory image, from which it would go on as it was: "
-                "start it and shut it down, or remove the image (virsh managedsave-remove)" % self.name
+                "%s has a saved memory image, which would resume with the old disk settings: "
+                "start the domain and shut it down, or remove the image (virsh managedsave-remove)" % self.name
             )
 
     def define(self, text):
-        """virsh define, from a file that only its owner can read: an XML may have passwords."""
+        """Runs virsh define with a file that only its owner can read, because the XML may contain passwords."""
         descriptor, path = tempfile.mkstemp(suffix=".xml")
         try:
             with os.fdopen(descriptor, "w") as file:
@@ -77,9 +77,8 @@ class Domain:
 
     def change(self, before, action, check):
         """
-        Runs `action`, which changes the XML of the next start, and then `check` with the XML that came of it and the
-        action's error or None. Where `check` returns a sentence, the XML `before` is defined again, and LibvirtError has
-        that sentence.
+        Runs `action`, which changes the XML of the next start, then `check` with the resulting XML and the error of the
+        action or None. If `check` returns a sentence, restores the XML `before` and raises LibvirtError with it.
         """
         error = None
         try:
@@ -92,19 +91,19 @@ class Domain:
             return
         if after != before:
             self.define(before)
-            problem += "; the domain is as it was before"
+            problem += "; the previous XML was restored"
         raise LibvirtError(problem)
 
     def autostarts(self):
-        """Whether libvirt starts the domain by itself, as virsh(1), dominfo says."""
+        """Whether libvirt starts the domain automatically; virsh(1), dominfo."""
         return any(line.split() == ["Autostart:", "enable"] for line in self.virsh("dominfo").splitlines())
 
     def resets_nvram(self):
-        """Whether this virsh can make the variable store anew at a start: libvirt 8.1 and later."""
+        """Whether virsh can recreate the variable store at a start: libvirt 8.1 and later."""
         return "--reset-nvram" in self.run("/usr/bin/virsh", "help", "start")
 
     def bytes_read(self):
-        """What QEMU has read from each disk since the domain's start, by target: {"vda": 123}; virsh(1), domstats."""
+        """Bytes that QEMU has read from each disk since the start, by target: {"vda": 123}; virsh(1), domstats."""
         lines = [line.strip().partition("=") for line in self.virsh("domstats", "--block").splitlines()]
         values = {key: value for key, _, value in lines}
         count = int(values.get("block.count", 0))
@@ -115,7 +114,7 @@ class Domain:
         }
 
     def wait_for(self, wanted, seconds):
-        """Waits until the domain's state is `wanted`; the seconds it took. Throws LibvirtError at the end."""
+        """Waits until the state of the domain is `wanted`. Returns the seconds. Raises LibvirtError on timeout."""
         begin = time.time()
         while self.state()[0] != wanted:
             if time.time() - begin > seconds:
@@ -126,9 +125,9 @@ class Domain:
 
 
 def qemu_readonly(domain, alias):
-    """Whether QEMU itself has the disk read-only (QMP, query-block, `inserted.ro`); None where it has no such disk.
+    """Whether the disk is read-only in QEMU (QMP, query-block, `inserted.ro`); None if QEMU has no such disk.
 
-    `qdev` is the device's id or its path in QOM: /machine/peripheral/virtio-disk0/virtio-backend.
+    `qdev` is the id of the device or its QOM path: /machine/peripheral/virtio-disk0/virtio-backend.
     """
     answer = json.loads(domain.virsh("qemu-monitor-command", '{"execute":"query-block"}'))
     for device in answer["return"]:

@@ -1,29 +1,28 @@
 #!/usr/bin/python3
-"""Sets what decides the next boot in a libvirt domain: firmware boots from the system disk alone."""
+"""Makes the firmware of a libvirt domain boot from the system disk only."""
 
 from xml.etree import ElementTree
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils.boot import boot_facts, corrected
-from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import find_disk, one_form, to_text
+from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import find_disk, normalised, to_text
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
 
 DOCUMENTATION = """
 module: boot
-short_description: Have a libvirt domain boot from one disk alone
+short_description: Let a libvirt domain boot from one disk only
 description:
-  - Sets C(<boot order='1'/>) on the disk and removes every other C(<boot>), unless QEMU is given a kernel.
-  - Gives each disk on virtio-blk that has no serial one of the domain's UUID and its target.
-  - In a domain with UEFI variables, sets C(<on_reboot>destroy</on_reboot>), and so C(on_crash) and C(on_poweroff) where
-    they restart the guest, because a restart within QEMU keeps variables that root in the guest wrote.
-  - Compares the domain's XML with what was wanted. Where anything else differs, the XML from before is defined again
-    and the module fails.
+  - Sets C(<boot order='1'/>) on the disk and removes every other C(<boot>), unless the domain has a kernel in C(<os>).
+  - Gives each virtio-blk disk without a serial a serial made of the UUID of the domain and the target of the disk.
+  - In a domain with UEFI variables, sets C(<on_reboot>destroy</on_reboot>), and likewise C(on_crash) and
+    C(on_poweroff) if they restart the guest, because a restart within QEMU keeps variables that root in the guest wrote.
+  - Compares the resulting XML with the wanted XML. If anything else differs, restores the previous XML and fails.
 options:
-  domain: {description: The domain's name., type: str, required: true}
-  target: {description: The system disk's target, such as C(vda)., type: str, required: true}
-  uri: {description: The libvirt connection., type: str, default: "qemu:///system"}
+  domain: {description: Name of the domain., type: str, required: true}
+  target: {description: Target of the system disk, such as C(vda)., type: str, required: true}
+  uri: {description: URI of the libvirt connection., type: str, default: "qemu:///system"}
 attributes:
-  check_mode: {description: Says whether the domain would change., support: full}
+  check_mode: {description: Reports whether the domain would change., support: full}
 author: immutafs-agent
 """
 
@@ -35,7 +34,7 @@ ARGUMENTS = {
 
 
 def main():
-    """The module."""
+    """Runs the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     domain = Domain(module)
     try:
@@ -45,7 +44,7 @@ def main():
             raise LibvirtError("%s has no disk %s" % (domain.name, domain.target))
         wrong = boot_facts(before, domain.target)["wrong"]
         after = corrected(before, domain.target)
-        changed = one_form(after) != one_form(before)
+        changed = normalised(after) != normalised(before)
         if changed and not module.check_mode:
             domain.refuse_unless_off()
             change(domain, text, after)
@@ -55,11 +54,11 @@ def main():
 
 
 def change(domain, before, wanted):
-    """Defines the wanted XML and compares the result; as before, and LibvirtError, where libvirt made another one of it."""
+    """Defines the wanted XML and compares the result. On a difference, restores the previous XML and raises."""
 
     def check(after, error):
-        if error is None and one_form(ElementTree.fromstring(after)) != one_form(wanted):
-            return "%s: libvirt has changed more than the boot order, the serials and on_reboot" % domain.name
+        if error is None and normalised(ElementTree.fromstring(after)) != normalised(wanted):
+            return "%s: libvirt changed more than the boot order, the serials and on_reboot" % domain.name
         return error
 
     domain.change(before, lambda: domain.define(to_text(wanted, before)), check)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes one disk of a libvirt domain read-only, or writable: the two clicks in virt-manager."""
+"""Makes one disk of a libvirt domain read-only or writable."""
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk, without_readonly
@@ -7,19 +7,19 @@ from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Doma
 
 DOCUMENTATION = """
 module: disk
-short_description: Make one disk of a libvirt domain read-only, or writable
+short_description: Make one disk of a libvirt domain read-only or writable
 description:
   - Runs C(virt-xml DOMAIN --edit target=TARGET --disk readonly=on|off) while the domain is shut off.
-  - Compares the domain's XML before and after. Where anything but the disk's C(<readonly/>) differs, the XML from
-    before is defined again and the module fails.
+  - Compares the XML of the domain before and after. If anything but C(<readonly/>) of the disk differs, restores the
+    previous XML and fails.
 options:
-  domain: {description: The domain's name., type: str, required: true}
-  target: {description: The disk's target, such as C(vda)., type: str, required: true}
-  readonly: {description: What the disk is to be., type: bool, required: true}
-  uri: {description: The libvirt connection., type: str, default: "qemu:///system"}
-  virt_xml: {description: The program., type: path, default: /usr/bin/virt-xml}
+  domain: {description: Name of the domain., type: str, required: true}
+  target: {description: Target of the disk, such as C(vda)., type: str, required: true}
+  readonly: {description: Wanted state of the disk., type: bool, required: true}
+  uri: {description: URI of the libvirt connection., type: str, default: "qemu:///system"}
+  virt_xml: {description: Path of virt-xml., type: path, default: /usr/bin/virt-xml}
 attributes:
-  check_mode: {description: Says whether the disk would change., support: full}
+  check_mode: {description: Reports whether the disk would change., support: full}
 author: immutafs-agent
 """
 
@@ -33,7 +33,7 @@ ARGUMENTS = {
 
 
 def main():
-    """The module."""
+    """Runs the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     domain = Domain(module)
     wanted = module.params["readonly"]
@@ -51,7 +51,7 @@ def main():
 
 
 def readonly(text, domain):
-    """Whether an XML has the disk read-only. Throws LibvirtError where it has no such disk."""
+    """Whether the disk is read-only in an XML. Raises LibvirtError if there is no such disk."""
     disk = describe_disk(text, domain.target)
     if disk is None:
         raise LibvirtError("%s has no disk %s" % (domain.name, domain.target))
@@ -59,7 +59,7 @@ def readonly(text, domain):
 
 
 def change(domain, before, wanted):
-    """Runs virt-xml and compares the result; as before, and LibvirtError, where it is not what was wanted."""
+    """Runs virt-xml and compares the result. On a difference, restores the previous XML and raises LibvirtError."""
 
     def action():
         option = "readonly=on" if wanted else "readonly=off"
@@ -70,7 +70,7 @@ def change(domain, before, wanted):
         if without_readonly(after, domain.target) != without_readonly(before, domain.target):
             return "%s: more than the <readonly/> of %s changed" % (domain.name, domain.target)
         if error is None and readonly(after, domain) != wanted:
-            return "%s: virt-xml left %s as it was" % (domain.name, domain.target)
+            return "%s: virt-xml did not change %s" % (domain.name, domain.target)
         return error
 
     domain.change(before, action, check)

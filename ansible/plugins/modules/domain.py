@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Says what a libvirt domain and its disk are, starts it, or waits for its end."""
+"""Queries a libvirt domain and one of its disks, starts the domain, or shuts it down."""
 
 from xml.etree import ElementTree
 
@@ -10,28 +10,28 @@ from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Doma
 
 DOCUMENTATION = """
 module: domain
-short_description: Say what a libvirt domain and one of its disks are, start it, shut it down
+short_description: Query, start or shut down a libvirt domain
 description:
-  - With I(state), brings the domain into it and returns RV(changed) and RV(seconds). Without, only looks.
-  - RV(state) is what the domain is, RV(persistent) the disk in the XML of the next start, RV(live) in that of the
-    running domain, RV(qemu) what QEMU says of it (query-block), RV(now) the latter, or where QEMU says nothing, the
-    former; null while it does not run.
-  - RV(target) and RV(bus) name the disk. RV(boot) is what decides the boot of the next start, RV(boot_now) that of the
-    running domain or null: the firmware (kernel, bios or uefi), the file of its variables, what the module C(boot) can
-    correct (wrong), and what only an administrator can (blockers). RV(read) is how many bytes QEMU has read from each
-    disk since the start, by target.
-  - A domain with UEFI variables is started with a variable store made anew from its template (virsh start
-    --reset-nvram), where the installed libvirt has that.
-  - A domain is never killed. One that does not shut down in time is left running, and the module fails.
+  - With I(state), brings the domain into this state and returns RV(changed) and RV(seconds). Without it, only queries.
+  - RV(state) is the state of the domain. Whether the disk is read-only is returned as RV(persistent), from the XML of
+    the next start; RV(live), from the XML of the running domain; RV(qemu), from QEMU (query-block); and RV(now), which
+    is RV(qemu), or RV(live) if QEMU does not report it. All but RV(persistent) are null while the domain is not running.
+  - RV(target) and RV(bus) name the disk. RV(boot) has the boot settings of the next start, RV(boot_now) those of the
+    running domain or null: the firmware (kernel, bios or uefi), the file with its variables, problems that the module
+    C(boot) can correct (wrong), and problems that only an administrator can correct (blockers). RV(read) is the number
+    of bytes that QEMU has read from each disk since the start, by target.
+  - A domain with UEFI variables is started with a variable store that is recreated from its template (virsh start
+    --reset-nvram), if the installed libvirt supports it.
+  - A domain is never killed. If it does not shut down in time, it is left running and the module fails.
 options:
-  domain: {description: The domain's name., type: str, required: true}
-  target: {description: The disk's target, such as C(vda)., type: str, required: true}
-  uri: {description: The libvirt connection., type: str, default: "qemu:///system"}
-  state: {description: What it is to be., type: str, choices: [running, shut off]}
-  ask: {description: Press the power button (virsh shutdown), or only wait., type: bool, default: true}
-  timeout: {description: Seconds to wait for the end., type: int, default: 300}
+  domain: {description: Name of the domain., type: str, required: true}
+  target: {description: Target of the disk, such as C(vda)., type: str, required: true}
+  uri: {description: URI of the libvirt connection., type: str, default: "qemu:///system"}
+  state: {description: Wanted state of the domain., type: str, choices: [running, shut off]}
+  ask: {description: Press the power button (virsh shutdown) instead of only waiting., type: bool, default: true}
+  timeout: {description: Seconds to wait until the domain is shut off., type: int, default: 300}
 attributes:
-  check_mode: {description: Says whether the state would change., support: full}
+  check_mode: {description: Reports whether the state would change., support: full}
 author: immutafs-agent
 """
 
@@ -46,18 +46,18 @@ ARGUMENTS = {
 
 
 def main():
-    """The module."""
+    """Runs the module."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     domain = Domain(module)
     try:
-        result = look(domain) if module.params["state"] is None else bring(domain, module.params)
+        result = query(domain) if module.params["state"] is None else bring(domain, module.params)
     except LibvirtError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 
 
 def bring(domain, params):
-    """Brings the domain into the wanted state; what is returned: changed, and the seconds waited for it."""
+    """Brings the domain into the wanted state. Returns changed, and the seconds waited."""
     wanted, (state, _) = params["state"], domain.state()
     if state == wanted or domain.module.check_mode:
         return {"changed": state != wanted, "seconds": 0}
@@ -66,32 +66,32 @@ def bring(domain, params):
 
 
 def start(domain, state):
-    """Starts a domain that is shut off; one that is paused or crashed is somebody's affair."""
+    """Starts a domain that is shut off. A paused or crashed domain needs an administrator."""
     if state != "shut off":
-        raise LibvirtError("%s is %s: only a domain that is shut off is started" % (domain.name, state))
-    domain.virsh("start", *(["--reset-nvram"] if makes_store_anew(domain) else []))
+        raise LibvirtError("%s is %s: only a domain that is shut off can be started" % (domain.name, state))
+    domain.virsh("start", *(["--reset-nvram"] if recreates_store(domain) else []))
     return domain.wait_for("running", 10)
 
 
-def makes_store_anew(domain):
-    """Whether the domain has UEFI variables and this libvirt can make their store anew."""
+def recreates_store(domain):
+    """Whether the domain has UEFI variables and libvirt can recreate their store."""
     facts = boot_facts(ElementTree.fromstring(domain.xml(inactive=True)), domain.target)
     return facts["store"] is not None and domain.resets_nvram()
 
 
 def shut_down(domain, params):
-    """Waits for the guest to end by itself, after the power button where asked for."""
+    """Presses the power button if requested, and waits until the guest has shut down."""
     if params["ask"]:
         press_button(domain)
     seconds = domain.wait_for("shut off", params["timeout"])
     reason = domain.state()[1]
     if reason != "shutdown":
-        raise LibvirtError("%s did not shut down cleanly, its end was: %s" % (domain.name, reason))
+        raise LibvirtError("%s did not shut down cleanly, libvirt reports the reason: %s" % (domain.name, reason))
     return seconds
 
 
 def press_button(domain):
-    """virsh shutdown. A guest that was on its way down may have come to its end just before."""
+    """Runs virsh shutdown. An error does not matter if the guest has shut down in the meantime."""
     try:
         domain.virsh("shutdown")
     except LibvirtError:
@@ -99,8 +99,8 @@ def press_button(domain):
             raise
 
 
-def look(domain):
-    """What is returned: changed, target, bus, state, reason, saved, persistent, live, qemu, now, boot, boot_now, read."""
+def query(domain):
+    """Returns changed, target, bus, state, reason, saved, persistent, live, qemu, now, boot, boot_now, read."""
     state, reason = domain.state()
     text, now = domain.xml(inactive=True), None if state == "shut off" else domain.xml(inactive=False)
     persistent = describe_disk(text, domain.target)
@@ -126,7 +126,7 @@ def look(domain):
 
 
 def boot_of(domain, text):
-    """What an XML of the domain says of its boot."""
+    """The boot settings in an XML of the domain."""
     root = ElementTree.fromstring(text)
     return boot_facts(root, domain.target, domain.resets_nvram(), domain.autostarts())
 

@@ -1,31 +1,30 @@
 #!/usr/bin/python3
-"""The documentation of the action plugin of the same name, which does the work without Python in the guest."""
+"""Documentation of the action plugin of the same name, which works without Python in the guest."""
 
 DOCUMENTATION = """
 module: guest
-short_description: Run a program in a guest that has no Python, with patience
+short_description: Run a program in a guest without Python
 description:
-  - Runs one program over the guest's connection, as M(ansible.builtin.raw) does, from an array of arguments.
-  - A connection that cannot be made, or breaks, is a failure of the task and not an unreachable host, so that
-    C(rescue) sees it.
+  - Runs one program over the connection of the guest, as M(ansible.builtin.raw) does, from an array of arguments.
+  - A connection that fails or breaks is a failure of the task, not an unreachable host, so that C(rescue) catches it.
 options:
   argv: {description: The program and its arguments., type: list, elements: str}
-  ok: {description: Exit codes that are no failure., type: list, elements: int, default: [0]}
-  wait: {description: Try again for so many seconds until the exit code is one of I(ok)., type: int, default: 0}
-  reads: {description: Changes nothing and is run in check mode too., type: bool, default: false}
+  ok: {description: Exit codes that do not count as a failure., type: list, elements: int, default: [0]}
+  wait: {description: Seconds for which to retry until the exit code is one of I(ok)., type: int, default: 0}
+  reads: {description: The program changes nothing and also runs in check mode., type: bool, default: false}
   json: {description: Parse its standard output., type: bool, default: false}
   src:
     description:
-      - A file of this machine. It is copied into a new folder in the guest that only root can enter, compared with its
-        checksum there, and removed afterwards. Its path is the last argument of the program. Needs I(job).
+      - A file on the controller. It is copied into a new directory in the guest that only root can enter, compared with
+        its checksum there, and removed afterwards. The path is appended to the arguments. Requires I(job).
     type: path
   job:
     description:
-      - A name. Run as a service, which goes on when the connection breaks. The service's name begins with this one and
-        ends with a digest of the program, its arguments and I(src). Fails where another job of this name runs.
+      - Name of a job. The program runs as a service, which continues if the connection breaks. The service is named after
+        the job and a digest of the program, its arguments and I(src). Fails if another job of this name is running.
     type: str
-  timeout: {description: Seconds that a I(job) may take., type: int, default: 3600}
+  timeout: {description: Time limit of a I(job), in seconds., type: int, default: 3600}
 attributes:
-  check_mode: {description: Runs only what reads., support: partial}
+  check_mode: {description: Runs only programs with I(reads)., support: partial}
 author: immutafs-agent
 """

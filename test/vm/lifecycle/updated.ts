@@ -36,7 +36,7 @@ export async function updated(bed: Bed): Promise<void> {
   assert.is(await named(bed), 'guest: maintenance');
   const other = await bed.ansible.play('update', { immutafs_update_commands: [['true']] });
   assert.is(other.exit, 2, other.output);
-  assert.match(other.report.join('\n'), /immutafs-update-0-[0-9a-f]{16}\.service still runs another command/);
+  assert.match(other.report.join('\n'), /immutafs-update-0-[0-9a-f]{16}\.service is still running another command/);
 
   const again = bed.ansible.start('update');
   const asFar = (): boolean => again.said().includes('TASK [immutafs.agent.guest : Update]');
@@ -57,7 +57,7 @@ export async function updated(bed: Bed): Promise<void> {
   );
   assert.is(runs, '1', 'the second run waited for the first one’s dnf');
 
-  await killedAt(bed, 'update', 'Ask the guest whether it can be sealed');
+  await killedAt(bed, 'update', 'Verify that the guest can be sealed');
   assert.is(await ask(guest, 'find /lib/modules/*/modules.dep -newer /boot/init*'), '');
   assert.equal(await versions(bed), asVersion('2'));
 }
@@ -68,9 +68,9 @@ export async function writableAfterSeal({ ansible, lie }: Bed): Promise<void> {
   const { exit, report, output } = await ansible.play('update');
   await lie(false);
   assert.is(exit, 2, output);
-  const why = 'libvirt has the disk read-only, QEMU writable';
+  const why = 'libvirt reports the disk as read-only, QEMU as writable';
   assert.equal(report, [
-    `guest: maintenance; BUT ${why}. FAILED: Compare what the guest claims with what its host says: ${why}`,
+    `guest: maintenance; BUT ${why}. FAILED: Compare the claims of the guest with the host: ${why}`,
   ]);
 }
 
@@ -85,7 +85,7 @@ export async function sealedAgain(bed: Bed): Promise<void> {
   assert.is(await named(bed), 'guest: shut off, sealed');
   await killedAt(bed, 'seal', 'Wait until the guest has started');
   assert.is(await named(bed), 'guest: running, sealed, does not answer');
-  await killedAt(bed, 'seal', 'Ask the guest');
+  await killedAt(bed, 'seal', 'Query the status of the sealed guest');
 
   const both = { immutafs_hosts: 'all:!hypervisor', immutafs_serial: 2 };
   const last = await ansible.play('seal', both);
