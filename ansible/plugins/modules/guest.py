@@ -20,8 +20,8 @@ options:
     type: path
   job:
     description:
-      - Name of a job. The program runs as a service, which continues if the connection breaks. The service is named after
-        the job and a digest of the program, its arguments and I(src). Fails if another job of this name is running.
+      - Name of a job. The program runs as a service, which continues if the connection breaks. The name of the service
+        is the job and a digest of the program, its arguments and I(src). Fails if another job of this name is running.
     type: str
   timeout: {description: Time limit of a I(job), in seconds., type: int, default: 3600}
 attributes:
