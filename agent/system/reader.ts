@@ -33,6 +33,11 @@ export interface SystemReader {
    */
   read(file: string, limit?: number): string;
   /**
+   * As `read`, for a file that may be absent.
+   * @returns undefined if the file does not exist (ENOENT, ENOTDIR); every other failure is an error
+   */
+  readIfPresent(file: string, limit?: number): string | undefined;
+  /**
    * The text of a file in a folder that a less privileged user may write to, one character a byte. Nothing but a regular
    * file is opened.
    * @param owner who may own it: root, or also the owner of its folder
@@ -86,9 +91,11 @@ export interface ReaderOptions {
 export function systemReader({ root = '/', self = [process.execPath] }: ReaderOptions = {}): SystemReader {
   const at = (file: string) => (root === '/' ? file : path.join(root, file));
   const verify = root === '/' ? verifyKernelFile : () => undefined;
+  const read = (file: string, limit = defaultLimit) =>
+    ask(file, () => verified(file, verify, readLimited(at(file), limit)));
   return {
-    read: (file, limit = defaultLimit) =>
-      ask(file, () => verified(file, verify, readLimited(at(file), limit))),
+    read,
+    readIfPresent: (file, limit) => unlessAbsent(() => read(file, limit)),
     readRecord: (file, owner, limit = defaultLimit) =>
       ask(file, () => readRecord(at(file), owner, limit, file)),
     readAt: (file, offset, bytes) => ask(file, () => readStretch(at(file), offset, bytes)),
@@ -122,6 +129,15 @@ function ask<T>(file: string, action: () => T): T {
   } catch (error) {
     if (error instanceof HostError) throw error;
     throw new HostError(`${file}: ${reason(error)}`, errorCode(error));
+  }
+}
+
+function unlessAbsent<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error))) return undefined;
+    throw error;
   }
 }
 

@@ -46,6 +46,7 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
   };
   return {
     read: after(follow, reader.read),
+    readIfPresent: after(follow, reader.readIfPresent),
     readRecord: after(followFolder, reader.readRecord),
     readAt: after(follow, reader.readAt),
     pieces: after(follow, reader.pieces),

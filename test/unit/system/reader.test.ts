@@ -71,6 +71,19 @@ reading('failures name the file as the guest has it, and errno', () => {
   });
 });
 
+reading('a file that may be absent: undefined only if it does not exist', () => {
+  inTemporaryFolder((root) => {
+    writeFiles(root, { file: 'x', large: 'x'.repeat(11), loop: { linkTo: 'loop' } });
+    const reader = systemReader({ root });
+    assert.is(reader.readIfPresent('/file'), 'x');
+    assert.is(reader.readIfPresent('/none'), undefined);
+    assert.is(reader.readIfPresent('/file/below'), undefined);
+    fails(() => reader.readIfPresent('/'), 'EISDIR', /^\/: illegal operation on a directory$/);
+    fails(() => reader.readIfPresent('/loop'), 'ELOOP', /^\/loop: too many symbolic links/);
+    fails(() => reader.readIfPresent('/large', 10), 'EFBIG', /larger than 10 bytes/);
+  });
+});
+
 reading('names are sorted, links are as written, paths are resolved', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, { 'd/b': '', 'd/a': '', l: { linkTo: 'd/../d/a' } });
