@@ -1,18 +1,19 @@
+import { type AssessedFacts, assess } from './assess/assess.ts';
 import { evaluate } from './checks/index.ts';
-import type { SystemReader } from './system/reader.ts';
-import { type Facts, type Wanted, gatherFacts } from './facts/facts.ts';
+import { type GatherOptions, gatherFacts } from './facts/gather.ts';
 import { type Report, buildReport } from './report/report.ts';
+import type { SystemReader } from './system/reader.ts';
 
-/** System -> Facts -> Check -> Finding -> Report, once. */
-export async function evaluateHost(reader: SystemReader, wanted?: Wanted): Promise<Report> {
-  return (await evaluateFacts(reader, wanted)).report;
+/** System -> Facts -> Assess -> Check -> Finding -> Report, once. */
+export async function evaluateHost(reader: SystemReader, options?: GatherOptions): Promise<Report> {
+  return (await evaluateWithFacts(reader, options)).report;
 }
 
-/** Likewise, with the facts that the report is about. */
-export async function evaluateFacts(
+/** As evaluateHost, with the facts of the report. */
+export async function evaluateWithFacts(
   reader: SystemReader,
-  wanted?: Wanted,
-): Promise<{ facts: Facts; report: Report }> {
-  const facts = await gatherFacts(reader, wanted);
+  options?: GatherOptions,
+): Promise<{ facts: AssessedFacts; report: Report }> {
+  const facts = assess(await gatherFacts(reader, options));
   return { facts, report: buildReport(facts, evaluate(facts), reader.now()) };
 }

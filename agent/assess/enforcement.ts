@@ -1,44 +1,40 @@
-import { words } from '../config/config.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import type { Facts } from '../facts/facts.ts';
-import { unwrap } from '../facts/observed.ts';
+import type { MountTable } from '../facts/mounts/mountinfo.ts';
+import { disksBelow, requiredReadOnly } from './system-disks.ts';
 
+/**
+ * Who keeps the disks of the system read-only. `host`: every disk, by the device's own report; `partial`: the host, but not
+ * every disk; `guest`: only flags of block devices or mounts, which root in the guest can clear; `none`.
+ */
 export type Enforcement = 'host' | 'guest' | 'partial' | 'none';
 
-/** The disks under what must be read-only: `/` and the other targets of REQUIRE_READONLY. */
-export function sealedDisks(facts: Pick<Facts, 'config' | 'mounts' | 'disks'>): Disk[] {
-  return disksUnder(facts, ['/', ...words(facts.config.REQUIRE_READONLY)]);
-}
-
-function disksUnder({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>, targets: readonly string[]): Disk[] {
-  const serving = targets.map((target) => mounts.serving(target));
-  return unwrap(disks).filter(({ holds }) => serving.some((mount) => mount && holds.includes(mount.target)));
-}
-
-/** Whether the host keeps all disks under some targets read-only, so that only a mount in the guest can be writable. */
-export function isHeldByHost(facts: Pick<Facts, 'mounts' | 'disks'>, targets: readonly string[]): boolean {
-  if (!('value' in facts.disks)) return false;
-  return targets.every((target) => {
-    const disks = disksUnder(facts, [target]);
-    return disks.length > 0 && disks.every(({ hostReadOnly }) => hostReadOnly === true);
-  });
-}
-
-/** What to do about a target that is writable although the host keeps its disk read-only. */
-export function remountRemedy(target: string): string {
-  return `The host already keeps the disk read-only; ${target} was remounted read-write in the guest, and what is written there is lost. Find out which process did it, then reboot, or run: mount -o remount,ro ${target}.`;
+/** @param disks the disks of the system */
+export function decideEnforcement(disks: readonly Disk[], mounts: MountTable): Enforcement {
+  const byHost = disks.filter((disk) => disk.hostReadOnly === true);
+  if (byHost.length > 0) return byHost.length === disks.length ? 'host' : 'partial';
+  const root = mounts.serving('/');
+  const mountedReadOnly = root !== undefined && [...root.options, ...root.superOptions].includes('ro');
+  return mountedReadOnly || disks.some((disk) => disk.readOnly) ? 'guest' : 'none';
 }
 
 /**
- * Who keeps the system's disks read-only. `guest`: nothing but flags that root in the guest could lift,
- * those of block devices or those of mounts.
+ * Those of / and the targets of REQUIRE_READONLY whose disks are all kept read-only by the host. If such a target is
+ * writable, only a mount in the guest is. None if the disks are unknown.
  */
-export function enforcement(facts: Facts): Enforcement {
-  if (!('value' in facts.disks)) return 'none';
-  const disks = sealedDisks(facts);
-  const byHost = disks.filter((disk) => disk.hostReadOnly === true);
-  if (byHost.length > 0) return byHost.length === disks.length ? 'host' : 'partial';
-  const root = facts.mounts.serving('/');
-  const mountedReadOnly = root !== undefined && [...root.options, ...root.superOptions].includes('ro');
-  return mountedReadOnly || disks.some((disk) => disk.readOnly) ? 'guest' : 'none';
+export function findHostReadOnlyTargets(
+  facts: Pick<Facts, 'config' | 'mounts' | 'disks'>,
+): ReadonlySet<string> {
+  if (!('value' in facts.disks)) return new Set();
+  const { value } = facts.disks;
+  const targets = requiredReadOnly(facts).filter((target) => {
+    const disks = disksBelow(facts, value, [target]);
+    return disks.length > 0 && disks.every(({ hostReadOnly }) => hostReadOnly === true);
+  });
+  return new Set(targets);
+}
+
+/** The remedy for a target that is writable although the host keeps its disk read-only. */
+export function remountRemedy(target: string): string {
+  return `The host already keeps the disk read-only; ${target} was remounted read-write in the guest, and what is written there is lost. Find out which process did it, then reboot, or run: mount -o remount,ro ${target}.`;
 }

@@ -2,27 +2,27 @@ import type { Disk } from '../facts/disks/disks.ts';
 import type { Facts } from '../facts/facts.ts';
 import { isBelow, type Mount, type MountTable } from '../facts/mounts/mountinfo.ts';
 
-/** A mount that is left to an attacker. */
+/** A mount that is part of the remaining attack surface: writable, and executable or persistent. */
 export interface Foothold {
   target: string;
   executable: boolean;
   persistent: boolean;
   reason: string;
-  /** What could be done about it. */
+  /** How to remove it. */
   tighten: string;
 }
 
 /**
- * Every mount that is writable and executable, and every one that is writable and outlives a reboot, hidden ones
- * too: a process that began below one still has it. File systems that hold no files of anybody's are left out.
+ * Every mount that is writable and executable, or writable and persistent. Hidden mounts count too: a process may have one
+ * of them open. File systems without user files are left out.
  */
 export function findFootholds({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>): Foothold[] {
-  const onReadOnly = readOnlyTest('value' in disks ? disks.value : []);
-  const outlivesReboot = persistenceTest(mounts);
+  const isHostReadOnly = readOnlyTest('value' in disks ? disks.value : []);
+  const isPersistent = persistenceTest(mounts);
   return mounts.all.flatMap((mount) => {
-    if (!isWritable(mount) || pseudo.has(mount.type) || onReadOnly(mount)) return [];
+    if (!isWritable(mount) || pseudo.has(mount.type) || isHostReadOnly(mount)) return [];
     const executable = !mount.options.includes('noexec') && !neverExecuted.has(mount.type);
-    const persistent = outlivesReboot(mount);
+    const persistent = isPersistent(mount);
     if (!executable && !persistent) return [];
     const hidden = mounts.hidden.has(mount) ? ', hidden below another mount' : '';
     const kinds = [...(executable ? ['executable'] : []), ...(persistent ? ['outlives a reboot'] : [])];
@@ -39,13 +39,7 @@ export function findFootholds({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>
   });
 }
 
-/** Whether what is written to a folder outlives a reboot. */
-export function persistsAt({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>, folder: string): boolean {
-  const target = mounts.serving(folder)?.target;
-  return findFootholds({ mounts, disks }).some((each) => each.persistent && each.target === target);
-}
-
-/** They have the kernel's own objects in them, no files that anybody writes (proc(5) /proc/filesystems, nodev). */
+/** File systems of kernel objects, without user files (proc(5) /proc/filesystems, nodev). */
 const pseudo = new Set([
   ...[
     'proc',
@@ -74,14 +68,14 @@ const pseudo = new Set([
 ]);
 const neverExecuted = new Set(['efivarfs', 'hugetlbfs']);
 
-/** Both the mount and its file system have to be. */
+/** The mount and its file system must both be writable. */
 function isWritable({ options, superOptions }: Mount): boolean {
   return options.includes('rw') && !superOptions.includes('ro');
 }
 
 /**
- * Whether a mount is on disks that the host made read-only, and on no other. By target, which a mount in memory or on
- * another disk may share with the one that it hides.
+ * Whether a mount is only on disks that the host made read-only. Disks name targets, and a mount in memory may have the same
+ * target as the mount that it hides, so the mount must also be on a disk.
  */
 function readOnlyTest(disks: readonly Disk[]): (mount: Mount) => boolean {
   const states = new Map<string, boolean>();
@@ -96,34 +90,34 @@ function readOnlyTest(disks: readonly Disk[]): (mount: Mount) => boolean {
   };
 }
 
-/** More than the kernel lets lie in one another (FILESYSTEM_MAX_STACK_DEPTH), whatever the paths say. */
-const mostLayers = 10;
+/** More than the kernel's maximum for nested overlays (FILESYSTEM_MAX_STACK_DEPTH). */
+const maximumDepth = 10;
 
-/** What is in memory only does not; an overlay does what its upper layer does. Anything else is taken to. */
+/** Whether writes to a mount survive a reboot: not in memory, and in an overlay as in its upper layer; else yes. */
 function persistenceTest(mounts: MountTable): (mount: Mount) => boolean {
-  // Thousands of mounts of one overlay have the same list of options: each overlay is judged once.
+  // Each overlay is evaluated once: thousands of its mounts may share the same list of options.
   const overlays = new Map<readonly string[], boolean>();
-  const outlivesReboot = (mount: Mount, depth = 0): boolean => {
+  const isPersistent = (mount: Mount, depth = 0): boolean => {
     if (['tmpfs', 'ramfs', 'devtmpfs', 'hugetlbfs'].includes(mount.type)) return false;
     if (mount.type !== 'overlay') return true;
     const known = overlays.get(mount.superOptions);
     if (known !== undefined) return known;
-    if (depth > mostLayers) return true;
-    // Before its upper layer is looked at: one that lies in the overlay itself ends there.
+    if (depth > maximumDepth) return true;
+    // Set before the upper layer is evaluated, so that an upper layer inside the overlay itself ends the recursion.
     overlays.set(mount.superOptions, true);
-    const outlives = upperOutlives(mount, depth);
-    overlays.set(mount.superOptions, outlives);
-    return outlives;
+    const persistent = isUpperPersistent(mount, depth);
+    overlays.set(mount.superOptions, persistent);
+    return persistent;
   };
-  const upperOutlives = (mount: Mount, depth: number): boolean => {
+  const isUpperPersistent = (mount: Mount, depth: number): boolean => {
     const upper = mount.superOptions
       .find((option) => option.startsWith('upperdir='))
       ?.slice('upperdir='.length);
     if (upper === undefined) return false;
     const below = upper.startsWith('/') ? mounts.serving(upper) : undefined;
-    return below === undefined || below === mount || outlivesReboot(below, depth + 1);
+    return below === undefined || below === mount || isPersistent(below, depth + 1);
   };
-  return (mount) => outlivesReboot(mount);
+  return (mount) => isPersistent(mount);
 }
 
 function tighten({ target, type }: Mount, executable: boolean, persistent: boolean): string {

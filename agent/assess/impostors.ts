@@ -1,34 +1,26 @@
-import type { BlockDevice } from '../facts/disks/block-devices.ts';
+import type { Impostor } from '../facts/boot/boot-env.ts';
+import { isLabel, tagKey, tagOfFile, tagOfSource } from '../facts/disks/tags.ts';
 import type { Facts } from '../facts/facts.ts';
 import { unwrap } from '../facts/observed.ts';
-import { isLabel, tagKey, tagOfFile, tagOfSource } from '../facts/disks/tags.ts';
-
-/** A device that carries an identity of a device on a disk that the host made read-only, and is not on such a disk. */
-export interface Impostor {
-  /** /dev/vdb2 */
-  device: string;
-  sealedDevice: string;
-  /** UUID=… */
-  identity: string;
-}
+import { type Carriers, carriersOf, genuineOf } from './identities.ts';
 
 /**
- * The impostors among all block devices, and those that the boot passed over. Labels count only where fstab or the
- * kernel command line asks for them: "Linux filesystem" is the label of many partitions.
- * @throws HostError where the devices or fstab could not be looked at
+ * The impostors among all block devices, and those that the boot ignored. A label counts only if fstab or the kernel
+ * command line requests it: "Linux filesystem" is the label of many partitions.
+ * @throws HostError if the devices or fstab cannot be read
  */
 export function findImpostors(
   facts: Pick<Facts, 'blockDevices' | 'bootEnv' | 'fstab' | 'kernelArgument'>,
+  carriers: Carriers,
 ): Impostor[] {
   const devices = unwrap(facts.blockDevices);
-  const asked = askedTags(facts);
-  const byTag = carriersByTag(devices);
+  const requested = requestedTags(facts);
   const found = devices.flatMap((device) =>
     device.tags
-      .filter((tag) => !isLabel(tag) || asked.has(tagKey(tag)))
+      .filter((tag) => !isLabel(tag) || requested.has(tagKey(tag)))
       .flatMap((tag) => {
-        const genuine = genuineOf(byTag.get(tagKey(tag)) ?? [], device, devices).find(
-          ({ content }) => !isMedium(content) || asked.has(tagKey(tag)),
+        const genuine = genuineOf(carriersOf(carriers, tag), device, devices).find(
+          ({ content }) => !isInstallationMedium(content) || requested.has(tagKey(tag)),
         );
         if (genuine === undefined) return [];
         return [{ device: device.file, sealedDevice: genuine.file, identity: tag }];
@@ -40,52 +32,11 @@ export function findImpostors(
   return [...found, ...boot.filter((one) => !isFound(one))];
 }
 
-export function carriersByTag(devices: readonly BlockDevice[]): ReadonlyMap<string, BlockDevice[]> {
-  const carriers = new Map<string, BlockDevice[]>();
-  for (const device of devices) {
-    for (const tag of device.tags) {
-      const key = tagKey(tag);
-      const others = carriers.get(key);
-      if (others === undefined) carriers.set(key, [device]);
-      else others.push(device);
-    }
-  }
-  return carriers;
-}
-
-/**
- * Of the devices that carry an identity, those that `device` poses as: none where it is as well sealed as any of
- * them, or belongs together with them.
- */
-export function genuineOf(
-  carriers: readonly BlockDevice[],
-  device: BlockDevice,
-  all: readonly BlockDevice[],
-): BlockDevice[] {
-  return bestSealed(carriers).filter(
-    (genuine) => sealing(genuine) > sealing(device) && !belongTogether(genuine, device, all),
-  );
-}
-
-/** Those with the best proof that their disks are read-only; none where all are writable. */
-export function bestSealed(carriers: readonly BlockDevice[]): BlockDevice[] {
-  const best = Math.max(0, ...carriers.map(sealing));
-  return best === 0 ? [] : carriers.filter((each) => sealing(each) === best);
-}
-
-/** Proven to be made read-only by the host, read-only without proof, writable. */
-function sealing({ hostReadOnly }: BlockDevice): number {
-  return hostReadOnly === true ? 2 : hostReadOnly === null ? 1 : 0;
-}
-
-/** Members of one array, volume or Btrfs, and what stands on another: they have an identity in common by right. */
-function belongTogether(one: BlockDevice, other: BlockDevice, all: readonly BlockDevice[]): boolean {
-  if (one.members.includes(other.name)) return true;
-  return all.some(({ stack }) => stack.includes(one.name) && stack.includes(other.name));
-}
-
-/** What fstab and the kernel command line ask for, by key. */
-function askedTags({ fstab, kernelArgument }: Pick<Facts, 'fstab' | 'kernelArgument'>): ReadonlySet<string> {
+/** The tags in fstab and on the kernel command line, by tagKey. */
+function requestedTags({
+  fstab,
+  kernelArgument,
+}: Pick<Facts, 'fstab' | 'kernelArgument'>): ReadonlySet<string> {
   const tags = [
     ...unwrap(fstab).lines.map(({ node }) => tagOfFile(node)),
     ...kernelArgument.map((word) => tagOfSource(word.slice(word.indexOf('=') + 1))),
@@ -94,6 +45,6 @@ function askedTags({ fstab, kernelArgument }: Pick<Facts, 'fstab' | 'kernelArgum
 }
 
 /** A copy of an installation medium is no copy of the system. */
-function isMedium(content: string): boolean {
+function isInstallationMedium(content: string): boolean {
   return content === 'iso9660' || content === 'udf';
 }

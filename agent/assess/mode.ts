@@ -1,38 +1,37 @@
 import type { Disk } from '../facts/disks/disks.ts';
 import type { BootEnv, Mode } from '../facts/boot/boot-env.ts';
-import type { Misplaced } from './misplaced.ts';
 import type { Observed } from '../facts/observed.ts';
+import type { ForeignMount } from './foreign-mounts.ts';
 
 export interface DecidedMode {
   mode: Mode;
   reason: string;
-  /** A writable disk is meant to be sealed too. */
+  /** `sealed` is requested, so that a writable disk counts as sealed too. */
   forced: boolean;
 }
 
 /**
- * What the boot decided counts, except that a boot on a disk that is read-only cannot pass for maintenance,
- * nor for off without being told so, whatever stands in /run. Without the boot's word, the disks under / decide
- * as they do in the initramfs; where they cannot be looked at, the guest is held to be meant sealed. A guest of which
- * the host made a disk read-only is meant to be sealed also where it runs from a copy of that disk, so that root in the
- * guest cannot bring about maintenance.
- * @param intent of the kernel argument, else of MODE
- * @param impostor where / is not mounted from the disk that the host made read-only
+ * The mode of this boot. The mode in boot.env counts, with two exceptions that root in the guest must not be able to cause:
+ * on a read-only disk the mode is never maintenance, and off only if it is requested; and a guest that runs from a copy of
+ * a disk that the host made read-only is sealed. Without a boot.env, the disks below / decide, as in the initramfs. If the
+ * disks cannot be read, the mode is sealed.
+ * @param requested by the kernel argument, else by MODE
+ * @param foreignRoot the mount of / if it is an impostor
  */
 export function decideMode(
-  intent: string,
-  handoff: Observed<BootEnv | undefined>,
+  requested: string,
+  bootEnv: Observed<BootEnv | undefined>,
   disks: Observed<Disk[]>,
-  impostor?: Misplaced,
+  foreignRoot?: ForeignMount,
 ): DecidedMode {
-  const boot = 'value' in handoff ? handoff.value : undefined;
-  const forced = intent === 'sealed';
-  if (!('value' in disks) && intent !== 'off') {
-    return { mode: 'sealed', reason: 'the disks cannot be looked at', forced };
+  const boot = 'value' in bootEnv ? bootEnv.value : undefined;
+  const forced = requested === 'sealed';
+  if (!('value' in disks) && requested !== 'off') {
+    return { mode: 'sealed', reason: 'the disks cannot be read', forced };
   }
-  const isOff = intent === 'off' && (boot === undefined || boot.mode === 'off');
-  if (impostor !== undefined && !isOff) {
-    const { device, sealedDevice } = impostor;
+  const isOff = requested === 'off' && (boot === undefined || boot.mode === 'off');
+  if (foreignRoot !== undefined && !isOff) {
+    const { device, sealedDevice } = foreignRoot;
     return {
       mode: 'sealed',
       reason: `meant to be sealed, but / is on ${device}, a copy of ${sealedDevice}`,
@@ -41,12 +40,12 @@ export function decideMode(
   }
   const readOnly = rootDisks(disks).filter((disk) => disk.readOnly);
   const plausible =
-    boot?.mode === 'sealed' || readOnly.length === 0 || (boot?.mode === 'off' && intent === 'off');
+    boot?.mode === 'sealed' || readOnly.length === 0 || (boot?.mode === 'off' && requested === 'off');
   if (boot !== undefined && plausible) {
     return { mode: boot.mode, reason: boot.reason, forced };
   }
-  if (boot === undefined && intent !== 'auto') {
-    return { mode: forced ? 'sealed' : 'off', reason: `MODE or kernel argument: ${intent}`, forced };
+  if (boot === undefined && requested !== 'auto') {
+    return { mode: forced ? 'sealed' : 'off', reason: `MODE or kernel argument: ${requested}`, forced };
   }
   const [first] = readOnly;
   if (first === undefined) return { mode: 'maintenance', reason: 'no disk under / is read-only', forced };

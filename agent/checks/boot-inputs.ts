@@ -1,8 +1,7 @@
 import { efivars } from '../facts/boot/firmware.ts';
-import type { Facts } from '../facts/facts.ts';
-import { hasNoEfiRuntime, neverResumes, resumeWords } from '../facts/boot/boot-arguments.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
+import { hasNoEfiRuntime, neverResumes, resumeWords } from '../facts/boot/kernel-arguments.ts';
 import { kernelLines, openSearches } from '../facts/boot/boot-loader.ts';
-import { sealedDisks } from '../assess/enforcement.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
@@ -51,21 +50,21 @@ export const bootInputs: Check = {
   },
 };
 
-function good(facts: Facts): string {
+function good(facts: AssessedFacts): string {
   const firmware = unwrap(facts.firmware);
   if (firmware === undefined) return 'noresume; started by BIOS';
   const secureBoot = { true: 'on', false: 'off', undefined: 'unknown' }[String(firmware.secureBoot)];
   return `noresume, noefi; EFI variables ${firmware.variables}; Secure Boot ${secureBoot ?? 'unknown'}`;
 }
 
-function resumeProblems({ kernelArgument: words }: Facts): Problem[] {
+function resumeProblems({ kernelArgument: words }: AssessedFacts): Problem[] {
   if (neverResumes(words)) return [];
   const asked = resumeWords(words);
   if (asked.length === 0) return [missing('the kernel command line has no noresume')];
   return [present(`the kernel command line has ${asked.join(' ')} and no noresume`)];
 }
 
-function firmwareProblems(facts: Facts): Problem[] {
+function firmwareProblems(facts: AssessedFacts): Problem[] {
   const firmware = unwrap(facts.firmware);
   if (firmware === undefined) return [];
   const { variables, set } = firmware;
@@ -86,7 +85,7 @@ function firmwareProblems(facts: Facts): Problem[] {
 }
 
 /** What the firmware would try before it comes to the sealed disk. */
-function foreignEntries(facts: Facts): Problem[] {
+function foreignEntries(facts: AssessedFacts): Problem[] {
   const entries = unwrap(facts.firmware)?.entries ?? [];
   const own = entries.findIndex(
     ({ partitions }) => partitions.length > 0 && partitions.every(({ writable }) => !writable),
@@ -104,11 +103,11 @@ function foreignEntries(facts: Facts): Problem[] {
 }
 
 /** The files of the boot loader are on no other disk than those of the system, which host-enforced is about. */
-function fileProblems(facts: Facts): Problem[] {
+function fileProblems(facts: AssessedFacts): Problem[] {
   const files = ['/boot/efi', ...unwrap(facts.loader).files.map(({ file }) => file)];
-  const system = sealedDisks(facts).map(({ name }) => name);
+  const system = unwrap(facts.systemDisks);
   const others = unwrap(facts.disks).filter(
-    ({ name, hostReadOnly }) => hostReadOnly === false && !system.includes(name),
+    (disk) => disk.hostReadOnly === false && !system.includes([disk]),
   );
   const found = files.flatMap((file) => {
     const target = facts.mounts.serving(file)?.target;
@@ -118,7 +117,7 @@ function fileProblems(facts: Facts): Problem[] {
   return [...new Set(found)].map(present);
 }
 
-function loaderProblems(facts: Facts): Problem[] {
+function loaderProblems(facts: AssessedFacts): Problem[] {
   const loader = unwrap(facts.loader);
   const lines = kernelLines(loader).filter(({ words }) => !neverResumes(words));
   const names = [...new Set(lines.map(({ name }) => name))];
@@ -131,7 +130,7 @@ function loaderProblems(facts: Facts): Problem[] {
   ];
 }
 
-function diskProblems(facts: Facts): Problem[] {
+function diskProblems(facts: AssessedFacts): Problem[] {
   const found = unwrap(facts.partitions).filter(({ bootable, writable }) => bootable && writable);
   return found.map(({ name }) =>
     missing(`${name} can be booted from and is writable: the host must not boot from its disk`),

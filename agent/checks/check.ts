@@ -1,4 +1,4 @@
-import type { Facts } from '../facts/facts.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
 
 export type Status = 'pass' | 'fail' | 'warn' | 'skip' | 'error';
 
@@ -32,7 +32,7 @@ export interface Check {
   /** Whether it is about the seal itself, and so skipped where the guest is not meant to be sealed. */
   seal: boolean;
   /** Pure. What it throws makes the check `error`. */
-  evaluate: (facts: Facts) => Outcome;
+  evaluate: (facts: AssessedFacts) => Outcome;
   /** journald's MESSAGE_ID of its findings (journal-fields(7)): 128 bits, never changed, never reused. */
   messageId: string;
   documentation: Documentation;

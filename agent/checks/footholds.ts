@@ -1,6 +1,5 @@
 import { shortList } from '../lib/format.ts';
 import type { Autostart } from '../facts/security/autostart.ts';
-import { findFootholds } from '../assess/footholds.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
@@ -19,12 +18,12 @@ export const footholds: Check = {
   },
   evaluate: (facts) => {
     unwrap(facts.disks);
-    const found = findFootholds(facts);
+    const found = unwrap(facts.footholds);
     const both = found.filter(({ executable, persistent }) => executable && persistent);
     const expected = 'none that is executable and outlives a reboot';
     const executable = found.filter((each) => each.executable).length;
     const persistent = found.filter((each) => each.persistent).length;
-    const autostart = unwrap(facts.autostart);
+    const autostart = unwrap(facts.persistentAutostart);
     const named = autostart.length === 0 ? '' : `; of users: ${shortList(autostart.map(describe), ', ')}`;
     const lingering = autostart.filter(({ lingers, units }) => lingers && units);
     if (both.length === 0 && lingering.length === 0) {

@@ -1,9 +1,8 @@
 import { words } from '../config/config.ts';
-import type { Facts } from '../facts/facts.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
 import type { FstabEntry } from '../facts/mounts/fstab-devices.ts';
 import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
 import { unwrap } from '../facts/observed.ts';
-import { sealedDisks } from '../assess/enforcement.ts';
 import { requiredOptions } from '../facts/mounts/targets.ts';
 import type { Check } from './check.ts';
 
@@ -21,7 +20,8 @@ export const fstabConsistent: Check = {
     fix: 'While the disk is writable, give the line the option ro and 0 as its last field, and take quota options and x-systemd.growfs out. Where something else is mounted than the line says, find out who mounted it, or see why it could not be: systemctl status and the name of its .mount unit.',
   },
   evaluate: (facts) => {
-    const { lines, problems } = unwrap(facts.fstab);
+    const { problems } = unwrap(facts.fstab);
+    const lines = unwrap(facts.fstabEntries);
     const wrong = [
       ...problems.map(({ line, reason }) => `line ${line}: ${reason}`),
       ...lines.flatMap((entry) =>
@@ -45,7 +45,7 @@ export const fstabConsistent: Check = {
 export const inVain =
   /^((usr|grp|prj)j?quota(=.*)?|[ugp]?quota|[ugp]qnoenforce|jqfmt=.*|x-systemd\.(growfs|makefs))$/;
 
-function askedInVain(facts: Facts, entry: FstabEntry): string[] {
+function askedInVain(facts: AssessedFacts, entry: FstabEntry): string[] {
   const { target, type, options, pass } = entry;
   if (!target.startsWith('/') || type === 'swap' || !isOnReadOnly(facts, entry)) return [];
   const checkedByNobody = ['xfs', 'btrfs'].includes(type);
@@ -56,12 +56,11 @@ function askedInVain(facts: Facts, entry: FstabEntry): string[] {
   ];
 }
 
-function isOnReadOnly(facts: Facts, { disks }: FstabEntry): boolean {
-  const system = sealedDisks(facts).map(({ name }) => name);
-  return disks.some(({ name, readOnly }) => readOnly || system.includes(name));
+function isOnReadOnly(facts: AssessedFacts, { disks }: FstabEntry): boolean {
+  return disks.some(({ readOnly }) => readOnly) || unwrap(facts.systemDisks).includes(disks);
 }
 
-function mountedOtherwise(facts: Facts, entry: FstabEntry): string[] {
+function mountedOtherwise(facts: AssessedFacts, entry: FstabEntry): string[] {
   const { target, type, options } = entry;
   if (!target.startsWith('/') || type === 'swap' || options.includes('noauto')) return [];
   const mount = facts.mounts.serving(target);
@@ -94,7 +93,7 @@ function isOf(entry: FstabEntry, mount: Mount): boolean {
 }
 
 /** What root-readonly, boot-readonly and the checks of REQUIRE_OPTIONS already ask for. */
-function checkedElsewhere({ config }: Facts, target: string): string[] {
+function checkedElsewhere({ config }: AssessedFacts, target: string): string[] {
   const readOnly = ['/', ...words(config.REQUIRE_READONLY)].includes(target) ? ['ro'] : [];
   const options = requiredOptions(config).filter((each) => each.target === target);
   return [...readOnly, ...options.flatMap(({ list }) => list)];

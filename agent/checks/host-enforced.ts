@@ -1,6 +1,6 @@
 import type { Check } from './check.ts';
 import type { Disk } from '../facts/disks/disks.ts';
-import { sealedDisks } from '../assess/enforcement.ts';
+import { unwrap } from '../facts/observed.ts';
 
 /** Every disk under what must be read-only is so by the host's doing, which nothing in the guest can undo. */
 export const hostEnforced: Check = {
@@ -16,7 +16,7 @@ export const hostEnforced: Check = {
     fix: "Shut the guest down and make each of its system's disks read-only in its host: virt-xml DOMAIN --edit target=vda --disk readonly=on. virtio-blk and virtio-scsi disks can be; IDE and SATA disks cannot.",
   },
   evaluate: (facts) => {
-    const disks = sealedDisks(facts);
+    const disks = unwrap(facts.systemDisks).disks;
     const subject = disks.map(({ name }) => name).join(' ');
     const expected = 'made read-only by the host';
     if (disks.length === 0) {
@@ -39,7 +39,7 @@ export const hostEnforced: Check = {
 };
 
 /** The subject names a single disk. */
-function describe(disks: Disk[]): string {
+function describe(disks: readonly Disk[]): string {
   if (disks.length === 1) return disks[0]?.evidence ?? '';
   return disks.map(({ name, evidence }) => `${name}: ${evidence}`).join('; ');
 }

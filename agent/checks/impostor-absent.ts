@@ -1,4 +1,5 @@
-import { type Impostor, findImpostors } from '../assess/impostors.ts';
+import type { Impostor } from '../facts/boot/boot-env.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /** No writable device carries the identity of a device on a sealed disk. */
@@ -15,7 +16,7 @@ export const impostorAbsent: Check = {
     fix: 'Find out who made the copy. If it is an attack, have the host detach the disk and keep it as evidence. If it is a forgotten clone, have the host detach it, or remove its signatures in the guest: wipefs --all DEVICE destroys the content of the named device. For a copy that must stay, give it identities of its own (xfs_admin -U generate, tune2fs -U random, vgimportclone, sgdisk -G).',
   },
   evaluate: (facts) => {
-    const pairs = byPair(findImpostors(facts));
+    const pairs = byPair(unwrap(facts.impostors));
     const expected = 'no identity of a sealed disk on a writable device';
     const [first] = pairs;
     if (first === undefined) {

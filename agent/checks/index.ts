@@ -1,5 +1,5 @@
 import { errorMessage } from '../lib/errors.ts';
-import type { Facts } from '../facts/facts.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
 import { autorelabelAbsent } from './autorelabel-absent.ts';
 import { bootInputs } from './boot-inputs.ts';
 import type { Check, Finding } from './check.ts';
@@ -64,7 +64,7 @@ export const checks: readonly Check[] = [
 ];
 
 /** One finding a check; a check that throws is `error`, and the others still run. */
-export function evaluate(facts: Facts, list: readonly Check[] = checks): Finding[] {
+export function evaluate(facts: AssessedFacts, list: readonly Check[] = checks): Finding[] {
   const findings = list.map((check) => evaluateOne(facts, check));
   const isCopy = findings.some(
     ({ id, status, subject }) =>
@@ -73,7 +73,7 @@ export function evaluate(facts: Facts, list: readonly Check[] = checks): Finding
   return isCopy ? findings.map((finding, index) => ofCopy(finding, list[index]?.seal === true)) : findings;
 }
 
-function evaluateOne(facts: Facts, check: Check): Finding {
+function evaluateOne(facts: AssessedFacts, check: Check): Finding {
   const { id, severity } = check;
   try {
     const skip = check.seal && facts.mode.mode !== 'sealed';
@@ -90,6 +90,6 @@ function ofCopy(finding: Finding, seal: boolean): Finding {
   return { ...finding, remedy: `Do not seal this copy of the system. Fix ${mountsGenuine.id} first.` };
 }
 
-function skipped({ mode }: Facts): Omit<Finding, 'id' | 'severity'> {
+function skipped({ mode }: AssessedFacts): Omit<Finding, 'id' | 'severity'> {
   return { status: 'skip', subject: '', expected: '', observed: `not in ${mode.mode}`, remedy: '' };
 }

@@ -1,4 +1,3 @@
-import { sealedDisks } from '../assess/enforcement.ts';
 import type { Lockdown } from '../facts/security/lockdown.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
@@ -17,7 +16,7 @@ export const kernelLockdownHints: Check = {
     fix: 'Have the host make the disks read-only. To keep root from changing the running kernel as well: Secure Boot with lockdown=integrity on the kernel command line, or sysctl kernel.modules_disabled=1 once all modules are loaded.',
   },
   evaluate: (facts) => {
-    const disks = sealedDisks(facts);
+    const disks = unwrap(facts.systemDisks).disks;
     const subject = disks.map(({ name }) => name).join(' ');
     const expected = 'no disk of the system can be written to';
     const kernel = describe(unwrap(facts.lockdown));

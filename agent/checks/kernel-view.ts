@@ -13,17 +13,17 @@ export const kernelView: Check = {
     why: 'In a chroot, a container or behind a file that was mounted over /proc/self/mountinfo, every other check would be about something else than this guest. Then nothing can be told, and the verdict is unknown, whatever the others say.',
     fix: 'Run the agent from a login of the guest itself. If something is mounted over the files of the kernel, find out who did it and reboot. What root in the guest can hide from every program in it, the host can see: docs/threat-model.md.',
   },
-  evaluate: ({ view, identity }) => {
+  evaluate: ({ namespaceProblems, identity }) => {
     const expected = "PID 1's mounts, and the kernel's own files";
     const subject = 'the agent itself';
-    if (!('value' in view)) {
-      if (!identity.root && ['EACCES', 'EPERM', 'ENOENT'].includes(view.code)) {
+    if (!('value' in namespaceProblems)) {
+      if (!identity.root && ['EACCES', 'EPERM', 'ENOENT'].includes(namespaceProblems.code)) {
         const observed = 'PID 1 can only be looked at by root';
         return { status: 'skip', subject, expected, observed, remedy: '' };
       }
-      throw new Error(view.error);
+      throw new Error(namespaceProblems.error);
     }
-    if (view.value.length > 0) throw new Error(view.value.slice(0, 10).join('; '));
+    if (namespaceProblems.value.length > 0) throw new Error(namespaceProblems.value.slice(0, 10).join('; '));
     return { status: 'pass', subject, expected, observed: expected, remedy: '' };
   },
 };

@@ -1,4 +1,4 @@
-import { findMisplaced } from '../assess/misplaced.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /** What a sealed disk holds is mounted from that disk. */
@@ -15,17 +15,17 @@ export const mountsGenuine: Check = {
     fix: 'Do not trust this guest. Have the host power it off, detach the writable disk that holds the copy and keep that disk as evidence. Start the guest with the sealed disk as its only boot disk (docs/host.md). Then check that every initramfs holds the hook of this version: immutafs-agent prepare.',
   },
   evaluate: (facts) => {
-    const misplaced = findMisplaced(facts);
+    const foreign = unwrap(facts.foreignMounts);
     const expected = 'mounted from the sealed disk';
-    const [first] = misplaced;
+    const [first] = foreign;
     if (first === undefined) {
       return { status: 'pass', subject: '', expected, observed: 'no mount of an impostor', remedy: '' };
     }
     return {
       status: 'fail',
-      subject: misplaced.map(({ target }) => target).join(' '),
+      subject: foreign.map(({ target }) => target).join(' '),
       expected,
-      observed: misplaced
+      observed: foreign
         .map(
           ({ target, device, sealedDevice, identity }) =>
             `${target === '/' ? 'the system runs' : `${target} is mounted`} from the impostor ${device}: ${identity} is on the sealed ${sealedDevice}`,

@@ -1,4 +1,4 @@
-import type { Facts } from '../facts/facts.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
 import { requiredOptions } from '../facts/mounts/targets.ts';
 import type { Check, Outcome } from './check.ts';
 
@@ -79,7 +79,7 @@ interface Trial {
   bad: Record<string, string>;
 }
 
-function tried(facts: Facts, { option, kind, expected, good, bad }: Trial): Outcome {
+function tried(facts: AssessedFacts, { option, kind, expected, good, bad }: Trial): Outcome {
   const skip = (observed: string): Outcome => ({
     status: 'skip',
     subject: '',

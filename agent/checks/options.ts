@@ -1,7 +1,7 @@
-import { words } from '../config/config.ts';
 import { shortList } from '../lib/format.ts';
-import type { Facts } from '../facts/facts.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
+import { requiredOptions } from '../facts/mounts/targets.ts';
 import type { Check, Outcome } from './check.ts';
 
 /** REQUIRE_OPTIONS of /home: nothing can be run, be set-uid or be a device where people can write. */
@@ -53,13 +53,8 @@ export const otherOptions: Check = {
     options(facts, (target) => target !== '/home' && target !== '/tmp', 'REQUIRE_OPTIONS names nothing else'),
 };
 
-function options(facts: Facts, wanted: (target: string) => boolean, nothing: string): Outcome {
-  const required = words(facts.config.REQUIRE_OPTIONS)
-    .map((word) => ({
-      target: word.slice(0, word.indexOf(':')),
-      list: word.slice(word.indexOf(':') + 1).split(','),
-    }))
-    .filter(({ target }) => wanted(target));
+function options(facts: AssessedFacts, wanted: (target: string) => boolean, nothing: string): Outcome {
+  const required = requiredOptions(facts.config).filter(({ target }) => wanted(target));
   const there = required.filter(({ target }) => facts.present.includes(target));
   if (there.length === 0) {
     const observed =
@@ -84,7 +79,7 @@ interface Missing {
   remedy: string;
 }
 
-function missing(facts: Facts, target: string, list: string[]): Missing[] {
+function missing(facts: AssessedFacts, target: string, list: string[]): Missing[] {
   const mount = facts.mounts.serving(target);
   if (mount === undefined) throw new Error(`no mount serves ${target}`);
   return [...missingAt(mount, target, list), ...missingBelow(facts, target, list)];
@@ -105,7 +100,7 @@ function missingAt(mount: Mount, target: string, list: string[]): Missing[] {
 }
 
 /** What is mounted below, perhaps by propagation only, is a part of it to everybody who writes there. */
-function missingBelow({ mounts }: Facts, target: string, list: string[]): Missing[] {
+function missingBelow({ mounts }: AssessedFacts, target: string, list: string[]): Missing[] {
   if (target === '/') return [];
   return mounts.all
     .filter(

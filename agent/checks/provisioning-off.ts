@@ -1,5 +1,4 @@
-import { findFootholds } from '../assess/footholds.ts';
-import type { Facts } from '../facts/facts.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
@@ -41,10 +40,10 @@ const folders = ['extensions', 'confexts', 'portables', 'machines'].flatMap((nam
   `/etc/${name}`,
 ]);
 
-function imageFolders(facts: Facts): string[] {
+function imageFolders(facts: AssessedFacts): string[] {
   unwrap(facts.disks);
   const persistent = new Set(
-    findFootholds(facts)
+    unwrap(facts.footholds)
       .filter((each) => each.persistent)
       .map(({ target }) => target),
   );

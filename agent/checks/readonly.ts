@@ -1,6 +1,7 @@
 import { words } from '../config/config.ts';
-import type { Facts } from '../facts/facts.ts';
-import { isHeldByHost, remountRemedy } from '../assess/enforcement.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
+import { remountRemedy } from '../assess/enforcement.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check, Outcome } from './check.ts';
 
 /** `/` is mounted read-only. A claim of the mount table; root-write-probe does it. */
@@ -40,7 +41,7 @@ export const bootReadonly: Check = {
     ),
 };
 
-function readonly(facts: Facts, targets: string[]): Outcome {
+function readonly(facts: AssessedFacts, targets: string[]): Outcome {
   const subject = targets.join(' ');
   const expected = 'mounted read-only';
   if (targets.length === 0) {
@@ -60,13 +61,13 @@ function readonly(facts: Facts, targets: string[]): Outcome {
     subject: writable.join(' '),
     expected,
     observed: 'mounted read-write',
-    remedy: isHeldByHost(facts, [first])
+    remedy: unwrap(facts.hostReadOnlyTargets).has(first)
       ? remountRemedy(first)
       : `Put ro in the options of ${first} in /etc/fstab, while the host leaves the disk writable, and reboot.`,
   };
 }
 
-function isReadOnly(facts: Facts, target: string): boolean {
+function isReadOnly(facts: AssessedFacts, target: string): boolean {
   const mount = facts.mounts.serving(target);
   if (mount === undefined) throw new Error(`no mount serves ${target}`);
   return mount.options.includes('ro') || mount.superOptions.includes('ro');

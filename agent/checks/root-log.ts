@@ -1,5 +1,4 @@
-import { layersOf } from '../assess/layers.ts';
-import type { Facts } from '../facts/facts.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
 import type { Check } from './check.ts';
 
@@ -35,8 +34,8 @@ export const rootLog: Check = {
   },
 };
 
-function sealedMounts({ mounts, bootEnv }: Facts): Mount[] {
-  const lowers = layersOf('value' in bootEnv ? bootEnv.value : undefined).map(({ lower }) => lower);
+function sealedMounts({ mounts, layers }: AssessedFacts): Mount[] {
+  const lowers = layers.map(({ lower }) => lower);
   return ['/', ...lowers].flatMap((target) => {
     const mount = mounts.serving(target);
     return mount?.target === target ? [mount] : [];

@@ -1,4 +1,5 @@
-import { isHeldByHost, remountRemedy } from '../assess/enforcement.ts';
+import { remountRemedy } from '../assess/enforcement.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /**
@@ -31,7 +32,7 @@ export const rootWriteProbe: Check = {
       );
     }
     const [first = ''] = wrong.filter(([, answer]) => answer === 'OK').map(([target]) => target);
-    const remedy = isHeldByHost(facts, [first])
+    const remedy = unwrap(facts.hostReadOnlyTargets).has(first)
       ? remountRemedy(first)
       : `The host leaves the disk under ${first} writable: make it read-only in the host and reboot (see host-enforced).`;
     return {

@@ -1,11 +1,10 @@
 import path from 'node:path';
-import type { Facts } from '../facts/facts.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
 import { requiredOptions } from '../facts/mounts/targets.ts';
 import { words } from '../config/config.ts';
 import { shortList } from '../lib/format.ts';
 import { bootEnvFile } from '../facts/boot/boot-env.ts';
 import { reportFile } from '../facts/last-report.ts';
-import { layersOf } from '../assess/layers.ts';
 import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
 import type { Check } from './check.ts';
 
@@ -50,8 +49,7 @@ const inputs = [
   ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', bootEnvFile, reportFile, '/run/udev'],
 ];
 
-function targetsOf({ config, bootEnv, fstab }: Facts): string[] {
-  const layers = layersOf('value' in bootEnv ? bootEnv.value : undefined);
+function targetsOf({ config, layers, fstab }: AssessedFacts): string[] {
   const required = requiredOptions(config).map(({ target }) => target);
   const all = [
     ...always,
@@ -65,7 +63,7 @@ function targetsOf({ config, bootEnv, fstab }: Facts): string[] {
   return [...new Set(all)];
 }
 
-function stackAt(facts: Facts, target: string): { target: string; text: string }[] {
+function stackAt(facts: AssessedFacts, target: string): { target: string; text: string }[] {
   const seen = facts.mounts.serving(target);
   const others = facts.mounts
     .at(target)
@@ -76,7 +74,7 @@ function stackAt(facts: Facts, target: string): { target: string; text: string }
 }
 
 /** Whatever the configuration says: it may be what is forged. */
-function covers(facts: Facts): { target: string; text: string }[] {
+function covers(facts: AssessedFacts): { target: string; text: string }[] {
   const { all, hidden } = facts.mounts;
   const isForeign = foreignTest(facts);
   return all
@@ -93,7 +91,7 @@ function isInput({ target }: Mount): boolean {
 }
 
 /** Whether a mount on /etc is on another file system than "/", and on no disk of it: what was sealed is on those. */
-function foreignTest(facts: Facts): (mount: Mount) => boolean {
+function foreignTest(facts: AssessedFacts): (mount: Mount) => boolean {
   const disks = 'value' in facts.disks ? facts.disks.value : [];
   const isWithRoot = disks.some(({ holds }) => holds.includes('/') && holds.includes('/etc'));
   return (mount) =>
@@ -105,7 +103,7 @@ function name({ type, source }: Mount): string {
 }
 
 /** A folder over itself shows what is there without it: `prepare` holds /home still in this way until a reboot. */
-function isBoundOnItself({ mounts }: Facts, { device, root, target }: Mount): boolean {
+function isBoundOnItself({ mounts }: AssessedFacts, { device, root, target }: Mount): boolean {
   const system = mounts.serving('/');
   return target !== '/' && device === system?.device && root === path.join(system.root, target);
 }

@@ -1,8 +1,6 @@
 import { isBelow } from '../facts/mounts/mountinfo.ts';
-import type { Facts } from '../facts/facts.ts';
-import type { Named } from '../facts/mounts/fstab-devices.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
 import { unwrap } from '../facts/observed.ts';
-import { sealedDisks } from '../assess/enforcement.ts';
 import type { Check } from './check.ts';
 
 /** No memory is written out to a system's disk, and nothing tries to at boot. */
@@ -36,23 +34,24 @@ export const swapOff: Check = {
  * A swap file is where its file system is.
  * @throws Error for a device of which no disk is known: its node lies outside of /dev, or is gone
  */
-function active(facts: Facts): string[] {
+function active(facts: AssessedFacts): string[] {
   const unknown = unwrap(facts.swaps).find(({ type, disks }) => type === 'partition' && disks.length === 0);
   if (unknown !== undefined) throw new Error(`${unknown.source} is in use, on a disk that cannot be told`);
   return unwrap(facts.swaps)
     .filter((swap) =>
-      swap.type === 'partition' ? isOnSystem(facts, swap) : isFileOnSystem(facts, swap.source),
+      swap.type === 'partition'
+        ? unwrap(facts.systemDisks).includes(swap.disks)
+        : isFileOnSystem(facts, swap.source),
     )
     .map(({ source }) => `${source} is in use`);
 }
 
-function isFileOnSystem(facts: Facts, file: string): boolean {
-  const mount = facts.mounts.serving(file);
-  return sealedDisks(facts).some(({ holds }) => mount !== undefined && holds.includes(mount.target));
+function isFileOnSystem(facts: AssessedFacts, file: string): boolean {
+  return unwrap(facts.systemDisks).holds(facts.mounts.serving(file));
 }
 
-function wanted(facts: Facts): string[] {
-  const lines = unwrap(facts.fstab).lines.filter(
+function wanted(facts: AssessedFacts): string[] {
+  const lines = unwrap(facts.fstabEntries).filter(
     ({ type, options }) => type === 'swap' && !options.includes('noauto'),
   );
   return lines.flatMap((entry) => {
@@ -63,12 +62,7 @@ function wanted(facts: Facts): string[] {
     const file = source.startsWith('/') && !isBelow(source, '/dev');
     const bad = file
       ? isFileOnSystem(facts, source)
-      : isOnSystem(facts, entry) || entry.disks.some(({ readOnly }) => readOnly);
+      : unwrap(facts.systemDisks).includes(entry.disks) || entry.disks.some(({ readOnly }) => readOnly);
     return bad ? [`/etc/fstab line ${line}: ${source} is on a disk of the system`] : [];
   });
-}
-
-function isOnSystem(facts: Facts, { disks }: Named): boolean {
-  const system = sealedDisks(facts).map(({ name }) => name);
-  return disks.some(({ name }) => system.includes(name));
 }

@@ -1,10 +1,9 @@
 import path from 'node:path';
-import type { Facts } from '../facts/facts.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
 import { shortList } from '../lib/format.ts';
-import { type Layer, layersOf } from '../assess/layers.ts';
+import type { Layer } from '../facts/boot/layers.ts';
 import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
 import { unwrap } from '../facts/observed.ts';
-import { sealedDisks } from '../assess/enforcement.ts';
 import type { Check } from './check.ts';
 
 /** OVERLAYFS_SUPER_MAGIC (linux/magic.h). */
@@ -25,7 +24,7 @@ export const varOverlay: Check = {
   },
   evaluate: (facts) => {
     const bootEnv = 'value' in facts.bootEnv ? facts.bootEnv.value : undefined;
-    const wrong = [...problems(facts), ...unfinished(layersOf(bootEnv))];
+    const wrong = [...problems(facts), ...unfinished(facts.layers)];
     const expected = "an overlay, the disk's own /var below it";
     if (wrong.length === 0) {
       return { status: 'pass', subject: '/var', expected, observed: 'overlay', remedy: '' };
@@ -37,14 +36,13 @@ export const varOverlay: Check = {
   },
 };
 
-function problems(facts: Facts): string[] {
+function problems(facts: AssessedFacts): string[] {
   const mount = facts.mounts.serving('/var');
   if (mount === undefined) throw new Error('no mount serves /var');
   if (mount.target !== '/var')
     return [`/var is no mount of its own but part of ${mount.target} (${mount.type})`];
   if (mount.type !== 'overlay') return [`/var is ${mount.type}, not overlay`];
-  const layers = layersOf('value' in facts.bootEnv ? facts.bootEnv.value : undefined);
-  const [own, ...below] = layers;
+  const [own, ...below] = facts.layers;
   return [
     ...(own === undefined ? [] : overlayProblems(facts, mount, own)),
     ...(unwrap(facts.varUsage)?.type === overlayMagic
@@ -56,7 +54,7 @@ function problems(facts: Facts): string[] {
 }
 
 /** The mount, its options, and its layers. */
-function overlayProblems(facts: Facts, mount: Mount, layer: Layer): string[] {
+function overlayProblems(facts: AssessedFacts, mount: Mount, layer: Layer): string[] {
   const { target, lower, upper, work } = layer;
   const wanted = facts.config.VAR_OPTIONS.split(',').filter((option) => option !== '');
   const missing = wanted.filter((option) => !mount.options.includes(option));
@@ -75,7 +73,7 @@ function overlayProblems(facts: Facts, mount: Mount, layer: Layer): string[] {
  * Of the system's own disks, and nothing that somebody could write to through another mount.
  * @param over what is mounted over it
  */
-function lowerProblems(facts: Facts, target: string, over: string): string[] {
+function lowerProblems(facts: AssessedFacts, target: string, over: string): string[] {
   const lower = facts.mounts.serving(target);
   if (lower?.target !== target || !lower.options.includes('ro'))
     return [`${target} is not mounted read-only`];
@@ -85,14 +83,14 @@ function lowerProblems(facts: Facts, target: string, over: string): string[] {
     lower.device === root?.device && lower.type !== 'btrfs' && lower.root !== path.join(root.root, over);
   if (isOther) return [`${target} is ${lower.root} of the disk, not ${over}`];
   // Of the system's own disks, host-enforced says whose doing it is.
-  const system = sealedDisks(facts);
+  const system = unwrap(facts.systemDisks);
   const disks = unwrap(facts.disks).filter(({ holds }) => holds.includes(target));
-  const writable = disks.filter((disk) => !disk.readOnly && !system.includes(disk)).map(({ name }) => name);
+  const writable = disks.filter((disk) => !disk.readOnly && !system.includes([disk])).map(({ name }) => name);
   if (disks.length === 0) return [`${target} is on no disk but ${lower.type} (${lower.source})`];
   return writable.length === 0 ? [] : [`${target} is on ${writable.join(' ')}, which is writable`];
 }
 
-function belowProblems(facts: Facts, layer: Layer): string[] {
+function belowProblems(facts: AssessedFacts, layer: Layer): string[] {
   const { target, state } = layer;
   if (state === 'failed') return [`${target} could not be assembled`];
   if (state !== 'overlay') return [];
@@ -113,7 +111,7 @@ function unfinished(layers: readonly Layer[]): string[] {
 }
 
 /** File systems below /var that nothing can be written to, though programs will. */
-function forgotten(facts: Facts, layers: readonly Layer[]): string[] {
+function forgotten(facts: AssessedFacts, layers: readonly Layer[]): string[] {
   const settled = layers.filter(({ state }) => ['failed', 'begun'].includes(state));
   return facts.mounts.all
     .filter(({ target, type, options, superOptions }) => {
@@ -127,10 +125,10 @@ function forgotten(facts: Facts, layers: readonly Layer[]): string[] {
 }
 
 /** What the boot puts a layer over, or would if it knew of it; nobody expects to write to the rest. */
-function needsLayer(facts: Facts, { target, type }: Mount): boolean {
+function needsLayer(facts: AssessedFacts, { target, type }: Mount): boolean {
   const under = unwrap(facts.disks).filter(({ holds }) => holds.includes(target));
-  const system = sealedDisks(facts);
-  if (under.some((disk) => system.includes(disk))) return true;
+  const system = unwrap(facts.systemDisks);
+  if (system.includes(under)) return true;
   if (/^(squashfs|iso9660|erofs|cramfs|romfs)$/.test(type)) return false;
   if (!under.some(({ name, readOnly }) => readOnly && !/^loop\d/.test(name))) return false;
   return !unwrap(facts.fstab).lines.some((line) => line.target === target && isOnDemand(line.options));

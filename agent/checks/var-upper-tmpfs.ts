@@ -1,4 +1,4 @@
-import { layersOf, upperFolder } from '../assess/layers.ts';
+import { upperFolder } from '../facts/boot/layers.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
 import type { Check } from './check.ts';
 
@@ -15,8 +15,8 @@ export const varUpperTmpfs: Check = {
     why: 'On anything else, what is written to /var would outlive a reboot; without a cap, a log that grows takes all memory with it.',
     fix: 'Reboot, so that the upper layer is made anew. If it happens again, look for what mounts over /run/var.',
   },
-  evaluate: ({ mounts, bootEnv }) => {
-    const below = layersOf('value' in bootEnv ? bootEnv.value : undefined)
+  evaluate: ({ mounts, layers }) => {
+    const below = layers
       .filter(({ target, state }) => target !== '/var' && state === 'overlay')
       .map(({ upper }) => upper);
     const found = [upperFolder, ...below].map((folder) => {

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { errorMessage } from '../lib/errors.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { type Log, keepingLog, openJournal, priority } from '../system/log.ts';
-import type { Facts } from '../facts/facts.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
 import { type LastReport, reportFile } from '../facts/last-report.ts';
 import { findDrift } from '../report/drift.ts';
 import { logDrift, logReport } from '../report/log.ts';
@@ -10,7 +10,7 @@ import { loginMessage } from '../report/maintenance.ts';
 import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { toJson } from '../lib/unprintable.ts';
-import { evaluateFacts } from '../evaluate.ts';
+import { evaluateWithFacts } from '../evaluate.ts';
 import type { Output, ReportOptions } from './output.ts';
 import { printReport } from './status.ts';
 
@@ -43,7 +43,7 @@ export async function checkWith(
   open: () => Promise<Log>,
 ): Promise<number> {
   const { log, send } = keepingLog(open);
-  const { facts, report } = await evaluateFacts(reader);
+  const { facts, report } = await evaluateWithFacts(reader);
   logChanges(report, options.boot === true ? undefined : lastReport(facts, log), log);
   // Before the report: what the next one is compared with is what has been said.
   await send();
@@ -58,7 +58,7 @@ function logChanges(report: Report, before: LastReport | undefined, log: Log): v
   else logDrift(findDrift(before, report), report, log);
 }
 
-function lastReport({ lastReport: last }: Facts, log: Log): LastReport | undefined {
+function lastReport({ lastReport: last }: AssessedFacts, log: Log): LastReport | undefined {
   if ('value' in last) return last.value;
   log(priority.warning, `The last report cannot be read, ignoring it: ${last.error}`, {});
   return undefined;
@@ -71,7 +71,7 @@ interface LeftFile {
   text: string;
 }
 
-function leftFiles({ config: { PROMETHEUS_FILE } }: Facts, report: Report): LeftFile[] {
+function leftFiles({ config: { PROMETHEUS_FILE } }: AssessedFacts, report: Report): LeftFile[] {
   const metrics = { what: 'PROMETHEUS_FILE', file: PROMETHEUS_FILE, text: formatPrometheus(report) };
   return [
     { what: 'The report', file: reportFile, text: `${toJson(report, 2)}\n` },

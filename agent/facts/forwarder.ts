@@ -3,57 +3,56 @@ import type { SystemReader } from '../system/reader.ts';
 
 export const forwardFolder = '/run/immutafs/forward';
 export const forwardStateFile = `${forwardFolder}/state.json`;
-/** How often the daemon says at least that it is there, in milliseconds. */
+/** The daemon writes its state at least this often, in milliseconds. */
 export const heartbeat = 60_000;
 
-/** What became of entries since the daemon was started. */
+/** Entries since the daemon was started, by outcome. */
 export interface ForwardCounts {
   acknowledged: number;
-  /** On their way when a connection was lost, and sent again: the server may have had them. */
+  /** Unacknowledged when a connection was lost, and sent again: the server may have received them. */
   repeated: number;
-  /** Gone from the journal before they could be read. */
+  /** Removed from the journal before they could be read. */
   lost: number;
-  /** Broken in the journal. */
+  /** Corrupt in the journal. */
   corrupt: number;
-  /** Given up because the server would not take them; a note was sent in their place. */
+  /** Rejected by the server; a note was sent in their place. */
   refused: number;
-  /** Sent without the end of a MESSAGE that is too long. */
+  /** Sent with a truncated MESSAGE. */
   cut: number;
-  /** That journald itself suppressed, by its own account. */
+  /** Suppressed by journald, as it reports. */
   suppressed: number;
 }
 
-/** What the daemon (`forward`) says of itself. */
+/** The state that the daemon (`forward`) writes. */
 export interface ForwardState {
   /** The server in use, or the one tried last, as in FORWARD. */
   target: string;
   state: 'connecting' | 'connected' | 'waiting' | 'stopped';
-  /** ISO 8601: since when it is in this state. */
+  /** The begin of this state (ISO 8601). */
   since: string;
-  /** When this was written. */
+  /** The time of this record (ISO 8601). */
   at: string;
   pid: number;
   lastAckAt: string | null;
-  /** What is in the journal and not acknowledged; null where that is not known. */
+  /** Entries in the journal that are not acknowledged; null if unknown. */
   lag: { entries: number | null; seconds: number | null };
   counts: ForwardCounts;
-  /** Why it is not connected, or why the journal cannot be read though it is; '' where all is well. */
+  /** The reason why it is not connected, or cannot read the journal; '' if there is no error. */
   error: string;
 }
 
-/** The daemon as it is seen from outside. */
+/** The daemon's state, and its process. */
 export interface Forwarder {
   state: ForwardState;
-  /** Whether a process has its number. */
+  /** Whether a process with its PID exists. */
   alive: boolean;
   reportedSeconds: number;
   sinceSeconds: number;
 }
 
 /**
- * The daemon; undefined where it has not run in this boot. It runs as a user of its own, who is not
- * trusted: what does not have the form is an Error.
- * @throws HostError, Error
+ * The daemon; undefined if it has not run in this boot. It runs as an unprivileged user, so its file is not trusted.
+ * @throws HostError; Error for a malformed file
  */
 export function findForwarder(reader: SystemReader): Forwarder | undefined {
   const text = reader.readRecord(forwardStateFile, 'folder', 65536);

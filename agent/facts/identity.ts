@@ -2,6 +2,7 @@ import { decodeBytes } from '../lib/format.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { observe } from './observed.ts';
 
+/** The running system, as a report names it. */
 export interface Identity {
   name: string;
   kernel: string;
@@ -13,7 +14,7 @@ export interface Identity {
   uptime: number;
 }
 
-export function identify(reader: SystemReader): Identity {
+export function readIdentity(reader: SystemReader): Identity {
   const { hostname, kernel, uid, seconds } = reader.environment();
   const release = observe(() => reader.read('/etc/os-release', 65536));
   const bootId = observe(() => reader.read('/proc/sys/kernel/random/boot_id').trim());

@@ -1,50 +1,51 @@
 import type { SystemReader } from '../system/reader.ts';
 
 /** A folder or file in the upper layer of /var, with everything below it. */
-export interface Consumer {
-  /** As it is seen by programs: below /var. */
+export interface LargestFile {
+  /** Below /var, where programs see it. */
   path: string;
   bytes: number;
   inodes: number;
 }
 
-/** So many that a layer which is full of small files does not hold up the check. */
-const mostEntries = 20_000;
+/** An upper bound, so that a layer full of small files does not delay the check. */
+const maximumEntries = 20_000;
 const shown = 5;
 
 /**
- * What takes up the most, down to two levels below /var: /var/log/journal. After the first 20,000 entries the
- * rest is not counted: what is found is then the least that there is.
+ * The largest folders and files, down to two levels below /var: /var/log/journal. Only the first 20,000 entries are counted, so
+ * the real sizes may be larger.
  * @param upper the upper layer's folder
- * @param isMount whether something else is mounted there: it is no part of the layer, and may hang
+ * @param isMount whether a folder is a mount point: its content is no part of the layer, and may hang
+ * @throws HostError
  */
 export function findLargestFiles(
   reader: SystemReader,
   upper: string,
   isMount: (folder: string) => boolean = () => false,
-): Consumer[] {
-  const consumers = new Map<string, Consumer>();
-  const left = [''];
+): LargestFile[] {
+  const found = new Map<string, LargestFile>();
+  const queue = [''];
   let entries = 0;
-  for (let folder = left.shift(); folder !== undefined; folder = left.shift()) {
+  for (let folder = queue.shift(); folder !== undefined; folder = queue.shift()) {
     for (const name of reader.list(`${upper}${folder}`)) {
-      if (++entries > mostEntries) return largest(consumers);
+      if (++entries > maximumEntries) return largest(found);
       const entry = `${folder}/${name}`;
       if (isMount(`${upper}${entry}`)) continue;
       const stat = reader.stat(`${upper}${entry}`);
       if (stat === undefined) continue;
-      if (stat.kind === 'directory') left.push(entry);
+      if (stat.kind === 'directory') queue.push(entry);
       const path = `/var${entry.split('/').slice(0, 3).join('/')}`;
-      const { bytes, inodes } = consumers.get(path) ?? { bytes: 0, inodes: 0 };
-      consumers.set(path, { path, bytes: bytes + stat.allocatedBytes, inodes: inodes + 1 });
+      const { bytes, inodes } = found.get(path) ?? { bytes: 0, inodes: 0 };
+      found.set(path, { path, bytes: bytes + stat.allocatedBytes, inodes: inodes + 1 });
     }
   }
-  return largest(consumers);
+  return largest(found);
 }
 
-/** The largest by bytes and the largest by inodes: either may be what runs out. */
-function largest(consumers: ReadonlyMap<string, Consumer>): Consumer[] {
-  const all = [...consumers.values()];
+/** The largest by bytes and the largest by inodes: either may run out. */
+function largest(found: ReadonlyMap<string, LargestFile>): LargestFile[] {
+  const all = [...found.values()];
   const byBytes = all.toSorted((a, b) => b.bytes - a.bytes).slice(0, shown);
   const byInodes = all.toSorted((a, b) => b.inodes - a.inodes).slice(0, shown);
   return [...new Set([...byBytes, ...byInodes])].toSorted((a, b) => b.bytes - a.bytes);

@@ -2,10 +2,10 @@ import type { SystemReader } from '../system/reader.ts';
 import { decodeBytes, parseJson } from '../lib/format.ts';
 import type { Evidence } from './disks/evidence.ts';
 
-/** Where `check` leaves its report. */
+/** `check` writes its report to this file. */
 export const reportFile = '/run/immutafs/report.json';
 
-/** What is taken from the last report. */
+/** The parts of the last report that are used. */
 export interface LastReport {
   at: string;
   bootId: string;
@@ -16,9 +16,8 @@ export interface LastReport {
 }
 
 /**
- * The last report of this boot; undefined where there is none.
- * @throws Error for a report that is not of the form, HostError where it cannot be read or where another user than root
- *     could have written it
+ * The last report of this boot; undefined if there is none.
+ * @throws Error for a malformed report; HostError if it cannot be read, or if a user other than root could have written it
  */
 export function readLastReport(reader: SystemReader, bootId: string): LastReport | undefined {
   const text = reader.readRecord(reportFile, 'root');
@@ -40,10 +39,10 @@ export function parseReport(text: string): LastReport {
 }
 
 function evidence(disk: unknown): Evidence {
-  const says = field(disk, 'hostReadOnly');
+  const hostReadOnly = field(disk, 'hostReadOnly');
   return {
     readOnly: field(disk, 'readOnly') === true,
-    hostReadOnly: typeof says === 'boolean' ? says : null,
+    hostReadOnly: typeof hostReadOnly === 'boolean' ? hostReadOnly : null,
     evidence: string(disk, 'evidence'),
   };
 }

@@ -1,9 +1,9 @@
 import { HostError, errorCode, errorMessage } from '../lib/errors.ts';
 
-/** What was seen, or why it could not be. One thing that cannot be read must not hide the others. */
+/** A value, or the reason why it could not be read. One unreadable thing must not hide the others. */
 export type Observed<T> = { value: T } | { error: string; code: string };
 
-/** Runs a reading of the system and keeps its failure, whatever it is, as its answer. */
+/** Catches every error of `read` and keeps it as the result. */
 export function observe<T>(read: () => T): Observed<T> {
   try {
     return { value: read() };
@@ -12,6 +12,7 @@ export function observe<T>(read: () => T): Observed<T> {
   }
 }
 
+/** As observe, for a promise. */
 export async function observeLater<T>(read: () => Promise<T>): Promise<Observed<T>> {
   try {
     return { value: await read() };
@@ -20,7 +21,7 @@ export async function observeLater<T>(read: () => Promise<T>): Promise<Observed<
   }
 }
 
-/** @throws HostError where nothing could be seen; the check that asked is then `error` */
+/** @throws HostError if the value could not be read: the check that needs it is then `error` */
 export function unwrap<T>(observed: Observed<T>): T {
   if ('value' in observed) return observed.value;
   throw new HostError(observed.error, observed.code);

@@ -2,13 +2,11 @@ import type { Finding } from '../checks/check.ts';
 import { configFile } from '../config/config.ts';
 import { kernelView } from '../checks/kernel-view.ts';
 import type { Disk } from '../facts/disks/disks.ts';
-import { type Enforcement, enforcement } from '../assess/enforcement.ts';
-import type { Consumer } from '../facts/largest-files.ts';
-import type { Facts } from '../facts/facts.ts';
-import { type Foothold, findFootholds } from '../assess/footholds.ts';
-import type { Mode } from '../facts/boot/boot-env.ts';
-import { type Impostor, findImpostors } from '../assess/impostors.ts';
-import { layersOf } from '../assess/layers.ts';
+import type { AssessedFacts } from '../assess/assess.ts';
+import type { Enforcement } from '../assess/enforcement.ts';
+import type { LargestFile } from '../facts/largest-files.ts';
+import type { Foothold } from '../assess/footholds.ts';
+import type { Impostor, Mode } from '../facts/boot/boot-env.ts';
 import { observe } from '../facts/observed.ts';
 import { version } from '../lib/version.ts';
 import { type ForwardReport, describeForward } from './forward.ts';
@@ -38,7 +36,7 @@ export interface Report {
     inodes: number | null;
     inodesUsed: number | null;
     /** What takes up the most; only where it is nearly full. */
-    largest: Consumer[];
+    largest: LargestFile[];
   };
   /** What is the boot's word, and how old it is; null where it left none. */
   boot: {
@@ -57,10 +55,8 @@ export interface Report {
 }
 
 /** @param at when it was observed */
-export function buildReport(facts: Facts, findings: Finding[], at: Date): Report {
-  const { identity } = facts;
-  const footholds = observe(() => findFootholds(facts));
-  const impostors = observe(() => findImpostors(facts));
+export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date): Report {
+  const { identity, footholds, impostors } = facts;
   return {
     schema: 1,
     agent: { version },
@@ -69,7 +65,7 @@ export function buildReport(facts: Facts, findings: Finding[], at: Date): Report
     mode: facts.mode.mode,
     reason: facts.mode.reason,
     verdict: decideVerdict(facts.mode.mode, findings),
-    enforcement: enforcement(facts),
+    enforcement: facts.enforcement,
     disks: 'value' in facts.disks ? facts.disks.value : [],
     impostors: 'value' in impostors ? impostors.value : [],
     var: describeVar(facts),
@@ -108,10 +104,10 @@ function isOfConfiguration({ id, subject }: Finding): boolean {
   return id === 'config-valid' || (id === 'forward-healthy' && subject === configFile);
 }
 
-function describeVar(facts: Facts): Report['var'] {
+function describeVar(facts: AssessedFacts): Report['var'] {
   const mount = observe(() => facts.mounts.serving('/var'));
   const overlay = 'value' in mount && mount.value?.type === 'overlay';
-  const [layer] = layersOf(undefined);
+  const [layer] = facts.layers;
   const usage = overlay && 'value' in facts.varUsage ? facts.varUsage.value : undefined;
   const bootEnv = 'value' in facts.bootEnv ? facts.bootEnv.value : undefined;
   return {
@@ -128,7 +124,7 @@ function describeVar(facts: Facts): Report['var'] {
 }
 
 /** Everything else in a report was looked at when it was made. */
-function describeBoot({ bootEnv, identity }: Facts, now: Date): Report['boot'] {
+function describeBoot({ bootEnv, identity }: AssessedFacts, now: Date): Report['boot'] {
   const boot = 'value' in bootEnv ? bootEnv.value : undefined;
   if (boot === undefined) return null;
   const ageSeconds = Math.max(0, Math.round(identity.uptime - boot.uptime));

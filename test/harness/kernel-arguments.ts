@@ -1,4 +1,4 @@
-import type { KernelArgument } from '../../agent/facts/boot/kernel-argument.ts';
+import type { KernelArgument } from '../../agent/facts/boot/kernel-arguments.ts';
 
 const nonsense = (word: string) => `kernel argument ${word}: must be auto, sealed or off, ignoring it`;
 

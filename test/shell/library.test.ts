@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseKernelArgument, splitKernelArguments } from '../../agent/facts/boot/kernel-argument.ts';
+import { parseKernelArgument, splitKernelArguments } from '../../agent/facts/boot/kernel-arguments.ts';
 import { diskScenarios } from '../harness/disk-scenarios.ts';
 import { makeSysfs } from '../harness/sysfs.ts';
 import { inTemporaryFolder, writeFiles } from '../harness/temporary.ts';

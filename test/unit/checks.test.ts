@@ -2,7 +2,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Status } from '../../agent/checks/check.ts';
 import { checks, evaluate } from '../../agent/checks/index.ts';
-import { gatherFacts } from '../../agent/facts/facts.ts';
+import { assess } from '../../agent/assess/assess.ts';
+import { gatherFacts } from '../../agent/facts/gather.ts';
 import { exitCode } from '../../agent/report/report.ts';
 import { evaluateGuest, goodGuest, maintenanceGuest, withGuest } from '../harness/guest.ts';
 import {
@@ -307,7 +308,7 @@ list('a check that throws is an error, and the others still run', async () => {
     },
   };
   await withGuest(goodGuest(), async (reader) => {
-    const facts = await Promise.resolve(gatherFacts(reader));
+    const facts = assess(await gatherFacts(reader));
     const [one, two] = evaluate(facts, [thrower, first]);
     assert.equal([one?.status, one?.observed, two?.status], ['error', 'oops', 'pass']);
   });

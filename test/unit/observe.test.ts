@@ -8,7 +8,7 @@ import { findLargestFiles } from '../../agent/facts/largest-files.ts';
 import { expectedType } from '../../agent/facts/security/file-contexts.ts';
 import { parseReport, readLastReport } from '../../agent/facts/last-report.ts';
 import { findLockdown } from '../../agent/facts/security/lockdown.ts';
-import { parseWriteProtect } from '../../agent/facts/disks/write-protect.ts';
+import { parseWriteProtect } from '../../agent/facts/disks/evidence.ts';
 import { inTemporaryFolder, writeFiles } from '../harness/temporary.ts';
 
 const contexts = suite('file_contexts');

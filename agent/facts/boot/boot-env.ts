@@ -1,25 +1,32 @@
-import type { Impostor } from '../../assess/impostors.ts';
+/** A device with the identity of a device on a disk that the host made read-only; the first one is on no such disk. */
+export interface Impostor {
+  /** /dev/vdb2 */
+  device: string;
+  sealedDevice: string;
+  /** UUID=… */
+  identity: string;
+}
 
-/** What the boot left in /run/immutafs/boot.env (dracut/assemble-var). */
+/** The record of this boot, /run/immutafs/boot.env (dracut/assemble-var). */
 export interface BootEnv {
   version: string;
-  /** What decided the mode. */
+  /** The part of the boot that decided the mode. */
   stage: 'initramfs' | 'late';
   /** Seconds since the kernel started. */
   uptime: number;
   mode: Mode;
   reason: string;
-  /** "vda:1:virtio-feature …": the disks under / as the initramfs saw them. */
+  /** "vda:1:virtio-feature …": the disks under /, as recorded by the initramfs. */
   disks: string;
-  /** What became of /var. */
+  /** The state of /var. */
   var: 'overlay' | 'disk' | 'deferred' | 'failed';
-  /** What assembled it; `none` where it is no overlay. */
+  /** The part of the boot that assembled the overlay on /var; `none` if /var is no overlay. */
   assembled: 'initramfs' | 'late' | 'none';
   errors: string[];
   warnings: string[];
-  /** "/var/log overlay": what became of /var and each file system below it in late boot. */
+  /** "/var/log overlay": a target, /var or below it, and its state after late boot. */
   layers: string[];
-  /** Devices that carried an identity of a device on a sealed disk, and were passed over. */
+  /** Impostors that the initramfs ignored. */
   impostors: Impostor[];
 }
 
@@ -28,8 +35,9 @@ export type Mode = 'sealed' | 'maintenance' | 'off';
 export const bootEnvFile = '/run/immutafs/boot.env';
 
 /**
- * Late boot appends to what the initramfs wrote: the last line of a key counts.
- * @throws Error naming what is missing or wrong: the file is ours, so it is whole or somebody wrote in it
+ * Parses boot.env. Late boot appends to the lines of the initramfs, so the last line of a key takes effect.
+ * @throws Error that names the missing key or the malformed line. The boot scripts write the file completely, so such a
+ *     file has been modified.
  */
 export function parseBootEnv(text: string): BootEnv {
   const values = new Map<string, string>();
@@ -59,7 +67,7 @@ export function parseBootEnv(text: string): BootEnv {
     disks: get('DISKS'),
     var: oneOf(['overlay', 'disk', 'deferred', 'failed'], 'VAR', get('VAR')),
     assembled: oneOf(['initramfs', 'late', 'none'], 'ASSEMBLED', values.get('ASSEMBLED') ?? 'none'),
-    // What fails is tried again by whatever needs it.
+    // systemd starts a failed unit again for each unit that requires it, so errors repeat.
     errors: [...new Set(lists.ERROR)],
     warnings: lists.WARNING,
     layers: lists.LAYER,

@@ -1,7 +1,7 @@
 import { errorCode, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
-/** A file from which GRUB takes what it boots. */
+/** A file with GRUB's boot menu or its variables. */
 export interface LoaderFile {
   /** With every symbolic link resolved. */
   file: string;
@@ -13,11 +13,11 @@ export interface LoaderFile {
 
 export interface Loader {
   files: LoaderFile[];
-  /** What is there and could not be read, each with the reason. */
+  /** Existing files that could not be read, each with the reason. */
   unread: string[];
 }
 
-/** What one menu entry gives to a kernel. */
+/** The kernel and its arguments in a menu entry. */
 export interface KernelLine {
   file: string;
   /** The kernel's file, or the entry's title. */
@@ -25,17 +25,17 @@ export interface KernelLine {
   words: string[];
 }
 
-const mostBytes = 1024 * 1024;
-const mostEntries = 128;
+const maximumBytes = 1024 * 1024;
+const maximumEntries = 128;
 
-/** GRUB's files of RHEL 7 to 10 and of Debian. None: this guest is booted by its host, or by another boot loader. */
+/** GRUB's files on RHEL 7 to 10 and Debian. Without any, the host or another boot loader boots this guest. */
 export function readLoader(reader: SystemReader): Loader {
   const files = new Map<string, LoaderFile>();
   const unread: string[] = [];
   const read = (file: string, kind: LoaderFile['kind']) => {
     try {
       const resolved = reader.resolve(file);
-      const text = reader.read(resolved, mostBytes);
+      const text = reader.read(resolved, maximumBytes);
       if (!files.has(resolved)) files.set(resolved, { file: resolved, kind, text });
     } catch (error) {
       if (!isAbsent(error)) unread.push(`${file}: ${errorMessage(error).replace(/^\/\S+: /, '')}`);
@@ -43,7 +43,7 @@ export function readLoader(reader: SystemReader): Loader {
   };
   const list = (folder: string): string[] => {
     try {
-      return reader.list(folder).slice(0, mostEntries);
+      return reader.list(folder).slice(0, maximumEntries);
     } catch (error) {
       if (!isAbsent(error)) unread.push(errorMessage(error));
       return [];
@@ -63,7 +63,7 @@ function isAbsent(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(errorCode(error));
 }
 
-/** A line of grub.cfg that loads a Linux kernel: before the arguments, the kernel's file, the arguments. */
+/** A line of grub.cfg that loads a Linux kernel. Groups: the part before the arguments, the kernel's file, the arguments. */
 export const linuxLine = /^([ \t]*linux(?:16|efi)?[ \t]+(\S*vmlinu\S*))(.*)$/gm;
 /** The arguments of an entry (Boot Loader Specification, options; there may be several lines). */
 export const optionsLine = /^(options[ \t]+)(.*)$/gm;
@@ -95,15 +95,15 @@ export function kernelLines({ files }: Pick<Loader, 'files'>): KernelLine[] {
   });
 }
 
-/** What grubenv sets wins over the default of grub.cfg. */
+/** A value in grubenv has precedence over the default in grub.cfg. */
 function rank({ kind }: LoaderFile): number {
   return kind === 'environment' ? 0 : 1;
 }
 
 /**
- * Commands `search` of grub.cfg that take a file system on any disk: without --root-dev-only (CVE-2023-4001), and
- * without a hint, by which GRUB tries the disk that it was started from first. Not those for a GRUB that knows no hints,
- * which grub-mkconfig writes after them.
+ * The commands `search` of grub.cfg that accept a file system on any disk: without --root-dev-only (CVE-2023-4001) and without
+ * a hint, with which GRUB first tries the disk that it was started from. The commands that grub-mkconfig writes for a GRUB
+ * without support of hints are left out.
  */
 export function openSearches(text: string): string[] {
   const blocks: { hints: boolean; otherwise: boolean }[] = [];

@@ -1,28 +1,23 @@
-import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 /**
- * What else makes a root read-only or puts layers over it on this guest, each with what says so.
+ * Other programs that make the root read-only or mount an overlay over it: the setting that enables each of them.
  * @param argument the words of the kernel command line
+ * @throws HostError
  */
 export function findConflictingOverlays(reader: SystemReader, argument: readonly string[]): string[] {
   return [
-    ...readonlyRoot(optional(reader, '/etc/sysconfig/readonly-root'), argument),
+    ...readonlyRoot(readLines(reader, '/etc/sysconfig/readonly-root'), argument),
     ...overlayroot(
-      optional(reader, '/etc/overlayroot.conf') + optional(reader, '/etc/overlayroot.local.conf'),
+      readLines(reader, '/etc/overlayroot.conf') + readLines(reader, '/etc/overlayroot.local.conf'),
       argument,
     ),
-    ...argument.filter(isRivalArgument).map((word) => `kernel argument ${word}`),
+    ...argument.filter(isConflicting).map((word) => `kernel argument ${word}`),
   ];
 }
 
-function optional(reader: SystemReader, file: string): string {
-  try {
-    return `${reader.read(file, 1024 * 1024)}\n`;
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error))) return '';
-    throw error;
-  }
+function readLines(reader: SystemReader, file: string): string {
+  return `${reader.readIfPresent(file, 1024 * 1024) ?? ''}\n`;
 }
 
 /** rhel-readonly.service: /usr/lib/systemd/rhel-readonly (initscripts). */
@@ -34,7 +29,7 @@ function readonlyRoot(text: string, argument: readonly string[]): string[] {
   return [...set, ...words];
 }
 
-/** overlayroot(8): the kernel argument wins over the file. */
+/** overlayroot(8): the kernel argument has precedence over the file. */
 function overlayroot(text: string, argument: readonly string[]): string[] {
   const words = argument.filter((word) => word.startsWith('overlayroot='));
   const last = words.at(-1);
@@ -51,10 +46,10 @@ function lastValue(text: string, name: string): string | undefined {
 }
 
 /** systemd.volatile= (systemd-volatile-root.service(8)), dracut's overlays (dracut.cmdline(7)), bilibop. */
-function isRivalArgument(word: string): boolean {
+function isConflicting(word: string): boolean {
   const [name = '', value] = word.split(/=(.*)/s);
   const off = value !== undefined && /^(0|no|n|f|false|off|)$/.test(value);
-  const rivals = [
+  const conflicting = [
     'systemd.volatile',
     'rd.live.overlay.overlayfs',
     'rd.overlayfs',
@@ -62,5 +57,5 @@ function isRivalArgument(word: string): boolean {
     'lockfs',
     'fsprotect',
   ];
-  return rivals.includes(name) && !off;
+  return conflicting.includes(name) && !off;
 }

@@ -1,16 +1,16 @@
 /** A boot entry of the firmware: a variable Boot#### (UEFI 2.10, 3.1.3, EFI_LOAD_OPTION). */
 export interface LoadOption {
-  /** LOAD_OPTION_ACTIVE: the firmware tries it without being asked to. */
+  /** LOAD_OPTION_ACTIVE: the firmware tries it automatically. */
   active: boolean;
   description: string;
-  /** The partition that its first HD() node names; undefined without one: a network card, a whole disk, a program in flash. */
+  /** The partition in its first HD() node; undefined without one: a network card, a whole disk, a program in flash. */
   partition: string | undefined;
 }
 
 /**
  * The content of a file of efivarfs without the four bytes of attributes before it
  * (Documentation/filesystems/efivarfs.rst).
- * @throws Error for a file that is shorter than its attributes
+ * @throws Error for a file that is shorter than the attributes
  */
 export function variableData(file: string): Buffer {
   const bytes = Buffer.from(file, 'latin1');
@@ -32,7 +32,7 @@ export function parseBootOrder(data: Buffer): string[] {
 
 /**
  * A variable Boot####: attributes (4 bytes), length of the device path (2), description (UTF-16, ended by 0), device path.
- * @throws Error for one that ends before its parts do
+ * @throws Error for a truncated variable
  */
 export function parseLoadOption(data: Buffer): LoadOption {
   if (data.length < 8) throw new Error(`a boot entry of ${data.length} bytes`);

@@ -1,19 +1,18 @@
-import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Partition } from '../disks/partitions.ts';
 import type { MountTable } from '../mounts/mountinfo.ts';
 import { parseBootOrder, parseLoadOption, variableData } from './efi-variables.ts';
 
-/** What the UEFI firmware of this guest does at the next boot. */
+/** The settings of the UEFI firmware for the next boot. */
 export interface Firmware {
   /**
-   * How its variables can be reached: by a mounted efivarfs; `unmounted`, though root could mount it; `hidden` by the
-   * initramfs, since SystemdOptions is set (dracut/efi.sh).
+   * Access to its variables. `writable`, `read-only`: through the mounted efivarfs. `unmounted`: root could mount it.
+   * `hidden`: by the initramfs, since SystemdOptions is set (dracut/efi.sh).
    */
   variables: 'writable' | 'read-only' | 'unmounted' | 'hidden';
-  /** undefined: it cannot be read. */
+  /** undefined if it cannot be read. */
   secureBoot: boolean | undefined;
-  /** Those variables that are set and change how systemd or systemd-boot boots. */
+  /** The variables that are set and change how systemd or systemd-boot boots. */
   set: string[];
   /** Active entries in the order in which the firmware tries them, BootNext first. */
   entries: BootEntry[];
@@ -23,9 +22,9 @@ export interface BootEntry {
   /** Boot0001 */
   name: string;
   description: string;
-  /** BootNext names it: for the next boot only. */
+  /** BootNext names it, for the next boot only. */
   next: boolean;
-  /** The partitions that carry the GUID which it names; empty where it names none, or none is there. */
+  /** The partitions with the GUID that it names; empty if it names none or none exists. */
   partitions: Partition[];
 }
 
@@ -35,7 +34,7 @@ const systemd = '8cf2644b-4b0b-428f-9387-6d876050dc67';
 const loader = '4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
 
 /** systemd 246 to 257, systemd 254 and later, and systemd-boot (systemd-boot(7)). */
-const changing = [
+const bootVariables = [
   `SystemdOptions-${systemd}`,
   `HibernateLocation-${systemd}`,
   ...['LoaderEntryOneShot', 'LoaderEntryDefault', 'LoaderConfigTimeout', 'LoaderConfigTimeoutOneShot'].map(
@@ -43,11 +42,11 @@ const changing = [
   ),
 ];
 
-/** A firmware that lists more boot entries gets no answer for those: each is a call of the firmware. */
-const mostEntries = 32;
-const mostBytes = 4096;
+/** Further boot entries are not read: each read calls the firmware. */
+const maximumEntries = 32;
+const maximumBytes = 4096;
 
-/** undefined: this guest was started by a BIOS. @throws HostError, or Error for a variable that is malformed */
+/** undefined if a BIOS started this guest. @throws HostError; Error for a malformed variable */
 export function findFirmware(
   reader: SystemReader,
   mounts: MountTable,
@@ -64,12 +63,12 @@ export function findFirmware(
   return {
     variables: isWritable ? 'writable' : 'read-only',
     secureBoot: readSecureBoot(reader),
-    set: changing.filter((name) => names.has(name)).map((name) => name.replace(/-.*$/, '')),
+    set: bootVariables.filter((name) => names.has(name)).map((name) => name.replace(/-.*$/, '')),
     entries: findEntries(reader, partitions),
   };
 }
 
-/** undefined where the variable cannot be reached. */
+/** undefined if the variable cannot be read. */
 export function readSecureBoot(reader: SystemReader): boolean | undefined {
   const data = readVariable(reader, `SecureBoot-${global}`);
   return data === undefined ? undefined : data[0] === 1;
@@ -79,7 +78,7 @@ function findEntries(reader: SystemReader, partitions: readonly Partition[]): Bo
   const order = (name: string) =>
     parseBootOrder(readVariable(reader, `${name}-${global}`) ?? Buffer.alloc(0));
   const next = order('BootNext');
-  return [...next, ...order('BootOrder')].slice(0, mostEntries).flatMap((number, index) => {
+  return [...next, ...order('BootOrder')].slice(0, maximumEntries).flatMap((number, index) => {
     const data = readVariable(reader, `Boot${number}-${global}`);
     if (data === undefined) return [];
     const { active, description, partition } = parseLoadOption(data);
@@ -90,12 +89,8 @@ function findEntries(reader: SystemReader, partitions: readonly Partition[]): Bo
   });
 }
 
-/** undefined where it is not set. */
+/** undefined if it is not set. */
 function readVariable(reader: SystemReader, name: string): Buffer | undefined {
-  try {
-    return variableData(reader.read(`${efivars}/${name}`, mostBytes));
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  const file = reader.readIfPresent(`${efivars}/${name}`, maximumBytes);
+  return file === undefined ? undefined : variableData(file);
 }

@@ -1,14 +1,14 @@
 import type { SystemReader } from '../../system/reader.ts';
 
-/** What configures a system, as root, by what it finds on any disk or in the network. */
+/** Programs that configure a system, as root, from data on any disk or in the network. */
 export interface Provisioning {
-  /** Units that are installed and that this boot does not keep from running. */
+  /** Installed units that are neither masked nor disabled. */
   units: string[];
-  /** What cloud-init left in /run: it ran in this boot. */
+  /** Files of cloud-init in /run: it has run in this boot. */
   ran: string[];
 }
 
-/** units/provisioning.sh masks the same ones. */
+/** units/provisioning.sh masks the same units. */
 export const provisioningUnits = [
   ...['cloud-init-main.service', 'cloud-init-local.service', 'cloud-init-network.service'],
   ...['cloud-init.service', 'cloud-config.service', 'cloud-final.service'],
@@ -17,10 +17,10 @@ export const provisioningUnits = [
   ...['afterburn-hostname.service', 'afterburn-sshkeys@.service'],
 ];
 
-/** By this file cloud-init leaves a boot alone (cloud-init 0.7.7 and later, "Disable cloud-init"). */
+/** With this file cloud-init is disabled (cloud-init 0.7.7 and later, "Disable cloud-init"). */
 export const cloudInitDisabled = '/etc/cloud/cloud-init.disabled';
 
-/** @param words of the kernel command line, where cloud-init= wins over the file */
+/** @param words of the kernel command line, in which cloud-init= has precedence over the file */
 export function findProvisioning(reader: SystemReader, words: readonly string[]): Provisioning {
   const argument = words.findLast((word) => /^cloud-init=(en|dis)abled$/.test(word));
   const disabled = argument?.endsWith('=disabled') ?? reader.stat(cloudInitDisabled) !== undefined;
@@ -34,7 +34,7 @@ export function findProvisioning(reader: SystemReader, words: readonly string[])
   return { units, ran: results.filter((file) => reader.stat(file) !== undefined) };
 }
 
-/** By our generator, by the administrator, or at run time (systemd.unit(5)). */
+/** By immutafs-generator, by an administrator, or at run time (systemd.unit(5)). */
 function isMasked(reader: SystemReader, unit: string): boolean {
   const folders = ['/run/systemd/generator.early', '/etc/systemd/system', '/run/systemd/system'];
   return folders.some((folder) => {

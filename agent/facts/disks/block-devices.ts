@@ -9,64 +9,64 @@ import { type Tag, tagsOf } from './tags.ts';
 import { readUdevRecord } from './udev-database.ts';
 import { type VolumeGroup, readVolumeGroup, volumeGroupOfLv } from './volume-group.ts';
 
-/** A block device, mounted or not, with the names that it carries. */
+/** A block device, mounted or not, with its identities. */
 export interface BlockDevice {
   /** The kernel's name: vda2, dm-0. */
   name: string;
   /** "major:minor" */
   device: string;
-  /** How a message names it: /dev/vda2, /dev/mapper/rhel-root. */
+  /** Its name in messages: /dev/vda2, /dev/mapper/rhel-root. */
   file: string;
   /** Names of the device itself and of every device below it. */
   stack: string[];
   /** The disks below it. */
   disks: { name: string; readOnly: boolean }[];
-  /** As of a disk (evidence.ts), and true only if it is so of each of them. */
+  /** Evidence.hostReadOnly of all disks below it: true only if it is true of each disk. */
   hostReadOnly: boolean | null;
   tags: Tag[];
-  /** Names of all devices of the mounted Btrfs that it is one of; empty where it is none. */
+  /** Names of all devices of the mounted Btrfs that it belongs to; empty if it belongs to none. */
   members: string[];
-  /** libblkid's name of what is on it: xfs, LVM2_member; empty where nothing is known. */
+  /** libblkid's name of the content: xfs, LVM2_member; empty if it is unknown. */
   content: string;
   /** The volume group of a physical volume. */
   volumeGroup: VolumeGroup | undefined;
-  /** undefined for what is no partition. */
+  /** undefined for a device that is no partition. */
   partition: Partition | undefined;
 }
 
 type Described = Omit<Disk, 'holds'>;
 
-/** ID_FS_TYPE of one of the paths to a disk (multipath-tools, multipath.rules). */
+/** ID_FS_TYPE of a path to a multipath disk (multipath-tools, multipath.rules). */
 const multipathPath = 'mpath_member';
 
-/** More than a guest has; each costs some reads. */
-const most = 4096;
+/** Each device takes some reads. */
+const maximumDevices = 4096;
 
 /**
  * All block devices that have a size.
- * @param known what is known of disks already, by name
- * @param remembered what the last report of this boot said of a disk
- * @throws HostError for more than 4096 devices, or where one cannot be looked at
+ * @param known disks that were read already, by name
+ * @param lastEvidence the evidence of a disk, by name, in the last report of this boot
+ * @throws HostError if there are more than 4096 devices, or a device cannot be read
  */
 export function findBlockDevices(
   reader: SystemReader,
   known: ReadonlyMap<string, Described>,
-  remembered: (name: string) => Evidence | undefined,
+  lastEvidence: (name: string) => Evidence | undefined,
 ): BlockDevice[] {
   const folder = '/sys/class/block';
   const names = reader.stat(folder) === undefined ? [] : reader.list(folder);
-  if (names.length > most) throw new HostError(`${folder}: more than ${most} devices`);
-  const nodes = names.flatMap((name) => orGone(() => [reader.resolve(`${folder}/${name}`)]) ?? []);
-  const evidence = evidenceOfDisks(reader, known, remembered);
+  if (names.length > maximumDevices) throw new HostError(`${folder}: more than ${maximumDevices} devices`);
+  const nodes = names.flatMap((name) => unlessGone(() => [reader.resolve(`${folder}/${name}`)]) ?? []);
+  const evidence = evidenceOfDisks(reader, known, lastEvidence);
   const members = btrfsMembers(reader);
-  const devices = nodes.flatMap((node) => orGone(() => describe(reader, node, evidence, members)) ?? []);
+  const devices = nodes.flatMap((node) => unlessGone(() => describe(reader, node, evidence, members)) ?? []);
   return withVolumeGroups(reader, withoutPaths(devices));
 }
 
-/** A device may be unplugged meanwhile. */
-function orGone<T>(look: () => T): T | undefined {
+/** undefined if the device has been unplugged meanwhile. */
+function unlessGone<T>(read: () => T): T | undefined {
   try {
-    return look();
+    return read();
   } catch (error) {
     if (['ENOENT', 'ENODEV', 'ENXIO'].includes(errorCode(error))) return undefined;
     throw error;
@@ -115,7 +115,7 @@ function describe(
   ];
 }
 
-/** null: each is read-only, and of one it is not known who made it so. No disk at all proves nothing. */
+/** null: each is read-only, but for one it is unknown who made it so. Without a disk there is no proof. */
 function ofAll(disks: readonly Evidence[]): boolean | null {
   if (disks.length === 0 || disks.some((disk) => !disk.readOnly || disk.hostReadOnly === false)) return false;
   return disks.every((disk) => disk.hostReadOnly === true) ? true : null;
@@ -132,24 +132,24 @@ function walk(reader: SystemReader, node: string): { stack: string[]; leaves: st
   return { stack, leaves };
 }
 
-/** Each disk once. What is no disk, such as a loop device, has nothing but its flag, which root in the guest can set. */
+/** Reads each disk once. A device without a disk, such as a loop device, has only a flag, which root in the guest can set. */
 function evidenceOfDisks(
   reader: SystemReader,
   known: ReadonlyMap<string, Described>,
-  remembered: (name: string) => Evidence | undefined,
+  lastEvidence: (name: string) => Evidence | undefined,
 ): (node: string) => Evidence {
   const found = new Map<string, Evidence>();
   return (node) => {
-    const before = found.get(node);
-    if (before !== undefined) return before;
-    const disk = known.get(path.basename(node)) ?? describeDisk(reader, node, remembered);
+    const cached = found.get(node);
+    if (cached !== undefined) return cached;
+    const disk = known.get(path.basename(node)) ?? describeDisk(reader, node, lastEvidence);
     const evidence = disk.bus === 'virtual' ? { ...disk, hostReadOnly: false } : disk;
     found.set(node, evidence);
     return evidence;
   };
 }
 
-/** By a device's name, all devices of the mounted Btrfs that it is one of (Documentation/ABI, /sys/fs/btrfs). */
+/** By a device's name, all devices of the mounted Btrfs that it belongs to (Documentation/ABI, /sys/fs/btrfs). */
 function btrfsMembers(reader: SystemReader): (name: string) => string[] {
   const folder = '/sys/fs/btrfs';
   const lists = (reader.stat(folder) === undefined ? [] : reader.list(folder))
@@ -159,7 +159,7 @@ function btrfsMembers(reader: SystemReader): (name: string) => string[] {
   return (name) => lists.find((list) => list.includes(name)) ?? [];
 }
 
-/** Only the device above the paths to one disk is used; a path and its partitions have the same tags, and no say. */
+/** Of a multipath disk, only the device above its paths is used: the paths and their partitions lose their tags. */
 function withoutPaths(devices: BlockDevice[]): BlockDevice[] {
   const paths = new Set(devices.flatMap(({ name, content }) => (content === multipathPath ? [name] : [])));
   const isOnPath = ({ name, stack }: BlockDevice) =>
@@ -168,8 +168,9 @@ function withoutPaths(devices: BlockDevice[]): BlockDevice[] {
 }
 
 /**
- * Of physical volumes: from a logical volume that is active above one, else from the volume itself where a host made
- * its disk read-only. Nothing else is read from a disk: one that does not answer would hold up the agent.
+ * Finds the volume group of each physical volume: from an active logical volume above it, else from the volume itself if
+ * the host made its disk read-only. Nothing else is read from disks, since a disk that does not respond would block the
+ * agent.
  */
 function withVolumeGroups(reader: SystemReader, devices: BlockDevice[]): BlockDevice[] {
   return devices.map((device) => {

@@ -8,18 +8,18 @@ export interface Disk extends Evidence {
   /** Kernel name: vda, sdb. */
   name: string;
   bus: string;
-  /** Where file systems on it are mounted. */
+  /** The mount points of the file systems on it. */
   holds: string[];
 }
 
 /**
- * The disks under the mounted file systems, through partitions and through stacks.
- * @param remembered what the last report of this boot said of a disk
+ * The disks below the mounted file systems, through partitions and stacks.
+ * @param lastEvidence the evidence of a disk, by name, in the last report of this boot
  */
 export function findDisks(
   reader: SystemReader,
   mounts: readonly Mount[],
-  remembered: (name: string) => Evidence | undefined = () => undefined,
+  lastEvidence: (name: string) => Evidence | undefined = () => undefined,
 ): Disk[] {
   const holds = new Map<string, Set<string>>();
   for (const { leaves, targets } of devices(reader, mounts)) {
@@ -30,7 +30,7 @@ export function findDisks(
     }
   }
   return [...holds]
-    .map(([node, held]) => ({ ...describeDisk(reader, node, remembered), holds: [...held] }))
+    .map(([node, held]) => ({ ...describeDisk(reader, node, lastEvidence), holds: [...held] }))
     .sort((a, b) => a.name.localeCompare(b.name));
 }
 
@@ -38,14 +38,14 @@ export function findDisks(
 export function describeDisk(
   reader: SystemReader,
   node: string,
-  remembered: (name: string) => Evidence | undefined,
+  lastEvidence: (name: string) => Evidence | undefined,
 ): Omit<Disk, 'holds'> {
   const name = path.basename(node);
   const bus = busOf(node, name);
-  return { name, bus, ...findEvidence(reader, node, bus, remembered) };
+  return { name, bus, ...findEvidence(reader, node, bus, lastEvidence) };
 }
 
-/** Each device once, however often it is mounted. */
+/** The disks and mount points of each mounted device, whatever the number of its mounts. */
 function devices(reader: SystemReader, mounts: readonly Mount[]): { leaves: string[]; targets: string[] }[] {
   const byDevice = Map.groupBy(mounts, ({ device, type, source }) =>
     device.startsWith('0:') ? (type === 'btrfs' ? source : '') : device,

@@ -6,19 +6,15 @@ export interface Partition {
   disk: string;
   /** ID_PART_ENTRY_UUID in lower case; empty without one. */
   id: string;
-  /** A firmware looks for a boot loader in it: an EFI system partition, or one that an MBR marks as active. */
+  /** A firmware may start a boot loader from it: an EFI system partition, or the active partition of an MBR. */
   bootable: boolean;
-  /** The host lets the guest write to its disk. Unknown counts as read-only: host-enforced says so. */
+  /** The guest can write to its disk. If that is unknown, false: the check host-enforced reports such a disk. */
   writable: boolean;
 }
 
 const efiSystem = /^(c12a7328-f81f-11d2-ba4b-00a0c93ec93b|0xef)$/i;
 
-/**
- * The partition that udev's database describes in a record.
- * @param disk the kernel's name of the disk that it is on
- * @param writable whether the host lets the guest write to that disk
- */
+/** The partition of a record in udev's database. */
 export function describePartition(
   record: ReadonlyMap<string, string>,
   { name, disk, writable }: Pick<Partition, 'name' | 'disk' | 'writable'>,

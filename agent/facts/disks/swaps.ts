@@ -1,4 +1,7 @@
 import { unescapeOctal } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { deviceFile } from './device-file.ts';
+import { type NamedDevice, findNamedDevice } from './named-device.ts';
 
 /** A line of /proc/swaps (proc(5)). */
 export interface Swap {
@@ -6,16 +9,23 @@ export interface Swap {
   type: 'partition' | 'file';
 }
 
-/** @throws Error naming the line that is not of the form */
+/** The swap in use, each with its device; empty for a kernel without swap, which has no /proc/swaps. @throws HostError */
+export function readSwaps(reader: SystemReader): (Swap & NamedDevice)[] {
+  const text = reader.readIfPresent('/proc/swaps', 1024 * 1024);
+  if (text === undefined || text === '') return [];
+  return parseSwaps(text).map((swap) => ({ ...swap, ...findNamedDevice(reader, deviceFile(swap.source)) }));
+}
+
+/** @throws Error naming the malformed line */
 export function parseSwaps(text: string): Swap[] {
   const lines = text.split('\n').filter((line) => line !== '');
   if (!lines[0]?.startsWith('Filename')) throw new Error('/proc/swaps does not begin with its heading');
   return lines.slice(1).map((line, index) => {
-    // Not \s: JavaScript takes a byte of UTF-8 for white space.
+    // Not \s: to JavaScript some bytes of UTF-8 are white space.
     const [, source = '', type = ''] = /^([^ \t]+)[ \t]+(partition|file)[ \t]/.exec(line) ?? [];
     if (type === '') throw new Error(`/proc/swaps line ${index + 2} is malformed`);
     return {
-      // A file that was removed is still named, with a mark behind it.
+      // The kernel appends a mark to the name of a file that was removed.
       source: unescapeOctal(source).replace(/ \(deleted\)$/, ''),
       type: type === 'file' ? 'file' : 'partition',
     };

@@ -1,14 +1,14 @@
-import { deviceFile } from './block.ts';
+import { deviceFile } from './device-file.ts';
 
 /**
- * A name that a device carries in its own content, "UUID=1f5a…" (libblkid calls it a tag). A label is written as udev
- * names its links: what is not plain is \xNN. DM= is the name of a device-mapper device.
+ * An identity in the content of a device, "UUID=1f5a…" (libblkid calls it a tag). A label is encoded as in the links of
+ * udev, with \xNN. DM= is the name of a device-mapper device.
  */
 export type Tag = string;
 
 const names = ['UUID', 'PARTUUID', 'PTUUID', 'LABEL', 'PARTLABEL'] as const;
 
-/** The properties of udev's database that hold them (systemd, src/udev/udev-builtin-blkid.c). */
+/** The corresponding properties in udev's database (systemd, src/udev/udev-builtin-blkid.c). */
 const properties: Record<(typeof names)[number], string> = {
   UUID: 'ID_FS_UUID',
   PARTUUID: 'ID_PART_ENTRY_UUID',
@@ -18,25 +18,25 @@ const properties: Record<(typeof names)[number], string> = {
 };
 
 /**
- * The tags of a device, those that name it best first.
- * @param record what udev's database has of the device
+ * The tags of a device, the most specific first.
+ * @param record its properties in udev's database
  */
 export function tagsOf(record: ReadonlyMap<string, string>): Tag[] {
-  // udev gives a partition the table's UUID of its disk.
+  // In udev's database a partition has the partition table's UUID of its disk.
   const isPartition = record.has('ID_PART_ENTRY_NUMBER');
   return names.flatMap((name) => {
     const value = record.get(properties[name]) ?? '';
-    return isNothing(value) || (isPartition && name === 'PTUUID') ? [] : [`${name}=${value}`];
+    return isUnset(value) || (isPartition && name === 'PTUUID') ? [] : [`${name}=${value}`];
   });
 }
 
-/** A disk that was never given an identifier has zeros ("00000000-01" as its partition's). */
-function isNothing(value: string): boolean {
+/** Without an identifier, the value consists of zeros ("00000000-01" for a partition of such a disk). */
+function isUnset(value: string): boolean {
   return /^[0-]*$/.test(value.replace(/^0{8}-\d\d$/, ''));
 }
 
 /**
- * What a source in fstab(5) or root= asks for; undefined where it names a device in another way.
+ * The tag in a source of fstab(5) or root=; undefined if the source names a device in another way.
  * @param source "UUID=…", /dev/disk/by-uuid/…, /dev/mapper/…, /dev/VG/LV
  */
 export function tagOfSource(source: string): Tag | undefined {
@@ -44,8 +44,8 @@ export function tagOfSource(source: string): Tag | undefined {
 }
 
 /**
- * What a device file asks for, by udev's links; undefined where it names a device in another way.
- * @param file a path; undefined for what is no device
+ * The tag in the path of a link of udev; undefined for another path.
+ * @param file undefined for a source that is no device
  */
 export function tagOfFile(file: string | undefined): Tag | undefined {
   const [, kind = '', value = ''] =
@@ -55,12 +55,12 @@ export function tagOfFile(file: string | undefined): Tag | undefined {
   return mapped === undefined ? undefined : `DM=${mapped}`;
 }
 
-/** Whether an administrator chose it, so that two devices may have it by chance. */
+/** Whether an administrator chooses the value, so that two devices may have the same one by chance. */
 export function isLabel(tag: Tag): boolean {
   return /^(PART)?LABEL=/.test(tag);
 }
 
-/** To compare tags by: UUIDs are written in small and in capital letters. */
+/** A key to compare tags: the case of letters in UUIDs does not matter. */
 export function tagKey(tag: Tag): string {
   return isLabel(tag) || tag.startsWith('DM=') ? tag : tag.toLowerCase();
 }

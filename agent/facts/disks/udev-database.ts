@@ -2,13 +2,13 @@ import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 const folder = '/run/udev/data';
-/** A record has some kilobytes at most; a larger one is not udev's. */
+/** Records of udev have a few kilobytes. */
 const mostBytes = 256 * 1024;
 
 /**
- * What udev knows of a block device, by property; empty where udev has no record of the device.
+ * The properties of a block device in udev's database; empty if the database has no record of it.
  * @param device "major:minor"
- * @throws HostError where the record is there and cannot be read
+ * @throws HostError if the record cannot be read
  */
 export function readUdevRecord(reader: SystemReader, device: string): ReadonlyMap<string, string> {
   const file = `${folder}/b${device}`;

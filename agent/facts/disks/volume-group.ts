@@ -19,8 +19,8 @@ export function volumeGroupOfLv(name: string, dmUuid: string): VolumeGroup | und
 const sector = 512;
 
 /**
- * The volume group in the metadata of a physical volume; undefined where it cannot be read (not as root), or is not
- * of the form.
+ * The volume group in the metadata of a physical volume; undefined if the metadata is malformed or cannot be read (without
+ * root).
  * @param file /dev/vda2
  */
 export function readVolumeGroup(reader: SystemReader, file: string): VolumeGroup | undefined {
@@ -34,51 +34,51 @@ export function readVolumeGroup(reader: SystemReader, file: string): VolumeGroup
 }
 
 /**
- * The label in one of the first four sectors names the metadata areas; an area's header says where the current text
- * begins: NAME {, id = "…" (lvm2, lib/format_text/layout.h, lib/label/label.h; little-endian).
- * @param read bytes from an offset, one character a byte; fewer at the end
+ * The label in one of the first four sectors has the offsets of the metadata areas, and an area's header has the offset of
+ * the current text, which begins with NAME {, id = "…" (lvm2, lib/format_text/layout.h, lib/label/label.h; little-endian).
+ * @param read returns bytes from an offset, one character a byte; fewer at the end
  */
 export function parseVolumeGroup(read: (offset: number, bytes: number) => string): VolumeGroup | undefined {
   const head = Buffer.from(read(0, 4 * sector), 'latin1');
   for (let label = 0; label + sector <= head.length; label += sector) {
     if (head.toString('latin1', label, label + 8) !== 'LABELONE') continue;
     const area = metadataArea(head.subarray(label, label + sector));
-    if (area !== undefined) return ofText(metadataText(read, area));
+    if (area !== undefined) return parseMetadata(metadataText(read, area));
   }
   return undefined;
 }
 
-interface Stretch {
+interface Extent {
   offset: number;
   bytes: number;
 }
 
-/** The first metadata area: the second list of stretches behind the physical volume's header. */
-function metadataArea(label: Buffer): Stretch | undefined {
+/** The first metadata area: the second list of extents behind the physical volume's header. */
+function metadataArea(label: Buffer): Extent | undefined {
   const header = label.readUInt32LE(20);
-  // The volume's UUID and size stand before the lists.
+  // The lists follow the volume's UUID and size.
   for (let at = header + 40, lists = 0; at + 16 <= label.length; at += 16) {
-    const stretch = stretchAt(label, at);
-    if (stretch.offset !== 0 && lists === 1) return stretch;
-    if (stretch.offset === 0) lists += 1;
+    const extent = extentAt(label, at);
+    if (extent.offset !== 0 && lists === 1) return extent;
+    if (extent.offset === 0) lists += 1;
   }
   return undefined;
 }
 
-function metadataText(read: (offset: number, bytes: number) => string, area: Stretch): string {
+function metadataText(read: (offset: number, bytes: number) => string, area: Extent): string {
   const header = Buffer.from(read(area.offset, sector), 'latin1');
   if (header.length < sector || header.toString('latin1', 4, 20) !== ' LVM2 x[5A%r0N*>') return '';
-  const { offset } = stretchAt(header, 40);
-  // The area is a ring behind its header.
+  const { offset } = extentAt(header, 40);
+  // Behind its header the area is a ring buffer.
   const text = read(area.offset + offset, Math.max(0, Math.min(sector, area.bytes - offset)));
   return text + read(area.offset + sector, sector - text.length);
 }
 
-function stretchAt(buffer: Buffer, at: number): Stretch {
+function extentAt(buffer: Buffer, at: number): Extent {
   return { offset: Number(buffer.readBigUInt64LE(at)), bytes: Number(buffer.readBigUInt64LE(at + 8)) };
 }
 
-function ofText(text: string): VolumeGroup | undefined {
+function parseMetadata(text: string): VolumeGroup | undefined {
   const [, name, id] = /^([\w.+-]+) \{\s+id = "([\w-]{38})"/.exec(text) ?? [];
   const uuid = id?.replaceAll('-', '') ?? '';
   return name === undefined || uuid.length !== 32 ? undefined : { name, uuid };

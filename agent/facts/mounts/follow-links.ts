@@ -1,13 +1,13 @@
 import { HostError } from '../../lib/errors.ts';
 
-/** As the kernel: MAXSYMLINKS (linux/namei.h). */
+/** MAXSYMLINKS in the kernel (linux/namei.h). */
 const mostLinks = 40;
 
 /**
- * Walks a path as the kernel does (path_resolution(7)), one component after the other.
+ * Resolves a path as the kernel does (path_resolution(7)), one component after the other.
  * @param file absolute
- * @param readLink what a symbolic link has in it; undefined for anything else, or where nothing is there
- * @param enter is called with each path on the way before anything there is looked at; what it throws ends the walk
+ * @param readLink returns the content of a symbolic link; undefined if there is no link
+ * @param enter is called with each path before the path is accessed; an error that it throws ends the resolution
  * @param last whether a symbolic link in the last component is followed
  * @returns the path without symbolic links
  * @throws HostError ELOOP
@@ -18,17 +18,17 @@ export function followLinks(
   enter: (file: string) => void,
   last: 'follow the last' | 'keep the last',
 ): string {
-  let left = components(file);
+  let remaining = components(file);
   let at = '';
   let links = 0;
-  for (let name = left.shift(); name !== undefined; name = left.shift()) {
+  for (let name = remaining.shift(); name !== undefined; name = remaining.shift()) {
     if (name === '..') {
       at = at.slice(0, Math.max(0, at.lastIndexOf('/')));
       continue;
     }
     const next = `${at}/${name}`;
     enter(next);
-    const isKept = left.length === 0 && last === 'keep the last';
+    const isKept = remaining.length === 0 && last === 'keep the last';
     const target = isKept ? undefined : readLink(next);
     if (target === undefined) {
       at = next;
@@ -36,7 +36,7 @@ export function followLinks(
     }
     links += 1;
     if (links > mostLinks) throw new HostError(`${file}: too many levels of symbolic links`, 'ELOOP');
-    left = [...components(target), ...left];
+    remaining = [...components(target), ...remaining];
     if (target.startsWith('/')) at = '';
   }
   return at === '' ? '/' : at;

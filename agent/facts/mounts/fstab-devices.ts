@@ -1,93 +1,37 @@
-import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { deviceFile, findLeaves, nodeOfFile } from '../disks/block.ts';
-import type { BlockDevice } from '../disks/block-devices.ts';
-import { describeDisk } from '../disks/disks.ts';
+import { type NamedDevice, findNamedDevice } from '../disks/named-device.ts';
+import { type Observed, observe } from '../observed.ts';
 import { type Fstab, type FstabLine, parseFstab } from './fstab.ts';
-import { bestSealed, carriersByTag } from '../../assess/impostors.ts';
-import type { Swap } from '../disks/swaps.ts';
-import { parseSwaps } from '../disks/swaps.ts';
-import { tagKey, tagOfFile } from '../disks/tags.ts';
 
-/** A device as fstab or the list of swaps names it. */
-export interface Named {
-  /** "major:minor"; undefined where there is no such device now, or none is meant. */
-  device: string | undefined;
-  /** It names a device that is not there. */
-  missing: boolean;
-  /** The disks under it. */
-  disks: { name: string; readOnly: boolean }[];
-  /** Numbers of other devices with the same identity, where the named one is on a sealed disk. */
-  copies: string[];
-}
+/** A line with the device that its source names by the links of udev, which point to the device processed last. */
+export type LinkedFstabLine = FstabLine & { linked: Observed<NamedDevice> };
 
-export type FstabEntry = FstabLine & Named;
+/** A line with its device. */
+export type FstabEntry = FstabLine & NamedDevice;
 
 /**
- * Without a file there are no lines.
- * @param devices where one on a sealed disk has the identity that a line asks for, it is the one that is meant,
- *     wherever udev's link points
+ * The lines of /etc/fstab; none without a file. A device that cannot be read does not hide the other lines.
+ * @throws HostError
  */
-export function readFstab(reader: SystemReader, devices: readonly BlockDevice[]): DescribedFstab {
-  return describeFstab(reader, readFstabText(reader) ?? '', devices);
-}
-
-export interface DescribedFstab {
-  lines: FstabEntry[];
+export function readFstab(reader: SystemReader): {
+  lines: LinkedFstabLine[];
   problems: Fstab['problems'];
+} {
+  const { lines, problems } = parseFstab(readFstabText(reader) ?? '');
+  const linked = (line: FstabLine) => observe(() => findNamedDevice(reader, line.node));
+  return { lines: lines.map((line) => ({ ...line, linked: linked(line) })), problems };
 }
 
 /** @returns one character a byte; null without a file */
 export function readFstabText(reader: SystemReader): string | null {
-  return optional(reader, '/etc/fstab');
+  return reader.readIfPresent('/etc/fstab', 1024 * 1024) ?? null;
 }
 
-/** The lines of a text, with the devices that they name. */
+/** The lines of a text, each with the device that its source names by the links of udev. @throws HostError */
 export function describeFstab(
   reader: SystemReader,
   text: string,
-  devices: readonly BlockDevice[] = [],
-): DescribedFstab {
+): { lines: FstabEntry[]; problems: Fstab['problems'] } {
   const { lines, problems } = parseFstab(text);
-  const byTag = carriersByTag(devices);
-  const named = (file: string | undefined) => onSealedDisk(byTag, file) ?? findNamed(reader, file);
-  return { lines: lines.map((line) => ({ ...line, ...named(line.node) })), problems };
-}
-
-function onSealedDisk(
-  byTag: ReadonlyMap<string, BlockDevice[]>,
-  file: string | undefined,
-): Named | undefined {
-  const tag = tagOfFile(file);
-  const carriers = tag === undefined ? [] : (byTag.get(tagKey(tag)) ?? []);
-  const [genuine] = bestSealed(carriers);
-  if (genuine === undefined) return undefined;
-  const copies = carriers.filter((each) => each !== genuine).map(({ device }) => device);
-  return { device: genuine.device, missing: false, disks: genuine.disks, copies };
-}
-
-/** A kernel without swap has no list. */
-export function readSwaps(reader: SystemReader): (Swap & Named)[] {
-  const text = optional(reader, '/proc/swaps');
-  if (text === null || text === '') return [];
-  return parseSwaps(text).map((swap) => ({ ...swap, ...findNamed(reader, deviceFile(swap.source)) }));
-}
-
-function findNamed(reader: SystemReader, file: string | undefined): Named {
-  const node = nodeOfFile(reader, file);
-  if (node === undefined) return { device: undefined, missing: file !== undefined, disks: [], copies: [] };
-  const disks = findLeaves(reader, node).map((leaf) => {
-    const { name, readOnly } = describeDisk(reader, leaf, () => undefined);
-    return { name, readOnly };
-  });
-  return { device: reader.read(`${node}/dev`).trim(), missing: false, disks, copies: [] };
-}
-
-function optional(reader: SystemReader, file: string): string | null {
-  try {
-    return reader.read(file, 1024 * 1024);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return null;
-    throw error;
-  }
+  return { lines: lines.map((line) => ({ ...line, ...findNamedDevice(reader, line.node) })), problems };
 }

@@ -1,17 +1,17 @@
 import { unescapeBytes, unescapeOctal } from '../../lib/format.ts';
-import { fileOfSource } from '../disks/device-file.ts';
+import { deviceFileOfBytes } from '../disks/device-file.ts';
 
 /** A line of fstab(5), escapes resolved. */
 export interface FstabLine {
   /** 1 for the file's first line. */
   line: number;
   source: string;
-  /** The device file that the source names, perhaps one of udev's links; undefined where it names none. */
+  /** The device file that the source names, which may be a link of udev; undefined if it names none. */
   node: string | undefined;
   target: string;
   type: string;
   options: string[];
-  /** fs_passno: 0 is not checked at boot. */
+  /** fs_passno; 0: not checked at boot. */
   pass: number;
 }
 
@@ -21,8 +21,8 @@ export interface Fstab {
 }
 
 /**
- * Never throws: a line that mount(8) would complain about is a problem. Options, dump and pass may be missing, as
- * for libmount; what follows the sixth field is ignored.
+ * Parses fstab(5). Never throws: a line that mount(8) reports as malformed is a problem. As in libmount, options, dump and
+ * pass may be missing, and further fields are ignored.
  * @param text one character a byte
  */
 export function parseFstab(text: string): Fstab {
@@ -39,7 +39,7 @@ export function parseFstab(text: string): Fstab {
       fstab.problems.push({ line, reason: `pass is ${pass}, not a number` });
     } else {
       const path = target.length > 1 ? target.replace(/\/+$/, '') || '/' : target;
-      const node = fileOfSource(unescapeBytes(fields[0] ?? ''));
+      const node = deviceFileOfBytes(unescapeBytes(fields[0] ?? ''));
       fstab.lines.push({
         ...{ line, source, node, target: path, type },
         ...{ options: options.split(','), pass: Number(pass) },

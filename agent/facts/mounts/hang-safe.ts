@@ -4,19 +4,19 @@ import { followLinks } from './follow-links.ts';
 import { findHanging } from './hanging.ts';
 import type { MountTable } from './mountinfo.ts';
 
-/** HostError.code of what is not touched. */
+/** HostError.code of an access that was not made. */
 export const mayHangCode = 'MAY_HANG';
 
 /**
- * A host that touches nothing on a file system that may hang, mounted below "/": reads are synchronous, and what waits
- * for a dead server would keep the agent from answering at all. Each is an error at once, also where a symbolic link
- * leads to such a file system. Every method of SystemReader is listed, so that a new one is not passed on by accident.
- * @throws HostError MAY_HANG from each call that would touch one
+ * A reader that accesses no file system that may hang and is mounted below "/". Reads are synchronous, so that a dead server
+ * would block the agent. Such an access is an error at once, also through a symbolic link. Every method of SystemReader is
+ * listed, so that a new method is not passed on unchecked.
+ * @throws HostError MAY_HANG from each call that would access such a file system
  */
 export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader {
   const hanging = findHanging(mounts);
   if (hanging.isEmpty) return reader;
-  const refuseAt = (file: string) => (reached: string) => {
+  const checkAt = (file: string) => (reached: string) => {
     const mount = hanging.enteredAt(reached);
     if (mount === undefined) return;
     const by = reached === file || file.startsWith(`${reached}/`) ? '' : `a symbolic link leads there, and `;
@@ -32,9 +32,9 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
     }
     return targets.get(file);
   };
-  const follow = (file: string) => followLinks(file, readLink, refuseAt(file), 'follow the last');
-  const followFolder = (file: string) => followLinks(file, readLink, refuseAt(file), 'keep the last');
-  /** Runs a call on a file once nothing on the way to it may hang. */
+  const follow = (file: string) => followLinks(file, readLink, checkAt(file), 'follow the last');
+  const followFolder = (file: string) => followLinks(file, readLink, checkAt(file), 'keep the last');
+  /** Makes a call on a file after a check of the path to it. */
   const after = <Rest extends unknown[], Result>(
     check: (file: string) => void,
     call: (file: string, ...rest: Rest) => Result,
@@ -59,7 +59,7 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
       follow('/dev/kmsg');
       return reader.kernelLog();
     },
-    // In child processes, which are left behind at their deadline.
+    // These run in child processes, which are abandoned at their deadline.
     tryWrites: reader.tryWrites,
     probe: reader.probe,
     run: reader.run,

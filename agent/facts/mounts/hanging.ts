@@ -1,13 +1,13 @@
 import type { Mount, MountTable } from './mountinfo.ts';
 
-/** The mounts of file systems that may never answer. */
+/** The mounts of file systems that may never respond. */
 export interface Hanging {
   isEmpty: boolean;
-  /** The mount that a path is the mount point of and that serves it, where its file system may hang. */
+  /** The visible mount at a mount point, if its file system may hang. */
   enteredAt(path: string): Mount | undefined;
 }
 
-/** Those below "/": the agent itself comes from there. */
+/** The root itself is left out: the agent is started from it. */
 export function findHanging(mounts: MountTable): Hanging {
   const hangs = hangingTest(mounts);
   const targets = new Set<string>();
@@ -22,17 +22,17 @@ export function findHanging(mounts: MountTable): Hanging {
   };
 }
 
-/** File systems that wait for a server, or for a process of the guest. */
+/** Whether a file system waits for a server or for a process of the guest. */
 export function mayHang({ type }: Pick<Mount, 'type'>): boolean {
   return /^(nfs4?|cifs|smb3|smbfs|ceph|glusterfs|9p|virtiofs|afs|lustre|gfs2|ocfs2|gpfs|autofs|fuse(blk)?|fuse\..*)$/.test(
     type,
   );
 }
 
-/** More than the kernel lets lie in one another (FILESYSTEM_MAX_STACK_DEPTH), whatever the paths say. */
-const mostLayers = 10;
+/** More than the kernel's maximum for nested overlays (FILESYSTEM_MAX_STACK_DEPTH). */
+const maximumDepth = 10;
 
-/** Whether a mount's file system may hang, or a layer of it; each overlay and each type is judged once. */
+/** Whether a mount's file system or a layer of it may hang. Each overlay and each type is evaluated once. */
 function hangingTest(mounts: MountTable): (mount: Mount) => boolean {
   const types = new Map<string, boolean>();
   // Mounts of the same file system have the same list of options.
@@ -45,8 +45,8 @@ function hangingTest(mounts: MountTable): (mount: Mount) => boolean {
     }
     const known = overlays.get(mount.superOptions);
     if (known !== undefined) return known;
-    if (depth > mostLayers) return true;
-    // Before its layers are looked at: one that lies in the overlay itself ends there.
+    if (depth > maximumDepth) return true;
+    // Set before the layers are evaluated, so that a layer inside the overlay itself ends the recursion.
     overlays.set(mount.superOptions, false);
     const found = layers(mount).some((layer) => {
       const serving = mounts.serving(layer);
@@ -58,7 +58,7 @@ function hangingTest(mounts: MountTable): (mount: Mount) => boolean {
   return (mount) => hangs(mount);
 }
 
-/** The folders that an overlay is made of (overlayfs.rst), where their paths are absolute. */
+/** The layers of an overlay whose paths are absolute (overlayfs.rst). */
 function layers({ superOptions }: Mount): string[] {
   return superOptions.flatMap((option) => {
     const [, folders = ''] = /^(?:lowerdir\+?|datadir\+|upperdir)=(.*)$/s.exec(option) ?? [];

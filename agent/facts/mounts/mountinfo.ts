@@ -20,7 +20,7 @@ export interface Mount {
 
 /**
  * @param text one character a byte, as SystemReader.read gives it
- * @throws Error naming the line that is not of the form; an empty text is one (every process has a root mount)
+ * @throws Error naming the malformed line; also for an empty text, since every process has a root mount
  */
 export function parseMountinfo(text: string): Mount[] {
   const lines = text.split('\n');
@@ -35,8 +35,8 @@ export function parseMountinfo(text: string): Mount[] {
 }
 
 /**
- * Optional fields (shared:N, master:N, …) stand between the options and a lone hyphen. Only a space separates:
- * a byte that JavaScript takes for white space (a carriage return, or one of UTF-8's) may be part of a name.
+ * Optional fields (shared:N, master:N, …) are between the options and a single hyphen. Only a space separates fields: other
+ * bytes that are white space to JavaScript (a carriage return, or a byte of UTF-8) may be part of a name.
  */
 const form =
   /^(\d{1,10}) (\d{1,10}) (\d{1,10}:\d{1,10}) ([^ ]+) (\/[^ ]*) ([^ ]+)(?: [^ -][^ ]*)* - ([^ ]+) ([^ ]*) ([^ ]+)$/s;
@@ -59,12 +59,12 @@ function parseLine(line: string, split: (list: string) => string[]): Mount | und
   };
 }
 
-/** Thousands of mounts have the same few lists of options. */
+/** Splits equal lists once: thousands of mounts may have the same options. */
 function splitter(): (list: string) => string[] {
   const known = new Map<string, string[]>();
   return (list) => {
-    const before = known.get(list);
-    if (before !== undefined) return before;
+    const cached = known.get(list);
+    if (cached !== undefined) return cached;
     const options = list.split(',').map(unescapeOctal);
     known.set(list, options);
     return options;
@@ -73,14 +73,14 @@ function splitter(): (list: string) => string[] {
 
 export interface MountTable {
   readonly all: readonly Mount[];
-  /** All that have a path as their mount point, hidden ones too. */
+  /** All mounts at a mount point, hidden ones too. */
   at(target: string): readonly Mount[];
-  /** Those of them that no path leads to. */
+  /** The mounts that no path leads to. */
   readonly hidden: ReadonlySet<Mount>;
   /**
-   * The mount that serves a path in this process's view: the way that the kernel walks it, so that a mount
-   * which another one covers is not taken for the visible one (path_resolution(7), fs/namespace.c). A mount on
-   * "/" itself is not seen by a process that began below it: the way begins in the process's root.
+   * The mount that serves a path in this process's view. It follows the path as the kernel does, so that a covered mount
+   * is not taken for the visible one (path_resolution(7), fs/namespace.c). The path begins at the process's root, so a
+   * later mount on "/" itself is not visible.
    * @param path absolute, normalised, without symbolic links
    */
   serving(path: string): Mount | undefined;
@@ -97,7 +97,7 @@ export function mountTable(text: string): MountTable {
   const servingMount = (path: string) => {
     let current = root;
     for (let steps = 0; steps <= all.length; steps++) {
-      const next = current && nextOnWay(children.get(current.id), path);
+      const next = current && nextOnPath(children.get(current.id), path);
       if (next === undefined) return current;
       current = next;
     }
@@ -116,7 +116,7 @@ export function mountTable(text: string): MountTable {
   };
 }
 
-/** A table that nobody could read: whoever asks it gets the reason. */
+/** A table that could not be read: each access throws the reason. */
 export function unreadableTable(error: Error): MountTable {
   const fail = () => {
     throw error;
@@ -133,11 +133,11 @@ function rootMount(mounts: readonly Mount[]): Mount | undefined {
   return mounts.find(({ id, parent, target }) => target === '/' && (parent === id || !ids.has(parent)));
 }
 
-/** By the mount that each is on, by mount point; of two on the same, the later one is seen. */
+/** The visible mount by its parent's id and its mount point: of two at the same mount point, the later one. */
 function childrenOf(mounts: readonly Mount[]): Map<number, Map<string, Mount>> {
   const children = new Map<number, Map<string, Mount>>();
   for (const mount of mounts) {
-    // Nothing is seen on "/" itself by a process that began below it; the first of all is on itself.
+    // A mount on "/" is not visible to a process whose root is below; the first mount of all is its own parent.
     if (mount.target === '/' || mount.id === mount.parent) continue;
     const siblings = children.get(mount.parent);
     if (siblings === undefined) children.set(mount.parent, new Map([[mount.target, mount]]));
@@ -146,8 +146,8 @@ function childrenOf(mounts: readonly Mount[]): Map<number, Map<string, Mount>> {
   return children;
 }
 
-/** Of the mounts on one: that on its own root, else the first mount point on the way to the path. */
-function nextOnWay(children: ReadonlyMap<string, Mount> | undefined, path: string): Mount | undefined {
+/** The first of a mount's children on the path. */
+function nextOnPath(children: ReadonlyMap<string, Mount> | undefined, path: string): Mount | undefined {
   if (children === undefined) return undefined;
   for (let end = path.indexOf('/', 1); end !== -1; end = path.indexOf('/', end + 1)) {
     const found = children.get(path.slice(0, end));

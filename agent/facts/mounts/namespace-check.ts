@@ -2,10 +2,10 @@ import type { SystemReader } from '../../system/reader.ts';
 import { type MountTable, isBelow } from './mountinfo.ts';
 import { observe, unwrap } from '../observed.ts';
 
-/** PROC_PID_INIT_INO and PROC_USER_INIT_INO (linux/proc_ns.h): what the kernel itself began with. */
+/** The initial namespaces: PROC_PID_INIT_INO and PROC_USER_INIT_INO (linux/proc_ns.h). */
 const initialNamespaces = { pid: 'pid:[4026531836]', user: 'user:[4026531837]' };
 
-/** What stands in /proc/self, and what else is read there; a mount on one of them shows something else. */
+/** The folders of procfs and sysfs that facts are read from. A mount on one of them shows other content. */
 const readFolders = [
   ...[
     '/proc/self',
@@ -19,31 +19,31 @@ const readFolders = [
 ];
 
 /**
- * Why what is seen here is not what the guest is: another namespace, another root, or something mounted over
- * the kernel's files. A file system may hold the kernel's files and still not these (a bind mount).
- * @throws HostError where nothing is wrong so far and PID 1's mounts cannot be read
+ * The reasons why the agent's view is not that of the guest: another namespace, another root, or a mount over the kernel's
+ * files. Such a mount may even be a procfs or sysfs (a bind mount of other files).
+ * @throws HostError if no problem is found and the mounts of PID 1 cannot be read
  */
-export function viewProblems(reader: SystemReader, mounts: MountTable): string[] {
+export function findNamespaceProblems(reader: SystemReader, mounts: MountTable): string[] {
   const problems = [
-    ...namespaceProblems(reader),
+    ...otherNamespaces(reader),
     ...coveredProblems(mounts),
     ...mounts.all
       .filter(({ target }) => isReadFrom(target))
       .map(({ target, type }) => `${type} is mounted over ${target}`),
   ];
   const first = observe(() => reader.read('/proc/1/mountinfo', 64 * 1024 * 1024));
-  // That only root may read it must not hide what is known without it.
+  // Only root may read PID 1's mounts: that must not hide the problems found without them.
   if (problems.length > 0 && !('value' in first)) return problems;
   return [...problems, ...rootProblems(unwrap(first), mounts)];
 }
 
-function namespaceProblems(reader: SystemReader): string[] {
+function otherNamespaces(reader: SystemReader): string[] {
   return Object.entries(initialNamespaces)
     .filter(([name, initial]) => reader.link(`/proc/self/ns/${name}`) !== initial)
     .map(([name]) => `another ${name} namespace than the kernel's first`);
 }
 
-/** Another file system in the place of one of the kernel's. */
+/** Other file systems on /proc and /sys. */
 function coveredProblems(mounts: MountTable): string[] {
   return Object.entries({ '/proc': 'proc', '/sys': 'sysfs' }).flatMap(([folder, type]) => {
     const mount = mounts.serving(folder);
@@ -59,8 +59,8 @@ function isReadFrom(target: string): boolean {
 }
 
 /**
- * A mount has another number in each mount namespace, and "/" is another mount in most chroots; in the others,
- * none at all is seen at "/".
+ * A mount has a different number in each mount namespace. In most chroots "/" is a different mount; in the others, the
+ * mount table has no mount at "/".
  */
 function rootProblems(mountinfo: string, mounts: MountTable): string[] {
   const own = mounts.all.filter(({ target }) => target === '/').map(({ id }) => id);

@@ -4,21 +4,19 @@ import { mayHangCode } from './hang-safe.ts';
 import type { Mount, MountTable } from './mountinfo.ts';
 import { type Observed, observe, observeLater } from '../observed.ts';
 
-export { mayHang } from './hanging.ts';
+/** By path, then by kind of probe: errno's name, or a word of the probe (agent/system/probe/). */
+export type ProbeAnswers = Record<string, Partial<Record<ProbeKind, string>>>;
 
-/** Answers by path, then by kind of probe: errno's name, or a word of its own (agent/probe/). */
-export type Answers = Record<string, Partial<Record<ProbeKind, string>>>;
-
-export interface Targets {
-  /** `/`, and those of REQUIRE_READONLY and REQUIRE_OPTIONS that are there. */
+export interface TargetProbes {
+  /** The existing targets: `/`, and those of REQUIRE_READONLY and REQUIRE_OPTIONS. */
   present: string[];
-  /** By `/` and target of REQUIRE_READONLY that is there: errno's name, or OK if a write went through. */
+  /** By existing target of REQUIRE_READONLY, and by `/`: errno's name, or OK if a write succeeded. */
   writeProbes: Record<string, string>;
-  /** By target of REQUIRE_OPTIONS that is there; undefined where they were not asked for. */
-  optionProbes: Answers | undefined;
+  /** By existing target of REQUIRE_OPTIONS; undefined if the options were not tried. */
+  optionProbes: ProbeAnswers | undefined;
 }
 
-/** "path:option,option" words. */
+/** The targets of REQUIRE_OPTIONS, with their options. */
 export function requiredOptions({ REQUIRE_OPTIONS }: Config): { target: string; list: string[] }[] {
   return words(REQUIRE_OPTIONS).map((word) => ({
     target: word.slice(0, word.indexOf(':')),
@@ -27,26 +25,26 @@ export function requiredOptions({ REQUIRE_OPTIONS }: Config): { target: string; 
 }
 
 /**
- * Looks for the targets and begins to try them. Writes, and everything on a file system that may hang, are tried by
- * child processes, since a process that writes to a frozen file system does not even end on SIGKILL (fsfreeze(8)).
- * @param host touches nothing that may hang (cautious)
+ * Finds the existing targets and starts to probe them. Child processes make the writes and access file systems that may hang,
+ * since a process that writes to a frozen file system does not even end on SIGKILL (fsfreeze(8)).
+ * @param reader accesses nothing that may hang (hangSafe)
  * @param probe whether to try what REQUIRE_OPTIONS forbids, too
- * @returns what the children answer; they work while the caller does something else
+ * @returns the answers of the children, which run while the caller continues
  */
-export async function beginTargets(
+export async function startProbes(
   reader: SystemReader,
   config: Config,
   mounts: MountTable,
   probe: boolean,
-): Promise<{ answers: Promise<Targets> }> {
+): Promise<{ answers: Promise<TargetProbes> }> {
   const readOnly = [...new Set(['/', ...words(config.REQUIRE_READONLY)])];
   const options = requiredOptions(config);
   const all = [...new Set([...readOnly, ...options.map(({ target }) => target)])];
   const found = await Promise.all(all.map((target) => findTarget(reader, mounts, target)));
-  const present = found.filter(({ isPresent }) => isPresent);
-  const isThere = (target: string) => present.some((each) => each.target === target);
+  const present = found.filter((each) => each.isPresent);
+  const isPresent = (target: string) => present.some((each) => each.target === target);
   const written = present.filter(({ target }) => readOnly.includes(target));
-  const tried = probe ? options.filter(({ target }) => isThere(target)) : [];
+  const tried = probe ? options.filter(({ target }) => isPresent(target)) : [];
   const answers = Promise.all([
     tryWrites(reader, written),
     Promise.all(tried.map((each) => tryOptions(reader, each))),
@@ -58,33 +56,33 @@ export async function beginTargets(
   return { answers };
 }
 
-interface Found {
+interface Target {
   target: string;
   isPresent: boolean;
   /** It is on a file system that may hang. */
   mayHang: boolean;
 }
 
-/** What is a mount point is there, without a look at what may hang. Where it cannot be told, it is taken to be. */
-async function findTarget(reader: SystemReader, mounts: MountTable, target: string): Promise<Found> {
+/** A mount point exists: it need not be accessed. A target whose existence is unknown is taken to exist. */
+async function findTarget(reader: SystemReader, mounts: MountTable, target: string): Promise<Target> {
   const [stat, usage] = [observe(() => reader.stat(target)), observe(() => reader.resolve(target))];
-  const mayHang = isRefused(stat) || isRefused(usage);
+  const mayHang = isUnsafe(stat) || isUnsafe(usage);
   if (servingOrNothing(mounts, target)?.target === target) return { target, isPresent: true, mayHang };
-  if (isRefused(stat)) {
+  if (isUnsafe(stat)) {
     const { present } = await askChild(reader, ['present'], target);
     return { target, isPresent: present !== 'NO', mayHang };
   }
   return { target, isPresent: !('value' in stat) || stat.value !== undefined, mayHang };
 }
 
-function isRefused(answer: Observed<unknown>): boolean {
+function isUnsafe(answer: Observed<unknown>): boolean {
   return 'code' in answer && answer.code === mayHangCode;
 }
 
-/** One child for all of them, but one each for what may hang: that must not hold up the others. */
-async function tryWrites(reader: SystemReader, found: readonly Found[]): Promise<Record<string, string>> {
-  const { calm = [], hanging = [] } = Object.groupBy(found, ({ mayHang }) => (mayHang ? 'hanging' : 'calm'));
-  const groups = [calm, ...hanging.map((each) => [each])].filter((group) => group.length > 0);
+/** One child probes all targets, but each target that may hang has its own child, so that it does not block the others. */
+async function tryWrites(reader: SystemReader, found: readonly Target[]): Promise<Record<string, string>> {
+  const { safe = [], hanging = [] } = Object.groupBy(found, ({ mayHang }) => (mayHang ? 'hanging' : 'safe'));
+  const groups = [safe, ...hanging.map((each) => [each])].filter((group) => group.length > 0);
   const answers = await Promise.all(
     groups.map(async (group) => {
       const targets = group.map(({ target }) => target);
@@ -109,7 +107,7 @@ async function tryOptions(
   return [target, wanted.length === 0 ? {} : await askChild(reader, wanted, target)];
 }
 
-/** A child that cannot be started has its error for an answer. */
+/** If the child cannot be started, its error is the answer. */
 async function askChild(
   reader: SystemReader,
   wanted: readonly ProbeKind[],
@@ -120,8 +118,8 @@ async function askChild(
   return Object.fromEntries(wanted.map((kind) => [kind, answers.error]));
 }
 
-/** The mounts may not be known at all; each check says so itself. */
-export function servingOrNothing(mounts: MountTable, target: string): Mount | undefined {
+/** undefined also if the mounts cannot be read: the checks that need them report that. */
+function servingOrNothing(mounts: MountTable, target: string): Mount | undefined {
   try {
     return mounts.serving(target);
   } catch {

@@ -1,11 +1,19 @@
-import type { Mount } from './mountinfo.ts';
+/** The fields of a mount that decide whether a path leads to it. */
+interface MountNode {
+  id: number;
+  parent: number;
+  target: string;
+}
 
 /**
- * The mounts that no path leads to, since others cover them (path_resolution(7)): on the very same mount point,
- * on a folder above it, or because they are mounted over "/" itself, which nobody enters who has his root below.
+ * The mounts that no path leads to (path_resolution(7)), since another mount covers them: at the same mount point, at a
+ * folder above it, or over "/" itself, which a process whose root is below never enters.
  * @param root the process's root mount
  */
-export function findHidden(mounts: readonly Mount[], root: Mount | undefined): ReadonlySet<Mount> {
+export function findHidden<Mount extends MountNode>(
+  mounts: readonly Mount[],
+  root: Mount | undefined,
+): ReadonlySet<Mount> {
   const byId = new Map(mounts.map((mount) => [mount.id, mount]));
   const on = mountedOn(mounts, root);
   const isCovered = ({ id, target }: Mount) => target !== '/' && on.get(id)?.has(target) === true;
@@ -15,12 +23,15 @@ export function findHidden(mounts: readonly Mount[], root: Mount | undefined): R
     if (mount.target === '/' || siblings?.get(mount.target) !== mount) return false;
     return mount.target === parent.target || !(isCovered(parent) || hasAbove(siblings, mount, parent));
   };
-  for (const mount of mounts) settle(mount, entered, byId, isEntered);
+  for (const mount of mounts) decide(mount, entered, byId, isEntered);
   return new Set(mounts.filter((mount) => entered.get(mount) !== true || isCovered(mount)));
 }
 
-/** By the parent's id and the mount point; of two on the same, the later one is seen. */
-function mountedOn(mounts: readonly Mount[], root: Mount | undefined): Map<number, Map<string, Mount>> {
+/** The visible mount by its parent's id and its mount point: of two at the same mount point, the later one. */
+function mountedOn<Mount extends MountNode>(
+  mounts: readonly Mount[],
+  root: Mount | undefined,
+): Map<number, Map<string, Mount>> {
   const on = new Map<number, Map<string, Mount>>();
   for (const mount of mounts) {
     if (mount === root) continue;
@@ -31,28 +42,32 @@ function mountedOn(mounts: readonly Mount[], root: Mount | undefined): Map<numbe
   return on;
 }
 
-/** Up to the first mount that is known, then down again; a ring is entered by nobody. */
-function settle(
+/** Decides for a mount and its undecided ancestors, from the top down, whether a path enters them; it enters no cycle. */
+function decide<Mount extends MountNode>(
   mount: Mount,
   entered: Map<Mount, boolean>,
   byId: ReadonlyMap<number, Mount>,
   isEntered: (mount: Mount, parent: Mount) => boolean,
 ): void {
-  const way: Mount[] = [];
+  const undecided: Mount[] = [];
   let above: Mount | undefined = mount;
   while (above !== undefined && !entered.has(above)) {
     entered.set(above, false);
-    way.push(above);
+    undecided.push(above);
     above = byId.get(above.parent);
   }
-  for (const each of way.reverse()) {
+  for (const each of undecided.reverse()) {
     entered.set(each, above !== undefined && entered.get(above) === true && isEntered(each, above));
     above = each;
   }
 }
 
-/** Whether a sibling is mounted on a folder above, on the way from the parent's mount point. */
-function hasAbove(siblings: ReadonlyMap<string, Mount>, { target }: Mount, parent: Mount): boolean {
+/** Whether a sibling is mounted on a folder between the parent's mount point and the mount's own. */
+function hasAbove(
+  siblings: ReadonlyMap<string, MountNode>,
+  { target }: MountNode,
+  parent: MountNode,
+): boolean {
   for (let end = target.lastIndexOf('/'); end > 0; end = target.lastIndexOf('/', end - 1)) {
     const above = target.slice(0, end);
     if (above === parent.target) return false;

@@ -1,20 +1,20 @@
 import type { SystemReader } from '../../system/reader.ts';
 
-/** What a home directory has that is run, or that lets its owner in. */
+/** The files of a home directory that are run, or that let its owner log in. */
 export interface Autostart {
   user: string;
   home: string;
   /** systemd starts this user's units at boot, without a login (loginctl(1), enable-linger). */
   lingers: boolean;
-  /** ~/.config/systemd/user has something in it. */
+  /** ~/.config/systemd/user is not empty. */
   units: boolean;
-  /** Files by which something is run, or let in, at a login; those of the size that /etc/skel has are left out. */
+  /** Files that are run or read at a login. A file of the same size as in /etc/skel is left out. */
   files: string[];
 }
 
-const mostUsers = 200;
-/** Milliseconds after which the users that are left are not looked at. */
-const mostTime = 250;
+const maximumUsers = 200;
+/** Milliseconds after which no further user is read. */
+const maximumTime = 250;
 const loginFiles = [
   ...[
     '.bash_profile',
@@ -30,19 +30,18 @@ const loginFiles = [
 ];
 
 /**
- * The users of /etc/passwd whose home directory is one that outlives a reboot, and who may log in or linger.
- * @param persists whether a folder is on a disk that the guest can write to
- * @throws HostError where /etc/passwd cannot be read; a home directory that cannot be is left out
+ * The users of /etc/passwd who may log in or linger and have such files.
+ * @throws HostError if /etc/passwd cannot be read; a home directory that cannot be read is left out
  */
-export function findAutostart(reader: SystemReader, persists: (folder: string) => boolean): Autostart[] {
+export function findAutostart(reader: SystemReader): Autostart[] {
   const began = performance.now();
   const lingering = new Set(names(reader, '/var/lib/systemd/linger'));
-  const users = reader.stat('/etc/passwd') === undefined ? '' : reader.read('/etc/passwd', 1024 * 1024);
+  const users = reader.readIfPresent('/etc/passwd', 1024 * 1024) ?? '';
   const fields = users.split('\n').map((line) => line.split(':'));
-  return fields.slice(0, mostUsers).flatMap(([user = '', , , , , home = '', shell = '']) => {
+  return fields.slice(0, maximumUsers).flatMap(([user = '', , , , , home = '', shell = '']) => {
     const lingers = lingering.has(user);
-    if (!home.startsWith('/') || (!canLogIn(shell) && !lingers) || !persists(home)) return [];
-    if (performance.now() - began > mostTime) return [];
+    if (!home.startsWith('/') || (!canLogIn(shell) && !lingers)) return [];
+    if (performance.now() - began > maximumTime) return [];
     const units = hasUnits(reader, home);
     const files = loginFiles.filter((name) => isOwn(reader, home, name));
     return units || files.length > 0 ? [{ user, home, lingers, units, files }] : [];
@@ -55,8 +54,8 @@ function canLogIn(shell: string): boolean {
 }
 
 /**
- * By lstat(2) alone: the owner of a home directory may have put a link to a device, or to a server that is gone, in the
- * place of a file. A copy from /etc/skel has the size of what is there.
+ * Whether a file exists and differs in size from the one in /etc/skel. It is not opened, only lstat(2) is used: the owner of a
+ * home directory may replace a file by a link to a device or to a dead server.
  */
 function isOwn(reader: SystemReader, home: string, name: string): boolean {
   if (!areFolders(reader, home, name.split('/').slice(0, -1))) return false;
@@ -70,7 +69,7 @@ function hasUnits(reader: SystemReader, home: string): boolean {
   return areFolders(reader, home, folders) && names(reader, [home, ...folders].join('/')).length > 0;
 }
 
-/** None of them is a link. What cannot be seen is none. */
+/** Whether each of them is a folder, not a link; false also if a folder cannot be read. */
 function areFolders(reader: SystemReader, home: string, folders: readonly string[]): boolean {
   try {
     return folders.every((_, index) => {

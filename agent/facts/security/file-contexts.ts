@@ -1,14 +1,14 @@
 /**
- * The type that the policy has for a folder (selabel_file(5)): a line without special characters wins, else the
- * last that matches.
- * @param text file_contexts, and file_contexts.local behind it: "REGEX [-d] CONTEXT" lines
- * @returns undefined where no line is for it, or the policy leaves its label alone (<<none>>)
+ * The type of a folder in the policy (selabel_file(5)): from the line that equals the path, else from the last line that
+ * matches it.
+ * @param text file_contexts, followed by file_contexts.local: "REGEX [-d] CONTEXT" lines
+ * @returns undefined if no line matches, or if the policy does not set its label (<<none>>)
  */
 export function expectedType(text: string, path: string): string | undefined {
   let literal: string | undefined;
   let matched: string | undefined;
   for (const line of text.split('\n')) {
-    // Most of some 6,000 lines are for other paths.
+    // A fast test first: most of some 6,000 lines are for other paths.
     if (!line.startsWith('/') || !path.startsWith(stemOf(line))) continue;
     const [, pattern = '', kind = '-d', context = ''] = /^(\S+)\s+(?:(-\S)\s+)?(\S+)/.exec(line) ?? [];
     if (kind !== '-d') continue;
@@ -19,13 +19,13 @@ export function expectedType(text: string, path: string): string | undefined {
   return (literal ?? matched)?.split(':')[2];
 }
 
-/** Up to the first character that means something in a regular expression, or to the end of the field. */
+/** The pattern up to the first special character of regular expressions, or to the end of the field. */
 function stemOf(line: string): string {
   const end = line.search(/[\s.^$?*+|[({\\]/);
   return end < 0 ? line : line.slice(0, end);
 }
 
-/** PCRE, of which the policies use what JavaScript has too; another pattern matches nothing. */
+/** The patterns are PCRE. Policies use the part that JavaScript supports; any other pattern matches nothing. */
 function matches(pattern: string, path: string): boolean {
   try {
     return new RegExp(`^(?:${pattern})$`).test(path);

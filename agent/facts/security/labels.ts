@@ -1,8 +1,8 @@
-import { HostError, errorCode } from '../../lib/errors.ts';
+import { HostError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { expectedType } from './file-contexts.ts';
 
-/** SELinux, as far as it concerns what the boot mounts. */
+/** SELinux, and the labels of folders. */
 export interface Labels {
   enforcing: boolean;
   labels: Label[];
@@ -12,39 +12,37 @@ export interface Label {
   path: string;
   /** The type in the folder's context, var_t. */
   type: string;
-  /** What the policy has for it; undefined where it says nothing. */
+  /** The type in the policy; undefined if the policy has none. */
   expected: string | undefined;
 }
 
 /**
  * Whether SELinux is on, enforcing or not.
- * @throws HostError where the kernel has it and selinuxfs is not to be seen
+ * @throws HostError if the kernel has SELinux but selinuxfs is not visible
  */
 export function hasSelinux(reader: SystemReader): boolean {
   return enforceOf(reader, configOf(reader)) !== undefined;
 }
 
-const configOf = (reader: SystemReader) => optional(reader, '/etc/selinux/config') ?? '';
+const configOf = (reader: SystemReader) => reader.readIfPresent('/etc/selinux/config') ?? '';
 
 /**
- * selinuxfs' enforce; undefined without SELinux, and with SELINUX=disabled, which leaves newer kernels with it but
- * without a policy.
+ * The file `enforce` of selinuxfs; undefined without SELinux, and with SELINUX=disabled, with which newer kernels have
+ * SELinux but no policy.
  */
 function enforceOf(reader: SystemReader, config: string): string | undefined {
-  const enforce = optional(reader, '/sys/fs/selinux/enforce')?.trim();
+  const enforce = reader.readIfPresent('/sys/fs/selinux/enforce')?.trim();
   if (enforce !== '1' && /^\s*SELINUX\s*=\s*disabled\s*$/m.test(config)) return undefined;
   if (enforce !== undefined) return enforce;
-  // It is there only where SELinux is (security/selinux/selinuxfs.c); what is mounted over it, or unmounted, hides it.
-  if (!/\tselinuxfs$/m.test(optional(reader, '/proc/filesystems') ?? '')) return undefined;
-  throw new HostError(
-    '/sys/fs/selinux: the kernel has SELinux, but something else is mounted there, or nothing',
-  );
+  // A kernel with SELinux lists selinuxfs (security/selinux/selinuxfs.c), even if it is unmounted or covered.
+  if (!/\tselinuxfs$/m.test(reader.readIfPresent('/proc/filesystems') ?? '')) return undefined;
+  throw new HostError('/sys/fs/selinux: the kernel has SELinux, but selinuxfs is not mounted there');
 }
 
 /**
  * @param paths folders
  * @returns undefined without SELinux
- * @throws HostError where stat(1) has no answer, or none in time; as hasSelinux
+ * @throws HostError if stat(1) fails or does not end in time; as hasSelinux
  */
 export async function findLabels(
   reader: SystemReader,
@@ -56,8 +54,8 @@ export async function findLabels(
   const policy = /^\s*SELINUXTYPE\s*=\s*(\S+)/m.exec(config)?.[1];
   const folder = `/etc/selinux/${policy ?? 'targeted'}/contexts/files`;
   const contexts = [
-    optional(reader, `${folder}/file_contexts`),
-    optional(reader, `${folder}/file_contexts.local`),
+    reader.readIfPresent(`${folder}/file_contexts`),
+    reader.readIfPresent(`${folder}/file_contexts.local`),
   ];
   const types = await typesOf(reader, paths);
   return {
@@ -81,13 +79,4 @@ async function typesOf(reader: SystemReader, paths: readonly string[]): Promise<
     throw new HostError(`stat -c %C has no label of each of ${paths.join(' ')} (${ended})`);
   }
   return types;
-}
-
-function optional(reader: SystemReader, file: string): string | undefined {
-  try {
-    return reader.read(file);
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error))) return undefined;
-    throw error;
-  }
 }

@@ -1,37 +1,37 @@
 import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
-/** What keeps root from changing the running kernel; undefined where this kernel has no such thing. */
+/** The restrictions on root's changes of the running kernel; undefined if this kernel has no such setting. */
 export interface Lockdown {
   /** none, integrity or confidentiality (kernel_lockdown(7)). */
   lockdown: string | undefined;
-  /** No more modules can be loaded. */
+  /** No further modules can be loaded. */
   modulesDisabled: boolean | undefined;
-  /** Only signed modules are. */
+  /** Only signed modules can be loaded. */
   signaturesEnforced: boolean | undefined;
-  /** No other kernel can be started from this one. */
+  /** kexec cannot start another kernel. */
   kexecDisabled: boolean | undefined;
 }
 
 export function findLockdown(reader: SystemReader): Lockdown {
   return {
-    lockdown: /\[(\w+)\]/.exec(optional(reader, '/sys/kernel/security/lockdown') ?? '')?.[1],
-    modulesDisabled: yes(optional(reader, '/proc/sys/kernel/modules_disabled')),
-    signaturesEnforced: yes(optional(reader, '/sys/module/module/parameters/sig_enforce')),
-    kexecDisabled: yes(optional(reader, '/proc/sys/kernel/kexec_load_disabled')),
+    lockdown: /\[(\w+)\]/.exec(readIfAllowed(reader, '/sys/kernel/security/lockdown') ?? '')?.[1],
+    modulesDisabled: isOn(readIfAllowed(reader, '/proc/sys/kernel/modules_disabled')),
+    signaturesEnforced: isOn(readIfAllowed(reader, '/sys/module/module/parameters/sig_enforce')),
+    kexecDisabled: isOn(readIfAllowed(reader, '/proc/sys/kernel/kexec_load_disabled')),
   };
 }
 
-function yes(text: string | undefined): boolean | undefined {
+function isOn(text: string | undefined): boolean | undefined {
   return text === undefined ? undefined : /^(1|Y)/.test(text);
 }
 
-/** securityfs is not mounted everywhere, nor readable by everyone; then the kernel has not said anything. */
-function optional(reader: SystemReader, file: string): string | undefined {
+/** undefined also if the file is not readable: securityfs may not be mounted, or readable only by root. */
+function readIfAllowed(reader: SystemReader, file: string): string | undefined {
   try {
-    return reader.read(file, 4096);
+    return reader.readIfPresent(file, 4096);
   } catch (error) {
-    if (['ENOENT', 'EACCES', 'EPERM'].includes(errorCode(error))) return undefined;
+    if (['EACCES', 'EPERM'].includes(errorCode(error))) return undefined;
     throw error;
   }
 }

@@ -2,10 +2,9 @@ import { type Config, readConfig } from '../../config/config.ts';
 import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Disk, findDisks } from '../../facts/disks/disks.ts';
-import { sealedDisks } from '../../assess/enforcement.ts';
+import { type SystemDisks, findSystemDisks } from '../../assess/system-disks.ts';
 import { type FstabEntry, describeFstab, readFstabText } from '../../facts/mounts/fstab-devices.ts';
 import { type MountTable, mountTable } from '../../facts/mounts/mountinfo.ts';
-import { observe } from '../../facts/observed.ts';
 import type { Action, Settings } from './step.ts';
 
 /** What planners see: the guest, read once for all steps, and what was asked for. */
@@ -16,8 +15,8 @@ export interface Look {
   mounts: MountTable;
   /** The disks under mounted file systems. */
   disks: Disk[];
-  /** Kernel names of those that the host will make read-only: the ones under / and REQUIRE_READONLY. */
-  systemDisks: ReadonlySet<string>;
+  /** The disks that the host will make read-only: those below / and REQUIRE_READONLY. */
+  systemDisks: SystemDisks;
   /** As it will be when the steps before are done. */
   fstab: PlannedFstab;
   /** Whether the step home is left out, so that what is in fstab for it stays. */
@@ -36,7 +35,6 @@ export function lookAt(reader: SystemReader, settings: Settings, homeIsSkipped: 
   const { config } = readConfig(reader);
   const mounts = mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
   const disks = findDisks(reader, mounts.all);
-  const system = sealedDisks({ config, mounts, disks: observe(() => disks) });
   const text = readFstabText(reader);
   return {
     reader,
@@ -44,7 +42,7 @@ export function lookAt(reader: SystemReader, settings: Settings, homeIsSkipped: 
     config,
     mounts,
     disks,
-    systemDisks: new Set(system.map(({ name }) => name)),
+    systemDisks: findSystemDisks({ config, mounts }, disks),
     fstab: { text, ...describeFstab(reader, text ?? '') },
     homeIsSkipped,
   };
@@ -59,12 +57,7 @@ export function lookAfter(look: Look, actions: readonly Action[]): Look {
 
 /** One character a byte, at most 64 KiB; undefined without a file. */
 export function textIfThere(reader: SystemReader, file: string): string | undefined {
-  try {
-    return reader.read(file, 65536);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
+  return reader.readIfPresent(file, 65536);
 }
 
 /** Sorted; none without a folder. */

@@ -1,6 +1,6 @@
 import { unescapeOctal } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { readSwaps } from '../../facts/mounts/fstab-devices.ts';
+import { readSwaps } from '../../facts/disks/swaps.ts';
 import { type Namespaces, attempt, placesOf, visiblePlacesOf } from './namespaces.ts';
 import { type Region, isInRegion } from './region.ts';
 

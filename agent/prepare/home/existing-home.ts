@@ -1,4 +1,5 @@
-import { mayHang, requiredOptions } from '../../facts/mounts/targets.ts';
+import { mayHang } from '../../facts/mounts/hanging.ts';
+import { requiredOptions } from '../../facts/mounts/targets.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
 import { readJournal } from '../engine/action-log.ts';
 import { type Look, lookAfter } from '../engine/snapshot.ts';

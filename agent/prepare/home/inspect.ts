@@ -1,7 +1,8 @@
 import path from 'node:path';
 import type { SystemReader } from '../../system/reader.ts';
-import { deviceFile, findLeaves, nodeOfSource } from '../../facts/disks/block.ts';
-import { readSwaps } from '../../facts/mounts/fstab-devices.ts';
+import { findLeaves, nodeOfSource } from '../../facts/disks/block.ts';
+import { deviceFile } from '../../facts/disks/device-file.ts';
+import { readSwaps } from '../../facts/disks/swaps.ts';
 import type { Look } from '../engine/snapshot.ts';
 import { type Mark, readDiskMark } from './progress-marker.ts';
 import { findContent, probe } from './signatures.ts';
@@ -103,7 +104,7 @@ function hardware(reader: SystemReader, node: string, bytes: number): string[] {
 /** Who has it, or a part of it, now or at the next boot. */
 function uses({ reader, mounts, disks, systemDisks, fstab }: Around, node: string, name: string): string[] {
   const leaves = findLeaves(reader, node).map((leaf) => path.basename(leaf));
-  const system = leaves.filter((leaf) => systemDisks.has(leaf));
+  const system = leaves.filter((name) => systemDisks.includes([{ name }]));
   if (system.length > 0) {
     const held = disks.find((disk) => disk.name === system[0])?.holds.join(' ') ?? '';
     return [

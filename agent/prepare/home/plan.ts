@@ -1,9 +1,9 @@
 import path from 'node:path';
-import { words } from '../../config/config.ts';
 import { formatBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { findLeaves, nodeOfMount, nodeOfSource } from '../../facts/disks/block.ts';
+import { nodeOfSource } from '../../facts/disks/block.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
+import { requiredOptions } from '../../facts/mounts/targets.ts';
 import type { Look } from '../engine/snapshot.ts';
 import type { Step } from '../engine/step.ts';
 import { describeHolders, findRunning } from './open-handles.ts';
@@ -27,7 +27,7 @@ export async function planHome(look: Look): Promise<Step> {
     ]);
   }
   const own = ownMount(mounts);
-  if (own !== undefined && !isOnSystemDisk(look, own)) return planMoved(look, own);
+  if (own !== undefined && !look.systemDisks.holds(own)) return planMoved(look, own);
   return planMove(look, own);
 }
 
@@ -67,11 +67,6 @@ async function planMove(look: Look, own: Mount | undefined): Promise<Step> {
 
 export function step(state: Step['state'], why: string[]): Step {
   return { id: 'home', state, why, actions: [] };
-}
-
-function isOnSystemDisk({ reader, systemDisks }: Look, home: Mount): boolean {
-  const node = nodeOfMount(reader, home);
-  return node !== undefined && findLeaves(reader, node).some((leaf) => systemDisks.has(path.basename(leaf)));
 }
 
 /** Disks that look as if they were for it. */
@@ -126,7 +121,9 @@ function commands({ device, mark, volume }: Inspected): string[] {
 /** Nothing of it keeps the copy from beginning. */
 function describeUsers({ reader, config }: Look, { holders, stale }: Users): string[] {
   const running = findRunning(reader, '/home');
-  const noexec = words(config.REQUIRE_OPTIONS).some((word) => /^\/home:.*noexec/.test(word));
+  const noexec = requiredOptions(config).some(
+    ({ target, list }) => target === '/home' && list.includes('noexec'),
+  );
   return [
     ...(holders.length === 0
       ? []

@@ -1,6 +1,7 @@
 import type { SystemReader } from '../../system/reader.ts';
-import { nodeOfSource, findLeaves } from '../../facts/disks/block.ts';
-import { splitKernelArguments } from '../../facts/boot/kernel-argument.ts';
+import { deviceFile } from '../../facts/disks/device-file.ts';
+import { findNamedDevice } from '../../facts/disks/named-device.ts';
+import { splitKernelArguments } from '../../facts/boot/kernel-arguments.ts';
 import { hasSelinux } from '../../facts/security/labels.ts';
 import { findConflictingOverlays } from '../../facts/boot/conflicting-overlays.ts';
 import { cloudInitDisabled } from '../../facts/boot/provisioning.ts';
@@ -95,9 +96,7 @@ function crashDumps(look: Look, words: readonly string[]): string[] {
 }
 
 function isOnSystem({ reader, systemDisks }: Look, source: string): boolean {
-  const node = nodeOfSource(reader, source);
-  if (node === undefined) return false;
-  return findLeaves(reader, node).some((leaf) => systemDisks.has(leaf.replace(/^.*\//, '')));
+  return systemDisks.includes(findNamedDevice(reader, deviceFile(source)).disks);
 }
 
 /**

@@ -55,7 +55,7 @@ function changeOf(look: Look, entry: FstabEntry): Change | undefined {
   const { target } = entry;
   if (!target.startsWith('/')) return undefined;
   // What is bound or on a server names no disk.
-  if (!entry.disks.some(({ name }) => look.systemDisks.has(name))) return undefined;
+  if (!look.systemDisks.includes(entry.disks)) return undefined;
   // It is going to be on another disk.
   if (isBelow(target, '/home') && !look.homeIsSkipped) return undefined;
   return mountChange(entry);
@@ -91,11 +91,8 @@ function swapChange(look: Look, entry: FstabEntry): Change | undefined {
   const { source } = entry;
   const isFile = source.startsWith('/') && !isBelow(source, '/dev');
   const onSystem = isFile
-    ? look.disks.some(
-        ({ name, holds }) =>
-          look.systemDisks.has(name) && holds.includes(look.mounts.serving(source)?.target ?? ''),
-      )
-    : entry.disks.some(({ name }) => look.systemDisks.has(name));
+    ? look.systemDisks.holds(look.mounts.serving(source))
+    : look.systemDisks.includes(entry.disks);
   if (!onSystem) return undefined;
   return {
     what: `no swap on ${source}, which becomes read-only; zram, or a disk of its own, can take its place`,

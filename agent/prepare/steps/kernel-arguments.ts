@@ -1,6 +1,6 @@
 import { errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { neverResumes, resumeWords } from '../../facts/boot/boot-arguments.ts';
+import { neverResumes, resumeWords } from '../../facts/boot/kernel-arguments.ts';
 import { type LoaderFile, kernelLines, kernelopts, readLoader } from '../../facts/boot/boot-loader.ts';
 import { readSecureBoot } from '../../facts/boot/firmware.ts';
 import { type Look, textIfThere } from '../engine/snapshot.ts';

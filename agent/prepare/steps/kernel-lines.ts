@@ -1,4 +1,4 @@
-import { hasNoEfiRuntime, neverResumes, resumeWords } from '../../facts/boot/boot-arguments.ts';
+import { hasNoEfiRuntime, neverResumes, resumeWords } from '../../facts/boot/kernel-arguments.ts';
 import { type LoaderFile, kernelopts, linuxLine, optionsLine } from '../../facts/boot/boot-loader.ts';
 
 /** An argument that a kernel is to have. */

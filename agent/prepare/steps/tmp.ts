@@ -54,7 +54,7 @@ function changeOf(
     };
   }
   const { line, options, type, source, disks } = entry;
-  const onSystem = disks.some(({ name }) => look.systemDisks.has(name));
+  const onSystem = look.systemDisks.includes(disks);
   if (onSystem || options.includes('bind') || options.includes('rbind')) {
     const replace: Edit = (pieces) => {
       const out = commentedOut('/tmp is in memory now')(pieces);

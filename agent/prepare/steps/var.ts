@@ -110,11 +110,11 @@ async function marks(look: Look, found: readonly string[]): Promise<string[]> {
 }
 
 /** Whether a path below /var is on the disk of the system, so that a sealed boot puts a layer over it. */
-function isLayered({ mounts, disks, systemDisks }: Look, path: string): boolean {
+function isLayered({ mounts, systemDisks }: Look, path: string): boolean {
   const mount = mounts.serving(path);
   if (mount === undefined) return true;
   if (!isBelow(mount.target, '/var')) return isBelow(path, '/var');
-  return disks.some(({ name, holds }) => systemDisks.has(name) && holds.includes(mount.target));
+  return systemDisks.holds(mount);
 }
 
 function packageDatabase(reader: SystemReader): string[] {

@@ -62,7 +62,7 @@ for (const [title, intent, handoff, disks, mode, reason] of [
   ['nothing is said: MODE=sealed', 'sealed', none, writable, 'sealed', 'MODE or kernel argument: sealed'],
   ['nothing is said: MODE=off', 'off', none, sealedDisk, 'off', 'MODE or kernel argument: off'],
   ['what is said is damaged', 'auto', blind, sealedDisk, 'sealed', 'disk vda is read-only'],
-  ['the disks cannot be seen', 'auto', boot('maintenance'), blind, 'sealed', 'the disks cannot be looked at'],
+  ['the disks cannot be seen', 'auto', boot('maintenance'), blind, 'sealed', 'the disks cannot be read'],
   ['nor need they be', 'off', boot('off'), blind, 'off', 'boot: off'],
 ] as const) {
   decided(title, () => {

@@ -19,6 +19,7 @@ for (const [type, status] of [
     const as = (reader: SystemReader): SystemReader => ({
       ...reader,
       read: (name, limit) => (see(name), reader.read(name, limit)),
+      readIfPresent: (name, limit) => (see(name), reader.readIfPresent(name, limit)),
       stat: (name) => (see(name), reader.stat(name)),
     });
     const change = mount('server', `0:60 / /etc/sysconfig rw,noexec - ${type} server:/x rw`);
@@ -86,6 +87,7 @@ for (const [title, files, target, status] of [
     const as = (reader: SystemReader): SystemReader => ({
       ...reader,
       read: (name, limit) => (see(name), reader.read(name, limit)),
+      readIfPresent: (name, limit) => (see(name), reader.readIfPresent(name, limit)),
       stat: (name) => (see(name), reader.stat(name)),
       link: (name) => (see(name), reader.link(name)),
     });

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { mountTable } from '../../../agent/facts/mounts/mountinfo.ts';
-import { viewProblems } from '../../../agent/facts/mounts/namespace-check.ts';
+import { findNamespaceProblems } from '../../../agent/facts/mounts/namespace-check.ts';
 import { decideVerdict } from '../../../agent/report/report.ts';
 import { all, edit, file, handoff } from '../../harness/changes.ts';
 import { type Guest, evaluateGuest, goodGuest, maintenanceGuest, withGuest } from '../../harness/guest.ts';
@@ -25,7 +25,7 @@ view('nothing at "/" is a chroot, also where PID 1 has nothing there', () => {
       'proc/self/ns/pid': { linkTo: 'pid:[4026531836]' },
       'proc/self/ns/user': { linkTo: 'user:[4026531837]' },
     });
-    const problems = viewProblems(systemReader({ root }), mountTable(mountinfo));
+    const problems = findNamespaceProblems(systemReader({ root }), mountTable(mountinfo));
     assert.is(problems.at(-1), 'another mount namespace or another root than those of PID 1');
   });
 });

@@ -7,7 +7,7 @@ import { HostError } from '../../../../agent/lib/errors.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
 import { type BlockDevice, findBlockDevices } from '../../../../agent/facts/disks/block-devices.ts';
 import type { Disk } from '../../../../agent/facts/disks/disks.ts';
-import { gatherFacts } from '../../../../agent/facts/facts.ts';
+import { gatherFacts } from '../../../../agent/facts/gather.ts';
 import { device } from '../../../harness/copies.ts';
 import { diskScenarios } from '../../../harness/disk-scenarios.ts';
 import { el7Guest } from '../../../harness/el7-guest.ts';

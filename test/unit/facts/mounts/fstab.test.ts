@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { deviceFile } from '../../../../agent/facts/disks/block.ts';
+import { deviceFile } from '../../../../agent/facts/disks/device-file.ts';
 import { type FstabLine, parseFstab } from '../../../../agent/facts/mounts/fstab.ts';
 import { parseSwaps } from '../../../../agent/facts/disks/swaps.ts';
 import { fstabSources } from '../../../harness/fstab-sources.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { corrected, correctedDefaults, correctedFile } from '../../../../agent/prepare/steps/kernel-lines.ts';
-import { hasNoEfiRuntime } from '../../../../agent/facts/boot/boot-arguments.ts';
+import { hasNoEfiRuntime } from '../../../../agent/facts/boot/kernel-arguments.ts';
 import { kernelLines, openSearches } from '../../../../agent/facts/boot/boot-loader.ts';
 import type { StepId } from '../../../../agent/prepare/engine/step.ts';
 import { type Files, guestWith, table } from '../../../harness/step-table.ts';

@@ -1,21 +1,25 @@
-import type { BootEnv } from '../facts/boot/boot-env.ts';
+import type { BootEnv } from './boot-env.ts';
 
 /** The upper layer of /var. */
 export const upperFolder = '/run/var/upper';
 
-/** Where dracut/assemble-var puts the layers of a target, and what became of it. */
+/** The folders of the overlay that dracut/assemble-var mounts on a target, and the state that boot.env records. */
 export interface Layer {
   target: string;
+  /** `overlay`, `failed`, `begun`, …; empty if boot.env does not exist. */
   state: string;
   lower: string;
   upper: string;
   work: string;
 }
 
-/** /var, and what late boot did below it; the last word of a target counts. */
-export function layersOf(handoff: BootEnv | undefined): Layer[] {
-  const states = new Map([['/var', handoff?.var ?? '']]);
-  for (const line of handoff?.layers ?? []) {
+/**
+ * /var first, then the targets below /var of late boot. The last line of a target takes effect.
+ * @param bootEnv undefined if the boot left none: /var is listed with an empty state
+ */
+export function layersOf(bootEnv: BootEnv | undefined): Layer[] {
+  const states = new Map([['/var', bootEnv?.var ?? '']]);
+  for (const line of bootEnv?.layers ?? []) {
     const [, target = '', state = ''] = /^(\/.*) (\S+)$/.exec(line) ?? [];
     if (target !== '') states.set(target, state);
   }

@@ -1,0 +1,66 @@
+import type { Impostor } from '../facts/boot/boot-env.ts';
+import type { Facts } from '../facts/facts.ts';
+import type { FstabEntry } from '../facts/mounts/fstab-devices.ts';
+import { type Observed, observe, unwrap } from '../facts/observed.ts';
+import type { Autostart } from '../facts/security/autostart.ts';
+import { type Enforcement, decideEnforcement, findHostReadOnlyTargets } from './enforcement.ts';
+import { type Foothold, findFootholds } from './footholds.ts';
+import { type ForeignMount, findForeignMounts } from './foreign-mounts.ts';
+import { describeEntries } from './fstab-entries.ts';
+import { type Carriers, carriersByTag } from './identities.ts';
+import { findImpostors } from './impostors.ts';
+import { type DecidedMode, decideMode } from './mode.ts';
+import { type SystemDisks, findSystemDisks } from './system-disks.ts';
+
+/** What follows from the facts. A judgement whose facts could not be read is their error. */
+export interface Judgements {
+  mode: DecidedMode;
+  /** Who keeps the disks of the system read-only; `none` if that is unknown. */
+  enforcement: Enforcement;
+  /** The disks that the host makes read-only. */
+  systemDisks: Observed<SystemDisks>;
+  /** Those of / and REQUIRE_READONLY whose disks are all kept read-only by the host. */
+  hostReadOnlyTargets: Observed<ReadonlySet<string>>;
+  footholds: Observed<Foothold[]>;
+  impostors: Observed<Impostor[]>;
+  /** The mounts of impostors. */
+  foreignMounts: Observed<ForeignMount[]>;
+  /** The lines of fstab, each with the device that it means. */
+  fstabEntries: Observed<FstabEntry[]>;
+  /** Of the users whose home directory persists across reboots. */
+  persistentAutostart: Observed<Autostart[]>;
+}
+
+export type AssessedFacts = Facts & Judgements;
+
+/** Makes each judgement once. Pure; never throws. */
+export function assess(facts: Facts): AssessedFacts {
+  const { blockDevices, bootEnv, disks, mounts } = facts;
+  const carriers: Carriers = 'value' in blockDevices ? carriersByTag(blockDevices.value) : new Map();
+  const systemDisks = observe(() => findSystemDisks(facts, unwrap(disks)));
+  const footholds = observe(() => findFootholds(facts));
+  const foreignMounts = observe(() => findForeignMounts(facts, carriers));
+  const enforcement = observe(() => decideEnforcement(unwrap(systemDisks).disks, mounts));
+  return {
+    ...facts,
+    mode: decideMode(facts.requestedMode, bootEnv, disks, foreignRoot(foreignMounts)),
+    enforcement: 'value' in enforcement ? enforcement.value : 'none',
+    systemDisks,
+    hostReadOnlyTargets: observe(() => findHostReadOnlyTargets(facts)),
+    footholds,
+    impostors: observe(() => findImpostors(facts, carriers)),
+    foreignMounts,
+    fstabEntries: observe(() => describeEntries(unwrap(facts.fstab).lines, carriers)),
+    persistentAutostart: observe(() => keepPersistent(facts, unwrap(footholds))),
+  };
+}
+
+/** undefined also if the foreign mounts are unknown: the check mounts-genuine reports that. */
+function foreignRoot(foreignMounts: Observed<ForeignMount[]>): ForeignMount | undefined {
+  return 'value' in foreignMounts ? foreignMounts.value.find(({ target }) => target === '/') : undefined;
+}
+
+function keepPersistent({ autostart, mounts }: Facts, footholds: readonly Foothold[]): Autostart[] {
+  const targets = new Set(footholds.filter(({ persistent }) => persistent).map(({ target }) => target));
+  return unwrap(autostart).filter(({ home }) => targets.has(mounts.serving(home)?.target ?? ''));
+}
