@@ -3,7 +3,6 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { deviceFile } from '../../../../agent/facts/disks/device-file.ts';
 import { type FstabLine, parseFstab } from '../../../../agent/facts/mounts/fstab.ts';
-import { parseSwaps } from '../../../../agent/facts/disks/swaps.ts';
 import { fstabSources } from '../../../harness/fstab-sources.ts';
 
 const real = suite('real ones');
@@ -137,50 +136,10 @@ properties('nothing makes it throw, and each line is read or a problem', () => {
 });
 properties.run();
 
-const swaps = suite('/proc/swaps');
-const heading = 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n';
-swaps('none', () => assert.equal(parseSwaps(heading), []));
-swaps('of EL7 and of Linux 6', () => {
-  const el7 = '/dev/dm-1                               partition\t2097148\t264\t-1\n';
-  const linux6 = '/swap\\040file\\040(deleted)                      file\t\t1048572\t\t0\t\t-2\n';
-  assert.equal(parseSwaps(heading + el7 + linux6), [
-    { source: '/dev/dm-1', type: 'partition' },
-    { source: '/swap file', type: 'file' },
-  ]);
-});
-for (const bad of ['', 'x\n', `${heading}/dev/dm-1\n`, `${heading}/dev/dm-1 disk 1 2 3\n`]) {
-  swaps(`refused: ${JSON.stringify(bad.slice(-20))}`, () => assert.throws(() => parseSwaps(bad), /swaps/));
-}
-swaps('garbage is refused with a reason, or read', () => {
-  fc.assert(
-    fc.property(bytes, (garbage) => {
-      try {
-        parseSwaps(heading + garbage);
-      } catch (error) {
-        assert.match((error as Error).message, /^\/proc\/swaps line \d+ is malformed$/);
-      }
-    }),
-  );
-});
-swaps.run();
-
-const devices = suite('device files');
+const devices = suite('device files of lines');
 for (const [source, node] of fstabSources) {
   devices(`${source} in fstab, as the boot scripts have it`, () =>
     assert.is(good(`${source} /x xfs`)?.node, node),
   );
-}
-for (const [source, expected] of [
-  ['/dev/vda1', '/dev/vda1'],
-  ['UUID=A1-b2', '/dev/disk/by-uuid/A1-b2'],
-  ['UUID="A1-b2"', '/dev/disk/by-uuid/A1-b2'],
-  ['LABEL=my disk/ä', '/dev/disk/by-label/my\\x20disk\\x2fä'],
-  ['PARTUUID=1', '/dev/disk/by-partuuid/1'],
-  ['PARTLABEL=root', '/dev/disk/by-partlabel/root'],
-  ['tmpfs', undefined],
-  ['server:/dev/x', undefined],
-  ['/swapfile', undefined],
-] as const) {
-  devices(source, () => assert.is(deviceFile(source), expected));
 }
 devices.run();

@@ -170,7 +170,7 @@ const mountArbitrary: fc.Arbitrary<Mount> = fc.record(
 );
 const optionalFields = fc.array(fc.constantFrom('shared:1', 'master:22', 'propagate_from:3', 'unbindable'));
 
-const properties = suite('properties');
+const properties = suite('parseMountinfo, any text');
 properties('what the kernel prints is read as it was', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(mountArbitrary, optionalFields), { minLength: 1 }), (mounts) => {
@@ -203,57 +203,6 @@ properties('garbage is refused with the error that is documented, or read', () =
       }
     }),
     { numRuns: 1000 },
-  );
-});
-
-/** Ids that are no tree: whatever it says, it says it soon. */
-properties('no cycle is walked for ever', () => {
-  const tangled = fc.array(
-    fc.tuple(fc.nat({ max: 4 }), fc.nat({ max: 4 }), fc.constantFrom('/', '/a', '/a/b')),
-    {
-      minLength: 1,
-      maxLength: 12,
-    },
-  );
-  fc.assert(
-    fc.property(tangled, (lines) => {
-      const text = lines
-        .map(([id, parent, target]) => `${id} ${parent} 0:1 / ${target} rw - t s rw\n`)
-        .join('');
-      try {
-        mountTable(text).serving('/a/b/c');
-      } catch (error) {
-        assert.is((error as Error).message, 'mountinfo is not a tree');
-      }
-    }),
-    { numRuns: 1000 },
-  );
-});
-
-/**
- * A model: mounts made one after the other, as mount(2) would: each on what serves its target at that time.
- * Below the root's own mount point nothing is mounted on "/".
- */
-properties('a mount is served as if the mounts had been made one after the other', () => {
-  const targets = ['/a', '/a/b', '/a/b/c', '/ab', '/d'];
-  const asked = ['/', '/a', '/a/x', '/a/b', '/a/b/c', '/a/b/c/d', '/ab', '/ab/c', '/d', '/e'];
-  fc.assert(
-    fc.property(fc.array(fc.constantFrom(...targets), { maxLength: 10 }), fc.boolean(), (order, reversed) => {
-      const made = [{ id: 1, parent: 0, target: '/' }];
-      const model = new Map(asked.map((each) => [each, 1]));
-      const serves = new Map(targets.map((each) => [each, 1]));
-      order.forEach((target, index) => {
-        const id = index + 2;
-        made.push({ id, parent: serves.get(target) ?? 1, target });
-        for (const [each] of model) if (isBelow(each, target)) model.set(each, id);
-        for (const [each] of serves) if (isBelow(each, target)) serves.set(each, id);
-      });
-      const lines = made.map(({ id, parent, target }) => `${id} ${parent} 0:${id} / ${target} rw - t s rw\n`);
-      const table = mountTable((reversed ? lines.toReversed() : lines).join(''));
-      for (const each of asked)
-        assert.is(table.serving(each)?.id, model.get(each), `${each} of ${order.join(' ')}`);
-    }),
-    { numRuns: 500 },
   );
 });
 properties.run();

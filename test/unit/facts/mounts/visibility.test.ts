@@ -46,23 +46,4 @@ test('a chain of 100,000, in either order', () => {
   assert.is(table(...lines.reverse()).hidden.size, 0);
 });
 
-test('of two on one mount point and one parent the later serves (before Linux 4.11)', () => {
-  assert.is(table('1 0 /', '2 1 /a', '3 1 /a').serving('/a/b')?.id, 3);
-});
-
-test('the root is the one that is mounted on nothing in the list, wherever it stands', () => {
-  assert.is(table('2 1 /', '1 0 /', '3 1 /a').serving('/')?.id, 1);
-  assert.is(table('2 1 /', '1 0 /', '3 1 /a').serving('/a')?.id, 3);
-  assert.is(table('2 1 /', '1 1 /').serving('/')?.id, 1);
-});
-
-test('all at a target, hidden ones too', () => {
-  const mounts = table('1 0 /', '2 1 /a', '3 2 /a');
-  assert.equal(
-    mounts.at('/a').map(({ id }) => id),
-    [2, 3],
-  );
-  assert.equal(mounts.at('/b'), []);
-});
-
 test.run();

@@ -1,9 +1,6 @@
 /** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
-import { suite } from 'uvu';
-import * as assert from 'uvu/assert';
 import { all, type Change, config, disk, edit, file, fstab, nothing } from '../../harness/changes.ts';
 import { inEach, testFindings } from '../../harness/finding.ts';
-import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
 
 const withoutDisks: Change = all(edit('root', '253:0 ', '0:99 '), edit('boot', '252:1 ', '0:98 '));
 
@@ -69,27 +66,3 @@ testFindings('edges', {
     ],
   },
 });
-
-const kept = suite('edges: who keeps the disks read-only');
-const writable = disk({ offered: false });
-const rwMount = edit('root', '/ ro,', '/ rw,');
-const rwFileSystem = edit('root', ' ro,seclabel', ' rw,seclabel');
-for (const [title, change, expected] of [
-  ['the host', nothing, 'host'],
-  ['a flag of the disk alone', all(disk({ offered: false, readOnly: true }), rwMount, rwFileSystem), 'guest'],
-  ['the mount alone', all(writable, rwFileSystem), 'guest'],
-  ['its file system alone', all(writable, rwMount), 'guest'],
-  ['nothing', all(writable, rwMount, rwFileSystem), 'none'],
-  [
-    'the host, but for a disk of REQUIRE_READONLY',
-    all(config('REQUIRE_READONLY=/ /home\n'), edit('home', '/home rw', '/home ro')),
-    'partial',
-  ],
-] as const) {
-  kept(title, async () => {
-    const guest = goodGuest();
-    change(guest);
-    assert.is((await withGuest(guest, evaluateGuest)).enforcement, expected);
-  });
-}
-kept.run();

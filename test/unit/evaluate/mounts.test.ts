@@ -1,36 +1,8 @@
 /** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
-import { all, config, disk, fstab, mount } from '../../harness/changes.ts';
+import { all, config, fstab, mount } from '../../harness/changes.ts';
 import { inEach, testFindings } from '../../harness/finding.ts';
 
 testFindings('edges', {
-  footholds: {
-    'a disk that is read-only by its flag alone': [
-      all(disk({ offered: false, readOnly: true }), mount('srv', '252:1 / /srv rw - xfs a rw')),
-      'warn',
-      '/srv: xfs, writable, executable, outlives a reboot',
-    ],
-    'an overlay without an upper layer': [mount('c', '0:60 / /mnt rw - overlay o rw,lowerdir=/a:/b'), 'pass'],
-    'an overlay whose upper layer nobody finds': [
-      mount('c', '0:60 / /mnt rw - overlay o rw,lowerdir=/a,upperdir=u,workdir=w'),
-      'warn',
-    ],
-    'an overlay whose upper layer is below itself': [
-      mount('c', '0:60 / /mnt rw - overlay o rw,lowerdir=/a,upperdir=/mnt/u,workdir=/mnt/w'),
-      'warn',
-    ],
-    'overlays in a ring': [
-      all(
-        mount('a', '0:60 / /a rw - overlay o rw,lowerdir=/x,upperdir=/b/u,workdir=/b/w'),
-        mount('b', '0:61 / /b rw - overlay o rw,lowerdir=/x,upperdir=/a/u,workdir=/a/w'),
-      ),
-      'warn',
-    ],
-    'variables of the firmware: nothing is run there': [
-      mount('efi', '0:60 / /sys/firmware/efi/efivars rw - efivarfs efivarfs rw'),
-      'pass',
-      'writable over a reboot: 2',
-    ],
-  },
   'home-options': {
     'what another mount below /home hides': [
       all(

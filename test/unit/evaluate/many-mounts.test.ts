@@ -1,12 +1,12 @@
 /** A guest with thousands of mounts, as containers and attackers make them. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { evaluateHost } from '../../agent/evaluate.ts';
-import type { SystemReader } from '../../agent/system/reader.ts';
-import type { Report } from '../../agent/report/report.ts';
-import { formatText } from '../../agent/report/text.ts';
-import { goodGuest, withGuest } from '../harness/guest.ts';
-import { workOf } from '../harness/work.ts';
+import { evaluateHost } from '../../../agent/evaluate.ts';
+import type { SystemReader } from '../../../agent/system/reader.ts';
+import type { Report } from '../../../agent/report/report.ts';
+import { formatText } from '../../../agent/report/text.ts';
+import { goodGuest, withGuest } from '../../harness/guest.ts';
+import { workOf } from '../../harness/work.ts';
 
 /** The mount with a number, without ids; its parent: the root, or the mount before it. */
 interface Kind {

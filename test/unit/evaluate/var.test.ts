@@ -1,9 +1,6 @@
 /** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
-import { suite } from 'uvu';
-import * as assert from 'uvu/assert';
-import { all, another, edit, file, fstab, handoff, mount, usage, without } from '../../harness/changes.ts';
+import { all, another, edit, fstab, handoff, mount, usage, without } from '../../harness/changes.ts';
 import { inEach, testFindings } from '../../harness/finding.ts';
-import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
 
 const spoolOnVdc = '252:32 / /var/spool ro,nodev - xfs /dev/vdc ro';
 
@@ -105,21 +102,3 @@ testFindings('edges', {
     ]),
   },
 });
-
-const consumers = suite('edges: what takes up the most');
-for (const [title, change, expected] of [
-  ['bytes at the warning', usage({ usedBytes: 0.8 * 256 * 1024 * 1024 }), ['/var/big']],
-  ['inodes at the warning', usage({ inodesUsed: 0.8 * 204800 }), ['/var/big']],
-  ['below it, nobody looks', usage({ usedBytes: 0.79 * 256 * 1024 * 1024, inodesUsed: 0.79 * 204800 }), []],
-] as const) {
-  consumers(title, async () => {
-    const guest = goodGuest();
-    all(change, file('run/var/upper/big', 'x'))(guest);
-    const report = await withGuest(guest, evaluateGuest);
-    assert.equal(
-      report.var.largest.map(({ path }) => path),
-      expected,
-    );
-  });
-}
-consumers.run();

@@ -1,10 +1,10 @@
 /** What would make a guest pass for sealed that is not what it seems, and each time the one check that says so. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Status } from '../../agent/checks/check.ts';
-import type { SystemReader } from '../../agent/system/reader.ts';
-import { type Change, all, config, edit, file, handoff, mount, tryWrite } from '../harness/changes.ts';
-import { type Table, findingOf, testFindings } from '../harness/finding.ts';
+import type { Status } from '../../../agent/checks/check.ts';
+import type { SystemReader } from '../../../agent/system/reader.ts';
+import { type Change, all, config, edit, file, handoff, mount, tryWrite } from '../../harness/changes.ts';
+import { type Table, findingOf, testFindings } from '../../harness/finding.ts';
 
 const user = (reader: SystemReader): SystemReader => ({
   ...reader,
@@ -146,16 +146,6 @@ const table: Table = {
     'a file that was removed': [swap('/swap\\040(deleted) file'), 'fail', '/swap is in use'],
     // 0xC3 0xA0; JavaScript takes the second for white space.
     'a file with a name in UTF-8': [swap('/swap-\xc3\xa0 file'), 'fail', '/swap-à is in use'],
-  },
-  footholds: {
-    'a mount in memory over one on a sealed disk': [
-      all(
-        mount('below', '252:1 / /srv rw,noexec - xfs /dev/vda1 rw'),
-        mount('over', '252:16 / /srv rw - xfs /dev/vdb rw'),
-      ),
-      'warn',
-      '/srv: xfs, writable, executable, outlives a reboot',
-    ],
   },
   'initramfs-hook': {
     'a time that is none': [handoff({ UPTIME: 'soon' }), 'error', 'UPTIME=soon is no time'],

@@ -1,0 +1,115 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type AssessedFacts, assess } from '../../../agent/assess/assess.ts';
+import { gatherFacts } from '../../../agent/facts/gather.ts';
+import type { SystemReader } from '../../../agent/system/reader.ts';
+import { type Change, all, file, fstab, mount, nothing } from '../../harness/changes.ts';
+import { copied, part, xfs } from '../../harness/copies.ts';
+import { goodGuest, withGuest } from '../../harness/guest.ts';
+
+async function assessed(
+  change: Change,
+  as: (reader: SystemReader) => SystemReader = (reader) => reader,
+): Promise<AssessedFacts> {
+  const guest = goodGuest();
+  change(guest);
+  return withGuest(guest, async (reader) => assess(await gatherFacts(as(reader))));
+}
+
+const judgements = [
+  ...(['systemDisks', 'hostReadOnlyTargets', 'footholds', 'impostors', 'foreignMounts'] as const),
+  ...(['fstabEntries', 'persistentAutostart'] as const),
+];
+/** The judgements that could not be made. */
+const unknown = (facts: AssessedFacts) => judgements.filter((name) => 'error' in facts[name]);
+
+/** Reads of some files fail. */
+const failing =
+  (isUnreadable: (name: string) => boolean) =>
+  (reader: SystemReader): SystemReader => {
+    const check = (name: string) => {
+      if (isUnreadable(name)) throw new Error('unreadable');
+    };
+    return {
+      ...reader,
+      read: (name, limit) => (check(name), reader.read(name, limit)),
+      readIfPresent: (name, limit) => (check(name), reader.readIfPresent(name, limit)),
+      resolve: (name) => (check(name), reader.resolve(name)),
+    };
+  };
+
+const test = suite('assess');
+test('a good guest: every judgement is made', async () => {
+  const facts = await assessed(nothing);
+  assert.equal(unknown(facts), []);
+  assert.equal([facts.mode.mode, facts.enforcement], ['sealed', 'host']);
+});
+
+for (const [title, isUnreadable, expected] of [
+  [
+    'fstab',
+    (name: string) => name === '/etc/fstab',
+    'sealed',
+    ['impostors', 'foreignMounts', 'fstabEntries'],
+  ],
+  ['/etc/passwd', (name: string) => name === '/etc/passwd', ['persistentAutostart']],
+  ['the mounts', (name: string) => name.endsWith('/mountinfo'), undefined],
+  [
+    'the block devices that are not mounted',
+    (name: string) => name.endsWith('/size'),
+    ['impostors', 'foreignMounts'],
+  ],
+] as const) {
+  test(`unreadable: ${title}; the other judgements are made`, async () => {
+    const facts = await assessed(nothing, failing(isUnreadable));
+    assert.is(facts.mode.mode, 'sealed');
+    if (expected !== undefined) assert.equal(unknown(facts), expected);
+  });
+}
+
+test('the links of udev cannot be read: fstabEntries alone are unknown', async () => {
+  const facts = await assessed(
+    nothing,
+    failing((name) => name.startsWith('/dev/disk/')),
+  );
+  assert.equal(unknown(facts), ['fstabEntries']);
+});
+
+test('a line of fstab means the device on the sealed disk, even if the link of udev cannot be read', async () => {
+  const facts = await assessed(
+    all(copied({ ...xfs, ...part }), fstab('UUID=1f5a-AB /boot xfs ro 0 0')),
+    failing((name) => name.startsWith('/dev/disk/')),
+  );
+  assert.equal(
+    'value' in facts.fstabEntries && facts.fstabEntries.value.map(({ device, copies }) => [device, copies]),
+    [['252:2', ['252:34']]],
+  );
+});
+
+test('autostart counts only in home directories that persist', async () => {
+  const passwd = [
+    'root:x:0:0:root:/root:/bin/bash',
+    'ann:x:1000:1000::/home/ann:/bin/bash',
+    'bob:x:1001:1001::/tmp/bob:/bin/bash',
+    '',
+  ].join('\n');
+  const profiles = ['root', 'home/ann', 'tmp/bob'].map((home) => file(`${home}/.profile`, 'x'));
+  const { autostart, persistentAutostart } = await assessed(all(file('etc/passwd', passwd), ...profiles));
+  const users = (found: AssessedFacts['autostart']) =>
+    'value' in found ? found.value.map(({ user }) => user) : found.error;
+  assert.equal(users(autostart), ['root', 'ann', 'bob']);
+  assert.equal(users(persistentAutostart), ['ann']);
+});
+
+test('a mount of an impostor at / is never maintenance', async () => {
+  const change = all(
+    copied({ ...xfs, ...part }),
+    mount('root', '252:34 / / rw - xfs /dev/vdc2 rw'),
+    fstab('UUID=1f5a-AB / xfs defaults 0 0'),
+  );
+  const { mode, foreignMounts } = await assessed(change);
+  assert.equal('value' in foreignMounts && foreignMounts.value.map(({ target }) => target), ['/']);
+  assert.equal(mode.mode, 'sealed');
+  assert.match(mode.reason, 'a copy of /dev/vda2');
+});
+test.run();

@@ -1,0 +1,80 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { findLargestFiles } from '../../../agent/facts/largest-files.ts';
+import { systemReader } from '../../../agent/system/reader.ts';
+import { all, file, usage } from '../../harness/changes.ts';
+import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
+import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+
+const largest = suite('findLargestFiles');
+largest('down to two levels, by bytes and by inodes', () => {
+  inTemporaryFolder((root) => {
+    const many = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`up/spool/mail/${index}`, '']));
+    writeFiles(root, {
+      'up/log/journal/a/b': 'x'.repeat(200_000),
+      'up/log/messages': 'x'.repeat(9000),
+      ...many,
+    });
+    const found = findLargestFiles(systemReader({ root }), '/up');
+    assert.is(found[0]?.path, '/var/log/journal');
+    assert.ok((found[0]?.bytes ?? 0) >= 200_000);
+    assert.is(found[0]?.inodes, 3);
+    const mail = found.find((each) => each.path === '/var/spool/mail');
+    assert.is(mail?.inodes, 51);
+  });
+});
+largest('many small files are named beside a few large ones', () => {
+  inTemporaryFolder((root) => {
+    const large = Array.from({ length: 6 }, (_, index) => [`up/large${index}`, 'x'.repeat(100_000)]);
+    const small = Array.from({ length: 20 }, (_, index) => [`up/spool/many/${index}`, '']);
+    writeFiles(root, Object.fromEntries([...large, ...small]) as Record<string, string>);
+    const found = findLargestFiles(systemReader({ root }), '/up').map(({ path: each }) => each);
+    assert.ok(found.includes('/var/spool/many'), found.join());
+  });
+});
+largest('what is mounted there is not touched', () => {
+  inTemporaryFolder((root) => {
+    writeFiles(root, { 'up/a/b': 'x', 'up/hangs/c': 'x' });
+    const reader = systemReader({ root });
+    const touched: string[] = [];
+    const watched = { ...reader, stat: (file: string) => (touched.push(file), reader.stat(file)) };
+    const found = findLargestFiles(watched, '/up', (file) => file === '/up/hangs');
+    assert.equal(found.map(({ path: each }) => each).sort(), ['/var/a', '/var/a/b']);
+    assert.equal(touched, ['/up/a', '/up/a/b']);
+  });
+});
+largest('a sparse file takes up what it does', () => {
+  inTemporaryFolder((root) => {
+    fs.mkdirSync(path.join(root, 'up'));
+    fs.closeSync(fs.openSync(path.join(root, 'up/sparse'), 'w'));
+    fs.truncateSync(path.join(root, 'up/sparse'), 1e9);
+    assert.is(findLargestFiles(systemReader({ root }), '/up')[0]?.bytes, 0);
+  });
+});
+largest('ends, however much there is', () => {
+  const endless = { ...systemReader(), list: () => ['a', 'b'], stat: () => folder };
+  assert.ok(findLargestFiles(endless, '/up').length > 0);
+});
+const times = { mode: 0o755, uid: 0, gid: 0, changed: 0, modified: 0 };
+const folder = { kind: 'directory', bytes: 0, allocatedBytes: 4096, ...times } as const;
+largest.run();
+
+const nearlyFull = suite('largest files of a report');
+for (const [title, change, expected] of [
+  ['bytes at the warning', usage({ usedBytes: 0.8 * 256 * 1024 * 1024 }), ['/var/big']],
+  ['inodes at the warning', usage({ inodesUsed: 0.8 * 204800 }), ['/var/big']],
+  ['below it, nobody looks', usage({ usedBytes: 0.79 * 256 * 1024 * 1024, inodesUsed: 0.79 * 204800 }), []],
+] as const) {
+  nearlyFull(title, async () => {
+    const guest = goodGuest();
+    all(change, file('run/var/upper/big', 'x'))(guest);
+    const report = await withGuest(guest, evaluateGuest);
+    assert.equal(
+      report.var.largest.map(({ path }) => path),
+      expected,
+    );
+  });
+}
+nearlyFull.run();

@@ -1,0 +1,84 @@
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isBelow, mountTable } from '../../../../agent/facts/mounts/mountinfo.ts';
+
+/** "id parent target" lines; the first is the root. */
+const table = (...lines: string[]) =>
+  mountTable(
+    lines
+      .map((line) => line.split(' '))
+      .map(([id = '', parent = '', target = '']) => `${id} ${parent} 0:${id} / ${target} rw - tmpfs t rw\n`)
+      .join(''),
+  );
+const test = suite('mountTable');
+test('of two on one mount point and one parent the later serves (before Linux 4.11)', () => {
+  assert.is(table('1 0 /', '2 1 /a', '3 1 /a').serving('/a/b')?.id, 3);
+});
+
+test('the root is the one that is mounted on nothing in the list, wherever it stands', () => {
+  assert.is(table('2 1 /', '1 0 /', '3 1 /a').serving('/')?.id, 1);
+  assert.is(table('2 1 /', '1 0 /', '3 1 /a').serving('/a')?.id, 3);
+  assert.is(table('2 1 /', '1 1 /').serving('/')?.id, 1);
+});
+
+test('all at a target, hidden ones too', () => {
+  const mounts = table('1 0 /', '2 1 /a', '3 2 /a');
+  assert.equal(
+    mounts.at('/a').map(({ id }) => id),
+    [2, 3],
+  );
+  assert.equal(mounts.at('/b'), []);
+});
+
+/** Ids that are no tree: whatever it says, it says it soon. */
+test('no cycle is walked for ever', () => {
+  const tangled = fc.array(
+    fc.tuple(fc.nat({ max: 4 }), fc.nat({ max: 4 }), fc.constantFrom('/', '/a', '/a/b')),
+    {
+      minLength: 1,
+      maxLength: 12,
+    },
+  );
+  fc.assert(
+    fc.property(tangled, (lines) => {
+      const text = lines
+        .map(([id, parent, target]) => `${id} ${parent} 0:1 / ${target} rw - t s rw\n`)
+        .join('');
+      try {
+        mountTable(text).serving('/a/b/c');
+      } catch (error) {
+        assert.is((error as Error).message, 'mountinfo is not a tree');
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+/**
+ * A model: mounts made one after the other, as mount(2) would: each on what serves its target at that time.
+ * Below the root's own mount point nothing is mounted on "/".
+ */
+test('a mount is served as if the mounts had been made one after the other', () => {
+  const targets = ['/a', '/a/b', '/a/b/c', '/ab', '/d'];
+  const asked = ['/', '/a', '/a/x', '/a/b', '/a/b/c', '/a/b/c/d', '/ab', '/ab/c', '/d', '/e'];
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom(...targets), { maxLength: 10 }), fc.boolean(), (order, reversed) => {
+      const made = [{ id: 1, parent: 0, target: '/' }];
+      const model = new Map(asked.map((each) => [each, 1]));
+      const serves = new Map(targets.map((each) => [each, 1]));
+      order.forEach((target, index) => {
+        const id = index + 2;
+        made.push({ id, parent: serves.get(target) ?? 1, target });
+        for (const [each] of model) if (isBelow(each, target)) model.set(each, id);
+        for (const [each] of serves) if (isBelow(each, target)) serves.set(each, id);
+      });
+      const lines = made.map(({ id, parent, target }) => `${id} ${parent} 0:${id} / ${target} rw - t s rw\n`);
+      const table = mountTable((reversed ? lines.toReversed() : lines).join(''));
+      for (const each of asked)
+        assert.is(table.serving(each)?.id, model.get(each), `${each} of ${order.join(' ')}`);
+    }),
+    { numRuns: 500 },
+  );
+});
+test.run();
