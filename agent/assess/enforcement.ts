@@ -36,5 +36,5 @@ export function findHostReadOnlyTargets(
 
 /** The remedy for a target that is writable although the host keeps its disk read-only. */
 export function remountRemedy(target: string): string {
-  return `The host already keeps the disk read-only; ${target} was remounted read-write in the guest, and what is written there is lost. Find out which process did it, then reboot, or run: mount -o remount,ro ${target}.`;
+  return `The host keeps the disk read-only, but ${target} was remounted read-write in the guest, and writes to ${target} are lost. Find out which process remounted it, then reboot, or run: mount -o remount,ro ${target}.`;
 }

@@ -125,7 +125,7 @@ function tighten({ target, type }: Mount, executable: boolean, persistent: boole
   const isNeeded = target === '/dev' || isBelow(target, '/run');
   return [
     ...(executable
-      ? [`mount -o remount,noexec ${target}${isNeeded ? ', if nothing there is run' : ''}`]
+      ? [`mount -o remount,noexec ${target}${isNeeded ? ', if no program runs from it' : ''}`]
       : []),
     ...(persistent ? ['have the host make its disk read-only, or put a tmpfs there'] : []),
   ].join('; ');
