@@ -2,7 +2,7 @@ import * as assert from 'uvu/assert';
 import { type Guest, bootEnv } from './guest.ts';
 import type { DiskFixture } from './sysfs.ts';
 
-/** What makes another guest of a guest. */
+/** A change of a guest's fixture. */
 export type Change = (guest: Guest) => void;
 
 export const config =
@@ -58,10 +58,10 @@ export const mount =
   ({ mounts }) => {
     mounts[name] = line;
   };
-/** The whole file. */
+/** Replaces the whole file. */
 export const fstab = (...lines: string[]): Change =>
   file('etc/fstab', lines.map((line) => `${line}\n`).join(''));
-/** A second disk that the host made read-only and that nothing of the system is on. */
+/** A second disk that the host made read-only, without parts of the system. */
 export const another: Change = (guest) => {
   file('dev/vdc', '')(guest);
   guest.devices.push({ name: 'vdc', device: '252:32', bus: 'virtio-blk', offered: true });

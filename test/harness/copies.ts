@@ -38,7 +38,7 @@ export const secondDisk = (changes: Partial<DiskFixture> = {}): Change =>
     ...changes,
   });
 
-/** Instead of the good guest's root on LVM: the second partition of the sealed disk, 252:2. */
+/** Replaces the good guest's root on LVM by a partition. @param mounted its device number */
 export const plainRoot =
   (mounted: string): Change =>
   (guest) => {
@@ -48,7 +48,7 @@ export const plainRoot =
     guest.mounts['lower'] = (guest.mounts['lower'] ?? '').replace('253:0', mounted);
   };
 
-/** On a device: the beginning of a physical volume of the volume group rhel (test/fixtures/lvm). */
+/** Writes the beginning of a physical volume of the volume group rhel to a device (test/fixtures/lvm). */
 export const physicalVolume = (name: string): Change =>
   file(
     `dev/${name}`,
@@ -57,7 +57,7 @@ export const physicalVolume = (name: string): Change =>
       .toString('latin1'),
   );
 
-/** The sealed disk's second partition, and the second disk's. */
+/** The second partitions of the sealed disk and of the second disk. */
 export const bothPartitions = ['252:2', '252:34'];
 export const xfs = { ID_FS_TYPE: 'xfs', ID_FS_UUID: '1f5a-AB' };
 export const part = { ID_PART_ENTRY_NUMBER: '2' };

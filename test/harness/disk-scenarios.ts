@@ -4,7 +4,7 @@ export interface DiskScenario {
   devices: (DiskFixture | StackFixture)[];
   /** The device of the file system. */
   device: string;
-  /** The disks under it, sorted. */
+  /** The disks below it, sorted. */
   disks: { name: string; bus: string; readOnly: boolean; hostReadOnly: boolean | null }[];
 }
 
@@ -25,7 +25,7 @@ const vda = disk('vda', '252:0', { partitions });
 const sealed = disk('vda', '252:0', { partitions, offered: true });
 const vdb = disk('vdb', '252:16');
 
-/** Both the boot scripts and the agent must find the disks of each. */
+/** Stacks of block devices, and the disks below them. */
 export const diskScenarios: Record<string, DiskScenario> = {
   'a whole disk': { devices: [vdb], device: '252:16', disks: [found('vdb', false)] },
   'a whole disk that the host made read-only': {

@@ -6,7 +6,7 @@ import type { DiskFixture, StackFixture } from './sysfs.ts';
 /** Recordings in test/fixtures/el7. */
 export type Recording = 'sealed' | 'clone-first' | 'clone-second';
 
-/** The guest of a recording: what it mounted, its block devices, udev's database and links, fstab and boot.env. */
+/** The guest of a recording: its mounts, block devices, udev database and links, fstab and boot.env. */
 export function el7Guest(name: Recording): Guest {
   const parts = sections(name);
   const mountinfo = parts['/proc/self/mountinfo'] ?? '';
@@ -58,11 +58,11 @@ function devices(parts: Record<string, string>): (DiskFixture | StackFixture)[] 
       partitions: Object.fromEntries(partitions.map((each) => [each, number(`${name}/${each}`)])),
     };
   });
-  // A stack needs what it is made of.
+  // Stacks last: their members must exist first.
   return disks.sort((one, other) => Number('on' in one) - Number('on' in other));
 }
 
-/** Device nodes, and the links that udev made. */
+/** Device nodes and the links of udev. */
 function nodes(parts: Record<string, string>): Guest['files'] {
   const files: Guest['files'] = {};
   for (const file of Object.keys(parts)) {

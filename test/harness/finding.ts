@@ -7,18 +7,18 @@ import type { Verdict } from '../../agent/report/report.ts';
 import type { Change } from './changes.ts';
 import { type Guest, goodGuest, withGuest } from './guest.ts';
 
-interface Otherwise {
-  /** What cannot be a file of a fixture. */
+interface Options {
+  /** Replaces calls that files of a fixture cannot answer. */
   as?: (reader: SystemReader) => SystemReader;
   probe?: boolean;
   guest?: Guest;
 }
 
-/** What one check says of a good guest that was changed. */
+/** The finding of one check for a good guest with a change. */
 export async function findingOf(
   id: string,
   change: Change,
-  { as = (reader) => reader, probe = true, guest = goodGuest() }: Otherwise = {},
+  { as = (reader) => reader, probe = true, guest = goodGuest() }: Options = {},
 ): Promise<Finding & { verdict: Verdict }> {
   change(guest);
   const report = await withGuest(guest, (reader) => evaluateHost(as(reader), { probe }));
@@ -27,25 +27,25 @@ export async function findingOf(
   return { ...finding, verdict: report.verdict };
 }
 
-/** What is changed in a good guest, the status, what is observed. */
+/** The change of a good guest, and the expected status and `observed`. */
 type Case = [Change, Status, (string | RegExp)?];
-/** By check, by title. */
+/** Cases by check and title. */
 export type Table = Record<string, Record<string, Case>>;
 
-/** The same for each of a list. */
+/** One case for each text of a list. */
 export function inEach(list: readonly string[], of: (each: string) => Case): Record<string, Case> {
   return Object.fromEntries(list.map((each) => [each, of(each)]));
 }
 
-/** A suite a check. */
+/** Defines and runs one suite for each check. */
 export function testFindings(prefix: string, table: Table): void {
   for (const [id, cases] of Object.entries(table)) {
     const checks = suite(`${prefix}: ${id}`);
-    for (const [title, [change, status, said]] of Object.entries(cases)) {
+    for (const [title, [change, status, observed]] of Object.entries(cases)) {
       checks(title, async () => {
         const finding = await findingOf(id, change);
         assert.is(finding.status, status, finding.observed);
-        if (said !== undefined) assert.match(finding.observed, said);
+        if (observed !== undefined) assert.match(finding.observed, observed);
         if (status === 'fail' || status === 'warn') assert.ok(finding.remedy !== '');
       });
     }

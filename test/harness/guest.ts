@@ -7,23 +7,23 @@ import { version } from '../../agent/lib/version.ts';
 import { type DiskFixture, type StackFixture, makeSysfs } from './sysfs.ts';
 import { writeFiles } from './temporary.ts';
 
-/** Everything that the agent sees of a guest. */
+/** Everything that the agent reads of a guest. */
 export interface Guest {
   /** mountinfo without the ids, by name: "device root target options - type source superOptions". */
   mounts: Record<string, string>;
   files: Record<string, string | { linkTo: string }>;
   devices: (DiskFixture | StackFixture)[];
   folders: string[];
-  /** What a folder of fixtures cannot answer. */
+  /** The answers that files of a fixture cannot give. */
   answers: {
     usage: ReturnType<SystemReader['usage']>;
-    /** Of writes to the targets of REQUIRE_READONLY. */
+    /** To writes on the targets of REQUIRE_READONLY. */
     tryWrite: string;
-    /** Of probes of REQUIRE_OPTIONS. */
+    /** To probes of REQUIRE_OPTIONS. */
     probes: Partial<Record<ProbeKind, string>>;
-    /** What stat(1) says of labels. */
+    /** The output of stat(1) for labels. */
     labels: string;
-    /** Of other programs; undefined: it has nothing to say. */
+    /** The result of another program; undefined: the default. */
     run?: (program: string, args: readonly string[]) => Awaited<ReturnType<SystemReader['run']>> | undefined;
     kernelLog: string[];
   };
@@ -32,7 +32,7 @@ export interface Guest {
 const lvm = 'rw,seclabel,attr2,inode64,noquota';
 const hardened = 'noexec,nosuid,nodev';
 
-/** RHEL 7 on XFS on LVM, sealed, with nothing to complain of. */
+/** RHEL 7 on XFS on LVM, sealed; every check passes. */
 export function goodGuest(): Guest {
   return {
     mounts: {
@@ -101,7 +101,7 @@ export function goodGuest(): Guest {
   };
 }
 
-/** What dracut/assemble-var leaves; a key may be given another value, or none at all. */
+/** A boot.env as dracut/assemble-var writes it. @param changes other values by key; undefined removes the key */
 export function bootEnv(changes: Record<string, string | undefined> = {}): string {
   const values: Record<string, string | undefined> = {
     VERSION: version,
@@ -121,7 +121,7 @@ export function bootEnv(changes: Record<string, string | undefined> = {}): strin
     .join('');
 }
 
-/** A guest whose disk the host left writable, with nothing to complain of. */
+/** A guest whose disk the host left writable; every check passes or is skipped. */
 export function maintenanceGuest(): Guest {
   const guest = goodGuest();
   const { mounts, devices, files } = guest;
@@ -138,12 +138,12 @@ export function maintenanceGuest(): Guest {
   return guest;
 }
 
-/** Builds the guest in an empty folder. */
+/** Builds a guest in an empty folder. */
 export function makeGuest(root: string, guest: Guest): SystemReader {
   for (const folder of guest.folders) fs.mkdirSync(path.join(root, folder));
   makeSysfs(root, guest.devices);
-  const seen = mountinfo(guest.mounts);
-  writeFiles(root, { 'proc/self/mountinfo': seen, 'proc/1/mountinfo': seen, ...guest.files });
+  const table = mountinfo(guest.mounts);
+  writeFiles(root, { 'proc/self/mountinfo': table, 'proc/1/mountinfo': table, ...guest.files });
   const { usage, tryWrite, probes, labels, kernelLog, run } = guest.answers;
   return {
     ...systemReader({ root }),
@@ -152,10 +152,10 @@ export function makeGuest(root: string, guest: Guest): SystemReader {
     probe: (kinds) => Promise.resolve(Object.fromEntries(kinds.map((kind) => [kind, probes[kind]]))),
     run: (program, args) => {
       const isSearch = ['/usr/bin/find', '/usr/bin/getfattr'].includes(program);
-      const said: Awaited<ReturnType<SystemReader['run']>> = isSearch
+      const result: Awaited<ReturnType<SystemReader['run']>> = isSearch
         ? { stdout: '', ended: 'good' }
         : { stdout: labels, ended: labels === '' ? 'bad' : 'good' };
-      return Promise.resolve(run?.(program, args) ?? said);
+      return Promise.resolve(run?.(program, args) ?? result);
     },
     kernelLog: () => kernelLog,
     environment: () => ({ hostname: 'guest7', kernel: '3.10.0-1160.el7.x86_64', uid: 0, seconds: 100 }),
@@ -163,7 +163,7 @@ export function makeGuest(root: string, guest: Guest): SystemReader {
   };
 }
 
-/** The root's id is 60, as on EL7 where it is not the first line. */
+/** The root's id is 60: on EL7 it is not the first line either. */
 function mountinfo(mounts: Record<string, string>): string {
   const lines = Object.entries(mounts).map(([name, line], index) => {
     const [id, parent] = name === 'root' ? [60, 1] : [100 + index, parentOf(name, mounts)];
@@ -172,7 +172,7 @@ function mountinfo(mounts: Record<string, string>): string {
   return lines.join('');
 }
 
-/** A mount is on the one that served its target when it was made: the same target's before it, else a folder's. */
+/** The mount that served the target when this one was mounted: an earlier one on the same target, else on a folder above. */
 function parentOf(name: string, mounts: Record<string, string>): number {
   const names = Object.keys(mounts);
   const targetOf = (each: string) => (mounts[each] ?? '').split(' ')[2] ?? '';
@@ -193,7 +193,7 @@ export async function withGuest<T>(
   guest: Guest,
   action: (reader: SystemReader, root: string) => Promise<T> | T,
 ): Promise<T> {
-  // In memory where there is some: on a disk that is busy, what `prepare` syncs takes seconds.
+  // In memory if possible: on a busy disk, the fsync(2) calls of `prepare` take seconds.
   const base = fs.existsSync('/dev/shm') ? '/dev/shm' : '/tmp';
   const root = fs.mkdtempSync(`${base}/immutafs-guest-`);
   try {

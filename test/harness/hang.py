@@ -1,4 +1,4 @@
-"""Mounts a FUSE file system whose requests nobody ever reads: hang.py FOLDER (fuse(4), mount.fuse3(8))."""
+"""Mounts a FUSE file system that never answers a request: hang.py FOLDER (fuse(4), mount.fuse3(8))."""
 
 import ctypes
 import os

@@ -8,7 +8,7 @@ export interface DiskFixture {
   bus: 'virtio-blk' | 'virtio-scsi' | 'ata' | 'nvme';
   /** The block device's flag. */
   readOnly?: boolean;
-  /** virtio-blk: whether the host offers VIRTIO_BLK_F_RO. */
+  /** Whether the host offers VIRTIO_BLK_F_RO (virtio-blk). */
   offered?: boolean;
   partitions?: Record<string, string>;
 }
@@ -17,10 +17,10 @@ export interface DiskFixture {
 export interface StackFixture {
   name: string;
   device: string;
-  /** Names of what is directly below it. */
+  /** Names of the devices directly below it. */
   on: readonly string[];
   readOnly?: boolean;
-  /** What device-mapper says of it. */
+  /** Its name and UUID in device-mapper. */
   dm?: { name: string; uuid: string };
 }
 
@@ -31,7 +31,7 @@ const busFolder: Record<DiskFixture['bus'], string> = {
   nvme: 'pci0000:00/0000:00:06.0/nvme/nvme0',
 };
 
-/** Makes what the kernel shows of block devices below `root`/sys (Documentation/ABI/stable/sysfs-block). */
+/** Makes the block devices of sysfs below `root`/sys (Documentation/ABI/stable/sysfs-block). */
 export function makeSysfs(root: string, devices: readonly (DiskFixture | StackFixture)[]): void {
   for (const folder of ['dev/block', 'class/block', 'block']) {
     fs.mkdirSync(path.join(root, 'sys', folder), { recursive: true });
