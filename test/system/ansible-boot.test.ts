@@ -2,8 +2,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { callPlugin } from '../harness/collection.ts';
 
-/** What a domain's XML says of its next boot, for the host's side (ansible/plugins/module_utils/boot.py). */
-const test = suite('what decides a domain’s boot');
+/** The settings of a domain's XML that decide its next boot (ansible/plugins/module_utils/boot.py). */
+const test = suite('boot settings of a domain');
 
 interface Facts {
   firmware: string;
@@ -18,7 +18,7 @@ const nvram = "<nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>/var/lib/libvir
 interface Parts {
   os?: string;
   root?: string;
-  /** What stands in the <disk> of vda and of vdb. */
+  /** The content of <disk> for vda and vdb. */
   disks?: [string, string];
   devices?: string;
   events?: string;
@@ -121,7 +121,7 @@ test('firmware: by QEMU’s arguments', () => {
   assert.equal(factsOf(xml.replace('-bios', '-netdev')).blockers, []);
 });
 
-test('UEFI: a libvirt that cannot recreate the store, and one that starts the domain automatically', () => {
+test('UEFI: a libvirt without --reset-nvram, and a domain with autostart', () => {
   const uefi = { os: flash + nvram };
   assert.match(
     factsOf(uefi, false, false).blockers.join(),
@@ -135,7 +135,7 @@ test('UEFI: a libvirt that cannot recreate the store, and one that starts the do
   assert.equal(factsOf({ os: '<kernel>/k</kernel>' }, false, true).blockers, []);
 });
 
-test('the order of boot, with everything that may stand in its way', () => {
+test('the boot order, and the settings that interfere with it', () => {
   const text = 'the firmware may boot from a disk other than vda: the domain has ';
   for (const [parts, has] of [
     [{}, null],
@@ -157,7 +157,7 @@ test('the order of boot, with everything that may stand in its way', () => {
   assert.equal(factsOf({ os: "<kernel>/k</kernel><boot dev='hd'/>", disks: [serialA, serialB] }).wrong, []);
 });
 
-test('serials, and events after which the variables are kept', () => {
+test('serials, and events after which EFI variables would persist', () => {
   assert.equal(factsOf({ disks: [first, serialB] }).wrong, ['vda has no serial']);
   assert.equal(factsOf({ disks: [serialA + first, serialA] }).wrong, [
     'the serial a is on more than one disk',
@@ -186,7 +186,7 @@ test('another disk in a lower slot, or with a lower unit of the same controller'
   assert.match(factsOf(scsi(1, 0)).blockers.join(), /^vdb comes before vda/);
 });
 
-test('corrected: no problem remains, and nothing else changes', () => {
+test('corrected(): nothing is wrong afterwards, and nothing else has changed', () => {
   const xml = domain({
     os: `${flash}${nvram}<boot dev='hd'/>`,
     disks: ['', first],

@@ -9,12 +9,12 @@ const rwMount = edit('root', '/ ro,', '/ rw,');
 const rwFileSystem = edit('root', ' ro,seclabel', ' rw,seclabel');
 for (const [title, change, expected] of [
   ['the host', nothing, 'host'],
-  ['a flag of the disk alone', all(disk({ offered: false, readOnly: true }), rwMount, rwFileSystem), 'guest'],
-  ['the mount alone', all(writable, rwFileSystem), 'guest'],
-  ['its file system alone', all(writable, rwMount), 'guest'],
+  ['only a flag of the disk', all(disk({ offered: false, readOnly: true }), rwMount, rwFileSystem), 'guest'],
+  ['only the mount', all(writable, rwFileSystem), 'guest'],
+  ['only the file system of the mount', all(writable, rwMount), 'guest'],
   ['nothing', all(writable, rwMount, rwFileSystem), 'none'],
   [
-    'the host, but for a disk of REQUIRE_READONLY',
+    'the host, except for a disk of REQUIRE_READONLY',
     all(config('REQUIRE_READONLY=/ /home\n'), edit('home', '/home rw', '/home ro')),
     'partial',
   ],

@@ -1,4 +1,4 @@
-/** What would make a guest pass for sealed that is not what it seems, and each time the one check that says so. */
+/** Manipulations that make a guest look sealed, and the check that detects each of them. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Status } from '../../../agent/checks/check.ts';
@@ -14,12 +14,12 @@ const swap = (line: string) => file('proc/swaps', `Filename\tType\tSize\n${line}
 
 const table: Table = {
   'root-write-probe': {
-    'REQUIRE_READONLY is empty: / is tried all the same': [
+    'REQUIRE_READONLY is empty: / is tried nevertheless': [
       all(config('REQUIRE_READONLY=\n'), tryWrite('OK')),
       'fail',
       'a write was accepted',
     ],
-    'the same, refused': [config('REQUIRE_READONLY=\n'), 'pass', 'EROFS'],
+    'REQUIRE_READONLY is empty, and a write to / fails': [config('REQUIRE_READONLY=\n'), 'pass', 'EROFS'],
   },
   'var-overlay': {
     'the lower layer is another folder of the disk': [
@@ -37,8 +37,11 @@ const table: Table = {
       'fail',
       'an upper layer is on xfs at /run/var/below',
     ],
-    'it is on the same tmpfs': [handoff({ LAYER: '/var/log overlay' }), 'pass'],
-    'it could not be assembled': [
+    'the upper layer of an overlay below /var is on the same tmpfs': [
+      handoff({ LAYER: '/var/log overlay' }),
+      'pass',
+    ],
+    'the overlay below /var could not be assembled': [
       all(
         handoff({ LAYER: '/var/log failed' }),
         mount('disk', '252:16 /x /run/var/below rw,nosuid,nodev,noexec - xfs /dev/vdb rw'),
@@ -69,7 +72,7 @@ const table: Table = {
         ],
       ]),
     ),
-    'another /etc that asks for less': [
+    'another /etc whose configuration requires less': [
       all(
         config('REQUIRE_READONLY=\nREQUIRE_OPTIONS=\n'),
         mount('over', '0:60 / /etc rw - overlay evil rw,lowerdir=/etc,upperdir=/run/u,workdir=/run/w'),
@@ -77,12 +80,15 @@ const table: Table = {
       'fail',
       '/etc is overlay (evil)',
     ],
-    '/etc over itself': [mount('over', '253:0 /etc /etc ro - xfs /dev/mapper/rhel-root ro'), 'pass'],
+    '/etc bind-mounted on itself': [
+      mount('over', '253:0 /etc /etc ro - xfs /dev/mapper/rhel-root ro'),
+      'pass',
+    ],
     '/etc on another file system of the disk of /': [
       mount('over', '252:1 /etc /etc ro - xfs /dev/vda1 ro'),
       'pass',
     ],
-    'what else is mounted below /etc, and below /run/immutafs': [
+    'mounts on other folders below /etc and /run/immutafs': [
       all(
         mount('one', '0:60 / /etc/ipa ro - tmpfs one ro'),
         mount('two', '0:61 / /etc/fstab.d ro - tmpfs two ro'),
@@ -90,7 +96,7 @@ const table: Table = {
       ),
       'pass',
     ],
-    'a second mount where fstab has one': [
+    'a second mount on a target of fstab': [
       all(
         file('etc/fstab', 'tmpfs /srv tmpfs nodev 0 0\n'),
         mount('srv', '0:60 / /srv rw,nodev - tmpfs one rw'),
@@ -101,17 +107,17 @@ const table: Table = {
     ],
   },
   'fstab-consistent': {
-    'a tmpfs in the place of a disk': [
+    'a tmpfs instead of a disk': [
       mount('home', '0:60 / /home rw,noexec,nosuid,nodev - tmpfs evil rw'),
       'fail',
       'line 3, /home: mounted from evil (0:60), not from /dev/vdb',
     ],
-    'a disk in the place of a tmpfs': [
+    'a disk instead of a tmpfs': [
       mount('tmp', '252:16 /tmp /tmp rw,noexec,nosuid,nodev - xfs /dev/vdb rw'),
       'fail',
       'line 4, /tmp: mounted from /dev/vdb (252:16), not from tmpfs',
     ],
-    'a Btrfs, whose number is its own': [
+    'a Btrfs, which has its own device number': [
       mount('home', '0:60 /home /home rw,noexec,nosuid,nodev - btrfs /dev/vdc rw'),
       'pass',
     ],
@@ -122,37 +128,37 @@ const table: Table = {
       'error',
       '/sys/fs/selinux: the kernel has SELinux',
     ],
-    'the same, switched off in its configuration': [
+    'selinuxfs is unmounted, and SELinux is disabled in its configuration': [
       all(
         file('proc/filesystems', 'nodev\tselinuxfs\n'),
         file('etc/selinux/config', '# x\nSELINUX=disabled\nSELINUXTYPE=targeted\n'),
       ),
       'skip',
     ],
-    'it enforces, whatever its configuration says': [
+    'SELinux enforces, although its configuration disables it': [
       all(file('sys/fs/selinux/enforce', '1'), file('etc/selinux/config', 'SELINUX=disabled\n')),
       'error',
       'has no label',
     ],
-    'a kernel that was started without it': [
+    'a kernel without SELinux': [
       file('proc/filesystems', 'nodev\tsysfs\nnodev\txselinuxfs\n\text4\n'),
       'skip',
       'SELinux is not there',
     ],
   },
   'swap-off': {
-    'a node of the device outside of /dev': [swap('/run/node partition'), 'error', '/run/node is in use'],
-    'a node that is gone': [swap('/dev/gone\\040(deleted) partition'), 'error', 'cannot be told'],
+    'a device node outside /dev': [swap('/run/node partition'), 'error', '/run/node is in use'],
+    'a device node that was removed': [swap('/dev/gone\\040(deleted) partition'), 'error', 'cannot be told'],
     'a file that was removed': [swap('/swap\\040(deleted) file'), 'fail', '/swap is in use'],
-    // 0xC3 0xA0; JavaScript takes the second for white space.
+    // 0xC3 0xA0: the second byte is white space to JavaScript.
     'a file with a name in UTF-8': [swap('/swap-\xc3\xa0 file'), 'fail', '/swap-à is in use'],
   },
   'initramfs-hook': {
-    'a time that is none': [handoff({ UPTIME: 'soon' }), 'error', 'UPTIME=soon is no time'],
-    'a time before the start': [handoff({ UPTIME: '-1' }), 'error', 'UPTIME=-1 is no time'],
+    'a malformed time': [handoff({ UPTIME: 'soon' }), 'error', 'UPTIME=soon is no time'],
+    'a negative time': [handoff({ UPTIME: '-1' }), 'error', 'UPTIME=-1 is no time'],
   },
   'forward-healthy': {
-    'the words of a file that its user may not read': [
+    'a link to a file that only root may read': [
       all(
         config('FORWARD=relp://log:514\n'),
         file('etc/shadow', 'root:$y$secret:::::::\n'),
@@ -166,15 +172,15 @@ const table: Table = {
 
 testFindings('deceptions', table);
 
-const users = suite('deceptions: who is not root');
+const users = suite('deceptions, without root');
 const unreadable: Change = file('proc/1/mountinfo', { linkTo: '/nothing' });
-users('a namespace is seen without a look at PID 1', async () => {
+users('another namespace is detected without access to PID 1', async () => {
   const change = all(unreadable, file('proc/self/ns/user', { linkTo: 'user:[4026532000]' }));
   const { status, observed, verdict } = await findingOf('kernel-view', change, { as: user });
   assert.equal([status, verdict], ['error', 'unknown']);
   assert.match(observed, 'another user namespace');
 });
-users("so is a mount over the kernel's files", async () => {
+users("a mount over the kernel's files is detected without access to PID 1", async () => {
   const over = mount('over', '0:60 / /proc/cmdline ro - tmpfs tmpfs rw');
   const { status, observed, verdict } = await findingOf('kernel-view', all(unreadable, over), { as: user });
   assert.equal([status, verdict], ['error', 'unknown']);

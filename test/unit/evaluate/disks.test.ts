@@ -1,17 +1,17 @@
-/** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
+/** The limits of each condition: a case on both sides of each. */
 import { all, type Change, config, disk, edit, file, fstab, nothing } from '../../harness/changes.ts';
 import { inEach, testFindings } from '../../harness/finding.ts';
 
 const withoutDisks: Change = all(edit('root', '253:0 ', '0:99 '), edit('boot', '252:1 ', '0:98 '));
 
-testFindings('edges', {
+testFindings('limits', {
   'root-readonly': {
     'read-only by the mount alone': [edit('root', ' ro,seclabel', ' rw,seclabel'), 'pass'],
     'read-only by the file system alone': [edit('root', '/ ro,', '/ rw,'), 'pass'],
   },
   'host-enforced': {
     'nothing is on a disk': [withoutDisks, 'fail', 'no disk is known'],
-    'the disk of / counts, whatever REQUIRE_READONLY says': [
+    'the disk below / counts, whatever REQUIRE_READONLY has': [
       all(config('REQUIRE_READONLY=\n'), disk({ offered: false })),
       'fail',
       'not offered',
@@ -35,7 +35,7 @@ testFindings('edges', {
   },
   'kernel-lockdown-hints': {
     'nothing is on a disk': [withoutDisks, 'error', 'no disk of the system is known'],
-    'nobody says who made it read-only': [
+    'it is unknown who made the disk read-only': [
       ({ devices }) => {
         devices[0] = {
           ...{ name: 'nvme0n1', device: '259:0', bus: 'nvme', readOnly: true },
@@ -45,7 +45,7 @@ testFindings('edges', {
       'warn',
       'root can write to nvme0n1',
     ],
-    'only signatures are known of': [
+    'only the setting of signatures is known': [
       file('sys/module/module/parameters/sig_enforce', 'N\n'),
       'pass',
       'modules: any',
@@ -59,7 +59,7 @@ testFindings('edges', {
     'nothing is known': [nothing, 'pass', 'lockdown not there, modules: not known, kexec not known'],
   },
   'swap-off': {
-    'fstab has it on a disk of the system that can be written to': [
+    'fstab has swap on a writable disk of the system': [
       all(disk({ offered: false }), fstab('/dev/vda1 none swap sw 0 0')),
       'fail',
       '/etc/fstab line 1: /dev/vda1 is on a disk of the system',

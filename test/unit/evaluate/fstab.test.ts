@@ -1,24 +1,24 @@
-/** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
+/** The limits of each condition: a case on both sides of each. */
 import { all, another, disk, fstab, mount } from '../../harness/changes.ts';
 import { inEach, testFindings } from '../../harness/finding.ts';
 
-testFindings('edges', {
+testFindings('limits', {
   'fstab-consistent': {
-    'Btrfs has no checker that does anything': [
+    'the checker of Btrfs does nothing': [
       fstab('/dev/mapper/rhel-root / btrfs ro 0 1', 'UUID=1 /boot xfs ro 0 0'),
       'pass',
     ],
-    'pass 1 is a check, too': [
+    'pass 1 is a check at boot too': [
       fstab('/dev/mapper/rhel-root / ext4 ro 0 1', 'UUID=1 /boot xfs ro 0 0'),
       'fail',
       'line 1, /: checked at boot (1)',
     ],
-    'a disk that is read-only, though not the system’s': [
+    'a read-only disk that is not the system’s': [
       all(another, fstab('/dev/vdc /srv xfs nodev 0 0'), mount('srv', '252:32 / /srv ro,nodev - xfs a ro')),
       'fail',
       'line 1, /srv: no ro',
     ],
-    'a disk of the system that can be written to': [
+    'a writable disk of the system': [
       all(disk({ offered: false }), fstab('/dev/mapper/rhel-root / xfs defaults 0 0')),
       'fail',
       'line 1, /: no ro',
@@ -28,19 +28,19 @@ testFindings('edges', {
       'fail',
       'line 1, /srv: mounted from o (0:60)',
     ],
-    'what is mounted at the first access': [
+    'an automount point': [
       all(
         fstab('/dev/vdb /srv xfs nodev,x-systemd.automount 0 0'),
         mount('srv', '0:60 / /srv rw - autofs systemd-1 rw'),
       ),
       'pass',
     ],
-    'a device that is gone': [
+    'a missing device': [
       all(fstab('UUID=9 /srv xfs defaults 0 0'), mount('srv', '252:32 / /srv rw - xfs a rw')),
       'fail',
       'line 1, /srv: UUID=9 is not there',
     ],
-    'one that may be gone': [
+    'a missing device with nofail': [
       all(fstab('UUID=9 /srv xfs nofail 0 0'), mount('srv', '252:32 / /srv rw - xfs a rw')),
       'pass',
     ],

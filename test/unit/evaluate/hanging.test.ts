@@ -1,11 +1,11 @@
-/** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
+/** File systems that may hang are not accessed: cases on both sides of each condition. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import { all, type Change, config, file, fstab, mount } from '../../harness/changes.ts';
 import { findingOf } from '../../harness/finding.ts';
 
-const hang = suite('edges: what may hang is not touched');
+const hang = suite('file systems that may hang');
 for (const [type, status] of [
   ['nfs4', 'error'],
   ['fuse.sshfs', 'error'],
@@ -36,19 +36,31 @@ const answer =
     answers.tryWrite = write;
   };
 for (const [title, target, change, id, status] of [
-  ['a mount point is there, whatever a child says', '/srv', answer('NO'), 'boot-readonly', 'pass'],
-  ['below it a child says whether it is', '/srv/x', answer('YES'), 'boot-readonly', 'pass'],
-  ['and that it is not', '/srv/x', answer('NO'), 'boot-readonly', 'skip'],
-  ['where it cannot tell, it is', '/srv/x', answer('TIMEOUT'), 'boot-readonly', 'pass'],
-  ['a child writes there', '/srv', answer('YES', 'OK'), 'root-write-probe', 'fail'],
-  ['and has no answer', '/srv', answer('YES', 'TIMEOUT'), 'root-write-probe', 'error'],
+  ['a mount point exists, whatever the child answers', '/srv', answer('NO'), 'boot-readonly', 'pass'],
+  ['below a mount point the child answers: it exists', '/srv/x', answer('YES'), 'boot-readonly', 'pass'],
+  [
+    'below a mount point the child answers: it does not exist',
+    '/srv/x',
+    answer('NO'),
+    'boot-readonly',
+    'skip',
+  ],
+  [
+    'below a mount point the child does not answer: it is taken to exist',
+    '/srv/x',
+    answer('TIMEOUT'),
+    'boot-readonly',
+    'pass',
+  ],
+  ['the child writes to it', '/srv', answer('YES', 'OK'), 'root-write-probe', 'fail'],
+  ['the child’s write does not end', '/srv', answer('YES', 'TIMEOUT'), 'root-write-probe', 'error'],
 ] as const) {
   hang(title, async () => {
     const whole = all(config(`REQUIRE_READONLY=${target}\n`), server, change);
     assert.is((await findingOf(id, whole)).status, status);
   });
 }
-hang('what may hang is tried in a child of its own, all the rest in one', async () => {
+hang('a target that may hang is probed in its own child, all others in one', async () => {
   const groups: string[][] = [];
   const as = (reader: SystemReader): SystemReader => ({
     ...reader,
@@ -62,9 +74,9 @@ hang('what may hang is tried in a child of its own, all the rest in one', async 
   assert.equal(groups, [['/', '/boot'], ['/srv'], ['/link']]);
 });
 
-/** Each way on which a path leads to what may hang, and a twin beside it. */
+/** Each way in which a path leads to a file system that may hang, and a counterpart. */
 for (const [title, files, target, status] of [
-  ['a link to it', { 'etc/mtab': { linkTo: '../srv/mounts' } }, '/srv', 'pass'],
+  ['a link that is not followed', { 'etc/mtab': { linkTo: '../srv/mounts' } }, '/srv', 'pass'],
   ['a file below a link', { 'etc/sysconfig': { linkTo: '../srv/conf' } }, '/srv', 'error'],
   ['a link to another place', { 'etc/sysconfig': { linkTo: '../opt' } }, '/srv', 'pass'],
   [
@@ -74,7 +86,7 @@ for (const [title, files, target, status] of [
     'error',
   ],
   [
-    'links in a ring',
+    'a cycle of links',
     { 'etc/sysconfig': { linkTo: 'second' }, 'etc/second': { linkTo: 'sysconfig' } },
     '/srv',
     'error',
@@ -108,10 +120,10 @@ for (const [title, files, target, status] of [
 for (const [title, layers, status] of [
   ['the upper layer', 'lowerdir=/opt,upperdir=/srv/u,workdir=/srv/w', 'error'],
   ['a lower layer', 'lowerdir=/opt:/srv/a,upperdir=/run/u,workdir=/run/w', 'error'],
-  ['a lower layer of its own option', 'lowerdir+=/opt,lowerdir+=/srv/a', 'error'],
+  ['a lower layer given by lowerdir+', 'lowerdir+=/opt,lowerdir+=/srv/a', 'error'],
   ['no layer', 'lowerdir=/opt:/srvx,upperdir=/run/u,workdir=/run/w', 'pass'],
 ] as const) {
-  hang(`an overlay with it as ${title}`, async () => {
+  hang(`an overlay: ${title} may hang`, async () => {
     const change = all(
       mount('server', '0:60 / /srv rw,noexec - nfs4 server:/x rw'),
       mount('over', `0:61 / /etc/sysconfig rw - overlay x rw,${layers}`),
@@ -120,7 +132,7 @@ for (const [title, layers, status] of [
   });
 }
 
-hang('/dev/disk is not looked at where a file system there may hang', async () => {
+hang('/dev/disk is not accessed if a file system there may hang', async () => {
   const change = (type: string) =>
     all(
       mount('links', `0:60 / /dev/disk/by-uuid rw,noexec - ${type} evil rw`),
@@ -141,7 +153,7 @@ hang('/dev/disk is not looked at where a file system there may hang', async () =
   assert.equal(resolved, ['/dev/disk/by-uuid/1']);
 });
 
-hang('a target that cannot be looked at is held to be there', async () => {
+hang('a target that cannot be accessed is taken to exist', async () => {
   const as = (reader: SystemReader): SystemReader => ({
     ...reader,
     stat: (name) => {
@@ -152,7 +164,7 @@ hang('a target that cannot be looked at is held to be there', async () => {
   assert.is((await findingOf('boot-readonly', config('REQUIRE_READONLY=/opt\n'), { as })).status, 'pass');
   assert.is((await findingOf('boot-readonly', config('REQUIRE_READONLY=/opt\n'))).status, 'skip');
 });
-hang('a folder beside it, and one that covers it, are', async () => {
+hang('a folder beside the mount, and a mount that covers it, are accessed', async () => {
   const beside = mount('server', '0:60 / /etc/sys rw - nfs4 server:/x rw');
   assert.is((await findingOf('rivals-off', beside)).status, 'pass');
   const covered = all(

@@ -1,4 +1,4 @@
-/** A guest with thousands of mounts, as containers and attackers make them. */
+/** A guest with thousands of mounts, made by containers or an attacker. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { evaluateHost } from '../../../agent/evaluate.ts';
@@ -8,7 +8,7 @@ import { formatText } from '../../../agent/report/text.ts';
 import { goodGuest, withGuest } from '../../harness/guest.ts';
 import { workOf } from '../../harness/work.ts';
 
-/** The mount with a number, without ids; its parent: the root, or the mount before it. */
+/** A line of mountinfo by index, without ids. isStacked: its parent is the previous mount, not the root. */
 interface Kind {
   line: (index: number) => string;
   isStacked?: boolean;
@@ -20,7 +20,7 @@ const kinds: Record<string, Kind> = {
   'overlays, each with its own layer': {
     line: (index) => `0:60 / /srv/${index} rw - overlay x rw,${upper(index)}`,
   },
-  'overlays, each in the one before': {
+  'overlays, each on the previous one': {
     line: (index) =>
       `0:60 / /srv/${index} rw - overlay x rw,lowerdir=/l,upperdir=/srv/${index - 1}/u,workdir=/w`,
   },
@@ -76,7 +76,7 @@ for (const [title, kind] of Object.entries(kinds)) {
   });
 }
 
-many('those that are left out are counted', async () => {
+many('the mounts that are not named are counted', async () => {
   const { report } = await reportWith({ line: (index) => `252:16 / /srv/${index} rw - xfs /dev/vdb rw` }, 20);
   const finding = report.checks.find(({ id }) => id === 'footholds');
   assert.match(finding?.subject ?? '', /^\/srv\/0 .* \/srv\/7 and 12 more$/);

@@ -1,10 +1,10 @@
-/** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
+/** The limits of each condition: a case on both sides of each. */
 import { all, config, fstab, mount } from '../../harness/changes.ts';
 import { inEach, testFindings } from '../../harness/finding.ts';
 
-testFindings('edges', {
+testFindings('limits', {
   'home-options': {
-    'what another mount below /home hides': [
+    'a mount below /home that another one hides': [
       all(
         mount('below', '0:60 / /home/a rw - tmpfs a rw'),
         mount('over', '0:61 / /home/a rw,noexec,nosuid,nodev - tmpfs b rw'),
@@ -12,15 +12,15 @@ testFindings('edges', {
       'pass',
     ],
     'a file system below /home that is read-only': [mount('below', '0:60 / /home/a rw - xfs a ro'), 'pass'],
-    'one that can be written to': [mount('below', '0:60 / /home/a rw - xfs a rw'), 'fail'],
-    'one option of three': [
+    'a writable file system below /home': [mount('below', '0:60 / /home/a rw - xfs a rw'), 'fail'],
+    'one of three options is missing': [
       mount('below', '0:60 / /home/a rw,noexec,nosuid - xfs a rw'),
       'fail',
       'xfs at /home/a without nodev',
     ],
   },
   'other-options': {
-    'ro is asked of the target, not of what is below': [
+    'ro is required of the target, not of mounts below it': [
       all(
         config('REQUIRE_OPTIONS=/srv:ro,nodev\n'),
         mount('srv', '0:60 / /srv ro,nodev - tmpfs a rw'),
@@ -30,20 +30,20 @@ testFindings('edges', {
     ],
   },
   'exec-probe': {
-    'one target of two': [
+    'one of two targets': [
       ({ answers }) => {
         answers.probes.exec = 'RAN';
       },
       'fail',
     ],
-    'the only one': [
+    'the only target': [
       all(config('REQUIRE_OPTIONS=/tmp:noexec\n'), ({ answers }) => {
         answers.probes.exec = 'RAN';
       }),
       'fail',
       'a program was run',
     ],
-    'one that is not there': [
+    'a target that does not exist': [
       all(config('REQUIRE_OPTIONS=/none:noexec\n'), ({ answers }) => {
         answers.probes.present = 'NO';
       }),
@@ -75,13 +75,13 @@ testFindings('edges', {
       'fail',
       '/run/var/upper is tmpfs (two)',
     ],
-    'what REQUIRE_READONLY names': [
+    'a target of REQUIRE_READONLY': [
       all(fstab(), mount('over', '252:1 / /boot ro - xfs evil ro')),
       'fail',
       '/boot is xfs (evil)',
     ],
-    'the disk of / once more over /': [mount('over', '253:0 / / ro - xfs again ro'), 'fail', '/ is xfs'],
-    'a folder of another disk over itself by name': [
+    'the disk of / mounted again on /': [mount('over', '253:0 / / ro - xfs again ro'), 'fail', '/ is xfs'],
+    'a folder of another disk with the same path': [
       ({ mounts }) => {
         const home = mounts['home'] ?? '';
         delete mounts['home'];

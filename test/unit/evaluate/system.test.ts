@@ -1,4 +1,4 @@
-/** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
+/** The limits of each condition: a case on both sides of each. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { SystemReader } from '../../../agent/system/reader.ts';
@@ -7,7 +7,7 @@ import { findingOf, inEach, testFindings } from '../../harness/finding.ts';
 
 const unknownKeys = (count: number) => config('X=1\n'.repeat(count));
 
-testFindings('edges', {
+testFindings('limits', {
   'kernel-view': {
     ...inEach(
       [
@@ -29,7 +29,11 @@ testFindings('edges', {
   },
   'config-valid': {
     'ten lines are named': [unknownKeys(10), 'fail', /^(?!.*more).*conf:10: X: unknown key[^;]*$/],
-    'of eleven, one is counted': [unknownKeys(11), 'fail', /conf:10: X: [^;]*; and 1 more$/],
+    'of eleven lines, ten are named and one is counted': [
+      unknownKeys(11),
+      'fail',
+      /conf:10: X: [^;]*; and 1 more$/,
+    ],
   },
   'mtab-link': {
     ...inEach(['/proc/self/mounts', '../proc/self/mounts', '../proc/mounts'], (linkTo) => [
@@ -42,12 +46,12 @@ testFindings('edges', {
     ),
   },
   'rivals-off': {
-    'overlayroot by the local file': [
+    'overlayroot in the local file': [
       file('etc/overlayroot.local.conf', 'overlayroot="tmpfs"\n'),
       'fail',
       'overlayroot=tmpfs',
     ],
-    'by the local file, against the other': [
+    'overlayroot disabled in the local file': [
       all(
         file('etc/overlayroot.conf', 'overlayroot="tmpfs"\n'),
         file('etc/overlayroot.local.conf', 'overlayroot="disabled"\n'),
@@ -74,12 +78,12 @@ testFindings('edges', {
     ]),
   },
   'initramfs-hook': {
-    'late boot decided': [handoff({ STAGE: 'late' }), 'warn', 'no hook: late boot decided the mode'],
+    'late boot decided the mode': [handoff({ STAGE: 'late' }), 'warn', 'no hook: late boot decided the mode'],
   },
 });
 
-const others = suite('edges: what no file of a fixture can be');
-others('a target of which it cannot be told does not hide one that was written to', async () => {
+const others = suite('limits: failing calls');
+others('a target without a clear answer does not hide another that was written to', async () => {
   const as = (reader: SystemReader): SystemReader => ({
     ...reader,
     tryWrites: (folders) => Promise.resolve(folders.map((folder) => (folder === '/' ? 'EIO' : 'OK'))),
@@ -87,7 +91,7 @@ others('a target of which it cannot be told does not hide one that was written t
   const { status, observed } = await findingOf('root-write-probe', nothing, { as });
   assert.equal([status, observed], ['fail', 'a write was accepted']);
 });
-others('without a look at the disks there is no word of footholds', async () => {
+others('footholds are unknown if the disks cannot be read', async () => {
   const as = (reader: SystemReader): SystemReader => ({
     ...reader,
     read: (name, limit) => {
@@ -98,7 +102,7 @@ others('without a look at the disks there is no word of footholds', async () => 
   const { status, observed } = await findingOf('footholds', nothing, { as });
   assert.equal([status, observed], ['error', 'not now']);
 });
-others('labels from a stat(1) that failed are none', async () => {
+others('labels are unknown if stat(1) fails', async () => {
   const stdout = 'a:b:var_t:s0\na:b:tmp_t:s0\n';
   for (const [ended, expected] of [
     ['good', 'pass'],

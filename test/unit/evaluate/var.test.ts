@@ -1,12 +1,12 @@
-/** Each condition at its edge: a case on both sides, so that it cannot be another without a test turning red. */
+/** The limits of each condition: a case on both sides of each. */
 import { all, another, edit, fstab, handoff, mount, usage, without } from '../../harness/changes.ts';
 import { inEach, testFindings } from '../../harness/finding.ts';
 
 const spoolOnVdc = '252:32 / /var/spool ro,nodev - xfs /dev/vdc ro';
 
-testFindings('edges', {
+testFindings('limits', {
   'var-overlay': {
-    'a second lower layer beside the first': [
+    'a second lower layer': [
       edit('var', 'lowerdir=/run/immutafs/lower,', 'lowerdir=/run/immutafs/lower:/opt,'),
       'fail',
       'no lowerdir=/run/immutafs/lower',
@@ -25,7 +25,7 @@ testFindings('edges', {
       'fail',
       '/var/spool is read-only and no overlay',
     ],
-    'one that could not be assembled is named once': [
+    'a file system below /var that could not be assembled is named once': [
       all(
         handoff({ LAYER: '/var/spool failed' }),
         mount('spool', '252:2 / /var/spool ro,nodev - xfs /dev/vda2 ro'),
@@ -33,7 +33,7 @@ testFindings('edges', {
       'fail',
       /^\/var\/spool could not be assembled$/,
     ],
-    'one at which the boot was killed is named once': [
+    'a file system below /var whose assembly did not end is named once': [
       all(
         handoff({ LAYER: '/var/spool begun' }),
         mount('spool', '252:2 / /var/spool ro,nodev - xfs /dev/vda2 ro'),
@@ -41,26 +41,26 @@ testFindings('edges', {
       'fail',
       /^to put a layer over \/var\/spool was begun and did not end \(journalctl -u 'immutafs-var@\*'\)$/,
     ],
-    'one on a disk that is not the system’s': [
+    'a file system below /var on a writable disk that is not the system’s': [
       mount('spool', '252:16 / /var/spool ro,nodev - xfs /dev/vdb ro'),
       'pass',
     ],
-    'one on another disk that is read-only': [
+    'a file system below /var on another read-only disk': [
       all(another, mount('spool', spoolOnVdc)),
       'fail',
       '/var/spool is read-only and no overlay',
     ],
-    'likewise, named by a label with a space': [
+    'a file system below /var on another read-only disk, by a label with a space': [
       all(another, mount('spool', spoolOnVdc), fstab('LABEL=my\\040logs /var/spool xfs ro')),
       'fail',
       '/var/spool is read-only and no overlay',
     ],
-    'likewise, on the first access': [
+    'a file system below /var on another read-only disk, with an automount': [
       all(another, mount('spool', spoolOnVdc), fstab('/dev/vdc /var/spool xfs noauto,x-systemd.automount')),
       'fail',
       '/var/spool is read-only and no overlay',
     ],
-    'one that an administrator mounts': [
+    'a file system below /var on another read-only disk, with noauto': [
       all(another, mount('spool', spoolOnVdc), fstab('/dev/vdc /var/spool xfs ro,noauto')),
       'pass',
     ],
@@ -75,7 +75,7 @@ testFindings('edges', {
       ),
       'pass',
     ],
-    'what another mount below /var hides': [
+    'a mount below /var that another one hides': [
       all(
         mount('spool', '252:2 / /var/spool ro,nodev - xfs /dev/vda2 ro'),
         mount('over', '0:60 / /var/spool rw,nodev - tmpfs tmpfs rw'),
@@ -84,7 +84,7 @@ testFindings('edges', {
     ],
   },
   'var-usage': {
-    'a part of a per cent counts as one': [usage({ inodesUsed: 204800 * 0.795 }), 'warn', '80% of 204800'],
+    'a fraction of a percent is rounded up': [usage({ inodesUsed: 204800 * 0.795 }), 'warn', '80% of 204800'],
     'a tmpfs without a cap is never full': [
       usage({ sizeBytes: 0, usedBytes: 9, inodes: 0, inodesUsed: 9 }),
       'pass',

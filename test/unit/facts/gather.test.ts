@@ -8,8 +8,8 @@ import { goodGuest, withGuest } from '../../harness/guest.ts';
 
 const cost = suite('gatherFacts');
 for (const [title, kernelLog] of Object.entries<() => string[]>({
-  'the kernel’s log is read once, however many disks are looked up in it': () => [],
-  'nor is it asked again where it cannot be read': () => {
+  'the kernel’s log is read once for several disks': () => [],
+  'the kernel’s log is read once, even if it cannot be read': () => {
     throw new HostError('/dev/kmsg: operation not permitted', 'EPERM');
   },
 })) {

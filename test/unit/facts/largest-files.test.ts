@@ -25,7 +25,7 @@ largest('down to two levels, by bytes and by inodes', () => {
     assert.is(mail?.inodes, 51);
   });
 });
-largest('many small files are named beside a few large ones', () => {
+largest('many small files are listed as well as a few large ones', () => {
   inTemporaryFolder((root) => {
     const large = Array.from({ length: 6 }, (_, index) => [`up/large${index}`, 'x'.repeat(100_000)]);
     const small = Array.from({ length: 20 }, (_, index) => [`up/spool/many/${index}`, '']);
@@ -34,7 +34,7 @@ largest('many small files are named beside a few large ones', () => {
     assert.ok(found.includes('/var/spool/many'), found.join());
   });
 });
-largest('what is mounted there is not touched', () => {
+largest('a mount point is not accessed', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, { 'up/a/b': 'x', 'up/hangs/c': 'x' });
     const reader = systemReader({ root });
@@ -45,7 +45,7 @@ largest('what is mounted there is not touched', () => {
     assert.equal(touched, ['/up/a', '/up/a/b']);
   });
 });
-largest('a sparse file takes up what it does', () => {
+largest('a sparse file counts its allocated bytes', () => {
   inTemporaryFolder((root) => {
     fs.mkdirSync(path.join(root, 'up'));
     fs.closeSync(fs.openSync(path.join(root, 'up/sparse'), 'w'));
@@ -53,7 +53,7 @@ largest('a sparse file takes up what it does', () => {
     assert.is(findLargestFiles(systemReader({ root }), '/up')[0]?.bytes, 0);
   });
 });
-largest('ends, however much there is', () => {
+largest('an endless tree ends after 20,000 entries', () => {
   const endless = { ...systemReader(), list: () => ['a', 'b'], stat: () => folder };
   assert.ok(findLargestFiles(endless, '/up').length > 0);
 });
@@ -65,7 +65,11 @@ const nearlyFull = suite('largest files of a report');
 for (const [title, change, expected] of [
   ['bytes at the warning', usage({ usedBytes: 0.8 * 256 * 1024 * 1024 }), ['/var/big']],
   ['inodes at the warning', usage({ inodesUsed: 0.8 * 204800 }), ['/var/big']],
-  ['below it, nobody looks', usage({ usedBytes: 0.79 * 256 * 1024 * 1024, inodesUsed: 0.79 * 204800 }), []],
+  [
+    'below the warning nothing is read',
+    usage({ usedBytes: 0.79 * 256 * 1024 * 1024, inodesUsed: 0.79 * 204800 }),
+    [],
+  ],
 ] as const) {
   nearlyFull(title, async () => {
     const guest = goodGuest();

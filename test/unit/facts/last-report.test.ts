@@ -8,7 +8,7 @@ import { systemReader } from '../../../agent/system/reader.ts';
 import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
 
 const lastReport = suite('the last report');
-lastReport('any JSON is read or refused with a reason', () => {
+lastReport('any JSON: parsed, or an error that names the field', () => {
   fc.assert(
     fc.property(fc.json(), (text) => {
       try {
@@ -27,9 +27,9 @@ const makeLink = (file: string) => {
 const minimal = (bootId: string) =>
   JSON.stringify({ at: 'x', host: { bootId }, verdict: 'sealed', checks: [], disks: [] });
 for (const [title, change, bootId, expected] of [
-  ['of this boot, by root alone', nothing, 'a', 'read'],
+  ['of this boot, writable only by root', nothing, 'a', 'read'],
   ['of another boot', nothing, 'b', 'ignored'],
-  ['of a boot that nobody knows', nothing, '', 'ignored'],
+  ['of an unknown boot', nothing, '', 'ignored'],
   [
     'of another user',
     (file: string) => fs.chownSync(file, 1000, 0),
@@ -37,18 +37,18 @@ for (const [title, change, bootId, expected] of [
     /owned by user 1000, must be owned by root$/,
   ],
   [
-    'that its group may write',
+    'writable by its group',
     (file: string) => fs.chmodSync(file, 0o664),
     'a',
     /users other than root may write/,
   ],
   [
-    'that everybody may write',
+    'writable by all users',
     (file: string) => fs.chmodSync(file, 0o646),
     'a',
     /users other than root may write/,
   ],
-  ['that is a link', makeLink, 'a', /a symbolic link, not a regular file$/],
+  ['a link', makeLink, 'a', /a symbolic link, not a regular file$/],
 ] as const) {
   lastReport(title, () => {
     inTemporaryFolder((root) => {

@@ -4,9 +4,9 @@ import { parseBootEnv } from '../../../../agent/facts/boot/boot-env.ts';
 import { version } from '../../../../agent/lib/version.ts';
 import { bootEnv } from '../../../harness/guest.ts';
 
-const handoff = suite('parseHandoff');
+const parsing = suite('parseBootEnv');
 
-handoff('what the initramfs leaves', () => {
+parsing('the record of the initramfs', () => {
   const read = parseBootEnv(bootEnv());
   assert.equal(read, {
     ...read,
@@ -24,7 +24,7 @@ handoff('what the initramfs leaves', () => {
   });
 });
 
-handoff('impostors that the boot passed over, in the order of the lines', () => {
+parsing('impostors that the boot ignored, in the order of the lines', () => {
   const { impostors } = parseBootEnv(
     `${bootEnv()}IMPOSTOR=/dev/vdb2 /dev/vda2 UUID=1f5a\nIMPOSTOR=/dev/vdb1 /dev/vda1 LABEL=my root\n`,
   );
@@ -34,7 +34,7 @@ handoff('impostors that the boot passed over, in the order of the lines', () => 
   ]);
 });
 
-handoff('late boot appends: the last line of a key counts, lists grow, an error is told once', () => {
+parsing('late boot appends: the last line of a key counts, lists grow, equal errors are listed once', () => {
   const late =
     'WARNING=one\nLAYER=/var overlay\nVAR=overlay\nSTAGE=late\nLAYER=/var/log failed\nERROR=/var/log: no\nERROR=/var/log: no\nWARNING=two=2\n';
   const { stage, var: state, layers, errors, warnings } = parseBootEnv(bootEnv({ VAR: 'deferred' }) + late);
@@ -44,12 +44,12 @@ handoff('late boot appends: the last line of a key counts, lists grow, an error 
   assert.equal(warnings, ['one', 'two=2']);
 });
 
-handoff('an empty value, and one with an equals sign', () => {
+parsing('an empty value, and one with an equals sign', () => {
   const { disks, reason } = parseBootEnv(bootEnv({ DISKS: '', REASON: 'MODE=sealed' }));
   assert.equal([disks, reason], ['', 'MODE=sealed']);
 });
 
-for (const [title, text, said] of [
+for (const [title, text, message] of [
   ['nothing', '', 'VERSION is missing'],
   ['no mode', bootEnv({ MODE: undefined }), 'MODE is missing'],
   ['an unknown mode', bootEnv({ MODE: 'auto' }), 'MODE=auto is none of sealed, maintenance, off'],
@@ -60,13 +60,13 @@ for (const [title, text, said] of [
     bootEnv({ IMPOSTOR: '/dev/vdb2 /dev/vda2' }),
     'IMPOSTOR=/dev/vdb2 /dev/vda2 is not two devices and an identity',
   ],
-  ['a line that is none', `${bootEnv()}hello\n`, 'not KEY=value: hello'],
+  ['a line without KEY=', `${bootEnv()}hello\n`, 'not KEY=value: hello'],
 ] as const) {
-  handoff(`refused: ${title}`, () => {
+  parsing(`refused: ${title}`, () => {
     assert.throws(
       () => parseBootEnv(text),
-      (error: unknown) => error instanceof Error && error.message === `/run/immutafs/boot.env: ${said}`,
+      (error: unknown) => error instanceof Error && error.message === `/run/immutafs/boot.env: ${message}`,
     );
   });
 }
-handoff.run();
+parsing.run();

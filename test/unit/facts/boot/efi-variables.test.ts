@@ -17,8 +17,8 @@ variables('a boot order', () => {
   assert.throws(() => parseBootOrder(Buffer.alloc(3)), /odd/);
 });
 
-variables('what efibootmgr writes for a partition of a GPT', () => {
-  // As efibootmgr(8) lays it out: efibootmgr -c -d /dev/vdb -p 1 -L evil -l '\EFI\BOOT\BOOTX64.EFI'
+variables('an entry of efibootmgr for a partition of a GPT', () => {
+  // Written by efibootmgr -c -d /dev/vdb -p 1 -L evil -l '\EFI\BOOT\BOOTX64.EFI'
   const bytes = Buffer.from(
     '010000006200' +
       '6500760069006c000000' +
@@ -42,7 +42,7 @@ variables('a partition of an MBR', () => {
   assert.is(parseLoadOption(loadOption('mbr', [node])).partition, '1a2b3c4d-02');
 });
 
-variables('an entry behind other nodes, inactive, without a partition', () => {
+variables('an HD() node after other nodes; an inactive entry; an entry without a partition', () => {
   const pci = Buffer.from([1, 1, 6, 0, 0, 2]);
   const both = loadOption('x', [pci, hardDrive({ gpt: guid })], { active: false });
   assert.equal(parseLoadOption(both), { active: false, description: 'x', partition: guid });
@@ -50,7 +50,7 @@ variables('an entry behind other nodes, inactive, without a partition', () => {
   assert.is(parseLoadOption(loadOption('nothing', [])).partition, undefined);
 });
 
-variables('what is after the end of a device path does not count', () => {
+variables('nodes after the end of a device path are ignored', () => {
   const end = Buffer.from([0x7f, 0xff, 4, 0]);
   assert.is(parseLoadOption(loadOption('x', [end, hardDrive({ gpt: guid })])).partition, undefined);
 });
@@ -60,13 +60,13 @@ for (const [title, bytes, said] of [
   ['empty', Buffer.alloc(0), /0 bytes/],
   ['no end of the description', Buffer.from([1, 0, 0, 0, 0, 0, 65, 0]), /does not end/],
   ['cut off', whole.subarray(0, whole.length - 1), /cut off/],
-  ['a node of no length', loadOption('x', [Buffer.from([1, 1, 0, 0])]), /node of 0 bytes/],
+  ['a node of length 0', loadOption('x', [Buffer.from([1, 1, 0, 0])]), /node of 0 bytes/],
   ['an HD() that is too short', loadOption('x', [Buffer.from([4, 1, 6, 0, 0, 0])]), /HD\(\) node of 6/],
 ] as const) {
   variables(`malformed: ${title}`, () => assert.throws(() => parseLoadOption(bytes), said));
 }
 
-variables('no bytes make it hang or return nonsense', () => {
+variables('any bytes: an error, or a partition of the right form', () => {
   for (let seed = 1; seed < 3000; seed++) {
     const bytes = Buffer.from(whole);
     bytes[(seed * 7919) % bytes.length] = (seed * 104729) % 256;

@@ -19,7 +19,7 @@ const vda: DiskFixture = {
 };
 const loop: StackFixture = { name: 'loop0', device: '7:0', on: [], readOnly: true };
 
-interface Otherwise {
+interface Options {
   files?: Record<string, string | { linkTo: string }>;
   known?: ReadonlyMap<string, Disk>;
   change?: (root: string) => void;
@@ -27,7 +27,7 @@ interface Otherwise {
 
 function find(
   devices: (DiskFixture | StackFixture)[],
-  { files = {}, known = new Map(), change = () => undefined }: Otherwise = {},
+  { files = {}, known = new Map(), change = () => undefined }: Options = {},
 ): BlockDevice[] {
   return inTemporaryFolder((root) => {
     makeSysfs(root, devices);
@@ -40,7 +40,7 @@ const by = (devices: BlockDevice[], name: string) => devices.find((each) => each
 
 const scenarios = suite('findBlockDevices');
 for (const [title, { devices, device, disks }] of Object.entries(diskScenarios)) {
-  scenarios(`as the disks under a mount: ${title}`, () => {
+  scenarios(`the same disks as findDisks: ${title}`, () => {
     const found = find(devices).find((each) => each.device === device);
     assert.equal(
       found?.disks
@@ -53,7 +53,7 @@ for (const [title, { devices, device, disks }] of Object.entries(diskScenarios))
   });
 }
 
-scenarios('every device, mounted or not, with what is below it', () => {
+scenarios('every device, mounted or not, with the devices below it', () => {
   const found = find([vda, { name: 'dm-0', device: '253:0', on: ['vda2'], dm: { name: 'a-b', uuid: 'x' } }]);
   assert.equal(
     found.map(({ name, file, stack, tags }) => [name, file, stack, tags]),
@@ -66,23 +66,20 @@ scenarios('every device, mounted or not, with what is below it', () => {
   );
 });
 
-scenarios(
-  'a loop device is no disk that a host made read-only, whatever its flag and what is known of it',
-  () => {
-    assert.is(by(find([loop]), 'loop0')?.hostReadOnly, false);
-    const evidence = { readOnly: true, hostReadOnly: null, evidence: '', holds: [] };
-    const known = new Map([['loop0', { name: 'loop0', bus: 'virtual', ...evidence }]]);
-    assert.is(by(find([loop], { known }), 'loop0')?.hostReadOnly, false);
-  },
-);
+scenarios('a loop device is not read-only by the host, whatever its flag', () => {
+  assert.is(by(find([loop]), 'loop0')?.hostReadOnly, false);
+  const evidence = { readOnly: true, hostReadOnly: null, evidence: '', holds: [] };
+  const known = new Map([['loop0', { name: 'loop0', bus: 'virtual', ...evidence }]]);
+  assert.is(by(find([loop], { known }), 'loop0')?.hostReadOnly, false);
+});
 
-scenarios('a device without a size holds nothing', () => {
+scenarios('a device of size 0 is left out', () => {
   const change = (root: string) =>
     fs.writeFileSync(path.join(root, 'sys/devices/virtual/block/loop0/size'), '0\n');
   assert.equal(find([loop], { change }), []);
 });
 
-scenarios('a device that is unplugged meanwhile is left out', () => {
+scenarios('a device that was unplugged meanwhile is left out', () => {
   const change = (root: string) => {
     fs.rmSync(path.join(root, 'sys/devices/virtual/block/loop0'), { recursive: true });
     fs.rmSync(path.join(fs.realpathSync(path.join(root, 'sys/class/block/vda1')), 'dev'));
@@ -98,7 +95,7 @@ scenarios('a guest without block devices, and one without sysfs', () => {
   assert.equal(find([], { change: (root) => fs.rmSync(path.join(root, 'sys'), { recursive: true }) }), []);
 });
 
-scenarios('more devices than a guest has are an error, not a hang', () => {
+scenarios('more than 4096 devices are an error', () => {
   inTemporaryFolder((root) => {
     makeSysfs(root, []);
     const list = () => Array.from({ length: 4097 }, (_, index) => `x${index}`);
@@ -107,7 +104,7 @@ scenarios('more devices than a guest has are an error, not a hang', () => {
   });
 });
 
-scenarios('a stack that is a ring comes to an end', () => {
+scenarios('a cycle of devices ends', () => {
   const change = (root: string) => {
     fs.symlinkSync('../../dm-1', path.join(root, 'sys/devices/virtual/block/dm-0/slaves/dm-1'));
   };
@@ -124,7 +121,7 @@ scenarios('a stack that is a ring comes to an end', () => {
   );
 });
 
-scenarios('whatever udev’s database has: devices of the form', () => {
+scenarios('any record in udev’s database: the devices are found', () => {
   const bytes = fc.string({ unit: fc.nat({ max: 255 }).map((code) => String.fromCharCode(code)) });
   const keys = ['ID_FS_UUID', 'ID_FS_TYPE', 'ID_FS_LABEL_ENC', 'DM_VG_NAME', 'ID_PART_ENTRY_UUID'];
   const lines = fc.array(
@@ -151,7 +148,7 @@ scenarios('whatever udev’s database has: devices of the form', () => {
 });
 
 scenarios(
-  'a physical volume is read only where a host made its disk read-only and no volume is active',
+  'a physical volume is read only if the host made its disk read-only and no volume is active',
   () => {
     const pv = { ID_FS_TYPE: 'LVM2_member', ID_FS_UUID: 'a' };
     const text = Object.entries(pv)

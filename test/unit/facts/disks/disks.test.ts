@@ -9,7 +9,7 @@ import { diskScenarios } from '../../../harness/disk-scenarios.ts';
 import { type DiskFixture, makeSysfs } from '../../../harness/sysfs.ts';
 import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
 
-/** @param log what the kernel said */
+/** @param log the kernel's log */
 const hostAt = (root: string, log: readonly string[] = []) => ({
   ...systemReader({ root }),
   kernelLog: () => [...log],
@@ -48,7 +48,7 @@ const vda: DiskFixture = {
 const vdb: DiskFixture = { name: 'vdb', device: '252:16', bus: 'virtio-blk' };
 
 const whole = suite('several file systems');
-whole('each disk holds what is mounted on it, once', () => {
+whole('each disk holds its mount points, once', () => {
   const found = inTemporaryFolder((root) => {
     makeSysfs(root, [vdb, vda, { name: 'dm-0', device: '253:0', on: ['vda2'] }]);
     return findDisks(
@@ -73,7 +73,7 @@ whole('each disk holds what is mounted on it, once', () => {
   );
 });
 
-whole('Btrfs names its device, since its number is nobody else’s', () => {
+whole('the device of a Btrfs is its source, since its device number is anonymous', () => {
   const found = inTemporaryFolder((root) => {
     makeSysfs(root, [vda]);
     writeFiles(root, { 'dev/vda2': '' });
@@ -85,7 +85,7 @@ whole('Btrfs names its device, since its number is nobody else’s', () => {
   );
 });
 
-whole('a Btrfs on several devices is on all of them, though it names one', () => {
+whole('a Btrfs on several devices is on all of their disks', () => {
   const found = inTemporaryFolder((root) => {
     makeSysfs(root, [vda, vdb]);
     writeFiles(root, {
@@ -113,7 +113,7 @@ whole('a device that sysfs does not know has no disks', () => {
   assert.equal(found, []);
 });
 
-whole('what the host offers is not undone by the flag', () => {
+whole('a cleared flag does not override the host’s setting', () => {
   const [disk] = inTemporaryFolder((root) => {
     makeSysfs(root, [vda]);
     fs.writeFileSync(path.join(fs.realpathSync(path.join(root, 'sys/block/vda')), 'ro'), '0\n');
@@ -122,7 +122,7 @@ whole('what the host offers is not undone by the flag', () => {
   assert.equal([disk?.readOnly, disk?.hostReadOnly], [true, true]);
 });
 
-whole('a device with a name of virtio’s is not one for that', () => {
+whole('the name vda alone does not make a virtio disk', () => {
   const found = inTemporaryFolder((root) => {
     makeSysfs(root, [{ name: 'vda', device: '7:0', on: [], readOnly: true }]);
     return findDisks(hostAt(root), mounts(mount('7:0', '/')));
@@ -134,7 +134,7 @@ whole('a device with a name of virtio’s is not one for that', () => {
 });
 
 for (const gone of ['ro', 'device/features']) {
-  whole(`an entry that vanishes is an error, not a writable disk: ${gone}`, () => {
+  whole(`a missing file of sysfs is an error, not a writable disk: ${gone}`, () => {
     inTemporaryFolder((root) => {
       makeSysfs(root, [vda]);
       const node = fs.realpathSync(path.join(root, 'sys/block/vda'));

@@ -13,23 +13,27 @@ const record = (text: string, priority = 5) =>
 for (const [title, records, expected] of [
   ['on', [record('sd 2:0:0:0: [sda] Write Protect is on')], true],
   ['off', [record('sd 2:0:0:0: [sda] Write Protect is off')], false],
-  ['not a word', [record('sd 2:0:0:0: [sda] Mode Sense: 63 00 00 08')], undefined],
+  ['another message', [record('sd 2:0:0:0: [sda] Mode Sense: 63 00 00 08')], undefined],
   ['of another disk', [record('sd 2:0:0:1: [sdb] Write Protect is on')], undefined],
   [
-    'the last word counts',
+    'the last record counts',
     [record('sd 2:0:0:0: [sda] Write Protect is on'), record('sd 2:0:0:0: [sdc] Write Protect is off')],
     false,
   ],
-  ['a user wrote it: facility 1', [record('sd 2:0:0:0: [sda] Write Protect is on', 13)], undefined],
+  ['written by a user: facility 1', [record('sd 2:0:0:0: [sda] Write Protect is on', 13)], undefined],
   ['quoted in something else', [record('x sd 2:0:0:0: [sda] Write Protect is on')], undefined],
-  ['with something behind it', [record('sd 2:0:0:0: [sda] Write Protect is on, or not')], undefined],
-  ['in a value below', ['5,1,2,-;x\n KEY=5,1,2,-;sd 2:0:0:0: [sda] Write Protect is on\n'], undefined],
+  ['followed by other text', [record('sd 2:0:0:0: [sda] Write Protect is on, or not')], undefined],
+  [
+    'in a value of the record',
+    ['5,1,2,-;x\n KEY=5,1,2,-;sd 2:0:0:0: [sda] Write Protect is on\n'],
+    undefined,
+  ],
 ] as const) {
   kernelLog(title, () => assert.is(parseWriteProtect(records, '2:0:0:0'), expected));
 }
 kernelLog.run();
 
-/** @param log what the kernel said */
+/** @param log the kernel's log */
 const hostAt = (root: string, log: readonly string[] = []) => ({
   ...systemReader({ root }),
   kernelLog: () => [...log],
@@ -39,19 +43,19 @@ const mounts = (...lines: string[]) =>
 const mount = (device: string, target: string, type = 'xfs', source = '/dev/x') =>
   `${device} / ${target} ro - ${type} ${source} rw`;
 
-/** linux-6.12, a disk of QEMU's with readonly=on. */
+/** Linux 6.12, a disk of QEMU with readonly=on. */
 const said = (word: string, address = '2:0:0:0', facility = 0) =>
   `${facility * 8 + 5},300,1000000,-;sd ${address}: [sda] Write Protect is ${word}\n SUBSYSTEM=scsi\n DEVICE=+scsi:${address}`;
 const sda: DiskFixture = { name: 'sda', device: '8:0', bus: 'virtio-scsi', readOnly: true };
 
 const scsi = suite('SCSI write protect');
 for (const [title, readOnly, log, expected] of [
-  ['the kernel said on', true, [said('on')], true],
-  ['the kernel said off: only a flag', true, [said('off')], false],
+  ['the kernel’s log has: on', true, [said('on')], true],
+  ['the kernel’s log has: off', true, [said('off')], false],
   ['another disk', true, [said('on', '2:0:1:0')], null],
-  ['the last word counts', true, [said('on'), said('off')], false],
-  ['somebody else wrote it to the log', true, [said('on', '2:0:0:0', 1)], null],
-  ['nothing was said', true, [], null],
+  ['the last record counts', true, [said('on'), said('off')], false],
+  ['a process wrote the record to the log', true, [said('on', '2:0:0:0', 1)], null],
+  ['the log has no record', true, [], null],
   ['the flag is off', false, [said('on')], false],
 ] as const) {
   scsi(title, () => {
@@ -64,17 +68,27 @@ for (const [title, readOnly, log, expected] of [
   });
 }
 for (const [title, log, evidence, expected] of [
-  ['the last report has the word', [], "SCSI write protect is on, by the kernel's log", true],
-  ['and had it from one before', [], "SCSI write protect is on, by the kernel's log (seen at boot)", true],
+  ['no record in the log, but in the last report', [], "SCSI write protect is on, by the kernel's log", true],
   [
-    'of another kind of disk, by the same name',
+    'no record in the log, but in the last report, which had it from an earlier one',
+    [],
+    "SCSI write protect is on, by the kernel's log (seen at boot)",
+    true,
+  ],
+  [
+    'the last report has a disk of another bus by the same name',
     [],
     'virtio feature VIRTIO_BLK_F_RO offered by the host',
     null,
   ],
-  ['the log has another', [said('off')], "SCSI write protect is on, by the kernel's log", false],
+  [
+    'the log contradicts the last report',
+    [said('off')],
+    "SCSI write protect is on, by the kernel's log",
+    false,
+  ],
 ] as const) {
-  scsi(`remembered: ${title}`, () => {
+  scsi(`${title}`, () => {
     const [disk] = inTemporaryFolder((root) => {
       makeSysfs(root, [sda]);
       const before = { readOnly: true, hostReadOnly: true, evidence };

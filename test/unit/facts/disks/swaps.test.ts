@@ -11,7 +11,7 @@ const bytes = fc.string({
 const swaps = suite('/proc/swaps');
 const heading = 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n';
 swaps('none', () => assert.equal(parseSwaps(heading), []));
-swaps('of EL7 and of Linux 6', () => {
+swaps('a partition on EL7 and a file on Linux 6', () => {
   const el7 = '/dev/dm-1                               partition\t2097148\t264\t-1\n';
   const linux6 = '/swap\\040file\\040(deleted)                      file\t\t1048572\t\t0\t\t-2\n';
   assert.equal(parseSwaps(heading + el7 + linux6), [
@@ -22,7 +22,7 @@ swaps('of EL7 and of Linux 6', () => {
 for (const bad of ['', 'x\n', `${heading}/dev/dm-1\n`, `${heading}/dev/dm-1 disk 1 2 3\n`]) {
   swaps(`refused: ${JSON.stringify(bad.slice(-20))}`, () => assert.throws(() => parseSwaps(bad), /swaps/));
 }
-swaps('garbage is refused with a reason, or read', () => {
+swaps('any text: parsed, or an error that names the line', () => {
   fc.assert(
     fc.property(bytes, (garbage) => {
       try {

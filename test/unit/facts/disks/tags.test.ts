@@ -16,8 +16,8 @@ Q:systemd
 V:1
 `;
 
-const tags = suite('tags of a device');
-tags('of a partition: its own, not its table’s', () =>
+const tags = suite('tagsOf');
+tags('a partition: its own UUID, not that of the partition table', () =>
   assert.equal(tagsOf(parseUdevRecord(debian)), [
     'UUID=A1B2-C3D4',
     'PARTUUID=5f0c1c4f-1c8b-4b8e-9df4-7d1a5d0a8f11',
@@ -25,20 +25,20 @@ tags('of a partition: its own, not its table’s', () =>
     'PARTLABEL=EFI\\x20System',
   ]),
 );
-tags('of a disk: its table’s', () =>
+tags('a disk: the UUID of its partition table', () =>
   assert.equal(tagsOf(new Map([['ID_PART_TABLE_UUID', 'ab']])), ['PTUUID=ab']),
 );
 for (const value of ['', '00000000', '00000000-01', '00000000-0000-0000-0000-000000000000', '0000-0000']) {
-  tags(`none that nobody gave: ${value}`, () =>
+  tags(`an unset identifier is no tag: ${value}`, () =>
     assert.equal(tagsOf(new Map([['ID_PART_ENTRY_UUID', value]])), []),
   );
 }
-tags('a disk identifier that ends in zeros is one', () =>
+tags('an identifier that only ends in zeros is a tag', () =>
   assert.equal(tagsOf(new Map([['ID_PART_ENTRY_UUID', 'ab000000-01']])), ['PARTUUID=ab000000-01']),
 );
 tags.run();
 
-const sources = suite('tags that a source asks for');
+const sources = suite('tagOfSource');
 for (const [source, expected] of [
   ['UUID=A1B2-C3D4', 'UUID=A1B2-C3D4'],
   ['UUID="A1B2-C3D4"', 'UUID=A1B2-C3D4'],
@@ -56,7 +56,7 @@ for (const [source, expected] of [
 ] as const) {
   sources(source, () => assert.is(tagOfSource(source), expected));
 }
-sources('UUIDs are compared without regard to case, labels are not', () => {
+sources('the case of letters matters in labels, not in UUIDs', () => {
   assert.is(tagKey('UUID=A1b2'), tagKey('UUID=a1B2'));
   assert.is.not(tagKey('LABEL=Root'), tagKey('LABEL=root'));
   assert.is.not(tagKey('PARTLABEL=Root'), tagKey('PARTLABEL=root'));

@@ -39,7 +39,7 @@ records('a value may have an equals sign, be empty or be UTF-8; the last line of
   ),
 );
 const bytes = fc.string({ unit: fc.nat({ max: 255 }).map((code) => String.fromCharCode(code)) });
-records('whatever stands there: properties and tags, never an exception', () => {
+records('any text: properties and valid tags, never an error', () => {
   const line = fc.oneof(
     bytes,
     fc
@@ -60,7 +60,7 @@ records('whatever stands there: properties and tags, never an exception', () => 
   );
 });
 
-records('no record, and what is no file: nothing is known', () => {
+records('no record, a link, a folder: no properties', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, {
       'run/udev/data/b1:1': { linkTo: '/dev/zero' },
@@ -72,7 +72,7 @@ records('no record, and what is no file: nothing is known', () => {
     assert.is(readUdevRecord(reader, '1:3').get('A'), '1');
   });
 });
-records('a record of a mebibyte is refused, not read', () => {
+records('a record of a mebibyte is an error', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, { 'run/udev/data/b1:0': 'E:A=1\n'.repeat(200_000) });
     assert.throws(() => readUdevRecord(systemReader({ root }), '1:0'), /larger than 262144 bytes/);

@@ -21,11 +21,11 @@ const number = (value: bigint) => {
   return bytes;
 };
 const rhel = { name: 'rhel', uuid: '8oAmW01vNnIqipJlr06oc2XU7CGXVBa6' };
-/** Where the metadata area lies, and its current text in it. */
+/** The offset of the metadata area, and of the current text in the area. */
 const [area, text] = [0x1000, 0xc00];
 
 const metadata = suite('parseVolumeGroup');
-metadata('a physical volume that lvm2 made', () => assert.equal(parseVolumeGroup(reader(genuine)), rhel));
+metadata('a physical volume of lvm2', () => assert.equal(parseVolumeGroup(reader(genuine)), rhel));
 
 metadata('the label in the first sector', () => {
   const moved = changed(0, genuine.subarray(512, 1024));
@@ -33,7 +33,7 @@ metadata('the label in the first sector', () => {
   assert.equal(parseVolumeGroup(reader(moved)), rhel);
 });
 
-metadata('a text that begins at the end of the area, and goes on at its beginning', () => {
+metadata('a text that wraps around the end of the area', () => {
   const words = genuine.subarray(area + text, area + text + 512);
   const ring = Buffer.concat([genuine.subarray(0, area + 0x1000), Buffer.alloc(512)]);
   words.copy(ring, area + 0x1000 - 20, 0, 20);
@@ -52,10 +52,10 @@ for (const [title, content] of Object.entries({
   'a metadata area behind the end': changed(512 + 0x68, number(1n << 60n)),
   'an area of another kind': changed(area + 4, Buffer.from('XXXX')),
   'a text behind the end': changed(area + 40, number(1n << 60n)),
-  'a text that is none': changed(area + text, Buffer.from('%%%%')),
+  'a text of another form': changed(area + text, Buffer.from('%%%%')),
   'a volume that ends in the text': genuine.subarray(0, area + text + 20),
 })) {
-  metadata(`nothing is known: ${title}`, () => {
+  metadata(`undefined: ${title}`, () => {
     let found: unknown;
     try {
       found = parseVolumeGroup(reader(content));
@@ -66,7 +66,7 @@ for (const [title, content] of Object.entries({
   });
 }
 
-metadata('whatever stands on a disk: a volume group of the form, nothing, or an error of range', () => {
+metadata('any content: a valid volume group, undefined, or a RangeError', () => {
   const bytes = fc.uint8Array({ minLength: 1, maxLength: 40 });
   const place = fc.oneof(
     fc.nat({ max: 0x1e00 }),

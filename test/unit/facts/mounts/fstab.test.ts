@@ -5,8 +5,8 @@ import { deviceFile } from '../../../../agent/facts/disks/device-file.ts';
 import { type FstabLine, parseFstab } from '../../../../agent/facts/mounts/fstab.ts';
 import { fstabSources } from '../../../harness/fstab-sources.ts';
 
-const real = suite('real ones');
-real('RHEL 7, as the installer writes it', () => {
+const real = suite('real files');
+real('RHEL 7, written by its installer', () => {
   const { lines, problems } = parseFstab(`
 #
 # /etc/fstab
@@ -30,7 +30,7 @@ UUID=0b9d5c3a-6d5e-4f4b-9d5e-0d1a5b6c7d8e /boot                   xfs     defaul
   );
 });
 
-real('Debian, as its installer writes it', () => {
+real('Debian, written by its installer', () => {
   const { lines, problems } =
     parseFstab(`# <file system> <mount point>   <type>  <options>       <dump>  <pass>
 # / was on /dev/vda1 during installation
@@ -55,15 +55,15 @@ const one = suite('one line');
 const good = (text: string) => parseFstab(text).lines[0];
 for (const [title, text, expected] of [
   ['three fields', 'tmpfs /tmp tmpfs', { options: ['defaults'], pass: 0 }],
-  ['four', 'tmpfs /tmp tmpfs noexec,nodev', { options: ['noexec', 'nodev'], pass: 0 }],
-  ['five', 'tmpfs /tmp tmpfs noexec 1', { pass: 0 }],
-  ['seven', 'tmpfs /tmp tmpfs noexec 1 2 # more', { pass: 2 }],
+  ['four fields', 'tmpfs /tmp tmpfs noexec,nodev', { options: ['noexec', 'nodev'], pass: 0 }],
+  ['five fields', 'tmpfs /tmp tmpfs noexec 1', { pass: 0 }],
+  ['seven fields', 'tmpfs /tmp tmpfs noexec 1 2 # more', { pass: 2 }],
   ['tabs and spaces before', ' \t tmpfs\t\t /tmp \ttmpfs ', { source: 'tmpfs', target: '/tmp' }],
   ['a space in the target', '/dev/vdb /my\\040disk xfs', { target: '/my disk' }],
-  ['a slash at its end', '/dev/vdb /srv/ xfs', { target: '/srv' }],
+  ['a slash at the end of the target', '/dev/vdb /srv/ xfs', { target: '/srv' }],
   ['only slashes', '/dev/vdb // xfs', { target: '/' }],
   ['UTF-8', '/dev/vdb /\xc3\xa4 xfs', { target: '/ä' }],
-  ['no UTF-8', '/dev/vdb /\xff xfs', { target: '/\\xff' }],
+  ['bytes that are not UTF-8', '/dev/vdb /\xff xfs', { target: '/\\xff' }],
   ['a carriage return at the end of the line', 'tmpfs /tmp tmpfs noexec 0 2\r', { pass: 2 }],
 ] as const) {
   one(title, () => {
@@ -79,9 +79,9 @@ for (const [title, text, expected] of [
 }
 for (const [title, text, reason] of [
   ['one field', '/dev/vdb', 'fewer than three fields'],
-  ['two', '/dev/vdb /srv', 'fewer than three fields'],
+  ['two fields', '/dev/vdb /srv', 'fewer than three fields'],
   ['a pass that is no number', 'a /b c d 0 x', 'pass is x, not a number'],
-  ['a negative one', 'a /b c d 0 -1', 'pass is -1, not a number'],
+  ['a negative pass', 'a /b c d 0 -1', 'pass is -1, not a number'],
 ] as const) {
   one(`a problem: ${title}`, () =>
     assert.equal(parseFstab(`\n${text}\n`), { lines: [], problems: [{ line: 2, reason }] }),
@@ -105,7 +105,7 @@ const entry = fc.record(
   },
   { noNullPrototype: true },
 );
-properties('what is written is read as it was', () => {
+properties('a written line is parsed to the same fields', () => {
   fc.assert(
     fc.property(fc.array(entry), fc.constantFrom(' ', '\t', ' \t '), (entries, gap) => {
       const lines = entries.map(({ source, target, type, options, pass }) =>
@@ -124,7 +124,7 @@ const bytes = fc.string({
   unit: fc.nat({ max: 255 }).map((code) => String.fromCharCode(code)),
   maxLength: 80,
 });
-properties('nothing makes it throw, and each line is read or a problem', () => {
+properties('any text: each line is parsed or a problem, and nothing is thrown', () => {
   fc.assert(
     fc.property(bytes, (garbage) => {
       const { lines, problems } = parseFstab(garbage);
@@ -138,8 +138,6 @@ properties.run();
 
 const devices = suite('device files of lines');
 for (const [source, node] of fstabSources) {
-  devices(`${source} in fstab, as the boot scripts have it`, () =>
-    assert.is(good(`${source} /x xfs`)?.node, node),
-  );
+  devices(`${source} in fstab`, () => assert.is(good(`${source} /x xfs`)?.node, node));
 }
 devices.run();

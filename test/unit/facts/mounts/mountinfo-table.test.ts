@@ -12,17 +12,17 @@ const table = (...lines: string[]) =>
       .join(''),
   );
 const test = suite('mountTable');
-test('of two on one mount point and one parent the later serves (before Linux 4.11)', () => {
+test('of two mounts with the same mount point and parent the later one serves (before Linux 4.11)', () => {
   assert.is(table('1 0 /', '2 1 /a', '3 1 /a').serving('/a/b')?.id, 3);
 });
 
-test('the root is the one that is mounted on nothing in the list, wherever it stands', () => {
+test('the root is the mount whose parent is not in the list, in any order of lines', () => {
   assert.is(table('2 1 /', '1 0 /', '3 1 /a').serving('/')?.id, 1);
   assert.is(table('2 1 /', '1 0 /', '3 1 /a').serving('/a')?.id, 3);
   assert.is(table('2 1 /', '1 1 /').serving('/')?.id, 1);
 });
 
-test('all at a target, hidden ones too', () => {
+test('at() returns hidden mounts too', () => {
   const mounts = table('1 0 /', '2 1 /a', '3 2 /a');
   assert.equal(
     mounts.at('/a').map(({ id }) => id),
@@ -31,8 +31,7 @@ test('all at a target, hidden ones too', () => {
   assert.equal(mounts.at('/b'), []);
 });
 
-/** Ids that are no tree: whatever it says, it says it soon. */
-test('no cycle is walked for ever', () => {
+test('ids that are no tree: an answer or an error, in finite time', () => {
   const tangled = fc.array(
     fc.tuple(fc.nat({ max: 4 }), fc.nat({ max: 4 }), fc.constantFrom('/', '/a', '/a/b')),
     {
@@ -56,10 +55,9 @@ test('no cycle is walked for ever', () => {
 });
 
 /**
- * A model: mounts made one after the other, as mount(2) would: each on what serves its target at that time.
- * Below the root's own mount point nothing is mounted on "/".
+ * A model of mount(2): each mount is made on the mount that serves its target at that time. No mount is made on "/".
  */
-test('a mount is served as if the mounts had been made one after the other', () => {
+test('serving() agrees with a model of successive calls of mount(2)', () => {
   const targets = ['/a', '/a/b', '/a/b/c', '/ab', '/d'];
   const asked = ['/', '/a', '/a/x', '/a/b', '/a/b/c', '/a/b/c/d', '/ab', '/ab/c', '/d', '/e'];
   fc.assert(

@@ -8,7 +8,7 @@ import { type Mount, isBelow, mountTable, parseMountinfo } from '../../../../age
 const folder = path.join(import.meta.dirname, '../../../fixtures/mountinfo');
 const fixture = (name: string) => fs.readFileSync(path.join(folder, name), 'latin1');
 
-const real = suite('real ones');
+const real = suite('real files');
 for (const [name, count, served] of [
   [
     'centos-7.3',
@@ -58,7 +58,7 @@ real('every part of a line', () => {
   });
 });
 
-real("this process's own", () => {
+real('/proc/self/mountinfo of the test', () => {
   const table = mountTable(fs.readFileSync('/proc/self/mountinfo', 'latin1'));
   assert.is(table.serving('/proc/self')?.type, 'proc');
   assert.is(table.serving('/')?.target, '/');
@@ -72,21 +72,21 @@ const line = (changes: Partial<Record<'optional' | 'target' | 'source' | 'rest' 
 };
 for (const [title, text, expected] of [
   ['no optional field', line({}), {}],
-  ['several', line({ optional: ' shared:1 master:2 propagate_from:3 unbindable' }), {}],
+  ['several optional fields', line({ optional: ' shared:1 master:2 propagate_from:3 unbindable' }), {}],
   ['a space', line({ target: '/my\\040disk' }), { target: '/my disk' }],
   [
     'a tab, a newline, a backslash, a hash',
     line({ target: '/\\011\\012\\134\\043' }),
     { target: '/\t\n\\#' },
   ],
-  ['a backslash before what looks like octal', line({ target: '/\\134040' }), { target: '/\\040' }],
+  ['an escaped backslash before digits', line({ target: '/\\134040' }), { target: '/\\040' }],
   ['UTF-8', line({ target: '/\xc3\xa4' }), { target: '/ä' }],
   ['UTF-8 with a byte that is a space in latin1', line({ target: '/voil\xc3\xa0' }), { target: '/voilà' }],
   ['a form feed, which the kernel does not escape', line({ target: '/a\fb' }), { target: '/a\fb' }],
   ['a carriage return', line({ target: '/a\rb' }), { target: '/a\rb' }],
   ['no source', line({ source: '' }), { source: '' }],
   ['a hyphen in the target', line({ target: '/a - b'.replaceAll(' ', '\\040') }), { target: '/a - b' }],
-  ['a hyphen for a source', line({ source: '-' }), { source: '-' }],
+  ['a hyphen as source', line({ source: '-' }), { source: '-' }],
   ['a part of the file system', line({ root: '/sub//deleted' }), { root: '/sub//deleted' }],
   [
     'a comma in an escaped option',
@@ -119,8 +119,8 @@ for (const [title, text, said] of [
   ['a second line cut off', `${line({})}36 35 98:0 / /x`, 'mountinfo line 2 is malformed'],
   ['a target that is no path', line({ target: 'x' }), 'mountinfo line 1 is malformed'],
   ['an id that is no number', line({}).replace('36', 'a'), 'mountinfo line 1 is malformed'],
-  ['a number without end', line({}).replace('36', '9'.repeat(20)), 'mountinfo line 1 is malformed'],
-  ['text of something else', '<html>\n', 'mountinfo line 1 is malformed'],
+  ['a number of 20 digits', line({}).replace('36', '9'.repeat(20)), 'mountinfo line 1 is malformed'],
+  ['another kind of file', '<html>\n', 'mountinfo line 1 is malformed'],
 ] as const) {
   one(`refused: ${title}`, () => {
     assert.throws(
@@ -131,7 +131,7 @@ for (const [title, text, said] of [
 }
 one.run();
 
-/** As fs/proc_namespace.c does: show_mountinfo() with seq_path() and mangle(). */
+/** Prints a line as the kernel does (fs/proc_namespace.c, show_mountinfo(), with seq_path() and mangle()). */
 function print(mount: Mount, optional: readonly string[]): string {
   const escape = (text: string) =>
     Buffer.from(text, 'utf8')
@@ -171,7 +171,7 @@ const mountArbitrary: fc.Arbitrary<Mount> = fc.record(
 const optionalFields = fc.array(fc.constantFrom('shared:1', 'master:22', 'propagate_from:3', 'unbindable'));
 
 const properties = suite('parseMountinfo, any text');
-properties('what the kernel prints is read as it was', () => {
+properties('a printed line is parsed to the same fields', () => {
   fc.assert(
     fc.property(fc.array(fc.tuple(mountArbitrary, optionalFields), { minLength: 1 }), (mounts) => {
       const text = mounts.map(([mount, optional]) => `${print(mount, optional)}\n`).join('');
@@ -191,7 +191,7 @@ const garbage = fc.array(
     fc.string({ unit: fc.nat({ max: 255 }).map((code) => String.fromCharCode(code)), maxLength: 8 }),
   ),
 );
-properties('garbage is refused with the error that is documented, or read', () => {
+properties('any text: parsed, or a documented error', () => {
   fc.assert(
     fc.property(garbage, (parts) => {
       try {

@@ -15,21 +15,21 @@ const hidden = (...lines: string[]) => [...table(...lines).hidden].map(({ id }) 
 const test = suite('hidden mounts');
 for (const [title, lines, expected] of [
   ['none', ['1 0 /', '2 1 /a', '3 2 /a/b'], []],
-  ['one below another on the same mount point', ['1 0 /', '2 1 /a', '3 2 /a'], [2]],
-  ['two', ['1 0 /', '2 1 /a', '3 2 /a', '4 3 /a'], [2, 3]],
-  ['and with it what is mounted on it', ['1 0 /', '2 1 /a', '3 2 /a/b', '4 2 /a'], [2, 3]],
-  ['what a later mount on a folder above covers', ['1 0 /', '2 1 /a/b', '3 1 /a'], [2]],
-  ['likewise further above', ['1 0 /', '2 1 /a/b/c/d', '3 1 /a'], [2]],
-  ['not by a name that begins alike', ['1 0 /', '2 1 /ab', '3 1 /a'], []],
+  ['one mount below another on the same mount point', ['1 0 /', '2 1 /a', '3 2 /a'], [2]],
+  ['two mounts below another on the same mount point', ['1 0 /', '2 1 /a', '3 2 /a', '4 3 /a'], [2, 3]],
+  ['a hidden mount and the mounts on it', ['1 0 /', '2 1 /a', '3 2 /a/b', '4 2 /a'], [2, 3]],
+  ['a mount covered by a later one on a folder above', ['1 0 /', '2 1 /a/b', '3 1 /a'], [2]],
+  ['a mount covered by a later one further above', ['1 0 /', '2 1 /a/b/c/d', '3 1 /a'], [2]],
+  ['not covered: a folder with the same prefix', ['1 0 /', '2 1 /ab', '3 1 /a'], []],
   ['the earlier of two on one mount point (before Linux 4.11)', ['1 0 /', '2 1 /a', '3 1 /a'], [2]],
-  ['over / itself: the upper one', ['1 0 /', '2 1 /'], [2]],
-  ['and what is on that', ['1 0 /', '2 1 /', '3 2 /a'], [2, 3]],
-  ['a ring is reached by nobody', ['1 0 /', '2 3 /a', '3 2 /a/b'], [2, 3]],
+  ['a mount on / itself', ['1 0 /', '2 1 /'], [2]],
+  ['a mount on / itself and the mounts on it', ['1 0 /', '2 1 /', '3 2 /a'], [2, 3]],
+  ['a cycle of mounts', ['1 0 /', '2 3 /a', '3 2 /a/b'], [2, 3]],
 ] as const) {
   test(title, () => assert.equal(hidden(...lines), expected));
 }
 
-test('what is visible serves its own mount point, and the other way round', () => {
+test('a mount is visible if and only if it serves its own mount point', () => {
   const mounts = table('1 0 /', '2 1 /a', '3 2 /a/b', '4 2 /a', '5 1 /c/d', '6 1 /c', '7 1 /');
   for (const mount of mounts.all) {
     const serves = mounts.serving(mount.target) === mount;

@@ -5,7 +5,7 @@ import { systemReader } from '../../../../agent/system/reader.ts';
 import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
 
 const lockdown = suite('lockdown');
-lockdown('as the kernel says it', () => {
+lockdown('every setting', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, {
       'sys/kernel/security/lockdown': 'none [integrity] confidentiality\n',
@@ -21,7 +21,7 @@ lockdown('as the kernel says it', () => {
     });
   });
 });
-lockdown('what is not there is not known', () => {
+lockdown('missing files: unknown', () => {
   inTemporaryFolder((root) => {
     const none = {
       lockdown: undefined,
