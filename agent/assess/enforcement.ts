@@ -4,8 +4,8 @@ import type { MountTable } from '../facts/mounts/mountinfo.ts';
 import { disksBelow, requiredReadOnly } from './system-disks.ts';
 
 /**
- * Who keeps the disks of the system read-only. `host`: every disk, by the device's own report; `partial`: the host, but not
- * every disk; `guest`: only flags of block devices or mounts, which root in the guest can clear; `none`.
+ * Who keeps the disks of the system read-only. `host`: every disk, by the device's own report; `partial`: the host,
+ * but not every disk; `guest`: only flags of block devices or mounts, which root in the guest can clear; `none`.
  */
 export type Enforcement = 'host' | 'guest' | 'partial' | 'none';
 

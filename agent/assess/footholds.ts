@@ -13,8 +13,8 @@ export interface Foothold {
 }
 
 /**
- * Every mount that is writable and executable, or writable and persistent. Hidden mounts count too: a process may have one
- * of them open. File systems without user files are left out.
+ * Every mount that is writable and executable, or writable and persistent. Hidden mounts count too: a process may
+ * have one of them open. File systems without user files are left out.
  */
 export function findFootholds({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>): Foothold[] {
   const isHostReadOnly = readOnlyTest('value' in disks ? disks.value : []);
@@ -74,8 +74,8 @@ function isWritable({ options, superOptions }: Mount): boolean {
 }
 
 /**
- * Whether a mount is only on disks that the host made read-only. Disks name targets, and a mount in memory may have the same
- * target as the mount that it hides, so the mount must also be on a disk.
+ * Whether a mount is only on disks that the host made read-only. Disks name targets, and a mount in memory may have
+ * the same target as the mount that it hides, so the mount must also be on a disk.
  */
 function readOnlyTest(disks: readonly Disk[]): (mount: Mount) => boolean {
   const states = new Map<string, boolean>();

@@ -19,9 +19,10 @@ export interface ForeignMount {
 type Known = Pick<Facts, 'blockDevices' | 'mounts' | 'fstab' | 'kernelArgument' | 'config' | 'layers'>;
 
 /**
- * The mounts of an impostor at /, at the targets of fstab and at those of REQUIRE_READONLY. The links of udev are not used,
- * since they point to the device that udev processed last.
- * @throws HostError if the devices, the mounts or fstab cannot be read; Error if the device of a mounted Btrfs is unknown
+ * The mounts of an impostor at /, at the targets of fstab and at those of REQUIRE_READONLY. The links of udev are not
+ * used, since they point to the device that udev processed last.
+ * @throws HostError if the devices, the mounts or fstab cannot be read; Error if the device of a mounted Btrfs is
+ *     unknown
  */
 export function findForeignMounts(facts: Known, carriers: Carriers): ForeignMount[] {
   const devices = unwrap(facts.blockDevices);
@@ -39,7 +40,9 @@ function isMount({ target, type }: FstabLine): boolean {
   return target.startsWith('/') && type !== 'swap';
 }
 
-/** The value of root= (dracut.cmdline(7)) or mount.usr= (systemd-fstab-generator(8)); the last argument takes effect. */
+/**
+ * The value of root= (dracut.cmdline(7)) or mount.usr= (systemd-fstab-generator(8)); the last argument takes effect.
+ */
 function argumentsFor(target: string, kernelArgument: readonly string[]): string[] {
   const name = { '/': 'root=', '/usr': 'mount.usr=' }[target];
   const word = name === undefined ? undefined : kernelArgument.findLast((each) => each.startsWith(name));

@@ -5,8 +5,8 @@ import { unwrap } from '../facts/observed.ts';
 import { type Carriers, bestSealed, carriersOf } from './identities.ts';
 
 /**
- * The lines of fstab, each with its device. If a device on a sealed disk has the requested identity, the line means that
- * device; the link of udev may point to an impostor.
+ * The lines of fstab, each with its device. If a device on a sealed disk has the requested identity, the line means
+ * that device; the link of udev may point to an impostor.
  * @throws HostError if the device of a line cannot be read
  */
 export function describeEntries(lines: readonly LinkedFstabLine[], carriers: Carriers): FstabEntry[] {

@@ -22,8 +22,8 @@ export function carriersOf(carriers: Carriers, tag: Tag | undefined): readonly B
 }
 
 /**
- * The genuine devices that `device` is an impostor of: those of the devices with the same identity whose disks are better
- * sealed. None if `device` and the genuine device belong together.
+ * The genuine devices that `device` is an impostor of: those of the devices with the same identity whose disks are
+ * better sealed. None if `device` and the genuine device belong together.
  * @param carriers the devices with the identity
  */
 export function genuineOf(

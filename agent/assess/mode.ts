@@ -11,10 +11,10 @@ export interface DecidedMode {
 }
 
 /**
- * The mode of this boot. The mode in boot.env counts, with two exceptions that root in the guest must not be able to cause:
- * on a read-only disk the mode is never maintenance, and off only if it is requested; and a guest that runs from a copy of
- * a disk that the host made read-only is sealed. Without a boot.env, the disks below / decide, as in the initramfs. If the
- * disks cannot be read, the mode is sealed.
+ * The mode of this boot. The mode in boot.env counts, with two exceptions that root in the guest must not be able to
+ * cause: on a read-only disk the mode is never maintenance, and off only if it is requested; and a guest that runs
+ * from a copy of a disk that the host made read-only is sealed. Without a boot.env, the disks below / decide, as in
+ * the initramfs. If the disks cannot be read, the mode is sealed.
  * @param requested by the kernel argument, else by MODE
  * @param foreignRoot the mount of / if it is an impostor
  */

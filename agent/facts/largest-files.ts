@@ -13,8 +13,8 @@ const maximumEntries = 20_000;
 const shown = 5;
 
 /**
- * The largest folders and files, down to two levels below /var: /var/log/journal. Only the first 20,000 entries are counted, so
- * the real sizes may be larger.
+ * The largest folders and files, down to two levels below /var: /var/log/journal. Only the first 20,000 entries are
+ * counted, so the real sizes may be larger.
  * @param upper the upper layer's folder
  * @param isMount whether a folder is a mount point: its content is no part of the layer, and may hang
  * @throws HostError

@@ -17,7 +17,8 @@ export interface LastReport {
 
 /**
  * The last report of this boot; undefined if there is none.
- * @throws Error for a malformed report; HostError if it cannot be read, or if a user other than root could have written it
+ * @throws Error for a malformed report; HostError if it cannot be read, or if a user other than root could have
+ *     written it
  */
 export function readLastReport(reader: SystemReader, bootId: string): LastReport | undefined {
   const text = reader.readRecord(reportFile, 'root');

@@ -172,7 +172,10 @@ function mountinfo(mounts: Record<string, string>): string {
   return lines.join('');
 }
 
-/** The mount that served the target when this one was mounted: an earlier one on the same target, else on a folder above. */
+/**
+ * The mount that served the target when this one was mounted: an earlier one on the same target, else on a folder
+ * above.
+ */
 function parentOf(name: string, mounts: Record<string, string>): number {
   const names = Object.keys(mounts);
   const targetOf = (each: string) => (mounts[each] ?? '').split(' ')[2] ?? '';

@@ -63,7 +63,10 @@ function isAbsent(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(errorCode(error));
 }
 
-/** A line of grub.cfg that loads a Linux kernel. Groups: the part before the arguments, the kernel's file, the arguments. */
+/**
+ * A line of grub.cfg that loads a Linux kernel. Groups: the part before the arguments, the kernel's file, the
+ * arguments.
+ */
 export const linuxLine = /^([ \t]*linux(?:16|efi)?[ \t]+(\S*vmlinu\S*))(.*)$/gm;
 /** The arguments of an entry (Boot Loader Specification, options; there may be several lines). */
 export const optionsLine = /^(options[ \t]+)(.*)$/gm;
@@ -101,9 +104,9 @@ function rank({ kind }: LoaderFile): number {
 }
 
 /**
- * The commands `search` of grub.cfg that accept a file system on any disk: without --root-dev-only (CVE-2023-4001) and without
- * a hint, with which GRUB first tries the disk that it was started from. The commands that grub-mkconfig writes for a GRUB
- * without support of hints are left out.
+ * The commands `search` of grub.cfg that accept a file system on any disk: without --root-dev-only (CVE-2023-4001)
+ * and without a hint, with which GRUB first tries the disk that it was started from. The commands that grub-mkconfig
+ * writes for a GRUB without support of hints are left out.
  */
 export function openSearches(text: string): string[] {
   const blocks: { hints: boolean; otherwise: boolean }[] = [];

@@ -31,7 +31,8 @@ export function parseBootOrder(data: Buffer): string[] {
 }
 
 /**
- * A variable Boot####: attributes (4 bytes), length of the device path (2), description (UTF-16, ended by 0), device path.
+ * A variable Boot####: attributes (4 bytes), length of the device path (2), description (UTF-16, ended by 0), device
+ * path.
  * @throws Error for a truncated variable
  */
 export function parseLoadOption(data: Buffer): LoadOption {

@@ -132,7 +132,10 @@ function walk(reader: SystemReader, node: string): { stack: string[]; leaves: st
   return { stack, leaves };
 }
 
-/** Reads each disk once. A device without a disk, such as a loop device, has only a flag, which root in the guest can set. */
+/**
+ * Reads each disk once. A device without a disk, such as a loop device, has only a flag, which root in the guest can
+ * set.
+ */
 function evidenceOfDisks(
   reader: SystemReader,
   known: ReadonlyMap<string, Described>,
@@ -168,9 +171,9 @@ function withoutPaths(devices: BlockDevice[]): BlockDevice[] {
 }
 
 /**
- * Finds the volume group of each physical volume: from an active logical volume above it, else from the volume itself if
- * the host made its disk read-only. Nothing else is read from disks, since a disk that does not respond would block the
- * agent.
+ * Finds the volume group of each physical volume: from an active logical volume above it, else from the volume itself
+ * if the host made its disk read-only. Nothing else is read from disks, since a disk that does not respond would
+ * block the agent.
  */
 function withVolumeGroups(reader: SystemReader, devices: BlockDevice[]): BlockDevice[] {
   return devices.map((device) => {

@@ -13,7 +13,10 @@ export function nodeOfMount(reader: SystemReader, { device, type, source }: Moun
   return type === 'btrfs' ? nodeOfSource(reader, source) : undefined;
 }
 
-/** All devices of the file system on a device. mountinfo names one device of a Btrfs, which may have more (btrfs-device(8)). */
+/**
+ * All devices of the file system on a device. mountinfo names one device of a Btrfs, which may have more
+ * (btrfs-device(8)).
+ */
 export function fileSystemNodes(reader: SystemReader, node: string, type: string): string[] {
   if (type !== 'btrfs' || reader.stat(btrfsFolder) === undefined) return [node];
   const members = reader

@@ -39,8 +39,8 @@ export function findEvidence(
 }
 
 /**
- * Evidence of a SCSI disk. The kernel reads the write-protect bit once, when it finds the disk, and the record may be gone
- * from its log later. Then the last report of this boot counts.
+ * Evidence of a SCSI disk. The kernel reads the write-protect bit once, when it finds the disk, and the record may be
+ * gone from its log later. Then the last report of this boot counts.
  */
 function scsiEvidence(
   reader: SystemReader,
@@ -64,7 +64,8 @@ const writeProtectIsOn = "SCSI write protect is on, by the kernel's log";
 const onlyTheFlag = 'only the block-device flag, which root in the guest can set';
 
 /**
- * The write-protect bit of a SCSI disk (MODE SENSE, SPC), from the kernel's log: Node has no ioctl(2) to query the disk.
+ * The write-protect bit of a SCSI disk (MODE SENSE, SPC), from the kernel's log: Node has no ioctl(2) to query the
+ * disk.
  * @param address H:C:T:L, as in sysfs
  * @returns bit: undefined if the log has no record or cannot be read; unread: the reason, else empty
  */

@@ -9,7 +9,10 @@ export interface Swap {
   type: 'partition' | 'file';
 }
 
-/** The swap in use, each with its device; empty for a kernel without swap, which has no /proc/swaps. @throws HostError */
+/**
+ * The swap in use, each with its device; empty for a kernel without swap, which has no /proc/swaps.
+ * @throws HostError
+ */
 export function readSwaps(reader: SystemReader): (Swap & NamedDevice)[] {
   const text = reader.readIfPresent('/proc/swaps', 1024 * 1024);
   if (text === undefined || text === '') return [];

@@ -19,8 +19,8 @@ export function volumeGroupOfLv(name: string, dmUuid: string): VolumeGroup | und
 const sector = 512;
 
 /**
- * The volume group in the metadata of a physical volume; undefined if the metadata is malformed or cannot be read (without
- * root).
+ * The volume group in the metadata of a physical volume; undefined if the metadata is malformed or cannot be read
+ * (without root).
  * @param file /dev/vda2
  */
 export function readVolumeGroup(reader: SystemReader, file: string): VolumeGroup | undefined {
@@ -34,8 +34,9 @@ export function readVolumeGroup(reader: SystemReader, file: string): VolumeGroup
 }
 
 /**
- * The label in one of the first four sectors has the offsets of the metadata areas, and an area's header has the offset of
- * the current text, which begins with NAME {, id = "…" (lvm2, lib/format_text/layout.h, lib/label/label.h; little-endian).
+ * The label in one of the first four sectors has the offsets of the metadata areas, and an area's header has the
+ * offset of the current text, which begins with NAME {, id = "…" (lvm2, lib/format_text/layout.h, lib/label/label.h;
+ * little-endian).
  * @param read returns bytes from an offset, one character a byte; fewer at the end
  */
 export function parseVolumeGroup(read: (offset: number, bytes: number) => string): VolumeGroup | undefined {

@@ -21,8 +21,8 @@ export interface Fstab {
 }
 
 /**
- * Parses fstab(5). Never throws: a line that mount(8) reports as malformed is a problem. As in libmount, options, dump and
- * pass may be missing, and further fields are ignored.
+ * Parses fstab(5). Never throws: a line that mount(8) reports as malformed is a problem. As in libmount, options,
+ * dump and pass may be missing, and further fields are ignored.
  * @param text one character a byte
  */
 export function parseFstab(text: string): Fstab {

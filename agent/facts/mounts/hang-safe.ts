@@ -8,9 +8,9 @@ import type { MountTable } from './mountinfo.ts';
 export const mayHangCode = 'MAY_HANG';
 
 /**
- * A reader that accesses no file system that may hang and is mounted below "/". Reads are synchronous, so that a dead server
- * would block the agent. Such an access is an error at once, also through a symbolic link. Every method of SystemReader is
- * listed, so that a new method is not passed on unchecked.
+ * A reader that accesses no file system that may hang and is mounted below "/". Reads are synchronous, so that a dead
+ * server would block the agent. Such an access is an error at once, also through a symbolic link. Every method of
+ * SystemReader is listed, so that a new method is not passed on unchecked.
  * @throws HostError MAY_HANG from each call that would access such a file system
  */
 export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader {

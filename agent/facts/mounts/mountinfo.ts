@@ -35,8 +35,8 @@ export function parseMountinfo(text: string): Mount[] {
 }
 
 /**
- * Optional fields (shared:N, master:N, …) are between the options and a single hyphen. Only a space separates fields: other
- * bytes that are white space to JavaScript (a carriage return, or a byte of UTF-8) may be part of a name.
+ * Optional fields (shared:N, master:N, …) are between the options and a single hyphen. Only a space separates fields:
+ * other bytes that are white space to JavaScript (a carriage return, or a byte of UTF-8) may be part of a name.
  */
 const form =
   /^(\d{1,10}) (\d{1,10}) (\d{1,10}:\d{1,10}) ([^ ]+) (\/[^ ]*) ([^ ]+)(?: [^ -][^ ]*)* - ([^ ]+) ([^ ]*) ([^ ]+)$/s;
@@ -78,9 +78,9 @@ export interface MountTable {
   /** The mounts that no path leads to. */
   readonly hidden: ReadonlySet<Mount>;
   /**
-   * The mount that serves a path in this process's view. It follows the path as the kernel does, so that a covered mount
-   * is not taken for the visible one (path_resolution(7), fs/namespace.c). The path begins at the process's root, so a
-   * later mount on "/" itself is not visible.
+   * The mount that serves a path in this process's view. It follows the path as the kernel does, so that a covered
+   * mount is not taken for the visible one (path_resolution(7), fs/namespace.c). The path begins at the process's
+   * root, so a later mount on "/" itself is not visible.
    * @param path absolute, normalised, without symbolic links
    */
   serving(path: string): Mount | undefined;

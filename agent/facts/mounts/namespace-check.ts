@@ -19,8 +19,8 @@ const readFolders = [
 ];
 
 /**
- * The reasons why the agent's view is not that of the guest: another namespace, another root, or a mount over the kernel's
- * files. Such a mount may even be a procfs or sysfs (a bind mount of other files).
+ * The reasons why the agent's view is not that of the guest: another namespace, another root, or a mount over the
+ * kernel's files. Such a mount may even be a procfs or sysfs (a bind mount of other files).
  * @throws HostError if no problem is found and the mounts of PID 1 cannot be read
  */
 export function findNamespaceProblems(reader: SystemReader, mounts: MountTable): string[] {

@@ -25,8 +25,8 @@ export function requiredOptions({ REQUIRE_OPTIONS }: Config): { target: string; 
 }
 
 /**
- * Finds the existing targets and starts to probe them. Child processes make the writes and access file systems that may hang,
- * since a process that writes to a frozen file system does not even end on SIGKILL (fsfreeze(8)).
+ * Finds the existing targets and starts to probe them. Child processes make the writes and access file systems that
+ * may hang, since a process that writes to a frozen file system does not even end on SIGKILL (fsfreeze(8)).
  * @param reader accesses nothing that may hang (hangSafe)
  * @param probe whether to try what REQUIRE_OPTIONS forbids, too
  * @returns the answers of the children, which run while the caller continues
@@ -79,7 +79,10 @@ function isUnsafe(answer: Observed<unknown>): boolean {
   return 'code' in answer && answer.code === mayHangCode;
 }
 
-/** One child probes all targets, but each target that may hang has its own child, so that it does not block the others. */
+/**
+ * One child probes all targets, but each target that may hang has its own child, so that it does not block the
+ * others.
+ */
 async function tryWrites(reader: SystemReader, found: readonly Target[]): Promise<Record<string, string>> {
   const { safe = [], hanging = [] } = Object.groupBy(found, ({ mayHang }) => (mayHang ? 'hanging' : 'safe'));
   const groups = [safe, ...hanging.map((each) => [each])].filter((group) => group.length > 0);

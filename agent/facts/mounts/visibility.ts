@@ -42,7 +42,9 @@ function mountedOn<Mount extends MountNode>(
   return on;
 }
 
-/** Decides for a mount and its undecided ancestors, from the top down, whether a path enters them; it enters no cycle. */
+/**
+ * Decides for a mount and its undecided ancestors, from the top down, whether a path enters them; it enters no cycle.
+ */
 function decide<Mount extends MountNode>(
   mount: Mount,
   entered: Map<Mount, boolean>,

@@ -54,8 +54,8 @@ function canLogIn(shell: string): boolean {
 }
 
 /**
- * Whether a file exists and differs in size from the one in /etc/skel. It is not opened, only lstat(2) is used: the owner of a
- * home directory may replace a file by a link to a device or to a dead server.
+ * Whether a file exists and differs in size from the one in /etc/skel. It is not opened, only lstat(2) is used: the
+ * owner of a home directory may replace a file by a link to a device or to a dead server.
  */
 function isOwn(reader: SystemReader, home: string, name: string): boolean {
   if (!areFolders(reader, home, name.split('/').slice(0, -1))) return false;

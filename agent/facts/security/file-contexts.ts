@@ -1,6 +1,6 @@
 /**
- * The type of a folder in the policy (selabel_file(5)): from the line that equals the path, else from the last line that
- * matches it.
+ * The type of a folder in the policy (selabel_file(5)): from the line that equals the path, else from the last line
+ * that matches it.
  * @param text file_contexts, followed by file_contexts.local: "REGEX [-d] CONTEXT" lines
  * @returns undefined if no line matches, or if the policy does not set its label (<<none>>)
  */
