@@ -1,19 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/config.ts';
-import { errorMessage } from '../lib/errors.ts';
-import { type Clock, monotonicNow } from '../system/clock.ts';
-import type { Message } from '../forward/encode/message.ts';
-import { speech } from '../forward/transport/protocols.ts';
+import type { OutgoingMessage } from '../forward/encode/encoder.ts';
+import { protocolOf } from '../forward/transport/protocols.ts';
 import type { Target } from '../forward/transport/target.ts';
-import type { Transport } from '../forward/transport/transport.ts';
+import type { Trace, Transport } from '../forward/transport/transport.ts';
+import { errorMessage } from '../lib/errors.ts';
+import type { Clock } from '../system/clock.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { Output } from './output.ts';
 
 const answerMilliseconds = 15_000;
 
 /**
- * `forward --test`: sends one marked entry to each server and says, step by step, how it went.
- * @returns 0 where every server has it; 1 where one has not
+ * `forward --test`: sends a test entry to each server and prints each step.
+ * @returns 0 if every server accepted the entry, else 1
  */
 export async function testForwarding(
   reader: SystemReader,
@@ -25,50 +25,50 @@ export async function testForwarding(
   let failed = 0;
   for (const target of targets) {
     output.stdout(`${printable(target.text)}\n`);
-    const tell = (step: string, detail: string) =>
-      output.stdout(`  ${step.padEnd(9)} ${printable(detail)}\n`);
+    const trace: Trace = (step, detail) => output.stdout(`  ${step.padEnd(9)} ${printable(detail)}\n`);
     try {
-      const transport = await speech(target).connect(target, config, tell);
+      const transport = await protocolOf(target).connect(target, { reader, config, trace });
       try {
-        await sendMarked(reader, target, transport, clock, tell);
+        await sendTestEntry(reader, target, transport, clock, trace);
       } finally {
         await transport.close();
       }
     } catch (error) {
       failed += 1;
-      tell('FAILED', errorMessage(error));
+      trace('FAILED', errorMessage(error));
     }
   }
   return failed === 0 ? 0 : 1;
 }
 
-type Tell = (step: string, detail: string) => void;
-
-async function sendMarked(
+async function sendTestEntry(
   reader: SystemReader,
   target: Target,
   transport: Transport,
   clock: Clock,
-  tell: Tell,
+  trace: Trace,
 ): Promise<void> {
-  const mark = `immutafs-agent forward --test ${randomUUID()}`;
-  const messages: Message[] = [];
+  const content = `immutafs-agent forward --test ${randomUUID()}`;
+  const messages: OutgoingMessage[] = [];
   const { hostname } = reader.environment();
-  const entry =
-    `__CURSOR=test\n__REALTIME_TIMESTAMP=${clock.realtime()}\n__MONOTONIC_TIMESTAMP=${monotonicNow()}\n_BOOT_ID=${clock.bootId}\n` +
-    `_HOSTNAME=${hostname}\nPRIORITY=6\nSYSLOG_FACILITY=3\nSYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${mark}\n\n`;
-  speech(target).encoder(clock, hostname).entry('test', entry, undefined, 0, messages);
+  const text =
+    `__CURSOR=test\n__REALTIME_TIMESTAMP=${clock.realtime()}\n__MONOTONIC_TIMESTAMP=${clock.monotonic()}\n` +
+    `_BOOT_ID=${clock.bootId}\n_HOSTNAME=${hostname}\nPRIORITY=6\nSYSLOG_FACILITY=3\n` +
+    `SYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${content}\n\n`;
+  const encoder = protocolOf(target).createEncoder(clock, hostname);
+  encoder.encode({ kind: 'entry', cursor: 'test', text, message: undefined, cut: 0 }, messages);
   const [message] = messages;
-  if (message === undefined) throw new Error('no message was made');
-  tell('send', `"${mark}", ${message.text.length} bytes`);
+  if (message === undefined) throw new Error('the encoder made no message of the test entry');
+  trace('send', `"${content}", ${message.text.length} bytes`);
   const start = performance.now();
   await acknowledged(transport, [message]);
   const took = `${(performance.now() - start).toFixed(1)} ms`;
-  if (target.protocol === 'syslog') tell('sent', 'nobody acknowledges it: look for it on the server');
-  else tell('accepted', `the server acknowledged it after ${took}`);
+  if (target.protocol === 'syslog')
+    trace('sent', 'the protocol has no acknowledgement: check that the server stored the entry');
+  else trace('accepted', `the server acknowledged the entry after ${took}`);
 }
 
-function acknowledged(transport: Transport, messages: Message[]): Promise<void> {
+function acknowledged(transport: Transport, messages: OutgoingMessage[]): Promise<void> {
   return new Promise((resolve, reject) => {
     const late = () => reject(new Error(`no acknowledgement within ${answerMilliseconds / 1000} s`));
     const timer = setTimeout(late, answerMilliseconds);
@@ -87,7 +87,7 @@ function acknowledged(transport: Transport, messages: Message[]): Promise<void> 
   });
 }
 
-/** What comes from certificates and servers must not drive the terminal. */
+/** Replaces control characters: certificates and servers must not send escape sequences to the terminal. */
 function printable(text: string): string {
   return text.replace(/[^ -~]/g, '?');
 }

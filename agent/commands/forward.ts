@@ -1,30 +1,29 @@
 import { forwardProblems, readConfig } from '../config/config.ts';
-import { UsageError, errorMessage } from '../lib/errors.ts';
-import { systemClock } from '../system/clock.ts';
+import { openCheckpoint } from '../forward/pipeline/checkpoint.ts';
 import { Daemon } from '../forward/pipeline/daemon.ts';
-import { deadlineMilliseconds, drained, isShutdown } from '../forward/pipeline/drain.ts';
-import { keepHeapSmall } from '../lib/memory.ts';
-import { readPosition, writePosition } from '../forward/pipeline/checkpoint-file.ts';
-import { Progress } from '../forward/pipeline/checkpoint.ts';
+import { drain, isShuttingDown } from '../forward/pipeline/drain.ts';
+import { RateLimitedLog } from '../forward/status/rate-limited-log.ts';
 import { StatusWriter } from '../forward/status/status-writer.ts';
 import { parseTargets } from '../forward/transport/target.ts';
-import { Voice } from '../forward/status/rate-limited-log.ts';
+import { UsageError } from '../lib/errors.ts';
+import { keepHeapSmall } from '../lib/memory.ts';
+import { systemClock } from '../system/clock.ts';
+import { openJournal } from '../system/log.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { testForwarding } from './forward-test.ts';
-import { openJournal } from '../system/log.ts';
 import type { Output } from './output.ts';
 
 export interface ForwardOptions {
   test?: boolean;
 }
 
-/** In-flight messages are waited for so long when only the service is stopped. */
+/** How long to wait for the last acknowledgements if only the service is stopped. */
 const finishMilliseconds = 5000;
 
 /**
- * `forward`: the daemon. Runs until SIGTERM or SIGINT; at shutdown it goes on until all that stops has stopped.
- * @returns 0; also at once where FORWARD is empty
- * @throws UsageError where FORWARD is malformed, or the configuration does not say for sure whom to trust
+ * `forward`: the daemon. Runs until SIGTERM or SIGINT; at shutdown it continues until all other units have stopped.
+ * @returns 0; at once if FORWARD is empty
+ * @throws UsageError if FORWARD is malformed or the configuration does not clearly say which servers to trust
  */
 export async function forwardCommand(
   reader: SystemReader,
@@ -32,56 +31,53 @@ export async function forwardCommand(
   options: ForwardOptions,
 ): Promise<number> {
   keepHeapSmall();
+  const openLog = async () => new RateLimitedLog(await openJournal(), () => reader.now().getTime());
   const { config, problems } = readConfig(reader);
   const stopping = forwardProblems(problems);
   if (stopping.length > 0) {
     const reason = `${stopping.join('; ')}: fix the configuration, then start immutafs-forward.service again`;
-    if (!options.test) new Voice(await openJournal()).misconfigured(reason);
+    if (!options.test) (await openLog()).misconfigured(reason);
     throw new UsageError(reason);
   }
   const targets = parseTargets(config.FORWARD);
   const clock = systemClock(reader);
   if (options.test) {
-    if (targets.length === 0) throw new UsageError('FORWARD is empty');
+    if (targets.length === 0) throw new UsageError('FORWARD is empty: name a server in immutafs.conf');
     return testForwarding(reader, output, targets, config, clock);
   }
-  const voice = new Voice(await openJournal());
+  const log = await openLog();
   if (targets.length === 0) {
-    voice.ended('FORWARD is empty, the journal ends with this boot');
+    // units/start-forwarder prints the same message.
+    log.ended('FORWARD is empty, the journal is lost at the end of this boot');
     return 0;
   }
-  const { cursor, problem: surprise } = readPosition(reader, clock.bootId, clock.monotonic());
-  if (surprise !== undefined) voice.trouble(`${surprise}, beginning with this boot's first entry`);
-  const progress = new Progress(cursor, (acknowledged) => {
-    try {
-      writePosition(reader, clock.bootId, acknowledged);
-    } catch (error) {
-      voice.trouble(errorMessage(error));
-    }
-  });
+  const trouble = (reason: string) => log.trouble(reason);
+  const checkpoint = openCheckpoint(reader, clock, trouble);
+  const status = new StatusWriter(reader, () => checkpoint.cursor, trouble);
   const { hostname } = reader.environment();
-  const status = new StatusWriter(reader, progress, (reason) => voice.trouble(reason));
-  const daemon = new Daemon({ targets, config, clock, hostname, progress, status, voice });
-  const aborted = untilStopped(daemon, progress);
-  await Promise.race([daemon.run(), aborted]);
-  progress.save();
+  const daemon = new Daemon({ reader, targets, config, clock, hostname, checkpoint, status, log });
+  const stopped = untilStopped(daemon, () => finish(reader, daemon, () => checkpoint.cursor));
+  await Promise.race([daemon.run(), stopped]);
+  daemon.abort();
+  checkpoint.save();
   status.stop();
-  // An attempt to connect that is under way, to a better server too, would go on for seconds.
-  process.exit(0);
+  return 0;
 }
 
-/** At SIGTERM or SIGINT lets the daemon end in good order. Resolves when that takes too long. */
-function untilStopped(daemon: Daemon, progress: Progress): Promise<void> {
-  return new Promise((resolve) => {
+/** Runs `stop` at the first SIGTERM or SIGINT. @returns when the last acknowledgements took too long after that */
+function untilStopped(daemon: Daemon, stop: () => Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
     let stopping = false;
-    const stop = async () => {
+    const onSignal = () => {
       if (stopping) return;
       stopping = true;
-      const work = { cursor: () => progress.cursor, idle: () => daemon.idle };
-      if (await isShutdown()) await drained(work, performance.now() + deadlineMilliseconds);
-      daemon.finish();
-      setTimeout(resolve, daemon.connected ? finishMilliseconds : 0).unref();
+      stop().then(() => setTimeout(resolve, daemon.connected ? finishMilliseconds : 0).unref(), reject);
     };
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop());
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onSignal);
   });
+}
+
+async function finish(reader: SystemReader, daemon: Daemon, cursor: () => string): Promise<void> {
+  if (await isShuttingDown(reader)) await drain(reader, { cursor, idle: () => daemon.idle });
+  daemon.finish();
 }

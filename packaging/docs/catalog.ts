@@ -1,6 +1,6 @@
 import { checks } from '../../agent/checks/index.ts';
 import { sentence, wrap } from '../../agent/lib/format.ts';
-import { forwardMessages } from '../../agent/forward/status/messages.ts';
+import { forwardMessages } from '../../agent/forward/status/catalog.ts';
 import { type Message, driftMessage, verdictMessage } from '../../agent/report/messages.ts';
 
 /** immutafs.catalog, which `journalctl -x` shows below an entry (systemd's Journal Message Catalogs). */

@@ -15,6 +15,7 @@ const order: readonly (readonly string[])[] = [
   ['checks/'],
   ['report/'],
   ['evaluate.ts'],
+  ['forward/reader.ts'],
   ['forward/journal/', 'prepare/engine/'],
   ['forward/encode/', 'prepare/steps/', 'prepare/home/'],
   ['forward/transport/', 'prepare/prepare.ts'],

@@ -5,7 +5,7 @@ import { runInBox } from './box.ts';
 import { shells } from './shells.ts';
 
 const script = path.join(import.meta.dirname, '../../units/start-forwarder');
-const idle = '<5>Forwarding ended: FORWARD is empty, the journal ends with this boot\n';
+const idle = '<5>Forwarding ended: FORWARD is empty, the journal is lost at the end of this boot\n';
 
 for (const [name, shell] of Object.entries(shells)) {
   const forwarder = suite(`${name}: start-forwarder`);

@@ -106,11 +106,11 @@ reading("the forwarder, run by root, does not write through what its folder's ow
 as $forwarder ln -s /mnt/victim $state; as $forwarder ln -s /mnt/victim /run/immutafs/forward/cursor
 "$1" --input-type=module -e '
 import { systemReader } from "/media/agent/system/reader.ts";
-import { readPosition, writePosition } from "/media/agent/forward/pipeline/checkpoint-file.ts";
+import { readCheckpoint, writeCheckpoint } from "/media/agent/forward/pipeline/checkpoint.ts";
 const boot = "b".repeat(32), cursor = "s=" + "a".repeat(32) + ";i=5;b=" + boot + ";m=64;t=1000;x=1";
-console.log(JSON.stringify(readPosition(systemReader(), boot, 100)));
-writePosition(systemReader(), boot, cursor);
-console.log(readPosition(systemReader(), boot, 100).cursor === cursor);
+console.log(JSON.stringify(readCheckpoint(systemReader(), boot, 100)));
+writeCheckpoint(systemReader(), boot, cursor);
+console.log(readCheckpoint(systemReader(), boot, 100).cursor === cursor);
 '; cat /mnt/victim`);
   const [problem, written, victim] = ran.stdout.split('\n');
   assert.match(problem ?? '', 'forward/cursor: a symbolic link, not a regular file');

@@ -97,7 +97,7 @@ servers('--test with a server that only accepts connections ends', async () => {
   await fakeServer(2514, () => undefined);
   const test = startAgent('--test');
   assert.is(await test.ended, 1);
-  assert.match(test.said(), /FAILED +no answer of RELP within 10 s/);
+  assert.match(test.said(), /FAILED +no RELP response within 10 s/);
 });
 
 servers.run();

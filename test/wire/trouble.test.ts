@@ -49,7 +49,7 @@ const rows: Record<string, Bad[]> = {
     ['journal+http', garbage, /Parse Error|closed/],
     ['journal+http', (s) => s.end('HTTP/1.1 404 No\r\n\r\n'), /404/],
     ['journal+http', stream('HTTP/1.1 202 Accepted\r\n', 'X: y\r\n'), /Header|closed/i],
-    ['journal+http', stream(bytes4G, 'xxxx'), /answers without an end/],
+    ['journal+http', stream(bytes4G, 'xxxx'), /response without end/],
   ],
   TLS: [
     ['relp+tls', garbage, /SSL|wrong version|packet/i, false],
@@ -57,7 +57,7 @@ const rows: Record<string, Bad[]> = {
     ['relp+tls', say('1 rsp 4294967296 '), /not a RELP frame/],
     ['relp+tls', close, /closed the connection/],
     ['journal+https', garbage, /Parse Error|closed/],
-    ['journal+https', stream(bytes4G, 'xxxx'), /answers without an end/],
+    ['journal+https', stream(bytes4G, 'xxxx'), /response without end/],
     ['journal+https', close, /closed|hang up/],
     ['syslog+tls', close, /closed|disconnected/, false],
     // They answer, as far as anybody can tell, and then take nothing.
@@ -132,7 +132,7 @@ trouble(
       await until('it has read that', () => test.said().includes(forward));
       others.push({ reason, test });
     }
-    await until('the reason', () => /no answer of RELP within 10 s/.test(forwardState()?.error ?? ''), 30);
+    await until('the reason', () => /no RELP response within 10 s/.test(forwardState()?.error ?? ''), 30);
     assert.is(await agent.stop(20), 0);
     for (const { reason, test } of others) {
       assert.is(await test.ended, 1);
@@ -143,9 +143,9 @@ trouble(
 
 /** What is said of a server of such a protocol that never says a word. */
 const silences: Record<string, RegExp> = {
-  'relp+tls://127.0.0.1:2514': /FAILED +no end of the TLS handshake within 10 s/,
-  'journal+http://127.0.0.1:2514': /FAILED +no answer within 10 s/,
-  'journal+https://127.0.0.1:2514': /FAILED +no end of the TLS handshake within 10 s/,
+  'relp+tls://127.0.0.1:2514': /FAILED +TLS handshake not complete within 10 s/,
+  'journal+http://127.0.0.1:2514': /FAILED +no response within 10 s/,
+  'journal+https://127.0.0.1:2514': /FAILED +TLS handshake not complete within 10 s/,
 };
 
 trouble('TLS without a certificate is refused', async () => {
@@ -164,9 +164,9 @@ trouble('a name that cannot be resolved is named', async () => {
 
 for (const [forward, reason] of [
   ['relp://host', /RELP has no registered port/],
-  ['relp://host:99999', /the port is not from 1 to 65535/],
+  ['relp://host:99999', /the port must be from 1 to 65535/],
   ['gopher://host:1', /FORWARD/],
-  ['relp://user@host:1', /no HOST:PORT/],
+  ['relp://user@host:1', /must be followed by HOST:PORT/],
 ] as const) {
   trouble(`FORWARD=${forward} is an error of configuration`, async () => {
     configure({ FORWARD: forward });

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { refusedText } from '../../agent/forward/pipeline/session.ts';
 import { configure, forgetState, forwardState, savedCursor, startAgent } from './support/agent.ts';
 import { guestTls, makeCertificates, serverName } from './support/certificates.ts';
 import { clearJournal, exportEntry, journalField, numbered, writeJournal } from './support/journal.ts';
@@ -85,7 +86,7 @@ for (const scheme of ['http', 'https'] as const) {
         wanted.filter((text) => text !== 'poison' && !stored.includes(text)),
         [],
       );
-      const notes = stored.filter((text) => /^The server would not take the journal entry s=/.test(text));
+      const notes = stored.filter((text) => new RegExp(refusedText('s=\\S+')).test(text));
       assert.is(notes.length, 1);
       assert.is(forwardState()?.counts.refused, 1);
       const repeated = stored.length - new Set(stored).size;

@@ -1,26 +1,27 @@
 import type { Clock } from '../../system/clock.ts';
-import type { Encoder, Message } from './message.ts';
+import type { LogEntry } from '../reader.ts';
+import type { Encoder, OutgoingMessage } from './encoder.ts';
 
-/** Journal entries as they are, for systemd-journal-remote. */
+/** Sends journal entries unchanged, for systemd-journal-remote. */
 export class ExportEncoder implements Encoder {
   readonly #clock: Clock;
   readonly #host: string;
 
-  /** @param hostname for what the agent itself has to say before there was an entry */
+  /** @param hostname for the agent's own messages */
   constructor(clock: Clock, hostname: string) {
     this.#clock = clock;
     this.#host = hostname;
   }
 
-  entry(cursor: string, text: string, _message: string | undefined, _cut: number, out: Message[]): void {
+  encode({ cursor, text }: LogEntry, out: OutgoingMessage[]): void {
     out.push({ text, cursor });
   }
 
-  notice(said: string, out: Message[]): void {
+  encodeNotice(message: string, out: OutgoingMessage[]): void {
     const { realtime, monotonic, bootId } = this.#clock;
     const text =
       `__REALTIME_TIMESTAMP=${realtime()}\n__MONOTONIC_TIMESTAMP=${monotonic()}\n_BOOT_ID=${bootId}\n` +
-      `_HOSTNAME=${this.#host}\nPRIORITY=4\nSYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${said}\n\n`;
+      `_HOSTNAME=${this.#host}\nPRIORITY=4\nSYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${message}\n\n`;
     out.push({ text, cursor: '' });
   }
 }

@@ -1,64 +1,90 @@
-import { type Clock, ClockGuard } from '../../system/clock.ts';
-import { field } from '../journal/entry.ts';
-import type { Encoder, Message } from './message.ts';
-import { split } from './split.ts';
+import type { Clock } from '../../system/clock.ts';
+import { type LogEntry, field } from '../reader.ts';
+import type { Encoder, OutgoingMessage } from './encoder.ts';
 import { SyslogHeaders } from './syslog-header.ts';
-import { Timestamps } from './timestamps.ts';
+import { Timestamps, UnsetClockDetector } from './timestamps.ts';
 
-/** Of IANA's private enterprise numbers, the one for examples (RFC 5612): the agent has none of its own. */
+/** The private enterprise number for examples (RFC 5612); the agent has none of its own. */
 const dataId = 'journal@32473';
 const messageKey = '\nMESSAGE=';
 
 /**
- * Journal entries as RFC 5424 messages. The structured data has the cursor, by which duplicates can be told,
- * the boot, the unit and the user; a message that is too long goes in parts, each with `part="2/3"`.
+ * Encodes journal entries as RFC 5424 messages. The structured data contains the cursor, which identifies duplicates,
+ * the boot, the unit and the user. A message that is too long is sent in parts, each with `part="2/3"`.
  */
 export class SyslogEncoder implements Encoder {
   readonly #headers: SyslogHeaders;
   readonly #timestamps = new Timestamps();
-  readonly #clock: ClockGuard;
+  readonly #unsetClock: UnsetClockDetector;
+  readonly #clock: Clock;
   readonly #limit: number;
   #host: string;
 
   /**
    * @param limit the longest message, in bytes
-   * @param hostname for entries of a time when the host had no name, and for what the agent itself has to say
+   * @param hostname for entries that were logged before the host had its name, and for the agent's own messages
    */
   constructor(limit: number, clock: Clock, hostname: string) {
     this.#headers = new SyslogHeaders(hostname);
     this.#host = this.#headers.host(hostname);
     this.#limit = limit;
-    this.#clock = new ClockGuard(clock);
+    this.#clock = clock;
+    this.#unsetClock = new UnsetClockDetector(clock);
   }
 
-  entry(cursor: string, text: string, message: string | undefined, cut: number, out: Message[]): void {
+  encode({ cursor, text, message, cut }: LogEntry, out: OutgoingMessage[]): void {
     const realtime = field(text, '\n__REALTIME_TIMESTAMP=');
-    // What comes before the boot is the entry's own; of what comes after it, only the message usually is.
+    // The fields before _BOOT_ID differ in every entry. Of the fields after it, usually only MESSAGE does.
     const from = Math.max(0, text.indexOf('\n_BOOT_ID='));
     const at = text.indexOf(messageKey, from);
     const end = at < 0 ? from : text.indexOf('\n', at + messageKey.length);
     const fields = at < 0 ? text.slice(from) : text.slice(from, at) + text.slice(end);
-    const said = message ?? (at < 0 ? '' : text.slice(at + messageKey.length, end));
+    const content = message ?? (at < 0 ? '' : text.slice(at + messageKey.length, end));
     const { before, after, data, host, boot } = this.#headers.of(fields);
     this.#host = host;
-    const quality = this.#clock.isSet(realtime, text, boot) ? '' : '[timeQuality isSynced="0"]';
+    const quality = this.#unsetClock.isSet(realtime, text, boot) ? '' : '[timeQuality isSynced="0"]';
     const head = `${before}${this.#timestamps.format(realtime)}${after}${quality}[${dataId} cursor="${cursor}"${data}`;
-    if (head.length + 2 + said.length <= this.#limit && cut === 0)
-      out.push({ text: `${head}] ${said}`, cursor });
-    else this.#parts(head, said, cut, cursor, out);
+    if (head.length + 2 + content.length <= this.#limit && cut === 0)
+      out.push({ text: `${head}] ${content}`, cursor });
+    else this.#parts(head, content, cut, cursor, out);
   }
 
-  notice(text: string, out: Message[]): void {
-    const now = this.#timestamps.format(String(Date.now() * 1000));
+  encodeNotice(text: string, out: OutgoingMessage[]): void {
+    const now = this.#timestamps.format(String(this.#clock.realtime()));
     out.push({ text: `<44>1 ${now} ${this.#host} immutafs-agent - - - ${text}`, cursor: '' });
   }
 
-  #parts(head: string, said: string, cut: number, cursor: string, out: Message[]): void {
-    const whole = cut === 0 ? said : `${said} [immutafs-agent: ${cut} more bytes left out]`;
+  #parts(head: string, content: string, cut: number, cursor: string, out: OutgoingMessage[]): void {
+    const whole = cut === 0 ? content : `${content} [immutafs-agent: ${cut} more bytes left out]`;
     const parts = split(whole, Math.max(64, this.#limit - head.length - ' part="9999/9999"] '.length));
     parts.forEach((part, index) => {
       const text = `${head} part="${index + 1}/${parts.length}"] ${part}`;
-      out.push(index === parts.length - 1 ? { text, cursor } : { text, cursor: '', goesOn: true });
+      out.push(index === parts.length - 1 ? { text, cursor } : { text, cursor: '', continues: true });
     });
   }
+}
+
+/**
+ * Splits a text into parts, never within a UTF-8 sequence.
+ * @param text one character a byte
+ * @param limit of a part, in bytes; at least 4
+ */
+function split(text: string, limit: number): string[] {
+  const parts: string[] = [];
+  let from = 0;
+  while (text.length - from > limit) {
+    const end = beforeSequence(text, from + limit);
+    parts.push(text.slice(from, end));
+    from = end;
+  }
+  parts.push(text.slice(from));
+  return parts;
+}
+
+/** RFC 3629: continuation bytes are 10xxxxxx, at most three in a row. Text that is not UTF-8 is split at the limit. */
+function beforeSequence(text: string, end: number): number {
+  for (let back = 0; back < 4; back += 1) {
+    if ((text.charCodeAt(end - back) & 0xc0) !== 0x80) return end - back;
+  }
+  return end;
 }

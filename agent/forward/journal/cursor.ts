@@ -1,6 +1,6 @@
-/** What an entry's cursor is made of (journal/sd-journal.c, sd_journal_get_cursor). */
+/** The parts of an entry's cursor (systemd, sd-journal.c, sd_journal_get_cursor). */
 export interface Cursor {
-  /** The sequence of numbers that `sequence` belongs to; another after a flush from /run to /var by 219. */
+  /** Id of the sequence that `sequence` belongs to. systemd 219 starts another one when it flushes from /run to /var. */
   source: string;
   sequence: number;
   boot: string;
@@ -15,7 +15,7 @@ export interface Cursor {
 const form =
   /^s=([0-9a-f]{32});i=([0-9a-f]{1,16});b=([0-9a-f]{32});m=([0-9a-f]{1,16});t=([0-9a-f]{1,16});x=([0-9a-f]{1,16})$/;
 
-/** @returns undefined where the text is no cursor */
+/** @returns undefined if the text is no cursor */
 export function parseCursor(text: string): Cursor | undefined {
   const [, source, sequence, boot, monotonic, realtime, hash] = form.exec(text) ?? [];
   if (hash === undefined || source === undefined || boot === undefined) return undefined;
@@ -30,7 +30,7 @@ export function parseCursor(text: string): Cursor | undefined {
   };
 }
 
-/** Whether both name one entry, also where a flush has given it another place: then `s` and `i` differ. */
+/** Whether both cursors name the same entry, even if a flush gave it another source and sequence number. */
 export function sameEntry(one: Cursor, other: Cursor): boolean {
   return (
     one.boot === other.boot &&
@@ -47,8 +47,9 @@ export function reaches(one: Cursor, other: Cursor): boolean {
 }
 
 /**
- * Names no entry, so that journalctl looks for the first one at or after a time of the boot: it finds that also
- * where the entries before it are broken, which it does not by their numbers.
+ * A cursor that names no entry, so that journalctl searches for the first entry at or after a time of the boot. That
+ * search works even if the entries before are corrupt; a search by sequence number does not.
+ * @param later microseconds
  */
 export function cursorOfTime({ boot, monotonic, realtime }: Cursor, later: number): string {
   const hex = (value: number) => value.toString(16);

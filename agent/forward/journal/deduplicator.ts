@@ -1,23 +1,23 @@
 import { parseCursor } from './cursor.ts';
-import type { Entry } from './entry.ts';
+import type { LogEntry } from '../reader.ts';
 
 /**
- * Leaves out what is read a second time. When journald flushes from /run to /var it copies entries to a file with
- * an `s` of its own, and a journalctl that follows may show some of them again. journald writes in the order of
- * time, so an entry of another `s` that is not later than the last one of the same boot is such a copy.
+ * Drops entries that are read a second time. When journald flushes from /run to /var, it copies entries to a file with
+ * another source id, and a running journalctl may print some of the copies. journald writes in the order of time, so
+ * an entry of another source that is not later than the last one of the same boot is such a copy.
  */
-export class Repeats {
+export class Deduplicator {
   #last: string;
-  /** "s=…" of the last one. */
+  /** "s=…" of the last entry. */
   #source: string;
 
-  /** @param cursor of the last entry before the first; '' for none */
+  /** @param cursor of the entry before the first one; '' if there is none */
   constructor(cursor: string) {
     this.#last = cursor;
     this.#source = cursor.slice(0, 34);
   }
 
-  without(entries: Entry[]): Entry[] {
+  withoutRepeated(entries: LogEntry[]): LogEntry[] {
     const kept = entries.every(({ cursor }) => cursor.startsWith(this.#source))
       ? entries
       : entries.filter((entry) => this.#isNew(entry));
@@ -26,7 +26,7 @@ export class Repeats {
     return kept;
   }
 
-  #isNew({ cursor: text }: Entry): boolean {
+  #isNew({ cursor: text }: LogEntry): boolean {
     if (text === '' || text.startsWith(this.#source)) return true;
     const [cursor, last] = [parseCursor(text), parseCursor(this.#last)];
     const copy = cursor?.boot === last?.boot && cursor !== undefined && last !== undefined;

@@ -1,36 +1,38 @@
-import type { Entry } from './entry.ts';
-import { ExportError, Tokenizer, type ParserMode } from './tokenizer.ts';
+import type { FieldSelection, LogEntry } from '../reader.ts';
+import { FieldFilter } from './field-filter.ts';
+import { Passthrough } from './passthrough.ts';
+import { ExportError, Tokenizer } from './tokenizer.ts';
 
 export { ExportError };
 
 const firstLine = '__CURSOR=';
-/** More of an unfinished entry than this goes to the tokenizer, which keeps its state from chunk to chunk. */
+/** A longer unfinished entry goes to the tokenizer, which keeps its state from chunk to chunk. */
 const carryBytes = 128 * 1024;
-/** What a pipe gives at once. */
+/** The most that a pipe delivers at once. */
 const chunkBytes = 64 * 1024;
 
 /**
- * Cuts the journal export format (systemd.io/JOURNAL_EXPORT_FORMATS) into entries, from chunks of any size, in
- * bounded memory. Entries of text alone, whole in a chunk, go a fast path of native searches: the only format
- * with a NUL before its value's bytes is the binary one, since its eight bytes of length have one.
+ * Splits the journal export format (systemd.io/JOURNAL_EXPORT_FORMATS) into entries, from chunks of any size, in
+ * bounded memory. Entries that have only text values and are complete in a chunk take a fast path of native searches.
+ * A binary value is recognised by a NUL: its eight bytes of length contain at least one.
  */
 export class ExportParser {
   readonly #tokenizer: Tokenizer;
-  /** What is carried over, and the next chunk after it: in one place, so that no chunk lives longer than its turn. */
+  /** The bytes carried over, followed by the next chunk: copied, so that no chunk is kept alive. */
   #space = Buffer.allocUnsafeSlow(carryBytes + chunkBytes);
   #carried = 0;
 
-  /** @param mode `whole` hands on every byte; `skim` only what a syslog message is made of */
-  constructor(mode: ParserMode) {
-    this.#tokenizer = new Tokenizer(mode);
+  /** @param fields `all` keeps every byte; `syslog` only the fields of a syslog message */
+  constructor(fields: FieldSelection) {
+    this.#tokenizer = new Tokenizer(fields === 'syslog' ? new FieldFilter() : new Passthrough());
   }
 
   /**
-   * @returns what was completed by this chunk, in order
-   * @throws ExportError where the bytes are not the export format; the parser is then of no more use
+   * @returns the entries and pieces that this chunk completes, in order
+   * @throws ExportError if the bytes are not in the export format; the parser must not be used afterwards
    */
-  push(chunk: Buffer): Entry[] {
-    const entries: Entry[] = [];
+  push(chunk: Buffer): LogEntry[] {
+    const entries: LogEntry[] = [];
     const bytes = this.#carried === 0 ? chunk : this.#joined(chunk);
     this.#carried = 0;
     let at = 0;
@@ -48,7 +50,7 @@ export class ExportParser {
     return entries;
   }
 
-  /** At the end of the bytes. @returns the cursor of an entry that has no end ('' if not even that), if any */
+  /** At the end of the input. @returns the cursor of an incomplete entry ('' if it is incomplete too); undefined if none */
   end(): string | undefined {
     if (this.#carried > 0) this.#tokenizer.run(this.#space.subarray(0, this.#carried), 0, []);
     this.#carried = 0;
@@ -63,14 +65,14 @@ export class ExportParser {
   }
 }
 
-/** @returns where the first entry begins that is not one of text alone, or not whole */
-function cutTextEntries(bytes: Buffer, from: number, entries: Entry[]): number {
+/** @returns where the first entry begins that is incomplete or has a binary value */
+function cutTextEntries(bytes: Buffer, from: number, entries: LogEntry[]): number {
   const nul = bytes.indexOf(0, from);
   const text = bytes.toString('latin1', from, nul < 0 ? bytes.length : nul);
   let at = 0;
   for (;;) {
     const end = text.indexOf('\n\n', at);
-    // A name's end and the first bytes of its value's length may look like a blank line: a NUL would follow.
+    // The end of a binary field's name and the first bytes of its length may look like a blank line. A NUL follows then.
     if (end < 0 || end + 10 > text.length) return from + at;
     const entry = text.slice(at, end + 2);
     if (!entry.startsWith(firstLine) || entry.includes('\n__CURSOR=')) return from + at;

@@ -1,7 +1,7 @@
-import type { Entry } from './entry.ts';
+import type { LogEntry } from '../reader.ts';
 import type { FieldSink } from './tokenizer.ts';
 
-/** Fields that a syslog message is made of (syslog-encoder.ts), beside those that every entry begins with. */
+/** The fields that a syslog message is built from (syslog-encoder.ts), without those that journalctl always prints. */
 export const syslogFields = [
   'MESSAGE',
   'MESSAGE_ID',
@@ -22,18 +22,19 @@ const wanted = new Set([
   ...['__CURSOR', '__REALTIME_TIMESTAMP', '__MONOTONIC_TIMESTAMP', '_BOOT_ID'],
 ]);
 
-/** Bytes of MESSAGE that are kept; the rest is counted. */
-export const messageBytes = 1024 * 1024;
+/** Bytes of MESSAGE that are kept; the rest is only counted. */
+const messageBytes = 1024 * 1024;
 const valueBytes = 4096;
 
-/** Keeps only the wanted fields of an entry, each once and none larger than its limit. */
-export class Skimmer implements FieldSink {
+/** Keeps only the fields of a syslog message: the first value of each, up to a limit. */
+export class FieldFilter implements FieldSink {
   readonly #seen = new Set<string>();
   #text = '';
   #message: string | undefined;
   #cut = 0;
-  #open: 'none' | 'field' | 'message' = 'none';
-  #room = 0;
+  #current: 'dropped' | 'field' | 'message' = 'dropped';
+  /** Bytes that the current field may still take. */
+  #remaining = 0;
 
   begin(): void {
     this.#seen.clear();
@@ -43,42 +44,42 @@ export class Skimmer implements FieldSink {
   }
 
   field(name: string): void {
-    this.#open = 'none';
+    this.#current = 'dropped';
     if (name === 'MESSAGE') {
       if (this.#message !== undefined) return;
-      this.#open = 'message';
+      this.#current = 'message';
       this.#message = '';
     } else if (wanted.has(name) && !this.#seen.has(name)) {
       this.#seen.add(name);
-      this.#open = 'field';
-      this.#room = valueBytes;
+      this.#current = 'field';
+      this.#remaining = valueBytes;
       this.#text += `${name}=`;
     }
   }
 
   value(piece: string): void {
-    if (this.#open === 'message') {
+    if (this.#current === 'message') {
       const message = this.#message ?? '';
       const kept = piece.slice(0, messageBytes - message.length);
       this.#message = message + kept;
       this.#cut += piece.length - kept.length;
-    } else if (this.#open === 'field') {
-      // A line of its own is all that a field of the header or of the structured data can be.
-      this.#text += piece.slice(0, this.#room).replaceAll('\n', '?');
-      this.#room = Math.max(0, this.#room - piece.length);
+    } else if (this.#current === 'field') {
+      // The header and the structured data of a syslog message are a single line.
+      this.#text += piece.slice(0, this.#remaining).replaceAll('\n', '?');
+      this.#remaining = Math.max(0, this.#remaining - piece.length);
     }
   }
 
   endField(): void {
-    if (this.#open === 'field') this.#text += '\n';
-    this.#open = 'none';
+    if (this.#current === 'field') this.#text += '\n';
+    this.#current = 'dropped';
   }
 
   overflow(): void {
-    // Nothing grows beyond the limits.
+    // The limits bound every field.
   }
 
-  end(cursor: string, entries: Entry[]): void {
+  end(cursor: string, entries: LogEntry[]): void {
     const message = this.#message ?? '';
     entries.push({ kind: 'entry', cursor, text: `${this.#text}\n`, message, cut: this.#cut });
     this.begin();

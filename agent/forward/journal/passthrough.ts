@@ -1,11 +1,11 @@
-import type { Entry } from './entry.ts';
+import type { LogEntry } from '../reader.ts';
 import type { FieldSink } from './tokenizer.ts';
 
-/** An entry larger than this is handed on in pieces. */
+/** A larger entry is emitted in pieces. */
 const entryBytes = 1024 * 1024;
 
-/** Keeps every byte of an entry as it came. */
-export class Whole implements FieldSink {
+/** Keeps every byte of an entry. */
+export class Passthrough implements FieldSink {
   #text = '';
 
   begin(): void {
@@ -24,13 +24,13 @@ export class Whole implements FieldSink {
     this.#text += '\n';
   }
 
-  overflow(cursor: string, entries: Entry[]): void {
+  overflow(cursor: string, entries: LogEntry[]): void {
     if (this.#text.length <= entryBytes) return;
     entries.push({ kind: 'piece', cursor, text: this.#text, message: undefined, cut: 0 });
     this.#text = '';
   }
 
-  end(cursor: string, entries: Entry[]): void {
+  end(cursor: string, entries: LogEntry[]): void {
     entries.push({ kind: 'entry', cursor, text: `${this.#text}\n`, message: undefined, cut: 0 });
     this.#text = '';
   }

@@ -1,30 +1,32 @@
+import type { StartPosition } from '../../system/journalctl.ts';
 import { type Cursor, cursorOfTime } from './cursor.ts';
-import type { Start } from './journalctl.ts';
 
-/** How much later the next entries are looked for, attempt by attempt, in microseconds. */
-const microseconds = [0, 1, 10, 100, 1000, 10_000, 1_000_000, 10_000_000, 600_000_000];
+/** How much later each attempt searches for the next entries, in microseconds. */
+const offsets = [0, 1, 10, 100, 1000, 10_000, 1_000_000, 10_000_000, 600_000_000];
 
-/** Where to begin again when journalctl finds nothing after an entry though there is more. */
-export class Leaps {
+/** Chooses where to start again if journalctl finds no entry after the last one although the journal has more. */
+export class SeekRecovery {
   #attempts = 0;
 
   /**
-   * At first the same again: journalctl does not see a folder that was not there when it was started.
-   * @returns whether entries may be passed over
+   * The first attempt starts at the same entry: a journalctl does not see a directory that was created after its start.
+   * @param last the last entry's cursor, also parsed
+   * @returns whether this start may skip entries
    */
-  next(last: string, cursor: Cursor): { start: Start; leaping: boolean } {
-    const leap = microseconds[this.#attempts - 1];
-    this.#attempts = (this.#attempts + 1) % (microseconds.length + 1);
-    if (leap === undefined) return { start: { at: 'cursor', cursor: last }, leaping: false };
-    return { start: { at: 'cursor', cursor: cursorOfTime(cursor, leap) }, leaping: true };
+  nextStart(last: string, cursor: Cursor): { start: StartPosition; skips: boolean } {
+    const offset = offsets[this.#attempts - 1];
+    this.#attempts = (this.#attempts + 1) % (offsets.length + 1);
+    if (offset === undefined) return { start: { at: 'cursor', cursor: last }, skips: false };
+    return { start: { at: 'cursor', cursor: cursorOfTime(cursor, offset) }, skips: true };
   }
 
-  /** Whether it was begun again in vain since something was read. */
-  get begun(): boolean {
+  /** Whether an attempt was made since the last entry. */
+  get active(): boolean {
     return this.#attempts > 0;
   }
 
-  done(): void {
+  /** An entry was read. */
+  reset(): void {
     this.#attempts = 0;
   }
 }

@@ -1,37 +1,40 @@
-/** How long journalctl may say nothing before it is doubted: at first, and then, twice as long each time. */
+/**
+ * How long journalctl may print nothing before it is checked: right after its start, and later between the two other
+ * limits, doubled after each false alarm.
+ */
 const milliseconds = { first: 2000, least: 60_000, most: 600_000 };
 
-/** Tells when a reading has been silent for too long to be believed. */
-export class Silence {
-  readonly #doubt: () => void;
+/** Calls back if journalctl has printed nothing for too long: either the journal has nothing new, or journalctl is stuck. */
+export class StallDetector {
+  readonly #suspect: () => void;
   #timer: NodeJS.Timeout | undefined;
   #limit = milliseconds.first;
 
-  constructor(doubt: () => void) {
-    this.#doubt = doubt;
+  constructor(suspect: () => void) {
+    this.#suspect = suspect;
   }
 
-  /** A reading has begun. */
-  begin(): void {
+  /** journalctl was started. */
+  start(): void {
     this.#wait(milliseconds.first);
   }
 
-  heard(): void {
+  dataReceived(): void {
     this.#timer?.refresh();
   }
 
-  /** Entries come again after a doubt. @param soon behind one broken entry there may be another */
-  calm(soon: boolean): void {
+  /** Entries come again after a stall. @param soon check soon: the next entry may be corrupt too */
+  recovered(soon: boolean): void {
     this.#wait(soon ? milliseconds.first : milliseconds.least);
   }
 
-  /** The doubt was unfounded: there is nothing to read. */
-  unfounded(): void {
+  /** There was nothing to read. */
+  falseAlarm(): void {
     this.#wait(Math.min(milliseconds.most, Math.max(milliseconds.least, 2 * this.#limit)));
   }
 
-  /** Whether it waits longer than it does after the first doubt. */
-  get long(): boolean {
+  /** Whether the limit has been raised by more than one false alarm. */
+  get backedOff(): boolean {
     return this.#limit > milliseconds.least;
   }
 
@@ -42,6 +45,6 @@ export class Silence {
   #wait(limit: number): void {
     this.#limit = limit;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#doubt, limit);
+    this.#timer = setTimeout(this.#suspect, limit);
   }
 }

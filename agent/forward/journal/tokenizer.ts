@@ -1,32 +1,28 @@
-import type { Entry } from './entry.ts';
-import { Skimmer } from './field-filter.ts';
-import { Whole } from './passthrough.ts';
+import type { LogEntry } from '../reader.ts';
 
-export type ParserMode = 'whole' | 'skim';
-
-/** Takes an entry apart as the tokenizer reads it; values come in pieces, one character a byte. */
+/** Receives an entry's fields as the tokenizer reads them; values come in pieces, one character a byte. */
 export interface FieldSink {
   begin(): void;
-  /** @param length the eight bytes before a binary value; undefined where the value is text */
+  /** @param length the eight bytes before a binary value; undefined for a text value */
   field(name: string, length: string | undefined): void;
   value(piece: string): void;
   endField(): void;
-  /** What is too much to be held. */
-  overflow(cursor: string, entries: Entry[]): void;
-  end(cursor: string, entries: Entry[]): void;
+  /** Called after each step: the sink may emit what it does not want to hold. */
+  overflow(cursor: string, entries: LogEntry[]): void;
+  end(cursor: string, entries: LogEntry[]): void;
 }
 
-/** The bytes are not the export format. */
+/** The bytes are not in the journal export format. */
 export class ExportError extends Error {
   override name = 'ExportError';
 }
 
 /** journald's own limit is 64 (journal-util.c, journal_field_valid). */
 const nameBytes = 256;
-/** Longer than any value (journal-importer.h, DATA_SIZE_MAX: 768 MiB): such a length is garbage. */
+/** Longer than any value (journal-importer.h, DATA_SIZE_MAX: 768 MiB): such a length is corrupt. */
 const valueBytes = 2 ** 40;
 
-/** Reads the export format to the letter, one entry a run, whatever the bytes' division into chunks. */
+/** Reads the complete export format, at most one entry a run. Chunks may be cut at any byte. */
 export class Tokenizer {
   /** Within an entry. */
   active = false;
@@ -34,20 +30,20 @@ export class Tokenizer {
   readonly #sink: FieldSink;
   #state: 'name' | 'text' | 'length' | 'binary' | 'binary-end' = 'name';
   #name = '';
-  /** The beginning of a name or a length that goes on in the next chunk. */
+  /** The beginning of a name or a length that continues in the next chunk. */
   #held = '';
   #remaining = 0;
 
-  constructor(mode: ParserMode) {
-    this.#sink = mode === 'skim' ? new Skimmer() : new Whole();
+  constructor(sink: FieldSink) {
+    this.#sink = sink;
   }
 
   /**
    * Reads to the end of an entry or of the bytes.
-   * @returns up to where it read
+   * @returns the position after the last byte that was read
    * @throws ExportError
    */
-  run(bytes: Buffer, from: number, entries: Entry[]): number {
+  run(bytes: Buffer, from: number, entries: LogEntry[]): number {
     let at = from;
     if (!this.active) {
       if (bytes[at] === 10) return at + 1;
@@ -68,7 +64,7 @@ export class Tokenizer {
     this.#sink.begin();
   }
 
-  #step(bytes: Buffer, at: number, entries: Entry[]): number {
+  #step(bytes: Buffer, at: number, entries: LogEntry[]): number {
     switch (this.#state) {
       case 'name':
         return this.#readName(bytes, at, entries);
@@ -85,14 +81,14 @@ export class Tokenizer {
     }
   }
 
-  #readName(bytes: Buffer, at: number, entries: Entry[]): number {
+  #readName(bytes: Buffer, at: number, entries: LogEntry[]): number {
     const held = this.#held.length;
     const head = this.#held + bytes.toString('latin1', at, Math.min(bytes.length, at + nameBytes - held));
     const line = head.indexOf('\n');
     const sign = head.indexOf('=');
     const text = sign >= 0 && (line < 0 || sign < line);
     const end = text ? sign : line;
-    if (end < 0 && head.length >= nameBytes) throw new ExportError('a line that is no field');
+    if (end < 0 && head.length >= nameBytes) throw new ExportError('a line that is not a field');
     this.#held = end < 0 ? head : '';
     if (end < 0) return bytes.length;
     this.#name = head.slice(0, end);
@@ -102,8 +98,8 @@ export class Tokenizer {
     return at + end + 1 - held;
   }
 
-  /** A cursor always begins an entry: after a corrupt one, journalctl goes on without the blank line. */
-  #beginText(entries: Entry[]): void {
+  /** A cursor always begins an entry: after a corrupt one, journalctl continues without the blank line. */
+  #beginText(entries: LogEntry[]): void {
     if (this.#name === '__CURSOR' && this.cursor !== '') {
       entries.push({ kind: 'partial', cursor: this.cursor, text: '', message: undefined, cut: 0 });
       this.#begin();
@@ -148,7 +144,7 @@ export class Tokenizer {
     this.#state = 'name';
   }
 
-  #end(entries: Entry[]): void {
+  #end(entries: LogEntry[]): void {
     this.active = false;
     this.#sink.end(this.cursor, entries);
   }

@@ -1,16 +1,25 @@
-/** How many acknowledged entries may be more than the saved cursor says, and for how long. */
+import { forwardFolder } from '../../facts/forwarder.ts';
+import { HostError, errorMessage } from '../../lib/errors.ts';
+import type { Clock } from '../../system/clock.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { parseCursor } from '../journal/cursor.ts';
+
+/** How many acknowledged entries the file may lag behind, and for how long. */
 const unsavedEntries = 256;
 const unsavedMilliseconds = 200;
 
-/** The cursor of the last entry that a server has acknowledged, in memory and, a little later, on disk. */
-export class Progress {
+/**
+ * The cursor of the last entry that a server has acknowledged, in memory and, slightly later, in a file: the last stage
+ * of the pipeline. After a restart, forwarding continues after this entry.
+ */
+export class Checkpoint {
   cursor: string;
-  /** Acknowledged entries that the file does not know of: a killed agent would send them again. */
+  /** Acknowledged entries that the file does not include yet: they are sent again if the agent is killed. */
   unsaved = 0;
   readonly #write: (cursor: string) => void;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param write what makes a cursor last; must not throw */
+  /** @param write stores a cursor; must not throw */
   constructor(cursor: string, write: (cursor: string) => void) {
     this.cursor = cursor;
     this.#write = write;
@@ -30,4 +39,59 @@ export class Progress {
     this.unsaved = 0;
     this.#write(this.cursor);
   }
+}
+
+/** The checkpoint in its file. @param trouble reports that the file cannot be read or written; neither stops forwarding */
+export function openCheckpoint(
+  reader: SystemReader,
+  clock: Clock,
+  trouble: (reason: string) => void,
+): Checkpoint {
+  const { cursor, problem } = readCheckpoint(reader, clock.bootId, clock.monotonic());
+  if (problem !== undefined) trouble(`${problem}; starting at this boot's first entry`);
+  return new Checkpoint(cursor, (acknowledged) => {
+    try {
+      writeCheckpoint(reader, clock.bootId, acknowledged);
+    } catch (error) {
+      trouble(errorMessage(error));
+    }
+  });
+}
+
+export const checkpointFile = `${forwardFolder}/cursor`;
+
+/**
+ * Reads the cursor of the last acknowledged entry. A cursor of another boot or of the future is not used.
+ * @param bootId 32 hexadecimal digits
+ * @param monotonic microseconds since the boot
+ * @returns cursor '' to begin with the boot's first entry, with the reason if it is a problem
+ */
+export function readCheckpoint(
+  reader: SystemReader,
+  bootId: string,
+  monotonic: number,
+): { cursor: string; problem?: string } {
+  let text: string | undefined;
+  try {
+    text = reader.readRecord(checkpointFile, 'folder', 4096);
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
+    return { cursor: '', problem: error.message };
+  }
+  if (text === undefined) return { cursor: '' };
+  const [, boot, cursor = ''] = /^BOOT=([0-9a-f]{32})\nCURSOR=(\S+)\n$/.exec(text) ?? [];
+  const parsed = parseCursor(cursor);
+  if (boot === undefined || parsed === undefined)
+    return { cursor: '', problem: `${checkpointFile} is not a valid checkpoint` };
+  if (boot !== bootId) return { cursor: '' };
+  if (parsed.boot !== bootId)
+    return { cursor: '', problem: `the cursor in ${checkpointFile} belongs to another boot` };
+  if (parsed.monotonic > monotonic)
+    return { cursor: '', problem: `the cursor in ${checkpointFile} is in the future` };
+  return { cursor };
+}
+
+/** @throws HostError */
+export function writeCheckpoint(reader: SystemReader, bootId: string, cursor: string): void {
+  reader.writeAtomically(checkpointFile, `BOOT=${bootId}\nCURSOR=${cursor}\n`, 0o644);
 }

@@ -1,73 +1,83 @@
 import type { Config } from '../../config/config.ts';
 import { errorMessage } from '../../lib/errors.ts';
-import { Backoff } from './backoff.ts';
 import type { Clock } from '../../system/clock.ts';
-import { type Counts, noCounts } from './counters.ts';
-import { Preference } from './failover.ts';
-import type { Progress } from './checkpoint.ts';
-import { speech } from '../transport/protocols.ts';
-import { Refusals } from './quarantine.ts';
-import { Session } from './session.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { JournalReader } from '../journal/journal-reader.ts';
+import { type Counters, zeroCounters } from '../status/counters.ts';
+import type { RateLimitedLog } from '../status/rate-limited-log.ts';
 import type { StatusWriter } from '../status/status-writer.ts';
+import { protocolOf } from '../transport/protocols.ts';
 import type { Target } from '../transport/target.ts';
 import type { Transport } from '../transport/transport.ts';
-import type { Voice } from '../status/rate-limited-log.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import { Backoff, Failover } from './failover.ts';
+import { Quarantine } from './quarantine.ts';
+import { Session } from './session.ts';
 
 export interface DaemonOptions {
+  reader: SystemReader;
   targets: Target[];
   config: Config;
   clock: Clock;
   hostname: string;
-  progress: Progress;
+  checkpoint: Checkpoint;
   status: StatusWriter;
-  voice: Voice;
+  log: RateLimitedLog;
 }
 
-interface Connection {
+interface ConnectedTarget {
   target: Target;
   transport: Transport;
 }
 
-/** A connection that ends so soon was good for nothing even where nothing was sent yet. */
+/** A connection that ends so soon was useless, even if nothing was sent. */
 const briefMilliseconds = 10_000;
 
 /**
- * Forwards until it is told to stop: the first server that answers and takes something, and back to the preferred
- * one.
+ * Forwards until it is stopped: to the first server that answers and accepts entries, and back to the preferred one
+ * when that is possible.
  */
 export class Daemon {
-  readonly counts: Counts = noCounts();
+  readonly counters: Counters = zeroCounters();
   readonly #options: DaemonOptions;
-  readonly #refusals = new Refusals();
+  readonly #quarantine = new Quarantine();
   readonly #backoff = new Backoff();
-  readonly #preference: Preference;
+  readonly #failover: Failover;
+  readonly #abort = new AbortController();
   #session: Session | undefined;
-  #better: Connection | undefined;
+  /** A preferred server that has answered while another one was in use. */
+  #preferred: ConnectedTarget | undefined;
   #stopping = false;
-  #returning: NodeJS.Timeout | undefined;
+  #returnTimer: NodeJS.Timeout | undefined;
   #wake: () => void = () => undefined;
 
   constructor(options: DaemonOptions) {
     this.#options = options;
-    this.#preference = new Preference(options.targets);
-    options.status.watch(this.counts, () => this.#session);
+    this.#failover = new Failover(options.targets);
+    options.status.watch(this.counters, () => this.#session);
   }
 
   async run(): Promise<void> {
     while (!this.#stopping) {
-      const connection = this.#better ?? (await this.#connect(this.#preference.inOrder()));
-      this.#better = undefined;
-      if (connection === undefined) await this.#pause();
-      else await this.#converse(connection);
+      const connected = this.#preferred ?? (await this.#connect(this.#failover.order()));
+      this.#preferred = undefined;
+      if (connected === undefined) await this.#pause();
+      else await this.#forward(connected);
     }
-    this.#better?.transport.destroy();
+    this.#preferred?.transport.destroy();
   }
 
-  /** Sends what was read already, and ends. */
+  /** Sends what was read already; `run` returns afterwards. */
   finish(): void {
     this.#stopping = true;
     this.#wake();
     this.#session?.finish();
+  }
+
+  /** Closes every connection, including those that are being established. Nothing is logged or reported afterwards. */
+  abort(): void {
+    this.finish();
+    this.#abort.abort();
   }
 
   get connected(): boolean {
@@ -79,78 +89,83 @@ export class Daemon {
     return this.#session?.idle ?? false;
   }
 
-  async #connect(targets: Target[]): Promise<Connection | undefined> {
-    const { config, status, voice } = this.#options;
+  async #connect(targets: Target[]): Promise<ConnectedTarget | undefined> {
+    const { reader, config } = this.#options;
+    const { signal } = this.#abort;
     for (const target of targets) {
       if (this.#stopping) return undefined;
       try {
-        if (this.#session === undefined) status.set('connecting', target.text);
-        return { target, transport: await speech(target).connect(target, config) };
+        if (this.#session === undefined) this.#options.status.set('connecting', target.text);
+        return { target, transport: await protocolOf(target).connect(target, { reader, config, signal }) };
       } catch (error) {
-        // A better server that is tried while another one serves may be away as long as it likes.
-        if (this.#session !== undefined) continue;
-        status.set('waiting', target.text, errorMessage(error));
-        voice.waiting(target.text, errorMessage(error));
+        // A preferred server that is tried while another one is in use may stay away without a message.
+        if (this.#session === undefined) this.#reportWaiting(target, errorMessage(error));
       }
     }
     return undefined;
   }
 
-  async #converse({ target, transport }: Connection): Promise<void> {
-    const { clock, hostname, progress, status, voice } = this.#options;
-    const { mode, encoder, window, step, sparse, queueBytes } = speech(target);
-    const [before, begin] = [this.counts.acknowledged, performance.now()];
+  async #forward({ target, transport }: ConnectedTarget): Promise<void> {
+    const { clock, hostname, checkpoint, status, log } = this.#options;
+    const { fields, createEncoder, window, step, sparse, queueBytes } = protocolOf(target);
+    const [before, begin] = [this.counters.acknowledged, performance.now()];
     const session = new Session({
       transport,
-      mode,
-      encoder: encoder(clock, hostname),
-      progress,
-      refusals: this.#refusals,
-      counts: this.counts,
+      createReader: (cursor, events) => new JournalReader(fields, cursor, events),
+      encoder: createEncoder(clock, hostname),
+      checkpoint,
+      quarantine: this.#quarantine,
+      counters: this.counters,
       window,
       step,
       sparse,
       queueBytes,
-      trouble: (reason) => voice.trouble(reason),
+      trouble: (reason) => log.trouble(reason),
     });
     this.#session = session;
     status.set('connected', target.text);
-    voice.connected(target.text);
-    this.#returnLater(target, this.#preference.pause(0));
+    log.connected(target.text);
+    this.#scheduleReturn(target, this.#failover.returnDelay(0));
     if (this.#stopping) session.finish();
     const reason = await session.run();
-    clearTimeout(this.#returning);
+    clearTimeout(this.#returnTimer);
     this.#session = undefined;
     const brief = performance.now() - begin < briefMilliseconds;
-    if (this.counts.acknowledged > before) {
+    if (this.counters.acknowledged > before) {
       this.#backoff.reset();
-      this.#preference.took(target);
-    } else if (reason !== undefined && (brief || session.unanswered)) this.#preference.tookNothing(target);
+      this.#failover.delivered(target);
+    } else if (reason !== undefined && (brief || session.unacknowledged))
+      this.#failover.deliveredNothing(target);
     if (reason === undefined) return;
-    status.set('waiting', target.text, reason.message);
-    voice.waiting(target.text, reason.message);
-    if (!this.#stopping) await this.#pause();
+    this.#reportWaiting(target, reason.message);
+    await this.#pause();
   }
 
-  #returnLater(target: Target, milliseconds: number): void {
-    if (this.#preference.better(target).length === 0) return;
-    this.#returning = setTimeout(() => {
-      void this.#return(target).then((done) => {
-        if (!done) this.#returnLater(target, this.#preference.pause(milliseconds));
+  #reportWaiting({ text }: Target, reason: string): void {
+    if (this.#abort.signal.aborted) return;
+    this.#options.status.set('waiting', text, reason);
+    this.#options.log.waiting(text, reason);
+  }
+
+  #scheduleReturn(target: Target, milliseconds: number): void {
+    if (this.#failover.preferredOver(target).length === 0) return;
+    this.#returnTimer = setTimeout(() => {
+      void this.#tryPreferred(target).then((done) => {
+        if (!done) this.#scheduleReturn(target, this.#failover.returnDelay(milliseconds));
       });
     }, milliseconds);
   }
 
-  /** While a server serves that is not the preferred one. @returns whether that is over */
-  async #return(target: Target): Promise<boolean> {
+  /** Tries the servers that are preferred over the current one. @returns whether the current session is over */
+  async #tryPreferred(target: Target): Promise<boolean> {
     const session = this.#session;
-    const better = await this.#connect(this.#preference.better(target));
-    if (better === undefined) return this.#session !== session;
+    const preferred = await this.#connect(this.#failover.preferredOver(target));
+    if (preferred === undefined) return this.#session !== session;
     if (session === undefined || this.#session !== session) {
-      better.transport.destroy();
+      preferred.transport.destroy();
       return true;
     }
-    this.#better = better;
+    this.#preferred = preferred;
     session.finish();
     return true;
   }

@@ -1,47 +1,49 @@
-import { spawn } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HostError } from '../../lib/errors.ts';
+import { lastCursor } from '../../system/journalctl.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import { parseCursor, reaches } from '../journal/cursor.ts';
-import { lastCursor } from '../journal/journalctl.ts';
 
-export const ownUnit = 'immutafs-forward.service';
+const ownUnit = 'immutafs-forward.service';
 /** Shorter than TimeoutStopSec in units/immutafs-forward.service. */
-export const deadlineMilliseconds = 30_000;
-/** A server that does not answer must not hold up the shutdown until the deadline. */
+const deadlineMilliseconds = 30_000;
+/** A server that does not answer must not delay the shutdown until the deadline. */
 const stallMilliseconds = 8000;
 
-/** Whether the system, and not only this service, is being stopped; also where systemd does not answer any more. */
-export async function isShutdown(): Promise<boolean> {
-  const said = (await systemctl('is-system-running')).trim();
-  return said === '' || said === 'stopping';
+/** Whether the system is shutting down, rather than only this service; also if systemd does not answer any more. */
+export async function isShuttingDown(reader: SystemReader): Promise<boolean> {
+  const state = (await systemctl(reader, 'is-system-running')).trim();
+  return state === '' || state === 'stopping';
 }
 
-/** What is to be drained. */
-export interface Draining {
+/** How far forwarding is. */
+export interface DrainProgress {
   /** The last acknowledged entry's cursor. */
   cursor: () => string;
-  /** Whether all that was read is acknowledged. */
+  /** Whether everything that was read is acknowledged. */
   idle: () => boolean;
 }
 
 /**
- * Waits at shutdown until nobody but this service is still being stopped, so that what others say as they stop
- * is forwarded too, and then until what the journal has is acknowledged. Gives up where nothing moves on.
+ * At shutdown, waits until no other unit is stopping, so that the last entries of other units are forwarded too, and
+ * then until the whole journal is acknowledged. Gives up after 30 s, or after 8 s without progress.
  */
-export async function drained(work: Draining, deadline: number): Promise<void> {
-  const moving = stallGuard(work);
-  while (performance.now() < deadline && moving() && (await othersStopping())) await sleep(500);
-  // What they wrote last is still on its way through journald's socket.
+export async function drain(reader: SystemReader, progress: DrainProgress): Promise<void> {
+  const deadline = performance.now() + deadlineMilliseconds;
+  const moving = stallGuard(progress);
+  while (performance.now() < deadline && moving() && (await othersStopping(reader))) await sleep(500);
+  // The last entries of other units are still in journald's socket.
   await sleep(300);
   const last = parseCursor((await lastCursor()) ?? '');
   while (performance.now() < deadline && moving() && last !== undefined) {
-    const cursor = parseCursor(work.cursor());
+    const cursor = parseCursor(progress.cursor());
     if (cursor !== undefined && reaches(cursor, last)) return;
     await sleep(50);
   }
 }
 
-/** @returns whether the server has acknowledged something lately, or has nothing to acknowledge */
-function stallGuard({ cursor, idle }: Draining): () => boolean {
+/** @returns whether the server has acknowledged something recently or has nothing to acknowledge */
+function stallGuard({ cursor, idle }: DrainProgress): () => boolean {
   let before = cursor();
   let since = performance.now();
   return () => {
@@ -52,12 +54,12 @@ function stallGuard({ cursor, idle }: Draining): () => boolean {
   };
 }
 
-async function othersStopping(): Promise<boolean> {
-  return hasRunningStop(await systemctl('list-jobs', '--no-legend', '--no-pager'));
+async function othersStopping(reader: SystemReader): Promise<boolean> {
+  return hasRunningStop(await systemctl(reader, 'list-jobs', '--no-legend', '--no-pager'));
 }
 
 /**
- * Whether a unit other than this service is being stopped now; one that waits for another's end is not.
+ * Whether a unit other than this service is being stopped now. A stop job that waits for another one does not count.
  * @param jobs lines of `systemctl list-jobs`: JOB UNIT TYPE STATE
  */
 export function hasRunningStop(jobs: string): boolean {
@@ -67,15 +69,12 @@ export function hasRunningStop(jobs: string): boolean {
   });
 }
 
-/** Its output, or '' where it fails. */
-function systemctl(...args: string[]): Promise<string> {
-  const child = spawn('/usr/bin/systemctl', args, { stdio: ['ignore', 'pipe', 'ignore'], timeout: 5000 });
-  let said = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    said = (said + chunk.toString('latin1')).slice(0, 1024 * 1024);
-  });
-  return new Promise((resolve) => {
-    child.on('error', () => resolve(''));
-    child.on('close', () => resolve(said));
-  });
+/** The program's output, whatever its exit code; '' if it cannot be started. */
+async function systemctl(reader: SystemReader, ...args: string[]): Promise<string> {
+  try {
+    return (await reader.run('/usr/bin/systemctl', args)).stdout;
+  } catch (error) {
+    if (error instanceof HostError) return '';
+    throw error;
+  }
 }

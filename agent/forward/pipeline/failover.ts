@@ -1,43 +1,74 @@
 import type { Target } from '../transport/target.ts';
 
-/** When a better server than the one in use is tried, in milliseconds; then half as often, down to the longest. */
+/**
+ * When to try a server that is preferred over the current one, in milliseconds: first, and at most after doubling the
+ * interval.
+ */
 const firstReturn = 10_000;
 const longestReturn = 60_000;
-/** The same of one that answers and then takes nothing. */
+/** The longest interval if the preferred server accepts connections but no entries. */
 const longestPatience = 600_000;
 
-/** Which of the servers of FORWARD comes next: the preferred one is the first, but for one that takes nothing. */
-export class Preference {
+/** Chooses among the servers of FORWARD: the first one, unless it accepted no entries when it was last used. */
+export class Failover {
   readonly #targets: Target[];
-  /** Answered last, and took nothing: the others come before it. */
-  #useless: Target | undefined;
+  /** Answered last and accepted no entry: tried after all others. */
+  #unproductive: Target | undefined;
   #patience = firstReturn;
 
   constructor(targets: Target[]) {
     this.#targets = targets;
   }
 
-  inOrder(): Target[] {
-    const useless = (target: Target) => target === this.#useless;
-    return [...this.#targets.filter((target) => !useless(target)), ...this.#targets.filter(useless)];
+  /** The servers in the order in which they are to be tried. */
+  order(): Target[] {
+    const last = (target: Target) => target === this.#unproductive;
+    return [...this.#targets.filter((target) => !last(target)), ...this.#targets.filter(last)];
   }
 
-  better(target: Target): Target[] {
+  preferredOver(target: Target): Target[] {
     return this.#targets.slice(0, this.#targets.indexOf(target));
   }
 
-  took(target: Target): void {
-    this.#useless = undefined;
+  /** The server has acknowledged entries. */
+  delivered(target: Target): void {
+    this.#unproductive = undefined;
     if (target === this.#targets[0]) this.#patience = firstReturn;
   }
 
-  tookNothing(target: Target): void {
-    this.#useless = target;
+  /** The connection ended before the server acknowledged an entry. */
+  deliveredNothing(target: Target): void {
+    this.#unproductive = target;
     this.#patience = Math.min(longestPatience, 2 * this.#patience);
   }
 
-  /** @param last milliseconds; 0 where no better server was tried yet. @returns when one is to be tried */
-  pause(last: number): number {
+  /**
+   * @param last the previous interval; 0 if no preferred server was tried yet
+   * @returns milliseconds until a preferred server is tried
+   */
+  returnDelay(last: number): number {
     return Math.max(this.#patience, Math.min(longestReturn, 2 * last));
+  }
+}
+
+const shortestPause = 1000;
+const longestPause = 30_000;
+
+/** Pauses between attempts to connect: from one second, doubled up to half a minute, without end. */
+export class Backoff {
+  #failures = 0;
+
+  /**
+   * @param random from 0 to 1, so that many guests do not return to a server at the same moment
+   * @returns milliseconds
+   */
+  next(random = Math.random()): number {
+    const pause = Math.min(longestPause, shortestPause * 2 ** this.#failures);
+    this.#failures = Math.min(10, this.#failures + 1);
+    return pause * (0.75 + random / 4);
+  }
+
+  reset(): void {
+    this.#failures = 0;
   }
 }

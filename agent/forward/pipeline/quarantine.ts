@@ -1,69 +1,71 @@
 import { ownCopy } from '../../lib/memory.ts';
 
-const times = 3;
-const remembered = 1000;
+const attempts = 3;
+const longestList = 1000;
 
 /**
- * What servers would not take. A refused batch is sent again in smaller ones, until the one entry is found that
- * it is about; one that is refused three times is given up, so that it does not hold up all that follow. But a server
- * that takes nothing (its disk is full) looks the same: only where it takes a note and then not the entry, the
- * entry is to blame.
+ * Entries that servers refuse. A refused batch is sent again in smaller batches until the entry is found. An entry that
+ * is refused three times is skipped, so that it does not block the entries after it. A server that accepts nothing
+ * (its disk is full) looks the same. Therefore a notice is sent before the last attempt: only if the server accepts the
+ * notice and then refuses the entry, the entry is the cause.
  */
-export class Refusals {
-  /** Messages to be sent at once. */
-  limit = Number.POSITIVE_INFINITY;
-  readonly #givenUp = new Set<string>();
+export class Quarantine {
+  /** How many messages may be sent at once. */
+  batchLimit = Number.POSITIVE_INFINITY;
+  readonly #entries = new Set<string>();
   #suspect = '';
-  #count = 0;
-  /** Since the last refusal, the server has taken something. */
-  #takes = false;
-  /** Of the refused batch, what has not been sent again with success. */
-  #rest = 0;
+  #refusals = 0;
+  /** Whether the server has accepted a message since the last refusal. */
+  #accepts = false;
+  /** How many messages of the refused batch have not been accepted yet. */
+  #remaining = 0;
 
-  /** @param cursors of the messages that the refusal may be about ('' where an entry has more messages) */
+  /** @param cursors of the messages that may have caused the refusal; '' for a message that completes no entry */
   refused(cursors: readonly string[]): void {
-    this.#rest = Math.max(this.#rest, cursors.length);
+    this.#remaining = Math.max(this.#remaining, cursors.length);
     const entries = cursors.filter((cursor) => cursor !== '');
     const [only = ''] = entries;
-    const takes = this.#takes;
-    this.#takes = false;
-    if (cursors.length > 1) this.limit = Math.max(1, Math.floor(Math.min(this.limit, cursors.length) / 16));
+    const accepts = this.#accepts;
+    this.#accepts = false;
+    if (cursors.length > 1)
+      this.batchLimit = Math.max(1, Math.floor(Math.min(this.batchLimit, cursors.length) / 16));
     if (entries.length !== 1) return;
-    this.#count = only === this.#suspect ? this.#count + 1 : 1;
+    this.#refusals = only === this.#suspect ? this.#refusals + 1 : 1;
     this.#suspect = ownCopy(only);
-    if (this.doubts(only)) {
-      // The note and the entry, each by itself.
-      this.#rest = Math.max(this.#rest, 2);
-      this.limit = 1;
+    if (this.isSuspect(only)) {
+      // The notice and the entry, each in a batch of its own.
+      this.#remaining = Math.max(this.#remaining, 2);
+      this.batchLimit = 1;
     }
-    if (this.#count >= times && takes) this.giveUp(this.#suspect);
+    if (this.#refusals >= attempts && accepts) this.add(this.#suspect);
   }
 
-  giveUp(cursor: string): void {
-    if (this.#givenUp.size >= remembered) this.#givenUp.clear();
-    this.#givenUp.add(ownCopy(cursor));
+  /** From now on the entry is skipped. */
+  add(cursor: string): void {
+    if (this.#entries.size >= longestList) this.#entries.clear();
+    this.#entries.add(ownCopy(cursor));
   }
 
   accepted(count: number): void {
-    this.#takes = true;
-    if (this.#rest === 0) return;
-    this.#rest = Math.max(0, this.#rest - count);
-    if (this.#rest > 0) return;
-    this.limit = Number.POSITIVE_INFINITY;
-    this.#count = 0;
+    this.#accepts = true;
+    if (this.#remaining === 0) return;
+    this.#remaining = Math.max(0, this.#remaining - count);
+    if (this.#remaining > 0) return;
+    this.batchLimit = Number.POSITIVE_INFINITY;
+    this.#refusals = 0;
   }
 
-  /** Whether any entry is doubted or given up. */
-  get wary(): boolean {
-    return this.#count >= times - 1 || this.#givenUp.size > 0;
+  /** Whether any entry is suspect or skipped. */
+  get active(): boolean {
+    return this.#refusals >= attempts - 1 || this.#entries.size > 0;
   }
 
-  /** Whether a note goes before the entry, to see whether the server takes anything. */
-  doubts(cursor: string): boolean {
-    return this.#count >= times - 1 && cursor === this.#suspect && !this.gaveUp(cursor);
+  /** Whether a notice must be sent before the entry, to learn whether the server accepts anything. */
+  isSuspect(cursor: string): boolean {
+    return this.#refusals >= attempts - 1 && cursor === this.#suspect && !this.has(cursor);
   }
 
-  gaveUp(cursor: string): boolean {
-    return this.#givenUp.has(cursor);
+  has(cursor: string): boolean {
+    return this.#entries.has(cursor);
   }
 }

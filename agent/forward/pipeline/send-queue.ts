@@ -1,88 +1,93 @@
-import type { Counts } from './counters.ts';
-import { InFlight } from './unacknowledged.ts';
-import type { Message } from '../encode/message.ts';
-import type { Progress } from './checkpoint.ts';
-import type { Refusals } from './quarantine.ts';
+import type { OutgoingMessage } from '../encode/encoder.ts';
+import type { Counters } from '../status/counters.ts';
 import type { RefusedError, Transport } from '../transport/transport.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import type { Quarantine } from './quarantine.ts';
+import { Unacknowledged } from './unacknowledged.ts';
 
-export interface OutboxOptions {
+export interface SendQueueOptions {
   transport: Transport;
-  progress: Progress;
-  refusals: Refusals;
-  counts: Counts;
+  checkpoint: Checkpoint;
+  quarantine: Quarantine;
+  counters: Counters;
+  /** How many messages may be unacknowledged, or acknowledged and not yet saved in the checkpoint. */
   window: number;
+  /** If more messages wait, at least so many are sent at once. */
   step: number;
+  /** Keep only the last cursor of each batch: the protocol does not acknowledge single messages. */
   sparse: boolean;
 }
 
-/** Messages that wait for the server, and those that wait for its answer. */
-export class Outbox {
-  readonly #options: OutboxOptions;
-  #queue: Message[] = [];
-  /** How much of the queue is sent. */
+/** The messages that wait to be sent, and those that wait for their acknowledgement. */
+export class SendQueue {
+  readonly #options: SendQueueOptions;
+  #queue: OutgoingMessage[] = [];
+  /** How many messages of the queue are sent. */
   #sent = 0;
-  readonly #inFlight: InFlight;
+  readonly #unacknowledged: Unacknowledged;
   #closed = false;
   waitingBytes = 0;
 
-  constructor(options: OutboxOptions) {
+  constructor(options: SendQueueOptions) {
     this.#options = options;
-    this.#inFlight = new InFlight(options.sparse);
+    this.#unacknowledged = new Unacknowledged(options.sparse);
   }
 
-  add(messages: Message[]): void {
+  add(messages: OutgoingMessage[]): void {
     for (const { text } of messages) this.waitingBytes += text.length;
     this.#queue =
       this.#sent === this.#queue.length ? messages : [...this.#queue.slice(this.#sent), ...messages];
     this.#sent = 0;
   }
 
-  /** Messages that the server does not take yet. */
+  /** How many messages are not sent yet. */
   get waiting(): number {
     return this.#queue.length - this.#sent;
   }
 
+  /** Whether everything is sent and acknowledged. */
   get idle(): boolean {
-    return this.waiting === 0 && this.#inFlight.length === 0;
+    return this.waiting === 0 && this.#unacknowledged.length === 0;
   }
 
-  /** Sends what the server takes and the window allows. */
+  /** Sends as many messages as the transport and the window allow. */
   send(): void {
-    const { transport, progress, refusals, window, step } = this.#options;
+    const { transport, checkpoint, quarantine, window, step } = this.#options;
     for (;;) {
       if (this.#closed || this.waiting === 0) return;
-      const allowed = window - this.#inFlight.length - progress.unsaved;
-      const count = Math.min(this.waiting, transport.room(), allowed, refusals.limit);
-      if (count < Math.max(1, Math.min(this.waiting, refusals.limit, step))) return;
+      const allowed = window - this.#unacknowledged.length - checkpoint.unsaved;
+      const count = Math.min(this.waiting, transport.capacity(), allowed, quarantine.batchLimit);
+      if (count < Math.max(1, Math.min(this.waiting, quarantine.batchLimit, step))) return;
       const batch =
         count === this.#queue.length ? this.#queue : this.#queue.slice(this.#sent, this.#sent + count);
       this.#sent += count;
       if (this.waiting === 0) this.waitingBytes = 0;
       else for (const { text } of batch) this.waitingBytes -= text.length;
-      this.#inFlight.add(batch);
+      this.#unacknowledged.add(batch);
       transport.send(batch);
     }
   }
 
-  acknowledged(count: number): void {
-    const { progress, refusals, counts } = this.#options;
-    const { entries, cursor } = this.#inFlight.answer(count);
-    counts.acknowledged += entries;
-    refusals.accepted(count);
-    if (cursor !== '') progress.acknowledge(entries, cursor);
+  /** The server has accepted the next `count` messages. */
+  acknowledge(count: number): void {
+    const { checkpoint, quarantine, counters } = this.#options;
+    const { entries, cursor } = this.#unacknowledged.acknowledge(count);
+    counters.acknowledged += entries;
+    quarantine.accepted(count);
+    if (cursor !== '') checkpoint.acknowledge(entries, cursor);
   }
 
-  /** The cursors of the messages that a refusal may be about. */
+  /** The cursors of the messages that may have caused a refusal. */
   suspects({ first, count }: RefusedError): string[] {
-    const cursors = this.#inFlight.cursors(first);
+    const cursors = this.#unacknowledged.cursors(first);
     if (count > 1) return cursors.slice(0, count);
     const cursor = cursors.find((each) => each !== '');
     return cursor === undefined ? [] : [cursor];
   }
 
-  /** Nothing more is sent. What has no answer will be sent again. */
+  /** Sends nothing more. Unacknowledged entries count as repeated: the next session sends them again. */
   close(): void {
     this.#closed = true;
-    this.#options.counts.repeated += this.#inFlight.entries;
+    this.#options.counters.repeated += this.#unacknowledged.entries;
   }
 }

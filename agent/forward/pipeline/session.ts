@@ -1,174 +1,171 @@
-import type { Entry } from '../journal/entry.ts';
-import { GapCounter } from '../journal/gap-detector.ts';
-import type { Encoder, Message } from '../encode/message.ts';
-import { Outbox } from './send-queue.ts';
-import type { Progress } from './checkpoint.ts';
-import type { Refusals } from './quarantine.ts';
-import { Source } from '../journal/journal-reader.ts';
-import type { Counts } from './counters.ts';
-import { suppressed, suppression } from '../journal/suppression.ts';
-import { Tally } from './pending-counters.ts';
-import type { ParserMode } from '../journal/tokenizer.ts';
+import type { Encoder, OutgoingMessage } from '../encode/encoder.ts';
+import { GapDetector, suppressedCount, suppressionId } from '../journal/gap-detector.ts';
+import type { CreateReader, LogEntry, Reader } from '../reader.ts';
+import { PendingCounters } from '../status/counters.ts';
 import { RefusedError, type Transport } from '../transport/transport.ts';
+import type { Checkpoint } from './checkpoint.ts';
+import type { Quarantine } from './quarantine.ts';
+import { SendQueue, type SendQueueOptions } from './send-queue.ts';
 
-export interface SessionOptions {
-  transport: Transport;
-  mode: ParserMode;
+export interface SessionOptions extends SendQueueOptions {
+  createReader: CreateReader;
   encoder: Encoder;
-  progress: Progress;
-  refusals: Refusals;
-  counts: Counts;
-  /** Messages that may be sent and not be in the saved cursor. */
-  window: number;
-  /** How many are sent at once where more wait. */
-  step: number;
-  /** Only the last cursor of a batch counts (no acknowledgements of single messages). */
-  sparse: boolean;
-  /** How much may wait for the server before reading pauses, in bytes. */
+  /** How many bytes may wait to be sent before reading pauses. */
   queueBytes: number;
   trouble: (reason: string) => void;
 }
 
-/** One connection's work: from the journal, after the last acknowledged entry, to the server. */
+/**
+ * The pipeline of one connection: reader, encoder, send queue and transport, checkpoint. Begins after the last
+ * acknowledged entry.
+ */
 export class Session {
   readonly #options: SessionOptions;
-  readonly #source: Source;
-  readonly #outbox: Outbox;
-  readonly #gaps: GapCounter;
-  readonly #tally: Tally;
+  readonly #transport: Transport;
+  readonly #checkpoint: Checkpoint;
+  readonly #quarantine: Quarantine;
+  readonly #reader: Reader;
+  readonly #queue: SendQueue;
+  readonly #gaps: GapDetector;
+  readonly #pending: PendingCounters;
   #finishing = false;
-  /** The last that was read is a piece of an entry that goes on. */
-  #within = false;
+  /** The last item was a piece of an entry that is not complete. */
+  #withinEntry = false;
   #settle: (error: Error | undefined) => void = () => undefined;
 
   constructor(options: SessionOptions) {
+    const { transport, checkpoint, quarantine, counters, createReader, trouble } = options;
     this.#options = options;
-    this.#outbox = new Outbox(options);
-    this.#gaps = new GapCounter(options.progress.cursor);
-    this.#tally = new Tally(options.counts);
-    this.#source = new Source(options.mode, options.progress.cursor, {
-      entries: (entries) => this.#take(entries),
-      trouble: options.trouble,
-    });
+    this.#transport = transport;
+    this.#checkpoint = checkpoint;
+    this.#quarantine = quarantine;
+    this.#queue = new SendQueue(options);
+    this.#gaps = new GapDetector(checkpoint.cursor);
+    this.#pending = new PendingCounters(counters);
+    this.#reader = createReader(checkpoint.cursor, { entries: (entries) => this.#take(entries), trouble });
   }
 
-  /** @returns undefined when it was told to finish and everything read is acknowledged, or why it ended */
+  /** @returns why the session ended; undefined if it was finished and everything is acknowledged */
   async run(): Promise<Error | undefined> {
-    const { transport, progress } = this.#options;
     const reason = await new Promise<Error | undefined>((resolve) => {
       this.#settle = resolve;
-      transport.listen({
+      this.#transport.listen({
         acknowledged: (count) => this.#acknowledged(count),
-        drained: () => this.#move(),
+        drained: () => this.#advance(),
         failed: (error) => resolve(error),
       });
-      if (this.#finishing) this.#move();
-      else this.#source.start();
+      if (this.#finishing) this.#advance();
+      else this.#reader.start();
     });
-    this.#source.stop();
-    progress.save();
-    this.#outbox.close();
-    if (reason instanceof RefusedError) this.#options.refusals.refused(this.#outbox.suspects(reason));
-    if (reason === undefined) await transport.close();
-    else transport.destroy();
+    this.#reader.stop();
+    this.#checkpoint.save();
+    this.#queue.close();
+    if (reason instanceof RefusedError) this.#quarantine.refused(this.#queue.suspects(reason));
+    if (reason === undefined) await this.#transport.close();
+    else this.#transport.destroy();
     return reason;
   }
 
-  /** Reads no more; `run` returns once the rest is acknowledged. */
+  /** Stops reading; `run` returns when everything that was read is acknowledged. */
   finish(): void {
     this.#finishing = true;
-    this.#source.stop();
-    this.#move();
+    this.#reader.stop();
+    this.#advance();
   }
 
-  /** Whether the journal has been read so far and all of it is acknowledged. */
+  /** Whether the reader has reached the end of the log and everything is acknowledged. */
   get idle(): boolean {
-    return this.#source.settled && this.#outbox.idle;
+    return this.#reader.settled && this.#queue.idle;
   }
 
-  /** Whether the server has not said yet that it has what was sent, or takes no more. */
-  get unanswered(): boolean {
-    return !this.#outbox.idle;
+  /** Whether messages wait to be sent or acknowledged. */
+  get unacknowledged(): boolean {
+    return !this.#queue.idle;
   }
 
-  /** Why the journal cannot be read; '' where it can. */
+  /** Why the log cannot be read; '' if it can. */
   get problem(): string {
-    return this.#source.problem;
+    return this.#reader.problem;
   }
 
-  #take(entries: Entry[]): void {
+  #take(entries: LogEntry[]): void {
     if (this.#finishing) return;
-    const { encoder, refusals } = this.#options;
-    const { wary } = refusals;
-    const out: Message[] = [];
-    for (const { kind, cursor, text, message, cut } of entries) {
-      const within = this.#within;
+    const encoder = this.#options.encoder;
+    const quarantine = this.#quarantine;
+    const { active } = quarantine;
+    const out: OutgoingMessage[] = [];
+    for (const entry of entries) {
+      const { kind, cursor, text, cut } = entry;
+      const within = this.#withinEntry;
       if (!within && cursor !== '') {
-        const missing = this.#gaps.count(cursor);
-        if (missing > 0) this.#missing(missing, cursor, out);
-        if (wary && refusals.doubts(cursor)) this.#ask(cursor, out);
+        const missing = this.#gaps.missingBefore(cursor);
+        if (missing > 0) this.#reportMissing(missing, cursor, out);
+        if (active && quarantine.isSuspect(cursor))
+          encoder.encodeNotice(`The server has refused the journal entry ${cursor}: last attempt`, out);
       }
-      const givenUp = wary && refusals.gaveUp(cursor);
-      this.#within = kind === 'piece' && !givenUp;
+      const skipped = active && quarantine.has(cursor);
+      this.#withinEntry = kind === 'piece' && !skipped;
       if (kind === 'entry' && cursor !== '') {
-        if (givenUp) this.#stub(cursor, out);
-        else encoder.entry(cursor, text, message, cut, out);
-        if (cut > 0) this.#tally.add('cut', 1, cursor);
-        if (text.includes(suppression)) this.#tally.add('suppressed', suppressed(text), cursor);
+        if (skipped) this.#replaceRefused(cursor, out);
+        else encoder.encode(entry, out);
+        if (cut > 0) this.#pending.add('cut', 1, cursor);
+        if (text.includes(suppressionId)) this.#pending.add('suppressed', suppressedCount(text), cursor);
       } else if (kind === 'piece') {
-        if (!givenUp) out.push({ text, cursor: '', goesOn: true });
+        if (!skipped) out.push({ text, cursor: '', continues: true });
       } else if (within) {
-        this.#brokeOff(cursor);
+        this.#abandon(cursor);
         return;
-      } else this.#unreadable(cursor, out);
+      } else this.#reportUnreadable(cursor, out);
     }
-    this.#outbox.add(out);
-    this.#move();
+    this.#queue.add(out);
+    this.#advance();
   }
 
-  #missing(count: number, cursor: string, out: Message[]): void {
-    this.#tally.add('lost', count, cursor);
-    this.#options.encoder.notice(gone(count), out);
+  #reportMissing(count: number, cursor: string, out: OutgoingMessage[]): void {
+    this.#pending.add('lost', count, cursor);
+    this.#options.encoder.encodeNotice(missingText(count), out);
   }
 
-  /** A note that the server takes, and then not the entry, says that it is the entry's fault. */
-  #ask(cursor: string, out: Message[]): void {
-    this.#options.encoder.notice(`The server has refused the journal entry ${cursor}: once more`, out);
-  }
-
-  #stub(cursor: string, out: Message[]): void {
-    this.#tally.add('refused', 1, cursor);
-    this.#options.encoder.notice(`The server would not take the journal entry ${cursor}`, out);
+  #replaceRefused(cursor: string, out: OutgoingMessage[]): void {
+    this.#pending.add('refused', 1, cursor);
+    this.#options.encoder.encodeNotice(refusedText(cursor), out);
     const last = out.at(-1);
     if (last !== undefined) last.cursor = cursor;
   }
 
-  #unreadable(cursor: string, out: Message[]): void {
-    this.#tally.add('corrupt', 1, cursor);
-    this.#options.encoder.notice(`The journal entry ${cursor || 'without a cursor'} cannot be read`, out);
+  #reportUnreadable(cursor: string, out: OutgoingMessage[]): void {
+    this.#pending.add('corrupt', 1, cursor);
+    this.#options.encoder.encodeNotice(unreadableText(cursor), out);
   }
 
-  /** The server has its first pieces, or waits for more: only another connection leaves them behind. */
-  #brokeOff(cursor: string): void {
-    this.#options.refusals.giveUp(cursor);
-    this.#settle(new Error(`the journal entry ${cursor} broke off after it was begun to be sent`));
+  /** The server holds a partial entry; only a new connection discards it. */
+  #abandon(cursor: string): void {
+    this.#quarantine.add(cursor);
+    this.#settle(new Error(`the journal entry ${cursor} is corrupt and was already sent in part`));
   }
 
   #acknowledged(count: number): void {
-    this.#outbox.acknowledged(count);
-    for (const { key, count: entries } of this.#tally.reached(this.#options.progress.cursor))
-      if (key === 'lost') this.#options.trouble(gone(entries));
-    this.#move();
+    this.#queue.acknowledge(count);
+    for (const { key, count: entries } of this.#pending.acknowledged(this.#checkpoint.cursor))
+      if (key === 'lost') this.#options.trouble(missingText(entries));
+    this.#advance();
   }
 
-  #move(): void {
-    this.#outbox.send();
+  /** Sends what can be sent, and pauses, resumes or ends the session. */
+  #advance(): void {
+    this.#queue.send();
     if (this.#finishing) {
-      if (this.#within) this.#settle(new Error('told to finish within an entry'));
-      else if (this.#outbox.idle) this.#settle(undefined);
-    } else if (this.#outbox.waitingBytes > this.#options.queueBytes) this.#source.pause();
-    else this.#source.resume();
+      if (this.#withinEntry) this.#settle(new Error('stopped within an entry'));
+      else if (this.#queue.idle) this.#settle(undefined);
+    } else if (this.#queue.waitingBytes > this.#options.queueBytes) this.#reader.pause();
+    else this.#reader.resume();
   }
 }
 
-const gone = (count: number) => `${count} journal entries were gone before they could be forwarded`;
+/** The notices that are sent in place of entries. */
+export const missingText = (count: number) =>
+  `${count} journal entries were deleted before they could be forwarded`;
+export const unreadableText = (cursor: string) =>
+  `The journal entry ${cursor || 'without a cursor'} cannot be read`;
+export const refusedText = (cursor: string) =>
+  `The server refused the journal entry ${cursor}; it was skipped`;

@@ -1,61 +1,62 @@
 import { type Log, priority } from '../../system/log.ts';
-import { forwardMessages } from './messages.ts';
+import { forwardMessages } from './catalog.ts';
 
-/** Lines of the agent's own that may come in a row, and how long one of them takes to be allowed again. */
+/** Messages that may follow each other at once, and the time after which one more is allowed. */
 const burst = 10;
 const refillMilliseconds = 60_000;
 
 /**
- * The forwarder's own log: changes of state only, since each line is itself forwarded. Rate-limited, with a
- * count of what was not said.
+ * The forwarder's own log: only changes of state, because every line is forwarded itself. A repeated message is logged
+ * once; messages beyond the rate limit are counted.
  */
-export class Voice {
+export class RateLimitedLog {
   readonly #log: Log;
   readonly #now: () => number;
   #tokens = burst;
   #at: number;
-  #unsaid = 0;
+  #suppressed = 0;
   #last = '';
 
-  constructor(log: Log, now: () => number = Date.now) {
+  /** @param now milliseconds since any moment */
+  constructor(log: Log, now: () => number) {
     this.#log = log;
     this.#now = now;
     this.#at = now();
   }
 
   connected(target: string): void {
-    this.#say(priority.notice, `Forwarding the journal to ${target}`, 'connected');
+    this.#write(priority.notice, `Forwarding the journal to ${target}`, 'connected');
   }
 
   waiting(target: string, reason: string): void {
-    this.#say(priority.warning, `Cannot forward the journal to ${target}: ${reason}`, 'waiting');
+    this.#write(priority.warning, `Cannot forward the journal to ${target}: ${reason}`, 'waiting');
   }
 
   trouble(reason: string): void {
-    this.#say(priority.warning, `Forwarding: ${reason}`, 'trouble');
+    this.#write(priority.warning, `Forwarding: ${reason}`, 'trouble');
   }
 
   ended(reason: string): void {
-    this.#say(priority.notice, `Forwarding ended: ${reason}`, 'ended');
+    this.#write(priority.notice, `Forwarding ended: ${reason}`, 'ended');
   }
 
   misconfigured(reason: string): void {
-    this.#say(priority.error, `Forwarding does not start: ${reason}`, 'misconfigured');
+    this.#write(priority.error, `Forwarding does not start: ${reason}`, 'misconfigured');
   }
 
-  #say(level: number, text: string, id: keyof typeof forwardMessages): void {
+  #write(level: number, text: string, id: keyof typeof forwardMessages): void {
     if (text === this.#last) return;
     const passed = (this.#now() - this.#at) / refillMilliseconds;
     this.#tokens = Math.min(burst, this.#tokens + Math.max(0, passed));
     this.#at = this.#now();
     if (this.#tokens < 1) {
-      this.#unsaid += 1;
+      this.#suppressed += 1;
       return;
     }
     this.#tokens -= 1;
     this.#last = text;
-    const unsaid = this.#unsaid === 0 ? '' : ` (${this.#unsaid} messages before were left out)`;
-    this.#unsaid = 0;
-    this.#log(level, `${text}${unsaid}`, { MESSAGE_ID: forwardMessages[id].messageId });
+    const note = this.#suppressed === 0 ? '' : ` (${this.#suppressed} messages before were left out)`;
+    this.#suppressed = 0;
+    this.#log(level, `${text}${note}`, { MESSAGE_ID: forwardMessages[id].messageId });
   }
 }

@@ -1,44 +1,47 @@
-import { errorMessage } from '../../lib/errors.ts';
-import type { SystemReader } from '../../system/reader.ts';
 import { type ForwardState, forwardFolder, forwardStateFile, heartbeat } from '../../facts/forwarder.ts';
+import { errorMessage } from '../../lib/errors.ts';
 import { toJson } from '../../lib/unprintable.ts';
-import { type Counts, noCounts } from '../pipeline/counters.ts';
+import { lastCursor } from '../../system/journalctl.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import { parseCursor } from '../journal/cursor.ts';
-import { lastCursor } from '../journal/journalctl.ts';
-import type { Progress } from '../pipeline/checkpoint.ts';
+import { type Counters, zeroCounters } from './counters.ts';
 
 const tickMilliseconds = 1000;
 const lagMilliseconds = 30_000;
-/** What a server presents (names in its certificate) may be in it. */
+/** An error may quote what a server presents, such as the names in its certificate. */
 const errorCharacters = 500;
 const jumpMilliseconds = 1000;
 
-/** What a connection's session says of itself. */
-interface Reading {
+/** The current session's state. */
+export interface SessionState {
   idle: boolean;
   problem: string;
 }
 
-/** Keeps state.json true: at once at a change of state, every second while entries go out, else once a minute. */
+/** Writes state.json: at every change of state, each second while entries are sent, and otherwise once a minute. */
 export class StatusWriter {
-  readonly #host: SystemReader;
-  readonly #progress: Progress;
+  readonly #reader: SystemReader;
+  readonly #acknowledgedCursor: () => string;
   readonly #trouble: (reason: string) => void;
   readonly #state: ForwardState;
-  #counts: Counts = noCounts();
-  #session: () => Reading | undefined = () => undefined;
+  #counters: Counters = zeroCounters();
+  #session: () => SessionState | undefined = () => undefined;
   #written = 0;
-  /** When everything was acknowledged last. */
+  /** When all entries were acknowledged last. */
   #idle: number | undefined;
-  /** What the clock of the day says beyond the one that does not jump. */
+  /** The difference between the clock that can be set and the monotonic one. */
   #offset: number;
-  #asked = 0;
+  #measured = 0;
   #acknowledged = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(reader: SystemReader, progress: Progress, trouble: (reason: string) => void) {
-    this.#host = reader;
-    this.#progress = progress;
+  /**
+   * @param acknowledgedCursor gives the checkpoint's cursor
+   * @param trouble reports that the file cannot be written
+   */
+  constructor(reader: SystemReader, acknowledgedCursor: () => string, trouble: (reason: string) => void) {
+    this.#reader = reader;
+    this.#acknowledgedCursor = acknowledgedCursor;
     this.#trouble = trouble;
     this.#offset = this.#clockOffset();
     const now = reader.now().toISOString();
@@ -50,22 +53,22 @@ export class StatusWriter {
       pid: process.pid,
       lastAckAt: null,
       lag: { entries: null, seconds: 0 },
-      counts: this.#counts,
+      counts: this.#counters,
       error: '',
     };
   }
 
-  /** @param session the one that is at work, if any */
-  watch(counts: Counts, session: () => Reading | undefined): void {
-    this.#counts = this.#state.counts = counts;
+  /** @param session gives the current session, if there is one */
+  watch(counters: Counters, session: () => SessionState | undefined): void {
+    this.#counters = this.#state.counts = counters;
     this.#session = session;
     this.#timer = setInterval(() => this.#tick(), tickMilliseconds).unref();
   }
 
   set(state: ForwardState['state'], target: string, error = ''): void {
     this.#followClock();
-    const now = this.#host.now().toISOString();
-    // Attempts between failures are no news.
+    const now = this.#reader.now().toISOString();
+    // An attempt between two failures is no change.
     if (state === 'connecting' && this.#state.state === 'waiting') return;
     if (state !== this.#state.state || target !== this.#state.target) this.#state.since = now;
     Object.assign(this.#state, { state, target, error: error.slice(0, errorCharacters) });
@@ -80,37 +83,37 @@ export class StatusWriter {
   #tick(): void {
     const now = performance.now();
     const session = this.#session();
-    const moved = this.#counts.acknowledged !== this.#acknowledged;
-    // Between two chunks of a long journal, too, all that was read may be acknowledged.
+    const moved = this.#counters.acknowledged !== this.#acknowledged;
+    // Between two chunks of a long journal, everything that was read may be acknowledged for a moment.
     const idle = session?.idle === true && !moved;
     const caughtUp = idle && this.#state.lag.entries !== 0;
     if (idle) {
       this.#idle = now;
       this.#state.lag = { entries: 0, seconds: 0 };
-    } else if (now - this.#asked > lagMilliseconds) {
-      this.#asked = now;
+    } else if (now - this.#measured > lagMilliseconds) {
+      this.#measured = now;
       void this.#measureLag();
     }
-    if (moved) this.#state.lastAckAt = this.#host.now().toISOString();
-    this.#acknowledged = this.#counts.acknowledged;
-    const news = [
+    if (moved) this.#state.lastAckAt = this.#reader.now().toISOString();
+    this.#acknowledged = this.#counters.acknowledged;
+    const changes = [
       moved,
       caughtUp,
       this.#followClock(),
-      this.#tellProblem(session),
+      this.#followProblem(session),
       now - this.#written >= heartbeat,
     ];
-    if (news.includes(true)) this.#write();
+    if (changes.includes(true)) this.#write();
   }
 
-  /** @returns whether there is another problem, or none any more */
-  #tellProblem(session: Reading | undefined): boolean {
+  /** @returns whether the session's problem has changed */
+  #followProblem(session: SessionState | undefined): boolean {
     if (session === undefined || session.problem === this.#state.error) return false;
     this.#state.error = session.problem;
     return true;
   }
 
-  /** Times that were taken before the clock was set are moved with it. @returns whether it was */
+  /** If the clock was set, moves the times that were taken before by the same amount. @returns whether it was set */
   #followClock(): boolean {
     const jump = this.#clockOffset() - this.#offset;
     if (Math.abs(jump) < jumpMilliseconds) return false;
@@ -122,17 +125,17 @@ export class StatusWriter {
   }
 
   #clockOffset(): number {
-    return this.#host.now().getTime() - performance.now();
+    return this.#reader.now().getTime() - performance.now();
   }
 
   async #measureLag(): Promise<void> {
-    const said = await lastCursor();
-    if (said === undefined) this.#state.lag = { entries: null, seconds: null };
-    const last = parseCursor(said ?? '');
+    const text = await lastCursor();
+    if (text === undefined) this.#state.lag = { entries: null, seconds: null };
+    const last = parseCursor(text ?? '');
     if (last === undefined) return;
-    const acknowledged = parseCursor(this.#progress.cursor);
+    const acknowledged = parseCursor(this.#acknowledgedCursor());
     const comparable = acknowledged?.source === last.source;
-    // Since the last time that nothing was left, at most: an idle journal's entries may be hours apart.
+    // At most the time since everything was acknowledged: in a quiet journal, entries may be hours apart.
     const most = this.#idle === undefined ? Infinity : (performance.now() - this.#idle) / 1000;
     const apart = (last.monotonic - (acknowledged?.monotonic ?? 0)) / 1_000_000;
     this.#state.lag = {
@@ -144,10 +147,10 @@ export class StatusWriter {
 
   #write(): void {
     this.#written = performance.now();
-    this.#state.at = this.#host.now().toISOString();
+    this.#state.at = this.#reader.now().toISOString();
     try {
-      this.#host.makeFolder(forwardFolder);
-      this.#host.writeAtomically(forwardStateFile, `${toJson(this.#state)}\n`, 0o644);
+      this.#reader.makeFolder(forwardFolder);
+      this.#reader.writeAtomically(forwardStateFile, `${toJson(this.#state)}\n`, 0o644);
     } catch (error) {
       this.#trouble(errorMessage(error));
     }

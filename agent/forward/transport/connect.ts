@@ -2,40 +2,39 @@ import dns from 'node:dns/promises';
 import net from 'node:net';
 import tls from 'node:tls';
 import type { Target } from './target.ts';
-import { type TlsConfig, tlsOptions, verifyPeer } from './tls.ts';
-
-/** Told what happens while a connection is made (`forward --test`). */
-export type Trace = (step: string, detail: string) => void;
+import { tlsOptions, verifyPeer } from './tls.ts';
+import type { ConnectOptions } from './transport.ts';
 
 export const connectMilliseconds = 10_000;
 
 /**
  * Connects by TCP or TLS and verifies the server.
- * @throws Error saying what failed: the name, the connection, the certificate, or the time
+ * @throws Error with the cause: the name, the connection, the certificate, or the time limit
  */
-export async function dial(
+export async function connectSocket(
   target: Target,
-  config: TlsConfig,
-  trace: Trace = () => undefined,
+  { config, reader, signal, trace = () => undefined }: ConnectOptions,
 ): Promise<net.Socket> {
   const { host, port } = target;
   if (net.isIP(host) === 0) {
     const addresses = await dns.lookup(host, { all: true });
     trace('name', `${host} is ${addresses.map(({ address }) => address).join(', ')}`);
   }
+  signal?.throwIfAborted();
   const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 };
   if (target.carrier !== 'tls') {
-    const socket = await established(net.connect(options), 'connect');
+    const socket = await established(net.connect(options), 'connect', signal);
     trace('connect', address(socket));
     return socket;
   }
-  // A connection of its own first, so that a closed port and a bad certificate can be told apart.
-  const plain = await established(net.connect(options), 'connect');
+  // Connected separately, to distinguish a closed port from a bad certificate.
+  const plain = await established(net.connect(options), 'connect', signal);
   trace('connect', address(plain));
   try {
     const socket = await established(
-      tls.connect({ ...tlsOptions(config, host), socket: plain }),
+      tls.connect({ ...tlsOptions(reader, config, host), socket: plain }),
       'secureConnect',
+      signal,
     );
     trace('tls', describe(socket));
     verifyPeer(socket, config, host);
@@ -46,8 +45,15 @@ export async function dial(
   }
 }
 
-/** Until the event; the socket is gone if it does not come. */
-function established<T extends net.Socket>(socket: T, event: 'connect' | 'secureConnect'): Promise<T> {
+/** Waits for the event; the socket is destroyed on timeout, and whenever `signal` aborts. */
+function established<T extends net.Socket>(
+  socket: T,
+  event: 'connect' | 'secureConnect',
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  const abort = () => void socket.destroy();
+  signal?.addEventListener('abort', abort, { once: true });
+  socket.once('close', () => signal?.removeEventListener('abort', abort));
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
       clearTimeout(timer);
@@ -55,7 +61,7 @@ function established<T extends net.Socket>(socket: T, event: 'connect' | 'secure
       reject(error);
     };
     const closed = () => fail(new Error('the server closed the connection'));
-    const phase = event === 'connect' ? 'no connection' : 'no end of the TLS handshake';
+    const phase = event === 'connect' ? 'no connection' : 'TLS handshake not complete';
     const timer = setTimeout(
       () => fail(new Error(`${phase} within ${connectMilliseconds / 1000} s`)),
       connectMilliseconds,

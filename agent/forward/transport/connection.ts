@@ -1,11 +1,11 @@
 import type net from 'node:net';
 import type { TransportEvents } from './transport.ts';
 
-/** A connected socket with one failure: the first, told once to whoever listens, or when somebody does. */
-export class Link {
+/** A connected socket that reports one failure: the first one, at once or, without a listener, as soon as there is one. */
+export class Connection {
   readonly socket: net.Socket;
   events: TransportEvents | undefined;
-  /** Told of a failure while nobody listens yet. */
+  /** Receives a failure before `listen` is called. */
   onFailure: ((error: Error) => void) | undefined;
   #failure: Error | undefined;
 
@@ -32,8 +32,8 @@ export class Link {
     this.events?.failed(error);
   }
 
-  /** Writes what there is to say at the end, and waits for the server's end, two seconds at most. */
-  async close(goodbye: string): Promise<void> {
+  /** Writes the last bytes and waits until the server closes the connection, at most two seconds. */
+  async close(lastBytes: string): Promise<void> {
     if (this.#failure !== undefined) return;
     this.events = undefined;
     this.onFailure = undefined;
@@ -43,11 +43,11 @@ export class Link {
         clearTimeout(timer);
         resolve();
       });
-      this.socket.end(goodbye, 'latin1');
+      this.socket.end(lastBytes, 'latin1');
     });
   }
 
-  /** Without a word to anyone. */
+  /** Closes the socket without an event. */
   destroy(): void {
     this.#failure ??= new Error('closed');
     this.socket.destroy();

@@ -1,30 +1,31 @@
 import type { Clock } from '../../system/clock.ts';
+import type { Encoder } from '../encode/encoder.ts';
 import { ExportEncoder } from '../encode/export-encoder.ts';
-import type { Encoder } from '../encode/message.ts';
+import { SyslogEncoder } from '../encode/syslog-encoder.ts';
+import type { FieldSelection } from '../reader.ts';
 import { connectRelp, relpMessageBytes, relpWindow } from './relp/relp.ts';
 import { connectSyslog, syslogMessageBytes, syslogWindow } from './syslog/syslog.ts';
-import { SyslogEncoder } from '../encode/syslog-encoder.ts';
 import type { Target } from './target.ts';
-import type { ParserMode } from '../journal/tokenizer.ts';
 import type { Connect } from './transport.ts';
 import { connectUpload, uploadWindow } from './upload/upload.ts';
 
-/** How a target's protocol is spoken. */
-export interface Speech {
+/** The parts of the pipeline that depend on a target's protocol. */
+export interface Protocol {
   connect: Connect;
-  mode: ParserMode;
-  encoder: (clock: Clock, hostname: string) => Encoder;
-  /** Messages that may be without an answer, or not yet in the saved cursor. */
+  /** The fields that the encoder needs. */
+  fields: FieldSelection;
+  createEncoder: (clock: Clock, hostname: string) => Encoder;
+  /** How many messages may be unacknowledged, or acknowledged and not yet saved in the checkpoint. */
   window: number;
-  /** Where more wait, no fewer are sent at once: or each answer, one by one, would let a single one go. */
+  /** If more messages wait, at least so many are sent at once: otherwise each acknowledgement would release one message. */
   step: number;
-  /** Nobody acknowledges single messages, and very many are on their way. */
+  /** The protocol does not acknowledge single messages, and very many are unacknowledged. */
   sparse: boolean;
-  /** How much may wait for the server, in bytes: little, but enough for a request of many entries. */
+  /** How many bytes may wait to be sent: few, but enough for a request with many entries. */
   queueBytes: number;
 }
 
-export function speech({ protocol, carrier }: Target): Speech {
+export function protocolOf({ protocol, carrier }: Target): Protocol {
   switch (protocol) {
     case 'relp':
       return {
@@ -47,8 +48,8 @@ export function speech({ protocol, carrier }: Target): Speech {
     case 'journal':
       return {
         connect: connectUpload,
-        mode: 'whole',
-        encoder: (clock, hostname) => new ExportEncoder(clock, hostname),
+        fields: 'all',
+        createEncoder: (clock, hostname) => new ExportEncoder(clock, hostname),
         window: uploadWindow,
         step: 1,
         sparse: false,
@@ -57,6 +58,9 @@ export function speech({ protocol, carrier }: Target): Speech {
   }
 }
 
-function syslogMessages(limit: number): Pick<Speech, 'mode' | 'encoder'> {
-  return { mode: 'skim', encoder: (clock, hostname) => new SyslogEncoder(limit, clock, hostname) };
+function syslogMessages(limit: number): Pick<Protocol, 'fields' | 'createEncoder'> {
+  return {
+    fields: 'syslog',
+    createEncoder: (clock, hostname) => new SyslogEncoder(limit, clock, hostname),
+  };
 }

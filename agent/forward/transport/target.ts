@@ -1,10 +1,10 @@
 import { UsageError } from '../../lib/errors.ts';
 
-export type Protocol = 'relp' | 'syslog' | 'journal';
+export type ProtocolName = 'relp' | 'syslog' | 'journal';
 
-/** One server of FORWARD. */
+/** A server of FORWARD. */
 export interface Target {
-  protocol: Protocol;
+  protocol: ProtocolName;
   carrier: 'tcp' | 'tls' | 'udp';
   host: string;
   port: number;
@@ -14,8 +14,8 @@ export interface Target {
 
 /**
  * The servers of FORWARD, the preferred one first.
- * @param value words with spaces between them: PROTOCOL://HOST[:PORT]; an IPv6 address in brackets
- * @throws UsageError naming the word and what is wrong with it
+ * @param value words separated by spaces: PROTOCOL://HOST[:PORT]; an IPv6 address in brackets
+ * @throws UsageError with the word and the reason
  */
 export function parseTargets(value: string): Target[] {
   return value
@@ -25,7 +25,7 @@ export function parseTargets(value: string): Target[] {
 }
 
 interface Scheme {
-  protocol: Protocol;
+  protocol: ProtocolName;
   carrier: Target['carrier'];
   /** The registered port; RELP has none. */
   port?: number;
@@ -49,15 +49,15 @@ function parseTarget(text: string): Target {
   };
   const [, scheme = '', rest = ''] = /^([^:]*):\/\/(.*)$/.exec(text) ?? fail('not PROTOCOL://HOST:PORT');
   const found = Object.hasOwn(schemes, scheme) ? schemes[scheme] : undefined;
-  if (found === undefined) return fail(`no protocol of ${Object.keys(schemes).join(', ')}`);
+  if (found === undefined) return fail(`the protocol must be one of ${Object.keys(schemes).join(', ')}`);
   const [, bracketed, plain, port] =
     /^(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([^:/[\]@?#]+))(?::([^/]*))?\/?$/.exec(rest) ??
-    fail('no HOST:PORT after the protocol (an IPv6 address goes in brackets)');
+    fail('the protocol must be followed by HOST:PORT (an IPv6 address in brackets)');
   const host = bracketed ?? plain ?? '';
   if (bracketed === undefined && !/^[A-Za-z0-9_]([A-Za-z0-9._-]{0,252})$/.test(host))
-    fail('no name of a host');
-  if (port === undefined && found.port === undefined) fail('RELP has no registered port: name one');
+    fail('not a valid host name');
+  if (port === undefined && found.port === undefined) fail('RELP has no registered port: add one');
   const number = port === undefined ? found.port : /^[0-9]{1,5}$/.test(port) ? Number(port) : 0;
-  if (number === undefined || number < 1 || number > 65535) return fail('the port is not from 1 to 65535');
+  if (number === undefined || number < 1 || number > 65535) return fail('the port must be from 1 to 65535');
   return { protocol: found.protocol, carrier: found.carrier, host, port: number, text };
 }

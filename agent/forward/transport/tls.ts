@@ -1,51 +1,67 @@
-import fs from 'node:fs';
 import tls from 'node:tls';
 import { type Config, isFingerprint } from '../../config/config.ts';
+import { HostError } from '../../lib/errors.ts';
+import type { SystemReader } from '../../system/reader.ts';
 
 export type TlsConfig = Pick<Config, 'FORWARD_CA' | 'FORWARD_CERT' | 'FORWARD_KEY' | 'FORWARD_PEER'>;
 
-/** The distributions' bundles of authorities: Red Hat's, Debian's. */
+/** The CA bundles of the distributions: Red Hat's, Debian's. */
 const bundles = ['/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/certs/ca-certificates.crt'];
 
 /**
- * Reads the certificate files; at each connection, so that renewed ones count without a restart. Whoever
- * connects with these options calls `verifyPeer` before a byte is written.
- * @throws Error naming the file that cannot be read, or that has no certificate
+ * Reads the certificate files, at each connection, so that renewed files need no restart. After the handshake, the
+ * caller must call `verifyPeer` before it writes a byte.
+ * @throws Error naming the file that cannot be read or contains no certificate
  */
-export function tlsOptions(config: TlsConfig, host: string): tls.ConnectionOptions {
+export function tlsOptions(reader: SystemReader, config: TlsConfig, host: string): tls.ConnectionOptions {
   const { FORWARD_CERT, FORWARD_KEY } = config;
   const name = expectedName(config, host);
   return {
     minVersion: 'TLSv1.2',
-    ca: authorities(config),
-    ...(FORWARD_CERT === '' ? {} : { cert: fs.readFileSync(FORWARD_CERT) }),
-    ...(FORWARD_KEY === '' ? {} : { key: fs.readFileSync(FORWARD_KEY) }),
-    // RFC 6066, section 3: names only.
+    ca: authorities(reader, config),
+    ...(FORWARD_CERT === '' ? {} : { cert: readBytes(reader, FORWARD_CERT) }),
+    ...(FORWARD_KEY === '' ? {} : { key: readBytes(reader, FORWARD_KEY) }),
+    // RFC 6066, section 3: names only, no addresses.
     ...(/^[0-9.]+$|:/.test(name) ? {} : { servername: name }),
-    // Verified by verifyPeer, which can say what came instead, and knows fingerprints.
+    // verifyPeer verifies the server: it can describe the certificate, and it supports fingerprints.
     rejectUnauthorized: false,
     checkServerIdentity: () => undefined,
   };
 }
 
-/** Never none at all: Node would then trust the authorities that it was built with. */
-function authorities({ FORWARD_CA, FORWARD_PEER }: TlsConfig): Buffer {
-  const file = FORWARD_CA === '' ? bundles.find((each) => fs.existsSync(each)) : FORWARD_CA;
+/** Never an empty list, unless a fingerprint decides: Node would use its built-in list. */
+function authorities(reader: SystemReader, { FORWARD_CA, FORWARD_PEER }: TlsConfig): Buffer {
+  const file = FORWARD_CA === '' ? bundles.find((bundle) => exists(reader, bundle)) : FORWARD_CA;
   if (file === undefined) {
-    // The fingerprint alone decides then (verifyPeer).
+    // verifyPeer compares only the fingerprint then.
     if (isFingerprint(FORWARD_PEER)) return Buffer.alloc(0);
-    throw new Error(`this system has no authorities (${bundles.join(', ')}): set FORWARD_CA`);
+    throw new Error(`this system has no CA bundle (${bundles.join(', ')}): set FORWARD_CA`);
   }
-  const certificates = fs.readFileSync(file);
+  const certificates = readBytes(reader, file);
   if (!certificates.includes('-----BEGIN '))
     throw new Error(`${file}: no certificate in PEM form (-----BEGIN CERTIFICATE-----)`);
   return certificates;
 }
 
+function readBytes(reader: SystemReader, file: string): Buffer {
+  return Buffer.from(reader.read(file), 'latin1');
+}
+
+/** Whether there is a file at the path, after symbolic links. */
+function exists(reader: SystemReader, file: string): boolean {
+  try {
+    reader.resolve(file);
+    return true;
+  } catch (error) {
+    if (error instanceof HostError) return false;
+    throw error;
+  }
+}
+
 /**
- * Whether the server is the one that is meant: signed by an authority and of the expected name, or of the
- * fingerprint in FORWARD_PEER; with that nobody needs to have signed it (RFC 5425, section 4.2.2).
- * @throws Error saying what is wrong
+ * Verifies that the server is the expected one: its certificate is signed by a trusted authority and has the expected
+ * name, or it has the fingerprint in FORWARD_PEER and then needs no signature (RFC 5425, section 4.2.2).
+ * @throws Error with the difference
  */
 export function verifyPeer(socket: tls.TLSSocket, config: TlsConfig, host: string): void {
   const certificate = socket.getPeerCertificate();

@@ -1,37 +1,48 @@
-import type { Trace } from './connect.ts';
-import type { Message } from '../encode/message.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import type { OutgoingMessage } from '../encode/encoder.ts';
 import type { Target } from './target.ts';
 import type { TlsConfig } from './tls.ts';
 
-/** What a connection tells its session. After `failed`, which comes once, it tells no more. */
-export interface TransportEvents {
-  /** The server has the next `count` messages, in the order of sending. */
-  acknowledged(count: number): void;
-  /** There may be room again without an acknowledgement. */
-  drained(): void;
-  /** The connection is of no more use. */
-  failed(error: Error): void;
-}
-
-/** A connection that is ready for messages. */
+/** Sends messages over one connection and reports what the server acknowledges: the third stage of the pipeline. */
 export interface Transport {
-  /** How many messages it takes now. */
-  room(): number;
-  /** Sends messages in order; at most `room()` of them. */
-  send(messages: Message[]): void;
+  /** How many messages it accepts now. */
+  capacity(): number;
+  /** Sends messages in order; at most `capacity()` of them. */
+  send(messages: OutgoingMessage[]): void;
   listen(events: TransportEvents): void;
-  /** Says goodbye, if the protocol has a way, within two seconds. All that counts was acknowledged before. */
+  /** Ends the session with the server, within two seconds. Everything must have been acknowledged before. */
   close(): Promise<void>;
   destroy(): void;
 }
 
-/** @throws Error saying at which step the server could not be reached, or did not want to talk */
-export type Connect = (target: Target, config: TlsConfig, trace?: Trace) => Promise<Transport>;
+/** The events of a connection. `failed` comes once, and no event follows it. */
+export interface TransportEvents {
+  /** The server has accepted the next `count` messages, in the order of sending. */
+  acknowledged(count: number): void;
+  /** The capacity may have grown without an acknowledgement. */
+  drained(): void;
+  failed(error: Error): void;
+}
 
-/** The server said no to a message, or breaks off whenever it comes: sent again it would do the same. */
+/** @throws Error with the step that failed */
+export type Connect = (target: Target, options: ConnectOptions) => Promise<Transport>;
+
+export interface ConnectOptions {
+  config: TlsConfig;
+  /** Reads the TLS files. */
+  reader: SystemReader;
+  /** Ends the attempt, and a TCP connection that came of it. */
+  signal?: AbortSignal;
+  /** Receives each step (`forward --test`). */
+  trace?: Trace;
+}
+
+export type Trace = (step: string, detail: string) => void;
+
+/** The server refused a message, or closes the connection whenever it receives the message. */
 export class RefusedError extends Error {
   override name = 'RefusedError';
-  /** The message that it is about, or the first of those it may be about: 0 is the oldest without an answer. */
+  /** The refused message, or the first of those that may be the cause: 0 is the oldest unacknowledged message. */
   readonly first: number;
   readonly count: number;
 

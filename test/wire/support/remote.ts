@@ -55,7 +55,7 @@ export function storedField(field: string): string[] {
 export function bareEntries(bytes: Buffer): string[] {
   const entries: string[] = [];
   let pieces = '';
-  for (const { kind, text } of new ExportParser('whole').push(bytes)) {
+  for (const { kind, text } of new ExportParser('all').push(bytes)) {
     pieces += text;
     if (kind === 'piece') continue;
     entries.push(fieldsOf(pieces).sort().join('\n'));

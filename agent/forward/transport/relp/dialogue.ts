@@ -1,14 +1,15 @@
 import { version } from '../../../lib/version.ts';
-import type { Message } from '../../encode/message.ts';
+import type { OutgoingMessage } from '../../encode/encoder.ts';
 import { type RelpFrame, RelpError, RelpResponses } from './responses.ts';
 import { RefusedError } from '../transport.ts';
 
-/** What a server's bytes amount to. Where there is an error, what comes before it still counts. */
-export interface RelpAnswer {
-  /** How many further messages, in the order of sending, the server has accepted. */
+/** The result of a server's bytes. With an error, the acknowledgements before it still count. */
+export interface RelpResult {
+  /** How many more messages, in the order of sending, the server has accepted. */
   acknowledged: number;
-  /** The answer to `open`: the server's name for itself. */
+  /** The response to `open`: the server's software. */
   opened?: string;
+  /** The server has answered `close`. */
   closed?: boolean;
   error?: Error;
 }
@@ -16,20 +17,20 @@ export interface RelpAnswer {
 const lastTxnr = 999_999_999;
 const offers = `relp_version=0\nrelp_software=immutafs-agent,${version},\ncommands=syslog`;
 
-/** One RELP session seen from the client (librelp's doc/relp.html): what to write, and what answers mean. */
+/** The client's side of a RELP session (librelp's doc/relp.html): builds the frames and interprets the responses. */
 export class RelpDialogue {
   readonly #responses = new RelpResponses();
-  /** Answered before an older one. */
+  /** Acknowledged before an older message. */
   readonly #early = new Set<number>();
-  /** The number of `open`. */
+  /** The transaction number of `open`. */
   readonly #first: number;
   #next: number;
   #oldest: number;
   #phase: 'opening' | 'open' | 'closing' = 'opening';
-  /** Messages without an answer. */
-  inFlight = 0;
+  /** Messages. */
+  unacknowledged = 0;
 
-  /** @param first a session begins with 1: another is for tests of what comes after the last number */
+  /** @param first the first transaction number: 1, or another in tests of the wrap-around */
   constructor(first = 1) {
     this.#first = this.#next = first;
     this.#oldest = following(first);
@@ -39,10 +40,10 @@ export class RelpDialogue {
     return this.#frame('open', offers);
   }
 
-  messages(messages: Message[]): string {
+  messages(messages: OutgoingMessage[]): string {
     let frames = '';
     for (const { text } of messages) frames += this.#frame('syslog', text);
-    this.inFlight += messages.length;
+    this.unacknowledged += messages.length;
     return frames;
   }
 
@@ -52,15 +53,15 @@ export class RelpDialogue {
   }
 
   /** @param text one character a byte; never throws */
-  receive(text: string): RelpAnswer {
-    const before = this.inFlight;
-    const answer: RelpAnswer = { acknowledged: 0 };
+  receive(text: string): RelpResult {
+    const before = this.unacknowledged;
+    const answer: RelpResult = { acknowledged: 0 };
     try {
       this.#read(text, answer);
     } catch (error) {
       answer.error = error as Error;
     }
-    answer.acknowledged = before - this.inFlight;
+    answer.acknowledged = before - this.unacknowledged;
     return answer;
   }
 
@@ -70,14 +71,14 @@ export class RelpDialogue {
     return data === '' ? `${txnr} ${command} 0\n` : `${txnr} ${command} ${data.length} ${data}\n`;
   }
 
-  #read(text: string, answer: RelpAnswer): void {
+  #read(text: string, answer: RelpResult): void {
     let at = 0;
     if (this.#responses.empty && this.#early.size === 0) {
-      // The ordinary answers, to each message in turn.
-      while (this.inFlight > 0) {
-        const ordinary = `${this.#oldest} rsp 6 200 OK\n`;
-        if (!text.startsWith(ordinary, at)) break;
-        at += ordinary.length;
+      // The common case: acknowledgements of the messages in turn.
+      while (this.unacknowledged > 0) {
+        const expected = `${this.#oldest} rsp 6 200 OK\n`;
+        if (!text.startsWith(expected, at)) break;
+        at += expected.length;
         this.#advance();
       }
     }
@@ -85,31 +86,32 @@ export class RelpDialogue {
     for (const frame of this.#responses.push(text.slice(at))) this.#take(frame, answer);
   }
 
-  #take({ txnr, command, data }: RelpFrame, answer: RelpAnswer): void {
+  #take({ txnr, command, data }: RelpFrame, answer: RelpResult): void {
     if (command === 'serverclose' && this.#phase === 'closing') return;
-    if (command === 'serverclose') throw new Error('the server closes the session');
-    if (command !== 'rsp') throw new RelpError(`unexpected from a RELP server: ${command}`);
+    if (command === 'serverclose') throw new Error('the server closed the session');
+    if (command !== 'rsp') throw new RelpError(`unexpected command from the RELP server: ${command}`);
     const good = /^200( |\n|$)/.test(data);
     if (this.#phase === 'opening') {
-      if (txnr !== this.#first || !good) throw new RelpError(`the server refused to open: ${said(data)}`);
+      if (txnr !== this.#first || !good)
+        throw new RelpError(`the server refused to open a session: ${quote(data)}`);
       this.#phase = 'open';
-      answer.opened = /^relp_software=(.*)$/m.exec(data)?.[1] ?? 'a server without a name';
+      answer.opened = /^relp_software=(.*)$/m.exec(data)?.[1] ?? 'an unnamed server';
       return;
     }
     const distance = (txnr - this.#oldest + lastTxnr) % lastTxnr;
-    if (this.#phase === 'closing' && distance === this.inFlight) {
+    if (this.#phase === 'closing' && distance === this.unacknowledged) {
       answer.closed = true;
       return;
     }
-    if (distance >= this.inFlight) throw new RelpError(`an answer to nothing: ${txnr}`);
-    if (!good) throw new RefusedError(`the server refused a message: ${said(data)}`, distance, 1);
+    if (distance >= this.unacknowledged) throw new RelpError(`a response to an unknown transaction: ${txnr}`);
+    if (!good) throw new RefusedError(`the server refused a message: ${quote(data)}`, distance, 1);
     this.#early.add(txnr);
     while (this.#early.delete(this.#oldest)) this.#advance();
   }
 
   #advance(): void {
     this.#oldest = following(this.#oldest);
-    this.inFlight -= 1;
+    this.unacknowledged -= 1;
   }
 }
 
@@ -117,6 +119,6 @@ function following(txnr: number): number {
   return txnr === lastTxnr ? 1 : txnr + 1;
 }
 
-function said(data: string): string {
+function quote(data: string): string {
   return JSON.stringify(data.slice(0, 100));
 }

@@ -1,25 +1,24 @@
 import type net from 'node:net';
-import { type Trace, connectMilliseconds, dial } from '../connect.ts';
-import { Link } from '../connection.ts';
-import type { Message } from '../../encode/message.ts';
+import { connectMilliseconds, connectSocket } from '../connect.ts';
+import { Connection } from '../connection.ts';
+import type { OutgoingMessage } from '../../encode/encoder.ts';
 import { RelpDialogue } from './dialogue.ts';
 import type { Target } from '../target.ts';
-import type { TlsConfig } from '../tls.ts';
-import type { Transport, TransportEvents } from '../transport.ts';
+import type { ConnectOptions, Transport, TransportEvents } from '../transport.ts';
 
-/** Messages that may be on their way without an answer. librelp's 128 was measured to be much slower. */
+/** How many messages may be unacknowledged. librelp's default of 128 is much slower by measurement. */
 export const relpWindow = 1024;
-/** imrelp's limit, with its own header, is 8192 bytes; it cuts off the rest without a word. */
+/** imrelp's limit, with its own header, is 8192 bytes; it silently cuts off the rest. */
 export const relpMessageBytes = 8000;
-/** A server that is merely slow answers something in this time. */
+/** A slow server acknowledges at least one message in this time. */
 const progressMilliseconds = 60_000;
 
-/** Opens a RELP session. @throws Error saying which step failed */
-export async function connectRelp(target: Target, config: TlsConfig, trace?: Trace): Promise<Transport> {
-  const relp = new Relp(await dial(target, config, trace));
+/** Opens a RELP session. @throws Error with the step that failed */
+export async function connectRelp(target: Target, options: ConnectOptions): Promise<Transport> {
+  const relp = new RelpTransport(await connectSocket(target, options));
   try {
     const software = await relp.open();
-    trace?.('protocol', `RELP session with ${software}`);
+    options.trace?.('protocol', `RELP session with ${software}`);
     return relp;
   } catch (error) {
     relp.destroy();
@@ -27,59 +26,59 @@ export async function connectRelp(target: Target, config: TlsConfig, trace?: Tra
   }
 }
 
-class Relp implements Transport {
+class RelpTransport implements Transport {
   readonly #dialogue = new RelpDialogue();
-  readonly #link: Link;
+  readonly #connection: Connection;
   readonly #progress: NodeJS.Timeout;
   #opened: ((software: string) => void) | undefined;
 
   constructor(socket: net.Socket) {
-    this.#link = new Link(socket, (chunk) => this.#receive(chunk));
+    this.#connection = new Connection(socket, (chunk) => this.#receive(chunk));
     this.#progress = setTimeout(() => {
-      if (this.#dialogue.inFlight === 0) return;
-      this.#link.fail(new Error(`no answer for ${progressMilliseconds / 1000} s`));
+      if (this.#dialogue.unacknowledged === 0) return;
+      this.#connection.fail(new Error(`no acknowledgement for ${progressMilliseconds / 1000} s`));
     }, progressMilliseconds).unref();
   }
 
-  /** @returns the server's name for itself */
+  /** @returns the server's software */
   open(): Promise<string> {
     return new Promise((resolve, reject) => {
       const late = () =>
-        this.#link.fail(new Error(`no answer of RELP within ${connectMilliseconds / 1000} s`));
+        this.#connection.fail(new Error(`no RELP response within ${connectMilliseconds / 1000} s`));
       const timer = setTimeout(late, connectMilliseconds);
       this.#opened = (software) => {
         clearTimeout(timer);
         resolve(software);
       };
-      this.#link.onFailure = (error) => {
+      this.#connection.onFailure = (error) => {
         clearTimeout(timer);
         reject(error);
       };
-      this.#link.socket.write(this.#dialogue.open(), 'latin1');
+      this.#connection.socket.write(this.#dialogue.open(), 'latin1');
     });
   }
 
   listen(events: TransportEvents): void {
-    this.#link.listen(events);
+    this.#connection.listen(events);
   }
 
-  room(): number {
-    return relpWindow - this.#dialogue.inFlight;
+  capacity(): number {
+    return relpWindow - this.#dialogue.unacknowledged;
   }
 
-  send(messages: Message[]): void {
-    if (this.#dialogue.inFlight === 0) this.#progress.refresh();
-    this.#link.socket.write(this.#dialogue.messages(messages), 'latin1');
+  send(messages: OutgoingMessage[]): void {
+    if (this.#dialogue.unacknowledged === 0) this.#progress.refresh();
+    this.#connection.socket.write(this.#dialogue.messages(messages), 'latin1');
   }
 
   async close(): Promise<void> {
-    await this.#link.close(this.#dialogue.close());
+    await this.#connection.close(this.#dialogue.close());
     this.destroy();
   }
 
   destroy(): void {
     clearTimeout(this.#progress);
-    this.#link.destroy();
+    this.#connection.destroy();
   }
 
   #receive(chunk: Buffer): void {
@@ -87,9 +86,9 @@ class Relp implements Transport {
     if (opened !== undefined) this.#opened?.(opened);
     if (acknowledged > 0) {
       this.#progress.refresh();
-      this.#link.events?.acknowledged(acknowledged);
+      this.#connection.events?.acknowledged(acknowledged);
     }
-    if (error !== undefined) this.#link.fail(error);
-    else if (closed) this.#link.destroy();
+    if (error !== undefined) this.#connection.fail(error);
+    else if (closed) this.#connection.destroy();
   }
 }

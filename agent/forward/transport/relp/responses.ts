@@ -5,16 +5,16 @@ export interface RelpFrame {
   data: string;
 }
 
-/** The bytes are no RELP. */
+/** The bytes do not follow the RELP protocol. */
 export class RelpError extends Error {
   override name = 'RelpError';
 }
 
-/** What a server has to say is short; a longer one is no RELP server. */
+/** A RELP server's responses are short: a longer frame does not come from one. */
 const dataBytes = 65536;
 const headerBytes = 64;
 
-/** Cuts a server's bytes into frames, from chunks of any size, in bounded memory. */
+/** Splits a server's bytes into frames, from chunks of any size, in bounded memory. */
 export class RelpResponses {
   #held = '';
 
@@ -36,13 +36,13 @@ export class RelpResponses {
     return frames;
   }
 
-  /** Whether everything was a whole frame. */
+  /** Whether no incomplete frame is held. */
   get empty(): boolean {
     return this.#held === '';
   }
 }
 
-/** @returns undefined where the frame is not whole */
+/** @returns undefined if the frame is not complete */
 function readFrame(bytes: string, at: number): { frame: RelpFrame; end: number } | undefined {
   const head = bytes.slice(at, at + headerBytes);
   const [all, txnr, command = '', length] =
@@ -54,7 +54,7 @@ function readFrame(bytes: string, at: number): { frame: RelpFrame; end: number }
   }
   const bytesOfData = Number(length);
   if (bytesOfData > dataBytes) throw new RelpError(`a RELP frame of ${bytesOfData} bytes`);
-  // Some servers put a space even before no data.
+  // Some servers write the space even if the data is empty.
   const start = at + all.length + (bytes[at + all.length] === ' ' ? 1 : 0);
   const end = start + bytesOfData;
   if (bytes.length <= end) return undefined;

@@ -1,40 +1,41 @@
 import type net from 'node:net';
 import tls from 'node:tls';
-import { type Trace, dial } from '../connect.ts';
-import { Link } from '../connection.ts';
-import type { Message } from '../../encode/message.ts';
+import { connectSocket } from '../connect.ts';
+import { Connection } from '../connection.ts';
+import type { OutgoingMessage } from '../../encode/encoder.ts';
 import { connectUdp } from './udp.ts';
 import type { Target } from '../target.ts';
-import type { TlsConfig } from '../tls.ts';
-import type { Transport, TransportEvents } from '../transport.ts';
+import type { ConnectOptions, Transport, TransportEvents } from '../transport.ts';
 
-/** No answer holds anything up; what bounds it is the socket's buffer. */
+/** Nothing is acknowledged by the server; the socket's buffer bounds what is sent. */
 export const syslogWindow = Number.MAX_SAFE_INTEGER;
 
 /**
- * The longest message. TCP: imtcp's limit is 8192. UDP: what a receiver should take (RFC 5426, section 3.2).
+ * The longest message, in bytes. TCP: imtcp's limit is 8192. UDP: receivers should accept this size (RFC 5426,
+ * section 3.2).
  */
 export function syslogMessageBytes(carrier: Target['carrier']): number {
   return carrier === 'udp' ? 2048 : 8000;
 }
 
-const roomBytes = 512 * 1024;
-const roomMessages = 2048;
-/** For so long a message can still turn out to be lost: if the connection breaks, it is sent again. */
+const bufferBytes = 512 * 1024;
+const batchMessages = 2048;
+/** A message counts as acknowledged after this time; if the connection breaks earlier, it is sent again. */
 const graceMilliseconds = 1000;
 
-/** @throws Error saying which step failed */
-export async function connectSyslog(target: Target, config: TlsConfig, trace?: Trace): Promise<Transport> {
-  if (target.carrier === 'udp') return connectUdp(target, trace);
-  const socket = await dial(target, config, trace);
+/** @throws Error with the step that failed */
+export async function connectSyslog(target: Target, options: ConnectOptions): Promise<Transport> {
+  if (target.carrier === 'udp') return connectUdp(target, options);
+  const socket = await connectSocket(target, options);
   if (socket instanceof tls.TLSSocket) await accepted(socket);
-  trace?.('protocol', 'syslog has no greeting and no acknowledgement');
+  options.trace?.('protocol', 'syslog has no greeting and no acknowledgement');
   return new SyslogStream(socket);
 }
 
 /**
- * In TLS 1.3 the client is done before the server has looked at its certificate: what is written then may
- * vanish. A server that accepts sends a session ticket; one that does not, an alert.
+ * Waits until the server has accepted the client's certificate. In TLS 1.3 the client's handshake ends before the
+ * server verifies the certificate, and bytes written in between may be lost. A server that accepts the certificate
+ * sends a session ticket; otherwise it sends an alert.
  */
 function accepted(socket: tls.TLSSocket): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -63,46 +64,46 @@ function accepted(socket: tls.TLSSocket): Promise<void> {
 
 /** Octet counting (RFC 6587, section 3.4.1; RFC 5425, section 4.3). */
 class SyslogStream implements Transport {
-  readonly #link: Link;
+  readonly #connection: Connection;
   readonly #written: { count: number; at: number }[] = [];
   #timer: NodeJS.Timeout | undefined;
 
   constructor(socket: net.Socket) {
-    this.#link = new Link(socket, () => undefined);
-    socket.on('drain', () => this.#link.events?.drained());
+    this.#connection = new Connection(socket, () => undefined);
+    socket.on('drain', () => this.#connection.events?.drained());
   }
 
   listen(events: TransportEvents): void {
-    this.#link.listen(events);
+    this.#connection.listen(events);
   }
 
-  room(): number {
-    return this.#link.socket.writableLength < roomBytes ? roomMessages : 0;
+  capacity(): number {
+    return this.#connection.socket.writableLength < bufferBytes ? batchMessages : 0;
   }
 
-  send(messages: Message[]): void {
+  send(messages: OutgoingMessage[]): void {
     let frames = '';
     for (const { text } of messages) frames += `${text.length} ${text}`;
     const { length: count } = messages;
-    this.#link.socket.write(frames, 'latin1', (error) => {
+    this.#connection.socket.write(frames, 'latin1', (error) => {
       if (error) return;
       this.#written.push({ count, at: performance.now() });
-      this.#timer ??= setInterval(() => this.#settle(), graceMilliseconds / 4);
+      this.#timer ??= setInterval(() => this.#acknowledgeWritten(), graceMilliseconds / 4);
     });
   }
 
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    await this.#link.close('');
+    await this.#connection.close('');
     this.destroy();
   }
 
   destroy(): void {
     clearInterval(this.#timer);
-    this.#link.destroy();
+    this.#connection.destroy();
   }
 
-  #settle(): void {
+  #acknowledgeWritten(): void {
     const before = performance.now() - graceMilliseconds;
     let count = 0;
     while (this.#written[0] !== undefined && this.#written[0].at <= before)
@@ -111,6 +112,6 @@ class SyslogStream implements Transport {
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
-    if (count > 0) this.#link.events?.acknowledged(count);
+    if (count > 0) this.#connection.events?.acknowledged(count);
   }
 }

@@ -1,15 +1,14 @@
 import dgram from 'node:dgram';
 import dns from 'node:dns/promises';
-import type { Trace } from '../connect.ts';
-import type { Message } from '../../encode/message.ts';
+import type { OutgoingMessage } from '../../encode/encoder.ts';
 import type { Target } from '../target.ts';
-import type { Transport, TransportEvents } from '../transport.ts';
+import type { ConnectOptions, Transport, TransportEvents } from '../transport.ts';
 
-/** Datagrams handed to the kernel at once. */
+/** How many datagrams are passed to the kernel at once. */
 const burst = 64;
 
-/** RFC 5426: a datagram a message, and no word whether one arrived. @throws Error for a name without address */
-export async function connectUdp(target: Target, trace?: Trace): Promise<Transport> {
+/** RFC 5426: one datagram a message, without any acknowledgement. @throws Error for a name without an address */
+export async function connectUdp(target: Target, { trace }: ConnectOptions): Promise<Transport> {
   const { address, family } = await dns.lookup(target.host);
   trace?.('name', `${target.host} is ${address}`);
   const socket = dgram.createSocket(family === 6 ? 'udp6' : 'udp4');
@@ -18,7 +17,7 @@ export async function connectUdp(target: Target, trace?: Trace): Promise<Transpo
     socket.connect(target.port, address, resolve);
   });
   socket.removeAllListeners('error');
-  trace?.('connect', `to ${address} port ${target.port}: datagrams, nobody says whether they arrive`);
+  trace?.('connect', `to ${address} port ${target.port}: datagrams, without acknowledgement`);
   return new SyslogDatagrams(socket);
 }
 
@@ -30,7 +29,7 @@ class SyslogDatagrams implements Transport {
 
   constructor(socket: dgram.Socket) {
     this.#socket = socket;
-    // ICMP says that nobody listens.
+    // An ICMP error: no program listens on the port.
     socket.on('error', (error) => this.#fail(error));
   }
 
@@ -39,11 +38,11 @@ class SyslogDatagrams implements Transport {
     if (this.#failure !== undefined) events.failed(this.#failure);
   }
 
-  room(): number {
+  capacity(): number {
     return this.#failure === undefined ? burst - this.#pending : 0;
   }
 
-  send(messages: Message[]): void {
+  send(messages: OutgoingMessage[]): void {
     for (const { text } of messages) {
       this.#pending += 1;
       this.#socket.send(Buffer.from(text, 'latin1'), (error) => this.#sent(error));

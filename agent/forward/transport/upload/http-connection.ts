@@ -2,19 +2,19 @@ import http from 'node:http';
 import type net from 'node:net';
 import type { Target } from '../target.ts';
 
-export interface HttpAnswer {
+export interface HttpEvents {
   /**
-   * The whole answer is there; it is read and thrown away.
-   * @param last the server closes the connection after it
+   * The response is complete; its body was discarded.
+   * @param last the server closes the connection after this response
    */
-  answered(status: number, last: boolean): void;
+  responded(status: number, last: boolean): void;
   failed(error: Error): void;
 }
 
-/** What a server may have to say beside the status. */
-const answerBytes = 65536;
+/** The longest body that is accepted. */
+const bodyBytes = 65536;
 
-/** POST requests over one connection that is there already, one after the other. */
+/** Sends POST requests over an existing connection, one after another. */
 export class HttpConnection {
   readonly #socket: net.Socket;
   readonly #agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -25,7 +25,7 @@ export class HttpConnection {
     let used = false;
     this.#agent.createConnection = (_, done) => {
       if (used) {
-        // Thrown, it would come out of the event of the old connection's end, and nobody could catch it.
+        // Passed to the callback: an exception would come out of the old connection's close event, where it cannot be caught.
         done?.(new Error('the server closed the connection'), socket);
         return undefined;
       }
@@ -37,7 +37,7 @@ export class HttpConnection {
   }
 
   /** @param length of the body in bytes; undefined: chunked */
-  post(path: string, length: number | undefined, answer: HttpAnswer): http.ClientRequest {
+  post(path: string, length: number | undefined, events: HttpEvents): http.ClientRequest {
     const more = length === undefined ? {} : { 'Content-Length': String(length) };
     const headers = { ...this.#headers, ...more };
     const request = http.request({ agent: this.#agent, method: 'POST', path, headers });
@@ -45,11 +45,11 @@ export class HttpConnection {
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
-        if (bytes > answerBytes) answer.failed(new Error('the server answers without an end'));
+        if (bytes > bodyBytes) events.failed(new Error('the server sends a response without end'));
       });
-      response.on('end', () => answer.answered(response.statusCode ?? 0, !request.shouldKeepAlive));
+      response.on('end', () => events.responded(response.statusCode ?? 0, !request.shouldKeepAlive));
     });
-    request.on('error', (error) => answer.failed(error));
+    request.on('error', (error) => events.failed(error));
     return request;
   }
 

@@ -1,30 +1,29 @@
 import type http from 'node:http';
 import type net from 'node:net';
-import { type Trace, connectMilliseconds, dial } from '../connect.ts';
+import { connectMilliseconds, connectSocket } from '../connect.ts';
 import { HttpConnection } from './http-connection.ts';
-import type { Message } from '../../encode/message.ts';
+import type { OutgoingMessage } from '../../encode/encoder.ts';
 import type { Target } from '../target.ts';
-import type { TlsConfig } from '../tls.ts';
-import { RefusedError, type Transport, type TransportEvents } from '../transport.ts';
+import { type ConnectOptions, RefusedError, type Transport, type TransportEvents } from '../transport.ts';
 
 const path = '/upload';
-/** Entries of one request. */
-const batch = 2048;
-export const uploadWindow = 2 * batch;
+/** How many entries a request contains. */
+const batchEntries = 2048;
+export const uploadWindow = 2 * batchEntries;
 const progressMilliseconds = 60_000;
-/** Answers about what was sent and not about the server: systemd 219 has 413 and 422, 257 has 417. */
-const aboutEntries = new Set([400, 413, 417, 422]);
+/** Responses that concern the entries rather than the server: systemd 219 sends 413 and 422, 257 sends 417. */
+const refusalStatuses = new Set([400, 413, 417, 422]);
 
 /**
  * systemd-journal-remote's protocol: POST /upload with entries in the export format, answered by 202.
- * @throws Error saying which step failed
+ * @throws Error with the step that failed
  */
-export async function connectUpload(target: Target, config: TlsConfig, trace?: Trace): Promise<Transport> {
-  const upload = new Upload(await dial(target, config, trace), target);
+export async function connectUpload(target: Target, options: ConnectOptions): Promise<Transport> {
+  const upload = new UploadTransport(await connectSocket(target, options), target);
   try {
-    // Nothing, to learn whether somebody is there who takes entries: what fails after that is about an entry.
+    // An empty request shows that the server accepts entries: a later refusal then concerns an entry.
     const status = await upload.probe();
-    trace?.('protocol', `POST /upload of nothing was answered by ${status}`);
+    options.trace?.('protocol', `empty POST /upload: status ${status}`);
     return upload;
   } catch (error) {
     upload.destroy();
@@ -32,16 +31,18 @@ export async function connectUpload(target: Target, config: TlsConfig, trace?: T
   }
 }
 
-class Upload implements Transport {
+class UploadTransport implements Transport {
   readonly #http: HttpConnection;
   #events: TransportEvents | undefined;
   #failure: Error | undefined;
   #request: http.ClientRequest | undefined;
+  /** Messages of the current request. */
   #sent = 0;
+  /** The request continues with the next message. */
   #open = false;
-  /** The server closes the connection after what it has answered: a proxy does so after some requests. */
+  /** The server closes the connection after this response, as proxies do after some requests. */
   #last = false;
-  /** Of the request, when something last went on. */
+  /** Restarted whenever a part of the request is sent. */
   #progress: NodeJS.Timeout | undefined;
 
   constructor(socket: net.Socket, target: Target) {
@@ -52,9 +53,9 @@ class Upload implements Transport {
 
   async probe(): Promise<number> {
     const status = await new Promise<number>((resolve, reject) => {
-      const late = () => reject(new Error(`no answer within ${connectMilliseconds / 1000} s`));
+      const late = () => reject(new Error(`no response within ${connectMilliseconds / 1000} s`));
       const timer = setTimeout(late, connectMilliseconds);
-      const answered = (code: number) => {
+      const responded = (code: number) => {
         clearTimeout(timer);
         resolve(code);
       };
@@ -62,10 +63,10 @@ class Upload implements Transport {
         clearTimeout(timer);
         reject(error);
       };
-      this.#http.post(path, 0, { answered, failed }).end();
+      this.#http.post(path, 0, { responded, failed }).end();
     });
-    if (status !== 202 && !aboutEntries.has(status))
-      throw new Error(`the server answers ${status} to POST ${path}`);
+    if (status !== 202 && !refusalStatuses.has(status))
+      throw new Error(`the server responds with ${status} to POST ${path}`);
     return status;
   }
 
@@ -74,21 +75,21 @@ class Upload implements Transport {
     if (this.#failure !== undefined) events.failed(this.#failure);
   }
 
-  room(): number {
+  capacity(): number {
     if (this.#failure !== undefined || this.#last) return 0;
-    if (this.#request === undefined) return batch;
-    return this.#open && !this.#request.writableNeedDrain ? batch - this.#sent : 0;
+    if (this.#request === undefined) return batchEntries;
+    return this.#open && !this.#request.writableNeedDrain ? batchEntries - this.#sent : 0;
   }
 
-  /** A request goes on while the last entry is not whole, and ends with an entry. */
-  send(messages: Message[]): void {
-    const whole = !messages.at(-1)?.goesOn;
+  /** A request ends with a complete entry; until then it stays open. */
+  send(messages: OutgoingMessage[]): void {
+    const complete = !messages.at(-1)?.continues;
     const body =
       messages.length === 1 ? (messages[0]?.text ?? '') : messages.map(({ text }) => text).join('');
-    this.#request ??= this.#begin(whole ? body.length : undefined);
+    this.#request ??= this.#begin(complete ? body.length : undefined);
     this.#sent += messages.length;
-    this.#open = !whole;
-    if (whole) this.#request.end(body, 'latin1');
+    this.#open = !complete;
+    if (complete) this.#request.end(body, 'latin1');
     else this.#request.write(body, 'latin1');
     this.#progress?.refresh();
   }
@@ -107,16 +108,16 @@ class Upload implements Transport {
   /** @param length undefined: chunked */
   #begin(length: number | undefined): http.ClientRequest {
     const request = this.#http.post(path, length, {
-      answered: (status, last) => this.#answered(status, last),
+      responded: (status, last) => this.#responded(status, last),
       failed: (error) => this.#fail(error),
     });
     request.on('drain', () => this.#events?.drained());
-    const late = () => this.#fail(new Error(`no answer for ${progressMilliseconds / 1000} s`));
+    const late = () => this.#fail(new Error(`no response for ${progressMilliseconds / 1000} s`));
     this.#progress = setTimeout(late, progressMilliseconds).unref();
     return request;
   }
 
-  #answered(status: number, last: boolean): void {
+  #responded(status: number, last: boolean): void {
     if (this.#failure !== undefined) return;
     this.#last = last;
     if (status !== 202) {
@@ -131,11 +132,11 @@ class Upload implements Transport {
   }
 
   #refuse(status: number): void {
-    const text = `the server answers ${status} to entries`;
-    this.#fail(aboutEntries.has(status) ? new RefusedError(text, 0, this.#sent) : new Error(text));
+    const text = `the server responds with ${status} to entries`;
+    this.#fail(refusalStatuses.has(status) ? new RefusedError(text, 0, this.#sent) : new Error(text));
   }
 
-  /** A connection that breaks while entries are on their way may break because of one. */
+  /** If the connection breaks during a request, one of its entries may be the cause. */
   #fail(error: Error): void {
     if (this.#failure !== undefined) return;
     const suspicious =

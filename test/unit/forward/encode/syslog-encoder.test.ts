@@ -1,36 +1,34 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Message } from '../../../../agent/forward/encode/message.ts';
+import type { OutgoingMessage } from '../../../../agent/forward/encode/encoder.ts';
 import { SyslogEncoder } from '../../../../agent/forward/encode/syslog-encoder.ts';
+import type { LogEntry } from '../../../../agent/forward/reader.ts';
 
 const syslog = suite('syslog encoder');
 
 const bootId = 'b'.repeat(32);
 const clock = { realtime: () => 1_700_000_100_000_000, monotonic: () => 100_000_000, bootId };
-const make = (): SyslogEncoder => new SyslogEncoder(8000, clock, 'guest1');
+const createEncoder = (): SyslogEncoder => new SyslogEncoder(8000, clock, 'guest1');
 
-/** As journalctl prints it. */
-function entry(fields: readonly string[], n = 0): { cursor: string; text: string } {
+/** An entry as journalctl prints it. */
+function entry(fields: readonly string[], n = 0): LogEntry {
   const cursor = `s=${'a'.repeat(32)};i=${n.toString(16)}`;
   const times = [
     `__REALTIME_TIMESTAMP=17000000${10 + (n % 3)}123456`,
     `__MONOTONIC_TIMESTAMP=${10 + (n % 3)}123456`,
   ];
-  return {
-    cursor,
-    text: [`__CURSOR=${cursor}`, ...times, `_BOOT_ID=${bootId}`, ...fields, '', ''].join('\n'),
-  };
+  const text = [`__CURSOR=${cursor}`, ...times, `_BOOT_ID=${bootId}`, ...fields, '', ''].join('\n');
+  return { kind: 'entry', cursor, text, message: undefined, cut: 0 };
 }
 
 function encode(encoder: SyslogEncoder, fields: readonly string[], n = 0): string[] {
-  const out: Message[] = [];
-  const { cursor, text } = entry(fields, n);
-  encoder.entry(cursor, text, undefined, 0, out);
+  const out: OutgoingMessage[] = [];
+  encoder.encode(entry(fields, n), out);
   return out.map((message) => message.text);
 }
 
-syslog('an entry with everything', () => {
+syslog('encodes every field of a syslog message', () => {
   const fields = [
     'SYSLOG_FACILITY=3',
     'PRIORITY=4',
@@ -40,7 +38,7 @@ syslog('an entry with everything', () => {
     '_COMM=x',
   ];
   assert.equal(
-    encode(make(), [
+    encode(createEncoder(), [
       ...fields,
       'MESSAGE=it said "no"',
       '_SOURCE_REALTIME_TIMESTAMP=1',
@@ -54,7 +52,7 @@ syslog('an entry with everything', () => {
   );
 });
 
-syslog('what is remembered of entries before makes no difference', () => {
+syslog('cached headers do not change a message', () => {
   const one = (key: string, ...values: string[]) =>
     fc.constantFrom(...values.map((value) => `${key}=${value}`), `OTHER=${key}`);
   const fields = fc
@@ -70,27 +68,27 @@ syslog('what is remembered of entries before makes no difference', () => {
       one('MESSAGE', 'a second one'),
     )
     .chain((all) => fc.shuffledSubarray(all));
-  const shared = make();
+  const shared = createEncoder();
   const kinds = new Set<string>();
   fc.assert(
     fc.property(fields, fc.nat(5), (each, n) => {
-      const [said = ''] = encode(shared, each, n);
-      assert.equal([said], encode(make(), each, n));
-      kinds.add(said);
+      const [message = ''] = encode(shared, each, n);
+      assert.equal([message], encode(createEncoder(), each, n));
+      kinds.add(message);
     }),
     { numRuns: 4000 },
   );
   assert.ok(kinds.size > 500, `${kinds.size} kinds`);
 });
 
-syslog('before the clock was set it says so', () => {
-  const out: Message[] = [];
+syslog('marks an entry that was logged before the clock was set', () => {
+  const out: OutgoingMessage[] = [];
   const text = `__CURSOR=c\n__REALTIME_TIMESTAMP=1123456\n__MONOTONIC_TIMESTAMP=99\n_BOOT_ID=${bootId}\nMESSAGE=m\n\n`;
-  make().entry('c', text, undefined, 0, out);
-  const said = `[timeQuality isSynced="0"][journal@32473 cursor="c" boot="${bootId}"] m`;
+  createEncoder().encode({ kind: 'entry', cursor: 'c', text, message: undefined, cut: 0 }, out);
+  const expected = `[timeQuality isSynced="0"][journal@32473 cursor="c" boot="${bootId}"] m`;
   assert.equal(
     out.map((message) => message.text),
-    [`<14>1 1970-01-01T00:00:01.123456Z guest1 - - - ${said}`],
+    [`<14>1 1970-01-01T00:00:01.123456Z guest1 - - - ${expected}`],
   );
 });
 

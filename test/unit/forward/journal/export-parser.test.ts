@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Entry } from '../../../../agent/forward/journal/entry.ts';
+import type { FieldSelection, LogEntry } from '../../../../agent/forward/reader.ts';
 import { ExportError, ExportParser } from '../../../../agent/forward/journal/export-parser.ts';
 
 const parser = suite('export parser');
 
-/** A field as the export format may have it. */
+/** A field of the export format. */
 interface Field {
   name: string;
   value: Buffer;
@@ -38,22 +38,22 @@ function encode(fields: readonly Field[]): Buffer {
 const withCursor = (fields: readonly Field[], n: number): Buffer =>
   Buffer.concat([Buffer.from(`__CURSOR=c${n}\n`), encode(fields)]);
 
-/** Chunks of a text, cut at these places. */
+/** The chunks of a text that is cut at these places. */
 function cut(whole: Buffer, places: readonly number[]): Buffer[] {
   const ends = [...new Set(places.map((place) => place % (whole.length + 1)))].sort((a, b) => a - b);
   return [...ends, whole.length].map((end, index) => whole.subarray(index === 0 ? 0 : ends[index - 1], end));
 }
 
-function parse(mode: 'whole' | 'skim', chunks: readonly Buffer[]): Entry[] {
-  const each = new ExportParser(mode);
+function parse(selection: FieldSelection, chunks: readonly Buffer[]): LogEntry[] {
+  const each = new ExportParser(selection);
   return chunks.flatMap((chunk) => each.push(chunk));
 }
 
-parser('hands on every byte of every entry, wherever the bytes are cut', () => {
+parser('keeps every byte of every entry, wherever the chunks are cut', () => {
   fc.assert(
     fc.property(journal, fc.array(fc.nat(5000), { maxLength: 8 }), (entries, places) => {
       const exported = entries.map(withCursor);
-      const parsed = parse('whole', cut(Buffer.concat(exported), places));
+      const parsed = parse('all', cut(Buffer.concat(exported), places));
       assert.equal(
         parsed.map(({ cursor, text: all }) => [cursor, all]),
         exported.map((all, n) => [`c${n}`, all.toString('latin1')]),
@@ -63,27 +63,27 @@ parser('hands on every byte of every entry, wherever the bytes are cut', () => {
   );
 });
 
-parser('byte by byte it reads the same as at once', () => {
+parser('byte by byte, reads the same entries as from one chunk', () => {
   fc.assert(
     fc.property(journal, (entries) => {
       const whole = Buffer.concat(entries.map(withCursor));
       const single = [...whole.keys()].map((at) => whole.subarray(at, at + 1));
-      assert.equal(parse('whole', single), parse('whole', [whole]));
+      assert.equal(parse('all', single), parse('all', [whole]));
       assert.equal(
-        parse('skim', single).map(({ cursor }) => cursor),
-        parse('skim', [whole]).map(({ cursor }) => cursor),
+        parse('syslog', single).map(({ cursor }) => cursor),
+        parse('syslog', [whole]).map(({ cursor }) => cursor),
       );
     }),
     { numRuns: 500 },
   );
 });
 
-parser('a premature end is known for one, with the cursor', () => {
+parser('detects a premature end, with the cursor of the incomplete entry', () => {
   fc.assert(
     fc.property(entry, fc.nat(1000), (fields, place) => {
       const whole = withCursor(fields, 7);
       const length = place % whole.length;
-      const each = new ExportParser('whole');
+      const each = new ExportParser('all');
       assert.equal(each.push(whole.subarray(0, length)), []);
       const end = each.end();
       if (length === 0) assert.is(end, undefined);
@@ -93,7 +93,7 @@ parser('a premature end is known for one, with the cursor', () => {
   );
 });
 
-parser('garbage is an ExportError or entries, never anything else, and never much memory', () => {
+parser('random bytes give entries or an ExportError, and no more output than input', () => {
   const pieces = fc.constantFrom(
     '__CURSOR=c\n',
     'A=b\n',
@@ -110,8 +110,8 @@ parser('garbage is an ExportError or entries, never anything else, and never muc
     .map((all) => Buffer.from(all.join(''), 'latin1'));
   let errors = 0;
   fc.assert(
-    fc.property(fc.constantFrom('whole', 'skim'), fc.array(chunk, { maxLength: 4 }), (mode, chunks) => {
-      const each = new ExportParser(mode);
+    fc.property(fc.constantFrom('all', 'syslog'), fc.array(chunk, { maxLength: 4 }), (selection, chunks) => {
+      const each = new ExportParser(selection);
       let out = 0;
       try {
         for (const part of chunks) for (const { text: all } of each.push(part)) out += all.length;
@@ -129,14 +129,14 @@ parser('garbage is an ExportError or entries, never anything else, and never muc
 
 const long = (size: number) => [{ name: 'LONG', value: Buffer.alloc(size, 'x'), binary: false }];
 
-parser('a long entry comes in pieces that make the whole', () => {
+parser('emits a long entry in pieces that join to the whole entry', () => {
   for (const binary of [false, true]) {
     const fields = [...long(5_000_000).map((each) => ({ ...each, binary })), ...long(10)];
     const whole = withCursor(fields, 1);
     const chunks = Array.from({ length: Math.ceil(whole.length / 65536) }, (_, n) =>
       whole.subarray(n * 65536, (n + 1) * 65536),
     );
-    const parsed = parse('whole', chunks);
+    const parsed = parse('all', chunks);
     assert.is(parsed.map(({ text: all }) => all).join(''), whole.toString('latin1'));
     assert.equal(
       parsed.map(({ kind }) => kind),
@@ -146,7 +146,7 @@ parser('a long entry comes in pieces that make the whole', () => {
   }
 });
 
-parser('skims a MESSAGE up to its limit, and leaves out what no message is made of', () => {
+parser('selects the syslog fields, and MESSAGE up to its limit', () => {
   const fields = [
     { name: 'COREDUMP', value: Buffer.alloc(3_000_000, 1), binary: true },
     { name: 'MESSAGE', value: Buffer.alloc(1024 * 1024 + 5, 'm'), binary: true },
@@ -154,15 +154,15 @@ parser('skims a MESSAGE up to its limit, and leaves out what no message is made 
     { name: 'PRIORITY', value: Buffer.from('3'), binary: false },
     { name: 'SYSLOG_IDENTIFIER', value: Buffer.from('a\nMESSAGE=b'), binary: true },
   ];
-  const [only, ...others] = parse('skim', [withCursor(fields, 1)]);
+  const [only, ...others] = parse('syslog', [withCursor(fields, 1)]);
   assert.equal(others, []);
   assert.is(only?.message, 'm'.repeat(1024 * 1024));
   assert.is(only?.cut, 5);
   assert.is(only?.text, '__CURSOR=c1\nPRIORITY=3\nSYSLOG_IDENTIFIER=a?MESSAGE=b\n\n');
 });
 
-parser('an entry without an end, before the next one: said with its cursor', () => {
-  const parsed = parse('whole', [Buffer.from('__CURSOR=a\nA=1\n__CURSOR=b\nB=2\n\n__CURSOR=c\nC=3\n\n')]);
+parser('emits an entry that has no end as partial, with its cursor', () => {
+  const parsed = parse('all', [Buffer.from('__CURSOR=a\nA=1\n__CURSOR=b\nB=2\n\n__CURSOR=c\nC=3\n\n')]);
   assert.equal(
     parsed.map(({ kind, cursor, text: all }) => [kind, cursor, all]),
     [
@@ -173,12 +173,12 @@ parser('an entry without an end, before the next one: said with its cursor', () 
   );
 });
 
-parser('a name whose length begins like a blank line', () => {
+parser('reads a binary field whose length begins like a blank line', () => {
   for (const length of [10, 2570, 2570 * 256 + 10]) {
     const fields = [{ name: 'A', value: Buffer.alloc(length, '\n'), binary: true }];
     const whole = Buffer.concat([withCursor(fields, 1), withCursor([], 2)]);
     for (let at = 0; at < 40; at += 1) {
-      const parsed = parse('whole', [whole.subarray(0, at), whole.subarray(at)]);
+      const parsed = parse('all', [whole.subarray(0, at), whole.subarray(at)]);
       assert.equal(
         parsed.map(({ cursor }) => cursor),
         ['c1', 'c2'],
@@ -190,11 +190,11 @@ parser('a name whose length begins like a blank line', () => {
 for (const [what, garbage] of [
   ['a length of 2^63', 'A\n\0\0\0\0\0\0\0\x80'],
   ['no line feed after a binary value', 'A\n\x01\0\0\0\0\0\0\0xy'],
-  ['a line that is no field', `\0${'x'.repeat(300)}`],
+  ['a line that is not a field', `\0${'x'.repeat(300)}`],
 ] as const) {
   parser(`${what} is an ExportError`, () => {
     assert.throws(
-      () => parse('whole', [Buffer.from(`__CURSOR=a\n${garbage}`, 'latin1')]),
+      () => parse('all', [Buffer.from(`__CURSOR=a\n${garbage}`, 'latin1')]),
       (error: unknown) => error instanceof ExportError,
     );
   });

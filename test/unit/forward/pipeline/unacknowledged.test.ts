@@ -1,45 +1,48 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { InFlight } from '../../../../agent/forward/pipeline/unacknowledged.ts';
+import { Unacknowledged } from '../../../../agent/forward/pipeline/unacknowledged.ts';
 
-const inFlight = suite('what is in flight');
+const unacknowledged = suite('unacknowledged messages');
 
-/** An entry's parts have no cursor but the last. */
+/** Of an entry's messages, only the last has a cursor. */
 const cursor = fc.constantFrom('', 'a', 'b', 'c');
 const batches = fc.array(fc.array(cursor, { minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 5 });
 const send = (batch: string[]) => batch.map((each) => ({ text: 'x', cursor: each }));
 
-inFlight('each message has its cursor, however batches and answers are divided', () => {
+unacknowledged('each message has its cursor, however batches and acknowledgements are divided', () => {
   fc.assert(
-    fc.property(batches, fc.array(fc.nat(4), { maxLength: 30 }), (sent, answers) => {
-      const flight = new InFlight(false);
-      sent.forEach((batch) => flight.add(send(batch)));
+    fc.property(batches, fc.array(fc.nat(4), { maxLength: 30 }), (sent, acknowledgements) => {
+      const sentMessages = new Unacknowledged(false);
+      sent.forEach((batch) => sentMessages.add(send(batch)));
       let left = sent.flat();
-      for (const answer of answers) {
-        const count = Math.min(answer, left.length);
-        const answered = left.slice(0, count).filter((each) => each !== '');
-        assert.equal(flight.answer(count), { entries: answered.length, cursor: answered.at(-1) ?? '' });
+      for (const each of acknowledgements) {
+        const count = Math.min(each, left.length);
+        const completed = left.slice(0, count).filter((text) => text !== '');
+        assert.equal(sentMessages.acknowledge(count), {
+          entries: completed.length,
+          cursor: completed.at(-1) ?? '',
+        });
         left = left.slice(count);
-        assert.is(flight.length, left.length);
-        assert.equal(flight.cursors(1), left.slice(1));
+        assert.is(sentMessages.length, left.length);
+        assert.equal(sentMessages.cursors(1), left.slice(1));
       }
     }),
   );
 });
 
-inFlight('sparse: the last cursor of a batch counts once all of it is answered, never before', () => {
-  const flight = new InFlight(true);
-  flight.add(send(['a', 'b', '']));
-  flight.add(send(['c']));
-  assert.is(flight.length, 4);
-  assert.is(flight.entries, 3);
-  assert.equal(flight.answer(2), { entries: 0, cursor: '' });
-  assert.equal(flight.answer(1), { entries: 2, cursor: 'b' });
-  assert.equal(flight.cursors(0), ['c']);
-  assert.is(flight.entries, 1);
-  assert.equal(flight.answer(1), { entries: 1, cursor: 'c' });
-  assert.is(flight.length, 0);
+unacknowledged('sparse: a batch completes its entries only when all of it is acknowledged', () => {
+  const sentMessages = new Unacknowledged(true);
+  sentMessages.add(send(['a', 'b', '']));
+  sentMessages.add(send(['c']));
+  assert.is(sentMessages.length, 4);
+  assert.is(sentMessages.entries, 3);
+  assert.equal(sentMessages.acknowledge(2), { entries: 0, cursor: '' });
+  assert.equal(sentMessages.acknowledge(1), { entries: 2, cursor: 'b' });
+  assert.equal(sentMessages.cursors(0), ['c']);
+  assert.is(sentMessages.entries, 1);
+  assert.equal(sentMessages.acknowledge(1), { entries: 1, cursor: 'c' });
+  assert.is(sentMessages.length, 0);
 });
 
-inFlight.run();
+unacknowledged.run();

@@ -1,53 +1,53 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { forwardMessages } from '../../../../agent/forward/status/messages.ts';
-import { Voice } from '../../../../agent/forward/status/rate-limited-log.ts';
+import { forwardMessages } from '../../../../agent/forward/status/catalog.ts';
+import { RateLimitedLog } from '../../../../agent/forward/status/rate-limited-log.ts';
 
-const voice = suite("the forwarder's own lines");
+const rateLimited = suite('rate-limited log');
 const minute = 60_000;
 
-/** A voice, what it has said, and its clock. */
-function listen(): { said: string[]; ids: unknown[]; voice: Voice; clock: { now: number } } {
-  const [said, ids, clock]: [string[], unknown[], { now: number }] = [[], [], { now: 0 }];
-  const log = (_: number, text: string, fields: Record<string, unknown> = {}) => {
-    said.push(text);
+/** A log with a clock that can be set, and its messages. */
+function createLog(): { messages: string[]; ids: unknown[]; log: RateLimitedLog; clock: { now: number } } {
+  const [messages, ids, clock]: [string[], unknown[], { now: number }] = [[], [], { now: 0 }];
+  const write = (_: number, text: string, fields: Record<string, unknown> = {}) => {
+    messages.push(text);
     ids.push(fields['MESSAGE_ID']);
   };
-  return { said, ids, clock, voice: new Voice(log, () => clock.now) };
+  return { messages, ids, clock, log: new RateLimitedLog(write, () => clock.now) };
 }
 
-voice('a server that is away for an hour, always for the same reason, is one line', () => {
-  const heard = listen();
-  for (; heard.clock.now < 60 * minute; heard.clock.now += 1000)
-    heard.voice.waiting('relp://a:1', 'ECONNREFUSED');
-  assert.equal(heard.said, ['Cannot forward the journal to relp://a:1: ECONNREFUSED']);
-  assert.equal(heard.ids, [forwardMessages.waiting.messageId]);
+rateLimited('a server that is unreachable for an hour for the same reason is one message', () => {
+  const logged = createLog();
+  for (; logged.clock.now < 60 * minute; logged.clock.now += 1000)
+    logged.log.waiting('relp://a:1', 'ECONNREFUSED');
+  assert.equal(logged.messages, ['Cannot forward the journal to relp://a:1: ECONNREFUSED']);
+  assert.equal(logged.ids, [forwardMessages.waiting.messageId]);
 });
 
-voice('an hour of changes is ten lines and one a minute, and says how many are missing', () => {
-  const heard = listen();
+rateLimited('an hour of changes is ten messages and one a minute, with the number of those left out', () => {
+  const logged = createLog();
   let changes = 0;
-  for (; heard.clock.now < 60 * minute; heard.clock.now += 1000, changes += 2) {
-    heard.voice.connected(`relp://a:${changes}`);
-    heard.voice.waiting('relp://a:1', `it closed at ${changes}`);
+  for (; logged.clock.now < 60 * minute; logged.clock.now += 1000, changes += 2) {
+    logged.log.connected(`relp://a:${changes}`);
+    logged.log.waiting('relp://a:1', `it closed at ${changes}`);
   }
-  assert.ok(heard.said.length <= 70, `${heard.said.length} lines`);
-  assert.ok(heard.said.length >= 60, `${heard.said.length} lines`);
-  const unsaid = heard.said.map((line) =>
+  assert.ok(logged.messages.length <= 70, `${logged.messages.length} lines`);
+  assert.ok(logged.messages.length >= 60, `${logged.messages.length} lines`);
+  const leftOut = logged.messages.map((line) =>
     Number(/\((\d+) messages before were left out\)$/.exec(line)?.[1] ?? 0),
   );
-  const told = heard.said.length + unsaid.reduce((sum, count) => sum + count, 0);
-  assert.ok(changes - told <= 120, `${changes} changes, ${told} told of`);
+  const counted = logged.messages.length + leftOut.reduce((sum, count) => sum + count, 0);
+  assert.ok(changes - counted <= 120, `${changes} changes, ${counted} counted`);
 });
 
-voice('after a quiet time it has its say again at once', () => {
-  const heard = listen();
-  for (let n = 0; n < 100; n += 1) heard.voice.trouble(`reason ${n}`);
-  assert.is(heard.said.length, 10);
-  heard.clock.now += 10 * minute;
-  for (let n = 0; n < 100; n += 1) heard.voice.trouble(`later ${n}`);
-  assert.is(heard.said.length, 20);
-  assert.match(heard.said[10] ?? '', /^Forwarding: later 0 \(90 messages before were left out\)$/);
+rateLimited('after a quiet time, messages are logged at once', () => {
+  const logged = createLog();
+  for (let n = 0; n < 100; n += 1) logged.log.trouble(`reason ${n}`);
+  assert.is(logged.messages.length, 10);
+  logged.clock.now += 10 * minute;
+  for (let n = 0; n < 100; n += 1) logged.log.trouble(`later ${n}`);
+  assert.is(logged.messages.length, 20);
+  assert.match(logged.messages[10] ?? '', /^Forwarding: later 0 \(90 messages before were left out\)$/);
 });
 
-voice.run();
+rateLimited.run();

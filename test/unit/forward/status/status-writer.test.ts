@@ -1,25 +1,28 @@
 import { mock } from 'node:test';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { noCounts } from '../../../../agent/forward/pipeline/counters.ts';
-import { Progress } from '../../../../agent/forward/pipeline/checkpoint.ts';
+import { zeroCounters } from '../../../../agent/forward/status/counters.ts';
 import { StatusWriter } from '../../../../agent/forward/status/status-writer.ts';
 import { type SystemReader, systemReader } from '../../../../agent/system/reader.ts';
 import type { ForwardState } from '../../../../agent/facts/forwarder.ts';
 
-const status = suite('what the forwarder says of itself');
+const status = suite('status writer');
 
-/** A writer whose clock of the day can be set, and what it wrote last. */
+/** A writer with a clock that can be set, and the state that it wrote last. */
 function begin() {
   const session = { idle: true, problem: '' };
-  const it = { offset: 0, written: '', session, counts: noCounts() };
+  const it = { offset: 0, written: '', session, counts: zeroCounters() };
   const reader: SystemReader = {
     ...systemReader(),
     now: () => new Date(Date.now() + it.offset),
     makeFolder: () => undefined,
     writeAtomically: (_, text) => void (it.written = text),
   };
-  const writer = new StatusWriter(reader, new Progress('', () => undefined), () => undefined);
+  const writer = new StatusWriter(
+    reader,
+    () => '',
+    () => undefined,
+  );
   writer.watch(it.counts, () => it.session);
   return { it, writer, state: () => JSON.parse(it.written) as ForwardState };
 }
@@ -34,7 +37,7 @@ for (const [what, jump] of [
   ['forward', 86_400_000],
   ['back', -86_400_000],
 ] as const) {
-  status(`the clock is set ${what} by a day: what it says is as old as it is, a second later`, () => {
+  status(`the clock is set ${what} by a day: one second later, all times are moved`, () => {
     const { it, writer, state } = begin();
     writer.set('connected', 'relp://a:1');
     it.counts.acknowledged = 5;
@@ -51,13 +54,13 @@ for (const [what, jump] of [
   });
 }
 
-status('a reason of any length is no more than a line', () => {
+status('a long reason is cut', () => {
   const { writer, state } = begin();
   writer.set('waiting', 'relp://a:1', 'x'.repeat(100_000));
   assert.is(state().error, 'x'.repeat(500));
 });
 
-status('a journal that cannot be read is said, though the server is there, until it can', () => {
+status('reports that the journal cannot be read, although connected, until it can be read', () => {
   const { it, writer, state } = begin();
   writer.set('connected', 'relp://a:1');
   it.session.problem = 'journalctl ended';
@@ -68,7 +71,7 @@ status('a journal that cannot be read is said, though the server is there, until
   assert.is(state().error, '');
 });
 
-status('nothing is left only where nothing was acknowledged since, either', () => {
+status('the lag is 0 only if nothing was acknowledged since the last tick', () => {
   const { it, writer, state } = begin();
   writer.set('connected', 'relp://a:1');
   for (it.counts.acknowledged = 100; it.counts.acknowledged < 400; it.counts.acknowledged += 100) {

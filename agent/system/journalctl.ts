@@ -1,26 +1,28 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 
-export const journalctl = '/usr/bin/journalctl';
+const journalctl = '/usr/bin/journalctl';
 
 /** Where reading begins. */
-export type Start =
-  /** With this boot's first entry; only to learn its cursor: such a reading ends at a broken entry. */
+export type StartPosition =
+  /** With this boot's first entry. Used only to find its cursor: such a stream ends at a corrupt entry. */
   | { at: 'boot' }
-  /** With this entry itself, or what comes after it where it is gone. */
+  /** With this entry, or with the next one if this entry is gone. */
   | { at: 'cursor'; cursor: string }
   /** After this entry, which cannot be read. */
   | { at: 'after'; cursor: string };
 
-/** How a reading ended that nobody stopped. */
-export interface End {
-  /** It was ended from outside: what it left unfinished may be fine. */
+/** How journalctl ended, if it was not stopped by `stop`. */
+export interface StreamEnd {
+  /** A signal ended journalctl: an entry that it did not finish is not necessarily corrupt. */
   killed: boolean;
   reason: string;
 }
 
-export interface Reading {
+/** A running journalctl. */
+export interface JournalStream {
   pause(): void;
   resume(): void;
+  /** Ends journalctl; `onEnd` is not called. */
   stop(): void;
 }
 
@@ -29,57 +31,58 @@ const environment = { PATH: '/usr/bin:/bin', LC_ALL: 'C', SYSTEMD_COLORS: '0' };
 const options = ['-o', 'export', '--no-pager', '-q', '--no-tail', '-f'];
 
 /**
- * Follows the journal. Options that 219 has. Not `--after-cursor` to go on: where the cursor's entry is gone it
- * skips another one, before 256.
- * @param fields that are enough, beside those of the entry itself; undefined: all. Others may come too.
+ * Follows the journal in the export format. Uses only options of systemd 219, and `--cursor` rather than
+ * `--after-cursor`: before 256, `--after-cursor` skips one entry too many if the cursor's entry is gone.
+ * @param fields the fields that are needed beside those of every entry; undefined for all. More fields may come.
+ * @throws Error if no process can be created
  */
-export function follow(
-  start: Start,
+export function followJournal(
+  start: StartPosition,
   fields: readonly string[] | undefined,
-  data: (chunk: Buffer) => void,
-  ended: (end: End) => void,
-): Reading {
+  onData: (chunk: Buffer) => void,
+  onEnd: (end: StreamEnd) => void,
+): JournalStream {
   const child = spawn(journalctl, [...options, ...selection(fields), ...startOptions(start)], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: environment,
   });
-  let told = false;
-  let said = '';
-  const finish = (end: End) => {
-    if (told) return;
-    told = true;
-    ended(end);
+  let ended = false;
+  let stderr = '';
+  const finish = (end: StreamEnd) => {
+    if (ended) return;
+    ended = true;
+    onEnd(end);
   };
-  child.stdout.on('data', data);
+  child.stdout.on('data', onData);
   child.stderr.on('data', (chunk: Buffer) => {
-    said = (said + chunk.toString('latin1')).slice(-500);
+    stderr = (stderr + chunk.toString('latin1')).slice(-500);
   });
   child.on('error', (error) => finish({ killed: false, reason: error.message }));
   child.on('close', (code, signal) => {
     const how = signal === null ? `exit code ${code ?? ''}` : signal;
     finish({
       killed: signal !== null,
-      reason: `${said.trim().replace(/\s+/g, ' ') || 'no message'} (${how})`,
+      reason: `${stderr.trim().replace(/\s+/g, ' ') || 'no message'} (${how})`,
     });
   });
   return {
     pause: () => child.stdout.pause(),
     resume: () => child.stdout.resume(),
     stop: () => {
-      told = true;
-      end(child);
+      ended = true;
+      terminate(child);
     },
   };
 }
 
-/** The last entry's cursor, or '' where there is none; undefined where journalctl does not say within 10 s. */
+/** The cursor of the journal's last entry; '' if the journal is empty; undefined if journalctl does not answer in 10 s. */
 export function lastCursor(): Promise<string | undefined> {
   const child = spawn(journalctl, ['-n', '1', '-q', '--no-pager', '--show-cursor', '-o', 'cat'], {
     stdio: ['ignore', 'pipe', 'ignore'],
     timeout: 10_000,
     env: environment,
   });
-  // The cursor comes last; what comes before it is anybody's, and of any size.
+  // The cursor comes last. The entry before it may have any content and any size.
   let tail = '';
   child.stdout.on('data', (chunk: Buffer) => {
     tail = (tail + chunk.toString('latin1', Math.max(0, chunk.length - 500))).slice(-500);
@@ -94,7 +97,7 @@ export function lastCursor(): Promise<string | undefined> {
 
 let selects: boolean | undefined;
 
-/** From 236 on, journalctl can leave fields out. */
+/** journalctl can select fields since systemd 236. */
 function selection(fields: readonly string[] | undefined): string[] {
   if (fields === undefined) return [];
   const option = `--output-fields=${fields.join(',')}`;
@@ -103,7 +106,7 @@ function selection(fields: readonly string[] | undefined): string[] {
   return selects ? [option] : [];
 }
 
-function startOptions(start: Start): string[] {
+function startOptions(start: StartPosition): string[] {
   switch (start.at) {
     case 'boot':
       return ['-b'];
@@ -114,8 +117,8 @@ function startOptions(start: Start): string[] {
   }
 }
 
-/** Its pipe is read no more: what it still writes must not keep it. */
-function end(child: ChildProcess): void {
+/** Closes the pipes first, so that a blocked write cannot delay the process's end. */
+function terminate(child: ChildProcess): void {
   child.stdout?.removeAllListeners('data');
   child.stdout?.destroy();
   child.stderr?.destroy();

@@ -1,0 +1,43 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { hasRunningStop, isShuttingDown } from '../../../../agent/forward/pipeline/drain.ts';
+import { HostError } from '../../../../agent/lib/errors.ts';
+import { type SystemReader, systemReader } from '../../../../agent/system/reader.ts';
+
+const drain = suite('drain');
+
+/** A system whose systemctl prints this; undefined: it cannot be started. */
+function systemWith(stdout: string | undefined): SystemReader {
+  const run: SystemReader['run'] = () =>
+    stdout === undefined
+      ? Promise.reject(new HostError('/usr/bin/systemctl: no such file', 'ENOENT'))
+      : Promise.resolve({ stdout, ended: 'bad' });
+  return { ...systemReader(), run };
+}
+
+for (const [stdout, expected] of [
+  ['running\n', false],
+  ['degraded\n', false],
+  ['stopping\n', true],
+  ['', true],
+  [undefined, true],
+] as const) {
+  drain(
+    `systemctl says ${JSON.stringify(stdout)}: ${expected ? 'a shutdown' : 'only the service stops'}`,
+    async () => {
+      assert.is(await isShuttingDown(systemWith(stdout)), expected);
+    },
+  );
+}
+
+for (const [what, jobs, expected] of [
+  ['no job', '', false],
+  ['a start', '1 a.service start running\n', false],
+  ['a stop that waits', '1 a.service stop waiting\n', false],
+  ["the forwarder's own stop", '7 immutafs-forward.service stop running\n', false],
+  ['another stop', '7 immutafs-forward.service stop running\n 8 a.service  stop   running\n', true],
+] as const) {
+  drain(`${what}: ${expected ? 'wait' : 'do not wait'}`, () => assert.is(hasRunningStop(jobs), expected));
+}
+
+drain.run();
