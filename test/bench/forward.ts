@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import { inRoot } from '../../packaging/build/paths.ts';
 import { figures } from './forward/figures.ts';
-import type { Measured, Plan } from './forward/world.ts';
+import type { Measured, Plan } from './forward/measure.ts';
 import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import { unpack } from './unpack.ts';
@@ -18,7 +18,7 @@ export async function forward(): Promise<Result> {
   const plan: Plan = { programs: { agent, syslogNg }, entries, many };
   const { stdout } = await execa(
     'sh',
-    [inRoot('packaging/build/run-dist.sh'), process.execPath, inRoot('test/bench/forward/world.ts')],
+    [inRoot('packaging/build/run-dist.sh'), process.execPath, inRoot('test/bench/forward/measure.ts')],
     { env: { BENCH_PLAN: JSON.stringify(plan) }, stderr: 'inherit' },
   );
   const measured = JSON.parse(stdout) as Measured;

@@ -1,3 +1,4 @@
+// Protocols: relp, journal+http
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { suite } from 'uvu';
@@ -9,9 +10,9 @@ import { endAll } from './support/program.ts';
 import { clearStored, startRsyslog, storedEntries, storedMessages } from './support/rsyslog.ts';
 import { clearRemote, startRemote, storedField } from './support/remote.ts';
 import { until } from './support/until.ts';
-import { enterWorld } from './support/world.ts';
+import { enterNamespaces } from './support/namespaces.ts';
 
-enterWorld(import.meta.filename);
+enterNamespaces(import.meta.filename);
 
 const broken = suite('wire: a broken journal');
 
@@ -29,25 +30,22 @@ broken.after.each(async () => {
 });
 
 const texts = () => storedEntries().map(({ text }) => text);
-const notes = () => storedMessages().filter(({ app }) => app === 'immutafs-agent');
+const notices = () => storedMessages().filter(({ app }) => app === 'immutafs-agent');
 
-broken(
-  '257: bytes of the file overwritten; what can be read arrives, and it does not go round in circles',
-  async () => {
-    const file = writeJournal(numbered('entry', 2000));
-    const bytes = fs.readFileSync(file);
-    const middle = bytes.indexOf('MESSAGE=entry 1000');
-    bytes.fill(0xff, middle - 200, middle + 200);
-    fs.writeFileSync(file, bytes);
-    await startRsyslog('rsyslog-relp.conf', 2514);
-    const agent = startAgent();
-    await until('the last', () => texts().includes('entry 1999'), 60);
-    await agent.stop();
-    assert.ok(texts().length >= 1980, `${texts().length}`);
-    assert.is(forwardState()?.counts.lost, 2000 - texts().length);
-    assert.is(new Set(texts()).size, texts().length);
-  },
-);
+broken('257: with overwritten bytes in the file, all readable entries arrive once', async () => {
+  const file = writeJournal(numbered('entry', 2000));
+  const bytes = fs.readFileSync(file);
+  const middle = bytes.indexOf('MESSAGE=entry 1000');
+  bytes.fill(0xff, middle - 200, middle + 200);
+  fs.writeFileSync(file, bytes);
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  const agent = startAgent();
+  await until('the last entry', () => texts().includes('entry 1999'), 60);
+  await agent.stop();
+  assert.ok(texts().length >= 1980, `${texts().length}`);
+  assert.is(forwardState()?.counts.lost, 2000 - texts().length);
+  assert.is(new Set(texts()).size, texts().length);
+});
 
 const cursor = (n: number) =>
   `s=${'a'.repeat(32)};i=${n.toString(16)};b=${bootOf()};m=${(1000 + n).toString(16)};t=${(9000 + n).toString(16)};x=1`;
@@ -56,25 +54,25 @@ function bootOf(): string {
   return fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim().replaceAll('-', '');
 }
 
-/** What journalctl prints of an entry. */
+/** An entry as journalctl prints it. */
 function printed(n: number): string {
   const fields = exportEntry({ MESSAGE: `entry ${n}` }).toString();
   return `__CURSOR=${cursor(n)}\n${fields}`;
 }
 
-/** Entries as one journalctl prints them; where one begins is what it is asked for. 219 cannot select fields. */
+/** Replaces journalctl by a script. 219 cannot select fields. */
 function fakeJournalctl(script: string, files: Record<string, string>, version: '219' | '236' = '219'): void {
   fs.mkdirSync('/run/fake');
   for (const [name, text] of Object.entries(files)) fs.writeFileSync(`/run/fake/${name}`, text);
   const probed = version === '219' ? '*--output-fields*) exit 1' : '*--version) exit 0';
-  const begin = `cd /run/fake\ncase "$*" in ${probed} ;; esac\necho "$*" >>asked`;
+  const begin = `cd /run/fake\ncase "$*" in ${probed} ;; esac\necho "$*" >>calls`;
   fs.writeFileSync('/run/fake/journalctl', `#!/bin/sh\n${begin}\n${script}`, { mode: 0o755 });
   execFileSync('mount', ['--bind', '/run/fake/journalctl', '/usr/bin/journalctl']);
 }
 
-const asked = () => fs.readFileSync('/run/fake/asked', 'utf8').trim().split('\n');
+const calls = () => fs.readFileSync('/run/fake/calls', 'utf8').trim().split('\n');
 
-broken('219: it ends within an entry; the next one is asked for, and the server told', async () => {
+broken('219: journalctl ends within an entry: continues after it and sends a notice', async () => {
   const half = printed(3).slice(0, 300);
   fakeJournalctl(
     `case "$*" in
@@ -86,63 +84,66 @@ broken('219: it ends within an entry; the next one is asked for, and the server 
   );
   await startRsyslog('rsyslog-relp.conf', 2514);
   const agent = startAgent();
-  await until('the last', () => texts().includes('entry 5'));
+  await until('the last entry', () => texts().includes('entry 5'));
   await agent.stop();
   assert.equal(texts(), ['entry 1', 'entry 2', 'entry 4', 'entry 5']);
   assert.equal(
-    notes().map(({ text }) => text),
+    notices().map(({ text }) => text),
     [unreadableText(cursor(3))],
   );
   assert.is(forwardState()?.counts.corrupt, 1);
   assert.is(forwardState()?.counts.lost, 0);
   const options = '-o export --no-pager -q --no-tail -f';
-  assert.equal(asked().slice(0, 3), [
+  assert.equal(calls().slice(0, 3), [
     `${options} -b`,
     `${options} --cursor=${cursor(1)}`,
     `${options} --after-cursor=${cursor(3)}`,
   ]);
 });
 
-broken('236: it is asked only for the fields that a message is made of', async () => {
+broken('236: journalctl prints only the fields of a syslog message', async () => {
   fakeJournalctl('cat all; exec sleep 1000', { all: printed(1) }, '236');
   await startRsyslog('rsyslog-relp.conf', 2514);
   startAgent();
-  await until('it', () => texts().includes('entry 1'));
-  assert.match(asked()[1] ?? '', /^-o export .* --output-fields=MESSAGE,[A-Z_,]+,_UID --cursor=/);
+  await until('the entry', () => texts().includes('entry 1'));
+  assert.match(calls()[1] ?? '', /^-o export .* --output-fields=MESSAGE,[A-Z_,]+,_UID --cursor=/);
 });
 
 broken(
-  'it goes on without the blank line after an entry; that one is told of, the next one is whole',
+  'journalctl prints no blank line after an entry: that entry is replaced by a notice, the next one is complete',
   async () => {
     fakeJournalctl('cat all; exec sleep 1000', {
       all: `${printed(1)}${printed(2).slice(0, -1)}${printed(3)}`,
     });
     await startRsyslog('rsyslog-relp.conf', 2514);
     const agent = startAgent();
-    await until('the last', () => texts().includes('entry 3'));
+    await until('the last entry', () => texts().includes('entry 3'));
     await agent.stop();
     assert.equal(texts(), ['entry 1', 'entry 3']);
-    assert.is(notes().length, 1);
+    assert.is(notices().length, 1);
   },
 );
 
-broken('it is killed within an entry: that one is read again, and not taken for broken', async () => {
-  fakeJournalctl(
-    `case "$*" in
+broken(
+  'journalctl is killed within an entry: the entry is read again and does not count as corrupt',
+  async () => {
+    fakeJournalctl(
+      `case "$*" in
       *--cursor=*) n=$(cat n 2>/dev/null); echo 1 >n; [ -z "$n" ] || { cat all; exec sleep 1000; }; cat first; sleep 0.5; kill -9 $$ ;;
       *) cat first; exec sleep 1000 ;;
     esac`,
-    { first: printed(1) + printed(2).slice(0, 200), all: printed(1) + printed(2) + printed(3) },
-  );
-  await startRsyslog('rsyslog-relp.conf', 2514);
-  const agent = startAgent();
-  await until('the last', () => texts().includes('entry 3'));
-  await agent.stop();
-  assert.equal(texts(), ['entry 1', 'entry 2', 'entry 3']);
-  assert.equal(notes(), []);
-});
+      { first: printed(1) + printed(2).slice(0, 200), all: printed(1) + printed(2) + printed(3) },
+    );
+    await startRsyslog('rsyslog-relp.conf', 2514);
+    const agent = startAgent();
+    await until('the last entry', () => texts().includes('entry 3'));
+    await agent.stop();
+    assert.equal(texts(), ['entry 1', 'entry 2', 'entry 3']);
+    assert.equal(notices(), []);
+  },
+);
 
-/** It can print one entry, and then not go on: so it says as often as the file `times` has lines. */
+/** Prints one entry and then fails with the reason, as often as the file `times` has lines. */
 const failing = (reason: string) =>
   `case "$*" in
     *--show-cursor*) echo "-- cursor: ${cursor(3)}" ;;
@@ -154,30 +155,30 @@ const failing = (reason: string) =>
 const failed = { first: printed(1), rest: printed(2) + printed(3), times: '\n\n\n' };
 
 broken(
-  'it fails for a while, for no fault of the cursor: said in status, and nothing is sent twice',
+  'journalctl fails for a while, not because of the cursor: state.json has the reason, and no entry is sent twice',
   async () => {
     fakeJournalctl(failing('Failed to open journal: Cannot allocate memory'), failed);
     await startRsyslog('rsyslog-relp.conf', 2514);
     const agent = startAgent();
     await until('the reason', () => /Cannot allocate memory/.test(forwardState()?.error ?? ''));
     assert.is(forwardState()?.state, 'connected');
-    await until('the last', () => texts().includes('entry 3'));
-    await until('all is well', () => forwardState()?.error === '');
+    await until('the last entry', () => texts().includes('entry 3'));
+    await until('no error', () => forwardState()?.error === '');
     await agent.stop();
     assert.equal(texts(), ['entry 1', 'entry 2', 'entry 3']);
   },
 );
 
-broken('it cannot begin at the cursor: it begins with the boot', async () => {
+broken('journalctl cannot seek to the cursor: begins with the boot', async () => {
   fakeJournalctl(failing('Failed to seek to cursor: Invalid argument'), failed);
   await startRsyslog('rsyslog-relp.conf', 2514);
   startAgent();
-  await until('the last', () => texts().includes('entry 3'));
-  assert.equal(asked().filter((words) => words.endsWith(' -b')).length, 2);
+  await until('the last entry', () => texts().includes('entry 3'));
+  assert.equal(calls().filter((words) => words.endsWith(' -b')).length, 2);
 });
 
 broken(
-  '219: it cannot go on after an entry at all: later ones are looked for, and what is between is counted',
+  '219: journalctl cannot continue after an entry: searches for later entries, and counts those between',
   async () => {
     fakeJournalctl(
       `case "$*" in
@@ -190,7 +191,7 @@ broken(
     );
     await startRsyslog('rsyslog-relp.conf', 2514);
     const agent = startAgent();
-    await until('the last', () => texts().includes('entry 5'), 60);
+    await until('the last entry', () => texts().includes('entry 5'), 60);
     await agent.stop();
     assert.equal(texts(), ['entry 1', 'entry 4', 'entry 5']);
     assert.is(forwardState()?.counts.lost, 2);
@@ -198,7 +199,7 @@ broken(
 );
 
 broken(
-  'journal upload: one of 3 MiB breaks off; the server is told in its place, and its neighbours arrive',
+  'journal upload: a corrupt entry of 3 MiB is replaced by a notice, and the entries around it arrive',
   async () => {
     const large = printed(2).replace('entry 2', 'x'.repeat(3 * 1024 * 1024));
     fakeJournalctl(
@@ -211,7 +212,7 @@ broken(
     configure({ FORWARD: 'journal+http://127.0.0.1:19532' });
     await startRemote('http');
     const agent = startAgent();
-    await until('the last', () => forwardState()?.counts.acknowledged === 2);
+    await until('the last entry', () => forwardState()?.counts.acknowledged === 2);
     await agent.stop();
     execFileSync('umount', ['-l', '/usr/bin/journalctl']);
     fs.rmSync('/run/fake', { recursive: true });
@@ -219,13 +220,16 @@ broken(
   },
 );
 
-broken('it prints garbage, or fails at once: tried again with pauses, said seldom', async () => {
-  fakeJournalctl('head -c 100000 /dev/urandom | tr -d "=\\n"; exit 1', {});
-  await startRsyslog('rsyslog-relp.conf', 2514);
-  const agent = startAgent();
-  await until('three attempts', () => fs.existsSync('/run/fake/asked') && asked().length >= 3);
-  assert.ok(agent.said().split('\n').length < 10, agent.said());
-  assert.is(await agent.stop(), 0);
-});
+broken(
+  'journalctl prints random bytes or fails at once: started again with pauses, few messages',
+  async () => {
+    fakeJournalctl('head -c 100000 /dev/urandom | tr -d "=\\n"; exit 1', {});
+    await startRsyslog('rsyslog-relp.conf', 2514);
+    const agent = startAgent();
+    await until('three attempts', () => fs.existsSync('/run/fake/calls') && calls().length >= 3);
+    assert.ok(agent.output().split('\n').length < 10, agent.output());
+    assert.is(await agent.stop(), 0);
+  },
+);
 
 broken.run();

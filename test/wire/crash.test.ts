@@ -1,3 +1,4 @@
+// Protocols: relp, relp+tls, journal+http, journal+https, syslog+tcp, syslog+tls
 import { existsSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -9,11 +10,11 @@ import { type Acknowledging, acknowledging as cases } from './support/acknowledg
 import { clearRemote } from './support/remote.ts';
 import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
-import { enterWorld } from './support/world.ts';
+import { enterNamespaces } from './support/namespaces.ts';
 
-enterWorld(import.meta.filename);
+enterNamespaces(import.meta.filename);
 
-/** Both sides are killed again and again while entries are on their way; then everything must be there. */
+/** The agent or the server is killed repeatedly during transmission. Afterwards every entry must be stored. */
 const crash = suite('wire: kill -9');
 
 crash.before(makeCertificates);
@@ -33,7 +34,7 @@ function begin({ forward }: Acknowledging): void {
   writeJournal(numbered('entry', count));
 }
 
-/** Everything arrived, and not too much of it twice. */
+/** Every entry is stored, and not more than one window a crash is repeated. */
 async function assertAll({ stored, window }: Acknowledging, crashes: number): Promise<void> {
   const last = `entry ${count - 1}`;
   await until('the last entry', () => stored().includes(last), 60);
@@ -44,7 +45,7 @@ async function assertAll({ stored, window }: Acknowledging, crashes: number): Pr
 }
 
 for (const each of cases) {
-  crash(`${each.forward}: the agent, ${kills} times`, async () => {
+  crash(`${each.forward}: the agent is killed ${kills} times`, async () => {
     begin(each);
     await each.server();
     let crashes = 0;
@@ -60,7 +61,7 @@ for (const each of cases) {
 }
 
 for (const each of cases) {
-  crash(`${each.forward}: the server, ${kills} times`, async () => {
+  crash(`${each.forward}: the server is killed ${kills} times`, async () => {
     begin(each);
     let server = await each.server();
     startAgent();
@@ -78,35 +79,38 @@ for (const [scheme, configuration, port] of [
   ['syslog+tcp', 'rsyslog-syslog.conf', 601],
   ['syslog+tls', 'rsyslog-syslog-tls.conf', 6514],
 ] as const) {
-  crash(`${scheme}: the server, at a trickle: what it may not have had is sent again`, async () => {
-    configure({ FORWARD: `${scheme}://${serverName}`, ...guestTls });
-    const server = await startRsyslog(configuration, port);
-    startAgent();
-    await untilState('connected');
-    const journal = new LiveJournal();
-    const trickle = async (from: number) => {
-      for (let n = from; n < from + 60; n += 1) {
-        journal.append(numbered('entry', 1, n));
-        await sleep(15);
-      }
-    };
-    const texts = () => storedEntries().map(({ text }) => text);
-    await trickle(0);
-    // It has the last one, and the agent does not count on that for a second.
-    await until('the last of the first', () => texts().includes('entry 59'));
-    await server.kill();
-    await trickle(60);
-    await startRsyslog(configuration, port);
-    await untilState('connected');
-    await trickle(120);
-    await until('the last', () => texts().includes('entry 179'));
-    assert.equal([...new Set(texts())].sort(), journalField('MESSAGE').sort());
-    const repeated = texts().length - 180;
-    assert.ok(repeated > 0 && repeated <= 120, `${repeated} repeated`);
-  });
+  crash(
+    `${scheme}: the server is killed between single entries: those of the last second are sent again`,
+    async () => {
+      configure({ FORWARD: `${scheme}://${serverName}`, ...guestTls });
+      const server = await startRsyslog(configuration, port);
+      startAgent();
+      await untilState('connected');
+      const journal = new LiveJournal();
+      const appendSlowly = async (from: number) => {
+        for (let n = from; n < from + 60; n += 1) {
+          journal.append(numbered('entry', 1, n));
+          await sleep(15);
+        }
+      };
+      const texts = () => storedEntries().map(({ text }) => text);
+      await appendSlowly(0);
+      // The server has the last entry, which the agent counts as acknowledged only after a second.
+      await until('the first 60 entries', () => texts().includes('entry 59'));
+      await server.kill();
+      await appendSlowly(60);
+      await startRsyslog(configuration, port);
+      await untilState('connected');
+      await appendSlowly(120);
+      await until('the last', () => texts().includes('entry 179'));
+      assert.equal([...new Set(texts())].sort(), journalField('MESSAGE').sort());
+      const repeated = texts().length - 180;
+      assert.ok(repeated > 0 && repeated <= 120, `${repeated} repeated`);
+    },
+  );
 }
 
-crash('the saved cursor never passes what the server has', async () => {
+crash('the saved cursor is never ahead of the server', async () => {
   const [each] = cases;
   if (each === undefined) return;
   begin(each);
@@ -114,7 +118,7 @@ crash('the saved cursor never passes what the server has', async () => {
   for (let round = 0; round < 5; round += 1) {
     const agent = startAgent();
     await untilState('connected');
-    await until('a cursor was saved', () => existsSync('/run/immutafs/forward/cursor'));
+    await until('a saved cursor', () => existsSync('/run/immutafs/forward/cursor'));
     await sleep(150 + Math.random() * 200);
     await agent.kill();
     const saved = savedCursor();

@@ -1,3 +1,4 @@
+// Protocols: relp, relp+tls
 import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -7,11 +8,11 @@ import { LiveJournal, clearJournal, exportEntry, numbered, writeJournal } from '
 import { endAll } from './support/program.ts';
 import { clearStored, parseMessage, startRsyslog, storedLines } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
-import { enterWorld } from './support/world.ts';
+import { enterNamespaces } from './support/namespaces.ts';
 
-enterWorld(import.meta.filename);
+enterNamespaces(import.meta.filename);
 
-const exact = suite('wire: RELP, byte for byte and in time');
+const exact = suite('wire: RELP, every byte, and latency');
 const terminator = 'b7d1f0c26c8e4b0c';
 
 exact.before(makeCertificates);
@@ -23,7 +24,7 @@ exact.before.each(() => {
 });
 exact.after.each(endAll);
 
-/** rsyslog as docs/log-server has it, but with control characters as they are, each message with a mark after it. */
+/** rsyslog with the configuration of docs/log-server, but with unchanged control characters and a mark after each message. */
 async function startExactServer(name = 'rsyslog-relp.conf'): Promise<void> {
   const documented = fs.readFileSync(`docs/log-server/${name}`, 'utf8');
   const configuration = documented
@@ -44,7 +45,7 @@ for (const [scheme, configuration] of [
   ['relp', 'rsyslog-relp.conf'],
   ['relp+tls', 'rsyslog-relp-tls.conf'],
 ] as const) {
-  exact(`${scheme}: line feeds, control characters and what is no UTF-8 arrive as they are`, async () => {
+  exact(`${scheme}: line feeds, control characters and invalid UTF-8 arrive unchanged`, async () => {
     configure({ FORWARD: `${scheme}://${serverName}:2514`, ...guestTls });
     const messages = [
       Buffer.from('two\nlines'),
@@ -55,7 +56,7 @@ for (const [scheme, configuration] of [
     writeJournal(Buffer.concat(messages.map((MESSAGE) => exportEntry({ MESSAGE }))));
     await startExactServer(configuration);
     startAgent();
-    await until('all of them', () => storedMessages().length === messages.length);
+    await until('all entries', () => storedMessages().length === messages.length);
     assert.equal(
       storedMessages(),
       messages.map((message) => message.toString('latin1')),
@@ -63,16 +64,16 @@ for (const [scheme, configuration] of [
   });
 }
 
-exact('a NUL arrives as rsyslog has it, always: #000, with all around it', async () => {
+exact('a NUL arrives as #000, which rsyslog cannot switch off, with the text around it', async () => {
   writeJournal(exportEntry({ MESSAGE: Buffer.from('before\0after') }));
   await startExactServer();
   startAgent();
-  await until('it', () => storedMessages().length === 1);
+  await until('the entry', () => storedMessages().length === 1);
   assert.equal(storedMessages(), ['before#000after']);
 });
 
 exact(
-  'a MESSAGE of 2 MiB arrives up to its limit, in parts, and says what is missing; others are not held up',
+  'a MESSAGE of 2 MiB arrives up to the limit, in parts, with the number of omitted bytes; other entries follow',
   async () => {
     const long = 'x'.repeat(2 * 1024 * 1024);
     const other = { MESSAGE: 'with a large field', COREDUMP: Buffer.alloc(8 * 1024 * 1024, 0xee) };

@@ -1,3 +1,4 @@
+// Protocols: relp, relp+tls, journal+http, journal+https
 import { execFileSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -9,13 +10,13 @@ import { endAll, peakMemory } from './support/program.ts';
 import { clearRemote } from './support/remote.ts';
 import { clearStored } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
-import { enterWorld } from './support/world.ts';
+import { enterNamespaces } from './support/namespaces.ts';
 
-enterWorld(import.meta.filename);
+enterNamespaces(import.meta.filename);
 
-const hang = suite('wire: nothing comes back');
+const hang = suite('wire: a server or network that hangs');
 const count = 30_000;
-/** What is acknowledged before nothing comes back any more. */
+/** How many entries are acknowledged before the server or the network hangs. */
 const first = 2_000;
 
 hang.before(makeCertificates);
@@ -34,21 +35,21 @@ const acknowledged = () => forwardState()?.counts.acknowledged ?? 0;
 
 for (const { forward, server: start, stored, window } of acknowledging) {
   const assertAll = async (repeats: number) => {
-    await until('all of them', () => new Set(stored()).size >= count, 60);
+    await until('all entries', () => new Set(stored()).size >= count, 60);
     assert.equal([...new Set(stored())].sort(), journalField('MESSAGE').sort());
     assert.ok(stored().length - count <= repeats * window, `${stored().length - count} repeated`);
   };
 
-  /** So that there is something to wait for, whatever the machine's speed: the first of them are there, the rest comes. */
+  /** The first entries are acknowledged before the others are appended: the test does not depend on the machine's speed. */
   const begin = async (): Promise<LiveJournal> => {
     const journal = new LiveJournal();
     journal.append(numbered('entry', first));
-    await until('the first of them', () => acknowledged() >= first);
+    await until('the first entries', () => acknowledged() >= first);
     return journal;
   };
 
   hang(
-    `${forward}: the server stops: memory is bounded, the agent can be stopped, nothing is lost`,
+    `${forward}: the server hangs: memory is bounded, the agent can be stopped, no entry is lost`,
     async () => {
       configure({ FORWARD: forward, ...guestTls });
       const server = await start();
@@ -67,7 +68,7 @@ for (const { forward, server: start, stored, window } of acknowledging) {
     },
   );
 
-  hang(`${forward}: every packet is dropped for a while: it goes on, nothing is lost`, async () => {
+  hang(`${forward}: every packet is dropped for 3 s: forwarding continues, no entry is lost`, async () => {
     configure({ FORWARD: forward, ...guestTls });
     await start();
     startAgent();

@@ -1,3 +1,4 @@
+// Protocols: relp
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { suite } from 'uvu';
@@ -23,12 +24,12 @@ import {
 } from './support/journal.ts';
 import { logLines, rotate, startJournald } from './support/journald.ts';
 import { closeFakes, fakeServer, relpServer } from './support/fake-server.ts';
-import { endAll, memory } from './support/program.ts';
+import { endAll, residentMemory } from './support/program.ts';
 import { clearStored, startRsyslog, storedEntries, storedLines, storedMessages } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
-import { enterWorld } from './support/world.ts';
+import { enterNamespaces } from './support/namespaces.ts';
 
-enterWorld(import.meta.filename);
+enterNamespaces(import.meta.filename);
 
 const journal = suite('wire: the journal');
 
@@ -53,46 +54,49 @@ async function forwardUntil(count: number): Promise<void> {
   await agent.stop();
 }
 
-journal('vacuumed while behind: exactly so many are counted, and the server is told', async () => {
-  await startServer();
-  const journald = await startJournald({ RuntimeMaxFileSize: '512K' });
-  logLines(lines('before', 100));
-  execFileSync('journalctl', ['--sync']);
-  await forwardUntil(100);
-  const acknowledged = parseCursor(savedCursor())?.sequence ?? 0;
-  logLines(lines('gone', 3000));
-  rotate();
-  rotate('--vacuum-files=1');
-  logLines(lines('after', 10));
-  execFileSync('journalctl', ['--sync']);
-  const first = execFileSync('journalctl', [
-    '-q',
-    '-n',
-    '+1',
-    '-o',
-    'cat',
-    '--show-cursor',
-    '--output-fields=X',
-  ]);
-  const next = parseCursor(/-- cursor: (\S+)/.exec(first.toString())?.[1] ?? '')?.sequence ?? 0;
-  const gone = next - acknowledged - 1;
-  assert.ok(gone > 1000, `${gone} gone`);
-  const agent = startAgent();
-  await until('the last', () => texts().includes('after 9'));
-  await agent.stop();
-  assert.is(forwardState()?.counts.lost, gone);
-  const told = storedMessages().filter(
-    ({ app, text }) => app === 'immutafs-agent' && /^\d+ journal entries were /.test(text),
-  );
-  assert.equal(
-    told.map(({ text }) => text),
-    [missingText(gone)],
-  );
-  await journald.stop();
-});
+journal(
+  'the journal is vacuumed while forwarding is behind: the exact number is counted and sent to the server',
+  async () => {
+    await startServer();
+    const journald = await startJournald({ RuntimeMaxFileSize: '512K' });
+    logLines(lines('before', 100));
+    execFileSync('journalctl', ['--sync']);
+    await forwardUntil(100);
+    const acknowledged = parseCursor(savedCursor())?.sequence ?? 0;
+    logLines(lines('gone', 3000));
+    rotate();
+    rotate('--vacuum-files=1');
+    logLines(lines('after', 10));
+    execFileSync('journalctl', ['--sync']);
+    const first = execFileSync('journalctl', [
+      '-q',
+      '-n',
+      '+1',
+      '-o',
+      'cat',
+      '--show-cursor',
+      '--output-fields=X',
+    ]);
+    const next = parseCursor(/-- cursor: (\S+)/.exec(first.toString())?.[1] ?? '')?.sequence ?? 0;
+    const gone = next - acknowledged - 1;
+    assert.ok(gone > 1000, `${gone} gone`);
+    const agent = startAgent();
+    await until('the last entry', () => texts().includes('after 9'));
+    await agent.stop();
+    assert.is(forwardState()?.counts.lost, gone);
+    const notices = storedMessages().filter(
+      ({ app, text }) => app === 'immutafs-agent' && /^\d+ journal entries were /.test(text),
+    );
+    assert.equal(
+      notices.map(({ text }) => text),
+      [missingText(gone)],
+    );
+    await journald.stop();
+  },
+);
 
 journal(
-  'the server hangs, then is away, the journal grows and is vacuumed: memory is flat, each entry stored or counted',
+  'the server hangs and then is unreachable while the journal grows and is vacuumed: memory is constant, each entry is stored or counted',
   async () => {
     const server = await startServer();
     const journald = await startJournald({ RuntimeMaxFileSize: '512K' });
@@ -101,12 +105,12 @@ journal(
       logLines(lines(prefix, 3000));
       rotate();
       await sleep(300);
-      const before = memory(agent.pid);
+      const before = residentMemory(agent.pid);
       for (let n = 0; n < 3; n += 1) logLines(lines(`${prefix} more ${n}`, 3000));
       rotate();
       rotate('--vacuum-files=1');
       await sleep(800);
-      const added = memory(agent.pid) - before;
+      const added = residentMemory(agent.pid) - before;
       assert.ok(added <= 10, `${added.toFixed(1)} MiB more`);
     };
     logLines(lines('before', 100));
@@ -114,19 +118,19 @@ journal(
     server.signal('SIGSTOP');
     await grow('hung');
     await server.kill();
-    // What it reads now, it reads again: nobody acknowledges it.
+    // The agent reads these entries again later, because no server acknowledges them.
     logLines(lines('read twice', 200));
     const silent = await fakeServer(
       2514,
       relpServer(() => undefined),
     );
-    await until('it reads on', () => silent.received > 20_000);
+    await until('more entries', () => silent.received > 20_000);
     silent.close();
     await untilState('waiting');
     await grow('away');
     logLines(lines('after', 10));
     await startServer();
-    await until('the last', () => texts().includes('after 9'));
+    await until('the last entry', () => texts().includes('after 9'));
     await agent.stop();
     const stored = new Set(storedMessages().map(({ data }) => parseCursor(data['cursor'] ?? '')?.sequence));
     stored.delete(undefined);
@@ -134,62 +138,68 @@ journal(
     const { lost } = forwardState()?.counts ?? { lost: 0 };
     assert.ok(lost > 3000, `${lost} lost`);
     const all = Math.max(...numbers) - Math.min(...numbers) + 1;
-    // A killed server may have what it did not acknowledge.
+    // A killed server may have stored entries without acknowledging them.
     const more = stored.size + lost - all;
     assert.ok(more >= 0 && more <= 1024, `${all} entries, ${stored.size} stored, ${lost} lost`);
     await journald.stop();
   },
 );
 
-journal('journald is killed and started, and flushes to /var: nothing is lost or repeated', async () => {
-  await startServer();
-  fs.mkdirSync('/var/log/journal');
-  fs.rmSync('/run/systemd/journal', { recursive: true, force: true });
-  let journald = await startJournald({ Storage: 'auto' });
-  const agent = startAgent();
-  logLines(lines('first', 50));
-  await until('first', () => texts().includes('first 49'));
-  await journald.kill();
-  journald = await startJournald({ Storage: 'auto' });
-  logLines(lines('second', 50));
-  await until('second', () => texts().includes('second 49'));
-  execFileSync('journalctl', ['--flush']);
-  logLines(lines('third', 50));
-  await until('third', () => texts().includes('third 49'));
-  await agent.stop();
-  const wanted = [...lines('first', 50), ...lines('second', 50), ...lines('third', 50)];
-  assert.equal(
-    texts().filter((text) => /^(first|second|third) /.test(text)),
-    wanted,
-  );
-  assert.is(forwardState()?.counts.lost, 0);
-  await journald.stop();
-});
+journal(
+  'journald is killed and started again, and flushes to /var: no entry is lost or repeated',
+  async () => {
+    await startServer();
+    fs.mkdirSync('/var/log/journal');
+    fs.rmSync('/run/systemd/journal', { recursive: true, force: true });
+    let journald = await startJournald({ Storage: 'auto' });
+    const agent = startAgent();
+    logLines(lines('first', 50));
+    await until('first', () => texts().includes('first 49'));
+    await journald.kill();
+    journald = await startJournald({ Storage: 'auto' });
+    logLines(lines('second', 50));
+    await until('second', () => texts().includes('second 49'));
+    execFileSync('journalctl', ['--flush']);
+    logLines(lines('third', 50));
+    await until('third', () => texts().includes('third 49'));
+    await agent.stop();
+    const wanted = [...lines('first', 50), ...lines('second', 50), ...lines('third', 50)];
+    assert.equal(
+      texts().filter((text) => /^(first|second|third) /.test(text)),
+      wanted,
+    );
+    assert.is(forwardState()?.counts.lost, 0);
+    await journald.stop();
+  },
+);
 
-const nobodys = 'f'.repeat(32);
+const unknownId = 'f'.repeat(32);
 const cursors: Record<string, { from: (last: string) => [string, string]; repeats: boolean }> = {
-  'of before a flush: another s and i': {
-    from: (last) => [bootId, last.replace(/s=\w+;i=\w+/, `s=${nobodys};i=1`)],
+  'from before a flush: another source and sequence number': {
+    from: (last) => [bootId, last.replace(/s=\w+;i=\w+/, `s=${unknownId};i=1`)],
     repeats: false,
   },
-  'of another boot': { from: (last) => [nobodys, last.replace(/b=\w+/, `b=${nobodys}`)], repeats: true },
-  'of another boot, with this one named': {
-    from: (last) => [bootId, last.replace(/b=\w+/, `b=${nobodys}`)],
+  'from another boot': {
+    from: (last) => [unknownId, last.replace(/b=\w+/, `b=${unknownId}`)],
     repeats: true,
   },
-  'of the future, by the clock': {
+  'from another boot, in a file of this boot': {
+    from: (last) => [bootId, last.replace(/b=\w+/, `b=${unknownId}`)],
+    repeats: true,
+  },
+  'in the future of the clock': {
     from: (last) => [bootId, last.replace(/m=\w+/, 'm=7fffffffffff')],
     repeats: true,
   },
-  'of the future, by the journal': {
-    from: () => [bootId, `s=${nobodys};i=ffffff;b=${bootId};m=${now()};t=7fffffffffffff;x=1`],
+  'in the future of the journal': {
+    from: () => [bootId, `s=${unknownId};i=ffffff;b=${bootId};m=${now()};t=7fffffffffffff;x=1`],
     repeats: true,
   },
-  'that is garbage': { from: () => [bootId, 'garbage'], repeats: true },
-  'of an entry that is gone': {
+  'that is not a cursor': { from: () => [bootId, 'garbage'], repeats: true },
+  'of a deleted entry': {
     from: (last) => [
       bootId,
-      last.replace(/x=\w+/, 'x=1').replace(/i=\w+/, 'i=1').replace(/s=\w+/, `s=${nobodys}`),
+      last.replace(/x=\w+/, 'x=1').replace(/i=\w+/, 'i=1').replace(/s=\w+/, `s=${unknownId}`),
     ],
     repeats: false,
   },
@@ -200,14 +210,14 @@ function now(): string {
 }
 
 for (const [what, { from, repeats }] of Object.entries(cursors)) {
-  journal(`a cursor ${what}: nothing is lost`, async () => {
+  journal(`a cursor ${what}: no entry is lost`, async () => {
     writeJournal(numbered('old', 20), 'old');
     await startServer();
     await forwardUntil(20);
     saveCursor(...from(savedCursor()));
     writeJournal(numbered('new', 20), 'new');
     const agent = startAgent();
-    await until('the last', () => texts().includes('new 19'));
+    await until('the last entry', () => texts().includes('new 19'));
     await agent.stop();
     assert.equal([...new Set(texts())].sort(), journalField('MESSAGE').sort());
     assert.is(texts().filter((text) => text === 'old 0').length, repeats ? 2 : 1);
@@ -215,7 +225,7 @@ for (const [what, { from, repeats }] of Object.entries(cursors)) {
 }
 
 journal(
-  'the clock jumps by a day and the host is renamed: order holds, what was not yet set is marked',
+  'the clock jumps by a day and the host is renamed: the order is kept, and entries from before the clock was set are marked',
   async () => {
     const day = 86_400_000_000;
     const realtime = Date.now() * 1000 - Number(process.hrtime.bigint() / 1000n);
@@ -235,7 +245,7 @@ journal(
     );
     await startServer();
     const agent = startAgent();
-    await until('the last', () => storedLines('guest2') === 1);
+    await until('the last entry', () => storedLines('guest2') === 1);
     await agent.stop();
     const stored = storedEntries();
     assert.equal(
@@ -250,7 +260,7 @@ journal(
 );
 
 journal(
-  "from the boot's first kernel line, though the server came later; not what earlier boots left",
+  "forwards from the boot's first kernel message on, although the server starts later, and no entries of earlier boots",
   async () => {
     writeJournal(exportEntry({ MESSAGE: 'another boot', _BOOT_ID: '1'.repeat(32) }), 'a');
     writeJournal(
@@ -261,7 +271,7 @@ journal(
     startAgent();
     await sleep(3000);
     await startServer();
-    await until('the last', () => texts().includes('later 99'));
+    await until('the last entry', () => texts().includes('later 99'));
     assert.equal(texts(), ['Linux version', ...lines('later', 100)]);
   },
 );

@@ -1,3 +1,4 @@
+// Protocols: relp+tls, journal+https
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { suite } from 'uvu';
@@ -7,20 +8,20 @@ import { endAll } from './support/program.ts';
 import { startRemote, storedField } from './support/remote.ts';
 import { startRsyslog, storedMessages } from './support/rsyslog.ts';
 import { until } from './support/until.ts';
-import { enterWorld } from './support/world.ts';
+import { enterNamespaces } from './support/namespaces.ts';
 
-enterWorld(import.meta.filename);
+enterNamespaces(import.meta.filename);
 
-/** What docs/log-server.md tells an administrator to type, typed. */
+/** Runs the commands of docs/log-server.md. */
 const manual = suite('wire: docs/log-server.md');
 
 const page = fs.readFileSync('docs/log-server.md', 'utf8');
-const desk = '/run/desk';
+const folder = '/run/files';
 
 manual.before(() => {
-  fs.cpSync('docs/log-server', desk, { recursive: true });
+  fs.cpSync('docs/log-server', folder, { recursive: true });
   fs.writeFileSync('/etc/hosts', '127.0.0.1 localhost log.example.com\n');
-  type(block('Certificates'));
+  runCommands(block('Certificates'));
 });
 manual.before.each(() => fs.rmSync('/etc/immutafs/immutafs.conf', { force: true }));
 manual.after.each(endAll);
@@ -33,36 +34,36 @@ function block(section: string): string {
   return commands;
 }
 
-/** But for what the machine has already, and what a systemd would do. */
-function type(commands: string): void {
+/** Runs commands, except for those that install packages or need a running systemd. */
+function runCommands(commands: string): void {
   const here = commands.replace(/^(apt-get|systemctl|immutafs-agent) .*$/gm, ':');
   fs.mkdirSync('/etc/rsyslog.d', { recursive: true });
-  execFileSync('sh', ['-euc', here], { cwd: desk, stdio: 'pipe' });
+  execFileSync('sh', ['-euc', here], { cwd: folder, stdio: 'pipe' });
 }
 
-/** The user is made by the package, which is not installed here. */
+/** Without the user, which the package would create. */
 const guest = () => block('The guest').replace(' -g immutafs-forward', '');
 
-manual('RELP with TLS: what it says gives a server that takes what the guest sends', async () => {
-  type(block('rsyslog, RELP with TLS'));
+manual('RELP with TLS: the commands set up a server that accepts the guest', async () => {
+  runCommands(block('rsyslog, RELP with TLS'));
   await startRsyslog('/etc/rsyslog.d/immutafs.conf', 2514);
-  type(guest());
+  runCommands(guest());
   const test = startAgent('--test');
-  assert.is(await test.ended, 0, test.said());
-  assert.match(test.said(), /accepted/);
+  assert.is(await test.ended, 0, test.output());
+  assert.match(test.output(), /accepted/);
   await until('the entry', () => storedMessages().some(({ text }) => text.includes('forward --test')));
 });
 
-manual('journal upload: the same', async () => {
-  type(block('systemd-journal-remote'));
-  type(guest().replace('relp+tls://log.example.com:2514', 'journal+https://log.example.com:19532'));
+manual('journal upload: the commands set up a server that accepts the guest', async () => {
+  runCommands(block('systemd-journal-remote'));
+  runCommands(guest().replace('relp+tls://log.example.com:2514', 'journal+https://log.example.com:19532'));
   await startRemote('https');
   const test = startAgent('--test');
-  assert.is(await test.ended, 0, test.said());
+  assert.is(await test.ended, 0, test.output());
   await until('the entry', () => storedField('MESSAGE').some((text) => text.includes('forward --test')));
 });
 
-manual('every file that it names is there, and every file that is there is named', () => {
+manual('the page names exactly the files in docs/log-server', () => {
   const files = fs.readdirSync('docs/log-server').sort();
   const named = [...new Set(page.match(/[a-z-]+\.conf\b/g))].filter((name) => name.includes('-')).sort();
   assert.equal(named, files);

@@ -1,3 +1,4 @@
+// Protocols: relp, relp+tls, journal+http
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configure, forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
@@ -8,9 +9,9 @@ import { endAll } from './support/program.ts';
 import { clearRemote, startRemote, storedField } from './support/remote.ts';
 import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
 import { until } from './support/until.ts';
-import { enterWorld } from './support/world.ts';
+import { enterNamespaces } from './support/namespaces.ts';
 
-enterWorld(import.meta.filename);
+enterNamespaces(import.meta.filename);
 
 const servers = suite('wire: several servers, and --test');
 
@@ -29,7 +30,7 @@ servers.after.each(async () => {
 const rsyslogHas = (text: string) => storedEntries().some((entry) => entry.text === text);
 
 servers(
-  'the first that answers is used, the preferred one when it is back, and others if it goes',
+  'uses the first server that answers, the preferred one when it is back, and another one when it fails',
   async () => {
     configure({ FORWARD: `relp://127.0.0.1:2514 journal+http://127.0.0.1:19532` });
     const live = new LiveJournal();
@@ -38,22 +39,22 @@ servers(
     const { target } = await untilState('connected');
     assert.is(target, 'journal+http://127.0.0.1:19532');
     live.append(numbered('away', 10));
-    await until('the second server has them', () => storedField('MESSAGE').includes('away 9'));
+    await until('the entries on the second server', () => storedField('MESSAGE').includes('away 9'));
     const preferred = await startRsyslog('rsyslog-relp.conf', 2514);
-    await until('the first one again', () => forwardState()?.target === 'relp://127.0.0.1:2514', 40);
+    await until('the first server again', () => forwardState()?.target === 'relp://127.0.0.1:2514', 40);
     live.append(numbered('back', 10));
-    await until('the first server has them', () => rsyslogHas('back 9'));
+    await until('the entries on the first server', () => rsyslogHas('back 9'));
     assert.not.ok(rsyslogHas('away 9'));
     assert.not.ok(storedField('MESSAGE').includes('back 0'));
     await preferred.kill();
     live.append(numbered('gone', 10));
-    await until('the second one again', () => storedField('MESSAGE').includes('gone 9'));
+    await until('the second server again', () => storedField('MESSAGE').includes('gone 9'));
     const both = [...storedField('MESSAGE'), ...storedEntries().map(({ text }) => text)];
     assert.equal([...new Set(both)].sort(), journalField('MESSAGE').sort());
   },
 );
 
-servers('--test says step by step how each server answers, and that the entry is there', async () => {
+servers('--test prints each step for each server, and the entry arrives', async () => {
   configure({
     FORWARD: `relp+tls://${serverName}:2514 journal+http://127.0.0.1:19532`,
     ...guestTls,
@@ -63,7 +64,7 @@ servers('--test says step by step how each server answers, and that the entry is
   const test = startAgent('--test');
   assert.is(await test.ended, 0);
   const steps = test
-    .said()
+    .output()
     .split('\n')
     .map((line) => line.trim().split(/\s+/)[0]);
   assert.equal(steps, [
@@ -73,31 +74,31 @@ servers('--test says step by step how each server answers, and that the entry is
     ...['connect', 'protocol', 'send', 'accepted'],
     '',
   ]);
-  assert.match(test.said(), `TLSv1.3, ${serverName}, signed by wire authority`);
-  const [mark = 'no mark'] = /immutafs-agent forward --test [0-9a-f-]{36}/.exec(test.said()) ?? [];
+  assert.match(test.output(), `TLSv1.3, ${serverName}, signed by wire authority`);
+  const [mark = 'no mark'] = /immutafs-agent forward --test [0-9a-f-]{36}/.exec(test.output()) ?? [];
   await until('the entry', () =>
     storedField('MESSAGE').some((text) => text.startsWith('immutafs-agent forward')),
   );
   assert.match(mark, /test/);
 });
 
-servers('--test says what is wrong, with the certificate that came instead', async () => {
+servers('--test prints the error, with the certificate that the server presented', async () => {
   configure({ FORWARD: 'relp+tls://127.0.0.1:2514 relp://both.example.com:2515', ...guestTls });
   await startRsyslog('rsyslog-relp-tls.conf', 2514);
   const test = startAgent('--test');
   assert.is(await test.ended, 1);
-  assert.match(test.said(), /tls +TLSv1\.3, log\.example\.com/);
-  assert.match(test.said(), /FAILED +Hostname\/IP does not match/);
-  const [said = ''] = /FAILED +connect .*/.exec(test.said()) ?? [];
-  for (const address of ['127.0.0.1', '::1']) assert.match(said, `connect ECONNREFUSED ${address}:2515`);
+  assert.match(test.output(), /tls +TLSv1\.3, log\.example\.com/);
+  assert.match(test.output(), /FAILED +Hostname\/IP does not match/);
+  const [failure = ''] = /FAILED +connect .*/.exec(test.output()) ?? [];
+  for (const address of ['127.0.0.1', '::1']) assert.match(failure, `connect ECONNREFUSED ${address}:2515`);
 });
 
-servers('--test with a server that only accepts connections ends', async () => {
+servers('--test ends if a server accepts the connection and does not answer', async () => {
   configure({ FORWARD: 'relp://127.0.0.1:2514' });
   await fakeServer(2514, () => undefined);
   const test = startAgent('--test');
   assert.is(await test.ended, 1);
-  assert.match(test.said(), /FAILED +no RELP response within 10 s/);
+  assert.match(test.output(), /FAILED +no RELP response within 10 s/);
 });
 
 servers.run();

@@ -1,3 +1,4 @@
+// Protocols: relp, relp+tls, journal+http, journal+https, syslog+tcp, syslog+tls
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import type net from 'node:net';
@@ -10,11 +11,11 @@ import { LiveJournal, clearJournal, journalField, numbered, writeJournal } from 
 import { type Program, cpuSeconds, endAll, peakMemory } from './support/program.ts';
 import { clearStored, startRsyslog, storedLines } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
-import { enterWorld } from './support/world.ts';
+import { enterNamespaces } from './support/namespaces.ts';
 
-enterWorld(import.meta.filename);
+enterNamespaces(import.meta.filename);
 
-const trouble = suite('wire: trouble');
+const trouble = suite('wire: faulty servers and configurations');
 const relp = { FORWARD: 'relp://127.0.0.1:2514' };
 
 trouble.before(makeCertificates);
@@ -36,10 +37,10 @@ const close = (socket: net.Socket) => void socket.end();
 const say = (text: string) => (socket: net.Socket) => void socket.write(text);
 const bytes4G = 'HTTP/1.1 202 Accepted\r\nContent-Length: 4294967296\r\n\r\n';
 
-/** [the way to it, what it does, what is said of it, whether it speaks TLS if it should] */
-type Bad = [string, (socket: net.Socket) => void, RegExp, boolean?];
+/** [protocol, behaviour, expected error, whether the server uses TLS although the protocol requires it] */
+type FaultyServer = [string, (socket: net.Socket) => void, RegExp, boolean?];
 
-const rows: Record<string, Bad[]> = {
+const rows: Record<string, FaultyServer[]> = {
   plain: [
     ['relp', garbage, /not a RELP frame/],
     ['relp', say('1 rsp 4294967296 '), /not a RELP frame/],
@@ -60,12 +61,12 @@ const rows: Record<string, Bad[]> = {
     ['journal+https', stream(bytes4G, 'xxxx'), /response without end/],
     ['journal+https', close, /closed|hang up/],
     ['syslog+tls', close, /closed|disconnected/, false],
-    // They answer, as far as anybody can tell, and then take nothing.
+    // Accepts the connection, which counts as an answer, and then accepts no entry.
     ['syslog+tcp', close, /closed/],
   ],
 };
 
-/** A head, and then lines without an end. */
+/** Sends a header, and then lines without end. */
 function stream(head: string, line: string): (socket: net.Socket) => void {
   return (socket) => {
     socket.write(head);
@@ -76,7 +77,7 @@ function stream(head: string, line: string): (socket: net.Socket) => void {
 
 for (const [what, row] of Object.entries(rows)) {
   trouble(
-    `${what}: bad servers before a good one: each is named with what is wrong, the good one gets all`,
+    `${what}: faulty servers before a good one: each error is logged, and the good one receives every entry`,
     async () => {
       const targets = row.map(([scheme], n) => `${scheme}://${serverName}:${2520 + n}`);
       configure({ FORWARD: `${targets.join(' ')} relp://localhost:2514`, ...guestTls });
@@ -88,11 +89,11 @@ for (const [what, row] of Object.entries(rows)) {
       writeJournal(numbered('entry', 1000));
       await startRsyslog('rsyslog-relp.conf', 2514);
       const agent = startAgent();
-      await until('all of them', () => storedLines() === 1000);
-      const said = agent.said().split('\n');
+      await until('all entries', () => storedLines() === 1000);
+      const lines = agent.output().split('\n');
       for (const [n, [, , reason]] of row.entries()) {
-        const line = said.find((each) => each.includes(`Cannot forward the journal to ${targets[n]}: `));
-        assert.match(line ?? `nothing of ${targets[n]}`, reason);
+        const line = lines.find((each) => each.includes(`Cannot forward the journal to ${targets[n]}: `));
+        assert.match(line ?? `no message about ${targets[n]}`, reason);
       }
       for (const { connections } of servers) assert.ok(connections <= 2, `${connections} connections`);
       assert.ok(peakMemory(agent.pid) < 200);
@@ -105,22 +106,25 @@ for (const [forward, behave, reason, certificates] of [
   [`relp://${serverName}:2514`, garbage, /not a RELP frame/, undefined],
   [`journal+https://${serverName}:2514`, close, /closed|hang up/, serverFolder],
 ] as const) {
-  trouble(`${forward}: the only server is a bad one: said, and tried again with pauses`, async () => {
-    configure({ FORWARD: forward, ...guestTls });
-    writeJournal(numbered('entry', 10));
-    const server = await fakeServer(2514, behave, certificates);
-    const agent = startAgent();
-    const { error } = await untilState('waiting');
-    assert.match(error, reason);
-    await sleep(1500);
-    assert.ok(server.connections >= 1 && server.connections <= 4, `${server.connections} connections`);
-    assert.is(forwardState()?.counts.acknowledged, 0);
-    assert.is(await agent.stop(20), 0);
-  });
+  trouble(
+    `${forward}: the only server is faulty: the error is reported, and it is tried again with pauses`,
+    async () => {
+      configure({ FORWARD: forward, ...guestTls });
+      writeJournal(numbered('entry', 10));
+      const server = await fakeServer(2514, behave, certificates);
+      const agent = startAgent();
+      const { error } = await untilState('waiting');
+      assert.match(error, reason);
+      await sleep(1500);
+      assert.ok(server.connections >= 1 && server.connections <= 4, `${server.connections} connections`);
+      assert.is(forwardState()?.counts.acknowledged, 0);
+      assert.is(await agent.stop(20), 0);
+    },
+  );
 }
 
 trouble(
-  'a server that accepts and never answers: the attempt ends, the agent too when it is told to',
+  'a server that accepts the connection and never answers: the attempt ends, and the agent can be stopped',
   async () => {
     const server = await fakeServer(2514, mute);
     const agent = startAgent();
@@ -129,26 +133,26 @@ trouble(
     for (const [forward, reason] of Object.entries(silences)) {
       configure({ FORWARD: forward, ...guestTls });
       const test = startAgent('--test');
-      await until('it has read that', () => test.said().includes(forward));
+      await until('the start of --test', () => test.output().includes(forward));
       others.push({ reason, test });
     }
     await until('the reason', () => /no RELP response within 10 s/.test(forwardState()?.error ?? ''), 30);
     assert.is(await agent.stop(20), 0);
     for (const { reason, test } of others) {
       assert.is(await test.ended, 1);
-      assert.match(test.said(), reason);
+      assert.match(test.output(), reason);
     }
   },
 );
 
-/** What is said of a server of such a protocol that never says a word. */
+/** The error for a server that sends nothing, by protocol. */
 const silences: Record<string, RegExp> = {
   'relp+tls://127.0.0.1:2514': /FAILED +TLS handshake not complete within 10 s/,
   'journal+http://127.0.0.1:2514': /FAILED +no response within 10 s/,
   'journal+https://127.0.0.1:2514': /FAILED +TLS handshake not complete within 10 s/,
 };
 
-trouble('TLS without a certificate is refused', async () => {
+trouble('a TLS server without a certificate is refused', async () => {
   configure({ FORWARD: 'relp+tls://127.0.0.1:2514', ...guestTls });
   const server = await anonymousTls(2514);
   startAgent();
@@ -156,7 +160,7 @@ trouble('TLS without a certificate is refused', async () => {
   server.close();
 });
 
-trouble('a name that cannot be resolved is named', async () => {
+trouble('the error names a host that cannot be resolved', async () => {
   configure({ FORWARD: 'relp://no-such-host.invalid:2514' });
   startAgent();
   assert.match((await untilState('waiting')).error, 'no-such-host.invalid');
@@ -168,22 +172,22 @@ for (const [forward, reason] of [
   ['gopher://host:1', /FORWARD/],
   ['relp://user@host:1', /must be followed by HOST:PORT/],
 ] as const) {
-  trouble(`FORWARD=${forward} is an error of configuration`, async () => {
+  trouble(`FORWARD=${forward} is a configuration error`, async () => {
     configure({ FORWARD: forward });
     const agent = startAgent();
     assert.is(await agent.ended, 2);
-    assert.match(agent.said(), reason);
+    assert.match(agent.output(), reason);
   });
 }
 
-trouble('without FORWARD it ends at once, and well', async () => {
+trouble('without FORWARD, exits at once with status 0', async () => {
   configure({});
   const agent = startAgent();
   assert.is(await agent.ended, 0);
-  assert.match(agent.said(), 'FORWARD is empty');
+  assert.match(agent.output(), 'FORWARD is empty');
 });
 
-trouble('a server that answers once a second is not left', async () => {
+trouble('the connection to a server that acknowledges one entry a second is kept', async () => {
   writeJournal(numbered('entry', 5000));
   const waiting: (() => void)[] = [];
   const answer = (txnr: number, socket: net.Socket) => {
@@ -195,11 +199,11 @@ trouble('a server that answers once a second is not left', async () => {
   await until('six answers', () => (forwardState()?.counts.acknowledged ?? 0) >= 6);
   clearInterval(answers);
   assert.is(server.connections, 1);
-  assert.ok(waiting.length <= 1024, `${waiting.length} messages are on their way`);
+  assert.ok(waiting.length <= 1024, `${waiting.length} unacknowledged messages`);
 });
 
 trouble(
-  'a message that the server refuses is given up at the third time, and the next ones are sent',
+  'an entry is skipped when the server refuses it the third time, and the next ones are sent',
   async () => {
     const live = new LiveJournal();
     live.append(numbered('entry', 3));
@@ -220,7 +224,7 @@ trouble(
 );
 
 trouble(
-  'an HTTP server that closes the connection now and then, as a proxy does: each entry arrives once',
+  'an HTTP server that closes the connection after some requests, as proxies do: each entry arrives once',
   async () => {
     configure({ FORWARD: 'journal+http://127.0.0.1:2514' });
     writeJournal(numbered('entry', 2000));
@@ -228,7 +232,7 @@ trouble(
       response.writeHead(202, { Connection: server.requests % 3 === 0 ? 'close' : 'keep-alive' }).end();
     });
     const agent = startAgent();
-    await until('all of them', () => server.stored.length >= 2000);
+    await until('all entries', () => server.stored.length >= 2000);
     assert.is(await agent.stop(), 0);
     assert.equal(server.stored, journalField('MESSAGE'));
     assert.ok(server.requests > 3, `${server.requests} requests`);
@@ -238,7 +242,7 @@ trouble(
 );
 
 trouble(
-  'an HTTP server that breaks off whatever comes, as one does that cannot write: no entry is given up for it',
+  'an HTTP server that closes the connection during every request, as one does that cannot write: no entry is skipped',
   async () => {
     configure({ FORWARD: 'journal+http://127.0.0.1:2514' });
     writeJournal(numbered('entry', 1));
@@ -260,7 +264,7 @@ trouble(
   },
 );
 
-trouble('a full /run: entries are delivered all the same', async () => {
+trouble('a full /run: entries are delivered nevertheless', async () => {
   fs.mkdirSync('/run/immutafs/forward', { recursive: true });
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'wire', '/run/immutafs/forward']);
   try {
@@ -268,16 +272,16 @@ trouble('a full /run: entries are delivered all the same', async () => {
     writeJournal(numbered('entry', 2000));
     await startRsyslog('rsyslog-relp.conf', 2514);
     const agent = startAgent();
-    await until('all of them', () => storedLines() === 2000);
-    assert.match(agent.said(), /no space left/);
-    assert.ok(agent.said().split('\n').length < 10);
+    await until('all entries', () => storedLines() === 2000);
+    assert.match(agent.output(), /no space left/);
+    assert.ok(agent.output().split('\n').length < 10);
     await agent.stop();
   } finally {
     execFileSync('umount', ['/run/immutafs/forward']);
   }
 });
 
-trouble('idle costs nothing', async () => {
+trouble('an idle agent uses no processor time', async () => {
   new LiveJournal().append(numbered('entry', 1));
   await startRsyslog('rsyslog-relp.conf', 2514);
   const agent = startAgent();

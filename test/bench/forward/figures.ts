@@ -1,7 +1,7 @@
 import type { Figure } from '../table.ts';
 import { type Latency, idleSeconds } from './latency.ts';
 import type { Run } from './run.ts';
-import type { Measured } from './world.ts';
+import type { Measured } from './measure.ts';
 
 /** The agent and a rival that sends to the same receiver. */
 interface Pair {

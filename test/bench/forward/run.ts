@@ -3,7 +3,7 @@ import { forgetState } from '../../wire/support/agent.ts';
 import { endAll } from '../../wire/support/program.ts';
 import { sleep } from '../../wire/support/until.ts';
 import { type Receiver, receivers } from './receivers.ts';
-import { type Sender, memory } from './senders.ts';
+import { type Sender, stateFolder } from './senders.ts';
 import { type Usage, usage } from './usage.ts';
 
 /** One sender's way through the journal; where it was killed, its processor time is that of the second start. */
@@ -22,8 +22,8 @@ export interface Run extends Usage {
 export async function forward(sender: Sender, count: number, killed = false): Promise<Run> {
   const receiver = receivers[sender.receiver];
   forgetState();
-  fs.rmSync(memory, { recursive: true, force: true });
-  fs.mkdirSync(memory);
+  fs.rmSync(stateFolder, { recursive: true, force: true });
+  fs.mkdirSync(stateFolder);
   receiver.clear();
   const server = await receiver.start();
   const start = performance.now();

@@ -10,7 +10,7 @@ export interface Sender {
 }
 
 /** Where senders keep what they know, but for the agent. */
-export const memory = '/run/sender';
+export const stateFolder = '/run/sender';
 
 /** Executables that are not on the path. */
 export interface Programs {
@@ -51,20 +51,20 @@ function rsyslog(receiver: Receiver['name'], action: string): Sender {
   return {
     receiver,
     start: () => {
-      const file = `${memory}/rsyslog.conf`;
-      const source = `global(workDirectory="${memory}")
+      const file = `${stateFolder}/rsyslog.conf`;
+      const source = `global(workDirectory="${stateFolder}")
 module(load="imjournal" stateFile="imjournal.state" rateLimit.interval="0")
 `;
       fs.writeFileSync(file, source + action);
-      fs.rmSync(`${memory}/rsyslog.pid`, { force: true });
-      return start('rsyslogd', ['-n', '-i', `${memory}/rsyslog.pid`, '-f', file]);
+      fs.rmSync(`${stateFolder}/rsyslog.pid`, { force: true });
+      return start('rsyslogd', ['-n', '-i', `${stateFolder}/rsyslog.pid`, '-f', file]);
     },
   };
 }
 
 /** Without the fields as structured data, which its default prefix makes of them: what the others send is less. */
 function startSyslogNg(folder: string): Program {
-  const file = `${memory}/syslog-ng.conf`;
+  const file = `${stateFolder}/syslog-ng.conf`;
   fs.writeFileSync(
     file,
     `@version: 4.8
@@ -73,7 +73,7 @@ destination server { syslog("127.0.0.1" transport("tcp") port(601)); };
 log { source(journal); destination(server); flags(flow-control); };
 `,
   );
-  const files = ['persist-file', 'pidfile', 'control'].map((name) => `--${name}=${memory}/syslog-ng.${name}`);
+  const files = ['persist-file', 'pidfile', 'control'].map((name) => `--${name}=${stateFolder}/syslog-ng.${name}`);
   const libraries = [`${folder}/usr/lib/syslog-ng`, `${folder}/usr/lib/x86_64-linux-gnu`].join(':');
   return start('env', [
     `LD_LIBRARY_PATH=${libraries}`,
@@ -86,6 +86,6 @@ log { source(journal); destination(server); flags(flow-control); };
 }
 
 function startUpload(): Program {
-  const options = ['--url=http://127.0.0.1:19532', `--save-state=${memory}/upload.state`];
+  const options = ['--url=http://127.0.0.1:19532', `--save-state=${stateFolder}/upload.state`];
   return start('/usr/lib/systemd/systemd-journal-upload', options);
 }

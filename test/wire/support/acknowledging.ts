@@ -3,13 +3,13 @@ import type { Program } from './program.ts';
 import { startRemote, storedField } from './remote.ts';
 import { startRsyslog, storedEntries } from './rsyslog.ts';
 
-/** A server that acknowledges, by one of the ways to it. */
+/** A server whose protocol acknowledges entries. */
 export interface Acknowledging {
   forward: string;
   server: () => Promise<Program>;
-  /** Every message, in the order in which it was stored. */
+  /** The text of every stored message, in order. */
   stored: () => string[];
-  /** Entries that one crash may repeat. */
+  /** How many entries one crash may repeat. */
   window: number;
 }
 

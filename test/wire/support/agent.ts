@@ -7,7 +7,7 @@ import { until } from './until.ts';
 const root = path.resolve(import.meta.dirname, '../../..');
 const folder = '/run/immutafs/forward';
 
-/** The configuration's lines. */
+/** Writes the configuration. */
 export function configure(lines: Record<string, string>): void {
   const text = Object.entries(lines).map(([key, value]) => `${key}=${value}\n`);
   fs.writeFileSync('/etc/immutafs/immutafs.conf', text.join(''));

@@ -1,22 +1,22 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 
-/** Where docs/log-server has the server's certificates, and a guest might have its own. */
+/** The paths of the server's certificates in docs/log-server, and of the guest's in docs/log-server.md. */
 export const serverFolder = '/etc/log-server';
 export const guestFolder = '/etc/immutafs/tls';
 export const serverName = 'log.example.com';
 
 export interface CertificateOptions {
-  /** Common name and, where it is none of an authority, DNS name. */
+  /** Common name and, except for an authority, DNS name. */
   name: string;
-  /** Where NAME.pem and NAME.key go, as `folder/file`. */
+  /** The path of the created files, without `.pem` and `.key`. */
   file: string;
-  /** Seconds from now, of the beginning and the end. */
+  /** The validity, in seconds from now. */
   from?: number;
   to?: number;
 }
 
-/** The two sides' certificates, as docs/log-server.md has them, and the names of the loopback. */
+/** Creates the certificates of both sides as docs/log-server.md does, and the loopback's host names. */
 export function makeCertificates(): void {
   makeCertificatesIn(serverFolder, guestFolder);
   fs.writeFileSync(
@@ -25,7 +25,7 @@ export function makeCertificates(): void {
   );
 }
 
-/** An authority, and what it signed for a server and for a guest. */
+/** Creates an authority and the certificates that it signs for a server and a guest. */
 export function makeCertificatesIn(server: string, guest: string): void {
   for (const folder of [server, guest]) fs.mkdirSync(folder, { recursive: true });
   openssl('req', '-x509', ...newKey(`${server}/ca`), '-days', '1', '-subj', '/CN=wire authority');
@@ -34,7 +34,7 @@ export function makeCertificatesIn(server: string, guest: string): void {
   makeCertificate({ name: 'guest1.guests.example', file: `${guest}/guest` }, server);
 }
 
-/** @param signer the folder of the authority of `makeCertificatesIn` */
+/** @param signer the directory of the authority, as given to `makeCertificatesIn` */
 export function makeCertificate(
   { name, file, from = -3600, to = 86_400 }: CertificateOptions,
   signer = serverFolder,
@@ -45,10 +45,17 @@ export function makeCertificate(
   openssl('req', '-x509', ...newKey(file), ...authority, ...times, '-subj', `/CN=${name}`, ...alternative);
 }
 
-/** As FORWARD_PEER has it. */
+/** A certificate's fingerprint in the form of FORWARD_PEER. */
 export function fingerprint(file: string): string {
-  const said = execFileSync('openssl', ['x509', '-noout', '-fingerprint', '-sha256', '-in', file]).toString();
-  return `SHA256:${said.slice(said.indexOf('=') + 1).trim()}`;
+  const output = execFileSync('openssl', [
+    'x509',
+    '-noout',
+    '-fingerprint',
+    '-sha256',
+    '-in',
+    file,
+  ]).toString();
+  return `SHA256:${output.slice(output.indexOf('=') + 1).trim()}`;
 }
 
 export const guestTls = {

@@ -10,8 +10,8 @@ export interface FakeServer {
 }
 
 /**
- * A server that does with each connection what a test says, on a port of the loopback.
- * @param certificates the folder of the certificate that it has, for TLS
+ * A server on a port of the loopback. The test handles each connection.
+ * @param certificates the directory of the server's certificate, for TLS
  */
 export async function fakeServer(
   port: number,
@@ -43,7 +43,7 @@ export async function fakeServer(
   return fake;
 }
 
-/** Who the server is, and who may say who a client is. */
+/** The server's certificate, and the authority of client certificates. */
 function keyOf(folder: string): tls.TlsOptions {
   const read = (name: string) => fs.readFileSync(`${folder}/${name}`);
   return { ca: read('ca.pem'), cert: read('server.pem'), key: read('server.key') };
@@ -56,7 +56,7 @@ export function closeFakes(): void {
   opened.clear();
 }
 
-/** Answers RELP's open, and each message as the test says: by its transaction number. */
+/** A RELP server: answers `open` and `close`; the test answers each message. */
 export function relpServer(
   answer: (txnr: number, socket: net.Socket, text: string) => void,
 ): (socket: net.Socket) => void {
@@ -82,12 +82,12 @@ export function relpServer(
 
 export interface UploadServer {
   requests: number;
-  /** MESSAGE of every entry that came. */
+  /** MESSAGE of every received entry. */
   stored: string[];
   close: () => void;
 }
 
-/** Takes what is posted, and answers as the test says. */
+/** An HTTP server that stores posted entries; the test answers each request. */
 export async function uploadServer(
   port: number,
   answer: (response: http.ServerResponse, entries: string[]) => void,
@@ -112,7 +112,7 @@ export async function uploadServer(
   return it;
 }
 
-/** TLS without any certificate: what a man in the middle without a key could offer. */
+/** A TLS server without a certificate, as an attacker in the middle who has no key. */
 export function anonymousTls(port: number): Promise<tls.Server> {
   const options = { ciphers: 'ADH-AES256-SHA256:@SECLEVEL=0', maxVersion: 'TLSv1.2' } as const;
   const server = tls.createServer(options, (socket) => socket.on('error', () => undefined));
@@ -120,7 +120,7 @@ export function anonymousTls(port: number): Promise<tls.Server> {
   return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve(server)));
 }
 
-/** What lets only those through to a server who have a certificate of the authority, as a proxy before it would. */
+/** A proxy that forwards only clients with a certificate of the authority to a server. */
 export async function tlsGate(port: number, server: number, folder: string): Promise<tls.Server> {
   const gate = tls.createServer({ ...keyOf(folder), requestCert: true }, (socket) => {
     const behind = net.connect(server, '127.0.0.1');

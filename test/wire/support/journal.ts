@@ -10,13 +10,13 @@ export const bootId = fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')
 
 export type Value = string | Buffer;
 
-/** Fields of an entry; what is a list stands for a repeated field. */
+/** Fields of an entry; a list stands for a repeated field. */
 export type EntryFields = Record<string, Value | Value[]>;
 
 let clock = Number(process.hrtime.bigint() / 1000n) - 60_000_000;
 const bootTime = Date.now() * 1000 - Number(process.hrtime.bigint() / 1000n);
 
-/** An entry of this boot in the export format, each a microsecond after the one before. */
+/** An entry of this boot in the export format, one microsecond after the previous one. */
 export function exportEntry(fields: EntryFields): Buffer {
   clock += 1;
   const whole: EntryFields = {
@@ -39,7 +39,7 @@ export function exportEntry(fields: EntryFields): Buffer {
 }
 
 function exportField(name: string, value: Buffer): Buffer {
-  // Everything that might not be plain text may go in the binary form.
+  // Any value may be in the binary form.
   if (/^[ -~]*$/.test(value.toString('latin1')))
     return Buffer.from(`${name}=${value.toString('latin1')}\n`, 'latin1');
   const length = Buffer.alloc(8);
@@ -47,17 +47,17 @@ function exportField(name: string, value: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`${name}\n`), length, value, Buffer.from('\n')]);
 }
 
-/** `count` entries "PREFIX 0" … as one export. */
+/** `count` entries "PREFIX 0", "PREFIX 1", … in the export format. */
 export function numbered(prefix: string, count: number, from = 0): Buffer {
   return Buffer.concat(
     Array.from({ length: count }, (_, n) => exportEntry({ MESSAGE: `${prefix} ${from + n}` })),
   );
 }
 
-/** Since other readers than journalctl do not see what is compressed in such files. */
+/** Readers other than journalctl cannot read compressed fields of such files. */
 const uncompressed = 'SYSTEMD_JOURNAL_COMPRESS=0';
 
-/** Makes a journal file of entries. */
+/** Creates a journal file with these entries. */
 export function writeJournal(entries: Buffer, name = 'system'): string {
   fs.mkdirSync(journalFolder, { recursive: true });
   const source = `/run/${randomBytes(4).toString('hex')}.export`;
@@ -76,7 +76,7 @@ export class LiveJournal {
     fs.mkdirSync(journalFolder, { recursive: true });
     const file = `${journalFolder}/${name}.journal`;
     this.#writer = start('env', [uncompressed, remote, '-o', file, '-'], 'pipe');
-    // Before somebody gives systemd-journal-remote another configuration.
+    // Wait, because a test may change systemd-journal-remote's configuration next.
     execFileSync('timeout', ['10', 'sh', '-c', 'until [ -e "$1" ]; do sleep 0.01; done', 'sh', file]);
   }
 
@@ -84,7 +84,7 @@ export class LiveJournal {
     this.#writer.process.stdin?.write(entries);
   }
 
-  /** Until the writer has taken what was appended. */
+  /** Waits until the writer has read everything that was appended. */
   async taken(): Promise<void> {
     await new Promise((resolve) => this.#writer.process.stdin?.write('', resolve));
   }
@@ -95,7 +95,7 @@ export class LiveJournal {
   }
 }
 
-/** All entries of the journal as journalctl shows a field of them, in order. */
+/** One field of every journal entry, in order, as journalctl prints it. */
 export function journalField(field: string): string[] {
   const text = execFileSync('journalctl', ['-q', '--no-pager', '-o', 'cat', `--output-fields=${field}`], {
     maxBuffer: 1024 ** 3,

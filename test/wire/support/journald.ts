@@ -5,7 +5,7 @@ import { until } from './until.ts';
 
 const socket = '/run/systemd/journal/socket';
 
-/** The real journald, by itself; without the kernel's and audit's messages, which are the machine's. */
+/** The real journald, without messages of the kernel and of audit, which belong to the machine. */
 export async function startJournald(settings: Record<string, string> = {}): Promise<Program> {
   const lines = { Audit: 'no', ReadKMsg: 'no', RateLimitIntervalSec: '0', Storage: 'volatile', ...settings };
   const text = Object.entries(lines).map(([key, value]) => `${key}=${value}\n`);
@@ -17,20 +17,20 @@ export async function startJournald(settings: Record<string, string> = {}): Prom
   return journald;
 }
 
-/** Logs one entry of such fields. */
+/** Logs one entry with these fields. */
 export function logFields(fields: readonly string[]): void {
-  // Node has no datagrams on Unix sockets, and logger(1) sends no more than 512 fields.
+  // Node does not support datagrams on Unix sockets, and logger(1) sends at most 512 fields.
   const send =
     'import socket, sys; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(sys.stdin.buffer.read(), sys.argv[1])';
   execFileSync('python3', ['-c', send, socket], { input: `${fields.join('\n')}\n` });
 }
 
-/** Logs lines, an entry each. */
+/** Logs one entry per line. */
 export function logLines(lines: readonly string[]): void {
   execFileSync('systemd-cat', ['-t', 'wire', 'cat'], { input: lines.map((line) => `${line}\n`).join('') });
 }
 
-/** What journald has received is in its files, and old files are closed. */
+/** Makes journald write its messages and rotate its files. */
 export function rotate(...options: string[]): void {
   execFileSync('journalctl', ['--sync']);
   execFileSync('journalctl', ['--rotate', ...options], { stdio: 'pipe' });

@@ -2,17 +2,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { running, until } from './until.ts';
 
-/** A program that a test runs beside itself. */
+/** A program that runs during a test. */
 export interface Program {
   name: string;
   process: ChildProcess;
   pid: number;
-  /** What it wrote to stderr and stdout. */
-  said: () => string;
+  /** Its stdout and stderr. */
+  output: () => string;
   signal: (name: NodeJS.Signals) => void;
-  /** @returns its exit code, null where a signal ended it */
+  /** Its exit code; null if a signal ended it. */
   ended: Promise<number | null>;
-  /** SIGTERM, then SIGKILL after so many seconds. */
+  /** Sends SIGTERM, then SIGKILL after this time. */
   stop: (seconds?: number) => Promise<number | null>;
   kill: () => Promise<void>;
 }
@@ -21,12 +21,12 @@ const programs = new Set<Program>();
 
 export function start(command: string, args: string[], stdin: 'ignore' | 'pipe' = 'ignore'): Program {
   const child = spawn(command, args, { stdio: [stdin, 'pipe', 'pipe'] });
-  let said = '';
-  const hear = (chunk: Buffer) => {
-    said = (said + chunk.toString()).slice(-100_000);
+  let output = '';
+  const append = (chunk: Buffer) => {
+    output = (output + chunk.toString()).slice(-100_000);
   };
-  child.stdout?.on('data', hear);
-  child.stderr?.on('data', hear);
+  child.stdout?.on('data', append);
+  child.stderr?.on('data', append);
   const ended = new Promise<number | null>((resolve) => {
     child.on('exit', (code) => {
       programs.delete(program);
@@ -38,7 +38,7 @@ export function start(command: string, args: string[], stdin: 'ignore' | 'pipe' 
     name: `${command} ${args.join(' ')}`,
     process: child,
     pid: child.pid ?? 0,
-    said: () => said,
+    output: () => output,
     signal: (name) => void child.kill(name),
     ended,
     stop: async (seconds = 60) => {
@@ -59,12 +59,12 @@ export function start(command: string, args: string[], stdin: 'ignore' | 'pipe' 
   return program;
 }
 
-/** Ends what is left of a test. */
+/** Ends all programs that still run. */
 export async function endAll(): Promise<void> {
   await Promise.all([...programs].map((program) => program.kill()));
 }
 
-/** Until somebody listens on a TCP port of the loopback (state 0A in /proc/net/tcp and tcp6). */
+/** Waits until a program listens on a TCP port (state 0A in /proc/net/tcp and tcp6). */
 export async function listening(port: number): Promise<void> {
   const wanted = new RegExp(`:${port.toString(16).toUpperCase().padStart(4, '0')} \\S+ 0A `);
   await until(`port ${port}`, () =>
@@ -74,17 +74,17 @@ export async function listening(port: number): Promise<void> {
   );
 }
 
-/** In MiB, the most that a process ever had. */
+/** A process's peak resident memory, in MiB. */
 export function peakMemory(pid: number): number {
   return Number(/VmHWM:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
-/** In MiB, what a process has now. */
-export function memory(pid: number): number {
+/** A process's resident memory, in MiB. */
+export function residentMemory(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
-/** Seconds of processor time of a process, without its children. */
+/** A process's processor time, in seconds, without its children. */
 export function cpuSeconds(pid: number): number {
   const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

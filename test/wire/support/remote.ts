@@ -8,12 +8,12 @@ export const remoteFolder = '/var/log/journal/remote';
 const configuration = new URL('../../../docs/log-server/journal-remote.conf', import.meta.url).pathname;
 
 /**
- * systemd-journal-remote, with https as docs/log-server has it. It is started by itself and not by a socket unit,
- * so the split into files, which then has no default, is given.
+ * Starts systemd-journal-remote, for https with the configuration of docs/log-server. Without a socket unit, the split
+ * into files has no default and is given as an option.
  */
 export async function startRemote(scheme: 'http' | 'https', port = 19532): Promise<Program> {
   fs.mkdirSync(remoteFolder, { recursive: true });
-  // Not for those that write the tests' journals.
+  // Removed again below: systemd-journal-remote also writes the tests' journals.
   const installed = '/etc/systemd/journal-remote.conf';
   fs.copyFileSync(configuration, installed);
   const options = scheme === 'https' ? [] : ['--split-mode=none'];
@@ -33,7 +33,7 @@ export function clearRemote(): void {
   fs.rmSync(remoteFolder, { recursive: true, force: true });
 }
 
-/** What the server stored, in its order: by entry, its fields as `NAME=value` bytes, sorted. */
+/** All stored entries, in the export format and in the server's order. */
 export function storedExport(): Buffer {
   if (!fs.existsSync(remoteFolder) || fs.readdirSync(remoteFolder).length === 0) return Buffer.alloc(0);
   return execFileSync('journalctl', ['-q', '--no-pager', '-o', 'export', '-D', remoteFolder], {
@@ -41,7 +41,7 @@ export function storedExport(): Buffer {
   });
 }
 
-/** One field of every entry that has it. */
+/** One field of every stored entry that has it. */
 export function storedField(field: string): string[] {
   if (!fs.existsSync(remoteFolder) || fs.readdirSync(remoteFolder).length === 0) return [];
   const options = ['-q', '--no-pager', '-o', 'cat', `--output-fields=${field}`, '-D', remoteFolder];
@@ -51,7 +51,7 @@ export function storedField(field: string): string[] {
     .slice(0, -1);
 }
 
-/** The entries of an export, without what each journal file has of its own (cursor, sequence numbers). */
+/** The entries of an export, without the fields that differ in every journal file (cursor, sequence numbers). */
 export function bareEntries(bytes: Buffer): string[] {
   const entries: string[] = [];
   let pieces = '';
@@ -82,7 +82,7 @@ function fieldsOf(text: string): string[] {
   return fields.filter((field) => !/^__(CURSOR|SEQNUM|SEQNUM_ID)=/.test(field)).map(short);
 }
 
-/** What is large is compared, and shown, by its digest. */
+/** Replaces a large field by its digest. */
 function short(field: string): string {
   if (field.length <= 1000) return field;
   const digest = createHash('sha256').update(field, 'latin1').digest('hex');

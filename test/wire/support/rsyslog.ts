@@ -5,7 +5,7 @@ import { type Program, listening, start } from './program.ts';
 const configurations = path.resolve(import.meta.dirname, '../../../docs/log-server');
 const stored = '/var/log/guests';
 
-/** rsyslog with a configuration of docs/log-server, as a log server has it. */
+/** Starts rsyslog with a configuration of docs/log-server. */
 export async function startRsyslog(configuration: string, port: number): Promise<Program> {
   fs.mkdirSync(stored, { recursive: true });
   fs.rmSync('/run/rsyslogd.pid', { force: true });
@@ -15,7 +15,7 @@ export async function startRsyslog(configuration: string, port: number): Promise
   return server;
 }
 
-/** A message as a server stored it. */
+/** A stored message. */
 export interface StoredMessage {
   priority: number;
   time: string;
@@ -27,14 +27,14 @@ export interface StoredMessage {
   text: string;
 }
 
-/** Every message of a guest, in the order in which it was stored. */
+/** All stored messages of a guest, in order. */
 export function storedMessages(host = 'guest1'): StoredMessage[] {
   const file = `${stored}/${host}/journal.log`;
   if (!fs.existsSync(file)) return [];
   return fs.readFileSync(file, 'latin1').split('\n').slice(0, -1).map(parseMessage);
 }
 
-/** Without what the agent itself said in the stream. */
+/** The stored messages without the agent's own. */
 export function storedEntries(host = 'guest1'): StoredMessage[] {
   return storedMessages(host).filter(({ app }) => app !== 'immutafs-agent');
 }

@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export { sleep };
 
-/** What runs now, for the message of a test that waits in vain. */
-export const running = new Set<{ name: string; said: () => string }>();
+/** The running programs, whose output is part of the error if a test waits too long. */
+export const running = new Set<{ name: string; output: () => string }>();
 
-/** Waits for something to be true. @throws Error naming it after so many seconds, with what the programs said */
+/** Waits for a condition. @throws Error after so many seconds, with the condition's name and the programs' output */
 export async function until(
   what: string,
   test: () => boolean | Promise<boolean>,
@@ -14,14 +14,14 @@ export async function until(
 ): Promise<void> {
   const end = performance.now() + seconds * 1000;
   while (!(await test())) {
-    if (performance.now() > end) throw new Error(`not within ${seconds} s: ${what}\n${lastWords()}`);
+    if (performance.now() > end) throw new Error(`not within ${seconds} s: ${what}\n${recentOutput()}`);
     await sleep(20);
   }
 }
 
-function lastWords(): string {
-  const said = [...running].map(({ name, said: words }) => `${name}: ${words().slice(-2000)}`);
+function recentOutput(): string {
+  const texts = [...running].map(({ name, output }) => `${name}: ${output().slice(-2000)}`);
   const state = '/run/immutafs/forward/state.json';
-  if (fs.existsSync(state)) said.push(fs.readFileSync(state, 'utf8'));
-  return said.join('\n');
+  if (fs.existsSync(state)) texts.push(fs.readFileSync(state, 'utf8'));
+  return texts.join('\n');
 }

@@ -1,5 +1,5 @@
 import { clearJournal } from '../../wire/support/journal.ts';
-import { enterWorld } from '../../wire/support/world.ts';
+import { enterNamespaces } from '../../wire/support/namespaces.ts';
 import { makeJournal } from './journal.ts';
 import { type Latency, type Writer, latency } from './latency.ts';
 import { type Run, forward } from './run.ts';
@@ -21,7 +21,7 @@ export interface Measured {
   latency: Record<Writer, Latency>;
 }
 
-enterWorld(import.meta.filename, 3000);
+enterNamespaces(import.meta.filename, 3000);
 const plan = JSON.parse(process.env['BENCH_PLAN'] ?? '') as Plan;
 process.stdout.write(JSON.stringify(await measure(plan)));
 process.exit(0);

@@ -1,16 +1,16 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 
-const mark = 'IMMUTAFS_WIRE_WORLD';
+const mark = 'IMMUTAFS_WIRE_NAMESPACES';
 
 /**
- * Runs the rest of the calling test file in namespaces of its own: mounts, network (only the loopback), host name
- * and processes, all of which end with it. There, /run, /var/log and a layer over /etc are this file's alone, so
- * the agent and the servers run with the very paths and ports that they have in earnest.
+ * Runs the rest of the calling test file in its own namespaces: mounts, network (only the loopback), host name and
+ * processes, all of which end with the file. /run, /var/log and an overlay on /etc belong to this file alone, so the
+ * agent and the servers use their real paths and ports.
  * @param file import.meta.filename of the test file
- * @param limitSeconds after which it is ended
+ * @param limitSeconds the file is ended after this time
  */
-export function enterWorld(file: string, limitSeconds = 300): void {
+export function enterNamespaces(file: string, limitSeconds = 300): void {
   if (process.env[mark] === undefined) {
     const namespaces = [
       '--mount',
@@ -29,7 +29,7 @@ export function enterWorld(file: string, limitSeconds = 300): void {
     process.exit(status ?? 1);
   }
   setTimeout(() => {
-    process.stderr.write(`${file}: not done after ${limitSeconds} s\n`);
+    process.stderr.write(`${file}: not complete after ${limitSeconds} s\n`);
     process.exit(1);
   }, limitSeconds * 1000).unref();
   mount('tmpfs', '/run', 'size=12g');
