@@ -6,14 +6,14 @@ import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import { unpack } from './unpack.ts';
 
-/** Of each sender; five times as many go through the agent alone. */
+/** Entries per sender; the agent alone forwards five times as many in a second run. */
 const entries = Number(process.env['BENCH_ENTRIES'] ?? 200_000);
 const many = 5 * entries;
 
-/** The forwarder against what else takes the journal to a log server, each to the same receiver. */
+/** Compares the forwarder with other programs that send the journal to a log server, each with the same receiver. */
 export async function forward(): Promise<Result> {
   const { agent } = await buildPrograms();
-  // rsyslog, which the tests need, and syslog-ng exclude each other as packages.
+  // The packages of syslog-ng and rsyslog conflict, and the tests need rsyslog.
   const syslogNg = unpack('syslog-ng', ['syslog-ng-core', 'libivykis0t64', 'libnet1', 'libwrap0']);
   const plan: Plan = { programs: { agent, syslogNg }, entries, many };
   const { stdout } = await execa(
@@ -24,19 +24,19 @@ export async function forward(): Promise<Result> {
   const measured = JSON.parse(stdout) as Measured;
   return {
     about:
-      `${entries} entries of 800 bytes of export; one run of each on this machine, whole, and one with a SIGKILL\n` +
-      "half-way. Processor time is the sender's with its children, from its start; rivals' limits of rate are off.\n" +
-      'Latency: journald itself tells readers of new entries every 250 ms only; systemd-journal-remote of each.\n' +
+      `${entries} entries of 800 bytes in the export format; for each sender one complete run and one with a SIGKILL\n` +
+      "half-way. Processor time includes the sender's child processes; rate limits are switched off.\n" +
+      'Latency: journald notifies readers only every 250 ms, systemd-journal-remote of each entry.\n' +
       busy(measured),
     control: 'rival',
     figures: figures(measured),
   };
 }
 
-/** What bounds a sender, if it is not the sender: a receiver that is at work all the time. */
+/** Shows whether a receiver is the bottleneck. */
 function busy({ whole }: Measured): string {
   const shares = Object.entries(whole).map(
     ([name, { wall, receiverSeconds }]) => `${name} ${((100 * receiverSeconds) / wall).toFixed(0)} %`,
   );
-  return `The receivers' processor time, of the time: ${shares.join('; ')}`;
+  return `The receivers' processor time, as a share of the elapsed time: ${shares.join('; ')}`;
 }

@@ -3,11 +3,11 @@ import { type Latency, idleSeconds } from './latency.ts';
 import type { Run } from './run.ts';
 import type { Measured } from './measure.ts';
 
-/** The agent and a rival that sends to the same receiver. */
+/** The agent and a competitor that sends to the same receiver. */
 interface Pair {
   ours: string;
   rival: string;
-  /** Aims at entries a second and at processor time. */
+  /** Targets for entries per second and for processor time. */
   speed?: Figure['aim'];
   processor?: Figure['aim'];
 }
@@ -29,8 +29,11 @@ export function figures(measured: Measured): Figure[] {
   return [
     ...pairs.flatMap((pair) => compare(pair, measured)),
     ...Object.entries(measured.many).flatMap(([name, many]) => flat(name, measured.whole[name], many)),
-    ...waiting("journald's entries", measured.latency.journald, { of: 'difference', atMost: 100 }),
-    ...waiting('entries told of', measured.latency.remote, { of: 'value', atMost: 100 }),
+    ...latencyFigures("journald's entries", measured.latency.journald, { of: 'difference', atMost: 100 }),
+    ...latencyFigures("systemd-journal-remote's entries", measured.latency.remote, {
+      of: 'value',
+      atMost: 100,
+    }),
   ];
 }
 
@@ -48,7 +51,7 @@ function compare({ ours, rival, speed, processor }: Pair, { whole, killed }: Mea
   return [
     figure('entries', '/s', rate, { aim: speed }),
     figure('processor time of an entry', 'µs', processorTime, { aim: processor }),
-    figure('of that, of children', 'µs', childTime),
+    figure('of that, child processes', 'µs', childTime),
     figure('peak RSS', 'MiB', ({ mebibytes }) => mebibytes),
     figure('entries lost by a kill', '', ({ lost }) => lost, {
       ...{ runs: killed, aim: { of: 'value', atMost: 0 } },
@@ -78,7 +81,11 @@ function flat(name: string, few: Run | undefined, many: Run): Figure[] {
   ];
 }
 
-function waiting(what: string, { acknowledged, journalctl, idle }: Latency, aim: Figure['aim']): Figure[] {
+function latencyFigures(
+  what: string,
+  { acknowledged, journalctl, idle }: Latency,
+  aim: Figure['aim'],
+): Figure[] {
   return [
     {
       name: `100 of ${what} a second / journalctl -f: 99th percentile`,

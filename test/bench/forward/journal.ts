@@ -1,6 +1,6 @@
 import { LiveJournal, exportEntry } from '../../wire/support/journal.ts';
 
-/** Entries as a service's are, with 800 bytes of export, and their number at the end of the message. */
+/** Entries like those of a service, 800 bytes each in the export format, with their number at the end of the message. */
 export function entries(from: number, count: number): Buffer {
   return Buffer.concat(Array.from({ length: count }, (_, n) => exportEntry(fields(from + n))));
 }
@@ -31,7 +31,7 @@ function fields(number: number): Record<string, string> {
 
 const chunk = 20_000;
 
-/** A journal of so many entries. */
+/** Creates a journal with so many entries. */
 export async function makeJournal(count: number): Promise<void> {
   const journal = new LiveJournal();
   for (let from = 0; from < count; from += chunk) {

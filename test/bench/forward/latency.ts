@@ -7,19 +7,19 @@ import { sleep, until } from '../../wire/support/until.ts';
 import { receivers } from './receivers.ts';
 import { usage } from './usage.ts';
 
-/** The 99th percentiles of milliseconds from logging to what is named. */
+/** 99th percentiles of the time from logging to an event, in milliseconds. */
 export interface Latency {
-  /** The acknowledgement, as it comes to the agent. */
+  /** The agent receives the acknowledgement. */
   acknowledged: number;
-  /** A journalctl beside it that follows: earlier than that, nobody has an entry. */
+  /** `journalctl -f` prints the entry: no reader receives it earlier. */
   journalctl: number;
-  /** Milliseconds of processor time of the agent while nothing is logged, in `idleSeconds`. */
+  /** The agent's processor time during `idleSeconds` without entries, in milliseconds. */
   idle: number;
 }
 
 /**
- * Who writes the journal: journald, which tells readers of new entries every 250 ms only (systemd, journald-server.h,
- * POST_CHANGE_TIMER_INTERVAL_USEC), or somebody who tells them of each.
+ * The writer of the journal: journald, which notifies readers only every 250 ms (systemd, journald-server.h,
+ * POST_CHANGE_TIMER_INTERVAL_USEC), or systemd-journal-remote, which notifies them of each entry.
  */
 export type Writer = 'journald' | 'remote';
 
@@ -29,33 +29,33 @@ export const idleSeconds = 20;
 const port = 2500;
 const mark = 'timed entry';
 
-/** 100 entries a second over RELP. */
+/** Measures 100 entries a second over RELP. */
 export async function latency(agent: string, writer: Writer): Promise<Latency> {
   clearJournal();
   forgetState();
   receivers.RELP.clear();
   await receivers.RELP.start();
   const log = await writers[writer]();
-  const answers = await proxy(2514);
+  const acknowledgements = await proxy(2514);
   configure({ FORWARD: `relp://127.0.0.1:${port}` });
   const { pid } = start(agent, ['forward']);
-  log('the first one');
-  await until('the first is acknowledged', () => answers.times.length > 0);
+  log('the first entry');
+  await until('the first acknowledgement', () => acknowledgements.times.length > 0);
   const seen = follow();
   await sleep(2000);
-  const before = answers.times.length;
+  const before = acknowledgements.times.length;
   const logged: number[] = [];
   for (let n = 0; n < count; n += 1) {
     logged.push(performance.now());
     log(`${mark} ${n}`);
     await sleep(Math.max(0, (logged[0] ?? 0) + (n + 1) * pauseMilliseconds - performance.now()));
   }
-  const acknowledged = () => answers.times.slice(before, before + count);
-  await until('all are acknowledged', () => acknowledged().length === count && seen.length === count);
+  const acknowledged = () => acknowledgements.times.slice(before, before + count);
+  await until('all acknowledgements', () => acknowledged().length === count && seen.length === count);
   const late = (times: number[]) => percentile(times.map((time, n) => time - (logged[n] ?? 0)));
   const delays = { acknowledged: late(acknowledged()), journalctl: late(seen) };
   const idle = await whileIdle(pid);
-  answers.close();
+  acknowledgements.close();
   await endAll();
   clearJournal();
   return { ...delays, idle };
@@ -73,16 +73,16 @@ const writers: Record<Writer, () => Promise<(message: string) => void>> = {
   },
 };
 
-/** Once it has looked whether there is really no more. */
+/** Begins after the agent's check for a stall. */
 async function whileIdle(pid: number): Promise<number> {
   await sleep(6000);
   const before = usage(pid).seconds;
   await sleep(idleSeconds * 1000);
-  // The kernel counts in tens of them; the difference of two fractions is no such number.
+  // The kernel counts in steps of 10 ms; rounding removes the error of the subtraction.
   return Math.round(1000 * (usage(pid).seconds - before));
 }
 
-/** Between the agent and the server; knows when each message was acknowledged. */
+/** A proxy between the agent and the server that records when each message is acknowledged. */
 async function proxy(server: number): Promise<{ times: number[]; close: () => void }> {
   const times: number[] = [];
   const listener = net.createServer({ noDelay: true }, (client) => {
@@ -100,7 +100,7 @@ async function proxy(server: number): Promise<{ times: number[]; close: () => vo
   return { times, close: () => listener.close() };
 }
 
-/** @returns when a journalctl has shown each entry */
+/** @returns when journalctl printed each entry */
 function follow(): number[] {
   const seen: number[] = [];
   const child = start('journalctl', ['-q', '--no-pager', '-o', 'cat', '-f', '-n', '0']);

@@ -8,12 +8,12 @@ import { type Programs, type Sender, sendersOf } from './senders.ts';
 /** What is to be measured. */
 export interface Plan {
   programs: Programs;
-  /** Entries for every sender, and so many for the agent alone. */
+  /** Entries for every sender, and for the second run of the agent. */
   entries: number;
   many: number;
 }
 
-/** By sender. */
+/** The runs, by sender. */
 export interface Measured {
   whole: Record<string, Run>;
   killed: Record<string, Run>;
@@ -44,7 +44,7 @@ async function measure({ programs, entries, many }: Plan): Promise<Measured> {
 
 async function measureOne(name: string, sender: Sender, count: number, killed: boolean): Promise<Run> {
   const run = await forward(sender, count, killed);
-  // All of them take a quarter of an hour.
+  // Progress: all runs together take a quarter of an hour.
   process.stderr.write(`${name}: ${JSON.stringify(run)}\n`);
   return run;
 }

@@ -3,24 +3,24 @@ import { errorCode } from '../../../agent/lib/errors.ts';
 import { type Program, listening, start } from '../../wire/support/program.ts';
 import { clearRemote, remoteFolder, startRemote, storedField } from '../../wire/support/remote.ts';
 
-/** A real server, the same for all that speak its protocol. */
+/** A real server, the same for all senders of its protocol. */
 export interface Receiver {
   name: 'RELP' | 'TCP' | 'upload';
   start: () => Promise<Program>;
-  /** How much is stored, in whatever unit. */
+  /** How much is stored, in any unit. */
   size: () => number;
-  /** The number of the entry that was stored last, -1 for none. */
+  /** The number of the entry that was stored last; -1 if none. */
   last: () => number;
-  /** The numbers of all that was stored. */
+  /** The numbers of all stored entries. */
   numbers: () => Iterable<number>;
   clear: () => void;
 }
 
 const stored = '/var/log/stored';
-/** Of the end of the file, to find the last whole line. */
+/** How much of the end of the file is read to find the last complete line. */
 const tailBytes = 8192;
 
-/** One program for RELP and TCP; who writes is not who receives, so that a disk's time does not count. */
+/** One program for RELP and TCP. Receiving and writing are separate threads, so that the disk's time does not count. */
 const configuration = `global(maxMessageSize="8k")
 module(load="imrelp")
 input(type="imrelp" port="2514" ruleset="guests")
@@ -86,7 +86,7 @@ function* storedLines(): Iterable<number> {
   }
 }
 
-/** What each message ends with. */
+/** The number at the end of a message. */
 function numberOf(text: string): number {
   return Number(/ ([0-9]+)$/.exec(text)?.[1] ?? -1);
 }
@@ -98,7 +98,7 @@ function storedInJournals(): number {
   const count = Buffer.alloc(8);
   for (const name of fs.readdirSync(remoteFolder)) {
     const file = openIfThere(`${remoteFolder}/${name}`);
-    // Archived meanwhile, under another name.
+    // The file was archived in between, under another name.
     if (file === undefined) return storedInJournals();
     if (fs.readSync(file, count, 0, 8, 152) === 8) sum += Number(count.readBigUInt64LE());
     fs.closeSync(file);

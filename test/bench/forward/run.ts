@@ -6,19 +6,19 @@ import { type Receiver, receivers } from './receivers.ts';
 import { type Sender, stateFolder } from './senders.ts';
 import { type Usage, usage } from './usage.ts';
 
-/** One sender's way through the journal; where it was killed, its processor time is that of the second start. */
+/** One sender's run through the journal. If it was killed, the processor time is that of the second start. */
 export interface Run extends Usage {
   /** Entries. */
   count: number;
   /** Seconds from the first start until the last entry is stored. */
   wall: number;
-  /** Of the receiver: near the wall's time, it is what bounds the sender. */
+  /** The receiver's processor time: if it is close to `wall`, the receiver is the bottleneck. */
   receiverSeconds: number;
   lost: number;
   repeated: number;
 }
 
-/** @param killed by SIGKILL and started again when half of the entries were there */
+/** @param killed by SIGKILL and started again when half of the entries are stored */
 export async function forward(sender: Sender, count: number, killed = false): Promise<Run> {
   const receiver = receivers[sender.receiver];
   forgetState();
@@ -44,13 +44,13 @@ export async function forward(sender: Sender, count: number, killed = false): Pr
   return { ...run, ...missing(receiver, count) };
 }
 
-/** What comes out of order comes soon. */
+/** How long nothing more must arrive after the last entry: entries may arrive out of order. */
 const calmMilliseconds = 1500;
 const patienceMilliseconds = 15_000;
 
 /**
- * Until an entry is there and nothing comes any more, or nothing comes for very long.
- * @returns when the last one came
+ * Waits until an entry is stored and nothing more arrives, or until nothing arrives for very long.
+ * @returns when the last entry arrived
  */
 async function stored(receiver: Receiver, number: number, calm: number): Promise<number> {
   let [size, since] = [0, performance.now()];

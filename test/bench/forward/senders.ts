@@ -3,23 +3,23 @@ import { configure } from '../../wire/support/agent.ts';
 import { type Program, start } from '../../wire/support/program.ts';
 import type { Receiver } from './receivers.ts';
 
-/** A program that forwards the journal, as it is started at first and again after it was killed. */
+/** A program that forwards the journal. It is started in the same way again after it was killed. */
 export interface Sender {
   receiver: Receiver['name'];
   start: () => Program;
 }
 
-/** Where senders keep what they know, but for the agent. */
+/** The state of all senders except the agent. */
 export const stateFolder = '/run/sender';
 
 /** Executables that are not on the path. */
 export interface Programs {
   agent: string;
-  /** Where the package's files are. */
+  /** The directory of the package's files. */
   syslogNg: string;
 }
 
-/** By name. Every rival is told to lose nothing by a limit of rate or of its queue. */
+/** Senders by name. Competitors are configured to lose no entry by a rate limit or a full queue. */
 export function sendersOf(programs: Programs): Record<string, Sender> {
   const agent = (receiver: Receiver['name'], forward: string): Sender => ({
     receiver,
@@ -62,7 +62,7 @@ module(load="imjournal" stateFile="imjournal.state" rateLimit.interval="0")
   };
 }
 
-/** Without the fields as structured data, which its default prefix makes of them: what the others send is less. */
+/** The prefix avoids that all fields are sent as structured data: the other senders do not send them either. */
 function startSyslogNg(folder: string): Program {
   const file = `${stateFolder}/syslog-ng.conf`;
   fs.writeFileSync(
@@ -73,7 +73,9 @@ destination server { syslog("127.0.0.1" transport("tcp") port(601)); };
 log { source(journal); destination(server); flags(flow-control); };
 `,
   );
-  const files = ['persist-file', 'pidfile', 'control'].map((name) => `--${name}=${stateFolder}/syslog-ng.${name}`);
+  const files = ['persist-file', 'pidfile', 'control'].map(
+    (name) => `--${name}=${stateFolder}/syslog-ng.${name}`,
+  );
   const libraries = [`${folder}/usr/lib/syslog-ng`, `${folder}/usr/lib/x86_64-linux-gnu`].join(':');
   return start('env', [
     `LD_LIBRARY_PATH=${libraries}`,

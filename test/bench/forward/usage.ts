@@ -1,11 +1,11 @@
 import fs from 'node:fs';
 import { peakMemory } from '../../wire/support/program.ts';
 
-/** Of a process that runs: seconds of processor time, and MiB. */
+/** The resources of a running process. */
 export interface Usage {
-  /** With its children, those that have ended too. */
+  /** Processor time in seconds, including running and ended children. */
   seconds: number;
-  /** Of its children. */
+  /** The children's part. */
   childSeconds: number;
   /** Peak RSS, without its children. */
   mebibytes: number;
@@ -19,7 +19,7 @@ export function usage(pid: number): Usage {
   return { seconds: own + childSeconds, childSeconds, mebibytes: peakMemory(pid) };
 }
 
-/** In seconds, of a process and of its ended children. */
+/** Processor time of a process and of its ended children, in seconds. */
 function times(pid: number): [number, number] {
   const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
   const [user = 0, system = 0, childUser = 0, childSystem = 0] = stat

@@ -10,33 +10,33 @@ const conf = '/etc/immutafs/immutafs.conf';
 const target = 'FORWARD=relp+tls://127.0.0.1:1\n';
 const pair = '00:'.repeat(31);
 
-/** A configuration, or the errno with which it cannot be read, and what must be said. */
+/** A configuration, or the errno with which it cannot be read, and the expected message. */
 const stopping: Record<string, [string, string]> = {
-  'a CA file that is no absolute path': [`${target}FORWARD_CA=ca.pem\n`, `${conf}:2: FORWARD_CA: must be`],
-  'a CA file that is no UTF-8': [`${target}FORWARD_CA=/\xff.pem\n`, `${conf}:2: FORWARD_CA: must be`],
-  'a certificate that is no absolute path': [`${target}FORWARD_CERT=a\n`, `${conf}:2: FORWARD_CERT: must be`],
-  'a key that is no absolute path': [`${target}FORWARD_KEY=a\n`, `${conf}:2: FORWARD_KEY: must be`],
+  'a CA file without an absolute path': [`${target}FORWARD_CA=ca.pem\n`, `${conf}:2: FORWARD_CA: must be`],
+  'a CA file that is not UTF-8': [`${target}FORWARD_CA=/\xff.pem\n`, `${conf}:2: FORWARD_CA: must be`],
+  'a certificate without an absolute path': [`${target}FORWARD_CERT=a\n`, `${conf}:2: FORWARD_CERT: must be`],
+  'a key without an absolute path': [`${target}FORWARD_KEY=a\n`, `${conf}:2: FORWARD_KEY: must be`],
   'a peer with a space': [`${target}FORWARD_PEER=log server\n`, `${conf}:2: FORWARD_PEER: must be`],
-  'a fingerprint that is cut short': [
+  'a fingerprint that is too short': [
     `${target}FORWARD_PEER=SHA256:AA:BB\n`,
     `${conf}:2: FORWARD_PEER: must be`,
   ],
-  'a fingerprint of another kind': [
+  'a fingerprint of an unsupported algorithm': [
     `${target}FORWARD_PEER=SHA512:${pair}00\n`,
     `${conf}:2: FORWARD_PEER: must be`,
   ],
-  'a peer given twice': [`${target}FORWARD_PEER=a\nFORWARD_PEER=\n`, `${conf}:3: FORWARD_PEER: given twice`],
-  'a key that is unknown': [`${target}FORWARD_CAFILE=/ca.pem\n`, `${conf}:2: FORWARD_CAFILE: unknown key`],
-  'a FORWARD that is misspelt': ['FORWRAD=relp://log:1\n', `${conf}:1: FORWRAD: unknown key`],
+  'a repeated peer': [`${target}FORWARD_PEER=a\nFORWARD_PEER=\n`, `${conf}:3: FORWARD_PEER: given twice`],
+  'an unknown key': [`${target}FORWARD_CAFILE=/ca.pem\n`, `${conf}:2: FORWARD_CAFILE: unknown key`],
+  'a misspelt FORWARD': ['FORWRAD=relp://log:1\n', `${conf}:1: FORWRAD: unknown key`],
   'spaces around the equals sign': [`${target}FORWARD_CA = /ca.pem\n`, `${conf}:2: not KEY=value`],
   'a control character': [`${target}FORWARD_PEER=log\x1b\n`, `${conf}:2: a control character`],
-  'a target that is none': ['FORWARD=relp:log\n', `${conf}:1: FORWARD: must be`],
+  'an invalid target': ['FORWARD=relp:log\n', `${conf}:1: FORWARD: must be`],
   'a file that is too large': [`${target}${'#'.repeat(70_000)}`, `${conf}: larger than 65536 bytes`],
-  'a file that may not be read': ['EACCES', `${conf}: no, ignoring it`],
+  'a file without read permission': ['EACCES', `${conf}: no, ignoring it`],
   'a file that cannot be read': ['EIO', `${conf}: no, ignoring it`],
 };
 
-const misconfigured = suite('a configuration with which nothing is forwarded');
+const misconfigured = suite('forward: a configuration that stops the forwarder');
 
 function withConfig<T>(text: string, action: (reader: SystemReader) => Promise<T>): Promise<T> {
   const guest = goodGuest();
@@ -55,52 +55,52 @@ async function forward(text: string, ...options: string[]): Promise<{ code: numb
   let stderr = '';
   const output = {
     stdout: () => undefined,
-    stderr: (said: string) => void (stderr += said),
+    stderr: (text: string) => void (stderr += text),
     terminal: false,
   };
   const code = await withConfig(text, (reader) => run(['forward', ...options], reader, output));
   return { code, stderr };
 }
 
-for (const [title, [text, said]] of Object.entries(stopping)) {
+for (const [title, [text, expected]] of Object.entries(stopping)) {
   misconfigured(`${title}: exit 2, with the reason`, async () => {
     for (const options of [[], ['--test']]) {
       const { code, stderr } = await forward(text, ...options);
       assert.is(code, 2);
-      assert.match(stderr, said);
+      assert.match(stderr, expected);
     }
   });
 
-  misconfigured(`${title}: forward-healthy fails, and status ends with 2`, async () => {
+  misconfigured(`${title}: forward-healthy fails, and status exits with 2`, async () => {
     const report = await withConfig(text, evaluateGuest);
     const finding = report.checks.find(({ id }) => id === 'forward-healthy');
     assert.is(finding?.status, 'fail');
-    assert.match(finding?.observed ?? '', said);
+    assert.match(finding?.observed ?? '', expected);
     assert.is(exitCode(report), 2);
   });
 }
 
 for (const [title, text] of Object.entries({
   'a bad value of another key': 'USAGE_WARN=much\n',
-  'another key twice': 'MODE=auto\nMODE=auto\n',
+  'a repeated other key': 'MODE=auto\nMODE=auto\n',
   'empty TLS keys': 'FORWARD_CA=\nFORWARD_CERT=\nFORWARD_KEY=\nFORWARD_PEER=\n',
   'good TLS keys': `FORWARD_CA=/c\u00c3\u00a4.pem\nFORWARD_PEER=SHA256:${pair}00\n`,
 })) {
-  misconfigured(`not with ${title}`, async () => {
+  misconfigured(`${title} does not stop it`, async () => {
     assert.equal(await forward(text), { code: 0, stderr: '' });
     const { checks } = await withConfig(text, evaluateGuest);
     assert.is(checks.find(({ id }) => id === 'forward-healthy')?.status, 'skip');
   });
 }
 
-misconfigured('a required check that fails beside it counts: exit 1', async () => {
+misconfigured('another failed required check takes precedence: exit 1', async () => {
   const report = await withConfig(`${target}FORWARD_CA=ca.pem\n`, (reader) =>
     evaluateGuest({ ...reader, tryWrites: (folders) => Promise.resolve(folders.map(() => 'OK')) }),
   );
   assert.is(exitCode(report), 1);
 });
 
-misconfigured('a link that leads nowhere is not taken for no configuration', async () => {
+misconfigured('a dangling link does not count as a missing configuration', async () => {
   const guest = goodGuest();
   guest.files[conf.slice(1)] = { linkTo: 'nowhere' };
   const { checks } = await withGuest(guest, evaluateGuest);
