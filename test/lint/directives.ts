@@ -2,9 +2,9 @@ import fs from 'node:fs';
 import { directives } from './systemd-219.ts';
 import { unitFiles } from './units.ts';
 
-/** Where systemd 219 (RHEL 7) knows the directive, but not what is asked of it. */
+/** Values that systemd 219 (RHEL 7) does not know, of directives that it knows. */
 const tooNew: { pattern: RegExp; why: string }[] = [
-  { pattern: /^Exec\w+=[-@]*[+!:|]/, why: 'a prefix that 219 takes for part of the path' },
+  { pattern: /^Exec\w+=[-@]*[+!:|]/, why: '219 takes the prefix for part of the path' },
   { pattern: /^SystemCallFilter=.*@/, why: '219 has no sets of system calls' },
   { pattern: /^ProtectSystem=strict/, why: '219 has yes and full' },
   { pattern: /^Type=(exec|notify-reload)/, why: '219 has simple, forking, oneshot, dbus, notify, idle' },
@@ -13,33 +13,43 @@ const tooNew: { pattern: RegExp; why: string }[] = [
 ];
 
 /**
- * What systemd 219 ignores in our units, so that one would be less confined or less patient there than it looks, and
- * what it refuses.
+ * Lines of our units that systemd 219 ignores, so that a unit would be less confined there or have other time limits,
+ * units that systemd 219 rejects, and units that would wait for a hung child of the agent.
+ * @returns one line per problem
  */
 export function bootDirectives(): string {
   const problems = unitFiles().flatMap((unit) => {
     const lines = fs.readFileSync(unit, 'utf8').split('\n');
-    return [...lineProblems(lines), ...wholeProblems(lines)].map((problem) => `${unit}:${problem}`);
+    return [...lineProblems(lines), ...unitProblems(lines)].map((problem) => `${unit}:${problem}`);
   });
   return problems.join('\n');
 }
 
-/** @param lines of one unit or drop-in */
+/**
+ * @param lines of one unit or drop-in
+ * @returns one string per problem, beginning with the line number
+ */
 export function lineProblems(lines: readonly string[]): string[] {
   let section = '';
   return lines.flatMap((line, index) => {
     section = /^\[(.*)\]$/.exec(line)?.[1] ?? section;
     const [, name] = /^([A-Za-z]\w*)\s*=/.exec(line) ?? [];
     const unknown = name !== undefined && directives.get(section)?.has(name) !== true;
-    const whys = [
+    const reasons = [
       ...(unknown ? [`unknown to 219 in [${section}]`] : []),
       ...tooNew.filter(({ pattern }) => pattern.test(line)).map(({ why }) => why),
     ];
-    return whys.map((why) => `${index + 1}: ${line}: ${why}`);
+    return reasons.map((why) => `${index + 1}: ${line}: ${why}`);
   });
 }
 
-function wholeProblems(lines: readonly string[]): string[] {
-  const restarts = lines.some((line) => /^Restart=(?!no$)/.test(line));
-  return lines.includes('Type=oneshot') && restarts ? [' 219 refuses Restart= of a oneshot'] : [];
+function unitProblems(lines: readonly string[]): string[] {
+  const has = (pattern: RegExp) => lines.some((line) => pattern.test(line));
+  return [
+    ...(has(/^Type=oneshot$/) && has(/^Restart=(?!no$)/) ? [' 219 refuses Restart= of a oneshot'] : []),
+    // The agent leaves a child behind that a file system keeps from ending (agent/system/child.ts).
+    ...(has(/^ExecStart=[-@]*\/usr\/bin\/immutafs-agent check\b/) && !has(/^KillMode=process$/)
+      ? [' without KillMode=process systemd waits for a child that hangs']
+      : []),
+  ];
 }

@@ -12,7 +12,7 @@ import { busybox, dash, shellcheck } from './shell.ts';
 import { systemdAnalyze } from './units.ts';
 import { versions } from './versions.ts';
 
-const lint = suite('linters of our own');
+const lint = suite('the linters of this project');
 const home = process.cwd();
 
 lint.before.each(() => {
@@ -60,7 +60,7 @@ lint('layers: files that import each other are reported', () => {
   assert.is(layers(), 'import circle: agent/lib/a.ts, agent/lib/b.ts, agent/lib/c.ts');
 });
 
-lint('versions: all must be one', () => {
+lint('versions: all must be equal', () => {
   write('package.json', '{"version": "1.2.3"}');
   write('package-lock.json', '{"version": "1.2.3"}');
   write('dracut/immutafs-lib.sh', 'IMMUTAFS_VERSION=1.2.3\n');
@@ -68,11 +68,11 @@ lint('versions: all must be one', () => {
   assert.is(versions(), '');
   write('dracut/immutafs-lib.sh', 'IMMUTAFS_VERSION=1.2.4\n');
   write('ansible/galaxy.yml', 'name: agent\nversion: 1.2.5\n');
-  const each = ['dracut/immutafs-lib.sh is of 1.2.4', 'ansible/galaxy.yml is of 1.2.5'];
-  assert.is(versions(), each.map((file) => `${file}, package.json of 1.2.3`).join('\n'));
+  const each = ['dracut/immutafs-lib.sh has version 1.2.4', 'ansible/galaxy.yml has version 1.2.5'];
+  assert.is(versions(), each.map((file) => `${file}, package.json 1.2.3`).join('\n'));
 });
 
-lint('forbidden words: paths of a machine', () => {
+lint('forbidden words: paths of a developer machine', () => {
   write('good', 'workdir=/run/var/work,x $tmpfs/work/ /srv/work/a ./work/b\n');
   assert.is(forbiddenWords(), '');
   write('bad', `fine\nsee ${['', 'work', 'main'].join('/')}\n`);
@@ -87,7 +87,7 @@ lint('forbidden words: a registry that is not public', () => {
 });
 
 const service = '[Unit]\nDescription=x\n[Service]\nType=oneshot\nExecStart=/usr/bin/x\n';
-lint('directives: only what systemd 219 knows', () => {
+lint('directives: only those that systemd 219 knows', () => {
   write('units/a.service', service);
   assert.is(bootDirectives(), '');
   for (const line of [
@@ -120,14 +120,27 @@ lint('directives: only what systemd 219 knows', () => {
   assert.is(bootDirectives(), 'units/a.timer:2: RandomizedDelaySec=1: unknown to 219 in [Timer]');
 });
 
-lint('units: programs need not be there, but directives must be known', async () => {
+lint('directives: a unit that runs the check does not wait for its children', () => {
+  const check = service.replace('/usr/bin/x', '/usr/bin/immutafs-agent check');
+  write('units/a.service', `${check}KillMode=process\n`);
+  assert.is(bootDirectives(), '');
+  for (const text of [check, `${check}KillMode=mixed\n`]) {
+    write('units/a.service', text);
+    assert.is(
+      bootDirectives(),
+      'units/a.service: without KillMode=process systemd waits for a child that hangs',
+    );
+  }
+});
+
+lint('units: programs need not exist, but directives must be known', async () => {
   write('units/a.service', service);
   assert.is(await systemdAnalyze(), '');
   write('units/a.service', `${service}NoSuchDirective=1\n`);
   assert.match(await systemdAnalyze(), 'NoSuchDirective');
 });
 
-lint('scripts: by first line, or by what shellcheck is told', () => {
+lint('scripts: found by the first line, or by the directive of shellcheck', () => {
   write('a', '#!/bin/sh\n');
   write('b.sh', '# shellcheck shell=sh disable=SC2034 # why\n');
   write('c', '#!/bin/bash\n');
@@ -136,7 +149,7 @@ lint('scripts: by first line, or by what shellcheck is told', () => {
   assert.equal(scripts('bash'), ['c']);
 });
 
-lint('shell: what does not parse, and a bashism', async () => {
+lint('shell: a syntax error and a bashism are reported', async () => {
   write('a', '#!/bin/sh\nif true; then\n  echo a\nfi\n');
   write('b', '#!/bin/bash\n[[ -n $1 ]]\n');
   assert.equal([await dash(), await busybox(), (await shellcheck()).trim()], ['', '', '']);
