@@ -1,14 +1,14 @@
-# shellcheck shell=sh disable=SC2034 # its variables are its callers' answers
-# /etc/immutafs/immutafs.conf, as the boot scripts read it: never sourced. After immutafs-lib.sh, without a single
-# process but one stat(1).
+# shellcheck shell=sh disable=SC2034 # the callers read the variables
+# Reads /etc/immutafs/immutafs.conf for the boot scripts, without sourcing it. Source after immutafs-lib.sh. Starts no
+# process except one stat(1).
 
-# conf_MODE conf_VAR_SIZE conf_VAR_INODES conf_VAR_OPTIONS conf_ON_FAILURE conf_ON_IMPOSTOR: the keys that matter at boot; and
-# conf_FORWARD, as it is written.
-# $1: the file. Same grammar and same words as agent/config/config.ts; test/fixtures/config goes through both.
+# Sets conf_MODE, conf_VAR_SIZE, conf_VAR_INODES, conf_VAR_OPTIONS, conf_ON_FAILURE and conf_ON_IMPOSTOR, the keys that
+# matter at boot, and conf_FORWARD, unparsed.
+# $1: the file. The grammar and the messages are those of agent/config/config.ts; test/fixtures/config runs through both.
 read_config() {
   conf_MODE=auto conf_VAR_SIZE=25% conf_VAR_INODES=200k conf_VAR_OPTIONS=nosuid,nodev conf_ON_FAILURE=degraded
   conf_ON_IMPOSTOR=poweroff conf_FORWARD=''
-  # What cannot be looked up is not known to be absent.
+  # A file in a directory that cannot be searched is not known to be absent.
   config_folder=${1%/*}
   if ! { [ -e "$1" ] || [ -L "$1" ] || { [ -d "$config_folder" ] && [ ! -x "$config_folder" ]; }; }; then
     return 0
@@ -49,7 +49,7 @@ read_config_line() {
   set_config_value
 }
 
-config_warn() { # $1: key or nothing; $2: reason
+config_warn() { # $1: key, or empty; $2: reason
   warn "$config_name:$config_line: ${1:+$1: }$2"
 }
 
@@ -103,7 +103,7 @@ is_number() { # $1: 1 to 9 digits, the first not 0
   case $1 in '' | 0* | *[!0-9]* | ??????????*) return 1 ;; esac
 }
 
-is_size() { # tmpfs(5) size=; a unit is asked for, since a forgotten one would mean bytes
+is_size() { # tmpfs(5) size=; the unit is mandatory, since a number without one would mean bytes
   case $1 in
     *%) is_number "${1%\%}" && [ "${1%\%}" -le 100 ] ;;
     *[mMgG]) is_number "${1%?}" ;;

@@ -1,8 +1,9 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # its variables are its callers' answers
-# The devices under what is mounted, down to the disks. After immutafs-lib.sh and sealed.sh.
+# shellcheck shell=sh disable=SC2034,SC2154 # the callers read the variables
+# Finds the block devices under a mount, down to the disks. Source after immutafs-lib.sh and block-devices.sh.
 
-# mounted: the kernel's name of the device that is mounted at $1; stack: it and all that is under it, each with a space
-# after it; disks. All empty for what has no device. mount_dev, mount_type: of find_mount.
+# Sets mounted (kernel name of the device that is mounted at $1), stack (that device and all devices under it, each
+# followed by a space) and disks. All are empty for a mount without a device. Reads mount_dev and mount_type, which
+# find_mount sets.
 trace_mount() { # $1: target
   mounted='' stack='' disks=''
   case $mount_dev in
@@ -19,7 +20,7 @@ trace_mount() { # $1: target
   esac
 }
 
-# A Btrfs has no device number of its own; its source is one of its devices (fs/btrfs/super.c).
+# Btrfs has no device number of its own; its source is one of its devices (fs/btrfs/super.c).
 trace_btrfs() { # $1: target
   while read -r _ _ _ _ where rest; do
     [ "$where" = "$1" ] || continue
@@ -59,8 +60,9 @@ trace() { # $1: kernel name
   fi
 }
 
-# What has no device (an overlay of the initramfs's over the root) is taken to be made of it, if it is mounted anywhere.
-is_in_stack() { # $1: node; name: its device
+# If the root has no device (an overlay that the initramfs mounted), a device counts as part of it if it is mounted
+# anywhere.
+is_in_stack() { # $1: device node; sets name to its kernel name
   kernel_name "$1" || return 1
   case " $stack" in *" $name "*) return 0 ;; esac
   [ -z "$stack" ] && read -r number <"/sys/class/block/$name/dev" || return 1
@@ -77,7 +79,7 @@ is_sealed_device() { # $1: kernel name
   return "$1"
 }
 
-has_in_stack() { # $1: type of a file system as udev has it
+has_in_stack() { # $1: ID_FS_TYPE
   for part in $stack; do
     read_udev_data "$part"
     [ "$fs_type" != "$1" ] || return 0

@@ -1,10 +1,10 @@
-# shellcheck shell=sh disable=SC2154 # of assemble-var and the other parts of it
-# The EFI variable from which systemd takes kernel arguments. Whatever root writes there outlives a reboot.
+# shellcheck shell=sh disable=SC2154 # variables of assemble-var and of the files that it sources
+# Hides the EFI variable from which systemd reads kernel arguments. What root writes there persists across reboots.
 
-# systemd 246 to 257: when it starts, PID 1 of the real root copies the variable from efivarfs to /run/systemd/efivars,
-# and it and its generators read the copy (src/basic/efivars.c, cache_efi_options_variable). efivarfs is covered, so that
-# PID 1 finds no variable and mounts nothing there, and the copy made by PID 1 of the initramfs is emptied. Without the
-# variable, nothing is run or mounted.
+# systemd 246 to 257: when PID 1 of the real root starts, it copies the variable from efivarfs to /run/systemd/efivars.
+# PID 1 and its generators read the copy (src/basic/efivars.c, cache_efi_options_variable). Mounting an empty tmpfs over
+# efivarfs keeps PID 1 from finding the variable and from mounting efivarfs. The copy that PID 1 of the initramfs made is
+# emptied. Without the variable, no process is started and nothing is mounted.
 hide_systemd_options() {
   efivars=/sys/firmware/efi/efivars
   options=SystemdOptions-8cf2644b-4b0b-428f-9387-6d876050dc67

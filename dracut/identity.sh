@@ -1,20 +1,20 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # of assemble-var and the other parts of it
-# Whether what is mounted for the system comes from the disk that the host made read-only, if one has its identity.
-# Called before anything of the mounted root is read: the configuration of an impostor is the attacker's.
+# shellcheck shell=sh disable=SC2034,SC2154 # variables of assemble-var and of the files that it sources
+# Checks that the mounted system comes from the disk that the host made read-only, if such a disk has the same identity.
+# Runs before anything of the mounted root is read: the configuration of an impostor is the attacker's.
 
-# Returns where nothing poses as a sealed disk; does not return where something does.
-check_identity() { # $1: where the root is mounted
+# Returns if nothing is mounted from an impostor; otherwise ends the boot.
+check_identity() { # $1: mount point of the root
   IFS= read -r cmdline </proc/cmdline
   read_root_arguments "$cmdline"
   [ "$arg_MODE" != off ] || return 0
-  # The links of udev are complete after this, for us and for the generator in the real root.
+  # After this, udev's links are complete, for this script and for the generator in the real root.
   wait_for_udev 180
   read_mounts
   sealed_root=''
   find_mount "$1"
   trace_mount "$1"
-  if all_sealed; then sealed_root=1; elif is_impostor "$root_source"; then refuse "$1"; fi
-  check_asked "$1"
+  if all_sealed; then sealed_root=1; elif is_impostor "$root_source"; then end_boot "$1"; fi
+  check_requested_devices "$1"
   mounts_left=$mounts
   while :; do
     case $mounts_left in
@@ -29,12 +29,13 @@ $1/"}
     trace_mount "$below_root"
     fstab_source=''
     [ -z "$sealed_root" ] || find_fstab "$1" "${below_root#"$1"}"
-    all_sealed || ! is_impostor "$fstab_source" || refuse "$below_root"
+    all_sealed || ! is_impostor "$fstab_source" || end_boot "$below_root"
   done
 }
 
-# Whether what trace_mount found poses as a sealed device: genuine, the sealed one, and identity say as which.
-is_impostor() { # $1: the source that it was asked for by, as in fstab, or nothing
+# Whether the device that trace_mount found poses as a sealed device. Sets genuine (the sealed device) and identity (what
+# both have).
+is_impostor() { # $1: requested source as in fstab, or empty
   genuine='' identity=''
   [ -e /dev/immutafs ] || return 1
   if [ -n "$1" ]; then
@@ -45,12 +46,12 @@ is_impostor() { # $1: the source that it was asked for by, as in fstab, or nothi
   fi
   for part in $stack; do
     is_sealed_device "$part" && continue
-    has_sealed_twin "$part" && return 0
+    has_sealed_counterpart "$part" && return 0
   done
   return 1
 }
 
-has_sealed_twin() { # $1: kernel name, of a device that is not sealed
+has_sealed_counterpart() { # $1: kernel name of a device that is not sealed
   read_udev_data "$1"
   own_type=$fs_type own_uuid=$uuid
   if [ -n "$partuuid" ] && kernel_name "/dev/immutafs/by-partuuid/$partuuid"; then
@@ -58,8 +59,8 @@ has_sealed_twin() { # $1: kernel name, of a device that is not sealed
     return 0
   fi
   case $own_type in
-    linux_raid_member) is_enough_without md "$own_uuid" && return 0 ;;
-    btrfs) is_enough_without btrfs "$own_uuid" && return 0 ;;
+    linux_raid_member) is_complete_when_sealed md "$own_uuid" && return 0 ;;
+    btrfs) is_complete_when_sealed btrfs "$own_uuid" && return 0 ;;
     ?*)
       if [ -n "$own_uuid" ] && kernel_name "/dev/immutafs/by-uuid/$own_uuid"; then
         genuine=/dev/$name identity=UUID=$own_uuid
@@ -67,12 +68,12 @@ has_sealed_twin() { # $1: kernel name, of a device that is not sealed
       fi
       ;;
   esac
-  case $1 in dm-*) is_in_sealed_group "$1" ;; *) return 1 ;; esac
+  case $1 in dm-*) poses_as_sealed_group "$1" ;; *) return 1 ;; esac
 }
 
-# Whether the sealed members of an array or a Btrfs make it whole: a writable one is then none of it. With fewer, it
-# spans both kinds of disk.
-is_enough_without() { # $1: md or btrfs; $2: UUID
+# Whether the sealed members of an array or Btrfs are complete, so that a writable member does not belong to it. Otherwise
+# it spans both kinds of disks.
+is_complete_when_sealed() { # $1: md or btrfs; $2: UUID
   count=0
   for link in "/dev/immutafs/$1"/*; do
     [ -b "$link" ] || continue
@@ -83,7 +84,7 @@ is_enough_without() { # $1: md or btrfs; $2: UUID
   [ "$count" -gt 0 ] || return 1
   members=0
   if [ "$1" = md ]; then
-    # As the sealed member has it: the running array has what its newest member says.
+    # From the sealed member: the running array has the count of its newest member.
     while IFS='=' read -r word value; do
       [ "$word" != MD_DEVICES ] || members=$value
     done <<EOT
@@ -92,13 +93,13 @@ EOT
   else
     for folder in "/sys/fs/btrfs/$2"/devices/*; do members=$((members + 1)); done
   fi
-  # What cannot be told is no reason to trust it.
+  # An unknown count (0) counts as complete, so that the writable member is rejected.
   [ "$count" -ge "$members" ] && genuine=$sealed_member identity=UUID=$2
 }
 
-# Whether a logical volume is of a group with the name or the UUID of one on sealed volumes, and has a physical volume
-# that is no member of that, as the sealed ones have it.
-is_in_sealed_group() { # $1: kernel name
+# Whether the volume group of a logical volume has the name or UUID of a group on sealed physical volumes, and one of its
+# physical volumes is no member of that group according to the sealed metadata.
+poses_as_sealed_group() { # $1: kernel name
   has_sealed_volumes && is_logical_volume "$1" && read -r dm_name <"/sys/class/block/$1/dm/name" || return 1
   read_sealed_groups
   split_volume_name "$dm_name"
@@ -108,9 +109,9 @@ is_in_sealed_group() { # $1: kernel name
     is_logical_volume "$volume" && continue
     is_sealed_device "$volume" && continue
     read_udev_data "$volume"
-    # lvm may see what udev does not, beside another signature. Then it is no member.
+    # LVM may find a label that udev does not report, next to another signature. Such a volume is no member.
     [ "$fs_type" = LVM2_member ] || uuid=''
-    is_lvm_impostor "$uuid" "$group_uuid" "$group_name" && genuine=$sealed_volume identity=$shared && return 0
+    is_lvm_impostor "$uuid" "$group_uuid" "$group_name" && genuine=$sealed_volume identity=$shared_identity && return 0
   done
   return 1
 }
@@ -121,61 +122,61 @@ is_logical_volume() { # $1: kernel name
   case $dm_uuid in LVM-*) ;; *) return 1 ;; esac
 }
 
-# group_uuid: of a logical volume's UUID in device-mapper, "LVM-" and both UUIDs without hyphens, as lvm writes it.
-find_group_uuid() { # $1
-  group_uuid='' left_uuid=${1#LVM-}
+# Sets group_uuid, in LVM's notation, from a logical volume's UUID in device-mapper: "LVM-" and both UUIDs without hyphens.
+find_group_uuid() { # $1: UUID in device-mapper
+  group_uuid='' remaining_uuid=${1#LVM-}
   for length in 6 4 4 4 4 4 6; do
     count=0
     while [ "$count" -lt "$length" ]; do
-      group_uuid=$group_uuid${left_uuid%"${left_uuid#?}"} left_uuid=${left_uuid#?} count=$((count + 1))
+      group_uuid=$group_uuid${remaining_uuid%"${remaining_uuid#?}"} remaining_uuid=${remaining_uuid#?} count=$((count + 1))
     done
     group_uuid=$group_uuid-
   done
   group_uuid=${group_uuid%-}
 }
 
-# What else the command line asks for: a root that is not sealed, and is not on any of it, was put in its place.
-check_asked() { # $1: where the root is mounted
+# Checks the other devices that the command line requests: an unsealed root that is on none of them is an impostor.
+check_requested_devices() { # $1: mount point of the root
   [ -z "$sealed_root" ] && [ -e /dev/immutafs ] || return 0
   identity='' arguments=$cmdline
   while next_argument; do
     case $argument in
-      rd.luks.uuid=*) asked_luks "${argument#*=}" ;;
-      rd.md.uuid=*) asked_array "${argument#*=}" ;;
-      rd.lvm.lv=*/*) asked_group "${argument#*=}" ;;
-      rd.lvm.vg=*) asked_group "${argument#*=}/" ;;
+      rd.luks.uuid=*) require_luks "${argument#*=}" ;;
+      rd.md.uuid=*) require_array "${argument#*=}" ;;
+      rd.lvm.lv=*/*) require_group "${argument#*=}" ;;
+      rd.lvm.vg=*) require_group "${argument#*=}/" ;;
       root=/dev/mapper/*-*)
         split_volume_name "${argument#root=/dev/mapper/}"
-        asked_group "$group_name/"
+        require_group "$group_name/"
         ;;
     esac
-    [ -z "$identity" ] || refuse "$1"
+    [ -z "$identity" ] || end_boot "$1"
   done
 }
 
-asked_luks() { # $1: UUID, perhaps with luks- before it (dracut.cmdline(7)), or the beginning of it
+require_luks() { # $1: UUID or its first characters, luks- may precede (dracut.cmdline(7))
   for link in /dev/immutafs/by-uuid/"${1#luks-}"*; do
     [ -b "$link" ] && ! has_in_stack crypto_LUKS && kernel_name "$link" && genuine=/dev/$name identity=LUKS=$1
   done
 }
 
-asked_array() { # $1: UUID, with hyphens or colons anywhere
-  plain "$1"
-  asked_uuid=$replaced
+require_array() { # $1: UUID, hyphens and colons may be anywhere
+  strip_separators "$1"
+  requested_uuid=$replaced
   for link in /dev/immutafs/md/*; do
     { [ -b "$link" ] && ! has_in_stack linux_raid_member; } || continue
     read_udev_data "${link##*/}"
-    plain "$uuid"
-    [ "$replaced" != "$asked_uuid" ] || genuine=/dev/${link##*/} identity=MD=$1
+    strip_separators "$uuid"
+    [ "$replaced" != "$requested_uuid" ] || genuine=/dev/${link##*/} identity=MD=$1
   done
 }
 
-plain() { # $1: UUID
+strip_separators() { # $1: UUID; sets replaced
   replace "$1" - ''
   replace "$replaced" : ''
 }
 
-asked_group() { # $1: group/volume
+require_group() { # $1: group/volume
   if has_sealed_volumes && ! has_in_stack LVM2_member; then
     read_sealed_groups
     while read -r _ _ group; do
@@ -186,12 +187,12 @@ EOT
   fi
 }
 
-# Ends the boot. The configuration is the one that the initramfs was made with; exit codes are for the hook.
-refuse() { # $1: target
+# Ends the boot with an exit code for the hook. Reads the configuration in the initramfs, not that of the mounted root.
+end_boot() { # $1: mount point
   read_config /etc/immutafs/immutafs.conf 2>/dev/null
   target=${1#"$root"}
-  text="immutafs: ${target:-/} is mounted from /dev/${mounted:-unknown}, which poses as $genuine ($identity): the host made $genuine read-only, and the system must come from it. The boot ends here (ON_IMPOSTOR=$conf_ON_IMPOSTOR). Detach or erase the disk of /dev/$mounted; to boot it all the same, add immutafs=off to the kernel command line."
-  # The kernel's log is on the console and in the journal.
+  text="immutafs: ${target:-/} is mounted from /dev/${mounted:-unknown}, which poses as $genuine ($identity): the host made $genuine read-only, and the system must be mounted from it. The boot ends (ON_IMPOSTOR=$conf_ON_IMPOSTOR). Detach or erase the disk of /dev/${mounted:-unknown}. To boot from it anyway, add immutafs=off to the kernel command line."
+  # The kernel log reaches the console and the journal.
   printf '<2>%s\n' "$text" >/dev/kmsg || printf '%s\n' "$text" >&2
   case $conf_ON_IMPOSTOR in
     emergency) exit 5 ;;

@@ -1,22 +1,22 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # conf_MODE is config.sh's; its variables are its callers' answers
-# What the boot scripts share: the kernel argument, what is mounted, the disks under a file system, the mode.
-# Sourced, POSIX sh, without a single process: it runs in the initramfs.
+# shellcheck shell=sh disable=SC2034,SC2154 # conf_MODE is set by config.sh; the callers read the variables
+# Functions for all boot scripts: kernel arguments, mounts, the disks under a file system, the mode.
+# POSIX sh, to be sourced. Starts no process, because it runs in the initramfs.
 #
-# Every function leaves its answer in the variables that its comment names.
+# Every function returns its results in the variables that its comment names.
 
 IMMUTAFS_VERSION=0.1.0
-# A range such as A-Z means bytes.
+# So that a range such as A-Z is a range of bytes.
 LC_ALL=C
 
 warnings=''
-warn() { # $1: text. Collected for boot.env and said once on the console.
+warn() { # $1: text. Collects it for boot.env and prints it on the console.
   warnings="$warnings$1
 "
   printf 'immutafs: warning: %s\n' "$1" >&2
   return 0
 }
 
-# replaced: $1 with every $2 in it as $3.
+# Sets replaced to $1 with every $2 replaced by $3.
 replace() {
   replaced='' rest=$1
   while :; do
@@ -29,7 +29,7 @@ replace() {
 
 # --- kernel argument -----------------------------------------------------------------------------------
 
-# arg_MODE: the last immutafs= on the kernel command line $1, empty if there is none or it is nonsense.
+# Sets arg_MODE to the value of the last valid immutafs= on the kernel command line $1; empty if there is none.
 read_kernel_argument() {
   arg_MODE='' arguments=$1
   while next_argument; do
@@ -40,9 +40,9 @@ read_kernel_argument() {
   done
 }
 
-# argument: the next one of `arguments`, which is then without it; false if there is none. A quote, wherever it is, begins
-# or ends a stretch in which blanks separate nothing, and is no part of a word or value that it begins (the kernel's
-# lib/cmdline.c, next_arg()).
+# Sets argument to the next argument in `arguments`, and removes it from there; returns false if there is none. A quote,
+# at any position, begins or ends a part in which blanks do not separate arguments. A quote at the beginning of an
+# argument or value is not part of it (lib/cmdline.c in the kernel, next_arg()).
 next_argument() {
   arguments=${arguments#"${arguments%%[!"$blank"]*}"}
   [ -n "$arguments" ] || return 1
@@ -75,9 +75,9 @@ blank='
 
 # --- disks ---------------------------------------------------------------------------------------------
 
-# disks: "name:read-only:evidence …" for every disk under the block device whose sysfs folder is $1, through
-# partitions and device-mapper or md stacks (Documentation/ABI/testing/sysfs-block).
-# read-only is 0 or 1; evidence is virtio-feature (the host offered VIRTIO_BLK_F_RO, bit 5), flag or none.
+# Adds "name:read-only:evidence " to disks for every disk under the block device with the sysfs directory $1, through
+# partitions and stacks of device-mapper and md (Documentation/ABI/testing/sysfs-block).
+# read-only: 0 or 1. evidence: virtio-feature (the host offered VIRTIO_BLK_F_RO, bit 5), flag or none.
 find_disks() {
   if [ -e "$1/partition" ]; then
     find_disks "$1/.."
@@ -113,8 +113,8 @@ all_read_only() { # disks
   [ -n "$disks" ]
 }
 
-# Whether every disk is read-only by its own report, as the links below /dev/immutafs ask for
-# (66-immutafs-readonly.rules): a flag counts only where the kernel has it from the device and not from the guest.
+# Whether all disks are read-only by their own report, the condition for links below /dev/immutafs
+# (66-immutafs-readonly.rules): a flag counts only if the kernel has it from the device, not from the guest.
 all_sealed() { # disks
   for disk in $disks; do
     case $disk in vd*:1:virtio-feature | sd*:1:* | nvme*:1:* | xvd*:1:*) ;; *) return 1 ;; esac
@@ -124,8 +124,8 @@ all_sealed() { # disks
 
 # --- mounts --------------------------------------------------------------------------------------------
 
-# mounts: "target major:minor type options" of all that is mounted now, a line each (/proc/self/mountinfo, proc(5)).
-# Once for all that is to be found in it: dash takes a system call for each of its characters.
+# Sets mounts to "target major:minor type options" of all current mounts, one per line (/proc/self/mountinfo, proc(5)).
+# Read it once for several calls of find_mount: dash needs a system call for each of its characters.
 read_mounts() {
   mounts='
 '
@@ -136,9 +136,8 @@ read_mounts() {
   done </proc/self/mountinfo
 }
 
-# mount_dev mount_type mount_options: of what was mounted last at $1 by `mounts`, empty if nothing was. The options are
-# the mount's own.
-# ($1 has no character that is escaped there.)
+# Sets mount_dev, mount_type and mount_options (per-mount options) of the topmost mount at $1 in `mounts`; empty if there is
+# none. $1 contains no character that mountinfo escapes.
 find_mount() {
   mount_dev='' mount_type='' mount_options=''
   case $mounts in *"
@@ -153,8 +152,8 @@ $1 "}
 
 # --- mode ----------------------------------------------------------------------------------------------
 
-# mode reason disks: sealed, maintenance or off for this boot. $1: where the system's root is, in `mounts`.
-# With auto the disks' own state decides, never something that a guest could write.
+# Sets mode (sealed, maintenance or off), reason and disks. $1: mount point of the system's root in `mounts`.
+# With MODE=auto the state of the disks decides, never something that the guest can write.
 decide_mode() {
   disks=''
   find_mount "$1"

@@ -1,10 +1,10 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # of assemble-var and the other parts of it
-# The overlay of assemble-var: its layers, and what to say where one of them is refused.
+# shellcheck shell=sh disable=SC2034,SC2154 # variables of assemble-var and of the files that it sources
+# Mounts the overlay and its layers for assemble-var, or a placeholder if the disk's own directory cannot be read.
 
 tmpfs=/run/var
 
-# The overlay of $1, which is /var or below it, perhaps with a prefix; error says why not, and then nothing
-# is left of the attempt.
+# Mounts the overlay on $1: /var or a directory below it, perhaps with $root before it. On failure, sets error, undoes its
+# mounts and returns false.
 assemble() {
   name=${1#"$root"}
   name=${name#/}
@@ -26,65 +26,65 @@ assemble() {
 mount_layers() {
   has_filesystem overlay || try modprobe overlay
   has_filesystem overlay || fail "the kernel has no overlay file system${error:+: $error}" || return 1
-  on_tmpfs=''
-  # Where there is no folder yet, nothing is mounted.
-  [ ! -d "$tmpfs" ] || look_at_layers || return 1
+  type_at_tmpfs=''
+  # Without the directory, nothing is mounted there.
+  [ ! -d "$tmpfs" ] || unmount_stale_layer || return 1
   try mkdir -p "$lower" "$tmpfs" || return 1
   mount_lower "$1" || return 1
   mounted_lower=1
-  if [ "$on_tmpfs" != tmpfs ]; then
+  if [ "$type_at_tmpfs" != tmpfs ]; then
     try mount -t tmpfs -o "size=$conf_VAR_SIZE,nr_inodes=$conf_VAR_INODES,mode=0700,nosuid,nodev,noexec" \
       immutafs "$tmpfs" || return 1
     mounted_tmpfs=1
   fi
-  # The root of the overlay has the mode and owner of its upper layer.
-  owner=$(stat -c '%h %a %u:%g' "$lower") || unreadable "$lower cannot be read" || return 1
-  is_listed "${owner%% *}" || unreadable "$lower has folders in it, but cannot be read" || return 1
+  # The root directory of an overlay has the mode and owner of its upper layer.
+  owner=$(stat -c '%h %a %u:%g' "$lower") || fail_unreadable "$lower cannot be read" || return 1
+  is_listed "${owner%% *}" || fail_unreadable "$lower has subdirectories, but its entries cannot be read" || return 1
   owner=${owner#* }
   try mkdir -p -m "${owner%% *}" "$upper" "$work" || return 1
   case $owner in *' 0:0') ;; *) try chown "${owner#* }" "$upper" || return 1 ;; esac
 }
 
-# on_tmpfs: what is mounted there. A lower layer is one of a try that was killed.
-look_at_layers() {
+# Sets type_at_tmpfs to the type of the file system at $tmpfs. A mounted lower layer remains from a run that was killed.
+unmount_stale_layer() {
   read_mounts
   find_mount "$lower"
   [ -z "$mount_dev" ] || try umount "$lower" || return 1
   find_mount "$tmpfs"
-  on_tmpfs=$mount_type
+  type_at_tmpfs=$mount_type
 }
 
-# Read-only: the root's own folder, or the file system that fstab has for $1.
+# Mounts the lower layer read-only: the root's own directory, or the file system that fstab has for $1.
 mount_lower() {
   if [ -n "$fstab_source" ]; then
     mount_lower_volume "$1"
     return
   fi
-  [ -d "$1" ] || try stat "$1/." || unreadable "$1 on the disk is no folder that can be read: $error" || return 1
+  [ -d "$1" ] || try stat "$1/." || fail_unreadable "$1 on the disk is not a readable directory: $error" || return 1
   try mount --bind "$1" "$lower" || return 1
-  # Private, or the overlay, mounted next over the same folder, would appear here too (mount_namespaces(7)). Not
-  # together with the bind: busybox does only one of the two.
+  # Private: otherwise the overlay, mounted next over the same directory, would propagate to here (mount_namespaces(7)).
+  # Not in one call with the bind mount: busybox mount does only one of the two.
   try mount --make-private "$lower" && try mount -o remount,bind,ro,nosuid,nodev,noexec "$lower" && return 0
   umount "$lower"
   return 1
 }
 
-# In one mount: systemd looks at mountinfo five times in a second at most.
+# In one mount(2): systemd reads mountinfo at most five times a second.
 mount_lower_volume() {
   options=$fstab_options,ro,nosuid,nodev,noexec
-  # By its node: mount(8) does not know fstab's escapes on its command line, and does not prefer a sealed disk.
+  # By its device node: mount(8) does not decode fstab's escapes on its command line, and does not prefer a sealed disk.
   source_node "$fstab_source"
   try mount -t "$fstab_type" -o "$options" "$node" "$lower" && return 0
-  unreadable=1
+  lower_unreadable=1
   # A log that was not written out cannot be replayed on a read-only disk (xfs(5), ext4(5): norecovery).
   case $fstab_type in xfs | ext4 | ext3) ;; *) return 1 ;; esac
   mount -t "$fstab_type" -o "$options,norecovery" "$node" "$lower" 2>/dev/null || return 1
-  error='' unreadable=''
-  append_boot_env "WARNING=$1: mounted with norecovery, it was not shut down cleanly before it was sealed"
+  error='' lower_unreadable=''
+  append_boot_env "WARNING=$1: mounted with norecovery, it was not unmounted cleanly before it was sealed"
 }
 
-# Whether the lower layer shows something, if its links say that there are folders in it (all but btrfs count them).
-# ext4 shows nothing, and no error, in place of a block that is damaged (fs/ext4/dir.c).
+# Whether the lower layer lists an entry, if its link count says that it has subdirectories (all file systems but Btrfs
+# count them). ext4 lists nothing, without an error, for a damaged block (fs/ext4/dir.c).
 is_listed() { # $1: number of links
   [ "$1" -gt 2 ] || return 0
   for entry in "$lower"/* "$lower"/.[!.]*; do
@@ -93,28 +93,27 @@ is_listed() { # $1: number of links
   return 1
 }
 
-unreadable() { # $1: why
-  unreadable=1
+fail_unreadable() { # $1: reason
+  lower_unreadable=1
   fail "$1"
 }
 
-# Where the disk's own cannot be read systemd could not mount it either, and the boot would end there. Empty and
-# read-only, like a /var without a layer, but with what D-Bus of RHEL 7 and sshd of RHEL 7 and 8 look for in it, and what
-# is mounted below it.
-stand_in() { # $1: target
+# Mounts an empty, read-only tmpfs in place of a file system that cannot be read: systemd could not mount it either, and the
+# boot would end. It contains the mount points below it, and for /var what D-Bus of RHEL 7 and sshd of RHEL 7 and 8 need.
+mount_placeholder() { # $1: target
   mount -t tmpfs -o mode=0755 immutafs "$1" || return 0
   while read -r _ target _; do
-    plain_target
+    normalise_target
     case $target in "$1"/*) mkdir -p "$target" ;; esac
   done </etc/fstab
-  label "$1"
+  restore_labels "$1"
   if [ "$1" = /var ]; then
     mkdir -m 0711 /var/empty /var/empty/sshd
     ln -s /run /var/run
     ln -s /run/lock /var/lock
-    label /var/*
+    restore_labels /var/*
   fi
-  # With its source: without, mount(8) adds what fstab has for the target.
+  # With the source: without it, mount(8) adds the options that fstab has for the target.
   mount -o remount,bind,ro,nosuid,nodev,noexec immutafs "$1"
 }
 
@@ -124,18 +123,18 @@ mount_overlay() {
 }
 
 has_filesystem() { # $1: name. (/proc/filesystems, proc(5))
-  while read -r nodev name_there; do
-    [ "${name_there:-$nodev}" = "$1" ] && return 0
+  while read -r nodev fs_name; do
+    [ "${fs_name:-$nodev}" = "$1" ] && return 0
   done </proc/filesystems
   return 1
 }
 
-try() { # $@: a command; its words on stderr become the error
-  said=$("$@" 2>&1) && return 0
-  fail "$1 failed: ${said:-no message} (${*})"
+try() { # $@: a command; on failure, its output becomes the error
+  output=$("$@" 2>&1) && return 0
+  fail "$1 failed: ${output:-no message} (${*})"
 }
 
-fail() { # $1: why; made one line
+fail() { # $1: reason. Sets error to it, on one line, and returns false.
   error=$1
   while :; do
     case $error in

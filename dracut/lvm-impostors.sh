@@ -1,17 +1,18 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # of immutafs-lib.sh, sealed.sh and lvm.sh, after which it comes
-# Which physical volumes pose as one that the host made read-only. Asks lvm, so only where there are some of both kinds.
+# shellcheck shell=sh disable=SC2034,SC2154 # variables of immutafs-lib.sh, block-devices.sh and lvm.sh
+# Finds the physical volumes that pose as one that the host made read-only. Source after immutafs-lib.sh, block-devices.sh
+# and lvm.sh. Runs lvm, therefore only if there are physical volumes on sealed and on unsealed disks.
 
 sealed_members=''
 
-# What lvm says of physical volumes, by a filter of its own instead of all others that are set.
-ask_lvm() { # $1: patterns of global_filter; $2: fields
+# Prints fields of physical volumes. The given filter replaces all configured ones.
+query_pvs() { # $1: patterns of global_filter; $2: fields
   LVM_SUPPRESS_FD_WARNINGS=1 lvm pvs --noheadings -o "$2" \
     --config "devices { use_devicesfile = 0 filter = [ \"a|.*|\" ] global_filter = [ $1 ] } global { use_lvmetad = 0 }" \
     2>/dev/null
 }
 
-# sealed_members: "PV-UUID VG-UUID VG-NAME" of each member of the groups on sealed volumes, missing ones too, as the
-# sealed volumes alone have it, a line each; sealed_volume: one of those.
+# Sets sealed_members to "PV-UUID VG-UUID VG-NAME" of each member of the groups on sealed physical volumes, one per line:
+# as the metadata on the sealed volumes says, missing members included. Sets sealed_volume to one of the sealed volumes.
 read_sealed_groups() {
   [ -z "$sealed_members" ] || return 0
   patterns=''
@@ -19,27 +20,29 @@ read_sealed_groups() {
     sealed_volume=/dev/${sealed_link##*/}
     patterns="$patterns\"a|^$sealed_volume\$|\", "
   done
-  sealed_members=$(ask_lvm "$patterns\"r|.*|\"" pv_uuid,vg_uuid,vg_name)
+  sealed_members=$(query_pvs "$patterns\"r|.*|\"" pv_uuid,vg_uuid,vg_name)
 }
 
-# Whether a volume is an impostor: it has the UUID of a sealed one, or its group has the name or the UUID of one of
-# theirs, of which it is no member as the sealed ones have it. shared: what it has in common.
-is_lvm_impostor() { # $1: UUID of the volume; $2: UUID of its group, or nothing; $3: name of the group
-  shared=''
+# Whether a physical volume is an impostor: it has the UUID of a sealed one, or its group has the name or UUID of a sealed
+# group and the sealed metadata does not name it as a member. Sets shared_identity to what both have.
+is_lvm_impostor() { # $1: UUID of the volume; $2: UUID of its group, or empty; $3: name of the group
+  shared_identity=''
   if [ -b "/dev/immutafs/by-uuid/$1" ]; then
-    shared=UUID=$1
+    shared_identity=UUID=$1
     return 0
   fi
-  while read -r member its_uuid its_name; do
+  while read -r member member_group member_group_name; do
     case $member in '') continue ;; "$1") return 1 ;; esac
-    if [ -n "$its_name" ] && { [ "$its_uuid" = "$2" ] || [ "$its_name" = "$3" ]; }; then shared=VG=$its_name; fi
+    [ -n "$member_group_name" ] || continue
+    if [ "$member_group" = "$2" ] || [ "$member_group_name" = "$3" ]; then shared_identity=VG=$member_group_name; fi
   done <<EOT
 $sealed_members
 EOT
-  [ -n "$shared" ]
+  [ -n "$shared_identity" ]
 }
 
-# Writes to $lvm_filter what rejects the impostors among the volumes that are not sealed; false if there are none.
+# Writes filter patterns to $lvm_filter that reject the impostors among the unsealed volumes; returns false if there are
+# none.
 reject_impostors() {
   rejected=''
   for link in /dev/immutafs/unsealed-lvm/*; do
@@ -49,45 +52,46 @@ reject_impostors() {
     read_udev_data "$candidate"
     candidate_uuid=$uuid
     read -r _ group_uuid group <<EOT
-$(ask_lvm "\"a|^/dev/$candidate\$|\", \"r|.*|\"" pv_uuid,vg_uuid,vg_name)
+$(query_pvs "\"a|^/dev/$candidate\$|\", \"r|.*|\"" pv_uuid,vg_uuid,vg_name)
 EOT
     is_lvm_impostor "$candidate_uuid" "$group_uuid" "$group" || continue
     sealed_node=$sealed_volume
     if kernel_name "/dev/immutafs/by-uuid/$candidate_uuid"; then sealed_node=/dev/$name; fi
-    note_impostor "/dev/$candidate" "$sealed_node" "$shared"
-    # By every name that is its own: a device is taken if one of its names is accepted, and is rejected if one is and
-    # none is accepted (lvm2, lib/filters/filter-regex.c). What comes of a UUID or a label may be the sealed one's link.
+    note_impostor "/dev/$candidate" "$sealed_node" "$shared_identity"
+    # Reject every name of its own: LVM uses a device if one of its names is accepted, and rejects it if a name is
+    # rejected and none is accepted (lvm2, lib/filters/filter-regex.c). Links by UUID or label may point to the sealed
+    # device.
     for alias in "/dev/$candidate" $aliases; do
       case $alias in */by-uuid/* | */by-label/* | */by-part*/* | */lvm-pv-uuid-* | /dev/immutafs/*) continue ;; esac
-      literal "$alias"
+      escape_pattern "$alias"
       rejected="$rejected\"r|^$pattern\$|\", "
     done
   done
   [ -n "$rejected" ] || return 1
-  own=$(LVM_SUPPRESS_FD_WARNINGS=1 lvm dumpconfig devices/global_filter 2>/dev/null)
-  case $own in
-    *=*'['*']') own=${own#*'['} && own=${own%']'} ;;
-    *=*) own=${own#*=} ;;
-    *) own='' ;;
+  configured=$(LVM_SUPPRESS_FD_WARNINGS=1 lvm dumpconfig devices/global_filter 2>/dev/null)
+  case $configured in
+    *=*'['*']') configured=${configured#*'['} && configured=${configured%']'} ;;
+    *=*) configured=${configured#*=} ;;
+    *) configured='' ;;
   esac
-  rejected=$rejected$own
+  rejected=$rejected$configured
   [ -d /run/immutafs ] || mkdir -p /run/immutafs
   printf '%s\n' "${rejected%, }" >"$lvm_filter"
 }
 
-# pattern: a path as a regular expression of lvm's, any character in place of one that may mean something else.
-literal() { # $1: path
-  pattern='' left=$1
-  while [ -n "$left" ]; do
-    case $left in
-      [A-Za-z0-9/_-]*) pattern=$pattern${left%"${left#?}"} ;;
+# Sets pattern to a regular expression of LVM that matches the path: `.` replaces characters that may be special.
+escape_pattern() { # $1: path
+  pattern='' rest=$1
+  while [ -n "$rest" ]; do
+    case $rest in
+      [A-Za-z0-9/_-]*) pattern=$pattern${rest%"${rest#?}"} ;;
       *) pattern=$pattern. ;;
     esac
-    left=${left#?}
+    rest=${rest#?}
   done
 }
 
-# Activates the groups on sealed volumes, for a root in them that nothing has asked for yet.
+# Activates the volume groups on sealed volumes, for a root on a volume that has not been activated yet.
 activate_sealed_groups() {
   /usr/libexec/immutafs/lvm-readonly
   read_sealed_groups

@@ -1,12 +1,13 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # disks, replaced: immutafs-lib.sh's; volumes is its callers' answer
-# What LVM is told about read-only disks, for this boot only: in /run. After immutafs-lib.sh, without a single process.
+# shellcheck shell=sh disable=SC2034,SC2154 # disks and replaced are set by immutafs-lib.sh; the callers read volumes
+# Writes the LVM configuration of this boot, in /run, for read-only disks. Source after immutafs-lib.sh. Starts no process.
 
 lvmlocal=/run/immutafs/lvmlocal.conf
-# Patterns of global_filter (lvm.conf(5)) that reject what poses as a sealed physical volume.
+# Patterns of global_filter (lvm.conf(5)) that reject the impostors of sealed physical volumes.
 lvm_filter=/run/immutafs/lvm-filter
 
-# $1: lvmlocal.conf(5) as it is there, to which this is added; $2: names as in read_only_volume_list, each as "name",
-# A section that comes twice is one, in which the later value counts (libdm, _find_or_make_node).
+# Writes $lvmlocal. $1: the existing lvmlocal.conf(5), which is copied to its beginning; $2: entries of
+# read_only_volume_list, each as "name", with a comma and a space after it. If a section occurs twice, LVM merges both and
+# the later value counts (libdm, _find_or_make_node).
 write_lvmlocal() {
   {
     [ ! -r "$1" ] || while IFS= read -r line || [ -n "$line" ]; do
@@ -16,25 +17,26 @@ write_lvmlocal() {
       printf '# immutafs: the host made these read-only\nactivation {\n\tread_only_volume_list = [ %s ]\n}\n' "${2%, }"
     if [ -r "$lvm_filter" ]; then
       read -r patterns <"$lvm_filter"
-      printf '# immutafs: these pose as what the host made read-only\ndevices {\n\tglobal_filter = [ %s ]\n}\n' "$patterns"
+      printf '# immutafs: these pose as sealed physical volumes\ndevices {\n\tglobal_filter = [ %s ]\n}\n' "$patterns"
     fi
   } >"$lvmlocal"
 }
 
-# Where there is a devices file, lvm asks no filter (lvmdevices(8)), and takes a copy for the device in it.
-# $1: the root whose file it is. LVM before 2.03 does not know the setting, and has no such file.
-without_devices_file() {
+# Turns off the devices file of the root $1, if there is one: with it, LVM ignores the filter (lvmdevices(8)) and uses a
+# copy of the listed device. LVM before 2.03 has neither the setting nor such a file.
+disable_devices_file() {
   [ -r "$lvm_filter" ] && [ -e "$1/etc/lvm/devices/system.devices" ] || return 0
   printf 'devices {\n\tuse_devicesfile = 0\n}\n' >>"$lvmlocal"
 }
 
-# volumes: the active ones of which every disk is read-only, each as "vg/lv",
+# Sets volumes to the active logical volumes whose disks are all read-only, each as "vg/lv", with a comma and a space
+# after it.
 find_read_only_volumes() {
   volumes=''
   for device in /sys/block/dm-*; do
     uuid=''
     { read -r uuid <"$device/dm/uuid" && read -r name <"$device/dm/name"; } 2>/dev/null
-    # A part of an LV has a suffix.
+    # The UUID of an internal part of a volume has a suffix.
     case $uuid in LVM-*-*) continue ;; LVM-*) ;; *) continue ;; esac
     disks=''
     find_disks "$device"
@@ -44,7 +46,7 @@ find_read_only_volumes() {
   done
 }
 
-# group_name volume_name: of a volume's name in device-mapper, in which hyphens in both are doubled (lvm2,
+# Sets group_name and volume_name from a volume's name in device-mapper, which doubles the hyphens in both (lvm2,
 # dm_build_dm_name).
 split_volume_name() { # $1: name
   replace "$1" -- /

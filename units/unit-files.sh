@@ -1,12 +1,12 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # its variables are its callers' answers; out is immutafs-generator's
-# What immutafs-generator writes: drop-ins in the folder $out, and the names in them.
+# shellcheck shell=sh disable=SC2034,SC2154 # the callers read the variables; immutafs-generator sets out
+# Writes the unit files and drop-ins of immutafs-generator to the directory $out.
 
 newline='
 '
 
-# Collected, since a process for the folder of each would be one for each.
+# Collected first, so that one mkdir(1) makes all directories.
 folders='' dropins=''
-dropin() { # $1: unit; $2…: lines
+add_dropin() { # $1: unit; $2…: lines
   folders="$folders$out/$1.d$newline" dropins="$dropins$1$newline"
   shift
   for line; do
@@ -28,27 +28,28 @@ write_dropins() {
   done
 }
 
-# A mount that is not to be unmounted at shutdown, but left to systemd-shutdown(8). Of a mount that it finds in mountinfo
-# systemd 219 heeds no drop-in, but a unit file that it has loaded before (src/core/mount.c, mount_setup_unit()).
-keep_mounted() { # $1: path; mount_options: its options, or nothing
+# Leaves a mount that exists to systemd-shutdown(8), instead of unmounting it at shutdown. For a mount that systemd 219
+# finds in mountinfo it ignores drop-ins, but not a unit file that it loaded before (src/core/mount.c,
+# mount_setup_unit()).
+keep_at_shutdown() { # $1: path; mount_options: its options, or empty
   escape_path "$1"
   local_fs_after="$local_fs_after $escaped.mount"
   case $mount_options in '' | rw) bind=bind ;; *) bind=bind,${mount_options#rw,} ;; esac
-  # It is there already. Should it be mounted anew, this does no harm.
+  # The mount exists already. If systemd mounted it again, this bind mount would do no harm.
   printf '[Unit]\nDefaultDependencies=no\n[Mount]\nWhat=%s\nWhere=%s\nType=none\nOptions=%s\n' \
     "$1" "$1" "$bind" >"$out/$escaped.mount"
 }
 
-# What local-fs.target pulls in, and what it comes after. With its first line of mountinfo, which is none of ours, systemd
-# loads this target and all that it names.
+# Units that local-fs.target wants and is ordered after. When systemd reads the first line of mountinfo, which is none of
+# our mounts, it loads this target and all units that the target names.
 local_fs_wants='' local_fs_after=''
-local_fs() {
+add_local_fs_dropin() {
   [ -n "$local_fs_wants$local_fs_after" ] || return 0
-  dropin local-fs.target '[Unit]' ${local_fs_wants:+"Wants=${local_fs_wants# }"} \
+  add_dropin local-fs.target '[Unit]' ${local_fs_wants:+"Wants=${local_fs_wants# }"} \
     ${local_fs_after:+"After=${local_fs_after# }"}
 }
 
-# escaped: a path as in a unit's name (systemd-escape(1)), without a process for the usual ones.
+# Sets escaped to a path as in a unit's name (systemd-escape(1)). Ordinary paths need no process.
 escape_path() { # $1: absolute path
   case $1 in
     *[!A-Za-z0-9/_.-]* | */.* | *//* | */) escaped=$(systemd-escape --path "$1") ;;

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Sourced by dracut-initqueue whenever udev has settled, before the job that activates LVM (64-lvm.rules): no exit and
-# no set -e here, and no process where no physical volume on a writable disk is beside one that the host made read-only.
+# dracut-initqueue sources this file whenever udev has settled, before the job that activates LVM (64-lvm.rules): no exit
+# and no set -e. Starts no process unless there is a physical volume on a read-only SCSI disk, or on a sealed and on an
+# unsealed disk.
 immutafs_volumes=' '
 for immutafs_volume in /dev/immutafs/lvm/* /dev/immutafs/unsealed-lvm/*; do
   [ ! -b "$immutafs_volume" ] || immutafs_volumes="$immutafs_volumes$immutafs_volume "

@@ -1,7 +1,7 @@
 #!/bin/bash
-# shellcheck disable=SC2154 # moddir, initdir and systemdsystemunitdir are dracut's
-# dracut module: the udev rule that carries read-only up through device-mapper, and the hook that assembles
-# /var. Uses what dracut 033 has (dracut.modules(7)).
+# shellcheck disable=SC2154 # dracut sets moddir, initdir and systemdsystemunitdir
+# dracut module: the udev rule that propagates read-only through device-mapper, and the hook that assembles /var. Uses only
+# what dracut 033 has (dracut.modules(7)).
 
 check() {
   local program
@@ -15,7 +15,7 @@ depends() {
   return 0
 }
 
-# Not only what this machine has loaded: the overlay is first needed in a sealed boot.
+# Even if the overlay driver is not loaded now: a sealed boot needs it.
 installkernel() {
   hostonly='' instmods overlay
 }
@@ -26,25 +26,25 @@ install() {
   for script in assemble-var lvm-readonly mount-readonly propagate-readonly set-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
-  for script in beside-var.sh config.sh device-stack.sh efi.sh fstab.sh hand-off.sh identity.sh immutafs-lib.sh layers.sh \
-    lvm.sh lvm-impostors.sh sealed.sh; do
+  for script in block-devices.sh boot-env.sh config.sh device-stack.sh early-mounts.sh efi.sh fstab.sh identity.sh \
+    immutafs-lib.sh layers.sh lvm.sh lvm-impostors.sh; do
     inst_simple "/usr/libexec/immutafs/$script"
   done
   inst_rules 66-immutafs-readonly.rules
-  # ON_IMPOSTOR cannot be read from the root, which may be the impostor.
+  # ON_IMPOSTOR must not be read from the root, which may be an impostor.
   [ ! -e /etc/immutafs/immutafs.conf ] || inst_simple /etc/immutafs/immutafs.conf
   inst_hook initqueue/settled 10 "$moddir/immutafs-lvm.sh"
   inst_simple "$moddir/immutafs-root.service" "$systemdsystemunitdir/immutafs-root.service"
   mkdir -p "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants"
   ln -sfn ../immutafs-root.service "$initdir$systemdsystemunitdir/initrd-root-fs.target.wants/immutafs-root.service"
   inst_hook pre-pivot 10 "$moddir/immutafs-pre-pivot.sh"
-  never_resume
+  disable_resume
 }
 
-# A hibernation image in a swap on a writable disk would bring back whatever ran when it was written, in maintenance with
-# a writable disk. dracut's own resume reads cmdline.d (dracut.cmdline(7)); systemd's generator reads only the kernel
-# command line and the EFI variable HibernateLocation, so that the generator and the units that it wants are masked.
-never_resume() {
+# A hibernation image in a swap area on a writable disk would restore the system that wrote it, even in maintenance mode.
+# dracut's resume reads cmdline.d (dracut.cmdline(7)). systemd's generator reads only the kernel command line and the EFI
+# variable HibernateLocation, therefore the generator and its units are masked.
+disable_resume() {
   local unit etc=$initdir/etc
   mkdir -p "$etc/cmdline.d" "$etc/systemd/system" "$etc/systemd/system-generators"
   echo noresume >"$etc/cmdline.d/95-immutafs.conf"

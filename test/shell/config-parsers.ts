@@ -4,7 +4,7 @@ import path from 'node:path';
 import { type ConfigProblem, formatProblem, parseConfig } from '../../agent/config/config.ts';
 import { withLibrary } from './shells.ts';
 
-/** What both parsers must make of a text: the values of the boot, and the warnings. */
+/** The result of a parser: the values of the keys that matter at boot, and the warnings. */
 export interface Parsed {
   values: string[];
   warnings: string[];
@@ -21,7 +21,7 @@ export function byAgent(text: string): Parsed & { agentOnly: string[] } {
   };
 }
 
-/** The boot scripts do not look at the values of keys that mean nothing to them. */
+/** The boot scripts do not check the values of keys that they do not use. */
 function isAgentOnly({ key, reason }: ConfigProblem): boolean {
   return reason.startsWith('must be ') && !bootKeys.some((each) => each === key);
 }
@@ -38,7 +38,7 @@ for file in [0-9]*; do
 done 2>/dev/null
 `;
 
-/** All of the texts in one run of the shell, since a run takes longer than a text. */
+/** All texts in one run of the shell, since starting a shell takes longer than parsing a text. */
 export function byShell(shell: readonly [string, ...string[]], texts: readonly string[]): Parsed[] {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-config-'));
   try {
@@ -46,24 +46,24 @@ export function byShell(shell: readonly [string, ...string[]], texts: readonly s
     texts.forEach((text, index) => {
       fs.writeFileSync(path.join(folder, names[index] ?? ''), text, 'latin1');
     });
-    const said = withLibrary(shell, lines, folder);
-    return names.map((name) => read(said, name));
+    const output = withLibrary(shell, lines, folder);
+    return names.map((name) => read(output, name));
   } finally {
     fs.rmSync(folder, { recursive: true });
   }
 }
 
-function read(said: string, name: string): Parsed {
-  const begin = said.indexOf(`== ${name}\n`);
-  if (begin < 0) throw new Error(`no answer for ${name}`);
-  const end = said.indexOf('\n== ', begin);
-  const [, ...answer] = said
+function read(output: string, name: string): Parsed {
+  const begin = output.indexOf(`== ${name}\n`);
+  if (begin < 0) throw new Error(`no output for ${name}`);
+  const end = output.indexOf('\n== ', begin);
+  const [, ...printed] = output
     .slice(begin, end < 0 ? undefined : end)
     .replace(/\n$/, '')
     .split('\n');
   return {
-    values: answer.slice(0, bootKeys.length),
-    warnings: answer
+    values: printed.slice(0, bootKeys.length),
+    warnings: printed
       .slice(bootKeys.length)
       .map((line) => line.replace(`${name}:`, '/etc/immutafs/immutafs.conf:')),
   };

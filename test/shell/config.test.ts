@@ -17,7 +17,7 @@ const fixtures = names.map((name) => ({
   expected: readExpected(fs.readFileSync(path.join(folder, `${name}.expected`), 'utf8')),
 }));
 
-/** KEY=value lines, then what both parsers warn of, then what the agent alone does. */
+/** KEY=value lines, then the warnings of both parsers, then those of the agent alone. */
 function readExpected(text: string): ReturnType<typeof byAgent> {
   const lines = text.trimEnd().split('\n');
   const after = (mark: string) =>
@@ -30,7 +30,7 @@ function readExpected(text: string): ReturnType<typeof byAgent> {
 }
 
 const agent = suite('fixtures, agent');
-agent('there are some, and each has an expected outcome', () => {
+agent('each has an expected outcome', () => {
   assert.ok(names.length > 20);
   const expected = fs.readdirSync(folder).filter((file) => file.endsWith('.expected'));
   assert.is(expected.length, names.length);
@@ -42,12 +42,12 @@ agent.run();
 
 for (const [name, shell] of Object.entries(shells)) {
   const boot = suite(`fixtures, ${name}`);
-  const answers = byShell(
+  const results = byShell(
     shell,
     fixtures.map(({ text }) => text),
   );
   fixtures.forEach(({ expected: { values, warnings } }, index) => {
-    boot(names[index] ?? '', () => assert.equal(answers[index], { values, warnings }));
+    boot(names[index] ?? '', () => assert.equal(results[index], { values, warnings }));
   });
   boot.run();
 }
@@ -83,7 +83,7 @@ const values = [
   ...['25%', '100%', '101%', '0%', '512m', '2G', '2k', '1000', '999', '200k', '1M', '09', '*', '$HOME', '\\'],
   ...['/ /boot', 'a b', '"off"', 'off # x', '\xff', '\x81\x82', '\xc2\xa0', '\x01', '\x7f', '~', '`id`', '='],
 ];
-/** No NUL: sh cannot hold one, and drops it. */
+/** Without NUL, which sh drops. */
 const byte = fc.integer({ min: 1, max: 255 }).map((code) => String.fromCharCode(code));
 const noise = fc.oneof(
   { weight: 8, arbitrary: fc.constant('') },
@@ -107,7 +107,7 @@ const text = fc
   .tuple(fc.array(line, { maxLength: 8 }), fc.constantFrom('', '\n'))
   .map(([lines, end]) => lines.join('\n') + end);
 
-const differential = suite('any text means the same to both');
+const differential = suite('both parsers give the same result for any text');
 for (const [name, shell] of Object.entries(shells)) {
   differential(name, () => {
     fc.assert(
@@ -124,16 +124,16 @@ for (const [name, shell] of Object.entries(shells)) {
 }
 differential.run();
 
-const files = suite('read_config of what is no good file');
+const files = suite('read_config of an unusable file');
 for (const [name, shell] of Object.entries(shells)) {
-  const ask = (file: string) =>
+  const readFile = (file: string) =>
     withLibrary(shell, 'read_config "$1" 2>/dev/null; printf "%s\\n" "$conf_MODE" "$warnings"', file);
-  files(`${name}: none`, () => assert.is(ask('/nowhere/immutafs.conf'), 'auto\n\n'));
-  files(`${name}: a folder`, () =>
-    assert.is(ask('/usr'), 'auto\n/usr: not a readable file, ignoring it\n\n'),
+  files(`${name}: no file`, () => assert.is(readFile('/nowhere/immutafs.conf'), 'auto\n\n'));
+  files(`${name}: a directory`, () =>
+    assert.is(readFile('/usr'), 'auto\n/usr: not a readable file, ignoring it\n\n'),
   );
   files(`${name}: a device that never ends`, () =>
-    assert.is(ask('/dev/zero'), 'auto\n/dev/zero: not a readable file, ignoring it\n\n'),
+    assert.is(readFile('/dev/zero'), 'auto\n/dev/zero: not a readable file, ignoring it\n\n'),
   );
 }
 files.run();

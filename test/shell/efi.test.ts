@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { boot } from './boot.ts';
+import { boot } from './assemble-var.ts';
 import { shells } from './shells.ts';
 
 const options = 'SystemdOptions-8cf2644b-4b0b-428f-9387-6d876050dc67';
@@ -14,10 +14,10 @@ const warning =
 
 for (const [name, shell] of Object.entries(shells)) {
   const hidden = suite(`${name}: the EFI variable SystemdOptions`);
-  const look = `ls /${efivars}; cat /run/systemd/efivars/* 2>/dev/null; echo .`;
+  const list = `ls /${efivars}; cat /run/systemd/efivars/* 2>/dev/null; echo .`;
   const small = { 'sysroot/etc/immutafs/immutafs.conf': 'VAR_SIZE=8m\nVAR_INODES=5000\n' };
   const run = (files: Record<string, string>, disk: 'sealed' | 'writable' = 'sealed') =>
-    boot({ shell, disk, files: { ...small, ...files }, after: look });
+    boot({ shell, disk, files: { ...small, ...files }, after: list });
 
   for (const [title, files] of [
     ['in the firmware', variable],
@@ -33,13 +33,13 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
-  hidden('in maintenance it is left alone', () => {
+  hidden('in maintenance it is not changed', () => {
     const booted = run({ ...variable, ...copy }, 'writable');
     assert.is(booted.after, `${options}\nsystemd.run=/bin/false.\n`);
     assert.equal(booted.made, []);
   });
 
-  hidden('without it the variables stay in sight', () => {
+  hidden('without the variable, efivarfs stays visible', () => {
     const booted = run({ [`${efivars}/BootOrder-x`]: attributes });
     assert.is(booted.after, 'BootOrder-x\n.\n');
     assert.not(booted.made.includes(covered));

@@ -1,40 +1,23 @@
-import { execFileSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { generate } from './generate.ts';
+import {
+  bootEnv,
+  device,
+  generate,
+  kept,
+  mount,
+  overlayAtVar,
+  runVar,
+  same,
+  service,
+  tmpfsAtVar,
+} from './generator.ts';
 import { shells } from './shells.ts';
-
-const bootEnv = (mode: string) => `MODE=${mode}\nREASON=x\nDISKS=\nVAR=overlay\n`;
-
-const mount = (name: string, kind = 'var') =>
-  `${name}.mount.d/immutafs.conf: [Unit];Wants=immutafs-${kind}@${name}.service;After=immutafs-${kind}@${name}.service`;
-const service = (name: string, more: string, kind = 'var') =>
-  `immutafs-${kind}@${name}.service.d/immutafs.conf: [Unit];Before=${name}.mount${more}`;
-const device = (unit: string) => `;Wants=${unit};After=${unit}`;
-/** Units of mounts that stay through a soft reboot, and at shutdown to systemd-shutdown(8); what is mounted there now. */
-const kept = (mounts: Record<string, string>, localFs = '') => {
-  const names = Object.keys(mounts).map((target) => `${target.slice(1).replaceAll('/', '-')}.mount`);
-  return [
-    ...Object.entries(mounts).map(
-      ([target, options], index) =>
-        `${names[index]}: [Unit];DefaultDependencies=no;[Mount];What=${target};Where=${target};Type=none;Options=bind${options}`,
-    ),
-    `local-fs.target.d/immutafs.conf: [Unit];${localFs}After=${names.join(' ')}`,
-  ];
-};
-const runVar = kept({ '/run/var': '' });
-const somethingThere = 'mkdir -p /var; mount -t tmpfs x /var';
-const overlayThere = `mkdir -p /var /layers; mount -t tmpfs x /layers; mkdir /layers/lower /layers/upper /layers/work
-  mount -t overlay -o lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work x /var`;
-
-function same(written: readonly string[], expected: readonly string[]): void {
-  assert.equal(written, expected.toSorted());
-}
 
 for (const [name, shell] of Object.entries(shells)) {
   const generator = suite(`${name}: generator`);
 
-  generator('a /var and folders below it with file systems of their own', () => {
+  generator('a separate /var and file systems below it', () => {
     const { code, written } = generate(shell, {
       'run/immutafs/boot.env': bootEnv('sealed'),
       'etc/fstab': [
@@ -63,35 +46,12 @@ for (const [name, shell] of Object.entries(shells)) {
     ]);
   });
 
-  for (const [disks, line] of [
-    ['vda:0:none', 'ExecStartPost=/bin/mount -o remount,rw /'],
-    ['vda:1:flag', undefined],
-  ] as const) {
-    generator(`maintenance with ${disks}: what is \`ro\` ${line ? 'becomes writable' : 'stays so'}`, () => {
-      const { written } = generate(shell, {
-        'run/immutafs/boot.env': `MODE=maintenance\nDISKS=${disks}\n`,
-        'etc/fstab': [
-          'UUID=1 / xfs defaults,ro 0 0',
-          'UUID=2 /boot ext4 nosuid,ro,nodev 0 0',
-          'UUID=3 /home xfs defaults 0 0',
-          '/dev/sr0 /media iso9660 ro 0 0',
-          '',
-        ].join('\n'),
-      });
-      const expected = [
-        'boot.mount.d/immutafs.conf: [Mount];Options=nosuid,rw,nodev',
-        `systemd-remount-fs.service.d/immutafs.conf: [Service];${line ?? ''}`,
-      ];
-      assert.equal(written, line === undefined ? [] : expected);
-    });
-  }
-
-  generator('a last line without its newline', () => {
+  generator('a last line without a newline', () => {
     const files = {
       'run/immutafs/boot.env': bootEnv('sealed'),
       'etc/fstab': 'UUID=1 / xfs ro 0 0\n/dev/vdb1 /var/log xfs defaults 0 0',
     };
-    const { written } = generate(shell, files, somethingThere);
+    const { written } = generate(shell, files, tmpfsAtVar);
     same(written, [
       service('var-log', `;RequiresMountsFor=/var${device('dev-vdb1.device')}`),
       ...runVar,
@@ -99,86 +59,17 @@ for (const [name, shell] of Object.entries(shells)) {
     ]);
   });
 
-  generator('names of units are as systemd-escape(1) makes them', () => {
-    const targets = [
-      '/a-b/c_d',
-      '/a.b/.c',
-      '/x:y',
-      '/--',
-      '/\xc3\xa4/b',
-      '/a/b-',
-      '/A9/-b/c-d-e',
-      '/q\\040r',
-      '/_',
-    ];
-    const { written } = generate(
-      shell,
-      {
-        'run/immutafs/boot.env': bootEnv('sealed'),
-        'etc/fstab': targets.map((target) => `/dev/vdb1 ${target} ext4 defaults 0 0\n`).join(''),
-      },
-      somethingThere,
-    );
-    const expected = targets.map((target) => {
-      const name = Buffer.from(target.replace('\\040', ' '), 'latin1').toString('utf8');
-      return execFileSync('systemd-escape', ['--path', name], { encoding: 'utf8' }).trimEnd();
-    });
-    const got = written
-      .filter((line) => !runVar.includes(line))
-      .flatMap((line) => /^(.*)\.mount\.d\//.exec(line)?.[1] ?? []);
-    assert.equal(got.sort(), expected.sort());
-  });
-
-  generator('what the initramfs mounted stays through a soft reboot', () => {
-    const files = { 'run/immutafs/boot.env': bootEnv('sealed') };
-    const { written } = generate(shell, files, overlayThere);
-    same(written, kept({ '/run/var': '', '/var': ',relatime', '/run/immutafs/lower': '' }));
-    same(generate(shell, files, somethingThere).written, runVar);
-    const withLine = { ...files, 'etc/fstab': '/dev/vdb1 /var xfs ro 0 0\n' };
-    same(generate(shell, withLine, overlayThere).written, [
-      ...runVar,
-      service('var', device('dev-vdb1.device')),
-      mount('var'),
-    ]);
-  });
-
-  for (const [title, before, files] of [
-    ['/.autorelabel', `${somethingThere}; touch /.autorelabel`, {}],
-    ['the kernel argument', somethingThere, { 'proc/cmdline': 'ro autorelabel=1\n' }],
-  ] as const) {
-    generator(`${title}: a sealed boot sets no labels and goes on, one in maintenance sets them`, () => {
-      const nothing = '[Service];ExecStart=;ExecStart=/bin/true;StandardInput=null';
-      const written = (mode: string) =>
-        generate(shell, { 'run/immutafs/boot.env': bootEnv(mode), ...files }, before).written;
-      same(written('sealed'), [
-        `rhel-autorelabel.service.d/immutafs.conf: ${nothing}`,
-        ...runVar,
-        `selinux-autorelabel.service.d/immutafs.conf: ${nothing}`,
-        'selinux-autorelabel.target.d/immutafs.conf: [Unit];Wants=multi-user.target',
-      ]);
-      assert.equal(written('maintenance'), []);
-    });
-  }
-
-  generator('what the initramfs mounted beside /var needs nothing', () => {
+  generator('a file system that the initramfs mounted gets no drop-in', () => {
     const files = {
       'run/immutafs/boot.env': bootEnv('sealed'),
       'etc/fstab': 'UUID=1 /boot ext4 ro 0 0\nUUID=2 /boot2 ext4 ro 0 0\n',
     };
-    const { written } = generate(shell, files, `${somethingThere}; mkdir -p /boot; mount -t tmpfs x /boot`);
+    const { written } = generate(shell, files, `${tmpfsAtVar}; mkdir -p /boot; mount -t tmpfs x /boot`);
     same(written, [
       mount('boot2', 'mount'),
       service('boot2', device('dev-disk-by\\x2duuid-2.device'), 'mount'),
       ...runVar,
     ]);
-  });
-
-  generator('what is bound for lvm stays until nothing needs it any more', () => {
-    const files = { 'run/immutafs/boot.env': bootEnv('sealed'), 'etc/lvm/lvmlocal.conf': '' };
-    const bind = 'mount --bind /etc/lvm/lvmlocal.conf /etc/lvm/lvmlocal.conf';
-    const { written } = generate(shell, files, `${somethingThere}; ${bind}`);
-    same(written, kept({ '/run/var': '', '/etc/lvm/lvmlocal.conf': ',relatime' }));
-    same(generate(shell, files, somethingThere).written, runVar);
   });
 
   const ownVar = [
@@ -187,16 +78,15 @@ for (const [name, shell] of Object.entries(shells)) {
     'var.mount: [Unit];Before=local-fs.target;[Mount];What=/var;Where=/var;Type=none;Options=bind',
     mount('var'),
   ];
+
   const otherVar = [service('var', ''), ...runVar, mount('var')];
+
   const unit = 'etc/systemd/system/var.mount';
+
   for (const [title, files, expected] of [
     ["without the hook: a unit for the root's own /var", {}, ownVar],
-    ['likewise where a unit of the administrator is masked', { [unit]: { linkTo: '/dev/null' } }, ownVar],
-    [
-      "a unit of the administrator's: the service will say what it thinks of it",
-      { [unit]: '[Mount]\n' },
-      otherVar,
-    ],
+    ['likewise if the unit of the administrator is masked', { [unit]: { linkTo: '/dev/null' } }, ownVar],
+    ['a unit of the administrator: the service runs, and will report it', { [unit]: '[Mount]\n' }, otherVar],
     ['a /var over the network: likewise', { 'etc/fstab': 'server:/x /var nfs defaults 0 0\n' }, otherVar],
     [
       'noauto does not keep systemd from mounting /var',
@@ -210,19 +100,12 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
-  for (const mode of ['maintenance', 'off']) {
-    generator(`nothing in ${mode}`, () => {
-      const files = { 'run/immutafs/boot.env': bootEnv(mode), 'etc/fstab': '/dev/vdb1 /var xfs x 0 0\n' };
-      assert.equal(generate(shell, files), { code: 0, written: [] });
-    });
-  }
-
-  generator('quotes and escapes in what names a disk', () => {
+  generator('quotes and escapes in the source of a mount', () => {
     const files = {
       'run/immutafs/boot.env': bootEnv('sealed'),
       'etc/fstab': 'LABEL="varfs" /var/a xfs x 0 0\nLABEL=my\\040logs /var/b xfs x 0 0\n',
     };
-    const { written } = generate(shell, files, somethingThere);
+    const { written } = generate(shell, files, tmpfsAtVar);
     same(written, [
       service('var-a', `;RequiresMountsFor=/var${device('dev-disk-by\\x2dlabel-varfs.device')}`),
       service('var-b', `;RequiresMountsFor=/var${device('dev-disk-by\\x2dlabel-my\\x5cx20logs.device')}`),
@@ -232,7 +115,21 @@ for (const [name, shell] of Object.entries(shells)) {
     ]);
   });
 
-  generator('what gets a layer is mounted at boot, and its automount does nothing', () => {
+  generator('a space in a path', () => {
+    const files = {
+      'run/immutafs/boot.env': bootEnv('sealed'),
+      'etc/fstab': '/dev/vdb1 /var/my\\040logs xfs x 0 0\n',
+    };
+    const { written } = generate(shell, files, tmpfsAtVar);
+    const escaped = 'var-my\\x20logs';
+    same(written, [
+      service(escaped, `;RequiresMountsFor=/var${device('dev-vdb1.device')}`),
+      ...runVar,
+      mount(escaped),
+    ]);
+  });
+
+  generator('a file system that gets an overlay is mounted at boot, and its automount does nothing', () => {
     const files = {
       'run/immutafs/boot.env': bootEnv('sealed'),
       'etc/fstab': [
@@ -244,7 +141,7 @@ for (const [name, shell] of Object.entries(shells)) {
         '',
       ].join('\n'),
     };
-    const { written } = generate(shell, files, somethingThere);
+    const { written } = generate(shell, files, tmpfsAtVar);
     const ofVar = (name: string, node: string) => [
       service(name, `;RequiresMountsFor=/var${device(node)}`),
       mount(name),
@@ -267,7 +164,7 @@ for (const [name, shell] of Object.entries(shells)) {
     ['vdb:0:none', 'vdb', true],
   ] as const) {
     generator(
-      `root on ${disks}: an automount on ${on} ${expected ? 'gets a layer' : 'stays an automount'}`,
+      `root on ${disks}: an automount on ${on} ${expected ? 'gets an overlay' : 'stays an automount'}`,
       () => {
         const { written } = generate(
           shell,
@@ -275,8 +172,8 @@ for (const [name, shell] of Object.entries(shells)) {
             'run/immutafs/boot.env': bootEnv('sealed').replace('DISKS=', `DISKS=${disks}`),
             'etc/fstab': '/dev/loop7 /var/log xfs x-systemd.automount 0 0\n',
           },
-          // A node that is a block device, and in sysfs is our disk.
-          `${somethingThere}; ln -s "$(readlink /sys/class/block/${on})" /sys/class/block/loop7`,
+          // A block device of this machine whose entry in sysfs is that of the fixture.
+          `${tmpfsAtVar}; ln -s "$(readlink /sys/class/block/${on})" /sys/class/block/loop7`,
           [
             { name: 'vda', device: '252:0', bus: 'virtio-blk', offered: true },
             { name: 'vdb', device: '252:16', bus: 'virtio-blk' },
@@ -289,21 +186,8 @@ for (const [name, shell] of Object.entries(shells)) {
     );
   }
 
-  generator('a space in a path', () => {
-    const files = {
-      'run/immutafs/boot.env': bootEnv('sealed'),
-      'etc/fstab': '/dev/vdb1 /var/my\\040logs xfs x 0 0\n',
-    };
-    const { written } = generate(shell, files, somethingThere);
-    const escaped = 'var-my\\x20logs';
-    same(written, [
-      service(escaped, `;RequiresMountsFor=/var${device('dev-vdb1.device')}`),
-      ...runVar,
-      mount(escaped),
-    ]);
-  });
-  generator('a sealed boot: what has a sealed source is mounted from there, of whatever type', () => {
-    const before = `${overlayThere}
+  generator('a sealed boot: a file system of any type is mounted from its sealed source', () => {
+    const before = `${overlayAtVar}
       mkdir -p /sys/devices/vdb/device /sys/class/block
       echo DEVNAME=vdb >/sys/devices/vdb/uevent; echo 1 >/sys/devices/vdb/ro; echo 000001 >/sys/devices/vdb/device/features
       ln -s ../../devices/vdb /sys/class/block/loop7
@@ -340,6 +224,5 @@ for (const [name, shell] of Object.entries(shells)) {
       ],
     );
   });
-
   generator.run();
 }

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Booted, boot } from './boot.ts';
-import { bootEnv, late, volume } from './late.ts';
+import { type Booted, boot } from './assemble-var.ts';
+import { bootEnv, late, volume } from './late-boot.ts';
 import { shells } from './shells.ts';
 
 const config = (more = '') => ({ 'etc/immutafs/immutafs.conf': `VAR_SIZE=8m\nVAR_INODES=5000\n${more}` });
@@ -14,27 +14,27 @@ const assembled = [
 const ownVar = { ...config(), ...sealed, 'etc/fstab': '', 'var/lib/x': 'disk\n' };
 const error = ({ bootEnv: lines }: Booted) => lines.filter((line) => line.startsWith('ERROR=')).join('\n');
 
-/** In the place of mount(8); lines of bash that run before it, with the number of the call in $n. */
+/** A program in place of mount(8) that first runs lines of bash, with the number of the call in $n. */
 const shim = (lines: string) =>
   `#!/bin/bash\nread -r n 2>/dev/null </n; n=$((n + 1)); echo $n >/n\n${lines}\nexec /usr/bin/mount "$@"\n`;
 const withShim = 'chmod +x /shims/mount; PATH=/shims:$PATH; export PATH';
 
 for (const [name, shell] of Object.entries(shells)) {
-  const unreadable = suite(`${name}: late, what is on the disk cannot be read`);
-  const standIn = '/var tmpfs ro,nosuid,nodev,noexec mode=755';
-  for (const [title, damage, said] of [
+  const unreadable = suite(`${name}: late, the file system cannot be read`);
+  const placeholder = '/var tmpfs ro,nosuid,nodev,noexec mode=755';
+  for (const [title, damage, reason] of [
     [
       'a superblock',
       'dd if=/dev/zero of=/volume bs=4k count=4 conv=notrunc status=none',
       /mount failed: .*(superblock|Invalid argument)/,
     ],
     [
-      'a folder',
+      'a directory',
       "debugfs -w -R 'zap_block -f / 0' /volume 2>/dev/null",
-      /lower has folders in it, but cannot be read/,
+      /lower has subdirectories, but its entries cannot be read/,
     ],
   ] as const) {
-    unreadable(`${title}: something in its place, so that the boot goes on`, () => {
+    unreadable(`${title}: a placeholder, so that the boot continues`, () => {
       const booted = boot({
         ...{ shell, disk: 'none', files: { ...config(), ...sealed } },
         before: `${volume('vda', '/var', damage)}\necho 'UUID=1 /var/log/audit xfs defaults 0 0' >>/etc/fstab`,
@@ -42,15 +42,15 @@ for (const [name, shell] of Object.entries(shells)) {
         after: 'cd /var; find . | sort; readlink run lock; stat -c %a empty/sshd; touch x',
       });
       assert.is(booted.code, 1);
-      assert.equal(booted.made, [standIn]);
+      assert.equal(booted.made, [placeholder]);
       assert.equal(booted.bootEnv.at(-1), 'VAR=failed');
-      assert.match(error(booted), said);
-      const inIt = ['.', './empty', './empty/sshd', './lock', './log', './log/audit', './run'];
-      assert.match(booted.after, `${inIt.join('\n')}\n/run\n/run/lock\n711\n`);
+      assert.match(error(booted), reason);
+      const entries = ['.', './empty', './empty/sshd', './lock', './log', './log/audit', './run'];
+      assert.match(booted.after, `${entries.join('\n')}\n/run\n/run/lock\n711\n`);
       assert.match(booted.after, /Read-only file system/);
     });
   }
-  unreadable('one below /var', () => {
+  unreadable('a file system below /var', () => {
     const booted = boot({
       ...{ shell, disk: 'none', files: { ...config(), ...sealed } },
       before: volume('vda', '/var/log', 'truncate -s 0 /volume; truncate -s 8m /volume'),
@@ -62,17 +62,25 @@ for (const [name, shell] of Object.entries(shells)) {
   });
   unreadable.run();
 
-  const elsewhere = suite(`${name}: late, a /var that no layer is put over`);
+  const elsewhere = suite(`${name}: late, a /var that cannot get an overlay`);
   const unit = 'etc/systemd/system/var.mount';
   const device = '/dev/loop0 /var xfs defaults 0 0\n';
-  for (const [title, files, said] of [
+  for (const [title, files, reason] of [
     [
-      "a unit of the administrator's",
+      'a unit of the administrator',
       { [unit]: '[Mount]\n', 'etc/fstab': device },
-      `/${unit} mounts it, and`,
+      `/${unit} mounts it; an overlay`,
     ],
-    ['from the network', { 'etc/fstab': 'server:/x /var nfs defaults 0 0\n' }, '/etc/fstab mounts it, and'],
-    ['a disk that is not there', { 'etc/fstab': 'UUID=1-2 /var xfs defaults 0 0\n' }, 'there is no UUID=1-2'],
+    [
+      'from the network',
+      { 'etc/fstab': 'server:/x /var nfs defaults 0 0\n' },
+      '/etc/fstab mounts it; an overlay',
+    ],
+    [
+      'a disk that does not exist',
+      { 'etc/fstab': 'UUID=1-2 /var xfs defaults 0 0\n' },
+      'UUID=1-2 does not exist',
+    ],
   ] as const) {
     for (const [policy, code] of [
       ['degraded', 1],
@@ -86,24 +94,24 @@ for (const [name, shell] of Object.entries(shells)) {
         });
         assert.is(booted.code, code);
         assert.equal(booted.made, []);
-        assert.ok(error(booted).startsWith(`ERROR=/var: ${said}`), error(booted));
+        assert.ok(error(booted).startsWith(`ERROR=/var: ${reason}`), error(booted));
         assert.is(booted.bootEnv.at(-1), 'VAR=failed');
       });
     }
   }
-  elsewhere('a unit that is masked mounts nothing, nor does fstab: /var is part of the root', () => {
+  elsewhere('a masked unit overrides fstab: /var is part of the root', () => {
     const files = { ...ownVar, [unit]: { linkTo: '/dev/null' }, 'etc/fstab': device };
     assert.equal(boot({ shell, disk: 'none', files, script: late('/var') }).made, assembled);
   });
   elsewhere.run();
 
-  // busybox prefers its own mount to what PATH has.
+  // busybox runs its own mount, not the one in PATH.
   if (name.startsWith('busybox')) continue;
-  const several = suite(`${name}: late, more than one, and more than once`);
+  const several = suite(`${name}: late, several instances`);
   several('two at the same time share the tmpfs', () => {
     const files = {
       ...{ ...config(), ...sealed, 'etc/fstab': '', 'var/log/x': '', 'var/spool/x': '' },
-      // Time enough for the other one to look at what is mounted.
+      // Enough time for the other instance to read the mounts.
       'shims/mount': shim('case $* in *tmpfs*) sleep 0.5 ;; esac'),
     };
     const both = `{ ${late('/var/log')} & ${late('/var/spool')} & wait; }`;
@@ -114,13 +122,13 @@ for (const [name, shell] of Object.entries(shells)) {
       `/var/${folder}`,
     ]);
     assert.equal(targets.sort(), [...below, '/run/var'].sort());
-    const said = ['/var/log', '/var/spool'].map((target) => `LAYER=${target} overlay`);
-    assert.equal(booted.bootEnv.filter((line) => line.endsWith(' overlay')).sort(), said);
+    const layers = ['/var/log', '/var/spool'].map((target) => `LAYER=${target} overlay`);
+    assert.equal(booted.bootEnv.filter((line) => line.endsWith(' overlay')).sort(), layers);
   });
 
-  // At bind, private, read-only, tmpfs, overlay.
+  // The mounts: bind, private, read-only, tmpfs, overlay.
   for (const nth of [1, 2, 3, 4, 5]) {
-    several(`killed before its mount ${nth}: the next one makes it whole`, () => {
+    several(`killed before its mount ${nth}: the next instance completes it`, () => {
       const files = {
         ...ownVar,
         'shims/mount': shim(`[ $n -ne ${nth} ] || { kill -KILL $(cat /pid); sleep 0.1; exit 1; }`),
@@ -133,7 +141,7 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.is(booted.code, 0);
     });
   }
-  several('a log that cannot be replayed: mounted without it, and said', () => {
+  several('a log that cannot be replayed: mounted without replay, and a warning', () => {
     const booted = boot({
       ...{ shell, disk: 'none', script: late('/var'), after: 'cat /var/lib/y' },
       files: {
@@ -143,9 +151,10 @@ for (const [name, shell] of Object.entries(shells)) {
       },
       before: `${volume('vda', '/var')}\n${withShim}`,
     });
-    const said = 'WARNING=/var: mounted with norecovery, it was not shut down cleanly before it was sealed';
+    const warning =
+      'WARNING=/var: mounted with norecovery, it was not unmounted cleanly before it was sealed';
     assert.equal(booted.bootEnv.slice(-5), [
-      ...['LAYER=/var begun', said, 'LAYER=/var overlay', 'VAR=overlay', 'ASSEMBLED=late'],
+      ...['LAYER=/var begun', warning, 'LAYER=/var overlay', 'VAR=overlay', 'ASSEMBLED=late'],
     ]);
     assert.match(booted.made[0] ?? '', /^\/run\/immutafs\/lower ext4 ro,nosuid,nodev,noexec,noatime/);
     assert.equal([booted.made.length, booted.code, booted.after], [3, 0, 'volume\n']);

@@ -1,17 +1,17 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { boot } from './boot.ts';
-import { bootEnv, late, noModules, noOverlay, volume } from './late.ts';
+import { boot } from './assemble-var.ts';
+import { bootEnv, late, noModules, noOverlay, volume } from './late-boot.ts';
 import { shells } from './shells.ts';
 
-/** Of the root itself: in late boot it is at /. */
+/** The root's own configuration: in late boot the root is at /. */
 const config = { 'etc/immutafs/immutafs.conf': 'VAR_SIZE=8m\nVAR_INODES=5000\n' };
 const vdb = { name: 'vdb', device: '252:16', bus: 'virtio-blk' } as const;
 
 for (const [name, shell] of Object.entries(shells)) {
   const own = suite(`${name}: late`);
 
-  own('a /var with a file system of its own on the sealed disk', () => {
+  own('a separate /var on the sealed disk', () => {
     const booted = boot({
       shell,
       disk: 'none',
@@ -49,7 +49,7 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.is(booted.after, 'volume\n');
   });
 
-  own('a disk for data that the host left writable is left alone', () => {
+  own('a data disk that the host left writable gets no overlay', () => {
     const booted = boot({
       shell,
       disk: 'none',
@@ -63,7 +63,7 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.is(booted.code, 0);
   });
 
-  own("a writable disk of the root's is sealed where MODE=sealed says so", () => {
+  own('MODE=sealed also seals a writable disk of the root', () => {
     const booted = boot({
       shell,
       disk: 'none',
@@ -116,7 +116,7 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
-  own("without the hook's word: the root's own /var", () => {
+  own("without boot.env of the hook: the root's own /var", () => {
     const booted = boot({
       shell,
       disk: 'none',
@@ -166,13 +166,13 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
-  own('labels are no affair of ours without SELinux', () => {
-    const { code, said } = boot({
+  own('no labels without SELinux', () => {
+    const { code, stderr } = boot({
       shell,
       disk: 'none',
       script: 'sh /usr/libexec/immutafs/assemble-var label',
     });
-    assert.equal([code, said], [0, '']);
+    assert.equal([code, stderr], [0, '']);
   });
 
   for (const [type, restored] of [
@@ -180,7 +180,7 @@ for (const [name, shell] of Object.entries(shells)) {
     ['tmpfs', ''],
   ] as const) {
     own(
-      `with SELinux and ${type} at /var: ${restored ? 'its label is restored, and nothing below it' : 'nothing'}`,
+      `with SELinux and ${type} at /var: ${restored ? 'its label is restored, not recursively' : 'nothing'}`,
       () => {
         const { code, after } = boot({
           shell,

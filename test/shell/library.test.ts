@@ -12,21 +12,21 @@ for (const [name, shell] of Object.entries(shells)) {
   const argument = suite(`${name}: read_kernel_argument`);
   for (const [cmdline, { mode, problems }] of Object.entries(kernelArguments)) {
     argument(cmdline, () => {
-      const said = withLibrary(
+      const output = withLibrary(
         shell,
         'read_kernel_argument "$1"; printf "%s\\n" "$arg_MODE$warnings"',
         cmdline,
       );
-      assert.equal(said.trimEnd().split('\n'), [`${mode ?? ''}${problems[0] ?? ''}`, ...problems.slice(1)]);
+      assert.equal(output.trimEnd().split('\n'), [`${mode ?? ''}${problems[0] ?? ''}`, ...problems.slice(1)]);
     });
   }
-  argument('a file name in the current folder is not a match', () => {
+  argument('patterns do not match file names in the current directory', () => {
     const lines = 'cd "$1" && read_kernel_argument "immutafs=*"; printf "%s|%s" "$arg_MODE" "$warnings"';
-    const said = inTemporaryFolder((folder) => {
+    const output = inTemporaryFolder((folder) => {
       writeFiles(folder, { 'immutafs=off': '' });
       return withLibrary(shell, lines, folder);
     });
-    assert.is(said, '|kernel argument immutafs=*: must be auto, sealed or off, ignoring it\n');
+    assert.is(output, '|kernel argument immutafs=*: must be auto, sealed or off, ignoring it\n');
   });
   for (const [cmdline, words] of Object.entries(splitArguments)) {
     argument(`the arguments of ${cmdline}`, () => {
@@ -40,12 +40,12 @@ for (const [name, shell] of Object.entries(shells)) {
   const sourceNode = `. ${dracut}/fstab.sh; source_node "$1"; printf %s "$node"`;
   for (const [source, node] of fstabSources) {
     sources(source, () => {
-      const said = withLibrary(shell, sourceNode, Buffer.from(source, 'latin1').toString('utf8'));
-      assert.is(Buffer.from(said, 'latin1').toString('utf8'), node);
+      const output = withLibrary(shell, sourceNode, Buffer.from(source, 'latin1').toString('utf8'));
+      assert.is(Buffer.from(output, 'latin1').toString('utf8'), node);
     });
   }
-  sources('the usual ones take no process', () => {
-    // What could only be called in a subshell.
+  sources('ordinary sources need no process', () => {
+    // These functions would run in a subshell.
     const lines = `. ${dracut}/fstab.sh; encode() { exit 9; }; printf() { exit 9; }; source_node "$1"; command printf "%s\\n" "$node"`;
     assert.is(withLibrary(shell, lines, 'LABEL="a-b.c"'), '/dev/disk/by-label/a-b.c\n');
     assert.is(withLibrary(shell, lines, '/dev/my\\040\\011\\134disk'), '/dev/my \t\\disk\n');
@@ -56,7 +56,7 @@ for (const [name, shell] of Object.entries(shells)) {
   for (const [scenario, { devices, device, disks: expected }] of Object.entries(diskScenarios)) {
     disks(scenario, () => {
       const lines = 'disks=""; find_disks "$1"; printf %s "$disks"';
-      const said = inTemporaryFolder((root) => {
+      const output = inTemporaryFolder((root) => {
         makeSysfs(root, devices);
         return withLibrary(shell, lines, `${root}/sys/dev/block/${device}`);
       });
@@ -65,7 +65,7 @@ for (const [name, shell] of Object.entries(shells)) {
         return `${disk.name}:${disk.readOnly ? 1 : 0}:${evidence} `;
       });
       assert.is(
-        said
+        output
           .split(/(?<= )/)
           .sort()
           .join(''),
@@ -73,14 +73,14 @@ for (const [name, shell] of Object.entries(shells)) {
       );
     });
   }
-  disks('what is not there counts as writable', () => {
+  disks('a device that does not exist counts as writable', () => {
     const lines = 'disks=""; find_disks /nowhere/sys/dev/block/1:2; printf %s "$disks"';
     assert.is(withLibrary(shell, lines), ':0:none ');
   });
   disks.run();
 }
 
-const same = suite('the agent reads the kernel argument likewise');
+const same = suite('the agent parses the kernel argument in the same way');
 for (const [cmdline, expected] of Object.entries(kernelArguments)) {
   same(cmdline, () => assert.equal(parseKernelArgument(cmdline), expected));
 }

@@ -1,10 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { DiskFixture } from '../harness/sysfs.ts';
-import { runInBox } from './box.ts';
+import { runInSandbox } from './sandbox.ts';
 import { shells } from './shells.ts';
 
-/** Names of volumes as udev has them; each is a block device of this machine, which lvm never sees. */
+/** Makes a link of udev to a block device of this machine, which LVM never sees. */
 const device = (name: string, index: number) => `ln -s "/dev/loop${index}" "/dev/immutafs/${name}"`;
 
 const disks: DiskFixture[] = [
@@ -14,33 +14,33 @@ const disks: DiskFixture[] = [
 ];
 
 interface Volumes {
-  /** Kernel names: sealed and not. */
+  /** Kernel names of the sealed and of the other physical volumes. */
   sealed: string[];
   others: string[];
-  /** What lvm says of "PV-UUID VG-UUID VG-NAME" by device. */
+  /** Output of lvm, "PV-UUID VG-UUID VG-NAME", by device. */
   lvm: Record<string, string>;
-  /** UUID of the volume on a writable disk, by udev. */
+  /** UUID of the volume on a writable disk in udev's database. */
   uuid?: string;
   own?: string;
   devicesFile?: boolean;
   filter?: string;
 }
 
-/** What lvm-readonly tells lvm, and what it notes. */
-function tell(shell: readonly [string, ...string[]], volumes: Volumes) {
+/** Runs lvm-readonly twice. Returns its files: the configuration of the initramfs and of the real root, the impostors. */
+function runLvmReadonly(shell: readonly [string, ...string[]], volumes: Volumes) {
   const { sealed, others, lvm, uuid = 'other', own, devicesFile, filter = '' } = volumes;
-  const answers = Object.entries(lvm).map(
+  const outputs = Object.entries(lvm).map(
     ([name, text]) =>
       `*'"a|^/dev/${name}$|"'*) printf '  %s\\n' ${text
         .split('\n')
         .map((line) => `'${line}'`)
         .join(' ')} ;;`,
   );
-  const { code, out, stderr } = runInBox({
+  const { code, out, stderr } = runInSandbox({
     shell,
     devices: disks,
     files: {
-      'shims/lvm': `#!/bin/bash\necho "$1" >>/out/calls\ncase $* in ${answers.join('\n')} dumpconfig*) echo '${filter}' ;; esac\n`,
+      'shims/lvm': `#!/bin/bash\necho "$1" >>/out/calls\ncase $* in ${outputs.join('\n')} dumpconfig*) echo '${filter}' ;; esac\n`,
       'run/udev/data/b252:18': `S:disk/by-id/x+y\nS:disk/by-id/lvm-pv-uuid-u\nS:disk/by-partuuid/p\nE:ID_FS_TYPE=LVM2_member\nE:ID_FS_UUID_ENC=${uuid}\n`,
       ...(own === undefined ? {} : { 'etc/lvm/lvmlocal.conf': own }),
       ...(devicesFile === true ? { 'etc/lvm/devices/system.devices': '' } : {}),
@@ -59,7 +59,7 @@ function tell(shell: readonly [string, ...string[]], volumes: Volumes) {
 }
 
 const rejected = (more = '') =>
-  `# immutafs: these pose as what the host made read-only\ndevices {\n\tglobal_filter = [ "r|^/dev/vdb2$|", "r|^/dev/disk/by-id/x.y$|"${more} ]\n}\n`;
+  `# immutafs: these pose as sealed physical volumes\ndevices {\n\tglobal_filter = [ "r|^/dev/vdb2$|", "r|^/dev/disk/by-id/x.y$|"${more} ]\n}\n`;
 const readOnly =
   '# immutafs: the host made these read-only\nactivation {\n\tread_only_volume_list = [ "rhel" ]\n}\n';
 const group = { vda2: 'sealed group rhel' };
@@ -96,7 +96,7 @@ for (const [name, shell] of Object.entries(shells)) {
       undefined,
     ],
     [
-      'what the administrator has is kept',
+      'the configuration of the administrator is kept',
       {
         ...both,
         lvm: { ...group, vdb2: 'other theirs rhel' },
@@ -107,16 +107,16 @@ for (const [name, shell] of Object.entries(shells)) {
       'VG=rhel',
     ],
     [
-      'a devices file, which comes before the filter',
+      'a devices file, which overrides the filter',
       { ...both, lvm: { ...group, vdb2: 'other theirs rhel' }, devicesFile: true },
       `${rejected()}devices {\n\tuse_devicesfile = 0\n}\n`,
       'VG=rhel',
     ],
   ] as [string, Volumes, string | undefined, string | undefined][]) {
     impostors(title, () => {
-      const out = tell(shell, volumes);
+      const out = runLvmReadonly(shell, volumes);
       assert.is(out['etc'], etc);
-      assert.is(out['run'], undefined, 'the real root’s is made when the root is known');
+      assert.is(out['run'], undefined, 'assemble-var writes that of the real root');
       assert.is(
         out['impostors'],
         noted === undefined ? undefined : `IMPOSTOR=/dev/vdb2 /dev/vda2 ${noted}\n`,
@@ -125,10 +125,10 @@ for (const [name, shell] of Object.entries(shells)) {
   }
   for (const [title, own] of [
     ['the groups on a read-only SCSI disk', undefined],
-    ['what is there is kept', 'devices {\n}\n'],
+    ['an existing configuration is kept', 'devices {\n}\n'],
   ] as const) {
     impostors(title, () => {
-      const out = tell(shell, {
+      const out = runLvmReadonly(shell, {
         sealed: ['sda2'],
         others: [],
         lvm: { sda2: 'sealed group rhel' },
@@ -138,8 +138,8 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.is(out['run'], (own ?? '') + readOnly);
     });
   }
-  impostors('a copy beside a SCSI disk', () => {
-    const out = tell(shell, {
+  impostors('a copy of a SCSI disk', () => {
+    const out = runLvmReadonly(shell, {
       sealed: ['sda2'],
       others: ['vdb2'],
       lvm: { sda2: 'sealed group rhel', vdb2: '' },
@@ -147,8 +147,8 @@ for (const [name, shell] of Object.entries(shells)) {
     });
     assert.is(out['run'], readOnly + rejected());
   });
-  impostors('nothing is sealed: lvm is not even asked', () => {
-    const out = tell(shell, { sealed: [], others: ['vdb2'], lvm: {} });
+  impostors('nothing is sealed: lvm does not run', () => {
+    const out = runLvmReadonly(shell, { sealed: [], others: ['vdb2'], lvm: {} });
     assert.equal([out['etc'], out['calls']], [undefined, undefined]);
   });
   impostors.run();
@@ -156,13 +156,13 @@ for (const [name, shell] of Object.entries(shells)) {
   const hook = suite(`${name}: immutafs-lvm.sh is sourced`);
   for (const [title, links, times] of [
     ['a sealed volume alone', ['lvm/vda2'], 0],
-    ['a writable one alone', ['unsealed-lvm/vdb2'], 0],
+    ['an unsealed volume alone', ['unsealed-lvm/vdb2'], 0],
     ['both: once', ['lvm/vda2', 'unsealed-lvm/vdb2'], 1],
-    ['a sealed one on SCSI', ['lvm/sda2'], 1],
+    ['a sealed volume on SCSI', ['lvm/sda2'], 1],
     ['none', [], 0],
   ] as const) {
     hook(title, () => {
-      const { out } = runInBox({
+      const { out } = runInSandbox({
         shell,
         files: { job: '#!/bin/bash\necho x >>/out/jobs\n' },
         run: `mkdir -p /dev/immutafs; mount -t tmpfs x /dev/immutafs; mkdir /dev/immutafs/{lvm,unsealed-lvm}

@@ -8,7 +8,7 @@ import { dracut } from './shells.ts';
 
 const moduleFolder = path.join(dracut, '95immutafs');
 
-/** What dracut offers to its modules (dracut.modules(7)); each only prints its arguments. */
+/** The functions that dracut offers to modules (dracut.modules(7)); each prints its arguments. */
 const dracutFunctions = [
   ...['inst_multiple', 'inst_script', 'inst_simple', 'inst_rules', 'inst_hook', 'instmods'].map(
     (name) => `${name}() { echo ${name} "$@"; }`,
@@ -17,11 +17,11 @@ const dracutFunctions = [
   `. ${moduleFolder}/module-setup.sh`,
 ].join('\n');
 
-/** Runs the module's install() and answers what it put into the initramfs, and what it asked dracut for. */
-function install(): { files: Record<string, string>; asked: string } {
+/** Runs the module's install(). Returns the files that it wrote to the initramfs, and its calls of dracut's functions. */
+function install(): { files: Record<string, string>; calls: string } {
   return inTemporaryFolder((initdir) => {
     const script = `initdir=${initdir}\n${dracutFunctions}\ninstall`;
-    const asked = execFileSync('bash', ['-euc', script], { encoding: 'utf8' });
+    const calls = execFileSync('bash', ['-euc', script], { encoding: 'utf8' });
     const entries = fs.readdirSync(initdir, { recursive: true, withFileTypes: true });
     const files = entries
       .filter((entry) => !entry.isDirectory())
@@ -32,13 +32,13 @@ function install(): { files: Record<string, string>; asked: string } {
           : fs.readFileSync(file, 'utf8');
         return [file.slice(initdir.length), content];
       });
-    return { files: Object.fromEntries(files) as Record<string, string>, asked };
+    return { files: Object.fromEntries(files) as Record<string, string>, calls };
   });
 }
 
 const moduleSetup = suite('module-setup.sh');
 
-moduleSetup('a boot with this initramfs never resumes: neither dracut nor systemd', () => {
+moduleSetup('neither dracut nor systemd resumes from hibernation', () => {
   const { files } = install();
   assert.is(files['/etc/cmdline.d/95-immutafs.conf'], 'noresume\n');
   const masked = Object.keys(files).filter((file) => files[file] === '-> /dev/null');
@@ -49,12 +49,20 @@ moduleSetup('a boot with this initramfs never resumes: neither dracut nor system
   ]);
 });
 
-moduleSetup('every script that assemble-var reads is in the initramfs', () => {
-  const { asked } = install();
-  const text = fs.readFileSync(path.join(dracut, 'assemble-var'), 'utf8');
-  const parts = [...text.matchAll(/^\. "\$parts\/(.+)"$/gm)].map(([, name]) => name);
-  assert.ok(parts.includes('efi.sh'));
-  for (const part of parts) assert.match(asked, `inst_simple /usr/libexec/immutafs/${part}\n`);
+moduleSetup('every script that a program of the initramfs sources is in the initramfs', () => {
+  const { calls } = install();
+  const sourced = ['assemble-var', 'lvm-readonly', 'mount-readonly', 'propagate-readonly'].flatMap(
+    (program) => {
+      assert.match(calls, `inst_script /usr/libexec/immutafs/${program} `);
+      const text = fs.readFileSync(path.join(dracut, program), 'utf8');
+      return [...text.matchAll(/^\. "?(?:\$parts|\/usr\/libexec\/immutafs)\/([\w.-]+)"?$/gm)].map(
+        ([, name]) => name,
+      );
+    },
+  );
+  assert.ok(sourced.includes('efi.sh'));
+  assert.is(sourced.filter((name) => name === 'immutafs-lib.sh').length, 4);
+  for (const script of sourced) assert.match(calls, `inst_simple /usr/libexec/immutafs/${script}\n`);
 });
 
 moduleSetup.run();

@@ -9,7 +9,7 @@ import { inRoot } from '../../packaging/build/paths.ts';
 const profile = suite('packaging/profile.sh');
 const message = 'immutafs-agent: In maintenance.\n';
 
-/** What a shell that reads the script says, with /run/immutafs/login as given. */
+/** Output of a shell that reads the script, with the given content of /run/immutafs/login (null: no file). */
 function login(
   shell: string[],
   text: string | null,
@@ -26,8 +26,8 @@ function login(
     const input = `${script.replaceAll('/run/immutafs/login', file)}echo end $?\n`;
     const env = { PATH: '/usr/bin:/bin', HOME: folder, PS1: '', PS2: '', ENV: '' };
     const stdio = ['pipe', 'pipe', 'ignore'] as const;
-    const said = execFileSync(program, options, { input, encoding: 'utf8', env, stdio: [...stdio] });
-    return said.replace(/^\n\nBusyBox.*\n.*\n\n/, '');
+    const output = execFileSync(program, options, { input, encoding: 'utf8', env, stdio: [...stdio] });
+    return output.replace(/^\n\nBusyBox.*\n.*\n\n/, '');
   } finally {
     fs.rmSync(folder, { recursive: true });
   }
@@ -36,14 +36,14 @@ function login(
 for (const shell of [['dash'], ['bash', '--norc'], ['busybox', 'sh']]) {
   const name = shell.join(' ');
   const interactive = [...shell, '-i'];
-  profile(`${name}: an interactive one says it`, () =>
+  profile(`${name}: an interactive shell prints the notice`, () =>
     assert.is(login(interactive, message), `${message}end 0\n`),
   );
-  profile(`${name}: silent where there is nothing to say, or no report`, () => {
+  profile(`${name}: silent if the notice is empty or missing`, () => {
     assert.is(login(interactive, ''), 'end 0\n');
     assert.is(login(interactive, null), 'end 0\n');
   });
-  profile(`${name}: silent where a FIFO or a symbolic link is in its place`, () => {
+  profile(`${name}: silent if the notice is a FIFO or a symbolic link`, () => {
     const fifo = (file: string) => execFileSync('mkfifo', [file]);
     const link = (file: string) => {
       fs.renameSync(file, `${file}.other`);

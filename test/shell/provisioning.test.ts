@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runInBox } from './box.ts';
+import { runInSandbox } from './sandbox.ts';
 import { shells } from './shells.ts';
 
 const units = path.join(import.meta.dirname, '../../units');
@@ -30,9 +30,9 @@ const installed = {
 for (const [name, shell] of Object.entries(shells)) {
   const provisioning = suite(`${name}: provisioning`);
 
-  /** The units that the generator masks: empty files in the folder of early priority (systemd.unit(5)). */
-  function masked(mode: string, names: readonly string[]): string[] {
-    const { stderr, out } = runInBox({
+  /** The units that the generator masks: empty files in the directory of early priority (systemd.unit(5)). */
+  function maskedUnits(mode: string, names: readonly string[]): string[] {
+    const { stderr, out } = runInSandbox({
       shell,
       files: {
         'etc/fstab': '',
@@ -54,11 +54,11 @@ for (const [name, shell] of Object.entries(shells)) {
 
   for (const [title, names] of Object.entries(installed)) {
     provisioning(`a sealed boot masks ${title}`, () => {
-      assert.equal(masked('sealed', names), [...names].sort());
+      assert.equal(maskedUnits('sealed', names), [...names].sort());
     });
   }
   provisioning('maintenance masks nothing', () => {
-    assert.equal(masked('maintenance', installed['cloud-init 24.4']), []);
+    assert.equal(maskedUnits('maintenance', installed['cloud-init 24.4']), []);
   });
   provisioning.run();
 }

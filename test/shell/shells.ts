@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 
-/** What may be /bin/sh where the boot scripts run: RHEL has bash, Debian has dash, small initramfs have busybox. */
+/** The shells that may be /bin/sh where the boot scripts run: RHEL has bash, Debian has dash, a small initramfs has busybox. */
 export const shells: Record<string, readonly [string, ...string[]]> = {
   dash: ['dash'],
   'bash --posix': ['bash', '--posix'],
@@ -11,24 +11,24 @@ export const shells: Record<string, readonly [string, ...string[]]> = {
 export const dracut = path.join(import.meta.dirname, '../../dracut');
 
 /**
- * Runs lines of sh after the library was read, in the initramfs' locale.
+ * Runs lines of sh that can call the functions of immutafs-lib.sh and config.sh, in the initramfs' locale.
  * @param args $1 and so on
- * @returns stdout, one character a byte
- * @throws Error if the lines fail or say anything on stderr that is not a warning of the library's
+ * @returns stdout, one character per byte
+ * @throws Error if the lines fail or print anything on stderr except warnings of the library
  */
 export function withLibrary(shell: readonly [string, ...string[]], lines: string, ...args: string[]): string {
   const [program, ...options] = shell;
   const text = `. ${dracut}/immutafs-lib.sh\n. ${dracut}/config.sh\n${lines}`;
   const { status, stdout, stderr, error } = spawnSync(program, [...options, '-c', text, 'test', ...args], {
     encoding: 'latin1',
-    // bash takes a socket at stdin for rshd, and reads ~/.bashrc.
+    // If stdin is a socket, bash assumes rshd and reads ~/.bashrc.
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env['PATH'], LC_ALL: 'C' },
     maxBuffer: 64 * 1024 * 1024,
   });
-  const said = stderr.replace(/^immutafs: warning: .*\n/gm, '');
-  if (status !== 0 || said !== '') {
-    throw new Error(`${shell.join(' ')}: ${error?.message ?? ''} exit code ${status}: ${said}`);
+  const unexpected = stderr.replace(/^immutafs: warning: .*\n/gm, '');
+  if (status !== 0 || unexpected !== '') {
+    throw new Error(`${shell.join(' ')}: ${error?.message ?? ''} exit code ${status}: ${unexpected}`);
   }
   return stdout;
 }

@@ -4,28 +4,28 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
 import { type UnitFiles, unmountedAtShutdown } from '../harness/systemd-219.ts';
-import { generate } from './generate.ts';
+import { generate } from './generator.ts';
 import { shells } from './shells.ts';
 
-/** What a sealed guest with RHEL 7's systemd has mounted when it starts in the real root. */
+/** The mounts of a sealed guest with RHEL 7's systemd when systemd starts in the real root. */
 const mountinfo = fs
   .readFileSync(path.join(import.meta.dirname, '../fixtures/mountinfo/centos-7.9-sealed'), 'latin1')
   .split('\n')
-  // What comes after /boot is mounted later.
+  // Mounts after /boot are made later.
   .filter((line) => Number(line.split(' ', 1)[0]) <= 43 && line !== '')
   .join('\n');
 const mounts = parseMountinfo(`${mountinfo}\n`);
 
-/** Of systemd's own, and by systemd-fstab-generator(8). */
+/** Units of systemd and of systemd-fstab-generator(8). */
 const systemFiles: UnitFiles = {
-  // By way of emergency.target and sysinit.target.
+  // Through emergency.target and sysinit.target.
   'local-fs.target': '[Unit]\nOnFailure=systemd-journal-flush.service\n',
   'systemd-journal-flush.service': '[Unit]\nRequiresMountsFor=/var/log/journal\n',
   'boot.mount': '[Unit]\nBefore=local-fs.target\n[Mount]\nWhere=/boot\nType=xfs\nOptions=ro\n',
   'local-fs.target.requires/boot.mount': '',
 };
 
-/** With these nothing was kept (`systemctl show` of such a guest): a drop-in is not enough. */
+/** Drop-ins alone keep no mount, as `systemctl show` in such a guest showed. */
 const dropins = ['var', 'run-var', 'run-immutafs-lower', 'etc-lvm-lvmlocal.conf'].map(
   (name) => [`${name}.mount.d/immutafs.conf`, '[Unit]\nDefaultDependencies=no\n'] as const,
 );
@@ -33,23 +33,23 @@ const alwaysUnmounted = ['/sys/kernel/config', '/boot'];
 const ours = ['/run/immutafs/lower', '/run/var', '/var', '/etc/lvm/lvmlocal.conf'];
 
 const model = suite('the model of systemd 219');
-model('drop-ins for what mountinfo has: everything is unmounted, as was seen', () => {
+model('drop-ins for mounts in mountinfo: everything is unmounted, as observed', () => {
   const unmounted = unmountedAtShutdown(mounts, { ...systemFiles, ...Object.fromEntries(dropins) });
   assert.equal(unmounted.toSorted(), [...alwaysUnmounted, ...ours].toSorted());
 });
-model('a unit file that nothing names when systemd starts does not help', () => {
+model('a unit file that no loaded unit names has no effect', () => {
   const unit = { 'run-var.mount': '[Unit]\nDefaultDependencies=no\n[Mount]\nWhere=/run/var\n' };
   assert.ok(unmountedAtShutdown(mounts, { ...systemFiles, ...unit }).includes('/run/var'));
 });
-model('x-initrd.mount keeps what is in a unit file', () => {
+model('x-initrd.mount keeps a mount that has a unit file', () => {
   const unit = { 'boot.mount': '[Mount]\nWhere=/boot\nOptions=ro,x-initrd.mount\n' };
   assert.not(unmountedAtShutdown(mounts, { ...systemFiles, ...unit }).includes('/boot'));
 });
 model.run();
 
 for (const [name, shell] of Object.entries(shells)) {
-  const shutdown = suite(`${name}: at shutdown, by systemd 219's rule`);
-  shutdown('what the boot mounted for the sealed system stays', () => {
+  const shutdown = suite(`${name}: at shutdown, by the rules of systemd 219`);
+  shutdown('the mounts of the sealed boot stay', () => {
     const { written } = generate(shell, {
       'run/immutafs/boot.env': 'MODE=sealed\nREASON=x\nDISKS=vda:1:virtio-feature\nVAR=overlay\n',
       'etc/fstab': '/dev/mapper/rhel-root / xfs ro 0 0\nUUID=17d7 /boot xfs ro 0 0\n',

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runInBox } from './box.ts';
+import { runInSandbox } from './sandbox.ts';
 import { shells } from './shells.ts';
 
 const script = path.join(import.meta.dirname, '../../units/start-forwarder');
@@ -15,12 +15,12 @@ for (const [name, shell] of Object.entries(shells)) {
     ['FORWARD is a comment', '#FORWARD=relp://log\n', idle],
     ['the later line counts', 'FORWARD=\nFORWARD=relp://log\n', 'agent forward\n'],
     ['FORWARD has a target', ' FORWARD=relp://log \n', 'agent forward\n'],
-    // The agent ends with 2 and says why.
+    // The agent exits with 2 and reports the mistake.
     ['a configuration with a mistake', 'FORWRAD=relp://log\n', 'agent forward\n'],
   ] as const) {
     forwarder(title, () => {
       const conf = configuration === undefined ? {} : { 'etc/immutafs/immutafs.conf': configuration };
-      const { code, stdout, stderr } = runInBox({
+      const { code, stdout, stderr } = runInSandbox({
         shell,
         scripts: [script],
         files: { 'usr/bin/immutafs-agent': '#!/bin/bash\necho agent "$@"\n', ...conf },
@@ -32,10 +32,10 @@ for (const [name, shell] of Object.entries(shells)) {
   for (const [title, change] of [
     ['may not be read', 'chmod 600 /etc/immutafs/immutafs.conf'],
     ['is in a folder that may not be searched', 'chmod 700 /etc/immutafs'],
-    ['is a link that leads nowhere', 'ln -sf nowhere /etc/immutafs/immutafs.conf'],
+    ['is a dangling link', 'ln -sf nowhere /etc/immutafs/immutafs.conf'],
   ] as const) {
-    forwarder(`a configuration that ${title}: the agent says so`, () => {
-      const { code, stdout } = runInBox({
+    forwarder(`a configuration that ${title}: the agent reports it`, () => {
+      const { code, stdout } = runInSandbox({
         shell,
         scripts: [script],
         files: {

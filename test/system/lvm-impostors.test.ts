@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runInBox } from '../shell/box.ts';
+import { runInSandbox } from '../shell/sandbox.ts';
 
 /**
  * lvm-readonly with this machine's lvm: three physical volumes, of which the first is the sealed one.
@@ -8,7 +8,7 @@ import { runInBox } from '../shell/box.ts';
  * @param others lines of sh that make the group of the second, $second
  */
 function tell(others: string): Record<string, string> {
-  const { code, out, stderr } = runInBox({
+  const { code, out, stderr } = runInSandbox({
     shell: ['dash'],
     devices: [],
     files: {

@@ -123,7 +123,7 @@ faults('a /var in the root whose inode is damaged: up, and said', () =>
     { damage: { '/': "xfs_db -x -c 'path /var' -c 'write -c core.nlinkv2 9' \"$1\"" } },
     async (guest) => {
       const boot = await guest.boot({ disk: 'readonly', steps: degraded });
-      assertDegraded(boot, /no folder that can be read: .*Structure needs cleaning/);
+      assertDegraded(boot, /not a readable directory: .*Structure needs cleaning/);
     },
   ),
 );

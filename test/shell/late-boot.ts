@@ -1,12 +1,12 @@
-/** What the initramfs left, where it leaves the rest to late boot. */
+/** boot.env of an initramfs that defers /var to late boot. */
 export const bootEnv = (mode: string, disks = 'vda:1:virtio-feature') =>
   `VERSION=0.1.0\nSTAGE=initramfs\nUPTIME=1.00\nMODE=${mode}\nREASON=test\nDISKS=${disks}\nVAR=deferred\nON_FAILURE=degraded\n`;
 
 export const late = (target: string) => `sh /usr/libexec/immutafs/assemble-var late ${target}`;
 
 /**
- * A file system in /volume, on a loop device that /sys shows as one on the disk `on`, and fstab's line for it.
- * Its device node is a file of this machine, so the tests do not run at the same time as each other.
+ * Lines of bash that make a file system in /volume, on a loop device that /sys shows as one on the disk `on`, and its
+ * line in fstab.
  *
  * @param damage lines of bash that damage it
  */
@@ -17,15 +17,15 @@ ${damage}
 mount -t sysfs sys /sys
 loop=$(losetup -f --show /volume)
 umount /sys
-# It goes when the last one who has it open does (loop(4), LO_FLAGS_AUTOCLEAR).
+# It is released when the last process closes it (loop(4), LO_FLAGS_AUTOCLEAR).
 exec 9<"$loop"
 losetup -d "$loop"
 ln -s "$(readlink /sys/class/block/${on})" "/sys/class/block/\${loop##*/}"
 echo "$loop ${target} ext4 noatime 0 0" >/etc/fstab
 `;
 
-/** No module is found, neither by kmod's modprobe nor by busybox'. */
+/** Lines of bash after which neither modprobe of kmod nor that of busybox finds a module. */
 export const noModules = 'rm -rf /usr/lib/modules';
-/** What is said then of the overlay's. */
+/** The error of the overlay then. */
 export const noOverlay =
   /the kernel has no overlay file system: modprobe failed: modprobe: .*\(modprobe overlay\)$/;

@@ -1,10 +1,10 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # of assemble-var and the other parts of it
-# /run/immutafs/boot.env: what was decided and done, for the later parts of the boot and for the agent.
+# shellcheck shell=sh disable=SC2034,SC2154 # variables of assemble-var and of the files that it sources
+# Reads and writes /run/immutafs/boot.env, the record of the decision and the results, for late boot and for the agent.
 
 run=/run/immutafs
 
-# Strict KEY=value lines as in immutafs.conf, of which the last counts; WARNING, ERROR and LAYER may come
-# more than once. Whole or not at all; in the initramfs there is nobody yet to see it half written.
+# Strict KEY=value lines as in immutafs.conf. The last line of a key counts; WARNING, ERROR, LAYER and IMPOSTOR may occur
+# more than once. Replaced atomically in late boot; in the initramfs no other process reads the file yet.
 write_boot_env() { # $1: stage
   read -r uptime _ </proc/uptime
   boot_env="VERSION=$IMMUTAFS_VERSION
@@ -45,14 +45,14 @@ add_to_boot_env() { # $1: key; $2: value
 "
 }
 
-# Each line in one write(2): two of us may append at the same time.
+# Each line in one write(2): two instances may append at the same time.
 append_boot_env() {
-  for said; do
-    printf '%s\n' "$said" >>"$run/boot.env"
+  for record; do
+    printf '%s\n' "$record" >>"$run/boot.env"
   done
 }
 
-# mode reason disks: as the initramfs decided.
+# Sets mode, reason and disks to the decision that the initramfs recorded.
 read_boot_env() {
   mode=off reason='' disks=''
   while IFS= read -r line; do

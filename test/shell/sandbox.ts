@@ -5,35 +5,35 @@ import { type DiskFixture, type StackFixture, makeSysfs } from '../harness/sysfs
 import { inTemporaryFolder, writeFiles } from '../harness/temporary.ts';
 import { dracut } from './shells.ts';
 
-export interface Box {
-  /** What /bin/sh is. */
+export interface Sandbox {
+  /** The command that /bin/sh runs. */
   shell: readonly [string, ...string[]];
-  /** Files of the box by path, below /; /proc/cmdline and such are put over the real ones. */
+  /** Files of the sandbox by path below /; those below /proc are mounted over the real ones. */
   files?: Record<string, string | { linkTo: string }>;
-  /** What /sys shows. */
+  /** The devices in /sys. */
   devices?: readonly (DiskFixture | StackFixture)[];
-  /** More scripts beside those of dracut/. */
+  /** Scripts in addition to those of dracut/. */
   scripts?: readonly string[];
-  /** Lines of bash that run in the box; what they leave in /out is the answer. */
+  /** Lines of bash that run in the sandbox; the files that they leave in /out are the result. */
   run: string;
 }
 
-export interface Answer {
+export interface Outcome {
   code: number | null;
   stdout: string;
   stderr: string;
-  /** The files of /out by name. */
+  /** Content of the files in /out by name. */
   out: Record<string, string>;
 }
 
-const prepare = path.join(import.meta.dirname, 'box.sh');
+const prepare = path.join(import.meta.dirname, 'sandbox.sh');
 
 /**
- * Runs lines of bash as root of a small system of its own: a mount namespace, chroot(2) into a tmpfs with this
- * machine's programs, the boot scripts at their place, and the fixtures in /proc and /sys. Mounts are real;
- * nothing of them is left when the last process has ended.
+ * Runs lines of bash as root of a small system: a mount and PID namespace, chroot(2) into a tmpfs with this machine's
+ * programs, the boot scripts at their installed path, and the fixtures in /proc and /sys. Mounts are real, and end with
+ * the last process.
  */
-export function runInBox({ shell, files = {}, devices = [], scripts = [], run }: Box): Answer {
+export function runInSandbox({ shell, files = {}, devices = [], scripts = [], run }: Sandbox): Outcome {
   return inTemporaryFolder((folder) => {
     const tree = path.join(folder, 'files');
     const out = path.join(folder, 'out');

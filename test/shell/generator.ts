@@ -1,0 +1,73 @@
+import path from 'node:path';
+import * as assert from 'uvu/assert';
+import { lineProblems } from '../lint/directives.ts';
+import { type Sandbox, runInSandbox } from './sandbox.ts';
+
+const units = path.join(import.meta.dirname, '../../units');
+
+/**
+ * Runs immutafs-generator.
+ * @param before lines of bash that run first
+ * @returns its exit code, and its unit files as "path: line;line" and links as "path -> target", sorted
+ */
+export function generate(
+  shell: readonly [string, ...string[]],
+  files: Record<string, string | { linkTo: string }>,
+  before = '',
+  devices: Sandbox['devices'] = [],
+): { code: number | null; written: string[] } {
+  const { code, stderr, out } = runInSandbox({
+    shell,
+    devices,
+    files: { 'etc/fstab': '', ...files },
+    run: `mkdir /generated
+      ${before}
+      sh /usr/libexec/immutafs/immutafs-generator /generated /generated /generated
+      code=$?
+      cd /generated
+      find . -type l -printf '%P -> %l\\n' | sort >/out/links
+      find . -type f | sort | while read -r file; do
+        printf '%s: ' "\${file#./}"
+        tr '\\n' ';' <"$file" | sed 's/;$//'
+        echo
+      done >/out/files
+      exit $code`,
+    scripts: ['immutafs-generator', 'provisioning.sh', 'unit-files.sh'].map((name) => path.join(units, name)),
+  });
+  if (out['files'] === undefined) throw new Error(stderr);
+  assert.is(stderr, '');
+  const written = ((out['links'] ?? '') + out['files']).split('\n').filter((line) => line !== '');
+  for (const line of written) assert.equal(lineProblems(line.replace(/^[^[]*: /, '').split(';')), []);
+  return { code, written: written.sort() };
+}
+
+export const bootEnv = (mode: string) => `MODE=${mode}\nREASON=x\nDISKS=\nVAR=overlay\n`;
+
+export const mount = (name: string, kind = 'var') =>
+  `${name}.mount.d/immutafs.conf: [Unit];Wants=immutafs-${kind}@${name}.service;After=immutafs-${kind}@${name}.service`;
+export const service = (name: string, more: string, kind = 'var') =>
+  `immutafs-${kind}@${name}.service.d/immutafs.conf: [Unit];Before=${name}.mount${more}`;
+export const device = (unit: string) => `;Wants=${unit};After=${unit}`;
+/**
+ * Unit files of mounts that a soft reboot keeps and that a shutdown leaves to systemd-shutdown(8).
+ * @param mounts options by target
+ */
+export const kept = (mounts: Record<string, string>, localFs = '') => {
+  const names = Object.keys(mounts).map((target) => `${target.slice(1).replaceAll('/', '-')}.mount`);
+  return [
+    ...Object.entries(mounts).map(
+      ([target, options], index) =>
+        `${names[index]}: [Unit];DefaultDependencies=no;[Mount];What=${target};Where=${target};Type=none;Options=bind${options}`,
+    ),
+    `local-fs.target.d/immutafs.conf: [Unit];${localFs}After=${names.join(' ')}`,
+  ];
+};
+export const runVar = kept({ '/run/var': '' });
+export const tmpfsAtVar = 'mkdir -p /var; mount -t tmpfs x /var';
+export const overlayAtVar = `mkdir -p /var /layers; mount -t tmpfs x /layers; mkdir /layers/lower /layers/upper /layers/work
+  mount -t overlay -o lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work x /var`;
+
+/** Asserts that the generator wrote exactly these files. */
+export function same(written: readonly string[], expected: readonly string[]): void {
+  assert.equal(written, expected.toSorted());
+}

@@ -1,0 +1,32 @@
+import type { DiskFixture } from '../harness/sysfs.ts';
+
+/** A disk that the host made read-only; the root is on vda. Its nodes are block devices of this machine: see `links`. */
+export const vdb: DiskFixture = {
+  ...{ name: 'vdb', device: '252:16', bus: 'virtio-blk', offered: true },
+  partitions: { vdb1: '252:17', vdb2: '252:18' },
+};
+export const vdc: DiskFixture = {
+  name: 'vdc',
+  device: '252:32',
+  bus: 'virtio-blk',
+  partitions: { vdc2: '252:34' },
+};
+
+/**
+ * Lines of bash that make links of udev to vdb1 and vdb2, whose nodes are loop6 and loop7, and collect writes to the kernel
+ * log in /out/kmsg.
+ * @param names "LINK", below /dev/immutafs, for loop7, or "LINK NODE"
+ */
+export const links = (...names: string[]) => `
+  mkdir -p /dev/immutafs; mount -t tmpfs x /dev/immutafs
+  touch /out/kmsg; mount --bind /out/kmsg /dev/kmsg
+  ln -s "$(readlink /sys/class/block/vdb1)" /sys/class/block/loop6
+  ln -s "$(readlink /sys/class/block/vdb2)" /sys/class/block/loop7
+  ${names
+    .map((name) => {
+      const [link = '', node = '/dev/loop7'] = name.split(' ');
+      return `mkdir -p "/dev/immutafs/${link.replace(/[^/]*$/, '')}"; ln -s ${node} "/dev/immutafs/${link}"`;
+    })
+    .join('\n')}`;
+
+export const cmdline = (text: string) => ({ 'proc/cmdline': `${text}\n` });
