@@ -1,7 +1,7 @@
-"""dnf on a sealed guest: says why it cannot work, before anything is downloaded.
+"""dnf on a sealed guest: reports that packages cannot be changed, before it downloads anything.
 
-rpm's lock (macros.immutafs) would stop it too. But dnf lets rpm rehearse first, without the lock, and the rehearsal
-fails for want of disk space, of which a read-only file system has none.
+rpm's lock (macros.immutafs) would stop dnf, too. But dnf first runs rpm's transaction test, which does not take the lock
+and fails because a read-only file system has no free space.
 """
 
 import os
@@ -15,7 +15,7 @@ class Immutafs(dnf.Plugin):
     name = "immutafs"
 
     def resolved(self):
-        """Throws once dnf knows what it would change. dnf(8): --assumeno changes nothing, --downloadonly only /var."""
+        """Raises an error when dnf has resolved changes. --assumeno changes nothing, --downloadonly only /var (dnf(8))."""
         conf = self.base.conf
         harmless = conf.installroot != "/" or conf.downloadonly or conf.assumeno
         if self.base.transaction and not harmless and os.statvfs("/usr").f_flag & os.ST_RDONLY:

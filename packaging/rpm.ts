@@ -8,7 +8,7 @@ import { digest, once } from './build/stamp.ts';
 /**
  * Builds the package from packaging/rpm.spec, and dist/ first. The version is that of package.json.
  * @returns its path, dist/immutafs-agent-VERSION-1.x86_64.rpm
- * @throws Error with what rpmbuild said, if it failed
+ * @throws Error with the output of rpmbuild, if it failed
  */
 export async function buildRpm(): Promise<string> {
   await build();
@@ -38,7 +38,7 @@ export async function buildRpm(): Promise<string> {
   return out;
 }
 
-/** "1.0.0-rc.1" is "1.0.0~rc.1" to rpm, where "-" separates the release and "~" sorts before the end. */
+/** "1.0.0-rc.1" becomes "1.0.0~rc.1": in rpm, "-" separates the release, and "~" sorts before the end. */
 function packageVersion(): string {
   const { version } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8')) as { version: string };
   return version.replaceAll('-', '~');
@@ -61,7 +61,7 @@ function rpmbuild(folder: string, version: string): void {
     _topdir: folder,
     _rpmdir: folder,
     _build_name_fmt: '%%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm',
-    // The package says nothing about the machine that it was built on.
+    // The package contains nothing about the build machine.
     _buildhost: 'localhost',
     use_source_date_epoch_as_buildtime: '1',
     clamp_mtime_to_source_date_epoch: '1',
@@ -80,7 +80,7 @@ function rpmbuild(folder: string, version: string): void {
   }
 }
 
-/** Seconds since 1970 of the last commit: the same tree gives the same package. Without git, now. */
+/** Time of the last commit, in seconds since 1970, so that the same tree gives the same package. Without git, now. */
 function commitTime(): string {
   try {
     return execFileSync('git', ['log', '-1', '--format=%ct'], {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the build, the tests and the demo need on Debian 13, where it is missing: Debian packages
-# (as root) and the npm dependencies of package-lock.json. Quick where nothing is missing.
+# Installs what the build, the tests and the demo need on Debian 13, if it is missing: Debian packages (as root) and the npm
+# dependencies of package-lock.json. Fast if nothing is missing.
 # shellcheck disable=SC2086 # lists of words
 set -eu
 cd "$(dirname "$0")/.."

@@ -7,15 +7,15 @@ import { buildDocs } from '../docs/docs.ts';
 
 export { buildExecutable };
 
-/** The agent as it ships, and which of its commands runs the most often. */
+/** Options that build the delivered agent. `status`, its most frequent command, is rehearsed. */
 export function agent(out: string): Parameters<typeof buildExecutable>[0] {
   return { entry: inRoot('agent/main.ts'), out, rehearsal: ['status'] };
 }
 
 /**
- * Builds dist/: immutafs-agent, lib/ (its private runtime), set-readonly, try-write, licences/, and what packaging/docs/docs.ts makes. What
- * did not change is left alone; the result is the same, byte for byte, for the same sources, npm packages and
- * Debian libraries, but for the code cache, which depends on a number that V8 draws at each start.
+ * Builds dist/: immutafs-agent, lib/ (its private runtime), set-readonly, try-write, licences/, and the documents of
+ * packaging/docs/docs.ts. Unchanged parts are not rebuilt. The same sources, npm packages and Debian libraries give the
+ * same bytes, except for the code cache, which depends on a number that V8 draws at each start.
  */
 export async function build(): Promise<void> {
   await buildRuntime();

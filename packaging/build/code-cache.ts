@@ -4,16 +4,16 @@ import path from 'node:path';
 
 const script = path.join(import.meta.dirname, 'rehearse.cjs');
 
-/** Node's own names for a program's surroundings, and whether the code cache was refused. */
+/** Parameters of the wrapper: two of Node's for a CommonJS module, and whether V8 rejected the code cache. */
 const parameters = 'require,module,codeCacheRejected';
 
 /**
- * Writes program.cjs, a bundle as launch.cjs runs it, and program.cache, the functions of it that V8 compiled in a
- * run with `args`: without it, a third of the time of `status` goes into compiling them again at each start. V8 takes
- * the cache from its own version and from the flags that it was made with only.
- * @param node the very binary that the executable is made of
- * @param flags its execArgv in the executable
- * @throws if the run ends in another way than by itself
+ * Writes program.cjs, the bundle in the form that launch.cjs runs, and program.cache, the functions that V8 compiled in a
+ * run with `args`. Without the cache, a third of the time of `status` is spent compiling. V8 accepts a cache only from its
+ * own version and with the same flags.
+ * @param folder where to write them
+ * @param options node: the binary in the executable; flags: its execArgv; code: the bundle
+ * @throws Error if the run fails or takes longer than 60 s
  */
 export function buildCodeCache(
   folder: string,
@@ -23,7 +23,7 @@ export function buildCodeCache(
   writeFileSync(program, `(function(${parameters}){${code}\n})`, 'latin1');
   const cache = path.join(folder, 'program.cache');
   execFileSync(node, [...flags, script, program, cache, ...args], {
-    // Not what NODE_OPTIONS asks for: the executable ignores it.
+    // Without NODE_OPTIONS, which the executable ignores, too.
     env: { LC_ALL: 'C' },
     stdio: 'ignore',
     timeout: 60_000,

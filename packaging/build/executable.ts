@@ -13,24 +13,24 @@ const nodeBinary = path.join(nodePackage, 'bin/node');
 const loader = `${installedRuntime}/ld-linux-x86-64.so.2`;
 const addon = `${installedRuntime}/journal_send.node`;
 
-/** What goes into Node's single-executable blob; pkg passes on what its own type does not know (Node 24). */
+/** Configuration of Node's single-executable blob (Node 24). pkg passes on options that its own type does not know. */
 const seaConfig = {
   disableExperimentalSEAWarning: true,
   useSnapshot: false,
-  // Of launch.cjs; the program has a better one.
+  // It would cover launch.cjs only; the program has its own cache.
   useCodeCache: false,
-  // Without writable and executable memory, so that SELinux's deny_execmem does not end the process.
+  // Without writable and executable memory, which SELinux's deny_execmem forbids.
   execArgv: ['--jitless'],
-  // NODE_OPTIONS is ignored: an environment must not change what the agent does.
+  // Ignores NODE_OPTIONS: the environment must not change the behaviour of the agent.
   execArgvExtension: 'none',
 };
 
 /**
- * Bundles a program and joins it with Node to one executable on the private runtime. Fetches nothing.
- * @param entry the TypeScript or JavaScript file to begin with
- * @param out the executable; made anew only if the bundle, Node or this recipe changed
- * @param rehearsal the arguments for which it is to start the quickest; they are run here
- * @returns the files that went into the bundle, relative to the project's root
+ * Bundles a program and combines it with Node in one executable that uses the private runtime. Downloads nothing.
+ * @param entry the TypeScript or JavaScript file of the program
+ * @param out the executable; rebuilt only if the bundle, Node or this recipe changed
+ * @param rehearsal the arguments of a run during the build, whose compiled code goes into the code cache
+ * @returns the files in the bundle, relative to the project's root
  */
 export async function buildExecutable({
   entry,
@@ -50,7 +50,7 @@ export async function buildExecutable({
   return inputs;
 }
 
-/** One CommonJS text, for a quick start without needless space; names stay, so that stack traces can be read. */
+/** Bundles to one CommonJS text without superfluous white space. Names are kept, so that stack traces are readable. */
 async function bundle(entry: string): Promise<{ code: string; inputs: string[] }> {
   const result = await esbuild({
     entryPoints: [entry],
@@ -68,21 +68,21 @@ async function bundle(entry: string): Promise<{ code: string; inputs: string[] }
     plugins: [journalAddon, lazyChildren],
   });
   return {
-    code: withoutCopies(result.outputFiles[0]?.text ?? ''),
+    code: removeCopies(result.outputFiles[0]?.text ?? ''),
     inputs: Object.keys(result.metafile.inputs),
   };
 }
 
 /**
- * esbuild copies every property of a builtin whose default export is imported, 3 ms of the program's start. Where the
- * default is all that is used, which is the module itself, there is nothing to copy.
+ * esbuild copies every property of a builtin module whose default export is imported, which takes 3 ms at each start. If
+ * only the default export is used, which is the module itself, the copy is superfluous.
  */
-function withoutCopies(code: string): string {
+function removeCopies(code: string): string {
   return code.replace(
     /\b(import_\w+)=__toESM\((require\("node:[\w/]+"\)),1\)/g,
     (whole, name: string, module) => {
       const uses = [...code.matchAll(new RegExp(`\\b${name}\\b(?!\\.default\\b)`, 'g'))].length;
-      // Its declaration is one; in a module that is evaluated later, the assignment is another.
+      // The declaration is one use; in a module that is evaluated lazily, the assignment is another.
       const own = code.includes(`var ${name}=`) ? 1 : 2;
       return uses === own ? `${name}={default:${module}}` : whole;
     },
@@ -90,9 +90,9 @@ function withoutCopies(code: string): string {
 }
 
 /**
- * systemd-journald requires its addon by a path inside its own folder. On the guest it is a file of the
- * private runtime; a bundled one would have to be unpacked to a place that is executable and writable. It is
- * loaded when the module is first required, so a missing one is an Error there and not at the start.
+ * systemd-journald requires its addon by a path in its own directory. On the guest the addon is a file of the private
+ * runtime: a bundled one would have to be unpacked to a writable and executable directory. It is loaded when the module is
+ * first required, so that a missing file is an Error there and not at the start.
  */
 const journalAddon: Plugin = {
   name: 'journal-addon',
@@ -105,7 +105,7 @@ const journalAddon: Plugin = {
   },
 };
 
-/** commander starts no program for the agent, and what could takes longer to load than commander itself. */
+/** The agent uses no subcommands in programs of their own, and node:child_process takes longer to load than commander. */
 const lazyChildren: Plugin = {
   name: 'lazy-children',
   setup(build) {
@@ -119,31 +119,31 @@ const lazyChildren: Plugin = {
   },
 };
 
-/** Blob and Node first, patchelf last: the blob is generated by the base binary, which must run here. */
+/** patchelf comes last: the base binary generates the blob, and must therefore run on the build machine. */
 async function link(code: string, rehearsal: string[], out: string): Promise<void> {
   const folder = path.join(scratch, `link-${process.pid}-${path.basename(out)}`);
   mkdirSync(folder, { recursive: true });
   try {
-    const made = path.join(folder, 'made');
+    const linked = path.join(folder, 'linked');
     const node = strippedNode();
     buildCodeCache(folder, { node, flags: seaConfig.execArgv, code, args: rehearsal });
     copyFileSync(launcher, path.join(folder, 'immutafs-agent.cjs'));
-    await inject(folder, node, made);
+    await inject(folder, node, linked);
     // Two calls and in this order: patchelf 0.18 otherwise writes an executable that segfaults.
-    // DT_RPATH, not DT_RUNPATH: it also counts for what the libraries themselves need.
-    execFileSync('patchelf', ['--force-rpath', '--set-rpath', installedRuntime, made]);
-    execFileSync('patchelf', ['--set-interpreter', loader, made]);
+    // DT_RPATH, not DT_RUNPATH: it also applies to the dependencies of the libraries.
+    execFileSync('patchelf', ['--force-rpath', '--set-rpath', installedRuntime, linked]);
+    execFileSync('patchelf', ['--set-interpreter', loader, linked]);
     mkdirSync(path.dirname(out), { recursive: true });
-    renameSync(made, out);
+    renameSync(linked, out);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
 /**
- * pkg's SEA step on `folder`/immutafs-agent.cjs. Given a base binary by path it asks no server and no cache.
- * pkg works in a new folder below TMPDIR: a path relative to that one is what the executable then has for its
- * own source, the same in every build, and nothing of the build machine.
+ * Runs pkg's SEA step on `folder`/immutafs-agent.cjs. With the path of a base binary it uses neither a server nor a cache.
+ * pkg works in a new directory below TMPDIR. The executable contains the path of its source relative to that directory,
+ * which is the same in every build and contains nothing of the build machine.
  */
 async function inject(folder: string, base: string, output: string): Promise<void> {
   const version = execFileSync(base, ['--version'], { encoding: 'utf8' }).trim().slice(1);
@@ -157,7 +157,7 @@ async function inject(folder: string, base: string, output: string): Promise<voi
       assets: { 'program.cjs': '../program.cjs', 'program.cache': '../program.cache' },
     },
   };
-  // Its progress lines go to stdout, where a caller may have an answer of its own to give.
+  // pkg prints its progress on stdout, which belongs to the caller.
   pkgLog.log.info = () => {};
   const before = process.env.TMPDIR;
   process.env.TMPDIR = folder;
@@ -169,7 +169,7 @@ async function inject(folder: string, base: string, output: string): Promise<voi
   }
 }
 
-/** Node without its symbols, 18 MB less. */
+/** Node without its symbols, which saves 18 MB. */
 function strippedNode(): string {
   const stripped = path.join(
     scratch,

@@ -1,9 +1,9 @@
-// What the executable begins with: runs the program that is beside it in the blob, with the code that V8 compiled
-// when it was built (build-code-cache.ts). A cache that V8 does not take costs time and nothing else.
+// The main script of the executable: runs the program in the same blob, with the code that V8 compiled during the build
+// (code-cache.ts). If V8 rejects the cache, the start only takes longer.
 const { getRawAsset } = require('node:sea');
 const { Script } = require('node:vm');
 
-// A view of the executable's own memory; the program's text is ASCII.
+// A view of the executable's memory; the text of the program is ASCII.
 const source = Buffer.from(getRawAsset('program.cjs')).latin1Slice();
 const cachedData = Buffer.from(getRawAsset('program.cache'));
 const script = new Script(source, { filename: 'immutafs-agent.cjs', cachedData });

@@ -21,7 +21,7 @@ const licenceFile = /^(licen[cs]e|copying|notice)([-.].*)?$/i;
 const commonLicence = /\/usr\/share\/common-licenses\/[A-Za-z0-9+-]+(?:\.[0-9]+)*/g;
 
 /**
- * Collects in dist/licences the licence of everything that the package brings along, and a list of it.
+ * Collects in dist/licences the licences of all third-party software in the package, and a list of it.
  * @param inputs the files of the bundle, as esbuild names them
  * @throws Error for an npm package without a licence file
  */
@@ -48,15 +48,15 @@ function collect(packages: readonly string[]): void {
   }
 }
 
-/** Built into journal_send.node, whether their JavaScript is in the bundle or not. */
+/** Compiled into journal_send.node, whether their JavaScript is in the bundle or not. */
 const addonPackages = ['node_modules/nan', 'node_modules/systemd-journald'];
 
-const heading = `What immutafs-agent brings along, each under its own licence, which lies in this folder.
+const heading = `Third-party software in immutafs-agent. The licence of each is in this directory.
 The sources are those of exactly these versions, from the npm registry, nodejs.org and Debian.
 
 `;
 
-/** The folders of the npm packages, nested ones included, that files of the bundle belong to. */
+/** The directories of the npm packages, including nested ones, that own files of the bundle. */
 export function bundledPackages(inputs: readonly string[]): string[] {
   const folders = inputs.map((input) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(input)?.[0]);
   return [...new Set(folders.filter((folder) => folder !== undefined))].sort();
@@ -83,7 +83,7 @@ function describe(folder: string): { name: string; version: string; license?: st
   return JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as ReturnType<typeof describe>;
 }
 
-/** Debian's copyright files, and the common licences that they only name: a RHEL guest does not have those. */
+/** Debian's copyright files, and the common licences to which they refer, because a RHEL guest does not have those. */
 function debianLicences(folder: string): string[] {
   const packages = debianPackages();
   const common = new Set<string>();
@@ -99,7 +99,7 @@ function debianLicences(folder: string): string[] {
   );
 }
 
-/** Those that the private runtime is from. One source package has one copyright file. */
+/** The Debian packages of the private runtime. A source package has one copyright file. */
 function debianPackages(): { name: string; version: string; source: string; sourceVersion: string }[] {
   const args = [
     '-W',

@@ -1,4 +1,4 @@
-// rehearse.cjs PROGRAM CACHE ARGUMENT…: runs a program as the executable will, and writes what V8 compiled of it.
+// rehearse.cjs PROGRAM CACHE ARGUMENT…: runs a program as the executable does, and writes the code that V8 compiled.
 const { readFileSync, writeFileSync } = require('node:fs');
 const { Script } = require('node:vm');
 
@@ -7,7 +7,7 @@ const script = new Script(readFileSync(program, 'latin1'), { filename: 'immutafs
 process.argv = [process.execPath, program, ...args];
 process.on('exit', () => {
   writeFileSync(cache, script.createCachedData());
-  // What the program said of this machine does not matter.
+  // The verdict of the program about the build machine does not matter.
   process.exitCode = 0;
 });
 script.runInThisContext()(require, module, undefined);

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Runs a command where /usr/lib64/immutafs-agent is the private runtime that was built here, so that the built
-# executable finds its loader. In a mount namespace of its own: nothing of it is left on the machine.
+# Runs a command with the built private runtime at /usr/lib64/immutafs-agent, so that the built executable finds its loader.
+# Uses a mount namespace of its own, so that the machine is not changed.
 #
 #   packaging/build/run-dist.sh [-l LIBRARIES] COMMAND [ARGUMENT…]
 #   packaging/build/run-dist.sh dist/immutafs-agent version
 #
-# LIBRARIES: the folder to use, dist/lib if not given. Needs root, or a kernel that lets users have namespaces.
+# LIBRARIES: the runtime, by default dist/lib. Requires root, or a kernel that allows user namespaces.
 set -eu
 
 libraries=$(dirname "$0")/../../dist/lib
@@ -13,13 +13,13 @@ if [ "${1-}" = -l ]; then
   libraries=$2
   shift 2
 fi
-[ $# -gt 0 ] || { echo 'run-dist: which command?' >&2 && exit 2; }
+[ $# -gt 0 ] || { echo 'run-dist: the command is missing' >&2 && exit 2; }
 [ -e "$libraries/ld-linux-x86-64.so.2" ] || { echo "run-dist: no loader in $libraries" >&2 && exit 3; }
 libraries=$(realpath "$libraries")
 try_write=$(dirname "$0")/../../dist/try-write
 if [ -e "$try_write" ]; then try_write=$(realpath "$try_write"); else try_write=; fi
 
-# /usr/lib64 also holds the machine's own loader: keep what is there, below an overlay.
+# An overlay, because /usr/lib64 also contains the machine's own loader.
 # shellcheck disable=SC2016 # expanded by the inner shell
 inner='
   set -eu

@@ -7,8 +7,8 @@ import { digest, once, recipe } from './stamp.ts';
 const debianLibraries = '/usr/lib/x86_64-linux-gnu';
 
 /**
- * The libraries that the executable (libc to libgcc_s) and the addon (libsystemd, libcap) need, by the Debian
- * package that they come from. Node needs glibc 2.28, RHEL 7 has 2.17: so the agent brings its own.
+ * The libraries that the executable (libc to libgcc_s) and the addon (libsystemd, libcap) need, by Debian package. Node
+ * needs glibc 2.28 and RHEL 7 has 2.17, therefore the package contains its own.
  */
 export const libraries: Readonly<Record<string, readonly string[]>> = {
   libc6: [
@@ -29,7 +29,7 @@ export const libraries: Readonly<Record<string, readonly string[]>> = {
 const addonPackage = inRoot('node_modules/systemd-journald');
 const addonSources = ['package.json', 'binding.gyp', 'src/journal_send.cc'];
 
-/** Collects the private runtime in dist/lib: the libraries above and journal_send.node, built here. */
+/** Collects the private runtime in dist/lib: the libraries above, and journal_send.node, which it builds. */
 export async function buildRuntime(): Promise<void> {
   const names = Object.values(libraries).flat();
   const outputs = [...names, 'journal_send.node'].map((name) => path.join(runtime, name));
@@ -43,7 +43,7 @@ export async function buildRuntime(): Promise<void> {
   await once({ name: 'runtime', key: digest({ files }), outputs, make: () => collect(names) });
 }
 
-/** In a folder of its own, which takes the place of the old one when all is there. */
+/** Collects in a new directory, which replaces the old one when it is complete. */
 function collect(names: readonly string[]): void {
   const folder = path.join(scratch, `runtime-${process.pid}`);
   mkdirSync(folder, { recursive: true });
@@ -57,7 +57,7 @@ function collect(names: readonly string[]): void {
   renameSync(folder, runtime);
 }
 
-/** npm does not run the package's install script; node-gyp with Node's own headers asks no server for any. */
+/** npm does not run the package's install script. With Node's own headers, node-gyp downloads nothing. */
 function buildAddon(out: string): void {
   const folder = path.join(scratch, `addon-${process.pid}`);
   try {
@@ -73,7 +73,7 @@ function buildAddon(out: string): void {
   }
 }
 
-/** binding.gyp runs `node` to find NAN's headers: let it be this one. */
+/** binding.gyp runs `node` to find NAN's headers: this puts the current one first. */
 function searchPath(): string {
   return `${path.dirname(process.execPath)}:${process.env.PATH ?? '/usr/bin:/bin'}`;
 }

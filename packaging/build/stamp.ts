@@ -8,17 +8,16 @@ import { scratch } from './paths.ts';
 export interface Step {
   /** Names the stamp file, build/NAME.stamp. */
   name: string;
-  /** Everything that decides the result; see `digest`. */
+  /** A digest of everything that determines the result; see `digest`. */
   key: string;
-  /** Files that must be there for the step to count as done. */
+  /** Files that must exist for the step to count as done. */
   outputs: readonly string[];
   make: () => void | Promise<void>;
 }
 
 /**
- * Makes `outputs`, unless they are there and were made from the same `key`. Another process that wants the
- * same waits for the one that is at it.
- * @returns true if it had to be made
+ * Makes `outputs`, unless they exist and were made from the same `key`. If another process is making them, waits for it.
+ * @returns whether they were made
  * @throws what `make` throws; the step then counts as not done
  */
 export async function once({ name, key, outputs, make }: Step): Promise<boolean> {
@@ -39,14 +38,14 @@ export async function once({ name, key, outputs, make }: Step): Promise<boolean>
   }
 }
 
-/** flock(1) holds the lock as long as its standard input is open, so this process cannot leave it behind. */
+/** flock(1) holds the lock as long as its standard input is open, so that it ends with this process. */
 async function lock(file: string): Promise<() => void> {
   const holder = spawn('flock', [file, 'sh', '-c', 'echo; exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
   await event(holder.stdout, 'data');
   return () => holder.stdin.end();
 }
 
-/** SHA-256 over texts and over the content of files, in hexadecimal. Each part is told from its neighbours. */
+/** SHA-256 of texts and of the content of files, in hexadecimal. Each part is preceded by its length. */
 export function digest({ files = [], texts = [] }: { files?: string[]; texts?: string[] }): string {
   const hash = createHash('sha256');
   for (const text of texts) hash.update(`text ${Buffer.byteLength(text)}\n`).update(text);
@@ -57,7 +56,7 @@ export function digest({ files = [], texts = [] }: { files?: string[]; texts?: s
   return hash.digest('hex');
 }
 
-/** The scripts of the build itself: what they do decides every result. */
+/** Scripts of the build itself, for the key of a step. */
 export function recipe(pattern: string): string[] {
   return globSync(path.join(import.meta.dirname, pattern)).sort();
 }

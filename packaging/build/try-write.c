@@ -1,10 +1,11 @@
 /*
- * try-write FOLDER...: writes to each folder's file system and prints errno, or 0, a line each, as soon as it is known.
+ * try-write DIRECTORY...: tries to write to the file system of each directory, and immediately prints errno, or 0, on a
+ * line.
  *
- * For the check every minute: a write to a frozen file system (fsfreeze(8)) does not end, not even on SIGKILL, so that
- * it must be another process than the agent's, and the agent itself takes a hundred times longer to start. The file
- * has no name, so that nothing is left behind; where there are no such files, access(2) answers, as in
- * agent/system/probe/write.ts. Without a C library there is nothing to be loaded.
+ * For the check every minute. A write to a frozen file system (fsfreeze(8)) does not return, not even on SIGKILL, so it
+ * must run in a process of its own, and the agent itself takes a hundred times longer to start. The file has no name, so
+ * that none remains; on file systems without O_TMPFILE, access(2) decides, as in agent/system/probe/write.ts. Without a C
+ * library the program loads no library.
  */
 #include <asm/unistd.h>
 #include <errno.h>
@@ -12,7 +13,7 @@
 
 #include "without-library.h"
 
-/* Not of every libc's headers: O_TMPFILE | O_DIRECTORY, and W_OK. */
+/* O_TMPFILE | O_DIRECTORY, and W_OK, which not every C library's headers define. */
 #define UNNAMED (020000000 | 00200000)
 #define WRITABLE 2
 
@@ -29,7 +30,7 @@ static long try_write(long folder)
 	return result < 0 ? result : 0;
 }
 
-static void say(long number)
+static void print_number(long number)
 {
 	char text[24];
 	int start = sizeof(text) - 1;
@@ -44,7 +45,7 @@ static void say(long number)
 __attribute__((used, noreturn)) static void run(long *stack)
 {
 	for (long index = 1; index < stack[0]; index++)
-		say(-try_write(stack[index + 1]));
+		print_number(-try_write(stack[index + 1]));
 	for (;;)
 		call(__NR_exit, 0, 0, 0);
 }

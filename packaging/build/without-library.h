@@ -1,4 +1,4 @@
-/* What a program without a C library needs: system calls, and its beginning, which calls run(stack). */
+/* For programs without a C library: system calls, and the entry point, which calls run(stack). */
 static long call(long number, long a, long b, long c)
 {
 	long result;

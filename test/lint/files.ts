@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 
-/** Every file of the project, also those that are not committed yet. Git's ignored ones are not of it. */
+/** All files of the project, including uncommitted ones, without those that Git ignores. */
 export function projectFiles(): string[] {
   const list = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
     encoding: 'utf8',
@@ -13,7 +13,7 @@ export function projectFiles(): string[] {
 
 export type Shell = 'sh' | 'bash';
 
-/** The scripts for a shell: by their first line, or by what they tell shellcheck. */
+/** The scripts for a shell, found by their first line or by the directive for shellcheck. */
 export function scripts(shell: Shell): string[] {
   return projectFiles().filter((file) => shellOf(fs.readFileSync(file, 'latin1').slice(0, 200)) === shell);
 }

@@ -1,11 +1,11 @@
 import fs from 'node:fs';
 import { projectFiles } from './files.ts';
 
-/** What belongs to the machine where somebody worked, and not to the project. */
+/** Texts that belong to a developer's machine and not to the project. */
 const forbidden: { pattern: RegExp; why: string }[] = [
-  { pattern: /(?<![\w./$}{-])\/(work|home\/\w+\/src)\/[\w.]/, why: "a path of somebody's machine" },
+  { pattern: /(?<![\w./$}{-])\/(work|home\/\w+\/src)\/[\w.]/, why: 'a path of a developer machine' },
   { pattern: /^ *"resolved": "(?!https:\/\/registry\.npmjs\.org\/)/, why: 'not from the public registry' },
-  { pattern: /\bhttps?:\/\/[\w.-]+\.(internal|corp|lan|intranet)\b/, why: 'a host that only some can reach' },
+  { pattern: /\bhttps?:\/\/[\w.-]+\.(internal|corp|lan|intranet)\b/, why: 'a host that is not public' },
 ];
 
 export function forbiddenWords(): string {

@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import { execa } from 'execa';
 
 /**
- * What a program says where it complains.
- * @returns empty if it exits with 0
+ * Runs a linter.
+ * @returns its output; empty if it exits with 0
  */
 export async function complaints(program: string, ...args: string[]): Promise<string> {
   const { all, failed, shortMessage } = await execa(program, args, {
@@ -22,7 +22,7 @@ export const prettier = () => complaints('prettier', '--check', '--log-level', '
 export const yamllint = () =>
   complaints('yamllint', '--strict', '--config-file', 'ansible/.yamllint', 'ansible');
 
-/** With the project's own exceptions. Its warnings count. */
+/** Runs rpmlint with the project's exceptions. Warnings count as failures. */
 export async function rpmlint(): Promise<string> {
   const spec = 'packaging/rpm.spec';
   if (!fs.existsSync(spec)) return `${spec} is missing`;

@@ -1,13 +1,13 @@
 import { scripts } from './files.ts';
 import { complaints } from './programs.ts';
 
-/** POSIX sh is what boots; bash is what dracut reads its modules with. */
+/** The boot scripts are POSIX sh; dracut sources its modules with bash. */
 export async function shellcheck(): Promise<string> {
-  const said = [
+  const reports = [
     await complaints('shellcheck', '-x', '-s', 'sh', ...scripts('sh')),
     await complaints('shellcheck', '-x', '-s', 'bash', ...scripts('bash')),
   ];
-  return said.join('\n');
+  return reports.join('\n');
 }
 
 export const dash = () => parse('dash', '-n');
@@ -17,6 +17,6 @@ export const busybox = () => parse('busybox', 'sh', '-n');
 async function parse(program: string, ...args: string[]): Promise<string> {
   const files = scripts('sh');
   if (files.length === 0) return 'no scripts';
-  const said = await Promise.all(files.map((file) => complaints(program, ...args, file)));
-  return said.join('\n');
+  const reports = await Promise.all(files.map((file) => complaints(program, ...args, file)));
+  return reports.join('\n');
 }

@@ -1,4 +1,4 @@
-/** What the commands of a unit may be given. */
+/** Directives for the execution environment of a unit's processes. */
 const execution = `
   WorkingDirectory RootDirectory User Group SupplementaryGroups Nice OOMScoreAdjust IOSchedulingClass
   IOSchedulingPriority CPUSchedulingPolicy CPUSchedulingPriority CPUSchedulingResetOnFork CPUAffinity UMask
@@ -21,8 +21,8 @@ const conditions = `
   Capability Host ACPower Null`;
 
 /**
- * What systemd 219 (RHEL 7) knows, by section: src/core/load-fragment-gperf.gperf.m4 of v219. RHEL's own has a few
- * more.
+ * The directives that systemd 219 (RHEL 7) knows, by section: src/core/load-fragment-gperf.gperf.m4 of v219. RHEL's
+ * version knows a few more.
  */
 export const directives: ReadonlyMap<string, ReadonlySet<string>> = new Map([
   [

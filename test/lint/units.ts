@@ -10,8 +10,9 @@ export const unitFiles = () =>
   projectFiles().filter((file) => /^(units|dracut)\/.*\.(service|timer|path|socket|target)$/.test(file));
 
 /**
- * `systemd-analyze verify` in a root of our own: this machine's units and ours, and an empty file for every
- * program that ours start, since it asks whether they are there. A warning is a complaint.
+ * Runs `systemd-analyze verify` in a root with this machine's units and ours, and an empty file for every program that
+ * ours start, since it checks that programs exist.
+ * @returns its output; warnings count as failures
  */
 export async function systemdAnalyze(): Promise<string> {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-units-'));

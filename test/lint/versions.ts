@@ -1,18 +1,18 @@
 import fs from 'node:fs';
 
-/** The boot scripts, the agent, the lock file and the Ansible collection are of one version. */
+/** Checks that the boot scripts, the agent, the lock file and the Ansible collection have the same version. */
 export function versions(): string {
   const { version } = json('package.json');
   const [, scripts] =
     /^IMMUTAFS_VERSION=(.*)$/m.exec(fs.readFileSync('dracut/immutafs-lib.sh', 'utf8')) ?? [];
   const [, collection] = /^version: (.*)$/m.exec(fs.readFileSync('ansible/galaxy.yml', 'utf8')) ?? [];
   return [
-    { file: 'dracut/immutafs-lib.sh', there: scripts },
-    { file: 'package-lock.json', there: json('package-lock.json').version },
-    { file: 'ansible/galaxy.yml', there: collection },
+    { file: 'dracut/immutafs-lib.sh', found: scripts },
+    { file: 'package-lock.json', found: json('package-lock.json').version },
+    { file: 'ansible/galaxy.yml', found: collection },
   ]
-    .filter(({ there }) => there !== version)
-    .map(({ file, there }) => `${file} is of ${there}, package.json of ${version}`)
+    .filter(({ found }) => found !== version)
+    .map(({ file, found }) => `${file} has version ${found}, package.json ${version}`)
     .join('\n');
 }
 

@@ -22,18 +22,18 @@ test.before(async () => {
   await buildExecutable({ entry: inRoot('test/packaging/probe.ts'), out: probe });
 });
 
-test('says the version of package.json', () => {
+test('prints the version of package.json', () => {
   assert.equal(runDist([executable, 'version']), { code: 0, stdout: `${version}\n`, stderr: '' });
 });
 
-test('takes loader and libraries from the private runtime only', () => {
+test('uses the loader and libraries of the private runtime only', () => {
   const interpreter = run('patchelf', ['--print-interpreter', executable]).stdout.trim();
   assert.is(interpreter, `${installedRuntime}/ld-linux-x86-64.so.2`);
   assert.match(
     run('readelf', ['-d', executable]).stdout,
     `(RPATH)              Library rpath: [${installedRuntime}]`,
   );
-  const { libraries } = ask();
+  const { libraries } = runProbe();
   assert.ok(libraries.length >= 10, libraries.join(' '));
   assert.equal(
     libraries.filter((file) => path.dirname(file) !== installedRuntime),
@@ -41,37 +41,37 @@ test('takes loader and libraries from the private runtime only', () => {
   );
 });
 
-test('the private runtime has every library that is needed in it', () => {
+test('the private runtime contains every library that it needs', () => {
   const present = readdirSync(runtime);
   assert.equal(missing(present), []);
   assert.equal(missing(present.filter((name) => name !== 'libcap.so.2')), ['libcap.so.2']);
 });
 
 test('has no memory that is writable and executable', () => {
-  assert.equal(ask().writableAndExecutable, []);
+  assert.equal(runProbe().writableAndExecutable, []);
   assert.equal(runDist([...denyWriteExecute, executable, 'version']).code, 0);
 });
 
-test('takes the code that was compiled when it was built, also without much memory and on one processor', () => {
-  assert.is(ask().codeCacheRejected, false);
+test('V8 accepts the code cache of the build, also with little memory and on one processor', () => {
+  assert.is(runProbe().codeCacheRejected, false);
   const small = ['taskset', '1', 'prlimit', '--data=300000000'];
   assert.match(runDist([...small, probe]).stdout, '"codeCacheRejected":false');
 });
 
-test('plain Node would not pass that', () => {
+test('the test for writable and executable memory detects plain Node', () => {
   assert.is.not(run(denyWriteExecute[0], [...denyWriteExecute.slice(1), node, '-p', '1']).code, 0);
 });
 
-test('ignores NODE_OPTIONS, which plain Node does not', () => {
+test('ignores NODE_OPTIONS, unlike plain Node', () => {
   const env = { NODE_OPTIONS: '--require=/nonexistent.js' };
   assert.equal(runDist([executable, 'version'], { env }), { code: 0, stdout: `${version}\n`, stderr: '' });
   assert.is(run(node, ['-p', '1'], env).code, 1);
 });
 
-test('makes do with the system calls of Linux 3.10', () => {
+test('needs only the system calls of Linux 3.10', () => {
   const filter = path.join(scratch, 'linux-3.10');
   assert.is(run('cc', ['-o', filter, inRoot('test/packaging/linux-3.10.c')]).code, 0);
-  // OpenSSL wants getrandom(2) on a kernel that calls itself new.
+  // OpenSSL requires getrandom(2) if the kernel reports a newer version.
   const old = ['setarch', '--uname-2.6', filter];
   assert.equal(runDist([...old, executable, 'version']), { code: 0, stdout: `${version}\n`, stderr: '' });
   assert.match(runDist([...old, probe]).stdout, '"random":8');
@@ -80,26 +80,26 @@ test('makes do with the system calls of Linux 3.10', () => {
   assert.is(run(filter, ['perl', '-e', getrandom]).stdout, '-1');
 });
 
-test('loads the journal addon; without it, importing it is an Error and nothing worse', () => {
-  assert.is(ask().journal, 'loaded');
+test('loads the journal addon; if the file is missing, the import throws an Error', () => {
+  assert.is(runProbe().journal, 'loaded');
   const libraries = mkdtempSync(path.join(scratch, 'no-addon-'));
   try {
     cpSync(runtime, libraries, { recursive: true });
     rmSync(path.join(libraries, 'journal_send.node'));
-    assert.match(ask(libraries).journal, /^Error: .*journal_send\.node: cannot open shared object file/);
+    assert.match(runProbe(libraries).journal, /^Error: .*journal_send\.node: cannot open shared object file/);
   } finally {
     rmSync(libraries, { recursive: true });
   }
 });
 
-test('holds no path of the build machine', () => {
+test('contains no path of the build machine', () => {
   for (const file of [executable, ...readdirSync(runtime).map((name) => path.join(runtime, name))]) {
     assert.not.ok(readFileSync(file).includes(inRoot('')), file);
   }
   assert.ok(Buffer.from(`x\0${inRoot('agent')}`).includes(inRoot('')));
 });
 
-test('is not made anew when nothing changed, and that takes less than a second', async () => {
+test('is not rebuilt if nothing changed; the check takes less than a second', async () => {
   const before = statSync(executable);
   const start = performance.now();
   await build();
@@ -107,7 +107,7 @@ test('is not made anew when nothing changed, and that takes less than a second',
   assert.is(statSync(executable).ino, before.ino);
 });
 
-/** prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN), which lasts over exec: what systemd and SELinux can ask for. */
+/** prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN), which exec keeps: the restriction that systemd and SELinux can set. */
 const denyWriteExecute = [
   'perl',
   '-e',
@@ -115,18 +115,18 @@ const denyWriteExecute = [
   '--',
 ] as const;
 
-interface Answer {
+interface Probe {
   codeCacheRejected: boolean;
   journal: string;
   libraries: string[];
   writableAndExecutable: string[];
 }
 
-function ask(libraries = ''): Answer {
-  return JSON.parse(runDist([probe], { libraries }).stdout) as Answer;
+function runProbe(libraries = ''): Probe {
+  return JSON.parse(runDist([probe], { libraries }).stdout) as Probe;
 }
 
-/** What `present`, of dist/lib, or the executable needs (DT_NEEDED, elf(5)) and `present` has not. */
+/** Libraries that the executable or `present`, files of dist/lib, need (DT_NEEDED, elf(5)) and that `present` lacks. */
 function missing(present: readonly string[]): string[] {
   const files = [executable, ...present.map((name) => path.join(runtime, name))];
   const needed = run('readelf', ['-d', ...files]).stdout.matchAll(/\(NEEDED\).*\[(.*)\]/g);

@@ -10,7 +10,7 @@ const licences = path.join(dist, 'licences');
 
 test.before(build);
 
-test('knows the packages of a bundle by the files in it', () => {
+test('finds the packages of a bundle by its files', () => {
   const inputs = [
     'agent/main.ts',
     'node_modules/execa/index.js',
@@ -26,7 +26,7 @@ test('knows the packages of a bundle by the files in it', () => {
   ]);
 });
 
-test('has a licence for each thing on its list, and a list', () => {
+test('contains a list, and a licence for each entry', () => {
   const present = readdirSync(licences);
   const lines = readFileSync(path.join(licences, 'README'), 'utf8').split('\n').slice(3);
   const named = lines.filter((line) => line !== '').map((line) => line.split(/ +/));
@@ -41,12 +41,12 @@ test('has a licence for each thing on its list, and a list', () => {
   }
 });
 
-test('has the texts that Debian only names', () => {
+test('contains the common licences to which copyright files of Debian refer', () => {
   for (const name of ['common-GPL-3', 'common-LGPL-2.1'])
     assert.ok(readdirSync(licences).includes(name), name);
 });
 
-test('does not go on without a licence', async () => {
+test('fails for a package without a licence', async () => {
   const folder = path.join(scratch, 'node_modules/nameless');
   mkdirSync(folder, { recursive: true });
   try {

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-/** Of launch.cjs. */
+/** Set by launch.cjs. */
 declare const codeCacheRejected: boolean | undefined;
 
-/** What the built runtime is like from the inside, as JSON. A program for executable.test.ts. */
+/** Prints properties of the runtime in which it runs, as JSON. A program for executable.test.ts. */
 async function main(): Promise<void> {
   const journal = await loadJournal();
   const random = randomBytes(8).length;

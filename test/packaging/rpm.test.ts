@@ -13,7 +13,7 @@ test.before(async () => {
   rpm = await buildRpm();
 });
 
-test('asks for packages that RHEL 7 to 10 have, and for nothing of the build machine', () => {
+test('requires packages that RHEL 7 to 10 have, and no library of the build machine', () => {
   const wanted = [
     ...[
       '/bin/sh',
@@ -30,13 +30,13 @@ test('asks for packages that RHEL 7 to 10 have, and for nothing of the build mac
     ],
     ...['util-linux', 'xfsprogs'],
   ];
-  const asked = unique(query('[%{REQUIRENAME}\n]')).filter((name) => !name.startsWith('rpmlib('));
-  assert.equal(asked, wanted);
+  const required = unique(query('[%{REQUIRENAME}\n]')).filter((name) => !name.startsWith('rpmlib('));
+  assert.equal(required, wanted);
   assert.equal(unique(query('[%{PROVIDENAME}\n]')), ['immutafs-agent', 'immutafs-agent(x86-64)']);
   assert.equal(libraryDependencies(rpm), []);
 });
 
-test('with automatic dependencies it would fail that', () => {
+test('the previous test detects automatic dependencies', () => {
   const folder = mkdtempSync(path.join(scratch, 'automatic-'));
   try {
     assert.ok(libraryDependencies(automatic(folder)).includes('libcap.so.2()(64bit)'));
@@ -45,7 +45,7 @@ test('with automatic dependencies it would fail that', () => {
   }
 });
 
-test('asks for no feature of rpm that 4.11 does not have', () => {
+test('requires no feature of rpm that 4.11 does not have', () => {
   const known = ['rpmlib(CompressedFileNames)', 'rpmlib(FileDigests)', 'rpmlib(PayloadFilesHavePrefix)'];
   assert.equal(
     unique(query('[%{REQUIRENAME}\n]')).filter((name) => name.startsWith('rpmlib(')),
@@ -54,12 +54,12 @@ test('asks for no feature of rpm that 4.11 does not have', () => {
   assert.is(query('%{PAYLOADFORMAT} %{PAYLOADCOMPRESSOR} %{FILEDIGESTALGO}'), 'cpio gzip 8');
 });
 
-test('has the version of package.json and says nothing of where it was built', () => {
+test('has the version of package.json and no name of the build machine', () => {
   assert.is(query('%{VERSION} %{RELEASE} %{ARCH} %{BUILDHOST}'), `${version} 1 x86_64 localhost`);
   assert.is(path.basename(rpm), `immutafs-agent-${version}-1.x86_64.rpm`);
 });
 
-test('gives every file to root, with a mode that fits', () => {
+test('every file belongs to root and has the expected mode', () => {
   for (const { file, mode, owner } of files()) {
     assert.is(owner, 'root:root', file);
     const executable =
@@ -69,19 +69,19 @@ test('gives every file to root, with a mode that fits', () => {
   }
 });
 
-test('has every file of units/, dracut/ and the private runtime', () => {
+test('contains every file of units/, dracut/ and the private runtime', () => {
   const names = files().map(({ file }) => path.basename(file));
   const sources = ['units', 'dracut', 'dracut/95immutafs'].map(inRoot).concat(runtime);
-  const forgotten = sources.flatMap((folder) => readdirSync(folder)).filter((name) => !names.includes(name));
-  assert.equal(forgotten, []);
+  const missing = sources.flatMap((folder) => readdirSync(folder)).filter((name) => !names.includes(name));
+  assert.equal(missing, []);
 });
 
-test('replaces no configuration that was edited, and has no other', () => {
+test('the only configuration file is not replaced if it was edited', () => {
   assert.is(run('rpm', ['-qpc', rpm]).stdout, '/etc/immutafs/immutafs.conf\n');
   assert.match(query('[%{FILENAMES} %{FILEFLAGS:fflags}\n]'), '/etc/immutafs/immutafs.conf cn\n');
 });
 
-test('has no error for rpmlint', () => {
+test('rpmlint reports no error', () => {
   const { stdout } = run('rpmlint', [
     '-c',
     inRoot('packaging/rpmlintrc.toml'),
@@ -91,7 +91,7 @@ test('has no error for rpmlint', () => {
   assert.match(stdout, ' 1 packages and 1 specfiles checked; 0 errors', stdout);
 });
 
-test('runs in a root that holds nothing else, without /proc even', () => {
+test('runs in a root that contains nothing else, not even /proc', () => {
   const empty = mkdtempSync(path.join(scratch, 'empty-'));
   try {
     assert.is(run('sh', ['-c', 'cd "$1" && rpm2cpio "$2" | cpio -idm --quiet', 'sh', empty, rpm]).code, 0);
@@ -123,13 +123,13 @@ function files(): { file: string; mode: string; owner: string }[] {
   });
 }
 
-/** What rpm's dependency generators find in ELF files. */
+/** Dependencies that rpm's generators find in ELF files. */
 function libraryDependencies(file: string): string[] {
   const all = run('rpm', ['-qp', '--requires', '--provides', file]).stdout;
   return unique(all).filter((line) => /\.so|GLIBC|rtld/.test(line));
 }
 
-/** A package with one library, and nothing said about dependencies. */
+/** Builds a package with one library and automatic dependencies. */
 function automatic(folder: string): string {
   const spec = path.join(folder, 'automatic.spec');
   writeFileSync(

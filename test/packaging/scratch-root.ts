@@ -13,7 +13,7 @@ import path from 'node:path';
 import { scratch } from '../../packaging/build/paths.ts';
 import { run, type Outcome } from './support.ts';
 
-/** A root of busybox with one kernel and its initramfs, whose systemctl and dracut only write down what they were asked. */
+/** A root with busybox, one kernel and its initramfs. Its systemctl and dracut record how they were called. */
 export class ScratchRoot {
   readonly folder: string;
 
@@ -59,26 +59,26 @@ export class ScratchRoot {
   }
 
   /**
-   * A program that goes on with `then`, sh, after it has written down how it was called. What busybox has itself, its sh
-   * runs by a whole path only.
+   * Makes a program that records how it was called and then runs `then`, lines of sh. A program of busybox itself must be
+   * called by its path: the sh of busybox does not look for it in PATH.
    */
   stub(name: string, then = '', folder = 'bin'): void {
     this.makeFolder(folder);
     const file = this.path(path.join(folder, name));
     rmSync(file, { force: true });
-    writeFileSync(file, `#!/bin/sh\necho "${name} $*" >>/asked\n${then}\n`);
+    writeFileSync(file, `#!/bin/sh\necho "${name} $*" >>/calls\n${then}\n`);
     chmodSync(file, 0o755);
   }
 
-  /** How the stubs were called since the last time. */
-  asked(): string[] {
-    if (!this.has('asked')) return [];
-    const lines = this.read('asked').trimEnd().split('\n');
-    this.remove('asked');
+  /** Calls of the stubs since the last call of this method. */
+  calls(): string[] {
+    if (!this.has('calls')) return [];
+    const lines = this.read('calls').trimEnd().split('\n');
+    this.remove('calls');
     return lines;
   }
 
-  /** rpm in this root, without its sandbox, which wants a mount point as root. */
+  /** Runs rpm in this root, without its sandbox, which requires a mount point as root. */
   rpm(args: readonly string[]): Outcome {
     return run('rpm', ['--root', this.folder, '--define', '__transaction_unshare %{nil}', ...args]);
   }

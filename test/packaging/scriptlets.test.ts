@@ -5,7 +5,7 @@ import { buildRpm } from '../../packaging/rpm.ts';
 import { ScratchRoot } from './scratch-root.ts';
 import { run, type Outcome } from './support.ts';
 
-/** The package installed, upgraded and erased: the scriptlets run in earnest, in the order that rpm gives them. */
+/** The package is installed, upgraded and erased; rpm runs the scriptlets in its order. */
 const test = suite<{ root: ScratchRoot }>('scriptlets');
 let rpm = '';
 
@@ -24,95 +24,93 @@ test.after.each(({ root }) => {
 const units = 'immutafs-check.service immutafs-check.timer immutafs-forward.service immutafs-var.service';
 const regenerate = 'dracut -f /boot/.initramfs-6.1.0.img.immutafs 6.1.0';
 
-test('install: units as the preset says, and a new initramfs', ({ root }) => {
-  quiet(install(root));
-  assert.equal(root.asked(), [`systemctl --no-reload preset ${units}`, regenerate]);
+test('install: units are enabled by the preset, and the initramfs is rebuilt', ({ root }) => {
+  assertQuiet(install(root));
+  assert.equal(root.calls(), [`systemctl --no-reload preset ${units}`, regenerate]);
   assert.is(root.read('boot/initramfs-6.1.0.img'), 'new\n');
   assert.equal(root.list('boot'), ['initramfs-6.1.0.img']);
 });
 
-test('upgrade: presets are left alone, one new initramfs', ({ root }) => {
+test('upgrade: no presets, and the initramfs is rebuilt once', ({ root }) => {
   install(root);
-  root.asked();
-  quiet(upgrade(root));
-  assert.equal(root.asked(), [regenerate]);
+  root.calls();
+  assertQuiet(upgrade(root));
+  assert.equal(root.calls(), [regenerate]);
 });
 
-test('erase: units off, and an initramfs without the hook', ({ root }) => {
+test('erase: units are disabled, and the initramfs is rebuilt without the hook', ({ root }) => {
   install(root);
-  root.asked();
+  root.calls();
   root.stub('dracut', '[ ! -e /usr/lib/dracut/modules.d/95immutafs ] || exit 1; echo without >"$2"');
-  quiet(erase(root));
-  assert.equal(root.asked(), [`systemctl --no-reload disable ${units}`, regenerate]);
+  assertQuiet(erase(root));
+  assert.equal(root.calls(), [`systemctl --no-reload disable ${units}`, regenerate]);
   assert.is(root.read('boot/initramfs-6.1.0.img'), 'without\n');
   assert.not.ok(root.has('usr/bin/immutafs-agent'));
 });
 
-test('erase: not while fstab keeps / read-only, which nothing would lift any more', ({ root }) => {
+test('erase: fails while fstab mounts / read-only, which nothing would override afterwards', ({ root }) => {
   root.makeFolder('etc');
   root.write('etc/fstab', '# / xfs\nUUID=2 /boot xfs defaults 0 0\nUUID=1 / xfs noatime,ro');
-  quiet(install(root));
-  quiet(upgrade(root));
-  root.asked();
+  assertQuiet(install(root));
+  assertQuiet(upgrade(root));
+  root.calls();
   const { code, stderr } = erase(root);
   assert.is(code, 1);
-  assert.match(stderr, /^immutafs-agent: not erased\. .* prepare --undo, .*\n/);
-  assert.equal(root.asked(), []);
+  assert.match(stderr, /^immutafs-agent: not erased\. .* prepare --undo or an editor\. .*\n/);
+  assert.equal(root.calls(), []);
   assert.ok(root.has('usr/bin/immutafs-agent'));
   root.write(
     'etc/fstab',
     '#UUID=0 / xfs ro\nUUID=1 / xfs errors=remount-ro 0 0\nserver:/ /mnt nfs ro 0 0\nUUID=2 /boot xfs ro',
   );
-  quiet(erase(root));
+  assertQuiet(erase(root));
 });
 
-test('yum 3: its plug-in gets a configuration file, which an administrator may edit and erasing removes', ({
+test('yum 3: its plug-in gets a configuration file, which an administrator may edit and which erasing removes', ({
   root,
 }) => {
   const file = 'etc/yum/pluginconf.d/immutafs.conf';
-  quiet(install(root));
+  assertQuiet(install(root));
   assert.ok(root.has('usr/lib/yum-plugins/immutafs.py'));
   assert.not.ok(root.has('etc/yum'), 'no folder where the package yum of RHEL 8 has a symbolic link');
   root.makeFolder('etc/yum/pluginconf.d');
-  quiet(upgrade(root));
+  assertQuiet(upgrade(root));
   assert.is(root.read(file), '[main]\nenabled=1\n');
   root.write(file, '[main]\nenabled=0\n');
-  quiet(upgrade(root));
+  assertQuiet(upgrade(root));
   assert.is(root.read(file), '[main]\nenabled=0\n');
-  quiet(erase(root));
+  assertQuiet(erase(root));
   assert.not.ok(root.has(file));
 });
 
-test('dnf, whose folder of configuration yum links to, gets no file', ({ root }) => {
+test('dnf, to whose configuration directory yum links, gets no file', ({ root }) => {
   root.makeFolder('etc/yum');
   root.makeFolder('etc/dnf/plugins');
   symlinkSync('../dnf/plugins', root.path('etc/yum/pluginconf.d'));
-  quiet(install(root));
+  assertQuiet(install(root));
   assert.equal(root.list('etc/dnf/plugins'), []);
-  quiet(erase(root));
+  assertQuiet(erase(root));
   assert.equal(root.list('etc/yum'), ['pluginconf.d']);
 });
 
-test('where systemd runs: it also learns of the change, and the daemon is not left on the old program', ({
-  root,
-}) => {
+test('with systemd running: it is reloaded, and the forwarder restarts with the new program', ({ root }) => {
   root.makeFolder('run/systemd/system');
-  quiet(install(root));
-  assert.equal(root.asked(), [
+  assertQuiet(install(root));
+  assert.equal(root.calls(), [
     `systemctl --no-reload preset ${units}`,
     'systemctl daemon-reload',
     regenerate,
   ]);
-  quiet(upgrade(root));
+  assertQuiet(upgrade(root));
   const restart = 'systemctl --no-block try-restart immutafs-forward.service';
   const reload = 'systemctl daemon-reload';
-  assert.equal(root.asked(), [reload, reload, restart, regenerate]);
-  quiet(erase(root));
+  assert.equal(root.calls(), [reload, reload, restart, regenerate]);
+  assertQuiet(erase(root));
   const stop = 'systemctl stop immutafs-check.timer immutafs-forward.service';
-  assert.equal(root.asked(), [`systemctl --no-reload disable ${units}`, stop, reload, regenerate]);
+  assert.equal(root.calls(), [`systemctl --no-reload disable ${units}`, stop, reload, regenerate]);
 });
 
-test('dracut fails half-way: the old initramfs stays, said loudly with what to do, and the package is installed', ({
+test('dracut fails: the old initramfs stays, a message says what to do, and the package is installed', ({
   root,
 }) => {
   root.stub('dracut', 'echo half >"$2"; echo "no space left on /boot" >&2; exit 7');
@@ -120,7 +118,7 @@ test('dracut fails half-way: the old initramfs stays, said loudly with what to d
   assert.is(code, 0);
   assert.match(
     stderr,
-    'dracut failed (exit code 7), 6.1.0 has its old initramfs. It said:\nno space left on /boot\n',
+    'dracut failed (exit code 7), 6.1.0 has its old initramfs. Output:\nno space left on /boot\n',
   );
   assert.is(root.read('boot/initramfs-6.1.0.img'), 'old\n');
   assert.equal(root.list('boot'), ['initramfs-6.1.0.img']);
@@ -128,24 +126,24 @@ test('dracut fails half-way: the old initramfs stays, said loudly with what to d
   assert.match(stderr, 'then run: dracut -f --regenerate-all\n');
   const erased = erase(root);
   assert.is(erased.code, 0);
-  assert.match(erased.stderr, 'The initramfs still has the hook of immutafs-agent, which is gone.');
+  assert.match(erased.stderr, 'The initramfs still has the hook of immutafs-agent, which is erased.');
 });
 
-test('a /boot of its own is written out afterwards; where it cannot be frozen, synced', ({ root }) => {
-  const writing = () => root.asked().filter((line) => /^(fsfreeze|sync$)/.test(line));
+test('a separate /boot is frozen afterwards to write out its journal; if that fails, synced', ({ root }) => {
+  const writeOuts = () => root.calls().filter((line) => /^(fsfreeze|sync$)/.test(line));
   root.stub('fsfreeze', '', 'usr/sbin');
   root.stub('sync', '', 'usr/bin');
-  quiet(install(root));
-  assert.equal(writing(), [], 'a root is never frozen');
+  assertQuiet(install(root));
+  assert.equal(writeOuts(), [], 'a root is never frozen');
   root.stub('mountpoint', '', 'usr/bin');
-  quiet(upgrade(root));
-  assert.equal(writing(), ['fsfreeze -f /boot', 'fsfreeze -u /boot']);
+  assertQuiet(upgrade(root));
+  assert.equal(writeOuts(), ['fsfreeze -f /boot', 'fsfreeze -u /boot']);
   root.stub('fsfreeze', 'exit 1', 'usr/sbin');
-  quiet(erase(root));
-  assert.equal(writing(), ['fsfreeze -f /boot', 'sync']);
+  assertQuiet(erase(root));
+  assert.equal(writeOuts(), ['fsfreeze -f /boot', 'sync']);
 });
 
-test('each kernel has its own: one that fails keeps no other from its initramfs, and dracut knows where a first one belongs', ({
+test('several kernels: a failure for one does not affect the others, and dracut chooses the path of a first initramfs', ({
   root,
 }) => {
   for (const kernel of ['6.1.1', '6.1.2', '6.1.3']) {
@@ -161,7 +159,7 @@ test('each kernel has its own: one that fails keeps no other from its initramfs,
   const { stderr } = install(root);
   assert.match(stderr, 'dracut failed (exit code 1), 6.1.0 has its old initramfs.');
   assert.is(stderr.split('\n').length, 4, stderr);
-  assert.equal(root.asked().slice(1), [
+  assert.equal(root.calls().slice(1), [
     regenerate,
     'dracut -f /boot/.initrd.img-6.1.1.immutafs 6.1.1',
     'dracut -f /boot/0123/6.1.2/.initrd.immutafs 6.1.2',
@@ -173,7 +171,7 @@ test('each kernel has its own: one that fails keeps no other from its initramfs,
   assert.is(root.read('boot/initramfs-0-rescue-0123.img'), 'old\n');
 });
 
-test('systemctl fails: said, and the package is installed', ({ root }) => {
+test('systemctl fails: a message, and the package is installed', ({ root }) => {
   root.stub('systemctl', 'echo "no such thing" >&2; exit 1');
   const { code, stderr } = install(root);
   assert.is(code, 0);
@@ -183,31 +181,31 @@ test('systemctl fails: said, and the package is installed', ({ root }) => {
   );
 });
 
-test('without systemctl, dracut or kernels there is nothing to do and nothing to say', ({ root }) => {
+test('without systemctl, dracut or kernels: no command and no message', ({ root }) => {
   root.remove('bin/systemctl');
   root.remove('bin/dracut');
-  quiet(install(root));
-  quiet(erase(root));
+  assertQuiet(install(root));
+  assertQuiet(erase(root));
   root.stub('dracut');
   root.remove('lib/modules');
-  quiet(install(root));
-  assert.equal(root.asked(), []);
+  assertQuiet(install(root));
+  assert.equal(root.calls(), []);
 });
 
 for (const shell of ['bash', 'dash']) {
-  test(`a sealed guest is refused at install and at erase, not at upgrade's %preun (${shell})`, () => {
+  test(`on a sealed guest install and erase fail, but not the %preun of an upgrade (${shell})`, () => {
     assert.match(
       scriptlet(shell, 'PREIN', '1', { sealed: true }).stderr,
       /^immutafs-agent: this guest is sealed: .*\n$/,
     );
     assert.is(scriptlet(shell, 'PREIN', '1', { sealed: true }).code, 1);
     assert.is(scriptlet(shell, 'PREUN', '0', { sealed: true }).code, 1);
-    quiet(scriptlet(shell, 'PREUN', '1', { sealed: true }));
-    quiet(scriptlet(shell, 'PREIN', '1', { sealed: false }));
+    assertQuiet(scriptlet(shell, 'PREUN', '1', { sealed: true }));
+    assertQuiet(scriptlet(shell, 'PREIN', '1', { sealed: false }));
   });
 }
 
-/** One scriptlet on this machine, by a shell that RHEL or Debian has as sh: busybox sees no read-only there. */
+/** Runs one scriptlet on this machine, with the sh of RHEL or Debian: test -w of busybox does not detect a read-only mount. */
 function scriptlet(shell: string, tag: string, argument: string, { sealed }: { sealed: boolean }): Outcome {
   const text = run('rpm', ['-qp', '--qf', `%{${tag}}`, rpm]).stdout;
   const seal = sealed ? 'mount --bind /usr /usr && mount -o remount,bind,ro /usr &&' : '';
@@ -227,7 +225,7 @@ function erase(root: ScratchRoot): Outcome {
   return root.rpm(['-e', 'immutafs-agent']);
 }
 
-function quiet(outcome: Outcome): void {
+function assertQuiet(outcome: Outcome): void {
   assert.equal(outcome, { code: 0, stdout: '', stderr: '' });
 }
 

@@ -8,7 +8,10 @@ export interface Outcome {
   stderr: string;
 }
 
-/** Runs a command, for 120 s at most. Never throws for what the command does. */
+/**
+ * Runs a command for at most 120 s.
+ * @throws Error if it cannot be started or takes longer
+ */
 export function run(command: string, args: readonly string[], env: Record<string, string> = {}): Outcome {
   const options = { env: { ...process.env, LC_ALL: 'C.UTF-8', ...env }, timeout: 120_000 } as const;
   const { status, stdout, stderr, error } = spawnSync(command, args, { ...options, encoding: 'utf8' });
@@ -16,7 +19,7 @@ export function run(command: string, args: readonly string[], env: Record<string
   return { code: status, stdout, stderr };
 }
 
-/** Runs a command where the private runtime is the folder `libraries`, or dist/lib. */
+/** Runs a command with the private runtime `libraries`, by default dist/lib. */
 export function runDist(args: readonly string[], { env = {}, libraries = '' } = {}): Outcome {
   const chosen = libraries === '' ? [] : ['-l', libraries];
   return run('sh', [inRoot('packaging/build/run-dist.sh'), ...chosen, ...args], env);

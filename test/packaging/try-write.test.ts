@@ -1,4 +1,4 @@
-/** The small program answers as the agent's own probe does. */
+/** The program try-write gives the same result as the agent's own probe. */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { getSystemErrorName } from 'node:util';
@@ -10,8 +10,8 @@ import { buildTryWrite } from '../../packaging/build/small-programs.ts';
 const program = path.join(dist, 'try-write');
 const probe = path.join(import.meta.dirname, '../../agent/system/probe/write.ts');
 
-/** What both say of folders in a namespace, errno's names; and what is left in them. */
-function answers(
+/** The results of both for directories in a mount namespace, as names of errno, and the files that remain there. */
+function results(
   commands: string,
   folders: readonly string[],
 ): { small: string[]; own: string[]; left: string } {
@@ -41,25 +41,20 @@ for (const [title, commands, folders, expected] of [
     ['/mnt', '/mnt/ro'],
     ['OK', 'EROFS'],
   ],
-  ['a full one', 'mkdir /mnt/f; mount -t tmpfs -o nr_inodes=1 x /mnt/f', ['/mnt/f'], ['ENOSPC']],
+  ['a full file system', 'mkdir /mnt/f; mount -t tmpfs -o nr_inodes=1 x /mnt/f', ['/mnt/f'], ['ENOSPC']],
+  ['a missing path, and a file', 'ln -s /etc/passwd /mnt/l', ['/mnt/no', '/mnt/l'], ['ENOENT', 'ENOTDIR']],
   [
-    'what is not there, and what is no folder',
-    'ln -s /etc/passwd /mnt/l',
-    ['/mnt/no', '/mnt/l'],
-    ['ENOENT', 'ENOTDIR'],
-  ],
-  [
-    'no files without a name there',
+    'a file system without O_TMPFILE',
     'mkdir /mnt/p /mnt/ro; mount -t proc x /mnt/p; mount -t proc x /mnt/ro; mount -o remount,bind,ro /mnt/ro',
     ['/mnt/p', '/mnt/ro'],
     ['OK', 'EROFS'],
   ],
 ] as const) {
   trying(title, () => {
-    assert.equal(answers(commands, folders), { small: [...expected], own: [...expected], left: '' });
+    assert.equal(results(commands, folders), { small: [...expected], own: [...expected], left: '' });
   });
 }
-trying('without folders it says nothing', () => {
+trying('without directories it prints nothing', () => {
   const { status, stdout } = spawnSync(program, { encoding: 'utf8' });
   assert.equal([status, stdout], [0, '']);
 });

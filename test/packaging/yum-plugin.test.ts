@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { inRoot, scratch } from '../../packaging/build/paths.ts';
 import { run } from './support.ts';
 
-/** yum is not in Debian: a stand-in has its order of events and what a plug-in sees of it. /usr is really read-only. */
+/** yum is not in Debian: yum-3.py runs the hooks in yum's order, with yum's interface. /usr is really read-only. */
 const test = suite('the yum plug-in');
 
 const plugin = inRoot('packaging/yum-plugin.py');
@@ -18,28 +18,32 @@ function yum(prepare: string, file: string, ...args: string[]): [number | null, 
   return [code, stdout + stderr];
 }
 
-const own =
+const pluginError =
   'Error: This guest is sealed, packages cannot be changed. To update it: immutafs-agent(8), UPDATES\n';
-const goesOn = 'Resolving Dependencies\n';
+const resolving = 'Resolving Dependencies\n';
 
-test('on a sealed guest it speaks before yum does, for what changes packages', () => {
+test('on a sealed guest its error comes before that of yum, for commands that change packages', () => {
   const without = path.join(scratch, 'no-plugin.py');
   writeFileSync(without, 'requires_api_version = "2.3"\nplugin_type = (0, 1)\n');
   assert.equal(yum(readOnly, without, 'update'), [1, 'No write access to /usr directory\n'], 'without it');
-  assert.equal(yum(readOnly, plugin, 'update'), [1, own]);
-  assert.equal(yum(readOnly, plugin, 'update', 'usr_w_check=1'), [1, own], '--setopt');
-  assert.equal(yum(readOnly, plugin, 'update', 'usr_w_check=0'), [1, own], 'as yum proposes');
+  assert.equal(yum(readOnly, plugin, 'update'), [1, pluginError]);
+  assert.equal(yum(readOnly, plugin, 'update', 'usr_w_check=1'), [1, pluginError], '--setopt');
+  assert.equal(
+    yum(readOnly, plugin, 'update', 'usr_w_check=0'),
+    [1, pluginError],
+    'the option that yum proposes',
+  );
   assert.equal(yum(readOnly, plugin, 'list'), [0, 'listed\n']);
   rmSync(without);
 });
 
-test('it hinders nothing that leaves /usr alone', () => {
-  assert.equal(yum(readOnly, plugin, 'update', 'assumeno=1'), [0, goesOn]);
-  assert.equal(yum(readOnly, plugin, 'update', 'downloadonly=1'), [0, goesOn]);
-  assert.equal(yum(readOnly, plugin, 'update', 'installroot=/root'), [0, goesOn]);
+test('commands that do not write to /usr are not affected', () => {
+  assert.equal(yum(readOnly, plugin, 'update', 'assumeno=1'), [0, resolving]);
+  assert.equal(yum(readOnly, plugin, 'update', 'downloadonly=1'), [0, resolving]);
+  assert.equal(yum(readOnly, plugin, 'update', 'installroot=/root'), [0, resolving]);
   const other = 'installroot=/mnt';
   const both = `${readOnly} && mount -t tmpfs none /mnt && mkdir /mnt/usr`;
-  assert.equal(yum(both, plugin, 'update', other), [0, goesOn]);
+  assert.equal(yum(both, plugin, 'update', other), [0, resolving]);
   const image = 'No write access to /mnt/usr directory\n';
   assert.equal(
     yum(`${both} && mount -o remount,ro /mnt`, plugin, 'update', other),
@@ -48,8 +52,8 @@ test('it hinders nothing that leaves /usr alone', () => {
   );
 });
 
-test('in maintenance it is silent', () => {
-  assert.equal(yum(':', plugin, 'update'), [0, goesOn]);
+test('in maintenance it does nothing', () => {
+  assert.equal(yum(':', plugin, 'update'), [0, resolving]);
 });
 
 test('it is valid for Python 2.7', () => {
