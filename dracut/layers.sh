@@ -45,7 +45,7 @@ mount_layers() {
   case $owner in *' 0:0') ;; *) try chown "${owner#* }" "$upper" || return 1 ;; esac
 }
 
-# Sets type_at_tmpfs to the type of the file system at $tmpfs. A mounted lower layer remains from a run that was killed.
+# Unmounts a lower layer that remains from a run that was killed. Sets type_at_tmpfs to the type of the file system at $tmpfs.
 unmount_stale_layer() {
   read_mounts
   find_mount "$lower"
