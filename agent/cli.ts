@@ -27,10 +27,10 @@ export async function run(argv: string[], reader: SystemReader, output: Output):
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const usage = error instanceof CommanderError || error instanceof UsageError;
-    // `help` of what is no command: commander shows the help instead of saying so.
-    const unknown = error instanceof CommanderError && error.code === 'commander.help';
-    const said = unknown ? new UsageError(`unknown command '${argv[1] ?? ''}'`) : error;
-    output.stderr(`immutafs-agent: ${oneLine(said)}\n`);
+    // For `help` of an unknown command commander shows the help, not an error.
+    const isUnknown = error instanceof CommanderError && error.code === 'commander.help';
+    const shown = isUnknown ? new UsageError(`unknown command '${argv[1] ?? ''}'`) : error;
+    output.stderr(`immutafs-agent: ${oneLine(shown)}\n`);
     return usage ? 2 : 3;
   }
 }
@@ -40,48 +40,51 @@ function oneLine(error: unknown): string {
     .replace(/^error: /, '')
     .trim()
     .replace(/\s*\n\s*/g, ' ');
-  // With names of files and processes, which are anybody's words.
+  // The message may contain names of files and processes, which any user can choose.
   return clean(words);
 }
 
-/** A command's module is imported when the command is run: loading them all takes longer than `status` to answer. */
+/** The module of a rare command is imported when the command runs: loading all modules takes longer than `status`. */
 function program(reader: SystemReader, output: Output, done: (code: number) => void): Command {
   const root = new Command('immutafs-agent')
-    .description('Proves that this guest is sealed, and makes it work that way.')
+    .description('Verifies that this guest is sealed, and keeps it working while it is.')
     .version(version)
-    .helpCommand('help [command]', 'show what a command does')
+    .helpCommand('help [command]', 'show the help of a command')
     .exitOverride()
     .configureOutput({ writeOut: output.stdout, writeErr: () => undefined })
     .addHelpText('after', exitCodes);
   root
     .command('status')
-    .description('say whether this guest is sealed, and by whose doing')
-    .addOption(new Option('--json', 'one JSON object (report.schema.json)'))
+    .description('show whether this guest is sealed, and what enforces it')
+    .option('--all', 'list every check, disk and mount, not only what needs attention')
+    .addOption(jsonOption())
     .addOption(prometheusOption())
     .addOption(
-      new Option('--explain <check>', 'say what a check means and how to mend it').conflicts([
+      new Option('--explain <check>', 'explain a check: what it verifies, why, and how to fix it').conflicts([
+        'all',
         'json',
         'prometheus',
         'probe',
       ]),
     )
-    .option('--probe', 'also try what REQUIRE_OPTIONS forbids: run a program, a set-uid one, open a device')
+    .option(
+      '--probe',
+      'also try the operations that REQUIRE_OPTIONS forbids: run a program and a set-uid program, open a device',
+    )
     .addOption(colorOption())
     .allowExcessArguments(false)
     .action(async (options: StatusOptions) => done(await statusCommand(reader, output, options)));
   root
     .command('check')
-    .description(
-      'the same; log what changed to the journal and leave the report in /run/immutafs/report.json',
-    )
-    .option('--boot', 'log every finding, not only what changed since the last check of this boot')
-    .addOption(new Option('--json', 'one JSON object (report.schema.json)'))
+    .description('do the same, log changes to the journal, and write the report to /run/immutafs/report.json')
+    .option('--boot', 'log every finding, not only changes since the previous check of this boot')
+    .addOption(jsonOption())
     .addOption(prometheusOption())
     .addOption(colorOption())
     .addOption(
       new Option(
         '--ready-to-seal',
-        'only say whether this guest can be sealed as it is (0), or what is missing (1)',
+        'only show whether this guest can be sealed as it is (exit code 0) or which steps remain (1)',
       ).conflicts(['boot', 'json', 'prometheus']),
     )
     .allowExcessArguments(false)
@@ -95,29 +98,30 @@ function program(reader: SystemReader, output: Output, done: (code: number) => v
     });
   root
     .command('probe <path> <kind...>', { hidden: true })
-    .description('try things at a path; for the agent itself')
+    .description('try operations at a path; internal')
     .action(async (target: string, kinds: string[]) => {
       const { probeCommand } = await import('./commands/probe.ts');
       probeCommand(output, target, kinds);
     });
   root
     .command('try-writes <path...>', { hidden: true })
-    .description('try a write at each path; for the agent itself')
+    .description('try a write at each path; internal')
     .action(async (targets: string[]) => {
       const { tryWritesCommand } = await import('./commands/probe.ts');
       tryWritesCommand(output, targets);
     });
   root
     .command('forward')
-    .description('forward the journal to the log server of FORWARD, as a service does')
-    .option('--test', 'send one marked entry and say how it went, step by step')
+    .description(
+      'forward the journal to the log server that FORWARD names (immutafs-forward.service runs this)',
+    )
+    .option('--test', 'send one marked entry and show the result of each step')
     .allowExcessArguments(false)
     .action(async (options: ForwardOptions) => {
       const { forwardCommand } = await import('./commands/forward.ts');
       done(await forwardCommand(reader, output, options));
     });
   addPrepare(root, async (options) => {
-    // Large, and rarely used.
     const { prepareCommand } = await import('./commands/prepare.ts');
     done(await prepareCommand(reader, output, options));
   });
@@ -133,32 +137,32 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
   const ask = ['apply', 'only', 'skip', 'yes', 'json', 'wipe', 'purgeOldHome', 'cleanVar'];
   root
     .command('prepare')
-    .description('say what an ordinary guest needs before it can be sealed, and do it')
-    .option('--apply', 'do what is needed; without it nothing is changed')
-    .option('--json', 'one JSON object')
-    .addOption(stepsOption('--only <step...>', 'look at these steps only').conflicts('skip'))
-    .addOption(stepsOption('--skip <step...>', 'leave these steps out'))
+    .description('show which steps an ordinary guest needs before it can be sealed, and run them')
+    .option('--apply', 'run the needed steps; without this option nothing is changed')
+    .option('--json', 'print one JSON object')
+    .addOption(stepsOption('--only <step...>', 'consider only these steps').conflicts('skip'))
+    .addOption(stepsOption('--skip <step...>', 'leave out these steps'))
     .addOption(
-      new Option('--home-device <device>', 'the disk that /home is moved to, all of it').conflicts(
+      new Option('--home-device <device>', 'the disk to move /home to; all of it is used').conflicts(
         'homeUuid',
       ),
     )
-    .option('--home-uuid <uuid>', 'the file system that /home is moved to, which is there already')
-    .option('--wipe <device>', 'the disk of --home-device may lose what it holds')
+    .option('--home-uuid <uuid>', 'the existing file system to move /home to')
+    .option('--wipe <device>', 'allow the content of the disk of --home-device to be destroyed')
     .option(
       '--purge-old-home',
-      'remove the old content of /home from the disk of the system, once the copy is proven',
+      'remove the old content of /home from the system disk after the copy is verified',
     )
-    .option('--tmp-size <size>', 'how much memory /tmp may take; 25% where /etc/fstab has no /tmp')
+    .option('--tmp-size <size>', 'memory that /tmp may use; default: 25% if /etc/fstab has no /tmp')
     .addOption(
       new Option(
         '--tmp-mode <mode>',
-        '1777: everybody may write to /tmp, as programs expect; 1700: only root may, which locks every other user out; 1777 where /etc/fstab has no /tmp',
+        '1777: every user may write to /tmp, as programs expect; 1700: only root may, which locks out every other user; default: 1777 if /etc/fstab has no /tmp',
       ).choices(['1777', '1700']),
     )
-    .option('--clean-var', 'rotate logs and shorten journals before they count')
-    .option('--yes', 'do not ask')
-    .addOption(new Option('--undo', 'give back every file that was changed, as it was before').conflicts(ask))
+    .option('--clean-var', 'rotate logs and shorten journals before their size is measured')
+    .option('--yes', 'do not ask for confirmation')
+    .addOption(new Option('--undo', 'restore every changed file to its previous content').conflicts(ask))
     .allowExcessArguments(false)
     .action(action);
 }
@@ -167,7 +171,7 @@ function stepsOption(flags: string, description: string): Option {
   return new Option(flags, description).choices(stepIds);
 }
 
-/** The commands that people use, with their options, for the manual and the completion; not to be run. */
+/** The public commands with their options, for the manual and the completion; they must not be run. */
 export function commandLine(): { commands: readonly Command[] } {
   const nothing = () => undefined;
   const root = program(systemReader(), { stdout: nothing, stderr: nothing, terminal: false }, nothing);
@@ -179,8 +183,12 @@ export function commandLine(): { commands: readonly Command[] } {
   };
 }
 
+function jsonOption(): Option {
+  return new Option('--json', 'print one JSON object (report.schema.json)');
+}
+
 function prometheusOption(): Option {
-  return new Option('--prometheus', "metrics for node_exporter's textfile collector").conflicts('json');
+  return new Option('--prometheus', "print metrics for node_exporter's textfile collector").conflicts('json');
 }
 
 function colorOption(): Option {
@@ -190,5 +198,6 @@ function colorOption(): Option {
 }
 
 const exitCodes = `
-Exit codes: 0 sealed, every required check passed; 1 a required check failed; 2 usage or configuration;
-3 could not tell; 4 not sealed, by intent (maintenance or off). Of prepare: 0 nothing left to do, 1 something is.`;
+Exit codes: 0 sealed, every required check passed; 1 a required check failed; 2 usage or configuration error;
+3 a required check could not be evaluated; 4 not sealed by intent (maintenance or off).
+Exit codes of prepare and check --ready-to-seal: 0 no step remains, 1 steps remain or are blocked.`;

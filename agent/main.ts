@@ -10,13 +10,18 @@ const output = {
     try {
       toStderr(text);
     } catch {
-      // Nobody is left to tell; the exit code says that something went wrong.
+      // stderr is closed; the exit code reports the failure.
     }
   },
   terminal: process.env['NO_COLOR'] === undefined && isTerminal(1),
+  // A serial console may report no size.
+  get columns() {
+    if (!isTerminal(1)) return undefined;
+    return process.stdout.columns > 0 ? process.stdout.columns : 80;
+  },
 };
 
-// How to start this program again, for what it has to do in a child process.
+// How this program starts itself again for work in a child process.
 const self = isSea()
   ? [process.execPath]
   : [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)];

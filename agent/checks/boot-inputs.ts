@@ -5,9 +5,9 @@ import { kernelLines, openSearches } from '../facts/boot/boot-loader.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** Something that decides the next boot, or a part of it. */
+/** An input of the next boot that the guest controls, or could control. */
 interface Problem {
-  /** It is there now, as opposed to a precaution that is missing and that the host may make up for. */
+  /** The input exists now; otherwise a precaution is missing, which the host may compensate for. */
   present: boolean;
   text: string;
 }
@@ -15,18 +15,18 @@ interface Problem {
 const present = (text: string): Problem => ({ present: true, text });
 const missing = (text: string): Problem => ({ present: false, text });
 
-/** Nothing that the guest can write to decides what the firmware, the boot loader and the kernel start next. */
+/** The guest cannot write to anything that decides what firmware, boot loader and kernel start next. */
 export const bootInputs: Check = {
   id: 'boot-inputs',
   severity: 'required',
   seal: true,
   messageId: '5ee53142340b462690e2928e07e72e4e',
   documentation: {
-    title: 'nothing that the guest can write to decides its next boot',
+    title: 'the guest cannot change what its next boot starts',
     means:
-      'The check fails if the kernel command line has resume= without noresume; if the EFI variable SystemdOptions or HibernateLocation is set; if BootNext, or an entry of BootOrder before the first one on the sealed disk, names a partition of a disk that the host leaves writable; or if files of the boot loader (/boot/efi, grubenv, loader/entries) are on such a disk. It warns if noresume is missing, here or in a menu entry; if EFI variables can be reached because noefi is missing; if variables for systemd-boot are set; if GRUB searches for its file system on all disks, without --root-dev-only or a hint (CVE-2023-4001); and if a writable disk has an EFI system partition or an active MBR partition.',
+      'The check reads the kernel command line, the EFI variables, the files of the boot loader and the partition tables. It fails if the kernel command line has resume= without noresume; if the EFI variable SystemdOptions or HibernateLocation is set; if BootNext, or an entry of BootOrder before the first one on the sealed disk, names a partition of a disk that the host leaves writable; or if files of the boot loader (/boot/efi, grubenv, loader/entries) are on such a disk. It warns if noresume is missing on the kernel command line or in a menu entry; if EFI variables can be reached because noefi is missing; if variables for systemd-boot are set; if GRUB searches for its file system on all disks, without --root-dev-only or a hint (CVE-2023-4001); and if a writable disk has an EFI system partition or an active MBR partition.',
     why: 'Root can write a hibernation image, a boot loader or a copy of /boot to a data disk, and can change EFI variables. The next boot then runs what root prepared, although the system disk is read-only.',
-    fix: 'While the disk is writable: immutafs-agent prepare --apply --only boot. It sets noresume, and noefi on UEFI, and removes resume=. On the host: boot order 1 for the system disk alone, and EFI variables made anew at every start (virsh start --reset-nvram); a read-only variable store or a stateless firmware does not help. To remove a variable: boot once without noefi, then chattr -i and rm its file in /sys/firmware/efi/efivars, or efibootmgr --delete-bootnum --bootnum NUMBER.',
+    fix: 'While the disk is writable: immutafs-agent prepare --apply --only boot. It sets noresume, and noefi on UEFI, and removes resume=. On the host: boot order 1 for the system disk alone, and EFI variables reset at every start (virsh start --reset-nvram); a read-only variable store or a stateless firmware does not help. To remove a variable: boot once without noefi, then chattr -i and rm its file in /sys/firmware/efi/efivars, or efibootmgr --delete-bootnum --bootnum NUMBER.',
   },
   evaluate: (facts) => {
     const problems = [
@@ -37,31 +37,31 @@ export const bootInputs: Check = {
       ...diskProblems(facts),
     ];
     const subject = 'firmware, boot loader, kernel command line';
-    const expected = 'nothing that the guest can write to';
+    const expected = 'not writable from the guest';
     if (problems.length === 0)
-      return { status: 'pass', subject, expected, observed: good(facts), remedy: '' };
+      return { status: 'pass', subject, expected, observed: describeSafeBoot(facts), remedy: '' };
     const failed = problems.filter((problem) => problem.present);
     const observed = [...failed, ...problems.filter((problem) => !problem.present)]
       .map(({ text }) => text)
       .join('; ');
     const remedy =
-      'While the disk is writable: immutafs-agent prepare --apply --only boot. On the host: boot order 1 for the system disk alone, new EFI variables at every start.';
+      'While the disk is writable: immutafs-agent prepare --apply --only boot. On the host: give boot order 1 to the system disk alone, and reset the EFI variables at every start.';
     return { status: failed.length > 0 ? 'fail' : 'warn', subject, expected, observed, remedy };
   },
 };
 
-function good(facts: AssessedFacts): string {
+function describeSafeBoot(facts: AssessedFacts): string {
   const firmware = unwrap(facts.firmware);
-  if (firmware === undefined) return 'noresume; started by BIOS';
+  if (firmware === undefined) return 'noresume; BIOS boot';
   const secureBoot = { true: 'on', false: 'off', undefined: 'unknown' }[String(firmware.secureBoot)];
   return `noresume, noefi; EFI variables ${firmware.variables}; Secure Boot ${secureBoot ?? 'unknown'}`;
 }
 
 function resumeProblems({ kernelArgument: words }: AssessedFacts): Problem[] {
   if (neverResumes(words)) return [];
-  const asked = resumeWords(words);
-  if (asked.length === 0) return [missing('the kernel command line has no noresume')];
-  return [present(`the kernel command line has ${asked.join(' ')} and no noresume`)];
+  const resume = resumeWords(words);
+  if (resume.length === 0) return [missing('the kernel command line has no noresume')];
+  return [present(`the kernel command line has ${resume.join(' ')} and no noresume`)];
 }
 
 function firmwareProblems(facts: AssessedFacts): Problem[] {
@@ -70,12 +70,16 @@ function firmwareProblems(facts: AssessedFacts): Problem[] {
   const { variables, set } = firmware;
   const hidden =
     variables === 'hidden'
-      ? [present(`EFI variable SystemdOptions is set; the initramfs has hidden all of them in ${efivars}`)]
+      ? [
+          present(
+            `EFI variable SystemdOptions is set; the initramfs has hidden all EFI variables in ${efivars}`,
+          ),
+        ]
       : [];
   const changing = set.map((name) =>
     name.startsWith('Loader')
-      ? missing(`EFI variable ${name} is set, which systemd-boot obeys`)
-      : present(`EFI variable ${name} is set, which systemd obeys`),
+      ? missing(`EFI variable ${name} is set, and systemd-boot reads it`)
+      : present(`EFI variable ${name} is set, and systemd reads it`),
   );
   const reachable =
     hasNoEfiRuntime(facts.kernelArgument) || hidden.length > 0
@@ -84,7 +88,7 @@ function firmwareProblems(facts: AssessedFacts): Problem[] {
   return [...hidden, ...changing, ...foreignEntries(facts), ...reachable];
 }
 
-/** What the firmware would try before it comes to the sealed disk. */
+/** Boot entries on writable disks that the firmware tries before the sealed disk. */
 function foreignEntries(facts: AssessedFacts): Problem[] {
   const entries = unwrap(facts.firmware)?.entries ?? [];
   const own = entries.findIndex(
@@ -102,7 +106,7 @@ function foreignEntries(facts: AssessedFacts): Problem[] {
   });
 }
 
-/** The files of the boot loader are on no other disk than those of the system, which host-enforced is about. */
+/** Files of the boot loader on a writable disk that is not a system disk; host-enforced covers the system disks. */
 function fileProblems(facts: AssessedFacts): Problem[] {
   const files = ['/boot/efi', ...unwrap(facts.loader).files.map(({ file }) => file)];
   const system = unwrap(facts.systemDisks);
@@ -126,13 +130,13 @@ function loaderProblems(facts: AssessedFacts): Problem[] {
     ...loader.files
       .filter(({ kind, text }) => kind === 'grub' && openSearches(text).length > 0)
       .map(({ file }) => missing(`${file} searches for a file system on all disks`)),
-    ...loader.unread.map((reason) => missing(`not read: ${reason}`)),
+    ...loader.unread.map((reason) => missing(`could not be read: ${reason}`)),
   ];
 }
 
 function diskProblems(facts: AssessedFacts): Problem[] {
   const found = unwrap(facts.partitions).filter(({ bootable, writable }) => bootable && writable);
   return found.map(({ name }) =>
-    missing(`${name} can be booted from and is writable: the host must not boot from its disk`),
+    missing(`${name} is bootable and writable: the host must not boot from its disk`),
   );
 }

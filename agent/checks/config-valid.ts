@@ -1,22 +1,22 @@
 import { configFile } from '../config/config.ts';
 import type { Check } from './check.ts';
 
-/** Every line of the configuration, and immutafs= on the kernel command line, means something. */
+/** Every line of the configuration and the kernel argument immutafs= has a known key and a valid value. */
 export const configValid: Check = {
   id: 'config-valid',
   severity: 'required',
   seal: false,
   messageId: '72491e3e282545aa9708b7c79f8d55d4',
   documentation: {
-    title: 'the configuration means something',
+    title: 'the configuration has no unknown key and no invalid value',
     means:
-      'Every line of /etc/immutafs/immutafs.conf, and immutafs= on the kernel command line, has a known key and a good value.',
-    why: 'A line that is not understood counts as if it were not there: the default is used, which may not be what you meant.',
-    fix: 'Mend the lines that the check names; immutafs.conf(5) has the keys and their values. On a sealed guest /etc is read-only: the host has to open it first.',
+      'Every line of /etc/immutafs/immutafs.conf has a known key and a valid value, and so does the kernel argument immutafs= if it is given.',
+    why: 'A line with an unknown key or an invalid value is ignored and the default is used, which may not be what the administrator intended.',
+    fix: 'Fix the lines that the check names; immutafs.conf(5) describes the keys and their values. On a sealed guest /etc is read-only: have the host make the disk writable first.',
   },
   evaluate: ({ configProblems }) => {
     const subject = configFile;
-    const expected = 'no unknown key, no bad value';
+    const expected = 'no unknown key, no invalid value';
     if (configProblems.length === 0)
       return { status: 'pass', subject, expected, observed: 'valid', remedy: '' };
     const shown = configProblems.slice(0, 10).join('; ');
@@ -26,7 +26,7 @@ export const configValid: Check = {
       subject,
       expected,
       observed,
-      remedy: 'Mend the lines named; the defaults count until then.',
+      remedy: 'Fix the lines named; until then the defaults are used.',
     };
   },
 };

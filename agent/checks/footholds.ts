@@ -3,37 +3,40 @@ import type { Autostart } from '../facts/security/autostart.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** Nowhere can a program be put that is run and outlives a reboot. */
+/** No mount lets an attacker place a program that can run and that outlives a reboot. */
 export const footholds: Check = {
   id: 'footholds',
   severity: 'advisory',
   seal: true,
   messageId: '8c970a35582c40d79aadf0e6013abbc7',
   documentation: {
-    title: 'nowhere can a program be put, run and kept over a reboot',
+    title: 'no mount is writable, executable and persistent at once',
     means:
-      "No mount is writable and executable and outlives a reboot at the same time. The report lists every mount that is writable and executable, and every one that is writable and outlives a reboot, the variables of the EFI firmware included, each with what could be tightened. /proc, /sys and the like are left out: they hold no files of anybody's. For each user who may log in or who lingers, and whose home directory outlives a reboot, the check names the units in ~/.config/systemd/user, ~/.ssh/authorized_keys and the start-up files of login shells that differ in size from those of /etc/skel. It warns if a lingering user has units there: systemd starts those at boot, with that user's rights. At most 200 users are checked.",
-    why: 'This is the attack surface that is left on a sealed guest.',
-    fix: 'Mount what is listed with noexec where nothing is run from it; give data that must persist a mount with noexec,nosuid,nodev; have the host make read-only whatever need not be written. To stop units of a user from starting without a login: loginctl disable-linger USER, while the disk is writable.',
+      'The check reads the mount table. No mount is writable, executable and persistent (outlives a reboot) at once. The report lists every mount that is writable and executable, and every mount that is writable and persistent, including the EFI variables, each with a way to restrict it. File systems such as /proc and /sys are left out: no process can store files there. For each user who may log in or who lingers, and whose home directory outlives a reboot, the check names the units in ~/.config/systemd/user, ~/.ssh/authorized_keys and the start-up files of login shells that differ in size from those of /etc/skel. The check warns if a lingering user has units there: systemd starts them at boot with the rights of that user. At most 200 users are checked.',
+    why: 'This is the remaining attack surface of a sealed guest.',
+    fix: 'Mount the listed file systems with noexec if no program runs from them. Keep persistent data on a mount with noexec,nosuid,nodev. Have the host make every disk read-only that need not be written. To stop the units of a user from starting without a login: loginctl disable-linger USER, while the disk is writable.',
   },
   evaluate: (facts) => {
     unwrap(facts.disks);
     const found = unwrap(facts.footholds);
     const both = found.filter(({ executable, persistent }) => executable && persistent);
-    const expected = 'none that is executable and outlives a reboot';
+    const expected = 'no mount that is writable, executable and persistent';
     const executable = found.filter((each) => each.executable).length;
     const persistent = found.filter((each) => each.persistent).length;
-    const autostart = unwrap(facts.persistentAutostart);
-    const named = autostart.length === 0 ? '' : `; of users: ${shortList(autostart.map(describe), ', ')}`;
+    const autostart = unwrap(facts.autostart);
+    const named =
+      autostart.length === 0 ? '' : `; user start-up files: ${shortList(autostart.map(describe), ', ')}`;
     const lingering = autostart.filter(({ lingers, units }) => lingers && units);
     if (both.length === 0 && lingering.length === 0) {
-      const observed = `writable and executable: ${executable}; writable over a reboot: ${persistent}; none is both${named}`;
+      const observed = `writable and executable: ${executable}; writable and persistent: ${persistent}; both: 0${named}`;
       return { status: 'pass', subject: 'mounts', expected, observed, remedy: '' };
     }
     const [first] = both;
     const [user] = lingering;
     const mounts = both.map(({ target, reason }) => `${target}: ${reason}`);
-    const atBoot = lingering.map((each) => `${each.home}: units of ${each.user}, who lingers, start at boot`);
+    const atBoot = lingering.map(
+      (each) => `${each.home}: units of the lingering user ${each.user} start at boot`,
+    );
     return {
       status: 'warn',
       subject: shortList([...both.map(({ target }) => target), ...lingering.map(({ home }) => home)]),
@@ -44,7 +47,7 @@ export const footholds: Check = {
   },
 };
 
-/** So many that a line stays one. */
+/** Limit for the files of one user, to keep the line short. */
 const shown = 5;
 
 function describe({ user, lingers, units, files }: Autostart): string {

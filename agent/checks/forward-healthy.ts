@@ -3,21 +3,21 @@ import { type ForwardCounts, type Forwarder, heartbeat } from '../facts/forwarde
 import { unwrap } from '../facts/observed.ts';
 import type { Check, Outcome } from './check.ts';
 
-/** So long a server, or the network at boot, may be away. */
-const patienceSeconds = 300;
+/** How long the log server, or the network at boot, may be unavailable. */
+const graceSeconds = 300;
 
-/** What is logged reaches the log server. */
+/** Log entries reach the log server. */
 export const forwardHealthy: Check = {
   id: 'forward-healthy',
   severity: 'required',
   seal: false,
   messageId: 'd6eec8b9bbd44ad798ac78b0d47c8a7e',
   documentation: {
-    title: 'what is logged reaches the log server',
+    title: 'log entries reach the log server',
     means:
-      'Where FORWARD names a server, immutafs-forward.service runs, is connected, and nothing was lost on the way; a server may be away for five minutes. With a bad value of FORWARD or FORWARD_*, or a line of the configuration that is not understood, the forwarder does not start, and the check fails.',
-    why: 'In a sealed boot /var is memory: what is not forwarded ends with the boot, and with it the traces of whoever was there.',
-    fix: 'Where the check names lines of the configuration, fix them and restart immutafs-forward.service. Else immutafs-agent forward --test says step by step what does not work: the name, the connection, the certificates or the protocol. systemctl status immutafs-forward.service has the reason of an end.',
+      'If FORWARD names a server, immutafs-forward.service runs and is connected, and no entry was lost. The check reads the state that the forwarder records. The server may be unavailable for five minutes. With an invalid value of FORWARD or FORWARD_*, or another invalid line of the configuration, the forwarder does not start and the check fails.',
+    why: 'In a sealed boot /var is in RAM: log entries that are not forwarded are lost at shutdown, and with them the traces of an attack.',
+    fix: 'If the check names lines of the configuration, fix them and restart immutafs-forward.service. Otherwise run immutafs-agent forward --test, which shows the step that fails: name, connection, certificates or protocol. If the service ended, systemctl status immutafs-forward.service shows why.',
   },
   evaluate: (facts) => {
     const { config, forward, forwardProblems } = facts;
@@ -25,45 +25,50 @@ export const forwardHealthy: Check = {
     const subject = config.FORWARD;
     const nothing = { subject, expected: '', remedy: '' };
     if (subject === '')
-      return { status: 'skip', ...nothing, observed: 'FORWARD is empty: what is logged ends with this boot' };
+      return { status: 'skip', ...nothing, observed: 'not forwarded, because FORWARD is empty' };
     const { status, observed } = judge(unwrap(forward), facts.identity.uptime);
     const remedy = status === 'pass' ? '' : remedies[status];
-    return { status, subject, expected: 'connected, and nothing lost', observed, remedy };
+    return { status, subject, expected: 'connected, no entry lost', observed, remedy };
   },
 };
 
-/** Its subject is the file: the configuration alone is at fault (exit code 2). */
+/** The subject is the configuration file, which makes the exit code 2. */
 function misconfigured(problems: readonly string[]): Outcome {
   return {
     status: 'fail',
     subject: configFile,
-    expected: 'a configuration that says where to forward and whom to trust',
+    expected: 'a valid configuration of the log server and its certificates',
     observed: `the forwarder does not start: ${problems.join('; ')}`,
-    remedy: 'Fix the lines named, then `systemctl restart immutafs-forward.service`.',
+    remedy: 'Fix the lines named, then run `systemctl restart immutafs-forward.service`.',
   };
 }
 
 const remedies = {
-  warn: 'Look at it again in some minutes, and at `immutafs-agent forward --test`.',
-  fail: 'Run `immutafs-agent forward --test`, and `systemctl status immutafs-forward.service`.',
+  warn: 'Check again in a few minutes; if the warning stays, run `immutafs-agent forward --test`.',
+  fail: 'Run `immutafs-agent forward --test` and `systemctl status immutafs-forward.service`.',
 };
 
 type Judgement = { status: keyof typeof remedies | 'pass'; observed: string };
 
 function judge(forwarder: Forwarder | undefined, uptime: number): Judgement {
-  const early = (seconds: number) => (seconds < patienceSeconds ? 'warn' : 'fail');
-  if (forwarder === undefined) return { status: early(uptime), observed: 'not started in this boot' };
+  const early = (seconds: number) => (seconds < graceSeconds ? 'warn' : 'fail');
+  if (forwarder === undefined)
+    return { status: early(uptime), observed: 'the forwarder has not started in this boot' };
   const { state, alive, reportedSeconds, sinceSeconds } = forwarder;
   const { error } = state;
   const why = error === '' ? '' : `: ${error}`;
-  if (!alive || state.state === 'stopped') return { status: early(uptime), observed: `not running${why}` };
+  if (!alive || state.state === 'stopped')
+    return { status: early(uptime), observed: `the forwarder is not running${why}` };
   if (reportedSeconds > (3 * heartbeat) / 1000)
-    return { status: 'fail', observed: `silent for ${Math.round(reportedSeconds)} s` };
+    return {
+      status: 'fail',
+      observed: `the forwarder has not reported for ${Math.round(reportedSeconds)} s`,
+    };
   if (state.state !== 'connected')
     return { status: early(sinceSeconds), observed: `not connected for ${Math.round(sinceSeconds)} s${why}` };
   if (error !== '') return { status: 'warn', observed: `connected, but ${error}` };
   const behind = state.lag.seconds ?? 0;
-  if (behind > patienceSeconds) return { status: 'warn', observed: `${Math.round(behind)} s behind` };
+  if (behind > graceSeconds) return { status: 'warn', observed: `${Math.round(behind)} s behind` };
   const missing = describeLoss(state.counts);
   if (missing !== '') return { status: 'warn', observed: `connected, but ${missing}` };
   return { status: 'pass', observed: `connected to ${state.target}` };
@@ -71,10 +76,10 @@ function judge(forwarder: Forwarder | undefined, uptime: number): Judgement {
 
 function describeLoss({ lost, corrupt, refused, cut, suppressed }: ForwardCounts): string {
   return [
-    [lost, 'gone from the journal before they were sent'],
+    [lost, 'removed from the journal before they were sent'],
     [corrupt, 'unreadable in the journal'],
-    [refused, 'refused by the server'],
-    [cut, 'too long and cut'],
+    [refused, 'rejected by the server'],
+    [cut, 'truncated because they were too long'],
     [suppressed, 'suppressed by journald'],
   ]
     .filter(([count]) => count !== 0)

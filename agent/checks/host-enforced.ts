@@ -2,26 +2,26 @@ import type { Check } from './check.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import { unwrap } from '../facts/observed.ts';
 
-/** Every disk under what must be read-only is so by the host's doing, which nothing in the guest can undo. */
+/** The host enforces read-only on every system disk, which no process in the guest can undo. */
 export const hostEnforced: Check = {
   id: 'host-enforced',
   severity: 'required',
   seal: true,
   messageId: 'b47e8fd7ed454b45aae745b9a2bb9b5d',
   documentation: {
-    title: "the host keeps the system's disks read-only",
+    title: 'the host enforces read-only on the system disks',
     means:
-      "Every disk under / and the other targets of REQUIRE_READONLY says itself that it is read-only: virtio-blk by a feature that the host offered, SCSI by the write-protect bit that the kernel saw. A block device's own flag is no such word.",
-    why: 'A flag of a mount or of a block device is lifted by root in the guest with one command. What the host keeps read-only stays so, whoever is root.',
-    fix: "Shut the guest down and make each of its system's disks read-only in its host: virt-xml DOMAIN --edit target=vda --disk readonly=on. virtio-blk and virtio-scsi disks can be; IDE and SATA disks cannot.",
+      'Every disk under / and the other targets of REQUIRE_READONLY reports that it is read-only: a virtio-blk disk by the feature VIRTIO_BLK_F_RO that the host offers, a SCSI disk by the write-protect bit that the kernel read. The read-only flag of a block device is not accepted, because root in the guest can set and clear it.',
+    why: 'Root in the guest can clear a flag of a mount or of a block device with one command. Root in the guest cannot undo what the host enforces.',
+    fix: 'Shut the guest down and make each of its system disks read-only in the host: virt-xml DOMAIN --edit target=vda --disk readonly=on. This works for virtio-blk and virtio-scsi disks, not for IDE and SATA disks.',
   },
   evaluate: (facts) => {
     const disks = unwrap(facts.systemDisks).disks;
     const subject = disks.map(({ name }) => name).join(' ');
-    const expected = 'made read-only by the host';
+    const expected = 'read-only, enforced by the host';
     if (disks.length === 0) {
-      const observed = 'no disk is known under the targets of REQUIRE_READONLY';
-      return { status: 'fail', subject, expected, observed, remedy: 'Put the system on a disk of its own.' };
+      const observed = 'no disk was found under the targets of REQUIRE_READONLY';
+      return { status: 'fail', subject, expected, observed, remedy: 'Install the system on its own disk.' };
     }
     const open = disks.filter((disk) => disk.hostReadOnly !== true);
     const [first] = open;
@@ -33,12 +33,12 @@ export const hostEnforced: Check = {
       subject: open.map(({ name }) => name).join(' '),
       expected,
       observed: describe(open),
-      remedy: `Shut the guest down and make disk ${first.name} read-only in its host: virt-xml DOMAIN --edit target=${first.name} --disk readonly=on.`,
+      remedy: `Shut the guest down and make disk ${first.name} read-only in the host: virt-xml DOMAIN --edit target=${first.name} --disk readonly=on.`,
     };
   },
 };
 
-/** The subject names a single disk. */
+/** A single disk is already named in the subject. */
 function describe(disks: readonly Disk[]): string {
   if (disks.length === 1) return disks[0]?.evidence ?? '';
   return disks.map(({ name, evidence }) => `${name}: ${evidence}`).join('; ');

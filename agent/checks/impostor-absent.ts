@@ -11,9 +11,9 @@ export const impostorAbsent: Check = {
   documentation: {
     title: 'no writable device carries the identity of a sealed disk',
     means:
-      "The check compares the identities of all block devices in udev's database: the UUID of a file system, swap, LUKS header, LVM physical volume or md array, the UUID of a partition and of a partition table, and a label where /etc/fstab or the kernel command line asks for that label. No device on a writable disk has an identity of a device on a disk that the host made read-only, and the initramfs passed over no such device in this boot. Members of one array, volume group or Btrfs may share an identity, and so may copies of an installation medium.",
-    why: 'The boot finds disks by these identities. A writable copy of the system disk is how root in the guest would start other software at the next boot. The boot ignores the copy, but an initramfs without this package does not, and two physical volumes with one UUID can keep LVM from activating the root.',
-    fix: 'Find out who made the copy. If it is an attack, have the host detach the disk and keep it as evidence. If it is a forgotten clone, have the host detach it, or remove its signatures in the guest: wipefs --all DEVICE destroys the content of the named device. For a copy that must stay, give it identities of its own (xfs_admin -U generate, tune2fs -U random, vgimportclone, sgdisk -G).',
+      "The check compares the identities of all block devices in udev's database: the UUID of a file system, swap, LUKS header, LVM physical volume or md array, the UUID of a partition and of a partition table, and a label if /etc/fstab or the kernel command line uses that label. No device on a writable disk has an identity of a device on a disk that the host made read-only, and the initramfs skipped no such device in this boot. Members of one array, volume group or Btrfs may share an identity, and so may copies of an installation medium.",
+    why: 'The boot finds disks by these identities. With a writable copy of the system disk, root in the guest could start other software at the next boot. The initramfs of this package ignores the copy, but an initramfs without this package does not, and two physical volumes with one UUID can keep LVM from activating the root.',
+    fix: 'Find out who made the copy. If the copy is an attack, have the host detach the disk and keep it as evidence. If the copy is a forgotten clone, have the host detach it, or remove its signatures in the guest: wipefs --all DEVICE destroys the content of the named device. If the copy must stay, give it new identities (xfs_admin -U generate, tune2fs -U random, vgimportclone, sgdisk -G).',
   },
   evaluate: (facts) => {
     const pairs = byPair(unwrap(facts.impostors));
@@ -29,7 +29,7 @@ export const impostorAbsent: Check = {
       subject: [...new Set(pairs.map(({ device }) => device))].slice(0, 10).join(' '),
       expected,
       observed: [...shown, ...more].join('; '),
-      remedy: `Have the host detach the disk of ${first.device}, or wipe it: it is an attack or a forgotten clone.`,
+      remedy: `The copy is an attack or a forgotten clone: have the host detach the disk of ${first.device}, or wipe it.`,
     };
   },
 };

@@ -28,7 +28,7 @@ import { varOverlay } from './var-overlay.ts';
 import { varUpperTmpfs } from './var-upper-tmpfs.ts';
 import { varUsage } from './var-usage.ts';
 
-/** Every check, in the order in which they are shown. */
+/** Every check, in the order of the report. */
 export const checks: readonly Check[] = [
   kernelView,
   mountsGenuine,
@@ -63,14 +63,16 @@ export const checks: readonly Check[] = [
   kernelLockdownHints,
 ];
 
-/** One finding a check; a check that throws is `error`, and the others still run. */
+/** One finding for each check; a check that throws gets the status `error`, and the others still run. */
 export function evaluate(facts: AssessedFacts, list: readonly Check[] = checks): Finding[] {
   const findings = list.map((check) => evaluateOne(facts, check));
   const isCopy = findings.some(
     ({ id, status, subject }) =>
       id === mountsGenuine.id && status === 'fail' && subject.split(' ').includes('/'),
   );
-  return isCopy ? findings.map((finding, index) => ofCopy(finding, list[index]?.seal === true)) : findings;
+  return isCopy
+    ? findings.map((finding, index) => withoutSealingRemedy(finding, list[index]?.seal === true))
+    : findings;
 }
 
 function evaluateOne(facts: AssessedFacts, check: Check): Finding {
@@ -79,17 +81,23 @@ function evaluateOne(facts: AssessedFacts, check: Check): Finding {
     const skip = check.seal && facts.mode.mode !== 'sealed';
     return { id, severity, ...(skip ? skipped(facts) : check.evaluate(facts)) };
   } catch (error) {
-    const outcome = { subject: '', expected: 'an answer', observed: errorMessage(error), remedy: '' };
+    const outcome = { subject: '', expected: 'a result', observed: errorMessage(error), remedy: '' };
     return { id, severity, status: 'error', ...outcome };
   }
 }
 
-/** What is wrong with the seal of a copy must not be fixed: an administrator would seal the copy. */
-function ofCopy(finding: Finding, seal: boolean): Finding {
+/** The seal of a copy must not be fixed: the administrator would seal the copy. */
+function withoutSealingRemedy(finding: Finding, seal: boolean): Finding {
   if (!seal || finding.remedy === '') return finding;
   return { ...finding, remedy: `Do not seal this copy of the system. Fix ${mountsGenuine.id} first.` };
 }
 
 function skipped({ mode }: AssessedFacts): Omit<Finding, 'id' | 'severity'> {
-  return { status: 'skip', subject: '', expected: '', observed: `not in ${mode.mode}`, remedy: '' };
+  return {
+    status: 'skip',
+    subject: '',
+    expected: '',
+    observed: `not checked in mode ${mode.mode}`,
+    remedy: '',
+  };
 }

@@ -3,20 +3,20 @@ import { unwrap } from '../facts/observed.ts';
 import { bootEnvFile } from '../facts/boot/boot-env.ts';
 import type { Check } from './check.ts';
 
-/** It keeps the old image until the new one is whole, which dracut --regenerate-all does not. */
+/** Unlike dracut --regenerate-all, this command keeps the old image until the new one is complete. */
 const remedy = 'While the disk is writable: immutafs-agent prepare --apply --only initramfs.';
 
-/** The initramfs that started this boot holds our hook, of this version. */
+/** The initramfs that started this boot holds the hook of this version. */
 export const initramfsHook: Check = {
   id: 'initramfs-hook',
   severity: 'advisory',
   seal: false,
   messageId: '3d7db89b2be84e1889d705f5d7688287',
   documentation: {
-    title: "the initramfs holds this version's hook",
+    title: 'the initramfs holds the dracut hook of this version',
     means:
-      "The boot's hand-off, /run/immutafs/boot.env, was begun in the initramfs by the version of the agent that is installed.",
-    why: 'Without the hook, /var is assembled late, after some programs have begun to use it. An old hook may not do what this version expects.',
+      'The boot record /run/immutafs/boot.env was written in the initramfs, by the installed version of the agent.',
+    why: 'Without the hook, /var is assembled in late boot, after some programs have started to use it. The hook of another version may behave differently from what this version expects.',
     fix: remedy,
   },
   evaluate: (facts) => {
@@ -26,8 +26,8 @@ export const initramfsHook: Check = {
     if (bootEnv?.stage !== 'initramfs') {
       const observed =
         bootEnv === undefined
-          ? `no ${bootEnvFile}: the hook did not run`
-          : 'no hook: late boot decided the mode';
+          ? `${bootEnvFile} does not exist: the hook did not run`
+          : 'the hook did not run: late boot decided the mode';
       return { status: 'warn', subject, expected, observed, remedy };
     }
     const observed = `the hook of ${bootEnv.version}`;

@@ -1,24 +1,24 @@
 import type { Check } from './check.ts';
 
-/** What the agent sees is the guest: the verdict of a chroot or of a namespace is none about the guest. */
+/** The agent sees the guest itself; in a chroot or another namespace, no verdict about the guest is possible. */
 export const kernelView: Check = {
   id: 'kernel-view',
   severity: 'required',
   seal: false,
   messageId: '5c93ecd17f6c4f759539b07b3c6e8a8e',
   documentation: {
-    title: "the agent sees what the kernel and the guest's first process see",
+    title: 'the agent sees the same system as the kernel and PID 1',
     means:
-      'The agent runs in the first PID and user namespace, in the mount namespace and under the root of PID 1, and no file that it reads below /proc and /sys has anything mounted over it: every one of them is answered by procfs or sysfs itself. Where PID 1 cannot be looked at without being root, the check is skipped.',
-    why: 'In a chroot, a container or behind a file that was mounted over /proc/self/mountinfo, every other check would be about something else than this guest. Then nothing can be told, and the verdict is unknown, whatever the others say.',
-    fix: 'Run the agent from a login of the guest itself. If something is mounted over the files of the kernel, find out who did it and reboot. What root in the guest can hide from every program in it, the host can see: docs/threat-model.md.',
+      'The agent runs in the initial PID and user namespaces and in the mount namespace of PID 1, with the same root directory. Nothing is mounted over the files that the agent reads below /proc and /sys, so procfs and sysfs themselves answer. If the agent does not run as root and cannot examine PID 1, the check is skipped.',
+    why: 'In a chroot, in a container, or if a file is mounted over /proc/self/mountinfo, every other check would describe another system than this guest. The verdict is then unknown, whatever the other checks report.',
+    fix: 'Run the agent from a login shell of the guest itself. If something is mounted over files of the kernel, find out which process mounted it, and reboot. The host can detect what root in the guest can hide from every program in the guest: docs/threat-model.md.',
   },
   evaluate: ({ namespaceProblems, identity }) => {
-    const expected = "PID 1's mounts, and the kernel's own files";
-    const subject = 'the agent itself';
+    const expected = 'the mounts of PID 1, unmodified /proc and /sys';
+    const subject = 'agent';
     if (!('value' in namespaceProblems)) {
       if (!identity.root && ['EACCES', 'EPERM', 'ENOENT'].includes(namespaceProblems.code)) {
-        const observed = 'PID 1 can only be looked at by root';
+        const observed = 'not examined: only root can examine PID 1';
         return { status: 'skip', subject, expected, observed, remedy: '' };
       }
       throw new Error(namespaceProblems.error);

@@ -1,16 +1,16 @@
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** mount(8) would write a regular /etc/mtab, and on a read-only disk what stands in it is never true. */
+/** A regular /etc/mtab would be outdated on a read-only disk, and mount(8) would try to write it. */
 export const mtabLink: Check = {
   id: 'mtab-link',
   severity: 'required',
   seal: false,
   messageId: '064fd38fa0064617ab60f53e5618bd1c',
   documentation: {
-    title: "/etc/mtab is a link to the kernel's own table",
+    title: "/etc/mtab is a link to the kernel's mount table",
     means: '/etc/mtab is a symbolic link to /proc/self/mounts or /proc/mounts.',
-    why: 'As a file it stays on a read-only disk as it was when it was sealed, and programs that read it believe what is not true; mount(8) cannot write it and complains.',
+    why: 'On a read-only disk, a regular file keeps the content that it had when the disk was sealed. Programs that read it then see outdated mounts, and mount(8) fails to write it.',
     fix: 'While the disk is writable: ln -sfn ../proc/self/mounts /etc/mtab.',
   },
   evaluate: ({ mtab }) => {

@@ -2,72 +2,72 @@ import type { AssessedFacts } from '../assess/assess.ts';
 import { requiredOptions } from '../facts/mounts/targets.ts';
 import type { Check, Outcome } from './check.ts';
 
-/** A program that lies on a noexec target is not run. */
+/** The kernel refuses to run a program on a noexec target. */
 export const execProbe: Check = {
   id: 'exec-probe',
   severity: 'required',
   seal: false,
   messageId: 'efb5da9ab1b44c1691597a85e7f6359a',
   documentation: {
-    title: 'a program on a noexec target is not run',
+    title: 'the kernel refuses to run a program on a noexec target',
     means:
-      'With --probe: the agent puts a program without a name on each target that REQUIRE_OPTIONS wants noexec and starts it; the kernel answers EACCES. An SELinux policy that forbids it gives the same answer.',
-    why: "A mount table is a claim. This is the kernel's answer to the deed.",
-    fix: 'See home-options, tmp-options and other-options: the option is missing, or what you see is not what is mounted.',
+      'With --probe, the agent creates an unnamed program file on each target for which REQUIRE_OPTIONS requires noexec, and tries to run it. The kernel must answer EACCES. An SELinux policy that forbids the execution gives the same answer.',
+    why: 'The mount table can be forged or stale, so the check tries the operation.',
+    fix: 'Fix home-options, tmp-options or other-options first. If those checks pass, the mount table does not show the real mount: see stacked-mounts and kernel-view.',
   },
   evaluate: (facts) =>
-    tried(facts, {
+    evaluateTrial(facts, {
       option: 'noexec',
       kind: 'exec',
-      expected: 'refused with EACCES',
+      expected: 'EACCES',
       good: { EACCES: 'EACCES' },
-      bad: { RAN: 'a program was run' },
+      bad: { RAN: 'the program ran' },
     }),
 };
 
-/** A set-uid program on a nosuid target gives nobody's process no rights. */
+/** The kernel ignores the set-uid bit of a program on a nosuid target. */
 export const suidProbe: Check = {
   id: 'suid-probe',
   severity: 'required',
   seal: false,
   messageId: 'eb300224a4bc4b4780fdecdd5fa909cc',
   documentation: {
-    title: 'a set-uid program on a nosuid target gives no rights',
+    title: 'the kernel ignores the set-uid bit on a nosuid target',
     means:
-      "With --probe, as root: the agent puts a set-uid program of root's without a name on each target that REQUIRE_OPTIONS wants nosuid and starts it as nobody. It runs as nobody; or, on a noexec target, not at all, and then noexec is what prevents it.",
-    why: "A mount table is a claim. This is the kernel's answer to the deed.",
-    fix: 'See home-options, tmp-options and other-options: the option is missing, or what you see is not what is mounted.',
+      'With --probe and as root, the agent creates an unnamed set-uid program of root on each target for which REQUIRE_OPTIONS requires nosuid, and runs it as the user nobody. The program must run with the rights of nobody, or not at all on a target that is also noexec.',
+    why: 'The mount table can be forged or stale, so the check tries the operation.',
+    fix: 'Fix home-options, tmp-options or other-options first. If those checks pass, the mount table does not show the real mount: see stacked-mounts and kernel-view.',
   },
   evaluate: (facts) =>
-    tried(facts, {
+    evaluateTrial(facts, {
       option: 'nosuid',
       kind: 'suid',
-      expected: 'no rights gained',
-      good: { IGNORED: 'the set-uid bit has no effect', EACCES: 'not run at all (noexec)' },
-      bad: { HONOURED: 'the set-uid bit gave root' },
+      expected: 'no privileges gained',
+      good: { IGNORED: 'the set-uid bit has no effect', EACCES: 'the program did not run (noexec)' },
+      bad: { HONOURED: 'the set-uid program ran as root' },
     }),
 };
 
-/** A device node on a nodev target cannot be opened. */
+/** The kernel refuses to open a device node on a nodev target. */
 export const deviceProbe: Check = {
   id: 'device-probe',
   severity: 'required',
   seal: false,
   messageId: '66b7d62558c14fb187d098761da54102',
   documentation: {
-    title: 'a device node on a nodev target cannot be opened',
+    title: 'the kernel refuses to open a device node on a nodev target',
     means:
-      'With --probe, as root: a child process makes a node of /dev/null on each target that REQUIRE_OPTIONS wants nodev, opens it, which the kernel refuses with EACCES, and removes it, even if the agent is killed meanwhile.',
-    why: "A mount table is a claim. This is the kernel's answer to the deed.",
-    fix: 'See home-options, tmp-options and other-options: the option is missing, or what you see is not what is mounted.',
+      'With --probe and as root, a child process creates a node of /dev/null on each target for which REQUIRE_OPTIONS requires nodev, and tries to open it. The kernel must answer EACCES. The child removes the node, even if the agent is killed meanwhile.',
+    why: 'The mount table can be forged or stale, so the check tries the operation.',
+    fix: 'Fix home-options, tmp-options or other-options first. If those checks pass, the mount table does not show the real mount: see stacked-mounts and kernel-view.',
   },
   evaluate: (facts) =>
-    tried(facts, {
+    evaluateTrial(facts, {
       option: 'nodev',
       kind: 'device',
-      expected: 'refused with EACCES',
+      expected: 'EACCES',
       good: { EACCES: 'EACCES' },
-      bad: { OPENED: 'a device was opened' },
+      bad: { OPENED: 'the device was opened' },
     }),
 };
 
@@ -79,7 +79,7 @@ interface Trial {
   bad: Record<string, string>;
 }
 
-function tried(facts: AssessedFacts, { option, kind, expected, good, bad }: Trial): Outcome {
+function evaluateTrial(facts: AssessedFacts, { option, kind, expected, good, bad }: Trial): Outcome {
   const skip = (observed: string): Outcome => ({
     status: 'skip',
     subject: '',
@@ -88,11 +88,11 @@ function tried(facts: AssessedFacts, { option, kind, expected, good, bad }: Tria
     remedy: '',
   });
   const answers = facts.optionProbes;
-  if (answers === undefined) return skip('only with --probe');
+  if (answers === undefined) return skip('not tried without --probe');
   const targets = requiredOptions(facts.config)
     .filter(({ target, list }) => list.includes(option) && facts.present.includes(target))
     .map(({ target }) => ({ target, answer: answers[target]?.[kind] ?? 'no answer' }));
-  if (targets.length === 0) return skip(`REQUIRE_OPTIONS wants ${option} of nothing that is there`);
+  if (targets.length === 0) return skip(`REQUIRE_OPTIONS requires ${option} for no existing path`);
   const wrong = targets.filter(({ answer }) => Object.hasOwn(bad, answer));
   if (wrong.length > 0) {
     const subject = wrong.map(({ target }) => target).join(' ');
@@ -102,17 +102,17 @@ function tried(facts: AssessedFacts, { option, kind, expected, good, bad }: Tria
   }
   const unclear = targets.find(({ answer }) => !Object.hasOwn(good, answer));
   if (unclear !== undefined) {
-    if (!facts.identity.root && unclear.answer === 'EPERM') return skip('needs root');
-    throw new Error(`${unclear.target}: ${unclearWords[unclear.answer] ?? unclear.answer}`);
+    if (!facts.identity.root && unclear.answer === 'EPERM') return skip('not tried: needs root');
+    throw new Error(`${unclear.target}: ${unclearAnswers[unclear.answer] ?? unclear.answer}`);
   }
   const subject = targets.map(({ target }) => target).join(' ');
   const observed = [...new Set(targets.map(({ answer }) => good[answer] ?? ''))].join('; ');
   return { status: 'pass', subject, expected, observed, remedy: '' };
 }
 
-const unclearWords: Record<string, string> = {
+const unclearAnswers: Record<string, string> = {
   TIMEOUT: 'no answer in time, the file system hangs',
-  NO_NEW_PRIVS: 'the agent itself may gain no rights (no_new_privs), so nothing can be told',
+  NO_NEW_PRIVS: 'not testable: the agent runs with no_new_privs',
   EPERM: 'not permitted',
-  EROFS: 'nothing can be put there: it is read-only',
+  EROFS: 'no file can be created: the file system is read-only',
 };

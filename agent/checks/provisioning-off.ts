@@ -2,7 +2,7 @@ import type { AssessedFacts } from '../assess/assess.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** Nothing configures this guest by what it finds on a disk that the guest can write to. */
+/** No program configures this guest at boot from data on a writable disk. */
 export const provisioningOff: Check = {
   id: 'provisioning-off',
   severity: 'required',
@@ -11,22 +11,22 @@ export const provisioningOff: Check = {
   documentation: {
     title: 'no writable disk configures this guest at boot',
     means:
-      'No unit of cloud-init (RHEL 7 to 10) or Afterburn (RHEL CoreOS) that is installed can run: each is masked, or cloud-init is disabled; cloud-init has left no result in /run; ignition.firstboot is not on the kernel command line; and no folder from which systemd merges or attaches images (/var/lib/extensions, /var/lib/confexts, /var/lib/portables, /var/lib/machines and those in /etc; RHEL 9 and 10) is on a file system that is writable and outlives a reboot.',
-    why: 'These programs run as root at boot. Whoever writes a file system with the label cidata to a data disk, or an image to such a folder, is root again in the next boot.',
-    fix: 'A sealed boot masks the units itself; if one is not masked, immutafs-generator did not run (see systemctl status and the journal). While the disk is writable: immutafs-agent prepare --apply --only boot, which writes /etc/cloud/cloud-init.disabled. Remove ignition.firstboot from the kernel command line. Keep images on the sealed disk.',
+      'No installed unit of cloud-init (RHEL 7 to 10) or Afterburn (RHEL CoreOS) can run, because each is masked or cloud-init is disabled; cloud-init left no result in /run in this boot; ignition.firstboot is not on the kernel command line; and no folder from which systemd merges or attaches images (/var/lib/extensions, /var/lib/confexts, /var/lib/portables, /var/lib/machines and those in /etc; RHEL 9 and 10) is on a file system that is writable and outlives a reboot.',
+    why: 'These programs run as root at boot. An attacker who writes a file system with the label cidata to a data disk, or an image to such a folder, becomes root again in the next boot.',
+    fix: 'A sealed boot masks the units; if a unit is not masked, immutafs-generator did not run (see systemctl status and the journal). While the disk is writable: immutafs-agent prepare --apply --only boot, which writes /etc/cloud/cloud-init.disabled. Remove ignition.firstboot from the kernel command line. Keep images on the sealed disk.',
   },
   evaluate: (facts) => {
     const { units, ran } = unwrap(facts.provisioning);
     const problems = [
       ...units.map((unit) => `${unit} can run`),
-      ...ran.map((file) => `${file} is there: cloud-init ran in this boot`),
+      ...ran.map((file) => `${file} exists: cloud-init ran in this boot`),
       ...facts.kernelArgument
         .filter((word) => /^ignition\.firstboot(=1)?$/.test(word))
         .map((word) => `kernel argument ${word}`),
       ...imageFolders(facts),
     ];
     const subject = 'provisioning';
-    const expected = 'off';
+    const expected = 'disabled';
     if (problems.length === 0) return { status: 'pass', subject, expected, observed: expected, remedy: '' };
     const remedy =
       'While the disk is writable: immutafs-agent prepare --apply --only boot. Keep images for systemd on the sealed disk.';
@@ -49,8 +49,8 @@ function imageFolders(facts: AssessedFacts): string[] {
   );
   return folders.flatMap((folder) => {
     const target = facts.mounts.serving(folder)?.target;
-    // /var itself is var-overlay's affair, and / is root-readonly's.
+    // var-overlay covers /var itself, and root-readonly covers /.
     if (target === undefined || ['/', '/var', '/etc'].includes(target) || !persistent.has(target)) return [];
-    return [`${folder} is on ${target}, which is writable and outlives a reboot`];
+    return [`${folder} is on ${target}, which is writable and persistent`];
   });
 }

@@ -4,7 +4,7 @@ import { remountRemedy } from '../assess/enforcement.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check, Outcome } from './check.ts';
 
-/** `/` is mounted read-only. A claim of the mount table; root-write-probe does it. */
+/** `/` is mounted read-only according to the mount table; root-write-probe tries a write. */
 export const rootReadonly: Check = {
   id: 'root-readonly',
   severity: 'required',
@@ -12,14 +12,15 @@ export const rootReadonly: Check = {
   messageId: 'dab855213d524692b5e50b22076779a2',
   documentation: {
     title: '/ is mounted read-only',
-    means: "The mount that processes see at / has the option ro, its own or its file system's.",
-    why: 'What can be written to / outlives a reboot, and then a reboot no longer brings the guest back to what was installed. This is what the mount table says; root-write-probe tries it, and host-enforced says whose doing it is.',
-    fix: 'While the host leaves the disk writable, put ro in the options of / in /etc/fstab and take rw off the kernel command line; have the host make the disk read-only; reboot. A sealed guest whose / is writable after all was remounted by somebody: find out by whom before you reboot.',
+    means:
+      'According to the mount table, the mount at / or its file system has the option ro. root-write-probe tries a write; host-enforced checks whether the host enforces read-only.',
+    why: 'Changes to a writable / survive a reboot, so a reboot no longer returns the guest to the installed state.',
+    fix: 'While the disk is writable, add ro to the options of / in /etc/fstab and remove rw from the kernel command line; then have the host make the disk read-only, and reboot. If / of a sealed guest is writable, a process remounted it: find out which process before you reboot.',
   },
   evaluate: (facts) => readonly(facts, ['/']),
 };
 
-/** So is everything else in REQUIRE_READONLY; what is not there is not asked for. */
+/** The other targets of REQUIRE_READONLY are mounted read-only; a path that does not exist is skipped. */
 export const bootReadonly: Check = {
   id: 'boot-readonly',
   severity: 'required',
@@ -28,9 +29,9 @@ export const bootReadonly: Check = {
   documentation: {
     title: 'the other targets of REQUIRE_READONLY are mounted read-only',
     means:
-      'Each path in REQUIRE_READONLY but / itself, by default /boot, is on a mount with the option ro. A path that is not there is not asked for.',
-    why: 'Who can write the kernel or the initramfs decides what the next boot does, whatever / is.',
-    fix: 'Put ro in the options of the path in /etc/fstab while the host leaves the disk writable, and reboot. If it is on a disk of its own, that disk too has to be made read-only in the host.',
+      'According to the mount table, each path in REQUIRE_READONLY other than / is on a mount with the option ro: /boot by default. A path that does not exist is skipped.',
+    why: 'An attacker who can change the kernel or the initramfs controls the next boot, even if / is read-only.',
+    fix: 'While the disk is writable, add ro to the options of the path in /etc/fstab, and reboot. If the path is on its own disk, also make that disk read-only in the host.',
   },
   evaluate: (facts) =>
     readonly(
@@ -49,7 +50,7 @@ function readonly(facts: AssessedFacts, targets: string[]): Outcome {
       status: 'skip',
       subject: '',
       expected,
-      observed: 'none of REQUIRE_READONLY is there',
+      observed: 'no other path of REQUIRE_READONLY exists',
       remedy: '',
     };
   }
@@ -63,7 +64,7 @@ function readonly(facts: AssessedFacts, targets: string[]): Outcome {
     observed: 'mounted read-write',
     remedy: unwrap(facts.hostReadOnlyTargets).has(first)
       ? remountRemedy(first)
-      : `Put ro in the options of ${first} in /etc/fstab, while the host leaves the disk writable, and reboot.`,
+      : `While the disk is writable, add ro to the options of ${first} in /etc/fstab, and reboot.`,
   };
 }
 

@@ -1,26 +1,26 @@
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** Nothing else on this guest makes its root read-only or puts layers over it. */
+/** No other program makes the root read-only or mounts overlays over it. */
 export const rivalsOff: Check = {
   id: 'rivals-off',
   severity: 'required',
   seal: false,
   messageId: 'd041640d4c264c5a90c47caffb76d9e6',
   documentation: {
-    title: 'nothing else does this job',
+    title: 'no other program makes the root read-only or overlays it',
     means:
-      "Neither READONLY nor TEMPORARY_STATE is yes in /etc/sysconfig/readonly-root; overlayroot, systemd.volatile=, dracut's overlays (rd.overlay, rd.live.overlay.overlayfs), lockfs and fsprotect are not asked for; / is no overlay.",
-    why: "Two programs that put layers over the same folders hide each other's, and what is sealed is then no longer what is checked.",
-    fix: 'While the disk is writable, switch the other one off: READONLY=no and TEMPORARY_STATE=no in /etc/sysconfig/readonly-root, overlayroot="" in /etc/overlayroot.conf, or take its word off the kernel command line.',
+      "In /etc/sysconfig/readonly-root neither READONLY nor TEMPORARY_STATE is yes. Neither the configuration nor the kernel command line enables overlayroot, systemd.volatile=, dracut's overlays (rd.overlay, rd.live.overlay.overlayfs), lockfs or fsprotect. / is not an overlay.",
+    why: 'Two programs that mount overlays over the same folders hide the mounts of each other, so the checks no longer examine what is sealed.',
+    fix: 'While the disk is writable, disable the other program: set READONLY=no and TEMPORARY_STATE=no in /etc/sysconfig/readonly-root, set overlayroot="" in /etc/overlayroot.conf, or remove its argument from the kernel command line.',
   },
   evaluate: ({ conflictingOverlays, mounts }) => {
     const root = mounts.serving('/')?.type;
     const found = [...unwrap(conflictingOverlays), ...(root === 'overlay' ? ['/ is an overlay'] : [])];
-    const subject = 'other layers';
+    const subject = 'other overlays';
     const expected = 'none';
     if (found.length === 0) return { status: 'pass', subject, expected, observed: expected, remedy: '' };
-    const remedy = 'Switch it off while the disk is writable.';
+    const remedy = 'Disable it while the disk is writable: see immutafs-agent status --explain rivals-off.';
     return { status: 'fail', subject, expected, observed: found.join('; '), remedy };
   },
 };

@@ -2,7 +2,7 @@ import type { AssessedFacts } from '../assess/assess.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
 import type { Check } from './check.ts';
 
-/** The disk was sealed after a clean shutdown. */
+/** The file systems were shut down cleanly before the disk was sealed. */
 export const rootLog: Check = {
   id: 'root-log',
   severity: 'advisory',
@@ -11,9 +11,9 @@ export const rootLog: Check = {
   documentation: {
     title: 'the file systems were shut down cleanly before they were sealed',
     means:
-      'Neither / nor a lower layer of /var is mounted without its log (norecovery, noload, nologreplay).',
-    why: 'What the log holds cannot be written out on a read-only disk, so the boot falls back to mounting without it. The last changes before the guest was sealed may then be missing or half done, silently.',
-    fix: 'Have the host make the disk writable, boot once so that the log is written out, shut down cleanly, and seal it again.',
+      'According to the mount table, neither / nor a lower layer of /var is mounted without replaying its log (norecovery, noload, nologreplay).',
+    why: 'The log of a file system cannot be replayed on a read-only disk, so the boot mounts the file system without it. The last changes before the disk was sealed may then be missing or incomplete, without any error.',
+    fix: 'Have the host make the disk writable, boot once so that the log is replayed, shut down cleanly, and seal the disk again.',
   },
   evaluate: (facts) => {
     const mounts = sealedMounts(facts);
@@ -21,14 +21,14 @@ export const rootLog: Check = {
       [...superOptions, ...options].some(isWithoutLog),
     );
     const subject = (dirty.length === 0 ? mounts : dirty).map(({ target }) => target).join(' ');
-    const expected = 'mounted with its log';
+    const expected = 'mounted with a clean log';
     if (dirty.length === 0) return { status: 'pass', subject, expected, observed: 'clean', remedy: '' };
-    const remedy = 'Boot once with the disk writable, shut down cleanly and seal it again.';
+    const remedy = 'Boot once with the disk writable, shut down cleanly, and seal the disk again.';
     return {
       status: 'warn',
       subject,
       expected,
-      observed: 'sealed with a log that was not written out',
+      observed: 'sealed with a log that was not replayed',
       remedy,
     };
   },

@@ -3,8 +3,8 @@ import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /**
- * A write is refused with EROFS (path_openat of O_TMPFILE, fs/namei.c: before any permission is looked at).
- * The probe's file never has a name, so nothing is left behind where it is not refused.
+ * The kernel refuses a write with EROFS (path_openat of O_TMPFILE, fs/namei.c: before it checks permissions). The file
+ * of the probe never has a name, so no file remains if the write is accepted.
  */
 export const rootWriteProbe: Check = {
   id: 'root-write-probe',
@@ -12,24 +12,22 @@ export const rootWriteProbe: Check = {
   seal: true,
   messageId: '8df9696e66ae4067bca04f318f74f52f',
   documentation: {
-    title: 'a write to a read-only target is refused',
+    title: 'the kernel refuses a write to each read-only target',
     means:
-      'The agent opens a file without a name for writing on / and each other target of REQUIRE_READONLY, and the kernel answers EROFS. Nothing is left behind where it does not.',
-    why: "A mount table is a claim, and what a process sees of it can be forged. This is the kernel's answer to the deed.",
-    fix: "If a write was accepted and host-enforced fails, make the disk read-only in the host. If host-enforced passes, a process in the guest remounted the target read-write: find out which, and reboot. If the answer was neither, the file system is in trouble: see the kernel's log.",
+      'The agent tries to create an unnamed file for writing on / and on each other target of REQUIRE_READONLY. The kernel must answer EROFS. If the kernel accepts the write, no file remains.',
+    why: 'Mount options can be forged or stale, so the check tries the operation.',
+    fix: 'If the write was accepted and host-enforced fails, make the disk read-only in the host. If host-enforced passes, a process in the guest remounted the target read-write: find out which process, and reboot. With any other answer the file system has an error: read the kernel log (dmesg).',
   },
   evaluate: (facts) => {
     const probes = Object.entries(facts.writeProbes);
-    const expected = 'a write is refused with EROFS';
+    const expected = 'EROFS';
     const subject = probes.map(([target]) => target).join(' ');
-    if (probes.length === 0) throw new Error('nothing was tried');
+    if (probes.length === 0) throw new Error('no write was tried');
     const wrong = probes.filter(([, answer]) => answer !== 'EROFS');
     if (wrong.length === 0) return { status: 'pass', subject, expected, observed: 'EROFS', remedy: '' };
     const unclear = wrong.find(([, answer]) => answer !== 'OK');
     if (wrong.every(([, answer]) => answer !== 'OK') && unclear) {
-      throw new Error(
-        `${unclear[0]}: the probe was answered with ${unclear[1]}, neither refused nor accepted`,
-      );
+      throw new Error(`${unclear[0]}: the write failed with ${unclear[1]}, not with EROFS`);
     }
     const [first = ''] = wrong.filter(([, answer]) => answer === 'OK').map(([target]) => target);
     const remedy = unwrap(facts.hostReadOnlyTargets).has(first)
@@ -39,7 +37,7 @@ export const rootWriteProbe: Check = {
       status: 'fail',
       subject: wrong.map(([target]) => target).join(' '),
       expected,
-      observed: 'a write was accepted',
+      observed: 'the write was accepted',
       remedy,
     };
   },

@@ -2,27 +2,27 @@ import type { Label } from '../facts/security/labels.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** What the boot mounted has the label that the policy has for it. */
+/** The overlays and /tmp have the labels of the policy. */
 export const selinuxLabels: Check = {
   id: 'selinux-labels',
   severity: 'required',
   seal: false,
   messageId: '10efc4110c4f42afb5702f1c3b01c3d3',
   documentation: {
-    title: "the layers in memory and /tmp have the policy's labels",
+    title: 'overlays and /tmp have the SELinux labels of the policy',
     means:
-      "The root of each overlay, and /tmp, has the type that the policy's file_contexts has for it, and in no case tmpfs_t or unlabeled_t. Without SELinux the check is skipped; where SELinux only warns (permissive), so does this check.",
-    why: 'A tmpfs has the label that the kernel gives it, and the boot mounts it before there is a policy. With it, an enforcing SELinux denies /var to journald and to everything that is confined.',
-    fix: 'For now: restorecon -F and the folder. immutafs-var.service does it at boot for the overlays: see why it did not, systemctl status immutafs-var.service. For /tmp, put rootcontext= into its options in /etc/fstab, or use tmp.mount.',
+      'The root directory of each overlay and /tmp have the type that file_contexts of the policy assigns, and never tmpfs_t or unlabeled_t. Without SELinux the check is skipped; in permissive mode it only warns.',
+    why: 'The boot mounts the tmpfs before a policy is loaded, so the tmpfs has the default label of the kernel. With that label, SELinux in enforcing mode denies access to /var to journald and to every confined process.',
+    fix: 'Until the next boot: restorecon -F FOLDER. At boot, immutafs-var.service labels the overlays; systemctl status immutafs-var.service shows why it failed. For /tmp, add rootcontext= to its options in /etc/fstab, or use tmp.mount.',
   },
   evaluate: ({ labels }) => {
     const found = unwrap(labels);
     if (found === undefined) {
-      return { status: 'skip', subject: '', expected: '', observed: 'SELinux is not there', remedy: '' };
+      return { status: 'skip', subject: '', expected: '', observed: 'SELinux is not enabled', remedy: '' };
     }
     const wrong = found.labels.filter(isWrong);
     const subject = (wrong.length === 0 ? found.labels : wrong).map(({ path }) => path).join(' ');
-    const expected = "the policy's own types";
+    const expected = 'the types of the policy';
     if (wrong.length === 0) {
       const observed = found.labels.map(({ type }) => type).join(' ');
       return { status: 'pass', subject, expected, observed, remedy: '' };
@@ -33,7 +33,7 @@ export const selinuxLabels: Check = {
           `${path} is ${type}${wanted === undefined ? '' : `, not ${wanted}`}`,
       )
       .join('; ');
-    const remedy = `restorecon -F ${subject}, and see why it was not done at boot.`;
+    const remedy = `Run: restorecon -F ${subject}. To find the cause: systemctl status immutafs-var.service.`;
     return { status: found.enforcing ? 'fail' : 'warn', subject, expected, observed, remedy };
   },
 };

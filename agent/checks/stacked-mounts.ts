@@ -8,24 +8,24 @@ import { reportFile } from '../facts/last-report.ts';
 import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
 import type { Check } from './check.ts';
 
-/** Where the seal depends on what is mounted, nothing is mounted over it. */
+/** No mount hides another mount that the seal depends on. */
 export const stackedMounts: Check = {
   id: 'stacked-mounts',
   severity: 'required',
   seal: false,
   messageId: '42764ab9e90d489299e76d121fe62a37',
   documentation: {
-    title: 'no mount hides another where the seal depends on it',
+    title: 'no mount hides another mount that the seal depends on',
     means:
-      "At /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS and at what /etc/fstab has mounted there is one mount at most. An automount point below what it mounted is none. And nothing is mounted over what the agent itself goes by: /etc, if it is a mount, is on a disk of /; its configuration, fstab, mtab, SELinux's and those of its rivals are no mounts, nor are the boot's hand-off, the last report and udev's database.",
-    why: 'A second mount shows other files than those that were sealed, and the first is still there for every process that began before: a check of what is visible says nothing about what is hidden. With another immutafs.conf in its place, the agent would ask for less.',
-    fix: 'Find out who mounted it. `umount` takes the upper one away; a reboot of a sealed guest takes away everything that was mounted by hand.',
+      "According to the mount table there is at most one mount at each of /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS, and at every mount point of /etc/fstab. An automount point below its own mount does not count. Nothing is mounted over the inputs of the agent: /etc, if it is a mount, is on a disk of /; the configuration of the agent, fstab, mtab, the configuration of SELinux and of other overlay programs, the boot record, the last report and udev's database are not mounts.",
+    why: 'A second mount shows other files than the sealed ones, while processes that started earlier still use the hidden mount, which no check of the visible mount covers. Another immutafs.conf mounted over the real one would make the agent require less.',
+    fix: 'Find out which process mounted it. `umount` removes the upper mount; a reboot of a sealed guest removes every mount that was made manually.',
   },
   evaluate: (facts) => {
-    const stacks = [...targetsOf(facts).flatMap((target) => stackAt(facts, target)), ...covers(facts)];
+    const stacks = [...targetsOf(facts).flatMap((target) => stackAt(facts, target)), ...coveredInputs(facts)];
     const expected = 'one mount at a mount point';
     if (stacks.length === 0) {
-      return { status: 'pass', subject: '', expected, observed: 'nothing is hidden', remedy: '' };
+      return { status: 'pass', subject: '', expected, observed: 'no hidden mount', remedy: '' };
     }
     const [first] = stacks;
     return {
@@ -36,14 +36,14 @@ export const stackedMounts: Check = {
         stacks.map(({ text }) => text),
         '; ',
       ),
-      remedy: `Find out who mounted over ${first?.target ?? ''}, and reboot.`,
+      remedy: `Find out which process mounted over ${first?.target ?? ''}, and reboot.`,
     };
   },
 };
 
 const always = ['/', '/var', '/run', '/run/var', '/proc', '/sys', '/dev', '/etc', '/usr', '/run/immutafs'];
 
-/** What the agent goes by, and what is below it. */
+/** Files and folders that the agent reads. */
 const inputs = [
   ...['/etc/immutafs', '/etc/fstab', '/etc/mtab', '/etc/selinux', '/etc/sysconfig'],
   ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', bootEnvFile, reportFile, '/run/udev'],
@@ -73,8 +73,8 @@ function stackAt(facts: AssessedFacts, target: string): { target: string; text: 
   return [{ target, text: `${target} is ${name(seen)}; hidden: ${shortList(others.map(name), ', ')}` }];
 }
 
-/** Whatever the configuration says: it may be what is forged. */
-function covers(facts: AssessedFacts): { target: string; text: string }[] {
+/** Mounts over inputs of the agent; independent of the configuration, which may be forged. */
+function coveredInputs(facts: AssessedFacts): { target: string; text: string }[] {
   const { all, hidden } = facts.mounts;
   const isForeign = foreignTest(facts);
   return all
@@ -90,7 +90,7 @@ function isInput({ target }: Mount): boolean {
   return target === '/run/immutafs' || inputs.some((input) => isBelow(target, input));
 }
 
-/** Whether a mount on /etc is on another file system than "/", and on no disk of it: what was sealed is on those. */
+/** Whether a mount on /etc is on another file system than "/" and on none of its disks, which hold the sealed files. */
 function foreignTest(facts: AssessedFacts): (mount: Mount) => boolean {
   const disks = 'value' in facts.disks ? facts.disks.value : [];
   const isWithRoot = disks.some(({ holds }) => holds.includes('/') && holds.includes('/etc'));
@@ -102,7 +102,7 @@ function name({ type, source }: Mount): string {
   return `${type} (${source})`;
 }
 
-/** A folder over itself shows what is there without it: `prepare` holds /home still in this way until a reboot. */
+/** A folder bound over itself shows the same files; `prepare` freezes /home in this way until a reboot. */
 function isBoundOnItself({ mounts }: AssessedFacts, { device, root, target }: Mount): boolean {
   const system = mounts.serving('/');
   return target !== '/' && device === system?.device && root === path.join(system.root, target);

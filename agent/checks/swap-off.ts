@@ -3,40 +3,41 @@ import type { AssessedFacts } from '../assess/assess.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** No memory is written out to a system's disk, and nothing tries to at boot. */
+/** No swap space is on a system disk, in use or in fstab. */
 export const swapOff: Check = {
   id: 'swap-off',
   severity: 'required',
   seal: true,
   messageId: 'ff98341be7a94029a81ca89274650b08',
   documentation: {
-    title: 'no swap on a disk of the system',
+    title: 'no swap space is on a system disk',
     means:
-      'No swap in use is on a disk under / or another target of REQUIRE_READONLY, nor is one in /etc/fstab there or on any disk that is read-only, nor one whose device is not there. Swap in compressed memory (zram) and on other disks is left alone.',
-    why: 'A read-only disk cannot be swapped to, so the unit fails at each boot and the system counts as degraded; for a device that is not there the boot waits a minute and a half. Swap in use on a disk of the system means that the disk is written to: memory, secrets included, outlives the reboot.',
-    fix: 'While the disk is writable: take the line of type swap out of /etc/fstab, and resume= off the kernel command line. For now: swapoff -a. If the guest needs swap, use zram or a disk of its own.',
+      'No swap space in use is on a disk under / or another target of REQUIRE_READONLY. No swap line in /etc/fstab names such a disk, another read-only disk, or a device that does not exist. Swap space in compressed memory (zram) and on other disks is allowed.',
+    why: 'Swap on a read-only disk fails at each boot, and the system is then degraded; for a missing device the boot waits 90 seconds. Swap in use on a system disk writes memory, including secrets, to a disk that survives the reboot.',
+    fix: 'While the disk is writable, remove the swap line from /etc/fstab and resume= from the kernel command line. Until the next boot: swapoff -a. If the guest needs swap space, use zram or a separate disk.',
   },
   evaluate: (facts) => {
     const wrong = [...active(facts), ...wanted(facts)];
     const subject = 'swap';
-    const expected = 'none on a disk of the system';
+    const expected = 'none on a system disk';
     if (wrong.length === 0) {
       const elsewhere = unwrap(facts.swaps).map(({ source }) => source);
-      const observed = elsewhere.length === 0 ? 'none in use' : `only ${elsewhere.join(' ')}, elsewhere`;
+      const observed = elsewhere.length === 0 ? 'none in use' : `only on other disks: ${elsewhere.join(' ')}`;
       return { status: 'pass', subject, expected, observed, remedy: '' };
     }
-    const remedy = 'Take it out of /etc/fstab while the disk is writable; now: swapoff -a.';
+    const remedy =
+      'While the disk is writable, remove the swap line from /etc/fstab; until the next boot: swapoff -a.';
     return { status: 'fail', subject, expected, observed: wrong.join('; '), remedy };
   },
 };
 
 /**
- * A swap file is where its file system is.
- * @throws Error for a device of which no disk is known: its node lies outside of /dev, or is gone
+ * Swap in use on system disks. A swap file is on the disk of its file system.
+ * @throws Error for a device whose disk is unknown: its node is outside of /dev, or was removed
  */
 function active(facts: AssessedFacts): string[] {
   const unknown = unwrap(facts.swaps).find(({ type, disks }) => type === 'partition' && disks.length === 0);
-  if (unknown !== undefined) throw new Error(`${unknown.source} is in use, on a disk that cannot be told`);
+  if (unknown !== undefined) throw new Error(`${unknown.source} is in use on an unknown disk`);
   return unwrap(facts.swaps)
     .filter((swap) =>
       swap.type === 'partition'
@@ -57,12 +58,12 @@ function wanted(facts: AssessedFacts): string[] {
   return lines.flatMap((entry) => {
     const { line, source, options } = entry;
     if (entry.missing) {
-      return options.includes('nofail') ? [] : [`/etc/fstab line ${line}: ${source} is not there`];
+      return options.includes('nofail') ? [] : [`/etc/fstab line ${line}: ${source} does not exist`];
     }
     const file = source.startsWith('/') && !isBelow(source, '/dev');
     const bad = file
       ? isFileOnSystem(facts, source)
       : unwrap(facts.systemDisks).includes(entry.disks) || entry.disks.some(({ readOnly }) => readOnly);
-    return bad ? [`/etc/fstab line ${line}: ${source} is on a disk of the system`] : [];
+    return bad ? [`/etc/fstab line ${line}: ${source} is on a system disk`] : [];
   });
 }

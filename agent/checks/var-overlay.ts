@@ -9,7 +9,7 @@ import type { Check } from './check.ts';
 /** OVERLAYFS_SUPER_MAGIC (linux/magic.h). */
 const overlayMagic = 0x794c7630;
 
-/** /var, and what is below it on a sealed disk, is an overlay of the disk's own and an upper layer of ours. */
+/** /var, and every file system below it on a sealed disk, is an overlay with an upper layer in RAM. */
 export const varOverlay: Check = {
   id: 'var-overlay',
   severity: 'required',
@@ -18,20 +18,20 @@ export const varOverlay: Check = {
   documentation: {
     title: "/var is an overlay in RAM over the disk's own /var",
     means:
-      "/var is an overlay whose lower layer is the disk's own /var, mounted read-only, and whose upper layer is the one that the boot made; so is every file system below /var that is on a sealed disk or another read-only disk. A file system that fstab has with noauto on a disk that is not the system's, a loop device and a read-only type (squashfs, iso9660) need no layer.",
-    why: 'Without it, programs cannot write to /var and fail in many ways; with another upper layer, what they write may outlive a reboot.',
-    fix: 'See `journalctl -b | grep immutafs:` and /run/immutafs/boot.env for what the boot could not do, mend that and reboot.',
+      "According to the mount table and statfs(2), /var is an overlay whose lower layer is the disk's own /var, mounted read-only, and whose upper layer is the one that the boot created. The same holds for every file system below /var on a sealed disk or another read-only disk. A noauto line of fstab for another disk than a system disk, a loop device, and a read-only type (squashfs, iso9660) need no overlay.",
+    why: 'Without the overlay, programs cannot write to /var and fail. With another upper layer, data that programs write to /var may survive a reboot.',
+    fix: 'Find the error of the boot with `journalctl -b | grep immutafs:` and in /run/immutafs/boot.env, fix the cause, and reboot.',
   },
   evaluate: (facts) => {
     const bootEnv = 'value' in facts.bootEnv ? facts.bootEnv.value : undefined;
     const wrong = [...problems(facts), ...unfinished(facts.layers)];
-    const expected = "an overlay, the disk's own /var below it";
+    const expected = "an overlay over the disk's own /var";
     if (wrong.length === 0) {
       return { status: 'pass', subject: '/var', expected, observed: 'overlay', remedy: '' };
     }
     const observed = [shortList(wrong, '; '), ...(bootEnv?.errors ?? [])].join('; ');
     const remedy =
-      'See `journalctl -b | grep immutafs:` and /run/immutafs/boot.env, mend the cause and reboot.';
+      'Find the error with `journalctl -b | grep immutafs:` and in /run/immutafs/boot.env, fix the cause, and reboot.';
     return { status: 'fail', subject: '/var', expected, observed, remedy };
   },
 };
@@ -40,20 +40,20 @@ function problems(facts: AssessedFacts): string[] {
   const mount = facts.mounts.serving('/var');
   if (mount === undefined) throw new Error('no mount serves /var');
   if (mount.target !== '/var')
-    return [`/var is no mount of its own but part of ${mount.target} (${mount.type})`];
+    return [`/var is not a mount point but part of ${mount.target} (${mount.type})`];
   if (mount.type !== 'overlay') return [`/var is ${mount.type}, not overlay`];
   const [own, ...below] = facts.layers;
   return [
     ...(own === undefined ? [] : overlayProblems(facts, mount, own)),
     ...(unwrap(facts.varUsage)?.type === overlayMagic
       ? []
-      : ['statfs(2) of /var does not answer as an overlay']),
+      : ['statfs(2) of /var does not report an overlay']),
     ...below.flatMap((layer) => belowProblems(facts, layer)),
-    ...forgotten(facts, below),
+    ...missingLayers(facts, below),
   ];
 }
 
-/** The mount, its options, and its layers. */
+/** Problems of one overlay: its mount options and its layers. */
 function overlayProblems(facts: AssessedFacts, mount: Mount, layer: Layer): string[] {
   const { target, lower, upper, work } = layer;
   const wanted = facts.config.VAR_OPTIONS.split(',').filter((option) => option !== '');
@@ -70,23 +70,23 @@ function overlayProblems(facts: AssessedFacts, mount: Mount, layer: Layer): stri
 }
 
 /**
- * Of the system's own disks, and nothing that somebody could write to through another mount.
- * @param over what is mounted over it
+ * The lower layer must be on the system's own disks and not writable through another mount.
+ * @param over the mount point of the overlay
  */
 function lowerProblems(facts: AssessedFacts, target: string, over: string): string[] {
   const lower = facts.mounts.serving(target);
   if (lower?.target !== target || !lower.options.includes('ro'))
     return [`${target} is not mounted read-only`];
   const root = facts.mounts.serving('/');
-  // Btrfs has a number for all its subvolumes, which may be called anything.
+  // All subvolumes of a Btrfs have one device number, and their names are arbitrary.
   const isOther =
     lower.device === root?.device && lower.type !== 'btrfs' && lower.root !== path.join(root.root, over);
-  if (isOther) return [`${target} is ${lower.root} of the disk, not ${over}`];
-  // Of the system's own disks, host-enforced says whose doing it is.
+  if (isOther) return [`${target} shows ${lower.root} of the disk, not ${over}`];
+  // host-enforced covers the system's own disks.
   const system = unwrap(facts.systemDisks);
   const disks = unwrap(facts.disks).filter(({ holds }) => holds.includes(target));
   const writable = disks.filter((disk) => !disk.readOnly && !system.includes([disk])).map(({ name }) => name);
-  if (disks.length === 0) return [`${target} is on no disk but ${lower.type} (${lower.source})`];
+  if (disks.length === 0) return [`${target} is not on a disk but ${lower.type} (${lower.source})`];
   return writable.length === 0 ? [] : [`${target} is on ${writable.join(' ')}, which is writable`];
 }
 
@@ -97,21 +97,21 @@ function belowProblems(facts: AssessedFacts, layer: Layer): string[] {
   const mount = facts.mounts.serving(target);
   return mount?.target === target && mount.type === 'overlay'
     ? overlayProblems(facts, mount, layer)
-    : [`${target} is no overlay any more`];
+    : [`${target} is no longer an overlay`];
 }
 
-/** Those at which assemble-var was killed: out of memory, or out of time at a disk that does not answer. */
+/** Layers at which assemble-var was killed: out of memory, or by a timeout at a disk that does not answer. */
 function unfinished(layers: readonly Layer[]): string[] {
   return layers
     .filter(({ state }) => state === 'begun')
     .map(
       ({ target }) =>
-        `to put a layer over ${target} was begun and did not end (journalctl -u 'immutafs-var@*')`,
+        `the overlay on ${target} was started and not finished (see journalctl -u 'immutafs-var@*')`,
     );
 }
 
-/** File systems below /var that nothing can be written to, though programs will. */
-function forgotten(facts: AssessedFacts, layers: readonly Layer[]): string[] {
+/** File systems below /var that are read-only although programs need to write to them. */
+function missingLayers(facts: AssessedFacts, layers: readonly Layer[]): string[] {
   const settled = layers.filter(({ state }) => ['failed', 'begun'].includes(state));
   return facts.mounts.all
     .filter(({ target, type, options, superOptions }) => {
@@ -121,10 +121,10 @@ function forgotten(facts: AssessedFacts, layers: readonly Layer[]): string[] {
     .filter((mount) => !facts.mounts.hidden.has(mount))
     .filter(({ target }) => !settled.some((layer) => layer.target === target))
     .filter((mount) => needsLayer(facts, mount))
-    .map(({ target }) => `${target} is read-only and no overlay`);
+    .map(({ target }) => `${target} is read-only and not an overlay`);
 }
 
-/** What the boot puts a layer over, or would if it knew of it; nobody expects to write to the rest. */
+/** File systems over which the boot mounts an overlay, or would if it knew them; programs do not write to others. */
 function needsLayer(facts: AssessedFacts, { target, type }: Mount): boolean {
   const under = unwrap(facts.disks).filter(({ holds }) => holds.includes(target));
   const system = unwrap(facts.systemDisks);
@@ -134,7 +134,7 @@ function needsLayer(facts: AssessedFacts, { target, type }: Mount): boolean {
   return !unwrap(facts.fstab).lines.some((line) => line.target === target && isOnDemand(line.options));
 }
 
-/** systemd.mount(5): with an automount, noauto means nothing. */
+/** systemd.mount(5): with an automount, noauto has no effect. */
 function isOnDemand(options: readonly string[]): boolean {
   return options.includes('noauto') && !options.some((option) => automount.test(option));
 }

@@ -2,18 +2,18 @@ import { upperFolder } from '../facts/boot/layers.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
 import type { Check } from './check.ts';
 
-/** What is written to /var is in RAM, gone at the next boot, and cannot take all of it. */
+/** Data written to /var is in RAM, is discarded at the next boot, and cannot use all memory. */
 export const varUpperTmpfs: Check = {
   id: 'var-upper-tmpfs',
   severity: 'required',
   seal: true,
   messageId: '146ad4b087f64adcba140809895e7bba',
   documentation: {
-    title: 'the upper layer of /var is a capped tmpfs',
+    title: 'the upper layer of /var is a tmpfs with limits',
     means:
-      '/run/var is a tmpfs with a size and a number of inodes, and so is whatever the upper layers of overlays below /var are on.',
-    why: 'On anything else, what is written to /var would outlive a reboot; without a cap, a log that grows takes all memory with it.',
-    fix: 'Reboot, so that the upper layer is made anew. If it happens again, look for what mounts over /run/var.',
+      'According to the mount table, /run/var is a tmpfs with a limit for bytes (size=) and for inodes (nr_inodes=). The same holds for the file system of each upper layer below /var.',
+    why: 'On another file system, data written to /var would survive a reboot. Without limits, a growing log uses up all memory.',
+    fix: 'Reboot, so that the boot creates the upper layer again. If the check still fails, find the program that mounts over /run/var.',
   },
   evaluate: ({ mounts, layers }) => {
     const below = layers
@@ -24,12 +24,12 @@ export const varUpperTmpfs: Check = {
       if (mount === undefined) throw new Error(`no mount serves ${folder}`);
       return mount;
     });
-    const expected = 'a tmpfs with a size and a number of inodes';
+    const expected = 'a tmpfs with limits for bytes and inodes';
     const wrong = [...new Set(found)].flatMap(problems);
     const subject = [...new Set(found.map(({ target }) => target))].join(' ');
     if (wrong.length === 0)
-      return { status: 'pass', subject, expected, observed: 'tmpfs, capped', remedy: '' };
-    const remedy = 'Reboot, so that the upper layer is made anew; something mounted over it.';
+      return { status: 'pass', subject, expected, observed: 'tmpfs with limits', remedy: '' };
+    const remedy = 'A program mounted over the upper layer: find it, and reboot.';
     return { status: 'fail', subject, expected, observed: wrong.join('; '), remedy };
   },
 };
@@ -38,7 +38,7 @@ function problems({ type, target, superOptions }: Mount): string[] {
   const has = (option: string) => superOptions.some((each) => each.startsWith(`${option}=`));
   return [
     ...(type === 'tmpfs' ? [] : [`an upper layer is on ${type} at ${target}`]),
-    ...(has('size') ? [] : ['no size']),
-    ...(has('nr_inodes') ? [] : ['no nr_inodes']),
+    ...(has('size') ? [] : ['no limit for bytes (size=)']),
+    ...(has('nr_inodes') ? [] : ['no limit for inodes (nr_inodes=)']),
   ];
 }

@@ -4,9 +4,8 @@ import type { SystemReader } from '../system/reader.ts';
 import { type Log, keepingLog, openJournal, priority } from '../system/log.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
 import { type LastReport, reportFile } from '../facts/last-report.ts';
-import { findDrift } from '../report/drift.ts';
-import { logDrift, logReport } from '../report/log.ts';
-import { loginMessage } from '../report/maintenance.ts';
+import { loginMessage } from '../report/headline.ts';
+import { findDrift, logDrift, logReport } from '../report/log.ts';
 import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { toJson } from '../lib/unprintable.ts';
@@ -15,7 +14,7 @@ import type { Output, ReportOptions } from './output.ts';
 import { printReport } from './status.ts';
 
 const agentFolder = path.dirname(reportFile);
-/** What packaging/profile.sh shows at a login; empty where there is nothing to say. */
+/** packaging/profile.sh shows this file at a login; it is empty if there is nothing to report. */
 const loginFile = `${agentFolder}/login`;
 
 export interface CheckOptions extends ReportOptions {
@@ -24,8 +23,8 @@ export interface CheckOptions extends ReportOptions {
 }
 
 /**
- * `check`: looks, logs what changed since the last look of this boot, and leaves the report for others. At boot,
- * or where there is no report to compare with, logs each finding.
+ * `check`: evaluates the guest, logs what changed since the previous check of this boot, and writes the report. Logs
+ * every finding at boot and if there is no previous report.
  */
 export async function checkCommand(
   reader: SystemReader,
@@ -35,7 +34,7 @@ export async function checkCommand(
   return checkWith(reader, output, options, openJournal);
 }
 
-/** @param open opens what takes the place of the journal */
+/** @param open opens the log that replaces the journal */
 export async function checkWith(
   reader: SystemReader,
   output: Output,
@@ -45,9 +44,10 @@ export async function checkWith(
   const { log, send } = keepingLog(open);
   const { facts, report } = await evaluateWithFacts(reader);
   logChanges(report, options.boot === true ? undefined : lastReport(facts, log), log);
-  // Before the report: what the next one is compared with is what has been said.
+  // The report is written after its findings are logged: the next check logs only what differs from this report.
   await send();
-  for (const { what, file, text } of leftFiles(facts, report)) leaveFile(reader, what, file, text, log);
+  for (const { what, file, text } of outputFiles(facts, report))
+    writeOutputFile(reader, what, file, text, log);
   await send();
   printReport(report, output, options);
   return exitCode(report);
@@ -60,32 +60,32 @@ function logChanges(report: Report, before: LastReport | undefined, log: Log): v
 
 function lastReport({ lastReport: last }: AssessedFacts, log: Log): LastReport | undefined {
   if ('value' in last) return last.value;
-  log(priority.warning, `The last report cannot be read, ignoring it: ${last.error}`, {});
+  log(priority.warning, `The previous report cannot be read and is ignored: ${last.error}`, {});
   return undefined;
 }
 
-interface LeftFile {
-  /** For the warning. */
+interface OutputFile {
+  /** The file's name in a warning. */
   what: string;
   file: string;
   text: string;
 }
 
-function leftFiles({ config: { PROMETHEUS_FILE } }: AssessedFacts, report: Report): LeftFile[] {
+function outputFiles({ config: { PROMETHEUS_FILE } }: AssessedFacts, report: Report): OutputFile[] {
   const metrics = { what: 'PROMETHEUS_FILE', file: PROMETHEUS_FILE, text: formatPrometheus(report) };
   return [
     { what: 'The report', file: reportFile, text: `${toJson(report, 2)}\n` },
-    { what: 'The message for logins', file: loginFile, text: loginMessage(report) },
+    { what: 'The login message', file: loginFile, text: loginMessage(report) },
     ...(PROMETHEUS_FILE === '' ? [] : [metrics]),
   ];
 }
 
-/** A file that cannot be written (a full disk) changes neither the verdict nor the exit code. */
-function leaveFile(reader: SystemReader, what: string, file: string, text: string, log: Log): void {
+/** If a file cannot be written (a full disk), neither the verdict nor the exit code changes. */
+function writeOutputFile(reader: SystemReader, what: string, file: string, text: string, log: Log): void {
   try {
     if (path.dirname(file) === agentFolder) reader.makeFolder(agentFolder);
     reader.writeAtomically(file, text, 0o644);
   } catch (error) {
-    log(priority.warning, `${what} cannot be written, ignoring it: ${errorMessage(error)}`, {});
+    log(priority.warning, `${what} cannot be written: ${errorMessage(error)}`, {});
   }
 }

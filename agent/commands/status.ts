@@ -12,7 +12,7 @@ export interface StatusOptions extends ReportOptions {
   probe?: boolean;
 }
 
-/** `status`: looks and says; with --explain, says what a check is about. */
+/** `status`: evaluates the guest and prints the report; with --explain, prints the documentation of a check. */
 export async function statusCommand(
   reader: SystemReader,
   output: Output,
@@ -27,7 +27,7 @@ export async function statusCommand(
   return exitCode(report);
 }
 
-/** The report on stdout; a configuration that is wrong also as a line on stderr. */
+/** Prints the report on stdout, and problems of the configuration also as a line on stderr. */
 export function printReport(report: Report, output: Output, options: ReportOptions): void {
   output.stdout(formatReport(report, output, options));
   const config = report.checks.find(({ id, status }) => id === 'config-valid' && status === 'fail');
@@ -38,5 +38,5 @@ function formatReport(report: Report, output: Output, options: ReportOptions): s
   if (options.prometheus) return formatPrometheus(report);
   if (options.json) return `${toJson(report, 2)}\n`;
   const color = options.color === 'always' || (options.color === 'auto' && output.terminal);
-  return formatText(report, color);
+  return formatText(report, { all: options.all === true, color, columns: output.columns });
 }

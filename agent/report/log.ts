@@ -1,7 +1,7 @@
 import type { Finding } from '../checks/check.ts';
+import type { LastReport } from '../facts/last-report.ts';
 import { type Fields, type Log, priority } from '../system/log.ts';
-import { checkMessageId, driftMessage, verdictMessage } from './messages.ts';
-import type { Drift } from './drift.ts';
+import { checkMessageId, driftMessage, verdictMessage } from './log-messages.ts';
 import type { Report } from './report.ts';
 
 const levels = {
@@ -12,10 +12,10 @@ const levels = {
   error: priority.error,
 };
 
-/** One journal entry a finding, and one for the verdict. */
+/** One journal entry for each finding, and one for the verdict. */
 export function logReport(report: Report, log: Log): void {
   for (const finding of report.checks) {
-    log(levels[finding.status], `${finding.id}: ${finding.status}: ${said(finding)}`, {
+    log(levels[finding.status], `${finding.id}: ${finding.status}: ${describe(finding)}`, {
       MESSAGE_ID: checkMessageId(finding.id),
       ...fields(finding),
     });
@@ -23,12 +23,28 @@ export function logReport(report: Report, log: Log): void {
   logVerdict(report, log, '');
 }
 
-/** One journal entry for each check whose status changed, and one for the verdict if it did; else nothing. */
+/** What differs from the previous report. */
+export interface Drift {
+  /** Each finding with its previous status; undefined for a check that the previous report does not have. */
+  findings: { finding: Finding; before: string | undefined }[];
+  /** The previous verdict; undefined if it is the same. */
+  verdict: string | undefined;
+}
+
+/** Only a change of status counts: what a check observed (bytes in use) changes all the time. */
+export function findDrift(before: LastReport, now: Report): Drift {
+  const findings = now.checks
+    .map((finding) => ({ finding, before: before.checks.get(finding.id) }))
+    .filter((each) => each.before !== each.finding.status);
+  return { findings, verdict: before.verdict === now.verdict ? undefined : before.verdict };
+}
+
+/** One journal entry for each check whose status changed, and one for the verdict if it changed. */
 export function logDrift({ findings, verdict }: Drift, report: Report, log: Log): void {
   for (const { finding, before = 'none' } of findings) {
     const { id, status } = finding;
     const level = Math.min(levels[status], priority.notice);
-    log(level, `${id} was ${before} and is ${status}: ${said(finding)}`, {
+    log(level, `${id} changed from ${before} to ${status}: ${describe(finding)}`, {
       MESSAGE_ID: driftMessage.messageId,
       ...fields(finding),
       IMMUTAFS_OLD_STATUS: before,
@@ -39,8 +55,8 @@ export function logDrift({ findings, verdict }: Drift, report: Report, log: Log)
 
 function logVerdict(report: Report, log: Log, before: string): void {
   const bad = report.verdict === 'failed' || report.verdict === 'unknown';
-  const was = before === '' ? '' : `, was ${before}`;
-  log(bad ? priority.error : priority.notice, `Verdict: ${report.verdict}${was} (${report.reason})`, {
+  const change = before === '' ? '' : `, was ${before}`;
+  log(bad ? priority.error : priority.notice, `Verdict: ${report.verdict}${change} (${report.reason})`, {
     MESSAGE_ID: verdictMessage.messageId,
     IMMUTAFS_VERDICT: report.verdict,
     ...(before === '' ? {} : { IMMUTAFS_OLD_VERDICT: before }),
@@ -61,7 +77,7 @@ function fields(finding: Finding): Fields {
   };
 }
 
-function said({ subject, observed, remedy }: Finding): string {
-  const seen = subject === '' ? observed : `${subject}: ${observed}`;
-  return `${seen}${remedy === '' ? '' : ` To do: ${remedy}`}`;
+function describe({ subject, observed, remedy }: Finding): string {
+  const observation = subject === '' ? observed : `${subject}: ${observed}`;
+  return remedy === '' ? observation : `${observation}. To fix: ${remedy}`;
 }

@@ -5,11 +5,11 @@ import type { Disk } from '../facts/disks/disks.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
 import type { Enforcement } from '../assess/enforcement.ts';
 import type { LargestFile } from '../facts/largest-files.ts';
+import type { ForwardCounts, ForwardState } from '../facts/forwarder.ts';
 import type { Foothold } from '../assess/footholds.ts';
 import type { Impostor, Mode } from '../facts/boot/boot-env.ts';
 import { observe } from '../facts/observed.ts';
 import { version } from '../lib/version.ts';
-import { type ForwardReport, describeForward } from './forward.ts';
 
 export type Verdict = 'sealed' | 'failed' | 'maintenance' | 'off' | 'unknown';
 
@@ -54,7 +54,11 @@ export interface Report {
   forward: ForwardReport | null;
 }
 
-/** @param at when it was observed */
+/** `forward` of a report. */
+export interface ForwardReport
+  extends Pick<ForwardState, 'target' | 'state' | 'since' | 'lastAckAt' | 'lag' | 'error'>, ForwardCounts {}
+
+/** @param at when the facts were gathered */
 export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date): Report {
   const { identity, footholds, impostors } = facts;
   return {
@@ -136,5 +140,27 @@ function describeBoot({ bootEnv, identity }: AssessedFacts, now: Date): Report['
     says: ['mode', 'reason', 'var.assembledBy'],
     warnings: boot.warnings,
     errors: boot.errors,
+  };
+}
+
+/** A forwarder that ended without recording it is `stopped`. */
+function describeForward({ config, forward }: AssessedFacts): ForwardReport | null {
+  const forwarder = 'value' in forward ? forward.value : undefined;
+  if (forwarder === undefined || config.FORWARD === '') return null;
+  const { target, state, since, lastAckAt, lag, error, counts } = forwarder.state;
+  return {
+    target,
+    state: forwarder.alive ? state : 'stopped',
+    since,
+    lastAckAt,
+    lag: { entries: lag.entries, seconds: lag.seconds },
+    error,
+    acknowledged: counts.acknowledged,
+    repeated: counts.repeated,
+    lost: counts.lost,
+    corrupt: counts.corrupt,
+    refused: counts.refused,
+    cut: counts.cut,
+    suppressed: counts.suppressed,
   };
 }

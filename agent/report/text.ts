@@ -1,102 +1,124 @@
 import type { Finding, Status } from '../checks/check.ts';
-import { clean, formatAge, formatBytes, shortList } from '../lib/format.ts';
 import type { Disk } from '../facts/disks/disks.ts';
-import { type Paint, type Style, painter } from '../lib/color.ts';
-import { maintenanceLines } from './maintenance.ts';
-import type { Report, Verdict } from './report.ts';
+import type { Style } from '../lib/color.ts';
+import { formatAge, formatBytes, shortList } from '../lib/format.ts';
+import { headline } from './headline.ts';
+import { type Line, type Look, layOut } from './layout.ts';
+import type { Report } from './report.ts';
 
-/** The view for people: the verdict first, then what it stands on, then a line a check and what to do. */
-export function formatText(report: Report, color: boolean): string {
-  const paint = painter(color);
-  const { host, agent } = report;
-  return [
-    paint(
-      'dim',
-      `immutafs-agent ${agent.version} on ${clean(host.name)}: ${clean(host.os)}, Linux ${clean(host.kernel)}`,
-    ),
-    '',
-    ...verdictLines(report, paint),
-    '',
-    ...report.disks.map((disk) => diskLine(disk, paint)),
+export interface View extends Look {
+  /** Every check, disk and mount; otherwise only what needs attention, which fits a terminal of 24 lines. */
+  all: boolean;
+}
+
+/** The view for people: the verdict, the state of disks, /var and logs, the checks, the remaining attack surface. */
+export function formatText(report: Report, view: View): string {
+  const lines: Line[] = [
+    { label: '', text: systemOf(report), textStyle: 'dim' },
+    blank,
+    ...verdictLines(report),
+    blank,
+    ...(view.all ? report.disks.map(diskWithEvidence) : shortDiskLines(report.disks)),
     ...varLines(report),
-    ...bootLines(report, paint),
-    '',
-    ...report.checks.flatMap((finding) => checkLines(finding, widest(report.checks), paint)),
-    ...footholdLines(report, paint),
-    '',
-    summary(report.checks),
-    '',
-  ].join('\n');
+    logLine(report),
+    ...bootLines(report),
+    blank,
+    ...(view.all ? allCheckLines(report) : attentionLines(report)),
+    ...(view.all ? footholdLines(report) : shortFootholdLines(report, view.columns)),
+  ];
+  return layOut(lines, view);
 }
 
-const headline: Record<Verdict, { word: string; color: 'green' | 'red' | 'yellow' }> = {
-  sealed: { word: 'SEALED', color: 'green' },
-  failed: { word: 'FAILED', color: 'red' },
-  unknown: { word: 'UNKNOWN', color: 'red' },
-  maintenance: { word: 'MAINTENANCE', color: 'yellow' },
-  off: { word: 'OFF', color: 'yellow' },
-};
+const blank: Line = { label: '', text: '' };
 
-const enforcedBy = {
-  host: 'enforced by the host',
-  partial: 'enforced by the host on some disks only',
-  guest: 'only by the guest itself, which root could undo',
-  none: 'nothing keeps the disk read-only',
-};
+/** @param width of the label */
+function labelled(label: string, width: number, text: string): Line {
+  return { label: '  ', gap: `${label.padEnd(width)}  `, text };
+}
 
-function verdictLines(report: Report, paint: Paint): string[] {
-  const { verdict, mode, reason, enforcement, disks } = report;
-  const { word, color } = headline[verdict];
-  const notMeant = mode === 'sealed' ? '' : `, not sealed by intent`;
-  const by = disks.length === 0 ? 'no disk could be looked at' : enforcedBy[enforcement];
+function systemOf({ agent, host }: Report): string {
+  return `immutafs-agent ${agent.version} on ${host.name}: ${host.os}, Linux ${host.kernel}`;
+}
+
+function verdictLines(report: Report): Line[] {
+  const { word, color, sentence, steps } = headline(report);
   return [
-    `  ${paint('bold', paint(color, word))}  ${by}${notMeant}`,
-    paint('dim', `  This boot is ${mode === 'sealed' ? 'a sealed one' : mode}: ${clean(reason)}.`),
-    ...maintenanceLines(report).map((line) => `  ${clean(line)}`),
+    { label: `  ${word}:`, gap: ' ', text: sentence, labelStyle: [color, 'bold'] },
+    { label: '  ', text: `Mode ${report.mode}: ${report.reason}.`, textStyle: 'dim' },
+    ...steps.map(({ label, text }) => labelled(`${label}:`, 8, text)),
   ];
 }
 
-function diskLine({ name, bus, readOnly, evidence, holds }: Disk, paint: Paint): string {
+/** Of names of disks, and of the labels below them. */
+const nameWidth = 6;
+
+function diskWithEvidence({ name, bus, readOnly, evidence, holds }: Disk): Line {
   const state = readOnly ? 'read-only' : 'writable';
-  return `  ${clean(name).padEnd(6)} ${bus}, ${state}: ${clean(evidence)}; ${paint('dim', clean(shortList(holds)))}`;
+  return labelled(name, nameWidth, `${bus}, ${state}: ${evidence}${mountPoints(holds, 8)}`);
 }
 
-function varLines({ var: layer }: Report): string[] {
-  if (!layer.overlay || layer.sizeBytes === null) return [];
-  const bytes = `${formatBytes(layer.usedBytes ?? 0)} of ${formatBytes(layer.sizeBytes)} of RAM`;
-  const inodes = `${layer.inodesUsed ?? 0} of ${layer.inodes ?? 0} inodes`;
-  const by = { initramfs: 'by the initramfs', late: 'late', none: 'by somebody else' }[layer.assembledBy];
-  return [`  /var   an overlay, assembled ${by}: ${bytes}, ${inodes}`];
-}
+const shownDisks = 4;
 
-/** What is only as good as the boot's word. */
-function bootLines({ boot }: Report, paint: Paint): string[] {
-  if (boot === null) return [];
-  const who = boot.stage === 'initramfs' ? 'the initramfs' : 'late boot';
-  const said = `Mode, reason and who assembled /var are the word of ${who}, ${formatAge(boot.ageSeconds)} ago`;
+function shortDiskLines(disks: readonly Disk[]): Line[] {
+  const sorted = [...disks].sort(
+    (one, other) => Number(other.holds.includes('/')) - Number(one.holds.includes('/')),
+  );
+  const more = disks.length - shownDisks;
   return [
-    paint('dim', `  ${said}; everything else was looked at now.`),
-    ...boot.errors.map((error) => `  ${paint('red', 'error of the boot:')} ${clean(error)}`),
-    ...boot.warnings.map((warning) => `  ${paint('yellow', 'warning of the boot:')} ${clean(warning)}`),
+    ...sorted
+      .slice(0, shownDisks)
+      .map((disk) => labelled(disk.name, nameWidth, `${stateOf(disk)}${mountPoints(disk.holds, 4)}`)),
+    ...(more > 0 ? [labelled('', nameWidth, `and ${more} more disks (--all lists them)`)] : []),
   ];
 }
 
-const shownFootholds = 20;
+function mountPoints(holds: readonly string[], shown: number): string {
+  return holds.length === 0 ? '' : `; mounted at ${shortList(holds, ' ', shown)}`;
+}
 
-/** The attack surface that is left; of a guest that is not meant to be sealed there is no end. */
-function footholdLines({ footholds, mode }: Report, paint: Paint): string[] {
-  if (mode !== 'sealed' || footholds.length === 0) return [];
-  const shown = footholds.slice(0, shownFootholds);
-  const width = Math.max(...shown.map(({ target }) => clean(target).length));
-  const more = footholds.length - shown.length;
+function stateOf({ readOnly, hostReadOnly }: Disk): string {
+  if (hostReadOnly === true) return 'read-only, enforced by the host';
+  if (!readOnly) return 'writable';
+  return hostReadOnly === false
+    ? 'read-only by a flag of the block device only'
+    : 'read-only, not known whether the host enforces it';
+}
+
+function varLines({ var: layer }: Report): Line[] {
+  if (!layer.overlay || layer.sizeBytes === null) return [];
+  const used = layer.usedBytes ?? 0;
+  const free = formatBytes(Math.max(0, layer.sizeBytes - used));
+  const by = { initramfs: 'the initramfs', late: 'late boot', none: 'another program' }[layer.assembledBy];
+  const bytes = `${formatBytes(used)} of ${formatBytes(layer.sizeBytes)} used (${free} free)`;
+  const inodes = `${layer.inodesUsed ?? 0} of ${layer.inodes ?? 0} inodes used`;
+  return [labelled('/var', nameWidth, `overlay in RAM, assembled by ${by}: ${bytes}; ${inodes}`)];
+}
+
+function logLine({ forward, checks }: Report): Line {
+  const finding = checks.find(({ id }) => id === 'forward-healthy');
+  if (forward === null) return labelled('logs', nameWidth, finding?.observed ?? 'forwarding not examined');
+  const { target, state, lag, error } = forward;
+  const behind = lag.entries === null ? [] : [`${lag.entries} entries not acknowledged`];
+  const lost = forward.lost === 0 ? [] : [`${forward.lost} entries lost`];
+  const why = error === '' ? [] : [error];
+  return labelled('logs', nameWidth, [`${target}: ${state}`, ...behind, ...lost, ...why].join(', '));
+}
+
+/** Values that are recorded and not measured, and what went wrong when they were recorded. */
+function bootLines({ boot }: Report): Line[] {
+  if (boot === null) return [];
+  const by = boot.stage === 'initramfs' ? 'the initramfs' : 'late boot';
+  const recorded = `Mode, reason and assembly stage: recorded by ${by} ${formatAge(boot.ageSeconds)} ago. All other values: measured now.`;
+  const problem = (label: string, style: Style, text: string): Line => ({
+    label: `  ${label}:`,
+    gap: ' ',
+    text,
+    labelStyle: [style],
+  });
   return [
-    '',
-    '  What is left to an attacker:',
-    ...shown.map(({ target, reason, tighten }) => {
-      const advice = paint('dim', `(${clean(tighten)})`);
-      return `    ${clean(target).padEnd(width)}  ${clean(reason)} ${advice}`;
-    }),
-    ...(more > 0 ? [`    and ${more} more (--json has all of them)`] : []),
+    { label: '  ', text: recorded, textStyle: 'dim' },
+    ...boot.errors.map((text) => problem('boot error', 'red', text)),
+    ...boot.warnings.map((text) => problem('boot warning', 'yellow', text)),
   ];
 }
 
@@ -108,30 +130,102 @@ const shownStatus: Record<Status, { word: string; style: Style }> = {
   error: { word: 'ERROR', style: 'red' },
 };
 
-function checkLines(finding: Finding, width: number, paint: Paint): string[] {
-  const { word, style } = shownStatus[finding.status];
-  const said = finding.subject === '' ? finding.observed : `${finding.subject}: ${finding.observed}`;
-  const lines = [`  ${paint(style, word.padEnd(5))}  ${finding.id.padEnd(width)}  ${clean(said)}`];
-  if (finding.status === 'fail' || finding.status === 'warn') {
-    const indent = ' '.repeat(9 + width + 2);
-    lines.push(`${indent}expected: ${clean(finding.expected)}`);
-    if (finding.remedy !== '') lines.push(`${indent}${paint('bold', 'to do:')} ${clean(finding.remedy)}`);
-  }
-  return lines;
+function allCheckLines({ checks }: Report): Line[] {
+  const width = Math.max(...checks.map(({ id }) => id.length));
+  const lines = checks.flatMap((finding) => [
+    checkLine(finding, `  ${finding.id.padEnd(width)}  `, observation(finding)),
+    ...stepLines(finding, 11 + width, true),
+  ]);
+  return [...lines, blank, { label: '  ', text: counts(checks) }];
 }
 
-function widest(checks: readonly Finding[]): number {
-  return Math.max(...checks.map(({ id }) => id.length));
+function attentionLines({ checks }: Report): Line[] {
+  const lines = checks
+    .filter(needsAttention)
+    .flatMap((finding) => [
+      checkLine(finding, '  ', `${finding.id}: ${observation(finding)}`),
+      ...stepLines(finding, 9, false),
+    ]);
+  return [
+    { label: '  ', text: `${checks.length} checks: ${counts(checks)} (--all lists them)` },
+    ...(lines.length === 0 ? [] : [blank, ...lines]),
+  ];
 }
 
-function summary(checks: readonly Finding[]): string {
-  const count = (status: Status) => checks.filter((finding) => finding.status === status).length;
-  const parts = (['pass', 'fail', 'error', 'warn', 'skip'] as const)
-    .map((status) => ({ status, n: count(status) }))
-    .filter(({ status, n }) => n > 0 || status === 'fail')
-    .map(
-      ({ status, n }) =>
-        `${n} ${{ pass: 'passed', fail: 'failed', error: 'could not tell', warn: 'warned', skip: 'skipped' }[status]}`,
-    );
-  return `  ${parts.join(', ')}`;
+function needsAttention({ status }: Finding): boolean {
+  return status !== 'pass' && status !== 'skip';
+}
+
+function observation({ subject, observed }: Finding): string {
+  return subject === '' ? observed : `${subject}: ${observed}`;
+}
+
+function checkLine({ status }: Finding, gap: string, text: string): Line {
+  const { word, style } = shownStatus[status];
+  return { label: `  ${word.padEnd(5)}`, gap, text, labelStyle: [style] };
+}
+
+function stepLines(finding: Finding, indent: number, withExpected: boolean): Line[] {
+  if (!needsAttention(finding)) return [];
+  const { id, status, expected, remedy } = finding;
+  const fix = remedy === '' ? `see immutafs-agent status --explain ${id}` : remedy;
+  const line = (label: string, text: string, labelStyle: readonly Style[]): Line => ({
+    label: `${' '.repeat(indent)}${label}`,
+    gap: ' ',
+    text,
+    labelStyle,
+  });
+  return [...(withExpected && status !== 'error' ? [line('expected:', expected, [])] : []), line('to fix:', fix, ['bold'])];
+}
+
+function counts(checks: readonly Finding[]): string {
+  const words = { pass: 'passed', fail: 'failed', error: 'not evaluated', warn: 'warned', skip: 'skipped' };
+  return (['pass', 'fail', 'error', 'warn', 'skip'] as const)
+    .map((status) => ({ status, count: checks.filter((finding) => finding.status === status).length }))
+    .filter(({ status, count }) => count > 0 || status === 'fail')
+    .map(({ status, count }) => `${count} ${words[status]}`)
+    .join(', ');
+}
+
+/** Of a guest that is not meant to be sealed, every mount would be listed. */
+function surfaceOf({ footholds, mode }: Report): Report['footholds'] {
+  return mode === 'sealed' ? footholds : [];
+}
+
+const shownFootholds = 20;
+
+function footholdLines(report: Report): Line[] {
+  const footholds = surfaceOf(report);
+  if (footholds.length === 0) return [];
+  const shown = footholds.slice(0, shownFootholds);
+  const width = Math.max(...shown.map(({ target }) => target.length));
+  const more = footholds.length - shown.length;
+  return [
+    blank,
+    { label: '  ', text: 'Remaining attack surface:' },
+    ...shown.map(({ target, reason, tighten }) =>
+      labelled(`  ${target}`, width + 2, `${reason}. To reduce it: ${tighten}`),
+    ),
+    ...(more > 0 ? [labelled('', 0, `and ${more} more (--json lists all of them)`)] : []),
+  ];
+}
+
+/** Two lines whatever the number of mounts: the counts, and the mount points that fit. */
+function shortFootholdLines(report: Report, columns = 80): Line[] {
+  const footholds = surfaceOf(report);
+  if (footholds.length === 0) return [];
+  const executable = footholds.filter((each) => each.executable).length;
+  const persistent = footholds.filter((each) => each.persistent).length;
+  const targets = footholds.map(({ target }) => target);
+  const room = columns - 4 - ' and 99999 more (--all)'.length;
+  const fitting = targets.findIndex((_, index) => targets.slice(0, index + 1).join(' ').length > room);
+  const shown = shortList(targets, ' ', fitting < 0 ? targets.length : fitting);
+  return [
+    blank,
+    {
+      label: '  ',
+      text: `Remaining attack surface: ${executable} executable, ${persistent} persistent writable mounts`,
+    },
+    { label: '    ', text: `${shown} (--all)` },
+  ];
 }

@@ -1,7 +1,7 @@
 import { checks } from '../../agent/checks/index.ts';
 import { sentence, wrap } from '../../agent/lib/format.ts';
 import { forwardMessages } from '../../agent/forward/status/catalog.ts';
-import { type Message, driftMessage, verdictMessage } from '../../agent/report/messages.ts';
+import { type LogMessage, driftMessage, verdictMessage } from '../../agent/report/log-messages.ts';
 
 /** immutafs.catalog, which `journalctl -x` shows below an entry (systemd's Journal Message Catalogs). */
 export function catalog(): string {
@@ -18,7 +18,7 @@ export function catalog(): string {
   return [heading, ...[...findings, ...others, ...forwarding].map(entry)].join('\n');
 }
 
-function entry({ messageId, documentation, subject }: Message & { subject: string }): string {
+function entry({ messageId, documentation, subject }: LogMessage & { subject: string }): string {
   const { title, means, why, fix } = documentation;
   const paragraphs = [sentence(title), means, why, `What to do: ${fix}`];
   return [

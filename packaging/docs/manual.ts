@@ -3,7 +3,7 @@ import { checks } from '../../agent/checks/index.ts';
 import type { Check } from '../../agent/checks/check.ts';
 import { commandLine } from '../../agent/cli.ts';
 import { sentence } from '../../agent/lib/format.ts';
-import { kindOf } from '../../agent/report/explain.ts';
+import { describeKind } from '../../agent/report/explain.ts';
 import { date, prose, tagged, word } from './mdoc.ts';
 
 /** immutafs-agent(8), in mdoc(7). */
@@ -141,6 +141,6 @@ function optionTerm(long: string, flags: string): string {
 
 function checkItem(check: Check): [string, string] {
   const { title, means, why, fix } = check.documentation;
-  const paragraphs = [`${sentence(title)} ${kindOf(check)}`, means, why, fix];
+  const paragraphs = [`${sentence(title)} ${describeKind(check)}`, means, why, fix];
   return [`Sy ${word(check.id)}`, paragraphs.map(prose).join('\n.Pp\n')];
 }

@@ -67,3 +67,47 @@ export const another: Change = (guest) => {
   guest.devices.push({ name: 'vdc', device: '252:32', bus: 'virtio-blk', offered: true });
 };
 export const nothing: Change = () => undefined;
+
+/** /proc/swaps with these lines. */
+export const swaps = (...lines: string[]): Change =>
+  file(
+    'proc/swaps',
+    `Filename\t\t\t\tType\t\tSize\tUsed\tPriority\n${lines.map((each) => `${each}\n`).join('')}`,
+  );
+/** Lines after those that /etc/fstab of the guest has. */
+export const moreFstab = (...lines: string[]): Change =>
+  editFstab((before) => `${before}${lines.map((each) => `${each}\n`).join('')}`);
+/** Another text in the place of the first one in /etc/fstab. */
+export const replaceFstab = (from: string | RegExp, to: string): Change =>
+  editFstab((before) => before.replace(from, to));
+/** Another line for a target in /etc/fstab. */
+export const fstabLine = (target: string, line: string): Change =>
+  replaceFstab(new RegExp(`^\\S+ ${target} .*$`, 'm'), line);
+
+function editFstab(change: (before: string) => string): Change {
+  return ({ files }) => {
+    const before = files['etc/fstab'];
+    assert.type(before, 'string');
+    files['etc/fstab'] = change(before as string);
+    assert.is.not(files['etc/fstab'], before, '/etc/fstab has nothing to edit');
+  };
+}
+
+/** The types that stat(1) prints for /var and /tmp. */
+export const labels =
+  (...types: string[]): Change =>
+  ({ answers }) => {
+    answers.labels = types.map((type) => `system_u:object_r:${type}:s0\n`).join('');
+  };
+/** @param contexts file_contexts of the policy */
+export const selinux = (enforcing: '0' | '1', contexts: string): Change =>
+  all(
+    file('sys/fs/selinux/enforce', enforcing),
+    file('etc/selinux/config', '# x\nSELINUXTYPE=targeted\n'),
+    file('etc/selinux/targeted/contexts/files/file_contexts', contexts),
+  );
+/** SELinux in enforcing mode, with the labels of its policy. */
+export const enforcingGuest: Change = (guest) => {
+  selinux('1', '/var -d a:b:var_t:s0\n/tmp -d a:b:tmp_t:s0\n')(guest);
+  labels('var_t', 'tmp_t')(guest);
+};

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import type { Finding, Status } from '../../agent/checks/check.ts';
 import { evaluateHost } from '../../agent/evaluate.ts';
 import type { SystemReader } from '../../agent/system/reader.ts';
-import type { Verdict } from '../../agent/report/report.ts';
+import type { Report, Verdict } from '../../agent/report/report.ts';
 import type { Change } from './changes.ts';
 import { type Guest, goodGuest, withGuest } from './guest.ts';
 
@@ -51,4 +51,43 @@ export function testFindings(prefix: string, table: Table): void {
     }
     checks.run();
   }
+}
+
+/** By title: the change of a good guest, the checks whose status differs then, what the first of them observes. */
+export type ChangeTable = Record<string, [Change, Record<string, Status>, (string | RegExp)?]>;
+
+/** Each change of a good guest changes the status of the named checks and of no other check. */
+export function testChanges(name: string, table: ChangeTable): void {
+  const changes = suite(`${name}: one change, and only the named checks change`);
+  for (const [title, [change, expected, observed]] of Object.entries(table)) {
+    changes(title, async () => {
+      const before = statusesOf((await reportOfGood()).checks);
+      const guest = goodGuest();
+      change(guest);
+      const report = await withGuest(guest, (reader) => evaluateHost(reader));
+      const differs = ([id, status]: [string, Status]) => before[id] !== status;
+      assert.equal(
+        Object.fromEntries(Object.entries(statusesOf(report.checks)).filter(differs)),
+        Object.fromEntries(Object.entries(expected).filter(differs)),
+      );
+      const [id] = Object.keys(expected);
+      const finding = report.checks.find((each) => each.id === id);
+      if (observed !== undefined) assert.match(finding?.observed ?? '', observed);
+      assert.is(finding?.status === 'fail' && finding.remedy === '', false, 'a failure names a remedy');
+      if (expected['kernel-view'] === 'error') assert.is(report.verdict, 'unknown');
+    });
+  }
+  changes.run();
+}
+
+let good: Promise<Report> | undefined;
+
+/** The report of the unchanged guest, once. */
+function reportOfGood(): Promise<Report> {
+  good ??= withGuest(goodGuest(), (reader) => evaluateHost(reader));
+  return good;
+}
+
+function statusesOf(findings: readonly Finding[]): Record<string, Status> {
+  return Object.fromEntries(findings.map(({ id, status }) => [id, status]));
 }

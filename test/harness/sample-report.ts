@@ -8,10 +8,10 @@ export const finding = (status: Status, severity: Finding['severity'] = 'require
   subject: '/x',
   expected: 'good',
   observed: 'seen',
-  remedy: status === 'fail' ? 'Mend it.' : '',
+  remedy: status === 'fail' ? 'Fix it.' : '',
 });
 
-/** The parts of the view that do not depend on how many checks there are. */
+/** A failed report with one check of each status. */
 export const sample: Report = {
   schema: 1,
   agent: { version: '1.2.3' },

@@ -32,8 +32,8 @@ for (const [title, script, reason] of [
     assert.equal([exit, verdict, left], [good.exit, good.verdict, '']);
     assert.ok(log.some((line) => line.startsWith('<3>Verdict: unknown ')));
     assert.equal(warnings(log), [
-      `<4>The report cannot be written, ignoring it: /run/immutafs/report.json: ${reason}`,
-      `<4>The message for logins cannot be written, ignoring it: /run/immutafs/login: ${reason}`,
+      `<4>The report cannot be written: /run/immutafs/report.json: ${reason}`,
+      `<4>The login message cannot be written: /run/immutafs/login: ${reason}`,
     ]);
   });
 }

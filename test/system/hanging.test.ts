@@ -116,7 +116,7 @@ printf 'MODE=sealed\\nREQUIRE_READONLY=/boot /proc\\nREQUIRE_OPTIONS=/boot:noexe
 `;
 
 for (const [command, expected] of [
-  ['status --json', 'skip: only with --probe'],
+  ['status --json', 'skip: not tried without --probe'],
   ['status --json --probe', 'error: /boot: no answer in time, the file system hangs'],
 ] as const) {
   hanging(`a frozen /boot: ${command}`, () => {

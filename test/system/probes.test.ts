@@ -55,14 +55,14 @@ probes('status --probe says what was tried', () => {
     'mount -t tmpfs -o noexec,nosuid,nodev x /home; mount -t tmpfs -o mode=0755 y /tmp; "$@" status --json --probe; ls -A /home /tmp >&2';
   const ran = inNamespace(script);
   const report = reportOf(ran);
-  assert.is(said(report, 'exec-probe'), 'fail: a program was run');
-  assert.is(said(report, 'suid-probe'), 'fail: the set-uid bit gave root');
-  assert.is(said(report, 'device-probe'), 'fail: a device was opened');
+  assert.is(said(report, 'exec-probe'), 'fail: the program ran');
+  assert.is(said(report, 'suid-probe'), 'fail: the set-uid program ran as root');
+  assert.is(said(report, 'device-probe'), 'fail: the device was opened');
   assert.is(ran.stderr.replaceAll(/\/(home|tmp):|\s/g, ''), '', 'nothing is left behind');
 });
 
 probes('status without --probe tries none of it', () => {
-  assert.is(said(reportOf(inNamespace('"$@" status --json')), 'exec-probe'), 'skip: only with --probe');
+  assert.is(said(reportOf(inNamespace('"$@" status --json')), 'exec-probe'), 'skip: not tried without --probe');
 });
 
 probes('what is left of a probe that was killed is removed by the next, and nothing else', () => {

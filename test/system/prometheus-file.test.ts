@@ -65,7 +65,7 @@ for (const [title, script, refused] of [
     assert.is(ran.stdout, '', ran.stderr);
     assert.is(
       warning(ran),
-      `<4>PROMETHEUS_FILE cannot be written, ignoring it: ${refused} is a symbolic link that a user other than root can replace: use a path without it`,
+      `<4>PROMETHEUS_FILE cannot be written: ${refused} is a symbolic link that a user other than root can replace: use a path without it`,
     );
   });
 }

@@ -93,7 +93,7 @@ faults(
       const steps = { ...degraded, outOfMemory, labels: "stat -c '%n %C' /var /var/log /var/run" };
       const boot = await guest.boot({ disk: 'readonly', arguments: enforcing, steps });
       assertDegraded(boot, /\/var is tmpfs, not overlay; .*; \/var: mount failed: .*superblock/);
-      assertDegraded(boot, /to put a layer over \/var\/log was begun and did not end/);
+      assertDegraded(boot, /the overlay on \/var\/log was started and not finished/);
       assert.match(boot.step('write').stderr, /Read-only file system/);
       assert.is(boot.step('outOfMemory').exit, 0);
       assert.is(boot.step('log').stdout, 'xfs\n');

@@ -1,4 +1,4 @@
-import type { Message } from '../../report/messages.ts';
+import type { LogMessage } from '../../report/log-messages.ts';
 
 /** The kinds of message that the forwarder logs, one for each change of its state, with their catalog texts. */
 export const forwardMessages = {
@@ -51,4 +51,4 @@ export const forwardMessages = {
       fix: 'Fix the lines in /etc/immutafs/immutafs.conf (on a sealed guest, the host must switch it to maintenance first), then `systemctl restart immutafs-forward.service`. The user immutafs-forward must be able to read the file.',
     },
   },
-} satisfies Record<string, Message>;
+} satisfies Record<string, LogMessage>;

@@ -1,4 +1,4 @@
-import { inVain } from '../../checks/fstab-consistent.ts';
+import { needsWritable } from '../../checks/fstab-consistent.ts';
 import type { FstabEntry } from '../../facts/mounts/fstab-devices.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { type Edit, commentedOut, editText } from '../engine/fstab/edit.ts';
@@ -62,7 +62,7 @@ function changeOf(look: Look, entry: FstabEntry): Change | undefined {
 }
 
 function mountChange({ target, options, pass }: FstabEntry): Change | undefined {
-  const vain = options.filter((option) => inVain.test(option));
+  const vain = options.filter((option) => needsWritable.test(option));
   // What is at /var or below it the boot mounts read-only itself, below an overlay.
   const isWritable = !isBelow(target, '/var') && options.lastIndexOf('ro') <= options.lastIndexOf('rw');
   const what = [
@@ -74,7 +74,7 @@ function mountChange({ target, options, pass }: FstabEntry): Change | undefined 
   return {
     what,
     edit: (pieces) => {
-      const kept = optionsOf(pieces).filter((option) => !inVain.test(option));
+      const kept = optionsOf(pieces).filter((option) => !needsWritable.test(option));
       const wanted = isWritable ? addOption(kept, 'ro', 'rw') : kept;
       const changed = isWritable || vain.length > 0 ? withOptions(pieces, orDefaults(wanted)) : pieces;
       return pass === 0 ? changed : withPass(changed, 0);

@@ -1,4 +1,4 @@
-import { type Change, all, config, edit, file, handoff, mount, without } from '../../harness/changes.ts';
+import { type Change, all, file, handoff, mount, without } from '../../harness/changes.ts';
 import { bootOrder, hardDrive, loadOption, variable } from '../../harness/efi.ts';
 import { type Table, testFindings } from '../../harness/finding.ts';
 
@@ -63,7 +63,7 @@ const block = (hint: string) =>
 
 const table: Table = {
   'boot-inputs': {
-    'as prepared, by BIOS': [cmdline('noresume'), 'pass', 'noresume; started by BIOS'],
+    'as prepared, by BIOS': [cmdline('noresume'), 'pass', 'noresume; BIOS boot'],
     'no noresume': [cmdline('quiet'), 'warn', 'the kernel command line has no noresume'],
     'resume= without noresume': [
       cmdline('resume=/dev/mapper/rhel-swap'),
@@ -124,7 +124,7 @@ const table: Table = {
     SystemdOptions: [
       uefi('noresume noefi', file(`${efivars}/SystemdOptions-${systemd}`, variable(Buffer.from('x\0')))),
       'fail',
-      'EFI variable SystemdOptions is set, which systemd obeys',
+      'EFI variable SystemdOptions is set, and systemd reads it',
     ],
     'SystemdOptions, hidden by the initramfs': [
       uefi(
@@ -132,7 +132,7 @@ const table: Table = {
         mount('hidden', `0:31 / /${efivars} ro,nosuid,nodev,noexec - tmpfs immutafs ro,size=4k`),
       ),
       'fail',
-      /^EFI variable SystemdOptions is set; the initramfs has hidden all of them/,
+      /^EFI variable SystemdOptions is set; the initramfs has hidden all EFI variables/,
     ],
     HibernateLocation: [
       uefi('noresume noefi', file(`${efivars}/HibernateLocation-${systemd}`, variable(Buffer.from('x\0')))),
@@ -142,17 +142,17 @@ const table: Table = {
     "systemd-boot's": [
       uefi('noresume noefi', file(`${efivars}/LoaderEntryOneShot-${loader}`, variable(Buffer.from('x\0')))),
       'warn',
-      'LoaderEntryOneShot is set, which systemd-boot obeys',
+      'LoaderEntryOneShot is set, and systemd-boot reads it',
     ],
     'a writable disk with an EFI system partition': [
       all(disks, udev('252:17', { ID_PART_ENTRY_TYPE: esp })),
       'warn',
-      'vdb1 can be booted from and is writable',
+      'vdb1 is bootable and writable',
     ],
     'a writable disk with an active MBR partition': [
       all(disks, udev('252:17', { ID_PART_ENTRY_TYPE: '0x83', ID_PART_ENTRY_FLAGS: '0x80' })),
       'warn',
-      'vdb1 can be booted from',
+      'vdb1 is bootable',
     ],
     'the EFI system partition is mounted from a writable disk': [
       all(disks, mount('esp', '252:17 / /boot/efi rw,relatime shared:40 - vfat /dev/vdb1 rw')),
@@ -196,108 +196,6 @@ const table: Table = {
       'skip',
     ],
   },
-  'provisioning-off': {
-    'without any': [config(''), 'pass', 'off'],
-    'a unit that nothing masks': [
-      file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
-      'fail',
-      'cloud-init.service can run',
-    ],
-    'a template of Afterburn': [
-      file('usr/lib/systemd/system/afterburn-sshkeys@.service', '[Service]\n'),
-      'fail',
-      'afterburn-sshkeys@.service can run',
-    ],
-    'masked by the generator': [
-      all(
-        file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
-        file('run/systemd/generator.early/cloud-init.service', ''),
-      ),
-      'pass',
-    ],
-    'overridden by the generator of somebody else': [
-      all(
-        file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
-        file('run/systemd/generator.early/cloud-init.service', '[Service]\n'),
-      ),
-      'fail',
-    ],
-    'masked by an administrator': [
-      all(
-        file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
-        file('etc/systemd/system/cloud-init.service', { linkTo: '/dev/null' }),
-      ),
-      'pass',
-    ],
-    'disabled by its file': [
-      all(
-        file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
-        file('etc/cloud/cloud-init.disabled', ''),
-      ),
-      'pass',
-    ],
-    'which the kernel command line overrides': [
-      all(
-        file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
-        file('etc/cloud/cloud-init.disabled', ''),
-        cmdline('noresume cloud-init=enabled'),
-      ),
-      'fail',
-    ],
-    'it ran': [file('run/cloud-init/result.json', '{}'), 'fail', 'cloud-init ran in this boot'],
-    'Ignition is asked for': [cmdline('noresume ignition.firstboot ignition.platform.id=metal'), 'fail'],
-    'images on a writable disk': [
-      mount('images', '252:17 / /var/lib/extensions rw,relatime shared:41 - xfs /dev/vdb1 rw'),
-      'fail',
-      '/var/lib/extensions is on /var/lib/extensions, which is writable',
-    ],
-    'images on a tmpfs': [
-      mount('images', '0:61 / /var/lib/extensions rw,relatime shared:41 - tmpfs tmpfs rw'),
-      'pass',
-    ],
-  },
-  footholds: {
-    'users who are as /etc/skel made them': [users({}), 'pass', /none is both$/],
-    'what runs at a login is named': [
-      users({ '.bashrc': 'evil', '.ssh/authorized_keys': 'ssh-ed25519 AAAA' }),
-      'pass',
-      /of users: alice \(\.bashrc \.ssh\/authorized_keys\)$/,
-    ],
-    'units that need a login': [users({ '.config/systemd/user/x.service': '' }), 'pass', 'alice (units)'],
-    'units of a user who lingers': [
-      all(users({ '.config/systemd/user/x.service': '' }), file('var/lib/systemd/linger/alice', '')),
-      'warn',
-      '/home/alice: units of alice, who lingers, start at boot',
-    ],
-    'a user who cannot log in': [
-      all(users({ '.bashrc': 'evil' }), file('etc/passwd', 'alice:x:1000:1000::/home/alice:/sbin/nologin\n')),
-      'pass',
-      /none is both$/,
-    ],
-    'a link in the place of a folder is not followed': [
-      all(users({}), file('home/alice/.config', { linkTo: '/etc' }), file('etc/systemd/user/x.service', 'x')),
-      'pass',
-      /none is both$/,
-    ],
-    'a home directory in memory': [
-      all(
-        users({ '.bashrc': 'evil' }),
-        edit('home', /^.*$/, '0:70 / /home rw,noexec,nosuid,nodev - tmpfs x rw'),
-      ),
-      'pass',
-      /none is both$/,
-    ],
-  },
 };
 
-/** alice, with files in her home directory beside a copy of /etc/skel. */
-function users(files: Record<string, string>): Change {
-  return all(
-    file('etc/passwd', 'root:x:0:0:root:/root:/bin/bash\nalice:x:1000:1000::/home/alice:/bin/bash\n'),
-    file('etc/skel/.bashrc', 'usual\n'),
-    file('home/alice/.bashrc', 'usual\n'),
-    ...Object.entries(files).map(([name, text]) => file(`home/alice/${name}`, text)),
-  );
-}
-
-testFindings('next boot', table);
+testFindings('boot-inputs', table);

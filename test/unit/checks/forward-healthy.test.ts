@@ -35,7 +35,7 @@ const cases: Record<string, [Change, Status, string | RegExp, number?]> = {
     'connected, but journalctl ended: no',
   ],
   'it was last heard of in time': [says({ at: ago(180) }), 'pass', 'connected'],
-  'it is silent': [says({ at: ago(181) }), 'fail', 'silent for 181 s'],
+  'it is silent': [says({ at: ago(181) }), 'fail', 'has not reported for 181 s'],
   'it waits': [
     says({ state: 'waiting', since: ago(299), error: 'refused' }),
     'warn',
@@ -49,10 +49,10 @@ const cases: Record<string, [Change, Status, string | RegExp, number?]> = {
   'what was sent twice is not lost': [says({ counts: { ...counts, repeated: 7 } }), 'pass', 'connected'],
   ...Object.fromEntries(
     [
-      ['lost', 'gone from the journal before they were sent'],
+      ['lost', 'removed from the journal before they were sent'],
       ['corrupt', 'unreadable in the journal'],
-      ['refused', 'refused by the server'],
-      ['cut', 'too long and cut'],
+      ['refused', 'rejected by the server'],
+      ['cut', 'truncated because they were too long'],
       ['suppressed', 'suppressed by journald'],
     ].map(([count = '', words]): [string, [Change, Status, string]] => [
       `entries are ${count}`,

@@ -17,7 +17,7 @@ const table: Table = {
     'REQUIRE_READONLY is empty: / is tried nevertheless': [
       all(config('REQUIRE_READONLY=\n'), tryWrite('OK')),
       'fail',
-      'a write was accepted',
+      'the write was accepted',
     ],
     'REQUIRE_READONLY is empty, and a write to / fails': [config('REQUIRE_READONLY=\n'), 'pass', 'EROFS'],
   },
@@ -25,7 +25,7 @@ const table: Table = {
     'the lower layer is another folder of the disk': [
       edit('lower', '253:0 /var ', '253:0 /opt/var '),
       'fail',
-      '/run/immutafs/lower is /opt/var of the disk, not /var',
+      '/run/immutafs/lower shows /opt/var of the disk, not /var',
     ],
   },
   'var-upper-tmpfs': {
@@ -143,12 +143,12 @@ const table: Table = {
     'a kernel without SELinux': [
       file('proc/filesystems', 'nodev\tsysfs\nnodev\txselinuxfs\n\text4\n'),
       'skip',
-      'SELinux is not there',
+      'SELinux is not enabled',
     ],
   },
   'swap-off': {
     'a device node outside /dev': [swap('/run/node partition'), 'error', '/run/node is in use'],
-    'a device node that was removed': [swap('/dev/gone\\040(deleted) partition'), 'error', 'cannot be told'],
+    'a device node that was removed': [swap('/dev/gone\\040(deleted) partition'), 'error', 'on an unknown disk'],
     'a file that was removed': [swap('/swap\\040(deleted) file'), 'fail', '/swap is in use'],
     // 0xC3 0xA0: the second byte is white space to JavaScript.
     'a file with a name in UTF-8': [swap('/swap-\xc3\xa0 file'), 'fail', '/swap-à is in use'],

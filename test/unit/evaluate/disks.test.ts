@@ -10,7 +10,7 @@ testFindings('limits', {
     'read-only by the file system alone': [edit('root', '/ ro,', '/ rw,'), 'pass'],
   },
   'host-enforced': {
-    'nothing is on a disk': [withoutDisks, 'fail', 'no disk is known'],
+    'nothing is on a disk': [withoutDisks, 'fail', 'no disk was found'],
     'the disk below / counts, whatever REQUIRE_READONLY has': [
       all(config('REQUIRE_READONLY=\n'), disk({ offered: false })),
       'fail',
@@ -34,7 +34,7 @@ testFindings('limits', {
     ]),
   },
   'kernel-lockdown-hints': {
-    'nothing is on a disk': [withoutDisks, 'error', 'no disk of the system is known'],
+    'nothing is on a disk': [withoutDisks, 'error', 'no system disk was found'],
     'it is unknown who made the disk read-only': [
       ({ devices }) => {
         devices[0] = {
@@ -43,26 +43,26 @@ testFindings('limits', {
         };
       },
       'warn',
-      'root can write to nvme0n1',
+      'writable by root in the guest',
     ],
     'only the setting of signatures is known': [
       file('sys/module/module/parameters/sig_enforce', 'N\n'),
       'pass',
-      'modules: any',
+      'modules: unsigned allowed',
     ],
     'signatures are enforced': [
       file('sys/module/module/parameters/sig_enforce', 'Y\n'),
       'pass',
-      'modules: signed ones',
+      'modules: signed only',
     ],
     'no module can be loaded': [file('proc/sys/kernel/modules_disabled', '1\n'), 'pass', 'modules: disabled'],
-    'nothing is known': [nothing, 'pass', 'lockdown not there, modules: not known, kexec not known'],
+    'nothing is known': [nothing, 'pass', 'lockdown: not supported, modules: unknown, kexec: unknown'],
   },
   'swap-off': {
     'fstab has swap on a writable disk of the system': [
       all(disk({ offered: false }), fstab('/dev/vda1 none swap sw 0 0')),
       'fail',
-      '/etc/fstab line 1: /dev/vda1 is on a disk of the system',
+      '/etc/fstab line 1: /dev/vda1 is on a system disk',
     ],
   },
 });

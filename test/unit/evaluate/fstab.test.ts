@@ -11,17 +11,17 @@ testFindings('limits', {
     'pass 1 is a check at boot too': [
       fstab('/dev/mapper/rhel-root / ext4 ro 0 1', 'UUID=1 /boot xfs ro 0 0'),
       'fail',
-      'line 1, /: checked at boot (1)',
+      'line 1, /: checked at boot (last field is 1)',
     ],
     'a read-only disk that is not the system’s': [
       all(another, fstab('/dev/vdc /srv xfs nodev 0 0'), mount('srv', '252:32 / /srv ro,nodev - xfs a ro')),
       'fail',
-      'line 1, /srv: no ro',
+      'line 1, /srv: option ro is missing',
     ],
     'a writable disk of the system': [
       all(disk({ offered: false }), fstab('/dev/mapper/rhel-root / xfs defaults 0 0')),
       'fail',
-      'line 1, /: no ro',
+      'line 1, /: option ro is missing',
     ],
     'an overlay that is not below /var': [
       all(fstab('/dev/vdb /srv xfs nodev 0 0'), mount('srv', '0:60 / /srv rw,nodev - overlay o rw')),
@@ -38,7 +38,7 @@ testFindings('limits', {
     'a missing device': [
       all(fstab('UUID=9 /srv xfs defaults 0 0'), mount('srv', '252:32 / /srv rw - xfs a rw')),
       'fail',
-      'line 1, /srv: UUID=9 is not there',
+      'line 1, /srv: UUID=9 does not exist',
     ],
     'a missing device with nofail': [
       all(fstab('UUID=9 /srv xfs nofail 0 0'), mount('srv', '252:32 / /srv rw - xfs a rw')),

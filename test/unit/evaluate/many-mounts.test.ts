@@ -52,7 +52,7 @@ async function reportWith(
     let report: Report | undefined;
     const work = await workOf(async () => {
       report = await evaluateHost(seeing);
-      formatText(report, false);
+      for (const all of [false, true]) formatText(report, { all, color: false, columns: 80 });
     });
     assert.ok(report);
     return { report, work };

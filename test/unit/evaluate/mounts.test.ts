@@ -41,14 +41,14 @@ testFindings('limits', {
         answers.probes.exec = 'RAN';
       }),
       'fail',
-      'a program was run',
+      'the program ran',
     ],
     'a target that does not exist': [
       all(config('REQUIRE_OPTIONS=/none:noexec\n'), ({ answers }) => {
         answers.probes.present = 'NO';
       }),
       'skip',
-      'wants noexec of nothing that is there',
+      'requires noexec for no existing path',
     ],
   },
   'stacked-mounts': {

@@ -78,7 +78,7 @@ testFindings('limits', {
     ]),
   },
   'initramfs-hook': {
-    'late boot decided the mode': [handoff({ STAGE: 'late' }), 'warn', 'no hook: late boot decided the mode'],
+    'late boot decided the mode': [handoff({ STAGE: 'late' }), 'warn', 'the hook did not run: late boot decided the mode'],
   },
 });
 
@@ -89,7 +89,7 @@ others('a target without a clear answer does not hide another that was written t
     tryWrites: (folders) => Promise.resolve(folders.map((folder) => (folder === '/' ? 'EIO' : 'OK'))),
   });
   const { status, observed } = await findingOf('root-write-probe', nothing, { as });
-  assert.equal([status, observed], ['fail', 'a write was accepted']);
+  assert.equal([status, observed], ['fail', 'the write was accepted']);
 });
 others('footholds are unknown if the disks cannot be read', async () => {
   const as = (reader: SystemReader): SystemReader => ({

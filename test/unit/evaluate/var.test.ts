@@ -23,7 +23,7 @@ testFindings('limits', {
     'a file system below /var that is read-only by itself': [
       mount('spool', '252:2 / /var/spool rw,nodev - xfs /dev/vda2 ro'),
       'fail',
-      '/var/spool is read-only and no overlay',
+      '/var/spool is read-only and not an overlay',
     ],
     'a file system below /var that could not be assembled is named once': [
       all(
@@ -39,7 +39,7 @@ testFindings('limits', {
         mount('spool', '252:2 / /var/spool ro,nodev - xfs /dev/vda2 ro'),
       ),
       'fail',
-      /^to put a layer over \/var\/spool was begun and did not end \(journalctl -u 'immutafs-var@\*'\)$/,
+      /^the overlay on \/var\/spool was started and not finished \(see journalctl -u 'immutafs-var@\*'\)$/,
     ],
     'a file system below /var on a writable disk that is not the system’s': [
       mount('spool', '252:16 / /var/spool ro,nodev - xfs /dev/vdb ro'),
@@ -48,17 +48,17 @@ testFindings('limits', {
     'a file system below /var on another read-only disk': [
       all(another, mount('spool', spoolOnVdc)),
       'fail',
-      '/var/spool is read-only and no overlay',
+      '/var/spool is read-only and not an overlay',
     ],
     'a file system below /var on another read-only disk, by a label with a space': [
       all(another, mount('spool', spoolOnVdc), fstab('LABEL=my\\040logs /var/spool xfs ro')),
       'fail',
-      '/var/spool is read-only and no overlay',
+      '/var/spool is read-only and not an overlay',
     ],
     'a file system below /var on another read-only disk, with an automount': [
       all(another, mount('spool', spoolOnVdc), fstab('/dev/vdc /var/spool xfs noauto,x-systemd.automount')),
       'fail',
-      '/var/spool is read-only and no overlay',
+      '/var/spool is read-only and not an overlay',
     ],
     'a file system below /var on another read-only disk, with noauto': [
       all(another, mount('spool', spoolOnVdc), fstab('/dev/vdc /var/spool xfs ro,noauto')),

@@ -49,7 +49,9 @@ const report: Report = {
 
 const outputs = suite('unprintable characters');
 
-outputs('text has none', () => assert.not.ok(isEvil(formatText(report, false))));
+outputs('text has none', () =>
+  assert.not.ok(isEvil(formatText(report, { all: true, color: false, columns: undefined }))),
+);
 
 outputs('JSON has none, and reads back as the same value', () => {
   const text = toJson(report, 2);
@@ -77,7 +79,7 @@ outputs('the log has none, in its messages and in its fields', () => {
 outputs('what can be read stays as it is', () => {
   const good = 'ä 日本 עברית 😀 "quoted" \\';
   const kept = { ...report, reason: good };
-  assert.match(formatText(kept, false), good);
+  assert.match(formatText(kept, { all: true, color: false, columns: undefined }), good);
   assert.is(toJson(good), JSON.stringify(good));
 });
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { callPlugin } from '../harness/collection.ts';
+import { callPlugin } from '../../harness/collection.ts';
 
 const call = (name: 'differences' | 'state_name' | 'is_sealed', ...args: unknown[]) =>
   callPlugin('filter.proof', name, ...args);

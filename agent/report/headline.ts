@@ -1,0 +1,110 @@
+import type { Finding } from '../checks/check.ts';
+import { configFile } from '../config/config.ts';
+import { formatAge } from '../lib/format.ts';
+import type { Report, Verdict } from './report.ts';
+
+/** What a report comes down to: one sentence, and what to do. */
+export interface Headline {
+  word: string;
+  color: 'green' | 'red' | 'yellow';
+  sentence: string;
+  /** What to do about the mode; what to do about a check stands at the check. */
+  steps: { label: string; text: string }[];
+}
+
+const words: Record<Verdict, Pick<Headline, 'word' | 'color'>> = {
+  sealed: { word: 'SEALED', color: 'green' },
+  failed: { word: 'FAILED', color: 'red' },
+  unknown: { word: 'UNKNOWN', color: 'red' },
+  maintenance: { word: 'MAINTENANCE', color: 'yellow' },
+  off: { word: 'OFF', color: 'yellow' },
+};
+
+export function headline(report: Report): Headline {
+  return { ...words[report.verdict], sentence: sentenceOf(report), steps: stepsOf(report) };
+}
+
+function sentenceOf(report: Report): string {
+  const failing = idsWith(report, ['fail']);
+  const unknown = idsWith(report, ['error']);
+  return {
+    sealed: enforcementClause(report),
+    failed: `${failing}; ${enforcementClause(report)}`,
+    unknown: `could not evaluate ${unknown}; ${enforcementClause(report)}`,
+    maintenance: enforcementClause(report),
+    off: 'immutafs is switched off; this guest is not sealed',
+  }[report.verdict];
+}
+
+/** Who enforces that the system's disks are read-only. */
+function enforcementClause({ disks, enforcement, mode }: Report): string {
+  if (disks.length === 0) return 'no disk could be examined';
+  if (mode === 'off') return 'immutafs is switched off';
+  if (mode === 'maintenance' && enforcement !== 'host' && enforcement !== 'partial') {
+    return 'the host left the system disk writable';
+  }
+  return {
+    host: 'the host enforces read-only',
+    partial: 'the host enforces read-only on some system disks only',
+    guest: 'only the guest enforces read-only, which root in the guest can undo',
+    none: 'nothing enforces read-only',
+  }[enforcement];
+}
+
+function stepsOf(report: Report): Headline['steps'] {
+  if (report.mode === 'off') return [{ label: 'To seal', text: sealFromOff }];
+  if (report.mode !== 'maintenance') return [];
+  const blocking = idsWith(report, ['fail', 'error']);
+  const fix = blocking === '' ? '' : `Fix the checks that block sealing: ${blocking}. `;
+  return [
+    { label: 'Since', text: `${sinceClause(report)}; ${persistence}` },
+    { label: 'To do', text: `${fix}List the remaining steps: ${readinessCommand}` },
+    {
+      label: 'To seal',
+      text: `Shut this guest down, make its system disk read-only in the host${sealCommands(report)}, and start it.`,
+    },
+  ];
+}
+
+const persistence = 'changes to the system disk persist';
+const readinessCommand = 'immutafs-agent check --ready-to-seal';
+const sealFromOff = `Remove immutafs=off from the kernel command line and MODE=off from ${configFile}, reboot, then run: ${readinessCommand}`;
+
+function sealCommands({ disks }: Report): string {
+  const commands = disks
+    .filter(({ holds }) => ['/', '/boot', '/usr'].some((target) => holds.includes(target)))
+    .map(({ name }) => `virt-xml DOMAIN --edit target=${name} --disk readonly=on`);
+  return commands.length === 0 ? '' : ` (${commands.join('; ')})`;
+}
+
+/** The required checks of these statuses. */
+function idsWith({ checks }: Report, statuses: readonly Finding['status'][]): string {
+  return checks
+    .filter(({ severity, status }) => severity === 'required' && statuses.includes(status))
+    .map(({ id }) => id)
+    .join(', ');
+}
+
+/** Shown at an interactive login: maintenance, and required checks that do not pass. Empty: nothing to report. */
+export function loginMessage(report: Report): string {
+  const failing = idsWith(report, ['fail', 'error']);
+  const lines = [
+    ...(report.mode === 'maintenance'
+      ? [
+          `Maintenance since ${sinceClause(report)}: ${persistence}.`,
+          `List the steps that remain before sealing: ${readinessCommand}`,
+        ]
+      : []),
+    ...(failing === '' ? [] : [`Checks that do not pass: ${failing}. Details: immutafs-agent status`]),
+  ];
+  return lines.map((line) => `immutafs-agent: ${line}\n`).join('');
+}
+
+function sinceClause({ boot }: Report): string {
+  return boot === null ? 'this boot' : `${minute(boot.at)} (${formatAge(boot.ageSeconds)} ago)`;
+}
+
+/** 2026-03-04T05:06:07.089Z -> 2026-03-04 05:06 UTC */
+function minute(at: string): string {
+  return `${at.slice(0, 16).replace('T', ' ')} UTC`;
+}

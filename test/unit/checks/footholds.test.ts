@@ -1,0 +1,87 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Change, all, edit, file, mount } from '../../harness/changes.ts';
+import { testChanges, testFindings } from '../../harness/finding.ts';
+import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
+
+testChanges('footholds', {
+  'a file system on a disk to run things from': [
+    mount('srv', '252:16 /srv /srv rw,relatime - xfs /dev/vdb rw'),
+    { footholds: 'warn' },
+    '/srv: xfs, writable, executable, outlives a reboot',
+  ],
+  "a server's": [mount('srv', '0:60 / /srv rw,relatime - nfs4 server:/x rw'), { footholds: 'warn' }],
+  'an overlay whose upper layer is on a disk': [
+    mount('c', '0:60 / /mnt rw - overlay overlay rw,lowerdir=/x,upperdir=/home/u,workdir=/home/w'),
+    { footholds: 'warn' },
+  ],
+  'an overlay whose upper layer is in memory': [
+    mount('c', '0:60 / /mnt rw - overlay overlay rw,lowerdir=/x,upperdir=/var/u,workdir=/var/w'),
+    {},
+  ],
+});
+
+testFindings('footholds', {
+  footholds: {
+    'a disk for data, executable': [edit('home', 'noexec,', ''), 'warn', '/home: xfs, writable, executable'],
+    'a tmpfs that is executable does not outlive a reboot': [edit('tmp', 'noexec,', ''), 'pass'],
+    'an overlay whose upper layer is on a disk': [
+      edit('upper', '- tmpfs immutafs', '- xfs /dev/vdb'),
+      'warn',
+    ],
+  },
+});
+
+const report = suite('the list of footholds');
+report('a read-write mount of a read-only file system is not listed', async () => {
+  const guest = goodGuest();
+  all(edit('home', 'rw,noexec,', 'rw,'), edit('home', / rw,seclabel/, ' ro,seclabel'))(guest);
+  const { footholds } = await withGuest(guest, evaluateGuest);
+  assert.not.ok(footholds.some(({ target }) => target === '/home'));
+});
+report.run();
+
+/** alice, with files in her home directory beside a copy of /etc/skel. */
+function users(files: Record<string, string>): Change {
+  return all(
+    file('etc/passwd', 'root:x:0:0:root:/root:/bin/bash\nalice:x:1000:1000::/home/alice:/bin/bash\n'),
+    file('etc/skel/.bashrc', 'usual\n'),
+    file('home/alice/.bashrc', 'usual\n'),
+    ...Object.entries(files).map(([name, text]) => file(`home/alice/${name}`, text)),
+  );
+}
+
+testFindings('footholds: users', {
+  footholds: {
+    'users who are as /etc/skel made them': [users({}), 'pass', /both: 0$/],
+    'what runs at a login is named': [
+      users({ '.bashrc': 'evil', '.ssh/authorized_keys': 'ssh-ed25519 AAAA' }),
+      'pass',
+      /user start-up files: alice \(\.bashrc \.ssh\/authorized_keys\)$/,
+    ],
+    'units that need a login': [users({ '.config/systemd/user/x.service': '' }), 'pass', 'alice (units)'],
+    'units of a user who lingers': [
+      all(users({ '.config/systemd/user/x.service': '' }), file('var/lib/systemd/linger/alice', '')),
+      'warn',
+      '/home/alice: units of the lingering user alice start at boot',
+    ],
+    'a user who cannot log in': [
+      all(users({ '.bashrc': 'evil' }), file('etc/passwd', 'alice:x:1000:1000::/home/alice:/sbin/nologin\n')),
+      'pass',
+      /both: 0$/,
+    ],
+    'a link in the place of a folder is not followed': [
+      all(users({}), file('home/alice/.config', { linkTo: '/etc' }), file('etc/systemd/user/x.service', 'x')),
+      'pass',
+      /both: 0$/,
+    ],
+    'a home directory in memory': [
+      all(
+        users({ '.bashrc': 'evil' }),
+        edit('home', /^.*$/, '0:70 / /home rw,noexec,nosuid,nodev - tmpfs x rw'),
+      ),
+      'pass',
+      /both: 0$/,
+    ],
+  },
+});

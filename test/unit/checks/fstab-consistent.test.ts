@@ -1,0 +1,121 @@
+import type { Status } from '../../../agent/checks/check.ts';
+import {
+  type Change,
+  all,
+  edit,
+  file,
+  fstabLine,
+  mount,
+  moreFstab,
+  replaceFstab,
+} from '../../harness/changes.ts';
+import { records, secondDisk } from '../../harness/copies.ts';
+import { testChanges, testFindings } from '../../harness/finding.ts';
+
+testChanges('fstab-consistent', {
+  'fstab has no ro for /': [
+    fstabLine('/', '/dev/mapper/rhel-root / xfs defaults 0 0'),
+    { 'fstab-consistent': 'fail' },
+    'line 1, /: option ro is missing',
+  ],
+  'fstab takes ro back': [
+    fstabLine('/', '/dev/mapper/rhel-root / xfs ro,rw 0 0'),
+    { 'fstab-consistent': 'fail' },
+    'option ro is missing',
+  ],
+  'fstab has ext4 checked at boot': [
+    fstabLine('/boot', 'UUID=1 /boot ext4 ro 0 2'),
+    { 'fstab-consistent': 'fail' },
+    'line 2, /boot: checked at boot (last field is 2)',
+  ],
+  'fstab has XFS "checked" at boot': [fstabLine('/boot', 'UUID=1 /boot xfs ro 0 2'), {}],
+  'fstab checks a disk that may be written': [
+    fstabLine('/home', '/dev/vdb /home ext4 noexec,nosuid,nodev 1 2'),
+    {},
+  ],
+  ...Object.fromEntries(
+    ['usrquota', 'grpquota', 'prjquota', 'uquota', 'pqnoenforce', 'usrjquota=a', 'x-systemd.growfs'].map(
+      (option): [string, [Change, Record<string, Status>, string]] => [
+        `fstab asks for ${option}`,
+        [
+          fstabLine('/', `/dev/mapper/rhel-root / xfs ro,${option} 0 0`),
+          { 'fstab-consistent': 'fail' },
+          `line 1, /: ${option}`,
+        ],
+      ],
+    ),
+  ),
+  'noquota is no quota': [fstabLine('/', '/dev/mapper/rhel-root / xfs ro,noquota 0 0'), {}],
+  'fstab has something else for /home': [
+    all(fstabLine('/home', '/dev/vda2 /home xfs ro,noexec,nosuid,nodev 0 0'), file('dev/vda2', '')),
+    { 'fstab-consistent': 'fail' },
+    'mounted from /dev/vdb (252:16), not from /dev/vda2',
+  ],
+  'fstab has what is not mounted': [
+    moreFstab('/dev/vdb /srv xfs nodev 0 0'),
+    { 'fstab-consistent': 'fail' },
+    'line 5, /srv: not mounted',
+  ],
+  'what may be missing, is not mounted': [moreFstab('/dev/vdb /srv xfs nodev,nofail 0 0'), {}],
+  'what is not mounted at boot': [moreFstab('/dev/vdb /srv xfs nodev,noauto 0 0'), {}],
+  'fstab has options that the mount lost': [
+    all(
+      moreFstab('tmpfs /srv tmpfs ro,noexec,nodev 0 0'),
+      mount('srv', '0:60 / /srv ro,noexec - tmpfs a rw'),
+    ),
+    { 'fstab-consistent': 'fail' },
+    'line 5, /srv: mounted without nodev',
+  ],
+  'fstab is damaged': [
+    moreFstab('/dev/vdb'),
+    { 'fstab-consistent': 'fail' },
+    'line 5: fewer than three fields',
+  ],
+  'no fstab at all': [({ files }) => Reflect.deleteProperty(files, 'etc/fstab'), {}],
+  '/var in fstab may be rw: the boot mounts it read-only': [
+    all(moreFstab('/dev/vda2 /var xfs defaults 0 0'), file('dev/vda2', '')),
+    {},
+  ],
+});
+
+testFindings('fstab-consistent', {
+  'fstab-consistent': {
+    '/ without ro': [
+      replaceFstab('rhel-root / xfs ro', 'rhel-root / xfs defaults'),
+      'fail',
+      'line 1, /: option ro is missing',
+    ],
+    '/ with ro undone by a later rw': [
+      replaceFstab('/ xfs ro', '/ xfs ro,rw'),
+      'fail',
+      'option ro is missing',
+    ],
+    'a check at boot': [
+      replaceFstab('/boot xfs ro 0 0', '/boot ext4 ro 0 2'),
+      'fail',
+      'checked at boot (last field is 2)',
+    ],
+    'a quota': [replaceFstab('/ xfs ro', '/ xfs ro,usrquota'), 'fail', 'usrquota'],
+    'a line that is none': [moreFstab('/dev/vdb /srv'), 'fail', 'line 5: fewer than three fields'],
+    'what is not mounted': [moreFstab('/dev/vdb /srv xfs defaults 0 0'), 'fail', 'line 5, /srv: not mounted'],
+    'what is not mounted, and need not be': [moreFstab('/dev/vdb /srv xfs nofail 0 0'), 'pass'],
+    'mounted from another device': [
+      replaceFstab('/dev/vdb /home xfs', '/dev/vda1 /home xfs'),
+      'fail',
+      /mounted from \/dev\/vdb/,
+    ],
+    'no fstab': [file('etc/fstab', undefined), 'pass', 'no line'],
+  },
+});
+
+const bootFrom = (number: string) => edit('boot', '252:1', number);
+const bootCopied = all(secondDisk(), records(['252:1', '252:33'], { ID_FS_TYPE: 'xfs', ID_FS_UUID: '1' }));
+const linkToCopy = file('dev/disk/by-uuid/1', { linkTo: '../../vdc1' });
+
+testFindings('fstab-consistent beside a copy of /boot', {
+  'fstab-consistent': {
+    'the link points to the copy, the true one is mounted': [all(bootCopied, linkToCopy), 'pass'],
+    'the copy is mounted: mounts-genuine says so': [all(bootCopied, bootFrom('252:33'), linkToCopy), 'pass'],
+    'something else is mounted': [all(bootCopied, bootFrom('252:34'), linkToCopy), 'fail', 'not from UUID=1'],
+  },
+});

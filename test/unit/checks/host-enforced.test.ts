@@ -1,0 +1,121 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Change, all, config, disk, file, handoff } from '../../harness/changes.ts';
+import { testChanges, testFindings } from '../../harness/finding.ts';
+import { type Guest, evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
+
+/** The root is on a SCSI disk with its flag set. */
+function scsi(log: string[]): Change {
+  return ({ devices, answers }) => {
+    const partitions = { sda1: '252:1', sda2: '252:2' };
+    devices[0] = { name: 'sda', device: '8:0', bus: 'virtio-scsi', readOnly: true, partitions };
+    devices[2] = { name: 'dm-0', device: '253:0', on: ['sda2'], readOnly: true };
+    answers.kernelLog = log;
+  };
+}
+
+testChanges('host-enforced', {
+  'the disk is read-only only by a flag': [
+    disk({ offered: false, readOnly: true }),
+    { 'host-enforced': 'fail', 'kernel-lockdown-hints': 'warn' },
+    /not offered/,
+  ],
+  'the disk is writable, but the boot was sealed by MODE=sealed': [
+    all(config('MODE=sealed\n'), disk({ offered: false }), handoff({ REASON: 'MODE=sealed' })),
+    { 'host-enforced': 'warn', 'kernel-lockdown-hints': 'warn' },
+  ],
+  '/ is on a second disk too, which is writable': [
+    ({ devices }) => {
+      devices[2] = { name: 'dm-0', device: '253:0', on: ['vda2', 'vdb'], readOnly: true };
+    },
+    // fstab's /home is then on a disk of the system, and writable.
+    { 'host-enforced': 'fail', 'fstab-consistent': 'fail', 'kernel-lockdown-hints': 'warn' },
+    /^virtio feature VIRTIO_BLK_F_RO not offered/,
+  ],
+});
+
+testFindings('host-enforced', {
+  'host-enforced': {
+    'a SCSI disk of which nobody says who made it read-only': [
+      scsi([]),
+      'fail',
+      'only the block-device flag',
+    ],
+    'a SCSI disk that the kernel found write-protected': [
+      scsi(['5,300,1000000,-;sd 2:0:0:0: [sda] Write Protect is on\n SUBSYSTEM=scsi']),
+      'pass',
+      "by the kernel's log",
+    ],
+  },
+});
+
+const evidenceOf = suite('the evidence of a SCSI disk');
+const record = (word: string) => `5,1,2,-;sd 2:0:0:0: [sda] Write Protect is ${word}\n SUBSYSTEM=scsi\n`;
+
+/** On one SCSI disk with its flag set. */
+function scsiGuest(): Guest {
+  const guest = goodGuest();
+  guest.devices[0] = {
+    name: 'sda',
+    device: '252:0',
+    bus: 'virtio-scsi',
+    readOnly: true,
+    partitions: { sda1: '252:1', sda2: '252:2' },
+  };
+  guest.devices[2] = { name: 'dm-0', device: '253:0', on: ['sda2'], readOnly: true };
+  file('dev/disk/by-uuid/1', { linkTo: '../../sda1' })(guest);
+  file('dev/sda1', '')(guest);
+  return guest;
+}
+
+async function evidence(log: string[], left: Record<string, string> = {}) {
+  const guest = scsiGuest();
+  Object.assign(guest.files, left);
+  const report = await withGuest(guest, (reader) => evaluateGuest({ ...reader, kernelLog: () => log }));
+  const disk = report.disks.find(({ name }) => name === 'sda');
+  return {
+    report,
+    found: [disk?.hostReadOnly, report.enforcement, report.verdict],
+    evidence: disk?.evidence ?? '',
+  };
+}
+
+evidenceOf('the kernel says so', async () => {
+  const { found, evidence: said } = await evidence([record('on')]);
+  assert.equal(found, [true, 'host', 'sealed']);
+  assert.is(said, "SCSI write protect is on, by the kernel's log");
+});
+evidenceOf('the kernel denies it', async () => {
+  const { found, evidence: said } = await evidence([record('off')]);
+  assert.equal(found, [false, 'guest', 'failed']);
+  assert.match(said, 'the disk itself is not write-protected');
+});
+evidenceOf('it is no longer in the log, but in the last report of this boot', async () => {
+  const { report } = await evidence([record('on')]);
+  const before = { 'run/immutafs/report.json': JSON.stringify(report) };
+  const { found, evidence: said, report: second } = await evidence([], before);
+  assert.equal(found, [true, 'host', 'sealed']);
+  assert.match(said, /\(seen at boot\)$/);
+  const third = await evidence([], { 'run/immutafs/report.json': JSON.stringify(second) });
+  assert.is(third.evidence, said);
+  assert.equal((await evidence([record('off')], before)).found, [false, 'guest', 'failed']);
+});
+evidenceOf('nor there, or only as a flag', async () => {
+  const { found, report } = await evidence([]);
+  assert.equal(found, [null, 'guest', 'failed']);
+  const before = { 'run/immutafs/report.json': JSON.stringify(report) };
+  assert.equal((await evidence([], before)).found, [null, 'guest', 'failed']);
+});
+evidenceOf('the log cannot be read', async () => {
+  const guest = scsiGuest();
+  const { disks } = await withGuest(guest, (reader) =>
+    evaluateGuest({
+      ...reader,
+      kernelLog: () => {
+        throw new Error('/dev/kmsg: operation not permitted');
+      },
+    }),
+  );
+  assert.match(disks[0]?.evidence ?? '', /cannot be read \(\/dev\/kmsg: operation not permitted\)$/);
+});
+evidenceOf.run();

@@ -1,0 +1,108 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Status } from '../../../agent/checks/check.ts';
+import { type Change, all, edit, file, mount } from '../../harness/changes.ts';
+import { findingOf, testChanges, testFindings } from '../../harness/finding.ts';
+
+testChanges('kernel-view', {
+  'another PID namespace': [
+    file('proc/self/ns/pid', { linkTo: 'pid:[4026532000]' }),
+    { 'kernel-view': 'error' },
+    'another pid namespace',
+  ],
+  'another user namespace': [
+    file('proc/self/ns/user', { linkTo: 'user:[4026532000]' }),
+    { 'kernel-view': 'error' },
+    'another user namespace',
+  ],
+  'PID 1 has another root': [
+    file('proc/1/mountinfo', '61 1 253:0 / / ro - xfs /dev/sda1 ro\n'),
+    { 'kernel-view': 'error' },
+    'another mount namespace or another root',
+  ],
+  'PID 1 has nothing at its root': [
+    file('proc/1/mountinfo', '60 1 253:0 / /x ro - xfs /dev/sda1 ro\n'),
+    { 'kernel-view': 'error' },
+  ],
+  ...Object.fromEntries(
+    [
+      '/proc/self/mountinfo',
+      '/proc/1234/mountinfo',
+      '/proc/sys',
+      '/proc/sys/kernel/random',
+      '/proc/cmdline',
+      '/sys/block/vda/ro',
+      '/sys/dev/block',
+      '/sys/devices/pci0000:00',
+    ].map((target): [string, [Change, Record<string, Status>, string]] => [
+      `something is mounted over ${target}`,
+      [
+        mount('over', `0:60 / ${target} ro - tmpfs tmpfs rw,size=10k`),
+        { 'kernel-view': 'error' },
+        `tmpfs is mounted over ${target}`,
+      ],
+    ]),
+  ),
+  'a tmpfs over /sys': [
+    mount('over', '0:60 / /sys rw - tmpfs evil rw'),
+    { 'kernel-view': 'error', 'stacked-mounts': 'fail' },
+    'tmpfs is mounted on /sys',
+  ],
+  'what else is mounted below /proc and /sys': [
+    all(
+      mount('binfmt', '0:60 / /proc/sys/fs/binfmt_misc rw - binfmt_misc x rw'),
+      mount('nfsd', '0:61 / /proc/fs/nfsd rw - nfsd x rw'),
+      mount('cgroup', '0:62 / /sys/fs/cgroup ro - cgroup2 x rw'),
+      mount('debug', '0:63 / /sys/kernel/debug rw - debugfs x rw'),
+    ),
+    {},
+  ],
+  '/dev/root for a source': [edit('root', '/dev/mapper/rhel-root', '/dev/root'), {}],
+});
+
+testFindings('kernel-view', {
+  'kernel-view': {
+    'another pid namespace': [
+      file('proc/self/ns/pid', { linkTo: 'pid:[4026532000]' }),
+      'error',
+      "another pid namespace than the kernel's first",
+    ],
+    'another user namespace': [
+      file('proc/self/ns/user', { linkTo: 'user:[4026532000]' }),
+      'error',
+      "another user namespace than the kernel's first",
+    ],
+    'another mount namespace': [
+      file('proc/1/mountinfo', '1 0 0:1 / / rw - ext4 /dev/vda rw\n'),
+      'error',
+      'another mount namespace or another root',
+    ],
+    'something over /proc/self': [
+      mount('forged', '0:50 / /proc/self rw - tmpfs x rw'),
+      'error',
+      'tmpfs is mounted over /proc/self',
+    ],
+    'something over a disk in sysfs': [
+      mount('forged', '0:50 / /sys/block/vda rw - tmpfs x rw'),
+      'error',
+      'tmpfs is mounted over /sys/block/vda',
+    ],
+    'PID 1 cannot be read by root': [
+      file('proc/1/mountinfo', { linkTo: 'nowhere' }),
+      'error',
+      /1\/mountinfo/,
+    ],
+  },
+});
+
+const users = suite('kernel-view: a user who is not root');
+users('PID 1 that cannot be read is an error for root and skipped for others', async () => {
+  const hidden = file('proc/1/mountinfo', { linkTo: '/nothing' });
+  assert.is((await findingOf('kernel-view', hidden, { probe: false })).status, 'error');
+  const { status, verdict } = await findingOf('kernel-view', hidden, {
+    probe: false,
+    as: (reader) => ({ ...reader, environment: () => ({ ...reader.environment(), uid: 1000 }) }),
+  });
+  assert.equal([status, verdict], ['skip', 'sealed']);
+});
+users.run();

@@ -1,0 +1,62 @@
+import type { Status } from '../../../agent/checks/check.ts';
+import { type Change, all, config, edit, mount, without } from '../../harness/changes.ts';
+import { testChanges } from '../../harness/finding.ts';
+
+testChanges('options', {
+  ...Object.fromEntries(
+    ['noexec', 'nosuid', 'nodev'].flatMap((option) =>
+      ['home', 'tmp'].map((name) => [
+        `/${name} lacks ${option}`,
+        [
+          edit(name, new RegExp(`\\b${option},?`), ''),
+          {
+            [`${name}-options`]: 'fail',
+            // /home is on a disk that persists.
+            ...(name === 'home' && option === 'noexec' ? { footholds: 'warn' } : {}),
+          },
+          `without ${option}`,
+        ] as [Change, Record<string, Status>, string],
+      ]),
+    ),
+  ),
+  '/home is part of /': [
+    without('home'),
+    { 'home-options': 'fail', 'fstab-consistent': 'fail' },
+    'not a mount point but part of /',
+  ],
+  'there is no /home': [
+    all(without('home'), ({ folders }) => folders.splice(folders.indexOf('home'), 1)),
+    { 'home-options': 'skip', 'fstab-consistent': 'fail' },
+  ],
+  'the options of a file system do not count, only the mount does': [
+    all(edit('tmp', 'noexec,', ''), edit('tmp', 'rw,seclabel', 'rw,noexec,seclabel')),
+    { 'tmp-options': 'fail' },
+  ],
+  'a later mount on /tmp counts': [
+    ({ mounts }) => {
+      mounts['bind'] = '253:0 /var/tmp /tmp rw,relatime - xfs /dev/mapper/rhel-root rw';
+    },
+    { 'tmp-options': 'fail', 'stacked-mounts': 'fail' },
+  ],
+  'another target that holds': [
+    config('REQUIRE_OPTIONS=/home:nosuid /tmp:nodev /run:nosuid,nodev\n'),
+    { 'other-options': 'pass' },
+  ],
+  'another target that does not': [
+    config('REQUIRE_OPTIONS=/home:nosuid /tmp:nodev /run:noexec\n'),
+    { 'other-options': 'fail' },
+  ],
+  'something else is mounted below /home': [
+    mount('below', '0:60 / /home/alice/x rw,nosuid,nodev - tmpfs a rw'),
+    { 'home-options': 'fail' },
+    'tmpfs at /home/alice/x without noexec',
+  ],
+  'what is mounted there has the options, or is read-only': [
+    all(
+      mount('good', '0:60 / /home/a rw,noexec,nosuid,nodev - tmpfs a rw'),
+      mount('readonly', '0:61 / /home/b ro,nosuid,nodev - tmpfs b rw'),
+      mount('beside', '0:62 / /homes rw,nosuid,nodev - tmpfs b rw'),
+    ),
+    {},
+  ],
+});

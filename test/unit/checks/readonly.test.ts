@@ -1,0 +1,62 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Change, all, config, disk, edit, file, handoff, without } from '../../harness/changes.ts';
+import { findingOf, testChanges } from '../../harness/finding.ts';
+
+const remounted = all(edit('root', ' ro,', ' rw,'), edit('root', 'xfs /dev/mapper/rhel-root ro', 'xfs x rw'));
+
+testChanges('readonly', {
+  '/ is mounted read-write': [
+    all(edit('root', '/ ro,', '/ rw,'), edit('root', ' ro,seclabel', ' rw,seclabel')),
+    { 'root-readonly': 'fail' },
+    'mounted read-write',
+  ],
+  '/boot is mounted read-write': [
+    all(edit('boot', '/boot ro,', '/boot rw,'), edit('boot', ' ro,seclabel', ' rw,seclabel')),
+    { 'boot-readonly': 'fail' },
+    'mounted read-write',
+  ],
+  'there is no /boot': [
+    all(
+      without('boot'),
+      ({ folders }) => folders.splice(folders.indexOf('boot'), 1),
+      file('etc/fstab', '/dev/mapper/rhel-root / xfs ro 0 0\n'),
+    ),
+    { 'boot-readonly': 'skip' },
+  ],
+  'REQUIRE_READONLY names something else that is writable': [
+    config('REQUIRE_READONLY=/ /boot /run\n'),
+    // It is no disk's, so the host has nothing to do with it.
+    { 'boot-readonly': 'fail' },
+  ],
+});
+
+const remedies = suite('readonly: the remedy depends on what keeps the disk read-only');
+for (const [title, id, change, command] of [
+  ['the host holds the disk', 'root-readonly', remounted, 'remount'],
+  [
+    'the host leaves it writable',
+    'root-readonly',
+    all(config('MODE=sealed\n'), disk({ offered: false }), handoff({ REASON: 'MODE=sealed' }), remounted),
+    'fstab',
+  ],
+  [
+    'the host holds the disk',
+    'boot-readonly',
+    all(edit('boot', ' ro,', ' rw,'), edit('boot', '- xfs /dev/vda1 ro', '- xfs /dev/vda1 rw')),
+    'remount',
+  ],
+  ['a target on no disk', 'boot-readonly', config('REQUIRE_READONLY=/ /run\n'), 'fstab'],
+] as [string, string, Change, 'remount' | 'host' | 'fstab'][]) {
+  remedies(`${id}: ${title}`, async () => {
+    const { status, remedy } = await findingOf(id, change);
+    assert.is(status, 'fail');
+    const said = {
+      remount: remedy.includes('mount -o remount,ro /'),
+      host: remedy.includes('read-only in the host and reboot'),
+      fstab: remedy.includes('/etc/fstab'),
+    };
+    assert.equal(said, { remount: false, host: false, fstab: false, [command]: true }, remedy);
+  });
+}
+remedies.run();

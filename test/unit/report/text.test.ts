@@ -1,0 +1,250 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Report } from '../../../agent/report/report.ts';
+import { formatText } from '../../../agent/report/text.ts';
+import { edit, tryWrite } from '../../harness/changes.ts';
+import {
+  type Guest,
+  bootEnv,
+  evaluateGuest,
+  goodGuest,
+  maintenanceGuest,
+  withGuest,
+} from '../../harness/guest.ts';
+import { finding, sample } from '../../harness/sample-report.ts';
+
+const plain = { all: false, color: false, columns: undefined };
+const full = { ...plain, all: true };
+const terminal = { ...plain, columns: 80 };
+
+const golden = suite('text: golden files');
+for (const [file, view] of Object.entries({ 'failed.txt': terminal, 'failed-all.txt': full })) {
+  golden(file, () => {
+    const expected = path.join(import.meta.dirname, '../../fixtures/report', file);
+    assert.is(formatText(sample, view), fs.readFileSync(expected, 'utf8'));
+  });
+}
+golden.run();
+
+function reportOf(...changes: ((guest: Guest) => void)[]): Promise<Report> {
+  const guest = goodGuest();
+  for (const change of changes) change(guest);
+  return withGuest(guest, evaluateGuest);
+}
+
+const lines = suite('text: the default view');
+lines('a healthy sealed guest fits a terminal of 24 lines and 80 columns', async () => {
+  const report = await reportOf();
+  const shown = formatText(report, terminal).split('\n');
+  assert.is(shown.pop(), '');
+  // One line is left for the prompt.
+  assert.ok(shown.length < 24, shown.join('\n'));
+  for (const line of shown) assert.ok(line.length <= 80, line);
+  for (const { id } of report.checks)
+    assert.not.ok(
+      shown.some((line) => line.includes(id)),
+      id,
+    );
+});
+
+lines('every check that is neither pass nor skip, with observation and remedy', async () => {
+  const report = await reportOf(edit('home', 'noexec,', ''), tryWrite('EIO'));
+  const text = formatText(report, plain);
+  const notable = report.checks.filter(({ status }) => status !== 'pass' && status !== 'skip');
+  assert.equal(
+    notable.map(({ id, status }) => [id, status]),
+    [
+      ['root-write-probe', 'error'],
+      ['home-options', 'fail'],
+      ['footholds', 'warn'],
+    ],
+  );
+  for (const { id, subject, observed, remedy } of notable) {
+    assert.match(text, ` ${id}: ${subject === '' ? observed : `${subject}: ${observed}`}\n`);
+    assert.match(text, remedy === '' ? `immutafs-agent status --explain ${id}\n` : ` ${remedy}\n`);
+  }
+  for (const { id } of report.checks.filter((each) => !notable.includes(each))) {
+    assert.not.match(text, new RegExp(`^ +\\w+ +${id}:`, 'm'));
+  }
+});
+
+lines('--all shows every check with its status and observation', async () => {
+  const report = await reportOf();
+  const text = formatText(report, full);
+  for (const { id, status, observed } of report.checks) {
+    assert.match(text, new RegExp(`^ +${status} +${id} .*${observed.replace(/[^\w ]/g, '.')}$`, 'm'));
+  }
+});
+
+lines('the attack surface has at most two lines, however many mounts there are', () => {
+  const footholds = Array.from({ length: 3000 }, (_, index) => ({
+    ...{ target: `/srv/${index}`, executable: true, persistent: index % 2 === 0 },
+    ...{ reason: 'x', tighten: 'y' },
+  }));
+  const without = formatText(sample, terminal).split('\n');
+  const shown = formatText({ ...sample, footholds }, terminal).split('\n');
+  assert.is(shown.length - without.length, 3, 'a blank line and two others');
+  for (const line of shown) assert.ok(line.length <= 80, line);
+  assert.match(shown.at(-3) ?? '', /3000 .*1500 /);
+  assert.match(shown.at(-2) ?? '', /^ +\/srv\/0 .* and 29\d\d more /);
+});
+
+lines('many disks: the system disk first, the others are counted', () => {
+  const [system, data] = sample.disks;
+  assert.ok(system && data);
+  const many = Array.from({ length: 9 }, (_, index) => ({ ...data, name: `vd${index}` }));
+  const text = formatText({ ...sample, disks: [...many, system] }, plain);
+  assert.match(text, /\n {2}vda .*\n {2}vd0 .*\n {2}vd1 .*\n {2}vd2 .*\n +and 6 more disks/);
+});
+
+const forward = { state: 'connected', since: sample.at, lastAckAt: null, error: '' };
+const counts = { acknowledged: 9, repeated: 0, lost: 0, corrupt: 0, refused: 0, cut: 0, suppressed: 0 };
+for (const [title, report, expected] of [
+  [
+    'forwarding: the state and the lag',
+    { forward: { ...forward, ...counts, target: 'relp://log', lag: { entries: 3, seconds: 1 } } },
+    'relp://log: connected, 3 entries not acknowledged',
+  ],
+  [
+    'forwarding: the loss and the error',
+    {
+      forward: {
+        ...{ ...forward, ...counts, target: 'relp://log', lag: { entries: null, seconds: null } },
+        ...{ state: 'waiting', lost: 2, error: 'ECONNREFUSED' },
+      },
+    },
+    'relp://log: waiting, 2 entries lost, ECONNREFUSED',
+  ],
+  [
+    'no forwarding: what the check observed',
+    { checks: [{ ...finding('skip', 'required', 'forward-healthy'), observed: 'not forwarded' }] },
+    'not forwarded',
+  ],
+] as [string, Partial<Report>, string][]) {
+  lines(title, () => {
+    const shown = formatText({ ...sample, ...report }, plain).split('\n');
+    assert.ok(shown.includes(`  logs    ${expected}`), shown.join('\n'));
+  });
+}
+lines.run();
+
+const states = suite('text: each verdict names what to do');
+const off = goodGuest();
+off.files['etc/immutafs/immutafs.conf'] = 'MODE=off\n';
+off.files['run/immutafs/boot.env'] = bootEnv({ MODE: 'off', REASON: 'MODE=off', VAR: 'disk' });
+const broken = maintenanceGuest();
+edit('tmp', 'noexec,', '')(broken);
+for (const [title, report, head, steps] of [
+  ['sealed', await reportOf(), /^ {2}SEALED: the host enforces read-only$/m, []],
+  [
+    'failed',
+    await reportOf(edit('tmp', 'noexec,', '')),
+    /^ {2}FAILED: tmp-options; the host enforces read-only$/m,
+    [/to fix: .*remount,noexec \/tmp/],
+  ],
+  [
+    'unknown',
+    await reportOf(tryWrite('EIO')),
+    /^ {2}UNKNOWN: could not evaluate root-write-probe; the host enforces read-only$/m,
+    [/to fix: see immutafs-agent status --explain root-write-probe/],
+  ],
+  [
+    'maintenance',
+    await withGuest(maintenanceGuest(), evaluateGuest),
+    /^ {2}MAINTENANCE: the host left the system disk writable$/m,
+    [/To do: +List .* immutafs-agent check --ready-to-seal$/m, /To seal: .*target=vda --disk readonly=on/],
+  ],
+  [
+    'a failure in maintenance',
+    await withGuest(broken, evaluateGuest),
+    /^ {2}FAILED: tmp-options; the host left the system disk writable$/m,
+    [
+      /To do: .*: tmp-options\. .*--ready-to-seal$/m,
+      /To seal: .*readonly=on/,
+      /to fix: .*remount,noexec \/tmp/,
+    ],
+  ],
+  [
+    'off',
+    await withGuest(off, evaluateGuest),
+    /^ {2}OFF: /m,
+    [/To seal: .*immutafs=off.*MODE=off.*immutafs-agent check --ready-to-seal/],
+  ],
+] as const) {
+  states(title, () => {
+    const text = formatText(report, plain);
+    assert.match(text, head);
+    for (const step of steps) assert.match(text, step);
+    if (steps.length === 0) assert.not.match(text, /to fix:|To do:|To seal:/);
+  });
+}
+states('a failed verdict never claims to be enforced without naming the failure', () => {
+  for (const enforcement of ['host', 'partial', 'guest', 'none'] as const) {
+    assert.match(formatText({ ...sample, enforcement }, plain), /^ {2}FAILED: host-enforced; /m);
+  }
+});
+states.run();
+
+const text = suite('text');
+text('errors and warnings of the boot are shown', () => {
+  const boot = {
+    stage: 'initramfs' as const,
+    version: '1.2.3',
+    at: sample.at,
+    ageSeconds: 60,
+    says: [],
+    warnings: ['/boot: mounted with\x1bnorecovery'],
+    errors: ['mount failed: refused'],
+  };
+  const shown = formatText({ ...sample, boot }, plain).split('\n');
+  assert.ok(shown.includes('  boot error: mount failed: refused'));
+  assert.ok(shown.includes('  boot warning: /boot: mounted with?norecovery'));
+  const quiet = formatText({ ...sample, boot: { ...boot, warnings: [], errors: [] } }, plain);
+  assert.not.match(quiet, /boot (error|warning):/);
+});
+
+for (const view of [plain, full, terminal]) {
+  text(`colours are all that --color changes: ${JSON.stringify(view)}`, () => {
+    const colored = formatText(sample, { ...view, color: true });
+    // eslint-disable-next-line no-control-regex -- colours
+    const codes = /\x1b\[[0-9;]*m/g;
+    assert.ok((colored.match(codes)?.length ?? 0) > 10);
+    assert.is(colored.replace(codes, ''), formatText(sample, view));
+    assert.is(formatText(sample, view).includes('\x1b'), false);
+  });
+}
+
+const foothold = { executable: true, persistent: true };
+for (const [title, change] of Object.entries<(hostile: string) => Partial<Report>>({
+  "the host's name": (hostile) => ({ host: { ...sample.host, name: hostile, os: hostile, kernel: hostile } }),
+  'the reason': (hostile) => ({ reason: hostile }),
+  'a mount point': (hostile) => ({ disks: sample.disks.map((disk) => ({ ...disk, holds: [hostile] })) }),
+  "a disk's evidence": (hostile) => ({ disks: sample.disks.map((disk) => ({ ...disk, evidence: hostile })) }),
+  "a disk's name": (hostile) => ({ disks: sample.disks.map((disk) => ({ ...disk, name: hostile })) }),
+  'a foothold': (hostile) => ({
+    footholds: [{ ...foothold, target: hostile, reason: hostile, tighten: hostile }],
+  }),
+  'a finding': (hostile) => ({
+    checks: sample.checks.map((each) => ({
+      ...each,
+      subject: hostile,
+      observed: hostile,
+      expected: hostile,
+      remedy: each.remedy === '' ? '' : hostile,
+    })),
+  }),
+})) {
+  text(`control characters are replaced in ${title}`, () => {
+    const hostile = 'a\x1b]0;owned\x07\x9b2J\r\nb\x7f';
+    for (const view of [plain, full]) {
+      const shown = formatText({ ...sample, ...change(hostile) }, view);
+      // eslint-disable-next-line no-control-regex -- they must not be there
+      assert.is(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/.test(shown), false);
+      const harmless = formatText({ ...sample, ...change('a') }, view);
+      assert.is(shown.split('\n').length, harmless.split('\n').length);
+    }
+  });
+}
+text.run();
