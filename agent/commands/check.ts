@@ -46,8 +46,8 @@ export async function checkWith(
   logChanges(report, options.boot === true ? undefined : lastReport(facts, log), log);
   // The report is written after its findings are logged: the next check logs only what differs from this report.
   await send();
-  for (const { what, file, text } of outputFiles(facts, report))
-    writeOutputFile(reader, what, file, text, log);
+  for (const { label, file, text } of outputFiles(facts, report))
+    writeOutputFile(reader, label, file, text, log);
   await send();
   printReport(report, output, options);
   return exitCode(report);
@@ -66,26 +66,26 @@ function lastReport({ lastReport: last }: AssessedFacts, log: Log): LastReport |
 
 interface OutputFile {
   /** The file's name in a warning. */
-  what: string;
+  label: string;
   file: string;
   text: string;
 }
 
 function outputFiles({ config: { PROMETHEUS_FILE } }: AssessedFacts, report: Report): OutputFile[] {
-  const metrics = { what: 'PROMETHEUS_FILE', file: PROMETHEUS_FILE, text: formatPrometheus(report) };
+  const metrics = { label: 'PROMETHEUS_FILE', file: PROMETHEUS_FILE, text: formatPrometheus(report) };
   return [
-    { what: 'The report', file: reportFile, text: `${toJson(report, 2)}\n` },
-    { what: 'The login message', file: loginFile, text: loginMessage(report) },
+    { label: 'The report', file: reportFile, text: `${toJson(report, 2)}\n` },
+    { label: 'The login message', file: loginFile, text: loginMessage(report) },
     ...(PROMETHEUS_FILE === '' ? [] : [metrics]),
   ];
 }
 
 /** If a file cannot be written (a full disk), neither the verdict nor the exit code changes. */
-function writeOutputFile(reader: SystemReader, what: string, file: string, text: string, log: Log): void {
+function writeOutputFile(reader: SystemReader, label: string, file: string, text: string, log: Log): void {
   try {
     if (path.dirname(file) === agentFolder) reader.makeFolder(agentFolder);
     reader.writeAtomically(file, text, 0o644);
   } catch (error) {
-    log(priority.warning, `${what} cannot be written: ${errorMessage(error)}`, {});
+    log(priority.warning, `${label} cannot be written: ${errorMessage(error)}`, {});
   }
 }

@@ -3,8 +3,8 @@ import { labelValue } from '../lib/unprintable.ts';
 import type { Report } from './report.ts';
 
 /**
- * The report in Prometheus' text format, for node_exporter's textfile collector. Which of several states holds is
- * a sample of 1 among samples of 0, as in OpenMetrics' state sets: a series does not vanish when a state ends.
+ * The report in Prometheus' text format, for node_exporter's textfile collector. A set of states
+ * has a sample of 1 for the current state and of 0 for the others, as OpenMetrics' state sets: no series vanishes.
  */
 export function formatPrometheus(report: Report): string {
   return [
@@ -27,27 +27,29 @@ function describeReport(report: Report): Family[] {
   const { agent, host, at, boot, disks, footholds, impostors } = report;
   const info = { version: agent.version, boot_id: host.bootId, kernel: host.kernel };
   return [
-    gauge('agent_info', 'The agent and the boot that it looked at.', [[info, 1]]),
-    states('verdict', 'What follows from all checks.', verdicts, report.verdict),
-    states('mode', 'What this boot is meant to be.', ['sealed', 'maintenance', 'off'], report.mode),
-    states('enforcement', "Who keeps the system's disks read-only.", enforcements, report.enforcement),
-    gauge('report_timestamp_seconds', 'When the guest was looked at.', [[{}, Date.parse(at) / 1000]]),
+    gauge('agent_info', 'The version of the agent, and the boot that it evaluated.', [[info, 1]]),
+    states('verdict', 'The verdict of all checks.', verdicts, report.verdict),
+    states('mode', 'The mode of this boot.', ['sealed', 'maintenance', 'off'], report.mode),
+    states('enforcement', 'What enforces read-only on the system disks.', enforcements, report.enforcement),
+    gauge('report_timestamp_seconds', 'Time at which the guest was evaluated.', [
+      [{}, Date.parse(at) / 1000],
+    ]),
     gauge(
       'boot_evidence_timestamp_seconds',
-      "When the boot left what is only the boot's word.",
+      'Time at which the boot record was written.',
       boot === null ? [] : [[{}, Date.parse(boot.at) / 1000]],
     ),
     gauge(
       'disk_host_read_only',
-      'Whether the host made a disk read-only, by its own word.',
+      'Whether the host made a disk read-only, as reported by the disk.',
       disks.map(({ name, bus, hostReadOnly }) => [{ disk: name, bus }, Number(hostReadOnly === true)]),
     ),
     gauge(
       'impostors',
-      "Devices that carry an identity of a sealed disk's device and are not on a sealed disk.",
+      'Devices outside the sealed disks that carry an identity of a device on a sealed disk.',
       [[{}, new Set(impostors.map(({ device }) => device)).size]],
     ),
-    gauge('footholds', 'Mounts that are writable and executable, or writable and outlive a reboot.', [
+    gauge('footholds', 'Mounts that are writable and executable, or writable and persistent.', [
       [{}, footholds.length],
     ]),
   ];
@@ -61,42 +63,46 @@ function describeChecks({ checks }: Report): Family[] {
   const samples = checks.flatMap(({ id, severity, status }) =>
     statuses.map((each): Sample => [{ check: id, severity, status: each }, Number(each === status)]),
   );
-  return [gauge('check_status', 'What each check says.', samples)];
+  return [gauge('check_status', 'The status of each check.', samples)];
 }
 
-/** Absent where /var is no overlay. */
+/** No samples if /var is not an overlay. */
 function describeLayer({ var: layer }: Report): Family[] {
   const one = (value: number | null): Sample[] => (value === null ? [] : [[{}, value]]);
   return [
-    gauge('var_size_bytes', 'What the upper layer of /var may take.', one(layer.sizeBytes)),
-    gauge('var_used_bytes', 'What it takes.', one(layer.usedBytes)),
-    gauge('var_inodes', 'How many inodes it may have.', one(layer.inodes)),
-    gauge('var_inodes_used', 'How many it has.', one(layer.inodesUsed)),
+    gauge('var_size_bytes', 'Size limit of the upper layer of /var.', one(layer.sizeBytes)),
+    gauge('var_used_bytes', 'Used bytes of the upper layer of /var.', one(layer.usedBytes)),
+    gauge('var_inodes', 'Inode limit of the upper layer of /var.', one(layer.inodes)),
+    gauge('var_inodes_used', 'Used inodes of the upper layer of /var.', one(layer.inodesUsed)),
   ];
 }
 
 const outcomes = ['acknowledged', 'repeated', 'lost', 'corrupt', 'refused', 'cut', 'suppressed'] as const;
 const connections = ['connecting', 'connected', 'waiting', 'stopped'];
 
-/** Absent where the forwarder has not run. */
+/** No samples if the forwarder has not run. */
 function describeForward({ forward }: Report): Family[] {
   if (forward === null) return [];
   const { target, state, since, lastAckAt, lag } = forward;
   const one = (value: number | null): Sample[] => (value === null ? [] : [[{}, value]]);
   return [
-    gauge('forward_info', 'The log server in use, or tried last.', [[{ target }, 1]]),
-    states('forward_state', 'Whether the forwarder is connected.', connections, state),
-    gauge('forward_state_timestamp_seconds', 'Since when.', one(Date.parse(since) / 1000)),
+    gauge('forward_info', 'The log server in use, or the last one tried.', [[{ target }, 1]]),
+    states('forward_state', 'The connection state of the forwarder.', connections, state),
+    gauge(
+      'forward_state_timestamp_seconds',
+      'Time at which the forwarder entered this state.',
+      one(Date.parse(since) / 1000),
+    ),
     gauge(
       'forward_last_ack_timestamp_seconds',
-      'When the server last acknowledged something.',
+      'Time of the last acknowledgement of the server.',
       one(lastAckAt === null ? null : Date.parse(lastAckAt) / 1000),
     ),
-    gauge('forward_lag_entries', 'What is in the journal and not acknowledged.', one(lag.entries)),
-    gauge('forward_lag_seconds', 'How far the server is behind the journal.', one(lag.seconds)),
+    gauge('forward_lag_entries', 'Journal entries that the server has not acknowledged.', one(lag.entries)),
+    gauge('forward_lag_seconds', 'Seconds by which the log server is behind the journal.', one(lag.seconds)),
     gauge(
       'forward_entries',
-      'What became of entries since the forwarder was started.',
+      'Entries since the start of the forwarder, by outcome.',
       outcomes.map((outcome): Sample => [{ outcome }, forward[outcome]]),
     ),
   ];

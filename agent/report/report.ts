@@ -24,7 +24,7 @@ export interface Report {
   verdict: Verdict;
   enforcement: Enforcement;
   disks: Disk[];
-  /** Devices that carry an identity of a device on a sealed disk; empty where that could not be told. */
+  /** Devices that carry an identity of a device on a sealed disk; empty if they could not be determined. */
   impostors: Impostor[];
   var: {
     overlay: boolean;
@@ -35,10 +35,10 @@ export interface Report {
     usedBytes: number | null;
     inodes: number | null;
     inodesUsed: number | null;
-    /** What takes up the most; only where it is nearly full. */
+    /** The largest files; empty unless the upper layer is nearly full. */
     largest: LargestFile[];
   };
-  /** What is the boot's word, and how old it is; null where it left none. */
+  /** The boot record and its age; null if there is none. `says` names the fields of the report taken from it. */
   boot: {
     stage: 'initramfs' | 'late';
     version: string;
@@ -50,7 +50,7 @@ export interface Report {
   } | null;
   checks: Finding[];
   footholds: Foothold[];
-  /** What the forwarder says of itself; null where it has not run in this boot, or is not to. */
+  /** The state that the forwarder records; null if it has not run in this boot or FORWARD is empty. */
   forward: ForwardReport | null;
 }
 
@@ -81,8 +81,8 @@ export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date)
 }
 
 /**
- * A required check that fails outweighs one that could not be evaluated; neither ever passes. But where what is
- * seen is not the guest, nothing that is said of it counts.
+ * A required check that fails outweighs one that could not be evaluated; with either, the guest is not sealed. If the
+ * agent does not see the guest itself (kernel-view), no other finding counts.
  */
 export function decideVerdict(mode: Mode, findings: readonly Finding[]): Verdict {
   if (findings.some(({ id, status }) => id === kernelView.id && status === 'error')) return 'unknown';
@@ -93,8 +93,8 @@ export function decideVerdict(mode: Mode, findings: readonly Finding[]): Verdict
 }
 
 /**
- * 0 sealed · 1 a required check failed · 2 nothing failed but the configuration · 3 could not tell · 4 not
- * sealed, by intent.
+ * 0 sealed · 1 a required check failed · 2 only the configuration failed · 3 a required check could not be evaluated ·
+ * 4 not sealed by intent.
  */
 export function exitCode({ verdict, checks }: Report): number {
   if (verdict === 'unknown') return 3;
@@ -103,7 +103,7 @@ export function exitCode({ verdict, checks }: Report): number {
   return { sealed: 0, failed: 1, maintenance: 4, off: 4 }[verdict];
 }
 
-/** The check of the configuration itself, or the forwarder where the configuration keeps it from starting. */
+/** The check of the configuration, or the forwarder if the configuration keeps it from starting. */
 function isOfConfiguration({ id, subject }: Finding): boolean {
   return id === 'config-valid' || (id === 'forward-healthy' && subject === configFile);
 }
@@ -127,7 +127,7 @@ function describeVar(facts: AssessedFacts): Report['var'] {
   };
 }
 
-/** Everything else in a report was looked at when it was made. */
+/** All other values of a report are measured when it is made. */
 function describeBoot({ bootEnv, identity }: AssessedFacts, now: Date): Report['boot'] {
   const boot = 'value' in bootEnv ? bootEnv.value : undefined;
   if (boot === undefined) return null;

@@ -175,7 +175,10 @@ function stepLines(finding: Finding, indent: number, withExpected: boolean): Lin
     text,
     labelStyle,
   });
-  return [...(withExpected && status !== 'error' ? [line('expected:', expected, [])] : []), line('to fix:', fix, ['bold'])];
+  return [
+    ...(withExpected && status !== 'error' ? [line('expected:', expected, [])] : []),
+    line('to fix:', fix, ['bold']),
+  ];
 }
 
 function counts(checks: readonly Finding[]): string {

@@ -3,24 +3,27 @@ import { sentence, wrap } from '../../agent/lib/format.ts';
 import { forwardMessages } from '../../agent/forward/status/catalog.ts';
 import { type LogMessage, driftMessage, verdictMessage } from '../../agent/report/log-messages.ts';
 
-/** immutafs.catalog, which `journalctl -x` shows below an entry (systemd's Journal Message Catalogs). */
+/** immutafs.catalog: texts that `journalctl -x` shows below an entry (systemd's Journal Message Catalogs). */
 export function catalog(): string {
   const findings = checks.map((check) => ({ ...check, subject: `Check ${check.id}: @IMMUTAFS_STATUS@` }));
   const others = [
-    { ...verdictMessage, subject: 'This guest is: @IMMUTAFS_VERDICT@' },
-    { ...driftMessage, subject: '@IMMUTAFS_CHECK@ was @IMMUTAFS_OLD_STATUS@ and is @IMMUTAFS_STATUS@' },
+    { ...verdictMessage, subject: 'Verdict for this guest: @IMMUTAFS_VERDICT@' },
+    {
+      ...driftMessage,
+      subject: 'Check @IMMUTAFS_CHECK@ changed from @IMMUTAFS_OLD_STATUS@ to @IMMUTAFS_STATUS@',
+    },
   ];
   const forwarding = Object.values(forwardMessages).map((message) => ({
     ...message,
     subject: `Forwarding: ${message.documentation.title}`,
   }));
-  const heading = '# What the journal entries of immutafs-agent mean and what to do about them.\n';
+  const heading = '# What the journal entries of immutafs-agent mean, and what to do.\n';
   return [heading, ...[...findings, ...others, ...forwarding].map(entry)].join('\n');
 }
 
 function entry({ messageId, documentation, subject }: LogMessage & { subject: string }): string {
   const { title, means, why, fix } = documentation;
-  const paragraphs = [sentence(title), means, why, `What to do: ${fix}`];
+  const paragraphs = [sentence(title), means, why, `How to fix it: ${fix}`];
   return [
     `-- ${messageId}`,
     `Subject: ${subject}`,

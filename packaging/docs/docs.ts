@@ -6,7 +6,7 @@ import { completion } from './completion.ts';
 import { manual } from './manual.ts';
 import { configurationManual } from './manual-conf.ts';
 
-/** What the package has beside the program, by its path in dist/; all made from the program's own tables. */
+/** The generated documents of the package by their paths in dist/. */
 export function documents(): Record<string, string> {
   return {
     'immutafs.catalog': catalog(),
@@ -16,7 +16,7 @@ export function documents(): Record<string, string> {
   };
 }
 
-/** @param folder where to; dist/ if not given */
+/** @param folder the output folder */
 export function buildDocs(folder = dist): void {
   for (const [file, text] of Object.entries(documents())) {
     const out = path.join(folder, file);

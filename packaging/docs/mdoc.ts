@@ -1,9 +1,9 @@
 import { wrap } from '../../agent/lib/format.ts';
 
-/** Of both manuals; to be set when what is said in them changes. */
+/** The date of both manuals; set it when their content changes. */
 export const date = 'November 25, 2026';
 
-/** Plain text in mdoc(7): what troff would take for its own is escaped. A sentence begins a line of its own. */
+/** Plain text in mdoc(7): troff's special characters are escaped, and every sentence begins on a new line. */
 export function prose(text: string): string {
   return text
     .replaceAll('\\', '\\e')
@@ -16,12 +16,12 @@ export function prose(text: string): string {
     .replace(/^[.']/gm, '\\&$&');
 }
 
-/** A word as an argument of a macro, where some two letters are macros themselves. */
+/** A word as an argument of a macro; the prefix keeps a word such as `Ar` from being taken as a macro. */
 export function word(text: string): string {
   return `\\&${text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replaceAll('"', '\\(dq')}`;
 }
 
-/** A list of terms, each with its text. */
+/** A list of terms with their texts. */
 export function tagged(width: string, items: readonly (readonly [string, string])[]): string {
   return [`.Bl -tag -width ${width}`, ...items.map(([term, text]) => `.It ${term}\n${text}`), '.El'].join(
     '\n',

@@ -78,8 +78,8 @@ for (const [title, guest, code, said] of [
     1,
     /^Not ready to seal:\n {2}home: blocked: .*\n {2}tmp: needed: .*\n {2}mtab: needed: /,
   ],
-  ['one that is sealed', goodGuest(), 1, /^This guest is sealed: disk vda is read-only/],
-  ['one that has been prepared', preparedGuest(), 0, /^Ready to seal\.\n$/],
+  ['a sealed guest', goodGuest(), 1, /^This guest is sealed: disk vda is read-only/],
+  ['a prepared guest', preparedGuest(), 0, /^Ready to seal\.\n$/],
 ] as const) {
   prepare(`check --ready-to-seal: ${title}`, async () => {
     const found = await runIn(guest, 'check', '--ready-to-seal');
@@ -87,13 +87,13 @@ for (const [title, guest, code, said] of [
     assert.match(found.stdout, said);
   });
 }
-prepare('prepare: one that has been prepared is told how to go on', async () => {
+prepare('prepare: a prepared guest: the next steps are shown', async () => {
   const { code, stdout } = await runIn(preparedGuest(), 'prepare');
   assert.is(code, 0, stdout);
   assert.match(stdout, /Ready to seal\. Shut this guest down with `systemctl poweroff`: killed/);
   assert.match(stdout, 'readonly=on');
 });
-prepare('prepare: what is not seen by everybody is asked by root', async () => {
+prepare('prepare: only root may run it', async () => {
   const { code, stderr } = await withGuest(preparedGuest(), (reader) => {
     const environment = () => ({ hostname: 'g', kernel: '3.10', uid: 1000, seconds: 1 });
     return runCommand({ ...reader, environment }, ['prepare']);
@@ -110,7 +110,7 @@ program('the exit code is the command’s', () => {
   assert.equal([code, stdout], [0, `${version}\n`]);
   assert.is(spawnSync(process.execPath, [main, 'destroy']).status, 2);
 });
-program('a reader that goes away is no fault', () => {
+program('a reader that closes the pipe causes no error', () => {
   const { stderr } = spawnSync('bash', ['-c', '"$0" "$1" help | head -1', process.execPath, main], {
     encoding: 'utf8',
   });

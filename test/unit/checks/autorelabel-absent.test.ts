@@ -8,12 +8,12 @@ import { maintenanceGuest } from '../../harness/guest.ts';
 const relabelled = (change: Change): Change => all(file('sys/fs/selinux/enforce', '1'), change);
 
 testChanges('autorelabel-absent', {
-  'somebody wants a relabelling': [
+  '/.autorelabel exists': [
     all(enforcingGuest, file('.autorelabel', '')),
     { 'autorelabel-absent': 'fail', 'selinux-labels': 'pass' },
     '/.autorelabel exists',
   ],
-  'the kernel argument wants one': [
+  'the kernel argument requests a relabelling': [
     all(enforcingGuest, file('proc/cmdline', 'ro noresume autorelabel=1\n')),
     { 'autorelabel-absent': 'fail', 'selinux-labels': 'pass' },
     'kernel argument autorelabel=1',
@@ -34,7 +34,7 @@ testFindings('autorelabel-absent', {
       'kernel argument autorelabel=1',
     ],
     'the kernel argument without a value': [relabelled(file('proc/cmdline', 'ro autorelabel\n')), 'fail'],
-    'the kernel argument that says no is not understood': [
+    'the kernel argument autorelabel=0 also counts': [
       relabelled(file('proc/cmdline', 'ro autorelabel=0\n')),
       'fail',
       'autorelabel=0',

@@ -71,7 +71,7 @@ const table: Table = {
       'has resume=/dev/mapper/rhel-swap and no noresume',
     ],
     'resume= with noresume': [cmdline('resume=UUID=1 noresume'), 'pass'],
-    'a word that only begins like it': [cmdline('noresume=1'), 'warn'],
+    'an argument that only begins with noresume': [cmdline('noresume=1'), 'warn'],
     'UEFI as prepared: the sealed disk first': [uefi('noresume noefi'), 'pass', 'Secure Boot off'],
     'with efi=noruntime': [uefi('noresume efi=debug,noruntime'), 'pass'],
     'UEFI without noefi': [uefi('noresume'), 'warn', 'no noefi: EFI variables are writable'],
@@ -86,7 +86,7 @@ const table: Table = {
       'warn',
       'no noefi: EFI variables are unmounted',
     ],
-    'Secure Boot is told': [
+    'Secure Boot is shown': [
       uefi('noresume noefi', setTo('SecureBoot', Buffer.from([1]))),
       'pass',
       'Secure Boot on',
@@ -96,8 +96,11 @@ const table: Table = {
       'fail',
       'BootOrder: Boot0002 "evil" starts from vdb1, which is writable',
     ],
-    'behind an entry of no disk': [uefi('noresume noefi', setTo('BootOrder', bootOrder(3, 2, 1))), 'fail'],
-    'it is not active': [
+    'the entry on a writable disk follows an entry without a disk': [
+      uefi('noresume noefi', setTo('BootOrder', bootOrder(3, 2, 1))),
+      'fail',
+    ],
+    'the entry on a writable disk is not active': [
       uefi(
         'noresume noefi',
         setTo('BootOrder', bootOrder(2, 1)),
@@ -105,7 +108,7 @@ const table: Table = {
       ),
       'pass',
     ],
-    'BootNext names it': [
+    'BootNext names the entry on a writable disk': [
       uefi('noresume noefi', setTo('BootNext', bootOrder(2))),
       'fail',
       'BootNext: Boot0002 "evil"',
@@ -170,7 +173,7 @@ const table: Table = {
       'warn',
       'menu entries without noresume: RHEL 9',
     ],
-    'one whose arguments are in grubenv': [
+    'an entry whose arguments are in grubenv': [
       all(
         file('boot/loader/entries/1.conf', 'title RHEL 8\noptions $kernelopts $tuned_params\n'),
         file('boot/grub2/grubenv', '# GRUB Environment Block\nkernelopts=root=/dev/x ro noresume\n####'),
@@ -190,8 +193,8 @@ const table: Table = {
       file(grub, block("--hint='hd0,msdos1'")),
       'pass',
     ],
-    'a search without a hint among those': [file(grub, block('')), 'warn'],
-    'in maintenance nothing is asked': [
+    'a search without a hint': [file(grub, block('')), 'warn'],
+    'skipped with MODE=off': [
       all(cmdline('resume=/dev/x immutafs=off'), handoff({ MODE: 'off', VAR: 'disk', ASSEMBLED: undefined })),
       'skip',
     ],

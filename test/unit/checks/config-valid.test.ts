@@ -7,7 +7,7 @@ testChanges('config-valid', {
     { 'config-valid': 'fail', 'forward-healthy': 'fail' },
     'immutafs.conf:1: MODES: unknown key',
   ],
-  'a kernel argument that means nothing': [
+  'an invalid value of the kernel argument': [
     file('proc/cmdline', 'ro noresume immutafs=yes\n'),
     { 'config-valid': 'fail' },
     'kernel argument immutafs=yes',

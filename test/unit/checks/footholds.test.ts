@@ -5,12 +5,15 @@ import { testChanges, testFindings } from '../../harness/finding.ts';
 import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
 
 testChanges('footholds', {
-  'a file system on a disk to run things from': [
+  'an executable file system on a disk': [
     mount('srv', '252:16 /srv /srv rw,relatime - xfs /dev/vdb rw'),
     { footholds: 'warn' },
     '/srv: xfs, writable, executable, outlives a reboot',
   ],
-  "a server's": [mount('srv', '0:60 / /srv rw,relatime - nfs4 server:/x rw'), { footholds: 'warn' }],
+  'an executable file system of a server': [
+    mount('srv', '0:60 / /srv rw,relatime - nfs4 server:/x rw'),
+    { footholds: 'warn' },
+  ],
   'an overlay whose upper layer is on a disk': [
     mount('c', '0:60 / /mnt rw - overlay overlay rw,lowerdir=/x,upperdir=/home/u,workdir=/home/w'),
     { footholds: 'warn' },
@@ -23,7 +26,7 @@ testChanges('footholds', {
 
 testFindings('footholds', {
   footholds: {
-    'a disk for data, executable': [edit('home', 'noexec,', ''), 'warn', '/home: xfs, writable, executable'],
+    'an executable data disk': [edit('home', 'noexec,', ''), 'warn', '/home: xfs, writable, executable'],
     'a tmpfs that is executable does not outlive a reboot': [edit('tmp', 'noexec,', ''), 'pass'],
     'an overlay whose upper layer is on a disk': [
       edit('upper', '- tmpfs immutafs', '- xfs /dev/vdb'),
@@ -53,14 +56,14 @@ function users(files: Record<string, string>): Change {
 
 testFindings('footholds: users', {
   footholds: {
-    'users who are as /etc/skel made them': [users({}), 'pass', /both: 0$/],
-    'what runs at a login is named': [
+    'users with unchanged files of /etc/skel': [users({}), 'pass', /both: 0$/],
+    'start-up files of a login are named': [
       users({ '.bashrc': 'evil', '.ssh/authorized_keys': 'ssh-ed25519 AAAA' }),
       'pass',
       /user start-up files: alice \(\.bashrc \.ssh\/authorized_keys\)$/,
     ],
     'units that need a login': [users({ '.config/systemd/user/x.service': '' }), 'pass', 'alice (units)'],
-    'units of a user who lingers': [
+    'units of a lingering user': [
       all(users({ '.config/systemd/user/x.service': '' }), file('var/lib/systemd/linger/alice', '')),
       'warn',
       '/home/alice: units of the lingering user alice start at boot',

@@ -23,30 +23,30 @@ const nothing: Change = () => undefined;
 
 /** [what the forwarder left, the status, what is observed, for how many seconds the guest is up] */
 const cases: Record<string, [Change, Status, string | RegExp, number?]> = {
-  'it has not begun, early': [nothing, 'warn', 'not started in this boot', 299],
-  'it has not begun, late': [nothing, 'fail', 'not started in this boot', 300],
-  'it is connected': [says({}), 'pass', `connected to ${target}`],
-  'its process is gone, early': [says({}, '43'), 'warn', 'not running', 299],
-  'its process is gone, late': [says({}, '43'), 'fail', 'not running', 300],
-  'it has stopped': [says({ state: 'stopped', error: 'no key' }), 'fail', 'not running: no key', 300],
-  'it is connected, but cannot read the journal': [
+  'not started, early': [nothing, 'warn', 'not started in this boot', 299],
+  'not started, late': [nothing, 'fail', 'not started in this boot', 300],
+  connected: [says({}), 'pass', `connected to ${target}`],
+  'the process is gone, early': [says({}, '43'), 'warn', 'not running', 299],
+  'the process is gone, late': [says({}, '43'), 'fail', 'not running', 300],
+  stopped: [says({ state: 'stopped', error: 'no key' }), 'fail', 'not running: no key', 300],
+  'connected, but the journal cannot be read': [
     says({ error: 'journalctl ended: no' }),
     'warn',
     'connected, but journalctl ended: no',
   ],
-  'it was last heard of in time': [says({ at: ago(180) }), 'pass', 'connected'],
-  'it is silent': [says({ at: ago(181) }), 'fail', 'has not reported for 181 s'],
-  'it waits': [
+  'the last report is recent enough': [says({ at: ago(180) }), 'pass', 'connected'],
+  'the last report is too old': [says({ at: ago(181) }), 'fail', 'has not reported for 181 s'],
+  waiting: [
     says({ state: 'waiting', since: ago(299), error: 'refused' }),
     'warn',
     'not connected for 299 s: refused',
   ],
-  'it waits too long': [says({ state: 'waiting', since: ago(300) }), 'fail', 'not connected for 300 s'],
-  'it connects for too long': [says({ state: 'connecting', since: ago(300) }), 'fail', 'not connected'],
-  'it is behind, but not by much': [says({ lag: { entries: 5, seconds: 300 } }), 'pass', 'connected'],
-  'it is behind': [says({ lag: { entries: 5, seconds: 301 } }), 'warn', '301 s behind'],
-  'nobody knows how far it is behind': [says({ lag: { entries: null, seconds: null } }), 'pass', 'connected'],
-  'what was sent twice is not lost': [says({ counts: { ...counts, repeated: 7 } }), 'pass', 'connected'],
+  'waiting too long': [says({ state: 'waiting', since: ago(300) }), 'fail', 'not connected for 300 s'],
+  'connecting too long': [says({ state: 'connecting', since: ago(300) }), 'fail', 'not connected'],
+  'a small lag': [says({ lag: { entries: 5, seconds: 300 } }), 'pass', 'connected'],
+  'a large lag': [says({ lag: { entries: 5, seconds: 301 } }), 'warn', '301 s behind'],
+  'an unknown lag': [says({ lag: { entries: null, seconds: null } }), 'pass', 'connected'],
+  'repeated entries are not lost': [says({ counts: { ...counts, repeated: 7 } }), 'pass', 'connected'],
   ...Object.fromEntries(
     [
       ['lost', 'removed from the journal before they were sent'],
@@ -74,7 +74,7 @@ const cases: Record<string, [Change, Status, string | RegExp, number?]> = {
       [says(changes), 'error', 'state.json: not what the forwarder writes'],
     ]),
   ),
-  'what is not even an object': [
+  'a state that is not an object': [
     file('run/immutafs/forward/state.json', 'null'),
     'error',
     'not what the forwarder writes',
@@ -98,7 +98,7 @@ for (const [title, [change, status, said, uptime = 1000]] of Object.entries(case
     assert.is(finding?.remedy === '', status === 'pass' || status === 'error');
   });
 }
-test('where nothing is to be forwarded, nothing is looked at', async () => {
+test('without FORWARD the state is not read', async () => {
   const finding = await findingOf(says({ state: 'stopped' }), 1000);
   assert.is(finding?.status, 'skip');
 });

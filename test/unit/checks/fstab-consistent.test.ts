@@ -18,7 +18,7 @@ testChanges('fstab-consistent', {
     { 'fstab-consistent': 'fail' },
     'line 1, /: option ro is missing',
   ],
-  'fstab takes ro back': [
+  'a later rw in fstab undoes ro': [
     fstabLine('/', '/dev/mapper/rhel-root / xfs ro,rw 0 0'),
     { 'fstab-consistent': 'fail' },
     'option ro is missing',
@@ -28,8 +28,8 @@ testChanges('fstab-consistent', {
     { 'fstab-consistent': 'fail' },
     'line 2, /boot: checked at boot (last field is 2)',
   ],
-  'fstab has XFS "checked" at boot': [fstabLine('/boot', 'UUID=1 /boot xfs ro 0 2'), {}],
-  'fstab checks a disk that may be written': [
+  'XFS may have a check at boot, which does nothing': [fstabLine('/boot', 'UUID=1 /boot xfs ro 0 2'), {}],
+  'a writable disk may be checked at boot': [
     fstabLine('/home', '/dev/vdb /home ext4 noexec,nosuid,nodev 1 2'),
     {},
   ],
@@ -45,20 +45,20 @@ testChanges('fstab-consistent', {
       ],
     ),
   ),
-  'noquota is no quota': [fstabLine('/', '/dev/mapper/rhel-root / xfs ro,noquota 0 0'), {}],
-  'fstab has something else for /home': [
+  'noquota is not a quota option': [fstabLine('/', '/dev/mapper/rhel-root / xfs ro,noquota 0 0'), {}],
+  'fstab names another device for /home': [
     all(fstabLine('/home', '/dev/vda2 /home xfs ro,noexec,nosuid,nodev 0 0'), file('dev/vda2', '')),
     { 'fstab-consistent': 'fail' },
     'mounted from /dev/vdb (252:16), not from /dev/vda2',
   ],
-  'fstab has what is not mounted': [
+  'a line of fstab is not mounted': [
     moreFstab('/dev/vdb /srv xfs nodev 0 0'),
     { 'fstab-consistent': 'fail' },
     'line 5, /srv: not mounted',
   ],
-  'what may be missing, is not mounted': [moreFstab('/dev/vdb /srv xfs nodev,nofail 0 0'), {}],
-  'what is not mounted at boot': [moreFstab('/dev/vdb /srv xfs nodev,noauto 0 0'), {}],
-  'fstab has options that the mount lost': [
+  'a line with nofail is not mounted': [moreFstab('/dev/vdb /srv xfs nodev,nofail 0 0'), {}],
+  'a line with noauto is not mounted': [moreFstab('/dev/vdb /srv xfs nodev,noauto 0 0'), {}],
+  'the mount lacks an option of fstab': [
     all(
       moreFstab('tmpfs /srv tmpfs ro,noexec,nodev 0 0'),
       mount('srv', '0:60 / /srv ro,noexec - tmpfs a rw'),
@@ -96,9 +96,13 @@ testFindings('fstab-consistent', {
       'checked at boot (last field is 2)',
     ],
     'a quota': [replaceFstab('/ xfs ro', '/ xfs ro,usrquota'), 'fail', 'usrquota'],
-    'a line that is none': [moreFstab('/dev/vdb /srv'), 'fail', 'line 5: fewer than three fields'],
-    'what is not mounted': [moreFstab('/dev/vdb /srv xfs defaults 0 0'), 'fail', 'line 5, /srv: not mounted'],
-    'what is not mounted, and need not be': [moreFstab('/dev/vdb /srv xfs nofail 0 0'), 'pass'],
+    'an incomplete line': [moreFstab('/dev/vdb /srv'), 'fail', 'line 5: fewer than three fields'],
+    'a line that is not mounted': [
+      moreFstab('/dev/vdb /srv xfs defaults 0 0'),
+      'fail',
+      'line 5, /srv: not mounted',
+    ],
+    'a line that is not mounted and has nofail': [moreFstab('/dev/vdb /srv xfs nofail 0 0'), 'pass'],
     'mounted from another device': [
       replaceFstab('/dev/vdb /home xfs', '/dev/vda1 /home xfs'),
       'fail',
@@ -114,8 +118,11 @@ const linkToCopy = file('dev/disk/by-uuid/1', { linkTo: '../../vdc1' });
 
 testFindings('fstab-consistent beside a copy of /boot', {
   'fstab-consistent': {
-    'the link points to the copy, the true one is mounted': [all(bootCopied, linkToCopy), 'pass'],
-    'the copy is mounted: mounts-genuine says so': [all(bootCopied, bootFrom('252:33'), linkToCopy), 'pass'],
-    'something else is mounted': [all(bootCopied, bootFrom('252:34'), linkToCopy), 'fail', 'not from UUID=1'],
+    'the link points to the copy, the original is mounted': [all(bootCopied, linkToCopy), 'pass'],
+    'the copy is mounted: reported by mounts-genuine': [
+      all(bootCopied, bootFrom('252:33'), linkToCopy),
+      'pass',
+    ],
+    'another device is mounted': [all(bootCopied, bootFrom('252:34'), linkToCopy), 'fail', 'not from UUID=1'],
   },
 });

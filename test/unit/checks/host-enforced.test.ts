@@ -36,12 +36,8 @@ testChanges('host-enforced', {
 
 testFindings('host-enforced', {
   'host-enforced': {
-    'a SCSI disk of which nobody says who made it read-only': [
-      scsi([]),
-      'fail',
-      'only the block-device flag',
-    ],
-    'a SCSI disk that the kernel found write-protected': [
+    'a SCSI disk without evidence of write protection': [scsi([]), 'fail', 'only the block-device flag'],
+    'a SCSI disk with write protection in the kernel log': [
       scsi(['5,300,1000000,-;sd 2:0:0:0: [sda] Write Protect is on\n SUBSYSTEM=scsi']),
       'pass',
       "by the kernel's log",
@@ -80,17 +76,17 @@ async function evidence(log: string[], left: Record<string, string> = {}) {
   };
 }
 
-evidenceOf('the kernel says so', async () => {
+evidenceOf('the kernel log reports write protection', async () => {
   const { found, evidence: said } = await evidence([record('on')]);
   assert.equal(found, [true, 'host', 'sealed']);
   assert.is(said, "SCSI write protect is on, by the kernel's log");
 });
-evidenceOf('the kernel denies it', async () => {
+evidenceOf('the kernel log reports no write protection', async () => {
   const { found, evidence: said } = await evidence([record('off')]);
   assert.equal(found, [false, 'guest', 'failed']);
   assert.match(said, 'the disk itself is not write-protected');
 });
-evidenceOf('it is no longer in the log, but in the last report of this boot', async () => {
+evidenceOf('no longer in the kernel log, but in the last report of this boot', async () => {
   const { report } = await evidence([record('on')]);
   const before = { 'run/immutafs/report.json': JSON.stringify(report) };
   const { found, evidence: said, report: second } = await evidence([], before);
@@ -100,13 +96,13 @@ evidenceOf('it is no longer in the log, but in the last report of this boot', as
   assert.is(third.evidence, said);
   assert.equal((await evidence([record('off')], before)).found, [false, 'guest', 'failed']);
 });
-evidenceOf('nor there, or only as a flag', async () => {
+evidenceOf('neither in the kernel log nor in the last report', async () => {
   const { found, report } = await evidence([]);
   assert.equal(found, [null, 'guest', 'failed']);
   const before = { 'run/immutafs/report.json': JSON.stringify(report) };
   assert.equal((await evidence([], before)).found, [null, 'guest', 'failed']);
 });
-evidenceOf('the log cannot be read', async () => {
+evidenceOf('the kernel log cannot be read', async () => {
   const guest = scsiGuest();
   const { disks } = await withGuest(guest, (reader) =>
     evaluateGuest({

@@ -17,23 +17,23 @@ import { findingOf, testFindings } from '../../harness/finding.ts';
 
 const named = '/dev/vdc2 has UUID=1f5a-AB of /dev/vda2, which is on a sealed disk';
 
-testFindings('impostors', {
+testFindings('impostor-absent', {
   'impostor-absent': {
-    'nothing is known of any device': [nothing, 'pass'],
-    'a second disk with identities of its own': [
+    'udev has no record of any device': [nothing, 'pass'],
+    'a second disk with its own identities': [
       all(secondDisk(), record('252:2', xfs), record('252:34', { ...xfs, ID_FS_UUID: '2f5a-AB' })),
       'pass',
     ],
-    'a file system’s UUID': [copied(xfs), 'warn', named],
-    'the same in small letters': [
+    'the UUID of a file system': [copied(xfs), 'warn', named],
+    'the UUID in lower case': [
       all(secondDisk(), record('252:2', xfs), record('252:34', { ...xfs, ID_FS_UUID: '1f5a-ab' })),
       'warn',
       '/dev/vdc2 has UUID=1f5a-ab of /dev/vda2',
     ],
     'a physical volume': [copied({ ID_FS_TYPE: 'LVM2_member', ID_FS_UUID: '8GSnDY-AcJg' }), 'warn'],
     'a LUKS header': [copied({ ID_FS_TYPE: 'crypto_LUKS', ID_FS_UUID: 'ab' }), 'warn'],
-    'a partition’s UUID': [copied({ ...part, ID_PART_ENTRY_UUID: 'ab-02' }), 'warn', 'PARTUUID=ab-02'],
-    'the partition table’s': [
+    'the UUID of a partition': [copied({ ...part, ID_PART_ENTRY_UUID: 'ab-02' }), 'warn', 'PARTUUID=ab-02'],
+    'the UUID of a partition table': [
       all(secondDisk(), records(['252:0', '252:32'], { ID_PART_TABLE_UUID: 'ab' })),
       'warn',
       '/dev/vdc has PTUUID=ab of /dev/vda',
@@ -43,7 +43,7 @@ testFindings('impostors', {
       'warn',
       '/dev/vdc2 has UUID=1f5a-AB, PARTUUID=ab-02 of /dev/vda2',
     ],
-    'identifiers that nobody gave': [copied({ ...part, ID_PART_ENTRY_UUID: '00000000-02' }), 'pass'],
+    'default identifiers': [copied({ ...part, ID_PART_ENTRY_UUID: '00000000-02' }), 'pass'],
     'the second disk is read-only in the host, too': [
       all(secondDisk({ offered: true }), records(both, xfs)),
       'pass',
@@ -53,7 +53,7 @@ testFindings('impostors', {
       'warn',
       named,
     ],
-    'a disk of which nobody knows who made it read-only is not as good as one that the host did': [
+    'a read-only disk without evidence ranks below a disk that the host made read-only': [
       all(
         secondDisk({ name: 'sda', bus: 'virtio-scsi', readOnly: true, partitions: { sda2: '252:34' } }),
         records(both, xfs),
@@ -62,28 +62,25 @@ testFindings('impostors', {
       '/dev/sda2 has UUID=1f5a-AB of /dev/vda2',
     ],
     'no disk is read-only': [all(disk({ offered: false }), copied(xfs)), 'pass'],
-    'a label that nobody asks for': [copied({ ID_FS_LABEL_ENC: 'root' }), 'pass'],
-    'a partition’s label that many have': [
-      copied({ ...part, ID_PART_ENTRY_NAME: 'Linux\\x20filesystem' }),
-      'pass',
-    ],
-    'a label that fstab asks for': [
+    'an unused label': [copied({ ID_FS_LABEL_ENC: 'root' }), 'pass'],
+    'a common partition label': [copied({ ...part, ID_PART_ENTRY_NAME: 'Linux\\x20filesystem' }), 'pass'],
+    'a label that fstab uses': [
       all(copied({ ID_FS_LABEL_ENC: 'my\\x20opt' }), fstab('LABEL="my\\040opt" /opt xfs noauto,ro 0 0')),
       'warn',
       'LABEL=my\\x20opt of /dev/vda2',
     ],
-    'a label that the kernel command line asks for': [
+    'a label that the kernel command line uses': [
       all(copied({ ID_FS_LABEL_ENC: 'root' }), cmdline('root=LABEL=root')),
       'warn',
       '/dev/vdc2 has LABEL=root of /dev/vda2',
     ],
-    'a partition’s label that the kernel command line asks for': [
+    'a partition label that the kernel command line uses': [
       all(copied({ ...part, ID_PART_ENTRY_NAME: 'system' }), cmdline('root=/dev/disk/by-partlabel/system')),
       'warn',
       'PARTLABEL=system',
     ],
     'a copy of an installation medium': [copied({ ID_FS_TYPE: 'iso9660', ID_FS_UUID: '2024-05-01' }), 'pass'],
-    'a copy of an image that root= asks for': [
+    'a copy of an image that root= names': [
       all(copied({ ID_FS_TYPE: 'iso9660', ID_FS_UUID: '2024-05-01' }), cmdline('root=UUID=2024-05-01')),
       'warn',
     ],
@@ -119,7 +116,7 @@ testFindings('impostors', {
       'warn',
       '/dev/vdc2 has UUID=ab',
     ],
-    'what device-mapper has above a device': [
+    'a device-mapper device above a device': [
       all(
         record('252:2', xfs),
         device({ name: 'dm-1', device: '253:1', on: ['vda2'] }),
@@ -138,17 +135,17 @@ testFindings('impostors', {
       ),
       'pass',
     ],
-    'the boot passed one over, which is gone': [
+    'the boot skipped an impostor that is gone': [
       handoff({ IMPOSTOR: '/dev/vdz2 /dev/vda2 LABEL=my root' }),
       'warn',
       '/dev/vdz2 has LABEL=my root of /dev/vda2',
     ],
-    'the boot passed over what is still there: named once': [
+    'the boot skipped an impostor that is still there: named once': [
       all(copied(xfs), handoff({ IMPOSTOR: '/dev/vdc2 /dev/vda2 VG=rhel' })),
       'warn',
       new RegExp(`^${named}$`),
     ],
-    'more than can be read': [
+    'more than fits a finding': [
       all(
         ...Array.from({ length: 20 }, (_, index) =>
           all(
@@ -164,7 +161,7 @@ testFindings('impostors', {
   },
 });
 
-const verdict = suite('impostors: the verdict');
+const verdict = suite('impostor-absent: the verdict');
 verdict('a copy beside a sealed guest is a warning: exit 0', async () => {
   assert.is((await findingOf('impostor-absent', copied(xfs))).verdict, 'sealed');
 });

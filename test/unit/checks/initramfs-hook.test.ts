@@ -12,7 +12,7 @@ testChanges('initramfs-hook', {
     { 'initramfs-hook': 'warn' },
     'the hook of 0.0.9',
   ],
-  'the hand-off is damaged': [
+  'the boot record is damaged': [
     handoff({ MODE: 'nonsense' }),
     { 'initramfs-hook': 'error' },
     'MODE=nonsense is none of',

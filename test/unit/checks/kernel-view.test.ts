@@ -20,7 +20,7 @@ testChanges('kernel-view', {
     { 'kernel-view': 'error' },
     'another mount namespace or another root',
   ],
-  'PID 1 has nothing at its root': [
+  'PID 1 has no mount at its root': [
     file('proc/1/mountinfo', '60 1 253:0 / /x ro - xfs /dev/sda1 ro\n'),
     { 'kernel-view': 'error' },
   ],
@@ -35,7 +35,7 @@ testChanges('kernel-view', {
       '/sys/dev/block',
       '/sys/devices/pci0000:00',
     ].map((target): [string, [Change, Record<string, Status>, string]] => [
-      `something is mounted over ${target}`,
+      `a mount over ${target}`,
       [
         mount('over', `0:60 / ${target} ro - tmpfs tmpfs rw,size=10k`),
         { 'kernel-view': 'error' },
@@ -48,7 +48,7 @@ testChanges('kernel-view', {
     { 'kernel-view': 'error', 'stacked-mounts': 'fail' },
     'tmpfs is mounted on /sys',
   ],
-  'what else is mounted below /proc and /sys': [
+  'other mounts below /proc and /sys': [
     all(
       mount('binfmt', '0:60 / /proc/sys/fs/binfmt_misc rw - binfmt_misc x rw'),
       mount('nfsd', '0:61 / /proc/fs/nfsd rw - nfsd x rw'),
@@ -57,7 +57,7 @@ testChanges('kernel-view', {
     ),
     {},
   ],
-  '/dev/root for a source': [edit('root', '/dev/mapper/rhel-root', '/dev/root'), {}],
+  '/dev/root as a source': [edit('root', '/dev/mapper/rhel-root', '/dev/root'), {}],
 });
 
 testFindings('kernel-view', {
@@ -77,12 +77,12 @@ testFindings('kernel-view', {
       'error',
       'another mount namespace or another root',
     ],
-    'something over /proc/self': [
+    'a mount over /proc/self': [
       mount('forged', '0:50 / /proc/self rw - tmpfs x rw'),
       'error',
       'tmpfs is mounted over /proc/self',
     ],
-    'something over a disk in sysfs': [
+    'a mount over a disk in sysfs': [
       mount('forged', '0:50 / /sys/block/vda rw - tmpfs x rw'),
       'error',
       'tmpfs is mounted over /sys/block/vda',

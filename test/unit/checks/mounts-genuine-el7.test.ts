@@ -16,7 +16,7 @@ const reportOf = (
 const textOf = (content: unknown) => (typeof content === 'string' ? content : '');
 const statusOf = ({ checks }: Report, id: string) => checks.find((each) => each.id === id);
 
-const el7 = suite('RHEL 7 beside a copy of its disk');
+const el7 = suite('mounts-genuine: RHEL 7 beside a copy of its disk');
 el7('sealed, without a copy: no impostor', async () => {
   const report = await reportOf('sealed');
   assert.equal([report.mode, report.verdict, exitCode(report)], ['sealed', 'sealed', 0]);
@@ -25,7 +25,7 @@ el7('sealed, without a copy: no impostor', async () => {
   assert.is(statusOf(report, 'mounts-genuine')?.status, 'pass');
 });
 
-el7('the sealed disk is what runs, the copy is named, exit 0', async () => {
+el7('the system runs from the sealed disk, the copy is named, exit 0', async () => {
   const report = await reportOf('clone-second');
   assert.equal([report.mode, report.verdict, exitCode(report)], ['sealed', 'sealed', 0]);
   assert.equal(report.impostors, [
@@ -61,7 +61,7 @@ el7('root runs from the copy: never maintenance, failed, exit 1, both devices na
   assert.ok(report.reason.includes('/dev/vda2') && report.reason.includes('/dev/vdb2'), report.reason);
 });
 
-el7('the same with immutafs=off: off is what it is, and it fails all the same', async () => {
+el7('the same with immutafs=off: mode off, verdict failed', async () => {
   const report = await reportOf('clone-first', ({ files }) => {
     files['proc/cmdline'] = `${textOf(files['proc/cmdline']).trim()} immutafs=off\n`;
     files['run/immutafs/boot.env'] = textOf(files['run/immutafs/boot.env']).replace('maintenance', 'off');
@@ -69,7 +69,7 @@ el7('the same with immutafs=off: off is what it is, and it fails all the same', 
   assert.equal([report.mode, report.verdict, exitCode(report)], ['off', 'failed', 1]);
 });
 
-el7('the twin: without the sealed disk the same guest is in maintenance', async () => {
+el7('counterpart: without the sealed disk the same guest is in maintenance', async () => {
   const report = await reportOf('clone-first', ({ devices }) => {
     const index = devices.findIndex(({ name }) => name === 'vdb');
     devices[index] = { ...devices[index], offered: false } as (typeof devices)[number];

@@ -85,7 +85,7 @@ testFindings('mounts-genuine: arrays, LUKS, Btrfs, LVM', {
       ),
       'pass',
     ],
-    'a Btrfs from a device that is not known': [
+    'a Btrfs from an unknown device': [
       all(
         copied(xfs),
         mount('opt', '0:60 / /opt ro - btrfs /dev/gone ro'),

@@ -21,8 +21,8 @@ const bootCopied = all(secondDisk(), records(['252:1', '252:33'], { ID_FS_TYPE: 
 const linkToCopy = file('dev/disk/by-uuid/1', { linkTo: '../../vdc1' });
 testFindings('mounts-genuine', {
   'mounts-genuine': {
-    'nothing is known of any device': [nothing, 'pass'],
-    'a copy is there, and nothing of it is mounted': [copied(xfs), 'pass'],
+    'udev has no record of any device': [nothing, 'pass'],
+    'a copy exists and is not mounted': [copied(xfs), 'pass'],
     ...Object.fromEntries(
       (
         [
@@ -39,7 +39,7 @@ testFindings('mounts-genuine', {
       ]),
     ),
     'root= names the device, and its content is a copy': [rootAt('/dev/vda2', xfs), 'fail', 'UUID=1f5a-AB'],
-    'root= was given twice: the last counts': [
+    'root= is given twice: the last one counts': [
       all(
         plainRoot('252:34'),
         secondDisk(),
@@ -50,12 +50,12 @@ testFindings('mounts-genuine', {
       ),
       'pass',
     ],
-    'fstab asks for the root': [
+    'fstab names the root': [
       all(rootAt('/dev/vda2', { ID_FS_LABEL_ENC: 'root' }), fstab('LABEL=root / ext4 ro 0 0')),
       'fail',
       'LABEL=root is on the sealed /dev/vda2',
     ],
-    'the sealed disk is SCSI, and the kernel’s log no longer says who made it read-only': [
+    'the sealed disk is SCSI, without evidence of write protection': [
       all(
         rootAt('UUID=1f5a-AB', xfs),
         disk({
@@ -69,14 +69,14 @@ testFindings('mounts-genuine', {
       'fail',
       'UUID=1f5a-AB is on the sealed /dev/sda2',
     ],
-    'the device that is mounted is gone': [
+    'the mounted device is gone': [
       all(rootAt('UUID=1f5a-AB', xfs), (guest) => {
         guest.devices = guest.devices.filter(({ name }) => name !== 'vdc');
       }),
       'fail',
       'the system runs from the impostor /dev/x',
     ],
-    'the root is where it belongs, and so is a copy': [
+    'the root is mounted from the sealed disk beside a copy': [
       all(
         plainRoot('252:2'),
         copied({ ...xfs, ID_FS_LABEL_ENC: 'root' }),
@@ -110,7 +110,7 @@ testFindings('mounts-genuine', {
       'fail',
       '/boot is mounted from the impostor /dev/vdc1: UUID=1 is on the sealed /dev/vda1',
     ],
-    '/boot is the true one, and the link points to the copy': [all(bootCopied, linkToCopy), 'pass'],
+    'the original /boot is mounted, and the link points to the copy': [all(bootCopied, linkToCopy), 'pass'],
     'the copy of /usr, by mount.usr=': [
       all(
         copied({ ID_FS_LABEL_ENC: 'usr' }),
@@ -121,7 +121,7 @@ testFindings('mounts-genuine', {
       'fail',
       '/usr is mounted from the impostor /dev/vdc2',
     ],
-    '/opt is on a disk of its own, which is no copy': [
+    '/opt is on its own disk, which is not a copy': [
       all(
         copied({}),
         record('252:34', xfs),
@@ -130,11 +130,11 @@ testFindings('mounts-genuine', {
       ),
       'pass',
     ],
-    'what fstab has and is not mounted': [
+    'a line of fstab that is not mounted': [
       all(copied(xfs), fstab('UUID=1f5a-AB /opt xfs noauto,ro 0 0')),
       'pass',
     ],
-    'a file system below /var with a layer, over the copy': [
+    'an overlay below /var over the copy': [
       all(
         copied(xfs),
         mount('lowerlog', '252:34 / /run/immutafs/below/var+log ro - xfs /dev/vdc2 ro'),
@@ -145,7 +145,7 @@ testFindings('mounts-genuine', {
       'fail',
       '/var/log is mounted from the impostor /dev/vdc2',
     ],
-    'the same over the true one': [
+    'an overlay below /var over the original': [
       all(
         copied(xfs),
         mount('lowerlog', '252:2 / /run/immutafs/below/var+log ro - xfs /dev/vda2 ro'),

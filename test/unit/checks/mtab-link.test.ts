@@ -3,7 +3,7 @@ import { testChanges, testFindings } from '../../harness/finding.ts';
 
 testChanges('mtab-link', {
   '/etc/mtab is a file': [file('etc/mtab', 'x'), { 'mtab-link': 'fail' }, 'not a link'],
-  '/etc/mtab is not there': [file('etc/mtab', undefined), { 'mtab-link': 'fail' }],
+  '/etc/mtab does not exist': [file('etc/mtab', undefined), { 'mtab-link': 'fail' }],
   '/etc/mtab points elsewhere': [
     file('etc/mtab', { linkTo: '/run/mtab' }),
     { 'mtab-link': 'fail' },
@@ -14,6 +14,9 @@ testChanges('mtab-link', {
 
 testFindings('mtab-link', {
   'mtab-link': {
-    'a name that only begins alike': [file('etc/mtab', { linkTo: '/proc/mounts.old' }), 'fail'],
+    'a link to a name that only begins with /proc/mounts': [
+      file('etc/mtab', { linkTo: '/proc/mounts.old' }),
+      'fail',
+    ],
   },
 });

@@ -38,20 +38,20 @@ testChanges('options', {
     },
     { 'tmp-options': 'fail', 'stacked-mounts': 'fail' },
   ],
-  'another target that holds': [
+  'another target with its options': [
     config('REQUIRE_OPTIONS=/home:nosuid /tmp:nodev /run:nosuid,nodev\n'),
     { 'other-options': 'pass' },
   ],
-  'another target that does not': [
+  'another target without its options': [
     config('REQUIRE_OPTIONS=/home:nosuid /tmp:nodev /run:noexec\n'),
     { 'other-options': 'fail' },
   ],
-  'something else is mounted below /home': [
+  'a mount below /home without an option': [
     mount('below', '0:60 / /home/alice/x rw,nosuid,nodev - tmpfs a rw'),
     { 'home-options': 'fail' },
     'tmpfs at /home/alice/x without noexec',
   ],
-  'what is mounted there has the options, or is read-only': [
+  'mounts below /home with the options, or read-only': [
     all(
       mount('good', '0:60 / /home/a rw,noexec,nosuid,nodev - tmpfs a rw'),
       mount('readonly', '0:61 / /home/b ro,nosuid,nodev - tmpfs b rw'),

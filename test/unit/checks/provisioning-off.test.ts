@@ -5,8 +5,8 @@ const cmdline = (words: string) => file('proc/cmdline', `root=/dev/mapper/rhel-r
 
 testFindings('provisioning-off', {
   'provisioning-off': {
-    'without any': [config(''), 'pass', 'disabled'],
-    'a unit that nothing masks': [
+    'no provisioning unit': [config(''), 'pass', 'disabled'],
+    'a unit that is not masked': [
       file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
       'fail',
       'cloud-init.service can run',
@@ -23,7 +23,7 @@ testFindings('provisioning-off', {
       ),
       'pass',
     ],
-    'overridden by the generator of somebody else': [
+    'overridden by another generator': [
       all(
         file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
         file('run/systemd/generator.early/cloud-init.service', '[Service]\n'),
@@ -44,7 +44,7 @@ testFindings('provisioning-off', {
       ),
       'pass',
     ],
-    'which the kernel command line overrides': [
+    'disabled by its file, enabled by the kernel command line': [
       all(
         file('usr/lib/systemd/system/cloud-init.service', '[Service]\n'),
         file('etc/cloud/cloud-init.disabled', ''),
@@ -52,8 +52,8 @@ testFindings('provisioning-off', {
       ),
       'fail',
     ],
-    'it ran': [file('run/cloud-init/result.json', '{}'), 'fail', 'cloud-init ran in this boot'],
-    'Ignition is asked for': [cmdline('noresume ignition.firstboot ignition.platform.id=metal'), 'fail'],
+    'cloud-init ran': [file('run/cloud-init/result.json', '{}'), 'fail', 'cloud-init ran in this boot'],
+    'Ignition is enabled': [cmdline('noresume ignition.firstboot ignition.platform.id=metal'), 'fail'],
     'images on a writable disk': [
       mount('images', '252:17 / /var/lib/extensions rw,relatime shared:41 - xfs /dev/vdb1 rw'),
       'fail',

@@ -24,7 +24,7 @@ testChanges('readonly', {
     ),
     { 'boot-readonly': 'skip' },
   ],
-  'REQUIRE_READONLY names something else that is writable': [
+  'REQUIRE_READONLY names another target that is writable': [
     config('REQUIRE_READONLY=/ /boot /run\n'),
     // It is no disk's, so the host has nothing to do with it.
     { 'boot-readonly': 'fail' },

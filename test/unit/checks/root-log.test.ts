@@ -15,7 +15,10 @@ testChanges('root-log', {
       ],
     ),
   ),
-  'the lower layer is': [edit('lower', ' ro,seclabel', ' ro,norecovery,seclabel'), { 'root-log': 'warn' }],
+  'the lower layer is mounted with norecovery': [
+    edit('lower', ' ro,seclabel', ' ro,norecovery,seclabel'),
+    { 'root-log': 'warn' },
+  ],
 });
 
 testFindings('root-log', {

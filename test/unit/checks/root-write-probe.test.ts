@@ -5,8 +5,8 @@ import { findingOf, testChanges } from '../../harness/finding.ts';
 
 testChanges('root-write-probe', {
   'a write is accepted': [tryWrite('OK'), { 'root-write-probe': 'fail' }, 'the write was accepted'],
-  'a write is answered with something else': [tryWrite('EIO'), { 'root-write-probe': 'error' }, 'EIO'],
-  'a write is refused for want of rights': [tryWrite('EACCES'), { 'root-write-probe': 'error' }, 'EACCES'],
+  'a write fails with another error': [tryWrite('EIO'), { 'root-write-probe': 'error' }, 'EIO'],
+  'a write fails for lack of permission': [tryWrite('EACCES'), { 'root-write-probe': 'error' }, 'EACCES'],
 });
 
 const remedies = suite('root-write-probe: the remedy depends on what keeps the disk read-only');

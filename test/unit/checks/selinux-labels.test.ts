@@ -5,12 +5,12 @@ import { testChanges, testFindings } from '../../harness/finding.ts';
 const enforcing = (...types: string[]): Change => all(file('sys/fs/selinux/enforce', '1'), labels(...types));
 
 testChanges('selinux-labels', {
-  'a label that the policy has otherwise': [
+  'a label other than that of the policy': [
     all(selinux('1', '/var\t-d\ta:b:usr_t:s0\n/tmp -d a:b:tmp_t:s0\n'), labels('var_t', 'tmp_t')),
     { 'selinux-labels': 'fail' },
     '/var is var_t, not usr_t',
   ],
-  "a label that is the kernel's": [
+  'the default label of the kernel': [
     all(selinux('1', ''), labels('tmpfs_t', 'tmp_t')),
     { 'selinux-labels': 'fail' },
     '/var is tmpfs_t',
@@ -27,7 +27,7 @@ testChanges('selinux-labels', {
 
 testFindings('selinux-labels', {
   'selinux-labels': {
-    'they are the policy’s': [enforcing('var_t', 'tmp_t'), 'pass', 'var_t tmp_t'],
+    'the labels of the policy': [enforcing('var_t', 'tmp_t'), 'pass', 'var_t tmp_t'],
     'tmpfs_t, enforcing': [enforcing('tmpfs_t', 'tmp_t'), 'fail', '/var is tmpfs_t'],
     'tmpfs_t, permissive': [all(enforcing('tmpfs_t', 'tmp_t'), file('sys/fs/selinux/enforce', '0')), 'warn'],
     'stat(1) has no answer': [file('sys/fs/selinux/enforce', '1'), 'error', 'has no label of each of'],

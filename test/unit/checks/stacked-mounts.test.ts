@@ -2,7 +2,7 @@ import { all, mount } from '../../harness/changes.ts';
 import { testChanges, testFindings } from '../../harness/finding.ts';
 
 testChanges('stacked-mounts', {
-  'a second mount on /home, as good as the first': [
+  'a second mount on /home with the same options': [
     mount('over', '0:60 / /home rw,noexec,nosuid,nodev - tmpfs evil rw'),
     { 'stacked-mounts': 'fail', 'fstab-consistent': 'pass' },
     '/home is tmpfs (evil); hidden: xfs (/dev/vdb)',
@@ -12,7 +12,7 @@ testChanges('stacked-mounts', {
     { 'stacked-mounts': 'fail', 'kernel-view': 'pass' },
     '/ is xfs (/dev/mapper/rhel-root); hidden: tmpfs (evil)',
   ],
-  'a folder over itself, below what was mounted over both': [
+  'a folder bound over itself, below the mount over both': [
     ({ mounts }) => {
       const home = mounts['home'] ?? '';
       delete mounts['home'];
@@ -21,7 +21,7 @@ testChanges('stacked-mounts', {
     },
     {},
   ],
-  'another folder of the root below it': [
+  'another folder of the root below the mount': [
     ({ mounts }) => {
       const home = mounts['home'] ?? '';
       delete mounts['home'];
@@ -31,7 +31,7 @@ testChanges('stacked-mounts', {
     { 'stacked-mounts': 'fail' },
     '/home is xfs (/dev/vdb); hidden: xfs (/dev/mapper/rhel-root)',
   ],
-  'an automount point below what it mounted': [
+  'an automount point below its own mount': [
     ({ mounts }) => {
       const home = mounts['home'] ?? '';
       delete mounts['home'];
@@ -40,7 +40,7 @@ testChanges('stacked-mounts', {
     },
     {},
   ],
-  'a second mount where nothing depends on it': [
+  'a second mount elsewhere': [
     all(
       mount('one', '0:60 / /mnt ro,noexec - tmpfs a ro'),
       mount('two', '0:61 / /mnt ro,noexec - tmpfs b ro'),
@@ -56,7 +56,7 @@ testFindings('stacked-mounts', {
       'fail',
       '/tmp is tmpfs (other); hidden: tmpfs (tmpfs)',
     ],
-    'a second mount elsewhere is nobody’s business': [
+    'a second mount elsewhere is ignored': [
       all(mount('one', '0:50 / /mnt ro - tmpfs one ro'), mount('two', '0:51 / /mnt ro - tmpfs two ro')),
       'pass',
     ],

@@ -32,7 +32,7 @@ testChanges('swap-off', {
     ),
     { 'swap-off': 'fail' },
   ],
-  'swap in fstab on a device that is not there': [
+  'swap in fstab on a missing device': [
     moreFstab('UUID=2 none swap sw 0 0'),
     { 'swap-off': 'fail' },
     'UUID=2 does not exist',
@@ -60,14 +60,14 @@ testFindings('swap-off', {
       '/swapfile is in use',
     ],
     'a kernel without swap': [file('proc/swaps', undefined), 'pass', 'none in use'],
-    'a list that is none': [file('proc/swaps', 'hello\n'), 'error', 'does not begin with its heading'],
-    'fstab wants it': [
+    'a malformed list': [file('proc/swaps', 'hello\n'), 'error', 'does not begin with its heading'],
+    'a swap line in fstab': [
       moreFstab('/dev/vda1 none swap defaults 0 0'),
       'fail',
       '/etc/fstab line 5: /dev/vda1 is on a system disk',
     ],
-    'fstab wants it with noauto': [moreFstab('/dev/vda1 none swap noauto 0 0'), 'pass'],
-    'fstab wants what is not there': [
+    'a swap line with noauto': [moreFstab('/dev/vda1 none swap noauto 0 0'), 'pass'],
+    'a swap line for a missing device': [
       moreFstab('UUID=9 none swap defaults 0 0'),
       'fail',
       'UUID=9 does not exist',

@@ -12,8 +12,12 @@ const logOverlay: Change = all(
 );
 
 testChanges('var-overlay', {
-  '/var is no mount': [without('var'), { 'var-overlay': 'fail', 'var-usage': 'skip' }, 'part of / (xfs)'],
-  '/var is something else': [
+  '/var is not a mount point': [
+    without('var'),
+    { 'var-overlay': 'fail', 'var-usage': 'skip' },
+    'part of / (xfs)',
+  ],
+  '/var is a tmpfs': [
     ({ mounts }) => {
       mounts['var'] = '0:43 / /var rw,nosuid,nodev - tmpfs tmpfs rw,size=1024k';
     },
@@ -35,9 +39,13 @@ testChanges('var-overlay', {
     { 'var-overlay': 'fail' },
     'no workdir=/run/var/work',
   ],
-  '/var only looks like an overlay': [usage({ type: 0x01021994 }), { 'var-overlay': 'fail' }, 'statfs(2)'],
+  'statfs(2) of /var reports another type': [
+    usage({ type: 0x01021994 }),
+    { 'var-overlay': 'fail' },
+    'statfs(2)',
+  ],
   '/var lacks an option': [edit('var', 'nosuid,', ''), { 'var-overlay': 'fail' }, '/var lacks nosuid'],
-  '/var lacks what VAR_OPTIONS adds': [
+  '/var lacks an option of VAR_OPTIONS': [
     config('VAR_OPTIONS=nosuid,nodev,noexec\n'),
     { 'var-overlay': 'fail' },
     '/var lacks noexec',
@@ -48,7 +56,7 @@ testChanges('var-overlay', {
     { 'var-overlay': 'fail' },
     'lower is not mounted read-only',
   ],
-  'the lower layer is no mount': [
+  'the lower layer is not mounted': [
     without('lower'),
     { 'var-overlay': 'fail' },
     'lower is not mounted read-only',
@@ -71,33 +79,33 @@ testChanges('var-overlay', {
     '/var is tmpfs, not overlay',
   ],
   'a layer below /var': [logOverlay, {}],
-  'its overlay is gone': [
+  'an overlay below /var is gone': [
     all(logOverlay, ({ mounts }) => Reflect.deleteProperty(mounts, 'varlog')),
     { 'var-overlay': 'fail' },
     '/var/log is no longer an overlay',
   ],
-  'its upper layer is another': [
+  'an overlay below /var has another upper layer': [
     all(logOverlay, edit('varlog', 'upperdir=/run/var/below/var+log/upper', 'upperdir=/run/var/upper')),
     { 'var-overlay': 'fail' },
     'the overlay on /var/log has no upperdir=/run/var/below/var+log/upper',
   ],
-  'its lower layer can be written': [
+  'the lower layer below /var is writable': [
     all(logOverlay, edit('lowerlog', 'log ro,', 'log rw,')),
     { 'var-overlay': 'fail' },
     '/run/immutafs/below/var+log is not mounted read-only',
   ],
-  'its lower layer is on another disk, which is writable': [
+  'the lower layer below /var is on another, writable disk': [
     all(logOverlay, edit('lowerlog', '252:2 ', '252:16 ')),
     { 'var-overlay': 'fail' },
     '/run/immutafs/below/var+log is on vdb, which is writable',
   ],
-  'late boot could not assemble one': [
+  'late boot could not assemble an overlay': [
     handoff({ LAYER: '/var/log failed' }),
     { 'var-overlay': 'fail' },
     '/var/log could not be assembled',
   ],
-  'one that is on a disk of its own': [handoff({ LAYER: '/var/log disk' }), {}],
-  'a file system below /var that nobody can write to': [
+  'a file system below /var on its own disk': [handoff({ LAYER: '/var/log disk' }), {}],
+  'a read-only file system below /var': [
     mount('spool', '252:2 / /var/spool ro,nodev - xfs /dev/vda2 ro'),
     { 'var-overlay': 'fail' },
     '/var/spool is read-only and not an overlay',

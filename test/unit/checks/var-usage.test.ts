@@ -9,5 +9,5 @@ testChanges('var-usage', {
   ],
   '/var is just below the warning': [usage({ usedBytes: 0.79 * 256 * 1024 * 1024 }), {}],
   '/var is full of inodes': [usage({ inodesUsed: 194560 }), { 'var-usage': 'fail' }, '95% of 204800 inodes'],
-  '/var is over a limit of its own': [config('USAGE_WARN=3%\n'), { 'var-usage': 'warn' }],
+  '/var is over a configured limit': [config('USAGE_WARN=3%\n'), { 'var-usage': 'warn' }],
 });

@@ -66,19 +66,19 @@ drift('the first check of a boot logs every finding and the verdict', async () =
   assert.is(code, 0);
 });
 
-drift('what a login is told is left beside the report', async () => {
+drift('the login message is written beside the report', async () => {
   assert.is((await check(goodGuest(), {})).login, '');
   const { login } = await check(looseTmp(), {});
   assert.match(login, /^immutafs-agent: [^\n]*: tmp-options\. [^\n]*\n$/);
 });
 
-drift('nothing when nothing changed, for which the journal is not opened', async () => {
+drift('nothing is logged if nothing changed, and the journal is not opened', async () => {
   const { report, opened: before } = await check(goodGuest(), {});
   const { entries, opened } = await check(goodGuest(), { [reportFile]: report });
   assert.equal({ entries, opened, before }, { entries: [], opened: 0, before: 1 });
 });
 
-drift('everything with --boot', async () => {
+drift('--boot logs every finding', async () => {
   const { report, entries } = await check(goodGuest(), {});
   const again = await check(goodGuest(), { [reportFile]: report }, { boot: true });
   assert.is(again.entries.length, entries.length);
@@ -101,7 +101,7 @@ drift('one entry for the check that changed, one for the verdict', async () => {
   assert.is(verdict?.fields['IMMUTAFS_OLD_VERDICT'], 'sealed');
 });
 
-drift('and again when it is mended', async () => {
+drift('one entry and the verdict after a fix', async () => {
   const { report } = await check(looseTmp(), {});
   const { entries } = await check(goodGuest(), { [reportFile]: report });
   assert.equal(
@@ -113,7 +113,7 @@ drift('and again when it is mended', async () => {
   );
 });
 
-drift('what a check observes may change without a word', async () => {
+drift('a changed observation is not logged', async () => {
   const { report } = await check(goodGuest(), {});
   const fuller = goodGuest();
   fuller.answers.usage.usedBytes *= 2;
@@ -122,7 +122,7 @@ drift('what a check observes may change without a word', async () => {
   assert.match(after, '10% of 256 MiB');
 });
 
-drift('a check that there was not before', async () => {
+drift('a check that the previous report does not have', async () => {
   const { report } = await check(goodGuest(), {});
   const older = JSON.parse(report) as { checks: { id: string }[] };
   older.checks = older.checks.filter(({ id }) => id !== 'swap-off');
@@ -133,7 +133,7 @@ drift('a check that there was not before', async () => {
   );
 });
 
-drift('a report of another boot counts for nothing', async () => {
+drift('a report of another boot is ignored', async () => {
   const { report, entries } = await check(goodGuest(), {});
   const other = report.replace('6ad9c6b3', '7ad9c6b3');
   const again = await check(goodGuest(), { [reportFile]: other });
@@ -147,7 +147,7 @@ for (const [title, text] of Object.entries({
   'a list instead of findings':
     '{"at": "", "verdict": "", "host": {"bootId": ""}, "checks": {}, "disks": []}',
 })) {
-  drift(`a report that cannot be read is said, and everything is logged: ${title}`, async () => {
+  drift(`a report that cannot be read causes a warning, and every finding is logged: ${title}`, async () => {
     const { entries } = await check(goodGuest(), {});
     const again = await check(goodGuest(), { [reportFile]: text });
     assert.match(again.entries[0]?.message ?? '', /^The previous report cannot be read and is ignored: /);
@@ -155,7 +155,7 @@ for (const [title, text] of Object.entries({
   });
 }
 
-drift('a report that others may write counts for nothing, with a warning', async () => {
+drift('a report that other users may write is ignored with a warning', async () => {
   const { report, entries } = await check(goodGuest(), {});
   const guest = goodGuest();
   await withGuest(guest, async (reader, root) => {
@@ -172,25 +172,27 @@ drift('a report that others may write counts for nothing, with a warning', async
   });
 });
 
-drift('where no file can be written, findings and verdict are logged, and the exit code is the verdict', () =>
-  withGuest(looseTmp(), async (reader) => {
-    const full = {
-      ...reader,
-      writeAtomically: () => {
-        throw new Error('ENOSPC');
-      },
-    };
-    const messages: string[] = [];
-    const log = (_level: number, message: string) => void messages.push(message);
-    const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-    assert.is(await checkWith(full, output, { color: 'never' }, () => Promise.resolve(log)), 1);
-    assert.ok(messages.some((message) => message.startsWith('tmp-options: fail: ')));
-    assert.ok(messages.some((message) => message.startsWith('Verdict: failed ')));
-    assert.equal(messages.slice(-2), [
-      'The report cannot be written: ENOSPC',
-      'The login message cannot be written: ENOSPC',
-    ]);
-  }),
+drift(
+  'if no file can be written, findings and verdict are logged, and the exit code is that of the verdict',
+  () =>
+    withGuest(looseTmp(), async (reader) => {
+      const full = {
+        ...reader,
+        writeAtomically: () => {
+          throw new Error('ENOSPC');
+        },
+      };
+      const messages: string[] = [];
+      const log = (_level: number, message: string) => void messages.push(message);
+      const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
+      assert.is(await checkWith(full, output, { color: 'never' }, () => Promise.resolve(log)), 1);
+      assert.ok(messages.some((message) => message.startsWith('tmp-options: fail: ')));
+      assert.ok(messages.some((message) => message.startsWith('Verdict: failed ')));
+      assert.equal(messages.slice(-2), [
+        'The report cannot be written: ENOSPC',
+        'The login message cannot be written: ENOSPC',
+      ]);
+    }),
 );
 
 drift('writes the report that status prints', async () => {
@@ -212,7 +214,7 @@ drift.run();
 
 const metrics = suite('check: PROMETHEUS_FILE');
 
-metrics('is written, whole and readable by all', async () => {
+metrics('is written completely and readable by all', async () => {
   const guest = goodGuest();
   guest.files['etc/immutafs/immutafs.conf'] = 'PROMETHEUS_FILE=/run/metrics/a.prom\n';
   guest.folders.push('run', 'run/metrics');
@@ -221,7 +223,7 @@ metrics('is written, whole and readable by all', async () => {
   assert.match(prom, 'immutafs_verdict{verdict="sealed"} 1\n');
 });
 
-metrics('a folder that is not there is said, and keeps nothing else from being done', async () => {
+metrics('a missing folder causes a warning, and the report is written', async () => {
   const guest = goodGuest();
   guest.files['etc/immutafs/immutafs.conf'] = 'PROMETHEUS_FILE=/run/metrics/a.prom\n';
   const { entries, code, report } = await check(guest, {});
@@ -231,7 +233,7 @@ metrics('a folder that is not there is said, and keeps nothing else from being d
   assert.match(report, '"verdict": "sealed"');
 });
 
-metrics('nothing is left beside it', async () => {
+metrics('no temporary file remains', async () => {
   const guest = goodGuest();
   guest.files['etc/immutafs/immutafs.conf'] = 'PROMETHEUS_FILE=/run/metrics/a.prom\n';
   guest.folders.push('run', 'run/metrics');

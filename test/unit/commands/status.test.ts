@@ -27,7 +27,7 @@ for (const [title, guest, expected, verdict] of [
   });
 }
 
-status('a configuration problem: exit 2, one line that names it, and the report all the same', async () => {
+status('a configuration problem: exit 2, one line that names it, and the report', async () => {
   const guest = goodGuest();
   guest.files['etc/immutafs/immutafs.conf'] = 'MODE=auto\nMODES=1\n';
   const { code, stdout, stderr } = await runIn(guest, 'status');
@@ -88,7 +88,7 @@ status('--explain', async () => {
 });
 status.run();
 
-const blind = suite('what cannot be seen');
+const blind = suite('status: unreadable files');
 for (const [title, change] of Object.entries<(root: string) => void>({
   'no mountinfo': (root) => fs.rmSync(path.join(root, 'proc/self/mountinfo')),
   'malformed mountinfo': (root) => fs.writeFileSync(path.join(root, 'proc/self/mountinfo'), 'hello\n'),
