@@ -47,7 +47,7 @@ function oneLine(error: unknown): string {
 /** The module of a rare command is imported when the command runs: loading all modules takes longer than `status`. */
 function program(reader: SystemReader, output: Output, done: (code: number) => void): Command {
   const root = new Command('immutafs-agent')
-    .description('Verifies that this guest is sealed, and keeps it working while it is.')
+    .description('Keeps a guest working on a read-only system disk, and verifies that it is sealed.')
     .version(version)
     .helpCommand('help [command]', 'show the help of a command')
     .exitOverride()
@@ -76,7 +76,9 @@ function program(reader: SystemReader, output: Output, done: (code: number) => v
     .action(async (options: StatusOptions) => done(await statusCommand(reader, output, options)));
   root
     .command('check')
-    .description('do the same, log changes to the journal, and write the report to /run/immutafs/report.json')
+    .description(
+      'evaluate the guest as status does, log changes to the journal, and write /run/immutafs/report.json',
+    )
     .option('--boot', 'log every finding, not only changes since the previous check of this boot')
     .addOption(jsonOption())
     .addOption(prometheusOption())
@@ -198,6 +200,7 @@ function colorOption(): Option {
 }
 
 const exitCodes = `
-Exit codes: 0 sealed, every required check passed; 1 a required check failed; 2 usage or configuration error;
-3 a required check could not be evaluated; 4 not sealed by intent (maintenance or off).
-Exit codes of prepare and check --ready-to-seal: 0 no step remains, 1 steps remain or are blocked.`;
+Exit codes: 0 sealed, every required check passed; 1 a required check failed;
+2 usage or configuration error; 3 a required check could not be evaluated;
+4 not sealed by intent (maintenance or off). Exit codes of prepare and
+check --ready-to-seal: 0 no step remains; 1 steps remain or are blocked.`;

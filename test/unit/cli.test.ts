@@ -110,6 +110,14 @@ program('the exit code is the command’s', () => {
   assert.equal([code, stdout], [0, `${version}\n`]);
   assert.is(spawnSync(process.execPath, [main, 'destroy']).status, 2);
 });
+program('on a terminal, lines wrap at its width', () => {
+  const linesAt = (columns: number) => {
+    const command = `stty cols ${columns}; ${process.execPath} ${main} status`;
+    const { stdout } = spawnSync('script', ['-qec', command, '/dev/null'], { encoding: 'utf8' });
+    return stdout.split('\n').length;
+  };
+  assert.ok(linesAt(45) > linesAt(300));
+});
 program('a reader that closes the pipe causes no error', () => {
   const { stderr } = spawnSync('bash', ['-c', '"$0" "$1" help | head -1', process.execPath, main], {
     encoding: 'utf8',
