@@ -3,12 +3,13 @@ import { run } from './cli.ts';
 import { systemReader } from './system/reader.ts';
 import { isTerminal, outputTo } from './system/output.ts';
 
-const toStderr = outputTo(2);
+const stdout = outputTo(1);
+const stderr = outputTo(2);
 const output = {
-  stdout: outputTo(1),
+  stdout: stdout.write,
   stderr: (text: string) => {
     try {
-      toStderr(text);
+      stderr.write(text);
     } catch {
       // stderr is closed; the exit code reports the failure.
     }
@@ -21,11 +22,15 @@ const output = {
   },
 };
 
-// How this program starts itself again for work in a child process.
+/** The command line that starts this program again, as a child process. */
 const self = isSea()
   ? [process.execPath]
   : [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)];
 
-void run(process.argv.slice(2), systemReader({ self }), output).then((code) => {
-  process.exitCode = code;
+const loadWriter = async () => (await import('./system/writer.ts')).systemWriter();
+
+void run(process.argv.slice(2), systemReader({ self }), loadWriter, output).then(async (code) => {
+  await Promise.all([stdout.flush(), stderr.flush()]);
+  // The only call: an abandoned child process, or a connection that is being made, would keep this process alive.
+  process.exit(code);
 });

@@ -59,7 +59,11 @@ export const otherOptions: Check = {
     ),
 };
 
-function evaluateOptions(facts: AssessedFacts, wanted: (target: string) => boolean, nothing: string): Outcome {
+function evaluateOptions(
+  facts: AssessedFacts,
+  wanted: (target: string) => boolean,
+  nothing: string,
+): Outcome {
   const required = requiredOptions(facts.config).filter(({ target }) => wanted(target));
   const there = required.filter(({ target }) => facts.present.includes(target));
   if (there.length === 0) {

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { errorMessage } from '../lib/errors.ts';
 import type { SystemReader } from '../system/reader.ts';
+import type { SystemWriter } from '../system/writer.ts';
 import { type Log, keepingLog, openJournal, priority } from '../system/log.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
 import { type LastReport, reportFile } from '../facts/last-report.ts';
@@ -28,15 +29,17 @@ export interface CheckOptions extends ReportOptions {
  */
 export async function checkCommand(
   reader: SystemReader,
+  writer: SystemWriter,
   output: Output,
   options: CheckOptions,
 ): Promise<number> {
-  return checkWith(reader, output, options, openJournal);
+  return checkWith(reader, writer, output, options, openJournal);
 }
 
 /** @param open opens the log that replaces the journal */
 export async function checkWith(
   reader: SystemReader,
+  writer: SystemWriter,
   output: Output,
   options: CheckOptions,
   open: () => Promise<Log>,
@@ -47,7 +50,7 @@ export async function checkWith(
   // The report is written after its findings are logged: the next check logs only what differs from this report.
   await send();
   for (const { label, file, text } of outputFiles(facts, report))
-    writeOutputFile(reader, label, file, text, log);
+    writeOutputFile(writer, label, file, text, log);
   await send();
   printReport(report, output, options);
   return exitCode(report);
@@ -81,10 +84,10 @@ function outputFiles({ config: { PROMETHEUS_FILE } }: AssessedFacts, report: Rep
 }
 
 /** If a file cannot be written (a full disk), neither the verdict nor the exit code changes. */
-function writeOutputFile(reader: SystemReader, label: string, file: string, text: string, log: Log): void {
+function writeOutputFile(writer: SystemWriter, label: string, file: string, text: string, log: Log): void {
   try {
-    if (path.dirname(file) === agentFolder) reader.makeFolder(agentFolder);
-    reader.writeAtomically(file, text, 0o644);
+    if (path.dirname(file) === agentFolder) writer.makeFolder(agentFolder, 0o755);
+    writer.writeAtomically(file, text, 0o644);
   } catch (error) {
     log(priority.warning, `${label} cannot be written: ${errorMessage(error)}`, {});
   }

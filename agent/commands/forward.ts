@@ -10,6 +10,7 @@ import { keepHeapSmall } from '../lib/memory.ts';
 import { systemClock } from '../system/clock.ts';
 import { openJournal } from '../system/log.ts';
 import type { SystemReader } from '../system/reader.ts';
+import { systemWriter } from '../system/writer.ts';
 import { testForwarding } from './forward-test.ts';
 import type { Output } from './output.ts';
 
@@ -52,8 +53,9 @@ export async function forwardCommand(
     return 0;
   }
   const trouble = (reason: string) => log.trouble(reason);
-  const checkpoint = openCheckpoint(reader, clock, trouble);
-  const status = new StatusWriter(reader, () => checkpoint.cursor, trouble);
+  const writer = systemWriter();
+  const checkpoint = openCheckpoint(reader, writer, clock, trouble);
+  const status = new StatusWriter(reader, writer, () => checkpoint.cursor, trouble);
   const { hostname } = reader.environment();
   const daemon = new Daemon({ reader, targets, config, clock, hostname, checkpoint, status, log });
   const stopped = untilStopped(daemon, () => finish(reader, daemon, () => checkpoint.cursor));

@@ -1,15 +1,15 @@
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { HostError, errorCode } from '../lib/errors.ts';
+import { runSync } from './exec.ts';
 
 const flock = '/usr/bin/flock';
 
 /**
- * Takes an exclusive lock (flock(2)) that the kernel releases when this process ends, however it ends. flock(1) locks
- * the open file that it inherits; the lock belongs to that open file, so it stays when flock(1) exits and ends with
- * the last descriptor, which is ours (Node opens files close-on-exec). The file is never removed: a process that waits for a
- * removed file would lock another one. The process ID in the file is for messages only.
+ * Takes an exclusive lock (flock(2)), which the kernel releases when this process ends, however it ends. flock(1) locks
+ * the open file that it inherits; the lock belongs to that open file, so it outlives flock(1) and ends with the last
+ * descriptor, which is ours (Node opens files close-on-exec). The file is never removed: a process that has opened the
+ * removed file would hold a second lock. The process ID in the file is for messages only.
  * @param name the file's name in messages
  * @returns releases the lock
  * @throws HostError EEXIST naming the process that has the lock
@@ -19,7 +19,7 @@ export function lock(file: string, name: string): () => void {
   const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
   const fd = fs.openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
   try {
-    if (!fs.fstatSync(fd).isFile()) throw new HostError(`${name}: no ordinary file`);
+    if (!fs.fstatSync(fd).isFile()) throw new HostError(`${name}: not a regular file`);
     lockDescriptor(fd, name);
     fs.ftruncateSync(fd);
     fs.writeSync(fd, `${process.pid}\n`, 0);
@@ -34,19 +34,16 @@ export function lock(file: string, name: string): () => void {
 }
 
 function lockDescriptor(fd: number, name: string): void {
-  const { status, error } = spawnSync(flock, ['--nonblock', '0'], {
-    stdio: [fd, 'ignore', 'ignore'],
-    cwd: '/',
-    env: { LC_ALL: 'C', PATH: '/usr/sbin:/usr/bin:/sbin:/bin' },
-    timeout: 10_000,
-  });
+  const { exit, error } = runSync(flock, ['--nonblock', '0'], { stdio: [fd, 'ignore', 'ignore'] });
   if (error !== undefined) throw new HostError(`${flock}: ${error.message}`, errorCode(error));
-  if (status === 0) return;
-  // flock(1): 1 means that another process has the lock; other codes are of sysexits.h.
-  if (status !== 1)
-    throw new HostError(`${name}: ${flock} could not lock it (exit code ${status ?? 'of a signal'})`);
+  if (exit === 0) return;
+  // flock(1): 1 means that another process has the lock; the other codes are those of sysexits.h.
+  if (exit !== 1)
+    throw new HostError(
+      `${name}: ${flock} could not lock it (${exit === null ? 'ended by a signal' : `exit code ${exit}`})`,
+    );
   const owner = Buffer.alloc(32);
   const pid = /^\d+/.exec(owner.toString('latin1', 0, fs.readSync(fd, owner, 0, 32, 0)))?.[0];
   const who = pid === undefined ? name : `process ${pid}`;
-  throw new HostError(`another immutafs-agent prepare is at work (${who})`, 'EEXIST');
+  throw new HostError(`another immutafs-agent prepare is running (${who})`, 'EEXIST');
 }

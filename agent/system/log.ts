@@ -1,12 +1,13 @@
 import { logText } from '../lib/unprintable.ts';
+import { outputTo } from './output.ts';
 
-/** syslog(3)'s severities that the agent uses. */
+/** Severities of syslog(3). */
 export const priority = { error: 3, warning: 4, notice: 5, info: 6 } as const;
 
 export type Fields = Record<string, string>;
 export type Log = (level: number, message: string, fields: Fields) => void;
 
-/** What comes from names of files, servers and mounts must not forge or hide a line of the log. */
+/** Names of files, servers and mounts must not forge or hide a line of the log. */
 export function cleaning(log: Log): Log {
   return (level, message, fields) => {
     const texts = Object.entries(fields).map(([name, value]) => [name, logText(value)]);
@@ -14,7 +15,7 @@ export function cleaning(log: Log): Log {
   };
 }
 
-/** Keeps entries until they are sent: where there are none, the log is not opened, which takes milliseconds. */
+/** Keeps entries until they are sent. Without entries the log is not opened, which takes milliseconds. */
 export function keepingLog(open: () => Promise<Log>): { log: Log; send: () => Promise<void> } {
   const kept: Parameters<Log>[] = [];
   return {
@@ -28,8 +29,8 @@ export function keepingLog(open: () => Promise<Log>): { log: Log; send: () => Pr
 }
 
 /**
- * The agent's own log: journald through node-systemd-journald, or stderr in systemd's "<N>message" form
- * (sd-daemon(3)) where its addon cannot be loaded.
+ * The agent's own log: journald, through systemd-journald. If that module's addon cannot be loaded: stderr, in the form
+ * "<N>message" of sd-daemon(3).
  */
 export async function openJournal(): Promise<Log> {
   const identified = (fields: Fields) => ({ SYSLOG_IDENTIFIER: 'immutafs-agent', ...fields });
@@ -37,6 +38,7 @@ export async function openJournal(): Promise<Log> {
     const { default: send } = await import('systemd-journald/log.js');
     return cleaning((level, message, fields) => send(level, message, identified(fields)));
   } catch {
-    return cleaning((level, message) => void process.stderr.write(`<${level}>${message}\n`));
+    const { write } = outputTo(2);
+    return cleaning((level, message) => write(`<${level}>${message}\n`));
   }
 }

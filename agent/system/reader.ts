@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { getSystemErrorName } from 'node:util';
-import { HostError, errorCode, errorMessage } from '../lib/errors.ts';
-import { type Ended, runChild } from './child.ts';
+import { isAbsent, onFile } from '../lib/errors.ts';
+import { type Ended, runChild } from './exec.ts';
 import {
   type Stat,
   type Usage,
@@ -16,7 +16,6 @@ import {
 import { verifyKernelFile } from './kernel-files.ts';
 import { readKernelLog } from './kernel-log.ts';
 import { type Owner, readRecord } from './record.ts';
-import { replaceFile } from './replace-file.ts';
 import type { ProbeKind } from './probe/probes.ts';
 
 export type { Ended, Owner, ProbeKind, Stat, Usage };
@@ -69,10 +68,6 @@ export interface SystemReader {
   probe(kinds: readonly ProbeKind[], path: string): Promise<Partial<Record<ProbeKind, string>>>;
   /** Runs a program without a shell; left behind at the deadline, after five seconds unless another is given. */
   run(program: string, args: readonly string[], milliseconds?: number): Promise<Ended>;
-  /** Whole or not at all: a temporary file beside it, fsync, rename. Safe in a folder of another user. */
-  writeAtomically(file: string, text: string, mode: number): void;
-  /** mkdir(1) -p */
-  makeFolder(folder: string): void;
   environment(): { hostname: string; kernel: string; uid: number; seconds: number };
   now(): Date;
 }
@@ -92,27 +87,24 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
   const at = (file: string) => (root === '/' ? file : path.join(root, file));
   const verify = root === '/' ? verifyKernelFile : () => undefined;
   const read = (file: string, limit = defaultLimit) =>
-    ask(file, () => verified(file, verify, readLimited(at(file), limit)));
+    onFile(file, () => verified(file, verify, readLimited(at(file), limit)));
   return {
     read,
     readIfPresent: (file, limit) => unlessAbsent(() => read(file, limit)),
     readRecord: (file, owner, limit = defaultLimit) =>
-      ask(file, () => readRecord(at(file), owner, limit, file)),
-    readAt: (file, offset, bytes) => ask(file, () => readStretch(at(file), offset, bytes)),
+      onFile(file, () => readRecord(at(file), owner, limit, file)),
+    readAt: (file, offset, bytes) => onFile(file, () => readStretch(at(file), offset, bytes)),
     pieces: (file) => readPieces(at(file)),
-    list: (folder) => ask(folder, () => verified(folder, verify, fs.readdirSync(at(folder)).sort())),
+    list: (folder) => onFile(folder, () => verified(folder, verify, fs.readdirSync(at(folder)).sort())),
     link: (file) =>
-      ask(file, () => verified(path.dirname(file), verify, fs.readlinkSync(at(file), 'latin1'))),
-    resolve: (file) => ask(file, () => resolve(at(file), root, verify)),
-    stat: (file) => ask(file, () => statOrNothing(at(file))),
-    usage: (file) => ask(file, () => usageOf(at(file))),
+      onFile(file, () => verified(path.dirname(file), verify, fs.readlinkSync(at(file), 'latin1'))),
+    resolve: (file) => onFile(file, () => resolve(at(file), root, verify)),
+    stat: (file) => onFile(file, () => statOrNothing(at(file))),
+    usage: (file) => onFile(file, () => usageOf(at(file))),
     tryWrites: (folders) => tryWrites(self, folders.map(at)),
-    kernelLog: () => ask('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
+    kernelLog: () => onFile('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
     probe: (kinds, target) => probe(self, kinds, at(target)),
     run: (program, args, milliseconds = deadline) => runChild(program, args, milliseconds),
-    writeAtomically: (file, text, mode) => ask(file, () => replaceFile(at(file), text, mode)),
-    makeFolder: (folder) =>
-      ask(folder, () => void fs.mkdirSync(at(folder), { recursive: true, mode: 0o755 })),
     environment: () => ({
       hostname: os.hostname(),
       kernel: os.release(),
@@ -123,29 +115,13 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
   };
 }
 
-function ask<T>(file: string, action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    if (error instanceof HostError) throw error;
-    throw new HostError(`${file}: ${reason(error)}`, errorCode(error));
-  }
-}
-
 function unlessAbsent<T>(action: () => T): T | undefined {
   try {
     return action();
   } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(errorCode(error))) return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
-}
-
-/** Node's "ENOENT: no such file or directory, open '/x'" without the call and the path. */
-function reason(error: unknown): string {
-  return errorMessage(error)
-    .replace(/^E[A-Z0-9]+: /, '')
-    .replace(/, \w+( '.*)?$/s, '');
 }
 
 /** After the reading, so that what was read is what is asked about. */

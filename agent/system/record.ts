@@ -2,8 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { HostError, errorCode } from '../lib/errors.ts';
 import { readAll } from './files.ts';
-import { inFolder } from './folder.ts';
-import { O_PATH } from './open-flags.ts';
+import { O_PATH, inFolder } from './foreign-folder.ts';
 
 /** Who may own a record: root alone, who is then also the only one who may write to it; or its folder's owner, too. */
 export type Owner = 'root' | 'folder';

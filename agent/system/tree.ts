@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { setImmediate as breathe } from 'node:timers/promises';
-import { errorCode } from '../lib/errors.ts';
+import { errorCode, isAbsent } from '../lib/errors.ts';
+import { O_PATH } from './foreign-folder.ts';
 import { type FileState, type TreeState, makeTreeState, stateOf } from './tree-state.ts';
 
 /**
@@ -82,7 +83,7 @@ function changeOf(file: Buffer): number | undefined {
   try {
     return fs.lstatSync(file).ctimeMs;
   } catch (error) {
-    if (!['ENOENT', 'ENOTDIR'].includes(errorCode(error))) throw error;
+    if (!isAbsent(error)) throw error;
     return undefined;
   }
 }
@@ -103,8 +104,8 @@ function unlink(at: Buffer, { nlink }: fs.BigIntStats): bigint | undefined {
     fs.unlinkSync(at);
     return undefined;
   }
-  // O_PATH (open(2)), which Node has no name for: a FIFO or a device is not opened by it.
-  const fd = fs.openSync(at, 0o10000000 | fs.constants.O_NOFOLLOW);
+  // O_PATH, so that a FIFO or a device is not opened.
+  const fd = fs.openSync(at, O_PATH | fs.constants.O_NOFOLLOW);
   try {
     fs.unlinkSync(at);
     return fs.fstatSync(fd, { bigint: true }).ctimeNs;

@@ -1,35 +1,46 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { HostError, errorCode, errorMessage } from '../lib/errors.ts';
-import { lock } from './lock.ts';
+import { HostError, onFile, onFileLater } from '../lib/errors.ts';
 import { type Ran, runProgram } from './exec.ts';
+import { lock } from './lock.ts';
+import { attributesOf, replaceFile, syncFolder, writeNewFile } from './replace-file.ts';
 import type { TreeState } from './tree-state.ts';
 import { type WalkedFile, lastChange, readTreeState, removeTree } from './tree.ts';
 
 export type { Ran, TreeState, WalkedFile };
 
 /**
- * What changes the system, for what `prepare` does. Whatever is named in the file system afterwards is on the disk,
- * too: a power cut leaves the old or the new. Every failure is a HostError with errno's name.
+ * Every change of the system. What a method has changed is on the disk when it returns: after a power cut there is the
+ * old or the new. Every failure is a HostError with errno's name.
  */
 export interface SystemWriter {
   /**
-   * Puts a text in the place of a file, whole or not at all, with the owner and mode of what was there.
+   * Replaces whatever has this name by a file, whole or not at all. Safe in a folder of another user.
+   * @param text written as UTF-8
+   */
+  writeAtomically(file: string, text: string, mode: number): void;
+  /**
+   * Replaces a regular file, whole or not at all, and keeps its owner and mode. Only for a process that has a lock.
    * @param text one character a byte
-   * @param mode of a file that was not there
+   * @param mode of the file if there was none
    */
   replaceText(file: string, text: string, mode?: number): void;
-  /** Puts a symbolic link in the place of a file or link, or where nothing is. */
+  /** Replaces a file or link by a symbolic link, or makes one. Only for a process that has a lock. */
   replaceByLink(file: string, to: string): void;
-  /** Copies a file or link with its owner, mode and times to a place, whole or not at all. */
+  /**
+   * Replaces a file or link by a copy of another one with its owner, mode and times, whole or not at all. Only for a
+   * process that has a lock.
+   */
   copyInto(from: string, to: string): void;
   remove(file: string): void;
   rename(from: string, to: string): void;
+  /** mkdir(1) -p */
   makeFolder(folder: string, mode: number): void;
   /**
-   * Runs a program without a shell, at its end or after so many seconds; then it is ended.
-   * @param output gets what it writes to stdout as it comes, one character a byte
-   * @param stop ends it earlier
+   * Runs a program without a shell and waits for its end.
+   * @param seconds the time limit; then the program is ended
+   * @param output receives stdout as it arrives, one character a byte
+   * @param stop ends the program earlier
    */
   run(
     program: string,
@@ -38,18 +49,18 @@ export interface SystemWriter {
     output?: (text: string) => void,
     stop?: AbortSignal,
   ): Promise<Ran>;
-  /** Writes into a file or device, over what is there, and waits until it is on the disk. */
+  /** Overwrites bytes of a file or device, and waits until they are on the disk. @param text one character a byte */
   writeAt(file: string, offset: number, text: string): void;
   /**
-   * Nobody else has this lock until the returned function is called, or this process ends.
-   * @throws HostError EEXIST naming the process that has it
+   * Takes a lock that ends when the returned function is called or this process ends.
+   * @throws HostError EEXIST naming the process that has the lock
    */
   lock(file: string): () => void;
-  /** The state of every file below a folder (agent/system/tree.ts). @param pause is called at each file, and may throw */
+  /** Reads the state of every file below a folder (tree.ts). @param pause called at each file; may throw */
   readTree(folder: string, pause: () => void): Promise<TreeState>;
   /**
-   * Removes the files below a folder for which `isDispensable` is true, and the directories that are empty then.
-   * @param kept gets the name of each one that stays, from the folder on, one character a byte
+   * Removes the files below a folder for which `isDispensable` is true, then the empty directories among them.
+   * @param kept receives the name of each file that stays, relative to the folder, one character a byte
    */
   removeTree(
     folder: string,
@@ -58,88 +69,50 @@ export interface SystemWriter {
     kept: (name: string) => void,
   ): Promise<void>;
   /**
-   * When a file below a folder was last changed or, where it is gone, the nearest directory that it was in.
-   * @param name from the folder on, one character a byte
+   * The time of the last change of a file below a folder or, if the file is gone, of its nearest directory that exists.
+   * @param name relative to the folder, one character a byte
    * @returns milliseconds since the epoch
    */
   lastChange(folder: string, name: string): number;
 }
 
-/** @param root where the system's root is; tests give a folder of fixtures */
+/** @param root the system's root; tests give a folder of fixtures */
 export function systemWriter(root = '/'): SystemWriter {
   const at = (file: string) => (root === '/' ? file : path.join(root, file));
+  const replace = (file: string, create: (temporary: string) => void) =>
+    onFile(file, () => replaceFile(at(file), 'fixed', create));
   return {
-    replaceText: (file, text, mode = 0o644) => act(file, () => replaceText(at(file), text, mode)),
-    replaceByLink: (file, to) =>
-      act(file, () => replaceBy(at(file), (temporary) => fs.symlinkSync(to, temporary))),
-    copyInto: (from, to) => act(to, () => replaceBy(at(to), (temporary) => copy(at(from), temporary))),
+    writeAtomically: (file, text, mode) =>
+      onFile(file, () =>
+        replaceFile(at(file), 'random', (temporary) => writeNewFile(temporary, Buffer.from(text), { mode })),
+      ),
+    replaceText: (file, text, mode = 0o644) => {
+      const attributes = onFile(file, () => attributesOf(at(file), file)) ?? { mode };
+      replace(file, (temporary) => writeNewFile(temporary, Buffer.from(text, 'latin1'), attributes));
+    },
+    replaceByLink: (file, to) => replace(file, (temporary) => fs.symlinkSync(to, temporary)),
+    copyInto: (from, to) => replace(to, (temporary) => copy(at(from), temporary)),
     remove: (file) =>
-      act(file, () => {
+      onFile(file, () => {
         fs.unlinkSync(at(file));
-        syncFolder(at(file));
+        syncFolder(path.dirname(at(file)));
       }),
     rename: (from, to) =>
-      act(to, () => {
+      onFile(to, () => {
         syncFile(at(from));
         fs.renameSync(at(from), at(to));
-        syncFolder(at(to));
+        syncFolder(path.dirname(at(to)));
       }),
-    makeFolder: (folder, mode) => act(folder, () => void fs.mkdirSync(at(folder), { recursive: true, mode })),
+    makeFolder: (folder, mode) =>
+      onFile(folder, () => void fs.mkdirSync(at(folder), { recursive: true, mode })),
     run: runProgram,
-    writeAt: (file, offset, text) => act(file, () => writeAt(at(file), offset, text)),
-    lock: (file) => act(file, () => lock(at(file), file)),
-    readTree: (folder, pause) => actLater(folder, () => readTreeState(at(folder), pause)),
+    writeAt: (file, offset, text) => onFile(file, () => writeAt(at(file), offset, text)),
+    lock: (file) => onFile(file, () => lock(at(file), file)),
+    readTree: (folder, pause) => onFileLater(folder, () => readTreeState(at(folder), pause)),
     removeTree: (folder, pause, isDispensable, kept) =>
-      actLater(folder, () => removeTree(at(folder), pause, isDispensable, kept)),
-    lastChange: (folder, name) => act(folder, () => lastChange(at(folder), name)),
+      onFileLater(folder, () => removeTree(at(folder), pause, isDispensable, kept)),
+    lastChange: (folder, name) => onFile(folder, () => lastChange(at(folder), name)),
   };
-}
-
-function act<T>(file: string, action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    throw hostError(file, error);
-  }
-}
-
-async function actLater<T>(file: string, action: () => Promise<T>): Promise<T> {
-  try {
-    return await action();
-  } catch (error) {
-    throw hostError(file, error);
-  }
-}
-
-function hostError(file: string, error: unknown): HostError {
-  if (error instanceof HostError) return error;
-  return new HostError(`${file}: ${errorMessage(error)}`, errorCode(error));
-}
-
-function replaceText(file: string, text: string, mode: number): void {
-  const before = fs.lstatSync(file, { throwIfNoEntry: false });
-  if (before !== undefined && !before.isFile()) throw new HostError(`${file}: no ordinary file`);
-  replaceBy(file, (temporary) => {
-    fs.writeFileSync(temporary, Buffer.from(text, 'latin1'), { flag: 'wx', mode: 0o600 });
-    if (before !== undefined) fs.chownSync(temporary, before.uid, before.gid);
-    fs.chmodSync(temporary, before === undefined ? mode : before.mode & 0o7777);
-    syncFile(temporary);
-  });
-}
-
-/** Something new beside it, then rename(2). */
-function replaceBy(file: string, make: (temporary: string) => void): void {
-  const temporary = path.join(path.dirname(file), `.${path.basename(file)}.immutafs`);
-  // Left by a run that was interrupted.
-  fs.rmSync(temporary, { force: true });
-  try {
-    make(temporary);
-    fs.renameSync(temporary, file);
-  } catch (error) {
-    fs.rmSync(temporary, { force: true });
-    throw error;
-  }
-  syncFolder(file);
 }
 
 function copy(from: string, to: string): void {
@@ -170,16 +143,6 @@ function writeAt(file: string, offset: number, text: string): void {
   const fd = fs.openSync(file, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW);
   try {
     fs.writeSync(fd, Buffer.from(text, 'latin1'), 0, text.length, offset);
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
-}
-
-/** So that the name outlives a power cut. */
-function syncFolder(file: string): void {
-  const fd = fs.openSync(path.dirname(file), fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
-  try {
     fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);

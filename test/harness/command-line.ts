@@ -1,6 +1,7 @@
 import * as assert from 'uvu/assert';
 import { run } from '../../agent/cli.ts';
 import type { SystemReader } from '../../agent/system/reader.ts';
+import { systemWriter } from '../../agent/system/writer.ts';
 import { type Guest, withGuest } from './guest.ts';
 
 export interface Ran {
@@ -9,14 +10,23 @@ export interface Ran {
   stderr: string;
 }
 
+interface Options {
+  terminal?: boolean;
+  columns?: number;
+  /** Below which directory the command may write; undefined: a command that writes fails. */
+  root?: string;
+}
+
 /** Runs one command line in this process. */
 export async function runCommand(
   reader: SystemReader,
   argv: string[],
-  { terminal = false, columns }: { terminal?: boolean; columns?: number } = {},
+  { terminal = false, columns, root }: Options = {},
 ): Promise<Ran> {
+  const loadWriter = () =>
+    root === undefined ? Promise.reject(new Error('must not write')) : Promise.resolve(systemWriter(root));
   const printed = { stdout: '', stderr: '' };
-  const code = await run(argv, reader, {
+  const code = await run(argv, reader, loadWriter, {
     stdout: (text) => void (printed.stdout += text),
     stderr: (text) => void (printed.stderr += text),
     terminal,

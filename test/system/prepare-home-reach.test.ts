@@ -147,7 +147,7 @@ locked('--undo and --purge-old-home during --apply are refused, and the action l
     grep -c '"ended": null' /var/lib/immutafs/prepare.json || true; agent prepare --undo; cmp /etc/fstab /run/fstab; cat /var/lib/immutafs/prepare.json`;
   const { code, stdout, stderr } = runHomeScript(script);
   assert.is(code, 0, stdout + stderr);
-  assert.is(stderr.match(/another immutafs-agent prepare is at work \(process \d+\)/g)?.length, 2, stderr);
+  assert.is(stderr.match(/another immutafs-agent prepare is running \(process \d+\)/g)?.length, 2, stderr);
   assert.match(stdout, /^0\n/);
   assert.match(stdout, /"entries": \[\]/);
 });

@@ -79,10 +79,10 @@ metrics('a link that only root can replace is followed', () => {
 
 metrics('a folder that is replaced all the time by a link never makes root write elsewhere', () => {
   const program = `
-import { systemReader } from '/media/agent/system/reader.ts';
+import { systemWriter } from '/media/agent/system/writer.ts';
 let written = 0;
 for (let tries = 0; tries < 3000; tries++) {
-  try { systemReader().writeAtomically('/mnt/exporter/metrics/a.prom', 'x', 0o644); written++; } catch {}
+  try { systemWriter().writeAtomically('/mnt/exporter/metrics/a.prom', 'x', 0o644); written++; } catch {}
 }
 process.stdout.write(written > 0 ? 'written ' : '');
 `;

@@ -63,8 +63,6 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
     tryWrites: reader.tryWrites,
     probe: reader.probe,
     run: reader.run,
-    writeAtomically: after(followFolder, reader.writeAtomically),
-    makeFolder: after(follow, reader.makeFolder),
     environment: reader.environment,
     now: reader.now,
   };

@@ -2,6 +2,7 @@ import { forwardFolder } from '../../facts/forwarder.ts';
 import { HostError, errorMessage } from '../../lib/errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import type { SystemWriter } from '../../system/writer.ts';
 import { parseCursor } from '../journal/cursor.ts';
 
 /** How many acknowledged entries the file may lag behind, and for how long. */
@@ -44,6 +45,7 @@ export class Checkpoint {
 /** The checkpoint in its file. @param trouble reports that the file cannot be read or written; neither stops forwarding */
 export function openCheckpoint(
   reader: SystemReader,
+  writer: SystemWriter,
   clock: Clock,
   trouble: (reason: string) => void,
 ): Checkpoint {
@@ -51,7 +53,7 @@ export function openCheckpoint(
   if (problem !== undefined) trouble(`${problem}; starting at this boot's first entry`);
   return new Checkpoint(cursor, (acknowledged) => {
     try {
-      writeCheckpoint(reader, clock.bootId, acknowledged);
+      writeCheckpoint(writer, clock.bootId, acknowledged);
     } catch (error) {
       trouble(errorMessage(error));
     }
@@ -92,6 +94,6 @@ export function readCheckpoint(
 }
 
 /** @throws HostError */
-export function writeCheckpoint(reader: SystemReader, bootId: string, cursor: string): void {
-  reader.writeAtomically(checkpointFile, `BOOT=${bootId}\nCURSOR=${cursor}\n`, 0o644);
+export function writeCheckpoint(writer: SystemWriter, bootId: string, cursor: string): void {
+  writer.writeAtomically(checkpointFile, `BOOT=${bootId}\nCURSOR=${cursor}\n`, 0o644);
 }

@@ -3,6 +3,7 @@ import { errorMessage } from '../../lib/errors.ts';
 import { toJson } from '../../lib/unprintable.ts';
 import { lastCursor } from '../../system/journalctl.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import type { SystemWriter } from '../../system/writer.ts';
 import { parseCursor } from '../journal/cursor.ts';
 import { type Counters, zeroCounters } from './counters.ts';
 
@@ -21,6 +22,7 @@ export interface SessionState {
 /** Writes state.json: at every change of state, each second while entries are sent, and otherwise once a minute. */
 export class StatusWriter {
   readonly #reader: SystemReader;
+  readonly #writer: SystemWriter;
   readonly #acknowledgedCursor: () => string;
   readonly #trouble: (reason: string) => void;
   readonly #state: ForwardState;
@@ -39,8 +41,14 @@ export class StatusWriter {
    * @param acknowledgedCursor gives the checkpoint's cursor
    * @param trouble reports that the file cannot be written
    */
-  constructor(reader: SystemReader, acknowledgedCursor: () => string, trouble: (reason: string) => void) {
+  constructor(
+    reader: SystemReader,
+    writer: SystemWriter,
+    acknowledgedCursor: () => string,
+    trouble: (reason: string) => void,
+  ) {
     this.#reader = reader;
+    this.#writer = writer;
     this.#acknowledgedCursor = acknowledgedCursor;
     this.#trouble = trouble;
     this.#offset = this.#clockOffset();
@@ -149,8 +157,8 @@ export class StatusWriter {
     this.#written = performance.now();
     this.#state.at = this.#reader.now().toISOString();
     try {
-      this.#reader.makeFolder(forwardFolder);
-      this.#reader.writeAtomically(forwardStateFile, `${toJson(this.#state)}\n`, 0o644);
+      this.#writer.makeFolder(forwardFolder, 0o755);
+      this.#writer.writeAtomically(forwardStateFile, `${toJson(this.#state)}\n`, 0o644);
     } catch (error) {
       this.#trouble(errorMessage(error));
     }

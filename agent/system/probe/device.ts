@@ -1,7 +1,7 @@
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { errorCode, errorMessage } from '../../lib/errors.ts';
-import { O_PATH } from '../open-flags.ts';
+import { runSync } from '../exec.ts';
+import { O_PATH } from '../foreign-folder.ts';
 import { probeName } from './unnamed.ts';
 
 /** makedev(1, 3): Documentation/admin-guide/devices.txt */
@@ -16,9 +16,9 @@ export function tryDevice(folder: string): string {
   if (process.geteuid?.() !== 0) return 'EPERM';
   const node = probeName(folder);
   try {
-    const made = spawnSync('/usr/bin/mknod', ['-m', '0600', node, 'c', '1', '3'], { stdio: 'ignore' });
+    const made = runSync('/usr/bin/mknod', ['-m', '0600', node, 'c', '1', '3']);
     if (made.error !== undefined) return errorCode(made.error);
-    if (made.status !== 0) return 'mknod failed';
+    if (made.exit !== 0) return 'mknod failed';
     return openNode(node);
   } catch (error) {
     return errorCode(error) || errorMessage(error);

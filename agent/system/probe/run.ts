@@ -1,6 +1,6 @@
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { errorCode, errorMessage } from '../../lib/errors.ts';
+import { runSync } from '../exec.ts';
 import { probeProgram } from './program.ts';
 import { openUnnamed } from './unnamed.ts';
 
@@ -23,9 +23,9 @@ export function trySetUid(folder: string): string {
   if (process.geteuid?.() !== 0) return 'EPERM';
   // A process that may gain no rights says nothing about the mount (prctl(2), PR_SET_NO_NEW_PRIVS).
   if (/^NoNewPrivs:\s*1/m.test(fs.readFileSync('/proc/self/status', 'latin1'))) return 'NO_NEW_PRIVS';
-  const { error, status } = run(folder, 0o4711, { uid: nobody, gid: nobody });
+  const { error, exit } = run(folder, 0o4711, { uid: nobody, gid: nobody });
   if (error !== undefined) return errorCode(error) || errorMessage(error);
-  return status === 0 ? 'IGNORED' : 'HONOURED';
+  return exit === 0 ? 'IGNORED' : 'HONOURED';
 }
 
 function run(folder: string, mode: number, as: { uid?: number; gid?: number } = {}) {
@@ -40,7 +40,7 @@ function run(folder: string, mode: number, as: { uid?: number; gid?: number } = 
     fs.closeSync(writable);
   }
   try {
-    return spawnSync('/proc/self/fd/3', [], { ...as, stdio: ['ignore', 'ignore', 'ignore', program] });
+    return runSync('/proc/self/fd/3', [], { ...as, stdio: ['ignore', 'ignore', 'ignore', program] });
   } finally {
     fs.closeSync(program);
   }

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { errorCode } from '../../lib/errors.ts';
-import { randomWord } from '../random-name.ts';
+import { randomWord } from '../foreign-folder.ts';
 
 /** O_TMPFILE | O_DIRECTORY (asm-generic/fcntl.h); Node has no name for the first. */
 const O_TMPFILE = 0o20000000 | fs.constants.O_DIRECTORY;

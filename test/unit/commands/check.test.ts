@@ -3,6 +3,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CheckOptions, checkWith } from '../../../agent/commands/check.ts';
+import { systemWriter } from '../../../agent/system/writer.ts';
 import type { Fields } from '../../../agent/system/log.ts';
 import { driftMessage, verdictMessage } from '../../../agent/report/log-messages.ts';
 import type { Report } from '../../../agent/report/report.ts';
@@ -33,7 +34,7 @@ async function check(guest: Guest, left: Record<string, string>, options: Partia
       void entries.push({ level, message, fields });
     let opened = 0;
     const open = () => Promise.resolve((opened++, log));
-    const code = await checkWith(reader, output, { color: 'never', ...options }, open);
+    const code = await checkWith(reader, systemWriter(root), output, { color: 'never', ...options }, open);
     return {
       entries,
       opened,
@@ -165,7 +166,7 @@ drift('a report that other users may write is ignored with a warning', async () 
     const log = (level: number, message: string, fields: Fields) =>
       void again.push({ level, message, fields });
     const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-    await checkWith(reader, output, { color: 'never' }, () => Promise.resolve(log));
+    await checkWith(reader, systemWriter(root), output, { color: 'never' }, () => Promise.resolve(log));
     assert.is(again.length, entries.length + 1);
     assert.match(again[0]?.message ?? '', /is ignored: .*users other than root may write to it/);
     assert.is(fs.statSync(path.join(root, reportFile)).mode & 0o777, 0o644);
@@ -175,9 +176,9 @@ drift('a report that other users may write is ignored with a warning', async () 
 drift(
   'if no file can be written, findings and verdict are logged, and the exit code is that of the verdict',
   () =>
-    withGuest(looseTmp(), async (reader) => {
+    withGuest(looseTmp(), async (reader, root) => {
       const full = {
-        ...reader,
+        ...systemWriter(root),
         writeAtomically: () => {
           throw new Error('ENOSPC');
         },
@@ -185,7 +186,7 @@ drift(
       const messages: string[] = [];
       const log = (_level: number, message: string) => void messages.push(message);
       const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-      assert.is(await checkWith(full, output, { color: 'never' }, () => Promise.resolve(log)), 1);
+      assert.is(await checkWith(reader, full, output, { color: 'never' }, () => Promise.resolve(log)), 1);
       assert.ok(messages.some((message) => message.startsWith('tmp-options: fail: ')));
       assert.ok(messages.some((message) => message.startsWith('Verdict: failed ')));
       assert.equal(messages.slice(-2), [
@@ -197,7 +198,7 @@ drift(
 
 drift('writes the report that status prints', async () => {
   await withGuest(goodGuest(), async (reader, root) => {
-    const { code, stderr } = await runCommand(reader, ['check', '--boot']);
+    const { code, stderr } = await runCommand(reader, ['check', '--boot'], { root });
     assert.equal([code, stderr.replace(/^<\d>.*\n/gm, '')], [0, '']);
     const file = path.join(root, 'run/immutafs/report.json');
     assert.is(fs.statSync(file).mode & 0o7777, 0o644);
@@ -239,7 +240,9 @@ metrics('no temporary file remains', async () => {
   guest.folders.push('run', 'run/metrics');
   await withGuest(guest, async (reader, root) => {
     const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-    await checkWith(reader, output, { color: 'never' }, () => Promise.resolve(() => undefined));
+    await checkWith(reader, systemWriter(root), output, { color: 'never' }, () =>
+      Promise.resolve(() => undefined),
+    );
     assert.equal(fs.readdirSync(path.join(root, 'run/metrics')), ['a.prom']);
     assert.is(fs.statSync(path.join(root, 'run/metrics/a.prom')).mode & 0o777, 0o644);
   });

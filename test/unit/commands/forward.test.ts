@@ -51,6 +51,8 @@ function withConfig<T>(text: string, action: (reader: SystemReader) => Promise<T
   });
 }
 
+const noWriter = () => Promise.reject(new Error('must not write'));
+
 async function forward(text: string, ...options: string[]): Promise<{ code: number; stderr: string }> {
   let stderr = '';
   const output = {
@@ -58,7 +60,7 @@ async function forward(text: string, ...options: string[]): Promise<{ code: numb
     stderr: (text: string) => void (stderr += text),
     terminal: false,
   };
-  const code = await withConfig(text, (reader) => run(['forward', ...options], reader, output));
+  const code = await withConfig(text, (reader) => run(['forward', ...options], reader, noWriter, output));
   return { code, stderr };
 }
 

@@ -14,6 +14,7 @@ function dyingHands(writer: SystemWriter, acts: number): SystemWriter {
       return act(...all);
     };
   return {
+    writeAtomically: dying(writer.writeAtomically),
     replaceText: dying(writer.replaceText),
     replaceByLink: dying(writer.replaceByLink),
     copyInto: dying(writer.copyInto),

@@ -32,7 +32,7 @@ locks('is had once, and again after it was given back', () =>
     const { lock } = systemWriter(folder);
     const unlock = lock('/run/lock');
     assert.is(fs.readFileSync(path.join(folder, 'run/lock'), 'latin1'), `${process.pid}\n`);
-    assert.throws(() => lock('/run/lock'), `is at work (process ${process.pid})`);
+    assert.throws(() => lock('/run/lock'), `is running (process ${process.pid})`);
     unlock();
     lock('/run/lock')();
     assert.is(fs.readFileSync(path.join(folder, 'run/lock'), 'latin1'), '');
@@ -45,10 +45,10 @@ locks(
       const file = path.join(folder, 'lock');
       const child = await holder(file);
       const { lock } = systemWriter(folder);
-      assert.throws(() => lock('/lock'), `is at work (process ${child.pid})`);
+      assert.throws(() => lock('/lock'), `is running (process ${child.pid})`);
       // As it is before a process has written its number.
       fs.truncateSync(file);
-      assert.throws(() => lock('/lock'), 'is at work (/lock)');
+      assert.throws(() => lock('/lock'), 'is running (/lock)');
       child.kill('SIGKILL');
       await once(child, 'exit');
       lock('/lock')();

@@ -6,19 +6,24 @@ import * as assert from 'uvu/assert';
 const module = path.join(import.meta.dirname, '../../../agent/system/output.ts');
 const written = 'x'.repeat(1 << 20);
 
-const output = suite('what the program prints');
+const output = suite('standard output');
 
-output('goes whole into a pipe that somebody else made non-blocking and that is slow', () => {
-  const program = print(`out('x'.repeat(${written.length})); out('end')`);
-  const { stdout } = spawnSync('python3', ['-c', nonBlocking, process.execPath, ...program], {
-    encoding: 'utf8',
-    maxBuffer: 2 * written.length,
+for (const [title, end] of [
+  ['a program that ends by itself', ''],
+  ['a program that flushes and then calls process.exit', 'await flush(); process.exit(0)'],
+]) {
+  output(`1 MiB into a slow pipe that another process made non-blocking arrives whole: ${title}`, () => {
+    const program = print(`out('x'.repeat(${written.length})); out('end'); ${end}`);
+    const { stdout } = spawnSync('python3', ['-c', nonBlocking, process.execPath, ...program], {
+      encoding: 'utf8',
+      maxBuffer: 2 * written.length,
+    });
+    assert.is(stdout.length, written.length + 3);
+    assert.ok(stdout === `${written}end`);
   });
-  assert.is(stdout.length, written.length + 3);
-  assert.ok(stdout === `${written}end`);
-});
+}
 
-output('goes nowhere where the reader went away, and that is no fault', () => {
+output('a reader that has closed the pipe is not an error', () => {
   const { stdout, stderr } = shell(
     '"$@" | head -c 3; echo ${PIPESTATUS[0]}',
     print(`out('${'y'.repeat(9)}')`),
@@ -29,13 +34,13 @@ output('goes nowhere where the reader went away, and that is no fault', () => {
   assert.equal([many.stdout, many.stderr], ['0\n', '']);
 });
 
-output('does not get lost silently: a full device is an error', () => {
+output('a full device is an error', () => {
   const { stdout, stderr } = shell('"$@" >/dev/full; echo $?', print(`out('x')`));
   assert.is(stdout, '1\n');
   assert.match(stderr, 'ENOSPC');
 });
 
-output('a terminal is told from a pipe, a file and /dev/null', () => {
+output('isTerminal is false for a pipe and /dev/null, and true for a terminal', () => {
   const ask = [
     '--input-type=module',
     '-e',
@@ -47,9 +52,9 @@ output('a terminal is told from a pipe, a file and /dev/null', () => {
   assert.is(inTerminal.stdout, '0\n');
 });
 
-/** Node's arguments for a program that prints by `out`. */
+/** Node's arguments for a program that writes with `out` and `flush`. */
 function print(statement: string): string[] {
-  const program = `const { outputTo } = await import(${JSON.stringify(module)}); const out = outputTo(1); ${statement};`;
+  const program = `const { outputTo } = await import(${JSON.stringify(module)}); const { write: out, flush } = outputTo(1); ${statement};`;
   return ['--input-type=module', '-e', program];
 }
 
@@ -57,7 +62,7 @@ function shell(script: string, args: string[]): { stdout: string; stderr: string
   return spawnSync('bash', ['-c', script, 'bash', process.execPath, ...args], { encoding: 'utf8' });
 }
 
-/** A pipe whose writing end does not block, read late and slowly. */
+/** Runs a program whose stdout is a non-blocking pipe, which is read late and slowly. */
 const nonBlocking = `
 import os, subprocess, sys, time
 reading, writing = os.pipe()

@@ -3,12 +3,11 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { HostError } from '../../../agent/lib/errors.ts';
-import { runProgram } from '../../../agent/system/exec.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
 import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
 
-const hands = suite('hands');
-hands('a text in the place of a file: owner and mode stay, nothing else is left', () =>
+const writer = suite('SystemWriter');
+writer('a text in the place of a file: owner and mode stay, nothing else is left', () =>
   inTemporaryFolder((folder) => {
     writeFiles(folder, { 'etc/a': 'old', 'etc/.a.immutafs': 'left by a power cut' });
     fs.chmodSync(path.join(folder, 'etc/a'), 0o604);
@@ -18,22 +17,22 @@ hands('a text in the place of a file: owner and mode stay, nothing else is left'
     assert.equal(fs.readdirSync(path.join(folder, 'etc')), ['a']);
   }),
 );
-hands('a text where nothing is, with the mode that is given', () =>
+writer('a text where nothing is, with the mode that is given', () =>
   inTemporaryFolder((folder) => {
     systemWriter(folder).replaceText('/a', 'new', 0o600);
     assert.is(fs.statSync(path.join(folder, 'a')).mode & 0o7777, 0o600);
   }),
 );
-hands('no text in the place of a link or a folder', () =>
+writer('no text in the place of a link or a folder', () =>
   inTemporaryFolder((folder) => {
     writeFiles(folder, { link: { linkTo: 'target' }, target: 'x', 'folder/a': '' });
     for (const name of ['/link', '/folder']) {
-      assert.throws(() => systemWriter(folder).replaceText(name, 'new'), /: no ordinary file$/);
+      assert.throws(() => systemWriter(folder).replaceText(name, 'new'), /: not a regular file$/);
     }
     assert.is(fs.readFileSync(path.join(folder, 'target'), 'latin1'), 'x');
   }),
 );
-hands('a link in the place of a file and of a link', () =>
+writer('a link in the place of a file and of a link', () =>
   inTemporaryFolder((folder) => {
     writeFiles(folder, { a: 'x' });
     for (const to of ['one', 'two']) {
@@ -42,7 +41,7 @@ hands('a link in the place of a file and of a link', () =>
     }
   }),
 );
-hands('a copy of a file or link, in the place of another', () =>
+writer('a copy of a file or link, in the place of another', () =>
   inTemporaryFolder((folder) => {
     writeFiles(folder, { file: 'x', link: { linkTo: 'nowhere' }, there: 'y', 'folder/a': '' });
     fs.chmodSync(path.join(folder, 'file'), 0o600);
@@ -56,7 +55,7 @@ hands('a copy of a file or link, in the place of another', () =>
     assert.is(fs.readlinkSync(path.join(folder, 'there')), 'nowhere');
   }),
 );
-hands('errors are the system’s, with their names', () =>
+writer('errors are the system’s, with their names', () =>
   inTemporaryFolder((folder) => {
     for (const act of [
       () => systemWriter(folder).remove('/none'),
@@ -74,46 +73,4 @@ hands('errors are the system’s, with their names', () =>
     }
   }),
 );
-hands.run();
-
-const program = suite('programs');
-const sh = (script: string, seconds = 20, output?: (text: string) => void) =>
-  runProgram('/bin/sh', ['-c', script], seconds, output);
-program('what it says, and how it ends', async () => {
-  assert.equal(await sh('echo out; echo err >&2; exit 3'), {
-    exit: 3,
-    stdout: 'out\n',
-    stderr: 'err\n',
-    late: false,
-  });
-});
-program('no more than its last 64 KiB are kept, and all of it is passed on', async () => {
-  let bytes = 0;
-  const { stdout } = await sh(
-    'head -c 300000 /dev/zero; echo end',
-    20,
-    (text) => void (bytes += text.length),
-  );
-  assert.equal([stdout.length, stdout.slice(-4), bytes], [65536, 'end\n', 300_004]);
-});
-program('it is ended when it takes too long', async () => {
-  const { exit, late } = await sh('exec sleep 60', 1);
-  assert.equal([exit, late], [null, true]);
-});
-program('its environment is ours, not the caller’s', async () => {
-  process.env['IMMUTAFS_SECRET'] = 'x';
-  const { stdout } = await sh('env; pwd');
-  assert.match(stdout, 'LC_ALL=C\n');
-  assert.not.match(stdout, 'IMMUTAFS_SECRET');
-  assert.match(stdout, /^\/$/m);
-});
-program('one that is not there', async () => {
-  try {
-    await runProgram('/nonexistent/program', [], 5);
-    assert.unreachable('no error');
-  } catch (error) {
-    assert.instance(error, HostError);
-    assert.is((error as HostError).code, 'ENOENT');
-  }
-});
-program.run();
+writer.run();

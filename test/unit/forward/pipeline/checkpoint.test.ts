@@ -11,6 +11,7 @@ import {
   writeCheckpoint,
 } from '../../../../agent/forward/pipeline/checkpoint.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
+import { systemWriter } from '../../../../agent/system/writer.ts';
 
 const checkpoint = suite('checkpoint');
 const boot = 'b'.repeat(32);
@@ -59,10 +60,10 @@ checkpoint('writes the whole file or nothing', () => {
   const reader = systemReader({ root });
   const folder = path.dirname(path.join(root, checkpointFile));
   fs.mkdirSync(path.join(root, checkpointFile), { recursive: true });
-  assert.throws(() => writeCheckpoint(reader, boot, cursor), /cursor/);
+  assert.throws(() => writeCheckpoint(systemWriter(root), boot, cursor), /cursor/);
   assert.equal(fs.readdirSync(folder), [path.basename(checkpointFile)]);
   fs.rmdirSync(path.join(root, checkpointFile));
-  writeCheckpoint(reader, boot, cursor);
+  writeCheckpoint(systemWriter(root), boot, cursor);
   assert.equal(fs.readdirSync(folder), [path.basename(checkpointFile)]);
   assert.equal(readCheckpoint(reader, boot, 100), { cursor });
   fs.rmSync(root, { recursive: true });
@@ -84,14 +85,20 @@ checkpoint('continues after the saved entry, and saves at the latest after 256 e
   withRoot((root) => {
     const reader = systemReader({ root });
     const problems: string[] = [];
-    const first = openCheckpoint(reader, clock, (problem) => problems.push(problem));
+    const first = openCheckpoint(reader, systemWriter(root), clock, (problem) => problems.push(problem));
     assert.is(first.cursor, '');
     fs.mkdirSync(path.dirname(path.join(root, checkpointFile)), { recursive: true });
     first.acknowledge(255, cursor);
-    assert.is(openCheckpoint(reader, clock, (problem) => problems.push(problem)).cursor, '');
+    assert.is(
+      openCheckpoint(reader, systemWriter(root), clock, (problem) => problems.push(problem)).cursor,
+      '',
+    );
     first.acknowledge(1, cursor);
     assert.is(first.unsaved, 0);
-    assert.is(openCheckpoint(reader, clock, (problem) => problems.push(problem)).cursor, cursor);
+    assert.is(
+      openCheckpoint(reader, systemWriter(root), clock, (problem) => problems.push(problem)).cursor,
+      cursor,
+    );
     assert.equal(problems, []);
   });
 });
@@ -100,7 +107,9 @@ checkpoint('a file that can be neither read nor written is reported, and does no
   withRoot((root) => {
     fs.mkdirSync(path.join(root, checkpointFile), { recursive: true });
     const problems: string[] = [];
-    const opened = openCheckpoint(systemReader({ root }), clock, (problem) => problems.push(problem));
+    const opened = openCheckpoint(systemReader({ root }), systemWriter(root), clock, (problem) =>
+      problems.push(problem),
+    );
     assert.is(opened.cursor, '');
     opened.acknowledge(256, cursor);
     assert.is(opened.cursor, cursor);

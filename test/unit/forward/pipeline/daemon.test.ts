@@ -13,6 +13,7 @@ import { StatusWriter } from '../../../../agent/forward/status/status-writer.ts'
 import { parseTargets } from '../../../../agent/forward/transport/target.ts';
 import { RateLimitedLog } from '../../../../agent/forward/status/rate-limited-log.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
+import { systemWriter } from '../../../../agent/system/writer.ts';
 import { type ForwardState, forwardStateFile } from '../../../../agent/facts/forwarder.ts';
 
 const daemonSuite = suite('daemon');
@@ -43,6 +44,7 @@ function daemonTo(port: number, root: string, scheme = 'syslog+tcp') {
     checkpoint,
     status: new StatusWriter(
       reader,
+      systemWriter(root),
       () => checkpoint.cursor,
       () => undefined,
     ),

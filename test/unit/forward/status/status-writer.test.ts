@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert';
 import { zeroCounters } from '../../../../agent/forward/status/counters.ts';
 import { StatusWriter } from '../../../../agent/forward/status/status-writer.ts';
 import { type SystemReader, systemReader } from '../../../../agent/system/reader.ts';
+import { type SystemWriter, systemWriter } from '../../../../agent/system/writer.ts';
 import type { ForwardState } from '../../../../agent/facts/forwarder.ts';
 
 const status = suite('status writer');
@@ -15,11 +16,15 @@ function begin() {
   const reader: SystemReader = {
     ...systemReader(),
     now: () => new Date(Date.now() + it.offset),
+  };
+  const files: SystemWriter = {
+    ...systemWriter(),
     makeFolder: () => undefined,
     writeAtomically: (_, text) => void (it.written = text),
   };
   const writer = new StatusWriter(
     reader,
+    files,
     () => '',
     () => undefined,
   );

@@ -119,7 +119,7 @@ applying('one at a time: neither --apply nor --undo while another one is at work
         await prepare(options);
         assert.unreachable('no error');
       } catch (error) {
-        assert.match((error as Error).message, /another immutafs-agent prepare is at work \(process \d+\)/);
+        assert.match((error as Error).message, /another immutafs-agent prepare is running \(process \d+\)/);
       }
     }
     assert.equal(journal(), log);

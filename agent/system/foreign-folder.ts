@@ -2,19 +2,29 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { HostError } from '../lib/errors.ts';
 
+/** O_PATH (asm-generic/fcntl.h), which Node does not define: opens a name without opening the device or FIFO behind it. */
+export const O_PATH = 0o10000000;
+
+/**
+ * A random word for the name of a new file in a folder of another user. V8 seeds Math.random from the kernel at each
+ * start. If another user guesses the name, the open only fails (O_EXCL).
+ */
+export function randomWord(): string {
+  return Math.random().toString(36).slice(2).padEnd(10, '0');
+}
+
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
-/** S_ISVTX (inode(7)), for which Node has no name. */
+/** S_ISVTX (inode(7)), which Node does not define. */
 const sticky = 0o1000;
-/** As many as the kernel follows (path_resolution(7)). */
+/** The kernel's limit (path_resolution(7)). */
 const mostLinks = 40;
 
 /**
- * Opens a folder and keeps it open while `action` works in it, so that no other user can put another folder in its
- * place meanwhile. Every component of the path is opened in the folder that was opened before it. A symbolic link is
- * followed only where root owns both the link and the folder that holds the link, and no other user can replace the
- * link there.
+ * Keeps a folder open while `action` works in it, so that another user cannot replace the folder meanwhile. Every
+ * component of the path is opened relative to the folder before it. A symbolic link is followed only if root owns both
+ * the link and the folder that holds it, and no other user can replace the link there.
  * @param folder an absolute path
- * @param action gets the way to a name in the open folder, and the user who owns the folder
+ * @param action receives a function that returns the path of a name in the open folder, and the folder's owner (uid)
  * @throws HostError ELOOP for a link that another user could have made; errno's
  */
 export function inFolder<T>(folder: string, action: (at: (name: string) => string, owner: number) => T): T {
@@ -27,20 +37,20 @@ export function inFolder<T>(folder: string, action: (at: (name: string) => strin
 }
 
 function openFolder(folder: string): number {
-  const left = names(folder);
+  const remaining = names(folder);
   let fd = open('/');
   try {
-    for (let links = 0, name = left.shift(); name !== undefined; name = left.shift()) {
+    for (let links = 0, name = remaining.shift(); name !== undefined; name = remaining.shift()) {
       const next = inside(fd, name);
       if (!fs.lstatSync(next).isSymbolicLink()) {
         fd = replace(fd, open(next));
         continue;
       }
       if (++links > mostLinks) throw new HostError(`${folder}: too many symbolic links`, 'ELOOP');
-      if (!isOnlyRoots(fd, next)) throw new HostError(untrusted(fd, name), 'ELOOP');
+      if (!isTrusted(fd, next)) throw new HostError(untrustedLink(fd, name), 'ELOOP');
       const to = fs.readlinkSync(next);
       if (to.startsWith('/')) fd = replace(fd, open('/'));
-      left.unshift(...names(to));
+      remaining.unshift(...names(to));
     }
     return fd;
   } catch (error) {
@@ -51,10 +61,9 @@ function openFolder(folder: string): number {
 
 const names = (file: string) => file.split('/').filter((name) => name !== '' && name !== '.');
 
-/** proc_pid_fd(5): leads to the open folder itself, wherever it was moved. */
+/** The link of proc_pid_fd(5) leads to the open folder even if the folder was moved. */
 const inside = (fd: number, name: string) => `/proc/self/fd/${fd}/${name}`;
 
-/** libuv adds O_CLOEXEC to every open(2). */
 const open = (file: string) => fs.openSync(file, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
 
 function replace(before: number, after: number): number {
@@ -62,14 +71,14 @@ function replace(before: number, after: number): number {
   return after;
 }
 
-/** In a sticky folder (/tmp) only the owner of the link or of the folder can remove the link (inode(7)). */
-function isOnlyRoots(folder: number, link: string): boolean {
+/** In a sticky folder (/tmp), only the owner of the link or of the folder can remove the link (inode(7)). */
+function isTrusted(folder: number, link: string): boolean {
   const { uid, mode } = fs.fstatSync(folder);
   const isClosed = (mode & 0o022) === 0 || (mode & sticky) !== 0;
   return fs.lstatSync(link).uid === 0 && uid === 0 && isClosed;
 }
 
-function untrusted(folder: number, name: string): string {
+function untrustedLink(folder: number, name: string): string {
   const link = path.join(fs.readlinkSync(`/proc/self/fd/${folder}`), name);
   return `${link} is a symbolic link that a user other than root can replace: use a path without it`;
 }

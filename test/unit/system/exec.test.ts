@@ -1,0 +1,101 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { HostError, errorCode } from '../../../agent/lib/errors.ts';
+import { runChild, runProgram, runSync } from '../../../agent/system/exec.ts';
+import { inTemporaryFolder } from '../../harness/temporary.ts';
+
+const program = suite('programs');
+const sh = (script: string, seconds = 20, output?: (text: string) => void) =>
+  runProgram('/bin/sh', ['-c', script], seconds, output);
+program('what it says, and how it ends', async () => {
+  assert.equal(await sh('echo out; echo err >&2; exit 3'), {
+    exit: 3,
+    stdout: 'out\n',
+    stderr: 'err\n',
+    late: false,
+  });
+});
+program('no more than its last 64 KiB are kept, and all of it is passed on', async () => {
+  let bytes = 0;
+  const { stdout } = await sh(
+    'head -c 300000 /dev/zero; echo end',
+    20,
+    (text) => void (bytes += text.length),
+  );
+  assert.equal([stdout.length, stdout.slice(-4), bytes], [65536, 'end\n', 300_004]);
+});
+program('it is ended when it takes too long', async () => {
+  const { exit, late } = await sh('exec sleep 60', 1);
+  assert.equal([exit, late], [null, true]);
+});
+program('its environment is ours, not the caller’s', async () => {
+  process.env['IMMUTAFS_SECRET'] = 'x';
+  const { stdout } = await sh('env; pwd');
+  assert.match(stdout, 'LC_ALL=C\n');
+  assert.not.match(stdout, 'IMMUTAFS_SECRET');
+  assert.match(stdout, /^\/$/m);
+});
+program('one that is not there', async () => {
+  try {
+    await runProgram('/nonexistent/program', [], 5);
+    assert.unreachable('no error');
+  } catch (error) {
+    assert.instance(error, HostError);
+    assert.is((error as HostError).code, 'ENOENT');
+  }
+});
+program.run();
+
+const child = suite('child processes');
+child('what it printed, and whether it ended well', async () => {
+  assert.equal(await runChild('/bin/echo', ['a  b'], 5000), { stdout: 'a  b\n', ended: 'good' });
+  assert.equal(await runChild('/bin/false', [], 5000), { stdout: '', ended: 'bad' });
+});
+child('left behind at the deadline, with what it had printed', async () => {
+  const began = performance.now();
+  const ended = await runChild('/bin/sh', ['-c', 'echo early; exec sleep 60'], 300);
+  assert.equal(ended, { stdout: 'early\n', ended: 'deadline' });
+  assert.ok(performance.now() - began < 3000);
+});
+child('one that cannot be started is an error', async () => {
+  try {
+    await runChild('/none', [], 5000);
+    assert.unreachable();
+  } catch (error) {
+    assert.instance(error, HostError);
+    assert.is((error as HostError).code, 'ENOENT');
+  }
+});
+child('no environment but its own', async () => {
+  process.env['IMMUTAFS_TEST'] = 'x';
+  const { stdout } = await runChild('/usr/bin/env', [], 5000);
+  assert.equal(stdout.trim().split('\n').sort(), ['LC_ALL=C', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin']);
+});
+child.run();
+
+const sync = suite('runSync');
+sync('returns the exit code, or why the program could not be started', () => {
+  assert.equal(runSync('/bin/sh', ['-c', 'exit 3']), { exit: 3, error: undefined });
+  assert.equal(runSync('/bin/sh', ['-c', 'kill -9 $$']), { exit: null, error: undefined });
+  assert.is(errorCode(runSync('/none', []).error), 'ENOENT');
+});
+sync('passes descriptors, and no environment but its own', () => {
+  process.env['IMMUTAFS_TEST'] = 'x';
+  whileOpen((fd) => {
+    const script = 'pwd; exec env';
+    assert.is(runSync('/bin/sh', ['-c', script], { stdio: ['ignore', fd, 'ignore'] }).exit, 0);
+  }, /^\/\n(LC_ALL=C\n|PATH=\S+\n|PWD=\S*\n|_=\S*\n|OLDPWD=\S*\n|SHLVL=\S*\n)+$/);
+});
+sync.run();
+
+/** @param written matches what was written to the descriptor */
+function whileOpen(action: (fd: number) => void, written: RegExp): void {
+  inTemporaryFolder((folder) => {
+    const fd = fs.openSync(path.join(folder, 'out'), 'w');
+    action(fd);
+    fs.closeSync(fd);
+    assert.match(fs.readFileSync(path.join(folder, 'out'), 'latin1'), written);
+  });
+}
