@@ -57,9 +57,14 @@ function hostError(file: string, error: unknown): HostError {
   return error instanceof HostError ? error : new HostError(`${file}: ${reason(error)}`, errorCode(error));
 }
 
-/** Node's "ENOENT: no such file or directory, open '/x'" without the code, the call and the path. */
+/**
+ * Node's "ENOENT: no such file or directory, open '/x'" without the code, the call and the path. Without regular
+ * expressions: many files are absent in a run, and V8 interprets them (--jitless).
+ */
 function reason(error: unknown): string {
-  return errorMessage(error)
-    .replace(/^E[A-Z0-9]+: /, '')
-    .replace(/, \w+( '.*)?$/s, '');
+  const message = errorMessage(error);
+  const code = errorCode(error);
+  if (code === '' || !message.startsWith(`${code}: `)) return message;
+  const call = error instanceof Error && 'syscall' in error ? message.indexOf(`, ${String(error.syscall)}`) : -1;
+  return message.slice(code.length + 2, call === -1 ? undefined : call);
 }

@@ -131,7 +131,7 @@ function verified<T>(file: string, verify: (file: string) => void, value: T): T 
 }
 
 function resolve(file: string, root: string, verify: (file: string) => void): string {
-  const resolved = fs.realpathSync(file);
+  const resolved = fs.realpathSync.native(file);
   verify(resolved);
   return root !== '/' && resolved.startsWith(root) ? resolved.slice(root.length) || '/' : resolved;
 }

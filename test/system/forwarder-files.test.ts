@@ -106,10 +106,11 @@ reading("the forwarder, run by root, does not write through what its folder's ow
 as $forwarder ln -s /mnt/victim $state; as $forwarder ln -s /mnt/victim /run/immutafs/forward/cursor
 "$1" --input-type=module -e '
 import { systemReader } from "/media/agent/system/reader.ts";
+import { systemWriter } from "/media/agent/system/writer.ts";
 import { readCheckpoint, writeCheckpoint } from "/media/agent/forward/pipeline/checkpoint.ts";
 const boot = "b".repeat(32), cursor = "s=" + "a".repeat(32) + ";i=5;b=" + boot + ";m=64;t=1000;x=1";
 console.log(JSON.stringify(readCheckpoint(systemReader(), boot, 100)));
-writeCheckpoint(systemReader(), boot, cursor);
+writeCheckpoint(systemWriter(), boot, cursor);
 console.log(readCheckpoint(systemReader(), boot, 100).cursor === cursor);
 '; cat /mnt/victim`);
   const [problem, written, victim] = ran.stdout.split('\n');
