@@ -8,6 +8,16 @@ import { planned } from './planned.ts';
 /** What is different from an ordinary guest; undefined: it is not there. */
 export type Files = Record<string, string | { linkTo: string } | undefined>;
 
+/** The line for /tmp that step `tmp` adds to fstab, as `short` shows it. */
+export const newTmp = (options: string) => `edit /etc/fstab: # /tmp in memory; tmpfs /tmp tmpfs ${options} 0 0`;
+export const tmpOptions = 'rw,size=25%,nr_inodes=50k,noexec,nodev,nosuid,mode=1777';
+
+/** Files below /etc with which step `etc` has nothing to do. */
+export const goodEtc: Files = {
+  'etc/resolv.conf': { linkTo: '/run/NetworkManager/resolv.conf' },
+  'etc/lvm/backup/rhel': '',
+};
+
 export function guestWith(files: Files): Guest {
   const guest = ordinaryGuest();
   for (const [name, content] of Object.entries(files)) {

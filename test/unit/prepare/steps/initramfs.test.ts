@@ -1,13 +1,9 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import zlib from 'node:zlib';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { makeCpio } from '../../../harness/cpio.ts';
-import { plan } from '../../../../agent/prepare/engine/plan.ts';
-import { withGuest } from '../../../harness/guest.ts';
 import { goodImage } from '../../../harness/ordinary-guest.ts';
-import { noSettings, planned } from '../../../harness/planned.ts';
+import { planned } from '../../../harness/planned.ts';
 import { guestWith, table } from '../../../harness/step-table.ts';
 
 const kernel = '3.10.0-1160.el7.x86_64';
@@ -108,28 +104,6 @@ other('no room but for what an interrupted run left, which is written over', asy
   const guest = guestWith({ [made.slice(1)]: goodImage() + goodImage() });
   guest.answers.usage.usedBytes = guest.answers.usage.sizeBytes;
   assert.is((await planned(guest, 'initramfs')).state, 'needed');
-});
-other('modules that are newer; not the same age, and not those of a clock that was wrong', async () => {
-  const modules = `usr/lib/modules/${kernel}/modules.dep`;
-  for (const [made, written, state] of [
-    ['2026-03-01', '2026-03-02', 'needed'],
-    ['2026-03-01', '2026-03-01', 'done'],
-    ['2026-03-02', '2026-03-01', 'done'],
-    ['2026-03-01', '2027-01-01', 'done'],
-  ] as const) {
-    await withGuest(guestWith({ [image]: goodImage(), [modules]: '' }), async (reader, root) => {
-      for (const [file, day] of [
-        [image, made],
-        [modules, written],
-      ] as const) {
-        fs.utimesSync(path.join(root, file), new Date(day), new Date(day));
-      }
-      const { steps } = await plan(reader, noSettings, new Set(['initramfs']));
-      assert.is(steps[0]?.state, state, `${made} ${written}`);
-      const why = `/${image} is older than the modules of ${kernel}.`;
-      if (state === 'needed') assert.equal(steps[0]?.why, [why]);
-    });
-  }
 });
 other('a /boot on the root is not frozen', async () => {
   const guest = guestWith({});

@@ -1,9 +1,6 @@
-import { table } from '../../../harness/step-table.ts';
+import { newTmp, table, tmpOptions as seed } from '../../../harness/step-table.ts';
 
-const newTmp = (options: string) => `edit /etc/fstab: # /tmp in memory; tmpfs /tmp tmpfs ${options} 0 0`;
-const seed = 'rw,size=25%,nr_inodes=50k,noexec,nodev,nosuid,mode=1777';
 const root = '/dev/mapper/rhel-root / xfs ro 0 0\n';
-const unit = 'etc/systemd/system/tmp.mount';
 const out = '# immutafs-agent prepare: /tmp is in memory now';
 
 table('tmp', 'tmp', [
@@ -76,43 +73,5 @@ table('tmp', 'tmp', [
     'by hand',
     /several lines for \/tmp \(2, 3\)/,
     [],
-  ],
-  [
-    'tmp.mount is masked',
-    { [unit]: { linkTo: '/dev/null' } },
-    'needed',
-    /lets nothing be mounted/,
-    [`remove /${unit}`, newTmp(seed)],
-  ],
-  [
-    'a tmp.mount of the administrator that is good',
-    { [unit]: '[Mount]\nWhat=tmpfs\nWhere=/tmp\nType=tmpfs\nOptions=nosuid,nodev,noexec\n' },
-    'done',
-    /tmp\.mount mounts a tmpfs with/,
-    [],
-  ],
-  [
-    'one that is not, beside a good line',
-    {
-      [unit]: '[Mount]\nType=tmpfs\nOptions=mode=1777,nosuid\n',
-      'etc/fstab': `${root}tmpfs /tmp tmpfs nodev,nosuid,noexec\n`,
-    },
-    'needed',
-    /without noexec,nodev/,
-    [`remove /${unit}`],
-  ],
-  [
-    'one of another type',
-    { [unit]: '[Mount]\nWhat=/dev/vdb\nType=xfs\nOptions=nosuid,nodev,noexec\n' },
-    'needed',
-    /mounts no tmpfs/,
-    [`remove /${unit}`, newTmp(seed)],
-  ],
-  [
-    'a drop-in with other options',
-    { [`${unit}.d/size.conf`]: '[Mount]\nOptions=size=1g\n', [`${unit}.d/after.conf`]: '[Unit]\nAfter=x\n' },
-    'needed',
-    /size\.conf would win/,
-    [`remove /${unit}.d/size.conf`, newTmp(seed)],
   ],
 ]);
