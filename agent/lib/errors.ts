@@ -65,6 +65,7 @@ function reason(error: unknown): string {
   const message = errorMessage(error);
   const code = errorCode(error);
   if (code === '' || !message.startsWith(`${code}: `)) return message;
-  const call = error instanceof Error && 'syscall' in error ? message.indexOf(`, ${String(error.syscall)}`) : -1;
+  const call =
+    error instanceof Error && 'syscall' in error ? message.indexOf(`, ${String(error.syscall)}`) : -1;
   return message.slice(code.length + 2, call === -1 ? undefined : call);
 }

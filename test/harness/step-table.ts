@@ -9,7 +9,8 @@ import { planned } from './planned.ts';
 export type Files = Record<string, string | { linkTo: string } | undefined>;
 
 /** The line for /tmp that step `tmp` adds to fstab, as `short` shows it. */
-export const newTmp = (options: string) => `edit /etc/fstab: # /tmp in memory; tmpfs /tmp tmpfs ${options} 0 0`;
+export const newTmp = (options: string) =>
+  `edit /etc/fstab: # /tmp in memory; tmpfs /tmp tmpfs ${options} 0 0`;
 export const tmpOptions = 'rw,size=25%,nr_inodes=50k,noexec,nodev,nosuid,mode=1777';
 
 /** Files below /etc with which step `etc` has nothing to do. */

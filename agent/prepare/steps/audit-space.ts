@@ -1,22 +1,22 @@
 import { formatBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { namesIfThere, textIfThere } from '../engine/snapshot.ts';
+import { namesIfThere } from '../engine/snapshot.ts';
 
 /** auditd.conf(5); auditd counts in 1024 × 1024 bytes (auditd-event.c, MEGABYTE). */
 const megabyte = 1024 ** 2;
 const file = '/etc/audit/auditd.conf';
 
-/** What auditd.conf(5) says of space, with auditd's own defaults. */
+/** The settings of auditd.conf(5) about space, with auditd's own defaults. */
 export interface AuditSpace {
   logFile: string;
   /** False: auditd writes no log at all. */
   writesLogs: boolean;
-  /** What its own logs grow to, in bytes; Infinity where nothing limits them. */
+  /** The size to which auditd's own logs grow, in bytes; Infinity if there is no limit. */
   logBytes: number;
   limits: { name: string; text: string; bytes: (fileSystem: number) => number; action: string }[];
 }
 
-/** What auditd does when the space below a limit is reached, as far as it changes what the guest does. */
+/** Actions of auditd below a limit that stop logging or the guest. */
 const consequences: Record<string, string> = {
   suspend: 'auditd stops writing audit records',
   single: 'auditd takes the guest to single-user mode',
@@ -26,11 +26,12 @@ const consequences: Record<string, string> = {
 };
 
 /**
- * Why auditd will act on a small layer of /var, at every boot or once its logs have grown (measured: with HALT a guest
- * whose layer is smaller than admin_space_left is powered off during every boot).
- * @param layer what the layer of /var may take, in bytes
- * @param used what of it is taken up soon after the boot
+ * Finds limits of auditd that the layer of /var will reach, at every boot or when auditd's logs have grown. With HALT, a
+ * guest whose layer is smaller than admin_space_left is powered off during every boot (measured).
+ * @param layer the maximum size of the layer of /var, in bytes
+ * @param used the bytes of it that are used soon after the boot
  * @param isInLayer whether a path will be in that layer
+ * @returns a sentence for each limit, and one that says what to do; empty if no limit is reached
  */
 export function auditProblems(
   reader: SystemReader,
@@ -38,7 +39,7 @@ export function auditProblems(
   used: number,
   isInLayer: (path: string) => boolean,
 ): string[] {
-  const text = textIfThere(reader, file);
+  const text = reader.readIfPresent(file);
   if (text === undefined || !isEnabled(reader)) return [];
   const space = parseAuditSpace(text);
   if (!space.writesLogs || !isInLayer(space.logFile)) return [];
@@ -50,7 +51,7 @@ export function auditProblems(
   return [...reached.map((limit) => reason(limit, space, layer, used)), advice(reached, space, layer, used)];
 }
 
-/** The unit is linked from a target: systemctl(1) enable. */
+/** An enabled unit is linked from a target (systemctl(1), enable). */
 function isEnabled(reader: SystemReader): boolean {
   return namesIfThere(reader, '/etc/systemd/system')
     .filter((name) => name.endsWith('.wants') || name.endsWith('.requires'))
@@ -66,10 +67,10 @@ function reason(
   const free = layer - used;
   const when =
     free < bytes(layer)
-      ? `the layer of /var has ${formatBytes(Math.max(0, free))} free, so at every boot`
+      ? `the layer of /var has ${formatBytes(Math.max(0, free))} free, so that at every boot`
       : Number.isFinite(logBytes)
-        ? `its own logs may grow to ${formatBytes(logBytes)} in a layer of ${formatBytes(layer)}, and then`
-        : `nothing limits its own logs (max_log_file_action), and once they have filled the layer`;
+        ? `auditd's own logs may grow to ${formatBytes(logBytes)} in a layer of ${formatBytes(layer)}, and then`
+        : `max_log_file_action sets no limit for auditd's own logs, and when they have filled the layer`;
   return `${file} has ${name} = ${text} and ${name}_action = ${action.toUpperCase()}: ${when} ${consequences[action] ?? ''}.`;
 }
 
@@ -81,7 +82,7 @@ function advice(
 ): string {
   const lower = `lower ${reached.map(({ name }) => name).join(' and ')} in ${file}`;
   if (!Number.isFinite(logBytes)) {
-    return `Set max_log_file_action = ROTATE with num_logs × max_log_file that fit into the layer, and ${lower} where that is not enough.`;
+    return `Set max_log_file_action = ROTATE, with a num_logs × max_log_file that fits into the layer; if that is not enough, ${lower}.`;
   }
   const shares = reached.map(({ bytes }) => bytes(layer) / layer);
   const isShare = reached.some(({ text }) => text.includes('%'));
@@ -90,10 +91,10 @@ function advice(
     ? (used + logBytes) / (1 - Math.min(0.99, Math.max(...shares)))
     : used + logBytes + most;
   const size = `${Math.ceil(needed / megabyte)}m`;
-  return `Set VAR_SIZE=${size} or more in /etc/immutafs/immutafs.conf, or ${lower}, or num_logs and max_log_file.`;
+  return `Set VAR_SIZE=${size} or more in /etc/immutafs/immutafs.conf, or ${lower}, or lower num_logs or max_log_file.`;
 }
 
-/** @param text auditd.conf(5): "key = value" lines and # comments; keys and words in any case */
+/** @param text auditd.conf(5): "key = value" lines and # comments; keys and values in any case */
 export function parseAuditSpace(text: string): AuditSpace {
   const values = new Map<string, string>();
   for (const line of text.split('\n')) {
@@ -119,7 +120,7 @@ export function parseAuditSpace(text: string): AuditSpace {
   return {
     logFile: get('log_file', '/var/log/audit/audit.log'),
     writesLogs: word('write_logs', 'yes') !== 'no' && word('log_format', 'raw') !== 'nolog',
-    // A log is rotated when it has reached its size; with fewer than two there is no rotation.
+    // auditd rotates a log at its maximum size; with fewer than two logs, it does not rotate.
     logBytes: rotates === 'rotate' && count > 1 ? count * each : rotates === 'suspend' ? each : Infinity,
     limits: [limit('space_left', '75'), limit('admin_space_left', '50')],
   };

@@ -7,8 +7,8 @@ import type { Look } from '../engine/snapshot.ts';
 import type { Step } from '../engine/step.ts';
 
 /**
- * fstab asks for nothing that a read-only disk cannot give: `ro` and no check of what is on the system's disk, no
- * swap there. Everything else stays as it is, to the letter.
+ * Step `fstab`: entries for file systems on the system's disk get `ro` and pass 0, and swap there is commented out.
+ * Everything else stays as it is, byte for byte.
  */
 export function planFstab(look: Look): Step {
   const { text, lines, problems } = look.fstab;
@@ -22,7 +22,12 @@ export function planFstab(look: Look): Step {
   }
   if (text !== null && edits.size > 0) {
     if (look.reader.stat('/etc/fstab')?.kind !== 'file') {
-      return { id: 'fstab', state: 'blocked', why: ['/etc/fstab is no ordinary file.', ...why], actions: [] };
+      return {
+        id: 'fstab',
+        state: 'blocked',
+        why: ['/etc/fstab is not a regular file.', ...why],
+        actions: [],
+      };
     }
     const after = editText(text, edits);
     return {
@@ -32,15 +37,15 @@ export function planFstab(look: Look): Step {
       actions: [{ do: 'edit', file: '/etc/fstab', before: text, after }],
     };
   }
-  const doubts = [
-    ...problems.map(({ line, reason }) => `Line ${line}: ${reason}; correct it.`),
+  const manual = [
+    ...problems.map(({ line, reason }) => `Line ${line}: ${reason}; correct the line.`),
     ...lines.flatMap((entry) => missing(entry)),
   ];
-  if (doubts.length > 0) return { id: 'fstab', state: 'by hand', why: doubts, actions: [] };
+  if (manual.length > 0) return { id: 'fstab', state: 'by hand', why: manual, actions: [] };
   return {
     id: 'fstab',
     state: 'done',
-    why: ['/etc/fstab asks for nothing that a read-only disk cannot give.'],
+    why: ['/etc/fstab requires no write to a read-only disk.'],
     actions: [],
   };
 }
@@ -54,21 +59,21 @@ function changeOf(look: Look, entry: FstabEntry): Change | undefined {
   if (entry.type === 'swap') return swapChange(look, entry);
   const { target } = entry;
   if (!target.startsWith('/')) return undefined;
-  // What is bound or on a server names no disk.
+  // A bind mount or a network file system has no disk here.
   if (!look.systemDisks.includes(entry.disks)) return undefined;
-  // It is going to be on another disk.
+  // Step `home` moves it to another disk.
   if (isBelow(target, '/home') && !look.homeIsSkipped) return undefined;
   return mountChange(entry);
 }
 
 function mountChange({ target, options, pass }: FstabEntry): Change | undefined {
-  const vain = options.filter((option) => needsWritable.test(option));
-  // What is at /var or below it the boot mounts read-only itself, below an overlay.
+  const useless = options.filter((option) => needsWritable.test(option));
+  // The boot itself mounts /var, and file systems below it, read-only as a lower layer.
   const isWritable = !isBelow(target, '/var') && options.lastIndexOf('ro') <= options.lastIndexOf('rw');
   const what = [
     ...(isWritable ? ['read-only (ro)'] : []),
     ...(pass === 0 ? [] : ['not checked at boot (pass 0)']),
-    ...(vain.length === 0 ? [] : [`without ${vain.join(',')}`]),
+    ...(useless.length === 0 ? [] : [`without ${useless.join(',')}`]),
   ].join(', ');
   if (what === '') return undefined;
   return {
@@ -76,7 +81,7 @@ function mountChange({ target, options, pass }: FstabEntry): Change | undefined 
     edit: (pieces) => {
       const kept = optionsOf(pieces).filter((option) => !needsWritable.test(option));
       const wanted = isWritable ? addOption(kept, 'ro', 'rw') : kept;
-      const changed = isWritable || vain.length > 0 ? withOptions(pieces, orDefaults(wanted)) : pieces;
+      const changed = isWritable || useless.length > 0 ? withOptions(pieces, orDefaults(wanted)) : pieces;
       return pass === 0 ? changed : withPass(changed, 0);
     },
   };
@@ -86,7 +91,6 @@ function orDefaults(options: readonly string[]): readonly string[] {
   return options.length === 0 ? ['defaults'] : options;
 }
 
-/** Where memory is written out to, at boot and later. */
 function swapChange(look: Look, entry: FstabEntry): Change | undefined {
   const { source } = entry;
   const isFile = source.startsWith('/') && !isBelow(source, '/dev');
@@ -95,13 +99,13 @@ function swapChange(look: Look, entry: FstabEntry): Change | undefined {
     : look.systemDisks.includes(entry.disks);
   if (!onSystem) return undefined;
   return {
-    what: `no swap on ${source}, which becomes read-only; zram, or a disk of its own, can take its place`,
-    edit: commentedOut('on the disk that becomes read-only; use zram or a disk of its own for swap'),
+    what: `no swap on ${source}, which becomes read-only; use zram or a separate disk for swap`,
+    edit: commentedOut('on the disk that becomes read-only; use zram or a separate disk for swap'),
   };
 }
 
-/** The boot waits a minute and a half for it. */
+/** The boot waits 90 seconds for a missing device. */
 function missing({ line, source, missing: isMissing, options }: FstabEntry): string[] {
   if (!isMissing || options.includes('nofail') || options.includes('noauto')) return [];
-  return [`Line ${line}: ${source} is not there; take the line out or give it the option nofail.`];
+  return [`Line ${line}: ${source} does not exist; remove the line or add the option nofail.`];
 }

@@ -1,16 +1,15 @@
 import type { SystemReader } from '../../system/reader.ts';
-import { textIfThere } from '../engine/snapshot.ts';
 import type { Action } from '../engine/step.ts';
 
 const folder = '/etc/ssh';
-/** The kinds that RHEL's sshd-keygen units make (sshd-keygen@.service, /usr/sbin/sshd-keygen of RHEL 7). */
+/** The kinds that RHEL's sshd-keygen units generate (sshd-keygen@.service, /usr/sbin/sshd-keygen of RHEL 7). */
 const kinds = ['rsa', 'ecdsa', 'ed25519'];
-/** What `ssh-keygen -A` may make, on RHEL 7 too (ssh-keygen(1)). */
+/** The kinds that `ssh-keygen -A` may generate, including RHEL 7 (ssh-keygen(1)). */
 const madeKinds = ['dsa', ...kinds];
 
 /**
- * sshd makes its host keys when it starts for the first time, which fails on a read-only /etc: then nobody can log in.
- * They are made now, as the guest itself would.
+ * sshd's host keys are generated at its first start. On a read-only /etc that fails, and no one can log in. The keys that
+ * the guest would generate are generated now.
  */
 export function hostKeys(reader: SystemReader): { why: string; actions: Action[] } | undefined {
   if (reader.stat('/usr/sbin/sshd') === undefined) return undefined;
@@ -20,7 +19,7 @@ export function hostKeys(reader: SystemReader): { why: string; actions: Action[]
   const program = '/usr/bin/ssh-keygen';
   if (reader.stat(program) === undefined) {
     return {
-      why: `${names}: sshd has no such host key and could not make one in a sealed guest, and ${program} is not there: install openssh, or start sshd once.`,
+      why: `${names}: sshd has no such host key, a sealed guest cannot generate it, and ${program} is not installed: install openssh, or start sshd once.`,
       actions: [],
     };
   }
@@ -28,30 +27,30 @@ export function hostKeys(reader: SystemReader): { why: string; actions: Action[]
     .flatMap((kind) => [keyFile(kind), `${keyFile(kind)}.pub`])
     .filter((file) => reader.stat(file) === undefined);
   return {
-    why: `${names}: sshd has no such host key and could not make one in a sealed guest: they are made now. Guests that are cloned from this disk share them.`,
+    why: `${names}: sshd has no such host key, and a sealed guest cannot generate it: missing keys will be generated. Guests that are cloned from this disk share them.`,
     actions: [{ do: 'run', program, args: ['-A'], seconds: 120, makes }],
   };
 }
 
-/** Where RHEL's units make them: each kind; elsewhere sshd needs one at least. */
+/** With RHEL's units: each kind. Without them sshd needs at least one key. */
 function wanted(reader: SystemReader): readonly string[] {
   const hasUnits = ['sshd-keygen@.service', 'sshd-keygen.service'].some(
     (unit) => reader.stat(`/usr/lib/systemd/system/${unit}`) !== undefined,
   );
   if (!hasUnits) return madeKinds.some((kind) => isThere(reader, kind)) ? [] : kinds;
   const chosen = /^\s*AUTOCREATE_SERVER_KEYS=["']?([^"'\n]*)/m.exec(
-    textIfThere(reader, '/etc/sysconfig/sshd') ?? '',
+    reader.readIfPresent('/etc/sysconfig/sshd') ?? '',
   )?.[1];
-  // "YES" of the oldest; a list of kinds of RHEL 7.
+  // "YES" in the oldest releases; a list of kinds in RHEL 7.
   const listed = chosen?.toLowerCase().split(/\s+/) ?? ['yes'];
   if (listed.includes('no')) return [];
   const asked = listed.includes('yes') ? kinds : kinds.filter((kind) => listed.includes(kind));
-  // ed25519 is not approved there, so that it is not made.
-  const isFips = textIfThere(reader, '/proc/sys/crypto/fips_enabled')?.trim() === '1';
+  // FIPS does not approve ed25519.
+  const isFips = reader.readIfPresent('/proc/sys/crypto/fips_enabled')?.trim() === '1';
   return isFips ? asked.filter((kind) => kind !== 'ed25519') : asked;
 }
 
-/** An empty file is no key: ConditionFileNotEmpty= of the units. */
+/** An empty file counts as missing (ConditionFileNotEmpty= in the units). */
 function isThere(reader: SystemReader, kind: string): boolean {
   return (reader.stat(keyFile(kind))?.bytes ?? 0) > 0;
 }

@@ -4,13 +4,13 @@ import type { SystemReader } from '../../system/reader.ts';
 import type { CpioFile } from './initramfs/cpio.ts';
 import { readImage } from './initramfs/image.ts';
 import { type Kernel, installedKernels, isOlderThanModules } from './initramfs/kernels.ts';
-import { type Look, namesIfThere, textIfThere } from '../engine/snapshot.ts';
+import { type Look, namesIfThere } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 
-const ours = '/usr/libexec/immutafs';
+const scriptFolder = '/usr/libexec/immutafs';
 const moduleSetup = '/usr/lib/dracut/modules.d/95immutafs/module-setup.sh';
 
-/** The initramfs of every installed kernel has its modules as they are, this version's scripts and the overlay driver. */
+/** Step `initramfs`: the image of every kernel has its current modules, this version's scripts and the overlay driver. */
 export async function planInitramfs({ reader, mounts }: Look): Promise<Step> {
   const step = (state: Step['state'], why: string[], actions: Action[] = []): Step => ({
     id: 'initramfs',
@@ -19,9 +19,10 @@ export async function planInitramfs({ reader, mounts }: Look): Promise<Step> {
     actions,
   });
   const scripts = installedScripts(reader);
-  if (scripts.size === 0) return step('blocked', [`${ours} is not there: install the package.`]);
+  if (scripts.size === 0)
+    return step('blocked', [`${scriptFolder} is missing: install the package immutafs-agent.`]);
   const kernels = installedKernels(reader);
-  if (kernels.length === 0) return step('blocked', ['No kernel was found in /boot or /usr/lib/modules.']);
+  if (kernels.length === 0) return step('blocked', ['There is no kernel in /boot or /usr/lib/modules.']);
   const wrong: { kernel: Kernel; fault: string }[] = [];
   for (const kernel of kernels) {
     const fault = await faultOf(reader, kernel, scripts);
@@ -33,37 +34,40 @@ export async function planInitramfs({ reader, mounts }: Look): Promise<Step> {
   }
   const why = wrong.map(({ kernel, fault }) => `${kernel.image} ${fault}.`);
   if (reader.stat('/usr/bin/dracut') === undefined) {
-    return step('blocked', [...why, 'dracut is not there: install it.']);
+    return step('blocked', [...why, 'dracut is not installed: install it.']);
   }
-  const space = noSpace(
+  const space = spaceProblem(
     reader,
     wrong.map(({ kernel }) => kernel),
   );
   if (space !== undefined) return step('blocked', [...why, space]);
-  const again = wrong.flatMap(({ kernel }) => regeneration(kernel));
-  return step('needed', why, mounts.serving('/boot')?.target === '/boot' ? [...again, writeOut] : again);
+  const actions = wrong.flatMap(({ kernel }) => regeneration(kernel));
+  return step('needed', why, mounts.serving('/boot')?.target === '/boot' ? [...actions, flushBoot] : actions);
 }
 
 /**
- * The text of each script that our dracut module names, by its path in an initramfs; others are for later than that.
- * Programs dracut may strip.
+ * The text of each script that our dracut module installs, by its path in an initramfs. Other scripts are for the late
+ * boot. Programs are left out, since dracut may strip them.
  */
 function installedScripts(reader: SystemReader): ReadonlyMap<string, string> {
-  const named = (textIfThere(reader, moduleSetup) ?? '').split(/[^\w.-]+/);
-  const scripts = namesIfThere(reader, ours)
+  const named = (reader.readIfPresent(moduleSetup) ?? '').split(/[^\w.-]+/);
+  const scripts = namesIfThere(reader, scriptFolder)
     .filter((name) => named.includes(name))
-    .map((name): [string, string] => [`${ours.slice(1)}/${name}`, reader.read(`${ours}/${name}`)]);
+    .map((name): [string, string] => [
+      `${scriptFolder.slice(1)}/${name}`,
+      reader.read(`${scriptFolder}/${name}`),
+    ]);
   return new Map(scripts.filter(([, text]) => !text.startsWith('\x7fELF')));
 }
 
-/** @returns what is wrong with its initramfs, going on after its name */
+/** @returns the problem of a kernel's initramfs, as the rest of a sentence; undefined if there is none */
 async function faultOf(
   reader: SystemReader,
   kernel: Kernel,
   scripts: ReadonlyMap<string, string>,
 ): Promise<string | undefined> {
   const { version, image } = kernel;
-  if (reader.stat(image) === undefined) return 'is not there';
+  if (reader.stat(image) === undefined) return 'does not exist';
   if (isOlderThanModules(reader, kernel)) return `is older than the modules of ${version}`;
   let files: CpioFile[];
   try {
@@ -71,17 +75,17 @@ async function faultOf(
   } catch (error) {
     return `cannot be read: ${errorMessage(error)}`;
   }
-  const lacks = [
+  const missing = [
     ...(files.some(({ name }) => /hooks\/pre-pivot\/\d+-immutafs-pre-pivot\.sh$/.test(name))
-      ? scriptsLacking(files, scripts)
+      ? missingScripts(files, scripts)
       : ['the hook of this package']),
     ...(hasOverlay(reader, version, files) ? [] : ['the overlay driver']),
   ];
-  return lacks.length === 0 ? undefined : `lacks ${lacks.join(' and ')}`;
+  return missing.length === 0 ? undefined : `lacks ${missing.join(' and ')}`;
 }
 
-/** Hard links have their content once only, so an empty one says nothing. */
-function scriptsLacking(files: readonly CpioFile[], scripts: ReadonlyMap<string, string>): string[] {
+/** An archive has the content of hard links once, so an empty file can be one of them. */
+function missingScripts(files: readonly CpioFile[], scripts: ReadonlyMap<string, string>): string[] {
   const inside = new Map(files.map(({ name, text }) => [name, text]));
   const isGood = ([name, text]: [string, string]) => {
     const there = inside.get(name);
@@ -104,11 +108,12 @@ function hasOverlay(reader: SystemReader, version: string, files: readonly CpioF
 }
 
 /**
- * A boot loader reads /boot without its journal: until that is written out, it would find the old name of the old
- * image, whose blocks may be another file's by then. Freezing does it, and nothing else; dracut does it for the file that
- * it wrote, but not for the new name. In one process that no Ctrl-C ends in between. FAT cannot be frozen, and has no journal.
+ * Writes the journal of /boot's file system to the disk. A boot loader does not read that journal: it would find the
+ * old image under its name, and the old image's blocks may belong to another file by then. Only freezing does this;
+ * dracut does it for the file that it wrote, but not for the rename. It is one process that Ctrl-C does not end while
+ * /boot is frozen. FAT cannot be frozen, and has no journal.
  */
-export const writeOut: Action = {
+export const flushBoot: Action = {
   do: 'run',
   program: '/bin/sh',
   args: [
@@ -118,26 +123,26 @@ export const writeOut: Action = {
   seconds: 600,
 };
 
-/** Beside it and then in its place: dracut itself does not leave the old one whole if the power fails. */
+/** Makes the new image beside the old one, then renames it: dracut itself may lose both in a power cut. */
 function regeneration(kernel: Kernel): Action[] {
   const { version, image } = kernel;
-  const made = beside(kernel);
+  const made = newImage(kernel);
   return [
     { do: 'run', program: '/usr/bin/dracut', args: ['--force', made, version], seconds: 1800 },
     { do: 'rename', from: made, to: image },
   ];
 }
 
-function beside({ image }: Kernel): string {
+function newImage({ image }: Kernel): string {
   return image.replace(/([^/]+)$/, '.$1.immutafs');
 }
 
-/** There must be room for one more image while the old one is there; what an interrupted run left is written over. */
-function noSpace(reader: SystemReader, kernels: readonly Kernel[]): string | undefined {
+/** /boot must have space for one more image beside the old one. An image that an interrupted run left is overwritten. */
+function spaceProblem(reader: SystemReader, kernels: readonly Kernel[]): string | undefined {
   const largest = Math.max(0, ...kernels.map(({ image }) => reader.stat(image)?.bytes ?? 0));
-  const left = kernels.reduce((sum, kernel) => sum + (reader.stat(beside(kernel))?.bytes ?? 0), 0);
+  const reusable = kernels.reduce((sum, kernel) => sum + (reader.stat(newImage(kernel))?.bytes ?? 0), 0);
   const { sizeBytes, usedBytes } = reader.usage('/boot');
-  const [free, needed] = [sizeBytes - usedBytes + left, Math.ceil(largest * 1.1)];
+  const [free, needed] = [sizeBytes - usedBytes + reusable, Math.ceil(largest * 1.1)];
   if (free >= needed) return undefined;
-  return `/boot has ${formatBytes(free)} left; a new image needs ${formatBytes(needed)}: remove an old kernel.`;
+  return `/boot has ${formatBytes(free)} free and a new image needs ${formatBytes(needed)}: remove an old kernel.`;
 }

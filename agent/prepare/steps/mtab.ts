@@ -4,7 +4,7 @@ import type { Step } from '../engine/step.ts';
 const file = '/etc/mtab';
 const to = '../proc/self/mounts';
 
-/** /etc/mtab is the kernel's own table: a file could not be kept up to date. */
+/** Step `mtab`: /etc/mtab is a link to the kernel's mount table, since a file on a read-only disk would be stale. */
 export function planMtab({ reader }: Look): Step {
   const kind = reader.stat(file)?.kind;
   const link = kind === 'link' ? reader.link(file) : undefined;
@@ -15,7 +15,7 @@ export function planMtab({ reader }: Look): Step {
     return { id: 'mtab', state: 'blocked', why: [`${file} is neither a file nor a link.`], actions: [] };
   }
   const found =
-    kind === undefined ? 'is not there' : link === undefined ? 'is a file' : `is a link to ${link}`;
-  const why = `${file} ${found}; on a read-only disk it must be a link to the kernel's own table.`;
+    kind === undefined ? 'does not exist' : link === undefined ? 'is a file' : `is a link to ${link}`;
+  const why = `${file} ${found}; on a read-only disk it must be a link to the kernel's mount table.`;
   return { id: 'mtab', state: 'needed', why: [why], actions: [{ do: 'link', file, to }] };
 }

@@ -1,19 +1,18 @@
 import type { SystemReader } from '../../system/reader.ts';
-import { textIfThere } from '../engine/snapshot.ts';
 
 const unit = '/etc/systemd/system/tmp.mount';
 
 export interface TmpUnits {
-  /** The unit of the administrator that mounts /tmp as it must be. */
+  /** The administrator's tmp.mount, if it mounts /tmp with the required options. */
   serving: string | undefined;
-  /** What wins over fstab's line and is wrong; the reason goes on after "and". */
-  rivals: { file: string; reason: string }[];
+  /** Files that override fstab and mount /tmp wrongly, with the reason as the rest of a sentence. */
+  overriding: { file: string; reason: string }[];
 }
 
 /**
- * What below /etc/systemd/system says how /tmp is mounted. It wins over what systemd makes of fstab, which wins over
- * the distribution's tmp.mount (systemd.unit(5), "Unit File Load Path").
- * @param required options
+ * Finds tmp.mount and its drop-ins below /etc/systemd/system. They override the unit that systemd generates from fstab,
+ * which overrides the distribution's tmp.mount (systemd.unit(5), "Unit File Load Path").
+ * @param required mount options
  */
 export function findTmpUnits(reader: SystemReader, required: readonly string[]): TmpUnits {
   const files = [unit, ...dropins(reader)];
@@ -21,13 +20,13 @@ export function findTmpUnits(reader: SystemReader, required: readonly string[]):
     const text = textOf(reader, file);
     return text === undefined ? [] : [{ file, text, isLink: reader.stat(file)?.kind === 'link' }];
   });
-  const rivals = found.flatMap(({ file, text, isLink }) => {
+  const overriding = found.flatMap(({ file, text, isLink }) => {
     const reason = wrongIn(text, required, file === unit, isLink);
     return reason === undefined ? [] : [{ file, reason }];
   });
   const own = found.find(({ file }) => file === unit);
-  const serving = own !== undefined && rivals.length === 0 ? unit : undefined;
-  return { serving, rivals };
+  const serving = own !== undefined && overriding.length === 0 ? unit : undefined;
+  return { serving, overriding };
 }
 
 function wrongIn(
@@ -36,7 +35,7 @@ function wrongIn(
   isUnit: boolean,
   isLink: boolean,
 ): string | undefined {
-  if (isUnit && isLink && text === '') return 'lets nothing be mounted (masked)';
+  if (isUnit && isLink && text === '') return 'masks tmp.mount';
   const type = lastValue(text, 'Type');
   if (type !== undefined ? type !== 'tmpfs' : isUnit) return 'mounts no tmpfs';
   const options = lastValue(text, 'Options')?.split(',');
@@ -59,8 +58,8 @@ function dropins(reader: SystemReader): string[] {
     .map((name) => `${folder}/${name}`);
 }
 
-/** A link to /dev/null is empty. */
+/** The text is empty for a link to /dev/null. */
 function textOf(reader: SystemReader, file: string): string | undefined {
   if (reader.stat(file)?.kind === 'link' && reader.link(file) === '/dev/null') return '';
-  return textIfThere(reader, file);
+  return reader.readIfPresent(file);
 }

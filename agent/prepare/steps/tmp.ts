@@ -6,16 +6,16 @@ import type { Look } from '../engine/snapshot.ts';
 import type { Action, Settings, Step } from '../engine/step.ts';
 import { findTmpUnits } from './tmp-units.ts';
 
-/** The seed's 5k is used up by unpacking one large archive; each inode takes about a kilobyte while it is used. */
+/** The article's 5k does not suffice to unpack one large archive. An inode takes about a kilobyte while it is used. */
 const inodes = '50k';
 const opposites: Record<string, string> = { noexec: 'exec', nodev: 'dev', nosuid: 'suid' };
 
-/** /tmp is a tmpfs from which nothing can be run. What is in /tmp now stays on the disk, below it, until then. */
+/** Step `tmp`: /tmp is a tmpfs, noexec. The content of the present /tmp stays on the disk, below the mount. */
 export function planTmp(look: Look): Step {
   const lines = look.fstab.lines.filter(({ target }) => target === '/tmp');
   if (lines.length > 1) {
     const numbers = lines.map(({ line }) => line).join(', ');
-    const why = [`/etc/fstab has several lines for /tmp (${numbers}): leave one.`];
+    const why = [`/etc/fstab has several lines for /tmp (${numbers}): keep one.`];
     return { id: 'tmp', state: 'by hand', why, actions: [] };
   }
   const required = requiredForTmp(look);
@@ -24,8 +24,8 @@ export function planTmp(look: Look): Step {
     const why = [`${units.serving} mounts a tmpfs with ${required.join(',')}.`];
     return { id: 'tmp', state: 'done', why, actions: [] };
   }
-  const actions: Action[] = units.rivals.map(({ file }) => ({ do: 'remove', file }));
-  const why = units.rivals.map(({ file, reason }) => `${file} would win over /etc/fstab and ${reason}.`);
+  const actions: Action[] = units.overriding.map(({ file }) => ({ do: 'remove', file }));
+  const why = units.overriding.map(({ file, reason }) => `${file} overrides /etc/fstab and ${reason}.`);
   const text = look.fstab.text ?? '';
   const change = changeOf(look, lines[0], required);
   if (change !== undefined) {
@@ -49,7 +49,7 @@ function changeOf(
   const lines = newLines(look.settings, required);
   if (entry === undefined) {
     return {
-      what: '/etc/fstab has no /tmp: a tmpfs is added.',
+      what: '/etc/fstab has no /tmp: a tmpfs will be added.',
       apply: (text) => appendLines(text, lines),
     };
   }
@@ -61,19 +61,19 @@ function changeOf(
       return Array.isArray(out) ? out : { lines: [...out.lines, ...lines] };
     };
     return {
-      what: `Line ${line}: /tmp is on ${source}, ${onSystem ? 'which becomes read-only' : 'a bind mount'}: a tmpfs takes its place.`,
+      what: `Line ${line}: /tmp is on ${source}, ${onSystem ? 'which becomes read-only' : 'a bind mount'}: a tmpfs will replace it.`,
       apply: (text) => editText(text, new Map([[line, replace]])),
     };
   }
-  const wanted = asAsked(look.settings, type === 'tmpfs', withRestrictions(options, required));
+  const wanted = withSettings(look.settings, type === 'tmpfs', withRestrictions(options, required));
   if (wanted.join() === options.join()) return undefined;
   const edit: Edit = (pieces) =>
     withOptions(
       pieces,
-      asAsked(look.settings, type === 'tmpfs', withRestrictions(optionsOf(pieces), required)),
+      withSettings(look.settings, type === 'tmpfs', withRestrictions(optionsOf(pieces), required)),
     );
   return {
-    what: `Line ${line}: /tmp with the options ${wanted.join(',')} instead of ${options.join(',')}.`,
+    what: `Line ${line}: /tmp will have the options ${wanted.join(',')} instead of ${options.join(',')}.`,
     apply: (text) => editText(text, new Map([[line, edit]])),
   };
 }
@@ -90,14 +90,14 @@ function withRestrictions(options: readonly string[], required: readonly string[
   );
 }
 
-/** Size and mode of a line that is there are somebody's choice, unless others were asked for now. */
-function asAsked({ tmpSize, tmpMode }: Settings, isTmpfs: boolean, options: string[]): string[] {
+/** Size and mode of an existing line stay, unless --tmp-size or --tmp-mode sets them. */
+function withSettings({ tmpSize, tmpMode }: Settings, isTmpfs: boolean, options: string[]): string[] {
   if (!isTmpfs) return options;
-  const asked = [
+  const values = [
     ['size', tmpSize],
     ['mode', tmpMode],
   ] as const;
-  return asked.reduce(
+  return values.reduce(
     (list, [key, value]) => (value === undefined ? list : withValue(list, key, value)),
     options,
   );
@@ -110,7 +110,7 @@ function withValue(options: readonly string[], key: string, value: string): stri
   return options.flatMap((option) => (option.startsWith(`${key}=`) ? [wanted] : [option]));
 }
 
-/** What REQUIRE_OPTIONS asks for, in the seed's order; without it, what it asks for by default. */
+/** The options that REQUIRE_OPTIONS has for /tmp, in a fixed order; all three if it does not name /tmp. */
 function requiredForTmp({ config }: Look): string[] {
   const list = requiredOptions(config).find(({ target }) => target === '/tmp')?.list;
   return Object.keys(opposites).filter((option) => list === undefined || list.includes(option));

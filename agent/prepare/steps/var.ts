@@ -1,18 +1,18 @@
-import { formatBytes } from '../../lib/format.ts';
+import { formatBytes, shortList } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { Look } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 import { auditProblems } from './audit-space.ts';
-import { firstOf, openForWriting } from './open-files.ts';
-import { overlayMarks } from './overlay-marks.ts';
+import { openForWriting } from './open-files.ts';
+import { findOverlayMetadata } from './overlay-metadata.ts';
 
-/** Of the memory: what the upper layer of /var may take, and leave enough for the guest to work. */
+/** The largest share of the memory that the upper layer of /var may take, so that the guest can work. */
 const mostOfMemory = 0.75;
 
 /**
- * What sealing costs in memory: the first write to a file of the disk copies all of it into the upper layer, and
- * what daemons hold open for writing now they are going to write to.
+ * Step `var`: the memory that the overlay on /var needs. The first write to a file copies the whole file into the upper
+ * layer, so the files that daemons have open for writing now are counted.
  */
 export async function planVar(look: Look): Promise<Step> {
   const { reader, config, settings } = look;
@@ -22,7 +22,7 @@ export async function planVar(look: Look): Promise<Step> {
   const cost = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const share = Math.ceil((cost / cap) * 100);
   const isFull = share >= parseInt(config.USAGE_WARN, 10);
-  const costs = `Files that are open for writing, and so would be copied into memory: ${formatBytes(cost)} of the ${formatBytes(cap)} of VAR_SIZE (${share}%)${files.length === 0 ? '' : `; ${largest(files)}`}.`;
+  const costs = `Files that are open for writing would be copied into memory: ${formatBytes(cost)} of the ${formatBytes(cap)} of VAR_SIZE (${share}%)${files.length === 0 ? '' : `; ${largest(files)}`}.`;
   const problems = [
     ...(cap > memory * mostOfMemory
       ? [
@@ -30,22 +30,23 @@ export async function planVar(look: Look): Promise<Step> {
         ]
       : []),
     ...auditProblems(reader, cap, cost, (path) => isLayered(look, path)),
-    ...(await marks(look, containerStores(look))),
+    ...(await storeProblems(look, containerStores(look))),
   ];
   const actions = isFull && settings.cleanVar ? cleaning(reader) : [];
   if (actions.length > 0) {
-    return { id: 'var', state: 'needed', why: [costs, 'Logs are rotated.', ...problems], actions };
+    return { id: 'var', state: 'needed', why: [costs, 'Logs will be rotated.', ...problems], actions };
   }
-  const mend = settings.cleanVar
-    ? 'That is too much: raise VAR_SIZE in /etc/immutafs/immutafs.conf, or let them write less.'
-    : 'That is too much: --clean-var rotates logs and journals; or raise VAR_SIZE in /etc/immutafs/immutafs.conf.';
-  if (isFull) problems.unshift(`${costs} ${mend}`);
+  const advice = settings.cleanVar
+    ? 'That is too much: raise VAR_SIZE in /etc/immutafs/immutafs.conf, or reduce what these programs write.'
+    : 'That is too much: use --clean-var, which rotates logs and journals, or raise VAR_SIZE in /etc/immutafs/immutafs.conf.';
+  if (isFull) problems.unshift(`${costs} ${advice}`);
   if (problems.length > 0) return { id: 'var', state: 'by hand', why: problems, actions: [] };
   return { id: 'var', state: 'done', why: [costs, ...packageDatabase(reader)], actions: [] };
 }
 
 function largest(files: readonly { path: string; bytes: number; who: string[] }[]): string {
-  return firstOf(files.map(({ path, bytes, who }) => `${path} ${formatBytes(bytes)} by ${who.join(', ')}`));
+  const texts = files.map(({ path, bytes, who }) => `${path} ${formatBytes(bytes)} by ${who.join(', ')}`);
+  return shortList(texts, ', ', 5);
 }
 
 /** /proc/meminfo counts in KiB. */
@@ -63,7 +64,7 @@ function capBytes(size: string, memory: number): number {
   return unit === '%' ? Math.floor((memory * number) / 100) : number * (units[unit] ?? 1);
 }
 
-/** What can be made smaller without asking what is in it. systemd 219 has no `journalctl --rotate`. */
+/** Commands that shrink journals and logs. systemd 219 has no `journalctl --rotate`. */
 function cleaning(reader: SystemReader): Action[] {
   const run = (program: string, ...args: string[]): Action => ({ do: 'run', program, args, seconds: 300 });
   const logs = ['/usr/sbin/logrotate', '/etc/logrotate.conf'].every(
@@ -84,7 +85,7 @@ const stores = [
   '/var/lib/machines',
 ];
 
-/** Those that are there and will be below the overlay of /var. */
+/** The container stores that exist and will be below the overlay on /var. */
 function containerStores(look: Look): string[] {
   const { reader } = look;
   return stores.filter(
@@ -93,8 +94,8 @@ function containerStores(look: Look): string[] {
   );
 }
 
-/** The overlay of /var cannot be the upper layer of another (overlayfs.rst), and images are large. */
-async function marks(look: Look, found: readonly string[]): Promise<string[]> {
+/** The overlay on /var cannot be the upper layer of another overlay (overlayfs.rst), and images are large. */
+async function storeProblems(look: Look, found: readonly string[]): Promise<string[]> {
   const { reader, mounts } = look;
   const below = mounts.all
     .filter((mount) => isBelow(mount.target, '/var') && mount.type !== 'overlay' && !mounts.hidden.has(mount))
@@ -103,13 +104,13 @@ async function marks(look: Look, found: readonly string[]): Promise<string[]> {
   return [
     ...found.map(
       (store) =>
-        `${store} holds containers or their images: they do not work on the overlay of /var. Give it a disk of its own, or a tmpfs, or empty it.`,
+        `${store} holds containers or their images, which do not work on the overlay on /var: give the store a separate disk or a tmpfs, or empty it.`,
     ),
-    ...(await overlayMarks(reader, roots, found, (path) => mounts.at(path).length > 0)),
+    ...(await findOverlayMetadata(reader, roots, found, (path) => mounts.at(path).length > 0)),
   ];
 }
 
-/** Whether a path below /var is on the disk of the system, so that a sealed boot puts a layer over it. */
+/** Whether a path below /var is on the system's disk, so that a sealed boot mounts an overlay over it. */
 function isLayered({ mounts, systemDisks }: Look, path: string): boolean {
   const mount = mounts.serving(path);
   if (mount === undefined) return true;
@@ -124,6 +125,6 @@ function packageDatabase(reader: SystemReader): string[] {
     .list(folder)
     .reduce((sum, name) => sum + (reader.stat(`${folder}/${name}`)?.bytes ?? 0), 0);
   return [
-    `The package database (${folder}, ${formatBytes(bytes)}) is copied only where a package manager writes.`,
+    `The package database (${folder}, ${formatBytes(bytes)}) is copied only if a package manager writes to it.`,
   ];
 }

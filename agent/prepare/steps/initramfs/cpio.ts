@@ -1,6 +1,6 @@
 /** A file of an archive. */
 export interface CpioFile {
-  /** Without "./" or "/" before it. */
+  /** Without a leading "./" or "/". */
   name: string;
   /** One character a byte; undefined unless it was wanted. */
   text: string | undefined;
@@ -8,32 +8,32 @@ export interface CpioFile {
 
 const headerBytes = 110;
 const longestName = 4096;
-/** A script of ours is smaller; more than that is not kept. */
+/** Our scripts are smaller; larger files are not kept. */
 const mostKept = 1024 * 1024;
 
 /**
- * Reads archives of the form newc (cpio(5)) as they come, one after the other with zeros between them, as the kernel
- * does (Documentation/driver-api/early-userspace/buffer-format.rst). Keeps only the piece that is at work.
+ * Reads a sequence of cpio archives in the format newc (cpio(5)), with zeros between them, piece by piece, as the kernel
+ * does (Documentation/driver-api/early-userspace/buffer-format.rst). Keeps only the current piece in memory.
  */
 export class CpioReader {
-  private left: Buffer = Buffer.alloc(0);
+  private unread: Buffer = Buffer.alloc(0);
   private skip = 0;
   private place = 0;
   readonly found: CpioFile[] = [];
-  /** What stands where an archive could begin, and is none: perhaps a compressed one. */
+  /** Data that begins where an archive could begin, and is none: possibly a compressed archive. */
   rest: Buffer | undefined;
   private inside = false;
   private readonly isWanted: (name: string) => boolean;
 
-  /** @param isWanted whether to keep what is in a file of this name */
+  /** @param isWanted whether to keep the content of a file of this name */
   constructor(isWanted: (name: string) => boolean) {
     this.isWanted = isWanted;
   }
 
-  /** @throws Error for what cannot be an archive */
+  /** @throws Error for a malformed archive */
   write(piece: Buffer): void {
     if (this.rest !== undefined) return;
-    let data = this.left.length === 0 ? piece : Buffer.concat([this.left, piece]);
+    let data = this.unread.length === 0 ? piece : Buffer.concat([this.unread, piece]);
     for (;;) {
       const over = Math.min(this.skip, data.length);
       data = this.advance(data, over);
@@ -43,12 +43,12 @@ export class CpioReader {
       data = this.advance(data, used);
     }
     // A copy, so that the whole piece is not kept for its last bytes.
-    this.left = Buffer.from(data);
+    this.unread = Buffer.from(data);
   }
 
-  /** @throws Error where the archive ends in the middle */
+  /** @throws Error if the archive is incomplete */
   end(): void {
-    if (this.inside || this.skip > 0 || (this.left.length > 0 && this.rest === undefined)) {
+    if (this.inside || this.skip > 0 || (this.unread.length > 0 && this.rest === undefined)) {
       throw new Error('ends in the middle of an archive');
     }
   }
@@ -58,7 +58,7 @@ export class CpioReader {
     return data.subarray(bytes);
   }
 
-  /** @returns how many bytes were used: 0 if there are not enough of them yet */
+  /** @returns the number of bytes used; 0 if more are needed */
   private step(data: Buffer): number {
     if (!this.inside && data[0] === 0) return zeros(data);
     if (data.length < 6) return 0;
@@ -94,18 +94,18 @@ function zeros(data: Buffer): number {
   return count;
 }
 
-/** newc, without and with checksums. */
+/** The format newc, without and with checksums. */
 function isMagic(data: Buffer): boolean {
   const magic = data.toString('latin1', 0, 6);
   return magic === '070701' || magic === '070702';
 }
 
-/** Eight digits. */
+/** A number of eight hexadecimal digits. */
 function hex(data: Buffer, at: number): number {
   return parseInt(data.toString('latin1', at, at + 8), 16);
 }
 
-/** To whole four bytes. */
+/** Rounded up to a multiple of four. */
 function padded(bytes: number): number {
   return (bytes + 3) & ~3;
 }

@@ -4,14 +4,14 @@ import { HostError, errorMessage } from '../../../lib/errors.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { type CpioFile, CpioReader } from './cpio.ts';
 
-/** lsinitrd(1) unpacks it with a program of its own. */
+/** For lsinitrd(1). */
 const lsinitrdMilliseconds = 120_000;
 
 /**
- * What is in an initramfs. Reads it itself where it is not compressed, or with gzip or zstd, as dracut's are from EL7
- * to EL10: that takes a tenth of the time of lsinitrd, which is asked for the others.
- * @param isWanted whose content is wanted; lsinitrd gives none
- * @throws HostError where it cannot be read
+ * The files of an initramfs. Images that are uncompressed, or compressed with gzip or zstd (dracut's default from EL7 to
+ * EL10), are read directly, in a tenth of the time of lsinitrd; the others with lsinitrd.
+ * @param isWanted whether to keep the content of a file of this name; lsinitrd gives no content
+ * @throws HostError if the image cannot be read
  */
 export async function readImage(
   reader: SystemReader,
@@ -19,14 +19,14 @@ export async function readImage(
   isWanted: (name: string) => boolean,
 ): Promise<CpioFile[]> {
   try {
-    return (await readItself(reader, file, isWanted)) ?? (await askLsinitrd(reader, file));
+    return (await readDirectly(reader, file, isWanted)) ?? (await readWithLsinitrd(reader, file));
   } catch (error) {
     if (error instanceof HostError) throw error;
     throw new HostError(`${file}: ${errorMessage(error)}`);
   }
 }
 
-async function readItself(
+async function readDirectly(
   reader: SystemReader,
   file: string,
   isWanted: (name: string) => boolean,
@@ -57,15 +57,15 @@ function* following(first: Buffer, others: Iterator<Buffer>): Generator<Buffer> 
   for (let next = others.next(); next.done !== true; next = others.next()) yield next.value;
 }
 
-/** By the first bytes (gzip: RFC 1952, zstd: RFC 8878). */
+/** Chosen by the magic number (gzip: RFC 1952, zstd: RFC 8878). */
 function unpacker(begin: Buffer): NodeJS.ReadWriteStream | undefined {
   const chunk = { chunkSize: 1024 * 1024 };
   if (begin[0] === 0x1f && begin[1] === 0x8b) return zlib.createGunzip(chunk);
   return begin.readUInt32LE(0) === 0xfd2fb528 ? zlib.createZstdDecompress(chunk) : undefined;
 }
 
-/** Names only: the last word of each line of `ls -l`. */
-async function askLsinitrd(reader: SystemReader, file: string): Promise<CpioFile[]> {
+/** Names only: the last field of lines in the form of `ls -l`. */
+async function readWithLsinitrd(reader: SystemReader, file: string): Promise<CpioFile[]> {
   const { stdout, ended } = await reader.run('/usr/bin/lsinitrd', [file], lsinitrdMilliseconds);
   if (ended !== 'good') throw new HostError(`${file}: lsinitrd cannot read it`);
   return stdout

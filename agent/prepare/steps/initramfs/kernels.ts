@@ -4,11 +4,11 @@ import { namesIfThere } from '../../engine/snapshot.ts';
 /** An installed kernel. */
 export interface Kernel {
   version: string;
-  /** Where its initramfs is, or would be. */
+  /** The path of its initramfs, whether it exists or not. */
   image: string;
 }
 
-/** The rescue kernel's image is a generic one that dracut never makes anew. */
+/** Without the rescue kernel: dracut never regenerates its generic image. */
 export function installedKernels(reader: SystemReader): Kernel[] {
   const boot = namesIfThere(reader, '/boot');
   const inBoot = boot.flatMap((name) => /^vmlinuz-(.+)$/.exec(name)?.[1] ?? []);
@@ -19,15 +19,15 @@ export function installedKernels(reader: SystemReader): Kernel[] {
     .filter((version) => !version.startsWith('0-rescue'))
     .map((version) => {
       const debian = `initrd.img-${version}`;
-      const red = `initramfs-${version}.img`;
-      return { version, image: `/boot/${!boot.includes(red) && boot.includes(debian) ? debian : red}` };
+      const redHat = `initramfs-${version}.img`;
+      return { version, image: `/boot/${!boot.includes(redHat) && boot.includes(debian) ? debian : redHat}` };
     });
 }
 
 /**
- * depmod(8) writes the list after every change of a kernel's modules, as a package of the kernel does; an image that
- * was made before has the old ones. Times of the content: labels and names do not count. One that is to come, by a clock
- * that has been set back, says nothing: no image made now would be newer.
+ * Whether a kernel's initramfs has old modules. depmod(8) writes modules.dep after every change of a kernel's modules.
+ * Modification times are compared, which labels and renames do not change. A time in the future (the clock was set back)
+ * does not count, since no new image would be newer.
  */
 export function isOlderThanModules(reader: SystemReader, { version, image }: Kernel): boolean {
   const modules = reader.stat(`/usr/lib/modules/${version}/modules.dep`)?.modified ?? 0;

@@ -16,7 +16,7 @@ plan('changes nothing and says all of it', () =>
     assert.is(fs.existsSync(path.join(root, 'var/lib/immutafs')), false);
     assert.match(
       stdout,
-      /^ {2}needed {3}tmp {7}\/etc\/fstab has no \/tmp: a tmpfs is added\.\n {21}> edit \/etc\/fstab\n/,
+      /^ {2}needed {3}tmp {7}\/etc\/fstab has no \/tmp: a tmpfs will be added\.\n {21}> edit \/etc\/fstab\n/,
     );
     assert.match(stdout, /\+tmpfs \/tmp tmpfs rw,/);
     assert.match(stdout, /-\/dev\/mapper\/rhel-root {3}\/ {23}xfs {5}defaults {8}0 0\n/);
@@ -41,7 +41,7 @@ plan('--json', () =>
         {
           id: 'mtab',
           state: 'needed',
-          why: ["/etc/mtab is a file; on a read-only disk it must be a link to the kernel's own table."],
+          why: ["/etc/mtab is a file; on a read-only disk it must be a link to the kernel's mount table."],
           actions: [{ do: 'link', file: '/etc/mtab', to: '../proc/self/mounts' }],
         },
       ],

@@ -1,6 +1,6 @@
 import { type Files, table } from '../../../harness/step-table.ts';
 
-/** RHEL's, but for what is named. */
+/** RHEL's auditd.conf with changes. */
 function auditd(changes: Record<string, string> = {}, size = '64m'): Files {
   const values = {
     log_file: '/var/log/audit/audit.log',
@@ -24,11 +24,11 @@ function auditd(changes: Record<string, string> = {}, size = '64m'): Files {
 }
 const atBoot = /at every boot/;
 const later = /may grow to 40 MiB/;
-table('var: the space that auditd asks for', 'var', [
+table('var: limits of auditd', 'var', [
   ['enough', auditd({}, '256m'), 'done', /./, []],
-  ['just enough: 50 MiB, five logs of 8 and what is open', auditd({}, '91m'), 'done', /./, []],
+  ['just enough: 50 MiB, five logs of 8 MiB and the open files', auditd({}, '91m'), 'done', /./, []],
   ['a little less', auditd({}, '90m'), 'by hand', later, []],
-  ['SUSPEND, once the logs have grown', auditd(), 'by hand', /may grow.*stops writing.*VAR_SIZE=91m/, []],
+  ['SUSPEND, when the logs have grown', auditd(), 'by hand', /may grow.*stops writing.*VAR_SIZE=91m/, []],
   ['SUSPEND at every boot', auditd({}, '40m'), 'by hand', atBoot, []],
   ['HALT', auditd({ admin_space_left_action: 'halt' }, '40m'), 'by hand', /HALT: .*powers the guest off/, []],
   ['SINGLE', auditd({ admin_space_left_action: 'single' }, '40m'), 'by hand', /single-user mode/, []],
@@ -40,25 +40,25 @@ table('var: the space that auditd asks for', 'var', [
     [],
   ],
   ['a program', auditd({ space_left_action: 'exec /usr/local/bin/alert' }), 'by hand', /runs a program/, []],
-  ['only words to syslog', auditd({ admin_space_left_action: 'syslog' }, '40m'), 'done', /./, []],
+  ['a message to syslog only', auditd({ admin_space_left_action: 'syslog' }, '40m'), 'done', /./, []],
+  ['IGNORE', auditd({ admin_space_left_action: 'ignore' }, '40m'), 'done', /./, []],
+  ['ROTATE, which frees space', auditd({ admin_space_left_action: 'rotate' }, '40m'), 'done', /./, []],
   [
-    'nothing is said: auditd ignores it',
-    auditd({ admin_space_left_action: 'ignore' }, '40m'),
-    'done',
-    /./,
-    [],
-  ],
-  ['ROTATE frees its own', auditd({ admin_space_left_action: 'rotate' }, '40m'), 'done', /./, []],
-  [
-    'logs that are kept for ever',
+    'logs that are never removed',
     auditd({ max_log_file_action: 'keep_logs', admin_space_left_action: 'halt' }, '400m'),
     'by hand',
-    /nothing limits its own logs.*max_log_file_action = ROTATE/,
+    /sets no limit for auditd's own logs.*max_log_file_action = ROTATE/,
     [],
   ],
   ['a share of the layer', auditd({ admin_space_left: '25%' }, '200m'), 'done', /./, []],
-  ['a share that the logs take', auditd({ admin_space_left: '50%' }), 'by hand', /50%.*VAR_SIZE=81m/, []],
-  ['it writes no logs', auditd({ write_logs: 'no' }, '40m'), 'done', /./, []],
+  [
+    'a share, when the logs have grown',
+    auditd({ admin_space_left: '50%' }),
+    'by hand',
+    /50%.*VAR_SIZE=81m/,
+    [],
+  ],
+  ['auditd writes no logs', auditd({ write_logs: 'no' }, '40m'), 'done', /./, []],
   ['logs on another disk', auditd({ log_file: '/home/audit/audit.log' }, '40m'), 'done', /./, []],
   [
     'auditd is not enabled',
@@ -67,5 +67,5 @@ table('var: the space that auditd asks for', 'var', [
     /./,
     [],
   ],
-  ['there is no auditd', { 'etc/immutafs/immutafs.conf': 'VAR_SIZE=40m\n' }, 'done', /./, []],
+  ['auditd is not installed', { 'etc/immutafs/immutafs.conf': 'VAR_SIZE=40m\n' }, 'done', /./, []],
 ]);

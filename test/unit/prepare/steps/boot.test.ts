@@ -5,7 +5,7 @@ const kdump: Files = { [wants]: { linkTo: '/usr/lib/systemd/system/kdump.service
 table('boot', 'boot', [
   ['as installed', {}, 'done', /^Nothing at boot/, []],
   [
-    'a relabelling',
+    '/.autorelabel',
     { '.autorelabel': '', 'sys/fs/selinux/enforce': '1' },
     'by hand',
     /reboot once while the disk is writable/,
@@ -19,12 +19,12 @@ table('boot', 'boot', [
     /ftype=0.*the kernel logs nothing about it/,
     [],
   ],
-  ['a relabelling, with SELinux off', { '.autorelabel': '' }, 'done', /^Nothing at boot/, []],
+  ['/.autorelabel, with SELinux off', { '.autorelabel': '' }, 'done', /^Nothing at boot/, []],
   [
     'readonly-root',
     { 'etc/sysconfig/readonly-root': '# Set to yes\nREADONLY="yes"\nTEMPORARY_STATE=yes\n' },
     'needed',
-    /READONLY=yes in \/etc\/sysconfig\/readonly-root does the same job/,
+    /READONLY=yes in \/etc\/sysconfig\/readonly-root makes the root read-only/,
     ['edit /etc/sysconfig/readonly-root: READONLY="no"; TEMPORARY_STATE=no'],
   ],
   [
@@ -34,7 +34,7 @@ table('boot', 'boot', [
     /kernel argument overlayroot=tmpfs/,
     [],
   ],
-  ['kdump to /var/crash', kdump, 'by hand', /kdump writes a crash's memory to \/var\/crash/, []],
+  ['kdump to /var/crash', kdump, 'by hand', /kdump writes crash dumps to \/var\/crash/, []],
   [
     'kdump to a server',
     { ...kdump, 'etc/kdump.conf': '# ext4 /dev/vda1\nssh root@192.0.2.1\n' },
@@ -51,7 +51,7 @@ table('boot', 'boot', [
   ],
   ['kdump to another disk', { ...kdump, 'etc/kdump.conf': 'xfs /dev/vdb\npath /\n' }, 'done', /./, []],
   [
-    'no memory kept for kdump',
+    'no memory reserved for kdump',
     { ...kdump, 'proc/cmdline': 'root=/dev/mapper/rhel-root ro\n' },
     'done',
     /./,

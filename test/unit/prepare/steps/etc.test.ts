@@ -8,12 +8,12 @@ table('etc', 'etc', [
     /NetworkManager.*lvm\/backup\/rhel/,
     ['link /etc/resolv.conf /run/NetworkManager/resolv.conf', '/sbin/vgcfgbackup rhel'],
   ],
-  ['all done', goodEtc, 'done', /adjtime stays/, []],
+  ['nothing to do', goodEtc, 'done', /adjtime stays/, []],
   [
     'a static resolv.conf',
     { ...goodEtc, 'etc/resolv.conf': 'nameserver 192.0.2.1\n' },
     'done',
-    /Nothing/,
+    /No program writes/,
     [],
   ],
   [
@@ -52,11 +52,11 @@ table('etc', 'etc', [
     'hyphens in the name of a volume group',
     { ...goodEtc, 'sys/block/dm-0/dm/name': 'my--vg-root\n' },
     'needed',
-    /backup\/my-vg is not there/,
+    /backup\/my-vg is missing/,
     ['/sbin/vgcfgbackup my-vg'],
   ],
   [
-    'somebody writes there',
+    'a process has a file open for writing',
     {
       ...goodEtc,
       'etc/state': 'x',
@@ -64,11 +64,11 @@ table('etc', 'etc', [
       'proc/812/fdinfo/10': 'flags:\t02\n',
     },
     'by hand',
-    /\/etc\/state is open for writing by rsyslogd \(812\)/,
+    /rsyslogd \(812\) has \/etc\/state open for writing/,
     [],
   ],
   [
-    'somebody reads there',
+    'a process has a file open for reading',
     {
       ...goodEtc,
       'etc/state': 'x',

@@ -8,7 +8,7 @@ import { planned } from '../../../harness/planned.ts';
 const folder = path.join(import.meta.dirname, '../../../fixtures/fstab');
 const read = (name: string) => fs.readFileSync(path.join(folder, name), 'latin1');
 
-/** Where UUID= and names lead: "vda2" and the like. */
+/** The devices of UUIDs. */
 const uuids = {
   '0b9d5c3a-6d5e-4f4b-9d5e-0d1a5b6c7d8e': 'vda1',
   '7B77-95E7': 'vda2',
@@ -33,13 +33,13 @@ function guestWith(fstab: string) {
 
 const files = suite('whole files');
 for (const name of ['el7', 'el9', 'debian-13']) {
-  files(`${name}: what is on the disk of the system, and nothing else`, async () => {
+  files(`${name}: entries on the system's disk, and no others`, async () => {
     const step = await planned(guestWith(read(name)), 'fstab');
     assert.is(step.state, 'needed');
     const [edit] = step.actions;
     assert.is(edit?.do === 'edit' ? edit.after : '', read(`${name}.sealed`));
   });
-  files(`${name}: nothing more afterwards`, async () => {
+  files(`${name}: nothing to do afterwards`, async () => {
     const step = await planned(guestWith(read(`${name}.sealed`)), 'fstab');
     assert.equal([step.state, step.actions], ['done', []]);
   });
@@ -84,7 +84,7 @@ for (const [line, state, after] of [
     assert.is(edit.after, `tmpfs /tmp tmpfs noexec,nodev,nosuid\n${after}\n`);
   });
 }
-lines('a link in the place of fstab', async () => {
+lines('a symbolic link instead of fstab', async () => {
   const guest = guestWith('');
   guest.files['etc/fstab.real'] =
     '/dev/mapper/rhel-root / xfs defaults 0 0\ntmpfs /tmp tmpfs noexec,nodev,nosuid\n';

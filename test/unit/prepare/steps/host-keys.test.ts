@@ -1,6 +1,6 @@
 import { type Files, goodEtc, table } from '../../../harness/step-table.ts';
 
-/** sshd without host keys; RHEL's units where they are named. */
+/** A guest with sshd and without host keys. */
 const sshd = (files: Files = {}): Files => ({
   ...goodEtc,
   'usr/sbin/sshd': 'program',
@@ -13,7 +13,7 @@ const keys = (...kinds: string[]): Files =>
 const made = ['/usr/bin/ssh-keygen -A'];
 table('etc: host keys of sshd', 'etc', [
   ['none', sshd(units), 'needed', /ssh_host_rsa_key .*ed25519.*cloned/, made],
-  ['none, without units that make them', sshd(), 'needed', /ssh_host_rsa_key/, made],
+  ['none, without units that generate them', sshd(), 'needed', /ssh_host_rsa_key/, made],
   ['all', sshd({ ...units, ...keys('rsa', 'ecdsa', 'ed25519') }), 'done', /./, []],
   [
     'one is missing',
@@ -22,7 +22,7 @@ table('etc: host keys of sshd', 'etc', [
     /^\/etc\/ssh\/ssh_host_ecdsa_key:/,
     made,
   ],
-  ['one is missing and no unit would make it', sshd(keys('rsa')), 'done', /./, []],
+  ['one is missing, without units that generate it', sshd(keys('rsa')), 'done', /./, []],
   [
     'one is empty',
     sshd({ ...units, ...keys('rsa', 'ecdsa'), 'etc/ssh/ssh_host_ed25519_key': '' }),
@@ -31,7 +31,7 @@ table('etc: host keys of sshd', 'etc', [
     made,
   ],
   [
-    'RHEL 7 that is told to make none',
+    'RHEL 7 with AUTOCREATE_SERVER_KEYS=NO',
     sshd({
       'usr/lib/systemd/system/sshd-keygen.service': '',
       'etc/sysconfig/sshd': 'AUTOCREATE_SERVER_KEYS=NO\n',
@@ -41,25 +41,25 @@ table('etc: host keys of sshd', 'etc', [
     [],
   ],
   [
-    'or some',
+    'RHEL 7 with a list in AUTOCREATE_SERVER_KEYS',
     sshd({ ...units, ...keys('rsa'), 'etc/sysconfig/sshd': 'AUTOCREATE_SERVER_KEYS="RSA ECDSA"\n' }),
     'needed',
     /^\/etc\/ssh\/ssh_host_ecdsa_key:/,
     made,
   ],
   [
-    'in FIPS mode ed25519 is none',
+    'FIPS mode, without an ed25519 key',
     sshd({ ...units, ...keys('rsa', 'ecdsa'), 'proc/sys/crypto/fips_enabled': '1\n' }),
     'done',
     /./,
     [],
   ],
   [
-    'nothing to make them with',
+    'ssh-keygen is not installed',
     sshd({ ...units, 'usr/bin/ssh-keygen': undefined }),
     'by hand',
     /install openssh/,
     [],
   ],
-  ['no sshd', { ...goodEtc, ...units }, 'done', /./, []],
+  ['sshd is not installed', { ...goodEtc, ...units }, 'done', /./, []],
 ]);

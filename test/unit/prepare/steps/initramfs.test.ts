@@ -11,16 +11,16 @@ const image = `boot/initramfs-${kernel}.img`;
 const made = `/boot/.initramfs-${kernel}.img.immutafs`;
 const written =
   "/bin/sh -c trap '' INT TERM HUP; if /usr/sbin/fsfreeze -f /boot; then /usr/sbin/fsfreeze -u /boot; else /usr/bin/sync; fi";
-const again = [`/usr/bin/dracut --force ${made} ${kernel}`, `rename ${made} /${image}`, written];
+const actions = [`/usr/bin/dracut --force ${made} ${kernel}`, `rename ${made} /${image}`, written];
 table('initramfs', 'initramfs', [
-  ['without the hook', {}, 'needed', /img lacks the hook of this package\.$/, again],
-  ['with all of it', { [image]: goodImage() }, 'done', /has the scripts and the overlay driver/, []],
+  ['without the hook', {}, 'needed', /img lacks the hook of this package\.$/, actions],
+  ['nothing missing', { [image]: goodImage() }, 'done', /has the scripts and the overlay driver/, []],
   [
     'without the driver',
     { [image]: goodImage({ [`usr/lib/modules/${kernel}/kernel/fs/overlayfs/overlay.ko.xz`]: undefined }) },
     'needed',
     /img lacks the overlay driver\.$/,
-    again,
+    actions,
   ],
   [
     'the driver is built in',
@@ -37,55 +37,61 @@ table('initramfs', 'initramfs', [
     { [image]: goodImage({ 'usr/libexec/immutafs/assemble-var': '#!/bin/sh\n' }) },
     'needed',
     /lacks the scripts of this version/,
-    again,
+    actions,
   ],
   [
-    'one script less',
+    'a missing script',
     { [image]: goodImage({ 'usr/libexec/immutafs/immutafs-lib.sh': undefined }) },
     'needed',
     /lacks the scripts of this version/,
-    again,
+    actions,
   ],
-  ['none', { [image]: undefined }, 'needed', /img is not there/, again],
-  ['cut off', { [image]: goodImage().slice(0, -100) }, 'needed', /img cannot be read/, again],
+  ['no image', { [image]: undefined }, 'needed', /img does not exist/, actions],
+  ['a truncated image', { [image]: goodImage().slice(0, -100) }, 'needed', /img cannot be read/, actions],
   [
-    'not packed',
+    'a truncated image, uncompressed',
     { [image]: makeCpio({ a: 'b' }).toString('latin1').slice(0, -20) },
     'needed',
     /cannot be read.*ends in the middle/,
-    again,
+    actions,
   ],
-  ['Debian names', { [`boot/initrd.img-${kernel}`]: goodImage(), [image]: undefined }, 'done', /./, []],
+  [
+    "Debian's file names",
+    { [`boot/initrd.img-${kernel}`]: goodImage(), [image]: undefined },
+    'done',
+    /./,
+    [],
+  ],
   [
     'a kernel whose image is only in /usr/lib/modules',
     { [image]: goodImage(), 'usr/lib/modules/5.14.0-1.el9/vmlinuz': 'kernel' },
     'needed',
-    /^\/boot\/initramfs-5\.14\.0-1\.el9\.img is not there\.$/,
+    /^\/boot\/initramfs-5\.14\.0-1\.el9\.img does not exist\.$/,
     [
       '/usr/bin/dracut --force /boot/.initramfs-5.14.0-1.el9.img.immutafs 5.14.0-1.el9',
       'rename /boot/.initramfs-5.14.0-1.el9.img.immutafs /boot/initramfs-5.14.0-1.el9.img',
       written,
     ],
   ],
-  ['no dracut', { 'usr/bin/dracut': undefined }, 'blocked', /dracut is not there/, []],
+  ['no dracut', { 'usr/bin/dracut': undefined }, 'blocked', /dracut is not installed/, []],
   [
     'the dracut module of the package is not there',
     { 'usr/lib/dracut/modules.d/95immutafs/module-setup.sh': undefined },
     'blocked',
-    /install the package/,
+    /install the package immutafs-agent/,
     [],
   ],
   [
     'the package is not installed',
     { 'usr/libexec/immutafs/assemble-var': undefined, 'usr/libexec/immutafs/immutafs-lib.sh': undefined },
     'blocked',
-    /install the package/,
+    /install the package immutafs-agent/,
     [],
   ],
 ]);
 
-const other = suite('other images');
-other('zstd, as EL9 makes it', async () => {
+const other = suite('initramfs: other cases');
+other('zstd, as on EL9', async () => {
   const text = goodImage();
   const begin = text.indexOf('\x1f\x8b');
   const unpacked = zlib.gunzipSync(Buffer.from(text.slice(begin), 'latin1'));
@@ -93,14 +99,14 @@ other('zstd, as EL9 makes it', async () => {
   const step = await planned(guestWith({ [image]: packed }), 'initramfs');
   assert.is(step.state, 'done', step.why.join(' '));
 });
-other('no room for one more', async () => {
+other('no space for a new image', async () => {
   const guest = guestWith({});
   guest.answers.usage.usedBytes = guest.answers.usage.sizeBytes;
   const step = await planned(guest, 'initramfs');
   assert.is(step.state, 'blocked');
-  assert.match(step.why.join(' '), /\/boot has 0 B left/);
+  assert.match(step.why.join(' '), /\/boot has 0 B free/);
 });
-other('no room but for what an interrupted run left, which is written over', async () => {
+other('space only because an image of an interrupted run is overwritten', async () => {
   const guest = guestWith({ [made.slice(1)]: goodImage() + goodImage() });
   guest.answers.usage.usedBytes = guest.answers.usage.sizeBytes;
   assert.is((await planned(guest, 'initramfs')).state, 'needed');
@@ -111,7 +117,7 @@ other('a /boot on the root is not frozen', async () => {
   const { actions } = await planned(guest, 'initramfs');
   assert.is(actions.length, 2);
 });
-other('xz: lsinitrd is asked, and its word counts', async () => {
+other('xz: lsinitrd lists the files', async () => {
   for (const [answer, state] of [
     ['', 'needed'],
     ['-rw-r--r--   1 root     root  1 Jan  1  1970 usr/bin/sh\n', 'needed'],

@@ -13,13 +13,19 @@ const files: Files = {
 };
 table('boot: kernel arguments', 'boot', [
   [
-    'a command line of the host',
+    'a command line from the host',
     { 'proc/cmdline': 'root=/dev/mapper/rhel-root ro resume=/dev/vdb\n' },
     'by hand',
     /resume=\/dev\/vdb and comes from the host/,
     [],
   ],
-  ['likewise without resume=', { 'proc/cmdline': 'root=/dev/mapper/rhel-root ro\n' }, 'done', /./, []],
+  [
+    'a command line from the host, without resume=',
+    { 'proc/cmdline': 'root=/dev/mapper/rhel-root ro\n' },
+    'done',
+    /./,
+    [],
+  ],
   [
     'an assignment that is not plain',
     {
@@ -27,7 +33,7 @@ table('boot: kernel arguments', 'boot', [
       'etc/default/grub': 'GRUB_CMDLINE_LINUX="`x`"\n',
     },
     'by hand',
-    /Add noresume to GRUB_CMDLINE_LINUX in \/etc\/default\/grub/,
+    /\/etc\/default\/grub has no plain assignment of GRUB_CMDLINE_LINUX: add noresume/,
     [],
   ],
   [
@@ -63,7 +69,7 @@ for (const [title, more, expected] of [
   ['UEFI', { 'sys/firmware/efi/fw_platform_size': '64\n' }, 'noresume noefi'],
   ['UEFI with Secure Boot', { [secureBoot]: '\x07\0\0\0\x01' }, /noresume(?! noefi)/],
 ] as const) {
-  step(`${title}: every kernel and those to come, and back again byte for byte`, () =>
+  step(`${title}: installed and future kernels, and --undo restores every byte`, () =>
     withBox(
       guestWith({
         ...files,
@@ -80,7 +86,7 @@ for (const [title, more, expected] of [
           'boot/grub2/grub.cfg',
           'boot/efi/EFI/redhat/grubenv',
         ];
-        // In whole milliseconds, as a copy keeps them.
+        // Whole milliseconds, since a copy keeps no smaller unit.
         for (const name of edited) fs.lutimesSync(path.join(root, name), 1e9, 1e9);
         const before = tree(root);
         const { code, stdout } = await prepare({ ...only, apply: true, yes: true });

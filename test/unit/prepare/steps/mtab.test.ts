@@ -2,7 +2,7 @@ import { table } from '../../../harness/step-table.ts';
 
 table('mtab', 'mtab', [
   ['a file', {}, 'needed', /is a file/, ['link /etc/mtab ../proc/self/mounts']],
-  ['nothing', { 'etc/mtab': undefined }, 'needed', /is not there/, ['link /etc/mtab ../proc/self/mounts']],
+  ['no file', { 'etc/mtab': undefined }, 'needed', /does not exist/, ['link /etc/mtab ../proc/self/mounts']],
   [
     'another link',
     { 'etc/mtab': { linkTo: '/run/m' } },
@@ -10,6 +10,12 @@ table('mtab', 'mtab', [
     /a link to \/run\/m/,
     ['link /etc/mtab ../proc/self/mounts'],
   ],
-  ['the link of the seed', { 'etc/mtab': { linkTo: '/proc/mounts' } }, 'done', /link to \/proc\/mounts/, []],
+  [
+    'a link to /proc/mounts',
+    { 'etc/mtab': { linkTo: '/proc/mounts' } },
+    'done',
+    /link to \/proc\/mounts/,
+    [],
+  ],
   ['a folder', { 'etc/mtab': undefined, 'etc/mtab/x': '' }, 'blocked', /neither/, []],
 ]);

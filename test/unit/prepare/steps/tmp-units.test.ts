@@ -8,18 +8,18 @@ table('tmp: units of the administrator', 'tmp', [
     'tmp.mount is masked',
     { [unit]: { linkTo: '/dev/null' } },
     'needed',
-    /lets nothing be mounted/,
+    /masks tmp\.mount/,
     [`remove /${unit}`, newTmp(tmpOptions)],
   ],
   [
-    'a tmp.mount of the administrator that is good',
+    'a good tmp.mount',
     { [unit]: '[Mount]\nWhat=tmpfs\nWhere=/tmp\nType=tmpfs\nOptions=nosuid,nodev,noexec\n' },
     'done',
     /tmp\.mount mounts a tmpfs with/,
     [],
   ],
   [
-    'one that is not, beside a good line',
+    'a tmp.mount that lacks options, beside a good line',
     {
       [unit]: '[Mount]\nType=tmpfs\nOptions=mode=1777,nosuid\n',
       'etc/fstab': `${root}tmpfs /tmp tmpfs nodev,nosuid,noexec\n`,
@@ -29,7 +29,7 @@ table('tmp: units of the administrator', 'tmp', [
     [`remove /${unit}`],
   ],
   [
-    'one of another type',
+    'a tmp.mount of another type',
     { [unit]: '[Mount]\nWhat=/dev/vdb\nType=xfs\nOptions=nosuid,nodev,noexec\n' },
     'needed',
     /mounts no tmpfs/,
@@ -39,7 +39,7 @@ table('tmp: units of the administrator', 'tmp', [
     'a drop-in with other options',
     { [`${unit}.d/size.conf`]: '[Mount]\nOptions=size=1g\n', [`${unit}.d/after.conf`]: '[Unit]\nAfter=x\n' },
     'needed',
-    /size\.conf would win/,
+    /size\.conf overrides/,
     [`remove /${unit}.d/size.conf`, newTmp(tmpOptions)],
   ],
 ]);

@@ -7,13 +7,13 @@ import { hasFileTypes } from '../../../../agent/prepare/steps/xfs.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
 import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
 
-const xfs = suite('XFS, as mkfs.xfs makes it');
+const xfs = suite('hasFileTypes');
 for (const [options, expected] of [
   [[], true],
   [['-m', 'crc=0', '-n', 'ftype=0'], false],
   [['-m', 'crc=0', '-n', 'ftype=1'], true],
 ] as const) {
-  xfs(options.join(' ') || 'by default', () =>
+  xfs(`mkfs.xfs ${options.join(' ')}`, () =>
     inTemporaryFolder((folder) => {
       const file = path.join(folder, 'disk');
       fs.writeFileSync(file, '');
@@ -23,7 +23,7 @@ for (const [options, expected] of [
     }),
   );
 }
-xfs('no XFS, too short, or nothing there', () =>
+xfs('no XFS, a device that is too short, and no device', () =>
   inTemporaryFolder((folder) => {
     writeFiles(folder, { other: 'x'.repeat(1024), short: 'XFSB' });
     for (const name of ['/other', '/short', '/none']) {

@@ -12,17 +12,20 @@ function readAll(image: Buffer, pieceBytes: number): CpioReader {
 
 const cpio = suite('cpio');
 for (const pieceBytes of [1, 7, 110, 4096, 1024 * 1024]) {
-  cpio(`what cpio(1) made, in pieces of ${pieceBytes}`, () => {
+  cpio(`archives of cpio(1), in pieces of ${pieceBytes} bytes`, () => {
     const image = Buffer.concat([realCpio({ early: '1' }), Buffer.alloc(512), realCpio(cpioFiles)]);
     const reader = readAll(image, pieceBytes);
     reader.end();
     const names = reader.found.map(({ name }) => name);
     for (const name of ['early', ...Object.keys(cpioFiles), 'usr/bin', 'wanted'])
       assert.ok(names.includes(name), name);
-    assert.equal(keptTexts(reader.found), { 'wanted/a': cpioFiles['wanted/a'], 'wanted/b': cpioFiles['wanted/b'] });
+    assert.equal(keptTexts(reader.found), {
+      'wanted/a': cpioFiles['wanted/a'],
+      'wanted/b': cpioFiles['wanted/b'],
+    });
   });
 }
-cpio('cut off anywhere, it is an error', () => {
+cpio('a truncated archive is an error', () => {
   const image = realCpio({ 'wanted/a': 'abc', d: 'def' });
   const length = image.indexOf('TRAILER!!!');
   fc.assert(
@@ -31,11 +34,11 @@ cpio('cut off anywhere, it is an error', () => {
     }),
   );
 });
-cpio('no archive', () => {
+cpio('data that is no archive', () => {
   const reader = readAll(Buffer.from('something else'), 5);
   assert.is(reader.rest?.toString().startsWith('somethin'), true);
 });
-cpio('a header that is spoilt', () => {
+cpio('a corrupt header', () => {
   const image = realCpio({ a: 'b'.repeat(100) });
   image.write('070709', image.indexOf('070701', 50));
   assert.throws(() => readAll(image, 4096), /no cpio header at byte \d+/);

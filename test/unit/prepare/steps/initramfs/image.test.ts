@@ -8,13 +8,13 @@ import { systemReader } from '../../../../../agent/system/reader.ts';
 import { cpioFiles, keptTexts, realCpio } from '../../../../harness/real-cpio.ts';
 import { inTemporaryFolder } from '../../../../harness/temporary.ts';
 
-const image = suite('images');
+const image = suite('readImage');
 for (const [title, pack] of [
-  ['as they are', (data: Buffer) => data],
+  ['uncompressed', (data: Buffer) => data],
   ['gzip', (data: Buffer) => zlib.gzipSync(data)],
   ['zstd', (data: Buffer) => zlib.zstdCompressSync(data)],
 ] as const) {
-  image(`${title}, behind microcode`, async () => {
+  image(`${title}, after a microcode archive`, async () => {
     const folder = fs.mkdtempSync('/tmp/immutafs-image-');
     try {
       const whole = Buffer.concat([realCpio({ early: '1' }), Buffer.alloc(1024), pack(realCpio(cpioFiles))]);
@@ -26,7 +26,7 @@ for (const [title, pack] of [
       fs.truncateSync(path.join(folder, 'image'), whole.length - 200);
       try {
         await readImage(reader, '/image', () => true);
-        if (title !== 'as they are') assert.unreachable('no error');
+        if (title !== 'uncompressed') assert.unreachable('no error');
       } catch (error) {
         assert.match((error as Error).message, /^\/image: /);
       }
@@ -35,7 +35,7 @@ for (const [title, pack] of [
     }
   });
 }
-image('well packed, and cut off before', () =>
+image('an archive that was truncated before compression', () =>
   inTemporaryFolder(async (folder) => {
     fs.writeFileSync(path.join(folder, 'image'), zlib.gzipSync(realCpio(cpioFiles).subarray(0, -600)));
     try {

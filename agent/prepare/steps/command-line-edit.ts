@@ -1,47 +1,50 @@
 import { hasNoEfiRuntime, neverResumes, resumeWords } from '../../facts/boot/kernel-arguments.ts';
 import { type LoaderFile, kernelopts, linuxLine, optionsLine } from '../../facts/boot/boot-loader.ts';
 
-/** An argument that a kernel is to have. */
-export type Wanted = 'noresume' | 'noefi';
+/** A kernel argument that the step adds. */
+export type RequiredArgument = 'noresume' | 'noefi';
 
 /**
- * Arguments as they should be: what asks for a resume is taken off, what is missing is added at the end. Spaces and
- * quotes stay.
- * @param text the arguments of a kernel as they stand in a file
+ * Removes resume= and resume_offset=, and adds missing arguments at the end. Spaces and quotes stay.
+ * @param text the arguments of a kernel, as a file has them
  */
-export function corrected(text: string, wanted: readonly Wanted[]): string {
+export function correctArguments(text: string, wanted: readonly RequiredArgument[]): string {
   const kept = text.replace(/(^|[ \t])resume(?:_offset)?=[^\s"']*/g, '');
   const words = kept.split(/\s+/);
-  const has: Record<Wanted, boolean> = { noresume: neverResumes(words), noefi: hasNoEfiRuntime(words) };
+  const has: Record<RequiredArgument, boolean> = {
+    noresume: neverResumes(words),
+    noefi: hasNoEfiRuntime(words),
+  };
   const missing = wanted.filter((word) => !has[word]);
   if (missing.length === 0) return kept;
   const trimmed = kept.trimEnd();
-  // What is left of a line that had no arguments still begins with a space.
+  // A line that had no arguments still begins with a space.
   return [...(trimmed === '' && kept === '' ? [] : [trimmed]), ...missing].join(' ');
 }
 
-/** Whether these arguments are as they should be. */
-export function isCorrect(words: readonly string[], wanted: readonly Wanted[]): boolean {
-  return resumeWords(words).length === 0 && corrected(words.join(' '), wanted) === words.join(' ');
+/** Whether correctArguments would change nothing. */
+export function hasCorrectArguments(words: readonly string[], wanted: readonly RequiredArgument[]): boolean {
+  return resumeWords(words).length === 0 && correctArguments(words.join(' '), wanted) === words.join(' ');
 }
 
 /**
- * A file of GRUB's with the arguments of every kernel in it corrected; as it was where they are.
- * @param inVariable whether a file sets the variable kernelopts: arguments that are in it are corrected there
- * @throws Error for an environment block that has no room left
+ * Corrects the arguments of every kernel in a file of GRUB.
+ * @param inVariable whether a file sets the variable kernelopts: arguments in the variable are corrected there
+ * @returns the text of the file, possibly unchanged
+ * @throws Error if an environment block is too small
  */
-export function correctedFile(
+export function correctLoaderFile(
   { file, kind, text }: LoaderFile,
-  wanted: readonly Wanted[],
+  wanted: readonly RequiredArgument[],
   inVariable: boolean,
 ): string {
   const after = text.replace(
     kernelopts,
-    (_, before: string, words: string) => before + corrected(words, wanted),
+    (_, before: string, words: string) => before + correctArguments(words, wanted),
   );
   const change = (words: string) => {
-    const elsewhere = inVariable && /\$\{?kernelopts\}?/.test(words);
-    return corrected(words, elsewhere ? [] : wanted);
+    const isInVariable = inVariable && /\$\{?kernelopts\}?/.test(words);
+    return correctArguments(words, isInVariable ? [] : wanted);
   };
   switch (kind) {
     case 'environment':
@@ -56,20 +59,20 @@ export function correctedFile(
   }
 }
 
-/** Always 1024 bytes, filled up with "#" (grub-editenv(1)). */
+/** An environment block is always 1024 bytes, padded with "#" (grub-editenv(1)). */
 const blockBytes = 1024;
 
 function environmentBlock(file: string, text: string): string {
   const lines = text.replace(/#*$/, '');
-  if (lines.length > blockBytes) throw new Error(`${file} has no room for more arguments`);
+  if (lines.length > blockBytes) throw new Error(`${file} has no space for more arguments`);
   return lines.padEnd(blockBytes, '#');
 }
 
 /**
- * /etc/default/grub with the arguments of kernels to come corrected; undefined where the assignment is none that can be
- * corrected: a shell reads it.
+ * Corrects the arguments of future kernels in /etc/default/grub.
+ * @returns the text of the file; undefined if the assignment is not plain, since a shell evaluates it
  */
-export function correctedDefaults(text: string, wanted: readonly Wanted[]): string | undefined {
+export function correctDefaults(text: string, wanted: readonly RequiredArgument[]): string | undefined {
   const assignment = /^([ \t]*(?:export[ \t]+)?GRUB_CMDLINE_LINUX(_DEFAULT)?=)(.*)$/gm;
   const found = [...text.matchAll(assignment)];
   if (!found.some(([, , isDefault]) => isDefault === undefined)) {
@@ -86,7 +89,7 @@ export function correctedDefaults(text: string, wanted: readonly Wanted[]): stri
         return line;
       }
       const around = quote === '' ? '"' : quote;
-      return `${before}${around}${corrected(words, isDefault === undefined ? wanted : [])}${around}${rest}`;
+      return `${before}${around}${correctArguments(words, isDefault === undefined ? wanted : [])}${around}${rest}`;
     },
   );
   return unclear.length === 0 ? after : undefined;

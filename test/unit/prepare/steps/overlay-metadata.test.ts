@@ -1,4 +1,4 @@
-/** Overlayfs' own marks on the disk's /var, as find(1) and getfattr(1) report them. */
+/** overlayfs metadata in the disk's /var, as find(1) and getfattr(1) report it. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Ended } from '../../../../agent/system/reader.ts';
@@ -9,9 +9,9 @@ import { planned } from '../../../harness/planned.ts';
 
 const good = (stdout: string): Ended => ({ stdout, ended: 'good' });
 interface Found {
-  /** What stat(1) prints of character devices. */
+  /** The output of stat(1) for character devices. */
   devices?: Ended;
-  /** What getfattr(1) prints of the tree, and of its first folder. */
+  /** The output of getfattr(1) for the tree, and for its root. */
   attributes?: Ended;
   first?: Ended;
 }
@@ -31,7 +31,7 @@ async function varStep(found: Found, change: (guest: Guest) => void = () => unde
   return { step: await planned(guest, 'var'), searched };
 }
 
-const marks = suite('overlay marks');
+const metadata = suite('findOverlayMetadata');
 const none = '5:1 /var/lib/x/console\0';
 for (const [title, found, state, said] of [
   ['none', { devices: good(none), attributes: good('') }, 'done', /./],
@@ -51,15 +51,15 @@ for (const [title, found, state, said] of [
     'an attribute',
     { attributes: good('# file: /var/www/html\ntrusted.overlay.opaque\n\n') },
     'by hand',
-    /^\/var\/www\/html: with trusted\.overlay attributes.*setfattr/,
+    /^\/var\/www\/html: trusted\.overlay attributes.*setfattr/,
   ],
   [
-    'files that vanish meanwhile',
+    'files that are removed meanwhile',
     { attributes: { stdout: '# file: /var/a\ntrusted.overlay.origin\n', ended: 'bad' } },
     'by hand',
-    /^\/var\/a: with/,
+    /^\/var\/a: trusted/,
   ],
-  ['nothing but files that vanish meanwhile', { attributes: { stdout: '', ended: 'bad' } }, 'done', /./],
+  ['only files that are removed meanwhile', { attributes: { stdout: '', ended: 'bad' } }, 'done', /./],
   [
     'the search for devices fails',
     { devices: { stdout: '', ended: 'bad' } },
@@ -67,26 +67,26 @@ for (const [title, found, state, said] of [
     /have whiteouts: the search failed/,
   ],
   [
-    'it takes too long',
+    'the search for devices times out',
     { devices: { stdout: '', ended: 'deadline' } },
     'by hand',
     /within 120 s.*find \/var/,
   ],
   [
-    'so does the other',
+    'the search for attributes times out',
     { attributes: { stdout: '', ended: 'deadline' } },
     'by hand',
     /attributes: the search did not/,
   ],
-  ['there is no end of them', { devices: { stdout: none, ended: 'full' } }, 'by hand', /16 MiB/],
+  ['more than 16 MiB of names', { devices: { stdout: none, ended: 'full' } }, 'by hand', /16 MiB/],
   [
-    'getfattr does not work',
+    'getfattr fails',
     { first: { stdout: '', ended: 'bad' } },
     'by hand',
     /overlayfs attributes: the search failed/,
   ],
 ] as [string, Found, Step['state'], RegExp][]) {
-  marks(title, async () => {
+  metadata(title, async () => {
     const { step } = await varStep(found);
     assert.is(step.state, state, step.why.join(' '));
     assert.match(step.why.join(' '), said);
@@ -94,13 +94,13 @@ for (const [title, found, state, said] of [
   });
 }
 
-marks('without getfattr it is not known', async () => {
+metadata('without getfattr the attributes are unknown', async () => {
   const { step } = await varStep({}, ({ files }) => delete files['usr/bin/getfattr']);
   assert.is(step.state, 'by hand');
-  assert.match(step.why.join(' '), /getfattr is not there.*install the package attr/);
+  assert.match(step.why.join(' '), /getfattr is missing.*install the package attr/);
 });
 
-marks("a container store's own are said of the store, not one by one", async () => {
+metadata('metadata in a container store is counted, not listed', async () => {
   const devices = good('0:0 /var/lib/docker/overlay2/a/diff/x\0' + '0:0 /var/lib/docker/overlay2/b/diff/y\0');
   const attributes = good('# file: /var/lib/docker/overlay2/a/diff/z\ntrusted.overlay.opaque\n\n');
   const { step } = await varStep({ devices, attributes }, ({ files }) => {
@@ -111,7 +111,7 @@ marks("a container store's own are said of the store, not one by one", async () 
   assert.not.match(step.why.join(' '), 'overlay2');
 });
 
-marks('what is mounted below /var is looked through where it gets a layer, and nothing else', async () => {
+metadata('file systems below /var are searched only if they get a layer', async () => {
   const { searched } = await varStep({}, ({ mounts }) => {
     mounts['log'] = '253:0 /log /var/log rw - xfs /dev/mapper/rhel-root rw';
     mounts['data'] = '252:16 /d /var/data rw - xfs /dev/vdb rw';
@@ -121,10 +121,10 @@ marks('what is mounted below /var is looked through where it gets a layer, and n
   assert.equal(searched, ['devices /var', 'devices /var/log', 'attributes /var', 'attributes /var/log']);
 });
 
-marks('nothing is looked through where /var is on a disk that stays writable', async () => {
+metadata('nothing is searched if /var is on a disk that stays writable', async () => {
   const { searched } = await varStep({}, ({ mounts }) => {
     mounts['own'] = '252:16 /v /var rw - xfs /dev/vdb rw';
   });
   assert.equal(searched, []);
 });
-marks.run();
+metadata.run();

@@ -1,4 +1,4 @@
-/** Overlayfs' marks in a real folder, and what an overlay over it shows. */
+/** overlayfs metadata in a real folder, and what an overlay over it shows. */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { suite } from 'uvu';
@@ -7,8 +7,8 @@ import * as assert from 'uvu/assert';
 const root = path.join(import.meta.dirname, '../..');
 const search = `
 import { systemReader } from '${root}/agent/system/reader.ts';
-import { overlayMarks } from '${root}/agent/prepare/steps/overlay-marks.ts';
-process.stdout.write(JSON.stringify(await overlayMarks(systemReader(), ['/mnt/var'], ['/mnt/var/store'], (each) => each === '/mnt/var/other')));
+import { findOverlayMetadata } from '${root}/agent/prepare/steps/overlay-metadata.ts';
+process.stdout.write(JSON.stringify(await findOverlayMetadata(systemReader(), ['/mnt/var'], ['/mnt/var/store'], (each) => each === '/mnt/var/other')));
 `;
 
 /** What is said of /mnt/var after some commands of sh, and what they printed. */
@@ -31,7 +31,7 @@ echo; "$1" --input-type=module -e "$2"`;
 }
 
 const overlay = 'mount -t overlay -o lowerdir=/mnt/var,upperdir=/mnt/up,workdir=/mnt/work x /mnt/merged';
-const marks = suite('overlay marks in a real folder');
+const marks = suite('overlayfs metadata in a real folder');
 
 marks('a whiteout: it cannot be opened through the overlay, and it is named', () => {
   const { said, printed } = marksAfter(
@@ -47,12 +47,12 @@ marks('another device is none', () => {
   assert.equal({ said, printed }, { said: [], printed: 'null' });
 });
 
-marks('an attribute is named, another one is not', () => {
+marks('an overlayfs attribute is reported, another attribute is not', () => {
   const { said } = marksAfter(
     'mkdir /mnt/var/lib/d /mnt/var/lib/e; setfattr -n trusted.overlay.opaque -v y /mnt/var/lib/d; setfattr -n trusted.other -v y /mnt/var/lib/e',
   );
   assert.is(said.length, 1);
-  assert.match(said[0] ?? '', /^\/mnt\/var\/lib\/d: with trusted\.overlay attributes/);
+  assert.match(said[0] ?? '', /^\/mnt\/var\/lib\/d: trusted\.overlay attributes/);
 });
 
 marks('what is mounted below is not looked through', () => {

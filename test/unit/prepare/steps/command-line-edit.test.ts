@@ -1,11 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { kernelLines, openSearches } from '../../../../agent/facts/boot/boot-loader.ts';
-import { corrected, correctedDefaults, correctedFile } from '../../../../agent/prepare/steps/kernel-lines.ts';
+import {
+  correctArguments,
+  correctDefaults,
+  correctLoaderFile,
+} from '../../../../agent/prepare/steps/command-line-edit.ts';
 import { rhel7GrubConfig } from '../../../harness/grub-config.ts';
 
 const both = ['noresume', 'noefi'] as const;
-const args = suite('kernel arguments');
+const args = suite('editing kernel command lines');
 
 for (const [before, after] of [
   ['root=/dev/x ro quiet', 'root=/dev/x ro quiet noresume noefi'],
@@ -17,20 +21,20 @@ for (const [before, after] of [
   ['', 'noresume noefi'],
 ] as const) {
   args(`"${before}"`, () => {
-    assert.is(corrected(before, both), after);
-    assert.is(corrected(after, both), after);
+    assert.is(correctArguments(before, both), after);
+    assert.is(correctArguments(after, both), after);
   });
 }
 
-args('grub.cfg: every kernel, nothing else', () => {
+args('grub.cfg: the lines of every kernel, and no others', () => {
   const file = { file: '/boot/grub2/grub.cfg', kind: 'grub', text: rhel7GrubConfig } as const;
-  const after = correctedFile(file, ['noresume'], false);
+  const after = correctLoaderFile(file, ['noresume'], false);
   const changed = after.split('\n').filter((line, index) => line !== rhel7GrubConfig.split('\n')[index]);
   assert.equal(changed, [
     '\tlinux16 /vmlinuz-3.10.0-1160 root=/dev/mapper/rhel-root ro rhgb quiet noresume',
     '\tlinuxefi /vmlinuz-0-rescue-0123 noresume',
   ]);
-  assert.is(correctedFile({ ...file, text: after }, ['noresume'], false), after);
+  assert.is(correctLoaderFile({ ...file, text: after }, ['noresume'], false), after);
   assert.equal(
     kernelLines({ files: [{ ...file, text: after }] }).map(({ words }) => words.at(-1)),
     ['noresume', 'noresume'],
@@ -38,17 +42,17 @@ args('grub.cfg: every kernel, nothing else', () => {
   assert.equal(openSearches(rhel7GrubConfig), ['search --no-floppy --fs-uuid --set=root 1f5a']);
 });
 
-args('an entry with arguments of its own, and one with $kernelopts', () => {
+args('a boot entry with its own arguments, and one with $kernelopts', () => {
   const entry = (text: string) => ({ file: '/boot/loader/entries/1.conf', kind: 'entry', text }) as const;
   const own = entry('title x\noptions root=/dev/x ro resume=/dev/y\ngrub_users $grub_users\n');
   assert.is(
-    correctedFile(own, both, true),
+    correctLoaderFile(own, both, true),
     'title x\noptions root=/dev/x ro noresume noefi\ngrub_users $grub_users\n',
   );
   const common = entry('title x\noptions $kernelopts $tuned_params\n');
-  assert.is(correctedFile(common, both, true), common.text);
+  assert.is(correctLoaderFile(common, both, true), common.text);
   assert.is(
-    correctedFile(common, both, false),
+    correctLoaderFile(common, both, false),
     'title x\noptions $kernelopts $tuned_params noresume noefi\n',
   );
 });
@@ -57,10 +61,10 @@ args('grubenv stays a block of 1024 bytes', () => {
   const block = (text: string) => `# GRUB Environment Block\n${text}`.padEnd(1024, '#');
   const env = { file: '/boot/grub2/grubenv', kind: 'environment' } as const;
   const text = block('saved_entry=1\nkernelopts=root=/dev/x ro resume=/dev/y \nboot_success=0\n');
-  const after = correctedFile({ ...env, text }, both, true);
+  const after = correctLoaderFile({ ...env, text }, both, true);
   assert.is(after, block('saved_entry=1\nkernelopts=root=/dev/x ro noresume noefi\nboot_success=0\n'));
   const full = block(`kernelopts=${'x'.repeat(980)}\n`);
-  assert.throws(() => correctedFile({ ...env, text: full }, both, true), /no room/);
+  assert.throws(() => correctLoaderFile({ ...env, text: full }, both, true), /no space/);
 });
 
 for (const [title, before, after] of [
@@ -86,8 +90,8 @@ for (const [title, before, after] of [
   ],
 ] as const) {
   args(`/etc/default/grub: ${title}`, () => {
-    assert.is(correctedDefaults(before, ['noresume']), after);
-    if (after !== undefined) assert.is(correctedDefaults(after, ['noresume']), after);
+    assert.is(correctDefaults(before, ['noresume']), after);
+    if (after !== undefined) assert.is(correctDefaults(after, ['noresume']), after);
   });
 }
 args.run();

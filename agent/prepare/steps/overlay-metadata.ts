@@ -1,9 +1,8 @@
-import { formatBytes } from '../../lib/format.ts';
+import { formatBytes, shortList } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
-import { firstOf } from './open-files.ts';
 
-/** Milliseconds for a look through one file system. */
+/** The time limit of the search of one file system, in milliseconds. */
 const limit = 120_000;
 const find = '/usr/bin/find';
 const getfattr = '/usr/bin/getfattr';
@@ -11,15 +10,16 @@ const stat = '/usr/bin/stat';
 const attributes = '^trusted\\.overlay\\.';
 
 /**
- * What overlayfs reserves for itself (Documentation/filesystems/overlayfs.rst): a character device 0:0 is a whiteout,
- * and trusted.overlay.* attributes mark directories and files. In a lower layer of the overlay on /var such files
- * cannot be opened, or others are shown. They come from an overlay's own upper layer: a container store, or a copy of one.
- * @param roots folders, each looked through without what is mounted below it
- * @param stores container stores, whose marks are right there
- * @param isMountPoint whether something is mounted on a path: find -xdev names it, though it is another file system
- * @returns what was found, or could not be looked for, each with what to do
+ * Finds overlayfs's own metadata (Documentation/filesystems/overlayfs.rst): a character device 0:0 is a whiteout, and
+ * trusted.overlay.* attributes change how directories and files are shown. In the lower layer of the overlay on /var such
+ * files cannot be opened, or other content is shown. They come from the upper layer of another overlay: a container store,
+ * or a copy of one.
+ * @param roots folders, each searched without the file systems mounted below it
+ * @param stores container stores, where the metadata is expected
+ * @param isMountPoint whether a file system is mounted on a path: find -xdev names mount points, too
+ * @returns problems: what was found, or why the search failed, each with what to do
  */
-export async function overlayMarks(
+export async function findOverlayMetadata(
   reader: SystemReader,
   roots: readonly string[],
   stores: readonly string[],
@@ -34,7 +34,7 @@ export async function overlayMarks(
   }
   if (reader.stat(getfattr) === undefined) {
     problems.push(
-      `${getfattr} is not there, so it is unknown whether files below ${roots.join(' ')} have overlayfs attributes: install the package attr and run this again.`,
+      `${getfattr} is missing, so it is unknown whether files below ${roots.join(' ')} have overlayfs attributes: install the package attr and run this again.`,
     );
   } else {
     for (const root of roots) {
@@ -58,7 +58,7 @@ function describe(
     );
     if (devices === 0 && attrs === 0) return [];
     return [
-      `${store} has ${devices ?? 0} whiteouts (character devices 0:0) and ${attrs ?? 0} files with trusted.overlay attributes of its containers' layers: through the overlay of /var they are unusable. Give it a disk of its own, or remove the containers and images with the store's own program before sealing.`,
+      `${store} has ${devices ?? 0} whiteouts (character devices 0:0) and ${attrs ?? 0} files with trusted.overlay attributes of its containers' layers, which are unusable through the overlay on /var: give the store a separate disk, or remove the containers and images with the store's own program before sealing.`,
     ];
   });
   const [devices = [], attrs = []] = [whiteouts, marked].map((paths) =>
@@ -69,17 +69,19 @@ function describe(
     ...(devices.length === 0
       ? []
       : [
-          `${firstOf(devices)}: character devices 0:0, which overlayfs takes for deleted files: through the overlay of /var they cannot be opened. They are left of a copy of an overlay's upper layer: remove them (rm).`,
+          `${few(devices)}: character devices 0:0, which overlayfs treats as deleted files and which cannot be opened through the overlay on /var. They come from a copy of an overlay's upper layer: remove them (rm).`,
         ]),
     ...(attrs.length === 0
       ? []
       : [
-          `${firstOf(attrs)}: with trusted.overlay attributes, which overlayfs reserves for itself, so that the overlay of /var shows something else or an error. They are left of a copy of an overlay's upper layer: see them with \`getfattr -h -d -m ${attributes} FILE\`, remove each with \`setfattr -h -x NAME FILE\`.`,
+          `${few(attrs)}: trusted.overlay attributes, which overlayfs reserves for itself, so that the overlay on /var shows other content or an error. They come from a copy of an overlay's upper layer: list them with \`getfattr -h -d -m ${attributes} FILE\`, remove each with \`setfattr -h -x NAME FILE\`.`,
         ]),
   ];
 }
 
-/** @returns paths, one character a byte; a text: why it could not be told */
+const few = (paths: readonly string[]) => shortList(paths, ', ', 5);
+
+/** @returns paths, one character a byte; or, as a text, why the search failed */
 async function whiteoutsIn(reader: SystemReader, root: string): Promise<string[] | string> {
   const args = [root, '-ignore_readdir_race', '-xdev', '-type', 'c'];
   const { stdout, ended } = await reader.run(
@@ -87,7 +89,7 @@ async function whiteoutsIn(reader: SystemReader, root: string): Promise<string[]
     [...args, '-exec', stat, '--printf', '%t:%T %n\\0', '--', '{}', '+'],
     limit,
   );
-  if (ended !== 'good') return unclear(root, 'whiteouts', ended);
+  if (ended !== 'good') return searchProblem(root, 'whiteouts', ended);
   return stdout
     .split('\0')
     .filter((line) => line.startsWith('0:0 '))
@@ -97,21 +99,21 @@ async function whiteoutsIn(reader: SystemReader, root: string): Promise<string[]
 /** @returns as whiteoutsIn */
 async function attributesIn(reader: SystemReader, root: string): Promise<string[] | string> {
   const options = ['-h', '--absolute-names', '-m', attributes, '--'];
-  // It is there and can be started: then what find says of its failures is of files that are gone meanwhile.
+  // If getfattr works, find fails only because files have been removed meanwhile.
   const { ended: first } = await reader.run(getfattr, [...options, root], limit);
-  if (first !== 'good') return unclear(root, 'overlayfs attributes', first);
+  if (first !== 'good') return searchProblem(root, 'overlayfs attributes', first);
   const args = [root, '-ignore_readdir_race', '-xdev', '-exec', getfattr, ...options, '{}', '+'];
   const { stdout, ended } = await reader.run(find, args, limit);
-  if (ended !== 'good' && ended !== 'bad') return unclear(root, 'overlayfs attributes', ended);
-  // Special characters are octal; what is shown need not be opened.
+  if (ended !== 'good' && ended !== 'bad') return searchProblem(root, 'overlayfs attributes', ended);
+  // Special characters are octal; the paths are only shown.
   return stdout.split('\n').flatMap((line) => /^# file: (.*)$/.exec(line)?.[1] ?? []);
 }
 
-function unclear(root: string, what: string, ended: 'bad' | 'deadline' | 'full'): string {
+function searchProblem(root: string, what: string, ended: 'bad' | 'deadline' | 'full'): string {
   const why = {
     bad: 'the search failed',
     deadline: `the search did not end within ${limit / 1000} s`,
-    full: `there are so many that their names take more than ${formatBytes(16 * 1024 ** 2)}`,
+    full: `their names take more than ${formatBytes(16 * 1024 ** 2)}`,
   }[ended];
-  return `It could not be told which files below ${root} have ${what}: ${why}. Look yourself: \`find ${root} -xdev -type c -ls\` and \`find ${root} -xdev -exec getfattr -h --absolute-names -m '${attributes}' {} +\`.`;
+  return `It is unknown which files below ${root} have ${what}: ${why}. Search manually: \`find ${root} -xdev -type c -ls\` and \`find ${root} -xdev -exec getfattr -h --absolute-names -m '${attributes}' {} +\`.`;
 }
