@@ -9,7 +9,7 @@ export const configFile = '/etc/immutafs/immutafs.conf';
 const maximumBytes = 65536;
 
 export interface ConfigProblem {
-  /** 1 for the file's first line; 0 where the file as a whole is meant. */
+  /** 1 for the first line; 0 for the file as a whole. */
   line: number;
   key: string;
   reason: string;
@@ -21,9 +21,8 @@ export interface ReadConfig {
 }
 
 /**
- * Reads `KEY=value` lines; `#` starts a comment line. Never throws: a bad line is a problem and the default
- * counts, as in dracut/config.sh, which reads the same file in the initramfs (test/fixtures/config
- * goes through both).
+ * Parses `KEY=value` lines; `#` starts a comment line. Never throws: an invalid line is a problem and the default
+ * counts, as in dracut/config.sh, which reads the same file in the initramfs (both are tested with test/fixtures/config).
  * @param text one character a byte
  */
 export function parseConfig(text: string): ReadConfig {
@@ -34,29 +33,35 @@ export function parseConfig(text: string): ReadConfig {
     return { config, problems };
   }
   const seen = new Set<string>();
-  text.split('\n').forEach((whole, index) => {
-    const problem = readLine(trim(whole), config, seen);
-    problems.push(...problem.map(({ key, reason }) => ({ line: index + 1, key, reason })));
+  text.split('\n').forEach((line, index) => {
+    const found = readLine(trim(line), config, seen);
+    problems.push(...found.map(({ key, reason }) => ({ line: index + 1, key, reason })));
   });
   return { config, problems };
 }
 
-/** The file's configuration; without a file, the defaults. */
+/** The configuration of the file, or the defaults if there is none. */
 export function readConfig(reader: SystemReader): ReadConfig {
   try {
-    return parseConfig(reader.read(configFile, 2 * maximumBytes));
+    const text = reader.readIfPresent(configFile, 2 * maximumBytes);
+    if (text !== undefined) return parseConfig(text);
+    // Present, though it cannot be read: a symbolic link that leads nowhere.
+    if (reader.stat(configFile) !== undefined) return unreadable('no such file or directory');
+    return parseConfig('');
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
-    if (error.code === 'ENOENT' && reader.stat(configFile) === undefined) return parseConfig('');
     if (error.code === 'EFBIG') return parseConfig(' '.repeat(maximumBytes + 1));
-    const reason = `${error.message.slice(error.message.indexOf(': ') + 2)}, ignoring it`;
-    return { config: defaults(), problems: [{ line: 0, key: '', reason }] };
+    return unreadable(error.message.slice(error.message.indexOf(': ') + 2));
   }
 }
 
+function unreadable(reason: string): ReadConfig {
+  return { config: defaults(), problems: [{ line: 0, key: '', reason: `${reason}, ignoring it` }] };
+}
+
 /**
- * The problems with which nothing may be forwarded: the default of a TLS key trusts more than what was asked for, and a
- * line that is not understood may be such a key. In words.
+ * The problems that stop the forwarder, as texts: the default of a TLS key would trust more servers than the configured
+ * value, and an invalid line may be such a key.
  */
 export function forwardProblems(problems: readonly ConfigProblem[]): string[] {
   return problems.filter(({ key }) => !isKey(key) || key.startsWith('FORWARD')).map(formatProblem);
@@ -76,14 +81,14 @@ function isKey(name: string): name is keyof Config {
   return Object.hasOwn(keys, name);
 }
 
-/** Spaces and tabs only, as in sh; String.trim would take a carriage return or a no-break space too. */
+/** Removes spaces and tabs only, as sh does; String.trim would also remove a carriage return or a no-break space. */
 function trim(text: string): string {
   return text.replace(/^[ \t]+|[ \t]+$/g, '');
 }
 
 function readLine(line: string, config: Config, seen: Set<string>): { key: string; reason: string }[] {
   if (line === '' || line.startsWith('#')) return [];
-  // eslint-disable-next-line no-control-regex -- they are what is looked for
+  // eslint-disable-next-line no-control-regex -- the expression detects them
   if (/[\x00-\x1f\x7f]/.test(line)) return [{ key: '', reason: 'a control character, ignoring the line' }];
   const [, key, value] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
   if (key === undefined || value === undefined)

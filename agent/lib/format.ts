@@ -15,7 +15,7 @@ export function formatBytes(bytes: number): string {
   return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit] ?? ''}`;
 }
 
-/** 90 -> "1 min": the largest unit that has passed. */
+/** 90 -> "1 min": whole units of the largest unit that fits. */
 export function formatAge(seconds: number): string {
   const [size, unit] = ages.find(([least]) => seconds >= least) ?? [1, 's'];
   return `${Math.floor(seconds / size)} ${unit}`;
@@ -27,7 +27,7 @@ const ages: readonly (readonly [number, string])[] = [
   [60, 'min'],
 ];
 
-/** Lines of at most `columns` characters, broken at spaces; a longer word stands alone. */
+/** Breaks a text at spaces into lines of at most `columns` characters; a longer word gets a line of its own. */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(' ')) {
@@ -42,8 +42,9 @@ export function wrap(text: string, columns: number): string[] {
 }
 
 /**
- * The first of a list and how many more there are: containers make thousands of mounts.
- * @param between what stands between two of them
+ * Joins the first texts of a list, followed by "and N more" if there are more.
+ * @param between the separator
+ * @param shown the number of texts to show
  */
 export function shortList(texts: readonly string[], between = ' ', shown = 8): string {
   const first = texts.slice(0, shown).join(between);
@@ -51,8 +52,9 @@ export function shortList(texts: readonly string[], between = ' ', shown = 8): s
 }
 
 /**
- * Bytes as text: UTF-8 where they are; else every byte that is not ASCII as \\xNN, so that two names stay two.
- * @param bytes one character a byte (latin1); a text that has characters beyond that is decoded already
+ * Decodes bytes as UTF-8. If they are not UTF-8, every byte that is not ASCII becomes \\xNN, so that different names stay
+ * different.
+ * @param bytes one character a byte (latin1); a text with other characters is returned as it is
  */
 export function decodeBytes(bytes: string): string {
   if (/[^\0-\xff]/.test(bytes)) return bytes;
@@ -61,24 +63,24 @@ export function decodeBytes(bytes: string): string {
   return bytes.replace(/[\x80-\xff]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`);
 }
 
-/** With a capital, unless it begins with a path, and a full stop. */
+/** Makes the first letter a capital, and adds a full stop if there is none. */
 export function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
 }
 
-/** The bytes of UTF-8 are as many as the characters then: a native call. */
+/** An ASCII text has as many bytes in UTF-8 as characters; Buffer.byteLength is a fast native call. */
 function isAscii(text: string): boolean {
   return Buffer.byteLength(text) === text.length;
 }
 
-/** A field of mountinfo, fstab(5) or /proc/swaps: space, tab, newline, backslash and # are octal. */
+/** Decodes a field of mountinfo, fstab(5) or /proc/swaps, where space, tab, newline, backslash and # are octal. */
 export function unescapeOctal(field: string): string {
   if (!field.includes('\\') && isAscii(field)) return field;
   return decodeBytes(unescapeBytes(field));
 }
 
 /**
- * The same, as bytes.
+ * Like unescapeOctal, without decoding the bytes.
  * @returns one character a byte
  */
 export function unescapeBytes(field: string): string {
@@ -88,9 +90,10 @@ export function unescapeBytes(field: string): string {
 }
 
 /**
- * @param file for the message, which does not quote the text as JSON.parse's own does: the file may be a link, made by
- *     somebody who may not read what it points to
- * @throws Error
+ * Parses JSON.
+ * @param file the name in the error's message. Unlike JSON.parse's message it does not quote the text, since the file may
+ *     be a link that another user made to a file that this user may not read.
+ * @throws Error "FILE: not JSON"
  */
 export function parseJson(text: string, file: string): unknown {
   try {

@@ -1,4 +1,4 @@
 import description from '../../package.json' with { type: 'json' };
 
-/** Of the agent, and of the boot scripts that came with it. */
+/** The version of the agent and of its boot scripts. */
 export const version = description.version;

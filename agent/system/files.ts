@@ -3,7 +3,7 @@ import { HostError } from '../lib/errors.ts';
 
 /** Capacity and fill of a file system (statfs(2)); bytes and inodes. */
 export interface Usage {
-  /** statfs(2)'s f_type: which file system answered. */
+  /** f_type of statfs(2): the kind of file system. */
   type: number;
   sizeBytes: number;
   usedBytes: number;
@@ -14,19 +14,19 @@ export interface Usage {
 export interface Stat {
   kind: 'file' | 'directory' | 'link' | 'other';
   bytes: number;
-  /** What it takes up: a sparse file is larger than that. */
+  /** Disk space in use; less than `bytes` for a sparse file. */
   allocatedBytes: number;
   mode: number;
   uid: number;
   gid: number;
-  /** Milliseconds since the epoch: the last change of the content or of anything that stat(2) shows. */
+  /** ctime: milliseconds since the epoch. */
   changed: number;
-  /** Milliseconds since the epoch: the last change of the content. */
+  /** mtime: milliseconds since the epoch. */
   modified: number;
 }
 
 /**
- * One character a byte. procfs and sysfs files say that they are empty, so their size is no help.
+ * Reads a whole file, one character a byte. stat(2) reports files of procfs and sysfs as empty, so the size is not used.
  * @throws HostError EFBIG for more than `limit` bytes; errno's otherwise
  */
 export function readLimited(file: string, limit: number): string {
@@ -39,8 +39,8 @@ export function readLimited(file: string, limit: number): string {
 }
 
 /**
- * The rest of an open file, one character a byte.
- * @param file for the error
+ * Reads the rest of an open file, one character a byte.
+ * @param file the name in the error's message
  * @throws HostError EFBIG for more than `limit` bytes; errno's otherwise
  */
 export function readAll(fd: number, file: string, limit: number): string {
@@ -56,8 +56,8 @@ export function readAll(fd: number, file: string, limit: number): string {
   }
 }
 
-/** Fewer bytes where the file ends before. */
-export function readStretch(file: string, offset: number, bytes: number): string {
+/** Reads bytes of a file, fewer at its end. */
+export function readRange(file: string, offset: number, bytes: number): string {
   const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   try {
     const buffer = Buffer.alloc(bytes);
@@ -74,7 +74,7 @@ export function readStretch(file: string, offset: number, bytes: number): string
 
 const pieceBytes = 1024 * 1024;
 
-/** One after the other, in memory of their own. @throws errno's while it is read */
+/** Reads a file in buffers of 1 MiB. @throws errno's, also while it is iterated */
 export function* readPieces(file: string): Generator<Buffer, undefined> {
   const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   try {
@@ -89,8 +89,8 @@ export function* readPieces(file: string): Generator<Buffer, undefined> {
   }
 }
 
-/** lstat(2) */
-export function statOrNothing(file: string): Stat | undefined {
+/** lstat(2). @returns undefined if the file does not exist */
+export function statIfPresent(file: string): Stat | undefined {
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
   const { size, blocks, mode, uid, gid, ctimeMs: changed, mtimeMs: modified } = stat;

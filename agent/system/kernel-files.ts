@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { HostError } from '../lib/errors.ts';
 
-/** The kernel's own file systems by statfs(2)'s f_type (linux/magic.h); the longest path first. */
+/** The kernel's own file systems with f_type of statfs(2) (linux/magic.h); the longest path first. */
 const kernelFileSystems = [
   { path: '/sys/kernel/security', magic: 0x73636673, name: 'securityfs' },
   { path: '/sys/firmware/efi/efivars', magic: 0xde5e81e4, name: 'efivarfs' },
@@ -11,15 +11,15 @@ const kernelFileSystems = [
 ];
 
 /**
- * What is read below /proc or /sys must come from the kernel, not from a file that somebody mounted there.
- * Another path is not asked about.
- * @throws HostError where another file system answers; errno's where nothing does
+ * Verifies that a file below /proc or /sys comes from the kernel, not from another file system that was mounted there.
+ * Other paths are not checked.
+ * @throws HostError if it is on another file system; errno's if it does not exist
  */
 export function verifyKernelFile(file: string): void {
   const found = kernelFileSystems.find(({ path }) => file.startsWith(`${path}/`) || file === path);
   if (found === undefined) return;
   const { type } = fs.statfsSync(file);
-  // statfs(2)'s f_type is signed on some architectures.
+  // f_type is signed on some architectures.
   if (type >>> 0 === found.magic) return;
   throw new HostError(
     `${file}: not the kernel's ${found.name} but another file system (type 0x${(type >>> 0).toString(16)})`,

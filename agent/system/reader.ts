@@ -9,8 +9,8 @@ import {
   type Usage,
   readLimited,
   readPieces,
-  readStretch,
-  statOrNothing,
+  readRange,
+  statIfPresent,
   usageOf,
 } from './files.ts';
 import { verifyKernelFile } from './kernel-files.ts';
@@ -21,14 +21,15 @@ import type { ProbeKind } from './probe/probes.ts';
 export type { Ended, Owner, ProbeKind, Stat, Usage };
 
 /**
- * The one door to the system. Reads are synchronous: what `status` reads is procfs, sysfs and the local
- * disk, and a start of milliseconds leaves nothing to overlap. What may hang is asked of a child process with a
- * deadline. Every failure is a HostError with errno's name.
+ * The only access to the system: every read goes through it, and every change through SystemWriter (writer.ts). Reads are
+ * synchronous, since `status` reads procfs, sysfs and the local disk, and overlapping would not make its start faster.
+ * Operations that may hang run in a child process with a deadline. Every failure is a HostError with errno's name.
  */
 export interface SystemReader {
   /**
-   * The file's text, one character a byte (latin1), so that nothing is lost. At most `limit` bytes. What is
-   * below /proc or /sys is the kernel's own, or an error.
+   * Reads a file, one character a byte (latin1), so that no byte is lost.
+   * @param limit bytes, 16 MiB by default
+   * @throws HostError EFBIG for a larger file; for a file below /proc or /sys that is not the kernel's
    */
   read(file: string, limit?: number): string;
   /**
@@ -37,49 +38,49 @@ export interface SystemReader {
    */
   readIfPresent(file: string, limit?: number): string | undefined;
   /**
-   * The text of a file in a folder that a less privileged user may write to, one character a byte. Nothing but a regular
-   * file is opened.
-   * @param owner who may own it: root, or also the owner of its folder
+   * Reads a file in a folder that a less privileged user may write to, one character a byte. Only a regular file is opened
+   * (record.ts).
+   * @param owner who may own the file
    * @param limit bytes
-   * @returns undefined where there is no such file
+   * @returns undefined if the file does not exist
    */
   readRecord(file: string, owner: Owner, limit?: number): string | undefined;
-  /** Bytes of a file or device, one character a byte; fewer where it ends before. */
+  /** Reads bytes of a file or device, one character a byte; fewer at its end. */
   readAt(file: string, offset: number, bytes: number): string;
-  /** The file's bytes from its beginning, piece by piece. */
+  /** Reads a file in buffers of 1 MiB. */
   pieces(file: string): Iterable<Buffer>;
-  /** Names in a folder, sorted. */
+  /** The names in a folder, sorted. */
   list(folder: string): string[];
-  /** Where a symbolic link points, as written in it, one character a byte. */
+  /** The target of a symbolic link, unresolved, one character a byte. */
   link(file: string): string;
   /** The path with every symbolic link resolved. */
   resolve(file: string): string;
-  /** lstat(2); undefined where there is no such file. */
+  /** lstat(2); undefined if the file does not exist. */
   stat(file: string): Stat | undefined;
   usage(file: string): Usage;
   /**
-   * A write to each folder's file system that leaves nothing behind, in a child process: errno's name, 'OK' if it went
-   * through, or 'TIMEOUT' at the deadline.
+   * Tries a write to each folder's file system in a child process, without leaving a file.
+   * @returns for each folder errno's name, 'OK' if the write succeeded, or 'TIMEOUT' at the deadline
    */
   tryWrites(folders: readonly string[]): Promise<string[]>;
-  /** The records in the kernel's log, the oldest first. */
+  /** The records in the kernel's log buffer, the oldest first. */
   kernelLog(): string[];
-  /** Tries things at a path in a child process (agent/probe/): an answer a kind, 'TIMEOUT' at the deadline. */
+  /** Runs probes of a path in a child process (probe/). @returns an answer for each kind, 'TIMEOUT' at the deadline */
   probe(kinds: readonly ProbeKind[], path: string): Promise<Partial<Record<ProbeKind, string>>>;
-  /** Runs a program without a shell; left behind at the deadline, after five seconds unless another is given. */
+  /** Runs a program without a shell, and abandons it at the deadline (exec.ts). @param milliseconds 5000 by default */
   run(program: string, args: readonly string[], milliseconds?: number): Promise<Ended>;
   environment(): { hostname: string; kernel: string; uid: number; seconds: number };
   now(): Date;
 }
 
 const defaultLimit = 16 * 1024 * 1024;
-/** Milliseconds that a child process may take. */
+/** The deadline of a child process, in milliseconds. */
 const deadline = 5000;
 
 export interface ReaderOptions {
-  /** Where the system's root is; tests give a folder of fixtures. */
+  /** The system's root; tests give a folder of fixtures. */
   root?: string;
-  /** The command line that starts this program, for what it has to do in a child process. */
+  /** The command line that starts this program, for child processes. */
   self?: readonly string[];
 }
 
@@ -93,13 +94,13 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
     readIfPresent: (file, limit) => unlessAbsent(() => read(file, limit)),
     readRecord: (file, owner, limit = defaultLimit) =>
       onFile(file, () => readRecord(at(file), owner, limit, file)),
-    readAt: (file, offset, bytes) => onFile(file, () => readStretch(at(file), offset, bytes)),
+    readAt: (file, offset, bytes) => onFile(file, () => readRange(at(file), offset, bytes)),
     pieces: (file) => readPieces(at(file)),
     list: (folder) => onFile(folder, () => verified(folder, verify, fs.readdirSync(at(folder)).sort())),
     link: (file) =>
       onFile(file, () => verified(path.dirname(file), verify, fs.readlinkSync(at(file), 'latin1'))),
     resolve: (file) => onFile(file, () => resolve(at(file), root, verify)),
-    stat: (file) => onFile(file, () => statOrNothing(at(file))),
+    stat: (file) => onFile(file, () => statIfPresent(at(file))),
     usage: (file) => onFile(file, () => usageOf(at(file))),
     tryWrites: (folders) => tryWrites(self, folders.map(at)),
     kernelLog: () => onFile('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
@@ -124,7 +125,7 @@ function unlessAbsent<T>(action: () => T): T | undefined {
   }
 }
 
-/** After the reading, so that what was read is what is asked about. */
+/** Verifies a file after it was read, so that the check covers the file that was read. */
 function verified<T>(file: string, verify: (file: string) => void, value: T): T {
   verify(file);
   return value;
@@ -136,25 +137,25 @@ function resolve(file: string, root: string, verify: (file: string) => void): st
   return root !== '/' && resolved.startsWith(root) ? resolved.slice(root.length) || '/' : resolved;
 }
 
-/** It starts in a millisecond; where this package is not installed, this program does the same (packaging/build/try-write.c). */
-const writer = '/usr/libexec/immutafs/try-write';
+/** A small program that starts in a millisecond (packaging/build/try-write.c). If it is not installed, this program replaces it. */
+const tryWriteProgram = '/usr/libexec/immutafs/try-write';
 
-/** One child writes to one folder after the other; those behind one that hangs get a child of their own. */
+/** One child process writes to the folders in turn. If a write hangs, each folder after it gets a child process. */
 async function tryWrites(self: readonly string[], folders: readonly string[]): Promise<string[]> {
   if (folders.length === 0) return [];
-  const [program = process.execPath, ...args] = fs.existsSync(writer)
-    ? [writer]
+  const [program = process.execPath, ...args] = fs.existsSync(tryWriteProgram)
+    ? [tryWriteProgram]
     : [...self, 'try-writes', '--'];
   const { stdout, ended } = await runChild(program, [...args, ...folders], deadline);
-  // The last line may have been cut off.
+  // The last line may be incomplete.
   const answers = stdout.split('\n').slice(0, -1).slice(0, folders.length).map(answerName);
   if (answers.length === folders.length) return answers;
   const missing = ended === 'deadline' ? 'TIMEOUT' : 'no answer';
-  const behind = folders.slice(answers.length + 1).map((folder) => tryWrites(self, [folder]));
-  return [...answers, missing, ...(await Promise.all(behind)).flat()];
+  const remaining = folders.slice(answers.length + 1).map((folder) => tryWrites(self, [folder]));
+  return [...answers, missing, ...(await Promise.all(remaining)).flat()];
 }
 
-/** try-write prints errno, this program its name. */
+/** try-write prints errno's number, this program prints its name. */
 function answerName(answer: string): string {
   if (answer === '0') return 'OK';
   return /^\d+$/.test(answer) ? getSystemErrorName(-Number(answer)) : answer;

@@ -4,19 +4,20 @@ import { HostError, errorCode } from '../lib/errors.ts';
 import { readAll } from './files.ts';
 import { O_PATH, inFolder } from './foreign-folder.ts';
 
-/** Who may own a record: root alone, who is then also the only one who may write to it; or its folder's owner, too. */
+/** `root`: only root may own the file and write to it. `folder`: the owner of its folder may own it, too. */
 export type Owner = 'root' | 'folder';
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, S_IFMT } = fs.constants;
 
 /**
- * Reads a file that a less privileged user may have put there. It is checked by its name (open(2), O_PATH) and then
- * opened by what was checked (/proc/self/fd), so that nothing but a regular file is ever opened, whatever another
- * process does in between.
+ * Reads a file that a less privileged user may have made. The name is opened with O_PATH and checked, and that descriptor
+ * (/proc/self/fd) is then opened for reading, so that only a regular file is ever opened, even if another process
+ * replaces the file in between.
  * @param file an absolute path
  * @param limit bytes
- * @returns one character a byte; undefined where there is no such file
- * @throws HostError that says what is wrong: ELOOP for a link, EINVAL for another kind of file, EPERM for another
+ * @param shown the file's name in messages
+ * @returns one character a byte; undefined if the file does not exist
+ * @throws HostError with the reason: ELOOP for a link, EINVAL for another kind of file, EPERM for another
  *     owner, EFBIG for more than `limit` bytes; errno's otherwise
  */
 export function readRecord(file: string, owner: Owner, limit: number, shown = file): string | undefined {
@@ -31,7 +32,7 @@ export function readRecord(file: string, owner: Owner, limit: number, shown = fi
       }
     });
   } catch (error) {
-    // Without a /proc nothing can be opened, and that is not the answer that there is no such file.
+    // Without /proc every open fails with ENOENT, which does not mean that the file does not exist.
     const isMissing = errorCode(error) === 'ENOENT' && !fs.lstatSync(file, { throwIfNoEntry: false });
     if (isMissing) return undefined;
     throw error;

@@ -3,16 +3,16 @@ import type fs from 'node:fs';
 import { HostError } from '../lib/errors.ts';
 
 /**
- * The state of every file in a tree, as one 64-bit hash a file: inode, size, times of content and of change, and name.
- * A file whose hash is in it has not changed since: the kernel sets the time of change at each write (inode(7)).
+ * The state of every file in a tree: one 64-bit hash of inode, size, mtime, ctime and name for each file. A file whose
+ * hash is found has not changed, since the kernel sets ctime at each write (inode(7)).
  */
 export interface TreeState {
   has(name: string, state: FileState): boolean;
-  /** What `parseTreeState` reads; one character a byte. */
+  /** Serialises the state for parseTreeState, one character a byte. */
   text(): string;
 }
 
-/** Of one file. Times in nanoseconds since the epoch. */
+/** The state of one file; mtime and ctime in nanoseconds since the epoch. */
 export interface FileState {
   inode: bigint;
   size: bigint;
@@ -20,16 +20,16 @@ export interface FileState {
   changed: bigint;
 }
 
-/** @throws HostError where the text is none of `TreeState.text` */
+/** @param text of TreeState.text. @throws HostError for a text of an impossible length */
 export function parseTreeState(text: string): TreeState {
   const bytes = Buffer.from(text, 'latin1');
-  if (bytes.length % 8 !== 0) throw new HostError('the state of a tree has a length that it cannot have');
+  if (bytes.length % 8 !== 0) throw new HostError('the state of a tree has an impossible length');
   const keys = new BigUint64Array(bytes.length / 8);
   for (let index = 0; index < keys.length; index++) keys[index] = bytes.readBigUInt64LE(index * 8);
   return treeState(keys);
 }
 
-/** Gets the files one by one, and keeps eight bytes of each. */
+/** Collects the state of files one by one; keeps eight bytes of each. */
 export function makeTreeState(): { add: (name: string, state: FileState) => void; done: () => TreeState } {
   const keys: bigint[] = [];
   return {

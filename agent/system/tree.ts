@@ -1,12 +1,12 @@
 import fs from 'node:fs';
-import { setImmediate as breathe } from 'node:timers/promises';
+import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { errorCode, isAbsent } from '../lib/errors.ts';
 import { O_PATH } from './foreign-folder.ts';
 import { type FileState, type TreeState, makeTreeState, stateOf } from './tree-state.ts';
 
 /**
- * Reads the state of a tree, in one file system.
- * @param pause is called now and then; what it throws ends the walk
+ * Reads the state of a tree, within one file system.
+ * @param pause called at each file; an error that it throws ends the walk
  */
 export async function readTreeState(folder: string, pause: () => void): Promise<TreeState> {
   const state = makeTreeState();
@@ -18,18 +18,18 @@ export async function readTreeState(folder: string, pause: () => void): Promise<
 }
 
 export interface WalkedFile {
-  /** From the folder on, one character a byte. */
+  /** Relative to the folder, one character a byte. */
   name: string;
   directory: boolean;
   state: FileState;
 }
 
 /**
- * Removes the files and then-empty directories of a tree for which `isDispensable` is true, and not the folder itself.
- * What is on another file system is never removed. An inode's other names change with each name that is removed; they
- * are shown as they were.
- * @param kept gets the name of each file, and of each directory that was not removed for its own sake
- * @throws HostError with the system's reason; what comes after it stays
+ * Removes the files of a tree for which `isDispensable` is true, and then such directories that are empty, but not the
+ * folder itself. Files on other file systems are never removed. Removing one name of an inode changes the ctime of its
+ * other names; `isDispensable` receives the ctime from before.
+ * @param kept receives the name of each file that stays, and of each directory that is not dispensable or immutable
+ * @throws HostError with the system's reason; the walk ends there
  */
 export async function removeTree(
   folder: string,
@@ -78,7 +78,7 @@ export function lastChange(folder: string, name: string): number {
   return fs.lstatSync(folder).ctimeMs;
 }
 
-/** @returns undefined where nothing is there, or a file is in the place of a directory */
+/** @returns undefined if the file, or a directory on its path, does not exist */
 function changeOf(file: Buffer): number | undefined {
   try {
     return fs.lstatSync(file).ctimeMs;
@@ -88,7 +88,7 @@ function changeOf(file: Buffer): number | undefined {
   }
 }
 
-/** chattr(1) +i or +a, of the file or of its directory. */
+/** EPERM: the file or its directory has an attribute of chattr(1), +i or +a. */
 function unlessImmutable(remove: () => void, otherwise: () => void): void {
   try {
     remove();
@@ -98,7 +98,7 @@ function unlessImmutable(remove: () => void, otherwise: () => void): void {
   }
 }
 
-/** @returns its time of change afterwards, where it has other names */
+/** @returns the ctime of the inode afterwards, if it has other names */
 function unlink(at: Buffer, { nlink }: fs.BigIntStats): bigint | undefined {
   if (nlink === 1n) {
     fs.unlinkSync(at);
@@ -125,8 +125,8 @@ function removeIfEmpty(at: Buffer): void {
 type Visit = (name: string, stat: fs.BigIntStats, at: Buffer) => (() => void) | undefined;
 
 /**
- * Calls for every file below a folder, a directory before what is in it; the function that comes back is called
- * after that. Each is reached from its open parent, so no link that is put in a directory's place is followed.
+ * Visits every file below a folder, a directory before its content; the function that `visit` returns is called after
+ * the content. Each file is reached from its open parent, so that a link that replaces a directory is not followed.
  */
 async function walkTree(
   folder: string,
@@ -142,7 +142,7 @@ async function walkTree(
       const here = Buffer.from(`/proc/self/fd/${fd}/`);
       const own = device ?? fs.fstatSync(fd, { bigint: true }).dev;
       for (const each of fs.readdirSync(here, { encoding: 'buffer' })) {
-        if (++count % 1000 === 0) await breathe();
+        if (++count % 1000 === 0) await yieldToEvents();
         pause();
         const child = Buffer.concat([here, each]);
         const name = `${prefix}${each.toString('latin1')}`;

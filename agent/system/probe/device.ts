@@ -8,9 +8,9 @@ import { probeName } from './unnamed.ts';
 const nullDevice = 0x103;
 
 /**
- * Opens a node of /dev/null in a folder. Needs root. A node cannot be without a name; this process lives on
- * when the agent is killed, and removes it.
- * @returns EACCES where it is mounted nodev (mount(2)), OPENED where it can be used, else errno's name
+ * Makes a device node of /dev/null in a folder and opens it. Requires root. A node must have a name; this process survives
+ * the agent's death and removes the node.
+ * @returns EACCES on a mount with nodev (mount(2)), OPENED if the node works, else errno's name
  */
 export function tryDevice(folder: string): string {
   if (process.geteuid?.() !== 0) return 'EPERM';
@@ -27,7 +27,7 @@ export function tryDevice(folder: string): string {
   }
 }
 
-/** Whoever owns the folder may have put another device in the node's place, which must not be opened. */
+/** The owner of the folder may have replaced the node by another device, which must not be opened. */
 function openNode(node: string): string {
   const named = fs.openSync(node, O_PATH | fs.constants.O_NOFOLLOW);
   try {

@@ -5,7 +5,7 @@ import { tryExecute, trySetUid } from './run.ts';
 import { removeLeftovers } from './unnamed.ts';
 import { tryWrite } from './write.ts';
 
-/** What can be tried at a path: each answers with errno's name or a word of its own. */
+/** The probes of a path; each returns errno's name or a word of its own. */
 export const probes = {
   present: (path: string) => (fs.lstatSync(path, { throwIfNoEntry: false }) ? 'YES' : 'NO'),
   write: tryWrite,
@@ -17,22 +17,22 @@ export const probes = {
 export type ProbeKind = keyof typeof probes;
 
 /**
- * Runs probes one after the other. It outlives a signal, so that nothing is left behind.
- * @param say takes each answer as soon as there is one: a later probe may hang
+ * Runs probes in turn. Signals are ignored, so that no file stays behind.
+ * @param say receives each answer at once, since a later probe may hang
  */
 export function runProbes(kinds: readonly ProbeKind[], path: string, say: (line: string) => void): void {
-  outliveSignals();
+  ignoreSignals();
   if (kinds.includes('exec') || kinds.includes('device')) tidy(path);
   for (const kind of kinds) say(`${kind} ${answer(kind, path)}\n`);
 }
 
-/** Writes at one path after the other. @param say as of runProbes */
+/** Tries a write at each path in turn. @param say as for runProbes */
 export function runWrites(paths: readonly string[], say: (line: string) => void): void {
-  outliveSignals();
+  ignoreSignals();
   for (const path of paths) say(`${answer('write', path)}\n`);
 }
 
-function outliveSignals(): void {
+function ignoreSignals(): void {
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGPIPE'] as const)
     process.on(signal, () => undefined);
 }
@@ -49,6 +49,6 @@ function tidy(folder: string): void {
   try {
     removeLeftovers(folder);
   } catch {
-    // The probes themselves will say what is wrong with the folder.
+    // The probes themselves report the error.
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A whole ELF executable for x86-64, System V (elf(5)): exits with 1 where its effective user is root, else
- * with 0. A script would not do: the kernel ignores the set-uid bit of one (fs/binfmt_script.c).
+ * An ELF executable for x86-64, System V (elf(5)), that exits with 1 if its effective user is root, else with 0. A script
+ * is no substitute: the kernel ignores a script's set-uid bit (fs/binfmt_script.c).
  */
 export function probeProgram(): Buffer {
   const code = Buffer.from(

@@ -7,8 +7,8 @@ import { openUnnamed } from './unnamed.ts';
 const nobody = 65534;
 
 /**
- * Starts a program that lies in a folder.
- * @returns EACCES where it is mounted noexec (execve(2)), RAN where it ran, else errno's name
+ * Executes a program in a folder.
+ * @returns EACCES on a mount with noexec (execve(2)), RAN if the program ran, else errno's name
  */
 export function tryExecute(folder: string): string {
   const { error } = run(folder, 0o700);
@@ -16,12 +16,12 @@ export function tryExecute(folder: string): string {
 }
 
 /**
- * Starts root's set-uid program as nobody. Needs root.
- * @returns HONOURED where it ran as root, IGNORED where it did not, EACCES on noexec, else errno's name
+ * Executes a set-uid program of root as the user nobody. Requires root.
+ * @returns HONOURED if it ran as root, IGNORED if it did not, EACCES on a mount with noexec, else errno's name
  */
 export function trySetUid(folder: string): string {
   if (process.geteuid?.() !== 0) return 'EPERM';
-  // A process that may gain no rights says nothing about the mount (prctl(2), PR_SET_NO_NEW_PRIVS).
+  // With no_new_privs (prctl(2)) the set-uid bit has no effect on any mount.
   if (/^NoNewPrivs:\s*1/m.test(fs.readFileSync('/proc/self/status', 'latin1'))) return 'NO_NEW_PRIVS';
   const { error, exit } = run(folder, 0o4711, { uid: nobody, gid: nobody });
   if (error !== undefined) return errorCode(error) || errorMessage(error);

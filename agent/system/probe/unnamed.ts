@@ -3,15 +3,15 @@ import path from 'node:path';
 import { errorCode } from '../../lib/errors.ts';
 import { randomWord } from '../foreign-folder.ts';
 
-/** O_TMPFILE | O_DIRECTORY (asm-generic/fcntl.h); Node has no name for the first. */
+/** O_TMPFILE | O_DIRECTORY (asm-generic/fcntl.h); Node does not define the first. */
 const O_TMPFILE = 0o20000000 | fs.constants.O_DIRECTORY;
 
-/** Of everything that a probe has to give a name: the process's id, and a word that no other user can know before. */
+/** The names of a probe's files: the process ID, and a word that other users cannot predict. */
 export const leftover = /^\.immutafs-probe-(\d+)(?:-[0-9a-z]+)?$/;
 
 /**
- * Opens a file for writing that never has a name, so that nothing is left behind, not even by a process that
- * is killed here (open(2), O_TMPFILE).
+ * Opens a file for writing that never has a name, so that none stays behind even if the process is killed (open(2),
+ * O_TMPFILE).
  * @throws errno's; see isWithoutUnnamed
  */
 export function openWithoutName(folder: string): number {
@@ -19,14 +19,14 @@ export function openWithoutName(folder: string): number {
 }
 
 /**
- * Whether the kernel (before 3.11) or the file system (vfat, NFS) has no such files: EISDIR or EOPNOTSUPP, which libuv
- * calls ENOTSUP (the same number on Linux).
+ * Whether the kernel (before 3.11) or the file system (vfat, NFS) does not support O_TMPFILE: EISDIR or EOPNOTSUPP, which
+ * libuv calls ENOTSUP (the same number on Linux).
  */
 export function isWithoutUnnamed(error: unknown): boolean {
   return ['EISDIR', 'ENOTSUP', 'EOPNOTSUPP'].includes(errorCode(error));
 }
 
-/** Likewise; where there are none, a file whose name is gone before anything is in it. */
+/** As openWithoutName; without O_TMPFILE, a file whose name is removed before anything is written. */
 export function openUnnamed(folder: string): number {
   try {
     return openWithoutName(folder);
@@ -44,7 +44,7 @@ export function probeName(folder: string): string {
   return path.join(folder, `.immutafs-probe-${process.pid}-${randomWord()}`);
 }
 
-/** Removes what an earlier probe left that was killed; what a living one has in use stays. */
+/** Removes the files of probes that were killed; the files of running probes stay. */
 export function removeLeftovers(folder: string): void {
   for (const name of fs.readdirSync(folder)) {
     const pid = leftover.exec(name)?.[1];

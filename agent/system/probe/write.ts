@@ -3,10 +3,10 @@ import { errorCode, errorMessage } from '../../lib/errors.ts';
 import { isWithoutUnnamed, openWithoutName } from './unnamed.ts';
 
 /**
- * Writes to a folder's file system. EROFS is answered before any permission is looked at (fs/namei.c,
- * mnt_want_write() in do_tmpfile()). Where there are no files without a name, access(2) answers instead, which
- * asks the same question and leaves nothing behind either.
- * @returns errno's name, or OK if the write went through
+ * Tries a write to a folder's file system. The kernel returns EROFS before it checks permissions (fs/namei.c,
+ * mnt_want_write() in do_tmpfile()). Without O_TMPFILE, access(2) is used, which makes the same check and leaves no file
+ * either.
+ * @returns errno's name, or OK if the write succeeded
  */
 export function tryWrite(folder: string): string {
   try {

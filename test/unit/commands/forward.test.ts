@@ -47,7 +47,7 @@ function withConfig<T>(text: string, action: (reader: SystemReader) => Promise<T
       if (code !== '' && file === conf) throw new HostError(`${conf}: no`, code);
       return reader.read(file, limit);
     };
-    return action({ ...reader, read });
+    return action({ ...reader, read, readIfPresent: read });
   });
 }
 

@@ -6,10 +6,10 @@ import { HostError, errorCode } from '../../../agent/lib/errors.ts';
 import { runChild, runProgram, runSync } from '../../../agent/system/exec.ts';
 import { inTemporaryFolder } from '../../harness/temporary.ts';
 
-const program = suite('programs');
+const program = suite('runProgram');
 const sh = (script: string, seconds = 20, output?: (text: string) => void) =>
   runProgram('/bin/sh', ['-c', script], seconds, output);
-program('what it says, and how it ends', async () => {
+program('returns stdout, stderr and the exit code', async () => {
   assert.equal(await sh('echo out; echo err >&2; exit 3'), {
     exit: 3,
     stdout: 'out\n',
@@ -17,7 +17,7 @@ program('what it says, and how it ends', async () => {
     late: false,
   });
 });
-program('no more than its last 64 KiB are kept, and all of it is passed on', async () => {
+program('keeps the last 64 KiB of the output, and passes all of it on', async () => {
   let bytes = 0;
   const { stdout } = await sh(
     'head -c 300000 /dev/zero; echo end',
@@ -26,18 +26,18 @@ program('no more than its last 64 KiB are kept, and all of it is passed on', asy
   );
   assert.equal([stdout.length, stdout.slice(-4), bytes], [65536, 'end\n', 300_004]);
 });
-program('it is ended when it takes too long', async () => {
+program('ends a program at the time limit', async () => {
   const { exit, late } = await sh('exec sleep 60', 1);
   assert.equal([exit, late], [null, true]);
 });
-program('its environment is ours, not the caller’s', async () => {
+program('passes its own environment, not the caller’s', async () => {
   process.env['IMMUTAFS_SECRET'] = 'x';
   const { stdout } = await sh('env; pwd');
   assert.match(stdout, 'LC_ALL=C\n');
   assert.not.match(stdout, 'IMMUTAFS_SECRET');
   assert.match(stdout, /^\/$/m);
 });
-program('one that is not there', async () => {
+program('a missing program is an error', async () => {
   try {
     await runProgram('/nonexistent/program', [], 5);
     assert.unreachable('no error');
@@ -48,18 +48,18 @@ program('one that is not there', async () => {
 });
 program.run();
 
-const child = suite('child processes');
-child('what it printed, and whether it ended well', async () => {
+const child = suite('runChild');
+child('returns stdout, and whether the exit code was 0', async () => {
   assert.equal(await runChild('/bin/echo', ['a  b'], 5000), { stdout: 'a  b\n', ended: 'good' });
   assert.equal(await runChild('/bin/false', [], 5000), { stdout: '', ended: 'bad' });
 });
-child('left behind at the deadline, with what it had printed', async () => {
+child('abandons a program at the deadline, and returns its output so far', async () => {
   const began = performance.now();
   const ended = await runChild('/bin/sh', ['-c', 'echo early; exec sleep 60'], 300);
   assert.equal(ended, { stdout: 'early\n', ended: 'deadline' });
   assert.ok(performance.now() - began < 3000);
 });
-child('one that cannot be started is an error', async () => {
+child('a program that cannot be started is an error', async () => {
   try {
     await runChild('/none', [], 5000);
     assert.unreachable();
@@ -68,7 +68,7 @@ child('one that cannot be started is an error', async () => {
     assert.is((error as HostError).code, 'ENOENT');
   }
 });
-child('no environment but its own', async () => {
+child('passes no environment but its own', async () => {
   process.env['IMMUTAFS_TEST'] = 'x';
   const { stdout } = await runChild('/usr/bin/env', [], 5000);
   assert.equal(stdout.trim().split('\n').sort(), ['LC_ALL=C', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin']);

@@ -7,8 +7,8 @@ import { systemReader } from '../../../agent/system/reader.ts';
 const refused = (action: () => unknown, said: RegExp) =>
   assert.throws(action, (error: unknown) => error instanceof HostError && said.test(error.message));
 
-const files = suite('files of the kernel');
-files('procfs and sysfs are believed', () => {
+const files = suite('verifyKernelFile');
+files('accepts procfs and sysfs', () => {
   for (const file of [
     '/proc/self/mountinfo',
     '/proc',
@@ -19,12 +19,12 @@ files('procfs and sysfs are believed', () => {
     verifyKernelFile(file);
   }
 });
-files('what is elsewhere is not asked about', () => {
+files('does not check paths outside /proc and /sys', () => {
   verifyKernelFile('/none');
   verifyKernelFile('/process/x');
   verifyKernelFile('/sysx');
 });
-files('a link out of procfs is not its file', () => {
+files('rejects a link out of procfs', () => {
   refused(
     () => verifyKernelFile('/proc/self/exe'),
     /^\/proc\/self\/exe: not the kernel's procfs but another/,

@@ -9,8 +9,8 @@ import { inTemporaryFolder } from '../../harness/temporary.ts';
 const refused = (action: () => unknown, said: RegExp) =>
   assert.throws(action, (error: unknown) => error instanceof HostError && said.test(error.message));
 
-const log = suite('the log of the kernel');
-log('another file is not it', () => {
+const log = suite('readKernelLog');
+log('rejects other files', () => {
   inTemporaryFolder((root) => {
     const file = path.join(root, 'kmsg');
     fs.writeFileSync(file, '5,1,2,-;sd 2:0:0:0: [sda] Write Protect is on\n');
@@ -19,7 +19,7 @@ log('another file is not it', () => {
   });
 });
 if (process.getuid?.() === 0 && fs.existsSync('/dev/kmsg')) {
-  log('records, the oldest first', () => {
+  log('returns records, the oldest first', () => {
     const numbers = readKernelLog().map((record) => Number(/^\d+,(\d+),/.exec(record)?.[1]));
     assert.ok(numbers.length > 0);
     assert.equal(

@@ -1,4 +1,4 @@
-/** One `prepare` at a time: processes of this program's own lock contend for it. */
+/** The lock of `prepare`, with several processes. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -19,15 +19,15 @@ function other(script: string): ChildProcess {
   });
 }
 
-/** Another process that has the lock until it is ended. */
+/** Another process that holds the lock until it is killed. */
 async function holder(file: string): Promise<ChildProcess> {
   const child = other(`lock(${JSON.stringify(file)}, 'x'); console.log('mine'); setInterval(() => 0, 1000);`);
   if (child.stdout !== null) await once(child.stdout, 'data');
   return child;
 }
 
-const locks = suite('the lock');
-locks('is had once, and again after it was given back', () =>
+const locks = suite('lock');
+locks('can be taken once, and again after it was released', () =>
   inTemporaryFolder((folder) => {
     const { lock } = systemWriter(folder);
     const unlock = lock('/run/lock');
@@ -39,14 +39,14 @@ locks('is had once, and again after it was given back', () =>
   }),
 );
 locks(
-  'of another process is refused and that process named, whatever the file has; it ends with the process',
+  'an error names the process that holds the lock, whatever the file contains; the lock ends with the process',
   () =>
     whileTemporaryFolder(async (folder) => {
       const file = path.join(folder, 'lock');
       const child = await holder(file);
       const { lock } = systemWriter(folder);
       assert.throws(() => lock('/lock'), `is running (process ${child.pid})`);
-      // As it is before a process has written its number.
+      // The state before a process has written its ID.
       fs.truncateSync(file);
       assert.throws(() => lock('/lock'), 'is running (/lock)');
       child.kill('SIGKILL');
@@ -55,18 +55,18 @@ locks(
     }),
 );
 for (const [title, text] of [
-  ['has the number of a process that lives and is another program', `${process.ppid}\n`],
+  ['has the ID of another running program', `${process.ppid}\n`],
   ['is empty', ''],
-  ['has anything else', 'x'.repeat(100)],
+  ['has other content', 'x'.repeat(100)],
 ]) {
-  locks(`a file without a lock that ${title} is no obstacle`, () =>
+  locks(`a file without a lock that ${title} can be locked`, () =>
     inTemporaryFolder((folder) => {
       writeFiles(folder, { lock: text ?? '' });
       systemWriter(folder).lock('/lock')();
     }),
   );
 }
-locks('a link or a folder in the place of the file is an error', () =>
+locks('a link or a folder instead of the file is an error', () =>
   inTemporaryFolder((folder) => {
     writeFiles(folder, { link: { linkTo: 'target' }, 'folder/a': '' });
     for (const name of ['/link', '/folder']) {
@@ -81,10 +81,10 @@ locks('a link or a folder in the place of the file is an error', () =>
     assert.is(fs.existsSync(path.join(folder, 'target')), false);
   }),
 );
-locks('never has two owners, though processes contend for it and are killed with it', () =>
+locks('never has two owners while processes compete for it and are killed', () =>
   whileTemporaryFolder(async (folder) => {
     const file = path.join(folder, 'lock');
-    // Each owner makes a file that must not be there; a killed one leaves it with its number.
+    // Each owner makes a file that must not exist; a killed owner leaves it with its ID.
     const script = `
       for (let had = 0; had < 15; ) {
         let unlock;
@@ -92,7 +92,7 @@ locks('never has two owners, though processes contend for it and are killed with
         had += 1;
         const owner = ${JSON.stringify(path.join(folder, 'owner'))};
         const before = fs.existsSync(owner) ? Number(fs.readFileSync(owner, 'latin1')) : 0;
-        // One that is killed has no program any more when its files are closed.
+        // A killed process has no program any more when its files are closed.
         let lives = before !== 0;
         try { fs.readlinkSync('/proc/' + before + '/exe'); } catch { lives = false; }
         if (lives) { console.log('two owners'); process.exit(1); }

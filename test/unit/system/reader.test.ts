@@ -16,15 +16,15 @@ function fails(action: () => unknown, code: string, said: RegExp): void {
   });
 }
 
-const reading = suite('reading');
-reading('a byte is a character', () => {
+const reading = suite('SystemReader');
+reading('one character a byte', () => {
   inTemporaryFolder((root) => {
     fs.writeFileSync(path.join(root, 'a'), Buffer.from([0, 10, 0x80, 0xff]));
     assert.is(systemReader({ root }).read('/a'), '\0\n\x80\xff');
   });
 });
 
-reading('what says that it is empty is read too', () => {
+reading('reads a file of procfs, whose size is 0', () => {
   assert.match(systemReader().read('/proc/self/mountinfo'), ' / ');
 });
 
@@ -35,7 +35,7 @@ for (const [bytes, limit, good] of [
   [65537, 65536, false],
   [200_000, 100_000, false],
 ] as const) {
-  reading(`${bytes} bytes, at most ${limit}`, () => {
+  reading(`a file of ${bytes} bytes with a limit of ${limit}`, () => {
     inTemporaryFolder((root) => {
       writeFiles(root, { a: 'x'.repeat(bytes) });
       const reader = systemReader({ root });
@@ -45,18 +45,16 @@ for (const [bytes, limit, good] of [
   });
 }
 
-reading('a file that never ends', () =>
-  fails(() => systemReader().read('/dev/zero', 1000), 'EFBIG', /larger/),
-);
+reading('an endless file', () => fails(() => systemReader().read('/dev/zero', 1000), 'EFBIG', /larger/));
 
-reading('a pipe that nobody writes to does not hang', () => {
+reading('a FIFO without a writer does not hang', () => {
   inTemporaryFolder((root) => {
     assert.is(spawnSync('mkfifo', [path.join(root, 'a')]).status, 0);
     assert.is(systemReader({ root }).read('/a'), '');
   });
 });
 
-reading('failures name the file as the guest has it, and errno', () => {
+reading('errors name the file and errno', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, { file: '', loop: { linkTo: 'loop' } });
     const reader = systemReader({ root });
@@ -70,7 +68,7 @@ reading('failures name the file as the guest has it, and errno', () => {
   });
 });
 
-reading('a file that may be absent: undefined only if it does not exist', () => {
+reading('readIfPresent returns undefined only if the file does not exist', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, { file: 'x', large: 'x'.repeat(11), loop: { linkTo: 'loop' } });
     const reader = systemReader({ root });
@@ -83,7 +81,7 @@ reading('a file that may be absent: undefined only if it does not exist', () => 
   });
 });
 
-reading('names are sorted, links are as written, paths are resolved', () => {
+reading('list sorts names, link returns the target unresolved, resolve follows links', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, { 'd/b': '', 'd/a': '', l: { linkTo: 'd/../d/a' } });
     const reader = systemReader({ root: fs.realpathSync(root) });
@@ -109,7 +107,7 @@ reading('stat', () => {
   });
 });
 
-reading('usage is statfs(2) in bytes', () => {
+reading('usage returns bytes', () => {
   const { type, sizeBytes, usedBytes } = systemReader().usage('/proc');
   assert.equal([type, sizeBytes, usedBytes], [0x9fa0, 0, 0]);
   const root = systemReader().usage('/');

@@ -15,8 +15,8 @@ function fails(action: () => unknown, code: string, said: RegExp): void {
   });
 }
 
-const writing = suite('writing');
-writing('a file is replaced whole, with the mode asked for', () => {
+const writing = suite('replaceFile');
+writing('replaces a file whole, with the given mode', () => {
   inTemporaryFolder((root) => {
     const writer = systemWriter(root);
     writer.writeAtomically('/a', 'one', 0o600);
@@ -28,7 +28,7 @@ writing('a file is replaced whole, with the mode asked for', () => {
   });
 });
 
-writing('who reads the old file keeps it', () => {
+writing('a process that has the old file open keeps it', () => {
   inTemporaryFolder((root) => {
     const writer = systemWriter(root);
     writer.writeAtomically('/a', 'old', 0o644);
@@ -39,7 +39,7 @@ writing('who reads the old file keeps it', () => {
   });
 });
 
-writing('a link is replaced, not followed', () => {
+writing('replaces a link and does not follow it', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, { victim: 'mine', a: { linkTo: 'victim' } });
     systemWriter(root).writeAtomically('/a', 'x', 0o644);
@@ -48,7 +48,7 @@ writing('a link is replaced, not followed', () => {
   });
 });
 
-writing('where it fails nothing is left', () => {
+writing('leaves no file if it fails', () => {
   inTemporaryFolder((root) => {
     fs.mkdirSync(path.join(root, 'a'));
     const writer = systemWriter(root);

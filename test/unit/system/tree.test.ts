@@ -1,4 +1,3 @@
-/** What of a tree is unchanged, and removing a part of it. */
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -10,7 +9,7 @@ import { inTemporaryFolder, whileTemporaryFolder, writeFiles } from '../../harne
 
 const nothing = () => undefined;
 
-/** Every file of a tree for which the state has, or has not, what it is now. */
+/** For each file of a tree: whether it is unchanged since the state was read. */
 async function unchanged(folder: string, text: string): Promise<Record<string, boolean>> {
   const state = parseTreeState(text);
   const found: Record<string, boolean> = {};
@@ -27,7 +26,7 @@ async function unchanged(folder: string, text: string): Promise<Record<string, b
 }
 
 const trees = suite('trees');
-trees('a state has every file that is as it was, and none that was changed, added or renamed', () =>
+trees('a state has every unchanged file, and none that was changed, added or renamed', () =>
   whileTemporaryFolder(async (folder) => {
     const bytes = Buffer.concat([Buffer.from(`${folder}/not `), Buffer.from([0xff])]);
     writeFiles(folder, { 'd/same': 'x', 'd/content': 'x', mode: 'x', link: { linkTo: 'nowhere' }, old: 'x' });
@@ -66,10 +65,10 @@ trees('a state has every file that is as it was, and none that was changed, adde
     );
   }),
 );
-trees('a state of another length is an error', () => {
-  assert.throws(() => parseTreeState('1234567'), 'a length that it cannot have');
+trees('a state of an impossible length is an error', () => {
+  assert.throws(() => parseTreeState('1234567'), 'an impossible length');
 });
-trees('what may go goes, with directories that are empty then; the rest stays and is named', () =>
+trees('removeTree removes dispensable files and empty directories, and names the others', () =>
   whileTemporaryFolder(async (folder) => {
     writeFiles(folder, { 'd/keep': '', 'd/go': '', 'e/f/go': '', outside: '' });
     fs.symlinkSync(path.join(folder, 'd'), path.join(folder, 'e/link'));
@@ -84,7 +83,7 @@ trees('what may go goes, with directories that are empty then; the rest stays an
     assert.equal(fs.readdirSync(folder, { recursive: true }).toSorted(), ['d', 'd/keep', 'outside']);
   }),
 );
-trees('other names of a file that goes are shown as they were, unless the file is changed meanwhile', () =>
+trees('other names of a removed file have its former ctime, unless the file is changed meanwhile', () =>
   whileTemporaryFolder(async (folder) => {
     writeFiles(folder, { a: 'x', p: 'y' });
     fs.linkSync(path.join(folder, 'a'), path.join(folder, 'b'));
@@ -104,7 +103,7 @@ trees('other names of a file that goes are shown as they were, unless the file i
     assert.equal(fs.readdirSync(folder), ['q']);
   }),
 );
-trees('it ends where it is told to', () =>
+trees('an error of pause ends removeTree', () =>
   whileTemporaryFolder(async (folder) => {
     writeFiles(folder, { a: '', b: '' });
     const stop = () => {
@@ -119,7 +118,7 @@ trees('it ends where it is told to', () =>
     assert.is(fs.readdirSync(folder).length, 2);
   }),
 );
-trees('the last change of a file, or of the directory that it was in', () =>
+trees('lastChange returns the ctime of a file, or of its nearest directory', () =>
   inTemporaryFolder((folder) => {
     writeFiles(folder, { 'd/a': '', file: '' });
     const changed = (name: string) => fs.lstatSync(path.join(folder, name)).ctimeMs;

@@ -7,7 +7,7 @@ import { systemWriter } from '../../../agent/system/writer.ts';
 import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
 
 const writer = suite('SystemWriter');
-writer('a text in the place of a file: owner and mode stay, nothing else is left', () =>
+writer('replaceText keeps owner and mode, and leaves no other file', () =>
   inTemporaryFolder((folder) => {
     writeFiles(folder, { 'etc/a': 'old', 'etc/.a.immutafs': 'left by a power cut' });
     fs.chmodSync(path.join(folder, 'etc/a'), 0o604);
@@ -17,13 +17,13 @@ writer('a text in the place of a file: owner and mode stay, nothing else is left
     assert.equal(fs.readdirSync(path.join(folder, 'etc')), ['a']);
   }),
 );
-writer('a text where nothing is, with the mode that is given', () =>
+writer('replaceText makes a file with the given mode', () =>
   inTemporaryFolder((folder) => {
     systemWriter(folder).replaceText('/a', 'new', 0o600);
     assert.is(fs.statSync(path.join(folder, 'a')).mode & 0o7777, 0o600);
   }),
 );
-writer('no text in the place of a link or a folder', () =>
+writer('replaceText does not replace a link or a folder', () =>
   inTemporaryFolder((folder) => {
     writeFiles(folder, { link: { linkTo: 'target' }, target: 'x', 'folder/a': '' });
     for (const name of ['/link', '/folder']) {
@@ -32,7 +32,7 @@ writer('no text in the place of a link or a folder', () =>
     assert.is(fs.readFileSync(path.join(folder, 'target'), 'latin1'), 'x');
   }),
 );
-writer('a link in the place of a file and of a link', () =>
+writer('replaceByLink replaces a file and a link', () =>
   inTemporaryFolder((folder) => {
     writeFiles(folder, { a: 'x' });
     for (const to of ['one', 'two']) {
@@ -41,7 +41,7 @@ writer('a link in the place of a file and of a link', () =>
     }
   }),
 );
-writer('a copy of a file or link, in the place of another', () =>
+writer('copyInto copies a file or link over another', () =>
   inTemporaryFolder((folder) => {
     writeFiles(folder, { file: 'x', link: { linkTo: 'nowhere' }, there: 'y', 'folder/a': '' });
     fs.chmodSync(path.join(folder, 'file'), 0o600);
@@ -55,7 +55,7 @@ writer('a copy of a file or link, in the place of another', () =>
     assert.is(fs.readlinkSync(path.join(folder, 'there')), 'nowhere');
   }),
 );
-writer('errors are the system’s, with their names', () =>
+writer('errors have errno’s names', () =>
   inTemporaryFolder((folder) => {
     for (const act of [
       () => systemWriter(folder).remove('/none'),

@@ -7,7 +7,7 @@ import { tryWrite } from '../../../../agent/system/probe/write.ts';
 import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
 
 const trying = suite('tryWrite');
-trying('a write that goes through leaves nothing', () => {
+trying('a write that succeeds leaves no file', () => {
   inTemporaryFolder((root) => {
     const before = fs.statSync(root).mtimeMs;
     assert.is(tryWrite(root), 'OK');
@@ -16,11 +16,11 @@ trying('a write that goes through leaves nothing', () => {
   });
 });
 
-trying('no such folder', () => {
+trying('a missing folder', () => {
   inTemporaryFolder((root) => assert.is(tryWrite(path.join(root, 'none')), 'ENOENT'));
 });
 
-trying('a file, not a folder', () => {
+trying('a file instead of a folder', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, { a: '' });
     assert.is(tryWrite(path.join(root, 'a')), 'ENOTDIR');
@@ -36,7 +36,7 @@ for (const [title, commands, expected] of [
     'EROFS',
   ],
   ['a writable mount', 'mount -t tmpfs x "$1"', 'OK'],
-  ['a full one', 'mount -t tmpfs -o size=4k,nr_inodes=1 x "$1"', 'ENOSPC'],
+  ['a full file system', 'mount -t tmpfs -o size=4k,nr_inodes=1 x "$1"', 'ENOSPC'],
 ] as const) {
   trying(title, () => {
     inTemporaryFolder((root) => {
