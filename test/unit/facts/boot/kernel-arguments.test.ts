@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { hasNoEfiRuntime } from '../../../../agent/facts/boot/boot-arguments.ts';
+import { hasNoEfiRuntime } from '../../../../agent/facts/boot/kernel-arguments.ts';
 
 const args = suite('hasNoEfiRuntime');
 args('of noefi and efi=, the last one counts', () => {
