@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
-import { defineHollow } from '../test/vm/libvirt/stub-domain.ts';
+import { defineStubDomain } from '../test/vm/libvirt/stub-domain.ts';
 import { withHypervisor } from '../test/vm/libvirt/hypervisor.ts';
 
 /**
@@ -26,7 +26,7 @@ const home = await mkdtemp(join(tmpdir(), 'virt-manager-'));
 try {
   await mkdir(folder);
   await withHypervisor(folder, async (host) => {
-    await defineHollow(host, 'guest', 2222);
+    await defineStubDomain(host, 'guest', 2222);
     const env = { DISPLAY: ':77', HOME: home, PATH: '/usr/sbin:/usr/bin', LC_ALL: 'C.UTF-8' };
     const screen = execa('Xvfb', [env.DISPLAY, '-screen', '0', `${size.width}x${size.height}x24`]);
     const manager = ['virt-manager', '--no-fork', '--connect', host.uri, '--show-domain-editor', 'guest'];

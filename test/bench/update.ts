@@ -6,8 +6,8 @@ import { agentTree } from '../vm/harness/agent.ts';
 import type { Edit } from '../vm/harness/disk.ts';
 import { xfsOnLvm } from '../vm/harness/layout.ts';
 import { templateOf } from '../vm/harness/template.ts';
-import { ask, withBed } from '../vm/libvirt/fixture.ts';
-import type { Bed } from '../vm/libvirt/fixture.ts';
+import { ask, withFixture } from '../vm/libvirt/fixture.ts';
+import type { LibvirtFixture } from '../vm/libvirt/fixture.ts';
 import type { Result } from './run.ts';
 import type { Figure } from './table.ts';
 
@@ -44,7 +44,7 @@ const withMarks: Edit = async (root) => {
 export async function update(): Promise<Result> {
   const template = await templateOf(xfsOnLvm, await agentTree());
   let waited: Waited | undefined;
-  await withBed(template, withMarks, async (bed) => void (waited = await waits(bed)));
+  await withFixture(template, withMarks, async (fixture) => void (waited = await waits(fixture)));
   assert.ok(waited);
   const { spans, loops } = waited;
   const sum = (key: 'wall' | 'busy') => spans.reduce((all, span) => all + span[key], 0);
@@ -78,8 +78,8 @@ interface Waited {
   loops: { guest: number; here: number };
 }
 
-async function waits({ ansible, host, guest, click }: Bed): Promise<Waited> {
-  await click('on');
+async function waits({ ansible, host, guest, editDomain }: LibvirtFixture): Promise<Waited> {
+  await editDomain('on');
   const sealed = await ansible.play('seal');
   assert.is(sealed.exit, 0, sealed.output);
   const watch = ['--connect', host.uri, 'event', '--event', 'lifecycle', '--loop', '--timestamp'];

@@ -9,7 +9,7 @@ import { mountKernelFileSystems } from '../harness/mounts.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import type { Template } from '../harness/template.ts';
 import { freePort } from './domain.ts';
-import { defineHollow } from './stub-domain.ts';
+import { defineStubDomain } from './stub-domain.ts';
 import { withHypervisor } from './hypervisor.ts';
 import type { Hypervisor } from './hypervisor.ts';
 import { buildDistribution, buildUpdate } from './package.ts';
@@ -18,8 +18,8 @@ import type { Ansible } from './playbooks.ts';
 import { defineGuest } from './virtual-guest.ts';
 import type { VirtualGuest } from './virtual-guest.ts';
 
-/** What a guest's life with its host needs. */
-export interface Bed {
+/** A guest with its host, for tests of the playbooks. */
+export interface LibvirtFixture {
   ansible: Ansible;
   host: Hypervisor;
   /**
@@ -27,21 +27,21 @@ export interface Bed {
    * latter is /root/1.rpm, version 2 is in /root/repository, from which dnf updates.
    */
   guest: VirtualGuest;
-  /** While it lies, QEMU is started with every disk writable, whatever libvirt has asked for. */
-  lie: (lies: boolean) => Promise<void>;
-  /** The click of somebody who edits the domain by hand. */
-  click: (readonly: 'on' | 'off') => Promise<void>;
+  /** While it is on, QEMU starts with every disk writable, against the domain XML. */
+  overrideReadOnly: (on: boolean) => Promise<void>;
+  /** Changes the system disk in the domain XML, as an administrator does in virt-manager. */
+  editDomain: (readonly: 'on' | 'off') => Promise<void>;
 }
 
-/** Calls `work` with a guest that is shut off and writable, and with `hollow`, another one, which never answers. */
-export async function withBed(
+/** Calls `work` with a guest that is shut off and writable. The domain `stub` is another one, which never answers. */
+export async function withFixture(
   template: Template,
   edit: Edit | undefined,
-  work: (bed: Bed) => Promise<void>,
+  work: (fixture: LibvirtFixture) => Promise<void>,
 ): Promise<void> {
   await withRunFolder((folder) =>
     withHypervisor(folder, async (host) => {
-      const { emulator, lie } = await lyingEmulator(folder);
+      const { emulator, overrideReadOnly } = await overridingEmulator(folder);
       const fill = await filling(folder);
       const guest = await defineGuest(host, {
         name: 'guest',
@@ -53,26 +53,26 @@ export async function withBed(
           await edit?.(root, mounts);
         },
       });
-      const hollow = { name: 'hollow', port: await freePort(), key: guest.key };
-      await defineHollow(host, hollow.name, hollow.port);
-      const click: Bed['click'] = async (readonly) => {
+      const stub = { name: 'stub', port: await freePort(), key: guest.key };
+      await defineStubDomain(host, stub.name, stub.port);
+      const editDomain: LibvirtFixture['editDomain'] = async (readonly) => {
         const edited = ['--edit', 'target=vda', '--disk', `readonly=${readonly}`];
         const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
         await execa('/usr/bin/virt-xml', ['--connect', host.uri, guest.name, ...edited], { env });
       };
-      await withAnsible(host, [guest], (ansible) => work({ ansible, host, guest, lie, click }), [hollow]);
+      await withAnsible(host, [guest], (ansible) => work({ ansible, host, guest, overrideReadOnly, editDomain }), [stub]);
     }),
   );
 }
 
-/** What a command that works writes to stdout. */
+/** Runs a command in the guest. @returns its stdout @throws if it fails */
 export async function ask(guest: VirtualGuest, text: string): Promise<string> {
   const { exit, stdout, stderr } = await guest.ssh(text);
   assert.is(exit, 0, `${text}: ${stdout}${stderr}`);
   return stdout;
 }
 
-/** Puts the packages there. A machine has an initramfs for itself, as RHEL's has. */
+/** Copies the packages to the guest and configures dracut for host-only images, as RHEL does. */
 async function filling(folder: string): Promise<Edit> {
   const packages = [await buildUpdate(folder, 1), await buildUpdate(folder, 2)] as const;
   const distribution = await buildDistribution(folder, [await agentRpm(), ...packages]);
@@ -99,15 +99,15 @@ async function dpkgHook(): Promise<string> {
   return `${line}\n`;
 }
 
-/** A QEMU that can be told to give every disk writable, with libvirt none the wiser. */
-async function lyingEmulator(folder: string): Promise<{ emulator: string; lie: Bed['lie'] }> {
-  const [emulator, lies] = [join(folder, 'emulator'), join(folder, 'lies')];
+/** A wrapper of QEMU that attaches every disk writable while it is switched on; libvirt does not notice. */
+async function overridingEmulator(folder: string): Promise<{ emulator: string; overrideReadOnly: LibvirtFixture['overrideReadOnly'] }> {
+  const [emulator, mark] = [join(folder, 'emulator'), join(folder, 'writable')];
   const rewrite = `for arg; do
   shift
-  if [ -e ${lies} ]; then arg=$(printf %s "$arg" | sed 's/"read-only":true/"read-only":false/'); fi
+  if [ -e ${mark} ]; then arg=$(printf %s "$arg" | sed 's/"read-only":true/"read-only":false/'); fi
   set -- "$@" "$arg"
 done`;
   await writeFile(emulator, `#!/bin/sh\n${rewrite}\nexec /usr/bin/qemu-system-x86_64 "$@"\n`);
   await chmod(emulator, 0o755);
-  return { emulator, lie: (on) => (on ? writeFile(lies, '') : rm(lies)) };
+  return { emulator, overrideReadOnly: (on) => (on ? writeFile(mark, '') : rm(mark)) };
 }

@@ -8,7 +8,7 @@ import type { Hypervisor } from './hypervisor.ts';
  * Defines a domain with two empty disks and nothing to boot: it starts at once, has no ssh, and does not listen to its
  * power button.
  */
-export async function defineHollow(
+export async function defineStubDomain(
   host: Hypervisor,
   name: string,
   port: number,

@@ -4,16 +4,16 @@ import * as assert from 'uvu/assert';
 import { agentRpm } from '../harness/agent.ts';
 import type { Edit } from '../harness/disk.ts';
 import { ask } from '../libvirt/fixture.ts';
-import type { Bed } from '../libvirt/fixture.ts';
+import type { LibvirtFixture } from '../libvirt/fixture.ts';
 import { untilUp } from '../libvirt/virtual-guest.ts';
-import { asVersion, isSealed, killedAt, killedWhen, named, versions } from './support.ts';
+import { asVersion, isSealed, killedAt, killedWhen, stateOf, versions } from './support.ts';
 
 /** Somebody lives in the guest. */
 export const withLetter: Edit = (root) => writeFile(join(root, 'home/alice/letter'), 'dear Bob\n');
 
 /** The first boot: an ordinary guest, with everything on one disk. */
-export async function installed(bed: Bed): Promise<void> {
-  const { ansible, host, guest } = bed;
+export async function installed(fixture: LibvirtFixture): Promise<void> {
+  const { ansible, host, guest } = fixture;
   await host.virsh('start', guest.name);
   await untilUp(guest, 600);
   const immutafs_prepare_arguments = ['--apply', '--yes', '--home-device', '/dev/vdb'];
@@ -23,12 +23,12 @@ export async function installed(bed: Bed): Promise<void> {
   });
   assert.is(exit, 0, output);
   await ask(guest, 'dnf --assumeyes install /root/1.rpm');
-  assert.equal(await versions(bed), asVersion('1'), 'a guest that is not sealed is as any other');
-  await notReady(bed);
+  assert.equal(await versions(fixture), asVersion('1'), 'a guest that is not sealed is as any other');
+  await notReady(fixture);
 }
 
 /** seal.yml asks first. */
-async function notReady({ ansible, guest }: Bed): Promise<void> {
+async function notReady({ ansible, guest }: LibvirtFixture): Promise<void> {
   await ask(guest, "cp -p /etc/fstab /root/fstab && sed -i 's/defaults,ro/defaults/' /etc/fstab");
   const { exit, report } = await ansible.play('seal');
   assert.is(exit, 2);
@@ -40,22 +40,22 @@ async function notReady({ ansible, guest }: Bed): Promise<void> {
 }
 
 /** The second boot. seal.yml is killed when it has sealed the disk. */
-export async function sealed(bed: Bed): Promise<void> {
-  const { ansible, guest } = bed;
-  await killedWhen(bed, 'seal', 'the disk is sealed', () => isSealed(bed));
-  assert.is(await named(bed), 'guest: shut off, sealed');
+export async function sealed(fixture: LibvirtFixture): Promise<void> {
+  const { ansible, guest } = fixture;
+  await killedWhen(fixture, 'seal', 'the disk is sealed', () => isSealed(fixture));
+  assert.is(await stateOf(fixture), 'guest: shut off, sealed');
   const { exit, report, output } = await ansible.play('seal');
   assert.equal([exit, report], [0, ['guest: sealed']], output);
   assert.is(await ask(guest, 'cat /home/alice/letter; findmnt -no SOURCE /home'), 'dear Bob\n/dev/vdb1');
 }
 
 /** The same boot: what status.yml notices, and --check. */
-export async function noticed({ ansible, click }: Bed): Promise<void> {
-  await click('off');
+export async function noticed({ ansible, editDomain }: LibvirtFixture): Promise<void> {
+  await editDomain('off');
   const edited = await ansible.play('status');
   assert.is(edited.exit, 2);
   assert.match(edited.output, /the disk is read-only now and writable from the next start on/, edited.output);
-  await click('on');
+  await editDomain('on');
   const checked = await ansible.play('update', {}, '--check');
   assert.equal([checked.exit, checked.report], [0, ['guest: sealed']], checked.output);
   assert.match(
@@ -68,8 +68,8 @@ export async function noticed({ ansible, click }: Bed): Promise<void> {
 }
 
 /** The same boot: package managers in the sealed guest; the negative twin is the update that follows. */
-export async function updatedByMistake(bed: Bed): Promise<void> {
-  const { guest } = bed;
+export async function updatedByMistake(fixture: LibvirtFixture): Promise<void> {
+  const { guest } = fixture;
   const file = '/root/repository/2.rpm';
   for (const [command, why] of [
     [`rpm --upgrade ${file}`, /THIS GUEST IS SEALED, packages cannot be changed/],
@@ -87,18 +87,18 @@ export async function updatedByMistake(bed: Bed): Promise<void> {
     assert.is.not(exit, 0, command);
     assert.match(stderr, why, command);
   }
-  assert.equal(await versions(bed), asVersion('1'));
+  assert.equal(await versions(fixture), asVersion('1'));
 }
 
 /**
  * The same boot and the third one: update.yml is killed as it begins to check, while the guest shuts down, when the
  * disk is open, and while the guest starts. Each run is begun at once, whatever the guest is at.
  */
-export async function opened(bed: Bed): Promise<void> {
-  await killedAt(bed, 'update', 'Check the guest before anything is changed');
-  await killedAt(bed, 'update', 'Wait until the guest has shut down');
-  await killedWhen(bed, 'update', 'the disk is open', async () => !(await isSealed(bed)));
-  assert.is(await named(bed), 'guest: shut off, open');
-  await killedAt(bed, 'update', 'Wait until the guest has started');
-  assert.is(await named(bed), 'guest: running, open, does not answer');
+export async function opened(fixture: LibvirtFixture): Promise<void> {
+  await killedAt(fixture, 'update', 'Check the guest before anything is changed');
+  await killedAt(fixture, 'update', 'Wait until the guest has shut down');
+  await killedWhen(fixture, 'update', 'the disk is open', async () => !(await isSealed(fixture)));
+  assert.is(await stateOf(fixture), 'guest: shut off, open');
+  await killedAt(fixture, 'update', 'Wait until the guest has started');
+  assert.is(await stateOf(fixture), 'guest: running, open, does not answer');
 }

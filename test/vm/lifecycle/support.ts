@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert';
 import { until } from '../../wire/support/until.ts';
 import { ask } from '../libvirt/fixture.ts';
-import type { Bed } from '../libvirt/fixture.ts';
+import type { LibvirtFixture } from '../libvirt/fixture.ts';
 import { look } from '../libvirt/package.ts';
 import type { Playing } from '../libvirt/playbooks.ts';
 
@@ -11,7 +11,7 @@ export function asVersion(version: string): Record<keyof typeof look, string> {
 }
 
 /** What version of the package is where. */
-export async function versions({ guest }: Bed): Promise<Record<string, string>> {
+export async function versions({ guest }: LibvirtFixture): Promise<Record<string, string>> {
   const said: [string, string][] = [];
   for (const [name, text] of Object.entries(look)) said.push([name, await ask(guest, text)]);
   return Object.fromEntries(said);
@@ -19,7 +19,7 @@ export async function versions({ guest }: Bed): Promise<Record<string, string>> 
 
 /** Runs a playbook up to a moment, and kills it then. */
 export async function killedWhen(
-  { ansible }: Bed,
+  { ansible }: LibvirtFixture,
   playbook: string,
   moment: string,
   isThere: (playing: Playing) => boolean | Promise<boolean>,
@@ -36,21 +36,21 @@ export async function killedWhen(
 
 /** Runs a playbook, and kills it as it begins a task. */
 export function killedAt(
-  bed: Bed,
+  fixture: LibvirtFixture,
   playbook: string,
   task: string,
   variables: Record<string, unknown> = {},
 ): Promise<void> {
-  return killedWhen(bed, playbook, task, ({ said }) => said().includes(` : ${task}] *`), variables);
+  return killedWhen(fixture, playbook, task, ({ said }) => said().includes(` : ${task}] *`), variables);
 }
 
 /** The state by which status.yml calls the guest; it waits for nobody. */
-export async function named({ ansible }: Bed): Promise<string | undefined> {
+export async function stateOf({ ansible }: LibvirtFixture): Promise<string | undefined> {
   const { report } = await ansible.play('status', { ansible_timeout: 3 });
   return report[0];
 }
 
 /** Whether the disk is to be read-only from the next start on. */
-export async function isSealed({ host, guest }: Bed): Promise<boolean> {
+export async function isSealed({ host, guest }: LibvirtFixture): Promise<boolean> {
   return (await host.virsh('dumpxml', '--inactive', guest.name)).includes('<readonly/>');
 }

@@ -1,8 +1,8 @@
 import * as assert from 'uvu/assert';
 import { sleep, until } from '../../wire/support/until.ts';
 import { ask } from '../libvirt/fixture.ts';
-import type { Bed } from '../libvirt/fixture.ts';
-import { asVersion, killedAt, killedWhen, named, versions } from './support.ts';
+import type { LibvirtFixture } from '../libvirt/fixture.ts';
+import { asVersion, killedAt, killedWhen, stateOf, versions } from './support.ts';
 
 const everySshd = 'for p in /proc/[0-9]*; do case $(cat $p/comm) in sshd*) kill ${p#/proc/} ;; esac; done';
 
@@ -10,35 +10,35 @@ const stopEverySession =
   'for p in /proc/[0-9]*; do case $(cat $p/comm) in sshd-session*) kill -STOP ${p#/proc/} ;; esac; done';
 
 /** The third boot goes on. ssh breaks during the first command; the second one fails. */
-export async function failedUpdate(bed: Bed): Promise<void> {
+export async function failedUpdate(fixture: LibvirtFixture): Promise<void> {
   const immutafs_update_commands = [
     ['sh', '-c', `systemctl stop ssh; ${everySshd}; sleep 8; systemctl start ssh; echo >/run/survived`],
     ['sh', '-c', 'echo no mirror answers; exit 3'],
   ];
-  const { exit, report, output } = await bed.ansible.play('update', { immutafs_update_commands });
+  const { exit, report, output } = await fixture.ansible.play('update', { immutafs_update_commands });
   assert.is(exit, 2, output);
   const [line = '', ...more] = report;
   assert.equal(more, []);
   assert.match(line, /^guest: maintenance\. FAILED: Update: .*exit code 3\): .*no mirror answers/, line);
-  await ask(bed.guest, 'cat /run/survived && dpkg --configure --pending');
-  assert.equal(await versions(bed), asVersion('1'));
+  await ask(fixture.guest, 'cat /run/survived && dpkg --configure --pending');
+  assert.equal(await versions(fixture), asVersion('1'));
 }
 
 /**
  * The same boot: dnf updates, and update.yml is killed in the middle of it, as it begins to rebuild the initramfs, and
  * as it asks whether the guest can be sealed.
  */
-export async function updated(bed: Bed): Promise<void> {
-  const { guest } = bed;
+export async function updated(fixture: LibvirtFixture): Promise<void> {
+  const { guest } = fixture;
   await ask(guest, 'touch /run/hold');
   const within = async (): Promise<boolean> => (await guest.ssh('cat /var/lib/updated')).stdout === '2';
-  await killedWhen(bed, 'update', 'the package’s scriptlet runs', within);
-  assert.is(await named(bed), 'guest: maintenance');
-  const other = await bed.ansible.play('update', { immutafs_update_commands: [['true']] });
+  await killedWhen(fixture, 'update', 'the package’s scriptlet runs', within);
+  assert.is(await stateOf(fixture), 'guest: maintenance');
+  const other = await fixture.ansible.play('update', { immutafs_update_commands: [['true']] });
   assert.is(other.exit, 2, other.output);
   assert.match(other.report.join('\n'), /immutafs-update-0-[0-9a-f]{16}\.service is still running another command/);
 
-  const again = bed.ansible.start('update');
+  const again = fixture.ansible.start('update');
   const asFar = (): boolean => again.said().includes('TASK [immutafs.agent.guest : Update]');
   await Promise.race([until('the second run is as far', asFar, 300), again.ended]);
   // Nobody sees that it waits: it has time to do something else, which would be a second run of the command. Meanwhile
@@ -57,16 +57,16 @@ export async function updated(bed: Bed): Promise<void> {
   );
   assert.is(runs, '1', 'the second run waited for the first one’s dnf');
 
-  await killedAt(bed, 'update', 'Verify that the guest can be sealed');
+  await killedAt(fixture, 'update', 'Verify that the guest can be sealed');
   assert.is(await ask(guest, 'find /lib/modules/*/modules.dep -newer /boot/init*'), '');
-  assert.equal(await versions(bed), asVersion('2'));
+  assert.equal(await versions(fixture), asVersion('2'));
 }
 
 /** Shut down and sealed, the guest comes up writable: the fourth boot, which is maintenance again. */
-export async function writableAfterSeal({ ansible, lie }: Bed): Promise<void> {
-  await lie(true);
+export async function writableAfterSeal({ ansible, overrideReadOnly }: LibvirtFixture): Promise<void> {
+  await overrideReadOnly(true);
   const { exit, report, output } = await ansible.play('update');
-  await lie(false);
+  await overrideReadOnly(false);
   assert.is(exit, 2, output);
   const why = 'libvirt reports the disk as read-only, QEMU as writable';
   assert.equal(report, [
@@ -78,21 +78,21 @@ export async function writableAfterSeal({ ansible, lie }: Bed): Promise<void> {
  * The fifth boot: seal.yml is killed while the guest shuts down, before it is started, while it starts, and before the
  * guest is asked for proof. Joined: another guest of the same batch does not come up.
  */
-export async function sealedAgain(bed: Bed): Promise<void> {
-  const { ansible, guest } = bed;
-  await killedAt(bed, 'seal', 'Wait until the guest has shut down');
-  await killedAt(bed, 'seal', 'Start the guest');
-  assert.is(await named(bed), 'guest: shut off, sealed');
-  await killedAt(bed, 'seal', 'Wait until the guest has started');
-  assert.is(await named(bed), 'guest: running, sealed, does not answer');
-  await killedAt(bed, 'seal', 'Query the status of the sealed guest');
+export async function sealedAgain(fixture: LibvirtFixture): Promise<void> {
+  const { ansible, guest } = fixture;
+  await killedAt(fixture, 'seal', 'Wait until the guest has shut down');
+  await killedAt(fixture, 'seal', 'Start the guest');
+  assert.is(await stateOf(fixture), 'guest: shut off, sealed');
+  await killedAt(fixture, 'seal', 'Wait until the guest has started');
+  assert.is(await stateOf(fixture), 'guest: running, sealed, does not answer');
+  await killedAt(fixture, 'seal', 'Query the status of the sealed guest');
 
   const both = { immutafs_hosts: 'all:!hypervisor', immutafs_serial: 2 };
   const last = await ansible.play('seal', both);
   assert.is(last.exit, 2, last.output);
   const [one = '', other = ''] = last.report.toSorted();
   assert.is(one, 'guest: sealed', last.output);
-  assert.match(other, /^hollow: running, open, does not answer\. FAILED: Wait/, other);
-  assert.equal(await versions(bed), asVersion('2'));
+  assert.match(other, /^stub: running, open, does not answer\. FAILED: Wait/, other);
+  assert.equal(await versions(fixture), asVersion('2'));
   assert.is(await ask(guest, 'cat /home/alice/letter'), 'dear Bob');
 }

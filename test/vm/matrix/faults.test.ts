@@ -2,7 +2,7 @@ import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { withInitramfs } from './harness/initramfs.ts';
+import { withInitramfs } from '../harness/initramfs.ts';
 import {
   assertFailing,
   assertSealed,
@@ -12,8 +12,8 @@ import {
   statusOf,
   varAndLogOnLvm,
   withAgent,
-} from './harness/scenario.ts';
-import type { Boot } from './harness/scenario.ts';
+} from '../harness/scenario.ts';
+import type { Boot } from '../harness/scenario.ts';
 
 const faults = suite('a sealed boot in which something breaks');
 

@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { agentRpm } from './harness/agent.ts';
-import { bootFilesIn } from './harness/kernel.ts';
-import { assertNothingFailed, assertSealed, look, statusOf, withInstalledAgent } from './harness/scenario.ts';
+import { agentRpm } from '../harness/agent.ts';
+import { bootFilesIn } from '../harness/kernel.ts';
+import { assertNothingFailed, assertSealed, look, statusOf, withInstalledAgent } from '../harness/scenario.ts';
 
 const rpm = suite('the package in a running guest');
 

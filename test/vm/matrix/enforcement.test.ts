@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Report } from '../../agent/report/report.ts';
-import { type Boot, checkOf, look, notPassed, statusOf, withAgent } from './harness/scenario.ts';
+import type { Report } from '../../../agent/report/report.ts';
+import { type Boot, checkOf, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
 
 const enforcement = suite('who keeps the disks read-only');
 

@@ -7,7 +7,7 @@ import {
   varAndLogOnLvm,
   withAgent,
   xfsOnPartition,
-} from './harness/scenario.ts';
+} from '../harness/scenario.ts';
 
 const sealed = suite('a disk that the host made read-only');
 

@@ -11,7 +11,7 @@ import {
   statusOf,
   withAgent,
   xfsOnLvm,
-} from './harness/scenario.ts';
+} from '../harness/scenario.ts';
 
 const disks = suite('what is on a disk when it is sealed');
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { withoutAgent } from './harness/scenario.ts';
+import { withoutAgent } from '../harness/scenario.ts';
 
 const control = suite('without the agent');
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Moment } from './harness/moment.ts';
+import type { Moment } from '../harness/moment.ts';
 import {
   assertNothingFailed,
   assertSealed,
@@ -8,9 +8,9 @@ import {
   notPassed,
   statusOf,
   withAgent,
-} from './harness/scenario.ts';
-import type { Boot } from './harness/scenario.ts';
-import { random, seed } from './harness/seed.ts';
+} from '../harness/scenario.ts';
+import type { Boot } from '../harness/scenario.ts';
+import { random, seed } from '../harness/seed.ts';
 
 /**
  * Cuts in each part of the test: one somewhere in each tenth of a boot, from the kernel's start to the power-off.

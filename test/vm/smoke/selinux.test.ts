@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { denialsOf, denialsStep, parseDenials } from './harness/denials.ts';
+import { denialsOf, denialsStep, parseDenials } from '../harness/denials.ts';
 import {
   assertNothingFailed,
   assertSealed,
@@ -10,8 +10,8 @@ import {
   statusOf,
   withAgent,
   withoutAgent,
-} from './harness/scenario.ts';
-import type { Boot } from './harness/scenario.ts';
+} from '../harness/scenario.ts';
+import type { Boot } from '../harness/scenario.ts';
 
 const selinux = suite('SELinux, enforcing');
 

@@ -2,7 +2,7 @@ import { readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { emptyDevice, withEmptyDisk } from './harness/empty-disk.ts';
+import { emptyDevice, withEmptyDisk } from '../harness/empty-disk.ts';
 import {
   type Boot,
   assertSealed,
@@ -12,7 +12,7 @@ import {
   notPassed,
   statusOf,
   withAgent,
-} from './harness/scenario.ts';
+} from '../harness/scenario.ts';
 
 /** As an installer leaves it: everything on the one disk, and everything writable. */
 const ordinary = layout({
@@ -44,7 +44,7 @@ const everything =
 const files = 'sha256sum /etc/fstab /etc/mtab; stat -c %F /etc/mtab; cat /etc/fstab';
 const apply = `immutafs-agent prepare --apply --home-device ${emptyDevice} --yes`;
 
-const homeTree = { 'home-tree.sh': join(import.meta.dirname, '../harness/home-tree.sh') };
+const homeTree = { 'home-tree.sh': join(import.meta.dirname, '../../harness/home-tree.sh') };
 const same = '. "$BOX/home-tree.sh"; picture /home | diff /root/home - | head -n 20';
 /** So often the empty disk was written to (Documentation/block/stat.rst). */
 const written = `awk '{ print $5 }' "/sys/class/block/$(basename "$(readlink -f ${emptyDevice})")/stat"`;

@@ -3,9 +3,9 @@ import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Edit } from './harness/disk.ts';
-import { type LogServer, withLogServer } from './harness/log-server.ts';
-import { type Boot, assertNothingFailed, checkOf, look, statusOf, withAgent } from './harness/scenario.ts';
+import type { Edit } from '../harness/disk.ts';
+import { type LogServer, withLogServer } from '../harness/log-server.ts';
+import { type Boot, assertNothingFailed, checkOf, look, statusOf, withAgent } from '../harness/scenario.ts';
 
 const forward = suite('the journal leaves a sealed guest');
 

@@ -2,7 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { assertFailing, editFile, statusOf, checkOf, withAgent } from './harness/scenario.ts';
+import { assertFailing, editFile, statusOf, checkOf, withAgent } from '../harness/scenario.ts';
 
 const broken = suite('a guest with something wrong in it');
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { checkOf, statusOf, withAgent } from './harness/scenario.ts';
+import { checkOf, statusOf, withAgent } from '../harness/scenario.ts';
 
 const fooling = suite('fooling the agent, as root of a sealed guest');
 

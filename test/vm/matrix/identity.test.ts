@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { late, withCopy } from './harness/impostor.ts';
-import { withInitramfs } from './harness/initramfs.ts';
-import type { Drive } from './harness/qemu.ts';
-import { withRunFolder } from './harness/run-folder.ts';
+import { late, withCopy } from '../harness/impostor.ts';
+import { withInitramfs } from '../harness/initramfs.ts';
+import type { Drive } from '../harness/qemu.ts';
+import { withRunFolder } from '../harness/run-folder.ts';
 import {
   assertSealed,
   ext4OnPartition,
@@ -15,9 +15,9 @@ import {
   withAgent,
   withoutAgent,
   xfsOnLvm,
-} from './harness/scenario.ts';
-import type { Boot, Volume } from './harness/scenario.ts';
-import { ordinaryTree } from './harness/tree.ts';
+} from '../harness/scenario.ts';
+import type { Boot, Volume } from '../harness/scenario.ts';
+import { ordinaryTree } from '../harness/tree.ts';
 
 const identity = suite('a writable copy of the system disk');
 

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseReport } from './harness/report.ts';
-import { EmulatorFault } from './harness/run.ts';
-import { withoutAgent, xfsOnPartition } from './harness/scenario.ts';
-import { runSteadily } from './harness/retry.ts';
-import { templateOf } from './harness/template.ts';
-import { ordinaryTree } from './harness/tree.ts';
+import { parseReport } from '../harness/report.ts';
+import { EmulatorFault } from '../harness/run.ts';
+import { withoutAgent, xfsOnPartition } from '../harness/scenario.ts';
+import { runSteadily } from '../harness/retry.ts';
+import { templateOf } from '../harness/template.ts';
+import { ordinaryTree } from '../harness/tree.ts';
 
 const harness = suite('the harness itself');
 
@@ -126,8 +126,8 @@ harness('a killed run leaves no loop device and no mount', async () => {
 
 function holdMount(image: string): string {
   return `
-    import { withLoop } from ${JSON.stringify(join(import.meta.dirname, 'harness/loop.ts'))};
-    import { withMounts } from ${JSON.stringify(join(import.meta.dirname, 'harness/mounts.ts'))};
+    import { withLoop } from ${JSON.stringify(join(import.meta.dirname, '../harness/loop.ts'))};
+    import { withMounts } from ${JSON.stringify(join(import.meta.dirname, '../harness/mounts.ts'))};
     await withMounts(async (mounts) => {
       await withLoop(${JSON.stringify(image)}, { offset: 0, size: 20 << 20 }, (device) => mounts.mount(device, ''));
       console.log('mounted');

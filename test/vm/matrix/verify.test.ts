@@ -2,9 +2,9 @@ import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { driftMessage } from '../../agent/report/log-messages.ts';
-import type { Report } from '../../agent/report/report.ts';
-import { type Boot, checkOf, enforcing, statusOf, withAgent } from './harness/scenario.ts';
+import { driftMessage } from '../../../agent/report/log-messages.ts';
+import type { Report } from '../../../agent/report/report.ts';
+import { type Boot, checkOf, enforcing, statusOf, withAgent } from '../harness/scenario.ts';
 
 const verify = suite('every check, seen to fail in a guest');
 

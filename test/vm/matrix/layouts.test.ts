@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { assertSealed, editFile, enforcing, layout, look, withAgent } from './harness/scenario.ts';
-import type { Layout } from './harness/scenario.ts';
+import { assertSealed, editFile, enforcing, layout, look, withAgent } from '../harness/scenario.ts';
+import type { Layout } from '../harness/scenario.ts';
 
 /**
  * Every usual layout, sealed. Not all of the product of the five columns, but every two values of two columns meet

@@ -10,7 +10,7 @@ import {
   notPassed,
   statusOf,
   withAgent,
-} from './harness/scenario.ts';
+} from '../harness/scenario.ts';
 
 const maintenance = suite('a disk that the host left writable');
 

@@ -2,8 +2,8 @@ import { cp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { emptyDevice, withEmptyDisk } from './harness/empty-disk.ts';
-import type { Moment } from './harness/moment.ts';
+import { emptyDevice, withEmptyDisk } from '../harness/empty-disk.ts';
+import type { Moment } from '../harness/moment.ts';
 import {
   type Boot,
   assertNothingFailed,
@@ -12,9 +12,9 @@ import {
   layout,
   look,
   withAgent,
-} from './harness/scenario.ts';
-import { random, seed } from './harness/seed.ts';
-import { ordinaryTree } from './harness/tree.ts';
+} from '../harness/scenario.ts';
+import { random, seed } from '../harness/seed.ts';
+import { ordinaryTree } from '../harness/tree.ts';
 
 /** What --apply says when a part of it begins (the guest itself: `switching`), and a time that this part takes. */
 const parts = [
@@ -50,7 +50,7 @@ powerCut('at ten moments of --apply: the guest boots, /home is whole, and --appl
           ...cut,
           bootFiles: await guest.bootFilesOnDisk(),
           drives: [disk],
-          files: { 'home-tree.sh': join(import.meta.dirname, '../harness/home-tree.sh') },
+          files: { 'home-tree.sh': join(import.meta.dirname, '../../harness/home-tree.sh') },
           memoryMiB: 2048,
           limitSeconds: 600,
         });

@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../wire/support/until.ts';
-import { withRunFolder } from './harness/run-folder.ts';
-import { defineHollow } from './libvirt/stub-domain.ts';
-import { withHypervisor } from './libvirt/hypervisor.ts';
-import type { Hypervisor } from './libvirt/hypervisor.ts';
-import { freePort } from './libvirt/domain.ts';
-import { withAnsible } from './libvirt/playbooks.ts';
-import type { Ansible } from './libvirt/playbooks.ts';
+import { until } from '../../wire/support/until.ts';
+import { withRunFolder } from '../harness/run-folder.ts';
+import { defineStubDomain } from '../libvirt/stub-domain.ts';
+import { withHypervisor } from '../libvirt/hypervisor.ts';
+import type { Hypervisor } from '../libvirt/hypervisor.ts';
+import { freePort } from '../libvirt/domain.ts';
+import { withAnsible } from '../libvirt/playbooks.ts';
+import type { Ansible } from '../libvirt/playbooks.ts';
 
 /**
  * The host's part alone, with real libvirt, virt-xml, QEMU and Ansible, and domains in which nothing runs: they start
@@ -19,7 +19,7 @@ import type { Ansible } from './libvirt/playbooks.ts';
 const host = suite('the host’s part of sealing and updating');
 
 const xml = (hypervisor: Hypervisor, ...options: string[]) =>
-  hypervisor.virsh('dumpxml', '--security-info', '--inactive', ...options, 'hollow');
+  hypervisor.virsh('dumpxml', '--security-info', '--inactive', ...options, 'stub');
 
 /** What is wrong with the boot of a domain as virt-install leaves it. */
 const unset = [
@@ -35,20 +35,20 @@ interface Boot {
   blockers: string[];
 }
 
-const facts = ({ uri }: Hypervisor) => ({ uri, domain: 'hollow', target: 'vda' });
+const facts = ({ uri }: Hypervisor) => ({ uri, domain: 'stub', target: 'vda' });
 
-/** Calls `work` with a libvirt, its domain `hollow`, and Ansible. */
-async function withHollow(
+/** Calls `work` with a libvirt, its domain `stub`, and Ansible. */
+async function withStubDomain(
   work: (ansible: Ansible, hypervisor: Hypervisor, disk: Disk) => Promise<void>,
   firmware?: (folder: string) => string,
 ): Promise<void> {
   await withRunFolder((folder) =>
     withHypervisor(folder, async (hypervisor) => {
       const port = await freePort();
-      await defineHollow(hypervisor, 'hollow', port, { firmware: firmware?.(folder) ?? '' });
-      await withAnsible(hypervisor, [{ name: 'hollow', port, key: '/dev/null' }], (ansible) => {
+      await defineStubDomain(hypervisor, 'stub', port, { firmware: firmware?.(folder) ?? '' });
+      await withAnsible(hypervisor, [{ name: 'stub', port, key: '/dev/null' }], (ansible) => {
         const disk: Disk = (readonly, more = {}, ...options) => {
-          const args = { uri: hypervisor.uri, domain: 'hollow', target: 'vda', readonly, ...more };
+          const args = { uri: hypervisor.uri, domain: 'stub', target: 'vda', readonly, ...more };
           return ansible.module('disk', args, ...options);
         };
         return work(ansible, hypervisor, disk);
@@ -71,15 +71,15 @@ async function crashWhile(
 ): ReturnType<Ansible['module']> {
   const waiting = wait();
   await sleep(seconds * 1000);
-  await virsh('destroy', 'hollow');
+  await virsh('destroy', 'stub');
   const result = await waiting;
   if (result.failed || seconds > 60) return result;
-  await virsh('start', 'hollow');
+  await virsh('start', 'stub');
   return crashWhile({ virsh }, wait, 4 * seconds);
 }
 
 host('the disk: only its <readonly/> changes, and only while the domain is shut off', () =>
-  withHollow(async (_, hypervisor, disk) => {
+  withStubDomain(async (_, hypervisor, disk) => {
     const before = await xml(hypervisor);
     assert.is((await disk(true, {}, '--check')).changed, true, 'in check mode it says so');
     assert.is(await xml(hypervisor), before, 'in check mode nothing changes');
@@ -94,18 +94,18 @@ host('the disk: only its <readonly/> changes, and only while the domain is shut 
     assert.is(await xml(hypervisor), before);
 
     const unknown = await disk(true, { target: 'vdz' });
-    assert.is(unknown.msg, 'hollow has no disk vdz');
-    await hypervisor.virsh('start', 'hollow');
+    assert.is(unknown.msg, 'stub has no disk vdz');
+    await hypervisor.virsh('start', 'stub');
     assert.match((await disk(true)).msg ?? '', /is running: it is changed only while it is shut off/);
     assert.is((await disk(false)).changed, false, 'nothing to do is no reason to complain');
-    await hypervisor.virsh('managedsave', 'hollow');
+    await hypervisor.virsh('managedsave', 'stub');
     assert.match((await disk(true)).msg ?? '', /has a saved memory image/);
     assert.is(await xml(hypervisor), before);
   }),
 );
 
 host('the disk: where more changes, or nothing, the domain is as before and the module fails', () =>
-  withHollow(async (_, hypervisor, disk) => {
+  withStubDomain(async (_, hypervisor, disk) => {
     const before = await xml(hypervisor);
     const program = async (text: string): Promise<string> => {
       const file = join(hypervisor.folder, 'virt-xml');
@@ -115,17 +115,17 @@ host('the disk: where more changes, or nothing, the domain is as before and the 
     };
     const more = '/usr/bin/virt-xml "$@"; /usr/bin/virt-xml "$1" "$2" "$3" --edit --memory 256';
     for (const [text, said] of [
-      [more, 'hollow: more than the <readonly/> of vda changed; the previous XML was restored'],
+      [more, 'stub: more than the <readonly/> of vda changed; the previous XML was restored'],
       [
         `${more}; echo no room >&2; exit 1`,
         /more than the <readonly\/> of vda changed; the previous XML was restored/,
       ],
-      ['echo no room >&2; exit 1', 'virt-xml hollow: no room'],
+      ['echo no room >&2; exit 1', 'virt-xml stub: no room'],
       [
         '/usr/bin/virt-xml "$@"; echo half >&2; exit 1',
-        'virt-xml hollow: half; the previous XML was restored',
+        'virt-xml stub: half; the previous XML was restored',
       ],
-      ['exit 0', 'hollow: virt-xml did not change vda'],
+      ['exit 0', 'stub: virt-xml did not change vda'],
     ] as const) {
       const result = await disk(true, { virt_xml: await program(text) });
       assert.is(result.failed, true, text);
@@ -138,9 +138,9 @@ host('the disk: where more changes, or nothing, the domain is as before and the 
 );
 
 host('the domain: one that does not shut down is left running; what libvirt and QEMU say is seen', () =>
-  withHollow(async (ansible, hypervisor, disk) => {
+  withStubDomain(async (ansible, hypervisor, disk) => {
     const domain = (more: Record<string, unknown>) =>
-      ansible.module('domain', { uri: hypervisor.uri, domain: 'hollow', target: 'vda', ...more });
+      ansible.module('domain', { uri: hypervisor.uri, domain: 'stub', target: 'vda', ...more });
     await disk(true);
     const { changed, failed } = await domain({ state: 'running' });
     assert.equal([changed, failed], [true, false]);
@@ -164,12 +164,12 @@ host('the domain: one that does not shut down is left running; what libvirt and 
     const { read } = await domain({});
     assert.equal(Object.keys(read as object), ['vda', 'vdb'], 'what QEMU has read, by target');
     const deaf = await domain({ state: 'shut off', timeout: 2 });
-    assert.is(deaf.msg, 'hollow is running, not shut off, after 2 s');
-    assert.match(await hypervisor.virsh('domstate', 'hollow'), 'running');
+    assert.is(deaf.msg, 'stub is running, not shut off, after 2 s');
+    assert.match(await hypervisor.virsh('domstate', 'stub'), 'running');
     const crashed = await crashWhile(hypervisor, () =>
       domain({ state: 'shut off', ask: false, timeout: 600 }),
     );
-    assert.is(crashed.msg, 'hollow did not shut down cleanly, its end was: destroyed');
+    assert.is(crashed.msg, 'stub did not shut down cleanly, its end was: destroyed');
     const { state, persistent, live, qemu, now } = await domain({});
     const off = { state: 'shut off', persistent: true, live: null, qemu: null, now: null };
     assert.equal({ state, persistent, live, qemu, now }, off);
@@ -177,15 +177,15 @@ host('the domain: one that does not shut down is left running; what libvirt and 
 );
 
 host('the boot: the system disk alone boots, with serials; once, and only while the domain is shut off', () =>
-  withHollow(async (ansible, hypervisor) => {
+  withStubDomain(async (ansible, hypervisor) => {
     const before = await xml(hypervisor);
     const boot = (...options: string[]) =>
-      ansible.module('boot', { uri: hypervisor.uri, domain: 'hollow', target: 'vda' }, ...options);
+      ansible.module('boot', { uri: hypervisor.uri, domain: 'stub', target: 'vda' }, ...options);
     assert.equal((await boot('--check')).corrected, unset);
     assert.is(await xml(hypervisor), before, 'in check mode nothing changes');
-    await hypervisor.virsh('start', 'hollow');
+    await hypervisor.virsh('start', 'stub');
     assert.match((await boot()).msg ?? '', /is running: it is changed only while it is shut off/);
-    await hypervisor.virsh('destroy', 'hollow');
+    await hypervisor.virsh('destroy', 'stub');
     assert.is((await boot()).changed, true);
     const after = await xml(hypervisor);
     assert.not.match(after, '<boot dev=');
@@ -198,8 +198,8 @@ host('the boot: the system disk alone boots, with serials; once, and only while 
     assert.match(after, '<on_reboot>restart</on_reboot>', 'a BIOS keeps nothing');
     const [{ changed }, seen] = [await boot(), await ansible.module('domain', facts(hypervisor))];
     assert.equal([changed, (seen.boot as Boot).wrong], [false, []]);
-    await hypervisor.virsh('start', 'hollow');
-    assert.match(await hypervisor.virsh('domstate', 'hollow'), 'running', 'libvirt and QEMU take it');
+    await hypervisor.virsh('start', 'stub');
+    assert.match(await hypervisor.virsh('domstate', 'stub'), 'running', 'libvirt and QEMU take it');
   }),
 );
 
@@ -209,21 +209,21 @@ const flash = (folder: string) =>
   <nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>${folder}/variables.fd</nvram>`;
 
 host('UEFI variables: a start by the role makes the store anew, a plain start does not', () =>
-  withHollow(async (ansible, hypervisor) => {
+  withStubDomain(async (ansible, hypervisor) => {
     const start = () => ansible.module('domain', { ...facts(hypervisor), state: 'running' });
     const store = join(hypervisor.folder, 'variables.fd');
-    const state = () => hypervisor.virsh('domstate', 'hollow');
-    const reset = () => hypervisor.virsh('reset', 'hollow');
+    const state = () => hypervisor.virsh('domstate', 'stub');
+    const reset = () => hypervisor.virsh('reset', 'stub');
     const isPlanted = async () => (await readFile(store)).includes('planted');
     const plant = async () => {
-      await hypervisor.virsh('destroy', 'hollow');
+      await hypervisor.virsh('destroy', 'stub');
       const content = await readFile(store);
       content.write('planted', content.length - 64);
       await writeFile(store, content);
     };
     assert.is((await start()).changed, true);
     await plant();
-    await hypervisor.virsh('start', 'hollow');
+    await hypervisor.virsh('start', 'stub');
     assert.is(await isPlanted(), true, 'libvirt keeps it');
     await plant();
     assert.is((await start()).failed, false);
@@ -232,14 +232,14 @@ host('UEFI variables: a start by the role makes the store anew, a plain start do
     await sleep(2000);
     assert.match(await state(), 'running', 'with on_reboot as virt-install leaves it');
 
-    await hypervisor.virsh('destroy', 'hollow');
-    const boot = await ansible.module('boot', { uri: hypervisor.uri, domain: 'hollow', target: 'vda' });
+    await hypervisor.virsh('destroy', 'stub');
+    const boot = await ansible.module('boot', { uri: hypervisor.uri, domain: 'stub', target: 'vda' });
     assert.equal(boot.corrected, [...unset, 'on_reboot is restart']);
     assert.match(await xml(hypervisor), '<on_reboot>destroy</on_reboot>');
     await start();
     await reset();
     await until('a reboot ends the domain', async () => (await state()).startsWith('shut off'), 60);
-    await hypervisor.virsh('autostart', 'hollow');
+    await hypervisor.virsh('autostart', 'stub');
     const seen = (await ansible.module('domain', facts(hypervisor))).boot as Boot;
     assert.equal([seen.firmware, seen.store, seen.wrong], ['uefi', store, []]);
     assert.match(
@@ -249,44 +249,44 @@ host('UEFI variables: a start by the role makes the store anew, a plain start do
 
     const sealing = await ansible.play('seal', { ansible_timeout: 2 });
     assert.is(sealing.exit, 2);
-    assert.match(sealing.report.join('\n'), /^hollow: shut off, open\. FAILED: Insist that only the host /);
+    assert.match(sealing.report.join('\n'), /^stub: shut off, open\. FAILED: Insist that only the host /);
   }, flash),
 );
 
 host('playbooks: a guest that does not come up, go down or answer is named with its state', () =>
-  withHollow(async (ansible, hypervisor, disk) => {
+  withStubDomain(async (ansible, hypervisor, disk) => {
     const limits = { immutafs_start_timeout: 2, immutafs_shutdown_timeout: 2, ansible_timeout: 2 };
     const { exit, report } = await ansible.play('unseal', limits);
     assert.is(exit, 2);
     assert.match(
       report.join('\n'),
-      /^hollow: running, open, does not answer. FAILED: Wait until the guest has started: /,
+      /^stub: running, open, does not answer. FAILED: Wait until the guest has started: /,
     );
 
-    await hypervisor.virsh('destroy', 'hollow');
+    await hypervisor.virsh('destroy', 'stub');
     const sealing = await ansible.play('seal', limits);
     assert.is(sealing.exit, 2);
     assert.match(
       sealing.report.join('\n'),
-      /^hollow: running, open, does not answer. FAILED: Wait until the guest /,
+      /^stub: running, open, does not answer. FAILED: Wait until the guest /,
     );
     assert.not.match(await xml(hypervisor), 'readonly', 'a guest that was not asked is not sealed');
 
-    await hypervisor.virsh('destroy', 'hollow');
+    await hypervisor.virsh('destroy', 'stub');
     await disk(true);
-    await hypervisor.virsh('start', 'hollow');
+    await hypervisor.virsh('start', 'stub');
     const deaf = await ansible.play('unseal', limits);
     assert.is(deaf.exit, 2);
     assert.equal(deaf.report, [
-      'hollow: running, sealed, does not answer. FAILED: Wait until the guest has shut down: ' +
-        'hollow is running, not shut off, after 2 s',
+      'stub: running, sealed, does not answer. FAILED: Wait until the guest has shut down: ' +
+        'stub is running, not shut off, after 2 s',
     ]);
 
-    await hypervisor.virsh('destroy', 'hollow');
+    await hypervisor.virsh('destroy', 'stub');
     await disk(false);
-    await hypervisor.virsh('start', 'hollow');
+    await hypervisor.virsh('start', 'stub');
     const status = await ansible.play('status');
-    assert.equal([status.exit, status.report], [0, ['hollow: running, open, does not answer']]);
+    assert.equal([status.exit, status.report], [0, ['stub: running, open, does not answer']]);
   }),
 );
 

@@ -2,13 +2,13 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { cloudInitTree, withUserData } from './harness/cloud-init.ts';
-import { emptyDevice, withEmptyDisk } from './harness/empty-disk.ts';
-import { withGuest } from './harness/guest.ts';
-import type { BootOptions } from './harness/guest.ts';
-import { withInitramfs } from './harness/initramfs.ts';
-import { look, withAgent, xfsOnLvm } from './harness/scenario.ts';
-import { templateOf } from './harness/template.ts';
+import { cloudInitTree, withUserData } from '../harness/cloud-init.ts';
+import { emptyDevice, withEmptyDisk } from '../harness/empty-disk.ts';
+import { withGuest } from '../harness/guest.ts';
+import type { BootOptions } from '../harness/guest.ts';
+import { withInitramfs } from '../harness/initramfs.ts';
+import { look, withAgent, xfsOnLvm } from '../harness/scenario.ts';
+import { templateOf } from '../harness/template.ts';
 
 const nextBoot = suite('what root wrote to a second disk, and the next boot');
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { assertSealed, layout, look, withAgent, xfsOnLvm } from './harness/scenario.ts';
+import { assertSealed, layout, look, withAgent, xfsOnLvm } from '../harness/scenario.ts';
 
 const softReboot = suite('systemctl soft-reboot');
 

@@ -2,7 +2,7 @@ import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { assertNothingFailed, checkOf, look, notPassed, statusOf, withAgent } from './harness/scenario.ts';
+import { assertNothingFailed, checkOf, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
 
 const modes = suite('modes that somebody asked for');
 

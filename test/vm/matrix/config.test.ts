@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { checkOf, look, notPassed, statusOf, withAgent } from './harness/scenario.ts';
+import { checkOf, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
 
 const config = suite('a configuration that is wrong');
 
