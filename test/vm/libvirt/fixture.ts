@@ -60,7 +60,12 @@ export async function withFixture(
         const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
         await execa('/usr/bin/virt-xml', ['--connect', host.uri, guest.name, ...edited], { env });
       };
-      await withAnsible(host, [guest], (ansible) => work({ ansible, host, guest, overrideReadOnly, editDomain }), [stub]);
+      await withAnsible(
+        host,
+        [guest],
+        (ansible) => work({ ansible, host, guest, overrideReadOnly, editDomain }),
+        [stub],
+      );
     }),
   );
 }
@@ -100,7 +105,9 @@ async function dpkgHook(): Promise<string> {
 }
 
 /** A wrapper of QEMU that attaches every disk writable while it is switched on; libvirt does not notice. */
-async function overridingEmulator(folder: string): Promise<{ emulator: string; overrideReadOnly: LibvirtFixture['overrideReadOnly'] }> {
+async function overridingEmulator(
+  folder: string,
+): Promise<{ emulator: string; overrideReadOnly: LibvirtFixture['overrideReadOnly'] }> {
   const [emulator, mark] = [join(folder, 'emulator'), join(folder, 'writable')];
   const rewrite = `for arg; do
   shift

@@ -5,7 +5,13 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { agentRpm } from '../harness/agent.ts';
 import { bootFilesIn } from '../harness/kernel.ts';
-import { assertNothingFailed, assertSealed, look, statusOf, withInstalledAgent } from '../harness/scenario.ts';
+import {
+  assertNothingFailed,
+  assertSealed,
+  look,
+  statusOf,
+  withInstalledAgent,
+} from '../harness/scenario.ts';
 
 const rpm = suite('the package in a running guest');
 

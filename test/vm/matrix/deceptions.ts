@@ -1,20 +1,17 @@
-import { suite } from 'uvu';
-import * as assert from 'uvu/assert';
-import { checkOf, statusOf, withAgent } from '../harness/scenario.ts';
+/** What root of a sealed guest can do to deceive the agent. Each step undoes its change, the last one excepted. */
+import { look } from '../harness/scenario.ts';
 
-const fooling = suite('fooling the agent, as root of a sealed guest');
-
-const status = 'immutafs-agent status --json';
+const { status } = look;
 const line = '1 0 252:0 / / ro - xfs /dev/vda ro';
 
-/** What cannot be told: [what root does, what kernel-view says of it]. */
-const unknown: Record<string, [string, RegExp]> = {
+/** The agent cannot tell: by step, what root does and what `kernel-view` observes. */
+export const undecidable: Record<string, [script: string, observed: RegExp]> = {
   mountinfo: [
     `echo '${line}' >/run/fake; exec sh -c 'mount --bind /run/fake /proc/$$/mountinfo; exec ${status}'`,
     /not the kernel's procfs/,
   ],
   'other-mountinfo': [
-    `unshare -m sleep 90 & other=$!; sleep 1; sh -c "mount --bind /proc/$other/mountinfo /proc/\\$\\$/mountinfo; exec ${status}"; code=$?; kill $other; exit $code`,
+    `unshare -m sleep 90 & other=$!; until [ "$(readlink /proc/$other/ns/mnt)" != "$(readlink /proc/self/ns/mnt)" ]; do sleep 0.1; done; sh -c "mount --bind /proc/$other/mountinfo /proc/\\$\\$/mountinfo; exec ${status}"; code=$?; kill $other; exit $code`,
     /another mount namespace or another root|is mounted over/,
   ],
   sys: [`mount -t tmpfs evil /sys; ${status}; code=$?; umount /sys; exit $code`, /./],
@@ -35,8 +32,8 @@ const unknown: Record<string, [string, RegExp]> = {
   ],
 };
 
-/** What is told: [what root does, the checks that fail, what the first of them says]. */
-const told: Record<string, [string, string[], RegExp]> = {
+/** The agent detects it: by step, what root does, the checks that fail and what the first of them observes. */
+export const detected: Record<string, [script: string, failing: string[], observed: RegExp]> = {
   'var-tmpfs': [
     `mount -t tmpfs -o nosuid,nodev overlay /var; ${status}; code=$?; umount /var; exit $code`,
     ['var-overlay', 'stacked-mounts'],
@@ -48,7 +45,7 @@ const told: Record<string, [string, string[], RegExp]> = {
     /no upperdir=\/run\/var\/upper/,
   ],
   lower: [
-    `mount -o remount,bind,rw /run/immutafs/lower; ${status}; code=$?; mount -o remount,bind,ro,nosuid,nodev,noexec /run/immutafs/lower; exit $code`,
+    `mount -o remount,bind,rw,nosuid,nodev,noexec /run/immutafs/lower; ${status}; code=$?; mount -o remount,bind,ro,nosuid,nodev,noexec /run/immutafs/lower; exit $code`,
     ['var-overlay'],
     /lower is not mounted read-only/,
   ],
@@ -72,41 +69,10 @@ const told: Record<string, [string, string[], RegExp]> = {
     [],
     /^$/,
   ],
-  // Last: nothing can unmount it.
+  // The last step: nothing can unmount it.
   root: [
     `mount -t tmpfs -o ro evil /; ${status}`,
     ['stacked-mounts'],
     /\/ is xfs .*; hidden: tmpfs \(evil\)/,
   ],
 };
-
-fooling('what is hidden or forged is named, or nothing is told; never is it believed', () =>
-  withAgent({}, async (guest) => {
-    const first = (entries: Record<string, [string, ...unknown[]]>) =>
-      Object.fromEntries(Object.entries(entries).map(([step, [script]]) => [step, script]));
-    const boot = await guest.boot({
-      disk: 'readonly',
-      steps: { before: status, ...first(unknown), ...first(told) },
-    });
-    assert.is(statusOf(boot, 'before').exit, 0);
-    for (const [step, [, said]] of Object.entries(unknown)) {
-      const { report, exit } = statusOf(boot, step);
-      assert.equal([report.verdict, exit], ['unknown', 3], step);
-      assert.match(checkOf(report, 'kernel-view').observed, said, step);
-    }
-    for (const [step, [, ids, said]] of Object.entries(told)) {
-      const { report, exit } = statusOf(boot, step);
-      const failing = report.checks.filter(({ status: each }) => each === 'fail' || each === 'error');
-      assert.equal(
-        failing.map(({ id }) => id),
-        ids,
-        step,
-      );
-      assert.match(failing[0]?.observed ?? '', said, step);
-      assert.is(exit, ids.length > 0 ? 1 : 0, step);
-      assert.is(report.mode, 'sealed', step);
-    }
-  }),
-);
-
-fooling.run();

@@ -1,0 +1,29 @@
+import * as assert from 'uvu/assert';
+import { checkOf, statusOf } from './expect.ts';
+import type { Boot } from './guest.ts';
+
+/** Steps for a boot in which /var could not be assembled. */
+export const degradedSteps = {
+  status: 'immutafs-agent status --json',
+  failed: 'systemctl list-units --failed --plain --no-legend',
+  ssh: 'systemctl is-active ssh',
+  write: 'touch /var/mark',
+  log: 'findmnt -n -o FSTYPE /var/log; touch /var/log/mark',
+};
+
+/**
+ * The guest came up without a writable /var, sshd runs, and the check `var-overlay` fails.
+ *
+ * @param why what the check observed
+ */
+export function assertDegraded(boot: Boot, why: RegExp): void {
+  assert.is(boot.endedBy, 'poweroff');
+  const { report, exit } = statusOf(boot);
+  assert.is(exit, 1);
+  assert.is(report.verdict, 'failed');
+  const { status, observed } = checkOf(report, 'var-overlay');
+  assert.is(status, 'fail');
+  assert.match(observed, why);
+  assert.is(boot.step('ssh').stdout, 'active\n');
+  assert.is.not(boot.step('write').exit, 0);
+}

@@ -1,0 +1,86 @@
+import { copyFileSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { appendFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import type { Edit } from './disk.ts';
+import type { Boot } from './guest.ts';
+import { type LogServer, withLogServer } from './log-server.ts';
+import { withAgent } from './scenario.ts';
+
+/** What a unit logs that stops late in the shutdown. */
+export const lastWords = 'the last words of a unit that stops late';
+const files: Record<string, string> = {
+  'etc/systemd/network/server.network':
+    '[Match]\nName=e*\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\nIPv6AcceptRA=no\n',
+  // Nothing orders it before or after the forwarder.
+  'etc/systemd/system/late.service':
+    '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n' +
+    `ExecStop=/bin/sh -c 'sleep 3; echo ${lastWords}'\n`,
+  'etc/systemd/journald.conf.d/volatile.conf': '[Journal]\nStorage=volatile\n',
+  // Runs when all units are stopped, while the journal can still be read.
+  'usr/lib/systemd/system-shutdown/tell':
+    '#!/bin/sh\njournalctl -q --no-pager -o short-monotonic -u late -u immutafs-forward >/dev/ttyS0\n',
+};
+
+/** Sets up network, certificates and FORWARD, as an administrator does. */
+function equip({ guestCertificates }: LogServer, peer: string): Edit {
+  return async (root, mounts) => {
+    for (const folder of ['etc/immutafs/tls', 'etc/systemd/journald.conf.d'])
+      mkdirSync(join(root, folder), { recursive: true });
+    for (const [file, text] of Object.entries(files)) writeFileSync(join(root, file), text, { mode: 0o755 });
+    for (const unit of [
+      '/etc/systemd/system/late.service',
+      '/usr/lib/systemd/system/systemd-networkd.service',
+    ]) {
+      const name = unit.split('/').at(-1) ?? '';
+      symlinkSync(unit, join(root, 'etc/systemd/system/multi-user.target.wants', name));
+    }
+    for (const file of ['ca.pem', 'guest.pem', 'guest.key'])
+      copyFileSync(join(guestCertificates, file), join(root, 'etc/immutafs/tls', file));
+    await mounts.chroot('chown', '-R', 'immutafs-forward:', '/etc/immutafs/tls');
+    const tls = '/etc/immutafs/tls';
+    await appendFile(
+      join(root, 'etc/immutafs/immutafs.conf'),
+      `FORWARD=relp+tls://10.0.2.2:2514\nFORWARD_CA=${tls}/ca.pem\nFORWARD_CERT=${tls}/guest.pem\n` +
+        `FORWARD_KEY=${tls}/guest.key\nFORWARD_PEER=${peer}\n`,
+    );
+  };
+}
+
+/** A step that waits until the forwarder is in a state. */
+export const untilState = (state: string) =>
+  `for i in $(seq 300); do grep -q '"state":"${state}"' /run/immutafs/forward/state.json && exit 0; sleep 1; done; exit 1`;
+
+/** The name in the server's certificate. */
+export const serverName = 'log.example.com';
+
+/**
+ * Calls `work` with a log server that is not started yet, and a function that boots a guest which forwards to it.
+ *
+ * @param peer the name that the guest expects in the server's certificate
+ */
+export function withForwardingGuest(
+  peer: string,
+  work: (boot: (options: object) => Promise<Boot>, server: LogServer) => Promise<void>,
+) {
+  return withLogServer((log) =>
+    withAgent({ edit: equip(log, peer) }, (guest) =>
+      work(
+        (options) =>
+          guest.boot({ disk: 'readonly', networkOf: log.networkOf, limitSeconds: 900, ...options }),
+        log,
+      ),
+    ),
+  );
+}
+
+/** The server stored the kernel's first line and the late unit's last words, each once, in this order. */
+export function assertWholeBoot(boot: Boot, { stored }: LogServer): void {
+  const entries = stored('guest').filter(({ app }) => app !== 'immutafs-agent');
+  assert.match(entries[0]?.text ?? 'nothing', /^Linux version /);
+  assert.is(entries[0]?.app, 'kernel');
+  assert.is(entries.filter(({ text }) => text.startsWith('Linux version ')).length, 1);
+  assert.is(entries.filter(({ text }) => text === lastWords).length, 1);
+  assert.is(new Set(entries.map(({ data }) => data['cursor'])).size, entries.length);
+  assert.match(boot.console, lastWords);
+}

@@ -1,0 +1,147 @@
+import { appendFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { breaking, changed } from '../harness/breaking.ts';
+import { type Boot, assertFailing, checkOf, look, statusOf, withAgent } from '../harness/scenario.ts';
+import { detected, undecidable } from './deceptions.ts';
+
+/** One boot: its steps only change the running guest, and each undoes its change. */
+const live = suite('root changes a running sealed guest');
+
+/** Changes a writable overlay on /etc; `stacked-mounts` fails because of the overlay itself. */
+function inEtc(change: string): string {
+  const mount =
+    'mkdir -p /run/etc/u /run/etc/w && mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/u,workdir=/run/etc/w etc /etc';
+  return breaking(`${mount} && ${change}`, 'umount -l /etc && rm -rf /run/etc');
+}
+
+/** By check: what makes it, and no other, fail while the overlay is on /etc. */
+const inOtherEtc: Record<string, string> = {
+  'swap-off': inEtc('echo "UUID=0-0 none swap sw 0 0" >>/etc/fstab'),
+  'fstab-consistent': inEtc('sed -i "s,\\( / xfs \\)ro,\\1ro\\,usrquota," /etc/fstab'),
+  'mtab-link': inEtc('ln -sfn /run/mtab /etc/mtab'),
+  'rivals-off': inEtc('echo overlayroot=tmpfs >/etc/overlayroot.conf'),
+};
+
+/** By check: what makes it, and no other, fail or warn on a sealed guest. */
+const changes: Record<string, string> = {
+  'var-overlay': breaking('mount -o remount,bind,nodev,suid /var', 'mount -o remount,bind,nodev,nosuid /var'),
+  'var-upper-tmpfs': breaking('mount -t tmpfs -o nosuid,nodev evil /run/var/upper', 'umount /run/var/upper'),
+  'var-usage': breaking(
+    'fallocate -l $(($(stat -f -c "%b * %S" /run/var) * 96 / 100)) /var/big',
+    'rm /var/big',
+  ),
+  'home-options': breaking('mount -o remount,suid /home', 'mount -o remount,nosuid /home'),
+  'tmp-options': breaking('mount -o remount,exec /tmp', 'mount -o remount,noexec /tmp'),
+  'other-options': breaking(
+    'mount -o remount,bind,nodev,suid /run',
+    'mount -o remount,bind,nodev,nosuid /run',
+  ),
+  'stacked-mounts': breaking('mount -t tmpfs -o noexec,nosuid,nodev,mode=0755 evil /home', 'umount /home'),
+  'initramfs-hook': breaking(
+    'cp /run/immutafs/boot.env /run/b && sed -i s/^VERSION=.*/VERSION=0.0.1/ /run/immutafs/boot.env',
+    'mv /run/b /run/immutafs/boot.env',
+  ),
+  footholds: breaking(
+    'mount --bind /home /srv && mount -o remount,bind,nosuid,nodev,exec /srv',
+    'umount /srv',
+  ),
+};
+const advisory: Record<string, string> = { 'initramfs-hook': 'warn', footholds: 'warn' };
+
+const probe = `${look.status} --probe`;
+const probes = {
+  probed: probe,
+  exec: breaking('mount -o remount,exec /tmp', 'mount -o remount,noexec /tmp', probe),
+  suid: breaking('mount -o remount,exec,suid /tmp', 'mount -o remount,noexec,nosuid /tmp', probe),
+  dev: breaking('mount -o remount,dev /tmp', 'mount -o remount,nodev /tmp', probe),
+  left: 'find /tmp /home -xdev -name ".immutafs*"',
+};
+
+live('its own check finds each change, and no other check does; deceptions are detected or undecidable', () =>
+  withAgent({ edit: requireRunOptions }, async (guest) => {
+    const steps = {
+      before: look.status,
+      ...changes,
+      etc: inEtc('true'),
+      ...inOtherEtc,
+      ...probes,
+      after: look.status,
+      ...scripts(undecidable),
+      ...scripts(detected),
+    };
+    const boot = await guest.boot({ disk: 'readonly', steps, limitSeconds: 600 });
+    assertFailing(boot, 'before', [], 0);
+    assertChanges(boot);
+    assertProbes(boot);
+    assertFailing(boot, 'after', [], 0);
+    assert.equal(changed(boot, 'after'), {});
+    assertUndecidable(boot);
+    assertDetected(boot);
+  }),
+);
+
+const requireRunOptions = (root: string) =>
+  appendFile(
+    join(root, 'etc/immutafs/immutafs.conf'),
+    'REQUIRE_OPTIONS=/home:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev /run:nosuid,nodev\n',
+  );
+
+/** The keys of `detected` and `changes` overlap, so each step of the former has a prefix. */
+function scripts(entries: Record<string, [script: string, ...unknown[]]>): Record<string, string> {
+  return Object.fromEntries(Object.entries(entries).map(([name, [script]]) => [`deceived-${name}`, script]));
+}
+
+function assertChanges(boot: Boot): void {
+  assert.equal(changed(boot, 'etc'), { 'stacked-mounts': 'fail' });
+  for (const id of Object.keys({ ...changes, ...inOtherEtc })) {
+    const other = id in inOtherEtc ? 'etc' : 'before';
+    assert.equal(changed(boot, id, other), { [id]: advisory[id] ?? 'fail' }, id);
+    assert.is(statusOf(boot, id).exit, id in advisory ? 0 : 1, id);
+    assert.ok(checkOf(statusOf(boot, id).report, id).remedy.length > 0, id);
+  }
+  const { largest } = statusOf(boot, 'var-usage').report.var;
+  assert.is(largest[0]?.path, '/var/big');
+}
+
+/** With --probe, the agent tries what the mount options forbid. */
+function assertProbes(boot: Boot): void {
+  for (const id of ['exec-probe', 'suid-probe', 'device-probe']) {
+    assert.is(checkOf(statusOf(boot, 'probed').report, id).status, 'pass', id);
+  }
+  const expected = {
+    exec: { 'tmp-options': 'fail', 'exec-probe': 'fail' },
+    suid: { 'tmp-options': 'fail', 'exec-probe': 'fail', 'suid-probe': 'fail' },
+    dev: { 'tmp-options': 'fail', 'device-probe': 'fail' },
+  };
+  for (const [step, checks] of Object.entries(expected)) {
+    assert.equal(changed(boot, step, 'probed'), checks, step);
+  }
+  assert.is(boot.step('left').stdout, '', 'files that probes left');
+}
+
+function assertUndecidable(boot: Boot): void {
+  for (const [name, [, observed]] of Object.entries(undecidable)) {
+    const { report, exit } = statusOf(boot, `deceived-${name}`);
+    assert.equal([report.verdict, exit], ['unknown', 3], name);
+    assert.match(checkOf(report, 'kernel-view').observed, observed, name);
+  }
+}
+
+function assertDetected(boot: Boot): void {
+  for (const [name, [, ids, observed]] of Object.entries(detected)) {
+    const { report, exit } = statusOf(boot, `deceived-${name}`);
+    const failing = report.checks.filter(({ status }) => status === 'fail' || status === 'error');
+    assert.equal(
+      failing.map(({ id }) => id),
+      ids,
+      name,
+    );
+    assert.match(failing[0]?.observed ?? '', observed, name);
+    assert.is(exit, ids.length > 0 ? 1 : 0, name);
+    assert.is(report.mode, 'sealed', name);
+  }
+}
+
+live.run();

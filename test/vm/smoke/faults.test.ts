@@ -1,0 +1,45 @@
+import { appendFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { assertDegraded, degradedSteps } from '../harness/degraded.ts';
+import { withInitramfs } from '../harness/initramfs.ts';
+import { assertSealed, checkOf, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
+
+const faults = suite('a sealed boot with a fault');
+
+/** The kernel refuses to load the overlay module. */
+const noOverlay = ['module_blacklist=overlay'];
+
+faults('no overlay, ON_FAILURE=degraded: the guest comes up with a read-only /var and sshd', () =>
+  withAgent({}, async (guest) => {
+    const boot = await guest.boot({ disk: 'readonly', arguments: noOverlay, steps: degradedSteps });
+    assertDegraded(boot, /the kernel has no overlay file system: modprobe failed: /);
+    assert.match(boot.step('write').stderr, /Read-only file system/);
+  }),
+);
+
+faults('no overlay, ON_FAILURE=poweroff: the initramfs powers the guest off', () =>
+  withAgent({ edit: configurePoweroff }, async (guest) => {
+    const boot = await guest.boot({ disk: 'readonly', arguments: noOverlay });
+    assert.is(boot.done, false);
+    assert.is(boot.endedBy, 'poweroff');
+    assert.match(boot.console, /ON_FAILURE=poweroff/);
+  }),
+);
+
+const configurePoweroff = (root: string) =>
+  appendFile(join(root, 'etc/immutafs/immutafs.conf'), 'ON_FAILURE=poweroff\n');
+
+faults('a broken hook in the initramfs: late boot assembles /var, a check warns', () =>
+  withInitramfs({ 'usr/libexec/immutafs/assemble-var': '#!/bin/sh\nif then\n' }, (bootFiles) =>
+    withAgent({ layout: varAndLogOnLvm }, async (guest) => {
+      const boot = await guest.boot({ disk: 'readonly', bootFiles, steps: look });
+      const report = assertSealed(boot);
+      assert.is(report.var.assembledBy, 'late');
+      assert.is(checkOf(report, 'initramfs-hook').status, 'warn');
+    }),
+  ),
+);
+
+faults.run();
