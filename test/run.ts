@@ -1,9 +1,10 @@
 /**
- * node test/run.ts [FILTER…]: lint, then every test/**\/*.test.ts below the current folder, each as a process
- * of its own. A filter is a part of a file's path. The last line is `N passed, N failed`.
+ * node test/run.ts [--all | FILTER…]: runs the linters and the tests, each file as a process of its own. Without
+ * arguments the quick selection (`harness/runner/selection.ts`), with --all every file; a FILTER is a part of a path
+ * and selects among all files. The last line is `N passed, N failed`.
  */
-import { runAll } from './harness/runner/run-all.ts';
 import { endEveryGroup } from './harness/runner/process-group.ts';
+import { runAll } from './harness/runner/run-all.ts';
 
 for (const [signal, code] of [
   ['SIGHUP', 129],
@@ -17,4 +18,6 @@ for (const [signal, code] of [
 }
 
 const print = (text: string) => void process.stdout.write(text);
-process.exitCode = (await runAll(process.cwd(), process.argv.slice(2), print)) ? 0 : 1;
+const args = process.argv.slice(2);
+const selection = { filters: args.filter((arg) => arg !== '--all'), all: args.includes('--all') };
+process.exitCode = (await runAll(process.cwd(), selection, print)) ? 0 : 1;

@@ -1,40 +1,61 @@
 import { type Result, runFile } from './run-file.ts';
-import { findFiles, stages } from './stages.ts';
+import { Schedule, lanes } from './schedule.ts';
+import { type Selection, selectFiles } from './selection.ts';
+
+const slowestShown = 10;
 
 /**
- * Runs what the filters select (everything, if there are none) and prints a line a file.
- * @param root the folder of the project; files run in it
- * @returns whether everything passed, and there was something
+ * Runs the selected files and prints a line for each, the slowest files, and `N passed, N failed`.
+ *
+ * @param root the project's folder; files run in it
+ * @returns whether every file passed, and at least one ran
  */
 export async function runAll(
   root: string,
-  filters: readonly string[],
+  selection: Selection,
   print: (text: string) => void,
 ): Promise<boolean> {
-  const files = findFiles(root).filter((file) => wanted(file, filters));
-  const results: Result[] = [];
+  const files = selectFiles(root, selection);
+  const results = new Map<string, Result>();
   if (files.length === 0) {
-    print(`no file matches ${filters.join(' ')}\n`);
-    results.push({ passed: 0, failed: 1, problem: 'nothing to run', output: '', seconds: 0 });
+    print(`no file matches ${selection.filters.join(' ')}\n`);
+    results.set('', { passed: 0, failed: 1, problem: 'nothing to run', output: '', seconds: 0 });
   }
-  for (const { files: ofStage, atOnce, seconds } of stages(files)) {
-    await inParallel(ofStage, atOnce, async (file) => {
-      const result = await runFile(root, file, seconds);
-      print(describe(file, result));
-      results.push(result);
-    });
-  }
-  const passed = results.reduce((sum, result) => sum + result.passed, 0);
-  const failed = results.reduce((sum, result) => sum + result.failed, 0);
+  await inLanes(new Schedule(root, files), async ({ file, limitSeconds, guest }) => {
+    const result = await runFile(root, file, limitSeconds, guest);
+    print(describe(file, result));
+    results.set(file, result);
+  });
+  print(slowest(results));
+  const all = [...results.values()];
+  const passed = all.reduce((sum, result) => sum + result.passed, 0);
+  const failed = all.reduce((sum, result) => sum + result.failed, 0);
   print(`${passed} passed, ${failed} failed\n`);
   return failed === 0;
 }
 
-function wanted(file: string, filters: readonly string[]): boolean {
-  return filters.length === 0 || filters.some((filter) => file.includes(filter));
+async function inLanes(
+  schedule: Schedule,
+  run: (job: NonNullable<ReturnType<Schedule['take']>>) => Promise<void>,
+): Promise<void> {
+  let someEnded = Promise.withResolvers<undefined>();
+  const lane = async () => {
+    while (!schedule.isEmpty) {
+      const job = schedule.take();
+      if (job === undefined) {
+        await someEnded.promise;
+        continue;
+      }
+      await run(job);
+      schedule.done(job);
+      someEnded.resolve(undefined);
+      someEnded = Promise.withResolvers();
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
 }
 
-/** The whole output of a file that failed, and nothing of the others. */
+/** A failed file with its whole output, a passed one without. */
 function describe(file: string, { passed, failed, problem, output, seconds }: Result): string {
   const time = `${seconds.toFixed(1)} s`;
   if (problem === '') return `passed  ${file}  (${passed}, ${time})\n`;
@@ -42,14 +63,12 @@ function describe(file: string, { passed, failed, problem, output, seconds }: Re
   return `failed  ${file}  (${passed} passed, ${failed} failed, ${time}): ${problem}\n${whole}`;
 }
 
-async function inParallel<T>(
-  items: readonly T[],
-  atOnce: number,
-  action: (item: T) => Promise<void>,
-): Promise<void> {
-  const left = [...items];
-  const work = async () => {
-    for (let item = left.shift(); item !== undefined; item = left.shift()) await action(item);
-  };
-  await Promise.all(Array.from({ length: atOnce }, work));
+/** Only where there are so many files that the list tells something. */
+function slowest(results: ReadonlyMap<string, Result>): string {
+  if (results.size <= slowestShown) return '';
+  const lines = [...results]
+    .sort(([, a], [, b]) => b.seconds - a.seconds)
+    .slice(0, slowestShown)
+    .map(([file, { seconds }]) => `  ${seconds.toFixed(0).padStart(5)} s  ${file}\n`);
+  return `slowest files:\n${lines.join('')}`;
 }

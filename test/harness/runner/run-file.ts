@@ -1,7 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { type Ended, runInGroup } from './process-group.ts';
-import { lintFile } from './stages.ts';
+import { warmFile } from './schedule.ts';
+import { lintFile } from './selection.ts';
 
 export interface Result {
   /** Tests, not files. */
@@ -14,15 +15,21 @@ export interface Result {
   seconds: number;
 }
 
-/** Runs one file of tests; everything about it that is not a clear success is a failure. */
-export async function runFile(root: string, file: string, seconds: number): Promise<Result> {
+/**
+ * Runs one file of tests. Everything but a clear success is a failure.
+ *
+ * @param seconds time limit
+ * @param yielding leaves the processors to files that are not
+ */
+export async function runFile(
+  root: string,
+  file: string,
+  seconds: number,
+  yielding = false,
+): Promise<Result> {
   const begin = performance.now();
-  const ended = await runInGroup(process.execPath, [file], root, seconds);
-  const counts = file === lintFile ? lintCounts(ended.output) : uvuCounts(ended.output);
-  const problem =
-    file === lintFile
-      ? judge(ended, counts, seconds)
-      : judge(ended, counts, seconds) || unrun(fs.readFileSync(path.join(root, file), 'utf8'));
+  const ended = await runInGroup(process.execPath, [file], root, { seconds, yielding });
+  const { counts, problem } = outcome(root, file, ended, seconds);
   const passed = counts?.passed ?? 0;
   const failed = problem === '' ? 0 : Math.max(1, (counts?.total ?? 0) - passed);
   return {
@@ -34,13 +41,32 @@ export async function runFile(root: string, file: string, seconds: number): Prom
   };
 }
 
+function outcome(
+  root: string,
+  file: string,
+  ended: Ended,
+  seconds: number,
+): { counts: Counts | undefined; problem: string } {
+  if (file === warmFile) {
+    const counts = { total: 1, passed: ended.code === 0 ? 1 : 0, skipped: 0 };
+    return { counts, problem: judge(ended, counts, seconds) };
+  }
+  if (file === lintFile) {
+    const counts = lintCounts(ended.output);
+    return { counts, problem: judge(ended, counts, seconds) };
+  }
+  const counts = uvuCounts(ended.output);
+  const source = fs.readFileSync(path.join(root, file), 'utf8');
+  return { counts, problem: judge(ended, counts, seconds) || unrun(source) };
+}
+
 interface Counts {
   total: number;
   passed: number;
   skipped: number;
 }
 
-/** The last summary in uvu's words (uvu/dist/index.mjs, exec). */
+/** From uvu's summary (uvu/dist/index.mjs, exec). */
 function uvuCounts(output: string): Counts | undefined {
   // eslint-disable-next-line no-control-regex -- colours
   const plain = output.replace(/\x1b\[[0-9;]*m/g, '');
@@ -57,7 +83,7 @@ function lintCounts(output: string): Counts | undefined {
   return { total: Number(passed) + Number(failed), passed: Number(passed), skipped: 0 };
 }
 
-/** uvu exits 0 where a `before` throws, so its exit code is not asked alone. */
+/** The exit code is not enough: uvu exits with 0 where a `before` throws. */
 function judge(ended: Ended, counts: Counts | undefined, seconds: number): string {
   if (ended.timedOut) return `took longer than ${seconds} s`;
   if (ended.signal !== null) return `ended by ${ended.signal}`;
@@ -69,7 +95,7 @@ function judge(ended: Ended, counts: Counts | undefined, seconds: number): strin
   return ended.code === 0 ? '' : `exit code ${ended.code}`;
 }
 
-/** uvu says nothing of a suite whose `.run()` is forgotten. */
+/** uvu does not report a suite whose `.run()` is forgotten. */
 function unrun(source: string): string {
   const suites = source.match(/\bsuite(<[^>]*>)?\(/g)?.length ?? 0;
   const test = /import\s*\{[^}]*\btest\b[^}]*\}\s*from\s*'uvu'/.test(source) ? 1 : 0;

@@ -6,7 +6,6 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { runAll } from './run-all.ts';
 import { runFile } from './run-file.ts';
-import { findFiles, stages } from './stages.ts';
 
 const projects = path.join(import.meta.dirname, '../../fixtures/runner');
 const project = (name: string) => path.join(projects, name);
@@ -47,7 +46,7 @@ for (const [file, atLeast, below] of [
   });
 }
 
-limits('what a file leaves behind is ended with it', async () => {
+limits('processes that a file leaves behind are killed', async () => {
   const result = await runFile(project('hanging'), 'test/unit/leaves-a-child.test.ts', 30);
   assert.is(result.problem, '');
   assert.ok(result.seconds < 10, `${result.seconds} s`);
@@ -55,10 +54,7 @@ limits('what a file leaves behind is ended with it', async () => {
 });
 limits.run();
 
-/**
- * A process that has ended may still be a zombie that init has not taken; one that was killed has a moment to end,
- * since kill(2) does not wait for it.
- */
+/** kill(2) does not wait for the end, and a process that has ended may be a zombie until init reaps it. */
 async function assertGone(output: string): Promise<void> {
   const pid = /child (\d+)/.exec(output)?.[1];
   if (pid === undefined) return;
@@ -73,13 +69,13 @@ function isGone(pid: string): boolean {
 
 async function runProject(name: string, ...filters: string[]): Promise<{ good: boolean; lines: string[] }> {
   let text = '';
-  const good = await runAll(project(name), filters, (part) => (text += part));
+  const good = await runAll(project(name), { filters, all: true }, (part) => (text += part));
   assert.ok(text.endsWith('\n'));
   return { good, lines: text.slice(0, -1).split('\n') };
 }
 
 const whole = suite('runAll');
-whole('all pass: a line a file, then the sum', async () => {
+whole('all pass: a line for each file, then the sum', async () => {
   const { good, lines } = await runProject('green');
   assert.is(good, true);
   assert.match(lines[0] ?? '', /^passed {2}test\/lint\.ts {2}\(2, \d+\.\d s\)$/);
@@ -87,7 +83,7 @@ whole('all pass: a line a file, then the sum', async () => {
   assert.equal(lines.slice(2), ['4 passed, 0 failed']);
 });
 
-whole('one fails: its whole output, and nothing of the others', async () => {
+whole('one fails: its whole output, and no output of the others', async () => {
   const { good, lines } = await runProject('red', 'unit/failing', 'unit/passing');
   const text = lines.join('\n');
   assert.is(good, false);
@@ -133,32 +129,3 @@ for (const [name, code, last] of [
   });
 }
 whole.run();
-
-const found = suite('findFiles');
-found('every file of this project is in exactly one stage, fixtures are in none', () => {
-  const root = path.join(import.meta.dirname, '../../..');
-  const files = findFiles(root);
-  assert.is(files[0], 'test/lint.ts');
-  assert.ok(files.includes('test/harness/runner/run.test.ts'));
-  assert.not.ok(files.some((file) => file.includes('fixtures')));
-  assert.equal(
-    stages(files)
-      .flatMap((stage) => stage.files)
-      .sort(),
-    [...files].sort(),
-  );
-});
-
-found('guests have 30 minutes, all else has 3', () => {
-  const files = ['test/lint.ts', 'test/packaging/a.test.ts', 'test/vm/a.test.ts', 'test/wire/a.test.ts'];
-  assert.equal(
-    stages(files).flatMap((stage) => stage.files.map((file) => [file, stage.seconds])),
-    [
-      ['test/lint.ts', 180],
-      ['test/packaging/a.test.ts', 180],
-      ['test/wire/a.test.ts', 180],
-      ['test/vm/a.test.ts', 1800],
-    ],
-  );
-});
-found.run();

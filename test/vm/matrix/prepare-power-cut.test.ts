@@ -16,27 +16,28 @@ import {
 import { random, seed } from '../harness/seed.ts';
 import { ordinaryTree } from '../harness/tree.ts';
 
-/** What --apply says when a part of it begins (the guest itself: `switching`), and a time that this part takes. */
+/**
+ * The parts of --apply, the line that it prints as the part begins (`switching` comes from a watcher in the guest), and
+ * milliseconds that the part takes.
+ */
 const parts = [
   ['partitioning', /^home: /, 1000],
   ['making', /^Making an XFS/, 400],
-  ['copying', /^Copying \/home/, 2000],
   ['copying', /^Copying \/home/, 2000],
   ['copying', /^Copying \/home/, 2000],
   ['comparing', /^Copying what has changed/, 2000],
   ['switching', /^switching/, 800],
   ['editing', /^tmp: /, 800],
   ['initramfs', /^initramfs: /, 10_000],
-  ['initramfs', /^initramfs: /, 10_000],
 ] as const;
 
 /**
- * The moments ascend, so each boot finds what all cuts before it left, shows that /home is whole, goes on with --apply and
- * is cut in it. It is begun with what a boot loader finds in /boot by then.
+ * The moments ascend: each boot starts from the disks as all cuts before it left them, with the kernel and the initramfs
+ * that a boot loader finds in /boot; it shows that /home is complete and runs --apply, in which the next cut comes.
  */
-const powerCut = suite('power cuts while prepare is at work');
+const powerCut = suite('power cuts during prepare');
 
-powerCut('at ten moments of --apply: the guest boots, /home is whole, and --apply again completes', () =>
+powerCut('at eight moments of --apply: the guest boots, /home is complete, and the next --apply completes', () =>
   withEmptyDisk(400, (disk) =>
     withAgent({ layout: ordinary, edit: withoutHook }, async (guest) => {
       const boot = async (
@@ -95,7 +96,7 @@ const ordinary = layout({
   fstab: 'installed',
 });
 
-/** An initramfs as it was before the package was installed. */
+/** The initramfs from before the package was installed. */
 async function withoutHook(root: string): Promise<void> {
   const boot = join(await ordinaryTree(), 'root/boot');
   for (const name of await readdir(boot)) {
@@ -112,14 +113,14 @@ const apply = `(until grep -q "^UUID=.* /home " /etc/fstab; do sleep 0.1; done; 
   { immutafs-agent prepare --apply --home-device ${emptyDevice} --yes; echo "ended with $?"; } 2>&1 |
   tee /dev/console`;
 
-/** In one of the parts, or after it where that one is done already. */
+/** In a part, or in the next one where an earlier boot has completed the part. */
 function momentOf(index: number): Moment {
   const later = parts.slice(index).map(([, said]) => said.source);
   const milliseconds = Math.floor(random(`cut ${index}`) * (parts[index]?.[2] ?? 0));
   return { after: new RegExp(later.join('|'), 'm'), milliseconds };
 }
 
-/** The guest came up with a whole /home, and its power was cut while --apply was at work. */
+/** The guest came up with a complete /home, and its power was cut while --apply ran. */
 function assertCut(cut: Boot, index: number): void {
   const moment = `cut ${index} (seed ${seed})`;
   assert.is(cut.step('failed').stdout, '', moment);
@@ -133,7 +134,7 @@ function reached({ console }: Boot): string {
   return parts.findLast(([, said]) => new RegExp(said, 'm').test(console))?.[0] ?? 'none';
 }
 
-/** On a machine that is quick one may come a part too late. */
+/** On a fast machine a cut may come one part too late. */
 function assertSpread(cuts: string[]): void {
   const missed = ['copying', 'initramfs'].filter((part) => !cuts.includes(part));
   assert.equal(missed, [], `cut in ${cuts.join(', ')} (seed ${seed})`);

@@ -1,0 +1,72 @@
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Job, Schedule, warmFile } from './schedule.ts';
+import { selectFiles } from './selection.ts';
+
+const root = path.join(import.meta.dirname, '../../..');
+
+const selection = suite('selectFiles');
+const select = (all: boolean, ...filters: string[]) => selectFiles(root, { filters, all });
+
+selection('--all selects every file once, without the fixtures', () => {
+  const files = select(true);
+  assert.is(files[0], 'test/lint.ts');
+  assert.ok(files.includes('test/harness/runner/schedule.test.ts'));
+  assert.not.ok(files.some((file) => file.includes('fixtures')));
+  assert.is(new Set(files).size, files.length);
+});
+
+selection('without arguments: no matrix of guests, of test/wire only its smoke tests', () => {
+  const [files, all] = [select(false), select(true)];
+  const left = all.filter((file) => !files.includes(file));
+  assert.ok(left.length > 0 && files.every((file) => all.includes(file)));
+  for (const file of left) {
+    assert.match(file, /^test\/(vm\/matrix|wire|system)\//);
+    assert.not.match(file, /\/smoke\//);
+  }
+  assert.not.ok(files.some((file) => file.startsWith('test/vm/matrix/')));
+});
+
+selection('a filter selects among all files', () => {
+  const files = select(false, 'vm/matrix/modes', 'runner/schedule');
+  assert.equal(files, ['test/harness/runner/schedule.test.ts', 'test/vm/matrix/modes.test.ts']);
+});
+selection.run();
+
+const schedule = suite('Schedule');
+const smoke = (name: string) => `test/vm/smoke/${name}.test.ts`;
+
+schedule('guests wait for the shared trees, two run at a time, the longest first; other files run meanwhile', () => {
+  const guests = ['control', 'sealed', 'package'].map(smoke);
+  const jobs = new Schedule(root, ['test/lint.ts', 'test/unit/a.test.ts', ...guests]);
+  const take = (): Job | undefined => jobs.take();
+  const [warm, lint, unit] = [take(), take(), take()];
+  assert.equal([warm?.file, lint?.file, unit?.file], [warmFile, 'test/lint.ts', 'test/unit/a.test.ts']);
+  assert.is(take(), undefined);
+  if (warm) jobs.done(warm);
+  const [first, second] = [take(), take()];
+  assert.equal([first?.file, second?.file], [smoke('package'), smoke('sealed')]);
+  assert.is(take(), undefined);
+  assert.is(jobs.isEmpty, false);
+  if (first) jobs.done(first);
+  assert.is(take()?.file, smoke('control'));
+  assert.is(jobs.isEmpty, true);
+});
+
+schedule('without guests nothing is built for them', () => {
+  const jobs = new Schedule(root, ['test/unit/a.test.ts']);
+  assert.is(jobs.take()?.file, 'test/unit/a.test.ts');
+  assert.is(jobs.isEmpty, true);
+});
+
+schedule('time limits: guests 10 and 20 minutes, other files 4', () => {
+  const limit = (file: string) => {
+    const jobs = new Schedule('/nowhere', [file]);
+    return jobs.take()?.limitSeconds;
+  };
+  assert.is(limit('test/vm/smoke/a.test.ts'), 600);
+  assert.is(limit('test/vm/matrix/a.test.ts'), 1200);
+  assert.is(limit('test/unit/a.test.ts'), 240);
+});
+schedule.run();

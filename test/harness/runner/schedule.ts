@@ -1,0 +1,106 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { lintFile } from './selection.ts';
+
+/** Files at a time. The third one uses the processors while a guest waits. */
+export const lanes = 3;
+
+/** Guests at a time: an emulated guest keeps a processor busy. */
+const guestsAtOnce = 2;
+
+/** Builds what the guest tests share; they start when it has ended. */
+export const warmFile = 'test/vm/warm.ts';
+
+/**
+ * Seconds that files took last time, alone on two processors; the longest file starts first. Only the order depends on
+ * them: a file that is missing here counts as `usual`.
+ */
+const seconds: Readonly<Record<string, number>> = {
+  'test/vm/matrix/update': 800,
+  'test/vm/matrix/identity': 460,
+  'test/vm/matrix/prepare-power-cut': 400,
+  'test/vm/matrix/layouts': 350,
+  'test/vm/matrix/next-boot': 350,
+  'test/vm/matrix/faults': 300,
+  'test/vm/matrix/power-cut': 250,
+  'test/vm/matrix/prepare': 250,
+  'test/vm/matrix/enforcement': 220,
+  'test/vm/matrix/verify': 210,
+  'test/vm/matrix/live-changes': 200,
+  'test/vm/matrix/package': 200,
+  'test/vm/smoke/package': 190,
+  'test/vm/smoke/prepare': 180,
+  'test/vm/smoke/maintenance': 170,
+  'test/vm/matrix/forward': 160,
+  'test/vm/smoke/sealed': 150,
+  'test/vm/smoke/faults': 140,
+  'test/vm/smoke/selinux': 130,
+  'test/system/prepare-home': 90,
+  'test/lint': 60,
+  'test/system/forwarder-files': 55,
+  'test/system/prepare-home-reach': 55,
+  'test/system/prometheus-file': 45,
+};
+const usual = (file: string): number => (file.startsWith('test/vm/') ? 80 : 5);
+
+export interface Job {
+  file: string;
+  /** Time limit. */
+  limitSeconds: number;
+  /** Boots guests, or builds what they boot from. */
+  guest: boolean;
+}
+
+/**
+ * Hands out files to the lanes, the longest one first, and guests only when the shared trees are built. A lane that
+ * finds nothing to start waits for the end of another file.
+ */
+export class Schedule {
+  readonly #waiting: Job[];
+  #guests = 0;
+  #warming: boolean;
+
+  constructor(root: string, files: readonly string[]) {
+    const byTime = files.toSorted((a, b) => timeOf(b) - timeOf(a));
+    this.#waiting = byTime.map(jobOf);
+    this.#warming = this.#waiting.some(({ guest }) => guest) && fs.existsSync(path.join(root, warmFile));
+    if (this.#warming) this.#waiting.unshift(jobOf(warmFile));
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
+  }
+
+  /** @returns the next file that may start now, if there is one */
+  take(): Job | undefined {
+    const index = this.#waiting.findIndex((job) => this.#mayStart(job));
+    const [job] = index < 0 ? [] : this.#waiting.splice(index, 1);
+    if (job?.guest === true) this.#guests += 1;
+    return job;
+  }
+
+  done({ file, guest }: Job): void {
+    if (guest) this.#guests -= 1;
+    if (file === warmFile) this.#warming = false;
+  }
+
+  #mayStart({ file, guest }: Job): boolean {
+    if (!guest || file === warmFile) return true;
+    return !this.#warming && this.#guests < guestsAtOnce;
+  }
+}
+
+function timeOf(file: string): number {
+  return seconds[file.replace(/(\.test)?\.ts$/, '')] ?? usual(file);
+}
+
+function jobOf(file: string): Job {
+  const limits: [string, number][] = [
+    [warmFile, 600],
+    ['test/vm/smoke/', 600],
+    ['test/vm/', 1200],
+    [lintFile, 300],
+  ];
+  const [, limitSeconds] = limits.find(([prefix]) => file.startsWith(prefix)) ?? ['', 240];
+  return { file, limitSeconds, guest: file.startsWith('test/vm/') };
+}

@@ -1,0 +1,44 @@
+import fs from 'node:fs';
+import path from 'node:path';
+
+/** The linters run as one test file. */
+export const lintFile = 'test/lint.ts';
+
+/** What `npm test` leaves to `npm run test:all`: folders and files that take long. */
+const onlyInAll: readonly string[] = [
+  'test/vm/matrix/',
+  'test/wire/',
+  'test/system/prepare-home.test.ts',
+  'test/system/prepare-home-reach.test.ts',
+  'test/system/prometheus-file.test.ts',
+];
+
+/** Part of every run, though below a folder of `onlyInAll`. */
+const always: readonly string[] = ['test/wire/smoke/'];
+
+export interface Selection {
+  /** Parts of paths; a file that contains one of them is selected. Empty: every file. */
+  filters: readonly string[];
+  /** Without filters: whether the files of `onlyInAll` are selected. */
+  all: boolean;
+}
+
+/** The linters and test/**\/*.test.ts that a run selects, sorted; files below a `fixtures` folder never are. */
+export function selectFiles(root: string, { filters, all }: Selection): string[] {
+  const files = findFiles(root);
+  if (filters.length > 0) return files.filter((file) => filters.some((filter) => file.includes(filter)));
+  return all ? files : files.filter(isInDefaultRun);
+}
+
+function isInDefaultRun(file: string): boolean {
+  const isBelow = (prefix: string) => file.startsWith(prefix);
+  return always.some(isBelow) || !onlyInAll.some(isBelow);
+}
+
+function findFiles(root: string): string[] {
+  const found = fs
+    .readdirSync(path.join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.test.ts') && !file.split('/').includes('fixtures'))
+    .map((file) => `test/${file}`);
+  return [lintFile, ...found.sort()];
+}
