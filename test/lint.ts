@@ -1,7 +1,8 @@
 /**
- * node test/lint.ts: every linter over the whole project. A line a linter, and all that a failing one says; the
- * last line is `N passed, N failed`.
+ * node test/lint.ts: runs every linter over the whole project. A line for each linter, with the output of one that fails;
+ * the last line is `N passed, N failed`.
  */
+import { staleCoverage } from './coverage/coverage.ts';
 import { bootDirectives } from './lint/directives.ts';
 import { forbiddenWords } from './lint/forbidden-words.ts';
 import { layers } from './lint/layers.ts';
@@ -10,7 +11,7 @@ import { bash, busybox, dash, shellcheck } from './lint/shell.ts';
 import { systemdAnalyze } from './lint/units.ts';
 import { versions } from './lint/versions.ts';
 
-/** Answers with what is wrong; empty where nothing is. */
+/** @returns the problems; empty if there is none */
 type Linter = () => Promise<string> | string;
 
 const linters: Record<string, Linter> = {
@@ -28,22 +29,23 @@ const linters: Record<string, Linter> = {
   versions,
   layers,
   'forbidden words': forbiddenWords,
+  'coverage table': staleCoverage,
 };
 
-const left = Object.entries(linters);
+const waiting = Object.entries(linters);
 let failed = 0;
 
 async function work(): Promise<void> {
-  for (let next = left.shift(); next !== undefined; next = left.shift()) {
+  for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
     const [name, linter] = next;
-    const problems = await ask(linter);
+    const problems = await run(linter);
     if (problems !== '') failed += 1;
     process.stdout.write(problems === '' ? `passed  ${name}\n` : `failed  ${name}\n${problems.trimEnd()}\n`);
   }
 }
 
 /** A linter that cannot be run has not passed. */
-async function ask(linter: Linter): Promise<string> {
+async function run(linter: Linter): Promise<string> {
   try {
     return (await linter()).trim();
   } catch (error) {

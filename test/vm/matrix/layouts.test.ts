@@ -2,35 +2,23 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertSealed, editFile, enforcing, layout, look, withAgent } from '../harness/scenario.ts';
 import type { Layout } from '../harness/scenario.ts';
-
-/**
- * Every usual layout, sealed. Not all of the product of the five columns, but every two values of two columns meet
- * in a row; the first scenario checks that.
- */
-const rows = [
-  ['xfs', 'lvm', 'in root', 'virtio-blk', 'without SELinux'],
-  ['ext4', 'partition', 'in root', 'virtio-scsi', 'enforcing'],
-  ['xfs', 'partition', 'separate', 'virtio-scsi', 'without SELinux'],
-  ['ext4', 'lvm', 'separate', 'virtio-blk', 'enforcing'],
-  ['xfs', 'lvm', 'nested', 'virtio-scsi', 'enforcing'],
-  ['ext4', 'partition', 'nested', 'virtio-blk', 'without SELinux'],
-] as const;
+import { layoutRows } from './layout-rows.ts';
 
 const layouts = suite('every layout, sealed');
 
-layouts('every pair of values is in a row', () => {
+layouts('every pair of values of two columns is in a row', () => {
   const columns = [0, 1, 2, 3, 4] as const;
-  const values = columns.map((column) => [...new Set(rows.map((row) => row[column]))]);
+  const values = columns.map((column) => [...new Set(layoutRows.map((row) => row[column]))]);
   const missing = columns.flatMap((a) =>
     columns
       .filter((b) => b > a)
       .flatMap((b) => (values[a] ?? []).flatMap((x) => (values[b] ?? []).map((y) => ({ a, b, x, y }))))
-      .filter(({ a: i, b: j, x, y }) => !rows.some((row) => row[i] === x && row[j] === y)),
+      .filter(({ a: i, b: j, x, y }) => !layoutRows.some((row) => row[i] === x && row[j] === y)),
   );
   assert.equal(missing, []);
 });
 
-for (const row of rows) {
+for (const row of layoutRows) {
   const [filesystem, stack, place, bus, selinux] = row;
   layouts(row.join(', '), () =>
     withAgent({ layout: layoutOf(filesystem, stack, place) }, async (guest) => {
@@ -57,7 +45,7 @@ for (const row of rows) {
   );
 }
 
-layouts('/var by a label in quotes, /var/log by one with a space and at the first access', () =>
+layouts('/var by a quoted label; /var/log by a label with a space and as an automount', () =>
   withAgent(
     {
       layout: layoutOf('ext4', 'partition', 'nested'),
@@ -88,7 +76,7 @@ layouts('/var by a label in quotes, /var/log by one with a space and at the firs
       assert.equal(boot.step('write'), { exit: 0, stdout: 'x\nx\n', stderr: '' });
       assert.is(boot.step('mounts').stdout, '/var overlay\n/var/log overlay\n');
       assert.is(boot.step('automount').stdout, 'loaded\ninactive\n');
-      // Less than the time that systemd waits for a device.
+      // systemd's time limit for a device is 90 s.
       assert.ok(Number(boot.step('waited').stdout) < 60e6, boot.step('waited').stdout);
       assert.not.match(boot.console, /Failed (to )?unmount|FAILED/);
     },

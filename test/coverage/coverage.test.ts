@@ -1,0 +1,36 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { checks } from '../../agent/checks/index.ts';
+import { coverageTable } from './coverage.ts';
+
+const coverage = suite('the coverage page');
+
+/** Rows by their first cell. */
+function rowsOf(page: string): Map<string, string[]> {
+  const lines = page.split('\n').filter((line) => line.startsWith('| '));
+  const cells = lines.map((line) =>
+    line
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
+  return new Map(cells.map(([name = '', ...others]) => [name, others]));
+}
+
+coverage('a check is found by its id in the tests, and each check has a row', async () => {
+  const rows = rowsOf(await coverageTable());
+  const [, smoke, matrix] = rows.get('`root-log`') ?? [];
+  assert.equal([smoke, matrix], ['maintenance', '–']);
+  assert.match(rows.get('`swap-off`')?.[2] ?? '', 'unprepared');
+  for (const { id } of checks) assert.ok(rows.has(`\`${id}\``), id);
+});
+
+coverage('a layout is found by its name, by an alias, as a row, and as the default', async () => {
+  const rows = rowsOf(await coverageTable());
+  assert.match(rows.get('`varAndLogOnLvm`')?.[0] ?? '', 'sealed');
+  assert.match(rows.get('`ext4OnPartition`')?.[1] ?? '', 'identity');
+  assert.equal(rows.get('xfs, lvm, nested, virtio-scsi, enforcing'), ['–', 'layouts']);
+  assert.match(rows.get('`xfsOnLvm`')?.[0] ?? '', 'selinux');
+});
+
+coverage.run();

@@ -1,0 +1,120 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { format } from 'prettier';
+import { checks } from '../../agent/checks/index.ts';
+import { layoutRows } from '../vm/matrix/layout-rows.ts';
+
+export const coverageFile = 'docs/coverage.md';
+
+const head = `# Test coverage
+
+\`npm run coverage-table\` writes this page from the tests; the linters fail while it is stale.
+`;
+
+/** @returns the page: which tests name each check, and which guest tests boot each layout */
+export async function coverageTable(): Promise<string> {
+  const tests = testFiles('test/unit').concat(testFiles('test/vm/smoke'), testFiles('test/vm/matrix'));
+  const page = [head, '## Checks\n', checkTable(tests), '## Layouts of guests\n', layoutTable(tests)];
+  return format(page.join('\n'), { parser: 'markdown' });
+}
+
+/** @returns what is wrong; empty if the page is up to date */
+export async function staleCoverage(): Promise<string> {
+  const page = fs.existsSync(coverageFile) ? fs.readFileSync(coverageFile, 'utf8') : '';
+  return page === (await coverageTable()) ? '' : `${coverageFile} is stale: npm run coverage-table`;
+}
+
+interface TestFile {
+  /** Such as `test/vm/smoke/sealed.test.ts`. */
+  file: string;
+  /** Such as `sealed`. */
+  name: string;
+  text: string;
+}
+
+function testFiles(folder: string): TestFile[] {
+  return fs
+    .readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .sort()
+    .map((name) => {
+      const file = path.join(folder, name);
+      return { file, name: name.replace(/\.test\.ts$/, ''), text: fs.readFileSync(file, 'utf8') };
+    });
+}
+
+function checkTable(tests: readonly TestFile[]): string {
+  const rows = checks.map(({ id }) => {
+    const own = tests.some(({ file }) => isOwnTest(file, id));
+    const naming = tests.filter(
+      ({ file, text }) => isOwnTest(file, id) || (namesCheck(text, id) && !(own && isUnit(file))),
+    );
+    return [`\`${id}\``, ...cells(naming)];
+  });
+  return table(['check', 'unit', 'smoke', 'matrix'], rows);
+}
+
+/** Named after the check; other unit tests count only where no file is. */
+function isOwnTest(file: string, id: string): boolean {
+  return file.startsWith(`test/unit/checks/${id}`);
+}
+
+const isUnit = (file: string): boolean => file.startsWith('test/unit/');
+
+/** By its id as a string or as a key. */
+function namesCheck(text: string, id: string): boolean {
+  return text.includes(`'${id}'`) || (!id.includes('-') && new RegExp(`\\b${id}: `).test(text));
+}
+
+function layoutTable(tests: readonly TestFile[]): string {
+  const guests = tests.filter(({ file, text }) => file.startsWith('test/vm/') && bootsGuests(text));
+  const used = guests.map((test) => ({ test, layouts: layoutsIn(test) }));
+  const names = [...new Set([...commonLayouts(), ...used.flatMap(({ layouts }) => layouts)])];
+  const rows = names.map((name) => {
+    const naming = used.filter(({ layouts }) => layouts.includes(name)).map(({ test }) => test);
+    return [name, ...cells(naming).slice(1)];
+  });
+  return table(['layout', 'smoke', 'matrix'], rows);
+}
+
+function bootsGuests(text: string): boolean {
+  return /harness\/(scenario|forwarding-guest|template)\.ts'/.test(text);
+}
+
+/** The names that `harness/layout.ts` exports. */
+function commonLayouts(): string[] {
+  const text = fs.readFileSync('test/vm/harness/layout.ts', 'utf8');
+  return [...text.matchAll(/^export const (\w+)(?:: Layout)? =/gm)].map(([, name = '']) => `\`${name}\``);
+}
+
+/** A guest without a layout of its own has the default, `xfsOnLvm`. */
+function layoutsIn({ name, text }: TestFile): string[] {
+  if (text.includes('of layoutRows)')) return layoutRows.map((row) => row.join(', '));
+  const named = [...text.matchAll(/(?:\blayout: (?:\{ \.\.\.)?|templateOf\()(\w+)/g)].map(([, id = '']) => id);
+  const isDefault =
+    named.length === 0 || /\bwith(?:out|Installed)?Agent\(\{(?![^}]*\blayout\b)[^}]*\}/.test(text);
+  const layouts = named.map((id) => describe(text, id, name));
+  return [...new Set(isDefault ? ['`xfsOnLvm`', ...layouts] : layouts)];
+}
+
+/** Follows `const lvm = xfsOnLvm`; a layout that the file makes itself is named with the file. */
+function describe(text: string, id: string, name: string): string {
+  const definition = new RegExp(`^const ${id} = (\\w+)`, 'm').exec(text)?.[1];
+  if (definition === undefined) {
+    return commonLayouts().includes(`\`${id}\``) ? `\`${id}\`` : `\`${id}\` of ${name}`;
+  }
+  return definition === 'layout' ? `\`${id}\` of ${name}` : describe(text, definition, name);
+}
+
+/** The names of the tests by kind: unit, smoke, matrix. */
+function cells(tests: readonly TestFile[]): string[] {
+  return ['test/unit/', 'test/vm/smoke/', 'test/vm/matrix/'].map((prefix) => {
+    const names = tests.filter(({ file }) => file.startsWith(prefix)).map(({ name }) => name);
+    return names.length === 0 ? '–' : names.join(', ');
+  });
+}
+
+function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (texts: readonly string[]) => `| ${texts.join(' | ')} |\n`;
+  return [line(columns), line(columns.map(() => '---')), ...rows.map(line), '\n'].join('');
+}
