@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the build, the tests and the demo need on Debian 13, if it is missing: Debian packages (as root) and the npm
-# dependencies of package-lock.json. Fast if nothing is missing.
+# Installs the requirements of the build, the tests and the demo on Debian 13: Debian packages (as root) and the npm
+# dependencies of package-lock.json, both at the same time. Quick if nothing is missing.
 # shellcheck disable=SC2086 # lists of words
 set -eu
 cd "$(dirname "$0")/.."
@@ -19,11 +19,21 @@ missing_packages() {
   printf '%s\n' $packages | sort -u | comm -23 - "$installed"
 }
 
+npm_dependencies() {
+  if cmp -s package-lock.json node_modules/.immutafs-lock; then return; fi
+  echo "setup: installing the npm dependencies of package-lock.json" >&2
+  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+  cp package-lock.json node_modules/.immutafs-lock
+}
+
+npm_dependencies &
+npm=$!
 installed=$(mktemp)
 trap 'rm -f "$installed"' EXIT
 missing=$(missing_packages)
 if [ -n "$missing" ]; then
   if [ "$(id -u)" -ne 0 ]; then
+    wait "$npm"
     echo "setup: as root, install:" $missing >&2
     exit 3
   fi
@@ -33,8 +43,4 @@ if [ -n "$missing" ]; then
   apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
 
-if ! cmp -s package-lock.json node_modules/.immutafs-lock; then
-  echo "setup: installing the npm dependencies of package-lock.json" >&2
-  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
-  cp package-lock.json node_modules/.immutafs-lock
-fi
+wait "$npm"

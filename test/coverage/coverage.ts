@@ -90,7 +90,9 @@ function commonLayouts(): string[] {
 /** A guest without a layout of its own has the default, `xfsOnLvm`. */
 function layoutsIn({ name, text }: TestFile): string[] {
   if (text.includes('of layoutRows)')) return layoutRows.map((row) => row.join(', '));
-  const named = [...text.matchAll(/(?:\blayout: (?:\{ \.\.\.)?|templateOf\()(\w+)/g)].map(([, id = '']) => id);
+  const named = [...text.matchAll(/(?:\blayout: (?:\{ \.\.\.)?|templateOf\()(\w+)/g)].map(
+    ([, id = '']) => id,
+  );
   const isDefault =
     named.length === 0 || /\bwith(?:out|Installed)?Agent\(\{(?![^}]*\blayout\b)[^}]*\}/.test(text);
   const layouts = named.map((id) => describe(text, id, name));

@@ -37,22 +37,25 @@ selection.run();
 const schedule = suite('Schedule');
 const smoke = (name: string) => `test/vm/smoke/${name}.test.ts`;
 
-schedule('guests wait for the shared trees, two run at a time, the longest first; other files run meanwhile', () => {
-  const guests = ['control', 'sealed', 'package'].map(smoke);
-  const jobs = new Schedule(root, ['test/lint.ts', 'test/unit/a.test.ts', ...guests]);
-  const take = (): Job | undefined => jobs.take();
-  const [warm, lint, unit] = [take(), take(), take()];
-  assert.equal([warm?.file, lint?.file, unit?.file], [warmFile, 'test/lint.ts', 'test/unit/a.test.ts']);
-  assert.is(take(), undefined);
-  if (warm) jobs.done(warm);
-  const [first, second] = [take(), take()];
-  assert.equal([first?.file, second?.file], [smoke('package'), smoke('sealed')]);
-  assert.is(take(), undefined);
-  assert.is(jobs.isEmpty, false);
-  if (first) jobs.done(first);
-  assert.is(take()?.file, smoke('control'));
-  assert.is(jobs.isEmpty, true);
-});
+schedule(
+  'guests wait for the shared trees, two run at a time, the longest first; other files run meanwhile',
+  () => {
+    const guests = ['control', 'sealed', 'package'].map(smoke);
+    const jobs = new Schedule(root, ['test/lint.ts', 'test/unit/a.test.ts', ...guests]);
+    const take = (): Job | undefined => jobs.take();
+    const [warm, lint, unit] = [take(), take(), take()];
+    assert.equal([warm?.file, lint?.file, unit?.file], [warmFile, 'test/lint.ts', 'test/unit/a.test.ts']);
+    assert.is(take(), undefined);
+    if (warm) jobs.done(warm);
+    const [first, second] = [take(), take()];
+    assert.equal([first?.file, second?.file], [smoke('package'), smoke('sealed')]);
+    assert.is(take(), undefined);
+    assert.is(jobs.isEmpty, false);
+    if (first) jobs.done(first);
+    assert.is(take()?.file, smoke('control'));
+    assert.is(jobs.isEmpty, true);
+  },
+);
 
 schedule('without guests nothing is built for them', () => {
   const jobs = new Schedule(root, ['test/unit/a.test.ts']);

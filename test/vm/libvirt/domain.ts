@@ -6,25 +6,25 @@ import { execa } from 'execa';
 import { imagesIn } from '../harness/disk.ts';
 import type { Hypervisor } from './hypervisor.ts';
 
-/** A domain as an administrator would define it, but for what an emulated machine needs to be quick. */
+/** A domain as an administrator defines it, with changes that make an emulated machine fast. */
 export interface DomainOptions {
   name: string;
-  /** With the images `system.raw` and `home.raw`; its console goes to `console`. */
+  /** Has the images `system.raw` and `home.raw`, and receives the console in `console`. */
   folder: string;
-  /** Boots what stands in its /boot; null: nothing is booted. */
+  /** The boot loader, which boots from the guest's /boot; null: nothing boots. */
   loader: string | null;
   /** The disks' targets; by default on virtio. */
   targets?: [string, string];
-  /** The program that libvirt starts for it. */
+  /** The program that libvirt starts; by default QEMU. */
   emulator?: string;
-  /** What stands in <os> beside the machine, such as a UEFI loader. */
+  /** Further elements of <os>, such as a UEFI loader. */
   firmware?: string;
-  /** Of 127.0.0.1, forwarded to the guest's sshd. */
+  /** The port of 127.0.0.1 that is forwarded to the guest's sshd. */
   port: number;
   memoryMiB: number;
 }
 
-/** Defines it, shut off and writable. */
+/** Defines a domain, shut off, its disks writable. */
 export async function defineDomain(host: Hypervisor, options: DomainOptions): Promise<void> {
   const file = join(options.folder, 'domain.xml');
   await writeFile(file, domainXml(options));
@@ -72,8 +72,8 @@ function disk(file: string, target: string): string {
 }
 
 /**
- * GRUB in the form of a Linux kernel, which QEMU starts from a file: it reads kernel and initramfs from the guest's
- * /boot, so that what an update leaves there is what boots, and the image needs no boot sector.
+ * Makes GRUB in the form of a Linux kernel, which QEMU starts from a file. GRUB reads kernel and initramfs from the
+ * guest's /boot, so the files of an update boot, and the image needs no boot sector.
  */
 export async function makeLoader(folder: string): Promise<string> {
   const [early, core, loader] = ['grub.cfg', 'core.img', 'grub'].map((name) => join(folder, name)) as [
@@ -98,7 +98,7 @@ export async function makeLoader(folder: string): Promise<string> {
   return loader;
 }
 
-/** A port of 127.0.0.1 on which nobody listens. */
+/** A port of 127.0.0.1 that is not in use. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));

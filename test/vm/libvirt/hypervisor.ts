@@ -7,16 +7,16 @@ import { until } from '../../wire/support/until.ts';
 /** A real libvirt with folders of its own; `uri` is how virsh and virt-xml reach it. */
 export interface Hypervisor {
   uri: string;
-  /** Where it and its domains keep their files; removed by whoever made it. */
+  /** The files of libvirt and its domains; the caller removes it. */
   folder: string;
   /** Runs /usr/bin/virsh. @throws if it fails */
   virsh: (...args: string[]) => Promise<string>;
 }
 
-/** Where libvirt looks for its files, whatever it is told; each gets a folder of ours in a mount namespace. */
+/** Folders that libvirt's configuration cannot change; in a mount namespace, a folder of the test is mounted on each. */
 const folders = ['/etc/libvirt', '/var/lib/libvirt', '/var/cache/libvirt', '/var/log/libvirt'];
 
-/** QEMU as root, because the guests' disks are root's, and without what a container's kernel may refuse. */
+/** QEMU runs as root, which owns the guests' disks, and without features that are not available in a container. */
 const qemuConf = `user = "root"
 group = "root"
 dynamic_ownership = 0
@@ -27,10 +27,7 @@ cgroup_controllers = []
 stdio_handler = "file"
 `;
 
-/**
- * sh is the first process of a PID namespace: it collects what QEMU's daemons leave, and the kernel ends all of them
- * with it.
- */
+/** sh is process 1 of a PID namespace: it reaps QEMU's daemons, and the kernel kills all processes with it. */
 const init = `set -eu
 for folder in ${folders.join(' ')}; do mount --bind "$1$folder" "$folder"; done
 mount -t tmpfs run /run
@@ -39,8 +36,8 @@ wait $!
 `;
 
 /**
- * Calls `work` with a libvirtd of the test's own. It and its guests end with the test's process, however that ends:
- * setpriv(1) has the kernel end unshare(1), and that one's end is the end of the PID namespace.
+ * Calls `work` with a libvirtd for this test only. libvirtd and its guests end with the test process, for whatever
+ * reason: setpriv(1) makes the kernel kill unshare(1), and with it the PID namespace.
  */
 export async function withHypervisor<T>(folder: string, work: (host: Hypervisor) => Promise<T>): Promise<T> {
   await configure(folder);
@@ -62,25 +59,23 @@ export async function withHypervisor<T>(folder: string, work: (host: Hypervisor)
   const socket = join(folder, 'sock/libvirt-sock');
   const uri = `qemu+unix:///system?socket=${socket}`;
   try {
-    await Promise.race([until('libvirtd answers', () => existsSync(socket), 60), died(daemon)]);
+    await Promise.race([until('libvirtd answers', () => existsSync(socket), 60), failWhenEnded(daemon)]);
     const virsh = (...more: string[]) => run('/usr/bin/virsh', '--connect', uri, ...more);
     await virsh('version');
     return await work({ uri, folder, virsh });
   } catch (error) {
-    throw await withQemusWord(folder, error);
+    throw await withQemuAbort(folder, error);
   } finally {
     daemon.kill('SIGKILL');
     await daemon;
   }
 }
 
-/** QEMU 10 now and then aborts ("iotlb_to_section: Assertion"): then the guest is not to blame for what went wrong. */
-async function withQemusWord(folder: string, error: unknown): Promise<unknown> {
+/** QEMU 10 sometimes aborts ("iotlb_to_section: Assertion"); then the error names QEMU instead of the guest. */
+async function withQemuAbort(folder: string, error: unknown): Promise<unknown> {
   const logs = join(folder, 'var/log/libvirt/qemu/*.log');
   const { stdout } = await execa('sh', ['-c', `grep -h 'Assertion .* failed' ${logs}`], { reject: false });
-  return stdout === ''
-    ? error
-    : new Error(`QEMU aborted, by a defect of its own: ${stdout}`, { cause: error });
+  return stdout === '' ? error : new Error(`QEMU aborted: ${stdout}`, { cause: error });
 }
 
 async function configure(folder: string): Promise<void> {
@@ -90,7 +85,7 @@ async function configure(folder: string): Promise<void> {
   await writeFile(join(folder, 'etc/libvirt/libvirtd.conf'), `${sockets}log_outputs = "3:stderr"\n`);
 }
 
-async function died(daemon: PromiseLike<{ all: string }>): Promise<never> {
+async function failWhenEnded(daemon: PromiseLike<{ all: string }>): Promise<never> {
   const { all } = await daemon;
   throw new Error(`libvirtd ended: ${all}`);
 }

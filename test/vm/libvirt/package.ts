@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 
-/** What version of it is where, and whether rpm finds its files as they were packed; for a guest's shell. */
+/** Commands for a guest: the package's version in each place, and what `rpm --verify` reports. */
 export const look = {
   database: 'rpm --query --queryformat "%{VERSION}" updated',
   usr: 'cat /usr/share/updated/version',
@@ -11,8 +11,8 @@ export const look = {
 };
 
 /**
- * A package of our own, `updated`: a file in /usr, and a scriptlet that writes in /var and, from version 2 on, makes the
- * list of modules anew, as a kernel's does. Its installation waits while there is /run/hold.
+ * Builds the package `updated`: a file in /usr, and a scriptlet that writes to /var and, from version 2 on, runs depmod as
+ * a kernel package does. The scriptlet waits while /run/hold exists.
  *
  * @returns the path of the package
  */
@@ -30,10 +30,7 @@ ${version > 1 ? 'depmod' : ''}
   return build(folder, 'updated', version, '', content);
 }
 
-/**
- * A package that stands for the distribution, of which rpm knows nothing in a guest that dpkg has made: it provides
- * what others ask for.
- */
+/** Builds a package that provides the requirements of others: rpm's database is empty in a guest that dpkg installed. */
 export async function buildDistribution(folder: string, others: string[]): Promise<string> {
   const { stdout } = await execa('rpm', ['--query', '--package', '--requires', ...others]);
   const names = stdout.split('\n').filter((name) => !name.startsWith('rpmlib('));

@@ -5,31 +5,31 @@ import { execa } from 'execa';
 import { repository } from '../harness/cache.ts';
 import type { Hypervisor } from './hypervisor.ts';
 
-/** How a run of a playbook ended. */
+/** The result of a playbook. */
 export interface Played {
   exit: number;
-  /** Everything that ansible-playbook wrote. */
+  /** stdout and stderr of ansible-playbook. */
   output: string;
   /** The lines of the report, "guest: sealed". */
   report: string[];
 }
 
-/** A playbook that runs. */
+/** A running playbook. */
 export interface Playing {
   ended: Promise<Played>;
-  /** What it has written so far. */
+  /** Its output so far. */
   said: () => string;
-  /** As if its machine had gone: with all that it has started there. */
+  /** Kills the playbook and every process that it started on this machine. */
   kill: () => void;
 }
 
-/** ansible-playbook with the collection installed from the tree, as a user does it. */
+/** ansible-playbook with the collection, installed from this repository. */
 export interface Ansible {
-  /** @param name of the collection's playbook; @param variables on the command line, which win over all others */
+  /** @param name of the collection's playbook @param variables extra variables, which override all others */
   start: (name: string, variables?: Record<string, unknown>, ...options: string[]) => Playing;
-  /** Runs one of the collection's modules on the hypervisor; what it returns, with `failed` where it fails. */
+  /** Runs one of the collection's modules on the hypervisor. @returns its result; `failed` if it failed */
   module: (name: string, args: Record<string, unknown>, ...options: string[]) => Promise<ModuleResult>;
-  /** Runs it to its end. */
+  /** Runs a playbook to its end. */
   play: (name: string, variables?: Record<string, unknown>, ...options: string[]) => Promise<Played>;
 }
 
@@ -39,7 +39,7 @@ export interface ModuleResult extends Record<string, unknown> {
   msg?: string;
 }
 
-/** unshare(1): Ansible's workers are sessions of their own, and would go on. */
+/** A PID namespace (unshare(1)): Ansible's workers are sessions of their own and would survive. */
 const ownProcesses = ['--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'];
 
 /** A guest of the inventory. */
@@ -50,11 +50,11 @@ export interface InventoryGuest {
 }
 
 /**
- * Calls `work` with the collection and an inventory of one hypervisor, this machine, and its guests.
+ * Calls `work` with the collection and an inventory: this machine as the hypervisor, and its guests.
  *
- * @param others guests of a group of their own, which do not come up, and for which nobody waits long
+ * @param others guests that do not come up; a group of their own has short timeouts
  *
- * Its folder is below /tmp because ssh keeps sockets there, whose paths may have 107 characters.
+ * The folder is below /tmp because ssh keeps sockets there, whose paths are limited to 107 characters.
  */
 export async function withAnsible(
   host: Hypervisor,
@@ -119,10 +119,15 @@ function inventoryOf(host: Hypervisor, guests: InventoryGuest[], others: Invento
     ansible_user: 'root',
   };
   const local = { ansible_connection: 'local', ansible_python_interpreter: '/usr/bin/python3' };
-  const impatient = { ...vars, immutafs_start_timeout: 4, immutafs_settle_timeout: 4, ansible_timeout: 3 };
+  const shortTimeouts = {
+    ...vars,
+    immutafs_start_timeout: 4,
+    immutafs_settle_timeout: 4,
+    ansible_timeout: 3,
+  };
   const children = {
     immutafs_guests: { hosts: hosts(guests), vars },
-    others: { hosts: hosts(others), vars: impatient },
+    others: { hosts: hosts(others), vars: shortTimeouts },
   };
   return { all: { hosts: { hypervisor: local }, children } };
 }

@@ -4,10 +4,7 @@ import { defineDomain } from './domain.ts';
 import type { DomainOptions } from './domain.ts';
 import type { Hypervisor } from './hypervisor.ts';
 
-/**
- * Defines a domain with two empty disks and nothing to boot: it starts at once, has no ssh, and does not listen to its
- * power button.
- */
+/** Defines a domain with two empty disks and nothing to boot: no sshd, and no reaction to the power button. */
 export async function defineStubDomain(
   host: Hypervisor,
   name: string,

@@ -14,10 +14,10 @@ import type { Hypervisor } from './hypervisor.ts';
 export interface VirtualGuest {
   name: string;
   port: number;
-  /** The private key that root's account there takes. */
+  /** The private key for root's account in the guest. */
   key: string;
   folder: string;
-  /** Runs a shell text there as root; a result also where it fails. */
+  /** Runs lines of sh as root; does not throw if they fail. */
   ssh: (text: string) => Promise<Said>;
 }
 
@@ -39,7 +39,7 @@ export async function defineGuest(
   const key = join(folder, 'key');
   await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
   const disks = await copyDisks(template.disks, folder);
-  // The second disk of a guest that has nothing on one yet.
+  // A guest without /home on a disk of its own gets an empty second disk.
   if (template.layout.home === null) await execa('truncate', ['--size', '512M', imagesIn(folder).home]);
   await editDisks(disks, async (root, mounts) => {
     await makeReachable(root, `${key}.pub`);
@@ -51,10 +51,10 @@ export async function defineGuest(
   return { name, port, key, folder, ssh: (text) => ssh(key, port, text) };
 }
 
-/** Waits until its sshd lets somebody in. @throws after so many seconds, with the end of the console */
+/** Waits until root can log in by ssh. @throws after the time limit */
 export async function untilUp(guest: VirtualGuest, seconds = 180): Promise<void> {
   const up = async (): Promise<boolean> => (await guest.ssh('true')).exit === 0;
-  await until(`${guest.name} lets us in`, up, seconds);
+  await until(`ssh to ${guest.name}`, up, seconds);
 }
 
 async function makeReachable(root: string, publicKey: string): Promise<void> {
@@ -71,7 +71,7 @@ async function makeReachable(root: string, publicKey: string): Promise<void> {
   });
 }
 
-/** What GRUB reads: the kernel's arguments are the layout's. */
+/** Writes the configuration that GRUB reads, with the kernel arguments of the layout. */
 async function makeBootable(root: string, layout: Layout): Promise<void> {
   const names = await readdir(join(root, 'boot'));
   const [kernel, initramfs] = ['vmlinuz-', 'init'].map((start) =>
@@ -81,7 +81,7 @@ async function makeBootable(root: string, layout: Layout): Promise<void> {
   await writeFile(join(root, 'boot/immutafs.cfg'), `${lines.join('\n')}\n`);
 }
 
-/** What a command in a guest came to; 255 where there was no connection. */
+/** The result of a command in a guest. Its exit code is 255 if there was no connection. */
 export interface Said {
   exit: number;
   stdout: string;

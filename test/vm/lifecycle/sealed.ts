@@ -8,10 +8,10 @@ import type { LibvirtFixture } from '../libvirt/fixture.ts';
 import { untilUp } from '../libvirt/virtual-guest.ts';
 import { asVersion, isSealed, killedAt, killedWhen, stateOf, versions } from './support.ts';
 
-/** Somebody lives in the guest. */
+/** Users have files in /home. */
 export const withLetter: Edit = (root) => writeFile(join(root, 'home/alice/letter'), 'dear Bob\n');
 
-/** The first boot: an ordinary guest, with everything on one disk. */
+/** The first boot: install.yml in an ordinary guest, with everything on one disk. */
 export async function installed(fixture: LibvirtFixture): Promise<void> {
   const { ansible, host, guest } = fixture;
   await host.virsh('start', guest.name);
@@ -23,11 +23,15 @@ export async function installed(fixture: LibvirtFixture): Promise<void> {
   });
   assert.is(exit, 0, output);
   await ask(guest, 'dnf --assumeyes install /root/1.rpm');
-  assert.equal(await versions(fixture), asVersion('1'), 'a guest that is not sealed is as any other');
+  assert.equal(
+    await versions(fixture),
+    asVersion('1'),
+    'packages can be installed while the guest is not sealed',
+  );
   await notReady(fixture);
 }
 
-/** seal.yml asks first. */
+/** seal.yml does not seal a guest that is not ready. */
 async function notReady({ ansible, guest }: LibvirtFixture): Promise<void> {
   await ask(guest, "cp -p /etc/fstab /root/fstab && sed -i 's/defaults,ro/defaults/' /etc/fstab");
   const { exit, report } = await ansible.play('seal');
@@ -39,7 +43,7 @@ async function notReady({ ansible, guest }: LibvirtFixture): Promise<void> {
   await ask(guest, 'cp -p /root/fstab /etc/fstab');
 }
 
-/** The second boot. seal.yml is killed when it has sealed the disk. */
+/** The second boot: seal.yml is killed when it has sealed the disk, and resumed. */
 export async function sealed(fixture: LibvirtFixture): Promise<void> {
   const { ansible, guest } = fixture;
   await killedWhen(fixture, 'seal', 'the disk is sealed', () => isSealed(fixture));
@@ -49,7 +53,7 @@ export async function sealed(fixture: LibvirtFixture): Promise<void> {
   assert.is(await ask(guest, 'cat /home/alice/letter; findmnt -no SOURCE /home'), 'dear Bob\n/dev/vdb1');
 }
 
-/** The same boot: what status.yml notices, and --check. */
+/** The same boot: status.yml reports a disk that the next start would attach writable; --check changes nothing. */
 export async function noticed({ ansible, editDomain }: LibvirtFixture): Promise<void> {
   await editDomain('off');
   const edited = await ansible.play('status');
@@ -67,7 +71,7 @@ export async function noticed({ ansible, editDomain }: LibvirtFixture): Promise<
   assert.equal([good.exit, good.report], [0, ['guest: sealed']], good.output);
 }
 
-/** The same boot: package managers in the sealed guest; the negative twin is the update that follows. */
+/** The same boot: package managers fail in the sealed guest. The counterpart is the update that follows. */
 export async function updatedByMistake(fixture: LibvirtFixture): Promise<void> {
   const { guest } = fixture;
   const file = '/root/repository/2.rpm';
@@ -80,7 +84,7 @@ export async function updatedByMistake(fixture: LibvirtFixture): Promise<void> {
     ['dpkg --configure --pending', /^This guest is sealed, packages cannot be changed\.$/m],
     [
       `rpm --define '_rpmlock_path /run/lock/rpm' --upgrade ${file}`,
-      /needs .* on the \/ filesystem/, // rpm asks for room before it runs a scriptlet
+      /needs .* on the \/ filesystem/, // rpm checks the free space before it runs a scriptlet
     ],
   ] as const) {
     const { exit, stderr } = await guest.ssh(command);
@@ -92,7 +96,7 @@ export async function updatedByMistake(fixture: LibvirtFixture): Promise<void> {
 
 /**
  * The same boot and the third one: update.yml is killed as it begins to check, while the guest shuts down, when the
- * disk is open, and while the guest starts. Each run is begun at once, whatever the guest is at.
+ * disk is writable, and while the guest starts. Each run starts at once, in whatever state the guest is.
  */
 export async function opened(fixture: LibvirtFixture): Promise<void> {
   await killedAt(fixture, 'update', 'Check the guest before anything is changed');

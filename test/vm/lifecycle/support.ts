@@ -5,19 +5,19 @@ import type { LibvirtFixture } from '../libvirt/fixture.ts';
 import { look } from '../libvirt/package.ts';
 import type { Playing } from '../libvirt/playbooks.ts';
 
-/** What `versions` says where a version of the package is everywhere. */
+/** The result of `versions` where every place has the same version. */
 export function asVersion(version: string): Record<keyof typeof look, string> {
   return { database: version, usr: version, var: version, verify: '' };
 }
 
-/** What version of the package is where. */
+/** The version of the package in each place: rpm's database, /usr, /var. */
 export async function versions({ guest }: LibvirtFixture): Promise<Record<string, string>> {
   const said: [string, string][] = [];
   for (const [name, text] of Object.entries(look)) said.push([name, await ask(guest, text)]);
   return Object.fromEntries(said);
 }
 
-/** Runs a playbook up to a moment, and kills it then. */
+/** Runs a playbook, and kills it when a condition holds. @throws if the playbook ends first */
 export async function killedWhen(
   { ansible }: LibvirtFixture,
   playbook: string,
@@ -44,13 +44,13 @@ export function killedAt(
   return killedWhen(fixture, playbook, task, ({ said }) => said().includes(` : ${task}] *`), variables);
 }
 
-/** The state by which status.yml calls the guest; it waits for nobody. */
+/** The line that status.yml reports; a guest that does not answer is not waited for. */
 export async function stateOf({ ansible }: LibvirtFixture): Promise<string | undefined> {
   const { report } = await ansible.play('status', { ansible_timeout: 3 });
   return report[0];
 }
 
-/** Whether the disk is to be read-only from the next start on. */
+/** Whether the next start attaches the disk read-only. */
 export async function isSealed({ host, guest }: LibvirtFixture): Promise<boolean> {
   return (await host.virsh('dumpxml', '--inactive', guest.name)).includes('<readonly/>');
 }

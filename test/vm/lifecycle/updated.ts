@@ -9,7 +9,7 @@ const everySshd = 'for p in /proc/[0-9]*; do case $(cat $p/comm) in sshd*) kill 
 const stopEverySession =
   'for p in /proc/[0-9]*; do case $(cat $p/comm) in sshd-session*) kill -STOP ${p#/proc/} ;; esac; done';
 
-/** The third boot goes on. ssh breaks during the first command; the second one fails. */
+/** The third boot continues: ssh breaks during the first command of update.yml, and the second command fails. */
 export async function failedUpdate(fixture: LibvirtFixture): Promise<void> {
   const immutafs_update_commands = [
     ['sh', '-c', `systemctl stop ssh; ${everySshd}; sleep 8; systemctl start ssh; echo >/run/survived`],
@@ -25,8 +25,8 @@ export async function failedUpdate(fixture: LibvirtFixture): Promise<void> {
 }
 
 /**
- * The same boot: dnf updates, and update.yml is killed in the middle of it, as it begins to rebuild the initramfs, and
- * as it asks whether the guest can be sealed.
+ * The same boot: update.yml is killed while dnf updates, as it begins to rebuild the initramfs, and as it checks whether
+ * the guest can be sealed.
  */
 export async function updated(fixture: LibvirtFixture): Promise<void> {
   const { guest } = fixture;
@@ -41,8 +41,8 @@ export async function updated(fixture: LibvirtFixture): Promise<void> {
   const again = fixture.ansible.start('update');
   const asFar = (): boolean => again.said().includes('TASK [immutafs.agent.guest : Update]');
   await Promise.race([until('the second run is as far', asFar, 300), again.ended]);
-  // Nobody sees that it waits: it has time to do something else, which would be a second run of the command. Meanwhile
-  // its connection falls silent, and no other one is used: it has to find out.
+  // In these 20 s a second run of the command would start, if there were one. Meanwhile the playbook's ssh connection
+  // stops to answer, which the playbook has to detect.
   await ask(guest, `(sleep 3; ${stopEverySession}) >/dev/null 2>&1 &`);
   await sleep(20_000);
   await ask(guest, 'rm /run/hold');
@@ -62,7 +62,7 @@ export async function updated(fixture: LibvirtFixture): Promise<void> {
   assert.equal(await versions(fixture), asVersion('2'));
 }
 
-/** Shut down and sealed, the guest comes up writable: the fourth boot, which is maintenance again. */
+/** The fourth boot: libvirt has sealed the disk, but QEMU attaches it writable, so the guest is in maintenance. */
 export async function writableAfterSeal({ ansible, overrideReadOnly }: LibvirtFixture): Promise<void> {
   await overrideReadOnly(true);
   const { exit, report, output } = await ansible.play('update');
@@ -75,8 +75,8 @@ export async function writableAfterSeal({ ansible, overrideReadOnly }: LibvirtFi
 }
 
 /**
- * The fifth boot: seal.yml is killed while the guest shuts down, before it is started, while it starts, and before the
- * guest is asked for proof. Joined: another guest of the same batch does not come up.
+ * The fifth boot: seal.yml is killed while the guest shuts down, before and during its start, and before its `status` is
+ * read. In the last run, another guest of the same batch does not come up.
  */
 export async function sealedAgain(fixture: LibvirtFixture): Promise<void> {
   const { ansible, guest } = fixture;

@@ -4,9 +4,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checkOf, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
 
-const config = suite('a configuration that is wrong');
+const config = suite('an invalid configuration');
 
-config('garbage in immutafs.conf: the guest boots sealed on the defaults and says what is wrong', () =>
+config('garbage in immutafs.conf: the guest boots sealed with the defaults and reports each bad line', () =>
   withAgent({ edit: garble }, async (guest) => {
     const boot = await guest.boot({
       disk: 'readonly',
@@ -18,7 +18,6 @@ config('garbage in immutafs.conf: the guest boots sealed on the defaults and say
       /immutafs\.conf:1: MODE.*immutafs\.conf:3: COLOUR.*immutafs\.conf:4: .*immutafs\.conf:5: VAR_SIZE/,
     );
     assert.equal(notPassed(report), ['config-valid', 'forward-healthy']);
-    // Nothing but the configuration is wrong.
     assert.is(exit, 2);
     assert.is(report.mode, 'sealed');
     assert.is(report.var.overlay, true);
@@ -31,7 +30,7 @@ config('garbage in immutafs.conf: the guest boots sealed on the defaults and say
     assert.match(observed, /\/etc\/immutafs\/immutafs\.conf:1: MODE/);
     assert.match(observed, /\/etc\/immutafs\/immutafs\.conf:3: COLOUR/);
     assert.ok(remedy.length > 0);
-    assert.match(boot.console, /immutafs\.conf:1: MODE/, 'said at boot, too');
+    assert.match(boot.console, /immutafs\.conf:1: MODE/, 'the boot reports the line, too');
   }),
 );
 

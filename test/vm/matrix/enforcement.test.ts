@@ -7,13 +7,13 @@ import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
 import { type Boot, checkOf, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
 
-const enforcement = suite('who keeps the disks read-only');
+const enforcement = suite('enforcement: the host, the guest, or part of the disks');
 
 const status = 'immutafs-agent status --json';
 const diskOf = (report: Report, target: string) => report.disks.find(({ holds }) => holds.includes(target));
 
 for (const bus of ['virtio-blk', 'virtio-scsi'] as const) {
-  enforcement(`a guest that sets its own ${bus} disk read-only is no host`, () =>
+  enforcement(`a guest that sets its own ${bus} disk read-only: enforcement is guest`, () =>
     withAgent({}, async (guest) => {
       const flag =
         'for disk in /dev/vd[a-z] /dev/sd[a-z]; do [ ! -b "$disk" ] || blockdev --setro "$disk"; done';
@@ -33,73 +33,78 @@ for (const bus of ['virtio-blk', 'virtio-scsi'] as const) {
   );
 }
 
-enforcement('SCSI: the kernel’s word, the boot’s when it has scrolled out, and neither', () =>
-  withAgent({}, async (guest) => {
-    const flood =
-      'line=$(printf "%0900d" 0); i=0; while [ $i -lt 600 ]; do echo "$line" >/dev/kmsg; i=$((i + 1)); done; dmesg | grep -c "Write Protect"';
-    const boot = await guest.boot({
-      disk: 'readonly',
-      bus: 'virtio-scsi',
-      arguments: ['printk.devkmsg=on', 'log_buf_len=64K', 'loglevel=1'],
-      steps: { now: status, flood, boot: status, forgotten: `rm /run/immutafs/report.json; ${status}` },
-    });
-    assert.match(
-      diskOf(statusOf(boot, 'now').report, '/')?.evidence ?? '',
-      /write protect is on, by the kernel's log$/,
-    );
-    assert.is(boot.step('flood').stdout, '0\n');
-    const { report, exit } = statusOf(boot, 'boot');
-    assert.match(diskOf(report, '/')?.evidence ?? '', /\(seen at boot\)$/);
-    assert.equal([report.enforcement, exit], ['host', 0]);
-    const after = statusOf(boot, 'forgotten');
-    assert.equal([after.report.enforcement, after.exit], ['guest', 1]);
-    assert.is(diskOf(after.report, '/')?.hostReadOnly, null);
-  }),
+enforcement(
+  'SCSI write protection: from the kernel log, from the boot record once the log is overwritten, or unknown',
+  () =>
+    withAgent({}, async (guest) => {
+      const flood =
+        'line=$(printf "%0900d" 0); i=0; while [ $i -lt 600 ]; do echo "$line" >/dev/kmsg; i=$((i + 1)); done; dmesg | grep -c "Write Protect"';
+      const boot = await guest.boot({
+        disk: 'readonly',
+        bus: 'virtio-scsi',
+        arguments: ['printk.devkmsg=on', 'log_buf_len=64K', 'loglevel=1'],
+        steps: { now: status, flood, boot: status, forgotten: `rm /run/immutafs/report.json; ${status}` },
+      });
+      assert.match(
+        diskOf(statusOf(boot, 'now').report, '/')?.evidence ?? '',
+        /write protect is on, by the kernel's log$/,
+      );
+      assert.is(boot.step('flood').stdout, '0\n');
+      const { report, exit } = statusOf(boot, 'boot');
+      assert.match(diskOf(report, '/')?.evidence ?? '', /\(seen at boot\)$/);
+      assert.equal([report.enforcement, exit], ['host', 0]);
+      const after = statusOf(boot, 'forgotten');
+      assert.equal([after.report.enforcement, after.exit], ['guest', 1]);
+      assert.is(diskOf(after.report, '/')?.hostReadOnly, null);
+    }),
 );
 
-enforcement('dm-crypt and a RAID: through both, and partial where the disks differ', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'stacks-'));
-  try {
-    for (const name of ['luks', 'raid-a', 'raid-b'])
-      await execa('truncate', ['--size', '64M', join(folder, name)]);
-    await withAgent({ edit: requireStacks }, async (guest) => {
-      const drives = (readOnly: readonly string[]) =>
-        ['luks', 'raid-a', 'raid-b'].map((serial) => ({
-          ...({ serial, file: join(folder, serial), format: 'raw', bus: 'virtio-blk' } as const),
-          readOnly: readOnly.includes(serial),
-        }));
-      const made = await guest.boot({ disk: 'writable', drives: drives([]), steps: { make } });
-      assert.is(made.step('make').exit, 0, made.step('make').stderr);
+enforcement(
+  'dm-crypt and RAID 1: enforcement of the disks below them, partial where they differ',
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'stacks-'));
+    try {
+      for (const name of ['luks', 'raid-a', 'raid-b'])
+        await execa('truncate', ['--size', '64M', join(folder, name)]);
+      await withAgent({ edit: requireStacks }, async (guest) => {
+        const drives = (readOnly: readonly string[]) =>
+          ['luks', 'raid-a', 'raid-b'].map((serial) => ({
+            ...({ serial, file: join(folder, serial), format: 'raw', bus: 'virtio-blk' } as const),
+            readOnly: readOnly.includes(serial),
+          }));
+        const made = await guest.boot({ disk: 'writable', drives: drives([]), steps: { make } });
+        assert.is(made.step('make').exit, 0, made.step('make').stderr);
 
-      const sealed = await guest.boot({
-        disk: 'readonly',
-        drives: drives(['luks', 'raid-a', 'raid-b']),
-        steps: { open, ...look },
-      });
-      const all = assertOpened(sealed);
-      assert.equal([all.enforcement, notPassed(all)], ['host', []]);
-      assert.is(all.disks.filter(({ holds }) => holds.includes('/srv')).length, 1);
-      assert.equal(
-        all.disks.filter(({ holds }) => holds.includes('/opt')).map(({ hostReadOnly }) => hostReadOnly),
-        [true, true],
-      );
+        const sealed = await guest.boot({
+          disk: 'readonly',
+          drives: drives(['luks', 'raid-a', 'raid-b']),
+          steps: { open, ...look },
+        });
+        const all = assertOpened(sealed);
+        assert.equal([all.enforcement, notPassed(all)], ['host', []]);
+        assert.is(all.disks.filter(({ holds }) => holds.includes('/srv')).length, 1);
+        assert.equal(
+          all.disks.filter(({ holds }) => holds.includes('/opt')).map(({ hostReadOnly }) => hostReadOnly),
+          [true, true],
+        );
 
-      const half = await guest.boot({
-        disk: 'readonly',
-        drives: drives(['luks', 'raid-a']),
-        steps: { open, ...look },
+        const half = await guest.boot({
+          disk: 'readonly',
+          drives: drives(['luks', 'raid-a']),
+          steps: { open, ...look },
+        });
+        const some = assertOpened(half);
+        assert.equal([some.enforcement, notPassed(some)], ['partial', ['host-enforced']]);
+        assert.equal(
+          some.disks.filter(({ holds }) => holds.includes('/opt')).map(({ hostReadOnly }) => hostReadOnly),
+          [true, false],
+        );
       });
-      const some = assertOpened(half);
-      assert.equal([some.enforcement, notPassed(some)], ['partial', ['host-enforced']]);
-      assert.equal(
-        some.disks.filter(({ holds }) => holds.includes('/opt')).map(({ hostReadOnly }) => hostReadOnly),
-        [true, false],
-      );
-    });
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-});
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  },
+);
 
 const requireStacks = (root: string) =>
   appendFile(join(root, 'etc/immutafs/immutafs.conf'), 'REQUIRE_READONLY=/ /boot /srv /opt\n');
@@ -117,7 +122,7 @@ mkfs.ext4 -q /dev/md/stack
 mdadm --wait /dev/md/stack || true
 mdadm --stop /dev/md/stack
 `;
-/** udev may have assembled the RAID already. */
+/** Where udev has not assembled the RAID yet, this does. */
 const open = `
 set -e
 echo secret >/run/key

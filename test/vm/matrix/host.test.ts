@@ -13,15 +13,15 @@ import { withAnsible } from '../libvirt/playbooks.ts';
 import type { Ansible } from '../libvirt/playbooks.ts';
 
 /**
- * The host's part alone, with real libvirt, virt-xml, QEMU and Ansible, and domains in which nothing runs: they start
- * at once, and never do what they are asked.
+ * The modules and playbooks of the host, with real libvirt, virt-xml, QEMU and Ansible, and stub domains: nothing runs in
+ * them, so they start at once and never react.
  */
-const host = suite('the host’s part of sealing and updating');
+const host = suite('the host seals and unseals domains');
 
 const xml = (hypervisor: Hypervisor, ...options: string[]) =>
   hypervisor.virsh('dumpxml', '--security-info', '--inactive', ...options, 'stub');
 
-/** What is wrong with the boot of a domain as virt-install leaves it. */
+/** Boot problems of a domain as virt-install defines it. */
 const unset = [
   'vda has no serial',
   'vdb has no serial',
@@ -63,7 +63,7 @@ type Disk = (
   ...options: string[]
 ) => ReturnType<Ansible['module']>;
 
-/** Ends the domain by force while the module waits for its end; how long that takes to start nobody knows. */
+/** Destroys the domain while the module waits for its end. Waits longer each time the module had not started yet. */
 async function crashWhile(
   { virsh }: Pick<Hypervisor, 'virsh'>,
   wait: () => ReturnType<Ansible['module']>,
@@ -81,7 +81,7 @@ async function crashWhile(
 host('the disk: only its <readonly/> changes, and only while the domain is shut off', () =>
   withStubDomain(async (_, hypervisor, disk) => {
     const before = await xml(hypervisor);
-    assert.is((await disk(true, {}, '--check')).changed, true, 'in check mode it says so');
+    assert.is((await disk(true, {}, '--check')).changed, true, 'check mode reports the change');
     assert.is(await xml(hypervisor), before, 'in check mode nothing changes');
 
     assert.is((await disk(true)).changed, true);
@@ -89,7 +89,7 @@ host('the disk: only its <readonly/> changes, and only while the domain is shut 
     const [first = '', ...others] = sealed.split(/ *<readonly\/>\n/);
     assert.is(first + others.join(''), before);
     assert.match(first.slice(first.lastIndexOf('<disk')), "<target dev='vda'");
-    assert.is((await disk(true)).changed, false, 'once is enough');
+    assert.is((await disk(true)).changed, false, 'the second run changes nothing');
     assert.is((await disk(false)).changed, true);
     assert.is(await xml(hypervisor), before);
 
@@ -97,14 +97,14 @@ host('the disk: only its <readonly/> changes, and only while the domain is shut 
     assert.is(unknown.msg, 'stub has no disk vdz');
     await hypervisor.virsh('start', 'stub');
     assert.match((await disk(true)).msg ?? '', /is running: it is changed only while it is shut off/);
-    assert.is((await disk(false)).changed, false, 'nothing to do is no reason to complain');
+    assert.is((await disk(false)).changed, false, 'no failure where nothing has to change');
     await hypervisor.virsh('managedsave', 'stub');
     assert.match((await disk(true)).msg ?? '', /has a saved memory image/);
     assert.is(await xml(hypervisor), before);
   }),
 );
 
-host('the disk: where more changes, or nothing, the domain is as before and the module fails', () =>
+host('the disk: if virt-xml changes more, or nothing, the module restores the domain and fails', () =>
   withStubDomain(async (_, hypervisor, disk) => {
     const before = await xml(hypervisor);
     const program = async (text: string): Promise<string> => {
@@ -131,49 +131,51 @@ host('the disk: where more changes, or nothing, the domain is as before and the 
       assert.is(result.failed, true, text);
       if (typeof said === 'string') assert.is(result.msg, said);
       else assert.match(result.msg ?? '', said);
-      assert.is(await xml(hypervisor), before, 'with the password of its console');
+      assert.is(await xml(hypervisor), before, 'including the password of its console');
     }
-    assert.is((await disk(true)).changed, true, 'and the real one is not hindered');
+    assert.is((await disk(true)).changed, true, 'the real virt-xml works');
   }),
 );
 
-host('the domain: one that does not shut down is left running; what libvirt and QEMU say is seen', () =>
-  withStubDomain(async (ansible, hypervisor, disk) => {
-    const domain = (more: Record<string, unknown>) =>
-      ansible.module('domain', { uri: hypervisor.uri, domain: 'stub', target: 'vda', ...more });
-    await disk(true);
-    const { changed, failed } = await domain({ state: 'running' });
-    assert.equal([changed, failed], [true, false]);
-    const boot = { firmware: 'bios', store: null, wrong: unset, blockers: [] };
-    assert.equal(
-      { ...(await domain({})), reason: '', read: {} },
-      {
-        ...{ changed: false, failed: false, state: 'running', reason: '', target: 'vda', bus: 'virtio' },
-        ...{
-          saved: false,
-          persistent: true,
-          live: true,
-          qemu: true,
-          now: true,
-          boot,
-          boot_now: boot,
-          read: {},
+host(
+  'the domain: one that does not shut down stays running; the module reports the state of libvirt and QEMU',
+  () =>
+    withStubDomain(async (ansible, hypervisor, disk) => {
+      const domain = (more: Record<string, unknown>) =>
+        ansible.module('domain', { uri: hypervisor.uri, domain: 'stub', target: 'vda', ...more });
+      await disk(true);
+      const { changed, failed } = await domain({ state: 'running' });
+      assert.equal([changed, failed], [true, false]);
+      const boot = { firmware: 'bios', store: null, wrong: unset, blockers: [] };
+      assert.equal(
+        { ...(await domain({})), reason: '', read: {} },
+        {
+          ...{ changed: false, failed: false, state: 'running', reason: '', target: 'vda', bus: 'virtio' },
+          ...{
+            saved: false,
+            persistent: true,
+            live: true,
+            qemu: true,
+            now: true,
+            boot,
+            boot_now: boot,
+            read: {},
+          },
         },
-      },
-    );
-    const { read } = await domain({});
-    assert.equal(Object.keys(read as object), ['vda', 'vdb'], 'what QEMU has read, by target');
-    const deaf = await domain({ state: 'shut off', timeout: 2 });
-    assert.is(deaf.msg, 'stub is running, not shut off, after 2 s');
-    assert.match(await hypervisor.virsh('domstate', 'stub'), 'running');
-    const crashed = await crashWhile(hypervisor, () =>
-      domain({ state: 'shut off', ask: false, timeout: 600 }),
-    );
-    assert.is(crashed.msg, 'stub did not shut down cleanly, its end was: destroyed');
-    const { state, persistent, live, qemu, now } = await domain({});
-    const off = { state: 'shut off', persistent: true, live: null, qemu: null, now: null };
-    assert.equal({ state, persistent, live, qemu, now }, off);
-  }),
+      );
+      const { read } = await domain({});
+      assert.equal(Object.keys(read as object), ['vda', 'vdb'], 'bytes that QEMU has read, by target');
+      const deaf = await domain({ state: 'shut off', timeout: 2 });
+      assert.is(deaf.msg, 'stub is running, not shut off, after 2 s');
+      assert.match(await hypervisor.virsh('domstate', 'stub'), 'running');
+      const crashed = await crashWhile(hypervisor, () =>
+        domain({ state: 'shut off', ask: false, timeout: 600 }),
+      );
+      assert.is(crashed.msg, 'stub did not shut down cleanly, its end was: destroyed');
+      const { state, persistent, live, qemu, now } = await domain({});
+      const off = { state: 'shut off', persistent: true, live: null, qemu: null, now: null };
+      assert.equal({ state, persistent, live, qemu, now }, off);
+    }),
 );
 
 host('the boot: the system disk alone boots, with serials; once, and only while the domain is shut off', () =>
@@ -195,20 +197,24 @@ host('the boot: the system disk alone boots, with serials; once, and only while 
       /<target dev='vda' bus='virtio'\/>\s*<serial>[0-9a-f]{12}-vda<\/serial>\s*<boot order='1'\/>/,
     );
     assert.match(after, /<serial>[0-9a-f]{12}-vdb<\/serial>/);
-    assert.match(after, '<on_reboot>restart</on_reboot>', 'a BIOS keeps nothing');
+    assert.match(after, '<on_reboot>restart</on_reboot>', 'a BIOS has no variables');
     const [{ changed }, seen] = [await boot(), await ansible.module('domain', facts(hypervisor))];
     assert.equal([changed, (seen.boot as Boot).wrong], [false, []]);
     await hypervisor.virsh('start', 'stub');
-    assert.match(await hypervisor.virsh('domstate', 'stub'), 'running', 'libvirt and QEMU take it');
+    assert.match(
+      await hypervisor.virsh('domstate', 'stub'),
+      'running',
+      'libvirt and QEMU accept the definition',
+    );
   }),
 );
 
-/** As Debian's package ovmf has it. */
+/** The paths of Debian's package ovmf. */
 const flash = (folder: string) =>
   `<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>
   <nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>${folder}/variables.fd</nvram>`;
 
-host('UEFI variables: a start by the role makes the store anew, a plain start does not', () =>
+host('UEFI variables: a start by the role resets the store, a plain start does not', () =>
   withStubDomain(async (ansible, hypervisor) => {
     const start = () => ansible.module('domain', { ...facts(hypervisor), state: 'running' });
     const store = join(hypervisor.folder, 'variables.fd');
@@ -224,13 +230,13 @@ host('UEFI variables: a start by the role makes the store anew, a plain start do
     assert.is((await start()).changed, true);
     await plant();
     await hypervisor.virsh('start', 'stub');
-    assert.is(await isPlanted(), true, 'libvirt keeps it');
+    assert.is(await isPlanted(), true, 'libvirt keeps the store');
     await plant();
     assert.is((await start()).failed, false);
     assert.is(await isPlanted(), false);
     await reset();
     await sleep(2000);
-    assert.match(await state(), 'running', 'with on_reboot as virt-install leaves it');
+    assert.match(await state(), 'running', 'with on_reboot as virt-install sets it');
 
     await hypervisor.virsh('destroy', 'stub');
     const boot = await ansible.module('boot', { uri: hypervisor.uri, domain: 'stub', target: 'vda' });
@@ -253,7 +259,7 @@ host('UEFI variables: a start by the role makes the store anew, a plain start do
   }, flash),
 );
 
-host('playbooks: a guest that does not come up, go down or answer is named with its state', () =>
+host('playbooks report the state of a guest that does not start, shut down or answer', () =>
   withStubDomain(async (ansible, hypervisor, disk) => {
     const limits = { immutafs_start_timeout: 2, immutafs_shutdown_timeout: 2, ansible_timeout: 2 };
     const { exit, report } = await ansible.play('unseal', limits);
@@ -270,7 +276,7 @@ host('playbooks: a guest that does not come up, go down or answer is named with 
       sealing.report.join('\n'),
       /^stub: running, open, does not answer. FAILED: Wait until the guest /,
     );
-    assert.not.match(await xml(hypervisor), 'readonly', 'a guest that was not asked is not sealed');
+    assert.not.match(await xml(hypervisor), 'readonly', 'a guest that did not confirm is not sealed');
 
     await hypervisor.virsh('destroy', 'stub');
     await disk(true);

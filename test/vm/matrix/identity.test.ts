@@ -19,9 +19,9 @@ import {
 import type { Boot, Volume } from '../harness/scenario.ts';
 import { ordinaryTree } from '../harness/tree.ts';
 
-const identity = suite('a writable copy of the system disk');
+const identity = suite('a writable copy of the sealed system disk');
 
-/** vda is the system's disk, vdb /home, vdc the harness' in-box, vdd the copy. */
+/** vda is the system disk, vdb has /home, vdc is the harness's input, vdd the copy. */
 const copyFirst = late('vda*');
 const sealedFirst = late('vdd*');
 
@@ -32,19 +32,19 @@ const steps = {
   ...look,
   planted: 'ls /etc/planted /run/planted /var/planted /opt/planted',
   env: 'cat /run/immutafs/boot.env',
-  // Of the disk that is mounted.
+  // The disk that / is mounted from.
   disks: 'lsblk -nso TYPE,NAME "$(findmnt -no SOURCE /)" | tail -n 1',
 };
 
-/** The sealed disk's system runs, nothing of the copy does, and everything is as if it were not there. */
+/** The guest runs from the sealed disk, nothing of the copy runs, and every check passes. */
 function assertGenuine(boot: Boot): void {
   assert.is(boot.step('planted').stdout, '');
   assert.not.match(boot.console, /PLANTED/);
   assertSealed(boot);
 }
 
-/** The copies that the boot met and passed over: "device sealed-device identity". */
-function passedOver(boot: Boot): string[] {
+/** The copies that the boot recorded and did not use: "device sealed-device identity". */
+function rejected(boot: Boot): string[] {
   const lines = boot.step('env').stdout.split('\n');
   return lines.flatMap((line) => /^IMPOSTOR=(.*)/.exec(line)?.[1] ?? []);
 }
@@ -77,7 +77,7 @@ for (const [order, files] of Object.entries({
           const boot = await guest.boot({ disk: 'readonly', bootFiles, drives: [copy], steps });
           assertGenuine(boot);
           assert.equal(
-            passedOver(boot).map((line) => line.replace(/UUID=.*/, 'UUID')),
+            rejected(boot).map((line) => line.replace(/UUID=.*/, 'UUID')),
             ['/dev/vdd2 /dev/vda2 UUID'],
           );
         }),
@@ -86,8 +86,8 @@ for (const [order, files] of Object.entries({
   );
 }
 
-identity('another volume group of the same name, on the other bus: sealed', () => {
-  // Made anew, so with UUIDs of its own.
+identity('another volume group of the same name on another bus: sealed', () => {
+  // Made separately, so its UUIDs differ.
   const other = layout({
     ...lvm,
     system: lvm.system.map((volume) => ({ ...volume, sizeMiB: volume.sizeMiB + 4 })),
@@ -98,14 +98,14 @@ identity('another volume group of the same name, on the other bus: sealed', () =
       assertGenuine(boot);
       // The kernel names the two SCSI disks in the order in which it finds them.
       assert.equal(
-        passedOver(boot).map((line) => line.replace(/sd[ab]/, 'sdX')),
+        rejected(boot).map((line) => line.replace(/sd[ab]/, 'sdX')),
         ['/dev/vdb2 /dev/sdX2 VG=rhel'],
       );
     }),
   );
 });
 
-identity('/var and /opt on partitions of their own, the copy first in the real root too: sealed', () => {
+identity('/var and /opt on partitions, udev finds the copy first also in the real root: sealed', () => {
   const more: Volume[] = [
     { target: '/var', filesystem: 'xfs', sizeMiB: 512 },
     { target: '/opt', filesystem: 'ext4', sizeMiB: 64, options: 'ro' },
@@ -126,7 +126,7 @@ identity('/var and /opt on partitions of their own, the copy first in the real r
   );
 });
 
-/** The copy is mounted before the sealed disk can be: a link that is wrong at the wrong moment. */
+/** The copy is mounted before the sealed disk can be, as if a udev link pointed to it at that moment. */
 const mountedFirst = (device: string) => ({
   ...copyFirst,
   'usr/libexec/immutafs/mount-readonly': `#!/bin/sh\nmount -o ro /dev/disk/by-id/virtio-copy${device} /sysroot\n`,
@@ -135,7 +135,7 @@ const onlyRoot = `
   set -- "$1" $(sfdisk --dump "$1" | sed -n 's/.*start= *\\([0-9]*\\), size= *\\([0-9]*\\).*/\\1 \\2/p' | tail -n 1)
   dd if="$1" of="$1.root" bs=512 skip="$2" count="$3" status=none
   mv "$1.root" "$1"`;
-/** That the copy wins the race of udev's links, in place of a race. */
+/** udev's links always point to the copy; without the rule, that is a race. */
 const linksToCopy = {
   'usr/lib/udev/rules.d/99-copy.rules':
     'SUBSYSTEM=="block", ENV{ID_SERIAL}=="copy", OPTIONS+="link_priority=500"\n',
@@ -145,28 +145,28 @@ for (const [policy, endedBy] of [
   ['poweroff', 'poweroff'],
   ['emergency', 'emergency'],
 ] as const) {
-  identity(`a copy of the root alone that is mounted already: refused, ON_IMPOSTOR=${policy}`, () =>
+  identity(`a copy of the root that is mounted already: the boot stops, ON_IMPOSTOR=${policy}`, () =>
     withInitramfs(
       { ...mountedFirst(''), 'etc/immutafs/immutafs.conf': `ON_IMPOSTOR=${policy}\n` },
       (bootFiles) =>
         withCopy({ layout: ext4, change: onlyRoot }, (copy) =>
           withAgent({ layout: ext4 }, async (guest) => {
             const boot = await guest.boot({ disk: 'readonly', bootFiles, drives: [copy], steps });
-            assertRefused(boot, endedBy);
+            assertStopped(boot, endedBy);
           }),
         ),
     ),
   );
 }
 
-function assertRefused(boot: Boot, endedBy: Boot['endedBy']): void {
+function assertStopped(boot: Boot, endedBy: Boot['endedBy']): void {
   assert.is(boot.endedBy, endedBy);
   assert.is(boot.done, false);
   assert.not.match(boot.console, /PLANTED/);
   assert.match(boot.console, /immutafs: \/ is mounted from \/dev\/vdd, which poses as \/dev\/vda2 \(UUID=/);
 }
 
-identity('without the agent the copy runs', async () => {
+identity('without the agent, the copy runs', async () => {
   const tree = await ordinaryTree();
   await withInitramfs(
     linksToCopy,
@@ -183,7 +183,7 @@ identity('without the agent the copy runs', async () => {
   );
 });
 
-identity('immutafs=off at the boot loader’s prompt boots what is there', () =>
+identity('immutafs=off: the copy boots', () =>
   withInitramfs(mountedFirst('-part2'), (bootFiles) =>
     withCopy({ layout: ext4 }, (copy) =>
       withAgent({ layout: ext4 }, async (guest) => {
@@ -198,26 +198,24 @@ identity('immutafs=off at the boot loader’s prompt boots what is there', () =>
   ),
 );
 
-identity(
-  'a volume group for data beside the sealed one, and an ISO: nothing changes; in maintenance neither',
-  () =>
-    withAgent({}, async (guest) => {
-      const group =
-        'set -e; disk=/dev/disk/by-id/virtio-data; pvcreate -q $disk; vgcreate -q data $disk; lvcreate -q -n srv -L 32m data; mkfs.ext4 -q /dev/data/srv';
-      await withDataDisks(async (drives) => {
-        const made = await guest.boot({ disk: 'writable', drives, steps: { group, ...look } });
-        assert.is(made.step('group').exit, 0, made.step('group').stderr);
-        assert.is(made.step('status').exit, 4);
-        const use = 'mount /dev/data/srv /srv && echo x >/srv/x && cat /srv/x';
-        const boot = await guest.boot({ disk: 'readonly', drives, steps: { ...steps, use } });
-        assertGenuine(boot);
-        assert.equal(passedOver(boot), []);
-        assert.is(boot.step('use').stdout, 'x\n');
-      });
-    }),
+identity('a volume group for data and an ISO are no impostors, sealed and in maintenance', () =>
+  withAgent({}, async (guest) => {
+    const group =
+      'set -e; disk=/dev/disk/by-id/virtio-data; pvcreate -q $disk; vgcreate -q data $disk; lvcreate -q -n srv -L 32m data; mkfs.ext4 -q /dev/data/srv';
+    await withDataDisks(async (drives) => {
+      const made = await guest.boot({ disk: 'writable', drives, steps: { group, ...look } });
+      assert.is(made.step('group').exit, 0, made.step('group').stderr);
+      assert.is(made.step('status').exit, 4);
+      const use = 'mount /dev/data/srv /srv && echo x >/srv/x && cat /srv/x';
+      const boot = await guest.boot({ disk: 'readonly', drives, steps: { ...steps, use } });
+      assertGenuine(boot);
+      assert.equal(rejected(boot), []);
+      assert.is(boot.step('use').stdout, 'x\n');
+    });
+  }),
 );
 
-/** A writable disk, and a file system that the host gives read-only. */
+/** A writable disk, and a read-only one with a file system. */
 async function withDataDisks(work: (drives: Drive[]) => Promise<void>): Promise<void> {
   await withRunFolder(async (folder) => {
     const drive = (serial: string, readOnly: boolean): Drive => ({

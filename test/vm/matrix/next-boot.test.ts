@@ -10,11 +10,11 @@ import { withInitramfs } from '../harness/initramfs.ts';
 import { look, withAgent, xfsOnLvm } from '../harness/scenario.ts';
 import { templateOf } from '../harness/template.ts';
 
-const nextBoot = suite('what root wrote to a second disk, and the next boot');
+const nextBoot = suite('what root writes to a second disk does not affect the next boot');
 
 const userData = '#cloud-config\nbootcmd:\n  - touch /run/bootcmd\nruncmd:\n  - touch /run/runcmd\n';
 
-nextBoot('user data for cloud-init: nothing of it is run; without our masks it is', () =>
+nextBoot('user data for cloud-init: not run; run without the masks of the agent', () =>
   withUserData(userData, async (drive) => {
     const template = await templateOf(xfsOnLvm, await cloudInitTree());
     const steps = {
@@ -32,10 +32,10 @@ nextBoot('user data for cloud-init: nothing of it is run; without our masks it i
     assert.is(sealed.step('units').stdout, 'masked\n\nmasked\n');
     assert.is(sealed.step('failed').stdout, '');
 
-    const twin = await boot((root) =>
+    const counterpart = await boot((root) =>
       writeFile(join(root, 'usr/libexec/immutafs/provisioning.sh'), 'mask_provisioning() { :; }\n'),
     );
-    assert.is(twin.step('ran').stdout, '/run/bootcmd\n/run/runcmd\n');
+    assert.is(counterpart.step('ran').stdout, '/run/bootcmd\n/run/runcmd\n');
   }),
 );
 
@@ -49,7 +49,7 @@ const hibernate = `
   echo "lives on: $boot" >/dev/ttyS0
   echo o >/proc/sysrq-trigger`;
 
-/** In place of what our dracut module masks. */
+/** Reverts the masks of the dracut module. */
 const resuming = {
   'etc/cmdline.d/95-immutafs.conf': '\n',
   'etc/systemd/system-generators/systemd-hibernate-resume-generator': {
@@ -60,30 +60,32 @@ const resuming = {
   },
 };
 
-nextBoot('a hibernation image in the swap of resume=: never resumed; without our masks it is', () =>
-  withEmptyDisk(1536, (drive) =>
-    withInitramfs(resuming, (bootFiles) =>
-      withAgent({}, async (guest) => {
-        const options: BootOptions = {
-          disk: 'readonly',
-          drives: [drive],
-          arguments: [`resume=UUID=${uuid}`],
-        };
-        const first = await guest.boot({ ...options, arguments: [], steps: { hibernate } });
-        assert.is(first.done, false);
-        assert.is(first.endedBy, 'poweroff', first.console.slice(-2000));
-        assert.not.match(first.console, /lives on/);
+nextBoot(
+  'a hibernation image in the swap of resume=: not resumed; resumed without the masks of the agent',
+  () =>
+    withEmptyDisk(1536, (drive) =>
+      withInitramfs(resuming, (bootFiles) =>
+        withAgent({}, async (guest) => {
+          const options: BootOptions = {
+            disk: 'readonly',
+            drives: [drive],
+            arguments: [`resume=UUID=${uuid}`],
+          };
+          const first = await guest.boot({ ...options, arguments: [], steps: { hibernate } });
+          assert.is(first.done, false);
+          assert.is(first.endedBy, 'poweroff', first.console.slice(-2000));
+          assert.not.match(first.console, /lives on/);
 
-        const sealed = await guest.boot({ ...options, steps: look });
-        assert.is(sealed.done, true, sealed.console.slice(-2000));
-        assert.not.match(sealed.console, /lives on/);
+          const sealed = await guest.boot({ ...options, steps: look });
+          assert.is(sealed.done, true, sealed.console.slice(-2000));
+          assert.not.match(sealed.console, /lives on/);
 
-        const twin = await guest.boot({ ...options, bootFiles, steps: look });
-        assert.match(twin.console, /lives on: [0-9a-f-]{36}/);
-        assert.is(twin.done, false);
-      }),
+          const counterpart = await guest.boot({ ...options, bootFiles, steps: look });
+          assert.match(counterpart.console, /lives on: [0-9a-f-]{36}/);
+          assert.is(counterpart.done, false);
+        }),
+      ),
     ),
-  ),
 );
 
 nextBoot.run();

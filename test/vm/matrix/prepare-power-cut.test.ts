@@ -37,52 +37,58 @@ const parts = [
  */
 const powerCut = suite('power cuts during prepare');
 
-powerCut('at eight moments of --apply: the guest boots, /home is complete, and the next --apply completes', () =>
-  withEmptyDisk(400, (disk) =>
-    withAgent({ layout: ordinary, edit: withoutHook }, async (guest) => {
-      const boot = async (
-        state: 'writable' | 'readonly',
-        steps: Record<string, string>,
-        cut: { powerCutAt?: Moment } = {},
-      ) =>
-        guest.boot({
-          disk: state,
-          steps,
-          ...cut,
-          bootFiles: await guest.bootFilesOnDisk(),
-          drives: [disk],
-          files: { 'home-tree.sh': join(import.meta.dirname, '../../harness/home-tree.sh') },
-          memoryMiB: 2048,
-          limitSeconds: 600,
+powerCut(
+  'at eight moments of --apply: the guest boots, /home is complete, and the next --apply completes',
+  () =>
+    withEmptyDisk(400, (disk) =>
+      withAgent({ layout: ordinary, edit: withoutHook }, async (guest) => {
+        const boot = async (
+          state: 'writable' | 'readonly',
+          steps: Record<string, string>,
+          cut: { powerCutAt?: Moment } = {},
+        ) =>
+          guest.boot({
+            disk: state,
+            steps,
+            ...cut,
+            bootFiles: await guest.bootFilesOnDisk(),
+            drives: [disk],
+            files: { 'home-tree.sh': join(import.meta.dirname, '../../harness/home-tree.sh') },
+            memoryMiB: 2048,
+            limitSeconds: 600,
+          });
+        const cuts: string[] = [];
+        for (const index of parts.keys()) {
+          const begin = index === 0 ? { fill } : { same };
+          const cut = await boot(
+            'writable',
+            { failed: look.failed, ...begin, apply },
+            { powerCutAt: momentOf(index) },
+          );
+          assertCut(cut, index);
+          cuts.push(reached(cut));
+        }
+        assertSpread(cuts);
+        const last = await boot('writable', {
+          failed: look.failed,
+          same,
+          apply,
+          rest: 'immutafs-agent prepare',
         });
-      const cuts: string[] = [];
-      for (const index of parts.keys()) {
-        const begin = index === 0 ? { fill } : { same };
-        const cut = await boot(
-          'writable',
-          { failed: look.failed, ...begin, apply },
-          { powerCutAt: momentOf(index) },
-        );
-        assertCut(cut, index);
-        cuts.push(reached(cut));
-      }
-      assertSpread(cuts);
-      const last = await boot('writable', {
-        failed: look.failed,
-        same,
-        apply,
-        rest: 'immutafs-agent prepare',
-      });
-      assertWhole(last);
-      assertNothingFailed(last);
-      assert.match(last.console, /^ended with 0$/m, 'a cut that came too late would be seen');
-      assert.is(last.step('rest').exit, 0, last.step('rest').stdout);
-      const sealed = await boot('readonly', { ...look, same, other: `chmod u-s /home/alice/suid; ${same}` });
-      assertWhole(sealed);
-      assert.match(sealed.step('other').stdout, /alice\/suid/, 'what is not whole would be seen');
-      assert.is(checkOf(assertSealed(sealed), 'initramfs-hook').status, 'pass');
-    }),
-  ),
+        assertWhole(last);
+        assertNothingFailed(last);
+        assert.match(last.console, /^ended with 0$/m, 'a cut that came too late would be seen');
+        assert.is(last.step('rest').exit, 0, last.step('rest').stdout);
+        const sealed = await boot('readonly', {
+          ...look,
+          same,
+          other: `chmod u-s /home/alice/suid; ${same}`,
+        });
+        assertWhole(sealed);
+        assert.match(sealed.step('other').stdout, /alice\/suid/, 'what is not whole would be seen');
+        assert.is(checkOf(assertSealed(sealed), 'initramfs-hook').status, 'pass');
+      }),
+    ),
 );
 
 /** /home is a folder of the root. */

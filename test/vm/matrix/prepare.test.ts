@@ -14,7 +14,7 @@ import {
   withAgent,
 } from '../harness/scenario.ts';
 
-/** As an installer leaves it: everything on the one disk, and everything writable. */
+/** As an installer leaves it: everything on one disk, and everything writable. */
 const ordinary = layout({
   system: [
     { target: '/', filesystem: 'xfs', sizeMiB: 1400 },
@@ -38,7 +38,7 @@ async function withoutInitramfs(root: string): Promise<void> {
   }
 }
 
-/** Everything about every file that outlives a reboot, but the logs: what it is, and when it or that last changed. */
+/** Metadata and times of every file that survives a reboot, without logs. */
 const everything =
   "find / /boot /home /tmp -xdev -not -path '/var/log/*' -not -path '/var/lib/systemd/*' -printf '%p %y %s %m %U %G %T@ %C@ %l\\n' | sort";
 const files = 'sha256sum /etc/fstab /etc/mtab; stat -c %F /etc/mtab; cat /etc/fstab';
@@ -46,13 +46,13 @@ const apply = `immutafs-agent prepare --apply --home-device ${emptyDevice} --yes
 
 const homeTree = { 'home-tree.sh': join(import.meta.dirname, '../../harness/home-tree.sh') };
 const same = '. "$BOX/home-tree.sh"; picture /home | diff /root/home - | head -n 20';
-/** So often the empty disk was written to (Documentation/block/stat.rst). */
+/** The number of writes to the empty disk (Documentation/block/stat.rst). */
 const written = `awk '{ print $5 }' "/sys/class/block/$(basename "$(readlink -f ${emptyDevice})")/stat"`;
 
-const prepare = suite('from an ordinary guest to a sealed one');
+const prepare = suite('prepare: from an ordinary guest to a sealed one');
 
 prepare(
-  'the plan changes nothing; applied, undone and applied again, the guest boots sealed, with its /home',
+  'the plan changes nothing; after --apply, --undo and --apply the guest boots sealed with its /home',
   () =>
     withEmptyDisk(400, (disk) =>
       withAgent({ layout: ordinary, edit: withoutInitramfs }, async (guest) => {
@@ -61,7 +61,7 @@ prepare(
           drives: [disk],
           files: homeTree,
           steps: {
-            // At boot systemd-tmpfiles has made it a link again, which RHEL 7's does not.
+            // Debian's systemd-tmpfiles makes it a link at boot, RHEL 7's does not.
             mtab: 'rm /etc/mtab && echo rootfs / rootfs rw 0 0 >/etc/mtab',
             fill: '. "$BOX/home-tree.sh"; fill; picture /home >/root/home',
             before: `${everything}; ${written}`,
@@ -101,7 +101,7 @@ prepare(
     ),
 );
 
-/** The old one is still on its volume of the system's disk, an ext4, whose ACLs are no attributes of XFS's kind. */
+/** The old /home is still on its ext4 volume of the system disk; ext4 has no attributes trusted.SGI_ACL_*. */
 const home = {
   same,
   synced:
@@ -131,9 +131,9 @@ function assertPlan(boot: Boot): void {
   assert.match(named, /needed +home +\/home is \/dev\/mapper\/rhel-home, on the system's own disk/);
   assert.match(named, /> move \/home to \/dev\/disk\/by-id\/virtio-empty\n/);
   assert.is(boot.step('fill').exit, 0, boot.step('fill').stderr);
-  assert.match(boot.step('before').stdout, /\n0\n$/, 'nothing was written to the empty disk');
-  assert.ok(boot.step('before').stdout.length > 100_000, 'the list of files is long');
-  assert.is(boot.step('after').stdout, boot.step('before').stdout, 'the plan changed something');
+  assert.match(boot.step('before').stdout, /\n0\n$/, 'writes to the empty disk');
+  assert.ok(boot.step('before').stdout.length > 100_000, 'the list of files is complete');
+  assert.is(boot.step('after').stdout, boot.step('before').stdout, 'the plan changed a file');
   const { steps } = JSON.parse(boot.step('json').stdout) as { steps: { id: string; state: string }[] };
   assert.equal(
     steps.map(({ id, state }) => [id, state]),
@@ -158,12 +158,12 @@ function assertUndone(boot: Boot): void {
   assert.match(done, /^UUID=[\da-f-]{36} \/home xfs rw,noexec,nodev,nosuid 0 0$/m);
   assert.equal(boot.step('moved'), { exit: 0, stdout: '', stderr: '' });
   assert.is(boot.step('undo').exit, 0, boot.step('undo').stdout);
-  assert.is(boot.step('undone').stdout, before, 'byte for byte');
+  assert.is(boot.step('undone').stdout, before, 'undo restores the files byte for byte');
 }
 
 function assertBootsSealed(sealed: Boot): void {
   const report = assertSealed(sealed);
-  assert.is(checkOf(report, 'initramfs-hook').status, 'pass', 'the image that prepare made');
+  assert.is(checkOf(report, 'initramfs-hook').status, 'pass', 'prepare made the initramfs with the hook');
   assert.match(sealed.step('tmp').stdout, /^tmpfs +rw,nosuid,nodev,noexec,.*\n1777\n$/);
   assert.equal(sealed.step('same'), { exit: 0, stdout: '', stderr: '' });
   assert.equal(sealed.step('synced'), { exit: 0, stdout: '', stderr: '' });
@@ -179,7 +179,7 @@ function assertBootsSealed(sealed: Boot): void {
   }
 }
 
-prepare('the same guest as it was does not pass', () =>
+prepare('the same guest without prepare fails its checks', () =>
   withAgent({ layout: ordinary, edit: makeOrdinary }, async (guest) => {
     const boot = await guest.boot({ disk: 'readonly', steps: look });
     const { exit, report } = statusOf(boot);

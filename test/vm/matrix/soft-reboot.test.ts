@@ -4,16 +4,16 @@ import { assertSealed, layout, look, withAgent, xfsOnLvm } from '../harness/scen
 
 const softReboot = suite('systemctl soft-reboot');
 
-/** The root's own /var, which the initramfs assembles, and a file system below it, which late boot does. */
+/** The initramfs assembles /var in the root, late boot the file system below it. */
 const varInRoot = layout({
   system: [...xfsOnLvm.system, { target: '/var/log', filesystem: 'xfs', sizeMiB: 320, options: 'ro' }],
 });
 
-softReboot('sealed: sealed again, and what was written to /var is still there until a real one', () =>
+softReboot('a sealed guest stays sealed and keeps its changes to /var', () =>
   withAgent({ layout: varInRoot }, async (guest) => {
     const marks = '/var/lib/mark /var/log/mark';
     const steps = {
-      // Ends this run of the steps; after it they all run again.
+      // The soft reboot ends this run of the steps; then all of them run again.
       again: `[ -e /run/again ] || { touch /run/again; for f in ${marks}; do echo kept >$f; done; systemctl soft-reboot; sleep 300; }`,
       count: 'systemctl show --value -p SoftRebootsCount',
       ...look,
@@ -26,7 +26,7 @@ softReboot('sealed: sealed again, and what was written to /var is still there un
     assertSealed(boot);
     assert.is(boot.step('kept').stdout, 'kept\nkept\n');
     assert.equal(boot.step('write'), { exit: 0, stdout: 'new\nnew\n', stderr: '' });
-    assert.is(boot.step('disk').exit, 2, 'neither is on the disk');
+    assert.is(boot.step('disk').exit, 2, 'neither file is on the disk');
     assert.not.match(boot.console, /Failed (to )?unmount|FAILED/);
   }),
 );

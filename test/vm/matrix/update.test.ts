@@ -6,17 +6,17 @@ import { withFixture } from '../libvirt/fixture.ts';
 import { installed, noticed, opened, sealed, updatedByMistake, withLetter } from '../lifecycle/sealed.ts';
 import { failedUpdate, sealedAgain, updated, writableAfterSeal } from '../lifecycle/updated.ts';
 
-/** As an installer leaves it: everything on one disk, and everything writable. The second disk is empty. */
+/** As an installer leaves it: everything on one disk and writable. The second disk is empty. */
 const ordinary = layout({ home: null, fstab: 'installed' });
 
 /**
- * The life of a guest, on a real libvirt by the real playbooks: five boots. What goes wrong is joined with what would be
- * booted anyway, and the playbook is killed at every stage: see each chapter.
+ * The lifecycle of a guest with a real libvirt and the real playbooks, in five boots. Each stage is a function of
+ * `../lifecycle`; the stages share boots, and the playbooks are killed at each stage.
  */
-const life = suite('an ordinary guest is sealed, updated and sealed again');
+const lifecycle = suite('an ordinary guest is sealed, updated and sealed again');
 
-life(
-  'installed, sealed, updated by mistake, opened, updated, sealed; whatever fails, it is continued',
+lifecycle(
+  'install, seal, update by mistake, open, update, seal; each playbook resumes after each failure',
   async () => {
     const template = await templateOf(ordinary, await dnfTree());
     await withFixture(template, withLetter, async (fixture) => {
@@ -33,4 +33,4 @@ life(
   },
 );
 
-life.run();
+lifecycle.run();

@@ -15,7 +15,7 @@ import {
 
 const rpm = suite('the package in a running guest');
 
-rpm('installed by rpm: sealed at the next boot; a sealed guest refuses to erase it', () =>
+rpm('installed by rpm: sealed at the next boot; erasing it from the sealed guest fails', () =>
   withInstalledAgent({}, async (guest, installed) => {
     assert.is(installed.steps['install']?.stderr, '');
     const erase = 'rpm --erase --nodeps immutafs-agent';
@@ -31,11 +31,11 @@ rpm('installed by rpm: sealed at the next boot; a sealed guest refuses to erase 
 );
 
 const change = `sed -i 's/^#VAR_SIZE=.*/VAR_SIZE=40%/' /etc/immutafs/immutafs.conf`;
-/** What rpm itself says of a changed %config file. */
+/** rpm's warning for a changed %config file. */
 const rpmSave = 'warning: /etc/immutafs/immutafs.conf saved as /etc/immutafs/immutafs.conf.rpmsave\n';
 const changed = 'grep -x VAR_SIZE=40% /etc/immutafs/immutafs.conf';
 
-rpm('upgraded in maintenance: a changed configuration stays; erased: an ordinary guest again', () =>
+rpm('upgraded in maintenance: a changed configuration is kept; erased: an ordinary guest', () =>
   withInstalledAgent({}, async (guest, installed) => {
     const out = await mkdtemp(join(tmpdir(), 'erased-'));
     const boot = await guest.boot({
@@ -72,7 +72,7 @@ rpm('upgraded in maintenance: a changed configuration stays; erased: an ordinary
 
     const bootFiles = await bootFilesIn(out, installed.bootFiles.kernel);
     const ordinary = await guest.boot({ disk: 'readonly', bootFiles });
-    assert.is(ordinary.emergency, 'initramfs', 'no hook is left: XFS on LVM does not mount');
+    assert.is(ordinary.emergency, 'initramfs', 'without the hook, XFS on LVM does not mount');
     await rm(out, { recursive: true });
   }),
 );
