@@ -12,7 +12,7 @@ import type { Moment } from './moment.ts';
 import type { Bus, Drive } from './qemu.ts';
 import { withRunFolder } from './run-folder.ts';
 import type { End, Report, Step } from './run.ts';
-import { runSteadily } from './retry.ts';
+import { runWithRetry } from './retry.ts';
 import type { Template } from './template.ts';
 
 /** A guest with its disks; what a boot writes to them is there at its next boot. */
@@ -134,7 +134,7 @@ async function bootGuest(
     efiVariables: options.efiVariables,
   };
   const cut = options.powerCutAfter;
-  const outcome = await runSteadily(machine, folder, () => ({
+  const outcome = await runWithRetry(machine, folder, () => ({
     seconds: options.limitSeconds ?? 300,
     powerCut: cut === undefined ? undefined : (report: Report) => report.steps.has(cut),
     powerCutAt: options.powerCutAt,

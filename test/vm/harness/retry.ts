@@ -15,7 +15,7 @@ const attempts = 3;
  * @param limits called for each try
  * @throws EmulatorFault where it happens each time; whatever else `runMachine` throws
  */
-export async function runSteadily(machine: Machine, folder: string, limits: () => Limits): Promise<Outcome> {
+export async function runWithRetry(machine: Machine, folder: string, limits: () => Limits): Promise<Outcome> {
   const written = machine.drives.filter(({ readOnly }) => !readOnly);
   for (const drive of written) await execa('cp', [...sparse, drive.file, before(drive)]);
   for (let left = attempts - 1; ; left--) {

@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert';
 import { parseReport } from '../harness/report.ts';
 import { EmulatorFault } from '../harness/run.ts';
 import { withoutAgent, xfsOnPartition } from '../harness/scenario.ts';
-import { runSteadily } from '../harness/retry.ts';
+import { runWithRetry } from '../harness/retry.ts';
 import { templateOf } from '../harness/template.ts';
 import { ordinaryTree } from '../harness/tree.ts';
 
@@ -78,10 +78,10 @@ harness('where QEMU aborts, the boot is repeated on the original disks, three ti
   };
   try {
     await writeFile(image, 'as it was');
-    const { endedBy } = await runSteadily(machine, folder, faults(2));
+    const { endedBy } = await runWithRetry(machine, folder, faults(2));
     assert.equal([endedBy, found], ['power-cut', ['as it was', 'as it was', 'as it was']]);
     found.length = 0;
-    const error: unknown = await runSteadily(machine, folder, faults(3)).catch((reason: unknown) => reason);
+    const error: unknown = await runWithRetry(machine, folder, faults(3)).catch((reason: unknown) => reason);
     assert.instance(error, EmulatorFault);
     assert.is(found.length, 3);
   } finally {
