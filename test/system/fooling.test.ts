@@ -1,6 +1,6 @@
 /**
  * Attempts to show the agent something else than the kernel has. Each in a mount namespace of its own, which is
- * itself one: kernel-view is an error in all of them. test/vm/matrix/fooling.test.ts has those of a whole guest.
+ * itself one: kernel-view is an error in all of them. test/vm/matrix/live-changes.test.ts has those of a whole guest.
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';

@@ -1,8 +1,12 @@
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { defineDomain } from './domain.ts';
+import { withRunFolder } from '../harness/run-folder.ts';
+import { defineDomain, freePort } from './domain.ts';
 import type { DomainOptions } from './domain.ts';
+import { withHypervisor } from './hypervisor.ts';
 import type { Hypervisor } from './hypervisor.ts';
+import { withAnsible } from './playbooks.ts';
+import type { Ansible } from './playbooks.ts';
 
 /** Defines a domain with two empty disks and nothing to boot: no sshd, and no reaction to the power button. */
 export async function defineStubDomain(
@@ -17,4 +21,45 @@ export async function defineStubDomain(
     await execa('truncate', ['--size', '1M', join(folder, image)]);
   }
   await defineDomain(host, { name, folder, loader: null, port, memoryMiB: 128, ...options });
+}
+
+/** Runs the collection's module `disk` on the system disk of `stub`. */
+export type Disk = (
+  readonly: boolean,
+  more?: Record<string, unknown>,
+  ...options: string[]
+) => ReturnType<Ansible['module']>;
+
+/** The arguments of the collection's modules for `stub`. */
+export const stubArguments = ({ uri }: Hypervisor) => ({ uri, domain: 'stub', target: 'vda' });
+
+/** The XML of the domain `stub` for its next start. */
+export const stubXml = (hypervisor: Hypervisor, ...options: string[]) =>
+  hypervisor.virsh('dumpxml', '--security-info', '--inactive', ...options, 'stub');
+
+/** The boot problems that the module `domain` reports of a domain as virt-install defines it. */
+export const unsetBoot = [
+  'vda has no serial',
+  'vdb has no serial',
+  "the firmware may boot from a disk other than vda: the domain has <boot dev='hd'/>",
+];
+
+/** Calls `work` with a libvirt, its domain `stub`, and Ansible. */
+export async function withStubDomain(
+  work: (ansible: Ansible, hypervisor: Hypervisor, disk: Disk) => Promise<void>,
+  firmware?: (folder: string) => string,
+): Promise<void> {
+  await withRunFolder((folder) =>
+    withHypervisor(folder, async (hypervisor) => {
+      const port = await freePort();
+      await defineStubDomain(hypervisor, 'stub', port, { firmware: firmware?.(folder) ?? '' });
+      await withAnsible(hypervisor, [{ name: 'stub', port, key: '/dev/null' }], (ansible) => {
+        const disk: Disk = (readonly, more = {}, ...options) => {
+          const args = { uri: hypervisor.uri, domain: 'stub', target: 'vda', readonly, ...more };
+          return ansible.module('disk', args, ...options);
+        };
+        return work(ansible, hypervisor, disk);
+      });
+    }),
+  );
 }
