@@ -41,7 +41,11 @@ const seconds: Readonly<Record<string, number>> = {
   'test/system/prepare-home-reach': 55,
   'test/system/prometheus-file': 45,
 };
-const usual = (file: string): number => (file.startsWith('test/vm/') ? 80 : 5);
+/** Packaging tests wait for the package, which is being built at first, so they come last. */
+const usual = (file: string): number => {
+  if (file.startsWith('test/vm/')) return 80;
+  return file.startsWith('test/packaging/') ? 4 : 5;
+};
 
 export interface Job {
   file: string;
