@@ -40,6 +40,10 @@ const seconds: Readonly<Record<string, number>> = {
   'test/system/forwarder-files': 55,
   'test/system/prepare-home-reach': 55,
   'test/system/prometheus-file': 45,
+  'test/packaging/scriptlets': 25,
+  'test/shell/assemble-var': 22,
+  'test/shell/identity': 20,
+  'test/harness/runner/run': 20,
 };
 /** Packaging tests wait for the package, which is being built at first, so they come last. */
 const usual = (file: string): number => {

@@ -1,11 +1,11 @@
 import * as assert from 'uvu/assert';
 import { checkOf, statusOf } from './expect.ts';
 import type { Boot } from './guest.ts';
+import { look } from './scenario.ts';
 
 /** Steps for a boot in which /var could not be assembled. */
 export const degradedSteps = {
-  status: 'immutafs-agent status --json',
-  failed: 'systemctl list-units --failed --plain --no-legend',
+  ...look,
   ssh: 'systemctl is-active ssh',
   write: 'touch /var/mark',
   log: 'findmnt -n -o FSTYPE /var/log; touch /var/log/mark',
