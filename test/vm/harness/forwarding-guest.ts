@@ -67,7 +67,7 @@ export function withForwardingGuest(
     withAgent({ edit: equip(log, peer) }, (guest) =>
       work(
         (options) =>
-          guest.boot({ disk: 'readonly', networkOf: log.networkOf, limitSeconds: 900, ...options }),
+          guest.boot({ disk: 'readonly', networkOf: log.networkOf, limitSeconds: 500, ...options }),
         log,
       ),
     ),

@@ -37,7 +37,7 @@ prepare('--apply moves /home to an empty disk; the guest is ready, and boots sea
           ready: 'immutafs-agent check --ready-to-seal',
         },
         memoryMiB: 2048,
-        limitSeconds: 600,
+        limitSeconds: 500,
       });
       assertPrepared(open);
       const sealed = await guest.boot({ disk: 'readonly', ...options, steps: { ...look, same } });
