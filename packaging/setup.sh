@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the requirements of the build, the tests and the demo on Debian 13: Debian packages (as root) and the npm
-# dependencies of package-lock.json, both at the same time. Quick if nothing is missing.
+# Installs what the build, the tests and the demo need on Debian 13, if it is missing: Debian packages (as root) and the npm
+# dependencies of package-lock.json. Fast if nothing is missing.
 # shellcheck disable=SC2086 # lists of words
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,13 +1,28 @@
-/**
- * node test/vm/warm.ts: builds the package, the guest trees and the disks that several guest tests share. Each test
- * would build them itself; the runner calls this while lint and unit tests run.
- */
 import { agentRpm, agentTree } from './harness/agent.ts';
-import { varAndLogOnLvm, xfsOnLvm } from './harness/layout.ts';
+import { installedTemplate } from './harness/installed.ts';
+import { xfsOnLvm } from './harness/layout.ts';
 import { templateOf } from './harness/template.ts';
 import { ordinaryTree } from './harness/tree.ts';
 
-const [tree] = await Promise.all([ordinaryTree(), agentRpm()]);
-const withAgent = await agentTree();
-await Promise.all([templateOf(xfsOnLvm, withAgent), templateOf(xfsOnLvm, tree)]);
-await templateOf(varAndLogOnLvm, withAgent);
+/**
+ * `node test/vm/warm.ts`: builds what most scenarios share: the package, the trees, and the disks of the main layout.
+ *
+ * It may run while tests run. The locks of the caches make each of both wait for what the other is building.
+ * `--installed` also boots the guest in which the package is installed.
+ */
+await warmCaches(process.argv.includes('--installed'));
+
+async function warmCaches(withInstalled: boolean): Promise<void> {
+  const [tree] = await Promise.all([timed('Debian tree', ordinaryTree), timed('package', agentRpm)]);
+  const withAgent = await timed('tree with the agent', agentTree);
+  for (const each of [withAgent, tree]) await timed('disks', () => templateOf(xfsOnLvm, each));
+  if (withInstalled) await timed('installed guest', () => installedTemplate(xfsOnLvm));
+}
+
+/** Prints the name of the work and the seconds that it took. */
+async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
+  const start = performance.now();
+  const result = await work();
+  process.stdout.write(`warm: ${name}: ${((performance.now() - start) / 1000).toFixed(1)} s\n`);
+  return result;
+}
