@@ -1,6 +1,9 @@
+import { once } from 'node:events';
+import net from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { run } from '../../../agent/cli.ts';
+import { type ForwardState, forwardStateFile } from '../../../agent/facts/forwarder.ts';
 import { HostError } from '../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
@@ -111,3 +114,32 @@ misconfigured('a dangling link does not count as a missing configuration', async
 });
 
 misconfigured.run();
+
+const daemon = suite('forward: the daemon');
+
+daemon('returns 0 after SIGTERM, although a connection is being established', async () => {
+  const server = net.createServer((socket) => socket.on('error', () => undefined).resume());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as net.AddressInfo;
+  const runSystemctl: SystemReader['run'] = () => Promise.resolve({ stdout: 'running\n', ended: 'good' });
+  try {
+    // The server never answers: without the signal, the attempt would take 10 s.
+    const { code, state } = await withConfig(`FORWARD=relp://127.0.0.1:${port}\n`, async (reader) => {
+      const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
+      const ended = run(['forward'], { ...reader, run: runSystemctl }, output);
+      const [socket] = (await once(server, 'connection')) as [net.Socket];
+      const closed = once(socket, 'close');
+      process.emit('SIGTERM');
+      const exit = await ended;
+      await closed;
+      return { code: exit, state: JSON.parse(reader.read(forwardStateFile)) as ForwardState };
+    });
+    assert.is(code, 0);
+    assert.is(state.state, 'stopped');
+  } finally {
+    server.close();
+  }
+});
+
+daemon.run();

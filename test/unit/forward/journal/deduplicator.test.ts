@@ -1,0 +1,35 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Deduplicator } from '../../../../agent/forward/journal/deduplicator.ts';
+import type { LogEntry } from '../../../../agent/forward/reader.ts';
+
+const deduplicator = suite('deduplicator');
+
+/** An entry of source "a…" or another one, at a time of the boot. */
+function entry(time: number, source = 'a', boot = 'b'): LogEntry {
+  const digits = time.toString(16);
+  const cursor = `s=${source.repeat(32)};i=${digits};b=${boot.repeat(32)};m=${digits};t=${digits};x=1`;
+  return { kind: 'entry', cursor, text: '', message: undefined, cut: 0 };
+}
+
+for (const [what, entries, dropped] of [
+  ['entries of one source', [entry(6), entry(7)], []],
+  ['copies in another source', [entry(4, 'c'), entry(5, 'c'), entry(6, 'c')], [0, 1]],
+  ['a copy of the entry before the first', [entry(5, 'c'), entry(6, 'c')], [0]],
+  ['an earlier time in another boot', [entry(1, 'c', 'd'), entry(2, 'c', 'd')], []],
+] as const) {
+  deduplicator(`${what}: ${dropped.length} dropped`, () => {
+    const kept = new Deduplicator(entry(5).cursor).withoutRepeated([...entries]);
+    assert.equal(
+      kept,
+      entries.filter((_, index) => !dropped.some((place) => place === index)),
+    );
+  });
+}
+
+deduplicator('keeps everything if there is no entry before', () => {
+  const entries = [entry(1), entry(2)];
+  assert.equal(new Deduplicator('').withoutRepeated(entries), entries);
+});
+
+deduplicator.run();

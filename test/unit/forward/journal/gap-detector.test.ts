@@ -1,0 +1,38 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { GapDetector, suppressedCount } from '../../../../agent/forward/journal/gap-detector.ts';
+
+const gaps = suite('gap detector');
+
+const cursor = (sequence: number, source = 'a') =>
+  `s=${source.repeat(32)};i=${sequence.toString(16)};b=${'b'.repeat(32)};m=1;t=1;x=1`;
+
+for (const [what, first, next, missing] of [
+  ['the next entry', cursor(15), cursor(16), 0],
+  ['a jump of the sequence number', cursor(15), cursor(20), 4],
+  ['an earlier entry', cursor(15), cursor(3), 0],
+  ['an entry of another source', cursor(15), cursor(20, 'c'), 0],
+  ['no entry before', '', cursor(20), 0],
+  ['a text that is no cursor', cursor(15), 'garbage', 0],
+] as const) {
+  gaps(`${what}: ${missing} missing`, () => {
+    assert.is(new GapDetector(first).missingBefore(next), missing);
+  });
+}
+
+gaps('counts each gap once', () => {
+  const it = new GapDetector(cursor(1));
+  assert.equal(
+    [2, 5, 6, 9].map((sequence) => it.missingBefore(cursor(sequence))),
+    [0, 2, 0, 2],
+  );
+});
+
+gaps("counts suppressed messages only in journald's own report", () => {
+  const text = (transport: string) =>
+    `__CURSOR=c\n_TRANSPORT=${transport}\nMESSAGE=Suppressed 7 messages from a.service\n\n`;
+  assert.is(suppressedCount(text('driver')), 7);
+  assert.is(suppressedCount(text('journal')), 0);
+});
+
+gaps.run();
