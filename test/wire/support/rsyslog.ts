@@ -8,9 +8,11 @@ const stored = '/var/log/guests';
 /** Starts rsyslog with a configuration of docs/log-server. */
 export async function startRsyslog(configuration: string, port: number): Promise<Program> {
   fs.mkdirSync(stored, { recursive: true });
-  fs.rmSync('/run/rsyslogd.pid', { force: true });
+  // One file per server: a second rsyslogd exits if it finds the first one's.
+  const pidFile = `/run/rsyslogd-${port}.pid`;
+  fs.rmSync(pidFile, { force: true });
   const file = path.resolve(configurations, configuration);
-  const server = start('rsyslogd', ['-n', '-i', '/run/rsyslogd.pid', '-f', file]);
+  const server = start('rsyslogd', ['-n', '-i', pidFile, '-f', file]);
   await listening(port);
   return server;
 }
