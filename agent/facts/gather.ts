@@ -23,9 +23,9 @@ import { hangSafe } from './mounts/hang-safe.ts';
 import { type MountTable, mountTable, unreadableTable } from './mounts/mountinfo.ts';
 import { findNamespaceProblems } from './mounts/namespace-check.ts';
 import { startProbes } from './mounts/targets.ts';
-import { type Observed, observe, observeLater, unwrap } from './observed.ts';
+import { type Observed, observe, observeAsync, unwrap } from './observed.ts';
 import { findAutostart } from './security/autostart.ts';
-import { findLabels, hasSelinux } from './security/labels.ts';
+import { type Labels, type Selinux, findLabels, readSelinux } from './security/labels.ts';
 import { findLockdown } from './security/lockdown.ts';
 
 export interface GatherOptions {
@@ -50,6 +50,7 @@ export async function gatherFacts(
   const lastReport = observe(() => readLastReport(reader, identity.bootId));
   const bootEnv = observe(() => readBootEnv(reader));
   const layers = layersOf('value' in bootEnv ? bootEnv.value : undefined);
+  const selinux = observe(() => readSelinux(reader));
   return {
     identity,
     config,
@@ -65,7 +66,7 @@ export async function gatherFacts(
     ...readVar(reader, config, mounts),
     fstab: observe(() => readFstab(reader)),
     swaps: observe(() => readSwaps(reader)),
-    selinux: observe(() => hasSelinux(reader)),
+    selinux: observe(() => unwrap(selinux) !== undefined),
     autorelabel: observe(() => reader.stat('/.autorelabel') !== undefined),
     conflictingOverlays: observe(() => findConflictingOverlays(reader, kernelArgument)),
     lockdown: observe(() => findLockdown(reader)),
@@ -74,7 +75,7 @@ export async function gatherFacts(
     autostart: observe(() => findAutostart(reader)),
     mtab: observe(() => readMtab(reader)),
     forward: observe(() => findForwarder(reader)),
-    labels: await observeLater(() => findLabels(reader, labelledFolders(mounts, layers))),
+    labels: await observeAsync(() => readLabels(reader, unwrap(selinux), mounts, layers)),
     lastReport,
     ...(await answers),
   };
@@ -158,8 +159,14 @@ function readMtab(reader: SystemReader): string | undefined {
   return reader.stat('/etc/mtab')?.kind === 'link' ? decodeBytes(reader.link('/etc/mtab')) : undefined;
 }
 
-/** The targets of the boot's overlays, and /tmp. */
-function labelledFolders(mounts: MountTable, layers: readonly Layer[]): string[] {
+/** The labels of the targets of the boot's overlays, and of /tmp. */
+async function readLabels(
+  reader: SystemReader,
+  selinux: Selinux | undefined,
+  mounts: MountTable,
+  layers: readonly Layer[],
+): Promise<Labels | undefined> {
+  if (selinux === undefined) return undefined;
   const overlays = layers.filter(({ target }) => mounts.serving(target)?.type === 'overlay');
-  return [...overlays.map(({ target }) => target), '/tmp'];
+  return findLabels(reader, selinux, [...overlays.map(({ target }) => target), '/tmp']);
 }

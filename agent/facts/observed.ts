@@ -13,7 +13,7 @@ export function observe<T>(read: () => T): Observed<T> {
 }
 
 /** As observe, for a promise. */
-export async function observeLater<T>(read: () => Promise<T>): Promise<Observed<T>> {
+export async function observeAsync<T>(read: () => Promise<T>): Promise<Observed<T>> {
   try {
     return { value: await read() };
   } catch (error) {

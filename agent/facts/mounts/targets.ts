@@ -2,7 +2,7 @@ import { type Config, words } from '../../config/config.ts';
 import type { SystemReader, ProbeKind } from '../../system/reader.ts';
 import { mayHangCode } from './hang-safe.ts';
 import type { Mount, MountTable } from './mountinfo.ts';
-import { type Observed, observe, observeLater } from '../observed.ts';
+import { type Observed, observe, observeAsync } from '../observed.ts';
 
 /** By path, then by kind of probe: errno's name, or a word of the probe (agent/system/probe/). */
 export type ProbeAnswers = Record<string, Partial<Record<ProbeKind, string>>>;
@@ -89,7 +89,7 @@ async function tryWrites(reader: SystemReader, found: readonly Target[]): Promis
   const answers = await Promise.all(
     groups.map(async (group) => {
       const targets = group.map(({ target }) => target);
-      const answered = await observeLater(() => reader.tryWrites(targets));
+      const answered = await observeAsync(() => reader.tryWrites(targets));
       return targets.map((target, index): [string, string] => [
         target,
         'value' in answered ? (answered.value[index] ?? '') : answered.error,
@@ -116,7 +116,7 @@ async function askChild(
   wanted: readonly ProbeKind[],
   target: string,
 ): ReturnType<SystemReader['probe']> {
-  const answers = await observeLater(() => reader.probe(wanted, target));
+  const answers = await observeAsync(() => reader.probe(wanted, target));
   if ('value' in answers) return answers.value;
   return Object.fromEntries(wanted.map((kind) => [kind, answers.error]));
 }

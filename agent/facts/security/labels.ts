@@ -2,7 +2,14 @@ import { HostError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { expectedType } from './file-contexts.ts';
 
-/** SELinux, and the labels of folders. */
+/** SELinux that is on. */
+export interface Selinux {
+  enforcing: boolean;
+  /** SELINUXTYPE, "targeted". */
+  policy: string;
+}
+
+/** The labels of folders. */
 export interface Labels {
   enforcing: boolean;
   labels: Label[];
@@ -16,21 +23,28 @@ export interface Label {
   expected: string | undefined;
 }
 
-/**
- * Whether SELinux is on, enforcing or not.
- * @throws HostError if the kernel has SELinux but selinuxfs is not visible
- */
+/** Whether SELinux is on, enforcing or not. @throws as readSelinux */
 export function hasSelinux(reader: SystemReader): boolean {
-  return enforceOf(reader, configOf(reader)) !== undefined;
+  return readSelinux(reader) !== undefined;
 }
 
-const configOf = (reader: SystemReader) => reader.readIfPresent('/etc/selinux/config') ?? '';
+/**
+ * @returns undefined if SELinux is off
+ * @throws HostError if the kernel has SELinux but selinuxfs is not visible
+ */
+export function readSelinux(reader: SystemReader): Selinux | undefined {
+  const config = reader.readIfPresent('/etc/selinux/config') ?? '';
+  const enforce = readEnforce(reader, config);
+  if (enforce === undefined) return undefined;
+  const policy = /^\s*SELINUXTYPE\s*=\s*(\S+)/m.exec(config)?.[1] ?? 'targeted';
+  return { enforcing: enforce === '1', policy };
+}
 
 /**
  * The file `enforce` of selinuxfs; undefined without SELinux, and with SELINUX=disabled, with which newer kernels have
  * SELinux but no policy.
  */
-function enforceOf(reader: SystemReader, config: string): string | undefined {
+function readEnforce(reader: SystemReader, config: string): string | undefined {
   const enforce = reader.readIfPresent('/sys/fs/selinux/enforce')?.trim();
   if (enforce !== '1' && /^\s*SELINUX\s*=\s*disabled\s*$/m.test(config)) return undefined;
   if (enforce !== undefined) return enforce;
@@ -41,25 +55,21 @@ function enforceOf(reader: SystemReader, config: string): string | undefined {
 
 /**
  * @param paths folders
- * @returns undefined without SELinux
- * @throws HostError if stat(1) fails or does not end in time; as hasSelinux
+ * @throws HostError if stat(1) fails or does not end in time
  */
 export async function findLabels(
   reader: SystemReader,
+  { enforcing, policy }: Selinux,
   paths: readonly string[],
-): Promise<Labels | undefined> {
-  const config = configOf(reader);
-  const enforce = enforceOf(reader, config);
-  if (enforce === undefined) return undefined;
-  const policy = /^\s*SELINUXTYPE\s*=\s*(\S+)/m.exec(config)?.[1];
-  const folder = `/etc/selinux/${policy ?? 'targeted'}/contexts/files`;
+): Promise<Labels> {
+  const folder = `/etc/selinux/${policy}/contexts/files`;
   const contexts = [
     reader.readIfPresent(`${folder}/file_contexts`),
     reader.readIfPresent(`${folder}/file_contexts.local`),
   ];
   const types = await typesOf(reader, paths);
   return {
-    enforcing: enforce === '1',
+    enforcing,
     labels: paths.map((path, index) => ({
       path,
       type: types[index] ?? '',
