@@ -88,7 +88,7 @@ for (const [title, log, evidence, expected] of [
     false,
   ],
 ] as const) {
-  scsi(`${title}`, () => {
+  scsi(title, () => {
     const [disk] = inTemporaryFolder((root) => {
       makeSysfs(root, [sda]);
       const before = { readOnly: true, hostReadOnly: true, evidence };

@@ -1,0 +1,85 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { hangSafe, mayHangCode } from '../../../../agent/facts/mounts/hang-safe.ts';
+import { mountTable } from '../../../../agent/facts/mounts/mountinfo.ts';
+import { HostError } from '../../../../agent/lib/errors.ts';
+import { type SystemReader, systemReader } from '../../../../agent/system/reader.ts';
+import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
+
+const tableWith = (type: string) =>
+  mountTable(`1 0 252:1 / / rw - xfs /dev/vda1 rw\n2 1 0:60 / /srv rw - ${type} server:/x rw\n`);
+
+/** Each synchronous call on a file. */
+const calls: Record<string, (reader: SystemReader, file: string) => unknown> = {
+  read: (reader, file) => reader.read(file),
+  readIfPresent: (reader, file) => reader.readIfPresent(file),
+  readRecord: (reader, file) => reader.readRecord(file, 'folder'),
+  readAt: (reader, file) => reader.readAt(file, 0, 1),
+  pieces: (reader, file) => [...reader.pieces(file)],
+  list: (reader, file) => reader.list(file),
+  link: (reader, file) => reader.link(file),
+  resolve: (reader, file) => reader.resolve(file),
+  stat: (reader, file) => reader.stat(file),
+  usage: (reader, file) => reader.usage(file),
+  writeAtomically: (reader, file) => reader.writeAtomically(file, '', 0o600),
+  makeFolder: (reader, file) => reader.makeFolder(file),
+};
+
+/** The code of the error of a call, or undefined. */
+function errorOf(call: () => unknown): string | undefined {
+  try {
+    call();
+    return undefined;
+  } catch (error) {
+    assert.instance(error, HostError);
+    return (error as HostError).code;
+  }
+}
+
+const safe = suite('hangSafe');
+for (const [name, call] of Object.entries(calls)) {
+  safe(`${name}: no access to a file system that may hang`, () => {
+    inTemporaryFolder((root) => {
+      writeFiles(root, { 'srv/a': 'x', link: { linkTo: 'srv' } });
+      const reader = hangSafe(systemReader({ root }), tableWith('nfs4'));
+      for (const file of ['/srv/a', '/link/a']) {
+        assert.is(
+          errorOf(() => call(reader, file)),
+          mayHangCode,
+          file,
+        );
+      }
+    });
+  });
+
+  safe(`${name}: passed on for another file system, and beside the mount`, () => {
+    inTemporaryFolder((root) => {
+      writeFiles(root, { 'srv/a': 'x', 'srvx/a': 'x', link: { linkTo: 'srv' } });
+      for (const [type, file] of [
+        ['tmpfs', '/srv/a'],
+        ['tmpfs', '/link/a'],
+        ['nfs4', '/srvx/a'],
+      ] as const) {
+        const reader = hangSafe(systemReader({ root }), tableWith(type));
+        assert.is.not(
+          errorOf(() => call(reader, file)),
+          mayHangCode,
+          file,
+        );
+      }
+    });
+  });
+}
+
+safe('the message names the file, the mount and the link', () => {
+  inTemporaryFolder((root) => {
+    writeFiles(root, { 'srv/a': 'x', link: { linkTo: 'srv' } });
+    const reader = hangSafe(systemReader({ root }), tableWith('nfs4'));
+    assert.throws(() => reader.read('/srv/a'), /^\/srv\/a: not touched, since nfs4 at \/srv may hang$/);
+    assert.throws(
+      () => reader.read('/link/a'),
+      /^\/link\/a: not touched, since a symbolic link leads there, and nfs4 at \/srv may hang$/,
+    );
+  });
+});
+safe.run();
