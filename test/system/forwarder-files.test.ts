@@ -16,7 +16,10 @@ const put = `printf '%s' '${state}' >/mnt/good; chmod 644 /mnt/good; as $forward
 
 reading('a good file is read', () => {
   const ran = inNamespace(`${forwarderFolder()} ${put}; "$@" status --json`);
-  assert.match(said(reportOf(ran), 'forward-healthy'), /^(warn|fail): the forwarder is not running: a reason$/);
+  assert.match(
+    said(reportOf(ran), 'forward-healthy'),
+    /^(warn|fail): the forwarder is not running: a reason$/,
+  );
 });
 
 for (const [title, script, problem] of [

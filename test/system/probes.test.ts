@@ -62,7 +62,10 @@ probes('status --probe says what was tried', () => {
 });
 
 probes('status without --probe tries none of it', () => {
-  assert.is(said(reportOf(inNamespace('"$@" status --json')), 'exec-probe'), 'skip: not tried without --probe');
+  assert.is(
+    said(reportOf(inNamespace('"$@" status --json')), 'exec-probe'),
+    'skip: not tried without --probe',
+  );
 });
 
 probes('what is left of a probe that was killed is removed by the next, and nothing else', () => {

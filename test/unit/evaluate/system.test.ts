@@ -78,7 +78,11 @@ testFindings('limits', {
     ]),
   },
   'initramfs-hook': {
-    'late boot decided the mode': [handoff({ STAGE: 'late' }), 'warn', 'the hook did not run: late boot decided the mode'],
+    'late boot decided the mode': [
+      handoff({ STAGE: 'late' }),
+      'warn',
+      'the hook did not run: late boot decided the mode',
+    ],
   },
 });
 
