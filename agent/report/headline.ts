@@ -3,12 +3,12 @@ import { configFile } from '../config/config.ts';
 import { formatAge } from '../lib/format.ts';
 import type { Report, Verdict } from './report.ts';
 
-/** What a report comes down to: one sentence, and what to do. */
+/** The summary of a report: one sentence, and the next steps. */
 export interface Headline {
   word: string;
   color: 'green' | 'red' | 'yellow';
   sentence: string;
-  /** What to do about the mode; what to do about a check stands at the check. */
+  /** Steps that depend on the mode; the steps for a check are its remedy. */
   steps: { label: string; text: string }[];
 }
 
@@ -36,7 +36,7 @@ function sentenceOf(report: Report): string {
   }[report.verdict];
 }
 
-/** Who enforces that the system's disks are read-only. */
+/** What enforces read-only on the system disks. */
 function enforcementClause({ disks, enforcement, mode }: Report): string {
   if (disks.length === 0) return 'no disk could be examined';
   if (mode === 'off') return 'immutafs is switched off';
@@ -68,7 +68,7 @@ function stepsOf(report: Report): Headline['steps'] {
 
 const persistence = 'changes to the system disk persist';
 const readinessCommand = 'immutafs-agent check --ready-to-seal';
-const sealFromOff = `Remove immutafs=off from the kernel command line and MODE=off from ${configFile}, reboot, then run: ${readinessCommand}`;
+const sealFromOff = `Remove immutafs=off from the kernel command line, or MODE=off from ${configFile}; reboot; then run: ${readinessCommand}`;
 
 function sealCommands({ disks }: Report): string {
   const commands = disks

@@ -31,7 +31,7 @@ export function formatText(report: Report, view: View): string {
 
 const blank: Line = { label: '', text: '' };
 
-/** @param width of the label */
+/** @param width the label is padded to this width */
 function labelled(label: string, width: number, text: string): Line {
   return { label: '  ', gap: `${label.padEnd(width)}  `, text };
 }
@@ -49,7 +49,7 @@ function verdictLines(report: Report): Line[] {
   ];
 }
 
-/** Of names of disks, and of the labels below them. */
+/** Width of the names of disks and of the labels below them. */
 const nameWidth = 6;
 
 function diskWithEvidence({ name, bus, readOnly, evidence, holds }: Disk): Line {
@@ -190,7 +190,7 @@ function counts(checks: readonly Finding[]): string {
     .join(', ');
 }
 
-/** Of a guest that is not meant to be sealed, every mount would be listed. */
+/** Empty unless the mode is `sealed`: otherwise nearly every mount would be listed. */
 function surfaceOf({ footholds, mode }: Report): Report['footholds'] {
   return mode === 'sealed' ? footholds : [];
 }
@@ -213,7 +213,7 @@ function footholdLines(report: Report): Line[] {
   ];
 }
 
-/** Two lines whatever the number of mounts: the counts, and the mount points that fit. */
+/** Two lines for any number of mounts: the counts, and as many mount points as fit. */
 function shortFootholdLines(report: Report, columns = 80): Line[] {
   const footholds = surfaceOf(report);
   if (footholds.length === 0) return [];

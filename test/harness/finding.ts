@@ -40,7 +40,7 @@ export function inEach(list: readonly string[], of: (each: string) => Case): Rec
 /** Defines and runs one suite for each check. */
 export function testFindings(prefix: string, table: Table): void {
   for (const [id, cases] of Object.entries(table)) {
-    const checks = suite(`${prefix}: ${id}`);
+    const checks = suite(prefix === id ? id : `${prefix}: ${id}`);
     for (const [title, [change, status, observed]] of Object.entries(cases)) {
       checks(title, async () => {
         const finding = await findingOf(id, change);
