@@ -11,7 +11,7 @@ export interface Line {
   textStyle?: Style;
 }
 
-export interface Look {
+export interface LayoutOptions {
   /** Whether labels and texts get colours. */
   color: boolean;
   /** Width of the terminal; undefined: lines are not wrapped. */
@@ -25,7 +25,7 @@ const minimum = 40;
  * Lays out a view, one line or several for each entry. Control characters in labels and texts are replaced, because
  * names of files, mounts and servers must not control the terminal.
  */
-export function layOut(lines: readonly Line[], { color, columns }: Look): string {
+export function layOut(lines: readonly Line[], { color, columns }: LayoutOptions): string {
   const paint = painter(color);
   return lines
     .flatMap(({ label, gap = '', text, labelStyle = [], textStyle }) => {

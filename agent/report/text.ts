@@ -3,10 +3,10 @@ import type { Disk } from '../facts/disks/disks.ts';
 import type { Style } from '../lib/color.ts';
 import { formatAge, formatBytes, shortList } from '../lib/format.ts';
 import { headline } from './headline.ts';
-import { type Line, type Look, layOut } from './layout.ts';
+import { type Line, type LayoutOptions, layOut } from './layout.ts';
 import type { Report } from './report.ts';
 
-export interface View extends Look {
+export interface View extends LayoutOptions {
   /** Every check, disk and mount; otherwise only what needs attention, which fits a terminal of 24 lines. */
   all: boolean;
 }
