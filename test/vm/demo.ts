@@ -9,7 +9,7 @@ import { ordinaryTree } from './harness/tree.ts';
 
 /**
  * `npm run demo`: installs the package in a running guest with XFS on LVM, boots the guest on the disk made read-only,
- * and shows what its agent says. Ends with 0 only if the agent's exit code is 0: sealed.
+ * and prints the agent's status. Exits with 0 only if the agent does, that is, if the guest is sealed.
  */
 process.exitCode = await demo();
 
@@ -23,7 +23,7 @@ async function demo(): Promise<number> {
     withGuest({ template }, (guest) =>
       guest.boot({
         disk: 'readonly',
-        // The host starts the kernel itself here. `prepare` sets this where GRUB does.
+        // QEMU starts the kernel here. In a guest that GRUB starts, `prepare` sets this argument.
         arguments: ['noresume'],
         steps: { status: 'immutafs-agent status --color=always' },
       }),
@@ -38,7 +38,7 @@ async function demo(): Promise<number> {
   return exit;
 }
 
-/** Says what is being made and how long it took; a moment where it was there from the last time. */
+/** Prints the name of the work and the seconds that it took. */
 async function timed<T>(what: string, make: () => Promise<T>): Promise<T> {
   process.stdout.write(`demo: ${what} …`);
   const start = performance.now();

@@ -7,12 +7,12 @@ import { withLock } from './lock.ts';
 import { mountTree, withMounts } from './mounts.ts';
 import { derivedTree, ordinaryTree } from './tree.ts';
 
-/** The package, built from the sources as they are. @returns its path */
+/** Builds the package from the current sources. @returns the path of the rpm */
 export async function agentRpm(): Promise<string> {
   return withLock(join(workFolder, 'rpm.lock'), buildRpm);
 }
 
-/** The ordinary tree with the agent's package installed, its initramfs made anew by the package's scripts. */
+/** The ordinary tree with the agent's package installed; the package's scripts have rebuilt the initramfs. */
 export async function agentTree(): Promise<string> {
   const [tree, rpm] = [await ordinaryTree(), await agentRpm()];
   const content = digest(await readFile(rpm));
@@ -21,7 +21,7 @@ export async function agentTree(): Promise<string> {
   );
 }
 
-/** @throws if the installation fails, or if one of the package's scripts has something to say */
+/** @throws if the installation or the verification of the package fails */
 async function installRpm(root: string, rpm: string): Promise<void> {
   await withMounts(async (mounts) => {
     await mountTree(mounts, root);

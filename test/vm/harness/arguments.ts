@@ -1,19 +1,19 @@
 import { devicePath, volumeName } from './layout.ts';
 import type { Layout } from './layout.ts';
 
-/** What makes an emulated kernel quicker and changes nothing that a scenario looks at. */
+/** Arguments that save time in an emulated kernel and do not affect what a scenario tests. */
 const quick = [
   ...['quiet', 'mitigations=off', 'nokaslr', 'tsc=reliable', 'no_timer_check', 'random.trust_cpu=on'],
   ...['rcupdate.rcu_expedited=1', 'cryptomgr.notests', 'nowatchdog'],
 ];
 
-/** A guest that cannot go on ends by itself; in place of an emergency shell the tree has a script that says so. */
+/** A guest that cannot boot ends by itself: a script of the tree replaces the emergency shell and reports the failure. */
 const endOnFailure = ['rd.retry=15', 'panic=-1'];
 
-/** The kernel arguments that a layout's guest boots with. */
+/** The kernel arguments of a guest with this layout. */
 export function kernelArguments(layout: Layout): string[] {
   const [root] = layout.system;
-  if (!root) throw new Error('a layout without a root');
+  if (!root) throw new Error('the layout has no root volume');
   const lvm = layout.stack === 'lvm' ? [`rd.lvm.lv=rhel/${volumeName(root)}`] : [];
   return [`root=${devicePath(layout, root)}`, ...lvm, 'ro', 'console=ttyS0', ...quick, ...endOnFailure];
 }

@@ -2,15 +2,15 @@ import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 
-/** What a guest is handed in. */
+/** The input of a guest. */
 export interface InBox {
-  /** Shell text of each step by its name, in the order in which they run. */
+  /** Shell text by name of the step; the steps run in this order. */
   steps: Record<string, string>;
-  /** Files of this machine by the name under which the guest finds them in `$BOX`. */
+  /** Paths of files on this machine, by their name in the guest's `$BOX`. */
   files: Record<string, string>;
 }
 
-/** Writes the in-box as a disk image: a plain tar, which needs no file system in the guest. */
+/** Writes the input as a disk image. It is a plain tar, so the guest needs no file system driver for it. */
 export async function writeInBox({ steps, files }: InBox, image: string): Promise<void> {
   const folder = `${image}.d`;
   await mkdir(join(folder, 'steps'), { recursive: true });
@@ -23,12 +23,12 @@ export async function writeInBox({ steps, files }: InBox, image: string): Promis
   await rm(folder, { recursive: true });
 }
 
-/** An empty disk on which the guest leaves what it put into `$OUT`. */
+/** Creates an empty disk to which the guest writes the contents of `$OUT`. */
 export async function makeOutBox(image: string): Promise<void> {
   await execa('truncate', ['--size', '512M', image]);
 }
 
-/** Unpacks what the guest left, into a folder. */
+/** Unpacks the disk that the guest has written into a folder. */
 export async function openOutBox(image: string, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await execa('tar', ['--extract', '--file', image, '--directory', folder]);

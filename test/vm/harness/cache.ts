@@ -7,19 +7,19 @@ import { withLock } from './lock.ts';
 /** The repository's root folder. */
 export const repository = join(import.meta.dirname, '../../..');
 
-/** Everything the VM tests leave on disk: caches, locks, the files of running guests. */
+/** Contains all files that the VM tests write: caches, locks, files of running guests. */
 export const workFolder = join(repository, 'build/vm');
 
-/** Cache entries that nobody asked for in so many minutes are removed: longer than a test file may take. */
+/** A cache entry that no test has requested for this long is removed. Longer than a test file may run. */
 const keepMinutes = 30;
 
 /**
- * A folder that is built once for each recipe and shared by all test files, also when they run at the same time.
+ * Returns a folder that is built once for each recipe and shared by all test files, including concurrent ones.
  *
- * @param kind names the folder (`tree`, `disk`…); entries of one kind that nobody asks for any more are removed when another is asked for
- * @param recipe whatever decides the content; it is hashed as JSON
- * @param build fills the empty folder that it is given; if it throws, nothing stays behind
- * @returns the folder's path; read only what is in it
+ * @param kind names the folder (`tree`, `disk`…); a request also removes unused entries of the same kind
+ * @param recipe everything that determines the content; hashed as JSON
+ * @param build fills the empty folder that it receives; if it throws, the folder is removed
+ * @returns the folder's path; its content must not be changed
  */
 export async function cached(
   kind: string,

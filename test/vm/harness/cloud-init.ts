@@ -7,12 +7,12 @@ import type { Drive } from './qemu.ts';
 import { withRunFolder } from './run-folder.ts';
 import { derivedTree } from './tree.ts';
 
-/** The tree with the agent, and with Debian's cloud-init installed and enabled as its package does it. */
+/** The agent's tree with Debian's cloud-init, which its package has enabled. */
 export async function cloudInitTree(): Promise<string> {
   return derivedTree('cloud-init-tree', await agentTree(), String(installCloudInit), installCloudInit);
 }
 
-/** The tree has no apt: this machine's resolves what the tree lacks and fetches it. */
+/** The tree has no apt, so the apt of this machine resolves and downloads the missing packages. */
 async function installCloudInit(root: string): Promise<void> {
   await withRunFolder(async (folder) => {
     await mkdir(join(folder, 'partial'));
@@ -32,7 +32,7 @@ async function installCloudInit(root: string): Promise<void> {
 }
 
 /**
- * Calls `work` with a disk that holds user data for cloud-init (its data source NoCloud) and nothing else.
+ * Calls `work` with a disk that contains only user data for cloud-init (data source NoCloud).
  * @param userData the text of `user-data`
  */
 export async function withUserData(userData: string, work: (drive: Drive) => Promise<void>): Promise<void> {

@@ -1,13 +1,13 @@
 import type { Boot } from './guest.ts';
 
-/** What SELinux denied since power-on: the kernel's log has what was before auditd, auditd's its own time. */
+/** Prints SELinux denials since power-on: those before the start of auditd from the kernel log, later ones from audit.log. */
 export const denialsStep = '{ dmesg; cat /var/log/audit/audit.log; } | grep "avc: *denied"';
 
 /**
- * The denials of a boot as a sorted set: "scontext-type tcontext-type class permission", one for each permission
+ * Returns the denials of a boot as a sorted set: "scontext-type tcontext-type class permission", one for each permission
  * (avc messages: security/selinux/avc.c).
  *
- * @throws if there is none: then they were not collected, since Debian's policy denies systemd this and that
+ * @throws if there are none: Debian's policy always denies systemd some accesses, so the collection failed
  */
 export function denialsOf(boot: Boot, step = 'denials'): string[] {
   const denials = parseDenials(boot.step(step).stdout);
@@ -15,7 +15,7 @@ export function denialsOf(boot: Boot, step = 'denials'): string[] {
   return denials;
 }
 
-/** @throws if a line is no denial */
+/** @throws if a line is not a denial */
 export function parseDenials(text: string): string[] {
   const lines = text.split('\n').filter((line) => line !== '');
   return [...new Set(lines.flatMap(parseLine))].sort();
@@ -28,7 +28,7 @@ function parseLine(line: string): string[] {
   const [source, target] = [type('scontext'), type('tcontext')];
   const [, kind] = /\btclass=(\S+)/.exec(line) ?? [];
   if (permissions === undefined || source === undefined || target === undefined || kind === undefined) {
-    throw new Error(`no denial: ${line}`);
+    throw new Error(`not a denial: ${line}`);
   }
   return permissions.split(' ').map((permission) => `${source} ${target} ${kind} ${permission}`);
 }

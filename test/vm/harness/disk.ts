@@ -11,16 +11,16 @@ import type { Mounts } from './mounts.ts';
 import { divideDisks } from './place.ts';
 import type { Images, Placement } from './place.ts';
 
-/** Changes the mounted root of a guest; its paths are those of the guest below `root`. */
+/** Changes the mounted file systems of a guest; `root` is the guest's `/`. */
 export type Edit = (root: string, mounts: Mounts) => Promise<void>;
 
-/** The images of a guest and where the volumes are in them. */
+/** The disk images of a guest, and the position of each volume in them. */
 export interface Disks {
   images: Images;
   placements: Placement[];
 }
 
-/** Disks of a layout that hold a tree; made once for the two and shared: read only. */
+/** Disks of a layout with the files of a tree. They are cached and shared, so they must not be changed. */
 export async function disksOf(layout: Layout, tree: string): Promise<Disks> {
   const folder = await cached('disk', { layout, tree: basename(tree), format: 1 }, async (unfinished) => {
     const images = imagesIn(unfinished);
@@ -35,18 +35,18 @@ export async function disksOf(layout: Layout, tree: string): Promise<Disks> {
   return disksIn(folder);
 }
 
-/** The disks that a folder holds. */
+/** Reads the disks that `describeDisks` has described in a folder. */
 export async function disksIn(folder: string): Promise<Disks> {
   const placements = JSON.parse(await readFile(join(folder, 'placements.json'), 'utf8')) as Placement[];
   return { images: imagesIn(folder), placements };
 }
 
-/** Leaves in a folder of images what they hold, for `disksIn`. */
+/** Records the placements in a folder of images, for `disksIn`. */
 export async function describeDisks(folder: string, placements: Placement[]): Promise<void> {
   await writeFile(join(folder, 'placements.json'), JSON.stringify(placements));
 }
 
-/** A copy of its own of all images, in a folder, for writing to them from here. */
+/** Copies all images to a folder; the copies may be changed. */
 export async function copyDisks({ images, placements }: Disks, folder: string): Promise<Disks> {
   const copies = imagesIn(folder);
   for (const disk of new Set(placements.map((placement) => placement.disk))) {
@@ -55,7 +55,7 @@ export async function copyDisks({ images, placements }: Disks, folder: string): 
   return { images: copies, placements };
 }
 
-/** Mounts all volumes as the guest does, calls `edit`, and unmounts them cleanly. */
+/** Mounts all volumes as the guest does, calls `edit`, and unmounts the volumes cleanly. */
 export async function editDisks({ images, placements }: Disks, edit: Edit): Promise<void> {
   const mountable = placements.filter(({ volume }) => volume.filesystem !== 'swap');
   const outerFirst = mountable.toSorted((a, b) => a.volume.target.length - b.volume.target.length);
@@ -63,7 +63,7 @@ export async function editDisks({ images, placements }: Disks, edit: Edit): Prom
     for (const { volume, disk, ...extent } of outerFirst) {
       const target = volume.target === '/' ? '' : volume.target;
       if (target !== '') await execa('mkdir', ['--parents', join(mounts.root, target)]);
-      // Images of one layout have the same UUIDs, and another process may have one of them mounted.
+      // All images of a layout have the same UUIDs, and another process may have mounted one of them.
       const options = volume.filesystem === 'xfs' ? ['-o', 'nouuid'] : [];
       await withLoop(images[disk], extent, (device) => mounts.mount(device, target, ...options));
     }
@@ -72,9 +72,11 @@ export async function editDisks({ images, placements }: Disks, edit: Edit): Prom
 }
 
 /**
- * Changes volumes that nobody has mounted, by lines of sh in which $1 is the device.
+ * Changes unmounted volumes.
  *
- * @throws if a line fails, or there is no volume for a target
+ * @param damage shell text by target of the volume; $1 is its device
+ *
+ * @throws if a command fails, or if no volume has such a target
  */
 export async function damageDisks(
   { images, placements }: Disks,
@@ -87,7 +89,7 @@ export async function damageDisks(
   }
 }
 
-/** The images' paths in a folder of theirs. */
+/** The paths of the images in a folder. */
 export function imagesIn(folder: string): Images {
   return { system: join(folder, 'system.raw'), home: join(folder, 'home.raw') };
 }
@@ -95,7 +97,7 @@ export function imagesIn(folder: string): Images {
 async function format(images: Images, { volume, disk, ...extent }: Placement): Promise<void> {
   const uuid = volumeUuid(volume);
   const command = {
-    // Less than 300 MiB is not supported, but made.
+    // mkfs.xfs refuses sizes below 300 MiB without this option.
     xfs: ['mkfs.xfs', '-q', '-f', '--unsupported', '-m', `uuid=${uuid}`],
     ext4: ['mkfs.ext4', '-q', '-F', '-U', uuid],
     swap: ['mkswap', '--quiet', '--uuid', uuid],

@@ -3,25 +3,25 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { derivedTree, ordinaryTree } from './tree.ts';
 
-/** Where Debian's dnf looks for plug-ins, and where the agent's package has its own for RHEL 10. */
-const [looks, has] = [
+/** The plug-in folder of Debian's dnf, and that of RHEL 10, where the agent's package installs its plug-in. */
+const [debianFolder, rhelFolder] = [
   'usr/lib/python3/dist-packages/dnf-plugins',
   '/usr/lib/python3.12/site-packages/dnf-plugins',
 ];
 
-/** The ordinary tree with dnf, which Debian has too. */
+/** The ordinary tree with Debian's dnf. */
 export async function dnfTree(): Promise<string> {
   const tree = await ordinaryTree();
-  return derivedTree('dnf-tree', tree, { looks, has, install: String(installDnf) }, installDnf);
+  return derivedTree('dnf-tree', tree, { debianFolder, rhelFolder, install: String(installDnf) }, installDnf);
 }
 
 async function installDnf(root: string): Promise<void> {
-  // mmdebstrap makes the devices, and does not want to find them.
+  // mmdebstrap creates the device nodes and fails if they exist.
   await rm(join(root, 'dev'), { recursive: true });
   await mkdir(join(root, 'dev'));
-  const there = ['--variant=custom', '--skip=check/empty,cleanup/reproducible'];
+  const existingRoot = ['--variant=custom', '--skip=check/empty,cleanup/reproducible'];
   const quick = ['--dpkgopt=force-unsafe-io', '--dpkgopt=path-exclude=/usr/share/doc/*'];
-  await execa('mmdebstrap', ['--quiet', ...there, ...quick, '--include=dnf', 'trixie', root]);
-  await mkdir(join(root, looks));
-  await execa('ln', ['-s', `${has}/immutafs.py`, join(root, looks)]);
+  await execa('mmdebstrap', ['--quiet', ...existingRoot, ...quick, '--include=dnf', 'trixie', root]);
+  await mkdir(join(root, debianFolder));
+  await execa('ln', ['-s', `${rhelFolder}/immutafs.py`, join(root, debianFolder)]);
 }

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { BootFiles } from './kernel.ts';
 import { withRunFolder } from './run-folder.ts';
 
-/** Calls `work` with the variables of a new UEFI firmware (Debian's OVMF), to be given to each boot of a guest. */
+/** Calls `work` with the variable store of a new UEFI firmware (Debian's OVMF), for each boot of one guest. */
 export async function withEfiVariables(work: (efiVariables: string) => Promise<void>): Promise<void> {
   await withRunFolder(async (folder) => {
     const variables = join(folder, 'variables.fd');
@@ -13,12 +13,12 @@ export async function withEfiVariables(work: (efiVariables: string) => Promise<v
   });
 }
 
-/** The same with the tree's own bzImage: QEMU cannot start an ELF file by UEFI. */
+/** Replaces the kernel by the tree's bzImage: UEFI cannot start an ELF file. */
 export function efiBootFiles({ kernel, initramfs }: BootFiles): BootFiles {
   const [bzImage, ...more] = globSync(join(dirname(kernel), 'root/boot/vmlinuz-*'));
   if (bzImage === undefined || more.length > 0) throw new Error(`not exactly one kernel beside ${kernel}`);
   return { kernel: bzImage, initramfs };
 }
 
-/** Started by OVMF, an emulated guest misjudges its time stamp counter: its clock would be many times too fast. */
+/** After a start by OVMF, an emulated guest calibrates its time stamp counter wrongly and its clock runs many times too fast. */
 export const efiArguments = ['tsc=unstable', 'clocksource=acpi_pm'];

@@ -3,10 +3,10 @@ import { execa } from 'execa';
 import type { Drive } from './qemu.ts';
 import { withRunFolder } from './run-folder.ts';
 
-/** Where a guest finds it. */
+/** The disk's path in the guest. */
 export const emptyDevice = '/dev/disk/by-id/virtio-empty';
 
-/** Calls `work` with an empty disk to be attached to a guest; what one boot writes to it, the next one finds. */
+/** Calls `work` with an empty disk to attach to a guest. Its content is kept between boots. */
 export async function withEmptyDisk(sizeMiB: number, work: (drive: Drive) => Promise<void>): Promise<void> {
   await withRunFolder(async (folder) => {
     const file = join(folder, 'empty.raw');

@@ -11,7 +11,7 @@ const schema = JSON.parse(
 ) as object;
 const matchesSchema = new Ajv({ allErrors: true, strict: false }).compile(schema);
 
-/** What a boot's `status --json` step said. */
+/** Result of a `status --json` step. */
 export interface Status {
   exit: number;
   report: Report;
@@ -20,8 +20,8 @@ export interface Status {
 /**
  * Reads a step of `immutafs-agent status --json`.
  *
- * @param says what is expected on stderr
- * @throws if it is not a report as the schema has it
+ * @param says the expected stderr
+ * @throws if the report does not match the schema
  */
 export function statusOf(boot: Boot, step = 'status', says = /^$/): Status {
   const { exit, stdout, stderr } = boot.step(step);
@@ -31,7 +31,7 @@ export function statusOf(boot: Boot, step = 'status', says = /^$/): Status {
   return { exit, report };
 }
 
-/** The guest is sealed by its host, every required check passed, and nothing in it failed. */
+/** Asserts that the host seals the guest, that every required check passed, and that no unit failed. */
 export function assertSealed(boot: Boot): Report {
   const { exit, report } = statusOf(boot);
   const wrong = notPassed(report).map((id) => checkOf(report, id));
@@ -46,13 +46,13 @@ export function assertSealed(boot: Boot): Report {
   return report;
 }
 
-/** systemd has no failed unit, by the `failed` step; the guest ended by a clean power-off. */
+/** Asserts that systemd has no failed unit (step `failed`) and that the guest powered off cleanly. */
 export function assertNothingFailed(boot: Boot): void {
   assert.is(boot.step('failed').stdout, '');
   assert.is(boot.endedBy, 'poweroff');
 }
 
-/** Exactly these required checks fail, each with a remedy, and the exit code says so. */
+/** Asserts that exactly these required checks fail, each with a remedy, and asserts the exit code. */
 export function assertFailing(boot: Boot, step: string, ids: string[], exit = 1): void {
   const status = statusOf(boot, step);
   assert.equal(notPassed(status.report), ids, `${step}: the checks that fail`);
@@ -61,14 +61,14 @@ export function assertFailing(boot: Boot, step: string, ids: string[], exit = 1)
   for (const id of ids) assert.ok(checkOf(status.report, id).remedy.length > 0, `${id} has a remedy`);
 }
 
-/** The finding of one check. @throws if there is none */
+/** The finding of a check. @throws if the report has none */
 export function checkOf(report: Report, id: string): Report['checks'][number] {
   const found = report.checks.find((check) => check.id === id);
   if (!found) throw new Error(`no check ${id}`);
   return found;
 }
 
-/** The ids of required checks that were evaluated, or should have been, and did not pass. */
+/** The ids of required checks with status `fail` or `error`. */
 export function notPassed(report: Report): string[] {
   return report.checks
     .filter(({ severity, status }) => severity === 'required' && (status === 'fail' || status === 'error'))

@@ -2,16 +2,15 @@ import { devicePath, volumeUuid } from './layout.ts';
 import type { Layout, Volume } from './layout.ts';
 
 /**
- * The fstab of a layout's guest.
+ * The fstab of a guest with this layout.
  *
- * One that is prepared to be sealed has `/` and `/boot` `ro`, nothing checked at boot, and /home and /tmp without
- * programs, devices and set-user-ID.
+ * A prepared fstab mounts `/` and `/boot` `ro`, /home and /tmp `noexec,nosuid,nodev`, and has no boot-time checks.
  */
 export function fstab(layout: Layout): string {
   const prepared = layout.fstab === 'prepared';
   const [root, ...below] = layout.system.map(asInstalled);
   const [boot, home] = [asInstalled(layout.boot), layout.home && asInstalled(layout.home)];
-  if (!root) throw new Error('a layout without a root');
+  if (!root) throw new Error('the layout has no root volume');
   return [
     line(devicePath(layout, root), root),
     line(`UUID=${volumeUuid(boot)}`, boot),

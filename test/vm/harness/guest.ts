@@ -15,16 +15,16 @@ import type { End, Report, Step } from './run.ts';
 import { runWithRetry } from './retry.ts';
 import type { Template } from './template.ts';
 
-/** A guest with its disks; what a boot writes to them is there at its next boot. */
+/** A guest with its disks. Their content is kept between boots. */
 export interface Guest {
-  /** The kernel and the initramfs that it boots with, unless `boot` is given others. */
+  /** The default kernel and initramfs of a boot. */
   bootFiles: BootFiles;
   boot: (options: BootOptions) => Promise<Boot>;
-  /** Its kernel and the initramfs that a boot loader finds on its disk as it is now. */
+  /** The kernel, and the initramfs that a boot loader would read from the disk now. */
   bootFilesOnDisk: () => Promise<BootFiles>;
-  /** Writes its disks as they are now to a folder. */
+  /** Writes the current content of the disks to a folder. */
   save: (folder: string) => Promise<void>;
-  /** SHA-256 of the operating system's disk as it is now. */
+  /** SHA-256 of the current content of the system disk. */
   checksum: () => Promise<string>;
 }
 
@@ -32,25 +32,25 @@ export interface GuestOptions {
   template: Template;
   /** Changes the disk before the first boot. */
   edit?: Edit | undefined;
-  /** Likewise by its bytes, by target of the volume, as the device $1 of lines of sh. */
+  /** Shell text by target of an unmounted volume, run before the first boot; $1 is the volume's device. */
   damage?: Record<string, string> | undefined;
 }
 
 export interface BootOptions {
-  /** What the host does with the operating system's disk. */
+  /** How the host attaches the system disk. */
   disk: 'readonly' | 'writable';
   bus?: Bus;
-  /** Shell text by step; each runs when the guest has settled, with `sh`, whatever the one before did. */
+  /** Shell text by step. `sh` runs each one after the boot has finished, even if an earlier step failed. */
   steps?: Record<string, string>;
-  /** Further kernel arguments. */
+  /** Additional kernel arguments. */
   arguments?: string[];
-  /** Files for the guest by their name in its `$BOX`. */
+  /** Files for the guest, by their name in its `$BOX`. */
   files?: Record<string, string>;
-  /** A folder of this machine that receives what the guest puts into its `$OUT`. */
+  /** A folder of this machine that receives the content of the guest's `$OUT`. */
   outTo?: string;
-  /** Another kernel and initramfs than those of the tree. */
+  /** Replaces the default kernel and initramfs. */
   bootFiles?: BootFiles;
-  /** Further disks. */
+  /** Additional disks. */
   drives?: Drive[];
   memoryMiB?: number;
   processors?: number;
@@ -61,27 +61,27 @@ export interface BootOptions {
   powerCutAt?: Moment;
   /** Called once, when this step has ended. */
   afterStep?: { name: string; call: () => void };
-  /** The process in whose network namespace the guest's 10.0.2.2 is the loopback. */
+  /** PID of a process: 10.0.2.2 in the guest is the loopback address of its network namespace. */
   networkOf?: number;
-  /** See `Machine`; the kernel must be one that an UEFI firmware can start (`harness/efi.ts`). */
+  /** See `Machine`; requires a kernel that UEFI firmware can start (`harness/efi.ts`). */
   efiVariables?: string;
-  /** The run is ended after so many seconds of this machine's time. */
+  /** Limit of the run, in seconds of this machine's time. */
   limitSeconds?: number;
 }
 
 export interface Boot {
   endedBy: End;
-  /** Every step ran. */
+  /** All steps have run. */
   done: boolean;
-  /** Where the guest gave up, if it ended in `emergency`. */
+  /** `initramfs` or `system` if the guest ended in `emergency`. */
   emergency: string | null;
-  /** @throws if the step did not run; the message has the end of the console */
+  /** @throws if the step did not run; the message contains the end of the console */
   step: (name: string) => Step;
   console: string;
   seconds: number;
 }
 
-/** Calls `work` with a guest whose disks are there only for it. */
+/** Calls `work` with a guest that has its own disks. */
 export async function withGuest<T>(options: GuestOptions, work: (guest: Guest) => Promise<T>): Promise<T> {
   const { template, edit, damage } = options;
   return withRunFolder(async (folder) => {
@@ -138,7 +138,7 @@ async function bootGuest(
     seconds: options.limitSeconds ?? 300,
     powerCut: cut === undefined ? undefined : (report: Report) => report.steps.has(cut),
     powerCutAt: options.powerCutAt,
-    heard: options.afterStep === undefined ? undefined : once(options.afterStep),
+    onReport: options.afterStep === undefined ? undefined : once(options.afterStep),
   }));
   if (options.outTo !== undefined && outcome.report.done) await openOutBox(box('vmtest-out'), options.outTo);
   const { report, ...rest } = outcome;

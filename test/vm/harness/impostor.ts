@@ -11,15 +11,15 @@ import { templateOf } from './template.ts';
 export interface Copy {
   layout: Layout;
   bus?: Bus;
-  /** The tree that the guest's disk is made of; by default with the agent. */
+  /** The tree on the guest's disk; by default the agent's. */
   tree?: string;
-  /** As for `withGuest`, after the file and the unit were planted. */
+  /** As for `withGuest`; applied after the file and the unit are planted. */
   damage?: Record<string, string>;
-  /** Lines of sh that change the image $1 last. */
+  /** Shell text, run last; $1 is the image. */
   change?: string;
 }
 
-/** What root in an earlier boot wrote: says so on the console, and leaves a file. */
+/** Represents what root wrote in an earlier boot: the unit prints a line on the console and creates a file. */
 const unit = `[Unit]
 DefaultDependencies=no
 [Service]
@@ -28,8 +28,7 @@ ExecStart=/bin/sh -c 'echo PLANTED >/dev/console; touch /run/planted'
 `;
 
 /**
- * Calls `work` with a writable disk that is a copy of a guest's system disk, as dd(1) makes it, with a file and a unit
- * planted in the root.
+ * Calls `work` with a writable byte-for-byte copy of a guest's system disk in whose root a file and a unit are planted.
  */
 export async function withCopy<T>(copy: Copy, work: (drive: Drive) => Promise<T>): Promise<T> {
   const { layout, bus = 'virtio-blk', damage, change } = copy;
@@ -51,9 +50,9 @@ export async function withCopy<T>(copy: Copy, work: (drive: Drive) => Promise<T>
 }
 
 /**
- * Files of an initramfs in which the events of some block devices come late, so that others are there first.
+ * Files for an initramfs that delays the udev events of some block devices.
  *
- * @param kernel pattern of the kernel's names, as of udev(7)
+ * @param kernel pattern of kernel names, see KERNEL in udev(7)
  */
 export const late = (kernel: string): Record<string, string> => ({
   'usr/lib/udev/rules.d/00-late.rules': `SUBSYSTEM=="block", ACTION=="add", KERNEL=="${kernel}", PROGRAM="/usr/bin/sleep 3"\n`,

@@ -8,12 +8,12 @@ import { withRunFolder } from './run-folder.ts';
 import { ordinaryTree } from './tree.ts';
 
 /**
- * Calls `work` with the boot files of guests with the agent, in whose initramfs some files are others.
- * The kernel unpacks one cpio archive after the other, so a second one replaces what the first has
+ * Calls `work` with boot files whose initramfs has some files replaced.
+ * The kernel unpacks concatenated cpio archives in order, so files of the second replace those of the first
  * (Documentation/driver-api/early-userspace/buffer-format.rst).
  *
- * @param files by path in the initramfs, text or the path of a file of the guest; executable
- * @param agent false: of guests without the agent
+ * @param files by path in the initramfs: the text of an executable file, or the path of a file in the tree
+ * @param agent whether the initramfs is that of the agent's tree or of the ordinary tree
  */
 export async function withInitramfs<T>(
   files: Record<string, string | { copyOf: string }>,

@@ -12,14 +12,14 @@ import { templateOf } from './template.ts';
 import type { Template } from './template.ts';
 import { ordinaryTree } from './tree.ts';
 
-/** A template that came about as an administrator would do it, and what the steps of it said. */
+/** A template whose package was installed as an administrator installs it, with the results of the steps. */
 export interface Installed extends Template {
   steps: Record<string, Step>;
-  /** How long the guest ran for it. */
+  /** Duration of the guest's run, in seconds. */
   seconds: number;
 }
 
-/** RHEL makes an initramfs for the machine that it is on; the tree's own one is for any. */
+/** RHEL builds a host-only initramfs; that of the tree is generic. */
 const steps = {
   hostonly: `echo 'hostonly="yes"' >/etc/dracut.conf.d/zz-hostonly.conf`,
   install: 'rpm --install --nodeps "$BOX/agent.rpm"',
@@ -28,22 +28,21 @@ const steps = {
 };
 
 /**
- * A guest into which the package was installed while it ran: an ordinary guest is booted on a writable disk,
- * rpm and the package's scripts do their work there, and it is shut down.
+ * Boots an ordinary guest on a writable disk, installs the package there, and shuts the guest down.
  *
- * @param layout how the guest ends up; it starts with the fstab that an installer leaves
- * @throws if a step fails or the package's scripts have something to say
+ * @param layout of the result; the guest starts with the fstab that an installer writes
+ * @throws if a step fails or writes to stderr
  */
 export async function installedTemplate(layout: Layout): Promise<Installed> {
   const [tree, rpm] = [await ordinaryTree(), await agentRpm()];
   const recipe = { layout, tree: basename(tree), rpm: digest(await readFile(rpm)), steps };
   const folder = await cached('installed', recipe, (unfinished) => install(layout, tree, rpm, unfinished));
   const bootFiles = await bootFilesIn(join(folder, 'boot'), join(tree, 'vmlinux'));
-  const said = JSON.parse(await readFile(join(folder, 'said.json'), 'utf8')) as Pick<
+  const results = JSON.parse(await readFile(join(folder, 'said.json'), 'utf8')) as Pick<
     Installed,
     'steps' | 'seconds'
   >;
-  return { layout, disks: await disksIn(folder), bootFiles, ...said };
+  return { layout, disks: await disksIn(folder), bootFiles, ...results };
 }
 
 async function install(layout: Layout, tree: string, rpm: string, folder: string): Promise<void> {
@@ -60,13 +59,13 @@ async function install(layout: Layout, tree: string, rpm: string, folder: string
       memoryMiB: 2048,
       limitSeconds: 500,
     });
-    const said = Object.fromEntries(Object.keys(steps).map((name) => [name, boot.step(name)]));
-    for (const [name, { exit, stderr }] of Object.entries(said)) {
+    const results = Object.fromEntries(Object.keys(steps).map((name) => [name, boot.step(name)]));
+    for (const [name, { exit, stderr }] of Object.entries(results)) {
       if (exit !== 0 || stderr !== '') throw new Error(`${name} ended with ${exit}: ${stderr}`);
     }
     if (boot.endedBy !== 'poweroff') throw new Error(`the installation ended by ${boot.endedBy}`);
     await guest.save(folder);
     await describeDisks(folder, template.disks.placements);
-    await writeFile(join(folder, 'said.json'), JSON.stringify({ steps: said, seconds: boot.seconds }));
+    await writeFile(join(folder, 'said.json'), JSON.stringify({ steps: results, seconds: boot.seconds }));
   });
 }

@@ -2,23 +2,23 @@ import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { zstdDecompressSync } from 'node:zlib';
 
-/** What QEMU is given as -kernel and -initrd. */
+/** The files for QEMU's -kernel and -initrd. */
 export interface BootFiles {
   kernel: string;
   initramfs: string;
 }
 
-/** The kernel and the initramfs in a folder such as /boot; whichever name its dracut gave to the latter. */
+/** Finds the initramfs in a folder such as /boot; dracut versions name it differently. */
 export async function bootFilesIn(folder: string, kernel: string): Promise<BootFiles> {
   const names = await readdir(folder);
   const initramfs = names.find((name) => /^(initrd|initramfs)[.-]/.test(name));
-  if (initramfs === undefined) throw new Error(`no initramfs among ${names.join(' ')}`);
+  if (initramfs === undefined) throw new Error(`no initramfs in ${folder}: ${names.join(' ')}`);
   return { kernel, initramfs: join(folder, initramfs) };
 }
 
 /**
- * Writes the kernel that is compressed in a bzImage as a plain ELF file, which QEMU boots too (PVH): an emulated
- * machine takes seconds to decompress it.
+ * Extracts the ELF kernel from a bzImage. QEMU boots it by PVH, which saves the seconds that an emulated machine
+ * needs to decompress the kernel.
  *
  * Source: Documentation/arch/x86/boot.rst, setup_sects, payload_offset, payload_length. The last four bytes
  * of the payload are its decompressed size, not part of the zstd frame.

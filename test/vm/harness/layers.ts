@@ -5,13 +5,13 @@ import { imagesIn } from './disk.ts';
 import type { Disks } from './disk.ts';
 import type { Bus, Drive } from './qemu.ts';
 
-/** What a host does with a guest's disks. */
+/** How a host attaches a guest's disks. */
 export interface Attachment {
   disk: 'readonly' | 'writable';
   bus?: Bus;
 }
 
-/** The shared images stay as they are: what a guest writes goes to layers in its own folder, boot after boot. */
+/** Attaches a layer over each shared image; all boots of a guest write to the layers in its own folder. */
 export async function guestDrives(
   disks: Disks,
   { disk, bus = 'virtio-blk' }: Attachment,
@@ -26,7 +26,7 @@ export async function guestDrives(
   return drives;
 }
 
-/** Joins each image and its layer to an image in the folder `target`. */
+/** Merges each image and its layer into an image in the folder `target`. */
 export async function saveDisks(disks: Disks, folder: string, target: string): Promise<void> {
   for (const name of diskNames(disks)) {
     await execa('qemu-img', ['convert', '-O', 'raw', layerOf(name, folder), imagesIn(target)[name]]);
@@ -34,12 +34,11 @@ export async function saveDisks(disks: Disks, folder: string, target: string): P
 }
 
 /**
- * Writes what is in /boot to a folder as a boot loader finds it: GRUB takes an ext4 as it is on the disk, and does not
- * replay its journal; nor does debugfs(8).
+ * Copies /boot to a folder as a boot loader reads it: like GRUB, debugfs(8) does not replay the journal of an ext4.
  */
 export async function readBoot(disks: Disks, folder: string, target: string): Promise<void> {
   const boot = disks.placements.find(({ volume }) => volume.target === '/boot');
-  if (boot?.volume.filesystem !== 'ext4') throw new Error('/boot is no ext4');
+  if (boot?.volume.filesystem !== 'ext4') throw new Error('/boot is not an ext4 file system');
   const [MiB, image] = [1024 * 1024, join(target, 'boot.raw')];
   const extent = [`skip=${boot.offset / MiB}`, `count=${boot.size / MiB}`, 'bs=1M'];
   const files = [`if=${await makeLayer(disks, boot.disk, folder)}`, `of=${image}`];
@@ -47,14 +46,14 @@ export async function readBoot(disks: Disks, folder: string, target: string): Pr
   await execa('debugfs', ['-R', `rdump / ${target}`, image]);
 }
 
-/** SHA-256 of the system's image and of the layer with what guests wrote over it. */
+/** SHA-256 of the system image and of its layer, one line each. */
 export async function checksum(disks: Disks, folder: string): Promise<string> {
   const files = [disks.images.system, layerOf('system', folder)].filter((file) => existsSync(file));
   const { stdout } = await execa('sha256sum', files);
   return stdout.replaceAll(/ .*$/gm, '');
 }
 
-/** Over a shared image; there already if the guest was booted before. */
+/** Creates the layer over a shared image unless an earlier boot has created it. */
 async function makeLayer({ images }: Disks, name: 'system' | 'home', folder: string): Promise<string> {
   const layer = layerOf(name, folder);
   if (existsSync(layer)) return layer;

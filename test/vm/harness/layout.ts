@@ -1,24 +1,24 @@
 /** A file system (or swap space) of a guest. */
 export interface Volume {
-  /** Where the guest mounts it; `swap` for swap space. */
+  /** Mount point in the guest; `swap` for swap space. */
   target: string;
   filesystem: 'xfs' | 'ext4' | 'swap';
   sizeMiB: number;
-  /** The fourth field of its line in a prepared fstab; `defaults` without it. */
+  /** Mount options in a prepared fstab; default: `defaults`. */
   options?: string;
 }
 
-/** How a guest's disks are divided. What a host does with them (bus, read-only) is said at each boot. */
+/** The volumes on a guest's disks. Bus and read-only state are options of each boot. */
 export interface Layout {
-  /** What lies between the partition table and the file systems. md and LUKS would be further words here. */
+  /** The layer between the partition table and the file systems. */
   stack: 'partition' | 'lvm';
-  /** A partition of its own in every stack, as RHEL's installer makes it. */
+  /** A separate partition in every stack, as RHEL's installer creates it. */
   boot: Volume;
-  /** The root first, then what is mounted below it, outer before inner. */
+  /** The root first, then the volumes mounted below it, outer before inner. */
   system: Volume[];
-  /** On the second disk, which the host leaves writable. */
+  /** On the second disk, which is always attached writable. */
   home: Volume | null;
-  /** How fstab is written: ready to be sealed, or as an installer leaves it, with `defaults` everywhere. */
+  /** `prepared`: fstab is ready for sealing. `installed`: as an installer writes it, with `defaults` everywhere. */
   fstab: 'prepared' | 'installed';
 }
 
@@ -34,10 +34,10 @@ function root(filesystem: 'xfs' | 'ext4'): Volume {
 const separateVar: Volume = { target: '/var', filesystem: 'xfs', sizeMiB: 512 };
 const separateLog: Volume = { target: '/var/log', filesystem: 'xfs', sizeMiB: 320 };
 
-/** RHEL's default installation, and the main case: the root is an XFS in LVM. */
+/** RHEL's default installation and the main case: an XFS root on LVM. */
 export const xfsOnLvm: Layout = { stack: 'lvm', boot, system: [root('xfs')], home, fstab: 'prepared' };
 
-/** `xfsOnLvm` with variations; e.g. `{ stack: 'partition' }`. */
+/** `xfsOnLvm` with changes, for example `{ stack: 'partition' }`. */
 export function layout(changes: Partial<Layout>): Layout {
   return { ...xfsOnLvm, ...changes };
 }
@@ -53,12 +53,12 @@ export function volumeName({ target }: Volume): string {
   return target === '/' ? 'root' : target.replace(/^\//, '').replaceAll('/', '_');
 }
 
-/** The device that a guest finds a volume of the stack by, in fstab and as `root=`. */
+/** The device of a volume in fstab and in `root=`. */
 export function devicePath({ stack }: Layout, volume: Volume): string {
   return stack === 'lvm' ? `/dev/mapper/rhel-${volumeName(volume)}` : `UUID=${volumeUuid(volume)}`;
 }
 
-/** The same for every image of a layout, so that a copied image needs no new fstab. */
+/** Depends only on the volume's name, so a copied image needs no new fstab. */
 export function volumeUuid(volume: Volume): string {
   const hex = Buffer.from(volumeName(volume)).toString('hex').padEnd(12, '0').slice(0, 12);
   return `1f5a0000-0000-4000-8000-${hex}`;

@@ -7,20 +7,20 @@ import { repository } from './cache.ts';
 import { holdUntilEof } from './lock.ts';
 import { withRunFolder } from './run-folder.ts';
 
-/** rsyslog with docs/log-server's RELP in TLS, on the host's side of a guest's user-mode network. */
+/** rsyslog with the configuration of docs/log-server (RELP over TLS), on the host side of a guest's user-mode network. */
 export interface LogServer {
-  /** For `BootOptions.networkOf`; the guest has the server at 10.0.2.2, port 2514. */
+  /** For `BootOptions.networkOf`; the server's address in the guest is 10.0.2.2, port 2514. */
   networkOf: number;
-  /** CA, certificate and key of a guest: ca.pem, guest.pem, guest.key. */
+  /** Folder with ca.pem, guest.pem and guest.key. */
   guestCertificates: string;
   start: () => void;
-  /** What it has stored of a guest, in order. */
+  /** The messages that the server has stored for a guest, in order. */
   stored: (host: string) => StoredMessage[];
 }
 
 const configuration = join(repository, 'docs/log-server/rsyslog-relp-tls.conf');
 
-/** In a mount namespace of its own, where the configuration's paths are below `folder`. */
+/** Runs in its own mount namespace, in which the paths of the configuration are redirected to `folder`. */
 const run = `
 set -eu
 mount -t tmpfs log-server /mnt
@@ -33,7 +33,7 @@ mount --bind "$1/guests" /var/log/guests
 exec rsyslogd -n -i /mnt/pid -f "$2"
 `;
 
-/** Calls `work` with a server that is not started yet; it ends with this process, however that ends. */
+/** Calls `work` with a server that is not started yet. The server ends with this process, even if it is killed. */
 export async function withLogServer<T>(work: (server: LogServer) => Promise<T>): Promise<T> {
   return withRunFolder(async (folder) => {
     const [guestCertificates, guests] = [join(folder, 'guest'), join(folder, 'guests')];

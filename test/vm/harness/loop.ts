@@ -1,17 +1,17 @@
 import { open } from 'node:fs/promises';
 import { execa } from 'execa';
 
-/** A stretch of an image file, in bytes. */
+/** A range of an image file, in bytes. */
 export interface Extent {
   offset: number;
   size: number;
 }
 
 /**
- * Calls `work` with a loop device over a stretch of a file.
+ * Calls `work` with a loop device over a range of a file.
  *
- * The device is detached already while it is in use: the kernel then keeps it until its last user closes it
- * (LO_FLAGS_AUTOCLEAR, drivers/block/loop.c), which happens too when this process is killed.
+ * The device is detached while it is in use: the kernel keeps it until the last user closes it (LO_FLAGS_AUTOCLEAR,
+ * drivers/block/loop.c), which also happens when this process is killed.
  */
 export async function withLoop<T>(
   file: string,
@@ -27,7 +27,7 @@ export async function withLoop<T>(
   const user = await open(device, 'r');
   try {
     await execa('losetup', ['--detach', device]);
-    // Somebody's `blockdev --setro` stays with a loop device when he has detached it.
+    // A loop device keeps the read-only flag of its previous user.
     await execa('blockdev', ['--setrw', device]);
     return await work(device);
   } finally {

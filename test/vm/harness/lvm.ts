@@ -32,7 +32,7 @@ export async function placeInLvm(device: string, volumes: Volume[]): Promise<Ext
 
 type Lvm = (command: string, ...args: string[]) => Promise<string>;
 
-/** LVM commands that see one device and leave nothing on this machine. */
+/** LVM commands that use only one device and do not change this machine's LVM state. */
 async function withPrivateLvm<T>(device: string, work: (lvm: Lvm) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'lvm-'));
   const quiet =
@@ -62,7 +62,8 @@ function extentOf(volume: Volume, segments: string, dataStart: number, extentSiz
   const lines = segments.split('\n').map((line) => line.trim().split('|'));
   const [line, ...more] = lines.filter(([name]) => name === volumeName(volume));
   const range = /:(\d+)-(\d+)$/.exec(line?.[1] ?? '');
-  if (!range || more.length > 0) throw new Error(`${volume.target} is not one segment: ${segments}`);
+  if (!range || more.length > 0)
+    throw new Error(`${volume.target} does not consist of one segment: ${segments}`);
   const first = Number(range[1]);
   const last = Number(range[2]);
   return { offset: dataStart + first * extentSize, size: (last - first + 1) * extentSize };

@@ -1,31 +1,32 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * A moment in a guest's life: so long after its console has so many lines, or has said something. That is the guest's
- * own progress, the same on a machine that is busy; the time after it is this machine's.
+ * A moment of a guest's run: some milliseconds of this machine's time after the console has that many lines or matches
+ * a pattern. The console shows the guest's progress independently of this machine's load.
  */
 export interface Moment {
   after: number | RegExp;
   milliseconds: number;
 }
 
-/** How often the console is looked at. */
+/** Interval between two reads of the console. */
 const pollMilliseconds = 50;
 
 /**
  * Waits for a moment.
  *
- * @param said what the console has now
- * @param ended the guest's end
- * @returns false if the guest ends before
+ * @param readConsole returns the current text of the console
+ * @param ended aborted when the guest ends
+ * @returns false if the guest ends before the moment
  */
 export async function until(
   moment: Moment,
-  said: () => Promise<string>,
+  readConsole: () => Promise<string>,
   ended: AbortSignal,
 ): Promise<boolean> {
   try {
-    while (!hasCome(moment, await said())) await sleep(pollMilliseconds, undefined, { signal: ended });
+    while (!isReached(moment, await readConsole()))
+      await sleep(pollMilliseconds, undefined, { signal: ended });
     await sleep(moment.milliseconds, undefined, { signal: ended });
     return true;
   } catch (error) {
@@ -34,6 +35,6 @@ export async function until(
   }
 }
 
-function hasCome({ after }: Moment, said: string): boolean {
-  return typeof after === 'number' ? said.split('\n').length > after : after.test(said);
+function isReached({ after }: Moment, console: string): boolean {
+  return typeof after === 'number' ? console.split('\n').length > after : after.test(console);
 }

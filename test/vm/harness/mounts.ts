@@ -1,9 +1,9 @@
 import { execa } from 'execa';
 import { holdUntilEof } from './lock.ts';
 
-/** Mounts that only this process' helpers see. */
+/** A private mount namespace. */
 export interface Mounts {
-  /** Where the mount point is for this process' own file functions. */
+  /** Path of the mount point for file functions of this process. */
   root: string;
   /** Mounts a device (or, with `--bind`, a folder) at a path below the mount point. */
   mount: (source: string, target: string, ...options: string[]) => Promise<void>;
@@ -11,14 +11,14 @@ export interface Mounts {
   chroot: (command: string, ...args: string[]) => Promise<string>;
 }
 
-/** Any folder serves: what is mounted on it is seen by nobody else. */
+/** Any folder works: its mounts are visible only in the namespace. */
 const mountPoint = '/mnt';
 
 /**
  * Calls `work` with a private mount namespace; all its mounts end with it.
  *
- * The namespace lives as long as a child that reads from this process. If this process is killed the kernel
- * takes down the mounts and the loop devices under them: there is nothing to clean up by hand.
+ * A child that reads from this process keeps the namespace. If this process is killed, the kernel removes the mounts
+ * and the loop devices below them.
  */
 export async function withMounts<T>(work: (mounts: Mounts) => Promise<T>): Promise<T> {
   const holder = await holdUntilEof('unshare', ['--mount', '--propagation', 'private']);
@@ -36,7 +36,7 @@ export async function withMounts<T>(work: (mounts: Mounts) => Promise<T>): Promi
       },
       chroot: (command, ...args) => inside('chroot', mountPoint, command, ...args),
     });
-    // Unmounting writes back; a namespace that merely ends would do so too, but nobody could wait for it.
+    // The end of the namespace would also unmount, but only umount(8) returns after everything is written.
     await inside('umount', '--recursive', mountPoint);
     return result;
   } finally {
@@ -50,7 +50,7 @@ export async function mountTree(mounts: Mounts, tree: string): Promise<void> {
   await mountKernelFileSystems(mounts);
 }
 
-/** /proc, /sys, /dev and a fresh /run, as package scripts and dracut expect them. */
+/** /proc, /sys, /dev and an empty /run, as package scripts and dracut expect them. */
 export async function mountKernelFileSystems(mounts: Mounts): Promise<void> {
   await mounts.mount('proc', '/proc', '-t', 'proc');
   await mounts.mount('sysfs', '/sys', '-t', 'sysfs', '-o', 'ro');

@@ -4,7 +4,7 @@ import { withLoop } from './loop.ts';
 import type { Extent } from './loop.ts';
 import { placeInLvm } from './lvm.ts';
 
-/** Where on which disk of the guest a volume lies. */
+/** The position of a volume on a disk of the guest. */
 export interface Placement extends Extent {
   volume: Volume;
   disk: 'system' | 'home';
@@ -13,10 +13,11 @@ export interface Placement extends Extent {
 const MiB = 1024 * 1024;
 
 /**
- * Divides the images of a layout's disks and says where each volume came to lie.
+ * Partitions the images of a layout's disks.
  *
- * Nothing here needs a device-mapper: an LV whose extents follow each other is a stretch of the image, like a
- * partition. Stacks of which that is not true (LUKS, md) would be made by a guest.
+ * This does not need the device mapper: like a partition, an LV with contiguous extents is a range of the image.
+ *
+ * @returns the position of each volume
  */
 export async function divideDisks(layout: Layout, image: Images): Promise<Placement[]> {
   const { boot, system, home } = layout;
@@ -29,7 +30,7 @@ export async function divideDisks(layout: Layout, image: Images): Promise<Placem
   return [...placements, { volume: home, disk: 'home', offset: 0, size: home.sizeMiB * MiB }];
 }
 
-/** The paths of a guest's disk images; the second one exists only where the layout has a /home. */
+/** Paths of a guest's disk images; `home` exists only if the layout has a /home. */
 export interface Images {
   system: string;
   home: string;
@@ -59,7 +60,7 @@ async function divideWithLvm(image: string, boot: Volume, system: Volume[]): Pro
   ];
 }
 
-/** Partitions one after the other from 1 MiB on. */
+/** Creates consecutive partitions, starting at 1 MiB. */
 async function partition(image: string, sizesMiB: number[]): Promise<Extent[]> {
   const totalMiB = sizesMiB.reduce((sum, size) => sum + size, 2);
   await execa('truncate', ['--size', `${totalMiB}M`, image]);

@@ -13,29 +13,29 @@ export interface Drive {
   bus: Bus;
 }
 
-/** A machine to be run. */
+/** A virtual machine. */
 export interface Machine {
   boot: BootFiles;
   arguments: string[];
   drives: Drive[];
   memoryMiB: number;
   processors: number;
-  /** `counted`: one instruction takes one nanosecond of the guest's time, so that measurements repeat. */
+  /** `counted`: each instruction takes 1 ns of guest time, so that measurements are repeatable. */
   time: 'real' | 'counted';
-  /** Keeps what the guest flushed also if QEMU is killed; slower. */
+  /** Keeps data that the guest has flushed even if QEMU is killed; slower. */
   durable: boolean;
-  /** The process in whose network namespace QEMU runs: its loopback is 10.0.2.2 to the guest. None: no network. */
+  /** PID of a process whose network namespace QEMU joins; its loopback is 10.0.2.2 in the guest. Default: no network. */
   networkOf?: number | undefined;
-  /** The file with the variables of an UEFI firmware; what the guest writes to them stays there. None: BIOS. */
+  /** Variable store of the UEFI firmware, kept between boots. Default: BIOS. */
   efiVariables?: string | undefined;
 }
 
 /**
- * The command line of a machine without KVM.
+ * The QEMU command line of a machine, without KVM.
  *
- * ttyS0, the guest's console, goes to `console` in `folder`; the scenario's report, to QEMU's stdout. The latter
- * has a virtio port: an emulated UART takes a minute for half a megabyte, and nobody else writes to the port.
- * setpriv(1) has the kernel end QEMU when this process ends, however it ends.
+ * The guest's console, ttyS0, is written to `console` in `folder`. The scenario's report has a virtio port of its own,
+ * which is QEMU's stdout: an emulated UART needs a minute for half a megabyte. With setpriv(1) the kernel ends QEMU
+ * when this process ends, even if this process is killed.
  */
 export function qemuCommand(machine: Machine, folder: string): string[] {
   const { boot, memoryMiB, drives, durable, networkOf } = machine;
@@ -57,7 +57,7 @@ export function qemuCommand(machine: Machine, folder: string): string[] {
   ];
 }
 
-/** Debian's OVMF: the program, which the guest cannot write to, and the variables. */
+/** Debian's OVMF: the firmware, read-only, and its variable store. */
 function firmware(variables: string): string[] {
   const code = '/usr/share/OVMF/OVMF_CODE_4M.fd';
   return [
@@ -66,10 +66,10 @@ function firmware(variables: string): string[] {
   ];
 }
 
-/** In QEMU's user-mode network (qemu(1), -netdev user); without the card's own boot program. */
+/** In QEMU's user-mode network (qemu(1), -netdev user); without the card's boot ROM. */
 const networkCard = ['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,romfile='];
 
-/** What RHEL 9 asks of a processor, x86-64-v2: with AVX an emulated guest is slower, not quicker. */
+/** x86-64-v2, the minimum for RHEL 9. AVX makes an emulated guest slower. */
 const cpu = 'Nehalem,+rdrand';
 
 function processor({ time, processors }: Machine): string[] {

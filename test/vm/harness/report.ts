@@ -1,22 +1,22 @@
-/** What one step of a scenario did in the guest. */
+/** The result of a step in the guest. */
 export interface Step {
   exit: number;
   stdout: string;
   stderr: string;
 }
 
-/** What a guest said on its report port. */
+/** What a guest has written to its report port. */
 export interface Report {
-  /** The scenario's unit was started. */
+  /** vmtest.service has started. */
   up: boolean;
   steps: Map<string, Step>;
-  /** Every step ran, and the out-box is written. */
+  /** All steps have run and the output disk is written. */
   done: boolean;
-  /** Where the guest gave up, if it did: `initramfs` or `system`. */
+  /** `initramfs` or `system` if the guest reached an emergency shell there. */
   emergency: string | null;
 }
 
-/** Reads as much of a report as has arrived. The format is in `guest/usr/local/lib/vmtest/run`. */
+/** Parses a possibly incomplete report. `guest/usr/local/lib/vmtest/run` describes the format. */
 export function parseReport(bytes: Buffer): Report {
   const report: Report = { up: false, steps: new Map(), done: false, emergency: null };
   let position = 0;
@@ -26,7 +26,7 @@ export function parseReport(bytes: Buffer): Report {
     const words = bytes.toString('latin1', position, end).split(' ');
     position = end + 1;
     if (words[0] !== 'step') {
-      note(report, words);
+      noteProgress(report, words);
       continue;
     }
     const [exit = NaN, stdout = NaN, stderr = NaN] = words.slice(2).map(Number);
@@ -40,7 +40,7 @@ export function parseReport(bytes: Buffer): Report {
   }
 }
 
-function note(report: Report, [word, where = '']: string[]): void {
+function noteProgress(report: Report, [word, where = '']: string[]): void {
   if (word === 'up') report.up = true;
   if (word === 'done') report.done = true;
   if (word === 'emergency') report.emergency = where;

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { workFolder } from './cache.ts';
 
-/** Calls `work` with a folder that is removed afterwards; those of killed processes are removed too. */
+/** Calls `work` with a temporary folder. Folders of killed processes are removed as well. */
 export async function withRunFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
   const runs = join(workFolder, 'run');
   await mkdir(runs, { recursive: true });

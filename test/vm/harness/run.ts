@@ -8,30 +8,30 @@ import type { Machine } from './qemu.ts';
 import { parseReport } from './report.ts';
 import type { Report, Step } from './report.ts';
 
-/** How a run of a guest ended. `power-cut` only where the scenario asked for it. */
+/** How a run ended. `power-cut` only if the scenario requests it. */
 export type End = 'poweroff' | 'emergency' | 'panic' | 'power-cut' | 'timeout';
 
 export interface Outcome {
   endedBy: End;
-  /** Seconds of this machine's time, from QEMU's start to its end. */
+  /** Run time of QEMU in seconds of this machine's time. */
   seconds: number;
-  /** What the guest wrote to its console, ttyS0. */
+  /** The text on the guest's console, ttyS0. */
   console: string;
   report: Report;
 }
 
-/** When to end a run that does not end by itself. */
+/** Conditions that end a run before the guest powers off. */
 export interface Limits {
   seconds: number;
-  /** Cuts the power as soon as the report satisfies this. */
+  /** Cuts the power when this returns true for the report. */
   powerCut?: ((report: Report) => boolean) | undefined;
   /** Cuts the power at this moment. */
   powerCutAt?: Moment | undefined;
-  /** Told whenever the report has got longer. */
-  heard?: ((report: Report) => void) | undefined;
+  /** Called whenever the report has become longer. */
+  onReport?: ((report: Report) => void) | undefined;
 }
 
-/** QEMU itself gave up, by an assertion of its own; what the guest did has nothing to do with it. */
+/** QEMU aborted by a failed assertion, independently of the guest's actions. */
 export class EmulatorFault extends Error {
   override name = 'EmulatorFault';
 }
@@ -39,14 +39,14 @@ export class EmulatorFault extends Error {
 /**
  * Runs a machine until it powers off, or until a limit.
  *
- * @param folder where the console is written; must exist
+ * @param folder must exist; receives the console
  * @throws EmulatorFault, or another error if QEMU cannot be run
  */
 export async function runMachine(machine: Machine, folder: string, limits: Limits): Promise<Outcome> {
   const [command = '', ...args] = qemuCommand(machine, folder);
   const console = join(folder, 'console');
   const started = performance.now();
-  // stdin stays open: at its end QEMU would tell the guest that nobody listens to the report.
+  // stdin stays open: at its end QEMU would signal to the guest that the report port is closed.
   const qemu = execa(command, args, { buffer: { stdout: false }, reject: false });
   const chunks: Buffer[] = [];
   const killedBy: End[] = [];
@@ -57,14 +57,14 @@ export async function runMachine(machine: Machine, folder: string, limits: Limit
   qemu.stdout.on('data', (chunk: Buffer) => {
     chunks.push(chunk);
     const soFar = parseReport(Buffer.concat(chunks));
-    limits.heard?.(soFar);
+    limits.onReport?.(soFar);
     if (limits.powerCut?.(soFar)) kill('power-cut');
   });
   const timer = setTimeout(() => kill('timeout'), limits.seconds * 1000);
   const ended = new AbortController();
   if (limits.powerCutAt) {
-    const said = (): Promise<string> => consoleText(console);
-    void until(limits.powerCutAt, said, ended.signal).then((reached) => reached && kill('power-cut'));
+    const readConsole = (): Promise<string> => consoleText(console);
+    void until(limits.powerCutAt, readConsole, ended.signal).then((reached) => reached && kill('power-cut'));
   }
   const { exitCode, signal, stderr } = await qemu;
   clearTimeout(timer);
@@ -74,10 +74,10 @@ export async function runMachine(machine: Machine, folder: string, limits: Limit
   const report = parseReport(Buffer.concat(chunks));
   const text = await consoleText(console);
   const seconds = (performance.now() - started) / 1000;
-  return { endedBy: killedBy[0] ?? howItEnded(report, text), seconds, console: text, report };
+  return { endedBy: killedBy[0] ?? endOf(report, text), seconds, console: text, report };
 }
 
-function howItEnded(report: Report, text: string): End {
+function endOf(report: Report, text: string): End {
   if (report.emergency !== null) return 'emergency';
   return text.includes('Kernel panic - not syncing') ? 'panic' : 'poweroff';
 }

@@ -13,12 +13,12 @@ export * from './layout.ts';
 export { editFile, makeWritable } from './edit.ts';
 export type { Boot, Guest };
 
-/** What a scenario says of its guest: how it is laid out (by default as RHEL's installer does it), what is changed. */
+/** Options of a scenario's guest. The default layout is that of RHEL's installer. */
 interface Options extends Pick<GuestOptions, 'edit' | 'damage'> {
   layout?: Layout;
 }
 
-/** A guest with the agent, installed into the tree that its disk is made of. */
+/** A guest with the agent. The package is installed in the tree from which the disk is built. */
 export async function withAgent(options: Options, work: (guest: Guest) => Promise<void>): Promise<void> {
   const { layout = xfsOnLvm, ...changes } = options;
   await withGuest({ template: await templateOf(layout, await agentTree()), ...changes }, work);
@@ -30,7 +30,7 @@ export async function withoutAgent(options: Options, work: (guest: Guest) => Pro
   await withGuest({ template: await templateOf(layout, await ordinaryTree()), ...changes }, work);
 }
 
-/** A guest into which the package was installed while it ran. */
+/** A guest whose package was installed while it was running. */
 export async function withInstalledAgent(
   options: Options,
   work: (guest: Guest, installed: Installed) => Promise<void>,
@@ -40,10 +40,10 @@ export async function withInstalledAgent(
   await withGuest({ template, ...changes }, (guest) => work(guest, template));
 }
 
-/** Kernel arguments of a guest with SELinux. */
+/** Kernel arguments of a guest with SELinux in enforcing mode. */
 export const enforcing = ['security=selinux', 'selinux=1', 'enforcing=1'];
 
-/** What nearly every scenario asks of a guest: the agent's report and systemd's list of failed units. */
+/** Steps of nearly every scenario: the agent's report and systemd's list of failed units. */
 export const look = {
   status: 'immutafs-agent status --json',
   failed: 'systemctl list-units --failed --plain --no-legend',

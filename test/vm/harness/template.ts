@@ -5,7 +5,7 @@ import { bootFilesIn } from './kernel.ts';
 import type { BootFiles } from './kernel.ts';
 import type { Layout } from './layout.ts';
 
-/** What guests are copies of; never written to. */
+/** The files from which guests are created; never changed. */
 export interface Template {
   layout: Layout;
   disks: Disks;

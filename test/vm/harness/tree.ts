@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import { globSync } from 'node:fs';
 import { readFile, readdir, rm, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { execa } from 'execa';
 import { cached } from './cache.ts';
 import { extractKernel } from './kernel.ts';
 import { mountTree, withMounts } from './mounts.ts';
 
-/** What the guest has beyond Debian's essential packages and what makes its initramfs. */
+/** Packages of the guest besides Debian's essential ones and the initramfs generator. */
 const packages = [
   ...['systemd', 'systemd-sysv', 'udev', 'dbus', 'kmod', 'linux-image-cloud-amd64'],
   ...['lvm2', 'xfsprogs', 'e2fsprogs', 'parted', 'cryptsetup-bin', 'mdadm', 'util-linux'],
@@ -15,7 +15,7 @@ const packages = [
   ...['openssh-server', 'rsyslog', 'auditd', 'rpm', 'busybox', 'rsync', 'acl', 'attr'],
 ];
 
-/** Installed documentation and translations, and drivers of hardware that QEMU does not emulate. */
+/** Documentation, translations, and drivers for hardware that QEMU does not emulate. */
 const excluded = [
   ...['man', 'doc', 'info', 'locale', 'bash-completion'].map((folder) => `/usr/share/${folder}/*`),
   ...['comedi', 'infiniband', 'hid', 'gpu', 'iio'].map(
@@ -23,32 +23,32 @@ const excluded = [
   ),
 ];
 
-/** Units that do nothing for a scenario but take time in an emulated machine. */
+/** Units that no scenario needs and that take time in an emulated machine. */
 const masked = [
   ...['getty@tty1.service', 'serial-getty@ttyS0.service', 'getty-static.service'],
   ...['e2scrub_all.timer', 'e2scrub_reap.service', 'fstrim.timer', 'dpkg-db-backup.timer'],
   ...['xfs_scrub_all.timer', 'mdcheck_start.timer', 'mdcheck_continue.timer', 'mdmonitor-oneshot.timer'],
   ...['systemd-pstore.service', 'systemd-hwdb-update.service', 'systemd-binfmt.service'],
   ...['proc-sys-fs-binfmt_misc.automount', 'keyboard-setup.service', 'console-setup.service'],
-  // Most scenarios boot without SELinux, which is no reason to label the whole disk again.
+  // Most scenarios boot without SELinux; that must not cause a relabelling of the whole disk.
   'selinux-autorelabel-mark.service',
-  // At shutdown it unpacks the initramfs once more.
+  // It unpacks the initramfs again at shutdown.
   'dracut-shutdown.service',
 ];
 
 const overlay = join(import.meta.dirname, '../guest');
 
-/** What puts one or more files into /boot that a guest boots with. */
+/** The generator of the initramfs in /boot. */
 interface InitramfsMaker {
   packages: string[];
   command: string[];
 }
 
-/** RHEL's. */
+/** The generator of RHEL. */
 const dracut: InitramfsMaker = { packages: ['dracut'], command: ['dracut', '--quiet', '--regenerate-all'] };
 
 /**
- * Debian 13 as a guest boots it, without the agent.
+ * Debian 13, without the agent.
  *
  * @returns a folder with `root/` (no fstab yet, kernel and initramfs in its /boot) and `vmlinux`, the kernel for QEMU
  */
@@ -75,7 +75,7 @@ export async function ordinaryTree(maker = dracut): Promise<string> {
   });
 }
 
-/** A second tree: a copy of the first, changed by `change`, labelled again. */
+/** A copy of a tree, changed by `change` and relabelled. */
 export async function derivedTree(
   kind: string,
   from: string,
@@ -112,7 +112,7 @@ async function finishTree(root: string, { command: [make = '', ...words] }: Init
   await labelTree(root);
 }
 
-/** An emulated machine takes a second to decompress, verify and parse xfs.ko; its types are not needed here. */
+/** An emulated machine needs a second to decompress, verify and parse xfs.ko. Nothing here uses its types (BTF). */
 async function lightenModules(folder: string): Promise<void> {
   const compressed = globSync(join(folder, '**/*.ko.xz'));
   await execa('xz', ['--decompress', '--threads=0', ...compressed]);
@@ -120,7 +120,7 @@ async function lightenModules(folder: string): Promise<void> {
   await execa('strip', ['--strip-debug', '--remove-section=.BTF', ...modules]);
 }
 
-/** Sets the SELinux labels, and the marks that spare the guest the work of a first boot. */
+/** Sets the SELinux labels, and the time stamps that let the guest skip the work of a first boot. */
 async function labelTree(root: string): Promise<void> {
   await execa('touch', [join(root, 'etc/.updated'), join(root, 'var/.updated')]);
   await withMounts(async (mounts) => {
@@ -130,19 +130,15 @@ async function labelTree(root: string): Promise<void> {
   });
 }
 
+/** Digest of the names and contents of all files; independent of the folder's own path, so that checkouts share a cache. */
 async function digestFolder(folder: string): Promise<string> {
   const hash = createHash('sha256');
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  for (const entry of entries
-    .filter((each) => !each.isDirectory())
-    .sort((a, b) => (path(a) < path(b) ? -1 : 1))) {
-    hash.update(path(entry)).update(await readFile(path(entry)));
+  const files = entries.filter((entry) => !entry.isDirectory());
+  for (const path of files.map((entry) => join(entry.parentPath, entry.name)).sort()) {
+    hash.update(relative(folder, path)).update(await readFile(path));
   }
   return hash.digest('hex');
-
-  function path(entry: { parentPath: string; name: string }): string {
-    return join(entry.parentPath, entry.name);
-  }
 }
 
 function only(pattern: string): string {
