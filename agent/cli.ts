@@ -133,11 +133,11 @@ function program(
     .allowExcessArguments(false)
     .action(async (options: ForwardOptions) => {
       const { forwardCommand } = await import('./commands/forward.ts');
-      done(await forwardCommand(reader, output, options));
+      done(await forwardCommand(reader, loadWriter, output, options));
     });
   addPrepare(root, async (options) => {
     const { prepareCommand } = await import('./commands/prepare.ts');
-    done(await prepareCommand(reader, output, options));
+    done(await prepareCommand(reader, await loadWriter(), output, options));
   });
   root
     .command('version')

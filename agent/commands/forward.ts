@@ -10,7 +10,7 @@ import { keepHeapSmall } from '../lib/memory.ts';
 import { systemClock } from '../system/clock.ts';
 import { openJournal } from '../system/log.ts';
 import type { SystemReader } from '../system/reader.ts';
-import { systemWriter } from '../system/writer.ts';
+import type { SystemWriter } from '../system/writer.ts';
 import { testForwarding } from './forward-test.ts';
 import type { Output } from './output.ts';
 
@@ -28,6 +28,7 @@ const finishMilliseconds = 5000;
  */
 export async function forwardCommand(
   reader: SystemReader,
+  loadWriter: () => Promise<SystemWriter>,
   output: Output,
   options: ForwardOptions,
 ): Promise<number> {
@@ -52,8 +53,8 @@ export async function forwardCommand(
     log.ended('FORWARD is empty, the journal is lost at the end of this boot');
     return 0;
   }
+  const writer = await loadWriter();
   const trouble = (reason: string) => log.trouble(reason);
-  const writer = systemWriter();
   const checkpoint = openCheckpoint(reader, writer, clock, trouble);
   const status = new StatusWriter(reader, writer, () => checkpoint.cursor, trouble);
   const { hostname } = reader.environment();

@@ -1,13 +1,14 @@
 import { createInterface } from 'node:readline/promises';
 import { HostError, UsageError } from '../lib/errors.ts';
 import { clean, decodeBytes } from '../lib/format.ts';
-import { type SystemWriter, systemWriter } from '../system/writer.ts';
+import type { SystemWriter } from '../system/writer.ts';
 import type { SystemReader } from '../system/reader.ts';
-import { applyAll, lockFile } from '../prepare/engine/apply.ts';
-import { type Plan, isDone, plan } from '../prepare/engine/plan.ts';
+import type { Printer } from '../prepare/engine/context.ts';
+import { type Plan, isDone } from '../prepare/engine/plan.ts';
 import { type Settings, type StepId, stepIds } from '../prepare/engine/step.ts';
 import { planJson, planText, readinessText } from '../prepare/engine/text.ts';
 import { undo } from '../prepare/engine/undo.ts';
+import { planGuest, prepareGuest } from '../prepare/prepare.ts';
 import type { Output } from './output.ts';
 
 export interface PrepareOptions {
@@ -27,27 +28,27 @@ export interface PrepareOptions {
 }
 
 /**
- * `prepare`: says what there is to do before this guest can be sealed; with --apply does it, with --undo gives back
- * the files as they were.
- * @returns 0 where nothing is left to do, else 1
+ * `prepare`: prints the plan. With --apply it carries the plan out, with --undo it restores the changed files.
+ * @returns 0 if nothing is left to do, else 1
  */
 export async function prepareCommand(
   reader: SystemReader,
+  writer: SystemWriter,
   output: Output,
   options: PrepareOptions,
 ): Promise<number> {
-  return prepareWith(reader, systemWriter(), output, options, askOnTerminal);
+  return prepareWith(reader, writer, output, options, askOnTerminal);
 }
 
 /** `check --ready-to-seal`. @returns 0 if this guest can be sealed as it is, else 1 */
 export async function readyCommand(reader: SystemReader, output: Output): Promise<number> {
   const { settings, chosen } = readOptions({});
-  const found = await plan(reader, settings, chosen);
+  const found = await planGuest(reader, settings, chosen);
   output.stdout(readinessText(found));
   return isDone(found) ? 0 : 1;
 }
 
-/** @param confirm asks a person; undefined where nobody is there to ask */
+/** @param confirm asks the user; undefined without a terminal */
 export async function prepareWith(
   reader: SystemReader,
   writer: SystemWriter,
@@ -57,13 +58,12 @@ export async function prepareWith(
 ): Promise<number> {
   const { settings, chosen } = readOptions(options);
   if (options.undo === true) {
-    const { refused } = await plan(reader, settings, new Set());
-    if (refused === null) return undoLocked(reader, writer, output);
-    output.stdout(`${clean(decodeBytes(refused))}
-`);
+    const { refused } = await planGuest(reader, settings, new Set());
+    if (refused === null) return undo(reader, writer, (text) => output.stdout(`${text}\n`)) ? 0 : 1;
+    output.stdout(`${clean(decodeBytes(refused))}\n`);
     return 1;
   }
-  const before = await plan(reader, settings, chosen);
+  const before = await planGuest(reader, settings, chosen);
   const print = options.json === true ? planJson : (each: Plan) => planText(each, output.terminal);
   if (options.apply !== true || isDone(before) || before.refused !== null) {
     output.stdout(print(before));
@@ -73,30 +73,36 @@ export async function prepareWith(
     if (options.json === true) throw new UsageError('--apply with --json needs --yes');
     output.stdout(print(before));
     const answer = confirm('Do this now? [y/N] ');
-    if (answer === undefined)
-      throw new UsageError('--apply needs --yes where there is no terminal to ask on');
+    if (answer === undefined) throw new UsageError('--apply without a terminal needs --yes');
     if (!(await answer)) return 1;
   }
-  const progress = options.json === true ? { ...output, stdout: output.stderr } : output;
+  const printer = printerTo(options.json === true ? { ...output, stdout: output.stderr } : output);
   try {
-    const after = await applyAll(reader, writer, settings, chosen, progress);
+    const after = await prepareGuest(reader, writer, settings, chosen, printer);
     output.stdout(print(after));
     return isDone(after) ? 0 : 1;
   } catch (error) {
-    // Neither the agent nor the system is at fault: something uses /home, or files of the old one stay; both are named.
+    // Expected outcomes, not failures of the agent or the system: /home is in use, or files of the old one are kept.
     if (!(error instanceof HostError) || !['EBUSY', 'ENOTEMPTY'].includes(error.code)) throw error;
     output.stderr(`immutafs-agent: ${clean(decodeBytes(error.message))}\n`);
     return 1;
   }
 }
 
-function undoLocked(reader: SystemReader, writer: SystemWriter, output: Output): number {
-  const unlock = writer.lock(lockFile);
-  try {
-    return undo(reader, writer, (text) => output.stdout(`${text}\n`)) ? 0 : 1;
-  } finally {
-    unlock();
-  }
+function printerTo({ stdout, terminal }: Output): Printer {
+  let isOverwritten = false;
+  return {
+    say: (text) => {
+      // Any user can choose the names of files and processes.
+      stdout(`${isOverwritten ? '\r\x1b[K' : ''}${clean(decodeBytes(text))}\n`);
+      isOverwritten = false;
+    },
+    progress: (text) => {
+      if (!terminal) return;
+      stdout(`\r\x1b[K${text}`);
+      isOverwritten = true;
+    },
+  };
 }
 
 function readOptions(options: PrepareOptions): { settings: Settings; chosen: ReadonlySet<StepId> } {
@@ -113,10 +119,10 @@ function readOptions(options: PrepareOptions): { settings: Settings; chosen: Rea
     throw new UsageError(`--home-uuid takes the UUID of a file system, not ${homeUuid}`);
   }
   if (wipe !== undefined && wipe !== homeDevice) {
-    throw new UsageError('--wipe names the disk that --home-device names, or none');
+    throw new UsageError('--wipe must name the same disk as --home-device');
   }
   if (tmpSize !== undefined && !/^([1-9]\d?%|100%|[1-9]\d{0,11}[kmgKMG]?)$/.test(tmpSize)) {
-    throw new UsageError(`--tmp-size takes a share of the memory (25%) or a size (2g), not ${tmpSize}`);
+    throw new UsageError(`--tmp-size takes a percentage of the memory (25%) or a size (2g), not ${tmpSize}`);
   }
   const { only = stepIds, skip = [] } = options;
   const chosen = new Set(only.filter((id) => !skip.includes(id)));

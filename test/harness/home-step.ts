@@ -1,17 +1,17 @@
 import { inSmallSystem } from './small-system.ts';
 import type { Ran } from './namespace.ts';
 
-/** Runs a script in a small system. The plan's steps are put on one line each, and its summary is left out. */
+/** Runs a script in a small system. In its stdout each step of a plan is one line, and the summary is left out. */
 export function runHomeScript(script: string, sizeMiB?: number): Ran {
   const { stdout, ...rest } = inSmallSystem(script, sizeMiB);
   const lines = stdout
     .replace(/\n {21}(?=\S)/g, ' ')
-    .replace(/\n\n {2}(Nothing is left|\d+ (needed|blocked|by hand))[^\n]*(\n {2}\S[^\n]*)*\n/g, '\n')
+    .replace(/\n\n {2}(Nothing is left to do|\d+ (needed|blocked|by hand))[^\n]*\n/g, '\n')
     .replace(/^ {2}((done|needed|blocked|by hand) +home) +/gm, '$1: ');
   return { ...rest, stdout: lines };
 }
 
-/** A script's stdout. @throws Error with all output, if the script did not succeed */
+/** A script's stdout. @throws Error with all output if the script failed */
 export function outputOf(script: string, sizeMiB?: number): string {
   const { code, stdout, stderr } = runHomeScript(script, sizeMiB);
   if (code !== 0) throw new Error(`ended with ${code}: ${stdout}${stderr}`);

@@ -1,19 +1,19 @@
 #!/bin/sh
-# To be sourced: a /home with everything that a copy must keep, and how to see that it is kept.
+# To be sourced: makes a /home with everything that a copy must keep, and prints a tree for comparison.
 set -e
 
-# Everything of a tree that a copy must keep, as text.
+# Prints everything of a tree that a copy must keep.
 picture() (
   cd "$1"
   find . -printf "%p %y %m %U %G %n %T@ %l\n" | sort
   find . -type f -printf "%p %s\n" | sort
   find . -type f -print0 | sort -z | xargs -0 -r sha256sum
   find . ! -type l -print0 | sort -z | xargs -0 getfacl -n -p 2>/dev/null
-  # What XFS shows of ACLs as attributes an ext4 does not, and the other way round.
+  # Without the attributes that show ACLs: XFS and ext4 have different ones.
   find . -print0 | sort -z | xargs -0 getfattr -h -d -m "^(user|security|trusted)[.][^S]" -e hex 2>/dev/null
 )
 
-# What people have in /home, and more.
+# Fills /home.
 fill() (
   mkdir -p /home/alice/deep/er /home/bob
   cd /home/alice
@@ -39,9 +39,9 @@ fill() (
   chown -h 12346:54321 symbolic
   touch -d "2001-02-03 04:05:06.789012345" data deep -- "-dash"
   chmod 0700 /home/alice
-  # As tmpfiles.d has it, which sets it at each boot.
+  # tmpfiles.d sets this mode at each boot.
   chmod 0755 /home
-  # A copy made in the second in which the original was: rsync takes their times for the same, whatever their fractions.
+  # rsync compares times by the second: a copy made in the same second as the original would pass as equal.
   find /home -mindepth 1 -newermt 2011-01-01 -exec touch -h -d "2011-02-03 04:05:06.123456789" {} +
   touch -d "2011-02-03 04:05:06.7" /home
 )

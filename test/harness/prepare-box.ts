@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type PrepareOptions, prepareWith } from '../../agent/commands/prepare.ts';
 import { type SystemWriter, systemWriter } from '../../agent/system/writer.ts';
-import { type Entry, readJournal } from '../../agent/prepare/engine/action-log.ts';
+import { type LoggedAction, readActionLog } from '../../agent/prepare/engine/action-log.ts';
 import { type Guest, withGuest } from './guest.ts';
 import { goodImage } from './ordinary-guest.ts';
 
@@ -13,7 +13,7 @@ export interface Said {
   stdout: string;
 }
 
-/** What the programs do that a folder of fixtures cannot run. */
+/** Stands in for the programs that a folder of fixtures cannot run. */
 function fakePrograms(root: string): SystemWriter['run'] {
   return (program, args) => {
     const write = (file: string, text: string) => {
@@ -32,20 +32,20 @@ export interface Box {
   root: string;
   writer: SystemWriter;
   prepare: (options?: Partial<PrepareOptions>, writer?: SystemWriter) => Promise<Said>;
-  journal: () => Entry[];
+  actionLog: () => LoggedAction[];
 }
 
 export function withBox(guest: Guest, work: (box: Box) => Promise<void>): Promise<void> {
   return withGuest(guest, (reader, root) => {
     const writer = { ...systemWriter(root), run: fakePrograms(root) };
     for (const file of edited) {
-      // Another time than now, so that it can be seen to come back.
+      // Another time than now, so that a test sees whether it is restored.
       if (guest.files[file] !== undefined) fs.lutimesSync(path.join(root, file), 1e9, 1e9);
     }
     return work({
       root,
       writer,
-      journal: () => readJournal(reader),
+      actionLog: () => readActionLog(reader),
       prepare: async (options = {}, own = writer) => {
         let stdout = '';
         const output = {
@@ -60,7 +60,7 @@ export function withBox(guest: Guest, work: (box: Box) => Promise<void>): Promis
   });
 }
 
-/** Every file and link of a guest, but what prepare keeps for itself, and what the kernel shows. */
+/** Every file and link of a guest, except those of the kernel and prepare's own. */
 export function tree(root: string, folder = ''): Record<string, string> {
   const entries = fs.readdirSync(path.join(root, folder), { withFileTypes: true });
   const found = entries.map((entry): Record<string, string> => {

@@ -5,7 +5,7 @@ import type { Guest } from './guest.ts';
 import { ordinaryGuest } from './ordinary-guest.ts';
 import { planned } from './planned.ts';
 
-/** What is different from an ordinary guest; undefined: it is not there. */
+/** The differences from an ordinary guest; undefined: the file does not exist. */
 export type Files = Record<string, string | { linkTo: string } | undefined>;
 
 /** The line for /tmp that step `tmp` adds to fstab, as `short` shows it. */
@@ -28,10 +28,10 @@ export function guestWith(files: Files): Guest {
   return guest;
 }
 
-/** [what is different, the state, what it says, what would be done in short] */
+/** [title, differences, state, reasons, actions in short] */
 type Row = [string, Files, Step['state'], RegExp, string[], Partial<Settings>?];
 
-/** Plans a step of many guests, each an ordinary one with something that is different. */
+/** Plans a step of many guests, each an ordinary one with a few differences. */
 export function table(title: string, id: Step['id'], rows: readonly Row[]): void {
   const cases = suite(title);
   for (const [name, files, state, why, actions, settings] of rows) {
@@ -45,7 +45,7 @@ export function table(title: string, id: Step['id'], rows: readonly Row[]): void
   cases.run();
 }
 
-/** What an edit adds to fstab, and where everything else is done. */
+/** One line for each action; of an edit, the lines that it adds. */
 function short(action: Action): string {
   switch (action.do) {
     case 'edit':
@@ -58,7 +58,12 @@ function short(action: Action): string {
       return [action.program, ...action.args].join(' ');
     case 'rename':
       return `rename ${action.from} ${action.to}`;
-    case 'move-home':
+    case 'partition-home':
+    case 'format-home':
+    case 'copy-home':
+    case 'verify-home':
+    case 'cutover-home':
+    case 'clear-home-marker':
     case 'purge-home':
       return action.do;
   }

@@ -31,8 +31,11 @@ for (const [argv, said] of [
   [['prepare', '--home-device', 'vdb'], /--home-device takes a device below \/dev, not vdb/],
   [['prepare', '--home-uuid', '/dev/vdb'], /--home-uuid takes the UUID of a file system, not \/dev\/vdb/],
   [['prepare', '--home-device', '/dev/vdb', '--home-uuid', '1'], /cannot be used with option '--home-uuid/],
-  [['prepare', '--wipe', '/dev/vdb'], /--wipe names the disk that --home-device names/],
-  [['prepare', '--tmp-size', '0'], /--tmp-size takes a share of the memory \(25%\) or a size \(2g\), not 0/],
+  [['prepare', '--wipe', '/dev/vdb'], /--wipe must name the same disk as --home-device/],
+  [
+    ['prepare', '--tmp-size', '0'],
+    /--tmp-size takes a percentage of the memory \(25%\) or a size \(2g\), not 0/,
+  ],
   [['prepare', '--tmp-mode', '777'], /argument '777' is invalid.*1777, 1700/],
   [['prepare', '--undo', '--apply'], /'--undo' cannot be used with option '--apply'/],
 ] as const) {
@@ -90,7 +93,10 @@ for (const [title, guest, code, said] of [
 prepare('prepare: a prepared guest: the next steps are shown', async () => {
   const { code, stdout } = await runIn(preparedGuest(), 'prepare');
   assert.is(code, 0, stdout);
-  assert.match(stdout, /Ready to seal\. Shut this guest down with `systemctl poweroff`: killed/);
+  assert.match(
+    stdout,
+    /Ready to seal\. Shut this guest down with `systemctl poweroff`: a guest that is killed/,
+  );
   assert.match(stdout, 'readonly=on');
 });
 prepare('prepare: only root may run it', async () => {

@@ -1,66 +1,129 @@
-import { clean, decodeBytes } from '../../lib/format.ts';
+import { HostError, errorMessage } from '../../lib/errors.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { type Voice, apply } from './execute.ts';
-import { type Plan, plan } from './plan.ts';
-import { type Settings, type StepId, stepIds } from './step.ts';
+import { lockFile, logAction } from './action-log.ts';
+import {
+  type ActionOf,
+  type Context,
+  type Executors,
+  type Printer,
+  PlanOutdated,
+  withContext,
+} from './context.ts';
+import { type Plan, type Planners, plan } from './plan.ts';
+import { type Action, type Settings, type Step, type StepId, stepIds } from './step.ts';
 
-interface Screen {
-  stdout: (text: string) => void;
-  terminal: boolean;
+/** What the engine works with: the planner of each step, and the executor of each kind of action. */
+export interface Parts {
+  planners: Planners;
+  executors: Executors;
 }
 
-/** Held by whatever changes this guest: --apply with its purge, and --undo. */
-export const lockFile = '/run/immutafs/prepare.lock';
-
 /**
- * Does what is needed, step by step, each planned when those before it are done, and again afterwards.
- * @returns the plan that is left
- * @throws HostError where an action did not succeed: the steps after it are not done
+ * Carries out the chosen steps in order. Each one is planned when those before it are done, and again afterwards.
+ * @returns the plan of what remains
+ * @throws HostError if an action failed: the actions and steps after it are not carried out
  */
 export async function applyAll(
+  { planners, executors }: Parts,
   reader: SystemReader,
   writer: SystemWriter,
   settings: Settings,
   chosen: ReadonlySet<StepId>,
-  screen: Screen,
+  printer: Printer,
 ): Promise<Plan> {
+  const planOne = async (id: StepId) =>
+    (await plan(planners, reader, settings, chosen, new Set([id]))).steps[0];
   const unlock = writer.lock(lockFile);
-  const voice = voiceOn(screen);
   try {
     for (const id of stepIds.filter((each) => chosen.has(each))) {
-      const step = await planOne(reader, settings, chosen, id);
-      if (step?.state !== 'needed') continue;
-      voice.say(`${id}: ${step.why.join(' ')}`);
-      await apply(reader, writer, step, voice);
-      const after = await planOne(reader, settings, chosen, id);
-      if (after?.state === 'needed') {
-        voice.say(`${id} was done, and is still needed.`);
+      let isDone = false;
+      for (let attempt = 1; !isDone; attempt++) {
+        const step = await planOne(id);
+        if (step?.state !== 'needed') break;
+        printer.say(`${id}: ${step.why.join(' ')}`);
+        isDone = await applyStep(executors, reader, writer, step, printer, attempt === 1);
+      }
+      if (isDone && (await planOne(id))?.state === 'needed') {
+        printer.say(`${id} was carried out, but the step is still needed.`);
       }
     }
   } finally {
     unlock();
   }
-  return plan(reader, settings, chosen);
+  return plan(planners, reader, settings, chosen);
 }
 
-async function planOne(reader: SystemReader, settings: Settings, chosen: ReadonlySet<StepId>, id: StepId) {
-  const { steps } = await plan(reader, settings, chosen, new Set([id]));
-  return steps[0];
+/** @returns false if the step must be planned again */
+async function applyStep(
+  executors: Executors,
+  reader: SystemReader,
+  writer: SystemWriter,
+  step: Step,
+  printer: Printer,
+  mayPlanAgain: boolean,
+): Promise<boolean> {
+  try {
+    await apply(executors, reader, writer, step, printer);
+    return true;
+  } catch (error) {
+    if (!(error instanceof PlanOutdated) || !mayPlanAgain) throw error;
+    printer.say(error.message);
+    return false;
+  }
 }
 
-function voiceOn({ stdout, terminal }: Screen): Voice {
-  let open = false;
-  return {
-    say: (text) => {
-      // Names of files and processes are anybody's words.
-      stdout(`${open ? '\r\x1b[K' : ''}${clean(decodeBytes(text))}\n`);
-      open = false;
-    },
-    progress: (text) => {
-      if (!terminal) return;
-      stdout(`\r\x1b[K${text}`);
-      open = true;
-    },
-  };
+/**
+ * Carries out the actions of a step; each one is logged before it begins and when it has ended.
+ * @throws HostError if one failed; the next plan finds what remains
+ */
+export async function apply(
+  executors: Executors,
+  reader: SystemReader,
+  writer: SystemWriter,
+  step: Step,
+  printer: Printer,
+): Promise<void> {
+  await withContext(reader, writer, printer, async (context) => {
+    for (const action of step.actions) await perform(context, executors, step.id, action);
+  });
 }
+
+/** The type parameter ties the executor to the kind of the action. */
+async function perform<Kind extends Action['do']>(
+  context: Context,
+  executors: Executors,
+  step: StepId,
+  planned: ActionOf<Kind>,
+): Promise<void> {
+  const { complete, execute } = executors[planned.do];
+  const action = complete === undefined ? planned : await complete(context, planned);
+  const end = logAction(context.reader, context.writer, step, action);
+  try {
+    await execute(context, action);
+  } catch (error) {
+    end(errorMessage(error));
+    throw error;
+  }
+  end(null);
+}
+
+/** The executors that every step can use. */
+export const basicExecutors: Pick<Executors, 'edit' | 'link' | 'remove' | 'run' | 'rename'> = {
+  edit: {
+    execute: ({ writer, reader }, { file, before, after }) => {
+      const now = reader.stat(file) === undefined ? null : reader.read(file);
+      if (now !== before)
+        throw new HostError(`${file} was changed after the plan was made: run prepare again`);
+      writer.replaceText(file, after);
+    },
+  },
+  link: { execute: ({ writer }, { file, to }) => writer.replaceByLink(file, to) },
+  remove: { execute: ({ writer }, { file }) => writer.remove(file) },
+  run: {
+    execute: async ({ run }, { program, args, seconds }) => {
+      await run(program, args, { seconds });
+    },
+  },
+  rename: { execute: ({ writer }, { from, to }) => writer.rename(from, to) },
+};

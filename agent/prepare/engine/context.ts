@@ -1,31 +1,139 @@
-import type { SystemWriter, Ran } from '../../system/writer.ts';
+import { HostError } from '../../lib/errors.ts';
+import type { Ran, SystemWriter } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import type { Action } from './step.ts';
 
-/** What executors work with: everything that they change goes through here. */
-export interface Doing {
+/** What the executors of one step work with. */
+export interface Context {
   reader: SystemReader;
-  /** For what is undone otherwise, or never: makes no backup and is not in the journal of what was done. */
+  /** For what the action does not name: without a backup, and not in the action log. */
   writer: SystemWriter;
   /**
-   * Replaces a file's text as the action `edit` does: with a backup, so that --undo restores it.
-   * @param before what it was planned from; null: no file
-   * @throws HostError where something else is there by now
+   * Runs a program that must succeed.
+   * @returns the last 64 KiB of its stdout, one character a byte
+   * @throws HostError with its last lines of stderr if it failed or took too long; EINTR after a signal
    */
-  edit: (file: string, before: string | null, after: string) => Promise<void>;
+  run: (program: string, args: readonly string[], options?: RunOptions) => Promise<string>;
+  /** The same, also after a signal: for cleanup. */
+  runAlways: (program: string, args: readonly string[]) => Promise<string>;
+  /** Runs a program that a signal ends, whatever its exit code is. @throws HostError EINTR at and after a signal */
+  runAbortable: (program: string, args: readonly string[], options?: RunOptions) => Promise<Ran>;
   /**
-   * Runs a program and expects it to succeed.
-   * @throws HostError with what it said where it did not exit with 0 or took too long
+   * From here on, SIGINT, SIGTERM and SIGHUP end `runAbortable` and make `checkAborted` throw, instead of ending this
+   * process.
+   * @returns ends that
    */
-  run: (program: string, args: readonly string[], options: RunOptions) => Promise<Ran>;
-  /** A line for people. */
+  abortOnSignals: () => () => void;
+  /** @throws HostError EINTR after a signal */
+  checkAborted: () => void;
+  /** Prints a line. */
   say: (text: string) => void;
-  /** A line that takes the place of the one before, where stdout is a terminal. */
+  /** On a terminal, prints a line that the next one overwrites. */
   progress: (text: string) => void;
+  /**
+   * What several actions of a step share: the first call with a function runs it, later ones get the same value. It is
+   * closed at the end of the step, also after an error.
+   */
+  shared: <T>(open: Open<T>) => Promise<T>;
 }
 
 export interface RunOptions {
-  /** It is ended after so long. */
-  seconds: number;
-  /** Gets what it writes to stdout as it comes, one character a byte. */
+  /** The program is ended after so long; without it after an hour. */
+  seconds?: number;
+  /** Receives stdout as it is written, one character a byte. */
   output?: (text: string) => void;
+}
+
+export type Open<T> = (context: Context) => Promise<Shared<T>>;
+
+export interface Shared<T> {
+  value: T;
+  close: () => Promise<void>;
+}
+
+/** Where messages go. */
+export type Printer = Pick<Context, 'say' | 'progress'>;
+
+export type ActionOf<Kind extends Action['do']> = Extract<Action, { do: Kind }>;
+
+/** Carries out actions of one kind. It never writes to the action log: the engine does, before and after. */
+export interface Executor<Of extends Action> {
+  /** Fills in what is known only when the action begins; the result is logged and carried out. */
+  complete?: (context: Context, action: Of) => Promise<Of>;
+  execute: (context: Context, action: Of) => void | Promise<void>;
+}
+
+export type Executors = { readonly [Kind in Action['do']]: Executor<ActionOf<Kind>> };
+
+/** An executor found the guest in another state than the plan assumes: the engine plans the step again, once. */
+export class PlanOutdated extends HostError {}
+
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+/** Seconds: enough for mkfs, and for a sync of a full page cache to a slow disk. */
+const defaultLimit = 3600;
+
+/** Calls `work` with the context of one step. */
+export async function withContext(
+  reader: SystemReader,
+  writer: SystemWriter,
+  printer: Printer,
+  work: (context: Context) => Promise<void>,
+): Promise<void> {
+  const abort = new AbortController();
+  const opened = new Map<unknown, Shared<unknown>>();
+  const checkAborted = () => {
+    if (abort.signal.aborted) throw new HostError(`interrupted by ${String(abort.signal.reason)}`, 'EINTR');
+  };
+  const runAlways = async (
+    program: string,
+    args: readonly string[],
+    { seconds = defaultLimit, output }: RunOptions = {},
+  ): Promise<string> => {
+    const ran = await writer.run(program, args, seconds, output);
+    if (ran.exit === 0) return ran.stdout;
+    throw new HostError(failure([program, ...args].join(' '), ran, seconds));
+  };
+  const context: Context = {
+    reader,
+    writer,
+    ...printer,
+    checkAborted,
+    runAlways: (program, args) => runAlways(program, args),
+    run: async (program, args, options) => {
+      checkAborted();
+      return runAlways(program, args, options);
+    },
+    runAbortable: async (program, args, { seconds = defaultLimit, output } = {}) => {
+      checkAborted();
+      const ran = await writer.run(program, args, seconds, output, abort.signal);
+      checkAborted();
+      return ran;
+    },
+    abortOnSignals: () => {
+      const onSignal = (signal: string) => abort.abort(signal);
+      for (const signal of signals) process.on(signal, onSignal);
+      return () => {
+        for (const signal of signals) process.off(signal, onSignal);
+      };
+    },
+    shared: async <T>(open: Open<T>) => {
+      const known = opened.get(open);
+      if (known !== undefined) return known.value as T;
+      const shared = await open(context);
+      opened.set(open, shared);
+      return shared.value;
+    },
+  };
+  try {
+    await work(context);
+  } finally {
+    for (const { close } of [...opened.values()].toReversed()) await close();
+  }
+}
+
+function failure(command: string, { exit, late, stderr }: Ran, seconds: number): string {
+  const how = late ? `did not end within ${seconds} s` : `ended with ${exit ?? 'a signal'}`;
+  const last = stderr.trim().split('\n').slice(-3).join('; ');
+  return `${command} ${how}${last === '' ? '' : `: ${last}`}`;
 }

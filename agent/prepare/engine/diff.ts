@@ -1,7 +1,7 @@
 /**
- * The lines that differ between two texts, in order: " " for one that stays beside them, "-" for one that goes, "+"
- * for one that comes.
- * @param around so many lines that stay are shown before and after
+ * The lines that differ between two texts, in order: "-" before a removed line, "+" before an added one, " " before an
+ * unchanged one near them.
+ * @param around how many unchanged lines are shown before and after
  */
 export function diffLines(before: string, after: string, around = 1): string[] {
   const [old, now] = [linesOf(before), linesOf(after)];
@@ -11,7 +11,7 @@ export function diffLines(before: string, after: string, around = 1): string[] {
   );
 }
 
-/** A last line without a newline is another than one with it. */
+/** A last line without a newline differs from the same line with one. */
 function linesOf(text: string): string[] {
   const lines = text.split('\n');
   const last = lines.pop() ?? '';
@@ -37,7 +37,7 @@ function compare(old: readonly string[], now: readonly string[]): string[] {
   return marked;
 }
 
-/** By how much is left of each. */
+/** The length of the longest common subsequence of what follows each pair of positions. */
 function commonLengths(old: readonly string[], now: readonly string[]): number[][] {
   const lengths = Array.from({ length: old.length + 1 }, () => new Array<number>(now.length + 1).fill(0));
   for (let i = old.length - 1; i >= 0; i--) {

@@ -5,21 +5,21 @@ import { type Disk, findDisks } from '../../facts/disks/disks.ts';
 import { type SystemDisks, findSystemDisks } from '../../assess/system-disks.ts';
 import { type FstabEntry, describeFstab, readFstabText } from '../../facts/mounts/fstab-devices.ts';
 import { type MountTable, mountTable } from '../../facts/mounts/mountinfo.ts';
-import type { Action, Settings } from './step.ts';
+import { type Action, type Settings, noSettings } from './step.ts';
 
-/** What planners see: the guest, read once for all steps, and what was asked for. */
-export interface Look {
+/** What planners work with: the guest, read once for all steps, and the options of the command line. */
+export interface Snapshot {
   reader: SystemReader;
   settings: Settings;
   config: Config;
   mounts: MountTable;
   /** The disks under mounted file systems. */
   disks: Disk[];
-  /** The disks that the host will make read-only: those below / and REQUIRE_READONLY. */
+  /** The disks that the host will make read-only: those under / and REQUIRE_READONLY. */
   systemDisks: SystemDisks;
-  /** As it will be when the steps before are done. */
+  /** As the steps before leave it. */
   fstab: PlannedFstab;
-  /** Whether the step home is left out, so that what is in fstab for it stays. */
+  /** Whether the step home is left out, so that the lines for /home stay on the system disk. */
   homeIsSkipped: boolean;
 }
 
@@ -30,10 +30,14 @@ export interface PlannedFstab {
   problems: { line: number; reason: string }[];
 }
 
-/** @throws HostError where the mounts, the disks or fstab cannot be read: nothing can be planned then */
-export function lookAt(reader: SystemReader, settings: Settings, homeIsSkipped: boolean): Look {
+/** @throws HostError if the mounts, the disks or fstab cannot be read: then nothing can be planned */
+export function readSnapshot(
+  reader: SystemReader,
+  settings: Settings = noSettings,
+  homeIsSkipped = false,
+): Snapshot {
   const { config } = readConfig(reader);
-  const mounts = mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
+  const mounts = readMounts(reader);
   const disks = findDisks(reader, mounts.all);
   const text = readFstabText(reader);
   return {
@@ -48,11 +52,16 @@ export function lookAt(reader: SystemReader, settings: Settings, homeIsSkipped: 
   };
 }
 
-/** As the steps that follow see it. */
-export function lookAfter(look: Look, actions: readonly Action[]): Look {
+/** The snapshot as the steps after these actions see it. */
+export function snapshotAfter(snapshot: Snapshot, actions: readonly Action[]): Snapshot {
   const last = actions.findLast((action) => action.do === 'edit' && action.file === '/etc/fstab');
-  if (last?.do !== 'edit') return look;
-  return { ...look, fstab: { text: last.after, ...describeFstab(look.reader, last.after) } };
+  if (last?.do !== 'edit') return snapshot;
+  return { ...snapshot, fstab: { text: last.after, ...describeFstab(snapshot.reader, last.after) } };
+}
+
+/** This process's mount table, as it is now. */
+export function readMounts(reader: SystemReader): MountTable {
+  return mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
 }
 
 /** One character a byte, at most 64 KiB; undefined without a file. */
@@ -60,7 +69,7 @@ export function textIfThere(reader: SystemReader, file: string): string | undefi
   return reader.readIfPresent(file, 65536);
 }
 
-/** Sorted; none without a folder. */
+/** Sorted; empty without a folder. */
 export function namesIfThere(reader: SystemReader, folder: string): string[] {
   try {
     return reader.list(folder);

@@ -8,7 +8,7 @@ import { type Action, type Step, stepIds } from './step.ts';
 const columns = 100;
 const indent = ' '.repeat(21);
 
-/** The plan for people: a step each with its reasons, and what would be done. */
+/** The plan as text: each step with its reasons and its actions. */
 export function planText(plan: Plan, color: boolean): string {
   if (plan.refused !== null) return `${lines(plan.refused, '').join('\n')}\n`;
   const paint = painter(color);
@@ -17,12 +17,12 @@ export function planText(plan: Plan, color: boolean): string {
   );
 }
 
-/** One JSON object: whether all is done, why nothing can be, and the steps (agent/prepare/engine/step.ts). */
+/** One JSON object: whether every step is done, why the guest is refused, and the steps (agent/prepare/engine/step.ts). */
 export function planJson(plan: Plan): string {
   return `${toJson(decoded({ schema: 1, ready: isDone(plan), ...plan }), 2)}\n`;
 }
 
-/** The texts in a value have one character a byte. */
+/** @param value its texts have one character a byte */
 function decoded(value: unknown): unknown {
   if (typeof value === 'string') return decodeBytes(value);
   if (Array.isArray(value)) return value.map(decoded);
@@ -30,7 +30,7 @@ function decoded(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, decoded(each)]));
 }
 
-/** A few lines for `check --ready-to-seal`. */
+/** For `check --ready-to-seal`. */
 export function readinessText(plan: Plan): string {
   if (plan.refused !== null) return planText(plan, false);
   if (isDone(plan)) return 'Ready to seal.\n';
@@ -76,26 +76,41 @@ function shown(action: Action): string[] {
       return [[action.program, ...action.args].join(' ')];
     case 'rename':
       return [`mv ${action.from} ${action.to}`];
-    case 'move-home':
-      return [`move /home to ${action.disk}${action.wipe ? ', which loses what it holds' : ''}`];
+    case 'partition-home': {
+      const erase = action.wipe ? `wipefs --all ${action.disk}; ` : '';
+      return [
+        `${erase}parted -s -a optimal ${action.disk} mklabel gpt unit % mkpart immutafs-home xfs 0 100`,
+      ];
+    }
+    case 'format-home':
+      return [`mkfs.xfs on the partition of ${action.disk}`];
+    case 'copy-home':
+      return [`rsync -aHAXS --numeric-ids /home/ to ${action.disk}, while /home is in use`];
+    case 'verify-home':
+      return ['make /home read-only, rsync again, and compare every byte (rsync -c -n)'];
+    case 'cutover-home':
+      return [`add UUID=... /home to ${action.file} (rw,noexec,nodev,nosuid), and mount /home`];
+    case 'clear-home-marker':
+      return [`remove the progress marker from ${action.disk}`];
     case 'purge-home':
-      return ["remove the old content of /home from the system's disk"];
+      return ['remove the old content of /home from the system disk'];
   }
 }
 
 function summary(plan: Plan, paint: Paint): string[] {
   const count = (state: Step['state']) => plan.steps.filter((step) => step.state === state).length;
-  const left = (['needed', 'blocked', 'by hand'] as const).filter((state) => count(state) > 0);
-  if (left.length > 0) {
-    const counts = left.map((state) => `${count(state)} ${state}`).join(', ');
-    const how = count('needed') > 0 ? ' `immutafs-agent prepare --apply` does what is needed.' : '';
+  const open = (['needed', 'blocked', 'by hand'] as const).filter((state) => count(state) > 0);
+  if (open.length > 0) {
+    const counts = open.map((state) => `${count(state)} ${state}`).join(', ');
+    const how =
+      count('needed') > 0 ? ' `immutafs-agent prepare --apply` carries out the needed actions.' : '';
     return [`  ${counts}.${how}`];
   }
   const skipped = stepIds.filter((id) => !plan.steps.some((step) => step.id === id));
-  if (skipped.length > 0) return [`  Nothing is left to do; not looked at: ${skipped.join(', ')}.`];
+  if (skipped.length > 0) return [`  Nothing is left to do. Skipped steps: ${skipped.join(', ')}.`];
   return [
-    `  ${paint('bold', 'Ready to seal.')} Shut this guest down with \`systemctl poweroff\`: killed or cut off, it would leave file`,
-    '  systems that cannot be recovered on a read-only disk. Then, on its host, make its disk read-only',
-    '  (virt-xml GUEST --edit target=vda --disk readonly=on), and start it.',
+    `  ${paint('bold', 'Ready to seal.')} Shut this guest down with \`systemctl poweroff\`: a guest that is killed leaves file systems`,
+    '  that cannot be recovered on a read-only disk. Then make its disk read-only on the host',
+    '  (virt-xml GUEST --edit target=vda --disk readonly=on), and start the guest.',
   ];
 }

@@ -1,96 +1,134 @@
 import type { SystemWriter } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { type Entry, backupFolder, readJournal, writeJournal } from './action-log.ts';
-import type { Action } from './step.ts';
+import {
+  type ActionLog,
+  type LoggedAction,
+  backupFolder,
+  lockFile,
+  readActionLog,
+  writeActionLog,
+} from './action-log.ts';
+
+type AnyAction = LoggedAction['action'];
+type FileAction = Extract<AnyAction, { file: string }>;
 
 /**
- * Gives back every file as it was before `prepare` first touched it, the last one first. Nothing once the old content
- * of /home was to be removed: how far that came is not known here.
- * @param say a line for people
- * @returns whether all of them are as they were; one that somebody changed since stays as it is
+ * Restores every file that `prepare` changed, the last change first. Once --purge-old-home has begun, nothing is
+ * restored: how much of the old /home is left is not known here.
+ * @param say prints a line
+ * @returns whether all of them are restored; one that was changed afterwards stays as it is
  */
 export function undo(reader: SystemReader, writer: SystemWriter, say: (text: string) => void): boolean {
-  const entries = readJournal(reader);
-  if (entries.length === 0) say('prepare has changed nothing here.');
-  if (isPurged(entries)) {
+  const unlock = writer.lock(lockFile);
+  try {
+    return undoLocked(reader, writer, say);
+  } finally {
+    unlock();
+  }
+}
+
+function undoLocked(reader: SystemReader, writer: SystemWriter, say: (text: string) => void): boolean {
+  const log = readActionLog(reader);
+  if (log.length === 0) say('prepare has changed nothing here.');
+  if (isPurged(log)) {
     say(
-      `The old content of /home was removed, or was about to be: without its line in /etc/fstab /home could be empty. Nothing is undone; the files as they were are in ${backupFolder}.`,
+      `Nothing is undone: --purge-old-home removed the old content of /home, or began to. Without its line in /etc/fstab, /home could be empty. The files as they were are in ${backupFolder}.`,
     );
     return false;
   }
-  const left: Entry[] = [];
-  for (const entry of entries.toReversed()) {
-    const { text, kept } = undoOne(reader, writer, entry);
-    if (kept) left.unshift(entry);
-    say(text);
+  const kept: LoggedAction[] = [];
+  for (const entry of log.toReversed()) {
+    const { text, isKept } = undoOne(reader, writer, entry);
+    if (isKept) kept.unshift(entry);
+    if (text !== undefined) say(text);
   }
-  if (entries.length > 0) writeJournal(writer, left);
-  return left.length === 0;
+  if (log.length > 0) writeActionLog(writer, kept);
+  return kept.length === 0;
 }
 
-function isPurged(entries: readonly Entry[]): boolean {
-  return entries.some(({ action }) => action.do === 'purge-home');
+function isPurged(log: ActionLog): boolean {
+  return log.some(({ action }) => action.do === 'purge-home');
+}
+
+interface Undone {
+  text: string | undefined;
+  /** Whether the entry stays in the action log. */
+  isKept: boolean;
 }
 
 function undoOne(
   reader: SystemReader,
   writer: SystemWriter,
-  { action, backup, ended }: Entry,
-): { text: string; kept: boolean } {
+  { action, backup, ended }: LoggedAction,
+): Undone {
   if (action.do === 'run' && action.makes !== undefined) return undoMade(reader, writer, action.makes, ended);
-  if (!('file' in action)) return { text: `stays: ${lasting(action)}`, kept: false };
+  if (!('file' in action)) {
+    const lasting = whatRemains(action);
+    return { text: lasting === undefined ? undefined : `stays: ${lasting}`, isKept: false };
+  }
   const { file } = action;
-  if (isAsBefore(reader, file, backup)) return { text: `${file} is as it was`, kept: false };
-  if (!isAsDone(reader, action)) {
-    const old = backup === null ? 'it was not there before' : `its old content is in ${backup}`;
-    return { text: `${file} was changed since and stays; ${old}`, kept: true };
+  if (isAsBefore(reader, file, backup)) return { text: `${file} is as it was`, isKept: false };
+  if (!isAsAfter(reader, action)) {
+    const old = backup === null ? 'it did not exist before' : `its old content is in ${backup}`;
+    return { text: `${file} was changed since and stays; ${old}`, isKept: true };
   }
   if (backup === null) writer.remove(file);
   else writer.copyInto(backup, file);
-  return { text: `${file} is as it was${backup === null ? ': not there' : ''}`, kept: false };
+  return { text: `${file} is as it was${backup === null ? ': not there' : ''}`, isKept: false };
 }
 
-/** Removes what a program made, but what was changed since, or by a run of which it is not known when it ended. */
+/** Removes what a program created, except what was changed since. A run without a known end says nothing of that. */
 function undoMade(
   reader: SystemReader,
   writer: SystemWriter,
   makes: readonly string[],
   ended: string | null,
-): { text: string; kept: boolean } {
+): Undone {
   const there = makes.flatMap((file) => {
     const stat = reader.stat(file);
     return stat === undefined ? [] : [{ file, modified: stat.modified }];
   });
   // The times of files have the clock's coarse ticks.
   const until = ended === null ? -Infinity : Date.parse(ended) + 1000;
-  const [ours, others] = [
-    there.filter(({ modified }) => modified <= until),
-    there.filter(({ modified }) => modified > until),
-  ].map((each) => each.map(({ file }) => file));
-  for (const file of ours ?? []) writer.remove(file);
-  const removed = `${makes[0] ?? ''} and what was made with it: not there, as it was`;
-  if (others === undefined || others.length === 0) return { text: removed, kept: false };
-  return { text: `${others.join(', ')}: changed since prepare made it, or not known, and stays`, kept: true };
+  const changed = there.filter(({ modified }) => modified > until).map(({ file }) => file);
+  for (const { file } of there) if (!changed.includes(file)) writer.remove(file);
+  if (changed.length > 0) {
+    return {
+      text: `${changed.join(', ')}: changed since prepare created it, or the time of creation is unknown; it stays`,
+      isKept: true,
+    };
+  }
+  return { text: `${makes[0] ?? ''} and the files created with it are removed`, isKept: false };
 }
 
-/** What no backup gives back. */
-function lasting(action: Exclude<Action, { file: string }>): string {
+/** What --undo cannot restore. */
+function whatRemains(action: Exclude<AnyAction, FileAction>): string | undefined {
   switch (action.do) {
     case 'run':
       return `what ${[action.program, ...action.args].join(' ')} did`;
     case 'rename':
       return `the new ${action.to}`;
+    case 'partition-home':
+      return `the partition on ${action.disk}`;
+    case 'format-home':
+      return `the file system on ${action.disk}`;
+    case 'copy-home':
     case 'move-home':
-      return `the copy of /home on ${action.disk}; what was written to it since is only there`;
+      return `the copy of /home on ${action.disk}; files written to /home after the move are only there`;
     case 'purge-home':
-      return 'what is left of the old /home';
+      return 'the rest of the old /home';
+    case 'verify-home':
+    case 'clear-home-marker':
+      return undefined;
   }
 }
 
-function isAsDone(reader: SystemReader, action: Extract<Action, { file: string }>): boolean {
+/** Whether the file still has the content that the action gave it. */
+function isAsAfter(reader: SystemReader, action: FileAction): boolean {
   switch (action.do) {
     case 'edit':
-      return contentOf(reader, action.file) === `file ${action.after}`;
+    case 'cutover-home':
+      return contentOf(reader, action.file) === `file ${action.after ?? ''}`;
     case 'link':
       return contentOf(reader, action.file) === `link ${action.to}`;
     case 'remove':
@@ -102,7 +140,7 @@ function isAsBefore(reader: SystemReader, file: string, backup: string | null): 
   return contentOf(reader, file) === (backup === null ? '' : contentOf(reader, backup));
 }
 
-/** Empty where nothing is there. */
+/** Empty if there is no file. */
 function contentOf(reader: SystemReader, file: string): string {
   const kind = reader.stat(file)?.kind;
   if (kind === undefined) return '';

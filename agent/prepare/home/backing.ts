@@ -6,7 +6,7 @@ import { type Region, isInRegion } from './region.ts';
 
 /**
  * What the kernel itself has open in a region, without a process: loop devices, swap files, directories of overlays, and NFS
- * exports. It would go on with the old /home when another one is mounted.
+ * exports. They would continue to use the old /home after the cutover.
  * @returns a sentence each, with what to do
  */
 export async function findBacking(
@@ -23,8 +23,8 @@ export async function findBacking(
 }
 
 /**
- * The device number of the file system that the backing file is on decides where losetup(8) gives it; a file to which no
- * path leads any more is taken to be in the region then.
+ * By the device number of the backing file's file system, if losetup(8) shows it: then a file that no path leads to counts,
+ * too. Otherwise by its path.
  */
 async function loops(reader: SystemReader, region: Region, { own }: Namespaces): Promise<string[]> {
   const names = (attempt(() => reader.list('/sys/block')) ?? []).filter((name) => /^loop\d+$/.test(name));
@@ -48,7 +48,7 @@ async function loops(reader: SystemReader, region: Region, { own }: Namespaces):
     })
     .map(
       ({ name, file }) =>
-        `/dev/${name} has its content in ${file}, which it would go on using: unmount what is on it, and losetup -d /dev/${name}.`,
+        `/dev/${name} has its content in ${file}, which it would continue to use: unmount its file system, then losetup -d /dev/${name}.`,
     );
 }
 
@@ -67,11 +67,11 @@ function swaps(reader: SystemReader, region: Region, { own }: Namespaces): strin
   return readSwaps(reader)
     .filter(({ source }) => visiblePlacesOf(own, source).some(({ inside }) => isInRegion(region, inside)))
     .map(
-      ({ source }) => `${source} is in use as swap: swapoff ${source}, and take its line out of /etc/fstab.`,
+      ({ source }) => `${source} is in use as swap: swapoff ${source}, and remove its line from /etc/fstab.`,
     );
 }
 
-/** A path may be one of the namespace that it was mounted in, or of ours. */
+/** The kernel shows a path of the namespace that mounted the file system: that is the process's own, or ours. */
 function stacked(namespaces: Namespaces, region: Region): string[] {
   const found = namespaces.all.flatMap((namespace) =>
     namespace.backed
@@ -82,15 +82,15 @@ function stacked(namespaces: Namespaces, region: Region): string[] {
       )
       .map(({ type, target, path }) => {
         const where = namespace.own ? '' : ` in the mount namespace of ${namespace.who}`;
-        return `the ${type} on ${target}${where} uses ${path}, and would go on with the old one: umount ${target}.`;
+        return `the ${type} on ${target}${where} uses ${path}, and would continue to use the old one: umount ${target}.`;
       }),
   );
   return [...new Set(found)];
 }
 
 /**
- * nfsd serves a directory of a file system, whatever is mounted over it: an export of / has the old /home, too. What
- * is only written down (exports(5)) counts while the server runs; what is exported counts always.
+ * nfsd serves a directory of a file system, not the mounts over it: an export of / contains the old /home, too. Entries of
+ * exports(5) that are not exported count while the server runs; exports always count.
  */
 function exports(reader: SystemReader, { own }: Namespaces, region: Region): string[] {
   const read = (file: string) => attempt(() => reader.read(file)) ?? '';
@@ -107,11 +107,11 @@ function exports(reader: SystemReader, { own }: Namespaces, region: Region): str
     )
     .map(
       (path) =>
-        `${path} is exported by NFS, whose clients would go on with the old /home: exportfs -u '*:${path}' or stop nfs-server, and export it again afterwards.`,
+        `${path} is exported by NFS, whose clients would continue to use the old /home: exportfs -u '*:${path}' or stop nfs-server, and export it again afterwards.`,
     );
 }
 
-/** exports(5) and etab: a path first in each line, in quotes or with \ooo; a line may go on behind a backslash. */
+/** exports(5) and etab: each line begins with a path, in quotes or with \ooo; a backslash continues a line. */
 export function exportedPaths(text: string): string[] {
   return text
     .replace(/\\\n/g, ' ')

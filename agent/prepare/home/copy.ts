@@ -1,126 +1,137 @@
-import { HostError } from '../../lib/errors.ts';
+import { HostError, errorMessage } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
-import type { Ran } from '../../system/writer.ts';
-import { markFile } from './progress-marker.ts';
-import type { Move } from './abortable.ts';
+import type { TreeState } from '../../system/writer.ts';
+import { type ActionOf, type Context, type Executor, PlanOutdated } from '../engine/context.ts';
+import { readMounts } from '../engine/snapshot.ts';
+import { writeCutoverState } from './cutover-state.ts';
+import { startAgain } from './format.ts';
+import type { Volume } from './inspect.ts';
+import { type Migration, openMigration, stagedIn } from './migration.ts';
+import { homeMount, makeHomeReadOnly, stage, stageAgain, staging } from './mounting.ts';
+import { type MarkerStore, diskMarker, fileMarker, markerFile } from './progress-marker.ts';
+import { homeRegion } from './region.ts';
+import { type Copying, copyTree, findDifferences } from './rsync.ts';
+import { expectSpace } from './space-check.ts';
+import { expectAllCopied } from './uncarried.ts';
+import { expectNone, expectUnreachable, findHomeUsers } from './users.ts';
+import { expectUsable } from './validation.ts';
 
-const rsync = '/usr/bin/rsync';
-
-/**
- * Everything that rsync carries: ACLs, extended attributes with the SELinux labels and file capabilities, hard links,
- * holes, owners by number. One file system only, and what is gone in the source goes in the copy.
- */
-const everything = [
-  ...['-aHAXS', '--numeric-ids', '--one-file-system', '--delete', `--exclude=/${markFile}`],
-  // XFS shows its ACLs under another name, too (fs/xfs/xfs_xattr.c): as an attribute that an ext4 has not, it would be
-  // taken away again, and the ACL with it. The first one is what rsync leaves out if it is given none.
-  ...['--filter=-x system.*', '--filter=-x trusted.SGI_ACL_*'],
-];
-
-/** An emptied copy of ext4's own folder would be missed by e2fsck(8). */
-const besides = (type: string) => (type === 'ext4' ? ['--exclude=/lost+found'] : []);
-
-/** Nobody waits for ever: a week. */
-const limit = 7 * 86400;
-
-/** rsync(1): files vanished before they were sent; some were not transferred. They are looked at again. */
-const livePasses = [0, 23, 24];
-
-/** What rsync says in such a case is the reason, whatever its exit code is. */
-const hopeless = /No space left on device|Input\/output error|Read-only file system|Structure needs cleaning/;
-
-export interface Copying {
-  /** Folders, without a slash at the end. */
-  from: string;
-  to: string;
-  /** The file system's type at `to`. */
-  type: string;
-  /** Others may change `from` meanwhile. */
-  live: boolean;
-  /** How much there is, for the bar; 0: no bar. */
-  bytes: number;
-  /** Also what has the same size and time is read, and copied if it has another content. */
-  checksum: boolean;
-}
+/** Milliseconds. A pass that takes less is the last one before /home becomes read-only for another. */
+const shortPass = 60_000;
+const mostPasses = 4;
 
 /**
- * Makes `to` what `from` is; what is there already is not copied again.
- * @throws HostError with rsync's reason, such as a disk that is full or broken
+ * Copies /home while it is in use; what an earlier run copied is not copied again.
+ * @throws HostError if the disk may not be used, breaks, or is too small; PlanOutdated if it must be formatted again
  */
-export async function copy(move: Move, { from, to, type, live, bytes, checksum }: Copying): Promise<void> {
-  const how = ['--info=progress2', '--no-human-readable', ...(checksum ? ['--checksum'] : [])];
-  const args = [...everything, ...besides(type), ...how];
-  const output = bytes > 0 ? bar(move, bytes) : undefined;
-  const ran = await move.run(rsync, [...args, `${from}/`, `${to}/`], limit, output);
-  const said = hopeless.exec(ran.stderr)?.[0];
-  if (said === undefined && ran.exit !== null && (live ? livePasses : [0]).includes(ran.exit)) return;
-  throw new HostError(`copying ${from} did not succeed: ${reason(ran)}`, codes[said ?? ''] ?? '');
-}
-
-/** Every byte and every attribute of both, compared. @returns what differs, as rsync(1)'s --itemize-changes says it */
-export async function compare(
-  move: Move,
-  { from, to, type }: Pick<Copying, 'from' | 'to' | 'type'>,
-  each: (item: string) => void,
-): Promise<void> {
-  const args = [...everything, ...besides(type), '--checksum', '--dry-run', '--out-format=%i %n'];
-  const ran = await move.run(rsync, [...args, `${from}/`, `${to}/`], limit, byLines(each));
-  if (ran.exit !== 0) throw new HostError(`comparing ${from} with its copy did not succeed: ${reason(ran)}`);
-}
-
-/** @returns what is not the same, in words; undefined if everything is */
-export async function differences(
-  move: Move,
-  copying: Pick<Copying, 'from' | 'to' | 'type'>,
-): Promise<string | undefined> {
-  let count = 0;
-  const first: string[] = [];
-  await compare(move, copying, (item) => {
-    count += 1;
-    if (first.length < 5) first.push(item);
-  });
-  if (count === 0) return undefined;
-  return `the copy of ${copying.from} is not the same in ${count} places: ${first.join('; ')}`;
-}
-
-/**
- * Calls for each line of a stream. A line that is not ended yet is kept, up to a length: more than a path of 4096 bytes
- * takes (PATH_MAX), each written as \#ooo.
- */
-export function byLines(each: (line: string) => void, ends = /\n/): (text: string) => void {
-  let left = '';
-  return (text) => {
-    const lines = (left + text).split(ends);
-    left = (lines.pop() ?? '').slice(-65536);
-    for (const line of lines) if (line !== '') each(line);
-  };
-}
-
-/** "[######--------------]  31% 310 MiB of 1000 MiB", when a percent has passed. */
-function bar(move: Move, total: number): (text: string) => void {
-  let shown = -1;
-  return byLines((line) => {
-    const done = Number(/^\s*(\d+)\s+\d+%/.exec(line)?.[1] ?? NaN);
-    const percent = Math.min(100, Math.floor((done / total) * 100));
-    if (Number.isNaN(percent) || percent <= shown) return;
-    shown = percent;
-    const filled = Math.floor(percent / 5);
-    const drawn = `[${'#'.repeat(filled)}${'-'.repeat(20 - filled)}]`;
-    move.progress(
-      `copying /home ${drawn} ${String(percent).padStart(3)}% ${formatBytes(Math.min(done, total))} of ${formatBytes(total)}`,
-    );
-  }, /[\r\n]/);
-}
-
-const codes: Record<string, string> = {
-  'No space left on device': 'ENOSPC',
-  'Input/output error': 'EIO',
-  'Read-only file system': 'EROFS',
+export const copyHome: Executor<ActionOf<'copy-home'>> = {
+  execute: async (context, { disk, wipe }) => {
+    const migration = await context.shared(openMigration);
+    if (migration.staged === undefined) {
+      await expectAllCopied(context);
+      migration.staged = await stageExisting(context, disk, wipe);
+    }
+    const { volume, marker } = migration.staged;
+    await marker.write('copying');
+    const bytes = await expectSpace(context, volume.device);
+    context.say(`Copying /home (${formatBytes(bytes)}) to ${volume.device}; it can be used meanwhile`);
+    for (let pass = 0; pass < mostPasses; pass++) {
+      const began = performance.now();
+      await copyTree(context, { ...copying(volume), live: true, bytes: pass === 0 ? bytes : 0 });
+      if (performance.now() - began < shortPass) break;
+    }
+  },
 };
 
-/** rsync says the reason first, and last that it had one. */
-function reason({ stderr, exit, late }: Ran): string {
-  const lines = stderr.split('\n').filter((line) => line !== '' && !/^rsync error: /.test(line));
-  const ended = late ? 'it took more than a week' : `exit code ${exit ?? 'of a signal'}`;
-  return `${[...new Set(lines)].slice(0, 3).join('; ') || 'rsync gave no reason'} (${ended})`;
+/**
+ * Makes /home read-only, copies the rest and compares every byte. /home stays read-only until the cutover, or the end of
+ * the step.
+ * @throws HostError EBUSY naming what uses /home; any HostError makes /home writable again
+ */
+export const verifyHome: Executor<ActionOf<'verify-home'>> = {
+  execute: async (context) => {
+    const migration = await context.shared(openMigration);
+    const { volume, marker } = stagedIn(migration);
+    const { reader } = context;
+    const { obstacles, owners } = await findHomeUsers(reader);
+    expectNone(obstacles, owners, adviceBeforeCutover);
+    const mounts = readMounts(reader);
+    const region = await homeRegion(reader, mounts);
+    migration.release = await makeHomeReadOnly(context);
+    migration.oldHome = region;
+    // Again: a process may have come in between.
+    await expectUnreachable(reader, region, adviceBeforeCutover);
+    await expectAllCopied(context);
+    context.say(
+      'Copying what has changed meanwhile, and comparing every byte; /home is read-only until then',
+    );
+    const state = await copyRest(context, volume, false);
+    if (homeMount(mounts) === undefined) writeCutoverState(context, volume.uuid, state);
+    await marker.write('copied');
+    // The last check before the cutover, so that a cutover is logged only if nothing prevents it.
+    await expectUnreachable(reader, region, adviceBeforeCutover);
+  },
+};
+
+const adviceBeforeCutover =
+  'They would continue with the old /home. What is copied so far stays. End them (a shell: cd /), or as root on the console: systemctl isolate rescue.target; then --apply again';
+
+function copying({ type }: Volume): Pick<Copying, 'from' | 'to' | 'type'> {
+  return { from: '/home', to: staging, type };
+}
+
+/**
+ * A power cut in an earlier run may have left a file with the right size and time but another content: the comparison finds
+ * it, and it is copied again.
+ * @param checksum whether files of the same size and time are compared by content, too
+ * @returns the state of /home that was compared
+ * @throws HostError naming what still differs
+ */
+async function copyRest(context: Context, volume: Volume, checksum: boolean): Promise<TreeState> {
+  await copyTree(context, { ...copying(volume), live: false, bytes: 0, checksum });
+  // So that the comparison reads the disk, not the page cache.
+  await stageAgain(context, volume);
+  // Before the comparison, so that a later change of a file is a change of this state.
+  const state = await context.writer.readTree('/home', context.checkAborted);
+  const differences = await findDifferences(context, copying(volume));
+  if (differences === undefined) return state;
+  if (checksum) throw new HostError(differences);
+  context.say(`${differences}; copying these again`);
+  return copyRest(context, volume, true);
+}
+
+/** Mounts the file system of an interrupted run, or the one that --home-uuid names. */
+async function stageExisting(
+  context: Context,
+  disk: string,
+  wipe: boolean,
+): Promise<NonNullable<Migration['staged']>> {
+  const inspected = await expectUsable(context, disk, wipe);
+  const { volume, device } = inspected;
+  if (volume === undefined) throw new PlanOutdated(`${disk} must be formatted again`);
+  try {
+    await stage(context, volume);
+  } catch (error) {
+    // The copy of an interrupted run is not needed.
+    if (inspected.marker?.progress !== 'copying') throw error;
+    await startAgain(context, device);
+    throw new PlanOutdated(`${volume.device} cannot be mounted (${errorMessage(error)}): it is made again`);
+  }
+  const marker = disk.startsWith('UUID=')
+    ? fileMarker(context, volume.uuid, staging)
+    : diskMarker(context, device, volume.uuid);
+  if (!wipe) await expectUnused(context, disk, marker);
+  return { volume, marker };
+}
+
+/** A complete copy may have been in use as /home, while its line was in fstab. */
+async function expectUnused({ run }: Context, disk: string, marker: MarkerStore): Promise<void> {
+  const found = marker.read();
+  if (found?.progress !== 'copied') return;
+  const later = ['-newerct', `@${found.seconds + 2}`, '!', '-name', markerFile, '-print', '-quit'];
+  const newer = (await run('/usr/bin/find', [staging, '-xdev', ...later])).trim();
+  if (newer === '') return;
+  throw new HostError(
+    `${disk} holds a copy of /home that was in use since: ${newer.slice(staging.length)} is newer. Put its line back into fstab, or name it by --wipe to copy /home anew`,
+  );
 }

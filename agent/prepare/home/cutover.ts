@@ -1,105 +1,101 @@
+import path from 'node:path';
+import { nodeOfMount } from '../../facts/disks/block.ts';
 import { HostError } from '../../lib/errors.ts';
-import { formatBytes } from '../../lib/format.ts';
-import type { TreeState } from '../../system/writer.ts';
-import { type Copying, copy, differences } from './copy.ts';
-import { writeCutover } from './cutover-state.ts';
-import { withHome } from './fstab-line.ts';
-import { ownMount } from './stale-marker.ts';
-import type { Ledger } from './marker-store.ts';
-import type { Volume } from './format.ts';
-import { holdStill, readMounts, stageAgain, takePlace } from './mounting.ts';
-import { staging } from './places.ts';
-import { homeRegion } from './region.ts';
-import { expectRoom } from './space-check.ts';
-import { expectWhole } from './uncarried.ts';
-import { expectNone, expectUnreachable, findHomeUsers } from './users.ts';
-import type { Move } from './abortable.ts';
-
-const fstab = '/etc/fstab';
-
-/** A pass that takes less is short enough to be the last one, for which /home is read-only. Milliseconds. */
-const shortPass = 60_000;
-const mostPasses = 4;
-
-/** Copies /home to the staged file system while it is used, then holds it still, copies the rest and changes over. */
-export async function moveOver(move: Move, volume: Volume, ledger: Ledger): Promise<void> {
-  const copying = { from: '/home', to: staging, type: volume.type, checksum: false };
-  await ledger.write('copying');
-  const bytes = await expectRoom(move, volume.device);
-  move.say(`Copying /home (${formatBytes(bytes)}) to ${volume.device}; it can be used meanwhile`);
-  for (let pass = 0; pass < mostPasses; pass++) {
-    const began = performance.now();
-    await copy(move, { ...copying, live: true, bytes: pass === 0 ? bytes : 0 });
-    if (performance.now() - began < shortPass) break;
-  }
-  await expectNobody(move);
-  const mounts = readMounts(move.reader);
-  const region = await homeRegion(move.reader, mounts);
-  const release = await holdStill(move);
-  try {
-    // Whatever came in between.
-    await expectUnreachable(move.reader, region, advice);
-    await expectWhole(move);
-    move.say('Copying what has changed meanwhile, and comparing every byte; /home is read-only until then');
-    const state = await copyRest(move, volume, copying);
-    if (ownMount(mounts) === undefined) writeCutover(move, volume.uuid, state);
-    await ledger.write('copied');
-    await expectUnreachable(move.reader, region, advice);
-    await changeOver(move, volume);
-  } catch (error) {
-    await release();
-    throw error;
-  }
-  await ledger.clear();
-  await expectUnreachable(
-    move.reader,
-    region,
-    'The new /home is in place; what is written to the old one meanwhile is not in it. End them; --purge-old-home keeps and lists what they changed.',
-  );
-}
-
-const advice =
-  'What uses /home would go on with the old one. What is copied so far stays. End them (a shell: cd /), or as root on the console: systemctl isolate rescue.target; then --apply again';
+import type { SystemReader } from '../../system/reader.ts';
+import type { ActionOf, Context, Executor } from '../engine/context.ts';
+import { readMounts } from '../engine/snapshot.ts';
+import { openMigration, stagedIn } from './migration.ts';
+import { homeMount, homeOptions, mountProgram, umountProgram } from './mounting.ts';
+import { withHome } from './persistence.ts';
+import { type MarkerStore, diskMarker, fileMarker, findStaleMarker } from './progress-marker.ts';
+import { expectUnreachable } from './users.ts';
 
 /**
- * A power cut in an earlier run may have left a file that has its size and time, and not its content: then it is copied
- * again.
- * @returns the state of /home that was compared
- * @throws HostError naming what is not the same afterwards either
+ * fstab first: a power cut leaves the old /home or the new one, and both are complete.
+ * @throws HostError if the new /home cannot be mounted: fstab is as it was
  */
-async function copyRest(
-  move: Move,
-  volume: Volume,
-  copying: Omit<Copying, 'live' | 'bytes'>,
-): Promise<TreeState> {
-  await copy(move, { ...copying, live: false, bytes: 0 });
-  // So that it is read from the disk, and not from memory.
-  await stageAgain(move, volume);
-  // Before it is compared, so that what changes afterwards differs from it.
-  const state = await move.writer.readTree('/home', move.expectGoing);
-  const found = await differences(move, copying);
-  if (found === undefined) return state;
-  if (copying.checksum) throw new HostError(found);
-  move.say(`${found}; copying these again`);
-  return copyRest(move, volume, { ...copying, checksum: true });
+export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
+  complete: async (context, action) => {
+    const { volume } = stagedIn(await context.shared(openMigration));
+    const before = fstabText(context.reader, action.file);
+    return { ...action, before, after: withHome(before ?? '', volume) };
+  },
+  execute: async (context, { file, before, after }) => {
+    const migration = await context.shared(openMigration);
+    const { volume } = stagedIn(migration);
+    const { reader, writer } = context;
+    if (after === null || migration.oldHome === undefined) throw new Error('the copy was not verified');
+    if (fstabText(reader, file) !== before) throw new HostError(`${file} was changed: run prepare again`);
+    writer.replaceText(file, after);
+    try {
+      await context.runAlways('/usr/bin/sync', []);
+      await mountHome(context, volume.uuid);
+    } catch (error) {
+      if (before === null) writer.remove(file);
+      else writer.replaceText(file, before);
+      throw error;
+    }
+    migration.release = undefined;
+  },
+};
+
+/** @throws HostError EBUSY if something can still write to the old /home: the new one is in place, and complete */
+export const clearHomeMarker: Executor<ActionOf<'clear-home-marker'>> = {
+  execute: async (context) => {
+    const { staged, oldHome } = await context.shared(openMigration);
+    await (staged?.marker ?? (await staleMarkerStore(context)))?.clear();
+    if (oldHome === undefined) return;
+    await expectUnreachable(
+      context.reader,
+      oldHome,
+      'The new /home is in place. It does not receive what they write to the old one: end them. --purge-old-home keeps and lists what they changed.',
+    );
+  },
+};
+
+async function staleMarkerStore(context: Context): Promise<MarkerStore | undefined> {
+  const home = homeMount(readMounts(context.reader));
+  const stale = home && (await findStaleMarker(context.reader, home));
+  if (stale === undefined) return undefined;
+  const { on, device, uuid } = stale;
+  return on === 'disk' ? diskMarker(context, device, uuid) : fileMarker(context, uuid, '/home');
 }
 
-/** @throws HostError naming what would go on with the old /home */
-async function expectNobody({ reader }: Move): Promise<void> {
-  const { obstacles, holders } = await findHomeUsers(reader);
-  expectNone(obstacles, holders, advice);
+/** One character a byte; null without a file. */
+function fstabText(reader: SystemReader, file: string): string | null {
+  return reader.stat(file) === undefined ? null : reader.read(file);
 }
 
-/** fstab first: a power cut leaves the old /home or the new one, and both are whole. */
-async function changeOver(move: Move, volume: Volume): Promise<void> {
-  const before = move.reader.stat(fstab) === undefined ? null : move.reader.read(fstab);
-  const after = withHome(before ?? '', volume);
-  await move.edit(fstab, before, after);
-  try {
-    await move.always('/usr/bin/sync');
-    await takePlace(move, volume.uuid);
-  } catch (error) {
-    await move.edit(fstab, after, before ?? '');
-    throw error;
-  }
+/**
+ * Mounts the new file system on /home by its line in fstab. The read-only view of the old one stays below it until the next
+ * boot: without it, the old /home would be writable for a moment.
+ * @throws HostError if another file system is mounted then, or with other options
+ */
+async function mountHome(context: Context, uuid: string): Promise<void> {
+  const { reader, runAlways } = context;
+  // systemd would unmount a file system of which it does not know the line in fstab.
+  if (reader.stat('/run/systemd/system')) await runAlways('/usr/bin/systemctl', ['daemon-reload']);
+  const below = readMounts(reader).serving('/home');
+  await runAlways(mountProgram, ['/home']);
+  const problem = await findMountProblem(context, uuid);
+  if (problem === undefined) return;
+  if (readMounts(reader).serving('/home')?.id !== below?.id) await runAlways(umountProgram, ['/home']);
+  throw new HostError(problem);
+}
+
+async function findMountProblem({ reader, runAlways }: Context, uuid: string): Promise<string | undefined> {
+  const home = readMounts(reader).serving('/home');
+  if (home?.target !== '/home') return 'mount succeeded, but nothing is mounted on /home';
+  const missing = homeOptions.filter((option) => !home.options.includes(option));
+  if (missing.length > 0) return `/home was mounted without ${missing.join(', ')}`;
+  const node = nodeOfMount(reader, home);
+  const found =
+    node === undefined
+      ? ''
+      : await runAlways('/usr/sbin/blkid', [
+          ...['-p', '-s', 'UUID', '-o', 'value'],
+          `/dev/${path.basename(node)}`,
+        ]);
+  if (found.trim() === uuid) return undefined;
+  return `the file system on /home is ${home.source}, not the new one`;
 }

@@ -1,91 +1,90 @@
 import { mayHang } from '../../facts/mounts/hanging.ts';
 import { requiredOptions } from '../../facts/mounts/targets.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
-import { readJournal } from '../engine/action-log.ts';
-import { type Look, lookAfter } from '../engine/snapshot.ts';
+import { readActionLog } from '../engine/action-log.ts';
+import { linesOf, mergeOptions, setOptions } from '../engine/fstab.ts';
+import { type Snapshot, snapshotAfter } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
-import { homeLines, mergeOptions, withHomeOptions } from './fstab-line.ts';
-import { findLeft } from './stale-marker.ts';
-import { planNextBoot } from './persistence.ts';
-import { missingPrograms } from './programs.ts';
-import { findMove } from './purge.ts';
+import { planPersistence } from './persistence.ts';
+import { findStaleMarker } from './progress-marker.ts';
+import { findMigration } from './purge.ts';
+import { missingPrograms } from './validation.ts';
 
-/** /home has a file system of its own that stays writable: its options, and what a run that was interrupted left. */
-export async function planMoved(look: Look, home: Mount): Promise<Step> {
-  const left = mayHang(home) ? undefined : await findLeft(look.reader, home);
+/** Plans a /home that has a writable file system of its own: stale marker, next boot, options, old content. */
+export async function planExistingHome(snapshot: Snapshot, home: Mount): Promise<Step> {
+  const { reader } = snapshot;
   const why = [`/home is ${home.source}, which is not on the system's disk.`];
   const actions: Action[] = [];
-  if (left !== undefined) {
-    why.push('The mark of an unfinished copy is still on it, though it is complete: it is to be removed.');
-    actions.push({
-      do: 'move-home',
-      disk: left.on === 'disk' ? left.device : `UUID=${left.uuid}`,
-      wipe: false,
-    });
+  const stale = mayHang(home) ? undefined : await findStaleMarker(reader, home);
+  if (stale !== undefined) {
+    const disk = stale.on === 'disk' ? stale.device : `UUID=${stale.uuid}`;
+    why.push(
+      `A run of prepare was interrupted after its copy was complete: ${disk} still has a progress marker.`,
+    );
+    actions.push({ do: 'clear-home-marker', disk });
   }
-  const next = mayHang(home) ? undefined : await planNextBoot(look, home);
+  const next = mayHang(home) ? undefined : await planPersistence(snapshot, home);
   if (next !== undefined) why.push(next.why);
-  if (next !== undefined && next.action === undefined)
+  if (next !== undefined && next.action === undefined) {
     return { id: 'home', state: 'blocked', why, actions: [] };
+  }
   if (next?.action !== undefined) actions.push(next.action);
-  const options = planOptions(lookAfter(look, actions), home);
+  const options = planOptions(snapshotAfter(snapshot, actions), home);
   why.push(...options.why);
   if (options.byHand) return { id: 'home', state: 'by hand', why, actions: [] };
-  const purging = purge(look, why);
-  const missing = purging.length > 0 ? missingPrograms(look.reader, false) : [];
+  const purge = planPurge(snapshot);
+  why.push(...purge.why);
+  const missing = purge.actions.length > 0 ? missingPrograms(reader, false) : [];
   if (missing.length > 0) return { id: 'home', state: 'blocked', why: [...why, ...missing], actions: [] };
-  actions.push(...options.actions, ...purging);
+  actions.push(...options.actions, ...purge.actions);
   return { id: 'home', state: actions.length > 0 ? 'needed' : 'done', why, actions };
 }
 
-/** What REQUIRE_OPTIONS asks for, now and in fstab. */
+/** The options that REQUIRE_OPTIONS names, of the mount and in fstab. */
 function planOptions(
-  { config, fstab }: Look,
+  { config, fstab }: Snapshot,
   home: Mount,
 ): { why: string[]; actions: Action[]; byHand: boolean } {
   const wanted = requiredOptions(config).find(({ target }) => target === '/home')?.list ?? [];
   const now = wanted.filter((option) => !home.options.includes(option));
-  const lines = homeLines(fstab.text ?? '');
+  const lines = linesOf(fstab.text ?? '', '/home');
   const later = wanted.filter((option) => lines.some(({ options }) => !options.includes(option)));
   const actions: Action[] = [];
   if (now.length === 0 && later.length === 0) return { why: [], actions, byHand: false };
   const missing = mergeOptions(now, later).join(', ');
-  const why = [`/home is to have the options ${wanted.join(', ')}; missing: ${missing}.`];
+  const why = [`/home must have the options ${wanted.join(', ')}; missing: ${missing}.`];
   if (lines.length === 0) {
     const hint =
-      'No line of /etc/fstab mounts it: add them where it is mounted from (a unit, an automount map).';
+      'No line of /etc/fstab mounts it: add the options to the unit or automount map that mounts it.';
     return { why: [...why, hint], actions, byHand: true };
   }
   if (later.length > 0) {
     const before = fstab.text ?? '';
-    actions.push({ do: 'edit', file: '/etc/fstab', before, after: withHomeOptions(before, wanted) });
+    actions.push({ do: 'edit', file: '/etc/fstab', before, after: setOptions(before, '/home', wanted) });
   }
   if (now.length > 0) {
-    // Of the mount alone: what else fstab asks for may not be changed while it is mounted, such as quotas.
+    // Only the mount: other options in fstab, such as quotas, may be impossible to change while it is mounted.
     const args = ['-o', `remount,bind,${wanted.join(',')}`, '/home'];
     actions.push({ do: 'run', program: '/usr/bin/mount', args, seconds: 60 });
   }
   return { why, actions, byHand: false };
 }
 
-/** The old content is there until a purge has followed the move in the journal. */
-function purge({ reader, settings }: Look, why: string[]): Action[] {
-  const journal = readJournal(reader);
-  const moved = findMove(journal);
-  if (moved === undefined) return [];
-  if (moved.volume !== undefined) {
-    why.push(`The old content is still on ${moved.volume}: remove that volume by hand.`);
-    return [];
+/** The old content stays until the action log has a purge after the cutover. */
+function planPurge({ reader, settings }: Snapshot): { why: string[]; actions: Action[] } {
+  const log = readActionLog(reader);
+  const migrated = findMigration(log);
+  if (migrated === undefined) return { why: [], actions: [] };
+  if (migrated.volume !== undefined) {
+    const why = `The old content is still on ${migrated.volume}: remove that volume manually.`;
+    return { why: [why], actions: [] };
   }
-  const purged = journal.some(
+  const isPurged = log.some(
     ({ action, ended, problem, began }) =>
-      action.do === 'purge-home' && ended !== null && problem === null && Date.parse(began) > moved.at,
+      action.do === 'purge-home' && ended !== null && problem === null && Date.parse(began) > migrated.at,
   );
-  if (purged) return [];
-  if (settings.purgeOldHome) {
-    why.push("The old content is still on the system's disk, below the mount: it is to be removed.");
-    return [{ do: 'purge-home' }];
-  }
-  why.push("The old content is still on the system's disk, below the mount; --purge-old-home removes it.");
-  return [];
+  if (isPurged) return { why: [], actions: [] };
+  const where = "The old content is still on the system's disk, below the mount";
+  if (!settings.purgeOldHome) return { why: [`${where}; --purge-old-home removes it.`], actions: [] };
+  return { why: [`${where}.`], actions: [{ do: 'purge-home' }] };
 }

@@ -1,57 +1,81 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError } from '../../lib/errors.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import { nodeOfSource } from '../../facts/disks/block.ts';
-import { type Inspected, partitionName, partitionsOf } from './inspect.ts';
-import { formatMark, markOffset } from './progress-marker.ts';
+import type { ActionOf, Context, Executor } from '../engine/context.ts';
+import { partitionName, partitionsOf } from './inspect.ts';
+import { openMigration } from './migration.ts';
+import { stage } from './mounting.ts';
+import { diskMarker, readDiskMarker, writeDiskMarker } from './progress-marker.ts';
 import { probe } from './signatures.ts';
-import type { Move } from './abortable.ts';
+import { expectAllCopied } from './uncarried.ts';
+import { expectUsable } from './validation.ts';
 
-export type Volume = NonNullable<Inspected['volume']>;
-
-/**
- * Partitions a disk and makes its file system, as in the seed; a run that is interrupted is begun again. GPT: the
- * seed's command takes the table that is there, and this disk has none; msdos ends at 2 TiB and has no names.
- */
-export async function makeVolume(move: Move, { device, mark }: Inspected): Promise<Volume> {
-  const { reader, writer, must } = move;
-  // First, so that a disk on which anything of ours is found is known to be ours.
-  writer.writeAt(device, markOffset, formatMark({ progress: 'making', uuid: '', seconds: now(move) }));
-  await settle(move);
-  const node = nodeOfSource(reader, device) ?? '';
-  if (mark === undefined) {
-    const old = partitionsOf(reader, node).map((partition) => `/dev/${path.basename(partition)}`);
-    for (const each of [...old, device]) await must('/usr/sbin/wipefs', '--all', each);
-  }
-  await must('/usr/sbin/parted', '--script', '--align', 'optimal', device, ...table);
-  await settle(move);
-  const partition = await waitForPartition(move, node);
-  move.say(`Making an XFS file system on ${partition}`);
-  await must('/usr/sbin/mkfs.xfs', '-q', '-f', partition);
-  await settle(move);
-  const { UUID: uuid = '', TYPE: type } = await probe(reader, partition);
-  if (type !== 'xfs' || uuid === '') throw new HostError(`no XFS is on ${partition} though it was made`);
-  return { device: partition, uuid, type };
-}
-
+/** GPT, because an msdos table ends at 2 TiB and has no partition names. */
 const table = ['mklabel', 'gpt', 'unit', '%', 'mkpart', partitionName, 'xfs', '0', '100'];
 
-export function now({ reader }: Pick<Move, 'reader'>): number {
-  return Math.floor(reader.now().getTime() / 1000);
+/** @throws HostError if the disk may not be used, or a copy would leave out a part of /home: nothing is written then */
+export const partitionHome: Executor<ActionOf<'partition-home'>> = {
+  execute: async (context, { disk, wipe }) => {
+    await context.shared(openMigration);
+    await expectAllCopied(context);
+    const { device, marker } = await expectUsable(context, disk, wipe);
+    await startAgain(context, device);
+    const { reader, run } = context;
+    const node = nodeOfSource(reader, device) ?? '';
+    if (marker === undefined) {
+      const old = partitionsOf(reader, node).map((partition) => `/dev/${path.basename(partition)}`);
+      for (const each of [...old, device]) await run('/usr/sbin/wipefs', ['--all', each]);
+    }
+    await run('/usr/sbin/parted', ['--script', '--align', 'optimal', device, ...table]);
+    await settle(context);
+  },
+};
+
+/** Makes the file system and mounts it for copying: from then on, an interrupted run continues with the copy. */
+export const formatHome: Executor<ActionOf<'format-home'>> = {
+  execute: async (context, { disk }) => {
+    const migration = await context.shared(openMigration);
+    const { reader, run } = context;
+    const node = nodeOfSource(reader, disk) ?? '';
+    const device = `/dev/${path.basename(node)}`;
+    if (readDiskMarker(reader, device)?.progress !== 'making') {
+      throw new HostError(`${disk} was changed after it was partitioned: run prepare again`);
+    }
+    const partition = await waitForPartition(reader, node);
+    context.say(`Making an XFS file system on ${partition}`);
+    await run('/usr/sbin/mkfs.xfs', ['-q', '-f', partition]);
+    await settle(context);
+    const { UUID: uuid = '', TYPE: type } = await probe(reader, partition);
+    if (type !== 'xfs' || uuid === '') throw new HostError(`mkfs.xfs succeeded, but ${partition} has no XFS`);
+    const volume = { device: partition, uuid, type };
+    await stage(context, volume);
+    const marker = diskMarker(context, device, uuid);
+    // Mounted before: udev reads the partition table again when the disk was written to, unless a partition is in use.
+    await marker.write('copying');
+    migration.staged = { volume, marker };
+  },
+};
+
+/** Marks a disk as one that is to be partitioned: written first, so that an interrupted run finds its own disk. */
+export async function startAgain(context: Context, device: string): Promise<void> {
+  writeDiskMarker(context, device, 'making', '');
+  await settle(context);
 }
 
-/** udev reads a disk again that was written to: for a moment its partitions are gone. */
-export async function settle({ reader, always }: Move): Promise<void> {
+/** udev reads the partition table again after a write to the disk: for a moment there are no partitions. */
+async function settle({ reader, runAlways }: Context): Promise<void> {
   if (reader.stat('/run/udev/control') === undefined) return;
-  await always('/usr/bin/udevadm', 'settle', '--timeout=30');
+  await runAlways('/usr/bin/udevadm', ['settle', '--timeout=30']);
 }
 
-async function waitForPartition({ reader }: Move, node: string): Promise<string> {
+async function waitForPartition(reader: SystemReader, node: string): Promise<string> {
   for (let tries = 0; tries < 50; tries++) {
     const [only] = partitionsOf(reader, node);
     const file = only === undefined ? undefined : `/dev/${path.basename(only)}`;
     if (file !== undefined && reader.stat(file) !== undefined) return file;
     await sleep(200);
   }
-  throw new HostError(`the kernel shows no partition of /dev/${path.basename(node)} though one was made`);
+  throw new HostError(`the kernel shows no partition of /dev/${path.basename(node)}, though parted made one`);
 }

@@ -3,61 +3,73 @@ import type { SystemReader } from '../../system/reader.ts';
 import { findLeaves, nodeOfSource } from '../../facts/disks/block.ts';
 import { deviceFile } from '../../facts/disks/device-file.ts';
 import { readSwaps } from '../../facts/disks/swaps.ts';
-import type { Look } from '../engine/snapshot.ts';
-import { type Mark, readDiskMark } from './progress-marker.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
+import { staging } from './mounting.ts';
+import { type ProgressMarker, readDiskMarker } from './progress-marker.ts';
 import { findContent, probe } from './signatures.ts';
-import { staging } from './places.ts';
 
-/** A device as it is now, and whether /home can have it. */
+/** A file system for /home. */
+export interface Volume {
+  /** The partition, or the device itself. */
+  device: string;
+  uuid: string;
+  type: string;
+}
+
+/** A device as it is now, and whether it can become /home. */
 export interface Inspected {
   /** The device's own file: /dev/vdb. */
   device: string;
   bytes: number;
-  /** Where the file system is: the partition, or the device itself; undefined where there is none yet. */
-  volume: { device: string; uuid: string; type: string } | undefined;
-  /** What an earlier run left on it: it is taken up again. */
-  mark: Mark | undefined;
-  /** Why it cannot be had, whatever was asked for; a clause each, of which the device is the subject. */
+  /** Undefined before the file system exists. */
+  volume: Volume | undefined;
+  /** Of an interrupted run, which is continued. */
+  marker: ProgressMarker | undefined;
+  /** Why it cannot become /home with any options; a clause each, with the device as the subject. */
   never: string[];
   /** What would be lost. */
   content: string[];
 }
 
-export type Around = Pick<Look, 'reader' | 'mounts' | 'disks' | 'systemDisks' | 'fstab'>;
+type Surroundings = Pick<Snapshot, 'reader' | 'mounts' | 'disks' | 'systemDisks' | 'fstab'>;
 
-/** The partition's name, by which an interrupted beginning of ours is known. */
+/** The name of our partition. Only a disk with this partition and a progress marker is ours. */
 export const partitionName = 'immutafs-home';
 
 /**
- * Looks at the whole disk that is to become /home.
- * @param named by --home-device: /dev/vdb, or a link to it
- * @throws HostError where it cannot be looked at
+ * @param named a whole disk (/dev/vdb, or a link to it), or a file system (UUID=…)
+ * @throws HostError if it cannot be read
  */
-export async function inspectDisk(around: Around, named: string): Promise<Inspected> {
-  const { reader } = around;
+export function inspect(snapshot: Surroundings, named: string): Promise<Inspected> {
+  const uuid = /^UUID=(.+)$/.exec(named)?.[1];
+  return uuid === undefined ? inspectDisk(snapshot, named) : inspectFileSystem(snapshot, uuid);
+}
+
+async function inspectDisk(snapshot: Surroundings, named: string): Promise<Inspected> {
+  const { reader } = snapshot;
   const node = nodeOfSource(reader, named);
-  const nothing = { device: named, bytes: 0, volume: undefined, mark: undefined, content: [] };
+  const nothing = { device: named, bytes: 0, volume: undefined, marker: undefined, content: [] };
   if (node === undefined) return { ...nothing, never: ['is no block device of this guest'] };
   const name = path.basename(node);
   const device = `/dev/${name}`;
   const kind = wrongKind(reader, node);
   if (kind !== undefined) return { ...nothing, device, never: [kind] };
   const bytes = sizeOf(reader, node);
-  const never = [...hardware(reader, node, bytes), ...uses(around, node, name)];
+  const never = [...hardware(reader, node, bytes), ...uses(snapshot, node, name)];
   if (never.length > 0) return { ...nothing, device, bytes, never };
   const partitions = partitionsOf(reader, node);
-  const { mark, volume } = await findOurs(reader, device, partitions);
-  if (mark !== undefined) return { device, bytes, volume, mark, never, content: [] };
+  const { marker, volume } = await findOurs(reader, device, partitions);
+  if (marker !== undefined) return { device, bytes, volume, marker, never, content: [] };
   const content = await contentOf(reader, device, node, partitions);
-  return { device, bytes, volume: undefined, mark: undefined, never, content };
+  return { device, bytes, volume: undefined, marker: undefined, never, content };
 }
 
-/** Looks at the file system that is to become /home. Whether it is empty is seen when it is mounted. */
-export async function inspectFileSystem(around: Around, uuid: string): Promise<Inspected> {
-  const { reader } = around;
+/** Whether the file system is empty is known only when it is mounted. */
+async function inspectFileSystem(snapshot: Surroundings, uuid: string): Promise<Inspected> {
+  const { reader } = snapshot;
   const source = `UUID=${uuid}`;
   const node = nodeOfSource(reader, source);
-  const nothing = { volume: undefined, mark: undefined, content: [] };
+  const nothing = { volume: undefined, marker: undefined, content: [] };
   if (node === undefined || deviceFile(source) === undefined) {
     return { ...nothing, device: source, bytes: 0, never: ['is no file system of this guest'] };
   }
@@ -65,7 +77,7 @@ export async function inspectFileSystem(around: Around, uuid: string): Promise<I
   const device = `/dev/${name}`;
   const bytes = sizeOf(reader, node);
   const { TYPE: type = '' } = await probe(reader, device);
-  const never = [...hardware(reader, node, bytes), ...uses(around, node, name)];
+  const never = [...hardware(reader, node, bytes), ...uses(snapshot, node, name)];
   if (type !== 'xfs' && type !== 'ext4') {
     never.push(`holds ${type === '' ? 'no file system that blkid knows' : type}, not XFS or ext4`);
   }
@@ -80,7 +92,7 @@ export function partitionsOf(reader: SystemReader, node: string): string[] {
   return found.sort((one, other) => number(one) - number(other)).map((name) => `${node}/${name}`);
 }
 
-/** In sysfs it is counted in 512 bytes, whatever the disk's sectors are. */
+/** Bytes. sysfs counts in units of 512 bytes, whatever the size of a sector is. */
 export function sizeOf(reader: SystemReader, node: string): number {
   return Number(reader.read(`${node}/size`)) * 512;
 }
@@ -93,16 +105,20 @@ function wrongKind(reader: SystemReader, node: string): string | undefined {
   if (/^(dm-|md)/.test(name)) {
     return 'is a volume of LVM, device-mapper or md, not a disk: make a file system on it and name that by --home-uuid';
   }
-  return /^(ram|zram|sr|fd)\d/.test(name) ? 'is no disk that is there at the next boot' : undefined;
+  return /^(ram|zram|sr|fd)\d/.test(name) ? 'is no disk that exists at the next boot' : undefined;
 }
 
 function hardware(reader: SystemReader, node: string, bytes: number): string[] {
-  if (bytes === 0) return ['has no size: is there a medium?'];
+  if (bytes === 0) return ['has no size: check whether it has a medium'];
   return reader.read(`${node}/ro`).trim() === '0' ? [] : ['is read-only'];
 }
 
-/** Who has it, or a part of it, now or at the next boot. */
-function uses({ reader, mounts, disks, systemDisks, fstab }: Around, node: string, name: string): string[] {
+/** What uses it, or a part of it, now or at the next boot. */
+function uses(
+  { reader, mounts, disks, systemDisks, fstab }: Surroundings,
+  node: string,
+  name: string,
+): string[] {
   const leaves = findLeaves(reader, node).map((leaf) => path.basename(leaf));
   const system = leaves.filter((name) => systemDisks.includes([{ name }]));
   if (system.length > 0) {
@@ -125,7 +141,7 @@ function uses({ reader, mounts, disks, systemDisks, fstab }: Around, node: strin
   ];
 }
 
-/** Volumes of LVM, LUKS, multipath, md, bcache that are made of it. */
+/** Volumes of LVM, LUKS, multipath, md and bcache that are built on it. */
 function holdersOf(reader: SystemReader, node: string): string[] {
   if (reader.stat(`${node}/holders`) === undefined) return [];
   return reader.list(`${node}/holders`).map((holder) => {
@@ -134,22 +150,23 @@ function holdersOf(reader: SystemReader, node: string): string[] {
   });
 }
 
-/** A mark of ours counts only where everything else on the disk is ours, too. */
+/** A marker counts only if everything else on the disk is ours, too. */
 async function findOurs(
   reader: SystemReader,
   device: string,
   partitions: string[],
-): Promise<Pick<Inspected, 'mark' | 'volume'>> {
-  const mark = readDiskMark(reader, device);
+): Promise<Pick<Inspected, 'marker' | 'volume'>> {
+  const marker = readDiskMarker(reader, device);
   const [only, ...more] = partitions;
-  if (mark === undefined || more.length > 0) return { mark: undefined, volume: undefined };
-  if (only === undefined) return { mark: mark.progress === 'making' ? mark : undefined, volume: undefined };
+  if (marker === undefined || more.length > 0) return { marker: undefined, volume: undefined };
+  if (only === undefined)
+    return { marker: marker.progress === 'making' ? marker : undefined, volume: undefined };
   const partition = `/dev/${path.basename(only)}`;
   const { PART_ENTRY_NAME, TYPE: type = '', UUID: uuid = '' } = await probe(reader, partition);
-  if (PART_ENTRY_NAME !== partitionName) return { mark: undefined, volume: undefined };
-  if (mark.progress === 'making') return { mark, volume: undefined };
-  if (type !== 'xfs' || uuid !== mark.uuid) return { mark: undefined, volume: undefined };
-  return { mark, volume: { device: partition, uuid, type } };
+  if (PART_ENTRY_NAME !== partitionName) return { marker: undefined, volume: undefined };
+  if (marker.progress === 'making') return { marker, volume: undefined };
+  if (type !== 'xfs' || uuid !== marker.uuid) return { marker: undefined, volume: undefined };
+  return { marker, volume: { device: partition, uuid, type } };
 }
 
 async function contentOf(

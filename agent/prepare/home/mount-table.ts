@@ -4,29 +4,29 @@ import { type Region, joinPath } from './region.ts';
 /** A mount of the region's file system. */
 export interface RegionMount {
   id: number;
-  /** The part of the file system that is mounted. */
+  /** The directory of the file system that is mounted. */
   root: string;
-  /** From the root of the namespace on. */
+  /** From the root of the namespace. */
   target: string;
   writable: boolean;
-  /** Its peer group, and the one that it receives mounts from (mount_namespaces(7)). */
+  /** Its peer group, and the peer group that it receives mounts from (mount_namespaces(7)). */
   shared: string | undefined;
   master: string | undefined;
 }
 
-/** What a mount table says of a region. */
+/** The part of a mount table that concerns a region. */
 export interface Table {
   mounts: readonly RegionMount[];
   byTarget: ReadonlyMap<string, readonly RegionMount[]>;
-  /** "ID TARGET" of what is mounted directly on one of them. */
+  /** "ID TARGET" of each mount whose parent is one of them. */
   covers: ReadonlySet<string>;
-  /** Paths that other file systems have their content in: an overlay's directories, sources of stacked file systems. */
+  /** Paths with the content of other file systems: directories of overlays, sources of stacked file systems. */
   backed: readonly { type: string; target: string; path: string }[];
 }
 
 interface Parsed extends Table {
   ids: readonly number[];
-  /** Mounts of mount namespaces themselves: "mnt:[4026532181]". */
+  /** Where mount namespaces are mounted: "mnt:[4026532181]". */
   namespaces: readonly { namespace: string; target: string }[];
 }
 
@@ -40,7 +40,7 @@ interface Line extends RegionMount {
 
 /**
  * Reads a mount table (proc_pid_mountinfo(5)) once, in time linear in its length.
- * @param prefix the root of the process whose table it is, from the root of its namespace on
+ * @param prefix the root of the process whose table it is, from the root of its namespace
  */
 export function parseTable(text: string, { devices }: Region, prefix: string): Parsed {
   const ids: number[] = [];
@@ -101,7 +101,7 @@ function hasReadOnly(options: string): boolean {
 
 const overlayKeys = ['lowerdir', 'lowerdir+', 'datadir+', 'upperdir', 'workdir'];
 
-/** Overlayfs (Documentation/filesystems/overlayfs.rst), eCryptfs and others that name a directory as their source. */
+/** Of overlayfs (Documentation/filesystems/overlayfs.rst), and of eCryptfs and others with a directory as their source. */
 function backingOf({ type, target, source, superOptions }: Line): Table['backed'][number][] {
   if (type === 'overlay') {
     const options = superOptions.split(',').map((option) => [option, option.indexOf('=')] as const);

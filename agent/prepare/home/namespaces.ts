@@ -3,11 +3,11 @@ import type { SystemReader } from '../../system/reader.ts';
 import { type RegionMount, type Table, parseTable } from './mount-table.ts';
 import { type Region, joinPath } from './region.ts';
 
-/** A mount namespace, as far as it concerns a region. */
+/** A mount namespace and its mounts of a region. */
 export interface Namespace extends Table {
   /** Whether this process is in it. */
   own: boolean;
-  /** A process in it, the one with the lowest number. */
+  /** The process in it with the lowest number. */
   pid: number;
   /** "sftpd (process 812, of sftp.service)" */
   who: string;
@@ -18,20 +18,19 @@ export interface Namespaces {
   own: Namespace;
   /** By the mount namespace's name in /proc/PID/ns/mnt: "mnt:[4026531840]". */
   named: ReadonlyMap<string, Namespace>;
-  /** The IDs of all mounts there are, of whatever file system. A mount has another ID in each namespace. */
+  /** The IDs of all mounts, of all file systems. A mount has another ID in each namespace. */
   ids: ReadonlySet<number>;
   /** Those of the region's file system, by their ID. */
   byId: ReadonlyMap<number, RegionMount>;
-  /** Where namespaces without a process are kept (nsenter(1), namespaces(7)). */
+  /** Where namespaces without a process are mounted (nsenter(1), namespaces(7)). */
   kept: readonly string[];
 }
 
 const mountinfoLimit = 64 * 1024 * 1024;
 
 /**
- * Reads the mount tables of all mount namespaces, each once (proc_pid_ns(5)). Processes and threads come and go
- * while they are read.
- * @throws HostError where this process's own table cannot be read
+ * Reads the mount table of each mount namespace once (proc_pid_ns(5)). Processes and threads may start and end meanwhile.
+ * @throws HostError if this process's own table cannot be read
  */
 export function readNamespaces(reader: SystemReader, region: Region): Namespaces {
   const ids = new Set<number>();
@@ -55,7 +54,7 @@ export function readNamespaces(reader: SystemReader, region: Region): Namespaces
     if (found === undefined) continue;
     roots.add(`${namespace} ${root}`);
     const known = named.get(namespace);
-    // The table of a process that has another root (chroot(2)) shows a part of the namespace.
+    // The table of a process with another root (chroot(2)) shows only a part of the namespace.
     named.set(namespace, known === undefined ? found : { ...known, ...merge(known, found) });
   }
   const empty = kept.filter(({ namespace }) => !named.has(namespace));
@@ -69,7 +68,7 @@ export function readNamespaces(reader: SystemReader, region: Region): Namespaces
   };
 }
 
-/** Those of each process that are in the namespace of its first one share a table. */
+/** One thread for each mount namespace of each process. */
 function* threads(reader: SystemReader): Generator<{ folder: string; pid: number; namespace: string }> {
   const pids = reader.list('/proc').filter((name) => /^\d+$/.test(name));
   for (const pid of pids.map(Number).sort((one, other) => one - other)) {
@@ -99,21 +98,21 @@ function merge(one: Table, other: Table): Table {
   };
 }
 
-/** Where a path is in the region's file system. */
+/** Where a path leads in the region's file system. */
 export interface Place {
   mount: RegionMount;
   inside: string;
 }
 
 /**
- * Where a path of a namespace is or was in the region's file system: by the nearest mount of this file system, also one
- * that another mount hides, since what was opened before is still open.
+ * Where a path of a namespace leads or led in the region's file system: by the nearest mount of this file system. A mount
+ * that another one hides counts, because files that were opened before are still open.
  */
 export function placesOf(table: Table, path: string): Place[] {
   return nearest(table, path, () => true);
 }
 
-/** Where a path leads now. A mount of another file system on the way to it counts. */
+/** Where a path leads now: mounts that another file system covers do not count. */
 export function visiblePlacesOf(table: Table, path: string): Place[] {
   const { covers } = table;
   return nearest(table, path, ({ id }, way) => !way.some((target) => covers.has(`${id} ${target}`)));
@@ -135,20 +134,20 @@ function nearest(
   }
 }
 
-/** A process with its name, and the unit that systemd started it for. */
+/** The name, ID and systemd unit of a process. */
 export function describe(reader: SystemReader, pid: number): string {
   const name = attempt(() => reader.read(`/proc/${pid}/comm`).trim()) ?? '?';
   const unit = unitOf(reader, pid);
   return `${name} (process ${pid}${unit === undefined ? '' : `, of ${unit}`})`;
 }
 
-/** systemd's own hierarchy, or the only one (cgroups(7)): "1:name=systemd:/system.slice/sshd.service". */
+/** By systemd's own cgroup hierarchy, or the only one (cgroups(7)): "1:name=systemd:/system.slice/sshd.service". */
 export function unitOf(reader: SystemReader, pid: number): string | undefined {
   const text = attempt(() => reader.read(`/proc/${pid}/cgroup`, 65536)) ?? '';
   return /^(?:\d+:name=systemd|0:):.*?\/([^/\n]+\.service)(?:\/|$)/m.exec(text)?.[1];
 }
 
-/** What belongs to a process that is gone, or that one may not look at. */
+/** @returns undefined after an error: the process has ended, or may not be read */
 export function attempt<T>(action: () => T): T | undefined {
   try {
     return action();

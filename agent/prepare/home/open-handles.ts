@@ -4,36 +4,36 @@ import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { type Namespaces, attempt, placesOf } from './namespaces.ts';
 import { type Region, deviceNumber, homePath, isInRegion, joinPath } from './region.ts';
 
-/** A process that could go on writing to the old /home when a new one is mounted over it. */
-export interface Holder {
+/** A process that could still write to the old /home after a new one is mounted over it. */
+export interface HandleOwner {
   pid: number;
   name: string;
-  /** What it does, with the path: "works in /home/alice". */
+  /** With the path: "works in /home/alice". */
   how: string;
 }
 
-/** What a process has, which leads to the region if its place says so and its device number is the region's. */
+/** A handle of a process. It is in the region if its path is there and its device number is the region's. */
 interface Candidate {
   pid: string;
-  /** Below /proc, leading to it. */
+  /** The link in /proc that leads to it; empty for a mapping. */
   link: string;
-  /** As it is below /home; undefined where its place is not known. */
+  /** Below /home; undefined if no mount of the region contains it. */
   path: string | undefined;
-  /** The path that the kernel shows, from the process's own root on: without a place, it must lead there. */
+  /** The path that the kernel shows, from the process's own root. Without `path`, it must not lead to the same file. */
   shown: string | undefined;
   how: (path: string) => string;
 }
 
 /**
- * Which processes work in a region, have a directory of it open, or have a file in it open or mapped for writing
- * (proc_pid_fd(5)), through whatever mount of whatever namespace. Removed files do not count: they cannot be
- * copied. Processes come and go meanwhile.
+ * Finds the processes that work in a region, have a directory of it open, or have a file in it open or mapped for writing
+ * (proc_pid_fd(5)), through any mount of any namespace. Removed files do not count, because they cannot be copied.
+ * Processes may start and end meanwhile.
  */
-export async function findHolders(
+export async function findHandleOwners(
   reader: SystemReader,
   region: Region,
   namespaces: Namespaces,
-): Promise<Holder[]> {
+): Promise<HandleOwner[]> {
   const pids = reader.list('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
   const candidates = pids.flatMap((pid) => candidatesOf(reader, region, namespaces, pid));
   const isReal = await onDevices(reader, region, candidates);
@@ -46,7 +46,7 @@ export async function findHolders(
   }));
 }
 
-/** Programs that run from a directory, which noexec stops at their next start. */
+/** Running programs in a directory: with noexec they do not start again. */
 export function findRunning(reader: SystemReader, folder: string): string[] {
   const programs = reader
     .list('/proc')
@@ -57,7 +57,7 @@ export function findRunning(reader: SystemReader, folder: string): string[] {
 }
 
 /** "sshd (process 812) works in /home/alice; and 3 more" */
-export function describeHolders(holders: readonly Holder[]): string {
+export function describeHandleOwners(holders: readonly HandleOwner[]): string {
   const shown = holders.slice(0, 5).map(({ pid, name, how }) => `${name} (process ${pid}) ${how}`);
   return `${shown.join('; ')}${holders.length > 5 ? `; and ${holders.length - 5} more` : ''}`;
 }
@@ -117,7 +117,7 @@ function opened(
   });
 }
 
-/** @returns the path below /home, or the one that the kernel shows where only the device number can tell */
+/** @returns the path below /home, or the path that the kernel shows if only the device number decides */
 function whereOpened(
   info: string,
   target: string,
@@ -128,7 +128,7 @@ function whereOpened(
   // Kernels before 3.15 without the backport have no mnt_id (proc_pid_fdinfo(5)): the path decides.
   const id = Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? NaN);
   if (Number.isNaN(id)) return place(target);
-  // Of a mount that was detached (umount --lazy), in no namespace any more.
+  // The mount was detached (umount --lazy), and is in no namespace.
   if (!ids.has(id)) return target;
   const mount = byId.get(id);
   if (mount === undefined) return undefined;
@@ -151,8 +151,8 @@ function mapped(reader: SystemReader, { devices }: Region, pid: string, place: P
 }
 
 /**
- * Which of them are on the region's file system. stat(1) may hang on a dead server: then what has a place in the
- * region counts.
+ * Which candidates are on the region's file system. stat(1) may hang on a dead server: then those with a path in the
+ * region count.
  */
 async function onDevices(
   reader: SystemReader,

@@ -2,54 +2,64 @@ import path from 'node:path';
 import type { SystemReader } from '../../system/reader.ts';
 import { nodeOfMount, nodeOfSource } from '../../facts/disks/block.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
-import type { Look } from '../engine/snapshot.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action } from '../engine/step.ts';
-import { withHome } from './fstab-line.ts';
+import { replaceLines } from '../engine/fstab.ts';
+import type { Volume } from './inspect.ts';
+import { homeOptions } from './mounting.ts';
 import { probe } from './signatures.ts';
 
 /**
- * What is mounted on /home now and would not be at the next boot: after --undo, which takes its line out of fstab, or
- * where somebody mounted it by hand. It gets a line only if it was asked for by name.
- * @returns undefined where it comes again; without an action, where it was not asked for
+ * fstab(5) with the new /home. Pass 0, because XFS is not checked at boot, and a sealed boot checks no file system.
+ * @param text one character a byte
  */
-export async function planNextBoot(
-  look: Look,
+export function withHome(text: string, { uuid, type }: Pick<Volume, 'uuid' | 'type'>): string {
+  return replaceLines(text, '/home', `UUID=${uuid} /home ${type} ${homeOptions.join(',')} 0 0`);
+}
+
+/**
+ * Whether the next boot mounts the same file system on /home. It does not after --undo, or if an administrator mounted it
+ * manually. fstab gets a line for it only if the command line names it.
+ * @returns undefined if it does; no action if the command line does not name it
+ */
+export async function planPersistence(
+  snapshot: Snapshot,
   home: Mount,
 ): Promise<{ why: string; action: Action | undefined } | undefined> {
-  const { reader, settings, fstab } = look;
+  const { reader, settings, fstab } = snapshot;
   const node = nodeOfMount(reader, home);
-  if (node === undefined || comesAgain(look, home)) return undefined;
+  if (node === undefined || isPersistent(snapshot, home)) return undefined;
   const { UUID: uuid = '', TYPE: type = home.type } = await probe(reader, `/dev/${path.basename(node)}`);
-  const [line] = homeEntries(look);
+  const [line] = homeEntries(snapshot);
   const instead = line === undefined ? 'names no /home' : `names ${line.source}`;
-  const why = `At the next boot it would not be /home: /etc/fstab ${instead}.`;
-  if (!isAsked(reader, node) || uuid === '') {
-    const hint = 'Name it by --home-device or --home-uuid, and it gets a line there.';
+  const why = `The next boot does not mount it on /home: /etc/fstab ${instead}.`;
+  if (!isNamed(reader, node) || uuid === '') {
+    const hint = 'Name it by --home-device or --home-uuid to add its line.';
     return { why: `${why} ${hint}`, action: undefined };
   }
   const after = withHome(fstab.text ?? '', { uuid, type });
   return { why, action: { do: 'edit', file: '/etc/fstab', before: fstab.text, after } };
 
-  /** By the file system, or by its disk. */
-  function isAsked(reader: SystemReader, node: string): boolean {
+  /** By its UUID, or by its disk. */
+  function isNamed(reader: SystemReader, node: string): boolean {
     const { homeDevice, homeUuid = '' } = settings;
     if (homeDevice === undefined) return homeUuid.toLowerCase() === uuid.toLowerCase();
     return [node, path.dirname(node)].includes(nodeOfSource(reader, homeDevice) ?? '');
   }
 }
 
-/** By fstab, by a unit of the administrator's or by an automounter. A source that cannot be found may be it. */
-function comesAgain(look: Look, home: Mount): boolean {
-  const lines = homeEntries(look);
+/** By fstab, a unit or an automounter. A source in fstab that cannot be found may be it. */
+function isPersistent(snapshot: Snapshot, home: Mount): boolean {
+  const lines = homeEntries(snapshot);
   if (lines.length > 0) return lines.some(({ device }) => device === undefined || device === home.device);
   const folders = ['/etc/systemd/system', '/usr/lib/systemd/system', '/usr/local/lib/systemd/system'];
   const units = folders.flatMap((folder) => [`${folder}/home.mount`, `${folder}/home.automount`]);
   return (
-    units.some((unit) => look.reader.stat(unit) !== undefined) ||
-    look.mounts.at('/home').some(({ type }) => type === 'autofs')
+    units.some((unit) => snapshot.reader.stat(unit) !== undefined) ||
+    snapshot.mounts.at('/home').some(({ type }) => type === 'autofs')
   );
 }
 
-function homeEntries({ fstab }: Look): Look['fstab']['lines'] {
+function homeEntries({ fstab }: Snapshot): Snapshot['fstab']['lines'] {
   return fstab.lines.filter(({ target }) => target === '/home');
 }

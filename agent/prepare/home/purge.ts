@@ -1,49 +1,52 @@
 import { HostError } from '../../lib/errors.ts';
 import type { WalkedFile } from '../../system/writer.ts';
-import type { Doing } from '../engine/context.ts';
-import { type Entry, readJournal } from '../engine/action-log.ts';
-import { compare } from './copy.ts';
-import { readCutover } from './cutover-state.ts';
-import { homeLines } from './fstab-line.ts';
-import { ownMount } from './stale-marker.ts';
-import { readMounts, withOldHome, withPlaces } from './mounting.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { type ActionLog, readActionLog } from '../engine/action-log.ts';
+import type { ActionOf, Context, Executor } from '../engine/context.ts';
+import { linesOf } from '../engine/fstab.ts';
+import { readMounts } from '../engine/snapshot.ts';
+import { readCutoverState } from './cutover-state.ts';
+import { openMigration } from './migration.ts';
+import { homeMount, withOldHome } from './mounting.ts';
 import { oldHomeRegion } from './region.ts';
+import { compareTrees, unescapeName } from './rsync.ts';
 import { expectUnreachable } from './users.ts';
-import { type Move, interruptibly } from './abortable.ts';
 
+/** How many files a message names. */
 const shown = 20;
 
 /**
- * Removes from the old /home, on the system's disk, what is proven not to be needed: each file that is the same in the
- * new /home, byte by byte; and each file that was changed or removed in the new /home after the move, while the old
- * one is as it was at the move. Everything else stays, and is named.
- * @throws HostError EBUSY where something else can write to the old /home: nothing is removed; ENOTEMPTY naming what stays
+ * Removes from the old /home, on the system disk, what is proven to be dispensable: each file that is the same in the new
+ * /home, byte by byte; and each file that was changed or removed in the new /home after the cutover, while the old one is as
+ * it was at the cutover. All other files are kept and named.
+ * @throws HostError EBUSY if something else can write to the old /home: nothing is removed; ENOTEMPTY naming the kept files
  */
-export function purgeHome(doing: Doing): Promise<void> {
-  process.chdir('/');
-  const moved = findMove(readJournal(doing.reader));
-  if (moved === undefined) throw new HostError('the journal does not say when /home was moved');
-  if (moved.volume !== undefined) {
-    throw new HostError(`the old /home is a volume of its own, ${moved.volume}: remove it by hand`);
-  }
-  return interruptibly(doing, (move) =>
-    withPlaces(move, () =>
-      withOldHome(move, async (old) => {
-        expectApart(move, old);
-        await expectUnreachable(
-          move.reader,
-          oldHomeRegion(readMounts(move.reader)),
-          'Nothing of the old /home is removed while it can be changed; then --purge-old-home again',
-        );
-        const isDispensable = await prove(move, old, moved);
-        move.say('Removing what the new /home is proven to have of the old one, or has changed since');
-        const kept: string[] = [];
-        await move.writer.removeTree(old, move.expectGoing, isDispensable, (name) => kept.push(name));
-        if (kept.length > 0) throw new HostError(describeKept(kept), 'ENOTEMPTY');
-      }),
-    ),
-  );
-}
+export const purgeHome: Executor<ActionOf<'purge-home'>> = {
+  execute: async (context) => {
+    const { reader, writer, checkAborted } = context;
+    const migrated = findMigration(readActionLog(reader));
+    if (migrated === undefined) throw new HostError('the action log does not contain the cutover of /home');
+    if (migrated.volume !== undefined) {
+      throw new HostError(`the old /home is a volume of its own, ${migrated.volume}: remove it manually`);
+    }
+    await context.shared(openMigration);
+    await withOldHome(context, async (old) => {
+      expectSeparate(reader, old);
+      await expectUnreachable(
+        reader,
+        oldHomeRegion(readMounts(reader)),
+        'Nothing of the old /home is removed while it can be changed; end them, then --purge-old-home again',
+      );
+      const isDispensable = await prove(context, old, migrated);
+      context.say(
+        'Removing the files of the old /home that the new one is proven to have, or has changed since',
+      );
+      const kept: string[] = [];
+      await writer.removeTree(old, checkAborted, isDispensable, (name) => kept.push(name));
+      if (kept.length > 0) throw new HostError(describeKept(kept), 'ENOTEMPTY');
+    });
+  },
+};
 
 function describeKept(kept: readonly string[]): string {
   const more = kept.length > shown ? `; and ${kept.length - shown} more` : '';
@@ -51,21 +54,26 @@ function describeKept(kept: readonly string[]): string {
   return `${files} of the old /home ${are} kept, because each was changed in the old /home after the move, or differs in the new one without a change there: ${kept.slice(0, shown).join('; ')}${more}. They are below the mount on /home: mount --bind / /mnt shows them in /mnt/home. Copy what is needed to the new /home, and remove them there`;
 }
 
-export interface Moved {
-  /** Milliseconds since the epoch: when the new /home was named in fstab. */
+export interface Migrated {
+  /** Milliseconds since the epoch: when fstab got the line of the new /home. */
   at: number;
-  /** What fstab named for /home before; undefined: it was a folder. */
+  /** The source of /home in fstab before; undefined: it was a folder. */
   volume: string | undefined;
-  /** Of the new file system; empty where fstab names it otherwise. */
+  /** Of the new file system; empty if fstab names it otherwise. */
   uuid: string;
 }
 
-/** The last time that fstab got another /home. */
-export function findMove(journal: readonly Entry[]): Moved | undefined {
-  for (const { action, began, step } of journal.toReversed()) {
-    if (step !== 'home' || action.do !== 'edit' || action.file !== '/etc/fstab') continue;
-    const [before] = homeLines(action.before ?? '');
-    const [after] = homeLines(action.after);
+/**
+ * The last action that gave fstab another /home: a cutover, or the `edit` of earlier versions and of persistence.ts. A cutover
+ * that failed left fstab as it was.
+ */
+export function findMigration(log: ActionLog): Migrated | undefined {
+  for (const { action, began, step, problem } of log.toReversed()) {
+    const isEdit = action.do === 'edit' || action.do === 'cutover-home';
+    if (step !== 'home' || !isEdit || action.file !== '/etc/fstab') continue;
+    if (action.do === 'cutover-home' && problem !== null) continue;
+    const [before] = linesOf(action.before ?? '', '/home');
+    const [after] = linesOf(action.after ?? '', '/home');
     if (after === undefined || after.source === before?.source) continue;
     const uuid = /^UUID=(.+)$/.exec(after.source)?.[1] ?? '';
     return { at: Date.parse(began), volume: before?.source, uuid };
@@ -73,39 +81,38 @@ export function findMove(journal: readonly Entry[]): Moved | undefined {
   return undefined;
 }
 
-/** What is removed is not what is used. */
-function expectApart({ reader }: Move, old: string): void {
+/** Makes sure that the old /home is not the one in use. */
+function expectSeparate(reader: SystemReader, old: string): void {
   const mounts = readMounts(reader);
-  const home = ownMount(mounts);
-  if (home === undefined) throw new HostError("/home is a folder of the system's disk: it was not moved");
+  const home = homeMount(mounts);
+  if (home === undefined) throw new HostError('/home is a folder of the system disk: it was not moved');
   if (mounts.serving(old)?.device === home.device) {
     throw new HostError(`${old} and /home are on the same file system`);
   }
 }
 
-/** Compares all of the old /home with the new one. @returns whether a file of it can go */
-async function prove(move: Move, old: string, { at, uuid }: Moved): Promise<(file: WalkedFile) => boolean> {
-  const { reader, writer } = move;
-  const cutover = readCutover(reader, uuid);
-  // Before it is compared: what changes from here on stays.
-  const compared = await writer.readTree(old, move.expectGoing);
+/** Compares the old /home with the new one. @returns whether a file of the old one is dispensable */
+async function prove(
+  context: Context,
+  old: string,
+  { at, uuid }: Migrated,
+): Promise<(file: WalkedFile) => boolean> {
+  const { reader, writer } = context;
+  const cutover = readCutoverState(reader, uuid);
+  // Before the comparison: files that change from here on are kept.
+  const compared = await writer.readTree(old, context.checkAborted);
   const different = new Map<string, string>();
-  await compare(move, { from: old, to: '/home', type: 'xfs' }, (item) => {
+  await compareTrees(context, { from: old, to: '/home', type: 'xfs' }, (item) => {
     const [, how = '', name = ''] = /^(\S+) +(.*)$/s.exec(item) ?? [];
-    // What is new in the new one.
+    // *deleting: only the new /home has it.
     if (how !== '*deleting') different.set(unescapeName(name).replace(/\/$/, ''), how);
   });
   return ({ name, directory, state }) => {
     if (!compared.has(name, state)) return false;
     const how = different.get(name);
-    // A directory's times change with what is removed from it, by an earlier run as well.
+    // The times of a directory change when files in it are removed, by an interrupted run as well.
     if (how === undefined || (directory && /^\.d\.\.t\.*$/.test(how))) return true;
     if (cutover?.has(name, state) !== true) return false;
     return writer.lastChange('/home', name) > at;
   };
-}
-
-/** rsync(1) writes what is not printable as \#ooo. @returns one character a byte */
-export function unescapeName(name: string): string {
-  return name.replace(/\\#([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
 }

@@ -3,21 +3,21 @@ import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { RegionMount } from './mount-table.ts';
 import { type Namespace, type Namespaces, unitOf } from './namespaces.ts';
 import { type Region, homePath, isInRegion, joinPath } from './region.ts';
-import { workFolder } from './places.ts';
+import { workFolder } from './mounting.ts';
 
-/** A mount through which files of a region are reached, and the path. */
+/** A way to files of a region: a mount, and the path. */
 export interface Reach {
   namespace: Namespace;
   mount: RegionMount;
   /** In the namespace. */
   path: string;
-  /** What is mounted there, or is reached there: the path below /home. */
+  /** The path below /home of what is mounted or reached there. */
   what: string;
-  /** The mount shows a part of the region, not a directory that the region is in. */
+  /** Whether the mount is in the region; else it contains the region. */
   inside: boolean;
 }
 
-/** Every way to the region but those of prepare itself. One that another mount covers is none. */
+/** Every way to the region, except prepare's own mounts and those that another mount covers. */
 export function findReaches({ all }: Namespaces, region: Region): Reach[] {
   return all.flatMap((namespace) =>
     namespace.mounts.flatMap((mount): Reach[] => {
@@ -43,8 +43,8 @@ function isCovered({ covers }: Namespace, { id, target }: RegionMount, path: str
 }
 
 /**
- * Splits the ways to /home by what will become of them when another file system is mounted on it.
- * @returns `obstacles`: they would go on leading to the old /home; `stale`: they would too, read-only
+ * The ways that would still lead to the old /home after another file system is mounted on it.
+ * @returns `obstacles`: in our own namespace, or writable; `stale`: read-only in other namespaces
  */
 export function judgeReaches(
   namespaces: Namespaces,
@@ -57,7 +57,7 @@ export function judgeReaches(
     const receives = isBelow(region.root, mount.root) && (known(mount.shared) || known(mount.master));
     return mount.id !== homeId && !receives;
   });
-  // Its copies in other namespaces go with it.
+  // When a mount of ours is unmounted, its copies in other namespaces are, too.
   const own = new Set(others.filter(({ namespace }) => namespace.own).map(({ mount }) => mount.shared));
   own.delete(undefined);
   const distinct = others.filter(
@@ -67,7 +67,7 @@ export function judgeReaches(
   return { obstacles: distinct.filter(isObstacle), stale: distinct.filter((reach) => !isObstacle(reach)) };
 }
 
-/** Peer groups that get what is mounted on a mount: its own, and those that receive from it in any number of steps. */
+/** The peer groups that receive what is mounted on a mount: its own, and those below it (mount_namespaces(7)). */
 function receivingGroups({ all }: Namespaces, homeId: number): ReadonlySet<string> {
   const mounts = all.flatMap((namespace) => namespace.mounts);
   const first = mounts.find(({ id }) => id === homeId)?.shared;
@@ -79,14 +79,14 @@ function receivingGroups({ all }: Namespaces, homeId: number): ReadonlySet<strin
   return groups;
 }
 
-/** A sentence: which way leads to the old /home, and what to do. */
+/** A sentence: the way to the old /home, and what to do. */
 export function describeReach(reader: SystemReader, { namespace, mount, path, what, inside }: Reach): string {
   if (namespace.own) {
     const how = inside ? `is also mounted at ${path}` : `is also reached at ${path}`;
-    return `${what} ${how}, which would go on with the old /home: umount ${mount.target}, and mount it again afterwards.`;
+    return `${what} ${how}, which would still be the old /home: umount ${mount.target}, and mount it again afterwards.`;
   }
   const unit = unitOf(reader, namespace.pid);
   const end = unit === undefined ? 'end it' : `systemctl stop ${unit}`;
   const how = inside ? 'mounted' : 'reached';
-  return `${namespace.who} has a mount namespace of its own, in which ${what} is ${how} at ${path}, and would go on with the old /home: ${end}, and start it again afterwards.`;
+  return `${namespace.who} has a mount namespace of its own, in which ${what} is ${how} at ${path}, and would continue to use the old /home: ${end}, and start it again afterwards.`;
 }

@@ -2,30 +2,30 @@ import type { SystemReader } from '../../system/reader.ts';
 import { isBelow, type MountTable } from '../../facts/mounts/mountinfo.ts';
 
 /**
- * A directory by its place in its file system. Paths say less: the same directory has other paths through a bind mount
- * or in another mount namespace, and the same path may be another directory.
+ * A directory, by its file system and its path in it. A path in a mount namespace is not unique: through a bind mount or in
+ * another namespace the directory has other paths, and the path may be another directory.
  */
 export interface Region {
-  /** "major:minor" in mountinfo and, on Btrfs, as stat(2) has it. */
+  /** "major:minor" of mountinfo and, on Btrfs, of stat(2). */
   devices: ReadonlySet<string>;
-  /** From the root of the file system on: "/home" where /home is a directory of /. */
+  /** From the root of the file system: "/home" if /home is a directory of /. */
   root: string;
 }
 
-/** What is /home now. @throws Error without a mount that serves it */
+/** The directory that is /home now. @throws Error if no mount serves it */
 export async function homeRegion(reader: SystemReader, mounts: MountTable): Promise<Region> {
   const home = mounts.serving('/home');
   if (home === undefined) throw new Error('no mount serves /home');
   const devices = new Set([home.device]);
   if (home.type === 'btrfs') {
-    // Each subvolume has a device number of its own, which mountinfo does not show.
+    // Each subvolume has its own device number, which mountinfo does not show.
     const { stdout } = await reader.run('/usr/bin/stat', ['-c', '%d', '/home']);
     devices.add(deviceNumber(stdout.trim()));
   }
   return { devices, root: joinPath(home.root, '/home'.slice(home.target.length)) };
 }
 
-/** The directory /home below what is mounted on it. */
+/** The directory /home of the root's file system, below the mounts on it. */
 export function oldHomeRegion(mounts: MountTable): Region {
   const root = mounts.serving('/');
   if (root === undefined) throw new Error('no mount serves /');
@@ -37,7 +37,7 @@ export function isInRegion({ root }: Region, path: string): boolean {
   return isBelow(path, root);
 }
 
-/** A path of the region's file system as it is below /home. */
+/** The path below /home of a path in the region's file system. */
 export function homePath({ root }: Region, path: string): string {
   return root === '/' ? joinPath('/home', path) : `/home${path.slice(root.length)}`;
 }

@@ -6,20 +6,20 @@ const blkid = '/usr/sbin/blkid';
 const mebibyte = 1024 * 1024;
 
 /**
- * What a device holds by what is written on it, in words; empty for a device that says nothing.
+ * What a device holds, by the signatures on it: a phrase each; empty for an empty device.
  * @param bytes the device's size
  */
 export async function findContent(reader: SystemReader, device: string, bytes: number): Promise<string[]> {
   const { stdout, ended } = await reader.run(wipefs, ['-p', device]);
-  if (ended !== 'good') throw new HostError(`${wipefs} could not look at ${device}`);
+  if (ended !== 'good') throw new HostError(`${wipefs} could not read ${device}`);
   const found = [...new Set(stdout.split('\n').flatMap(describe))];
   if (found.length > 0) return found;
   const ends = [0, Math.max(0, bytes - mebibyte)];
   const data = ends.some((offset) => /[^\0]/.test(reader.readAt(device, offset, mebibyte)));
-  return data ? ['data of a kind that is not known'] : [];
+  return data ? ['data of an unknown kind'] : [];
 }
 
-/** wipefs(8), --parsable: offset, UUID, label, type. util-linux before 2.31 prints a heading, with a #. */
+/** wipefs(8), --parsable: offset, UUID, label, type. util-linux before 2.31 prints a heading that begins with #. */
 function describe(line: string): string[] {
   const [, uuid = '', label = '', type = ''] = line.split(',');
   if (line.startsWith('#') || type === '') return [];
@@ -41,7 +41,7 @@ const words: Record<string, string> = {
   swsuspend: 'a hibernated system',
 };
 
-/** What blkid(8) finds on a device itself, past its cache and udev's: TYPE, UUID, PART_ENTRY_NAME, … */
+/** What blkid(8) finds on the device itself, without its cache and udev's: TYPE, UUID, PART_ENTRY_NAME, … */
 export async function probe(reader: SystemReader, device: string): Promise<Record<string, string>> {
   const { stdout } = await reader.run(blkid, ['-p', '-o', 'export', device]);
   return Object.fromEntries(

@@ -2,24 +2,24 @@ import { HostError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { MountTable } from '../../facts/mounts/mountinfo.ts';
-import { staging } from './places.ts';
-import type { Move } from './abortable.ts';
+import type { Context } from '../engine/context.ts';
+import { staging } from './mounting.ts';
 
-export const du = '/usr/bin/du';
+const du = '/usr/bin/du';
 
-/** XFS keeps about so much of a disk for its log and its trees. */
-const keptShare = 0.03;
-const keptBytes = 80 * 1024 * 1024;
+/** About as much as XFS takes of a disk for its log and its trees. */
+const reservedShare = 0.03;
+const reservedBytes = 80 * 1024 * 1024;
 
-/** What a disk of a size has room for, as an XFS. */
-export function roomOn(bytes: number): number {
-  return Math.max(0, bytes * (1 - keptShare) - keptBytes);
+/** How much an XFS on a disk of this size can hold. */
+export function capacityOf(bytes: number): number {
+  return Math.max(0, bytes * (1 - reservedShare) - reservedBytes);
 }
 
 /**
- * Bytes that /home takes up, without those mounted below it; undefined where it takes more than seconds to tell.
- * Where everything on its file system has room anyway, that is the answer.
- * @param enough bytes
+ * Bytes that /home takes, without the mounts below it; undefined if du(1) takes longer than a few seconds. If everything on
+ * its file system fits, that is the answer.
+ * @param enough bytes that fit
  */
 export async function sizeOfHome(
   reader: SystemReader,
@@ -33,20 +33,25 @@ export async function sizeOfHome(
   return ended === 'good' && bytes > 0 ? bytes : undefined;
 }
 
-/** The same of the new file system, exactly, when it is mounted; and what a bar counts to. @throws HostError ENOSPC */
-export async function expectRoom(move: Move, device: string): Promise<number> {
-  const takes = async (how: string) => {
-    const { stdout, exit, stderr } = await move.run(du, ['-sx', how, '/home'], 86400);
-    // A file that goes away meanwhile is its reason to complain.
+/**
+ * Compares /home with the new file system, which is mounted for copying.
+ * @returns the sum of the files' sizes, for the progress bar
+ * @throws HostError ENOSPC
+ */
+export async function expectSpace(context: Context, device: string): Promise<number> {
+  const { reader, runAbortable, runAlways } = context;
+  const measure = async (how: string) => {
+    const { stdout, exit, stderr } = await runAbortable(du, ['-sx', how, '/home'], { seconds: 86400 });
+    // Not the exit code: du(1) fails if a file disappears meanwhile.
     const bytes = Number(stdout.split('\t')[0]);
     if (Number.isNaN(bytes) || stdout === '')
       throw new HostError(`${du} ended with ${exit}: ${stderr.trim()}`);
     return bytes;
   };
-  const needed = await takes('-B1');
-  const { sizeBytes, usedBytes } = move.reader.usage(staging);
-  // Of an earlier run; it is not copied again.
-  const there = Number((await move.always(du, '-sxB1', staging)).split('\t')[0]);
+  const needed = await measure('-B1');
+  const { sizeBytes, usedBytes } = reader.usage(staging);
+  // The copy of an earlier run is not copied again.
+  const there = Number((await runAlways(du, ['-sxB1', staging])).split('\t')[0]);
   const free = sizeBytes - usedBytes + there;
   if (needed > free) {
     throw new HostError(
@@ -54,5 +59,5 @@ export async function expectRoom(move: Move, device: string): Promise<number> {
       'ENOSPC',
     );
   }
-  return takes('-b');
+  return measure('-b');
 }

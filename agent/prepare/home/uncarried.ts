@@ -1,33 +1,32 @@
 import { HostError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { isBelow, type MountTable } from '../../facts/mounts/mountinfo.ts';
-import { textIfThere } from '../engine/snapshot.ts';
-import { readMounts } from './mounting.ts';
-import type { Move } from './abortable.ts';
+import type { Context } from '../engine/context.ts';
+import { readMounts, textIfThere } from '../engine/snapshot.ts';
 
 const shell = '/bin/sh';
 
-/** Milliseconds: more than a million files take. */
+/** Milliseconds: enough for more than a million files. */
 const planLimit = 600_000;
 const week = 7 * 86400;
 
-/** Programs give up at so many; the message has fewer. */
+/** The programs stop at so many results, and a message has no more. */
 const most = 20;
 
 /**
- * Directories below /home that stat(2) has another device for: Btrfs subvolumes, which no mount table shows. One file
- * system is copied and compared, so they would be left out of both. NUL ends each name.
+ * Directories below /home with another device number (stat(2)): Btrfs subvolumes, which no mount table shows. rsync copies
+ * and compares one file system, so it would leave them out. NUL ends each name.
  */
 const findForeign = `device=$(/usr/bin/stat -c %d /home) || exit 2
 /usr/bin/find /home -xdev -mindepth 1 -type d -printf '%D %p\\0' 2>/dev/null | grep -z -a -v -m ${most} "^$device " || [ $? -eq 1 ]`;
 
-/** Attributes that the file system does not set by itself (chattr(1)); e, I, N and h it does. */
+/** Attributes of chattr(1), except those that the file system sets itself: e, I, N and h. */
 const findAttributes = `/usr/bin/find /home -xdev '(' -type f -o -type d ')' -exec /usr/bin/lsattr -d -- '{}' + 2>/dev/null |
 grep -a -m ${most} -E '^[-A-Za-z]*[aiASDsucdjtCTPFxEV][-A-Za-z]* +/' || [ $? -eq 1 ]`;
 
-/** What a copy of /home would leave out. Each is a sentence with what to do. */
+/** What a copy of /home would leave out: a sentence each, with what to do. */
 export interface Uncarried {
-  /** Files: /home cannot be moved. */
+  /** Files: they block the migration. */
   blockers: string[];
   /** Properties of files. */
   notes: string[];
@@ -36,13 +35,13 @@ export interface Uncarried {
 export async function findUncarried(reader: SystemReader, mounts: MountTable): Promise<Uncarried> {
   const below = mountedBelow(mounts);
   const notes = quotas(reader, mounts);
-  // A walk would go into them, and may hang there.
+  // find(1) would call stat(2) on the mount points, which may hang.
   if (below.length > 0) return { blockers: below, notes };
   const foreign = await reader.run(shell, ['-c', findForeign], planLimit);
   const attributes = await reader.run(shell, ['-c', findAttributes], planLimit);
   if (foreign.ended === 'deadline' || attributes.ended === 'deadline') {
     notes.push(
-      'Looking for subvolumes and for attributes of chattr below /home took longer than 10 minutes and was ended: --apply looks for subvolumes first.',
+      'The search for subvolumes and attributes of chattr below /home was stopped after 10 minutes: --apply searches for subvolumes again, without this limit.',
     );
   }
   return {
@@ -51,12 +50,15 @@ export async function findUncarried(reader: SystemReader, mounts: MountTable): P
   };
 }
 
-/** The same again, with as much time as it takes. @throws HostError EBUSY */
-export async function expectWhole(move: Move): Promise<void> {
+/** Searches again, without the limit of a plan. @throws HostError EBUSY */
+export async function expectAllCopied({ reader, runAbortable }: Context): Promise<void> {
   let found = '';
-  const { exit, stderr } = await move.run(shell, ['-c', findForeign], week, (text) => void (found += text));
-  if (exit !== 0) throw new HostError(`looking for subvolumes below /home did not succeed: ${stderr.trim()}`);
-  const problems = [...mountedBelow(readMounts(move.reader)), ...foreignNames(found)];
+  const { exit, stderr } = await runAbortable(shell, ['-c', findForeign], {
+    seconds: week,
+    output: (text) => void (found += text),
+  });
+  if (exit !== 0) throw new HostError(`the search for subvolumes below /home failed: ${stderr.trim()}`);
+  const problems = [...mountedBelow(readMounts(reader)), ...foreignNames(found)];
   if (problems.length > 0) throw new HostError(problems.join(' '), 'EBUSY');
 }
 
@@ -68,7 +70,7 @@ function mountedBelow(mounts: MountTable): string[] {
   if (targets.length === 0) return [];
   const more = targets.length > most ? ` and ${targets.length - most} more` : '';
   return [
-    `Mounted below /home, and would be hidden: ${targets.slice(0, most).join(', ')}${more}. Unmount them first.`,
+    `Mounted below /home, where the new /home would hide them: ${targets.slice(0, most).join(', ')}${more}. Unmount them first.`,
   ];
 }
 
@@ -123,7 +125,7 @@ const attributeWords: Record<string, string> = {
 
 const quotaOptions = /^(usr|grp|prj|u|g|p|)quota$|^[ugp]?qnoenforce$/;
 
-/** Limits are kept by user, group or project in the file system, and a file's project in its inode. */
+/** Quota limits are stored in the file system, and the project of a file in its inode: rsync copies neither. */
 function quotas(reader: SystemReader, mounts: MountTable): string[] {
   const home = mounts.serving('/home');
   const on = home?.superOptions.filter((option) => quotaOptions.test(option)) ?? [];

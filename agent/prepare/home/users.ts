@@ -1,19 +1,20 @@
 import { HostError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { type Mount, mountTable } from '../../facts/mounts/mountinfo.ts';
+import type { Mount } from '../../facts/mounts/mountinfo.ts';
+import { readMounts } from '../engine/snapshot.ts';
 import { findBacking } from './backing.ts';
-import { type Holder, describeHolders, findHolders } from './open-handles.ts';
+import { type HandleOwner, describeHandleOwners, findHandleOwners } from './open-handles.ts';
 import { readNamespaces } from './namespaces.ts';
 import { describeReach, findReaches, judgeReaches } from './reach.ts';
 import { type Region, homeRegion } from './region.ts';
 
-/** Everything that would go on with the old /home when another file system is mounted on it. */
+/** What would continue to use the old /home after another file system is mounted on it. */
 export interface Users {
-  /** Sentences with what to do: /home cannot be moved while they are there. */
+  /** They block the migration: a sentence each, with what to do. */
   obstacles: string[];
-  /** Sentences: they only read, and see the old /home until they are started again. */
+  /** Processes that only read, and see the old /home until they are restarted. */
   stale: string[];
-  holders: Holder[];
+  owners: HandleOwner[];
 }
 
 const shownObstacles = 10;
@@ -24,7 +25,7 @@ export async function findUsers(reader: SystemReader, region: Region, home: Moun
   const { obstacles, stale } = judgeReaches(namespaces, region, home.id);
   const kept = namespaces.kept.map(
     (target) =>
-      `A mount namespace without a process is kept at ${target}, and may have /home in it: umount ${target}.`,
+      `A mount namespace without a process is kept at ${target} and may contain /home: umount ${target}.`,
   );
   return {
     obstacles: firstFew([
@@ -33,21 +34,21 @@ export async function findUsers(reader: SystemReader, region: Region, home: Moun
       ...kept,
     ]),
     stale: [...new Set(stale.map(({ namespace: { who } }) => who))],
-    holders: await findHolders(reader, region, namespaces),
+    owners: await findHandleOwners(reader, region, namespaces),
   };
 }
 
-/** The same of /home as it is now. */
+/** The users of /home as it is mounted now. */
 export async function findHomeUsers(reader: SystemReader): Promise<Users> {
-  const mounts = mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
+  const mounts = readMounts(reader);
   const home = mounts.serving('/home');
   if (home === undefined) throw new HostError('no mount serves /home');
   return findUsers(reader, await homeRegion(reader, mounts), home);
 }
 
 /**
- * @param region the old /home, of which there is nothing but a read-only view, or which another file system covers
- * @throws HostError EBUSY naming what can write to it all the same, or has something in it open
+ * @param region the old /home, which is read-only, or covered by another file system
+ * @throws HostError EBUSY naming what can still write to it, or has files in it open
  */
 export async function expectUnreachable(reader: SystemReader, region: Region, advice: string): Promise<void> {
   const namespaces = readNamespaces(reader, region);
@@ -56,17 +57,21 @@ export async function expectUnreachable(reader: SystemReader, region: Region, ad
     ...reaches.map((reach) => describeReach(reader, reach)),
     ...(await findBacking(reader, region, namespaces)),
   ]);
-  expectNone(problems, await findHolders(reader, region, namespaces), advice);
+  expectNone(problems, await findHandleOwners(reader, region, namespaces), advice);
 }
 
 /** @throws HostError EBUSY naming them */
-export function expectNone(obstacles: readonly string[], holders: readonly Holder[], advice: string): void {
-  const inUse = holders.length === 0 ? [] : [`In use: ${describeHolders(holders)}.`];
+export function expectNone(
+  obstacles: readonly string[],
+  owners: readonly HandleOwner[],
+  advice: string,
+): void {
+  const inUse = owners.length === 0 ? [] : [`In use: ${describeHandleOwners(owners)}.`];
   if (obstacles.length + inUse.length === 0) return;
   throw new HostError([...obstacles, ...inUse, advice].join(' '), 'EBUSY');
 }
 
 function firstFew(sentences: string[]): string[] {
   const more = sentences.length - shownObstacles;
-  return more > 0 ? [...sentences.slice(0, shownObstacles), `And ${more} more of the kind.`] : sentences;
+  return more > 0 ? [...sentences.slice(0, shownObstacles), `And ${more} more.`] : sentences;
 }

@@ -1,11 +1,14 @@
+import { HostError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
-import type { Action, Settings } from '../engine/step.ts';
-import type { Inspected } from './inspect.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import type { Context } from '../engine/context.ts';
+import { readSnapshot } from '../engine/snapshot.ts';
+import { type Inspected, inspect } from './inspect.ts';
 
 /**
  * Why a device cannot become /home, a sentence each.
- * @param named as the user named it
- * @param wipe whether --wipe names it: what it holds may be lost, and nothing else
+ * @param named as on the command line
+ * @param wipe whether --wipe names it, so that its content may be lost
  */
 export function refusals(
   { never, content, bytes, device }: Inspected,
@@ -21,18 +24,34 @@ export function refusals(
   ];
 }
 
-type MoveHome = Extract<Action, { do: 'move-home' }>;
+/** Inspects a device again, right before it is used. @throws HostError if it cannot become /home */
+export async function expectUsable({ reader }: Context, named: string, wipe: boolean): Promise<Inspected> {
+  const inspected = await inspect(readSnapshot(reader), named);
+  const problems = refusals(inspected, named, wipe);
+  if (problems.length > 0) throw new HostError(problems.join(' '));
+  return inspected;
+}
 
-/** What was asked for, as far as it is in the action. */
-export function settingsOf({ disk, wipe }: Pick<MoveHome, 'disk' | 'wipe'>): Settings {
-  const uuid = /^UUID=(.+)$/.exec(disk)?.[1];
-  return {
-    homeDevice: uuid === undefined ? disk : undefined,
-    homeUuid: uuid,
-    wipe: wipe ? disk : undefined,
-    purgeOldHome: false,
-    tmpSize: '25%',
-    tmpMode: '1777',
-    cleanVar: false,
-  };
+const always = [
+  ['rsync', '/usr/bin/rsync'],
+  ['findutils', '/usr/bin/find'],
+  ['e2fsprogs', '/usr/bin/lsattr'],
+  ['util-linux', '/usr/bin/flock'],
+  ['util-linux', '/usr/sbin/blkid'],
+] as const;
+
+const forWholeDisk = [
+  ['util-linux', '/usr/sbin/wipefs'],
+  ['parted', '/usr/sbin/parted'],
+  ['xfsprogs', '/usr/sbin/mkfs.xfs'],
+] as const;
+
+/**
+ * Programs of a migration that are not installed, a sentence each.
+ * @param isWholeDisk whether a disk is partitioned and formatted
+ */
+export function missingPrograms(reader: SystemReader, isWholeDisk: boolean): string[] {
+  return [...always, ...(isWholeDisk ? forWholeDisk : [])]
+    .filter(([, program]) => reader.stat(program) === undefined)
+    .map(([name, program]) => `${program} is missing: install the package ${name}.`);
 }

@@ -5,7 +5,7 @@ import { splitKernelArguments } from '../../facts/boot/kernel-arguments.ts';
 import { hasSelinux } from '../../facts/security/labels.ts';
 import { findConflictingOverlays } from '../../facts/boot/conflicting-overlays.ts';
 import { cloudInitDisabled } from '../../facts/boot/provisioning.ts';
-import { type Look } from '../engine/snapshot.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 import { planKernelArguments } from './kernel-arguments.ts';
 import { hasFileTypes } from './xfs.ts';
@@ -13,7 +13,7 @@ import { hasFileTypes } from './xfs.ts';
 const readonlyRoot = '/etc/sysconfig/readonly-root';
 
 /** Step `boot`: nothing at boot, or in a crash, needs a writable disk. */
-export function planBoot(look: Look): Step {
+export function planBoot(look: Snapshot): Step {
   const { reader } = look;
   const words = splitKernelArguments(reader.read('/proc/cmdline', 65536));
   const conflicting = findConflictingOverlays(reader, words);
@@ -81,7 +81,7 @@ function ignition(words: readonly string[]): string[] {
 const service = '/etc/systemd/system/multi-user.target.wants/kdump.service';
 
 /** kdump.conf(5): the default target is /var/crash on the root file system. */
-function crashDumps(look: Look, words: readonly string[]): string[] {
+function crashDumps(look: Snapshot, words: readonly string[]): string[] {
   const { reader } = look;
   if (reader.stat(service) === undefined || !words.some((word) => word.startsWith('crashkernel='))) return [];
   const lines = (reader.readIfPresent('/etc/kdump.conf') ?? '')
@@ -96,7 +96,7 @@ function crashDumps(look: Look, words: readonly string[]): string[] {
   ];
 }
 
-function isOnSystem({ reader, systemDisks }: Look, source: string): boolean {
+function isOnSystem({ reader, systemDisks }: Snapshot, source: string): boolean {
   return systemDisks.includes(findNamedDevice(reader, deviceFile(source)).disks);
 }
 
@@ -104,7 +104,7 @@ function isOnSystem({ reader, systemDisks }: Look, source: string): boolean {
  * overlayfs requires file types in its upper layer (Documentation/filesystems/overlayfs.rst, d_type). With a lower layer
  * that has none it works on the kernel of RHEL 7.9 (3.10.0-1160), which logs nothing about it (measured).
  */
-function fileTypes({ reader, mounts }: Look): string[] {
+function fileTypes({ reader, mounts }: Snapshot): string[] {
   const mount = mounts.serving('/var');
   if (mount?.type !== 'xfs' || hasFileTypes(reader, `/dev/block/${mount.device}`) !== false) return [];
   return [

@@ -1,11 +1,11 @@
 import type { SystemReader } from '../../system/reader.ts';
-import { type Look } from '../engine/snapshot.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 import { hostKeys } from './host-keys.ts';
 import { openForWriting } from './open-files.ts';
 
 /** Step `etc`: files below /etc that programs write at run time are written now, or named. */
-export function planEtc({ reader }: Look): Step {
+export function planEtc({ reader }: Snapshot): Step {
   const needs = [machineId(reader), resolvConf(reader), hostKeys(reader), ...lvmBackups(reader)].filter(
     (need) => need !== undefined,
   );

@@ -1,16 +1,16 @@
 import { needsWritable } from '../../checks/fstab-consistent.ts';
 import type { FstabEntry } from '../../facts/mounts/fstab-devices.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
-import { type Edit, commentedOut, editText } from '../engine/fstab/edit.ts';
-import { addOption, optionsOf, withOptions, withPass } from '../engine/fstab/line.ts';
-import type { Look } from '../engine/snapshot.ts';
+import { type Edit, commentedOut, editText } from '../engine/fstab.ts';
+import { addOption, optionsOf, withOptions, withPass } from '../engine/fstab.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
 import type { Step } from '../engine/step.ts';
 
 /**
  * Step `fstab`: entries for file systems on the system's disk get `ro` and pass 0, and swap there is commented out.
  * Everything else stays as it is, byte for byte.
  */
-export function planFstab(look: Look): Step {
+export function planFstab(look: Snapshot): Step {
   const { text, lines, problems } = look.fstab;
   const edits = new Map<number, Edit>();
   const why: string[] = [];
@@ -55,7 +55,7 @@ interface Change {
   edit: Edit;
 }
 
-function changeOf(look: Look, entry: FstabEntry): Change | undefined {
+function changeOf(look: Snapshot, entry: FstabEntry): Change | undefined {
   if (entry.type === 'swap') return swapChange(look, entry);
   const { target } = entry;
   if (!target.startsWith('/')) return undefined;
@@ -91,7 +91,7 @@ function orDefaults(options: readonly string[]): readonly string[] {
   return options.length === 0 ? ['defaults'] : options;
 }
 
-function swapChange(look: Look, entry: FstabEntry): Change | undefined {
+function swapChange(look: Snapshot, entry: FstabEntry): Change | undefined {
   const { source } = entry;
   const isFile = source.startsWith('/') && !isBelow(source, '/dev');
   const onSystem = isFile

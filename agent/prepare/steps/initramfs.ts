@@ -4,14 +4,14 @@ import type { SystemReader } from '../../system/reader.ts';
 import type { CpioFile } from './initramfs/cpio.ts';
 import { readImage } from './initramfs/image.ts';
 import { type Kernel, installedKernels, isOlderThanModules } from './initramfs/kernels.ts';
-import { type Look, namesIfThere } from '../engine/snapshot.ts';
+import { type Snapshot, namesIfThere } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 
 const scriptFolder = '/usr/libexec/immutafs';
 const moduleSetup = '/usr/lib/dracut/modules.d/95immutafs/module-setup.sh';
 
 /** Step `initramfs`: the image of every kernel has its current modules, this version's scripts and the overlay driver. */
-export async function planInitramfs({ reader, mounts }: Look): Promise<Step> {
+export async function planInitramfs({ reader, mounts }: Snapshot): Promise<Step> {
   const step = (state: Step['state'], why: string[], actions: Action[] = []): Step => ({
     id: 'initramfs',
     state,

@@ -3,7 +3,7 @@ import type { SystemReader } from '../../system/reader.ts';
 import { neverResumes, resumeWords } from '../../facts/boot/kernel-arguments.ts';
 import { type LoaderFile, kernelLines, kernelopts, readLoader } from '../../facts/boot/boot-loader.ts';
 import { readSecureBoot } from '../../facts/boot/firmware.ts';
-import { type Look } from '../engine/snapshot.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action } from '../engine/step.ts';
 import { flushBoot } from './initramfs.ts';
 import {
@@ -31,7 +31,7 @@ const cmdline = '/etc/kernel/cmdline';
  * without GRUB's files gets its command line from the host.
  * @param running the kernel command line of this boot
  */
-export function planKernelArguments({ reader, mounts }: Look, running: readonly string[]): Corrections {
+export function planKernelArguments({ reader, mounts }: Snapshot, running: readonly string[]): Corrections {
   const { files, unread } = readLoader(reader);
   const wanted: RequiredArgument[] = needsNoEfi(reader) ? ['noresume', 'noefi'] : ['noresume'];
   const manual = unread.map((reason) => `A file of the boot loader cannot be read: ${reason}.`);

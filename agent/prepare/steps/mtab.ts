@@ -1,11 +1,11 @@
-import type { Look } from '../engine/snapshot.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
 import type { Step } from '../engine/step.ts';
 
 const file = '/etc/mtab';
 const to = '../proc/self/mounts';
 
 /** Step `mtab`: /etc/mtab is a link to the kernel's mount table, since a file on a read-only disk would be stale. */
-export function planMtab({ reader }: Look): Step {
+export function planMtab({ reader }: Snapshot): Step {
   const kind = reader.stat(file)?.kind;
   const link = kind === 'link' ? reader.link(file) : undefined;
   if (link !== undefined && /^(\/|\.\.\/)proc\/(self\/)?mounts$/.test(link)) {

@@ -1,8 +1,8 @@
-import { addOption, optionsOf, withOptions } from '../engine/fstab/line.ts';
-import { type Edit, appendLines, commentedOut, editText } from '../engine/fstab/edit.ts';
+import { addOption, optionsOf, withOptions } from '../engine/fstab.ts';
+import { type Edit, appendLines, commentedOut, editText } from '../engine/fstab.ts';
 import type { FstabEntry } from '../../facts/mounts/fstab-devices.ts';
 import { requiredOptions } from '../../facts/mounts/targets.ts';
-import type { Look } from '../engine/snapshot.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Settings, Step } from '../engine/step.ts';
 import { findTmpUnits } from './tmp-units.ts';
 
@@ -11,7 +11,7 @@ const inodes = '50k';
 const opposites: Record<string, string> = { noexec: 'exec', nodev: 'dev', nosuid: 'suid' };
 
 /** Step `tmp`: /tmp is a tmpfs, noexec. The content of the present /tmp stays on the disk, below the mount. */
-export function planTmp(look: Look): Step {
+export function planTmp(look: Snapshot): Step {
   const lines = look.fstab.lines.filter(({ target }) => target === '/tmp');
   if (lines.length > 1) {
     const numbers = lines.map(({ line }) => line).join(', ');
@@ -42,7 +42,7 @@ interface Change {
 }
 
 function changeOf(
-  look: Look,
+  look: Snapshot,
   entry: FstabEntry | undefined,
   required: readonly string[],
 ): Change | undefined {
@@ -111,7 +111,7 @@ function withValue(options: readonly string[], key: string, value: string): stri
 }
 
 /** The options that REQUIRE_OPTIONS has for /tmp, in a fixed order; all three if it does not name /tmp. */
-function requiredForTmp({ config }: Look): string[] {
+function requiredForTmp({ config }: Snapshot): string[] {
   const list = requiredOptions(config).find(({ target }) => target === '/tmp')?.list;
   return Object.keys(opposites).filter((option) => list === undefined || list.includes(option));
 }

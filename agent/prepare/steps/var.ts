@@ -1,7 +1,7 @@
 import { formatBytes, shortList } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
-import type { Look } from '../engine/snapshot.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 import { auditProblems } from './audit-space.ts';
 import { openForWriting } from './open-files.ts';
@@ -14,7 +14,7 @@ const mostOfMemory = 0.75;
  * Step `var`: the memory that the overlay on /var needs. The first write to a file copies the whole file into the upper
  * layer, so the files that daemons have open for writing now are counted.
  */
-export async function planVar(look: Look): Promise<Step> {
+export async function planVar(look: Snapshot): Promise<Step> {
   const { reader, config, settings } = look;
   const memory = memoryBytes(reader);
   const cap = capBytes(config.VAR_SIZE, memory);
@@ -86,7 +86,7 @@ const stores = [
 ];
 
 /** The container stores that exist and will be below the overlay on /var. */
-function containerStores(look: Look): string[] {
+function containerStores(look: Snapshot): string[] {
   const { reader } = look;
   return stores.filter(
     (store) =>
@@ -95,7 +95,7 @@ function containerStores(look: Look): string[] {
 }
 
 /** The overlay on /var cannot be the upper layer of another overlay (overlayfs.rst), and images are large. */
-async function storeProblems(look: Look, found: readonly string[]): Promise<string[]> {
+async function storeProblems(look: Snapshot, found: readonly string[]): Promise<string[]> {
   const { reader, mounts } = look;
   const below = mounts.all
     .filter((mount) => isBelow(mount.target, '/var') && mount.type !== 'overlay' && !mounts.hidden.has(mount))
@@ -111,7 +111,7 @@ async function storeProblems(look: Look, found: readonly string[]): Promise<stri
 }
 
 /** Whether a path below /var is on the system's disk, so that a sealed boot mounts an overlay over it. */
-function isLayered({ mounts, systemDisks }: Look, path: string): boolean {
+function isLayered({ mounts, systemDisks }: Snapshot, path: string): boolean {
   const mount = mounts.serving(path);
   if (mount === undefined) return true;
   if (!isBelow(mount.target, '/var')) return isBelow(path, '/var');

@@ -6,6 +6,7 @@ import { run } from '../../../agent/cli.ts';
 import { type ForwardState, forwardStateFile } from '../../../agent/facts/forwarder.ts';
 import { HostError } from '../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
+import { systemWriter } from '../../../agent/system/writer.ts';
 import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
 import { exitCode } from '../../../agent/report/report.ts';
 
@@ -41,16 +42,16 @@ const stopping: Record<string, [string, string]> = {
 
 const misconfigured = suite('forward: a configuration that stops the forwarder');
 
-function withConfig<T>(text: string, action: (reader: SystemReader) => Promise<T>): Promise<T> {
+function withConfig<T>(text: string, action: (reader: SystemReader, root: string) => Promise<T>): Promise<T> {
   const guest = goodGuest();
   const code = text === 'EACCES' || text === 'EIO' ? text : '';
   guest.files[conf.slice(1)] = code === '' ? text : '';
-  return withGuest(guest, (reader) => {
+  return withGuest(guest, (reader, root) => {
     const read: SystemReader['read'] = (file, limit) => {
       if (code !== '' && file === conf) throw new HostError(`${conf}: no`, code);
       return reader.read(file, limit);
     };
-    return action({ ...reader, read, readIfPresent: read });
+    return action({ ...reader, read, readIfPresent: read }, root);
   });
 }
 
@@ -77,7 +78,7 @@ for (const [title, [text, expected]] of Object.entries(stopping)) {
   });
 
   misconfigured(`${title}: forward-healthy fails, and status exits with 2`, async () => {
-    const report = await withConfig(text, evaluateGuest);
+    const report = await withConfig(text, (reader) => evaluateGuest(reader));
     const finding = report.checks.find(({ id }) => id === 'forward-healthy');
     assert.is(finding?.status, 'fail');
     assert.match(finding?.observed ?? '', expected);
@@ -93,7 +94,7 @@ for (const [title, text] of Object.entries({
 })) {
   misconfigured(`${title} does not stop it`, async () => {
     assert.equal(await forward(text), { code: 0, stderr: '' });
-    const { checks } = await withConfig(text, evaluateGuest);
+    const { checks } = await withConfig(text, (reader) => evaluateGuest(reader));
     assert.is(checks.find(({ id }) => id === 'forward-healthy')?.status, 'skip');
   });
 }
@@ -125,9 +126,10 @@ daemon('returns 0 after SIGTERM, although a connection is being established', as
   const runSystemctl: SystemReader['run'] = () => Promise.resolve({ stdout: 'running\n', ended: 'good' });
   try {
     // The server never answers: without the signal, the attempt would take 10 s.
-    const { code, state } = await withConfig(`FORWARD=relp://127.0.0.1:${port}\n`, async (reader) => {
+    const { code, state } = await withConfig(`FORWARD=relp://127.0.0.1:${port}\n`, async (reader, root) => {
       const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
-      const ended = run(['forward'], { ...reader, run: runSystemctl }, output);
+      const loadWriter = () => Promise.resolve(systemWriter(root));
+      const ended = run(['forward'], { ...reader, run: runSystemctl }, loadWriter, output);
       const [socket] = (await once(server, 'connection')) as [net.Socket];
       const closed = once(socket, 'close');
       process.emit('SIGTERM');

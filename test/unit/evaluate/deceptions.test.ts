@@ -148,7 +148,11 @@ const table: Table = {
   },
   'swap-off': {
     'a device node outside /dev': [swap('/run/node partition'), 'error', '/run/node is in use'],
-    'a device node that was removed': [swap('/dev/gone\\040(deleted) partition'), 'error', 'on an unknown disk'],
+    'a device node that was removed': [
+      swap('/dev/gone\\040(deleted) partition'),
+      'error',
+      'on an unknown disk',
+    ],
     'a file that was removed': [swap('/swap\\040(deleted) file'), 'fail', '/swap is in use'],
     // 0xC3 0xA0: the second byte is white space to JavaScript.
     'a file with a name in UTF-8': [swap('/swap-\xc3\xa0 file'), 'fail', '/swap-à is in use'],

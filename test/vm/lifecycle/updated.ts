@@ -36,7 +36,10 @@ export async function updated(fixture: LibvirtFixture): Promise<void> {
   assert.is(await stateOf(fixture), 'guest: maintenance');
   const other = await fixture.ansible.play('update', { immutafs_update_commands: [['true']] });
   assert.is(other.exit, 2, other.output);
-  assert.match(other.report.join('\n'), /immutafs-update-0-[0-9a-f]{16}\.service is still running another command/);
+  assert.match(
+    other.report.join('\n'),
+    /immutafs-update-0-[0-9a-f]{16}\.service is still running another command/,
+  );
 
   const again = fixture.ansible.start('update');
   const asFar = (): boolean => again.said().includes('TASK [immutafs.agent.guest : Update]');

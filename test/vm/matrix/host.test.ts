@@ -71,10 +71,7 @@ host('the disk: if virt-xml changes more, or nothing, the module restores the do
         /more than the <readonly\/> of vda changed; the previous XML was restored/,
       ],
       ['echo no room >&2; exit 1', 'virt-xml stub: no room'],
-      [
-        '/usr/bin/virt-xml "$@"; echo half >&2; exit 1',
-        'virt-xml stub: half; the previous XML was restored',
-      ],
+      ['/usr/bin/virt-xml "$@"; echo half >&2; exit 1', 'virt-xml stub: half; the previous XML was restored'],
       ['exit 0', 'stub: virt-xml did not change vda'],
     ] as const) {
       const result = await disk(true, { virt_xml: await program(text) });

@@ -21,8 +21,6 @@ const calls: Record<string, (reader: SystemReader, file: string) => unknown> = {
   resolve: (reader, file) => reader.resolve(file),
   stat: (reader, file) => reader.stat(file),
   usage: (reader, file) => reader.usage(file),
-  writeAtomically: (reader, file) => reader.writeAtomically(file, '', 0o600),
-  makeFolder: (reader, file) => reader.makeFolder(file),
 };
 
 /** The code of the error of a call, or undefined. */

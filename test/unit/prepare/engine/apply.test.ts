@@ -4,24 +4,27 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { HostError, UsageError } from '../../../../agent/lib/errors.ts';
 import { type SystemWriter, systemWriter } from '../../../../agent/system/writer.ts';
-import { apply } from '../../../../agent/prepare/engine/execute.ts';
-import type { Entry } from '../../../../agent/prepare/engine/action-log.ts';
-import type { Action } from '../../../../agent/prepare/engine/step.ts';
+import { apply, applyAll } from '../../../../agent/prepare/engine/apply.ts';
+import { type LoggedAction, readActionLog } from '../../../../agent/prepare/engine/action-log.ts';
+import { PlanOutdated } from '../../../../agent/prepare/engine/context.ts';
+import type { Planners } from '../../../../agent/prepare/engine/plan.ts';
+import { type Action, type Step, noSettings } from '../../../../agent/prepare/engine/step.ts';
+import { executorsWith, silent } from '../../../harness/fake-executors.ts';
 import { withGuest } from '../../../harness/guest.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { tree, withBox } from '../../../harness/prepare-box.ts';
 const applying = suite('--apply');
-applying('does what is needed, notes it, and has nothing to do afterwards', () =>
-  withBox(ordinaryGuest(), async ({ root, prepare, journal }) => {
+applying('carries out and logs the needed actions; afterwards nothing is left to do', () =>
+  withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
     const { code, stdout } = await prepare({ apply: true, yes: true });
     assert.is(code, 0, stdout);
-    assert.match(stdout, 'Nothing is left to do; not looked at: home.');
+    assert.match(stdout, 'Nothing is left to do. Skipped steps: home.');
     assert.is(fs.readlinkSync(path.join(root, 'etc/mtab')), '../proc/self/mounts');
     assert.match(
       fs.readFileSync(path.join(root, 'etc/fstab'), 'latin1'),
       /^\/dev\/mapper\/rhel-root .* defaults,ro /m,
     );
-    const entries = journal();
+    const entries = actionLog();
     assert.equal(
       entries.map(({ step, action, ended, problem }) => [step, action.do, ended === null, problem]),
       [
@@ -38,10 +41,10 @@ applying('does what is needed, notes it, and has nothing to do afterwards', () =
     const done = tree(root);
     assert.is((await prepare({ apply: true, yes: true })).code, 0);
     assert.equal(tree(root), done);
-    assert.is(journal().length, entries.length);
+    assert.is(actionLog().length, entries.length);
   }),
 );
-applying('owner and mode of an edited file stay', () =>
+applying('an edited file keeps its owner and mode', () =>
   withBox(ordinaryGuest(), async ({ root, prepare }) => {
     const fstab = path.join(root, 'etc/fstab');
     fs.chmodSync(fstab, 0o640);
@@ -53,7 +56,7 @@ applying('owner and mode of an edited file stay', () =>
     assert.match(fs.readFileSync(fstab, 'latin1'), 'tmpfs /tmp');
   }),
 );
-applying('without --yes and without a terminal nothing is done', () =>
+applying('changes nothing without --yes and a terminal', () =>
   withBox(ordinaryGuest(), async ({ root, prepare }) => {
     const before = tree(root);
     for (const options of [{ apply: true }, { apply: true, json: true }]) {
@@ -68,8 +71,8 @@ applying('without --yes and without a terminal nothing is done', () =>
     assert.equal(tree(root), before);
   }),
 );
-applying('a program that fails ends it, with what it said', () =>
-  withBox(ordinaryGuest(), async ({ writer, prepare, journal }) => {
+applying('a program that fails stops it, with the last lines of stderr', () =>
+  withBox(ordinaryGuest(), async ({ writer, prepare, actionLog }) => {
     const run: SystemWriter['run'] = () =>
       Promise.resolve({ exit: 1, stdout: '', stderr: 'a\nno space left\n', late: false });
     try {
@@ -82,10 +85,10 @@ applying('a program that fails ends it, with what it said', () =>
         /^\/usr\/bin\/dracut --force .* ended with 1: a; no space left$/,
       );
     }
-    assert.match(journal().at(-1)?.problem ?? '', /no space left/);
+    assert.match(actionLog().at(-1)?.problem ?? '', /no space left/);
   }),
 );
-applying('a program that does nothing is found out', () =>
+applying('a program that succeeds and changes nothing is reported', () =>
   withBox(ordinaryGuest(), async ({ writer, prepare }) => {
     const run: SystemWriter['run'] = () => Promise.resolve({ exit: 0, stdout: '', stderr: '', late: false });
     const { code, stdout } = await prepare(
@@ -93,27 +96,30 @@ applying('a program that does nothing is found out', () =>
       { ...writer, run },
     );
     assert.is(code, 1);
-    assert.match(stdout, 'etc was done, and is still needed.');
+    assert.match(stdout, 'etc was carried out, but the step is still needed.');
   }),
 );
-applying('a file that has changed since it was looked at is left alone', () =>
+applying('a file that was changed after the plan was made stays as it is', () =>
   withGuest(ordinaryGuest(), async (reader, root) => {
     const actions: Action[] = [{ do: 'edit', file: '/etc/fstab', before: 'something else', after: 'new' }];
-    const voice = { say: () => undefined, progress: () => undefined };
     try {
-      await apply(reader, systemWriter(root), { id: 'tmp', state: 'needed', why: [], actions }, voice);
+      const step = { id: 'tmp', state: 'needed', why: [], actions } as Step;
+      await apply(executorsWith(), reader, systemWriter(root), step, silent);
       assert.unreachable('no error');
     } catch (error) {
-      assert.is((error as Error).message, '/etc/fstab has changed since it was looked at');
+      assert.is(
+        (error as Error).message,
+        '/etc/fstab was changed after the plan was made: run prepare again',
+      );
     }
     assert.match(reader.read('/etc/fstab'), '/dev/mapper/rhel-root');
   }),
 );
-applying('one at a time: neither --apply nor --undo while another one is at work', () =>
-  withBox(ordinaryGuest(), async ({ writer, prepare, journal }) => {
+applying('neither --apply nor --undo runs while another process has the lock', () =>
+  withBox(ordinaryGuest(), async ({ writer, prepare, actionLog }) => {
     await prepare({ apply: true, yes: true, only: ['mtab'] });
     const unlock = writer.lock('/run/immutafs/prepare.lock');
-    const log = journal();
+    const log = actionLog();
     for (const options of [{ apply: true, yes: true }, { undo: true }]) {
       try {
         await prepare(options);
@@ -122,7 +128,7 @@ applying('one at a time: neither --apply nor --undo while another one is at work
         assert.match((error as Error).message, /another immutafs-agent prepare is running \(process \d+\)/);
       }
     }
-    assert.equal(journal(), log);
+    assert.equal(actionLog(), log);
     unlock();
     assert.is((await prepare({ apply: true, yes: true })).code, 0);
   }),
@@ -130,15 +136,15 @@ applying('one at a time: neither --apply nor --undo while another one is at work
 for (const [title, entries] of [
   ['gone', () => []],
   [
-    'gone, and its number is another one’s',
-    (log: Entry[]) => [{ ...log.at(-1), id: 'another', began: '2026-01-01T00:00:00.000Z' }],
+    'gone, with its number in use again',
+    (log: LoggedAction[]) => [{ ...log.at(-1), id: 'another', began: '2026-01-01T00:00:00.000Z' }],
   ],
 ] as const) {
-  applying(`an entry that is ${title} is an error`, () =>
-    withBox(ordinaryGuest(), async ({ root, writer, prepare, journal }) => {
+  applying(`a log entry that is ${title} is an error`, () =>
+    withBox(ordinaryGuest(), async ({ root, writer, prepare, actionLog }) => {
       const file = path.join(root, 'var/lib/immutafs/prepare.json');
       const run: SystemWriter['run'] = (...all) => {
-        fs.writeFileSync(file, JSON.stringify({ schema: 1, entries: entries(journal()) }));
+        fs.writeFileSync(file, JSON.stringify({ schema: 1, entries: entries(actionLog()) }));
         return writer.run(...all);
       };
       try {
@@ -149,10 +155,93 @@ for (const [title, entries] of [
         assert.match((error as Error).message, /prepare\.json: entry 1 \(initramfs, run\) is gone/);
       }
       assert.equal(
-        journal().map(({ ended }) => ended),
+        actionLog().map(({ ended }) => ended),
         entries([]).map(() => null),
       );
     }),
   );
 }
 applying.run();
+
+const engine = suite('the engine');
+const marking: Action = { do: 'clear-home-marker', disk: '/dev/vdb' };
+const copying: Action = { do: 'copy-home', disk: '/dev/vdb', wipe: false };
+
+/** Plans that list an action each, the first one first; then the step is done. */
+function plannersOf(...actions: Action[]): Planners {
+  const done = () => ({ id: 'home', state: 'done', why: [], actions: [] }) as Step;
+  const home = () => {
+    const action = actions.shift();
+    return action === undefined
+      ? done()
+      : ({ id: 'home', state: 'needed', why: [], actions: [action] } as Step);
+  };
+  return { home, tmp: done, mtab: done, fstab: done, etc: done, var: done, initramfs: done, boot: done };
+}
+
+engine('logs the action as it was completed, before it is carried out', () =>
+  withGuest(ordinaryGuest(), async (reader, root) => {
+    const planned = {
+      do: 'cutover-home',
+      disk: '/dev/vdb',
+      file: '/etc/fstab',
+      before: null,
+      after: null,
+    } as const;
+    const completed = { ...planned, before: 'old', after: 'new' };
+    const during: unknown[] = [];
+    const executors = executorsWith({
+      'cutover-home': {
+        complete: () => Promise.resolve(completed),
+        execute: (_, action) => void during.push(action, readActionLog(reader).at(-1)),
+      },
+    });
+    const step: Step = { id: 'home', state: 'needed', why: [], actions: [planned] };
+    await apply(executors, reader, systemWriter(root), step, silent);
+    const [entry, ...others] = readActionLog(reader);
+    assert.is(others.length, 0);
+    assert.equal(entry?.action, completed);
+    assert.equal(during, [completed, { ...entry, ended: null }]);
+    assert.is(entry?.backup, '/var/lib/immutafs/backup/etc-fstab.1');
+  }),
+);
+
+engine('plans a step again if an executor finds the plan outdated', () =>
+  withGuest(ordinaryGuest(), async (reader, root) => {
+    const executors = executorsWith({
+      'copy-home': {
+        execute: () => {
+          throw new PlanOutdated('it is made again');
+        },
+      },
+      'clear-home-marker': { execute: () => undefined },
+    });
+    const said: string[] = [];
+    const printer = { ...silent, say: (text: string) => void said.push(text) };
+    const apply = (...actions: Action[]) =>
+      applyAll(
+        { planners: plannersOf(...actions), executors },
+        reader,
+        systemWriter(root),
+        noSettings,
+        new Set(['home']),
+        printer,
+      );
+    await apply(copying, marking);
+    assert.ok(said.includes('it is made again'), said.join());
+    assert.equal(
+      readActionLog(reader).map(({ action, problem }) => [action.do, problem]),
+      [
+        ['copy-home', 'it is made again'],
+        ['clear-home-marker', null],
+      ],
+    );
+    try {
+      await apply(copying, copying, marking);
+      assert.unreachable('only once');
+    } catch (error) {
+      assert.instance(error, PlanOutdated);
+    }
+  }),
+);
+engine.run();

@@ -7,7 +7,7 @@ import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { planOf } from '../../../harness/planned.ts';
 import { tree, withBox } from '../../../harness/prepare-box.ts';
 const plan = suite('the plan');
-plan('changes nothing and says all of it', () =>
+plan('changes nothing and shows every action', () =>
   withBox(ordinaryGuest(), async ({ root, prepare }) => {
     const before = tree(root);
     const { code, stdout } = await prepare();
@@ -21,10 +21,10 @@ plan('changes nothing and says all of it', () =>
     assert.match(stdout, /\+tmpfs \/tmp tmpfs rw,/);
     assert.match(stdout, /-\/dev\/mapper\/rhel-root {3}\/ {23}xfs {5}defaults {8}0 0\n/);
     assert.match(stdout, '> ln -sfn ../proc/self/mounts /etc/mtab');
-    assert.match(stdout, '5 needed. `immutafs-agent prepare --apply` does what is needed.');
+    assert.match(stdout, '5 needed. `immutafs-agent prepare --apply` carries out the needed actions.');
   }),
 );
-plan('each step sees what those before it are going to do', async () => {
+plan('each step is planned as if those before it were carried out', async () => {
   const { steps } = await planOf(ordinaryGuest(), { steps: ['tmp', 'fstab'] });
   const [tmp, fstab] = steps.map(({ actions }) => actions.find((action) => action.do === 'edit'));
   assert.is(fstab?.before, tmp?.after);
@@ -48,7 +48,7 @@ plan('--json', () =>
     });
   }),
 );
-plan('a guest that is sealed is refused, whatever is asked', () =>
+plan('a sealed guest is refused with all options', () =>
   withBox(goodGuest(), async ({ root, prepare }) => {
     const before = tree(root);
     for (const options of [{}, { apply: true, yes: true }, { undo: true }, { json: true }]) {
@@ -68,7 +68,7 @@ for (const [title, mounts, said] of [
   [
     'a root that became read-only',
     { root: '253:0 / / ro,relatime shared:1 - xfs /dev/mapper/rhel-root ro' },
-    /mounted read-only, though its disk is not/,
+    /mounted read-only, though its disk is writable/,
   ],
 ] as const) {
   plan(`${title} is refused`, () => {

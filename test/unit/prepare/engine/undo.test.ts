@@ -2,11 +2,14 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { SystemWriter } from '../../../../agent/system/writer.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
-import { edited, tree, withBox } from '../../../harness/prepare-box.ts';
+import { type Box, edited, tree, withBox } from '../../../harness/prepare-box.ts';
+import { guestWith } from '../../../harness/step-table.ts';
+
 const undoing = suite('--undo');
-undoing('gives back every file as it was', () =>
-  withBox(ordinaryGuest(), async ({ root, prepare, journal }) => {
+undoing('restores every file', () =>
+  withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
     const before = tree(root);
     await prepare({ apply: true, yes: true });
     const done = tree(root);
@@ -16,12 +19,12 @@ undoing('gives back every file as it was', () =>
     assert.match(stdout, '/etc/fstab is as it was');
     assert.match(stdout, 'stays: what /usr/bin/dracut');
     for (const file of edited) assert.is(tree(root)[file], before[file], file);
-    assert.equal(journal(), []);
+    assert.equal(actionLog(), []);
     assert.match((await prepare({ undo: true })).stdout, 'prepare has changed nothing here.');
     assert.is((await prepare()).code, 1);
   }),
 );
-undoing('removes what was not there', () => {
+undoing('removes a file that did not exist before', () => {
   const guest = ordinaryGuest();
   delete guest.files['etc/mtab'];
   return withBox(guest, async ({ root, prepare }) => {
@@ -30,8 +33,8 @@ undoing('removes what was not there', () => {
     assert.is(fs.existsSync(path.join(root, 'etc/mtab')), false);
   });
 });
-undoing('a file that somebody changed since stays, and can be undone later', () =>
-  withBox(ordinaryGuest(), async ({ root, prepare, journal }) => {
+undoing('a file that was changed since stays, and can be restored later', () =>
+  withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
     const before = tree(root);
     await prepare({ apply: true, yes: true });
     const fstab = path.join(root, 'etc/fstab');
@@ -45,30 +48,73 @@ undoing('a file that somebody changed since stays, and can be undone later', () 
     );
     assert.match(fs.readFileSync(fstab, 'latin1'), /# mine\n$/);
     assert.is(tree(root)['etc/mtab'], before['etc/mtab']);
-    assert.is(journal().length, 2);
+    assert.is(actionLog().length, 2);
     fs.writeFileSync(fstab, ours);
     assert.is((await prepare({ undo: true })).code, 0);
     assert.is(tree(root)['etc/fstab'], before['etc/fstab']);
   }),
 );
-undoing('nothing once the old content of /home was removed: /home would be empty', () =>
-  withBox(ordinaryGuest(), async ({ root, prepare, journal }) => {
+undoing('restores nothing once the old content of /home was removed: /home would be empty', () =>
+  withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
     await prepare({ apply: true, yes: true });
     const done = tree(root);
     const file = path.join(root, 'var/lib/immutafs/prepare.json');
-    const purged = { ...journal()[0], number: 99, step: 'home', action: { do: 'purge-home' }, backup: null };
-    fs.writeFileSync(file, JSON.stringify({ schema: 1, entries: [...journal(), purged] }));
+    const purged = {
+      ...actionLog()[0],
+      number: 99,
+      step: 'home',
+      action: { do: 'purge-home' },
+      backup: null,
+    };
+    fs.writeFileSync(file, JSON.stringify({ schema: 1, entries: [...actionLog(), purged] }));
     const { code, stdout } = await prepare({ undo: true });
     assert.is(code, 1);
     assert.match(
       stdout,
-      /^The old content of \/home was removed.*Nothing is undone; .*\/var\/lib\/immutafs\/backup\.$/m,
+      /^Nothing is undone: --purge-old-home removed the old content.*\/var\/lib\/immutafs\/backup\.$/m,
     );
     assert.equal(tree(root), done);
-    assert.is(journal().at(-1)?.number, 99);
+    assert.is(actionLog().at(-1)?.number, 99);
   }),
 );
-undoing('bytes that are no UTF-8', () => {
+for (const [title, actions] of [
+  [
+    'a cutover of /home',
+    [
+      { do: 'partition-home', disk: '/dev/vdb', wipe: false },
+      { do: 'copy-home', disk: '/dev/vdb', wipe: false },
+      { do: 'cutover-home', disk: '/dev/vdb', file: '/etc/fstab', before: 'old\n', after: 'new\n' },
+      { do: 'clear-home-marker', disk: '/dev/vdb' },
+    ],
+  ],
+  [
+    'a migration of /home that an earlier version logged, with its edit inside and no ids',
+    [
+      { do: 'move-home', disk: '/dev/vdb', wipe: false },
+      { do: 'edit', file: '/etc/fstab', before: 'old\n', after: 'new\n' },
+    ],
+  ],
+] as const) {
+  undoing(`restores fstab after ${title}`, () =>
+    withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
+      const folder = path.join(root, 'var/lib/immutafs');
+      fs.mkdirSync(path.join(folder, 'backup'), { recursive: true });
+      fs.writeFileSync(path.join(folder, 'backup/etc-fstab.1'), 'old\n');
+      fs.writeFileSync(path.join(root, 'etc/fstab'), 'new\n');
+      const entries = actions.map((action, index) => ({
+        ...{ number: index + 1, step: 'home', action, began: '2026-01-01T00:00:00.000Z', ended: null },
+        ...{ problem: null, backup: 'file' in action ? '/var/lib/immutafs/backup/etc-fstab.1' : null },
+      }));
+      fs.writeFileSync(path.join(folder, 'prepare.json'), JSON.stringify({ schema: 1, entries }));
+      const { code, stdout } = await prepare({ undo: true });
+      assert.is(code, 0, stdout);
+      assert.is(fs.readFileSync(path.join(root, 'etc/fstab'), 'latin1'), 'old\n');
+      assert.match(stdout, 'stays: the copy of /home on /dev/vdb');
+      assert.equal(actionLog(), []);
+    }),
+  );
+}
+undoing('restores bytes that are not UTF-8', () => {
   const guest = ordinaryGuest();
   guest.files['etc/fstab'] = `# caf\xe9 \xc3\xa9 \x80\n/dev/mapper/rhel-root / xfs defaults 0 0\n`;
   return withBox(guest, async ({ root, prepare }) => {
@@ -79,7 +125,7 @@ undoing('bytes that are no UTF-8', () => {
     assert.is(tree(root)['etc/fstab'], before['etc/fstab']);
   });
 });
-undoing('a journal that somebody spoilt', () =>
+undoing('an action log with another content is an error', () =>
   withBox(ordinaryGuest(), async ({ root, prepare }) => {
     await prepare({ apply: true, yes: true });
     fs.writeFileSync(path.join(root, 'var/lib/immutafs/prepare.json'), '{"schema":2,"entries":[]}');
@@ -87,8 +133,65 @@ undoing('a journal that somebody spoilt', () =>
       await prepare({ undo: true });
       assert.unreachable('no error');
     } catch (error) {
-      assert.match((error as Error).message, /prepare\.json is not what prepare wrote: its schema is 2/);
+      assert.match((error as Error).message, /prepare\.json was not written by prepare: its schema is 2/);
     }
   }),
 );
 undoing.run();
+
+const guestWithoutKeys = () =>
+  guestWith({
+    'usr/sbin/sshd': 'program',
+    'usr/bin/ssh-keygen': 'program',
+    'usr/lib/systemd/system/sshd-keygen@.service': '',
+    'etc/ssh/ssh_host_rsa_key': 'old',
+  });
+const names = ['ssh_host_ecdsa_key', 'ssh_host_ecdsa_key.pub', 'ssh_host_ed25519_key'];
+
+/** Like `ssh-keygen -A`, which keeps existing keys. */
+const withKeygen = ({ root, writer }: Box): SystemWriter => ({
+  ...writer,
+  run: (program, args, ...rest) => {
+    if (program !== '/usr/bin/ssh-keygen') return writer.run(program, args, ...rest);
+    // The clock of the fixture does not advance.
+    const now = new Date('2026-03-04T05:06:07Z');
+    for (const name of names) {
+      const file = path.join(root, 'etc/ssh', name);
+      fs.writeFileSync(file, 'new');
+      fs.utimesSync(file, now, now);
+    }
+    return Promise.resolve({ exit: 0, stdout: '', stderr: '', late: false });
+  },
+});
+const keys = (root: string) => fs.readdirSync(path.join(root, 'etc/ssh')).sort();
+
+const made = suite('--undo: files that a program created');
+made('--undo removes new host keys and keeps the old one', () =>
+  withBox(guestWithoutKeys(), async (box) => {
+    const { code, stdout } = await box.prepare({ apply: true, yes: true, only: ['etc'] }, withKeygen(box));
+    assert.is(code, 0, stdout);
+    assert.equal(keys(box.root), [...names, 'ssh_host_rsa_key']);
+    const undone = await box.prepare({ undo: true });
+    assert.is(undone.code, 0, undone.stdout);
+    assert.equal(keys(box.root), ['ssh_host_rsa_key']);
+    assert.equal(box.actionLog(), []);
+  }),
+);
+
+made('a file that was changed since stays, is named, and remains in the action log', () =>
+  withBox(guestWithoutKeys(), async (box) => {
+    await box.prepare({ apply: true, yes: true, only: ['etc'] }, withKeygen(box));
+    const changed = path.join(box.root, 'etc/ssh/ssh_host_ecdsa_key');
+    const later = new Date('2027-01-01T00:00:00Z');
+    fs.utimesSync(changed, later, later);
+    const { code, stdout } = await box.prepare({ undo: true });
+    assert.is(code, 1);
+    assert.match(stdout, '/etc/ssh/ssh_host_ecdsa_key: changed since');
+    assert.equal(keys(box.root), ['ssh_host_ecdsa_key', 'ssh_host_rsa_key']);
+    assert.equal(
+      box.actionLog().map(({ action }) => action.do === 'run' && action.program),
+      ['/usr/bin/ssh-keygen'],
+    );
+  }),
+);
+made.run();

@@ -1,7 +1,5 @@
-/** The first plan of the step home has every obstacle at once. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { attributeNotes, foreignNames } from '../../../../agent/prepare/home/uncarried.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { planned } from '../../../harness/planned.ts';
 
@@ -16,7 +14,7 @@ function guestWith(files: readonly string[]) {
 
 const first = suite('prepare: the first plan of /home');
 first(
-  'without a disk named: what is missing, what is in the way and what is not copied, all of it',
+  'without a disk: names every missing program, every obstacle and everything that is not copied',
   async () => {
     const guest = guestWith([...programs, ...forDisk].filter((file) => !/rsync|parted/.test(file)));
     guest.mounts['below'] = '0:44 / /home/x rw - tmpfs t rw';
@@ -29,7 +27,7 @@ first(
       /^Give the guest a second disk|^Name a disk for it/,
       /^\/usr\/bin\/rsync is missing: install the package rsync\.$/,
       /^\/usr\/sbin\/parted is missing: install the package parted\.$/,
-      /^Mounted below \/home, and would be hidden: \/home\/x\./,
+      /^Mounted below \/home, where the new \/home would hide them: \/home\/x\./,
       /^\/home\/alice is also mounted at \/srv\/alice, /,
       /^Quotas are on for \/home \(usrquota, prjquota\): .*\(\/etc\/projects: 42:\/home\/alice\), are not copied\./,
     ]) {
@@ -41,25 +39,13 @@ first(
     }
   },
 );
-first('what is there is not named', async () => {
+first('installed programs are not named', async () => {
   const { why } = await planned(guestWith([...programs, ...forDisk]), 'home');
   assert.is(why.length, 2, why.join('\n'));
 });
-first('a file system that is there needs no parted', async () => {
+first('an existing file system needs no parted', async () => {
   const { why } = await planned(guestWith(programs), 'home', { settings: { homeUuid: '1-2' } });
   assert.not.match(why.join('\n'), /is missing/);
   assert.match(why.join('\n'), /UUID=1-2 is no file system of this guest/);
-});
-first('directories of another file system, with any name', () => {
-  const found = foreignNames('41 /home/sub\x0042 /home/a\nb\x00');
-  assert.is(found.length, 2);
-  assert.match(found[0] ?? '', /^\/home\/sub is a file system of its own/);
-  assert.match(found[1] ?? '', '/home/a\nb is a file system');
-  assert.equal(foreignNames(''), []);
-});
-first('attributes that the file system sets by itself are not named', () => {
-  assert.equal(attributeNotes('--------------e------- /home/a\n----------I---e------- /home/d\n'), []);
-  const [note = ''] = attributeNotes('----i---------e------- /home/a b\n-----a---------------- /home/log\n');
-  assert.match(note, '/home/a b (immutable), /home/log (append-only). ');
 });
 first.run();

@@ -79,7 +79,7 @@ for (const [title, more, expected] of [
         'boot/grub2/grubenv': { linkTo: '../efi/EFI/redhat/grubenv' },
         'boot/efi/EFI/redhat/grubenv': '# GRUB Environment Block\nkernelopts=ro\n'.padEnd(1024, '#'),
       }),
-      async ({ root, prepare, journal }) => {
+      async ({ root, prepare, actionLog }) => {
         const edited = [
           'etc/default/grub',
           'etc/kernel/cmdline',
@@ -96,7 +96,7 @@ for (const [title, more, expected] of [
         assert.equal(changed.sort(), edited.sort());
         for (const name of changed) assert.match(after[name] ?? '', expected);
         for (const name of changed) assert.not.match(after[name] ?? '', 'resume=');
-        assert.match(JSON.stringify(journal().at(-1)?.action), /fsfreeze/);
+        assert.match(JSON.stringify(actionLog().at(-1)?.action), /fsfreeze/);
         await prepare({ undo: true, yes: true, skip: [] });
         assert.equal(tree(root), before);
       },

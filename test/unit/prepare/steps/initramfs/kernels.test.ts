@@ -2,10 +2,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { plan } from '../../../../../agent/prepare/engine/plan.ts';
+import { planGuest } from '../../../../../agent/prepare/prepare.ts';
 import { withGuest } from '../../../../harness/guest.ts';
 import { goodImage } from '../../../../harness/ordinary-guest.ts';
-import { noSettings } from '../../../../harness/planned.ts';
+import { noSettings } from '../../../../../agent/prepare/engine/step.ts';
 import { guestWith } from '../../../../harness/step-table.ts';
 
 const kernel = '3.10.0-1160.el7.x86_64';
@@ -27,7 +27,7 @@ kernels('modules that are newer count; of the same age or of a wrong clock they 
       ] as const) {
         fs.utimesSync(path.join(root, file), new Date(day), new Date(day));
       }
-      const { steps } = await plan(reader, noSettings, new Set(['initramfs']));
+      const { steps } = await planGuest(reader, noSettings, new Set(['initramfs']));
       assert.is(steps[0]?.state, state, `${made} ${written}`);
       const why = `/${image} is older than the modules of ${kernel}.`;
       if (state === 'needed') assert.equal(steps[0]?.why, [why]);

@@ -1,17 +1,21 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseFstab } from '../../../../../agent/facts/mounts/fstab.ts';
-import { appendLines, commentedOut, editText } from '../../../../../agent/prepare/engine/fstab/edit.ts';
+import { parseFstab } from '../../../../agent/facts/mounts/fstab.ts';
 import {
   addOption,
+  appendLines,
+  commentedOut,
+  editText,
+  mergeOptions,
   optionsOf,
+  setOptions,
   splitLine,
   withOptions,
   withPass,
-} from '../../../../../agent/prepare/engine/fstab/line.ts';
+} from '../../../../agent/prepare/engine/fstab.ts';
 
-/** Bytes that matter to fstab, and others. */
+/** Bytes with a meaning in fstab, and others. */
 const text = fc.string({
   unit: fc.constantFrom(...' \t\n\r#,\\/=0127abcdefUID-\x85\xa0\xff"'.split('')),
   maxLength: 200,
@@ -30,8 +34,8 @@ const line = fc
       ),
   );
 
-const properties = suite('properties');
-properties('what is not edited is the same text', () => {
+const properties = suite('fstab: properties');
+properties('text without an edit stays the same', () => {
   fc.assert(
     fc.property(text, (all) => {
       assert.is(splitLine(all.replaceAll('\n', '')).join(''), all.replaceAll('\n', ''));
@@ -41,7 +45,7 @@ properties('what is not edited is the same text', () => {
     }),
   );
 });
-properties('fields are those of the parser', () => {
+properties('fields are the same as the parser reads', () => {
   fc.assert(
     fc.property(line, (one) => {
       const [found] = parseFstab(one).lines;
@@ -62,7 +66,7 @@ properties('fields are those of the parser', () => {
     }),
   );
 });
-properties('new options are read back, and nothing else of the line has changed', () => {
+properties('new options are read back, and the rest of the line is unchanged', () => {
   fc.assert(
     fc.property(line, fc.array(word, { minLength: 1, maxLength: 4 }), (one, options) => {
       const before = splitLine(one);
@@ -74,7 +78,7 @@ properties('new options are read back, and nothing else of the line has changed'
     }),
   );
 });
-properties('pass 0 is read back, and nothing else of the line has changed', () => {
+properties('pass 0 is read back, and the rest of the line is unchanged', () => {
   fc.assert(
     fc.property(line, (one) => {
       const before = splitLine(one);
@@ -87,7 +91,7 @@ properties('pass 0 is read back, and nothing else of the line has changed', () =
 });
 properties.run();
 
-const one = suite('one line');
+const one = suite('fstab: one line');
 for (const [title, before, options, expected] of [
   ['three fields', 'tmpfs /tmp tmpfs', ['ro'], 'tmpfs /tmp tmpfs ro'],
   ['three and a blank', 'tmpfs /tmp tmpfs ', ['ro'], 'tmpfs /tmp tmpfs ro '],
@@ -127,3 +131,20 @@ for (const [before, expected] of [
   one(`a line after ${JSON.stringify(before)}`, () => assert.is(appendLines(before, ['new']), expected));
 }
 one.run();
+
+const targets = suite('fstab: the lines of a target');
+for (const [before, after] of [
+  ['/dev/b /home xfs defaults 0 0\n', '/dev/b /home xfs defaults,noexec,nosuid,nodev 0 0\n'],
+  ['/dev/b\t/home  xfs   exec,uquota\t0 0 # x', '/dev/b\t/home  xfs   uquota,noexec,nosuid,nodev\t0 0 # x'],
+  ['/dev/b /home xfs', '/dev/b /home xfs defaults,noexec,nosuid,nodev'],
+  ['  /dev/b /home xfs nodev\n/dev/c / xfs\n', '  /dev/b /home xfs noexec,nosuid,nodev\n/dev/c / xfs\n'],
+  ['# /dev/b /home xfs\n', '# /dev/b /home xfs\n'],
+] as const) {
+  targets(`options are added: ${before.trim()}`, () => {
+    assert.is(setOptions(before, '/home', ['noexec', 'nosuid', 'nodev']), after);
+  });
+}
+targets('opposites of an option are removed', () => {
+  assert.equal(mergeOptions(['suid', 'dev', 'nosuid', 'x'], ['nosuid', 'nodev']), ['x', 'nosuid', 'nodev']);
+});
+targets.run();

@@ -1,0 +1,62 @@
+import type { SystemWriter } from '../system/writer.ts';
+import type { SystemReader } from '../system/reader.ts';
+import { type Parts, applyAll, basicExecutors } from './engine/apply.ts';
+import type { Printer } from './engine/context.ts';
+import { type Plan, plan } from './engine/plan.ts';
+import type { Settings, StepId } from './engine/step.ts';
+import { copyHome, verifyHome } from './home/copy.ts';
+import { clearHomeMarker, cutoverHome } from './home/cutover.ts';
+import { formatHome, partitionHome } from './home/format.ts';
+import { planHome } from './home/plan.ts';
+import { purgeHome } from './home/purge.ts';
+import { planBoot } from './steps/boot.ts';
+import { planEtc } from './steps/etc.ts';
+import { planFstab } from './steps/fstab.ts';
+import { planInitramfs } from './steps/initramfs.ts';
+import { planMtab } from './steps/mtab.ts';
+import { planTmp } from './steps/tmp.ts';
+import { planVar } from './steps/var.ts';
+
+/** The planner of each step, and the executor of each kind of action. */
+const parts: Parts = {
+  planners: {
+    home: planHome,
+    tmp: planTmp,
+    mtab: planMtab,
+    fstab: planFstab,
+    etc: planEtc,
+    var: planVar,
+    initramfs: planInitramfs,
+    boot: planBoot,
+  },
+  executors: {
+    ...basicExecutors,
+    'partition-home': partitionHome,
+    'format-home': formatHome,
+    'copy-home': copyHome,
+    'verify-home': verifyHome,
+    'cutover-home': cutoverHome,
+    'clear-home-marker': clearHomeMarker,
+    'purge-home': purgeHome,
+  },
+};
+
+/** Plans the chosen steps (agent/prepare/engine/plan.ts). */
+export function planGuest(
+  reader: SystemReader,
+  settings: Settings,
+  chosen: ReadonlySet<StepId>,
+): Promise<Plan> {
+  return plan(parts.planners, reader, settings, chosen);
+}
+
+/** Plans and carries out the chosen steps (agent/prepare/engine/apply.ts). @returns the plan of what remains */
+export function prepareGuest(
+  reader: SystemReader,
+  writer: SystemWriter,
+  settings: Settings,
+  chosen: ReadonlySet<StepId>,
+  printer: Printer,
+): Promise<Plan> {
+  return applyAll(parts, reader, writer, settings, chosen, printer);
+}

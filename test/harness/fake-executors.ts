@@ -1,0 +1,25 @@
+import { basicExecutors } from '../../agent/prepare/engine/apply.ts';
+import type { Executors } from '../../agent/prepare/engine/context.ts';
+
+const unexpected = {
+  execute: () => {
+    throw new Error('no test has this action');
+  },
+};
+
+/** The engine's own executors, and those that a test gives. */
+export function executorsWith(own: Partial<Executors> = {}): Executors {
+  return {
+    ...basicExecutors,
+    'partition-home': unexpected,
+    'format-home': unexpected,
+    'copy-home': unexpected,
+    'verify-home': unexpected,
+    'cutover-home': unexpected,
+    'clear-home-marker': unexpected,
+    'purge-home': unexpected,
+    ...own,
+  };
+}
+
+export const silent = { say: () => undefined, progress: () => undefined };

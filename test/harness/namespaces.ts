@@ -1,0 +1,22 @@
+import { parseTable } from '../../agent/prepare/home/mount-table.ts';
+import type { Namespace, Namespaces } from '../../agent/prepare/home/namespaces.ts';
+import type { Region } from '../../agent/prepare/home/region.ts';
+
+/** /home as a folder of /. */
+export const folder: Region = { devices: new Set(['253:0']), root: '/home' };
+/** /home as a file system of its own. */
+export const volume: Region = { devices: new Set(['253:1']), root: '/' };
+
+/** Namespaces with these mount tables; the first one is our own. */
+export function namespaces(region: Region, ...tables: string[]): Namespaces {
+  const all = tables.map((text, index): Namespace => {
+    const lines = text.trim().replace(/^ +/gm, '');
+    return { ...parseTable(lines, region, '/'), own: index === 0, pid: 100 + index, who: `p${index}` };
+  });
+  const [own] = all;
+  if (own === undefined) throw new Error('no table');
+  return { all, own, named: new Map(), ids: new Set(), byId: new Map(), kept: [] };
+}
+
+/** The mount of /. */
+export const root = '60 1 253:0 / / rw shared:1 - xfs /dev/mapper/rhel-root rw';

@@ -1,0 +1,57 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { SystemWriter } from '../../../agent/system/writer.ts';
+import { ordinaryGuest } from '../../harness/ordinary-guest.ts';
+import { edited, tree, withBox } from '../../harness/prepare-box.ts';
+
+/** A writer that fails after so many calls, as after a power cut. */
+function cutOff(writer: SystemWriter, calls: number): SystemWriter {
+  let remaining = calls;
+  const counted =
+    <Arguments extends unknown[], Result>(act: (...all: Arguments) => Result) =>
+    (...all: Arguments): Result => {
+      remaining -= 1;
+      if (remaining < 0) throw new Error('power cut');
+      return act(...all);
+    };
+  return {
+    writeAtomically: counted(writer.writeAtomically),
+    replaceText: counted(writer.replaceText),
+    replaceByLink: counted(writer.replaceByLink),
+    copyInto: counted(writer.copyInto),
+    remove: counted(writer.remove),
+    rename: counted(writer.rename),
+    makeFolder: counted(writer.makeFolder),
+    run: counted(writer.run),
+    writeAt: counted(writer.writeAt),
+    lock: writer.lock,
+    readTree: counted(writer.readTree),
+    removeTree: counted(writer.removeTree),
+    lastChange: writer.lastChange,
+  };
+}
+
+const power = suite('prepare: power cuts');
+power('after each change: --undo restores the files, and --apply again completes', async () => {
+  let isCut = true;
+  for (let calls = 0; isCut; calls++) {
+    isCut = false;
+    await withBox(ordinaryGuest(), async ({ root, writer, prepare }) => {
+      const before = tree(root);
+      await prepare({ apply: true, yes: true }, cutOff(writer, calls)).catch((error: unknown) => {
+        assert.match((error as Error).message, 'power cut');
+        isCut = true;
+      });
+      // Every other time, so that both are tested from every kind of state.
+      if (calls % 2 === 0) {
+        assert.is((await prepare({ undo: true })).code, 0, `undo after ${calls} calls`);
+        for (const file of edited) assert.is(tree(root)[file], before[file], `${file} after ${calls} calls`);
+      }
+      assert.is((await prepare({ apply: true, yes: true })).code, 0, `--apply after ${calls} calls`);
+      assert.is((await prepare({ undo: true })).code, 0, `undo of what took two runs (${calls} calls)`);
+      for (const file of edited)
+        assert.is(tree(root)[file], before[file], `${file}, two runs, ${calls} calls`);
+    });
+  }
+});
+power.run();

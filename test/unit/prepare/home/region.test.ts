@@ -1,0 +1,15 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { deviceNumber, homePath } from '../../../../agent/prepare/home/region.ts';
+import { folder, volume } from '../../../harness/namespaces.ts';
+
+const region = suite('prepare home: region');
+region('paths below /home', () => {
+  assert.is(homePath(volume, '/alice'), '/home/alice');
+  assert.is(homePath(folder, '/home/alice'), '/home/alice');
+});
+region('device numbers of stat(2)', () => {
+  assert.is(deviceNumber('64769'), '253:1');
+  assert.is(deviceNumber(String((8n << 8n) | (0x300n << 12n) | 5n)), '8:773');
+});
+region.run();
