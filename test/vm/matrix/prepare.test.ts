@@ -129,7 +129,7 @@ function assertPlan(boot: Boot): void {
   }
   const named = boot.step('named').stdout;
   assert.match(named, /needed +home +\/home is \/dev\/mapper\/rhel-home, on the system's own disk/);
-  assert.match(named, /> move \/home to \/dev\/disk\/by-id\/virtio-empty\n/);
+  assert.match(named, /> parted -s -a optimal \/dev\/disk\/by-id\/virtio-empty mklabel gpt /);
   assert.is(boot.step('fill').exit, 0, boot.step('fill').stderr);
   assert.match(boot.step('before').stdout, /\n0\n$/, 'writes to the empty disk');
   assert.ok(boot.step('before').stdout.length > 100_000, 'the list of files is complete');

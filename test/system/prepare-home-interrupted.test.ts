@@ -1,0 +1,89 @@
+/** `prepare --only home`, interrupted: by signals, SIGKILL, a broken disk and power cuts (small system, loop devices). */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { outputOf, runHomeScript as inSmallSystem } from '../harness/home-step.ts';
+
+const move = suite('prepare: the migration of /home is interrupted');
+const apply = 'home --apply --yes --home-device "$disk"';
+/** Must hold at any moment. */
+const whole = 'picture /home >/run/now; diff /run/before /run/now';
+
+move('a disk that breaks while /home is copied leaves /home and fstab as they are', () => {
+  // The image of the disk is on a file system that is smaller than the disk.
+  const script = `head -c 150000000 /dev/urandom >/home/much; picture /home >/run/before; cp /etc/fstab /run/fstab
+    mount -t tmpfs -o size=120m x /srv; truncate -s 400m /srv/image; broken=$(losetup -f --show -P /srv/image); exec 7<"$broken"; losetup -d "$broken"
+    home --apply --yes --home-device "$broken" && exit 1; findmnt /home && exit 1; ${whole}; cmp /etc/fstab /run/fstab
+    touch /home/writable; grep prepare/ /proc/self/mountinfo || echo nothing left`;
+  const { code, stdout, stderr } = inSmallSystem(script);
+  assert.is(code, 0, stdout + stderr);
+  assert.match(
+    stderr,
+    /immutafs-agent: .*(Input\/output error|No space left|is not the same|Structure needs cleaning)/,
+  );
+  assert.match(stdout, /nothing left\n$/);
+});
+
+move('interrupted by SIGTERM: nothing is left mounted, /home can be written to', () => {
+  const script = `fill; head -c 100000000 /dev/urandom >/home/much; touch -d "2011-02-03 04:05:06.7" /home; picture /home >/run/before; cp /etc/fstab /run/fstab
+    for delay in 0.1 0.4 0.7 1 1.3; do
+      interrupt TERM "$delay"; findmnt -n /home && break
+      cmp /etc/fstab /run/fstab; grep prepare/ /proc/self/mountinfo && exit 1; touch /home/writable; rm /home/writable; touch -d "2011-02-03 04:05:06.7" /home; ${whole}
+      tail -n 1 /run/said
+    done
+    ${apply} || cat /run/said; ${whole}; findmnt -n -o TARGET /home | tail -n 1`;
+  const stdout = outputOf(script);
+  assert.match(stdout, /interrupted by SIGTERM/);
+  assert.match(stdout, /\n\/home\n$/);
+});
+
+move('killed anywhere: /home is complete, and the next run completes the migration', () => {
+  const seed = Number(process.env['SEED'] ?? Math.floor(Math.random() * 1e6));
+  console.log(`seed ${seed}`);
+  let state = seed;
+  const random = () => (state = (state * 1103515245 + 12345) % 2 ** 31) / 2 ** 31;
+  const delays = Array.from({ length: 6 }, () => (random() * 1.5).toFixed(2)).join(' ');
+  const script = `fill; head -c 50000000 /dev/urandom >/home/much; touch -d "2011-02-03 04:05:06.7" /home; picture /home >/run/before
+    for delay in ${delays}; do
+      interrupt KILL "$delay"
+      ${whole}
+    done
+    ${apply}; ${whole}; findmnt -n -o TARGET,OPTIONS /home | tail -n 1; grep prepare/ /proc/self/mountinfo || echo nothing left`;
+  assert.match(outputOf(script), /\n\/home +rw,nosuid,nodev,noexec[^\n]*\nnothing left\n$/);
+});
+
+move('a file that a power cut left with its size and time but another content is copied again', () => {
+  const script = `fill; picture /home >/run/before; (cd /home/alice; exec sleep 60) & holder=$!; sleep 0.2
+    ${apply} && exit 1; mount "$disk"p1 /srv
+    head -c 3000000 /dev/zero | dd of=/srv/alice/data conv=notrunc status=none; touch -r /home/alice/data /srv/alice/data; umount /srv
+    kill "$holder"; wait "$holder" || true; ${apply}; ${whole}; findmnt -n -o TARGET /home | tail -n 1`;
+  const stdout = outputOf(script);
+  assert.match(stdout, /is not the same in 1 places: >fc\S+ alice\/data; copying these again\n/);
+  assert.match(stdout, /\n\/home\n$/);
+});
+
+for (const [title, when, expected] of [
+  [
+    'is in fstab: only its progress marker is removed',
+    '',
+    /interrupted after its copy was complete: \S+ still has a progress marker/,
+  ],
+  [
+    'is not in fstab, and was never used',
+    'umount /home; umount /home; cp /run/fstab /etc/fstab',
+    /the interrupted run on \S+ is continued/,
+  ],
+] as const) {
+  move(`a power cut after the comparison; the copy ${title}`, () => {
+    const script = `fill; picture /home >/run/before; cp /etc/fstab /run/fstab; ${apply} >/dev/null; sleep 3
+      uuid=$(blkid -p -s UUID -o value "$disk"p1)
+      printf "%-0512s" "" | tr " " "\\000" | dd of="$disk" bs=512 seek=1024 conv=notrunc status=none
+      printf "immutafs home copied %s %s\\n" "$uuid" "$(date +%s)" | dd of="$disk" bs=1 seek=524288 conv=notrunc status=none
+      ${when}
+      home --home-device "$disk" || true; ${apply}; ${whole}; home; findmnt -n -o TARGET /home | tail -n 1
+      dd if="$disk" bs=512 skip=1024 count=1 status=none | tr -d "\\000" | wc -c`;
+    const stdout = outputOf(script);
+    assert.match(stdout, expected);
+    assert.match(stdout, /\ndone .*[^]*\n\/home\n0\n$/);
+  });
+}
+move.run();
