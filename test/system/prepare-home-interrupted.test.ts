@@ -61,6 +61,28 @@ move('a file that a power cut left with its size and time but another content is
   assert.match(stdout, /\n\/home\n$/);
 });
 
+move(
+  'a file system of an interrupted copy that cannot be mounted is made again, and every action is logged',
+  () => {
+    // Zeroes in the headers of the first allocation group: blkid still finds an XFS.
+    const script = `fill; picture /home >/run/before; (cd /home/alice; exec sleep 60) & holder=$!; sleep 0.2
+    ${apply} && exit 1; dd if=/dev/zero of="$disk"p1 bs=512 seek=1 count=3 conv=notrunc status=none
+    kill "$holder"; wait "$holder" || true; ${apply}; ${whole}; findmnt -n -o TARGET /home | tail -n 1
+    grep -Eo '"(do|problem)": .*' /var/lib/immutafs/prepare.json`;
+    const stdout = outputOf(script);
+    assert.match(stdout, /\S+p1 cannot be mounted \([^\n]*\): it is made again\nhome: /);
+    const log = [...stdout.matchAll(/"do": "(.*)",?\n"problem": (null|")/g)];
+    assert.equal(
+      log.map(([, action, problem]) => `${action}${problem === 'null' ? '' : ' failed'}`),
+      [
+        ...['partition-home', 'format-home', 'copy-home', 'verify-home failed', 'copy-home failed'],
+        ...['partition-home', 'format-home', 'copy-home', 'verify-home', 'cutover-home', 'clear-home-marker'],
+      ],
+    );
+    assert.match(stdout, /\n\/home\n/);
+  },
+);
+
 for (const [title, when, expected] of [
   [
     'is in fstab: only its progress marker is removed',
