@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { HostError, UsageError } from '../../../../agent/lib/errors.ts';
 import { type SystemWriter, systemWriter } from '../../../../agent/system/writer.ts';
 import { apply, applyAll } from '../../../../agent/prepare/engine/apply.ts';
-import { type LoggedAction, readActionLog } from '../../../../agent/prepare/engine/action-log.ts';
+import { readActionLog } from '../../../../agent/prepare/engine/action-log.ts';
 import { PlanOutdated } from '../../../../agent/prepare/engine/context.ts';
 import type { Planners } from '../../../../agent/prepare/engine/plan.ts';
 import { type Action, type Step, noSettings } from '../../../../agent/prepare/engine/step.ts';
@@ -133,34 +133,6 @@ applying('neither --apply nor --undo runs while another process has the lock', (
     assert.is((await prepare({ apply: true, yes: true })).code, 0);
   }),
 );
-for (const [title, entries] of [
-  ['gone', () => []],
-  [
-    'gone, with its number in use again',
-    (log: LoggedAction[]) => [{ ...log.at(-1), id: 'another', began: '2026-01-01T00:00:00.000Z' }],
-  ],
-] as const) {
-  applying(`a log entry that is ${title} is an error`, () =>
-    withBox(ordinaryGuest(), async ({ root, writer, prepare, actionLog }) => {
-      const file = path.join(root, 'var/lib/immutafs/prepare.json');
-      const run: SystemWriter['run'] = (...all) => {
-        fs.writeFileSync(file, JSON.stringify({ schema: 1, entries: entries(actionLog()) }));
-        return writer.run(...all);
-      };
-      try {
-        await prepare({ apply: true, yes: true, only: ['initramfs'], skip: [] }, { ...writer, run });
-        assert.unreachable('no error');
-      } catch (error) {
-        assert.instance(error, HostError);
-        assert.match((error as Error).message, /prepare\.json: entry 1 \(initramfs, run\) is gone/);
-      }
-      assert.equal(
-        actionLog().map(({ ended }) => ended),
-        entries([]).map(() => null),
-      );
-    }),
-  );
-}
 applying.run();
 
 const engine = suite('the engine');

@@ -125,18 +125,6 @@ undoing('restores bytes that are not UTF-8', () => {
     assert.is(tree(root)['etc/fstab'], before['etc/fstab']);
   });
 });
-undoing('an action log with another content is an error', () =>
-  withBox(ordinaryGuest(), async ({ root, prepare }) => {
-    await prepare({ apply: true, yes: true });
-    fs.writeFileSync(path.join(root, 'var/lib/immutafs/prepare.json'), '{"schema":2,"entries":[]}');
-    try {
-      await prepare({ undo: true });
-      assert.unreachable('no error');
-    } catch (error) {
-      assert.match((error as Error).message, /prepare\.json was not written by prepare: its schema is 2/);
-    }
-  }),
-);
 undoing.run();
 
 const guestWithoutKeys = () =>

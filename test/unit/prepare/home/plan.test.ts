@@ -1,5 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { formatMarker } from '../../../../agent/prepare/home/progress-marker.ts';
+import type { Guest } from '../../../harness/guest.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { planned } from '../../../harness/planned.ts';
 
@@ -49,3 +51,59 @@ first('an existing file system needs no parted', async () => {
   assert.match(why.join('\n'), /UUID=1-2 is no file system of this guest/);
 });
 first.run();
+
+const uuid = '68f0dbf4-343f-4b2e-8199-63212c9d26fa';
+const disk = '/dev/vdb';
+
+/** A guest with /dev/vdb: the text of its progress marker, and whether it has our partition with a file system. */
+function guestWithDisk(marker: string, isFormatted: boolean): Guest {
+  const guest = guestWith([...programs, ...forDisk]);
+  guest.files['dev/vdb1'] = '';
+  guest.files['dev/vdb'] = `${'\0'.repeat(512 * 1024)}${marker}`;
+  const vdb = guest.devices.find(({ name }) => name === 'vdb');
+  if (isFormatted && vdb !== undefined && !('on' in vdb)) vdb.partitions = { vdb1: '252:17' };
+  const probed = `TYPE=xfs\nUUID=${uuid}\nPART_ENTRY_NAME=immutafs-home\n`;
+  guest.answers.run = (program) => {
+    if (program === '/usr/sbin/wipefs') return { stdout: '', ended: 'good' };
+    return program === '/usr/sbin/blkid' ? { stdout: isFormatted ? probed : '', ended: 'good' } : undefined;
+  };
+  return guest;
+}
+
+const rest = [
+  { do: 'verify-home', disk },
+  { do: 'cutover-home', disk, file: '/etc/fstab', before: null, after: null },
+  { do: 'clear-home-marker', disk },
+];
+const actions = suite('prepare: the actions of the migration');
+for (const [title, marker] of [
+  ['an empty disk', ''],
+  ['an interrupted format', formatMarker({ progress: 'making', uuid: '', seconds: 1 })],
+] as const) {
+  actions(`${title}: all of them`, async () => {
+    const step = await planned(guestWithDisk(marker, false), 'home', { settings: { homeDevice: disk } });
+    assert.is(step.state, 'needed', step.why.join('\n'));
+    assert.equal(step.actions, [
+      { do: 'partition-home', disk, wipe: false },
+      { do: 'format-home', disk },
+      { do: 'copy-home', disk, wipe: false },
+      ...rest,
+    ]);
+  });
+}
+for (const progress of ['copying', 'copied'] as const) {
+  actions(`an interrupted run that came to ${progress}: from the copy on`, async () => {
+    const marker = formatMarker({ progress, uuid, seconds: 1 });
+    const step = await planned(guestWithDisk(marker, true), 'home', { settings: { homeDevice: disk } });
+    assert.is(step.state, 'needed', step.why.join('\n'));
+    assert.equal(step.actions, [{ do: 'copy-home', disk, wipe: false }, ...rest]);
+  });
+}
+actions('a marker of another file system: the disk is not ours', async () => {
+  const marker = formatMarker({ progress: 'copying', uuid: uuid.replace('6', '7'), seconds: 1 });
+  const step = await planned(guestWithDisk(marker, true), 'home', { settings: { homeDevice: disk } });
+  assert.is(step.state, 'blocked');
+  assert.match(step.why.join('\n'), /it holds .*the partition \/dev\/vdb1/);
+  assert.equal(step.actions, []);
+});
+actions.run();

@@ -1,0 +1,52 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { HostError } from '../../../../agent/lib/errors.ts';
+import type { LoggedAction } from '../../../../agent/prepare/engine/action-log.ts';
+import type { SystemWriter } from '../../../../agent/system/writer.ts';
+import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
+import { withBox } from '../../../harness/prepare-box.ts';
+
+const log = suite('prepare: the action log');
+log('another content is an error', () =>
+  withBox(ordinaryGuest(), async ({ root, prepare }) => {
+    await prepare({ apply: true, yes: true });
+    fs.writeFileSync(path.join(root, 'var/lib/immutafs/prepare.json'), '{"schema":2,"entries":[]}');
+    try {
+      await prepare({ undo: true });
+      assert.unreachable('no error');
+    } catch (error) {
+      assert.match((error as Error).message, /prepare\.json was not written by prepare: its schema is 2/);
+    }
+  }),
+);
+for (const [title, entries] of [
+  ['gone', () => []],
+  [
+    'gone, with its number in use again',
+    (logged: LoggedAction[]) => [{ ...logged.at(-1), id: 'another', began: '2026-01-01T00:00:00.000Z' }],
+  ],
+] as const) {
+  log(`an entry that is ${title} is an error`, () =>
+    withBox(ordinaryGuest(), async ({ root, writer, prepare, actionLog }) => {
+      const file = path.join(root, 'var/lib/immutafs/prepare.json');
+      const run: SystemWriter['run'] = (...all) => {
+        fs.writeFileSync(file, JSON.stringify({ schema: 1, entries: entries(actionLog()) }));
+        return writer.run(...all);
+      };
+      try {
+        await prepare({ apply: true, yes: true, only: ['initramfs'], skip: [] }, { ...writer, run });
+        assert.unreachable('no error');
+      } catch (error) {
+        assert.instance(error, HostError);
+        assert.match((error as Error).message, /prepare\.json: entry 1 \(initramfs, run\) is gone/);
+      }
+      assert.equal(
+        actionLog().map(({ ended }) => ended),
+        entries([]).map(() => null),
+      );
+    }),
+  );
+}
+log.run();
