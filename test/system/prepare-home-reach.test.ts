@@ -7,11 +7,11 @@ import * as assert from 'uvu/assert';
 import { outputOf, runHomeScript } from '../harness/home-step.ts';
 
 const apply = 'home --apply --yes --home-device "$disk"';
-/** The copy does not begin before /run/go is there. */
+/** The copy does not begin before /run/go exists. */
 const held = `cp /usr/bin/rsync /run/rsync; printf '#!/bin/sh\\nuntil [ -e /run/go ]; do sleep 0.05; done\\nexec /run/rsync "$@"\\n' >/run/held; chmod +x /run/held; mount --bind /run/held /usr/bin/rsync`;
 const untouched = 'findmnt /home && exit 1; cmp /etc/fstab /run/fstab';
 
-const reached = suite('prepare: /home is reached by another way');
+const reached = suite('prepare: other ways to /home');
 for (const [title, setUp, reason, tearDown] of [
   [
     'a bind mount with a file that is held open',
@@ -63,7 +63,7 @@ for (const [title, setUp, reason, tearDown] of [
   ],
 ] as const) {
   reached(
-    `${title}: refused by the plan and by --apply, named, and nothing is changed; afterwards it moves`,
+    `${title}: the plan and --apply name it, refuse, and change nothing; without it /home moves`,
     () => {
       const script = `fill; cp /etc/fstab /run/fstab; ${setUp}
       home --home-device "$disk" && exit 1; ${apply} && exit 1; ${untouched}
@@ -78,7 +78,7 @@ for (const [title, setUp, reason, tearDown] of [
 }
 
 reached(
-  'a mount namespace that mounts reach (a service with a private /tmp) is no obstacle: it gets the new /home',
+  'a mount namespace that receives mounts (a service with a private /tmp) is no obstacle: it gets the new /home',
   () => {
     const script = `fill
     unshare -m --propagation slave sh -c 'mount -t tmpfs x /tmp; touch /run/ready; exec sleep 60' & holder=$!; until [ -e /run/ready ]; do sleep 0.1; done
@@ -122,7 +122,7 @@ purge(
     assert.match(stderr, /4 files of the old \/home/);
   },
 );
-purge('nothing is removed while something else can write to the old /home', () => {
+purge('removes nothing while something else can write to the old /home', () => {
   const script = `fill; ${apply} >/dev/null; mkdir /run/old; mount --bind / /run/old
     home --apply --yes --purge-old-home && exit 1 || test $? = 1; ls /run/old/home; umount /run/old; home --apply --yes --purge-old-home; mount --bind / /run/old; ls -A /run/old/home | wc -l`;
   const { code, stdout, stderr } = runHomeScript(script);
@@ -131,7 +131,7 @@ purge('nothing is removed while something else can write to the old /home', () =
   assert.match(stdout, /alice\nbob\n/);
   assert.match(stdout, /\n0\n$/);
 });
-purge('interrupted, it is completed by another run', () => {
+purge('after an interruption, another run completes it', () => {
   const script = `fill; mkdir /home/many; (cd /home/many; seq 1 20000 | xargs touch; mkdir d; ln 1 d/hard); ${apply} >/dev/null; echo x >/home/many/5; rm -r /home/many/d
     for delay in 0.3 0.5 0.8; do home --apply --yes --purge-old-home >/run/said 2>&1 & agent=$!; until grep -q proven /run/said || ! kill -0 $agent; do sleep 0.02; done; sleep $delay; kill -KILL $agent || true; wait $agent || true; done
     home --apply --yes --purge-old-home; mkdir /run/old; mount --bind / /run/old; ls -A /run/old/home | wc -l`;

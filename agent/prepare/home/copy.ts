@@ -12,7 +12,7 @@ import { type MarkerStore, diskMarker, fileMarker, markerFile } from './progress
 import { homeRegion } from './region.ts';
 import { type Copying, copyTree, findDifferences } from './rsync.ts';
 import { expectSpace } from './space-check.ts';
-import { expectAllCopied } from './uncarried.ts';
+import { expectAllCopyable } from './not-copied.ts';
 import { expectNone, expectUnreachable, findHomeUsers } from './users.ts';
 import { expectUsable } from './validation.ts';
 
@@ -28,7 +28,7 @@ export const copyHome: Executor<ActionOf<'copy-home'>> = {
   execute: async (context, { disk, wipe }) => {
     const migration = await context.shared(openMigration);
     if (migration.staged === undefined) {
-      await expectAllCopied(context);
+      await expectAllCopyable(context);
       migration.staged = await stageExisting(context, disk, wipe);
     }
     const { volume, marker } = migration.staged;
@@ -61,7 +61,7 @@ export const verifyHome: Executor<ActionOf<'verify-home'>> = {
     migration.oldHome = region;
     // Again: a process may have come in between.
     await expectUnreachable(reader, region, adviceBeforeCutover);
-    await expectAllCopied(context);
+    await expectAllCopyable(context);
     context.say(
       'Copying what has changed meanwhile, and comparing every byte; /home is read-only until then',
     );

@@ -9,7 +9,7 @@ import { openMigration } from './migration.ts';
 import { stage } from './mounting.ts';
 import { diskMarker, readDiskMarker, writeDiskMarker } from './progress-marker.ts';
 import { probe } from './signatures.ts';
-import { expectAllCopied } from './uncarried.ts';
+import { expectAllCopyable } from './not-copied.ts';
 import { expectUsable } from './validation.ts';
 
 /** GPT, because an msdos table ends at 2 TiB and has no partition names. */
@@ -19,7 +19,7 @@ const table = ['mklabel', 'gpt', 'unit', '%', 'mkpart', partitionName, 'xfs', '0
 export const partitionHome: Executor<ActionOf<'partition-home'>> = {
   execute: async (context, { disk, wipe }) => {
     await context.shared(openMigration);
-    await expectAllCopied(context);
+    await expectAllCopyable(context);
     const { device, marker } = await expectUsable(context, disk, wipe);
     await startAgain(context, device);
     const { reader, run } = context;

@@ -10,7 +10,7 @@ import { type Inspected, inspect, sizeOf } from './inspect.ts';
 import { homeMount } from './mounting.ts';
 import { describeHandleOwners, findRunning } from './open-handles.ts';
 import { capacityOf, sizeOfHome } from './space-check.ts';
-import { findUncarried } from './uncarried.ts';
+import { findNotCopied } from './not-copied.ts';
 import { type Users, findHomeUsers } from './users.ts';
 import { missingPrograms, refusals } from './validation.ts';
 
@@ -38,7 +38,7 @@ async function planMigration(snapshot: Snapshot, own: Mount | undefined): Promis
   const why = `${where}, which the host makes read-only.`;
   const named = homeDevice ?? (homeUuid === undefined ? undefined : `UUID=${homeUuid}`);
   const users = await findHomeUsers(snapshot.reader);
-  const { blockers, notes } = await findUncarried(snapshot.reader, snapshot.mounts);
+  const { blockers, notes } = await findNotCopied(snapshot.reader, snapshot.mounts);
   const problems = [
     ...missingPrograms(snapshot.reader, homeUuid === undefined),
     ...blockers,

@@ -25,14 +25,14 @@ const findAttributes = `/usr/bin/find /home -xdev '(' -type f -o -type d ')' -ex
 grep -a -m ${most} -E '^[-A-Za-z]*[aiASDsucdjtCTPFxEV][-A-Za-z]* +/' || [ $? -eq 1 ]`;
 
 /** What a copy of /home would leave out: a sentence each, with what to do. */
-export interface Uncarried {
+export interface NotCopied {
   /** Files: they block the migration. */
   blockers: string[];
   /** Properties of files. */
   notes: string[];
 }
 
-export async function findUncarried(reader: SystemReader, mounts: MountTable): Promise<Uncarried> {
+export async function findNotCopied(reader: SystemReader, mounts: MountTable): Promise<NotCopied> {
   const below = mountedBelow(mounts);
   const notes = quotas(reader, mounts);
   // find(1) would call stat(2) on the mount points, which may hang.
@@ -51,7 +51,7 @@ export async function findUncarried(reader: SystemReader, mounts: MountTable): P
 }
 
 /** Searches again, without the limit of a plan. @throws HostError EBUSY */
-export async function expectAllCopied({ reader, runAbortable }: Context): Promise<void> {
+export async function expectAllCopyable({ reader, runAbortable }: Context): Promise<void> {
   let found = '';
   const { exit, stderr } = await runAbortable(shell, ['-c', findForeign], {
     seconds: week,
