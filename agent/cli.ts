@@ -137,7 +137,7 @@ function program(
     });
   addPrepare(root, async (options) => {
     const { prepareCommand } = await import('./commands/prepare.ts');
-    done(await prepareCommand(reader, await loadWriter(), output, options));
+    done(await prepareCommand(reader, loadWriter, output, options));
   });
   root
     .command('version')

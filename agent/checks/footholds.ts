@@ -23,7 +23,7 @@ export const footholds: Check = {
     const expected = 'no mount that is writable, executable and persistent';
     const executable = found.filter((each) => each.executable).length;
     const persistent = found.filter((each) => each.persistent).length;
-    const autostart = unwrap(facts.autostart);
+    const autostart = unwrap(facts.persistentAutostart);
     const named =
       autostart.length === 0 ? '' : `; user start-up files: ${shortList(autostart.map(describe), ', ')}`;
     const lingering = autostart.filter(({ lingers, units }) => lingers && units);

@@ -33,11 +33,11 @@ export interface PrepareOptions {
  */
 export async function prepareCommand(
   reader: SystemReader,
-  writer: SystemWriter,
+  loadWriter: () => Promise<SystemWriter>,
   output: Output,
   options: PrepareOptions,
 ): Promise<number> {
-  return prepareWith(reader, writer, output, options, askOnTerminal);
+  return prepareWith(reader, loadWriter, output, options, askOnTerminal);
 }
 
 /** `check --ready-to-seal`. @returns 0 if this guest can be sealed as it is, else 1 */
@@ -51,7 +51,7 @@ export async function readyCommand(reader: SystemReader, output: Output): Promis
 /** @param confirm asks the user; undefined without a terminal */
 export async function prepareWith(
   reader: SystemReader,
-  writer: SystemWriter,
+  loadWriter: () => Promise<SystemWriter>,
   output: Output,
   options: PrepareOptions,
   confirm: (question: string) => Promise<boolean> | undefined,
@@ -59,7 +59,10 @@ export async function prepareWith(
   const { settings, chosen } = readOptions(options);
   if (options.undo === true) {
     const { refused } = await planGuest(reader, settings, new Set());
-    if (refused === null) return undo(reader, writer, (text) => output.stdout(`${text}\n`)) ? 0 : 1;
+    if (refused === null) {
+      const say = (text: string) => output.stdout(`${clean(decodeBytes(text))}\n`);
+      return undo(reader, await loadWriter(), say) ? 0 : 1;
+    }
     output.stdout(`${clean(decodeBytes(refused))}\n`);
     return 1;
   }
@@ -78,7 +81,7 @@ export async function prepareWith(
   }
   const printer = printerTo(options.json === true ? { ...output, stdout: output.stderr } : output);
   try {
-    const after = await prepareGuest(reader, writer, settings, chosen, printer);
+    const after = await prepareGuest(reader, await loadWriter(), settings, chosen, printer);
     output.stdout(print(after));
     return isDone(after) ? 0 : 1;
   } catch (error) {

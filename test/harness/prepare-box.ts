@@ -53,7 +53,13 @@ export function withBox(guest: Guest, work: (box: Box) => Promise<void>): Promis
           stderr: () => undefined,
           terminal: false,
         };
-        const code = await prepareWith(reader, own, output, { skip: ['home'], ...options }, () => undefined);
+        const code = await prepareWith(
+          reader,
+          () => Promise.resolve(own),
+          output,
+          { skip: ['home'], ...options },
+          () => undefined,
+        );
         return { code, stdout };
       },
     });

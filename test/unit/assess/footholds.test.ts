@@ -27,7 +27,7 @@ testFindings('findFootholds', {
     'variables of the firmware, which are not executable': [
       mount('efi', '0:60 / /sys/firmware/efi/efivars rw - efivarfs efivarfs rw'),
       'pass',
-      'writable over a reboot: 2',
+      'writable and persistent: 2',
     ],
     'a mount in memory over one on a sealed disk': [
       all(
