@@ -38,7 +38,7 @@ async function notReady({ ansible, guest }: LibvirtFixture): Promise<void> {
   assert.is(exit, 2);
   assert.match(
     report.join('\n'),
-    /^guest: open, .*\. FAILED: Ask the guest whether it can be sealed: .*Not ready to seal: fstab: /,
+    /^guest: open, .*\. FAILED: Verify that the guest can be sealed: .*Not ready to seal: fstab: /,
   );
   await ask(guest, 'cp -p /root/fstab /etc/fstab');
 }

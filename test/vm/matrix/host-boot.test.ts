@@ -25,7 +25,7 @@ host('the boot: the system disk alone boots, with serials; once, and only while 
     assert.equal((await boot('--check')).corrected, unsetBoot);
     assert.is(await stubXml(hypervisor), before, 'in check mode nothing changes');
     await hypervisor.virsh('start', 'stub');
-    assert.match((await boot()).msg ?? '', /is running: it is changed only while it is shut off/);
+    assert.match((await boot()).msg ?? '', /is running: it can be changed only while it is shut off/);
     await hypervisor.virsh('destroy', 'stub');
     assert.is((await boot()).changed, true);
     const after = await stubXml(hypervisor);
@@ -94,7 +94,7 @@ host('UEFI variables: a start by the role resets the store, a plain start does n
 
     const sealing = await ansible.play('seal', { ansible_timeout: 2 });
     assert.is(sealing.exit, 2);
-    assert.match(sealing.report.join('\n'), /^stub: shut off, open\. FAILED: Insist that only the host /);
+    assert.match(sealing.report.join('\n'), /^stub: shut off, open\. FAILED: Require that only the host /);
   }, flash),
 );
 

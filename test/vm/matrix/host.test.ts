@@ -46,7 +46,7 @@ host('the disk: only its <readonly/> changes, and only while the domain is shut 
     const unknown = await disk(true, { target: 'vdz' });
     assert.is(unknown.msg, 'stub has no disk vdz');
     await hypervisor.virsh('start', 'stub');
-    assert.match((await disk(true)).msg ?? '', /is running: it is changed only while it is shut off/);
+    assert.match((await disk(true)).msg ?? '', /is running: it can be changed only while it is shut off/);
     assert.is((await disk(false)).changed, false, 'no failure where nothing has to change');
     await hypervisor.virsh('managedsave', 'stub');
     assert.match((await disk(true)).msg ?? '', /has a saved memory image/);

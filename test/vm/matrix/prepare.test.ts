@@ -122,7 +122,7 @@ function assertPlan(boot: Boot): void {
     /needed +tmp +Line \d+: \/tmp is on \S*rhel-tmp, which becomes read-only: a tmpfs/,
     /needed +mtab +\/etc\/mtab is a file/,
     /needed +fstab +/,
-    /needed +initramfs +\/boot\/initr\S+ is not there/,
+    /needed +initramfs +\/boot\/initr\S+ does not exist/,
     /blocked +home +/,
   ]) {
     assert.match(stdout.replace(/\n {21}(?! *[> +-])/g, ' '), said);
