@@ -4,6 +4,7 @@
  */
 import { staleCoverage } from './coverage/coverage.ts';
 import { bootDirectives } from './lint/directives.ts';
+import { documentPaths } from './lint/document-paths.ts';
 import { forbiddenWords } from './lint/forbidden-words.ts';
 import { layers } from './lint/layers.ts';
 import { eslint, prettier, rpmlint, tsc, yamllint } from './lint/programs.ts';
@@ -28,6 +29,7 @@ const linters: Record<string, Linter> = {
   yamllint,
   versions,
   layers,
+  'paths in documents': documentPaths,
   'forbidden words': forbiddenWords,
   'coverage table': staleCoverage,
 };

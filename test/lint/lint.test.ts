@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { bootDirectives } from './directives.ts';
 import { scripts } from './files.ts';
 import { forbiddenWords } from './forbidden-words.ts';
+import { documentPaths } from './document-paths.ts';
 import { layers } from './layers.ts';
 import { busybox, dash, shellcheck } from './shell.ts';
 import { systemdAnalyze } from './units.ts';
@@ -58,6 +59,14 @@ lint('layers: files that import each other are reported', () => {
   assert.is(layers(), '');
   write('agent/lib/c.ts', "import './a.ts';\n");
   assert.is(layers(), 'import circle: agent/lib/a.ts, agent/lib/b.ts, agent/lib/c.ts');
+});
+
+lint('paths in documents: each one exists', () => {
+  write('docs/one.md', 'See `docs/one.md`, `docs/` and `/usr/bin/true`.\n');
+  assert.is(documentPaths(), '');
+  write('docs/one.md', 'See `docs/two.md`.\n');
+  assert.is(documentPaths(), 'docs/one.md: docs/two.md does not exist');
+  fs.rmSync('docs/one.md');
 });
 
 lint('versions: all must be equal', () => {
