@@ -29,7 +29,7 @@ const seconds: Readonly<Record<string, number>> = {
   'test/vm/matrix/live-changes': 200,
   'test/vm/matrix/package': 200,
   'test/vm/smoke/package': 190,
-  'test/vm/smoke/prepare': 180,
+  'test/vm/smoke/prepare': 110,
   'test/vm/smoke/maintenance': 170,
   'test/vm/matrix/forward': 160,
   'test/vm/smoke/sealed': 150,
