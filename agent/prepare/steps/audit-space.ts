@@ -2,7 +2,7 @@ import { formatBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { namesIfThere } from '../engine/snapshot.ts';
 
-/** auditd.conf(5); auditd counts in 1024 × 1024 bytes (auditd-event.c, MEGABYTE). */
+/** auditd.conf(5); auditd counts in 1024 x 1024 bytes (auditd-event.c, MEGABYTE). */
 const megabyte = 1024 ** 2;
 const file = '/etc/audit/auditd.conf';
 
@@ -82,7 +82,7 @@ function advice(
 ): string {
   const lower = `lower ${reached.map(({ name }) => name).join(' and ')} in ${file}`;
   if (!Number.isFinite(logBytes)) {
-    return `Set max_log_file_action = ROTATE, with a num_logs × max_log_file that fits into the layer; if that is not enough, ${lower}.`;
+    return `Set max_log_file_action = ROTATE, with a num_logs x max_log_file that fits into the layer; if that is not enough, ${lower}.`;
   }
   const shares = reached.map(({ bytes }) => bytes(layer) / layer);
   const isShare = reached.some(({ text }) => text.includes('%'));
