@@ -8,7 +8,7 @@ export interface SystemDisks {
   readonly disks: readonly Disk[];
   /** Whether at least one of some disks is a disk of the system. */
   includes(disks: readonly { name: string }[]): boolean;
-  /** Whether the file system of a mount is on a disk of the system. */
+  /** Whether a disk of the system has a file system at the mount point of a mount, stacked mounts included. */
   holds(mount: Mount | undefined): boolean;
 }
 

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { formatBytes } from '../../lib/format.ts';
-import { nodeOfSource } from '../../facts/disks/block.ts';
+import { findLeaves, nodeOfMount, nodeOfSource } from '../../facts/disks/block.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
 import { requiredOptions } from '../../facts/mounts/targets.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
@@ -25,7 +25,7 @@ export async function planHome(snapshot: Snapshot): Promise<Step> {
     ]);
   }
   const own = homeMount(mounts);
-  if (own !== undefined && !snapshot.systemDisks.holds(own)) return planExistingHome(snapshot, own);
+  if (own !== undefined && !isOnSystemDisk(snapshot, own)) return planExistingHome(snapshot, own);
   return planMigration(snapshot, own);
 }
 
@@ -82,6 +82,13 @@ function migration(disk: string, wipe: boolean, isFormatted: boolean): HomeActio
 
 function step(state: Step['state'], why: string[]): Step {
   return { id: 'home', state, why, actions: [] };
+}
+
+/** By the device of this mount: after the cutover, the old /home is still mounted at /home, below the new one. */
+function isOnSystemDisk({ reader, systemDisks }: Snapshot, home: Mount): boolean {
+  const node = nodeOfMount(reader, home);
+  if (node === undefined) return false;
+  return systemDisks.includes(findLeaves(reader, node).map((leaf) => ({ name: path.basename(leaf) })));
 }
 
 /** Suggests disks that are not in use. */

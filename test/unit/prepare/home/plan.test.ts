@@ -50,6 +50,12 @@ first('an existing file system needs no parted', async () => {
   assert.not.match(why.join('\n'), /is missing/);
   assert.match(why.join('\n'), /UUID=1-2 is no file system of this guest/);
 });
+first('a new /home over the old one, which is still mounted at /home, is on its own disk', async () => {
+  const guest = guestWith([...programs, ...forDisk]);
+  guest.mounts['new'] = '252:16 / /home rw,noexec,nosuid,nodev - xfs /dev/vdb rw';
+  const { why } = await planned(guest, 'home');
+  assert.match(why[0] ?? '', /^\/home is \/dev\/vdb, which is not on the system/);
+});
 first.run();
 
 const uuid = '68f0dbf4-343f-4b2e-8199-63212c9d26fa';
