@@ -12,10 +12,10 @@ import { stepIds } from './prepare/engine/step.ts';
 import { version } from './lib/version.ts';
 
 /**
- * Runs one command.
+ * Runs one command. Never throws.
  * @param argv the arguments after the program's name
- * @param loadWriter loads what changes the system: a command that changes nothing starts faster without it
- * @returns the exit code (DESIGN, "Commands"); never throws
+ * @param loadWriter loads the system writer, without which commands that change nothing start faster
+ * @returns the exit code (DESIGN, "Commands")
  */
 export async function run(
   argv: string[],
@@ -34,7 +34,7 @@ export async function run(
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     const usage = error instanceof CommanderError || error instanceof UsageError;
-    // For `help` of an unknown command commander shows the help, not an error.
+    // For `help` with an unknown command, commander shows the help instead of an error.
     const isUnknown = error instanceof CommanderError && error.code === 'commander.help';
     const shown = isUnknown ? new UsageError(`unknown command '${argv[1] ?? ''}'`) : error;
     output.stderr(`immutafs-agent: ${oneLine(shown)}\n`);
@@ -51,7 +51,10 @@ function oneLine(error: unknown): string {
   return clean(words);
 }
 
-/** The module of a rare command is imported when the command runs: loading all modules takes longer than `status`. */
+/**
+ * Defines the commands. The modules of rarely used commands are imported only when the command runs, because loading
+ * all modules takes longer than running `status`.
+ */
 function program(
   reader: SystemReader,
   loadWriter: () => Promise<SystemWriter>,
@@ -185,7 +188,7 @@ function stepsOption(flags: string, description: string): Option {
   return new Option(flags, description).choices(stepIds);
 }
 
-/** The public commands with their options, for the manual and the completion; they must not be run. */
+/** Returns the public commands with their options, for the manual page and the completion. They must not be run. */
 export function commandLine(): { commands: readonly Command[] } {
   const nothing = () => undefined;
   const noWriter = () => Promise.reject(new Error('no command is run'));

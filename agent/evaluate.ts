@@ -4,12 +4,12 @@ import { type GatherOptions, gatherFacts } from './facts/gather.ts';
 import { type Report, buildReport } from './report/report.ts';
 import type { SystemReader } from './system/reader.ts';
 
-/** System -> Facts -> Assess -> Check -> Finding -> Report, once. */
+/** Evaluates the guest once: gathers the facts, makes the judgements, runs the checks and builds the report. */
 export async function evaluateHost(reader: SystemReader, options?: GatherOptions): Promise<Report> {
   return (await evaluateWithFacts(reader, options)).report;
 }
 
-/** As evaluateHost, with the facts of the report. */
+/** Same as evaluateHost, and also returns the facts. */
 export async function evaluateWithFacts(
   reader: SystemReader,
   options?: GatherOptions,

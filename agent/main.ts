@@ -15,14 +15,14 @@ const output = {
     }
   },
   terminal: process.env['NO_COLOR'] === undefined && isTerminal(1),
-  // A serial console may report no size.
+  // A serial console may not report a size.
   get columns() {
     if (!isTerminal(1)) return undefined;
     return process.stdout.columns > 0 ? process.stdout.columns : 80;
   },
 };
 
-/** The command line that starts this program again, as a child process. */
+/** The command line that starts this program as a child process. */
 const self = isSea()
   ? [process.execPath]
   : [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)];
@@ -31,6 +31,7 @@ const loadWriter = async () => (await import('./system/writer.ts')).systemWriter
 
 void run(process.argv.slice(2), systemReader({ self }), loadWriter, output).then(async (code) => {
   await Promise.all([stdout.flush(), stderr.flush()]);
-  // The only call: an abandoned child process, or a connection that is being made, would keep this process alive.
+  // The only call of process.exit. Without it, an abandoned child process or a connection attempt would keep this
+  // process alive.
   process.exit(code);
 });

@@ -2,10 +2,11 @@
 # Functions for block devices: kernel names, udev's data, and the impostors of sealed devices. Source after
 # immutafs-lib.sh and fstab.sh.
 
-# "IMPOSTOR=DEVICE SEALED-DEVICE IDENTITY", one line per impostor that the boot found and did not use; for boot.env.
+# Has a line "IMPOSTOR=DEVICE SEALED-DEVICE IDENTITY" for each impostor that the boot found and did not use. boot.env
+# includes these lines.
 impostors=/run/immutafs/impostors
 
-note_impostor() { # $1: device; $2: sealed device; $3: the identity that both have
+note_impostor() { # $1: device; $2: sealed device; $3: the identity that both devices have
   record="IMPOSTOR=$1 $2 $3"
   if [ -r "$impostors" ]; then
     while IFS= read -r line; do
@@ -17,8 +18,8 @@ note_impostor() { # $1: device; $2: sealed device; $3: the identity that both ha
   printf 'immutafs: warning: %s has the same %s as the sealed device %s and is not used\n' "$1" "$3" "$2" >&2
 }
 
-# Sets root_source, root_options and root_type from the kernel command line $1 (bootparam(7)); the last argument of each
-# kind counts. Sets arg_MODE like read_kernel_argument, without a warning.
+# Sets root_source, root_options and root_type from the kernel command line $1 (bootparam(7)); if an argument is
+# repeated, its last value is used. Sets arg_MODE like read_kernel_argument, without a warning.
 read_root_arguments() {
   root_source='' root_options='' root_type='' arg_MODE='' arguments=$1
   while next_argument; do
@@ -31,13 +32,13 @@ read_root_arguments() {
   done
 }
 
-# Waits until udev has processed its queue, so that its links are complete. udev itself loads drivers and waits for them, so
-# the drivers have found their disks by then. Starts no process if the queue is empty.
+# Waits until udev has processed its queue, so that its links are complete. udev loads drivers and waits for them, so
+# all disks have been detected by then. Starts no process if the queue is empty.
 wait_for_udev() { # $1: maximum, in seconds
   [ ! -e /run/udev/queue ] || udevadm settle "--timeout=$1" || warn "udev is still busy after $1 s; disks may be missing"
 }
 
-# Sets name to the kernel name of a device node or of a link to it; returns false if there is none.
+# Sets name to the kernel name of a device node or of a link to a device node; returns false if there is no such device.
 kernel_name() { # $1: node
   name=''
   [ -b "$1" ] || return 1
@@ -50,7 +51,7 @@ kernel_name() { # $1: node
   return 1
 }
 
-# Sets name to the kernel name of a device number; empty if there is none.
+# Sets name to the kernel name of the device with a number, or to the empty string if there is no such device.
 name_of_number() { # $1: major:minor
   name=''
   while IFS='=' read -r word value; do
@@ -59,7 +60,7 @@ name_of_number() { # $1: major:minor
 }
 
 # Sets fs_type, uuid, partuuid (ID_FS_TYPE, ID_FS_UUID_ENC, ID_PART_ENTRY_UUID) and aliases (links, each followed by a
-# space) from udev's database; empty if udev does not know them.
+# space) from udev's database. A value that udev does not know is empty.
 read_udev_data() { # $1: kernel name
   fs_type='' uuid='' partuuid='' aliases='' number=''
   { read -r number <"/sys/class/block/$1/dev"; } 2>/dev/null
@@ -74,7 +75,7 @@ read_udev_data() { # $1: kernel name
   done <"/run/udev/data/b$number"
 }
 
-# Whether a physical volume is on a disk that the host made read-only.
+# Whether any LVM physical volume is on a disk that the host made read-only.
 has_sealed_volumes() {
   for sealed_link in /dev/immutafs/lvm/*; do
     [ ! -b "$sealed_link" ] || return 0

@@ -1,10 +1,12 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables of assemble-var and of the files that it sources
-# Reads and writes /run/immutafs/boot.env, the record of the decision and the results, for late boot and for the agent.
+# Reads and writes /run/immutafs/boot.env, which records the mode and the results of this boot for late boot and for the
+# agent.
 
 run=/run/immutafs
 
-# Strict KEY=value lines as in immutafs.conf. The last line of a key counts; WARNING, ERROR, LAYER and IMPOSTOR may occur
-# more than once. Replaced atomically in late boot; in the initramfs no other process reads the file yet.
+# Writes KEY=value lines with the grammar of immutafs.conf. If a key is repeated, its last value is used; WARNING,
+# ERROR, LAYER and IMPOSTOR may have several values. Late boot replaces the file atomically; in the initramfs no other
+# process reads the file yet.
 write_boot_env() { # $1: stage
   read -r uptime _ </proc/uptime
   boot_env="VERSION=$IMMUTAFS_VERSION
@@ -45,7 +47,7 @@ add_to_boot_env() { # $1: key; $2: value
 "
 }
 
-# Each line in one write(2): two instances may append at the same time.
+# Appends each line with one write(2), because two instances may append at the same time.
 append_boot_env() {
   for record; do
     printf '%s\n' "$record" >>"$run/boot.env"

@@ -3,12 +3,13 @@
 # process except one stat(1).
 
 # Sets conf_MODE, conf_VAR_SIZE, conf_VAR_INODES, conf_VAR_OPTIONS, conf_ON_FAILURE and conf_ON_IMPOSTOR, the keys that
-# matter at boot, and conf_FORWARD, unparsed.
-# $1: the file. The grammar and the messages are those of agent/config/config.ts; test/fixtures/config runs through both.
+# the boot uses, and conf_FORWARD, whose value is not checked.
+# $1: the file. The grammar and the messages are those of agent/config/config.ts; the tests run both parsers on
+# test/fixtures/config.
 read_config() {
   conf_MODE=auto conf_VAR_SIZE=25% conf_VAR_INODES=200k conf_VAR_OPTIONS=nosuid,nodev conf_ON_FAILURE=degraded
   conf_ON_IMPOSTOR=poweroff conf_FORWARD=''
-  # A file in a directory that cannot be searched is not known to be absent.
+  # If the directory cannot be searched, the file may exist.
   config_folder=${1%/*}
   if ! { [ -e "$1" ] || [ -L "$1" ] || { [ -d "$config_folder" ] && [ ! -x "$config_folder" ]; }; }; then
     return 0
@@ -53,7 +54,7 @@ config_warn() { # $1: key, or empty; $2: reason
   warn "$config_name:$config_line: ${1:+$1: }$2"
 }
 
-set_config_value() { # key, value: as read
+set_config_value() { # reads key and value
   case $key in
     MODE)
       case $value in
@@ -103,7 +104,7 @@ is_number() { # $1: 1 to 9 digits, the first not 0
   case $1 in '' | 0* | *[!0-9]* | ??????????*) return 1 ;; esac
 }
 
-is_size() { # tmpfs(5) size=; the unit is mandatory, since a number without one would mean bytes
+is_size() { # tmpfs(5) size=; the unit is mandatory, since a number without a unit would mean bytes
   case $1 in
     *%) is_number "${1%\%}" && [ "${1%\%}" -le 100 ] ;;
     *[mMgG]) is_number "${1%?}" ;;

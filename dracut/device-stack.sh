@@ -20,7 +20,8 @@ trace_mount() { # $1: target
   esac
 }
 
-# Btrfs has no device number of its own; its source is one of its devices (fs/btrfs/super.c).
+# The device number of a Btrfs mount belongs to no block device, but its source is one of its devices
+# (fs/btrfs/super.c).
 trace_btrfs() { # $1: target
   while read -r _ _ _ _ where rest; do
     [ "$where" = "$1" ] || continue
@@ -60,8 +61,8 @@ trace() { # $1: kernel name
   fi
 }
 
-# If the root has no device (an overlay that the initramfs mounted), a device counts as part of it if it is mounted
-# anywhere.
+# Whether a device is part of the stack under the root. If the root has no device (an overlay that the initramfs
+# mounted), every mounted device counts as part of the stack.
 is_in_stack() { # $1: device node; sets name to its kernel name
   kernel_name "$1" || return 1
   case " $stack" in *" $name "*) return 0 ;; esac

@@ -1,9 +1,10 @@
 # shellcheck shell=sh disable=SC2154 # variables of assemble-var and of the files that it sources
-# Mounts that the initramfs makes in addition to /var: the LVM configuration of this boot, and read-only file systems of
-# fstab.
+# Functions for the mounts that the initramfs makes in addition to /var: the LVM configuration of this boot, and
+# read-only file systems in fstab.
 
-# Binds the LVM configuration of this boot over lvmlocal.conf of the real root, where LVM must not try to make read-only
-# volumes writable. Where that succeeds, on virtio-blk, LVM would reload the table of the root while the root is in use.
+# Bind-mounts the LVM configuration of this boot over lvmlocal.conf of the real root, so that LVM does not try to make
+# read-only volumes writable. On virtio-blk, LVM would succeed and reload the table of the root while the root is in
+# use.
 bind_lvmlocal() {
   local_conf=$root/etc/lvm/lvmlocal.conf
   # Without LVM there is nothing to configure.
@@ -25,9 +26,9 @@ bind_lvmlocal() {
   append_boot_env "WARNING=$lvm_warning: LVM does not know which volumes are read-only, and may fail to activate them"
 }
 
-# Mounts the file systems that fstab has directly below / (such as /boot) if their disk is read-only and present. systemd
-# finds them mounted when it starts. If it mounted them itself, it would notice the new mounts only when it next reads
-# mountinfo, at most five times a second (systemd, src/core/mount.c), and the boot would wait for that.
+# Mounts the file systems that fstab mounts directly below / (such as /boot) if their disk is read-only and present.
+# systemd finds these mounts when it starts. If systemd mounted the file systems itself, the boot would wait until
+# systemd notices the new mounts, because it reads mountinfo at most five times a second (systemd, src/core/mount.c).
 mount_read_only_early() {
   [ -r "$root/etc/fstab" ] || return 0
   while read -r source target type options _ || [ -n "$source" ]; do

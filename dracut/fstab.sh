@@ -2,7 +2,8 @@
 # Reads fstab(5) and finds the disks under the devices that it names. Source after immutafs-lib.sh.
 
 # Sets fstab_source, fstab_type and fstab_options from the last line of fstab, in the root $1, that mounts a block device at
-# target $2. If there is none, sets them empty and returns false. Sets in_fstab if any line has the target.
+# target $2. If there is no such line, clears these variables and returns false. Sets in_fstab if any line has the
+# target.
 find_fstab() {
   fstab_source='' fstab_type='' fstab_options='' in_fstab=''
   [ -r "$1/etc/fstab" ] || return 1
@@ -31,7 +32,8 @@ normalise_target() {
   done
 }
 
-# Sets unescaped to a field of fstab without octal escapes (fstab(5)). The four escapes of getmntent(3) need no process.
+# Sets unescaped to a field of fstab with octal escapes decoded (fstab(5)). The four escapes of getmntent(3) are decoded
+# without starting a process.
 unescape() { # $1: field
   unescaped='' rest=$1
   while :; do
@@ -56,8 +58,8 @@ unescape() { # $1: field
   unescaped=$unescaped$rest
 }
 
-# Sets unescaped to the first field of a line of fstab in the form of udev's links in /dev/disk: without escapes; the
-# value of a tag without quotes (systemd, fstab_node_to_udev_node()) and encoded.
+# Sets unescaped to the first field of a line of fstab in the form of udev's links in /dev/disk: escapes are decoded;
+# quotes around the value of a tag are removed (systemd, fstab_node_to_udev_node()), and the value is encoded.
 normalise_source() { # $1: source
   unescape "$1"
   case $unescaped in UUID=* | LABEL=* | PARTUUID=* | PARTLABEL=*) ;; *) return 0 ;; esac
@@ -65,13 +67,13 @@ normalise_source() { # $1: source
   case $value in
     \"*\" | \'*\') value=${value#?} value=${value%?} ;;
   esac
-  # Values of ordinary characters need no process.
+  # Start no process for a value that needs no encoding.
   case $value in *[!A-Za-z0-9#+.:=@_-]*) value=$(encode "$value") ;; esac
   unescaped=$tag=$value
 }
 
-# Prints the value of a tag with each byte as \xNN that is neither one of udev's plain characters nor part of a UTF-8
-# character (libblkid, blkid_encode_string()). Call it in a subshell: it overwrites variables.
+# Prints the value of a tag as libblkid encodes it (blkid_encode_string()): as \xNN, each byte that is neither one of
+# udev's plain characters nor part of a UTF-8 character. Call it in a subshell, because it overwrites variables.
 encode() { # $1: value
   rest=$1
   byte=$(printf '[\200-\277]')
@@ -101,8 +103,9 @@ encode() { # $1: value
   done
 }
 
-# Sets var_mounted_by to what mounts /var in the root $1: `own` (a directory of the root), `device` (a line of fstab, in
-# fstab_*), or else the file that mounts it. systemd prefers an administrator's unit to fstab.
+# Sets var_mounted_by to how /var of the root $1 is mounted: `own` (not mounted, a directory of the root), `device` (by
+# a line of fstab; sets fstab_* to its fields), otherwise the path of the file that configures the mount. A unit in /etc
+# takes precedence over fstab (systemd).
 find_var() {
   unit=$1/etc/systemd/system/var.mount var_mounted_by=own
   if [ -e "$unit" ] || [ -L "$unit" ]; then
@@ -126,7 +129,8 @@ is_device() { # $1: first field of a line of fstab
   case $1 in /dev/* | UUID=* | LABEL=* | PARTUUID=* | PARTLABEL=*) ;; *) return 1 ;; esac
 }
 
-# Sets node to the device node of a source in fstab: on a sealed disk if one has that identity.
+# Sets node to the device node of a source in fstab. If a sealed disk has the identity that the source names, sets node
+# to that disk's link.
 source_node() { # $1: source
   normalise_source "$1"
   set -- "$unescaped"
@@ -140,8 +144,9 @@ source_node() { # $1: source
   prefer_sealed
 }
 
-# Changes node to the link of a disk that the host made read-only, if there is one (66-immutafs-readonly.rules). The link in
-# /dev/disk may point to a copy. Sets usual_node to that link.
+# If node is a link in /dev/disk, replaces it with the link of the sealed disk with the same identity, if there is one
+# (66-immutafs-readonly.rules), because the link in /dev/disk may point to a copy. Sets usual_node to the original value
+# of node.
 prefer_sealed() {
   usual_node=$node
   case $node in
@@ -151,7 +156,8 @@ prefer_sealed() {
   esac
 }
 
-# Sets node (links resolved) and disks (the disks under it); returns false if the device does not exist.
+# Sets node to the device node of a source, with links resolved, and disks to the disks under the device. Returns false
+# if the device does not exist.
 find_source() { # $1: source
   disks=''
   source_node "$1"
@@ -171,9 +177,9 @@ is_read_only_source() { # $1: source
   find_source "$1" && all_read_only
 }
 
-# Mounts a file system read-only, first as systemd would. If that fails, tries again without replaying its log: a guest that
-# was killed while its disk was writable, and then sealed, has logs that cannot be replayed (xfs(5), ext4(5): norecovery).
-# `immutafs-agent status` reports that.
+# Mounts a file system read-only, first as systemd would. If that fails, tries again without replaying the log (xfs(5),
+# ext4(5): norecovery): if a guest was killed while its disk was writable and the disk was then sealed, the log cannot
+# be replayed. `immutafs-agent status` reports such a mount.
 mount_read_only() { # $1: options as in fstab, or empty; $2: type, or empty; $3: device; $4: mount point
   mount -o "${1:+$1,}ro" ${2:+-t "$2"} "$3" "$4" && return 0
   mount -o "${1:+$1,}ro,norecovery" ${2:+-t "$2"} "$3" "$4" || return 0
@@ -181,8 +187,8 @@ mount_read_only() { # $1: options as in fstab, or empty; $2: type, or empty; $3:
   echo "immutafs: warning: ${target:-/} is mounted with norecovery: it was not unmounted cleanly before it was sealed" >&2
 }
 
-# Whether a source in fstab belongs to the sealed system: it is on a read-only disk, or on a disk of the root (MODE=sealed
-# also seals a writable root).
+# Whether a source in fstab belongs to the sealed system, that is, whether it is on a read-only disk or on a disk of the
+# root (MODE=sealed also seals a writable root).
 is_sealed_source() { # $1: source
   root_disks=$disks
   find_source "$1"

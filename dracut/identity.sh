@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables of assemble-var and of the files that it sources
 # Checks that the mounted system comes from the disk that the host made read-only, if such a disk has the same identity.
-# Runs before anything of the mounted root is read: the configuration of an impostor is the attacker's.
+# Runs before any file of the mounted root is read, because an attacker controls the files of an impostor.
 
 # Returns if nothing is mounted from an impostor; otherwise ends the boot.
 check_identity() { # $1: mount point of the root
@@ -33,8 +33,8 @@ $1/"}
   done
 }
 
-# Whether the device that trace_mount found poses as a sealed device. Sets genuine (the sealed device) and identity (what
-# both have).
+# Whether the device that trace_mount found poses as a sealed device. Sets genuine to the sealed device, and identity to
+# the identity that both devices have.
 is_impostor() { # $1: requested source as in fstab, or empty
   genuine='' identity=''
   [ -e /dev/immutafs ] || return 1
@@ -71,8 +71,8 @@ has_sealed_counterpart() { # $1: kernel name of a device that is not sealed
   case $1 in dm-*) poses_as_sealed_group "$1" ;; *) return 1 ;; esac
 }
 
-# Whether the sealed members of an array or Btrfs are complete, so that a writable member does not belong to it. Otherwise
-# it spans both kinds of disks.
+# Whether the sealed members of an md array or Btrfs file system are complete, so that a writable device cannot be a
+# member. If they are not complete, the array or file system spans sealed and writable disks.
 is_complete_when_sealed() { # $1: md or btrfs; $2: UUID
   count=0
   for link in "/dev/immutafs/$1"/*; do
@@ -84,7 +84,7 @@ is_complete_when_sealed() { # $1: md or btrfs; $2: UUID
   [ "$count" -gt 0 ] || return 1
   members=0
   if [ "$1" = md ]; then
-    # From the sealed member: the running array has the count of its newest member.
+    # Read the count from the sealed member, because the running array has the count of its newest member.
     while IFS='=' read -r word value; do
       [ "$word" != MD_DEVICES ] || members=$value
     done <<EOT
@@ -93,12 +93,12 @@ EOT
   else
     for folder in "/sys/fs/btrfs/$2"/devices/*; do members=$((members + 1)); done
   fi
-  # An unknown count (0) counts as complete, so that the writable member is rejected.
+  # An unknown count (0) is treated as complete, so that the writable member is rejected.
   [ "$count" -ge "$members" ] && genuine=$sealed_member identity=UUID=$2
 }
 
-# Whether the volume group of a logical volume has the name or UUID of a group on sealed physical volumes, and one of its
-# physical volumes is no member of that group according to the sealed metadata.
+# Whether the volume group of a logical volume has the name or UUID of a group on sealed physical volumes, and one of
+# its physical volumes is not a member of that group according to the sealed metadata.
 poses_as_sealed_group() { # $1: kernel name
   has_sealed_volumes && is_logical_volume "$1" && read -r dm_name <"/sys/class/block/$1/dm/name" || return 1
   read_sealed_groups
@@ -109,7 +109,7 @@ poses_as_sealed_group() { # $1: kernel name
     is_logical_volume "$volume" && continue
     is_sealed_device "$volume" && continue
     read_udev_data "$volume"
-    # LVM may find a label that udev does not report, next to another signature. Such a volume is no member.
+    # LVM may find a label that udev does not report because of another signature. Such a volume is not a member.
     [ "$fs_type" = LVM2_member ] || uuid=''
     is_lvm_impostor "$uuid" "$group_uuid" "$group_name" && genuine=$sealed_volume identity=$shared_identity && return 0
   done
@@ -122,7 +122,8 @@ is_logical_volume() { # $1: kernel name
   case $dm_uuid in LVM-*) ;; *) return 1 ;; esac
 }
 
-# Sets group_uuid, in LVM's notation, from a logical volume's UUID in device-mapper: "LVM-" and both UUIDs without hyphens.
+# Sets group_uuid, in LVM's notation, from a logical volume's UUID in device-mapper, which is "LVM-" followed by the
+# UUIDs of the group and the volume without hyphens.
 find_group_uuid() { # $1: UUID in device-mapper
   group_uuid='' remaining_uuid=${1#LVM-}
   for length in 6 4 4 4 4 4 6; do
@@ -135,7 +136,8 @@ find_group_uuid() { # $1: UUID in device-mapper
   group_uuid=${group_uuid%-}
 }
 
-# Checks the other devices that the command line requests: an unsealed root that is on none of them is an impostor.
+# Ends the boot if the root is an impostor: the root is not sealed, the kernel command line requests an encrypted
+# device, array or volume group that is on a sealed disk, and the root is not on a device of that kind.
 check_requested_devices() { # $1: mount point of the root
   [ -z "$sealed_root" ] && [ -e /dev/immutafs ] || return 0
   identity='' arguments=$cmdline
@@ -154,13 +156,13 @@ check_requested_devices() { # $1: mount point of the root
   done
 }
 
-require_luks() { # $1: UUID or its first characters, luks- may precede (dracut.cmdline(7))
+require_luks() { # $1: UUID or its first characters, optionally after luks- (dracut.cmdline(7))
   for link in /dev/immutafs/by-uuid/"${1#luks-}"*; do
     [ -b "$link" ] && ! has_in_stack crypto_LUKS && kernel_name "$link" && genuine=/dev/$name identity=LUKS=$1
   done
 }
 
-require_array() { # $1: UUID, hyphens and colons may be anywhere
+require_array() { # $1: UUID, with hyphens and colons at any position
   strip_separators "$1"
   requested_uuid=$replaced
   for link in /dev/immutafs/md/*; do

@@ -5,7 +5,7 @@
 # Every function returns its results in the variables that its comment names.
 
 IMMUTAFS_VERSION=0.1.0
-# So that a range such as A-Z is a range of bytes.
+# In the C locale, a range such as A-Z is a range of bytes.
 LC_ALL=C
 
 warnings=''
@@ -106,16 +106,17 @@ add_disk() {
   case " $disks" in *" $disk_name:"*) ;; *) disks="$disks$disk_name:$disk_ro:$disk_evidence " ;; esac
 }
 
-all_read_only() { # disks
+all_read_only() { # reads disks
   for disk in $disks; do
     case $disk in *:1:*) ;; *) return 1 ;; esac
   done
   [ -n "$disks" ]
 }
 
-# Whether all disks are read-only by their own report, the condition for links below /dev/immutafs
-# (66-immutafs-readonly.rules): a flag counts only if the kernel has it from the device, not from the guest.
-all_sealed() { # disks
+# Whether all disks report that they are read-only, which is the condition for links below /dev/immutafs
+# (66-immutafs-readonly.rules). A read-only flag counts only if the kernel received it from the device and not from the
+# guest.
+all_sealed() { # reads disks
   for disk in $disks; do
     case $disk in vd*:1:virtio-feature | sd*:1:* | nvme*:1:* | xvd*:1:*) ;; *) return 1 ;; esac
   done
@@ -125,7 +126,7 @@ all_sealed() { # disks
 # --- mounts --------------------------------------------------------------------------------------------
 
 # Sets mounts to "target major:minor type options" of all current mounts, one per line (/proc/self/mountinfo, proc(5)).
-# Read it once for several calls of find_mount: dash needs a system call for each of its characters.
+# Call it once for several calls of find_mount, because dash needs a system call for each character of mountinfo.
 read_mounts() {
   mounts='
 '
@@ -136,8 +137,8 @@ read_mounts() {
   done </proc/self/mountinfo
 }
 
-# Sets mount_dev, mount_type and mount_options (per-mount options) of the topmost mount at $1 in `mounts`; empty if there is
-# none. $1 contains no character that mountinfo escapes.
+# Sets mount_dev, mount_type and mount_options (per-mount options) of the topmost mount at $1 in `mounts`; empty if
+# there is no mount. $1 must not contain a character that mountinfo escapes.
 find_mount() {
   mount_dev='' mount_type='' mount_options=''
   case $mounts in *"
@@ -153,7 +154,7 @@ $1 "}
 # --- mode ----------------------------------------------------------------------------------------------
 
 # Sets mode (sealed, maintenance or off), reason and disks. $1: mount point of the system's root in `mounts`.
-# With MODE=auto the state of the disks decides, never something that the guest can write.
+# With MODE=auto, the mode depends only on the state of the disks, never on data that the guest can write.
 decide_mode() {
   disks=''
   find_mount "$1"

@@ -3,8 +3,8 @@
 
 tmpfs=/run/var
 
-# Mounts the overlay on $1: /var or a directory below it, perhaps with $root before it. On failure, sets error, undoes its
-# mounts and returns false.
+# Mounts the overlay on $1, which is /var or a directory below /var, with $root before it if $root is set. On failure,
+# sets error, undoes its mounts and returns false.
 assemble() {
   name=${1#"$root"}
   name=${name#/}
@@ -27,7 +27,7 @@ mount_layers() {
   has_filesystem overlay || try modprobe overlay
   has_filesystem overlay || fail "the kernel has no overlay file system${error:+: $error}" || return 1
   type_at_tmpfs=''
-  # Without the directory, nothing is mounted there.
+  # If the directory does not exist, there is no mount to check.
   [ ! -d "$tmpfs" ] || unmount_stale_layer || return 1
   try mkdir -p "$lower" "$tmpfs" || return 1
   mount_lower "$1" || return 1
@@ -45,7 +45,7 @@ mount_layers() {
   case $owner in *' 0:0') ;; *) try chown "${owner#* }" "$upper" || return 1 ;; esac
 }
 
-# Unmounts a lower layer that remains from a run that was killed. Sets type_at_tmpfs to the type of the file system at $tmpfs.
+# Unmounts a lower layer left by a run that was killed. Sets type_at_tmpfs to the type of the file system at $tmpfs.
 unmount_stale_layer() {
   read_mounts
   find_mount "$lower"
@@ -54,7 +54,7 @@ unmount_stale_layer() {
   type_at_tmpfs=$mount_type
 }
 
-# Mounts the lower layer read-only: the root's own directory, or the file system that fstab has for $1.
+# Mounts the lower layer read-only: the root's own directory, or the file system that fstab mounts on $1.
 mount_lower() {
   if [ -n "$fstab_source" ]; then
     mount_lower_volume "$1"
@@ -62,17 +62,19 @@ mount_lower() {
   fi
   [ -d "$1" ] || try stat "$1/." || fail_unreadable "$1 on the disk is not a readable directory: $error" || return 1
   try mount --bind "$1" "$lower" || return 1
-  # Private: otherwise the overlay, mounted next over the same directory, would propagate to here (mount_namespaces(7)).
-  # Not in one call with the bind mount: busybox mount does only one of the two.
+  # Make the mount private, because otherwise the overlay, which is mounted next over the same directory, would
+  # propagate to $lower (mount_namespaces(7)). This needs a call of its own, because busybox mount would do only one of
+  # the two operations.
   try mount --make-private "$lower" && try mount -o remount,bind,ro,nosuid,nodev,noexec "$lower" && return 0
   umount "$lower"
   return 1
 }
 
-# In one mount(2): systemd reads mountinfo at most five times a second.
+# Uses only one mount(2), because systemd reads mountinfo at most five times a second.
 mount_lower_volume() {
   options=$fstab_options,ro,nosuid,nodev,noexec
-  # By its device node: mount(8) does not decode fstab's escapes on its command line, and does not prefer a sealed disk.
+  # Mount by the device node, because mount(8) does not decode fstab's escapes on its command line and does not prefer a
+  # sealed disk.
   source_node "$fstab_source"
   try mount -t "$fstab_type" -o "$options" "$node" "$lower" && return 0
   lower_unreadable=1
@@ -83,8 +85,9 @@ mount_lower_volume() {
   append_boot_env "WARNING=$1: mounted with norecovery, it was not unmounted cleanly before it was sealed"
 }
 
-# Whether the lower layer lists an entry, if its link count says that it has subdirectories (all file systems but Btrfs
-# count them). ext4 lists nothing, without an error, for a damaged block (fs/ext4/dir.c).
+# Returns false if the lower layer has subdirectories according to its link count, but its listing is empty. For a
+# damaged directory block, ext4 lists nothing and reports no error (fs/ext4/dir.c). Btrfs alone does not count
+# subdirectories as links.
 is_listed() { # $1: number of links
   [ "$1" -gt 2 ] || return 0
   for entry in "$lower"/* "$lower"/.[!.]*; do
@@ -98,8 +101,9 @@ fail_unreadable() { # $1: reason
   fail "$1"
 }
 
-# Mounts an empty, read-only tmpfs in place of a file system that cannot be read: systemd could not mount it either, and the
-# boot would end. It contains the mount points below it, and for /var what D-Bus of RHEL 7 and sshd of RHEL 7 and 8 need.
+# Mounts an empty, read-only tmpfs in place of a file system that cannot be read, because systemd could not mount that
+# file system either and the boot would end. The tmpfs contains the mount points below $1, and for /var the directories
+# and links that D-Bus of RHEL 7 and sshd of RHEL 7 and 8 need.
 mount_placeholder() { # $1: target
   mount -t tmpfs -o mode=0755 immutafs "$1" || return 0
   while read -r _ target _; do
@@ -113,7 +117,7 @@ mount_placeholder() { # $1: target
     ln -s /run/lock /var/lock
     restore_labels /var/*
   fi
-  # With the source: without it, mount(8) adds the options that fstab has for the target.
+  # Without the source, mount(8) would add the options that fstab has for the target.
   mount -o remount,bind,ro,nosuid,nodev,noexec immutafs "$1"
 }
 
@@ -122,7 +126,7 @@ mount_overlay() {
     -o "${conf_VAR_OPTIONS:+$conf_VAR_OPTIONS,}lowerdir=$lower,upperdir=$upper,workdir=$work" immutafs "$1"
 }
 
-has_filesystem() { # $1: name. (/proc/filesystems, proc(5))
+has_filesystem() { # $1: name in /proc/filesystems (proc(5))
   while read -r nodev fs_name; do
     [ "${fs_name:-$nodev}" = "$1" ] && return 0
   done </proc/filesystems

@@ -1,18 +1,20 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables of immutafs-lib.sh, block-devices.sh and lvm.sh
-# Finds the physical volumes that pose as one that the host made read-only. Source after immutafs-lib.sh, block-devices.sh
-# and lvm.sh. Runs lvm, therefore only if there are physical volumes on sealed and on unsealed disks.
+# Finds the LVM physical volumes that pose as a physical volume that the host made read-only. Source after
+# immutafs-lib.sh, block-devices.sh and lvm.sh. The search runs lvm, so it takes place only if there are physical
+# volumes on both sealed and unsealed disks.
 
 sealed_members=''
 
-# Prints fields of physical volumes. The given filter replaces all configured ones.
+# Prints fields of physical volumes. The given filter replaces all configured filters.
 query_pvs() { # $1: patterns of global_filter; $2: fields
   LVM_SUPPRESS_FD_WARNINGS=1 lvm pvs --noheadings -o "$2" \
     --config "devices { use_devicesfile = 0 filter = [ \"a|.*|\" ] global_filter = [ $1 ] } global { use_lvmetad = 0 }" \
     2>/dev/null
 }
 
-# Sets sealed_members to "PV-UUID VG-UUID VG-NAME" of each member of the groups on sealed physical volumes, one per line:
-# as the metadata on the sealed volumes says, missing members included. Sets sealed_volume to one of the sealed volumes.
+# Sets sealed_members to "PV-UUID VG-UUID VG-NAME" of each member of the groups on sealed physical volumes, one per
+# line, according to the metadata on the sealed volumes; missing members are included. Sets sealed_volume to one of the
+# sealed volumes.
 read_sealed_groups() {
   [ -z "$sealed_members" ] || return 0
   patterns=''
@@ -23,8 +25,9 @@ read_sealed_groups() {
   sealed_members=$(query_pvs "$patterns\"r|.*|\"" pv_uuid,vg_uuid,vg_name)
 }
 
-# Whether a physical volume is an impostor: it has the UUID of a sealed one, or its group has the name or UUID of a sealed
-# group and the sealed metadata does not name it as a member. Sets shared_identity to what both have.
+# Whether a physical volume is an impostor: it has the UUID of a sealed physical volume, or its group has the name or
+# UUID of a sealed group and the sealed metadata does not list the volume as a member. Sets shared_identity to the
+# identity that the impostor and the sealed volume or group have.
 is_lvm_impostor() { # $1: UUID of the volume; $2: UUID of its group, or empty; $3: name of the group
   shared_identity=''
   if [ -b "/dev/immutafs/by-uuid/$1" ]; then
@@ -41,8 +44,8 @@ EOT
   [ -n "$shared_identity" ]
 }
 
-# Writes filter patterns to $lvm_filter that reject the impostors among the unsealed volumes; returns false if there are
-# none.
+# Writes to $lvm_filter the filter patterns that reject the impostors among the unsealed volumes; returns false if there
+# are no impostors.
 reject_impostors() {
   rejected=''
   for link in /dev/immutafs/unsealed-lvm/*; do
@@ -58,9 +61,9 @@ EOT
     sealed_node=$sealed_volume
     if kernel_name "/dev/immutafs/by-uuid/$candidate_uuid"; then sealed_node=/dev/$name; fi
     note_impostor "/dev/$candidate" "$sealed_node" "$shared_identity"
-    # Reject every name of its own: LVM uses a device if one of its names is accepted, and rejects it if a name is
-    # rejected and none is accepted (lvm2, lib/filters/filter-regex.c). Links by UUID or label may point to the sealed
-    # device.
+    # Reject every name of the device except links by UUID or label, which may point to the sealed device. LVM uses a
+    # device if the filter accepts any of its names, and ignores a device if the filter rejects a name and accepts none
+    # (lvm2, lib/filters/filter-regex.c).
     for alias in "/dev/$candidate" $aliases; do
       case $alias in */by-uuid/* | */by-label/* | */by-part*/* | */lvm-pv-uuid-* | /dev/immutafs/*) continue ;; esac
       escape_pattern "$alias"
@@ -79,7 +82,7 @@ EOT
   printf '%s\n' "${rejected%, }" >"$lvm_filter"
 }
 
-# Sets pattern to a regular expression of LVM that matches the path: `.` replaces characters that may be special.
+# Sets pattern to an LVM regular expression that matches the path. `.` replaces each character that may be special.
 escape_pattern() { # $1: path
   pattern='' rest=$1
   while [ -n "$rest" ]; do

@@ -1,5 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # disks and replaced are set by immutafs-lib.sh; the callers read volumes
-# Writes the LVM configuration of this boot, in /run, for read-only disks. Source after immutafs-lib.sh. Starts no process.
+# Writes to /run the LVM configuration of this boot for read-only disks. Source after immutafs-lib.sh. Starts no
+# process.
 
 lvmlocal=/run/immutafs/lvmlocal.conf
 # Patterns of global_filter (lvm.conf(5)) that reject the impostors of sealed physical volumes.
@@ -22,8 +23,8 @@ write_lvmlocal() {
   } >"$lvmlocal"
 }
 
-# Turns off the devices file of the root $1, if there is one: with it, LVM ignores the filter (lvmdevices(8)) and uses a
-# copy of the listed device. LVM before 2.03 has neither the setting nor such a file.
+# Disables the devices file of the root $1, if there is one, because with a devices file LVM ignores the filter
+# (lvmdevices(8)) and would use a copy of a listed device. LVM before 2.03 has neither the setting nor a devices file.
 disable_devices_file() {
   [ -r "$lvm_filter" ] && [ -e "$1/etc/lvm/devices/system.devices" ] || return 0
   printf 'devices {\n\tuse_devicesfile = 0\n}\n' >>"$lvmlocal"
@@ -36,7 +37,7 @@ find_read_only_volumes() {
   for device in /sys/block/dm-*; do
     uuid=''
     { read -r uuid <"$device/dm/uuid" && read -r name <"$device/dm/name"; } 2>/dev/null
-    # The UUID of an internal part of a volume has a suffix.
+    # Skip the internal parts of a volume, whose UUIDs have a suffix.
     case $uuid in LVM-*-*) continue ;; LVM-*) ;; *) continue ;; esac
     disks=''
     find_disks "$device"
@@ -46,8 +47,8 @@ find_read_only_volumes() {
   done
 }
 
-# Sets group_name and volume_name from a volume's name in device-mapper, which doubles the hyphens in both (lvm2,
-# dm_build_dm_name).
+# Sets group_name and volume_name from a volume's name in device-mapper, in which the hyphens of both names are doubled
+# (lvm2, dm_build_dm_name).
 split_volume_name() { # $1: name
   replace "$1" -- /
   set -- "$replaced"

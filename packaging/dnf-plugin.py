@@ -1,7 +1,7 @@
 """dnf on a sealed guest: reports that packages cannot be changed, before it downloads anything.
 
-rpm's lock (macros.immutafs) would stop dnf, too. But dnf first runs rpm's transaction test, which does not take the lock
-and fails because a read-only file system has no free space.
+rpm's lock (macros.immutafs) also stops dnf, but too late: dnf first runs rpm's transaction test, which does not take the
+lock and fails because a read-only file system has no free space.
 """
 
 import os
@@ -10,12 +10,12 @@ import dnf
 
 
 class Immutafs(dnf.Plugin):
-    """The plug-in."""
+    """The plug-in that dnf loads."""
 
     name = "immutafs"
 
     def resolved(self):
-        """Raises an error when dnf has resolved changes. --assumeno changes nothing, --downloadonly only /var (dnf(8))."""
+        """Raises an error when dnf has resolved changes, unless an option keeps dnf from writing to /usr (dnf(8))."""
         conf = self.base.conf
         harmless = conf.installroot != "/" or conf.downloadonly or conf.assumeno
         if self.base.transaction and not harmless and os.statvfs("/usr").f_flag & os.ST_RDONLY:

@@ -6,8 +6,8 @@ import { dist, inRoot, installedRuntime, root, scratch } from './build/paths.ts'
 import { digest, once } from './build/stamp.ts';
 
 /**
- * Builds the package from packaging/rpm.spec, and dist/ first. The version is that of package.json.
- * @returns its path, dist/immutafs-agent-VERSION-1.x86_64.rpm
+ * Builds dist/, and then the package from packaging/rpm.spec. The version is that of package.json.
+ * @returns the path of the package, dist/immutafs-agent-VERSION-1.x86_64.rpm
  * @throws Error with the output of rpmbuild, if it failed
  */
 export async function buildRpm(): Promise<string> {
@@ -38,7 +38,10 @@ export async function buildRpm(): Promise<string> {
   return out;
 }
 
-/** "1.0.0-rc.1" becomes "1.0.0~rc.1": in rpm, "-" separates the release, and "~" sorts before the end. */
+/**
+ * Converts a version such as "1.0.0-rc.1" to "1.0.0~rc.1", because in rpm "-" separates the release and "~" sorts
+ * before the end of the version.
+ */
 function packageVersion(): string {
   const { version } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8')) as { version: string };
   return version.replaceAll('-', '~');
@@ -80,7 +83,10 @@ function rpmbuild(folder: string, version: string): void {
   }
 }
 
-/** Time of the last commit, in seconds since 1970, so that the same tree gives the same package. Without git, now. */
+/**
+ * Returns the time of the last commit, in seconds since 1970, so that the same tree gives the same package. Returns the
+ * current time if git fails.
+ */
 function commitTime(): string {
   try {
     return execFileSync('git', ['log', '-1', '--format=%ct'], {

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the build, the tests and the demo need on Debian 13, if it is missing: Debian packages (as root) and the npm
-# dependencies of package-lock.json. Fast if nothing is missing.
+# Installs the missing Debian packages (as root) and npm dependencies of package-lock.json that the build, the tests and
+# the demo need on Debian 13. Takes little time if nothing is missing.
 # shellcheck disable=SC2086 # lists of words
 set -eu
 cd "$(dirname "$0")/.."
@@ -29,11 +29,11 @@ npm_dependencies() {
 npm_dependencies &
 npm=$!
 installed=$(mktemp)
-trap 'rm -f "$installed"' EXIT
+trap 'kill "$npm" 2>/dev/null || :; rm -f "$installed"' EXIT
 missing=$(missing_packages)
 if [ -n "$missing" ]; then
   if [ "$(id -u)" -ne 0 ]; then
-    wait "$npm"
+    wait "$npm" || :
     echo "setup: as root, install:" $missing >&2
     exit 3
   fi

@@ -1,9 +1,9 @@
-"""yum 3 (RHEL 7) on a sealed guest: says why packages cannot be changed, before yum resolves or downloads anything.
+"""yum 3 (RHEL 7) on a sealed guest: reports that packages cannot be changed, before yum resolves or downloads anything.
 
 yum checks whether /usr is writable, takes a sealed guest for an ostree image, and proposes an option that leads to a less
 helpful error (yummain.py, usr_w_check). No hook runs between a command and that check, but the hook `preresolve` runs
-directly after it, for every command that changes packages and for no other. So on a sealed guest the plug-in turns the
-check off and stops in `preresolve`.
+directly after the check, for every command that changes packages and for no other command. On a sealed guest, the plug-in
+therefore disables the check and raises its error in `preresolve`.
 
 The code is valid for Python 2.7, where os.ST_RDONLY does not exist.
 """
@@ -13,10 +13,11 @@ import os
 from yum.plugins import TYPE_CORE, TYPE_INTERACTIVE, PluginYumExit
 
 requires_api_version = "2.3"
-# yum loads a plug-in of both types only in its command line: yum-cron does not catch PluginYumExit.
+# With both types, only the yum command loads the plug-in. yum-cron must not load it, because yum-cron does not catch
+# PluginYumExit.
 plugin_type = (TYPE_CORE, TYPE_INTERACTIVE)
 
-# The bit of f_flag: statvfs(3).
+# A bit of f_flag (statvfs(3)).
 ST_RDONLY = 1
 
 
@@ -28,7 +29,7 @@ def args_hook(conduit):
 
 
 def preresolve_hook(conduit):
-    """Runs before dependencies are resolved. --assumeno changes nothing, --downloadonly writes to /var only."""
+    """Runs before dependencies are resolved. --assumeno writes nothing, --downloadonly writes only to /var."""
     conf = conduit.getConf()
     if is_sealed(conf) and not (conf.assumeno or getattr(conf, "downloadonly", False)):
         raise PluginYumExit(
@@ -37,5 +38,5 @@ def preresolve_hook(conduit):
 
 
 def is_sealed(conf):
-    """Whether yum works on this system and not on another root, and /usr is read-only."""
+    """Whether yum works on this system and not on a different root, and /usr is read-only."""
     return conf.installroot == "/" and os.statvfs("/usr").f_flag & ST_RDONLY != 0

@@ -1,6 +1,6 @@
 /**
- * node test/run.ts [--all | FILTER…]: runs the linters and the tests, each file as a process of its own. Without
- * arguments the quick selection (`harness/runner/selection.ts`), with --all every file; a FILTER is a part of a path
+ * node test/run.ts [--all | FILTER…]: runs the linters and the tests, each file in its own process. Without
+ * arguments, the quick selection (`harness/runner/selection.ts`), with --all every file; a FILTER is a part of a path
  * and selects among all files. The last line is `N passed, N failed`.
  */
 import { endEveryGroup } from './harness/runner/process-group.ts';
@@ -20,4 +20,8 @@ for (const [signal, code] of [
 const print = (text: string) => void process.stdout.write(text);
 const args = process.argv.slice(2);
 const selection = { filters: args.filter((arg) => arg !== '--all'), all: args.includes('--all') };
-process.exitCode = (await runAll(process.cwd(), selection, print)) ? 0 : 1;
+try {
+  process.exitCode = (await runAll(process.cwd(), selection, print)) ? 0 : 1;
+} finally {
+  endEveryGroup();
+}

@@ -4,7 +4,7 @@
 newline='
 '
 
-# Collected first, so that one mkdir(1) makes all directories.
+# Drop-ins are collected first, so that one mkdir(1) creates all directories.
 folders='' dropins=''
 add_dropin() { # $1: unit; $2…: lines
   folders="$folders$out/$1.d$newline" dropins="$dropins$1$newline"
@@ -28,20 +28,19 @@ write_dropins() {
   done
 }
 
-# Leaves a mount that exists to systemd-shutdown(8), instead of unmounting it at shutdown. For a mount that systemd 219
-# finds in mountinfo it ignores drop-ins, but not a unit file that it loaded before (src/core/mount.c,
-# mount_setup_unit()).
+# Keeps an existing mount until systemd-shutdown(8) unmounts it. systemd 219 ignores drop-ins for a mount that it finds
+# in mountinfo, but not a unit file that it has loaded before (src/core/mount.c, mount_setup_unit()).
 keep_at_shutdown() { # $1: path; mount_options: its options, or empty
   escape_path "$1"
   local_fs_after="$local_fs_after $escaped.mount"
   case $mount_options in '' | rw) bind=bind ;; *) bind=bind,${mount_options#rw,} ;; esac
-  # The mount exists already. If systemd mounted it again, this bind mount would do no harm.
+  # The mount exists already. If systemd mounted it again, this bind mount would change nothing.
   printf '[Unit]\nDefaultDependencies=no\n[Mount]\nWhat=%s\nWhere=%s\nType=none\nOptions=%s\n' \
     "$1" "$1" "$bind" >"$out/$escaped.mount"
 }
 
-# Units that local-fs.target wants and is ordered after. When systemd reads the first line of mountinfo, which is none of
-# our mounts, it loads this target and all units that the target names.
+# Units that local-fs.target wants, and units that it is ordered after. systemd loads this target and all units that the
+# target names when it reads the first line of mountinfo, that is, before it reads our mounts.
 local_fs_wants='' local_fs_after=''
 add_local_fs_dropin() {
   [ -n "$local_fs_wants$local_fs_after" ] || return 0
@@ -49,7 +48,7 @@ add_local_fs_dropin() {
     ${local_fs_after:+"After=${local_fs_after# }"}
 }
 
-# Sets escaped to a path as in a unit's name (systemd-escape(1)). Ordinary paths need no process.
+# Sets escaped to a path in the form of a unit name (systemd-escape(1)). Starts no process for ordinary paths.
 escape_path() { # $1: absolute path
   case $1 in
     *[!A-Za-z0-9/_.-]* | */.* | *//* | */) escaped=$(systemd-escape --path "$1") ;;

@@ -12,22 +12,22 @@ import { findImpostors } from './impostors.ts';
 import { type DecidedMode, decideMode } from './mode.ts';
 import { type SystemDisks, findSystemDisks } from './system-disks.ts';
 
-/** What follows from the facts. A judgement whose facts could not be read is their error. */
+/** The conclusions from the facts. If the facts for a judgement could not be read, the judgement is their error. */
 export interface Judgements {
   mode: DecidedMode;
-  /** Who keeps the disks of the system read-only; `none` if that is unknown. */
+  /** Whether the host or the guest enforces read-only on the system disks; `none` if this is unknown. */
   enforcement: Enforcement;
-  /** The disks that the host makes read-only. */
+  /** The disks that the host must make read-only. */
   systemDisks: Observed<SystemDisks>;
-  /** Those of / and REQUIRE_READONLY whose disks are all kept read-only by the host. */
+  /** The targets among / and REQUIRE_READONLY of which the host made every disk read-only. */
   hostReadOnlyTargets: Observed<ReadonlySet<string>>;
   footholds: Observed<Foothold[]>;
   impostors: Observed<Impostor[]>;
-  /** The mounts of impostors. */
+  /** The mounts that use an impostor. */
   foreignMounts: Observed<ForeignMount[]>;
-  /** The lines of fstab, each with the device that it means. */
+  /** The lines of fstab, each with the device that the line is meant for. */
   fstabEntries: Observed<FstabEntry[]>;
-  /** Of the users whose home directory persists across reboots. */
+  /** The start-up files of users whose home directories persist across reboots. */
   persistentAutostart: Observed<Autostart[]>;
 }
 
@@ -55,12 +55,15 @@ export function assess(facts: Facts): AssessedFacts {
   };
 }
 
-/** undefined also if the foreign mounts are unknown: the check mounts-genuine reports that. */
+/** Returns the foreign mount at /; undefined also if the foreign mounts are unknown, which mounts-genuine reports. */
 function foreignRoot(foreignMounts: Observed<ForeignMount[]>): ForeignMount | undefined {
   return 'value' in foreignMounts ? foreignMounts.value.find(({ target }) => target === '/') : undefined;
 }
 
 function keepPersistent({ autostart, mounts }: Facts, footholds: readonly Foothold[]): Autostart[] {
   const targets = new Set(footholds.filter(({ persistent }) => persistent).map(({ target }) => target));
-  return unwrap(autostart).filter(({ home }) => targets.has(mounts.serving(home)?.target ?? ''));
+  return unwrap(autostart)
+    .filter(({ home }) => targets.has(mounts.serving(home)?.target ?? ''))
+    .map(({ found, ...owner }) => ({ ...owner, ...unwrap(found) }))
+    .filter(({ units, files }) => units || files.length > 0);
 }

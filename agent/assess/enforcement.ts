@@ -4,12 +4,13 @@ import type { MountTable } from '../facts/mounts/mountinfo.ts';
 import { disksBelow, requiredReadOnly } from './system-disks.ts';
 
 /**
- * Who keeps the disks of the system read-only. `host`: every disk, by the device's own report; `partial`: the host,
- * but not every disk; `guest`: only flags of block devices or mounts, which root in the guest can clear; `none`.
+ * What enforces read-only on the system disks. `host`: the host on every disk, as reported by the devices. `partial`:
+ * the host, but not on every disk. `guest`: only flags of block devices or mounts, which root in the guest can clear.
+ * `none`: nothing.
  */
 export type Enforcement = 'host' | 'guest' | 'partial' | 'none';
 
-/** @param disks the disks of the system */
+/** Decides what enforces read-only. @param disks the system disks */
 export function decideEnforcement(disks: readonly Disk[], mounts: MountTable): Enforcement {
   const byHost = disks.filter((disk) => disk.hostReadOnly === true);
   if (byHost.length > 0) return byHost.length === disks.length ? 'host' : 'partial';
@@ -19,8 +20,8 @@ export function decideEnforcement(disks: readonly Disk[], mounts: MountTable): E
 }
 
 /**
- * Those of / and the targets of REQUIRE_READONLY whose disks are all kept read-only by the host. If such a target is
- * writable, only a mount in the guest is. None if the disks are unknown.
+ * Returns the targets among / and REQUIRE_READONLY of which the host made every disk read-only. If such a target is
+ * mounted read-write, only the mount is writable, not the disk. The result is empty if the disks are unknown.
  */
 export function findHostReadOnlyTargets(
   facts: Pick<Facts, 'config' | 'mounts' | 'disks'>,
@@ -34,7 +35,7 @@ export function findHostReadOnlyTargets(
   return new Set(targets);
 }
 
-/** The remedy for a target that is writable although the host keeps its disk read-only. */
+/** Returns the remedy for a target that is mounted read-write although the host made its disk read-only. */
 export function remountRemedy(target: string): string {
   return `The host keeps the disk read-only, but ${target} was remounted read-write in the guest, and writes to ${target} are lost. Find out which process remounted it, then reboot, or run: mount -o remount,ro ${target}.`;
 }

@@ -2,19 +2,19 @@ import type { Disk } from '../facts/disks/disks.ts';
 import type { Facts } from '../facts/facts.ts';
 import { isBelow, type Mount, type MountTable } from '../facts/mounts/mountinfo.ts';
 
-/** A mount that is part of the remaining attack surface: writable, and executable or persistent. */
+/** A mount that is part of the remaining attack surface, because it is writable and also executable or persistent. */
 export interface Foothold {
   target: string;
   executable: boolean;
   persistent: boolean;
   reason: string;
-  /** How to remove it. */
+  /** The instruction to remove the foothold. */
   tighten: string;
 }
 
 /**
- * Every mount that is writable and executable, or writable and persistent. Hidden mounts count too: a process may
- * have one of them open. File systems without user files are left out.
+ * Returns every mount that is writable and executable, or writable and persistent. Includes hidden mounts, because a
+ * process may have files on them open. Omits file systems that cannot contain user files.
  */
 export function findFootholds({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>): Foothold[] {
   const isHostReadOnly = readOnlyTest('value' in disks ? disks.value : []);
@@ -39,7 +39,7 @@ export function findFootholds({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>
   });
 }
 
-/** File systems of kernel objects, without user files (proc(5) /proc/filesystems, nodev). */
+/** Types of file systems that represent kernel objects and contain no user files. */
 const pseudo = new Set([
   ...[
     'proc',
@@ -68,14 +68,15 @@ const pseudo = new Set([
 ]);
 const neverExecuted = new Set(['efivarfs', 'hugetlbfs']);
 
-/** The mount and its file system must both be writable. */
+/** Whether both the mount and its file system are writable. */
 function isWritable({ options, superOptions }: Mount): boolean {
   return options.includes('rw') && !superOptions.includes('ro');
 }
 
 /**
- * Whether a mount is only on disks that the host made read-only. Disks name targets, and a mount in memory may have
- * the same target as the mount that it hides, so the mount must also be on a disk.
+ * Returns a function that decides whether a mount is on a disk and the host made all its disks read-only. The list of
+ * disks contains only mount points, and a mount in memory may hide a mount of a disk at the same mount point, so the
+ * function also verifies that the mount itself is on a disk.
  */
 function readOnlyTest(disks: readonly Disk[]): (mount: Mount) => boolean {
   const states = new Map<string, boolean>();
@@ -90,12 +91,15 @@ function readOnlyTest(disks: readonly Disk[]): (mount: Mount) => boolean {
   };
 }
 
-/** More than the kernel's maximum for nested overlays (FILESYSTEM_MAX_STACK_DEPTH). */
+/** Upper bound on nested overlays, larger than the limit of the kernel (FILESYSTEM_MAX_STACK_DEPTH). */
 const maximumDepth = 10;
 
-/** Whether writes to a mount survive a reboot: not in memory, and in an overlay as in its upper layer; else yes. */
+/**
+ * Returns a function that decides whether data written to a mount survives a reboot: not on a file system in memory, on
+ * an overlay only if its upper layer survives, and on every other file system.
+ */
 function persistenceTest(mounts: MountTable): (mount: Mount) => boolean {
-  // Each overlay is evaluated once: thousands of its mounts may share the same list of options.
+  // Evaluates each overlay once, because it may have thousands of mounts, which share one list of options.
   const overlays = new Map<readonly string[], boolean>();
   const isPersistent = (mount: Mount, depth = 0): boolean => {
     if (['tmpfs', 'ramfs', 'devtmpfs', 'hugetlbfs'].includes(mount.type)) return false;
@@ -103,7 +107,7 @@ function persistenceTest(mounts: MountTable): (mount: Mount) => boolean {
     const known = overlays.get(mount.superOptions);
     if (known !== undefined) return known;
     if (depth > maximumDepth) return true;
-    // Set before the upper layer is evaluated, so that an upper layer inside the overlay itself ends the recursion.
+    // Set before the upper layer is evaluated, so that an upper layer inside the same overlay ends the recursion.
     overlays.set(mount.superOptions, true);
     const persistent = isUpperPersistent(mount, depth);
     overlays.set(mount.superOptions, persistent);

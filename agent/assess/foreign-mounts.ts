@@ -7,10 +7,12 @@ import type { Mount } from '../facts/mounts/mountinfo.ts';
 import { unwrap } from '../facts/observed.ts';
 import { type Carriers, bestSealed, carriersOf, genuineOf } from './identities.ts';
 
-/** A mount of an impostor, although a disk that the host made read-only has the requested identity. */
+/**
+ * A mount that uses an impostor, although a device on a disk that the host made read-only has the requested identity.
+ */
 export interface ForeignMount {
   target: string;
-  /** The mounted device, or the impostor below it. */
+  /** The mounted device, or the impostor below the mounted device. */
   device: string;
   sealedDevice: string;
   identity: string;
@@ -19,8 +21,8 @@ export interface ForeignMount {
 type Known = Pick<Facts, 'blockDevices' | 'mounts' | 'fstab' | 'kernelArgument' | 'config' | 'layers'>;
 
 /**
- * The mounts of an impostor at /, at the targets of fstab and at those of REQUIRE_READONLY. The links of udev are not
- * used, since they point to the device that udev processed last.
+ * Finds the mounts that use an impostor, at / and at the targets of fstab and REQUIRE_READONLY. Does not use udev
+ * links, because they point to the device that udev processed last.
  * @throws HostError if the devices, the mounts or fstab cannot be read; Error if the device of a mounted Btrfs is
  *     unknown
  */
@@ -41,7 +43,8 @@ function isMount({ target, type }: FstabLine): boolean {
 }
 
 /**
- * The value of root= (dracut.cmdline(7)) or mount.usr= (systemd-fstab-generator(8)); the last argument takes effect.
+ * Returns the source that root= (dracut.cmdline(7)) or mount.usr= (systemd-fstab-generator(8)) requests for a target.
+ * The last argument takes effect.
  */
 function argumentsFor(target: string, kernelArgument: readonly string[]): string[] {
   const name = { '/': 'root=', '/usr': 'mount.usr=' }[target];
@@ -49,7 +52,10 @@ function argumentsFor(target: string, kernelArgument: readonly string[]): string
   return word === undefined ? [] : [word.slice(word.indexOf('=') + 1).replace(/^block:/, '')];
 }
 
-/** The disk's own file system at a target: below an overlay of the boot, its lower layer. */
+/**
+ * Returns the mount of the disk's file system at a target. If the boot mounted an overlay there, this is its lower
+ * layer.
+ */
 function mountOf({ mounts, layers }: Pick<Facts, 'mounts' | 'layers'>, target: string): Mount | undefined {
   const mount = mounts.serving(target);
   if (mount?.target !== target) return undefined;
@@ -67,7 +73,7 @@ interface Devices {
 type Found = Omit<ForeignMount, 'target'>;
 
 function impostorsAt(mount: Mount | undefined, requested: readonly string[], all: Devices): Found[] {
-  // tmpfs, a network file system, an automount point: these have no device that could be an impostor.
+  // A tmpfs, a network file system or an automount point has no device, so it cannot use an impostor.
   if (mount === undefined || (mount.device.startsWith('0:') && mount.type !== 'btrfs')) return [];
   const mounted = mountedDevices(mount, all.devices);
   const stack = new Set(mounted.flatMap((device) => device.stack));
@@ -80,7 +86,10 @@ function impostorsAt(mount: Mount | undefined, requested: readonly string[], all
   ];
 }
 
-/** A Btrfs has a device number of its own. Its source is one of its devices, and it may have more. */
+/**
+ * Returns the devices of a mount. A Btrfs has an anonymous device number; the source of its mount is one of its
+ * devices, and the others are listed as members of this device.
+ */
 function mountedDevices({ device, type, source }: Mount, devices: readonly BlockDevice[]): BlockDevice[] {
   if (type !== 'btrfs') return devices.filter((each) => each.device === device);
   const found = devices.find(({ file, name }) => [file, `/dev/${name}`].includes(source));
@@ -88,7 +97,7 @@ function mountedDevices({ device, type, source }: Mount, devices: readonly Block
   return [found, ...devices.filter(({ name }) => name !== found.name && found.members.includes(name))];
 }
 
-/** The requested device is on a sealed disk, and another one is mounted. */
+/** Reports that the requested device is on a sealed disk, but a different device is mounted. */
 function otherThanRequested(
   tag: Tag | undefined,
   file: string,
@@ -101,7 +110,7 @@ function otherThanRequested(
   return [{ device: file, sealedDevice: first.file, identity: tag }];
 }
 
-/** A copy of a physical volume, a LUKS header or an array's member is below the mount. */
+/** Reports copies of a physical volume, of a LUKS header or of a member of an array that are below the mount. */
 function copyOfMember(
   device: BlockDevice,
   stack: ReadonlySet<string>,
@@ -115,7 +124,7 @@ function copyOfMember(
   });
 }
 
-/** The volume group below the mount is another one than the sealed volume group of the same name. */
+/** Reports that the volume group below the mount has the name of a sealed volume group, but a different UUID. */
 function inAnotherGroup(device: BlockDevice, stack: ReadonlySet<string>, { devices }: Devices): Found[] {
   const { volumeGroup: group } = device;
   if (group === undefined) return [];

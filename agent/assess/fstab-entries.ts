@@ -5,8 +5,8 @@ import { unwrap } from '../facts/observed.ts';
 import { type Carriers, bestSealed, carriersOf } from './identities.ts';
 
 /**
- * The lines of fstab, each with its device. If a device on a sealed disk has the requested identity, the line means
- * that device; the link of udev may point to an impostor.
+ * Determines the device of each line of fstab. If a device on a sealed disk has the requested identity, this device is
+ * used, because the udev link may point to an impostor. Otherwise, the target of the udev link is used.
  * @throws HostError if the device of a line cannot be read
  */
 export function describeEntries(lines: readonly LinkedFstabLine[], carriers: Carriers): FstabEntry[] {

@@ -1,7 +1,7 @@
 import type { BlockDevice } from '../facts/disks/block-devices.ts';
 import { type Tag, tagKey } from '../facts/disks/tags.ts';
 
-/** The devices with an identity, by tagKey. */
+/** Maps an identity (tagKey) to the devices that carry it. */
 export type Carriers = ReadonlyMap<string, readonly BlockDevice[]>;
 
 export function carriersByTag(devices: readonly BlockDevice[]): Carriers {
@@ -22,9 +22,11 @@ export function carriersOf(carriers: Carriers, tag: Tag | undefined): readonly B
 }
 
 /**
- * The genuine devices that `device` is an impostor of: those of the devices with the same identity whose disks are
- * better sealed. None if `device` and the genuine device belong together.
- * @param carriers the devices with the identity
+ * Returns the genuine devices of which `device` is an impostor: the best sealed devices with the same identity, if
+ * their disks are better sealed than the disks of `device`. Omits devices that share the identity with `device` by
+ * design.
+ * @param carriers the devices with this identity
+ * @param all all block devices
  */
 export function genuineOf(
   carriers: readonly BlockDevice[],
@@ -36,18 +38,23 @@ export function genuineOf(
   );
 }
 
-/** The devices with the best proof that their disks are read-only; none if all are writable. */
+/** Returns the devices with the strongest evidence that their disks are read-only; empty if all disks are writable. */
 export function bestSealed(carriers: readonly BlockDevice[]): BlockDevice[] {
   const best = Math.max(0, ...carriers.map(sealing));
   return best === 0 ? [] : carriers.filter((each) => sealing(each) === best);
 }
 
-/** 2: made read-only by the host, with proof; 1: read-only without proof; 0: writable. */
+/**
+ * 2: the device reports that the host made it read-only; 1: read-only, but not known whether by the host; 0: otherwise.
+ */
 function sealing({ hostReadOnly }: BlockDevice): number {
   return hostReadOnly === true ? 2 : hostReadOnly === null ? 1 : 0;
 }
 
-/** Members of one array, volume or Btrfs, and a device above another: these share an identity by design. */
+/**
+ * Whether two devices share an identity by design, because they are members of the same array, volume or Btrfs, or
+ * one is above the other.
+ */
 function belongTogether(one: BlockDevice, other: BlockDevice, all: readonly BlockDevice[]): boolean {
   if (one.members.includes(other.name)) return true;
   return all.some(({ stack }) => stack.includes(one.name) && stack.includes(other.name));

@@ -5,8 +5,9 @@ import { unwrap } from '../facts/observed.ts';
 import { type Carriers, carriersOf, genuineOf } from './identities.ts';
 
 /**
- * The impostors among all block devices, and those that the boot ignored. A label counts only if fstab or the kernel
- * command line requests it: "Linux filesystem" is the label of many partitions.
+ * Finds the impostors among all block devices and adds those that the initramfs ignored in this boot. A label is
+ * considered only if fstab or the kernel command line requests it, because many unrelated partitions have the same
+ * label, such as "Linux filesystem".
  * @throws HostError if the devices or fstab cannot be read
  */
 export function findImpostors(
@@ -32,7 +33,7 @@ export function findImpostors(
   return [...found, ...boot.filter((one) => !isFound(one))];
 }
 
-/** The tags in fstab and on the kernel command line, by tagKey. */
+/** Returns the keys (tagKey) of the tags in fstab and on the kernel command line. */
 function requestedTags({
   fstab,
   kernelArgument,
@@ -44,7 +45,7 @@ function requestedTags({
   return new Set(tags.flatMap((tag) => (tag === undefined ? [] : [tagKey(tag)])));
 }
 
-/** A copy of an installation medium is no copy of the system. */
+/** Whether the content is that of an installation medium. A copy of such a medium is not a copy of the system. */
 function isInstallationMedium(content: string): boolean {
   return content === 'iso9660' || content === 'udf';
 }

@@ -6,17 +6,17 @@ import type { ForeignMount } from './foreign-mounts.ts';
 export interface DecidedMode {
   mode: Mode;
   reason: string;
-  /** `sealed` is requested, so that a writable disk counts as sealed too. */
+  /** Whether `sealed` is requested, in which case a writable disk is accepted as sealed. */
   forced: boolean;
 }
 
 /**
- * The mode of this boot. The mode in boot.env counts, with two exceptions that root in the guest must not be able to
- * cause: on a read-only disk the mode is never maintenance, and off only if it is requested; and a guest that runs
- * from a copy of a disk that the host made read-only is sealed. Without a boot.env, the disks below / decide, as in
- * the initramfs. If the disks cannot be read, the mode is sealed.
- * @param requested by the kernel argument, else by MODE
- * @param foreignRoot the mount of / if it is an impostor
+ * Decides the mode of this boot. The mode in boot.env applies, with two exceptions, so that root in the guest cannot
+ * turn off the checks. With a read-only disk below /, the mode is never `maintenance`, and `off` only on request. A
+ * guest that runs from a copy of a disk that the host made read-only is `sealed`. If boot.env does not exist, the disks
+ * below / determine the mode, as in the initramfs. If the disks cannot be read, the mode is `sealed`.
+ * @param requested the value of the kernel argument, otherwise MODE
+ * @param foreignRoot the mount at / if it uses an impostor
  */
 export function decideMode(
   requested: string,

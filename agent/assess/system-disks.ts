@@ -3,16 +3,18 @@ import type { Disk } from '../facts/disks/disks.ts';
 import type { Facts } from '../facts/facts.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
 
-/** The disks that the host makes read-only: those below / and the other targets of REQUIRE_READONLY. */
+/** The disks that the host must make read-only: those below / and below the other targets of REQUIRE_READONLY. */
 export interface SystemDisks {
   readonly disks: readonly Disk[];
-  /** Whether at least one of some disks is a disk of the system. */
+  /** Whether at least one of the given disks is a system disk. */
   includes(disks: readonly { name: string }[]): boolean;
-  /** Whether a disk of the system has a file system at the mount point of a mount, stacked mounts included. */
+  /**
+   * Whether a system disk has a file system at the mount point of a mount. Includes hidden mounts at this mount point.
+   */
   holds(mount: Mount | undefined): boolean;
 }
 
-/** @param disks the disks below mounted file systems */
+/** Finds the system disks. @param disks the disks below all mounted file systems */
 export function findSystemDisks(
   facts: Pick<Facts, 'config' | 'mounts'>,
   disks: readonly Disk[],
@@ -26,12 +28,12 @@ export function findSystemDisks(
   };
 }
 
-/** / and the other targets of REQUIRE_READONLY. */
+/** Returns / and the targets of REQUIRE_READONLY. */
 export function requiredReadOnly({ config }: Pick<Facts, 'config'>): string[] {
   return ['/', ...words(config.REQUIRE_READONLY)];
 }
 
-/** The disks below the mounts that serve some targets. */
+/** Returns the disks below the mounts that serve the targets. */
 export function disksBelow(
   { mounts }: Pick<Facts, 'mounts'>,
   disks: readonly Disk[],

@@ -1,7 +1,7 @@
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** No relabelling is requested. units/immutafs-generator suppresses the relabelling in a sealed boot. */
+/** Verifies that no relabelling is requested. units/immutafs-generator suppresses relabelling in a sealed boot. */
 export const autorelabelAbsent: Check = {
   id: 'autorelabel-absent',
   severity: 'required',
@@ -11,11 +11,11 @@ export const autorelabelAbsent: Check = {
     title: 'no SELinux relabelling is requested for the next boot',
     means:
       'The file /.autorelabel does not exist and the kernel command line has no autorelabel argument. In maintenance mode the check only warns. With SELinux disabled the check passes, because the request has no effect; RHEL then creates the file at every boot of a writable disk.',
-    why: 'Relabelling fails on a read-only disk, cannot remove the file and reboots the guest, in a loop. A sealed boot therefore suppresses the relabelling, and wrong labels stay wrong.',
+    why: 'On a read-only disk, the relabelling fails, cannot remove the file /.autorelabel and reboots the guest, which repeats in a loop. A sealed boot therefore suppresses the relabelling, so wrong labels are not corrected.',
     fix: 'Boot once with the disk writable and let the relabelling finish, or remove /.autorelabel. Before you enable SELinux again, let the relabelling finish in a boot with the disk writable.',
   },
   evaluate: ({ autorelabel, selinux, kernelArgument, mode }) => {
-    // With any value, and anywhere in an argument (policycoreutils, selinux-autorelabel-generator.sh).
+    // selinux-autorelabel-generator.sh of policycoreutils accepts any value, and the word anywhere in an argument.
     const words = kernelArgument.filter((word) => /\bautorelabel\b/.test(word));
     const found = [
       ...(unwrap(autorelabel) ? ['/.autorelabel exists'] : []),

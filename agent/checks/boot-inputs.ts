@@ -5,9 +5,9 @@ import { kernelLines, openSearches } from '../facts/boot/boot-loader.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** An input of the next boot that the guest controls, or could control. */
+/** An input of the next boot that root in the guest can control. */
 interface Problem {
-  /** The input exists now; otherwise a precaution is missing, which the host may compensate for. */
+  /** Whether the input exists now. If false, only a precaution is missing, for which the host may compensate. */
   present: boolean;
   text: string;
 }
@@ -15,7 +15,7 @@ interface Problem {
 const present = (text: string): Problem => ({ present: true, text });
 const missing = (text: string): Problem => ({ present: false, text });
 
-/** The guest cannot write to anything that decides what firmware, boot loader and kernel start next. */
+/** Verifies that the guest cannot write to any input by which firmware, boot loader and kernel decide the next boot. */
 export const bootInputs: Check = {
   id: 'boot-inputs',
   severity: 'required',
@@ -88,7 +88,7 @@ function firmwareProblems(facts: AssessedFacts): Problem[] {
   return [...hidden, ...changing, ...foreignEntries(facts), ...reachable];
 }
 
-/** Boot entries on writable disks that the firmware tries before the sealed disk. */
+/** Returns the boot entries on writable disks that the firmware tries before the sealed disk. */
 function foreignEntries(facts: AssessedFacts): Problem[] {
   const entries = unwrap(facts.firmware)?.entries ?? [];
   const own = entries.findIndex(
@@ -106,7 +106,7 @@ function foreignEntries(facts: AssessedFacts): Problem[] {
   });
 }
 
-/** Files of the boot loader on a writable disk that is not a system disk; host-enforced covers the system disks. */
+/** Returns the boot loader files on writable disks except the system disks, which host-enforced verifies. */
 function fileProblems(facts: AssessedFacts): Problem[] {
   const files = ['/boot/efi', ...unwrap(facts.loader).files.map(({ file }) => file)];
   const system = unwrap(facts.systemDisks);

@@ -2,24 +2,27 @@ import type { AssessedFacts } from '../assess/assess.ts';
 
 export type Status = 'pass' | 'fail' | 'warn' | 'skip' | 'error';
 
-/** The result of a check for this guest. */
+/** The result that a check returns for this guest. */
 export interface Outcome {
   status: Exclude<Status, 'error'>;
-  /** The objects that were examined: paths, devices. Empty if the check has none. */
+  /** The examined objects, such as paths or devices; empty if there are none. */
   subject: string;
   expected: string;
   observed: string;
-  /** What to do; empty if there is nothing to do. */
+  /** The instruction to fix the problem; empty if nothing needs to be fixed. */
   remedy: string;
 }
 
-/** The text of `status --explain`, the journal's catalog and the manual: plain text, one paragraph each. */
+/**
+ * The documentation in `status --explain`, in the journal's message catalog and in the manual page. Each text is one
+ * paragraph of plain text.
+ */
 export interface Documentation {
-  /** What holds if the check passes: a clause that begins in lower case or with a path. */
+  /** The condition under which the check passes: a clause that begins in lower case or with a path. */
   title: string;
-  /** What exactly is checked, and how: a claim that is read, or an operation that is tried. */
+  /** What exactly the check verifies, and whether it reads a reported state or tries an operation. */
   means: string;
-  /** What goes wrong if the check fails. */
+  /** The consequences if the condition does not hold. */
   why: string;
   /** How to make the check pass. */
   fix: string;
@@ -27,13 +30,13 @@ export interface Documentation {
 
 export interface Check {
   id: string;
-  /** A required check that fails makes the verdict `failed`; an advisory check never does. */
+  /** If a required check fails, the verdict is `failed`. An advisory check does not affect the verdict. */
   severity: 'required' | 'advisory';
-  /** Whether the check concerns the seal itself; it is skipped unless the mode is `sealed`. */
+  /** Whether the check concerns the seal itself. Such a check is skipped unless the mode is `sealed`. */
   seal: boolean;
-  /** Pure. If it throws, the status of the check is `error`. */
+  /** Evaluates the facts; a pure function. If the function throws, the status of the check is `error`. */
   evaluate: (facts: AssessedFacts) => Outcome;
-  /** journald's MESSAGE_ID of its findings (journal-fields(7)): 128 bits, never changed, never reused. */
+  /** MESSAGE_ID of the journal entries of this check (systemd.journal-fields(7)). Never change or reuse an id. */
   messageId: string;
   documentation: Documentation;
 }

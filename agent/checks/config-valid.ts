@@ -1,7 +1,9 @@
 import { configFile } from '../config/config.ts';
 import type { Check } from './check.ts';
 
-/** Every line of the configuration and the kernel argument immutafs= has a known key and a valid value. */
+/**
+ * Verifies that every line of the configuration, and the kernel argument immutafs=, has a known key and a valid value.
+ */
 export const configValid: Check = {
   id: 'config-valid',
   severity: 'required',
@@ -11,7 +13,7 @@ export const configValid: Check = {
     title: 'the configuration has no unknown key and no invalid value',
     means:
       'Every line of /etc/immutafs/immutafs.conf has a known key and a valid value, and so does the kernel argument immutafs= if it is given.',
-    why: 'A line with an unknown key or an invalid value is ignored and the default is used, which may not be what the administrator intended.',
+    why: 'A line with an unknown key or an invalid value is ignored and the default is used, although the administrator may have intended a different setting.',
     fix: 'Fix the lines that the check names; immutafs.conf(5) describes the keys and their values. On a sealed guest /etc is read-only: have the host make the disk writable first.',
   },
   evaluate: ({ configProblems }) => {

@@ -3,7 +3,7 @@ import type { Autostart } from '../facts/security/autostart.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** No mount lets an attacker place a program that can run and that outlives a reboot. */
+/** Verifies that no mount lets an attacker store an executable program that outlives a reboot. */
 export const footholds: Check = {
   id: 'footholds',
   severity: 'advisory',
@@ -14,7 +14,7 @@ export const footholds: Check = {
     means:
       'The check reads the mount table. No mount is writable, executable and persistent (outlives a reboot) at once. The report lists every mount that is writable and executable, and every mount that is writable and persistent, including the EFI variables, each with a way to restrict it. File systems such as /proc and /sys are left out: no process can store files there. For each user who may log in or who lingers, and whose home directory outlives a reboot, the check names the units in ~/.config/systemd/user, ~/.ssh/authorized_keys and the start-up files of login shells that differ in size from those of /etc/skel. The check warns if a lingering user has units there: systemd starts them at boot with the rights of that user. At most 200 users are checked.',
     why: 'This is the remaining attack surface of a sealed guest.',
-    fix: 'Mount the listed file systems with noexec if no program runs from them. Keep persistent data on a mount with noexec,nosuid,nodev. Have the host make every disk read-only that need not be written. To stop the units of a user from starting without a login: loginctl disable-linger USER, while the disk is writable.',
+    fix: 'Mount the listed file systems with noexec if no program runs from them. Keep persistent data on a mount with noexec,nosuid,nodev. Have the host make every disk read-only that no program needs to write to. To stop the units of a user from starting without a login: loginctl disable-linger USER, while the disk is writable.',
   },
   evaluate: (facts) => {
     unwrap(facts.disks);
@@ -47,7 +47,7 @@ export const footholds: Check = {
   },
 };
 
-/** Limit for the files of one user, to keep the line short. */
+/** Limit for the listed files of one user, to keep the line short. */
 const shown = 5;
 
 function describe({ user, lingers, units, files }: Autostart): string {

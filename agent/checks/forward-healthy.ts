@@ -3,10 +3,10 @@ import { type ForwardCounts, type Forwarder, heartbeat } from '../facts/forwarde
 import { unwrap } from '../facts/observed.ts';
 import type { Check, Outcome } from './check.ts';
 
-/** How long the log server, or the network at boot, may be unavailable. */
+/** Period for which the log server, or the network at boot, may be unavailable before the check fails. */
 const graceSeconds = 300;
 
-/** Log entries reach the log server. */
+/** Verifies that log entries reach the log server. */
 export const forwardHealthy: Check = {
   id: 'forward-healthy',
   severity: 'required',
@@ -15,7 +15,7 @@ export const forwardHealthy: Check = {
   documentation: {
     title: 'log entries reach the log server',
     means:
-      'If FORWARD names a server, immutafs-forward.service runs and is connected, and no entry was lost. The check reads the state that the forwarder records. The server may be unavailable for five minutes. With an invalid value of FORWARD or FORWARD_*, or another invalid line of the configuration, the forwarder does not start and the check fails.',
+      'If FORWARD names a server, immutafs-forward.service runs and is connected, and no entry was lost. The check reads the state that the forwarder records. While the server has been unavailable for less than five minutes, the check only warns. If FORWARD, FORWARD_* or another line of the configuration is invalid, the forwarder does not start and the check fails.',
     why: 'In a sealed boot /var is in RAM: log entries that are not forwarded are lost at shutdown, and with them the traces of an attack.',
     fix: 'If the check names lines of the configuration, fix them and restart immutafs-forward.service. Otherwise run immutafs-agent forward --test, which shows the step that fails: name, connection, certificates or protocol. If the service ended, systemctl status immutafs-forward.service shows why.',
   },
@@ -32,7 +32,7 @@ export const forwardHealthy: Check = {
   },
 };
 
-/** The subject is the configuration file, which makes the exit code 2. */
+/** Returns the failure for an invalid configuration. The subject is the configuration file, so the exit code is 2. */
 function misconfigured(problems: readonly string[]): Outcome {
   return {
     status: 'fail',

@@ -6,17 +6,17 @@ import { unwrap } from '../facts/observed.ts';
 import { requiredOptions } from '../facts/mounts/targets.ts';
 import type { Check } from './check.ts';
 
-/** fstab is compatible with a read-only disk and agrees with the mount table. */
+/** Verifies that fstab is compatible with a read-only disk and matches the mount table. */
 export const fstabConsistent: Check = {
   id: 'fstab-consistent',
   severity: 'required',
   seal: true,
   messageId: '6f2fbc9228f64f5a9eacc44b80a0ad99',
   documentation: {
-    title: '/etc/fstab fits a read-only disk and matches the mount table',
+    title: '/etc/fstab is compatible with a read-only disk and matches the mount table',
     means:
-      'Every line for a file system on a read-only disk or a system disk has the option ro, has 0 as its last field (no check at boot), and has no option for quotas, x-systemd.growfs or x-systemd.makefs. Lines for /var and below need no ro, because the boot mounts them read-only below an overlay; lines for XFS and Btrfs may have any last field, because their checkers do nothing. Every line that is mounted at boot is mounted from the device that it names, or as tmpfs, and with those of the options ro, noexec, nosuid and nodev that it has and no other check requires. The check compares /etc/fstab with the mount table.',
-    why: 'systemd-remount-fs, systemd-fsck, quotaon and growfs fail on a read-only disk; the system is then degraded or stops in an emergency shell. A mount that differs from fstab was changed by an administrator or an attacker, or could not be mounted.',
+      'Every line for a file system on a read-only disk or a system disk has the option ro, has 0 as its last field (no check at boot), and has no quota option and neither x-systemd.growfs nor x-systemd.makefs. Lines for /var and for paths below /var do not need ro, because the boot mounts their file systems read-only as lower layers of overlays. Lines for XFS and Btrfs may have any last field, because fsck does nothing for these types. The check also compares /etc/fstab with the mount table: each file system that a line mounts at boot is mounted, from the device in the line or as a tmpfs. If the line has one of the options ro, noexec, nosuid and nodev, the mount has the same option, unless another check already requires that option.',
+    why: 'systemd-remount-fs, systemd-fsck, quotaon and growfs fail on a read-only disk. The state of the system is then degraded, or the boot ends in an emergency shell. If a mount differs from its line in fstab, an administrator or an attacker changed the mount, or mounting failed.',
     fix: 'While the disk is writable, add the option ro to the line, set its last field to 0, and remove quota options, x-systemd.growfs and x-systemd.makefs. If a mount differs from its line, find out which process mounted it, or why it could not be mounted: systemctl status of the .mount unit.',
   },
   evaluate: (facts) => {
@@ -41,7 +41,7 @@ export const fstabConsistent: Check = {
   },
 };
 
-/** Options that need a writable file system: ext4(5), xfs(5): quota; systemd.mount(5): x-systemd.* */
+/** Options that need a writable file system: quota options (ext4(5), xfs(5)) and x-systemd.* (systemd.mount(5)). */
 export const needsWritable =
   /^((usr|grp|prj)j?quota(=.*)?|[ugp]?quota|[ugp]qnoenforce|jqfmt=.*|x-systemd\.(growfs|makefs))$/;
 
@@ -66,9 +66,9 @@ function mountedOtherwise(facts: AssessedFacts, entry: FstabEntry): string[] {
   const mount = facts.mounts.serving(target);
   if (mount?.target !== target) return options.includes('nofail') ? [] : ['not mounted'];
   if (isBelow(target, '/var') && mount.type === 'overlay') return [];
-  // systemd mounts the file system at the first access.
+  // An automount point: systemd mounts the file system at the first access.
   if (mount.type === 'autofs') return [];
-  // stacked-mounts reports a mount that hides the right one.
+  // If another mount hides the correct mount, stacked-mounts reports it.
   const sameDevice = facts.mounts.at(target).some((each) => isMountOf(entry, each));
   const has = [...mount.options, ...mount.superOptions];
   const elsewhere = requiredElsewhere(facts, target);
@@ -84,15 +84,18 @@ function mountedOtherwise(facts: AssessedFacts, entry: FstabEntry): string[] {
   ];
 }
 
-/** A Btrfs has its own device number, and fstab may name another of its devices than mountinfo. */
+/**
+ * Whether a mount is from the device of a line. Any Btrfs is accepted, because a Btrfs has an anonymous device
+ * number, and the line and mountinfo may name different devices of the same Btrfs.
+ */
 function isMountOf(entry: FstabEntry, mount: Mount): boolean {
   if (entry.type === 'tmpfs') return mount.type === 'tmpfs';
   if (entry.device === undefined || mount.type === 'btrfs') return true;
-  // Of several devices with the same identity, mounts-genuine checks which one is mounted.
+  // If several devices have the same identity, mounts-genuine verifies that the right device is mounted.
   return [entry.device, ...entry.copies].includes(mount.device);
 }
 
-/** Options that root-readonly, boot-readonly and the checks of REQUIRE_OPTIONS already require. */
+/** Returns the options that root-readonly, boot-readonly and the checks of REQUIRE_OPTIONS already require. */
 function requiredElsewhere({ config }: AssessedFacts, target: string): string[] {
   const readOnly = ['/', ...words(config.REQUIRE_READONLY)].includes(target) ? ['ro'] : [];
   const options = requiredOptions(config).filter((each) => each.target === target);
@@ -106,12 +109,12 @@ const restrictions: readonly (readonly [string, string])[] = [
   ['nodev', 'dev'],
 ];
 
-/** Whether `on` is in effect: of two opposite options the last one counts (mount(8)). */
+/** Whether the option `on` is in effect. Of two opposite options, the last one takes effect (mount(8)). */
 function inEffect(options: readonly string[], on: string, off: string): boolean {
   return options.lastIndexOf(on) > options.lastIndexOf(off);
 }
 
-/** A bind mount of a folder, which may be below /dev. */
+/** Whether a line is a bind mount, whose source is a folder or file and not a device. */
 function isBind({ options }: FstabEntry): boolean {
   return options.includes('bind') || options.includes('rbind');
 }

@@ -2,7 +2,7 @@ import type { Check } from './check.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import { unwrap } from '../facts/observed.ts';
 
-/** The host enforces read-only on every system disk, which no process in the guest can undo. */
+/** Verifies that the host enforces read-only on every system disk, which no process in the guest can undo. */
 export const hostEnforced: Check = {
   id: 'host-enforced',
   severity: 'required',
@@ -12,7 +12,7 @@ export const hostEnforced: Check = {
     title: 'the host enforces read-only on the system disks',
     means:
       'Every disk under / and the other targets of REQUIRE_READONLY reports that it is read-only: a virtio-blk disk by the feature VIRTIO_BLK_F_RO that the host offers, a SCSI disk by the write-protect bit that the kernel read. The read-only flag of a block device is not accepted, because root in the guest can set and clear it.',
-    why: 'Root in the guest can clear a flag of a mount or of a block device with one command. Root in the guest cannot undo what the host enforces.',
+    why: 'Root in the guest can clear the read-only flag of a mount or of a block device with one command, but cannot change a disk that the host attaches read-only.',
     fix: 'Shut the guest down and make each of its system disks read-only in the host: virt-xml DOMAIN --edit target=vda --disk readonly=on. This works for virtio-blk and virtio-scsi disks, not for IDE and SATA disks.',
   },
   evaluate: (facts) => {
@@ -38,7 +38,7 @@ export const hostEnforced: Check = {
   },
 };
 
-/** A single disk is already named in the subject. */
+/** Returns the evidence for the disks. The name is omitted for a single disk, because the subject contains it. */
 function describe(disks: readonly Disk[]): string {
   if (disks.length === 1) return disks[0]?.evidence ?? '';
   return disks.map(({ name, evidence }) => `${name}: ${evidence}`).join('; ');

@@ -2,7 +2,7 @@ import type { Impostor } from '../facts/boot/boot-env.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** No writable device carries the identity of a device on a sealed disk. */
+/** Verifies that no writable device carries the identity of a device on a sealed disk. */
 export const impostorAbsent: Check = {
   id: 'impostor-absent',
   severity: 'advisory',
@@ -11,7 +11,7 @@ export const impostorAbsent: Check = {
   documentation: {
     title: 'no writable device carries the identity of a sealed disk',
     means:
-      "The check compares the identities of all block devices in udev's database: the UUID of a file system, swap, LUKS header, LVM physical volume or md array, the UUID of a partition and of a partition table, and a label if /etc/fstab or the kernel command line uses that label. No device on a writable disk has an identity of a device on a disk that the host made read-only, and the initramfs skipped no such device in this boot. Members of one array, volume group or Btrfs may share an identity, and so may copies of an installation medium.",
+      "The check compares the identities of all block devices in udev's database: the UUID of a file system, swap, LUKS header, LVM physical volume or md array, the UUID of a partition and of a partition table, and a label if /etc/fstab or the kernel command line uses that label. No device on a writable disk has an identity of a device on a disk that the host made read-only, and the initramfs skipped no such device in this boot. Members of the same array, volume group or Btrfs may share an identity. Copies of an installation medium are also allowed.",
     why: 'The boot finds disks by these identities. With a writable copy of the system disk, root in the guest could start other software at the next boot. The initramfs of this package ignores the copy, but an initramfs without this package does not, and two physical volumes with one UUID can keep LVM from activating the root.',
     fix: 'Find out who made the copy. If the copy is an attack, have the host detach the disk and keep it as evidence. If the copy is a forgotten clone, have the host detach it, or remove its signatures in the guest: wipefs --all DEVICE destroys the content of the named device. If the copy must stay, give it new identities (xfs_admin -U generate, tune2fs -U random, vgimportclone, sgdisk -G).',
   },

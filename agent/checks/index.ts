@@ -28,7 +28,7 @@ import { varOverlay } from './var-overlay.ts';
 import { varUpperTmpfs } from './var-upper-tmpfs.ts';
 import { varUsage } from './var-usage.ts';
 
-/** Every check, in the order of the report. */
+/** All checks, in the order in which the report lists them. */
 export const checks: readonly Check[] = [
   kernelView,
   mountsGenuine,
@@ -63,7 +63,7 @@ export const checks: readonly Check[] = [
   kernelLockdownHints,
 ];
 
-/** One finding for each check; a check that throws gets the status `error`, and the others still run. */
+/** Returns one finding for each check. If a check throws, its status is `error`, and the other checks still run. */
 export function evaluate(facts: AssessedFacts, list: readonly Check[] = checks): Finding[] {
   const findings = list.map((check) => evaluateOne(facts, check));
   const isCopy = findings.some(
@@ -86,7 +86,10 @@ function evaluateOne(facts: AssessedFacts, check: Check): Finding {
   }
 }
 
-/** The seal of a copy must not be fixed: the administrator would seal the copy. */
+/**
+ * Replaces the remedy of a finding that concerns the seal if the guest runs from a copy of the system, because an
+ * administrator who follows the remedy would seal the copy.
+ */
 function withoutSealingRemedy(finding: Finding, seal: boolean): Finding {
   if (!seal || finding.remedy === '') return finding;
   return { ...finding, remedy: `Do not seal this copy of the system. Fix ${mountsGenuine.id} first.` };

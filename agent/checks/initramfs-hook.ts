@@ -3,20 +3,20 @@ import { unwrap } from '../facts/observed.ts';
 import { bootEnvFile } from '../facts/boot/boot-env.ts';
 import type { Check } from './check.ts';
 
-/** Unlike dracut --regenerate-all, this command keeps the old image until the new one is complete. */
+/** Unlike dracut --regenerate-all, this command keeps the old image until the new image is complete. */
 const remedy = 'While the disk is writable: immutafs-agent prepare --apply --only initramfs.';
 
-/** The initramfs that started this boot holds the hook of this version. */
+/** Verifies that the initramfs of this boot contains the hook of this version. */
 export const initramfsHook: Check = {
   id: 'initramfs-hook',
   severity: 'advisory',
   seal: false,
   messageId: '3d7db89b2be84e1889d705f5d7688287',
   documentation: {
-    title: 'the initramfs holds the dracut hook of this version',
+    title: 'the initramfs contains the dracut hook of this version',
     means:
       'The boot record /run/immutafs/boot.env was written in the initramfs, by the installed version of the agent.',
-    why: 'Without the hook, /var is assembled in late boot, after some programs have started to use it. The hook of another version may behave differently from what this version expects.',
+    why: 'Without the hook, /var is assembled in late boot, after some programs have started to use it. The hook of another version may behave differently than this version expects.',
     fix: remedy,
   },
   evaluate: (facts) => {

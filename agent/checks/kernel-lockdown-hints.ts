@@ -2,7 +2,7 @@ import type { Lockdown } from '../facts/security/lockdown.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** Whether root in the guest could write to the raw system disks. */
+/** Warns if root in the guest can write to the raw system disks. */
 export const kernelLockdownHints: Check = {
   id: 'kernel-lockdown-hints',
   severity: 'advisory',
@@ -11,7 +11,7 @@ export const kernelLockdownHints: Check = {
   documentation: {
     title: 'the raw system disks are not writable from the guest',
     means:
-      'The host enforces read-only on every system disk. The check also shows what the kernel lets root do until the next reboot: lockdown mode, loading of modules, enforced module signatures, kexec.',
+      'The host enforces read-only on every system disk. The check also shows the kernel settings that restrict root until the next reboot: lockdown mode, whether modules can be loaded, whether module signatures are enforced, and whether kexec is possible.',
     why: 'A process that can write to the raw disk can change every file system on it, whatever the mount options. A process that can load a kernel module can deceive every program in the guest, including this one, until the next reboot.',
     fix: 'Have the host make the disks read-only. To also keep root from changing the running kernel, use Secure Boot with lockdown=integrity on the kernel command line, or set sysctl kernel.modules_disabled=1 after all modules are loaded.',
   },

@@ -1,6 +1,6 @@
 import type { Check } from './check.ts';
 
-/** The agent sees the guest itself; in a chroot or another namespace, no verdict about the guest is possible. */
+/** Verifies that the agent sees the guest itself. In a chroot or another namespace, the verdict is unknown. */
 export const kernelView: Check = {
   id: 'kernel-view',
   severity: 'required',
@@ -9,9 +9,9 @@ export const kernelView: Check = {
   documentation: {
     title: 'the agent sees the same system as the kernel and PID 1',
     means:
-      'The agent runs in the initial PID and user namespaces and in the mount namespace of PID 1, with the same root directory. Nothing is mounted over the files that the agent reads below /proc and /sys, so procfs and sysfs themselves answer. If the agent does not run as root and cannot examine PID 1, the check is skipped.',
-    why: 'In a chroot, in a container, or if a file is mounted over /proc/self/mountinfo, every other check would describe another system than this guest. The verdict is then unknown, whatever the other checks report.',
-    fix: 'Run the agent from a login shell of the guest itself. If something is mounted over files of the kernel, find out which process mounted it, and reboot. The host can detect what root in the guest can hide from every program in the guest: docs/threat-model.md.',
+      'The agent runs in the initial PID and user namespaces and in the mount namespace of PID 1, with the same root directory. Nothing is mounted over the files that the agent reads below /proc and /sys, so their content comes from the kernel. If the agent does not run as root and cannot examine PID 1, the check is skipped.',
+    why: 'In a chroot, in a container, or if a file is mounted over /proc/self/mountinfo, the other checks examine a system that is not this guest. The verdict is then unknown, whatever the other checks report.',
+    fix: 'Run the agent from a login shell of the guest itself. If something is mounted over files below /proc or /sys, find out which process mounted it, and reboot. Root in the guest can hide changes from every program in the guest; docs/threat-model.md describes how the host can detect them.',
   },
   evaluate: ({ namespaceProblems, identity }) => {
     const expected = 'the mounts of PID 1, unmodified /proc and /sys';

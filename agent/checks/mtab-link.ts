@@ -1,7 +1,9 @@
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** A regular /etc/mtab would be outdated on a read-only disk, and mount(8) would try to write it. */
+/**
+ * Verifies that /etc/mtab is a link. A regular file is outdated on a read-only disk, and mount(8) tries to write it.
+ */
 export const mtabLink: Check = {
   id: 'mtab-link',
   severity: 'required',

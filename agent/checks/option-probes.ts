@@ -2,7 +2,7 @@ import type { AssessedFacts } from '../assess/assess.ts';
 import { requiredOptions } from '../facts/mounts/targets.ts';
 import type { Check, Outcome } from './check.ts';
 
-/** The kernel refuses to run a program on a noexec target. */
+/** Verifies that the kernel refuses to run a program on a noexec target. */
 export const execProbe: Check = {
   id: 'exec-probe',
   severity: 'required',
@@ -11,7 +11,7 @@ export const execProbe: Check = {
   documentation: {
     title: 'the kernel refuses to run a program on a noexec target',
     means:
-      'With --probe, the agent creates an unnamed program file on each target for which REQUIRE_OPTIONS requires noexec, and tries to run it. The kernel must answer EACCES. An SELinux policy that forbids the execution gives the same answer.',
+      'With --probe, the agent creates an unnamed program file on each target for which REQUIRE_OPTIONS requires noexec, and tries to run it. The execution must fail with EACCES. The error is the same if an SELinux policy forbids the execution.',
     why: 'The mount table can be forged or stale, so the check tries the operation.',
     fix: 'Fix home-options, tmp-options or other-options first. If those checks pass, the mount table does not show the real mount: see stacked-mounts and kernel-view.',
   },
@@ -25,7 +25,7 @@ export const execProbe: Check = {
     }),
 };
 
-/** The kernel ignores the set-uid bit of a program on a nosuid target. */
+/** Verifies that the kernel ignores the set-uid bit of a program on a nosuid target. */
 export const suidProbe: Check = {
   id: 'suid-probe',
   severity: 'required',
@@ -48,7 +48,7 @@ export const suidProbe: Check = {
     }),
 };
 
-/** The kernel refuses to open a device node on a nodev target. */
+/** Verifies that the kernel refuses to open a device node on a nodev target. */
 export const deviceProbe: Check = {
   id: 'device-probe',
   severity: 'required',
@@ -57,7 +57,7 @@ export const deviceProbe: Check = {
   documentation: {
     title: 'the kernel refuses to open a device node on a nodev target',
     means:
-      'With --probe and as root, a child process creates a node of /dev/null on each target for which REQUIRE_OPTIONS requires nodev, and tries to open it. The kernel must answer EACCES. The child removes the node, even if the agent is killed meanwhile.',
+      'With --probe and as root, a child process creates a node of /dev/null on each target for which REQUIRE_OPTIONS requires nodev, and tries to open it. Opening the node must fail with EACCES. The child process removes the node even if the agent is killed in the meantime.',
     why: 'The mount table can be forged or stale, so the check tries the operation.',
     fix: 'Fix home-options, tmp-options or other-options first. If those checks pass, the mount table does not show the real mount: see stacked-mounts and kernel-view.',
   },

@@ -4,7 +4,7 @@ import type { Mount } from '../facts/mounts/mountinfo.ts';
 import { requiredOptions } from '../facts/mounts/targets.ts';
 import type { Check, Outcome } from './check.ts';
 
-/** /home has the mount options that REQUIRE_OPTIONS names: no programs, set-uid files or devices where users write. */
+/** Verifies that /home, where users write files, has the mount options that REQUIRE_OPTIONS requires. */
 export const homeOptions: Check = {
   id: 'home-options',
   severity: 'required',
@@ -21,7 +21,7 @@ export const homeOptions: Check = {
     evaluateOptions(facts, (target) => target === '/home', 'REQUIRE_OPTIONS does not name /home'),
 };
 
-/** /tmp has the mount options that REQUIRE_OPTIONS names. */
+/** Verifies that /tmp has the mount options that REQUIRE_OPTIONS requires. */
 export const tmpOptions: Check = {
   id: 'tmp-options',
   severity: 'required',
@@ -38,14 +38,14 @@ export const tmpOptions: Check = {
     evaluateOptions(facts, (target) => target === '/tmp', 'REQUIRE_OPTIONS does not name /tmp'),
 };
 
-/** Every other path in REQUIRE_OPTIONS has its mount options. */
+/** Verifies that every other path in REQUIRE_OPTIONS has the required mount options. */
 export const otherOptions: Check = {
   id: 'other-options',
   severity: 'required',
   seal: false,
   messageId: '0f4e50f79a3343bca7f738dee3d53814',
   documentation: {
-    title: 'every other path in REQUIRE_OPTIONS has its mount options',
+    title: 'every other path in REQUIRE_OPTIONS has the required mount options',
     means:
       'According to the mount table, the mount that serves each path in REQUIRE_OPTIONS other than /home and /tmp has the options named there, and so has every writable mount below it. A path that does not exist is skipped.',
     why: 'An administrator requires these options in /etc/immutafs/immutafs.conf.',
@@ -113,7 +113,7 @@ function missingAt(mount: Mount, target: string, list: string[]): Missing[] {
   ];
 }
 
-/** Users write to mounts below the target, too, which may exist by mount propagation only. */
+/** Returns the missing options of the mounts below a target, which mount propagation may have created. */
 function missingBelow({ mounts }: AssessedFacts, target: string, list: string[]): Missing[] {
   if (target === '/') return [];
   return mounts.all

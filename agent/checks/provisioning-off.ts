@@ -2,17 +2,17 @@ import type { AssessedFacts } from '../assess/assess.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** No program configures this guest at boot from data on a writable disk. */
+/** Verifies that no program configures this guest at boot from data on a writable disk. */
 export const provisioningOff: Check = {
   id: 'provisioning-off',
   severity: 'required',
   seal: true,
   messageId: 'd415f8942cb841dca82b5701f5eda6e7',
   documentation: {
-    title: 'no writable disk configures this guest at boot',
+    title: 'this guest is not configured at boot from a writable disk',
     means:
-      'No installed unit of cloud-init (RHEL 7 to 10) or Afterburn (RHEL CoreOS) can run, because each is masked or cloud-init is disabled; cloud-init left no result in /run in this boot; ignition.firstboot is not on the kernel command line; and no folder from which systemd merges or attaches images (/var/lib/extensions, /var/lib/confexts, /var/lib/portables, /var/lib/machines and those in /etc; RHEL 9 and 10) is on a file system that is writable and outlives a reboot.',
-    why: 'These programs run as root at boot. An attacker who writes a file system with the label cidata to a data disk, or an image to such a folder, becomes root again in the next boot.',
+      'Every installed unit of cloud-init (RHEL 7 to 10) and Afterburn (RHEL CoreOS) is masked, or cloud-init is disabled. cloud-init has not written a result to /run in this boot. ignition.firstboot is not on the kernel command line. No folder from which systemd merges or attaches images (/var/lib/extensions, /var/lib/confexts, /var/lib/portables, /var/lib/machines and the folders of these names in /etc; RHEL 9 and 10) is on a writable file system that outlives a reboot.',
+    why: 'These programs run as root at boot. An attacker who creates a file system with the label cidata on a data disk, or stores an image in such a folder, becomes root again in the next boot.',
     fix: 'A sealed boot masks the units; if a unit is not masked, immutafs-generator did not run (see systemctl status and the journal). While the disk is writable: immutafs-agent prepare --apply --only boot, which writes /etc/cloud/cloud-init.disabled. Remove ignition.firstboot from the kernel command line. Keep images on the sealed disk.',
   },
   evaluate: (facts) => {
@@ -49,7 +49,7 @@ function imageFolders(facts: AssessedFacts): string[] {
   );
   return folders.flatMap((folder) => {
     const target = facts.mounts.serving(folder)?.target;
-    // var-overlay covers /var itself, and root-readonly covers /.
+    // var-overlay verifies /var itself, and root-readonly verifies /.
     if (target === undefined || ['/', '/var', '/etc'].includes(target) || !persistent.has(target)) return [];
     return [`${folder} is on ${target}, which is writable and persistent`];
   });

@@ -4,7 +4,7 @@ import { remountRemedy } from '../assess/enforcement.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check, Outcome } from './check.ts';
 
-/** `/` is mounted read-only according to the mount table; root-write-probe tries a write. */
+/** Verifies that `/` is mounted read-only according to the mount table; root-write-probe tries a write. */
 export const rootReadonly: Check = {
   id: 'root-readonly',
   severity: 'required',
@@ -15,12 +15,12 @@ export const rootReadonly: Check = {
     means:
       'According to the mount table, the mount at / or its file system has the option ro. root-write-probe tries a write; host-enforced checks whether the host enforces read-only.',
     why: 'Changes to a writable / survive a reboot, so a reboot no longer returns the guest to the installed state.',
-    fix: 'While the disk is writable, add ro to the options of / in /etc/fstab and remove rw from the kernel command line; then have the host make the disk read-only, and reboot. If / of a sealed guest is writable, a process remounted it: find out which process before you reboot.',
+    fix: 'While the disk is writable, add ro to the options of / in /etc/fstab and remove rw from the kernel command line; then have the host make the disk read-only, and reboot. If / of a sealed guest is writable, a process remounted it. Find out which process did so before you reboot.',
   },
   evaluate: (facts) => readonly(facts, ['/']),
 };
 
-/** The other targets of REQUIRE_READONLY are mounted read-only; a path that does not exist is skipped. */
+/** Verifies that the other targets of REQUIRE_READONLY are mounted read-only. Skips paths that do not exist. */
 export const bootReadonly: Check = {
   id: 'boot-readonly',
   severity: 'required',

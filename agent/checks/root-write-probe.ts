@@ -3,8 +3,8 @@ import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /**
- * The kernel refuses a write with EROFS (path_openat of O_TMPFILE, fs/namei.c: before it checks permissions). The file
- * of the probe never has a name, so no file remains if the write is accepted.
+ * Verifies that the kernel refuses a write with EROFS. For O_TMPFILE, the kernel returns EROFS before it checks
+ * permissions (fs/namei.c, path_openat()). The probe's file never has a name, so no file remains if the write succeeds.
  */
 export const rootWriteProbe: Check = {
   id: 'root-write-probe',
@@ -14,9 +14,9 @@ export const rootWriteProbe: Check = {
   documentation: {
     title: 'the kernel refuses a write to each read-only target',
     means:
-      'The agent tries to create an unnamed file for writing on / and on each other target of REQUIRE_READONLY. The kernel must answer EROFS. If the kernel accepts the write, no file remains.',
+      'The agent tries to create an unnamed file for writing on / and on each other target of REQUIRE_READONLY. This must fail with EROFS. If the kernel accepts the write, no file remains.',
     why: 'Mount options can be forged or stale, so the check tries the operation.',
-    fix: 'If the write was accepted and host-enforced fails, make the disk read-only in the host. If host-enforced passes, a process in the guest remounted the target read-write: find out which process, and reboot. With any other answer the file system has an error: read the kernel log (dmesg).',
+    fix: 'If the write was accepted and host-enforced fails, make the disk read-only in the host. If host-enforced passes, a process in the guest remounted the target read-write: find out which process did so, and reboot. Any other error than EROFS indicates a problem of the file system: read the kernel log (dmesg).',
   },
   evaluate: (facts) => {
     const probes = Object.entries(facts.writeProbes);

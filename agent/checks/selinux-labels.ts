@@ -2,7 +2,7 @@ import type { Label } from '../facts/security/labels.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** The overlays and /tmp have the labels of the policy. */
+/** Verifies that the overlays and /tmp have the labels that the policy assigns. */
 export const selinuxLabels: Check = {
   id: 'selinux-labels',
   severity: 'required',

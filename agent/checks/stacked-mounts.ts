@@ -8,7 +8,7 @@ import { reportFile } from '../facts/last-report.ts';
 import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
 import type { Check } from './check.ts';
 
-/** No mount hides another mount that the seal depends on. */
+/** Verifies that no mount hides another mount that the seal depends on. */
 export const stackedMounts: Check = {
   id: 'stacked-mounts',
   severity: 'required',
@@ -17,9 +17,9 @@ export const stackedMounts: Check = {
   documentation: {
     title: 'no mount hides another mount that the seal depends on',
     means:
-      "According to the mount table there is at most one mount at each of /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS, and at every mount point of /etc/fstab. An automount point below its own mount does not count. Nothing is mounted over the inputs of the agent: /etc, if it is a mount, is on a disk of /; the configuration of the agent, fstab, mtab, the configuration of SELinux and of other overlay programs, the boot record, the last report and udev's database are not mounts.",
-    why: 'A second mount shows other files than the sealed ones, while processes that started earlier still use the hidden mount, which no check of the visible mount covers. Another immutafs.conf mounted over the real one would make the agent require less.',
-    fix: 'Find out which process mounted it. `umount` removes the upper mount; a reboot of a sealed guest removes every mount that was made manually.',
+      "According to the mount table there is at most one mount at each of /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS, and at every mount point of /etc/fstab. An automount point and the file system that is mounted on it at the first access count as one mount. Nothing is mounted over the inputs of the agent: /etc, if it is a mount point, is on the same disk as /; the configuration of the agent, fstab, mtab, the configuration of SELinux and of other overlay programs, the boot record, the last report and udev's database are not mount points.",
+    why: 'A program that opens a path sees the files of the topmost mount, which may differ from the sealed files. A process that was started before this mount was made may still use the hidden mount, which the other checks do not examine. If an attacker mounts a different file over /etc/immutafs/immutafs.conf, the agent verifies fewer requirements than the administrator configured.',
+    fix: 'Find out which process made the upper mount, and remove it with `umount`. A reboot of a sealed guest removes every mount that was made manually.',
   },
   evaluate: (facts) => {
     const stacks = [...targetsOf(facts).flatMap((target) => stackAt(facts, target)), ...coveredInputs(facts)];
@@ -43,7 +43,7 @@ export const stackedMounts: Check = {
 
 const always = ['/', '/var', '/run', '/run/var', '/proc', '/sys', '/dev', '/etc', '/usr', '/run/immutafs'];
 
-/** Files and folders that the agent reads. */
+/** The files and folders that the agent reads. */
 const inputs = [
   ...['/etc/immutafs', '/etc/fstab', '/etc/mtab', '/etc/selinux', '/etc/sysconfig'],
   ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', bootEnvFile, reportFile, '/run/udev'],
@@ -73,7 +73,7 @@ function stackAt(facts: AssessedFacts, target: string): { target: string; text: 
   return [{ target, text: `${target} is ${name(seen)}; hidden: ${shortList(others.map(name), ', ')}` }];
 }
 
-/** Mounts over inputs of the agent; independent of the configuration, which may be forged. */
+/** Returns the mounts over inputs of the agent. Does not depend on the configuration, which may be forged. */
 function coveredInputs(facts: AssessedFacts): { target: string; text: string }[] {
   const { all, hidden } = facts.mounts;
   const isForeign = foreignTest(facts);
@@ -90,7 +90,7 @@ function isInput({ target }: Mount): boolean {
   return target === '/run/immutafs' || inputs.some((input) => isBelow(target, input));
 }
 
-/** Whether a mount on /etc is on another file system than "/" and on none of its disks, which hold the sealed files. */
+/** Returns a function that decides whether a mount at /etc is on neither the file system nor a disk of "/". */
 function foreignTest(facts: AssessedFacts): (mount: Mount) => boolean {
   const disks = 'value' in facts.disks ? facts.disks.value : [];
   const isWithRoot = disks.some(({ holds }) => holds.includes('/') && holds.includes('/etc'));
@@ -102,7 +102,10 @@ function name({ type, source }: Mount): string {
   return `${type} (${source})`;
 }
 
-/** A folder bound over itself shows the same files; `prepare` freezes /home in this way until a reboot. */
+/**
+ * Whether a mount is a bind mount of a folder of "/" over itself, which shows the same files. `prepare` creates such a
+ * mount to make /home read-only until the next reboot.
+ */
 function isBoundOnItself({ mounts }: AssessedFacts, { device, root, target }: Mount): boolean {
   const system = mounts.serving('/');
   return target !== '/' && device === system?.device && root === path.join(system.root, target);

@@ -3,7 +3,7 @@ import type { AssessedFacts } from '../assess/assess.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** No swap space is on a system disk, in use or in fstab. */
+/** Verifies that no swap space in use and no swap line in fstab is on a system disk. */
 export const swapOff: Check = {
   id: 'swap-off',
   severity: 'required',
@@ -13,7 +13,7 @@ export const swapOff: Check = {
     title: 'no swap space is on a system disk',
     means:
       'No swap space in use is on a disk under / or another target of REQUIRE_READONLY. No swap line in /etc/fstab names such a disk, another read-only disk, or a device that does not exist. Swap space in compressed memory (zram) and on other disks is allowed.',
-    why: 'Swap on a read-only disk fails at each boot, and the system is then degraded; for a missing device the boot waits 90 seconds. Swap in use on a system disk writes memory, including secrets, to a disk that survives the reboot.',
+    why: 'Swap space on a read-only disk cannot be activated, so a unit fails at each boot and the state of the system is degraded. If the swap device does not exist, the boot waits 90 seconds for it. Swap space in use on a system disk stores memory, including secrets, on a disk that survives the reboot.',
     fix: 'While the disk is writable, remove the swap line from /etc/fstab and resume= from the kernel command line. Until the next boot: swapoff -a. If the guest needs swap space, use zram or a separate disk.',
   },
   evaluate: (facts) => {
@@ -32,8 +32,8 @@ export const swapOff: Check = {
 };
 
 /**
- * Swap in use on system disks. A swap file is on the disk of its file system.
- * @throws Error for a device whose disk is unknown: its node is outside of /dev, or was removed
+ * Returns a problem for each swap space in use on a system disk. A swap file is on the disk of its file system.
+ * @throws Error for a swap device whose disk is unknown, because the device node is outside /dev or was removed
  */
 function active(facts: AssessedFacts): string[] {
   const unknown = unwrap(facts.swaps).find(({ type, disks }) => type === 'partition' && disks.length === 0);

@@ -9,7 +9,7 @@ import type { Check } from './check.ts';
 /** OVERLAYFS_SUPER_MAGIC (linux/magic.h). */
 const overlayMagic = 0x794c7630;
 
-/** /var, and every file system below it on a sealed disk, is an overlay with an upper layer in RAM. */
+/** Verifies that /var and every file system below it on a sealed disk is an overlay with an upper layer in RAM. */
 export const varOverlay: Check = {
   id: 'var-overlay',
   severity: 'required',
@@ -18,7 +18,7 @@ export const varOverlay: Check = {
   documentation: {
     title: "/var is an overlay in RAM over the disk's own /var",
     means:
-      "According to the mount table and statfs(2), /var is an overlay whose lower layer is the disk's own /var, mounted read-only, and whose upper layer is the one that the boot created. The same holds for every file system below /var on a sealed disk or another read-only disk. A noauto line of fstab for another disk than a system disk, a loop device, and a read-only type (squashfs, iso9660) need no overlay.",
+      "According to the mount table and statfs(2), /var is an overlay whose lower layer is the disk's own /var, mounted read-only, and whose upper layer is the one that the boot created. The same holds for every file system below /var on a sealed disk or another read-only disk. No overlay is required for a file system on a loop device, for a read-only type (squashfs, iso9660), or for a file system that has a noauto line in fstab and is not on a system disk.",
     why: 'Without the overlay, programs cannot write to /var and fail. With another upper layer, data that programs write to /var may survive a reboot.',
     fix: 'Find the error of the boot with `journalctl -b | grep immutafs:` and in /run/immutafs/boot.env, fix the cause, and reboot.',
   },
@@ -53,7 +53,7 @@ function problems(facts: AssessedFacts): string[] {
   ];
 }
 
-/** Problems of one overlay: its mount options and its layers. */
+/** Returns the problems of the mount options and of the layers of an overlay. */
 function overlayProblems(facts: AssessedFacts, mount: Mount, layer: Layer): string[] {
   const { target, lower, upper, work } = layer;
   const wanted = facts.config.VAR_OPTIONS.split(',').filter((option) => option !== '');
@@ -70,7 +70,8 @@ function overlayProblems(facts: AssessedFacts, mount: Mount, layer: Layer): stri
 }
 
 /**
- * The lower layer must be on the system's own disks and not writable through another mount.
+ * Returns the problems of a lower layer, which must be mounted read-only, show the folder of the overlay, and be on a
+ * disk that the guest cannot write to.
  * @param over the mount point of the overlay
  */
 function lowerProblems(facts: AssessedFacts, target: string, over: string): string[] {
@@ -78,11 +79,11 @@ function lowerProblems(facts: AssessedFacts, target: string, over: string): stri
   if (lower?.target !== target || !lower.options.includes('ro'))
     return [`${target} is not mounted read-only`];
   const root = facts.mounts.serving('/');
-  // All subvolumes of a Btrfs have one device number, and their names are arbitrary.
+  // Btrfs is not checked, because all its subvolumes have the same device number, and their names are arbitrary.
   const isOther =
     lower.device === root?.device && lower.type !== 'btrfs' && lower.root !== path.join(root.root, over);
   if (isOther) return [`${target} shows ${lower.root} of the disk, not ${over}`];
-  // host-enforced covers the system's own disks.
+  // host-enforced verifies the system disks.
   const system = unwrap(facts.systemDisks);
   const disks = unwrap(facts.disks).filter(({ holds }) => holds.includes(target));
   const writable = disks.filter((disk) => !disk.readOnly && !system.includes([disk])).map(({ name }) => name);
@@ -100,7 +101,10 @@ function belowProblems(facts: AssessedFacts, layer: Layer): string[] {
     : [`${target} is no longer an overlay`];
 }
 
-/** Layers at which assemble-var was killed: out of memory, or by a timeout at a disk that does not answer. */
+/**
+ * Returns the layers during whose assembly assemble-var was killed, either because memory was exhausted or on timeout,
+ * while it waited for a disk that does not respond.
+ */
 function unfinished(layers: readonly Layer[]): string[] {
   return layers
     .filter(({ state }) => state === 'begun')
@@ -110,7 +114,7 @@ function unfinished(layers: readonly Layer[]): string[] {
     );
 }
 
-/** File systems below /var that are read-only although programs need to write to them. */
+/** Returns the file systems below /var that are read-only although programs need to write to them. */
 function missingLayers(facts: AssessedFacts, layers: readonly Layer[]): string[] {
   const settled = layers.filter(({ state }) => ['failed', 'begun'].includes(state));
   return facts.mounts.all
@@ -124,7 +128,7 @@ function missingLayers(facts: AssessedFacts, layers: readonly Layer[]): string[]
     .map(({ target }) => `${target} is read-only and not an overlay`);
 }
 
-/** File systems over which the boot mounts an overlay, or would if it knew them; programs do not write to others. */
+/** Whether a read-only file system below /var needs an overlay, because programs write to it. */
 function needsLayer(facts: AssessedFacts, { target, type }: Mount): boolean {
   const under = unwrap(facts.disks).filter(({ holds }) => holds.includes(target));
   const system = unwrap(facts.systemDisks);
@@ -134,7 +138,7 @@ function needsLayer(facts: AssessedFacts, { target, type }: Mount): boolean {
   return !unwrap(facts.fstab).lines.some((line) => line.target === target && isOnDemand(line.options));
 }
 
-/** systemd.mount(5): with an automount, noauto has no effect. */
+/** Whether a file system is mounted on demand. With x-systemd.automount, noauto has no effect (systemd.mount(5)). */
 function isOnDemand(options: readonly string[]): boolean {
   return options.includes('noauto') && !options.some((option) => automount.test(option));
 }

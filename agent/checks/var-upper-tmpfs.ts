@@ -2,7 +2,7 @@ import { upperFolder } from '../facts/boot/layers.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
 import type { Check } from './check.ts';
 
-/** Data written to /var is in RAM, is discarded at the next boot, and cannot use all memory. */
+/** Verifies that data written to /var is in RAM, is discarded at the next boot, and cannot use all memory. */
 export const varUpperTmpfs: Check = {
   id: 'var-upper-tmpfs',
   severity: 'required',

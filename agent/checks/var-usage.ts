@@ -2,7 +2,7 @@ import { formatBytes } from '../lib/format.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
-/** The tmpfs under /var has free bytes and inodes, measured against USAGE_WARN and USAGE_FAIL. */
+/** Verifies that the used bytes and inodes of the tmpfs under /var are below USAGE_WARN and USAGE_FAIL. */
 export const varUsage: Check = {
   id: 'var-usage',
   severity: 'required',
@@ -11,7 +11,7 @@ export const varUsage: Check = {
   documentation: {
     title: 'the upper layer of /var has free space',
     means:
-      'The used share of bytes and of inodes of the tmpfs, measured with statfs(2), is below USAGE_WARN (otherwise the check warns) and below USAGE_FAIL (otherwise it fails).',
+      'The check measures with statfs(2) which percentage of the bytes and of the inodes of the tmpfs is used. The check warns if a percentage reaches USAGE_WARN, and fails if a percentage reaches USAGE_FAIL.',
     why: 'When the tmpfs is full, no program can write to /var: logging stops and services fail. Space becomes free only when files are removed or the guest reboots.',
     fix: 'Find the largest folders with `du -xh /run/var/upper | sort -h | tail`. Make the program write less or elsewhere, or increase VAR_SIZE or VAR_INODES in /etc/immutafs/immutafs.conf and reboot.',
   },
@@ -47,7 +47,7 @@ export const varUsage: Check = {
   },
 };
 
-/** Rounded up, so that 100 means full; 0 for a tmpfs without a limit. */
+/** Returns the used percentage, rounded up; 0 for a tmpfs without a limit. */
 function percent(used: number, size: number): number {
   return size > 0 ? Math.ceil((used / size) * 100) : 0;
 }

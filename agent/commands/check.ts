@@ -15,7 +15,7 @@ import type { Output, ReportOptions } from './output.ts';
 import { printReport } from './status.ts';
 
 const agentFolder = path.dirname(reportFile);
-/** packaging/profile.sh shows this file at a login; it is empty if there is nothing to report. */
+/** packaging/profile.sh prints this file at each login; the file is empty if there is nothing to report. */
 const loginFile = `${agentFolder}/login`;
 
 export interface CheckOptions extends ReportOptions {
@@ -24,8 +24,8 @@ export interface CheckOptions extends ReportOptions {
 }
 
 /**
- * `check`: evaluates the guest, logs what changed since the previous check of this boot, and writes the report. Logs
- * every finding at boot and if there is no previous report.
+ * `check`: evaluates the guest, logs the changes since the previous check of this boot, and writes the report. With
+ * --boot, or if there is no previous report, logs every finding.
  */
 export async function checkCommand(
   reader: SystemReader,
@@ -36,7 +36,7 @@ export async function checkCommand(
   return checkWith(reader, writer, output, options, openJournal);
 }
 
-/** @param open opens the log that replaces the journal */
+/** Same as checkCommand, with a different log. @param open opens the log */
 export async function checkWith(
   reader: SystemReader,
   writer: SystemWriter,
@@ -47,12 +47,12 @@ export async function checkWith(
   const { log, send } = keepingLog(open);
   const { facts, report } = await evaluateWithFacts(reader);
   logChanges(report, options.boot === true ? undefined : lastReport(facts, log), log);
-  // The report is written after its findings are logged: the next check logs only what differs from this report.
+  // Log the findings before the report is written, because the next check logs only differences from this report.
   await send();
   for (const { label, file, text } of outputFiles(facts, report))
     writeOutputFile(writer, label, file, text, log);
   await send();
-  printReport(report, output, options);
+  printReport(report, output, { ...options, all: true });
   return exitCode(report);
 }
 
@@ -68,7 +68,7 @@ function lastReport({ lastReport: last }: AssessedFacts, log: Log): LastReport |
 }
 
 interface OutputFile {
-  /** The file's name in a warning. */
+  /** The name of the file in a warning. */
   label: string;
   file: string;
   text: string;
@@ -83,7 +83,9 @@ function outputFiles({ config: { PROMETHEUS_FILE } }: AssessedFacts, report: Rep
   ];
 }
 
-/** If a file cannot be written (a full disk), neither the verdict nor the exit code changes. */
+/**
+ * Writes a file. If that fails, for example because the disk is full, logs a warning; the exit code does not change.
+ */
 function writeOutputFile(writer: SystemWriter, label: string, file: string, text: string, log: Log): void {
   try {
     if (path.dirname(file) === agentFolder) writer.makeFolder(agentFolder, 0o755);

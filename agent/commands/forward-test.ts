@@ -12,7 +12,7 @@ import type { Output } from './output.ts';
 const answerMilliseconds = 15_000;
 
 /**
- * `forward --test`: sends a test entry to each server and prints each step.
+ * Runs `forward --test`, which sends a test entry to each server and prints each step.
  * @returns 0 if every server accepted the entry, else 1
  */
 export async function testForwarding(
@@ -87,7 +87,7 @@ function acknowledged(transport: Transport, messages: OutgoingMessage[]): Promis
   });
 }
 
-/** Replaces control characters: certificates and servers must not send escape sequences to the terminal. */
+/** Replaces unprintable characters, so that servers and certificates cannot send escape sequences to the terminal. */
 function printable(text: string): string {
   return text.replace(/[^ -~]/g, '?');
 }

@@ -18,13 +18,14 @@ export interface ForwardOptions {
   test?: boolean;
 }
 
-/** How long to wait for the last acknowledgements if only the service is stopped. */
+/** The timeout for the last acknowledgements after a stop. */
 const finishMilliseconds = 5000;
 
 /**
- * `forward`: the daemon. Runs until SIGTERM or SIGINT; at shutdown it continues until all other units have stopped.
- * @returns 0; at once if FORWARD is empty
- * @throws UsageError if FORWARD is malformed or the configuration does not clearly say which servers to trust
+ * Runs the daemon of `forward` until SIGTERM or SIGINT. At shutdown, the daemon continues until all other units have
+ * stopped. With `--test`, tests the servers instead.
+ * @returns the exit code: 0, or the result of the test; the daemon returns immediately if FORWARD is empty
+ * @throws UsageError if FORWARD is invalid, or if it is unclear from the configuration which servers to trust
  */
 export async function forwardCommand(
   reader: SystemReader,
@@ -67,7 +68,10 @@ export async function forwardCommand(
   return 0;
 }
 
-/** Runs `stop` at the first SIGTERM or SIGINT. @returns when the last acknowledgements took too long after that */
+/**
+ * Calls `stop` at the first SIGTERM or SIGINT.
+ * @returns a promise that resolves when the timeout for the last acknowledgements has expired
+ */
 function untilStopped(daemon: Daemon, stop: () => Promise<void>): Promise<void> {
   return new Promise((resolve, reject) => {
     let stopping = false;

@@ -28,8 +28,9 @@ export interface PrepareOptions {
 }
 
 /**
- * `prepare`: prints the plan. With --apply it carries the plan out, with --undo it restores the changed files.
- * @returns 0 if nothing is left to do, else 1
+ * Runs `prepare`, which prints the plan. With --apply, it carries the plan out; with --undo, it restores the changed
+ * files.
+ * @returns the exit code: 0 if nothing remains to be done, otherwise 1
  */
 export async function prepareCommand(
   reader: SystemReader,
@@ -40,7 +41,7 @@ export async function prepareCommand(
   return prepareWith(reader, loadWriter, output, options, askOnTerminal);
 }
 
-/** `check --ready-to-seal`. @returns 0 if this guest can be sealed as it is, else 1 */
+/** Runs `check --ready-to-seal`. @returns the exit code: 0 if this guest can be sealed as it is, otherwise 1 */
 export async function readyCommand(reader: SystemReader, output: Output): Promise<number> {
   const { settings, chosen } = readOptions({});
   const found = await planGuest(reader, settings, chosen);
@@ -48,7 +49,7 @@ export async function readyCommand(reader: SystemReader, output: Output): Promis
   return isDone(found) ? 0 : 1;
 }
 
-/** @param confirm asks the user; undefined without a terminal */
+/** Does the work of `prepareCommand`. @param confirm asks the user; returns undefined if there is no terminal */
 export async function prepareWith(
   reader: SystemReader,
   loadWriter: () => Promise<SystemWriter>,
@@ -85,7 +86,8 @@ export async function prepareWith(
     output.stdout(print(after));
     return isDone(after) ? 0 : 1;
   } catch (error) {
-    // Expected outcomes, not failures of the agent or the system: /home is in use, or files of the old one are kept.
+    // These are expected outcomes, not failures: /home is in use (EBUSY), or files of the old /home are kept
+    // (ENOTEMPTY).
     if (!(error instanceof HostError) || !['EBUSY', 'ENOTEMPTY'].includes(error.code)) throw error;
     output.stderr(`immutafs-agent: ${clean(decodeBytes(error.message))}\n`);
     return 1;
@@ -96,7 +98,7 @@ function printerTo({ stdout, terminal }: Output): Printer {
   let isOverwritten = false;
   return {
     say: (text) => {
-      // Any user can choose the names of files and processes.
+      // Cleaned, because any user can put control characters into the names of files and processes.
       stdout(`${isOverwritten ? '\r\x1b[K' : ''}${clean(decodeBytes(text))}\n`);
       isOverwritten = false;
     },

@@ -27,7 +27,7 @@ export async function statusCommand(
   return exitCode(report);
 }
 
-/** Prints the report on stdout, and problems of the configuration also as a line on stderr. */
+/** Prints the report to stdout. Also prints configuration errors to stderr, in one line. */
 export function printReport(report: Report, output: Output, options: ReportOptions): void {
   output.stdout(formatReport(report, output, options));
   const config = report.checks.find(({ id, status }) => id === 'config-valid' && status === 'fail');

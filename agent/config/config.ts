@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { SystemReader } from '../system/reader.ts';
 import { type Config, keys } from './keys.ts';
 import { HostError } from '../lib/errors.ts';
@@ -9,7 +10,7 @@ export const configFile = '/etc/immutafs/immutafs.conf';
 const maximumBytes = 65536;
 
 export interface ConfigProblem {
-  /** 1 for the first line; 0 for the file as a whole. */
+  /** The number of the line, beginning with 1; 0 for the whole file. */
   line: number;
   key: string;
   reason: string;
@@ -21,9 +22,10 @@ export interface ReadConfig {
 }
 
 /**
- * Parses `KEY=value` lines; `#` starts a comment line. Never throws: an invalid line is a problem and the default
- * counts, as in dracut/config.sh, which reads the same file in the initramfs (both are tested with test/fixtures/config).
- * @param text one character a byte
+ * Parses `KEY=value` lines; `#` starts a comment line. Never throws. If a line is invalid, a problem is returned and the
+ * default is used. dracut/config.sh reads the same file in the initramfs in the same way (both are tested with
+ * test/fixtures/config).
+ * @param text one character per byte (latin1)
  */
 export function parseConfig(text: string): ReadConfig {
   const config = defaults();
@@ -40,13 +42,16 @@ export function parseConfig(text: string): ReadConfig {
   return { config, problems };
 }
 
-/** The configuration of the file, or the defaults if there is none. */
+/** Reads the configuration file. Returns the defaults if the file does not exist. */
 export function readConfig(reader: SystemReader): ReadConfig {
   try {
     const text = reader.readIfPresent(configFile, 2 * maximumBytes);
     if (text !== undefined) return parseConfig(text);
-    // Present, though it cannot be read: a symbolic link that leads nowhere.
+    // The file is a dangling symbolic link.
     if (reader.stat(configFile) !== undefined) return unreadable('no such file or directory');
+    const folder = reader.stat(path.dirname(configFile))?.kind;
+    if (folder !== undefined && folder !== 'directory' && folder !== 'link')
+      return unreadable('not a directory');
     return parseConfig('');
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
@@ -60,14 +65,14 @@ function unreadable(reason: string): ReadConfig {
 }
 
 /**
- * The problems that stop the forwarder, as texts: the default of a TLS key would trust more servers than the configured
- * value, and an invalid line may be such a key.
+ * Returns the texts of the problems that prevent the forwarder from starting. An invalid line may contain a TLS key, and
+ * the default of a TLS key would trust more servers than the intended value.
  */
 export function forwardProblems(problems: readonly ConfigProblem[]): string[] {
   return problems.filter(({ key }) => !isKey(key) || key.startsWith('FORWARD')).map(formatProblem);
 }
 
-/** "/etc/immutafs/immutafs.conf:3: MODE: must be …" */
+/** Formats a problem: "/etc/immutafs/immutafs.conf:3: MODE: must be …" */
 export function formatProblem({ line, key, reason }: ConfigProblem): string {
   return `${configFile}${line > 0 ? `:${line}` : ''}: ${key === '' ? '' : `${key}: `}${reason}`;
 }

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 
-/** The effective values: from the file if they are valid, else the defaults. */
+/** The effective configuration. Each value is the value in the file if it is valid, else the default. */
 export interface Config {
   MODE: string;
   VAR_SIZE: string;
@@ -23,15 +23,15 @@ export interface Config {
 export interface Key {
   /** The text in the manual page. */
   meaning: string;
-  /** When a change takes effect: at the next boot; or at the next check, and the next start of the forwarder. */
+  /** When a change takes effect: at the next boot, or at the next check and the next start of the forwarder. */
   from: 'boot' | 'check';
   initial: string;
-  /** The valid values, for the problem's text; identical in dracut/config.sh. */
+  /** The description of valid values in messages, identical to the description in dracut/config.sh. */
   wanted: string;
   good: (value: string) => boolean;
 }
 
-/** A path that is not UTF-8 would be opened under another name. */
+/** Whether a value is UTF-8. A path that is not UTF-8 would be opened under a different name. */
 const isText = (value: string) => isUtf8(Buffer.from(value, 'latin1'));
 const absolutePath = (value: string) => value === '' || (/^\/[^\0]*$/.test(value) && isText(value));
 const percent = (value: string) => /^[1-9][0-9]?%$|^100%$/.test(value);
@@ -40,7 +40,7 @@ const forwardUrl =
 const mountOption = /^(nosuid|nodev|noexec|noatime|relatime)$/;
 const number = /^[1-9][0-9]{0,8}$/;
 
-/** In the order of the manual page. */
+/** The keys, in the order of the manual page. */
 export const keys: Record<keyof Config, Key> = {
   MODE: {
     meaning:
@@ -169,27 +169,30 @@ export const keys: Record<keyof Config, Key> = {
   },
 };
 
-/** A certificate's fingerprint: "SHA256:AA:BB…" or "SHA1:AA:BB…" (rsyslog's form), with or without colons between the bytes. */
+/**
+ * Whether the value is a certificate's fingerprint, "SHA256:AA:BB…" or "SHA1:AA:BB…" (rsyslog's form), with or without
+ * colons between the bytes.
+ */
 export function isFingerprint(peer: string): boolean {
   return /^(sha-?256[:=]([0-9a-f]{2}:?){32}|sha-?1[:=]([0-9a-f]{2}:?){20})$/i.test(peer);
 }
 
-/** A truncated fingerprint is not a name. */
+/** Whether the value is a fingerprint or a name. A truncated fingerprint is not accepted as a name. */
 function isPeer(value: string): boolean {
   return /^sha-?[0-9]*[:=]/i.test(value) ? isFingerprint(value) : /^[^\s\0]*$/.test(value) && isText(value);
 }
 
-/** The items of a list. */
+/** Splits a list into its items. */
 export function words(value: string): string[] {
   return value.split(/[ \t]+/).filter((word) => word !== '');
 }
 
-/** tmpfs(5) size=; a unit is required, since a number without one would mean bytes. */
+/** Whether the value is valid for size= (tmpfs(5)). A unit is required, because a number without a unit means bytes. */
 function isSize(value: string): boolean {
   return percent(value) || (/[mMgG]$/.test(value) && number.test(value.slice(0, -1)));
 }
 
-/** tmpfs(5) nr_inodes= */
+/** Whether the value is valid for nr_inodes= (tmpfs(5)). */
 function isInodes(value: string): boolean {
   return /[kKmM]$/.test(value)
     ? number.test(value.slice(0, -1))

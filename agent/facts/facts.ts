@@ -17,59 +17,59 @@ import type { readFstab } from './mounts/fstab-devices.ts';
 import type { MountTable } from './mounts/mountinfo.ts';
 import type { TargetProbes } from './mounts/targets.ts';
 import type { Observed } from './observed.ts';
-import type { Autostart } from './security/autostart.ts';
+import type { HomeAutostart } from './security/autostart.ts';
 import type { Labels } from './security/labels.ts';
 import type { Lockdown } from './security/lockdown.ts';
 
-/** The state of this guest as it was read (gather.ts), without judgements (agent/assess/). */
+/** The state of this guest as gather.ts reads it, without the judgements of agent/assess/. */
 export interface Facts extends TargetProbes {
   identity: Identity;
   config: Config;
   /** Messages about the configuration and about `immutafs=` on the kernel command line. */
   configProblems: string[];
-  /** Those that keep the forwarder from starting. */
+  /** The subset of configProblems that prevents the forwarder from starting. */
   forwardProblems: string[];
-  /** The words of the kernel command line. */
+  /** The arguments on the kernel command line. */
   kernelArgument: string[];
-  /** `immutafs=` on the kernel command line, else MODE. */
+  /** The value of `immutafs=` on the kernel command line, otherwise MODE. */
   requestedMode: string;
   mounts: MountTable;
-  /** The reasons why the agent's view is not that of the guest. */
+  /** The reasons why the agent does not see the same system as PID 1 of the guest. */
   namespaceProblems: Observed<string[]>;
   /** The disks below mounted file systems. */
   disks: Observed<Disk[]>;
   /** All block devices, mounted or not. */
   blockDevices: Observed<BlockDevice[]>;
-  /** undefined if the boot left no boot.env. */
+  /** undefined if boot.env does not exist. */
   bootEnv: Observed<BootEnv | undefined>;
-  /** The overlays of boot.env, /var first. */
+  /** The overlays that boot.env records, /var first. */
   layers: Layer[];
-  /** Of the overlay on /var, whose statfs(2) has the numbers of the upper layer; undefined if /var is no overlay. */
+  /** statfs(2) of the overlay on /var, which reports the upper layer; undefined if /var is not an overlay. */
   varUsage: Observed<Usage | undefined>;
-  /** The largest files and folders of the upper layer; empty while it is not nearly full. */
+  /** The largest files and folders of the upper layer of /var; empty if its use is below USAGE_WARN. */
   largestFiles: Observed<LargestFile[]>;
   fstab: Observed<ReturnType<typeof readFstab>>;
   swaps: Observed<ReturnType<typeof readSwaps>>;
-  /** Whether SELinux is on, enforcing or not. */
+  /** Whether SELinux is enabled, in enforcing or permissive mode. */
   selinux: Observed<boolean>;
-  /** undefined without SELinux. */
+  /** undefined if SELinux is disabled. */
   labels: Observed<Labels | undefined>;
   /** Whether /.autorelabel exists, which requests a relabelling at the next boot. */
   autorelabel: Observed<boolean>;
   conflictingOverlays: Observed<string[]>;
   lockdown: Observed<Lockdown>;
-  /** Of all disks, mounted or not. */
+  /** The partitions of all disks, mounted or not. */
   partitions: Observed<Partition[]>;
   /** undefined if a BIOS started this guest. */
   firmware: Observed<Firmware | undefined>;
   loader: Observed<Loader>;
   provisioning: Observed<Provisioning>;
-  /** Of all users who may log in or linger. */
-  autostart: Observed<Autostart[]>;
-  /** The target of the link /etc/mtab; undefined if it is no link. */
+  /** The start-up files of all users who can log in or linger. */
+  autostart: Observed<HomeAutostart[]>;
+  /** The target of the symbolic link /etc/mtab; undefined if /etc/mtab is not a symbolic link. */
   mtab: Observed<string | undefined>;
   /** undefined if the forwarder has not run in this boot. */
   forward: Observed<Forwarder | undefined>;
-  /** The last report of `check` in this boot. */
+  /** The last report that `check` wrote in this boot; undefined if there is none. */
   lastReport: Observed<LastReport | undefined>;
 }

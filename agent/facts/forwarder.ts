@@ -3,55 +3,58 @@ import type { SystemReader } from '../system/reader.ts';
 
 export const forwardFolder = '/run/immutafs/forward';
 export const forwardStateFile = `${forwardFolder}/state.json`;
-/** The daemon writes its state at least this often, in milliseconds. */
+/** Maximum interval at which the daemon writes its state, in milliseconds. */
 export const heartbeat = 60_000;
 
-/** Entries since the daemon was started, by outcome. */
+/** Number of journal entries since the daemon was started, by outcome. */
 export interface ForwardCounts {
   acknowledged: number;
-  /** Unacknowledged when a connection was lost, and sent again: the server may have received them. */
+  /** Sent again because a connection was lost before the acknowledgement; the server may have received them twice. */
   repeated: number;
-  /** Removed from the journal before they could be read. */
+  /** Removed from the journal before the daemon could read them. */
   lost: number;
-  /** Corrupt in the journal. */
+  /** Unreadable, because they are corrupt in the journal. */
   corrupt: number;
-  /** Rejected by the server; a note was sent in their place. */
+  /** Rejected by the server; a note was sent instead of the entry. */
   refused: number;
   /** Sent with a truncated MESSAGE. */
   cut: number;
-  /** Suppressed by journald, as it reports. */
+  /** Suppressed by journald, according to its own messages. */
   suppressed: number;
 }
 
-/** The state that the daemon (`forward`) writes. */
+/** The state that the daemon (`immutafs-agent forward`) writes. */
 export interface ForwardState {
-  /** The server in use, or the one tried last, as in FORWARD. */
+  /** The server in use or the server tried last, as written in FORWARD. */
   target: string;
   state: 'connecting' | 'connected' | 'waiting' | 'stopped';
-  /** The begin of this state (ISO 8601). */
+  /** The time at which the daemon entered this state (ISO 8601). */
   since: string;
   /** The time of this record (ISO 8601). */
   at: string;
   pid: number;
   lastAckAt: string | null;
-  /** Entries in the journal that are not acknowledged; null if unknown. */
+  /** The backlog: entries in the journal that the server has not acknowledged; null if unknown. */
   lag: { entries: number | null; seconds: number | null };
   counts: ForwardCounts;
-  /** The reason why it is not connected, or cannot read the journal; '' if there is no error. */
+  /** The reason why the daemon is not connected or cannot read the journal; '' if there is no error. */
   error: string;
 }
 
-/** The daemon's state, and its process. */
+/** The recorded state of the daemon, and whether its process exists. */
 export interface Forwarder {
   state: ForwardState;
-  /** Whether a process with its PID exists. */
+  /** Whether a process with the recorded PID exists. */
   alive: boolean;
+  /** Seconds since the daemon wrote the state. */
   reportedSeconds: number;
+  /** Seconds since the daemon entered the state. */
   sinceSeconds: number;
 }
 
 /**
- * The daemon; undefined if it has not run in this boot. It runs as an unprivileged user, so its file is not trusted.
+ * Reads the state of the daemon; undefined if the daemon has not run in this boot. The daemon runs as an unprivileged
+ * user, so its file is validated.
  * @throws HostError; Error for a malformed file
  */
 export function findForwarder(reader: SystemReader): Forwarder | undefined {

@@ -29,11 +29,11 @@ import { type Labels, type Selinux, findLabels, readSelinux } from './security/l
 import { findLockdown } from './security/lockdown.ts';
 
 export interface GatherOptions {
-  /** Whether to try what REQUIRE_OPTIONS forbids. */
+  /** Whether to try the operations that REQUIRE_OPTIONS forbids. */
   probe: boolean;
 }
 
-/** Reads every fact once. A fact that cannot be read is kept as its error, and the checks that need it report it. */
+/** Reads every fact once. If a fact cannot be read, its error is kept, and the checks that need the fact report it. */
 export async function gatherFacts(
   system: SystemReader,
   { probe }: GatherOptions = { probe: false },
@@ -41,7 +41,7 @@ export async function gatherFacts(
   const mounts = readMounts(system);
   const reader = withKernelLogReadOnce(withHangingAvoided(system, mounts));
   const { config, problems } = readConfig(reader);
-  // Its child processes run while the other facts are read.
+  // The child processes of the probes run while the other facts are read.
   const { answers } = await startProbes(reader, config, mounts, probe);
   const cmdline = readCmdline(reader);
   const argument = parseKernelArgument(cmdline);
@@ -81,7 +81,10 @@ export async function gatherFacts(
   };
 }
 
-/** Without the mounts some facts can still be read: each access to the table is then an error. */
+/**
+ * Reads the mount table. If that fails, the returned table throws the error on each access, so that facts that do not
+ * need the mounts can still be read.
+ */
 function readMounts(reader: SystemReader): MountTable {
   try {
     return mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
@@ -92,13 +95,19 @@ function readMounts(reader: SystemReader): MountTable {
   }
 }
 
-/** Without the mounts it is unknown which file systems may hang. */
+/**
+ * Returns a reader that avoids file systems that may hang; the unchanged reader if the mounts, and therefore these file
+ * systems, are unknown.
+ */
 function withHangingAvoided(reader: SystemReader, mounts: MountTable): SystemReader {
   const found = observe(() => hangSafe(reader, mounts));
   return 'value' in found ? found.value : reader;
 }
 
-/** The kernel's log has thousands of records, and the evidence of each read-only SCSI disk is in it. */
+/**
+ * Returns a reader that caches the kernel log, because the log has thousands of records and is read for each read-only
+ * SCSI disk.
+ */
 function withKernelLogReadOnce(reader: SystemReader): SystemReader {
   let log: Observed<string[]> | undefined;
   return { ...reader, kernelLog: () => unwrap((log ??= observe(() => reader.kernelLog()))) };
@@ -129,7 +138,10 @@ function readBootEnv(reader: SystemReader): BootEnv | undefined {
   return text === undefined ? undefined : parseBootEnv(decodeBytes(text));
 }
 
-/** Only of an overlay: another file system on /var has no layer of ours, and may be a server's that hangs. */
+/**
+ * Reads the use of /var only if /var is an overlay. Any other file system on /var has no upper layer of the agent and
+ * may be on a server that does not respond.
+ */
 function readVar(
   reader: SystemReader,
   config: Config,
@@ -159,7 +171,7 @@ function readMtab(reader: SystemReader): string | undefined {
   return reader.stat('/etc/mtab')?.kind === 'link' ? decodeBytes(reader.link('/etc/mtab')) : undefined;
 }
 
-/** The labels of the targets of the boot's overlays, and of /tmp. */
+/** Reads the SELinux labels of the overlays that the boot mounted and of /tmp. */
 async function readLabels(
   reader: SystemReader,
   selinux: Selinux | undefined,

@@ -2,7 +2,7 @@ import { decodeBytes } from '../lib/format.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { observe } from './observed.ts';
 
-/** The running system, as a report names it. */
+/** The name and versions of the running system, for the report. */
 export interface Identity {
   name: string;
   kernel: string;

@@ -1,22 +1,23 @@
 import type { SystemReader } from '../system/reader.ts';
 
-/** A folder or file in the upper layer of /var, with everything below it. */
+/** A file, or a folder including its content, in the upper layer of /var. */
 export interface LargestFile {
-  /** Below /var, where programs see it. */
+  /** The path below /var, not the path in the upper layer. */
   path: string;
   bytes: number;
   inodes: number;
 }
 
-/** An upper bound, so that a layer full of small files does not delay the check. */
+/** Upper bound on the entries to read, so that a layer with many small files does not delay the check. */
 const maximumEntries = 20_000;
 const shown = 5;
 
 /**
- * The largest folders and files, down to two levels below /var: /var/log/journal. Only the first 20,000 entries are
- * counted, so the real sizes may be larger.
- * @param upper the upper layer's folder
- * @param isMount whether a folder is a mount point: its content is no part of the layer, and may hang
+ * Finds the largest folders and files, down to two levels below /var, such as /var/log/journal. Counts only the first
+ * 20,000 entries, so the actual sizes may be larger.
+ * @param upper the folder of the upper layer
+ * @param isMount whether a folder is a mount point; its content is skipped, because it is not part of the layer and
+ *     access to it may hang
  * @throws HostError
  */
 export function findLargestFiles(
@@ -43,7 +44,7 @@ export function findLargestFiles(
   return largest(found);
 }
 
-/** The largest by bytes and the largest by inodes: either may run out. */
+/** Selects the largest entries by bytes and the largest by inodes, because either resource may be exhausted. */
 function largest(found: ReadonlyMap<string, LargestFile>): LargestFile[] {
   const all = [...found.values()];
   const byBytes = all.toSorted((a, b) => b.bytes - a.bytes).slice(0, shown);

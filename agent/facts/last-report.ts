@@ -2,21 +2,21 @@ import type { SystemReader } from '../system/reader.ts';
 import { decodeBytes, parseJson } from '../lib/format.ts';
 import type { Evidence } from './disks/evidence.ts';
 
-/** `check` writes its report to this file. */
+/** The file to which `check` writes its report. */
 export const reportFile = '/run/immutafs/report.json';
 
-/** The parts of the last report that are used. */
+/** The parts of the last report that the agent uses. */
 export interface LastReport {
   at: string;
   bootId: string;
   verdict: string;
-  /** Status by check. */
+  /** Maps the id of each check to its status. */
   checks: Map<string, string>;
   disks: Map<string, Evidence>;
 }
 
 /**
- * The last report of this boot; undefined if there is none.
+ * Reads the last report of this boot; undefined if there is none.
  * @throws Error for a malformed report; HostError if it cannot be read, or if a user other than root could have
  *     written it
  */
@@ -27,7 +27,7 @@ export function readLastReport(reader: SystemReader, bootId: string): LastReport
   return report.bootId === bootId && bootId !== '' ? report : undefined;
 }
 
-/** @throws Error naming what is missing */
+/** Parses a report. @throws Error that names a missing or invalid field */
 export function parseReport(text: string): LastReport {
   const report = parseJson(text, reportFile);
   return {

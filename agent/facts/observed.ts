@@ -1,9 +1,9 @@
 import { HostError, errorCode, errorMessage } from '../lib/errors.ts';
 
-/** A value, or the reason why it could not be read. One unreadable thing must not hide the others. */
+/** A value, or the reason why it could not be read, so that one unreadable value does not hide the others. */
 export type Observed<T> = { value: T } | { error: string; code: string };
 
-/** Catches every error of `read` and keeps it as the result. */
+/** Returns the result of `read`, or the error that it throws. */
 export function observe<T>(read: () => T): Observed<T> {
   try {
     return { value: read() };
@@ -12,7 +12,7 @@ export function observe<T>(read: () => T): Observed<T> {
   }
 }
 
-/** As observe, for a promise. */
+/** Same as observe, for a function that returns a promise. */
 export async function observeAsync<T>(read: () => Promise<T>): Promise<Observed<T>> {
   try {
     return { value: await read() };
@@ -21,7 +21,10 @@ export async function observeAsync<T>(read: () => Promise<T>): Promise<Observed<
   }
 }
 
-/** @throws HostError if the value could not be read: the check that needs it is then `error` */
+/**
+ * Returns the value.
+ * @throws HostError if the value could not be read; the status of the check that needs the value is then `error`
+ */
 export function unwrap<T>(observed: Observed<T>): T {
   if ('value' in observed) return observed.value;
   throw new HostError(observed.error, observed.code);

@@ -1,15 +1,15 @@
 /**
- * Reads a log and emits its entries in order: the first stage of the pipeline (reader, encoder, transport,
- * checkpoint). The journal's is journal/journal-reader.ts.
+ * Reads a log and emits its entries in order. This is the first stage of the pipeline (reader, encoder, transport,
+ * checkpoint). The reader of the journal is journal/journal-reader.ts.
  */
 export interface Reader {
   start(): void;
-  /** Stops the input while the send queue is full. */
+  /** Pauses reading while the send queue is full. */
   pause(): void;
   resume(): void;
-  /** Ends reading; no event follows. */
+  /** Ends reading. No further event is emitted. */
   stop(): void;
-  /** Whether the reader has reached the log's end at least once since it was last started. */
+  /** Whether the reader has reached the end of the log at least once since it was last started. */
   readonly settled: boolean;
   /** Why the log cannot be read; '' if it can. */
   readonly problem: string;
@@ -17,37 +17,44 @@ export interface Reader {
 
 export interface ReaderEvents {
   entries(entries: LogEntry[]): void;
-  /** A problem that an administrator should know of, although reading continues. */
+  /** Reports a problem that an administrator should know about, although reading continues. */
   trouble(reason: string): void;
 }
 
-/** Creates a reader. @param cursor of the last acknowledged entry; '' to begin with the first entry of this boot */
+/**
+ * Creates a reader.
+ * @param cursor the cursor of the last acknowledged entry; '' to begin with the first entry of this boot
+ */
 export type CreateReader = (cursor: string, events: ReaderEvents) => Reader;
 
 /** An entry, or a piece of an entry that is too large to be held in memory. */
 export interface LogEntry {
   /**
    * `piece`: the next item continues the entry. `partial`: the journal is corrupt and journalctl stopped within the
-   * entry; the bytes that were read of the entry are dropped.
+   * entry, so the part of the entry that was read is dropped.
    */
   kind: 'entry' | 'piece' | 'partial';
   /** Identifies the entry for the checkpoint. Empty if the entry has no cursor. */
   cursor: string;
   /**
-   * With all fields: the bytes of the journal export format, one character a byte, with the blank line that ends the
-   * entry. With the syslog fields: lines NAME=value of at least these fields; an entry of plain text is not changed.
+   * With all fields, the text is in the journal export format, one character per byte (latin1), including the blank
+   * line that ends the entry. With the syslog fields, the text consists of NAME=value lines with at least these fields;
+   * an entry that contains only text values is unchanged.
    */
   text: string;
-  /** MESSAGE if `text` does not contain it because it is long or not plain text; one character a byte. */
+  /**
+   * The value of MESSAGE, one character per byte (latin1), if `text` does not contain MESSAGE because the entry is long
+   * or contains a binary value.
+   */
   message: string | undefined;
-  /** How many bytes of MESSAGE were left out because it is longer than the limit. */
+  /** The number of bytes that were omitted because MESSAGE exceeds the limit. */
   cut: number;
 }
 
-/** Which fields an encoder needs: all of them unchanged, or those of a syslog message. */
+/** Whether an encoder needs all fields unchanged, or only the fields of a syslog message. */
 export type FieldSelection = 'all' | 'syslog';
 
-/** The first value of a field, one character a byte; '' if the entry does not have the field. */
+/** Returns the first value of a field, one character per byte (latin1); '' if the entry does not have the field. */
 export function field(text: string, key: FieldKey): string {
   const at = text.indexOf(key);
   if (at < 0) return '';
@@ -56,7 +63,7 @@ export function field(text: string, key: FieldKey): string {
 }
 
 /**
- * A field's name as it stands in the text, after a line feed. `__CURSOR` is always the first line and therefore cannot
- * be found in this way: use LogEntry.cursor.
+ * A field's name between the preceding line feed and the equals sign. `field` cannot find `__CURSOR`, which is always
+ * on the first line; use LogEntry.cursor instead.
  */
 export type FieldKey = `\n${string}=`;

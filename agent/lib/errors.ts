@@ -1,12 +1,12 @@
-/** The command line or the configuration is wrong: exit code 2, one line on stderr. */
+/** An error in the command line or the configuration. The program prints one line to stderr and exits with 2. */
 export class UsageError extends Error {
   override name = 'UsageError';
 }
 
-/** A call of the system failed. Where the program cannot go on without the answer, the exit code is 3. */
+/** A failed access to the system. If the program cannot continue without the result, it exits with 3. */
 export class HostError extends Error {
   override name = 'HostError';
-  /** errno's name, such as ENOENT or EROFS; empty if there is none. */
+  /** The error code (the name of errno), such as ENOENT or EROFS; empty if there is none. */
   readonly code: string;
 
   constructor(message: string, code = '') {
@@ -15,26 +15,26 @@ export class HostError extends Error {
   }
 }
 
-/** @returns errno's name, or another code that Node gives; empty if there is none */
+/** Returns the error code (the name of errno, or a code that Node defines); empty if there is none. */
 export function errorCode(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
 }
 
 export function errorMessage(error: unknown): string {
-  // Node gives no message if a connection failed at every address of a name.
+  // The error has no message if the connection to every address of a host name failed.
   if (error instanceof AggregateError && error.message === '')
     return [...new Set(error.errors.map(errorMessage))].join(', ');
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether an error says that a file, or a folder on its path, does not exist. */
+/** Whether an error means that a file, or a folder in its path, does not exist. */
 export function isAbsent(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(errorCode(error));
 }
 
 /**
  * Runs an action on a file.
- * @throws HostError "FILE: reason" with errno's name; a HostError of the action as it is
+ * @throws HostError "FILE: reason" with the error code; a HostError from the action is thrown unchanged
  */
 export function onFile<T>(file: string, action: () => T): T {
   try {
@@ -44,7 +44,7 @@ export function onFile<T>(file: string, action: () => T): T {
   }
 }
 
-/** As onFile. */
+/** Like onFile, for an asynchronous action. */
 export async function onFileLater<T>(file: string, action: () => Promise<T>): Promise<T> {
   try {
     return await action();
@@ -58,8 +58,8 @@ function hostError(file: string, error: unknown): HostError {
 }
 
 /**
- * Node's "ENOENT: no such file or directory, open '/x'" without the code, the call and the path. Without regular
- * expressions: many files are absent in a run, and V8 interprets them (--jitless).
+ * Returns Node's message ("ENOENT: no such file or directory, open '/x'") without the code, the system call and the
+ * path. Does not use regular expressions, because V8 interprets them (--jitless) and many files are absent in a run.
  */
 function reason(error: unknown): string {
   const message = errorMessage(error);

@@ -4,7 +4,7 @@ export { clean } from './unprintable.ts';
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
-/** 1536 -> "1.5 KiB" */
+/** Formats a number of bytes: 1536 -> "1.5 KiB" */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;
@@ -15,7 +15,7 @@ export function formatBytes(bytes: number): string {
   return `${value < 10 && unit > 0 ? value.toFixed(1) : Math.round(value)} ${units[unit] ?? ''}`;
 }
 
-/** 90 -> "1 min": whole units of the largest unit that fits. */
+/** Formats an age as a whole number of the largest unit that fits: 90 -> "1 min" */
 export function formatAge(seconds: number): string {
   const [size, unit] = ages.find(([least]) => seconds >= least) ?? [1, 's'];
   return `${Math.floor(seconds / size)} ${unit}`;
@@ -27,7 +27,7 @@ const ages: readonly (readonly [number, string])[] = [
   [60, 'min'],
 ];
 
-/** Breaks a text at spaces into lines of at most `columns` characters; a longer word gets a line of its own. */
+/** Breaks a text at spaces into lines of at most `columns` characters. A longer word is put on a separate line. */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(' ')) {
@@ -42,7 +42,7 @@ export function wrap(text: string, columns: number): string[] {
 }
 
 /**
- * Joins the first texts of a list, followed by "and N more" if there are more.
+ * Joins the first texts of a list. Appends "and N more" if the list is longer.
  * @param between the separator
  * @param shown the number of texts to show
  */
@@ -52,9 +52,9 @@ export function shortList(texts: readonly string[], between = ' ', shown = 8): s
 }
 
 /**
- * Decodes bytes as UTF-8. If they are not UTF-8, every byte that is not ASCII becomes \\xNN, so that different names stay
- * different.
- * @param bytes one character a byte (latin1); a text with other characters is returned as it is
+ * Decodes bytes as UTF-8. If the bytes are not valid UTF-8, replaces every non-ASCII byte by \\xNN, so that different
+ * names remain different.
+ * @param bytes one character per byte (latin1); a text with other characters is returned unchanged
  */
 export function decodeBytes(bytes: string): string {
   if (/[^\0-\xff]/.test(bytes)) return bytes;
@@ -63,25 +63,25 @@ export function decodeBytes(bytes: string): string {
   return bytes.replace(/[\x80-\xff]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`);
 }
 
-/** Makes the first letter a capital, and adds a full stop if there is none. */
+/** Capitalises the first letter, and adds a full stop if there is none. */
 export function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
 }
 
-/** An ASCII text has as many bytes in UTF-8 as characters; Buffer.byteLength is a fast native call. */
+/** Whether a text is ASCII, that is, has one byte per character in UTF-8. Buffer.byteLength is a fast native call. */
 function isAscii(text: string): boolean {
   return Buffer.byteLength(text) === text.length;
 }
 
-/** Decodes a field of mountinfo, fstab(5) or /proc/swaps, where space, tab, newline, backslash and # are octal. */
+/** Decodes a field of mountinfo, fstab(5) or /proc/swaps, in which space, tab, newline, \ and # are escaped in octal. */
 export function unescapeOctal(field: string): string {
   if (!field.includes('\\') && isAscii(field)) return field;
   return decodeBytes(unescapeBytes(field));
 }
 
 /**
- * Like unescapeOctal, without decoding the bytes.
- * @returns one character a byte
+ * Like unescapeOctal, but does not decode the bytes as UTF-8.
+ * @returns one character per byte (latin1)
  */
 export function unescapeBytes(field: string): string {
   return field.replace(/\\(?!000)([0-3][0-7]{2})/g, (_, octal: string) =>
@@ -90,9 +90,9 @@ export function unescapeBytes(field: string): string {
 }
 
 /**
- * Parses JSON.
- * @param file the name in the error's message. Unlike JSON.parse's message it does not quote the text, since the file may
- *     be a link that another user made to a file that this user may not read.
+ * Parses JSON. Unlike the message of JSON.parse, the error message does not quote the text, because another user may have
+ * replaced the file by a symbolic link to a file that the other user is not permitted to read.
+ * @param file the file name in the error message
  * @throws Error "FILE: not JSON"
  */
 export function parseJson(text: string, file: string): unknown {

@@ -17,7 +17,7 @@ import { planMtab } from './steps/mtab.ts';
 import { planTmp } from './steps/tmp.ts';
 import { planVar } from './steps/var.ts';
 
-/** The planner of each step, and the executor of each kind of action. */
+/** The planners and executors that this product uses. */
 const parts: Parts = {
   planners: {
     home: planHome,
@@ -50,7 +50,10 @@ export function planGuest(
   return plan(parts.planners, reader, settings, chosen);
 }
 
-/** Plans and carries out the chosen steps (agent/prepare/engine/apply.ts). @returns the plan of what remains */
+/**
+ * Plans and carries out the chosen steps (agent/prepare/engine/apply.ts).
+ * @returns a plan with the remaining changes
+ */
 export function prepareGuest(
   reader: SystemReader,
   writer: SystemWriter,

@@ -4,8 +4,8 @@ import { UsageError } from '../lib/errors.ts';
 import { wrap } from '../lib/format.ts';
 
 /**
- * The documentation of a check: what it verifies, why it matters and how to fix it.
- * @throws UsageError that names the known checks, if there is no such check
+ * Formats the documentation of a check for the terminal.
+ * @throws UsageError that lists all checks, if there is no check with this id
  */
 export function explain(id: string, list: readonly Check[] = checks): string {
   const check = list.find((each) => each.id === id);
@@ -25,7 +25,9 @@ export function explain(id: string, list: readonly Check[] = checks): string {
   ].join('\n');
 }
 
-/** Whether the verdict depends on a check, and when the check is skipped; also for the manual. */
+/**
+ * Describes whether the verdict depends on a check and when the check is skipped. The manual page uses this text too.
+ */
 export function describeKind({ severity, seal }: Check): string {
   const counts =
     severity === 'required'

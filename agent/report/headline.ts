@@ -1,14 +1,15 @@
 import type { Finding } from '../checks/check.ts';
 import { configFile } from '../config/config.ts';
-import { formatAge } from '../lib/format.ts';
+import { kernelView } from '../checks/kernel-view.ts';
+import { formatAge, shortList } from '../lib/format.ts';
 import type { Report, Verdict } from './report.ts';
 
-/** The summary of a report: one sentence, and the next steps. */
+/** The summary of a report: the verdict in one word and one sentence, and the next steps. */
 export interface Headline {
   word: string;
   color: 'green' | 'red' | 'yellow';
   sentence: string;
-  /** Steps that depend on the mode; the steps for a check are its remedy. */
+  /** The steps that depend on the mode. The remedy of a check is shown with the check. */
   steps: { label: string; text: string }[];
 }
 
@@ -30,17 +31,16 @@ function sentenceOf(report: Report): string {
   return {
     sealed: enforcementClause(report),
     failed: `${failing}; ${enforcementClause(report)}`,
-    unknown: `could not evaluate ${unknown}; ${enforcementClause(report)}`,
+    unknown: `could not evaluate ${unknown}${isOfThisGuest(report) ? `; ${enforcementClause(report)}` : ''}`,
     maintenance: enforcementClause(report),
-    off: 'immutafs is switched off; this guest is not sealed',
+    off: `immutafs is switched off; this guest is not sealed; ${enforcementClause(report)}`,
   }[report.verdict];
 }
 
-/** What enforces read-only on the system disks. */
+/** Describes what enforces read-only on the system disks. */
 function enforcementClause({ disks, enforcement, mode }: Report): string {
   if (disks.length === 0) return 'no disk could be examined';
-  if (mode === 'off') return 'immutafs is switched off';
-  if (mode === 'maintenance' && enforcement !== 'host' && enforcement !== 'partial') {
+  if (mode !== 'sealed' && enforcement !== 'host' && enforcement !== 'partial') {
     return 'the host left the system disk writable';
   }
   return {
@@ -55,29 +55,40 @@ function stepsOf(report: Report): Headline['steps'] {
   if (report.mode === 'off') return [{ label: 'To seal', text: sealFromOff }];
   if (report.mode !== 'maintenance') return [];
   const blocking = idsWith(report, ['fail', 'error']);
-  const fix = blocking === '' ? '' : `Fix the checks that block sealing: ${blocking}. `;
+  const fix = blocking === '' ? '' : `Fix the failed checks: ${blocking}. `;
   return [
     { label: 'Since', text: `${sinceClause(report)}; ${persistence}` },
     { label: 'To do', text: `${fix}List the remaining steps: ${readinessCommand}` },
     {
       label: 'To seal',
-      text: `Shut this guest down, make its system disk read-only in the host${sealCommands(report)}, and start it.`,
+      text: `Shut this guest down, make its system disks read-only in the host${sealCommands(report)}, and start it.`,
     },
   ];
 }
 
 const persistence = 'changes to the system disk persist';
 const readinessCommand = 'immutafs-agent check --ready-to-seal';
-const sealFromOff = `Remove immutafs=off from the kernel command line, or MODE=off from ${configFile}; reboot; then run: ${readinessCommand}`;
+const sealFromOff = `While the disk is writable, remove immutafs=off from the kernel command line and MODE=off from ${configFile}; reboot; then run: ${readinessCommand}`;
 
 function sealCommands({ disks }: Report): string {
-  const commands = disks
-    .filter(({ holds }) => ['/', '/boot', '/usr'].some((target) => holds.includes(target)))
-    .map(({ name }) => `virt-xml DOMAIN --edit target=${name} --disk readonly=on`);
-  return commands.length === 0 ? '' : ` (${commands.join('; ')})`;
+  const writable = disks.filter(
+    ({ holds, hostReadOnly }) =>
+      hostReadOnly !== true && ['/', '/boot', '/usr'].some((target) => holds.includes(target)),
+  );
+  const commands = writable.map(({ name, bus }) =>
+    bus === 'ata'
+      ? `move ${name} from ATA to virtio-scsi, because ATA disks cannot be read-only`
+      : `virt-xml DOMAIN --edit target=${name} --disk readonly=on`,
+  );
+  return commands.length === 0 ? '' : ` (${shortList(commands, '; ', 4)})`;
 }
 
-/** The required checks of these statuses. */
+/** Whether the report describes this guest; otherwise it describes what the agent sees in its namespace. */
+function isOfThisGuest({ checks }: Report): boolean {
+  return !checks.some(({ id, status }) => id === kernelView.id && status === 'error');
+}
+
+/** Returns the ids of the required checks with one of these statuses. */
 function idsWith({ checks }: Report, statuses: readonly Finding['status'][]): string {
   return checks
     .filter(({ severity, status }) => severity === 'required' && statuses.includes(status))
@@ -85,7 +96,10 @@ function idsWith({ checks }: Report, statuses: readonly Finding['status'][]): st
     .join(', ');
 }
 
-/** Shown at an interactive login: maintenance, and required checks that do not pass. Empty: nothing to report. */
+/**
+ * Returns the message for an interactive login, which reports maintenance mode and required checks that do not pass;
+ * empty if there is nothing to report.
+ */
 export function loginMessage(report: Report): string {
   const failing = idsWith(report, ['fail', 'error']);
   const lines = [
@@ -101,10 +115,10 @@ export function loginMessage(report: Report): string {
 }
 
 function sinceClause({ boot }: Report): string {
-  return boot === null ? 'this boot' : `${minute(boot.at)} (${formatAge(boot.ageSeconds)} ago)`;
+  return boot === null ? 'the start of this boot' : `${minute(boot.at)} (${formatAge(boot.ageSeconds)} ago)`;
 }
 
-/** 2026-03-04T05:06:07.089Z -> 2026-03-04 05:06 UTC */
+/** Formats a time to the minute: 2026-03-04T05:06:07.089Z -> 2026-03-04 05:06 UTC. */
 function minute(at: string): string {
   return `${at.slice(0, 16).replace('T', ' ')} UTC`;
 }

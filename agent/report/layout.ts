@@ -1,37 +1,44 @@
 import { type Style, painter } from '../lib/color.ts';
 import { clean, wrap } from '../lib/format.ts';
 
-/** One entry of a view: a label, and a text that wraps with a hanging indent behind the label. */
+/** One entry of a view: a label, followed by a text that is wrapped with a hanging indent. */
 export interface Line {
   label: string;
-  /** Between label and text, without the label's style. */
+  /** The characters between label and text, which are not styled. */
   gap?: string;
+  /** Further indent of continuation lines, so that a name with spaces cannot look like an entry of its own. */
+  hang?: number;
   text: string;
   labelStyle?: readonly Style[];
   textStyle?: Style;
 }
 
 export interface LayoutOptions {
-  /** Whether labels and texts get colours. */
+  /** Whether labels and texts are coloured. */
   color: boolean;
-  /** Width of the terminal; undefined: lines are not wrapped. */
+  /** Width of the terminal; undefined if lines are not wrapped. */
   columns: number | undefined;
 }
 
-/** Narrower terminals are treated as being this wide. */
+/** Minimum width; narrower terminals are treated as if they had this width. */
 const minimum = 40;
 
+/** The width that lines are wrapped at on a terminal with so many columns. */
+export function usedColumns(columns: number): number {
+  return Math.max(columns, minimum);
+}
+
 /**
- * Lays out a view, one line or several for each entry. Control characters in labels and texts are replaced, because
+ * Formats each entry of a view as one or several lines. Replaces control characters in labels and texts, because the
  * names of files, mounts and servers must not control the terminal.
  */
 export function layOut(lines: readonly Line[], { color, columns }: LayoutOptions): string {
   const paint = painter(color);
   return lines
-    .flatMap(({ label, gap = '', text, labelStyle = [], textStyle }) => {
+    .flatMap(({ label, gap = '', hang = 0, text, labelStyle = [], textStyle }) => {
       const shown = clean(label);
       const painted = `${labelStyle.reduce((styled, style) => paint(style, styled), shown)}${clean(gap)}`;
-      return broken(clean(text), shown.length + gap.length, columns).map(({ indent, part }, index) => {
+      return broken(clean(text), shown.length + gap.length, hang, columns).map(({ indent, part }, index) => {
         const body = textStyle === undefined || part === '' ? part : paint(textStyle, part);
         return `${index === 0 ? painted : ' '.repeat(indent)}${body}\n`;
       });
@@ -39,16 +46,17 @@ export function layOut(lines: readonly Line[], { color, columns }: LayoutOptions
     .join('');
 }
 
-/** The parts of a text, each with the columns before it. */
+/** Splits a text into lines that fit the terminal. `indent` is the number of columns to the left of the line. */
 function broken(
   text: string,
   label: number,
+  hang: number,
   columns: number | undefined,
 ): { indent: number; part: string }[] {
   if (columns === undefined) return [{ indent: label, part: text }];
-  const width = Math.max(columns, minimum);
-  // A label that takes half of the terminal leaves too little room for a text behind it.
-  const indent = label <= width / 2 ? label : 4;
+  const width = usedColumns(columns);
+  // If the label takes more than half of the terminal, too little room remains behind it.
+  const indent = (label <= width / 2 ? label : 4) + hang;
   const [first = '', ...rest] = wrap(text, width - label);
   const others = rest.length === 0 ? [] : wrap(rest.join(' '), width - indent);
   return [{ indent: label, part: first }, ...others.map((part) => ({ indent, part }))];

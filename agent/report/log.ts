@@ -12,7 +12,7 @@ const levels = {
   error: priority.error,
 };
 
-/** One journal entry for each finding, and one for the verdict. */
+/** Logs one entry for each finding and one entry for the verdict. */
 export function logReport(report: Report, log: Log): void {
   for (const finding of report.checks) {
     log(levels[finding.status], `${finding.id}: ${finding.status}: ${describe(finding)}`, {
@@ -23,15 +23,17 @@ export function logReport(report: Report, log: Log): void {
   logVerdict(report, log, '');
 }
 
-/** What differs from the previous report. */
+/** The differences from the previous report. */
 export interface Drift {
-  /** Each finding with its previous status; undefined for a check that the previous report does not have. */
+  /** The findings whose status changed. `before` is undefined if the previous report does not contain the check. */
   findings: { finding: Finding; before: string | undefined }[];
-  /** The previous verdict; undefined if it is the same. */
+  /** The previous verdict; undefined if the verdict has not changed. */
   verdict: string | undefined;
 }
 
-/** Only a change of status counts: what a check observed (bytes in use) changes all the time. */
+/**
+ * Finds the changes of status. Ignores other changes, because observed values such as bytes in use change constantly.
+ */
 export function findDrift(before: LastReport, now: Report): Drift {
   const findings = now.checks
     .map((finding) => ({ finding, before: before.checks.get(finding.id) }))
@@ -39,7 +41,7 @@ export function findDrift(before: LastReport, now: Report): Drift {
   return { findings, verdict: before.verdict === now.verdict ? undefined : before.verdict };
 }
 
-/** One journal entry for each check whose status changed, and one for the verdict if it changed. */
+/** Logs one entry for each check whose status changed, and one entry for the verdict if the verdict changed. */
 export function logDrift({ findings, verdict }: Drift, report: Report, log: Log): void {
   for (const { finding, before = 'none' } of findings) {
     const { id, status } = finding;

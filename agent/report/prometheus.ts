@@ -3,8 +3,8 @@ import { labelValue } from '../lib/unprintable.ts';
 import type { Report } from './report.ts';
 
 /**
- * The report in Prometheus' text format, for node_exporter's textfile collector. A set of states
- * has a sample of 1 for the current state and of 0 for the others, as OpenMetrics' state sets: no series vanishes.
+ * Formats the report in the Prometheus text format for the textfile collector of node_exporter. As in the StateSet of
+ * OpenMetrics, the sample of the current state is 1 and the samples of all other states are 0, so no series disappears.
  */
 export function formatPrometheus(report: Report): string {
   return [
@@ -66,7 +66,7 @@ function describeChecks({ checks }: Report): Family[] {
   return [gauge('check_status', 'The status of each check.', samples)];
 }
 
-/** No samples if /var is not an overlay. */
+/** Returns the metrics of the upper layer of /var, without samples if /var is not an overlay. */
 function describeLayer({ var: layer }: Report): Family[] {
   const one = (value: number | null): Sample[] => (value === null ? [] : [[{}, value]]);
   return [
@@ -80,7 +80,7 @@ function describeLayer({ var: layer }: Report): Family[] {
 const outcomes = ['acknowledged', 'repeated', 'lost', 'corrupt', 'refused', 'cut', 'suppressed'] as const;
 const connections = ['connecting', 'connected', 'waiting', 'stopped'];
 
-/** No samples if the forwarder has not run. */
+/** Returns the metrics of the forwarder; none if the forwarder has not run in this boot or is not configured. */
 function describeForward({ forward }: Report): Family[] {
   if (forward === null) return [];
   const { target, state, since, lastAckAt, lag } = forward;

@@ -13,7 +13,7 @@ import { version } from '../lib/version.ts';
 
 export type Verdict = 'sealed' | 'failed' | 'maintenance' | 'off' | 'unknown';
 
-/** What `status --json` prints and report.json holds; report.schema.json describes it. */
+/** The output of `status --json` and the content of report.json, as described by report.schema.json. */
 export interface Report {
   schema: 1;
   agent: { version: string };
@@ -38,7 +38,9 @@ export interface Report {
     /** The largest files; empty unless the upper layer is nearly full. */
     largest: LargestFile[];
   };
-  /** The boot record and its age; null if there is none. `says` names the fields of the report taken from it. */
+  /**
+   * The boot record and its age; null if there is none. `says` lists the fields of the report taken from the record.
+   */
   boot: {
     stage: 'initramfs' | 'late';
     version: string;
@@ -54,11 +56,11 @@ export interface Report {
   forward: ForwardReport | null;
 }
 
-/** `forward` of a report. */
+/** The field `forward` of a report. */
 export interface ForwardReport
   extends Pick<ForwardState, 'target' | 'state' | 'since' | 'lastAckAt' | 'lag' | 'error'>, ForwardCounts {}
 
-/** @param at when the facts were gathered */
+/** Builds the report. @param at time at which the facts were gathered */
 export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date): Report {
   const { identity, footholds, impostors } = facts;
   return {
@@ -81,8 +83,9 @@ export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date)
 }
 
 /**
- * A required check that fails outweighs one that could not be evaluated; with either, the guest is not sealed. If the
- * agent does not see the guest itself (kernel-view), no other finding counts.
+ * Decides the verdict. `failed` takes precedence over `unknown`, which means that a required check could not be
+ * evaluated. If the agent does not see the guest itself (kernel-view), the verdict is `unknown`, whatever the other
+ * findings are.
  */
 export function decideVerdict(mode: Mode, findings: readonly Finding[]): Verdict {
   if (findings.some(({ id, status }) => id === kernelView.id && status === 'error')) return 'unknown';
@@ -93,8 +96,8 @@ export function decideVerdict(mode: Mode, findings: readonly Finding[]): Verdict
 }
 
 /**
- * 0 sealed · 1 a required check failed · 2 only the configuration failed · 3 a required check could not be evaluated ·
- * 4 not sealed by intent.
+ * Returns the exit code. 0: sealed; 1: a required check failed; 2: only checks of the configuration failed; 3: a
+ * required check could not be evaluated; 4: intentionally not sealed.
  */
 export function exitCode({ verdict, checks }: Report): number {
   if (verdict === 'unknown') return 3;
@@ -103,7 +106,9 @@ export function exitCode({ verdict, checks }: Report): number {
   return { sealed: 0, failed: 1, maintenance: 4, off: 4 }[verdict];
 }
 
-/** The check of the configuration, or the forwarder if the configuration keeps it from starting. */
+/**
+ * Whether a finding concerns the configuration: config-valid, or a forwarder that an invalid line keeps from starting.
+ */
 function isOfConfiguration({ id, subject }: Finding): boolean {
   return id === 'config-valid' || (id === 'forward-healthy' && subject === configFile);
 }
@@ -127,7 +132,7 @@ function describeVar(facts: AssessedFacts): Report['var'] {
   };
 }
 
-/** All other values of a report are measured when it is made. */
+/** Describes the boot record. `says` lists the only values of the report that are not measured now. */
 function describeBoot({ bootEnv, identity }: AssessedFacts, now: Date): Report['boot'] {
   const boot = 'value' in bootEnv ? bootEnv.value : undefined;
   if (boot === undefined) return null;
@@ -143,7 +148,7 @@ function describeBoot({ bootEnv, identity }: AssessedFacts, now: Date): Report['
   };
 }
 
-/** A forwarder that ended without recording it is `stopped`. */
+/** Describes the forwarder. If its process ended without updating the recorded state, the state is `stopped`. */
 function describeForward({ config, forward }: AssessedFacts): ForwardReport | null {
   const forwarder = 'value' in forward ? forward.value : undefined;
   if (forwarder === undefined || config.FORWARD === '') return null;

@@ -1,17 +1,18 @@
 import type { Finding, Status } from '../checks/check.ts';
+import { kernelView } from '../checks/kernel-view.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import type { Style } from '../lib/color.ts';
 import { formatAge, formatBytes, shortList } from '../lib/format.ts';
 import { headline } from './headline.ts';
-import { type Line, type LayoutOptions, layOut } from './layout.ts';
+import { type Line, type LayoutOptions, layOut, usedColumns } from './layout.ts';
 import type { Report } from './report.ts';
 
 export interface View extends LayoutOptions {
-  /** Every check, disk and mount; otherwise only what needs attention, which fits a terminal of 24 lines. */
+  /** Whether to show every check, disk and mount, or only those that need attention, which fit 24 lines. */
   all: boolean;
 }
 
-/** The view for people: the verdict, the state of disks, /var and logs, the checks, the remaining attack surface. */
+/** Formats the report for a terminal: verdict; state of disks, /var and logs; checks; remaining attack surface. */
 export function formatText(report: Report, view: View): string {
   const lines: Line[] = [
     { label: '', text: systemOf(report), textStyle: 'dim' },
@@ -21,7 +22,7 @@ export function formatText(report: Report, view: View): string {
     ...(view.all ? report.disks.map(diskWithEvidence) : shortDiskLines(report.disks)),
     ...varLines(report),
     logLine(report),
-    ...bootLines(report),
+    ...bootLines(report, view.all ? Infinity : shownProblems),
     blank,
     ...(view.all ? allCheckLines(report) : attentionLines(report)),
     ...(view.all ? footholdLines(report) : shortFootholdLines(report, view.columns)),
@@ -31,7 +32,10 @@ export function formatText(report: Report, view: View): string {
 
 const blank: Line = { label: '', text: '' };
 
-/** @param width the label is padded to this width */
+/** Errors, and warnings, of the boot in the short view. */
+const shownProblems = 3;
+
+/** Returns an indented line. @param width width to which the label is padded */
 function labelled(label: string, width: number, text: string): Line {
   return { label: '  ', gap: `${label.padEnd(width)}  `, text };
 }
@@ -49,7 +53,7 @@ function verdictLines(report: Report): Line[] {
   ];
 }
 
-/** Width of the names of disks and of the labels below them. */
+/** Width of the column with the names of the disks, `/var` and `logs`. */
 const nameWidth = 6;
 
 function diskWithEvidence({ name, bus, readOnly, evidence, holds }: Disk): Line {
@@ -68,7 +72,7 @@ function shortDiskLines(disks: readonly Disk[]): Line[] {
     ...sorted
       .slice(0, shownDisks)
       .map((disk) => labelled(disk.name, nameWidth, `${stateOf(disk)}${mountPoints(disk.holds, 4)}`)),
-    ...(more > 0 ? [labelled('', nameWidth, `and ${more} more disks (--all lists them)`)] : []),
+    ...(more > 0 ? [labelled('', nameWidth, `and ${more} more (--all lists all disks)`)] : []),
   ];
 }
 
@@ -80,8 +84,8 @@ function stateOf({ readOnly, hostReadOnly }: Disk): string {
   if (hostReadOnly === true) return 'read-only, enforced by the host';
   if (!readOnly) return 'writable';
   return hostReadOnly === false
-    ? 'read-only by a flag of the block device only'
-    : 'read-only, not known whether the host enforces it';
+    ? 'read-only flag set in the guest only'
+    : 'read-only; enforcement by the host unknown';
 }
 
 function varLines({ var: layer }: Report): Line[] {
@@ -104,9 +108,10 @@ function logLine({ forward, checks }: Report): Line {
   return labelled('logs', nameWidth, [`${target}: ${state}`, ...behind, ...lost, ...why].join(', '));
 }
 
-/** Values that are recorded and not measured, and what went wrong when they were recorded. */
-function bootLines({ boot }: Report): Line[] {
+/** Returns the lines that name the values recorded at boot, with the errors and warnings of the boot. */
+function bootLines({ boot }: Report, shown: number): Line[] {
   if (boot === null) return [];
+  const more = Math.max(0, boot.errors.length - shown) + Math.max(0, boot.warnings.length - shown);
   const by = boot.stage === 'initramfs' ? 'the initramfs' : 'late boot';
   const recorded = `Mode, reason and assembly stage: recorded by ${by} ${formatAge(boot.ageSeconds)} ago. All other values: measured now.`;
   const problem = (label: string, style: Style, text: string): Line => ({
@@ -117,8 +122,9 @@ function bootLines({ boot }: Report): Line[] {
   });
   return [
     { label: '  ', text: recorded, textStyle: 'dim' },
-    ...boot.errors.map((text) => problem('boot error', 'red', text)),
-    ...boot.warnings.map((text) => problem('boot warning', 'yellow', text)),
+    ...boot.errors.slice(0, shown).map((text) => problem('boot error', 'red', text)),
+    ...boot.warnings.slice(0, shown).map((text) => problem('boot warning', 'yellow', text)),
+    ...(more > 0 ? [{ label: '  ', text: `and ${more} more (--all lists them)` }] : []),
   ];
 }
 
@@ -140,8 +146,10 @@ function allCheckLines({ checks }: Report): Line[] {
 }
 
 function attentionLines({ checks }: Report): Line[] {
-  const lines = checks
-    .filter(needsAttention)
+  const attention = checks.filter((finding) => needsAttention(finding) || isIncomplete(finding));
+  const order: readonly Status[] = ['fail', 'error', 'warn', 'skip'];
+  const lines = order
+    .flatMap((status) => attention.filter((finding) => finding.status === status))
     .flatMap((finding) => [
       checkLine(finding, '  ', `${finding.id}: ${observation(finding)}`),
       ...stepLines(finding, 9, false),
@@ -156,13 +164,18 @@ function needsAttention({ status }: Finding): boolean {
   return status !== 'pass' && status !== 'skip';
 }
 
+/** Without root, the agent cannot verify that it sees the guest itself: the verdict rests on that. */
+function isIncomplete({ id, status }: Finding): boolean {
+  return id === kernelView.id && status === 'skip';
+}
+
 function observation({ subject, observed }: Finding): string {
   return subject === '' ? observed : `${subject}: ${observed}`;
 }
 
 function checkLine({ status }: Finding, gap: string, text: string): Line {
   const { word, style } = shownStatus[status];
-  return { label: `  ${word.padEnd(5)}`, gap, text, labelStyle: [style] };
+  return { label: `  ${word.padEnd(5)}`, gap, hang: 2, text, labelStyle: [style] };
 }
 
 function stepLines(finding: Finding, indent: number, withExpected: boolean): Line[] {
@@ -190,7 +203,7 @@ function counts(checks: readonly Finding[]): string {
     .join(', ');
 }
 
-/** Empty unless the mode is `sealed`: otherwise nearly every mount would be listed. */
+/** Returns the footholds in mode `sealed`. In other modes nearly every mount is a foothold, so the result is empty. */
 function surfaceOf({ footholds, mode }: Report): Report['footholds'] {
   return mode === 'sealed' ? footholds : [];
 }
@@ -213,21 +226,23 @@ function footholdLines(report: Report): Line[] {
   ];
 }
 
-/** Two lines for any number of mounts: the counts, and as many mount points as fit. */
+/** Returns two lines for any number of mounts: their counts, and as many mount points as fit in the line. */
 function shortFootholdLines(report: Report, columns = 80): Line[] {
   const footholds = surfaceOf(report);
   if (footholds.length === 0) return [];
   const executable = footholds.filter((each) => each.executable).length;
   const persistent = footholds.filter((each) => each.persistent).length;
-  const targets = footholds.map(({ target }) => target);
-  const room = columns - 4 - ' and 99999 more (--all)'.length;
+  const room = usedColumns(columns) - 4 - ' and 99999 more (--all)'.length;
+  const targets = footholds.map(({ target }) =>
+    target.length > room ? `${target.slice(0, room - 1)}…` : target,
+  );
   const fitting = targets.findIndex((_, index) => targets.slice(0, index + 1).join(' ').length > room);
-  const shown = shortList(targets, ' ', fitting < 0 ? targets.length : fitting);
+  const shown = shortList(targets, ' ', fitting < 0 ? targets.length : Math.max(1, fitting));
   return [
     blank,
     {
       label: '  ',
-      text: `Remaining attack surface: ${executable} executable, ${persistent} persistent writable mounts`,
+      text: `Remaining attack surface (writable mounts): ${executable} executable, ${persistent} persistent`,
     },
     { label: '    ', text: `${shown} (--all)` },
   ];

@@ -1,14 +1,14 @@
 import type { SystemReader } from './reader.ts';
 
-/** The two clocks of this boot, in microseconds, as journald reads them: CLOCK_REALTIME, CLOCK_MONOTONIC. */
+/** Reads the clocks that journald uses, CLOCK_REALTIME and CLOCK_MONOTONIC, in microseconds. */
 export interface Clock {
   realtime(): number;
   monotonic(): number;
-  /** 32 hexadecimal digits. */
+  /** The boot ID, 32 hexadecimal digits. */
   bootId: string;
 }
 
-/** @throws HostError if the kernel gives no boot id */
+/** @throws HostError if the boot ID cannot be read */
 export function systemClock(reader: SystemReader): Clock {
   return {
     realtime: () => Date.now() * 1000,

@@ -2,30 +2,31 @@ import { spawn, spawnSync } from 'node:child_process';
 import { HostError, errorCode, errorMessage } from '../lib/errors.ts';
 
 /**
- * Every program that the agent starts and waits for: absolute path, argument list, no shell, an environment of its own,
- * and a time limit. `/` is the working directory, since the caller's may be gone.
+ * Every program that the agent starts and waits for is run by its absolute path, with an argument list, without a
+ * shell, in a fixed environment and with a timeout. The working directory is `/`, because the caller's working
+ * directory may no longer exist.
  */
 const cwd = '/';
 const env = { LC_ALL: 'C', PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
 
 /** The result of runProgram. */
 export interface Ran {
-  /** The exit code; null if a signal or the time limit ended the program. */
+  /** The exit code; null if the program was terminated by a signal or after the timeout. */
   exit: number | null;
-  /** The last 64 KiB of its output, one character a byte. */
+  /** The last 64 KiB of the program's output, one character per byte (latin1). */
   stdout: string;
   stderr: string;
-  /** Whether the time limit ended the program. */
+  /** Whether the program was terminated after the timeout. */
   late: boolean;
 }
 
 const keptCharacters = 65536;
 
 /**
- * Runs a program to its end, whatever the size of its output.
- * @param seconds the time limit: then the program gets SIGTERM, and SIGKILL five seconds later
- * @param output receives stdout as it arrives, one character a byte
- * @param stop ends the program earlier, in the same way
+ * Runs a program and waits until it exits. The size of its output is not limited.
+ * @param seconds the timeout, after which the program receives SIGTERM and, five seconds later, SIGKILL
+ * @param output receives stdout as it arrives, one character per byte (latin1)
+ * @param stop terminates the program in the same way before the timeout
  * @throws HostError if the program cannot be started
  */
 export async function runProgram(
@@ -35,7 +36,7 @@ export async function runProgram(
   output: (text: string) => void = () => undefined,
   stop?: AbortSignal,
 ): Promise<Ran> {
-  // Loaded here: it takes longer to load than `status` takes to answer.
+  // Loaded only when needed, because loading execa takes longer than running `status`.
   const { execa } = await import('execa');
   const child = execa(program, args, {
     cwd,
@@ -65,21 +66,24 @@ export async function runProgram(
 
 /** The result of runChild. */
 export interface Ended {
-  /** One character a byte. */
+  /** One character per byte (latin1). */
   stdout: string;
-  /** `good`: exit code 0. `deadline`: abandoned at the deadline. `full`: killed after more than 16 MiB of output. */
+  /**
+   * `good`: exit code 0. `bad`: another exit code, or a signal. `deadline`: abandoned at the deadline. `full`: killed
+   * after more than 16 MiB of output.
+   */
   ended: 'good' | 'bad' | 'deadline' | 'full';
 }
 
-/** More than the output of any program that is run in this way. */
+/** The limit for stdout. No program that is run in this way prints as much. */
 const mostBytes = 16 * 1024 * 1024;
 
 /**
- * Runs a program that may hang, and returns its stdout. At the deadline the program gets SIGKILL and is abandoned: a
- * process that waits for a dead server or for a frozen file system may not even end on SIGKILL. That is why this is not
- * done with execa, whose result waits for the end of the process; and `status` cannot wait for execa to load.
- * @param deadline milliseconds
- * @returns stdout, possibly only its beginning, and how the program ended
+ * Runs a program that may hang, and returns its stdout. At the deadline, the program receives SIGKILL and is abandoned,
+ * because a process that waits for an unreachable server or a frozen file system may not exit even then. execa is not
+ * suitable, because it waits until the process exits and because `status` would take longer to load it than to run.
+ * @param deadline the time until the program is abandoned, in milliseconds
+ * @returns stdout, which may be truncated, and how the program ended
  * @throws HostError if the program cannot be started
  */
 export async function runChild(program: string, args: readonly string[], deadline: number): Promise<Ended> {
@@ -87,7 +91,7 @@ export async function runChild(program: string, args: readonly string[], deadlin
     cwd,
     env,
     stdio: ['ignore', 'pipe', 'ignore'],
-    // A session of its own: a signal that ends the agent does not end a child before it has cleaned up.
+    // Run in a new session, so that a signal to the agent's process group does not kill the child before it cleans up.
     detached: true,
   });
   const parts: Buffer[] = [];
@@ -121,15 +125,16 @@ export async function runChild(program: string, args: readonly string[], deadlin
 const syncTimeout = 10_000;
 
 export interface SyncOptions {
-  /** As for child_process.spawnSync; by default all three are /dev/null. */
+  /** As for child_process.spawnSync. By default, all three streams are /dev/null. */
   stdio?: 'ignore' | ('ignore' | number)[];
   uid?: number;
   gid?: number;
 }
 
 /**
- * Runs a program that ends at once, and waits for it.
- * @returns its exit code, null if a signal ended it; or why it could not be started or did not end within 10 s
+ * Runs a short program synchronously.
+ * @returns the exit code, or null if a signal terminated the program; and the error if the program could not be started
+ *     or did not exit within 10 s
  */
 export function runSync(
   program: string,

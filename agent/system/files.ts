@@ -1,9 +1,9 @@
 import fs from 'node:fs';
 import { HostError } from '../lib/errors.ts';
 
-/** Capacity and fill of a file system (statfs(2)); bytes and inodes. */
+/** The size and usage of a file system, in bytes and in inodes (statfs(2)). */
 export interface Usage {
-  /** f_type of statfs(2): the kind of file system. */
+  /** The type of the file system (f_type in statfs(2)). */
   type: number;
   sizeBytes: number;
   usedBytes: number;
@@ -14,20 +14,21 @@ export interface Usage {
 export interface Stat {
   kind: 'file' | 'directory' | 'link' | 'other';
   bytes: number;
-  /** Disk space in use; less than `bytes` for a sparse file. */
+  /** The disk space in use, which is less than `bytes` for a sparse file. */
   allocatedBytes: number;
   mode: number;
   uid: number;
   gid: number;
-  /** ctime: milliseconds since the epoch. */
+  /** The ctime, in milliseconds since the epoch. */
   changed: number;
-  /** mtime: milliseconds since the epoch. */
+  /** The mtime, in milliseconds since the epoch. */
   modified: number;
 }
 
 /**
- * Reads a whole file, one character a byte. stat(2) reports files of procfs and sysfs as empty, so the size is not used.
- * @throws HostError EFBIG for more than `limit` bytes; errno's otherwise
+ * Reads a whole file, one character per byte (latin1). The size from stat(2) is not used, because it does not apply to
+ * files in procfs and sysfs.
+ * @throws HostError EFBIG if the file is larger than `limit` bytes; the system's error otherwise
  */
 export function readLimited(file: string, limit: number): string {
   const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
@@ -39,9 +40,9 @@ export function readLimited(file: string, limit: number): string {
 }
 
 /**
- * Reads the rest of an open file, one character a byte.
- * @param file the name in the error's message
- * @throws HostError EFBIG for more than `limit` bytes; errno's otherwise
+ * Reads the rest of an open file, one character per byte (latin1).
+ * @param file the file name in error messages
+ * @throws HostError EFBIG if more than `limit` bytes remain; the system's error otherwise
  */
 export function readAll(fd: number, file: string, limit: number): string {
   const parts: Buffer[] = [];
@@ -56,7 +57,7 @@ export function readAll(fd: number, file: string, limit: number): string {
   }
 }
 
-/** Reads bytes of a file, fewer at its end. */
+/** Reads bytes at an offset of a file, one character per byte (latin1). Returns fewer bytes at the end of the file. */
 export function readRange(file: string, offset: number, bytes: number): string {
   const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   try {
@@ -74,7 +75,7 @@ export function readRange(file: string, offset: number, bytes: number): string {
 
 const pieceBytes = 1024 * 1024;
 
-/** Reads a file in buffers of 1 MiB. @throws errno's, also while it is iterated */
+/** Reads a file in buffers of 1 MiB. @throws the system's error, also during the iteration */
 export function* readPieces(file: string): Generator<Buffer, undefined> {
   const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   try {
@@ -89,7 +90,7 @@ export function* readPieces(file: string): Generator<Buffer, undefined> {
   }
 }
 
-/** lstat(2). @returns undefined if the file does not exist */
+/** Returns the result of lstat(2), or undefined if the file does not exist. */
 export function statIfPresent(file: string): Stat | undefined {
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;

@@ -2,12 +2,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { HostError } from '../lib/errors.ts';
 
-/** O_PATH (asm-generic/fcntl.h), which Node does not define: opens a name without opening the device or FIFO behind it. */
+/** O_PATH (asm-generic/fcntl.h), which Node does not define, opens a name without opening the device or FIFO itself. */
 export const O_PATH = 0o10000000;
 
 /**
- * A random word for the name of a new file in a folder of another user. V8 seeds Math.random from the kernel at each
- * start. If another user guesses the name, the open only fails (O_EXCL).
+ * Returns a random word for the name of a new file in a folder of another user. V8 seeds Math.random from the kernel at
+ * each start. If another user guesses the name, opening the file fails (O_EXCL).
  */
 export function randomWord(): string {
   return Math.random().toString(36).slice(2).padEnd(10, '0');
@@ -16,16 +16,17 @@ export function randomWord(): string {
 const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
 /** S_ISVTX (inode(7)), which Node does not define. */
 const sticky = 0o1000;
-/** The kernel's limit (path_resolution(7)). */
+/** The kernel's limit for the number of symbolic links in a path (path_resolution(7)). */
 const mostLinks = 40;
 
 /**
- * Keeps a folder open while `action` works in it, so that another user cannot replace the folder meanwhile. Every
- * component of the path is opened relative to the folder before it. A symbolic link is followed only if root owns both
- * the link and the folder that holds it, and no other user can replace the link there.
+ * Runs an action in a folder that is kept open, so that another user cannot replace the folder in the meantime. Every
+ * component of the path is opened relative to its parent folder. A symbolic link is followed only if root owns both the
+ * link and the folder that contains the link, and if no other user can replace the link.
  * @param folder an absolute path
- * @param action receives a function that returns the path of a name in the open folder, and the folder's owner (uid)
- * @throws HostError ELOOP for a link that another user could have made; errno's
+ * @param action receives a function that returns the path of a name in the open folder, and the UID of the folder's
+ *     owner
+ * @throws HostError ELOOP for a link that another user may have created; the system's error otherwise
  */
 export function inFolder<T>(folder: string, action: (at: (name: string) => string, owner: number) => T): T {
   const fd = openFolder(folder);
@@ -61,7 +62,7 @@ function openFolder(folder: string): number {
 
 const names = (file: string) => file.split('/').filter((name) => name !== '' && name !== '.');
 
-/** The link of proc_pid_fd(5) leads to the open folder even if the folder was moved. */
+/** The link in /proc/self/fd refers to the open folder even if the folder was moved (proc_pid_fd(5)). */
 const inside = (fd: number, name: string) => `/proc/self/fd/${fd}/${name}`;
 
 const open = (file: string) => fs.openSync(file, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
@@ -71,7 +72,10 @@ function replace(before: number, after: number): number {
   return after;
 }
 
-/** In a sticky folder (/tmp), only the owner of the link or of the folder can remove the link (inode(7)). */
+/**
+ * Whether no user other than root can replace the link. In a sticky folder (/tmp), only the owner of the link or of the
+ * folder can remove the link (inode(7)).
+ */
 function isTrusted(folder: number, link: string): boolean {
   const { uid, mode } = fs.fstatSync(folder);
   const isClosed = (mode & 0o022) === 0 || (mode & sticky) !== 0;

@@ -2,27 +2,27 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 
 const journalctl = '/usr/bin/journalctl';
 
-/** Where reading begins. */
+/** The position at which reading begins. */
 export type StartPosition =
-  /** With this boot's first entry. Used only to find its cursor: such a stream ends at a corrupt entry. */
+  /** The first entry of this boot. Used only to find its cursor, because such a stream ends at a corrupt entry. */
   | { at: 'boot' }
-  /** With this entry, or with the next one if this entry is gone. */
+  /** This entry, or the next entry if this entry no longer exists. */
   | { at: 'cursor'; cursor: string }
-  /** After this entry, which cannot be read. */
+  /** The entry after this entry, which cannot be read. */
   | { at: 'after'; cursor: string };
 
-/** How journalctl ended, if it was not stopped by `stop`. */
+/** How journalctl ended if `stop` was not called. */
 export interface StreamEnd {
-  /** A signal ended journalctl: an entry that it did not finish is not necessarily corrupt. */
+  /** Whether a signal terminated journalctl, in which case an incomplete entry is not necessarily corrupt. */
   killed: boolean;
   reason: string;
 }
 
-/** A running journalctl. */
+/** A running journalctl process. */
 export interface JournalStream {
   pause(): void;
   resume(): void;
-  /** Ends journalctl; `onEnd` is not called. */
+  /** Terminates journalctl without calling `onEnd`. */
   stop(): void;
 }
 
@@ -31,9 +31,11 @@ const environment = { PATH: '/usr/bin:/bin', LC_ALL: 'C', SYSTEMD_COLORS: '0' };
 const options = ['-o', 'export', '--no-pager', '-q', '--no-tail', '-f'];
 
 /**
- * Follows the journal in the export format. Uses only options of systemd 219, and `--cursor` rather than
- * `--after-cursor`: before 256, `--after-cursor` skips one entry too many if the cursor's entry is gone.
- * @param fields the fields that are needed beside those of every entry; undefined for all. More fields may come.
+ * Follows the journal in the export format. Uses only options that systemd 219 supports, and `--cursor` rather than
+ * `--after-cursor`, because before systemd 256 `--after-cursor` skips an additional entry if the cursor's entry no
+ * longer exists.
+ * @param fields the required fields, except those that every entry contains; undefined for all fields. The output may
+ *     contain more fields.
  * @throws Error if no process can be created
  */
 export function followJournal(
@@ -75,14 +77,17 @@ export function followJournal(
   };
 }
 
-/** The cursor of the journal's last entry; '' if the journal is empty; undefined if journalctl does not answer in 10 s. */
+/**
+ * Returns the cursor of the journal's last entry, '' if the journal is empty, or undefined if journalctl fails or does
+ * not answer within 10 s.
+ */
 export function lastCursor(): Promise<string | undefined> {
   const child = spawn(journalctl, ['-n', '1', '-q', '--no-pager', '--show-cursor', '-o', 'cat'], {
     stdio: ['ignore', 'pipe', 'ignore'],
     timeout: 10_000,
     env: environment,
   });
-  // The cursor comes last. The entry before it may have any content and any size.
+  // journalctl prints the cursor after the entry, which may have any content and any size.
   let tail = '';
   child.stdout.on('data', (chunk: Buffer) => {
     tail = (tail + chunk.toString('latin1', Math.max(0, chunk.length - 500))).slice(-500);
@@ -97,7 +102,7 @@ export function lastCursor(): Promise<string | undefined> {
 
 let selects: boolean | undefined;
 
-/** journalctl can select fields since systemd 236. */
+/** Returns the option that selects fields, if journalctl supports it (since systemd 236). */
 function selection(fields: readonly string[] | undefined): string[] {
   if (fields === undefined) return [];
   const option = `--output-fields=${fields.join(',')}`;
@@ -117,7 +122,7 @@ function startOptions(start: StartPosition): string[] {
   }
 }
 
-/** Closes the pipes first, so that a blocked write cannot delay the process's end. */
+/** Terminates journalctl. Closes the pipes first, so that a blocked write cannot delay its exit. */
 function terminate(child: ChildProcess): void {
   child.stdout?.removeAllListeners('data');
   child.stdout?.destroy();

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { HostError } from '../lib/errors.ts';
 
-/** The kernel's own file systems with f_type of statfs(2) (linux/magic.h); the longest path first. */
+/** The kernel's own file systems with f_type of statfs(2) (linux/magic.h). Paths below /sys come before /sys. */
 const kernelFileSystems = [
   { path: '/sys/kernel/security', magic: 0x73636673, name: 'securityfs' },
   { path: '/sys/firmware/efi/efivars', magic: 0xde5e81e4, name: 'efivarfs' },
@@ -11,9 +11,9 @@ const kernelFileSystems = [
 ];
 
 /**
- * Verifies that a file below /proc or /sys comes from the kernel, not from another file system that was mounted there.
- * Other paths are not checked.
- * @throws HostError if it is on another file system; errno's if it does not exist
+ * Verifies that a file below /proc or /sys is on the kernel's own file system, not on another file system that was
+ * mounted there. Other paths are not checked.
+ * @throws HostError if the file is on another file system; the system's error if the file does not exist
  */
 export function verifyKernelFile(file: string): void {
   const found = kernelFileSystems.find(({ path }) => file.startsWith(`${path}/`) || file === path);

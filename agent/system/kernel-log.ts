@@ -7,9 +7,9 @@ const mostRecords = 100_000;
 const recordBytes = 32768;
 
 /**
- * Reads the kernel's log buffer, the oldest record first (Documentation/ABI/testing/dev-kmsg); one read(2) returns one
- * record.
- * @throws HostError if the file is not the kernel's log device; EPERM or EACCES without the right to read it
+ * Reads the kernel's log buffer, beginning with the oldest record. Each read(2) returns one record
+ * (Documentation/ABI/testing/dev-kmsg).
+ * @throws HostError if the file is not the kernel's log device; EPERM or EACCES without permission to read it
  */
 export function readKernelLog(file = '/dev/kmsg'): string[] {
   const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
@@ -33,7 +33,7 @@ function readRecords(fd: number): string[] {
       if (count === 0) return records;
       records.push(buffer.toString('latin1', 0, count));
     } catch (error) {
-      // The record was overwritten before it was read: the next read returns the oldest record.
+      // The record was overwritten before it was read. The next read returns the oldest record.
       if (errorCode(error) === 'EPIPE') continue;
       if (errorCode(error) === 'EAGAIN') return records;
       throw error;

@@ -7,12 +7,13 @@ const flock = '/usr/bin/flock';
 
 /**
  * Takes an exclusive lock (flock(2)), which the kernel releases when this process ends, however it ends. flock(1) locks
- * the open file that it inherits; the lock belongs to that open file, so it outlives flock(1) and ends with the last
- * descriptor, which is ours (Node opens files close-on-exec). The file is never removed: a process that has opened the
- * removed file would hold a second lock. The process ID in the file is for messages only.
+ * the open file description that it inherits. The lock is released when the last descriptor is closed, which is held by
+ * this process (Node opens files close-on-exec). The lock file is never removed, because otherwise a process that has
+ * opened the removed file and a process that has opened the new file could both hold a lock. The process ID in the file
+ * is used only in messages.
  * @param name the file's name in messages
- * @returns releases the lock
- * @throws HostError EEXIST naming the process that has the lock
+ * @returns a function that releases the lock
+ * @throws HostError EEXIST that names the process that holds the lock
  */
 export function lock(file: string, name: string): () => void {
   fs.mkdirSync(path.dirname(file), { recursive: true });
@@ -37,7 +38,7 @@ function lockDescriptor(fd: number, name: string): void {
   const { exit, error } = runSync(flock, ['--nonblock', '0'], { stdio: [fd, 'ignore', 'ignore'] });
   if (error !== undefined) throw new HostError(`${flock}: ${error.message}`, errorCode(error));
   if (exit === 0) return;
-  // flock(1): 1 means that another process has the lock; the other codes are those of sysexits.h.
+  // flock(1) exits with 1 if another process holds the lock. Its other exit codes are those of sysexits.h.
   if (exit !== 1)
     throw new HostError(
       `${name}: ${flock} could not lock it (${exit === null ? 'ended by a signal' : `exit code ${exit}`})`,

@@ -1,13 +1,13 @@
 import { logText } from '../lib/unprintable.ts';
 import { outputTo } from './output.ts';
 
-/** Severities of syslog(3). */
+/** The severities of syslog(3). */
 export const priority = { error: 3, warning: 4, notice: 5, info: 6 } as const;
 
 export type Fields = Record<string, string>;
 export type Log = (level: number, message: string, fields: Fields) => void;
 
-/** Names of files, servers and mounts must not forge or hide a line of the log. */
+/** Returns a log without unprintable characters, so that names of files, servers and mounts cannot forge log lines. */
 export function cleaning(log: Log): Log {
   return (level, message, fields) => {
     const texts = Object.entries(fields).map(([name, value]) => [name, logText(value)]);
@@ -15,7 +15,7 @@ export function cleaning(log: Log): Log {
   };
 }
 
-/** Keeps entries until they are sent. Without entries the log is not opened, which takes milliseconds. */
+/** Keeps entries until `send` is called. Without entries, the log is not opened, because this takes milliseconds. */
 export function keepingLog(open: () => Promise<Log>): { log: Log; send: () => Promise<void> } {
   const kept: Parameters<Log>[] = [];
   return {
@@ -29,8 +29,8 @@ export function keepingLog(open: () => Promise<Log>): { log: Log; send: () => Pr
 }
 
 /**
- * The agent's own log: journald, through systemd-journald. If that module's addon cannot be loaded: stderr, in the form
- * "<N>message" of sd-daemon(3).
+ * Opens the agent's own log, which is sent to journald by the systemd-journald module. If the module's native addon
+ * cannot be loaded, the log is written to stderr in the form "<N>message" of sd-daemon(3).
  */
 export async function openJournal(): Promise<Log> {
   const identified = (fields: Fields) => ({ SYSLOG_IDENTIFIER: 'immutafs-agent', ...fields });

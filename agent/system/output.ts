@@ -4,16 +4,16 @@ import { errorCode } from '../lib/errors.ts';
 export interface StandardOutput {
   /**
    * Writes a text.
-   * @throws errno's (a full disk), but not if the reader has closed the pipe (`status | head -1`)
+   * @throws the system's error (a full disk), except if the reader has closed the pipe (`status | head -1`)
    */
   write: (text: string) => void;
-  /** Resolves when everything is written: a pipe that another process made non-blocking may be full. */
+  /** Waits until everything is written, because a pipe that another process made non-blocking may be full. */
   flush: () => Promise<void>;
 }
 
 /**
- * stdout or stderr, written synchronously wherever that is possible. Node's own process.stdout loads the network stack,
- * for the case of a socket: 6 ms, a quarter of the program's start.
+ * Writes to stdout or stderr, synchronously where possible. Node's process.stdout is avoided because it loads the
+ * network stack in case stdout is a socket, which takes 6 ms, a quarter of the program's start.
  * @param fd 1 or 2
  */
 export function outputTo(fd: 1 | 2): StandardOutput {
@@ -22,20 +22,20 @@ export function outputTo(fd: 1 | 2): StandardOutput {
     write: (text) => {
       const rest = stream === undefined ? writeSync(fd, Buffer.from(text)) : Buffer.from(text);
       if (rest.length === 0) return;
-      // The pipe is non-blocking and full: Node's stream waits for it.
+      // The pipe is non-blocking and full, so Node's stream is used to wait for it.
       stream ??= waitingStream(fd);
       stream.write(rest);
     },
     flush: () =>
       new Promise((resolve) => {
         if (stream === undefined) resolve();
-        // Called with an error, too, if the reader has closed the pipe.
+        // The callback is also called with an error, if the reader has closed the pipe.
         else stream.write('', () => resolve());
       }),
   };
 }
 
-/** @returns what did not fit into a full non-blocking pipe */
+/** Writes bytes. @returns the bytes that did not fit into a full non-blocking pipe */
 function writeSync(fd: number, bytes: Buffer): Buffer {
   let rest = bytes;
   try {
@@ -49,12 +49,12 @@ function writeSync(fd: number, bytes: Buffer): Buffer {
 
 function waitingStream(fd: 1 | 2): NodeJS.WriteStream {
   const stream = fd === 1 ? process.stdout : process.stderr;
-  // The reader has closed the pipe.
+  // Ignore that the reader has closed the pipe.
   stream.on('error', () => undefined);
   return stream;
 }
 
-/** isatty(3). Its module is loaded only for a device that is not /dev/null and its like. */
+/** Calls isatty(3). Loads Node's module only for a character device that is not /dev/null or another memory device. */
 export function isTerminal(fd: number): boolean {
   const stat = fs.fstatSync(fd);
   const memoryDevice = 1;

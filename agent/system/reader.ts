@@ -21,51 +21,51 @@ import type { ProbeKind } from './probe/probes.ts';
 export type { Ended, Owner, ProbeKind, Stat, Usage };
 
 /**
- * The only access to the system: every read goes through it, and every change through SystemWriter (writer.ts). Reads are
- * synchronous, since `status` reads procfs, sysfs and the local disk, and overlapping would not make its start faster.
- * Operations that may hang run in a child process with a deadline. Every failure is a HostError with errno's name.
+ * Every read of the system goes through this interface, and every change through SystemWriter (writer.ts). Reads are
+ * synchronous, because `status` reads procfs, sysfs and the local disk, where asynchronous reads would not be faster.
+ * Operations that may hang run in a child process with a deadline. Every failure is a HostError with the error code.
  */
 export interface SystemReader {
   /**
-   * Reads a file, one character a byte (latin1), so that no byte is lost.
-   * @param limit bytes, 16 MiB by default
-   * @throws HostError EFBIG for a larger file; for a file below /proc or /sys that is not the kernel's
+   * Reads a file, one character per byte (latin1), so that no byte is lost.
+   * @param limit the maximum size in bytes, 16 MiB by default
+   * @throws HostError EFBIG for a larger file; HostError for a file below /proc or /sys that is not the kernel's
    */
   read(file: string, limit?: number): string;
   /**
-   * As `read`, for a file that may be absent.
+   * Like `read`, for a file that may be absent.
    * @returns undefined if the file does not exist (ENOENT, ENOTDIR); every other failure is an error
    */
   readIfPresent(file: string, limit?: number): string | undefined;
   /**
-   * Reads a file in a folder that a less privileged user may write to, one character a byte. Only a regular file is opened
-   * (record.ts).
-   * @param owner who may own the file
-   * @param limit bytes
+   * Reads a file in a folder to which a less privileged user may write, one character per byte (latin1). Only a regular
+   * file is opened (record.ts).
+   * @param owner the permitted owner of the file
+   * @param limit the maximum size, in bytes
    * @returns undefined if the file does not exist
    */
   readRecord(file: string, owner: Owner, limit?: number): string | undefined;
-  /** Reads bytes of a file or device, one character a byte; fewer at its end. */
+  /** Reads bytes at an offset of a file or device, one character per byte (latin1). Returns fewer bytes at its end. */
   readAt(file: string, offset: number, bytes: number): string;
   /** Reads a file in buffers of 1 MiB. */
   pieces(file: string): Iterable<Buffer>;
-  /** The names in a folder, sorted. */
+  /** Returns the names in a folder, sorted. */
   list(folder: string): string[];
-  /** The target of a symbolic link, unresolved, one character a byte. */
+  /** Returns the target of a symbolic link, unresolved, one character per byte (latin1). */
   link(file: string): string;
-  /** The path with every symbolic link resolved. */
+  /** Returns the path with every symbolic link resolved. */
   resolve(file: string): string;
-  /** lstat(2); undefined if the file does not exist. */
+  /** Returns the result of lstat(2), or undefined if the file does not exist. */
   stat(file: string): Stat | undefined;
   usage(file: string): Usage;
   /**
-   * Tries a write to each folder's file system in a child process, without leaving a file.
-   * @returns for each folder errno's name, 'OK' if the write succeeded, or 'TIMEOUT' at the deadline
+   * Tries to write to each folder's file system in a child process, without leaving a file behind.
+   * @returns for each folder, 'OK' if the write succeeded, 'TIMEOUT' at the deadline, or the error code
    */
   tryWrites(folders: readonly string[]): Promise<string[]>;
-  /** The records in the kernel's log buffer, the oldest first. */
+  /** Returns the records in the kernel's log buffer, the oldest first. */
   kernelLog(): string[];
-  /** Runs probes of a path in a child process (probe/). @returns an answer for each kind, 'TIMEOUT' at the deadline */
+  /** Probes a path in a child process (probe/). @returns the answer for each kind, or 'TIMEOUT' at the deadline */
   probe(kinds: readonly ProbeKind[], path: string): Promise<Partial<Record<ProbeKind, string>>>;
   /** Runs a program without a shell, and abandons it at the deadline (exec.ts). @param milliseconds 5000 by default */
   run(program: string, args: readonly string[], milliseconds?: number): Promise<Ended>;
@@ -78,7 +78,7 @@ const defaultLimit = 16 * 1024 * 1024;
 const deadline = 5000;
 
 export interface ReaderOptions {
-  /** The system's root; tests give a folder of fixtures. */
+  /** The root of the system. Tests use a folder with fixtures instead. */
   root?: string;
   /** The command line that starts this program, for child processes. */
   self?: readonly string[];
@@ -125,7 +125,7 @@ function unlessAbsent<T>(action: () => T): T | undefined {
   }
 }
 
-/** Verifies a file after it was read, so that the check covers the file that was read. */
+/** Returns the value that was read from a file. The file is verified after the read, so that the check covers the read. */
 function verified<T>(file: string, verify: (file: string) => void, value: T): T {
   verify(file);
   return value;
@@ -137,10 +137,16 @@ function resolve(file: string, root: string, verify: (file: string) => void): st
   return root !== '/' && resolved.startsWith(root) ? resolved.slice(root.length) || '/' : resolved;
 }
 
-/** A small program that starts in a millisecond (packaging/build/try-write.c). If it is not installed, this program replaces it. */
+/**
+ * A small program that starts in a millisecond (packaging/build/try-write.c). If it is not installed, the agent itself
+ * is used instead.
+ */
 const tryWriteProgram = '/usr/libexec/immutafs/try-write';
 
-/** One child process writes to the folders in turn. If a write hangs, each folder after it gets a child process. */
+/**
+ * Starts one child process that writes to the folders one after another. If a write hangs, a separate child process is
+ * started for each of the remaining folders.
+ */
 async function tryWrites(self: readonly string[], folders: readonly string[]): Promise<string[]> {
   if (folders.length === 0) return [];
   const [program = process.execPath, ...args] = fs.existsSync(tryWriteProgram)
@@ -155,7 +161,7 @@ async function tryWrites(self: readonly string[], folders: readonly string[]): P
   return [...answers, missing, ...(await Promise.all(remaining)).flat()];
 }
 
-/** try-write prints errno's number, this program prints its name. */
+/** Returns the name of an error code. try-write prints the number of errno, the agent prints the name. */
 function answerName(answer: string): string {
   if (answer === '0') return 'OK';
   return /^\d+$/.test(answer) ? getSystemErrorName(-Number(answer)) : answer;

@@ -4,21 +4,21 @@ import { HostError, errorCode } from '../lib/errors.ts';
 import { readAll } from './files.ts';
 import { O_PATH, inFolder } from './foreign-folder.ts';
 
-/** `root`: only root may own the file and write to it. `folder`: the owner of its folder may own it, too. */
+/** `root`: only root may own the file and write to it. `folder`: the owner of the file's folder may also own the file. */
 export type Owner = 'root' | 'folder';
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, S_IFMT } = fs.constants;
 
 /**
- * Reads a file that a less privileged user may have made. The name is opened with O_PATH and checked, and that descriptor
- * (/proc/self/fd) is then opened for reading, so that only a regular file is ever opened, even if another process
- * replaces the file in between.
+ * Reads a file that a less privileged user may have created. Opens the name with O_PATH, checks the descriptor, and
+ * reopens the descriptor for reading (/proc/self/fd). Therefore, only a regular file is opened for reading, even if
+ * another process replaces the file in the meantime.
  * @param file an absolute path
- * @param limit bytes
+ * @param limit the maximum size, in bytes
  * @param shown the file's name in messages
- * @returns one character a byte; undefined if the file does not exist
- * @throws HostError with the reason: ELOOP for a link, EINVAL for another kind of file, EPERM for another
- *     owner, EFBIG for more than `limit` bytes; errno's otherwise
+ * @returns one character per byte (latin1); undefined if the file does not exist
+ * @throws HostError with the reason: ELOOP for a symbolic link, EINVAL for another file type, EPERM for a wrong owner,
+ *     mode or link count, EFBIG for a file larger than `limit`; the system's error otherwise
  */
 export function readRecord(file: string, owner: Owner, limit: number, shown = file): string | undefined {
   try {
@@ -32,7 +32,7 @@ export function readRecord(file: string, owner: Owner, limit: number, shown = fi
       }
     });
   } catch (error) {
-    // Without /proc every open fails with ENOENT, which does not mean that the file does not exist.
+    // If /proc is not mounted, every open fails with ENOENT, even if the file exists.
     const isMissing = errorCode(error) === 'ENOENT' && !fs.lstatSync(file, { throwIfNoEntry: false });
     if (isMissing) return undefined;
     throw error;

@@ -4,18 +4,19 @@ import { HostError } from '../lib/errors.ts';
 import { inFolder, randomWord } from './foreign-folder.ts';
 
 /**
- * The name of the new file until rename(2). `random`: safe in a folder of another user, and while other processes
- * replace the same file. `fixed`: for a process that has the lock on the folder's files, and in a folder of root; the
- * next run removes what an interrupted run left.
+ * The temporary name of the new file before rename(2). `random` is safe in a folder of another user, and while other
+ * processes replace the same file. `fixed` is for a process that holds the lock on the folder's files, and only in a
+ * folder of root. The next run removes a file that an interrupted run left behind.
  */
 export type TemporaryName = 'random' | 'fixed';
 
 /**
- * Replaces a file or a symbolic link, whole or not at all: creates the new one beside it, renames it (rename(2)) and
- * waits until the folder is on the disk. The folder is opened once (foreign-folder.ts).
- * @param file an absolute path; whatever is there is replaced and never opened
- * @param create makes the new file or link at a path that does not exist
- * @throws errno's, EISDIR for a folder; HostError ELOOP for a link on the path that another user could have made
+ * Replaces a file or a symbolic link atomically. Creates the new file in the same folder, renames it (rename(2)) and
+ * waits until the folder is on the disk. The folder is opened only once (foreign-folder.ts).
+ * @param file an absolute path; an existing file is replaced without being opened
+ * @param create creates the new file or link at a path that does not exist
+ * @throws HostError ELOOP for a link in the path that another user may have created; the system's error otherwise, such
+ *     as EISDIR for a folder
  */
 export function replaceFile(file: string, name: TemporaryName, create: (temporary: string) => void): void {
   inFolder(path.dirname(file), (at) => {
@@ -39,14 +40,14 @@ export interface Attributes {
   gid?: number;
 }
 
-/** Writes a file that must not exist (O_EXCL), and waits until it is on the disk. @throws errno's */
+/** Creates a file, which must not exist (O_EXCL), and waits until it is on the disk. @throws the system's error */
 export function writeNewFile(file: string, bytes: Buffer, { mode, uid, gid }: Attributes): void {
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
   const fd = fs.openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK, 0o600);
   try {
     fs.writeFileSync(fd, bytes);
     if (uid !== undefined && gid !== undefined) fs.fchownSync(fd, uid, gid);
-    // After fchown(2), which clears set-user-ID bits.
+    // Called after fchown(2), because fchown(2) clears the set-user-ID bit.
     fs.fchmodSync(fd, mode);
     fs.fsyncSync(fd);
   } finally {
@@ -55,10 +56,9 @@ export function writeNewFile(file: string, bytes: Buffer, { mode, uid, gid }: At
 }
 
 /**
- * The owner and mode of a regular file.
+ * Returns the owner and mode of a regular file, or undefined if the file does not exist.
  * @param shown the file's name in messages
- * @returns undefined if there is none
- * @throws HostError for anything but a regular file
+ * @throws HostError if the file is not a regular file
  */
 export function attributesOf(file: string, shown: string): Required<Attributes> | undefined {
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });
@@ -67,7 +67,7 @@ export function attributesOf(file: string, shown: string): Required<Attributes> 
   return { mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid };
 }
 
-/** Waits until the names in a folder are on the disk. */
+/** Waits until the entries of a folder are on the disk (fsync(2)). */
 export function syncFolder(folder: string): void {
   const fd = fs.openSync(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
   try {

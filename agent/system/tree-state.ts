@@ -3,16 +3,16 @@ import type fs from 'node:fs';
 import { HostError } from '../lib/errors.ts';
 
 /**
- * The state of every file in a tree: one 64-bit hash of inode, size, mtime, ctime and name for each file. A file whose
- * hash is found has not changed, since the kernel sets ctime at each write (inode(7)).
+ * The state of every file in a tree. For each file, it contains a 64-bit hash of the inode, size, mtime, ctime and name.
+ * A file whose hash is found has not changed, because the kernel updates the ctime at each write (inode(7)).
  */
 export interface TreeState {
   has(name: string, state: FileState): boolean;
-  /** Serialises the state for parseTreeState, one character a byte. */
+  /** Serialises the state for parseTreeState, one character per byte (latin1). */
   text(): string;
 }
 
-/** The state of one file; mtime and ctime in nanoseconds since the epoch. */
+/** The state of one file. The mtime and the ctime are in nanoseconds since the epoch. */
 export interface FileState {
   inode: bigint;
   size: bigint;
@@ -20,7 +20,7 @@ export interface FileState {
   changed: bigint;
 }
 
-/** @param text of TreeState.text. @throws HostError for a text of an impossible length */
+/** Parses a text from TreeState.text. @throws HostError if the length of the text is not a multiple of 8 */
 export function parseTreeState(text: string): TreeState {
   const bytes = Buffer.from(text, 'latin1');
   if (bytes.length % 8 !== 0) throw new HostError('the state of a tree has an impossible length');
@@ -29,7 +29,7 @@ export function parseTreeState(text: string): TreeState {
   return treeState(keys);
 }
 
-/** Collects the state of files one by one; keeps eight bytes of each. */
+/** Collects the states of files one by one, in eight bytes per file. */
 export function makeTreeState(): { add: (name: string, state: FileState) => void; done: () => TreeState } {
   const keys: bigint[] = [];
   return {

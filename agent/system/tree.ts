@@ -5,8 +5,8 @@ import { O_PATH } from './foreign-folder.ts';
 import { type FileState, type TreeState, makeTreeState, stateOf } from './tree-state.ts';
 
 /**
- * Reads the state of a tree, within one file system.
- * @param pause called at each file; an error that it throws ends the walk
+ * Reads the state of a tree, without the files on other file systems.
+ * @param pause is called for each file; an error that it throws ends the walk
  */
 export async function readTreeState(folder: string, pause: () => void): Promise<TreeState> {
   const state = makeTreeState();
@@ -18,18 +18,18 @@ export async function readTreeState(folder: string, pause: () => void): Promise<
 }
 
 export interface WalkedFile {
-  /** Relative to the folder, one character a byte. */
+  /** The path relative to the folder, one character per byte (latin1). */
   name: string;
   directory: boolean;
   state: FileState;
 }
 
 /**
- * Removes the files of a tree for which `isDispensable` is true, and then such directories that are empty, but not the
- * folder itself. Files on other file systems are never removed. Removing one name of an inode changes the ctime of its
- * other names; `isDispensable` receives the ctime from before.
- * @param kept receives the name of each file that stays, and of each directory that is not dispensable or immutable
- * @throws HostError with the system's reason; the walk ends there
+ * Removes the files in a tree for which `isDispensable` returns true, then the empty directories for which it returns
+ * true, but not the folder itself. Files on other file systems are never removed. Removing one name of an inode changes
+ * the ctime of the other names, so `isDispensable` receives the ctime before this change.
+ * @param kept receives the name of each file that is kept, and of each directory that is immutable or not dispensable
+ * @throws the system's error, which ends the walk
  */
 export async function removeTree(
   folder: string,
@@ -88,7 +88,7 @@ function changeOf(file: Buffer): number | undefined {
   }
 }
 
-/** EPERM: the file or its directory has an attribute of chattr(1), +i or +a. */
+/** Calls `otherwise` if `remove` fails with EPERM, because the file or its directory has the attribute i or a (chattr(1)). */
 function unlessImmutable(remove: () => void, otherwise: () => void): void {
   try {
     remove();
@@ -98,7 +98,7 @@ function unlessImmutable(remove: () => void, otherwise: () => void): void {
   }
 }
 
-/** @returns the ctime of the inode afterwards, if it has other names */
+/** Removes a file name. @returns the new ctime of the inode, if the inode has other names */
 function unlink(at: Buffer, { nlink }: fs.BigIntStats): bigint | undefined {
   if (nlink === 1n) {
     fs.unlinkSync(at);
@@ -125,8 +125,9 @@ function removeIfEmpty(at: Buffer): void {
 type Visit = (name: string, stat: fs.BigIntStats, at: Buffer) => (() => void) | undefined;
 
 /**
- * Visits every file below a folder, a directory before its content; the function that `visit` returns is called after
- * the content. Each file is reached from its open parent, so that a link that replaces a directory is not followed.
+ * Visits every file below a folder, and each directory before its contents. If `visit` returns a function, the function
+ * is called after the contents were visited. Each file is accessed relative to its open parent directory, so that a
+ * symbolic link that replaces a directory is not followed.
  */
 async function walkTree(
   folder: string,

@@ -10,26 +10,26 @@ import { type WalkedFile, lastChange, readTreeState, removeTree } from './tree.t
 export type { Ran, TreeState, WalkedFile };
 
 /**
- * Every change of the system. What a method has changed is on the disk when it returns: after a power cut there is the
- * old or the new. Every failure is a HostError with errno's name.
+ * Every change of the system goes through this interface. When a method returns, its change is on the disk. After a
+ * power failure, the disk contains either the old or the new state. Every failure is a HostError with the error code.
  */
 export interface SystemWriter {
   /**
-   * Replaces whatever has this name by a file, whole or not at all. Safe in a folder of another user.
+   * Creates a file or replaces an existing file or link atomically. Safe in a folder of another user.
    * @param text written as UTF-8
    */
   writeAtomically(file: string, text: string, mode: number): void;
   /**
-   * Replaces a regular file, whole or not at all, and keeps its owner and mode. Only for a process that has a lock.
-   * @param text one character a byte
-   * @param mode of the file if there was none
+   * Creates or atomically replaces a regular file, and keeps its owner and mode. Only for a process that holds a lock.
+   * @param text one character per byte (latin1)
+   * @param mode the mode if the file does not exist
    */
   replaceText(file: string, text: string, mode?: number): void;
-  /** Replaces a file or link by a symbolic link, or makes one. Only for a process that has a lock. */
+  /** Creates a symbolic link or atomically replaces a file or link by it. Only for a process that holds a lock. */
   replaceByLink(file: string, to: string): void;
   /**
-   * Replaces a file or link by a copy of another one with its owner, mode and times, whole or not at all. Only for a
-   * process that has a lock.
+   * Copies a file or link, including its owner, mode and times, and atomically replaces the destination by the copy. Only
+   * for a process that holds a lock.
    */
   copyInto(from: string, to: string): void;
   remove(file: string): void;
@@ -37,10 +37,10 @@ export interface SystemWriter {
   /** mkdir(1) -p */
   makeFolder(folder: string, mode: number): void;
   /**
-   * Runs a program without a shell and waits for its end.
-   * @param seconds the time limit; then the program is ended
-   * @param output receives stdout as it arrives, one character a byte
-   * @param stop ends the program earlier
+   * Runs a program without a shell and waits until it exits.
+   * @param seconds the timeout, after which the program is terminated
+   * @param output receives stdout as it arrives, one character per byte (latin1)
+   * @param stop terminates the program before the timeout
    */
   run(
     program: string,
@@ -49,18 +49,21 @@ export interface SystemWriter {
     output?: (text: string) => void,
     stop?: AbortSignal,
   ): Promise<Ran>;
-  /** Overwrites bytes of a file or device, and waits until they are on the disk. @param text one character a byte */
+  /**
+   * Overwrites bytes at an offset of a file or device, and waits until they are on the disk.
+   * @param text one character per byte (latin1)
+   */
   writeAt(file: string, offset: number, text: string): void;
   /**
-   * Takes a lock that ends when the returned function is called or this process ends.
-   * @throws HostError EEXIST naming the process that has the lock
+   * Takes a lock that is released when the returned function is called or this process ends.
+   * @throws HostError EEXIST that names the process that holds the lock
    */
   lock(file: string): () => void;
-  /** Reads the state of every file below a folder (tree.ts). @param pause called at each file; may throw */
+  /** Reads the state of every file below a folder (tree.ts). @param pause is called for each file, and may throw */
   readTree(folder: string, pause: () => void): Promise<TreeState>;
   /**
-   * Removes the files below a folder for which `isDispensable` is true, then the empty directories among them.
-   * @param kept receives the name of each file that stays, relative to the folder, one character a byte
+   * Removes the files and the empty directories below a folder for which `isDispensable` returns true.
+   * @param kept receives the name of each file that is kept, relative to the folder, one character per byte (latin1)
    */
   removeTree(
     folder: string,
@@ -69,14 +72,14 @@ export interface SystemWriter {
     kept: (name: string) => void,
   ): Promise<void>;
   /**
-   * The time of the last change of a file below a folder or, if the file is gone, of its nearest directory that exists.
-   * @param name relative to the folder, one character a byte
+   * Returns the ctime of a file below a folder or, if the file does not exist, of its nearest existing parent directory.
+   * @param name the file name relative to the folder, one character per byte (latin1)
    * @returns milliseconds since the epoch
    */
   lastChange(folder: string, name: string): number;
 }
 
-/** @param root the system's root; tests give a folder of fixtures */
+/** @param root the root of the system; tests use a folder with fixtures instead */
 export function systemWriter(root = '/'): SystemWriter {
   const at = (file: string) => (root === '/' ? file : path.join(root, file));
   const replace = (file: string, create: (temporary: string) => void) =>

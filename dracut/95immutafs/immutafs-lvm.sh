@@ -1,7 +1,7 @@
 #!/bin/sh
-# dracut-initqueue sources this file whenever udev has settled, before the job that activates LVM (64-lvm.rules): no exit
-# and no set -e. Starts no process unless there is a physical volume on a read-only SCSI disk, or on a sealed and on an
-# unsealed disk.
+# dracut-initqueue sources this file whenever udev has settled, before the job that activates LVM (64-lvm.rules). A
+# sourced file must not use exit or set -e. Starts a process only if there is a physical volume on a read-only SCSI
+# disk, or if there are physical volumes on both sealed and unsealed disks.
 immutafs_volumes=' '
 for immutafs_volume in /dev/immutafs/lvm/* /dev/immutafs/unsealed-lvm/*; do
   [ ! -b "$immutafs_volume" ] || immutafs_volumes="$immutafs_volumes$immutafs_volume "

@@ -1,7 +1,7 @@
 #!/bin/bash
 # shellcheck disable=SC2154 # dracut sets moddir, initdir and systemdsystemunitdir
-# dracut module: the udev rule that propagates read-only through device-mapper, and the hook that assembles /var. Uses only
-# what dracut 033 has (dracut.modules(7)).
+# dracut module that installs the udev rule, which propagates the read-only state through device-mapper, and the hook
+# that assembles /var. Uses only functions that dracut 033 has (dracut.modules(7)).
 
 check() {
   local program
@@ -15,7 +15,7 @@ depends() {
   return 0
 }
 
-# Even if the overlay driver is not loaded now: a sealed boot needs it.
+# Installs the overlay driver even if it is not loaded now, because a sealed boot needs it.
 installkernel() {
   hostonly='' instmods overlay
 }
@@ -43,7 +43,7 @@ install() {
 
 # A hibernation image in a swap area on a writable disk would restore the system that wrote it, even in maintenance mode.
 # dracut's resume reads cmdline.d (dracut.cmdline(7)). systemd's generator reads only the kernel command line and the EFI
-# variable HibernateLocation, therefore the generator and its units are masked.
+# variable HibernateLocation, so the generator and its units are masked.
 disable_resume() {
   local unit etc=$initdir/etc
   mkdir -p "$etc/cmdline.d" "$etc/systemd/system" "$etc/systemd/system-generators"

@@ -7,7 +7,10 @@ import { buildDocs } from '../docs/docs.ts';
 
 export { buildExecutable };
 
-/** Options that build the delivered agent. `status`, its most frequent command, is rehearsed. */
+/**
+ * Returns the options that build the delivered agent. The code cache is recorded with `status`, its most frequent
+ * command.
+ */
 export function agent(out: string): Parameters<typeof buildExecutable>[0] {
   return { entry: inRoot('agent/main.ts'), out, rehearsal: ['status'] };
 }
@@ -15,7 +18,7 @@ export function agent(out: string): Parameters<typeof buildExecutable>[0] {
 /**
  * Builds dist/: immutafs-agent, lib/ (its private runtime), set-readonly, try-write, licences/, and the documents of
  * packaging/docs/docs.ts. Unchanged parts are not rebuilt. The same sources, npm packages and Debian libraries give the
- * same bytes, except for the code cache, which depends on a number that V8 draws at each start.
+ * same bytes, except for the code cache, which depends on a random number that V8 generates at each start.
  */
 export async function build(): Promise<void> {
   await buildRuntime();

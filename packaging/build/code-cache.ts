@@ -4,14 +4,17 @@ import path from 'node:path';
 
 const script = path.join(import.meta.dirname, 'rehearse.cjs');
 
-/** Parameters of the wrapper: two of Node's for a CommonJS module, and whether V8 rejected the code cache. */
+/**
+ * Parameters of the function that wraps the program: two that Node passes to a CommonJS module, and whether V8 rejected
+ * the code cache.
+ */
 const parameters = 'require,module,codeCacheRejected';
 
 /**
- * Writes program.cjs, the bundle in the form that launch.cjs runs, and program.cache, the functions that V8 compiled in a
- * run with `args`. Without the cache, a third of the time of `status` is spent compiling. V8 accepts a cache only from its
+ * Writes program.cjs, the bundle in the form that launch.cjs runs, and program.cache, the code that V8 compiled in a
+ * run with `args`. Without the cache, `status` spends a third of its time compiling. V8 accepts a cache only from its
  * own version and with the same flags.
- * @param folder where to write them
+ * @param folder receives both files
  * @param options node: the binary in the executable; flags: its execArgv; code: the bundle
  * @throws Error if the run fails or takes longer than 60 s
  */
@@ -23,7 +26,7 @@ export function buildCodeCache(
   writeFileSync(program, `(function(${parameters}){${code}\n})`, 'latin1');
   const cache = path.join(folder, 'program.cache');
   execFileSync(node, [...flags, script, program, cache, ...args], {
-    // Without NODE_OPTIONS, which the executable ignores, too.
+    // Without NODE_OPTIONS, because the executable ignores it as well.
     env: { LC_ALL: 'C' },
     stdio: 'ignore',
     timeout: 60_000,

@@ -13,15 +13,18 @@ const nodeBinary = path.join(nodePackage, 'bin/node');
 const loader = `${installedRuntime}/ld-linux-x86-64.so.2`;
 const addon = `${installedRuntime}/journal_send.node`;
 
-/** Configuration of Node's single-executable blob (Node 24). pkg passes on options that its own type does not know. */
+/**
+ * Configuration of the blob of a single-executable application (Node 24). pkg passes all options to Node, including
+ * those that its own type lacks.
+ */
 const seaConfig = {
   disableExperimentalSEAWarning: true,
   useSnapshot: false,
-  // It would cover launch.cjs only; the program has its own cache.
+  // Node's own code cache would cover only launch.cjs. The program has a separate cache (code-cache.ts).
   useCodeCache: false,
-  // Without writable and executable memory, which SELinux's deny_execmem forbids.
+  // Avoids memory that is both writable and executable, which SELinux's deny_execmem forbids.
   execArgv: ['--jitless'],
-  // Ignores NODE_OPTIONS: the environment must not change the behaviour of the agent.
+  // Ignores NODE_OPTIONS, because the environment must not change the behaviour of the agent.
   execArgvExtension: 'none',
 };
 
@@ -50,7 +53,10 @@ export async function buildExecutable({
   return inputs;
 }
 
-/** Bundles to one CommonJS text without superfluous white space. Names are kept, so that stack traces are readable. */
+/**
+ * Bundles a program into one CommonJS text with minified white space. Names are kept, so that stack traces are
+ * readable.
+ */
 async function bundle(entry: string): Promise<{ code: string; inputs: string[] }> {
   const result = await esbuild({
     entryPoints: [entry],
@@ -74,15 +80,16 @@ async function bundle(entry: string): Promise<{ code: string; inputs: string[] }
 }
 
 /**
- * esbuild copies every property of a builtin module whose default export is imported, which takes 3 ms at each start. If
- * only the default export is used, which is the module itself, the copy is superfluous.
+ * Removes the copies that esbuild makes of every builtin module whose default export is imported, which take 3 ms at
+ * each start. A copy is superfluous if only the default export is used, because the default export is the module
+ * itself.
  */
 function removeCopies(code: string): string {
   return code.replace(
     /\b(import_\w+)=__toESM\((require\("node:[\w/]+"\)),1\)/g,
     (whole, name: string, module) => {
       const uses = [...code.matchAll(new RegExp(`\\b${name}\\b(?!\\.default\\b)`, 'g'))].length;
-      // The declaration is one use; in a module that is evaluated lazily, the assignment is another.
+      // The declaration counts as one use. In a module that is evaluated lazily, the assignment is a second use.
       const own = code.includes(`var ${name}=`) ? 1 : 2;
       return uses === own ? `${name}={default:${module}}` : whole;
     },
@@ -90,9 +97,9 @@ function removeCopies(code: string): string {
 }
 
 /**
- * systemd-journald requires its addon by a path in its own directory. On the guest the addon is a file of the private
- * runtime: a bundled one would have to be unpacked to a writable and executable directory. It is loaded when the module is
- * first required, so that a missing file is an Error there and not at the start.
+ * Makes systemd-journald load its addon from the private runtime instead of from its own directory. A bundled addon
+ * would have to be unpacked to a writable and executable directory. The addon is loaded when the module is first
+ * required, so that a missing file causes an Error at that point and not at the start of the agent.
  */
 const journalAddon: Plugin = {
   name: 'journal-addon',
@@ -105,7 +112,10 @@ const journalAddon: Plugin = {
   },
 };
 
-/** The agent uses no subcommands in programs of their own, and node:child_process takes longer to load than commander. */
+/**
+ * Loads node:child_process only when commander uses it, because the module takes longer to load than commander itself.
+ * The agent has no subcommands that are separate programs.
+ */
 const lazyChildren: Plugin = {
   name: 'lazy-children',
   setup(build) {
@@ -119,7 +129,10 @@ const lazyChildren: Plugin = {
   },
 };
 
-/** patchelf comes last: the base binary generates the blob, and must therefore run on the build machine. */
+/**
+ * Links Node, the program and its cache to an executable. patchelf runs last, because the base binary generates the
+ * blob and must therefore run on the build machine.
+ */
 async function link(code: string, rehearsal: string[], out: string): Promise<void> {
   const folder = path.join(scratch, `link-${process.pid}-${path.basename(out)}`);
   mkdirSync(folder, { recursive: true });
@@ -129,8 +142,8 @@ async function link(code: string, rehearsal: string[], out: string): Promise<voi
     buildCodeCache(folder, { node, flags: seaConfig.execArgv, code, args: rehearsal });
     copyFileSync(launcher, path.join(folder, 'immutafs-agent.cjs'));
     await inject(folder, node, linked);
-    // Two calls and in this order: patchelf 0.18 otherwise writes an executable that segfaults.
-    // DT_RPATH, not DT_RUNPATH: it also applies to the dependencies of the libraries.
+    // Use two calls, in this order, because patchelf 0.18 otherwise writes an executable that segfaults. Use DT_RPATH
+    // and not DT_RUNPATH, because DT_RPATH also applies to the dependencies of the libraries.
     execFileSync('patchelf', ['--force-rpath', '--set-rpath', installedRuntime, linked]);
     execFileSync('patchelf', ['--set-interpreter', loader, linked]);
     mkdirSync(path.dirname(out), { recursive: true });
@@ -141,9 +154,9 @@ async function link(code: string, rehearsal: string[], out: string): Promise<voi
 }
 
 /**
- * Runs pkg's SEA step on `folder`/immutafs-agent.cjs. With the path of a base binary it uses neither a server nor a cache.
- * pkg works in a new directory below TMPDIR. The executable contains the path of its source relative to that directory,
- * which is the same in every build and contains nothing of the build machine.
+ * Runs pkg's SEA step on `folder`/immutafs-agent.cjs. With the path of a base binary, pkg uses neither a server nor a
+ * cache. pkg works in a new directory below TMPDIR. The executable contains the path of its source relative to that
+ * directory. The relative path is the same in every build and does not depend on the build machine.
  */
 async function inject(folder: string, base: string, output: string): Promise<void> {
   const version = execFileSync(base, ['--version'], { encoding: 'utf8' }).trim().slice(1);
@@ -169,7 +182,7 @@ async function inject(folder: string, base: string, output: string): Promise<voi
   }
 }
 
-/** Node without its symbols, which saves 18 MB. */
+/** Returns the path of a Node binary without symbols, which saves 18 MB. */
 function strippedNode(): string {
   const stripped = path.join(
     scratch,

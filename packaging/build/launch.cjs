@@ -3,7 +3,7 @@
 const { getRawAsset } = require('node:sea');
 const { Script } = require('node:vm');
 
-// A view of the executable's memory; the text of the program is ASCII.
+// The buffer is a view of the executable's memory. Latin-1 decodes the program correctly, because its text is ASCII.
 const source = Buffer.from(getRawAsset('program.cjs')).latin1Slice();
 const cachedData = Buffer.from(getRawAsset('program.cache'));
 const script = new Script(source, { filename: 'immutafs-agent.cjs', cachedData });

@@ -48,7 +48,10 @@ function collect(packages: readonly string[]): void {
   }
 }
 
-/** Compiled into journal_send.node, whether their JavaScript is in the bundle or not. */
+/**
+ * Packages that are compiled into journal_send.node. Their licences are needed even if no JavaScript of them is in the
+ * bundle.
+ */
 const addonPackages = ['node_modules/nan', 'node_modules/systemd-journald'];
 
 const heading = `Third-party software in immutafs-agent. The licence of each is in this directory.
@@ -56,7 +59,7 @@ The sources are those of exactly these versions, from the npm registry, nodejs.o
 
 `;
 
-/** The directories of the npm packages, including nested ones, that own files of the bundle. */
+/** Returns the directories of the npm packages, including nested packages, that own files of the bundle. */
 export function bundledPackages(inputs: readonly string[]): string[] {
   const folders = inputs.map((input) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(input)?.[0]);
   return [...new Set(folders.filter((folder) => folder !== undefined))].sort();
@@ -83,7 +86,10 @@ function describe(folder: string): { name: string; version: string; license?: st
   return JSON.parse(readFileSync(path.join(folder, 'package.json'), 'utf8')) as ReturnType<typeof describe>;
 }
 
-/** Debian's copyright files, and the common licences to which they refer, because a RHEL guest does not have those. */
+/**
+ * Copies Debian's copyright files, and the common licences to which they refer, because a RHEL guest does not have the
+ * common licences. Returns a line of the list for each package.
+ */
 function debianLicences(folder: string): string[] {
   const packages = debianPackages();
   const common = new Set<string>();
@@ -99,7 +105,7 @@ function debianLicences(folder: string): string[] {
   );
 }
 
-/** The Debian packages of the private runtime. A source package has one copyright file. */
+/** Returns the Debian packages of the private runtime. All packages of one source package share a copyright file. */
 function debianPackages(): { name: string; version: string; source: string; sourceVersion: string }[] {
   const args = [
     '-W',

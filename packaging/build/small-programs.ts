@@ -4,7 +4,7 @@ import path from 'node:path';
 import { dist, inRoot } from './paths.ts';
 import { digest, once, recipe } from './stamp.ts';
 
-/** Options for a small program that does not depend on the build machine. */
+/** Compiler options whose result does not depend on the build machine. */
 const options = [
   ...['-Os', '-static', '-nostdlib', '-ffreestanding', '-fno-stack-protector', '-fcf-protection=none'],
   ...['-fno-asynchronous-unwind-tables', '-Wall', '-Wextra', '-Werror', '-s'],

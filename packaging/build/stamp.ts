@@ -16,7 +16,8 @@ export interface Step {
 }
 
 /**
- * Makes `outputs`, unless they exist and were made from the same `key`. If another process is making them, waits for it.
+ * Makes `outputs`, unless they exist and were made from the same `key`. If another process is making them, waits for
+ * that process.
  * @returns whether they were made
  * @throws what `make` throws; the step then counts as not done
  */
@@ -38,14 +39,20 @@ export async function once({ name, key, outputs, make }: Step): Promise<boolean>
   }
 }
 
-/** flock(1) holds the lock as long as its standard input is open, so that it ends with this process. */
+/**
+ * Locks a file and returns the function that releases the lock. flock(1) holds the lock while its standard input is
+ * open, so the lock also ends with this process.
+ */
 async function lock(file: string): Promise<() => void> {
   const holder = spawn('flock', [file, 'sh', '-c', 'echo; exec cat'], { stdio: ['pipe', 'pipe', 'inherit'] });
   await event(holder.stdout, 'data');
   return () => holder.stdin.end();
 }
 
-/** SHA-256 of texts and of the content of files, in hexadecimal. Each part is preceded by its length. */
+/**
+ * Returns the SHA-256 of texts and of the content of files, in hexadecimal. Each text or file is preceded by its
+ * length.
+ */
 export function digest({ files = [], texts = [] }: { files?: string[]; texts?: string[] }): string {
   const hash = createHash('sha256');
   for (const text of texts) hash.update(`text ${Buffer.byteLength(text)}\n`).update(text);
@@ -56,7 +63,7 @@ export function digest({ files = [], texts = [] }: { files?: string[]; texts?: s
   return hash.digest('hex');
 }
 
-/** Scripts of the build itself, for the key of a step. */
+/** Returns the paths of scripts of the build itself, which are part of the key of a step. */
 export function recipe(pattern: string): string[] {
   return globSync(path.join(import.meta.dirname, pattern)).sort();
 }

@@ -1,11 +1,11 @@
 /*
- * try-write DIRECTORY...: tries to write to the file system of each directory, and immediately prints errno, or 0, on a
- * line.
+ * try-write DIRECTORY...: tries to write to the file system of each directory and prints a line with errno, or 0, after
+ * each attempt.
  *
- * For the check every minute. A write to a frozen file system (fsfreeze(8)) does not return, not even on SIGKILL, so it
- * must run in a process of its own, and the agent itself takes a hundred times longer to start. The file has no name, so
- * that none remains; on file systems without O_TMPFILE, access(2) decides, as in agent/system/probe/write.ts. Without a C
- * library the program loads no library.
+ * Used by the check that runs every minute. A write to a frozen file system (fsfreeze(8)) does not return, not even on
+ * SIGKILL, so it must run in a separate process, and the agent itself takes a hundred times longer to start. The
+ * program writes to an unnamed file, so that no file remains. On file systems without O_TMPFILE it calls access(2)
+ * instead, as agent/system/probe/write.ts does. The program does without a C library, so it loads no library.
  */
 #include <asm/unistd.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 
 #include "without-library.h"
 
-/* O_TMPFILE | O_DIRECTORY, and W_OK, which not every C library's headers define. */
+/* O_TMPFILE | O_DIRECTORY, and W_OK. Not every C library's headers define them. */
 #define UNNAMED (020000000 | 00200000)
 #define WRITABLE 2
 

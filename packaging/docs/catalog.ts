@@ -3,7 +3,9 @@ import { sentence, wrap } from '../../agent/lib/format.ts';
 import { forwardMessages } from '../../agent/forward/status/catalog.ts';
 import { type LogMessage, driftMessage, verdictMessage } from '../../agent/report/log-messages.ts';
 
-/** immutafs.catalog: texts that `journalctl -x` shows below an entry (systemd's Journal Message Catalogs). */
+/**
+ * Returns immutafs.catalog, the texts that `journalctl -x` shows below an entry (systemd's Journal Message Catalogs).
+ */
 export function catalog(): string {
   const findings = checks.map((check) => ({ ...check, subject: `Check ${check.id}: @IMMUTAFS_STATUS@` }));
   const others = [

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { checks } from '../../agent/checks/index.ts';
 import { commandLine } from '../../agent/cli.ts';
 
-/** Bash completion; works without the package bash-completion if the file is sourced. */
+/** Returns the script for bash completion. If the script is sourced, it works without the package bash-completion. */
 export function completion(): string {
   const commands = commandLine().commands;
   const names = [...commands.map((command) => command.name()), 'help', '--help', '--version'].join(' ');
@@ -33,7 +33,7 @@ complete -F _immutafs_agent immutafs-agent
 `;
 }
 
-/** The values that may follow an option. */
+/** Returns a line of the script for each option of a command that has a list of values. */
 function values(command: Command): string[] {
   return command.options.flatMap(({ long, argChoices, hidden }) => {
     const words = long === '--explain' ? checks.map(({ id }) => id) : argChoices;

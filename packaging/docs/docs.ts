@@ -6,7 +6,7 @@ import { completion } from './completion.ts';
 import { manual } from './manual.ts';
 import { configurationManual } from './manual-conf.ts';
 
-/** The generated documents of the package by their paths in dist/. */
+/** Returns the generated documents of the package by their paths in dist/. */
 export function documents(): Record<string, string> {
   return {
     'immutafs.catalog': catalog(),

@@ -1,7 +1,7 @@
 import { keys } from '../../agent/config/keys.ts';
 import { date, prose, tagged, word } from './mdoc.ts';
 
-/** immutafs.conf(5), in mdoc(7). */
+/** Returns immutafs.conf(5) in mdoc(7). */
 export function configurationManual(): string {
   return [
     heading,

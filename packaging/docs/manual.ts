@@ -6,7 +6,7 @@ import { sentence } from '../../agent/lib/format.ts';
 import { describeKind } from '../../agent/report/explain.ts';
 import { date, prose, tagged, word } from './mdoc.ts';
 
-/** immutafs-agent(8), in mdoc(7). */
+/** Returns immutafs-agent(8) in mdoc(7). */
 export function manual(): string {
   return [
     heading,
@@ -136,7 +136,7 @@ function commandSection(command: Command): string {
   ].join('\n');
 }
 
-/** "--color <when>" -> Fl -color Ar when */
+/** Converts "--color <when>" to "Fl -color Ar when". */
 function optionTerm(long: string, flags: string): string {
   const argument = /[<[]([^>\]]+)[>\]]/.exec(flags)?.[1];
   return `Fl ${word(long.slice(1))}${argument === undefined ? '' : ` Ar ${word(argument)}`}`;

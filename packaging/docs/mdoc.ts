@@ -3,7 +3,7 @@ import { wrap } from '../../agent/lib/format.ts';
 /** The date of both manuals; set it when their content changes. */
 export const date = 'November 25, 2026';
 
-/** Plain text in mdoc(7): troff's special characters are escaped, and every sentence begins on a new line. */
+/** Converts plain text to mdoc(7): escapes troff's special characters, and begins every sentence on a new line. */
 export function prose(text: string): string {
   return text
     .replaceAll('\\', '\\e')
@@ -16,12 +16,14 @@ export function prose(text: string): string {
     .replace(/^[.']/gm, '\\&$&');
 }
 
-/** A word as an argument of a macro; the prefix keeps a word such as `Ar` from being taken as a macro. */
+/**
+ * Converts a word to an argument of a macro. The prefix keeps mdoc from interpreting a word such as `Ar` as a macro.
+ */
 export function word(text: string): string {
   return `\\&${text.replaceAll('\\', '\\e').replaceAll('-', '\\-').replaceAll('"', '\\(dq')}`;
 }
 
-/** A list of terms with their texts. */
+/** Returns a list of terms with their texts in mdoc(7). */
 export function tagged(width: string, items: readonly (readonly [string, string])[]): string {
   return [`.Bl -tag -width ${width}`, ...items.map(([term, text]) => `.It ${term}\n${text}`), '.El'].join(
     '\n',

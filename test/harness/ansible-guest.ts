@@ -12,18 +12,20 @@ export interface TaskResult {
   msg?: string;
 }
 
-/** The action plugin `guest` with this machine as the guest, and stand-ins for the programs of systemd. */
+/** The action plug-in `guest` with this machine as the guest, and with stubs for the programs of systemd. */
 export interface LocalGuest {
   run: (args: Record<string, unknown>) => Promise<TaskResult>;
-  /** The units that systemd-run has started, in this order, without the end of their names: "install-*.service". */
+  /**
+   * Returns the names that systemd-run was given for its units, in order of their start, such as "install-*.service".
+   */
   units: () => string[];
-  /** A file in the stand-ins' folder, which jobs may use too: its path. */
+  /** Returns the path of a file in the folder of the stubs, which jobs may use as well. */
   file: (name: string) => string;
 }
 
 /**
- * What the plug-in uses of systemd: a transient service is a process in the background, whose state stands in a file of
- * the unit's name.
+ * Stubs for the programs of systemd that the plug-in calls. A transient service is a background process, whose state is
+ * in a file named after the unit.
  */
 const stubs = {
   'systemd-run': `for arg; do
@@ -62,7 +64,7 @@ esac`,
   journalctl: `for arg; do case $arg in --unit=*) cat "$HOME/log-\${arg#--unit=}" ;; esac; done`,
 };
 
-/** @param folder empty; on its path the stand-ins come first */
+/** Installs the collection in a folder and returns the guest. @param folder empty; its stubs come first in PATH */
 export async function localGuest(folder: string): Promise<LocalGuest> {
   const at = (name: string): string => path.join(folder, name);
   mkdirSync(at('bin'));

@@ -58,29 +58,29 @@ export const mount =
   ({ mounts }) => {
     mounts[name] = line;
   };
-/** Replaces the whole file. */
+/** Replaces the whole /etc/fstab. */
 export const fstab = (...lines: string[]): Change =>
   file('etc/fstab', lines.map((line) => `${line}\n`).join(''));
-/** A second disk that the host made read-only, without parts of the system. */
+/** Adds a third disk, which the host made read-only and which contains no part of the system. */
 export const another: Change = (guest) => {
   file('dev/vdc', '')(guest);
   guest.devices.push({ name: 'vdc', device: '252:32', bus: 'virtio-blk', offered: true });
 };
 export const nothing: Change = () => undefined;
 
-/** /proc/swaps with these lines. */
+/** Writes /proc/swaps with the given lines. */
 export const swaps = (...lines: string[]): Change =>
   file(
     'proc/swaps',
     `Filename\t\t\t\tType\t\tSize\tUsed\tPriority\n${lines.map((each) => `${each}\n`).join('')}`,
   );
-/** Lines after those that /etc/fstab of the guest has. */
+/** Appends lines to the guest's /etc/fstab. */
 export const moreFstab = (...lines: string[]): Change =>
   editFstab((before) => `${before}${lines.map((each) => `${each}\n`).join('')}`);
-/** Another text in the place of the first one in /etc/fstab. */
+/** Replaces the first occurrence of a text in /etc/fstab. */
 export const replaceFstab = (from: string | RegExp, to: string): Change =>
   editFstab((before) => before.replace(from, to));
-/** Another line for a target in /etc/fstab. */
+/** Replaces the line of a target in /etc/fstab. */
 export const fstabLine = (target: string, line: string): Change =>
   replaceFstab(new RegExp(`^\\S+ ${target} .*$`, 'm'), line);
 
@@ -93,20 +93,20 @@ function editFstab(change: (before: string) => string): Change {
   };
 }
 
-/** The types that stat(1) prints for /var and /tmp. */
+/** Sets the SELinux types that stat(1) prints for /var and /tmp. */
 export const labels =
   (...types: string[]): Change =>
   ({ answers }) => {
     answers.labels = types.map((type) => `system_u:object_r:${type}:s0\n`).join('');
   };
-/** @param contexts file_contexts of the policy */
+/** Sets SELinux to enforcing or permissive mode. @param contexts content of the policy's file_contexts */
 export const selinux = (enforcing: '0' | '1', contexts: string): Change =>
   all(
     file('sys/fs/selinux/enforce', enforcing),
     file('etc/selinux/config', '# x\nSELINUXTYPE=targeted\n'),
     file('etc/selinux/targeted/contexts/files/file_contexts', contexts),
   );
-/** SELinux in enforcing mode, with the labels of its policy. */
+/** Sets SELinux to enforcing mode, with files labelled as in the policy. */
 export const enforcingGuest: Change = (guest) => {
   selinux('1', '/var -d a:b:var_t:s0\n/tmp -d a:b:tmp_t:s0\n')(guest);
   labels('var_t', 'tmp_t')(guest);

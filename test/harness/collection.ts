@@ -4,7 +4,7 @@ import path from 'node:path';
 import { inRoot } from '../../packaging/build/paths.ts';
 import { inTemporaryFolder } from './temporary.ts';
 
-/** Reads [module, function, arguments…] and writes what the function returns, as JSON; an argument { xml } is parsed. */
+/** Python that reads [module, function, arguments…] as JSON and writes the function's result. Parses arguments { xml }. */
 const program = `import importlib, json, sys
 from xml.etree import ElementTree
 name, function, *args = json.load(sys.stdin)
@@ -14,9 +14,9 @@ result = getattr(module, function)(*parsed)
 print(json.dumps(result if not ElementTree.iselement(result) else {"xml": ElementTree.tostring(result, "unicode")}))`;
 
 /**
- * Calls a function of a plug-in of the Ansible collection, without Ansible.
- * @param module such as `filter.proof`
- * @throws Error with what Python wrote where it fails
+ * Calls a function of a plug-in of the Ansible collection without running Ansible.
+ * @param module for example `filter.proof`
+ * @throws Error with the output of Python if the call fails
  */
 export function callPlugin(module: string, name: string, ...args: unknown[]): unknown {
   return inTemporaryFolder((folder) => {

@@ -13,7 +13,7 @@ export interface Ran {
 interface Options {
   terminal?: boolean;
   columns?: number;
-  /** Below which directory the command may write; undefined: a command that writes fails. */
+  /** The directory below which the command may write. If undefined, a command that writes fails. */
   root?: string;
 }
 
@@ -38,7 +38,7 @@ export async function runCommand(
 export const runIn = (guest: Guest, ...argv: string[]): Promise<Ran> =>
   withGuest(guest, (reader) => runCommand(reader, argv));
 
-/** One line, without the words of a stack trace. */
+/** Asserts that a text is one line that matches a pattern and is not part of a stack trace. */
 export function assertOneLine(text: string, expected: RegExp): void {
   assert.match(text, /^immutafs-agent: [^\n]+\n$/);
   assert.match(text, expected);

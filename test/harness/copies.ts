@@ -4,7 +4,7 @@ import zlib from 'node:zlib';
 import { type Change, all, file } from './changes.ts';
 import type { DiskFixture, StackFixture } from './sysfs.ts';
 
-/** A device's record in udev's database. */
+/** Adds a device's record to udev's database. */
 export const record = (device: string, properties: Record<string, string>): Change =>
   file(
     `run/udev/data/b${device}`,
@@ -13,7 +13,7 @@ export const record = (device: string, properties: Record<string, string>): Chan
     ),
   );
 
-/** The same record for each of several devices. */
+/** Adds the same record for each of several devices. */
 export const records = (devices: readonly string[], properties: Record<string, string>): Change =>
   all(...devices.map((device) => record(device, properties)));
 
@@ -28,7 +28,7 @@ export const device =
       files[`dev/${name}`] = '';
   };
 
-/** A disk with two partitions, 252:33 and 252:34, beside the good guest's; writable. */
+/** Adds a writable disk with two partitions, 252:33 and 252:34, to the good guest. */
 export const secondDisk = (changes: Partial<DiskFixture> = {}): Change =>
   device({
     name: 'vdc',
@@ -38,7 +38,10 @@ export const secondDisk = (changes: Partial<DiskFixture> = {}): Change =>
     ...changes,
   });
 
-/** Replaces the good guest's root on LVM by a partition. @param mounted its device number */
+/**
+ * Replaces the good guest's root on LVM with a root on a partition.
+ * @param mounted the device number of the partition
+ */
 export const plainRoot =
   (mounted: string): Change =>
   (guest) => {
@@ -62,7 +65,9 @@ export const bothPartitions = ['252:2', '252:34'];
 export const xfs = { ID_FS_TYPE: 'xfs', ID_FS_UUID: '1f5a-AB' };
 export const part = { ID_PART_ENTRY_NUMBER: '2' };
 
-/** A second disk whose second partition has the identities of the sealed disk's. */
+/**
+ * Adds a second disk, and gives its second partition the same identities as the second partition of the sealed disk.
+ */
 export const copied = (properties: Record<string, string>): Change =>
   all(secondDisk(), records(bothPartitions, properties));
 

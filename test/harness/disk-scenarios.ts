@@ -25,7 +25,7 @@ const vda = disk('vda', '252:0', { partitions });
 const sealed = disk('vda', '252:0', { partitions, offered: true });
 const vdb = disk('vdb', '252:16');
 
-/** Stacks of block devices, and the disks below them. */
+/** Stacks of block devices, each with the disks below it. */
 export const diskScenarios: Record<string, DiskScenario> = {
   'a whole disk': { devices: [vdb], device: '252:16', disks: [found('vdb', false)] },
   'a whole disk that the host made read-only': {

@@ -1,4 +1,4 @@
-/** A node HD() of a device path (UEFI 2.10, 10.3.5.1). */
+/** Encodes a node HD() of a device path (UEFI 2.10, 10.3.5.1). */
 export function hardDrive(partition: { gpt: string } | { mbr: number; number: number }): Buffer {
   const node = Buffer.alloc(42);
   node.set([4, 1, 42, 0], 0);
@@ -16,7 +16,7 @@ export function hardDrive(partition: { gpt: string } | { mbr: number; number: nu
   return node;
 }
 
-/** A boot entry as a variable Boot#### holds it, without the attributes of the variable. */
+/** Encodes a boot entry as in a variable Boot####, without the attributes of the variable. */
 export function loadOption(
   description: string,
   nodes: readonly Buffer[],
@@ -29,7 +29,7 @@ export function loadOption(
   return Buffer.concat([head, Buffer.from(`${description}\0`, 'utf16le'), path]);
 }
 
-/** A file of efivarfs, one character a byte. */
+/** Returns the content of a file of efivarfs, one character per byte. */
 export function variable(data: Buffer): string {
   return `\x07\0\0\0${data.toString('latin1')}`;
 }

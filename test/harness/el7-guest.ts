@@ -6,7 +6,7 @@ import type { DiskFixture, StackFixture } from './sysfs.ts';
 /** Recordings in test/fixtures/el7. */
 export type Recording = 'sealed' | 'clone-first' | 'clone-second';
 
-/** The guest of a recording: its mounts, block devices, udev database and links, fstab and boot.env. */
+/** Builds the guest of a recording from its mounts, block devices, udev database and links, fstab and boot.env. */
 export function el7Guest(name: Recording): Guest {
   const parts = sections(name);
   const mountinfo = parts['/proc/self/mountinfo'] ?? '';
@@ -58,11 +58,11 @@ function devices(parts: Record<string, string>): (DiskFixture | StackFixture)[] 
       partitions: Object.fromEntries(partitions.map((each) => [each, number(`${name}/${each}`)])),
     };
   });
-  // Stacks last: their members must exist first.
+  // Sort stacked devices last, because their members must be created first.
   return disks.sort((one, other) => Number('on' in one) - Number('on' in other));
 }
 
-/** Device nodes and the links of udev. */
+/** Returns the device nodes and the udev links. */
 function nodes(parts: Record<string, string>): Guest['files'] {
   const files: Guest['files'] = {};
   for (const file of Object.keys(parts)) {

@@ -7,7 +7,7 @@ const unexpected = {
   },
 };
 
-/** The engine's own executors, and those that a test gives. */
+/** Returns the engine's executors, with those that a test replaces. */
 export function executorsWith(own: Partial<Executors> = {}): Executors {
   return {
     ...basicExecutors,

@@ -8,13 +8,13 @@ import type { Change } from './changes.ts';
 import { type Guest, goodGuest, withGuest } from './guest.ts';
 
 interface Options {
-  /** Replaces calls that files of a fixture cannot answer. */
+  /** Wraps the reader, to replace the results of calls that do not read files of the fixture. */
   as?: (reader: SystemReader) => SystemReader;
   probe?: boolean;
   guest?: Guest;
 }
 
-/** The finding of one check for a good guest with a change. */
+/** Returns the finding of one check for a good guest with a change. */
 export async function findingOf(
   id: string,
   change: Change,
@@ -27,12 +27,12 @@ export async function findingOf(
   return { ...finding, verdict: report.verdict };
 }
 
-/** The change of a good guest, and the expected status and `observed`. */
+/** A change of the good guest, and the expected status and `observed` of the check. */
 type Case = [Change, Status, (string | RegExp)?];
 /** Cases by check and title. */
 export type Table = Record<string, Record<string, Case>>;
 
-/** One case for each text of a list. */
+/** Returns a case for each text of a list. */
 export function inEach(list: readonly string[], of: (each: string) => Case): Record<string, Case> {
   return Object.fromEntries(list.map((each) => [each, of(each)]));
 }
@@ -53,10 +53,13 @@ export function testFindings(prefix: string, table: Table): void {
   }
 }
 
-/** By title: the change of a good guest, the checks whose status differs then, what the first of them observes. */
+/**
+ * By title: a change of the good guest, the checks whose status it changes, and what the first of these checks
+ * observes.
+ */
 export type ChangeTable = Record<string, [Change, Record<string, Status>, (string | RegExp)?]>;
 
-/** Each change of a good guest changes the status of the named checks and of no other check. */
+/** Tests that each change of the good guest changes the status of exactly the named checks. */
 export function testChanges(name: string, table: ChangeTable): void {
   const changes = suite(`${name}: one change, and only the named checks change`);
   for (const [title, [change, expected, observed]] of Object.entries(table)) {
@@ -82,7 +85,7 @@ export function testChanges(name: string, table: ChangeTable): void {
 
 let good: Promise<Report> | undefined;
 
-/** The report of the unchanged guest, once. */
+/** Returns the report of the unchanged guest, which is made only once. */
 function reportOfGood(): Promise<Report> {
   good ??= withGuest(goodGuest(), (reader) => evaluateHost(reader));
   return good;

@@ -1,7 +1,7 @@
 /**
- * POSIX sh for `inNamespace`: a /run and an /etc of the namespace's own, and the folder of a forwarder that runs as the
- * user $forwarder. `as USER COMMAND…` runs a command as another user. `wait_at FILE` writes to a FIFO in the background:
- * that write, and with it the file /mnt/opened, waits until another process opens the FIFO.
+ * Returns POSIX sh for `inNamespace` that sets up a private /run and /etc, and the folder of a forwarder that runs as
+ * the user $forwarder. The function `as USER COMMAND…` runs a command as a different user. `wait_at FILE` writes to a
+ * FIFO in the background and then creates /mnt/opened; the write blocks until a process opens the FIFO for reading.
  * @param config lines of immutafs.conf
  */
 export function forwarderFolder(config = 'FORWARD=relp://log:2514'): string {

@@ -7,23 +7,23 @@ import { version } from '../../agent/lib/version.ts';
 import { type DiskFixture, type StackFixture, makeSysfs } from './sysfs.ts';
 import { writeFiles } from './temporary.ts';
 
-/** Everything that the agent reads of a guest. */
+/** The fixture of a guest: everything that the agent reads. */
 export interface Guest {
   /** mountinfo without the ids, by name: "device root target options - type source superOptions". */
   mounts: Record<string, string>;
   files: Record<string, string | { linkTo: string }>;
   devices: (DiskFixture | StackFixture)[];
   folders: string[];
-  /** The answers that files of a fixture cannot give. */
+  /** The results of calls that do not read files of the fixture. */
   answers: {
     usage: ReturnType<SystemReader['usage']>;
-    /** To writes on the targets of REQUIRE_READONLY. */
+    /** The result of writes to the targets of REQUIRE_READONLY. */
     tryWrite: string;
-    /** To probes of REQUIRE_OPTIONS. */
+    /** The results of the probes of REQUIRE_OPTIONS. */
     probes: Partial<Record<ProbeKind, string>>;
-    /** The output of stat(1) for labels. */
+    /** The output of stat(1) for SELinux labels. */
     labels: string;
-    /** The result of another program; undefined: the default. */
+    /** Returns the result of a program; undefined selects the default result. */
     run?: (program: string, args: readonly string[]) => Awaited<ReturnType<SystemReader['run']>> | undefined;
     kernelLog: string[];
   };
@@ -32,7 +32,7 @@ export interface Guest {
 const lvm = 'rw,seclabel,attr2,inode64,noquota';
 const hardened = 'noexec,nosuid,nodev';
 
-/** RHEL 7 on XFS on LVM, sealed; every check passes. */
+/** Returns a sealed RHEL 7 guest with XFS on LVM, for which every check passes. */
 export function goodGuest(): Guest {
   return {
     mounts: {
@@ -101,7 +101,7 @@ export function goodGuest(): Guest {
   };
 }
 
-/** A boot.env as dracut/assemble-var writes it. @param changes other values by key; undefined removes the key */
+/** Returns a boot.env as dracut/assemble-var writes it. @param changes new values by key; undefined removes the key */
 export function bootEnv(changes: Record<string, string | undefined> = {}): string {
   const values: Record<string, string | undefined> = {
     VERSION: version,
@@ -121,7 +121,7 @@ export function bootEnv(changes: Record<string, string | undefined> = {}): strin
     .join('');
 }
 
-/** A guest whose disk the host left writable; every check passes or is skipped. */
+/** Returns a guest whose disk the host left writable, for which every check passes or is skipped. */
 export function maintenanceGuest(): Guest {
   const guest = goodGuest();
   const { mounts, devices, files } = guest;
@@ -138,7 +138,7 @@ export function maintenanceGuest(): Guest {
   return guest;
 }
 
-/** Builds a guest in an empty folder. */
+/** Creates the files of a guest in an empty folder and returns a reader for the guest. */
 export function makeGuest(root: string, guest: Guest): SystemReader {
   for (const folder of guest.folders) fs.mkdirSync(path.join(root, folder));
   makeSysfs(root, guest.devices);
@@ -163,7 +163,7 @@ export function makeGuest(root: string, guest: Guest): SystemReader {
   };
 }
 
-/** The root's id is 60: on EL7 it is not the first line either. */
+/** Returns a mountinfo. The root has the ID 60, because on EL7 the root is not the first line either. */
 function mountinfo(mounts: Record<string, string>): string {
   const lines = Object.entries(mounts).map(([name, line], index) => {
     const [id, parent] = name === 'root' ? [60, 1] : [100 + index, parentOf(name, mounts)];
@@ -173,8 +173,8 @@ function mountinfo(mounts: Record<string, string>): string {
 }
 
 /**
- * The mount that served the target when this one was mounted: an earlier one on the same target, else on a folder
- * above.
+ * Returns the ID of the mount that served the target when this mount was made: the last earlier mount on the same
+ * target, otherwise the mount on the nearest folder above.
  */
 function parentOf(name: string, mounts: Record<string, string>): number {
   const names = Object.keys(mounts);
@@ -196,7 +196,7 @@ export async function withGuest<T>(
   guest: Guest,
   action: (reader: SystemReader, root: string) => Promise<T> | T,
 ): Promise<T> {
-  // In memory if possible: on a busy disk, the fsync(2) calls of `prepare` take seconds.
+  // Use memory if possible, because on a busy disk the fsync(2) calls of `prepare` take seconds.
   const base = fs.existsSync('/dev/shm') ? '/dev/shm' : '/tmp';
   const root = fs.mkdtempSync(`${base}/immutafs-guest-`);
   try {

@@ -1,7 +1,7 @@
 import { inSmallSystem } from './small-system.ts';
 import type { Ran } from './namespace.ts';
 
-/** Runs a script in a small system. In its stdout each step of a plan is one line, and the summary is left out. */
+/** Runs a script in a small system. The returned stdout has one line for each step of a plan, and no summary. */
 export function runHomeScript(script: string, sizeMiB?: number): Ran {
   const { stdout, ...rest } = inSmallSystem(script, sizeMiB);
   const lines = stdout
@@ -11,7 +11,7 @@ export function runHomeScript(script: string, sizeMiB?: number): Ran {
   return { ...rest, stdout: lines };
 }
 
-/** A script's stdout. @throws Error with all output if the script failed */
+/** Returns a script's stdout. @throws Error with all output if the script fails */
 export function outputOf(script: string, sizeMiB?: number): string {
   const { code, stdout, stderr } = runHomeScript(script, sizeMiB);
   if (code !== 0) throw new Error(`ended with ${code}: ${stdout}${stderr}`);

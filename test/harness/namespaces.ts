@@ -2,12 +2,12 @@ import { parseTable } from '../../agent/prepare/home/mount-table.ts';
 import type { Namespace, Namespaces } from '../../agent/prepare/home/namespaces.ts';
 import type { Region } from '../../agent/prepare/home/region.ts';
 
-/** /home as a folder of /. */
+/** The region of a /home that is a folder of /. */
 export const folder: Region = { devices: new Set(['253:0']), root: '/home' };
-/** /home as a file system of its own. */
+/** The region of a /home that is a separate file system. */
 export const volume: Region = { devices: new Set(['253:1']), root: '/' };
 
-/** Namespaces with these mount tables; the first one is our own. */
+/** Returns namespaces with the given mount tables; the first is that of this process. */
 export function namespaces(region: Region, ...tables: string[]): Namespaces {
   const all = tables.map((text, index): Namespace => {
     const lines = text.trim().replace(/^ +/gm, '');
@@ -18,5 +18,5 @@ export function namespaces(region: Region, ...tables: string[]): Namespaces {
   return { all, own, named: new Map(), ids: new Set(), byId: new Map(), kept: [] };
 }
 
-/** The mount of /. */
+/** The line of / in mountinfo. */
 export const root = '60 1 253:0 / / rw shared:1 - xfs /dev/mapper/rhel-root rw';

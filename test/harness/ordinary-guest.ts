@@ -2,10 +2,10 @@ import zlib from 'node:zlib';
 import { makeCpio } from './cpio.ts';
 import { type Guest, maintenanceGuest } from './guest.ts';
 
-/** What our package puts into an initramfs, and what it is made of on the disk. */
+/** Files that the package puts into an initramfs; they have the same content on the disk. */
 export const scripts = { 'assemble-var': '#!/bin/sh\necho assemble\n', 'immutafs-lib.sh': '# a library\n' };
 
-/** An initramfs with this package's hook and the overlay driver, packed as an EL7's. */
+/** Returns an initramfs with this package's hook and the overlay driver, in the format of EL7. */
 export function goodImage(changes: Record<string, string | undefined> = {}): string {
   const files: Record<string, string | undefined> = {
     'usr/lib/dracut/hooks/pre-pivot/10-immutafs-pre-pivot.sh': '/usr/libexec/immutafs/assemble-var\n',
@@ -22,8 +22,8 @@ export function goodImage(changes: Record<string, string | undefined> = {}): str
 }
 
 /**
- * RHEL 7 as its installer leaves it, with /home and swap on the disk of the system, and this package installed
- * without its initramfs.
+ * Returns a RHEL 7 guest as the installer leaves it, with /home and swap on the disk of the system. This package is
+ * installed, but the initramfs has not been rebuilt.
  */
 export function ordinaryGuest(): Guest {
   const guest = maintenanceGuest();
@@ -88,7 +88,7 @@ UUID=1                  /boot                   xfs     defaults        0 0
 /dev/mapper/rhel-swap   swap                    swap    defaults        0 0
 `;
 
-/** The same when everything has been done, /home is on a disk of its own, and it was rebooted. */
+/** Returns the ordinary guest after all steps of `prepare` and a reboot, with /home on a separate disk. */
 export function preparedGuest(): Guest {
   const guest = ordinaryGuest();
   const { home = '', tmp = '' } = maintenanceGuest().mounts;

@@ -13,7 +13,7 @@ export interface Said {
   stdout: string;
 }
 
-/** Stands in for the programs that a folder of fixtures cannot run. */
+/** Returns stubs for the programs that cannot run on a folder of fixtures. */
 function fakePrograms(root: string): SystemWriter['run'] {
   return (program, args) => {
     const write = (file: string, text: string) => {
@@ -39,7 +39,7 @@ export function withBox(guest: Guest, work: (box: Box) => Promise<void>): Promis
   return withGuest(guest, (reader, root) => {
     const writer = { ...systemWriter(root), run: fakePrograms(root) };
     for (const file of edited) {
-      // Another time than now, so that a test sees whether it is restored.
+      // Set a time in the past, so that a test can check whether the time is restored.
       if (guest.files[file] !== undefined) fs.lutimesSync(path.join(root, file), 1e9, 1e9);
     }
     return work({
@@ -66,7 +66,7 @@ export function withBox(guest: Guest, work: (box: Box) => Promise<void>): Promis
   });
 }
 
-/** Every file and link of a guest, except those of the kernel and prepare's own. */
+/** Returns every file and link of a guest, except those of the kernel and those of `prepare` itself. */
 export function tree(root: string, folder = ''): Record<string, string> {
   const entries = fs.readdirSync(path.join(root, folder), { withFileTypes: true });
   const found = entries.map((entry): Record<string, string> => {

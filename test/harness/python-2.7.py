@@ -1,8 +1,8 @@
-"""Names what a Python file uses that Python 2.7 does not have in the same form. Usage: python-2.7.py FILE
+"""Reports constructs of a Python file that Python 2.7 does not have in the same form. Usage: python-2.7.py FILE
 
-An allow-list of syntax (Python 2.7 Language Reference) and of the modules' attributes that the file may use: whatever is
-not on it is a finding, with its line. Nothing that both versions read, but understand differently (print, division, str
-as bytes), is on the list either.
+Checks the file against an allow-list of syntax (Python 2.7 Language Reference) and of attributes of modules. Reports the
+line of every construct that is not on the list. Constructs that both versions accept but interpret differently (print,
+division, str as bytes) are not on the list either.
 """
 
 import ast
@@ -14,12 +14,12 @@ Import ImportFrom In Is IsNot List Load Lt LtE Module Name Not NotEq NotIn Or Pa
 UnaryOp alias arg arguments keyword
 """.split()
 
-# Attributes that a 2.7 module has; a module that is not named here is not checked any further.
+# Attributes of the modules in Python 2.7. The attributes of a module that is not listed here are not checked.
 ATTRIBUTES = {"os": ["access", "path", "statvfs", "W_OK", "R_OK"]}
 
 
 def problems(tree):
-    """Yields (line, text)."""
+    """Yields (line, text) for each problem."""
     for node in ast.walk(tree):
         kind = type(node).__name__
         line = getattr(node, "lineno", 0)
@@ -41,7 +41,7 @@ def problems(tree):
 
 
 def main(file):
-    """One line a finding; 1 where there is any."""
+    """Prints a line for each problem. Returns 1 if there is a problem."""
     with open(file, encoding="ascii") as source:
         found = sorted(problems(ast.parse(source.read())))
     for line, text in found:

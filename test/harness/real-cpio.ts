@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import type { CpioFile } from '../../agent/prepare/steps/initramfs/cpio.ts';
 import { inTemporaryFolder, writeFiles } from './temporary.ts';
 
-/** An archive by cpio(1). */
+/** Makes an archive with cpio(1). */
 export function realCpio(files: Record<string, string>): Buffer {
   return inTemporaryFolder((folder) => {
     writeFiles(folder, files);
@@ -11,7 +11,7 @@ export function realCpio(files: Record<string, string>): Buffer {
   });
 }
 
-/** The texts that were kept of files, by their names. */
+/** Maps the names of files to the contents that were kept. */
 export function keptTexts(files: readonly CpioFile[]): Record<string, string | undefined> {
   return Object.fromEntries(
     files.filter(({ text }) => text !== undefined && text !== '').map(({ name, text }) => [name, text]),

@@ -1,5 +1,6 @@
 #!/bin/sh
-# SCRIPT, in the small system: $disk is its other disk, $system the one that its root is on.
+# Usage: small-system-inside.sh SCRIPT. Runs in the small system: $system is the disk of its root, $disk the second
+# disk.
 set -e
 cd /
 
@@ -10,14 +11,14 @@ home() { agent prepare --only home "$@"; }
 # shellcheck disable=SC1091 # a path of the small system
 . /media/test/harness/home-tree.sh
 
-# udev's links are not made here; this one is gone with the system.
+# Makes udev's link, because udev does not run here. The link disappears with the small system.
 name_by_uuid() { # device
   uuid=$(blkid -p -s UUID -o value "$1")
   ln -s "$1" "/dev/disk/by-uuid/$uuid"
 }
 
-# Begins to apply in the background, and ends it with a signal some time after it has begun to work.
-interrupt() { # signal, seconds, what is said goes to /run/said
+# Starts `prepare --apply` in the background, and sends it a signal some time after it has begun to work.
+interrupt() { # signal, seconds; the output goes to /run/said
   rm -f /run/immutafs/prepare.lock
   # shellcheck disable=SC2154 # of small-system.sh
   home --apply --yes --home-device "$disk" >/run/said 2>&1 &

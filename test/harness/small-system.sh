@@ -1,6 +1,6 @@
 #!/bin/sh
-# REPOSITORY FOLDER MIB SCRIPT: see small-system.ts. The loop devices are detached while they are in use: the kernel
-# takes them back when the last process of this system has ended.
+# Usage: small-system.sh REPOSITORY FOLDER MIB SCRIPT; see small-system.ts. The loop devices are detached while they are
+# in use, so the kernel releases them when the last process of this system has ended.
 set -e
 repository=$1 folder=$2 size=$3 script=$4
 root=/mnt
@@ -13,7 +13,7 @@ attach() { # image, MiB
 system=$(attach system 1000)
 exec 8<"$system"
 losetup -d "$system"
-# Somebody's --setro outlives a loop device.
+# A loop device keeps the read-only flag that a previous user set.
 blockdev --setrw "$system"
 parted -s "$system" mklabel gpt mkpart root 1MiB 600MiB mkpart volume 600MiB 100% 2>/dev/null
 mkfs.xfs -q -f "$system"p1

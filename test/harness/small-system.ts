@@ -7,12 +7,12 @@ const repository = path.join(import.meta.dirname, '../..');
 const setUp = path.join(import.meta.dirname, 'small-system.sh');
 
 /**
- * Runs a script as root of a small system of its own: its root is an XFS on a partition of $system (a loop
- * device) beside $volume, with programs and devices of this machine, /home and /etc of its own; $disk is another, empty
- * disk. Of all that nothing is left.
- * `agent` starts the agent; see small-system-inside.sh for more. Needs root.
- * @param script POSIX sh, with -e
- * @param sizeMiB of the other disk
+ * Runs a script as root of a small system, of which nothing remains afterwards. The root is an XFS on a partition of
+ * $system, a loop device that also has the partition $volume. The programs and devices are those of this machine; /home
+ * and /etc are private. $disk is a second, empty disk.
+ * `agent` starts the agent; small-system-inside.sh defines further functions. Requires root.
+ * @param script POSIX sh, run with -e
+ * @param sizeMiB size of $disk
  */
 export function inSmallSystem(script: string, sizeMiB = 400, timeout = 120_000): Ran {
   const folder = mkdtempSync('/tmp/immutafs-system-');

@@ -5,15 +5,15 @@ import type { Guest } from './guest.ts';
 import { ordinaryGuest } from './ordinary-guest.ts';
 import { planned } from './planned.ts';
 
-/** The differences from an ordinary guest; undefined: the file does not exist. */
+/** The files that differ from those of the ordinary guest. A file that is undefined does not exist. */
 export type Files = Record<string, string | { linkTo: string } | undefined>;
 
-/** The line for /tmp that step `tmp` adds to fstab, as `short` shows it. */
+/** Returns the line for /tmp that step `tmp` adds to fstab, as `short` describes it. */
 export const newTmp = (options: string) =>
   `edit /etc/fstab: # /tmp in memory; tmpfs /tmp tmpfs ${options} 0 0`;
 export const tmpOptions = 'rw,size=25%,nr_inodes=50k,noexec,nodev,nosuid,mode=1777';
 
-/** Files below /etc with which step `etc` has nothing to do. */
+/** Files below /etc for which step `etc` has nothing to do. */
 export const goodEtc: Files = {
   'etc/resolv.conf': { linkTo: '/run/NetworkManager/resolv.conf' },
   'etc/lvm/backup/rhel': '',
@@ -28,10 +28,10 @@ export function guestWith(files: Files): Guest {
   return guest;
 }
 
-/** [title, differences, state, reasons, actions in short] */
+/** Title, different files, state, reasons, actions as `short` describes them, settings. */
 type Row = [string, Files, Step['state'], RegExp, string[], Partial<Settings>?];
 
-/** Plans a step of many guests, each an ordinary one with a few differences. */
+/** Tests the plan of a step for many guests, each an ordinary guest with a few differences. */
 export function table(title: string, id: Step['id'], rows: readonly Row[]): void {
   const cases = suite(title);
   for (const [name, files, state, why, actions, settings] of rows) {
@@ -45,7 +45,7 @@ export function table(title: string, id: Step['id'], rows: readonly Row[]): void
   cases.run();
 }
 
-/** One line for each action; of an edit, the lines that it adds. */
+/** Describes an action on one line. For an edit, the description has the lines that the edit adds. */
 function short(action: Action): string {
   switch (action.do) {
     case 'edit':

@@ -1,4 +1,4 @@
-"""swap.py FILE TARGET: makes FILE a regular file and a symbolic link to TARGET by turns, until it is killed."""
+"""swap.py FILE TARGET: makes FILE alternately a regular file and a symbolic link to TARGET, until it is killed."""
 import os
 import sys
 

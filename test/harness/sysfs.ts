@@ -6,7 +6,7 @@ export interface DiskFixture {
   name: string;
   device: string;
   bus: 'virtio-blk' | 'virtio-scsi' | 'ata' | 'nvme';
-  /** The block device's flag. */
+  /** The read-only flag of the block device. */
   readOnly?: boolean;
   /** Whether the host offers VIRTIO_BLK_F_RO (virtio-blk). */
   offered?: boolean;
@@ -20,7 +20,7 @@ export interface StackFixture {
   /** Names of the devices directly below it. */
   on: readonly string[];
   readOnly?: boolean;
-  /** Its name and UUID in device-mapper. */
+  /** The device's name and UUID in device-mapper. */
   dm?: { name: string; uuid: string };
 }
 
@@ -31,7 +31,7 @@ const busFolder: Record<DiskFixture['bus'], string> = {
   nvme: 'pci0000:00/0000:00:06.0/nvme/nvme0',
 };
 
-/** Makes the block devices of sysfs below `root`/sys (Documentation/ABI/stable/sysfs-block). */
+/** Creates the sysfs entries of block devices below `root`/sys (Documentation/ABI/stable/sysfs-block). */
 export function makeSysfs(root: string, devices: readonly (DiskFixture | StackFixture)[]): void {
   for (const folder of ['dev/block', 'class/block', 'block']) {
     fs.mkdirSync(path.join(root, 'sys', folder), { recursive: true });

@@ -1,15 +1,16 @@
 import type { Mount } from '../../agent/facts/mounts/mountinfo.ts';
 
 /**
- * Unit files and drop-ins by their path below any folder of units: "var.mount", "var.mount.d/x.conf". The links of a
- * target have no text: "local-fs.target.wants/var.mount".
+ * Unit files and drop-ins by their path below a folder of units, for example "var.mount" or "var.mount.d/x.conf". The
+ * links of a target, such as "local-fs.target.wants/var.mount", have an empty text.
  */
 export type UnitFiles = Record<string, string>;
 
 /**
- * What systemd 219 unmounts at shutdown: the mounts whose unit has Conflicts=umount.target. As RHEL 7.9 decides it when it
- * starts (src/core/mount.c: mount_load_proc_self_mountinfo(), mount_setup_unit(), mount_add_default_dependencies(),
- * should_umount(); src/core/unit.c: unit_add_mount_dependencies()).
+ * Returns the mounts that systemd 219 unmounts at shutdown, that is, those whose unit has Conflicts=umount.target.
+ * Follows the decisions that systemd of RHEL 7.9 makes when it starts (src/core/mount.c:
+ * mount_load_proc_self_mountinfo(), mount_setup_unit(), mount_add_default_dependencies(), should_umount();
+ * src/core/unit.c: unit_add_mount_dependencies()).
  * @returns the targets, in the order of mountinfo
  */
 export function unmountedAtShutdown(mounts: readonly Mount[], files: UnitFiles): string[] {
@@ -24,10 +25,13 @@ export function unmountedAtShutdown(mounts: readonly Mount[], files: UnitFiles):
   return mounts.map(({ target }) => target).filter((target) => units.get(unitName(target))?.conflicts);
 }
 
-/** By name: whether there was a file for it, and whether it conflicts with umount.target. */
+/** By name of the unit: whether a file for the unit was found, and whether the unit conflicts with umount.target. */
 type Units = Map<string, { found: boolean; conflicts: boolean }>;
 
-/** A mount that no unit was loaded for: its options are not known yet when it is asked whether to unmount it. */
+/**
+ * Adds the unit of a mount for which no unit was loaded. systemd decides whether to unmount the mount before it knows
+ * the mount options.
+ */
 function addFromMountinfo(units: Units, files: UnitFiles, name: string, mount: Mount): void {
   const unit = { found: true, conflicts: !['/', '/usr'].includes(mount.target) };
   units.set(name, unit);
@@ -37,7 +41,7 @@ function addFromMountinfo(units: Units, files: UnitFiles, name: string, mount: M
   for (const other of namedBy(files, name, lines)) load(units, files, other);
 }
 
-/** From its file, and all that it names. What has no file has no drop-ins either. */
+/** Loads a unit from its file, and all units that the file names. The drop-ins of a unit without a file are ignored. */
 function load(units: Units, files: UnitFiles, name: string): void {
   if (units.has(name)) return;
   const found = files[name] !== undefined || name.endsWith('.target');
@@ -84,7 +88,7 @@ function isUnmountedByDefault({ target, options }: Pick<Mount, 'target' | 'optio
   return !/^\/(|usr|(proc|sys|dev)(\/.*)?)$/.test(target) && !options.includes('x-initrd.mount');
 }
 
-/** src/core/mount-setup.c: mount_point_is_api(), mount_point_ignore() */
+/** Whether systemd ignores a mount (src/core/mount-setup.c: mount_point_is_api(), mount_point_ignore()). */
 function isApi(target: string): boolean {
   return (
     target.startsWith('/sys/fs/cgroup/') ||
@@ -93,7 +97,7 @@ function isApi(target: string): boolean {
   );
 }
 
-/** systemd-escape(1) --path --suffix=mount */
+/** Returns the result of systemd-escape(1) --path --suffix=mount. */
 function unitName(target: string): string {
   if (target === '/') return '-.mount';
   const escaped = target

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-/** A new folder; whoever uses it within `action` has it to himself, and it is gone afterwards. */
+/** Calls `action` with a new folder and removes the folder afterwards. */
 export function inTemporaryFolder<T>(action: (folder: string) => T): T {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-test-'));
   try {
@@ -12,7 +12,7 @@ export function inTemporaryFolder<T>(action: (folder: string) => T): T {
   }
 }
 
-/** The same for an action that takes its time: the folder is gone when that has ended. */
+/** Calls an asynchronous action with a new folder, and removes the folder when the action has ended. */
 export async function whileTemporaryFolder<T>(action: (folder: string) => Promise<T>): Promise<T> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-test-'));
   try {
@@ -22,7 +22,7 @@ export async function whileTemporaryFolder<T>(action: (folder: string) => Promis
   }
 }
 
-/** Files by path below a folder: a text, or where a link points. */
+/** Creates files below a folder. @param files by path: the text of a file, or the target of a symbolic link */
 export function writeFiles(folder: string, files: Record<string, string | { linkTo: string }>): void {
   for (const [name, content] of Object.entries(files)) {
     const file = path.join(folder, name);

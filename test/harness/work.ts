@@ -1,4 +1,7 @@
-/** Built-in functions in which code that goes through lists spends its time; `length`: as much as the list has. */
+/**
+ * Built-in functions in which code that processes lists spends its time. A call counts as 1, or with `length` as the
+ * length of the list.
+ */
 const counted = [
   [String.prototype, ['startsWith', 'slice', 'indexOf', 'split'], 'one'],
   [Map.prototype, ['get', 'has', 'set'], 'one'],
@@ -7,8 +10,8 @@ const counted = [
 ] as const;
 
 /**
- * How much work an action does, in calls of built-in functions instead of seconds, so that a test can compare two
- * sizes on a busy machine. Nothing else may run meanwhile.
+ * Measures the work of an action in calls of built-in functions instead of seconds, so that a test can compare two
+ * sizes on a busy machine. No other code may run at the same time.
  */
 export async function workOf(action: () => unknown): Promise<number> {
   let work = 0;

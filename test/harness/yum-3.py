@@ -1,4 +1,4 @@
-"""A stand-in for yum 3.4.3 that has only what a plug-in sees: modules, conduits, configuration, the order of events.
+"""Simulates the interface of yum 3.4.3 for plug-ins: modules, conduits, configuration, the order of events.
 
 Usage: yum-3.py PLUGIN COMMAND [OPTION=VALUE...]. Sources: yum/plugins.py (types, slots, conduits, loading), cli.py
 (getOptionsConfig: configuration, --setopt, the slot args), yummain.py (usr_w_check, then buildTransaction and its slot
@@ -25,18 +25,18 @@ class Conf:
 
 
 class Conduit:
-    """What ArgsPluginConduit and DepsolvePluginConduit have in common."""
+    """The common methods of ArgsPluginConduit and DepsolvePluginConduit."""
 
     def __init__(self, conf):
         self._conf = conf
 
     def getConf(self):
-        """The configuration."""
+        """Returns the configuration."""
         return self._conf
 
 
 def load(file):
-    """Imports the plug-in as yum does; None where yum would not load it in its command line."""
+    """Imports the plug-in as yum does. Returns None if the yum command would not load it."""
     yum, plugins = types.ModuleType("yum"), types.ModuleType("yum.plugins")
     plugins.TYPE_CORE, plugins.TYPE_INTERACTIVE, plugins.PluginYumExit = 0, 1, PluginYumExit
     yum.plugins = plugins
@@ -52,7 +52,7 @@ def load(file):
 
 
 def main(file, command, *options):
-    """yummain.main, for a command that changes packages ("update") or none ("list")."""
+    """Runs yummain.main for a command that changes packages ("update") or changes none ("list")."""
     plugin, conf = load(file), Conf()
     for option in options:
         name, value = option.split("=")

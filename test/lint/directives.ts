@@ -47,7 +47,7 @@ function unitProblems(lines: readonly string[]): string[] {
   const has = (pattern: RegExp) => lines.some((line) => pattern.test(line));
   return [
     ...(has(/^Type=oneshot$/) && has(/^Restart=(?!no$)/) ? [' 219 rejects Restart= of a oneshot'] : []),
-    // The agent leaves a child behind that a file system keeps from ending (agent/system/child.ts).
+    // The agent leaves a child behind that a file system keeps from ending (agent/system/exec.ts).
     ...(has(/^ExecStart=[-@]*\/usr\/bin\/immutafs-agent check\b/) && !has(/^KillMode=process$/)
       ? [' without KillMode=process systemd waits for a child that hangs']
       : []),

@@ -83,6 +83,21 @@ move(
   },
 );
 
+move('a signal while the interrupted copy is mounted again does not discard the copy', () => {
+  const script = `fill; picture /home >/run/before; (cd /home/alice; exec sleep 60) & holder=$!; sleep 0.2
+    ${apply} && exit 1; kill "$holder"; wait "$holder" || true
+    cp /usr/bin/mount /run/mount.real; chmod +x /run/mount.real
+    printf '#!/bin/sh\\ncase " $* " in *" %sp1 "*) kill -TERM $(cat /run/immutafs/prepare.lock); sleep 0.5; exit 32;; esac; exec /run/mount.real "$@"\\n' "$disk" >/run/mount.fake
+    chmod +x /run/mount.fake; mount --bind /run/mount.fake /usr/bin/mount
+    ${apply} 2>&1 && exit 1; umount /usr/bin/mount; ${whole}
+    dd if="$disk" bs=512 skip=1024 count=1 status=none | tr -d "\\000"; grep -c partition-home /var/lib/immutafs/prepare.json
+    ${apply}; ${whole}; findmnt -n -o TARGET /home | tail -n 1`;
+  assert.match(
+    outputOf(script),
+    /interrupted by SIGTERM\n(.*\n)*immutafs home copying [^\n]*\n1\n(.*\n)*\/home\n$/,
+  );
+});
+
 for (const [title, when, expected] of [
   [
     'is in fstab: only its progress marker is removed',

@@ -8,8 +8,9 @@ import { xfsOnLvm } from './harness/layout.ts';
 import { ordinaryTree } from './harness/tree.ts';
 
 /**
- * `npm run demo`: installs the package in a running guest with XFS on LVM, boots the guest on the disk made read-only,
- * and prints the agent's status. Exits with 0 only if the agent does, that is, if the guest is sealed.
+ * `npm run demo`: installs the package in a running guest with XFS on LVM, boots the guest from the same disk attached
+ * read-only, and prints the agent's status. Exits with 0 only if the agent exits with 0, that is, if the guest is
+ * sealed.
  */
 process.exitCode = await demo();
 
@@ -23,7 +24,7 @@ async function demo(): Promise<number> {
     withGuest({ template }, (guest) =>
       guest.boot({
         disk: 'readonly',
-        // QEMU starts the kernel here. In a guest that GRUB starts, `prepare` sets this argument.
+        // Here QEMU starts the kernel. In a guest that GRUB starts, `prepare` sets this argument.
         arguments: ['noresume'],
         steps: { status: 'immutafs-agent status --color=always' },
       }),
@@ -38,7 +39,7 @@ async function demo(): Promise<number> {
   return exit;
 }
 
-/** Prints the name of the work and the seconds that it took. */
+/** Runs the work and prints its name and duration in seconds. */
 async function timed<T>(what: string, make: () => Promise<T>): Promise<T> {
   process.stdout.write(`demo: ${what} …`);
   const start = performance.now();

@@ -5,10 +5,11 @@ import { templateOf } from './harness/template.ts';
 import { ordinaryTree } from './harness/tree.ts';
 
 /**
- * `node test/vm/warm.ts`: builds what most scenarios share: the package, the trees, and the disks of the main layout.
+ * `node test/vm/warm.ts`: builds the files that most scenarios share: the package, the trees, and the disks of the main
+ * layout.
  *
- * It may run while tests run. The locks of the caches make each of both wait for what the other is building.
- * `--installed` also boots the guest in which the package is installed.
+ * It may run while tests run, because the locks of the caches make each process wait for files that another process is
+ * building. `--installed` also boots the guest in which the package is installed.
  */
 await warmCaches(process.argv.includes('--installed'));
 
@@ -19,7 +20,7 @@ async function warmCaches(withInstalled: boolean): Promise<void> {
   if (withInstalled) await timed('installed guest', () => installedTemplate(xfsOnLvm));
 }
 
-/** Prints the name of the work and the seconds that it took. */
+/** Runs the work and prints its name and duration in seconds. */
 async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
   const start = performance.now();
   const result = await work();

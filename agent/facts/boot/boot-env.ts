@@ -1,4 +1,4 @@
-/** A device with the identity of a device on a disk that the host made read-only; the first one is on no such disk. */
+/** A device that carries the identity of a device on a disk that the host made read-only, but is not on such a disk. */
 export interface Impostor {
   /** /dev/vdb2 */
   device: string;
@@ -7,7 +7,7 @@ export interface Impostor {
   identity: string;
 }
 
-/** The record of this boot, /run/immutafs/boot.env (dracut/assemble-var). */
+/** The content of /run/immutafs/boot.env, in which dracut/assemble-var records this boot. */
 export interface BootEnv {
   version: string;
   /** The part of the boot that decided the mode. */
@@ -16,15 +16,15 @@ export interface BootEnv {
   uptime: number;
   mode: Mode;
   reason: string;
-  /** "vda:1:virtio-feature …": the disks under /, as recorded by the initramfs. */
+  /** The disks under /, as recorded by the initramfs: "vda:1:virtio-feature …". */
   disks: string;
   /** The state of /var. */
   var: 'overlay' | 'disk' | 'deferred' | 'failed';
-  /** The part of the boot that assembled the overlay on /var; `none` if /var is no overlay. */
+  /** The part of the boot that assembled the overlay on /var; `none` if /var is not an overlay. */
   assembled: 'initramfs' | 'late' | 'none';
   errors: string[];
   warnings: string[];
-  /** "/var/log overlay": a target, /var or below it, and its state after late boot. */
+  /** Each target, /var or a path below it, with its state after late boot: "/var/log overlay". */
   layers: string[];
   /** Impostors that the initramfs ignored. */
   impostors: Impostor[];
@@ -35,9 +35,9 @@ export type Mode = 'sealed' | 'maintenance' | 'off';
 export const bootEnvFile = '/run/immutafs/boot.env';
 
 /**
- * Parses boot.env. Late boot appends to the lines of the initramfs, so the last line of a key takes effect.
- * @throws Error that names the missing key or the malformed line. The boot scripts write the file completely, so such a
- *     file has been modified.
+ * Parses boot.env. Late boot appends lines to those of the initramfs, so the last line of a key takes effect.
+ * @throws Error that names the missing key or the malformed line. The boot scripts never leave such a file, so another
+ *     program modified it.
  */
 export function parseBootEnv(text: string): BootEnv {
   const values = new Map<string, string>();
@@ -67,7 +67,7 @@ export function parseBootEnv(text: string): BootEnv {
     disks: get('DISKS'),
     var: oneOf(['overlay', 'disk', 'deferred', 'failed'], 'VAR', get('VAR')),
     assembled: oneOf(['initramfs', 'late', 'none'], 'ASSEMBLED', values.get('ASSEMBLED') ?? 'none'),
-    // systemd starts a failed unit again for each unit that requires it, so errors repeat.
+    // systemd restarts a failed unit for each unit that requires it, so the same error may be recorded several times.
     errors: [...new Set(lists.ERROR)],
     warnings: lists.WARNING,
     layers: lists.LAYER,
@@ -79,7 +79,7 @@ function isList(key: string): key is 'WARNING' | 'ERROR' | 'LAYER' | 'IMPOSTOR' 
   return ['WARNING', 'ERROR', 'LAYER', 'IMPOSTOR'].includes(key);
 }
 
-/** "DEVICE SEALED-DEVICE IDENTITY" */
+/** Parses "DEVICE SEALED-DEVICE IDENTITY". */
 function impostor(value: string): Impostor {
   const [, device, sealedDevice, identity] = /^(\S+) (\S+) (.+)$/.exec(value) ?? [];
   if (device === undefined || sealedDevice === undefined || identity === undefined) {
@@ -88,7 +88,7 @@ function impostor(value: string): Impostor {
   return { device, sealedDevice, identity };
 }
 
-/** As in /proc/uptime (proc_uptime(5)). */
+/** Parses seconds in the format of /proc/uptime (proc_uptime(5)). */
 function seconds(key: string, value: string): number {
   if (!/^\d{1,12}(\.\d{1,9})?$/.test(value)) throw new Error(`${bootEnvFile}: ${key}=${value} is no time`);
   return Number(value);

@@ -1,13 +1,13 @@
 import { errorCode, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
-/** A file with GRUB's boot menu or its variables. */
+/** A file that contains GRUB's boot menu or GRUB's variables. */
 export interface LoaderFile {
-  /** With every symbolic link resolved. */
+  /** The path with all symbolic links resolved. */
   file: string;
-  /** grub.cfg; an entry of the Boot Loader Specification; the environment block, grubenv. */
+  /** `grub`: grub.cfg; `entry`: an entry of the Boot Loader Specification; `environment`: grubenv. */
   kind: 'grub' | 'entry' | 'environment';
-  /** One character a byte. */
+  /** Latin-1: one character per byte. */
   text: string;
 }
 
@@ -17,10 +17,10 @@ export interface Loader {
   unread: string[];
 }
 
-/** The kernel and its arguments in a menu entry. */
+/** The kernel and the kernel arguments of a menu entry. */
 export interface KernelLine {
   file: string;
-  /** The kernel's file, or the entry's title. */
+  /** The path of the kernel in grub.cfg, or the title of an entry of the Boot Loader Specification. */
   name: string;
   words: string[];
 }
@@ -28,7 +28,10 @@ export interface KernelLine {
 const maximumBytes = 1024 * 1024;
 const maximumEntries = 128;
 
-/** GRUB's files on RHEL 7 to 10 and Debian. Without any, the host or another boot loader boots this guest. */
+/**
+ * Reads GRUB's files at the paths of RHEL 7 to 10 and Debian. If none exists, the host or another boot loader boots
+ * this guest.
+ */
 export function readLoader(reader: SystemReader): Loader {
   const files = new Map<string, LoaderFile>();
   const unread: string[] = [];
@@ -64,16 +67,19 @@ function isAbsent(error: unknown): boolean {
 }
 
 /**
- * A line of grub.cfg that loads a Linux kernel. Groups: the part before the arguments, the kernel's file, the
+ * A line of grub.cfg that loads a Linux kernel. Groups: the part before the arguments, the path of the kernel, the
  * arguments.
  */
 export const linuxLine = /^([ \t]*linux(?:16|efi)?[ \t]+(\S*vmlinu\S*))(.*)$/gm;
-/** The arguments of an entry (Boot Loader Specification, options; there may be several lines). */
+/** A line with kernel arguments in an entry (Boot Loader Specification, `options`); an entry may have several. */
 export const optionsLine = /^(options[ \t]+)(.*)$/gm;
-/** RHEL 8: arguments of every entry that has $kernelopts, in grubenv or, as a default, in grub.cfg. */
+/**
+ * RHEL 8: the definition of the variable kernelopts, which holds the arguments of every entry that refers to it.
+ * grubenv sets it; grub.cfg contains the default.
+ */
 export const kernelopts = /^([ \t]*set kernelopts="|kernelopts=)([^"\n]*)/gm;
 
-/** The arguments of every kernel in the menu, with the variable kernelopts resolved. */
+/** Returns the arguments of every kernel in the menu, with the variable kernelopts expanded. */
 export function kernelLines({ files }: Pick<Loader, 'files'>): KernelLine[] {
   const common = files
     .toSorted((a, b) => rank(a) - rank(b))
@@ -98,15 +104,15 @@ export function kernelLines({ files }: Pick<Loader, 'files'>): KernelLine[] {
   });
 }
 
-/** A value in grubenv has precedence over the default in grub.cfg. */
+/** Sorts grubenv first, because its value takes precedence over the default in grub.cfg. */
 function rank({ kind }: LoaderFile): number {
   return kind === 'environment' ? 0 : 1;
 }
 
 /**
- * The commands `search` of grub.cfg that accept a file system on any disk: without --root-dev-only (CVE-2023-4001)
- * and without a hint, with which GRUB first tries the disk that it was started from. The commands that grub-mkconfig
- * writes for a GRUB without support of hints are left out.
+ * Returns the `search` commands of grub.cfg that accept a file system on any disk. These have neither --root-dev-only
+ * (CVE-2023-4001) nor a hint, which makes GRUB try its own boot disk first. Commands that grub-mkconfig writes for
+ * versions of GRUB that do not support hints are skipped.
  */
 export function openSearches(text: string): string[] {
   const blocks: { hints: boolean; otherwise: boolean }[] = [];

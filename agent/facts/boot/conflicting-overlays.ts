@@ -1,8 +1,9 @@
 import type { SystemReader } from '../../system/reader.ts';
 
 /**
- * Other programs that make the root read-only or mount an overlay over it: the setting that enables each of them.
- * @param argument the words of the kernel command line
+ * Finds other programs that make the root file system read-only or mount an overlay over it. Returns the setting that
+ * enables each program.
+ * @param argument the arguments on the kernel command line
  * @throws HostError
  */
 export function findConflictingOverlays(reader: SystemReader, argument: readonly string[]): string[] {
@@ -20,7 +21,7 @@ function readLines(reader: SystemReader, file: string): string {
   return `${reader.readIfPresent(file, 1024 * 1024) ?? ''}\n`;
 }
 
-/** rhel-readonly.service: /usr/lib/systemd/rhel-readonly (initscripts). */
+/** Returns the settings that enable rhel-readonly.service (/usr/lib/systemd/rhel-readonly in initscripts). */
 function readonlyRoot(text: string, argument: readonly string[]): string[] {
   const set = (['READONLY', 'TEMPORARY_STATE'] as const)
     .filter((name) => lastValue(text, name) === 'yes')
@@ -29,7 +30,7 @@ function readonlyRoot(text: string, argument: readonly string[]): string[] {
   return [...set, ...words];
 }
 
-/** overlayroot(8): the kernel argument has precedence over the file. */
+/** Returns the setting that enables overlayroot(8). The kernel argument takes precedence over the file. */
 function overlayroot(text: string, argument: readonly string[]): string[] {
   const words = argument.filter((word) => word.startsWith('overlayroot='));
   const last = words.at(-1);
@@ -38,14 +39,16 @@ function overlayroot(text: string, argument: readonly string[]): string[] {
   return [last === undefined ? `overlayroot=${value} in /etc/overlayroot.conf` : `kernel argument ${last}`];
 }
 
-/** The value of the last assignment in a file that a shell sources, without its quotes. */
+/** Returns the unquoted value of the last assignment to a variable in a file that a shell sources. */
 function lastValue(text: string, name: string): string | undefined {
   const lines = text.split('\n').map((line) => line.trim());
   const found = lines.findLast((line) => line.startsWith(`${name}=`));
   return found?.slice(name.length + 1).replace(/^(["']?)([^"'#\s]*)\1.*$/, '$2');
 }
 
-/** systemd.volatile= (systemd-volatile-root.service(8)), dracut's overlays (dracut.cmdline(7)), bilibop. */
+/**
+ * Whether an argument enables systemd-volatile-root.service(8), an overlay of dracut.cmdline(7), bilibop or fsprotect.
+ */
 function isConflicting(word: string): boolean {
   const [name = '', value] = word.split(/=(.*)/s);
   const off = value !== undefined && /^(0|no|n|f|false|off|)$/.test(value);

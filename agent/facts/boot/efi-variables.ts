@@ -1,16 +1,19 @@
 /** A boot entry of the firmware: a variable Boot#### (UEFI 2.10, 3.1.3, EFI_LOAD_OPTION). */
 export interface LoadOption {
-  /** LOAD_OPTION_ACTIVE: the firmware tries it automatically. */
+  /** LOAD_OPTION_ACTIVE: the firmware tries the entry automatically. */
   active: boolean;
   description: string;
-  /** The partition in its first HD() node; undefined without one: a network card, a whole disk, a program in flash. */
+  /**
+   * The partition of the first HD() node in the device path. undefined if there is no such node, because the entry
+   * names a network card, a whole disk or a program in flash memory.
+   */
   partition: string | undefined;
 }
 
 /**
- * The content of a file of efivarfs without the four bytes of attributes before it
- * (Documentation/filesystems/efivarfs.rst).
- * @throws Error for a file that is shorter than the attributes
+ * Returns the data of an EFI variable: the content of its file in efivarfs without the four leading bytes, which hold
+ * the attributes (Documentation/filesystems/efivarfs.rst).
+ * @throws Error if the file has fewer than four bytes
  */
 export function variableData(file: string): Buffer {
   const bytes = Buffer.from(file, 'latin1');
@@ -18,7 +21,10 @@ export function variableData(file: string): Buffer {
   return bytes.subarray(4);
 }
 
-/** BootOrder and BootNext: "0001" for each entry. @throws Error for an odd number of bytes */
+/**
+ * Parses BootOrder or BootNext and returns the number of each entry, such as "0001".
+ * @throws Error for an odd length
+ */
 export function parseBootOrder(data: Buffer): string[] {
   if (data.length % 2 !== 0) throw new Error(`a boot order of ${data.length} bytes, which is odd`);
   return Array.from({ length: data.length / 2 }, (_, index) =>
@@ -31,8 +37,8 @@ export function parseBootOrder(data: Buffer): string[] {
 }
 
 /**
- * A variable Boot####: attributes (4 bytes), length of the device path (2), description (UTF-16, ended by 0), device
- * path.
+ * Parses a variable Boot####: attributes (4 bytes), length of the device path (2 bytes), description (null-terminated
+ * UTF-16), device path.
  * @throws Error for a truncated variable
  */
 export function parseLoadOption(data: Buffer): LoadOption {
@@ -50,7 +56,7 @@ export function parseLoadOption(data: Buffer): LoadOption {
   };
 }
 
-/** Device path nodes: type, subtype, length of the node (UEFI 2.10, 10.3); 4, 1 is HD(). */
+/** A device path node begins with type, subtype and length (UEFI 2.10, 10.3). HD() has type 4 and subtype 1. */
 function partitionOf(path: Buffer): string | undefined {
   for (let offset = 0; offset + 4 <= path.length;) {
     const [type, subtype, length] = [path[offset], path[offset + 1], path.readUInt16LE(offset + 2)];
@@ -62,7 +68,10 @@ function partitionOf(path: Buffer): string | undefined {
   return undefined;
 }
 
-/** As udev's ID_PART_ENTRY_UUID: a GUID, or an MBR's signature with the number of the partition (10.3.5.1). */
+/**
+ * Formats the partition of an HD() node (UEFI 2.10, 10.3.5.1) as udev formats ID_PART_ENTRY_UUID: a GUID, or the MBR
+ * signature followed by the partition number.
+ */
 function hardDrive(node: Buffer): string | undefined {
   if (node.length < 42) throw new Error(`an HD() node of ${node.length} bytes`);
   const signature = node.subarray(24, 40);
@@ -72,7 +81,7 @@ function hardDrive(node: Buffer): string | undefined {
   return `${hex(signature.readUInt32LE(0), 8)}-${hex(node.readUInt32LE(4), 2)}`;
 }
 
-/** EFI_GUID: the first three groups are little-endian. */
+/** Formats an EFI_GUID, whose first three groups are little-endian. */
 function formatGuid(bytes: Buffer): string {
   const hex = (part: Buffer) => part.toString('hex');
   const reversed = (from: number, to: number) => hex(Buffer.from(bytes.subarray(from, to)).reverse());

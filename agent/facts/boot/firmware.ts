@@ -3,18 +3,19 @@ import type { Partition } from '../disks/partitions.ts';
 import type { MountTable } from '../mounts/mountinfo.ts';
 import { parseBootOrder, parseLoadOption, variableData } from './efi-variables.ts';
 
-/** The settings of the UEFI firmware for the next boot. */
+/** The settings of the UEFI firmware that affect the next boot. */
 export interface Firmware {
   /**
-   * Access to its variables. `writable`, `read-only`: through the mounted efivarfs. `unmounted`: root could mount it.
-   * `hidden`: by the initramfs, since SystemdOptions is set (dracut/efi.sh).
+   * Access to the EFI variables. `writable` and `read-only`: efivarfs is mounted in this way. `unmounted`: efivarfs
+   * is not mounted, but root can mount it. `hidden`: another file system covers efivarfs; the initramfs mounts a tmpfs
+   * over it if SystemdOptions is set (dracut/efi.sh).
    */
   variables: 'writable' | 'read-only' | 'unmounted' | 'hidden';
-  /** undefined if it cannot be read. */
+  /** undefined if the variable SecureBoot cannot be read. */
   secureBoot: boolean | undefined;
-  /** The variables that are set and change how systemd or systemd-boot boots. */
+  /** Names of the variables that are set and affect how systemd or systemd-boot boots. */
   set: string[];
-  /** Active entries in the order in which the firmware tries them, BootNext first. */
+  /** The entry of BootNext, then the active entries of BootOrder: the order in which the firmware tries them. */
   entries: BootEntry[];
 }
 
@@ -22,9 +23,9 @@ export interface BootEntry {
   /** Boot0001 */
   name: string;
   description: string;
-  /** BootNext names it, for the next boot only. */
+  /** Whether BootNext selects this entry, which applies to the next boot only. */
   next: boolean;
-  /** The partitions with the GUID that it names; empty if it names none or none exists. */
+  /** The partitions whose GUID the entry contains; empty if the entry contains no GUID or no such partition exists. */
   partitions: Partition[];
 }
 
@@ -33,7 +34,10 @@ const global = '8be4df61-93ca-11d2-aa0d-00e098032b8c';
 const systemd = '8cf2644b-4b0b-428f-9387-6d876050dc67';
 const loader = '4a67b082-0a4c-41cf-b6c7-440b29bb8c4f';
 
-/** systemd 246 to 257, systemd 254 and later, and systemd-boot (systemd-boot(7)). */
+/**
+ * systemd 246 to 257 reads SystemdOptions, systemd 254 and later reads HibernateLocation, and systemd-boot reads the
+ * others (systemd-boot(7)).
+ */
 const bootVariables = [
   `SystemdOptions-${systemd}`,
   `HibernateLocation-${systemd}`,
@@ -42,11 +46,14 @@ const bootVariables = [
   ),
 ];
 
-/** Further boot entries are not read: each read calls the firmware. */
+/** Limit for the boot entries to read, because each read calls the firmware. */
 const maximumEntries = 32;
 const maximumBytes = 4096;
 
-/** undefined if a BIOS started this guest. @throws HostError; Error for a malformed variable */
+/**
+ * Reads the settings of the firmware; returns undefined if a BIOS started this guest.
+ * @throws HostError; Error for a malformed variable
+ */
 export function findFirmware(
   reader: SystemReader,
   mounts: MountTable,
@@ -68,7 +75,7 @@ export function findFirmware(
   };
 }
 
-/** undefined if the variable cannot be read. */
+/** Whether Secure Boot is enabled; undefined if efivarfs has no variable SecureBoot. */
 export function readSecureBoot(reader: SystemReader): boolean | undefined {
   const data = readVariable(reader, `SecureBoot-${global}`);
   return data === undefined ? undefined : data[0] === 1;
@@ -89,7 +96,7 @@ function findEntries(reader: SystemReader, partitions: readonly Partition[]): Bo
   });
 }
 
-/** undefined if it is not set. */
+/** Returns the data of an EFI variable; undefined if the variable is not set. */
 function readVariable(reader: SystemReader, name: string): Buffer | undefined {
   const file = reader.readIfPresent(`${efivars}/${name}`, maximumBytes);
   return file === undefined ? undefined : variableData(file);

@@ -1,12 +1,12 @@
 export interface KernelArgument {
-  /** The value of the last valid `immutafs=`; undefined if there is none. */
+  /** The value of the last valid `immutafs=` argument; undefined if there is none. */
   mode: 'auto' | 'sealed' | 'off' | undefined;
-  /** A message for each `immutafs=` with another value. */
+  /** A message for each `immutafs=` argument with an invalid value. */
   problems: string[];
 }
 
 /**
- * The argument `immutafs=`. dracut/immutafs-lib.sh parses it in the same way.
+ * Parses the argument `immutafs=` in the same way as dracut/immutafs-lib.sh.
  * @param cmdline /proc/cmdline (bootparam(7))
  */
 export function parseKernelArgument(cmdline: string): KernelArgument {
@@ -21,10 +21,10 @@ export function parseKernelArgument(cmdline: string): KernelArgument {
 }
 
 /**
- * Splits a kernel command line. A double quote, wherever it is, starts or ends a part in which spaces do not separate
- * arguments (the kernel's lib/cmdline.c, next_arg()).
+ * Splits a kernel command line into arguments. A double quote at any position starts or ends a quoted part, in which
+ * spaces do not separate arguments (lib/cmdline.c in the kernel, next_arg()).
  * @param cmdline /proc/cmdline (bootparam(7))
- * @returns the arguments, without the quotes around an argument or a value
+ * @returns the arguments without the quotes around an argument or a value
  */
 export function splitKernelArguments(cmdline: string): string[] {
   const words = cmdline.match(/(?:[^ \t\n"]|"[^"]*(?:"|$))+/g) ?? [];
@@ -36,20 +36,20 @@ function unquote(word: string): string {
   return inner === word ? word : inner.replace(/"$/, '');
 }
 
-/** Whether `noresume` is set, which the kernel, dracut and systemd obey: no hibernation image is resumed. */
+/** Whether `noresume` is set, with which the kernel, dracut and systemd do not resume from a hibernation image. */
 export function neverResumes(words: readonly string[]): boolean {
   return words.includes('noresume');
 }
 
-/** The arguments that name a hibernation image (Documentation/power/swsusp.rst). */
+/** Returns the arguments that name a hibernation image (Documentation/power/swsusp.rst). */
 export function resumeWords(words: readonly string[]): string[] {
   return words.filter((word) => /^resume(_offset)?=./.test(word));
 }
 
 /**
- * Whether a kernel with these arguments has no access to EFI variables. Every kernel since 2.6.27 knows `noefi`. Since
- * 3.17, `efi=noruntime` sets the same switch and `efi=runtime` clears it; the last argument takes effect
- * (drivers/firmware/efi/efi.c, setup_noefi, parse_efi_cmdline).
+ * Whether a kernel with these arguments cannot access EFI variables. Kernels since 2.6.27 support `noefi`. Since 3.17,
+ * `efi=noruntime` is equivalent to `noefi` and `efi=runtime` reverts it; the last of these arguments takes effect
+ * (drivers/firmware/efi/efi.c, setup_noefi() and parse_efi_cmdline()).
  */
 export function hasNoEfiRuntime(words: readonly string[]): boolean {
   const last = words.findLast((word) => word === 'noefi' || /^efi=(.*,)?(no)?runtime(,|$)/.test(word));

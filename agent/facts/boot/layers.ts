@@ -1,12 +1,12 @@
 import type { BootEnv } from './boot-env.ts';
 
-/** The upper layer of /var. */
+/** The folder of the upper layer of /var. */
 export const upperFolder = '/run/var/upper';
 
 /** The folders of the overlay that dracut/assemble-var mounts on a target, and the state that boot.env records. */
 export interface Layer {
   target: string;
-  /** `overlay`, `failed`, `begun`, …; empty if boot.env does not exist. */
+  /** `overlay`, `failed`, `begun` or another state in boot.env; empty if boot.env does not exist. */
   state: string;
   lower: string;
   upper: string;
@@ -14,8 +14,9 @@ export interface Layer {
 }
 
 /**
- * /var first, then the targets below /var of late boot. The last line of a target takes effect.
- * @param bootEnv undefined if the boot left none: /var is listed with an empty state
+ * Lists the overlays that boot.env records: the one on /var first, then those on the targets below /var. If boot.env
+ * has several lines for a target, the last line takes effect.
+ * @param bootEnv undefined if boot.env does not exist; /var is then listed with an empty state
  */
 export function layersOf(bootEnv: BootEnv | undefined): Layer[] {
   const states = new Map([['/var', bootEnv?.var ?? '']]);
@@ -26,7 +27,7 @@ export function layersOf(bootEnv: BootEnv | undefined): Layer[] {
   return [...states].map(([target, state]) => ({ target, state, ...foldersOf(target) }));
 }
 
-/** assemble() in dracut/assemble-var. */
+/** Returns the folders that assemble() in dracut/assemble-var uses for a target. */
 function foldersOf(target: string): Omit<Layer, 'target' | 'state'> {
   if (target === '/var') return { lower: '/run/immutafs/lower', upper: upperFolder, work: '/run/var/work' };
   const name = target.slice(1).replaceAll('/', '+');

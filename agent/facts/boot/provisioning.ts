@@ -1,14 +1,14 @@
 import type { SystemReader } from '../../system/reader.ts';
 
-/** Programs that configure a system, as root, from data on any disk or in the network. */
+/** Programs that run as root and configure the system from data on any disk or from the network. */
 export interface Provisioning {
   /** Installed units that are neither masked nor disabled. */
   units: string[];
-  /** Files of cloud-init in /run: it has run in this boot. */
+  /** Files in /run which show that cloud-init has run in this boot. */
   ran: string[];
 }
 
-/** units/provisioning.sh masks the same units. */
+/** The units of cloud-init and Afterburn. units/provisioning.sh masks the same units. */
 export const provisioningUnits = [
   ...['cloud-init-main.service', 'cloud-init-local.service', 'cloud-init-network.service'],
   ...['cloud-init.service', 'cloud-config.service', 'cloud-final.service'],
@@ -17,10 +17,10 @@ export const provisioningUnits = [
   ...['afterburn-hostname.service', 'afterburn-sshkeys@.service'],
 ];
 
-/** With this file cloud-init is disabled (cloud-init 0.7.7 and later, "Disable cloud-init"). */
+/** The existence of this file disables cloud-init 0.7.7 and later (cloud-init documentation, "Disable cloud-init"). */
 export const cloudInitDisabled = '/etc/cloud/cloud-init.disabled';
 
-/** @param words of the kernel command line, in which cloud-init= has precedence over the file */
+/** @param words the arguments on the kernel command line, where cloud-init= takes precedence over cloudInitDisabled */
 export function findProvisioning(reader: SystemReader, words: readonly string[]): Provisioning {
   const argument = words.findLast((word) => /^cloud-init=(en|dis)abled$/.test(word));
   const disabled = argument?.endsWith('=disabled') ?? reader.stat(cloudInitDisabled) !== undefined;
@@ -34,7 +34,7 @@ export function findProvisioning(reader: SystemReader, words: readonly string[])
   return { units, ran: results.filter((file) => reader.stat(file) !== undefined) };
 }
 
-/** By immutafs-generator, by an administrator, or at run time (systemd.unit(5)). */
+/** Whether immutafs-generator, an administrator or a program at run time masked a unit (systemd.unit(5)). */
 function isMasked(reader: SystemReader, unit: string): boolean {
   const folders = ['/run/systemd/generator.early', '/etc/systemd/system', '/run/systemd/system'];
   return folders.some((folder) => {

@@ -9,43 +9,43 @@ import { type Tag, tagsOf } from './tags.ts';
 import { readUdevRecord } from './udev-database.ts';
 import { type VolumeGroup, readVolumeGroup, volumeGroupOfLv } from './volume-group.ts';
 
-/** A block device, mounted or not, with its identities. */
+/** A block device and its identities. The device need not be mounted. */
 export interface BlockDevice {
   /** The kernel's name: vda2, dm-0. */
   name: string;
   /** "major:minor" */
   device: string;
-  /** Its name in messages: /dev/vda2, /dev/mapper/rhel-root. */
+  /** The path shown in messages: /dev/vda2, /dev/mapper/rhel-root. */
   file: string;
   /** Names of the device itself and of every device below it. */
   stack: string[];
-  /** The disks below it. */
+  /** The disks below the device. */
   disks: { name: string; readOnly: boolean }[];
-  /** Evidence.hostReadOnly of all disks below it: true only if it is true of each disk. */
+  /** Evidence.hostReadOnly, combined for all disks below the device: true only if it is true for every disk. */
   hostReadOnly: boolean | null;
   tags: Tag[];
-  /** Names of all devices of the mounted Btrfs that it belongs to; empty if it belongs to none. */
+  /** Names of all devices of the mounted Btrfs that contains this device; empty if no mounted Btrfs contains it. */
   members: string[];
-  /** libblkid's name of the content: xfs, LVM2_member; empty if it is unknown. */
+  /** The type of the content as libblkid names it: xfs, LVM2_member; empty if the type is unknown. */
   content: string;
-  /** The volume group of a physical volume. */
+  /** The volume group of a physical volume; undefined for other devices or if the group is unknown. */
   volumeGroup: VolumeGroup | undefined;
-  /** undefined for a device that is no partition. */
+  /** undefined if the device is not a partition. */
   partition: Partition | undefined;
 }
 
 type Described = Omit<Disk, 'holds'>;
 
-/** ID_FS_TYPE of a path to a multipath disk (multipath-tools, multipath.rules). */
+/** The content type of a path to a multipath disk, as multipath.rules of multipath-tools sets it in ID_FS_TYPE. */
 const multipathPath = 'mpath_member';
 
-/** Each device takes some reads. */
+/** Upper bound on the number of devices, because each device requires several reads. */
 const maximumDevices = 4096;
 
 /**
- * All block devices that have a size.
- * @param known disks that were read already, by name
- * @param lastEvidence the evidence of a disk, by name, in the last report of this boot
+ * Describes all block devices whose size is not 0.
+ * @param known maps names to disks that were already read
+ * @param lastEvidence returns the evidence for a disk, by name, in the last report of this boot
  * @throws HostError if there are more than 4096 devices, or a device cannot be read
  */
 export function findBlockDevices(
@@ -63,7 +63,7 @@ export function findBlockDevices(
   return withVolumeGroups(reader, withoutPaths(devices));
 }
 
-/** undefined if the device has been unplugged meanwhile. */
+/** Returns undefined if the device has been unplugged in the meantime. */
 function unlessGone<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -115,7 +115,10 @@ function describe(
   ];
 }
 
-/** null: each is read-only, but for one it is unknown who made it so. Without a disk there is no proof. */
+/**
+ * Combines the evidence for several disks. Returns true if the host made every disk read-only; null if every disk is
+ * read-only, but for at least one disk it is unknown whether the host made it so; otherwise false, also for no disks.
+ */
 function ofAll(disks: readonly Evidence[]): boolean | null {
   if (disks.length === 0 || disks.some((disk) => !disk.readOnly || disk.hostReadOnly === false)) return false;
   return disks.every((disk) => disk.hostReadOnly === true) ? true : null;
@@ -133,8 +136,8 @@ function walk(reader: SystemReader, node: string): { stack: string[]; leaves: st
 }
 
 /**
- * Reads each disk once. A device without a disk, such as a loop device, has only a flag, which root in the guest can
- * set.
+ * Returns a function that reads the evidence for a disk and caches it. hostReadOnly is false for a virtual device, such
+ * as a loop device: it has only a read-only flag, which root in the guest can set.
  */
 function evidenceOfDisks(
   reader: SystemReader,
@@ -152,7 +155,10 @@ function evidenceOfDisks(
   };
 }
 
-/** By a device's name, all devices of the mounted Btrfs that it belongs to (Documentation/ABI, /sys/fs/btrfs). */
+/**
+ * Returns a function that maps the name of a device to the names of all devices of the same mounted Btrfs
+ * (Documentation/ABI, /sys/fs/btrfs).
+ */
 function btrfsMembers(reader: SystemReader): (name: string) => string[] {
   const folder = '/sys/fs/btrfs';
   const lists = (reader.stat(folder) === undefined ? [] : reader.list(folder))
@@ -162,7 +168,10 @@ function btrfsMembers(reader: SystemReader): (name: string) => string[] {
   return (name) => lists.find((list) => list.includes(name)) ?? [];
 }
 
-/** Of a multipath disk, only the device above its paths is used: the paths and their partitions lose their tags. */
+/**
+ * Removes the tags of the paths to multipath disks and of the partitions on these paths, because only the multipath
+ * device above the paths is used.
+ */
 function withoutPaths(devices: BlockDevice[]): BlockDevice[] {
   const paths = new Set(devices.flatMap(({ name, content }) => (content === multipathPath ? [name] : [])));
   const isOnPath = ({ name, stack }: BlockDevice) =>
@@ -171,9 +180,9 @@ function withoutPaths(devices: BlockDevice[]): BlockDevice[] {
 }
 
 /**
- * Finds the volume group of each physical volume: from an active logical volume above it, else from the volume itself
- * if the host made its disk read-only. Nothing else is read from disks, since a disk that does not respond would
- * block the agent.
+ * Determines the volume group of each physical volume from an active logical volume above it. Without an active logical
+ * volume, the function reads the metadata on the physical volume, unless hostReadOnly is false. No other content of
+ * disks is read, because a disk that does not respond would block the agent.
  */
 function withVolumeGroups(reader: SystemReader, devices: BlockDevice[]): BlockDevice[] {
   return devices.map((device) => {

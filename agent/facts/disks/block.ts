@@ -5,8 +5,8 @@ import { deviceFile } from './device-file.ts';
 import type { Mount } from '../mounts/mountinfo.ts';
 
 /**
- * The folder in sysfs of the block device below a mount; undefined for a file system without one (tmpfs, overlay, NFS).
- * Btrfs has an anonymous device number (0:N), so its source names the device.
+ * Returns the sysfs folder of the block device of a mount; undefined for a file system without a block device (tmpfs,
+ * overlay, NFS). A Btrfs has an anonymous device number (0:N), so the source of the mount determines the device.
  */
 export function nodeOfMount(reader: SystemReader, { device, type, source }: Mount): string | undefined {
   if (!device.startsWith('0:')) return resolveIfPresent(reader, `/sys/dev/block/${device}`);
@@ -14,8 +14,8 @@ export function nodeOfMount(reader: SystemReader, { device, type, source }: Moun
 }
 
 /**
- * All devices of the file system on a device. mountinfo names one device of a Btrfs, which may have more
- * (btrfs-device(8)).
+ * Returns the sysfs folders of all devices of the file system on a device. mountinfo names only one device of a Btrfs,
+ * which may have several (btrfs-device(8)).
  */
 export function fileSystemNodes(reader: SystemReader, node: string, type: string): string[] {
   if (type !== 'btrfs' || reader.stat(btrfsFolder) === undefined) return [node];
@@ -30,14 +30,14 @@ export function fileSystemNodes(reader: SystemReader, node: string, type: string
 
 const btrfsFolder = '/sys/fs/btrfs';
 
-/** The folder in sysfs of the device that a source names (deviceFile); undefined if the device does not exist. */
+/** Returns the sysfs folder of the device that a source names; undefined if the device does not exist. */
 export function nodeOfSource(reader: SystemReader, source: string): string | undefined {
   return nodeOfFile(reader, deviceFile(source));
 }
 
 /**
- * The folder in sysfs of a device file, which may be a link of udev; undefined if the device does not exist.
- * @param file undefined for a source that is no device
+ * Returns the sysfs folder of a device file or of a udev link to it; undefined if the device does not exist.
+ * @param file undefined for a source that is not a device
  */
 export function nodeOfFile(reader: SystemReader, file: string | undefined): string | undefined {
   const resolved = file === undefined ? undefined : resolveIfPresent(reader, file);
@@ -54,7 +54,9 @@ function resolveIfPresent(reader: SystemReader, file: string): string | undefine
   }
 }
 
-/** The folders in sysfs of the disks below a device, through partitions and stacks of device-mapper, md and bcache. */
+/**
+ * Returns the sysfs folders of the disks below a device, through partitions and device-mapper, md and bcache stacks.
+ */
 export function findLeaves(reader: SystemReader, node: string): string[] {
   const leaves = new Set<string>();
   const queue = [node];
@@ -70,7 +72,9 @@ export function findLeaves(reader: SystemReader, node: string): string[] {
   return [...leaves].sort();
 }
 
-/** The devices directly below a device: the disk of a partition, or the members of a stack. */
+/**
+ * Returns the sysfs folders of the devices directly below a device: the disk of a partition or the members of a stack.
+ */
 export function devicesBelow(reader: SystemReader, node: string): string[] {
   if (reader.stat(`${node}/partition`)) return [path.dirname(node)];
   const slaves = reader.stat(`${node}/slaves`) ? reader.list(`${node}/slaves`) : [];

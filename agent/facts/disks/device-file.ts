@@ -1,27 +1,31 @@
 /**
- * The device file that a source names: "UUID=…" -> /dev/disk/by-uuid/…, a link of udev. dracut/fstab.sh does the same.
- * @param source as in /proc/swaps or on a command line, or in fstab(5) without its octal escapes
- * @returns undefined for a source that is no device: an NFS export, "tmpfs"
+ * Converts a source to the path of a device file or of a udev link: "UUID=…" -> /dev/disk/by-uuid/…. dracut/fstab.sh
+ * does the same.
+ * @param source from /proc/swaps, from a command line, or from fstab(5) with the octal escapes decoded
+ * @returns undefined for a source that is not a device, such as an NFS export or "tmpfs"
  */
 export function deviceFile(source: string): string | undefined {
   return deviceFileOfBytes(Buffer.from(source).toString('latin1'));
 }
 
-/** As deviceFile. @param source one character a byte; it need not be UTF-8 */
+/** Same as deviceFile, for a source that need not be valid UTF-8. @param source Latin-1: one character per byte */
 export function deviceFileOfBytes(source: string): string | undefined {
   const [, tag, value = ''] = /^(UUID|LABEL|PARTUUID|PARTLABEL)=(.*)$/s.exec(source) ?? [];
   const file = tag === undefined ? source : `/dev/disk/by-${tag.toLowerCase()}/${encode(unquote(value))}`;
   return file.startsWith('/dev/') ? Buffer.from(file, 'latin1').toString('utf8') : undefined;
 }
 
-/** systemd, which waits for the device, removes quotes only (src/shared/fstab-util.c, fstab_node_to_udev_node()). */
+/**
+ * Removes quotes. systemd, which waits for the device, decodes nothing else (src/shared/fstab-util.c,
+ * fstab_node_to_udev_node()).
+ */
 function unquote(value: string): string {
   return /^(["'])(.*)\1$/s.exec(value)?.[2] ?? value;
 }
 
 /**
- * udev's encoding in names of links: \xNN for each byte that is neither a plain character nor part of a UTF-8 character
- * (libblkid, blkid_encode_string()).
+ * Encodes a value as udev does in the names of links: each byte that is neither a plain character nor part of a UTF-8
+ * character becomes \xNN (libblkid, blkid_encode_string()).
  */
 function encode(value: string): string {
   return value.replace(encoded, (character, plain: string | undefined) =>
@@ -29,7 +33,10 @@ function encode(value: string): string {
   );
 }
 
-/** Either plain characters, which are the group, or one byte of another kind (RFC 3629, section 4). */
+/**
+ * Matches either a run of plain and UTF-8 characters (RFC 3629, section 4), which group 1 captures, or a single byte to
+ * be encoded.
+ */
 const encoded = new RegExp(
   `((?:${[
     String.raw`[\w#+\-.:=@]`,

@@ -8,13 +8,13 @@ export interface Disk extends Evidence {
   /** Kernel name: vda, sdb. */
   name: string;
   bus: string;
-  /** The mount points of the file systems on it. */
+  /** The mount points of the file systems on the disk. */
   holds: string[];
 }
 
 /**
- * The disks below the mounted file systems, through partitions and stacks.
- * @param lastEvidence the evidence of a disk, by name, in the last report of this boot
+ * Finds the disks below the mounted file systems, through partitions and stacks of devices.
+ * @param lastEvidence returns the evidence for a disk, by name, in the last report of this boot
  */
 export function findDisks(
   reader: SystemReader,
@@ -34,7 +34,7 @@ export function findDisks(
     .sort((a, b) => a.name.localeCompare(b.name));
 }
 
-/** @param node the disk's folder in sysfs */
+/** Describes a disk except for its mount points. @param node the sysfs folder of the disk */
 export function describeDisk(
   reader: SystemReader,
   node: string,
@@ -45,7 +45,7 @@ export function describeDisk(
   return { name, bus, ...findEvidence(reader, node, bus, lastEvidence) };
 }
 
-/** The disks and mount points of each mounted device, whatever the number of its mounts. */
+/** Returns the disks and mount points of each mounted device; several mounts of the same device form one element. */
 function devices(reader: SystemReader, mounts: readonly Mount[]): { leaves: string[]; targets: string[] }[] {
   const byDevice = Map.groupBy(mounts, ({ device, type, source }) =>
     device.startsWith('0:') ? (type === 'btrfs' ? source : '') : device,

@@ -2,22 +2,26 @@ import path from 'node:path';
 import { errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
-/** Whether a disk is read-only, who made it so, and how that is known. */
+/** Whether a disk is read-only, whether the host made it read-only, and the evidence for this. */
 export interface Evidence {
-  /** The block device's own flag (/sys/block/NAME/ro), which root in the guest can set; or the host's setting. */
+  /**
+   * Whether the host made the disk read-only, or the flag of the block device (/sys/block/NAME/ro) is set. Root in the
+   * guest can set this flag.
+   */
   readOnly: boolean;
   /** Whether the host made the disk read-only, as the device itself reports; null if the device reports nothing. */
   hostReadOnly: boolean | null;
-  /** The source of this information, for messages. */
+  /** The source of readOnly and hostReadOnly, as shown in messages. */
   evidence: string;
 }
 
-/** VIRTIO_BLK_F_RO (Virtio 1.2, 5.2.3); /sys/bus/virtio/devices/N/features has the bits, bit 0 first. */
+/** The bit number of VIRTIO_BLK_F_RO (Virtio 1.2, 5.2.3). /sys/bus/virtio/devices/N/features lists bit 0 first. */
 const VIRTIO_BLK_F_RO = 5;
 
 /**
- * @param node a disk's folder in sysfs
- * @param lastEvidence the evidence of a disk, by name, in the last report of this boot
+ * Determines whether a disk is read-only and whether the host made it read-only.
+ * @param node the sysfs folder of the disk
+ * @param lastEvidence returns the evidence for a disk, by name, in the last report of this boot
  */
 export function findEvidence(
   reader: SystemReader,
@@ -39,8 +43,8 @@ export function findEvidence(
 }
 
 /**
- * Evidence of a SCSI disk. The kernel reads the write-protect bit once, when it finds the disk, and the record may be
- * gone from its log later. Then the last report of this boot counts.
+ * Returns the evidence for a SCSI disk. The kernel reads and logs the write-protect bit only when it detects the disk,
+ * and the log may have dropped this record since then. In that case, the last report of this boot is used.
  */
 function scsiEvidence(
   reader: SystemReader,
@@ -59,15 +63,16 @@ function scsiEvidence(
   return { hostReadOnly: null, evidence: `${onlyTheFlag}; ${why}` };
 }
 
-/** It begins the evidence in the reports of earlier versions too, so its text must not change. */
+/** Do not change this text: in reports written by earlier versions, the evidence begins with it. */
 const writeProtectIsOn = "SCSI write protect is on, by the kernel's log";
 const onlyTheFlag = 'only the block-device flag, which root in the guest can set';
 
 /**
- * The write-protect bit of a SCSI disk (MODE SENSE, SPC), from the kernel's log: Node has no ioctl(2) to query the
- * disk.
+ * Reads the write-protect bit of a SCSI disk (MODE SENSE, SPC) from the kernel log, because Node.js has no ioctl(2)
+ * with which to query the disk.
  * @param address H:C:T:L, as in sysfs
- * @returns bit: undefined if the log has no record or cannot be read; unread: the reason, else empty
+ * @returns bit: undefined if the log has no record of the disk or cannot be read; unread: the reason why the log cannot
+ *     be read, otherwise empty
  */
 function readWriteProtect(
   reader: SystemReader,
@@ -81,10 +86,10 @@ function readWriteProtect(
 }
 
 /**
- * The last record of an address counts, since a disk that is plugged in later may get the address of another one. Only
- * records of the kernel itself count: a write to /dev/kmsg cannot use its facility (kernel/printk/printk.c,
- * devkmsg_write()).
- * @param records as in /dev/kmsg: "PRIORITY,SEQUENCE,USECONDS,FLAGS;TEXT\n KEY=value…"
+ * Returns the write-protect bit in the last record for an address, because a disk that is plugged in later may reuse
+ * the address of a removed disk. Considers only records of the kernel itself, whose facility a process that writes to
+ * /dev/kmsg cannot use (kernel/printk/printk.c, devkmsg_write()).
+ * @param records in the format of /dev/kmsg: "PRIORITY,SEQUENCE,USECONDS,FLAGS;TEXT\n KEY=value…"
  */
 export function parseWriteProtect(records: readonly string[], address: string): boolean | undefined {
   let bit: boolean | undefined;
@@ -96,6 +101,6 @@ export function parseWriteProtect(records: readonly string[], address: string): 
   return bit;
 }
 
-/** drivers/scsi/sd.c, sd_read_write_protect_flag(). */
+/** The record that sd_read_write_protect_flag() in drivers/scsi/sd.c writes. */
 const form = /^(\d+),\d+,\d+,[^;]*;sd \d+:\d+:\d+:\d+: \[sd[a-z]+\] Write Protect is (on|off)(?:\n|$)/;
 const kernelFacility = 0;

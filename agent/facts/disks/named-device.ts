@@ -2,21 +2,21 @@ import type { SystemReader } from '../../system/reader.ts';
 import { findLeaves, nodeOfFile } from './block.ts';
 import { describeDisk } from './disks.ts';
 
-/** The device that a line of fstab or of /proc/swaps names. */
+/** The device that a line of fstab or /proc/swaps names. */
 export interface NamedDevice {
   /** "major:minor"; undefined if the device does not exist, or the line names no device. */
   device: string | undefined;
-  /** The line names a device that does not exist. */
+  /** Whether the line names a device that does not exist. */
   missing: boolean;
   /** The disks below the device. */
   disks: { name: string; readOnly: boolean }[];
-  /** "major:minor" of the other devices with the same identity, if the named device is on a sealed disk. */
+  /** "major:minor" of the other devices with the same identity; empty unless the named device is on a sealed disk. */
   copies: string[];
 }
 
 /**
- * The device of a device file, which may be a link of udev.
- * @param file undefined for a source that is no device
+ * Finds the device of a device file, which may be a udev link.
+ * @param file undefined for a source that is not a device
  * @throws HostError
  */
 export function findNamedDevice(reader: SystemReader, file: string | undefined): NamedDevice {

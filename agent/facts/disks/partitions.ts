@@ -1,20 +1,26 @@
-/** A partition as udev's database describes it. */
+/** A partition as described in udev's database. */
 export interface Partition {
   /** Kernel name: vdb1. */
   name: string;
-  /** The disk that it is on. */
+  /** Kernel name of the disk that contains the partition: vdb. */
   disk: string;
-  /** ID_PART_ENTRY_UUID in lower case; empty without one. */
+  /** ID_PART_ENTRY_UUID in lower case; empty if the property is not set. */
   id: string;
-  /** A firmware may start a boot loader from it: an EFI system partition, or the active partition of an MBR. */
+  /**
+   * Whether firmware may start a boot loader from the partition, because it is an EFI system partition or the active
+   * partition of an MBR.
+   */
   bootable: boolean;
-  /** The guest can write to its disk. If that is unknown, false: the check host-enforced reports such a disk. */
+  /**
+   * Whether the guest can write to the disk of the partition. false if this is unknown, because the check host-enforced
+   * reports such a disk.
+   */
   writable: boolean;
 }
 
 const efiSystem = /^(c12a7328-f81f-11d2-ba4b-00a0c93ec93b|0xef)$/i;
 
-/** The partition of a record in udev's database. */
+/** Converts a record of udev's database to a partition. */
 export function describePartition(
   record: ReadonlyMap<string, string>,
   { name, disk, writable }: Pick<Partition, 'name' | 'disk' | 'writable'>,
@@ -24,7 +30,7 @@ export function describePartition(
   return { name, disk, id: (record.get('ID_PART_ENTRY_UUID') ?? '').toLowerCase(), bootable, writable };
 }
 
-/** The partitions among all block devices, mounted or not. */
+/** Returns the partitions among the block devices. */
 export function partitionsOf(devices: readonly { partition: Partition | undefined }[]): Partition[] {
   return devices.flatMap(({ partition }) => partition ?? []);
 }

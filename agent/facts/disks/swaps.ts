@@ -10,7 +10,8 @@ export interface Swap {
 }
 
 /**
- * The swap in use, each with its device; empty for a kernel without swap, which has no /proc/swaps.
+ * Returns the swap spaces in use, each with its device. A kernel without swap support has no /proc/swaps; the result is
+ * then empty.
  * @throws HostError
  */
 export function readSwaps(reader: SystemReader): (Swap & NamedDevice)[] {
@@ -19,16 +20,16 @@ export function readSwaps(reader: SystemReader): (Swap & NamedDevice)[] {
   return parseSwaps(text).map((swap) => ({ ...swap, ...findNamedDevice(reader, deviceFile(swap.source)) }));
 }
 
-/** @throws Error naming the malformed line */
+/** Parses /proc/swaps. @throws Error that names the malformed line */
 export function parseSwaps(text: string): Swap[] {
   const lines = text.split('\n').filter((line) => line !== '');
   if (!lines[0]?.startsWith('Filename')) throw new Error('/proc/swaps does not begin with its heading');
   return lines.slice(1).map((line, index) => {
-    // Not \s: to JavaScript some bytes of UTF-8 are white space.
+    // Not \s, because in JavaScript it also matches some bytes of UTF-8 characters.
     const [, source = '', type = ''] = /^([^ \t]+)[ \t]+(partition|file)[ \t]/.exec(line) ?? [];
     if (type === '') throw new Error(`/proc/swaps line ${index + 2} is malformed`);
     return {
-      // The kernel appends a mark to the name of a file that was removed.
+      // The kernel appends " (deleted)" to the name of a removed file.
       source: unescapeOctal(source).replace(/ \(deleted\)$/, ''),
       type: type === 'file' ? 'file' : 'partition',
     };

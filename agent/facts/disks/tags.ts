@@ -1,14 +1,14 @@
 import { deviceFile } from './device-file.ts';
 
 /**
- * An identity in the content of a device, "UUID=1f5a…" (libblkid calls it a tag). A label is encoded as in the links of
- * udev, with \xNN. DM= is the name of a device-mapper device.
+ * An identity of a device, such as "UUID=1f5a…", which libblkid reads from the content of the device and calls a tag.
+ * Labels are encoded with \xNN, as in udev links. "DM=…" is the name of a device-mapper device.
  */
 export type Tag = string;
 
 const names = ['UUID', 'PARTUUID', 'PTUUID', 'LABEL', 'PARTLABEL'] as const;
 
-/** The corresponding properties in udev's database (systemd, src/udev/udev-builtin-blkid.c). */
+/** Maps each tag to the property in udev's database (systemd, src/udev/udev-builtin-blkid.c). */
 const properties: Record<(typeof names)[number], string> = {
   UUID: 'ID_FS_UUID',
   PARTUUID: 'ID_PART_ENTRY_UUID',
@@ -18,11 +18,11 @@ const properties: Record<(typeof names)[number], string> = {
 };
 
 /**
- * The tags of a device, the most specific first.
- * @param record its properties in udev's database
+ * Returns the tags of a device, the most specific tag first.
+ * @param record the properties of the device in udev's database
  */
 export function tagsOf(record: ReadonlyMap<string, string>): Tag[] {
-  // In udev's database a partition has the partition table's UUID of its disk.
+  // udev also records the UUID of the disk's partition table for each partition.
   const isPartition = record.has('ID_PART_ENTRY_NUMBER');
   return names.flatMap((name) => {
     const value = record.get(properties[name]) ?? '';
@@ -30,13 +30,13 @@ export function tagsOf(record: ReadonlyMap<string, string>): Tag[] {
   });
 }
 
-/** Without an identifier, the value consists of zeros ("00000000-01" for a partition of such a disk). */
+/** Whether a value is empty or a disk has no identifier, which gives only zeros ("00000000-01" for a partition). */
 function isUnset(value: string): boolean {
   return /^[0-]*$/.test(value.replace(/^0{8}-\d\d$/, ''));
 }
 
 /**
- * The tag in a source of fstab(5) or root=; undefined if the source names a device in another way.
+ * Returns the tag in a source of fstab(5) or root=; undefined if the source contains no tag.
  * @param source "UUID=…", /dev/disk/by-uuid/…, /dev/mapper/…, /dev/VG/LV
  */
 export function tagOfSource(source: string): Tag | undefined {
@@ -44,8 +44,8 @@ export function tagOfSource(source: string): Tag | undefined {
 }
 
 /**
- * The tag in the path of a link of udev; undefined for another path.
- * @param file undefined for a source that is no device
+ * Returns the tag in the path of a udev link or device-mapper device; undefined for any other path.
+ * @param file undefined for a source that is not a device
  */
 export function tagOfFile(file: string | undefined): Tag | undefined {
   const [, kind = '', value = ''] =
@@ -55,12 +55,12 @@ export function tagOfFile(file: string | undefined): Tag | undefined {
   return mapped === undefined ? undefined : `DM=${mapped}`;
 }
 
-/** Whether an administrator chooses the value, so that two devices may have the same one by chance. */
+/** Whether a tag is a label. An administrator chooses labels, so two devices may have the same label by coincidence. */
 export function isLabel(tag: Tag): boolean {
   return /^(PART)?LABEL=/.test(tag);
 }
 
-/** A key to compare tags: the case of letters in UUIDs does not matter. */
+/** Returns a key for the comparison of tags, in which UUIDs are in lower case. */
 export function tagKey(tag: Tag): string {
   return isLabel(tag) || tag.startsWith('DM=') ? tag : tag.toLowerCase();
 }

@@ -2,11 +2,11 @@ import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 const folder = '/run/udev/data';
-/** Records of udev have a few kilobytes. */
+/** Upper bound on the size of a record; typical records have a few kilobytes. */
 const mostBytes = 256 * 1024;
 
 /**
- * The properties of a block device in udev's database; empty if the database has no record of it.
+ * Reads the properties of a block device from udev's database; empty if the database has no record of the device.
  * @param device "major:minor"
  * @throws HostError if the record cannot be read
  */
@@ -17,9 +17,9 @@ export function readUdevRecord(reader: SystemReader, device: string): ReadonlyMa
 }
 
 /**
- * The properties of a record in udev's database: lines "E:KEY=value"; other lines are links, tags and numbers
- * (systemd, src/libsystemd/sd-device/sd-device.c, handle_db_line()). Never throws: a line of another form is ignored.
- * @param text one character a byte
+ * Parses the properties in a record of udev's database, which are the lines "E:KEY=value". Ignores all other lines:
+ * links, tags and numbers (systemd, src/libsystemd/sd-device/sd-device.c, handle_db_line()). Never throws.
+ * @param text Latin-1: one character per byte
  */
 export function parseUdevRecord(text: string): Map<string, string> {
   const properties = new Map<string, string>();

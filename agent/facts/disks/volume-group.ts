@@ -7,9 +7,10 @@ export interface VolumeGroup {
 }
 
 /**
- * The volume group of an active logical volume.
+ * Returns the volume group of an active logical volume; undefined if the device is not a logical volume.
  * @param name DM_VG_NAME in udev's database
- * @param dmUuid /sys/block/NAME/dm/uuid: "LVM-", the group's UUID, the volume's (lvm2, lib/activate/dev_manager.c)
+ * @param dmUuid content of /sys/block/NAME/dm/uuid: "LVM-", followed by the UUIDs of the volume group and of the
+ *     logical volume (lvm2, lib/activate/dev_manager.c)
  */
 export function volumeGroupOfLv(name: string, dmUuid: string): VolumeGroup | undefined {
   const [, uuid] = /^LVM-(\w{32})\w{32}/.exec(dmUuid) ?? [];
@@ -19,9 +20,9 @@ export function volumeGroupOfLv(name: string, dmUuid: string): VolumeGroup | und
 const sector = 512;
 
 /**
- * The volume group in the metadata of a physical volume; undefined if the metadata is malformed or cannot be read
- * (without root).
- * @param file /dev/vda2
+ * Reads the volume group from the metadata of a physical volume; undefined if the metadata is malformed or the agent
+ * may not read the device.
+ * @param file device file of the physical volume: /dev/vda2
  */
 export function readVolumeGroup(reader: SystemReader, file: string): VolumeGroup | undefined {
   try {
@@ -34,10 +35,10 @@ export function readVolumeGroup(reader: SystemReader, file: string): VolumeGroup
 }
 
 /**
- * The label in one of the first four sectors has the offsets of the metadata areas, and an area's header has the
- * offset of the current text, which begins with NAME {, id = "…" (lvm2, lib/format_text/layout.h, lib/label/label.h;
- * little-endian).
- * @param read returns bytes from an offset, one character a byte; fewer at the end
+ * Parses the metadata of a physical volume. The label, in one of the first four sectors, contains the offsets of the
+ * metadata areas. The header of a metadata area contains the offset of the current metadata text, which begins with
+ * `NAME {` and `id = "…"`. Integers are little-endian (lvm2, lib/label/label.h, lib/format_text/layout.h).
+ * @param read returns bytes from an offset as Latin-1, one character per byte; fewer bytes at the end of the device
  */
 export function parseVolumeGroup(read: (offset: number, bytes: number) => string): VolumeGroup | undefined {
   const head = Buffer.from(read(0, 4 * sector), 'latin1');
@@ -54,10 +55,10 @@ interface Extent {
   bytes: number;
 }
 
-/** The first metadata area: the second list of extents behind the physical volume's header. */
+/** Returns the first metadata area: the first extent of the second list after the header of the physical volume. */
 function metadataArea(label: Buffer): Extent | undefined {
   const header = label.readUInt32LE(20);
-  // The lists follow the volume's UUID and size.
+  // The lists follow the UUID and the size of the physical volume.
   for (let at = header + 40, lists = 0; at + 16 <= label.length; at += 16) {
     const extent = extentAt(label, at);
     if (extent.offset !== 0 && lists === 1) return extent;
@@ -70,7 +71,7 @@ function metadataText(read: (offset: number, bytes: number) => string, area: Ext
   const header = Buffer.from(read(area.offset, sector), 'latin1');
   if (header.length < sector || header.toString('latin1', 4, 20) !== ' LVM2 x[5A%r0N*>') return '';
   const { offset } = extentAt(header, 40);
-  // Behind its header the area is a ring buffer.
+  // After its header, the metadata area is a ring buffer.
   const text = read(area.offset + offset, Math.max(0, Math.min(sector, area.bytes - offset)));
   return text + read(area.offset + sector, sector - text.length);
 }

@@ -4,13 +4,13 @@ import { HostError } from '../../lib/errors.ts';
 const mostLinks = 40;
 
 /**
- * Resolves a path as the kernel does (path_resolution(7)), one component after the other.
- * @param file absolute
- * @param readLink returns the content of a symbolic link; undefined if there is no link
- * @param enter is called with each path before the path is accessed; an error that it throws ends the resolution
+ * Resolves a path component by component, as the kernel does (path_resolution(7)).
+ * @param file absolute path
+ * @param readLink returns the content of a symbolic link; undefined if the file is not a symbolic link
+ * @param enter called with each path before the path is accessed; an error that `enter` throws ends the resolution
  * @param last whether a symbolic link in the last component is followed
  * @returns the path without symbolic links
- * @throws HostError ELOOP
+ * @throws HostError ELOOP if the path has too many symbolic links
  */
 export function followLinks(
   file: string,

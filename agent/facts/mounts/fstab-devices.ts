@@ -3,15 +3,19 @@ import { type NamedDevice, findNamedDevice } from '../disks/named-device.ts';
 import { type Observed, observe } from '../observed.ts';
 import { type Fstab, type FstabLine, parseFstab } from './fstab.ts';
 
-/** A line with the device that its source names by the links of udev, which point to the device processed last. */
+/**
+ * A line of fstab with the device to which the udev link of its source points. If several devices have the same
+ * identity, the link points to the device that udev processed last.
+ */
 export type LinkedFstabLine = FstabLine & { linked: Observed<NamedDevice> };
 
-/** A line with its device. */
+/** A line of fstab with the device that its source names. */
 export type FstabEntry = FstabLine & NamedDevice;
 
 /**
- * The lines of /etc/fstab; none without a file. A device that cannot be read does not hide the other lines.
- * @throws HostError
+ * Reads the lines of /etc/fstab with their devices; returns no lines if the file does not exist. If a device cannot be
+ * read, `linked` contains the error, and the other lines are still returned.
+ * @throws HostError if the file cannot be read
  */
 export function readFstab(reader: SystemReader): {
   lines: LinkedFstabLine[];
@@ -22,12 +26,15 @@ export function readFstab(reader: SystemReader): {
   return { lines: lines.map((line) => ({ ...line, linked: linked(line) })), problems };
 }
 
-/** @returns one character a byte; null without a file */
+/** Reads /etc/fstab as Latin-1, one character per byte; returns null if the file does not exist. */
 export function readFstabText(reader: SystemReader): string | null {
   return reader.readIfPresent('/etc/fstab', 1024 * 1024) ?? null;
 }
 
-/** The lines of a text, each with the device that its source names by the links of udev. @throws HostError */
+/**
+ * Parses the text of an fstab and finds the device to which the udev link of each source points.
+ * @throws HostError if a device cannot be read
+ */
 export function describeFstab(
   reader: SystemReader,
   text: string,

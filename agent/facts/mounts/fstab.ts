@@ -1,17 +1,17 @@
 import { unescapeBytes, unescapeOctal } from '../../lib/format.ts';
 import { deviceFileOfBytes } from '../disks/device-file.ts';
 
-/** A line of fstab(5), escapes resolved. */
+/** A line of fstab(5) with its escapes decoded. */
 export interface FstabLine {
-  /** 1 for the file's first line. */
+  /** The line number; the first line of the file is 1. */
   line: number;
   source: string;
-  /** The device file that the source names, which may be a link of udev; undefined if it names none. */
+  /** The device file or udev link that the source names; undefined if the source is not a device. */
   node: string | undefined;
   target: string;
   type: string;
   options: string[];
-  /** fs_passno; 0: not checked at boot. */
+  /** fs_passno; 0 if the file system is not checked at boot. */
   pass: number;
 }
 
@@ -21,9 +21,9 @@ export interface Fstab {
 }
 
 /**
- * Parses fstab(5). Never throws: a line that mount(8) reports as malformed is a problem. As in libmount, options,
- * dump and pass may be missing, and further fields are ignored.
- * @param text one character a byte
+ * Parses fstab(5). Never throws: a line that mount(8) rejects as malformed is returned in `problems`. As in libmount,
+ * the fields options, dump and pass are optional, and additional fields are ignored.
+ * @param text Latin-1: one character per byte
  */
 export function parseFstab(text: string): Fstab {
   const fstab: Fstab = { lines: [], problems: [] };

@@ -4,13 +4,14 @@ import { followLinks } from './follow-links.ts';
 import { findHanging } from './hanging.ts';
 import type { MountTable } from './mountinfo.ts';
 
-/** HostError.code of an access that was not made. */
+/** HostError.code of an access that hangSafe() prevented. */
 export const mayHangCode = 'MAY_HANG';
 
 /**
- * A reader that accesses no file system that may hang and is mounted below "/". Reads are synchronous, so that a dead
- * server would block the agent. Such an access is an error at once, also through a symbolic link. Every method of
- * SystemReader is listed, so that a new method is not passed on unchecked.
+ * Returns a reader that does not access file systems that may hang, except for "/" itself. Reads are synchronous, so a
+ * server that does not respond blocks the agent. A call whose path leads to such a file system, directly or through a
+ * symbolic link, fails immediately. Lists every method of SystemReader explicitly, so that no new method bypasses the
+ * check.
  * @throws HostError MAY_HANG from each call that would access such a file system
  */
 export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader {
@@ -34,7 +35,7 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
   };
   const follow = (file: string) => followLinks(file, readLink, checkAt(file), 'follow the last');
   const followFolder = (file: string) => followLinks(file, readLink, checkAt(file), 'keep the last');
-  /** Makes a call on a file after a check of the path to it. */
+  /** Wraps a method so that it first checks the path of the file. */
   const after = <Rest extends unknown[], Result>(
     check: (file: string) => void,
     call: (file: string, ...rest: Rest) => Result,
@@ -59,7 +60,7 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
       follow('/dev/kmsg');
       return reader.kernelLog();
     },
-    // These run in child processes, which are abandoned at their deadline.
+    // These methods use child processes, which are abandoned on timeout.
     tryWrites: reader.tryWrites,
     probe: reader.probe,
     run: reader.run,

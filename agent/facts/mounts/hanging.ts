@@ -1,13 +1,13 @@
 import type { Mount, MountTable } from './mountinfo.ts';
 
-/** The mounts of file systems that may never respond. */
+/** The mounts whose file systems may never respond. */
 export interface Hanging {
   isEmpty: boolean;
-  /** The visible mount at a mount point, if its file system may hang. */
+  /** Returns the visible mount at a mount point if its file system may hang. */
   enteredAt(path: string): Mount | undefined;
 }
 
-/** The root itself is left out: the agent is started from it. */
+/** Finds the mounts that may hang. Omits "/", because the agent itself is started from there. */
 export function findHanging(mounts: MountTable): Hanging {
   const hangs = hangingTest(mounts);
   const targets = new Set<string>();
@@ -22,20 +22,23 @@ export function findHanging(mounts: MountTable): Hanging {
   };
 }
 
-/** Whether a file system waits for a server or for a process of the guest. */
+/** Whether access to a file system may wait for a server or for another process. */
 export function mayHang({ type }: Pick<Mount, 'type'>): boolean {
   return /^(nfs4?|cifs|smb3|smbfs|ceph|glusterfs|9p|virtiofs|afs|lustre|gfs2|ocfs2|gpfs|autofs|fuse(blk)?|fuse\..*)$/.test(
     type,
   );
 }
 
-/** More than the kernel's maximum for nested overlays (FILESYSTEM_MAX_STACK_DEPTH). */
+/** Upper bound on nested overlays, larger than the limit of the kernel (FILESYSTEM_MAX_STACK_DEPTH). */
 const maximumDepth = 10;
 
-/** Whether a mount's file system or a layer of it may hang. Each overlay and each type is evaluated once. */
+/**
+ * Returns a function that decides whether the file system of a mount, or a layer of an overlay, may hang. Evaluates
+ * each overlay and each type of file system once.
+ */
 function hangingTest(mounts: MountTable): (mount: Mount) => boolean {
   const types = new Map<string, boolean>();
-  // Mounts of the same file system have the same list of options.
+  // Mounts of the same overlay share one list of options, which serves as the key.
   const overlays = new Map<readonly string[], boolean>();
   const hangs = (mount: Mount, depth = 0): boolean => {
     if (mount.type !== 'overlay') {
@@ -46,7 +49,7 @@ function hangingTest(mounts: MountTable): (mount: Mount) => boolean {
     const known = overlays.get(mount.superOptions);
     if (known !== undefined) return known;
     if (depth > maximumDepth) return true;
-    // Set before the layers are evaluated, so that a layer inside the overlay itself ends the recursion.
+    // Set before the layers are evaluated, so that a layer inside the same overlay does not cause endless recursion.
     overlays.set(mount.superOptions, false);
     const found = layers(mount).some((layer) => {
       const serving = mounts.serving(layer);
@@ -58,7 +61,7 @@ function hangingTest(mounts: MountTable): (mount: Mount) => boolean {
   return (mount) => hangs(mount);
 }
 
-/** The layers of an overlay whose paths are absolute (overlayfs.rst). */
+/** Returns the layers of an overlay that have absolute paths (overlayfs.rst). */
 function layers({ superOptions }: Mount): string[] {
   return superOptions.flatMap((option) => {
     const [, folders = ''] = /^(?:lowerdir\+?|datadir\+|upperdir)=(.*)$/s.exec(option) ?? [];

@@ -1,26 +1,27 @@
 import { unescapeOctal } from '../../lib/format.ts';
 import { findHidden } from './visibility.ts';
 
-/** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)), escapes resolved. */
+/** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)) with its escapes decoded. */
 export interface Mount {
   id: number;
   parent: number;
-  /** "major:minor" of the file system's device. */
+  /** "major:minor" of the device of the file system. */
   device: string;
-  /** The part of the file system that is mounted: "/" unless it is a bind mount or a subvolume. */
+  /** The folder of the file system that is mounted: "/" unless this is a bind mount or a subvolume. */
   root: string;
   target: string;
-  /** This mount's own options: ro, nosuid, … */
+  /** The options of this mount: ro, nosuid, … */
   options: string[];
   type: string;
   source: string;
-  /** The file system's options. */
+  /** The options of the file system, which all its mounts share. */
   superOptions: string[];
 }
 
 /**
- * @param text one character a byte, as SystemReader.read gives it
- * @throws Error naming the malformed line; also for an empty text, since every process has a root mount
+ * Parses mountinfo.
+ * @param text Latin-1, one character per byte, as SystemReader.read returns it
+ * @throws Error that names the malformed line; also for an empty text, because every process has a root mount
  */
 export function parseMountinfo(text: string): Mount[] {
   const lines = text.split('\n');
@@ -35,8 +36,9 @@ export function parseMountinfo(text: string): Mount[] {
 }
 
 /**
- * Optional fields (shared:N, master:N, …) are between the options and a single hyphen. Only a space separates fields:
- * other bytes that are white space to JavaScript (a carriage return, or a byte of UTF-8) may be part of a name.
+ * A line of mountinfo. Optional fields (shared:N, master:N, …) are between the options and a single hyphen. Only a
+ * space separates fields, because other characters that JavaScript treats as white space (a carriage return, some bytes
+ * of UTF-8 characters) may be part of a name.
  */
 const form =
   /^(\d{1,10}) (\d{1,10}) (\d{1,10}:\d{1,10}) ([^ ]+) (\/[^ ]*) ([^ ]+)(?: [^ -][^ ]*)* - ([^ ]+) ([^ ]*) ([^ ]+)$/s;
@@ -59,7 +61,9 @@ function parseLine(line: string, split: (list: string) => string[]): Mount | und
   };
 }
 
-/** Splits equal lists once: thousands of mounts may have the same options. */
+/**
+ * Returns a function that splits a list of options and caches the result, because many mounts have the same options.
+ */
 function splitter(): (list: string) => string[] {
   const known = new Map<string, string[]>();
   return (list) => {
@@ -73,20 +77,20 @@ function splitter(): (list: string) => string[] {
 
 export interface MountTable {
   readonly all: readonly Mount[];
-  /** All mounts at a mount point, hidden ones too. */
+  /** Returns all mounts at a mount point, including hidden mounts. */
   at(target: string): readonly Mount[];
-  /** The mounts that no path leads to. */
+  /** The mounts that cannot be reached by any path. */
   readonly hidden: ReadonlySet<Mount>;
   /**
-   * The mount that serves a path in this process's view. It follows the path as the kernel does, so that a covered
-   * mount is not taken for the visible one (path_resolution(7), fs/namespace.c). The path begins at the process's
-   * root, so a later mount on "/" itself is not visible.
+   * Returns the mount that serves a path for this process. Follows the path as the kernel does (path_resolution(7),
+   * fs/namespace.c), so that a mount covered by another mount is not returned. The path starts at the root directory of
+   * the process, so a mount that was later made over "/" is not visible.
    * @param path absolute, normalised, without symbolic links
    */
   serving(path: string): Mount | undefined;
 }
 
-/** @param text as parseMountinfo takes it, with its errors */
+/** Parses mountinfo into a table. Same parameter and errors as parseMountinfo. */
 export function mountTable(text: string): MountTable {
   const all = parseMountinfo(text);
   const children = childrenOf(all);
@@ -116,7 +120,7 @@ export function mountTable(text: string): MountTable {
   };
 }
 
-/** A table that could not be read: each access throws the reason. */
+/** Returns the substitute for a table that could not be read; each access throws the error. */
 export function unreadableTable(error: Error): MountTable {
   const fail = () => {
     throw error;
@@ -127,17 +131,18 @@ export function unreadableTable(error: Error): MountTable {
   });
 }
 
-/** The first mount at "/" whose parent is not in the list (or itself). */
+/** Returns the first mount at "/" that has no parent in the list or is its own parent. */
 function rootMount(mounts: readonly Mount[]): Mount | undefined {
   const ids = new Set(mounts.map(({ id }) => id));
   return mounts.find(({ id, parent, target }) => target === '/' && (parent === id || !ids.has(parent)));
 }
 
-/** The visible mount by its parent's id and its mount point: of two at the same mount point, the later one. */
+/** Maps the id of a parent and a mount point to the visible mount: the last of several at the same mount point. */
 function childrenOf(mounts: readonly Mount[]): Map<number, Map<string, Mount>> {
   const children = new Map<number, Map<string, Mount>>();
   for (const mount of mounts) {
-    // A mount on "/" is not visible to a process whose root is below; the first mount of all is its own parent.
+    // A mount over "/" is not visible to a process whose root directory is below it. The initial mount is its own
+    // parent.
     if (mount.target === '/' || mount.id === mount.parent) continue;
     const siblings = children.get(mount.parent);
     if (siblings === undefined) children.set(mount.parent, new Map([[mount.target, mount]]));
@@ -146,7 +151,7 @@ function childrenOf(mounts: readonly Mount[]): Map<number, Map<string, Mount>> {
   return children;
 }
 
-/** The first of a mount's children on the path. */
+/** Returns the child mount that is reached first on a path. */
 function nextOnPath(children: ReadonlyMap<string, Mount> | undefined, path: string): Mount | undefined {
   if (children === undefined) return undefined;
   for (let end = path.indexOf('/', 1); end !== -1; end = path.indexOf('/', end + 1)) {
@@ -156,7 +161,7 @@ function nextOnPath(children: ReadonlyMap<string, Mount> | undefined, path: stri
   return children.get(path);
 }
 
-/** Whether a path is a folder or below it. */
+/** Whether a path is equal to a folder or below it. */
 export function isBelow(path: string, folder: string): boolean {
   return folder === '/' || path === folder || path.startsWith(`${folder}/`);
 }

@@ -2,10 +2,10 @@ import type { SystemReader } from '../../system/reader.ts';
 import { type MountTable, isBelow } from './mountinfo.ts';
 import { observe, unwrap } from '../observed.ts';
 
-/** The initial namespaces: PROC_PID_INIT_INO and PROC_USER_INIT_INO (linux/proc_ns.h). */
+/** The initial PID and user namespaces: PROC_PID_INIT_INO and PROC_USER_INIT_INO (linux/proc_ns.h). */
 const initialNamespaces = { pid: 'pid:[4026531836]', user: 'user:[4026531837]' };
 
-/** The folders of procfs and sysfs that facts are read from. A mount on one of them shows other content. */
+/** The files and folders of procfs and sysfs that the agent reads. A mount over one of them replaces its content. */
 const readFolders = [
   ...[
     '/proc/self',
@@ -19,8 +19,9 @@ const readFolders = [
 ];
 
 /**
- * The reasons why the agent's view is not that of the guest: another namespace, another root, or a mount over the
- * kernel's files. Such a mount may even be a procfs or sysfs (a bind mount of other files).
+ * Returns the reasons why the agent does not see the same system as PID 1: a different namespace, a different root
+ * directory, or a mount over files of procfs or sysfs. Such a mount may itself be a procfs or sysfs, namely a bind
+ * mount of other files.
  * @throws HostError if no problem is found and the mounts of PID 1 cannot be read
  */
 export function findNamespaceProblems(reader: SystemReader, mounts: MountTable): string[] {
@@ -32,7 +33,7 @@ export function findNamespaceProblems(reader: SystemReader, mounts: MountTable):
       .map(({ target, type }) => `${type} is mounted over ${target}`),
   ];
   const first = observe(() => reader.read('/proc/1/mountinfo', 64 * 1024 * 1024));
-  // Only root may read PID 1's mounts: that must not hide the problems found without them.
+  // Only root may read the mounts of PID 1. For other users, report the problems that were found without them.
   if (problems.length > 0 && !('value' in first)) return problems;
   return [...problems, ...rootProblems(unwrap(first), mounts)];
 }
@@ -43,7 +44,7 @@ function otherNamespaces(reader: SystemReader): string[] {
     .map(([name]) => `another ${name} namespace than the kernel's first`);
 }
 
-/** Other file systems on /proc and /sys. */
+/** Returns a problem for each of /proc and /sys on which no procfs or sysfs is mounted. */
 function coveredProblems(mounts: MountTable): string[] {
   return Object.entries({ '/proc': 'proc', '/sys': 'sysfs' }).flatMap(([folder, type]) => {
     const mount = mounts.serving(folder);
@@ -59,8 +60,8 @@ function isReadFrom(target: string): boolean {
 }
 
 /**
- * A mount has a different number in each mount namespace. In most chroots "/" is a different mount; in the others, the
- * mount table has no mount at "/".
+ * Compares the ids of the mounts at "/" with those of PID 1. A mount has a different id in each mount namespace. In
+ * most chroots, "/" is a different mount; in the other chroots, the mount table has no mount at "/".
  */
 function rootProblems(mountinfo: string, mounts: MountTable): string[] {
   const own = mounts.all.filter(({ target }) => target === '/').map(({ id }) => id);

@@ -4,19 +4,21 @@ import { mayHangCode } from './hang-safe.ts';
 import type { Mount, MountTable } from './mountinfo.ts';
 import { type Observed, observe, observeAsync } from '../observed.ts';
 
-/** By path, then by kind of probe: errno's name, or a word of the probe (agent/system/probe/). */
+/**
+ * Maps each path and kind of probe to the answer: the name of errno, or a word that the probe prints (system/probe/).
+ */
 export type ProbeAnswers = Record<string, Partial<Record<ProbeKind, string>>>;
 
 export interface TargetProbes {
-  /** The existing targets: `/`, and those of REQUIRE_READONLY and REQUIRE_OPTIONS. */
+  /** The existing targets among `/` and the targets of REQUIRE_READONLY and REQUIRE_OPTIONS. */
   present: string[];
-  /** By existing target of REQUIRE_READONLY, and by `/`: errno's name, or OK if a write succeeded. */
+  /** Maps `/` and each existing target of REQUIRE_READONLY to the name of errno, or to OK if a write succeeded. */
   writeProbes: Record<string, string>;
-  /** By existing target of REQUIRE_OPTIONS; undefined if the options were not tried. */
+  /** The answers for each existing target of REQUIRE_OPTIONS; undefined if no probe was requested. */
   optionProbes: ProbeAnswers | undefined;
 }
 
-/** The targets of REQUIRE_OPTIONS, with their options. */
+/** Parses REQUIRE_OPTIONS into targets with their required options. */
 export function requiredOptions({ REQUIRE_OPTIONS }: Config): { target: string; list: string[] }[] {
   return words(REQUIRE_OPTIONS).map((word) => ({
     target: word.slice(0, word.indexOf(':')),
@@ -25,11 +27,11 @@ export function requiredOptions({ REQUIRE_OPTIONS }: Config): { target: string; 
 }
 
 /**
- * Finds the existing targets and starts to probe them. Child processes make the writes and access file systems that
- * may hang, since a process that writes to a frozen file system does not even end on SIGKILL (fsfreeze(8)).
- * @param reader accesses nothing that may hang (hangSafe)
- * @param probe whether to try what REQUIRE_OPTIONS forbids, too
- * @returns the answers of the children, which run while the caller continues
+ * Finds the existing targets and starts to probe them. Writes, and accesses to file systems that may hang, are made by
+ * child processes, because not even SIGKILL terminates a process that writes to a frozen file system (fsfreeze(8)).
+ * @param reader does not access file systems that may hang (see hangSafe)
+ * @param probe whether to also try the operations that REQUIRE_OPTIONS forbids
+ * @returns the answers of the child processes, which run while the caller continues
  */
 export async function startProbes(
   reader: SystemReader,
@@ -59,11 +61,14 @@ export async function startProbes(
 interface Target {
   target: string;
   isPresent: boolean;
-  /** It is on a file system that may hang. */
+  /** Whether the target is on a file system that may hang. */
   mayHang: boolean;
 }
 
-/** A mount point exists: it need not be accessed. A target whose existence is unknown is taken to exist. */
+/**
+ * Determines whether a target exists. A mount point exists and need not be accessed. A target is also treated as
+ * existing if its existence cannot be determined.
+ */
 async function findTarget(reader: SystemReader, mounts: MountTable, target: string): Promise<Target> {
   const [stat, usage] = [observe(() => reader.stat(target)), observe(() => reader.resolve(target))];
   const mayHang = isUnsafe(stat) || isUnsafe(usage);
@@ -80,8 +85,8 @@ function isUnsafe(answer: Observed<unknown>): boolean {
 }
 
 /**
- * One child probes all targets, but each target that may hang has its own child, so that it does not block the
- * others.
+ * Tries a write to each target. One child process probes all targets that cannot hang. Each target that may hang has
+ * its own child process, so that it does not block the others.
  */
 async function tryWrites(reader: SystemReader, found: readonly Target[]): Promise<Record<string, string>> {
   const { safe = [], hanging = [] } = Object.groupBy(found, ({ mayHang }) => (mayHang ? 'hanging' : 'safe'));
@@ -110,7 +115,7 @@ async function tryOptions(
   return [target, wanted.length === 0 ? {} : await askChild(reader, wanted, target)];
 }
 
-/** If the child cannot be started, its error is the answer. */
+/** Probes a target in a child process. If the process cannot be started, the error is the answer. */
 async function askChild(
   reader: SystemReader,
   wanted: readonly ProbeKind[],
@@ -121,7 +126,7 @@ async function askChild(
   return Object.fromEntries(wanted.map((kind) => [kind, answers.error]));
 }
 
-/** undefined also if the mounts cannot be read: the checks that need them report that. */
+/** Returns undefined also if the mounts cannot be read, because the checks that need them report the error. */
 function servingOrNothing(mounts: MountTable, target: string): Mount | undefined {
   try {
     return mounts.serving(target);

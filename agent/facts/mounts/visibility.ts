@@ -1,4 +1,4 @@
-/** The fields of a mount that decide whether a path leads to it. */
+/** The fields of a mount that determine whether it can be reached by a path. */
 interface MountNode {
   id: number;
   parent: number;
@@ -6,9 +6,10 @@ interface MountNode {
 }
 
 /**
- * The mounts that no path leads to (path_resolution(7)), since another mount covers them: at the same mount point, at a
- * folder above it, or over "/" itself, which a process whose root is below never enters.
- * @param root the process's root mount
+ * Returns the mounts that cannot be reached by any path (path_resolution(7)). Another mount at the same mount point or
+ * at a folder above it covers them, or they are mounted over "/", where a process whose root directory is below the
+ * mount does not enter them.
+ * @param root the root mount of the process
  */
 export function findHidden<Mount extends MountNode>(
   mounts: readonly Mount[],
@@ -27,7 +28,7 @@ export function findHidden<Mount extends MountNode>(
   return new Set(mounts.filter((mount) => entered.get(mount) !== true || isCovered(mount)));
 }
 
-/** The visible mount by its parent's id and its mount point: of two at the same mount point, the later one. */
+/** Maps the id of a parent and a mount point to the visible mount: the last of several at the same mount point. */
 function mountedOn<Mount extends MountNode>(
   mounts: readonly Mount[],
   root: Mount | undefined,
@@ -43,7 +44,8 @@ function mountedOn<Mount extends MountNode>(
 }
 
 /**
- * Decides for a mount and its undecided ancestors, from the top down, whether a path enters them; it enters no cycle.
+ * Decides from the top down whether a path enters a mount and its undecided ancestors. A path never enters mounts that
+ * form a cycle.
  */
 function decide<Mount extends MountNode>(
   mount: Mount,
@@ -64,7 +66,7 @@ function decide<Mount extends MountNode>(
   }
 }
 
-/** Whether a sibling is mounted on a folder between the parent's mount point and the mount's own. */
+/** Whether a sibling is mounted on a folder between the mount point of the parent and the mount point of the mount. */
 function hasAbove(
   siblings: ReadonlyMap<string, MountNode>,
   { target }: MountNode,

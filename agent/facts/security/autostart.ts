@@ -1,19 +1,30 @@
 import type { SystemReader } from '../../system/reader.ts';
+import { HostError } from '../../lib/errors.ts';
+import { type Observed, observe } from '../observed.ts';
 
-/** The files of a home directory that are run, or that let its owner log in. */
-export interface Autostart {
-  user: string;
-  home: string;
-  /** systemd starts this user's units at boot, without a login (loginctl(1), enable-linger). */
-  lingers: boolean;
-  /** ~/.config/systemd/user is not empty. */
+/** The files in a home directory that are executed automatically or permit a login as its owner. */
+export interface Autostart extends HomeOwner {
+  /** Whether ~/.config/systemd/user contains any file. */
   units: boolean;
-  /** Files that are run or read at a login. A file of the same size as in /etc/skel is left out. */
+  /** Files that are executed or read at a login, except those that have the same size as in /etc/skel. */
   files: string[];
 }
 
+/** A user who may log in or who lingers. */
+export interface HomeOwner {
+  user: string;
+  home: string;
+  /** Whether systemd starts the units of this user at boot, without a login (loginctl(1), enable-linger). */
+  lingers: boolean;
+}
+
+/** A home directory, with the files or the error of reading it. */
+export interface HomeAutostart extends HomeOwner {
+  found: Observed<Pick<Autostart, 'units' | 'files'>>;
+}
+
 const maximumUsers = 200;
-/** Milliseconds after which no further user is read. */
+/** Upper bound on the time to read home directories, in milliseconds. */
 const maximumTime = 250;
 const loginFiles = [
   ...[
@@ -30,10 +41,11 @@ const loginFiles = [
 ];
 
 /**
- * The users of /etc/passwd who may log in or linger and have such files.
- * @throws HostError if /etc/passwd cannot be read; a home directory that cannot be read is left out
+ * Reads the home directory of each user in /etc/passwd who can log in or who lingers. Records errors separately for
+ * each home directory, because only errors of home directories that persist across reboots are relevant.
+ * @throws HostError if /etc/passwd cannot be read
  */
-export function findAutostart(reader: SystemReader): Autostart[] {
+export function findAutostart(reader: SystemReader): HomeAutostart[] {
   const began = performance.now();
   const lingering = new Set(names(reader, '/var/lib/systemd/linger'));
   const users = reader.readIfPresent('/etc/passwd', 1024 * 1024) ?? '';
@@ -41,21 +53,25 @@ export function findAutostart(reader: SystemReader): Autostart[] {
   return fields.slice(0, maximumUsers).flatMap(([user = '', , , , , home = '', shell = '']) => {
     const lingers = lingering.has(user);
     if (!home.startsWith('/') || (!canLogIn(shell) && !lingers)) return [];
-    if (performance.now() - began > maximumTime) return [];
-    const units = hasUnits(reader, home);
-    const files = loginFiles.filter((name) => isOwn(reader, home, name));
-    return units || files.length > 0 ? [{ user, home, lingers, units, files }] : [];
+    const isLate = performance.now() - began > maximumTime;
+    return [{ user, home, lingers, found: observe(() => readHome(reader, home, isLate)) }];
   });
 }
 
-/** An empty field means /bin/sh (passwd(5)). */
+function readHome(reader: SystemReader, home: string, isLate: boolean): Pick<Autostart, 'units' | 'files'> {
+  if (isLate) throw new HostError(`${home}: not read, because reading other homes took ${maximumTime} ms`);
+  return { units: hasUnits(reader, home), files: loginFiles.filter((name) => isOwn(reader, home, name)) };
+}
+
+/** Whether a login shell permits a login. An empty field stands for /bin/sh (passwd(5)). */
 function canLogIn(shell: string): boolean {
   return !/\/(nologin|false|true|sync|halt|shutdown)$/.test(shell);
 }
 
 /**
- * Whether a file exists and differs in size from the one in /etc/skel. It is not opened, only lstat(2) is used: the
- * owner of a home directory may replace a file by a link to a device or to a dead server.
+ * Whether a file exists and has a different size than the file in /etc/skel. Calls only lstat(2) and does not open the
+ * file, because the owner of the home directory can replace the file by a link to a device or to a server that does not
+ * respond.
  */
 function isOwn(reader: SystemReader, home: string, name: string): boolean {
   if (!areFolders(reader, home, name.split('/').slice(0, -1))) return false;
@@ -69,7 +85,7 @@ function hasUnits(reader: SystemReader, home: string): boolean {
   return areFolders(reader, home, folders) && names(reader, [home, ...folders].join('/')).length > 0;
 }
 
-/** Whether each of them is a folder, not a link; false also if a folder cannot be read. */
+/** Whether each component is a folder and not a symbolic link; false also if a folder cannot be read. */
 function areFolders(reader: SystemReader, home: string, folders: readonly string[]): boolean {
   try {
     return folders.every((_, index) => {

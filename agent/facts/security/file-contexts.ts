@@ -1,14 +1,14 @@
 /**
- * The type of a folder in the policy (selabel_file(5)): from the line that equals the path, else from the last line
- * that matches it.
- * @param text file_contexts, followed by file_contexts.local: "REGEX [-d] CONTEXT" lines
+ * Returns the type that the policy assigns to a folder (selabel_file(5)). A line whose pattern is the literal path
+ * takes precedence; otherwise the last line whose regular expression matches the path applies.
+ * @param text file_contexts followed by file_contexts.local, which consist of lines "REGEX [-d] CONTEXT"
  * @returns undefined if no line matches, or if the policy does not set its label (<<none>>)
  */
 export function expectedType(text: string, path: string): string | undefined {
   let literal: string | undefined;
   let matched: string | undefined;
   for (const line of text.split('\n')) {
-    // A fast test first: most of some 6,000 lines are for other paths.
+    // Fast pre-selection, because most of the about 6,000 lines are for other paths.
     if (!line.startsWith('/') || !path.startsWith(stemOf(line))) continue;
     const [, pattern = '', kind = '-d', context = ''] = /^(\S+)\s+(?:(-\S)\s+)?(\S+)/.exec(line) ?? [];
     if (kind !== '-d') continue;
@@ -19,13 +19,16 @@ export function expectedType(text: string, path: string): string | undefined {
   return (literal ?? matched)?.split(':')[2];
 }
 
-/** The pattern up to the first special character of regular expressions, or to the end of the field. */
+/** Returns the literal prefix of a pattern: the part before the first special character of regular expressions. */
 function stemOf(line: string): string {
   const end = line.search(/[\s.^$?*+|[({\\]/);
   return end < 0 ? line : line.slice(0, end);
 }
 
-/** The patterns are PCRE. Policies use the part that JavaScript supports; any other pattern matches nothing. */
+/**
+ * Whether a path matches a pattern. The patterns are PCRE, of which policies use the subset that JavaScript supports; a
+ * pattern with other syntax matches nothing.
+ */
 function matches(pattern: string, path: string): boolean {
   try {
     return new RegExp(`^(?:${pattern})$`).test(path);

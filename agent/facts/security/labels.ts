@@ -2,14 +2,14 @@ import { HostError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { expectedType } from './file-contexts.ts';
 
-/** SELinux that is on. */
+/** The state of SELinux if it is enabled. */
 export interface Selinux {
   enforcing: boolean;
-  /** SELINUXTYPE, "targeted". */
+  /** SELINUXTYPE: "targeted". */
   policy: string;
 }
 
-/** The labels of folders. */
+/** The mode of SELinux and the labels of folders. */
 export interface Labels {
   enforcing: boolean;
   labels: Label[];
@@ -17,19 +17,20 @@ export interface Labels {
 
 export interface Label {
   path: string;
-  /** The type in the folder's context, var_t. */
+  /** The type in the security context of the folder: var_t. */
   type: string;
-  /** The type in the policy; undefined if the policy has none. */
+  /** The type that the policy assigns to the folder; undefined if the policy assigns none. */
   expected: string | undefined;
 }
 
-/** Whether SELinux is on, enforcing or not. @throws as readSelinux */
+/** Whether SELinux is enabled, in enforcing or permissive mode. @throws the errors of readSelinux */
 export function hasSelinux(reader: SystemReader): boolean {
   return readSelinux(reader) !== undefined;
 }
 
 /**
- * @returns undefined if SELinux is off
+ * Reads the mode and the policy of SELinux.
+ * @returns undefined if SELinux is disabled
  * @throws HostError if the kernel has SELinux but selinuxfs is not visible
  */
 export function readSelinux(reader: SystemReader): Selinux | undefined {
@@ -41,21 +42,22 @@ export function readSelinux(reader: SystemReader): Selinux | undefined {
 }
 
 /**
- * The file `enforce` of selinuxfs; undefined without SELinux, and with SELINUX=disabled, with which newer kernels have
- * SELinux but no policy.
+ * Reads the file `enforce` of selinuxfs; undefined if SELinux is disabled. With SELINUX=disabled, selinuxfs exists on
+ * newer kernels although no policy is loaded.
  */
 function readEnforce(reader: SystemReader, config: string): string | undefined {
   const enforce = reader.readIfPresent('/sys/fs/selinux/enforce')?.trim();
   if (enforce !== '1' && /^\s*SELINUX\s*=\s*disabled\s*$/m.test(config)) return undefined;
   if (enforce !== undefined) return enforce;
-  // A kernel with SELinux lists selinuxfs (security/selinux/selinuxfs.c), even if it is unmounted or covered.
+  // A kernel with SELinux registers selinuxfs (security/selinux/selinuxfs.c), even if it is not mounted or is covered.
   if (!/\tselinuxfs$/m.test(reader.readIfPresent('/proc/filesystems') ?? '')) return undefined;
   throw new HostError('/sys/fs/selinux: the kernel has SELinux, but selinuxfs is not mounted there');
 }
 
 /**
+ * Determines the actual and the expected label of each folder.
  * @param paths folders
- * @throws HostError if stat(1) fails or does not end in time
+ * @throws HostError if stat(1) fails or times out
  */
 export async function findLabels(
   reader: SystemReader,
@@ -78,7 +80,7 @@ export async function findLabels(
   };
 }
 
-/** Node has no getxattr(2). */
+/** Runs stat(1) to read the type of each folder, because Node.js has no getxattr(2). */
 async function typesOf(reader: SystemReader, paths: readonly string[]): Promise<string[]> {
   const { stdout, ended } = await reader.run('/usr/bin/stat', ['-c', '%C', '--', ...paths]);
   const types = stdout

@@ -1,15 +1,15 @@
 import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
-/** The restrictions on root's changes of the running kernel; undefined if this kernel has no such setting. */
+/** Settings that keep root from changing the running kernel; undefined if the kernel does not support the setting. */
 export interface Lockdown {
   /** none, integrity or confidentiality (kernel_lockdown(7)). */
   lockdown: string | undefined;
-  /** No further modules can be loaded. */
+  /** Whether no further modules can be loaded. */
   modulesDisabled: boolean | undefined;
-  /** Only signed modules can be loaded. */
+  /** Whether only signed modules can be loaded. */
   signaturesEnforced: boolean | undefined;
-  /** kexec cannot start another kernel. */
+  /** Whether kexec cannot load another kernel. */
   kexecDisabled: boolean | undefined;
 }
 
@@ -26,7 +26,7 @@ function isOn(text: string | undefined): boolean | undefined {
   return text === undefined ? undefined : /^(1|Y)/.test(text);
 }
 
-/** undefined also if the file is not readable: securityfs may not be mounted, or readable only by root. */
+/** Returns undefined if the file does not exist (securityfs may not be mounted) or only root may read it. */
 function readIfAllowed(reader: SystemReader, file: string): string | undefined {
   try {
     return reader.readIfPresent(file, 4096);

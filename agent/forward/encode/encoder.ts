@@ -2,18 +2,18 @@ import type { LogEntry } from '../reader.ts';
 
 /** The unit that a transport sends and a server acknowledges. */
 export interface OutgoingMessage {
-  /** One character a byte. */
+  /** One character per byte (latin1). */
   text: string;
-  /** Of the entry that this message completes; '' if it completes none. */
+  /** The cursor of the entry that this message completes; '' if it completes no entry. */
   cursor: string;
-  /** The next message continues the entry. */
+  /** Set if the next message continues the same entry. */
   continues?: true;
 }
 
-/** Encodes entries as messages of one protocol: the second stage of the pipeline. */
+/** Encodes entries as messages of one protocol. This is the second stage of the pipeline. */
 export interface Encoder {
-  /** Appends an entry's messages to `out`. */
+  /** Appends the messages of an entry to `out`. */
   encode(entry: LogEntry, out: OutgoingMessage[]): void;
-  /** Appends a message of the agent itself. */
+  /** Appends a message from the agent itself to `out`. */
   encodeNotice(text: string, out: OutgoingMessage[]): void;
 }

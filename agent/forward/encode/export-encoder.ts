@@ -2,12 +2,12 @@ import type { Clock } from '../../system/clock.ts';
 import type { LogEntry } from '../reader.ts';
 import type { Encoder, OutgoingMessage } from './encoder.ts';
 
-/** Sends journal entries unchanged, for systemd-journal-remote. */
+/** Passes journal entries through unchanged, for systemd-journal-remote. */
 export class ExportEncoder implements Encoder {
   readonly #clock: Clock;
   readonly #host: string;
 
-  /** @param hostname for the agent's own messages */
+  /** @param hostname the host name in the agent's own messages */
   constructor(clock: Clock, hostname: string) {
     this.#clock = clock;
     this.#host = hostname;

@@ -4,13 +4,13 @@ import type { Encoder, OutgoingMessage } from './encoder.ts';
 import { SyslogHeaders } from './syslog-header.ts';
 import { Timestamps, UnsetClockDetector } from './timestamps.ts';
 
-/** The private enterprise number for examples (RFC 5612); the agent has none of its own. */
+/** Contains the private enterprise number for documentation (RFC 5612), because the agent has no number of its own. */
 const dataId = 'journal@32473';
 const messageKey = '\nMESSAGE=';
 
 /**
- * Encodes journal entries as RFC 5424 messages. The structured data contains the cursor, which identifies duplicates,
- * the boot, the unit and the user. A message that is too long is sent in parts, each with `part="2/3"`.
+ * Encodes journal entries as RFC 5424 messages. The structured data contains the cursor (which identifies duplicates),
+ * the boot ID, the unit and the user ID. A message that exceeds the limit is sent in numbered parts (`part="2/3"`).
  */
 export class SyslogEncoder implements Encoder {
   readonly #headers: SyslogHeaders;
@@ -21,8 +21,8 @@ export class SyslogEncoder implements Encoder {
   #host: string;
 
   /**
-   * @param limit the longest message, in bytes
-   * @param hostname for entries that were logged before the host had its name, and for the agent's own messages
+   * @param limit the maximum length of a message, in bytes
+   * @param hostname the host name for the agent's own messages and for entries that were logged before it was set
    */
   constructor(limit: number, clock: Clock, hostname: string) {
     this.#headers = new SyslogHeaders(hostname);
@@ -34,7 +34,7 @@ export class SyslogEncoder implements Encoder {
 
   encode({ cursor, text, message, cut }: LogEntry, out: OutgoingMessage[]): void {
     const realtime = field(text, '\n__REALTIME_TIMESTAMP=');
-    // The fields before _BOOT_ID differ in every entry. Of the fields after it, usually only MESSAGE does.
+    // The fields before _BOOT_ID differ in every entry. Of the fields after _BOOT_ID, usually only MESSAGE differs.
     const from = Math.max(0, text.indexOf('\n_BOOT_ID='));
     const at = text.indexOf(messageKey, from);
     const end = at < 0 ? from : text.indexOf('\n', at + messageKey.length);
@@ -66,8 +66,8 @@ export class SyslogEncoder implements Encoder {
 
 /**
  * Splits a text into parts, never within a UTF-8 sequence.
- * @param text one character a byte
- * @param limit of a part, in bytes; at least 4
+ * @param text one character per byte (latin1)
+ * @param limit the maximum length of a part, in bytes; at least 4
  */
 function split(text: string, limit: number): string[] {
   const parts: string[] = [];
@@ -81,7 +81,10 @@ function split(text: string, limit: number): string[] {
   return parts;
 }
 
-/** RFC 3629: continuation bytes are 10xxxxxx, at most three in a row. Text that is not UTF-8 is split at the limit. */
+/**
+ * Moves an offset back to the first byte of a UTF-8 sequence. Continuation bytes are 10xxxxxx, at most three in a row
+ * (RFC 3629). If there are more, the text is not UTF-8, and the offset is returned unchanged.
+ */
 function beforeSequence(text: string, end: number): number {
   for (let back = 0; back < 4; back += 1) {
     if ((text.charCodeAt(end - back) & 0xc0) !== 0x80) return end - back;

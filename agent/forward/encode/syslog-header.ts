@@ -1,36 +1,42 @@
 import { field } from '../reader.ts';
 import { ownCopy } from '../../lib/memory.ts';
 
-/** The parts of an RFC 5424 message that depend neither on the entry's time nor on its cursor and text. */
+/** The parts of an RFC 5424 message that do not depend on the entry's time, cursor or text. */
 export interface SyslogHeader {
-  /** Up to the time. */
+  /** The text before the timestamp. */
   before: string;
-  /** From the time to the structured data. */
+  /** The text between the timestamp and the structured data. */
   after: string;
-  /** Parameters of the structured data. */
+  /** The parameters of the structured data. */
   data: string;
   host: string;
   boot: string;
 }
 
-/** How many headers are cached, and the longest fields, in bytes, whose header is cached. */
+/** The maximum number of cached headers, and the maximum length of a cache key, in bytes. */
 const cachedHeaders = 1000;
 const longestKey = 2048;
 
-/** Differs in every entry, and no header contains it: left out of the cache's key. */
+/** This field differs in every entry and no header contains it, so the cache key omits it. */
 const sourceTime = '\n_SOURCE_REALTIME_TIMESTAMP=';
 
-/** Builds headers from fields that any process can set. A few headers serve nearly all entries, so they are cached. */
+/**
+ * Builds headers from untrusted fields, which any process can set. Headers are cached, because a few of them serve
+ * nearly all entries.
+ */
 export class SyslogHeaders {
   readonly #hostname: string;
   readonly #cache = new Map<string, SyslogHeader>();
 
-  /** @param hostname this host's own */
+  /** @param hostname the name of this host */
   constructor(hostname: string) {
     this.#hostname = hostname;
   }
 
-  /** @param fields the lines of an entry that are often the same in others, beginning with a line feed */
+  /**
+   * Returns the header for an entry.
+   * @param fields the lines of the entry that are often identical in other entries, beginning with a line feed
+   */
   of(fields: string): SyslogHeader {
     const time = fields.indexOf(sourceTime);
     const key = time < 0 ? fields : fields.slice(0, time) + fields.slice(fields.indexOf('\n', time + 1));
@@ -65,31 +71,35 @@ export class SyslogHeaders {
   }
 
   /**
-   * In the initramfs the host has no name yet: without a replacement, the first kernel messages of all guests would
-   * come from one host "localhost".
+   * Returns the host name for a header. An unset host name is replaced by the name of this host. Otherwise, the first
+   * kernel messages of all guests would come from one host "localhost", because the initramfs sets no host name.
    */
   host(value: string): string {
     return printable(/^(localhost(\..*)?|\(none\)|)$/.test(value) ? this.#hostname : value, 255);
   }
 }
 
-/** RFC 5424, section 6: printable US-ASCII without space, '-' if empty. @param limit in characters */
+/**
+ * Replaces spaces and characters that are not printable US-ASCII by '_', and an empty value by '-' (RFC 5424,
+ * section 6).
+ * @param limit the maximum length, in characters
+ */
 function printable(value: string, limit: number): string {
   return value.slice(0, limit).replace(/[^!-~]/g, '_') || '-';
 }
 
-/** RFC 5424, section 6.3.3. */
+/** Returns a parameter of the structured data (RFC 5424, section 6.3.3), or '' if the value is empty. */
 function parameter(key: string, value: string): string {
   return value === '' ? '' : ` ${key}="${value.replace(/["\\\]]/g, '\\$&')}"`;
 }
 
-/** RFC 5424, section 6.2.1; user-level (1) if the field is missing or out of range. */
+/** Returns the facility (RFC 5424, section 6.2.1), or user-level (1) if the field is missing or out of range. */
 function facilityOf(text: string): number {
   const value = field(text, '\nSYSLOG_FACILITY=');
   return /^([0-9]|1[0-9]|2[0-3])$/.test(value) ? Number(value) : 1;
 }
 
-/** Informational (6), as in journald, if the field is missing or out of range. */
+/** Returns the severity or, as journald does, informational (6) if the field is missing or out of range. */
 function severityOf(text: string): number {
   const value = field(text, '\nPRIORITY=');
   return value.length === 1 && value >= '0' && value <= '7' ? value.charCodeAt(0) - 48 : 6;

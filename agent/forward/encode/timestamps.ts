@@ -1,10 +1,10 @@
 import type { Clock } from '../../system/clock.ts';
 import { field } from '../reader.ts';
 
-/** Formats times as RFC 5424, section 6.2.3: UTC with six digits of a second. */
+/** Formats times in UTC with microseconds (RFC 5424, section 6.2.3). */
 export class Timestamps {
   #second = '';
-  /** Up to the second; '' if there is no such date. */
+  /** The formatted time up to the decimal point; '' if the time is out of range. */
   #date = '';
 
   /** @param microseconds since 1970, in decimal digits */
@@ -16,7 +16,7 @@ export class Timestamps {
       const valid = !Number.isNaN(date.getTime()) && date.getUTCFullYear() <= 9999;
       this.#date = valid ? date.toISOString().slice(0, 20) : '';
     }
-    // Years before 0 have more digits.
+    // A year before 0 has more digits, so the slice does not end at the decimal point.
     return this.#date.endsWith('.') ? `${this.#date}${microseconds.slice(-6)}Z` : '-';
   }
 }
@@ -24,8 +24,9 @@ export class Timestamps {
 const toleranceMicroseconds = 1_000_000;
 
 /**
- * Detects entries that were logged before the clock was set. The clock has jumped since then, so the difference between
- * the entry's realtime and monotonic time is not that of the clocks now. Compared once for each second of entries.
+ * Detects entries that were logged before the clock was set. In these entries, the difference between the realtime and
+ * the monotonic timestamp differs from the current difference between the two clocks. The result is cached for entries
+ * of the same second.
  */
 export class UnsetClockDetector {
   readonly #clock: Clock;
@@ -41,7 +42,7 @@ export class UnsetClockDetector {
    * Whether the clock was set when the entry was logged.
    * @param realtime the entry's __REALTIME_TIMESTAMP
    * @param text the entry
-   * @param boot the entry's boot; of earlier boots nothing is known
+   * @param boot the boot ID of the entry; in earlier boots, the clock is assumed to have been set
    */
   isSet(realtime: string, text: string, boot: string): boolean {
     const second = realtime.slice(0, -6);

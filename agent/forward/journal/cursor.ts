@@ -1,6 +1,6 @@
 /** The parts of an entry's cursor (systemd, sd-journal.c, sd_journal_get_cursor). */
 export interface Cursor {
-  /** Id of the sequence that `sequence` belongs to. systemd 219 starts another one when it flushes from /run to /var. */
+  /** The ID of the sequence of `sequence`. systemd 219 starts a new sequence when it flushes from /run to /var. */
   source: string;
   sequence: number;
   boot: string;
@@ -8,14 +8,14 @@ export interface Cursor {
   monotonic: number;
   /** Microseconds since 1970. */
   realtime: number;
-  /** Of the entry's content. */
+  /** The hash of the entry's content. */
   hash: string;
 }
 
 const form =
   /^s=([0-9a-f]{32});i=([0-9a-f]{1,16});b=([0-9a-f]{32});m=([0-9a-f]{1,16});t=([0-9a-f]{1,16});x=([0-9a-f]{1,16})$/;
 
-/** @returns undefined if the text is no cursor */
+/** Parses a cursor. @returns undefined if the text is not a cursor */
 export function parseCursor(text: string): Cursor | undefined {
   const [, source, sequence, boot, monotonic, realtime, hash] = form.exec(text) ?? [];
   if (hash === undefined || source === undefined || boot === undefined) return undefined;
@@ -30,7 +30,7 @@ export function parseCursor(text: string): Cursor | undefined {
   };
 }
 
-/** Whether both cursors name the same entry, even if a flush gave it another source and sequence number. */
+/** Whether both cursors refer to the same entry, even if a flush changed the entry's source and sequence number. */
 export function sameEntry(one: Cursor, other: Cursor): boolean {
   return (
     one.boot === other.boot &&
@@ -40,16 +40,16 @@ export function sameEntry(one: Cursor, other: Cursor): boolean {
   );
 }
 
-/** Whether `one` is `other` or comes after it in the journal; only for entries of one boot. */
+/** Whether the entry `one` is the entry `other` or follows it in the journal. Both must belong to the same boot. */
 export function reaches(one: Cursor, other: Cursor): boolean {
   if (one.source === other.source) return one.sequence >= other.sequence;
   return one.monotonic >= other.monotonic;
 }
 
 /**
- * A cursor that names no entry, so that journalctl searches for the first entry at or after a time of the boot. That
- * search works even if the entries before are corrupt; a search by sequence number does not.
- * @param later microseconds
+ * Returns a cursor that matches no entry, so that journalctl seeks to the first entry at or after a time of the boot.
+ * Unlike a seek by sequence number, a seek by time succeeds even if the preceding entries are corrupt.
+ * @param later the offset from the time of the given cursor, in microseconds
  */
 export function cursorOfTime({ boot, monotonic, realtime }: Cursor, later: number): string {
   const hex = (value: number) => value.toString(16);

@@ -3,15 +3,16 @@ import type { LogEntry } from '../reader.ts';
 
 /**
  * Drops entries that are read a second time. When journald flushes from /run to /var, it copies entries to a file with
- * another source id, and a running journalctl may print some of the copies. journald writes in the order of time, so
- * an entry of another source that is not later than the last one of the same boot is such a copy.
+ * a different source ID, and a running journalctl may print some of the copies. journald writes entries in
+ * chronological order. Therefore, an entry from a different source is such a copy if it is not later than the last
+ * entry of the same boot.
  */
 export class Deduplicator {
   #last: string;
-  /** "s=…" of the last entry. */
+  /** The source ("s=…") in the last entry's cursor. */
   #source: string;
 
-  /** @param cursor of the entry before the first one; '' if there is none */
+  /** @param cursor the cursor of the entry before the first entry to be read; '' if there is none */
   constructor(cursor: string) {
     this.#last = cursor;
     this.#source = cursor.slice(0, 34);

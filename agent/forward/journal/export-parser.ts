@@ -6,23 +6,23 @@ import { ExportError, Tokenizer } from './tokenizer.ts';
 export { ExportError };
 
 const firstLine = '__CURSOR=';
-/** A longer unfinished entry goes to the tokenizer, which keeps its state from chunk to chunk. */
+/** An incomplete entry longer than this is passed to the tokenizer, which keeps its state between chunks. */
 const carryBytes = 128 * 1024;
-/** The most that a pipe delivers at once. */
+/** The maximum size of a single read from a pipe. */
 const chunkBytes = 64 * 1024;
 
 /**
- * Splits the journal export format (systemd.io/JOURNAL_EXPORT_FORMATS) into entries, from chunks of any size, in
- * bounded memory. Entries that have only text values and are complete in a chunk take a fast path of native searches.
- * A binary value is recognised by a NUL: its eight bytes of length contain at least one.
+ * Splits data in the journal export format (systemd.io/JOURNAL_EXPORT_FORMATS) into entries. Accepts chunks of any size
+ * and uses bounded memory. Entries that contain only text values and are complete in a chunk take a fast path of native
+ * searches. A NUL indicates a binary value, because the eight bytes of the value's length contain at least one NUL.
  */
 export class ExportParser {
   readonly #tokenizer: Tokenizer;
-  /** The bytes carried over, followed by the next chunk: copied, so that no chunk is kept alive. */
+  /** The bytes carried over, followed by the next chunk. They are copied so that no chunk is kept alive. */
   #space = Buffer.allocUnsafeSlow(carryBytes + chunkBytes);
   #carried = 0;
 
-  /** @param fields `all` keeps every byte; `syslog` only the fields of a syslog message */
+  /** @param fields `all` keeps every byte; `syslog` keeps only the fields of a syslog message */
   constructor(fields: FieldSelection) {
     this.#tokenizer = new Tokenizer(fields === 'syslog' ? new FieldFilter() : new Passthrough());
   }
@@ -50,7 +50,10 @@ export class ExportParser {
     return entries;
   }
 
-  /** At the end of the input. @returns the cursor of an incomplete entry ('' if it is incomplete too); undefined if none */
+  /**
+   * Must be called at the end of the input.
+   * @returns the cursor of the last entry if the entry is incomplete ('' if its cursor was not read), else undefined
+   */
   end(): string | undefined {
     if (this.#carried > 0) this.#tokenizer.run(this.#space.subarray(0, this.#carried), 0, []);
     this.#carried = 0;
@@ -65,14 +68,18 @@ export class ExportParser {
   }
 }
 
-/** @returns where the first entry begins that is incomplete or has a binary value */
+/**
+ * Appends complete entries that contain only text values to `entries`.
+ * @returns the offset of the first entry that is incomplete or has a binary value
+ */
 function cutTextEntries(bytes: Buffer, from: number, entries: LogEntry[]): number {
   const nul = bytes.indexOf(0, from);
   const text = bytes.toString('latin1', from, nul < 0 ? bytes.length : nul);
   let at = 0;
   for (;;) {
     const end = text.indexOf('\n\n', at);
-    // The end of a binary field's name and the first bytes of its length may look like a blank line. A NUL follows then.
+    // The line feed after a binary field's name and the first byte of its length may look like a blank line. In this
+    // case, a NUL follows within the length.
     if (end < 0 || end + 10 > text.length) return from + at;
     const entry = text.slice(at, end + 2);
     if (!entry.startsWith(firstLine) || entry.includes('\n__CURSOR=')) return from + at;

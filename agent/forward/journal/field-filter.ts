@@ -1,7 +1,7 @@
 import type { LogEntry } from '../reader.ts';
 import type { FieldSink } from './tokenizer.ts';
 
-/** The fields that a syslog message is built from (syslog-encoder.ts), without those that journalctl always prints. */
+/** The fields that a syslog message is built from (syslog-encoder.ts), except those that journalctl always prints. */
 export const syslogFields = [
   'MESSAGE',
   'MESSAGE_ID',
@@ -22,18 +22,18 @@ const wanted = new Set([
   ...['__CURSOR', '__REALTIME_TIMESTAMP', '__MONOTONIC_TIMESTAMP', '_BOOT_ID'],
 ]);
 
-/** Bytes of MESSAGE that are kept; the rest is only counted. */
+/** The maximum number of bytes of MESSAGE that are kept. Further bytes are only counted. */
 const messageBytes = 1024 * 1024;
 const valueBytes = 4096;
 
-/** Keeps only the fields of a syslog message: the first value of each, up to a limit. */
+/** Keeps only the fields of a syslog message, and only the first value of each field, up to a limit. */
 export class FieldFilter implements FieldSink {
   readonly #seen = new Set<string>();
   #text = '';
   #message: string | undefined;
   #cut = 0;
   #current: 'dropped' | 'field' | 'message' = 'dropped';
-  /** Bytes that the current field may still take. */
+  /** How many more bytes of the current field are kept. */
   #remaining = 0;
 
   begin(): void {
@@ -64,7 +64,7 @@ export class FieldFilter implements FieldSink {
       this.#message = message + kept;
       this.#cut += piece.length - kept.length;
     } else if (this.#current === 'field') {
-      // The header and the structured data of a syslog message are a single line.
+      // The header and the structured data of a syslog message must be on a single line.
       this.#text += piece.slice(0, this.#remaining).replaceAll('\n', '?');
       this.#remaining = Math.max(0, this.#remaining - piece.length);
     }
@@ -76,7 +76,7 @@ export class FieldFilter implements FieldSink {
   }
 
   overflow(): void {
-    // The limits bound every field.
+    // Nothing to emit, because the size of every field is limited.
   }
 
   end(cursor: string, entries: LogEntry[]): void {

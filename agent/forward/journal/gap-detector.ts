@@ -1,21 +1,21 @@
 /**
- * Counts the entries that are missing before each entry. A jump in the sequence number within one source means that
- * so many entries were in the journal and are gone: vacuumed, rotated away, or in a file that cannot be read.
+ * Counts the entries that are missing before each entry. A gap in the sequence numbers of one source means that entries
+ * are no longer available because they were vacuumed or rotated away, or because their file cannot be read.
  */
 export class GapDetector {
   #source = '';
   #next = 0;
-  /** How the next entry's cursor begins if no entry is missing. */
+  /** The prefix of the next entry's cursor if no entry is missing. */
   #expected = '';
 
-  /** @param cursor of the entry before the first one; '' if there is none */
+  /** @param cursor the cursor of the entry before the first entry to be read; '' if there is none */
   constructor(cursor: string) {
     if (cursor !== '') this.missingBefore(cursor);
   }
 
   /**
-   * @param cursor of the next entry; a text that is no cursor counts as no gap
-   * @returns how many entries are missing between the previous entry and this one
+   * @param cursor the cursor of the next entry; if the text is not a cursor, no gap is reported
+   * @returns the number of entries that are missing between the previous entry and this entry
    */
   missingBefore(cursor: string): number {
     if (this.#expected !== '' && cursor.startsWith(this.#expected)) {
@@ -36,12 +36,13 @@ export class GapDetector {
   }
 }
 
-/** The field of an entry with which journald reports that it suppressed messages (sd-messages.h, SD_MESSAGE_JOURNAL_DROPPED). */
+/** The field that marks journald's reports of suppressed messages (sd-messages.h, SD_MESSAGE_JOURNAL_DROPPED). */
 export const suppressionId = '\nMESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e\n';
 
 /**
- * How many messages journald suppressed. Entries of other programs are ignored: any program can log this MESSAGE_ID.
- * @param text of an entry with `suppressionId`
+ * Returns the number of messages that journald suppressed according to an entry. Entries from other programs are
+ * ignored, because any program can log this MESSAGE_ID.
+ * @param text the text of an entry that contains `suppressionId`
  */
 export function suppressedCount(text: string): number {
   if (!text.includes('\n_TRANSPORT=driver\n')) return 0;

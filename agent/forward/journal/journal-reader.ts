@@ -17,32 +17,32 @@ import { StallDetector } from './stall-detector.ts';
 const longestPause = 30_000;
 
 /**
- * Reads the journal's entries after a cursor, in order, whatever happens to journalctl: starts it again if it ended or
- * is stuck, and continues after an entry that it cannot read.
+ * Reads the journal entries after a cursor, in order. Restarts journalctl if it exits or hangs, and continues after an
+ * entry that journalctl cannot read.
  */
 export class JournalReader implements Reader {
   readonly #fields: FieldSelection;
   readonly #events: ReaderEvents;
   #stream: JournalStream | undefined;
   #parser: ExportParser;
-  /** The entry that the stream starts with and that was emitted before. */
+  /** The entry at which the stream starts. It was emitted before, so it is dropped from the stream. */
   #known: Cursor | undefined;
   #last: string;
   #start: StartPosition;
-  /** Until the next start. */
+  /** Starts journalctl again when it expires. */
   #timer: NodeJS.Timeout | undefined;
   readonly #stall = new StallDetector(() => void this.#checkStall());
   readonly #recovery = new SeekRecovery();
   #chunks = 0;
   #failures = 0;
   #paused = false;
-  /** The entry within which journalctl ended last time. */
+  /** The cursor of the entry within which journalctl ended last time; '' if it ended between two entries. */
   #broken = '';
   #deduplicator: Deduplicator;
   settled = false;
   problem = '';
 
-  /** @param cursor of the last acknowledged entry; '' if there is none in this boot */
+  /** @param cursor the cursor of the last acknowledged entry; '' if there is none in this boot */
   constructor(fields: FieldSelection, cursor: string, events: ReaderEvents) {
     this.#fields = fields;
     this.#events = events;
@@ -68,7 +68,7 @@ export class JournalReader implements Reader {
       if (this.#paused) stream.pause();
       this.#stall.start();
     } catch (error) {
-      // No memory or no file descriptor for a process.
+      // There is not enough memory, or no free file descriptor, to create a process.
       this.#ended({ killed: false, reason: (error as Error).message });
     }
   }
@@ -105,7 +105,7 @@ export class JournalReader implements Reader {
     else {
       const fresh = this.#known === undefined ? entries : this.#withoutKnown(entries);
       this.#emit(this.#deduplicator.withoutRepeated(fresh));
-      // If journalctl keeps failing, printing the known entry once more is no success.
+      // If journalctl fails repeatedly, printing the known entry again does not count as success.
       if (this.#failures === 0) this.#succeeded();
     }
   }
@@ -116,7 +116,7 @@ export class JournalReader implements Reader {
     this.#failures = 0;
   }
 
-  /** Starts again at the boot's first entry: the stream so far only served to find its cursor. */
+  /** Restarts at the cursor of the boot's first entry. The stream until now is used only to find this cursor. */
   #startAtFirst(entries: LogEntry[]): void {
     const first = entries.find(({ cursor }) => cursor !== '')?.cursor;
     if (first === undefined) return;
@@ -139,7 +139,7 @@ export class JournalReader implements Reader {
     if (entries.length > 0) this.#events.entries(entries);
   }
 
-  /** Searches for the known entry only among the entries of the same microsecond. */
+  /** Drops the known entry. Stops searching for it at the first entry with a different monotonic timestamp. */
   #withoutKnown(entries: LogEntry[]): LogEntry[] {
     const known = this.#known;
     return entries.filter((entry) => {
@@ -170,7 +170,10 @@ export class JournalReader implements Reader {
     this.#timer = setTimeout(() => this.start(), pause);
   }
 
-  /** Changes the start only if journalctl's message blames the position; other errors pass, or would occur anywhere. */
+  /**
+   * Changes the start position if journalctl's error message refers to the position. Other errors are temporary or
+   * would occur at every position.
+   */
   #startElsewhere(reason: string): void {
     const cursor = parseCursor(this.#last);
     if (/seek to cursor/i.test(reason)) {
@@ -181,11 +184,11 @@ export class JournalReader implements Reader {
     } else if (/bad message|iterate through/i.test(reason) && cursor !== undefined) this.#skip(cursor);
   }
 
-  /** journalctl prints nothing. If the journal has more entries than were read, journalctl is stuck. */
+  /** Restarts a journalctl that prints nothing although the journal contains entries that were not read. */
   async #checkStall(): Promise<void> {
     const { stream, chunks } = { stream: this.#stream, chunks: this.#chunks };
     const last = parseCursor((await lastCursor()) ?? '');
-    // An entry that is being written now is still on its way.
+    // Allow time for an entry that was written just now.
     await sleep(1000);
     if (this.#stream !== stream || stream === undefined) return;
     const cursor = parseCursor(this.#last);
@@ -213,7 +216,7 @@ export class JournalReader implements Reader {
   }
 }
 
-/** Whether nothing more can be read, or nothing of this boot. */
+/** Whether the journal contains no later entry, or its last entry belongs to another boot. */
 function isAtEnd(last: Cursor, cursor: Cursor | undefined): boolean {
   return cursor !== undefined && (last.boot !== cursor.boot || sameEntry(last, cursor));
 }

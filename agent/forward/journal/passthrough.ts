@@ -1,7 +1,7 @@
 import type { LogEntry } from '../reader.ts';
 import type { FieldSink } from './tokenizer.ts';
 
-/** A larger entry is emitted in pieces. */
+/** An entry larger than this is emitted in pieces. */
 const entryBytes = 1024 * 1024;
 
 /** Keeps every byte of an entry. */

@@ -1,17 +1,19 @@
 import type { StartPosition } from '../../system/journalctl.ts';
 import { type Cursor, cursorOfTime } from './cursor.ts';
 
-/** How much later each attempt searches for the next entries, in microseconds. */
+/** The offset of each attempt from the time of the last entry, in microseconds. */
 const offsets = [0, 1, 10, 100, 1000, 10_000, 1_000_000, 10_000_000, 600_000_000];
 
-/** Chooses where to start again if journalctl finds no entry after the last one although the journal has more. */
+/** Chooses where to restart if journalctl finds no entry after the last one although the journal has later entries. */
 export class SeekRecovery {
   #attempts = 0;
 
   /**
-   * The first attempt starts at the same entry: a journalctl does not see a directory that was created after its start.
-   * @param last the last entry's cursor, also parsed
-   * @returns whether this start may skip entries
+   * Returns the next start position. The first attempt starts at the same entry, because a running journalctl does not
+   * notice a directory that was created after journalctl was started.
+   * @param last the last entry's cursor
+   * @param cursor the same cursor, parsed
+   * @returns `skips`: whether this start may skip entries
    */
   nextStart(last: string, cursor: Cursor): { start: StartPosition; skips: boolean } {
     const offset = offsets[this.#attempts - 1];
@@ -20,12 +22,12 @@ export class SeekRecovery {
     return { start: { at: 'cursor', cursor: cursorOfTime(cursor, offset) }, skips: true };
   }
 
-  /** Whether an attempt was made since the last entry. */
+  /** Whether an attempt was made since the last entry was read. */
   get active(): boolean {
     return this.#attempts > 0;
   }
 
-  /** An entry was read. */
+  /** Must be called when an entry was read. */
   reset(): void {
     this.#attempts = 0;
   }

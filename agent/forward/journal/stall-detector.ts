@@ -1,10 +1,10 @@
 /**
- * How long journalctl may print nothing before it is checked: right after its start, and later between the two other
- * limits, doubled after each false alarm.
+ * How long journalctl may print nothing before it is checked. The first check follows soon after a start. Later, the
+ * timeout begins at `least` and is doubled after each false alarm, up to `most`.
  */
 const milliseconds = { first: 2000, least: 60_000, most: 600_000 };
 
-/** Calls back if journalctl has printed nothing for too long: either the journal has nothing new, or journalctl is stuck. */
+/** Calls back if journalctl prints nothing for too long: it is stuck, or the journal has no new entries. */
 export class StallDetector {
   readonly #suspect: () => void;
   #timer: NodeJS.Timeout | undefined;
@@ -14,7 +14,7 @@ export class StallDetector {
     this.#suspect = suspect;
   }
 
-  /** journalctl was started. */
+  /** Must be called when journalctl was started. */
   start(): void {
     this.#wait(milliseconds.first);
   }
@@ -23,17 +23,20 @@ export class StallDetector {
     this.#timer?.refresh();
   }
 
-  /** Entries come again after a stall. @param soon check soon: the next entry may be corrupt too */
+  /**
+   * Must be called when an entry was read after a stall or after false alarms.
+   * @param soon whether to check soon, because the next entry may also be corrupt
+   */
   recovered(soon: boolean): void {
     this.#wait(soon ? milliseconds.first : milliseconds.least);
   }
 
-  /** There was nothing to read. */
+  /** Must be called when the check found that there was nothing to read. */
   falseAlarm(): void {
     this.#wait(Math.min(milliseconds.most, Math.max(milliseconds.least, 2 * this.#limit)));
   }
 
-  /** Whether the limit has been raised by more than one false alarm. */
+  /** Whether more than one false alarm has raised the timeout. */
   get backedOff(): boolean {
     return this.#limit > milliseconds.least;
   }

@@ -1,30 +1,30 @@
 import type { LogEntry } from '../reader.ts';
 
-/** Receives an entry's fields as the tokenizer reads them; values come in pieces, one character a byte. */
+/** Receives the fields of an entry from the tokenizer. Values arrive in pieces, one character per byte (latin1). */
 export interface FieldSink {
   begin(): void;
-  /** @param length the eight bytes before a binary value; undefined for a text value */
+  /** @param length the eight bytes of length before a binary value; undefined for a text value */
   field(name: string, length: string | undefined): void;
   value(piece: string): void;
   endField(): void;
-  /** Called after each step: the sink may emit what it does not want to hold. */
+  /** Called after each step, so that the sink can emit a piece of a large entry. */
   overflow(cursor: string, entries: LogEntry[]): void;
   end(cursor: string, entries: LogEntry[]): void;
 }
 
-/** The bytes are not in the journal export format. */
+/** Thrown if the bytes are not in the journal export format. */
 export class ExportError extends Error {
   override name = 'ExportError';
 }
 
-/** journald's own limit is 64 (journal-util.c, journal_field_valid). */
+/** The maximum length of a field name. journald's limit is 64 (journal-util.c, journal_field_valid). */
 const nameBytes = 256;
-/** Longer than any value (journal-importer.h, DATA_SIZE_MAX: 768 MiB): such a length is corrupt. */
+/** A greater length is corrupt, because systemd's limit is 768 MiB (journal-importer.h, DATA_SIZE_MAX). */
 const valueBytes = 2 ** 40;
 
-/** Reads the complete export format, at most one entry a run. Chunks may be cut at any byte. */
+/** Parses the complete export format, at most one entry per call of `run`. Chunks may end at any byte. */
 export class Tokenizer {
-  /** Within an entry. */
+  /** Whether the last byte read was within an entry. */
   active = false;
   cursor = '';
   readonly #sink: FieldSink;
@@ -39,8 +39,8 @@ export class Tokenizer {
   }
 
   /**
-   * Reads to the end of an entry or of the bytes.
-   * @returns the position after the last byte that was read
+   * Reads up to the end of the entry or the end of the bytes, whichever comes first.
+   * @returns the offset after the last byte that was read
    * @throws ExportError
    */
   run(bytes: Buffer, from: number, entries: LogEntry[]): number {
@@ -98,7 +98,10 @@ export class Tokenizer {
     return at + end + 1 - held;
   }
 
-  /** A cursor always begins an entry: after a corrupt one, journalctl continues without the blank line. */
+  /**
+   * Begins a text value. A __CURSOR field always begins an entry, even without the blank line, which journalctl omits
+   * after a corrupt entry.
+   */
   #beginText(entries: LogEntry[]): void {
     if (this.#name === '__CURSOR' && this.cursor !== '') {
       entries.push({ kind: 'partial', cursor: this.cursor, text: '', message: undefined, cut: 0 });

@@ -5,17 +5,17 @@ import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import { parseCursor } from '../journal/cursor.ts';
 
-/** How many acknowledged entries the file may lag behind, and for how long. */
+/** The maximum lag of the file behind the acknowledgements, in entries and in milliseconds. */
 const unsavedEntries = 256;
 const unsavedMilliseconds = 200;
 
 /**
- * The cursor of the last entry that a server has acknowledged, in memory and, slightly later, in a file: the last stage
- * of the pipeline. After a restart, forwarding continues after this entry.
+ * Stores the cursor of the last entry that a server has acknowledged, in memory and, after a short delay, in a file.
+ * This is the last stage of the pipeline. After a restart, forwarding continues after this entry.
  */
 export class Checkpoint {
   cursor: string;
-  /** Acknowledged entries that the file does not include yet: they are sent again if the agent is killed. */
+  /** The number of acknowledged entries that the file does not cover. They are sent again if the agent is killed. */
   unsaved = 0;
   readonly #write: (cursor: string) => void;
   #timer: NodeJS.Timeout | undefined;
@@ -42,7 +42,10 @@ export class Checkpoint {
   }
 }
 
-/** The checkpoint in its file. @param trouble reports that the file cannot be read or written; neither stops forwarding */
+/**
+ * Opens the checkpoint file.
+ * @param trouble is called if the file cannot be read or written; forwarding continues in both cases
+ */
 export function openCheckpoint(
   reader: SystemReader,
   writer: SystemWriter,
@@ -63,10 +66,10 @@ export function openCheckpoint(
 export const checkpointFile = `${forwardFolder}/cursor`;
 
 /**
- * Reads the cursor of the last acknowledged entry. A cursor of another boot or of the future is not used.
+ * Reads the cursor of the last acknowledged entry. A cursor from another boot or in the future is ignored.
  * @param bootId 32 hexadecimal digits
  * @param monotonic microseconds since the boot
- * @returns cursor '' to begin with the boot's first entry, with the reason if it is a problem
+ * @returns the cursor, or '' to begin with the boot's first entry; `problem` is set if the file is not usable
  */
 export function readCheckpoint(
   reader: SystemReader,

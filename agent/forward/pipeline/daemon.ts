@@ -30,12 +30,12 @@ interface ConnectedTarget {
   transport: Transport;
 }
 
-/** A connection that ends so soon was useless, even if nothing was sent. */
+/** A connection that ends within this time without an acknowledgement is a failure, even if nothing was sent. */
 const briefMilliseconds = 10_000;
 
 /**
- * Forwards until it is stopped: to the first server that answers and accepts entries, and back to the preferred one
- * when that is possible.
+ * Forwards until it is stopped. Uses the first server that answers and accepts entries, and returns to a preferred
+ * server when that server is available again.
  */
 export class Daemon {
   readonly counters: Counters = zeroCounters();
@@ -45,7 +45,7 @@ export class Daemon {
   readonly #failover: Failover;
   readonly #abort = new AbortController();
   #session: Session | undefined;
-  /** A preferred server that has answered while another one was in use. */
+  /** A preferred server that answered while another server was in use. */
   #preferred: ConnectedTarget | undefined;
   #stopping = false;
   #returnTimer: NodeJS.Timeout | undefined;
@@ -67,7 +67,7 @@ export class Daemon {
     this.#preferred?.transport.destroy();
   }
 
-  /** Sends what was read already; `run` returns afterwards. */
+  /** Stops reading. `run` returns when every entry that was already read is acknowledged. */
   finish(): void {
     this.#stopping = true;
     this.#wake();
@@ -84,7 +84,7 @@ export class Daemon {
     return this.#session !== undefined;
   }
 
-  /** Whether everything that was read is acknowledged. */
+  /** Whether the end of the log was reached and every entry is acknowledged. */
   get idle(): boolean {
     return this.#session?.idle ?? false;
   }
@@ -98,7 +98,7 @@ export class Daemon {
         if (this.#session === undefined) this.#options.status.set('connecting', target.text);
         return { target, transport: await protocolOf(target).connect(target, { reader, config, signal }) };
       } catch (error) {
-        // A preferred server that is tried while another one is in use may stay away without a message.
+        // No message is logged if a preferred server is unavailable while another server is in use.
         if (this.#session === undefined) this.#reportWaiting(target, errorMessage(error));
       }
     }

@@ -5,34 +5,34 @@ import type { SystemReader } from '../../system/reader.ts';
 import { parseCursor, reaches } from '../journal/cursor.ts';
 
 const ownUnit = 'immutafs-forward.service';
-/** Shorter than TimeoutStopSec in units/immutafs-forward.service. */
+/** Must be shorter than TimeoutStopSec in units/immutafs-forward.service. */
 const deadlineMilliseconds = 30_000;
-/** A server that does not answer must not delay the shutdown until the deadline. */
+/** The timeout without progress, so that a server that does not answer does not delay the shutdown for longer. */
 const stallMilliseconds = 8000;
 
-/** Whether the system is shutting down, rather than only this service; also if systemd does not answer any more. */
+/** Whether the whole system is shutting down, not only this service. Also true if systemd no longer answers. */
 export async function isShuttingDown(reader: SystemReader): Promise<boolean> {
   const state = (await systemctl(reader, 'is-system-running')).trim();
   return state === '' || state === 'stopping';
 }
 
-/** How far forwarding is. */
+/** The progress of forwarding. */
 export interface DrainProgress {
-  /** The last acknowledged entry's cursor. */
+  /** The cursor of the last acknowledged entry. */
   cursor: () => string;
-  /** Whether everything that was read is acknowledged. */
+  /** Whether the end of the log was reached and every entry is acknowledged. */
   idle: () => boolean;
 }
 
 /**
- * At shutdown, waits until no other unit is stopping, so that the last entries of other units are forwarded too, and
+ * At shutdown, waits until no other unit is stopping, so that the last entries of other units are also forwarded, and
  * then until the whole journal is acknowledged. Gives up after 30 s, or after 8 s without progress.
  */
 export async function drain(reader: SystemReader, progress: DrainProgress): Promise<void> {
   const deadline = performance.now() + deadlineMilliseconds;
   const moving = stallGuard(progress);
   while (performance.now() < deadline && moving() && (await othersStopping(reader))) await sleep(500);
-  // The last entries of other units are still in journald's socket.
+  // journald may not have read the last entries of other units from its socket yet.
   await sleep(300);
   const last = parseCursor((await lastCursor()) ?? '');
   while (performance.now() < deadline && moving() && last !== undefined) {
@@ -42,7 +42,7 @@ export async function drain(reader: SystemReader, progress: DrainProgress): Prom
   }
 }
 
-/** @returns whether the server has acknowledged something recently or has nothing to acknowledge */
+/** Returns a function that reports whether the server recently acknowledged an entry or has nothing to acknowledge. */
 function stallGuard({ cursor, idle }: DrainProgress): () => boolean {
   let before = cursor();
   let since = performance.now();
@@ -59,7 +59,7 @@ async function othersStopping(reader: SystemReader): Promise<boolean> {
 }
 
 /**
- * Whether a unit other than this service is being stopped now. A stop job that waits for another one does not count.
+ * Whether a unit other than this service is being stopped now. A stop job that waits for another job does not count.
  * @param jobs lines of `systemctl list-jobs`: JOB UNIT TYPE STATE
  */
 export function hasRunningStop(jobs: string): boolean {
@@ -69,7 +69,7 @@ export function hasRunningStop(jobs: string): boolean {
   });
 }
 
-/** The program's output, whatever its exit code; '' if it cannot be started. */
+/** Runs systemctl. @returns its stdout, regardless of the exit code; '' if it cannot be started */
 async function systemctl(reader: SystemReader, ...args: string[]): Promise<string> {
   try {
     return (await reader.run('/usr/bin/systemctl', args)).stdout;

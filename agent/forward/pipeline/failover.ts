@@ -1,18 +1,18 @@
 import type { Target } from '../transport/target.ts';
 
 /**
- * When to try a server that is preferred over the current one, in milliseconds: first, and at most after doubling the
- * interval.
+ * The first and the maximum interval between attempts to connect to a server that is preferred over the current one, in
+ * milliseconds. The interval is doubled after each attempt.
  */
 const firstReturn = 10_000;
 const longestReturn = 60_000;
-/** The longest interval if the preferred server accepts connections but no entries. */
+/** The maximum interval if the preferred server accepts connections but no entries. */
 const longestPatience = 600_000;
 
-/** Chooses among the servers of FORWARD: the first one, unless it accepted no entries when it was last used. */
+/** Chooses a server from FORWARD: the first server, unless it accepted no entries when it was last used. */
 export class Failover {
   readonly #targets: Target[];
-  /** Answered last and accepted no entry: tried after all others. */
+  /** The server that was used last, if it accepted no entry. It is tried after all other servers. */
   #unproductive: Target | undefined;
   #patience = firstReturn;
 
@@ -20,7 +20,7 @@ export class Failover {
     this.#targets = targets;
   }
 
-  /** The servers in the order in which they are to be tried. */
+  /** Returns the servers in the order in which to try them. */
   order(): Target[] {
     const last = (target: Target) => target === this.#unproductive;
     return [...this.#targets.filter((target) => !last(target)), ...this.#targets.filter(last)];
@@ -30,13 +30,13 @@ export class Failover {
     return this.#targets.slice(0, this.#targets.indexOf(target));
   }
 
-  /** The server has acknowledged entries. */
+  /** Records that the server has acknowledged entries. */
   delivered(target: Target): void {
     this.#unproductive = undefined;
     if (target === this.#targets[0]) this.#patience = firstReturn;
   }
 
-  /** The connection ended before the server acknowledged an entry. */
+  /** Records that the connection ended before the server acknowledged an entry. */
   deliveredNothing(target: Target): void {
     this.#unproductive = target;
     this.#patience = Math.min(longestPatience, 2 * this.#patience);
@@ -44,7 +44,7 @@ export class Failover {
 
   /**
    * @param last the previous interval; 0 if no preferred server was tried yet
-   * @returns milliseconds until a preferred server is tried
+   * @returns the time until a preferred server is tried, in milliseconds
    */
   returnDelay(last: number): number {
     return Math.max(this.#patience, Math.min(longestReturn, 2 * last));
@@ -54,13 +54,16 @@ export class Failover {
 const shortestPause = 1000;
 const longestPause = 30_000;
 
-/** Pauses between attempts to connect: from one second, doubled up to half a minute, without end. */
+/**
+ * Computes the pauses between attempts to connect. They start at one second and are doubled up to 30 seconds. The
+ * number of attempts is not limited.
+ */
 export class Backoff {
   #failures = 0;
 
   /**
-   * @param random from 0 to 1, so that many guests do not return to a server at the same moment
-   * @returns milliseconds
+   * @param random from 0 to 1; shortens the pause so that many guests do not reconnect to a server at the same time
+   * @returns the next pause, in milliseconds
    */
   next(random = Math.random()): number {
     const pause = Math.min(longestPause, shortestPause * 2 ** this.#failures);

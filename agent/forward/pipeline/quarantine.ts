@@ -4,13 +4,13 @@ const attempts = 3;
 const longestList = 1000;
 
 /**
- * Entries that servers refuse. A refused batch is sent again in smaller batches until the entry is found. An entry that
- * is refused three times is skipped, so that it does not block the entries after it. A server that accepts nothing
- * (its disk is full) looks the same. Therefore a notice is sent before the last attempt: only if the server accepts the
- * notice and then refuses the entry, the entry is the cause.
+ * Records the entries that servers refuse. A refused batch is sent again in smaller batches until the refused entry is
+ * found. An entry that is refused three times is skipped, so that it does not block the entries after it. However, a
+ * server whose disk is full also refuses every entry. Therefore, a notice is sent before the last attempt, and the
+ * entry is skipped only if the server accepts the notice and then refuses the entry.
  */
 export class Quarantine {
-  /** How many messages may be sent at once. */
+  /** The maximum number of messages in a batch. */
   batchLimit = Number.POSITIVE_INFINITY;
   readonly #entries = new Set<string>();
   #suspect = '';
@@ -20,7 +20,10 @@ export class Quarantine {
   /** How many messages of the refused batch have not been accepted yet. */
   #remaining = 0;
 
-  /** @param cursors of the messages that may have caused the refusal; '' for a message that completes no entry */
+  /**
+   * Records a refusal.
+   * @param cursors the cursors of the messages that may be the cause; '' for a message that completes no entry
+   */
   refused(cursors: readonly string[]): void {
     this.#remaining = Math.max(this.#remaining, cursors.length);
     const entries = cursors.filter((cursor) => cursor !== '');
@@ -33,14 +36,14 @@ export class Quarantine {
     this.#refusals = only === this.#suspect ? this.#refusals + 1 : 1;
     this.#suspect = ownCopy(only);
     if (this.isSuspect(only)) {
-      // The notice and the entry, each in a batch of its own.
+      // Send the notice and the entry in separate batches.
       this.#remaining = Math.max(this.#remaining, 2);
       this.batchLimit = 1;
     }
     if (this.#refusals >= attempts && accepts) this.add(this.#suspect);
   }
 
-  /** From now on the entry is skipped. */
+  /** Adds an entry to the entries that are skipped. */
   add(cursor: string): void {
     if (this.#entries.size >= longestList) this.#entries.clear();
     this.#entries.add(ownCopy(cursor));
@@ -60,7 +63,7 @@ export class Quarantine {
     return this.#refusals >= attempts - 1 || this.#entries.size > 0;
   }
 
-  /** Whether a notice must be sent before the entry, to learn whether the server accepts anything. */
+  /** Whether a notice must be sent before the entry, to test whether the server accepts any message. */
   isSuspect(cursor: string): boolean {
     return this.#refusals >= attempts - 1 && cursor === this.#suspect && !this.has(cursor);
   }

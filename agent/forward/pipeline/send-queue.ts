@@ -10,19 +10,19 @@ export interface SendQueueOptions {
   checkpoint: Checkpoint;
   quarantine: Quarantine;
   counters: Counters;
-  /** How many messages may be unacknowledged, or acknowledged and not yet saved in the checkpoint. */
+  /** The maximum number of messages that are unacknowledged, or acknowledged but not yet saved in the checkpoint. */
   window: number;
-  /** If more messages wait, at least so many are sent at once. */
+  /** The minimum number of messages that are sent at once while so many are queued. */
   step: number;
-  /** Keep only the last cursor of each batch: the protocol does not acknowledge single messages. */
+  /** Whether to keep only the last cursor of each batch, because the protocol does not acknowledge single messages. */
   sparse: boolean;
 }
 
-/** The messages that wait to be sent, and those that wait for their acknowledgement. */
+/** Holds the messages that are not sent yet, and the messages that are sent but not acknowledged. */
 export class SendQueue {
   readonly #options: SendQueueOptions;
   #queue: OutgoingMessage[] = [];
-  /** How many messages of the queue are sent. */
+  /** How many messages of the queue were already sent. */
   #sent = 0;
   readonly #unacknowledged: Unacknowledged;
   #closed = false;
@@ -40,12 +40,12 @@ export class SendQueue {
     this.#sent = 0;
   }
 
-  /** How many messages are not sent yet. */
+  /** The number of messages that are not sent yet. */
   get waiting(): number {
     return this.#queue.length - this.#sent;
   }
 
-  /** Whether everything is sent and acknowledged. */
+  /** Whether every message is sent and acknowledged. */
   get idle(): boolean {
     return this.waiting === 0 && this.#unacknowledged.length === 0;
   }
@@ -68,7 +68,7 @@ export class SendQueue {
     }
   }
 
-  /** The server has accepted the next `count` messages. */
+  /** Must be called when the server has accepted the next `count` messages. */
   acknowledge(count: number): void {
     const { checkpoint, quarantine, counters } = this.#options;
     const { entries, cursor } = this.#unacknowledged.acknowledge(count);
@@ -77,7 +77,7 @@ export class SendQueue {
     if (cursor !== '') checkpoint.acknowledge(entries, cursor);
   }
 
-  /** The cursors of the messages that may have caused a refusal. */
+  /** Returns the cursors of the messages that may have caused a refusal. */
   suspects({ first, count }: RefusedError): string[] {
     const cursors = this.#unacknowledged.cursors(first);
     if (count > 1) return cursors.slice(0, count);
@@ -85,7 +85,7 @@ export class SendQueue {
     return cursor === undefined ? [] : [cursor];
   }
 
-  /** Sends nothing more. Unacknowledged entries count as repeated: the next session sends them again. */
+  /** Stops sending. Counts unacknowledged entries as repeated, because the next session sends them again. */
   close(): void {
     this.#closed = true;
     this.#options.counters.repeated += this.#unacknowledged.entries;

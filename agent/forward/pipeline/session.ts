@@ -10,13 +10,13 @@ import { SendQueue, type SendQueueOptions } from './send-queue.ts';
 export interface SessionOptions extends SendQueueOptions {
   createReader: CreateReader;
   encoder: Encoder;
-  /** How many bytes may wait to be sent before reading pauses. */
+  /** Reading pauses while more than this number of bytes is queued. */
   queueBytes: number;
   trouble: (reason: string) => void;
 }
 
 /**
- * The pipeline of one connection: reader, encoder, send queue and transport, checkpoint. Begins after the last
+ * Runs the pipeline of one connection: reader, encoder, send queue, transport and checkpoint. Begins after the last
  * acknowledged entry.
  */
 export class Session {
@@ -29,7 +29,7 @@ export class Session {
   readonly #gaps: GapDetector;
   readonly #pending: PendingCounters;
   #finishing = false;
-  /** The last item was a piece of an entry that is not complete. */
+  /** Whether the last item was a piece of an incomplete entry. */
   #withinEntry = false;
   #settle: (error: Error | undefined) => void = () => undefined;
 
@@ -45,7 +45,7 @@ export class Session {
     this.#reader = createReader(checkpoint.cursor, { entries: (entries) => this.#take(entries), trouble });
   }
 
-  /** @returns why the session ended; undefined if it was finished and everything is acknowledged */
+  /** @returns why the session ended; undefined if `finish` was called and every message is acknowledged */
   async run(): Promise<Error | undefined> {
     const reason = await new Promise<Error | undefined>((resolve) => {
       this.#settle = resolve;
@@ -66,19 +66,19 @@ export class Session {
     return reason;
   }
 
-  /** Stops reading; `run` returns when everything that was read is acknowledged. */
+  /** Stops reading. `run` returns when every entry that was already read is acknowledged. */
   finish(): void {
     this.#finishing = true;
     this.#reader.stop();
     this.#advance();
   }
 
-  /** Whether the reader has reached the end of the log and everything is acknowledged. */
+  /** Whether the reader has reached the end of the log and every entry is acknowledged. */
   get idle(): boolean {
     return this.#reader.settled && this.#queue.idle;
   }
 
-  /** Whether messages wait to be sent or acknowledged. */
+  /** Whether any message is not sent or not acknowledged. */
   get unacknowledged(): boolean {
     return !this.#queue.idle;
   }
@@ -151,7 +151,7 @@ export class Session {
     this.#advance();
   }
 
-  /** Sends what can be sent, and pauses, resumes or ends the session. */
+  /** Sends queued messages, then pauses or resumes the reader, or ends the session. */
   #advance(): void {
     this.#queue.send();
     if (this.#finishing) {
@@ -162,7 +162,7 @@ export class Session {
   }
 }
 
-/** The notices that are sent in place of entries. */
+/** The notices that are sent instead of entries that cannot be sent. */
 export const missingText = (count: number) =>
   `${count} journal entries were deleted before they could be forwarded`;
 export const unreadableText = (cursor: string) =>

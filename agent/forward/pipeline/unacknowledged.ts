@@ -1,20 +1,20 @@
 import { ownCopy } from '../../lib/memory.ts';
 import type { OutgoingMessage } from '../encode/encoder.ts';
 
-/** Messages that were sent at once, with the cursor of each message or, in sparse mode, only the last cursor. */
+/** Messages that were sent together, with the cursor of each message or, in sparse mode, only the last cursor. */
 interface Batch {
   cursors: string[];
-  /** In sparse mode: how many entries the batch completes. */
+  /** In sparse mode, the number of entries that the batch completes. */
   entries: number;
   count: number;
   acknowledged: number;
 }
 
-/** The messages that were sent and are not acknowledged, in the order of sending. */
+/** Holds the messages that were sent but are not acknowledged, in the order in which they were sent. */
 export class Unacknowledged {
   readonly #sparse: boolean;
   readonly #batches: Batch[] = [];
-  /** Messages. */
+  /** The number of unacknowledged messages. */
   length = 0;
 
   /** @param sparse keeps only the last cursor of each batch, for protocols with very many unacknowledged messages */
@@ -23,8 +23,8 @@ export class Unacknowledged {
   }
 
   /**
-   * A cursor is a slice of the chunk in which it was read and would keep that chunk in memory until it is acknowledged.
-   * Joined and split again, the cursors are slices of one short string.
+   * Adds messages that were sent. Each cursor is a slice of the chunk from which it was read, so keeping the cursor
+   * would keep the chunk in memory. Joining and splitting the cursors makes them slices of one short string instead.
    */
   add(batch: OutgoingMessage[]): void {
     const last = () => ownCopy(batch.findLast(({ cursor }) => cursor !== '')?.cursor ?? '');
@@ -39,7 +39,10 @@ export class Unacknowledged {
     this.length += batch.length;
   }
 
-  /** The oldest `count` messages are acknowledged. @returns how many entries they complete, and the last one's cursor */
+  /**
+   * Removes the oldest `count` messages, which were acknowledged.
+   * @returns the number of entries that these messages complete, and the cursor of the last of these entries
+   */
   acknowledge(count: number): { entries: number; cursor: string } {
     let [rest, entries, cursor] = [count, 0, ''];
     while (rest > 0) {
@@ -60,14 +63,14 @@ export class Unacknowledged {
     return { entries, cursor };
   }
 
-  /** The cursors of the messages from `first` on, 0 being the oldest; '' for a message that completes no entry. */
+  /** Returns the cursors of the messages from index `first`; '' for a message that completes no entry. */
   cursors(first: number): string[] {
     return this.#batches
       .flatMap(({ cursors, acknowledged }) => (this.#sparse ? cursors : cursors.slice(acknowledged)))
       .slice(first);
   }
 
-  /** How many entries are not acknowledged. */
+  /** The number of unacknowledged entries. */
   get entries(): number {
     if (!this.#sparse) return this.cursors(0).filter((cursor) => cursor !== '').length;
     return this.#batches.reduce((sum, { entries }) => sum + entries, 0);

@@ -1,6 +1,6 @@
 import type { LogMessage } from '../../report/log-messages.ts';
 
-/** The kinds of message that the forwarder logs, one for each change of its state, with their catalog texts. */
+/** The messages that the forwarder logs at changes of its state, with their catalog texts. */
 export const forwardMessages = {
   connected: {
     messageId: '7772539a603b4b1f985fff7b85bb1b22',

@@ -2,7 +2,7 @@ import type { ForwardCounts } from '../../facts/forwarder.ts';
 import { ownCopy } from '../../lib/memory.ts';
 import { parseCursor, reaches } from '../journal/cursor.ts';
 
-/** What happened to entries since the daemon was started. */
+/** Counts entries by their outcome since the daemon was started. */
 export type Counters = ForwardCounts;
 
 export function zeroCounters(): Counters {
@@ -15,8 +15,8 @@ export interface CounterChange {
 }
 
 /**
- * Changes of counters that wait, in the order of the log, until their entry is acknowledged: after a broken connection,
- * unacknowledged entries are read again and would be counted twice.
+ * Holds changes of counters, in the order of the log, until their entries are acknowledged. Unacknowledged entries are
+ * read again after a broken connection, so counting them earlier would count them twice.
  */
 export class PendingCounters {
   readonly #counters: Counters;
@@ -26,13 +26,16 @@ export class PendingCounters {
     this.#counters = counters;
   }
 
-  /** @param cursor of the entry concerned or, for missing entries, of the one after them; '' if it has none */
+  /** @param cursor the cursor of the entry or, for missing entries, of the entry after them; '' if it has no cursor */
   add(key: keyof Counters, count: number, cursor: string): void {
-    // Any process can log an entry that only resembles journald's report of suppressed messages: its count is 0.
+    // The count is 0 if another process logged an entry that resembles journald's report of suppressed messages.
     if (count > 0) this.#pending.push({ key, count, cursor: ownCopy(cursor) });
   }
 
-  /** Everything up to `cursor` is acknowledged. @returns the changes that were counted now */
+  /**
+   * Counts the changes for the entries up to `cursor`, which are acknowledged.
+   * @returns the changes that were counted
+   */
   acknowledged(cursor: string): CounterChange[] {
     if (this.#pending.length === 0) return [];
     const last = parseCursor(cursor);

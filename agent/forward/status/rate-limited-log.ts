@@ -1,13 +1,13 @@
 import { type Log, priority } from '../../system/log.ts';
 import { forwardMessages } from './catalog.ts';
 
-/** Messages that may follow each other at once, and the time after which one more is allowed. */
+/** The number of messages that may be logged in a burst, and the time after which another message is allowed. */
 const burst = 10;
 const refillMilliseconds = 60_000;
 
 /**
- * The forwarder's own log: only changes of state, because every line is forwarded itself. A repeated message is logged
- * once; messages beyond the rate limit are counted.
+ * Logs the forwarder's own messages. Only changes of state are logged, because every line is itself forwarded. A
+ * repeated message is logged once. Messages beyond the rate limit are only counted.
  */
 export class RateLimitedLog {
   readonly #log: Log;
@@ -17,7 +17,7 @@ export class RateLimitedLog {
   #suppressed = 0;
   #last = '';
 
-  /** @param now milliseconds since any moment */
+  /** @param now returns the milliseconds since an arbitrary point in time */
   constructor(log: Log, now: () => number) {
     this.#log = log;
     this.#now = now;

@@ -9,17 +9,17 @@ import { type Counters, zeroCounters } from './counters.ts';
 
 const tickMilliseconds = 1000;
 const lagMilliseconds = 30_000;
-/** An error may quote what a server presents, such as the names in its certificate. */
+/** The maximum length of an error, which may quote text from a server, such as the names in its certificate. */
 const errorCharacters = 500;
 const jumpMilliseconds = 1000;
 
-/** The current session's state. */
+/** The state of the current session. */
 export interface SessionState {
   idle: boolean;
   problem: string;
 }
 
-/** Writes state.json: at every change of state, each second while entries are sent, and otherwise once a minute. */
+/** Writes state.json at every change of state, every second while entries are sent, and otherwise every minute. */
 export class StatusWriter {
   readonly #reader: SystemReader;
   readonly #writer: SystemWriter;
@@ -29,17 +29,17 @@ export class StatusWriter {
   #counters: Counters = zeroCounters();
   #session: () => SessionState | undefined = () => undefined;
   #written = 0;
-  /** When all entries were acknowledged last. */
+  /** When all entries were last acknowledged; undefined if they never were. */
   #idle: number | undefined;
-  /** The difference between the clock that can be set and the monotonic one. */
+  /** The difference between the realtime clock and the monotonic clock, in milliseconds. */
   #offset: number;
   #measured = 0;
   #acknowledged = 0;
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * @param acknowledgedCursor gives the checkpoint's cursor
-   * @param trouble reports that the file cannot be written
+   * @param acknowledgedCursor returns the cursor in the checkpoint
+   * @param trouble is called if the file cannot be written
    */
   constructor(
     reader: SystemReader,
@@ -66,7 +66,7 @@ export class StatusWriter {
     };
   }
 
-  /** @param session gives the current session, if there is one */
+  /** @param session returns the current session, if there is one */
   watch(counters: Counters, session: () => SessionState | undefined): void {
     this.#counters = this.#state.counts = counters;
     this.#session = session;
@@ -76,7 +76,7 @@ export class StatusWriter {
   set(state: ForwardState['state'], target: string, error = ''): void {
     this.#followClock();
     const now = this.#reader.now().toISOString();
-    // An attempt between two failures is no change.
+    // An attempt to connect between two failures is not a change of state.
     if (state === 'connecting' && this.#state.state === 'waiting') return;
     if (state !== this.#state.state || target !== this.#state.target) this.#state.since = now;
     Object.assign(this.#state, { state, target, error: error.slice(0, errorCharacters) });
@@ -92,7 +92,7 @@ export class StatusWriter {
     const now = performance.now();
     const session = this.#session();
     const moved = this.#counters.acknowledged !== this.#acknowledged;
-    // Between two chunks of a long journal, everything that was read may be acknowledged for a moment.
+    // While a long journal is read, all entries read so far may be acknowledged before the next chunk is read.
     const idle = session?.idle === true && !moved;
     const caughtUp = idle && this.#state.lag.entries !== 0;
     if (idle) {
@@ -121,7 +121,7 @@ export class StatusWriter {
     return true;
   }
 
-  /** If the clock was set, moves the times that were taken before by the same amount. @returns whether it was set */
+  /** If the clock was set, shifts the earlier timestamps by the same amount. @returns whether the clock was set */
   #followClock(): boolean {
     const jump = this.#clockOffset() - this.#offset;
     if (Math.abs(jump) < jumpMilliseconds) return false;
@@ -143,7 +143,7 @@ export class StatusWriter {
     if (last === undefined) return;
     const acknowledged = parseCursor(this.#acknowledgedCursor());
     const comparable = acknowledged?.source === last.source;
-    // At most the time since everything was acknowledged: in a quiet journal, entries may be hours apart.
+    // The upper bound is the time since all entries were acknowledged, because entries may be hours apart.
     const most = this.#idle === undefined ? Infinity : (performance.now() - this.#idle) / 1000;
     const apart = (last.monotonic - (acknowledged?.monotonic ?? 0)) / 1_000_000;
     this.#state.lag = {

@@ -9,7 +9,7 @@ export const connectMilliseconds = 10_000;
 
 /**
  * Connects by TCP or TLS and verifies the server.
- * @throws Error with the cause: the name, the connection, the certificate, or the time limit
+ * @throws Error if the name cannot be resolved, the connection fails, the certificate is refused, or on timeout
  */
 export async function connectSocket(
   target: Target,
@@ -27,7 +27,7 @@ export async function connectSocket(
     trace('connect', address(socket));
     return socket;
   }
-  // Connected separately, to distinguish a closed port from a bad certificate.
+  // Connect separately, to distinguish a closed port from an invalid certificate.
   const plain = await established(net.connect(options), 'connect', signal);
   trace('connect', address(plain));
   try {
@@ -45,7 +45,7 @@ export async function connectSocket(
   }
 }
 
-/** Waits for the event; the socket is destroyed on timeout, and whenever `signal` aborts. */
+/** Waits for the event. Destroys the socket on timeout and, even after the event, when `signal` is aborted. */
 function established<T extends net.Socket>(
   socket: T,
   event: 'connect' | 'secureConnect',

@@ -1,7 +1,7 @@
 import type net from 'node:net';
 import type { TransportEvents } from './transport.ts';
 
-/** A connected socket that reports one failure: the first one, at once or, without a listener, as soon as there is one. */
+/** Wraps a connected socket. Reports only the first failure, immediately or, if it has no listener yet, in `listen`. */
 export class Connection {
   readonly socket: net.Socket;
   events: TransportEvents | undefined;
@@ -32,7 +32,7 @@ export class Connection {
     this.events?.failed(error);
   }
 
-  /** Writes the last bytes and waits until the server closes the connection, at most two seconds. */
+  /** Writes the last bytes and waits for up to two seconds until the server closes the connection. */
   async close(lastBytes: string): Promise<void> {
     if (this.#failure !== undefined) return;
     this.events = undefined;
@@ -47,7 +47,7 @@ export class Connection {
     });
   }
 
-  /** Closes the socket without an event. */
+  /** Closes the socket without reporting an event. */
   destroy(): void {
     this.#failure ??= new Error('closed');
     this.socket.destroy();

@@ -15,13 +15,16 @@ export interface Protocol {
   /** The fields that the encoder needs. */
   fields: FieldSelection;
   createEncoder: (clock: Clock, hostname: string) => Encoder;
-  /** How many messages may be unacknowledged, or acknowledged and not yet saved in the checkpoint. */
+  /** The maximum number of messages that are unacknowledged, or acknowledged but not yet saved in the checkpoint. */
   window: number;
-  /** If more messages wait, at least so many are sent at once: otherwise each acknowledgement would release one message. */
+  /**
+   * The minimum number of messages that are sent at once while so many are queued. Without a minimum, each
+   * acknowledgement would release a single message.
+   */
   step: number;
-  /** The protocol does not acknowledge single messages, and very many are unacknowledged. */
+  /** Whether the protocol does not acknowledge single messages, so that very many messages are unacknowledged. */
   sparse: boolean;
-  /** How many bytes may wait to be sent: few, but enough for a request with many entries. */
+  /** Reading pauses while more than this number of bytes is queued. Must suffice for a request with many entries. */
   queueBytes: number;
 }
 

@@ -2,20 +2,21 @@ import { UsageError } from '../../lib/errors.ts';
 
 export type ProtocolName = 'relp' | 'syslog' | 'journal';
 
-/** A server of FORWARD. */
+/** A server that FORWARD names. */
 export interface Target {
   protocol: ProtocolName;
   carrier: 'tcp' | 'tls' | 'udp';
   host: string;
   port: number;
-  /** As written in FORWARD. */
+  /** The server as written in FORWARD. */
   text: string;
 }
 
 /**
- * The servers of FORWARD, the preferred one first.
- * @param value words separated by spaces: PROTOCOL://HOST[:PORT]; an IPv6 address in brackets
- * @throws UsageError with the word and the reason
+ * Parses the value of FORWARD.
+ * @param value PROTOCOL://HOST[:PORT] words, separated by spaces; an IPv6 address is in brackets
+ * @returns the servers, with the preferred server first
+ * @throws UsageError with the invalid word and the reason
  */
 export function parseTargets(value: string): Target[] {
   return value
@@ -27,7 +28,7 @@ export function parseTargets(value: string): Target[] {
 interface Scheme {
   protocol: ProtocolName;
   carrier: Target['carrier'];
-  /** The registered port; RELP has none. */
+  /** The registered port; undefined for RELP, which has no registered port. */
   port?: number;
 }
 

@@ -5,13 +5,13 @@ import type { SystemReader } from '../../system/reader.ts';
 
 export type TlsConfig = Pick<Config, 'FORWARD_CA' | 'FORWARD_CERT' | 'FORWARD_KEY' | 'FORWARD_PEER'>;
 
-/** The CA bundles of the distributions: Red Hat's, Debian's. */
+/** The paths of the CA bundle on Red Hat and on Debian systems. */
 const bundles = ['/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/certs/ca-certificates.crt'];
 
 /**
- * Reads the certificate files, at each connection, so that renewed files need no restart. After the handshake, the
- * caller must call `verifyPeer` before it writes a byte.
- * @throws Error naming the file that cannot be read or contains no certificate
+ * Returns the TLS options for a connection. The certificate files are read at each connection, so that renewed files
+ * take effect without a restart. After the handshake, the caller must call `verifyPeer` before it sends data.
+ * @throws Error that names the file that cannot be read or contains no certificate
  */
 export function tlsOptions(reader: SystemReader, config: TlsConfig, host: string): tls.ConnectionOptions {
   const { FORWARD_CERT, FORWARD_KEY } = config;
@@ -21,19 +21,22 @@ export function tlsOptions(reader: SystemReader, config: TlsConfig, host: string
     ca: authorities(reader, config),
     ...(FORWARD_CERT === '' ? {} : { cert: readBytes(reader, FORWARD_CERT) }),
     ...(FORWARD_KEY === '' ? {} : { key: readBytes(reader, FORWARD_KEY) }),
-    // RFC 6066, section 3: names only, no addresses.
+    // The server name must not be an address (RFC 6066, section 3).
     ...(/^[0-9.]+$|:/.test(name) ? {} : { servername: name }),
-    // verifyPeer verifies the server: it can describe the certificate, and it supports fingerprints.
+    // verifyPeer verifies the server instead, because it can describe the certificate and supports fingerprints.
     rejectUnauthorized: false,
     checkServerIdentity: () => undefined,
   };
 }
 
-/** Never an empty list, unless a fingerprint decides: Node would use its built-in list. */
+/**
+ * Returns the trusted CA certificates. The list is empty only if FORWARD_PEER is a fingerprint, because Node uses its
+ * built-in CAs if the list is empty.
+ */
 function authorities(reader: SystemReader, { FORWARD_CA, FORWARD_PEER }: TlsConfig): Buffer {
   const file = FORWARD_CA === '' ? bundles.find((bundle) => exists(reader, bundle)) : FORWARD_CA;
   if (file === undefined) {
-    // verifyPeer compares only the fingerprint then.
+    // In this case, verifyPeer compares only the fingerprint.
     if (isFingerprint(FORWARD_PEER)) return Buffer.alloc(0);
     throw new Error(`this system has no CA bundle (${bundles.join(', ')}): set FORWARD_CA`);
   }
@@ -47,7 +50,7 @@ function readBytes(reader: SystemReader, file: string): Buffer {
   return Buffer.from(reader.read(file), 'latin1');
 }
 
-/** Whether there is a file at the path, after symbolic links. */
+/** Whether the path exists after all symbolic links are resolved. */
 function exists(reader: SystemReader, file: string): boolean {
   try {
     reader.resolve(file);
@@ -59,9 +62,10 @@ function exists(reader: SystemReader, file: string): boolean {
 }
 
 /**
- * Verifies that the server is the expected one: its certificate is signed by a trusted authority and has the expected
- * name, or it has the fingerprint in FORWARD_PEER and then needs no signature (RFC 5425, section 4.2.2).
- * @throws Error with the difference
+ * Verifies the identity of the server. If FORWARD_PEER is a fingerprint, the server's certificate must have this
+ * fingerprint and needs no trusted signature (RFC 5425, section 4.2.2). Otherwise, the certificate must be signed by a
+ * trusted CA and must contain the expected name.
+ * @throws Error that describes the difference
  */
 export function verifyPeer(socket: tls.TLSSocket, config: TlsConfig, host: string): void {
   const certificate = socket.getPeerCertificate();

@@ -3,46 +3,46 @@ import type { OutgoingMessage } from '../encode/encoder.ts';
 import type { Target } from './target.ts';
 import type { TlsConfig } from './tls.ts';
 
-/** Sends messages over one connection and reports what the server acknowledges: the third stage of the pipeline. */
+/** Sends messages over one connection and reports acknowledgements. This is the third stage of the pipeline. */
 export interface Transport {
-  /** How many messages it accepts now. */
+  /** Returns how many messages can be sent now. */
   capacity(): number;
-  /** Sends messages in order; at most `capacity()` of them. */
+  /** Sends messages in order. Their number must not exceed `capacity()`. */
   send(messages: OutgoingMessage[]): void;
   listen(events: TransportEvents): void;
-  /** Ends the session with the server, within two seconds. Everything must have been acknowledged before. */
+  /** Ends the session with the server within two seconds. Every message must have been acknowledged before the call. */
   close(): Promise<void>;
   destroy(): void;
 }
 
-/** The events of a connection. `failed` comes once, and no event follows it. */
+/** The events of a connection. `failed` is reported at most once, and no event follows it. */
 export interface TransportEvents {
-  /** The server has accepted the next `count` messages, in the order of sending. */
+  /** The server has accepted the next `count` messages, in the order in which they were sent. */
   acknowledged(count: number): void;
-  /** The capacity may have grown without an acknowledgement. */
+  /** The capacity may have increased without an acknowledgement. */
   drained(): void;
   failed(error: Error): void;
 }
 
-/** @throws Error with the step that failed */
+/** Connects to a server. @throws Error that describes the failed step */
 export type Connect = (target: Target, options: ConnectOptions) => Promise<Transport>;
 
 export interface ConnectOptions {
   config: TlsConfig;
   /** Reads the TLS files. */
   reader: SystemReader;
-  /** Ends the attempt, and a TCP connection that came of it. */
+  /** Aborts the attempt to connect, and closes the resulting TCP connection. */
   signal?: AbortSignal;
-  /** Receives each step (`forward --test`). */
+  /** Is called for each step (`forward --test`). */
   trace?: Trace;
 }
 
 export type Trace = (step: string, detail: string) => void;
 
-/** The server refused a message, or closes the connection whenever it receives the message. */
+/** The server refused a message, or closed the connection, possibly because of the message. */
 export class RefusedError extends Error {
   override name = 'RefusedError';
-  /** The refused message, or the first of those that may be the cause: 0 is the oldest unacknowledged message. */
+  /** The index of the first message that may be the cause. The oldest unacknowledged message has the index 0. */
   readonly first: number;
   readonly count: number;
 

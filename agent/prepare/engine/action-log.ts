@@ -8,33 +8,33 @@ import { type Action, type StepId, stepIds } from './step.ts';
 export const actionLogFile = '/var/lib/immutafs/prepare.json';
 export const backupFolder = '/var/lib/immutafs/backup';
 
-/** Held by everything that changes this guest and its action log: --apply and --undo. */
+/** The lock that --apply and --undo hold while they change the guest and its action log. */
 export const lockFile = '/run/immutafs/prepare.lock';
 
-/** What `prepare` changed on this guest, the oldest action first. */
+/** The actions that `prepare` has carried out on this guest, the oldest first. */
 export type ActionLog = readonly LoggedAction[];
 
-/** One action, written before it begins and again when it has ended. */
+/** The log entry of one action, which is written before the action begins and again when the action has ended. */
 export interface LoggedAction {
-  /** From 1 on; used again after --undo has removed the entry. */
+  /** Counts from 1; the number can be reused after --undo has removed the entry. */
   number: number;
-  /** A UUID, never used again. Entries of earlier versions have none. */
+  /** A UUID, which is never reused. Entries of earlier versions have none. */
   id?: string;
   step: StepId;
   action: Action | FormerAction;
   /** ISO 8601 */
   began: string;
-  /** null: it was interrupted, or is running now. */
+  /** ISO 8601; null if the action was interrupted or is still running. */
   ended: string | null;
-  /** Why it failed. */
+  /** The reason why the action failed; null if it has not failed. */
   problem: string | null;
-  /** The copy of the action's file; null if there was no file, or the action has none. */
+  /** The path of the backup of the action's file; null if the file did not exist, or the action has no file. */
   backup: string | null;
 }
 
 /**
- * Only in logs of earlier versions: the whole migration of /home as one action. Its edit of /etc/fstab is an entry of its
- * own, an `edit`.
+ * Found only in logs of earlier versions: the whole migration of /home as one action. Its change to /etc/fstab is a
+ * separate entry, an `edit`.
  */
 export interface FormerAction {
   do: 'move-home';
@@ -42,7 +42,11 @@ export interface FormerAction {
   wipe: boolean;
 }
 
-/** @returns an empty log without a file @throws HostError if the file has another content */
+/**
+ * Reads the action log.
+ * @returns an empty log if there is no file
+ * @throws HostError if the file is not an action log
+ */
 export function readActionLog(reader: SystemReader): LoggedAction[] {
   let text: string;
   try {
@@ -62,8 +66,9 @@ export function readActionLog(reader: SystemReader): LoggedAction[] {
 }
 
 /**
- * Logs an action before it begins, and makes a backup of its file.
- * @returns logs its end: null, or why it failed. It throws a HostError if the entry has disappeared.
+ * Logs an action before it begins, and backs up its file.
+ * @returns a function that logs the end of the action; its argument is the reason of the failure, or null. The function
+ * throws a HostError if the entry has disappeared.
  */
 export function logAction(
   reader: SystemReader,
@@ -93,7 +98,7 @@ export function logAction(
   };
 }
 
-/** ASCII only, so that texts of one character a byte are read back unchanged. */
+/** Writes the action log as pure ASCII, so that texts with one character per byte are read back unchanged. */
 export function writeActionLog(writer: SystemWriter, log: ActionLog): void {
   const text = JSON.stringify({ schema: 1, entries: log }, null, 1).replace(
     /[^ -~\n]/g,
@@ -103,7 +108,10 @@ export function writeActionLog(writer: SystemWriter, log: ActionLog): void {
   writer.replaceText(actionLogFile, `${text}\n`, 0o600);
 }
 
-/** Copies a file under a name that is not in use. @returns null if there is no file */
+/**
+ * Copies a file into the backup folder, under an unused name.
+ * @returns the path of the copy; null if there is no file
+ */
 function backUp(reader: SystemReader, writer: SystemWriter, file: string): string | null {
   if (reader.stat(file) === undefined) return null;
   writer.makeFolder(backupFolder, 0o700);

@@ -13,16 +13,17 @@ import {
 import { type Plan, type Planners, plan } from './plan.ts';
 import { type Action, type Settings, type Step, type StepId, stepIds } from './step.ts';
 
-/** What the engine works with: the planner of each step, and the executor of each kind of action. */
+/** The planner of each step, and the executor of each kind of action. */
 export interface Parts {
   planners: Planners;
   executors: Executors;
 }
 
 /**
- * Carries out the chosen steps in order. Each one is planned when those before it are done, and again afterwards.
- * @returns the plan of what remains
- * @throws HostError if an action failed: the actions and steps after it are not carried out
+ * Carries out the chosen steps in order. Each step is planned after the steps before it have run, and again after it
+ * has run.
+ * @returns a plan with the remaining changes
+ * @throws HostError if an action fails; the actions and steps after it are then not carried out
  */
 export async function applyAll(
   { planners, executors }: Parts,
@@ -54,7 +55,7 @@ export async function applyAll(
   return plan(planners, reader, settings, chosen);
 }
 
-/** @returns false if the step must be planned again */
+/** Carries out a step. @returns false if the step must be planned again */
 async function applyStep(
   executors: Executors,
   reader: SystemReader,
@@ -74,8 +75,8 @@ async function applyStep(
 }
 
 /**
- * Carries out the actions of a step; each one is logged before it begins and when it has ended.
- * @throws HostError if one failed; the next plan finds what remains
+ * Carries out the actions of a step, and logs each action before it begins and when it has ended.
+ * @throws HostError if an action fails; the next plan contains the remaining actions
  */
 export async function apply(
   executors: Executors,
@@ -89,7 +90,7 @@ export async function apply(
   });
 }
 
-/** The type parameter ties the executor to the kind of the action. */
+/** Carries out one action. The type parameter ensures that the executor matches the kind of the action. */
 async function perform<Kind extends Action['do']>(
   context: Context,
   executors: Executors,
@@ -108,7 +109,7 @@ async function perform<Kind extends Action['do']>(
   end(null);
 }
 
-/** The executors that every step can use. */
+/** Executors of the kinds of actions that any step can use. */
 export const basicExecutors: Pick<Executors, 'edit' | 'link' | 'remove' | 'run' | 'rename'> = {
   edit: {
     execute: ({ writer, reader }, { file, before, after }) => {

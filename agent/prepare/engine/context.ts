@@ -3,25 +3,25 @@ import type { Ran, SystemWriter } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Action } from './step.ts';
 
-/** What the executors of one step work with. */
+/** The environment in which the executors of one step run. */
 export interface Context {
   reader: SystemReader;
-  /** For what the action does not name: without a backup, and not in the action log. */
+  /** For changes to files that the action does not name. These changes are neither backed up nor logged. */
   writer: SystemWriter;
   /**
    * Runs a program that must succeed.
-   * @returns the last 64 KiB of its stdout, one character a byte
-   * @throws HostError with its last lines of stderr if it failed or took too long; EINTR after a signal
+   * @returns the last 64 KiB of its stdout, one character per byte
+   * @throws HostError with the last lines of stderr if the program failed or exceeded its timeout; EINTR after a signal
    */
   run: (program: string, args: readonly string[], options?: RunOptions) => Promise<string>;
-  /** The same, also after a signal: for cleanup. */
+  /** Runs a program like `run`, but even after a signal. Intended for cleanup. */
   runAlways: (program: string, args: readonly string[]) => Promise<string>;
-  /** Runs a program that a signal ends, whatever its exit code is. @throws HostError EINTR at and after a signal */
+  /** Runs a program and accepts any exit code. A signal ends the program. @throws HostError EINTR after a signal */
   runAbortable: (program: string, args: readonly string[], options?: RunOptions) => Promise<Ran>;
   /**
-   * From here on, SIGINT, SIGTERM and SIGHUP end `runAbortable` and make `checkAborted` throw, instead of ending this
-   * process.
-   * @returns ends that
+   * Makes SIGINT, SIGTERM and SIGHUP end the program of `runAbortable` and make `checkAborted` throw, instead of ending
+   * this process.
+   * @returns a function that restores the default handling of these signals
    */
   abortOnSignals: () => () => void;
   /** @throws HostError EINTR after a signal */
@@ -31,16 +31,16 @@ export interface Context {
   /** On a terminal, prints a line that the next one overwrites. */
   progress: (text: string) => void;
   /**
-   * What several actions of a step share: the first call with a function runs it, later ones get the same value. It is
-   * closed at the end of the step, also after an error.
+   * Returns a value that several actions of a step share. The first call with a given function runs the function; later
+   * calls return the same value. The value is closed at the end of the step, even after an error.
    */
   shared: <T>(open: Open<T>) => Promise<T>;
 }
 
 export interface RunOptions {
-  /** The program is ended after so long; without it after an hour. */
+  /** The timeout, after which the program is ended. The default is one hour. */
   seconds?: number;
-  /** Receives stdout as it is written, one character a byte. */
+  /** Receives stdout as it is written, one character per byte. */
   output?: (text: string) => void;
 }
 
@@ -51,29 +51,31 @@ export interface Shared<T> {
   close: () => Promise<void>;
 }
 
-/** Where messages go. */
+/** The destination of messages. */
 export type Printer = Pick<Context, 'say' | 'progress'>;
 
 export type ActionOf<Kind extends Action['do']> = Extract<Action, { do: Kind }>;
 
-/** Carries out actions of one kind. It never writes to the action log: the engine does, before and after. */
+/** Carries out actions of one kind. Executors do not write to the action log; the engine does this for every action. */
 export interface Executor<Of extends Action> {
-  /** Fills in what is known only when the action begins; the result is logged and carried out. */
+  /** Adds values that are known only when the action begins. The returned action is logged and carried out. */
   complete?: (context: Context, action: Of) => Promise<Of>;
   execute: (context: Context, action: Of) => void | Promise<void>;
 }
 
 export type Executors = { readonly [Kind in Action['do']]: Executor<ActionOf<Kind>> };
 
-/** An executor found the guest in another state than the plan assumes: the engine plans the step again, once. */
+/**
+ * Thrown by an executor if the guest is not in the state that the plan assumes. The engine plans the step again, once.
+ */
 export class PlanOutdated extends HostError {}
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
-/** Seconds: enough for mkfs, and for a sync of a full page cache to a slow disk. */
+/** The default timeout, in seconds: enough for mkfs, and for a sync of a full page cache to a slow disk. */
 const defaultLimit = 3600;
 
-/** Calls `work` with the context of one step. */
+/** Calls `work` with the context of one step, and closes the shared values afterwards. */
 export async function withContext(
   reader: SystemReader,
   writer: SystemWriter,

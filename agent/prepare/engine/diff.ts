@@ -1,7 +1,7 @@
 /**
- * The lines that differ between two texts, in order: "-" before a removed line, "+" before an added one, " " before an
- * unchanged one near them.
- * @param around how many unchanged lines are shown before and after
+ * Returns the lines that differ between two texts, in order. "-" precedes a removed line, "+" an added line, and " " an
+ * unchanged line next to a removed or added one.
+ * @param around the number of unchanged lines to include before and after each difference
  */
 export function diffLines(before: string, after: string, around = 1): string[] {
   const [old, now] = [linesOf(before), linesOf(after)];
@@ -11,14 +11,16 @@ export function diffLines(before: string, after: string, around = 1): string[] {
   );
 }
 
-/** A last line without a newline differs from the same line with one. */
+/**
+ * Splits a text into lines. The last line is marked if it has no newline, so that adding the newline is a difference.
+ */
 function linesOf(text: string): string[] {
   const lines = text.split('\n');
   const last = lines.pop() ?? '';
   return last === '' ? lines : [...lines, `${last} (without a newline)`];
 }
 
-/** By the longest common subsequence; configuration files are small. */
+/** Computes the longest common subsequence, in quadratic time, which suffices because configuration files are small. */
 function compare(old: readonly string[], now: readonly string[]): string[] {
   const lengths = commonLengths(old, now);
   const at = (i: number, j: number) => lengths[i]?.[j] ?? 0;
@@ -37,7 +39,7 @@ function compare(old: readonly string[], now: readonly string[]): string[] {
   return marked;
 }
 
-/** The length of the longest common subsequence of what follows each pair of positions. */
+/** Returns, for each pair of positions, the length of the longest common subsequence of the lines from there on. */
 function commonLengths(old: readonly string[], now: readonly string[]): number[][] {
   const lengths = Array.from({ length: old.length + 1 }, () => new Array<number>(now.length + 1).fill(0));
   for (let i = old.length - 1; i >= 0; i--) {

@@ -1,17 +1,17 @@
 import { type FstabLine, parseFstab } from '../../facts/mounts/fstab.ts';
 
 /*
- * Changes lines of fstab(5) and keeps every other byte. Texts have one character a byte; the escapes of a field stay as
- * they are written.
+ * Functions that change lines of fstab(5) and leave every other byte unchanged. Texts have one character per byte.
+ * Escapes in fields are not decoded.
  */
 
-/** A line without its newline: fields at the odd indexes, the blanks between them at the even ones. */
+/** A line without its newline, split into fields (at odd indexes) and the blanks between them (at even indexes). */
 export type Pieces = string[];
 
-/** What a line becomes: its pieces, changed, or other lines in its place. */
+/** Changes a line: returns the changed pieces, or the lines that replace the line. */
 export type Edit = (pieces: Pieces) => Pieces | { lines: string[] };
 
-/** @param edits by line number, 1 for the first line */
+/** Applies edits to the lines of a text. @param edits by line number, counted from 1 */
 export function editText(text: string, edits: ReadonlyMap<number, Edit>): string {
   return text
     .split('\n')
@@ -23,13 +23,13 @@ export function editText(text: string, edits: ReadonlyMap<number, Edit>): string
     .join('\n');
 }
 
-/** Adds lines at the end, after a newline if the last line has none. */
+/** Appends lines to a text. If the last line of the text has no newline, one is added. */
 export function appendLines(text: string, lines: readonly string[]): string {
   const begin = text === '' || text.endsWith('\n') ? text : `${text}\n`;
   return `${begin}${lines.join('\n')}\n`;
 }
 
-/** Comments out a line, below a comment that gives the reason. */
+/** Returns an edit that comments out a line, and puts a comment with the reason above it. */
 export function commentedOut(why: string): Edit {
   return (pieces) => ({ lines: [`# immutafs-agent prepare: ${why}`, `#${pieces.join('')}`] });
 }
@@ -38,7 +38,7 @@ export function linesOf(text: string, target: string): FstabLine[] {
   return parseFstab(text).lines.filter((line) => line.target === target);
 }
 
-/** Comments out the lines of a target. The new line takes the place of the first one, or is added at the end. */
+/** Comments out the lines of a target and adds a new line, after the first of these lines or at the end of the text. */
 export function replaceLines(text: string, target: string, added: string): string {
   const [first, ...others] = linesOf(text, target).map(({ line }) => line);
   if (first === undefined) return appendLines(text, [added]);
@@ -50,7 +50,7 @@ export function replaceLines(text: string, target: string, added: string): strin
   return editText(text, edits);
 }
 
-/** Sets options in every line of a target, and removes those that contradict them. */
+/** Adds options to every line of a target, and removes options that contradict them. */
 export function setOptions(text: string, target: string, wanted: readonly string[]): string {
   const edit: Edit = (pieces) => withOptions(pieces, mergeOptions(optionsOf(pieces), wanted));
   return editText(text, new Map(linesOf(text, target).map(({ line }) => [line, edit])));
@@ -62,7 +62,7 @@ export function splitLine(line: string): Pieces {
   return [...pieces.slice(0, -1), `${pieces.at(-1) ?? ''}${line.slice(body.length)}`];
 }
 
-/** @param pieces with at least three fields; a line without options has the default ones */
+/** Returns the options of a line; "defaults" if the line has none. @param pieces with at least three fields */
 export function optionsOf(pieces: Pieces): string[] {
   return (pieces[optionsIndex] ?? 'defaults').split(',');
 }
@@ -74,18 +74,18 @@ export function withOptions(pieces: Pieces, options: readonly string[]): Pieces 
   return withField(pieces, optionsIndex, options.join(','));
 }
 
-/** Sets fs_passno; a line without the field has 0. */
+/** Sets fs_passno. A line without this field already has the value 0. */
 export function withPass(pieces: Pieces, pass: number): Pieces {
   return pieces[passIndex] === undefined && pass === 0 ? pieces : withField(pieces, passIndex, `${pass}`);
 }
 
 const defaults: Record<number, string> = { 7: 'defaults', 9: '0', 11: '0' };
 
-/** Adds the fields before it, too, where they are missing. */
+/** Sets a field, and adds missing fields before it with their default values. */
 function withField(pieces: Pieces, index: number, text: string): Pieces {
   const result = [...pieces];
   while (result.length <= index) {
-    // What follows the last field stays at the end of the line.
+    // Trailing blanks stay at the end of the line.
     const end = result.pop() ?? '';
     result.push(' ', defaults[result.length + 1] ?? '', end);
   }
@@ -94,8 +94,8 @@ function withField(pieces: Pieces, index: number, text: string): Pieces {
 }
 
 /**
- * Adds an option in the place of its opposite: of two opposites the last one counts (mount(8)).
- * @param opposite is removed: rw for ro
+ * Adds an option at the position of its opposite, because of two opposite options the last one takes effect (mount(8)).
+ * @param opposite the option to remove, for example rw if ro is added
  */
 export function addOption(options: readonly string[], wanted: string, opposite: string): string[] {
   const index = options.indexOf(opposite);

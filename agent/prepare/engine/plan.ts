@@ -5,20 +5,20 @@ import { parseBootEnv, bootEnvFile } from '../../facts/boot/boot-env.ts';
 import { type Snapshot, readSnapshot, snapshotAfter } from './snapshot.ts';
 import { type Settings, type Step, type StepId, stepIds } from './step.ts';
 
-/** Each one reads, and changes nothing. */
+/** The planner of each step. A planner only reads. */
 export type Planners = Readonly<Record<StepId, (snapshot: Snapshot) => Step | Promise<Step>>>;
 
 export interface Plan {
-  /** Why nothing can be prepared on this guest; null: it can. */
+  /** The reason why this guest cannot be prepared; null if it can. */
   refused: string | null;
   steps: Step[];
 }
 
 /**
- * Plans the steps in order, each one as if those before it were carried out.
+ * Plans the steps in order. Each step is planned as if the steps before it had been carried out.
  * @param chosen the steps of this run
- * @param planned those of them to plan now; the steps before them have been carried out
- * @throws HostError if the guest cannot be read
+ * @param planned the chosen steps to plan now; the steps before them have already been carried out
+ * @throws HostError if the state of the guest cannot be read
  */
 export async function plan(
   planners: Planners,
@@ -41,12 +41,14 @@ export async function plan(
   return { refused, steps };
 }
 
-/** Whether every planned step is done. */
+/** Whether the guest can be prepared and every planned step is done. */
 export function isDone({ refused, steps }: Plan): boolean {
   return refused === null && steps.every(({ state }) => state === 'done');
 }
 
-/** Changes to a sealed guest are lost or fail. */
+/**
+ * Returns the reason why this guest cannot be prepared, or null. Changes to a sealed guest fail or are lost at reboot.
+ */
 function reasonToRefuse({ reader, mounts, disks }: Snapshot): string | null {
   const root = mounts.serving('/');
   const readOnlyDisk = disks.find(({ holds, readOnly }) => holds.includes('/') && readOnly);

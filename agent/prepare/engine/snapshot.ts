@@ -7,7 +7,7 @@ import { type FstabEntry, describeFstab, readFstabText } from '../../facts/mount
 import { type MountTable, mountTable } from '../../facts/mounts/mountinfo.ts';
 import { type Action, type Settings, noSettings } from './step.ts';
 
-/** What planners work with: the guest, read once for all steps, and the options of the command line. */
+/** The input of the planners: the state of the guest, read once for all steps, and the options of the command line. */
 export interface Snapshot {
   reader: SystemReader;
   settings: Settings;
@@ -15,22 +15,24 @@ export interface Snapshot {
   mounts: MountTable;
   /** The disks under mounted file systems. */
   disks: Disk[];
-  /** The disks that the host will make read-only: those under / and REQUIRE_READONLY. */
+  /** The disks that the host will make read-only: those under / and the other targets of REQUIRE_READONLY. */
   systemDisks: SystemDisks;
-  /** As the steps before leave it. */
+  /** /etc/fstab with the changes of the preceding steps. */
   fstab: PlannedFstab;
-  /** Whether the step home is left out, so that the lines for /home stay on the system disk. */
+  /**
+   * Whether the step `home` is skipped, so that /home stays on the system disk and its lines in fstab are changed, too.
+   */
   homeIsSkipped: boolean;
 }
 
 export interface PlannedFstab {
-  /** One character a byte; null without a file. */
+  /** One character per byte; null if there is no file. */
   text: string | null;
   lines: FstabEntry[];
   problems: { line: number; reason: string }[];
 }
 
-/** @throws HostError if the mounts, the disks or fstab cannot be read: then nothing can be planned */
+/** Reads the state of the guest. @throws HostError if the mounts, the disks or fstab cannot be read */
 export function readSnapshot(
   reader: SystemReader,
   settings: Settings = noSettings,
@@ -52,24 +54,24 @@ export function readSnapshot(
   };
 }
 
-/** The snapshot as the steps after these actions see it. */
+/** Returns a snapshot in which the changes of these actions to /etc/fstab have been made. */
 export function snapshotAfter(snapshot: Snapshot, actions: readonly Action[]): Snapshot {
   const last = actions.findLast((action) => action.do === 'edit' && action.file === '/etc/fstab');
   if (last?.do !== 'edit') return snapshot;
   return { ...snapshot, fstab: { text: last.after, ...describeFstab(snapshot.reader, last.after) } };
 }
 
-/** This process's mount table, as it is now. */
+/** Reads the current mount table of this process. */
 export function readMounts(reader: SystemReader): MountTable {
   return mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
 }
 
-/** One character a byte, at most 64 KiB; undefined without a file. */
+/** Reads a file of at most 64 KiB, one character per byte. @returns undefined if there is no file */
 export function textIfThere(reader: SystemReader, file: string): string | undefined {
   return reader.readIfPresent(file, 65536);
 }
 
-/** Sorted; empty without a folder. */
+/** Lists a folder, sorted. @returns an empty list if there is no folder */
 export function namesIfThere(reader: SystemReader, folder: string): string[] {
   try {
     return reader.list(folder);

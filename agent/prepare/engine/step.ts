@@ -2,78 +2,79 @@
 export const stepIds = ['home', 'tmp', 'mtab', 'fstab', 'etc', 'var', 'initramfs', 'boot'] as const;
 export type StepId = (typeof stepIds)[number];
 
-/** One step of a plan. Planners only read, executors only act, and neither knows the other. */
+/** One step of a plan. Planners only read and executors only act; they depend on this type, not on each other. */
 export interface Step {
   id: StepId;
   /**
-   * `done`: nothing to do. `needed`: its actions do it. `blocked`: needed, but impossible now or with these options.
-   * `by hand`: needed, and only an administrator can do it.
+   * `done`: no change is needed. `needed`: the actions make the change. `blocked`: the change is needed, but impossible
+   * now or with these options. `by hand`: the change is needed, and only an administrator can make it.
    */
   state: 'done' | 'needed' | 'blocked' | 'by hand';
-  /** The reasons for the state, a sentence each; for `blocked` and `by hand` with what to do. */
+  /** The reasons for the state, one sentence each; for `blocked` and `by hand` they include the solution. */
   why: string[];
-  /** In the order in which they are carried out; empty unless the state is `needed`. */
+  /** The actions, in order; empty unless the state is `needed`. */
   actions: Action[];
 }
 
 /**
- * An action as data: the plan shows it, an executor carries it out, and the action log records it. An action that changes
- * a configuration file names it in `file`: the engine makes a backup first, and --undo restores it.
+ * An action as data: the plan shows the action, an executor carries it out, and the action log records it. An action
+ * that changes a configuration file names this file in `file`. The engine backs the file up first, and --undo restores
+ * it.
  */
 export type Action =
-  /** Writes a file atomically. Texts have one character a byte. */
+  /** Writes a file atomically. Texts have one character per byte. */
   | { do: 'edit'; file: string; before: string | null; after: string }
-  /** Puts a symbolic link in the place of a file. */
+  /** Replaces a file by a symbolic link. */
   | { do: 'link'; file: string; to: string }
   /** Removes a file or link. */
   | { do: 'remove'; file: string }
   /**
-   * Runs a program without a shell; a limit in seconds. `makes`: files that do not exist before and that it may create;
-   * --undo removes them.
+   * Runs a program without a shell. `seconds` is its timeout. `makes` lists files that do not exist yet and that the
+   * program may create; --undo removes them.
    */
   | { do: 'run'; program: string; args: string[]; seconds: number; makes?: string[] }
-  /** Renames a file that an earlier action created, over an existing one. */
+  /** Renames a file that an earlier action created, and replaces an existing file. */
   | { do: 'rename'; from: string; to: string }
   | HomeAction;
 
 /**
- * The migration of /home (agent/prepare/home/), in this order.
- * `disk`: as named on the command line, /dev/vdb or UUID=…
- * `wipe`: whether --wipe names it, so that its content may be lost.
+ * The actions of the migration of /home (agent/prepare/home/), in order.
+ * `disk`: the disk as named on the command line, /dev/vdb or UUID=…
+ * `wipe`: whether --wipe names the disk, so that its content may be destroyed.
  */
 export type HomeAction =
-  /** Marks the disk as ours and gives it one partition. */
+  /** Writes the progress marker to the disk and creates one partition. */
   | { do: 'partition-home'; disk: string; wipe: boolean }
-  /** Makes the file system. */
+  /** Creates the file system. */
   | { do: 'format-home'; disk: string }
   /** Mounts the file system for copying and copies /home while it is in use. */
   | { do: 'copy-home'; disk: string; wipe: boolean }
-  /** Makes /home read-only, copies the rest and compares every byte. */
+  /** Makes /home read-only, copies the remaining changes and compares every byte. */
   | { do: 'verify-home'; disk: string }
   /**
-   * Writes the line for /home to /etc/fstab and mounts the new file system. Its UUID may not exist before: a plan has
-   * null in `after`, and the action log the texts.
+   * Writes the line for /home to /etc/fstab and mounts the new file system. `before` and `after` are null in a plan,
+   * because the UUID of the file system may not exist yet; the action log contains both texts.
    */
   | { do: 'cutover-home'; disk: string; file: '/etc/fstab'; before: string | null; after: string | null }
   /** Removes the progress marker. */
   | { do: 'clear-home-marker'; disk: string }
-  /** Removes the old content of /home from the system disk, once the new copy is proven. */
+  /** Removes the old content of /home from the system disk after it has been compared with the new /home. */
   | { do: 'purge-home' };
 
 /** The options of the command line. */
 export interface Settings {
-  /** --home-device: a whole disk, /dev/vdb. */
+  /** --home-device: a whole disk, for example /dev/vdb. */
   homeDevice: string | undefined;
-  /** --home-uuid: an existing file system. */
+  /** --home-uuid: the UUID of an existing file system. */
   homeUuid: string | undefined;
-  /** --wipe: the disk whose content may be lost. */
+  /** --wipe: the disk whose content may be destroyed. */
   wipe: string | undefined;
   purgeOldHome: boolean;
-  /** size= of the tmpfs (tmpfs(5)): 25%, 2g; undefined: as in fstab, else 25%. */
+  /** --tmp-size: size= of the tmpfs (tmpfs(5)), for example 25% or 2g; if undefined, the value in fstab or 25%. */
   tmpSize: string | undefined;
-  /** mode= of the tmpfs; undefined: as in fstab, else 1777. */
+  /** --tmp-mode: mode= of the tmpfs; if undefined, the value in fstab or 1777. */
   tmpMode: '1777' | '1700' | undefined;
-  /** --clean-var: logs may be rotated and journals shortened. */
+  /** --clean-var: whether logs may be rotated and journals vacuumed. */
   cleanVar: boolean;
 }
 

@@ -8,7 +8,7 @@ import { type Action, type Step, stepIds } from './step.ts';
 const columns = 100;
 const indent = ' '.repeat(21);
 
-/** The plan as text: each step with its reasons and its actions. */
+/** Formats a plan as text: each step with its reasons and its actions. */
 export function planText(plan: Plan, color: boolean): string {
   if (plan.refused !== null) return `${lines(plan.refused, '').join('\n')}\n`;
   const paint = painter(color);
@@ -17,12 +17,12 @@ export function planText(plan: Plan, color: boolean): string {
   );
 }
 
-/** One JSON object: whether every step is done, why the guest is refused, and the steps (agent/prepare/engine/step.ts). */
+/** Formats a plan as a JSON object: whether every step is done, the reason for a refusal, and the steps (step.ts). */
 export function planJson(plan: Plan): string {
   return `${toJson(decoded({ schema: 1, ready: isDone(plan), ...plan }), 2)}\n`;
 }
 
-/** @param value its texts have one character a byte */
+/** Decodes every text in a value as UTF-8. @param value its texts have one character per byte */
 function decoded(value: unknown): unknown {
   if (typeof value === 'string') return decodeBytes(value);
   if (Array.isArray(value)) return value.map(decoded);
@@ -30,7 +30,7 @@ function decoded(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, decoded(each)]));
 }
 
-/** For `check --ready-to-seal`. */
+/** Formats a plan for `check --ready-to-seal`: whether the guest is ready, and the steps that are not done. */
 export function readinessText(plan: Plan): string {
   if (plan.refused !== null) return planText(plan, false);
   if (isDone(plan)) return 'Ready to seal.\n';
@@ -63,7 +63,7 @@ function actionLines(action: Action, paint: Paint): string[] {
   return [`${indent}${paint('bold', `> ${first}`)}`, ...more.map((line) => `${indent}  ${line}`)];
 }
 
-/** As an administrator would do it. */
+/** Describes an action, by the command that an administrator would use for it. */
 function shown(action: Action): string[] {
   switch (action.do) {
     case 'edit':

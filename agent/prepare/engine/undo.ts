@@ -13,10 +13,10 @@ type AnyAction = LoggedAction['action'];
 type FileAction = Extract<AnyAction, { file: string }>;
 
 /**
- * Restores every file that `prepare` changed, the last change first. Once --purge-old-home has begun, nothing is
- * restored: how much of the old /home is left is not known here.
+ * Restores every file that `prepare` changed, the last change first. If --purge-old-home has begun, nothing is
+ * restored, because it is unknown how much of the old /home still exists.
  * @param say prints a line
- * @returns whether all of them are restored; one that was changed afterwards stays as it is
+ * @returns whether every file was restored; a file that was changed after `prepare` is not restored
  */
 export function undo(reader: SystemReader, writer: SystemWriter, say: (text: string) => void): boolean {
   const unlock = writer.lock(lockFile);
@@ -77,7 +77,10 @@ function undoOne(
   return { text: `${file} is as it was${backup === null ? ': not there' : ''}`, isKept: false };
 }
 
-/** Removes what a program created, except what was changed since. A run without a known end says nothing of that. */
+/**
+ * Removes the files that a program created, except files that were changed since. If the end of the run is unknown,
+ * every file counts as changed.
+ */
 function undoMade(
   reader: SystemReader,
   writer: SystemWriter,
@@ -88,7 +91,7 @@ function undoMade(
     const stat = reader.stat(file);
     return stat === undefined ? [] : [{ file, modified: stat.modified }];
   });
-  // The times of files have the clock's coarse ticks.
+  // One second of tolerance, because file times have only the resolution of the kernel's tick.
   const until = ended === null ? -Infinity : Date.parse(ended) + 1000;
   const changed = there.filter(({ modified }) => modified > until).map(({ file }) => file);
   for (const { file } of there) if (!changed.includes(file)) writer.remove(file);
@@ -101,7 +104,7 @@ function undoMade(
   return { text: `${makes[0] ?? ''} and the files created with it are removed`, isKept: false };
 }
 
-/** What --undo cannot restore. */
+/** Describes the result of an action that --undo cannot revert; undefined if there is none. */
 function whatRemains(action: Exclude<AnyAction, FileAction>): string | undefined {
   switch (action.do) {
     case 'run':
@@ -140,7 +143,7 @@ function isAsBefore(reader: SystemReader, file: string, backup: string | null): 
   return contentOf(reader, file) === (backup === null ? '' : contentOf(reader, backup));
 }
 
-/** Empty if there is no file. */
+/** Returns the kind of a file with its content or link target; an empty text if there is no file. */
 function contentOf(reader: SystemReader, file: string): string {
   const kind = reader.stat(file)?.kind;
   if (kind === undefined) return '';

@@ -5,9 +5,10 @@ import { type Namespaces, attempt, placesOf, visiblePlacesOf } from './namespace
 import { type Region, isInRegion } from './region.ts';
 
 /**
- * What the kernel itself has open in a region, without a process: loop devices, swap files, directories of overlays, and NFS
- * exports. They would continue to use the old /home after the cutover.
- * @returns a sentence each, with what to do
+ * Finds files and directories in a region that the kernel itself uses, without a process: backing files of loop
+ * devices, swap files, directories of overlays, and NFS exports. The kernel would continue to use the old /home after
+ * the cutover.
+ * @returns one sentence for each, with the solution
  */
 export async function findBacking(
   reader: SystemReader,
@@ -23,8 +24,9 @@ export async function findBacking(
 }
 
 /**
- * By the device number of the backing file's file system, if losetup(8) shows it: then a file that no path leads to counts,
- * too. Otherwise by its path.
+ * Finds loop devices whose backing file is in the region. The device number of the backing file's file system decides,
+ * if losetup(8) shows it, so that backing files without a path are found, too. Otherwise the path of the backing file
+ * decides.
  */
 async function loops(reader: SystemReader, region: Region, { own }: Namespaces): Promise<string[]> {
   const names = (attempt(() => reader.list('/sys/block')) ?? []).filter((name) => /^loop\d+$/.test(name));
@@ -52,7 +54,9 @@ async function loops(reader: SystemReader, region: Region, { own }: Namespaces):
     );
 }
 
-/** losetup(8): "/dev/loop0 253:0", the device of the file system that the backing file is on. */
+/**
+ * Maps each loop device to the device number of the file system of its backing file. losetup(8): "/dev/loop0 253:0".
+ */
 async function backingDevices(reader: SystemReader): Promise<ReadonlyMap<string, string>> {
   const { stdout } = await reader.run('/usr/sbin/losetup', ['--list', '--output', 'NAME,BACK-MAJ:MIN']);
   return new Map(
@@ -71,7 +75,11 @@ function swaps(reader: SystemReader, region: Region, { own }: Namespaces): strin
     );
 }
 
-/** The kernel shows a path of the namespace that mounted the file system: that is the process's own, or ours. */
+/**
+ * Finds overlays and other stacked file systems with a directory in the region. The kernel shows the path of this
+ * directory in the namespace that mounted the file system, so the path is resolved in the namespace of the mount and in
+ * our own.
+ */
 function stacked(namespaces: Namespaces, region: Region): string[] {
   const found = namespaces.all.flatMap((namespace) =>
     namespace.backed
@@ -89,8 +97,9 @@ function stacked(namespaces: Namespaces, region: Region): string[] {
 }
 
 /**
- * nfsd serves a directory of a file system, not the mounts over it: an export of / contains the old /home, too. Entries of
- * exports(5) that are not exported count while the server runs; exports always count.
+ * Finds NFS exports that contain the region or are in it. nfsd serves a directory of a file system, not the mounts on
+ * top, so an export of / contains the old /home, too. Active exports always count; lines of exports(5) count if the
+ * server runs.
  */
 function exports(reader: SystemReader, { own }: Namespaces, region: Region): string[] {
   const read = (file: string) => attempt(() => reader.read(file)) ?? '';
@@ -111,7 +120,10 @@ function exports(reader: SystemReader, { own }: Namespaces, region: Region): str
     );
 }
 
-/** exports(5) and etab: each line begins with a path, in quotes or with \ooo; a backslash continues a line. */
+/**
+ * Returns the paths in exports(5) or etab. Each line begins with a path, which is quoted or has \ooo escapes; a
+ * backslash at the end continues a line.
+ */
 export function exportedPaths(text: string): string[] {
   return text
     .replace(/\\\n/g, ' ')

@@ -16,13 +16,13 @@ import { expectAllCopyable } from './not-copied.ts';
 import { expectNone, expectUnreachable, findHomeUsers } from './users.ts';
 import { expectUsable } from './validation.ts';
 
-/** Milliseconds. A pass that takes less is the last one before /home becomes read-only for another. */
+/** Milliseconds. After a shorter pass, /home is made read-only for the final pass. */
 const shortPass = 60_000;
 const mostPasses = 4;
 
 /**
- * Copies /home while it is in use; what an earlier run copied is not copied again.
- * @throws HostError if the disk may not be used, breaks, or is too small; PlanOutdated if it must be formatted again
+ * Copies /home while it is in use. Files that an interrupted run has copied are not copied again.
+ * @throws HostError if the disk must not be used, fails, or is too small; PlanOutdated if it must be formatted again
  */
 export const copyHome: Executor<ActionOf<'copy-home'>> = {
   execute: async (context, { disk, wipe }) => {
@@ -44,9 +44,9 @@ export const copyHome: Executor<ActionOf<'copy-home'>> = {
 };
 
 /**
- * Makes /home read-only, copies the rest and compares every byte. /home stays read-only until the cutover, or the end of
- * the step.
- * @throws HostError EBUSY naming what uses /home; any HostError makes /home writable again
+ * Makes /home read-only, copies the remaining changes and compares every byte. /home stays read-only until the cutover.
+ * @throws HostError EBUSY if /home is in use, naming the users. If the step fails, /home becomes writable again at its
+ * end.
  */
 export const verifyHome: Executor<ActionOf<'verify-home'>> = {
   execute: async (context) => {
@@ -59,7 +59,7 @@ export const verifyHome: Executor<ActionOf<'verify-home'>> = {
     const region = await homeRegion(reader, mounts);
     migration.release = await makeHomeReadOnly(context);
     migration.oldHome = region;
-    // Again: a process may have come in between.
+    // Checked again, because a process may have started to use /home after the first check.
     await expectUnreachable(reader, region, adviceBeforeCutover);
     await expectAllCopyable(context);
     context.say(
@@ -68,7 +68,7 @@ export const verifyHome: Executor<ActionOf<'verify-home'>> = {
     const state = await copyRest(context, volume, false);
     if (homeMount(mounts) === undefined) writeCutoverState(context, volume.uuid, state);
     await marker.write('copied');
-    // The last check before the cutover, so that a cutover is logged only if nothing prevents it.
+    // The last check before the cutover, at the end of this action, so that no cutover is logged if it fails.
     await expectUnreachable(reader, region, adviceBeforeCutover);
   },
 };
@@ -81,17 +81,18 @@ function copying({ type }: Volume): Pick<Copying, 'from' | 'to' | 'type'> {
 }
 
 /**
- * A power cut in an earlier run may have left a file with the right size and time but another content: the comparison finds
- * it, and it is copied again.
- * @param checksum whether files of the same size and time are compared by content, too
+ * Copies the remaining changes and compares /home with the copy. A power cut in an earlier run can leave a file with
+ * the right size and time but the wrong content. If the comparison finds such a file, the copy is repeated with
+ * checksums.
+ * @param checksum whether files with the same size and time are compared by content, too
  * @returns the state of /home that was compared
- * @throws HostError naming what still differs
+ * @throws HostError naming the files that still differ after a copy with checksums
  */
 async function copyRest(context: Context, volume: Volume, checksum: boolean): Promise<TreeState> {
   await copyTree(context, { ...copying(volume), live: false, bytes: 0, checksum });
   // So that the comparison reads the disk, not the page cache.
   await stageAgain(context, volume);
-  // Before the comparison, so that a later change of a file is a change of this state.
+  // Read before the comparison, so that any later change of a file is a difference from this state.
   const state = await context.writer.readTree('/home', context.checkAborted);
   const differences = await findDifferences(context, copying(volume));
   if (differences === undefined) return state;
@@ -112,9 +113,12 @@ async function stageExisting(
   try {
     await stage(context, volume);
   } catch (error) {
-    // The copy of an interrupted run is not needed.
+    // After a signal, mount(8) may have failed only because of the signal.
+    context.checkAborted();
+    // An incomplete copy can be discarded.
     if (inspected.marker?.progress !== 'copying') throw error;
     await startAgain(context, device);
+    context.checkAborted();
     throw new PlanOutdated(`${volume.device} cannot be mounted (${errorMessage(error)}): it is made again`);
   }
   const marker = disk.startsWith('UUID=')
@@ -124,7 +128,10 @@ async function stageExisting(
   return { volume, marker };
 }
 
-/** A complete copy may have been in use as /home, while its line was in fstab. */
+/**
+ * Verifies that a complete copy was not in use as /home, while fstab had its line.
+ * @throws HostError if the copy contains a file that is newer than its progress marker
+ */
 async function expectUnused({ run }: Context, disk: string, marker: MarkerStore): Promise<void> {
   const found = marker.read();
   if (found?.progress !== 'copied') return;

@@ -6,23 +6,24 @@ import { backupFolder } from '../engine/action-log.ts';
 import type { Context } from '../engine/context.ts';
 
 /**
- * The state of each file of the old /home when it was compared with the new one, right before the cutover: a file with the
- * same state has not changed since. Eight bytes a file.
+ * Contains the state of each file of the old /home when it was compared with the new /home, right before the cutover. A
+ * file whose state is still the same has not changed since. The state takes eight bytes per file.
  */
 export const cutoverFile = '/var/lib/immutafs/home-at-cutover';
 
 const limit = 1024 * 1024 * 1024;
 
-/** @param uuid of the new file system */
+/** Writes the state of the old /home. @param uuid the UUID of the new file system */
 export function writeCutoverState({ writer }: Context, uuid: string, state: TreeState): void {
   writer.makeFolder(backupFolder, 0o700);
   writer.replaceText(cutoverFile, `${header(uuid)}${state.text()}`, 0o600);
 }
 
 /**
- * @param uuid of the file system that /home was moved to
- * @returns undefined if there is none of this migration: then no file is known to be unchanged
- * @throws HostError if it has another format
+ * Reads the state of the old /home at the cutover.
+ * @param uuid the UUID of the file system to which /home was moved
+ * @returns undefined if there is no state of this migration, so that no file is known to be unchanged
+ * @throws HostError if the file has another format
  */
 export function readCutoverState(reader: SystemReader, uuid: string): TreeState | undefined {
   if (reader.stat(cutoverFile) === undefined) return undefined;

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { nodeOfMount } from '../../facts/disks/block.ts';
-import { HostError } from '../../lib/errors.ts';
+import { HostError, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { ActionOf, Context, Executor } from '../engine/context.ts';
 import { readMounts } from '../engine/snapshot.ts';
@@ -11,11 +11,13 @@ import { type MarkerStore, diskMarker, fileMarker, findStaleMarker } from './pro
 import { expectUnreachable } from './users.ts';
 
 /**
- * fstab first: a power cut leaves the old /home or the new one, and both are complete.
- * @throws HostError if the new /home cannot be mounted: fstab is as it was
+ * Writes /etc/fstab, then mounts the new /home. After a power cut, the guest boots with the old or the new /home; both
+ * are complete.
+ * @throws HostError if the new /home cannot be mounted; /etc/fstab is then restored
  */
 export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
   complete: async (context, action) => {
+    context.checkAborted();
     const { volume } = stagedIn(await context.shared(openMigration));
     const before = fstabText(context.reader, action.file);
     return { ...action, before, after: withHome(before ?? '', volume) };
@@ -26,8 +28,8 @@ export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
     const { reader, writer } = context;
     if (after === null || migration.oldHome === undefined) throw new Error('the copy was not verified');
     if (fstabText(reader, file) !== before) throw new HostError(`${file} was changed: run prepare again`);
-    writer.replaceText(file, after);
     try {
+      writer.replaceText(file, after);
       await context.runAlways('/usr/bin/sync', []);
       await mountHome(context, volume.uuid);
     } catch (error) {
@@ -39,7 +41,10 @@ export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
   },
 };
 
-/** @throws HostError EBUSY if something can still write to the old /home: the new one is in place, and complete */
+/**
+ * Removes the progress marker, and verifies that no process can write to the old /home.
+ * @throws HostError EBUSY if a process can write to it; the new /home is nevertheless mounted and complete
+ */
 export const clearHomeMarker: Executor<ActionOf<'clear-home-marker'>> = {
   execute: async (context) => {
     const { staged, oldHome } = await context.shared(openMigration);
@@ -61,23 +66,29 @@ async function staleMarkerStore(context: Context): Promise<MarkerStore | undefin
   return on === 'disk' ? diskMarker(context, device, uuid) : fileMarker(context, uuid, '/home');
 }
 
-/** One character a byte; null without a file. */
+/** Reads fstab, one character per byte. @returns null if there is no file */
 function fstabText(reader: SystemReader, file: string): string | null {
   return reader.stat(file) === undefined ? null : reader.read(file);
 }
 
 /**
- * Mounts the new file system on /home by its line in fstab. The read-only view of the old one stays below it until the next
- * boot: without it, the old /home would be writable for a moment.
- * @throws HostError if another file system is mounted then, or with other options
+ * Mounts the new file system on /home, as specified by its line in fstab. The read-only view of the old /home stays
+ * mounted below it until the next boot, because the old /home would be writable for a moment if the view were unmounted
+ * first.
+ * @throws HostError if afterwards another file system is mounted on /home, or a mount option is missing
  */
 async function mountHome(context: Context, uuid: string): Promise<void> {
   const { reader, runAlways } = context;
-  // systemd would unmount a file system of which it does not know the line in fstab.
+  // If systemd has not read the new line in fstab, it unmounts the file system again.
   if (reader.stat('/run/systemd/system')) await runAlways('/usr/bin/systemctl', ['daemon-reload']);
   const below = readMounts(reader).serving('/home');
-  await runAlways(mountProgram, ['/home']);
-  const problem = await findMountProblem(context, uuid);
+  let problem: string | undefined;
+  try {
+    await runAlways(mountProgram, ['/home']);
+    problem = await findMountProblem(context, uuid);
+  } catch (error) {
+    problem = errorMessage(error);
+  }
   if (problem === undefined) return;
   if (readMounts(reader).serving('/home')?.id !== below?.id) await runAlways(umountProgram, ['/home']);
   throw new HostError(problem);

@@ -10,7 +10,10 @@ import { findStaleMarker } from './progress-marker.ts';
 import { findMigration } from './purge.ts';
 import { missingPrograms } from './validation.ts';
 
-/** Plans a /home that has a writable file system of its own: stale marker, next boot, options, old content. */
+/**
+ * Plans the changes for a /home that is already a separate, writable file system: removal of a stale marker, the line
+ * in fstab, mount options, and the purge of the old content.
+ */
 export async function planExistingHome(snapshot: Snapshot, home: Mount): Promise<Step> {
   const { reader } = snapshot;
   const why = [`/home is ${home.source}, which is not on the system's disk.`];
@@ -40,7 +43,7 @@ export async function planExistingHome(snapshot: Snapshot, home: Mount): Promise
   return { id: 'home', state: actions.length > 0 ? 'needed' : 'done', why, actions };
 }
 
-/** The options that REQUIRE_OPTIONS names, of the mount and in fstab. */
+/** Plans the mount options that REQUIRE_OPTIONS has for /home, for the present mount and in fstab. */
 function planOptions(
   { config, fstab }: Snapshot,
   home: Mount,
@@ -63,14 +66,14 @@ function planOptions(
     actions.push({ do: 'edit', file: '/etc/fstab', before, after: setOptions(before, '/home', wanted) });
   }
   if (now.length > 0) {
-    // Only the mount: other options in fstab, such as quotas, may be impossible to change while it is mounted.
+    // Changes only the options of the mount, because other options in fstab, such as quotas, may require an unmount.
     const args = ['-o', `remount,bind,${wanted.join(',')}`, '/home'];
     actions.push({ do: 'run', program: '/usr/bin/mount', args, seconds: 60 });
   }
   return { why, actions, byHand: false };
 }
 
-/** The old content stays until the action log has a purge after the cutover. */
+/** Plans the removal of the old content, unless the action log has a completed purge that began after the cutover. */
 function planPurge({ reader, settings }: Snapshot): { why: string[]; actions: Action[] } {
   const log = readActionLog(reader);
   const migrated = findMigration(log);

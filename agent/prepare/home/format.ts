@@ -12,10 +12,13 @@ import { probe } from './signatures.ts';
 import { expectAllCopyable } from './not-copied.ts';
 import { expectUsable } from './validation.ts';
 
-/** GPT, because an msdos table ends at 2 TiB and has no partition names. */
+/** The table is GPT, because an msdos table is limited to 2 TiB and has no partition names. */
 const table = ['mklabel', 'gpt', 'unit', '%', 'mkpart', partitionName, 'xfs', '0', '100'];
 
-/** @throws HostError if the disk may not be used, or a copy would leave out a part of /home: nothing is written then */
+/**
+ * Writes the progress marker and creates the partition.
+ * @throws HostError if the disk must not be used, or if a part of /home cannot be copied; nothing is then written
+ */
 export const partitionHome: Executor<ActionOf<'partition-home'>> = {
   execute: async (context, { disk, wipe }) => {
     await context.shared(openMigration);
@@ -33,7 +36,7 @@ export const partitionHome: Executor<ActionOf<'partition-home'>> = {
   },
 };
 
-/** Makes the file system and mounts it for copying: from then on, an interrupted run continues with the copy. */
+/** Creates the file system and mounts it for copying. After this action, an interrupted run continues with the copy. */
 export const formatHome: Executor<ActionOf<'format-home'>> = {
   execute: async (context, { disk }) => {
     const migration = await context.shared(openMigration);
@@ -52,19 +55,22 @@ export const formatHome: Executor<ActionOf<'format-home'>> = {
     const volume = { device: partition, uuid, type };
     await stage(context, volume);
     const marker = diskMarker(context, device, uuid);
-    // Mounted before: udev reads the partition table again when the disk was written to, unless a partition is in use.
+    // Written after the mount, because after a write to a disk udev rereads the partition table unless a partition is
+    // in use.
     await marker.write('copying');
     migration.staged = { volume, marker };
   },
 };
 
-/** Marks a disk as one that is to be partitioned: written first, so that an interrupted run finds its own disk. */
+/**
+ * Writes the marker `making` to a disk. It is written before any other change, so that an interrupted run can continue.
+ */
 export async function startAgain(context: Context, device: string): Promise<void> {
   writeDiskMarker(context, device, 'making', '');
   await settle(context);
 }
 
-/** udev reads the partition table again after a write to the disk: for a moment there are no partitions. */
+/** Waits for udev, which rereads the partition table after a write to the disk and briefly removes the partitions. */
 async function settle({ reader, runAlways }: Context): Promise<void> {
   if (reader.stat('/run/udev/control') === undefined) return;
   await runAlways('/usr/bin/udevadm', ['settle', '--timeout=30']);

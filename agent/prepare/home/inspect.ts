@@ -10,35 +10,36 @@ import { findContent, probe } from './signatures.ts';
 
 /** A file system for /home. */
 export interface Volume {
-  /** The partition, or the device itself. */
+  /** The partition or whole device that contains the file system. */
   device: string;
   uuid: string;
   type: string;
 }
 
-/** A device as it is now, and whether it can become /home. */
+/** The state of a device, and whether it can become /home. */
 export interface Inspected {
-  /** The device's own file: /dev/vdb. */
+  /** The canonical device file, for example /dev/vdb. */
   device: string;
   bytes: number;
   /** Undefined before the file system exists. */
   volume: Volume | undefined;
-  /** Of an interrupted run, which is continued. */
+  /** The marker of an interrupted run, which will be continued. */
   marker: ProgressMarker | undefined;
-  /** Why it cannot become /home with any options; a clause each, with the device as the subject. */
+  /** The reasons why the device cannot become /home with any options; clauses whose subject is the device. */
   never: string[];
-  /** What would be lost. */
+  /** Descriptions of the content that would be destroyed. */
   content: string[];
 }
 
 type Surroundings = Pick<Snapshot, 'reader' | 'mounts' | 'disks' | 'systemDisks' | 'fstab'>;
 
-/** The name of our partition. Only a disk with this partition and a progress marker is ours. */
+/** The name of the partition for /home. An interrupted run continues on a disk only if its partition has this name. */
 export const partitionName = 'immutafs-home';
 
 /**
+ * Inspects a device that is to become /home.
  * @param named a whole disk (/dev/vdb, or a link to it), or a file system (UUID=…)
- * @throws HostError if it cannot be read
+ * @throws HostError if the device cannot be read
  */
 export function inspect(snapshot: Surroundings, named: string): Promise<Inspected> {
   const uuid = /^UUID=(.+)$/.exec(named)?.[1];
@@ -64,7 +65,7 @@ async function inspectDisk(snapshot: Surroundings, named: string): Promise<Inspe
   return { device, bytes, volume: undefined, marker: undefined, never, content };
 }
 
-/** Whether the file system is empty is known only when it is mounted. */
+/** Does not determine whether the file system is empty, because that requires a mount (see `fileMarker`). */
 async function inspectFileSystem(snapshot: Surroundings, uuid: string): Promise<Inspected> {
   const { reader } = snapshot;
   const source = `UUID=${uuid}`;
@@ -84,7 +85,7 @@ async function inspectFileSystem(snapshot: Surroundings, uuid: string): Promise<
   return { ...nothing, device, bytes, volume: { device, uuid, type }, never };
 }
 
-/** The partitions' folders in sysfs, in the order of their numbers. */
+/** Returns the sysfs directories of the partitions of a disk, ordered by partition number. */
 export function partitionsOf(reader: SystemReader, node: string): string[] {
   const folders = reader.list(node).filter((name) => reader.stat(`${node}/${name}`)?.kind === 'directory');
   const found = folders.filter((name) => reader.stat(`${node}/${name}/partition`) !== undefined);
@@ -92,7 +93,7 @@ export function partitionsOf(reader: SystemReader, node: string): string[] {
   return found.sort((one, other) => number(one) - number(other)).map((name) => `${node}/${name}`);
 }
 
-/** Bytes. sysfs counts in units of 512 bytes, whatever the size of a sector is. */
+/** Returns the size of a device in bytes. sysfs counts in units of 512 bytes, regardless of the sector size. */
 export function sizeOf(reader: SystemReader, node: string): number {
   return Number(reader.read(`${node}/size`)) * 512;
 }
@@ -113,7 +114,7 @@ function hardware(reader: SystemReader, node: string, bytes: number): string[] {
   return reader.read(`${node}/ro`).trim() === '0' ? [] : ['is read-only'];
 }
 
-/** What uses it, or a part of it, now or at the next boot. */
+/** Returns the reasons why a device or one of its partitions is in use, now or at the next boot. */
 function uses(
   { reader, mounts, disks, systemDisks, fstab }: Surroundings,
   node: string,
@@ -141,7 +142,7 @@ function uses(
   ];
 }
 
-/** Volumes of LVM, LUKS, multipath, md and bcache that are built on it. */
+/** Returns the volumes of LVM, LUKS, multipath, md and bcache that use a device. */
 function holdersOf(reader: SystemReader, node: string): string[] {
   if (reader.stat(`${node}/holders`) === undefined) return [];
   return reader.list(`${node}/holders`).map((holder) => {
@@ -150,7 +151,7 @@ function holdersOf(reader: SystemReader, node: string): string[] {
   });
 }
 
-/** A marker counts only if everything else on the disk is ours, too. */
+/** Returns the progress marker of a disk, but only if the partition and file system on the disk match it. */
 async function findOurs(
   reader: SystemReader,
   device: string,

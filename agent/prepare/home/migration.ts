@@ -4,19 +4,20 @@ import { clearWorkFolder, openWorkFolder } from './mounting.ts';
 import type { MarkerStore } from './progress-marker.ts';
 import type { Region } from './region.ts';
 
-/** What the actions of one migration share. */
+/** The state that the actions of one migration share. */
 export interface Migration {
   /** The new file system, mounted for copying, and its progress marker. */
   staged: { volume: Volume; marker: MarkerStore } | undefined;
-  /** The old /home, once it is read-only. */
+  /** The old /home; undefined until it is read-only. */
   oldHome: Region | undefined;
-  /** Makes the old /home writable again; undefined: it is writable, or the new one is in place. */
+  /** Makes the old /home writable again; undefined if it is writable, or if the new /home is mounted over it. */
   release: (() => Promise<void>) | undefined;
 }
 
 /**
- * For `Context.shared`: removes what an interrupted run left mounted, and makes the folders for mounts. From then until the
- * end of the step, a signal aborts the migration instead of ending this process.
+ * Opens the shared state of a migration (`Context.shared`). Removes mounts that an interrupted run left, and creates
+ * the folders for mounts. From then until the end of the step, a signal aborts the migration instead of ending this
+ * process.
  */
 export async function openMigration(context: Context): Promise<Shared<Migration>> {
   // Leave /home so that our own cwd does not keep it busy.
@@ -39,7 +40,7 @@ export async function openMigration(context: Context): Promise<Shared<Migration>
   return { value: migration, close };
 }
 
-/** What format-home or copy-home mounted. */
+/** Returns the file system that format-home or copy-home mounted, and its marker. */
 export function stagedIn({ staged }: Migration): NonNullable<Migration['staged']> {
   if (staged === undefined) throw new Error('no file system is mounted for copying /home');
   return staged;

@@ -6,10 +6,10 @@ export interface RegionMount {
   id: number;
   /** The directory of the file system that is mounted. */
   root: string;
-  /** From the root of the namespace. */
+  /** The mount point, from the root of the namespace. */
   target: string;
   writable: boolean;
-  /** Its peer group, and the peer group that it receives mounts from (mount_namespaces(7)). */
+  /** The peer group of the mount, and the peer group from which it receives mounts (mount_namespaces(7)). */
   shared: string | undefined;
   master: string | undefined;
 }
@@ -18,15 +18,18 @@ export interface RegionMount {
 export interface Table {
   mounts: readonly RegionMount[];
   byTarget: ReadonlyMap<string, readonly RegionMount[]>;
-  /** "ID TARGET" of each mount whose parent is one of them. */
+  /**
+   * For each mount whose parent is in `mounts`: "ID TARGET", with the ID of the parent. It covers this path of the
+   * parent.
+   */
   covers: ReadonlySet<string>;
-  /** Paths with the content of other file systems: directories of overlays, sources of stacked file systems. */
+  /** The directories that overlays and other stacked file systems use, with the path that the kernel shows. */
   backed: readonly { type: string; target: string; path: string }[];
 }
 
 interface Parsed extends Table {
   ids: readonly number[];
-  /** Where mount namespaces are mounted: "mnt:[4026532181]". */
+  /** Bind mounts of mount namespaces ("mnt:[4026532181]"). */
   namespaces: readonly { namespace: string; target: string }[];
 }
 
@@ -39,8 +42,8 @@ interface Line extends RegionMount {
 }
 
 /**
- * Reads a mount table (proc_pid_mountinfo(5)) once, in time linear in its length.
- * @param prefix the root of the process whose table it is, from the root of its namespace
+ * Parses a mount table (proc_pid_mountinfo(5)) in time linear in its length.
+ * @param prefix the root directory of the process that the table belongs to, from the root of its namespace
  */
 export function parseTable(text: string, { devices }: Region, prefix: string): Parsed {
   const ids: number[] = [];
@@ -101,7 +104,11 @@ function hasReadOnly(options: string): boolean {
 
 const overlayKeys = ['lowerdir', 'lowerdir+', 'datadir+', 'upperdir', 'workdir'];
 
-/** Of overlayfs (Documentation/filesystems/overlayfs.rst), and of eCryptfs and others with a directory as their source. */
+/**
+ * Returns the directories that a mount uses: those in the options of overlayfs
+ * (Documentation/filesystems/overlayfs.rst), or the source of eCryptfs and other file systems whose source is a
+ * directory.
+ */
 function backingOf({ type, target, source, superOptions }: Line): Table['backed'][number][] {
   if (type === 'overlay') {
     const options = superOptions.split(',').map((option) => [option, option.indexOf('=')] as const);

@@ -9,28 +9,28 @@ import { attempt } from './namespaces.ts';
 export const mountProgram = '/usr/bin/mount';
 export const umountProgram = '/usr/bin/umount';
 
-/** As in the recipe (docs/prepare-home.md): no programs, devices or set-user-ID files on /home. */
+/** The mount options of /home (docs/prepare-home.md), which permit no programs, devices or set-user-ID files. */
 export const homeOptions = ['rw', 'noexec', 'nodev', 'nosuid'];
 
-/** The folders for mounts: only root can enter them, and they are in memory, so that a power cut removes them. */
+/** Contains the mount points of a migration. Only root can enter this folder. It is in /run, so a reboot removes it. */
 export const workFolder = '/run/immutafs/prepare';
 
-/** Where the new file system is mounted while /home is copied to it. */
+/** The mount point of the new file system while /home is copied to it. */
 export const staging = `${workFolder}/home`;
 
-/** The read-only view of the old /home, before it is mounted over /home. */
+/** The mount point of the read-only view of the old /home, before the view is mounted over /home. */
 const readOnlyView = `${workFolder}/frozen`;
 
-/** The root's file system without the mounts in it: it contains the old /home. */
+/** The mount point of the root file system without the mounts on it, so that the old /home is visible. */
 const systemRoot = `${workFolder}/system`;
 
-/** The mount on /home; undefined if /home is a folder of another file system, perhaps below our read-only view. */
+/** Returns the mount on /home; undefined if there is none, or only the read-only view of a migration. */
 export function homeMount(mounts: MountTable): Mount | undefined {
   const home = mounts.serving('/home');
   return home?.target === '/home' && !isReadOnlyView(mounts, home) ? home : undefined;
 }
 
-/** Whether the mount on /home is the folder /home of the root's file system: an interrupted run left it. */
+/** Whether the mount on /home is a read-only view of a migration: a bind mount of the root file system's own /home. */
 function isReadOnlyView(mounts: MountTable, home: Mount): boolean {
   const [root] = mounts.at('/').filter(({ device }) => device === home.device);
   return (
@@ -38,7 +38,7 @@ function isReadOnlyView(mounts: MountTable, home: Mount): boolean {
   );
 }
 
-/** Makes the folders for mounts, which other mount namespaces do not see. */
+/** Creates the mount points of a migration, in a private mount that does not propagate to other mount namespaces. */
 export async function openWorkFolder(context: Context): Promise<void> {
   await clearWorkFolder(context);
   context.writer.makeFolder(workFolder, 0o700);
@@ -52,7 +52,7 @@ export async function openWorkFolder(context: Context): Promise<void> {
   }
 }
 
-/** Ends the copies and removes the mounts of this run, or of one that was killed. */
+/** Ends the copies and removes the mounts of this run, or of a run that was killed. */
 export async function clearWorkFolder(context: Context): Promise<void> {
   await endCopies(context);
   for (const folder of [staging, readOnlyView, systemRoot, workFolder]) {
@@ -63,13 +63,15 @@ export async function clearWorkFolder(context: Context): Promise<void> {
   await removeReadOnlyView(context);
 }
 
-/** rsync continues when the agent is killed. */
+/** Ends the rsync processes of a copy, which continue if the agent is killed. */
 async function endCopies({ reader, writer }: Context): Promise<void> {
   for (const pid of copies(reader)) await writer.run('/usr/bin/kill', [pid], 60);
   for (let tries = 0; tries < 100 && copies(reader).length > 0; tries++) await sleep(100);
 }
 
-/** Each process of rsync works in the directory that it reads or writes. */
+/**
+ * Returns the PIDs of the rsync processes of a copy. Their working directory is the directory that they read or write.
+ */
 function copies(reader: SystemReader): string[] {
   const pids = reader.list('/proc').filter((name) => /^\d+$/.test(name));
   return pids.filter((pid) => {
@@ -87,15 +89,16 @@ export async function stage(
   await context.run(mountProgram, ['-t', type, '-o', homeOptions.join(','), device, staging]);
 }
 
-/** Mounts it again, without what the page cache has of it. */
+/** Unmounts the new file system and mounts it again, which drops its pages from the page cache. */
 export async function stageAgain(context: Context, volume: { device: string; type: string }): Promise<void> {
   await context.run(umountProgram, [staging]);
   await stage(context, volume);
 }
 
 /**
- * Makes /home read-only until the returned function is called. A file system of its own is remounted; over a folder a
- * read-only view of it is mounted. Files that are open for writing stay open.
+ * Makes /home read-only until the returned function is called. If /home is a separate file system, it is remounted
+ * read-only. If /home is a folder, a read-only bind mount of it is mounted over it; files that are open for writing
+ * then stay open.
  * @throws HostError if the file system has writers
  */
 export async function makeHomeReadOnly(context: Context): Promise<() => Promise<void>> {
@@ -106,16 +109,17 @@ export async function makeHomeReadOnly(context: Context): Promise<() => Promise<
     const release = async () => {
       await runAlways(mountProgram, ['-o', 'remount,rw', '/home']);
     };
-    // The whole file system, so that its other mounts are read-only, too.
+    // The superblock must be read-only, so that other mounts of the file system are read-only, too.
     if (readMounts(reader).serving('/home')?.superOptions.includes('ro') === true) return release;
     await release();
     throw new HostError('the file system of /home did not become read-only when it was remounted');
   }
   await run(mountProgram, ['--bind', '/home', readOnlyView]);
   try {
-    // A peer of / would receive the mount over /home, too.
+    // Otherwise the view is a peer of /, and the mount over /home propagates to it.
     await run(mountProgram, ['--make-private', readOnlyView]);
-    // Before it is mounted over /home: copies of a mount are read-only only if the mount was when they were made.
+    // Made read-only before it is mounted over /home, because a propagated copy keeps the state of the mount at that
+    // time.
     await run(mountProgram, ['-o', 'remount,bind,ro', readOnlyView]);
     await run(mountProgram, ['--bind', readOnlyView, '/home']);
   } finally {
@@ -134,11 +138,11 @@ async function removeReadOnlyView({ reader, runAlways }: Context): Promise<void>
   if (home !== undefined && isReadOnlyView(mounts, home)) await runAlways(umountProgram, ['--lazy', '/home']);
 }
 
-/** Calls `work` with the folder that the mount on /home covers. */
+/** Calls `work` with the path of the old /home, which the mount on /home covers. */
 export async function withOldHome<T>(context: Context, work: (old: string) => Promise<T>): Promise<T> {
   await context.run(mountProgram, ['--bind', '/', systemRoot]);
   try {
-    // Keeps out what is mounted on / meanwhile.
+    // Prevents mounts that are made on / meanwhile from propagating to this mount.
     await context.run(mountProgram, ['--make-private', systemRoot]);
     return await work(`${systemRoot}/home`);
   } finally {

@@ -5,32 +5,32 @@ import { type Region, joinPath } from './region.ts';
 
 /** A mount namespace and its mounts of a region. */
 export interface Namespace extends Table {
-  /** Whether this process is in it. */
+  /** Whether this process is in the namespace. */
   own: boolean;
-  /** The process in it with the lowest number. */
+  /** A process in the namespace: this process, or the one with the lowest PID. */
   pid: number;
-  /** "sftpd (process 812, of sftp.service)" */
+  /** The process for messages: "sftpd (process 812, of sftp.service)". */
   who: string;
 }
 
 export interface Namespaces {
   all: readonly Namespace[];
   own: Namespace;
-  /** By the mount namespace's name in /proc/PID/ns/mnt: "mnt:[4026531840]". */
+  /** Maps the name of a namespace in /proc/PID/ns/mnt ("mnt:[4026531840]") to the namespace. */
   named: ReadonlyMap<string, Namespace>;
-  /** The IDs of all mounts, of all file systems. A mount has another ID in each namespace. */
+  /** The IDs of the mounts of all file systems. IDs are unique across namespaces. */
   ids: ReadonlySet<number>;
-  /** Those of the region's file system, by their ID. */
+  /** Maps an ID to the mount, for the mounts of the region's file system. */
   byId: ReadonlyMap<number, RegionMount>;
-  /** Where namespaces without a process are mounted (nsenter(1), namespaces(7)). */
+  /** The paths of bind mounts that keep a namespace without a process (namespaces(7)). */
   kept: readonly string[];
 }
 
 const mountinfoLimit = 64 * 1024 * 1024;
 
 /**
- * Reads the mount table of each mount namespace once (proc_pid_ns(5)). Processes and threads may start and end meanwhile.
- * @throws HostError if this process's own table cannot be read
+ * Reads the mount table of each mount namespace (proc_pid_ns(5)). Processes that end meanwhile are skipped.
+ * @throws HostError if the mount table of this process cannot be read
  */
 export function readNamespaces(reader: SystemReader, region: Region): Namespaces {
   const ids = new Set<number>();
@@ -54,7 +54,7 @@ export function readNamespaces(reader: SystemReader, region: Region): Namespaces
     if (found === undefined) continue;
     roots.add(`${namespace} ${root}`);
     const known = named.get(namespace);
-    // The table of a process with another root (chroot(2)) shows only a part of the namespace.
+    // The mount table of a process with another root (chroot(2)) shows only the mounts below this root.
     named.set(namespace, known === undefined ? found : { ...known, ...merge(known, found) });
   }
   const empty = kept.filter(({ namespace }) => !named.has(namespace));
@@ -68,7 +68,7 @@ export function readNamespaces(reader: SystemReader, region: Region): Namespaces
   };
 }
 
-/** One thread for each mount namespace of each process. */
+/** Yields one thread for each mount namespace of each process. */
 function* threads(reader: SystemReader): Generator<{ folder: string; pid: number; namespace: string }> {
   const pids = reader.list('/proc').filter((name) => /^\d+$/.test(name));
   for (const pid of pids.map(Number).sort((one, other) => one - other)) {
@@ -98,21 +98,22 @@ function merge(one: Table, other: Table): Table {
   };
 }
 
-/** Where a path leads in the region's file system. */
+/** A location in the region's file system. */
 export interface Place {
   mount: RegionMount;
+  /** From the root of the file system. */
   inside: string;
 }
 
 /**
- * Where a path of a namespace leads or led in the region's file system: by the nearest mount of this file system. A mount
- * that another one hides counts, because files that were opened before are still open.
+ * Resolves a path of a namespace to locations in the region's file system, by the mounts of this file system nearest to
+ * the path. Hidden mounts are included, because a process may have opened the path before the mount was hidden.
  */
 export function placesOf(table: Table, path: string): Place[] {
   return nearest(table, path, () => true);
 }
 
-/** Where a path leads now: mounts that another file system covers do not count. */
+/** Resolves a path like `placesOf`, but without mounts that another mount hides. */
 export function visiblePlacesOf(table: Table, path: string): Place[] {
   const { covers } = table;
   return nearest(table, path, ({ id }, way) => !way.some((target) => covers.has(`${id} ${target}`)));
@@ -134,20 +135,23 @@ function nearest(
   }
 }
 
-/** The name, ID and systemd unit of a process. */
+/** Describes a process by its name, PID and systemd unit. */
 export function describe(reader: SystemReader, pid: number): string {
   const name = attempt(() => reader.read(`/proc/${pid}/comm`).trim()) ?? '?';
   const unit = unitOf(reader, pid);
   return `${name} (process ${pid}${unit === undefined ? '' : `, of ${unit}`})`;
 }
 
-/** By systemd's own cgroup hierarchy, or the only one (cgroups(7)): "1:name=systemd:/system.slice/sshd.service". */
+/**
+ * Returns the systemd service of a process, from its cgroup in systemd's hierarchy or in the unified hierarchy
+ * (cgroups(7)): "1:name=systemd:/system.slice/sshd.service".
+ */
 export function unitOf(reader: SystemReader, pid: number): string | undefined {
   const text = attempt(() => reader.read(`/proc/${pid}/cgroup`, 65536)) ?? '';
   return /^(?:\d+:name=systemd|0:):.*?\/([^/\n]+\.service)(?:\/|$)/m.exec(text)?.[1];
 }
 
-/** @returns undefined after an error: the process has ended, or may not be read */
+/** Calls `action`. @returns undefined after any error, for example if the process has ended or cannot be read */
 export function attempt<T>(action: () => T): T | undefined {
   try {
     return action();

@@ -6,36 +6,36 @@ import { readMounts, textIfThere } from '../engine/snapshot.ts';
 
 const shell = '/bin/sh';
 
-/** Milliseconds: enough for more than a million files. */
+/** The timeout of a search in a plan, in milliseconds: enough for more than a million files. */
 const planLimit = 600_000;
 const week = 7 * 86400;
 
-/** The programs stop at so many results, and a message has no more. */
+/** The maximum number of results of a search, and of names in a message. */
 const most = 20;
 
 /**
- * Directories below /home with another device number (stat(2)): Btrfs subvolumes, which no mount table shows. rsync copies
- * and compares one file system, so it would leave them out. NUL ends each name.
+ * Lists directories below /home whose device number differs from that of /home (stat(2)): Btrfs subvolumes, which no
+ * mount table shows. rsync copies and compares only one file system, so it omits them. Each name is terminated by NUL.
  */
 const findForeign = `device=$(/usr/bin/stat -c %d /home) || exit 2
 /usr/bin/find /home -xdev -mindepth 1 -type d -printf '%D %p\\0' 2>/dev/null | grep -z -a -v -m ${most} "^$device " || [ $? -eq 1 ]`;
 
-/** Attributes of chattr(1), except those that the file system sets itself: e, I, N and h. */
+/** Lists files with attributes of chattr(1), except the attributes that the file system sets itself: e, I, N and h. */
 const findAttributes = `/usr/bin/find /home -xdev '(' -type f -o -type d ')' -exec /usr/bin/lsattr -d -- '{}' + 2>/dev/null |
 grep -a -m ${most} -E '^[-A-Za-z]*[aiASDsucdjtCTPFxEV][-A-Za-z]* +/' || [ $? -eq 1 ]`;
 
-/** What a copy of /home would leave out: a sentence each, with what to do. */
+/** The parts of /home that are not copied, one sentence each, with the solution. */
 export interface NotCopied {
-  /** Files: they block the migration. */
+  /** Files that are not copied. They block the migration. */
   blockers: string[];
-  /** Properties of files. */
+  /** Properties of files that are not copied. They do not block the migration. */
   notes: string[];
 }
 
 export async function findNotCopied(reader: SystemReader, mounts: MountTable): Promise<NotCopied> {
   const below = mountedBelow(mounts);
   const notes = quotas(reader, mounts);
-  // find(1) would call stat(2) on the mount points, which may hang.
+  // No search in this case, because find(1) calls stat(2) on the mount points, which may hang.
   if (below.length > 0) return { blockers: below, notes };
   const foreign = await reader.run(shell, ['-c', findForeign], planLimit);
   const attributes = await reader.run(shell, ['-c', findAttributes], planLimit);
@@ -50,7 +50,7 @@ export async function findNotCopied(reader: SystemReader, mounts: MountTable): P
   };
 }
 
-/** Searches again, without the limit of a plan. @throws HostError EBUSY */
+/** Verifies that all files in /home can be copied, without the timeout of a plan. @throws HostError EBUSY if not */
 export async function expectAllCopyable({ reader, runAbortable }: Context): Promise<void> {
   let found = '';
   const { exit, stderr } = await runAbortable(shell, ['-c', findForeign], {
@@ -74,7 +74,7 @@ function mountedBelow(mounts: MountTable): string[] {
   ];
 }
 
-/** @param text "DEVICE NAME", each ended by NUL; one character a byte */
+/** Describes the results of `findForeign`. @param text "DEVICE NAME" items terminated by NUL; one character per byte */
 export function foreignNames(text: string): string[] {
   return text
     .split('\0')
@@ -85,7 +85,7 @@ export function foreignNames(text: string): string[] {
     );
 }
 
-/** @param text lsattr(1)'s: "----i---------e------- /home/alice/x" */
+/** Describes the results of `findAttributes`. @param text from lsattr(1): "----i---------e------- /home/alice/x" */
 export function attributeNotes(text: string): string[] {
   const items = text.split('\n').flatMap((line) => {
     const [, letters, name] = /^([-A-Za-z]+) +(\/.*)$/.exec(line) ?? [];
@@ -125,7 +125,7 @@ const attributeWords: Record<string, string> = {
 
 const quotaOptions = /^(usr|grp|prj|u|g|p|)quota$|^[ugp]?qnoenforce$/;
 
-/** Quota limits are stored in the file system, and the project of a file in its inode: rsync copies neither. */
+/** Reports active quotas. rsync copies neither quota limits (in the file system) nor project IDs (in the inodes). */
 function quotas(reader: SystemReader, mounts: MountTable): string[] {
   const home = mounts.serving('/home');
   const on = home?.superOptions.filter((option) => quotaOptions.test(option)) ?? [];

@@ -4,30 +4,33 @@ import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import { type Namespaces, attempt, placesOf } from './namespaces.ts';
 import { type Region, deviceNumber, homePath, isInRegion, joinPath } from './region.ts';
 
-/** A process that could still write to the old /home after a new one is mounted over it. */
+/** A process that could still write to the old /home after the new /home is mounted over it. */
 export interface HandleOwner {
   pid: number;
   name: string;
-  /** With the path: "works in /home/alice". */
+  /** How the process uses /home, with the path: "works in /home/alice". */
   how: string;
 }
 
-/** A handle of a process. It is in the region if its path is there and its device number is the region's. */
+/** A handle of a process that is in the region if its path and its device number are those of the region. */
 interface Candidate {
   pid: string;
-  /** The link in /proc that leads to it; empty for a mapping. */
+  /** The link to the file in /proc; empty for a mapping. */
   link: string;
-  /** Below /home; undefined if no mount of the region contains it. */
+  /** The path below /home; undefined if no mount of the region contains the file. */
   path: string | undefined;
-  /** The path that the kernel shows, from the process's own root. Without `path`, it must not lead to the same file. */
+  /**
+   * The path that the kernel shows, below /proc/PID/root. If `path` is undefined, the handle counts only if this path
+   * exists and leads to another file.
+   */
   shown: string | undefined;
   how: (path: string) => string;
 }
 
 /**
- * Finds the processes that work in a region, have a directory of it open, or have a file in it open or mapped for writing
- * (proc_pid_fd(5)), through any mount of any namespace. Removed files do not count, because they cannot be copied.
- * Processes may start and end meanwhile.
+ * Finds the processes whose working directory or root is in a region, that have a directory in it open, or that have a
+ * file in it open or mapped for writing (proc_pid_fd(5)), through any mount of any namespace. Deleted files do not
+ * count, because they cannot be copied. Processes that end meanwhile are skipped.
  */
 export async function findHandleOwners(
   reader: SystemReader,
@@ -46,7 +49,7 @@ export async function findHandleOwners(
   }));
 }
 
-/** Running programs in a directory: with noexec they do not start again. */
+/** Finds running programs in a directory, which cannot be started again when the directory is mounted noexec. */
 export function findRunning(reader: SystemReader, folder: string): string[] {
   const programs = reader
     .list('/proc')
@@ -56,7 +59,7 @@ export function findRunning(reader: SystemReader, folder: string): string[] {
   return [...new Set(programs)].sort();
 }
 
-/** "sshd (process 812) works in /home/alice; and 3 more" */
+/** Describes processes: "sshd (process 812) works in /home/alice; and 3 more". */
 export function describeHandleOwners(holders: readonly HandleOwner[]): string {
   const shown = holders.slice(0, 5).map(({ pid, name, how }) => `${name} (process ${pid}) ${how}`);
   return `${shown.join('; ')}${holders.length > 5 ? `; and ${holders.length - 5} more` : ''}`;
@@ -109,7 +112,7 @@ function opened(
     const info = attempt(() => reader.read(`/proc/${pid}/fdinfo/${fd}`, 65536)) ?? '';
     const found = whereOpened(info, target, region, namespaces, place);
     if (found === undefined) return [];
-    // open(2)'s flags, in octal: the lowest two bits are O_RDONLY, O_WRONLY or O_RDWR.
+    // The flags of open(2) in octal. The lowest two bits are O_RDONLY, O_WRONLY or O_RDWR.
     const writes = /^flags:\s*[0-7]*[1256]$/m.test(info);
     if (!writes && attempt(() => reader.stat(`${link}/.`)?.kind) !== 'directory') return [];
     const how = (where: string) => `has ${writes ? `${where} open for writing` : `the folder ${where} open`}`;
@@ -117,7 +120,11 @@ function opened(
   });
 }
 
-/** @returns the path below /home, or the path that the kernel shows if only the device number decides */
+/**
+ * Finds the path of an open file.
+ * @returns the path below /home; the path that the kernel shows if its mount is detached, so that only the device
+ * number decides; undefined if the file is not in the region
+ */
 function whereOpened(
   info: string,
   target: string,
@@ -125,10 +132,10 @@ function whereOpened(
   { ids, byId }: Namespaces,
   place: Place,
 ): string | undefined {
-  // Kernels before 3.15 without the backport have no mnt_id (proc_pid_fdinfo(5)): the path decides.
+  // Kernels before 3.15 without the backport have no mnt_id (proc_pid_fdinfo(5)), so the path decides.
   const id = Number(/^mnt_id:\s*(\d+)$/m.exec(info)?.[1] ?? NaN);
   if (Number.isNaN(id)) return place(target);
-  // The mount was detached (umount --lazy), and is in no namespace.
+  // The mount is detached (umount --lazy) and belongs to no namespace.
   if (!ids.has(id)) return target;
   const mount = byId.get(id);
   if (mount === undefined) return undefined;
@@ -151,8 +158,8 @@ function mapped(reader: SystemReader, { devices }: Region, pid: string, place: P
 }
 
 /**
- * Which candidates are on the region's file system. stat(1) may hang on a dead server: then those with a path in the
- * region count.
+ * Returns a function that tests whether a candidate is on the region's file system. If stat(1) hangs, for example on a
+ * dead server, candidates with a path in the region count.
  */
 async function onDevices(
   reader: SystemReader,

@@ -10,17 +10,18 @@ import { homeOptions } from './mounting.ts';
 import { probe } from './signatures.ts';
 
 /**
- * fstab(5) with the new /home. Pass 0, because XFS is not checked at boot, and a sealed boot checks no file system.
- * @param text one character a byte
+ * Returns fstab(5) with the line for the new /home. The pass is 0, because XFS is not checked at boot, and a sealed
+ * boot checks no file system.
+ * @param text fstab, one character per byte
  */
 export function withHome(text: string, { uuid, type }: Pick<Volume, 'uuid' | 'type'>): string {
   return replaceLines(text, '/home', `UUID=${uuid} /home ${type} ${homeOptions.join(',')} 0 0`);
 }
 
 /**
- * Whether the next boot mounts the same file system on /home. It does not after --undo, or if an administrator mounted it
- * manually. fstab gets a line for it only if the command line names it.
- * @returns undefined if it does; no action if the command line does not name it
+ * Plans a line in fstab if the next boot does not mount the present file system on /home: after --undo, or if an
+ * administrator mounted it manually. The line is added only if the command line names the file system or its disk.
+ * @returns undefined if the next boot mounts the file system; without an action if the command line does not name it
  */
 export async function planPersistence(
   snapshot: Snapshot,
@@ -40,7 +41,7 @@ export async function planPersistence(
   const after = withHome(fstab.text ?? '', { uuid, type });
   return { why, action: { do: 'edit', file: '/etc/fstab', before: fstab.text, after } };
 
-  /** By its UUID, or by its disk. */
+  /** Whether the command line names the file system, by its UUID or by its disk. */
   function isNamed(reader: SystemReader, node: string): boolean {
     const { homeDevice, homeUuid = '' } = settings;
     if (homeDevice === undefined) return homeUuid.toLowerCase() === uuid.toLowerCase();
@@ -48,7 +49,10 @@ export async function planPersistence(
   }
 }
 
-/** By fstab, a unit or an automounter. A source in fstab that cannot be found may be it. */
+/**
+ * Whether fstab, a unit or an automounter mounts the file system on /home. If fstab names a source that cannot be
+ * found, the source is assumed to be this file system.
+ */
 function isPersistent(snapshot: Snapshot, home: Mount): boolean {
   const lines = homeEntries(snapshot);
   if (lines.length > 0) return lines.some(({ device }) => device === undefined || device === home.device);

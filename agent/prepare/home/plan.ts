@@ -14,7 +14,7 @@ import { findNotCopied } from './not-copied.ts';
 import { type Users, findHomeUsers } from './users.ts';
 import { missingPrograms, refusals } from './validation.ts';
 
-/** /home must be on a disk that the host leaves writable. */
+/** Plans the step `home`: /home is on a disk that the host leaves writable. */
 export async function planHome(snapshot: Snapshot): Promise<Step> {
   const { reader, mounts } = snapshot;
   const stat = reader.stat('/home');
@@ -64,7 +64,10 @@ async function planMigration(snapshot: Snapshot, own: Mount | undefined): Promis
   };
 }
 
-/** @param isFormatted whether the file system exists, perhaps with a part of the copy */
+/**
+ * Returns the actions of a migration.
+ * @param isFormatted whether the file system exists, perhaps with an incomplete copy
+ */
 function migration(disk: string, wipe: boolean, isFormatted: boolean): HomeAction[] {
   return [
     ...(isFormatted
@@ -84,14 +87,17 @@ function step(state: Step['state'], why: string[]): Step {
   return { id: 'home', state, why, actions: [] };
 }
 
-/** By the device of this mount: after the cutover, the old /home is still mounted at /home, below the new one. */
+/**
+ * Whether the system disk contains the device of this mount. The mount point does not decide, because after the cutover
+ * the old /home is still mounted at /home, below the new one.
+ */
 function isOnSystemDisk({ reader, systemDisks }: Snapshot, home: Mount): boolean {
   const node = nodeOfMount(reader, home);
   if (node === undefined) return false;
   return systemDisks.includes(findLeaves(reader, node).map((leaf) => ({ name: path.basename(leaf) })));
 }
 
-/** Suggests disks that are not in use. */
+/** Suggests disks that are not in use, or asks for a second disk. */
 function offer({ reader, disks }: Snapshot): string {
   const used = new Set(disks.map(({ name }) => name));
   const free = reader.list('/sys/block').filter((name) => {
@@ -105,7 +111,7 @@ function offer({ reader, disks }: Snapshot): string {
     : `Name a disk for it: --home-device. Not in use are ${named.join(', ')}.`;
 }
 
-/** --wipe must name the disk that becomes /home; another one is a mistake. */
+/** Whether --wipe names the disk that becomes /home. A different disk is an error. */
 function wipes({ reader, settings }: Snapshot, { device }: Inspected): { wipe: boolean; wrong: string[] } {
   if (settings.wipe === undefined) return { wipe: false, wrong: [] };
   const node = nodeOfSource(reader, settings.wipe);
@@ -126,7 +132,7 @@ async function tooSmall(
   ];
 }
 
-/** None of this blocks the copy. */
+/** Describes processes and programs that use /home. They do not block the copy, and some of them block the cutover. */
 function describeUsers({ reader, config }: Snapshot, { owners, stale }: Users): string[] {
   const running = findRunning(reader, '/home');
   const noexec = requiredOptions(config).some(

@@ -7,39 +7,42 @@ import type { Context } from '../engine/context.ts';
 import { probe } from './signatures.ts';
 
 /**
- * How far a migration has come, written to the disk itself: a run after a power cut continues there, and takes no other
- * disk. `making`: the disk is being partitioned and formatted. `copying`: /home is being copied to its file system.
- * `copied`: every byte was compared; /etc/fstab is next. A disk that serves as /home has no marker.
+ * The progress of a migration. It is stored on the new disk, so that a run after a power cut continues on this disk and
+ * on no other. `making`: the disk is being partitioned and formatted. `copying`: /home is being copied to the new file
+ * system. `copied`: every byte has been compared, and /etc/fstab is changed next. A disk that is in use as /home has no
+ * marker.
  */
 export interface ProgressMarker {
   progress: 'making' | 'copying' | 'copied';
-  /** Of the file system; empty before it exists. */
+  /** The UUID of the new file system; empty before the file system exists. */
   uuid: string;
-  /** Since the epoch, when it was written. */
+  /** The time at which the marker was written, in seconds since the epoch. */
   seconds: number;
 }
 
-/** Where a marker is kept. */
+/** The place where a marker is stored. */
 export interface MarkerStore {
   read: () => ProgressMarker | undefined;
-  /** On the disk when it returns, with everything that was written before. */
+  /** Writes the marker. When this returns, the marker and all earlier writes are on the disk. */
   write: (progress: ProgressMarker['progress']) => Promise<void>;
   clear: () => Promise<void>;
 }
 
 /**
- * On a disk that /home has for itself: after the partition table and before the first partition, where no program writes.
- * One sector is written completely or not at all.
+ * The offset of the marker on a disk that contains only /home: after the partition table and before the first
+ * partition, where no program writes. The marker takes one sector, because the write of a sector is atomic.
  */
 export const markerOffset = 512 * 1024;
 const markerBytes = 512;
 
-/** In a file system that existed before: a file in its root, because its disk belongs to others. */
+/**
+ * The marker in a file system that already existed: a file in its root directory, because its disk may have other uses.
+ */
 export const markerFile = '.immutafs-home';
 
 const sync = '/usr/bin/sync';
 
-/** @param device the whole disk's file in /dev */
+/** Returns the store of a marker on a disk. @param device the whole disk's file in /dev */
 export function diskMarker(context: Context, device: string, uuid: string): MarkerStore {
   const { reader, writer, runAlways } = context;
   return {
@@ -56,8 +59,9 @@ export function diskMarker(context: Context, device: string, uuid: string): Mark
 }
 
 /**
- * The marker is overwritten in place, so that the times of the folder stay.
- * @param root where the file system is mounted
+ * Returns the store of a marker in a file system. The marker file is overwritten in place, and the times of the root
+ * directory are restored when it is removed, because they are part of the copy.
+ * @param root the mount point of the file system
  * @throws HostError from `write` if the file system has no marker and is not empty
  */
 export function fileMarker({ reader, writer, runAlways }: Context, uuid: string, root: string): MarkerStore {
@@ -89,9 +93,9 @@ export function fileMarker({ reader, writer, runAlways }: Context, uuid: string,
   };
 }
 
-/** A marker on what already serves as /home: a run was interrupted after the cutover. */
+/** A marker on the disk or file system that is already in use as /home, left by a run interrupted after the cutover. */
 export interface StaleMarker {
-  /** Where it is: the whole disk, or the file system itself. */
+  /** Whether the marker is on the whole disk or in the file system. */
   on: 'disk' | 'file system';
   device: string;
   uuid: string;
@@ -128,14 +132,14 @@ function readFileMarker(reader: SystemReader, root: string): ProgressMarker | un
   return reader.stat(file) === undefined ? undefined : parseMarker(reader.read(file, markerBytes));
 }
 
-/** Always of the same length, so that it can overwrite another one. */
+/** Formats a marker. Every marker has the same length, so that it completely overwrites an earlier marker. */
 export function formatMarker({ progress, uuid, seconds }: ProgressMarker): string {
   return `immutafs home ${progress} ${uuid === '' ? '-' : uuid} ${seconds}\n`.padEnd(markerBytes, '\0');
 }
 
 export const emptyMarker = '\0'.repeat(markerBytes);
 
-/** @returns undefined for everything that `formatMarker` does not write */
+/** Parses a marker. @returns undefined for any text that `formatMarker` does not produce */
 export function parseMarker(text: string): ProgressMarker | undefined {
   const found = /^immutafs home (making|copying|copied) (-|[\da-fA-F-]{8,36}) (\d{1,12})\n\0*$/.exec(text);
   if (found === null) return undefined;

@@ -12,14 +12,15 @@ import { oldHomeRegion } from './region.ts';
 import { compareTrees, unescapeName } from './rsync.ts';
 import { expectUnreachable } from './users.ts';
 
-/** How many files a message names. */
+/** The maximum number of files in a message. */
 const shown = 20;
 
 /**
- * Removes from the old /home, on the system disk, what is proven to be dispensable: each file that is the same in the new
- * /home, byte by byte; and each file that was changed or removed in the new /home after the cutover, while the old one is as
- * it was at the cutover. All other files are kept and named.
- * @throws HostError EBUSY if something else can write to the old /home: nothing is removed; ENOTEMPTY naming the kept files
+ * Removes the dispensable files from the old /home on the system disk. A file is dispensable if every byte of it is the
+ * same in the new /home, or if it was changed or removed in the new /home after the cutover and the old file has not
+ * changed since the cutover. All other files are kept and listed.
+ * @throws HostError EBUSY if a process can write to the old /home, in which case nothing is removed; ENOTEMPTY listing
+ * the kept files
  */
 export const purgeHome: Executor<ActionOf<'purge-home'>> = {
   execute: async (context) => {
@@ -55,17 +56,17 @@ function describeKept(kept: readonly string[]): string {
 }
 
 export interface Migrated {
-  /** Milliseconds since the epoch: when fstab got the line of the new /home. */
+  /** The time at which the line for the new /home was added to fstab, in milliseconds since the epoch. */
   at: number;
-  /** The source of /home in fstab before; undefined: it was a folder. */
+  /** The source of the old /home in fstab; undefined if the old /home was a folder. */
   volume: string | undefined;
-  /** Of the new file system; empty if fstab names it otherwise. */
+  /** The UUID of the new file system; empty if fstab does not name it by UUID. */
   uuid: string;
 }
 
 /**
- * The last action that gave fstab another /home: a cutover, or the `edit` of earlier versions and of persistence.ts. A cutover
- * that failed left fstab as it was.
+ * Finds the last action that changed the source of /home in fstab: a cutover, or an `edit` by an earlier version or by
+ * persistence.ts. Failed cutovers are ignored, because they restore fstab.
  */
 export function findMigration(log: ActionLog): Migrated | undefined {
   for (const { action, began, step, problem } of log.toReversed()) {
@@ -81,7 +82,7 @@ export function findMigration(log: ActionLog): Migrated | undefined {
   return undefined;
 }
 
-/** Makes sure that the old /home is not the one in use. */
+/** Verifies that the old /home is not the one in use. @throws HostError if it is */
 function expectSeparate(reader: SystemReader, old: string): void {
   const mounts = readMounts(reader);
   const home = homeMount(mounts);
@@ -91,7 +92,10 @@ function expectSeparate(reader: SystemReader, old: string): void {
   }
 }
 
-/** Compares the old /home with the new one. @returns whether a file of the old one is dispensable */
+/**
+ * Compares the old /home with the new /home.
+ * @returns a function that tests whether a file of the old /home is dispensable
+ */
 async function prove(
   context: Context,
   old: string,
@@ -99,18 +103,19 @@ async function prove(
 ): Promise<(file: WalkedFile) => boolean> {
   const { reader, writer } = context;
   const cutover = readCutoverState(reader, uuid);
-  // Before the comparison: files that change from here on are kept.
+  // Read before the comparison, so that files that change from here on are kept.
   const compared = await writer.readTree(old, context.checkAborted);
   const different = new Map<string, string>();
   await compareTrees(context, { from: old, to: '/home', type: 'xfs' }, (item) => {
     const [, how = '', name = ''] = /^(\S+) +(.*)$/s.exec(item) ?? [];
-    // *deleting: only the new /home has it.
+    // *deleting: the file exists only in the new /home.
     if (how !== '*deleting') different.set(unescapeName(name).replace(/\/$/, ''), how);
   });
   return ({ name, directory, state }) => {
     if (!compared.has(name, state)) return false;
     const how = different.get(name);
-    // The times of a directory change when files in it are removed, by an interrupted run as well.
+    // The times of a directory may differ, because they change when files in it are removed, also by an interrupted
+    // run.
     if (how === undefined || (directory && /^\.d\.\.t\.*$/.test(how))) return true;
     if (cutover?.has(name, state) !== true) return false;
     return writer.lastChange('/home', name) > at;

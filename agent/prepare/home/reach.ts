@@ -5,19 +5,21 @@ import { type Namespace, type Namespaces, unitOf } from './namespaces.ts';
 import { type Region, homePath, isInRegion, joinPath } from './region.ts';
 import { workFolder } from './mounting.ts';
 
-/** A way to files of a region: a mount, and the path. */
+/** A path in a namespace that leads to files of a region, with its mount. */
 export interface Reach {
   namespace: Namespace;
   mount: RegionMount;
-  /** In the namespace. */
+  /** The path in the namespace. */
   path: string;
-  /** The path below /home of what is mounted or reached there. */
+  /** The path below /home of the directory or file to which `path` leads. */
   what: string;
-  /** Whether the mount is in the region; else it contains the region. */
+  /** Whether the root of the mount is in the region. If false, the mount contains the region. */
   inside: boolean;
 }
 
-/** Every way to the region, except prepare's own mounts and those that another mount covers. */
+/**
+ * Returns every path that leads to the region, except through mounts of `prepare` itself or mounts that are covered.
+ */
 export function findReaches({ all }: Namespaces, region: Region): Reach[] {
   return all.flatMap((namespace) =>
     namespace.mounts.flatMap((mount): Reach[] => {
@@ -43,8 +45,9 @@ function isCovered({ covers }: Namespace, { id, target }: RegionMount, path: str
 }
 
 /**
- * The ways that would still lead to the old /home after another file system is mounted on it.
- * @returns `obstacles`: in our own namespace, or writable; `stale`: read-only in other namespaces
+ * Finds the paths that will still lead to the old /home after another file system has been mounted on /home.
+ * @param homeId the ID of the mount that serves /home now
+ * @returns `obstacles`: paths that are in our own namespace or writable; `stale`: read-only paths in other namespaces
  */
 export function judgeReaches(
   namespaces: Namespaces,
@@ -57,7 +60,7 @@ export function judgeReaches(
     const receives = isBelow(region.root, mount.root) && (known(mount.shared) || known(mount.master));
     return mount.id !== homeId && !receives;
   });
-  // When a mount of ours is unmounted, its copies in other namespaces are, too.
+  // If the administrator unmounts a mount of our namespace, the unmount propagates to its copies in other namespaces.
   const own = new Set(others.filter(({ namespace }) => namespace.own).map(({ mount }) => mount.shared));
   own.delete(undefined);
   const distinct = others.filter(
@@ -67,7 +70,7 @@ export function judgeReaches(
   return { obstacles: distinct.filter(isObstacle), stale: distinct.filter((reach) => !isObstacle(reach)) };
 }
 
-/** The peer groups that receive what is mounted on a mount: its own, and those below it (mount_namespaces(7)). */
+/** Returns the peer groups that receive mounts made on a mount: its own group and all slaves (mount_namespaces(7)). */
 function receivingGroups({ all }: Namespaces, homeId: number): ReadonlySet<string> {
   const mounts = all.flatMap((namespace) => namespace.mounts);
   const first = mounts.find(({ id }) => id === homeId)?.shared;
@@ -79,7 +82,7 @@ function receivingGroups({ all }: Namespaces, homeId: number): ReadonlySet<strin
   return groups;
 }
 
-/** A sentence: the way to the old /home, and what to do. */
+/** Describes a path that leads to the old /home, with the solution. */
 export function describeReach(reader: SystemReader, { namespace, mount, path, what, inside }: Reach): string {
   if (namespace.own) {
     const how = inside ? `is also mounted at ${path}` : `is also reached at ${path}`;

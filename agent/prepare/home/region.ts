@@ -2,17 +2,21 @@ import type { SystemReader } from '../../system/reader.ts';
 import { isBelow, type MountTable } from '../../facts/mounts/mountinfo.ts';
 
 /**
- * A directory, by its file system and its path in it. A path in a mount namespace is not unique: through a bind mount or in
- * another namespace the directory has other paths, and the path may be another directory.
+ * A directory, identified by its file system and its path in the file system. A path in a mount namespace does not
+ * identify a directory: a bind mount or another namespace may give it other paths, and the same path may lead to
+ * another directory.
  */
 export interface Region {
-  /** "major:minor" of mountinfo and, on Btrfs, of stat(2). */
+  /** The device numbers ("major:minor") of the file system in mountinfo and, on Btrfs, in stat(2). */
   devices: ReadonlySet<string>;
-  /** From the root of the file system: "/home" if /home is a directory of /. */
+  /** The path from the root of the file system, for example "/home" if /home is a directory of the root file system. */
   root: string;
 }
 
-/** The directory that is /home now. @throws Error if no mount serves it */
+/**
+ * Returns the directory that is mounted at /home, or /home in the file system of /.
+ * @throws Error if no mount serves it
+ */
 export async function homeRegion(reader: SystemReader, mounts: MountTable): Promise<Region> {
   const home = mounts.serving('/home');
   if (home === undefined) throw new Error('no mount serves /home');
@@ -25,7 +29,7 @@ export async function homeRegion(reader: SystemReader, mounts: MountTable): Prom
   return { devices, root: joinPath(home.root, '/home'.slice(home.target.length)) };
 }
 
-/** The directory /home of the root's file system, below the mounts on it. */
+/** Returns the directory /home of the root file system, which mounts on /home may cover. */
 export function oldHomeRegion(mounts: MountTable): Region {
   const root = mounts.serving('/');
   if (root === undefined) throw new Error('no mount serves /');
@@ -37,18 +41,18 @@ export function isInRegion({ root }: Region, path: string): boolean {
   return isBelow(path, root);
 }
 
-/** The path below /home of a path in the region's file system. */
+/** Converts a path in the region's file system to a path below /home. */
 export function homePath({ root }: Region, path: string): string {
   return root === '/' ? joinPath('/home', path) : `/home${path.slice(root.length)}`;
 }
 
-/** Both absolute, or the second one empty. */
+/** Joins two absolute paths. The second one may be empty. */
 export function joinPath(before: string, after: string): string {
   const path = `${before}/${after}`.replace(/\/{2,}/g, '/');
   return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path;
 }
 
-/** stat(1)'s %d as "major:minor" (gnu_dev_major(3)). */
+/** Converts a decimal device number (%d of stat(1)) to "major:minor" (gnu_dev_major(3)). */
 export function deviceNumber(decimal: string): string {
   const device = BigInt(/^\d+$/.test(decimal) ? decimal : 0);
   const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn);

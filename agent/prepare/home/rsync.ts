@@ -7,26 +7,31 @@ import { markerFile } from './progress-marker.ts';
 const rsync = '/usr/bin/rsync';
 
 /**
- * Everything that rsync can copy: ACLs, extended attributes (SELinux labels, file capabilities), hard links, holes, owners
- * by number. One file system only; files that are gone in the source are deleted in the copy.
+ * Options to copy everything that rsync can copy: ACLs, extended attributes (SELinux labels, file capabilities), hard
+ * links, holes, and owners by number. rsync stays on one file system, and deletes files in the copy that the source
+ * does not have.
  */
 const everything = [
   ...['-aHAXS', '--numeric-ids', '--one-file-system', '--delete', `--exclude=/${markerFile}`],
-  // XFS shows its ACLs as these attributes, too (fs/xfs/xfs_xattr.c). ext4 does not, so rsync would remove them from the
-  // copy, and the ACLs with them. The first filter is rsync's default, which a filter of our own replaces.
+  // XFS also shows its ACLs as attributes trusted.SGI_ACL_* (fs/xfs/xfs_xattr.c), and ext4 does not. Without the second
+  // filter, a copy from ext4 to XFS removes these attributes and thereby the ACLs. The first filter is rsync's default,
+  // which has no effect if other filters for attributes are given.
   ...['--filter=-x system.*', '--filter=-x trusted.SGI_ACL_*'],
 ];
 
-/** e2fsck(8) needs ext4's own folder as mkfs made it. */
+/** Excludes lost+found on ext4, because e2fsck(8) needs this folder as mkfs created it. */
 const exclusions = (type: string) => (type === 'ext4' ? ['--exclude=/lost+found'] : []);
 
-/** Seconds: a week, so that a copy that hangs does not stay for good. */
+/** The timeout of a copy, in seconds: one week, so that a copy that hangs ends eventually. */
 const limit = 7 * 86400;
 
-/** rsync(1): 24, files vanished before they were sent; 23, some were not transferred. The next pass copies them. */
+/**
+ * The exit codes of rsync(1) that a copy accepts while /home is in use: 0, 23 (some files were not transferred) and 24
+ * (files vanished before they were sent). The next pass copies the missing files.
+ */
 const livePasses = [0, 23, 24];
 
-/** Errors that another pass cannot fix, whatever the exit code is. */
+/** Errors that another pass cannot fix, regardless of the exit code. */
 const permanent =
   /No space left on device|Input\/output error|Read-only file system|Structure needs cleaning/;
 
@@ -34,19 +39,19 @@ export interface Copying {
   /** Folders, without a slash at the end. */
   from: string;
   to: string;
-  /** The file system's type at `to`. */
+  /** The type of the file system at `to`. */
   type: string;
-  /** Whether processes may change `from` meanwhile. */
+  /** Whether processes may change `from` during the copy. */
   live: boolean;
-  /** The size of `from`, for the progress bar; 0: no bar. */
+  /** The size of `from`, for the progress bar; 0 for no progress bar. */
   bytes: number;
-  /** Whether files of the same size and time are compared by content, too. */
+  /** Whether files with the same size and time are compared by content, too. */
   checksum?: boolean;
 }
 
 /**
  * Makes `to` equal to `from`; files that are already equal are not copied again.
- * @throws HostError with rsync's reason, such as a disk that is full or broken
+ * @throws HostError with rsync's error message, for example if the disk is full or fails
  */
 export async function copyTree(
   context: Context,
@@ -64,7 +69,10 @@ export async function copyTree(
   throw new HostError(`copying ${from} did not succeed: ${reason(ran)}`, codes[said ?? ''] ?? '');
 }
 
-/** Compares every byte and attribute. @param each receives each difference in the format of rsync(1) --itemize-changes */
+/**
+ * Compares every byte and attribute of two trees.
+ * @param each receives each difference in the format of rsync(1) --itemize-changes
+ */
 export async function compareTrees(
   context: Context,
   { from, to, type }: Pick<Copying, 'from' | 'to' | 'type'>,
@@ -78,7 +86,7 @@ export async function compareTrees(
   if (ran.exit !== 0) throw new HostError(`comparing ${from} with its copy did not succeed: ${reason(ran)}`);
 }
 
-/** @returns a description of the differences; undefined if there are none */
+/** Compares two trees. @returns a description of the differences; undefined if there are none */
 export async function findDifferences(
   context: Context,
   copying: Pick<Copying, 'from' | 'to' | 'type'>,
@@ -94,8 +102,8 @@ export async function findDifferences(
 }
 
 /**
- * Splits a stream into lines. An unfinished line is kept up to 64 KiB: more than a path takes, of 4096 bytes (PATH_MAX) that
- * are each written as \#ooo.
+ * Splits a stream into lines. At most 64 KiB of an unterminated line are kept, which is more than the longest path
+ * needs: 4096 bytes (PATH_MAX), each written as \#ooo.
  */
 export function byLines(each: (line: string) => void, ends = /\n/): (text: string) => void {
   let unfinished = '';
@@ -128,14 +136,17 @@ const codes: Record<string, string> = {
   'Read-only file system': 'EROFS',
 };
 
-/** rsync prints the reason first; its last line only repeats the exit code. */
+/** Returns the reason of a failure. rsync prints the reason first; its last line only repeats the exit code. */
 function reason({ stderr, exit, late }: Ran): string {
   const lines = stderr.split('\n').filter((line) => line !== '' && !/^rsync error: /.test(line));
   const ended = late ? 'it took more than a week' : `exit code ${exit ?? 'of a signal'}`;
   return `${[...new Set(lines)].slice(0, 3).join('; ') || 'rsync gave no reason'} (${ended})`;
 }
 
-/** rsync(1) writes bytes that are not printable as \#ooo. @returns one character a byte */
+/**
+ * Decodes a name in the output of rsync(1), which writes unprintable bytes as \#ooo.
+ * @returns one character per byte
+ */
 export function unescapeName(name: string): string {
   return name.replace(/\\#([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
 }

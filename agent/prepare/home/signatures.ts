@@ -6,8 +6,9 @@ const blkid = '/usr/sbin/blkid';
 const mebibyte = 1024 * 1024;
 
 /**
- * What a device holds, by the signatures on it: a phrase each; empty for an empty device.
- * @param bytes the device's size
+ * Describes the content of a device by the signatures on it, one phrase each. The result is empty if the device is
+ * empty.
+ * @param bytes the size of the device
  */
 export async function findContent(reader: SystemReader, device: string, bytes: number): Promise<string[]> {
   const { stdout, ended } = await reader.run(wipefs, ['-p', device]);
@@ -19,7 +20,10 @@ export async function findContent(reader: SystemReader, device: string, bytes: n
   return data ? ['data of an unknown kind'] : [];
 }
 
-/** wipefs(8), --parsable: offset, UUID, label, type. util-linux before 2.31 prints a heading that begins with #. */
+/**
+ * Describes a line of wipefs(8) --parsable: offset, UUID, label, type. util-linux before 2.31 prints a heading that
+ * begins with #.
+ */
 function describe(line: string): string[] {
   const [, uuid = '', label = '', type = ''] = line.split(',');
   if (line.startsWith('#') || type === '') return [];
@@ -41,7 +45,7 @@ const words: Record<string, string> = {
   swsuspend: 'a hibernated system',
 };
 
-/** What blkid(8) finds on the device itself, without its cache and udev's: TYPE, UUID, PART_ENTRY_NAME, … */
+/** Returns the tags (TYPE, UUID, PART_ENTRY_NAME, …) that blkid(8) reads from the device itself, without any cache. */
 export async function probe(reader: SystemReader, device: string): Promise<Record<string, string>> {
   const { stdout } = await reader.run(blkid, ['-p', '-o', 'export', device]);
   return Object.fromEntries(

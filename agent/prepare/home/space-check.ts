@@ -7,19 +7,19 @@ import { staging } from './mounting.ts';
 
 const du = '/usr/bin/du';
 
-/** About as much as XFS takes of a disk for its log and its trees. */
+/** The approximate share and number of bytes of a disk that XFS uses for its log and metadata. */
 const reservedShare = 0.03;
 const reservedBytes = 80 * 1024 * 1024;
 
-/** How much an XFS on a disk of this size can hold. */
+/** Estimates how many bytes of files an XFS on a disk of this size can hold. */
 export function capacityOf(bytes: number): number {
   return Math.max(0, bytes * (1 - reservedShare) - reservedBytes);
 }
 
 /**
- * Bytes that /home takes, without the mounts below it; undefined if du(1) takes longer than a few seconds. If everything on
- * its file system fits, that is the answer.
- * @param enough bytes that fit
+ * Returns the bytes that /home takes, without mounts below it; undefined if du(1) fails or exceeds its timeout of a few
+ * seconds. Returns the used bytes of the whole file system if they fit, or if /home is a separate file system.
+ * @param enough the bytes that fit on the new disk
  */
 export async function sizeOfHome(
   reader: SystemReader,
@@ -34,15 +34,15 @@ export async function sizeOfHome(
 }
 
 /**
- * Compares /home with the new file system, which is mounted for copying.
- * @returns the sum of the files' sizes, for the progress bar
- * @throws HostError ENOSPC
+ * Verifies that /home fits on the new file system, which is mounted for copying.
+ * @returns the sum of the file sizes, for the progress bar
+ * @throws HostError ENOSPC if /home does not fit
  */
 export async function expectSpace(context: Context, device: string): Promise<number> {
   const { reader, runAbortable, runAlways } = context;
   const measure = async (how: string) => {
     const { stdout, exit, stderr } = await runAbortable(du, ['-sx', how, '/home'], { seconds: 86400 });
-    // Not the exit code: du(1) fails if a file disappears meanwhile.
+    // The exit code is ignored, because du(1) fails if a file disappears meanwhile.
     const bytes = Number(stdout.split('\t')[0]);
     if (Number.isNaN(bytes) || stdout === '')
       throw new HostError(`${du} ended with ${exit}: ${stderr.trim()}`);
@@ -50,7 +50,7 @@ export async function expectSpace(context: Context, device: string): Promise<num
   };
   const needed = await measure('-B1');
   const { sizeBytes, usedBytes } = reader.usage(staging);
-  // The copy of an earlier run is not copied again.
+  // Files that an earlier run has copied need no further space.
   const there = Number((await runAlways(du, ['-sxB1', staging])).split('\t')[0]);
   const free = sizeBytes - usedBytes + there;
   if (needed > free) {

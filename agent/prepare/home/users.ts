@@ -8,18 +8,19 @@ import { readNamespaces } from './namespaces.ts';
 import { describeReach, findReaches, judgeReaches } from './reach.ts';
 import { type Region, homeRegion } from './region.ts';
 
-/** What would continue to use the old /home after another file system is mounted on it. */
+/** The users of the old /home that do not switch to the new /home when it is mounted. */
 export interface Users {
-  /** They block the migration: a sentence each, with what to do. */
+  /** Obstacles to the migration, one sentence each, with the solution. */
   obstacles: string[];
-  /** Processes that only read, and see the old /home until they are restarted. */
+  /** Processes in namespaces where /home is read-only. They see the old /home until they are restarted. */
   stale: string[];
+  /** Processes that use files or directories in /home. */
   owners: HandleOwner[];
 }
 
 const shownObstacles = 10;
 
-/** @param home the mount that serves /home now */
+/** Finds the users of a region. @param home the mount that serves /home now */
 export async function findUsers(reader: SystemReader, region: Region, home: Mount): Promise<Users> {
   const namespaces = readNamespaces(reader, region);
   const { obstacles, stale } = judgeReaches(namespaces, region, home.id);
@@ -38,7 +39,7 @@ export async function findUsers(reader: SystemReader, region: Region, home: Moun
   };
 }
 
-/** The users of /home as it is mounted now. */
+/** Finds the users of the present /home. */
 export async function findHomeUsers(reader: SystemReader): Promise<Users> {
   const mounts = readMounts(reader);
   const home = mounts.serving('/home');
@@ -47,8 +48,9 @@ export async function findHomeUsers(reader: SystemReader): Promise<Users> {
 }
 
 /**
+ * Verifies that no process can write to the old /home.
  * @param region the old /home, which is read-only, or covered by another file system
- * @throws HostError EBUSY naming what can still write to it, or has files in it open
+ * @throws HostError EBUSY naming the writable paths to the old /home, and the processes that have files in it open
  */
 export async function expectUnreachable(reader: SystemReader, region: Region, advice: string): Promise<void> {
   const namespaces = readNamespaces(reader, region);
@@ -60,7 +62,7 @@ export async function expectUnreachable(reader: SystemReader, region: Region, ad
   expectNone(problems, await findHandleOwners(reader, region, namespaces), advice);
 }
 
-/** @throws HostError EBUSY naming them */
+/** Verifies that both lists are empty. @throws HostError EBUSY with their items and the advice */
 export function expectNone(
   obstacles: readonly string[],
   owners: readonly HandleOwner[],

@@ -6,9 +6,9 @@ import { readSnapshot } from '../engine/snapshot.ts';
 import { type Inspected, inspect } from './inspect.ts';
 
 /**
- * Why a device cannot become /home, a sentence each.
- * @param named as on the command line
- * @param wipe whether --wipe names it, so that its content may be lost
+ * Returns the reasons why a device cannot become /home, one sentence each.
+ * @param named the device as named on the command line
+ * @param wipe whether --wipe names the device, so that its content may be destroyed
  */
 export function refusals(
   { never, content, bytes, device }: Inspected,
@@ -47,8 +47,8 @@ const forWholeDisk = [
 ] as const;
 
 /**
- * Programs of a migration that are not installed, a sentence each.
- * @param isWholeDisk whether a disk is partitioned and formatted
+ * Returns the programs that a migration needs and that are not installed, one sentence each.
+ * @param isWholeDisk whether the migration partitions and formats a disk
  */
 export function missingPrograms(reader: SystemReader, isWholeDisk: boolean): string[] {
   return [...always, ...(isWholeDisk ? forWholeDisk : [])]

@@ -2,21 +2,23 @@ import { formatBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { namesIfThere } from '../engine/snapshot.ts';
 
-/** auditd.conf(5); auditd counts in 1024 x 1024 bytes (auditd-event.c, MEGABYTE). */
+/** The unit of sizes in auditd.conf(5): auditd counts in 1024 x 1024 bytes (auditd-event.c, MEGABYTE). */
 const megabyte = 1024 ** 2;
 const file = '/etc/audit/auditd.conf';
 
-/** The settings of auditd.conf(5) about space, with auditd's own defaults. */
+/** The settings of auditd.conf(5) about disk space. The defaults are those of auditd. */
 export interface AuditSpace {
   logFile: string;
-  /** False: auditd writes no log at all. */
+  /** Whether auditd writes a log. */
   writesLogs: boolean;
-  /** The size to which auditd's own logs grow, in bytes; Infinity if there is no limit. */
+  /** The size to which auditd's own logs can grow, in bytes; Infinity if there is no limit. */
   logBytes: number;
   limits: { name: string; text: string; bytes: (fileSystem: number) => number; action: string }[];
 }
 
-/** Actions of auditd below a limit that stop logging or the guest. */
+/**
+ * The actions of auditd that stop logging or the guest when the free space is below a limit, with their consequences.
+ */
 const consequences: Record<string, string> = {
   suspend: 'auditd stops writing audit records',
   single: 'auditd takes the guest to single-user mode',
@@ -26,12 +28,12 @@ const consequences: Record<string, string> = {
 };
 
 /**
- * Finds limits of auditd that the layer of /var will reach, at every boot or when auditd's logs have grown. With HALT, a
- * guest whose layer is smaller than admin_space_left is powered off during every boot (measured).
- * @param layer the maximum size of the layer of /var, in bytes
- * @param used the bytes of it that are used soon after the boot
- * @param isInLayer whether a path will be in that layer
- * @returns a sentence for each limit, and one that says what to do; empty if no limit is reached
+ * Finds limits of auditd that the upper layer of /var will reach, at every boot or when auditd's logs have grown. For
+ * example, with HALT a guest whose layer is smaller than admin_space_left is powered off during every boot (measured).
+ * @param layer the maximum size of the upper layer of /var, in bytes
+ * @param used the bytes of the layer that are in use soon after the boot
+ * @param isInLayer whether a path will be in the layer
+ * @returns one sentence for each limit, and one with the solution; empty if no limit is reached
  */
 export function auditProblems(
   reader: SystemReader,
@@ -51,7 +53,7 @@ export function auditProblems(
   return [...reached.map((limit) => reason(limit, space, layer, used)), advice(reached, space, layer, used)];
 }
 
-/** An enabled unit is linked from a target (systemctl(1), enable). */
+/** Whether auditd.service is enabled, that is, linked in a .wants or .requires folder (systemctl(1), enable). */
 function isEnabled(reader: SystemReader): boolean {
   return namesIfThere(reader, '/etc/systemd/system')
     .filter((name) => name.endsWith('.wants') || name.endsWith('.requires'))
@@ -94,7 +96,7 @@ function advice(
   return `Set VAR_SIZE=${size} or more in /etc/immutafs/immutafs.conf, or ${lower}, or lower num_logs or max_log_file.`;
 }
 
-/** @param text auditd.conf(5): "key = value" lines and # comments; keys and values in any case */
+/** Parses auditd.conf(5): "key = value" lines and # comments. Upper and lower case are equivalent. */
 export function parseAuditSpace(text: string): AuditSpace {
   const values = new Map<string, string>();
   for (const line of text.split('\n')) {
@@ -120,7 +122,7 @@ export function parseAuditSpace(text: string): AuditSpace {
   return {
     logFile: get('log_file', '/var/log/audit/audit.log'),
     writesLogs: word('write_logs', 'yes') !== 'no' && word('log_format', 'raw') !== 'nolog',
-    // auditd rotates a log at its maximum size; with fewer than two logs, it does not rotate.
+    // auditd rotates a log that has reached its maximum size, unless num_logs is less than two.
     logBytes: rotates === 'rotate' && count > 1 ? count * each : rotates === 'suspend' ? each : Infinity,
     limits: [limit('space_left', '75'), limit('admin_space_left', '50')],
   };

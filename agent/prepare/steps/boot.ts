@@ -12,7 +12,7 @@ import { hasFileTypes } from './xfs.ts';
 
 const readonlyRoot = '/etc/sysconfig/readonly-root';
 
-/** Step `boot`: nothing at boot, or in a crash, needs a writable disk. */
+/** Plans the step `boot`: neither the boot nor a crash dump requires a writable disk. */
 export function planBoot(look: Snapshot): Step {
   const { reader } = look;
   const words = splitKernelArguments(reader.read('/proc/cmdline', 65536));
@@ -45,7 +45,10 @@ export function planBoot(look: Snapshot): Step {
   return { id: 'boot', state: 'done', why: done, actions };
 }
 
-/** Without SELinux the file has no effect, and RHEL makes it at every boot (selinux-autorelabel-mark.service). */
+/**
+ * Reports a pending SELinux relabelling. If SELinux is disabled, /.autorelabel has no effect, and RHEL creates it at
+ * every boot (selinux-autorelabel-mark.service).
+ */
 function relabelling(reader: SystemReader): string[] {
   if (reader.stat('/.autorelabel') === undefined || !hasSelinux(reader)) return [];
   return [
@@ -53,14 +56,17 @@ function relabelling(reader: SystemReader): string[] {
   ];
 }
 
-/** rhel-readonly.service (initscripts). */
+/** Returns the edit that disables rhel-readonly.service (initscripts). */
 function switchOff(reader: SystemReader): Action {
   const before = reader.read(readonlyRoot, 65536);
   const after = before.replace(/^([ \t]*(?:READONLY|TEMPORARY_STATE)=)(["']?)yes\2/gm, '$1$2no$2');
   return { do: 'edit', file: readonlyRoot, before, after };
 }
 
-/** A sealed boot masks cloud-init's units. A maintenance boot would use a disk that was written to in a sealed boot. */
+/**
+ * Disables cloud-init. A sealed boot masks its units, but a maintenance boot would accept configuration from a disk
+ * that was written during a sealed boot.
+ */
 function disableCloudInit(reader: SystemReader): { why: string[]; actions: Action[] } {
   const isInstalled =
     reader.stat('/usr/bin/cloud-init') !== undefined && reader.stat('/etc/cloud') !== undefined;
@@ -80,7 +86,10 @@ function ignition(words: readonly string[]): string[] {
 
 const service = '/etc/systemd/system/multi-user.target.wants/kdump.service';
 
-/** kdump.conf(5): the default target is /var/crash on the root file system. */
+/**
+ * Reports kdump with a target on the system disk. The default target is /var/crash on the root file system
+ * (kdump.conf(5)).
+ */
 function crashDumps(look: Snapshot, words: readonly string[]): string[] {
   const { reader } = look;
   if (reader.stat(service) === undefined || !words.some((word) => word.startsWith('crashkernel='))) return [];
@@ -101,8 +110,9 @@ function isOnSystem({ reader, systemDisks }: Snapshot, source: string): boolean 
 }
 
 /**
- * overlayfs requires file types in its upper layer (Documentation/filesystems/overlayfs.rst, d_type). With a lower layer
- * that has none it works on the kernel of RHEL 7.9 (3.10.0-1160), which logs nothing about it (measured).
+ * Reports an XFS without file types below /var. overlayfs requires file types in its upper layer
+ * (Documentation/filesystems/overlayfs.rst, d_type). A lower layer without file types works on the kernel of RHEL 7.9
+ * (3.10.0-1160), without a warning in the kernel log (measured).
  */
 function fileTypes({ reader, mounts }: Snapshot): string[] {
   const mount = mounts.serving('/var');

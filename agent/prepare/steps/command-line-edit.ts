@@ -5,8 +5,8 @@ import { type LoaderFile, kernelopts, linuxLine, optionsLine } from '../../facts
 export type RequiredArgument = 'noresume' | 'noefi';
 
 /**
- * Removes resume= and resume_offset=, and adds missing arguments at the end. Spaces and quotes stay.
- * @param text the arguments of a kernel, as a file has them
+ * Removes resume= and resume_offset=, and appends missing arguments. Spaces and quotes are left unchanged.
+ * @param text the arguments of a kernel, as written in a file
  */
 export function correctArguments(text: string, wanted: readonly RequiredArgument[]): string {
   const kept = text.replace(/(^|[ \t])resume(?:_offset)?=[^\s"']*/g, '');
@@ -18,18 +18,18 @@ export function correctArguments(text: string, wanted: readonly RequiredArgument
   const missing = wanted.filter((word) => !has[word]);
   if (missing.length === 0) return kept;
   const trimmed = kept.trimEnd();
-  // A line that had no arguments still begins with a space.
+  // If the line had no arguments, the added arguments are still preceded by its space.
   return [...(trimmed === '' && kept === '' ? [] : [trimmed]), ...missing].join(' ');
 }
 
-/** Whether correctArguments would change nothing. */
+/** Whether the arguments need no change by `correctArguments`. */
 export function hasCorrectArguments(words: readonly string[], wanted: readonly RequiredArgument[]): boolean {
   return resumeWords(words).length === 0 && correctArguments(words.join(' '), wanted) === words.join(' ');
 }
 
 /**
  * Corrects the arguments of every kernel in a file of GRUB.
- * @param inVariable whether a file sets the variable kernelopts: arguments in the variable are corrected there
+ * @param inVariable whether a file sets the variable kernelopts, so that lines that use the variable get no arguments
  * @returns the text of the file, possibly unchanged
  * @throws Error if an environment block is too small
  */
@@ -70,7 +70,7 @@ function environmentBlock(file: string, text: string): string {
 
 /**
  * Corrects the arguments of future kernels in /etc/default/grub.
- * @returns the text of the file; undefined if the assignment is not plain, since a shell evaluates it
+ * @returns the text of the file; undefined if an assignment is not a plain string, because a shell evaluates the file
  */
 export function correctDefaults(text: string, wanted: readonly RequiredArgument[]): string | undefined {
   const assignment = /^([ \t]*(?:export[ \t]+)?GRUB_CMDLINE_LINUX(_DEFAULT)?=)(.*)$/gm;

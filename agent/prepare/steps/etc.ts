@@ -4,7 +4,7 @@ import type { Action, Step } from '../engine/step.ts';
 import { hostKeys } from './host-keys.ts';
 import { openForWriting } from './open-files.ts';
 
-/** Step `etc`: files below /etc that programs write at run time are written now, or named. */
+/** Plans the step `etc`: files below /etc that programs write at run time are created now, or reported. */
 export function planEtc({ reader }: Snapshot): Step {
   const needs = [machineId(reader), resolvConf(reader), hostKeys(reader), ...lvmBackups(reader)].filter(
     (need) => need !== undefined,
@@ -23,11 +23,14 @@ export function planEtc({ reader }: Snapshot): Step {
 
 interface Need {
   why: string;
-  /** Empty: an administrator has to do it. */
+  /** Empty if an administrator must make the change. */
   actions: Action[];
 }
 
-/** Without a machine ID systemd does not boot on a read-only /etc; with an empty file each boot has another ID. */
+/**
+ * Sets the machine ID. Without the file, systemd fails on a read-only /etc; with an empty file, each boot has another
+ * ID.
+ */
 function machineId(reader: SystemReader): Need | undefined {
   const text = reader.readIfPresent('/etc/machine-id') ?? '';
   if (/^[\da-f]{32}\n?$/.test(text)) return undefined;
@@ -39,7 +42,10 @@ function machineId(reader: SystemReader): Need | undefined {
 
 const networkManagerFile = '/run/NetworkManager/resolv.conf';
 
-/** The first line names the program that writes the file. A link into /run stays writable. */
+/**
+ * Replaces a resolv.conf that NetworkManager writes by a link into /run, which stays writable, and reports other
+ * writers. The first line of the file names the program that writes it.
+ */
 function resolvConf(reader: SystemReader): Need | undefined {
   const file = '/etc/resolv.conf';
   if (reader.stat(file)?.kind !== 'file') return undefined;
@@ -60,7 +66,7 @@ function resolvConf(reader: SystemReader): Need | undefined {
   };
 }
 
-/** LVM writes a missing backup at its next command. */
+/** Creates missing backups of LVM's metadata, because otherwise every LVM command tries to write them. */
 function lvmBackups(reader: SystemReader): Need[] {
   const missing = volumeGroups(reader).filter((name) => reader.stat(`/etc/lvm/backup/${name}`) === undefined);
   return missing.map((name) => ({
@@ -69,7 +75,10 @@ function lvmBackups(reader: SystemReader): Need[] {
   }));
 }
 
-/** "rhel-root" -> rhel; hyphens in names are doubled. The UUID of an LVM device begins with "LVM-" (libdevmapper). */
+/**
+ * Returns the volume groups, from the names of device-mapper devices: "rhel-root" -> rhel; hyphens in names are
+ * doubled. The UUID of an LVM device begins with "LVM-" (libdevmapper).
+ */
 function volumeGroups(reader: SystemReader): string[] {
   const names = reader.list('/sys/block').filter((name) => name.startsWith('dm-'));
   const groups = names.flatMap((name) => {
@@ -88,7 +97,10 @@ function writers(reader: SystemReader): string[] {
   );
 }
 
-/** hwclock(8) records the drift of the clock in it; without it hwclock does not correct the drift. */
+/**
+ * Reports /etc/adjtime, in which hwclock(8) records the drift of the clock. Without the file, the drift is not
+ * corrected.
+ */
 function clock(reader: SystemReader): string[] {
   const kept = reader.readIfPresent('/etc/adjtime') !== undefined;
   return kept ? ['/etc/adjtime stays as it is: `hwclock --systohc` can no longer record the drift.'] : [];

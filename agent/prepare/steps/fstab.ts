@@ -7,8 +7,8 @@ import type { Snapshot } from '../engine/snapshot.ts';
 import type { Step } from '../engine/step.ts';
 
 /**
- * Step `fstab`: entries for file systems on the system's disk get `ro` and pass 0, and swap there is commented out.
- * Everything else stays as it is, byte for byte.
+ * Plans the step `fstab`: lines for file systems on the system disk get `ro` and pass 0, and lines for swap on this
+ * disk are commented out. Every other byte stays unchanged.
  */
 export function planFstab(look: Snapshot): Step {
   const { text, lines, problems } = look.fstab;
@@ -59,16 +59,16 @@ function changeOf(look: Snapshot, entry: FstabEntry): Change | undefined {
   if (entry.type === 'swap') return swapChange(look, entry);
   const { target } = entry;
   if (!target.startsWith('/')) return undefined;
-  // A bind mount or a network file system has no disk here.
+  // Bind mounts and network file systems have no disks in `entry.disks`.
   if (!look.systemDisks.includes(entry.disks)) return undefined;
-  // Step `home` moves it to another disk.
+  // The step `home` moves /home to another disk.
   if (isBelow(target, '/home') && !look.homeIsSkipped) return undefined;
   return mountChange(entry);
 }
 
 function mountChange({ target, options, pass }: FstabEntry): Change | undefined {
   const useless = options.filter((option) => needsWritable.test(option));
-  // The boot itself mounts /var, and file systems below it, read-only as a lower layer.
+  // The boot itself mounts /var and the file systems below it read-only, as lower layers.
   const isWritable = !isBelow(target, '/var') && options.lastIndexOf('ro') <= options.lastIndexOf('rw');
   const what = [
     ...(isWritable ? ['read-only (ro)'] : []),
@@ -104,7 +104,7 @@ function swapChange(look: Snapshot, entry: FstabEntry): Change | undefined {
   };
 }
 
-/** The boot waits 90 seconds for a missing device. */
+/** Reports a line whose device does not exist, because the boot waits 90 seconds for it. */
 function missing({ line, source, missing: isMissing, options }: FstabEntry): string[] {
   if (!isMissing || options.includes('nofail') || options.includes('noauto')) return [];
   return [`Line ${line}: ${source} does not exist; remove the line or add the option nofail.`];

@@ -2,14 +2,15 @@ import type { SystemReader } from '../../system/reader.ts';
 import type { Action } from '../engine/step.ts';
 
 const folder = '/etc/ssh';
-/** The kinds that RHEL's sshd-keygen units generate (sshd-keygen@.service, /usr/sbin/sshd-keygen of RHEL 7). */
+/** The key types that RHEL's sshd-keygen units generate (sshd-keygen@.service, /usr/sbin/sshd-keygen of RHEL 7). */
 const kinds = ['rsa', 'ecdsa', 'ed25519'];
-/** The kinds that `ssh-keygen -A` may generate, including RHEL 7 (ssh-keygen(1)). */
+/** The key types that `ssh-keygen -A` can generate, including those of RHEL 7 (ssh-keygen(1)). */
 const madeKinds = ['dsa', ...kinds];
 
 /**
- * sshd's host keys are generated at its first start. On a read-only /etc that fails, and no one can log in. The keys that
- * the guest would generate are generated now.
+ * Plans the generation of missing host keys. Normally, the host keys are generated when sshd first starts. This fails
+ * on a read-only /etc, and users then cannot log in. Therefore the keys that the guest would generate are generated
+ * now.
  */
 export function hostKeys(reader: SystemReader): { why: string; actions: Action[] } | undefined {
   if (reader.stat('/usr/sbin/sshd') === undefined) return undefined;
@@ -32,7 +33,9 @@ export function hostKeys(reader: SystemReader): { why: string; actions: Action[]
   };
 }
 
-/** With RHEL's units: each kind. Without them sshd needs at least one key. */
+/**
+ * Returns the required key types: those that RHEL's units generate. Without these units, sshd needs at least one key.
+ */
 function wanted(reader: SystemReader): readonly string[] {
   const hasUnits = ['sshd-keygen@.service', 'sshd-keygen.service'].some(
     (unit) => reader.stat(`/usr/lib/systemd/system/${unit}`) !== undefined,
@@ -41,7 +44,7 @@ function wanted(reader: SystemReader): readonly string[] {
   const chosen = /^\s*AUTOCREATE_SERVER_KEYS=["']?([^"'\n]*)/m.exec(
     reader.readIfPresent('/etc/sysconfig/sshd') ?? '',
   )?.[1];
-  // "YES" in the oldest releases; a list of kinds in RHEL 7.
+  // "YES" in the oldest releases; a list of key types in RHEL 7.
   const listed = chosen?.toLowerCase().split(/\s+/) ?? ['yes'];
   if (listed.includes('no')) return [];
   const asked = listed.includes('yes') ? kinds : kinds.filter((kind) => listed.includes(kind));
@@ -50,7 +53,7 @@ function wanted(reader: SystemReader): readonly string[] {
   return isFips ? asked.filter((kind) => kind !== 'ed25519') : asked;
 }
 
-/** An empty file counts as missing (ConditionFileNotEmpty= in the units). */
+/** Whether a host key exists. An empty file counts as missing (ConditionFileNotEmpty= in the units). */
 function isThere(reader: SystemReader, kind: string): boolean {
   return (reader.stat(keyFile(kind))?.bytes ?? 0) > 0;
 }

@@ -10,7 +10,10 @@ import type { Action, Step } from '../engine/step.ts';
 const scriptFolder = '/usr/libexec/immutafs';
 const moduleSetup = '/usr/lib/dracut/modules.d/95immutafs/module-setup.sh';
 
-/** Step `initramfs`: the image of every kernel has its current modules, this version's scripts and the overlay driver. */
+/**
+ * Plans the step `initramfs`: the image of every kernel contains the current modules of the kernel, the scripts of this
+ * version and the overlay driver.
+ */
 export async function planInitramfs({ reader, mounts }: Snapshot): Promise<Step> {
   const step = (state: Step['state'], why: string[], actions: Action[] = []): Step => ({
     id: 'initramfs',
@@ -46,8 +49,8 @@ export async function planInitramfs({ reader, mounts }: Snapshot): Promise<Step>
 }
 
 /**
- * The text of each script that our dracut module installs, by its path in an initramfs. Other scripts are for the late
- * boot. Programs are left out, since dracut may strip them.
+ * Returns the text of each script that our dracut module installs, by its path in an initramfs. Scripts that only the
+ * late boot uses are not included. Binary programs are not included, because dracut may strip them.
  */
 function installedScripts(reader: SystemReader): ReadonlyMap<string, string> {
   const named = (reader.readIfPresent(moduleSetup) ?? '').split(/[^\w.-]+/);
@@ -60,7 +63,10 @@ function installedScripts(reader: SystemReader): ReadonlyMap<string, string> {
   return new Map(scripts.filter(([, text]) => !text.startsWith('\x7fELF')));
 }
 
-/** @returns the problem of a kernel's initramfs, as the rest of a sentence; undefined if there is none */
+/**
+ * Checks the initramfs of a kernel.
+ * @returns the problem, as the predicate of a sentence; undefined if there is none
+ */
 async function faultOf(
   reader: SystemReader,
   kernel: Kernel,
@@ -84,7 +90,10 @@ async function faultOf(
   return missing.length === 0 ? undefined : `lacks ${missing.join(' and ')}`;
 }
 
-/** An archive has the content of hard links once, so an empty file can be one of them. */
+/**
+ * Returns a phrase if a script is missing or differs. An empty file is accepted, because an archive contains the
+ * content of a file with hard links only once.
+ */
 function missingScripts(files: readonly CpioFile[], scripts: ReadonlyMap<string, string>): string[] {
   const inside = new Map(files.map(({ name, text }) => [name, text]));
   const isGood = ([name, text]: [string, string]) => {
@@ -108,10 +117,11 @@ function hasOverlay(reader: SystemReader, version: string, files: readonly CpioF
 }
 
 /**
- * Writes the journal of /boot's file system to the disk. A boot loader does not read that journal: it would find the
- * old image under its name, and the old image's blocks may belong to another file by then. Only freezing does this;
- * dracut does it for the file that it wrote, but not for the rename. It is one process that Ctrl-C does not end while
- * /boot is frozen. FAT cannot be frozen, and has no journal.
+ * Writes the journal of the file system of /boot to the disk. A boot loader does not read the journal. If the rename
+ * were only in the journal, the boot loader would find the old image, whose blocks may already belong to another file.
+ * Only a freeze writes the journal back; dracut freezes the file system after it has written an image, but not after
+ * our rename. The shell ignores signals, so that Ctrl-C does not leave /boot frozen. FAT cannot be frozen, and has no
+ * journal.
  */
 export const flushBoot: Action = {
   do: 'run',
@@ -123,7 +133,10 @@ export const flushBoot: Action = {
   seconds: 600,
 };
 
-/** Makes the new image beside the old one, then renames it: dracut itself may lose both in a power cut. */
+/**
+ * Creates the new image beside the old one and then renames it, because dracut itself may lose both images in a power
+ * cut.
+ */
 function regeneration(kernel: Kernel): Action[] {
   const { version, image } = kernel;
   const made = newImage(kernel);
@@ -137,7 +150,10 @@ function newImage({ image }: Kernel): string {
   return image.replace(/([^/]+)$/, '.$1.immutafs');
 }
 
-/** /boot must have space for one more image beside the old one. An image that an interrupted run left is overwritten. */
+/**
+ * Reports that /boot has no space for a new image beside the old one. Images that an interrupted run left count as free
+ * space, because they are overwritten.
+ */
 function spaceProblem(reader: SystemReader, kernels: readonly Kernel[]): string | undefined {
   const largest = Math.max(0, ...kernels.map(({ image }) => reader.stat(image)?.bytes ?? 0));
   const reusable = kernels.reduce((sum, kernel) => sum + (reader.stat(newImage(kernel))?.bytes ?? 0), 0);

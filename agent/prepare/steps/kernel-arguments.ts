@@ -15,9 +15,9 @@ import {
 } from './command-line-edit.ts';
 
 export interface Corrections {
-  /** Reasons for the actions. */
+  /** The reasons for the actions. */
   why: string[];
-  /** What an administrator has to do. */
+  /** The changes that an administrator must make. */
   manual: string[];
   actions: Action[];
 }
@@ -26,9 +26,9 @@ const defaults = '/etc/default/grub';
 const cmdline = '/etc/kernel/cmdline';
 
 /**
- * Adds noresume, and noefi on UEFI, for every kernel in GRUB's menu and for kernels installed later, and removes resume=.
- * grubby(8) would change the same files; they are edited directly so that --undo can restore each of them. A guest
- * without GRUB's files gets its command line from the host.
+ * Plans to add noresume, and noefi on UEFI, for every kernel in GRUB's menu and for kernels installed later, and to
+ * remove resume=. The files are those that grubby(8) changes. They are edited directly, so that --undo can restore each
+ * of them. A guest without GRUB's files gets its command line from the host.
  * @param running the kernel command line of this boot
  */
 export function planKernelArguments({ reader, mounts }: Snapshot, running: readonly string[]): Corrections {
@@ -59,14 +59,18 @@ export function planKernelArguments({ reader, mounts }: Snapshot, running: reado
 }
 
 /**
- * Not with Secure Boot: the kernel reads the machine owner keys (MOK) that sign modules from EFI variables
- * (security/integrity/platform_certs/load_uefi.c), and systemd ignores the variable SystemdOptions.
+ * Whether noefi is needed. It is not set with Secure Boot, because the kernel reads the machine owner keys (MOK), which
+ * verify modules, from EFI variables (security/integrity/platform_certs/load_uefi.c). With Secure Boot, systemd ignores
+ * the variable SystemdOptions.
  */
 function needsNoEfi(reader: SystemReader): boolean {
   return reader.stat('/sys/firmware/efi') !== undefined && readSecureBoot(reader) !== true;
 }
 
-/** With QEMU's -append or libvirt's <cmdline>, the guest has no file to change. */
+/**
+ * Reports resume= in a command line from QEMU's -append or libvirt's <cmdline>, for which the guest has no file to
+ * change.
+ */
 function fromHost(running: readonly string[]): string[] {
   const resume = resumeWords(running);
   if (resume.length === 0 || neverResumes(running)) return [];
@@ -90,7 +94,7 @@ function editLoader(
   }
 }
 
-/** Edits the files from which grub-mkconfig and kernel-install(8) take the arguments of a new kernel. */
+/** Plans edits of the files from which grub-mkconfig and kernel-install(8) take the arguments of a new kernel. */
 function editFuture(reader: SystemReader, wanted: readonly RequiredArgument[], edits: Action[]): string[] {
   const edit = (file: string, before: string, after: string) => {
     if (after !== before) edits.push({ do: 'edit', file, before, after });

@@ -4,7 +4,10 @@ import type { Step } from '../engine/step.ts';
 const file = '/etc/mtab';
 const to = '../proc/self/mounts';
 
-/** Step `mtab`: /etc/mtab is a link to the kernel's mount table, since a file on a read-only disk would be stale. */
+/**
+ * Plans the step `mtab`: /etc/mtab is a link to the kernel's mount table, because a file on a read-only disk becomes
+ * stale.
+ */
 export function planMtab({ reader }: Snapshot): Step {
   const kind = reader.stat(file)?.kind;
   const link = kind === 'link' ? reader.link(file) : undefined;

@@ -6,14 +6,17 @@ import type { SystemReader } from '../../system/reader.ts';
 export interface OpenFile {
   path: string;
   bytes: number;
-  /** Processes, as "rsyslogd (812)". */
+  /** The processes: "rsyslogd (812)". */
   who: string[];
 }
 
-/** O_WRONLY | O_RDWR in the flags of open(2), which are octal in fdinfo (proc_pid_fdinfo(5)). */
+/**
+ * O_WRONLY | O_RDWR, the bits for writing in the flags of open(2). fdinfo shows the flags in octal
+ * (proc_pid_fdinfo(5)).
+ */
 const writes = 3;
 
-/** The files below some folders that processes other than this one have open for writing, the largest first. */
+/** Finds the files below some folders that processes other than this one have open for writing, the largest first. */
 export function openForWriting(reader: SystemReader, folders: readonly string[]): OpenFile[] {
   const files = new Map<string, OpenFile>();
   const pids = reader.list('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
@@ -40,7 +43,7 @@ function pathsOf(reader: SystemReader, pid: string, folders: readonly string[]):
   });
 }
 
-/** @returns undefined if the process has ended (ENOENT, ESRCH) or may not be inspected */
+/** Calls `read`. @returns undefined if the process has ended (ENOENT, ESRCH) or must not be inspected (EACCES) */
 function unlessEnded<T>(read: () => T): T | undefined {
   try {
     return read();

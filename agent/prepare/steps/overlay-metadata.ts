@@ -2,7 +2,7 @@ import { formatBytes, shortList } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 
-/** The time limit of the search of one file system, in milliseconds. */
+/** The timeout of the search of one file system, in milliseconds. */
 const limit = 120_000;
 const find = '/usr/bin/find';
 const getfattr = '/usr/bin/getfattr';
@@ -10,14 +10,14 @@ const stat = '/usr/bin/stat';
 const attributes = '^trusted\\.overlay\\.';
 
 /**
- * Finds overlayfs's own metadata (Documentation/filesystems/overlayfs.rst): a character device 0:0 is a whiteout, and
- * trusted.overlay.* attributes change how directories and files are shown. In the lower layer of the overlay on /var such
- * files cannot be opened, or other content is shown. They come from the upper layer of another overlay: a container store,
- * or a copy of one.
- * @param roots folders, each searched without the file systems mounted below it
+ * Finds metadata of overlayfs (Documentation/filesystems/overlayfs.rst): a character device 0:0 is a whiteout, and
+ * trusted.overlay.* attributes change how overlayfs shows directories and files. In the lower layer of the overlay on
+ * /var, files with this metadata cannot be opened, or have other content. The metadata comes from the upper layer of
+ * another overlay: from a container store, or from a copy of an upper layer.
+ * @param roots the folders to search, each without the file systems mounted below it
  * @param stores container stores, where the metadata is expected
- * @param isMountPoint whether a file system is mounted on a path: find -xdev names mount points, too
- * @returns problems: what was found, or why the search failed, each with what to do
+ * @param isMountPoint whether a file system is mounted on a path, because find -xdev also returns mount points
+ * @returns problems: the files found, or the reason why a search failed, each with the solution
  */
 export async function findOverlayMetadata(
   reader: SystemReader,
@@ -81,7 +81,10 @@ function describe(
 
 const few = (paths: readonly string[]) => shortList(paths, ', ', 5);
 
-/** @returns paths, one character a byte; or, as a text, why the search failed */
+/**
+ * Searches for whiteouts.
+ * @returns their paths, one character per byte; or, as a text, the reason why the search failed
+ */
 async function whiteoutsIn(reader: SystemReader, root: string): Promise<string[] | string> {
   const args = [root, '-ignore_readdir_race', '-xdev', '-type', 'c'];
   const { stdout, ended } = await reader.run(
@@ -96,16 +99,16 @@ async function whiteoutsIn(reader: SystemReader, root: string): Promise<string[]
     .map((line) => line.slice('0:0 '.length));
 }
 
-/** @returns as whiteoutsIn */
+/** Searches for files with overlayfs attributes. @returns their paths, or the reason why the search failed */
 async function attributesIn(reader: SystemReader, root: string): Promise<string[] | string> {
   const options = ['-h', '--absolute-names', '-m', attributes, '--'];
-  // If getfattr works, find fails only because files have been removed meanwhile.
+  // If getfattr works on the root, find fails only if files are removed during the search.
   const { ended: first } = await reader.run(getfattr, [...options, root], limit);
   if (first !== 'good') return searchProblem(root, 'overlayfs attributes', first);
   const args = [root, '-ignore_readdir_race', '-xdev', '-exec', getfattr, ...options, '{}', '+'];
   const { stdout, ended } = await reader.run(find, args, limit);
   if (ended !== 'good' && ended !== 'bad') return searchProblem(root, 'overlayfs attributes', ended);
-  // Special characters are octal; the paths are only shown.
+  // getfattr writes special characters in octal. They are not decoded, because the paths are only displayed.
   return stdout.split('\n').flatMap((line) => /^# file: (.*)$/.exec(line)?.[1] ?? []);
 }
 

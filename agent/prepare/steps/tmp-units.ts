@@ -3,9 +3,9 @@ import type { SystemReader } from '../../system/reader.ts';
 const unit = '/etc/systemd/system/tmp.mount';
 
 export interface TmpUnits {
-  /** The administrator's tmp.mount, if it mounts /tmp with the required options. */
+  /** The administrator's tmp.mount, if it mounts a tmpfs on /tmp with the required options. */
   serving: string | undefined;
-  /** Files that override fstab and mount /tmp wrongly, with the reason as the rest of a sentence. */
+  /** Files that override fstab and do not mount /tmp as required, with the reason as the predicate of a sentence. */
   overriding: { file: string; reason: string }[];
 }
 
@@ -58,7 +58,7 @@ function dropins(reader: SystemReader): string[] {
     .map((name) => `${folder}/${name}`);
 }
 
-/** The text is empty for a link to /dev/null. */
+/** Reads a unit file. @returns an empty text for a link to /dev/null; undefined if there is no file */
 function textOf(reader: SystemReader, file: string): string | undefined {
   if (reader.stat(file)?.kind === 'link' && reader.link(file) === '/dev/null') return '';
   return reader.readIfPresent(file);

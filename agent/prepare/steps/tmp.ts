@@ -6,11 +6,14 @@ import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Settings, Step } from '../engine/step.ts';
 import { findTmpUnits } from './tmp-units.ts';
 
-/** The article's 5k does not suffice to unpack one large archive. An inode takes about a kilobyte while it is used. */
+/**
+ * The value of nr_inodes. The article's 5k do not suffice to unpack one large archive. An inode in use takes about a
+ * kilobyte of memory.
+ */
 const inodes = '50k';
 const opposites: Record<string, string> = { noexec: 'exec', nodev: 'dev', nosuid: 'suid' };
 
-/** Step `tmp`: /tmp is a tmpfs, noexec. The content of the present /tmp stays on the disk, below the mount. */
+/** Plans the step `tmp`: /tmp is a noexec tmpfs. The content of the present /tmp stays on the disk, below the mount. */
 export function planTmp(look: Snapshot): Step {
   const lines = look.fstab.lines.filter(({ target }) => target === '/tmp');
   if (lines.length > 1) {
@@ -90,7 +93,9 @@ function withRestrictions(options: readonly string[], required: readonly string[
   );
 }
 
-/** Size and mode of an existing line stay, unless --tmp-size or --tmp-mode sets them. */
+/**
+ * Sets the size and mode of an existing line to the values of --tmp-size and --tmp-mode, if these options are given.
+ */
 function withSettings({ tmpSize, tmpMode }: Settings, isTmpfs: boolean, options: string[]): string[] {
   if (!isTmpfs) return options;
   const values = [
@@ -110,7 +115,7 @@ function withValue(options: readonly string[], key: string, value: string): stri
   return options.flatMap((option) => (option.startsWith(`${key}=`) ? [wanted] : [option]));
 }
 
-/** The options that REQUIRE_OPTIONS has for /tmp, in a fixed order; all three if it does not name /tmp. */
+/** Returns the options that REQUIRE_OPTIONS has for /tmp, in a fixed order; all three if it does not name /tmp. */
 function requiredForTmp({ config }: Snapshot): string[] {
   const list = requiredOptions(config).find(({ target }) => target === '/tmp')?.list;
   return Object.keys(opposites).filter((option) => list === undefined || list.includes(option));

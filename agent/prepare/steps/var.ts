@@ -7,12 +7,14 @@ import { auditProblems } from './audit-space.ts';
 import { openForWriting } from './open-files.ts';
 import { findOverlayMetadata } from './overlay-metadata.ts';
 
-/** The largest share of the memory that the upper layer of /var may take, so that the guest can work. */
+/**
+ * The maximum share of the memory that the upper layer of /var may take, so that enough memory is left for the guest.
+ */
 const mostOfMemory = 0.75;
 
 /**
- * Step `var`: the memory that the overlay on /var needs. The first write to a file copies the whole file into the upper
- * layer, so the files that daemons have open for writing now are counted.
+ * Plans the step `var`, which estimates the memory that the overlay on /var needs. The first write to a file copies the
+ * whole file into the upper layer, so the estimate is the size of the files that processes have open for writing.
  */
 export async function planVar(look: Snapshot): Promise<Step> {
   const { reader, config, settings } = look;
@@ -49,7 +51,7 @@ function largest(files: readonly { path: string; bytes: number; who: string[] }[
   return shortList(texts, ', ', 5);
 }
 
-/** /proc/meminfo counts in KiB. */
+/** Returns the size of the memory in bytes. /proc/meminfo counts in KiB. */
 function memoryBytes(reader: SystemReader): number {
   const found = /^MemTotal:\s+(\d+) kB$/m.exec(reader.read('/proc/meminfo', 65536))?.[1];
   if (found === undefined) throw new Error('/proc/meminfo has no MemTotal');
@@ -64,7 +66,7 @@ function capBytes(size: string, memory: number): number {
   return unit === '%' ? Math.floor((memory * number) / 100) : number * (units[unit] ?? 1);
 }
 
-/** Commands that shrink journals and logs. systemd 219 has no `journalctl --rotate`. */
+/** Returns commands that rotate and shrink journals and logs. systemd 219 has no `journalctl --rotate`. */
 function cleaning(reader: SystemReader): Action[] {
   const run = (program: string, ...args: string[]): Action => ({ do: 'run', program, args, seconds: 300 });
   const logs = ['/usr/sbin/logrotate', '/etc/logrotate.conf'].every(
@@ -85,7 +87,7 @@ const stores = [
   '/var/lib/machines',
 ];
 
-/** The container stores that exist and will be below the overlay on /var. */
+/** Finds the container stores that exist, are not empty, and will be below the overlay on /var. */
 function containerStores(look: Snapshot): string[] {
   const { reader } = look;
   return stores.filter(
@@ -94,7 +96,10 @@ function containerStores(look: Snapshot): string[] {
   );
 }
 
-/** The overlay on /var cannot be the upper layer of another overlay (overlayfs.rst), and images are large. */
+/**
+ * Reports container stores, because the overlay on /var cannot be the upper layer of another overlay (overlayfs.rst)
+ * and images are large, and reports metadata of overlayfs.
+ */
 async function storeProblems(look: Snapshot, found: readonly string[]): Promise<string[]> {
   const { reader, mounts } = look;
   const below = mounts.all

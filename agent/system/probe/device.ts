@@ -8,9 +8,9 @@ import { probeName } from './unnamed.ts';
 const nullDevice = 0x103;
 
 /**
- * Makes a device node of /dev/null in a folder and opens it. Requires root. A node must have a name; this process survives
- * the agent's death and removes the node.
- * @returns EACCES on a mount with nodev (mount(2)), OPENED if the node works, else errno's name
+ * Creates a device node like /dev/null in a folder and opens it. Requires root. A device node must have a name, so this
+ * process removes the node, even if the agent was killed.
+ * @returns EACCES on a mount with nodev (mount(2)), OPENED if the node can be opened, else the error code
  */
 export function tryDevice(folder: string): string {
   if (process.geteuid?.() !== 0) return 'EPERM';
@@ -27,7 +27,7 @@ export function tryDevice(folder: string): string {
   }
 }
 
-/** The owner of the folder may have replaced the node by another device, which must not be opened. */
+/** Opens the node, unless the folder's owner has replaced it with another device, which must not be opened. */
 function openNode(node: string): string {
   const named = fs.openSync(node, O_PATH | fs.constants.O_NOFOLLOW);
   try {

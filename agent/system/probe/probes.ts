@@ -5,7 +5,7 @@ import { tryExecute, trySetUid } from './run.ts';
 import { removeLeftovers } from './unnamed.ts';
 import { tryWrite } from './write.ts';
 
-/** The probes of a path; each returns errno's name or a word of its own. */
+/** The probes of a path. Each returns the name of an error code or a keyword of the probe. */
 export const probes = {
   present: (path: string) => (fs.lstatSync(path, { throwIfNoEntry: false }) ? 'YES' : 'NO'),
   write: tryWrite,
@@ -17,8 +17,8 @@ export const probes = {
 export type ProbeKind = keyof typeof probes;
 
 /**
- * Runs probes in turn. Signals are ignored, so that no file stays behind.
- * @param say receives each answer at once, since a later probe may hang
+ * Runs probes one after another. Ignores signals, so that no file is left behind.
+ * @param say receives each answer immediately, because a later probe may hang
  */
 export function runProbes(kinds: readonly ProbeKind[], path: string, say: (line: string) => void): void {
   ignoreSignals();
@@ -26,7 +26,7 @@ export function runProbes(kinds: readonly ProbeKind[], path: string, say: (line:
   for (const kind of kinds) say(`${kind} ${answer(kind, path)}\n`);
 }
 
-/** Tries a write at each path in turn. @param say as for runProbes */
+/** Tries to write at each path, one after another. @param say as for runProbes */
 export function runWrites(paths: readonly string[], say: (line: string) => void): void {
   ignoreSignals();
   for (const path of paths) say(`${answer('write', path)}\n`);

@@ -1,6 +1,6 @@
 /**
- * An ELF executable for x86-64, System V (elf(5)), that exits with 1 if its effective user is root, else with 0. A script
- * is no substitute: the kernel ignores a script's set-uid bit (fs/binfmt_script.c).
+ * Returns an ELF executable for x86-64 (elf(5)) that exits with 1 if its effective user is root, else with 0. A script
+ * cannot be used, because the kernel ignores the set-user-ID bit of scripts (fs/binfmt_script.c).
  */
 export function probeProgram(): Buffer {
   const code = Buffer.from(

@@ -8,7 +8,7 @@ const nobody = 65534;
 
 /**
  * Executes a program in a folder.
- * @returns EACCES on a mount with noexec (execve(2)), RAN if the program ran, else errno's name
+ * @returns EACCES on a mount with noexec (execve(2)), RAN if the program ran, else the error code
  */
 export function tryExecute(folder: string): string {
   const { error } = run(folder, 0o700);
@@ -16,12 +16,13 @@ export function tryExecute(folder: string): string {
 }
 
 /**
- * Executes a set-uid program of root as the user nobody. Requires root.
- * @returns HONOURED if it ran as root, IGNORED if it did not, EACCES on a mount with noexec, else errno's name
+ * Executes a set-user-ID program of root as the user nobody. Requires root.
+ * @returns HONOURED if the program ran as root, IGNORED if it did not, EACCES on a mount with noexec, else the error
+ *     code
  */
 export function trySetUid(folder: string): string {
   if (process.geteuid?.() !== 0) return 'EPERM';
-  // With no_new_privs (prctl(2)) the set-uid bit has no effect on any mount.
+  // With no_new_privs (prctl(2)), the set-user-ID bit has no effect on any mount.
   if (/^NoNewPrivs:\s*1/m.test(fs.readFileSync('/proc/self/status', 'latin1'))) return 'NO_NEW_PRIVS';
   const { error, exit } = run(folder, 0o4711, { uid: nobody, gid: nobody });
   if (error !== undefined) return errorCode(error) || errorMessage(error);
@@ -34,7 +35,7 @@ function run(folder: string, mode: number, as: { uid?: number; gid?: number } = 
   try {
     fs.writeSync(writable, probeProgram());
     fs.fchmodSync(writable, mode);
-    // A file that is open for writing cannot be executed: ETXTBSY.
+    // Reopen the file read-only, because a file that is open for writing cannot be executed (ETXTBSY).
     program = fs.openSync(`/proc/self/fd/${writable}`, fs.constants.O_RDONLY);
   } finally {
     fs.closeSync(writable);

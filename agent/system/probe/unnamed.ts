@@ -3,30 +3,29 @@ import path from 'node:path';
 import { errorCode } from '../../lib/errors.ts';
 import { randomWord } from '../foreign-folder.ts';
 
-/** O_TMPFILE | O_DIRECTORY (asm-generic/fcntl.h); Node does not define the first. */
+/** O_TMPFILE (asm-generic/fcntl.h), which Node does not define, includes O_DIRECTORY. */
 const O_TMPFILE = 0o20000000 | fs.constants.O_DIRECTORY;
 
-/** The names of a probe's files: the process ID, and a word that other users cannot predict. */
+/** Matches the file names of probes, which contain the process ID and a word that other users cannot predict. */
 export const leftover = /^\.immutafs-probe-(\d+)(?:-[0-9a-z]+)?$/;
 
 /**
- * Opens a file for writing that never has a name, so that none stays behind even if the process is killed (open(2),
- * O_TMPFILE).
- * @throws errno's; see isWithoutUnnamed
+ * Opens an unnamed file for writing (open(2), O_TMPFILE), so that no file is left behind even if the process is killed.
+ * @throws the system's error; see isWithoutUnnamed
  */
 export function openWithoutName(folder: string): number {
   return fs.openSync(folder, fs.constants.O_RDWR | O_TMPFILE, 0o600);
 }
 
 /**
- * Whether the kernel (before 3.11) or the file system (vfat, NFS) does not support O_TMPFILE: EISDIR or EOPNOTSUPP, which
- * libuv calls ENOTSUP (the same number on Linux).
+ * Whether the error means that the kernel (before 3.11) or the file system (vfat, NFS) does not support O_TMPFILE. The
+ * error code is EISDIR or EOPNOTSUPP, which libuv calls ENOTSUP (the same number on Linux).
  */
 export function isWithoutUnnamed(error: unknown): boolean {
   return ['EISDIR', 'ENOTSUP', 'EOPNOTSUPP'].includes(errorCode(error));
 }
 
-/** As openWithoutName; without O_TMPFILE, a file whose name is removed before anything is written. */
+/** Like openWithoutName. Without O_TMPFILE, creates a file with a name and removes the name immediately. */
 export function openUnnamed(folder: string): number {
   try {
     return openWithoutName(folder);
@@ -44,7 +43,7 @@ export function probeName(folder: string): string {
   return path.join(folder, `.immutafs-probe-${process.pid}-${randomWord()}`);
 }
 
-/** Removes the files of probes that were killed; the files of running probes stay. */
+/** Removes the files of probes that were killed, but not the files of running probes. */
 export function removeLeftovers(folder: string): void {
   for (const name of fs.readdirSync(folder)) {
     const pid = leftover.exec(name)?.[1];

@@ -3,10 +3,10 @@ import { errorCode, errorMessage } from '../../lib/errors.ts';
 import { isWithoutUnnamed, openWithoutName } from './unnamed.ts';
 
 /**
- * Tries a write to a folder's file system. The kernel returns EROFS before it checks permissions (fs/namei.c,
- * mnt_want_write() in do_tmpfile()). Without O_TMPFILE, access(2) is used, which makes the same check and leaves no file
- * either.
- * @returns errno's name, or OK if the write succeeded
+ * Tries to write to a folder's file system. The kernel returns EROFS before it checks permissions (fs/namei.c,
+ * mnt_want_write() in do_tmpfile()). Without O_TMPFILE, access(2) is used, which performs the same check and also
+ * leaves no file behind.
+ * @returns OK if the write succeeded, else the error code
  */
 export function tryWrite(folder: string): string {
   try {

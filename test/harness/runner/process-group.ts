@@ -4,11 +4,11 @@ import os from 'node:os';
 
 const groups = new Set<number>();
 const graceSeconds = 5;
-/** A nice value (setpriority(2)). */
+/** The nice value of processes at lower priority (setpriority(2)). */
 const lowerPriority = 5;
 
 export interface Ended {
-  /** null where a signal ended the program. */
+  /** Exit code; null if a signal ended the program. */
   code: number | null;
   signal: NodeJS.Signals | null;
   timedOut: boolean;
@@ -19,13 +19,13 @@ export interface Ended {
 export interface RunOptions {
   /** Time limit. */
   seconds: number;
-  /** Runs at a lower priority. */
+  /** Runs the program at lower priority. */
   yielding?: boolean;
 }
 
 /**
- * Runs a program as the leader of a process group of its own, without a stdin. All processes of the group are killed
- * when the program ends, and when its time is up.
+ * Runs a program as the leader of a new process group, without stdin. All processes of the group are killed when the
+ * program ends or exceeds the time limit.
  */
 export async function runInGroup(
   program: string,
@@ -61,13 +61,16 @@ export async function runInGroup(
   });
 }
 
-/** The kernel ignores nice values between sessions where it groups each session's processes (sched(7), autogroup). */
+/**
+ * Lowers the priority of a session's autogroup, because with autogrouping the kernel ignores nice values between
+ * sessions (sched(7)).
+ */
 function lowerPriorityOf(session: number): void {
-  os.setPriority(session, lowerPriority);
   try {
+    os.setPriority(session, lowerPriority);
     fs.writeFileSync(`/proc/${session}/autogroup`, String(lowerPriority));
   } catch {
-    // A kernel without autogroup.
+    // The kernel has no autogroups, or this process already has a lower priority and may not raise it.
   }
 }
 
@@ -80,6 +83,6 @@ function endGroup(group: number | undefined, signal: NodeJS.Signals): void {
   try {
     process.kill(-group, signal);
   } catch {
-    // The group has no process any more.
+    // The group has no processes left.
   }
 }

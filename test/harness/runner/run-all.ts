@@ -26,6 +26,11 @@ export async function runAll(
     print(describe(file, result));
     results.set(file, result);
   });
+  for (const file of files.filter((each) => !results.has(each))) {
+    const result = { passed: 0, failed: 1, problem: 'did not run', output: '', seconds: 0 };
+    print(describe(file, result));
+    results.set(file, result);
+  }
   print(slowest(results));
   const all = [...results.values()];
   const passed = all.reduce((sum, result) => sum + result.passed, 0);
@@ -55,7 +60,7 @@ async function inLanes(
   await Promise.all(Array.from({ length: lanes }, lane));
 }
 
-/** A failed file with its whole output, a passed one without. */
+/** Describes the result of a file: for a failed file with its whole output, for a passed file without. */
 function describe(file: string, { passed, failed, problem, output, seconds }: Result): string {
   const time = `${seconds.toFixed(1)} s`;
   if (problem === '') return `passed  ${file}  (${passed}, ${time})\n`;
@@ -63,7 +68,7 @@ function describe(file: string, { passed, failed, problem, output, seconds }: Re
   return `failed  ${file}  (${passed} passed, ${failed} failed, ${time}): ${problem}\n${whole}`;
 }
 
-/** Only where there are so many files that the list tells something. */
+/** Lists the slowest files, if there are enough files for the list to be useful. */
 function slowest(results: ReadonlyMap<string, Result>): string {
   if (results.size <= slowestShown) return '';
   const lines = [...results]

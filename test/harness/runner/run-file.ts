@@ -5,21 +5,21 @@ import { warmFile } from './schedule.ts';
 import { lintFile } from './selection.ts';
 
 export interface Result {
-  /** Tests, not files. */
+  /** The number of tests that passed. */
   passed: number;
-  /** At least 1 where there is a problem. */
+  /** The number of tests that failed; at least 1 if there is a problem. */
   failed: number;
-  /** Why the file failed; empty where it passed. */
+  /** Why the file failed; empty if it passed. */
   problem: string;
   output: string;
   seconds: number;
 }
 
 /**
- * Runs one file of tests. Everything but a clear success is a failure.
+ * Runs one file of tests. Any result other than a clear success is a failure.
  *
  * @param seconds time limit
- * @param yielding leaves the processors to files that are not
+ * @param yielding runs the file at lower priority
  */
 export async function runFile(
   root: string,
@@ -66,7 +66,7 @@ interface Counts {
   skipped: number;
 }
 
-/** From uvu's summary (uvu/dist/index.mjs, exec). */
+/** Reads the counts from uvu's summary (uvu/dist/index.mjs, exec). */
 function uvuCounts(output: string): Counts | undefined {
   // eslint-disable-next-line no-control-regex -- colours
   const plain = output.replace(/\x1b\[[0-9;]*m/g, '');
@@ -83,7 +83,7 @@ function lintCounts(output: string): Counts | undefined {
   return { total: Number(passed) + Number(failed), passed: Number(passed), skipped: 0 };
 }
 
-/** The exit code is not enough: uvu exits with 0 where a `before` throws. */
+/** Returns why a file failed. The exit code is not enough, because uvu exits with 0 if a `before` hook throws. */
 function judge(ended: Ended, counts: Counts | undefined, seconds: number): string {
   if (ended.timedOut) return `took longer than ${seconds} s`;
   if (ended.signal !== null) return `ended by ${ended.signal}`;
@@ -95,7 +95,7 @@ function judge(ended: Ended, counts: Counts | undefined, seconds: number): strin
   return ended.code === 0 ? '' : `exit code ${ended.code}`;
 }
 
-/** uvu does not report a suite whose `.run()` is forgotten. */
+/** Reports a suite whose `.run()` is missing, because uvu does not report it. */
 function unrun(source: string): string {
   const suites = source.match(/\bsuite(<[^>]*>)?\(/g)?.length ?? 0;
   const test = /import\s*\{[^}]*\btest\b[^}]*\}\s*from\s*'uvu'/.test(source) ? 1 : 0;

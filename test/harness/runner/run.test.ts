@@ -54,7 +54,10 @@ limits('processes that a file leaves behind are killed', async () => {
 });
 limits.run();
 
-/** kill(2) does not wait for the end, and a process that has ended may be a zombie until init reaps it. */
+/**
+ * Waits until a process has gone, because kill(2) does not wait and a process that has ended may be a zombie until init
+ * reaps it.
+ */
 async function assertGone(output: string): Promise<void> {
   const pid = /child (\d+)/.exec(output)?.[1];
   if (pid === undefined) return;

@@ -57,19 +57,32 @@ schedule(
   },
 );
 
+schedule('every selected file runs exactly once', () => {
+  const files = select(true);
+  const jobs = new Schedule(root, files);
+  const taken: string[] = [];
+  while (!jobs.isEmpty) {
+    const job = jobs.take();
+    assert.ok(job, 'a file waits although no other file runs');
+    taken.push(job.file);
+    jobs.done(job);
+  }
+  assert.equal(taken.filter((file) => file !== warmFile).sort(), [...files].sort());
+});
+
 schedule('without guests nothing is built for them', () => {
   const jobs = new Schedule(root, ['test/unit/a.test.ts']);
   assert.is(jobs.take()?.file, 'test/unit/a.test.ts');
   assert.is(jobs.isEmpty, true);
 });
 
-schedule('time limits: guests 10 and 20 minutes, other files 4', () => {
+schedule('time limits: guests 20 and 30 minutes, other files 4', () => {
   const limit = (file: string) => {
     const jobs = new Schedule('/nowhere', [file]);
     return jobs.take()?.limitSeconds;
   };
-  assert.is(limit('test/vm/smoke/a.test.ts'), 600);
-  assert.is(limit('test/vm/matrix/a.test.ts'), 1200);
+  assert.is(limit('test/vm/smoke/a.test.ts'), 1200);
+  assert.is(limit('test/vm/matrix/a.test.ts'), 1800);
   assert.is(limit('test/unit/a.test.ts'), 240);
 });
 schedule.run();

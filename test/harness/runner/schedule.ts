@@ -2,18 +2,18 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { lintFile } from './selection.ts';
 
-/** Files at a time. The third one uses the processors while a guest waits. */
+/** The number of files that run at a time. The third file uses the processors while a guest waits. */
 export const lanes = 3;
 
-/** Guests at a time: an emulated guest keeps a processor busy. */
+/** The number of guests that run at a time, because an emulated guest keeps a processor busy. */
 const guestsAtOnce = 2;
 
-/** Builds what the guest tests share; they start when it has ended. */
+/** Builds the files that the guest tests share. The guest tests start when this file has ended. */
 export const warmFile = 'test/vm/warm.ts';
 
 /**
- * Seconds that files took last time, alone on two processors; the longest file starts first. Only the order depends on
- * them: a file that is missing here counts as `usual`.
+ * The duration of files in seconds, measured alone on two processors. Only the order depends on the durations: the
+ * longest file starts first, and a file that is missing here has the duration `usual`.
  */
 const seconds: Readonly<Record<string, number>> = {
   'test/vm/matrix/update': 800,
@@ -45,7 +45,10 @@ const seconds: Readonly<Record<string, number>> = {
   'test/shell/identity': 20,
   'test/harness/runner/run': 20,
 };
-/** Packaging tests wait for the package, which is being built at first, so they come last. */
+/**
+ * The duration of a file that is not listed. Packaging tests come last, because they wait until the package has been
+ * built.
+ */
 const usual = (file: string): number => {
   if (file.startsWith('test/vm/')) return 80;
   return file.startsWith('test/packaging/') ? 4 : 5;
@@ -53,15 +56,15 @@ const usual = (file: string): number => {
 
 export interface Job {
   file: string;
-  /** Time limit. */
+  /** Time limit of the file. */
   limitSeconds: number;
-  /** Boots guests, or builds what they boot from. */
+  /** Whether the file boots guests, or builds the files from which guests boot. */
   guest: boolean;
 }
 
 /**
- * Hands out files to the lanes, the longest one first, and guests only when the shared trees are built. A lane that
- * finds nothing to start waits for the end of another file.
+ * Distributes files to the lanes, the longest file first. Files that boot guests start only when the shared trees are
+ * built. A lane that finds no file to start waits until a running file ends.
  */
 export class Schedule {
   readonly #waiting: Job[];
@@ -79,7 +82,7 @@ export class Schedule {
     return this.#waiting.length === 0;
   }
 
-  /** @returns the next file that may start now, if there is one */
+  /** @returns the next file that may start now, or undefined */
   take(): Job | undefined {
     const index = this.#waiting.findIndex((job) => this.#mayStart(job));
     const [job] = index < 0 ? [] : this.#waiting.splice(index, 1);
@@ -104,9 +107,9 @@ function timeOf(file: string): number {
 
 function jobOf(file: string): Job {
   const limits: [string, number][] = [
-    [warmFile, 600],
-    ['test/vm/smoke/', 600],
-    ['test/vm/', 1200],
+    [warmFile, 1200],
+    ['test/vm/smoke/', 1200],
+    ['test/vm/', 1800],
     [lintFile, 300],
   ];
   const [, limitSeconds] = limits.find(([prefix]) => file.startsWith(prefix)) ?? ['', 240];

@@ -4,7 +4,7 @@ import path from 'node:path';
 /** The linters run as one test file. */
 export const lintFile = 'test/lint.ts';
 
-/** What `npm test` leaves to `npm run test:all`: folders and files that take long. */
+/** Folders and files that take so long that only `npm run test:all` runs them. */
 const onlyInAll: readonly string[] = [
   'test/vm/matrix/',
   'test/wire/',
@@ -13,17 +13,20 @@ const onlyInAll: readonly string[] = [
   'test/system/prometheus-file.test.ts',
 ];
 
-/** Part of every run, though below a folder of `onlyInAll`. */
+/** Folders that are part of every run although they are below a folder of `onlyInAll`. */
 const always: readonly string[] = ['test/wire/smoke/'];
 
 export interface Selection {
   /** Parts of paths; a file that contains one of them is selected. Empty: every file. */
   filters: readonly string[];
-  /** Without filters: whether the files of `onlyInAll` are selected. */
+  /** Whether a run without filters selects the files of `onlyInAll`. */
   all: boolean;
 }
 
-/** The linters and test/**\/*.test.ts that a run selects, sorted; files below a `fixtures` folder never are. */
+/**
+ * Returns the linters and the files of test/**\/*.test.ts that a run selects, sorted. Files below a `fixtures` folder
+ * are never selected.
+ */
 export function selectFiles(root: string, { filters, all }: Selection): string[] {
   const files = findFiles(root);
   if (filters.length > 0) return files.filter((file) => filters.some((filter) => file.includes(filter)));

@@ -2,6 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type AssessedFacts, assess } from '../../../agent/assess/assess.ts';
 import { gatherFacts } from '../../../agent/facts/gather.ts';
+import { HostError } from '../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import { type Change, all, file, fstab, mount, nothing } from '../../harness/changes.ts';
 import { copied, part, xfs } from '../../harness/copies.ts';
@@ -25,16 +26,17 @@ const unknown = (facts: AssessedFacts) => judgements.filter((name) => 'error' in
 
 /** Reads of some files fail. */
 const failing =
-  (isUnreadable: (name: string) => boolean) =>
+  (isUnreadable: (name: string) => boolean, code = '') =>
   (reader: SystemReader): SystemReader => {
     const check = (name: string) => {
-      if (isUnreadable(name)) throw new Error('unreadable');
+      if (isUnreadable(name)) throw new HostError('unreadable', code);
     };
     return {
       ...reader,
       read: (name, limit) => (check(name), reader.read(name, limit)),
       readIfPresent: (name, limit) => (check(name), reader.readIfPresent(name, limit)),
       resolve: (name) => (check(name), reader.resolve(name)),
+      stat: (name) => (check(name), reader.stat(name)),
     };
   };
 
@@ -90,10 +92,32 @@ test('autostart counts only in home directories that persist', async () => {
   ].join('\n');
   const profiles = ['root', 'home/ann', 'tmp/bob'].map((home) => file(`${home}/.profile`, 'x'));
   const { autostart, persistentAutostart } = await assessed(all(file('etc/passwd', passwd), ...profiles));
-  const users = (found: AssessedFacts['autostart']) =>
+  const users = (found: AssessedFacts['autostart'] | AssessedFacts['persistentAutostart']) =>
     'value' in found ? found.value.map(({ user }) => user) : found.error;
   assert.equal(users(autostart), ['root', 'ann', 'bob']);
   assert.equal(users(persistentAutostart), ['ann']);
+});
+
+test('a home directory that cannot be read matters only if it persists', async () => {
+  const passwd = (home: string) =>
+    all(
+      file('etc/passwd', `ann:x:1000:1000::/home/ann:/bin/bash\neve:x:1001:1001::${home}:/bin/bash\n`),
+      file('home/ann/.profile', 'x'),
+    );
+  for (const [home, code] of [
+    ['/root', 'EACCES'],
+    ['/tmp/eve', 'MAY_HANG'],
+    ['/dev/null', 'ENOTDIR'],
+  ] as const) {
+    const deny = failing((name) => name.startsWith(`${home}/`), code);
+    const { persistentAutostart } = await assessed(passwd(home), deny);
+    assert.equal('value' in persistentAutostart && persistentAutostart.value.map(({ user }) => user), [
+      'ann',
+    ]);
+  }
+  const denied = failing((name) => name.startsWith('/home/eve/'), 'EACCES');
+  const { persistentAutostart } = await assessed(passwd('/home/eve'), denied);
+  assert.equal('code' in persistentAutostart && persistentAutostart.code, 'EACCES');
 });
 
 test('a mount of an impostor at / is never maintenance', async () => {

@@ -26,7 +26,7 @@ const checks = [
 
 const login = suite('the login message');
 const since = 'Maintenance since 2026-03-04 05:06 UTC (2 h ago): changes to the system disk persist.';
-const unknown = 'Maintenance since this boot: changes to the system disk persist.';
+const unknown = 'Maintenance since the start of this boot: changes to the system disk persist.';
 const todo = 'List the steps that remain before sealing: immutafs-agent check --ready-to-seal';
 const failing = 'Checks that do not pass: home-options, mtab-link. Details: immutafs-agent status';
 for (const [title, report, lines] of [
@@ -73,6 +73,12 @@ for (const [title, report, word, expected] of [
     'UNKNOWN',
     'could not evaluate mtab-link; the host enforces read-only',
   ],
+  [
+    'a namespace that is not the guest: nothing is said about its disks',
+    { ...failed, verdict: 'unknown', checks: [finding('error', 'required', 'kernel-view')] },
+    'UNKNOWN',
+    'could not evaluate kernel-view',
+  ],
   ['maintenance', open, 'MAINTENANCE', 'the host left the system disk writable'],
   [
     'a failure in maintenance',
@@ -84,7 +90,7 @@ for (const [title, report, word, expected] of [
     'off',
     { ...open, mode: 'off', verdict: 'off' },
     'OFF',
-    'immutafs is switched off; this guest is not sealed',
+    'immutafs is switched off; this guest is not sealed; the host left the system disk writable',
   ],
 ] satisfies [string, Report, string, string][]) {
   sentence(title, () => {
@@ -93,12 +99,22 @@ for (const [title, report, word, expected] of [
   });
 }
 
-sentence('maintenance: the commands for every system disk', () => {
-  const disks = sample.disks.map((disk) => ({ ...disk, holds: disk.name === 'vdb' ? ['/boot'] : ['/'] }));
+sentence('maintenance: a command for each system disk that the host left writable', () => {
+  const [first] = sample.disks;
+  assert.ok(first);
+  const disks = [
+    { ...first, name: 'vda', holds: ['/'], hostReadOnly: false },
+    { ...first, name: 'vdb', holds: ['/boot'], hostReadOnly: null },
+    { ...first, name: 'vdc', holds: ['/usr'], hostReadOnly: true },
+    { ...first, name: 'vdd', holds: ['/home'], hostReadOnly: false },
+    { ...first, name: 'sda', bus: 'ata', holds: ['/usr'], hostReadOnly: false },
+  ];
   const { steps } = headline({ ...open, disks });
   const text = steps.map((step) => step.text).join('\n');
-  for (const { name } of disks) {
-    assert.match(text, `virt-xml DOMAIN --edit target=${name} --disk readonly=on`);
-  }
+  assert.equal(
+    [...text.matchAll(/target=(\w+) --disk readonly=on/g)].map(([, name]) => name),
+    ['vda', 'vdb'],
+  );
+  assert.match(text, 'move sda from ATA to virtio-scsi');
 });
 sentence.run();

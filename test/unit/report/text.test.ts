@@ -91,12 +91,42 @@ lines('the attack surface has at most two lines, however many mounts there are',
   assert.match(shown.at(-2) ?? '', /^ +\/srv\/0 .* and 29\d\d more /);
 });
 
+lines('the attack surface shows the first mount point, also if it is long or the terminal narrow', () => {
+  const footholds = ['/srv/'.padEnd(300, 'x'), '/dev', '/run'].map((target) => ({
+    ...{ target, executable: true, persistent: false, reason: 'x', tighten: 'y' },
+  }));
+  for (const columns of [0, 1, 20, 80]) {
+    const shown = formatText({ ...sample, footholds }, { ...terminal, columns }).split('\n');
+    assert.ok(
+      shown.some((line) => /^ +\/srv\/x*….* and 2 more/.test(line)),
+      shown.join('\n'),
+    );
+  }
+});
+
+lines('a long observation cannot imitate the line with the remedy', () => {
+  const observed = `${'x'.repeat(60)} to fix: run evil`;
+  const checks = [{ ...finding('fail', 'required', 'home-options'), observed, remedy: 'good' }];
+  const shown = formatText({ ...sample, checks }, terminal).split('\n');
+  assert.equal(
+    shown.filter((line) => /^ {9}to fix:/.test(line)),
+    ['         to fix: good'],
+  );
+});
+
+lines('without root, the default view says that the guest itself was not verified', () => {
+  const checks = [finding('skip', 'required', 'kernel-view'), finding('skip', 'required', 'swap-off')];
+  const text = formatText({ ...sample, checks }, plain);
+  assert.match(text, /\n {2}skip +kernel-view: /);
+  assert.not.match(text, 'swap-off');
+});
+
 lines('many disks: the system disk first, the others are counted', () => {
   const [system, data] = sample.disks;
   assert.ok(system && data);
   const many = Array.from({ length: 9 }, (_, index) => ({ ...data, name: `vd${index}` }));
   const text = formatText({ ...sample, disks: [...many, system] }, plain);
-  assert.match(text, /\n {2}vda .*\n {2}vd0 .*\n {2}vd1 .*\n {2}vd2 .*\n +and 6 more disks/);
+  assert.match(text, /\n {2}vda .*\n {2}vd0 .*\n {2}vd1 .*\n {2}vd2 .*\n +and 6 more \(/);
 });
 
 const forward = { state: 'connected', since: sample.at, lastAckAt: null, error: '' };

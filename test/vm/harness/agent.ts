@@ -12,7 +12,9 @@ export async function agentRpm(): Promise<string> {
   return withLock(join(workFolder, 'rpm.lock'), buildRpm);
 }
 
-/** The ordinary tree with the agent's package installed; the package's scripts have rebuilt the initramfs. */
+/**
+ * Returns the ordinary tree with the agent's package installed. The package's scriptlets have rebuilt the initramfs.
+ */
 export async function agentTree(): Promise<string> {
   const [tree, rpm] = [await ordinaryTree(), await agentRpm()];
   const content = digest(await readFile(rpm));

@@ -7,10 +7,13 @@ const quick = [
   ...['rcupdate.rcu_expedited=1', 'cryptomgr.notests', 'nowatchdog'],
 ];
 
-/** A guest that cannot boot ends by itself: a script of the tree replaces the emergency shell and reports the failure. */
+/**
+ * Arguments that end a guest that cannot boot. A script in the tree replaces the emergency shell and reports the
+ * failure.
+ */
 const endOnFailure = ['rd.retry=15', 'panic=-1'];
 
-/** The kernel arguments of a guest with this layout. */
+/** Returns the kernel arguments of a guest with a layout. */
 export function kernelArguments(layout: Layout): string[] {
   const [root] = layout.system;
   if (!root) throw new Error('the layout has no root volume');

@@ -28,7 +28,7 @@ export async function makeOutBox(image: string): Promise<void> {
   await execa('truncate', ['--size', '512M', image]);
 }
 
-/** Unpacks the disk that the guest has written into a folder. */
+/** Unpacks to a folder the disk that the guest has written. */
 export async function openOutBox(image: string, folder: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await execa('tar', ['--extract', '--file', image, '--directory', folder]);

@@ -2,12 +2,15 @@ import { checkOf, statusOf } from './expect.ts';
 import type { Boot } from './guest.ts';
 import { look } from './scenario.ts';
 
-/** A step that breaks something, runs `status` and repairs it. */
+/**
+ * Returns a step that runs `breakIt`, then `status` (or `ask`), then `repair`, and exits with the exit code of
+ * `status`.
+ */
 export function breaking(breakIt: string, repair: string, ask = look.status): string {
   return `{ ${breakIt}; } >&2 || exit 99; ${ask}; code=$?; { ${repair}; } >&2 || exit 98; exit $code`;
 }
 
-/** The checks whose status differs from that in an earlier step. */
+/** Returns the new status of each check whose status differs from its status in an earlier step. */
 export function changed(boot: Boot, step: string, earlier = 'before'): Record<string, string> {
   const { report: before } = statusOf(boot, earlier);
   const { report } = statusOf(boot, step);

@@ -7,12 +7,12 @@ import type { Drive } from './qemu.ts';
 import { withRunFolder } from './run-folder.ts';
 import { derivedTree } from './tree.ts';
 
-/** The agent's tree with Debian's cloud-init, which its package has enabled. */
+/** Returns the agent's tree with Debian's cloud-init installed and enabled. */
 export async function cloudInitTree(): Promise<string> {
   return derivedTree('cloud-init-tree', await agentTree(), String(installCloudInit), installCloudInit);
 }
 
-/** The tree has no apt, so the apt of this machine resolves and downloads the missing packages. */
+/** Installs cloud-init. The tree has no apt, so the apt of this machine resolves and downloads the missing packages. */
 async function installCloudInit(root: string): Promise<void> {
   await withRunFolder(async (folder) => {
     await mkdir(join(folder, 'partial'));

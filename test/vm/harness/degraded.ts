@@ -12,7 +12,7 @@ export const degradedSteps = {
 };
 
 /**
- * The guest came up without a writable /var, sshd runs, and the check `var-overlay` fails.
+ * Asserts that the guest came up without a writable /var, that sshd runs, and that the check `var-overlay` fails.
  *
  * @param why what the check observed
  */

@@ -20,7 +20,9 @@ export interface Disks {
   placements: Placement[];
 }
 
-/** Disks of a layout with the files of a tree. They are cached and shared, so they must not be changed. */
+/**
+ * Returns disks of a layout with the files of a tree. The images are cached and shared, so they must not be changed.
+ */
 export async function disksOf(layout: Layout, tree: string): Promise<Disks> {
   const folder = await cached('disk', { layout, tree: basename(tree), format: 1 }, async (unfinished) => {
     const images = imagesIn(unfinished);
@@ -35,7 +37,7 @@ export async function disksOf(layout: Layout, tree: string): Promise<Disks> {
   return disksIn(folder);
 }
 
-/** Reads the disks that `describeDisks` has described in a folder. */
+/** Returns the disks that `describeDisks` has described in a folder. */
 export async function disksIn(folder: string): Promise<Disks> {
   const placements = JSON.parse(await readFile(join(folder, 'placements.json'), 'utf8')) as Placement[];
   return { images: imagesIn(folder), placements };
@@ -46,7 +48,7 @@ export async function describeDisks(folder: string, placements: Placement[]): Pr
   await writeFile(join(folder, 'placements.json'), JSON.stringify(placements));
 }
 
-/** Copies all images to a folder; the copies may be changed. */
+/** Copies all images to a folder. The caller may change the copies. */
 export async function copyDisks({ images, placements }: Disks, folder: string): Promise<Disks> {
   const copies = imagesIn(folder);
   for (const disk of new Set(placements.map((placement) => placement.disk))) {
@@ -89,7 +91,7 @@ export async function damageDisks(
   }
 }
 
-/** The paths of the images in a folder. */
+/** Returns the paths of the images in a folder. */
 export function imagesIn(folder: string): Images {
   return { system: join(folder, 'system.raw'), home: join(folder, 'home.raw') };
 }

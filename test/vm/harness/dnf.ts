@@ -9,7 +9,7 @@ const [debianFolder, rhelFolder] = [
   '/usr/lib/python3.12/site-packages/dnf-plugins',
 ];
 
-/** The ordinary tree with Debian's dnf. */
+/** Returns the ordinary tree with Debian's dnf. */
 export async function dnfTree(): Promise<string> {
   const tree = await ordinaryTree();
   return derivedTree('dnf-tree', tree, { debianFolder, rhelFolder, install: String(installDnf) }, installDnf);

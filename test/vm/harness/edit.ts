@@ -2,9 +2,9 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * Changes a file's text in place: owner, mode and SELinux label are kept.
+ * Changes a file's text in place and keeps its owner, mode and SELinux label.
  *
- * @throws if `change` returns the same text; a scenario must not pass because its change had no effect
+ * @throws if `change` returns the same text, because a scenario must not pass if its change had no effect
  */
 export async function editFile(path: string, change: (text: string) => string): Promise<void> {
   const before = await readFile(path, 'utf8');
@@ -13,7 +13,9 @@ export async function editFile(path: string, change: (text: string) => string): 
   await writeFile(path, after);
 }
 
-/** An edit that replaces `ro` in the prepared fstab, for a guest without the agent on a writable disk. */
+/**
+ * An edit that replaces `ro` in the prepared fstab with `defaults`, for a guest without the agent on a writable disk.
+ */
 export async function makeWritable(root: string): Promise<void> {
   await editFile(join(root, 'etc/fstab'), (text) => text.replaceAll(/ ro /g, ' defaults '));
 }

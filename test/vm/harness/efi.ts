@@ -13,12 +13,15 @@ export async function withEfiVariables(work: (efiVariables: string) => Promise<v
   });
 }
 
-/** Replaces the kernel by the tree's bzImage: UEFI cannot start an ELF file. */
+/** Replaces the kernel with the tree's bzImage, because UEFI cannot start an ELF file. */
 export function efiBootFiles({ kernel, initramfs }: BootFiles): BootFiles {
   const [bzImage, ...more] = globSync(join(dirname(kernel), 'root/boot/vmlinuz-*'));
   if (bzImage === undefined || more.length > 0) throw new Error(`not exactly one kernel beside ${kernel}`);
   return { kernel: bzImage, initramfs };
 }
 
-/** After a start by OVMF, an emulated guest calibrates its time stamp counter wrongly and its clock runs many times too fast. */
+/**
+ * Arguments against a wrongly calibrated time stamp counter: after a start by OVMF, the clock of an emulated guest
+ * would run many times too fast.
+ */
 export const efiArguments = ['tsc=unstable', 'clocksource=acpi_pm'];

@@ -6,7 +6,7 @@ import { withRunFolder } from './run-folder.ts';
 /** The disk's path in the guest. */
 export const emptyDevice = '/dev/disk/by-id/virtio-empty';
 
-/** Calls `work` with an empty disk to attach to a guest. Its content is kept between boots. */
+/** Calls `work` with an empty disk to attach to a guest. The content of the disk is kept between boots. */
 export async function withEmptyDisk(sizeMiB: number, work: (drive: Drive) => Promise<void>): Promise<void> {
   await withRunFolder(async (folder) => {
     const file = join(folder, 'empty.raw');

@@ -61,14 +61,14 @@ export function assertFailing(boot: Boot, step: string, ids: string[], exit = 1)
   for (const id of ids) assert.ok(checkOf(status.report, id).remedy.length > 0, `${id} has a remedy`);
 }
 
-/** The finding of a check. @throws if the report has none */
+/** Returns the finding of a check. @throws if the report has no such check */
 export function checkOf(report: Report, id: string): Report['checks'][number] {
   const found = report.checks.find((check) => check.id === id);
   if (!found) throw new Error(`no check ${id}`);
   return found;
 }
 
-/** The ids of required checks with status `fail` or `error`. */
+/** Returns the IDs of the required checks with status `fail` or `error`. */
 export function notPassed(report: Report): string[] {
   return report.checks
     .filter(({ severity, status }) => severity === 'required' && (status === 'fail' || status === 'error'))

@@ -7,17 +7,17 @@ import type { Boot } from './guest.ts';
 import { type LogServer, withLogServer } from './log-server.ts';
 import { withAgent } from './scenario.ts';
 
-/** What a unit logs that stops late in the shutdown. */
+/** The last message of a unit that stops late in the shutdown. */
 export const lastWords = 'the last words of a unit that stops late';
 const files: Record<string, string> = {
   'etc/systemd/network/server.network':
     '[Match]\nName=e*\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\nIPv6AcceptRA=no\n',
-  // Nothing orders it before or after the forwarder.
+  // This unit has no order relative to the forwarder.
   'etc/systemd/system/late.service':
     '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n' +
     `ExecStop=/bin/sh -c 'sleep 3; echo ${lastWords}'\n`,
   'etc/systemd/journald.conf.d/volatile.conf': '[Journal]\nStorage=volatile\n',
-  // Runs when all units are stopped, while the journal can still be read.
+  // This script runs after all units have stopped, while the journal can still be read.
   'usr/lib/systemd/system-shutdown/tell':
     '#!/bin/sh\njournalctl -q --no-pager -o short-monotonic -u late -u immutafs-forward >/dev/ttyS0\n',
 };
@@ -47,7 +47,7 @@ function equip({ guestCertificates }: LogServer, peer: string): Edit {
   };
 }
 
-/** A step that waits until the forwarder is in a state. */
+/** Returns a step that waits until the forwarder is in a state. */
 export const untilState = (state: string) =>
   `for i in $(seq 300); do grep -q '"state":"${state}"' /run/immutafs/forward/state.json && exit 0; sleep 1; done; exit 1`;
 
@@ -74,7 +74,7 @@ export function withForwardingGuest(
   );
 }
 
-/** The server stored the kernel's first line and the late unit's last words, each once, in this order. */
+/** Asserts that the server stored the kernel's first line and the late unit's last message once each, in this order. */
 export function assertWholeBoot(boot: Boot, { stored }: LogServer): void {
   const entries = stored('guest').filter(({ app }) => app !== 'immutafs-agent');
   assert.match(entries[0]?.text ?? 'nothing', /^Linux version /);

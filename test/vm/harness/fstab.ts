@@ -2,7 +2,7 @@ import { devicePath, volumeUuid } from './layout.ts';
 import type { Layout, Volume } from './layout.ts';
 
 /**
- * The fstab of a guest with this layout.
+ * Returns the fstab of a guest with a layout.
  *
  * A prepared fstab mounts `/` and `/boot` `ro`, /home and /tmp `noexec,nosuid,nodev`, and has no boot-time checks.
  */

@@ -20,11 +20,11 @@ export interface Guest {
   /** The default kernel and initramfs of a boot. */
   bootFiles: BootFiles;
   boot: (options: BootOptions) => Promise<Boot>;
-  /** The kernel, and the initramfs that a boot loader would read from the disk now. */
+  /** Returns the kernel, and the initramfs that a boot loader reads from the current content of the disk. */
   bootFilesOnDisk: () => Promise<BootFiles>;
   /** Writes the current content of the disks to a folder. */
   save: (folder: string) => Promise<void>;
-  /** SHA-256 of the current content of the system disk. */
+  /** Returns the SHA-256 of the current content of the system disk. */
   checksum: () => Promise<string>;
 }
 
@@ -71,7 +71,7 @@ export interface BootOptions {
 
 export interface Boot {
   endedBy: End;
-  /** All steps have run. */
+  /** Whether all steps have run. */
   done: boolean;
   /** `initramfs` or `system` if the guest ended in `emergency`. */
   emergency: string | null;

@@ -13,13 +13,13 @@ export interface Copy {
   bus?: Bus;
   /** The tree on the guest's disk; by default the agent's. */
   tree?: string;
-  /** As for `withGuest`; applied after the file and the unit are planted. */
+  /** As in `GuestOptions`; runs after the file and the unit have been planted. */
   damage?: Record<string, string>;
-  /** Shell text, run last; $1 is the image. */
+  /** Shell text that runs last; $1 is the image. */
   change?: string;
 }
 
-/** Represents what root wrote in an earlier boot: the unit prints a line on the console and creates a file. */
+/** The unit stands for data that root wrote in an earlier boot: it prints a line on the console and creates a file. */
 const unit = `[Unit]
 DefaultDependencies=no
 [Service]
@@ -50,7 +50,7 @@ export async function withCopy<T>(copy: Copy, work: (drive: Drive) => Promise<T>
 }
 
 /**
- * Files for an initramfs that delays the udev events of some block devices.
+ * Returns files for an initramfs that delays the udev events of some block devices.
  *
  * @param kernel pattern of kernel names, see KERNEL in udev(7)
  */

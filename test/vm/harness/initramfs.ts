@@ -9,7 +9,7 @@ import { ordinaryTree } from './tree.ts';
 
 /**
  * Calls `work` with boot files whose initramfs has some files replaced.
- * The kernel unpacks concatenated cpio archives in order, so files of the second replace those of the first
+ * The kernel unpacks concatenated cpio archives in order, so files of the second archive replace files of the first
  * (Documentation/driver-api/early-userspace/buffer-format.rst).
  *
  * @param files by path in the initramfs: the text of an executable file, or the path of a file in the tree

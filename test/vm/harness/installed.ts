@@ -12,14 +12,19 @@ import { templateOf } from './template.ts';
 import type { Template } from './template.ts';
 import { ordinaryTree } from './tree.ts';
 
-/** A template whose package was installed as an administrator installs it, with the results of the steps. */
+/**
+ * A template in which the package was installed the way an administrator installs it, with the results of the steps.
+ */
 export interface Installed extends Template {
   steps: Record<string, Step>;
   /** Duration of the guest's run, in seconds. */
   seconds: number;
 }
 
-/** RHEL builds a host-only initramfs; that of the tree is generic. */
+/**
+ * Steps of the installation. The first step selects a host-only initramfs, as RHEL does; the initramfs of the tree is
+ * generic.
+ */
 const steps = {
   hostonly: `echo 'hostonly="yes"' >/etc/dracut.conf.d/zz-hostonly.conf`,
   install: 'rpm --install --nodeps "$BOX/agent.rpm"',
@@ -30,7 +35,7 @@ const steps = {
 /**
  * Boots an ordinary guest on a writable disk, installs the package there, and shuts the guest down.
  *
- * @param layout of the result; the guest starts with the fstab that an installer writes
+ * @param layout layout of the template; the guest starts with the fstab that an installer writes
  * @throws if a step fails or writes to stderr
  */
 export async function installedTemplate(layout: Layout): Promise<Installed> {

@@ -8,7 +8,7 @@ export interface BootFiles {
   initramfs: string;
 }
 
-/** Finds the initramfs in a folder such as /boot; dracut versions name it differently. */
+/** Finds the initramfs in a folder such as /boot. Its name depends on the version of dracut. */
 export async function bootFilesIn(folder: string, kernel: string): Promise<BootFiles> {
   const names = await readdir(folder);
   const initramfs = names.find((name) => /^(initrd|initramfs)[.-]/.test(name));
@@ -17,11 +17,11 @@ export async function bootFilesIn(folder: string, kernel: string): Promise<BootF
 }
 
 /**
- * Extracts the ELF kernel from a bzImage. QEMU boots it by PVH, which saves the seconds that an emulated machine
- * needs to decompress the kernel.
+ * Extracts the ELF kernel from a bzImage. QEMU boots an ELF kernel by PVH, which saves the seconds that an emulated
+ * machine needs to decompress a bzImage.
  *
  * Source: Documentation/arch/x86/boot.rst, setup_sects, payload_offset, payload_length. The last four bytes
- * of the payload are its decompressed size, not part of the zstd frame.
+ * of the payload are the decompressed size and not part of the zstd frame.
  */
 export async function extractKernel(bzImage: string, target: string): Promise<void> {
   const image = await readFile(bzImage);

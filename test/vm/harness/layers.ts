@@ -5,7 +5,7 @@ import { imagesIn } from './disk.ts';
 import type { Disks } from './disk.ts';
 import type { Bus, Drive } from './qemu.ts';
 
-/** How a host attaches a guest's disks. */
+/** The options with which a host attaches a guest's disks. */
 export interface Attachment {
   disk: 'readonly' | 'writable';
   bus?: Bus;
@@ -46,7 +46,7 @@ export async function readBoot(disks: Disks, folder: string, target: string): Pr
   await execa('debugfs', ['-R', `rdump / ${target}`, image]);
 }
 
-/** SHA-256 of the system image and of its layer, one line each. */
+/** Returns the SHA-256 of the system image and of its layer, one per line. */
 export async function checksum(disks: Disks, folder: string): Promise<string> {
   const files = [disks.images.system, layerOf('system', folder)].filter((file) => existsSync(file));
   const { stdout } = await execa('sha256sum', files);

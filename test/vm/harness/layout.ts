@@ -12,11 +12,11 @@ export interface Volume {
 export interface Layout {
   /** The layer between the partition table and the file systems. */
   stack: 'partition' | 'lvm';
-  /** A separate partition in every stack, as RHEL's installer creates it. */
+  /** A separate partition in every stack, as created by RHEL's installer. */
   boot: Volume;
   /** The root first, then the volumes mounted below it, outer before inner. */
   system: Volume[];
-  /** On the second disk, which is always attached writable. */
+  /** The volume on the second disk, which is always attached writable. */
   home: Volume | null;
   /** `prepared`: fstab is ready for sealing. `installed`: as an installer writes it, with `defaults` everywhere. */
   fstab: 'prepared' | 'installed';
@@ -37,7 +37,7 @@ const separateLog: Volume = { target: '/var/log', filesystem: 'xfs', sizeMiB: 32
 /** RHEL's default installation and the main case: an XFS root on LVM. */
 export const xfsOnLvm: Layout = { stack: 'lvm', boot, system: [root('xfs')], home, fstab: 'prepared' };
 
-/** `xfsOnLvm` with changes, for example `{ stack: 'partition' }`. */
+/** Returns `xfsOnLvm` with changes, for example `{ stack: 'partition' }`. */
 export function layout(changes: Partial<Layout>): Layout {
   return { ...xfsOnLvm, ...changes };
 }
@@ -48,17 +48,17 @@ export const ext4OnLvm = layout({ system: [root('ext4')] });
 export const varOnLvm = layout({ system: [root('xfs'), separateVar] });
 export const varAndLogOnLvm = layout({ system: [root('xfs'), separateVar, separateLog] });
 
-/** The logical volume's name: `root`, `var`, `var_log`, `swap`. */
+/** Returns the name of a logical volume, such as `root`, `var`, `var_log` or `swap`. */
 export function volumeName({ target }: Volume): string {
   return target === '/' ? 'root' : target.replace(/^\//, '').replaceAll('/', '_');
 }
 
-/** The device of a volume in fstab and in `root=`. */
+/** Returns the device of a volume for fstab and `root=`. */
 export function devicePath({ stack }: Layout, volume: Volume): string {
   return stack === 'lvm' ? `/dev/mapper/rhel-${volumeName(volume)}` : `UUID=${volumeUuid(volume)}`;
 }
 
-/** Depends only on the volume's name, so a copied image needs no new fstab. */
+/** Returns the UUID of a volume. The UUID depends only on the volume's name, so a copied image needs no new fstab. */
 export function volumeUuid(volume: Volume): string {
   const hex = Buffer.from(volumeName(volume)).toString('hex').padEnd(12, '0').slice(0, 12);
   return `1f5a0000-0000-4000-8000-${hex}`;

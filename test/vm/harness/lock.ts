@@ -5,7 +5,7 @@ import { execa } from 'execa';
 /**
  * Runs `work` while holding an exclusive lock on a file, across processes.
  *
- * A flock(1) child that reads from this process holds the lock. It ends with this process, even if this process
+ * A flock(1) child that reads from this process holds the lock. The child ends with this process, even if this process
  * is killed, so no lock becomes stale.
  */
 export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {

@@ -11,16 +11,18 @@ import { withRunFolder } from './run-folder.ts';
 export interface LogServer {
   /** For `BootOptions.networkOf`; the server's address in the guest is 10.0.2.2, port 2514. */
   networkOf: number;
-  /** Folder with ca.pem, guest.pem and guest.key. */
+  /** The folder with ca.pem, guest.pem and guest.key. */
   guestCertificates: string;
   start: () => void;
-  /** The messages that the server has stored for a guest, in order. */
+  /** Returns the messages that the server has stored for a guest, in order. */
   stored: (host: string) => StoredMessage[];
 }
 
 const configuration = join(repository, 'docs/log-server/rsyslog-relp-tls.conf');
 
-/** Runs in its own mount namespace, in which the paths of the configuration are redirected to `folder`. */
+/**
+ * Starts the server in a private mount namespace, in which the paths of the configuration are redirected to `folder`.
+ */
 const run = `
 set -eu
 mount -t tmpfs log-server /mnt

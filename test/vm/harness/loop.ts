@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { execa } from 'execa';
 
-/** A range of an image file, in bytes. */
+/** A range of an image file: offset and size in bytes. */
 export interface Extent {
   offset: number;
   size: number;
@@ -10,8 +10,8 @@ export interface Extent {
 /**
  * Calls `work` with a loop device over a range of a file.
  *
- * The device is detached while it is in use: the kernel keeps it until the last user closes it (LO_FLAGS_AUTOCLEAR,
- * drivers/block/loop.c), which also happens when this process is killed.
+ * The device is detached while it is in use. The kernel then keeps the device until its last user closes it
+ * (LO_FLAGS_AUTOCLEAR, drivers/block/loop.c), which also happens when this process is killed.
  */
 export async function withLoop<T>(
   file: string,

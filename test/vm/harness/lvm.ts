@@ -6,14 +6,14 @@ import { volumeName } from './layout.ts';
 import type { Volume } from './layout.ts';
 import type { Extent } from './loop.ts';
 
-/** The volume group's name is the one that RHEL's installer gives. */
+/** The name that RHEL's installer gives the volume group. */
 const group = 'rhel';
 
 /**
- * Makes a device a physical volume and lays the volumes on it, without activating them.
+ * Makes a device a physical volume and creates logical volumes on the device without activating them.
  *
- * @returns where each volume lies on the device, in bytes
- * @throws if a volume is not in one piece
+ * @returns the range of the device that each volume occupies, in bytes
+ * @throws if a volume is not contiguous
  */
 export async function placeInLvm(device: string, volumes: Volume[]): Promise<Extent[]> {
   return withPrivateLvm(device, async (lvm) => {
@@ -32,7 +32,7 @@ export async function placeInLvm(device: string, volumes: Volume[]): Promise<Ext
 
 type Lvm = (command: string, ...args: string[]) => Promise<string>;
 
-/** LVM commands that use only one device and do not change this machine's LVM state. */
+/** Calls `work` with LVM commands that use only one device and do not change this machine's LVM state. */
 async function withPrivateLvm<T>(device: string, work: (lvm: Lvm) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'lvm-'));
   const quiet =
@@ -57,7 +57,7 @@ function numbers(text: string): number[] {
   return text.split('\n').map(Number);
 }
 
-/** Reads a line such as `root|/dev/loop0:0-349`: first and last extent. */
+/** Parses a line such as `root|/dev/loop0:0-349`, which has the first and the last extent of a volume. */
 function extentOf(volume: Volume, segments: string, dataStart: number, extentSize: number): Extent {
   const lines = segments.split('\n').map((line) => line.trim().split('|'));
   const [line, ...more] = lines.filter(([name]) => name === volumeName(volume));

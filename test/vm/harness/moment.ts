@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * A moment of a guest's run: some milliseconds of this machine's time after the console has that many lines or matches
- * a pattern. The console shows the guest's progress independently of this machine's load.
+ * A moment in a guest's run: a number of milliseconds, in this machine's time, after the console has a number of lines
+ * or matches a pattern. The console shows the guest's progress independently of this machine's load.
  */
 export interface Moment {
   after: number | RegExp;

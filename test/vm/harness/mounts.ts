@@ -11,14 +11,14 @@ export interface Mounts {
   chroot: (command: string, ...args: string[]) => Promise<string>;
 }
 
-/** Any folder works: its mounts are visible only in the namespace. */
+/** The mount point. It can be any folder, because its mounts are visible only in the namespace. */
 const mountPoint = '/mnt';
 
 /**
- * Calls `work` with a private mount namespace; all its mounts end with it.
+ * Calls `work` with a private mount namespace. All mounts end with the namespace.
  *
- * A child that reads from this process keeps the namespace. If this process is killed, the kernel removes the mounts
- * and the loop devices below them.
+ * A child that reads from this process keeps the namespace alive. If this process is killed, the kernel removes the
+ * mounts and the loop devices below them.
  */
 export async function withMounts<T>(work: (mounts: Mounts) => Promise<T>): Promise<T> {
   const holder = await holdUntilEof('unshare', ['--mount', '--propagation', 'private']);
@@ -36,7 +36,7 @@ export async function withMounts<T>(work: (mounts: Mounts) => Promise<T>): Promi
       },
       chroot: (command, ...args) => inside('chroot', mountPoint, command, ...args),
     });
-    // The end of the namespace would also unmount, but only umount(8) returns after everything is written.
+    // The end of the namespace would also unmount everything, but only umount(8) waits until all data are written.
     await inside('umount', '--recursive', mountPoint);
     return result;
   } finally {
@@ -50,7 +50,7 @@ export async function mountTree(mounts: Mounts, tree: string): Promise<void> {
   await mountKernelFileSystems(mounts);
 }
 
-/** /proc, /sys, /dev and an empty /run, as package scripts and dracut expect them. */
+/** Mounts /proc, /sys, /dev and an empty /run, which package scripts and dracut need. */
 export async function mountKernelFileSystems(mounts: Mounts): Promise<void> {
   await mounts.mount('proc', '/proc', '-t', 'proc');
   await mounts.mount('sysfs', '/sys', '-t', 'sysfs', '-o', 'ro');

@@ -15,7 +15,7 @@ const MiB = 1024 * 1024;
 /**
  * Partitions the images of a layout's disks.
  *
- * This does not need the device mapper: like a partition, an LV with contiguous extents is a range of the image.
+ * The device mapper is not needed, because an LV with contiguous extents is a range of the image, like a partition.
  *
  * @returns the position of each volume
  */
@@ -46,7 +46,7 @@ async function divide(image: string, boot: Volume, system: Volume[]): Promise<Pl
 }
 
 async function divideWithLvm(image: string, boot: Volume, system: Volume[]): Promise<Placement[]> {
-  // 8 MiB for LVM's own data and for rounding up to extents.
+  // Reserve 8 MiB for LVM's own data and for rounding up to extents.
   const poolMiB = system.reduce((sum, { sizeMiB }) => sum + sizeMiB + 4, 8);
   const partitions = await partition(image, [boot.sizeMiB, poolMiB]);
   const pool = at(partitions, 1);

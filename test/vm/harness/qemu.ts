@@ -20,9 +20,9 @@ export interface Machine {
   drives: Drive[];
   memoryMiB: number;
   processors: number;
-  /** `counted`: each instruction takes 1 ns of guest time, so that measurements are repeatable. */
+  /** With `counted`, each instruction takes 1 ns of guest time, so that measurements are repeatable. */
   time: 'real' | 'counted';
-  /** Keeps data that the guest has flushed even if QEMU is killed; slower. */
+  /** Keeps data that the guest has flushed even if QEMU is killed. This makes the machine slower. */
   durable: boolean;
   /** PID of a process whose network namespace QEMU joins; its loopback is 10.0.2.2 in the guest. Default: no network. */
   networkOf?: number | undefined;
@@ -31,11 +31,11 @@ export interface Machine {
 }
 
 /**
- * The QEMU command line of a machine, without KVM.
+ * Returns the QEMU command line of a machine without KVM.
  *
- * The guest's console, ttyS0, is written to `console` in `folder`. The scenario's report has a virtio port of its own,
- * which is QEMU's stdout: an emulated UART needs a minute for half a megabyte. With setpriv(1) the kernel ends QEMU
- * when this process ends, even if this process is killed.
+ * The guest's console, ttyS0, is written to `console` in `folder`. The scenario's report has a separate virtio port,
+ * which is QEMU's stdout, because an emulated UART needs a minute for half a megabyte. setpriv(1) makes the kernel end
+ * QEMU when this process ends, even if this process is killed.
  */
 export function qemuCommand(machine: Machine, folder: string): string[] {
   const { boot, memoryMiB, drives, durable, networkOf } = machine;
@@ -57,7 +57,7 @@ export function qemuCommand(machine: Machine, folder: string): string[] {
   ];
 }
 
-/** Debian's OVMF: the firmware, read-only, and its variable store. */
+/** Returns the arguments for Debian's OVMF: the firmware, read-only, and its variable store. */
 function firmware(variables: string): string[] {
   const code = '/usr/share/OVMF/OVMF_CODE_4M.fd';
   return [
@@ -66,10 +66,10 @@ function firmware(variables: string): string[] {
   ];
 }
 
-/** In QEMU's user-mode network (qemu(1), -netdev user); without the card's boot ROM. */
+/** A network card in QEMU's user-mode network (qemu(1), -netdev user), without a boot ROM. */
 const networkCard = ['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,romfile='];
 
-/** x86-64-v2, the minimum for RHEL 9. AVX makes an emulated guest slower. */
+/** A CPU with x86-64-v2, the minimum for RHEL 9. AVX would make an emulated guest slower. */
 const cpu = 'Nehalem,+rdrand';
 
 function processor({ time, processors }: Machine): string[] {

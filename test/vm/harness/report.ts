@@ -5,12 +5,12 @@ export interface Step {
   stderr: string;
 }
 
-/** What a guest has written to its report port. */
+/** The report that a guest has written to its report port. */
 export interface Report {
-  /** vmtest.service has started. */
+  /** Whether vmtest.service has started. */
   up: boolean;
   steps: Map<string, Step>;
-  /** All steps have run and the output disk is written. */
+  /** Whether all steps have run and the output disk is written. */
   done: boolean;
   /** `initramfs` or `system` if the guest reached an emergency shell there. */
   emergency: string | null;

@@ -8,7 +8,7 @@ import type { Machine } from './qemu.ts';
 import { parseReport } from './report.ts';
 import type { Report, Step } from './report.ts';
 
-/** How a run ended. `power-cut` only if the scenario requests it. */
+/** The way in which a run ended. `power-cut` occurs only if the scenario requests a power cut. */
 export type End = 'poweroff' | 'emergency' | 'panic' | 'power-cut' | 'timeout';
 
 export interface Outcome {
@@ -31,13 +31,13 @@ export interface Limits {
   onReport?: ((report: Report) => void) | undefined;
 }
 
-/** QEMU aborted by a failed assertion, independently of the guest's actions. */
+/** QEMU aborted because of a failed assertion, independently of the guest's actions. */
 export class EmulatorFault extends Error {
   override name = 'EmulatorFault';
 }
 
 /**
- * Runs a machine until it powers off, or until a limit.
+ * Runs a machine until it powers off or a limit is reached.
  *
  * @param folder must exist; receives the console
  * @throws EmulatorFault, or another error if QEMU cannot be run
@@ -46,7 +46,7 @@ export async function runMachine(machine: Machine, folder: string, limits: Limit
   const [command = '', ...args] = qemuCommand(machine, folder);
   const console = join(folder, 'console');
   const started = performance.now();
-  // stdin stays open: at its end QEMU would signal to the guest that the report port is closed.
+  // Keep stdin open, because at its end QEMU would signal to the guest that the report port is closed.
   const qemu = execa(command, args, { buffer: { stdout: false }, reject: false });
   const chunks: Buffer[] = [];
   const killedBy: End[] = [];

@@ -18,19 +18,19 @@ interface Options extends Pick<GuestOptions, 'edit' | 'damage'> {
   layout?: Layout;
 }
 
-/** A guest with the agent. The package is installed in the tree from which the disk is built. */
+/** Calls `work` with a guest with the agent. The package is installed in the tree from which the disk is built. */
 export async function withAgent(options: Options, work: (guest: Guest) => Promise<void>): Promise<void> {
   const { layout = xfsOnLvm, ...changes } = options;
   await withGuest({ template: await templateOf(layout, await agentTree()), ...changes }, work);
 }
 
-/** The same guest without the agent. */
+/** Calls `work` with the same guest without the agent. */
 export async function withoutAgent(options: Options, work: (guest: Guest) => Promise<void>): Promise<void> {
   const { layout = xfsOnLvm, ...changes } = options;
   await withGuest({ template: await templateOf(layout, await ordinaryTree()), ...changes }, work);
 }
 
-/** A guest whose package was installed while it was running. */
+/** Calls `work` with a guest in which the package was installed while the guest was running. */
 export async function withInstalledAgent(
   options: Options,
   work: (guest: Guest, installed: Installed) => Promise<void>,

@@ -5,7 +5,7 @@ import { bootFilesIn } from './kernel.ts';
 import type { BootFiles } from './kernel.ts';
 import type { Layout } from './layout.ts';
 
-/** The files from which guests are created; never changed. */
+/** The files from which guests are created. They are never changed. */
 export interface Template {
   layout: Layout;
   disks: Disks;

@@ -30,9 +30,9 @@ const masked = [
   ...['xfs_scrub_all.timer', 'mdcheck_start.timer', 'mdcheck_continue.timer', 'mdmonitor-oneshot.timer'],
   ...['systemd-pstore.service', 'systemd-hwdb-update.service', 'systemd-binfmt.service'],
   ...['proc-sys-fs-binfmt_misc.automount', 'keyboard-setup.service', 'console-setup.service'],
-  // Most scenarios boot without SELinux; that must not cause a relabelling of the whole disk.
+  // Most scenarios boot without SELinux, which must not cause a relabelling of the whole disk.
   'selinux-autorelabel-mark.service',
-  // It unpacks the initramfs again at shutdown.
+  // This service unpacks the initramfs again at shutdown.
   'dracut-shutdown.service',
 ];
 
@@ -44,11 +44,11 @@ interface InitramfsMaker {
   command: string[];
 }
 
-/** The generator of RHEL. */
+/** The initramfs generator of RHEL. */
 const dracut: InitramfsMaker = { packages: ['dracut'], command: ['dracut', '--quiet', '--regenerate-all'] };
 
 /**
- * Debian 13, without the agent.
+ * Returns a tree with Debian 13, without the agent.
  *
  * @returns a folder with `root/` (no fstab yet, kernel and initramfs in its /boot) and `vmlinux`, the kernel for QEMU
  */
@@ -75,7 +75,7 @@ export async function ordinaryTree(maker = dracut): Promise<string> {
   });
 }
 
-/** A copy of a tree, changed by `change` and relabelled. */
+/** Returns a copy of a tree that `change` has changed and that is relabelled. */
 export async function derivedTree(
   kind: string,
   from: string,
@@ -112,7 +112,10 @@ async function finishTree(root: string, { command: [make = '', ...words] }: Init
   await labelTree(root);
 }
 
-/** An emulated machine needs a second to decompress, verify and parse xfs.ko. Nothing here uses its types (BTF). */
+/**
+ * Decompresses the modules and removes their type information (BTF), which is not used here. Otherwise an emulated
+ * machine needs a second to decompress, verify and parse xfs.ko.
+ */
 async function lightenModules(folder: string): Promise<void> {
   const compressed = globSync(join(folder, '**/*.ko.xz'));
   await execa('xz', ['--decompress', '--threads=0', ...compressed]);
@@ -120,7 +123,7 @@ async function lightenModules(folder: string): Promise<void> {
   await execa('strip', ['--strip-debug', '--remove-section=.BTF', ...modules]);
 }
 
-/** Sets the SELinux labels, and the time stamps that let the guest skip the work of a first boot. */
+/** Sets the SELinux labels, and the time stamps with which the guest skips the work of a first boot. */
 async function labelTree(root: string): Promise<void> {
   await execa('touch', [join(root, 'etc/.updated'), join(root, 'var/.updated')]);
   await withMounts(async (mounts) => {
@@ -130,7 +133,10 @@ async function labelTree(root: string): Promise<void> {
   });
 }
 
-/** Digest of the names and contents of all files; independent of the folder's own path, so that checkouts share a cache. */
+/**
+ * Returns a digest of the names and contents of all files. It does not depend on the folder's own path, so that
+ * checkouts share a cache.
+ */
 async function digestFolder(folder: string): Promise<string> {
   const hash = createHash('sha256');
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });

@@ -9,9 +9,9 @@ import type { Hypervisor } from './hypervisor.ts';
 /** A domain as an administrator defines it, with changes that make an emulated machine fast. */
 export interface DomainOptions {
   name: string;
-  /** Has the images `system.raw` and `home.raw`, and receives the console in `console`. */
+  /** The folder with the images `system.raw` and `home.raw`. libvirt writes the console to `console` in this folder. */
   folder: string;
-  /** The boot loader, which boots from the guest's /boot; null: nothing boots. */
+  /** The boot loader, which boots from the guest's /boot. If null, the domain has nothing to boot. */
   loader: string | null;
   /** The disks' targets; by default on virtio. */
   targets?: [string, string];
@@ -24,7 +24,7 @@ export interface DomainOptions {
   memoryMiB: number;
 }
 
-/** Defines a domain, shut off, its disks writable. */
+/** Defines a domain with writable disks, without starting the domain. */
 export async function defineDomain(host: Hypervisor, options: DomainOptions): Promise<void> {
   const file = join(options.folder, 'domain.xml');
   await writeFile(file, domainXml(options));
@@ -72,8 +72,8 @@ function disk(file: string, target: string): string {
 }
 
 /**
- * Makes GRUB in the form of a Linux kernel, which QEMU starts from a file. GRUB reads kernel and initramfs from the
- * guest's /boot, so the files of an update boot, and the image needs no boot sector.
+ * Builds GRUB in the form of a Linux kernel, which QEMU starts from a file. GRUB reads the kernel and the initramfs
+ * from the guest's /boot, so the files of an update are booted, and the image needs no boot sector.
  */
 export async function makeLoader(folder: string): Promise<string> {
   const [early, core, loader] = ['grub.cfg', 'core.img', 'grub'].map((name) => join(folder, name)) as [
@@ -98,7 +98,7 @@ export async function makeLoader(folder: string): Promise<string> {
   return loader;
 }
 
-/** A port of 127.0.0.1 that is not in use. */
+/** Returns a port of 127.0.0.1 that is not in use. */
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));

@@ -23,17 +23,17 @@ export interface LibvirtFixture {
   ansible: Ansible;
   host: Hypervisor;
   /**
-   * rpm there knows of a distribution that the agent and the package `updated` can be installed on. Version 1 of the
-   * latter is /root/1.rpm, version 2 is in /root/repository, from which dnf updates.
+   * The guest's rpm database has a package that provides the requirements of the agent and of the package `updated`.
+   * Version 1 of `updated` is /root/1.rpm; version 2 is in /root/repository, from which dnf updates.
    */
   guest: VirtualGuest;
-  /** While it is on, QEMU starts with every disk writable, against the domain XML. */
+  /** While the override is on, QEMU starts with every disk writable, contrary to the domain XML. */
   overrideReadOnly: (on: boolean) => Promise<void>;
   /** Changes the system disk in the domain XML, as an administrator does in virt-manager. */
   editDomain: (readonly: 'on' | 'off') => Promise<void>;
 }
 
-/** Calls `work` with a guest that is shut off and writable. The domain `stub` is another one, which never answers. */
+/** Calls `work` with a guest that is shut off and writable. A second domain, `stub`, never answers. */
 export async function withFixture(
   template: Template,
   edit: Edit | undefined,
@@ -77,7 +77,7 @@ export async function ask(guest: VirtualGuest, text: string): Promise<string> {
   return stdout;
 }
 
-/** Copies the packages to the guest and configures dracut for host-only images, as RHEL does. */
+/** Returns an edit that copies the packages to the guest and configures dracut for host-only images, as RHEL does. */
 async function filling(folder: string): Promise<Edit> {
   const packages = [await buildUpdate(folder, 1), await buildUpdate(folder, 2)] as const;
   const distribution = await buildDistribution(folder, [await agentRpm(), ...packages]);
@@ -97,14 +97,14 @@ async function filling(folder: string): Promise<Edit> {
   };
 }
 
-/** As docs/host.md has it. */
+/** Returns the hook of dpkg as given in docs/host.md. */
 async function dpkgHook(): Promise<string> {
   const text = await readFile(join(repository, 'docs/host.md'), 'utf8');
   const [, line = ''] = /^ *(pre-invoke=.*)$/m.exec(text) ?? [];
   return `${line}\n`;
 }
 
-/** A wrapper of QEMU that attaches every disk writable while it is switched on; libvirt does not notice. */
+/** Creates a wrapper of QEMU that attaches every disk writable while the override is on. libvirt does not notice. */
 async function overridingEmulator(
   folder: string,
 ): Promise<{ emulator: string; overrideReadOnly: LibvirtFixture['overrideReadOnly'] }> {

@@ -4,19 +4,24 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { until } from '../../wire/support/until.ts';
 
-/** A real libvirt with folders of its own; `uri` is how virsh and virt-xml reach it. */
+/** A real libvirt with private folders. virsh and virt-xml connect to `uri`. */
 export interface Hypervisor {
   uri: string;
-  /** The files of libvirt and its domains; the caller removes it. */
+  /** The folder with the files of libvirt and its domains. The caller removes the folder. */
   folder: string;
   /** Runs /usr/bin/virsh. @throws if it fails */
   virsh: (...args: string[]) => Promise<string>;
 }
 
-/** Folders that libvirt's configuration cannot change; in a mount namespace, a folder of the test is mounted on each. */
+/**
+ * Folders that libvirt's configuration cannot change. In a mount namespace, a folder of the test is mounted on each of
+ * them.
+ */
 const folders = ['/etc/libvirt', '/var/lib/libvirt', '/var/cache/libvirt', '/var/log/libvirt'];
 
-/** QEMU runs as root, which owns the guests' disks, and without features that are not available in a container. */
+/**
+ * QEMU runs as root, because root owns the guests' disks, and without features that are not available in a container.
+ */
 const qemuConf = `user = "root"
 group = "root"
 dynamic_ownership = 0
@@ -27,7 +32,10 @@ cgroup_controllers = []
 stdio_handler = "file"
 `;
 
-/** sh is process 1 of a PID namespace: it reaps QEMU's daemons, and the kernel kills all processes with it. */
+/**
+ * Process 1 of a PID namespace is sh. It reaps QEMU's daemons, and the kernel kills all processes of the namespace when
+ * sh ends.
+ */
 const init = `set -eu
 for folder in ${folders.join(' ')}; do mount --bind "$1$folder" "$folder"; done
 mount -t tmpfs run /run
@@ -36,8 +44,8 @@ wait $!
 `;
 
 /**
- * Calls `work` with a libvirtd for this test only. libvirtd and its guests end with the test process, for whatever
- * reason: setpriv(1) makes the kernel kill unshare(1), and with it the PID namespace.
+ * Calls `work` with a libvirtd for this test only. libvirtd and its guests end when the test process ends for any
+ * reason, because setpriv(1) makes the kernel kill unshare(1) and with it the PID namespace.
  */
 export async function withHypervisor<T>(folder: string, work: (host: Hypervisor) => Promise<T>): Promise<T> {
   await configure(folder);
@@ -71,7 +79,10 @@ export async function withHypervisor<T>(folder: string, work: (host: Hypervisor)
   }
 }
 
-/** QEMU 10 sometimes aborts ("iotlb_to_section: Assertion"); then the error names QEMU instead of the guest. */
+/**
+ * Returns an error that names QEMU instead of the guest if QEMU aborted, which QEMU 10 sometimes does
+ * ("iotlb_to_section: Assertion").
+ */
 async function withQemuAbort(folder: string, error: unknown): Promise<unknown> {
   const logs = join(folder, 'var/log/libvirt/qemu/*.log');
   const { stdout } = await execa('sh', ['-c', `grep -h 'Assertion .* failed' ${logs}`], { reject: false });

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 
-/** Commands for a guest: the package's version in each place, and what `rpm --verify` reports. */
+/** Commands for a guest that print the package's version in each place, and the output of `rpm --verify`. */
 export const look = {
   database: 'rpm --query --queryformat "%{VERSION}" updated',
   usr: 'cat /usr/share/updated/version',
@@ -11,8 +11,8 @@ export const look = {
 };
 
 /**
- * Builds the package `updated`: a file in /usr, and a scriptlet that writes to /var and, from version 2 on, runs depmod as
- * a kernel package does. The scriptlet waits while /run/hold exists.
+ * Builds the package `updated`, which has a file in /usr and a scriptlet. The scriptlet writes to /var, runs depmod
+ * from version 2 on, as a kernel package does, and waits while /run/hold exists.
  *
  * @returns the path of the package
  */
@@ -30,7 +30,10 @@ ${version > 1 ? 'depmod' : ''}
   return build(folder, 'updated', version, '', content);
 }
 
-/** Builds a package that provides the requirements of others: rpm's database is empty in a guest that dpkg installed. */
+/**
+ * Builds a package that provides the requirements of other packages, because rpm's database is empty in a guest that
+ * dpkg installed.
+ */
 export async function buildDistribution(folder: string, others: string[]): Promise<string> {
   const { stdout } = await execa('rpm', ['--query', '--package', '--requires', ...others]);
   const names = stdout.split('\n').filter((name) => !name.startsWith('rpmlib('));

@@ -17,7 +17,7 @@ export interface Played {
 /** A running playbook. */
 export interface Playing {
   ended: Promise<Played>;
-  /** Its output so far. */
+  /** Returns the output of the playbook so far. */
   said: () => string;
   /** Kills the playbook and every process that it started on this machine. */
   kill: () => void;
@@ -39,7 +39,10 @@ export interface ModuleResult extends Record<string, unknown> {
   msg?: string;
 }
 
-/** A PID namespace (unshare(1)): Ansible's workers are sessions of their own and would survive. */
+/**
+ * Options of unshare(1) for a PID namespace. Without it, Ansible's workers would survive, because each worker is a
+ * separate session.
+ */
 const ownProcesses = ['--pid', '--fork', '--kill-child=SIGKILL', '--mount-proc'];
 
 /** A guest of the inventory. */
@@ -50,9 +53,9 @@ export interface InventoryGuest {
 }
 
 /**
- * Calls `work` with the collection and an inventory: this machine as the hypervisor, and its guests.
+ * Calls `work` with the collection and an inventory of this machine, as the hypervisor, and its guests.
  *
- * @param others guests that do not come up; a group of their own has short timeouts
+ * @param others guests that do not come up; they are in a separate group with short timeouts
  *
  * The folder is below /tmp because ssh keeps sockets there, whose paths are limited to 107 characters.
  */

@@ -8,7 +8,10 @@ import type { Hypervisor } from './hypervisor.ts';
 import { withAnsible } from './playbooks.ts';
 import type { Ansible } from './playbooks.ts';
 
-/** Defines a domain with two empty disks and nothing to boot: no sshd, and no reaction to the power button. */
+/**
+ * Defines a domain with two empty disks and nothing to boot. The domain has no sshd and does not react to the power
+ * button.
+ */
 export async function defineStubDomain(
   host: Hypervisor,
   name: string,
@@ -30,21 +33,21 @@ export type Disk = (
   ...options: string[]
 ) => ReturnType<Ansible['module']>;
 
-/** The arguments of the collection's modules for `stub`. */
+/** Returns the arguments of the collection's modules for `stub`. */
 export const stubArguments = ({ uri }: Hypervisor) => ({ uri, domain: 'stub', target: 'vda' });
 
-/** The XML of the domain `stub` for its next start. */
+/** Returns the XML of the domain `stub` for its next start. */
 export const stubXml = (hypervisor: Hypervisor, ...options: string[]) =>
   hypervisor.virsh('dumpxml', '--security-info', '--inactive', ...options, 'stub');
 
-/** The boot problems that the module `domain` reports of a domain as virt-install defines it. */
+/** The boot problems that the module `domain` reports for a domain as virt-install defines it. */
 export const unsetBoot = [
   'vda has no serial',
   'vdb has no serial',
   "the firmware may boot from a disk other than vda: the domain has <boot dev='hd'/>",
 ];
 
-/** Calls `work` with a libvirt, its domain `stub`, and Ansible. */
+/** Calls `work` with Ansible, a libvirt, and a function that runs the module `disk` on the domain `stub`. */
 export async function withStubDomain(
   work: (ansible: Ansible, hypervisor: Hypervisor, disk: Disk) => Promise<void>,
   firmware?: (folder: string) => string,

@@ -29,7 +29,7 @@ export interface VirtualGuestOptions {
   emulator?: string;
 }
 
-/** Makes a guest's disks and defines its domain, shut off. */
+/** Makes a guest's disks and defines its domain, without starting the domain. */
 export async function defineGuest(
   host: Hypervisor,
   { name, template, edit, memoryMiB = 1024, ...rest }: VirtualGuestOptions,
@@ -39,7 +39,7 @@ export async function defineGuest(
   const key = join(folder, 'key');
   await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
   const disks = await copyDisks(template.disks, folder);
-  // A guest without /home on a disk of its own gets an empty second disk.
+  // A guest without a separate disk for /home gets an empty second disk.
   if (template.layout.home === null) await execa('truncate', ['--size', '512M', imagesIn(folder).home]);
   await editDisks(disks, async (root, mounts) => {
     await makeReachable(root, `${key}.pub`);
@@ -81,7 +81,7 @@ async function makeBootable(root: string, layout: Layout): Promise<void> {
   await writeFile(join(root, 'boot/immutafs.cfg'), `${lines.join('\n')}\n`);
 }
 
-/** The result of a command in a guest. Its exit code is 255 if there was no connection. */
+/** The result of a command in a guest. The exit code is 255 if there was no connection. */
 export interface Said {
   exit: number;
   stdout: string;

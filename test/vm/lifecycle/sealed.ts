@@ -8,10 +8,10 @@ import type { LibvirtFixture } from '../libvirt/fixture.ts';
 import { untilUp } from '../libvirt/virtual-guest.ts';
 import { asVersion, isSealed, killedAt, killedWhen, stateOf, versions } from './support.ts';
 
-/** Users have files in /home. */
+/** Creates a file of a user in /home. */
 export const withLetter: Edit = (root) => writeFile(join(root, 'home/alice/letter'), 'dear Bob\n');
 
-/** The first boot: install.yml in an ordinary guest, with everything on one disk. */
+/** The first boot: runs install.yml in an ordinary guest that has everything on one disk. */
 export async function installed(fixture: LibvirtFixture): Promise<void> {
   const { ansible, host, guest } = fixture;
   await host.virsh('start', guest.name);
@@ -31,7 +31,7 @@ export async function installed(fixture: LibvirtFixture): Promise<void> {
   await notReady(fixture);
 }
 
-/** seal.yml does not seal a guest that is not ready. */
+/** Asserts that seal.yml does not seal a guest that is not ready. */
 async function notReady({ ansible, guest }: LibvirtFixture): Promise<void> {
   await ask(guest, "cp -p /etc/fstab /root/fstab && sed -i 's/defaults,ro/defaults/' /etc/fstab");
   const { exit, report } = await ansible.play('seal');
@@ -43,7 +43,7 @@ async function notReady({ ansible, guest }: LibvirtFixture): Promise<void> {
   await ask(guest, 'cp -p /root/fstab /etc/fstab');
 }
 
-/** The second boot: seal.yml is killed when it has sealed the disk, and resumed. */
+/** The second boot: seal.yml is killed after it has sealed the disk, and is started again. */
 export async function sealed(fixture: LibvirtFixture): Promise<void> {
   const { ansible, guest } = fixture;
   await killedWhen(fixture, 'seal', 'the disk is sealed', () => isSealed(fixture));
@@ -53,12 +53,15 @@ export async function sealed(fixture: LibvirtFixture): Promise<void> {
   assert.is(await ask(guest, 'cat /home/alice/letter; findmnt -no SOURCE /home'), 'dear Bob\n/dev/vdb1');
 }
 
-/** The same boot: status.yml reports a disk that the next start would attach writable; --check changes nothing. */
+/**
+ * The second boot continues: status.yml reports a disk that the next start would attach writable; --check changes
+ * nothing.
+ */
 export async function noticed({ ansible, editDomain }: LibvirtFixture): Promise<void> {
   await editDomain('off');
   const edited = await ansible.play('status');
   assert.is(edited.exit, 2);
-  assert.match(edited.output, /the disk is read-only now and writable from the next start on/, edited.output);
+  assert.match(edited.output, /the disk is read-only now, but writable from the next start/, edited.output);
   await editDomain('on');
   const checked = await ansible.play('update', {}, '--check');
   assert.equal([checked.exit, checked.report], [0, ['guest: sealed']], checked.output);
@@ -71,7 +74,7 @@ export async function noticed({ ansible, editDomain }: LibvirtFixture): Promise<
   assert.equal([good.exit, good.report], [0, ['guest: sealed']], good.output);
 }
 
-/** The same boot: package managers fail in the sealed guest. The counterpart is the update that follows. */
+/** The second boot continues: package managers fail in the sealed guest. The counterpart is the update that follows. */
 export async function updatedByMistake(fixture: LibvirtFixture): Promise<void> {
   const { guest } = fixture;
   const file = '/root/repository/2.rpm';
@@ -95,11 +98,12 @@ export async function updatedByMistake(fixture: LibvirtFixture): Promise<void> {
 }
 
 /**
- * The same boot and the third one: update.yml is killed as it begins to check, while the guest shuts down, when the
- * disk is writable, and while the guest starts. Each run starts at once, in whatever state the guest is.
+ * The end of the second boot and the third boot: update.yml is killed as it begins to check, while the guest shuts
+ * down, when the disk is writable, and while the guest starts. Each run starts immediately, whatever the state of the
+ * guest.
  */
 export async function opened(fixture: LibvirtFixture): Promise<void> {
-  await killedAt(fixture, 'update', 'Check the guest before anything is changed');
+  await killedAt(fixture, 'update', 'Verify the guest before anything is changed');
   await killedAt(fixture, 'update', 'Wait until the guest has shut down');
   await killedWhen(fixture, 'update', 'the disk is open', async () => !(await isSealed(fixture)));
   assert.is(await stateOf(fixture), 'guest: shut off, open');

@@ -5,12 +5,12 @@ import type { LibvirtFixture } from '../libvirt/fixture.ts';
 import { look } from '../libvirt/package.ts';
 import type { Playing } from '../libvirt/playbooks.ts';
 
-/** The result of `versions` where every place has the same version. */
+/** Returns the result of `versions` if every place has the same version. */
 export function asVersion(version: string): Record<keyof typeof look, string> {
   return { database: version, usr: version, var: version, verify: '' };
 }
 
-/** The version of the package in each place: rpm's database, /usr, /var. */
+/** Returns the version of the package in each place: rpm's database, /usr, /var. */
 export async function versions({ guest }: LibvirtFixture): Promise<Record<string, string>> {
   const said: [string, string][] = [];
   for (const [name, text] of Object.entries(look)) said.push([name, await ask(guest, text)]);
@@ -44,7 +44,7 @@ export function killedAt(
   return killedWhen(fixture, playbook, task, ({ said }) => said().includes(` : ${task}] *`), variables);
 }
 
-/** The line that status.yml reports; a guest that does not answer is not waited for. */
+/** Returns the line that status.yml reports. Does not wait for a guest that does not answer. */
 export async function stateOf({ ansible }: LibvirtFixture): Promise<string | undefined> {
   const { report } = await ansible.play('status', { ansible_timeout: 3 });
   return report[0];

@@ -25,8 +25,8 @@ export async function failedUpdate(fixture: LibvirtFixture): Promise<void> {
 }
 
 /**
- * The same boot: update.yml is killed while dnf updates, as it begins to rebuild the initramfs, and as it checks whether
- * the guest can be sealed.
+ * The third boot continues: update.yml is killed while dnf updates, as it begins to rebuild the initramfs, and as it
+ * checks whether the guest can be sealed.
  */
 export async function updated(fixture: LibvirtFixture): Promise<void> {
   const { guest } = fixture;
@@ -44,8 +44,8 @@ export async function updated(fixture: LibvirtFixture): Promise<void> {
   const again = fixture.ansible.start('update');
   const asFar = (): boolean => again.said().includes('TASK [immutafs.agent.guest : Update]');
   await Promise.race([until('the second run is as far', asFar, 300), again.ended]);
-  // In these 20 s a second run of the command would start, if there were one. Meanwhile the playbook's ssh connection
-  // stops to answer, which the playbook has to detect.
+  // If the playbook started the command a second time, it would do so in these 20 s. Meanwhile the playbook's ssh
+  // connection stops answering, which the playbook has to detect.
   await ask(guest, `(sleep 3; ${stopEverySession}) >/dev/null 2>&1 &`);
   await sleep(20_000);
   await ask(guest, 'rm /run/hold');
@@ -65,7 +65,10 @@ export async function updated(fixture: LibvirtFixture): Promise<void> {
   assert.equal(await versions(fixture), asVersion('2'));
 }
 
-/** The fourth boot: libvirt has sealed the disk, but QEMU attaches it writable, so the guest is in maintenance. */
+/**
+ * The fourth boot: libvirt has sealed the disk, but QEMU attaches the disk writable, so the guest is in maintenance
+ * mode.
+ */
 export async function writableAfterSeal({ ansible, overrideReadOnly }: LibvirtFixture): Promise<void> {
   await overrideReadOnly(true);
   const { exit, report, output } = await ansible.play('update');
@@ -78,8 +81,8 @@ export async function writableAfterSeal({ ansible, overrideReadOnly }: LibvirtFi
 }
 
 /**
- * The fifth boot: seal.yml is killed while the guest shuts down, before and during its start, and before its `status` is
- * read. In the last run, another guest of the same batch does not come up.
+ * The fifth boot: seal.yml is killed while the guest shuts down, before and during its start, and before `status` of
+ * the guest is read. In the last run, a second guest of the same batch does not come up.
  */
 export async function sealedAgain(fixture: LibvirtFixture): Promise<void> {
   const { ansible, guest } = fixture;

@@ -34,7 +34,7 @@ config('garbage in immutafs.conf: the guest boots sealed with the defaults and r
   }),
 );
 
-/** The layer's size and the guest's memory, in KiB. */
+/** Prints the size of the upper layer and the guest's memory, in KiB. */
 const size = `echo $(($(stat -f -c '%b * %S' /run/var) / 1024)) $(sed -n 's/^MemTotal: *\\([0-9]*\\) kB/\\1/p' /proc/meminfo)`;
 
 async function garble(root: string): Promise<void> {

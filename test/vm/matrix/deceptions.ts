@@ -1,10 +1,12 @@
-/** What root of a sealed guest can do to deceive the agent. Each step undoes its change, the last one excepted. */
+/** Steps in which root of a sealed guest tries to deceive the agent. Each step except the last undoes its change. */
 import { look } from '../harness/scenario.ts';
 
 const { status } = look;
 const line = '1 0 252:0 / / ro - xfs /dev/vda ro';
 
-/** The agent cannot tell: by step, what root does and what `kernel-view` observes. */
+/**
+ * Deceptions for which the agent reports an error. By step: the script that root runs, and what `kernel-view` observes.
+ */
 export const undecidable: Record<string, [script: string, observed: RegExp]> = {
   mountinfo: [
     `echo '${line}' >/run/fake; exec sh -c 'mount --bind /run/fake /proc/$$/mountinfo; exec ${status}'`,
@@ -32,7 +34,10 @@ export const undecidable: Record<string, [script: string, observed: RegExp]> = {
   ],
 };
 
-/** The agent detects it: by step, what root does, the checks that fail and what the first of them observes. */
+/**
+ * Deceptions that the agent detects. By step: the script that root runs, the checks that fail, and what the first of
+ * these checks observes.
+ */
 export const detected: Record<string, [script: string, failing: string[], observed: RegExp]> = {
   'var-tmpfs': [
     `mount -t tmpfs -o nosuid,nodev overlay /var; ${status}; code=$?; umount /var; exit $code`,
@@ -69,7 +74,7 @@ export const detected: Record<string, [script: string, failing: string[], observ
     [],
     /^$/,
   ],
-  // The last step: nothing can unmount it.
+  // This must be the last step, because the mount cannot be unmounted.
   root: [
     `mount -t tmpfs -o ro evil /; ${status}`,
     ['stacked-mounts'],

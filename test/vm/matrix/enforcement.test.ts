@@ -122,7 +122,7 @@ mkfs.ext4 -q /dev/md/stack
 mdadm --wait /dev/md/stack || true
 mdadm --stop /dev/md/stack
 `;
-/** Where udev has not assembled the RAID yet, this does. */
+/** Assembles the RAID if udev has not assembled it yet. */
 const open = `
 set -e
 echo secret >/run/key

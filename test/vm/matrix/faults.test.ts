@@ -80,7 +80,7 @@ faults(
   },
 );
 
-/** The unit runs out of memory at the first program that it calls. */
+/** Makes the unit run out of memory when it calls its first program. */
 async function noMemoryForLog(root: string): Promise<void> {
   const [programs, folder] = ['usr/local/lib/no-memory', 'etc/systemd/system/immutafs-var@var-log.service.d'];
   await mkdir(join(root, programs));

@@ -45,7 +45,7 @@ forward(
       assert.is(status, 'warn');
       assertNothingFailed(boot);
       assert.equal(log.stored('guest'), []);
-      // The forwarder stops when the late unit has, and is not killed at its timeout.
+      // The forwarder stops when the late unit has stopped, and is not killed at its timeout.
       assert.match(boot.console, lastWords);
       assert.match(boot.console, /immutafs-forward\.service: (Deactivated successfully|Succeeded)/);
       assert.not.match(boot.console, /timed out/);
@@ -53,7 +53,7 @@ forward(
     }),
 );
 
-/** How long the forwarder took to stop, by the guest's clock. */
+/** Returns the seconds that the forwarder took to stop, by the guest's clock. */
 function stopSeconds({ console: text }: Boot): number {
   const at = (what: RegExp) => Number(what.exec(text)?.[1] ?? NaN);
   return (

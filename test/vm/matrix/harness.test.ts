@@ -55,7 +55,7 @@ harness('where QEMU aborts, the boot is repeated on the original disks, three ti
   const { bootFiles: boot } = await templateOf(xfsOnPartition, await ordinaryTree());
   const drive = { serial: 'x', file: image, format: 'raw', readOnly: false, bus: 'virtio-blk' } as const;
   const machine = {
-    // A machine with less memory, or one that does not wait for its root, would end by itself.
+    // With less memory, or without waiting for its root, the machine would end by itself.
     ...{
       boot,
       arguments: ['root=/dev/none', 'rd.retry=600'],
@@ -66,7 +66,10 @@ harness('where QEMU aborts, the boot is repeated on the original disks, three ti
     ...({ time: 'real', durable: false } as const),
   };
   const found: string[] = [];
-  /** In each try but the last, the disk is written to and QEMU aborts; the last try ends by a power cut. */
+  /**
+   * In each attempt except the last, the machine writes to the disk and QEMU aborts. The last attempt ends by a power
+   * cut.
+   */
   const faults = (count: number) => () => {
     found.push(readFileSync(image, 'utf8'));
     if (found.length > count) return { seconds: 60, powerCutAt: { after: 0, milliseconds: 0 } };
@@ -135,7 +138,7 @@ async function loops(): Promise<string> {
   return (await execa('losetup', ['--list', '--noheadings', '--output', 'BACK-FILE'])).stdout;
 }
 
-/** @throws after ten seconds */
+/** Waits until a condition holds. @throws after ten seconds */
 async function waitUntil(condition: () => Promise<boolean>): Promise<void> {
   const end = Date.now() + 10_000;
   while (!(await condition())) {

@@ -6,10 +6,10 @@ import * as assert from 'uvu/assert';
 import { until } from '../../wire/support/until.ts';
 import { stubArguments, stubXml, unsetBoot, withStubDomain } from '../libvirt/stub-domain.ts';
 
-/** As `host.test.ts`: what boots a domain, and what the playbooks report. */
+/** Uses stub domains like `host.test.ts`. Tests the boot settings of a domain, and the reports of the playbooks. */
 const host = suite('the host sets and reports how domains boot');
 
-/** What the module `domain` returns of the boot. */
+/** The part of the result of the module `domain` that describes the boot. */
 interface Boot {
   firmware: string;
   store: string | null;
@@ -48,7 +48,7 @@ host('the boot: the system disk alone boots, with serials; once, and only while 
   }),
 );
 
-/** The paths of Debian's package ovmf. */
+/** The XML for the firmware of Debian's package ovmf. */
 const flash = (folder: string) =>
   `<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE_4M.fd</loader>
   <nvram template='/usr/share/OVMF/OVMF_VARS_4M.fd'>${folder}/variables.fd</nvram>`;
@@ -89,7 +89,7 @@ host('UEFI variables: a start by the role resets the store, a plain start does n
     assert.equal([seen.firmware, seen.store, seen.wrong], ['uefi', store, []]);
     assert.match(
       seen.blockers.join('\n'),
-      /^libvirt starts the domain by itself and keeps the UEFI variables/,
+      /^libvirt starts the domain automatically and keeps UEFI variables/,
     );
 
     const sealing = await ansible.play('seal', { ansible_timeout: 2 });

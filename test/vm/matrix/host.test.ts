@@ -8,12 +8,15 @@ import type { Ansible } from '../libvirt/playbooks.ts';
 import { stubXml, unsetBoot, withStubDomain } from '../libvirt/stub-domain.ts';
 
 /**
- * The modules and playbooks of the host, with real libvirt, virt-xml, QEMU and Ansible, and stub domains: nothing runs in
- * them, so they start at once and never react.
+ * Tests the modules and playbooks of the host with real libvirt, virt-xml, QEMU and Ansible, and with stub domains. No
+ * system runs in a stub domain, so it starts immediately and never reacts.
  */
 const host = suite('the host seals and unseals domains');
 
-/** Destroys the domain while the module waits for its end. Waits longer each time the module had not started yet. */
+/**
+ * Destroys the domain while the module waits until the domain has ended. If the module had not started to wait, tries
+ * again after a longer time.
+ */
 async function crashWhile(
   { virsh }: Pick<Hypervisor, 'virsh'>,
   wait: () => ReturnType<Ansible['module']>,
@@ -118,7 +121,7 @@ host(
       const crashed = await crashWhile(hypervisor, () =>
         domain({ state: 'shut off', ask: false, timeout: 600 }),
       );
-      assert.is(crashed.msg, 'stub did not shut down cleanly, its end was: destroyed');
+      assert.is(crashed.msg, 'stub did not shut down cleanly, libvirt reports the reason: destroyed');
       const { state, persistent, live, qemu, now } = await domain({});
       const off = { state: 'shut off', persistent: true, live: null, qemu: null, now: null };
       assert.equal({ state, persistent, live, qemu, now }, off);

@@ -21,7 +21,7 @@ import { ordinaryTree } from '../harness/tree.ts';
 
 const identity = suite('a writable copy of the sealed system disk');
 
-/** vda is the system disk, vdb has /home, vdc is the harness's input, vdd the copy. */
+/** vda is the system disk, vdb has /home, vdc is the harness's input, vdd is the copy. */
 const copyFirst = late('vda*');
 const sealedFirst = late('vdd*');
 
@@ -32,18 +32,18 @@ const steps = {
   ...look,
   planted: 'ls /etc/planted /run/planted /var/planted /opt/planted',
   env: 'cat /run/immutafs/boot.env',
-  // The disk that / is mounted from.
+  // Prints the disk from which / is mounted.
   disks: 'lsblk -nso TYPE,NAME "$(findmnt -no SOURCE /)" | tail -n 1',
 };
 
-/** The guest runs from the sealed disk, nothing of the copy runs, and every check passes. */
+/** Asserts that the guest runs from the sealed disk, that nothing of the copy runs, and that every check passes. */
 function assertGenuine(boot: Boot): void {
   assert.is(boot.step('planted').stdout, '');
   assert.not.match(boot.console, /PLANTED/);
   assertSealed(boot);
 }
 
-/** The copies that the boot recorded and did not use: "device sealed-device identity". */
+/** Returns the copies that the boot recorded and did not use, each as "device sealed-device identity". */
 function rejected(boot: Boot): string[] {
   const lines = boot.step('env').stdout.split('\n');
   return lines.flatMap((line) => /^IMPOSTOR=(.*)/.exec(line)?.[1] ?? []);
@@ -87,7 +87,7 @@ for (const [order, files] of Object.entries({
 }
 
 identity('another volume group of the same name on another bus: sealed', () => {
-  // Made separately, so its UUIDs differ.
+  // This layout is built separately, so its UUIDs differ.
   const other = layout({
     ...lvm,
     system: lvm.system.map((volume) => ({ ...volume, sizeMiB: volume.sizeMiB + 4 })),
@@ -126,7 +126,7 @@ identity('/var and /opt on partitions, udev finds the copy first also in the rea
   );
 });
 
-/** The copy is mounted before the sealed disk can be, as if a udev link pointed to it at that moment. */
+/** Mounts the copy before the sealed disk can be mounted, as if a udev link pointed to the copy at that moment. */
 const mountedFirst = (device: string) => ({
   ...copyFirst,
   'usr/libexec/immutafs/mount-readonly': `#!/bin/sh\nmount -o ro /dev/disk/by-id/virtio-copy${device} /sysroot\n`,
@@ -135,7 +135,7 @@ const onlyRoot = `
   set -- "$1" $(sfdisk --dump "$1" | sed -n 's/.*start= *\\([0-9]*\\), size= *\\([0-9]*\\).*/\\1 \\2/p' | tail -n 1)
   dd if="$1" of="$1.root" bs=512 skip="$2" count="$3" status=none
   mv "$1.root" "$1"`;
-/** udev's links always point to the copy; without the rule, that is a race. */
+/** Makes udev's links always point to the copy. Without this rule, the target of the links depends on a race. */
 const linksToCopy = {
   'usr/lib/udev/rules.d/99-copy.rules':
     'SUBSYSTEM=="block", ENV{ID_SERIAL}=="copy", OPTIONS+="link_priority=500"\n',
@@ -215,7 +215,7 @@ identity('a volume group for data and an ISO are no impostors, sealed and in mai
   }),
 );
 
-/** A writable disk, and a read-only one with a file system. */
+/** Calls `work` with a writable disk, and a read-only disk with a file system. */
 async function withDataDisks(work: (drives: Drive[]) => Promise<void>): Promise<void> {
   await withRunFolder(async (folder) => {
     const drive = (serial: string, readOnly: boolean): Drive => ({

@@ -6,17 +6,17 @@ import { breaking, changed } from '../harness/breaking.ts';
 import { type Boot, assertFailing, checkOf, look, statusOf, withAgent } from '../harness/scenario.ts';
 import { detected, undecidable } from './deceptions.ts';
 
-/** One boot: its steps only change the running guest, and each undoes its change. */
+/** A single boot, because the steps change only the running guest and each step undoes its change. */
 const live = suite('root changes a running sealed guest');
 
-/** Changes a writable overlay on /etc; `stacked-mounts` fails because of the overlay itself. */
+/** Makes a change in a writable overlay on /etc. The overlay itself makes `stacked-mounts` fail. */
 function inEtc(change: string): string {
   const mount =
     'mkdir -p /run/etc/u /run/etc/w && mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/u,workdir=/run/etc/w etc /etc';
   return breaking(`${mount} && ${change}`, 'umount -l /etc && rm -rf /run/etc');
 }
 
-/** By check: what makes it, and no other, fail while the overlay is on /etc. */
+/** By check: a step that makes this check and no other check fail while the overlay is on /etc. */
 const inOtherEtc: Record<string, string> = {
   'swap-off': inEtc('echo "UUID=0-0 none swap sw 0 0" >>/etc/fstab'),
   'fstab-consistent': inEtc('sed -i "s,\\( / xfs \\)ro,\\1ro\\,usrquota," /etc/fstab'),
@@ -24,7 +24,7 @@ const inOtherEtc: Record<string, string> = {
   'rivals-off': inEtc('echo overlayroot=tmpfs >/etc/overlayroot.conf'),
 };
 
-/** By check: what makes it, and no other, fail or warn on a sealed guest. */
+/** By check: a step that makes this check and no other check fail or warn on a sealed guest. */
 const changes: Record<string, string> = {
   'var-overlay': breaking('mount -o remount,bind,nodev,suid /var', 'mount -o remount,bind,nodev,nosuid /var'),
   'var-upper-tmpfs': breaking('mount -t tmpfs -o nosuid,nodev evil /run/var/upper', 'umount /run/var/upper'),
@@ -88,7 +88,7 @@ const requireRunOptions = (root: string) =>
     'REQUIRE_OPTIONS=/home:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev /run:nosuid,nodev\n',
   );
 
-/** The keys of `detected` and `changes` overlap, so each step of the former has a prefix. */
+/** Returns the scripts with a prefix in their keys, because `detected` and `changes` have common keys. */
 function scripts(entries: Record<string, [script: string, ...unknown[]]>): Record<string, string> {
   return Object.fromEntries(Object.entries(entries).map(([name, [script]]) => [`deceived-${name}`, script]));
 }
@@ -105,7 +105,7 @@ function assertChanges(boot: Boot): void {
   assert.is(largest[0]?.path, '/var/big');
 }
 
-/** With --probe, the agent tries what the mount options forbid. */
+/** Asserts the results of --probe, with which the agent tries the operations that the mount options forbid. */
 function assertProbes(boot: Boot): void {
   for (const id of ['exec-probe', 'suid-probe', 'device-probe']) {
     assert.is(checkOf(statusOf(boot, 'probed').report, id).status, 'pass', id);

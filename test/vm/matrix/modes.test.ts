@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertNothingFailed, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
 
-/** MODE=sealed is in `verify.test.ts`. */
+/** MODE=sealed is tested in `verify.test.ts`. */
 const modes = suite('immutafs=off');
 
 modes('a read-only disk: /var is not assembled, the guest comes up', () =>

@@ -22,7 +22,7 @@ nextBoot('user data for cloud-init: not run; run without the masks of the agent'
       ran: 'ls /run/bootcmd /run/runcmd 2>/dev/null',
       units: 'systemctl show --property=LoadState --value cloud-init-main.service cloud-init-local.service',
     };
-    // The steps begin when systemd has started every unit. cloud-init has ended then, unless it is slow.
+    // The steps begin when systemd has started every unit. A slow cloud-init may still be running at that time.
     const wait = 'timeout 240 cloud-init status --wait';
     const boot = (all: Record<string, string>, edit?: (root: string) => Promise<void>) =>
       withGuest({ template, edit }, (guest) =>

@@ -13,18 +13,18 @@ import type { Boot } from '../harness/scenario.ts';
 import { random, seed } from '../harness/seed.ts';
 
 /**
- * Power cuts in each part of the test: one at a random moment in each fifth of a boot, from the kernel's start to the
- * power-off. Each run draws other moments; POWER_CUT_SEED repeats them.
+ * The number of power cuts in each part of the test: one at a random moment in each fifth of a boot, from the kernel's
+ * start to the power-off. The moments differ in each run; POWER_CUT_SEED repeats the moments of a run.
  *
- * One boot in each part proves for all its cuts that the next boot comes up:
- * - Sealed: a boot leaves nothing but changes on the disks. The system disk is byte for byte the same as before; the
+ * In each part, one boot proves for all cuts of the part that the next boot comes up:
+ * - Sealed: a boot can leave traces only on the disks. The system disk is byte for byte the same as before; the
  *   maintenance part mounts /home.
- * - Maintenance: the moments ascend, so each boot recovers from all cuts before it and goes on past the last one with
- *   nothing failed; the last boot settles.
+ * - Maintenance: the moments ascend, so each boot recovers from all earlier cuts and runs past the moment of the last
+ *   cut without a failure; the last boot completes.
  */
 const cuts = 5;
 
-/** Attempts of root to write to the system disk; the last command of each fails. */
+/** Attempts of root to write to the system disk. The last command of each attempt fails. */
 const writes = {
   root: 'mount -o remount,rw /',
   boot: 'mount -o remount,rw /boot',
@@ -34,7 +34,7 @@ const writes = {
   discard: 'blkdiscard -f /dev/vda',
 };
 
-/** systemd prints the units that it starts and stops. */
+/** Makes systemd print the units that it starts and stops. */
 const verbose = { arguments: ['systemd.show_status=1'] };
 
 const powerCut = suite('power cuts');
@@ -63,7 +63,10 @@ powerCut('in sealed boots and in maintenance: the next boot comes up; the sealed
   }),
 );
 
-/** One in each fifth of a boot whose console has so many lines; the last lines differ between boots. */
+/**
+ * Returns a moment in each fifth of a boot.
+ * @param lines lines on the console of a complete boot; the last lines differ between boots
+ */
 function moments(part: string, lines: number): Moment[] {
   return Array.from({ length: cuts }, (_, index) => ({
     after: Math.floor(((index + random(`${part} ${index}`)) / cuts) * lines * 0.95),
@@ -71,14 +74,14 @@ function moments(part: string, lines: number): Moment[] {
   }));
 }
 
-/** The power was cut at the moment, and nothing had failed by then. */
+/** Asserts that the power was cut at the moment, and that no unit had failed before. */
 function assertCut({ endedBy, console }: Boot, { after, milliseconds }: Moment): void {
   const moment = `cut ${milliseconds} ms after line ${String(after)} (seed ${seed})`;
   assert.is(endedBy, 'power-cut', moment);
   assert.equal(failures(console), [], moment);
 }
 
-/** systemd's status lines for units that failed. */
+/** Returns systemd's status lines for units that failed. */
 function failures(console: string): string[] {
   return console.split('\n').filter((line) => /\[(FAILED|DEPEND| TIME )|emergency|Kernel panic/.test(line));
 }

@@ -18,7 +18,7 @@ import { ordinaryTree } from '../harness/tree.ts';
 
 /**
  * The parts of --apply, the line that it prints as the part begins (`switching` comes from a watcher in the guest), and
- * milliseconds that the part takes.
+ * the milliseconds that the part takes.
  */
 const parts = [
   ['partitioning', /^home: /, 1000],
@@ -32,8 +32,9 @@ const parts = [
 ] as const;
 
 /**
- * The moments ascend: each boot starts from the disks as all cuts before it left them, with the kernel and the initramfs
- * that a boot loader finds in /boot; it shows that /home is complete and runs --apply, in which the next cut comes.
+ * The moments ascend: each boot starts from the disks as all earlier cuts left them, with the kernel and the initramfs
+ * that a boot loader finds in /boot. Each boot checks that /home is complete and runs --apply, during which the next
+ * cut comes.
  */
 const powerCut = suite('power cuts during prepare');
 
@@ -102,7 +103,7 @@ const ordinary = layout({
   fstab: 'installed',
 });
 
-/** The initramfs from before the package was installed. */
+/** Restores the initramfs from before the package was installed. */
 async function withoutHook(root: string): Promise<void> {
   const boot = join(await ordinaryTree(), 'root/boot');
   for (const name of await readdir(boot)) {
@@ -119,14 +120,14 @@ const apply = `(until grep -q "^UUID=.* /home " /etc/fstab; do sleep 0.1; done; 
   { immutafs-agent prepare --apply --home-device ${emptyDevice} --yes; echo "ended with $?"; } 2>&1 |
   tee /dev/console`;
 
-/** In a part, or in the next one where an earlier boot has completed the part. */
+/** Returns a moment in a part. If an earlier boot has completed the part, the moment is in the next part. */
 function momentOf(index: number): Moment {
   const later = parts.slice(index).map(([, said]) => said.source);
   const milliseconds = Math.floor(random(`cut ${index}`) * (parts[index]?.[2] ?? 0));
   return { after: new RegExp(later.join('|'), 'm'), milliseconds };
 }
 
-/** The guest came up with a complete /home, and its power was cut while --apply ran. */
+/** Asserts that the guest came up with a complete /home, and that its power was cut while --apply ran. */
 function assertCut(cut: Boot, index: number): void {
   const moment = `cut ${index} (seed ${seed})`;
   assert.is(cut.step('failed').stdout, '', moment);
@@ -135,12 +136,12 @@ function assertCut(cut: Boot, index: number): void {
   assert.not.match(cut.console, /^ended with/m, `${moment} came too late`);
 }
 
-/** The part that had begun when the power was cut. */
+/** Returns the part that had begun when the power was cut. */
 function reached({ console }: Boot): string {
   return parts.findLast(([, said]) => new RegExp(said, 'm').test(console))?.[0] ?? 'none';
 }
 
-/** On a fast machine a cut may come one part too late. */
+/** Asserts that the cuts are spread over the parts. On a fast machine, a cut may come one part too late. */
 function assertSpread(cuts: string[]): void {
   const missed = ['copying', 'initramfs'].filter((part) => !cuts.includes(part));
   assert.equal(missed, [], `cut in ${cuts.join(', ')} (seed ${seed})`);

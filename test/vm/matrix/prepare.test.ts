@@ -14,7 +14,7 @@ import {
   withAgent,
 } from '../harness/scenario.ts';
 
-/** As an installer leaves it: everything on one disk, and everything writable. */
+/** The layout that an installer creates: everything is on one disk and writable. */
 const ordinary = layout({
   system: [
     { target: '/', filesystem: 'xfs', sizeMiB: 1400 },
@@ -38,7 +38,7 @@ async function withoutInitramfs(root: string): Promise<void> {
   }
 }
 
-/** Metadata and times of every file that survives a reboot, without logs. */
+/** Prints metadata and times of every file that survives a reboot, except logs. */
 const everything =
   "find / /boot /home /tmp -xdev -not -path '/var/log/*' -not -path '/var/lib/systemd/*' -printf '%p %y %s %m %U %G %T@ %C@ %l\\n' | sort";
 const files = 'sha256sum /etc/fstab /etc/mtab; stat -c %F /etc/mtab; cat /etc/fstab';
@@ -46,7 +46,7 @@ const apply = `immutafs-agent prepare --apply --home-device ${emptyDevice} --yes
 
 const homeTree = { 'home-tree.sh': join(import.meta.dirname, '../../harness/home-tree.sh') };
 const same = '. "$BOX/home-tree.sh"; picture /home | diff /root/home - | head -n 20';
-/** The number of writes to the empty disk (Documentation/block/stat.rst). */
+/** Prints the number of writes to the empty disk (Documentation/block/stat.rst). */
 const written = `awk '{ print $5 }' "/sys/class/block/$(basename "$(readlink -f ${emptyDevice})")/stat"`;
 
 const prepare = suite('prepare: from an ordinary guest to a sealed one');
@@ -61,7 +61,7 @@ prepare(
           drives: [disk],
           files: homeTree,
           steps: {
-            // Debian's systemd-tmpfiles makes it a link at boot, RHEL 7's does not.
+            // Debian's systemd-tmpfiles makes mtab a link at boot; that of RHEL 7 does not.
             mtab: 'rm /etc/mtab && echo rootfs / rootfs rw 0 0 >/etc/mtab',
             fill: '. "$BOX/home-tree.sh"; fill; picture /home >/root/home',
             before: `${everything}; ${written}`,
@@ -101,7 +101,10 @@ prepare(
     ),
 );
 
-/** The old /home is still on its ext4 volume of the system disk; ext4 has no attributes trusted.SGI_ACL_*. */
+/**
+ * Compares the copy with the old /home, which is still on its ext4 volume of the system disk. ext4 has no attributes
+ * trusted.SGI_ACL_*.
+ */
 const home = {
   same,
   synced:

@@ -4,7 +4,7 @@ import { assertSealed, layout, look, withAgent, xfsOnLvm } from '../harness/scen
 
 const softReboot = suite('systemctl soft-reboot');
 
-/** The initramfs assembles /var in the root, late boot the file system below it. */
+/** The initramfs assembles /var, which is in the root; late boot assembles the file system below /var. */
 const varInRoot = layout({
   system: [...xfsOnLvm.system, { target: '/var/log', filesystem: 'xfs', sizeMiB: 320, options: 'ro' }],
 });
@@ -13,7 +13,7 @@ softReboot('a sealed guest stays sealed and keeps its changes to /var', () =>
   withAgent({ layout: varInRoot }, async (guest) => {
     const marks = '/var/lib/mark /var/log/mark';
     const steps = {
-      // The soft reboot ends this run of the steps; then all of them run again.
+      // The soft reboot ends this run of the steps. After the soft reboot, all steps run again.
       again: `[ -e /run/again ] || { touch /run/again; for f in ${marks}; do echo kept >$f; done; systemctl soft-reboot; sleep 300; }`,
       count: 'systemctl show --value -p SoftRebootsCount',
       ...look,

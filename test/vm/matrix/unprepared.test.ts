@@ -13,7 +13,7 @@ import {
   xfsOnLvm,
 } from '../harness/scenario.ts';
 
-/** A dirty log is in `smoke/maintenance.test.ts`. */
+/** A dirty log is tested in `smoke/maintenance.test.ts`. */
 const unprepared = suite('a disk that was sealed without prepare');
 
 unprepared('the guest comes up, and a check finds each of the administrator’s omissions', () =>
@@ -46,7 +46,10 @@ const withSwap = layout({
   system: [...xfsOnLvm.system, { target: 'swap', filesystem: 'swap', sizeMiB: 64 }],
 });
 
-/** fsck and quota in fstab as an installer writes them, /tmp without noexec, /home without nosuid, mtab a file. */
+/**
+ * Leaves fsck and quota in fstab as an installer writes them, /tmp without noexec, /home without nosuid, and mtab as a
+ * file.
+ */
 async function leaveUnprepared(root: string): Promise<void> {
   const fstab = join(root, 'etc/fstab');
   await editFile(fstab, (text) => text.replace(/^(\S+\s+\/\s+xfs\s+)\S+\s+0\s+0/m, '$1ro,usrquota 1 1'));

@@ -6,12 +6,12 @@ import { withFixture } from '../libvirt/fixture.ts';
 import { installed, noticed, opened, sealed, updatedByMistake, withLetter } from '../lifecycle/sealed.ts';
 import { failedUpdate, sealedAgain, updated, writableAfterSeal } from '../lifecycle/updated.ts';
 
-/** As an installer leaves it: everything on one disk and writable. The second disk is empty. */
+/** The layout that an installer creates: everything is on one disk and writable. The second disk is empty. */
 const ordinary = layout({ home: null, fstab: 'installed' });
 
 /**
- * The lifecycle of a guest with a real libvirt and the real playbooks, in five boots. Each stage is a function of
- * `../lifecycle`; the stages share boots, and the playbooks are killed at each stage.
+ * Tests the lifecycle of a guest in five boots, with a real libvirt and the real playbooks. Each stage is a function of
+ * `../lifecycle`. The stages share boots, and the playbooks are killed at each stage.
  */
 const lifecycle = suite('an ordinary guest is sealed, updated and sealed again');
 

@@ -48,7 +48,7 @@ verify(
     }),
 );
 
-/** The unit runs before journald starts. */
+/** Adds a command that fails to the unit that labels /var, which runs before journald starts. */
 async function labelNothing(root: string): Promise<void> {
   const folder = join(root, 'etc/systemd/system/immutafs-var.service.d');
   await mkdir(folder);
@@ -95,11 +95,11 @@ verify(
 verify('a change is logged once within a minute; nothing is logged where nothing changed', () =>
   withAgent({}, async (guest) => {
     const messages = `journalctl -b -t immutafs-agent -o json MESSAGE_ID=${driftMessage.messageId}`;
-    /** Prints when the mount options changed, and waits for the message. */
+    /** Returns a step that prints the time at which the mount options changed, and waits for the message. */
     const logged = (option: string, status: string) =>
       `mount -o remount,${option} /tmp && date +%s && timeout 90 sh -c 'until ${messages} IMMUTAFS_STATUS=${status} | grep -q .; do sleep 1; done'`;
     const steps = {
-      // The timer runs the check for the first time two minutes after the boot.
+      // The timer runs its first check two minutes after the boot.
       first:
         'until systemctl show -p ExecMainExitTimestampMonotonic immutafs-drift.service | grep -q "=[1-9]"; do sleep 5; done',
       quiet: messages,

@@ -34,7 +34,10 @@ maintenance('power cut in maintenance, sealed, maintenance again, sealed', () =>
   }),
 );
 
-/** As Debian ships it: while SELinux is off, the unit requests a relabelling for the boot that enables SELinux. */
+/**
+ * Enables a unit as Debian ships it. While SELinux is off, the unit requests a relabelling for the boot that enables
+ * SELinux.
+ */
 const enableAutorelabelMark = (root: string): Promise<void> =>
   rm(join(root, 'etc/systemd/system/selinux-autorelabel-mark.service'));
 
@@ -46,7 +49,7 @@ async function cutPower(guest: Guest): Promise<void> {
   assert.is(cut.endedBy, 'power-cut');
 }
 
-/** The root is mounted without replaying its log. */
+/** Asserts that the root is mounted without replaying its log. */
 function assertDirtyLog(boot: Boot): void {
   const { status, subject } = checkOf(assertSealed(boot), 'root-log');
   assert.is(status, 'warn');
@@ -79,7 +82,7 @@ function assertMaintenance(boot: Boot): void {
   assert.is(broken.report.mode, 'maintenance');
 }
 
-/** Maintenance replayed the log; what was written then is there. */
+/** Asserts that maintenance replayed the log, and that the data written in maintenance are there. */
 function assertCleanAndKept(boot: Boot): void {
   const report = assertSealed(boot);
   assert.is(checkOf(report, 'root-log').status, 'pass');

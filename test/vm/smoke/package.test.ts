@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { bootFilesIn } from '../harness/kernel.ts';
 import { type Boot, assertSealed, look, withInstalledAgent } from '../harness/scenario.ts';
 
-/** An upgrade is in `matrix/package.test.ts`. */
+/** An upgrade is tested in `matrix/package.test.ts`. */
 const rpm = suite('the package in a running guest');
 
 rpm('installed by rpm: sealed at the next boot; erasing it from the sealed guest fails', () =>
@@ -50,10 +50,11 @@ rpm('erased in maintenance: an ordinary guest; its changed configuration is save
   }),
 );
 
-/** rpm's warning for a changed %config file. */
+/** The warning that rpm prints for a changed %config file. */
 const rpmSave = 'warning: /etc/immutafs/immutafs.conf saved as /etc/immutafs/immutafs.conf.rpmsave\n';
 
 function assertErased(boot: Boot): void {
+  assert.is(boot.endedBy, 'poweroff');
   assert.is(boot.step('refused').exit, 1);
   assert.match(boot.step('refused').stderr, /^immutafs-agent: not erased\. \/etc\/fstab has ro for \//);
   for (const name of ['change', 'ordinary', 'erase', 'saved', 'out']) {

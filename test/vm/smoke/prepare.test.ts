@@ -4,7 +4,10 @@ import * as assert from 'uvu/assert';
 import { emptyDevice, withEmptyDisk } from '../harness/empty-disk.ts';
 import { type Boot, assertSealed, checkOf, layout, look, withAgent } from '../harness/scenario.ts';
 
-/** As an installer leaves it, /home in the root. The initramfs has the hook: the package installed it. */
+/**
+ * The layout that an installer creates, with /home in the root. The initramfs has the hook, because the package's
+ * scriptlets rebuilt it.
+ */
 const ordinary = layout({
   system: [
     { target: '/', filesystem: 'xfs', sizeMiB: 1400 },
@@ -18,7 +21,7 @@ const ordinary = layout({
 const files = { 'home-tree.sh': join(import.meta.dirname, '../../harness/home-tree.sh') };
 const same = '. "$BOX/home-tree.sh"; picture /home | diff /root/home - | head -n 20';
 
-/** The plan, undo, and an initramfs without the hook are in `matrix/prepare.test.ts`. */
+/** The plan, undo, and an initramfs without the hook are tested in `matrix/prepare.test.ts`. */
 const prepare = suite('prepare turns an ordinary guest into one that can be sealed');
 
 prepare('--apply moves /home to an empty disk; the guest is ready, and boots sealed with its /home', () =>

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertSealed, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
 
-/** The other layouts and buses are rows of `matrix/layouts.test.ts`. */
+/** The other layouts and buses are tested in `matrix/layouts.test.ts`. */
 const sealed = suite('a read-only system disk');
 
 sealed('XFS on LVM: sealed; a reboot discards changes to /var and keeps changes to /home', () =>

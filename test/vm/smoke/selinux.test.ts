@@ -13,7 +13,10 @@ const steps = {
   label: 'stat -c %C /var /var/log /var/lib',
 };
 
-/** systemd-tmpfiles relabels /root: on a sealed disk that fails with EROFS before SELinux decides. */
+/**
+ * A denial that occurs only on a writable disk: systemd-tmpfiles relabels /root, which fails with EROFS on a sealed
+ * disk before SELinux decides.
+ */
 const onlyIfWritable = 'systemd_tmpfiles_t user_home_dir_t dir relabelfrom';
 
 selinux('sealed: exit 0, the overlay has the labels of /var, the agent causes no denials', async () => {
@@ -45,7 +48,7 @@ selinux('parseDenials returns each denial once, sorted', () => {
   assert.throws(() => parseDenials('avc:  denied  { search } for pid=1\n'), /no denial/);
 });
 
-/** One enforcing boot with or without the agent. */
+/** Boots a guest once in enforcing mode, with or without the agent. */
 async function bootOf(
   kind: typeof withoutAgent,
   disk: 'readonly' | 'writable',

@@ -3,13 +3,13 @@ import type { OutgoingMessage } from '../../encode/encoder.ts';
 import { type RelpFrame, RelpError, RelpResponses } from './responses.ts';
 import { RefusedError } from '../transport.ts';
 
-/** The result of a server's bytes. With an error, the acknowledgements before it still count. */
+/** The result of bytes from a server. Acknowledgements before an error are valid. */
 export interface RelpResult {
-  /** How many more messages, in the order of sending, the server has accepted. */
+  /** The number of further messages that the server has accepted, in the order in which they were sent. */
   acknowledged: number;
-  /** The response to `open`: the server's software. */
+  /** The name of the server's software, if the server has answered `open`. */
   opened?: string;
-  /** The server has answered `close`. */
+  /** Whether the server has answered `close`. */
   closed?: boolean;
   error?: Error;
 }
@@ -17,20 +17,20 @@ export interface RelpResult {
 const lastTxnr = 999_999_999;
 const offers = `relp_version=0\nrelp_software=immutafs-agent,${version},\ncommands=syslog`;
 
-/** The client's side of a RELP session (librelp's doc/relp.html): builds the frames and interprets the responses. */
+/** Builds the frames and interprets the responses of a RELP session as the client (librelp's doc/relp.html). */
 export class RelpDialogue {
   readonly #responses = new RelpResponses();
-  /** Acknowledged before an older message. */
+  /** The transaction numbers of messages that were acknowledged before an older message. */
   readonly #early = new Set<number>();
   /** The transaction number of `open`. */
   readonly #first: number;
   #next: number;
   #oldest: number;
   #phase: 'opening' | 'open' | 'closing' = 'opening';
-  /** Messages. */
+  /** The number of unacknowledged messages. */
   unacknowledged = 0;
 
-  /** @param first the first transaction number: 1, or another in tests of the wrap-around */
+  /** @param first the first transaction number; only tests of the wrap-around use another number than 1 */
   constructor(first = 1) {
     this.#first = this.#next = first;
     this.#oldest = following(first);
@@ -52,7 +52,7 @@ export class RelpDialogue {
     return this.#frame('close', '');
   }
 
-  /** @param text one character a byte; never throws */
+  /** Interprets bytes from the server. Never throws. @param text one character per byte (latin1) */
   receive(text: string): RelpResult {
     const before = this.unacknowledged;
     const answer: RelpResult = { acknowledged: 0 };
@@ -74,7 +74,7 @@ export class RelpDialogue {
   #read(text: string, answer: RelpResult): void {
     let at = 0;
     if (this.#responses.empty && this.#early.size === 0) {
-      // The common case: acknowledgements of the messages in turn.
+      // Fast path for acknowledgements in the order in which the messages were sent.
       while (this.unacknowledged > 0) {
         const expected = `${this.#oldest} rsp 6 200 OK\n`;
         if (!text.startsWith(expected, at)) break;

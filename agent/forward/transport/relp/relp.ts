@@ -6,14 +6,14 @@ import { RelpDialogue } from './dialogue.ts';
 import type { Target } from '../target.ts';
 import type { ConnectOptions, Transport, TransportEvents } from '../transport.ts';
 
-/** How many messages may be unacknowledged. librelp's default of 128 is much slower by measurement. */
+/** The maximum number of unacknowledged messages. In measurements, librelp's default of 128 is much slower. */
 export const relpWindow = 1024;
-/** imrelp's limit, with its own header, is 8192 bytes; it silently cuts off the rest. */
+/** The maximum length of a message. imrelp silently truncates a message, including its own header, to 8192 bytes. */
 export const relpMessageBytes = 8000;
-/** A slow server acknowledges at least one message in this time. */
+/** The timeout for an acknowledgement. Even a slow server acknowledges at least one message within this time. */
 const progressMilliseconds = 60_000;
 
-/** Opens a RELP session. @throws Error with the step that failed */
+/** Opens a RELP session. @throws Error that describes the failed step */
 export async function connectRelp(target: Target, options: ConnectOptions): Promise<Transport> {
   const relp = new RelpTransport(await connectSocket(target, options));
   try {
@@ -40,7 +40,7 @@ class RelpTransport implements Transport {
     }, progressMilliseconds).unref();
   }
 
-  /** @returns the server's software */
+  /** Opens the session. @returns the name of the server's software */
   open(): Promise<string> {
     return new Promise((resolve, reject) => {
       const late = () =>

@@ -5,21 +5,21 @@ export interface RelpFrame {
   data: string;
 }
 
-/** The bytes do not follow the RELP protocol. */
+/** Thrown if the bytes do not conform to the RELP protocol. */
 export class RelpError extends Error {
   override name = 'RelpError';
 }
 
-/** A RELP server's responses are short: a longer frame does not come from one. */
+/** The limits for a frame. RELP servers send short responses, so a longer frame does not come from a RELP server. */
 const dataBytes = 65536;
 const headerBytes = 64;
 
-/** Splits a server's bytes into frames, from chunks of any size, in bounded memory. */
+/** Splits the bytes from a server into frames. Accepts chunks of any size and uses bounded memory. */
 export class RelpResponses {
   #held = '';
 
   /**
-   * @param text one character a byte
+   * @param text one character per byte (latin1)
    * @throws RelpError
    */
   push(text: string): RelpFrame[] {
@@ -42,7 +42,7 @@ export class RelpResponses {
   }
 }
 
-/** @returns undefined if the frame is not complete */
+/** Reads the frame at an offset. @returns undefined if the frame is incomplete */
 function readFrame(bytes: string, at: number): { frame: RelpFrame; end: number } | undefined {
   const head = bytes.slice(at, at + headerBytes);
   const [all, txnr, command = '', length] =

@@ -7,12 +7,12 @@ import { connectUdp } from './udp.ts';
 import type { Target } from '../target.ts';
 import type { ConnectOptions, Transport, TransportEvents } from '../transport.ts';
 
-/** Nothing is acknowledged by the server; the socket's buffer bounds what is sent. */
+/** Unlimited, because the server does not acknowledge messages. The socket's buffer limits sending instead. */
 export const syslogWindow = Number.MAX_SAFE_INTEGER;
 
 /**
- * The longest message, in bytes. TCP: imtcp's limit is 8192. UDP: receivers should accept this size (RFC 5426,
- * section 3.2).
+ * Returns the maximum length of a message, in bytes. For TCP, the limit of imtcp is 8192. For UDP, receivers should
+ * accept 2048 bytes (RFC 5426, section 3.2).
  */
 export function syslogMessageBytes(carrier: Target['carrier']): number {
   return carrier === 'udp' ? 2048 : 8000;
@@ -20,10 +20,13 @@ export function syslogMessageBytes(carrier: Target['carrier']): number {
 
 const bufferBytes = 512 * 1024;
 const batchMessages = 2048;
-/** A message counts as acknowledged after this time; if the connection breaks earlier, it is sent again. */
+/**
+ * A message counts as acknowledged this long after it was written. If the connection breaks earlier, the message is
+ * sent again.
+ */
 const graceMilliseconds = 1000;
 
-/** @throws Error with the step that failed */
+/** @throws Error that describes the failed step */
 export async function connectSyslog(target: Target, options: ConnectOptions): Promise<Transport> {
   if (target.carrier === 'udp') return connectUdp(target, options);
   const socket = await connectSocket(target, options);
@@ -33,9 +36,9 @@ export async function connectSyslog(target: Target, options: ConnectOptions): Pr
 }
 
 /**
- * Waits until the server has accepted the client's certificate. In TLS 1.3 the client's handshake ends before the
- * server verifies the certificate, and bytes written in between may be lost. A server that accepts the certificate
- * sends a session ticket; otherwise it sends an alert.
+ * Waits until the server has accepted the client's certificate. In TLS 1.3, the client completes the handshake before
+ * the server verifies the client's certificate, and bytes that are written in between may be lost. A server sends a
+ * session ticket if it accepts the certificate, and an alert if it refuses the certificate.
  */
 function accepted(socket: tls.TLSSocket): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -62,7 +65,7 @@ function accepted(socket: tls.TLSSocket): Promise<void> {
   });
 }
 
-/** Octet counting (RFC 6587, section 3.4.1; RFC 5425, section 4.3). */
+/** Frames messages by octet counting (RFC 6587, section 3.4.1; RFC 5425, section 4.3). */
 class SyslogStream implements Transport {
   readonly #connection: Connection;
   readonly #written: { count: number; at: number }[] = [];

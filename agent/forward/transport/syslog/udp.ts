@@ -4,10 +4,13 @@ import type { OutgoingMessage } from '../../encode/encoder.ts';
 import type { Target } from '../target.ts';
 import type { ConnectOptions, Transport, TransportEvents } from '../transport.ts';
 
-/** How many datagrams are passed to the kernel at once. */
+/** The maximum number of datagrams that are passed to the kernel at once. */
 const burst = 64;
 
-/** RFC 5426: one datagram a message, without any acknowledgement. @throws Error for a name without an address */
+/**
+ * Sends one datagram per message, without acknowledgements (RFC 5426).
+ * @throws Error if the host name cannot be resolved
+ */
 export async function connectUdp(target: Target, { trace }: ConnectOptions): Promise<Transport> {
   const { address, family } = await dns.lookup(target.host);
   trace?.('name', `${target.host} is ${address}`);
@@ -29,7 +32,7 @@ class SyslogDatagrams implements Transport {
 
   constructor(socket: dgram.Socket) {
     this.#socket = socket;
-    // An ICMP error: no program listens on the port.
+    // An ICMP error arrived, which means that no program listens on the port.
     socket.on('error', (error) => this.#fail(error));
   }
 

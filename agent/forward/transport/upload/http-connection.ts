@@ -4,14 +4,14 @@ import type { Target } from '../target.ts';
 
 export interface HttpEvents {
   /**
-   * The response is complete; its body was discarded.
-   * @param last the server closes the connection after this response
+   * The response is complete, and its body was discarded.
+   * @param last whether the server closes the connection after this response
    */
   responded(status: number, last: boolean): void;
   failed(error: Error): void;
 }
 
-/** The longest body that is accepted. */
+/** The maximum size of a response body. */
 const bodyBytes = 65536;
 
 /** Sends POST requests over an existing connection, one after another. */
@@ -25,7 +25,8 @@ export class HttpConnection {
     let used = false;
     this.#agent.createConnection = (_, done) => {
       if (used) {
-        // Passed to the callback: an exception would come out of the old connection's close event, where it cannot be caught.
+        // The error is passed to the callback, because an exception would be thrown within the close event of the old
+        // connection, where it cannot be caught.
         done?.(new Error('the server closed the connection'), socket);
         return undefined;
       }
@@ -36,7 +37,7 @@ export class HttpConnection {
     this.#headers = { Host: `${host}:${target.port}`, 'Content-Type': 'application/vnd.fdo.journal' };
   }
 
-  /** @param length of the body in bytes; undefined: chunked */
+  /** @param length the length of the body in bytes; undefined for a chunked body */
   post(path: string, length: number | undefined, events: HttpEvents): http.ClientRequest {
     const more = length === undefined ? {} : { 'Content-Length': String(length) };
     const headers = { ...this.#headers, ...more };

@@ -7,21 +7,22 @@ import type { Target } from '../target.ts';
 import { type ConnectOptions, RefusedError, type Transport, type TransportEvents } from '../transport.ts';
 
 const path = '/upload';
-/** How many entries a request contains. */
+/** The maximum number of entries in a request. */
 const batchEntries = 2048;
 export const uploadWindow = 2 * batchEntries;
 const progressMilliseconds = 60_000;
-/** Responses that concern the entries rather than the server: systemd 219 sends 413 and 422, 257 sends 417. */
+/** The status codes that refuse entries. systemd 219 responds with 413 and 422, systemd 257 with 417. */
 const refusalStatuses = new Set([400, 413, 417, 422]);
 
 /**
- * systemd-journal-remote's protocol: POST /upload with entries in the export format, answered by 202.
- * @throws Error with the step that failed
+ * Connects to a server with the protocol of systemd-journal-remote. Entries are sent in the export format by POST
+ * /upload, and the server accepts them with status 202.
+ * @throws Error that describes the failed step
  */
 export async function connectUpload(target: Target, options: ConnectOptions): Promise<Transport> {
   const upload = new UploadTransport(await connectSocket(target, options), target);
   try {
-    // An empty request shows that the server accepts entries: a later refusal then concerns an entry.
+    // An empty request verifies that the server accepts uploads, so that the cause of a later refusal is an entry.
     const status = await upload.probe();
     options.trace?.('protocol', `empty POST /upload: status ${status}`);
     return upload;
@@ -36,13 +37,13 @@ class UploadTransport implements Transport {
   #events: TransportEvents | undefined;
   #failure: Error | undefined;
   #request: http.ClientRequest | undefined;
-  /** Messages of the current request. */
+  /** The number of messages in the current request. */
   #sent = 0;
-  /** The request continues with the next message. */
+  /** Whether the request continues with the next message. */
   #open = false;
-  /** The server closes the connection after this response, as proxies do after some requests. */
+  /** Whether the server closes the connection after this response, as proxies do after a number of requests. */
   #last = false;
-  /** Restarted whenever a part of the request is sent. */
+  /** The timeout for the response. It is restarted whenever a part of the request is sent. */
   #progress: NodeJS.Timeout | undefined;
 
   constructor(socket: net.Socket, target: Target) {
@@ -81,7 +82,7 @@ class UploadTransport implements Transport {
     return this.#open && !this.#request.writableNeedDrain ? batchEntries - this.#sent : 0;
   }
 
-  /** A request ends with a complete entry; until then it stays open. */
+  /** Adds the messages to the current request, which stays open until a message completes its entry. */
   send(messages: OutgoingMessage[]): void {
     const complete = !messages.at(-1)?.continues;
     const body =
@@ -105,7 +106,7 @@ class UploadTransport implements Transport {
     this.#http.destroy();
   }
 
-  /** @param length undefined: chunked */
+  /** @param length the length of the body in bytes; undefined for a chunked body */
   #begin(length: number | undefined): http.ClientRequest {
     const request = this.#http.post(path, length, {
       responded: (status, last) => this.#responded(status, last),
@@ -136,7 +137,7 @@ class UploadTransport implements Transport {
     this.#fail(refusalStatuses.has(status) ? new RefusedError(text, 0, this.#sent) : new Error(text));
   }
 
-  /** If the connection breaks during a request, one of its entries may be the cause. */
+  /** If the connection breaks during a request, an entry in the request may be the cause. */
   #fail(error: Error): void {
     if (this.#failure !== undefined) return;
     const suspicious =

@@ -1,26 +1,27 @@
-/** A file of an archive. */
+/** A file in an archive. */
 export interface CpioFile {
   /** Without a leading "./" or "/". */
   name: string;
-  /** One character a byte; undefined unless it was wanted. */
+  /** The content, one character per byte; undefined if it was not kept. */
   text: string | undefined;
 }
 
 const headerBytes = 110;
 const longestName = 4096;
-/** Our scripts are smaller; larger files are not kept. */
+/** The maximum size of a file whose content is kept. The scripts of this package are smaller. */
 const mostKept = 1024 * 1024;
 
 /**
- * Reads a sequence of cpio archives in the format newc (cpio(5)), with zeros between them, piece by piece, as the kernel
- * does (Documentation/driver-api/early-userspace/buffer-format.rst). Keeps only the current piece in memory.
+ * Reads a sequence of cpio archives in the format newc (cpio(5)), with zeros between them, like the kernel
+ * (Documentation/driver-api/early-userspace/buffer-format.rst). The input arrives in pieces, and only the current piece
+ * is in memory.
  */
 export class CpioReader {
   private unread: Buffer = Buffer.alloc(0);
   private skip = 0;
   private place = 0;
   readonly found: CpioFile[] = [];
-  /** Data that begins where an archive could begin, and is none: possibly a compressed archive. */
+  /** Data at the position of an archive that is not a cpio archive, for example a compressed archive. */
   rest: Buffer | undefined;
   private inside = false;
   private readonly isWanted: (name: string) => boolean;
@@ -42,11 +43,11 @@ export class CpioReader {
       if (used === 0) break;
       data = this.advance(data, used);
     }
-    // A copy, so that the whole piece is not kept for its last bytes.
+    // A copy, because a part of the piece would keep the whole piece in memory.
     this.unread = Buffer.from(data);
   }
 
-  /** @throws Error if the archive is incomplete */
+  /** Ends the input. @throws Error if the last archive is incomplete */
   end(): void {
     if (this.inside || this.skip > 0 || (this.unread.length > 0 && this.rest === undefined)) {
       throw new Error('ends in the middle of an archive');
@@ -58,7 +59,7 @@ export class CpioReader {
     return data.subarray(bytes);
   }
 
-  /** @returns the number of bytes used; 0 if more are needed */
+  /** Processes the next header or zeros. @returns the number of bytes processed; 0 if more data is needed */
   private step(data: Buffer): number {
     if (!this.inside && data[0] === 0) return zeros(data);
     if (data.length < 6) return 0;
@@ -94,18 +95,18 @@ function zeros(data: Buffer): number {
   return count;
 }
 
-/** The format newc, without and with checksums. */
+/** Whether data begins with the magic number of the format newc, without (070701) or with checksums (070702). */
 function isMagic(data: Buffer): boolean {
   const magic = data.toString('latin1', 0, 6);
   return magic === '070701' || magic === '070702';
 }
 
-/** A number of eight hexadecimal digits. */
+/** Parses a number of eight hexadecimal digits. */
 function hex(data: Buffer, at: number): number {
   return parseInt(data.toString('latin1', at, at + 8), 16);
 }
 
-/** Rounded up to a multiple of four. */
+/** Rounds up to a multiple of four. */
 function padded(bytes: number): number {
   return (bytes + 3) & ~3;
 }

@@ -4,13 +4,14 @@ import { HostError, errorMessage } from '../../../lib/errors.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { type CpioFile, CpioReader } from './cpio.ts';
 
-/** For lsinitrd(1). */
+/** The timeout of lsinitrd(1). */
 const lsinitrdMilliseconds = 120_000;
 
 /**
- * The files of an initramfs. Images that are uncompressed, or compressed with gzip or zstd (dracut's default from EL7 to
- * EL10), are read directly, in a tenth of the time of lsinitrd; the others with lsinitrd.
- * @param isWanted whether to keep the content of a file of this name; lsinitrd gives no content
+ * Lists the files of an initramfs. Images that are uncompressed, or compressed with gzip or zstd (dracut's defaults
+ * from EL7 to EL10), are read directly, in a tenth of the time that lsinitrd takes. All other images are read with
+ * lsinitrd.
+ * @param isWanted whether to keep the content of a file with this name; content is not available with lsinitrd
  * @throws HostError if the image cannot be read
  */
 export async function readImage(
@@ -57,14 +58,14 @@ function* following(first: Buffer, others: Iterator<Buffer>): Generator<Buffer> 
   for (let next = others.next(); next.done !== true; next = others.next()) yield next.value;
 }
 
-/** Chosen by the magic number (gzip: RFC 1952, zstd: RFC 8878). */
+/** Selects the decompressor by the magic number (gzip: RFC 1952, zstd: RFC 8878). */
 function unpacker(begin: Buffer): NodeJS.ReadWriteStream | undefined {
   const chunk = { chunkSize: 1024 * 1024 };
   if (begin[0] === 0x1f && begin[1] === 0x8b) return zlib.createGunzip(chunk);
   return begin.readUInt32LE(0) === 0xfd2fb528 ? zlib.createZstdDecompress(chunk) : undefined;
 }
 
-/** Names only: the last field of lines in the form of `ls -l`. */
+/** Lists only the names of files, from the last field of lines in the format of `ls -l`. */
 async function readWithLsinitrd(reader: SystemReader, file: string): Promise<CpioFile[]> {
   const { stdout, ended } = await reader.run('/usr/bin/lsinitrd', [file], lsinitrdMilliseconds);
   if (ended !== 'good') throw new HostError(`${file}: lsinitrd cannot read it`);

@@ -8,7 +8,7 @@ export interface Kernel {
   image: string;
 }
 
-/** Without the rescue kernel: dracut never regenerates its generic image. */
+/** Lists the installed kernels, without the rescue kernel, whose generic image dracut never regenerates. */
 export function installedKernels(reader: SystemReader): Kernel[] {
   const boot = namesIfThere(reader, '/boot');
   const inBoot = boot.flatMap((name) => /^vmlinuz-(.+)$/.exec(name)?.[1] ?? []);
@@ -25,9 +25,10 @@ export function installedKernels(reader: SystemReader): Kernel[] {
 }
 
 /**
- * Whether a kernel's initramfs has old modules. depmod(8) writes modules.dep after every change of a kernel's modules.
- * Modification times are compared, which labels and renames do not change. A time in the future (the clock was set back)
- * does not count, since no new image would be newer.
+ * Whether the initramfs of a kernel has old modules. depmod(8) writes modules.dep after every change of a kernel's
+ * modules, so modules.dep is compared with the image, by modification time, which relabelling and renaming do not
+ * change. If modules.dep has a time in the future (the clock was set back), it is ignored, because a new image would
+ * not be newer either.
  */
 export function isOlderThanModules(reader: SystemReader, { version, image }: Kernel): boolean {
   const modules = reader.stat(`/usr/lib/modules/${version}/modules.dep`)?.modified ?? 0;
