@@ -22,8 +22,8 @@ export interface ReadConfig {
 }
 
 /**
- * Parses `KEY=value` lines; `#` starts a comment line. Never throws. If a line is invalid, a problem is returned and the
- * default is used. dracut/config.sh reads the same file in the initramfs in the same way (both are tested with
+ * Parses `KEY=value` lines; `#` starts a comment line. Never throws. If a line is invalid, a problem is returned and
+ * the default is used. dracut/config.sh reads the same file in the initramfs in the same way (both are tested with
  * test/fixtures/config).
  * @param text one character per byte (latin1)
  */
@@ -65,8 +65,8 @@ function unreadable(reason: string): ReadConfig {
 }
 
 /**
- * Returns the texts of the problems that prevent the forwarder from starting. An invalid line may contain a TLS key, and
- * the default of a TLS key would trust more servers than the intended value.
+ * Returns the texts of the problems that prevent the forwarder from starting. An invalid line may contain a TLS key,
+ * and the default of a TLS key would trust more servers than the intended value.
  */
 export function forwardProblems(problems: readonly ConfigProblem[]): string[] {
   return problems.filter(({ key }) => !isKey(key) || key.startsWith('FORWARD')).map(formatProblem);

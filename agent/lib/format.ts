@@ -73,7 +73,7 @@ function isAscii(text: string): boolean {
   return Buffer.byteLength(text) === text.length;
 }
 
-/** Decodes a field of mountinfo, fstab(5) or /proc/swaps, in which space, tab, newline, \ and # are escaped in octal. */
+/** Decodes a field of mountinfo, fstab(5) or /proc/swaps, where space, tab, newline, backslash and # are in octal. */
 export function unescapeOctal(field: string): string {
   if (!field.includes('\\') && isAscii(field)) return field;
   return decodeBytes(unescapeBytes(field));
@@ -90,8 +90,8 @@ export function unescapeBytes(field: string): string {
 }
 
 /**
- * Parses JSON. Unlike the message of JSON.parse, the error message does not quote the text, because another user may have
- * replaced the file by a symbolic link to a file that the other user is not permitted to read.
+ * Parses JSON. Unlike the message of JSON.parse, the error message does not quote the text, because another user may
+ * have replaced the file by a symbolic link to a file that the other user is not permitted to read.
  * @param file the file name in the error message
  * @throws Error "FILE: not JSON"
  */

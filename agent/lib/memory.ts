@@ -10,7 +10,10 @@ export function keepHeapSmall(): void {
   v8.setFlagsFromString('--semi-space-growth-factor=1');
 }
 
-/** Returns a copy that, unlike a slice, does not keep the parent chunk alive. @param text one character per byte (latin1) */
+/**
+ * Returns a copy that, unlike a slice, does not keep the parent chunk alive.
+ * @param text one character per byte (latin1)
+ */
 export function ownCopy(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
 }

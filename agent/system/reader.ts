@@ -125,7 +125,7 @@ function unlessAbsent<T>(action: () => T): T | undefined {
   }
 }
 
-/** Returns the value that was read from a file. The file is verified after the read, so that the check covers the read. */
+/** Verifies a file after it was read, so that the check applies to the file that was read. Returns the value read. */
 function verified<T>(file: string, verify: (file: string) => void, value: T): T {
   verify(file);
   return value;

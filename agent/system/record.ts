@@ -4,7 +4,7 @@ import { HostError, errorCode } from '../lib/errors.ts';
 import { readAll } from './files.ts';
 import { O_PATH, inFolder } from './foreign-folder.ts';
 
-/** `root`: only root may own the file and write to it. `folder`: the owner of the file's folder may also own the file. */
+/** `root`: only root may own the file and write to it. `folder`: the owner of its folder may also own the file. */
 export type Owner = 'root' | 'folder';
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, S_IFMT } = fs.constants;

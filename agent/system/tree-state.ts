@@ -3,8 +3,8 @@ import type fs from 'node:fs';
 import { HostError } from '../lib/errors.ts';
 
 /**
- * The state of every file in a tree. For each file, it contains a 64-bit hash of the inode, size, mtime, ctime and name.
- * A file whose hash is found has not changed, because the kernel updates the ctime at each write (inode(7)).
+ * The state of every file in a tree: a 64-bit hash of the inode, size, mtime, ctime and name of each file. A file whose
+ * hash is found has not changed, because the kernel updates the ctime at each write (inode(7)).
  */
 export interface TreeState {
   has(name: string, state: FileState): boolean;

@@ -88,7 +88,7 @@ function changeOf(file: Buffer): number | undefined {
   }
 }
 
-/** Calls `otherwise` if `remove` fails with EPERM, because the file or its directory has the attribute i or a (chattr(1)). */
+/** Calls `otherwise` if `remove` fails with EPERM. The file or its directory then has attribute i or a (chattr(1)). */
 function unlessImmutable(remove: () => void, otherwise: () => void): void {
   try {
     remove();

@@ -28,8 +28,8 @@ export interface SystemWriter {
   /** Creates a symbolic link or atomically replaces a file or link by it. Only for a process that holds a lock. */
   replaceByLink(file: string, to: string): void;
   /**
-   * Copies a file or link, including its owner, mode and times, and atomically replaces the destination by the copy. Only
-   * for a process that holds a lock.
+   * Copies a file or link, including its owner, mode and times, and atomically replaces the destination by the copy.
+   * Only for a process that holds a lock.
    */
   copyInto(from: string, to: string): void;
   remove(file: string): void;
@@ -72,7 +72,7 @@ export interface SystemWriter {
     kept: (name: string) => void,
   ): Promise<void>;
   /**
-   * Returns the ctime of a file below a folder or, if the file does not exist, of its nearest existing parent directory.
+   * Returns the ctime of a file below a folder or, if the file does not exist, of the nearest existing directory above.
    * @param name the file name relative to the folder, one character per byte (latin1)
    * @returns milliseconds since the epoch
    */

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { directives } from './systemd-219.ts';
 import { unitFiles } from './units.ts';
 
-/** Values that systemd 219 (RHEL 7) does not know, of directives that it knows. */
+/** Values that systemd 219 (RHEL 7) does not support, although it supports the directives. */
 const tooNew: { pattern: RegExp; why: string }[] = [
   { pattern: /^Exec\w+=[-@]*[+!:|]/, why: '219 takes the prefix for part of the path' },
   { pattern: /^SystemCallFilter=.*@/, why: '219 has no sets of system calls' },
@@ -13,8 +13,9 @@ const tooNew: { pattern: RegExp; why: string }[] = [
 ];
 
 /**
- * Lines of our units that systemd 219 ignores, so that a unit would be less confined there or have other time limits,
- * units that systemd 219 rejects, and units that would wait for a hung child of the agent.
+ * Finds lines of our units that systemd 219 ignores, so that a unit would be less confined or have different time
+ * limits on RHEL 7. Also finds units that systemd 219 rejects, and units that would wait for a hung child process of
+ * the agent.
  * @returns one line per problem
  */
 export function bootDirectives(): string {

@@ -2,10 +2,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { projectFiles } from './files.ts';
 
-/** Folders of this project whose files documents name; `packaging/` on its own means many of them. */
+/** Folders of this project in which the paths in documents are checked. */
 const folders = 'agent|ansible|docs|dracut|packaging|test|units';
 
-/** @returns one line for each path in backticks in a Markdown file that does not exist; empty if all exist */
+/** @returns a line for each path in backticks in a Markdown file that does not exist; empty if all paths exist */
 export function documentPaths(): string {
   const documents = projectFiles().filter((file) => file.endsWith('.md') && !file.includes('/fixtures/'));
   return documents.flatMap((file) => missing(file, fs.readFileSync(file, 'utf8'))).join('\n');

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 
-/** All files of the project, including uncommitted ones, without those that Git ignores. */
+/** Returns all files of the project, including uncommitted files, except files that Git ignores. */
 export function projectFiles(): string[] {
   const list = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
     encoding: 'utf8',
@@ -13,7 +13,7 @@ export function projectFiles(): string[] {
 
 export type Shell = 'sh' | 'bash';
 
-/** The scripts for a shell, found by their first line or by the directive for shellcheck. */
+/** Returns the scripts for a shell, which are recognised by their first line or by a shellcheck directive. */
 export function scripts(shell: Shell): string[] {
   return projectFiles().filter((file) => shellOf(fs.readFileSync(file, 'latin1').slice(0, 200)) === shell);
 }

@@ -3,8 +3,9 @@ import path from 'node:path';
 import { projectFiles } from './files.ts';
 
 /**
- * The layers of agent/, the lowest first. A file imports only from lower layers and from its own layer; an import of
- * types only is an import. Entries on one line do not import each other. The longest entry that matches a file counts.
+ * The layers of agent/, the lowest first. A file imports only from lower layers and from its own layer; a type-only
+ * import is also an import. Entries on one line do not import each other. If several entries match a file, the longest
+ * entry applies.
  */
 const order: readonly (readonly string[])[] = [
   ['lib/'],
@@ -26,7 +27,7 @@ const order: readonly (readonly string[])[] = [
   ['main.ts'],
 ];
 
-/** @returns one line for each import of a higher layer and for each import circle; empty if there is none */
+/** @returns a line for each import of a higher layer and for each import circle; empty if there are no such imports */
 export function layers(): string {
   const files = projectFiles().filter((file) => /^agent\/.*\.ts$/.test(file));
   const graph = new Map(files.map((file) => [file, imports(file)]));
@@ -44,7 +45,7 @@ function problem(file: string, imported: string): string[] {
   return [`${file} imports ${imported}, which is not in a lower layer`];
 }
 
-/** Relative ones, as paths from the project's folder. */
+/** Returns the relative imports of a file, as paths from the project's folder. */
 function imports(file: string): string[] {
   const text = fs.readFileSync(file, 'utf8');
   return [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']*)'/g)].map(([, to = '']) =>
@@ -62,7 +63,10 @@ function layerOf(file: string): { name: string; rank: number } | undefined {
   return matches.sort((a, b) => b.name.length - a.name.length)[0];
 }
 
-/** Files that import each other, directly or through others: Tarjan's strongly connected components. */
+/**
+ * Finds groups of files that import each other directly or through other files (Tarjan's strongly connected
+ * components).
+ */
 function circles(graph: ReadonlyMap<string, readonly string[]>): string[] {
   const index = new Map<string, number>();
   const stack: string[] = [];

@@ -1,7 +1,10 @@
 import { scripts } from './files.ts';
 import { complaints } from './programs.ts';
 
-/** The boot scripts are POSIX sh; dracut sources its modules with bash. */
+/**
+ * Runs shellcheck on the scripts. The boot scripts are POSIX sh; the dracut module is bash, because dracut sources it
+ * with bash.
+ */
 export async function shellcheck(): Promise<string> {
   const reports = [
     await complaints('shellcheck', '-x', '-s', 'sh', ...scripts('sh')),

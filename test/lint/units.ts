@@ -10,8 +10,8 @@ export const unitFiles = () =>
   projectFiles().filter((file) => /^(units|dracut)\/.*\.(service|timer|path|socket|target)$/.test(file));
 
 /**
- * Runs `systemd-analyze verify` in a root with this machine's units and ours, and an empty file for every program that
- * ours start, since it checks that programs exist.
+ * Runs `systemd-analyze verify` in a root with this machine's units and ours. The root has an empty file for every
+ * program that our units start, because systemd-analyze checks that programs exist.
  * @returns its output; warnings count as failures
  */
 export async function systemdAnalyze(): Promise<string> {

@@ -101,7 +101,7 @@ docs('bash and shellcheck have nothing to say of the completion', () => {
   execFileSync('shellcheck', ['-s', 'bash', file]);
 });
 
-/** What readline would offer where the last of these words is being typed. */
+/** Returns the completions that readline offers while the last of the words is being typed. */
 function complete(...words: string[]): string[] {
   const script =
     '. "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _immutafs_agent; printf "%s\\n" "${COMPREPLY[@]}"';
@@ -110,11 +110,11 @@ function complete(...words: string[]): string[] {
   return output.split('\n').filter((line) => line !== '');
 }
 
-/** The page as a reader sees it, without line breaks. */
+/** Returns a page as rendered for a reader, without line breaks. */
 function rendered(page: string): string {
   const file = path.join(folder, page);
   const text = execFileSync('mandoc', ['-Tutf8', '-O', 'width=1000', file], { encoding: 'utf8' });
-  // eslint-disable-next-line no-control-regex -- overstriking is how bold and underlined come out
+  // eslint-disable-next-line no-control-regex -- bold and underlined text is rendered by overstriking
   return flat(text.replace(/.\x08/g, ''));
 }
 

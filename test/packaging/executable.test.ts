@@ -107,7 +107,10 @@ test('is not rebuilt if nothing changed; the check takes less than a second', as
   assert.is(statSync(executable).ino, before.ino);
 });
 
-/** prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN), which exec keeps: the restriction that systemd and SELinux can set. */
+/**
+ * Calls prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN), which exec keeps. systemd and SELinux can set the same
+ * restriction.
+ */
 const denyWriteExecute = [
   'perl',
   '-e',
@@ -126,7 +129,10 @@ function runProbe(libraries = ''): Probe {
   return JSON.parse(runDist([probe], { libraries }).stdout) as Probe;
 }
 
-/** Libraries that the executable or `present`, files of dist/lib, need (DT_NEEDED, elf(5)) and that `present` lacks. */
+/**
+ * Returns the libraries that the executable or the files `present` of dist/lib need (DT_NEEDED, elf(5)), but that
+ * `present` lacks.
+ */
 function missing(present: readonly string[]): string[] {
   const files = [executable, ...present.map((name) => path.join(runtime, name))];
   const needed = run('readelf', ['-d', ...files]).stdout.matchAll(/\(NEEDED\).*\[(.*)\]/g);

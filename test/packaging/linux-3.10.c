@@ -1,5 +1,6 @@
-/* Runs a command as if on Linux 3.10: every x86-64 system call that came later answers ENOSYS. They are
- * numbered in order; 313 is finit_module, of 3.8, and 3.10 had nothing newer. Needs no privilege. */
+/* Runs a command as if on Linux 3.10: every x86-64 system call that was added later returns ENOSYS. System calls are
+ * numbered in the order of their addition. The last system call of 3.10 is 313, finit_module, which was added in 3.8.
+ * Requires no privileges. */
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>

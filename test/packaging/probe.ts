@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 
-/** Set by launch.cjs. */
+/** launch.cjs sets this variable. */
 declare const codeCacheRejected: boolean | undefined;
 
 /** Prints properties of the runtime in which it runs, as JSON. A program for executable.test.ts. */

@@ -95,7 +95,7 @@ test('runs in a root that contains nothing else, not even /proc', () => {
   const empty = mkdtempSync(path.join(scratch, 'empty-'));
   try {
     assert.is(run('sh', ['-c', 'cd "$1" && rpm2cpio "$2" | cpio -idm --quiet', 'sh', empty, rpm]).code, 0);
-    // Node reads more of the environment than it should, such as NODE_EXTRA_CA_CERTS.
+    // Node reads variables of the environment that must not affect this test, such as NODE_EXTRA_CA_CERTS.
     const agent = () => run('env', ['-i', '/usr/sbin/chroot', empty, '/usr/bin/immutafs-agent', 'version']);
     assert.equal(agent(), { code: 0, stdout: `${version}\n`, stderr: '' });
     rmSync(path.join(empty, installedRuntime, 'libstdc++.so.6'));
@@ -123,7 +123,7 @@ function files(): { file: string; mode: string; owner: string }[] {
   });
 }
 
-/** Dependencies that rpm's generators find in ELF files. */
+/** Returns the dependencies that rpm's generators find in ELF files. */
 function libraryDependencies(file: string): string[] {
   const all = run('rpm', ['-qp', '--requires', '--provides', file]).stdout;
   return unique(all).filter((line) => /\.so|GLIBC|rtld/.test(line));

@@ -13,7 +13,7 @@ import path from 'node:path';
 import { scratch } from '../../packaging/build/paths.ts';
 import { run, type Outcome } from './support.ts';
 
-/** A root with busybox, one kernel and its initramfs. Its systemctl and dracut record how they were called. */
+/** A root with busybox, one kernel and its initramfs. The stubs for systemctl and dracut record their calls. */
 export class ScratchRoot {
   readonly folder: string;
 
@@ -59,8 +59,8 @@ export class ScratchRoot {
   }
 
   /**
-   * Makes a program that records how it was called and then runs `then`, lines of sh. A program of busybox itself must be
-   * called by its path: the sh of busybox does not look for it in PATH.
+   * Makes a program that records its calls and then runs `then`, lines of sh. A stub with the name of a busybox applet
+   * must be called by its path, because the sh of busybox does not search PATH for its applets.
    */
   stub(name: string, then = '', folder = 'bin'): void {
     this.makeFolder(folder);
@@ -70,7 +70,7 @@ export class ScratchRoot {
     chmodSync(file, 0o755);
   }
 
-  /** Calls of the stubs since the last call of this method. */
+  /** Returns the calls of the stubs since the last call of this method. */
   calls(): string[] {
     if (!this.has('calls')) return [];
     const lines = this.read('calls').trimEnd().split('\n');

@@ -5,7 +5,7 @@ import { buildRpm } from '../../packaging/rpm.ts';
 import { ScratchRoot } from './scratch-root.ts';
 import { run, type Outcome } from './support.ts';
 
-/** The package is installed, upgraded and erased; rpm runs the scriptlets in its order. */
+/** Installs, upgrades and erases the package, so that rpm runs the scriptlets in the real order. */
 const test = suite<{ root: ScratchRoot }>('scriptlets');
 let rpm = '';
 

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { inRoot } from '../../packaging/build/paths.ts';
 
 export interface Outcome {
-  /** Exit code; null if a signal ended it. */
+  /** Exit code; null if a signal ended the command. */
   code: number | null;
   stdout: string;
   stderr: string;
@@ -10,7 +10,7 @@ export interface Outcome {
 
 /**
  * Runs a command for at most 120 s.
- * @throws Error if it cannot be started or takes longer
+ * @throws Error if the command cannot be started or takes longer
  */
 export function run(command: string, args: readonly string[], env: Record<string, string> = {}): Outcome {
   const options = { env: { ...process.env, LC_ALL: 'C.UTF-8', ...env }, timeout: 120_000 } as const;

@@ -1,4 +1,4 @@
-/** The program try-write gives the same result as the agent's own probe. */
+/** Tests that the program try-write gives the same result as the agent's own probe. */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { getSystemErrorName } from 'node:util';
@@ -10,7 +10,10 @@ import { buildTryWrite } from '../../packaging/build/small-programs.ts';
 const program = path.join(dist, 'try-write');
 const probe = path.join(import.meta.dirname, '../../agent/system/probe/write.ts');
 
-/** The results of both for directories in a mount namespace, as names of errno, and the files that remain there. */
+/**
+ * Returns the results of try-write and the agent's probe for directories in a mount namespace, as names of errno, and
+ * the files that remain in the directories.
+ */
 function results(
   commands: string,
   folders: readonly string[],

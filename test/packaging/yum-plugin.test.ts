@@ -5,7 +5,9 @@ import * as assert from 'uvu/assert';
 import { inRoot, scratch } from '../../packaging/build/paths.ts';
 import { run } from './support.ts';
 
-/** yum is not in Debian: yum-3.py runs the hooks in yum's order, with yum's interface. /usr is really read-only. */
+/**
+ * Debian does not have yum, so yum-3.py runs the hooks in yum's order with yum's interface. /usr is really read-only.
+ */
 const test = suite('the yum plug-in');
 
 const plugin = inRoot('packaging/yum-plugin.py');

@@ -96,7 +96,7 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.match(booted.bootEnv.at(-1) ?? '', /^ERROR=mkdir failed: .*\/run\/var.*File exists/);
   });
 
-  // busybox runs its own mount, not the one in PATH.
+  // busybox runs its built-in mount, not the program in PATH.
   const failingMounts = name.startsWith('busybox')
     ? []
     : (['--bind', 'remount', 'tmpfs', 'overlay'] as const);

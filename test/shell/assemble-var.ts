@@ -8,23 +8,26 @@ export interface Boot {
   shell: readonly [string, ...string[]];
   /** Files by path below /; the root is at /sysroot. */
   files?: Record<string, string | { linkTo: string }>;
-  /** The file system at /sysroot: ext4 on LVM on a virtio disk; or a tmpfs (none); or ext4 on a device that is not in /sys. */
+  /**
+   * The file system at /sysroot: ext4 on LVM on a virtio disk, a tmpfs (`none`), or ext4 on a device that is not in
+   * /sys (`unknown`).
+   */
   disk?: 'sealed' | 'writable' | 'none' | 'unknown';
   /** Lines of bash that damage the root's ext4 in /image, for example with debugfs(8), before it is mounted. */
   damage?: string;
   /** Disks in addition to the root's. */
   devices?: readonly (DiskFixture | StackFixture)[];
-  /** Lines of bash before the script. */
+  /** Lines of bash that run before the command. */
   before?: string;
   /** The command; by default assemble-var in the initramfs. */
   script?: string;
-  /** Lines of bash after it. */
+  /** Lines of bash that run after the command. */
   after?: string;
 }
 
 export interface Booted {
   code: number;
-  /** Its stderr. */
+  /** The stderr of the command. */
   stderr: string;
   bootEnv: string[];
   /** Mounts that the command made: "target type options", in order. */
@@ -35,7 +38,10 @@ export interface Booted {
   after: string;
 }
 
-/** /sysroot as the initramfs has it when the hook runs. Loop devices are released with the last mount. */
+/**
+ * Returns lines of bash that set up /sysroot as it is in the initramfs when the hook runs. The loop device is released
+ * with its last mount.
+ */
 const root = (damage: string) => `
 case $disk in
   none) /usr/bin/mount --bind /sysroot /sysroot ;;
@@ -121,7 +127,7 @@ function mountsMade(before: string, after: string): string[] {
     .map(describe);
 }
 
-/** Without options that depend on the kernel: uuid, redirect_dir and others of the overlay. */
+/** Describes a mount without the options that depend on the kernel, such as uuid and redirect_dir of an overlay. */
 function describe({ target, type, options, superOptions }: Mount): string {
   const wanted = /^(lowerdir|upperdir|workdir|size|nr_inodes|mode)=/;
   const own = options.filter((option) => option !== 'relatime');
@@ -140,14 +146,14 @@ const lower = '/run/immutafs/lower ext4 ro,nosuid,nodev,noexec';
 const layers = 'lowerdir=/run/immutafs/lower,upperdir=/run/var/upper,workdir=/run/var/work';
 export const overlay = (options = 'rw,nosuid,nodev') => `/sysroot/var overlay ${options} ${layers}`;
 export const config = (text: string) => ({ 'sysroot/etc/immutafs/immutafs.conf': text });
-/** A configuration for tests that are not about VAR_SIZE: the size of this machine's memory must not matter. */
+/** A configuration for tests that do not test VAR_SIZE, so that the results do not depend on this machine's memory. */
 export const small = 'VAR_SIZE=8m\nVAR_INODES=5000\n';
 /** The mounts of a sealed boot. */
 export const assembled = [lower, tmpfs('8192k', '5000'), overlay()];
-/** The files in /run after a failure. */
+/** The files that remain in /run after a failure. */
 export const nothingLeft = ['./immutafs', './immutafs/boot.env'];
 
-/** The lines of boot.env after assemble-var in the initramfs, without UPTIME. */
+/** Returns the lines of boot.env, except UPTIME, after assemble-var has run in the initramfs. */
 export function env(values: Record<string, string>): string[] {
   const initial = {
     VERSION: version,
@@ -163,7 +169,10 @@ export function env(values: Record<string, string>): string[] {
   return Object.entries({ ...all, ...assembled }).map(([key, value]) => `${key}=${value}`);
 }
 
-/** This machine's mounts with a name of ours, or on loop devices. Other processes may mount and unmount meanwhile. */
+/**
+ * Returns this machine's mounts that have one of our names or are on loop devices. Other processes may change other
+ * mounts in the meantime.
+ */
 export const machineMounts = () =>
   fs
     .readFileSync('/proc/self/mountinfo', 'utf8')

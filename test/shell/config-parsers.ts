@@ -4,7 +4,7 @@ import path from 'node:path';
 import { type ConfigProblem, formatProblem, parseConfig } from '../../agent/config/config.ts';
 import { withLibrary } from './shells.ts';
 
-/** The result of a parser: the values of the keys that matter at boot, and the warnings. */
+/** The result of a parser: the values of the keys that the boot uses, and the warnings. */
 export interface Parsed {
   values: string[];
   warnings: string[];
@@ -21,7 +21,10 @@ export function byAgent(text: string): Parsed & { agentOnly: string[] } {
   };
 }
 
-/** The boot scripts do not check the values of keys that they do not use. */
+/**
+ * Whether only the agent reports a problem, because the boot scripts do not check the values of keys that they do not
+ * use.
+ */
 function isAgentOnly({ key, reason }: ConfigProblem): boolean {
   return reason.startsWith('must be ') && !bootKeys.some((each) => each === key);
 }
@@ -38,7 +41,7 @@ for file in [0-9]*; do
 done 2>/dev/null
 `;
 
-/** All texts in one run of the shell, since starting a shell takes longer than parsing a text. */
+/** Parses all texts in one run of the shell, because starting a shell takes longer than parsing a text. */
 export function byShell(shell: readonly [string, ...string[]], texts: readonly string[]): Parsed[] {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-config-'));
   try {

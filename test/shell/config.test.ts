@@ -17,7 +17,10 @@ const fixtures = names.map((name) => ({
   expected: readExpected(fs.readFileSync(path.join(folder, `${name}.expected`), 'utf8')),
 }));
 
-/** KEY=value lines, then the warnings of both parsers, then those of the agent alone. */
+/**
+ * Reads the expected outcome of a fixture: KEY=value lines, `warning` lines for both parsers, `agent` lines for the
+ * agent only.
+ */
 function readExpected(text: string): ReturnType<typeof byAgent> {
   const lines = text.trimEnd().split('\n');
   const after = (mark: string) =>
@@ -83,7 +86,7 @@ const values = [
   ...['25%', '100%', '101%', '0%', '512m', '2G', '2k', '1000', '999', '200k', '1M', '09', '*', '$HOME', '\\'],
   ...['/ /boot', 'a b', '"off"', 'off # x', '\xff', '\x81\x82', '\xc2\xa0', '\x01', '\x7f', '~', '`id`', '='],
 ];
-/** Without NUL, which sh drops. */
+/** Any byte except NUL, which sh drops. */
 const byte = fc.integer({ min: 1, max: 255 }).map((code) => String.fromCharCode(code));
 const noise = fc.oneof(
   { weight: 8, arbitrary: fc.constant('') },

@@ -7,7 +7,10 @@ import { shells } from './shells.ts';
 const vdb = { name: 'vdb', device: '252:16', bus: 'virtio-blk' } as const;
 const config = { 'sysroot/etc/immutafs/immutafs.conf': 'VAR_SIZE=8m\nVAR_INODES=5000\n' };
 
-/** Lines of bash that make a file system on a loop device, which /sys shows as on `on`, and its line in the root's fstab. */
+/**
+ * Returns lines of bash that make a file system on a loop device, which is on the device `on` according to /sys, and
+ * add a line for it to the root's fstab.
+ */
 const other = (on: string, line: string) => `
   truncate -s 8m /other
   mkfs.ext4 -q /other

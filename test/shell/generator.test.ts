@@ -172,7 +172,7 @@ for (const [name, shell] of Object.entries(shells)) {
             'run/immutafs/boot.env': bootEnv('sealed').replace('DISKS=', `DISKS=${disks}`),
             'etc/fstab': '/dev/loop7 /var/log xfs x-systemd.automount 0 0\n',
           },
-          // A block device of this machine whose entry in sysfs is that of the fixture.
+          // loop7 is a block device of this machine, but has the entry of the fixture in sysfs.
           `${tmpfsAtVar}; ln -s "$(readlink /sys/class/block/${on})" /sys/class/block/loop7`,
           [
             { name: 'vda', device: '252:0', bus: 'virtio-blk', offered: true },

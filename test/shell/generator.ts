@@ -49,7 +49,7 @@ export const service = (name: string, more: string, kind = 'var') =>
   `immutafs-${kind}@${name}.service.d/immutafs.conf: [Unit];Before=${name}.mount${more}`;
 export const device = (unit: string) => `;Wants=${unit};After=${unit}`;
 /**
- * Unit files of mounts that a soft reboot keeps and that a shutdown leaves to systemd-shutdown(8).
+ * Returns the unit files of mounts that a soft reboot keeps and that only systemd-shutdown(8) unmounts.
  * @param mounts options by target
  */
 export const kept = (mounts: Record<string, string>, localFs = '') => {

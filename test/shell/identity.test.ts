@@ -14,7 +14,7 @@ const small = {
   'sysroot/etc/immutafs/immutafs.conf': 'VAR_SIZE=8m\nVAR_INODES=5000\nON_IMPOSTOR=ignore\nMODE=off\n',
 };
 
-/** A program lvm that prints these lines about the sealed volumes. */
+/** Returns a stub for lvm that prints lines about the sealed volumes. */
 const lvm = (...lines: string[]) => ({
   'usr/sbin/lvm': `#!/bin/bash\nprintf '  %s\\n' ${lines.map((line) => `'${line}'`).join(' ')}\n`,
 });
@@ -180,7 +180,7 @@ for (const [name, shell] of Object.entries(shells)) {
         after,
         /^<2>immutafs: \/ is mounted from \/dev\/dm-0, which poses as \/dev\/(loop7|vdb2) /,
       );
-      // No mount, and nothing of the impostor's configuration.
+      // The command has made no mount and has used no configuration of the impostor.
       assert.equal([made, bootEnv], [[], []]);
     });
   }

@@ -12,7 +12,7 @@ for (const [name, shell] of shimmed) {
         ...files,
         'assemble-var': shim(`[ "$*" = "initramfs /sysroot" ] && exit ${code}; exit 99`),
         'shims/systemctl': shim('echo systemctl "$@"'),
-        // The hook sleeps before it tries again: end it there.
+        // The hook sleeps before it tries again. This stub ends the hook instead.
         'shims/sleep': shim('echo again; kill "$PPID"'),
         'hook.sh': `emergency_shell() { echo emergency "$@"; }\nNEWROOT=/sysroot\n. /usr/libexec/immutafs/95immutafs/immutafs-pre-pivot.sh\necho after\n`,
       },

@@ -1,12 +1,12 @@
-/** boot.env of an initramfs that defers /var to late boot. */
+/** Returns the boot.env of an initramfs that defers /var to late boot. */
 export const bootEnv = (mode: string, disks = 'vda:1:virtio-feature') =>
   `VERSION=0.1.0\nSTAGE=initramfs\nUPTIME=1.00\nMODE=${mode}\nREASON=test\nDISKS=${disks}\nVAR=deferred\nON_FAILURE=degraded\n`;
 
 export const late = (target: string) => `sh /usr/libexec/immutafs/assemble-var late ${target}`;
 
 /**
- * Lines of bash that make a file system in /volume, on a loop device that /sys shows as one on the disk `on`, and its
- * line in fstab.
+ * Returns lines of bash that make a file system in the image /volume, on a loop device that is on the disk `on`
+ * according to /sys, and write an fstab with its line.
  *
  * @param damage lines of bash that damage it
  */
@@ -26,6 +26,6 @@ echo "$loop ${target} ext4 noatime 0 0" >/etc/fstab
 
 /** Lines of bash after which neither modprobe of kmod nor that of busybox finds a module. */
 export const noModules = 'rm -rf /usr/lib/modules';
-/** The error of the overlay then. */
+/** The error of the overlay after `noModules`. */
 export const noOverlay =
   /the kernel has no overlay file system: modprobe failed: modprobe: .*\(modprobe overlay\)$/;

@@ -14,7 +14,9 @@ const assembled = [
 const ownVar = { ...config(), ...sealed, 'etc/fstab': '', 'var/lib/x': 'disk\n' };
 const error = ({ bootEnv: lines }: Booted) => lines.filter((line) => line.startsWith('ERROR=')).join('\n');
 
-/** A program in place of mount(8) that first runs lines of bash, with the number of the call in $n. */
+/**
+ * Returns a stub for mount(8) that runs lines of bash, with the number of the call in $n, and then the real program.
+ */
 const shim = (lines: string) =>
   `#!/bin/bash\nread -r n 2>/dev/null </n; n=$((n + 1)); echo $n >/n\n${lines}\nexec /usr/bin/mount "$@"\n`;
 const withShim = 'chmod +x /shims/mount; PATH=/shims:$PATH; export PATH';
@@ -105,13 +107,13 @@ for (const [name, shell] of Object.entries(shells)) {
   });
   elsewhere.run();
 
-  // busybox runs its own mount, not the one in PATH.
+  // busybox runs its built-in mount, not the program in PATH.
   if (name.startsWith('busybox')) continue;
   const several = suite(`${name}: late, several instances`);
   several('two at the same time share the tmpfs', () => {
     const files = {
       ...{ ...config(), ...sealed, 'etc/fstab': '', 'var/log/x': '', 'var/spool/x': '' },
-      // Enough time for the other instance to read the mounts.
+      // Gives the other instance enough time to read the mounts.
       'shims/mount': shim('case $* in *tmpfs*) sleep 0.5 ;; esac'),
     };
     const both = `{ ${late('/var/log')} & ${late('/var/spool')} & wait; }`;
@@ -126,7 +128,7 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.equal(booted.bootEnv.filter((line) => line.endsWith(' overlay')).sort(), layers);
   });
 
-  // The mounts: bind, private, read-only, tmpfs, overlay.
+  // The five calls of mount(8): bind, private, read-only, tmpfs, overlay.
   for (const nth of [1, 2, 3, 4, 5]) {
     several(`killed before its mount ${nth}: the next instance completes it`, () => {
       const files = {

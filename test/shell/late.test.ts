@@ -4,7 +4,7 @@ import { boot } from './assemble-var.ts';
 import { bootEnv, late, noModules, noOverlay, volume } from './late-boot.ts';
 import { shells } from './shells.ts';
 
-/** The root's own configuration: in late boot the root is at /. */
+/** The configuration of the root, which is at / in late boot. */
 const config = { 'etc/immutafs/immutafs.conf': 'VAR_SIZE=8m\nVAR_INODES=5000\n' };
 const vdb = { name: 'vdb', device: '252:16', bus: 'virtio-blk' } as const;
 

@@ -45,7 +45,7 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
   sources('ordinary sources need no process', () => {
-    // These functions would run in a subshell.
+    // These functions run only if a subshell is needed.
     const lines = `. ${dracut}/fstab.sh; encode() { exit 9; }; printf() { exit 9; }; source_node "$1"; command printf "%s\\n" "$node"`;
     assert.is(withLibrary(shell, lines, 'LABEL="a-b.c"'), '/dev/disk/by-label/a-b.c\n');
     assert.is(withLibrary(shell, lines, '/dev/my\\040\\011\\134disk'), '/dev/my \t\\disk\n');

@@ -4,7 +4,7 @@ import type { DiskFixture } from '../harness/sysfs.ts';
 import { runInSandbox } from './sandbox.ts';
 import { shells } from './shells.ts';
 
-/** Makes a link of udev to a block device of this machine, which LVM never sees. */
+/** Makes a udev link to a block device of this machine. The stub for lvm does not access the device. */
 const device = (name: string, index: number) => `ln -s "/dev/loop${index}" "/dev/immutafs/${name}"`;
 
 const disks: DiskFixture[] = [
@@ -14,19 +14,22 @@ const disks: DiskFixture[] = [
 ];
 
 interface Volumes {
-  /** Kernel names of the sealed and of the other physical volumes. */
+  /** Kernel names of the sealed physical volumes, and of the other physical volumes. */
   sealed: string[];
   others: string[];
-  /** Output of lvm, "PV-UUID VG-UUID VG-NAME", by device. */
+  /** Maps devices to the output of lvm, "PV-UUID VG-UUID VG-NAME". */
   lvm: Record<string, string>;
-  /** UUID of the volume on a writable disk in udev's database. */
+  /** UUID of the volume on the writable disk according to udev's database. */
   uuid?: string;
   own?: string;
   devicesFile?: boolean;
   filter?: string;
 }
 
-/** Runs lvm-readonly twice. Returns its files: the configuration of the initramfs and of the real root, the impostors. */
+/**
+ * Runs lvm-readonly twice. Returns the files that it wrote: the configuration of the initramfs and of the real root,
+ * and the impostors.
+ */
 function runLvmReadonly(shell: readonly [string, ...string[]], volumes: Volumes) {
   const { sealed, others, lvm, uuid = 'other', own, devicesFile, filter = '' } = volumes;
   const outputs = Object.entries(lvm).map(

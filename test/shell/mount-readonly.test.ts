@@ -20,7 +20,7 @@ for (const [name, shell] of shimmed) {
       shell,
       devices: [vda(offered)],
       files: { 'proc/cmdline': `${cmdline}\n`, 'shims/mount': shim(`echo "$@" >>/out/calls\n${mount}`) },
-      // A block device of this machine whose entry in sysfs is that of the fixture.
+      // loop7 is a block device of this machine, but has the entry of the fixture in sysfs.
       run: `${useShims}ln -s "$(readlink /sys/class/block/vda2)" /sys/class/block/loop7
         mkdir -p /dev/disk; sh /usr/libexec/immutafs/mount-readonly`,
     });

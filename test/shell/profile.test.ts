@@ -9,7 +9,9 @@ import { inRoot } from '../../packaging/build/paths.ts';
 const profile = suite('packaging/profile.sh');
 const message = 'immutafs-agent: In maintenance.\n';
 
-/** Output of a shell that reads the script, with the given content of /run/immutafs/login (null: no file). */
+/**
+ * Returns the output of a shell that reads the script, with the given content of /run/immutafs/login (null: no file).
+ */
 function login(
   shell: string[],
   text: string | null,

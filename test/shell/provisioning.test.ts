@@ -30,7 +30,9 @@ const installed = {
 for (const [name, shell] of Object.entries(shells)) {
   const provisioning = suite(`${name}: provisioning`);
 
-  /** The units that the generator masks: empty files in the directory of early priority (systemd.unit(5)). */
+  /**
+   * Returns the units that the generator masks with empty files in the directory of early priority (systemd.unit(5)).
+   */
   function maskedUnits(mode: string, names: readonly string[]): string[] {
     const { stderr, out } = runInSandbox({
       shell,

@@ -29,7 +29,7 @@ export interface Outcome {
 const prepare = path.join(import.meta.dirname, 'sandbox.sh');
 
 /**
- * Runs lines of bash as root of a small system: a mount and PID namespace, chroot(2) into a tmpfs with this machine's
+ * Runs lines of bash as root in a sandbox: in a mount and PID namespace, after chroot(2) to a tmpfs with this machine's
  * programs, the boot scripts at their installed path, and the fixtures in /proc and /sys. Mounts are real, and end with
  * the last process.
  */

@@ -1,6 +1,9 @@
 import type { DiskFixture } from '../harness/sysfs.ts';
 
-/** A disk that the host made read-only; the root is on vda. Its nodes are block devices of this machine: see `links`. */
+/**
+ * A disk that the host made read-only; the root is on vda. The device nodes are block devices of this machine, see
+ * `links`.
+ */
 export const vdb: DiskFixture = {
   ...{ name: 'vdb', device: '252:16', bus: 'virtio-blk', offered: true },
   partitions: { vdb1: '252:17', vdb2: '252:18' },
@@ -13,9 +16,9 @@ export const vdc: DiskFixture = {
 };
 
 /**
- * Lines of bash that make links of udev to vdb1 and vdb2, whose nodes are loop6 and loop7, and collect writes to the kernel
- * log in /out/kmsg.
- * @param names "LINK", below /dev/immutafs, for loop7, or "LINK NODE"
+ * Returns lines of bash that make udev links to vdb1 and vdb2, whose nodes are loop6 and loop7, and collect writes to
+ * the kernel log in /out/kmsg.
+ * @param names links below /dev/immutafs, each as "LINK" for a link to loop7, or as "LINK NODE"
  */
 export const links = (...names: string[]) => `
   mkdir -p /dev/immutafs; mount -t tmpfs x /dev/immutafs

@@ -11,7 +11,7 @@ export const shells: Record<string, readonly [string, ...string[]]> = {
 export const dracut = path.join(import.meta.dirname, '../../dracut');
 
 /**
- * Runs lines of sh that can call the functions of immutafs-lib.sh and config.sh, in the initramfs' locale.
+ * Runs lines of sh that can call the functions of immutafs-lib.sh and config.sh, in the locale of the initramfs.
  * @param args $1 and so on
  * @returns stdout, one character per byte
  * @throws Error if the lines fail or print anything on stderr except warnings of the library

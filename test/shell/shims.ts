@@ -1,10 +1,10 @@
 import { shells } from './shells.ts';
 
-/** Without busybox, which runs its own mount, not the one in PATH. */
+/** The shells without busybox, which runs its built-in mount, not the program in PATH. */
 export const shimmed = Object.entries(shells).filter(([name]) => !name.startsWith('busybox'));
 
-/** A program of bash in /shims, which replaces one of the machine. */
+/** Returns a bash program for /shims, which replaces a program of the machine. */
 export const shim = (lines: string) => `#!/bin/bash\nset -f\n${lines}\n`;
 
-/** Lines of sh after which the programs in /shims are found first. */
+/** Lines of sh that put the programs in /shims first in PATH. */
 export const useShims = 'chmod +x /shims/*; PATH=/shims:$PATH; export PATH\n';

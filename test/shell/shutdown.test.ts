@@ -7,7 +7,7 @@ import { type UnitFiles, unmountedAtShutdown } from '../harness/systemd-219.ts';
 import { generate } from './generator.ts';
 import { shells } from './shells.ts';
 
-/** The mounts of a sealed guest with RHEL 7's systemd when systemd starts in the real root. */
+/** The mounts of a sealed guest with RHEL 7's systemd at the time when systemd starts in the real root. */
 const mountinfo = fs
   .readFileSync(path.join(import.meta.dirname, '../fixtures/mountinfo/centos-7.9-sealed'), 'latin1')
   .split('\n')
@@ -18,14 +18,14 @@ const mounts = parseMountinfo(`${mountinfo}\n`);
 
 /** Units of systemd and of systemd-fstab-generator(8). */
 const systemFiles: UnitFiles = {
-  // Through emergency.target and sysinit.target.
+  // systemd loads this service through emergency.target and sysinit.target.
   'local-fs.target': '[Unit]\nOnFailure=systemd-journal-flush.service\n',
   'systemd-journal-flush.service': '[Unit]\nRequiresMountsFor=/var/log/journal\n',
   'boot.mount': '[Unit]\nBefore=local-fs.target\n[Mount]\nWhere=/boot\nType=xfs\nOptions=ro\n',
   'local-fs.target.requires/boot.mount': '',
 };
 
-/** Drop-ins alone keep no mount, as `systemctl show` in such a guest showed. */
+/** Drop-ins without unit files, which keep no mount, as `systemctl show` reported in such a guest. */
 const dropins = ['var', 'run-var', 'run-immutafs-lower', 'etc-lvm-lvmlocal.conf'].map(
   (name) => [`${name}.mount.d/immutafs.conf`, '[Unit]\nDefaultDependencies=no\n'] as const,
 );

@@ -15,7 +15,7 @@ for (const [name, shell] of Object.entries(shells)) {
     ['FORWARD is a comment', '#FORWARD=relp://log\n', idle],
     ['the later line counts', 'FORWARD=\nFORWARD=relp://log\n', 'agent forward\n'],
     ['FORWARD has a target', ' FORWARD=relp://log \n', 'agent forward\n'],
-    // The agent exits with 2 and reports the mistake.
+    // The agent reports the error and exits with 2.
     ['a configuration with a mistake', 'FORWRAD=relp://log\n', 'agent forward\n'],
   ] as const) {
     forwarder(title, () => {

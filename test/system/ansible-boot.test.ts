@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { callPlugin } from '../harness/collection.ts';
 
-/** The settings of a domain's XML that decide its next boot (ansible/plugins/module_utils/boot.py). */
+/** Tests the settings in a domain's XML that determine its next boot (ansible/plugins/module_utils/boot.py). */
 const test = suite('boot settings of a domain');
 
 interface Facts {

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { localGuest } from '../harness/ansible-guest.ts';
 import type { LocalGuest } from '../harness/ansible-guest.ts';
 
-/** The action plug-in `guest` of the Ansible collection: jobs, and the file that is uploaded for one. */
+/** Tests the action plug-in `guest` of the Ansible collection: jobs, and the file that is uploaded for a job. */
 const action = suite<{ guest: LocalGuest; folder: string }>('the action plug-in guest');
 
 action.before.each(async (context) => {
@@ -19,7 +19,7 @@ action.after.each(({ folder }) => {
   rmSync(folder, { recursive: true });
 });
 
-/** The folders that uploads have left. */
+/** Returns the folders that uploads have left. */
 const left = () => readdirSync('/var/tmp').filter((name) => name.startsWith('immutafs.'));
 
 action('a running job of the same name is joined only if its command is the same', async ({ guest }) => {
@@ -61,7 +61,7 @@ action('a file that is changed on its way is not used', async ({ guest, folder }
   const before = left();
   const src = path.join(folder, 'agent.rpm');
   writeFileSync(src, 'package\n');
-  // Somebody who could write to the uploaded file would do so before the job begins.
+  // A process that can write to the uploaded file would change it before the job begins.
   const [stub, real] = [guest.file('bin/systemd-run'), guest.file('real')];
   renameSync(stub, real);
   const swap = `#!/bin/sh\nfor file; do :; done\necho swapped >"$file"\nexec ${real} "$@"\n`;

@@ -1,6 +1,7 @@
 /**
- * Attempts to show the agent something else than the kernel has. Each in a mount namespace of its own, which is
- * itself one: kernel-view is an error in all of them. test/vm/matrix/live-changes.test.ts has those of a whole guest.
+ * Attempts to show the agent data other than the kernel's. Each attempt runs in a private mount namespace, which is a
+ * deception itself, so kernel-view is an error in all tests. test/vm/matrix/live-changes.test.ts has the deceptions in
+ * a whole guest.
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -48,7 +49,8 @@ fooling("nor is another process's", () => {
     'unshare --mount sleep 60 & other=$!; sleep 0.3; mount --bind /proc/$other/mountinfo /proc/$$/mountinfo; ' +
       'trap "kill $other" EXIT; "$@" status --json',
   );
-  // The agent is another process than the shell here, so it is bound over that of its parent: it sees the mount.
+  // Here the agent is a child of the shell, so the file is bound over the mountinfo of its parent, and the agent
+  // detects the mount.
   assert.match(said(reportOf(ran), 'kernel-view'), /proc is mounted over \/proc\/\d+\/mountinfo/);
   const bound = inNamespace(
     'unshare --mount sleep 20 >/dev/null 2>&1 & other=$!; sleep 0.3; mount --bind /proc/$other/mountinfo /proc/$$/mountinfo; ' +

@@ -1,4 +1,4 @@
-/** What the user immutafs-forward can put in the place of its files, which root reads. */
+/** Files that the user immutafs-forward can put in the place of its own files, which root reads. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { forwarderFolder } from '../harness/forwarder-namespace.ts';

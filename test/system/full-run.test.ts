@@ -1,11 +1,11 @@
-/** `check` where no file in /run/immutafs can be written. */
+/** Tests `check` if no file in /run/immutafs can be written. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inNamespace } from '../harness/namespace.ts';
 
 const full = suite('check with a full /run');
 
-/** What `check --json` says with a /run of the namespace's own, prepared by a script. */
+/** Returns the results of `check --json` with a private /run that a script has prepared. */
 function check(script: string): { exit: string; verdict: string; log: string[]; left: string } {
   const ran = inNamespace(`mount -t tmpfs -o size=1m,nr_inodes=20,mode=0755 run /run; mkdir /run/immutafs
     ${script}; code=0; "$@" check --boot --json >/mnt/report || code=$?

@@ -1,4 +1,4 @@
-/** A file system whose server never answers. */
+/** Tests the agent with a file system whose server never answers. */
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -15,7 +15,7 @@ while ! grep -q /mnt/hang /proc/self/mountinfo; do sleep 0.05; done
 mount -t overlay -o lowerdir=/etc,upperdir=/mnt/upper,workdir=/mnt/work conf /etc
 mkdir -p /etc/immutafs /etc/sysconfig
 `;
-/** Ends with an error, whatever state the command is in, where it takes longer than 20 s. */
+/** Runs a command and fails if it takes longer than 20 s, whatever the state of its process. */
 const bounded = (command: string) => `
 ${command} >/mnt/out 2>/mnt/err & agent=$!
 tries=0
@@ -58,7 +58,7 @@ hanging('a hanging target is never taken for one that is not there', () => {
   const config = 'MODE=sealed\\nREQUIRE_READONLY=/mnt/hang/below\\n';
   const ran = inNamespace(`${hang} printf '${config}' >/etc/immutafs/immutafs.conf; "$@" status --json`);
   const report = reportOf(ran);
-  // This machine's / is tried, too, and may be writable.
+  // The check also tries to write to this machine's /, which may be writable.
   const probe = report.checks.find(({ id }) => id === 'root-write-probe');
   assert.match(probe?.status ?? '', /^(error|fail)$/);
   assert.match(`${probe?.subject} ${probe?.observed}`, '/mnt/hang/below');
@@ -92,7 +92,7 @@ while ! grep -q by-label /proc/self/mountinfo; do sleep 0.05; done
 echo 'LABEL=data /srv xfs ro 0 0' >/etc/fstab
 echo MODE=sealed >/etc/immutafs/immutafs.conf
 ${bounded('"$@" status --json')}`;
-  // Not in the machine's own /dev.
+  // Do not use the machine's own /dev.
   const ran = inNamespace(
     `mount -t tmpfs x /dev/disk 2>/dev/null || { mkdir /dev/disk; mount -t tmpfs x /dev/disk; }; ${script}`,
   );
@@ -102,7 +102,7 @@ ${bounded('"$@" status --json')}`;
   );
 });
 
-/** A file system on a loop device at /boot that fsfreeze(8) has frozen: a write waits in the state D. */
+/** Mounts a file system on a loop device at /boot and freezes it with fsfreeze(8), so that a write waits in state D. */
 const freeze = `
 truncate -s 32m /mnt/image
 mkfs.ext4 -q -F /mnt/image

@@ -3,9 +3,9 @@ import * as assert from 'uvu/assert';
 import { runInSandbox } from '../shell/sandbox.ts';
 
 /**
- * lvm-readonly with this machine's lvm: three physical volumes, of which the first is the sealed one.
+ * Runs lvm-readonly with this machine's lvm and three physical volumes, of which the first is sealed.
  *
- * @param others lines of sh that make the group of the second, $second
+ * @param others lines of sh that make a volume group on the second physical volume, $second
  */
 function tell(others: string): Record<string, string> {
   const { code, out, stderr } = runInSandbox({

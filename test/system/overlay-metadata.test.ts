@@ -1,4 +1,7 @@
-/** overlayfs metadata in a real folder, and what an overlay over it shows. */
+/**
+ * Tests the search for overlayfs metadata in a real folder, and the effect of the metadata on an overlay over the
+ * folder.
+ */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { suite } from 'uvu';
@@ -11,7 +14,7 @@ import { findOverlayMetadata } from '${root}/agent/prepare/steps/overlay-metadat
 process.stdout.write(JSON.stringify(await findOverlayMetadata(systemReader(), ['/mnt/var'], ['/mnt/var/store'], (each) => each === '/mnt/var/other')));
 `;
 
-/** What is said of /mnt/var after some commands of sh, and what they printed. */
+/** Runs commands of sh and returns the metadata that is found in /mnt/var, and the output of the commands. */
 function marksAfter(commands: string): { said: string[]; printed: string } {
   const script = `set -e
 mount -t tmpfs x /mnt; mkdir -p /mnt/var/lib /mnt/up /mnt/work /mnt/merged /mnt/var/store

@@ -1,4 +1,7 @@
-/** `prepare --only home`: which devices are refused, and a /home that is a mount already (small system, loop devices). */
+/**
+ * Tests `prepare --only home` with unsuitable devices, and with a /home that is already a mount (small system, loop
+ * devices).
+ */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { outputOf, runHomeScript as inSmallSystem } from '../harness/home-step.ts';
@@ -28,14 +31,14 @@ for (const [title, setUp, reason, command = plan] of [
   [
     'a device that does not exist',
     '',
-    /\/dev\/nothing is no block device/,
+    /\/dev\/nothing is not a block device/,
     'home --home-device /dev/nothing',
   ],
   ['without a disk', '', /Name a disk for it: --home-device|Give the guest a second disk/, 'home'],
   [
     'a partition table',
     'parted -s "$disk" mklabel gpt 2>/dev/null',
-    /is not empty: it holds a partition table\. If all that may be lost: --wipe \/dev\/loop\d+\./,
+    /is not empty: it contains a partition table\. To destroy this content, add --wipe \/dev\/loop\d+\./,
   ],
   [
     'a partition with a file system',
@@ -86,7 +89,7 @@ for (const [title, setUp, reason, command = plan] of [
   [
     'a file system that does not exist',
     '',
-    /UUID=1-2 is no file system of this guest/,
+    /UUID=1-2 is not a file system of this guest/,
     'home --home-uuid 1-2',
   ],
 ] as const) {
@@ -100,7 +103,7 @@ for (const [title, setUp, reason, command = plan] of [
 
 refused('a disk that is too small, by its size', () => {
   const { stdout } = inSmallSystem(`head -c 60000000 /dev/urandom >/home/much; ${plan}`, 100);
-  assert.match(stdout, / is too small: \/home takes 57 MiB, 100 MiB have room for about 17 MiB/);
+  assert.match(stdout, / is too small: \/home takes 57 MiB, a disk of 100 MiB holds about 17 MiB/);
 });
 
 refused('--wipe: the disk loses its content, and the plan says so', () => {

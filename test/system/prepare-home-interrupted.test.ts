@@ -1,11 +1,14 @@
-/** `prepare --only home`, interrupted: by signals, SIGKILL, a broken disk and power cuts (small system, loop devices). */
+/**
+ * Tests that `prepare --only home` can be interrupted by signals, SIGKILL, a broken disk and power cuts (small system,
+ * loop devices).
+ */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { outputOf, runHomeScript as inSmallSystem } from '../harness/home-step.ts';
 
 const move = suite('prepare: the migration of /home is interrupted');
 const apply = 'home --apply --yes --home-device "$disk"';
-/** Must hold at any moment. */
+/** Checks that /home is complete, which must be true at any moment. */
 const whole = 'picture /home >/run/now; diff /run/before /run/now';
 
 move('a disk that breaks while /home is copied leaves /home and fstab as they are', () => {
@@ -64,13 +67,13 @@ move('a file that a power cut left with its size and time but another content is
 move(
   'a file system of an interrupted copy that cannot be mounted is made again, and every action is logged',
   () => {
-    // Zeroes in the headers of the first allocation group: blkid still finds an XFS.
+    // Write zeros over the headers of the first allocation group, so that blkid still finds an XFS.
     const script = `fill; picture /home >/run/before; (cd /home/alice; exec sleep 60) & holder=$!; sleep 0.2
     ${apply} && exit 1; dd if=/dev/zero of="$disk"p1 bs=512 seek=1 count=3 conv=notrunc status=none
     kill "$holder"; wait "$holder" || true; ${apply}; ${whole}; findmnt -n -o TARGET /home | tail -n 1
     grep -Eo '"(do|problem)": .*' /var/lib/immutafs/prepare.json`;
     const stdout = outputOf(script);
-    assert.match(stdout, /\S+p1 cannot be mounted \([^\n]*\): it is made again\nhome: /);
+    assert.match(stdout, /\S+p1 cannot be mounted \([^\n]*\): the file system will be created again\nhome: /);
     const log = [...stdout.matchAll(/"do": "(.*)",?\n"problem": (null|")/g)];
     assert.equal(
       log.map(([, action, problem]) => `${action}${problem === 'null' ? '' : ' failed'}`),

@@ -1,13 +1,14 @@
 /**
- * `prepare --only home` where something other than the mount on /home reaches its files: bind mounts, mount namespaces,
- * loop devices, overlays. Nothing that is written there may be lost. Real mounts in a small system of its own.
+ * Tests `prepare --only home` if the files of /home can be reached by other ways than the mount on /home: bind mounts,
+ * mount namespaces, loop devices, overlays. Data that are written in these ways must not be lost. Uses real mounts in a
+ * small system.
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { outputOf, runHomeScript } from '../harness/home-step.ts';
 
 const apply = 'home --apply --yes --home-device "$disk"';
-/** The copy does not begin before /run/go exists. */
+/** Delays the copy until /run/go exists. */
 const held = `cp /usr/bin/rsync /run/rsync; printf '#!/bin/sh\\nuntil [ -e /run/go ]; do sleep 0.05; done\\nexec /run/rsync "$@"\\n' >/run/held; chmod +x /run/held; mount --bind /run/held /usr/bin/rsync`;
 const untouched = 'findmnt /home && exit 1; cmp /etc/fstab /run/fstab';
 

@@ -1,11 +1,11 @@
-/** `prepare --only home` on real disks (loop devices) in a small system of its own. */
+/** Tests `prepare --only home` on real disks (loop devices) in a small system. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { outputOf, runHomeScript as inSmallSystem } from '../harness/home-step.ts';
 
 const move = suite('prepare: /home moves');
 const apply = 'home --apply --yes --home-device "$disk"';
-/** Must hold at any moment. */
+/** Checks that /home is complete, which must be true at any moment. */
 const whole = 'picture /home >/run/now; diff /run/before /run/now';
 
 move('completely, and the old content is removed when the new one is proven', () => {
@@ -131,7 +131,7 @@ move('a copy that was in use as /home is not overwritten', () => {
     ${apply} --wipe "$disk" >/dev/null; ls /home/alice/new || echo gone`;
   const { code, stdout, stderr } = inSmallSystem(script);
   assert.is(code, 0, stdout + stderr);
-  assert.match(stderr, /holds a copy of \/home that was in use since: \/alice(\/new)? is newer/);
+  assert.match(stderr, /contains a \/home that was in use after it was copied \(\/alice(\/new)? is newer\)/);
   assert.match(stdout, /\nprecious\ngone\n$/);
 });
 move.run();

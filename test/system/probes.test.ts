@@ -1,4 +1,4 @@
-/** Probes by doing, on real file systems. */
+/** Tests the probes, which try the operations that mount options forbid, on real file systems. */
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -105,7 +105,7 @@ for n in 1 2 3 4 5; do "$@" probe /mnt/t device; done; [ ! -e /mnt/opened ]`;
   assert.is(code, 0, 'the FIFO was opened');
 });
 
-/** A folder whose file system heeds device nodes, else the test says nothing. */
+/** Returns a folder on a file system without nodev, because the test needs working device nodes. */
 function probeFolder(): string {
   return fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-probe-'));
 }

@@ -1,4 +1,4 @@
-/** PROMETHEUS_FILE in a folder of an ordinary user, as node_exporter's set-up has it. */
+/** Tests PROMETHEUS_FILE in a folder of an ordinary user, as in an installation of node_exporter. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { forwarderFolder } from '../harness/forwarder-namespace.ts';
@@ -6,17 +6,19 @@ import { type Ran, inNamespace } from '../harness/namespace.ts';
 
 const metrics = suite("PROMETHEUS_FILE in an ordinary user's folder");
 
-/** /mnt/exporter and what is below it belong to $user. `checked` runs `check` and says how long the warning is. */
+/** Returns lines of sh that make a tree /mnt/exporter, which belongs to $user, and configure PROMETHEUS_FILE. */
 function prepared(file = '/mnt/exporter/metrics/a.prom'): string {
   return `${forwarderFolder(`PROMETHEUS_FILE=${file}`)}
 user=4343; chmod 755 /mnt; mkdir -p /mnt/exporter/metrics /mnt/root; chown -R $user:$user /mnt/exporter
 `;
 }
 
-/** As `check` runs in a unit: the report goes nowhere. In a namespace the verdict is unknown: exit 3. */
+/**
+ * Runs `check` like the unit, which discards the report. In a namespace the verdict is unknown, so the exit code is 3.
+ */
 const check = '"$@" check >/dev/null || [ $? -eq 3 ];';
 
-/** The warning about PROMETHEUS_FILE, from the log on stderr; '' where there is none. */
+/** Returns the warning about PROMETHEUS_FILE from the log on stderr; '' if there is no warning. */
 function warning({ stderr }: Ran): string {
   return /^<4>PROMETHEUS_FILE .*$/m.exec(stderr)?.[0] ?? '';
 }

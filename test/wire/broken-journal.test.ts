@@ -54,13 +54,13 @@ function bootOf(): string {
   return fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim().replaceAll('-', '');
 }
 
-/** An entry as journalctl prints it. */
+/** Returns an entry as printed by journalctl. */
 function printed(n: number): string {
   const fields = exportEntry({ MESSAGE: `entry ${n}` }).toString();
   return `__CURSOR=${cursor(n)}\n${fields}`;
 }
 
-/** Replaces journalctl by a script. 219 cannot select fields. */
+/** Replaces journalctl by a script. The journalctl of systemd 219 cannot select fields. */
 function fakeJournalctl(script: string, files: Record<string, string>, version: '219' | '236' = '219'): void {
   fs.mkdirSync('/run/fake');
   for (const [name, text] of Object.entries(files)) fs.writeFileSync(`/run/fake/${name}`, text);
@@ -143,7 +143,7 @@ broken(
   },
 );
 
-/** Prints one entry and then fails with the reason, as often as the file `times` has lines. */
+/** Returns a script that prints one entry and then fails with the reason, once for each line in the file `times`. */
 const failing = (reason: string) =>
   `case "$*" in
     *--show-cursor*) echo "-- cursor: ${cursor(3)}" ;;

@@ -14,7 +14,7 @@ import { enterNamespaces } from './support/namespaces.ts';
 
 enterNamespaces(import.meta.filename);
 
-/** The agent or the server is killed repeatedly during transmission. Afterwards every entry must be stored. */
+/** The agent or the server is killed repeatedly during transmission. Afterwards, every entry must be stored. */
 const crash = suite('wire: kill -9');
 
 crash.before(makeCertificates);
@@ -34,7 +34,7 @@ function begin({ forward }: Acknowledging): void {
   writeJournal(numbered('entry', count));
 }
 
-/** Every entry is stored, and not more than one window a crash is repeated. */
+/** Asserts that every entry is stored, and that at most one window of entries is repeated per crash. */
 async function assertAll({ stored, window }: Acknowledging, crashes: number): Promise<void> {
   const last = `entry ${count - 1}`;
   await until('the last entry', () => stored().includes(last), 60);
@@ -95,7 +95,7 @@ for (const [scheme, configuration, port] of [
       };
       const texts = () => storedEntries().map(({ text }) => text);
       await appendSlowly(0);
-      // The server has the last entry, which the agent counts as acknowledged only after a second.
+      // The server has received the last entry, but the agent counts it as acknowledged only after a second.
       await until('the first 60 entries', () => texts().includes('entry 59'));
       await server.kill();
       await appendSlowly(60);

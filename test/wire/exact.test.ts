@@ -24,7 +24,10 @@ exact.before.each(() => {
 });
 exact.after.each(endAll);
 
-/** rsyslog with the configuration of docs/log-server, but with unchanged control characters and a mark after each message. */
+/**
+ * Starts rsyslog with a configuration in docs/log-server that is changed to keep control characters and to write a
+ * terminator after each message.
+ */
 async function startExactServer(name = 'rsyslog-relp.conf'): Promise<void> {
   const documented = fs.readFileSync(`docs/log-server/${name}`, 'utf8');
   const configuration = documented

@@ -40,7 +40,10 @@ for (const { forward, server: start, stored, window } of acknowledging) {
     assert.ok(stored().length - count <= repeats * window, `${stored().length - count} repeated`);
   };
 
-  /** The first entries are acknowledged before the others are appended: the test does not depend on the machine's speed. */
+  /**
+   * Waits until the first entries are acknowledged before the caller appends others, so that the test does not depend
+   * on the speed of the machine.
+   */
   const begin = async (): Promise<LiveJournal> => {
     const journal = new LiveJournal();
     journal.append(numbered('entry', first));

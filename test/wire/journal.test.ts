@@ -55,7 +55,7 @@ async function forwardUntil(count: number): Promise<void> {
 }
 
 journal(
-  'the journal is vacuumed while forwarding is behind: the exact number is counted and sent to the server',
+  'the journal is vacuumed while forwarding lags: the exact number of lost entries is counted and sent to the server',
   async () => {
     await startServer();
     const journald = await startJournald({ RuntimeMaxFileSize: '512K' });
@@ -96,7 +96,7 @@ journal(
 );
 
 journal(
-  'the server hangs and then is unreachable while the journal grows and is vacuumed: memory is constant, each entry is stored or counted',
+  'the server hangs, then is unreachable while the journal grows and is vacuumed: memory is constant, each entry is stored or counted',
   async () => {
     const server = await startServer();
     const journald = await startJournald({ RuntimeMaxFileSize: '512K' });
@@ -138,7 +138,7 @@ journal(
     const { lost } = forwardState()?.counts ?? { lost: 0 };
     assert.ok(lost > 3000, `${lost} lost`);
     const all = Math.max(...numbers) - Math.min(...numbers) + 1;
-    // A killed server may have stored entries without acknowledging them.
+    // The killed server may have stored entries without acknowledging them. Such entries are also counted as lost.
     const more = stored.size + lost - all;
     assert.ok(more >= 0 && more <= 1024, `${all} entries, ${stored.size} stored, ${lost} lost`);
     await journald.stop();
@@ -260,7 +260,7 @@ journal(
 );
 
 journal(
-  "forwards from the boot's first kernel message on, although the server starts later, and no entries of earlier boots",
+  "forwards all entries since the boot's first kernel message, although the server starts later, and none of earlier boots",
   async () => {
     writeJournal(exportEntry({ MESSAGE: 'another boot', _BOOT_ID: '1'.repeat(32) }), 'a');
     writeJournal(

@@ -26,7 +26,7 @@ manual.before(() => {
 manual.before.each(() => fs.rmSync('/etc/immutafs/immutafs.conf', { force: true }));
 manual.after.each(endAll);
 
-/** The commands of a section. */
+/** Returns the commands in a section. */
 function block(section: string): string {
   const [, rest = ''] = page.split(`\n## ${section}\n`);
   const [, commands] = /^[^#]*?\n```sh\n(.*?)```/s.exec(rest) ?? [];
@@ -41,7 +41,7 @@ function runCommands(commands: string): void {
   execFileSync('sh', ['-euc', here], { cwd: folder, stdio: 'pipe' });
 }
 
-/** Without the user, which the package would create. */
+/** Returns the commands for the guest, without the group that the package creates. */
 const guest = () => block('The guest').replace(' -g immutafs-forward', '');
 
 manual('RELP with TLS: the commands set up a server that accepts the guest', async () => {

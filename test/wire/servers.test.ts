@@ -30,7 +30,7 @@ servers.after.each(async () => {
 const rsyslogHas = (text: string) => storedEntries().some((entry) => entry.text === text);
 
 servers(
-  'uses the first server that answers, the preferred one when it is back, and another one when it fails',
+  'uses the first server that answers, the preferred server when it is back, and another server when that one fails',
   async () => {
     configure({ FORWARD: `relp://127.0.0.1:2514 journal+http://127.0.0.1:19532` });
     const live = new LiveJournal();
@@ -93,7 +93,7 @@ servers('--test prints the error, with the certificate that the server presented
   for (const address of ['127.0.0.1', '::1']) assert.match(failure, `connect ECONNREFUSED ${address}:2515`);
 });
 
-servers('--test ends if a server accepts the connection and does not answer', async () => {
+servers('--test ends if a server accepts the connection but does not answer', async () => {
   configure({ FORWARD: 'relp://127.0.0.1:2514' });
   await fakeServer(2514, () => undefined);
   const test = startAgent('--test');

@@ -30,7 +30,7 @@ syslog('the header and the structured data contain the fields of the entry', asy
         _TRANSPORT: 'kernel',
         PRIORITY: '3',
         SYSLOG_IDENTIFIER: 'kernel',
-        // As in the initramfs; this host's name is guest1.
+        // The host name of entries from the initramfs. The name of this host is guest1.
         _HOSTNAME: 'localhost',
       }),
       exportEntry({
@@ -66,7 +66,7 @@ syslog('the header and the structured data contain the fields of the entry', asy
   assert.is(nothing?.text, '');
 });
 
-syslog('a long message arrives in parts that join to the whole message', async () => {
+syslog('a long message arrives in parts that form the whole message', async () => {
   configure({ FORWARD: 'syslog+tcp://127.0.0.1:601' });
   const long = 'äöü€'.repeat(10_000);
   writeJournal(Buffer.concat([numbered('before', 1), exportEntry({ MESSAGE: long }), numbered('after', 1)]));

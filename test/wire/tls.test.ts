@@ -104,7 +104,7 @@ tls('without a CA bundle, a server is trusted only by its fingerprint', async ()
   await until('all entries', () => storedLines() >= 10);
 });
 
-/** Servers whose certificate is verified, by protocol. */
+/** The servers whose certificates are verified, by protocol. */
 const tlsServers = {
   'relp+tls': { port: 2514, start: startServer },
   'journal+https': { port: 19532, start: () => startRemote('https') },
@@ -129,7 +129,7 @@ for (const [what, from, to, code, preferred] of [
         new RegExp(`to ${target.replaceAll('+', '\\+')}: .*not trusted: ${code}`).test(agent.output());
       await until('every server is refused', () => targets.every(refused));
       assert.is(storedLines() + storedField('MESSAGE').length, 0);
-      // rsyslog's imrelp reads its certificate at each connection, the others at their start.
+      // rsyslog's imrelp reads its certificate at each connection, the other servers only when they start.
       await Promise.all(servers.map((server) => server.stop()));
       makeCertificate({ name: serverName, file: `${serverFolder}/server` });
       await tlsServers[preferred[0]].start();

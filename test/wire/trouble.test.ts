@@ -61,12 +61,12 @@ const rows: Record<string, FaultyServer[]> = {
     ['journal+https', stream(bytes4G, 'xxxx'), /response without end/],
     ['journal+https', close, /closed|hang up/],
     ['syslog+tls', close, /closed|disconnected/, false],
-    // Accepts the connection, which counts as an answer, and then accepts no entry.
+    // This server answers by accepting the connection, but accepts no entry.
     ['syslog+tcp', close, /closed/],
   ],
 };
 
-/** Sends a header, and then lines without end. */
+/** Sends a header and then an endless sequence of lines. */
 function stream(head: string, line: string): (socket: net.Socket) => void {
   return (socket) => {
     socket.write(head);
@@ -145,7 +145,7 @@ trouble(
   },
 );
 
-/** The error for a server that sends nothing, by protocol. */
+/** The expected error for a server that sends nothing, by protocol. */
 const silences: Record<string, RegExp> = {
   'relp+tls://127.0.0.1:2514': /FAILED +TLS handshake not complete within 10 s/,
   'journal+http://127.0.0.1:2514': /FAILED +no response within 10 s/,
@@ -180,7 +180,7 @@ for (const [forward, reason] of [
   });
 }
 
-trouble('without FORWARD, exits at once with status 0', async () => {
+trouble('without FORWARD, exits immediately with status 0', async () => {
   configure({});
   const agent = startAgent();
   assert.is(await agent.ended, 0);
@@ -242,7 +242,7 @@ trouble(
 );
 
 trouble(
-  'an HTTP server that closes the connection during every request, as one does that cannot write: no entry is skipped',
+  'an HTTP server that closes the connection during every request because it cannot write: no entry is skipped',
   async () => {
     configure({ FORWARD: 'journal+http://127.0.0.1:2514' });
     writeJournal(numbered('entry', 1));
@@ -264,7 +264,7 @@ trouble(
   },
 );
 
-trouble('a full /run: entries are delivered nevertheless', async () => {
+trouble('if /run is full, entries are still delivered', async () => {
   fs.mkdirSync('/run/immutafs/forward', { recursive: true });
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k', 'wire', '/run/immutafs/forward']);
   try {
@@ -281,7 +281,7 @@ trouble('a full /run: entries are delivered nevertheless', async () => {
   }
 });
 
-trouble('an idle agent uses no processor time', async () => {
+trouble('an idle agent uses no CPU time', async () => {
   new LiveJournal().append(numbered('entry', 1));
   await startRsyslog('rsyslog-relp.conf', 2514);
   const agent = startAgent();

@@ -67,7 +67,7 @@ export function readActionLog(reader: SystemReader): LoggedAction[] {
 
 /**
  * Logs an action before it begins, and backs up its file.
- * @returns a function that logs the end of the action; its argument is the reason of the failure, or null. The function
+ * @returns a function that logs the end of the action; its argument is the reason for a failure, or null. The function
  * throws a HostError if the entry has disappeared.
  */
 export function logAction(

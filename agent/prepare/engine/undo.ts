@@ -29,10 +29,10 @@ export function undo(reader: SystemReader, writer: SystemWriter, say: (text: str
 
 function undoLocked(reader: SystemReader, writer: SystemWriter, say: (text: string) => void): boolean {
   const log = readActionLog(reader);
-  if (log.length === 0) say('prepare has changed nothing here.');
+  if (log.length === 0) say('Nothing to undo: prepare has changed nothing.');
   if (isPurged(log)) {
     say(
-      `Nothing is undone: --purge-old-home removed the old content of /home, or began to. Without its line in /etc/fstab, /home could be empty. The files as they were are in ${backupFolder}.`,
+      `Nothing is undone, because --purge-old-home has begun to remove the old /home: without its line in /etc/fstab, /home could be empty. The original files are in ${backupFolder}.`,
     );
     return false;
   }
@@ -64,17 +64,21 @@ function undoOne(
   if (action.do === 'run' && action.makes !== undefined) return undoMade(reader, writer, action.makes, ended);
   if (!('file' in action)) {
     const lasting = whatRemains(action);
-    return { text: lasting === undefined ? undefined : `stays: ${lasting}`, isKept: false };
+    return { text: lasting === undefined ? undefined : `not undone: ${lasting}`, isKept: false };
   }
   const { file } = action;
-  if (isAsBefore(reader, file, backup)) return { text: `${file} is as it was`, isKept: false };
+  if (isAsBefore(reader, file, backup))
+    return { text: `${file}: already has its original content`, isKept: false };
   if (!isAsAfter(reader, action)) {
     const old = backup === null ? 'it did not exist before' : `its old content is in ${backup}`;
-    return { text: `${file} was changed since and stays; ${old}`, isKept: true };
+    return { text: `${file}: kept, because it was changed after prepare; ${old}`, isKept: true };
   }
   if (backup === null) writer.remove(file);
   else writer.copyInto(backup, file);
-  return { text: `${file} is as it was${backup === null ? ': not there' : ''}`, isKept: false };
+  return {
+    text: `${file}: ${backup === null ? 'removed, because it did not exist before' : 'restored'}`,
+    isKept: false,
+  };
 }
 
 /**
@@ -97,7 +101,7 @@ function undoMade(
   for (const { file } of there) if (!changed.includes(file)) writer.remove(file);
   if (changed.length > 0) {
     return {
-      text: `${changed.join(', ')}: changed since prepare created it, or the time of creation is unknown; it stays`,
+      text: `${changed.join(', ')}: kept, because it was changed after prepare created it, or the time of creation is unknown`,
       isKept: true,
     };
   }

@@ -45,8 +45,8 @@ export const copyHome: Executor<ActionOf<'copy-home'>> = {
 
 /**
  * Makes /home read-only, copies the remaining changes and compares every byte. /home stays read-only until the cutover.
- * @throws HostError EBUSY if /home is in use, naming the users. If the step fails, /home becomes writable again at its
- * end.
+ * If an action fails before the cutover, /home becomes writable again at the end of the step.
+ * @throws HostError EBUSY if /home is in use, naming its users
  */
 export const verifyHome: Executor<ActionOf<'verify-home'>> = {
   execute: async (context) => {
@@ -74,7 +74,7 @@ export const verifyHome: Executor<ActionOf<'verify-home'>> = {
 };
 
 const adviceBeforeCutover =
-  'They would continue with the old /home. What is copied so far stays. End them (a shell: cd /), or as root on the console: systemctl isolate rescue.target; then --apply again';
+  'These would continue to use the old /home. The copy is kept. End them (in a shell: cd /), or run systemctl isolate rescue.target as root on the console; then run --apply again';
 
 function copying({ type }: Volume): Pick<Copying, 'from' | 'to' | 'type'> {
   return { from: '/home', to: staging, type };
@@ -119,7 +119,9 @@ async function stageExisting(
     if (inspected.marker?.progress !== 'copying') throw error;
     await startAgain(context, device);
     context.checkAborted();
-    throw new PlanOutdated(`${volume.device} cannot be mounted (${errorMessage(error)}): it is made again`);
+    throw new PlanOutdated(
+      `${volume.device} cannot be mounted (${errorMessage(error)}): the file system will be created again`,
+    );
   }
   const marker = disk.startsWith('UUID=')
     ? fileMarker(context, volume.uuid, staging)
@@ -139,6 +141,6 @@ async function expectUnused({ run }: Context, disk: string, marker: MarkerStore)
   const newer = (await run('/usr/bin/find', [staging, '-xdev', ...later])).trim();
   if (newer === '') return;
   throw new HostError(
-    `${disk} holds a copy of /home that was in use since: ${newer.slice(staging.length)} is newer. Put its line back into fstab, or name it by --wipe to copy /home anew`,
+    `${disk} contains a /home that was in use after it was copied (${newer.slice(staging.length)} is newer). To keep it, add its line to /etc/fstab again; to replace it, use --wipe`,
   );
 }

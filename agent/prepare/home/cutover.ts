@@ -53,7 +53,7 @@ export const clearHomeMarker: Executor<ActionOf<'clear-home-marker'>> = {
     await expectUnreachable(
       context.reader,
       oldHome,
-      'The new /home is in place. It does not receive what they write to the old one: end them. --purge-old-home keeps and lists what they changed.',
+      'The new /home is mounted. These still write to the old /home: end them. --purge-old-home keeps and lists the files that they change.',
     );
   },
 };

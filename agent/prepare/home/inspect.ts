@@ -50,7 +50,7 @@ async function inspectDisk(snapshot: Surroundings, named: string): Promise<Inspe
   const { reader } = snapshot;
   const node = nodeOfSource(reader, named);
   const nothing = { device: named, bytes: 0, volume: undefined, marker: undefined, content: [] };
-  if (node === undefined) return { ...nothing, never: ['is no block device of this guest'] };
+  if (node === undefined) return { ...nothing, never: ['is not a block device of this guest'] };
   const name = path.basename(node);
   const device = `/dev/${name}`;
   const kind = wrongKind(reader, node);
@@ -72,7 +72,7 @@ async function inspectFileSystem(snapshot: Surroundings, uuid: string): Promise<
   const node = nodeOfSource(reader, source);
   const nothing = { volume: undefined, marker: undefined, content: [] };
   if (node === undefined || deviceFile(source) === undefined) {
-    return { ...nothing, device: source, bytes: 0, never: ['is no file system of this guest'] };
+    return { ...nothing, device: source, bytes: 0, never: ['is not a file system of this guest'] };
   }
   const name = path.basename(node);
   const device = `/dev/${name}`;
@@ -106,7 +106,7 @@ function wrongKind(reader: SystemReader, node: string): string | undefined {
   if (/^(dm-|md)/.test(name)) {
     return 'is a volume of LVM, device-mapper or md, not a disk: make a file system on it and name that by --home-uuid';
   }
-  return /^(ram|zram|sr|fd)\d/.test(name) ? 'is no disk that exists at the next boot' : undefined;
+  return /^(ram|zram|sr|fd)\d/.test(name) ? 'is not a persistent disk' : undefined;
 }
 
 function hardware(reader: SystemReader, node: string, bytes: number): string[] {

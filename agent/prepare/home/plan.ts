@@ -128,7 +128,7 @@ async function tooSmall(
   const needed = await sizeOfHome(reader, mounts, capacity);
   if (needed === undefined || needed <= capacity || marker !== undefined) return [];
   return [
-    `${named} is too small: /home takes ${formatBytes(needed)}, ${formatBytes(bytes)} have room for about ${formatBytes(capacity)}.`,
+    `${named} is too small: /home takes ${formatBytes(needed)}, a disk of ${formatBytes(bytes)} holds about ${formatBytes(capacity)}.`,
   ];
 }
 

@@ -29,8 +29,8 @@ export interface MarkerStore {
 }
 
 /**
- * The offset of the marker on a disk that contains only /home: after the partition table and before the first
- * partition, where no program writes. The marker takes one sector, because the write of a sector is atomic.
+ * The offset of the marker, in bytes, on a disk that contains only /home: after the partition table and before the
+ * first partition, where no program writes. The marker takes one sector, because the write of a sector is atomic.
  */
 export const markerOffset = 512 * 1024;
 const markerBytes = 512;
@@ -112,12 +112,12 @@ export async function findStaleMarker(reader: SystemReader, home: Mount): Promis
   return readDiskMarker(reader, disk)?.uuid === uuid ? { on: 'disk', device: disk, uuid } : undefined;
 }
 
-/** @param device the whole disk's file in /dev */
+/** Reads the marker on a disk. @param device the whole disk's file in /dev */
 export function readDiskMarker(reader: SystemReader, device: string): ProgressMarker | undefined {
   return parseMarker(reader.readAt(device, markerOffset, markerBytes));
 }
 
-/** @param device the whole disk's file in /dev */
+/** Writes a marker to a disk. @param device the whole disk's file in /dev */
 export function writeDiskMarker(
   { reader, writer }: Context,
   device: string,

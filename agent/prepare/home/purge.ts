@@ -36,11 +36,11 @@ export const purgeHome: Executor<ActionOf<'purge-home'>> = {
       await expectUnreachable(
         reader,
         oldHomeRegion(readMounts(reader)),
-        'Nothing of the old /home is removed while it can be changed; end them, then --purge-old-home again',
+        'Nothing is removed while the old /home can be changed: end them, then run --purge-old-home again',
       );
       const isDispensable = await prove(context, old, migrated);
       context.say(
-        'Removing the files of the old /home that the new one is proven to have, or has changed since',
+        'Removing the files of the old /home that are identical in the new /home or were changed there after the move',
       );
       const kept: string[] = [];
       await writer.removeTree(old, checkAborted, isDispensable, (name) => kept.push(name));

@@ -14,8 +14,8 @@ export interface Region {
 }
 
 /**
- * Returns the directory that is mounted at /home, or /home in the file system of /.
- * @throws Error if no mount serves it
+ * Returns the region of the present /home: the root of the mount on /home, or the directory /home of a mount above it.
+ * @throws Error if no mount serves /home
  */
 export async function homeRegion(reader: SystemReader, mounts: MountTable): Promise<Region> {
   const home = mounts.serving('/home');

@@ -66,7 +66,7 @@ export async function copyTree(
   });
   const said = permanent.exec(ran.stderr)?.[0];
   if (said === undefined && ran.exit !== null && (live ? livePasses : [0]).includes(ran.exit)) return;
-  throw new HostError(`copying ${from} did not succeed: ${reason(ran)}`, codes[said ?? ''] ?? '');
+  throw new HostError(`copying ${from} failed: ${reason(ran)}`, codes[said ?? ''] ?? '');
 }
 
 /**
@@ -83,7 +83,7 @@ export async function compareTrees(
     seconds: limit,
     output: byLines(each),
   });
-  if (ran.exit !== 0) throw new HostError(`comparing ${from} with its copy did not succeed: ${reason(ran)}`);
+  if (ran.exit !== 0) throw new HostError(`comparing ${from} with its copy failed: ${reason(ran)}`);
 }
 
 /** Compares two trees. @returns a description of the differences; undefined if there are none */
@@ -136,7 +136,7 @@ const codes: Record<string, string> = {
   'Read-only file system': 'EROFS',
 };
 
-/** Returns the reason of a failure. rsync prints the reason first; its last line only repeats the exit code. */
+/** Returns the reason for a failure. rsync prints the reason first; its last line only repeats the exit code. */
 function reason({ stderr, exit, late }: Ran): string {
   const lines = stderr.split('\n').filter((line) => line !== '' && !/^rsync error: /.test(line));
   const ended = late ? 'it took more than a week' : `exit code ${exit ?? 'of a signal'}`;

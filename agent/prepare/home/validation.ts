@@ -20,7 +20,7 @@ export function refusals(
   if (never.length > 0) return never.map((clause) => `${subject}${size} ${clause}.`);
   if (content.length === 0 || wipe) return [];
   return [
-    `${subject}${size} is not empty: it holds ${content.join(', ')}. If all that may be lost: --wipe ${device}.`,
+    `${subject}${size} is not empty: it contains ${content.join(', ')}. To destroy this content, add --wipe ${device}.`,
   ];
 }
 

@@ -96,7 +96,7 @@ function advice(
   return `Set VAR_SIZE=${size} or more in /etc/immutafs/immutafs.conf, or ${lower}, or lower num_logs or max_log_file.`;
 }
 
-/** Parses auditd.conf(5): "key = value" lines and # comments. Upper and lower case are equivalent. */
+/** Parses auditd.conf(5): "key = value" lines and # comments. Keys and keywords are case-insensitive. */
 export function parseAuditSpace(text: string): AuditSpace {
   const values = new Map<string, string>();
   for (const line of text.split('\n')) {

@@ -64,8 +64,8 @@ function switchOff(reader: SystemReader): Action {
 }
 
 /**
- * Disables cloud-init. A sealed boot masks its units, but a maintenance boot would accept configuration from a disk
- * that was written during a sealed boot.
+ * Plans to disable cloud-init. A sealed boot masks its units, but a maintenance boot would accept configuration from a
+ * disk that was written during a sealed boot.
  */
 function disableCloudInit(reader: SystemReader): { why: string[]; actions: Action[] } {
   const isInstalled =

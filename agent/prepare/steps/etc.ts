@@ -28,8 +28,8 @@ interface Need {
 }
 
 /**
- * Sets the machine ID. Without the file, systemd fails on a read-only /etc; with an empty file, each boot has another
- * ID.
+ * Plans to set the machine ID. Without the file, systemd does not boot on a read-only /etc; with an empty file, each
+ * boot gets a different ID.
  */
 function machineId(reader: SystemReader): Need | undefined {
   const text = reader.readIfPresent('/etc/machine-id') ?? '';
@@ -43,8 +43,8 @@ function machineId(reader: SystemReader): Need | undefined {
 const networkManagerFile = '/run/NetworkManager/resolv.conf';
 
 /**
- * Replaces a resolv.conf that NetworkManager writes by a link into /run, which stays writable, and reports other
- * writers. The first line of the file names the program that writes it.
+ * Plans to replace a resolv.conf that NetworkManager writes by a link into /run, which stays writable, and reports
+ * other writers. The first line of the file names the program that writes it.
  */
 function resolvConf(reader: SystemReader): Need | undefined {
   const file = '/etc/resolv.conf';
@@ -66,7 +66,7 @@ function resolvConf(reader: SystemReader): Need | undefined {
   };
 }
 
-/** Creates missing backups of LVM's metadata, because otherwise every LVM command tries to write them. */
+/** Plans to create missing backups of LVM's metadata, because otherwise every LVM command tries to write them. */
 function lvmBackups(reader: SystemReader): Need[] {
   const missing = volumeGroups(reader).filter((name) => reader.stat(`/etc/lvm/backup/${name}`) === undefined);
   return missing.map((name) => ({

@@ -59,9 +59,9 @@ export function planKernelArguments({ reader, mounts }: Snapshot, running: reado
 }
 
 /**
- * Whether noefi is needed. It is not set with Secure Boot, because the kernel reads the machine owner keys (MOK), which
- * verify modules, from EFI variables (security/integrity/platform_certs/load_uefi.c). With Secure Boot, systemd ignores
- * the variable SystemdOptions.
+ * Whether noefi is needed. It is not set with Secure Boot, because the kernel then reads the machine owner keys (MOK),
+ * with which it verifies modules, from EFI variables (security/integrity/platform_certs/load_uefi.c), and systemd
+ * ignores the variable SystemdOptions.
  */
 function needsNoEfi(reader: SystemReader): boolean {
   return reader.stat('/sys/firmware/efi') !== undefined && readSecureBoot(reader) !== true;

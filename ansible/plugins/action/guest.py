@@ -17,15 +17,18 @@ from ansible_collections.immutafs.agent.plugins.plugin_utils.job import (
     running,
 )
 
-# Seconds between two attempts.
+# Interval between attempts, in seconds.
 INTERVAL = 1
 
-# Ends the connection 15 seconds after the guest stops answering. ssh uses the first value, so the user's value has
-# precedence.
+# Closes the connection 15 seconds after the guest has stopped responding. ssh uses the first value of an option, so a
+# value that the user sets takes precedence.
 KEEPALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 
 def parsed(said):
-    """The parsed standard output. For a failed status, `msg` names the verdict and the checks that fail."""
+    """
+    Returns the parsed standard output in `json`. If a status command failed, also returns `msg` with the verdict and the
+    failed checks.
+    """
     try:
         value = json.loads(said["stdout"])
     except ValueError:
@@ -39,12 +42,12 @@ def parsed(said):
 class ActionModule(ActionBase):
     """The action plugin."""
 
-    # No temporary directory in the guest is needed.
+    # The plugin needs no temporary directory in the guest.
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
     def run(self, tmp=None, task_vars=None):
-        """The result of the task: rc, stdout, stderr, json, seconds."""
+        """Runs the program and returns the result of the task: rc, stdout, stderr, json, seconds."""
         result = super().run(tmp, task_vars)
         args = self._task.args
         argv = [str(each) for each in args.get("argv", [])]
@@ -86,24 +89,24 @@ class ActionModule(ActionBase):
             time.sleep(INTERVAL)
 
     def become(self):
-        """Whether commands run as a user other than the login user, by sudo or a similar program."""
+        """Whether commands run as a different user than the login user, by means of sudo or a similar program."""
         return getattr(self._connection, "become", None) is not None
 
     def once(self, argv, sudoable=True):
-        """Runs a command once: rc, stdout and stderr. Raises AnsibleConnectionFailure."""
-        # Request a terminal only for sudo, which may need it to ask for a password: a terminal mixes stdout and stderr.
+        """Runs a command once and returns rc, stdout and stderr. Raises AnsibleConnectionFailure."""
+        # Request a terminal only for sudo, which may need it for the password, because a terminal mixes stdout and stderr.
         said = self._low_level_execute_command(shlex.join(argv), sudoable=sudoable and self.become())
         # Without `failed`, Ansible treats any rc other than 0 as a failure.
         return {"failed": False, "rc": said["rc"], "stdout": said["stdout"], "stderr": said["stderr"]}
 
     def set_keepalive(self):
-        """Lets ssh detect a guest that no longer answers; without this, ssh would wait indefinitely."""
+        """Configures ssh to detect a guest that no longer responds. By default, ssh waits indefinitely."""
         if self._connection.transport == "ssh":
             given = self._connection.get_option("ssh_extra_args") or ""
             self._connection.set_option("ssh_extra_args", "%s %s" % (given, KEEPALIVE))
 
     def reset_connection(self):
-        """Closes a persistent connection, which may lead to a machine that has been shut down."""
+        """Closes a persistent connection, because it may be a connection to a guest that has been shut down."""
         reset = getattr(self._connection, "reset", None)
         if reset is not None:
             try:
@@ -112,7 +115,7 @@ class ActionModule(ActionBase):
                 pass
 
     def run_for_line(self, argv, sudoable=True):
-        """Runs a command that writes one line, and returns the line. Raises AnsibleError if the command fails."""
+        """Runs a command that prints one line, and returns the line. Raises AnsibleError if the command fails."""
         said = self.once(argv, sudoable)
         if said["rc"] != 0:
             words = " ".join((said["stderr"] or said["stdout"]).split())[-1000:]
@@ -120,7 +123,10 @@ class ActionModule(ActionBase):
         return said["stdout"].strip()
 
     def with_file(self, argv, source):
-        """Runs the job with the path of an uploaded file as the last argument. Joins the same job if it is running."""
+        """
+        Uploads a file and runs the job with the path of the file as the last argument. If the same job is already
+        running, waits for it instead.
+        """
         with open(source, "rb") as file:
             checksum = hashlib.sha256(file.read()).hexdigest()
         job = Job(self._task.args["job"], argv, checksum)
@@ -131,12 +137,12 @@ class ActionModule(ActionBase):
         try:
             return self.job(job, argv, ["sh", "-c", WITH_FILE, "sh", folder, file, checksum] + argv + [file])
         finally:
-            # A job that is still running needs the directory and removes it at its end.
+            # A job that is still running needs the directory, and removes it when it ends.
             if not self.may_run(job):
                 self.once(["rm", "-rf", folder])
 
     def may_run(self, job):
-        """Whether the job is running, or its state is unknown."""
+        """Whether the job is running or its state cannot be determined."""
         try:
             return running(parse(self.run_for_line(job.watch()))[0])
         except AnsibleError:
@@ -144,8 +150,8 @@ class ActionModule(ActionBase):
 
     def upload(self, source):
         """
-        Copies a file into a new directory that only the user who runs the commands can enter. Returns its path. Other
-        users can neither predict the name nor change the file before it is used.
+        Copies a file into a new directory that only the user who runs the commands can enter, and returns the path of the
+        directory. Other users can neither predict this path nor change the file before it is used.
         """
         make = ["mktemp", "-d", "/var/tmp/immutafs.XXXXXXXXXX"]
         name = os.path.basename(source)
@@ -153,7 +159,7 @@ class ActionModule(ActionBase):
         self._connection.put_file(source, landing + "/" + name)
         if not self.become():
             return landing
-        # Only the login user can upload. The job compares the copy with the checksum before it uses it.
+        # Files can be uploaded only as the login user. The job verifies the checksum of the copy before it uses the copy.
         try:
             folder = self.run_for_line(make)
             self.run_for_line(["cp", landing + "/" + name, folder + "/" + name])
@@ -163,8 +169,8 @@ class ActionModule(ActionBase):
 
     def job(self, job, argv, start=None):
         """
-        Waits for the end of a job. If the command `start` is given, starts the job first, unless it is already running.
-        Messages name the job by `argv`.
+        Waits for the end of a job. If the command `start` is given, first starts the job unless it is already running.
+        Error messages contain the program in `argv`.
         """
         end = time.time() + int(self._task.args.get("timeout", 3600))
         command = job.start(start) if start else job.watch()
@@ -187,12 +193,12 @@ class ActionModule(ActionBase):
                 time.sleep(INTERVAL)
             if time.time() >= end:
                 raise AnsibleError("%s is still running as %s" % (argv[0], job.unit))
-            # A connection that broke may have started the job, so the job is not started a second time.
+            # Only wait from now on, because the job may have been started before the connection broke.
             command = job.watch()
 
 
 def other_runs(unit):
-    """The message for a job that is not started because another job with the same name is running."""
+    """Returns the message for a job that is not started, because another job with the same name is running."""
     return (
         "%s is still running another command, so this command was not started: wait until it ends (systemctl status), "
         "then run the playbook again" % unit.strip()

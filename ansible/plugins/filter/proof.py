@@ -2,12 +2,14 @@
 
 MIB = 1024 * 1024
 
-# Bytes read from the system disk: boot loader, kernel and initramfs take 50 MiB (measured), a whole boot takes 149 MiB.
+# Minimum number of bytes that a sealed boot reads from the system disk. Measured: 50 MiB for boot loader, kernel and
+# initramfs; 149 MiB for a complete boot.
 SYSTEM_READ = 96 * MIB
-# Bytes read from another disk: a disk with /home takes 1.5 MiB (measured), a system on it more than 42 MiB.
+# Number of bytes read from any other disk above which the guest may run from it. Measured: 1.5 MiB from a disk with
+# /home; more than 42 MiB from a disk with a copy of the system.
 OTHER_READ = 16 * MIB
 
-# The buses that the guest may report (agent/facts/disks/disks.ts), by the bus in libvirt's XML.
+# Maps the bus in the domain XML to the buses that the guest may report (agent/facts/disks/disks.ts).
 BUSES = {
     "virtio": ["virtio-blk"],
     "scsi": ["virtio-scsi", "scsi"],
@@ -18,16 +20,17 @@ BUSES = {
 
 
 def root_disks(status):
-    """The disks under / in a report of `immutafs-agent status --json`."""
+    """Returns the disks under / in a report of `immutafs-agent status --json`."""
     return [disk for disk in status["disks"] if "/" in disk["holds"]]
 
 
 def differences(status, seen, boot=True):
     """
-    Sentences, one for each difference between the guest's report and the host (see the module `domain`). With `boot`,
-    also one for each setting by which something other than the host decides what a sealed guest boots.
+    Returns a message for each difference between the report of the guest and the state on the host (see the module
+    `domain`). If `boot` is true, also returns a message for each setting with which root in a sealed guest can influence
+    what the guest boots.
 
-    A guest that does not know its state (`hostReadOnly` is null) differs from every host.
+    If the guest does not know whether the host made a disk read-only (`hostReadOnly` is null), this is a difference.
     """
     words = {True: "read-only", False: "writable", None: "unknown"}
     wrong = []
@@ -56,7 +59,7 @@ def differences(status, seen, boot=True):
 
 
 def other_disk(status, seen):
-    """A sentence if QEMU's counters show that the guest runs from a disk other than the sealed one."""
+    """Returns a message if QEMU's counters show that the guest runs from a disk other than the sealed disk."""
     read = seen["read"]
     own = read.get(seen["target"])
     others = {name: count for name, count in read.items() if name != seen["target"]}
@@ -73,26 +76,26 @@ def other_disk(status, seen):
 
 
 def open_boot(seen):
-    """Sentences on what, other than the host, decides the boot: of this start and of the next one."""
+    """Returns the messages about boot settings of this start and of the next start that do not ensure a sealed boot."""
     facts = seen["boot_now"]["wrong"] + seen["boot"]["wrong"] + seen["boot"]["blockers"]
     return list(dict.fromkeys(facts))
 
 
 def is_sealed(seen):
-    """Whether the guest runs sealed now and after the next start, with nothing left for the module `boot` to correct."""
+    """Whether the guest is sealed now and at the next start, and its boot settings need no correction by `boot`."""
     if not (seen["now"] and seen["persistent"]):
         return False
     return not seen["boot"]["wrong"] and not seen["boot_now"]["wrong"]
 
 
 def failing(status):
-    """The ids of the required checks that did not pass."""
+    """Returns the ids of the required checks that did not pass."""
     required = [check for check in status["checks"] if check["severity"] == "required"]
     return [check["id"] for check in required if check["status"] in ("fail", "error")]
 
 
 def state_name(seen, status=None):
-    """The state of the guest in words; every report uses the same words."""
+    """Returns the state of the guest in words, which are the same in every report."""
     kind = "sealed" if (seen["persistent"] if seen["now"] is None else seen["now"]) else "open"
     if seen["state"] != "running":
         return "%s, %s" % (seen["state"], kind)
@@ -106,8 +109,8 @@ def state_name(seen, status=None):
 
 
 class FilterModule:
-    """The filters."""
+    """The filters of this file."""
 
     def filters(self):
-        """By name."""
+        """Maps the name of each filter to its function."""
         return {"differences": differences, "is_sealed": is_sealed, "state_name": state_name}

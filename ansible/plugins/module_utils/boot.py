@@ -1,7 +1,7 @@
-"""Which disk and which UEFI variables a domain boots with. Pure functions: parsed XML in, sentences and elements out.
+"""Determines and corrects the disk and the UEFI variables from which a domain boots. Pure functions on parsed XML.
 
 Sources: libvirt's formatdomain (os, on_reboot, disk boot order, serial, address); virsh(1), start --reset-nvram; edk2,
-OvmfPkg/Library/NvVarsFileLib: firmware without a writable variable store reads variables from a file on a disk.
+OvmfPkg/Library/NvVarsFileLib (firmware without a writable variable store reads variables from a file on a disk).
 """
 
 import copy
@@ -12,7 +12,7 @@ from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import f
 
 QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
 
-# Events after which libvirt may start the guest again in the same QEMU, which keeps the variable store's content.
+# Events after which libvirt may restart the guest in the same QEMU process, which keeps the UEFI variables.
 EVENTS = ("on_reboot", "on_crash", "on_poweroff")
 RESTARTS = ("restart", "coredump-restart", "rename-restart")
 
@@ -21,14 +21,14 @@ NVVARS = "OVMF then reads variables from a file NvVars on any FAT volume, which 
 
 def boot_facts(root, target, resets=True, autostarts=False):
     """
-    The boot settings in an XML:
+    Returns the boot settings in an XML:
 
-    - firmware: "kernel" (QEMU is given a kernel), "bios" or "uefi";
-    - store: the file with the UEFI variables that a start can recreate, or None;
-    - wrong: sentences on settings that the module `boot` can correct;
-    - blockers: sentences on settings that only an administrator can correct.
+    - firmware: "kernel" (QEMU loads the kernel directly), "bios" or "uefi";
+    - store: the file with the UEFI variables, which libvirt can recreate at a start, or None;
+    - wrong: messages about settings that the module `boot` can correct;
+    - blockers: messages about settings that only an administrator can correct.
 
-    `resets`: whether virsh has start --reset-nvram. `autostarts`: whether libvirt starts the domain by itself.
+    `resets`: whether virsh supports start --reset-nvram. `autostarts`: whether libvirt starts the domain automatically.
     """
     store, blockers = variable_store(root)
     uefi = store is not None or blockers != []
@@ -54,7 +54,7 @@ def boot_facts(root, target, resets=True, autostarts=False):
 
 
 def corrected(root, target):
-    """A copy of the XML in which every setting of `wrong` is corrected."""
+    """Returns a copy of the XML in which every setting in `wrong` is corrected."""
     root = copy.deepcopy(root)
     if root.find("./os/kernel") is None:
         for parent in root.findall("./os") + root.findall("./devices/*"):
@@ -62,7 +62,7 @@ def corrected(root, target):
                 parent.remove(element)
         ElementTree.SubElement(find_disk(root, target), "boot", {"order": "1"})
     for disk in without_serial(root):
-        # At most 20 characters (the limit of virtio-blk), and unique across domains, because a disk may be moved.
+        # At most 20 characters (the limit of virtio-blk). Unique across domains, because a disk may be moved to another.
         identity = (root.findtext("uuid") or "").replace("-", "")[:12]
         ElementTree.SubElement(disk, "serial").text = "%s-%s" % (identity, target_of(disk))
     store, blockers = variable_store(root)
@@ -73,7 +73,10 @@ def corrected(root, target):
 
 
 def variable_store(root):
-    """(file, blockers): the file with the UEFI variables. (None, []) if the firmware has none, such as a BIOS."""
+    """
+    Returns (file, blockers), where `file` contains the UEFI variables. Returns (None, []) for firmware without UEFI
+    variables, such as a BIOS.
+    """
     loader, nvram = root.find("./os/loader"), root.find("./os/nvram")
     path = "" if loader is None else (loader.text or "").strip()
     by_arguments = [arg.get("value", "") for arg in root.iter(QEMU + "arg")]
@@ -103,7 +106,7 @@ def variable_store(root):
 
 
 def wrong_order(root, target):
-    """Sentences, unless the firmware boots from the disk `target` only."""
+    """Returns a message unless the firmware boots only from the disk `target`."""
     orders = {}
     for device in root.findall("./devices/*"):
         boot = device.find("boot")
@@ -119,15 +122,15 @@ def wrong_order(root, target):
 
 def without_serial(root):
     """
-    The virtio-blk disks without a serial. On SCSI a serial changes the WWID, by which LVM's devices file and multipath
-    in the guest may identify the disk, so only an administrator can decide there.
+    Returns the virtio-blk disks that have no serial. Omits SCSI disks, because a serial changes their WWID, by which the
+    LVM devices file or multipath in the guest may identify the disk, so an administrator must set the serial.
     """
     disks = [disk for disk in root.findall("./devices/disk") if disk.get("device", "disk") == "disk"]
     return [disk for disk in disks if disk.find("target").get("bus") == "virtio" and disk.find("serial") is None]
 
 
 def wrong_serials(root):
-    """Sentences on disks without a serial, and on serials that are not unique."""
+    """Returns messages about disks without a serial and about serials that are not unique."""
     wrong = ["%s has no serial" % target_of(disk) for disk in without_serial(root)]
     serials = [serial.text for serial in root.findall("./devices/disk/serial")]
     twice = sorted({each for each in serials if serials.count(each) > 1})
@@ -135,12 +138,15 @@ def wrong_serials(root):
 
 
 def restarts(root):
-    """(event, action) of each event after which QEMU continues to run and keeps the variables in its flash."""
+    """Returns (event, action) for each event after which QEMU continues to run and keeps the UEFI variables."""
     return [(name, root.findtext(name)) for name in EVENTS if root.findtext(name) in RESTARTS]
 
 
 def wrong_slot(root, target):
-    """A sentence if another disk comes before `target`: GRUB on UEFI searches the disks in the order of their slots."""
+    """
+    Returns a message if the slot of another disk is before the slot of `target`, because GRUB on UEFI searches the disks
+    in the order of their slots.
+    """
     disks = [disk for disk in root.findall("./devices/disk") if disk.get("device", "disk") == "disk"]
     places = {target_of(disk): place(root, disk) for disk in disks}
     mine = places.get(target)
@@ -155,7 +161,10 @@ def wrong_slot(root, target):
 
 
 def place(root, disk):
-    """The sort key of a disk's address: its PCI address, or that of its controller and the unit; None if unknown."""
+    """
+    Returns the sort key of a disk: its PCI address, or the PCI address of its controller followed by bus, target and
+    unit. None if the address is unknown.
+    """
     address = disk.find("address")
     if address is None:
         return None
@@ -170,5 +179,5 @@ def place(root, disk):
 
 
 def pci(address):
-    """[domain, bus, slot, function]"""
+    """Returns a PCI address as [domain, bus, slot, function]."""
     return [int(address.get(part, "0"), 0) for part in ("domain", "bus", "slot", "function")]

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 
 def find_disk(root, target):
-    """The <disk> of a parsed XML whose target is `target`, or None."""
+    """Returns the <disk> with the target `target` in a parsed XML, or None."""
     for disk in root.findall("./devices/disk"):
         if target_of(disk) == target:
             return disk
@@ -14,13 +14,13 @@ def find_disk(root, target):
 
 
 def target_of(disk):
-    """The target of a <disk>, such as "vda", or None."""
+    """Returns the target of a <disk>, such as "vda", or None."""
     named = disk.find("target")
     return None if named is None else named.get("dev")
 
 
 def describe_disk(text, target):
-    """The disk in an XML: readonly, bus, and its alias in QEMU. None if there is no such disk."""
+    """Describes a disk in an XML: readonly, bus and the alias in QEMU. Returns None if the XML does not contain the disk."""
     disk = find_disk(ElementTree.fromstring(text), target)
     if disk is None:
         return None
@@ -33,7 +33,7 @@ def describe_disk(text, target):
 
 
 def without_readonly(text, target):
-    """The normalised XML without the <readonly/> of the named disk, that is, the part that must not change."""
+    """Returns the normalised XML without the <readonly/> of the disk, which is the part that must not change."""
     root = ElementTree.fromstring(text)
     disk = find_disk(root, target)
     if disk is not None:
@@ -43,7 +43,7 @@ def without_readonly(text, target):
 
 
 def normalised(root):
-    """A normalised text, equal for equivalent elements: no white space, the children of a disk sorted."""
+    """Serialises an element without white space and with the children of disks sorted, to compare elements."""
     root = copy.deepcopy(root)
     for element in root.iter():
         element.text = (element.text or "").strip()
@@ -54,7 +54,7 @@ def normalised(root):
 
 
 def to_text(root, original):
-    """The XML of an element, with the namespace prefixes of the original text."""
+    """Serialises an element with the namespace prefixes of the original text."""
     for _, (prefix, uri) in ElementTree.iterparse(io.BytesIO(original.encode()), events=["start-ns"]):
         ElementTree.register_namespace(prefix, uri)
     return ElementTree.tostring(root, encoding="unicode")

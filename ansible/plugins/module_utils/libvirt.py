@@ -1,6 +1,6 @@
-"""Queries a domain by virsh and QEMU, and changes it by virt-xml.
+"""Queries and changes a domain with virsh, virt-xml and the QEMU monitor.
 
-Every program runs with an array of arguments, never in a shell. libvirt's Python module is not needed.
+Every program is run with an array of arguments, never in a shell. libvirt's Python module is not needed.
 """
 
 import json
@@ -8,19 +8,19 @@ import os
 import tempfile
 import time
 
-# virt-xml starts with "env python3" and needs the modules of the distribution's python3.
+# virt-xml runs the first python3 in PATH and needs the Python modules of the distribution.
 ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
-# Seconds between two queries while waiting for a domain to change its state.
+# Interval in seconds between queries of the state of a domain.
 INTERVAL = 0.5
 
 
 class LibvirtError(Exception):
-    """A message for the administrator who runs the playbook."""
+    """An error with a message for the administrator who runs the playbook."""
 
 
 class Domain:
-    """One domain of one libvirt connection. `module` is the AnsibleModule that runs programs."""
+    """A domain of a libvirt connection. `module` is the AnsibleModule that runs the programs."""
 
     def __init__(self, module):
         self.module = module
@@ -29,7 +29,7 @@ class Domain:
         self.target = module.params["target"]
 
     def run(self, *argv, **options):
-        """Runs a program and returns its stdout. Raises LibvirtError with its error output if it fails."""
+        """Runs a program and returns its stdout. If the program fails, raises LibvirtError with its error output."""
         code, out, err = self.module.run_command(list(argv), environ_update=ENVIRONMENT, **options)
         if code != 0:
             said = " ".join((err or out).split())
@@ -37,21 +37,21 @@ class Domain:
         return out
 
     def virsh(self, command, *args):
-        """virsh COMMAND DOMAIN ARGS"""
+        """Runs `virsh COMMAND DOMAIN ARGS`."""
         return self.run("/usr/bin/virsh", "--connect", self.uri, command, self.name, *args)
 
     def state(self):
-        """(state, why), such as ("shut off", "shutdown"); virsh(1), domstate."""
+        """Returns the state and its reason, such as ("shut off", "shutdown"); see domstate in virsh(1)."""
         state, _, rest = self.virsh("domstate", "--reason").strip().partition(" (")
         return state, rest.rstrip(")")
 
     def saved(self):
-        """Whether the next start would resume a saved memory image, with the devices of that time."""
+        """Whether the domain has a saved memory image, which the next start resumes with the devices of that time."""
         lines = self.virsh("dominfo").splitlines()
         return any(line.split() == ["Managed", "save:", "yes"] for line in lines)
 
     def xml(self, inactive):
-        """The XML with secrets, so that it can be defined again. `inactive`: the XML of the next start."""
+        """Returns the XML including secrets, so that it can be defined again. `inactive`: the XML of the next start."""
         return self.virsh("dumpxml", "--security-info", *(["--inactive"] if inactive else []))
 
     def refuse_unless_off(self):
@@ -77,8 +77,8 @@ class Domain:
 
     def change(self, before, action, check):
         """
-        Runs `action`, which changes the XML of the next start, then `check` with the resulting XML and the error of the
-        action or None. If `check` returns a sentence, restores the XML `before` and raises LibvirtError with it.
+        Runs `action`, which changes the XML of the next start. Then calls `check` with the resulting XML and the error of
+        `action`, or None. If `check` returns a message, restores the XML `before` and raises LibvirtError with the message.
         """
         error = None
         try:
@@ -95,15 +95,18 @@ class Domain:
         raise LibvirtError(problem)
 
     def autostarts(self):
-        """Whether libvirt starts the domain automatically; virsh(1), dominfo."""
+        """Whether libvirt starts the domain automatically; see dominfo in virsh(1)."""
         return any(line.split() == ["Autostart:", "enable"] for line in self.virsh("dominfo").splitlines())
 
     def resets_nvram(self):
-        """Whether virsh can recreate the variable store at a start: libvirt 8.1 and later."""
+        """Whether virsh can recreate the variable store at a start, as libvirt 8.1 and later can."""
         return "--reset-nvram" in self.run("/usr/bin/virsh", "help", "start")
 
     def bytes_read(self):
-        """Bytes that QEMU has read from each disk since the start, by target: {"vda": 123}; virsh(1), domstats."""
+        """
+        Maps the target of each disk to the bytes that QEMU has read from it since the start, such as {"vda": 123}; see
+        domstats in virsh(1).
+        """
         lines = [line.strip().partition("=") for line in self.virsh("domstats", "--block").splitlines()]
         values = {key: value for key, _, value in lines}
         count = int(values.get("block.count", 0))
@@ -114,7 +117,7 @@ class Domain:
         }
 
     def wait_for(self, wanted, seconds):
-        """Waits until the state of the domain is `wanted`. Returns the seconds. Raises LibvirtError on timeout."""
+        """Waits for the state `wanted` and returns the waiting time in seconds. Raises LibvirtError on timeout."""
         begin = time.time()
         while self.state()[0] != wanted:
             if time.time() - begin > seconds:
@@ -125,9 +128,9 @@ class Domain:
 
 
 def qemu_readonly(domain, alias):
-    """Whether the disk is read-only in QEMU (QMP, query-block, `inserted.ro`); None if QEMU has no such disk.
+    """Whether the disk is read-only in QEMU (QMP, query-block, `inserted.ro`); None if QEMU does not report the disk.
 
-    `qdev` is the id of the device or its QOM path: /machine/peripheral/virtio-disk0/virtio-backend.
+    `qdev` is the id of the device or its QOM path, such as /machine/peripheral/virtio-disk0/virtio-backend.
     """
     answer = json.loads(domain.virsh("qemu-monitor-command", '{"execute":"query-block"}'))
     for device in answer["return"]:

@@ -13,7 +13,8 @@ module: boot
 short_description: Let a libvirt domain boot from one disk only
 description:
   - Sets C(<boot order='1'/>) on the disk and removes every other C(<boot>), unless the domain has a kernel in C(<os>).
-  - Gives each virtio-blk disk without a serial a serial made of the UUID of the domain and the target of the disk.
+  - Sets a serial on each virtio-blk disk that has none. The serial consists of the first 12 digits of the UUID of the
+    domain and the target of the disk.
   - In a domain with UEFI variables, sets C(<on_reboot>destroy</on_reboot>), and likewise C(on_crash) and
     C(on_poweroff) if they restart the guest, because a restart within QEMU keeps variables that root in the guest wrote.
   - Compares the resulting XML with the wanted XML. If anything else differs, restores the previous XML and fails.
@@ -54,7 +55,10 @@ def main():
 
 
 def change(domain, before, wanted):
-    """Defines the wanted XML and compares the result. On a difference, restores the previous XML and raises."""
+    """
+    Defines the wanted XML and compares the resulting XML with it. If they differ, restores the previous XML and raises
+    LibvirtError.
+    """
 
     def check(after, error):
         if error is None and normalised(ElementTree.fromstring(after)) != normalised(wanted):

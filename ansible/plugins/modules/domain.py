@@ -12,17 +12,19 @@ DOCUMENTATION = """
 module: domain
 short_description: Query, start or shut down a libvirt domain
 description:
-  - With I(state), brings the domain into this state and returns RV(changed) and RV(seconds). Without it, only queries.
-  - RV(state) is the state of the domain. Whether the disk is read-only is returned as RV(persistent), from the XML of
-    the next start; RV(live), from the XML of the running domain; RV(qemu), from QEMU (query-block); and RV(now), which
-    is RV(qemu), or RV(live) if QEMU does not report it. All but RV(persistent) are null while the domain is not running.
-  - RV(target) and RV(bus) name the disk. RV(boot) has the boot settings of the next start, RV(boot_now) those of the
-    running domain or null: the firmware (kernel, bios or uefi), the file with its variables, problems that the module
-    C(boot) can correct (wrong), and problems that only an administrator can correct (blockers). RV(read) is the number
-    of bytes that QEMU has read from each disk since the start, by target.
-  - A domain with UEFI variables is started with a variable store that is recreated from its template (virsh start
-    --reset-nvram), if the installed libvirt supports it.
-  - A domain is never killed. If it does not shut down in time, it is left running and the module fails.
+  - If I(state) is given, brings the domain into this state and returns RV(changed) and RV(seconds). Otherwise, only
+    queries the domain.
+  - RV(state) is the state of the domain. The following values report whether the disk is read-only. RV(persistent) is
+    from the XML of the next start, RV(live) from the XML of the running domain, and RV(qemu) from QEMU (query-block).
+    RV(now) is RV(qemu), or RV(live) if QEMU does not report the disk. All except RV(persistent) are null while the domain
+    is not running.
+  - RV(target) and RV(bus) name the disk. RV(boot) contains the boot settings of the next start, and RV(boot_now) those
+    of the running domain, or null. They consist of the firmware (kernel, bios or uefi), the file with the UEFI variables
+    (store), problems that the module C(boot) can correct (wrong), and problems that only an administrator can correct
+    (blockers). RV(read) maps the target of each disk to the number of bytes that QEMU has read from it since the start.
+  - If the domain has UEFI variables and libvirt supports C(virsh start --reset-nvram), the domain is started with a
+    variable store that is recreated from its template.
+  - A domain is never killed. If it does not shut down within the timeout, it is left running and the module fails.
 options:
   domain: {description: Name of the domain., type: str, required: true}
   target: {description: Target of the disk, such as C(vda)., type: str, required: true}
@@ -57,7 +59,7 @@ def main():
 
 
 def bring(domain, params):
-    """Brings the domain into the wanted state. Returns changed, and the seconds waited."""
+    """Brings the domain into the wanted state. Returns whether it changed, and the waiting time in seconds."""
     wanted, (state, _) = params["state"], domain.state()
     if state == wanted or domain.module.check_mode:
         return {"changed": state != wanted, "seconds": 0}
@@ -66,7 +68,7 @@ def bring(domain, params):
 
 
 def start(domain, state):
-    """Starts a domain that is shut off. A paused or crashed domain needs an administrator."""
+    """Starts a domain. Raises LibvirtError if it is not shut off, because a paused or crashed one needs an administrator."""
     if state != "shut off":
         raise LibvirtError("%s is %s: only a domain that is shut off can be started" % (domain.name, state))
     domain.virsh("start", *(["--reset-nvram"] if recreates_store(domain) else []))
@@ -74,13 +76,13 @@ def start(domain, state):
 
 
 def recreates_store(domain):
-    """Whether the domain has UEFI variables and libvirt can recreate their store."""
+    """Whether the domain has UEFI variables and libvirt can recreate the variable store."""
     facts = boot_facts(ElementTree.fromstring(domain.xml(inactive=True)), domain.target)
     return facts["store"] is not None and domain.resets_nvram()
 
 
 def shut_down(domain, params):
-    """Presses the power button if requested, and waits until the guest has shut down."""
+    """Presses the power button if `ask` is set, and waits until the guest has shut down."""
     if params["ask"]:
         press_button(domain)
     seconds = domain.wait_for("shut off", params["timeout"])
@@ -91,7 +93,7 @@ def shut_down(domain, params):
 
 
 def press_button(domain):
-    """Runs virsh shutdown. An error does not matter if the guest has shut down in the meantime."""
+    """Runs virsh shutdown. Ignores an error if the guest has shut down in the meantime."""
     try:
         domain.virsh("shutdown")
     except LibvirtError:
@@ -126,7 +128,7 @@ def query(domain):
 
 
 def boot_of(domain, text):
-    """The boot settings in an XML of the domain."""
+    """Returns the boot settings in an XML of the domain."""
     root = ElementTree.fromstring(text)
     return boot_facts(root, domain.target, domain.resets_nvram(), domain.autostarts())
 

@@ -3,10 +3,11 @@
 import hashlib
 import json
 
-# $1: the unit; $2: a pattern for the units of all jobs with this name; then the program and its arguments, or nothing if
-# the script should only wait. The script waits at most ten seconds for the end of the program; after that the caller
-# connects again. Output: the state of the unit, an empty line and, after the end of the program, its output. Exit code
-# 75, with the name of a unit on standard error: another job with this name is running.
+# Starts a job and waits for it. Arguments: $1: the unit; $2: a pattern for the units of all jobs with this name; $3 and
+# following: the program and its arguments, or nothing if the script only waits. The script waits at most ten seconds for
+# the end of the program, and the caller then connects again. Output: the state of the unit, an empty line and, if the
+# program has ended, its output. If another job with this name is running, the script prints the name of its unit on
+# standard error and exits with 75.
 SCRIPT = """
 unit=$1 jobs=$2; shift 2
 query() {
@@ -30,10 +31,10 @@ echo
 case $said in
   *SubState=running* | *SubState=start*) exit ;;
   *SubState=exited*) ;;
-  # journald may not have stored the last lines yet.
+  # Give journald time to store the last lines of a program that failed.
   *) sleep 1 ;;
 esac
-# "Tue 2026-11-24 21:02:06 UTC": omits the output of an earlier run of the same job.
+# Omit the output of an earlier run of the same job. The timestamp has the form "Tue 2026-11-24 21:02:06 UTC".
 set -- ${said#*ExecMainStartTimestamp=}
 journalctl --no-pager --quiet --output=cat --lines=40 --unit="$unit" ${3:+--since="$2 $3"} || exit 0
 """
@@ -41,8 +42,8 @@ journalctl --no-pager --quiet --output=cat --lines=40 --unit="$unit" ${3:+--sinc
 # Exit code of SCRIPT if another job with the same name is running.
 OTHER_RUNS = 75
 
-# $1: the directory of an uploaded file; $2: the file; $3: its SHA-256; then a program and its arguments, which run only
-# if the checksum matches. The directory is always removed.
+# Verifies an uploaded file, runs a program and always removes the directory of the file. Arguments: $1: the directory;
+# $2: the file; $3: its SHA-256; $4 and following: the program and its arguments, which run only if the checksum matches.
 WITH_FILE = """
 folder=$1 file=$2 sum=$3; shift 3
 trap 'rm -rf "$folder"' EXIT
@@ -57,8 +58,8 @@ fi
 
 class Job:
     """
-    The unit of a job. Its name contains a digest of the command and of the uploaded file, if any, so that a running job
-    is joined only if it does the same.
+    The unit of a job. Its name contains a digest of the command and of the uploaded file, if any, so that the caller waits
+    for a running job only if that job runs the same command with the same file.
     """
 
     def __init__(self, name, argv, checksum=None):
@@ -67,31 +68,31 @@ class Job:
         self.pattern = "%s-*.service" % name
 
     def watch(self):
-        """Command that waits for the job."""
+        """Returns the command that waits for the job."""
         return ["sh", "-c", SCRIPT, "sh", self.unit, self.pattern]
 
     def start(self, argv):
-        """Command that starts the job unless it is running, and waits for it."""
-        # systemd.service(5): $ starts a variable, $$ is a literal dollar sign.
+        """Returns the command that starts the job, unless it is already running, and waits for it."""
+        # systemd expands variables in the command; $$ is a literal dollar sign (systemd.service(5)).
         return self.watch() + [word.replace("$", "$$") for word in argv]
 
 
 def running(state):
-    """Whether a job in this state is running; the same condition as in SCRIPT."""
+    """Whether a job in this state is running. SCRIPT uses the same condition."""
     return state.get("SubState", "").startswith(("running", "start"))
 
 
 def parse(stdout):
-    """(state, log) from the output of SCRIPT. With sudo there is a terminal, on which lines end with CR LF."""
+    """Parses the output of SCRIPT into (state, log). With sudo, a terminal is used, and lines end with CR LF."""
     head, _, log = stdout.replace("\r\n", "\n").partition("\n\n")
     return dict(line.split("=", 1) for line in head.splitlines() if "=" in line), log
 
 
 def ended(state, log, argv):
-    """The result of a job that has ended: rc, stdout, and msg if it failed."""
+    """Returns the result of a job that has ended: rc, stdout, and msg if the job failed."""
     rc = int(state.get("ExecMainStatus") or 0)
     said = {"failed": False, "rc": rc, "stdout": log, "stderr": ""}
-    # A successful job remains as "exited". After a reboot in the meantime, the unit is gone.
+    # The unit of a successful job remains in the state "exited". If the guest rebooted in the meantime, the unit is gone.
     if state.get("SubState") == "exited" and rc == 0:
         return said
     gone = "the unit is gone, or the connection broke before the start"

@@ -10,7 +10,7 @@ type Bit = boolean | null;
 const mebibytes = (count: number) => count * 1024 * 1024;
 const wellBooted = { firmware: 'bios', store: null, wrong: [] as string[], blockers: [] as string[] };
 
-/** What the host says: the XML of the next start, of now, and QEMU. */
+/** Returns the state that the host reports: by the XML of the next start, by the current XML, and by QEMU. */
 const seen = (persistent: boolean, live: Bit, qemu: Bit, state = live === null ? 'shut off' : 'running') => ({
   ...{ state, persistent, live, qemu, target: 'vda', bus: 'virtio' },
   ...{ boot: wellBooted, boot_now: live === null ? null : wellBooted },
@@ -18,7 +18,7 @@ const seen = (persistent: boolean, live: Bit, qemu: Bit, state = live === null ?
   now: qemu ?? live,
 });
 
-/** What the guest says. */
+/** Returns the report of the guest. */
 const status = (mode: string, says: Bit, failing: string[] = []) => ({
   mode,
   verdict: failing.length > 0 ? 'failed' : mode,

@@ -21,10 +21,10 @@ const judgements = [
   ...(['systemDisks', 'hostReadOnlyTargets', 'footholds', 'impostors', 'foreignMounts'] as const),
   ...(['fstabEntries', 'persistentAutostart'] as const),
 ];
-/** The judgements that could not be made. */
+/** Returns the names of the judgements that could not be made. */
 const unknown = (facts: AssessedFacts) => judgements.filter((name) => 'error' in facts[name]);
 
-/** Reads of some files fail. */
+/** Returns a reader for which reads of some files fail. */
 const failing =
   (isUnreadable: (name: string) => boolean, code = '') =>
   (reader: SystemReader): SystemReader => {

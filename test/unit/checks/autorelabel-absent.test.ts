@@ -4,7 +4,7 @@ import { type Change, all, enforcingGuest, file } from '../../harness/changes.ts
 import { findingOf, testChanges, testFindings } from '../../harness/finding.ts';
 import { maintenanceGuest } from '../../harness/guest.ts';
 
-/** With SELinux, whose labels do not matter here. */
+/** Enables SELinux and makes a change. The labels of files do not matter in these tests. */
 const relabelled = (change: Change): Change => all(file('sys/fs/selinux/enforce', '1'), change);
 
 testChanges('autorelabel-absent', {

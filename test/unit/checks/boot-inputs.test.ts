@@ -39,7 +39,7 @@ const entries = {
   card: loadOption('UEFI PXEv4', [Buffer.from([1, 1, 6, 0, 0, 3])]),
 };
 
-/** Started by UEFI, with efivarfs mounted; further variables. */
+/** Makes the guest boot by UEFI with efivarfs mounted, and applies changes such as further variables. */
 const uefi = (words: string, ...changes: Change[]): Change =>
   all(
     disks,

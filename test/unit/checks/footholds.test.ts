@@ -44,7 +44,7 @@ report('a read-write mount of a read-only file system is not listed', async () =
 });
 report.run();
 
-/** alice, with files in her home directory beside a copy of /etc/skel. */
+/** Adds the user alice, whose home directory has the given files and a copy of /etc/skel. */
 function users(files: Record<string, string>): Change {
   return all(
     file('etc/passwd', 'root:x:0:0:root:/root:/bin/bash\nalice:x:1000:1000::/home/alice:/bin/bash\n'),

@@ -6,7 +6,7 @@ import { type Change, all, config, file } from '../../harness/changes.ts';
 import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
 
 const target = 'relp://log.example:2514';
-/** The guest's clock says 05:06:07; it has been up for 100 seconds. */
+/** The time of the guest's clock. The guest has been up for 100 seconds. */
 const now = Date.parse('2026-03-04T05:06:07.089Z');
 const ago = (seconds: number) => new Date(now - seconds * 1000).toISOString();
 const counts = { acknowledged: 9, repeated: 1, lost: 0, corrupt: 0, refused: 0, cut: 0, suppressed: 0 };
@@ -21,7 +21,7 @@ const says = (changes: Record<string, unknown>, pid = '42'): Change =>
   );
 const nothing: Change = () => undefined;
 
-/** [what the forwarder left, the status, what is observed, for how many seconds the guest is up] */
+/** The state that the forwarder left, the expected status, what is observed, and the uptime of the guest in seconds. */
 const cases: Record<string, [Change, Status, string | RegExp, number?]> = {
   'not started, early': [nothing, 'warn', 'not started in this boot', 299],
   'not started, late': [nothing, 'fail', 'not started in this boot', 300],

@@ -4,7 +4,7 @@ import { type Change, all, config, disk, file, handoff } from '../../harness/cha
 import { testChanges, testFindings } from '../../harness/finding.ts';
 import { type Guest, evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
 
-/** The root is on a SCSI disk with its flag set. */
+/** Puts the root on a SCSI disk whose read-only flag is set. */
 function scsi(log: string[]): Change {
   return ({ devices, answers }) => {
     const partitions = { sda1: '252:1', sda2: '252:2' };
@@ -28,7 +28,7 @@ testChanges('host-enforced', {
     ({ devices }) => {
       devices[2] = { name: 'dm-0', device: '253:0', on: ['vda2', 'vdb'], readOnly: true };
     },
-    // fstab's /home is then on a disk of the system, and writable.
+    // With this change, /home in fstab is on a disk of the system and writable.
     { 'host-enforced': 'fail', 'fstab-consistent': 'fail', 'kernel-lockdown-hints': 'warn' },
     /^virtio feature VIRTIO_BLK_F_RO not offered/,
   ],
@@ -48,7 +48,7 @@ testFindings('host-enforced', {
 const evidenceOf = suite('the evidence of a SCSI disk');
 const record = (word: string) => `5,1,2,-;sd 2:0:0:0: [sda] Write Protect is ${word}\n SUBSYSTEM=scsi\n`;
 
-/** On one SCSI disk with its flag set. */
+/** Returns a guest on one SCSI disk whose read-only flag is set. */
 function scsiGuest(): Guest {
   const guest = goodGuest();
   guest.devices[0] = {

@@ -1,4 +1,4 @@
-/** Devices that carry an identity of a sealed disk: the good guest, changed. */
+/** Tests changes of the good guest in which a device has an identity of the sealed disk. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { all, disk, file, fstab, handoff, nothing } from '../../harness/changes.ts';

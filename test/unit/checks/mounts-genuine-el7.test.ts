@@ -1,4 +1,4 @@
-/** A RHEL 7 guest beside a writable copy of its system disk, as recorded; test/fixtures/el7/README.md. */
+/** Tests recordings of a RHEL 7 guest with a writable copy of its system disk; see test/fixtures/el7/README.md. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Report, exitCode } from '../../../agent/report/report.ts';

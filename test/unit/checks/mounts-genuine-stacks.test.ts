@@ -1,4 +1,4 @@
-/** Copies below arrays, encrypted devices, Btrfs and volume groups. */
+/** Tests copies under arrays, encrypted devices, Btrfs and volume groups. */
 import { all, file, fstab, mount } from '../../harness/changes.ts';
 import {
   cmdline,

@@ -9,7 +9,9 @@ import { goodGuest, maintenanceGuest, withGuest } from '../../harness/guest.ts';
 const rootAt = (source: string, properties: Record<string, string>) =>
   all(plainRoot('252:34'), copied(properties), cmdline(`root=${source}`), fstab());
 const verdicts = suite('mounts-genuine: the verdict if the system runs from a copy');
-/** Not sealed: the copy was mounted writable, as after an attack, and the boot decided on maintenance. */
+/**
+ * A guest that is not sealed: as after an attack, the copy is mounted writable, and the boot chose maintenance mode.
+ */
 const attacked = all(
   rootAt('UUID=1f5a-AB', xfs),
   edit('root', / ro(,relatime .*) ro$/, ' rw$1 rw'),

@@ -1,4 +1,4 @@
-/** Mounts of a copy instead of the sealed disk, in a changed good guest. */
+/** Tests changes of the good guest in which file systems are mounted from a copy instead of the sealed disk. */
 import type { Status } from '../../../agent/checks/check.ts';
 import { type Change, all, disk, edit, file, fstab, handoff, mount, nothing } from '../../harness/changes.ts';
 import {

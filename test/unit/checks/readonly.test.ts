@@ -26,7 +26,7 @@ testChanges('readonly', {
   ],
   'REQUIRE_READONLY names another target that is writable': [
     config('REQUIRE_READONLY=/ /boot /run\n'),
-    // It is no disk's, so the host has nothing to do with it.
+    // This file system is not on a disk, so the host cannot make it read-only.
     { 'boot-readonly': 'fail' },
   ],
 });

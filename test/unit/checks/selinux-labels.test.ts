@@ -1,7 +1,7 @@
 import { type Change, all, enforcingGuest, file, labels, selinux } from '../../harness/changes.ts';
 import { testChanges, testFindings } from '../../harness/finding.ts';
 
-/** SELinux in enforcing mode, without file_contexts of a policy. */
+/** Sets SELinux to enforcing mode, without file_contexts of a policy. */
 const enforcing = (...types: string[]): Change => all(file('sys/fs/selinux/enforce', '1'), labels(...types));
 
 testChanges('selinux-labels', {

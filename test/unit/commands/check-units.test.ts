@@ -11,7 +11,8 @@ for (const name of ['immutafs-check.service', 'immutafs-drift.service']) {
   });
   units(`${name}: what it says on stderr is in the journal`, () => {
     const lines = fs.readFileSync(path.join(import.meta.dirname, '../../../units', name), 'utf8').split('\n');
-    // StandardError= inherits what StandardOutput= is (systemd.exec(5)), and the journal's addon may be missing.
+    // StandardError= inherits the value of StandardOutput= (systemd.exec(5)), and the addon for the journal may be
+    // missing.
     assert.ok(lines.includes('StandardOutput=null'));
     assert.ok(lines.includes('StandardError=journal'));
   });

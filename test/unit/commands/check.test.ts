@@ -19,7 +19,7 @@ interface Entry {
 
 const reportFile = 'run/immutafs/report.json';
 
-/** One `check` of a guest whose root folder holds what earlier ones left. */
+/** Runs `check` in a guest whose root folder has the files that earlier checks left. */
 async function check(guest: Guest, left: Record<string, string>, options: Partial<CheckOptions> = {}) {
   return withGuest(guest, async (reader, root) => {
     writeFiles(root, left);

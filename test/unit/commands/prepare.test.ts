@@ -4,7 +4,7 @@ import type { SystemWriter } from '../../../agent/system/writer.ts';
 import { ordinaryGuest } from '../../harness/ordinary-guest.ts';
 import { edited, tree, withBox } from '../../harness/prepare-box.ts';
 
-/** A writer that fails after so many calls, as after a power cut. */
+/** Returns a writer that fails after a number of calls, as after a power cut. */
 function cutOff(writer: SystemWriter, calls: number): SystemWriter {
   let remaining = calls;
   const counted =
@@ -42,7 +42,8 @@ power('after each change: --undo restores the files, and --apply again completes
         assert.match((error as Error).message, 'power cut');
         isCut = true;
       });
-      // Every other time, so that both are tested from every kind of state.
+      // Run undo only after every second cut, so that both undo and another --apply are tested from every kind of
+      // state.
       if (calls % 2 === 0) {
         assert.is((await prepare({ undo: true })).code, 0, `undo after ${calls} calls`);
         for (const file of edited) assert.is(tree(root)[file], before[file], `${file} after ${calls} calls`);

@@ -7,7 +7,7 @@ import { formatProblem, parseConfig, readConfig, words } from '../../../agent/co
 import { systemReader } from '../../../agent/system/reader.ts';
 import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
 
-/** Good and bad values of each key; those of the keys of the boot are in test/fixtures/config too. */
+/** Valid and invalid values of each key. test/fixtures/config also has values of the keys that the boot uses. */
 const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] }>> = {
   MODE: { good: ['auto', 'sealed', 'off'], bad: ['', 'Auto', 'maintenance', 'sealed off'] },
   VAR_SIZE: { good: ['1%', '100%', '64m', '2G'], bad: ['0%', '101%', '64', '64k', '1.5g', ''] },

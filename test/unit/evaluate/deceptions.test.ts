@@ -1,4 +1,4 @@
-/** Manipulations that make a guest look sealed, and the check that detects each of them. */
+/** Tests manipulations that make a guest look sealed, each with the check that detects it. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Status } from '../../../agent/checks/check.ts';
@@ -154,7 +154,7 @@ const table: Table = {
       'on an unknown disk',
     ],
     'a file that was removed': [swap('/swap\\040(deleted) file'), 'fail', '/swap is in use'],
-    // 0xC3 0xA0: the second byte is white space to JavaScript.
+    // In 0xC3 0xA0, JavaScript treats the second byte as white space.
     'a file with a name in UTF-8': [swap('/swap-\xc3\xa0 file'), 'fail', '/swap-à is in use'],
   },
   'initramfs-hook': {

@@ -1,4 +1,4 @@
-/** File systems that may hang are not accessed: cases on both sides of each condition. */
+/** Tests that file systems that may hang are not accessed, with cases on either side of each condition. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { SystemReader } from '../../../agent/system/reader.ts';
@@ -74,7 +74,7 @@ hang('a target that may hang is probed in its own child, all others in one', asy
   assert.equal(groups, [['/', '/boot'], ['/srv'], ['/link']]);
 });
 
-/** Each way in which a path leads to a file system that may hang, and a counterpart. */
+/** Each way in which a path can lead to a file system that may hang, with a counterpart. */
 for (const [title, files, target, status] of [
   ['a link that is not followed', { 'etc/mtab': { linkTo: '../srv/mounts' } }, '/srv', 'pass'],
   ['a file below a link', { 'etc/sysconfig': { linkTo: '../srv/conf' } }, '/srv', 'error'],

@@ -1,4 +1,4 @@
-/** A guest with thousands of mounts, made by containers or an attacker. */
+/** Tests a guest with thousands of mounts that containers or an attacker made. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { evaluateHost } from '../../../agent/evaluate.ts';
@@ -8,7 +8,10 @@ import { formatText } from '../../../agent/report/text.ts';
 import { goodGuest, withGuest } from '../../harness/guest.ts';
 import { workOf } from '../../harness/work.ts';
 
-/** A line of mountinfo by index, without ids. isStacked: its parent is the previous mount, not the root. */
+/**
+ * Returns a line of mountinfo by index, without the IDs. If isStacked, the parent is the previous mount instead of the
+ * root.
+ */
 interface Kind {
   line: (index: number) => string;
   isStacked?: boolean;

@@ -1,4 +1,4 @@
-/** The limits of each condition: a case on both sides of each. */
+/** Tests the boundaries of each condition, with a case on either side of each boundary. */
 import { all, config, fstab, mount } from '../../harness/changes.ts';
 import { inEach, testFindings } from '../../harness/finding.ts';
 

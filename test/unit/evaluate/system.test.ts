@@ -1,4 +1,4 @@
-/** The limits of each condition: a case on both sides of each. */
+/** Tests the boundaries of each condition, with a case on either side of each boundary. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { SystemReader } from '../../../agent/system/reader.ts';

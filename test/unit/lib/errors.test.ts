@@ -5,7 +5,7 @@ import { HostError, errorCode, errorMessage, isAbsent, onFile } from '../../../a
 
 const errors = suite('errors');
 
-/** The error of an action on /x. */
+/** Returns the error of an action on /x. */
 function errorOf(action: () => unknown): HostError {
   try {
     onFile('/x', action);

@@ -19,7 +19,7 @@ const codes = [
   ...[...range(0x202a, 0x202e), ...range(0x2066, 0x2069), 0xd800, 0xdfff],
 ];
 const evil = codes.map((code) => `a${String.fromCharCode(code)}`).join('');
-/** Written once more, since the program's own must not be what says that it works. */
+/** A second implementation, because the program's own function must not verify itself. */
 const isEvil = (text: string) =>
   Array.from({ length: text.length }, (_, index) => text.charCodeAt(index)).some(
     (code) => code !== 0x0a && codes.includes(code),

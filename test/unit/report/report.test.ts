@@ -82,7 +82,7 @@ const schemaFile = path.join(import.meta.dirname, '../../../agent/report/report.
 const validate = new Ajv({ strict: true, allowUnionTypes: true, allErrors: true }).compile(
   JSON.parse(fs.readFileSync(schemaFile, 'utf8')) as AnySchema,
 );
-/** The report as a program that reads report.json has it. */
+/** Returns the report as a program reads it from report.json. */
 const json = (report: Report) => JSON.parse(JSON.stringify(report)) as Report & Record<string, unknown>;
 
 const schema = suite('report.schema.json');

@@ -39,7 +39,7 @@ lines('a healthy sealed guest fits a terminal of 24 lines and 80 columns', async
   const report = await reportOf();
   const shown = formatText(report, terminal).split('\n');
   assert.is(shown.pop(), '');
-  // One line is left for the prompt.
+  // One line of the terminal must remain for the prompt.
   assert.ok(shown.length < 24, shown.join('\n'));
   for (const line of shown) assert.ok(line.length <= 80, line);
   for (const { id } of report.checks)
@@ -270,7 +270,7 @@ for (const [title, change] of Object.entries<(hostile: string) => Partial<Report
     const hostile = 'a\x1b]0;owned\x07\x9b2J\r\nb\x7f';
     for (const view of [plain, full]) {
       const shown = formatText({ ...sample, ...change(hostile) }, view);
-      // eslint-disable-next-line no-control-regex -- they must not be there
+      // eslint-disable-next-line no-control-regex -- control characters must not occur
       assert.is(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/.test(shown), false);
       const harmless = formatText({ ...sample, ...change('a') }, view);
       assert.is(shown.split('\n').length, harmless.split('\n').length);

@@ -90,7 +90,7 @@ sync('passes descriptors, and no environment but its own', () => {
 });
 sync.run();
 
-/** @param written matches what was written to the descriptor */
+/** Calls an action with an open file. @param written matches the text that the action writes to the descriptor */
 function whileOpen(action: (fd: number) => void, written: RegExp): void {
   inTemporaryFolder((folder) => {
     const fd = fs.openSync(path.join(folder, 'out'), 'w');

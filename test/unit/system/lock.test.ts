@@ -1,4 +1,4 @@
-/** The lock of `prepare`, with several processes. */
+/** Tests the lock of `prepare` with several processes. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -11,7 +11,7 @@ import { inTemporaryFolder, whileTemporaryFolder, writeFiles } from '../../harne
 
 const module = path.join(import.meta.dirname, '../../../agent/system/lock.ts');
 
-/** Runs a script in another process, in which `lock` is imported. */
+/** Runs a script, which imports `lock`, in a new process. */
 function other(script: string): ChildProcess {
   const text = `import { lock } from ${JSON.stringify(module)}; import fs from 'node:fs'; ${script}`;
   return spawn(process.execPath, ['--input-type=module-typescript', '--no-warnings', '--eval', text], {
@@ -19,7 +19,7 @@ function other(script: string): ChildProcess {
   });
 }
 
-/** Another process that holds the lock until it is killed. */
+/** Starts a process that holds the lock until it is killed. */
 async function holder(file: string): Promise<ChildProcess> {
   const child = other(`lock(${JSON.stringify(file)}, 'x'); console.log('mine'); setInterval(() => 0, 1000);`);
   if (child.stdout !== null) await once(child.stdout, 'data');
@@ -46,7 +46,7 @@ locks(
       const child = await holder(file);
       const { lock } = systemWriter(folder);
       assert.throws(() => lock('/lock'), `is running (process ${child.pid})`);
-      // The state before a process has written its ID.
+      // Simulates a process that has not written its ID yet.
       fs.truncateSync(file);
       assert.throws(() => lock('/lock'), 'is running (/lock)');
       child.kill('SIGKILL');
@@ -84,7 +84,8 @@ locks('a link or a folder instead of the file is an error', () =>
 locks('never has two owners while processes compete for it and are killed', () =>
   whileTemporaryFolder(async (folder) => {
     const file = path.join(folder, 'lock');
-    // Each owner makes a file that must not exist; a killed owner leaves it with its ID.
+    // Each owner of the lock makes a file that must not exist yet. An owner that is killed leaves the file, with its
+    // process ID.
     const script = `
       for (let had = 0; had < 15; ) {
         let unlock;
@@ -92,7 +93,7 @@ locks('never has two owners while processes compete for it and are killed', () =
         had += 1;
         const owner = ${JSON.stringify(path.join(folder, 'owner'))};
         const before = fs.existsSync(owner) ? Number(fs.readFileSync(owner, 'latin1')) : 0;
-        // A killed process has no program any more when its files are closed.
+        // When the kernel closes the files of a killed process, the process no longer has a program.
         let lives = before !== 0;
         try { fs.readlinkSync('/proc/' + before + '/exe'); } catch { lives = false; }
         if (lives) { console.log('two owners'); process.exit(1); }

@@ -52,7 +52,7 @@ output('isTerminal is false for a pipe and /dev/null, and true for a terminal', 
   assert.is(inTerminal.stdout, '0\n');
 });
 
-/** Node's arguments for a program that writes with `out` and `flush`. */
+/** Returns Node's arguments for a program that writes with `out` and `flush`. */
 function print(statement: string): string[] {
   const program = `const { outputTo } = await import(${JSON.stringify(module)}); const { write: out, flush } = outputTo(1); ${statement};`;
   return ['--input-type=module', '-e', program];
@@ -62,7 +62,7 @@ function shell(script: string, args: string[]): { stdout: string; stderr: string
   return spawnSync('bash', ['-c', script, 'bash', process.execPath, ...args], { encoding: 'utf8' });
 }
 
-/** Runs a program whose stdout is a non-blocking pipe, which is read late and slowly. */
+/** Runs a program whose stdout is a non-blocking pipe with a reader that starts late and is slow. */
 const nonBlocking = `
 import os, subprocess, sys, time
 reading, writing = os.pipe()

@@ -9,7 +9,7 @@ import { inTemporaryFolder, whileTemporaryFolder, writeFiles } from '../../harne
 
 const nothing = () => undefined;
 
-/** For each file of a tree: whether it is unchanged since the state was read. */
+/** Returns, for each file of a tree, whether the file is unchanged since the state was read. */
 async function unchanged(folder: string, text: string): Promise<Record<string, boolean>> {
   const state = parseTreeState(text);
   const found: Record<string, boolean> = {};
@@ -93,7 +93,7 @@ trees('other names of a removed file have its former ctime, unless the file is c
     const kept: string[] = [];
     const isDispensable = ({ name, state: now }: WalkedFile) => state.has(name, now);
     let walked = 0;
-    // The second file is changed through its other name between the two.
+    // Between the two reads, the second file is changed through its other name.
     const pause = () => {
       walked += 1;
       if (walked === 4) fs.writeFileSync(path.join(folder, 'q'), 'z');

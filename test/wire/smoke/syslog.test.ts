@@ -24,7 +24,7 @@ syslog.after.each(endAll);
 for (const [scheme, configuration, port, count] of [
   ['syslog+tcp', 'rsyslog-syslog.conf', 601, 20_000],
   ['syslog+tls', 'rsyslog-syslog-tls.conf', 6514, 20_000],
-  // No more than the receiver's buffer holds: UDP does not guarantee delivery beyond it.
+  // No more entries than fit into the receiver's buffer, because UDP does not guarantee delivery.
   ['syslog+udp', 'rsyslog-syslog.conf', 514, 500],
 ] as const) {
   syslog(`${scheme}: entries sent over an unbroken connection arrive in order`, async () => {

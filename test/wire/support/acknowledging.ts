@@ -7,9 +7,9 @@ import { startRsyslog, storedEntries } from './rsyslog.ts';
 export interface Acknowledging {
   forward: string;
   server: () => Promise<Program>;
-  /** The text of every stored message, in order. */
+  /** Returns the text of every stored message, in order. */
   stored: () => string[];
-  /** How many entries one crash may repeat. */
+  /** The maximum number of entries that are repeated after a crash. */
   window: number;
 }
 

@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 
-/** The paths of the server's certificates in docs/log-server, and of the guest's in docs/log-server.md. */
+/** The directories of the server's certificates in docs/log-server, and of the guest's in docs/log-server.md. */
 export const serverFolder = '/etc/log-server';
 export const guestFolder = '/etc/immutafs/tls';
 export const serverName = 'log.example.com';
 
 export interface CertificateOptions {
-  /** Common name and, except for an authority, DNS name. */
+  /** The common name and the DNS name. */
   name: string;
   /** The path of the created files, without `.pem` and `.key`. */
   file: string;
@@ -16,7 +16,7 @@ export interface CertificateOptions {
   to?: number;
 }
 
-/** Creates the certificates of both sides as docs/log-server.md does, and the loopback's host names. */
+/** Creates the certificates of both sides as described in docs/log-server.md, and host names for the loopback. */
 export function makeCertificates(): void {
   makeCertificatesIn(serverFolder, guestFolder);
   fs.writeFileSync(
@@ -25,7 +25,7 @@ export function makeCertificates(): void {
   );
 }
 
-/** Creates an authority and the certificates that it signs for a server and a guest. */
+/** Creates a CA, and certificates for a server and a guest that are signed by the CA. */
 export function makeCertificatesIn(server: string, guest: string): void {
   for (const folder of [server, guest]) fs.mkdirSync(folder, { recursive: true });
   openssl('req', '-x509', ...newKey(`${server}/ca`), '-days', '1', '-subj', '/CN=wire authority');
@@ -34,7 +34,7 @@ export function makeCertificatesIn(server: string, guest: string): void {
   makeCertificate({ name: 'guest1.guests.example', file: `${guest}/guest` }, server);
 }
 
-/** @param signer the directory of the authority, as given to `makeCertificatesIn` */
+/** @param signer the directory of the CA, as passed to `makeCertificatesIn` */
 export function makeCertificate(
   { name, file, from = -3600, to = 86_400 }: CertificateOptions,
   signer = serverFolder,
@@ -45,7 +45,7 @@ export function makeCertificate(
   openssl('req', '-x509', ...newKey(file), ...authority, ...times, '-subj', `/CN=${name}`, ...alternative);
 }
 
-/** A certificate's fingerprint in the form of FORWARD_PEER. */
+/** Returns the fingerprint of a certificate in the form required by FORWARD_PEER. */
 export function fingerprint(file: string): string {
   const output = execFileSync('openssl', [
     'x509',
@@ -82,7 +82,7 @@ function openssl(...args: string[]): void {
   execFileSync('openssl', args, { stdio: 'pipe' });
 }
 
-/** YYYYMMDDHHMMSSZ */
+/** Formats a time, in seconds from now, as YYYYMMDDHHMMSSZ. */
 function time(seconds: number): string {
   return new Date(Date.now() + seconds * 1000).toISOString().replace(/[-:T]|\.\d+/g, '');
 }

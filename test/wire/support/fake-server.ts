@@ -10,7 +10,7 @@ export interface FakeServer {
 }
 
 /**
- * A server on a port of the loopback. The test handles each connection.
+ * Starts a server on a port of the loopback interface. The test handles each connection.
  * @param certificates the directory of the server's certificate, for TLS
  */
 export async function fakeServer(
@@ -43,7 +43,7 @@ export async function fakeServer(
   return fake;
 }
 
-/** The server's certificate, and the authority of client certificates. */
+/** Returns the server's certificate and key, and the CA that signs client certificates. */
 function keyOf(folder: string): tls.TlsOptions {
   const read = (name: string) => fs.readFileSync(`${folder}/${name}`);
   return { ca: read('ca.pem'), cert: read('server.pem'), key: read('server.key') };
@@ -56,7 +56,7 @@ export function closeFakes(): void {
   opened.clear();
 }
 
-/** A RELP server: answers `open` and `close`; the test answers each message. */
+/** Returns a RELP server that answers `open` and `close`. The test answers each message. */
 export function relpServer(
   answer: (txnr: number, socket: net.Socket, text: string) => void,
 ): (socket: net.Socket) => void {
@@ -82,12 +82,12 @@ export function relpServer(
 
 export interface UploadServer {
   requests: number;
-  /** MESSAGE of every received entry. */
+  /** The MESSAGE of every received entry. */
   stored: string[];
   close: () => void;
 }
 
-/** An HTTP server that stores posted entries; the test answers each request. */
+/** Starts an HTTP server that stores posted entries. The test answers each request. */
 export async function uploadServer(
   port: number,
   answer: (response: http.ServerResponse, entries: string[]) => void,
@@ -112,7 +112,7 @@ export async function uploadServer(
   return it;
 }
 
-/** A TLS server without a certificate, as an attacker in the middle who has no key. */
+/** Starts a TLS server without a certificate, like a man-in-the-middle attacker who has no private key. */
 export function anonymousTls(port: number): Promise<tls.Server> {
   const options = { ciphers: 'ADH-AES256-SHA256:@SECLEVEL=0', maxVersion: 'TLSv1.2' } as const;
   const server = tls.createServer(options, (socket) => socket.on('error', () => undefined));
@@ -120,7 +120,7 @@ export function anonymousTls(port: number): Promise<tls.Server> {
   return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve(server)));
 }
 
-/** A proxy that forwards only clients with a certificate of the authority to a server. */
+/** Starts a proxy that forwards connections to a server, but only from clients with a certificate signed by the CA. */
 export async function tlsGate(port: number, server: number, folder: string): Promise<tls.Server> {
   const gate = tls.createServer({ ...keyOf(folder), requestCert: true }, (socket) => {
     const behind = net.connect(server, '127.0.0.1');

@@ -10,13 +10,13 @@ export const bootId = fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8')
 
 export type Value = string | Buffer;
 
-/** Fields of an entry; a list stands for a repeated field. */
+/** The fields of an entry. A list contains the values of a repeated field. */
 export type EntryFields = Record<string, Value | Value[]>;
 
 let clock = Number(process.hrtime.bigint() / 1000n) - 60_000_000;
 const bootTime = Date.now() * 1000 - Number(process.hrtime.bigint() / 1000n);
 
-/** An entry of this boot in the export format, one microsecond after the previous one. */
+/** Returns an entry of this boot in the export format, timestamped one microsecond after the previous entry. */
 export function exportEntry(fields: EntryFields): Buffer {
   clock += 1;
   const whole: EntryFields = {
@@ -39,7 +39,7 @@ export function exportEntry(fields: EntryFields): Buffer {
 }
 
 function exportField(name: string, value: Buffer): Buffer {
-  // Any value may be in the binary form.
+  // The binary form is permitted for every value, and required for some of them.
   if (/^[ -~]*$/.test(value.toString('latin1')))
     return Buffer.from(`${name}=${value.toString('latin1')}\n`, 'latin1');
   const length = Buffer.alloc(8);
@@ -47,14 +47,14 @@ function exportField(name: string, value: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`${name}\n`), length, value, Buffer.from('\n')]);
 }
 
-/** `count` entries "PREFIX 0", "PREFIX 1", … in the export format. */
+/** Returns `count` entries "PREFIX 0", "PREFIX 1", … in the export format. */
 export function numbered(prefix: string, count: number, from = 0): Buffer {
   return Buffer.concat(
     Array.from({ length: count }, (_, n) => exportEntry({ MESSAGE: `${prefix} ${from + n}` })),
   );
 }
 
-/** Readers other than journalctl cannot read compressed fields of such files. */
+/** Disables compression, because readers other than journalctl cannot read compressed fields of the created files. */
 const uncompressed = 'SYSTEMD_JOURNAL_COMPRESS=0';
 
 /** Creates a journal file with these entries. */
@@ -95,7 +95,7 @@ export class LiveJournal {
   }
 }
 
-/** One field of every journal entry, in order, as journalctl prints it. */
+/** Returns one field of every journal entry, in order, as printed by journalctl. */
 export function journalField(field: string): string[] {
   const text = execFileSync('journalctl', ['-q', '--no-pager', '-o', 'cat', `--output-fields=${field}`], {
     maxBuffer: 1024 ** 3,

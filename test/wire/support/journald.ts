@@ -5,7 +5,7 @@ import { until } from './until.ts';
 
 const socket = '/run/systemd/journal/socket';
 
-/** The real journald, without messages of the kernel and of audit, which belong to the machine. */
+/** Starts the real journald, without kernel and audit messages, which belong to the machine that runs the tests. */
 export async function startJournald(settings: Record<string, string> = {}): Promise<Program> {
   const lines = { Audit: 'no', ReadKMsg: 'no', RateLimitIntervalSec: '0', Storage: 'volatile', ...settings };
   const text = Object.entries(lines).map(([key, value]) => `${key}=${value}\n`);
@@ -30,7 +30,7 @@ export function logLines(lines: readonly string[]): void {
   execFileSync('systemd-cat', ['-t', 'wire', 'cat'], { input: lines.map((line) => `${line}\n`).join('') });
 }
 
-/** Makes journald write its messages and rotate its files. */
+/** Makes journald write all received messages and rotate its files. */
 export function rotate(...options: string[]): void {
   execFileSync('journalctl', ['--sync']);
   execFileSync('journalctl', ['--rotate', ...options], { stdio: 'pipe' });

@@ -4,11 +4,11 @@ import fs from 'node:fs';
 const mark = 'IMMUTAFS_WIRE_NAMESPACES';
 
 /**
- * Runs the rest of the calling test file in its own namespaces: mounts, network (only the loopback), host name and
- * processes, all of which end with the file. /run, /var/log and an overlay on /etc belong to this file alone, so the
- * agent and the servers use their real paths and ports.
+ * Runs the rest of the calling test file in separate mount, network (loopback only), UTS and PID namespaces, which end
+ * with the file. /run, /var/log and an overlay on /etc are private to the file, so that the agent and the servers can
+ * use their real paths and ports.
  * @param file import.meta.filename of the test file
- * @param limitSeconds the file is ended after this time
+ * @param limitSeconds the timeout for the file
  */
 export function enterNamespaces(file: string, limitSeconds = 300): void {
   if (process.env[mark] === undefined) {

@@ -7,12 +7,12 @@ export interface Program {
   name: string;
   process: ChildProcess;
   pid: number;
-  /** Its stdout and stderr. */
+  /** Returns the program's stdout and stderr. */
   output: () => string;
   signal: (name: NodeJS.Signals) => void;
-  /** Its exit code; null if a signal ended it. */
+  /** Resolves to the exit code, or to null if a signal terminated the program. */
   ended: Promise<number | null>;
-  /** Sends SIGTERM, then SIGKILL after this time. */
+  /** Sends SIGTERM and, after the given number of seconds, SIGKILL. */
   stop: (seconds?: number) => Promise<number | null>;
   kill: () => Promise<void>;
 }
@@ -59,7 +59,7 @@ export function start(command: string, args: string[], stdin: 'ignore' | 'pipe' 
   return program;
 }
 
-/** Ends all programs that still run. */
+/** Kills all programs that are still running. */
 export async function endAll(): Promise<void> {
   await Promise.all([...programs].map((program) => program.kill()));
 }
@@ -74,17 +74,17 @@ export async function listening(port: number): Promise<void> {
   );
 }
 
-/** A process's peak resident memory, in MiB. */
+/** Returns the peak resident memory of a process, in MiB. */
 export function peakMemory(pid: number): number {
   return Number(/VmHWM:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
-/** A process's resident memory, in MiB. */
+/** Returns the resident memory of a process, in MiB. */
 export function residentMemory(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024;
 }
 
-/** A process's processor time, in seconds, without its children. */
+/** Returns the CPU time of a process in seconds, without its children. */
 export function cpuSeconds(pid: number): number {
   const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

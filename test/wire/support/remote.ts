@@ -8,12 +8,12 @@ export const remoteFolder = '/var/log/journal/remote';
 const configuration = new URL('../../../docs/log-server/journal-remote.conf', import.meta.url).pathname;
 
 /**
- * Starts systemd-journal-remote, for https with the configuration of docs/log-server. Without a socket unit, the split
- * into files has no default and is given as an option.
+ * Starts systemd-journal-remote. For https, it uses the configuration in docs/log-server. For http, the split mode is
+ * set by an option, because it has no default without a socket unit.
  */
 export async function startRemote(scheme: 'http' | 'https', port = 19532): Promise<Program> {
   fs.mkdirSync(remoteFolder, { recursive: true });
-  // Removed again below: systemd-journal-remote also writes the tests' journals.
+  // The file is removed below, because the tests also use systemd-journal-remote to write their journals.
   const installed = '/etc/systemd/journal-remote.conf';
   fs.copyFileSync(configuration, installed);
   const options = scheme === 'https' ? [] : ['--split-mode=none'];
@@ -33,7 +33,7 @@ export function clearRemote(): void {
   fs.rmSync(remoteFolder, { recursive: true, force: true });
 }
 
-/** All stored entries, in the export format and in the server's order. */
+/** Returns all stored entries, in the export format and in the order of the server. */
 export function storedExport(): Buffer {
   if (!fs.existsSync(remoteFolder) || fs.readdirSync(remoteFolder).length === 0) return Buffer.alloc(0);
   return execFileSync('journalctl', ['-q', '--no-pager', '-o', 'export', '-D', remoteFolder], {
@@ -41,7 +41,7 @@ export function storedExport(): Buffer {
   });
 }
 
-/** One field of every stored entry that has it. */
+/** Returns one field of every stored entry that contains the field. */
 export function storedField(field: string): string[] {
   if (!fs.existsSync(remoteFolder) || fs.readdirSync(remoteFolder).length === 0) return [];
   const options = ['-q', '--no-pager', '-o', 'cat', `--output-fields=${field}`, '-D', remoteFolder];
@@ -51,7 +51,7 @@ export function storedField(field: string): string[] {
     .slice(0, -1);
 }
 
-/** The entries of an export, without the fields that differ in every journal file (cursor, sequence numbers). */
+/** Returns the entries of an export, without the fields that differ between journal files (cursor, sequence numbers). */
 export function bareEntries(bytes: Buffer): string[] {
   const entries: string[] = [];
   let pieces = '';

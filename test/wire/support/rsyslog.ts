@@ -5,10 +5,10 @@ import { type Program, listening, start } from './program.ts';
 const configurations = path.resolve(import.meta.dirname, '../../../docs/log-server');
 const stored = '/var/log/guests';
 
-/** Starts rsyslog with a configuration of docs/log-server. */
+/** Starts rsyslog with a configuration in docs/log-server. */
 export async function startRsyslog(configuration: string, port: number): Promise<Program> {
   fs.mkdirSync(stored, { recursive: true });
-  // One file per server: a second rsyslogd exits if it finds the first one's.
+  // One PID file per server, because a second rsyslogd exits if it finds the PID file of the first.
   const pidFile = `/run/rsyslogd-${port}.pid`;
   fs.rmSync(pidFile, { force: true });
   const file = path.resolve(configurations, configuration);
@@ -29,14 +29,14 @@ export interface StoredMessage {
   text: string;
 }
 
-/** All stored messages of a guest, in order. */
+/** Returns all stored messages of a guest, in order. */
 export function storedMessages(host = 'guest1'): StoredMessage[] {
   const file = `${stored}/${host}/journal.log`;
   if (!fs.existsSync(file)) return [];
   return fs.readFileSync(file, 'latin1').split('\n').slice(0, -1).map(parseMessage);
 }
 
-/** The stored messages without the agent's own. */
+/** Returns the stored messages of a guest, without the agent's own messages. */
 export function storedEntries(host = 'guest1'): StoredMessage[] {
   return storedMessages(host).filter(({ app }) => app !== 'immutafs-agent');
 }

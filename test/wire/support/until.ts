@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 export { sleep };
 
-/** The running programs, whose output is part of the error if a test waits too long. */
+/** The running programs. The error of a timeout contains their output. */
 export const running = new Set<{ name: string; output: () => string }>();
 
-/** Waits for a condition. @throws Error after so many seconds, with the condition's name and the programs' output */
+/** Waits for a condition. @throws Error on timeout, with the name of the condition and the output of the programs */
 export async function until(
   what: string,
   test: () => boolean | Promise<boolean>,

@@ -9,7 +9,7 @@ import { diskScenarios } from '../../../harness/disk-scenarios.ts';
 import { type DiskFixture, makeSysfs } from '../../../harness/sysfs.ts';
 import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
 
-/** @param log the kernel's log */
+/** Returns the reader of a root folder. @param log lines of the kernel log */
 const hostAt = (root: string, log: readonly string[] = []) => ({
   ...systemReader({ root }),
   kernelLog: () => [...log],

@@ -33,7 +33,7 @@ for (const [title, records, expected] of [
 }
 kernelLog.run();
 
-/** @param log the kernel's log */
+/** Returns the reader of a root folder. @param log lines of the kernel log */
 const hostAt = (root: string, log: readonly string[] = []) => ({
   ...systemReader({ root }),
   kernelLog: () => [...log],
@@ -43,7 +43,7 @@ const mounts = (...lines: string[]) =>
 const mount = (device: string, target: string, type = 'xfs', source = '/dev/x') =>
   `${device} / ${target} ro - ${type} ${source} rw`;
 
-/** Linux 6.12, a disk of QEMU with readonly=on. */
+/** Returns a kernel message of Linux 6.12 for a disk of QEMU with readonly=on. */
 const said = (word: string, address = '2:0:0:0', facility = 0) =>
   `${facility * 8 + 5},300,1000000,-;sd ${address}: [sda] Write Protect is ${word}\n SUBSYSTEM=scsi\n DEVICE=+scsi:${address}`;
 const sda: DiskFixture = { name: 'sda', device: '8:0', bus: 'virtio-scsi', readOnly: true };

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { tagKey, tagOfSource, tagsOf } from '../../../../agent/facts/disks/tags.ts';
 import { parseUdevRecord } from '../../../../agent/facts/disks/udev-database.ts';
 
-/** systemd 257. */
+/** A record in the udev database of systemd 257. */
 const debian = `I:1612345
 E:ID_FS_LABEL_ENC=my\\x20disk
 E:ID_FS_UUID=A1B2-C3D4

@@ -6,7 +6,7 @@ import { tagKey, tagsOf } from '../../../../agent/facts/disks/tags.ts';
 import { parseUdevRecord, readUdevRecord } from '../../../../agent/facts/disks/udev-database.ts';
 import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
 
-/** systemd 219. */
+/** A record in the udev database of systemd 219. */
 const el7 = `S:disk/by-id/virtio-root-part1
 S:disk/by-uuid/17d73eec-69d4-46d1-bf44-bfeba7e36233
 W:8

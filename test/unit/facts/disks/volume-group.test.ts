@@ -21,7 +21,7 @@ const number = (value: bigint) => {
   return bytes;
 };
 const rhel = { name: 'rhel', uuid: '8oAmW01vNnIqipJlr06oc2XU7CGXVBa6' };
-/** The offset of the metadata area, and of the current text in the area. */
+/** The offset of the metadata area, and the offset of the current text in this area. */
 const [area, text] = [0x1000, 0xc00];
 
 const metadata = suite('parseVolumeGroup');

@@ -9,7 +9,7 @@ import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
 const tableWith = (type: string) =>
   mountTable(`1 0 252:1 / / rw - xfs /dev/vda1 rw\n2 1 0:60 / /srv rw - ${type} server:/x rw\n`);
 
-/** Each synchronous call on a file. */
+/** Every synchronous method of the reader that accesses a file. */
 const calls: Record<string, (reader: SystemReader, file: string) => unknown> = {
   read: (reader, file) => reader.read(file),
   readIfPresent: (reader, file) => reader.readIfPresent(file),
@@ -23,7 +23,7 @@ const calls: Record<string, (reader: SystemReader, file: string) => unknown> = {
   usage: (reader, file) => reader.usage(file),
 };
 
-/** The code of the error of a call, or undefined. */
+/** Returns the code of the error that a call throws, or undefined. */
 function errorOf(call: () => unknown): string | undefined {
   try {
     call();

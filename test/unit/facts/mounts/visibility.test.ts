@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { mountTable } from '../../../../agent/facts/mounts/mountinfo.ts';
 
-/** "id parent target" lines; the first is the root. */
+/** Parses "id parent target" lines, of which the first is the root. */
 const table = (...lines: string[]) =>
   mountTable(
     lines

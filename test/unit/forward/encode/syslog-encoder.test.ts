@@ -11,7 +11,7 @@ const bootId = 'b'.repeat(32);
 const clock = { realtime: () => 1_700_000_100_000_000, monotonic: () => 100_000_000, bootId };
 const createEncoder = (): SyslogEncoder => new SyslogEncoder(8000, clock, 'guest1');
 
-/** An entry as journalctl prints it. */
+/** Parses an entry in the format of journalctl's output. */
 function entry(fields: readonly string[], n = 0): LogEntry {
   const cursor = `s=${'a'.repeat(32)};i=${n.toString(16)}`;
   const times = [

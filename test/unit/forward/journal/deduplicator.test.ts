@@ -5,7 +5,7 @@ import type { LogEntry } from '../../../../agent/forward/reader.ts';
 
 const deduplicator = suite('deduplicator');
 
-/** An entry of source "a…" or another one, at a time of the boot. */
+/** Returns an entry of a source, by default "a…", at a time of a boot. */
 function entry(time: number, source = 'a', boot = 'b'): LogEntry {
   const digits = time.toString(16);
   const cursor = `s=${source.repeat(32)};i=${digits};b=${boot.repeat(32)};m=${digits};t=${digits};x=1`;

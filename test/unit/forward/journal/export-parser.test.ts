@@ -38,7 +38,7 @@ function encode(fields: readonly Field[]): Buffer {
 const withCursor = (fields: readonly Field[], n: number): Buffer =>
   Buffer.concat([Buffer.from(`__CURSOR=c${n}\n`), encode(fields)]);
 
-/** The chunks of a text that is cut at these places. */
+/** Splits a text into chunks at the given places. */
 function cut(whole: Buffer, places: readonly number[]): Buffer[] {
   const ends = [...new Set(places.map((place) => place % (whole.length + 1)))].sort((a, b) => a - b);
   return [...ends, whole.length].map((end, index) => whole.subarray(index === 0 ? 0 : ends[index - 1], end));

@@ -18,7 +18,10 @@ const boot = 'b'.repeat(32);
 const cursor = `s=${'a'.repeat(32)};i=5;b=${boot};m=64;t=1000;x=1`;
 const good = `BOOT=${boot}\nCURSOR=${cursor}\n`;
 
-/** Reads a file with this content; undefined: there is no file; null: a directory is in its place. */
+/**
+ * Reads a checkpoint file with the given content. With undefined, there is no file; with null, there is a directory
+ * instead of the file.
+ */
 function read(content: string | undefined | null): ReturnType<typeof readCheckpoint> {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'checkpoint-'));
   const file = path.join(root, checkpointFile);
@@ -71,7 +74,7 @@ checkpoint('writes the whole file or nothing', () => {
 
 const clock = { realtime: () => 0, monotonic: () => 100, bootId: boot };
 
-/** Runs with a root folder of its own. */
+/** Calls an action with a new root folder. */
 function withRoot(action: (root: string) => void): void {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'checkpoint-'));
   try {

@@ -27,9 +27,9 @@ class CountingLog extends RateLimitedLog {
   }
 }
 
-/** A daemon that forwards to a port, with its log and state; the system's root is `root`. */
+/** Returns a daemon that forwards to a port, with its log and state. The root of the system is `root`. */
 function daemonTo(port: number, root: string, scheme = 'syslog+tcp') {
-  // The real time: with the mocked Date, the status writer would see the clock jump every second.
+  // Use the real time, because with the mocked Date the status writer would detect a clock jump every second.
   const now = () => new Date(performance.timeOrigin + performance.now());
   const reader = { ...systemReader({ root }), now };
   const messages: string[] = [];
@@ -54,7 +54,7 @@ function daemonTo(port: number, root: string, scheme = 'syslog+tcp') {
   return { daemon, run: daemon.run.bind(daemon), messages, state, attempts: () => log.attempts };
 }
 
-/** Advances the mocked clock; connections are real. */
+/** Advances the mocked clock. Connections are real. */
 async function pass(milliseconds: number, until: () => boolean = () => false): Promise<void> {
   for (let passed = 0; passed < milliseconds && !until(); passed += 500) {
     mock.timers.tick(500);

@@ -6,7 +6,7 @@ import { type SystemReader, systemReader } from '../../../../agent/system/reader
 
 const drain = suite('drain');
 
-/** A system whose systemctl prints this; undefined: it cannot be started. */
+/** Returns a system whose systemctl prints a text. With undefined, systemctl cannot be started. */
 function systemWith(stdout: string | undefined): SystemReader {
   const run: SystemReader['run'] = () =>
     stdout === undefined

@@ -11,7 +11,7 @@ quarantine('skips an entry that is refused three times, the last time after an a
   it.refused(['a']);
   assert.ok(it.isSuspect('a') && it.active);
   assert.not.ok(it.isSuspect('b'));
-  // The notice is sent in a batch of its own, and the entry after it.
+  // The notice is sent in a separate batch, followed by the entry.
   assert.is(it.batchLimit, 1);
   it.accepted(1);
   assert.is(it.batchLimit, 1);

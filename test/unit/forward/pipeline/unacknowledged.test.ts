@@ -5,7 +5,7 @@ import { Unacknowledged } from '../../../../agent/forward/pipeline/unacknowledge
 
 const unacknowledged = suite('unacknowledged messages');
 
-/** Of an entry's messages, only the last has a cursor. */
+/** Only the last message of an entry has a cursor. */
 const cursor = fc.constantFrom('', 'a', 'b', 'c');
 const batches = fc.array(fc.array(cursor, { minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 5 });
 const send = (batch: string[]) => batch.map((each) => ({ text: 'x', cursor: each }));

@@ -6,7 +6,7 @@ import { RateLimitedLog } from '../../../../agent/forward/status/rate-limited-lo
 const rateLimited = suite('rate-limited log');
 const minute = 60_000;
 
-/** A log with a clock that can be set, and its messages. */
+/** Returns a log with a clock that can be set, and the messages of the log. */
 function createLog(): { messages: string[]; ids: unknown[]; log: RateLimitedLog; clock: { now: number } } {
   const [messages, ids, clock]: [string[], unknown[], { now: number }] = [[], [], { now: 0 }];
   const write = (_: number, text: string, fields: Record<string, unknown> = {}) => {

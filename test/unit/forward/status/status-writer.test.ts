@@ -9,7 +9,7 @@ import type { ForwardState } from '../../../../agent/facts/forwarder.ts';
 
 const status = suite('status writer');
 
-/** A writer with a clock that can be set, and the state that it wrote last. */
+/** Returns a writer with a clock that can be set, and the state that the writer wrote last. */
 function begin() {
   const session = { idle: true, problem: '' };
   const it = { offset: 0, written: '', session, counts: zeroCounters() };

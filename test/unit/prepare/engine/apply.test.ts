@@ -139,7 +139,10 @@ const engine = suite('the engine');
 const marking: Action = { do: 'clear-home-marker', disk: '/dev/vdb' };
 const copying: Action = { do: 'copy-home', disk: '/dev/vdb', wipe: false };
 
-/** Plans that list an action each, the first one first; then the step is done. */
+/**
+ * Returns planners whose successive plans contain one action each, in the given order. After the last action, the step
+ * is done.
+ */
 function plannersOf(...actions: Action[]): Planners {
   const done = () => ({ id: 'home', state: 'done', why: [], actions: [] }) as Step;
   const home = () => {

@@ -8,7 +8,7 @@ import { silent } from '../../../harness/fake-executors.ts';
 
 const good: Ran = { exit: 0, stdout: 'out\n', stderr: '', late: false };
 
-/** Calls `work` with a context whose programs all end in the same way. */
+/** Calls `work` with a context in which all programs end in the same way. */
 async function inContext(
   work: (context: Context) => Promise<void>,
   run: SystemWriter['run'] = () => Promise.resolve(good),

@@ -15,7 +15,7 @@ import {
   withPass,
 } from '../../../../agent/prepare/engine/fstab.ts';
 
-/** Bytes with a meaning in fstab, and others. */
+/** Strings of bytes with a meaning in fstab and of other bytes. */
 const text = fc.string({
   unit: fc.constantFrom(...' \t\n\r#,\\/=0127abcdefUID-\x85\xa0\xff"'.split('')),
   maxLength: 200,

@@ -16,11 +16,11 @@ undoing('restores every file', () =>
     for (const file of edited) assert.is.not(done[file], before[file], file);
     const { code, stdout } = await prepare({ undo: true });
     assert.is(code, 0);
-    assert.match(stdout, '/etc/fstab is as it was');
-    assert.match(stdout, 'stays: what /usr/bin/dracut');
+    assert.match(stdout, '/etc/fstab: restored');
+    assert.match(stdout, 'not undone: what /usr/bin/dracut');
     for (const file of edited) assert.is(tree(root)[file], before[file], file);
     assert.equal(actionLog(), []);
-    assert.match((await prepare({ undo: true })).stdout, 'prepare has changed nothing here.');
+    assert.match((await prepare({ undo: true })).stdout, 'Nothing to undo: prepare has changed nothing.');
     assert.is((await prepare()).code, 1);
   }),
 );
@@ -44,7 +44,7 @@ undoing('a file that was changed since stays, and can be restored later', () =>
     assert.is(code, 1);
     assert.match(
       stdout,
-      '/etc/fstab was changed since and stays; its old content is in /var/lib/immutafs/backup/etc-fstab.2',
+      '/etc/fstab: kept, because it was changed after prepare; its old content is in /var/lib/immutafs/backup/etc-fstab.2',
     );
     assert.match(fs.readFileSync(fstab, 'latin1'), /# mine\n$/);
     assert.is(tree(root)['etc/mtab'], before['etc/mtab']);
@@ -71,7 +71,7 @@ undoing('restores nothing once the old content of /home was removed: /home would
     assert.is(code, 1);
     assert.match(
       stdout,
-      /^Nothing is undone: --purge-old-home removed the old content.*\/var\/lib\/immutafs\/backup\.$/m,
+      /^Nothing is undone, because --purge-old-home has begun .*\/var\/lib\/immutafs\/backup\.$/m,
     );
     assert.equal(tree(root), done);
     assert.is(actionLog().at(-1)?.number, 99);
@@ -109,7 +109,7 @@ for (const [title, actions] of [
       const { code, stdout } = await prepare({ undo: true });
       assert.is(code, 0, stdout);
       assert.is(fs.readFileSync(path.join(root, 'etc/fstab'), 'latin1'), 'old\n');
-      assert.match(stdout, 'stays: the copy of /home on /dev/vdb');
+      assert.match(stdout, 'not undone: the copy of /home on /dev/vdb');
       assert.equal(actionLog(), []);
     }),
   );
@@ -136,7 +136,7 @@ const guestWithoutKeys = () =>
   });
 const names = ['ssh_host_ecdsa_key', 'ssh_host_ecdsa_key.pub', 'ssh_host_ed25519_key'];
 
-/** Like `ssh-keygen -A`, which keeps existing keys. */
+/** Returns a writer with a stub for `ssh-keygen -A`, which keeps existing keys. */
 const withKeygen = ({ root, writer }: Box): SystemWriter => ({
   ...writer,
   run: (program, args, ...rest) => {
@@ -174,7 +174,7 @@ made('a file that was changed since stays, is named, and remains in the action l
     fs.utimesSync(changed, later, later);
     const { code, stdout } = await box.prepare({ undo: true });
     assert.is(code, 1);
-    assert.match(stdout, '/etc/ssh/ssh_host_ecdsa_key: changed since');
+    assert.match(stdout, '/etc/ssh/ssh_host_ecdsa_key: kept, because');
     assert.equal(keys(box.root), ['ssh_host_ecdsa_key', 'ssh_host_rsa_key']);
     assert.equal(
       box.actionLog().map(({ action }) => action.do === 'run' && action.program),

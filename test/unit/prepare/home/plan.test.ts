@@ -48,7 +48,7 @@ first('installed programs are not named', async () => {
 first('an existing file system needs no parted', async () => {
   const { why } = await planned(guestWith(programs), 'home', { settings: { homeUuid: '1-2' } });
   assert.not.match(why.join('\n'), /is missing/);
-  assert.match(why.join('\n'), /UUID=1-2 is no file system of this guest/);
+  assert.match(why.join('\n'), /UUID=1-2 is not a file system of this guest/);
 });
 first('a new /home over the old one, which is still mounted at /home, is on its own disk', async () => {
   const guest = guestWith([...programs, ...forDisk]);
@@ -61,7 +61,10 @@ first.run();
 const uuid = '68f0dbf4-343f-4b2e-8199-63212c9d26fa';
 const disk = '/dev/vdb';
 
-/** A guest with /dev/vdb: the text of its progress marker, and whether it has our partition with a file system. */
+/**
+ * Returns a guest whose /dev/vdb has a progress marker with the given text and, if isFormatted, our partition with a
+ * file system.
+ */
 function guestWithDisk(marker: string, isFormatted: boolean): Guest {
   const guest = guestWith([...programs, ...forDisk]);
   guest.files['dev/vdb1'] = '';
@@ -109,7 +112,7 @@ actions('a marker of another file system: the disk is not ours', async () => {
   const marker = formatMarker({ progress: 'copying', uuid: uuid.replace('6', '7'), seconds: 1 });
   const step = await planned(guestWithDisk(marker, true), 'home', { settings: { homeDevice: disk } });
   assert.is(step.state, 'blocked');
-  assert.match(step.why.join('\n'), /it holds .*the partition \/dev\/vdb1/);
+  assert.match(step.why.join('\n'), /it contains .*the partition \/dev\/vdb1/);
   assert.equal(step.actions, []);
 });
 actions.run();

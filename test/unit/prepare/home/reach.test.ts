@@ -1,4 +1,6 @@
-/** Which mounts in any namespace lead to the old /home. Real mounts: test/system/prepare-home-reach.test.ts. */
+/**
+ * Tests which mounts in any namespace lead to the old /home. test/system/prepare-home-reach.test.ts uses real mounts.
+ */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { findBacking } from '../../../../agent/prepare/home/backing.ts';

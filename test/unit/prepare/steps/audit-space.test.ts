@@ -1,6 +1,6 @@
 import { type Files, table } from '../../../harness/step-table.ts';
 
-/** RHEL's auditd.conf with changes. */
+/** Returns RHEL's auditd.conf with changes. */
 function auditd(changes: Record<string, string> = {}, size = '64m'): Files {
   const values = {
     log_file: '/var/log/audit/audit.log',

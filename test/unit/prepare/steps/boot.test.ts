@@ -13,7 +13,7 @@ table('boot', 'boot', [
   ],
   [
     'an XFS without file types under /var',
-    // A superblock of version 4 (fs/xfs/libxfs/xfs_format.h).
+    // An XFS superblock of version 4 (fs/xfs/libxfs/xfs_format.h).
     { 'dev/block/253:0': `XFSB${'\0'.repeat(97)}\x04${'\0'.repeat(410)}` },
     'done',
     /ftype=0.*the kernel logs nothing about it/,

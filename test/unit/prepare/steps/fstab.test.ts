@@ -8,7 +8,7 @@ import { planned } from '../../../harness/planned.ts';
 const folder = path.join(import.meta.dirname, '../../../fixtures/fstab');
 const read = (name: string) => fs.readFileSync(path.join(folder, name), 'latin1');
 
-/** The devices of UUIDs. */
+/** Links from UUIDs to devices. */
 const uuids = {
   '0b9d5c3a-6d5e-4f4b-9d5e-0d1a5b6c7d8e': 'vda1',
   '7B77-95E7': 'vda2',

@@ -1,6 +1,6 @@
 import { type Files, goodEtc, table } from '../../../harness/step-table.ts';
 
-/** A guest with sshd and without host keys. */
+/** Returns the files of a guest with sshd and without host keys. */
 const sshd = (files: Files = {}): Files => ({
   ...goodEtc,
   'usr/sbin/sshd': 'program',

@@ -86,7 +86,7 @@ for (const [title, more, expected] of [
           'boot/grub2/grub.cfg',
           'boot/efi/EFI/redhat/grubenv',
         ];
-        // Whole milliseconds, since a copy keeps no smaller unit.
+        // Use whole milliseconds, because a copy does not keep smaller units.
         for (const name of edited) fs.lutimesSync(path.join(root, name), 1e9, 1e9);
         const before = tree(root);
         const { code, stdout } = await prepare({ ...only, apply: true, yes: true });

@@ -1,4 +1,4 @@
-/** overlayfs metadata in the disk's /var, as find(1) and getfattr(1) report it. */
+/** Tests the search for overlayfs metadata in the disk's /var with the output of find(1) and getfattr(1). */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Ended } from '../../../../agent/system/reader.ts';
@@ -11,7 +11,7 @@ const good = (stdout: string): Ended => ({ stdout, ended: 'good' });
 interface Found {
   /** The output of stat(1) for character devices. */
   devices?: Ended;
-  /** The output of getfattr(1) for the tree, and for its root. */
+  /** The output of getfattr(1) for the tree; `first` is the output for the root of the tree. */
   attributes?: Ended;
   first?: Ended;
 }

@@ -32,7 +32,7 @@ relp('numbers its frames consecutively', () => {
   assert.is(dialogue.close(), '4 close 0\n');
 });
 
-/** The results of responses that are cut at these places. */
+/** Returns the results of responses that arrive in chunks cut at the given places. */
 function receiveAll(dialogue: RelpDialogue, text: string, places: readonly number[]): RelpResult[] {
   const ends = [...new Set(places.map((place) => place % (text.length + 1)))].sort((a, b) => a - b);
   return [...ends, text.length].map((end, index) =>
@@ -70,7 +70,7 @@ relp('continues with 1 after the last transaction number', () => {
   dialogue.receive('999999997 rsp 6 200 OK\n');
   const sent = ['999999998 syslog 2 m0', '999999999 syslog 2 m1', '1 syslog 2 m2', '2 syslog 2 m3', ''];
   assert.is(dialogue.messages(messages(4)), sent.join('\n'));
-  // The last response comes first, so the order matters.
+  // The response to the last message arrives first and acknowledges nothing yet.
   assert.is(dialogue.receive('2 rsp 6 200 OK\n').acknowledged, 0);
   assert.is(dialogue.receive('999999998 rsp 6 200 OK\n999999999 rsp 6 200 OK\n').acknowledged, 2);
   assert.equal(dialogue.receive('1 rsp 6 200 OK\n'), { acknowledged: 2 });
