@@ -63,7 +63,7 @@ mount_lower() {
   [ -d "$1" ] || try stat "$1/." || fail_unreadable "$1 on the disk is not a readable directory: $error" || return 1
   try mount --bind "$1" "$lower" || return 1
   # Make the mount private, because otherwise the overlay, which is mounted next over the same directory, would
-  # propagate to $lower (mount_namespaces(7)). This needs a call of its own, because busybox mount would do only one of
+  # propagate to $lower (mount_namespaces(7)). This needs a separate call, because busybox mount would do only one of
   # the two operations.
   try mount --make-private "$lower" && try mount -o remount,bind,ro,nosuid,nodev,noexec "$lower" && return 0
   umount "$lower"

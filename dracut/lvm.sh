@@ -7,8 +7,8 @@ lvmlocal=/run/immutafs/lvmlocal.conf
 lvm_filter=/run/immutafs/lvm-filter
 
 # Writes $lvmlocal. $1: the existing lvmlocal.conf(5), which is copied to its beginning; $2: entries of
-# read_only_volume_list, each as "name", with a comma and a space after it. If a section occurs twice, LVM merges both and
-# the later value counts (libdm, _find_or_make_node).
+# read_only_volume_list, each as "name", with a comma and a space after it. If a section occurs twice, LVM merges both
+# and uses the later value (libdm, _find_or_make_node).
 write_lvmlocal() {
   {
     [ ! -r "$1" ] || while IFS= read -r line || [ -n "$line" ]; do

@@ -99,7 +99,7 @@ const maximumDepth = 10;
  * an overlay only if its upper layer survives, and on every other file system.
  */
 function persistenceTest(mounts: MountTable): (mount: Mount) => boolean {
-  // Evaluates each overlay once, because it may have thousands of mounts, which share one list of options.
+  // Evaluates each overlay once. The key is the list of options, which all mounts of an overlay share.
   const overlays = new Map<readonly string[], boolean>();
   const isPersistent = (mount: Mount, depth = 0): boolean => {
     if (['tmpfs', 'ramfs', 'devtmpfs', 'hugetlbfs'].includes(mount.type)) return false;
@@ -131,6 +131,6 @@ function tighten({ target, type }: Mount, executable: boolean, persistent: boole
     ...(executable
       ? [`mount -o remount,noexec ${target}${isNeeded ? ', if no program runs from it' : ''}`]
       : []),
-    ...(persistent ? ['have the host make its disk read-only, or put a tmpfs there'] : []),
+    ...(persistent ? ['make its disk read-only in the host, or mount a tmpfs at this path'] : []),
   ].join('; ');
 }

@@ -93,7 +93,8 @@ function impostorsAt(mount: Mount | undefined, requested: readonly string[], all
 function mountedDevices({ device, type, source }: Mount, devices: readonly BlockDevice[]): BlockDevice[] {
   if (type !== 'btrfs') return devices.filter((each) => each.device === device);
   const found = devices.find(({ file, name }) => [file, `/dev/${name}`].includes(source));
-  if (found === undefined) throw new Error(`the device of the Btrfs from ${source} is not known`);
+  if (found === undefined)
+    throw new Error(`cannot determine the device of the Btrfs that is mounted from ${source}`);
   return [found, ...devices.filter(({ name }) => name !== found.name && found.members.includes(name))];
 }
 

@@ -12,7 +12,7 @@ export const impostorAbsent: Check = {
     title: 'no writable device carries the identity of a sealed disk',
     means:
       "The check compares the identities of all block devices in udev's database: the UUID of a file system, swap, LUKS header, LVM physical volume or md array, the UUID of a partition and of a partition table, and a label if /etc/fstab or the kernel command line uses that label. No device on a writable disk has an identity of a device on a disk that the host made read-only, and the initramfs skipped no such device in this boot. Members of the same array, volume group or Btrfs may share an identity. Copies of an installation medium are also allowed.",
-    why: 'The boot finds disks by these identities. With a writable copy of the system disk, root in the guest could start other software at the next boot. The initramfs of this package ignores the copy, but an initramfs without this package does not, and two physical volumes with one UUID can keep LVM from activating the root.',
+    why: 'The boot finds disks by these identities. By creating a writable copy of the system disk, root in the guest can make the next boot start different software. The initramfs of this package ignores the copy, but an initramfs without this package may use it. In addition, LVM may not activate the root file system if two physical volumes have the same UUID.',
     fix: 'Find out who made the copy. If the copy is an attack, have the host detach the disk and keep it as evidence. If the copy is a forgotten clone, have the host detach it, or remove its signatures in the guest: wipefs --all DEVICE destroys the content of the named device. If the copy must stay, give it new identities (xfs_admin -U generate, tune2fs -U random, vgimportclone, sgdisk -G).',
   },
   evaluate: (facts) => {
@@ -29,7 +29,7 @@ export const impostorAbsent: Check = {
       subject: [...new Set(pairs.map(({ device }) => device))].slice(0, 10).join(' '),
       expected,
       observed: [...shown, ...more].join('; '),
-      remedy: `The copy is an attack or a forgotten clone: have the host detach the disk of ${first.device}, or wipe it.`,
+      remedy: `The copy is an attack or a forgotten clone: detach the disk of ${first.device} in the host, or wipe ${first.device}.`,
     };
   },
 };

@@ -12,7 +12,7 @@ export const varUpperTmpfs: Check = {
     title: 'the upper layer of /var is a tmpfs with limits',
     means:
       'According to the mount table, /run/var is a tmpfs with a limit for bytes (size=) and for inodes (nr_inodes=). The same holds for the file system of each upper layer below /var.',
-    why: 'On another file system, data written to /var would survive a reboot. Without limits, a growing log uses up all memory.',
+    why: 'If the upper layer is not on a tmpfs, data written to /var may survive a reboot. Without limits, a growing log can use all memory.',
     fix: 'Reboot, so that the boot creates the upper layer again. If the check still fails, find the program that mounts over /run/var.',
   },
   evaluate: ({ mounts, layers }) => {

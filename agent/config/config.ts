@@ -47,7 +47,7 @@ export function readConfig(reader: SystemReader): ReadConfig {
   try {
     const text = reader.readIfPresent(configFile, 2 * maximumBytes);
     if (text !== undefined) return parseConfig(text);
-    // The file is a dangling symbolic link.
+    // The path exists but leads to no file, so it is a dangling symbolic link.
     if (reader.stat(configFile) !== undefined) return unreadable('no such file or directory');
     const folder = reader.stat(path.dirname(configFile))?.kind;
     if (folder !== undefined && folder !== 'directory' && folder !== 'link')

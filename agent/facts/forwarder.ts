@@ -61,7 +61,7 @@ export function findForwarder(reader: SystemReader): Forwarder | undefined {
   const text = reader.readRecord(forwardStateFile, 'folder', 65536);
   if (text === undefined) return undefined;
   const value = parseJson(decodeBytes(text), forwardStateFile);
-  if (!isState(value)) throw new Error(`${forwardStateFile}: not what the forwarder writes`);
+  if (!isState(value)) throw new Error(`${forwardStateFile}: not a valid state of the forwarder`);
   const ago = (time: string) => (reader.now().getTime() - Date.parse(time)) / 1000;
   return {
     state: value,

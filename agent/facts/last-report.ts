@@ -17,7 +17,7 @@ export interface LastReport {
 
 /**
  * Reads the last report of this boot; undefined if there is none.
- * @throws Error for a malformed report; HostError if it cannot be read, or if a user other than root could have
+ * @throws Error for a malformed report; HostError if the report cannot be read, or if a user other than root can have
  *     written it
  */
 export function readLastReport(reader: SystemReader, bootId: string): LastReport | undefined {
@@ -57,7 +57,7 @@ function field(object: unknown, name: string): unknown {
 
 function string(object: unknown, name: string): string {
   const value = field(object, name);
-  if (typeof value !== 'string') throw new Error(`${reportFile}: ${name} is not a text`);
+  if (typeof value !== 'string') throw new Error(`${reportFile}: ${name} is not a string`);
   return value;
 }
 

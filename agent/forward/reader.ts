@@ -11,7 +11,7 @@ export interface Reader {
   stop(): void;
   /** Whether the reader has reached the end of the log at least once since it was last started. */
   readonly settled: boolean;
-  /** Why the log cannot be read; '' if it can. */
+  /** The reason why the log cannot be read; '' if it can be read. */
   readonly problem: string;
 }
 

@@ -83,7 +83,7 @@ function sealCommands({ disks }: Report): string {
   return commands.length === 0 ? '' : ` (${shortList(commands, '; ', 4)})`;
 }
 
-/** Whether the report describes this guest; otherwise it describes what the agent sees in its namespace. */
+/** Whether the agent sees this guest itself, and not only the system in its namespace. */
 function isOfThisGuest({ checks }: Report): boolean {
   return !checks.some(({ id, status }) => id === kernelView.id && status === 'error');
 }

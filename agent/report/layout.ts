@@ -6,7 +6,7 @@ export interface Line {
   label: string;
   /** The characters between label and text, which are not styled. */
   gap?: string;
-  /** Further indent of continuation lines, so that a name with spaces cannot look like an entry of its own. */
+  /** Additional indent of continuation lines, so that no continuation line looks like a separate entry. */
   hang?: number;
   text: string;
   labelStyle?: readonly Style[];
@@ -23,7 +23,7 @@ export interface LayoutOptions {
 /** Minimum width; narrower terminals are treated as if they had this width. */
 const minimum = 40;
 
-/** The width that lines are wrapped at on a terminal with so many columns. */
+/** Returns the width at which lines are wrapped on a terminal with the given number of columns. */
 export function usedColumns(columns: number): number {
   return Math.max(columns, minimum);
 }
@@ -55,7 +55,7 @@ function broken(
 ): { indent: number; part: string }[] {
   if (columns === undefined) return [{ indent: label, part: text }];
   const width = usedColumns(columns);
-  // If the label takes more than half of the terminal, too little room remains behind it.
+  // After a label wider than half of the terminal, indent continuation lines by only four columns.
   const indent = (label <= width / 2 ? label : 4) + hang;
   const [first = '', ...rest] = wrap(text, width - label);
   const others = rest.length === 0 ? [] : wrap(rest.join(' '), width - indent);

@@ -32,7 +32,7 @@ export function formatText(report: Report, view: View): string {
 
 const blank: Line = { label: '', text: '' };
 
-/** Errors, and warnings, of the boot in the short view. */
+/** Limit for the boot errors, and for the boot warnings, in the short view. */
 const shownProblems = 3;
 
 /** Returns an indented line. @param width width to which the label is padded */
@@ -164,7 +164,9 @@ function needsAttention({ status }: Finding): boolean {
   return status !== 'pass' && status !== 'skip';
 }
 
-/** Without root, the agent cannot verify that it sees the guest itself: the verdict rests on that. */
+/**
+ * Whether a finding shows that the agent, which does not run as root, could not verify that it sees the guest itself.
+ */
 function isIncomplete({ id, status }: Finding): boolean {
   return id === kernelView.id && status === 'skip';
 }

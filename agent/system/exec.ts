@@ -121,7 +121,7 @@ export async function runChild(program: string, args: readonly string[], deadlin
   });
 }
 
-/** Milliseconds. */
+/** The timeout of `runSync`, in milliseconds. */
 const syncTimeout = 10_000;
 
 export interface SyncOptions {

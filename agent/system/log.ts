@@ -15,7 +15,7 @@ export function cleaning(log: Log): Log {
   };
 }
 
-/** Keeps entries until `send` is called. Without entries, the log is not opened, because this takes milliseconds. */
+/** Keeps entries until `send` is called. Opens the log, which takes milliseconds, only if there are entries. */
 export function keepingLog(open: () => Promise<Log>): { log: Log; send: () => Promise<void> } {
   const kept: Parameters<Log>[] = [];
   return {

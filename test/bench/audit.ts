@@ -6,12 +6,12 @@ import { type Series, inRuntime } from './series-in-runtime.ts';
 import { type Figure, median } from './table.ts';
 import { unpack } from './unpack.ts';
 
-/** `status` and `check` against what else looks at a machine's file systems, on this one. Verdicts do not matter here. */
+/** Compares `status` and `check` with other programs that audit file systems, on this machine. Verdicts are ignored. */
 export async function audit(): Promise<Result> {
   const { agent, empty } = await buildPrograms();
   const names = ['empty', 'status', 'check', 'goss', 'lynis'] as const;
   const small = await inRuntime([[empty], [agent, 'status'], [agent, 'check'], goss()]);
-  // Not in turns with the others: what comes after its thousands of processes finds cold caches.
+  // lynis is not interleaved with the other programs, because its thousands of processes leave the caches cold.
   const measured = [...small, ...(await inRuntime([lynis()]))];
   const of = Object.fromEntries(names.map((name, index) => [name, measured[index]])) as Record<
     (typeof names)[number],
@@ -54,7 +54,7 @@ function wall(ours: string, rival: string, of: Measured, aim?: Figure['aim']): F
   return aim === undefined ? figure : { ...figure, aim };
 }
 
-/** The mean: a run has few of bash's milliseconds. */
+/** Compares the mean CPU times, because a run takes only a few milliseconds and bash rounds to milliseconds. */
 function processor(ours: string, rival: string, of: Measured): Figure {
   const time = (name: string) => mean(of[name]?.processor ?? []);
   return { name: `${ours} / ${rival}: processor time`, unit: 'ms', value: time(ours), control: time(rival) };
@@ -78,7 +78,7 @@ function goss(): string[] {
   ];
 }
 
-/** It looks for its parts where it stands, if it is installed nowhere. */
+/** Returns the command of lynis, which searches for its files in the working directory if it is not installed. */
 function lynis(): string[] {
   const folder = unpack('lynis', ['lynis']);
   const share = `${folder}/usr/share/lynis`;

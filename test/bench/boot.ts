@@ -11,8 +11,8 @@ import type { Figure } from './table.ts';
 import { ext4OnPartition, makeWritable } from '../vm/harness/scenario.ts';
 
 /**
- * A guest's start with the agent, and with what does a part of its job, against the same guest on the same read-only
- * disk without it.
+ * Compares the boot of a guest with the agent, or with other software that provides a part of the agent's functions,
+ * with the boot of the same guest on the same read-only disk without this software.
  */
 export async function boot(): Promise<Result> {
   const figures = [...(await onPartition()), ...(await withInitramfsTools()), ...(await onLvm())];
@@ -48,7 +48,10 @@ async function onPartition(): Promise<Figure[]> {
   ]);
 }
 
-/** Over the root only, as the others. Since util-linux 2.39 its root stays read-only without what is set for libmount. */
+/**
+ * Measures overlayroot with an overlay on the root only, as in the other guests. Since util-linux 2.39, the root
+ * remains read-only unless LIBMOUNT_FORCE_MOUNT2 is set.
+ */
 async function withInitramfsTools(): Promise<Figure[]> {
   const { tree, plain, overlayroot } = await overlayrootGuest();
   const control: Variant = { ...none, name: 'initramfs-tools', tree, bootFiles: plain };
@@ -84,8 +87,9 @@ const metrics: { of: keyof Start; name: string; unit: Figure['unit']; atMost?: n
 ];
 
 /**
- * One figure for each metric of each guest; what is aimed at counts for the agent. The least of all boots: while a guest
- * waits for its disk its clock goes on, so that what else this machine does can only add to it.
+ * Returns one figure for each metric of each guest. Only the agent has targets. Each value is the minimum of all boots,
+ * because other load on this machine can only increase a value: the guest's clock continues while the guest waits for
+ * its disk.
  */
 async function compare(control: Variant, others: Variant[]): Promise<Figure[]> {
   const base = await starts(control);

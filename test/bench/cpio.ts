@@ -2,11 +2,11 @@ const headerSize = 110;
 const magics = ['070701', '070702'];
 
 /**
- * The sizes of what an uncompressed initramfs has, by path; of folders, links and devices that is 0 or the
- * link's length. It is one archive or several, one after the other, with zeros in between
+ * Returns the sizes of the files in an uncompressed initramfs, by path. The size is 0 for folders and devices, and the
+ * length of the target for links. An initramfs consists of one or more archives, with zeros between them
  * (Documentation/driver-api/early-userspace/buffer-format.rst).
  *
- * @throws if it is compressed, or not an initramfs
+ * @throws if the image is compressed or is not an initramfs
  */
 export function cpioSizes(image: Buffer): Map<string, number> {
   const sizes = new Map<string, number>();
@@ -28,7 +28,7 @@ export function cpioSizes(image: Buffer): Map<string, number> {
   return sizes;
 }
 
-/** The header's fields are eight hexadecimal digits each, after the magic. */
+/** Returns a field of a header. After the magic, each field consists of eight hexadecimal digits. */
 function field(image: Buffer, header: number, index: number): number {
   const at = header + 6 + index * 8;
   return Number.parseInt(image.toString('latin1', at, at + 8), 16);

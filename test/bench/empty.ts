@@ -1,2 +1,2 @@
-// The empty program: what any program costs that is built as the agent is.
+// An empty program, which measures the cost of any program that is built like the agent.
 export {};

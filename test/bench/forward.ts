@@ -6,7 +6,7 @@ import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import { unpack } from './unpack.ts';
 
-/** Entries per sender; the agent alone forwards five times as many in a second run. */
+/** The number of entries per sender. In a second run, only the agent forwards five times as many. */
 const entries = Number(process.env['BENCH_ENTRIES'] ?? 200_000);
 const many = 5 * entries;
 

@@ -6,7 +6,7 @@ import { ordinaryTree } from '../vm/harness/tree.ts';
 import { cpioSizes } from './cpio.ts';
 import type { Result } from './run.ts';
 
-/** What the dracut module adds to the uncompressed initramfs of the guest that the scenarios boot. */
+/** Measures what the dracut module adds to the uncompressed initramfs of the guest that the scenarios boot. */
 export async function initramfs(): Promise<Result> {
   const before = await sizesIn(await ordinaryTree());
   const after = await sizesIn(await agentTree());
@@ -31,7 +31,7 @@ async function sizesIn(tree: string): Promise<Map<string, number>> {
   return cpioSizes(await readFile(file));
 }
 
-/** In KiB. */
+/** Returns the total size in KiB. */
 function sum(files: [string, number][]): number {
   return files.reduce((total, [, size]) => total + size, 0) / 1024;
 }

@@ -1,6 +1,7 @@
-"""Measures a command where there are many mounts: many-mounts.py KIND COUNT COMMAND... (mount(2)).
+"""Measures a command on a system with many mounts: many-mounts.py KIND COUNT COMMAND... (mount(2)).
 
-In a mount namespace that the caller made. Prints JSON: processor seconds of the command, bytes of its output.
+Must run in a mount namespace that the caller created. Prints JSON: the CPU time of the command in seconds, and the size
+of its output in bytes.
 """
 
 import ctypes

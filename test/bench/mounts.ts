@@ -12,7 +12,7 @@ const kinds = {
   stacked: 'tmpfs on one another',
 };
 
-/** `immutafs-agent status` as shipped, with thousands of mounts, against the same with few. */
+/** Compares `immutafs-agent status`, as shipped, with thousands of mounts and with few mounts. */
 export async function mounts(): Promise<Result> {
   const { agent } = await buildPrograms();
   const figures: Figure[] = [];
@@ -20,7 +20,7 @@ export async function mounts(): Promise<Result> {
     const [many, few] = [await measure(kind, count, agent), await measure(kind, 20, agent)];
     figures.push(
       {
-        // Not the kernel's share: it walks a stack anew for each line of mountinfo.
+        // Excludes the kernel's CPU time, because the kernel walks a stack of mounts for each line of mountinfo.
         name: `${name}: processor time`,
         unit: 's',
         value: many.user,
@@ -44,7 +44,7 @@ export async function mounts(): Promise<Result> {
 }
 
 interface Measured {
-  /** Seconds in user space. */
+  /** The CPU time in user space, in seconds. */
   user: number;
   bytes: number;
 }

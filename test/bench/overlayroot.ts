@@ -3,15 +3,15 @@ import { bootFilesIn } from '../vm/harness/kernel.ts';
 import type { BootFiles } from '../vm/harness/kernel.ts';
 import { ordinaryTree } from '../vm/harness/tree.ts';
 
-/** The ordinary guest with initramfs-tools in place of dracut, with which overlayroot does not work. */
+/** The ordinary guest with initramfs-tools instead of dracut, because overlayroot does not work with dracut. */
 export interface OverlayrootGuest {
   tree: string;
-  /** Without overlayroot. */
+  /** The boot files without overlayroot. */
   plain: BootFiles;
   overlayroot: BootFiles;
 }
 
-/** The drivers are those of the guest's dracut.conf; nothing is compressed there either. */
+/** Uses the drivers in the guest's dracut.conf and, as in dracut.conf, no compression. */
 const make = `
 set -e
 printf '%s\\n' virtio_pci virtio_blk virtio_scsi sd_mod xfs ext4 dm_mod dm_crypt raid1 >/etc/initramfs-tools/modules
@@ -23,9 +23,10 @@ mkinitramfs -o "/boot/initrd.img-$kernel" "$kernel"
 `;
 
 /**
- * Both boot files of one guest. overlayroot is of Debian's package; all that it does is in the initramfs.
+ * Returns the boot files of one guest without and with overlayroot. overlayroot is installed from Debian's package and
+ * works only in the initramfs.
  *
- * cryptsetup: the package has it in every initramfs that overlayroot is in, used or not.
+ * cryptsetup is installed because the package adds it to every initramfs that contains overlayroot, used or not.
  */
 export async function overlayrootGuest(): Promise<OverlayrootGuest> {
   const packages = ['initramfs-tools', 'overlayroot', 'cryptsetup'];

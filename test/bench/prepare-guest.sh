@@ -1,8 +1,9 @@
 #!/bin/sh
-# Makes this mount namespace look like a guest to be prepared, then runs a command: 100,000 files below /var, some of
-# them open for writing, and a kernel with an initramfs. Only for a namespace of its own (packaging/build/run-dist.sh).
+# Makes this mount namespace look like a guest to be prepared, then runs a command. The guest has 100,000 files below
+# /var, some of them open for writing, and a kernel with an initramfs. Must be run in a separate mount namespace
+# (packaging/build/run-dist.sh).
 #   prepare-guest.sh TREE IMAGE COMMAND [ARGUMENT…]
-# TREE: the root of a guest with the package.
+# TREE: the root of a guest with the package installed. IMAGE: the initramfs.
 set -eu
 tree=$1 image=$2
 shift 2

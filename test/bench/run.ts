@@ -10,9 +10,9 @@ import { isMet, table } from './table.ts';
 import type { Figure } from './table.ts';
 import { update } from './update.ts';
 
-/** What one benchmark says. */
+/** The result of one benchmark. */
 export interface Result {
-  /** How it was measured, and against what. */
+  /** Describes the measurement and the control. */
   about: string;
   /** The heading of the control's column. */
   control: string;
@@ -31,7 +31,7 @@ const benchmarks: Record<string, () => Promise<Result>> = {
   update,
 };
 
-/** Runs benchmarks by their names, all of them without a name. @returns the exit code: 1 if an aim is missed */
+/** Runs the named benchmarks, or all benchmarks if no name is given. @returns the exit code: 1 if a target is missed */
 async function main(names: string[]): Promise<number> {
   const unknown = names.find((name) => !Object.hasOwn(benchmarks, name));
   if (unknown !== undefined) {

@@ -4,7 +4,7 @@ import type { Series } from './series.ts';
 
 export type { Series };
 
-/** Measures commands in turns, all in one namespace that has the runtime, so that making one is not measured. */
+/** Measures commands alternately in one namespace with the runtime, so that creating a namespace is not measured. */
 export async function inRuntime(commands: string[][]): Promise<Series[]> {
   const inner = [process.execPath, inRoot('test/bench/series.ts'), JSON.stringify(commands)];
   const { stdout } = await execa('sh', [inRoot('packaging/build/run-dist.sh'), ...inner]);

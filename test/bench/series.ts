@@ -3,21 +3,21 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** What was measured of one command, run by run. */
+/** The measurements of one command, one value per run. */
 export interface Series {
-  /** Wall time of each run. */
+  /** The wall time of each run. */
   milliseconds: number[];
-  /** Peak resident memory, of the first runs' repetitions. */
+  /** The peak resident memory. The first runs are repeated to measure it. */
   kibibytes: number[];
-  /** Processor time, its own and the kernel's for it, of as many repetitions. */
+  /** The CPU time (user and system), in milliseconds. The first runs are repeated to measure it. */
   processor: number[];
-  /** How many processes a run starts beside itself, threads not counted. */
+  /** The number of processes that a run starts, without threads. */
   processes: number;
 }
 
 const runs = { warmUp: 3, timed: 40, sized: 9 };
 
-/** Runs commands in turns, so that what else the machine does falls on all alike. */
+/** Runs commands alternately, so that other load on the machine affects all commands equally. */
 function measure(commands: string[][]): Series[] {
   const series = commands.map((command) => ({
     processes: countProcesses(command),
@@ -44,7 +44,7 @@ function wallTime(command: string[]): number {
   return performance.now() - start;
 }
 
-/** Milliseconds by getrusage(2), which bash rounds to one; time(1) has hundredths of a second. */
+/** Returns the CPU time in milliseconds. bash prints milliseconds (getrusage(2)), but time(1) only 10 ms steps. */
 function processorTime(command: string[]): number {
   const bash = ['bash', '-c', 'TIMEFORMAT=\'%3U %3S\'; time "$@" 2>/dev/null', 'bash'];
   const [user, system] = run([...bash, ...command])
@@ -55,7 +55,10 @@ function processorTime(command: string[]): number {
   return (Number(user) + Number(system)) * 1000;
 }
 
-/** time(1) in between is small: what a process has before its exec counts, too (getrusage(2), ru_maxrss). */
+/**
+ * Returns the peak resident memory in KiB, which includes the memory of the process before its exec (getrusage(2),
+ * ru_maxrss). Therefore, the command is started by time(1), which is small.
+ */
 function peakMemory(command: string[]): number {
   const last =
     run(['time', '--format', '%M', ...command])
@@ -66,7 +69,7 @@ function peakMemory(command: string[]): number {
   return Number(last);
 }
 
-/** @throws if strace(1) did not see the command's own execve, the one that is always there */
+/** Counts the processes that a command starts. @throws if strace(1) did not report the command's own execve */
 function countProcesses(command: string[]): number {
   const folder = mkdtempSync(join(tmpdir(), 'bench-'));
   try {
@@ -80,7 +83,7 @@ function countProcesses(command: string[]): number {
   }
 }
 
-/** Its exit code is its verdict on this machine, which does not matter here. @returns its stderr */
+/** Runs a program. Ignores its exit code, which is a verdict on this machine. @returns the program's stderr */
 function run([program = '', ...args]: string[]): string {
   const { error, signal, stderr } = spawnSync(program, args, { encoding: 'utf8' });
   if (error) throw error;

@@ -8,7 +8,10 @@ import type { Boot, Guest, Layout } from '../vm/harness/scenario.ts';
 import { templateOf } from '../vm/harness/template.ts';
 import { ordinaryTree } from '../vm/harness/tree.ts';
 
-/** Boots of each guest; its clock counts instructions, so they differ by hundredths of a second on an idle machine. */
+/**
+ * The number of boots of each guest. The guest's clock counts instructions, so on an idle machine the boots differ only
+ * by hundredths of a second.
+ */
 const boots = Number(process.env['BENCH_BOOTS'] ?? 3);
 
 /** A guest to be measured. */
@@ -21,15 +24,15 @@ export interface Variant {
   /** Kernel arguments. */
   words?: string[];
   bootFiles?: BootFiles;
-  /** Of another tree than the ordinary one. */
+  /** The tree, if it is not the ordinary tree. */
   tree?: string;
-  /** The type of file system at / that shows that what is measured was there; `-` for any. */
+  /** The expected type of the file system at /, to verify that the measured software was active; undefined for any. */
   root?: string;
 }
 
-/** Seconds from the kernel's start; processes and threads started until then, as the kernel counts forks. */
+/** Times in seconds since the start of the kernel, and the numbers of processes and threads started until then. */
 export interface Start {
-  /** Size in KiB, as it is unpacked. */
+  /** The uncompressed size in KiB. */
   initramfs: number;
   switchRoot: number;
   localFs: number;
@@ -40,7 +43,7 @@ export interface Start {
   failedUnits: number;
 }
 
-/** Each boot has a guest of its own: a second boot of one would find what the first one wrote. */
+/** Boots a new guest for each measurement, because a second boot of a guest would find the files of the first boot. */
 export async function starts(variant: Variant): Promise<Start[]> {
   const tree = variant.tree ?? (await (variant.agent ? agentTree() : ordinaryTree()));
   const template = await templateOf(variant.layout ?? xfsOnLvm, tree);
@@ -52,7 +55,7 @@ export async function starts(variant: Variant): Promise<Start[]> {
   for (let count = 0; count < boots; count++) {
     await withGuest({ template, edit }, async (guest) => {
       const one = await start(guest, variant);
-      // All of them take half an hour.
+      // Show the progress, because all boots together take half an hour.
       process.stderr.write(`${variant.name}: ${JSON.stringify(one)}\n`);
       all.push(one);
     });
@@ -80,8 +83,8 @@ const afterTarget = {
 };
 
 /**
- * Units that keep what /proc/stat said when a target was reached, and before anything that is ordered after it: their
- * own processes are the same for all.
+ * Adds units that copy /proc/stat when a target is reached, before units that are ordered after the target are started.
+ * The units start the same processes in every guest.
  */
 async function addCounters(root: string): Promise<void> {
   const units = join(root, 'etc/systemd/system');
@@ -110,7 +113,7 @@ const steps = {
   root: 'awk \'$5 == "/" { sub(/.* - /, ""); print $1 }\' /proc/self/mountinfo',
 };
 
-/** PID 1's start after the switch of roots is systemd's UserspaceTimestamp (org.freedesktop.systemd1(5)). */
+/** systemd's UserspaceTimestamp is the start of PID 1 after the switch of the root (org.freedesktop.systemd1(5)). */
 function startOf(boot: Boot, initramfs: number): Start {
   const seconds = (step: string): number => Number(boot.step(step).stdout) / 1e6;
   const count = (step: string): number => Number(boot.step(step).stdout);

@@ -3,7 +3,7 @@ import type { Result } from './run.ts';
 import { type Series, inRuntime } from './series-in-runtime.ts';
 import { median } from './table.ts';
 
-/** `immutafs-agent status` against an empty program of the same build. */
+/** Compares `immutafs-agent status` with an empty program that is built in the same way. */
 export async function status(): Promise<Result> {
   const { agent, empty } = await buildPrograms();
   const [ours, control] = (await inRuntime([[agent, 'status'], [empty]])) as [Series, Series];
@@ -28,7 +28,7 @@ export async function status(): Promise<Result> {
       {
         name: 'processes started',
         unit: '',
-        // A write to a frozen file system does not end: another process tries it.
+        // One child process is required, because a write to a frozen file system hangs.
         value: ours.processes,
         control: control.processes,
         aim: { of: 'value', atMost: 1 },

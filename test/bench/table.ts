@@ -2,20 +2,20 @@
 export interface Figure {
   name: string;
   value: number;
-  /** Between the least and the greatest that was measured, where the value is one of a few. */
+  /** The difference between the greatest and the least measurement, if there are several. */
   spread?: number;
-  /** What was measured in the same run to compare with. */
+  /** The value of the control, which was measured in the same run. */
   control?: number;
   unit: 's' | 'ms' | 'µs' | '/s' | 'MiB' | 'KiB' | '';
   aim?: Aim | undefined;
 }
 
-/** What is aimed at: at most, or at least, so much of the value, of value / control, or of value - control. */
+/** A target: an upper or a lower limit for the value, for value / control, or for value - control. */
 type Aim = { of: 'value' | 'ratio' | 'difference' } & ({ atMost: number } | { atLeast: number });
 
 const digits = { s: 2, ms: 1, µs: 1, '/s': 0, MiB: 1, KiB: 1, '': 0 };
 
-/** Prints figures as lines of aligned columns. @param control what `Figure.control` was measured with */
+/** Formats figures as lines of aligned columns. @param control the heading of the column of `Figure.control` */
 export function table(figures: Figure[], control: string): string {
   const all = [
     ['figure', 'value', 'spread', control, 'ratio', 'difference', 'aim', 'met'],
@@ -36,7 +36,7 @@ export function table(figures: Figure[], control: string): string {
   return rows.map((cells) => `${line(cells).trimEnd()}\n`).join('');
 }
 
-/** Whether a figure is what is aimed at; undefined without an aim. */
+/** Whether a figure meets its target; undefined if it has no target. */
 export function isMet(figure: Figure): boolean | undefined {
   if (!figure.aim) return undefined;
   const reached = measured(figure)[figure.aim.of];
@@ -44,7 +44,7 @@ export function isMet(figure: Figure): boolean | undefined {
   return 'atMost' in figure.aim ? reached <= figure.aim.atMost : reached >= figure.aim.atLeast;
 }
 
-/** The middle one, or the mean of the two in the middle. */
+/** Returns the middle value, or the mean of the two middle values. */
 export function median(values: number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const [low, high] = [sorted[(sorted.length - 1) >> 1], sorted[sorted.length >> 1]];

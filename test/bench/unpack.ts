@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { scratch } from '../../packaging/build/paths.ts';
 
-/** Debian packages' files in a folder of their own: nothing is installed, and nothing conflicts. @returns the folder */
+/** Unpacks Debian packages without installing them, so that they cannot conflict. @returns the folder */
 export function unpack(name: string, packages: readonly string[]): string {
   const folder = path.join(scratch, 'bench', name);
   if (fs.existsSync(folder)) return folder;

@@ -13,15 +13,15 @@ import type { Figure } from './table.ts';
 
 const marks = '/var/lib/marks';
 
-/** A word, the guest's own clock, in seconds since its kernel began, and for how long its one processor was idle. */
+/** Returns a command that records a keyword, the guest's uptime and the idle time of its only CPU, in seconds. */
 const mark = (word: string): string => `echo ${word} $(cat /proc/uptime) >>${marks}`;
 
-/** Its seconds: by how much a guest's programs are slower here than those of a guest with KVM. */
+/** Prints the duration of a loop, in seconds. It shows how much slower programs run than in a guest with KVM. */
 const loop = 'TIMEFORMAT=%R; { time for ((i = 0; i < 300000; i++)); do :; done; } 2>&1';
 
 /**
- * Has the guest note the end of its own check at boot, and the beginning of its shutdown. In dracut's place, which
- * takes long in an emulated guest, is a program that hands in the image that is there.
+ * Makes the guest record the end of its check at boot and the beginning of its shutdown. dracut, which takes long in an
+ * emulated guest, is replaced by a program that copies the existing image.
  */
 const withMarks: Edit = async (root) => {
   const copy = '#!/bin/sh\n' + [mark('begin'), 'cp /boot/initrd.img-* "$2"', mark('end')].join('\n') + '\n';
@@ -38,8 +38,9 @@ const withMarks: Edit = async (root) => {
 };
 
 /**
- * How long the guest's service waits for us in an update, beside its two reboots, the update's own commands and dracut:
- * only what lies between those is measured. What a guest would wait that is not emulated is reckoned from it.
+ * Measures the time that the project adds to an update of a guest, that is, the time between the two reboots, the
+ * update's own commands and dracut, which are not included. The time for a guest without emulation is calculated from
+ * this time.
  */
 export async function update(): Promise<Result> {
   const template = await templateOf(xfsOnLvm, await agentTree());
@@ -66,7 +67,7 @@ export async function update(): Promise<Result> {
   };
 }
 
-/** Seconds; `busy` of a guest that is shut off is nothing. */
+/** Times in seconds. `busy` is the CPU time of the guest, which is 0 while the guest is shut off. */
 interface Span {
   name: string;
   wall: number;
@@ -109,7 +110,10 @@ async function waits({ ansible, host, guest, editDomain }: LibvirtFixture): Prom
 
 type Clock = Omit<Span, 'name'>;
 
-/** virsh(1), event: "2026-11-25 10:00:00.000+0000: event 'lifecycle' for domain 'guest': Stopped Shutdown". */
+/**
+ * Returns the times between the guest's stops and starts, from the output of `event` (virsh(1)):
+ * "2026-11-25 10:00:00.000+0000: event 'lifecycle' for domain 'guest': Stopped Shutdown".
+ */
 function waitsBetween(text: string): [number, number] {
   const events = text
     .matchAll(/^(\S+) (\S+): event 'lifecycle' for domain '[^']*': (Stopped|Started)/gm)
@@ -124,7 +128,7 @@ function waitsBetween(text: string): [number, number] {
   return [b - a, d - c];
 }
 
-/** Those of the boot in maintenance: what a sealed guest notes is gone with its /var. */
+/** Returns the spans of the boot in maintenance mode. The records of a sealed guest are lost with its /var. */
 function spansIn(text: string): [Clock, Clock, Clock] {
   const lines = text.split('\n').map((line) => line.split(' '));
   const words = ['checked', 'begin', 'end', 'begin', 'end', 'down'];

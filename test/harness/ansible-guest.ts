@@ -35,7 +35,7 @@ const stubs = {
     --) break ;;
   esac
 done
-# As systemd does: two dollar signs are one.
+# Replace two dollar signs with one, as systemd does.
 for arg; do
   shift
   set -- "$@" "$(printf %s "$arg" | sed 's/[$][$]/$/g')"

@@ -37,8 +37,8 @@ export function inNamespace(script: string, timeout = 60_000): Ran {
 }
 
 /**
- * Returns the report that `status --json` printed at the end of a script. @throws Error with the output if it has no
- * report
+ * Returns the report that `status --json` printed at the end of a script.
+ * @throws Error with the output if it has no report
  */
 export function reportOf({ code, stdout, stderr }: Ran): Report {
   try {

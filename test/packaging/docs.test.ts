@@ -33,7 +33,7 @@ for (const page of ['man/immutafs-agent.8', 'man/immutafs.conf.5']) {
   });
 }
 
-docs('the manual and the catalog say what --explain says', () => {
+docs('the manual and the catalog contain the texts of --explain', () => {
   const manual = rendered('man/immutafs-agent.8');
   const catalog = flat(documents()['immutafs.catalog'] ?? '');
   for (const { id, messageId, documentation } of checks) {
@@ -54,7 +54,7 @@ docs('immutafs.conf(5) has every key with its default', () => {
   }
 });
 
-docs('journald takes the catalog, every entry of it', () => {
+docs('journald accepts every entry of the catalog', () => {
   const system = path.join(folder, 'root');
   for (const under of ['usr/lib', 'var/lib']) {
     fs.mkdirSync(path.join(system, under, 'systemd/catalog'), { recursive: true });
@@ -74,7 +74,7 @@ docs('journald takes the catalog, every entry of it', () => {
   assert.equal(ids, expected.sort());
 });
 
-docs('message ids are 128 bits, and each has one', () => {
+docs('message IDs have 128 bits and are unique', () => {
   const ids = messages.map(({ messageId }) => messageId);
   assert.is(new Set(ids).size, messages.length);
   for (const id of ids) assert.match(id, /^[0-9a-f]{32}$/);
@@ -95,7 +95,7 @@ docs('bash completes commands, options and their values', () => {
   assert.not.ok(complete('immutafs-agent', '').includes('probe'));
 });
 
-docs('bash and shellcheck have nothing to say of the completion', () => {
+docs('bash and shellcheck report nothing for the completion', () => {
   const file = path.join(folder, 'completion/immutafs-agent');
   execFileSync('bash', ['-n', file]);
   execFileSync('shellcheck', ['-s', 'bash', file]);

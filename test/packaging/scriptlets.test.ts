@@ -48,7 +48,7 @@ test('erase: units are disabled, and the initramfs is rebuilt without the hook',
   assert.not.ok(root.has('usr/bin/immutafs-agent'));
 });
 
-test('erase: fails while fstab mounts / read-only, which nothing would override afterwards', ({ root }) => {
+test('erase: fails while fstab mounts / read-only, because / would stay read-only', ({ root }) => {
   root.makeFolder('etc');
   root.write('etc/fstab', '# / xfs\nUUID=2 /boot xfs defaults 0 0\nUUID=1 / xfs noatime,ro');
   assertQuiet(install(root));
@@ -83,7 +83,7 @@ test('yum 3: its plug-in gets a configuration file, which an administrator may e
   assert.not.ok(root.has(file));
 });
 
-test('dnf, to whose configuration directory yum links, gets no file', ({ root }) => {
+test('no file is made if the plug-in directory of yum is a link to that of dnf', ({ root }) => {
   root.makeFolder('etc/yum');
   root.makeFolder('etc/dnf/plugins');
   symlinkSync('../dnf/plugins', root.path('etc/yum/pluginconf.d'));
@@ -93,7 +93,7 @@ test('dnf, to whose configuration directory yum links, gets no file', ({ root })
   assert.equal(root.list('etc/yum'), ['pluginconf.d']);
 });
 
-test('with systemd running: it is reloaded, and the forwarder restarts with the new program', ({ root }) => {
+test('a running systemd is reloaded, and the forwarder restarts with the new program', ({ root }) => {
   root.makeFolder('run/systemd/system');
   assertQuiet(install(root));
   assert.equal(root.calls(), [
@@ -129,7 +129,7 @@ test('dracut fails: the old initramfs stays, a message says what to do, and the 
   assert.match(erased.stderr, 'The initramfs still has the hook of immutafs-agent, which is erased.');
 });
 
-test('a separate /boot is frozen afterwards to write out its journal; if that fails, synced', ({ root }) => {
+test('a separate /boot is frozen afterwards to write out its journal, or synced if it fails', ({ root }) => {
   const writeOuts = () => root.calls().filter((line) => /^(fsfreeze|sync$)/.test(line));
   root.stub('fsfreeze', '', 'usr/sbin');
   root.stub('sync', '', 'usr/bin');

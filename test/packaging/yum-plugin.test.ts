@@ -24,7 +24,7 @@ const pluginError =
   'Error: This guest is sealed, packages cannot be changed. To update it: immutafs-agent(8), UPDATES\n';
 const resolving = 'Resolving Dependencies\n';
 
-test('on a sealed guest its error comes before that of yum, for commands that change packages', () => {
+test('on a sealed guest, commands that change packages fail with the error of the plug-in', () => {
   const without = path.join(scratch, 'no-plugin.py');
   writeFileSync(without, 'requires_api_version = "2.3"\nplugin_type = (0, 1)\n');
   assert.equal(yum(readOnly, without, 'update'), [1, 'No write access to /usr directory\n'], 'without it');
@@ -54,11 +54,11 @@ test('commands that do not write to /usr are not affected', () => {
   );
 });
 
-test('in maintenance it does nothing', () => {
+test('in maintenance, the plug-in does nothing', () => {
   assert.equal(yum(':', plugin, 'update'), [0, resolving]);
 });
 
-test('it is valid for Python 2.7', () => {
+test('the plug-in is valid for Python 2.7', () => {
   const check = (file: string) => run('/usr/bin/python3', ['-B', inRoot('test/harness/python-2.7.py'), file]);
   assert.equal(check(plugin), { code: 0, stdout: '', stderr: '' });
   const folder = mkdtempSync(path.join(scratch, 'python-'));

@@ -50,12 +50,12 @@ for (const [name, shell] of Object.entries(shells)) {
     sealed(text.trim(), () => assert.is(boot({ shell, files: config(text) }).made[2], expected));
   }
 
-  sealed('the upper layer is capped without a configuration', () => {
+  sealed('the upper layer has a limit without a configuration', () => {
     const { made } = boot({ shell });
     assert.match(made[1] ?? '', /^\/run\/var tmpfs \S+ size=\d+k,nr_inodes=204800,mode=700$/);
   });
 
-  sealed('the cap of inodes holds', () => {
+  sealed('the limit of inodes is enforced', () => {
     const { after } = boot({
       shell,
       files: config('VAR_SIZE=8m\nVAR_INODES=1000\n'),

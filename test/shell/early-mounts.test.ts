@@ -77,7 +77,7 @@ for (const [name, shell] of Object.entries(shells)) {
         'activation {\n\tread_only_volume_list = [ "rhel/root", "my-vg-/a-b-c" ]\n}\n',
     );
   });
-  lvm('not in maintenance', () => assert.equal(bound(bootWithLvm('writable', own).made), []));
+  lvm('in maintenance, nothing is bound', () => assert.equal(bound(bootWithLvm('writable', own).made), []));
   const warnings = (bootEnv: string[]) => bootEnv.filter((line) => line.startsWith('WARNING='));
   lvm('a root without lvmlocal.conf: a warning', () => {
     const { made, bootEnv } = bootWithLvm('sealed', { 'sysroot/etc/lvm/lvm.conf': '' });

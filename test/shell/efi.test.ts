@@ -24,7 +24,7 @@ for (const [name, shell] of Object.entries(shells)) {
     ['in the copy that PID 1 of the initramfs made', { ...copy, [`${efivars}/BootOrder-x`]: attributes }],
     ['in both', { ...variable, ...copy }],
   ] as const) {
-    hidden(`${title}: the real root's systemd finds neither`, () => {
+    hidden(`${title}: systemd of the real root finds no variable and no copy`, () => {
       const booted = run(files);
       assert.is(booted.after, '.\n');
       assert.ok(booted.made.includes(covered), booted.made.join('\n'));
@@ -33,7 +33,7 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
-  hidden('in maintenance it is not changed', () => {
+  hidden('in maintenance, the variable is not changed', () => {
     const booted = run({ ...variable, ...copy }, 'writable');
     assert.is(booted.after, `${options}\nsystemd.run=/bin/false.\n`);
     assert.equal(booted.made, []);

@@ -185,7 +185,7 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
   for (const [title, scenario] of Object.entries(genuine)) {
-    check(`${title}: the boot goes on`, () => {
+    check(`${title}: the boot continues`, () => {
       const { code, after, bootEnv } = run(scenario);
       assert.equal([code, after], [0, '']);
       assert.ok(bootEnv.includes('STAGE=initramfs'));

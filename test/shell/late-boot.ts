@@ -17,7 +17,7 @@ ${damage}
 mount -t sysfs sys /sys
 loop=$(losetup -f --show /volume)
 umount /sys
-# It is released when the last process closes it (loop(4), LO_FLAGS_AUTOCLEAR).
+# The kernel releases the loop device when the last process closes it (loop(4), LO_FLAGS_AUTOCLEAR).
 exec 9<"$loop"
 losetup -d "$loop"
 ln -s "$(readlink /sys/class/block/${on})" "/sys/class/block/\${loop##*/}"

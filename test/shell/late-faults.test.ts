@@ -110,7 +110,7 @@ for (const [name, shell] of Object.entries(shells)) {
   // busybox runs its built-in mount, not the program in PATH.
   if (name.startsWith('busybox')) continue;
   const several = suite(`${name}: late, several instances`);
-  several('two at the same time share the tmpfs', () => {
+  several('two instances at the same time share the tmpfs', () => {
     const files = {
       ...{ ...config(), ...sealed, 'etc/fstab': '', 'var/log/x': '', 'var/spool/x': '' },
       // Gives the other instance enough time to read the mounts.
@@ -130,7 +130,7 @@ for (const [name, shell] of Object.entries(shells)) {
 
   // The five calls of mount(8): bind, private, read-only, tmpfs, overlay.
   for (const nth of [1, 2, 3, 4, 5]) {
-    several(`killed before its mount ${nth}: the next instance completes it`, () => {
+    several(`killed before mount ${nth}: the next instance completes the overlay`, () => {
       const files = {
         ...ownVar,
         'shims/mount': shim(`[ $n -ne ${nth} ] || { kill -KILL $(cat /pid); sleep 0.1; exit 1; }`),

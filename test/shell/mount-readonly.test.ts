@@ -98,11 +98,11 @@ for (const [name, shell] of shimmed) {
   const sealed = 'ln -s /dev/loop7 /dev/immutafs/by-uuid/u';
   const noted = 'IMPOSTOR=/dev/loop5 /dev/loop7 UUID=u\n';
 
-  choose('its link exists at once', () => {
+  choose('the link to the sealed disk exists immediately', () => {
     const { mounts, udevadm } = mounted(sealed);
     assert.equal([mounts, udevadm], ['-o ro /dev/loop7 /sysroot\n', undefined]);
   });
-  choose('udev finds it later; the copy is recorded', () => {
+  choose('udev finds the sealed disk later; the copy is recorded', () => {
     const wait = {
       'run/udev/queue': '',
       'shims/udevadm': `#!/bin/bash\necho "$@" >>/out/udevadm\n${sealed}\n`,
@@ -113,7 +113,7 @@ for (const [name, shell] of shimmed) {
       ['-o ro /dev/loop7 /sysroot\n', 'settle --timeout=25\n', noted],
     );
   });
-  choose('it is in a volume group that is not active', () => {
+  choose('the sealed disk is in a volume group that is not active', () => {
     const out = mounted(
       'mkdir /dev/immutafs/lvm; ln -s /dev/loop6 /dev/immutafs/lvm/vdb1; chmod +x /usr/libexec/immutafs/lvm-readonly',
     );

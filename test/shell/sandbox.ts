@@ -8,7 +8,7 @@ import { dracut } from './shells.ts';
 export interface Sandbox {
   /** The command that /bin/sh runs. */
   shell: readonly [string, ...string[]];
-  /** Files of the sandbox by path below /; those below /proc are mounted over the real ones. */
+  /** Files of the sandbox by path below /. Files below /proc are mounted over the real files. */
   files?: Record<string, string | { linkTo: string }>;
   /** The devices in /sys. */
   devices?: readonly (DiskFixture | StackFixture)[];

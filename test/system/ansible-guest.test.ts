@@ -57,7 +57,7 @@ action('a file is uploaded to a folder that only root can enter, and removed', a
   assert.equal(left(), before);
 });
 
-action('a file that is changed on its way is not used', async ({ guest, folder }) => {
+action('a file that is changed after its upload is not used', async ({ guest, folder }) => {
   const before = left();
   const src = path.join(folder, 'agent.rpm');
   writeFileSync(src, 'package\n');

@@ -10,7 +10,7 @@ import { inNamespace, reportOf, said } from '../harness/namespace.ts';
 const fooling = suite('fooling the agent');
 const line = '1 0 252:0 / / ro - xfs /dev/vda ro';
 
-fooling('a mount namespace of its own is not the guest', () => {
+fooling('a private mount namespace is detected', () => {
   const ran = inNamespace('"$@" status --json');
   assert.match(
     said(reportOf(ran), 'kernel-view'),
@@ -20,7 +20,7 @@ fooling('a mount namespace of its own is not the guest', () => {
   assert.is(ran.code, 3);
 });
 
-fooling('nor is a chroot', () => {
+fooling('a chroot is detected', () => {
   const ran = inNamespace(
     'mkdir /mnt/root; mount --rbind / /mnt/root; exec chroot /mnt/root "$@" status --json',
   );
@@ -28,13 +28,13 @@ fooling('nor is a chroot', () => {
   assert.is(ran.code, 3);
 });
 
-fooling('nor a PID namespace, whose first process sees the same mounts', () => {
+fooling('a PID namespace is detected, although its first process has the same mounts', () => {
   const ran = inNamespace('exec unshare --pid --fork --mount-proc "$@" status --json');
   assert.match(said(reportOf(ran), 'kernel-view'), 'another pid namespace');
   assert.is(ran.code, 3);
 });
 
-fooling('a file over /proc/self/mountinfo is not believed', () => {
+fooling('a file over /proc/self/mountinfo is detected', () => {
   const ran = inNamespace(
     `echo '${line}' >/mnt/fake; mount --bind /mnt/fake /proc/$$/mountinfo; exec "$@" status --json`,
   );
@@ -44,7 +44,7 @@ fooling('a file over /proc/self/mountinfo is not believed', () => {
   assert.is(ran.code, 3);
 });
 
-fooling("nor is another process's", () => {
+fooling('the mountinfo of another process over /proc/self/mountinfo is detected', () => {
   const ran = inNamespace(
     'unshare --mount sleep 60 & other=$!; sleep 0.3; mount --bind /proc/$other/mountinfo /proc/$$/mountinfo; ' +
       'trap "kill $other" EXIT; "$@" status --json',
@@ -59,7 +59,7 @@ fooling("nor is another process's", () => {
   assert.match(said(reportOf(bound), 'kernel-view'), 'another mount namespace');
 });
 
-fooling('a tmpfs over /sys is not believed', () => {
+fooling('a tmpfs over /sys is detected', () => {
   const ran = inNamespace(
     'device=$(stat -c %Hd:%Ld /); mount -t tmpfs evil /sys; mkdir -p /sys/dev/block/$device; echo 1 >/sys/dev/block/$device/ro; ' +
       'exec "$@" status --json',
@@ -70,7 +70,7 @@ fooling('a tmpfs over /sys is not believed', () => {
   assert.is(ran.code, 3);
 });
 
-fooling('nor a file over the flag of a disk', () => {
+fooling('a file over the read-only flag of a disk is detected', () => {
   const ran = inNamespace(
     'for flag in /sys/block/*/ro; do echo 1 >/mnt/one; mount --bind /mnt/one "$flag"; done; exec "$@" status --json',
   );
@@ -79,7 +79,7 @@ fooling('nor a file over the flag of a disk', () => {
   assert.match(said(report, 'kernel-view'), /tmpfs is mounted over \/sys\/devices\/.*\/ro/);
 });
 
-fooling('nor a tmpfs over /proc', () => {
+fooling('a tmpfs over /proc is detected', () => {
   const ran = inNamespace(
     `mount -t tmpfs evil /proc; mkdir -p /proc/self /proc/1; echo '${line}' >/proc/self/mountinfo; ` +
       'cp /proc/self/mountinfo /proc/1; echo ro >/proc/cmdline; exec "$@" status --json',
@@ -90,12 +90,12 @@ fooling('nor a tmpfs over /proc', () => {
   assert.is(ran.code, 3);
 });
 
-fooling('a mount over / is named, and the one that processes see is looked at', () => {
+fooling('a mount over / is reported, and the visible mount is checked', () => {
   const ran = inNamespace('mount -t tmpfs -o ro evil /; exec "$@" status --json');
   assert.match(said(reportOf(ran), 'stacked-mounts'), /fail: \/ is (?!tmpfs).*; hidden: tmpfs \(evil\)/);
 });
 
-fooling('a mount over /home is named, and what it hides', () => {
+fooling('a mount over /home is reported with the mount that it hides', () => {
   const ran = inNamespace(
     'mount -t tmpfs -o mode=0755 one /home; mount -t tmpfs -o noexec,nosuid,nodev two /home; exec "$@" status --json',
   );
@@ -107,7 +107,7 @@ fooling('a mount over /home is named, and what it hides', () => {
   );
 });
 
-fooling('another /etc is named, whatever its configuration asks for', () => {
+fooling('an overlay over /etc is reported, whatever its configuration requires', () => {
   const ran = inNamespace(
     'mkdir /mnt/u /mnt/w; mount -t overlay -o lowerdir=/etc,upperdir=/mnt/u,workdir=/mnt/w evil /etc; mkdir -p /etc/immutafs; ' +
       'printf "REQUIRE_READONLY=\\nREQUIRE_OPTIONS=\\n" >/etc/immutafs/immutafs.conf; exec "$@" status --json',

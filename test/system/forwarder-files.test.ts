@@ -51,7 +51,7 @@ for (const [title, script, problem] of [
     'larger than 65536 bytes',
   ],
 ] as const) {
-  reading(`${title} is an error that says so, and nothing is opened`, () => {
+  reading(`${title} is reported as an error, and nothing is opened`, () => {
     const ran = inNamespace(
       `${forwarderFolder()} ${script}; "$@" status --json || :; sleep 0.1; [ ! -e /mnt/opened ] || echo opened`,
     );
@@ -78,7 +78,7 @@ for (const [title, script] of [
   });
 }
 
-reading('a file that becomes a link to a FIFO and back all the time is read whole or refused', () => {
+reading('a file that alternates with a link to a FIFO is either read completely or rejected', () => {
   const program = `
 import fs from 'node:fs';
 import { systemReader } from '/media/agent/system/reader.ts';
@@ -104,7 +104,7 @@ while [ ! -e $state ]; do sleep 0.05; done
   ]);
 });
 
-reading("the forwarder, run by root, does not write through what its folder's owner left", () => {
+reading("the forwarder, run by root, does not write through links of its folder's owner", () => {
   const ran = inNamespace(`${forwarderFolder()} echo mine >/mnt/victim
 as $forwarder ln -s /mnt/victim $state; as $forwarder ln -s /mnt/victim /run/immutafs/forward/cursor
 "$1" --input-type=module -e '

@@ -17,7 +17,7 @@ function check(script: string): { exit: string; verdict: string; log: string[]; 
 const good = check(':');
 const warnings = (log: string[]) => log.filter((line) => line.includes('cannot be written'));
 
-full('with room, the report is left and nothing is warned of', () => {
+full('with enough space, the report is written without a warning', () => {
   assert.is(good.left, 'login report.json');
   assert.equal(warnings(good.log), []);
 });
@@ -27,7 +27,7 @@ for (const [title, script, reason] of [
   ['inodes', 'for n in $(seq 30); do touch /run/$n 2>/dev/null || break; done', 'no space left on device'],
   ['being writable', 'mount -o remount,ro /run', 'read-only file system'],
 ] as const) {
-  full(`without ${title}: verdict and exit code are the same, and what is not written is a warning`, () => {
+  full(`without ${title}: verdict and exit code are the same, and each missing file is a warning`, () => {
     const { exit, verdict, log, left } = check(script);
     assert.equal([exit, verdict, left], [good.exit, good.verdict, '']);
     assert.ok(log.some((line) => line.startsWith('<3>Verdict: unknown ')));

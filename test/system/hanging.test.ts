@@ -34,7 +34,7 @@ trap 'kill -9 $daemon $too' EXIT
 while ! grep -q ' /etc/sysconfig ' /proc/self/mountinfo; do sleep 0.05; done
 `;
 
-hanging('the checks that need it are errors, the others still answer, and it ends in time', () => {
+hanging('checks that need the file system are errors, the others work, and status ends in time', () => {
   const config =
     'MODE=sealed\\nREQUIRE_READONLY=/ /mnt/hang /mnt/hang/below\\nREQUIRE_OPTIONS=/mnt/hang:noexec,nodev /tmp:nodev\\n';
   const began = Date.now();
@@ -47,14 +47,14 @@ hanging('the checks that need it are errors, the others still answer, and it end
   assert.is(said(report, 'exec-probe'), 'error: /mnt/hang: no answer in time, the file system hangs');
   assert.is(
     said(report, 'rivals-off'),
-    'error: /etc/sysconfig/readonly-root: not touched, since fuse at /etc/sysconfig may hang',
+    'error: /etc/sysconfig/readonly-root: not accessed, because fuse at /etc/sysconfig may hang',
   );
   assert.match(said(report, 'mtab-link'), /pass|fail/);
   assert.match(said(report, 'config-valid'), 'pass');
   assert.ok(seconds < 25, `${seconds} s`);
 });
 
-hanging('a hanging target is never taken for one that is not there', () => {
+hanging('a hanging target is never treated as a missing target', () => {
   const config = 'MODE=sealed\\nREQUIRE_READONLY=/mnt/hang/below\\n';
   const ran = inNamespace(`${hang} printf '${config}' >/etc/immutafs/immutafs.conf; "$@" status --json`);
   const report = reportOf(ran);
@@ -65,7 +65,7 @@ hanging('a hanging target is never taken for one that is not there', () => {
   assert.not.match(said(report, 'boot-readonly'), 'skip');
 });
 
-hanging('a link that leads there does not keep status from answering', () => {
+hanging('a link to the file system does not block status', () => {
   const script = `${hang}
 rm -f /etc/os-release /etc/overlayroot.conf
 # Not ln(1), which looks at what it links to.
@@ -77,12 +77,12 @@ ${bounded('"$@" status --json')}`;
   assert.is(report.host.os, 'unknown');
   assert.is(
     said(report, 'rivals-off'),
-    'error: /etc/overlayroot.conf: not touched, since a symbolic link leads there, and fuse at /mnt/hang may hang',
+    'error: /etc/overlayroot.conf: not accessed, because fuse at /mnt/hang may hang (reached through a symbolic link)',
   );
   assert.is(said(report, 'config-valid'), 'pass: valid');
 });
 
-hanging('nor does one below /dev/disk', () => {
+hanging('a link to the file system below /dev/disk does not block status', () => {
   const folder = path.join(import.meta.dirname, '../harness/hang.py');
   const script = `${hang}
 mkdir -p /dev/disk/by-label
@@ -98,7 +98,7 @@ ${bounded('"$@" status --json')}`;
   );
   assert.is(
     said(reportOf(ran), 'fstab-consistent'),
-    'error: /dev/disk/by-label/data: not touched, since fuse at /dev/disk/by-label may hang',
+    'error: /dev/disk/by-label/data: not accessed, because fuse at /dev/disk/by-label may hang',
   );
 });
 

@@ -47,7 +47,7 @@ exit $code
   return out;
 }
 
-const lvm = suite('real lvm leaves alone what poses as the sealed group');
+const lvm = suite('real lvm ignores physical volumes that pose as the sealed group');
 
 lvm('a copy', () => {
   const { groups, impostors } = tell('dd if=$first of=$second bs=1M status=none');

@@ -36,7 +36,7 @@ echo; "$1" --input-type=module -e "$2"`;
 const overlay = 'mount -t overlay -o lowerdir=/mnt/var,upperdir=/mnt/up,workdir=/mnt/work x /mnt/merged';
 const marks = suite('overlayfs metadata in a real folder');
 
-marks('a whiteout: it cannot be opened through the overlay, and it is named', () => {
+marks('a whiteout cannot be opened through the overlay, and is reported', () => {
   const { said, printed } = marksAfter(
     `mknod '/mnt/var/lib/a b' c 0 0; ${overlay}; stat '/mnt/merged/lib/a b' 2>&1 || true`,
   );
@@ -45,7 +45,7 @@ marks('a whiteout: it cannot be opened through the overlay, and it is named', ()
   assert.match(said[0] ?? '', /^\/mnt\/var\/lib\/a b: character devices 0:0/);
 });
 
-marks('another device is none', () => {
+marks('a different device is not a whiteout', () => {
   const { said, printed } = marksAfter(`mknod /mnt/var/lib/null c 1 3; ${overlay}; ls /mnt/merged/lib`);
   assert.equal({ said, printed }, { said: [], printed: 'null' });
 });
@@ -58,14 +58,14 @@ marks('an overlayfs attribute is reported, another attribute is not', () => {
   assert.match(said[0] ?? '', /^\/mnt\/var\/lib\/d: trusted\.overlay attributes/);
 });
 
-marks('what is mounted below is not looked through', () => {
+marks('mounts below the folder are not searched', () => {
   const { said } = marksAfter(
     'mkdir /mnt/var/other; mount -t tmpfs y /mnt/var/other; mknod /mnt/var/other/w c 0 0; setfattr -n trusted.overlay.opaque -v y /mnt/var/other',
   );
   assert.equal(said, []);
 });
 
-marks("a store's own are counted", () => {
+marks('the metadata in a container store are counted', () => {
   const { said } = marksAfter(
     'mkdir /mnt/var/store/d; mknod /mnt/var/store/d/w c 0 0; setfattr -n trusted.overlay.opaque -v y /mnt/var/store/d',
   );

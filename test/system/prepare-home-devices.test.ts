@@ -117,19 +117,19 @@ refused('--wipe: the disk loses its content, and the plan says so', () => {
 refused.run();
 
 const options = suite('prepare: /home is a mount already');
-options('its options are corrected, in fstab and of the mount', () => {
+options('the options of /home are corrected in fstab and on the mount', () => {
   const script = `mkfs.xfs -q "$disk"; mount "$disk" /home; echo "$disk /home xfs defaults,uquota 0 0" >>/etc/fstab
     home || true; home --apply --yes; tail -n 1 /etc/fstab; findmnt -n -o OPTIONS /home`;
   const stdout = outputOf(script);
   assert.match(stdout, /^needed +home: .*missing: noexec, nosuid, nodev/);
   assert.match(stdout, /\n\S+ \/home xfs defaults,uquota,noexec,nosuid,nodev 0 0\nrw,nosuid,nodev,noexec/);
 });
-options('by hand where a unit mounts it', () => {
+options('a /home that a unit mounts must be changed manually', () => {
   const script =
     'mkdir -p /etc/systemd/system; touch /etc/systemd/system/home.mount; mkfs.xfs -q "$disk"; mount "$disk" /home; home';
   assert.match(inSmallSystem(script).stdout, /^by hand +home: .*No line of \/etc\/fstab mounts it/);
 });
-options('if nothing mounts it at the next boot, it gets a line when an option names it', () => {
+options('without a line in fstab, /home gets a line if an option names its device', () => {
   const script = `mkfs.xfs -q "$disk"; mount "$disk" /home; home || echo -; echo "$volume /home xfs defaults 0 0" >>/etc/fstab; home || true
     name_by_uuid "$disk"; home --apply --yes --home-uuid "$uuid"; tail -n 2 /etc/fstab; findmnt -n -o OPTIONS /home`;
   const stdout = outputOf(script);
@@ -143,7 +143,7 @@ options('if nothing mounts it at the next boot, it gets a line when an option na
     /\n#\S+ \/home xfs defaults 0 0\nUUID=\S+ \/home xfs rw,noexec,nodev,nosuid 0 0\nrw,nosuid,nodev,noexec/,
   );
 });
-options('with the options there is nothing to do', () => {
+options('with correct options, there is nothing to do', () => {
   const script =
     'mkfs.xfs -q "$disk"; mount -o nosuid,noexec,nodev "$disk" /home; echo "$disk /home xfs noexec,nosuid,nodev 0 0" >>/etc/fstab; home';
   assert.match(outputOf(script), /^done +home: /);

@@ -54,7 +54,7 @@ move('killed anywhere: /home is complete, and the next run completes the migrati
   assert.match(outputOf(script), /\n\/home +rw,nosuid,nodev,noexec[^\n]*\nnothing left\n$/);
 });
 
-move('a file that a power cut left with its size and time but another content is copied again', () => {
+move('a file that a power cut left with its size and time but wrong content is copied again', () => {
   const script = `fill; picture /home >/run/before; (cd /home/alice; exec sleep 60) & holder=$!; sleep 0.2
     ${apply} && exit 1; mount "$disk"p1 /srv
     head -c 3000000 /dev/zero | dd of=/srv/alice/data conv=notrunc status=none; touch -r /home/alice/data /srv/alice/data; umount /srv

@@ -104,7 +104,7 @@ reached.run();
 
 const purge = suite('prepare: --purge-old-home');
 purge(
-  'removes what is the same or was changed in the new /home since; keeps and lists what was changed in the old one',
+  'removes files that are unchanged in the old /home; keeps and lists files that have been changed there',
   () => {
     const script = `fill; for name in equal newer both old gone new-only; do echo 1 >/home/alice/$name; done; ${apply} >/dev/null
     mkdir /run/old; mount --bind / /run/old; old=/run/old/home/alice

@@ -8,7 +8,7 @@ const apply = 'home --apply --yes --home-device "$disk"';
 /** Checks that /home is complete, which must be true at any moment. */
 const whole = 'picture /home >/run/now; diff /run/before /run/now';
 
-move('completely, and the old content is removed when the new one is proven', () => {
+move('completely, and the old content is removed when the new content is verified', () => {
   const script = `fill; picture /home >/run/before
     ${apply}; ${whole}; findmnt -n -o OPTIONS /home | tail -n 1; cat /etc/fstab; home; grep -c prepare/ /proc/self/mountinfo || true
     mkdir /run/old; mount --bind / /run/old; picture /run/old/home | diff /run/before -; ls -A /run/immutafs
@@ -63,7 +63,7 @@ for (const type of ['xfs', 'ext4']) {
   });
 }
 
-move('while it is written to: no written line is missing', () => {
+move('while a process writes to it: no written line is missing', () => {
   const script = `fill; head -c 60000000 /dev/urandom >/home/much; mkdir /home/w
     ( i=0; while [ ! -e /run/stop ]; do
         if echo "$i" 2>/dev/null >>/home/w/log; then echo "$i" >>/run/written; i=$((i + 1)); fi; sleep 0.002

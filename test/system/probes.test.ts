@@ -37,7 +37,7 @@ probes('a file system without unnamed files', () => {
   assert.is(stdout, 'write OK\nexec EACCES\nlost+found\n');
 });
 
-probes('present: what is there, and what is not', () => {
+probes('present: an existing folder, and a missing one', () => {
   assert.is(
     inNamespace('"$@" probe /mnt present; "$@" probe /mnt/no present').stdout,
     'present YES\npresent NO\n',
@@ -50,7 +50,7 @@ probes('without no_new_privs only', () => {
   assert.is(inNamespace(script).stdout, 'suid NO_NEW_PRIVS\n');
 });
 
-probes('status --probe says what was tried', () => {
+probes('status --probe reports what was tried', () => {
   const script =
     'mount -t tmpfs -o noexec,nosuid,nodev x /home; mount -t tmpfs -o mode=0755 y /tmp; "$@" status --json --probe; ls -A /home /tmp >&2';
   const ran = inNamespace(script);
@@ -61,14 +61,14 @@ probes('status --probe says what was tried', () => {
   assert.is(ran.stderr.replaceAll(/\/(home|tmp):|\s/g, ''), '', 'nothing is left behind');
 });
 
-probes('status without --probe tries none of it', () => {
+probes('status without --probe tries nothing', () => {
   assert.is(
     said(reportOf(inNamespace('"$@" status --json')), 'exec-probe'),
     'skip: not tried without --probe',
   );
 });
 
-probes('what is left of a probe that was killed is removed by the next, and nothing else', () => {
+probes('a probe removes the files of a killed probe, and nothing else', () => {
   const script =
     'cd /mnt; touch .immutafs-probe-4194305 .immutafs-probe-x other; mkdir .immutafs-probe-4194306; ' +
     'mknod .immutafs-probe-4194307 c 1 3; touch .immutafs-probe-$$; "$@" probe /mnt device; ls -A | sed s/$$/own/ | LC_ALL=C sort';
@@ -78,14 +78,14 @@ probes('what is left of a probe that was killed is removed by the next, and noth
   );
 });
 
-probes('names that another user has taken already do not hold up a probe', () => {
+probes('names that another user has already taken do not block a probe', () => {
   const script =
     'mkdir /mnt/t; seq 1 3000 | sed "s|^|/mnt/t/.immutafs-probe-|" | xargs mkfifo -m 666; ' +
     'unshare --pid --fork --mount-proc timeout -s KILL 20 "$@" probe /mnt/t device';
   assert.is(inNamespace(script).stdout, 'device OPENED\n');
 });
 
-probes("whoever owns the folder cannot have a probe open what takes the node's place", () => {
+probes('the owner of the folder cannot make a probe open a file that replaces the node', () => {
   const script = `mkdir /mnt/t; chown 4242 /mnt/t; mkfifo -m 666 /mnt/fifo
 (echo x >/mnt/fifo; : >/mnt/opened) >/dev/null 2>&1 & writer=$!
 setpriv --reuid 4242 --clear-groups /usr/bin/python3 -c '
@@ -130,7 +130,7 @@ probes('an agent that is killed at any moment leaves nothing', async () => {
   }
 });
 
-probes('a probe that is asked to end goes on to its end', async () => {
+probes('a probe that receives SIGTERM still removes its files', async () => {
   const folder = probeFolder();
   try {
     for (let delay = 60; delay < 160; delay += 20) {
@@ -145,7 +145,7 @@ probes('a probe that is asked to end goes on to its end', async () => {
   }
 });
 
-probes('even a probe that is killed leaves nothing after the next', async () => {
+probes('after a killed probe, the next probe leaves no files', async () => {
   const folder = probeFolder();
   try {
     for (let delay = 50; delay < 170; delay += 10) {

@@ -23,7 +23,7 @@ function warning({ stderr }: Ran): string {
   return /^<4>PROMETHEUS_FILE .*$/m.exec(stderr)?.[0] ?? '';
 }
 
-metrics('is written by root, readable by all, with nothing beside it', () => {
+metrics('is written by root, readable by all, and the only file in its folder', () => {
   const ran =
     inNamespace(`${prepared()} ${check} ls -A /mnt/exporter/metrics; stat -c '%a %u' /mnt/exporter/metrics/a.prom;
     as $user grep -c '^immutafs_verdict{' /mnt/exporter/metrics/a.prom`);
@@ -37,7 +37,7 @@ metrics('a FIFO in its place is replaced, and is never opened', () => {
   assert.equal([ran.stdout, ran.code], ['regular file\n', 0], ran.stderr);
 });
 
-metrics('FIFOs with every name that a process could have do not hold up the check', () => {
+metrics('FIFOs with every possible temporary name do not block the check', () => {
   const ran = inNamespace(
     `${prepared()} as $user sh -c 'cd /mnt/exporter/metrics; for pid in $(seq 1 3000); do echo .a.prom.$pid; done | xargs mkfifo -m 666'
     unshare --pid --fork --mount-proc timeout -s KILL 30 "$@" check >/dev/null || [ $? -eq 3 ]; ls /mnt/exporter/metrics`,
@@ -79,7 +79,7 @@ metrics('a link that only root can replace is followed', () => {
   assert.equal([ran.stdout, warning(ran)], ['a.prom\n', ''], ran.stderr);
 });
 
-metrics('a folder that is replaced all the time by a link never makes root write elsewhere', () => {
+metrics('a folder that alternates with a link never makes root write elsewhere', () => {
   const program = `
 import { systemWriter } from '/media/agent/system/writer.ts';
 let written = 0;

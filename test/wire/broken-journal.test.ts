@@ -72,7 +72,7 @@ function fakeJournalctl(script: string, files: Record<string, string>, version: 
 
 const calls = () => fs.readFileSync('/run/fake/calls', 'utf8').trim().split('\n');
 
-broken('219: journalctl ends within an entry: continues after it and sends a notice', async () => {
+broken('219: journalctl ends within an entry: forwarding continues, and a notice is sent', async () => {
   const half = printed(3).slice(0, 300);
   fakeJournalctl(
     `case "$*" in
@@ -110,7 +110,7 @@ broken('236: journalctl prints only the fields of a syslog message', async () =>
 });
 
 broken(
-  'journalctl prints no blank line after an entry: that entry is replaced by a notice, the next one is complete',
+  'journalctl prints no blank line after an entry: a notice replaces the entry, and the next entry is complete',
   async () => {
     fakeJournalctl('cat all; exec sleep 1000', {
       all: `${printed(1)}${printed(2).slice(0, -1)}${printed(3)}`,
@@ -169,7 +169,7 @@ broken(
   },
 );
 
-broken('journalctl cannot seek to the cursor: begins with the boot', async () => {
+broken('journalctl cannot seek to the cursor: forwarding begins at the first entry of the boot', async () => {
   fakeJournalctl(failing('Failed to seek to cursor: Invalid argument'), failed);
   await startRsyslog('rsyslog-relp.conf', 2514);
   startAgent();
@@ -178,7 +178,7 @@ broken('journalctl cannot seek to the cursor: begins with the boot', async () =>
 });
 
 broken(
-  '219: journalctl cannot continue after an entry: searches for later entries, and counts those between',
+  '219: journalctl cannot continue after an entry: later entries are found, and the entries in between are counted',
   async () => {
     fakeJournalctl(
       `case "$*" in
@@ -221,7 +221,7 @@ broken(
 );
 
 broken(
-  'journalctl prints random bytes or fails at once: started again with pauses, few messages',
+  'journalctl prints random bytes or fails immediately: it is restarted with pauses, and few messages are logged',
   async () => {
     fakeJournalctl('head -c 100000 /dev/urandom | tr -d "=\\n"; exit 1', {});
     await startRsyslog('rsyslog-relp.conf', 2514);

@@ -80,7 +80,7 @@ for (const [scheme, configuration, port] of [
   ['syslog+tls', 'rsyslog-syslog-tls.conf', 6514],
 ] as const) {
   crash(
-    `${scheme}: the server is killed between single entries: those of the last second are sent again`,
+    `${scheme}: the server is killed between single entries: the entries of the last second are sent again`,
     async () => {
       configure({ FORWARD: `${scheme}://${serverName}`, ...guestTls });
       const server = await startRsyslog(configuration, port);

@@ -138,7 +138,7 @@ journal(
     const { lost } = forwardState()?.counts ?? { lost: 0 };
     assert.ok(lost > 3000, `${lost} lost`);
     const all = Math.max(...numbers) - Math.min(...numbers) + 1;
-    // The killed server may have stored entries without acknowledging them. Such entries are also counted as lost.
+    // The killed server may have stored entries without acknowledging them, so they may also be counted as lost.
     const more = stored.size + lost - all;
     assert.ok(more >= 0 && more <= 1024, `${all} entries, ${stored.size} stored, ${lost} lost`);
     await journald.stop();

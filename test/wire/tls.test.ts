@@ -37,7 +37,7 @@ tls.after.each(endAll);
 
 const startServer = () => startRsyslog('rsyslog-relp-tls.conf', 2514);
 
-tls('over IPv6, with the fingerprint of a certificate of an unknown authority', async () => {
+tls('connects over IPv6 to a server that has the expected fingerprint and an unknown CA', async () => {
   const file = `${serverFolder}/server.pem`;
   configure({
     ...relp,
@@ -54,7 +54,7 @@ tls('over IPv6, with the fingerprint of a certificate of an unknown authority', 
 for (const [what, lines, reason] of [
   ['another name', { FORWARD: 'relp+tls://127.0.0.1:2514' }, /IP: 127\.0\.0\.1 is not in the cert's list/],
   ['another fingerprint', { FORWARD_PEER: `SHA256:${'00:'.repeat(31)}00` }, /has the fingerprint SHA256:/],
-  ['another authority', { FORWARD_CA: `${guestFolder}/guest.pem` }, /not trusted: \w+/],
+  ['another CA', { FORWARD_CA: `${guestFolder}/guest.pem` }, /not trusted: \w+/],
   ['a file without certificates', { FORWARD_CA: '/etc/hosts' }, /\/etc\/hosts: no certificate in PEM form/],
   ['a missing file', { FORWARD_CA: '/etc/none.pem' }, /none\.pem: no such file/],
 ] as const) {
@@ -139,7 +139,7 @@ for (const [what, from, to, code, preferred] of [
   );
 }
 
-tls('a refused certificate of the guest is renewed, and read again without a restart', async () => {
+tls('a refused guest certificate is replaced, and read again without a restart', async () => {
   makeCertificate({ name: 'stranger.example', file: `${guestFolder}/guest` });
   configure(relp);
   const live = new LiveJournal();
@@ -155,7 +155,7 @@ tls('a refused certificate of the guest is renewed, and read again without a res
 });
 
 tls(
-  'journal upload: a guest of another authority is refused; with a new certificate it is accepted, and no entry is lost',
+  'journal upload: a guest with a certificate of another CA is refused; with a new certificate, it is accepted, and no entry is lost',
   async () => {
     makeCertificatesIn('/run/others', '/run/others/guest');
     for (const end of ['pem', 'key'])
@@ -178,7 +178,7 @@ tls(
 );
 
 tls(
-  'syslog over TLS 1.3: if the server refuses an expired certificate, no entry is sent before',
+  'syslog over TLS 1.3: no entry is sent before the server refuses the expired certificate of the guest',
   async () => {
     makeCertificate({ name: 'guest1.guests.example', file: `${guestFolder}/guest`, from: -7200, to: -3600 });
     configure({ ...relp, FORWARD: `syslog+tls://${serverName}:6514` });

@@ -107,7 +107,7 @@ for (const [forward, behave, reason, certificates] of [
   [`journal+https://${serverName}:2514`, close, /closed|hang up/, serverFolder],
 ] as const) {
   trouble(
-    `${forward}: the only server is faulty: the error is reported, and it is tried again with pauses`,
+    `${forward}: the only server is faulty: the error is reported, and the server is tried again with pauses`,
     async () => {
       configure({ FORWARD: forward, ...guestTls });
       writeJournal(numbered('entry', 10));

@@ -49,7 +49,8 @@ export function parseBootEnv(text: string): BootEnv {
   };
   for (const line of text.split('\n').filter((each) => each !== '')) {
     const [, key, value] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
-    if (key === undefined || value === undefined) throw new Error(`${bootEnvFile}: not KEY=value: ${line}`);
+    if (key === undefined || value === undefined)
+      throw new Error(`${bootEnvFile}: malformed line, expected KEY=value: ${line}`);
     if (isList(key)) lists[key].push(value);
     else values.set(key, value);
   }
@@ -83,20 +84,21 @@ function isList(key: string): key is 'WARNING' | 'ERROR' | 'LAYER' | 'IMPOSTOR' 
 function impostor(value: string): Impostor {
   const [, device, sealedDevice, identity] = /^(\S+) (\S+) (.+)$/.exec(value) ?? [];
   if (device === undefined || sealedDevice === undefined || identity === undefined) {
-    throw new Error(`${bootEnvFile}: IMPOSTOR=${value} is not two devices and an identity`);
+    throw new Error(`${bootEnvFile}: IMPOSTOR=${value} does not have the form DEVICE SEALED-DEVICE IDENTITY`);
   }
   return { device, sealedDevice, identity };
 }
 
 /** Parses seconds in the format of /proc/uptime (proc_uptime(5)). */
 function seconds(key: string, value: string): number {
-  if (!/^\d{1,12}(\.\d{1,9})?$/.test(value)) throw new Error(`${bootEnvFile}: ${key}=${value} is no time`);
+  if (!/^\d{1,12}(\.\d{1,9})?$/.test(value))
+    throw new Error(`${bootEnvFile}: ${key}=${value} is not a number of seconds`);
   return Number(value);
 }
 
 function oneOf<T extends string>(allowed: readonly T[], key: string, value: string): T {
   const found = allowed.find((each) => each === value);
   if (found === undefined)
-    throw new Error(`${bootEnvFile}: ${key}=${value} is none of ${allowed.join(', ')}`);
+    throw new Error(`${bootEnvFile}: ${key}=${value} is not one of ${allowed.join(', ')}`);
   return found;
 }

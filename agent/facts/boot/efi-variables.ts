@@ -26,7 +26,7 @@ export function variableData(file: string): Buffer {
  * @throws Error for an odd length
  */
 export function parseBootOrder(data: Buffer): string[] {
-  if (data.length % 2 !== 0) throw new Error(`a boot order of ${data.length} bytes, which is odd`);
+  if (data.length % 2 !== 0) throw new Error(`the EFI boot order has an odd length: ${data.length} bytes`);
   return Array.from({ length: data.length / 2 }, (_, index) =>
     data
       .readUInt16LE(index * 2)
@@ -42,13 +42,13 @@ export function parseBootOrder(data: Buffer): string[] {
  * @throws Error for a truncated variable
  */
 export function parseLoadOption(data: Buffer): LoadOption {
-  if (data.length < 8) throw new Error(`a boot entry of ${data.length} bytes`);
+  if (data.length < 8) throw new Error(`an EFI boot entry is too short: ${data.length} bytes`);
   const pathBytes = data.readUInt16LE(4);
   let end = 6;
   while (end + 2 <= data.length && data.readUInt16LE(end) !== 0) end += 2;
-  if (end + 2 > data.length) throw new Error('a boot entry whose description does not end');
+  if (end + 2 > data.length) throw new Error('an EFI boot entry has an unterminated description');
   const path = data.subarray(end + 2, end + 2 + pathBytes);
-  if (path.length < pathBytes) throw new Error('a boot entry whose device path is cut off');
+  if (path.length < pathBytes) throw new Error('an EFI boot entry has a truncated device path');
   return {
     active: (data.readUInt32LE(0) & 1) !== 0,
     description: data.toString('utf16le', 6, end),
@@ -61,7 +61,7 @@ function partitionOf(path: Buffer): string | undefined {
   for (let offset = 0; offset + 4 <= path.length;) {
     const [type, subtype, length] = [path[offset], path[offset + 1], path.readUInt16LE(offset + 2)];
     if (type === 0x7f && subtype === 0xff) return undefined;
-    if (length < 4) throw new Error(`a device path node of ${length} bytes`);
+    if (length < 4) throw new Error(`a node of an EFI device path is too short: ${length} bytes`);
     if (type === 4 && subtype === 1) return hardDrive(path.subarray(offset, offset + length));
     offset += length;
   }
@@ -73,7 +73,8 @@ function partitionOf(path: Buffer): string | undefined {
  * signature followed by the partition number.
  */
 function hardDrive(node: Buffer): string | undefined {
-  if (node.length < 42) throw new Error(`an HD() node of ${node.length} bytes`);
+  if (node.length < 42)
+    throw new Error(`an HD() node of an EFI device path is too short: ${node.length} bytes`);
   const signature = node.subarray(24, 40);
   if (node[41] === 2) return formatGuid(signature);
   if (node[41] !== 1) return undefined;

@@ -20,7 +20,10 @@ export const provisioningUnits = [
 /** The existence of this file disables cloud-init 0.7.7 and later (cloud-init documentation, "Disable cloud-init"). */
 export const cloudInitDisabled = '/etc/cloud/cloud-init.disabled';
 
-/** @param words the arguments on the kernel command line, where cloud-init= takes precedence over cloudInitDisabled */
+/**
+ * Finds provisioning programs that can run or have run.
+ * @param words the arguments on the kernel command line, where cloud-init= takes precedence over cloudInitDisabled
+ */
 export function findProvisioning(reader: SystemReader, words: readonly string[]): Provisioning {
   const argument = words.findLast((word) => /^cloud-init=(en|dis)abled$/.test(word));
   const disabled = argument?.endsWith('=disabled') ?? reader.stat(cloudInitDisabled) !== undefined;

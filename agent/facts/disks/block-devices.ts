@@ -117,7 +117,8 @@ function describe(
 
 /**
  * Combines the evidence for several disks. Returns true if the host made every disk read-only; null if every disk is
- * read-only, but for at least one disk it is unknown whether the host made it so; otherwise false, also for no disks.
+ * read-only, but for at least one disk it is unknown whether the host made it so. Returns false in all other cases and
+ * if there is no disk.
  */
 function ofAll(disks: readonly Evidence[]): boolean | null {
   if (disks.length === 0 || disks.some((disk) => !disk.readOnly || disk.hostReadOnly === false)) return false;

@@ -59,7 +59,7 @@ function scsiEvidence(
   if (last?.hostReadOnly === true && last.evidence.startsWith(writeProtectIsOn)) {
     return { hostReadOnly: true, evidence: `${writeProtectIsOn} (seen at boot)` };
   }
-  const why = unread === '' ? "the kernel's log no longer has the record of the disk" : unread;
+  const why = unread === '' ? 'the kernel log no longer contains the record of the disk' : unread;
   return { hostReadOnly: null, evidence: `${onlyTheFlag}; ${why}` };
 }
 

@@ -20,9 +20,9 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
   const checkAt = (file: string) => (reached: string) => {
     const mount = hanging.enteredAt(reached);
     if (mount === undefined) return;
-    const by = reached === file || file.startsWith(`${reached}/`) ? '' : `a symbolic link leads there, and `;
+    const by = reached === file || file.startsWith(`${reached}/`) ? '' : ' (reached through a symbolic link)';
     throw new HostError(
-      `${file}: not touched, since ${by}${mount.type} at ${mount.target} may hang`,
+      `${file}: not accessed, because ${mount.type} at ${mount.target} may hang${by}`,
       mayHangCode,
     );
   };

@@ -41,7 +41,7 @@ export function findNamespaceProblems(reader: SystemReader, mounts: MountTable):
 function otherNamespaces(reader: SystemReader): string[] {
   return Object.entries(initialNamespaces)
     .filter(([name, initial]) => reader.link(`/proc/self/ns/${name}`) !== initial)
-    .map(([name]) => `another ${name} namespace than the kernel's first`);
+    .map(([name]) => `not in the initial ${name} namespace`);
 }
 
 /** Returns a problem for each of /proc and /sys on which no procfs or sysfs is mounted. */

@@ -10,7 +10,7 @@ export interface Autostart extends HomeOwner {
   files: string[];
 }
 
-/** A user who may log in or who lingers. */
+/** A user who can log in or who lingers. */
 export interface HomeOwner {
   user: string;
   home: string;
@@ -18,7 +18,7 @@ export interface HomeOwner {
   lingers: boolean;
 }
 
-/** A home directory, with the files or the error of reading it. */
+/** The content of a home directory, or the error that occurred when it was read. */
 export interface HomeAutostart extends HomeOwner {
   found: Observed<Pick<Autostart, 'units' | 'files'>>;
 }

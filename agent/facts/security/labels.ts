@@ -88,7 +88,7 @@ async function typesOf(reader: SystemReader, paths: readonly string[]): Promise<
     .split('\n')
     .map((context) => context.split(':')[2] ?? '');
   if (ended !== 'good' || types.length !== paths.length || types.includes('')) {
-    throw new HostError(`stat -c %C has no label of each of ${paths.join(' ')} (${ended})`);
+    throw new HostError(`stat -c %C did not return a label for each of ${paths.join(' ')} (${ended})`);
   }
   return types;
 }

@@ -1,6 +1,6 @@
 /**
- * Counts the entries that are missing before each entry. A gap in the sequence numbers of one source means that entries
- * are no longer available because they were vacuumed or rotated away, or because their file cannot be read.
+ * Counts the entries that are missing before each entry. If N sequence numbers of one source are missing, N entries
+ * were vacuumed or rotated away, or their file cannot be read.
  */
 export class GapDetector {
   #source = '';

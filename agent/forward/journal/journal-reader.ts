@@ -116,7 +116,7 @@ export class JournalReader implements Reader {
     this.#failures = 0;
   }
 
-  /** Restarts at the cursor of the boot's first entry. The stream until now is used only to find this cursor. */
+  /** Restarts at the cursor of the boot's first entry. The previous stream is used only to find this cursor. */
   #startAtFirst(entries: LogEntry[]): void {
     const first = entries.find(({ cursor }) => cursor !== '')?.cursor;
     if (first === undefined) return;

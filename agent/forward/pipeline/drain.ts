@@ -7,7 +7,7 @@ import { parseCursor, reaches } from '../journal/cursor.ts';
 const ownUnit = 'immutafs-forward.service';
 /** Must be shorter than TimeoutStopSec in units/immutafs-forward.service. */
 const deadlineMilliseconds = 30_000;
-/** The timeout without progress, so that a server that does not answer does not delay the shutdown for longer. */
+/** The timeout without progress. A server that does not answer must not delay the shutdown until the deadline. */
 const stallMilliseconds = 8000;
 
 /** Whether the whole system is shutting down, not only this service. Also true if systemd no longer answers. */

@@ -12,7 +12,7 @@ export interface SendQueueOptions {
   counters: Counters;
   /** The maximum number of messages that are unacknowledged, or acknowledged but not yet saved in the checkpoint. */
   window: number;
-  /** The minimum number of messages that are sent at once while so many are queued. */
+  /** The minimum size of a batch. A smaller batch is sent only if no more messages are queued. */
   step: number;
   /** Whether to keep only the last cursor of each batch, because the protocol does not acknowledge single messages. */
   sparse: boolean;

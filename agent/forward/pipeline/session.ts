@@ -83,7 +83,7 @@ export class Session {
     return !this.#queue.idle;
   }
 
-  /** Why the log cannot be read; '' if it can. */
+  /** The reason why the log cannot be read; '' if it can be read. */
   get problem(): string {
     return this.#reader.problem;
   }

@@ -18,13 +18,13 @@ export interface Protocol {
   /** The maximum number of messages that are unacknowledged, or acknowledged but not yet saved in the checkpoint. */
   window: number;
   /**
-   * The minimum number of messages that are sent at once while so many are queued. Without a minimum, each
-   * acknowledgement would release a single message.
+   * The minimum size of a batch. A smaller batch is sent only if no more messages are queued. Without a minimum, each
+   * acknowledgement would release a batch of one message.
    */
   step: number;
   /** Whether the protocol does not acknowledge single messages, so that very many messages are unacknowledged. */
   sparse: boolean;
-  /** Reading pauses while more than this number of bytes is queued. Must suffice for a request with many entries. */
+  /** Reading pauses while more than this number of bytes is queued. Low, but enough for a request with many entries. */
   queueBytes: number;
 }
 

@@ -35,11 +35,11 @@ interface Scheme {
 const schemes: Record<string, Scheme> = {
   relp: { protocol: 'relp', carrier: 'tcp' },
   'relp+tls': { protocol: 'relp', carrier: 'tls' },
-  /** RFC 6587, section 3.2: 601; RFC 5425: 6514; RFC 5426: 514. */
+  /** The ports are 601 (RFC 6587, section 3.2), 6514 (RFC 5425) and 514 (RFC 5426). */
   'syslog+tcp': { protocol: 'syslog', carrier: 'tcp', port: 601 },
   'syslog+tls': { protocol: 'syslog', carrier: 'tls', port: 6514 },
   'syslog+udp': { protocol: 'syslog', carrier: 'udp', port: 514 },
-  /** systemd-journal-remote.socket(8) */
+  /** The port of systemd-journal-remote.socket(8). */
   'journal+http': { protocol: 'journal', carrier: 'tcp', port: 19532 },
   'journal+https': { protocol: 'journal', carrier: 'tls', port: 19532 },
 };

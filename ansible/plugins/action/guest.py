@@ -26,8 +26,8 @@ KEEPALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 
 def parsed(said):
     """
-    Returns the parsed standard output in `json`. If a status command failed, also returns `msg` with the verdict and the
-    failed checks.
+    Returns the parsed standard output in `json`. If a status command failed, also returns `msg` with the verdict and
+    the failed checks.
     """
     try:
         value = json.loads(said["stdout"])
@@ -94,7 +94,7 @@ class ActionModule(ActionBase):
 
     def once(self, argv, sudoable=True):
         """Runs a command once and returns rc, stdout and stderr. Raises AnsibleConnectionFailure."""
-        # Request a terminal only for sudo, which may need it for the password, because a terminal mixes stdout and stderr.
+        # Request a terminal only for sudo, which may need it for the password. A terminal mixes stdout and stderr.
         said = self._low_level_execute_command(shlex.join(argv), sudoable=sudoable and self.become())
         # Without `failed`, Ansible treats any rc other than 0 as a failure.
         return {"failed": False, "rc": said["rc"], "stdout": said["stdout"], "stderr": said["stderr"]}
@@ -150,8 +150,8 @@ class ActionModule(ActionBase):
 
     def upload(self, source):
         """
-        Copies a file into a new directory that only the user who runs the commands can enter, and returns the path of the
-        directory. Other users can neither predict this path nor change the file before it is used.
+        Copies a file into a new directory that only the user who runs the commands can enter, and returns the path of
+        the directory. Other users can neither predict this path nor change the file before it is used.
         """
         make = ["mktemp", "-d", "/var/tmp/immutafs.XXXXXXXXXX"]
         name = os.path.basename(source)
@@ -159,7 +159,7 @@ class ActionModule(ActionBase):
         self._connection.put_file(source, landing + "/" + name)
         if not self.become():
             return landing
-        # Files can be uploaded only as the login user. The job verifies the checksum of the copy before it uses the copy.
+        # Files can be uploaded only as the login user. The job verifies the checksum of the copy before using the copy.
         try:
             folder = self.run_for_line(make)
             self.run_for_line(["cp", landing + "/" + name, folder + "/" + name])

@@ -27,15 +27,15 @@ def root_disks(status):
 def differences(status, seen, boot=True):
     """
     Returns a message for each difference between the report of the guest and the state on the host (see the module
-    `domain`). If `boot` is true, also returns a message for each setting with which root in a sealed guest can influence
-    what the guest boots.
+    `domain`). If `boot` is true, also returns a message for each setting with which root in a sealed guest can
+    influence what the guest boots.
 
     If the guest does not know whether the host made a disk read-only (`hostReadOnly` is null), this is a difference.
     """
     words = {True: "read-only", False: "writable", None: "unknown"}
     wrong = []
     if seen["live"] is None:
-        return ["the domain is not running, but something answers in its place"]
+        return ["the domain is not running, but a machine answers at the address of the guest"]
     if seen["qemu"] != seen["live"]:
         wrong.append("libvirt reports the disk as %s, QEMU as %s" % (words[seen["live"]], words[seen["qemu"]]))
     if seen["persistent"] != seen["live"]:

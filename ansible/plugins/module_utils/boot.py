@@ -62,7 +62,7 @@ def corrected(root, target):
                 parent.remove(element)
         ElementTree.SubElement(find_disk(root, target), "boot", {"order": "1"})
     for disk in without_serial(root):
-        # At most 20 characters (the limit of virtio-blk). Unique across domains, because a disk may be moved to another.
+        # At most 20 characters (the limit of virtio-blk), and unique across domains, because a disk may be moved.
         identity = (root.findtext("uuid") or "").replace("-", "")[:12]
         ElementTree.SubElement(disk, "serial").text = "%s-%s" % (identity, target_of(disk))
     store, blockers = variable_store(root)
@@ -122,8 +122,9 @@ def wrong_order(root, target):
 
 def without_serial(root):
     """
-    Returns the virtio-blk disks that have no serial. Omits SCSI disks, because a serial changes their WWID, by which the
-    LVM devices file or multipath in the guest may identify the disk, so an administrator must set the serial.
+    Returns the virtio-blk disks that have no serial. Omits SCSI disks, because a serial changes their WWID, by which
+    the LVM devices file or multipath in the guest may identify the disk. An administrator must decide whether to set
+    the serial of a SCSI disk.
     """
     disks = [disk for disk in root.findall("./devices/disk") if disk.get("device", "disk") == "disk"]
     return [disk for disk in disks if disk.find("target").get("bus") == "virtio" and disk.find("serial") is None]
@@ -144,8 +145,8 @@ def restarts(root):
 
 def wrong_slot(root, target):
     """
-    Returns a message if the slot of another disk is before the slot of `target`, because GRUB on UEFI searches the disks
-    in the order of their slots.
+    Returns a message if the slot of another disk is before the slot of `target`, because GRUB on UEFI searches the
+    disks in the order of their slots.
     """
     disks = [disk for disk in root.findall("./devices/disk") if disk.get("device", "disk") == "disk"]
     places = {target_of(disk): place(root, disk) for disk in disks}

@@ -20,7 +20,7 @@ def target_of(disk):
 
 
 def describe_disk(text, target):
-    """Describes a disk in an XML: readonly, bus and the alias in QEMU. Returns None if the XML does not contain the disk."""
+    """Describes a disk in an XML: readonly, bus and alias in QEMU. Returns None if the disk is not in the XML."""
     disk = find_disk(ElementTree.fromstring(text), target)
     if disk is None:
         return None

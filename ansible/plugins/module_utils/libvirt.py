@@ -77,8 +77,9 @@ class Domain:
 
     def change(self, before, action, check):
         """
-        Runs `action`, which changes the XML of the next start. Then calls `check` with the resulting XML and the error of
-        `action`, or None. If `check` returns a message, restores the XML `before` and raises LibvirtError with the message.
+        Runs `action`, which changes the XML of the next start. Then calls `check` with the resulting XML and the error
+        of `action`, or None. If `check` returns a message, restores the XML `before` and raises LibvirtError with the
+        message.
         """
         error = None
         try:

@@ -10,8 +10,8 @@ module: disk
 short_description: Make one disk of a libvirt domain read-only or writable
 description:
   - Runs C(virt-xml DOMAIN --edit target=TARGET --disk readonly=on|off) while the domain is shut off.
-  - Compares the XML of the domain before and after the change. If anything except the C(<readonly/>) of the disk differs,
-    restores the previous XML and fails.
+  - Compares the XML of the domain before and after the change. If anything except the C(<readonly/>) of the disk
+    differs, restores the previous XML and fails.
 options:
   domain: {description: Name of the domain., type: str, required: true}
   target: {description: Target of the disk, such as C(vda)., type: str, required: true}
@@ -59,7 +59,7 @@ def readonly(text, domain):
 
 
 def change(domain, before, wanted):
-    """Runs virt-xml and verifies the resulting XML. If it is wrong, restores the previous XML and raises LibvirtError."""
+    """Runs virt-xml and verifies the new XML. If it is wrong, restores the previous XML and raises LibvirtError."""
 
     def action():
         option = "readonly=on" if wanted else "readonly=off"

@@ -16,12 +16,13 @@ description:
     queries the domain.
   - RV(state) is the state of the domain. The following values report whether the disk is read-only. RV(persistent) is
     from the XML of the next start, RV(live) from the XML of the running domain, and RV(qemu) from QEMU (query-block).
-    RV(now) is RV(qemu), or RV(live) if QEMU does not report the disk. All except RV(persistent) are null while the domain
-    is not running.
+    RV(now) is RV(qemu), or RV(live) if QEMU does not report the disk. All except RV(persistent) are null while the
+    domain is not running.
   - RV(target) and RV(bus) name the disk. RV(boot) contains the boot settings of the next start, and RV(boot_now) those
-    of the running domain, or null. They consist of the firmware (kernel, bios or uefi), the file with the UEFI variables
-    (store), problems that the module C(boot) can correct (wrong), and problems that only an administrator can correct
-    (blockers). RV(read) maps the target of each disk to the number of bytes that QEMU has read from it since the start.
+    of the running domain, or null. They consist of the firmware (kernel, bios or uefi), the file with the UEFI
+    variables (store), problems that the module C(boot) can correct (wrong), and problems that only an administrator can
+    correct (blockers). RV(read) maps the target of each disk to the number of bytes that QEMU has read from it since
+    the start.
   - If the domain has UEFI variables and libvirt supports C(virsh start --reset-nvram), the domain is started with a
     variable store that is recreated from its template.
   - A domain is never killed. If it does not shut down within the timeout, it is left running and the module fails.
@@ -68,7 +69,7 @@ def bring(domain, params):
 
 
 def start(domain, state):
-    """Starts a domain. Raises LibvirtError if it is not shut off, because a paused or crashed one needs an administrator."""
+    """Starts a domain that is shut off. Raises LibvirtError for a paused or crashed domain, which must be examined."""
     if state != "shut off":
         raise LibvirtError("%s is %s: only a domain that is shut off can be started" % (domain.name, state))
     domain.virsh("start", *(["--reset-nvram"] if recreates_store(domain) else []))

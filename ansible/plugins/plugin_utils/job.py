@@ -4,9 +4,9 @@ import hashlib
 import json
 
 # Starts a job and waits for it. Arguments: $1: the unit; $2: a pattern for the units of all jobs with this name; $3 and
-# following: the program and its arguments, or nothing if the script only waits. The script waits at most ten seconds for
-# the end of the program, and the caller then connects again. Output: the state of the unit, an empty line and, if the
-# program has ended, its output. If another job with this name is running, the script prints the name of its unit on
+# following: the program and its arguments, or nothing if the script only waits. The script waits at most ten seconds
+# for the end of the program, and the caller then connects again. Output: the state of the unit, an empty line and, if
+# the program has ended, its output. If another job with this name is running, the script prints the name of its unit on
 # standard error and exits with 75.
 SCRIPT = """
 unit=$1 jobs=$2; shift 2
@@ -43,7 +43,8 @@ journalctl --no-pager --quiet --output=cat --lines=40 --unit="$unit" ${3:+--sinc
 OTHER_RUNS = 75
 
 # Verifies an uploaded file, runs a program and always removes the directory of the file. Arguments: $1: the directory;
-# $2: the file; $3: its SHA-256; $4 and following: the program and its arguments, which run only if the checksum matches.
+# $2: the file; $3: its SHA-256; $4 and following: the program and its arguments. The program runs only if the checksum
+# matches.
 WITH_FILE = """
 folder=$1 file=$2 sum=$3; shift 3
 trap 'rm -rf "$folder"' EXIT
@@ -58,8 +59,8 @@ fi
 
 class Job:
     """
-    The unit of a job. Its name contains a digest of the command and of the uploaded file, if any, so that the caller waits
-    for a running job only if that job runs the same command with the same file.
+    The unit of a job. Its name contains a digest of the command and of the uploaded file, if any, so that the caller
+    waits for a running job only if that job runs the same command with the same file.
     """
 
     def __init__(self, name, argv, checksum=None):
@@ -92,7 +93,7 @@ def ended(state, log, argv):
     """Returns the result of a job that has ended: rc, stdout, and msg if the job failed."""
     rc = int(state.get("ExecMainStatus") or 0)
     said = {"failed": False, "rc": rc, "stdout": log, "stderr": ""}
-    # The unit of a successful job remains in the state "exited". If the guest rebooted in the meantime, the unit is gone.
+    # The unit of a successful job remains in the state "exited". After a reboot of the guest, the unit is gone.
     if state.get("SubState") == "exited" and rc == 0:
         return said
     gone = "the unit is gone, or the connection broke before the start"

@@ -7,7 +7,7 @@ import type { Measured } from './measure.ts';
 interface Pair {
   ours: string;
   rival: string;
-  /** Targets for entries per second and for processor time. */
+  /** The targets for entries per second and for CPU time. */
   speed?: Figure['aim'];
   processor?: Figure['aim'];
 }

@@ -1,6 +1,6 @@
 import { LiveJournal, exportEntry } from '../../wire/support/journal.ts';
 
-/** Entries like those of a service, 800 bytes each in the export format, with their number at the end of the message. */
+/** Returns entries like those of a service, 800 bytes each in the export format. Each message ends with a number. */
 export function entries(from: number, count: number): Buffer {
   return Buffer.concat(Array.from({ length: count }, (_, n) => exportEntry(fields(from + n))));
 }
@@ -31,7 +31,7 @@ function fields(number: number): Record<string, string> {
 
 const chunk = 20_000;
 
-/** Creates a journal with so many entries. */
+/** Creates a journal with the given number of entries. */
 export async function makeJournal(count: number): Promise<void> {
   const journal = new LiveJournal();
   for (let from = 0; from < count; from += chunk) {

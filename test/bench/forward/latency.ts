@@ -9,11 +9,11 @@ import { usage } from './usage.ts';
 
 /** 99th percentiles of the time from logging to an event, in milliseconds. */
 export interface Latency {
-  /** The agent receives the acknowledgement. */
+  /** The time until the agent receives the acknowledgement. */
   acknowledged: number;
-  /** `journalctl -f` prints the entry: no reader receives it earlier. */
+  /** The time until `journalctl -f` prints the entry. No reader receives the entry earlier. */
   journalctl: number;
-  /** The agent's processor time during `idleSeconds` without entries, in milliseconds. */
+  /** The CPU time of the agent during `idleSeconds` without entries, in milliseconds. */
   idle: number;
 }
 
@@ -29,7 +29,7 @@ export const idleSeconds = 20;
 const port = 2500;
 const mark = 'timed entry';
 
-/** Measures 100 entries a second over RELP. */
+/** Measures the latency of 100 entries per second over RELP. */
 export async function latency(agent: string, writer: Writer): Promise<Latency> {
   clearJournal();
   forgetState();
@@ -73,16 +73,16 @@ const writers: Record<Writer, () => Promise<(message: string) => void>> = {
   },
 };
 
-/** Begins after the agent's check for a stall. */
+/** Measures the CPU time without entries. Begins after the agent's check for a stall. */
 async function whileIdle(pid: number): Promise<number> {
   await sleep(6000);
   const before = usage(pid).seconds;
   await sleep(idleSeconds * 1000);
-  // The kernel counts in steps of 10 ms; rounding removes the error of the subtraction.
+  // The kernel counts in steps of 10 ms, so rounding removes only the floating-point error of the subtraction.
   return Math.round(1000 * (usage(pid).seconds - before));
 }
 
-/** A proxy between the agent and the server that records when each message is acknowledged. */
+/** Starts a proxy between the agent and the server, which records when each message is acknowledged. */
 async function proxy(server: number): Promise<{ times: number[]; close: () => void }> {
   const times: number[] = [];
   const listener = net.createServer({ noDelay: true }, (client) => {
@@ -100,7 +100,7 @@ async function proxy(server: number): Promise<{ times: number[]; close: () => vo
   return { times, close: () => listener.close() };
 }
 
-/** @returns when journalctl printed each entry */
+/** Starts `journalctl -f`. @returns the times at which it prints each entry */
 function follow(): number[] {
   const seen: number[] = [];
   const child = start('journalctl', ['-q', '--no-pager', '-o', 'cat', '-f', '-n', '0']);

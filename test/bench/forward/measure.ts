@@ -5,15 +5,15 @@ import { type Latency, type Writer, latency } from './latency.ts';
 import { type Run, forward } from './run.ts';
 import { type Programs, type Sender, sendersOf } from './senders.ts';
 
-/** What is to be measured. */
+/** The parameters of the measurement. */
 export interface Plan {
   programs: Programs;
-  /** Entries for every sender, and for the second run of the agent. */
+  /** The number of entries for every sender, and for the second run of the agent. */
   entries: number;
   many: number;
 }
 
-/** The runs, by sender. */
+/** The results of the runs, by sender. */
 export interface Measured {
   whole: Record<string, Run>;
   killed: Record<string, Run>;
@@ -44,7 +44,7 @@ async function measure({ programs, entries, many }: Plan): Promise<Measured> {
 
 async function measureOne(name: string, sender: Sender, count: number, killed: boolean): Promise<Run> {
   const run = await forward(sender, count, killed);
-  // Progress: all runs together take a quarter of an hour.
+  // Show the progress, because all runs together take a quarter of an hour.
   process.stderr.write(`${name}: ${JSON.stringify(run)}\n`);
   return run;
 }

@@ -3,15 +3,15 @@ import { errorCode } from '../../../agent/lib/errors.ts';
 import { type Program, listening, start } from '../../wire/support/program.ts';
 import { clearRemote, remoteFolder, startRemote, storedField } from '../../wire/support/remote.ts';
 
-/** A real server, the same for all senders of its protocol. */
+/** A real server, which all senders of its protocol use. */
 export interface Receiver {
   name: 'RELP' | 'TCP' | 'upload';
   start: () => Promise<Program>;
-  /** How much is stored, in any unit. */
+  /** Returns the amount of stored data, in any unit. */
   size: () => number;
-  /** The number of the entry that was stored last; -1 if none. */
+  /** Returns the number of the last stored entry; -1 if no entry is stored. */
   last: () => number;
-  /** The numbers of all stored entries. */
+  /** Returns the numbers of all stored entries. */
   numbers: () => Iterable<number>;
   clear: () => void;
 }
@@ -20,7 +20,7 @@ const stored = '/var/log/stored';
 /** How much of the end of the file is read to find the last complete line. */
 const tailBytes = 8192;
 
-/** One program for RELP and TCP. Receiving and writing are separate threads, so that the disk's time does not count. */
+/** One program for RELP and TCP. It writes in a separate thread, so that the disk does not delay receiving. */
 const configuration = `global(maxMessageSize="8k")
 module(load="imrelp")
 input(type="imrelp" port="2514" ruleset="guests")
@@ -86,19 +86,19 @@ function* storedLines(): Iterable<number> {
   }
 }
 
-/** The number at the end of a message. */
+/** Returns the number at the end of a message. */
 function numberOf(text: string): number {
   return Number(/ ([0-9]+)$/.exec(text)?.[1] ?? -1);
 }
 
-/** The sum of the files' n_entries (systemd, journal-def.h: at 152, little-endian). */
+/** Returns the sum of n_entries of all files (systemd, journal-def.h: offset 152, little-endian). */
 function storedInJournals(): number {
   if (!fs.existsSync(remoteFolder)) return 0;
   let sum = 0;
   const count = Buffer.alloc(8);
   for (const name of fs.readdirSync(remoteFolder)) {
     const file = openIfThere(`${remoteFolder}/${name}`);
-    // The file was archived in between, under another name.
+    // The file was archived under a different name in the meantime.
     if (file === undefined) return storedInJournals();
     if (fs.readSync(file, count, 0, 8, 152) === 8) sum += Number(count.readBigUInt64LE());
     fs.closeSync(file);

@@ -6,19 +6,19 @@ import { type Receiver, receivers } from './receivers.ts';
 import { type Sender, stateFolder } from './senders.ts';
 import { type Usage, usage } from './usage.ts';
 
-/** One sender's run through the journal. If it was killed, the processor time is that of the second start. */
+/** The result of one sender. If the sender was killed, the CPU time covers only the time after the restart. */
 export interface Run extends Usage {
-  /** Entries. */
+  /** The number of entries. */
   count: number;
   /** Seconds from the first start until the last entry is stored. */
   wall: number;
-  /** The receiver's processor time: if it is close to `wall`, the receiver is the bottleneck. */
+  /** The CPU time of the receiver in seconds. If it is close to `wall`, the receiver is the bottleneck. */
   receiverSeconds: number;
   lost: number;
   repeated: number;
 }
 
-/** @param killed by SIGKILL and started again when half of the entries are stored */
+/** Measures a sender. @param killed whether to kill (SIGKILL) and restart it when half of the entries are stored */
 export async function forward(sender: Sender, count: number, killed = false): Promise<Run> {
   const receiver = receivers[sender.receiver];
   forgetState();
@@ -44,12 +44,12 @@ export async function forward(sender: Sender, count: number, killed = false): Pr
   return { ...run, ...missing(receiver, count) };
 }
 
-/** How long nothing more must arrive after the last entry: entries may arrive out of order. */
+/** The time without further entries after the last entry, because entries may arrive out of order. */
 const calmMilliseconds = 1500;
 const patienceMilliseconds = 15_000;
 
 /**
- * Waits until an entry is stored and nothing more arrives, or until nothing arrives for very long.
+ * Waits until an entry is stored and no more entries arrive, or until no entry arrives for `patienceMilliseconds`.
  * @returns when the last entry arrived
  */
 async function stored(receiver: Receiver, number: number, calm: number): Promise<number> {

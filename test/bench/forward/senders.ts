@@ -3,7 +3,7 @@ import { configure } from '../../wire/support/agent.ts';
 import { type Program, start } from '../../wire/support/program.ts';
 import type { Receiver } from './receivers.ts';
 
-/** A program that forwards the journal. It is started in the same way again after it was killed. */
+/** A program that forwards the journal. After it was killed, it is restarted in the same way. */
 export interface Sender {
   receiver: Receiver['name'];
   start: () => Program;
@@ -12,14 +12,14 @@ export interface Sender {
 /** The state of all senders except the agent. */
 export const stateFolder = '/run/sender';
 
-/** Executables that are not on the path. */
+/** The programs that are not in PATH. */
 export interface Programs {
   agent: string;
   /** The directory of the package's files. */
   syslogNg: string;
 }
 
-/** Senders by name. Competitors are configured to lose no entry by a rate limit or a full queue. */
+/** Returns the senders by name. The competitors are configured so that no rate limit or full queue loses entries. */
 export function sendersOf(programs: Programs): Record<string, Sender> {
   const agent = (receiver: Receiver['name'], forward: string): Sender => ({
     receiver,
@@ -62,7 +62,7 @@ module(load="imjournal" stateFile="imjournal.state" rateLimit.interval="0")
   };
 }
 
-/** The prefix avoids that all fields are sent as structured data: the other senders do not send them either. */
+/** Starts syslog-ng. The prefix keeps the fields out of the structured data, because other senders do not send them. */
 function startSyslogNg(folder: string): Program {
   const file = `${stateFolder}/syslog-ng.conf`;
   fs.writeFileSync(

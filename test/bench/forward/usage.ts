@@ -3,15 +3,15 @@ import { peakMemory } from '../../wire/support/program.ts';
 
 /** The resources of a running process. */
 export interface Usage {
-  /** Processor time in seconds, including running and ended children. */
+  /** The CPU time in seconds, including running and ended child processes. */
   seconds: number;
-  /** The children's part. */
+  /** The CPU time of the child processes, in seconds. */
   childSeconds: number;
-  /** Peak RSS, without its children. */
+  /** The peak RSS, without the child processes. */
   mebibytes: number;
 }
 
-/** proc_pid_stat(5); a tick is 10 ms. */
+/** Returns the resources that a process has used (proc_pid_stat(5)). */
 export function usage(pid: number): Usage {
   const [own, ended] = times(pid);
   const children = childrenOf(pid).map((child) => times(child).reduce((sum, each) => sum + each));
@@ -19,7 +19,7 @@ export function usage(pid: number): Usage {
   return { seconds: own + childSeconds, childSeconds, mebibytes: peakMemory(pid) };
 }
 
-/** Processor time of a process and of its ended children, in seconds. */
+/** Returns the CPU times of a process and of its ended child processes, in seconds. A clock tick is 10 ms. */
 function times(pid: number): [number, number] {
   const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
   const [user = 0, system = 0, childUser = 0, childSystem = 0] = stat

@@ -17,7 +17,7 @@ selection('--all selects every file once, without the fixtures', () => {
   assert.is(new Set(files).size, files.length);
 });
 
-selection('without arguments: no matrix of guests, of test/wire only its smoke tests', () => {
+selection('without arguments: no guest matrix, and of test/wire only the smoke tests', () => {
   const [files, all] = [select(false), select(true)];
   const left = all.filter((file) => !files.includes(file));
   assert.ok(left.length > 0 && files.every((file) => all.includes(file)));
@@ -70,7 +70,7 @@ schedule('every selected file runs exactly once', () => {
   assert.equal(taken.filter((file) => file !== warmFile).sort(), [...files].sort());
 });
 
-schedule('without guests nothing is built for them', () => {
+schedule('without guest tests, the shared trees are not built', () => {
   const jobs = new Schedule(root, ['test/unit/a.test.ts']);
   assert.is(jobs.take()?.file, 'test/unit/a.test.ts');
   assert.is(jobs.isEmpty, true);

@@ -89,7 +89,7 @@ for (const [title, guest, host, wrong] of [
     'an answer in place of a guest that is off',
     status('sealed', true),
     seen(true, null, null),
-    ['the domain is not running, but something answers in its place'],
+    ['the domain is not running, but a machine answers at the address of the guest'],
   ],
   [
     'only boot loader, kernel and initramfs came from the sealed disk',

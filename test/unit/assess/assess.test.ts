@@ -64,7 +64,7 @@ for (const [title, isUnreadable, expected] of [
   });
 }
 
-test('the links of udev cannot be read: fstabEntries alone are unknown', async () => {
+test('the links of udev cannot be read: only fstabEntries are unknown', async () => {
   const facts = await assessed(
     nothing,
     failing((name) => name.startsWith('/dev/disk/')),

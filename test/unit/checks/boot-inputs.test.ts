@@ -122,7 +122,7 @@ const table: Table = {
     'a variable that is malformed': [
       uefi('noresume noefi', setTo('Boot0001', Buffer.from([1, 0, 0]))),
       'error',
-      'a boot entry of 3 bytes',
+      'an EFI boot entry is too short: 3 bytes',
     ],
     SystemdOptions: [
       uefi('noresume noefi', file(`${efivars}/SystemdOptions-${systemd}`, variable(Buffer.from('x\0')))),

@@ -71,13 +71,13 @@ const cases: Record<string, [Change, Status, string | RegExp, number?]> = {
       'a lag that is none': { lag: { entries: 1, seconds: 'few' } },
     }).map(([title, changes]): [string, [Change, Status, string]] => [
       title,
-      [says(changes), 'error', 'state.json: not what the forwarder writes'],
+      [says(changes), 'error', 'state.json: not a valid state of the forwarder'],
     ]),
   ),
   'a state that is not an object': [
     file('run/immutafs/forward/state.json', 'null'),
     'error',
-    'not what the forwarder writes',
+    'not a valid state of the forwarder',
   ],
 };
 

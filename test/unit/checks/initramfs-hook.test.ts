@@ -15,7 +15,7 @@ testChanges('initramfs-hook', {
   'the boot record is damaged': [
     handoff({ MODE: 'nonsense' }),
     { 'initramfs-hook': 'error' },
-    'MODE=nonsense is none of',
+    'MODE=nonsense is not one of',
   ],
 });
 

@@ -8,12 +8,12 @@ testChanges('kernel-view', {
   'another PID namespace': [
     file('proc/self/ns/pid', { linkTo: 'pid:[4026532000]' }),
     { 'kernel-view': 'error' },
-    'another pid namespace',
+    'not in the initial pid namespace',
   ],
-  'another user namespace': [
+  'not in the initial user namespace': [
     file('proc/self/ns/user', { linkTo: 'user:[4026532000]' }),
     { 'kernel-view': 'error' },
-    'another user namespace',
+    'not in the initial user namespace',
   ],
   'PID 1 has another root': [
     file('proc/1/mountinfo', '61 1 253:0 / / ro - xfs /dev/sda1 ro\n'),
@@ -62,15 +62,15 @@ testChanges('kernel-view', {
 
 testFindings('kernel-view', {
   'kernel-view': {
-    'another pid namespace': [
+    'not in the initial pid namespace': [
       file('proc/self/ns/pid', { linkTo: 'pid:[4026532000]' }),
       'error',
-      "another pid namespace than the kernel's first",
+      'not in the initial pid namespace',
     ],
-    'another user namespace': [
+    'not in the initial user namespace': [
       file('proc/self/ns/user', { linkTo: 'user:[4026532000]' }),
       'error',
-      "another user namespace than the kernel's first",
+      'not in the initial user namespace',
     ],
     'another mount namespace': [
       file('proc/1/mountinfo', '1 0 0:1 / / rw - ext4 /dev/vda rw\n'),

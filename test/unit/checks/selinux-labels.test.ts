@@ -22,7 +22,7 @@ testChanges('selinux-labels', {
   ],
   'the same, permissive': [all(selinux('0', ''), labels('tmpfs_t', 'tmp_t')), { 'selinux-labels': 'warn' }],
   'labels as they should be': [enforcingGuest, { 'selinux-labels': 'pass' }],
-  'stat(1) has no answer': [all(selinux('1', ''), labels()), { 'selinux-labels': 'error' }, 'has no label'],
+  'stat(1) has no answer': [all(selinux('1', ''), labels()), { 'selinux-labels': 'error' }, 'did not return a label'],
 });
 
 testFindings('selinux-labels', {
@@ -30,6 +30,10 @@ testFindings('selinux-labels', {
     'the labels of the policy': [enforcing('var_t', 'tmp_t'), 'pass', 'var_t tmp_t'],
     'tmpfs_t, enforcing': [enforcing('tmpfs_t', 'tmp_t'), 'fail', '/var is tmpfs_t'],
     'tmpfs_t, permissive': [all(enforcing('tmpfs_t', 'tmp_t'), file('sys/fs/selinux/enforce', '0')), 'warn'],
-    'stat(1) has no answer': [file('sys/fs/selinux/enforce', '1'), 'error', 'has no label of each of'],
+    'stat(1) has no answer': [
+      file('sys/fs/selinux/enforce', '1'),
+      'error',
+      'did not return a label for each of',
+    ],
   },
 });

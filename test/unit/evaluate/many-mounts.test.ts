@@ -64,13 +64,13 @@ async function reportWith(
 
 const many = suite('many mounts');
 for (const [title, kind] of Object.entries(kinds)) {
-  many(`${title}: twice as many are at most twice the work`, async () => {
+  many(`${title}: twice as many mounts are at most twice the work`, async () => {
     const [some, more] = [await reportWith(kind, 400), await reportWith(kind, 800)];
     const ratio = more.work / some.work;
     assert.ok(ratio < 2.2, `${some.work} and ${more.work}: ${ratio}`);
   });
 
-  many(`${title}: no finding grows with them`, async () => {
+  many(`${title}: no finding grows with the number of mounts`, async () => {
     const { report } = await reportWith(kind, 400);
     for (const { id, subject, observed, remedy } of report.checks) {
       const length = Math.max(subject.length, observed.length, remedy.length);

@@ -74,7 +74,7 @@ testFindings('limits', {
         answers.labels = labels;
       }),
       'error',
-      'has no label of each of /var /tmp',
+      'did not return a label for each of /var /tmp',
     ]),
   },
   'initramfs-hook': {
@@ -87,7 +87,7 @@ testFindings('limits', {
 });
 
 const others = suite('limits: failing calls');
-others('a target without a clear answer does not hide another that was written to', async () => {
+others('a target without a clear result does not hide a target that was written to', async () => {
   const as = (reader: SystemReader): SystemReader => ({
     ...reader,
     tryWrites: (folders) => Promise.resolve(folders.map((folder) => (folder === '/' ? 'EIO' : 'OK'))),

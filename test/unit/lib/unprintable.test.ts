@@ -76,7 +76,7 @@ outputs('the log has none, in its messages and in its fields', () => {
   assert.not.ok(said.some((text) => isEvil(text) || text.includes('\n')));
 });
 
-outputs('what can be read stays as it is', () => {
+outputs('readable text is unchanged', () => {
   const good = 'ä 日本 עברית 😀 "quoted" \\';
   const kept = { ...report, reason: good };
   assert.match(formatText(kept, { all: true, color: false, columns: undefined }), good);
@@ -93,7 +93,7 @@ outputs('a guest with names in UTF-8, and in no encoding, is described in UTF-8'
   assert.match(checks.find(({ id }) => id === 'mtab-link')?.observed ?? '', 'ä');
 });
 
-outputs('a link has one character a byte, as what is read', () => {
+outputs('a link has one character per byte, like the content of a file', () => {
   inTemporaryFolder((root) => {
     writeFiles(root, { l: { linkTo: 'ä' } });
     assert.is(systemReader({ root }).link('/l'), '\xc3\xa4');

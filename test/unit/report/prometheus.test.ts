@@ -8,7 +8,7 @@ import { finding, sample } from '../../harness/sample-report.ts';
 const metrics = suite('Prometheus metrics');
 
 for (const [title, guest] of Object.entries({ sealed: goodGuest(), maintenance: maintenanceGuest() })) {
-  metrics(`promtool has nothing to say: ${title}`, async () => {
+  metrics(`promtool reports nothing: ${title}`, async () => {
     const input = formatPrometheus(await withGuest(guest, evaluateGuest));
     const promtool = spawnSync('promtool', ['check', 'metrics'], { input, encoding: 'utf8' });
     assert.equal([promtool.error, promtool.status], [undefined, 0]);
@@ -16,12 +16,12 @@ for (const [title, guest] of Object.entries({ sealed: goodGuest(), maintenance: 
   });
 }
 
-metrics('promtool would have', () => {
+metrics('promtool reports an invalid metric', () => {
   const input = 'immutafs_x_total 1\n';
   assert.is.not(spawnSync('promtool', ['check', 'metrics'], { input }).status, 0);
 });
 
-metrics('one of each set of states holds', () => {
+metrics('exactly one state of each set is 1', () => {
   const text = formatPrometheus({ ...sample, checks: [finding('warn', 'advisory', 'a')] });
   const lines = text.split('\n').filter((line) => line.endsWith(' 1'));
   for (const expected of [
@@ -52,7 +52,7 @@ metrics('impostors are counted as devices, not as identities', () => {
   assert.match(formatPrometheus(sample), '\nimmutafs_impostors 0\n');
 });
 
-metrics('what there is not has no sample', () => {
+metrics('a missing value has no sample', () => {
   const text = formatPrometheus({ ...sample, var: { ...sample.var, usedBytes: null }, boot: null });
   assert.not.match(text, 'immutafs_var_used_bytes');
   assert.not.match(text, 'immutafs_boot_evidence');

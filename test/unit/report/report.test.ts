@@ -50,7 +50,7 @@ for (const [title, mode, findings, expected, code] of [
     assert.is(exitCode(report), code);
   });
 }
-verdict('a view that is not the guest is unknown, whatever else fails', () => {
+verdict('the verdict of a view that is not the guest is unknown, whatever else fails', () => {
   const elsewhere = finding('error', 'required', 'kernel-view');
   assert.is(decideVerdict('sealed', [elsewhere, finding('fail')]), 'unknown');
   assert.is(decideVerdict('maintenance', [finding('fail'), elsewhere]), 'unknown');

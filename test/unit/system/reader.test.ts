@@ -17,7 +17,7 @@ function fails(action: () => unknown, code: string, said: RegExp): void {
 }
 
 const reading = suite('SystemReader');
-reading('one character a byte', () => {
+reading('returns one character per byte', () => {
   inTemporaryFolder((root) => {
     fs.writeFileSync(path.join(root, 'a'), Buffer.from([0, 10, 0x80, 0xff]));
     assert.is(systemReader({ root }).read('/a'), '\0\n\x80\xff');

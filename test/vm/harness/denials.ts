@@ -1,6 +1,9 @@
 import type { Boot } from './guest.ts';
 
-/** Prints SELinux denials since power-on: those before the start of auditd from the kernel log, later ones from audit.log. */
+/**
+ * Prints SELinux denials since power-on: denials before the start of auditd from the kernel log, later denials from
+ * audit.log.
+ */
 export const denialsStep = '{ dmesg; cat /var/log/audit/audit.log; } | grep "avc: *denied"';
 
 /**

@@ -14,7 +14,7 @@ export interface Layout {
   stack: 'partition' | 'lvm';
   /** A separate partition in every stack, as created by RHEL's installer. */
   boot: Volume;
-  /** The root first, then the volumes mounted below it, outer before inner. */
+  /** The root, then the volumes mounted below the root, outer volumes before inner volumes. */
   system: Volume[];
   /** The volume on the second disk, which is always attached writable. */
   home: Volume | null;

@@ -7,7 +7,7 @@ import { cached } from './cache.ts';
 import { extractKernel } from './kernel.ts';
 import { mountTree, withMounts } from './mounts.ts';
 
-/** Packages of the guest besides Debian's essential ones and the initramfs generator. */
+/** Packages of the guest in addition to Debian's essential packages and the initramfs generator. */
 const packages = [
   ...['systemd', 'systemd-sysv', 'udev', 'dbus', 'kmod', 'linux-image-cloud-amd64'],
   ...['lvm2', 'xfsprogs', 'e2fsprogs', 'parted', 'cryptsetup-bin', 'mdadm', 'util-linux'],

@@ -25,7 +25,10 @@ export interface Playing {
 
 /** ansible-playbook with the collection, installed from this repository. */
 export interface Ansible {
-  /** @param name of the collection's playbook @param variables extra variables, which override all others */
+  /**
+   * @param name name of a playbook of the collection @param variables extra variables, which override all other
+   * variables
+   */
   start: (name: string, variables?: Record<string, unknown>, ...options: string[]) => Playing;
   /** Runs one of the collection's modules on the hypervisor. @returns its result; `failed` if it failed */
   module: (name: string, args: Record<string, unknown>, ...options: string[]) => Promise<ModuleResult>;

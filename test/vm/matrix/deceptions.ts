@@ -26,8 +26,8 @@ export const undecidable: Record<string, [script: string, observed: RegExp]> = {
     /tmpfs is mounted over \/proc\/cmdline/,
   ],
   namespace: [`unshare --mount ${status}`, /another mount namespace/],
-  'pid-namespace': [`unshare --pid --fork --mount-proc ${status}`, /another pid namespace/],
-  'user-namespace': [`unshare --user --map-root-user ${status}`, /another user namespace/],
+  'pid-namespace': [`unshare --pid --fork --mount-proc ${status}`, /not in the initial pid namespace/],
+  'user-namespace': [`unshare --user --map-root-user ${status}`, /not in the initial user namespace/],
   chroot: [
     `mkdir /run/c; mount --rbind --make-rslave / /run/c 2>/dev/null || mount --rbind / /run/c; mount --make-rslave /run/c; chroot /run/c ${status}; code=$?; umount -R -l /run/c; exit $code`,
     /another root/,

@@ -60,7 +60,7 @@ enforcement(
 );
 
 enforcement(
-  'dm-crypt and RAID 1: enforcement of the disks below them, partial where they differ',
+  'dm-crypt and RAID 1: enforcement of the disks below them, partial if the disks differ',
   async () => {
     const folder = await mkdtemp(join(tmpdir(), 'stacks-'));
     try {

@@ -49,7 +49,7 @@ harness('files in and out, exit codes, and a power cut', () =>
   }),
 );
 
-harness('where QEMU aborts, the boot is repeated on the original disks, three times at most', async () => {
+harness('if QEMU aborts, the boot is repeated on the original disks, three times at most', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'retry-'));
   const image = join(folder, 'image.raw');
   const { bootFiles: boot } = await templateOf(xfsOnPartition, await ordinaryTree());

@@ -59,7 +59,7 @@ const probes = {
   left: 'find /tmp /home -xdev -name ".immutafs*"',
 };
 
-live('its own check finds each change, and no other check does; deceptions are detected or undecidable', () =>
+live('each change is found by its own check and by no other; deceptions are detected or undecidable', () =>
   withAgent({ edit: requireRunOptions }, async (guest) => {
     const steps = {
       before: look.status,

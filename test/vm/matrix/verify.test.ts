@@ -92,7 +92,7 @@ verify(
     }),
 );
 
-verify('a change is logged once within a minute; nothing is logged where nothing changed', () =>
+verify('a change is logged once within a minute; nothing is logged if nothing changed', () =>
   withAgent({}, async (guest) => {
     const messages = `journalctl -b -t immutafs-agent -o json MESSAGE_ID=${driftMessage.messageId}`;
     /** Returns a step that prints the time at which the mount options changed, and waits for the message. */

@@ -51,7 +51,7 @@ export function storedField(field: string): string[] {
     .slice(0, -1);
 }
 
-/** Returns the entries of an export, without the fields that differ between journal files (cursor, sequence numbers). */
+/** Returns the entries of an export, without the fields that differ in every file (cursor, sequence numbers). */
 export function bareEntries(bytes: Buffer): string[] {
   const entries: string[] = [];
   let pieces = '';

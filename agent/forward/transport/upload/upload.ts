@@ -15,8 +15,8 @@ const progressMilliseconds = 60_000;
 const refusalStatuses = new Set([400, 413, 417, 422]);
 
 /**
- * Connects to a server with the protocol of systemd-journal-remote. Entries are sent in the export format by POST
- * /upload, and the server accepts them with status 202.
+ * Connects to a server with the protocol of systemd-journal-remote. The client sends entries in the export format with
+ * `POST /upload`, and the server accepts them with status 202.
  * @throws Error that describes the failed step
  */
 export async function connectUpload(target: Target, options: ConnectOptions): Promise<Transport> {

@@ -52,15 +52,19 @@ parsing('an empty value, and one with an equals sign', () => {
 for (const [title, text, message] of [
   ['nothing', '', 'VERSION is missing'],
   ['no mode', bootEnv({ MODE: undefined }), 'MODE is missing'],
-  ['an unknown mode', bootEnv({ MODE: 'auto' }), 'MODE=auto is none of sealed, maintenance, off'],
-  ['an unknown stage', bootEnv({ STAGE: 'early' }), 'STAGE=early is none of initramfs, late'],
-  ['an unknown outcome', bootEnv({ VAR: 'tmpfs' }), 'VAR=tmpfs is none of overlay, disk, deferred, failed'],
+  ['an unknown mode', bootEnv({ MODE: 'auto' }), 'MODE=auto is not one of sealed, maintenance, off'],
+  ['an unknown stage', bootEnv({ STAGE: 'early' }), 'STAGE=early is not one of initramfs, late'],
+  [
+    'an unknown outcome',
+    bootEnv({ VAR: 'tmpfs' }),
+    'VAR=tmpfs is not one of overlay, disk, deferred, failed',
+  ],
   [
     'an impostor without its identity',
     bootEnv({ IMPOSTOR: '/dev/vdb2 /dev/vda2' }),
-    'IMPOSTOR=/dev/vdb2 /dev/vda2 is not two devices and an identity',
+    'IMPOSTOR=/dev/vdb2 /dev/vda2 does not have the form DEVICE SEALED-DEVICE IDENTITY',
   ],
-  ['a line without KEY=', `${bootEnv()}hello\n`, 'not KEY=value: hello'],
+  ['a line without KEY=', `${bootEnv()}hello\n`, 'malformed line, expected KEY=value: hello'],
 ] as const) {
   parsing(`refused: ${title}`, () => {
     assert.throws(

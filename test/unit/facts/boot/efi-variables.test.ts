@@ -58,10 +58,10 @@ variables('nodes after the end of a device path are ignored', () => {
 const whole = loadOption('x', [hardDrive({ gpt: guid })]);
 for (const [title, bytes, said] of [
   ['empty', Buffer.alloc(0), /0 bytes/],
-  ['no end of the description', Buffer.from([1, 0, 0, 0, 0, 0, 65, 0]), /does not end/],
-  ['cut off', whole.subarray(0, whole.length - 1), /cut off/],
-  ['a node of length 0', loadOption('x', [Buffer.from([1, 1, 0, 0])]), /node of 0 bytes/],
-  ['an HD() that is too short', loadOption('x', [Buffer.from([4, 1, 6, 0, 0, 0])]), /HD\(\) node of 6/],
+  ['no end of the description', Buffer.from([1, 0, 0, 0, 0, 0, 65, 0]), /unterminated description/],
+  ['cut off', whole.subarray(0, whole.length - 1), /truncated device path/],
+  ['a node of length 0', loadOption('x', [Buffer.from([1, 1, 0, 0])]), /node .* is too short: 0 bytes/],
+  ['an HD() that is too short', loadOption('x', [Buffer.from([4, 1, 6, 0, 0, 0])]), /HD\(\) node .* is too short: 6/],
 ] as const) {
   variables(`malformed: ${title}`, () => assert.throws(() => parseLoadOption(bytes), said));
 }
@@ -76,7 +76,7 @@ variables('any bytes: an error, or a partition of the right form', () => {
       );
       assert.ok(partition === undefined || /^[0-9a-f-]{11,36}$/.test(partition), partition);
     } catch (error) {
-      assert.match((error as Error).message, /^an? (boot entry|device path node|HD\(\) node)/);
+      assert.match((error as Error).message, /^an? (EFI boot entry|node of an EFI device path|HD\(\) node)/);
     }
   }
 });

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { hasNoEfiRuntime } from '../../../../agent/facts/boot/kernel-arguments.ts';
 
 const args = suite('hasNoEfiRuntime');
-args('of noefi and efi=, the last one counts', () => {
+args('the last of noefi and efi= takes effect', () => {
   for (const words of [
     'noefi',
     'efi=noruntime',

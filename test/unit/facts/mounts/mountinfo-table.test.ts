@@ -31,7 +31,7 @@ test('at() returns hidden mounts too', () => {
   assert.equal(mounts.at('/b'), []);
 });
 
-test('ids that are no tree: an answer or an error, in finite time', () => {
+test('IDs that do not form a tree: a result or an error, in finite time', () => {
   const tangled = fc.array(
     fc.tuple(fc.nat({ max: 4 }), fc.nat({ max: 4 }), fc.constantFrom('/', '/a', '/a/b')),
     {

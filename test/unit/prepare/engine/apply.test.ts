@@ -71,7 +71,7 @@ applying('changes nothing without --yes and a terminal', () =>
     assert.equal(tree(root), before);
   }),
 );
-applying('a program that fails stops it, with the last lines of stderr', () =>
+applying('stops if a program fails, and prints the last lines of stderr', () =>
   withBox(ordinaryGuest(), async ({ writer, prepare, actionLog }) => {
     const run: SystemWriter['run'] = () =>
       Promise.resolve({ exit: 1, stdout: '', stderr: 'a\nno space left\n', late: false });

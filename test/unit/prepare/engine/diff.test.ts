@@ -16,7 +16,7 @@ for (const [before, after, expected] of [
 const lines = fc
   .array(fc.constantFrom('a', 'b', 'c', ''))
   .map((all) => all.map((line) => `${line}\n`).join(''));
-diff('what stays and goes is the old text, what stays and comes the new one', () => {
+diff('kept and removed lines are the old text, kept and added lines the new text', () => {
   fc.assert(
     fc.property(lines, lines, (before, after) => {
       const all = diffLines(before, after, Infinity);

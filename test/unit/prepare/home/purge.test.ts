@@ -38,7 +38,7 @@ moved('a cutover: its time, and the volume before', () => {
   assert.equal(findMigration([{ ...logged, action }]), migrated);
   assert.is(findMigration([{ ...logged, action, problem: 'mount failed' }]), undefined);
 });
-moved('an edit of the options is not a cutover, and an edit of another step neither', () => {
+moved('neither an edit of the options nor an edit of another step is a cutover', () => {
   const options = edit(1, 'home', 'UUID=a /home xfs\n', setOptions('UUID=a /home xfs\n', '/home', ['nodev']));
   assert.is(findMigration([options, edit(2, 'fstab', '', 'UUID=a /home xfs\n')]), undefined);
 });

@@ -120,7 +120,7 @@ for (const [title, region, id, tables, obstacles, stale] of [
     );
   });
 }
-reach('what can be written to when a read-only view is on /home: whatever the view does not cover', () => {
+reach('a read-only view on /home: mounts that the view does not cover can be written to', () => {
   const frozen = `${root}\n63 60 253:0 /home /home ro shared:1 - xfs x rw`;
   const writable = (...tables: string[]) =>
     findReaches(namespaces(folder, ...tables), folder)

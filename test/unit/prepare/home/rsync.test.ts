@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { byLines, unescapeName } from '../../../../agent/prepare/home/rsync.ts';
 
 const streams = suite('prepare home: the output of rsync');
-streams('lines, in whatever pieces they arrive', () => {
+streams('lines that arrive in any chunks', () => {
   const lines: string[] = [];
   const feed = byLines((each) => lines.push(each), /[\r\n]/);
   for (const part of ['ab', 'c\rde\n\n', 'f', '\r']) feed(part);

@@ -12,7 +12,7 @@ const kernel = '3.10.0-1160.el7.x86_64';
 const image = `boot/initramfs-${kernel}.img`;
 
 const kernels = suite('isOlderThanModules');
-kernels('modules that are newer count; of the same age or of a wrong clock they do not', async () => {
+kernels('newer modules count; modules of the same age or of a wrong clock do not', async () => {
   const modules = `usr/lib/modules/${kernel}/modules.dep`;
   for (const [made, written, state] of [
     ['2026-03-01', '2026-03-02', 'needed'],
