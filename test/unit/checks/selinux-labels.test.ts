@@ -22,7 +22,11 @@ testChanges('selinux-labels', {
   ],
   'the same, permissive': [all(selinux('0', ''), labels('tmpfs_t', 'tmp_t')), { 'selinux-labels': 'warn' }],
   'labels as they should be': [enforcingGuest, { 'selinux-labels': 'pass' }],
-  'stat(1) has no answer': [all(selinux('1', ''), labels()), { 'selinux-labels': 'error' }, 'did not return a label'],
+  'stat(1) has no answer': [
+    all(selinux('1', ''), labels()),
+    { 'selinux-labels': 'error' },
+    'did not return a label',
+  ],
 });
 
 testFindings('selinux-labels', {

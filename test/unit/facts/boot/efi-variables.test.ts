@@ -61,7 +61,11 @@ for (const [title, bytes, said] of [
   ['no end of the description', Buffer.from([1, 0, 0, 0, 0, 0, 65, 0]), /unterminated description/],
   ['cut off', whole.subarray(0, whole.length - 1), /truncated device path/],
   ['a node of length 0', loadOption('x', [Buffer.from([1, 1, 0, 0])]), /node .* is too short: 0 bytes/],
-  ['an HD() that is too short', loadOption('x', [Buffer.from([4, 1, 6, 0, 0, 0])]), /HD\(\) node .* is too short: 6/],
+  [
+    'an HD() that is too short',
+    loadOption('x', [Buffer.from([4, 1, 6, 0, 0, 0])]),
+    /HD\(\) node .* is too short: 6/,
+  ],
 ] as const) {
   variables(`malformed: ${title}`, () => assert.throws(() => parseLoadOption(bytes), said));
 }
