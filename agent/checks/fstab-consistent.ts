@@ -13,7 +13,7 @@ export const fstabConsistent: Check = {
   seal: true,
   messageId: '6f2fbc9228f64f5a9eacc44b80a0ad99',
   documentation: {
-    title: '/etc/fstab is compatible with a read-only disk and matches the mount table',
+    title: '/etc/fstab fits a read-only disk and matches the mount table',
     means:
       'Every line for a file system on a read-only disk or a system disk has the option ro, has 0 as its last field (no check at boot), and has no quota option and neither x-systemd.growfs nor x-systemd.makefs. Lines for /var and for paths below /var do not need ro, because the boot mounts their file systems read-only as lower layers of overlays. Lines for XFS and Btrfs may have any last field, because fsck does nothing for these types. The check also compares /etc/fstab with the mount table: each file system that a line mounts at boot is mounted, from the device in the line or as a tmpfs. If the line has one of the options ro, noexec, nosuid and nodev, the mount has the same option, unless another check already requires that option.',
     why: 'systemd-remount-fs, systemd-fsck, quotaon and growfs fail on a read-only disk. The state of the system is then degraded, or the boot ends in an emergency shell. If a mount differs from its line in fstab, an administrator or an attacker changed the mount, or mounting failed.',

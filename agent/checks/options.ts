@@ -38,14 +38,14 @@ export const tmpOptions: Check = {
     evaluateOptions(facts, (target) => target === '/tmp', 'REQUIRE_OPTIONS does not name /tmp'),
 };
 
-/** Verifies that every other path in REQUIRE_OPTIONS has the required mount options. */
+/** Verifies that every other path in REQUIRE_OPTIONS has its mount options. */
 export const otherOptions: Check = {
   id: 'other-options',
   severity: 'required',
   seal: false,
   messageId: '0f4e50f79a3343bca7f738dee3d53814',
   documentation: {
-    title: 'every other path in REQUIRE_OPTIONS has the required mount options',
+    title: 'every other path in REQUIRE_OPTIONS has its mount options',
     means:
       'According to the mount table, the mount that serves each path in REQUIRE_OPTIONS other than /home and /tmp has the options named there, and so has every writable mount below it. A path that does not exist is skipped.',
     why: 'An administrator requires these options in /etc/immutafs/immutafs.conf.',

@@ -8,7 +8,7 @@ export const rivalsOff: Check = {
   seal: false,
   messageId: 'd041640d4c264c5a90c47caffb76d9e6',
   documentation: {
-    title: 'no other program makes the root read-only or mounts an overlay over it',
+    title: 'no other program makes the root read-only or overlays it',
     means:
       "In /etc/sysconfig/readonly-root neither READONLY nor TEMPORARY_STATE is yes. Neither the configuration nor the kernel command line enables overlayroot, systemd.volatile=, dracut's overlays (rd.overlay, rd.live.overlay.overlayfs), lockfs or fsprotect. / is not an overlay.",
     why: 'If two programs mount overlays over the same folders, their mounts hide each other, and the checks no longer examine the sealed file systems.',
