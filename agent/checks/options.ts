@@ -48,7 +48,7 @@ export const otherOptions: Check = {
     title: 'every other path in REQUIRE_OPTIONS has its mount options',
     means:
       'According to the mount table, the mount that serves each path in REQUIRE_OPTIONS other than /home and /tmp has the options named there, and so has every writable mount below it. A path that does not exist is skipped.',
-    why: 'An administrator requires these options in /etc/immutafs/immutafs.conf.',
+    why: 'The setting REQUIRE_OPTIONS in /etc/immutafs/immutafs.conf requires these options.',
     fix: 'Add the missing options to the line of the path in /etc/fstab and remount it.',
   },
   evaluate: (facts) =>

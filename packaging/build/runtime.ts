@@ -58,8 +58,8 @@ function collect(names: readonly string[]): void {
 }
 
 /**
- * Builds the addon, because npm does not run the install script of systemd-journald. With Node's own headers, node-gyp
- * downloads nothing.
+ * Builds the native addon of the npm package systemd-journald, because `npm ci --ignore-scripts` does not. node-gyp uses
+ * the headers of the Node package, so it downloads nothing.
  */
 function buildAddon(out: string): void {
   const folder = path.join(scratch, `addon-${process.pid}`);

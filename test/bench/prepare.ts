@@ -10,7 +10,7 @@ import type { Result } from './run.ts';
 import type { Series } from './series.ts';
 import { median } from './table.ts';
 
-/** Measures the plan for a guest with 100,000 files in /var and an initramfs compressed with gzip, as in EL7. */
+/** Measures the time of planning for a guest with 100,000 files in /var and a gzip-compressed initramfs, as on EL7. */
 export async function prepare(): Promise<Result> {
   const { agent, empty } = await buildPrograms();
   const tree = await agentTree();

@@ -1,7 +1,7 @@
 import { inSmallSystem } from './small-system.ts';
 import type { Ran } from './namespace.ts';
 
-/** Runs a script in a small system. The returned stdout has one line for each step of a plan, and no summary. */
+/** Runs a script in the chroot of small-system.ts. In the returned stdout, a step of a plan is one line. */
 export function runHomeScript(script: string, sizeMiB?: number): Ran {
   const { stdout, ...rest } = inSmallSystem(script, sizeMiB);
   const lines = stdout

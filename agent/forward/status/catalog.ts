@@ -47,7 +47,7 @@ export const forwardMessages = {
       title: 'the forwarder does not start because of the configuration',
       means:
         'FORWARD or a TLS key (FORWARD_CA, FORWARD_CERT, FORWARD_KEY, FORWARD_PEER) has a bad value, or the configuration or a line of it cannot be read. The message contains file, line and reason. The forwarder ends with exit code 2, and systemd does not start it again.',
-      why: 'The default of a TLS key would trust more servers than the intended value. The forwarder sends no entry to a server that the configuration does not clearly trust. The entries stay in the journal.',
+      why: 'The default in place of an invalid TLS setting could trust more servers than intended. Therefore, the forwarder sends nothing until the configuration clearly says which servers to trust. The entries stay in the journal.',
       fix: 'Fix the lines in /etc/immutafs/immutafs.conf (on a sealed guest, the host must switch it to maintenance first), then `systemctl restart immutafs-forward.service`. The user immutafs-forward must be able to read the file.',
     },
   },

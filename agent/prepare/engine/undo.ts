@@ -105,7 +105,10 @@ function undoMade(
       isKept: true,
     };
   }
-  return { text: `${makes[0] ?? ''} and the files created with it are removed`, isKept: false };
+  return {
+    text: `${makes.join(', ')}: removed, because prepare created ${makes.length === 1 ? 'it' : 'them'}`,
+    isKept: false,
+  };
 }
 
 /** Describes the result of an action that --undo cannot revert; undefined if there is none. */

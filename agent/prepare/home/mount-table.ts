@@ -43,7 +43,7 @@ interface Line extends RegionMount {
 
 /**
  * Parses a mount table (proc_pid_mountinfo(5)) in time linear in its length.
- * @param prefix the root directory of the process that the table belongs to, from the root of its namespace
+ * @param prefix the root directory of the process whose table this is, as a path from the root of its mount namespace
  */
 export function parseTable(text: string, { devices }: Region, prefix: string): Parsed {
   const ids: number[] = [];

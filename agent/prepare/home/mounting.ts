@@ -129,7 +129,7 @@ export async function makeHomeReadOnly(context: Context): Promise<() => Promise<
   const release = () => removeReadOnlyView(context);
   if (view?.target === '/home' && view.options.includes('ro')) return release;
   if (view?.target === '/home') await release();
-  throw new HostError('/home did not become read-only when a read-only view of it was mounted over it');
+  throw new HostError('/home is still writable after a read-only bind mount was placed over it');
 }
 
 async function removeReadOnlyView({ reader, runAlways }: Context): Promise<void> {

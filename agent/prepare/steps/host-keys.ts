@@ -20,7 +20,7 @@ export function hostKeys(reader: SystemReader): { why: string; actions: Action[]
   const program = '/usr/bin/ssh-keygen';
   if (reader.stat(program) === undefined) {
     return {
-      why: `${names}: sshd has no such host key, a sealed guest cannot generate it, and ${program} is not installed: install openssh, or start sshd once.`,
+      why: `${names}: these host keys of sshd do not exist, a sealed guest cannot generate them, and ${program} is not installed: install openssh, or start sshd once.`,
       actions: [],
     };
   }
@@ -28,7 +28,7 @@ export function hostKeys(reader: SystemReader): { why: string; actions: Action[]
     .flatMap((kind) => [keyFile(kind), `${keyFile(kind)}.pub`])
     .filter((file) => reader.stat(file) === undefined);
   return {
-    why: `${names}: sshd has no such host key, and a sealed guest cannot generate it: missing keys will be generated. Guests that are cloned from this disk share them.`,
+    why: `${names}: these host keys of sshd do not exist, and the guest cannot generate them once it is sealed. They will be generated now. All guests that are cloned from this disk share them.`,
     actions: [{ do: 'run', program, args: ['-A'], seconds: 120, makes }],
   };
 }

@@ -115,7 +115,7 @@ function withValue(options: readonly string[], key: string, value: string): stri
   return options.flatMap((option) => (option.startsWith(`${key}=`) ? [wanted] : [option]));
 }
 
-/** Returns the options that REQUIRE_OPTIONS has for /tmp, in a fixed order; all three if it does not name /tmp. */
+/** Returns the options of REQUIRE_OPTIONS for /tmp, in a fixed order, or all three if it does not name /tmp. */
 function requiredForTmp({ config }: Snapshot): string[] {
   const list = requiredOptions(config).find(({ target }) => target === '/tmp')?.list;
   return Object.keys(opposites).filter((option) => list === undefined || list.includes(option));

@@ -21,7 +21,7 @@ export function efiBootFiles({ kernel, initramfs }: BootFiles): BootFiles {
 }
 
 /**
- * Arguments against a wrongly calibrated time stamp counter: after a start by OVMF, the clock of an emulated guest
- * would run many times too fast.
+ * Kernel arguments that avoid a wrongly calibrated time stamp counter: without them, the clock of an emulated guest that
+ * OVMF has started runs many times too fast.
  */
 export const efiArguments = ['tsc=unstable', 'clocksource=acpi_pm'];
