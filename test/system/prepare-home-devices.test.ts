@@ -51,9 +51,9 @@ for (const [title, setUp, reason, command = plan] of [
     /is a partition: name the whole disk/,
     'home --home-device "$disk"p1',
   ],
-  ['a file system', 'mkfs.ext4 -q -L data "$disk"', /it holds a file system \(ext4, label data/],
-  ['LVM', 'LVM_SYSTEM_DIR=/run pvcreate -qq "$disk" 2>/dev/null', /it holds a physical volume of LVM/],
-  ['swap space', 'mkswap -q "$disk"', /it holds swap space/],
+  ['a file system', 'mkfs.ext4 -q -L data "$disk"', /it contains a file system \(ext4, label data/],
+  ['LVM', 'LVM_SYSTEM_DIR=/run pvcreate -qq "$disk" 2>/dev/null', /it contains a physical volume of LVM/],
+  ['swap space', 'mkswap -q "$disk"', /it contains swap space/],
   [
     'data of an unknown kind',
     'printf x | dd of="$disk" bs=1 seek=9999 status=none',
@@ -67,7 +67,7 @@ for (const [title, setUp, reason, command = plan] of [
   [
     'a progress marker on a disk with other partitions',
     'printf "immutafs home making - 1\\n" | dd of="$disk" bs=1 seek=524288 status=none; parted -s "$disk" mklabel gpt mkpart mine 2MiB 100% 2>/dev/null',
-    /it holds a partition table, the partition/,
+    /it contains a partition table, the partition/,
   ],
   [
     'a mounted disk, though --wipe names it',
