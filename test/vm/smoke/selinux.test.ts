@@ -45,7 +45,7 @@ selinux('parseDenials returns each denial once, sorted', () => {
     parseDenials(line('var_t', 'search write') + line('tmpfs_t', 'search') + line('var_t', 'search')),
     ['syslogd_t tmpfs_t dir search', 'syslogd_t var_t dir search', 'syslogd_t var_t dir write'],
   );
-  assert.throws(() => parseDenials('avc:  denied  { search } for pid=1\n'), /no denial/);
+  assert.throws(() => parseDenials('avc:  denied  { search } for pid=1\n'), /not a denial/);
 });
 
 /** Boots a guest once in enforcing mode, with or without the agent. */
