@@ -25,7 +25,7 @@ export interface HomeAutostart extends HomeOwner {
 
 const maximumUsers = 200;
 /** Upper bound on the time to read home directories, in milliseconds. */
-const maximumTime = 250;
+const maximumTime = 2000;
 const loginFiles = [
   ...[
     '.bash_profile',
