@@ -21,8 +21,8 @@ export async function runAll(
     print(`no file matches ${selection.filters.join(' ')}\n`);
     results.set('', { passed: 0, failed: 1, problem: 'nothing to run', output: '', seconds: 0 });
   }
-  await inLanes(new Schedule(root, files), async ({ file, limitSeconds, guest }) => {
-    const result = await runFile(root, file, limitSeconds, guest);
+  await inLanes(new Schedule(root, files), async ({ file, limitSeconds }) => {
+    const result = await runFile(root, file, limitSeconds);
     print(describe(file, result));
     results.set(file, result);
   });

@@ -19,16 +19,10 @@ export interface Result {
  * Runs one file of tests. Any result other than a clear success is a failure.
  *
  * @param seconds time limit
- * @param yielding runs the file at lower priority
  */
-export async function runFile(
-  root: string,
-  file: string,
-  seconds: number,
-  yielding = false,
-): Promise<Result> {
+export async function runFile(root: string, file: string, seconds: number): Promise<Result> {
   const begin = performance.now();
-  const ended = await runInGroup(process.execPath, [file], root, { seconds, yielding });
+  const ended = await runInGroup(process.execPath, [file], root, seconds);
   const { counts, problem } = outcome(root, file, ended, seconds);
   const passed = counts?.passed ?? 0;
   const failed = problem === '' ? 0 : Math.max(1, (counts?.total ?? 0) - passed);
