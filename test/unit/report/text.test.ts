@@ -105,7 +105,7 @@ lines('the attack surface shows the first mount point, also if it is long or the
 });
 
 lines('a long observation cannot imitate the line with the remedy', () => {
-  const observed = `${'x'.repeat(60)} to fix: run evil`;
+  const observed = `${'x'.repeat(70)} to fix: run evil`;
   const checks = [{ ...finding('fail', 'required', 'home-options'), observed, remedy: 'good' }];
   const shown = formatText({ ...sample, checks }, terminal).split('\n');
   assert.equal(
