@@ -42,7 +42,7 @@ read_config_line() {
   case $key in '' | *[!A-Z_]*) config_warn '' 'not KEY=value, ignoring the line' && return 0 ;; esac
   case $key in
     MODE | VAR_SIZE | VAR_INODES | VAR_OPTIONS | ON_FAILURE | ON_IMPOSTOR | REQUIRE_READONLY | REQUIRE_OPTIONS) ;;
-    USAGE_WARN | USAGE_FAIL | PROMETHEUS_FILE | FORWARD | FORWARD_CA | FORWARD_CERT | FORWARD_KEY | FORWARD_PEER) ;;
+    USAGE_WARN | USAGE_FAIL | PROMETHEUS_FILE | FORWARD | FORWARD_FILES | FORWARD_CA | FORWARD_CERT | FORWARD_KEY | FORWARD_PEER) ;;
     *) config_warn "$key" 'unknown key, ignoring it' && return 0 ;;
   esac
   case $config_seen in *" $key "*) config_warn "$key" 'given twice, the later line counts' ;; esac

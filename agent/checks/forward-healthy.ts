@@ -1,5 +1,6 @@
+import { permitReading } from '../assess/log-access.ts';
 import { configFile } from '../config/config.ts';
-import { type ForwardCounts, type Forwarder, heartbeat } from '../facts/forwarder.ts';
+import { type ForwardCounts, type ForwardSource, type Forwarder, heartbeat } from '../facts/forwarder.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check, Outcome } from './check.ts';
 
@@ -15,7 +16,7 @@ export const forwardHealthy: Check = {
   documentation: {
     title: 'log entries reach the log server',
     means:
-      'If FORWARD names a server, immutafs-forward.service runs and is connected, and no entry was lost. The check reads the state that the forwarder records. While the server has been unavailable for less than five minutes, the check only warns. If FORWARD, FORWARD_* or another line of the configuration is invalid, the forwarder does not start and the check fails.',
+      'If FORWARD names a server, immutafs-forward.service runs and is connected, and no journal entry and no byte of a log file was lost. Every log file of FORWARD_FILES can be read. The check reads the state that the forwarder records. While the server has been unavailable for less than five minutes, the check only warns. If FORWARD, FORWARD_* or another line of the configuration is invalid, the forwarder does not start and the check fails.',
     why: 'In a sealed boot /var is in RAM: log entries that are not forwarded are lost at shutdown, and with them the traces of an attack.',
     fix: 'If the check names lines of the configuration, fix them and restart immutafs-forward.service. Otherwise run immutafs-agent forward --test, which shows the step that fails: name, connection, certificates or protocol. If the service ended, systemctl status immutafs-forward.service shows why.',
   },
@@ -26,8 +27,14 @@ export const forwardHealthy: Check = {
     const nothing = { subject, expected: '', remedy: '' };
     if (subject === '')
       return { status: 'skip', ...nothing, observed: 'not forwarded, because FORWARD is empty' };
-    const { status, observed } = judge(unwrap(forward), facts.identity.uptime);
+    const forwarder = unwrap(forward);
+    const { status, observed } = judge(forwarder, facts.identity.uptime);
+    const unreadable = forwarder?.state.sources.find(({ error }) => error !== '');
     const remedy = status === 'pass' ? '' : remedies[status];
+    if (status === 'warn' && unreadable !== undefined) {
+      const audit = 'value' in facts.audit ? facts.audit.value?.file : undefined;
+      return { status, subject, expected: '', observed, remedy: permitReading(unreadable.path, audit) };
+    }
     return { status, subject, expected: 'connected, no entry lost', observed, remedy };
   },
 };
@@ -69,9 +76,20 @@ function judge(forwarder: Forwarder | undefined, uptime: number): Judgement {
   if (error !== '') return { status: 'warn', observed: `connected, but ${error}` };
   const behind = state.lag.seconds ?? 0;
   if (behind > graceSeconds) return { status: 'warn', observed: `${Math.round(behind)} s behind` };
-  const missing = describeLoss(state.counts);
+  const missing = [describeLoss(state.counts), describeSources(state.sources)]
+    .filter((each) => each !== '')
+    .join(', ');
   if (missing !== '') return { status: 'warn', observed: `connected, but ${missing}` };
   return { status: 'pass', observed: `connected to ${state.target}` };
+}
+
+function describeSources(sources: readonly ForwardSource[]): string {
+  return sources
+    .flatMap(({ path, error, lostBytes }) => [
+      ...(error === '' ? [] : [`cannot read ${error}`]),
+      ...(lostBytes === 0 ? [] : [`${lostBytes} bytes of ${path} removed before they were sent`]),
+    ])
+    .join(', ');
 }
 
 function describeLoss({ lost, corrupt, refused, cut, suppressed }: ForwardCounts): string {

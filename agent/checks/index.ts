@@ -1,5 +1,6 @@
 import { errorMessage } from '../lib/errors.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
+import { auditForwarded } from './audit-forwarded.ts';
 import { autorelabelAbsent } from './autorelabel-absent.ts';
 import { bootInputs } from './boot-inputs.ts';
 import type { Check, Finding } from './check.ts';
@@ -57,6 +58,7 @@ export const checks: readonly Check[] = [
   provisioningOff,
   configValid,
   forwardHealthy,
+  auditForwarded,
   initramfsHook,
   rootLog,
   footholds,

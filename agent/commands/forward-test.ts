@@ -7,13 +7,15 @@ import type { Trace, Transport } from '../forward/transport/transport.ts';
 import { errorMessage } from '../lib/errors.ts';
 import type { Clock } from '../system/clock.ts';
 import type { SystemReader } from '../system/reader.ts';
+import { testLogFiles } from './forward-test-files.ts';
 import type { Output } from './output.ts';
 
 const answerMilliseconds = 15_000;
 
 /**
- * Runs `forward --test`, which sends a test entry to each server and prints each step.
- * @returns 0 if every server accepted the entry, else 1
+ * Runs `forward --test`, which sends a test entry to each server and prints each step, and prints which log files can be
+ * read.
+ * @returns 0 if every server accepted the entry and every log file can be read, else 1
  */
 export async function testForwarding(
   reader: SystemReader,
@@ -38,7 +40,8 @@ export async function testForwarding(
       trace('FAILED', errorMessage(error));
     }
   }
-  return failed === 0 ? 0 : 1;
+  const unreadable = await testLogFiles(reader, config, output);
+  return failed + unreadable === 0 ? 0 : 1;
 }
 
 async function sendTestEntry(

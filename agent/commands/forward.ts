@@ -1,5 +1,7 @@
 import { forwardProblems, readConfig } from '../config/config.ts';
-import { openCheckpoint } from '../forward/pipeline/checkpoint.ts';
+import type { LogFiles } from '../forward/files/log-files.ts';
+import { openLogFiles } from '../forward/files/open.ts';
+import { readCheckpoint, storedCheckpoint } from '../forward/pipeline/checkpoint.ts';
 import { Daemon } from '../forward/pipeline/daemon.ts';
 import { drain, isShuttingDown } from '../forward/pipeline/drain.ts';
 import { RateLimitedLog } from '../forward/status/rate-limited-log.ts';
@@ -56,11 +58,20 @@ export async function forwardCommand(
   }
   const writer = await loadWriter();
   const trouble = (reason: string) => log.trouble(reason);
-  const checkpoint = openCheckpoint(reader, writer, clock, trouble);
-  const status = new StatusWriter(reader, writer, () => checkpoint.cursor, trouble);
+  const stored = readCheckpoint(reader, clock.bootId, clock.monotonic());
+  if (stored.problem !== undefined) trouble(`${stored.problem}; starting at this boot's first entry`);
+  const files = openLogFiles(reader, config, stored.files, trouble);
+  const checkpoint = storedCheckpoint(stored.cursor, files, writer, clock.bootId, trouble);
+  const status = new StatusWriter(
+    reader,
+    writer,
+    () => checkpoint.cursor,
+    () => files.state(),
+    trouble,
+  );
   const { hostname } = reader.environment();
-  const daemon = new Daemon({ reader, targets, config, clock, hostname, checkpoint, status, log });
-  const stopped = untilStopped(daemon, () => finish(reader, daemon, () => checkpoint.cursor));
+  const daemon = new Daemon({ reader, targets, config, clock, hostname, checkpoint, files, status, log });
+  const stopped = untilStopped(daemon, () => finish(reader, daemon, files, () => checkpoint.cursor));
   await Promise.race([daemon.run(), stopped]);
   daemon.abort();
   checkpoint.save();
@@ -84,7 +95,14 @@ function untilStopped(daemon: Daemon, stop: () => Promise<void>): Promise<void> 
   });
 }
 
-async function finish(reader: SystemReader, daemon: Daemon, cursor: () => string): Promise<void> {
-  if (await isShuttingDown(reader)) await drain(reader, { cursor, idle: () => daemon.idle });
+async function finish(
+  reader: SystemReader,
+  daemon: Daemon,
+  files: LogFiles,
+  cursor: () => string,
+): Promise<void> {
+  if (await isShuttingDown(reader)) {
+    await drain(reader, { cursor, idle: () => daemon.idle, complete: () => files.complete() });
+  }
   daemon.finish();
 }

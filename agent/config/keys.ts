@@ -14,6 +14,7 @@ export interface Config {
   USAGE_FAIL: string;
   PROMETHEUS_FILE: string;
   FORWARD: string;
+  FORWARD_FILES: string;
   FORWARD_CA: string;
   FORWARD_CERT: string;
   FORWARD_KEY: string;
@@ -135,6 +136,15 @@ export const keys: Record<keyof Config, Key> = {
     wanted:
       'relp://, relp+tls://, syslog+tcp://, syslog+tls://, syslog+udp://, journal+http:// or journal+https:// and host:port',
     good: (v) => words(v).every((word) => forwardUrl.test(word)),
+  },
+  FORWARD_FILES: {
+    meaning:
+      'The log files that are forwarded together with the journal, because they are not in it. *, ? and […] match within a name; ** is not supported. Files that rotation renames or copies are followed; compressed files (.gz, .xz, .bz2, .zst, .lz4, .Z) are left out. The user immutafs-forward must be able to read the files; the step audit of prepare permits it for the audit trail. Empty: only the journal.',
+    from: 'check',
+    initial: '/var/log/audit/audit.log',
+    wanted: 'absolute paths without .. and **, a space between them',
+    good: (v) =>
+      isText(v) && words(v).every((word) => /^\/[^\0]*[^/\0]$/.test(word) && !/\*\*|\/\.\.(\/|$)/.test(word)),
   },
   FORWARD_CA: {
     meaning:

@@ -17,6 +17,7 @@ import type { readFstab } from './mounts/fstab-devices.ts';
 import type { MountTable } from './mounts/mountinfo.ts';
 import type { TargetProbes } from './mounts/targets.ts';
 import type { Observed } from './observed.ts';
+import type { AuditTrail } from './security/audit-trail.ts';
 import type { HomeAutostart } from './security/autostart.ts';
 import type { Labels } from './security/labels.ts';
 import type { Lockdown } from './security/lockdown.ts';
@@ -70,6 +71,8 @@ export interface Facts extends TargetProbes {
   mtab: Observed<string | undefined>;
   /** undefined if the forwarder has not run in this boot. */
   forward: Observed<Forwarder | undefined>;
+  /** undefined if auditd does not run. */
+  audit: Observed<AuditTrail | undefined>;
   /** The last report that `check` wrote in this boot; undefined if there is none. */
   lastReport: Observed<LastReport | undefined>;
 }

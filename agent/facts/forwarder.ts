@@ -23,6 +23,19 @@ export interface ForwardCounts {
   suppressed: number;
 }
 
+/** The state of a log file that is forwarded. */
+export interface ForwardSource {
+  path: string;
+  /** The number of bytes that the server has acknowledged since the daemon was started. */
+  acknowledgedBytes: number;
+  /** The number of bytes that the server has not acknowledged. */
+  behindBytes: number;
+  /** The number of bytes that were removed before they could be forwarded. */
+  lostBytes: number;
+  /** The reason why the file cannot be read; '' if there is no error. */
+  error: string;
+}
+
 /** The state that the daemon (`immutafs-agent forward`) writes. */
 export interface ForwardState {
   /** The server in use or the server tried last, as written in FORWARD. */
@@ -37,6 +50,8 @@ export interface ForwardState {
   /** The backlog: entries in the journal that the server has not acknowledged; null if unknown. */
   lag: { entries: number | null; seconds: number | null };
   counts: ForwardCounts;
+  /** The log files that exist or cannot be read. */
+  sources: ForwardSource[];
   /** The reason why the daemon is not connected or cannot read the journal; '' if there is no error. */
   error: string;
 }
@@ -58,9 +73,11 @@ export interface Forwarder {
  * @throws HostError; Error for a malformed file
  */
 export function findForwarder(reader: SystemReader): Forwarder | undefined {
-  const text = reader.readRecord(forwardStateFile, 'folder', 65536);
+  const text = reader.readRecord(forwardStateFile, 'folder', 256 * 1024);
   if (text === undefined) return undefined;
-  const value = parseJson(decodeBytes(text), forwardStateFile);
+  const parsed = parseJson(decodeBytes(text), forwardStateFile);
+  // A forwarder of an earlier version, which is still running, knows no log files.
+  const value: unknown = typeof parsed === 'object' ? { sources: [], ...parsed } : parsed;
   if (!isState(value)) throw new Error(`${forwardStateFile}: not a valid state of the forwarder`);
   const ago = (time: string) => (reader.now().getTime() - Date.parse(time)) / 1000;
   return {
@@ -73,10 +90,21 @@ export function findForwarder(reader: SystemReader): Forwarder | undefined {
 
 type Shape = { [key: string]: ((value: unknown) => boolean) | Shape };
 
+/** The maximum number of log files in the state. */
+export const mostSources = 200;
+
 const oneLine = (value: unknown) => typeof value === 'string' && value.length < 2000;
 const time = (value: unknown) => oneLine(value) && !Number.isNaN(Date.parse(String(value)));
 const count = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0;
 const orNull = (test: (value: unknown) => boolean) => (value: unknown) => value === null || test(value);
+
+const source: Shape = {
+  path: oneLine,
+  acknowledgedBytes: count,
+  behindBytes: count,
+  lostBytes: count,
+  error: oneLine,
+};
 
 const shape: Shape = {
   target: oneLine,
@@ -98,6 +126,8 @@ const shape: Shape = {
     cut: count,
     suppressed: count,
   },
+  sources: (value) =>
+    Array.isArray(value) && value.length <= mostSources && value.every((each) => fits(each, source)),
   error: oneLine,
 };
 

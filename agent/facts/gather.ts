@@ -24,6 +24,7 @@ import { type MountTable, mountTable, unreadableTable } from './mounts/mountinfo
 import { findNamespaceProblems } from './mounts/namespace-check.ts';
 import { startProbes } from './mounts/targets.ts';
 import { type Observed, observe, observeAsync, unwrap } from './observed.ts';
+import { findAuditTrail } from './security/audit-trail.ts';
 import { findAutostart } from './security/autostart.ts';
 import { type Labels, type Selinux, findLabels, readSelinux } from './security/labels.ts';
 import { findLockdown } from './security/lockdown.ts';
@@ -75,6 +76,7 @@ export async function gatherFacts(
     autostart: observe(() => findAutostart(reader)),
     mtab: observe(() => readMtab(reader)),
     forward: observe(() => findForwarder(reader)),
+    audit: observe(() => findAuditTrail(reader)),
     labels: await observeAsync(() => readLabels(reader, unwrap(selinux), mounts, layers)),
     lastReport,
     ...(await answers),

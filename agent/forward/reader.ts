@@ -51,6 +51,41 @@ export interface LogEntry {
   cut: number;
 }
 
+/** Consecutive lines of a log file. */
+export interface LineChunk {
+  /** Identifies the file within this process. */
+  id: number;
+  /** The name of the log, also for a file that was renamed. */
+  path: string;
+  inode: string;
+  /** The offset of the first byte in the file. */
+  offset: number;
+  /** One character per byte (latin1). Every line ends with a line feed, except if `terminated` is false. */
+  text: string;
+  /** Whether the last line is complete. An incomplete one is as long as a line may be, or was not continued for a while. */
+  terminated: boolean;
+}
+
+/** Receives the lines of log files. */
+export interface FileReaderEvents {
+  lines(chunk: LineChunk): void;
+  /** Reports lost bytes, to the server as well. */
+  lost(text: string): void;
+}
+
+export type CreateFileReader = (events: FileReaderEvents) => Reader;
+
+/** Identifies the end of a line for the checkpoint. Cursors of journald begin with a letter. */
+export function filePosition(id: number, offset: number): string {
+  return `${id}:${offset}`;
+}
+
+/** Whether a cursor is the position of a line in a file. */
+export function isFilePosition(cursor: string): boolean {
+  const first = cursor.charCodeAt(0);
+  return first >= 48 && first <= 57;
+}
+
 /** Whether an encoder needs all fields unchanged, or only the fields of a syslog message. */
 export type FieldSelection = 'all' | 'syslog';
 

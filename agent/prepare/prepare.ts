@@ -9,6 +9,7 @@ import { clearHomeMarker, cutoverHome } from './home/cutover.ts';
 import { formatHome, partitionHome } from './home/format.ts';
 import { planHome } from './home/plan.ts';
 import { purgeHome } from './home/purge.ts';
+import { planAudit } from './steps/audit.ts';
 import { planBoot } from './steps/boot.ts';
 import { planEtc } from './steps/etc.ts';
 import { planFstab } from './steps/fstab.ts';
@@ -26,6 +27,7 @@ const parts: Parts = {
     fstab: planFstab,
     etc: planEtc,
     var: planVar,
+    audit: planAudit,
     initramfs: planInitramfs,
     boot: planBoot,
   },

@@ -1,4 +1,5 @@
 import type { Status } from '../checks/check.ts';
+import type { ForwardSource } from '../facts/forwarder.ts';
 import { labelValue } from '../lib/unprintable.ts';
 import type { Report } from './report.ts';
 
@@ -19,6 +20,7 @@ export function formatPrometheus(report: Report): string {
 
 interface Family {
   name: string;
+  type: 'gauge' | 'counter';
   help: string;
   samples: { labels: Record<string, string>; value: number }[];
 }
@@ -105,13 +107,56 @@ function describeForward({ forward }: Report): Family[] {
       'Entries since the start of the forwarder, by outcome.',
       outcomes.map((outcome): Sample => [{ outcome }, forward[outcome]]),
     ),
+    counter(
+      'forward_lost_entries_total',
+      'Journal entries that were removed before they could be forwarded, since the start of the forwarder.',
+      [[{}, forward.lost]],
+    ),
+    ...describeFiles(forward.sources),
+  ];
+}
+
+function describeFiles(sources: readonly ForwardSource[]): Family[] {
+  const samples = (value: (source: ForwardSource) => number) =>
+    sources.map((source): Sample => [{ file: source.path }, value(source)]);
+  return [
+    counter(
+      'forward_file_acknowledged_bytes_total',
+      'Bytes of a log file that the server has acknowledged, since the start of the forwarder.',
+      samples(({ acknowledgedBytes }) => acknowledgedBytes),
+    ),
+    counter(
+      'forward_file_lost_bytes_total',
+      'Bytes of a log file that were removed before they could be forwarded, since the start of the forwarder.',
+      samples(({ lostBytes }) => lostBytes),
+    ),
+    gauge(
+      'forward_file_behind_bytes',
+      'Bytes of a log file that the server has not acknowledged.',
+      samples(({ behindBytes }) => behindBytes),
+    ),
+    gauge(
+      'forward_file_readable',
+      'Whether the forwarder can read a log file.',
+      samples(({ error }) => Number(error === '')),
+    ),
   ];
 }
 
 type Sample = [labels: Record<string, string>, value: number];
 
 function gauge(name: string, help: string, samples: readonly Sample[]): Family {
-  return { name: `immutafs_${name}`, help, samples: samples.map(([labels, value]) => ({ labels, value })) };
+  return {
+    name: `immutafs_${name}`,
+    type: 'gauge',
+    help,
+    samples: samples.map(([labels, value]) => ({ labels, value })),
+  };
+}
+
+/** Returns a family of values that only grow. Its name ends in _total. */
+function counter(name: string, help: string, samples: readonly Sample[]): Family {
+  return { ...gauge(name, help, samples), type: 'counter' };
 }
 
 function states(name: string, help: string, all: readonly string[], now: string): Family {
@@ -122,10 +167,10 @@ function states(name: string, help: string, all: readonly string[], now: string)
   );
 }
 
-function family({ name, help, samples }: Family): string {
+function family({ name, type, help, samples }: Family): string {
   if (samples.length === 0) return '';
   const lines = samples.map(({ labels, value }) => `${name}${braces(labels)} ${value}\n`);
-  return `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${lines.join('')}`;
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join('')}`;
 }
 
 function braces(labels: Record<string, string>): string {

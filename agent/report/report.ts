@@ -58,7 +58,9 @@ export interface Report {
 
 /** The field `forward` of a report. */
 export interface ForwardReport
-  extends Pick<ForwardState, 'target' | 'state' | 'since' | 'lastAckAt' | 'lag' | 'error'>, ForwardCounts {}
+  extends
+    Pick<ForwardState, 'target' | 'state' | 'since' | 'lastAckAt' | 'lag' | 'error' | 'sources'>,
+    ForwardCounts {}
 
 /** Builds the report. @param at time at which the facts were gathered */
 export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date): Report {
@@ -152,7 +154,7 @@ function describeBoot({ bootEnv, identity }: AssessedFacts, now: Date): Report['
 function describeForward({ config, forward }: AssessedFacts): ForwardReport | null {
   const forwarder = 'value' in forward ? forward.value : undefined;
   if (forwarder === undefined || config.FORWARD === '') return null;
-  const { target, state, since, lastAckAt, lag, error, counts } = forwarder.state;
+  const { target, state, since, lastAckAt, lag, error, counts, sources } = forwarder.state;
   return {
     target,
     state: forwarder.alive ? state : 'stopped',
@@ -167,5 +169,12 @@ function describeForward({ config, forward }: AssessedFacts): ForwardReport | nu
     refused: counts.refused,
     cut: counts.cut,
     suppressed: counts.suppressed,
+    sources: sources.map((source) => ({
+      path: source.path,
+      acknowledgedBytes: source.acknowledgedBytes,
+      behindBytes: source.behindBytes,
+      lostBytes: source.lostBytes,
+      error: source.error,
+    })),
   };
 }

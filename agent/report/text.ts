@@ -1,6 +1,7 @@
 import type { Finding, Status } from '../checks/check.ts';
 import { kernelView } from '../checks/kernel-view.ts';
 import type { Disk } from '../facts/disks/disks.ts';
+import type { ForwardSource } from '../facts/forwarder.ts';
 import type { Style } from '../lib/color.ts';
 import { formatAge, formatBytes, shortList } from '../lib/format.ts';
 import { headline } from './headline.ts';
@@ -105,7 +106,26 @@ function logLine({ forward, checks }: Report): Line {
   const behind = lag.entries === null ? [] : [`${lag.entries} entries not acknowledged`];
   const lost = forward.lost === 0 ? [] : [`${forward.lost} entries lost`];
   const why = error === '' ? [] : [error];
-  return labelled('logs', nameWidth, [`${target}: ${state}`, ...behind, ...lost, ...why].join(', '));
+  const files = describeSources(forward.sources);
+  return labelled(
+    'logs',
+    nameWidth,
+    [`${target}: ${state}`, ...behind, ...lost, ...files, ...why].join(', '),
+  );
+}
+
+/** Describes the log files that are forwarded together with the journal. */
+function describeSources(sources: readonly ForwardSource[]): string[] {
+  if (sources.length === 0) return [];
+  const lost = sources.reduce((sum, { lostBytes }) => sum + lostBytes, 0);
+  const unreadable = sources.filter(({ error }) => error !== '').length;
+  const [first] = sources;
+  const name = sources.length === 1 && first ? first.path : `${sources.length} log files`;
+  return [
+    `and ${name}`,
+    ...(unreadable === 0 ? [] : [`${unreadable} of them unreadable`]),
+    ...(lost === 0 ? [] : [`${formatBytes(lost)} of log files lost`]),
+  ];
 }
 
 /** Returns the lines that name the values recorded at boot, with the errors and warnings of the boot. */

@@ -17,7 +17,7 @@ const order: readonly (readonly string[])[] = [
   ['report/'],
   ['evaluate.ts'],
   ['forward/reader.ts'],
-  ['forward/journal/', 'prepare/engine/'],
+  ['forward/journal/', 'forward/files/', 'prepare/engine/'],
   ['forward/encode/', 'prepare/steps/', 'prepare/home/'],
   ['forward/transport/', 'prepare/prepare.ts'],
   ['forward/status/'],

@@ -51,7 +51,8 @@ move('killed anywhere: /home is complete, and the next run completes the migrati
       ${whole}
     done
     ${apply}; ${whole}; findmnt -n -o TARGET,OPTIONS /home | tail -n 1; grep prepare/ /proc/self/mountinfo || echo nothing left`;
-  assert.match(outputOf(script), /\n\/home +rw,nosuid,nodev,noexec[^\n]*\nnothing left\n$/);
+  const stdout = outputOf(script);
+  assert.match(stdout, /\n\/home +rw,nosuid,nodev,noexec[^\n]*\nnothing left\n$/, stdout);
 });
 
 move('a file that a power cut left with its size and time but wrong content is copied again', () => {

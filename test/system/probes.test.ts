@@ -101,7 +101,7 @@ while True:
 trap 'kill $writer $swap' EXIT
 for n in 1 2 3 4 5; do "$@" probe /mnt/t device; done; [ ! -e /mnt/opened ]`;
   const { stdout, stderr, code } = inNamespace(script);
-  assert.match(stdout, /^(device (OPENED|another file took its place|ENOENT)\n){5}$/, stderr);
+  assert.match(stdout, /^(device (OPENED|another file took its place|ENOENT)\n){5}$/, stdout + stderr);
   assert.is(code, 0, 'the FIFO was opened');
 });
 

@@ -27,7 +27,10 @@ for (const [argv, said] of [
   [['prepare', 'now'], /too many arguments/],
   [['prepare', '--only', 'everything'], /argument 'everything' is invalid.*home, tmp, mtab/],
   [['prepare', '--only', 'tmp', '--skip', 'home'], /'--only <step...>' cannot be used with option '--skip/],
-  [['prepare', '--skip', 'home', 'tmp', 'mtab', 'fstab', 'etc', 'var', 'initramfs', 'boot'], /every step/],
+  [
+    ['prepare', '--skip', 'home', 'tmp', 'mtab', 'fstab', 'etc', 'var', 'audit', 'initramfs', 'boot'],
+    /every step/,
+  ],
   [['prepare', '--home-device', 'vdb'], /--home-device takes a device below \/dev, not vdb/],
   [['prepare', '--home-uuid', '/dev/vdb'], /--home-uuid takes the UUID of a file system, not \/dev\/vdb/],
   [['prepare', '--home-device', '/dev/vdb', '--home-uuid', '1'], /cannot be used with option '--home-uuid/],

@@ -1,4 +1,4 @@
-import type { LogEntry } from '../reader.ts';
+import type { LineChunk, LogEntry } from '../reader.ts';
 
 /** The unit that a transport sends and a server acknowledges. */
 export interface OutgoingMessage {
@@ -14,6 +14,8 @@ export interface OutgoingMessage {
 export interface Encoder {
   /** Appends the messages of an entry to `out`. */
   encode(entry: LogEntry, out: OutgoingMessage[]): void;
+  /** Appends the messages of the lines of a log file to `out`. The cursor of each is the position of the line's end. */
+  encodeLines(chunk: LineChunk, out: OutgoingMessage[]): void;
   /** Appends a message from the agent itself to `out`. */
   encodeNotice(text: string, out: OutgoingMessage[]): void;
 }

@@ -1,6 +1,8 @@
 import type { Clock } from '../../system/clock.ts';
-import type { LogEntry } from '../reader.ts';
+import { type AuditRecord, parseAuditRecord } from '../files/audit-event.ts';
+import { type LineChunk, type LogEntry, filePosition } from '../reader.ts';
 import type { Encoder, OutgoingMessage } from './encoder.ts';
+import { FileFields, forEachLine } from './file-lines.ts';
 
 /** Passes journal entries through unchanged, for systemd-journal-remote. */
 export class ExportEncoder implements Encoder {
@@ -17,6 +19,24 @@ export class ExportEncoder implements Encoder {
     out.push({ text, cursor });
   }
 
+  encodeLines(chunk: LineChunk, out: OutgoingMessage[]): void {
+    const { realtime, monotonic, bootId } = this.#clock;
+    const { id, path, inode, terminated } = chunk;
+    const head =
+      `__REALTIME_TIMESTAMP=${realtime()}\n__MONOTONIC_TIMESTAMP=${monotonic()}\n_BOOT_ID=${bootId}\n` +
+      `_HOSTNAME=${this.#host}\nPRIORITY=${FileFields.severity}\n${field('IMMUTAFS_FILE', utf8(path))}IMMUTAFS_INODE=${inode}\n`;
+    const fields = new FileFields(path);
+    forEachLine(chunk, (line, offset, end, isLast) => {
+      const record = parseAuditRecord(line);
+      const incomplete = isLast && !terminated ? 'IMMUTAFS_INCOMPLETE=1\n' : '';
+      const text =
+        `${head}IMMUTAFS_OFFSET=${offset}\n${incomplete}SYSLOG_FACILITY=${fields.facility(record)}\n` +
+        `${field('SYSLOG_IDENTIFIER', fields.identifier(record))}${record === undefined ? '' : auditFields(record)}` +
+        `${field('MESSAGE', line)}\n`;
+      out.push({ text, cursor: filePosition(id, end) });
+    });
+  }
+
   encodeNotice(message: string, out: OutgoingMessage[]): void {
     const { realtime, monotonic, bootId } = this.#clock;
     const text =
@@ -24,4 +44,27 @@ export class ExportEncoder implements Encoder {
       `_HOSTNAME=${this.#host}\nPRIORITY=4\nSYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${message}\n\n`;
     out.push({ text, cursor: '' });
   }
+}
+
+/** Returns the fields that journald sets for an entry of the audit subsystem (systemd.journal-fields(7)). */
+function auditFields({ type, time, serial }: AuditRecord): string {
+  return `_SOURCE_REALTIME_TIMESTAMP=${time}\n${field('_AUDIT_TYPE_NAME', type)}_AUDIT_ID=${serial}\n`;
+}
+
+/**
+ * Returns a field in the export format: as text if the value is printable ASCII, which is UTF-8 and contains no line
+ * feed, and otherwise with its length.
+ * @param value one character per byte (latin1)
+ */
+function field(name: string, value: string): string {
+  // eslint-disable-next-line no-control-regex -- control characters require the binary form
+  if (!/[\x00-\x08\x0a-\x1f\x7f-\xff]/.test(value)) return `${name}=${value}\n`;
+  const length = Buffer.alloc(8);
+  length.writeUInt32LE(value.length);
+  return `${name}\n${length.toString('latin1')}${value}\n`;
+}
+
+/** Returns a text with one character for each byte of its UTF-8 form. */
+function utf8(text: string): string {
+  return Buffer.from(text).toString('latin1');
 }

@@ -1,11 +1,14 @@
 import type { Clock } from '../../system/clock.ts';
-import { type LogEntry, field } from '../reader.ts';
+import { parseAuditRecord } from '../files/audit-event.ts';
+import { type LineChunk, type LogEntry, field, filePosition } from '../reader.ts';
 import type { Encoder, OutgoingMessage } from './encoder.ts';
-import { SyslogHeaders } from './syslog-header.ts';
+import { FileFields, forEachLine } from './file-lines.ts';
+import { SyslogHeaders, parameter, printable } from './syslog-header.ts';
 import { Timestamps, UnsetClockDetector } from './timestamps.ts';
 
 /** Contains the private enterprise number for documentation (RFC 5612), because the agent has no number of its own. */
 const dataId = 'journal@32473';
+const fileDataId = 'file@32473';
 const messageKey = '\nMESSAGE=';
 
 /**
@@ -47,6 +50,29 @@ export class SyslogEncoder implements Encoder {
     if (head.length + 2 + content.length <= this.#limit && cut === 0)
       out.push({ text: `${head}] ${content}`, cursor });
     else this.#parts(head, content, cut, cursor, out);
+  }
+
+  /**
+   * The structured data of a line contains the name of the log, and the inode and offset, which identify duplicates. A
+   * record of the audit trail has its own time, and its type as MSGID; other lines have the time at which they were read.
+   */
+  encodeLines(chunk: LineChunk, out: OutgoingMessage[]): void {
+    const { id, path, inode, terminated } = chunk;
+    const now = this.#timestamps.format(String(this.#clock.realtime()));
+    const fields = new FileFields(path);
+    const data = `[${fileDataId}${parameter('path', fields.path)} inode="${inode}" boot="${this.#clock.bootId}"`;
+    forEachLine(chunk, (line, offset, end, isLast) => {
+      const record = parseAuditRecord(line);
+      const time = record === undefined ? now : this.#timestamps.format(record.time);
+      const priority = fields.facility(record) * 8 + FileFields.severity;
+      const app = printable(fields.identifier(record), 48);
+      const type = record === undefined ? '-' : printable(record.type, 32);
+      const incomplete = isLast && !terminated ? ' incomplete="1"' : '';
+      const head = `<${priority}>1 ${time} ${this.#host} ${app} - ${type} ${data} offset="${offset}"${incomplete}`;
+      const cursor = filePosition(id, end);
+      if (head.length + 2 + line.length <= this.#limit) out.push({ text: `${head}] ${line}`, cursor });
+      else this.#parts(head, line, 0, cursor, out);
+    });
   }
 
   encodeNotice(text: string, out: OutgoingMessage[]): void {

@@ -84,12 +84,12 @@ export class SyslogHeaders {
  * section 6).
  * @param limit the maximum length, in characters
  */
-function printable(value: string, limit: number): string {
+export function printable(value: string, limit: number): string {
   return value.slice(0, limit).replace(/[^!-~]/g, '_') || '-';
 }
 
 /** Returns a parameter of the structured data (RFC 5424, section 6.3.3), or '' if the value is empty. */
-function parameter(key: string, value: string): string {
+export function parameter(key: string, value: string): string {
   return value === '' ? '' : ` ${key}="${value.replace(/["\\\]]/g, '\\$&')}"`;
 }
 

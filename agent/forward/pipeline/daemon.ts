@@ -2,6 +2,8 @@ import type { Config } from '../../config/config.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import { FileReader } from '../files/file-reader.ts';
+import type { LogFiles } from '../files/log-files.ts';
 import { JournalReader } from '../journal/journal-reader.ts';
 import { type Counters, zeroCounters } from '../status/counters.ts';
 import type { RateLimitedLog } from '../status/rate-limited-log.ts';
@@ -21,6 +23,7 @@ export interface DaemonOptions {
   clock: Clock;
   hostname: string;
   checkpoint: Checkpoint;
+  files: LogFiles;
   status: StatusWriter;
   log: RateLimitedLog;
 }
@@ -106,12 +109,13 @@ export class Daemon {
   }
 
   async #forward({ target, transport }: ConnectedTarget): Promise<void> {
-    const { clock, hostname, checkpoint, status, log } = this.#options;
+    const { clock, hostname, checkpoint, files, status, log } = this.#options;
     const { fields, createEncoder, window, step, sparse, queueBytes } = protocolOf(target);
     const [before, begin] = [this.counters.acknowledged, performance.now()];
     const session = new Session({
       transport,
       createReader: (cursor, events) => new JournalReader(fields, cursor, events),
+      createFileReader: (events) => new FileReader(files, events),
       encoder: createEncoder(clock, hostname),
       checkpoint,
       quarantine: this.#quarantine,

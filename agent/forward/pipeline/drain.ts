@@ -22,6 +22,8 @@ export interface DrainProgress {
   cursor: () => string;
   /** Whether the end of the log was reached and every entry is acknowledged. */
   idle: () => boolean;
+  /** Called when no other unit is stopping any more: the log files are complete. */
+  complete: () => void;
 }
 
 /**
@@ -34,12 +36,14 @@ export async function drain(reader: SystemReader, progress: DrainProgress): Prom
   while (performance.now() < deadline && moving() && (await othersStopping(reader))) await sleep(500);
   // journald may not have read the last entries of other units from its socket yet.
   await sleep(300);
+  progress.complete();
   const last = parseCursor((await lastCursor()) ?? '');
   while (performance.now() < deadline && moving() && last !== undefined) {
     const cursor = parseCursor(progress.cursor());
-    if (cursor !== undefined && reaches(cursor, last)) return;
+    if (cursor !== undefined && reaches(cursor, last)) break;
     await sleep(50);
   }
+  while (performance.now() < deadline && moving() && !progress.idle()) await sleep(50);
 }
 
 /** Returns a function that reports whether the server recently acknowledged an entry or has nothing to acknowledge. */

@@ -71,10 +71,10 @@ export class SendQueue {
   /** Must be called when the server has accepted the next `count` messages. */
   acknowledge(count: number): void {
     const { checkpoint, quarantine, counters } = this.#options;
-    const { entries, cursor } = this.#unacknowledged.acknowledge(count);
+    const { entries, cursors } = this.#unacknowledged.acknowledge(count);
     counters.acknowledged += entries;
     quarantine.accepted(count);
-    if (cursor !== '') checkpoint.acknowledge(entries, cursor);
+    if (cursors.length > 0) checkpoint.acknowledge(entries, cursors);
   }
 
   /** Returns the cursors of the messages that may have caused a refusal. */

@@ -1,6 +1,14 @@
 import type { Encoder, OutgoingMessage } from '../encode/encoder.ts';
 import { GapDetector, suppressedCount, suppressionId } from '../journal/gap-detector.ts';
-import type { CreateReader, LogEntry, Reader } from '../reader.ts';
+import { forEachLine } from '../encode/file-lines.ts';
+import {
+  type CreateFileReader,
+  type CreateReader,
+  type LineChunk,
+  type LogEntry,
+  type Reader,
+  filePosition,
+} from '../reader.ts';
 import { PendingCounters } from '../status/counters.ts';
 import { RefusedError, type Transport } from '../transport/transport.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -9,6 +17,8 @@ import { SendQueue, type SendQueueOptions } from './send-queue.ts';
 
 export interface SessionOptions extends SendQueueOptions {
   createReader: CreateReader;
+  /** Creates the reader of the log files. */
+  createFileReader: CreateFileReader;
   encoder: Encoder;
   /** Reading pauses while more than this number of bytes is queued. */
   queueBytes: number;
@@ -16,8 +26,8 @@ export interface SessionOptions extends SendQueueOptions {
 }
 
 /**
- * Runs the pipeline of one connection: reader, encoder, send queue, transport and checkpoint. Begins after the last
- * acknowledged entry.
+ * Runs the pipeline of one connection: readers, encoder, send queue, transport and checkpoint. Begins after the last
+ * acknowledged entry of the journal and the last acknowledged line of each log file.
  */
 export class Session {
   readonly #options: SessionOptions;
@@ -25,16 +35,19 @@ export class Session {
   readonly #checkpoint: Checkpoint;
   readonly #quarantine: Quarantine;
   readonly #reader: Reader;
+  readonly #fileReader: Reader;
   readonly #queue: SendQueue;
   readonly #gaps: GapDetector;
   readonly #pending: PendingCounters;
   #finishing = false;
   /** Whether the last item was a piece of an incomplete entry. */
   #withinEntry = false;
+  /** What waits until an incomplete entry ends, because nothing may be sent within it. */
+  #held: (() => void)[] = [];
   #settle: (error: Error | undefined) => void = () => undefined;
 
   constructor(options: SessionOptions) {
-    const { transport, checkpoint, quarantine, counters, createReader, trouble } = options;
+    const { transport, checkpoint, quarantine, counters, createReader, createFileReader, trouble } = options;
     this.#options = options;
     this.#transport = transport;
     this.#checkpoint = checkpoint;
@@ -43,6 +56,10 @@ export class Session {
     this.#gaps = new GapDetector(checkpoint.cursor);
     this.#pending = new PendingCounters(counters);
     this.#reader = createReader(checkpoint.cursor, { entries: (entries) => this.#take(entries), trouble });
+    this.#fileReader = createFileReader({
+      lines: (chunk) => this.#takeLines(chunk),
+      lost: (text) => this.#reportLost(text),
+    });
   }
 
   /** @returns why the session ended; undefined if `finish` was called and every message is acknowledged */
@@ -55,9 +72,9 @@ export class Session {
         failed: (error) => resolve(error),
       });
       if (this.#finishing) this.#advance();
-      else this.#reader.start();
+      else for (const reader of this.#readers) reader.start();
     });
-    this.#reader.stop();
+    for (const reader of this.#readers) reader.stop();
     this.#checkpoint.save();
     this.#queue.close();
     if (reason instanceof RefusedError) this.#quarantine.refused(this.#queue.suspects(reason));
@@ -69,13 +86,17 @@ export class Session {
   /** Stops reading. `run` returns when every entry that was already read is acknowledged. */
   finish(): void {
     this.#finishing = true;
-    this.#reader.stop();
+    for (const reader of this.#readers) reader.stop();
     this.#advance();
   }
 
-  /** Whether the reader has reached the end of the log and every entry is acknowledged. */
+  /** Whether the end of every log was reached and every entry and line is acknowledged. */
   get idle(): boolean {
-    return this.#reader.settled && this.#queue.idle;
+    return this.#readers.every(({ settled }) => settled) && this.#held.length === 0 && this.#queue.idle;
+  }
+
+  get #readers(): Reader[] {
+    return [this.#reader, this.#fileReader];
   }
 
   /** Whether any message is not sent or not acknowledged. */
@@ -106,7 +127,7 @@ export class Session {
       const skipped = active && quarantine.has(cursor);
       this.#withinEntry = kind === 'piece' && !skipped;
       if (kind === 'entry' && cursor !== '') {
-        if (skipped) this.#replaceRefused(cursor, out);
+        if (skipped) this.#replaceRefused(cursor, refusedText(cursor), out);
         else encoder.encode(entry, out);
         if (cut > 0) this.#pending.add('cut', 1, cursor);
         if (text.includes(suppressionId)) this.#pending.add('suppressed', suppressedCount(text), cursor);
@@ -118,7 +139,61 @@ export class Session {
       } else this.#reportUnreadable(cursor, out);
     }
     this.#queue.add(out);
+    if (!this.#withinEntry) for (const add of this.#held.splice(0)) add();
     this.#advance();
+  }
+
+  #takeLines(chunk: LineChunk): void {
+    if (this.#finishing) return;
+    this.#betweenEntries(() => this.#addLines(chunk));
+  }
+
+  #betweenEntries(add: () => void): void {
+    if (this.#withinEntry) {
+      this.#held.push(add);
+      this.#fileReader.pause();
+      return;
+    }
+    add();
+    this.#advance();
+  }
+
+  #addLines(chunk: LineChunk): void {
+    const out: OutgoingMessage[] = [];
+    if (this.#quarantine.active) this.#encodeSingleLines(chunk, out);
+    else this.#options.encoder.encodeLines(chunk, out);
+    this.#queue.add(out);
+  }
+
+  /** Encodes lines while the server may refuse one of them. */
+  #encodeSingleLines(chunk: LineChunk, out: OutgoingMessage[]): void {
+    const { encoder } = this.#options;
+    forEachLine(chunk, (_, offset, end) => {
+      const position = filePosition(chunk.id, end);
+      const [from, to] = [offset - chunk.offset, end - chunk.offset];
+      if (this.#quarantine.isSuspect(position))
+        encoder.encodeNotice(
+          `The server has refused the line at ${offset} of ${chunk.path}: last attempt`,
+          out,
+        );
+      if (this.#quarantine.has(position))
+        this.#replaceRefused(
+          position,
+          `The server refused the line at ${offset} of ${chunk.path}; it was skipped`,
+          out,
+        );
+      else encoder.encodeLines({ ...chunk, offset, text: chunk.text.slice(from, to) }, out);
+    });
+  }
+
+  #reportLost(text: string): void {
+    if (this.#finishing) return;
+    this.#options.trouble(text);
+    this.#betweenEntries(() => {
+      const out: OutgoingMessage[] = [];
+      this.#options.encoder.encodeNotice(text, out);
+      this.#queue.add(out);
+    });
   }
 
   #reportMissing(count: number, cursor: string, out: OutgoingMessage[]): void {
@@ -126,9 +201,9 @@ export class Session {
     this.#options.encoder.encodeNotice(missingText(count), out);
   }
 
-  #replaceRefused(cursor: string, out: OutgoingMessage[]): void {
+  #replaceRefused(cursor: string, notice: string, out: OutgoingMessage[]): void {
     this.#pending.add('refused', 1, cursor);
-    this.#options.encoder.encodeNotice(refusedText(cursor), out);
+    this.#options.encoder.encodeNotice(notice, out);
     const last = out.at(-1);
     if (last !== undefined) last.cursor = cursor;
   }
@@ -151,14 +226,18 @@ export class Session {
     this.#advance();
   }
 
-  /** Sends queued messages, then pauses or resumes the reader, or ends the session. */
+  /** Sends queued messages, then pauses or resumes the readers, or ends the session. */
   #advance(): void {
     this.#queue.send();
     if (this.#finishing) {
       if (this.#withinEntry) this.#settle(new Error('stopped within an entry'));
       else if (this.#queue.idle) this.#settle(undefined);
-    } else if (this.#queue.waitingBytes > this.#options.queueBytes) this.#reader.pause();
-    else this.#reader.resume();
+    } else if (this.#queue.waitingBytes > this.#options.queueBytes)
+      for (const reader of this.#readers) reader.pause();
+    else {
+      this.#reader.resume();
+      if (!this.#withinEntry) this.#fileReader.resume();
+    }
   }
 }
 

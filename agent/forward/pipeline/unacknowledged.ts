@@ -1,7 +1,11 @@
 import { ownCopy } from '../../lib/memory.ts';
+import { isFilePosition } from '../reader.ts';
 import type { OutgoingMessage } from '../encode/encoder.ts';
 
-/** Messages that were sent together, with the cursor of each message or, in sparse mode, only the last cursor. */
+/**
+ * Messages that were sent together, with the cursor of each message or, in sparse mode, only the last cursor of the
+ * journal and of each log file.
+ */
 interface Batch {
   cursors: string[];
   /** In sparse mode, the number of entries that the batch completes. */
@@ -17,7 +21,7 @@ export class Unacknowledged {
   /** The number of unacknowledged messages. */
   length = 0;
 
-  /** @param sparse keeps only the last cursor of each batch, for protocols with very many unacknowledged messages */
+  /** @param sparse keeps only the last cursors of each batch, for protocols with very many unacknowledged messages */
   constructor(sparse: boolean) {
     this.#sparse = sparse;
   }
@@ -27,13 +31,13 @@ export class Unacknowledged {
    * would keep the chunk in memory. Joining and splitting the cursors makes them slices of one short string instead.
    */
   add(batch: OutgoingMessage[]): void {
-    const last = () => ownCopy(batch.findLast(({ cursor }) => cursor !== '')?.cursor ?? '');
+    const last = () => lastCursors(batch.map(({ cursor }) => cursor)).map(ownCopy);
     const all = () =>
       batch
         .map(({ cursor }) => cursor)
         .join('\n')
         .split('\n');
-    const cursors = this.#sparse ? [last()] : all();
+    const cursors = this.#sparse ? last() : all();
     const entries = this.#sparse ? batch.filter(({ cursor }) => cursor !== '').length : 0;
     this.#batches.push({ cursors, entries, count: batch.length, acknowledged: 0 });
     this.length += batch.length;
@@ -41,26 +45,28 @@ export class Unacknowledged {
 
   /**
    * Removes the oldest `count` messages, which were acknowledged.
-   * @returns the number of entries that these messages complete, and the cursor of the last of these entries
+   * @returns the number of entries that these messages complete, and the last cursor of the journal and of each log file
    */
-  acknowledge(count: number): { entries: number; cursor: string } {
-    let [rest, entries, cursor] = [count, 0, ''];
+  acknowledge(count: number): { entries: number; cursors: string[] } {
+    let [rest, entries] = [count, 0];
+    const completed: string[][] = [];
     while (rest > 0) {
       const batch = this.#batches[0];
       if (batch === undefined) break;
       const part = Math.min(rest, batch.count - batch.acknowledged);
-      for (const each of this.#completed(batch, part)) {
-        if (each === '') continue;
-        if (!this.#sparse) entries += 1;
-        cursor = each;
-      }
+      const cursors = this.#completed(batch, part);
+      if (!this.#sparse) for (const each of cursors) entries += each === '' ? 0 : 1;
+      completed.push(cursors);
       batch.acknowledged += part;
       if (this.#sparse && batch.acknowledged === batch.count) entries += batch.entries;
       rest -= part;
       if (batch.acknowledged === batch.count) this.#batches.shift();
     }
     this.length -= count;
-    return { entries, cursor };
+    return {
+      entries,
+      cursors: lastCursors(completed.length === 1 ? (completed[0] ?? []) : completed.flat()),
+    };
   }
 
   /** Returns the cursors of the messages from index `first`; '' for a message that completes no entry. */
@@ -80,4 +86,16 @@ export class Unacknowledged {
     if (!this.#sparse) return cursors.slice(acknowledged, acknowledged + part);
     return acknowledged + part === count ? cursors : [];
   }
+}
+
+/** Returns the last cursor of the journal, and the last position in each log file, in any order. */
+function lastCursors(cursors: readonly string[]): string[] {
+  let journal = '';
+  let files: Map<string, string> | undefined;
+  for (const cursor of cursors) {
+    if (cursor === '') continue;
+    if (!isFilePosition(cursor)) journal = cursor;
+    else (files ??= new Map<string, string>()).set(cursor.slice(0, cursor.indexOf(':')), cursor);
+  }
+  return [...(journal === '' ? [] : [journal]), ...(files?.values() ?? [])];
 }

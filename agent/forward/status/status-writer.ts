@@ -1,4 +1,11 @@
-import { type ForwardState, forwardFolder, forwardStateFile, heartbeat } from '../../facts/forwarder.ts';
+import {
+  type ForwardSource,
+  type ForwardState,
+  forwardFolder,
+  forwardStateFile,
+  heartbeat,
+  mostSources,
+} from '../../facts/forwarder.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import { toJson } from '../../lib/unprintable.ts';
 import { lastCursor } from '../../system/journalctl.ts';
@@ -24,6 +31,7 @@ export class StatusWriter {
   readonly #reader: SystemReader;
   readonly #writer: SystemWriter;
   readonly #acknowledgedCursor: () => string;
+  readonly #sources: () => ForwardSource[];
   readonly #trouble: (reason: string) => void;
   readonly #state: ForwardState;
   #counters: Counters = zeroCounters();
@@ -39,17 +47,20 @@ export class StatusWriter {
 
   /**
    * @param acknowledgedCursor returns the cursor in the checkpoint
+   * @param sources returns the state of the log files
    * @param trouble is called if the file cannot be written
    */
   constructor(
     reader: SystemReader,
     writer: SystemWriter,
     acknowledgedCursor: () => string,
+    sources: () => ForwardSource[],
     trouble: (reason: string) => void,
   ) {
     this.#reader = reader;
     this.#writer = writer;
     this.#acknowledgedCursor = acknowledgedCursor;
+    this.#sources = sources;
     this.#trouble = trouble;
     this.#offset = this.#clockOffset();
     const now = reader.now().toISOString();
@@ -62,6 +73,7 @@ export class StatusWriter {
       lastAckAt: null,
       lag: { entries: null, seconds: 0 },
       counts: this.#counters,
+      sources: [],
       error: '',
     };
   }
@@ -109,6 +121,7 @@ export class StatusWriter {
       caughtUp,
       this.#followClock(),
       this.#followProblem(session),
+      this.#followSources(),
       now - this.#written >= heartbeat,
     ];
     if (changes.includes(true)) this.#write();
@@ -119,6 +132,16 @@ export class StatusWriter {
     if (session === undefined || session.problem === this.#state.error) return false;
     this.#state.error = session.problem;
     return true;
+  }
+
+  /** @returns whether a log file appeared, lost bytes, or became readable or unreadable */
+  #followSources(): boolean {
+    const before = this.#state.sources;
+    const now = this.#sources().slice(0, mostSources).map(shortened);
+    this.#state.sources = now;
+    const same = ({ path, lostBytes, error }: ForwardSource, index: number) =>
+      before[index]?.path === path && before[index].lostBytes === lostBytes && before[index].error === error;
+    return before.length !== now.length || !now.every(same);
   }
 
   /** If the clock was set, shifts the earlier timestamps by the same amount. @returns whether the clock was set */
@@ -163,4 +186,10 @@ export class StatusWriter {
       this.#trouble(errorMessage(error));
     }
   }
+}
+
+/** Limits the texts, so that the state stays below the size that its readers accept. */
+function shortened(source: ForwardSource): ForwardSource {
+  const { path, error } = source;
+  return { ...source, path: path.slice(0, 300), error: error.slice(0, errorCharacters) };
 }

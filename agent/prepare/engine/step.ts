@@ -1,5 +1,5 @@
 /** The steps of `prepare`, in the order in which they are carried out. */
-export const stepIds = ['home', 'tmp', 'mtab', 'fstab', 'etc', 'var', 'initramfs', 'boot'] as const;
+export const stepIds = ['home', 'tmp', 'mtab', 'fstab', 'etc', 'var', 'audit', 'initramfs', 'boot'] as const;
 export type StepId = (typeof stepIds)[number];
 
 /** One step of a plan. Planners only read and executors only act; they depend on this type, not on each other. */
@@ -30,9 +30,10 @@ export type Action =
   | { do: 'remove'; file: string }
   /**
    * Runs a program without a shell. `seconds` is its timeout. `makes` lists files that do not exist yet and that the
-   * program may create; --undo removes them.
+   * program may create; --undo removes them. `revert` says how the effect of the program ends after --undo, which
+   * prints the text.
    */
-  | { do: 'run'; program: string; args: string[]; seconds: number; makes?: string[] }
+  | { do: 'run'; program: string; args: string[]; seconds: number; makes?: string[]; revert?: string }
   /** Renames a file that an earlier action created, and replaces an existing file. */
   | { do: 'rename'; from: string; to: string }
   | HomeAction;

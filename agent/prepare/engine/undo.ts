@@ -115,7 +115,7 @@ function undoMade(
 function whatRemains(action: Exclude<AnyAction, FileAction>): string | undefined {
   switch (action.do) {
     case 'run':
-      return `what ${[action.program, ...action.args].join(' ')} did`;
+      return `what ${[action.program, ...action.args].join(' ')} did${action.revert === undefined ? '' : `; ${action.revert}`}`;
     case 'rename':
       return `the new ${action.to}`;
     case 'partition-home':

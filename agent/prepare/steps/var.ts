@@ -3,9 +3,9 @@ import type { SystemReader } from '../../system/reader.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
-import { auditProblems } from './audit-space.ts';
 import { openForWriting } from './open-files.ts';
 import { findOverlayMetadata } from './overlay-metadata.ts';
+import { isLayered, layerSize } from './var-layer.ts';
 
 /**
  * The maximum share of the memory that the upper layer of /var may take, so that enough memory is left for the guest.
@@ -18,8 +18,7 @@ const mostOfMemory = 0.75;
  */
 export async function planVar(look: Snapshot): Promise<Step> {
   const { reader, config, settings } = look;
-  const memory = memoryBytes(reader);
-  const cap = capBytes(config.VAR_SIZE, memory);
+  const { memory, layer: cap } = layerSize(look);
   const files = openForWriting(reader, ['/var']);
   const cost = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const share = Math.ceil((cost / cap) * 100);
@@ -31,7 +30,6 @@ export async function planVar(look: Snapshot): Promise<Step> {
           `VAR_SIZE=${config.VAR_SIZE} is more than three quarters of the guest's memory (${formatBytes(memory)}): lower it, or give the guest more.`,
         ]
       : []),
-    ...auditProblems(reader, cap, cost, (path) => isLayered(look, path)),
     ...(await storeProblems(look, containerStores(look))),
   ];
   const actions = isFull && settings.cleanVar ? cleaning(reader) : [];
@@ -49,21 +47,6 @@ export async function planVar(look: Snapshot): Promise<Step> {
 function largest(files: readonly { path: string; bytes: number; who: string[] }[]): string {
   const texts = files.map(({ path, bytes, who }) => `${path} ${formatBytes(bytes)} by ${who.join(', ')}`);
   return shortList(texts, ', ', 5);
-}
-
-/** Returns the size of the memory in bytes. /proc/meminfo counts in KiB. */
-function memoryBytes(reader: SystemReader): number {
-  const found = /^MemTotal:\s+(\d+) kB$/m.exec(reader.read('/proc/meminfo', 65536))?.[1];
-  if (found === undefined) throw new Error('/proc/meminfo has no MemTotal');
-  return Number(found) * 1024;
-}
-
-const units: Record<string, number> = { '%': 0, m: 1024 ** 2, g: 1024 ** 3 };
-
-function capBytes(size: string, memory: number): number {
-  const unit = size.slice(-1).toLowerCase();
-  const number = parseInt(size, 10);
-  return unit === '%' ? Math.floor((memory * number) / 100) : number * (units[unit] ?? 1);
 }
 
 /** Returns commands that rotate and shrink journals and logs. systemd 219 has no `journalctl --rotate`. */
@@ -113,14 +96,6 @@ async function storeProblems(look: Snapshot, found: readonly string[]): Promise<
     ),
     ...(await findOverlayMetadata(reader, roots, found, (path) => mounts.at(path).length > 0)),
   ];
-}
-
-/** Whether a path below /var is on the system's disk, so that a sealed boot mounts an overlay over it. */
-function isLayered({ mounts, systemDisks }: Snapshot, path: string): boolean {
-  const mount = mounts.serving(path);
-  if (mount === undefined) return true;
-  if (!isBelow(mount.target, '/var')) return isBelow(path, '/var');
-  return systemDisks.holds(mount);
 }
 
 function packageDatabase(reader: SystemReader): string[] {

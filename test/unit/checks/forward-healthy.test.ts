@@ -12,7 +12,7 @@ const ago = (seconds: number) => new Date(now - seconds * 1000).toISOString();
 const counts = { acknowledged: 9, repeated: 1, lost: 0, corrupt: 0, refused: 0, cut: 0, suppressed: 0 };
 const state: ForwardState = {
   ...{ target, state: 'connected', since: ago(90), at: ago(5), pid: 42, lastAckAt: ago(5) },
-  ...{ lag: { entries: 0, seconds: 0 }, counts, error: '' },
+  ...{ lag: { entries: 0, seconds: 0 }, counts, sources: [], error: '' },
 };
 const says = (changes: Record<string, unknown>, pid = '42'): Change =>
   all(

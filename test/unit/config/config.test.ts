@@ -36,6 +36,10 @@ const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] 
     ],
     bad: ['log.example.com', 'http://a:1', 'relp://', 'relp://a:1/path', 'RELP://a:1'],
   },
+  FORWARD_FILES: {
+    good: ['', '/var/log/audit/audit.log', '/a/*.log  /b/[a-z]?/\xc3\xa4'],
+    bad: ['a.log', '/a/', '/a/**/b', '/a/../b', '/\xff'],
+  },
   FORWARD_CA: { good: ['', '/etc/ca.pem'], bad: ['ca.pem'] },
   FORWARD_CERT: { good: ['', '/etc/a.pem'], bad: ['a.pem'] },
   FORWARD_KEY: { good: ['', '/etc/a.key'], bad: ['a.key'] },

@@ -44,6 +44,7 @@ const report: Report = {
   forward: {
     ...{ target: evil, state: 'waiting', since: at, lastAckAt: null, lag: { entries: 0, seconds: 0 } },
     ...{ error: evil, ...counts },
+    sources: [{ path: evil, acknowledgedBytes: 0, behindBytes: 0, lostBytes: 1, error: evil }],
   },
 };
 

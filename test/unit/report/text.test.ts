@@ -129,7 +129,8 @@ lines('many disks: the system disk first, the others are counted', () => {
   assert.match(text, /\n {2}vda .*\n {2}vd0 .*\n {2}vd1 .*\n {2}vd2 .*\n +and 6 more \(/);
 });
 
-const forward = { state: 'connected', since: sample.at, lastAckAt: null, error: '' };
+const forward = { state: 'connected', since: sample.at, lastAckAt: null, error: '', sources: [] };
+const source = { path: '/var/log/a.log', acknowledgedBytes: 5, behindBytes: 0, lostBytes: 0, error: '' };
 const counts = { acknowledged: 9, repeated: 0, lost: 0, corrupt: 0, refused: 0, cut: 0, suppressed: 0 };
 for (const [title, report, expected] of [
   [
@@ -146,6 +147,29 @@ for (const [title, report, expected] of [
       },
     },
     'relp://log: waiting, 2 entries lost, ECONNREFUSED',
+  ],
+  [
+    'forwarding: a log file',
+    {
+      forward: {
+        ...forward,
+        ...counts,
+        target: 'relp://log',
+        lag: { entries: 0, seconds: 0 },
+        sources: [source],
+      },
+    },
+    'relp://log: connected, 0 entries not acknowledged, and /var/log/a.log',
+  ],
+  [
+    'forwarding: log files, of which one is unreadable and one has lost bytes',
+    {
+      forward: {
+        ...{ ...forward, ...counts, target: 'relp://log', lag: { entries: 0, seconds: 0 } },
+        sources: [source, { ...source, error: 'permission denied' }, { ...source, lostBytes: 2048 }],
+      },
+    },
+    'relp://log: connected, 0 entries not acknowledged, and 3 log files, 1 of them unreadable, 2.0 KiB of log files lost',
   ],
   [
     'no forwarding: what the check observed',

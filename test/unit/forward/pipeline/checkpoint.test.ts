@@ -6,10 +6,12 @@ import * as assert from 'uvu/assert';
 import {
   Checkpoint,
   checkpointFile,
-  openCheckpoint,
+  type FilePositions,
   readCheckpoint,
+  storedCheckpoint,
   writeCheckpoint,
 } from '../../../../agent/forward/pipeline/checkpoint.ts';
+import { toJson } from '../../../../agent/lib/unprintable.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
 import { systemWriter } from '../../../../agent/system/writer.ts';
 
@@ -34,7 +36,28 @@ function read(content: string | undefined | null): ReturnType<typeof readCheckpo
   }
 }
 
-checkpoint('reads a good file', () => assert.equal(read(good), { cursor }));
+const hash = '0123456789abcdef'.repeat(2);
+const record = {
+  path: '/var/log/a "b"\u2028é',
+  inode: '65024:131',
+  offset: 5,
+  bytes: 9,
+  modified: 1.5,
+  head: hash,
+  before: hash,
+};
+const fileLine = `FILE=65024:131 5 9 1.5 ${hash} ${hash} ${toJson(record.path)}\n`;
+
+checkpoint('reads a good file', () => assert.equal(read(good), { cursor, files: [] }));
+
+checkpoint('reads the positions in log files, with or without a cursor', () => {
+  assert.equal(read(good + fileLine), { cursor, files: [record] });
+  assert.equal(read(`BOOT=${boot}\nCURSOR=\n${fileLine}`), { cursor: '', files: [record] });
+});
+
+checkpoint('a cursor that is not usable does not make the positions in log files unusable', () => {
+  assert.equal(read(good.replace('m=64', 'm=65') + fileLine).files, [record]);
+});
 
 for (const [what, content, problem] of [
   ['missing', undefined, undefined],
@@ -44,8 +67,11 @@ for (const [what, content, problem] of [
   ['without its last line feed', good.slice(0, -1), 'is not a valid checkpoint'],
   ['all zeros, as after a crash of the file system', '\0'.repeat(good.length), 'is not a valid checkpoint'],
   ['with an option for journalctl in it', good.replace('s=a', '--root=/ s=a'), 'is not a valid checkpoint'],
+  ['with a malformed position', good + fileLine.replace('5 9', '-5 9'), 'is not a valid checkpoint'],
+  ['with a position in a relative path', good + fileLine.replace('"/', '"'), 'is not a valid checkpoint'],
+  ['with a position in no path', good + fileLine.replace('"\n', '\n'), 'is not a valid checkpoint'],
   ['followed by more text', `${good}x`, 'is not a valid checkpoint'],
-  ['too large', good.repeat(10_000), 'larger than'],
+  ['too large', good + fileLine.repeat(10_000), 'larger than'],
   ['a directory', null, 'directory'],
   ['of this boot with the cursor of another', good.replace('b=b', 'b=c'), 'belongs to another boot'],
   ['from the future', good.replace('m=64', 'm=65'), 'is in the future'],
@@ -53,6 +79,7 @@ for (const [what, content, problem] of [
   checkpoint(`a file that is ${what}: begins with the boot's first entry`, () => {
     const answer = read(content);
     assert.is(answer.cursor, '');
+    assert.equal(answer.files, []);
     if (problem === undefined) assert.is(answer.problem, undefined);
     else assert.match(answer.problem ?? '', new RegExp(problem));
   });
@@ -63,16 +90,24 @@ checkpoint('writes the whole file or nothing', () => {
   const reader = systemReader({ root });
   const folder = path.dirname(path.join(root, checkpointFile));
   fs.mkdirSync(path.join(root, checkpointFile), { recursive: true });
-  assert.throws(() => writeCheckpoint(systemWriter(root), boot, cursor), /cursor/);
+  assert.throws(() => writeCheckpoint(systemWriter(root), boot, { cursor, files: [record] }), /cursor/);
   assert.equal(fs.readdirSync(folder), [path.basename(checkpointFile)]);
   fs.rmdirSync(path.join(root, checkpointFile));
-  writeCheckpoint(systemWriter(root), boot, cursor);
+  writeCheckpoint(systemWriter(root), boot, { cursor, files: [record] });
   assert.equal(fs.readdirSync(folder), [path.basename(checkpointFile)]);
-  assert.equal(readCheckpoint(reader, boot, 100), { cursor });
+  assert.equal(readCheckpoint(reader, boot, 100), { cursor, files: [record] });
   fs.rmSync(root, { recursive: true });
 });
 
-const clock = { realtime: () => 0, monotonic: () => 100, bootId: boot };
+/** Positions that remember what was acknowledged. */
+function positions(): FilePositions & { acknowledged: string[] } {
+  const acknowledged: string[] = [];
+  return {
+    acknowledged,
+    acknowledge: (position) => void acknowledged.push(position),
+    records: () => [record],
+  };
+}
 
 /** Calls an action with a new root folder. */
 function withRoot(action: (root: string) => void): void {
@@ -84,47 +119,42 @@ function withRoot(action: (root: string) => void): void {
   }
 }
 
-checkpoint('continues after the saved entry, and saves at the latest after 256 entries', () => {
+checkpoint('saves at the latest after 256 entries', () => {
   withRoot((root) => {
-    const reader = systemReader({ root });
+    const stored = () => readCheckpoint(systemReader({ root }), boot, 100);
     const problems: string[] = [];
-    const first = openCheckpoint(reader, systemWriter(root), clock, (problem) => problems.push(problem));
-    assert.is(first.cursor, '');
+    const files = positions();
+    const first = storedCheckpoint('', files, systemWriter(root), boot, (problem) => problems.push(problem));
     fs.mkdirSync(path.dirname(path.join(root, checkpointFile)), { recursive: true });
-    first.acknowledge(255, cursor);
-    assert.is(
-      openCheckpoint(reader, systemWriter(root), clock, (problem) => problems.push(problem)).cursor,
-      '',
-    );
-    first.acknowledge(1, cursor);
+    first.acknowledge(255, [cursor, '1:20', '2:30']);
+    assert.equal(files.acknowledged, ['1:20', '2:30']);
+    assert.equal(stored(), { cursor: '', files: [] });
+    first.acknowledge(1, ['1:40']);
     assert.is(first.unsaved, 0);
-    assert.is(
-      openCheckpoint(reader, systemWriter(root), clock, (problem) => problems.push(problem)).cursor,
-      cursor,
-    );
+    assert.is(first.cursor, cursor);
+    assert.equal(stored(), { cursor, files: [record] });
     assert.equal(problems, []);
   });
 });
 
-checkpoint('a file that can be neither read nor written is reported, and does not stop forwarding', () => {
+checkpoint('a file that cannot be written is reported, and does not stop forwarding', () => {
   withRoot((root) => {
     fs.mkdirSync(path.join(root, checkpointFile), { recursive: true });
     const problems: string[] = [];
-    const opened = openCheckpoint(systemReader({ root }), systemWriter(root), clock, (problem) =>
+    const it = storedCheckpoint('', positions(), systemWriter(root), boot, (problem) =>
       problems.push(problem),
     );
-    assert.is(opened.cursor, '');
-    opened.acknowledge(256, cursor);
-    assert.is(opened.cursor, cursor);
-    assert.is(problems.length, 2, problems.join('\n'));
+    it.acknowledge(256, [cursor]);
+    assert.is(it.cursor, cursor);
+    assert.is(problems.length, 1, problems.join('\n'));
   });
 });
 
 checkpoint('a single entry is saved within a second', async () => {
   const written: string[] = [];
-  const it = new Checkpoint('', (text) => written.push(text));
-  it.acknowledge(1, 'a');
-  it.acknowledge(1, 'b');
+  const it = new Checkpoint('', positions(), (text) => written.push(text));
+  it.acknowledge(1, ['a']);
+  it.acknowledge(1, ['b']);
   assert.equal(written, []);
   await new Promise((resolve) => setTimeout(resolve, 1000));
   assert.equal(written, ['b']);

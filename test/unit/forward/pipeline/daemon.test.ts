@@ -7,6 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseConfig } from '../../../../agent/config/config.ts';
+import { LogFiles } from '../../../../agent/forward/files/log-files.ts';
 import { Daemon } from '../../../../agent/forward/pipeline/daemon.ts';
 import { Checkpoint } from '../../../../agent/forward/pipeline/checkpoint.ts';
 import { StatusWriter } from '../../../../agent/forward/status/status-writer.ts';
@@ -34,7 +35,11 @@ function daemonTo(port: number, root: string, scheme = 'syslog+tcp') {
   const reader = { ...systemReader({ root }), now };
   const messages: string[] = [];
   const log = new CountingLog((_, text) => void messages.push(text), Date.now);
-  const checkpoint = new Checkpoint('', () => undefined);
+  const files = new LogFiles({
+    ...{ patterns: [], records: [], trusted: true, booted: 0 },
+    ...{ firstOffset: () => 0, trouble: () => undefined },
+  });
+  const checkpoint = new Checkpoint('', files, () => undefined);
   const daemon = new Daemon({
     reader,
     targets: parseTargets(`${scheme}://127.0.0.1:${port}`),
@@ -42,10 +47,12 @@ function daemonTo(port: number, root: string, scheme = 'syslog+tcp') {
     clock: { realtime: () => 0, monotonic: () => 0, bootId: 'b'.repeat(32) },
     hostname: 'guest1',
     checkpoint,
+    files,
     status: new StatusWriter(
       reader,
       systemWriter(root),
       () => checkpoint.cursor,
+      () => [],
       () => undefined,
     ),
     log,

@@ -6,8 +6,17 @@ import { Unacknowledged } from '../../../../agent/forward/pipeline/unacknowledge
 const unacknowledged = suite('unacknowledged messages');
 
 /** Only the last message of an entry has a cursor. */
-const cursor = fc.constantFrom('', 'a', 'b', 'c');
+const cursor = fc.constantFrom('', 's=a', 's=b', 's=c', '1:10', '1:20', '257:5');
 const batches = fc.array(fc.array(cursor, { minLength: 1, maxLength: 5 }), { minLength: 1, maxLength: 5 });
+/** Returns the last cursor of the journal and of each file. */
+function lastOf(cursors: string[]): string[] {
+  const sources = [/^s=/, /^1:/, /^257:/];
+  return sources.flatMap((source) => cursors.findLast((each) => source.test(each)) ?? []).sort();
+}
+const sorted = ({ entries, cursors }: { entries: number; cursors: string[] }) => ({
+  entries,
+  cursors: cursors.sort(),
+});
 const send = (batch: string[]) => batch.map((each) => ({ text: 'x', cursor: each }));
 
 unacknowledged('each message has its cursor, however batches and acknowledgements are divided', () => {
@@ -19,9 +28,9 @@ unacknowledged('each message has its cursor, however batches and acknowledgement
       for (const each of acknowledgements) {
         const count = Math.min(each, left.length);
         const completed = left.slice(0, count).filter((text) => text !== '');
-        assert.equal(sentMessages.acknowledge(count), {
+        assert.equal(sorted(sentMessages.acknowledge(count)), {
           entries: completed.length,
-          cursor: completed.at(-1) ?? '',
+          cursors: lastOf(completed),
         });
         left = left.slice(count);
         assert.is(sentMessages.length, left.length);
@@ -33,15 +42,15 @@ unacknowledged('each message has its cursor, however batches and acknowledgement
 
 unacknowledged('sparse: a batch completes its entries only when all of it is acknowledged', () => {
   const sentMessages = new Unacknowledged(true);
-  sentMessages.add(send(['a', 'b', '']));
-  sentMessages.add(send(['c']));
-  assert.is(sentMessages.length, 4);
-  assert.is(sentMessages.entries, 3);
-  assert.equal(sentMessages.acknowledge(2), { entries: 0, cursor: '' });
-  assert.equal(sentMessages.acknowledge(1), { entries: 2, cursor: 'b' });
-  assert.equal(sentMessages.cursors(0), ['c']);
+  sentMessages.add(send(['s=a', '1:10', 's=b', '1:20', '']));
+  sentMessages.add(send(['s=c']));
+  assert.is(sentMessages.length, 6);
+  assert.is(sentMessages.entries, 5);
+  assert.equal(sentMessages.acknowledge(4), { entries: 0, cursors: [] });
+  assert.equal(sentMessages.acknowledge(1), { entries: 4, cursors: ['s=b', '1:20'] });
+  assert.equal(sentMessages.cursors(0), ['s=c']);
   assert.is(sentMessages.entries, 1);
-  assert.equal(sentMessages.acknowledge(1), { entries: 1, cursor: 'c' });
+  assert.equal(sentMessages.acknowledge(1), { entries: 1, cursors: ['s=c'] });
   assert.is(sentMessages.length, 0);
 });
 

@@ -5,14 +5,14 @@ import { zeroCounters } from '../../../../agent/forward/status/counters.ts';
 import { StatusWriter } from '../../../../agent/forward/status/status-writer.ts';
 import { type SystemReader, systemReader } from '../../../../agent/system/reader.ts';
 import { type SystemWriter, systemWriter } from '../../../../agent/system/writer.ts';
-import type { ForwardState } from '../../../../agent/facts/forwarder.ts';
+import type { ForwardSource, ForwardState } from '../../../../agent/facts/forwarder.ts';
 
 const status = suite('status writer');
 
 /** Returns a writer with a clock that can be set, and the state that the writer wrote last. */
 function begin() {
   const session = { idle: true, problem: '' };
-  const it = { offset: 0, written: '', session, counts: zeroCounters() };
+  const it = { offset: 0, written: '', session, counts: zeroCounters(), sources: [] as ForwardSource[] };
   const reader: SystemReader = {
     ...systemReader(),
     now: () => new Date(Date.now() + it.offset),
@@ -26,6 +26,7 @@ function begin() {
     reader,
     files,
     () => '',
+    () => it.sources,
     () => undefined,
   );
   writer.watch(it.counts, () => it.session);

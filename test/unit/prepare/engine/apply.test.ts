@@ -151,7 +151,17 @@ function plannersOf(...actions: Action[]): Planners {
       ? done()
       : ({ id: 'home', state: 'needed', why: [], actions: [action] } as Step);
   };
-  return { home, tmp: done, mtab: done, fstab: done, etc: done, var: done, initramfs: done, boot: done };
+  return {
+    home,
+    tmp: done,
+    mtab: done,
+    fstab: done,
+    etc: done,
+    var: done,
+    audit: done,
+    initramfs: done,
+    boot: done,
+  };
 }
 
 engine('logs the action as it was completed, before it is carried out', () =>

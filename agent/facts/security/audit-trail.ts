@@ -1,0 +1,32 @@
+import type { SystemReader } from '../../system/reader.ts';
+import { auditdConf, parseAuditdConf } from './auditd-conf.ts';
+
+/** Where auditd(8) writes the audit trail. */
+export interface AuditTrail {
+  /** The value of log_file; undefined if auditd writes no file. */
+  file: string | undefined;
+  /** Whether journald receives the audit trail as well. */
+  inJournal: boolean;
+}
+
+const defaultFile = '/var/log/audit/audit.log';
+/** systemd creates this link for every active unit (since systemd 235); earlier versions have no such socket on RHEL. */
+const journalSocket = '/run/systemd/units/invocation:systemd-journald-audit.socket';
+
+/** Returns where the audit trail is; undefined if auditd does not run. @throws HostError */
+export function findAuditTrail(reader: SystemReader): AuditTrail | undefined {
+  if (!isAuditdRunning(reader)) return undefined;
+  const { values } = parseAuditdConf(reader.readIfPresent(auditdConf, 1024 * 1024) ?? '');
+  const is = (key: string, value: string) => values.get(key)?.toLowerCase() === value;
+  const writes = !is('write_logs', 'no') && !is('log_format', 'nolog');
+  return {
+    file: writes ? (values.get('log_file') ?? defaultFile) : undefined,
+    inJournal: reader.stat(journalSocket) !== undefined,
+  };
+}
+
+/** Whether auditd runs. Only root can write the file with its process ID; the file of a crashed auditd is outdated. */
+export function isAuditdRunning(reader: SystemReader): boolean {
+  const pid = reader.readIfPresent('/run/auditd.pid', 64)?.trim() ?? '';
+  return /^[1-9]\d{0,9}$/.test(pid) && reader.readIfPresent(`/proc/${pid}/comm`, 64)?.trim() === 'auditd';
+}

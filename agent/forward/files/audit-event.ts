@@ -1,0 +1,54 @@
+const idKey = 'msg=audit(';
+
+/** A record of the audit trail (auditd(8)): `[node=NAME ]type=TYPE msg=audit(SECONDS.MILLISECONDS:SERIAL): …`. */
+export interface AuditRecord {
+  /** For example USER_LOGIN. */
+  type: string;
+  /** Microseconds since 1970, in decimal digits. */
+  time: string;
+  /** The serial number, which all records of an event share. */
+  serial: string;
+}
+
+/** @returns undefined if the line is not a record of the audit trail */
+export function parseAuditRecord(line: string): AuditRecord | undefined {
+  const at = line.indexOf(idKey);
+  // The kernel and auditd write the id right after the type, so that text in a record cannot pass for it.
+  if (at < 0 || at > 512) return undefined;
+  const type = line.lastIndexOf('type=', at);
+  if (type < 0 || (type > 0 && !line.startsWith('node='))) return undefined;
+  const from = at + idKey.length;
+  const dot = from + 10;
+  const colon = dot + 4;
+  const end = line.indexOf(')', colon);
+  if (line[dot] !== '.' || line[colon] !== ':' || end < 0 || end > colon + 21) return undefined;
+  const [seconds, fraction, serial] = [
+    line.slice(from, dot),
+    line.slice(dot + 1, colon),
+    line.slice(colon + 1, end),
+  ];
+  if (!isDigits(seconds) || !isDigits(fraction) || !isDigits(serial)) return undefined;
+  return { type: line.slice(type + 5, at - 1), time: `${seconds}${fraction}000`, serial };
+}
+
+function isDigits(text: string): boolean {
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code < 48 || code > 57) return false;
+  }
+  return text !== '';
+}
+
+/**
+ * Returns the offset at which the last audit event begins, if more of its records may follow; otherwise, the length of
+ * the text. The records of an event are written one after another, and the last one is often of the type EOE.
+ * @param text complete lines, one character per byte (latin1)
+ */
+export function openEventAt(text: string): number {
+  const last = text.lastIndexOf('\n', text.length - 2) + 1;
+  const record = parseAuditRecord(text.slice(last, last + 1024));
+  if (record === undefined || record.type === 'EOE') return text.length;
+  const at = text.lastIndexOf(idKey);
+  const first = text.indexOf(text.slice(at, text.indexOf(')', at) + 1));
+  return text.lastIndexOf('\n', first) + 1;
+}

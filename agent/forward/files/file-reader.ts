@@ -1,0 +1,95 @@
+import { watchFolder } from '../../system/log-file.ts';
+import type { FileReaderEvents, Reader } from '../reader.ts';
+import type { LogFiles } from './log-files.ts';
+
+/** The interval at which the logs are examined, in milliseconds. */
+const pollMilliseconds = 1000;
+/** The interval while the end of a log is held back until it has been unchanged for a while. */
+const holdMilliseconds = 100;
+/** The delay after a change that inotify(7) reports, so that several changes are read at once. */
+const hintMilliseconds = 20;
+
+/** Reads the lines of the log files for one connection, beginning after the last acknowledged lines. */
+export class FileReader implements Reader {
+  settled = false;
+  /** Errors belong to single logs and are part of their state. */
+  readonly problem = '';
+  readonly #files: LogFiles;
+  readonly #events: FileReaderEvents;
+  #timer: NodeJS.Timeout | undefined;
+  #hint: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Immediate | undefined;
+  #watches: (() => void)[] = [];
+  #paused = false;
+  #stopped = false;
+
+  constructor(files: LogFiles, events: FileReaderEvents) {
+    this.#files = files;
+    this.#events = events;
+  }
+
+  start(): void {
+    this.#files.rewind();
+    this.#files.wake = () => {
+      this.settled = false;
+      this.#readSoon();
+    };
+    this.#files.lost = (text) => this.#events.lost(text);
+    this.#watches = [...this.#files.folders].map((folder) => watchFolder(folder, () => this.#hinted()));
+    this.#timer = setTimeout(() => this.#poll(), 0);
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (!this.settled) this.#readSoon();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#files.wake = () => undefined;
+    clearTimeout(this.#timer);
+    clearTimeout(this.#hint);
+    clearImmediate(this.#soon);
+    for (const stop of this.#watches) stop();
+    this.#watches = [];
+  }
+
+  #hinted(): void {
+    this.#hint ??= setTimeout(() => {
+      this.#hint = undefined;
+      this.#read();
+    }, hintMilliseconds);
+  }
+
+  #poll(): void {
+    this.#files.observe();
+    this.#read();
+    if (this.#stopped) return;
+    this.#timer = setTimeout(() => this.#poll(), this.#files.holding ? holdMilliseconds : pollMilliseconds);
+  }
+
+  #readSoon(): void {
+    this.#soon ??= setImmediate(() => {
+      this.#soon = undefined;
+      this.#read();
+    });
+  }
+
+  /** Emits one chunk, and schedules the next one, so that the journal and the acknowledgements take their turns. */
+  #read(): void {
+    if (this.#paused || this.#stopped) return;
+    const chunk = this.#files.next(performance.now());
+    this.settled = chunk === undefined;
+    if (chunk === undefined) {
+      if (this.#files.holding) this.#hinted();
+      return;
+    }
+    this.#readSoon();
+    this.#events.lines(chunk);
+  }
+}

@@ -1,0 +1,75 @@
+import path from 'node:path';
+import { HostError } from '../../lib/errors.ts';
+import { type LogFile, type LogFileStat, namesIn, openLogFile, statLogFile } from '../../system/log-file.ts';
+import { type TailRecord, hasContent } from './tail.ts';
+
+/** The maximum number of rotated files of one log that are considered. */
+const mostGenerations = 200;
+const compressed = /\.(gz|xz|bz2|zst|lz4|Z)$/;
+
+/** A file that a log was renamed or copied to, or the log itself. */
+export interface Generation extends LogFileStat {
+  file: string;
+}
+
+/**
+ * Returns the files that logrotate(8) or auditd(8) made of a log, in the order in which they were written: names such as
+ * `audit.log.1` and `app.log-20260131`, without compressed ones. The log itself is not included.
+ * @throws HostError if the folder cannot be read
+ */
+export function rotatedFiles(log: string): Generation[] {
+  const [folder, base] = [path.dirname(log), path.basename(log)];
+  return namesIn(folder)
+    .filter((name) => name.startsWith(base) && isRotation(name.slice(base.length)))
+    .slice(0, mostGenerations)
+    .flatMap((name) => {
+      const file = path.join(folder, name);
+      const stat = statLogFile(file);
+      return stat === undefined ? [] : [{ file, ...stat }];
+    })
+    .sort((a, b) => a.modified - b.modified || rotationNumber(b.file) - rotationNumber(a.file));
+}
+
+/** Whether a file name, without the name of the log, is that of a rotated file which can be read as text. */
+function isRotation(suffix: string): boolean {
+  return (suffix.startsWith('.') || suffix.startsWith('-')) && !compressed.test(suffix);
+}
+
+/** Of two files with the same time, the one with the higher number is older. */
+function rotationNumber(file: string): number {
+  return Number(/\.(\d{1,6})$/.exec(file)?.[1] ?? 0);
+}
+
+export interface Found {
+  generation: Generation;
+  file: LogFile;
+}
+
+/** Finds the file that has the content of a record: first by its inode, then by its content alone. Its offset is not 0. */
+export function findContent(
+  candidates: readonly Generation[],
+  { inode, offset, head, before }: TailRecord,
+): Found | undefined {
+  const byInode = candidates.filter((each) => each.inode === inode);
+  const others = candidates.filter((each) => each.inode !== inode);
+  for (const generation of [...byInode, ...others]) {
+    if (generation.bytes < offset) continue;
+    const file = openGeneration(generation);
+    if (file === undefined) continue;
+    if (hasContent(file, offset, head, before)) return { generation, file };
+    file.close();
+  }
+  return undefined;
+}
+
+/** Opens a rotated file, unless it is gone, is not readable, or another file has its name meanwhile. */
+export function openGeneration({ file, inode }: Generation): LogFile | undefined {
+  try {
+    const opened = openLogFile(file);
+    if (opened.stat().inode === inode) return opened;
+    opened.close();
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
+  }
+  return undefined;
+}

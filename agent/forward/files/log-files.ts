@@ -1,0 +1,172 @@
+import path from 'node:path';
+import type { ForwardSource } from '../../facts/forwarder.ts';
+import { HostError } from '../../lib/errors.ts';
+import { namesIn } from '../../system/log-file.ts';
+import type { LineChunk } from '../reader.ts';
+import { LogSource, type LogSourceOptions } from './log-source.ts';
+import type { FileRecord } from './records.ts';
+
+/** The maximum number of logs. */
+const mostLogs = 200;
+/** The id of a file modulo this number is the number of its log. */
+const idStep = 256;
+/** The interval at which folders are searched for new logs, in milliseconds. */
+const searchMilliseconds = 5000;
+
+export interface LogFilesOptions extends Pick<LogSourceOptions, 'trusted' | 'firstOffset' | 'booted'> {
+  /** Absolute paths; `*`, `?` and `[…]` match within a name. */
+  patterns: readonly string[];
+  records: readonly FileRecord[];
+  trouble: (reason: string) => void;
+}
+
+/** The logs that the patterns match, each with its position. They are kept when a connection ends. */
+export class LogFiles {
+  /** Receives reports about lost bytes. */
+  lost: (text: string) => void = () => undefined;
+  /** Called when the logs must be read at once. */
+  wake: () => void = () => undefined;
+  #final = false;
+  readonly #options: LogFilesOptions;
+  readonly #sources = new Map<string, LogSource>();
+  #searched = Number.NEGATIVE_INFINITY;
+  #next = 0;
+
+  constructor(options: LogFilesOptions) {
+    this.#options = options;
+  }
+
+  get sources(): LogSource[] {
+    return [...this.#sources.values()];
+  }
+
+  /** The state of the logs that exist or cannot be read. */
+  state(): ForwardSource[] {
+    return this.sources
+      .filter(({ exists, error }) => exists || error !== '')
+      .map(({ path: name, acknowledgedBytes, behindBytes, lostBytes, error }) => ({
+        path: name,
+        acknowledgedBytes,
+        behindBytes,
+        lostBytes,
+        error,
+      }));
+  }
+
+  /** The folders of the logs, without those that only a pattern names. */
+  get folders(): Set<string> {
+    return new Set(this.#options.patterns.map((pattern) => fixedFolder(pattern)));
+  }
+
+  get holding(): boolean {
+    return this.sources.some(({ holding }) => holding);
+  }
+
+  rewind(): void {
+    for (const source of this.#sources.values()) source.rewind();
+  }
+
+  /**
+   * Returns the next lines of any log, or undefined at the end of all of them. The logs take turns.
+   * @param now milliseconds of a clock that never goes back
+   */
+  next(now: number): LineChunk | undefined {
+    if (now - this.#searched >= searchMilliseconds) this.#search(now);
+    const { sources } = this;
+    for (let count = 0; count < sources.length; count += 1) {
+      const chunk = sources[this.#next++ % sources.length]?.next(now, this.#final);
+      if (chunk !== undefined) return chunk;
+    }
+    return undefined;
+  }
+
+  /** Makes incomplete last lines count as lines, because nothing will be written any more, and reads the logs at once. */
+  complete(): void {
+    this.#final = true;
+    this.wake();
+  }
+
+  /** Notes which files have the names of the logs, while older files are being read. */
+  observe(): void {
+    for (const source of this.#sources.values()) source.observe();
+  }
+
+  acknowledge(position: string): void {
+    const colon = position.indexOf(':');
+    const id = Number(position.slice(0, colon));
+    this.sources[id % idStep]?.acknowledge(id, Number(position.slice(colon + 1)));
+  }
+
+  records(): FileRecord[] {
+    const known = this.sources.flatMap((source) =>
+      source.records().map((record): FileRecord => ({ ...record, path: source.path })),
+    );
+    // What is known about a log that does not exist at present is kept.
+    return [...known, ...this.#options.records.filter((record) => !this.#sources.has(record.path))];
+  }
+
+  #search(now: number): void {
+    this.#searched = now;
+    for (const file of this.#options.patterns.flatMap((pattern) => this.#matches(pattern))) {
+      if (this.#sources.has(file)) continue;
+      if (this.#sources.size >= mostLogs) {
+        this.#options.trouble(`FORWARD_FILES matches more than ${mostLogs} files; ${file} is not forwarded`);
+        return;
+      }
+      this.#sources.set(file, this.#source(file));
+    }
+  }
+
+  #source(file: string): LogSource {
+    const { records, trusted, firstOffset, booted } = this.#options;
+    let id = this.#sources.size;
+    return new LogSource({
+      path: file,
+      records: records.filter((record) => record.path === file),
+      trusted,
+      firstOffset,
+      booted,
+      nextId: () => (id += idStep),
+      lost: (text) => this.lost(text),
+    });
+  }
+
+  #matches(pattern: string): string[] {
+    try {
+      return expandPattern(pattern);
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      this.#options.trouble(`FORWARD_FILES: ${error.message}`);
+      return [];
+    }
+  }
+}
+
+const wildcard = /[*?[]/;
+
+/**
+ * Returns the paths that a pattern matches, except compressed files. A pattern without wildcards matches its own name,
+ * whether the file exists or not.
+ * @throws HostError if a folder cannot be read
+ */
+export function expandPattern(pattern: string): string[] {
+  let found = [''];
+  for (const name of path.posix.normalize(pattern).split('/').slice(1)) {
+    found = wildcard.test(name)
+      ? found.flatMap((folder) => matchingNames(folder, name).map((each) => `${folder}/${each}`))
+      : found.map((folder) => `${folder}/${name}`);
+  }
+  return found;
+}
+
+function matchingNames(folder: string, pattern: string): string[] {
+  const names = namesIn(folder === '' ? '/' : folder).filter((name) => path.posix.matchesGlob(name, pattern));
+  return names.filter((name) => !/\.(gz|xz|bz2|zst|lz4|Z)$/.test(name)).slice(0, 2 * mostLogs);
+}
+
+/** Returns the folder before the first wildcard. */
+function fixedFolder(pattern: string): string {
+  const names = pattern.split('/');
+  const first = names.findIndex((name) => wildcard.test(name));
+  return names.slice(0, first < 0 ? -1 : first).join('/') || '/';
+}

@@ -1,0 +1,256 @@
+import { createHash } from 'node:crypto';
+import type { LogFile } from '../../system/log-file.ts';
+import type { LineChunk } from '../reader.ts';
+import { openEventAt } from './audit-event.ts';
+
+/** The maximum length of a line. A longer line is sent in several parts. */
+const lineBytes = 1024 * 1024;
+const chunkBytes = 256 * 1024;
+/** How much of the beginning of a file, and of the bytes before an offset, identifies its content. */
+export const headBytes = 1024;
+export const beforeBytes = 256;
+/** How long the end of a file must stay unchanged before a line without a line feed, or an audit event, is complete. */
+const lineMilliseconds = 5000;
+const eventMilliseconds = 100;
+
+/** Where reading of a file stopped, and hashes by which the file is recognised under any name. */
+export interface TailRecord {
+  inode: string;
+  offset: number;
+  /** The size of the file when the record was made. */
+  bytes: number;
+  /** The mtime of the file, in milliseconds. */
+  modified: number;
+  head: string;
+  before: string;
+}
+
+/**
+ * What follows in a file. `emptySince`: the file was empty at this time, in milliseconds since the epoch, and was
+ * modified since. It may have been filled, copied and truncated meanwhile.
+ */
+export type Next = LineChunk | 'truncated' | { emptySince: number } | undefined;
+
+/** What is known of the content up to an offset: its beginning and its end. */
+interface Seen {
+  bytes: number;
+  head: Buffer;
+  before: Buffer;
+}
+
+const shared = Buffer.allocUnsafeSlow(lineBytes);
+
+/**
+ * Reads the lines of one file, from an offset to its end. The file stays open, so that it is read to its end when it is
+ * renamed or removed.
+ */
+export class Tail {
+  readonly id: number;
+  readonly path: string;
+  readonly inode: string;
+  /** The offset after the last line that was emitted. */
+  read: number;
+  /** The offset after the last line that was acknowledged. */
+  acknowledged: number;
+  /** When another file took the place of this one, in milliseconds; undefined while it is in its place. */
+  retired: number | undefined;
+  /** Whether nobody writes to the file any more, so that its last line is complete even without a line feed. */
+  complete = false;
+  /** The size of the file when it was last examined. */
+  bytes: number;
+  #modified = 0;
+  #recorded: TailRecord;
+  readonly #file: LogFile;
+  #head: Buffer;
+  /** The bytes before `read`; undefined if they are not known from memory. */
+  #before: Buffer | undefined;
+  /** The content at the end of the file that is not read yet, to recognise a copy of it. */
+  #unread: Seen | undefined;
+  /** When the end of the file reached the present size; the bytes after the last complete line are held back. */
+  #unchanged = { bytes: -1, since: 0 };
+
+  /**
+   * @param path the name in the configuration, also for a file that was renamed
+   * @param offset where to begin
+   */
+  constructor(id: number, path: string, file: LogFile, offset: number) {
+    const { inode, bytes, modified } = file.stat();
+    this.id = id;
+    this.path = path;
+    this.inode = inode;
+    this.#file = file;
+    this.bytes = bytes;
+    this.#modified = modified;
+    this.read = this.acknowledged = offset;
+    this.#head = this.#bytesAt(0, Math.min(headBytes, offset));
+    this.#before = this.#bytesBefore(offset);
+    const hashes = { head: digest(this.#head), before: digest(this.#before) };
+    this.#recorded = { inode, offset, bytes, modified, ...hashes };
+    if (bytes > offset) this.#hold();
+  }
+
+  get modified(): number {
+    return this.#modified;
+  }
+
+  /** Whether every byte of the file was emitted and acknowledged. */
+  get done(): boolean {
+    return this.acknowledged === this.read && this.read === this.bytes;
+  }
+
+  /** Whether bytes at the end are held back until the file has been unchanged for a while. */
+  get holding(): boolean {
+    return this.#unchanged.bytes === this.bytes && this.read < this.bytes;
+  }
+
+  /** Reads again what was not acknowledged. */
+  rewind(): void {
+    if (this.read === this.acknowledged) return;
+    this.#unread ??= this.#seen();
+    this.read = this.acknowledged;
+    this.#before = undefined;
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+
+  /** Returns where the file is acknowledged. If it was truncated meanwhile, returns the previous record. */
+  record(): TailRecord {
+    const { inode, acknowledged: offset, bytes } = this;
+    const known = offset === this.read ? this.#before : undefined;
+    if (known === undefined && !this.#sameContent()) return this.#recorded;
+    const head = this.#head.subarray(0, offset);
+    const hashes = { head: digest(head), before: digest(known ?? this.#bytesBefore(offset)) };
+    this.#recorded = { inode, offset, bytes, modified: this.#modified, ...hashes };
+    return this.#recorded;
+  }
+
+  /**
+   * Returns the next complete lines.
+   * @param now milliseconds of a clock that never goes back
+   * @param final whether to return an incomplete last line as well
+   * @returns `truncated` if the file was truncated or its content was replaced
+   * @throws HostError if the file cannot be read
+   */
+  next(now: number, final: boolean): Next {
+    const before = this.bytes;
+    const { bytes, modified } = this.#file.stat();
+    const untouched = bytes === before && modified === this.#modified;
+    if (untouched && bytes === this.read) return undefined;
+    if (bytes < before || !this.#sameContent()) return 'truncated';
+    const since = this.#modified;
+    this.bytes = bytes;
+    this.#modified = modified;
+    if (before === 0 && !untouched) {
+      this.#hold();
+      return { emptySince: since };
+    }
+    if (bytes === this.read) return undefined;
+    if (this.#unchanged.bytes !== bytes) this.#unchanged = { bytes, since: now };
+    return this.#lines(now, final || this.complete);
+  }
+
+  /** Whether the file has the content that this record describes. */
+  matches({ offset, head, before }: TailRecord): boolean {
+    return hasContent(this.#file, offset, head, before);
+  }
+
+  /** Returns a record of the content that was seen last, from memory, for a file that was truncated meanwhile. */
+  recordOfSeen(): TailRecord {
+    const { inode, bytes } = this;
+    const modified = this.#modified;
+    const { bytes: offset, head, before } = this.#seen();
+    return { inode, offset, bytes, modified, head: digest(head), before: digest(before) };
+  }
+
+  #lines(now: number, final: boolean): LineChunk | undefined {
+    const count = this.#fill(Math.min(chunkBytes, this.bytes - this.read));
+    const atEnd = this.read + count >= this.bytes;
+    const end = shared.subarray(0, count).lastIndexOf(10) + 1;
+    const still = now - this.#unchanged.since;
+    if (end > 0) {
+      const text = shared.toString('latin1', 0, end);
+      const complete = !atEnd || final || end < count || still >= eventMilliseconds;
+      return this.#emit(complete ? text : text.slice(0, openEventAt(text)), true);
+    }
+    if (count === lineBytes || (atEnd && (final || still >= lineMilliseconds)))
+      return this.#emit(shared.toString('latin1', 0, count), false);
+    this.#hold();
+    return undefined;
+  }
+
+  #hold(): void {
+    const { bytes } = this;
+    if (this.#unread === undefined || this.#unread.bytes < bytes)
+      this.#unread = {
+        bytes,
+        head: this.#bytesAt(0, Math.min(headBytes, bytes)),
+        before: this.#bytesBefore(bytes),
+      };
+  }
+
+  /** Reads a chunk or, if it contains no line feed, a whole line. @returns the number of bytes in the shared buffer */
+  #fill(wanted: number): number {
+    const count = this.#file.read(shared.subarray(0, wanted), this.read);
+    if (count < chunkBytes || shared.subarray(0, count).includes(10)) return count;
+    return this.#file.read(shared.subarray(0, Math.min(lineBytes, this.bytes - this.read)), this.read);
+  }
+
+  #emit(text: string, terminated: boolean): LineChunk | undefined {
+    if (text === '') {
+      this.#hold();
+      return undefined;
+    }
+    this.#unread = undefined;
+    const offset = this.read;
+    this.read += text.length;
+    if (this.#head.length < headBytes) this.#head = this.#bytesAt(0, Math.min(headBytes, this.read));
+    this.#before =
+      text.length >= beforeBytes
+        ? Buffer.from(text.slice(-beforeBytes), 'latin1')
+        : Buffer.concat([this.#before ?? this.#bytesBefore(offset), Buffer.from(text, 'latin1')]).subarray(
+            -beforeBytes,
+          );
+    if (this.read < this.bytes && this.bytes - this.read < chunkBytes) this.#hold();
+    return { id: this.id, path: this.path, inode: this.inode, offset, text, terminated };
+  }
+
+  /** Returns the content that was seen last, as far as it is known from memory. */
+  #seen(): Seen {
+    return this.#unread ?? { bytes: this.read, head: this.#head, before: this.#before ?? Buffer.alloc(0) };
+  }
+
+  #sameContent(): boolean {
+    const { bytes, head, before } = this.#seen();
+    return head.equals(this.#bytesAt(0, head.length)) && before.equals(this.#bytesBefore(bytes));
+  }
+
+  #bytesBefore(offset: number): Buffer {
+    const length = Math.min(beforeBytes, offset);
+    return this.#bytesAt(offset - length, length);
+  }
+
+  #bytesAt(offset: number, length: number): Buffer {
+    return bytesAt(this.#file, offset, length);
+  }
+}
+
+/** Whether a file has, up to an offset, the content that two hashes describe. */
+export function hasContent(file: LogFile, offset: number, head: string, before: string): boolean {
+  const length = Math.min(beforeBytes, offset);
+  const [start, last] = [
+    bytesAt(file, 0, Math.min(headBytes, offset)),
+    bytesAt(file, offset - length, length),
+  ];
+  return last.length === length && digest(start) === head && digest(last) === before;
+}
+
+function bytesAt(file: LogFile, offset: number, length: number): Buffer {
+  const buffer = Buffer.alloc(length);
+  return buffer.subarray(0, length === 0 ? 0 : file.read(buffer, offset));
+}
+
+function digest(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
+}

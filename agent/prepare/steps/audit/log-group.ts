@@ -1,0 +1,119 @@
+import path from 'node:path';
+import type { SystemReader } from '../../../system/reader.ts';
+import { type Snapshot, namesIfThere } from '../../engine/snapshot.ts';
+import type { Action } from '../../engine/step.ts';
+import { isLayered } from '../var-layer.ts';
+import { auditdConf } from '../../../facts/security/auditd-conf.ts';
+import { type AuditPart, nothing } from './part.ts';
+
+/** The group of the forwarder, and its user. */
+const forwarder = 'immutafs-forward';
+/** The directory of RHEL's audit log. Only root can write to it. */
+const folder = '/var/log/audit';
+
+/** Whether the permissions of the existing logs must be changed, too. */
+export interface LogGroupPart extends AuditPart {
+  permissions: Action[];
+}
+
+/**
+ * Plans that the forwarder can read the audit log: auditd makes the log and its directory readable by the group that
+ * log_group names (auditd.conf(5)). auditd does not start if it does not know the group.
+ */
+export function planLogGroup(
+  look: Snapshot,
+  values: ReadonlyMap<string, string>,
+  logFile: string,
+): LogGroupPart {
+  const { reader, config } = look;
+  const done = { ...nothing, permissions: [] };
+  if (config.FORWARD === '') {
+    if (!isLayered(look, logFile)) return done;
+    const lost = `FORWARD in /etc/immutafs/immutafs.conf names no server: a sealed guest loses the audit trail in ${path.dirname(logFile)} at every reboot.`;
+    return { ...done, notes: [lost] };
+  }
+  const value = values.get('log_group') ?? 'root';
+  const groups = readGroups(reader);
+  const own = groups.find(({ name }) => name === forwarder);
+  const current = groups.find(({ name, gid }) =>
+    /^\d/.test(value) ? gid === parseInt(value, 10) : name === value,
+  );
+  const isRoot = value === 'root' || /^0+$/.test(value);
+  const isOwn = value === forwarder || (own !== undefined && current === own);
+  if (!isRoot && !isOwn) return { ...done, ...otherGroup(reader, value, current) };
+  if (own === undefined) {
+    const missing = `/etc/group has no group ${forwarder}, which log_group in ${auditdConf} must name, so that the forwarder can read the audit log; auditd does not start with a group that does not exist: create the group with \`groupadd -r ${forwarder}\`, and add the user to it with \`gpasswd -a ${forwarder} ${forwarder}\`.`;
+    return { ...done, manual: [missing] };
+  }
+  if (isRoot) {
+    const why = `Only root can read the audit log: log_group = ${forwarder} in ${auditdConf} lets the forwarder read it.`;
+    const settings: AuditPart['settings'] = [['log_group', forwarder]];
+    return { ...done, settings, why: [why], permissions: permissions(reader, logFile) };
+  }
+  if (isReadable(reader, logFile, own.gid))
+    return { ...done, notes: ['The forwarder can read the audit log.'] };
+  const why = `log_group in ${auditdConf} is ${value}, but the group ${forwarder} cannot read ${folder} yet.`;
+  return { ...done, why: [why], permissions: permissions(reader, logFile) };
+}
+
+interface Group {
+  name: string;
+  gid: number;
+  members: string[];
+}
+
+/** Reads /etc/group (group(5)). */
+function readGroups(reader: SystemReader): Group[] {
+  const text = reader.readIfPresent('/etc/group', 1024 * 1024) ?? '';
+  return text.split('\n').flatMap((line) => {
+    const [name = '', , gid = '', members = ''] = line.split(':');
+    return /^\d+$/.test(gid) ? [{ name, gid: Number(gid), members: members.split(',') }] : [];
+  });
+}
+
+/** Checks that the forwarder is a member of a group that an administrator chose. */
+function otherGroup(reader: SystemReader, value: string, group: Group | undefined): Partial<AuditPart> {
+  const isMember =
+    group !== undefined && (group.members.includes(forwarder) || primaryGroup(reader) === group.gid);
+  if (isMember) return { notes: [`The forwarder can read the audit log as a member of the group ${value}.`] };
+  const name = group?.name ?? value;
+  return {
+    manual: [
+      `log_group in ${auditdConf} is ${value}, and the user ${forwarder} is not a member of this group, so that the forwarder cannot read the audit log: run \`gpasswd -a ${forwarder} ${name}\`, then \`systemctl restart immutafs-forward.service\`.`,
+    ],
+  };
+}
+
+function primaryGroup(reader: SystemReader): number | undefined {
+  const text = reader.readIfPresent('/etc/passwd', 1024 * 1024) ?? '';
+  const line = text.split('\n').find((each) => each.startsWith(`${forwarder}:`));
+  const gid = line?.split(':')[3] ?? '';
+  return /^\d+$/.test(gid) ? Number(gid) : undefined;
+}
+
+/** Whether a group can read the directory and the logs in it. A log in another directory is left to auditd. */
+function isReadable(reader: SystemReader, logFile: string, gid: number): boolean {
+  if (path.dirname(logFile) !== folder) return true;
+  const stats = [
+    { stat: reader.stat(folder), bits: 0o050 },
+    ...namesIfThere(reader, folder)
+      .filter((name) => name.startsWith(path.basename(logFile)))
+      .map((name) => ({ stat: reader.stat(`${folder}/${name}`), bits: 0o040 })),
+  ];
+  return stats.every(
+    ({ stat, bits }) => stat === undefined || (stat.gid === gid && (stat.mode & bits) === bits),
+  );
+}
+
+/**
+ * Plans to make the existing logs readable. auditd changes the directory and the current log when it reads its
+ * configuration, but not the group of rotated logs, and it may not be running.
+ */
+function permissions(reader: SystemReader, logFile: string): Action[] {
+  if (path.dirname(logFile) !== folder || reader.stat(folder)?.kind !== 'directory') return [];
+  const revert = `auditd makes ${folder} accessible to root only, once it reads the restored ${auditdConf}`;
+  return [
+    { do: 'run', program: '/bin/chgrp', args: ['-R', forwarder, folder], seconds: 60 },
+    { do: 'run', program: '/bin/chmod', args: ['-R', 'g+rX', folder], seconds: 60, revert },
+  ];
+}

@@ -1,0 +1,294 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { SystemWriter } from '../../../../agent/system/writer.ts';
+import { auditd, auditdText } from '../../../harness/auditd.ts';
+import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
+import { type Box, tree, withBox } from '../../../harness/prepare-box.ts';
+import { type Files, guestWith, table } from '../../../harness/step-table.ts';
+
+const forward = 'relp+tls://log.example:6514';
+/** The group of the test's own files, so that it counts as the group of the logs. */
+const gid = process.getgid?.() ?? 0;
+const other = gid + 1;
+const groups = (members = '', name = 'immutafs-forward', id = other) =>
+  `root:x:0:\nadm:x:${other + 1}:${members}\n${name}:x:${id}:\n`;
+const logs: Files = { 'var/log/audit/audit.log': 'x', 'var/log/audit/audit.log.1': 'x' };
+
+/** Returns a guest that forwards its logs, with log_group in auditd.conf and an existing log. */
+function forwarding(group: string | undefined, files: Files = {}, text?: string): Files {
+  const conf = text ?? auditdText({ log_group: group });
+  return { ...auditd({}, '256m', { forward, text: conf }), 'etc/group': groups(), ...logs, ...files };
+}
+const running: Files = { 'run/auditd.pid': '700\n', 'proc/700/comm': 'auditd\n' };
+const reload = '/bin/systemctl kill --kill-who=main --signal=SIGHUP auditd.service';
+const permissions = ['/bin/chgrp -R immutafs-forward /var/log/audit', '/bin/chmod -R g+rX /var/log/audit'];
+const edit = 'edit /etc/audit/auditd.conf: log_group = immutafs-forward';
+
+table('audit: log_group', 'audit', [
+  ['root', forwarding('root'), 'needed', /Only root can read/, [edit, ...permissions]],
+  ['absent', forwarding(undefined), 'needed', /Only root can read/, [edit, ...permissions]],
+  ['0', forwarding('0'), 'needed', /Only root can read/, [edit, ...permissions]],
+  ['absent, and auditd runs', forwarding(undefined, running), 'needed', /./, [edit, reload, ...permissions]],
+  [
+    'absent, and another process has the ID of a former auditd',
+    forwarding(undefined, { ...running, 'proc/700/comm': 'sshd\n' }),
+    'needed',
+    /./,
+    [edit, ...permissions],
+  ],
+  [
+    'absent, and the ID of auditd is invalid',
+    forwarding(undefined, { ...running, 'run/auditd.pid': '../700\n' }),
+    'needed',
+    /./,
+    [edit, ...permissions],
+  ],
+  [
+    'absent, and there is no log',
+    forwarding(undefined, { 'var/log/audit/audit.log': undefined, 'var/log/audit/audit.log.1': undefined }),
+    'needed',
+    /./,
+    [edit],
+  ],
+  [
+    'absent, and the log is in another directory',
+    forwarding(undefined, {}, auditdText({ log_file: '/var/log/other/audit.log' })),
+    'needed',
+    /./,
+    [edit],
+  ],
+  [
+    'of the forwarder, but the log is not readable',
+    forwarding('immutafs-forward'),
+    'needed',
+    /cannot read/,
+    permissions,
+  ],
+  [
+    'of the forwarder, but the log is not readable, and auditd runs',
+    forwarding('immutafs-forward', running),
+    'needed',
+    /cannot read/,
+    [reload, ...permissions],
+  ],
+  [
+    'of the forwarder, by its number',
+    forwarding(String(other)),
+    'needed',
+    /log_group in \S+ is \d+, but the group immutafs-forward cannot read/,
+    permissions,
+  ],
+  [
+    'of the forwarder',
+    forwarding('immutafs-forward', { 'etc/group': groups('', 'immutafs-forward', gid) }),
+    'done',
+    /The forwarder can read the audit log\./,
+    [],
+  ],
+  [
+    'another one',
+    forwarding('adm'),
+    'by hand',
+    /`gpasswd -a immutafs-forward adm`, then `systemctl restart immutafs-forward\.service`/,
+    [],
+  ],
+  [
+    'another one, by its number',
+    forwarding(String(other + 1)),
+    'by hand',
+    /`gpasswd -a immutafs-forward adm`/,
+    [],
+  ],
+  [
+    'another one, which /etc/group does not list',
+    forwarding('ldap'),
+    'by hand',
+    /`gpasswd -a immutafs-forward ldap`/,
+    [],
+  ],
+  [
+    'another one, and /etc/group lists neither it nor the group of the forwarder',
+    forwarding('ldap', { 'etc/group': 'root:x:0:\n' }),
+    'by hand',
+    /`gpasswd -a immutafs-forward ldap`/,
+    [],
+  ],
+  [
+    'another one, with other members',
+    forwarding('adm', { 'etc/group': groups('bob,immutafs-forwarder') }),
+    'by hand',
+    /gpasswd/,
+    [],
+  ],
+  [
+    'another one, with the forwarder as a member',
+    forwarding('adm', { 'etc/group': groups('bob,immutafs-forward') }),
+    'done',
+    /as a member of the group adm/,
+    [],
+  ],
+  [
+    'another one, which is the primary group of the forwarder',
+    forwarding('adm', { 'etc/passwd': `immutafs-forward:x:990:${other + 1}::/:/sbin/nologin\n` }),
+    'done',
+    /as a member of the group adm/,
+    [],
+  ],
+  [
+    'root, and the group of the forwarder does not exist',
+    forwarding('root', { 'etc/group': groups('', 'immutafs-forward2') }),
+    'by hand',
+    /\/etc\/group has no group immutafs-forward.*groupadd/,
+    [],
+  ],
+  [
+    'of the forwarder, which does not exist',
+    forwarding('immutafs-forward', { 'etc/group': undefined }),
+    'by hand',
+    /\/etc\/group has no group immutafs-forward/,
+    [],
+  ],
+  [
+    'root, but nothing is forwarded',
+    { ...forwarding('root'), ...auditd({ log_group: 'root' }, '256m') },
+    'done',
+    /FORWARD in \S+ names no server: a sealed guest loses the audit trail in \/var\/log\/audit at every reboot/,
+    [],
+  ],
+  [
+    'root, nothing is forwarded, and the log is on another disk',
+    { ...forwarding('root'), ...auditd({ log_file: '/home/audit/audit.log' }, '256m') },
+    'done',
+    /^\/home\/audit\/audit\.log is not in the overlay on \/var\.$/,
+    [],
+  ],
+  [
+    'root, and a limit that the administrator must lower',
+    { ...forwarding('root'), ...auditd({}, '64m', { forward }) },
+    'needed',
+    /Only root.*may grow to 40 MiB/,
+    [edit, ...permissions],
+  ],
+  [
+    'root, and a size that cannot work: one edit',
+    { ...forwarding('root'), ...auditd({ num_logs: '2' }, '50m', { forward }) },
+    'needed',
+    /Only root.*50 cannot work/,
+    ['edit /etc/audit/auditd.conf: admin_space_left = 2; log_group = immutafs-forward', ...permissions],
+  ],
+]);
+
+table('audit: a file that auditd cannot read is not changed', 'audit', [
+  [
+    'Windows line ends',
+    forwarding('root', {}, auditdText().replaceAll('\n', '\r\n')),
+    'by hand',
+    /line 2 ends with a carriage return.*further lines/,
+    [],
+  ],
+  ['"key=value"', forwarding('root', {}, 'log_group=root\n'), 'by hand', /line 1 is not "key = value"/, []],
+  [
+    'a link',
+    forwarding('root', { 'etc/audit/auditd.conf': { linkTo: '/etc/audit/other' } }),
+    'by hand',
+    /not a regular file/,
+    [],
+  ],
+]);
+
+table('audit: the line that changes', 'audit', [
+  [
+    'upper case',
+    forwarding('root', {}, auditdText().replace('log_file', 'LOG_GROUP = root\nlog_file')),
+    'needed',
+    /./,
+    ['edit /etc/audit/auditd.conf: LOG_GROUP = immutafs-forward', ...permissions],
+  ],
+  [
+    'the last of two',
+    forwarding('root', {}, `log_group = immutafs-forward\n${auditdText()}log_group  =  root\n`),
+    'needed',
+    /./,
+    ['edit /etc/audit/auditd.conf: log_group  =  immutafs-forward', ...permissions],
+  ],
+  [
+    'none, if the last of two is right',
+    forwarding(
+      'root',
+      { 'etc/group': groups('', 'immutafs-forward', gid) },
+      `log_group = root\n${auditdText()}log_group = immutafs-forward\n`,
+    ),
+    'done',
+    /./,
+    [],
+  ],
+]);
+
+const applying = suite('audit: --apply and --undo');
+const apply = { only: ['audit' as const], skip: [], apply: true, yes: true };
+
+/** Returns a writer whose programs are recorded; chmod changes the mode, as in reality. */
+function recording({ root, writer }: Box, ran: string[]): SystemWriter {
+  const run: SystemWriter['run'] = (program, args) => {
+    ran.push([program, ...args].join(' '));
+    if (program === '/bin/chmod') fs.chmodSync(path.join(root, 'var/log/audit'), 0o750);
+    return Promise.resolve({ exit: 0, stdout: '', stderr: '', late: false });
+  };
+  return { ...writer, run };
+}
+
+const guest = () =>
+  guestWith(forwarding(undefined, { ...running, 'etc/group': groups('', 'immutafs-forward', gid) }));
+
+applying('auditd.conf changes and is restored byte for byte, with its mode', () =>
+  withBox(guest(), async (box) => {
+    const { root, prepare, actionLog } = box;
+    fs.chmodSync(path.join(root, 'var/log/audit'), 0o700);
+    fs.chmodSync(path.join(root, 'etc/audit/auditd.conf'), 0o640);
+    fs.utimesSync(path.join(root, 'etc/audit/auditd.conf'), 1e9, 1e9);
+    const before = tree(root)['etc/audit/auditd.conf'];
+    const ran: string[] = [];
+    const writer = recording(box, ran);
+    const applied = await prepare(apply, writer);
+    assert.is(applied.code, 0, applied.stdout);
+    assert.equal(ran, [reload, ...permissions]);
+    const conf = fs.readFileSync(path.join(root, 'etc/audit/auditd.conf'), 'latin1');
+    assert.is(conf, `${auditdText()}log_group = immutafs-forward\n`);
+    assert.equal(
+      actionLog().map(({ action }) => action.do),
+      ['edit', 'run', 'run', 'run'],
+    );
+    const undone = await prepare({ undo: true });
+    assert.is(undone.code, 0, undone.stdout);
+    assert.match(undone.stdout, `until it reads the restored /etc/audit/auditd.conf: run \`systemctl kill`);
+    assert.is(tree(root)['etc/audit/auditd.conf'], before);
+  }),
+);
+applying('after an interruption, auditd reads its configuration, and the permissions change', () =>
+  withBox(guest(), async (box) => {
+    const { root, prepare } = box;
+    fs.chmodSync(path.join(root, 'var/log/audit'), 0o700);
+    const interrupted: SystemWriter['run'] = () =>
+      Promise.resolve({ exit: 1, stdout: '', stderr: 'killed', late: false });
+    try {
+      await prepare(apply, { ...box.writer, run: interrupted });
+      assert.unreachable('no error');
+    } catch (error) {
+      assert.match((error as Error).message, 'killed');
+    }
+    const ran: string[] = [];
+    const { code, stdout } = await prepare(apply, recording(box, ran));
+    assert.is(code, 0, stdout);
+    assert.equal(ran, [reload, ...permissions]);
+  }),
+);
+applying('nothing is changed in a guest without auditd', () =>
+  withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
+    const before = tree(root);
+    assert.is((await prepare(apply)).code, 0);
+    assert.equal([tree(root), actionLog()], [before, []]);
+  }),
+);
+applying.run();
