@@ -1,13 +1,18 @@
-import { forwardProblems, readConfig } from '../config/config.ts';
+import { type Config, forwardProblems, readConfig } from '../config/config.ts';
 import type { LogFiles } from '../forward/files/log-files.ts';
+import { entriesBetween, parseCursor } from '../forward/journal/cursor.ts';
+import { describeDiscarded } from '../forward/status/ledger.ts';
+import { lastCursor } from '../system/journalctl.ts';
+import { mountTable } from '../facts/mounts/mountinfo.ts';
 import { openLogFiles } from '../forward/files/open.ts';
 import { readCheckpoint, storedCheckpoint } from '../forward/pipeline/checkpoint.ts';
 import { Daemon } from '../forward/pipeline/daemon.ts';
 import { drain, isShuttingDown } from '../forward/pipeline/drain.ts';
 import { RateLimitedLog } from '../forward/status/rate-limited-log.ts';
 import { StatusWriter } from '../forward/status/status-writer.ts';
-import { parseTargets } from '../forward/transport/target.ts';
-import { UsageError } from '../lib/errors.ts';
+import { type Target, parseTargets } from '../forward/transport/target.ts';
+import { verifyTlsFiles } from '../forward/transport/tls.ts';
+import { HostError, UsageError, errorMessage } from '../lib/errors.ts';
 import { keepHeapSmall } from '../lib/memory.ts';
 import { systemClock } from '../system/clock.ts';
 import { openJournal } from '../system/log.ts';
@@ -27,7 +32,8 @@ const finishMilliseconds = 5000;
  * Runs the daemon of `forward` until SIGTERM or SIGINT. At shutdown, the daemon continues until all other units have
  * stopped. With `--test`, tests the servers instead.
  * @returns the exit code: 0, or the result of the test; the daemon returns immediately if FORWARD is empty
- * @throws UsageError if FORWARD is invalid, or if it is unclear from the configuration which servers to trust
+ * @throws UsageError if FORWARD is invalid, if it is unclear from the configuration which servers to trust, or if a TLS
+ *   file is not usable
  */
 export async function forwardCommand(
   reader: SystemReader,
@@ -69,14 +75,31 @@ export async function forwardCommand(
     () => files.state(),
     trouble,
   );
+  const unusable = unusableFile(reader, targets, config);
+  if (unusable !== undefined) {
+    log.misconfigured(unusable);
+    status.set('stopped', targets[0]?.text ?? '', unusable);
+    throw new UsageError(unusable);
+  }
   const { hostname } = reader.environment();
   const daemon = new Daemon({ reader, targets, config, clock, hostname, checkpoint, files, status, log });
-  const stopped = untilStopped(daemon, () => finish(reader, daemon, files, () => checkpoint.cursor));
+  const stopped = untilStopped(daemon, () => finish(reader, daemon, files, () => checkpoint.cursor, log));
   await Promise.race([daemon.run(), stopped]);
   daemon.abort();
   checkpoint.save();
   status.stop();
   return 0;
+}
+
+/** Returns why a TLS file of the configuration is not usable; undefined if each one is, or if no server needs them. */
+function unusableFile(reader: SystemReader, targets: readonly Target[], config: Config): string | undefined {
+  if (targets.every(({ carrier }) => carrier !== 'tls')) return undefined;
+  try {
+    verifyTlsFiles(reader, config);
+    return undefined;
+  } catch (error) {
+    return `${errorMessage(error)}: correct it, then start immutafs-forward.service again`;
+  }
 }
 
 /**
@@ -100,9 +123,41 @@ async function finish(
   daemon: Daemon,
   files: LogFiles,
   cursor: () => string,
+  log: RateLimitedLog,
 ): Promise<void> {
   if (await isShuttingDown(reader)) {
     await drain(reader, { cursor, idle: () => daemon.idle, complete: () => files.complete() });
+    const discarded = await describeEnd(reader, files, cursor());
+    if (discarded !== undefined && !daemon.notify(discarded)) log.discarded(discarded);
   }
   daemon.finish();
+}
+
+/** Describes what the end of this boot discards; undefined if /var is not an overlay, so that nothing is discarded. */
+async function describeEnd(
+  reader: SystemReader,
+  files: LogFiles,
+  acknowledged: string,
+): Promise<string | undefined> {
+  const layer = quietly(() => upperLayer(reader));
+  if (layer === null) return undefined;
+  const last = parseCursor((await lastCursor()) ?? '');
+  const entries = last === undefined ? null : entriesBetween(parseCursor(acknowledged), last);
+  return describeDiscarded({ entries, files: files.state(), upper: layer });
+}
+
+/** Returns the use of the upper layer of /var; null if /var is not an overlay. @throws HostError */
+function upperLayer(reader: SystemReader): { inodes: number; bytes: number } | null {
+  if (mountTable(reader.read('/proc/self/mountinfo')).serving('/var')?.type !== 'overlay') return null;
+  const { inodesUsed: inodes, usedBytes: bytes } = reader.usage('/var');
+  return { inodes, bytes };
+}
+
+function quietly<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof HostError) return undefined;
+    throw error;
+  }
 }

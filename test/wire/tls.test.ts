@@ -55,8 +55,6 @@ for (const [what, lines, reason] of [
   ['another name', { FORWARD: 'relp+tls://127.0.0.1:2514' }, /IP: 127\.0\.0\.1 is not in the cert's list/],
   ['another fingerprint', { FORWARD_PEER: `SHA256:${'00:'.repeat(31)}00` }, /has the fingerprint SHA256:/],
   ['another CA', { FORWARD_CA: `${guestFolder}/guest.pem` }, /not trusted: \w+/],
-  ['a file without certificates', { FORWARD_CA: '/etc/hosts' }, /\/etc\/hosts: no certificate in PEM form/],
-  ['a missing file', { FORWARD_CA: '/etc/none.pem' }, /none\.pem: no such file/],
 ] as const) {
   tls(`expecting ${what}: the server receives no entry`, async () => {
     configure({ ...relp, ...lines });
@@ -66,6 +64,35 @@ for (const [what, lines, reason] of [
     const { error } = await untilState('waiting');
     assert.match(error, reason);
     await sleep(500);
+    assert.is(storedLines(), 0);
+  });
+}
+
+for (const [what, lines, reason] of [
+  ['a missing CA file', { FORWARD_CA: '/etc/none.pem' }, '/etc/none.pem: no such file'],
+  ['a CA file without certificates', { FORWARD_CA: '/etc/hosts' }, '/etc/hosts: no certificate in PEM form'],
+  [
+    'a CA file with a damaged certificate',
+    { FORWARD_CA: '/etc/damaged.pem' },
+    '/etc/damaged.pem: not a valid',
+  ],
+  ['a certificate without a key', { FORWARD_KEY: '' }, 'FORWARD_CERT and FORWARD_KEY belong together'],
+  ['the key of another certificate', { FORWARD_KEY: `${serverFolder}/server.key` }, 'not the private key of'],
+  ['a file without a key', { FORWARD_KEY: `${guestFolder}/ca.pem` }, 'ca.pem: not a private key'],
+] as const) {
+  tls(`${what} stops the forwarder with exit code 2, and the state says why`, async () => {
+    fs.writeFileSync('/etc/damaged.pem', '-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n');
+    configure({
+      ...{ ...relp, FORWARD_CERT: `${guestFolder}/guest.pem`, FORWARD_KEY: `${guestFolder}/guest.key` },
+      ...lines,
+    });
+    writeJournal(numbered('entry', 10));
+    await startServer();
+    const agent = startAgent();
+    assert.is(await Promise.race([agent.ended, sleep(20_000)]), 2, agent.output());
+    assert.match(agent.output(), reason);
+    const { error } = await untilState('stopped');
+    assert.match(error, reason);
     assert.is(storedLines(), 0);
   });
 }
@@ -192,12 +219,18 @@ tls(
   },
 );
 
-tls('the error names a key that cannot be read', async () => {
-  fs.rmSync(`${guestFolder}/guest.key`);
+tls('a key that cannot be read at a later connection is named, and read again when it is back', async () => {
   configure(relp);
-  await startServer();
+  writeJournal(numbered('entry', 10));
+  const server = await startServer();
   startAgent();
-  assert.match((await untilState('waiting')).error, 'guest.key');
+  await until('all entries', () => storedLines() >= 10);
+  fs.renameSync(`${guestFolder}/guest.key`, `${guestFolder}/away`);
+  await server.stop();
+  await startServer();
+  await until('the key in the error', () => /guest\.key/.test(forwardState()?.error ?? ''));
+  fs.renameSync(`${guestFolder}/away`, `${guestFolder}/guest.key`);
+  await untilState('connected');
 });
 
 tls.run();

@@ -46,6 +46,11 @@ export function reaches(one: Cursor, other: Cursor): boolean {
   return one.monotonic >= other.monotonic;
 }
 
+/** Returns the number of entries after `one` up to `other`; null if their sequence numbers are not comparable. */
+export function entriesBetween(one: Cursor | undefined, other: Cursor): number | null {
+  return one?.source === other.source ? Math.max(0, other.sequence - one.sequence) : null;
+}
+
 /**
  * Returns a cursor that matches no entry, so that journalctl seeks to the first entry at or after a time of the boot.
  * Unlike a seek by sequence number, a seek by time succeeds even if the preceding entries are corrupt.

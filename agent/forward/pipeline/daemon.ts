@@ -70,6 +70,12 @@ export class Daemon {
     this.#preferred?.transport.destroy();
   }
 
+  /** Sends a message from the agent itself. @returns whether a server is connected */
+  notify(text: string): boolean {
+    this.#session?.notify(text);
+    return this.connected;
+  }
+
   /** Stops reading. `run` returns when every entry that was already read is acknowledged. */
   finish(): void {
     this.#stopping = true;

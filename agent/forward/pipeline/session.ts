@@ -83,6 +83,15 @@ export class Session {
     return reason;
   }
 
+  /** Sends a message from the agent itself. */
+  notify(text: string): void {
+    this.#betweenEntries(() => {
+      const out: OutgoingMessage[] = [];
+      this.#options.encoder.encodeNotice(text, out);
+      this.#queue.add(out);
+    });
+  }
+
   /** Stops reading. `run` returns when every entry that was already read is acknowledged. */
   finish(): void {
     this.#finishing = true;
@@ -189,11 +198,7 @@ export class Session {
   #reportLost(text: string): void {
     if (this.#finishing) return;
     this.#options.trouble(text);
-    this.#betweenEntries(() => {
-      const out: OutgoingMessage[] = [];
-      this.#options.encoder.encodeNotice(text, out);
-      this.#queue.add(out);
-    });
+    this.notify(text);
   }
 
   #reportMissing(count: number, cursor: string, out: OutgoingMessage[]): void {

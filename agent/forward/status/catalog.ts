@@ -32,6 +32,16 @@ export const forwardMessages = {
       fix: 'Deleted entries: raise the size of the journal (SystemMaxUse= and RuntimeMaxUse= in journald.conf(5)), or use a faster server. journalctl: run `journalctl --verify`. Checkpoint not saved: check that /run is not full and that /run/immutafs/forward belongs to immutafs-forward.',
     },
   },
+  discarded: {
+    messageId: 'faeff310933147e59f3f5575ec5de1fb',
+    documentation: {
+      title: 'the end of this boot discards log entries',
+      means:
+        'The guest shuts down while no log server is connected. The message contains the number of journal entries and of bytes of log files that no server has acknowledged, and the use of the upper layer of /var. If a server is connected, the forwarder sends the same text to the server as its last message.',
+      why: 'In a sealed boot /var is in memory: what it contains is lost when the boot ends.',
+      fix: 'Keep the log server available, or name a second server in FORWARD.',
+    },
+  },
   ended: {
     messageId: '8a23d582ee17439081aeb421a0f81b05',
     documentation: {

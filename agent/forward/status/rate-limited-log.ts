@@ -40,6 +40,10 @@ export class RateLimitedLog {
     this.#write(priority.notice, `Forwarding ended: ${reason}`, 'ended');
   }
 
+  discarded(text: string): void {
+    this.#write(priority.warning, text, 'discarded');
+  }
+
   misconfigured(reason: string): void {
     this.#write(priority.error, `Forwarding does not start: ${reason}`, 'misconfigured');
   }

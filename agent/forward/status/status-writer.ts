@@ -11,7 +11,7 @@ import { toJson } from '../../lib/unprintable.ts';
 import { lastCursor } from '../../system/journalctl.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
-import { parseCursor } from '../journal/cursor.ts';
+import { entriesBetween, parseCursor } from '../journal/cursor.ts';
 import { type Counters, zeroCounters } from './counters.ts';
 
 const tickMilliseconds = 1000;
@@ -165,12 +165,11 @@ export class StatusWriter {
     const last = parseCursor(text ?? '');
     if (last === undefined) return;
     const acknowledged = parseCursor(this.#acknowledgedCursor());
-    const comparable = acknowledged?.source === last.source;
     // The upper bound is the time since all entries were acknowledged, because entries may be hours apart.
     const most = this.#idle === undefined ? Infinity : (performance.now() - this.#idle) / 1000;
     const apart = (last.monotonic - (acknowledged?.monotonic ?? 0)) / 1_000_000;
     this.#state.lag = {
-      entries: comparable ? Math.max(0, last.sequence - acknowledged.sequence) : null,
+      entries: entriesBetween(acknowledged, last),
       seconds: Math.max(0, Math.min(most, apart)),
     };
     this.#write();

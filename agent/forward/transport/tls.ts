@@ -1,9 +1,49 @@
+import { type KeyObject, X509Certificate, createPrivateKey } from 'node:crypto';
 import tls from 'node:tls';
 import { type Config, isFingerprint } from '../../config/config.ts';
-import { HostError } from '../../lib/errors.ts';
+import { HostError, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 export type TlsConfig = Pick<Config, 'FORWARD_CA' | 'FORWARD_CERT' | 'FORWARD_KEY' | 'FORWARD_PEER'>;
+
+/**
+ * Verifies the files that the configuration names, before the first connection. The default of a file that cannot be
+ * used would trust other servers than those that the administrator chose, so there is no default for it.
+ * @throws Error that names the file and the reason
+ */
+export function verifyTlsFiles(reader: SystemReader, config: TlsConfig): void {
+  const { FORWARD_CA, FORWARD_CERT, FORWARD_KEY } = config;
+  if (FORWARD_CA !== '') certificateIn(FORWARD_CA, readBytes(reader, FORWARD_CA));
+  if (FORWARD_CERT === '' && FORWARD_KEY === '') return;
+  if (FORWARD_CERT === '' || FORWARD_KEY === '')
+    throw new Error('FORWARD_CERT and FORWARD_KEY belong together: set both or none');
+  const cert = readBytes(reader, FORWARD_CERT);
+  const key = readBytes(reader, FORWARD_KEY);
+  const certificate = certificateIn(FORWARD_CERT, cert);
+  if (!certificate.checkPrivateKey(privateKeyIn(FORWARD_KEY, key)))
+    throw new Error(`${FORWARD_KEY}: not the private key of the certificate in ${FORWARD_CERT}`);
+}
+
+function certificateIn(file: string, bytes: Buffer): X509Certificate {
+  if (!bytes.includes('-----BEGIN ')) throw notPem(file);
+  try {
+    return new X509Certificate(bytes);
+  } catch (error) {
+    throw new Error(`${file}: not a valid certificate: ${errorMessage(error)}`, { cause: error });
+  }
+}
+
+function privateKeyIn(file: string, bytes: Buffer): KeyObject {
+  try {
+    return createPrivateKey(bytes);
+  } catch (error) {
+    throw new Error(`${file}: not a private key in PEM form without a passphrase`, { cause: error });
+  }
+}
+
+function notPem(file: string): Error {
+  return new Error(`${file}: no certificate in PEM form (-----BEGIN CERTIFICATE-----)`);
+}
 
 /** The paths of the CA bundle on Red Hat and on Debian systems. */
 const bundles = ['/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/certs/ca-certificates.crt'];
@@ -41,8 +81,7 @@ function authorities(reader: SystemReader, { FORWARD_CA, FORWARD_PEER }: TlsConf
     throw new Error(`this system has no CA bundle (${bundles.join(', ')}): set FORWARD_CA`);
   }
   const certificates = readBytes(reader, file);
-  if (!certificates.includes('-----BEGIN '))
-    throw new Error(`${file}: no certificate in PEM form (-----BEGIN CERTIFICATE-----)`);
+  if (!certificates.includes('-----BEGIN ')) throw notPem(file);
   return certificates;
 }
 
