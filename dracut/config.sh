@@ -3,12 +3,12 @@
 # process except one stat(1).
 
 # Sets conf_MODE, conf_VAR_SIZE, conf_VAR_INODES, conf_VAR_OPTIONS, conf_ON_FAILURE and conf_ON_IMPOSTOR, the keys that
-# the boot uses, and conf_FORWARD, whose value is not checked.
+# the boot uses, and conf_FORWARD and conf_FORWARD_STATE, whose values are not checked.
 # $1: the file. The grammar and the messages are those of agent/config/config.ts; the tests run both parsers on
 # test/fixtures/config.
 read_config() {
   conf_MODE=auto conf_VAR_SIZE=25% conf_VAR_INODES=200k conf_VAR_OPTIONS=nosuid,nodev conf_ON_FAILURE=degraded
-  conf_ON_IMPOSTOR=poweroff conf_FORWARD=''
+  conf_ON_IMPOSTOR=poweroff conf_FORWARD='' conf_FORWARD_STATE=''
   # If the directory cannot be searched, the file may exist.
   config_folder=${1%/*}
   if ! { [ -e "$1" ] || [ -L "$1" ] || { [ -d "$config_folder" ] && [ ! -x "$config_folder" ]; }; }; then
@@ -42,7 +42,7 @@ read_config_line() {
   case $key in '' | *[!A-Z_]*) config_warn '' 'not KEY=value, ignoring the line' && return 0 ;; esac
   case $key in
     MODE | VAR_SIZE | VAR_INODES | VAR_OPTIONS | ON_FAILURE | ON_IMPOSTOR | REQUIRE_READONLY | REQUIRE_OPTIONS) ;;
-    USAGE_WARN | USAGE_FAIL | PROMETHEUS_FILE | FORWARD | FORWARD_FILES | FORWARD_CA | FORWARD_CERT | FORWARD_KEY | FORWARD_PEER) ;;
+    USAGE_WARN | USAGE_FAIL | PROMETHEUS_FILE | FORWARD | FORWARD_FILES | FORWARD_STATE | FORWARD_CA | FORWARD_CERT | FORWARD_KEY | FORWARD_PEER) ;;
     *) config_warn "$key" 'unknown key, ignoring it' && return 0 ;;
   esac
   case $config_seen in *" $key "*) config_warn "$key" 'given twice, the later line counts' ;; esac
@@ -85,6 +85,7 @@ set_config_value() { # reads key and value
       fi
       ;;
     FORWARD) conf_FORWARD=$value ;;
+    FORWARD_STATE) conf_FORWARD_STATE=$value ;;
     ON_FAILURE)
       case $value in
         degraded | emergency | poweroff) conf_ON_FAILURE=$value ;;

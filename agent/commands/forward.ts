@@ -5,7 +5,9 @@ import { describeDiscarded } from '../forward/status/ledger.ts';
 import { lastCursor } from '../system/journalctl.ts';
 import { mountTable } from '../facts/mounts/mountinfo.ts';
 import { openLogFiles } from '../forward/files/open.ts';
-import { readCheckpoint, storedCheckpoint } from '../forward/pipeline/checkpoint.ts';
+import { type StoredCheckpoint, readCheckpoint, storedCheckpoint } from '../forward/pipeline/checkpoint.ts';
+import { DurableState, readEarlierState } from '../forward/pipeline/durable-state.ts';
+import { forwardFolder } from '../facts/forwarder.ts';
 import { Daemon } from '../forward/pipeline/daemon.ts';
 import { drain, isShuttingDown } from '../forward/pipeline/drain.ts';
 import { RateLimitedLog } from '../forward/status/rate-limited-log.ts';
@@ -14,7 +16,7 @@ import { type Target, parseTargets } from '../forward/transport/target.ts';
 import { verifyTlsFiles } from '../forward/transport/tls.ts';
 import { HostError, UsageError, errorMessage } from '../lib/errors.ts';
 import { keepHeapSmall } from '../lib/memory.ts';
-import { systemClock } from '../system/clock.ts';
+import { type Clock, systemClock } from '../system/clock.ts';
 import { openJournal } from '../system/log.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { SystemWriter } from '../system/writer.ts';
@@ -64,10 +66,10 @@ export async function forwardCommand(
   }
   const writer = await loadWriter();
   const trouble = (reason: string) => log.trouble(reason);
-  const stored = readCheckpoint(reader, clock.bootId, clock.monotonic());
-  if (stored.problem !== undefined) trouble(`${stored.problem}; starting at this boot's first entry`);
-  const files = openLogFiles(reader, config, stored.files, trouble);
-  const checkpoint = storedCheckpoint(stored.cursor, files, writer, clock.bootId, trouble);
+  const durable = openDurable(reader, writer, config, clock, trouble);
+  const start = readPositions(reader, config, clock, trouble);
+  const files = openLogFiles(reader, config, start.files, start.trusted, trouble);
+  const checkpoint = storedCheckpoint(start.cursor, files, writer, clock.bootId, durable, trouble);
   const status = new StatusWriter(
     reader,
     writer,
@@ -82,13 +84,68 @@ export async function forwardCommand(
     throw new UsageError(unusable);
   }
   const { hostname } = reader.environment();
-  const daemon = new Daemon({ reader, targets, config, clock, hostname, checkpoint, files, status, log });
+  const daemon = new Daemon({
+    reader,
+    targets,
+    config,
+    clock,
+    hostname,
+    checkpoint,
+    files,
+    fromHead: start.fromHead,
+    status,
+    log,
+  });
   const stopped = untilStopped(daemon, () => finish(reader, daemon, files, () => checkpoint.cursor, log));
   await Promise.race([daemon.run(), stopped]);
   daemon.abort();
   checkpoint.save();
+  await durable?.flush();
   status.stop();
   return 0;
+}
+
+/** Returns the store for positions that outlive this boot; undefined if FORWARD_STATE is in /run. */
+function openDurable(
+  reader: SystemReader,
+  writer: SystemWriter,
+  { FORWARD_STATE: folder }: Config,
+  { bootId }: Clock,
+  trouble: (reason: string) => void,
+): DurableState | undefined {
+  return folder === forwardFolder
+    ? undefined
+    : new DurableState(writer, folder, machineId(reader), bootId, trouble);
+}
+
+/** Where forwarding begins. */
+interface Positions extends StoredCheckpoint {
+  /** Whether to begin with the oldest entry of all boots, because no cursor is known. */
+  fromHead: boolean;
+  /** Whether this boot stored the positions. */
+  trusted: boolean;
+}
+
+/** Reads the positions that this boot stored or, if there are none, those of an earlier boot in FORWARD_STATE. */
+function readPositions(
+  reader: SystemReader,
+  { FORWARD_STATE: folder }: Config,
+  clock: Clock,
+  trouble: (reason: string) => void,
+): Positions {
+  const isDurable = folder !== forwardFolder;
+  const { cursor, files, problem } = readCheckpoint(reader, clock.bootId, clock.monotonic(), isDurable);
+  if (problem !== undefined) trouble(`${problem}; starting at this boot's first entry`);
+  if (!isDurable || cursor !== '' || files.length > 0)
+    return { cursor, files, fromHead: false, trusted: true };
+  const earlier = readEarlierState(reader, folder, machineId(reader), clock.realtime());
+  if (earlier.problem !== undefined)
+    trouble(`FORWARD_STATE: ${earlier.problem}; starting at the oldest entry`);
+  return { cursor: earlier.cursor, files: earlier.files, fromHead: earlier.fromHead, trusted: false };
+}
+
+function machineId(reader: SystemReader): string {
+  return reader.read('/etc/machine-id', 4096).trim();
 }
 
 /** Returns why a TLS file of the configuration is not usable; undefined if each one is, or if no server needs them. */

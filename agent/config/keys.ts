@@ -15,6 +15,7 @@ export interface Config {
   PROMETHEUS_FILE: string;
   FORWARD: string;
   FORWARD_FILES: string;
+  FORWARD_STATE: string;
   FORWARD_CA: string;
   FORWARD_CERT: string;
   FORWARD_KEY: string;
@@ -145,6 +146,14 @@ export const keys: Record<keyof Config, Key> = {
     wanted: 'absolute paths without .. and **, a space between them',
     good: (v) =>
       isText(v) && words(v).every((word) => /^\/[^\0]*[^/\0]$/.test(word) && !/\*\*|\/\.\.(\/|$)/.test(word)),
+  },
+  FORWARD_STATE: {
+    meaning:
+      'The folder in which the forwarder remembers what the server has acknowledged. With the default, forwarding begins in each boot with its first entry. With a folder on a data disk that stays writable, a journal and log files that are kept on data disks are continued after a reboot. The folder must exist and belong to the user immutafs-forward. Letters, digits and . _ / + @ : - are allowed. A change takes effect at the next boot.',
+    from: 'check',
+    initial: '/run/immutafs/forward',
+    wanted: 'an absolute path of letters, digits and . _ / + @ : -',
+    good: (v) => /^(\/[A-Za-z0-9._+@:-]+)+$/.test(v) && !/\/\.\.?(\/|$)/.test(v),
   },
   FORWARD_CA: {
     meaning:

@@ -37,6 +37,19 @@ export function inFolder<T>(folder: string, action: (at: (name: string) => strin
   }
 }
 
+/** Like inFolder, for an asynchronous action. */
+export async function inFolderLater<T>(
+  folder: string,
+  action: (at: (name: string) => string) => Promise<T>,
+): Promise<T> {
+  const fd = openFolder(folder);
+  try {
+    return await action((name) => inside(fd, name));
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
 function openFolder(folder: string): number {
   const remaining = names(folder);
   let fd = open('/');

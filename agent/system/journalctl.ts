@@ -6,6 +6,8 @@ const journalctl = '/usr/bin/journalctl';
 export type StartPosition =
   /** The first entry of this boot. Used only to find its cursor, because such a stream ends at a corrupt entry. */
   | { at: 'boot' }
+  /** The first entry of all. */
+  | { at: 'head' }
   /** This entry, or the next entry if this entry no longer exists. */
   | { at: 'cursor'; cursor: string }
   /** The entry after this entry, which cannot be read. */
@@ -15,6 +17,8 @@ export type StartPosition =
 export interface StreamEnd {
   /** Whether a signal terminated journalctl, in which case an incomplete entry is not necessarily corrupt. */
   killed: boolean;
+  /** Whether journalctl has printed everything that it was asked for. */
+  complete: boolean;
   reason: string;
 }
 
@@ -28,7 +32,7 @@ export interface JournalStream {
 
 const environment = { PATH: '/usr/bin:/bin', LC_ALL: 'C', SYSTEMD_COLORS: '0' };
 
-const options = ['-o', 'export', '--no-pager', '-q', '--no-tail', '-f'];
+const options = ['-o', 'export', '--no-pager', '-q', '--no-tail'];
 
 /**
  * Follows the journal in the export format. Uses only options that systemd 219 supports, and `--cursor` rather than
@@ -36,6 +40,7 @@ const options = ['-o', 'export', '--no-pager', '-q', '--no-tail', '-f'];
  * longer exists.
  * @param fields the required fields, except those that every entry contains; undefined for all fields. The output may
  *     contain more fields.
+ * @param boot ends after the last entry of this boot, instead of waiting for new entries
  * @throws Error if no process can be created
  */
 export function followJournal(
@@ -43,8 +48,10 @@ export function followJournal(
   fields: readonly string[] | undefined,
   onData: (chunk: Buffer) => void,
   onEnd: (end: StreamEnd) => void,
+  boot?: string,
 ): JournalStream {
-  const child = spawn(journalctl, [...options, ...selection(fields), ...startOptions(start)], {
+  const range = boot === undefined ? ['-f'] : [`_BOOT_ID=${boot}`];
+  const child = spawn(journalctl, [...options, ...selection(fields), ...startOptions(start), ...range], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: environment,
   });
@@ -59,11 +66,12 @@ export function followJournal(
   child.stderr.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk.toString('latin1')).slice(-500);
   });
-  child.on('error', (error) => finish({ killed: false, reason: error.message }));
+  child.on('error', (error) => finish({ killed: false, complete: false, reason: error.message }));
   child.on('close', (code, signal) => {
     const how = signal === null ? `exit code ${code ?? ''}` : signal;
     finish({
       killed: signal !== null,
+      complete: code === 0,
       reason: `${stderr.trim().replace(/\s+/g, ' ') || 'no message'} (${how})`,
     });
   });
@@ -78,11 +86,12 @@ export function followJournal(
 }
 
 /**
- * Returns the cursor of the journal's last entry, '' if the journal is empty, or undefined if journalctl fails or does
- * not answer within 10 s.
+ * Returns the cursor of the last entry of the journal, or of a boot; '' if there is no entry, or undefined if journalctl
+ * fails or does not answer within 10 s.
  */
-export function lastCursor(): Promise<string | undefined> {
-  const child = spawn(journalctl, ['-n', '1', '-q', '--no-pager', '--show-cursor', '-o', 'cat'], {
+export function lastCursor(boot?: string): Promise<string | undefined> {
+  const match = boot === undefined ? [] : [`_BOOT_ID=${boot}`];
+  const child = spawn(journalctl, ['-n', '1', '-q', '--no-pager', '--show-cursor', '-o', 'cat', ...match], {
     stdio: ['ignore', 'pipe', 'ignore'],
     timeout: 10_000,
     env: environment,
@@ -96,6 +105,30 @@ export function lastCursor(): Promise<string | undefined> {
     child.on('error', () => resolve(undefined));
     child.on('close', (code) =>
       resolve(code === 0 ? (/(?:^|\n)-- cursor: (\S+)\n$/.exec(tail)?.[1] ?? '') : undefined),
+    );
+  });
+}
+
+const bootsBytes = 1024 * 1024;
+
+/**
+ * Returns the IDs of the boots in the journal, the oldest first; none if journalctl fails or does not answer within a
+ * minute.
+ */
+export function listBoots(): Promise<string[]> {
+  const child = spawn(journalctl, ['--list-boots', '-q', '--no-pager'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: 60_000,
+    env: environment,
+  });
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    text = (text + chunk.toString('latin1')).slice(-bootsBytes);
+  });
+  return new Promise((resolve) => {
+    child.on('error', () => resolve([]));
+    child.on('close', () =>
+      resolve([...text.matchAll(/^ *-?\d+ ([0-9a-f]{32}) /gm)].map(([, id]) => id ?? '')),
     );
   });
 }
@@ -115,6 +148,8 @@ function startOptions(start: StartPosition): string[] {
   switch (start.at) {
     case 'boot':
       return ['-b'];
+    case 'head':
+      return [];
     case 'cursor':
       return [`--cursor=${start.cursor}`];
     case 'after':

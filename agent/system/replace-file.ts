@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { HostError } from '../lib/errors.ts';
-import { inFolder, randomWord } from './foreign-folder.ts';
+import { inFolder, inFolderLater, randomWord } from './foreign-folder.ts';
 
 /**
  * The temporary name of the new file before rename(2). `random` is safe in a folder of another user, and while other
@@ -31,6 +31,38 @@ export function replaceFile(file: string, name: TemporaryName, create: (temporar
       throw error;
     }
     syncFolder(at('.'));
+  });
+}
+
+/**
+ * Replaces a regular file atomically, by asynchronous operations. The folder may belong to another user: it is opened
+ * only once, and the temporary name is random.
+ * @throws HostError ELOOP for a link in the path that another user may have created; the system's error otherwise
+ */
+export async function replaceFileLater(file: string, bytes: Buffer, mode: number): Promise<void> {
+  await inFolderLater(path.dirname(file), async (at) => {
+    const base = path.basename(file);
+    const temporary = at(`.${base}.${randomWord()}`);
+    try {
+      const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
+      const handle = await fs.promises.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+      try {
+        await handle.writeFile(bytes);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await fs.promises.rename(temporary, at(base));
+    } catch (error) {
+      await fs.promises.rm(temporary, { force: true });
+      throw error;
+    }
+    const folder = await fs.promises.open(at('.'), fs.constants.O_RDONLY);
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
   });
 }
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { HostError, onFile, onFileLater } from '../lib/errors.ts';
 import { type Ran, runProgram } from './exec.ts';
 import { lock } from './lock.ts';
-import { attributesOf, replaceFile, syncFolder, writeNewFile } from './replace-file.ts';
+import { attributesOf, replaceFile, replaceFileLater, syncFolder, writeNewFile } from './replace-file.ts';
 import type { TreeState } from './tree-state.ts';
 import { type WalkedFile, lastChange, readTreeState, removeTree } from './tree.ts';
 
@@ -19,6 +19,8 @@ export interface SystemWriter {
    * @param text written as UTF-8
    */
   writeAtomically(file: string, text: string, mode: number): void;
+  /** Like `writeAtomically`, without blocking this process while the disk is slow or hangs. */
+  writeAtomicallyLater(file: string, text: string, mode: number): Promise<void>;
   /**
    * Creates or atomically replaces a regular file, and keeps its owner and mode. Only for a process that holds a lock.
    * @param text one character per byte (latin1)
@@ -89,6 +91,8 @@ export function systemWriter(root = '/'): SystemWriter {
       onFile(file, () =>
         replaceFile(at(file), 'random', (temporary) => writeNewFile(temporary, Buffer.from(text), { mode })),
       ),
+    writeAtomicallyLater: (file, text, mode) =>
+      onFileLater(file, () => replaceFileLater(at(file), Buffer.from(text), mode)),
     replaceText: (file, text, mode = 0o644) => {
       const attributes = onFile(file, () => attributesOf(at(file), file)) ?? { mode };
       replace(file, (temporary) => writeNewFile(temporary, Buffer.from(text, 'latin1'), attributes));

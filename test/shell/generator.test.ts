@@ -46,6 +46,35 @@ for (const [name, shell] of Object.entries(shells)) {
     ]);
   });
 
+  for (const [state, drops] of [
+    [
+      'FORWARD_STATE=/srv/state/a-1',
+      ['immutafs-forward.service.d/immutafs.conf: [Service];ReadWriteDirectories=-/srv/state/a-1'],
+    ],
+    ['#FORWARD_STATE=/srv/state', []],
+    [
+      'FORWARD_STATE=/state',
+      ['immutafs-forward.service.d/immutafs.conf: [Service];ReadWriteDirectories=-/state'],
+    ],
+    ['FORWARD_STATE=/', []],
+    ['FORWARD_STATE=/srv/../etc', []],
+    ['FORWARD_STATE=/srv/my state', []],
+    ['FORWARD_STATE=/srv/%h', []],
+    ['FORWARD_STATE=srv/state', []],
+  ] as const) {
+    generator(
+      `${state}: the forwarder may write to ${drops.length === 0 ? 'no further folder' : 'it'}`,
+      () => {
+        const { code, written } = generate(shell, {
+          'run/immutafs/boot.env': bootEnv('maintenance'),
+          'etc/immutafs/immutafs.conf': `${state}\n`,
+        });
+        assert.is(code, 0);
+        same(written, [...drops]);
+      },
+    );
+  }
+
   generator('a last line without a newline', () => {
     const files = {
       'run/immutafs/boot.env': bootEnv('sealed'),

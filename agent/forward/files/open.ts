@@ -10,18 +10,20 @@ import { beforeBytes, headBytes } from './tail.ts';
 
 /**
  * Opens the log files of FORWARD_FILES.
- * @param records what this boot's checkpoint says about them
+ * @param records what the checkpoint says about them
+ * @param trusted whether this boot wrote the checkpoint
  */
 export function openLogFiles(
   reader: SystemReader,
   config: Pick<Config, 'FORWARD_FILES'>,
   records: readonly FileRecord[],
+  trusted: boolean,
   trouble: (reason: string) => void,
 ): LogFiles {
   return new LogFiles({
     patterns: words(config.FORWARD_FILES),
     records,
-    trusted: true,
+    trusted,
     firstOffset: (file) => sealedBytes(file, lowerOf(reader, file)),
     booted: reader.now().getTime() - reader.environment().seconds * 1000,
     trouble,

@@ -69,7 +69,7 @@ export class JournalReader implements Reader {
       this.#stall.start();
     } catch (error) {
       // There is not enough memory, or no free file descriptor, to create a process.
-      this.#ended({ killed: false, reason: (error as Error).message });
+      this.#ended({ killed: false, complete: false, reason: (error as Error).message });
     }
   }
 
@@ -98,7 +98,7 @@ export class JournalReader implements Reader {
       entries = this.#parser.push(chunk);
     } catch (error) {
       this.#stream?.stop();
-      this.#ended({ killed: false, reason: (error as Error).message });
+      this.#ended({ killed: false, complete: false, reason: (error as Error).message });
       return;
     }
     if (this.#start.at === 'boot') this.#startAtFirst(entries);

@@ -59,6 +59,7 @@ export class Checkpoint {
 
 /**
  * Creates a checkpoint that is stored in the checkpoint file.
+ * @param durable stores the same on a data disk
  * @param trouble is called if the file cannot be written; forwarding continues
  */
 export function storedCheckpoint(
@@ -66,9 +67,11 @@ export function storedCheckpoint(
   files: FilePositions,
   writer: SystemWriter,
   bootId: string,
+  durable: { save: (cursor: string, files: FileRecord[]) => void } | undefined,
   trouble: (reason: string) => void,
 ): Checkpoint {
   return new Checkpoint(cursor, files, (acknowledged, records) => {
+    durable?.save(acknowledged, records);
     try {
       writeCheckpoint(writer, bootId, { cursor: acknowledged, files: records });
     } catch (error) {
@@ -78,7 +81,7 @@ export function storedCheckpoint(
 }
 
 export const checkpointFile = `${forwardFolder}/cursor`;
-const checkpointBytes = 1024 * 1024;
+export const checkpointBytes = 1024 * 1024;
 
 export interface StoredCheckpoint {
   /** The cursor of the last acknowledged journal entry; '' to begin with the boot's first entry. */
@@ -90,12 +93,14 @@ export interface StoredCheckpoint {
  * Reads what was acknowledged. A checkpoint from another boot, or with a cursor in the future, is ignored.
  * @param bootId 32 hexadecimal digits
  * @param monotonic microseconds since the boot
+ * @param keepsEarlier whether the cursor may be that of an entry of an earlier boot, because these are forwarded, too
  * @returns `problem` is set if the file is not usable
  */
 export function readCheckpoint(
   reader: SystemReader,
   bootId: string,
   monotonic: number,
+  keepsEarlier = false,
 ): StoredCheckpoint & { problem?: string } {
   let text: string | undefined;
   try {
@@ -111,6 +116,7 @@ export function readCheckpoint(
   const { boot, cursor, files } = stored;
   if (boot !== bootId) return { cursor: '', files: [] };
   const parsed = parseCursor(cursor);
+  if (parsed !== undefined && parsed.boot !== bootId && keepsEarlier) return { cursor, files };
   if (parsed !== undefined && parsed.boot !== bootId)
     return { cursor: '', files, problem: `the cursor in ${checkpointFile} belongs to another boot` };
   if (parsed !== undefined && parsed.monotonic > monotonic)
@@ -119,7 +125,7 @@ export function readCheckpoint(
 }
 
 /** Parses `BOOT=…`, `CURSOR=…` and any number of `FILE=…` lines. @returns undefined if any line is malformed */
-function parseCheckpoint(text: string): (StoredCheckpoint & { boot: string }) | undefined {
+export function parseCheckpoint(text: string): (StoredCheckpoint & { boot: string }) | undefined {
   const [, boot, cursor = '', rest = ''] =
     /^BOOT=([0-9a-f]{32})\nCURSOR=(\S*)\n((?:FILE=.*\n)*)$/.exec(text) ?? [];
   if (boot === undefined || (cursor !== '' && parseCursor(cursor) === undefined)) return undefined;
@@ -129,11 +135,11 @@ function parseCheckpoint(text: string): (StoredCheckpoint & { boot: string }) | 
 }
 
 /** @throws HostError */
-export function writeCheckpoint(
-  writer: SystemWriter,
-  bootId: string,
-  { cursor, files }: StoredCheckpoint,
-): void {
-  const text = `BOOT=${bootId}\nCURSOR=${cursor}\n${files.map(formatRecord).join('')}`;
-  writer.writeAtomically(checkpointFile, text, 0o644);
+export function writeCheckpoint(writer: SystemWriter, bootId: string, checkpoint: StoredCheckpoint): void {
+  writer.writeAtomically(checkpointFile, formatCheckpoint(bootId, checkpoint), 0o644);
+}
+
+/** Formats what `parseCheckpoint` reads. */
+export function formatCheckpoint(bootId: string, { cursor, files }: StoredCheckpoint): string {
+  return `BOOT=${bootId}\nCURSOR=${cursor}\n${files.map(formatRecord).join('')}`;
 }

@@ -16,6 +16,7 @@ function cutOff(writer: SystemWriter, calls: number): SystemWriter {
     };
   return {
     writeAtomically: counted(writer.writeAtomically),
+    writeAtomicallyLater: counted(writer.writeAtomicallyLater),
     replaceText: counted(writer.replaceText),
     replaceByLink: counted(writer.replaceByLink),
     copyInto: counted(writer.copyInto),

@@ -40,6 +40,10 @@ const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] 
     good: ['', '/var/log/audit/audit.log', '/a/*.log  /b/[a-z]?/\xc3\xa4'],
     bad: ['a.log', '/a/', '/a/**/b', '/a/../b', '/\xff'],
   },
+  FORWARD_STATE: {
+    good: ['/run/immutafs/forward', '/srv/a.b_c+d@e:f-g'],
+    bad: ['', '/', 'a', '/a/', '/a/../b', '/a/./b', '/a b', '/a%b', '/a"b', '/\xc3\xa4'],
+  },
   FORWARD_CA: { good: ['', '/etc/ca.pem'], bad: ['ca.pem'] },
   FORWARD_CERT: { good: ['', '/etc/a.pem'], bad: ['a.pem'] },
   FORWARD_KEY: { good: ['', '/etc/a.key'], bad: ['a.key'] },

@@ -124,7 +124,9 @@ checkpoint('saves at the latest after 256 entries', () => {
     const stored = () => readCheckpoint(systemReader({ root }), boot, 100);
     const problems: string[] = [];
     const files = positions();
-    const first = storedCheckpoint('', files, systemWriter(root), boot, (problem) => problems.push(problem));
+    const first = storedCheckpoint('', files, systemWriter(root), boot, undefined, (problem) =>
+      problems.push(problem),
+    );
     fs.mkdirSync(path.dirname(path.join(root, checkpointFile)), { recursive: true });
     first.acknowledge(255, [cursor, '1:20', '2:30']);
     assert.equal(files.acknowledged, ['1:20', '2:30']);
@@ -141,7 +143,7 @@ checkpoint('a file that cannot be written is reported, and does not stop forward
   withRoot((root) => {
     fs.mkdirSync(path.join(root, checkpointFile), { recursive: true });
     const problems: string[] = [];
-    const it = storedCheckpoint('', positions(), systemWriter(root), boot, (problem) =>
+    const it = storedCheckpoint('', positions(), systemWriter(root), boot, undefined, (problem) =>
       problems.push(problem),
     );
     it.acknowledge(256, [cursor]);

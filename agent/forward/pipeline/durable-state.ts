@@ -1,0 +1,112 @@
+import { decodeBytes } from '../../lib/format.ts';
+import { HostError, errorMessage } from '../../lib/errors.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import type { SystemWriter } from '../../system/writer.ts';
+import type { FileRecord } from '../files/records.ts';
+import { parseCursor } from '../journal/cursor.ts';
+import { type StoredCheckpoint, checkpointBytes, formatCheckpoint, parseCheckpoint } from './checkpoint.ts';
+
+/** The maximum age of the state on the disk, in milliseconds. As many entries are repeated after a power failure. */
+const saveMilliseconds = 5000;
+/** The timeout for the last write. */
+const flushMilliseconds = 3000;
+/** A clock that is behind the last acknowledged entry by more than this is not trusted, in microseconds. */
+const futureMicroseconds = 24 * 3600 * 1_000_000;
+
+/** What earlier boots have stored. */
+export interface EarlierState extends StoredCheckpoint {
+  /** Whether to begin with the oldest entry of all, because it is not known what was acknowledged. */
+  fromHead: boolean;
+  /** Why the state is not usable. */
+  problem?: string;
+}
+
+const stateFile = (folder: string) => `${folder}/checkpoint`;
+
+/**
+ * Reads what was acknowledged in earlier boots. Somebody with root in an earlier boot may have written the file: it can
+ * cause entries to be repeated, and entries of earlier boots to be left out, but no entry of this boot.
+ * @param folder the value of FORWARD_STATE
+ * @param machine the machine ID, 32 hexadecimal digits
+ * @param realtime microseconds since 1970
+ */
+export function readEarlierState(
+  reader: SystemReader,
+  folder: string,
+  machine: string,
+  realtime: number,
+): EarlierState {
+  const file = stateFile(folder);
+  const unusable = (problem: string): EarlierState => ({ cursor: '', files: [], fromHead: true, problem });
+  let text: string | undefined;
+  try {
+    if (reader.stat(folder) === undefined) return unusable(`${folder} does not exist`);
+    text = reader.readRecord(file, 'folder', checkpointBytes);
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
+    return unusable(error.message);
+  }
+  if (text === undefined) return { cursor: '', files: [], fromHead: false };
+  const [, owner, rest = ''] = /^MACHINE=([0-9a-f]{32})\n([^]*)$/.exec(decodeBytes(text)) ?? [];
+  const stored = parseCheckpoint(rest);
+  if (owner === undefined || stored === undefined) return unusable(`${file} is not a valid checkpoint`);
+  if (owner !== machine) return unusable(`${file} belongs to another machine`);
+  const { cursor, files } = stored;
+  if ((parseCursor(cursor)?.realtime ?? 0) > realtime + futureMicroseconds)
+    return unusable(`the cursor in ${file} is in the future`);
+  return { cursor, files, fromHead: false };
+}
+
+/** Stores what was acknowledged in a folder on a data disk. The disk may be slow, full or gone: nothing waits for it. */
+export class DurableState {
+  readonly #writer: SystemWriter;
+  readonly #file: string;
+  readonly #machine: string;
+  readonly #bootId: string;
+  readonly #trouble: (reason: string) => void;
+  #latest: StoredCheckpoint | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(
+    writer: SystemWriter,
+    folder: string,
+    machine: string,
+    bootId: string,
+    trouble: (reason: string) => void,
+  ) {
+    this.#writer = writer;
+    this.#file = stateFile(folder);
+    this.#machine = machine;
+    this.#bootId = bootId;
+    this.#trouble = trouble;
+  }
+
+  save(cursor: string, files: FileRecord[]): void {
+    this.#latest = { cursor, files };
+    this.#timer ??= setTimeout(() => this.#write(), saveMilliseconds);
+  }
+
+  /** Writes what is not written yet, and gives up after three seconds. */
+  async flush(): Promise<void> {
+    clearTimeout(this.#timer);
+    if (this.#latest !== undefined) this.#write();
+    const late = new Promise<void>((resolve) => setTimeout(resolve, flushMilliseconds).unref());
+    await Promise.race([this.#writing, late]);
+  }
+
+  #write(): void {
+    this.#timer = undefined;
+    this.#writing = this.#writing.then(async () => {
+      const latest = this.#latest;
+      this.#latest = undefined;
+      if (latest === undefined) return;
+      const text = `MACHINE=${this.#machine}\n${formatCheckpoint(this.#bootId, latest)}`;
+      try {
+        await this.#writer.writeAtomicallyLater(this.#file, text, 0o600);
+      } catch (error) {
+        this.#trouble(errorMessage(error));
+      }
+    });
+  }
+}

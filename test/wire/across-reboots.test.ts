@@ -1,0 +1,222 @@
+// Protocols: relp, journal+http
+/** Tests that forwarding continues after a reboot: the journal of earlier boots, and the state on a data disk. */
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { configure, forgetState, forwardState, savedCursor, startAgent } from './support/agent.ts';
+import {
+  bootId,
+  clearJournal,
+  exportEntry,
+  journalFolder,
+  numbered,
+  writeJournal,
+} from './support/journal.ts';
+import { enterNamespaces } from './support/namespaces.ts';
+import { endAll } from './support/program.ts';
+import { clearRemote, startRemote, storedField } from './support/remote.ts';
+import { clearStored, startRsyslog, storedEntries, storedMessages } from './support/rsyslog.ts';
+import { sleep, until } from './support/until.ts';
+
+enterNamespaces(import.meta.filename);
+
+const folder = '/run/state';
+const stateFile = `${folder}/checkpoint`;
+const machine = fs.readFileSync('/etc/machine-id', 'utf8').trim();
+const [first, second] = ['a'.repeat(32), 'b'.repeat(32)];
+const count = 30;
+const now = Date.now() * 1000;
+const hour = 3600 * 1_000_000;
+
+/** Writes the journal of an earlier boot. @param start when the boot logged, in microseconds since 1970 */
+function writeBoot(boot: string, name: string, start: number): void {
+  const entries = Array.from({ length: count }, (_, index) =>
+    exportEntry({
+      _BOOT_ID: boot,
+      __REALTIME_TIMESTAMP: String(start + index),
+      __MONOTONIC_TIMESTAMP: String(1_000_000 + index),
+      MESSAGE: `${name} ${index}`,
+    }),
+  );
+  writeJournal(Buffer.concat(entries), name);
+}
+
+function cursorsOf(boot: string): string[] {
+  const text = execFileSync('journalctl', ['-o', 'export', `_BOOT_ID=${boot}`], { maxBuffer: 1024 ** 3 });
+  return [...text.toString('latin1').matchAll(/^__CURSOR=(.*)$/gm)].map(([, cursor]) => cursor ?? '');
+}
+
+const state = (cursor: string, owner = machine) => `MACHINE=${owner}\nBOOT=${first}\nCURSOR=${cursor}\n`;
+const texts = (name: string, from = 0) =>
+  Array.from({ length: count - from }, (_, index) => `${name} ${from + index}`);
+const everything = [...texts('first'), ...texts('second'), ...texts('this')];
+const received = () => storedEntries().map(({ text }) => text);
+const relp = { FORWARD: 'relp://127.0.0.1:2514', FORWARD_FILES: '' };
+const durable = { ...relp, FORWARD_STATE: folder };
+
+const reboots = suite('wire: across reboots');
+reboots.before.each(() => {
+  clearJournal();
+  clearStored();
+  clearRemote();
+  forgetState();
+  fs.rmSync(folder, { recursive: true, force: true });
+  fs.mkdirSync(folder);
+  writeBoot(first, 'first', now - 3 * hour);
+  writeBoot(second, 'second', now - 2 * hour);
+  writeJournal(numbered('this', count));
+});
+reboots.after.each(endAll);
+
+reboots(
+  'continues after the last acknowledged entry of an earlier boot, and then repeats nothing',
+  async () => {
+    configure(durable);
+    fs.writeFileSync(stateFile, state(cursorsOf(first)[9] ?? ''));
+    await startRsyslog('rsyslog-relp.conf', 2514);
+    const agent = startAgent();
+    const expected = everything.slice(10);
+    await until('all entries', () => received().length >= expected.length);
+    assert.is(await agent.stop(), 0);
+    assert.equal(received(), expected);
+    assert.match(fs.readFileSync(stateFile, 'utf8'), `\nCURSOR=${savedCursor()}\n`);
+    // As after the next reboot: only the state on the disk is left.
+    forgetState();
+    startAgent();
+    await until('connected', () => forwardState()?.state === 'connected');
+    await sleep(3000);
+    assert.equal(received(), expected);
+  },
+);
+
+reboots('by journal upload, with nothing acknowledged of the second boot', async () => {
+  configure({ ...durable, FORWARD: 'journal+http://127.0.0.1:19532' });
+  fs.writeFileSync(stateFile, state(cursorsOf(first).at(-1) ?? ''));
+  await startRemote('http');
+  startAgent();
+  const expected = everything.slice(count);
+  await until('all entries', () => stored().length >= expected.length);
+  assert.equal(stored().sort(), expected.sort());
+});
+
+function stored(): string[] {
+  return storedField('MESSAGE').filter((text) => /^(first|second|this) /.test(text));
+}
+
+for (const [title, prepare, expected] of [
+  ['with the default state, only this boot is sent', () => configure(relp), texts('this')],
+  ['without a state, only this boot is sent', () => configure(durable), texts('this')],
+  [
+    'a state whose boot is no longer in the journal: later boots are sent',
+    () => {
+      configure(durable);
+      fs.writeFileSync(stateFile, state(cursorsOf(first)[9] ?? ''));
+      fs.rmSync(`${journalFolder}/first.journal`);
+    },
+    everything.slice(count),
+  ],
+] as const) {
+  reboots(title, async () => {
+    prepare();
+    await startRsyslog('rsyslog-relp.conf', 2514);
+    startAgent();
+    await until('the entries of this boot', () => received().includes(`this ${count - 1}`));
+    assert.equal(received(), [...expected]);
+  });
+}
+
+for (const [title, damage, reason] of [
+  ['is corrupt', () => fs.writeFileSync(stateFile, 'MACHINE=x\n'), 'is not a valid checkpoint'],
+  ['is empty, as after a power failure', () => fs.writeFileSync(stateFile, ''), 'is not a valid checkpoint'],
+  [
+    'belongs to another machine',
+    () => fs.writeFileSync(stateFile, state(cursorsOf(second)[5] ?? '', 'c'.repeat(32))),
+    'belongs to another machine',
+  ],
+  [
+    'is from the future',
+    () => {
+      const cursor = cursorsOf(second)[5] ?? '';
+      const later = cursor.replace(/t=[0-9a-f]+/, `t=${(now + 48 * hour).toString(16)}`);
+      fs.writeFileSync(stateFile, state(later));
+    },
+    'is in the future',
+  ],
+  ['is a FIFO', () => execFileSync('mkfifo', [stateFile]), 'not a regular file'],
+  ['is a symbolic link', () => fs.symlinkSync('/etc/passwd', stateFile), 'a symbolic link'],
+] as const) {
+  reboots(`a state that ${title} is reported, and every boot is sent`, async () => {
+    configure(durable);
+    damage();
+    await startRsyslog('rsyslog-relp.conf', 2514);
+    const agent = startAgent();
+    await until('all entries', () => received().length >= everything.length);
+    assert.equal(received(), everything);
+    assert.match(agent.output(), reason);
+  });
+}
+
+reboots('a clock that went back does not hide an entry of this boot', async () => {
+  clearJournal();
+  writeBoot(first, 'first', now + hour);
+  writeJournal(numbered('this', count));
+  configure(durable);
+  fs.writeFileSync(stateFile, state(cursorsOf(first).at(-1) ?? ''));
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  startAgent();
+  await until('the entries of this boot', () => received().length >= count);
+  assert.equal(received(), texts('this'));
+});
+
+reboots('a damaged journal of an earlier boot is reported, and the other boots are complete', async () => {
+  configure(durable);
+  fs.writeFileSync(stateFile, state(cursorsOf(first)[9] ?? ''));
+  const file = `${journalFolder}/second.journal`;
+  const bytes = fs.readFileSync(file);
+  bytes.fill(0xff, Math.floor(bytes.length * 0.01), Math.floor(bytes.length * 0.02));
+  fs.writeFileSync(file, bytes);
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  startAgent();
+  await until('the entries of this boot', () => received().includes(`this ${count - 1}`), 60);
+  const good = (text: string) => !text.startsWith('second');
+  assert.equal(received().filter(good), everything.slice(10).filter(good));
+});
+
+reboots('a state that cannot be written is reported, and forwarding goes on', async () => {
+  configure(durable);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k,nr_inodes=2', 'wire', folder]);
+  try {
+    fs.writeFileSync(stateFile, '');
+    await startRsyslog('rsyslog-relp.conf', 2514);
+    const agent = startAgent();
+    await until('all entries', () => received().length >= everything.length);
+    await until('the message', () => /no space left/i.test(agent.output()), 30);
+    assert.is(forwardState()?.state, 'connected');
+    assert.is(await agent.stop(), 0);
+  } finally {
+    execFileSync('umount', [folder]);
+  }
+});
+
+reboots('killed while it reads earlier boots: nothing is missing', async () => {
+  configure(durable);
+  fs.writeFileSync(stateFile, '');
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  for (const milliseconds of [400, 600, 800]) {
+    const agent = startAgent();
+    await sleep(milliseconds);
+    agent.process.kill('SIGKILL');
+    await agent.ended;
+  }
+  startAgent();
+  await until('all entries', () => new Set(received()).size >= everything.length);
+  assert.equal([...new Set(received())], everything);
+  assert.is(
+    storedMessages().some(({ text }) => text.includes('deleted before')),
+    false,
+  );
+});
+
+assert.not.equal(first, bootId);
+reboots.run();
