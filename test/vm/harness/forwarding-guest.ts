@@ -3,9 +3,9 @@ import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { Edit } from './disk.ts';
-import type { Boot } from './guest.ts';
+import type { Boot, BootOptions } from './guest.ts';
 import { type LogServer, withLogServer } from './log-server.ts';
-import { withAgent } from './scenario.ts';
+import { editFile, withAgent } from './scenario.ts';
 
 /** The last message of a unit that stops late in the shutdown. */
 export const lastWords = 'the last words of a unit that stops late';
@@ -22,8 +22,17 @@ const files: Record<string, string> = {
     '#!/bin/sh\njournalctl -q --no-pager -o short-monotonic -u late -u immutafs-forward >/dev/ttyS0\n',
 };
 
-/** Sets up network, certificates and FORWARD, as an administrator does. */
-function equip({ guestCertificates }: LogServer, peer: string): Edit {
+/** The options of a guest that forwards. */
+interface Options {
+  /** The name that the guest expects in the server's certificate. */
+  peer?: string;
+  /** `log_group` in auditd.conf. The default is the forwarder's group, which the step `audit` of `prepare` sets. */
+  logGroup?: string;
+}
+
+/** Sets up network, certificates, FORWARD and auditd, as an administrator does. */
+function equip({ guestCertificates }: LogServer, options: Options): Edit {
+  const { peer = serverName, logGroup = 'immutafs-forward' } = options;
   return async (root, mounts) => {
     for (const folder of ['etc/immutafs/tls', 'etc/systemd/journald.conf.d'])
       mkdirSync(join(root, folder), { recursive: true });
@@ -44,6 +53,13 @@ function equip({ guestCertificates }: LogServer, peer: string): Edit {
       `FORWARD=relp+tls://10.0.2.2:2514\nFORWARD_CA=${tls}/ca.pem\nFORWARD_CERT=${tls}/guest.pem\n` +
         `FORWARD_KEY=${tls}/guest.key\nFORWARD_PEER=${peer}\n`,
     );
+    await editFile(join(root, 'etc/audit/auditd.conf'), (text) =>
+      text.replace(/^log_group = .*$/m, `log_group = ${logGroup}`),
+    );
+    await mounts.chroot('chgrp', logGroup, '/var/log/audit');
+    // Files that were created here have no labels, which services of an enforcing guest cannot read.
+    const contexts = '/etc/selinux/default/contexts/files/file_contexts';
+    await mounts.chroot('setfiles', '-F', contexts, '/etc', '/usr/lib/systemd', '/var/log/audit');
   };
 }
 
@@ -52,22 +68,17 @@ export const untilState = (state: string) =>
   `for i in $(seq 300); do grep -q '"state":"${state}"' /run/immutafs/forward/state.json && exit 0; sleep 1; done; exit 1`;
 
 /** The name in the server's certificate. */
-export const serverName = 'log.example.com';
+const serverName = 'log.example.com';
 
-/**
- * Calls `work` with a log server that is not started yet, and a function that boots a guest which forwards to it.
- *
- * @param peer the name that the guest expects in the server's certificate
- */
+/** Calls `work` with a log server that is not started yet, and a function that boots a guest which forwards to it. */
 export function withForwardingGuest(
-  peer: string,
-  work: (boot: (options: object) => Promise<Boot>, server: LogServer) => Promise<void>,
+  options: Options,
+  work: (boot: (options: Partial<BootOptions>) => Promise<Boot>, server: LogServer) => Promise<void>,
 ) {
   return withLogServer((log) =>
-    withAgent({ edit: equip(log, peer) }, (guest) =>
+    withAgent({ edit: equip(log, options) }, (guest) =>
       work(
-        (options) =>
-          guest.boot({ disk: 'readonly', networkOf: log.networkOf, limitSeconds: 500, ...options }),
+        (boot) => guest.boot({ disk: 'readonly', networkOf: log.networkOf, limitSeconds: 500, ...boot }),
         log,
       ),
     ),
@@ -76,7 +87,7 @@ export function withForwardingGuest(
 
 /** Asserts that the server stored the kernel's first line and the late unit's last message once each, in this order. */
 export function assertWholeBoot(boot: Boot, { stored }: LogServer): void {
-  const entries = stored('guest').filter(({ app }) => app !== 'immutafs-agent');
+  const entries = stored('guest').filter(({ app, data }) => app !== 'immutafs-agent' && 'cursor' in data);
   assert.match(entries[0]?.text ?? 'nothing', /^Linux version /);
   assert.is(entries[0]?.app, 'kernel');
   assert.is(entries.filter(({ text }) => text.startsWith('Linux version ')).length, 1);

@@ -3,7 +3,6 @@ import * as assert from 'uvu/assert';
 import {
   assertWholeBoot,
   lastWords,
-  serverName,
   untilState,
   withForwardingGuest,
 } from '../harness/forwarding-guest.ts';
@@ -12,7 +11,7 @@ import { type Boot, assertNothingFailed, checkOf, look, statusOf } from '../harn
 const forward = suite('a sealed guest forwards its journal by RELP in TLS');
 
 forward('the server starts after the guest: it still receives everything from the first kernel line', () =>
-  withForwardingGuest(serverName, async (start, log) => {
+  withForwardingGuest({}, async (start, log) => {
     const boot = await start({
       steps: {
         waiting: untilState('waiting'),
@@ -36,7 +35,7 @@ forward('the server starts after the guest: it still receives everything from th
 forward(
   'the certificate has another name: the guest sends nothing, reports why, and stops without delay',
   () =>
-    withForwardingGuest('other.example.com', async (start, log) => {
+    withForwardingGuest({ peer: 'other.example.com' }, async (start, log) => {
       log.start();
       const boot = await start({ steps: { waiting: untilState('waiting'), ...look } });
       assert.is(boot.step('waiting').exit, 0);
