@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages='
-  acl ansible-core attr binutils btrfs-progs busybox-static ca-certificates cpio createrepo-c dash e2fsprogs fdisk g++ git
+  acl ansible-core attr auditd binutils btrfs-progs busybox-static ca-certificates cpio createrepo-c dash e2fsprogs fdisk g++ git
   grub-pc-bin iproute2 kmod libsystemd-dev libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu lvm2 make
   man-db mandoc mmdebstrap openssh-client openssl ovmf parted patchelf pkgconf prometheus python3
   qemu-system-x86 qemu-utils rpm rpmlint rsync rsyslog rsyslog-gnutls rsyslog-relp shellcheck strace systemd

@@ -16,6 +16,8 @@ export interface LogServer {
   start: () => void;
   /** Returns the messages that the server has stored for a guest, in order. */
   stored: (host: string) => StoredMessage[];
+  /** Returns the path of the copy of a guest's audit trail. */
+  auditTrail: (host: string) => string;
 }
 
 const configuration = join(repository, 'docs/log-server/rsyslog-relp-tls.conf');
@@ -56,6 +58,7 @@ export async function withLogServer<T>(work: (server: LogServer) => Promise<T>):
           server.catch(() => undefined);
         },
         stored: (host) => storedIn(join(guests, host, 'journal.log')),
+        auditTrail: (host) => join(guests, host, 'audit.log'),
       });
     } finally {
       server?.kill('SIGKILL');
