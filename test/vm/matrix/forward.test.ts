@@ -1,11 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import {
-  assertWholeBoot,
-  lastWords,
-  untilState,
-  withForwardingGuest,
-} from '../harness/forwarding-guest.ts';
+import { assertWholeBoot, lastWords, untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
 import { type Boot, assertNothingFailed, checkOf, look, statusOf } from '../harness/scenario.ts';
 
 const forward = suite('a sealed guest forwards its journal by RELP in TLS');
