@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { HostError, isAbsent, onFile } from '../lib/errors.ts';
+import { HostError, errorCode, isAbsent, onFile } from '../lib/errors.ts';
 
 /** What identifies a log file, and how much of it there is. */
 export interface LogFileStat {
@@ -31,18 +31,29 @@ const { O_RDONLY, O_NONBLOCK, O_NOFOLLOW } = fs.constants;
  */
 export function openLogFile(file: string): LogFile {
   return onFile(file, () => {
-    const fd = fs.openSync(file, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+    const fd = openWithoutLinks(file);
     try {
       if (!fs.fstatSync(fd).isFile()) throw new HostError(`${file}: not a regular file`, 'EINVAL');
       // The kernel knows under which name the file was opened; a renamed folder or link on the way shows here.
       if (!isOpenedAs(fd, file))
-        throw new HostError(`${file}: reached through a symbolic link; name the file itself`, 'ELOOP');
+        throw new HostError(`${file}: reached through a symbolic link; name the path without it`, 'ELOOP');
       return logFile(file, fd);
     } catch (error) {
       fs.closeSync(fd);
       throw error;
     }
   });
+}
+
+function openWithoutLinks(file: string): number {
+  try {
+    return fs.openSync(file, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
+  } catch (error) {
+    // The kernel's own words, "too many symbolic links", would make the reader search for a loop.
+    if (errorCode(error) === 'ELOOP')
+      throw new HostError(`${file}: a symbolic link; name its target`, 'ELOOP');
+    throw error;
+  }
 }
 
 /** Whether the path that the kernel reports is the path that was opened. The file may have been renamed since. */

@@ -6,14 +6,14 @@ import { configure, forgetState, forwardState, startAgent } from './support/agen
 import { guestTls, makeCertificates, serverName } from './support/certificates.ts';
 import { LiveJournal, clearJournal, exportEntry, numbered, writeJournal } from './support/journal.ts';
 import { endAll } from './support/program.ts';
-import { clearStored, parseMessage, startRsyslog, storedLines } from './support/rsyslog.ts';
+import { exactMessages, startExactServer } from './support/exact-rsyslog.ts';
+import { clearStored, startRsyslog, storedLines } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
 enterNamespaces(import.meta.filename);
 
 const exact = suite('wire: RELP, every byte, and latency');
-const terminator = 'b7d1f0c26c8e4b0c';
 
 exact.before(makeCertificates);
 exact.before.each(() => {
@@ -24,25 +24,7 @@ exact.before.each(() => {
 });
 exact.after.each(endAll);
 
-/**
- * Starts rsyslog with a configuration in docs/log-server that is changed to keep control characters and to write a
- * terminator after each message.
- */
-async function startExactServer(name = 'rsyslog-relp.conf'): Promise<void> {
-  const documented = fs.readFileSync(`docs/log-server/${name}`, 'utf8');
-  const configuration = documented
-    .replace('global(', 'global(parser.escapeControlCharactersOnReceive="off" ')
-    .replace('%rawmsg%\\n', `%rawmsg%${terminator}`);
-  fs.writeFileSync('/run/exact.conf', configuration);
-  await startRsyslog('/run/exact.conf', 2514);
-}
-
-function storedMessages(): string[] {
-  const file = '/var/log/guests/guest1/journal.log';
-  if (!fs.existsSync(file)) return [];
-  const messages = fs.readFileSync(file, 'latin1').split(terminator).slice(0, -1);
-  return messages.map((message) => parseMessage(message).text);
-}
+const storedMessages = () => exactMessages().map(({ text }) => text);
 
 for (const [scheme, configuration] of [
   ['relp', 'rsyslog-relp.conf'],

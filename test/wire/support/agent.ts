@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { ForwardState } from '../../../agent/facts/forwarder.ts';
+import { journalFolder } from './journal.ts';
 import { type Program, start } from './program.ts';
 import { until } from './until.ts';
 
@@ -15,6 +16,15 @@ export function configure(lines: Record<string, string>): void {
 
 export function startAgent(...args: string[]): Program {
   return start(process.execPath, [`${root}/agent/main.ts`, 'forward', ...args]);
+}
+
+/** Starts the agent as a user that may read only what every user may read, and the journal. */
+export function startAgentAsNobody(): Program {
+  for (const name of ['', ...fs.readdirSync(journalFolder)]) fs.chmodSync(`${journalFolder}/${name}`, 0o755);
+  const user = ['--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs'];
+  fs.mkdirSync(folder, { recursive: true });
+  fs.chownSync(folder, 65534, 65534);
+  return start('setpriv', [...user, process.execPath, `${root}/agent/main.ts`, 'forward']);
 }
 
 export function forwardState(): ForwardState | undefined {

@@ -53,12 +53,23 @@ export function storedField(field: string): string[] {
 
 /** Returns the entries of an export, without the fields that differ in every file (cursor, sequence numbers). */
 export function bareEntries(bytes: Buffer): string[] {
-  const entries: string[] = [];
+  return exportedFields(bytes).map((fields) =>
+    fields
+      .filter((field) => !/^__(CURSOR|SEQNUM|SEQNUM_ID)=/.test(field))
+      .map(short)
+      .sort()
+      .join('\n'),
+  );
+}
+
+/** Returns the fields of each entry of an export, "NAME=value", one character per byte (latin1). */
+export function exportedFields(bytes: Buffer): string[][] {
+  const entries: string[][] = [];
   let pieces = '';
   for (const { kind, text } of new ExportParser('all').push(bytes)) {
     pieces += text;
     if (kind === 'piece') continue;
-    entries.push(fieldsOf(pieces).sort().join('\n'));
+    entries.push(fieldsOf(pieces));
     pieces = '';
   }
   return entries;
@@ -79,7 +90,7 @@ function fieldsOf(text: string): string[] {
       at = line + 10 + length;
     }
   }
-  return fields.filter((field) => !/^__(CURSOR|SEQNUM|SEQNUM_ID)=/.test(field)).map(short);
+  return fields;
 }
 
 /** Replaces a large field by its digest. */

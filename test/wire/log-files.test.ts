@@ -1,0 +1,260 @@
+// Protocols: relp, journal+http
+import fs from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  configure,
+  forgetState,
+  forwardState,
+  startAgent,
+  startAgentAsNobody,
+  untilState,
+} from './support/agent.ts';
+import { auditRecords } from './support/audit-records.ts';
+import { makeCertificates, serverName } from './support/certificates.ts';
+import { exactMessages, startExactServer } from './support/exact-rsyslog.ts';
+import { LiveJournal, clearJournal, numbered, writeJournal } from './support/journal.ts';
+import { enterNamespaces } from './support/namespaces.ts';
+import { type Program, endAll } from './support/program.ts';
+import { clearRemote, exportedFields, remoteFolder, startRemote, storedExport } from './support/remote.ts';
+import { BufferedLog, RotatedLog } from './support/rotated-log.ts';
+import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
+import { sleep, until } from './support/until.ts';
+
+enterNamespaces(import.meta.filename, 240);
+
+const files = suite('wire: log files');
+const auditLog = '/var/log/audit/audit.log';
+const apps = ['/var/log/app/app-a.log', '/var/log/app/app-b.log'];
+
+files.before(makeCertificates);
+files.before.each(() => {
+  clearJournal();
+  clearStored();
+  clearRemote();
+  forgetState();
+  for (const folder of ['/var/log/audit', '/var/log/app'])
+    fs.rmSync(folder, { recursive: true, force: true });
+});
+files.after.each(endAll);
+
+/** A line that a server stored. */
+interface Line {
+  file: string;
+  text: string;
+}
+
+interface Server {
+  forward: string;
+  start: () => Promise<Program>;
+  /** Contains the files of the server. */
+  folder: string;
+  /** Returns the stored lines of log files, in order. */
+  lines: () => Line[];
+  /** The maximum number of entries that are repeated after a crash. */
+  window: number;
+}
+
+const servers: Server[] = [
+  {
+    forward: `relp://${serverName}:2514`,
+    start: () => startExactServer(),
+    folder: '/var/log/guests/guest1',
+    lines: linesOfParts,
+    window: 1024,
+  },
+  {
+    forward: `journal+http://${serverName}:19532`,
+    start: () => startRemote('http'),
+    folder: remoteFolder,
+    lines: linesOfEntries,
+    window: 4096,
+  },
+];
+
+/** Joins the parts of long lines. A part that was repeated after a crash begins again with the first one. */
+function linesOfParts(): Line[] {
+  const lines: Line[] = [];
+  let joined = '';
+  for (const { data, text } of exactMessages()) {
+    const { path: file, part = '1/1' } = data;
+    if (file === undefined) continue;
+    const [index, count] = part.split('/');
+    joined = index === '1' ? text : joined + text;
+    if (index === count) lines.push({ file, text: joined });
+  }
+  return lines;
+}
+
+function linesOfEntries(): Line[] {
+  return exportedFields(storedExport()).flatMap((fields) => {
+    const value = (name: string) => fields.find((field) => field.startsWith(name))?.slice(name.length);
+    const file = value('IMMUTAFS_FILE=');
+    return file === undefined ? [] : [{ file, text: value('MESSAGE=') ?? '' }];
+  });
+}
+
+const records = auditRecords(100_000);
+const linesOfApp = 5000;
+const kills = 10;
+/** Every 50 ms so many records are written. */
+const recordsAtOnce = 400;
+const rounds = records.length / recordsAtOnce;
+const secondsPerRotation = 1;
+
+/**
+ * Writes the audit trail, rotated every second, once by copytruncate, and the logs of two programs.
+ * @returns the lines, by file
+ */
+async function write(): Promise<Map<string, string[]>> {
+  const audit = new RotatedLog(auditLog);
+  const programs = apps.map((file) => new BufferedLog(file));
+  let [rotated, rotations] = [performance.now(), 0];
+  for (let round = 0; round < rounds; round += 1) {
+    const part = records.slice(round * recordsAtOnce, (round + 1) * recordsAtOnce);
+    audit.append(part.map((record) => `${record}\n`).join(''));
+    for (const [index, log] of programs.entries())
+      for (let n = 0; n < linesOfApp / rounds; n += 1)
+        log.write(`2026-01-31T00:00:00Z app-${index}: caf\xe9 request ${round}.${n} ${'.'.repeat(n)}`);
+    // The programs wrote to the renamed log until now.
+    for (const log of programs) log.reopen();
+    if (performance.now() - rotated > secondsPerRotation * 1000) {
+      rotated = performance.now();
+      rotations += 1;
+      if (rotations === 4) audit.copyTruncate();
+      else audit.rename();
+      audit.reopen();
+      for (const log of programs) log.rename();
+    }
+    await sleep(50);
+  }
+  assert.ok(rotations > 8, `${rotations} rotations`);
+  for (const log of programs) {
+    log.write(lastLine(log.file));
+    log.flush();
+  }
+  return new Map([[auditLog, records], ...programs.map(({ file, lines }) => [file, lines] as const)]);
+}
+
+function lastLine(file: string): string {
+  return `the last line of ${file}`;
+}
+
+/** Kills the agent while it sends, and the server once. */
+async function disturb(server: Server): Promise<void> {
+  let running = await server.start();
+  for (let count = 0; count < kills; count += 1) {
+    const agent = startAgent();
+    await until('a connection', () => {
+      const state = forwardState();
+      return state?.pid === agent.pid && state.state === 'connected';
+    });
+    await sleep(30 + Math.random() * 300);
+    if (count === kills / 2) {
+      await running.kill();
+      running = await server.start();
+    }
+    await agent.kill();
+  }
+  startAgent();
+}
+
+for (const server of servers) {
+  files(`${server.forward}: kill -9, rotation and a restart of the server lose no line`, async () => {
+    configure({ FORWARD: server.forward, FORWARD_FILES: `${auditLog} /var/log/app/app-*.log` });
+    writeJournal(numbered('entry', 100));
+    const [written] = await Promise.all([write(), disturb(server)]);
+    const lasts = [(records.at(-1) ?? '').slice(0, 60), ...apps.map(lastLine)];
+    await until('the last lines', () => lasts.every((text) => isStored(server, text)), 60);
+    await untilStill();
+    const lines = server.lines();
+    let repeated = 0;
+    for (const [file, texts] of written) {
+      const arrived = lines.filter((line) => line.file === file).map(({ text }) => text);
+      assertSame([...new Set(arrived)], texts);
+      repeated += arrived.length - texts.length;
+    }
+    assert.ok(repeated <= (kills + 1) * server.window, `${repeated} lines repeated`);
+  });
+}
+
+function isStored({ folder }: Server, text: string): boolean {
+  if (!fs.existsSync(folder)) return false;
+  return fs.readdirSync(folder).some((name) => fs.readFileSync(`${folder}/${name}`).includes(text));
+}
+
+/** Waits until the agent has had nothing to send for two seconds. */
+async function untilStill(): Promise<void> {
+  let [count, since] = [-1, performance.now()];
+  await until('no more acknowledgements', () => {
+    const now = forwardState()?.counts.acknowledged ?? 0;
+    if (now !== count) [count, since] = [now, performance.now()];
+    return performance.now() - since > 2500;
+  });
+}
+
+/** Compares line by line, because a comparison of all lines would print all of them. */
+function assertSame(arrived: string[], written: string[]): void {
+  const at = written.findIndex((text, index) => arrived[index] !== text);
+  const found = at < 0 ? '' : `line ${at}: ${(arrived[at] ?? 'missing').slice(0, 200)}`;
+  assert.is(found, '');
+  assert.is(arrived.length, written.length);
+}
+
+const relp = `relp://${serverName}:2514`;
+const secret = '/etc/secret';
+
+/** What is in the place of a log, and a part of the expected error. */
+const refused: Record<string, [() => void, string]> = {
+  'a file that the user may not read': [
+    () => fs.writeFileSync(auditLog, 'secret\n', { mode: 0o600 }),
+    'denied',
+  ],
+  'a link to a file': [() => fs.symlinkSync(secret, auditLog), 'symbolic link'],
+  'a folder': [() => fs.mkdirSync(auditLog), 'not a regular file'],
+};
+
+for (const [title, [make, expected]] of Object.entries(refused)) {
+  files(
+    `${title}: is not sent, its state has an error, and the journal and other logs continue`,
+    async () => {
+      fs.writeFileSync(secret, 'secret\n');
+      for (const folder of ['/var/log/audit', '/var/log/app']) fs.mkdirSync(folder);
+      make();
+      fs.writeFileSync('/var/log/app/other.log', 'of the other log\n');
+      configure({ FORWARD: relp, FORWARD_FILES: `${auditLog} /var/log/app/other.log` });
+      await startRsyslog('rsyslog-relp.conf', 2514);
+      const journal = new LiveJournal();
+      startAgentAsNobody();
+      journal.append(numbered('entry', 100));
+      const texts = () => storedEntries().map(({ text }) => text);
+      await until('all entries', () =>
+        ['entry 99', 'of the other log'].every((text) => texts().includes(text)),
+      );
+      await until('the error', () => errorOf(auditLog) !== '');
+      assert.match(errorOf(auditLog), expected);
+      assert.match(errorOf(auditLog), auditLog);
+      journal.append(numbered('later', 100));
+      await until('all later entries', () => texts().includes('later 99'));
+      assert.is(texts().length, 201);
+      assert.is(errorOf('/var/log/app/other.log'), '');
+      await journal.close();
+    },
+  );
+}
+
+function errorOf(file: string): string {
+  return forwardState()?.sources.find(({ path }) => path === file)?.error ?? '';
+}
+
+files('FORWARD_FILES that matches nothing: the journal is forwarded', async () => {
+  configure({ FORWARD: relp, FORWARD_FILES: '/var/log/none/*.log /var/log/absent.log' });
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  writeJournal(numbered('entry', 1000));
+  startAgent();
+  await until('all entries', () => storedEntries().length === 1000);
+  const state = await untilState('connected');
+  assert.equal([state.sources, state.error], [[], '']);
+});
+
+files.run();
