@@ -60,7 +60,8 @@ async function problemOf(reader: SystemReader, file: string): Promise<string | u
     if (kind === undefined) return absent;
     if (kind !== 'file') return 'not a regular file';
   } catch (error) {
-    if (error instanceof HostError) return error.message;
+    // The path is printed before the reason.
+    if (error instanceof HostError) return error.message.replace(`${file}: `, '');
     throw error;
   }
   const test = ['/usr/bin/test', '-r', file];

@@ -94,7 +94,12 @@ export function statLogFile(file: string): LogFileStat | undefined {
 }
 
 function describe({ dev, ino, size, mtimeNs }: fs.BigIntStats): LogFileStat {
-  return { inode: `${dev}:${ino}`, bytes: Number(size), modified: Number(mtimeNs) / 1e6 };
+  return { inode: `${dev}:${ino}`, bytes: Number(size), modified: withinRange(Number(mtimeNs) / 1e6) };
+}
+
+/** The owner of a file may set any mtime. The checkpoint has room for those between 1970 and the year 30000. */
+function withinRange(milliseconds: number): number {
+  return Math.max(0, Math.min(milliseconds, 9e14));
 }
 
 /**

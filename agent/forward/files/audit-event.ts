@@ -45,10 +45,25 @@ function isDigits(text: string): boolean {
  * @param text complete lines, one character per byte (latin1)
  */
 export function openEventAt(text: string): number {
-  const last = text.lastIndexOf('\n', text.length - 2) + 1;
-  const record = parseAuditRecord(text.slice(last, last + 1024));
-  if (record === undefined || record.type === 'EOE') return text.length;
-  const at = text.lastIndexOf(idKey);
-  const first = text.indexOf(text.slice(at, text.indexOf(')', at) + 1));
-  return text.lastIndexOf('\n', first) + 1;
+  const last = recordBefore(text, text.length);
+  if (last.record === undefined || last.record.type === 'EOE') return text.length;
+  let first = last.at;
+  while (first > 0) {
+    // The id is compared where it identifies a record, because the text of a record may contain any id.
+    const { at, record } = recordBefore(text, first);
+    if (record?.serial !== last.record.serial || record.time !== last.record.time) break;
+    first = at;
+  }
+  return first;
+}
+
+interface RecordAt {
+  at: number;
+  record: AuditRecord | undefined;
+}
+
+/** Returns the record whose line ends at an offset. */
+function recordBefore(text: string, end: number): RecordAt {
+  const at = text.lastIndexOf('\n', end - 2) + 1;
+  return { at, record: parseAuditRecord(text.slice(at, Math.min(end, at + 1024))) };
 }

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { OutgoingMessage } from '../../../../agent/forward/encode/encoder.ts';
 import { SyslogEncoder } from '../../../../agent/forward/encode/syslog-encoder.ts';
-import type { LogEntry } from '../../../../agent/forward/reader.ts';
+import type { LineChunk, LogEntry } from '../../../../agent/forward/reader.ts';
 
 const syslog = suite('syslog encoder');
 
@@ -89,6 +89,75 @@ syslog('marks an entry that was logged before the clock was set', () => {
   assert.equal(
     out.map((message) => message.text),
     [`<14>1 1970-01-01T00:00:01.123456Z guest1 - - - ${expected}`],
+  );
+});
+
+const bytesOfLine = (text: string, more: Partial<LineChunk> = {}): OutgoingMessage[] => {
+  const out: OutgoingMessage[] = [];
+  const chunk = { id: 259, path: '/var/log/app.log', inode: '2049:7', offset: 1000, text, terminated: true };
+  createEncoder().encodeLines({ ...chunk, ...more }, out);
+  return out;
+};
+const textsOf = (out: OutgoingMessage[]) => out.map(({ text }) => text);
+const identity = `path="/var/log/app.log" inode="2049:7" boot="${bootId}"`;
+
+syslog('a line of a log file has the time of reading, its file and its offset', () => {
+  const out = bytesOfLine('hello\n\nworld\n');
+  const head = `<134>1 2023-11-14T22:15:00.000000Z guest1 app.log - - [file@32473 ${identity}`;
+  assert.equal(textsOf(out), [
+    `${head} offset="1000"] hello`,
+    `${head} offset="1006"] `,
+    `${head} offset="1007"] world`,
+  ]);
+  assert.equal(
+    out.map(({ cursor }) => cursor),
+    ['259:1006', '259:1007', '259:1013'],
+  );
+});
+
+syslog('a record of the audit trail has its own time, and its type as MSGID', () => {
+  const path = '/var/log/audit/audit.log';
+  const line = 'type=USER_LOGIN msg=audit(1700000000.123:7): a\x1dUID="root" \xff';
+  assert.equal(textsOf(bytesOfLine(`${line}\n`, { path })), [
+    '<110>1 2023-11-14T22:13:20.123000Z guest1 audit - USER_LOGIN ' +
+      `[file@32473 path="${path}" inode="2049:7" boot="${bootId}" offset="1000"] ${line}`,
+  ]);
+});
+
+syslog('a path cannot end the structured data, and a type cannot end the MSGID', () => {
+  const path = '/var/log/a"] b\\ c.log';
+  const [message = ''] = textsOf(bytesOfLine('type=A B msg=audit(1700000000.123:7): a\n', { path }));
+  assert.match(message, 'path="/var/log/a\\"\\] b\\\\ c.log" inode');
+  assert.match(message, ' audit - A_B [file@');
+  const [other = ''] = textsOf(bytesOfLine('a\n', { path }));
+  assert.match(other, ` guest1 a"]_b\\_c.log - - [file@`);
+});
+
+syslog('only an incomplete last line of a log file is marked', () => {
+  const marked = (terminated: boolean, text: string) =>
+    textsOf(bytesOfLine(text, { terminated })).map((message) => message.includes(' incomplete="1"] '));
+  assert.equal(marked(false, 'a\nb'), [false, true]);
+  assert.equal(marked(true, 'a\nb\n'), [false, false]);
+});
+
+syslog('a long line of a log file arrives in parts, of which the last one has the position', () => {
+  const line = Array.from({ length: 20_000 }, (_, n) => String(n % 10)).join('');
+  const out = bytesOfLine(`${line}\n`, { path: '/var/log/audit/audit.log' });
+  assert.is(out.length, 3);
+  const parts = textsOf(out).map((text) => /^(.* part="(\d)\/3")\] (.*)$/.exec(text) ?? []);
+  assert.equal(
+    parts.map(([, , number]) => number),
+    ['1', '2', '3'],
+  );
+  assert.is(parts.map(([, , , text]) => text).join(''), line);
+  assert.ok(textsOf(out).every((text) => text.length <= 8000 && text.includes(' offset="1000" part=')));
+  assert.equal(
+    out.map(({ cursor, continues }) => [cursor, continues]),
+    [
+      ['', true],
+      ['', true],
+      [`259:${1000 + line.length + 1}`, undefined],
+    ],
   );
 });
 

@@ -1,0 +1,100 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { OutgoingMessage } from '../../../../agent/forward/encode/encoder.ts';
+import { ExportEncoder } from '../../../../agent/forward/encode/export-encoder.ts';
+import type { LineChunk } from '../../../../agent/forward/reader.ts';
+import { exportedFields } from '../../../wire/support/remote.ts';
+
+const encoder = suite('export encoder: lines of log files');
+
+const bootId = 'b'.repeat(32);
+const clock = { realtime: () => 1_700_000_100_000_000, monotonic: () => 100_000_000, bootId };
+const common = [
+  '__REALTIME_TIMESTAMP=1700000100000000',
+  '__MONOTONIC_TIMESTAMP=100000000',
+  `_BOOT_ID=${bootId}`,
+  '_HOSTNAME=guest1',
+  'PRIORITY=6',
+];
+
+function encode(text: string, more: Partial<LineChunk> = {}): OutgoingMessage[] {
+  const out: OutgoingMessage[] = [];
+  const chunk = { id: 259, path: '/var/log/app.log', inode: '2049:7', offset: 1000, text, terminated: true };
+  new ExportEncoder(clock, 'guest1').encodeLines({ ...chunk, ...more }, out);
+  return out;
+}
+
+/** Returns the fields of each message, as a program parses them that knows the format. */
+const fieldsOf = (out: OutgoingMessage[]) =>
+  exportedFields(Buffer.from(out.map(({ text }) => `__CURSOR=s=1\n${text}`).join(''), 'latin1')).map(
+    (fields) => fields.slice(1),
+  );
+
+encoder('a line has the time of reading, its file and its offset', () => {
+  const out = encode('hello\nworld\n');
+  assert.equal(
+    out.map(({ cursor }) => cursor),
+    ['259:1006', '259:1012'],
+  );
+  const at = (offset: number) => [
+    ...common,
+    ...['IMMUTAFS_FILE=/var/log/app.log', 'IMMUTAFS_INODE=2049:7', `IMMUTAFS_OFFSET=${offset}`],
+    ...['SYSLOG_FACILITY=16', 'SYSLOG_IDENTIFIER=app.log'],
+  ];
+  assert.equal(fieldsOf(out), [
+    [...at(1000), 'MESSAGE=hello'],
+    [...at(1006), 'MESSAGE=world'],
+  ]);
+});
+
+encoder('a record of the audit trail has its own time, type and serial number', () => {
+  const line = 'type=USER_LOGIN msg=audit(1700000000.123:7): pid=1';
+  const [fields] = fieldsOf(encode(`${line}\n`, { path: '/var/log/audit/audit.log' }));
+  assert.equal(fields?.slice(-6), [
+    ...['SYSLOG_FACILITY=13', 'SYSLOG_IDENTIFIER=audit', '_SOURCE_REALTIME_TIMESTAMP=1700000000123000'],
+    ...['_AUDIT_TYPE_NAME=USER_LOGIN', '_AUDIT_ID=7', `MESSAGE=${line}`],
+  ]);
+});
+
+for (const text of [
+  '\xff\xfe\x80',
+  'a\x1db',
+  '\x00',
+  'a\rb',
+  '\x7f',
+  'caf\xc3\xa9',
+  'x'.repeat(70_000) + '\xff',
+])
+  encoder(`${JSON.stringify(text.slice(0, 10))}, ${text.length} bytes: MESSAGE has the binary form`, () => {
+    const [message] = encode(`${text}\n`);
+    assert.match(message?.text ?? '', '\nMESSAGE\n');
+    assert.is(fieldsOf(encode(`${text}\n`))[0]?.at(-1), `MESSAGE=${text}`);
+  });
+
+encoder('a tab and an empty line have the form of text', () => {
+  assert.equal(
+    fieldsOf(encode('a\tb\n\n')).map((fields) => fields.at(-1)),
+    ['MESSAGE=a\tb', 'MESSAGE='],
+  );
+});
+
+encoder('a path with a line feed adds no field', () => {
+  const [fields] = fieldsOf(encode('a\n', { path: '/var/log/x\n_UID=0\n.log' }));
+  assert.ok(fields?.includes('IMMUTAFS_FILE=/var/log/x\n_UID=0\n.log'));
+  assert.ok(fields?.includes('SYSLOG_IDENTIFIER=x\n_UID=0\n.log'));
+  assert.is(fields?.includes('_UID=0'), false);
+});
+
+encoder('a line with text of the format adds no field', () => {
+  const [fields, ...others] = fieldsOf(encode('type=X\x1d msg=audit(1700000000.123:7):\n'));
+  assert.is(others.length, 0);
+  assert.ok(fields?.includes('_AUDIT_TYPE_NAME=X\x1d'));
+});
+
+encoder('only an incomplete last line is marked', () => {
+  const marked = (terminated: boolean) =>
+    fieldsOf(encode('a\nb', { terminated })).map((fields) => fields.includes('IMMUTAFS_INCOMPLETE=1'));
+  assert.equal(marked(false), [false, true]);
+});
+
+encoder.run();

@@ -1,0 +1,49 @@
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { FileFields, forEachLine } from '../../../../agent/forward/encode/file-lines.ts';
+
+const lines = suite('lines of a chunk');
+
+const linesOf = (text: string, offset = 0) => {
+  const found: [string, number, number, boolean][] = [];
+  const chunk = { id: 1, path: '/a', inode: '1:1', offset, text, terminated: text.endsWith('\n') };
+  forEachLine(chunk, (...line) => found.push(line));
+  return found;
+};
+
+lines('each line has its offsets in the file, also empty ones and an incomplete last one', () => {
+  assert.equal(linesOf('a\n\nbc\nd', 100), [
+    ['a', 100, 102, false],
+    ['', 102, 103, false],
+    ['bc', 103, 106, false],
+    ['d', 106, 107, true],
+  ]);
+  assert.equal(linesOf('a\n'), [['a', 0, 2, true]]);
+  assert.equal(linesOf(''), []);
+});
+
+lines('the lines are the text, and each begins where the one before ends', () => {
+  const text = fc.string({ unit: fc.constantFrom('a', '\n', '\xff', '\r') });
+  fc.assert(
+    fc.property(text, fc.nat(1000), (each, offset) => {
+      let end = offset;
+      for (const [line, from, to] of linesOf(each, offset)) {
+        assert.is(from, end);
+        assert.is(each.slice(from - offset, to - offset).replace(/\n$/, ''), line);
+        end = to;
+      }
+      assert.is(end, offset + each.length);
+    }),
+  );
+});
+
+lines('the program is audit for its records, and otherwise the name of the file, in bytes', () => {
+  const fields = new FileFields('/var/log/caf\u00e9.log');
+  const record = { type: 'LOGIN', time: '1', serial: '1' };
+  assert.is(fields.path, '/var/log/caf\xc3\xa9.log');
+  assert.equal([fields.identifier(undefined), fields.facility(undefined)], ['caf\xc3\xa9.log', 16]);
+  assert.equal([fields.identifier(record), fields.facility(record)], ['audit', 13]);
+});
+
+lines.run();

@@ -1,0 +1,89 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { findContent, openGeneration, rotatedFiles } from '../../../../agent/forward/files/generations.ts';
+import { Tail } from '../../../../agent/forward/files/tail.ts';
+import { openLogFile } from '../../../../agent/system/log-file.ts';
+import { inTemporaryFolder } from '../../../harness/temporary.ts';
+
+const generations = suite('the files that rotation makes of a log');
+
+/** Creates files with these mtimes, in seconds. */
+function create(folder: string, files: Record<string, number>): void {
+  for (const [name, time] of Object.entries(files)) {
+    fs.writeFileSync(`${folder}/${name}`, `${name}\n`);
+    fs.utimesSync(`${folder}/${name}`, time, time);
+  }
+}
+
+const namesOf = (log: string) => rotatedFiles(log).map(({ file }) => path.basename(file));
+
+generations(
+  'they are found in the order in which they were written, without compressed and other files',
+  () => {
+    inTemporaryFolder((folder) => {
+      create(folder, {
+        ...{ 'app.log': 9, 'app.log.1': 8, 'app.log.2': 7, 'app.log.10': 3, 'app.log-20260131': 5 },
+        ...{ 'app.log.3.gz': 4, 'app.log-1.xz': 4, 'app.log.4.Z': 4, 'app.logs': 4, 'other.log.1': 4 },
+      });
+      assert.equal(namesOf(`${folder}/app.log`), [
+        'app.log.10',
+        'app.log-20260131',
+        'app.log.2',
+        'app.log.1',
+      ]);
+    });
+  },
+);
+
+generations('of two files with the same time, the one with the higher number is older', () => {
+  inTemporaryFolder((folder) => {
+    create(folder, { 'app.log.9': 5, 'app.log.10': 5, 'app.log.2': 5 });
+    assert.equal(namesOf(`${folder}/app.log`), ['app.log.10', 'app.log.9', 'app.log.2']);
+  });
+});
+
+generations('a folder that does not exist has none', () => {
+  assert.equal(rotatedFiles('/nonexistent/app.log'), []);
+});
+
+generations('content is found by its inode, and otherwise in a copy', () => {
+  inTemporaryFolder((folder) => {
+    const log = `${folder}/app.log`;
+    fs.writeFileSync(log, 'a\nb\n');
+    const tail = new Tail(1, log, openLogFile(log), 4);
+    const record = tail.record();
+    tail.close();
+    const found = () => {
+      const it = findContent(rotatedFiles(log), record);
+      it?.file.close();
+      return it === undefined ? undefined : path.basename(it.generation.file);
+    };
+    fs.copyFileSync(log, `${log}.1`);
+    fs.renameSync(log, `${log}.2`);
+    assert.is(found(), 'app.log.2');
+    fs.appendFileSync(`${log}.2`, 'c\n');
+    assert.is(found(), 'app.log.2');
+    // Neither the inode nor the beginning proves the content.
+    fs.writeFileSync(`${log}.2`, 'a\nx\nc\n');
+    assert.is(found(), 'app.log.1');
+    fs.truncateSync(`${log}.1`, 2);
+    assert.is(found(), undefined);
+  });
+});
+
+generations('a file is not opened if another one has its name meanwhile', () => {
+  inTemporaryFolder((folder) => {
+    create(folder, { 'app.log.1': 5 });
+    const [generation] = rotatedFiles(`${folder}/app.log`);
+    assert.ok(generation);
+    openGeneration(generation)?.close();
+    fs.renameSync(`${folder}/app.log.1`, `${folder}/app.log.2`);
+    assert.is(openGeneration(generation), undefined);
+    create(folder, { 'app.log.1': 5 });
+    assert.is(openGeneration(generation), undefined);
+  });
+});
+
+generations.run();

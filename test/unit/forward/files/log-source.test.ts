@@ -1,0 +1,217 @@
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { expandPattern } from '../../../../agent/forward/files/log-files.ts';
+import { chunksOf, linesOf, logFiles } from '../../../harness/log-sources.ts';
+import { inTemporaryFolder } from '../../../harness/temporary.ts';
+
+const sources = suite('the logs of FORWARD_FILES');
+
+const inFolder = (action: (log: string, folder: string) => void) =>
+  inTemporaryFolder((folder) => action(path.join(folder, 'app.log'), folder));
+
+/** What is in the place of a log, and the expected error without the path. */
+const refused: Record<string, [(log: string, folder: string) => void, string]> = {
+  'a symbolic link': [
+    (log, folder) => {
+      fs.writeFileSync(`${folder}/secret`, 'secret\n');
+      fs.symlinkSync('secret', log);
+    },
+    'a symbolic link; name its target',
+  ],
+  'a symbolic link to nothing': [(log) => fs.symlinkSync('nothing', log), 'a symbolic link; name its target'],
+  'a FIFO': [(log) => execFileSync('mkfifo', [log]), 'not a regular file'],
+  'a folder': [(log) => fs.mkdirSync(log), 'not a regular file'],
+};
+
+for (const [title, [make, expected]] of Object.entries(refused))
+  sources(`${title} is refused at once, with the reason, and other logs are read`, () => {
+    inFolder((log, folder) => {
+      make(log, folder);
+      fs.writeFileSync(`${folder}/other.log`, 'other\n');
+      const files = logFiles([log, `${folder}/other.log`]);
+      assert.equal(linesOf(chunksOf(files)), ['other']);
+      const [source, other] = files.state();
+      assert.equal([source?.path, source?.error], [log, `${log}: ${expected}`]);
+      assert.is(other?.error, '');
+      assert.equal(
+        files.records().map((record) => record.path),
+        [`${folder}/other.log`],
+      );
+      fs.rmSync(log, { recursive: true });
+      fs.writeFileSync(log, 'now a file\n');
+      assert.equal(linesOf(chunksOf(files, 1000)), ['now a file']);
+      assert.is(files.state()[0]?.error, '');
+    });
+  });
+
+sources('a folder on the way that is a symbolic link is refused', () => {
+  inFolder((_, folder) => {
+    fs.mkdirSync(`${folder}/real`);
+    fs.writeFileSync(`${folder}/real/app.log`, 'a\n');
+    fs.symlinkSync('real', `${folder}/link`);
+    const files = logFiles([`${folder}/link/app.log`]);
+    assert.equal(chunksOf(files), []);
+    assert.match(files.state()[0]?.error ?? '', 'reached through a symbolic link');
+  });
+});
+
+sources('a link that takes the place of an open log is refused, and the log is read to its end', () => {
+  inFolder((log, folder) => {
+    fs.writeFileSync(log, 'a\n');
+    fs.writeFileSync(`${folder}/secret`, 'secret\n');
+    const files = logFiles([log]);
+    assert.equal(linesOf(chunksOf(files)), ['a']);
+    fs.renameSync(log, `${log}.1`);
+    fs.appendFileSync(`${log}.1`, 'b\n');
+    fs.symlinkSync('secret', log);
+    assert.equal(linesOf(chunksOf(files, 1000)), ['b']);
+    assert.match(files.state()[0]?.error ?? '', 'a symbolic link');
+  });
+});
+
+sources('a rotated file that is a link is not read', () => {
+  inFolder((log, folder) => {
+    fs.writeFileSync(`${folder}/secret`, 'secret\n');
+    fs.symlinkSync('secret', `${log}.1`);
+    fs.writeFileSync(log, 'a\n');
+    assert.equal(linesOf(chunksOf(logFiles([log]))), ['a']);
+  });
+});
+
+sources('a log that does not exist is no error, and is read when it appears', () => {
+  inFolder((log) => {
+    const files = logFiles([log]);
+    assert.equal([chunksOf(files), files.state()], [[], []]);
+    fs.writeFileSync(log, 'a\n');
+    assert.equal(linesOf(chunksOf(files, 1000)), ['a']);
+  });
+});
+
+sources(
+  '* matches neither compressed nor rotated files of another pattern, and no names with a dot first',
+  () => {
+    inTemporaryFolder((folder) => {
+      const names = ['app-1.log', 'app-2.log', 'app-2.log.1', 'app-3.log.gz', 'app-4.txt', '.app-5.log'];
+      for (const name of names) fs.writeFileSync(`${folder}/${name}`, `${name}\n`);
+      const matched = (pattern: string) =>
+        expandPattern(`${folder}/${pattern}`).map((file) => path.basename(file));
+      assert.equal(matched('app-*.log'), ['app-1.log', 'app-2.log']);
+      assert.equal(matched('app-3*'), []);
+      assert.equal(matched('app-?.txt'), ['app-4.txt']);
+      assert.equal(matched('app-[13-9].*'), ['app-4.txt', 'app-1.log'].sort());
+      assert.equal(matched('*5.log'), []);
+      assert.equal(expandPattern(`${folder}/absent/*.log`), []);
+      assert.equal(matched('absent.log'), ['absent.log']);
+    });
+  },
+);
+
+sources('a new log that a pattern matches is found after at most 5 s', () => {
+  inTemporaryFolder((folder) => {
+    const files = logFiles([`${folder}/*.log`]);
+    assert.equal(chunksOf(files, 0), []);
+    fs.writeFileSync(`${folder}/new.log`, 'a\n');
+    assert.equal(chunksOf(files, 4999), []);
+    assert.equal(linesOf(chunksOf(files, 5000)), ['a']);
+  });
+});
+
+sources('of more than 200 logs, the first 200 are read, and the first one too many is named', () => {
+  inTemporaryFolder((folder) => {
+    for (let n = 100; n < 302; n += 1) fs.writeFileSync(`${folder}/${n}.log`, `${n}\n`);
+    const troubles: string[] = [];
+    const files = logFiles([`${folder}/*.log`], { trouble: (reason) => troubles.push(reason) });
+    assert.is(new Set(linesOf(chunksOf(files))).size, 200);
+    assert.equal(troubles, [`FORWARD_FILES matches more than 200 files; ${folder}/300.log is not forwarded`]);
+    assert.is(files.state().length, 200);
+  });
+});
+
+sources('the logs take turns', () => {
+  inTemporaryFolder((folder) => {
+    const line = `${'x'.repeat(1023)}\n`;
+    for (const name of ['a', 'b']) fs.writeFileSync(`${folder}/${name}.log`, line.repeat(1024));
+    const paths = chunksOf(logFiles([`${folder}/*.log`])).map((chunk) => path.basename(chunk.path));
+    assert.equal(paths.slice(0, 4), ['a.log', 'b.log', 'a.log', 'b.log']);
+  });
+});
+
+sources('firstOffset: what is on the sealed disk is not sent, except if the log was forwarded before', () => {
+  inFolder((log) => {
+    fs.writeFileSync(log, 'sealed\n');
+    const first = logFiles([log], { firstOffset: () => 7 });
+    assert.equal(chunksOf(first), []);
+    assert.is(first.state()[0]?.behindBytes, 0);
+    fs.appendFileSync(log, 'a\n');
+    const chunks = chunksOf(first, 1);
+    assert.equal(linesOf(chunks), ['a']);
+    const [id = 0] = chunks.map((chunk) => chunk.id);
+    first.acknowledge(`${id}:9`);
+    fs.appendFileSync(log, 'b\n');
+    assert.equal(linesOf(chunksOf(logFiles([log], { records: first.records(), firstOffset: () => 7 }))), [
+      'b',
+    ]);
+  });
+});
+
+sources('firstOffset: an offset after the end of the log is ignored', () => {
+  inFolder((log) => {
+    fs.writeFileSync(log, 'a\n');
+    assert.equal(linesOf(chunksOf(logFiles([log], { firstOffset: () => 3 }))), ['a']);
+  });
+});
+
+sources('the state counts acknowledged and waiting bytes', () => {
+  inFolder((log) => {
+    fs.writeFileSync(log, 'a\nbb\n');
+    const files = logFiles([log]);
+    const [chunk] = chunksOf(files);
+    files.acknowledge(`${chunk?.id ?? 0}:2`);
+    const [state] = files.state();
+    assert.equal(
+      [state?.acknowledgedBytes, state?.behindBytes, state?.lostBytes, state?.error],
+      [2, 3, 0, ''],
+    );
+    files.acknowledge(`${chunk?.id ?? 0}:1`);
+    assert.is(files.state()[0]?.acknowledgedBytes, 2);
+    files.acknowledge('77:5');
+    files.acknowledge('nonsense');
+  });
+});
+
+sources('what was truncated before it could be read is counted as lost, and reported once', () => {
+  inFolder((log) => {
+    fs.writeFileSync(log, 'a\n');
+    const files = logFiles([log]);
+    const lost: string[] = [];
+    files.lost = (text) => lost.push(text);
+    assert.equal(linesOf(chunksOf(files)), ['a']);
+    fs.appendFileSync(log, 'not complete');
+    assert.equal(chunksOf(files, 1), []);
+    fs.truncateSync(log);
+    fs.utimesSync(log, 2_000_000_000, 2_000_000_000);
+    assert.equal(chunksOf(files, 2), []);
+    assert.is(files.state()[0]?.lostBytes, 12);
+    assert.equal(lost, [`12 bytes of ${log} are lost, because it was truncated before it could be read`]);
+  });
+});
+
+sources('a log that was removed before its end could be read is counted after a restart', () => {
+  inFolder((log) => {
+    fs.writeFileSync(log, 'a\nb\n');
+    const before = logFiles([log]);
+    const [chunk] = chunksOf(before);
+    before.acknowledge(`${chunk?.id ?? 0}:2`);
+    const records = before.records();
+    fs.rmSync(log);
+    fs.writeFileSync(log, 'a new log\n');
+    const files = logFiles([log], { records });
+    assert.equal(linesOf(chunksOf(files)), ['a new log']);
+    assert.is(files.state()[0]?.lostBytes, 2);
+  });
+});
+
+sources.run();
