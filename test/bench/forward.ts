@@ -2,6 +2,7 @@ import { execa } from 'execa';
 import { inRoot } from '../../packaging/build/paths.ts';
 import { figures } from './forward/figures.ts';
 import type { Measured, Plan } from './forward/measure.ts';
+import { fileFigures } from './forward-files.ts';
 import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import { unpack } from './unpack.ts';
@@ -29,7 +30,7 @@ export async function forward(): Promise<Result> {
       'Latency: journald notifies readers only every 250 ms, systemd-journal-remote of each entry.\n' +
       busy(measured),
     control: 'rival',
-    figures: figures(measured),
+    figures: [...figures(measured), ...(await fileFigures(agent))],
   };
 }
 

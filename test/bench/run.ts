@@ -1,6 +1,7 @@
 import { audit } from './audit.ts';
 import { boot } from './boot.ts';
 import { forward } from './forward.ts';
+import { forwardFiles } from './forward-files.ts';
 import { initramfs } from './initramfs.ts';
 import { mounts } from './mounts.ts';
 import { prepare } from './prepare.ts';
@@ -27,6 +28,7 @@ const benchmarks: Record<string, () => Promise<Result>> = {
   'prepare-home': prepareHome,
   initramfs,
   forward,
+  'forward-files': forwardFiles,
   boot,
   update,
 };

@@ -1,5 +1,5 @@
 import type { Clock } from '../../system/clock.ts';
-import { type AuditRecord, parseAuditRecord } from '../files/audit-event.ts';
+import { type AuditRecord, AuditRecords } from '../files/audit-event.ts';
 import { type LineChunk, type LogEntry, filePosition } from '../reader.ts';
 import type { Encoder, OutgoingMessage } from './encoder.ts';
 import { FileFields, forEachLine } from './file-lines.ts';
@@ -26,13 +26,17 @@ export class ExportEncoder implements Encoder {
       `__REALTIME_TIMESTAMP=${realtime()}\n__MONOTONIC_TIMESTAMP=${monotonic()}\n_BOOT_ID=${bootId}\n` +
       `_HOSTNAME=${this.#host}\nPRIORITY=${FileFields.severity}\n${field('IMMUTAFS_FILE', utf8(path))}IMMUTAFS_INODE=${inode}\n`;
     const fields = new FileFields(path);
+    const records = new AuditRecords();
+    const programs = new Map<string | undefined, string>();
     forEachLine(chunk, (line, offset, end, isLast) => {
-      const record = parseAuditRecord(line);
+      const record = records.parse(line);
+      // Few of these serve all lines of a chunk.
+      let program = programs.get(record?.type);
+      if (program === undefined) programs.set(record?.type, (program = programFields(fields, record)));
       const incomplete = isLast && !terminated ? 'IMMUTAFS_INCOMPLETE=1\n' : '';
-      const text =
-        `${head}IMMUTAFS_OFFSET=${offset}\n${incomplete}SYSLOG_FACILITY=${fields.facility(record)}\n` +
-        `${field('SYSLOG_IDENTIFIER', fields.identifier(record))}${record === undefined ? '' : auditFields(record)}` +
-        `${field('MESSAGE', line)}\n`;
+      const event =
+        record === undefined ? '' : `_SOURCE_REALTIME_TIMESTAMP=${record.time}\n_AUDIT_ID=${record.serial}\n`;
+      const text = `${head}IMMUTAFS_OFFSET=${offset}\n${incomplete}${program}${event}${binary('MESSAGE', line)}\n`;
       out.push({ text, cursor: filePosition(id, end) });
     });
   }
@@ -46,9 +50,10 @@ export class ExportEncoder implements Encoder {
   }
 }
 
-/** Returns the fields that journald sets for an entry of the audit subsystem (systemd.journal-fields(7)). */
-function auditFields({ type, time, serial }: AuditRecord): string {
-  return `_SOURCE_REALTIME_TIMESTAMP=${time}\n${field('_AUDIT_TYPE_NAME', type)}_AUDIT_ID=${serial}\n`;
+/** Returns the fields that depend on the type of a record only, as journald sets them (systemd.journal-fields(7)). */
+function programFields(fields: FileFields, record: AuditRecord | undefined): string {
+  const type = record === undefined ? '' : field('_AUDIT_TYPE_NAME', record.type);
+  return `SYSLOG_FACILITY=${fields.facility(record)}\n${field('SYSLOG_IDENTIFIER', fields.identifier(record))}${type}`;
 }
 
 /**
@@ -58,10 +63,14 @@ function auditFields({ type, time, serial }: AuditRecord): string {
  */
 function field(name: string, value: string): string {
   // eslint-disable-next-line no-control-regex -- control characters require the binary form
-  if (!/[\x00-\x08\x0a-\x1f\x7f-\xff]/.test(value)) return `${name}=${value}\n`;
-  const length = Buffer.alloc(8);
-  length.writeUInt32LE(value.length);
-  return `${name}\n${length.toString('latin1')}${value}\n`;
+  return /[\x00-\x08\x0a-\x1f\x7f-\xff]/.test(value) ? binary(name, value) : `${name}=${value}\n`;
+}
+
+/** Returns a field with its length, which is permitted for every value, so that the value need not be searched. */
+function binary(name: string, value: string): string {
+  const { length } = value;
+  const low = String.fromCharCode(length & 255, (length >> 8) & 255, (length >> 16) & 255, length >>> 24);
+  return `${name}\n${low}\0\0\0\0${value}\n`;
 }
 
 /** Returns a text with one character for each byte of its UTF-8 form. */

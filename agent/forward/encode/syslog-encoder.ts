@@ -1,5 +1,5 @@
 import type { Clock } from '../../system/clock.ts';
-import { parseAuditRecord } from '../files/audit-event.ts';
+import { AuditRecords } from '../files/audit-event.ts';
 import { type LineChunk, type LogEntry, field, filePosition } from '../reader.ts';
 import type { Encoder, OutgoingMessage } from './encoder.ts';
 import { FileFields, forEachLine } from './file-lines.ts';
@@ -60,15 +60,22 @@ export class SyslogEncoder implements Encoder {
     const { id, path, inode, terminated } = chunk;
     const now = this.#timestamps.format(String(this.#clock.realtime()));
     const fields = new FileFields(path);
-    const data = `[${fileDataId}${parameter('path', fields.path)} inode="${inode}" boot="${this.#clock.bootId}"`;
+    const data = `[${fileDataId}${parameter('path', fields.path)} inode="${inode}" boot="${this.#clock.bootId}" offset="`;
+    const records = new AuditRecords();
+    const heads = new Map<string | undefined, string>();
     forEachLine(chunk, (line, offset, end, isLast) => {
-      const record = parseAuditRecord(line);
-      const time = record === undefined ? now : this.#timestamps.format(record.time);
+      const record = records.parse(line);
       const priority = fields.facility(record) * 8 + FileFields.severity;
-      const app = printable(fields.identifier(record), 48);
-      const type = record === undefined ? '-' : printable(record.type, 32);
+      const time = record === undefined ? now : this.#timestamps.format(record.time);
+      // Few heads serve all lines of a chunk.
+      let common = heads.get(record?.type);
+      if (common === undefined) {
+        const app = printable(fields.identifier(record), 48);
+        common = ` ${this.#host} ${app} - ${printable(record?.type ?? '', 32)} ${data}`;
+        heads.set(record?.type, common);
+      }
       const incomplete = isLast && !terminated ? ' incomplete="1"' : '';
-      const head = `<${priority}>1 ${time} ${this.#host} ${app} - ${type} ${data} offset="${offset}"${incomplete}`;
+      const head = `<${priority}>1 ${time}${common}${offset}"${incomplete}`;
       const cursor = filePosition(id, end);
       if (head.length + 2 + line.length <= this.#limit) out.push({ text: `${head}] ${line}`, cursor });
       else this.#parts(head, line, 0, cursor, out);

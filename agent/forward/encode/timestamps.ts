@@ -6,9 +6,12 @@ export class Timestamps {
   #second = '';
   /** The formatted time up to the decimal point; '' if the time is out of range. */
   #date = '';
+  #last = '';
+  #formatted = '-';
 
   /** @param microseconds since 1970, in decimal digits */
   format(microseconds: string): string {
+    if (microseconds === this.#last) return this.#formatted;
     const second = microseconds.slice(0, -6);
     if (second !== this.#second) {
       this.#second = second;
@@ -17,7 +20,9 @@ export class Timestamps {
       this.#date = valid ? date.toISOString().slice(0, 20) : '';
     }
     // A year before 0 has more digits, so the slice does not end at the decimal point.
-    return this.#date.endsWith('.') ? `${this.#date}${microseconds.slice(-6)}Z` : '-';
+    this.#formatted = this.#date.endsWith('.') ? `${this.#date}${microseconds.slice(-6)}Z` : '-';
+    this.#last = microseconds;
+    return this.#formatted;
   }
 }
 

@@ -31,14 +31,14 @@ export class Unacknowledged {
    * would keep the chunk in memory. Joining and splitting the cursors makes them slices of one short string instead.
    */
   add(batch: OutgoingMessage[]): void {
-    const last = () => lastCursors(batch.map(({ cursor }) => cursor)).map(ownCopy);
-    const all = () =>
-      batch
-        .map(({ cursor }) => cursor)
-        .join('\n')
-        .split('\n');
-    const cursors = this.#sparse ? last() : all();
-    const entries = this.#sparse ? batch.filter(({ cursor }) => cursor !== '').length : 0;
+    const all: string[] = [];
+    let entries = 0;
+    for (const { cursor } of batch) {
+      all.push(cursor);
+      if (cursor !== '') entries += 1;
+    }
+    const cursors = this.#sparse ? lastCursors(all).map(ownCopy) : all.join('\n').split('\n');
+    if (!this.#sparse) entries = 0;
     this.#batches.push({ cursors, entries, count: batch.length, acknowledged: 0 });
     this.length += batch.length;
   }
@@ -91,11 +91,20 @@ export class Unacknowledged {
 /** Returns the last cursor of the journal, and the last position in each log file, in any order. */
 function lastCursors(cursors: readonly string[]): string[] {
   let journal = '';
+  let [file, position] = ['', ''];
   let files: Map<string, string> | undefined;
   for (const cursor of cursors) {
     if (cursor === '') continue;
     if (!isFilePosition(cursor)) journal = cursor;
-    else (files ??= new Map<string, string>()).set(cursor.slice(0, cursor.indexOf(':')), cursor);
+    else {
+      // Most positions are in the same file as the position before.
+      if (file === '' || !cursor.startsWith(file)) {
+        if (file !== '') (files ??= new Map<string, string>()).set(file, position);
+        file = cursor.slice(0, cursor.indexOf(':') + 1);
+      }
+      position = cursor;
+    }
   }
+  if (file !== '') (files ??= new Map<string, string>()).set(file, position);
   return [...(journal === '' ? [] : [journal]), ...(files?.values() ?? [])];
 }

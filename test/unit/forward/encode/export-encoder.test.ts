@@ -51,8 +51,8 @@ encoder('a record of the audit trail has its own time, type and serial number', 
   const line = 'type=USER_LOGIN msg=audit(1700000000.123:7): pid=1';
   const [fields] = fieldsOf(encode(`${line}\n`, { path: '/var/log/audit/audit.log' }));
   assert.equal(fields?.slice(-6), [
-    ...['SYSLOG_FACILITY=13', 'SYSLOG_IDENTIFIER=audit', '_SOURCE_REALTIME_TIMESTAMP=1700000000123000'],
-    ...['_AUDIT_TYPE_NAME=USER_LOGIN', '_AUDIT_ID=7', `MESSAGE=${line}`],
+    ...['SYSLOG_FACILITY=13', 'SYSLOG_IDENTIFIER=audit', '_AUDIT_TYPE_NAME=USER_LOGIN'],
+    ...['_SOURCE_REALTIME_TIMESTAMP=1700000000123000', '_AUDIT_ID=7', `MESSAGE=${line}`],
   ]);
 });
 
@@ -65,13 +65,11 @@ for (const text of [
   'caf\xc3\xa9',
   'x'.repeat(70_000) + '\xff',
 ])
-  encoder(`${JSON.stringify(text.slice(0, 10))}, ${text.length} bytes: MESSAGE has the binary form`, () => {
-    const [message] = encode(`${text}\n`);
-    assert.match(message?.text ?? '', '\nMESSAGE\n');
+  encoder(`${JSON.stringify(text.slice(0, 10))}, ${text.length} bytes: MESSAGE is unchanged`, () => {
     assert.is(fieldsOf(encode(`${text}\n`))[0]?.at(-1), `MESSAGE=${text}`);
   });
 
-encoder('a tab and an empty line have the form of text', () => {
+encoder('a tab and an empty line are unchanged', () => {
   assert.equal(
     fieldsOf(encode('a\tb\n\n')).map((fields) => fields.at(-1)),
     ['MESSAGE=a\tb', 'MESSAGE='],

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { openEventAt, parseAuditRecord } from '../../../../agent/forward/files/audit-event.ts';
+import { AuditRecords, openEventAt, parseAuditRecord } from '../../../../agent/forward/files/audit-event.ts';
 
 const records = suite('records of the audit trail');
 
@@ -29,6 +29,8 @@ for (const [title, line] of Object.entries({
   'no serial number': `type=X msg=audit(1700000000.123:): a`,
   'a serial number with a space': `type=X msg=audit(1700000000.123: 7): a`,
   'a serial number that is too long': `type=X ${id('1'.repeat(21))} a`,
+  'no time at all': 'type=X msg=audit(-): a',
+  'an empty id': 'type=X msg=audit(): a',
   'no end of the id': `type=X msg=audit(1700000000.123:7`,
 }))
   records(`${title} is not one`, () => assert.is(parseAuditRecord(line), undefined));
@@ -50,6 +52,21 @@ for (const [title, marked] of Object.entries({
 records('an id within the text of the last record holds back no more than this record', () => {
   const before = `type=AVC ${id(6)} a\n`;
   assert.is(openEventAt(`${before}type=USER_CMD ${id(7)} cmd="${id(6)}"\n`), before.length);
+});
+
+records('records that follow each other are read as each of them alone', () => {
+  const consecutive = new AuditRecords();
+  const one = 'type=A msg=audit(1700000000.123:7): a';
+  const lines = [
+    one,
+    one.replace('A', 'B'),
+    one.replace(':7', ':77'),
+    'text',
+    one,
+    one.replace('.123', '.124'),
+  ];
+  for (const line of [...lines, one.replace(':7)', ':7x)'), one.replace(')', ''), one])
+    assert.equal(consecutive.parse(line), parseAuditRecord(line));
 });
 
 records.run();
