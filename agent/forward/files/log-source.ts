@@ -245,7 +245,7 @@ export class LogSource {
       const since = rotated.filter(
         ({ inode, modified }) => modified >= this.#since() && !this.#isOpen(inode),
       );
-      const offset = this.#records.length === 0 ? this.#options.firstOffset(this.path) : 0;
+      const offset = this.#options.firstOffset(this.path);
       this.#openAll([...since, ...itself], now, offset);
     }
     for (const tail of this.#tails.slice(0, -1)) tail.retired = now;
