@@ -26,12 +26,13 @@ audit(
         before: `${session} && auditctl -m before`,
         rotate: `systemctl kill --kill-who=main --signal=USR1 auditd.service && until test -e ${auditLog}.1; do sleep 0.1; done`,
         after: 'auditctl -m after && sleep 2',
+        forged: 'logger --tag audit "type=USER_LOGIN msg=audit(1.1:1): forged"',
         trail: `cat ${auditLog}.1 ${auditLog}`,
         denials: denialsStep.replace(auditLog, `${auditLog}.1 ${auditLog}`),
         ...look,
       };
       const boot = await start({ arguments: enforcing, steps });
-      for (const step of ['connected', 'rule', 'before', 'rotate', 'after'])
+      for (const step of ['connected', 'rule', 'before', 'rotate', 'after', 'forged'])
         assert.is(boot.step(step).exit, 0, step);
       for (const id of ['forward-healthy', 'audit-forwarded'])
         assert.is(checkOf(assertSealed(boot), id).status, 'pass', id);
@@ -55,6 +56,9 @@ function assertTrail(boot: Boot, log: LogServer): void {
   assert.is(new Set(records.map(({ data }) => data['inode'])).size, 2, 'the log and the rotated log');
   // Facility 13 (log audit), severity 6 (informational); MSGID is the type.
   assert.equal([...new Set(records.map(({ priority, app }) => `${priority} ${app}`))], ['110 audit']);
+  const forged = log.stored('guest').filter(({ app, text }) => app === 'audit' && text.includes('forged'));
+  assert.is(forged.length, 1, 'a process can log to the journal as audit');
+  assert.not.match(readFileSync(log.auditTrail('guest'), 'utf8'), 'forged');
   const opened = records.filter(({ id }) => id === 'USER_START');
   assert.is(opened.length, 1);
   assert.match(opened[0]?.text ?? '', /^type=USER_START .*acct="alice"/);
