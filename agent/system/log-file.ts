@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { HostError, errorCode, isAbsent, onFile } from '../lib/errors.ts';
+import { HostError, isAbsent, onFile } from '../lib/errors.ts';
+import { inFolder } from './foreign-folder.ts';
 
 /** What identifies a log file, and how much of it there is. */
 export interface LogFileStat {
@@ -9,6 +10,7 @@ export interface LogFileStat {
   bytes: number;
   /** The mtime, in milliseconds since the epoch, with a fraction. */
   modified: number;
+  isFile: boolean;
 }
 
 /** A log file that stays open, so that it can be read to its end after it was renamed or removed. */
@@ -25,41 +27,28 @@ const { O_RDONLY, O_NONBLOCK, O_NOFOLLOW } = fs.constants;
  * Opens a log file.
  *
  * The folder may belong to another user, who could put a symbolic link in the place of the log and have the agent send
- * a file that only the agent may read. Therefore, only a regular file is opened, and no symbolic link is followed.
+ * a file that only the agent may read. Therefore, only a regular file is opened, the log itself must not be a symbolic
+ * link, and a symbolic link on the way is followed only if root made it (foreign-folder.ts).
  *
  * @throws HostError with the reason
  */
 export function openLogFile(file: string): LogFile {
   return onFile(file, () => {
-    const fd = openWithoutLinks(file);
-    try {
-      if (!fs.fstatSync(fd).isFile()) throw new HostError(`${file}: not a regular file`, 'EINVAL');
-      // The kernel knows under which name the file was opened; a renamed folder or link on the way shows here.
-      if (!isOpenedAs(fd, file))
-        throw new HostError(`${file}: reached through a symbolic link; name the path without it`, 'ELOOP');
-      return logFile(file, fd);
-    } catch (error) {
-      fs.closeSync(fd);
-      throw error;
-    }
+    const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW;
+    const fd = inFolder(path.dirname(file), (at) => openRegular(at(path.basename(file)), flags, file));
+    return logFile(file, fd);
   });
 }
 
-function openWithoutLinks(file: string): number {
-  try {
-    return fs.openSync(file, O_RDONLY | O_NONBLOCK | O_NOFOLLOW);
-  } catch (error) {
-    // The kernel's own words, "too many symbolic links", would make the reader search for a loop.
-    if (errorCode(error) === 'ELOOP')
-      throw new HostError(`${file}: a symbolic link; name its target`, 'ELOOP');
-    throw error;
-  }
-}
-
-/** Whether the path that the kernel reports is the path that was opened. The file may have been renamed since. */
-function isOpenedAs(fd: number, file: string): boolean {
-  const opened = fs.readlinkSync(`/proc/self/fd/${fd}`).replace(/ \(deleted\)$/, '');
-  return path.dirname(opened) === path.dirname(file);
+function openRegular(at: string, flags: number, shown: string): number {
+  // Opening a device could have an effect, so the type is examined before as well as after.
+  const named = fs.lstatSync(at);
+  if (named.isSymbolicLink()) throw new HostError(`${shown}: a symbolic link; name its target`, 'ELOOP');
+  if (!named.isFile()) throw new HostError(`${shown}: not a regular file`, 'EINVAL');
+  const fd = fs.openSync(at, flags);
+  if (fs.fstatSync(fd).isFile()) return fd;
+  fs.closeSync(fd);
+  throw new HostError(`${shown}: not a regular file`, 'EINVAL');
 }
 
 function logFile(file: string, fd: number): LogFile {
@@ -74,7 +63,13 @@ function logFile(file: string, fd: number): LogFile {
           if (count === 0 || filled === buffer.length) return filled;
         }
       }),
-    close: () => fs.closeSync(fd),
+    close: () => {
+      try {
+        fs.closeSync(fd);
+      } catch {
+        // An error at closing a file that was only read loses nothing.
+      }
+    },
   };
 }
 
@@ -93,9 +88,14 @@ export function statLogFile(file: string): LogFileStat | undefined {
   });
 }
 
-function describe({ dev, ino, size, mtimeNs }: fs.BigIntStats): LogFileStat {
-  return { inode: `${dev}:${ino}`, bytes: Number(size), modified: withinRange(Number(mtimeNs) / 1e6) };
+function describe(stat: fs.BigIntStats): LogFileStat {
+  const { dev, ino, size, mtimeNs } = stat;
+  const [bytes, modified] = [Math.min(Number(size), mostBytes), withinRange(Number(mtimeNs) / 1e6)];
+  return { inode: `${dev}:${ino}`, bytes, modified, isFile: stat.isFile() };
 }
+
+/** A greater size is that of a sparse file, and could not be counted exactly. */
+const mostBytes = 2 ** 50;
 
 /** The owner of a file may set any mtime. The checkpoint has room for those between 1970 and the year 30000. */
 function withinRange(milliseconds: number): number {
@@ -117,17 +117,27 @@ export function watchFolder(folder: string, changed: () => void): () => void {
   }
 }
 
+/** The maximum number of names that are read of a folder, which another user may fill. */
+const mostNames = 10_000;
+
 /**
- * Returns the names in a folder, sorted; none if the folder does not exist.
+ * Returns the names in a folder, sorted, but at most 10,000; none if the folder does not exist.
  * @throws HostError if the folder cannot be read
  */
 export function namesIn(folder: string): string[] {
   return onFile(folder, () => {
+    const names: string[] = [];
     try {
-      return fs.readdirSync(folder).sort();
+      const opened = fs.opendirSync(folder);
+      try {
+        for (let entry = opened.readSync(); entry && names.length < mostNames; entry = opened.readSync())
+          names.push(entry.name);
+      } finally {
+        opened.closeSync();
+      }
     } catch (error) {
-      if (isAbsent(error)) return [];
-      throw error;
+      if (!isAbsent(error)) throw error;
     }
+    return names.sort();
   });
 }

@@ -29,12 +29,12 @@ export class FileReader implements Reader {
   }
 
   start(): void {
-    this.#files.rewind();
     this.#files.wake = () => {
       this.settled = false;
       this.#readSoon();
     };
     this.#files.lost = (text) => this.#events.lost(text);
+    this.#files.rewind();
     this.#watches = [...this.#files.folders].map((folder) => watchFolder(folder, () => this.#hinted()));
     this.#timer = setTimeout(() => this.#poll(), 0);
   }
@@ -86,7 +86,6 @@ export class FileReader implements Reader {
     const chunk = this.#files.next(performance.now());
     this.settled = chunk === undefined;
     if (chunk === undefined) {
-      if (this.#files.holding) this.#hinted();
       return;
     }
     this.#readSoon();

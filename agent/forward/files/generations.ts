@@ -3,9 +3,10 @@ import { HostError } from '../../lib/errors.ts';
 import { type LogFile, type LogFileStat, namesIn, openLogFile, statLogFile } from '../../system/log-file.ts';
 import { type TailRecord, hasContent } from './tail.ts';
 
-/** The maximum number of rotated files of one log that are considered. */
+/** The maximum number of rotated files of one log that are considered: the newest ones. */
 const mostGenerations = 200;
-const compressed = /\.(gz|xz|bz2|zst|lz4|Z)$/;
+/** `.1`, `-20260131`, `.2026-01-31`, `.old`; not compressed files, and not other files whose name begins alike. */
+const rotation = /^[.-]([0-9][0-9._-]*|old|bak)$/;
 
 /** A file that a log was renamed or copied to, or the log itself. */
 export interface Generation extends LogFileStat {
@@ -21,18 +22,18 @@ export function rotatedFiles(log: string): Generation[] {
   const [folder, base] = [path.dirname(log), path.basename(log)];
   return namesIn(folder)
     .filter((name) => name.startsWith(base) && isRotation(name.slice(base.length)))
-    .slice(0, mostGenerations)
     .flatMap((name) => {
       const file = path.join(folder, name);
       const stat = statLogFile(file);
-      return stat === undefined ? [] : [{ file, ...stat }];
+      return stat?.isFile === true ? [{ file, ...stat }] : [];
     })
-    .sort((a, b) => a.modified - b.modified || rotationNumber(b.file) - rotationNumber(a.file));
+    .sort((a, b) => a.modified - b.modified || rotationNumber(b.file) - rotationNumber(a.file))
+    .slice(-mostGenerations);
 }
 
 /** Whether a file name, without the name of the log, is that of a rotated file which can be read as text. */
-function isRotation(suffix: string): boolean {
-  return (suffix.startsWith('.') || suffix.startsWith('-')) && !compressed.test(suffix);
+export function isRotation(suffix: string): boolean {
+  return rotation.test(suffix);
 }
 
 /** Of two files with the same time, the one with the higher number is older. */
@@ -56,20 +57,34 @@ export function findContent(
     if (generation.bytes < offset) continue;
     const file = openGeneration(generation);
     if (file === undefined) continue;
-    if (hasContent(file, offset, head, before)) return { generation, file };
-    file.close();
+    let isFound = false;
+    try {
+      isFound = hasContent(file, offset, head, before);
+    } finally {
+      if (!isFound) file.close();
+    }
+    if (isFound) return { generation, file };
   }
   return undefined;
 }
 
-/** Opens a rotated file, unless it is gone, is not readable, or another file has its name meanwhile. */
+/** The error codes of files that stay unreadable. Others, such as too many open files, are temporary. */
+const permanent = ['EACCES', 'EPERM', 'ELOOP', 'EINVAL', 'ENOENT', 'ENOTDIR'];
+
+/**
+ * Opens a rotated file, unless it is gone, is not readable, or another file has its name meanwhile.
+ * @throws HostError for a temporary error
+ */
 export function openGeneration({ file, inode }: Generation): LogFile | undefined {
+  let opened: LogFile | undefined;
   try {
-    const opened = openLogFile(file);
+    opened = openLogFile(file);
     if (opened.stat().inode === inode) return opened;
-    opened.close();
   } catch (error) {
-    if (!(error instanceof HostError)) throw error;
+    opened?.close();
+    if (error instanceof HostError && permanent.includes(error.code)) return undefined;
+    throw error;
   }
+  opened.close();
   return undefined;
 }

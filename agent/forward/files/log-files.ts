@@ -3,6 +3,7 @@ import type { ForwardSource } from '../../facts/forwarder.ts';
 import { HostError } from '../../lib/errors.ts';
 import { namesIn } from '../../system/log-file.ts';
 import type { LineChunk } from '../reader.ts';
+import { isRotation } from './generations.ts';
 import { LogSource, type LogSourceOptions } from './log-source.ts';
 import type { FileRecord } from './records.ts';
 
@@ -29,6 +30,9 @@ export class LogFiles {
   #final = false;
   readonly #options: LogFilesOptions;
   readonly #sources = new Map<string, LogSource>();
+  /** The logs by number; undefined for a number that is free. */
+  readonly #slots: (LogSource | undefined)[] = [];
+  #generation = 0;
   #searched = Number.NEGATIVE_INFINITY;
   #next = 0;
 
@@ -94,7 +98,7 @@ export class LogFiles {
   acknowledge(position: string): void {
     const colon = position.indexOf(':');
     const id = Number(position.slice(0, colon));
-    this.sources[id % idStep]?.acknowledge(id, Number(position.slice(colon + 1)));
+    this.#slots[id % idStep]?.acknowledge(id, Number(position.slice(colon + 1)));
   }
 
   records(): FileRecord[] {
@@ -107,26 +111,48 @@ export class LogFiles {
 
   #search(now: number): void {
     this.#searched = now;
-    for (const file of this.#options.patterns.flatMap((pattern) => this.#matches(pattern))) {
-      if (this.#sources.has(file)) continue;
-      if (this.#sources.size >= mostLogs) {
+    // Logs that are named in full come first, so that a folder full of files cannot take their place.
+    const patterns = this.#options.patterns.toSorted(
+      (one, other) => Number(wildcard.test(one)) - Number(wildcard.test(other)),
+    );
+    const found = new Set(patterns.flatMap((pattern) => this.#matches(pattern)));
+    for (const file of found) {
+      if (this.#sources.has(file) || isRotationOfAny(file, found)) continue;
+      const slot = this.#freeSlot();
+      if (slot === undefined) {
         this.#options.trouble(`FORWARD_FILES matches more than ${mostLogs} files; ${file} is not forwarded`);
         return;
       }
-      this.#sources.set(file, this.#source(file));
+      const source = this.#source(file, slot);
+      this.#slots[slot] = source;
+      this.#sources.set(file, source);
     }
   }
 
-  #source(file: string): LogSource {
+  /** Returns a number for a log that no log has, if necessary that of a log which no longer exists. */
+  #freeSlot(): number | undefined {
+    if (this.#sources.size < mostLogs) {
+      const free = this.#slots.findIndex((source) => source === undefined);
+      return free < 0 ? this.#slots.length : free;
+    }
+    const slot = this.#slots.findIndex((source) => source?.isFinished === true);
+    const finished = this.#slots[slot];
+    if (finished === undefined) return undefined;
+    finished.close();
+    this.#sources.delete(finished.path);
+    this.#slots[slot] = undefined;
+    return slot;
+  }
+
+  #source(file: string, slot: number): LogSource {
     const { records, trusted, firstOffset, booted } = this.#options;
-    let id = this.#sources.size;
     return new LogSource({
       path: file,
       records: records.filter((record) => record.path === file),
       trusted,
       firstOffset,
       booted,
-      nextId: () => (id += idStep),
+      nextId: () => (this.#generation += 1) * idStep + slot,
       lost: (text) => this.lost(text),
     });
   }
@@ -162,6 +188,19 @@ export function expandPattern(pattern: string): string[] {
 function matchingNames(folder: string, pattern: string): string[] {
   const names = namesIn(folder === '' ? '/' : folder).filter((name) => path.posix.matchesGlob(name, pattern));
   return names.filter((name) => !/\.(gz|xz|bz2|zst|lz4|Z)$/.test(name)).slice(0, 2 * mostLogs);
+}
+
+/** Whether a file is a rotated file of another log: it is read as a part of that log. */
+function isRotationOfAny(file: string, logs: ReadonlySet<string>): boolean {
+  for (let end = file.length - 1; end > file.lastIndexOf('/') + 1; end -= 1) {
+    if (
+      (file[end] === '.' || file[end] === '-') &&
+      logs.has(file.slice(0, end)) &&
+      isRotation(file.slice(end))
+    )
+      return true;
+  }
+  return false;
 }
 
 /** Returns the folder before the first wildcard. */

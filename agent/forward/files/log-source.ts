@@ -2,12 +2,18 @@ import { HostError } from '../../lib/errors.ts';
 import { type LogFile, openLogFile, statLogFile } from '../../system/log-file.ts';
 import type { LineChunk } from '../reader.ts';
 import { type Found, type Generation, findContent, openGeneration, rotatedFiles } from './generations.ts';
-import { Tail, type TailRecord } from './tail.ts';
+import { Tail, type TailRecord, hasContent } from './tail.ts';
 
 /** How long a file that was rotated is read, because a program may still write to it. */
 const retiredMilliseconds = 30_000;
 /** The maximum number of files of one log that are open at a time. */
-const mostTails = 16;
+const mostTails = 8;
+/** The maximum number of files that are opened or closed before other logs have their turn. */
+const mostChanges = 32;
+/** How many unreadable rotated files are remembered, so that each is counted once. */
+const mostSkipped = 1000;
+/** The minimum interval between searches for rotated files while the log does not exist, in milliseconds. */
+const searchMilliseconds = 1000;
 
 export interface LogSourceOptions {
   path: string;
@@ -47,6 +53,10 @@ export class LogSource {
   #records: readonly TailRecord[];
   /** Files that took the place of the log while older ones were being read: their sizes by inode. */
   readonly #expected = new Map<string, number>();
+  /** The inodes of rotated files that cannot be read. */
+  readonly #skipped = new Set<string>();
+  #changes = 0;
+  #searched = Number.NEGATIVE_INFINITY;
 
   constructor(options: LogSourceOptions) {
     this.#options = options;
@@ -83,14 +93,17 @@ export class LogSource {
    */
   next(now: number, final: boolean): LineChunk | undefined {
     try {
-      for (;;) {
+      this.#changes = 0;
+      while (this.#changes < mostChanges) {
         const chunk = this.#nextOfTails(now, final);
         if (chunk !== undefined) return chunk;
         this.#closeRetired(now);
-        const found = this.#follow(now);
+        const found = this.#follow(now, final);
         this.error = '';
         if (!found) return undefined;
+        this.#changes += 1;
       }
+      return undefined;
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
       this.error = error.message;
@@ -125,27 +138,55 @@ export class LogSource {
     });
   }
 
+  /** Whether the log does not exist any more, and everything of it is acknowledged. */
+  get isFinished(): boolean {
+    return this.#gone.length === 0 && this.#tails.every(({ done }) => done) && this.#itself().length === 0;
+  }
+
   close(): void {
     for (const tail of this.#tails) tail.close();
     this.#tails = [];
   }
 
   #nextOfTails(now: number, final: boolean): LineChunk | undefined {
-    for (let at = 0; at < this.#tails.length; at += 1) {
+    for (let at = 0; at < this.#tails.length && this.#changes < mostChanges; at += 1) {
       const tail = this.#tails[at];
       if (tail === undefined) continue;
       const next = tail.next(now, final);
-      if (next === 'truncated') {
-        this.#truncated(tail, at);
-        at -= 1;
-      } else if (next !== undefined && 'emptySince' in next) {
-        this.#insertCopies(tail, at, next.emptySince);
-        at -= 1;
-      } else if (next !== undefined) return next;
-      // The last line of an older file comes before the lines of a newer one.
-      else if (tail.holding) return undefined;
+      if (typeof next === 'object' && 'text' in next) return next;
+      if (next === undefined) {
+        // The last line of an older file comes before the lines of a newer one.
+        if (tail.holding) return undefined;
+        continue;
+      }
+      this.#changes += 1;
+      if (next === 'truncated') this.#truncated(tail, at);
+      else if (next === 'stale') {
+        if (!this.#renew(tail, at)) return undefined;
+      } else this.#insertCopies(tail, at, next.emptySince);
+      at -= 1;
     }
     return undefined;
+  }
+
+  /** Opens a file anew that shows less than its size. @returns whether that helped */
+  #renew(tail: Tail, at: number): boolean {
+    const [log] = this.#itself();
+    if (log === undefined || log.bytes < tail.bytes) return false;
+    const file = openGeneration(log);
+    if (file === undefined) return false;
+    const { offset, head, before } = tail.recordOfRead();
+    const copy =
+      offset === tail.read && hasContent(file, offset, head, before)
+        ? this.#continued(tail, file)
+        : undefined;
+    if (copy === undefined || copy.isStale) {
+      file.close();
+      return false;
+    }
+    tail.close();
+    this.#tails.splice(at, 1, copy);
+    return true;
   }
 
   /** Goes on in the copy that copytruncate made, if there is one, then in later copies, and then in the file itself. */
@@ -162,27 +203,33 @@ export class LogSource {
       replacements.push(this.#continued(tail, found.file), ...this.#opened(later));
       for (const copy of replacements) [copy.retired, copy.complete] = [0, true];
     }
-    tail.close();
-    const again = quietly(() => openLogFile(this.path));
-    if (tail.retired === undefined && again !== undefined) replacements.push(this.#tail(again, 0));
+    const again =
+      tail.retired === undefined ? quietly(() => this.#tail(openLogFile(this.path), 0)) : undefined;
+    if (again !== undefined) replacements.push(again);
     this.#tails.splice(at, 1, ...replacements);
+    tail.close();
+    // If the log cannot be opened now, it is read like a new one later, without the files that were rotated before.
+    if (this.#tails.length === 0) this.#records = [{ ...tail.recordOfSeen(), offset: 0 }];
   }
 
   /** Opens the files that were written after the last open one. @returns whether there is any */
-  #follow(now: number): boolean {
+  #follow(now: number, final: boolean): boolean {
     const live = this.#tails.at(-1);
     if (live === undefined) return this.#open(now);
     const [log] = this.#itself();
     if (log?.inode === live.inode && log.bytes <= live.bytes) return false;
+    if (log === undefined && !final && now - this.#searched < searchMilliseconds) return false;
+    this.#searched = now;
     if (log !== undefined && this.#reopen(live, log)) return true;
     if (log?.inode === live.inode) return false;
     const between = rotatedFiles(this.path).filter(
       ({ inode, modified }) => modified >= live.modified && inode !== log?.inode && !this.#isOpen(inode),
     );
     const newer = [...between, ...(log === undefined ? [] : [log])];
-    if (newer.length === 0) return false;
+    const opened = this.#openAll(newer, now);
+    if (opened.length === 0) return false;
     live.retired = now;
-    this.#openAll(newer, now);
+    this.#tails.push(...opened);
     this.#countMissing();
     return true;
   }
@@ -207,9 +254,7 @@ export class LogSource {
 
   /** Returns a tail that continues another one in a file with the same content. It keeps the id, as offsets are equal. */
   #continued(tail: Tail, file: LogFile): Tail {
-    const copy = new Tail(tail.id, this.path, file, tail.read);
-    copy.acknowledged = tail.acknowledged;
-    return copy;
+    return closingOnError(file, () => new Tail(tail.id, this.path, file, tail.acknowledged, tail.read));
   }
 
   #copyOf(tail: Tail, candidates: readonly Generation[]): Found | undefined {
@@ -229,8 +274,8 @@ export class LogSource {
   }
 
   #opened(generations: readonly Generation[]): Tail[] {
-    return generations.flatMap((generation) => {
-      const file = openGeneration(generation);
+    return generations.slice(0, mostTails).flatMap((generation) => {
+      const file = this.#openOrSkip(generation);
       return file === undefined ? [] : [this.#tail(file, 0)];
     });
   }
@@ -239,14 +284,19 @@ export class LogSource {
   #open(now: number): boolean {
     const itself = this.#itself();
     const rotated = rotatedFiles(this.path);
-    this.#openRecorded([...itself, ...rotated]);
-    const [log] = itself;
-    if (log === undefined || !this.#isOpen(log.inode)) {
-      const since = rotated.filter(
-        ({ inode, modified }) => modified >= this.#since() && !this.#isOpen(inode),
-      );
-      const offset = this.#options.firstOffset(this.path);
-      this.#openAll([...since, ...itself], now, offset);
+    const from = this.#since();
+    try {
+      this.#openRecorded([...itself, ...rotated]);
+      const [log] = itself;
+      if (log === undefined || !this.#isOpen(log.inode)) {
+        const since = rotated.filter(({ inode, modified }) => modified >= from && !this.#isOpen(inode));
+        const offset = this.#options.firstOffset(this.path);
+        this.#tails.push(...this.#openAll([...since, ...itself], now, offset));
+      }
+    } catch (error) {
+      // A part of the files must not be read without the others.
+      this.close();
+      throw error;
     }
     for (const tail of this.#tails.slice(0, -1)) tail.retired = now;
     this.exists = this.#tails.length > 0;
@@ -262,9 +312,15 @@ export class LogSource {
         candidates.filter(({ inode }) => !this.#isOpen(inode)),
         record,
       );
-      if (found === undefined)
-        this.#lose(record.bytes - record.offset, 'it was removed or changed before it could be read');
-      else this.#tails.push(this.#tail(found.file, record.offset));
+      if (found !== undefined) {
+        this.#tails.push(this.#tail(found.file, record.offset));
+        continue;
+      }
+      this.#lose(record.bytes - record.offset, 'it was removed or changed before it could be read');
+      // What is lost is counted once. The time of the record tells which rotated files are newer.
+      this.#records = this.#records.map((each) =>
+        each === record ? { ...each, offset: 0, bytes: 0 } : each,
+      );
     }
   }
 
@@ -277,20 +333,40 @@ export class LogSource {
     return trusted ? last : Math.min(last, booted);
   }
 
-  /** Opens the oldest of the files; the others follow when these are read. @param offset where to begin in the log itself */
-  #openAll(generations: readonly Generation[], now: number, offset = 0): void {
-    generations.slice(0, mostTails).forEach((generation, index, all) => {
-      // An error for the log itself is reported; a rotated file that cannot be read is counted as missing.
-      const file = generation.file === this.path ? openLogFile(this.path) : openGeneration(generation);
-      if (file === undefined) return;
-      const tail = this.#tail(file, generation.file === this.path && offset <= generation.bytes ? offset : 0);
-      if (index < all.length - 1) tail.retired = now;
-      this.#tails.push(tail);
-    });
+  /**
+   * Opens the oldest of the files; the others follow when these are read.
+   * @param offset where to begin in the log itself
+   */
+  #openAll(generations: readonly Generation[], now: number, offset = 0): Tail[] {
+    const opened: Tail[] = [];
+    try {
+      for (const generation of generations.slice(0, mostTails)) {
+        // An error of the log itself is reported; a rotated file that cannot be read is counted as lost.
+        const isLog = generation.file === this.path;
+        const file = isLog ? openLogFile(this.path) : this.#openOrSkip(generation);
+        if (file !== undefined)
+          opened.push(this.#tail(file, isLog && offset <= generation.bytes ? offset : 0));
+      }
+    } catch (error) {
+      for (const tail of opened) tail.close();
+      throw error;
+    }
+    for (const tail of opened.slice(0, -1)) tail.retired = now;
+    return opened;
+  }
+
+  /** Opens a rotated file. One that cannot be read is counted as lost, once. */
+  #openOrSkip(generation: Generation): LogFile | undefined {
+    const file = openGeneration(generation);
+    if (file !== undefined || this.#skipped.has(generation.inode)) return file;
+    if (this.#skipped.size >= mostSkipped) this.#skipped.clear();
+    this.#skipped.add(generation.inode);
+    this.#lose(generation.bytes, `${generation.file} cannot be read`);
+    return undefined;
   }
 
   #tail(file: LogFile, offset: number): Tail {
-    return new Tail(this.#options.nextId(), this.path, file, offset);
+    return closingOnError(file, () => new Tail(this.#options.nextId(), this.path, file, offset));
   }
 
   #itself(): Generation[] {
@@ -303,9 +379,12 @@ export class LogSource {
   }
 
   #closeRetired(now: number): void {
-    for (const tail of this.#tails.slice(0, -1)) {
+    for (const [index, tail] of this.#tails.slice(0, -1).entries()) {
       const many = this.#tails.length > mostTails;
-      if (!tail.done || (!many && now - (tail.retired ?? now) < retiredMilliseconds)) continue;
+      // Without a signal, a program goes on writing to the file that was rotated last.
+      const isLatest = index === this.#tails.length - 2;
+      const isQuiet = now - Math.max(tail.retired ?? now, tail.changed) >= retiredMilliseconds && !isLatest;
+      if (!tail.done || (!many && !isQuiet)) continue;
       tail.close();
       this.#tails = this.#tails.filter((each) => each !== tail);
     }
@@ -322,6 +401,16 @@ export class LogSource {
     if (bytes <= 0) return;
     this.lostBytes += bytes;
     this.#options.lost(`${bytes} bytes of ${this.path} are lost, because ${how}`);
+  }
+}
+
+/** Closes the file if the action throws. */
+function closingOnError<T>(file: LogFile, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    file.close();
+    throw error;
   }
 }
 

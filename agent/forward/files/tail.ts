@@ -5,7 +5,9 @@ import { openEventAt } from './audit-event.ts';
 
 /** The maximum length of a line. A longer line is sent in several parts. */
 const lineBytes = 1024 * 1024;
-const chunkBytes = 256 * 1024;
+const chunkBytes = 64 * 1024;
+/** The maximum number of lines that are emitted at once, which bounds the memory for their messages. */
+const chunkLines = 1024;
 /** How much of the beginning of a file, and of the bytes before an offset, identifies its content. */
 export const headBytes = 1024;
 export const beforeBytes = 256;
@@ -26,10 +28,11 @@ export interface TailRecord {
 }
 
 /**
- * What follows in a file. `emptySince`: the file was empty at this time, in milliseconds since the epoch, and was
+ * What follows in a file. `stale`: the open file shows less than its size, because an overlay copied it up (Linux before
+ * 4.19, overlayfs.rst), or it was truncated just now. `emptySince`: the file was empty at this time, in milliseconds since the epoch, and was
  * modified since. It may have been filled, copied and truncated meanwhile.
  */
-export type Next = LineChunk | 'truncated' | { emptySince: number } | undefined;
+export type Next = LineChunk | 'truncated' | 'stale' | { emptySince: number } | undefined;
 
 /** What is known of the content up to an offset: its beginning and its end. */
 interface Seen {
@@ -68,12 +71,17 @@ export class Tail {
   #unread: Seen | undefined;
   /** When the end of the file reached the present size; the bytes after the last complete line are held back. */
   #unchanged = { bytes: -1, since: 0 };
+  /** The time before which an unchanged end of the file need not be read again. */
+  #heldUntil = 0;
+  /** When the file was last seen to have changed. */
+  changed = 0;
 
   /**
    * @param path the name in the configuration, also for a file that was renamed
+   * @param acknowledged the offset after the last acknowledged line
    * @param offset where to begin
    */
-  constructor(id: number, path: string, file: LogFile, offset: number) {
+  constructor(id: number, path: string, file: LogFile, acknowledged: number, offset = acknowledged) {
     const { inode, bytes, modified } = file.stat();
     this.id = id;
     this.path = path;
@@ -81,11 +89,15 @@ export class Tail {
     this.#file = file;
     this.bytes = bytes;
     this.#modified = modified;
-    this.read = this.acknowledged = offset;
+    this.acknowledged = acknowledged;
+    this.read = offset;
     this.#head = this.#bytesAt(0, Math.min(headBytes, offset));
     this.#before = this.#bytesBefore(offset);
-    const hashes = { head: digest(this.#head), before: digest(this.#before) };
-    this.#recorded = { inode, offset, bytes, modified, ...hashes };
+    const hashes = {
+      head: digest(this.#head.subarray(0, acknowledged)),
+      before: digest(this.#bytesBefore(acknowledged)),
+    };
+    this.#recorded = { inode, offset: acknowledged, bytes, modified, ...hashes };
     if (bytes > offset) this.#hold();
   }
 
@@ -101,6 +113,11 @@ export class Tail {
   /** Whether bytes at the end are held back until the file has been unchanged for a while. */
   get holding(): boolean {
     return this.#unchanged.bytes === this.bytes && this.read < this.bytes;
+  }
+
+  /** Whether the open file shows less than its size. */
+  get isStale(): boolean {
+    return this.bytes > this.read && this.#bytesAt(this.read, 1).length === 0;
   }
 
   /** Reads again what was not acknowledged. */
@@ -137,7 +154,10 @@ export class Tail {
     const before = this.bytes;
     const { bytes, modified } = this.#file.stat();
     const untouched = bytes === before && modified === this.#modified;
-    if (untouched && bytes === this.read) return undefined;
+    const waits = bytes === this.read || (now < this.#heldUntil && !final && !this.complete);
+    if (untouched && waits) return undefined;
+    if (!untouched) this.changed = now;
+    this.#heldUntil = 0;
     if (bytes < before || !this.#sameContent()) return 'truncated';
     const since = this.#modified;
     this.bytes = bytes;
@@ -164,30 +184,44 @@ export class Tail {
     return { inode, offset, bytes, modified, head: digest(head), before: digest(before) };
   }
 
-  #lines(now: number, final: boolean): LineChunk | undefined {
-    const count = this.#fill(Math.min(chunkBytes, this.bytes - this.read));
+  /** Returns a record of what was read, from memory; its offset is 0 if nothing is known. */
+  recordOfRead(): TailRecord {
+    const before = this.#before;
+    const offset = before === undefined ? 0 : this.read;
+    const hashes = {
+      head: digest(this.#head.subarray(0, offset)),
+      before: digest(before ?? Buffer.alloc(0)),
+    };
+    return { inode: this.inode, offset, bytes: this.bytes, modified: this.#modified, ...hashes };
+  }
+
+  #lines(now: number, final: boolean): LineChunk | 'stale' | undefined {
+    const wanted = Math.min(chunkBytes, this.bytes - this.read);
+    const count = this.#fill(wanted);
+    if (count < wanted) return 'stale';
     const atEnd = this.read + count >= this.bytes;
-    const end = shared.subarray(0, count).lastIndexOf(10) + 1;
+    const end = endOfLines(shared.subarray(0, count));
     const still = now - this.#unchanged.since;
     if (end > 0) {
       const text = shared.toString('latin1', 0, end);
       const complete = !atEnd || final || end < count || still >= eventMilliseconds;
+      if (!complete) this.#heldUntil = now + eventMilliseconds;
       return this.#emit(complete ? text : text.slice(0, openEventAt(text)), true);
     }
     if (count === lineBytes || (atEnd && (final || still >= lineMilliseconds)))
       return this.#emit(shared.toString('latin1', 0, count), false);
+    this.#heldUntil = this.#unchanged.since + lineMilliseconds;
     this.#hold();
     return undefined;
   }
 
   #hold(): void {
     const { bytes } = this;
-    if (this.#unread === undefined || this.#unread.bytes < bytes)
-      this.#unread = {
-        bytes,
-        head: this.#bytesAt(0, Math.min(headBytes, bytes)),
-        before: this.#bytesBefore(bytes),
-      };
+    if (this.#unread !== undefined && this.#unread.bytes >= bytes) return;
+    const head = this.#bytesAt(0, Math.min(headBytes, bytes));
+    const before = this.#bytesBefore(bytes);
+    // After a short read, nothing is known of the end of the file.
+    if (before.length === Math.min(beforeBytes, bytes)) this.#unread = { bytes, head, before };
   }
 
   /** Reads a chunk or, if it contains no line feed, a whole line. @returns the number of bytes in the shared buffer */
@@ -205,7 +239,11 @@ export class Tail {
     this.#unread = undefined;
     const offset = this.read;
     this.read += text.length;
-    if (this.#head.length < headBytes) this.#head = this.#bytesAt(0, Math.min(headBytes, this.read));
+    if (this.#head.length < headBytes && this.#head.length >= offset)
+      this.#head = Buffer.concat([this.#head.subarray(0, offset), Buffer.from(text, 'latin1')]).subarray(
+        0,
+        headBytes,
+      );
     this.#before =
       text.length >= beforeBytes
         ? Buffer.from(text.slice(-beforeBytes), 'latin1')
@@ -234,6 +272,14 @@ export class Tail {
   #bytesAt(offset: number, length: number): Buffer {
     return bytesAt(this.#file, offset, length);
   }
+}
+
+/** Returns the offset after the last line feed, but of at most the first 1024 lines; 0 if there is none. */
+function endOfLines(bytes: Buffer): number {
+  const last = bytes.lastIndexOf(10) + 1;
+  let end = 0;
+  for (let lines = 0; lines < chunkLines && end < last; lines += 1) end = bytes.indexOf(10, end) + 1;
+  return end;
 }
 
 /** Whether a file has, up to an offset, the content that two hashes describe. */

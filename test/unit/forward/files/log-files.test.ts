@@ -182,7 +182,7 @@ for (const [rotation, ways] of Object.entries(rotations)) {
             `${repeated} lines repeated, at most ${world.repeats} expected`,
           );
         }),
-        { numRuns: 400 },
+        { numRuns: Number(process.env['RUNS'] ?? 400) },
       );
     },
   );
