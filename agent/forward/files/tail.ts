@@ -67,6 +67,8 @@ export class Tail {
   #head: Buffer;
   /** The bytes before `read`; undefined if they are not known from memory. */
   #before: Buffer | undefined;
+  /** The last lines that were emitted, and the bytes before them; undefined if all are acknowledged. */
+  #emitted: { offset: number; text: string; before: Buffer } | undefined;
   /** The content at the end of the file that is not read yet, to recognise a copy of it. */
   #unread: Seen | undefined;
   /** When the end of the file reached the present size; the bytes after the last complete line are held back. */
@@ -135,7 +137,8 @@ export class Tail {
   /** Returns where the file is acknowledged. If it was truncated meanwhile, returns the previous record. */
   record(): TailRecord {
     const { inode, acknowledged: offset, bytes } = this;
-    const known = offset === this.read ? this.#before : undefined;
+    const known = offset === this.read ? this.#before : this.#emittedBefore(offset);
+    if (offset === this.read) this.#emitted = undefined;
     if (known === undefined && !this.#sameContent()) return this.#recorded;
     const head = this.#head.subarray(0, offset);
     const hashes = { head: digest(head), before: digest(known ?? this.#bytesBefore(offset)) };
@@ -182,6 +185,13 @@ export class Tail {
     const modified = this.#modified;
     const { bytes: offset, head, before } = this.#seen();
     return { inode, offset, bytes, modified, head: digest(head), before: digest(before) };
+  }
+
+  /** Returns the bytes before an offset within the lines that were emitted last. */
+  #emittedBefore(offset: number): Buffer | undefined {
+    const last = this.#emitted;
+    if (last === undefined || offset < last.offset) return undefined;
+    return lastBytes(last.before, last.text.slice(0, offset - last.offset));
   }
 
   /** Returns a record of what was read, from memory; its offset is 0 if nothing is known. */
@@ -244,12 +254,9 @@ export class Tail {
         0,
         headBytes,
       );
-    this.#before =
-      text.length >= beforeBytes
-        ? Buffer.from(text.slice(-beforeBytes), 'latin1')
-        : Buffer.concat([this.#before ?? this.#bytesBefore(offset), Buffer.from(text, 'latin1')]).subarray(
-            -beforeBytes,
-          );
+    const before = this.#before ?? this.#bytesBefore(offset);
+    this.#emitted = { offset, text, before };
+    this.#before = lastBytes(before, text);
     if (this.read < this.bytes && this.bytes - this.read < chunkBytes) this.#hold();
     return { id: this.id, path: this.path, inode: this.inode, offset, text, terminated };
   }
@@ -272,6 +279,12 @@ export class Tail {
   #bytesAt(offset: number, length: number): Buffer {
     return bytesAt(this.#file, offset, length);
   }
+}
+
+/** Returns the last bytes of two consecutive pieces. */
+function lastBytes(before: Buffer, text: string): Buffer {
+  if (text.length >= beforeBytes) return Buffer.from(text.slice(-beforeBytes), 'latin1');
+  return Buffer.concat([before, Buffer.from(text, 'latin1')]).subarray(-beforeBytes);
 }
 
 /** Returns the offset after the last line feed, but of at most the first 1024 lines; 0 if there is none. */

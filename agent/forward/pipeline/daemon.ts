@@ -118,7 +118,7 @@ export class Daemon {
 
   async #forward({ target, transport }: ConnectedTarget): Promise<void> {
     const { clock, hostname, checkpoint, files, fromHead, status, log } = this.#options;
-    const { fields, createEncoder, window, step, sparse, queueBytes } = protocolOf(target);
+    const { fields, createEncoder, window, sparse, queueBytes } = protocolOf(target);
     const [before, begin] = [this.counters.acknowledged, performance.now()];
     const session = new Session({
       transport,
@@ -129,7 +129,6 @@ export class Daemon {
       quarantine: this.#quarantine,
       counters: this.counters,
       window,
-      step,
       sparse,
       queueBytes,
       trouble: (reason) => log.trouble(reason),

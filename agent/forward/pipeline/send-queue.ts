@@ -12,8 +12,6 @@ export interface SendQueueOptions {
   counters: Counters;
   /** The maximum number of messages that are unacknowledged, or acknowledged but not yet saved in the checkpoint. */
   window: number;
-  /** The minimum size of a batch. A smaller batch is sent only if no more messages are queued. */
-  step: number;
   /** Whether to keep only the last cursor of each batch, because the protocol does not acknowledge single messages. */
   sparse: boolean;
 }
@@ -52,12 +50,12 @@ export class SendQueue {
 
   /** Sends as many messages as the transport and the window allow. */
   send(): void {
-    const { transport, checkpoint, quarantine, window, step } = this.#options;
+    const { transport, checkpoint, quarantine, window } = this.#options;
     for (;;) {
       if (this.#closed || this.waiting === 0) return;
       const allowed = window - this.#unacknowledged.length - checkpoint.unsaved;
       const count = Math.min(this.waiting, transport.capacity(), allowed, quarantine.batchLimit);
-      if (count < Math.max(1, Math.min(this.waiting, quarantine.batchLimit, step))) return;
+      if (count < 1) return;
       const batch =
         count === this.#queue.length ? this.#queue : this.#queue.slice(this.#sent, this.#sent + count);
       this.#sent += count;

@@ -17,11 +17,6 @@ export interface Protocol {
   createEncoder: (clock: Clock, hostname: string) => Encoder;
   /** The maximum number of messages that are unacknowledged, or acknowledged but not yet saved in the checkpoint. */
   window: number;
-  /**
-   * The minimum size of a batch. A smaller batch is sent only if no more messages are queued. Without a minimum, each
-   * acknowledgement would release a batch of one message.
-   */
-  step: number;
   /** Whether the protocol does not acknowledge single messages, so that very many messages are unacknowledged. */
   sparse: boolean;
   /** Reading pauses while more than this number of bytes is queued. Low, but enough for a request with many entries. */
@@ -35,7 +30,6 @@ export function protocolOf({ protocol, carrier }: Target): Protocol {
         connect: connectRelp,
         ...syslogMessages(relpMessageBytes),
         window: relpWindow,
-        step: relpWindow / 4,
         sparse: false,
         queueBytes: 0,
       };
@@ -44,7 +38,6 @@ export function protocolOf({ protocol, carrier }: Target): Protocol {
         connect: connectSyslog,
         ...syslogMessages(syslogMessageBytes(carrier)),
         window: syslogWindow,
-        step: 1,
         sparse: true,
         queueBytes: 0,
       };
@@ -54,7 +47,6 @@ export function protocolOf({ protocol, carrier }: Target): Protocol {
         fields: 'all',
         createEncoder: (clock, hostname) => new ExportEncoder(clock, hostname),
         window: uploadWindow,
-        step: 1,
         sparse: false,
         queueBytes: 256 * 1024,
       };

@@ -6,8 +6,17 @@ import { RelpDialogue } from './dialogue.ts';
 import type { Target } from '../target.ts';
 import type { ConnectOptions, Transport, TransportEvents } from '../transport.ts';
 
-/** The maximum number of unacknowledged messages. In measurements, librelp's default of 128 is much slower. */
+/**
+ * The maximum number of messages that are unacknowledged or not yet saved. In measurements, librelp's default of 128 is
+ * much slower.
+ */
 export const relpWindow = 1024;
+/**
+ * Less than the window, so that acknowledgements that are not yet saved in the checkpoint do not prevent sending. The
+ * server's system sends further acknowledgements only when the first one is confirmed (Nagle's algorithm), and the
+ * guest's system confirms it at once only together with a message, and otherwise after 40 ms (delayed ACK).
+ */
+const relpUnacknowledged = 768;
 /** The maximum length of a message. imrelp silently truncates a message, including its own header, to 8192 bytes. */
 export const relpMessageBytes = 8000;
 /** The timeout for an acknowledgement. Even a slow server acknowledges at least one message within this time. */
@@ -63,7 +72,7 @@ class RelpTransport implements Transport {
   }
 
   capacity(): number {
-    return relpWindow - this.#dialogue.unacknowledged;
+    return relpUnacknowledged - this.#dialogue.unacknowledged;
   }
 
   send(messages: OutgoingMessage[]): void {
