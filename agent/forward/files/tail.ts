@@ -137,7 +137,7 @@ export class Tail {
   /** Returns where the file is acknowledged. If it was truncated meanwhile, returns the previous record. */
   record(): TailRecord {
     const { inode, acknowledged: offset, bytes } = this;
-    const known = offset === this.read ? this.#before : this.#emittedBefore(offset);
+    const known = (offset === this.read ? this.#before : undefined) ?? this.#emittedBefore(offset);
     if (offset === this.read) this.#emitted = undefined;
     if (known === undefined && !this.#sameContent()) return this.#recorded;
     const head = this.#head.subarray(0, offset);
