@@ -51,7 +51,7 @@ export function followJournal(
   boot?: string,
 ): JournalStream {
   const range = boot === undefined ? ['-f'] : [`_BOOT_ID=${boot}`];
-  const child = spawn(journalctl, [...options, ...selection(fields), ...startOptions(start), ...range], {
+  const child = spawn(journalctl, [...options, ...range, ...selection(fields), ...startOptions(start)], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: environment,
   });

@@ -58,6 +58,7 @@ servers('--test prints each step for each server, and the entry arrives', async 
   configure({
     FORWARD: `relp+tls://${serverName}:2514 journal+http://127.0.0.1:19532`,
     ...guestTls,
+    FORWARD_FILES: '/etc/hosts /var/log/absent.log',
   });
   await startRsyslog('rsyslog-relp-tls.conf', 2514);
   await startRemote('http');
@@ -72,6 +73,7 @@ servers('--test prints each step for each server, and the entry arrives', async 
     ...['name', 'connect', 'tls', 'protocol', 'send', 'accepted'],
     'journal+http://127.0.0.1:19532',
     ...['connect', 'protocol', 'send', 'accepted'],
+    ...['log', 'read', 'absent'],
     '',
   ]);
   assert.match(test.output(), `TLSv1.3, ${serverName}, signed by wire authority`);
