@@ -3,6 +3,7 @@ import { type AuditRecord, AuditRecords } from '../files/audit-event.ts';
 import { type LineChunk, type LogEntry, filePosition } from '../reader.ts';
 import type { Encoder, OutgoingMessage } from './encoder.ts';
 import { FileFields, forEachLine } from './file-lines.ts';
+import { noticeText } from './notice.ts';
 
 /** Passes journal entries through unchanged, for systemd-journal-remote. */
 export class ExportEncoder implements Encoder {
@@ -45,7 +46,7 @@ export class ExportEncoder implements Encoder {
     const { realtime, monotonic, bootId } = this.#clock;
     const text =
       `__REALTIME_TIMESTAMP=${realtime()}\n__MONOTONIC_TIMESTAMP=${monotonic()}\n_BOOT_ID=${bootId}\n` +
-      `_HOSTNAME=${this.#host}\nPRIORITY=4\nSYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${message}\n\n`;
+      `_HOSTNAME=${this.#host}\nPRIORITY=4\nSYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${noticeText(message)}\n\n`;
     out.push({ text, cursor: '' });
   }
 }

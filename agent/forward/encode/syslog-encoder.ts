@@ -3,6 +3,7 @@ import { AuditRecords } from '../files/audit-event.ts';
 import { type LineChunk, type LogEntry, field, filePosition } from '../reader.ts';
 import type { Encoder, OutgoingMessage } from './encoder.ts';
 import { FileFields, forEachLine } from './file-lines.ts';
+import { noticeText } from './notice.ts';
 import { SyslogHeaders, parameter, printable } from './syslog-header.ts';
 import { Timestamps, UnsetClockDetector } from './timestamps.ts';
 
@@ -84,7 +85,7 @@ export class SyslogEncoder implements Encoder {
 
   encodeNotice(text: string, out: OutgoingMessage[]): void {
     const now = this.#timestamps.format(String(this.#clock.realtime()));
-    out.push({ text: `<44>1 ${now} ${this.#host} immutafs-agent - - - ${text}`, cursor: '' });
+    out.push({ text: `<44>1 ${now} ${this.#host} immutafs-agent - - - ${noticeText(text)}`, cursor: '' });
   }
 
   #parts(head: string, content: string, cut: number, cursor: string, out: OutgoingMessage[]): void {

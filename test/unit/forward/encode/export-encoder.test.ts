@@ -95,4 +95,18 @@ encoder('only an incomplete last line is marked', () => {
   assert.equal(marked(false), [false, true]);
 });
 
+for (const feed of ['\n', '\u010a', '\r', '\u2028'])
+  encoder(`a notice with ${JSON.stringify(feed)} in the name of a file adds no field`, () => {
+    const out: OutgoingMessage[] = [];
+    const name = `caf\u00e9${feed}_UID=0${feed}${feed}_PID=1`;
+    new ExportEncoder(clock, 'guest1').encodeNotice(`5 bytes of ${name} are lost`, out);
+    const sent = Buffer.from(out.map(({ text }) => text).join(''), 'latin1');
+    assert.is(sent.filter((byte) => byte === 10).length, 8);
+    const all = exportedFields(Buffer.concat([Buffer.from('__CURSOR=s=1\n'), sent]));
+    assert.is(all.length, 1);
+    const message = Buffer.from(all[0]?.at(-1) ?? '', 'latin1').toString();
+    const shown = feed === '\u010a' ? feed : '?';
+    assert.is(message, `MESSAGE=5 bytes of ${name.replaceAll(feed, shown)} are lost`);
+  });
+
 encoder.run();

@@ -161,4 +161,19 @@ syslog('a long line of a log file arrives in parts, of which the last one has th
   );
 });
 
+for (const [feed, shown] of [
+  ['\n', '?'],
+  ['\u010a', '\u010a'],
+  ['\x1b', '?'],
+] as const)
+  syslog(`a notice with ${JSON.stringify(feed)} in the name of a file is one line of UTF-8`, () => {
+    const out: OutgoingMessage[] = [];
+    createEncoder().encodeNotice(`5 bytes of /var/log/caf\u00e9${feed}<13>1 x are lost`, out);
+    const [sent = ''] = textsOf(out).map((text) => Buffer.from(text, 'latin1').toString());
+    assert.is(
+      sent,
+      `<44>1 2023-11-14T22:15:00.000000Z guest1 immutafs-agent - - - 5 bytes of /var/log/caf\u00e9${shown}<13>1 x are lost`,
+    );
+  });
+
 syslog.run();
