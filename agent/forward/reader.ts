@@ -64,6 +64,11 @@ export interface LineChunk {
   text: string;
   /** Whether the last line is complete. An incomplete one is as long as a line may be, or was not continued for a while. */
   terminated: boolean;
+  /**
+   * Whether the file is the log of auditd. The lines of any other log are never records of the audit trail, whatever
+   * they contain, because whoever may write to the log could forge records.
+   */
+  audit: boolean;
 }
 
 /** Receives the lines of log files. */

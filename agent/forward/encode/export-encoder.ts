@@ -22,7 +22,7 @@ export class ExportEncoder implements Encoder {
 
   encodeLines(chunk: LineChunk, out: OutgoingMessage[]): void {
     const { realtime, monotonic, bootId } = this.#clock;
-    const { id, path, inode, terminated } = chunk;
+    const { id, path, inode, terminated, audit } = chunk;
     const head =
       `__REALTIME_TIMESTAMP=${realtime()}\n__MONOTONIC_TIMESTAMP=${monotonic()}\n_BOOT_ID=${bootId}\n` +
       `_HOSTNAME=${this.#host}\nPRIORITY=${FileFields.severity}\n${field('IMMUTAFS_FILE', utf8(path))}IMMUTAFS_INODE=${inode}\n`;
@@ -30,7 +30,7 @@ export class ExportEncoder implements Encoder {
     const records = new AuditRecords();
     const programs = new Map<string | undefined, string>();
     forEachLine(chunk, (line, offset, end, isLast) => {
-      const record = records.parse(line);
+      const record = audit ? records.parse(line) : undefined;
       // Few of these serve all lines of a chunk.
       let program = programs.get(record?.type);
       if (program === undefined) programs.set(record?.type, (program = programFields(fields, record)));

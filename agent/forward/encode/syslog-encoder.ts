@@ -58,14 +58,14 @@ export class SyslogEncoder implements Encoder {
    * record of the audit trail has its own time, and its type as MSGID; other lines have the time at which they were read.
    */
   encodeLines(chunk: LineChunk, out: OutgoingMessage[]): void {
-    const { id, path, inode, terminated } = chunk;
+    const { id, path, inode, terminated, audit } = chunk;
     const now = this.#timestamps.format(String(this.#clock.realtime()));
     const fields = new FileFields(path);
     const data = `[${fileDataId}${parameter('path', fields.path)} inode="${inode}" boot="${this.#clock.bootId}" offset="`;
     const records = new AuditRecords();
     const heads = new Map<string | undefined, string>();
     forEachLine(chunk, (line, offset, end, isLast) => {
-      const record = records.parse(line);
+      const record = audit ? records.parse(line) : undefined;
       const priority = fields.facility(record) * 8 + FileFields.severity;
       const time = record === undefined ? now : this.#timestamps.format(record.time);
       // Few heads serve all lines of a chunk.

@@ -19,7 +19,10 @@ const common = [
 
 function encode(text: string, more: Partial<LineChunk> = {}): OutgoingMessage[] {
   const out: OutgoingMessage[] = [];
-  const chunk = { id: 259, path: '/var/log/app.log', inode: '2049:7', offset: 1000, text, terminated: true };
+  const chunk: LineChunk = {
+    ...{ id: 259, path: '/var/log/app.log', inode: '2049:7', offset: 1000 },
+    ...{ text, terminated: true, audit: false },
+  };
   new ExportEncoder(clock, 'guest1').encodeLines({ ...chunk, ...more }, out);
   return out;
 }
@@ -49,10 +52,18 @@ encoder('a line has the time of reading, its file and its offset', () => {
 
 encoder('a record of the audit trail has its own time, type and serial number', () => {
   const line = 'type=USER_LOGIN msg=audit(1700000000.123:7): pid=1';
-  const [fields] = fieldsOf(encode(`${line}\n`, { path: '/var/log/audit/audit.log' }));
+  const [fields] = fieldsOf(encode(`${line}\n`, { path: '/var/log/audit/audit.log', audit: true }));
   assert.equal(fields?.slice(-6), [
     ...['SYSLOG_FACILITY=13', 'SYSLOG_IDENTIFIER=audit', '_AUDIT_TYPE_NAME=USER_LOGIN'],
     ...['_SOURCE_REALTIME_TIMESTAMP=1700000000123000', '_AUDIT_ID=7', `MESSAGE=${line}`],
+  ]);
+});
+
+encoder('a line of another log that looks like a record of the audit trail is only a line', () => {
+  const line = 'type=USER_LOGIN msg=audit(1700000000.123:7): pid=1';
+  const [fields] = fieldsOf(encode(`${line}\n`, { path: '/var/log/audit/audit.log' }));
+  assert.equal(fields?.slice(-3), [
+    ...['SYSLOG_FACILITY=16', 'SYSLOG_IDENTIFIER=audit.log', `MESSAGE=${line}`],
   ]);
 });
 
@@ -84,7 +95,7 @@ encoder('a path with a line feed adds no field', () => {
 });
 
 encoder('a line with text of the format adds no field', () => {
-  const [fields, ...others] = fieldsOf(encode('type=X\x1d msg=audit(1700000000.123:7):\n'));
+  const [fields, ...others] = fieldsOf(encode('type=X\x1d msg=audit(1700000000.123:7):\n', { audit: true }));
   assert.is(others.length, 0);
   assert.ok(fields?.includes('_AUDIT_TYPE_NAME=X\x1d'));
 });

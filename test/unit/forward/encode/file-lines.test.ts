@@ -7,7 +7,8 @@ const lines = suite('lines of a chunk');
 
 const linesOf = (text: string, offset = 0) => {
   const found: [string, number, number, boolean][] = [];
-  const chunk = { id: 1, path: '/a', inode: '1:1', offset, text, terminated: text.endsWith('\n') };
+  const terminated = text.endsWith('\n');
+  const chunk = { id: 1, path: '/a', inode: '1:1', offset, text, terminated, audit: false };
   forEachLine(chunk, (...line) => found.push(line));
   return found;
 };

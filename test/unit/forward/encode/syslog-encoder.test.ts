@@ -94,7 +94,10 @@ syslog('marks an entry that was logged before the clock was set', () => {
 
 const bytesOfLine = (text: string, more: Partial<LineChunk> = {}): OutgoingMessage[] => {
   const out: OutgoingMessage[] = [];
-  const chunk = { id: 259, path: '/var/log/app.log', inode: '2049:7', offset: 1000, text, terminated: true };
+  const chunk: LineChunk = {
+    ...{ id: 259, path: '/var/log/app.log', inode: '2049:7', offset: 1000 },
+    ...{ text, terminated: true, audit: false },
+  };
   createEncoder().encodeLines({ ...chunk, ...more }, out);
   return out;
 };
@@ -118,15 +121,22 @@ syslog('a line of a log file has the time of reading, its file and its offset', 
 syslog('a record of the audit trail has its own time, and its type as MSGID', () => {
   const path = '/var/log/audit/audit.log';
   const line = 'type=USER_LOGIN msg=audit(1700000000.123:7): a\x1dUID="root" \xff';
-  assert.equal(textsOf(bytesOfLine(`${line}\n`, { path })), [
+  assert.equal(textsOf(bytesOfLine(`${line}\n`, { path, audit: true })), [
     '<110>1 2023-11-14T22:13:20.123000Z guest1 audit - USER_LOGIN ' +
       `[file@32473 path="${path}" inode="2049:7" boot="${bootId}" offset="1000"] ${line}`,
   ]);
 });
 
+syslog('a line of another log that looks like a record of the audit trail is only a line', () => {
+  const line = 'type=USER_LOGIN msg=audit(1700000000.123:7): a';
+  assert.equal(textsOf(bytesOfLine(`${line}\n`)), [
+    `<134>1 2023-11-14T22:15:00.000000Z guest1 app.log - - [file@32473 ${identity} offset="1000"] ${line}`,
+  ]);
+});
+
 syslog('a path cannot end the structured data, and a type cannot end the MSGID', () => {
   const path = '/var/log/a"] b\\ c.log';
-  const [message = ''] = textsOf(bytesOfLine('type=A B msg=audit(1700000000.123:7): a\n', { path }));
+  const [message = ''] = textsOf(bytesOfLine('type=A B msg=audit(1700000000.123:7): a\n', { path, audit: true }));
   assert.match(message, 'path="/var/log/a\\"\\] b\\\\ c.log" inode');
   assert.match(message, ' audit - A_B [file@');
   const [other = ''] = textsOf(bytesOfLine('a\n', { path }));
