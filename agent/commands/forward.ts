@@ -135,12 +135,13 @@ function readPositions(
 ): Positions {
   const isDurable = folder !== forwardFolder;
   const { cursor, files, problem } = readCheckpoint(reader, clock.bootId, clock.monotonic(), isDurable);
-  if (problem !== undefined) trouble(`${problem}; starting at this boot's first entry`);
+  if (problem !== undefined)
+    trouble(cursor === '' ? `${problem}; starting at this boot's first entry` : problem);
   if (!isDurable || cursor !== '' || files.length > 0)
     return { cursor, files, fromHead: false, trusted: true };
   const earlier = readEarlierState(reader, folder, machineId(reader), clock.realtime());
   if (earlier.problem !== undefined)
-    trouble(`FORWARD_STATE: ${earlier.problem}; starting at the oldest entry`);
+    trouble(`FORWARD_STATE: ${earlier.problem}${earlier.fromHead ? '; starting at the oldest entry' : ''}`);
   return { cursor: earlier.cursor, files: earlier.files, fromHead: earlier.fromHead, trusted: false };
 }
 

@@ -6,13 +6,25 @@ export interface FileRecord extends TailRecord {
   path: string;
 }
 
-/** Formats a line of the checkpoint. */
+/** The highest mtime, in milliseconds. */
+const latest = 1e15;
+
+/**
+ * Formats a line of the checkpoint. The owner of a file chooses its mtime and, with a sparse file, its size, so numbers
+ * that cannot be read again are limited.
+ */
 export function formatRecord({ path, inode, offset, bytes, modified, head, before }: FileRecord): string {
-  return `FILE=${inode} ${offset} ${bytes} ${modified} ${head} ${before} ${toJson(path)}\n`;
+  const sizes = `${limited(offset, Number.MAX_SAFE_INTEGER)} ${limited(bytes, Number.MAX_SAFE_INTEGER)}`;
+  return `FILE=${inode} ${sizes} ${limited(modified, latest)} ${head} ${before} ${toJson(path)}\n`;
+}
+
+/** Limits a number so that it is written without an exponent: it has no more than 16 digits and 6 decimals. */
+function limited(value: number, most: number): number {
+  return Number(Math.max(0, Math.min(value, most)).toFixed(6));
 }
 
 const line =
-  /^FILE=([0-9]{1,20}:[0-9]{1,20}) ([0-9]{1,15}) ([0-9]{1,15}) ([0-9]{1,15}(?:\.[0-9]+)?) ([0-9a-f]{32}) ([0-9a-f]{32}) ("\/[^\n]*")$/;
+  /^FILE=([0-9]{1,20}:[0-9]{1,20}) ([0-9]{1,16}) ([0-9]{1,16}) ([0-9]{1,16}(?:\.[0-9]{1,20})?) ([0-9a-f]{32}) ([0-9a-f]{32}) ("\/[^\n]*")$/;
 
 /** @returns undefined if the line is malformed */
 export function parseRecord(text: string): FileRecord | undefined {
@@ -20,16 +32,10 @@ export function parseRecord(text: string): FileRecord | undefined {
   if (inode === undefined || head === undefined || before === undefined || quoted === undefined)
     return undefined;
   const path = unquote(quoted);
-  if (path === undefined) return undefined;
-  return {
-    path,
-    inode,
-    offset: Number(offset),
-    bytes: Number(bytes),
-    modified: Number(modified),
-    head,
-    before,
-  };
+  const numbers = { offset: Number(offset), bytes: Number(bytes), modified: Number(modified) };
+  const isSafe = Math.max(numbers.offset, numbers.bytes) <= Number.MAX_SAFE_INTEGER;
+  if (path === undefined || !isSafe || numbers.modified > latest) return undefined;
+  return { path, inode, ...numbers, head, before };
 }
 
 function unquote(text: string): string | undefined {

@@ -82,6 +82,8 @@ export function storedCheckpoint(
 
 export const checkpointFile = `${forwardFolder}/cursor`;
 export const checkpointBytes = 1024 * 1024;
+/** The maximum size of the records of log files together, so that the file remains readable. */
+const recordBytes = 900 * 1024;
 
 export interface StoredCheckpoint {
   /** The cursor of the last acknowledged journal entry; '' to begin with the boot's first entry. */
@@ -90,11 +92,12 @@ export interface StoredCheckpoint {
 }
 
 /**
- * Reads what was acknowledged. A checkpoint from another boot, or with a cursor in the future, is ignored.
+ * Reads what was acknowledged. A checkpoint from another boot, or with a cursor in the future, is ignored. The position
+ * in a log file that is malformed is left out.
  * @param bootId 32 hexadecimal digits
  * @param monotonic microseconds since the boot
  * @param keepsEarlier whether the cursor may be that of an entry of an earlier boot, because these are forwarded, too
- * @returns `problem` is set if the file is not usable
+ * @returns `problem` is set if the file, or a part of it, is not usable
  */
 export function readCheckpoint(
   reader: SystemReader,
@@ -116,22 +119,37 @@ export function readCheckpoint(
   const { boot, cursor, files } = stored;
   if (boot !== bootId) return { cursor: '', files: [] };
   const parsed = parseCursor(cursor);
-  if (parsed !== undefined && parsed.boot !== bootId && keepsEarlier) return { cursor, files };
-  if (parsed !== undefined && parsed.boot !== bootId)
-    return { cursor: '', files, problem: `the cursor in ${checkpointFile} belongs to another boot` };
-  if (parsed !== undefined && parsed.monotonic > monotonic)
-    return { cursor: '', files, problem: `the cursor in ${checkpointFile} is in the future` };
-  return { cursor, files };
+  const foreign = parsed !== undefined && parsed.boot !== bootId;
+  const unusable =
+    foreign && !keepsEarlier
+      ? `the cursor in ${checkpointFile} belongs to another boot`
+      : !foreign && parsed !== undefined && parsed.monotonic > monotonic
+        ? `the cursor in ${checkpointFile} is in the future`
+        : undefined;
+  const problems = [unusable, malformedRecords(checkpointFile, stored)].filter((each) => each !== undefined);
+  const problem = problems.length === 0 ? {} : { problem: problems.join(', and ') };
+  return { cursor: unusable === undefined ? cursor : '', files, ...problem };
 }
 
-/** Parses `BOOT=…`, `CURSOR=…` and any number of `FILE=…` lines. @returns undefined if any line is malformed */
-export function parseCheckpoint(text: string): (StoredCheckpoint & { boot: string }) | undefined {
-  const [, boot, cursor = '', rest = ''] =
-    /^BOOT=([0-9a-f]{32})\nCURSOR=(\S*)\n((?:FILE=.*\n)*)$/.exec(text) ?? [];
+interface ParsedCheckpoint extends StoredCheckpoint {
+  boot: string;
+  /** The number of malformed `FILE=…` lines, which are left out. */
+  malformed: number;
+}
+
+/** Parses `BOOT=…`, `CURSOR=…` and any number of `FILE=…` lines. @returns undefined if any other line is malformed */
+export function parseCheckpoint(text: string): ParsedCheckpoint | undefined {
+  const [head = '', boot, cursor = ''] = /^BOOT=([0-9a-f]{32})\nCURSOR=(\S*)\n/.exec(text) ?? [];
   if (boot === undefined || (cursor !== '' && parseCursor(cursor) === undefined)) return undefined;
-  const files = rest.split('\n').slice(0, -1).map(parseRecord);
-  const valid = files.filter((file) => file !== undefined);
-  return valid.length === files.length ? { boot, cursor, files: valid } : undefined;
+  const lines = text.slice(head.length).split('\n');
+  if (lines.pop() !== '' || !lines.every((line) => line.startsWith('FILE='))) return undefined;
+  const files = lines.map(parseRecord).filter((file) => file !== undefined);
+  return { boot, cursor, files, malformed: lines.length - files.length };
+}
+
+/** Describes what was left out of a checkpoint; undefined if nothing was. */
+export function malformedRecords(file: string, { malformed }: ParsedCheckpoint): string | undefined {
+  return malformed === 0 ? undefined : `${file} contains malformed positions of log files (${malformed})`;
 }
 
 /** @throws HostError */
@@ -139,7 +157,14 @@ export function writeCheckpoint(writer: SystemWriter, bootId: string, checkpoint
   writer.writeAtomically(checkpointFile, formatCheckpoint(bootId, checkpoint), 0o644);
 }
 
-/** Formats what `parseCheckpoint` reads. */
+/** Formats what `parseCheckpoint` reads. Records that would make the file too large to be read are left out. */
 export function formatCheckpoint(bootId: string, { cursor, files }: StoredCheckpoint): string {
-  return `BOOT=${bootId}\nCURSOR=${cursor}\n${files.map(formatRecord).join('')}`;
+  let bytes = 0;
+  const lines = files.map(formatRecord).filter((line) => {
+    const size = Buffer.byteLength(line);
+    if (bytes + size > recordBytes) return false;
+    bytes += size;
+    return true;
+  });
+  return `BOOT=${bootId}\nCURSOR=${cursor}\n${lines.join('')}`;
 }

@@ -4,7 +4,13 @@ import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import type { FileRecord } from '../files/records.ts';
 import { parseCursor } from '../journal/cursor.ts';
-import { type StoredCheckpoint, checkpointBytes, formatCheckpoint, parseCheckpoint } from './checkpoint.ts';
+import {
+  type StoredCheckpoint,
+  checkpointBytes,
+  formatCheckpoint,
+  malformedRecords,
+  parseCheckpoint,
+} from './checkpoint.ts';
 
 /** The maximum age of the state on the disk, in milliseconds. As many entries are repeated after a power failure. */
 const saveMilliseconds = 5000;
@@ -17,7 +23,7 @@ const futureMicroseconds = 24 * 3600 * 1_000_000;
 export interface EarlierState extends StoredCheckpoint {
   /** Whether to begin with the oldest entry of all, because it is not known what was acknowledged. */
   fromHead: boolean;
-  /** Why the state is not usable. */
+  /** Why the state, or a part of it, is not usable. */
   problem?: string;
 }
 
@@ -54,7 +60,8 @@ export function readEarlierState(
   const { cursor, files } = stored;
   if ((parseCursor(cursor)?.realtime ?? 0) > realtime + futureMicroseconds)
     return unusable(`the cursor in ${file} is in the future`);
-  return { cursor, files, fromHead: false };
+  const problem = malformedRecords(file, stored);
+  return { cursor, files, fromHead: false, ...(problem === undefined ? {} : { problem }) };
 }
 
 /** Stores what was acknowledged in a folder on a data disk. The disk may be slow, full or gone: nothing waits for it. */

@@ -37,7 +37,9 @@ records('a record is one line, and is read as it was written', () => {
 
 for (const [title, [from, to]] of Object.entries<[string | RegExp, string]>({
   'a negative offset': [' 10 ', ' -10 '],
-  'an offset that is too long': [' 10 ', ` ${'1'.repeat(16)} `],
+  'an offset that is too long': [' 10 ', ` ${'1'.repeat(17)} `],
+  'an offset that is not exact': [' 10 ', ` ${Number.MAX_SAFE_INTEGER + 1} `],
+  'an mtime that is too late': ['1700000000000.25', '1000000000000001'],
   'no inode': ['2049:77', '77'],
   'a short hash': ['aaaa', 'aaa'],
   'a path that is not absolute': ['"/var', '"var'],
@@ -63,6 +65,19 @@ for (const seconds of [-1e9, 1e18])
       const record = { ...example, modified };
       assert.equal(parseRecord(formatRecord(record).slice(0, -1)), record);
     });
+  });
+
+for (const [title, changes, read] of [
+  ['a negative mtime', { modified: -1e12 }, { modified: 0 }],
+  ['a late mtime', { modified: 9e18 }, { modified: 1e15 }],
+  ['a tiny mtime', { modified: 1e-7 }, { modified: 0 }],
+  ['an mtime that is one nanosecond', { modified: 1e-6 }, { modified: 1e-6 }],
+  ['a huge size', { bytes: 4 * 2 ** 60 }, { bytes: Number.MAX_SAFE_INTEGER }],
+  ['a size without an exact form', { bytes: 1e300 }, { bytes: Number.MAX_SAFE_INTEGER }],
+  ['a huge offset', { offset: 4 * 2 ** 60 }, { offset: Number.MAX_SAFE_INTEGER }],
+] as const)
+  records(`${title} is limited when it is written, and can be read`, () => {
+    assert.equal(parseRecord(formatRecord({ ...example, ...changes }).slice(0, -1)), { ...example, ...read });
   });
 
 records.run();

@@ -67,9 +67,8 @@ for (const [what, content, problem] of [
   ['without its last line feed', good.slice(0, -1), 'is not a valid checkpoint'],
   ['all zeros, as after a crash of the file system', '\0'.repeat(good.length), 'is not a valid checkpoint'],
   ['with an option for journalctl in it', good.replace('s=a', '--root=/ s=a'), 'is not a valid checkpoint'],
-  ['with a malformed position', good + fileLine.replace('5 9', '-5 9'), 'is not a valid checkpoint'],
-  ['with a position in a relative path', good + fileLine.replace('"/', '"'), 'is not a valid checkpoint'],
-  ['with a position in no path', good + fileLine.replace('"\n', '\n'), 'is not a valid checkpoint'],
+  ['cut off within a position', good + fileLine.slice(0, -1), 'is not a valid checkpoint'],
+  ['with another line between positions', `${good}${fileLine}x\n${fileLine}`, 'is not a valid checkpoint'],
   ['followed by more text', `${good}x`, 'is not a valid checkpoint'],
   ['too large', good + fileLine.repeat(10_000), 'larger than'],
   ['a directory', null, 'directory'],
@@ -84,6 +83,37 @@ for (const [what, content, problem] of [
     else assert.match(answer.problem ?? '', new RegExp(problem));
   });
 }
+
+for (const [what, from, to] of [
+  ['a malformed position', '5 9', '-5 9'],
+  ['a position in a relative path', '"/', '"'],
+  ['a position in no path', '"\n', '\n'],
+] as const)
+  checkpoint(`${what} is left out, and the rest is used`, () => {
+    const bad = fileLine.replace(from, to);
+    assert.is.not(bad, fileLine);
+    const problem = `${checkpointFile} contains malformed positions of log files (2)`;
+    assert.equal(read(good + bad + fileLine + bad), { cursor, files: [record], problem });
+    const future = read(good.replace('m=64', 'm=65') + bad + fileLine);
+    assert.equal([future.cursor, future.files], ['', [record]]);
+    assert.match(future.problem ?? '', /is in the future, and .* malformed positions of log files \(1\)$/);
+  });
+
+checkpoint('more records than can be read are left out', () => {
+  withRoot((root) => {
+    fs.mkdirSync(path.dirname(path.join(root, checkpointFile)), { recursive: true });
+    const files = Array.from({ length: 400 }, (_, n) => ({
+      ...record,
+      path: `/var/log/${n}/${'\x01'.repeat(n === 0 ? 0 : 1000)}`,
+    }));
+    files.push(record);
+    writeCheckpoint(systemWriter(root), boot, { cursor, files });
+    const stored = readCheckpoint(systemReader({ root }), boot, 100);
+    assert.equal([stored.cursor, stored.problem], [cursor, undefined]);
+    assert.ok(stored.files.length > 100 && stored.files.length < 400, `${stored.files.length} records`);
+    assert.equal([stored.files[0], stored.files.at(-1)], [files[0], record]);
+  });
+});
 
 checkpoint('writes the whole file or nothing', () => {
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'checkpoint-'));
