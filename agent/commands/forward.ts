@@ -184,7 +184,12 @@ async function finish(
   log: RateLimitedLog,
 ): Promise<void> {
   if (await isShuttingDown(reader)) {
-    await drain(reader, { cursor, idle: () => daemon.idle, complete: () => files.complete() });
+    await drain(reader, {
+      cursor,
+      acknowledged: () => daemon.counters.acknowledged,
+      idle: () => daemon.idle,
+      complete: () => files.complete(),
+    });
     const discarded = await describeEnd(reader, files, cursor());
     if (discarded !== undefined && !daemon.notify(discarded)) log.discarded(discarded);
   }

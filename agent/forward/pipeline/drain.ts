@@ -18,8 +18,10 @@ export async function isShuttingDown(reader: SystemReader): Promise<boolean> {
 
 /** The progress of forwarding. */
 export interface DrainProgress {
-  /** The cursor of the last acknowledged entry. */
+  /** The cursor of the last acknowledged journal entry. */
   cursor: () => string;
+  /** The number of acknowledged journal entries and lines of log files. */
+  acknowledged: () => number;
   /** Whether the end of the log was reached and every entry is acknowledged. */
   idle: () => boolean;
   /** Called when no other unit is stopping any more: the log files are complete. */
@@ -46,15 +48,22 @@ export async function drain(reader: SystemReader, progress: DrainProgress): Prom
   while (performance.now() < deadline && moving() && !progress.idle()) await sleep(50);
 }
 
-/** Returns a function that reports whether the server recently acknowledged an entry or has nothing to acknowledge. */
-function stallGuard({ cursor, idle }: DrainProgress): () => boolean {
-  let before = cursor();
-  let since = performance.now();
+/**
+ * Returns a function that reports whether the server recently acknowledged an entry or a line, or has nothing to
+ * acknowledge. The cursor is no sign of progress: it stays where it is while a backlog of log files is sent.
+ * @param now returns the milliseconds since an arbitrary point in time
+ */
+export function stallGuard(
+  { acknowledged, idle }: Pick<DrainProgress, 'acknowledged' | 'idle'>,
+  now = () => performance.now(),
+): () => boolean {
+  let before = acknowledged();
+  let since = now();
   return () => {
-    const now = performance.now();
-    if (idle() || cursor() !== before) since = now;
-    before = cursor();
-    return now - since < stallMilliseconds;
+    const time = now();
+    if (idle() || acknowledged() !== before) since = time;
+    before = acknowledged();
+    return time - since < stallMilliseconds;
   };
 }
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { hasRunningStop, isShuttingDown } from '../../../../agent/forward/pipeline/drain.ts';
+import { hasRunningStop, isShuttingDown, stallGuard } from '../../../../agent/forward/pipeline/drain.ts';
 import { HostError } from '../../../../agent/lib/errors.ts';
 import { type SystemReader, systemReader } from '../../../../agent/system/reader.ts';
 
@@ -39,5 +39,36 @@ for (const [what, jobs, expected] of [
 ] as const) {
   drain(`${what}: ${expected ? 'wait' : 'do not wait'}`, () => assert.is(hasRunningStop(jobs), expected));
 }
+
+/** Returns the seconds after which a backlog is abandoned, at most 100. */
+function abandonedAfter(acknowledged: (second: number) => number, idle = false): number {
+  let second = 0;
+  const progress = { acknowledged: () => acknowledged(second), idle: () => idle };
+  const moving = stallGuard(progress, () => second * 1000);
+  while (second < 100 && moving()) second += 1;
+  return second;
+}
+
+drain('a backlog is abandoned after 8 s without an acknowledgement', () => {
+  assert.is(
+    abandonedAfter(() => 5),
+    8,
+  );
+  assert.is(
+    abandonedAfter((second) => Math.min(second, 20)),
+    28,
+  );
+  assert.is(
+    abandonedAfter(() => 5, true),
+    100,
+  );
+});
+
+drain('lines of log files are progress, although the cursor of the journal stays', () => {
+  assert.is(
+    abandonedAfter((second) => Math.floor(second / 7)),
+    100,
+  );
+});
 
 drain.run();
