@@ -66,13 +66,17 @@ export class SendQueue {
     }
   }
 
-  /** Must be called when the server has accepted the next `count` messages. */
-  acknowledge(count: number): void {
+  /**
+   * Must be called when the server has accepted the next `count` messages.
+   * @returns the last cursor of the journal and the last position in each log file among these messages
+   */
+  acknowledge(count: number): string[] {
     const { checkpoint, quarantine, counters } = this.#options;
     const { entries, cursors } = this.#unacknowledged.acknowledge(count);
     counters.acknowledged += entries;
     quarantine.accepted(count);
     if (cursors.length > 0) checkpoint.acknowledge(entries, cursors);
+    return cursors;
   }
 
   /** Returns the cursors of the messages that may have caused a refusal. */

@@ -225,8 +225,8 @@ export class Session {
   }
 
   #acknowledged(count: number): void {
-    this.#queue.acknowledge(count);
-    for (const { key, count: entries } of this.#pending.acknowledged(this.#checkpoint.cursor))
+    const cursors = this.#queue.acknowledge(count);
+    for (const { key, count: entries } of this.#pending.acknowledged(this.#checkpoint.cursor, cursors))
       if (key === 'lost') this.#options.trouble(missingText(entries));
     this.#advance();
   }
