@@ -123,7 +123,7 @@ export class Session {
     const encoder = this.#options.encoder;
     const quarantine = this.#quarantine;
     const { active } = quarantine;
-    const out: OutgoingMessage[] = [];
+    let out: OutgoingMessage[] = [];
     for (const entry of entries) {
       const { kind, cursor, text, cut } = entry;
       const within = this.#withinEntry;
@@ -146,15 +146,24 @@ export class Session {
         this.#abandon(cursor);
         return;
       } else this.#reportUnreadable(cursor, out);
+      if (this.#held.length > 0 && !this.#withinEntry) {
+        this.#queue.add(out);
+        out = [];
+        this.#addHeld();
+      }
     }
     this.#queue.add(out);
-    if (!this.#withinEntry) for (const add of this.#held.splice(0)) add();
     this.#advance();
   }
 
   #takeLines(chunk: LineChunk): void {
     if (this.#finishing) return;
     this.#betweenEntries(() => this.#addLines(chunk));
+  }
+
+  /** Adds what was held back. The batch may end within the next large entry, and so may every batch after it. */
+  #addHeld(): void {
+    for (const add of this.#held.splice(0)) add();
   }
 
   #betweenEntries(add: () => void): void {
@@ -241,7 +250,8 @@ export class Session {
       for (const reader of this.#readers) reader.pause();
     else {
       this.#reader.resume();
-      if (!this.#withinEntry) this.#fileReader.resume();
+      // One chunk is read ahead within an entry, for the case that no batch ends outside one.
+      if (this.#held.length === 0) this.#fileReader.resume();
     }
   }
 }

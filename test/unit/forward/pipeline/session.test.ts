@@ -1,0 +1,117 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Encoder, OutgoingMessage } from '../../../../agent/forward/encode/encoder.ts';
+import { Checkpoint } from '../../../../agent/forward/pipeline/checkpoint.ts';
+import { Quarantine } from '../../../../agent/forward/pipeline/quarantine.ts';
+import { Session } from '../../../../agent/forward/pipeline/session.ts';
+import type { FileReaderEvents, LogEntry, Reader, ReaderEvents } from '../../../../agent/forward/reader.ts';
+import { zeroCounters } from '../../../../agent/forward/status/counters.ts';
+import type { Transport } from '../../../../agent/forward/transport/transport.ts';
+
+const session = suite('session');
+
+class FakeReader implements Reader {
+  settled = true;
+  readonly problem = '';
+  paused = false;
+  start(): void {
+    this.paused = false;
+  }
+  pause(): void {
+    this.paused = true;
+  }
+  resume(): void {
+    this.paused = false;
+  }
+  stop(): void {
+    this.paused = true;
+  }
+}
+
+/** Encodes an entry and a chunk as their text, and a notice in angle brackets. */
+const encoder: Encoder = {
+  encode: ({ text, cursor }, out) => void out.push({ text, cursor }),
+  encodeLines: ({ id, offset, text }, out) =>
+    void out.push({ text, cursor: `${id}:${offset + text.length}` }),
+  encodeNotice: (text, out) => void out.push({ text: `<${text}>`, cursor: '' }),
+};
+
+/** Starts a session whose server accepts everything. */
+function begin() {
+  const sent: OutgoingMessage[] = [];
+  const [journal, files] = [new FakeReader(), new FakeReader()];
+  let take: ReaderEvents['entries'] = () => undefined;
+  let events: FileReaderEvents | undefined;
+  const transport: Transport = {
+    capacity: () => 1000,
+    send: (messages) => void sent.push(...messages),
+    listen: () => undefined,
+    close: () => Promise.resolve(),
+    destroy: () => undefined,
+  };
+  const it = new Session({
+    ...{ transport, encoder, counters: zeroCounters(), quarantine: new Quarantine() },
+    ...{ window: 1000, step: 1, sparse: false, queueBytes: 1000 },
+    checkpoint: new Checkpoint('', { acknowledge: () => undefined, records: () => [] }, () => undefined),
+    createReader: (_, { entries }) => {
+      take = entries;
+      return journal;
+    },
+    createFileReader: (given) => {
+      events = given;
+      return files;
+    },
+    trouble: () => undefined,
+  });
+  const run = it.run.bind(it);
+  void run();
+  let offset = 0;
+  const line = (text: string) => {
+    assert.is(files.paused, false, 'a reader that is paused emits no lines');
+    events?.lines({ id: 257, path: '/a', inode: '1:1', offset, text, terminated: true, audit: false });
+    offset += text.length;
+  };
+  return {
+    it,
+    take: (...items: LogEntry[]) => take(items),
+    line,
+    files,
+    texts: () => sent.map(({ text }) => text),
+  };
+}
+
+const item = (kind: LogEntry['kind'], text: string): LogEntry => ({
+  ...{ kind, text, cursor: `s=${text}`, message: undefined, cut: 0 },
+});
+
+session('lines wait until a large entry ends, also within a batch', () => {
+  const { take, line, texts } = begin();
+  take(item('piece', 'a1'));
+  line('one\n');
+  assert.equal(texts(), ['a1']);
+  take(item('piece', 'a2'), item('entry', 'a3'), item('entry', 'b'), item('piece', 'c1'));
+  assert.equal(texts(), ['a1', 'a2', 'a3', 'one\n', 'b', 'c1']);
+});
+
+session('a stream of large entries whose batches end within one does not starve the log files', () => {
+  const { it, take, line, files, texts } = begin();
+  take(item('piece', '0a'));
+  for (let n = 0; n < 3; n += 1) {
+    line(`line ${n}\n`);
+    assert.is(it.idle, false);
+    assert.ok(files.paused, 'no more than one chunk is held in memory');
+    take(item('entry', `${n}b`), item('piece', `${n + 1}a`));
+  }
+  assert.equal(texts(), ['0a', '0b', 'line 0\n', '1a', '1b', 'line 1\n', '2a', '2b', 'line 2\n', '3a']);
+});
+
+session('a notice is not sent within an entry', () => {
+  const { it, take, texts } = begin();
+  take(item('piece', 'a1'));
+  it.notify('lost');
+  take(item('piece', 'a2'));
+  take(item('entry', 'a3'), item('piece', 'b1'));
+  assert.equal(texts(), ['a1', 'a2', 'a3', '<lost>', 'b1']);
+});
+
+session.run();
