@@ -22,6 +22,26 @@ export function toJson(value: unknown, indent?: number): string {
 }
 
 /**
+ * Returns the beginning of a text that takes no more than a number of bytes in `toJson`'s form, without the quotation
+ * marks. An escaped character takes six bytes.
+ */
+export function limitJson(text: string, bytes: number): string {
+  // A character beyond U+FFFF consists of two surrogates, and is left out as a whole.
+  const isWithin = (at: number) => /^[\ud800-\udbff][\udc00-\udfff]$/.test(text.slice(at - 1, at + 1));
+  const beginning = (length: number) => text.slice(0, isWithin(length) ? length - 1 : length);
+  const fits = (length: number) => Buffer.byteLength(toJson(beginning(length))) - 2 <= bytes;
+  // Every character takes at least one byte.
+  if (text.length <= bytes && fits(text.length)) return text;
+  let [length, above] = [0, Math.min(text.length, bytes + 1)];
+  while (above - length > 1) {
+    const middle = (length + above) >> 1;
+    if (fits(middle)) length = middle;
+    else above = middle;
+  }
+  return beginning(length);
+}
+
+/**
  * Returns a label's value for Prometheus's text format. Escapes backslashes, quotes and line feeds, and replaces other
  * unprintable characters by `?`.
  */

@@ -13,11 +13,10 @@ import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import { entriesBetween, parseCursor } from '../journal/cursor.ts';
 import { type Counters, zeroCounters } from './counters.ts';
+import { limitCounts, limitError, limitSource } from './limits.ts';
 
 const tickMilliseconds = 1000;
 const lagMilliseconds = 30_000;
-/** The maximum length of an error, which may quote text from a server, such as the names in its certificate. */
-const errorCharacters = 500;
 const jumpMilliseconds = 1000;
 
 /** The state of the current session. */
@@ -91,7 +90,7 @@ export class StatusWriter {
     // An attempt to connect between two failures is not a change of state.
     if (state === 'connecting' && this.#state.state === 'waiting') return;
     if (state !== this.#state.state || target !== this.#state.target) this.#state.since = now;
-    Object.assign(this.#state, { state, target, error: error.slice(0, errorCharacters) });
+    Object.assign(this.#state, { state, target, error: limitError(error) });
     this.#write();
   }
 
@@ -129,15 +128,17 @@ export class StatusWriter {
 
   /** @returns whether the session's problem has changed */
   #followProblem(session: SessionState | undefined): boolean {
-    if (session === undefined || session.problem === this.#state.error) return false;
-    this.#state.error = session.problem;
+    if (session === undefined) return false;
+    const problem = limitError(session.problem);
+    if (problem === this.#state.error) return false;
+    this.#state.error = problem;
     return true;
   }
 
   /** @returns whether a log file appeared, lost bytes, or became readable or unreadable */
   #followSources(): boolean {
     const before = this.#state.sources;
-    const now = this.#sources().slice(0, mostSources).map(shortened);
+    const now = this.#sources().slice(0, mostSources).map(limitSource);
     this.#state.sources = now;
     const same = ({ path, lostBytes, error }: ForwardSource, index: number) =>
       before[index]?.path === path && before[index].lostBytes === lostBytes && before[index].error === error;
@@ -180,15 +181,10 @@ export class StatusWriter {
     this.#state.at = this.#reader.now().toISOString();
     try {
       this.#writer.makeFolder(forwardFolder, 0o755);
-      this.#writer.writeAtomically(forwardStateFile, `${toJson(this.#state)}\n`, 0o644);
+      const state = { ...this.#state, counts: limitCounts(this.#counters) };
+      this.#writer.writeAtomically(forwardStateFile, `${toJson(state)}\n`, 0o644);
     } catch (error) {
       this.#trouble(errorMessage(error));
     }
   }
-}
-
-/** Limits the texts, so that the state stays below the size that its readers accept. */
-function shortened(source: ForwardSource): ForwardSource {
-  const { path, error } = source;
-  return { ...source, path: path.slice(0, 300), error: error.slice(0, errorCharacters) };
 }

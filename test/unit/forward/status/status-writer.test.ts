@@ -5,7 +5,13 @@ import { zeroCounters } from '../../../../agent/forward/status/counters.ts';
 import { StatusWriter } from '../../../../agent/forward/status/status-writer.ts';
 import { type SystemReader, systemReader } from '../../../../agent/system/reader.ts';
 import { type SystemWriter, systemWriter } from '../../../../agent/system/writer.ts';
-import type { ForwardSource, ForwardState } from '../../../../agent/facts/forwarder.ts';
+import {
+  type ForwardSource,
+  type ForwardState,
+  findForwarder,
+  forwardStateFile,
+} from '../../../../agent/facts/forwarder.ts';
+import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
 
 const status = suite('status writer');
 
@@ -65,6 +71,35 @@ status('a long reason is cut', () => {
   writer.set('waiting', 'relp://a:1', 'x'.repeat(100_000));
   assert.is(state().error, 'x'.repeat(500));
 });
+
+for (const [what, text] of [
+  ['control characters', '\x01'.repeat(4000)],
+  ['DEL', '\x7f'.repeat(4000)],
+  ['unpaired surrogates', '\ud800'.repeat(4000)],
+  ['characters beyond U+FFFF', '\u{1f600}'.repeat(2000)],
+  ['letters', 'x'.repeat(4000)],
+] as const)
+  status(`200 log files with names of ${what} and of any size leave the state readable`, () => {
+    const { it, writer, state } = begin();
+    const many = 4 * 2 ** 60;
+    it.sources = Array.from({ length: 201 }, () => ({
+      ...{ path: `/${text}`, error: text },
+      ...{ acknowledgedBytes: many, behindBytes: many, lostBytes: many },
+    }));
+    it.session.problem = text;
+    it.counts.lost = it.counts.suppressed = many;
+    writer.set('connected', 'relp://a:1');
+    second();
+    inTemporaryFolder((root) => {
+      writeFiles(root, { [forwardStateFile.slice(1)]: Buffer.from(it.written).toString('latin1') });
+      const found = findForwarder(systemReader({ root }))?.state;
+      assert.equal(found, state());
+      assert.is(found?.sources.length, 200);
+      assert.is(found?.sources[0]?.behindBytes, Number.MAX_SAFE_INTEGER);
+      assert.is(found?.counts.lost, Number.MAX_SAFE_INTEGER);
+      assert.is(it.counts.lost, many);
+    });
+  });
 
 status('reports that the journal cannot be read, although connected, until it can be read', () => {
   const { it, writer, state } = begin();
