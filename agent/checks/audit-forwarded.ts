@@ -1,5 +1,6 @@
 import type { AssessedFacts } from '../assess/assess.ts';
 import { permitReading } from '../assess/log-access.ts';
+import { graceSeconds, isRunning } from '../facts/forwarder.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check, Outcome } from './check.ts';
 
@@ -12,7 +13,7 @@ export const auditForwarded: Check = {
   documentation: {
     title: 'the audit trail is forwarded',
     means:
-      'If auditd runs, the audit trail is in the journal, or the forwarder reads the log file of auditd (log_file in /etc/audit/auditd.conf). The check compares the running auditd with the state that the forwarder records. It fails in a sealed boot if FORWARD names a server, and warns otherwise.',
+      'If auditd runs, the audit trail is in the journal, or the forwarder runs and reads the log file of auditd (log_file in /etc/audit/auditd.conf). The check compares the running auditd with the state that the forwarder records. It fails in a sealed boot if FORWARD names a server, and warns otherwise.',
     why: 'On Red Hat Enterprise Linux the audit trail is not in the journal. auditd writes it to /var/log/audit/audit.log, which is in RAM in a sealed boot and lost at shutdown: logins, changes of users and violations of the policy leave no trace.',
     fix: 'Set FORWARD to a log server and FORWARD_FILES to the log file of auditd, then restart immutafs-forward.service. If the forwarder may not read the file, run `immutafs-agent prepare --only audit --apply` while the disk is writable: it sets log_group in /etc/audit/auditd.conf.',
   },
@@ -44,6 +45,18 @@ function judge(facts: AssessedFacts, file: string): Outcome {
       expected,
       observed: 'the forwarder has not started in this boot',
       remedy,
+    };
+  }
+  if (!isRunning(forwarder)) {
+    // Its state says what was forwarded, and not what is.
+    const { error } = forwarder.state;
+    return {
+      status: facts.identity.uptime < graceSeconds ? 'warn' : lost,
+      subject,
+      expected,
+      observed: `the forwarder is not running${error === '' ? '' : `: ${error}`}`,
+      remedy:
+        'Run `systemctl status immutafs-forward.service`, which shows why it ended, then start it again.',
     };
   }
   const source = forwarder.state.sources.find(({ path }) => path === file);

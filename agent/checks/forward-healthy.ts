@@ -1,11 +1,15 @@
 import { permitReading } from '../assess/log-access.ts';
 import { configFile } from '../config/config.ts';
-import { type ForwardCounts, type ForwardSource, type Forwarder, heartbeat } from '../facts/forwarder.ts';
+import {
+  type ForwardCounts,
+  type ForwardSource,
+  type Forwarder,
+  graceSeconds,
+  heartbeat,
+  isRunning,
+} from '../facts/forwarder.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check, Outcome } from './check.ts';
-
-/** Period for which the log server, or the network at boot, may be unavailable before the check fails. */
-const graceSeconds = 300;
 
 /** Verifies that log entries reach the log server. */
 export const forwardHealthy: Check = {
@@ -61,11 +65,10 @@ function judge(forwarder: Forwarder | undefined, uptime: number): Judgement {
   const early = (seconds: number) => (seconds < graceSeconds ? 'warn' : 'fail');
   if (forwarder === undefined)
     return { status: early(uptime), observed: 'the forwarder has not started in this boot' };
-  const { state, alive, reportedSeconds, sinceSeconds } = forwarder;
+  const { state, reportedSeconds, sinceSeconds } = forwarder;
   const { error } = state;
   const why = error === '' ? '' : `: ${error}`;
-  if (!alive || state.state === 'stopped')
-    return { status: early(uptime), observed: `the forwarder is not running${why}` };
+  if (!isRunning(forwarder)) return { status: early(uptime), observed: `the forwarder is not running${why}` };
   if (reportedSeconds > (3 * heartbeat) / 1000)
     return {
       status: 'fail',

@@ -56,6 +56,9 @@ export interface ForwardState {
   error: string;
 }
 
+/** Period for which the forwarder, the log server or the network at boot may be unavailable, in seconds. */
+export const graceSeconds = 300;
+
 /** The recorded state of the daemon, and whether its process exists. */
 export interface Forwarder {
   state: ForwardState;
@@ -86,6 +89,11 @@ export function findForwarder(reader: SystemReader): Forwarder | undefined {
     reportedSeconds: ago(value.at),
     sinceSeconds: ago(value.since),
   };
+}
+
+/** Whether the daemon runs: its process exists, and it has not recorded its end. */
+export function isRunning({ alive, state }: Forwarder): boolean {
+  return alive && state.state !== 'stopped';
 }
 
 type Shape = { [key: string]: ((value: unknown) => boolean) | Shape };

@@ -20,14 +20,13 @@ const state: ForwardState = {
 const auditd = all(file('run/auditd.pid', '77\n'), file('proc/77/comm', 'auditd\n'));
 const settings = (changes: Record<string, string>) => file('etc/audit/auditd.conf', auditdText(changes));
 const forwards = config(`FORWARD=${target}\n`);
-const says = (...sources: Partial<ForwardSource>[]): Change =>
+const reports = (changes: Partial<ForwardState>): Change =>
   all(
-    file(
-      'run/immutafs/forward/state.json',
-      JSON.stringify({ ...state, sources: sources.map((each) => ({ ...source, ...each })) }),
-    ),
+    file('run/immutafs/forward/state.json', JSON.stringify({ ...state, ...changes })),
     file('proc/42/comm', 'immutafs-agent\n'),
   );
+const says = (...sources: Partial<ForwardSource>[]): Change =>
+  reports({ sources: sources.map((each) => ({ ...source, ...each })) });
 const journal = file('run/systemd/units/invocation:systemd-journald-audit.socket', { linkTo: 'ad4f' });
 const denied = { error: `${log}: permission denied` };
 const none: Change = () => undefined;
@@ -38,6 +37,8 @@ interface Case {
   observed: string | RegExp;
   remedy?: string;
   guest?: Guest;
+  /** Seconds since the boot. */
+  uptime?: number;
 }
 
 const cases: Record<string, Case> = {
@@ -78,6 +79,21 @@ const cases: Record<string, Case> = {
       remedy: 'prepare --only audit --apply',
     },
   },
+  'a forwarder that stopped': {
+    change: all(auditd, forwards, reports({ sources: [source], state: 'stopped', error: 'no key' })),
+    ...{ status: 'fail', observed: /^the forwarder is not running: no key$/, remedy: 'systemctl status' },
+    uptime: 300,
+  },
+  'a forwarder whose process is gone': {
+    change: all(auditd, forwards, says({}), file('proc/42/comm', undefined)),
+    ...{ status: 'fail', observed: /^the forwarder is not running$/, remedy: 'systemctl status' },
+    uptime: 300,
+  },
+  'a forwarder whose process is gone, early': {
+    change: all(auditd, forwards, says({}), file('proc/42/comm', undefined)),
+    ...{ status: 'warn', observed: 'not running', remedy: 'systemctl status' },
+    uptime: 299,
+  },
   'a state that is malformed': {
     change: all(auditd, forwards, says({ lostBytes: -1 })),
     ...{ status: 'error', observed: 'not a valid state of the forwarder' },
@@ -89,9 +105,12 @@ const cases: Record<string, Case> = {
 };
 
 const test = suite('audit-forwarded');
-for (const [title, { change, status, observed, remedy, guest = goodGuest() }] of Object.entries(cases)) {
+for (const [title, { change, status, observed, remedy, guest, uptime = 1000 }] of Object.entries(cases)) {
   test(`${title}: ${status}`, async () => {
-    const finding = await findingOf('audit-forwarded', change, { guest });
+    const finding = await findingOf('audit-forwarded', change, {
+      ...(guest === undefined ? {} : { guest }),
+      as: (reader) => ({ ...reader, environment: () => ({ ...reader.environment(), seconds: uptime }) }),
+    });
     assert.is(finding.status, status, finding.observed);
     assert.match(finding.observed, observed);
     assert.match(finding.remedy, remedy ?? /^$/);
@@ -104,6 +123,12 @@ for (const sources of [[], [denied]])
     const finding = await findingOf('audit-forwarded', change, { guest: maintenanceGuest() });
     assert.is(finding.status, 'warn');
   });
+
+test('in maintenance, a forwarder that does not run warns', async () => {
+  const change = all(auditd, forwards, reports({ sources: [source], state: 'stopped' }));
+  const finding = await findingOf('audit-forwarded', change, { guest: maintenanceGuest() });
+  assert.equal([finding.status, finding.observed], ['warn', 'the forwarder is not running']);
+});
 
 test('a sealed guest that loses its trail is not good', async () => {
   const lost = await findingOf('audit-forwarded', all(auditd, forwards, says(denied)));
