@@ -5,7 +5,7 @@ import type { ForwardSource, ForwardState } from '../../../agent/facts/forwarder
 import { auditdText } from '../../harness/auditd.ts';
 import { type Change, all, config, file } from '../../harness/changes.ts';
 import { findingOf } from '../../harness/finding.ts';
-import { type Guest, goodGuest, maintenanceGuest } from '../../harness/guest.ts';
+import { type Guest, maintenanceGuest } from '../../harness/guest.ts';
 
 const log = '/var/log/audit/audit.log';
 const target = 'relp://log.example:2514';
