@@ -136,7 +136,9 @@ syslog('a line of another log that looks like a record of the audit trail is onl
 
 syslog('a path cannot end the structured data, and a type cannot end the MSGID', () => {
   const path = '/var/log/a"] b\\ c.log';
-  const [message = ''] = textsOf(bytesOfLine('type=A B msg=audit(1700000000.123:7): a\n', { path, audit: true }));
+  const [message = ''] = textsOf(
+    bytesOfLine('type=A B msg=audit(1700000000.123:7): a\n', { path, audit: true }),
+  );
   assert.match(message, 'path="/var/log/a\\"\\] b\\\\ c.log" inode');
   assert.match(message, ' audit - A_B [file@');
   const [other = ''] = textsOf(bytesOfLine('a\n', { path }));
