@@ -1,22 +1,18 @@
 import { type Config, forwardProblems, readConfig } from '../config/config.ts';
 import type { LogFiles } from '../forward/files/log-files.ts';
-import { entriesBetween, parseCursor } from '../forward/journal/cursor.ts';
-import { describeDiscarded } from '../forward/status/ledger.ts';
-import { lastCursor } from '../system/journalctl.ts';
-import { mountTable } from '../facts/mounts/mountinfo.ts';
 import { openLogFiles } from '../forward/files/open.ts';
-import { type StoredCheckpoint, readCheckpoint, storedCheckpoint } from '../forward/pipeline/checkpoint.ts';
-import { DurableState, readEarlierState } from '../forward/pipeline/durable-state.ts';
-import { forwardFolder } from '../facts/forwarder.ts';
+import { storedCheckpoint } from '../forward/pipeline/checkpoint.ts';
 import { Daemon } from '../forward/pipeline/daemon.ts';
 import { drain, isShuttingDown } from '../forward/pipeline/drain.ts';
+import { openDurable, readPositions } from '../forward/pipeline/positions.ts';
+import { describeEnd } from '../forward/status/end-of-boot.ts';
 import { RateLimitedLog } from '../forward/status/rate-limited-log.ts';
 import { StatusWriter } from '../forward/status/status-writer.ts';
 import { type Target, parseTargets } from '../forward/transport/target.ts';
 import { verifyTlsFiles } from '../forward/transport/tls.ts';
-import { HostError, UsageError, errorMessage } from '../lib/errors.ts';
+import { UsageError, errorMessage } from '../lib/errors.ts';
 import { keepHeapSmall } from '../lib/memory.ts';
-import { type Clock, systemClock } from '../system/clock.ts';
+import { systemClock } from '../system/clock.ts';
 import { openJournal } from '../system/log.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { SystemWriter } from '../system/writer.ts';
@@ -66,8 +62,8 @@ export async function forwardCommand(
   }
   const writer = await loadWriter();
   const trouble = (reason: string) => log.trouble(reason);
-  const durable = openDurable(reader, writer, config, clock, trouble);
-  const start = readPositions(reader, config, clock, trouble);
+  const durable = openDurable(reader, writer, config.FORWARD_STATE, clock, trouble);
+  const start = readPositions(reader, config.FORWARD_STATE, clock, trouble);
   const files = openLogFiles(reader, config, start.files, start.trusted, trouble);
   const checkpoint = storedCheckpoint(start.cursor, files, writer, clock.bootId, durable, trouble);
   const status = new StatusWriter(
@@ -103,50 +99,6 @@ export async function forwardCommand(
   await durable?.flush();
   status.stop();
   return 0;
-}
-
-/** Returns the store for positions that outlive this boot; undefined if FORWARD_STATE is in /run. */
-function openDurable(
-  reader: SystemReader,
-  writer: SystemWriter,
-  { FORWARD_STATE: folder }: Config,
-  { bootId }: Clock,
-  trouble: (reason: string) => void,
-): DurableState | undefined {
-  return folder === forwardFolder
-    ? undefined
-    : new DurableState(writer, folder, machineId(reader), bootId, trouble);
-}
-
-/** Where forwarding begins. */
-interface Positions extends StoredCheckpoint {
-  /** Whether to begin with the oldest entry of all boots, because no cursor is known. */
-  fromHead: boolean;
-  /** Whether this boot stored the positions. */
-  trusted: boolean;
-}
-
-/** Reads the positions that this boot stored or, if there are none, those of an earlier boot in FORWARD_STATE. */
-function readPositions(
-  reader: SystemReader,
-  { FORWARD_STATE: folder }: Config,
-  clock: Clock,
-  trouble: (reason: string) => void,
-): Positions {
-  const isDurable = folder !== forwardFolder;
-  const { cursor, files, problem } = readCheckpoint(reader, clock.bootId, clock.monotonic(), isDurable);
-  if (problem !== undefined)
-    trouble(cursor === '' ? `${problem}; starting at this boot's first entry` : problem);
-  if (!isDurable || cursor !== '' || files.length > 0)
-    return { cursor, files, fromHead: false, trusted: true };
-  const earlier = readEarlierState(reader, folder, machineId(reader), clock.realtime());
-  if (earlier.problem !== undefined)
-    trouble(`FORWARD_STATE: ${earlier.problem}${earlier.fromHead ? '; starting at the oldest entry' : ''}`);
-  return { cursor: earlier.cursor, files: earlier.files, fromHead: earlier.fromHead, trusted: false };
-}
-
-function machineId(reader: SystemReader): string {
-  return reader.read('/etc/machine-id', 4096).trim();
 }
 
 /** Returns why a TLS file of the configuration is not usable; undefined if each one is, or if no server needs them. */
@@ -190,37 +142,8 @@ async function finish(
       idle: () => daemon.idle,
       complete: () => files.complete(),
     });
-    const discarded = await describeEnd(reader, files, cursor());
+    const discarded = await describeEnd(reader, files.state(), cursor());
     if (discarded !== undefined && !daemon.notify(discarded)) log.discarded(discarded);
   }
   daemon.finish();
-}
-
-/** Describes what the end of this boot discards; undefined if /var is not an overlay, so that nothing is discarded. */
-async function describeEnd(
-  reader: SystemReader,
-  files: LogFiles,
-  acknowledged: string,
-): Promise<string | undefined> {
-  const layer = quietly(() => upperLayer(reader));
-  if (layer === null) return undefined;
-  const last = parseCursor((await lastCursor()) ?? '');
-  const entries = last === undefined ? null : entriesBetween(parseCursor(acknowledged), last);
-  return describeDiscarded({ entries, files: files.state(), upper: layer });
-}
-
-/** Returns the use of the upper layer of /var; null if /var is not an overlay. @throws HostError */
-function upperLayer(reader: SystemReader): { inodes: number; bytes: number } | null {
-  if (mountTable(reader.read('/proc/self/mountinfo')).serving('/var')?.type !== 'overlay') return null;
-  const { inodesUsed: inodes, usedBytes: bytes } = reader.usage('/var');
-  return { inodes, bytes };
-}
-
-function quietly<T>(action: () => T): T | undefined {
-  try {
-    return action();
-  } catch (error) {
-    if (error instanceof HostError) return undefined;
-    throw error;
-  }
 }

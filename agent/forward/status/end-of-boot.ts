@@ -1,0 +1,36 @@
+import type { ForwardSource } from '../../facts/forwarder.ts';
+import { mountTable } from '../../facts/mounts/mountinfo.ts';
+import { HostError } from '../../lib/errors.ts';
+import { lastCursor } from '../../system/journalctl.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { entriesBetween, parseCursor } from '../journal/cursor.ts';
+import { describeDiscarded } from './ledger.ts';
+
+/** Describes what the end of this boot discards; undefined if /var is not an overlay, so that nothing is discarded. */
+export async function describeEnd(
+  reader: SystemReader,
+  files: readonly ForwardSource[],
+  acknowledged: string,
+): Promise<string | undefined> {
+  const layer = quietly(() => upperLayer(reader));
+  if (layer === null) return undefined;
+  const last = parseCursor((await lastCursor()) ?? '');
+  const entries = last === undefined ? null : entriesBetween(parseCursor(acknowledged), last);
+  return describeDiscarded({ entries, files, upper: layer });
+}
+
+/** Returns the use of the upper layer of /var; null if /var is not an overlay. @throws HostError */
+function upperLayer(reader: SystemReader): { inodes: number; bytes: number } | null {
+  if (mountTable(reader.read('/proc/self/mountinfo')).serving('/var')?.type !== 'overlay') return null;
+  const { inodesUsed: inodes, usedBytes: bytes } = reader.usage('/var');
+  return { inodes, bytes };
+}
+
+function quietly<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof HostError) return undefined;
+    throw error;
+  }
+}
