@@ -247,6 +247,27 @@ function errorOf(file: string): string {
   return forwardState()?.sources.find(({ path }) => path === file)?.error ?? '';
 }
 
+files('a record is an audit record only in the log of auditd', async () => {
+  const record = 'type=USER_LOGIN msg=audit(1700000000.123:7): pid=1 res=success';
+  const appLog = '/var/log/app/app.log';
+  for (const file of [auditLog, appLog]) {
+    fs.mkdirSync(file.slice(0, file.lastIndexOf('/')), { recursive: true });
+    fs.writeFileSync(file, `${record}\n`);
+  }
+  configure({ FORWARD: relp, FORWARD_FILES: `${auditLog} ${appLog}` });
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  startAgent();
+  await until('both records', () => storedEntries().length === 2);
+  const found = storedEntries().map(({ app, priority, id, time, data, text }) => {
+    assert.is(text, record);
+    return [data['path'], app, priority, id, time.startsWith('2023-11-14T22:13:20.123')];
+  });
+  assert.equal(found.sort(), [
+    [appLog, 'app.log', 134, '-', false],
+    [auditLog, 'audit', 110, 'USER_LOGIN', true],
+  ]);
+});
+
 files('FORWARD_FILES that matches nothing: the journal is forwarded', async () => {
   configure({ FORWARD: relp, FORWARD_FILES: '/var/log/none/*.log /var/log/absent.log' });
   await startRsyslog('rsyslog-relp.conf', 2514);

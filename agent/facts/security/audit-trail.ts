@@ -1,3 +1,4 @@
+import { HostError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { auditdConf, parseAuditdConf } from './auditd-conf.ts';
 
@@ -23,6 +24,17 @@ export function findAuditTrail(reader: SystemReader): AuditTrail | undefined {
     file: writes ? (values.get('log_file') ?? defaultFile) : undefined,
     inJournal: reader.stat(journalSocket) !== undefined,
   };
+}
+
+/** Returns the log file of auditd, whether it runs or not. An unprivileged user may not be able to read the setting. */
+export function auditLogFile(reader: SystemReader): string {
+  try {
+    const { values } = parseAuditdConf(reader.readIfPresent(auditdConf, 1024 * 1024) ?? '');
+    return values.get('log_file') ?? defaultFile;
+  } catch (error) {
+    if (error instanceof HostError) return defaultFile;
+    throw error;
+  }
 }
 
 /** Whether auditd runs. Only root can write the file with its process ID; the file of a crashed auditd is outdated. */

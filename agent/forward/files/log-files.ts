@@ -18,6 +18,8 @@ export interface LogFilesOptions extends Pick<LogSourceOptions, 'trusted' | 'fir
   /** Absolute paths; `*`, `?` and `[…]` match within a name. */
   patterns: readonly string[];
   records: readonly FileRecord[];
+  /** The log of auditd. */
+  auditFile: string;
   trouble: (reason: string) => void;
 }
 
@@ -145,9 +147,10 @@ export class LogFiles {
   }
 
   #source(file: string, slot: number): LogSource {
-    const { records, trusted, firstOffset, booted } = this.#options;
+    const { records, trusted, firstOffset, booted, auditFile } = this.#options;
     return new LogSource({
       path: file,
+      audit: file === auditFile,
       records: records.filter((record) => record.path === file),
       trusted,
       firstOffset,

@@ -17,6 +17,8 @@ const searchMilliseconds = 1000;
 
 export interface LogSourceOptions {
   path: string;
+  /** Whether this is the log of auditd. */
+  audit: boolean;
   /** What was forwarded before, the oldest file first; empty if nothing is known. */
   records: readonly TailRecord[];
   /** Whether this boot wrote the records. Those of another boot may have been forged by whoever had root then. */
@@ -254,7 +256,8 @@ export class LogSource {
 
   /** Returns a tail that continues another one in a file with the same content. It keeps the id, as offsets are equal. */
   #continued(tail: Tail, file: LogFile): Tail {
-    return closingOnError(file, () => new Tail(tail.id, this.path, file, tail.acknowledged, tail.read));
+    const { acknowledged, read } = tail;
+    return this.#made(file, () => new Tail(tail.id, this.path, file, acknowledged, read));
   }
 
   #copyOf(tail: Tail, candidates: readonly Generation[]): Found | undefined {
@@ -366,7 +369,19 @@ export class LogSource {
   }
 
   #tail(file: LogFile, offset: number): Tail {
-    return closingOnError(file, () => new Tail(this.#options.nextId(), this.path, file, offset));
+    return this.#made(file, () => new Tail(this.#options.nextId(), this.path, file, offset));
+  }
+
+  /** Makes a tail. Closes the file if that fails. */
+  #made(file: LogFile, make: () => Tail): Tail {
+    try {
+      const tail = make();
+      tail.audit = this.#options.audit;
+      return tail;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
   }
 
   #itself(): Generation[] {
@@ -401,16 +416,6 @@ export class LogSource {
     if (bytes <= 0) return;
     this.lostBytes += bytes;
     this.#options.lost(`${bytes} bytes of ${this.path} are lost, because ${how}`);
-  }
-}
-
-/** Closes the file if the action throws. */
-function closingOnError<T>(file: LogFile, action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    file.close();
-    throw error;
   }
 }
 

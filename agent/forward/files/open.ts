@@ -1,6 +1,7 @@
 import { type Config, words } from '../../config/config.ts';
 import { parseBootEnv, bootEnvFile } from '../../facts/boot/boot-env.ts';
 import { layersOf } from '../../facts/boot/layers.ts';
+import { auditLogFile } from '../../facts/security/audit-trail.ts';
 import { HostError } from '../../lib/errors.ts';
 import { type LogFile, openLogFile } from '../../system/log-file.ts';
 import type { SystemReader } from '../../system/reader.ts';
@@ -23,6 +24,7 @@ export function openLogFiles(
   return new LogFiles({
     patterns: words(config.FORWARD_FILES),
     records,
+    auditFile: auditLogFile(reader),
     trusted,
     firstOffset: (file) => sealedBytes(file, lowerOf(reader, file)),
     booted: reader.now().getTime() - reader.environment().seconds * 1000,

@@ -57,6 +57,8 @@ export class Tail {
   acknowledged: number;
   /** When another file took the place of this one, in milliseconds; undefined while it is in its place. */
   retired: number | undefined;
+  /** Whether this is the log of auditd. */
+  audit = false;
   /** Whether nobody writes to the file any more, so that its last line is complete even without a line feed. */
   complete = false;
   /** The size of the file when it was last examined. */
@@ -214,7 +216,7 @@ export class Tail {
     const still = now - this.#unchanged.since;
     if (end > 0) {
       const text = shared.toString('latin1', 0, end);
-      const complete = !atEnd || final || end < count || still >= eventMilliseconds;
+      const complete = !this.audit || !atEnd || final || end < count || still >= eventMilliseconds;
       if (!complete) this.#heldUntil = now + eventMilliseconds;
       return this.#emit(complete ? text : text.slice(0, openEventAt(text)), true);
     }
@@ -258,7 +260,7 @@ export class Tail {
     this.#emitted = { offset, text, before };
     this.#before = lastBytes(before, text);
     if (this.read < this.bytes && this.bytes - this.read < chunkBytes) this.#hold();
-    return { id: this.id, path: this.path, inode: this.inode, offset, text, terminated };
+    return { id: this.id, path: this.path, inode: this.inode, offset, text, terminated, audit: this.audit };
   }
 
   /** Returns the content that was seen last, as far as it is known from memory. */

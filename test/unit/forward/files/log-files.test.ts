@@ -26,7 +26,7 @@ class World {
 
   open(records: ReturnType<LogFiles['records']>, patterns = [this.log]): LogFiles {
     const files = new LogFiles({
-      ...{ patterns, records, trusted: true, booted: 0, firstOffset: () => 0 },
+      ...{ patterns, records, auditFile: '', trusted: true, booted: 0, firstOffset: () => 0 },
       trouble: (reason) => assert.unreachable(reason),
     });
     files.lost = (text) => this.lost.push(text);

@@ -20,6 +20,7 @@ function withTail(
     const file = path.join(folder, 'app.log');
     fs.writeFileSync(file, text, 'latin1');
     const tail = new Tail(1, file, openLogFile(file), 0);
+    tail.audit = true;
     const read = (now: number, final = false) => {
       const chunks: LineChunk[] = [];
       for (;;) {
@@ -160,6 +161,14 @@ tails('a record describes the content up to the last acknowledged line', () => {
     assert.ok(tail.matches(record));
     fs.writeFileSync(file, 'x\nb\n');
     assert.is(tail.matches(record), false);
+  });
+});
+
+tails('in a log that is not that of auditd, lines that look like audit records are not held', () => {
+  withTail('type=X msg=audit(1700000000.123:1): a\n', (read, _, tail) => {
+    tail.audit = false;
+    const [chunk] = read(0);
+    assert.is(chunk?.audit, false);
   });
 });
 
