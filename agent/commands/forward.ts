@@ -62,8 +62,8 @@ export async function forwardCommand(
   }
   const writer = await loadWriter();
   const trouble = (reason: string) => log.trouble(reason);
-  const durable = openDurable(reader, writer, config.FORWARD_STATE, clock, trouble);
   const start = readPositions(reader, config.FORWARD_STATE, clock, trouble);
+  const durable = openDurable(reader, writer, config.FORWARD_STATE, clock, start, trouble);
   const files = openLogFiles(reader, config, start.files, start.trusted, trouble);
   const checkpoint = storedCheckpoint(start.cursor, files, writer, clock.bootId, durable, trouble);
   const status = new StatusWriter(
@@ -88,7 +88,7 @@ export async function forwardCommand(
     hostname,
     checkpoint,
     files,
-    fromHead: start.fromHead,
+    firstBoot: start.firstBoot,
     status,
     log,
   });

@@ -47,8 +47,8 @@ for (const [title, script, problem] of [
   ],
   [
     'a file that is too large',
-    'as $forwarder dd if=/dev/zero of=$state bs=70000 count=1 status=none',
-    'larger than 65536 bytes',
+    'as $forwarder dd if=/dev/zero of=$state bs=300000 count=1 status=none',
+    'larger than 262144 bytes',
   ],
 ] as const) {
   reading(`${title} is reported as an error, and nothing is opened`, () => {
@@ -113,7 +113,7 @@ import { systemWriter } from "/media/agent/system/writer.ts";
 import { readCheckpoint, writeCheckpoint } from "/media/agent/forward/pipeline/checkpoint.ts";
 const boot = "b".repeat(32), cursor = "s=" + "a".repeat(32) + ";i=5;b=" + boot + ";m=64;t=1000;x=1";
 console.log(JSON.stringify(readCheckpoint(systemReader(), boot, 100)));
-writeCheckpoint(systemWriter(), boot, cursor);
+writeCheckpoint(systemWriter(), boot, { cursor, files: [] });
 console.log(readCheckpoint(systemReader(), boot, 100).cursor === cursor);
 '; cat /mnt/victim`);
   const [problem, written, victim] = ran.stdout.split('\n');

@@ -199,6 +199,23 @@ reboots('a state that cannot be written is reported, and forwarding goes on', as
   }
 });
 
+reboots('a boot in which no server answered is sent by the next boot', async () => {
+  configure(durable);
+  startAgent();
+  await until('the first state', () => fs.existsSync(stateFile));
+  await endAll();
+  assert.is(fs.readFileSync(stateFile, 'utf8'), `MACHINE=${machine}\nBOOT=${bootId}\nCURSOR=\n`);
+  // As if the second boot had written it. Log lines that are acknowledged first do not hide the journal.
+  fs.writeFileSync(stateFile, `MACHINE=${machine}\nBOOT=${second}\nCURSOR=\n`);
+  forgetState();
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  const agent = startAgent();
+  const expected = everything.slice(count);
+  await until('all entries', () => received().length >= expected.length);
+  assert.is(await agent.stop(), 0);
+  assert.equal(received(), expected);
+});
+
 reboots('killed while it reads earlier boots: nothing is missing', async () => {
   configure(durable);
   fs.writeFileSync(stateFile, '');

@@ -164,7 +164,7 @@ export class LogSource {
       this.#changes += 1;
       if (next === 'truncated') this.#truncated(tail, at);
       else if (next === 'stale') {
-        if (!this.#renew(tail, at)) return undefined;
+        if (!this.#renew(tail, at)) throw new HostError(`${this.path}: the end of the file cannot be read`);
       } else this.#insertCopies(tail, at, next.emptySince);
       at -= 1;
     }

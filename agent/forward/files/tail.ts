@@ -139,6 +139,8 @@ export class Tail {
   /** Returns where the file is acknowledged. If it was truncated meanwhile, returns the previous record. */
   record(): TailRecord {
     const { inode, acknowledged: offset, bytes } = this;
+    const last = this.#recorded;
+    if (last.offset === offset && last.bytes === bytes && last.modified === this.#modified) return last;
     const known = (offset === this.read ? this.#before : undefined) ?? this.#emittedBefore(offset);
     if (offset === this.read) this.#emitted = undefined;
     if (known === undefined && !this.#sameContent()) return this.#recorded;

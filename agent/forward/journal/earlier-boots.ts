@@ -19,17 +19,19 @@ const stallMilliseconds = 60_000;
 /** The maximum number of boots. */
 const mostBoots = 500;
 
+/** Where to begin if no journal entry was acknowledged: in this boot, in the oldest boot, or in a certain boot. */
+export type FirstBoot = 'this' | 'oldest' | { id: string };
+
 /**
  * Returns a function that creates the reader of the journal.
  * @param bootId this boot
- * @param fromHead whether to begin with the oldest entry of all if no cursor is known
  */
-export function journalReaders(fields: FieldSelection, bootId: string, fromHead: boolean): CreateReader {
+export function journalReaders(fields: FieldSelection, bootId: string, first: FirstBoot): CreateReader {
   return (cursor, events) => {
     const boot = parseCursor(cursor)?.boot;
-    if (boot === bootId || (boot === undefined && !fromHead))
+    if (boot === bootId || (boot === undefined && first === 'this'))
       return new JournalReader(fields, cursor, events);
-    return new EarlierBoots(fields, cursor, bootId, events);
+    return new EarlierBoots(fields, cursor, first, bootId, events);
   };
 }
 
@@ -43,6 +45,7 @@ class EarlierBoots implements Reader {
   readonly #fields: FieldSelection;
   readonly #events: ReaderEvents;
   readonly #bootId: string;
+  readonly #first: FirstBoot;
   readonly #after: string;
   /** The reader of this boot, which reads when the earlier boots are done. */
   readonly #then: JournalReader;
@@ -58,10 +61,17 @@ class EarlierBoots implements Reader {
   #isFirst = true;
   #failures = 0;
 
-  constructor(fields: FieldSelection, cursor: string, bootId: string, events: ReaderEvents) {
+  constructor(
+    fields: FieldSelection,
+    cursor: string,
+    first: FirstBoot,
+    bootId: string,
+    events: ReaderEvents,
+  ) {
     this.#fields = fields;
     this.#events = events;
     this.#bootId = bootId;
+    this.#first = first;
     this.#after = this.#cursor = cursor;
     this.#parser = new ExportParser(fields);
     this.#then = new JournalReader(fields, '', events);
@@ -108,13 +118,20 @@ class EarlierBoots implements Reader {
   async #findBoots(): Promise<string[]> {
     const boots = (await listBoots()).filter((boot) => boot !== this.#bootId).slice(-mostBoots);
     const after = parseCursor(this.#after);
-    if (after === undefined) return boots;
+    if (after === undefined) return this.#fromFirst(boots);
     const found: string[] = [];
     for (const boot of boots) {
       const last = parseCursor((await lastCursor(boot)) ?? '');
       if (boot === after.boot || last === undefined || last.realtime > after.realtime) found.push(boot);
     }
     return found;
+  }
+
+  #fromFirst(boots: readonly string[]): string[] {
+    if (typeof this.#first === 'string') return [...boots];
+    // If the journal of this boot was in memory, it is gone, and so are those of the boots before it.
+    const index = boots.indexOf(this.#first.id);
+    return index < 0 ? [] : boots.slice(index);
   }
 
   #open(): void {

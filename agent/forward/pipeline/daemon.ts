@@ -4,7 +4,7 @@ import type { Clock } from '../../system/clock.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { FileReader } from '../files/file-reader.ts';
 import type { LogFiles } from '../files/log-files.ts';
-import { journalReaders } from '../journal/earlier-boots.ts';
+import { type FirstBoot, journalReaders } from '../journal/earlier-boots.ts';
 import { type Counters, zeroCounters } from '../status/counters.ts';
 import type { RateLimitedLog } from '../status/rate-limited-log.ts';
 import type { StatusWriter } from '../status/status-writer.ts';
@@ -24,8 +24,8 @@ export interface DaemonOptions {
   hostname: string;
   checkpoint: Checkpoint;
   files: LogFiles;
-  /** Whether to begin with the oldest entry of all boots if no cursor is known. */
-  fromHead: boolean;
+  /** Where to begin if no cursor is known. */
+  firstBoot: FirstBoot;
   status: StatusWriter;
   log: RateLimitedLog;
 }
@@ -117,12 +117,12 @@ export class Daemon {
   }
 
   async #forward({ target, transport }: ConnectedTarget): Promise<void> {
-    const { clock, hostname, checkpoint, files, fromHead, status, log } = this.#options;
+    const { clock, hostname, checkpoint, files, firstBoot, status, log } = this.#options;
     const { fields, createEncoder, window, sparse, queueBytes } = protocolOf(target);
     const [before, begin] = [this.counters.acknowledged, performance.now()];
     const session = new Session({
       transport,
-      createReader: journalReaders(fields, clock.bootId, fromHead),
+      createReader: journalReaders(fields, clock.bootId, firstBoot),
       createFileReader: (events) => new FileReader(files, events),
       encoder: createEncoder(clock, hostname),
       checkpoint,

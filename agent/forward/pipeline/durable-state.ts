@@ -4,6 +4,7 @@ import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import type { FileRecord } from '../files/records.ts';
 import { parseCursor } from '../journal/cursor.ts';
+import type { FirstBoot } from '../journal/earlier-boots.ts';
 import {
   type StoredCheckpoint,
   checkpointBytes,
@@ -21,8 +22,8 @@ const futureMicroseconds = 24 * 3600 * 1_000_000;
 
 /** What earlier boots have stored. */
 export interface EarlierState extends StoredCheckpoint {
-  /** Whether to begin with the oldest entry of all, because it is not known what was acknowledged. */
-  fromHead: boolean;
+  /** Where to begin if no journal entry was acknowledged. */
+  firstBoot: FirstBoot;
   /** Why the state, or a part of it, is not usable. */
   problem?: string;
 }
@@ -43,7 +44,12 @@ export function readEarlierState(
   realtime: number,
 ): EarlierState {
   const file = stateFile(folder);
-  const unusable = (problem: string): EarlierState => ({ cursor: '', files: [], fromHead: true, problem });
+  const unusable = (problem: string): EarlierState => ({
+    cursor: '',
+    files: [],
+    firstBoot: 'oldest',
+    problem,
+  });
   let text: string | undefined;
   try {
     if (reader.stat(folder) === undefined) return unusable(`${folder} does not exist`);
@@ -52,16 +58,17 @@ export function readEarlierState(
     if (!(error instanceof HostError)) throw error;
     return unusable(error.message);
   }
-  if (text === undefined) return { cursor: '', files: [], fromHead: false };
+  if (text === undefined) return { cursor: '', files: [], firstBoot: 'this' };
   const [, owner, rest = ''] = /^MACHINE=([0-9a-f]{32})\n([^]*)$/.exec(decodeBytes(text)) ?? [];
   const stored = parseCheckpoint(rest);
   if (owner === undefined || stored === undefined) return unusable(`${file} is not a valid checkpoint`);
   if (owner !== machine) return unusable(`${file} belongs to another machine`);
-  const { cursor, files } = stored;
+  const { boot, cursor, files } = stored;
   if ((parseCursor(cursor)?.realtime ?? 0) > realtime + futureMicroseconds)
     return unusable(`the cursor in ${file} is in the future`);
   const problem = malformedRecords(file, stored);
-  return { cursor, files, fromHead: false, ...(problem === undefined ? {} : { problem }) };
+  const firstBoot: FirstBoot = cursor === '' ? { id: boot } : 'this';
+  return { cursor, files, firstBoot, ...(problem === undefined ? {} : { problem }) };
 }
 
 /** Stores what was acknowledged in a folder on a data disk. The disk may be slow, full or gone: nothing waits for it. */
@@ -69,6 +76,8 @@ export class DurableState {
   readonly #writer: SystemWriter;
   readonly #file: string;
   readonly #machine: string;
+  /** The boot to which a state without a cursor refers: the one with which forwarding begins; undefined for all. */
+  readonly #firstBoot: string | undefined;
   readonly #bootId: string;
   readonly #trouble: (reason: string) => void;
   #latest: StoredCheckpoint | undefined;
@@ -80,16 +89,19 @@ export class DurableState {
     folder: string,
     machine: string,
     bootId: string,
+    firstBoot: FirstBoot,
     trouble: (reason: string) => void,
   ) {
     this.#writer = writer;
     this.#file = stateFile(folder);
     this.#machine = machine;
     this.#bootId = bootId;
+    this.#firstBoot = firstBoot === 'this' ? bootId : firstBoot === 'oldest' ? undefined : firstBoot.id;
     this.#trouble = trouble;
   }
 
   save(cursor: string, files: FileRecord[]): void {
+    if (cursor === '' && this.#firstBoot === undefined) return;
     this.#latest = { cursor, files };
     this.#timer ??= setTimeout(() => this.#write(), saveMilliseconds);
   }
@@ -108,7 +120,8 @@ export class DurableState {
       const latest = this.#latest;
       this.#latest = undefined;
       if (latest === undefined) return;
-      const text = `MACHINE=${this.#machine}\n${formatCheckpoint(this.#bootId, latest)}`;
+      const boot = latest.cursor === '' ? (this.#firstBoot ?? this.#bootId) : this.#bootId;
+      const text = `MACHINE=${this.#machine}\n${formatCheckpoint(boot, latest)}`;
       try {
         await this.#writer.writeAtomicallyLater(this.#file, text, 0o600);
       } catch (error) {

@@ -48,7 +48,7 @@ function daemonTo(port: number, root: string, scheme = 'syslog+tcp') {
     hostname: 'guest1',
     checkpoint,
     files,
-    fromHead: false,
+    firstBoot: 'this',
     status: new StatusWriter(
       reader,
       systemWriter(root),

@@ -37,7 +37,7 @@ positions(
     const cursor = cursorOf(boot);
     const problems = [`${forwardFolder}/cursor contains malformed positions of log files (1)`];
     assert.equal(read(forwardFolder, `BOOT=${boot}\nCURSOR=${cursor}\n${bad}${good}`), {
-      ...{ cursor, files: [record], fromHead: false, trusted: true, problems },
+      ...{ cursor, files: [record], firstBoot: 'this', trusted: true, problems },
     });
   },
 );
@@ -45,7 +45,7 @@ positions(
 positions('a checkpoint that is not usable is reported, with where the journal begins', () => {
   const problems = [`${forwardFolder}/cursor is not a valid checkpoint; starting at this boot's first entry`];
   assert.equal(read(forwardFolder, `CURSOR=\n${good}`), {
-    ...{ cursor: '', files: [], fromHead: false, trusted: true, problems },
+    ...{ cursor: '', files: [], firstBoot: 'this', trusted: true, problems },
   });
 });
 
@@ -54,13 +54,13 @@ positions('the same on a data disk', () => {
   const text = `BOOT=${earlier}\nCURSOR=${cursor}\n${bad}${good}`;
   const problems = [`FORWARD_STATE: ${state}/checkpoint contains malformed positions of log files (1)`];
   assert.equal(read(state, '', text), {
-    ...{ cursor, files: [record], fromHead: false, trusted: false, problems },
+    ...{ cursor, files: [record], firstBoot: 'this', trusted: false, problems },
   });
   const unusable = read(state, '', `CURSOR=\n${good}`);
   assert.equal(unusable.problems, [
     `FORWARD_STATE: ${state}/checkpoint is not a valid checkpoint; starting at the oldest entry`,
   ]);
-  assert.is(unusable.fromHead, true);
+  assert.is(unusable.firstBoot, 'oldest');
 });
 
 positions.run();
