@@ -10,6 +10,7 @@ sealed('XFS on LVM: sealed; a reboot discards changes to /var and keeps changes 
     const write = 'echo kept >/var/lib/mark && echo kept >/home/alice/mark && cat /var/lib/mark';
     const first = await guest.boot({
       disk: 'readonly',
+      processors: 2,
       steps: { ...look, write, plant: 'touch /usr/bin/planted' },
     });
     const { disks } = assertSealed(first);
