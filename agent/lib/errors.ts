@@ -32,6 +32,16 @@ export function isAbsent(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(errorCode(error));
 }
 
+/** Runs an action. @returns undefined if it throws a HostError; every other error is thrown */
+export function unlessHostError<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof HostError) return undefined;
+    throw error;
+  }
+}
+
 /**
  * Runs an action on a file.
  * @throws HostError "FILE: reason" with the error code; a HostError from the action is thrown unchanged

@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { HostError, unlessHostError } from '../../lib/errors.ts';
 import { type LogFile, openLogFile, statLogFile } from '../../system/log-file.ts';
 import type { LineChunk } from '../reader.ts';
 import { type Found, type Generation, findContent, openGeneration, rotatedFiles } from './generations.ts';
@@ -116,7 +116,7 @@ export class LogSource {
   /** Notes which file has the name of the log, while older files are being read. */
   observe(): void {
     const live = this.#tails.at(-1);
-    const stat = quietly(() => statLogFile(this.path));
+    const stat = unlessHostError(() => statLogFile(this.path));
     if (live === undefined || stat === undefined || stat.inode === live.inode) return;
     if (this.#expected.size < mostTails || this.#expected.has(stat.inode))
       this.#expected.set(stat.inode, stat.bytes);
@@ -135,7 +135,7 @@ export class LogSource {
     // Until the log was opened, what is known from before must not be forgotten.
     if (this.#tails.length === 0) return [...this.#records];
     return this.#tails.flatMap((tail) => {
-      const record = quietly(() => tail.record());
+      const record = unlessHostError(() => tail.record());
       return record === undefined ? [] : [record];
     });
   }
@@ -206,7 +206,7 @@ export class LogSource {
       for (const copy of replacements) [copy.retired, copy.complete] = [0, true];
     }
     const again =
-      tail.retired === undefined ? quietly(() => this.#tail(openLogFile(this.path), 0)) : undefined;
+      tail.retired === undefined ? unlessHostError(() => this.#tail(openLogFile(this.path), 0)) : undefined;
     if (again !== undefined) replacements.push(again);
     this.#tails.splice(at, 1, ...replacements);
     tail.close();
@@ -416,15 +416,5 @@ export class LogSource {
     if (bytes <= 0) return;
     this.lostBytes += bytes;
     this.#options.lost(`${bytes} bytes of ${this.path} are lost, because ${how}`);
-  }
-}
-
-/** Returns undefined if the file system reports an error. */
-function quietly<T>(action: () => T): T | undefined {
-  try {
-    return action();
-  } catch (error) {
-    if (error instanceof HostError) return undefined;
-    throw error;
   }
 }

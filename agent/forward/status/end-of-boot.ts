@@ -1,6 +1,6 @@
 import type { ForwardSource } from '../../facts/forwarder.ts';
 import { mountTable } from '../../facts/mounts/mountinfo.ts';
-import { HostError } from '../../lib/errors.ts';
+import { unlessHostError } from '../../lib/errors.ts';
 import { lastCursor } from '../../system/journalctl.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { entriesBetween, parseCursor } from '../journal/cursor.ts';
@@ -12,7 +12,7 @@ export async function describeEnd(
   files: readonly ForwardSource[],
   acknowledged: string,
 ): Promise<string | undefined> {
-  const layer = quietly(() => upperLayer(reader));
+  const layer = unlessHostError(() => upperLayer(reader));
   if (layer === null) return undefined;
   const last = parseCursor((await lastCursor()) ?? '');
   const entries = last === undefined ? null : entriesBetween(parseCursor(acknowledged), last);
@@ -24,13 +24,4 @@ function upperLayer(reader: SystemReader): { inodes: number; bytes: number } | n
   if (mountTable(reader.read('/proc/self/mountinfo')).serving('/var')?.type !== 'overlay') return null;
   const { inodesUsed: inodes, usedBytes: bytes } = reader.usage('/var');
   return { inodes, bytes };
-}
-
-function quietly<T>(action: () => T): T | undefined {
-  try {
-    return action();
-  } catch (error) {
-    if (error instanceof HostError) return undefined;
-    throw error;
-  }
 }

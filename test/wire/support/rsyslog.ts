@@ -33,7 +33,16 @@ export interface StoredMessage {
 export function storedMessages(host = 'guest1'): StoredMessage[] {
   const file = `${stored}/${host}/journal.log`;
   if (!fs.existsSync(file)) return [];
-  return fs.readFileSync(file, 'latin1').split('\n').slice(0, -1).map(parseMessage);
+  const lines = fs.readFileSync(file, 'latin1').split('\n').slice(0, -1);
+  return lines.map((line) => parseMessage(withoutTornStart(line)));
+}
+
+/**
+ * Removes the part of a message that rsyslog had written when it was killed. The same message, sent again, follows it on
+ * the same line.
+ */
+function withoutTornStart(line: string): string {
+  return line.replace(/^.*(?=<\d{1,3}>1 \d{4}-\d\d-\d\dT)/s, '');
 }
 
 /** Returns the stored messages of a guest, without the agent's own messages. */
