@@ -11,7 +11,7 @@ export interface AuditTrail {
 }
 
 const defaultFile = '/var/log/audit/audit.log';
-/** systemd creates this link for every active unit (since systemd 235); earlier versions have no such socket on RHEL. */
+/** The link that systemd creates while the socket is active (since systemd 235). RHEL 7 does not have this socket. */
 const journalSocket = '/run/systemd/units/invocation:systemd-journald-audit.socket';
 
 /** Returns where the audit trail is; undefined if auditd does not run. @throws HostError */

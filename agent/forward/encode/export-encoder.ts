@@ -67,7 +67,7 @@ function field(name: string, value: string): string {
   return /[\x00-\x08\x0a-\x1f\x7f-\xff]/.test(value) ? binary(name, value) : `${name}=${value}\n`;
 }
 
-/** Returns a field with its length, which is permitted for every value, so that the value need not be searched. */
+/** Returns a field in the binary form, which is valid for every value. This saves a search for line feeds. */
 function binary(name: string, value: string): string {
   const { length } = value;
   const low = String.fromCharCode(length & 255, (length >> 8) & 255, (length >> 16) & 255, length >>> 24);

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { HostError } from '../../lib/errors.ts';
 import { type LogFile, type LogFileStat, namesIn, openLogFile, statLogFile } from '../../system/log-file.ts';
-import { type TailRecord, hasContent } from './tail.ts';
+import { type TailRecord, hasContent } from './content.ts';
 
 /** The maximum number of rotated files of one log that are considered: the newest ones. */
 const mostGenerations = 200;

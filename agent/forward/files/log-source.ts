@@ -2,32 +2,22 @@ import { HostError, unlessHostError } from '../../lib/errors.ts';
 import { type LogFile, openLogFile, statLogFile } from '../../system/log-file.ts';
 import type { LineChunk } from '../reader.ts';
 import { type Found, type Generation, findContent, openGeneration, rotatedFiles } from './generations.ts';
-import { Tail, type TailRecord, hasContent } from './tail.ts';
+import { Resumption, type ResumptionOptions } from './resumption.ts';
+import { TailOpener, type TailOpenerOptions, mostTails } from './tail-opener.ts';
+import type { TailRecord } from './content.ts';
+import type { Tail } from './tail.ts';
 
 /** How long a file that was rotated is read, because a program may still write to it. */
 const retiredMilliseconds = 30_000;
-/** The maximum number of files of one log that are open at a time. */
-const mostTails = 8;
 /** The maximum number of files that are opened or closed before other logs have their turn. */
 const mostChanges = 32;
-/** How many unreadable rotated files are remembered, so that each is counted once. */
-const mostSkipped = 1000;
 /** The minimum interval between searches for rotated files while the log does not exist, in milliseconds. */
 const searchMilliseconds = 1000;
 
-export interface LogSourceOptions {
-  path: string;
-  /** Whether this is the log of auditd. */
-  audit: boolean;
-  /** What was forwarded before, the oldest file first; empty if nothing is known. */
-  records: readonly TailRecord[];
-  /** Whether this boot wrote the records. Those of another boot may have been forged by whoever had root then. */
-  trusted: boolean;
-  /** Where to begin in a log of which nothing was forwarded, in bytes. */
-  firstOffset: (path: string) => number;
-  /** The time of the boot, in milliseconds since the epoch: files that were rotated after it are read, too. */
-  booted: number;
-  nextId: () => number;
+export interface LogSourceOptions
+  extends
+    Pick<TailOpenerOptions, 'path' | 'audit' | 'nextId'>,
+    Pick<ResumptionOptions, 'records' | 'trusted' | 'firstOffset' | 'booted'> {
   /** Reports that bytes of the log are lost. */
   lost: (text: string) => void;
 }
@@ -46,24 +36,24 @@ export class LogSource {
   exists = false;
   acknowledgedBytes = 0;
   lostBytes = 0;
-  truncations = 0;
   readonly #options: LogSourceOptions;
   /** The oldest file first. The last one has the name of the log, unless the log was renamed and not created again. */
   #tails: Tail[] = [];
   /** Files whose content is gone, and of which lines are not yet acknowledged. */
   #gone: Tail[] = [];
-  #records: readonly TailRecord[];
   /** Files that took the place of the log while older ones were being read: their sizes by inode. */
   readonly #expected = new Map<string, number>();
-  /** The inodes of rotated files that cannot be read. */
-  readonly #skipped = new Set<string>();
+  readonly #opener: TailOpener;
+  readonly #resumption: Resumption;
   #changes = 0;
   #searched = Number.NEGATIVE_INFINITY;
 
   constructor(options: LogSourceOptions) {
     this.#options = options;
-    this.#records = options.records;
     this.path = options.path;
+    const lose = (bytes: number, why: string) => this.#lose(bytes, why);
+    this.#opener = new TailOpener({ ...options, lose });
+    this.#resumption = new Resumption({ ...options, opener: this.#opener, lose });
   }
 
   /** Whether bytes are held back until the file has been unchanged for a while. */
@@ -133,7 +123,7 @@ export class LogSource {
   /** Returns where each file was acknowledged, for the checkpoint. */
   records(): TailRecord[] {
     // Until the log was opened, what is known from before must not be forgotten.
-    if (this.#tails.length === 0) return [...this.#records];
+    if (this.#tails.length === 0) return [...this.#resumption.records];
     return this.#tails.flatMap((tail) => {
       const record = unlessHostError(() => tail.record());
       return record === undefined ? [] : [record];
@@ -163,37 +153,40 @@ export class LogSource {
       }
       this.#changes += 1;
       if (next === 'truncated') this.#truncated(tail, at);
-      else if (next === 'stale') {
-        if (!this.#renew(tail, at)) throw new HostError(`${this.path}: the end of the file cannot be read`);
-      } else this.#insertCopies(tail, at, next.emptySince);
+      else if (next === 'stale') this.#renew(tail, at);
+      else this.#insertCopies(tail, at, next.emptySince);
       at -= 1;
     }
     return undefined;
   }
 
-  /** Opens a file anew that shows less than its size. @returns whether that helped */
-  #renew(tail: Tail, at: number): boolean {
-    const [log] = this.#itself();
-    if (log === undefined || log.bytes < tail.bytes) return false;
-    const file = openGeneration(log);
-    if (file === undefined) return false;
-    const { offset, head, before } = tail.recordOfRead();
-    const copy =
-      offset === tail.read && hasContent(file, offset, head, before)
-        ? this.#continued(tail, file)
-        : undefined;
-    if (copy === undefined || copy.isStale) {
-      file.close();
-      return false;
+  /**
+   * Opens a file anew that shows less than its size, under the name of the log or of a rotated file.
+   * @throws HostError if that does not help and the file has the name of the log
+   */
+  #renew(tail: Tail, at: number): void {
+    const candidates = [...this.#itself(), ...rotatedFiles(this.path)].filter(
+      ({ bytes }) => bytes >= tail.bytes,
+    );
+    const file = fileWithRead(tail, candidates);
+    const copy = file && this.#opener.continue(tail, file);
+    if (copy !== undefined && !copy.isStale) {
+      copy.retired = tail.retired;
+      tail.close();
+      this.#tails.splice(at, 1, copy);
+      return;
     }
+    file?.close();
+    if (tail.retired === undefined) throw new HostError(`${this.path}: the end of the file cannot be read`);
+    // A rotated file must not keep the log from being read.
+    this.#lose(tail.bytes - tail.read, 'the end of a rotated file cannot be read');
+    if (tail.acknowledged < tail.read) this.#gone.push(tail);
+    this.#tails.splice(at, 1);
     tail.close();
-    this.#tails.splice(at, 1, copy);
-    return true;
   }
 
   /** Goes on in the copy that copytruncate made, if there is one, then in later copies, and then in the file itself. */
   #truncated(tail: Tail, at: number): void {
-    this.truncations += 1;
     const rotated = rotatedFiles(this.path).filter(({ inode }) => !this.#isOpen(inode));
     const found = this.#copyOf(tail, rotated);
     const replacements: Tail[] = [];
@@ -202,16 +195,19 @@ export class LogSource {
       if (tail.acknowledged < tail.read) this.#gone.push(tail);
     } else {
       const later = rotated.slice(rotated.indexOf(found.generation) + 1);
-      replacements.push(this.#continued(tail, found.file), ...this.#opened(later));
-      for (const copy of replacements) [copy.retired, copy.complete] = [0, true];
+      const copy = this.#opener.continue(tail, found.file);
+      [copy.retired, copy.complete] = [0, true];
+      replacements.push(copy, ...this.#opener.openCopies(later));
     }
     const again =
-      tail.retired === undefined ? unlessHostError(() => this.#tail(openLogFile(this.path), 0)) : undefined;
+      tail.retired === undefined
+        ? unlessHostError(() => this.#opener.open(openLogFile(this.path), 0))
+        : undefined;
     if (again !== undefined) replacements.push(again);
     this.#tails.splice(at, 1, ...replacements);
     tail.close();
     // If the log cannot be opened now, it is read like a new one later, without the files that were rotated before.
-    if (this.#tails.length === 0) this.#records = [{ ...tail.recordOfSeen(), offset: 0 }];
+    if (this.#tails.length === 0) this.#resumption.records = [{ ...tail.recordOfSeen(), offset: 0 }];
   }
 
   /** Opens the files that were written after the last open one. @returns whether there is any */
@@ -228,7 +224,7 @@ export class LogSource {
       ({ inode, modified }) => modified >= live.modified && inode !== log?.inode && !this.#isOpen(inode),
     );
     const newer = [...between, ...(log === undefined ? [] : [log])];
-    const opened = this.#openAll(newer, now);
+    const opened = this.#opener.openAll(newer, now);
     if (opened.length === 0) return false;
     live.retired = now;
     this.#tails.push(...opened);
@@ -247,17 +243,11 @@ export class LogSource {
     if (isRenamed) return false;
     const found = this.#copyOf(live, [log]);
     if (found === undefined) return false;
-    const copy = this.#continued(live, found.file);
+    const copy = this.#opener.continue(live, found.file);
     live.close();
     this.#tails.splice(-1, 1, copy);
     this.#expected.clear();
     return copy.bytes > copy.read;
-  }
-
-  /** Returns a tail that continues another one in a file with the same content. It keeps the id, as offsets are equal. */
-  #continued(tail: Tail, file: LogFile): Tail {
-    const { acknowledged, read } = tail;
-    return this.#made(file, () => new Tail(tail.id, this.path, file, acknowledged, read));
   }
 
   #copyOf(tail: Tail, candidates: readonly Generation[]): Found | undefined {
@@ -269,119 +259,17 @@ export class LogSource {
   #insertCopies(tail: Tail, at: number, emptySince: number): void {
     const [log] = this.#itself();
     if (log?.inode !== tail.inode) return;
-    const copies = this.#opened(
+    const copies = this.#opener.openCopies(
       rotatedFiles(this.path).filter(({ inode, modified }) => modified > emptySince && !this.#isOpen(inode)),
     );
-    for (const copy of copies) [copy.retired, copy.complete] = [0, true];
     this.#tails.splice(at, 0, ...copies);
-  }
-
-  #opened(generations: readonly Generation[]): Tail[] {
-    return generations.slice(0, mostTails).flatMap((generation) => {
-      const file = this.#openOrSkip(generation);
-      return file === undefined ? [] : [this.#tail(file, 0)];
-    });
   }
 
   /** Opens the log for the first time. @returns whether it exists */
   #open(now: number): boolean {
-    const itself = this.#itself();
-    const rotated = rotatedFiles(this.path);
-    const from = this.#since();
-    try {
-      this.#openRecorded([...itself, ...rotated]);
-      const [log] = itself;
-      if (log === undefined || !this.#isOpen(log.inode)) {
-        const since = rotated.filter(({ inode, modified }) => modified >= from && !this.#isOpen(inode));
-        const offset = this.#options.firstOffset(this.path);
-        this.#tails.push(...this.#openAll([...since, ...itself], now, offset));
-      }
-    } catch (error) {
-      // A part of the files must not be read without the others.
-      this.close();
-      throw error;
-    }
-    for (const tail of this.#tails.slice(0, -1)) tail.retired = now;
+    this.#tails = this.#resumption.open(this.#itself(), rotatedFiles(this.path), now);
     this.exists = this.#tails.length > 0;
-    if (this.exists) this.#records = [];
     return this.exists;
-  }
-
-  #openRecorded(candidates: readonly Generation[]): void {
-    for (const record of this.#records) {
-      // A file of which nothing was acknowledged has no content to recognise; it is read like a new one.
-      if (record.offset === 0) continue;
-      const found = findContent(
-        candidates.filter(({ inode }) => !this.#isOpen(inode)),
-        record,
-      );
-      if (found !== undefined) {
-        this.#tails.push(this.#tail(found.file, record.offset));
-        continue;
-      }
-      this.#lose(record.bytes - record.offset, 'it was removed or changed before it could be read');
-      // What is lost is counted once. The time of the record tells which rotated files are newer.
-      this.#records = this.#records.map((each) =>
-        each === record ? { ...each, offset: 0, bytes: 0 } : each,
-      );
-    }
-  }
-
-  /** Rotated files that were written after this time, in milliseconds since the epoch, were not forwarded yet. */
-  #since(): number {
-    const { booted, trusted } = this.#options;
-    const unread = this.#records.filter(({ offset }) => offset === 0);
-    const last = unread[0]?.modified ?? this.#records.at(-1)?.modified;
-    if (last === undefined) return booted;
-    return trusted ? last : Math.min(last, booted);
-  }
-
-  /**
-   * Opens the oldest of the files; the others follow when these are read.
-   * @param offset where to begin in the log itself
-   */
-  #openAll(generations: readonly Generation[], now: number, offset = 0): Tail[] {
-    const opened: Tail[] = [];
-    try {
-      for (const generation of generations.slice(0, mostTails)) {
-        // An error of the log itself is reported; a rotated file that cannot be read is counted as lost.
-        const isLog = generation.file === this.path;
-        const file = isLog ? openLogFile(this.path) : this.#openOrSkip(generation);
-        if (file !== undefined)
-          opened.push(this.#tail(file, isLog && offset <= generation.bytes ? offset : 0));
-      }
-    } catch (error) {
-      for (const tail of opened) tail.close();
-      throw error;
-    }
-    for (const tail of opened.slice(0, -1)) tail.retired = now;
-    return opened;
-  }
-
-  /** Opens a rotated file. One that cannot be read is counted as lost, once. */
-  #openOrSkip(generation: Generation): LogFile | undefined {
-    const file = openGeneration(generation);
-    if (file !== undefined || this.#skipped.has(generation.inode)) return file;
-    if (this.#skipped.size >= mostSkipped) this.#skipped.clear();
-    this.#skipped.add(generation.inode);
-    this.#lose(generation.bytes, `${generation.file} cannot be read`);
-    return undefined;
-  }
-
-  #tail(file: LogFile, offset: number): Tail {
-    return this.#made(file, () => new Tail(this.#options.nextId(), this.path, file, offset));
-  }
-
-  /** Makes a tail. Closes the file if that fails. */
-  #made(file: LogFile, make: () => Tail): Tail {
-    try {
-      const tail = make();
-      tail.audit = this.#options.audit;
-      return tail;
-    } catch (error) {
-      file.close();
-      throw error;
-    }
   }
 
   #itself(): Generation[] {
@@ -417,4 +305,13 @@ export class LogSource {
     this.lostBytes += bytes;
     this.#options.lost(`${bytes} bytes of ${this.path} are lost, because ${how}`);
   }
+}
+
+/** Opens the file that has the content which was read of a tail; undefined if there is none. */
+function fileWithRead(tail: Tail, candidates: readonly Generation[]): LogFile | undefined {
+  const record = tail.recordOfRead();
+  if (record.offset !== tail.read) return undefined;
+  if (record.offset > 0) return findContent(candidates, record)?.file;
+  const same = candidates.find(({ inode }) => inode === tail.inode);
+  return same && openGeneration(same);
 }

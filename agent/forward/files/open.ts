@@ -7,7 +7,7 @@ import { type LogFile, openLogFile } from '../../system/log-file.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { LogFiles } from './log-files.ts';
 import type { FileRecord } from './records.ts';
-import { beforeBytes, headBytes } from './tail.ts';
+import { beforeBytes, headBytes } from './content.ts';
 
 /**
  * Opens the log files of FORWARD_FILES.

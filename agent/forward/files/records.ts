@@ -1,5 +1,5 @@
 import { toJson } from '../../lib/unprintable.ts';
-import type { TailRecord } from './tail.ts';
+import type { TailRecord } from './content.ts';
 
 /** Where a log was acknowledged. */
 export interface FileRecord extends TailRecord {

@@ -1,36 +1,25 @@
-import { createHash } from 'node:crypto';
 import type { LogFile } from '../../system/log-file.ts';
 import type { LineChunk } from '../reader.ts';
 import { openEventAt } from './audit-event.ts';
+import { type TailRecord, beforeBytes, bytesAt, digest, headBytes, lastBytes } from './content.ts';
 
 /** The maximum length of a line. A longer line is sent in several parts. */
 const lineBytes = 1024 * 1024;
 const chunkBytes = 64 * 1024;
 /** The maximum number of lines that are emitted at once, which bounds the memory for their messages. */
 const chunkLines = 1024;
-/** How much of the beginning of a file, and of the bytes before an offset, identifies its content. */
-export const headBytes = 1024;
-export const beforeBytes = 256;
 /** How long the end of a file must stay unchanged before a line without a line feed, or an audit event, is complete. */
 const lineMilliseconds = 5000;
 const eventMilliseconds = 100;
 
-/** Where reading of a file stopped, and hashes by which the file is recognised under any name. */
-export interface TailRecord {
-  inode: string;
-  offset: number;
-  /** The size of the file when the record was made. */
-  bytes: number;
-  /** The mtime of the file, in milliseconds. */
-  modified: number;
-  head: string;
-  before: string;
-}
-
 /**
- * What follows in a file. `stale`: the open file shows less than its size, because an overlay copied it up (Linux before
- * 4.19, overlayfs.rst), or it was truncated just now. `emptySince`: the file was empty at this time, in milliseconds since the epoch, and was
- * modified since. It may have been filled, copied and truncated meanwhile.
+ * What follows in a file.
+ *
+ * - `truncated`: the file was truncated, or its content was replaced.
+ * - `stale`: the open file shows less than its size, because an overlay copied it up (Linux before 4.19, overlayfs.rst), or
+ *   because it was truncated just now.
+ * - `emptySince`: the file was empty at this time, in milliseconds since the epoch, and was modified since. It may have
+ *   been filled, copied and truncated meanwhile.
  */
 export type Next = LineChunk | 'truncated' | 'stale' | { emptySince: number } | undefined;
 
@@ -178,11 +167,6 @@ export class Tail {
     return this.#lines(now, final || this.complete);
   }
 
-  /** Whether the file has the content that this record describes. */
-  matches({ offset, head, before }: TailRecord): boolean {
-    return hasContent(this.#file, offset, head, before);
-  }
-
   /** Returns a record of the content that was seen last, from memory, for a file that was truncated meanwhile. */
   recordOfSeen(): TailRecord {
     const { inode, bytes } = this;
@@ -285,35 +269,10 @@ export class Tail {
   }
 }
 
-/** Returns the last bytes of two consecutive pieces. */
-function lastBytes(before: Buffer, text: string): Buffer {
-  if (text.length >= beforeBytes) return Buffer.from(text.slice(-beforeBytes), 'latin1');
-  return Buffer.concat([before, Buffer.from(text, 'latin1')]).subarray(-beforeBytes);
-}
-
 /** Returns the offset after the last line feed, but of at most the first 1024 lines; 0 if there is none. */
 function endOfLines(bytes: Buffer): number {
   const last = bytes.lastIndexOf(10) + 1;
   let end = 0;
   for (let lines = 0; lines < chunkLines && end < last; lines += 1) end = bytes.indexOf(10, end) + 1;
   return end;
-}
-
-/** Whether a file has, up to an offset, the content that two hashes describe. */
-export function hasContent(file: LogFile, offset: number, head: string, before: string): boolean {
-  const length = Math.min(beforeBytes, offset);
-  const [start, last] = [
-    bytesAt(file, 0, Math.min(headBytes, offset)),
-    bytesAt(file, offset - length, length),
-  ];
-  return last.length === length && digest(start) === head && digest(last) === before;
-}
-
-function bytesAt(file: LogFile, offset: number, length: number): Buffer {
-  const buffer = Buffer.alloc(length);
-  return buffer.subarray(0, length === 0 ? 0 : file.read(buffer, offset));
-}
-
-function digest(bytes: Buffer): string {
-  return createHash('sha256').update(bytes).digest('hex').slice(0, 32);
 }

@@ -80,7 +80,7 @@ async function assertSearchable(trail: string): Promise<void> {
   assert.equal(times, [true, true]);
 }
 
-audit('log_group = root: the check fails and names the command that mends it in a maintenance boot', () =>
+audit('log_group = root: the check fails and names the command that fixes it in a maintenance boot', () =>
   withForwardingGuest({ logGroup: 'root' }, async (start, log) => {
     log.start();
     const unreadable = await start({ steps: { connected, ...look } });
