@@ -60,7 +60,7 @@ properties('fields are the same as the parser reads', () => {
       assert.equal(
         found?.options,
         optionsOf(pieces).map((option) =>
-          option.replaceAll(/\\[0-3][0-7]{2}/g, (o) => String.fromCharCode(parseInt(o.slice(1), 8))),
+          option.replaceAll(/\\(?!000)[0-3][0-7]{2}/g, (o) => String.fromCharCode(parseInt(o.slice(1), 8))),
         ),
       );
     }),
