@@ -6,7 +6,7 @@
 # includes these lines.
 impostors=/run/immutafs/impostors
 
-note_impostor() { # $1: device; $2: sealed device; $3: the identity that both devices have
+note_impostor() { # $1: device; $2: sealed device; $3: the identity that both devices have; $4: not empty if it is in use
   record="IMPOSTOR=$1 $2 $3"
   if [ -r "$impostors" ]; then
     while IFS= read -r line; do
@@ -15,7 +15,8 @@ note_impostor() { # $1: device; $2: sealed device; $3: the identity that both de
   fi
   [ -d /run/immutafs ] || mkdir -p /run/immutafs
   printf '%s\n' "$record" >>"$impostors"
-  printf 'immutafs: warning: %s has the same %s as the sealed device %s and is not used\n' "$1" "$3" "$2" >&2
+  [ -n "${4:-}" ] ||
+    printf 'immutafs: warning: %s has the same %s as the sealed device %s and is not used\n' "$1" "$3" "$2" >&2
 }
 
 # Sets root_source, root_options and root_type from the kernel command line $1 (bootparam(7)); if an argument is

@@ -3,9 +3,11 @@
 # agent.
 
 run=/run/immutafs
+# Lines "OVERLAY=PATH STATE REASON" (overlays.sh).
+overlay_records=''
 
 # Writes KEY=value lines with the grammar of immutafs.conf. If a key is repeated, its last value is used; WARNING,
-# ERROR, LAYER and IMPOSTOR may have several values. Late boot replaces the file atomically; in the initramfs no other
+# ERROR, LAYER, OVERLAY and IMPOSTOR may have several values. Late boot replaces the file atomically; in the initramfs no other
 # process reads the file yet.
 write_boot_env() { # $1: stage
   read -r uptime _ </proc/uptime
@@ -19,6 +21,8 @@ VAR=$var
 ON_FAILURE=$conf_ON_FAILURE
 "
   [ "$var" != overlay ] || add_to_boot_env ASSEMBLED "$1"
+  boot_env=$boot_env$overlay_records
+  [ -z "$rehearsal" ] || add_to_boot_env REHEARSAL "$rehearsal"
   [ -z "$error" ] || add_to_boot_env ERROR "$error"
   while [ -n "$warnings" ]; do
     add_to_boot_env WARNING "${warnings%%
@@ -54,14 +58,29 @@ append_boot_env() {
   done
 }
 
-# Sets mode, reason and disks to the decision that the initramfs recorded.
+# Sets mode, reason and disks to the decision that the initramfs recorded; rehearsal to the time limit, in seconds, if
+# this boot is a rehearsal, otherwise to the empty string; overlays to "PATH STATE REASON" of each record of OVERLAY, one
+# per line; early_overlays to the paths whose overlays the initramfs mounted.
 read_boot_env() {
-  mode=off reason='' disks=''
+  mode=off reason='' disks='' rehearsal='' early_overlays='' overlays='
+'
   while IFS= read -r line; do
     case $line in
       MODE=*) mode=${line#*=} ;;
       REASON=*) reason=${line#*=} ;;
       DISKS=*) disks="${line#*=} " ;;
+      REHEARSAL=*) rehearsal=${line#*=} ;;
+      OVERLAY=*)
+        line=${line#*=}
+        # Late boot appends further records of a path.
+        case $line:$overlays in
+          *"
+${line%% *} "*) ;;
+          *' overlay:'*) early_overlays="$early_overlays ${line%% *}" ;;
+        esac
+        overlays="$overlays$line
+"
+        ;;
     esac
   done <"$run/boot.env"
 }

@@ -2,13 +2,16 @@
 # Reads /etc/immutafs/immutafs.conf for the boot scripts, without sourcing it. Source after immutafs-lib.sh. Starts no
 # process except one stat(1).
 
-# Sets conf_MODE, conf_VAR_SIZE, conf_VAR_INODES, conf_VAR_OPTIONS, conf_ON_FAILURE and conf_ON_IMPOSTOR, the keys that
-# the boot uses, and conf_FORWARD and conf_FORWARD_STATE, whose values are not checked.
+# Sets conf_MODE, conf_VAR_SIZE, conf_VAR_INODES, conf_VAR_OPTIONS, conf_OVERLAY, conf_PERSIST, conf_PERSIST_STORE,
+# conf_MOUNT_OPTIONS, conf_ON_FAILURE and conf_ON_IMPOSTOR, the keys that the boot uses; conf_FORWARD and
+# conf_FORWARD_STATE, and conf_forward_read, the files of FORWARD_FILES, _CA, _CERT and _KEY, whose values are not checked.
 # $1: the file. The grammar and the messages are those of agent/config/config.ts; the tests run both parsers on
 # test/fixtures/config.
 read_config() {
   conf_MODE=auto conf_VAR_SIZE=25% conf_VAR_INODES=200k conf_VAR_OPTIONS=nosuid,nodev conf_ON_FAILURE=degraded
-  conf_ON_IMPOSTOR=poweroff conf_FORWARD='' conf_FORWARD_STATE=''
+  conf_MOUNT_OPTIONS='/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev'
+  conf_OVERLAY='' conf_PERSIST='' conf_PERSIST_STORE='' conf_ON_IMPOSTOR=poweroff conf_FORWARD='' conf_FORWARD_STATE=''
+  conf_forward_read=''
   # If the directory cannot be searched, the file may exist.
   config_folder=${1%/*}
   if ! { [ -e "$1" ] || [ -L "$1" ] || { [ -d "$config_folder" ] && [ ! -x "$config_folder" ]; }; }; then
@@ -41,8 +44,8 @@ read_config_line() {
   esac
   case $key in '' | *[!A-Z_]*) config_warn '' 'not KEY=value, ignoring the line' && return 0 ;; esac
   case $key in
-    MODE | VAR_SIZE | VAR_INODES | VAR_OPTIONS | ON_FAILURE | ON_IMPOSTOR | REQUIRE_READONLY | REQUIRE_OPTIONS) ;;
-    USAGE_WARN | USAGE_FAIL | PROMETHEUS_FILE | FORWARD | FORWARD_FILES | FORWARD_STATE | FORWARD_CA | FORWARD_CERT | FORWARD_KEY | FORWARD_PEER) ;;
+    MODE | VAR_SIZE | VAR_INODES | VAR_OPTIONS | OVERLAY | PERSIST | PERSIST_STORE | MOUNT_OPTIONS | ON_FAILURE | ON_IMPOSTOR | REQUIRE_READONLY | REQUIRE_OPTIONS) ;;
+    FOREIGN_PROGRAMS | FOREIGN_PROGRAMS_ALLOW | USAGE_WARN | USAGE_FAIL | PROMETHEUS_FILE | FORWARD | FORWARD_FILES | FORWARD_STATE | FORWARD_CA | FORWARD_CERT | FORWARD_KEY | FORWARD_PEER) ;;
     *) config_warn "$key" 'unknown key, ignoring it' && return 0 ;;
   esac
   case $config_seen in *" $key "*) config_warn "$key" 'given twice, the later line counts' ;; esac
@@ -84,8 +87,29 @@ set_config_value() { # reads key and value
         conf_VAR_OPTIONS=nosuid,nodev
       fi
       ;;
+    OVERLAY)
+      keep_good_items is_overlay_item "$plain_path, then optionally : and any of noexec, noatime, relatime, suid, dev"
+      conf_OVERLAY=$items
+      ;;
+    PERSIST)
+      keep_good_items is_persist_item "$plain_path, then optionally : and any of exec, suid, dev, autostart"
+      conf_PERSIST=$items
+      ;;
+    PERSIST_STORE)
+      if [ -z "$value" ] || { [ "$value" != / ] && is_plain_path "$value"; }; then
+        conf_PERSIST_STORE=$value
+      else
+        config_warn PERSIST_STORE 'must be an absolute path of letters, digits and . _ + @ -, using nothing'
+        conf_PERSIST_STORE=''
+      fi
+      ;;
+    MOUNT_OPTIONS)
+      keep_good_items is_mount_options_item "strict, or $plain_path, then : and any of noexec, nosuid, nodev"
+      conf_MOUNT_OPTIONS=$items
+      ;;
     FORWARD) conf_FORWARD=$value ;;
     FORWARD_STATE) conf_FORWARD_STATE=$value ;;
+    FORWARD_FILES | FORWARD_CA | FORWARD_CERT | FORWARD_KEY) conf_forward_read="$conf_forward_read $value" ;;
     ON_FAILURE)
       case $value in
         degraded | emergency | poweroff) conf_ON_FAILURE=$value ;;
@@ -98,6 +122,54 @@ set_config_value() { # reads key and value
         *) config_warn ON_IMPOSTOR 'must be poweroff or emergency, using poweroff' && conf_ON_IMPOSTOR=poweroff ;;
       esac
       ;;
+  esac
+}
+
+plain_path='a path of letters, digits and . _ + @ -'
+
+# Sets items to the items of the list $value that the function $1 accepts, and warns about the others.
+keep_good_items() { # $1: function; $2: description of a good item
+  items='' items_left=$value
+  while :; do
+    items_left=${items_left#"${items_left%%[! 	]*}"}
+    [ -n "$items_left" ] || return 0
+    item=${items_left%%[ 	]*}
+    items_left=${items_left#"$item"}
+    if "$1" "$item"; then
+      items=$items${items:+ }$item
+    else
+      case $item in *[!!-~]*) item='an item' ;; esac
+      config_warn "$key" "$item: must be $2, ignoring it"
+    fi
+  done
+}
+
+is_overlay_item() { is_path_with_options "$1" noexec noatime relatime suid dev; }
+is_persist_item() { is_path_with_options "$1" exec suid dev autostart; }
+
+is_mount_options_item() {
+  case $1 in
+    strict) return 0 ;;
+    '/run/user/*:'*) is_path_with_options "/run/user:${1#*:}" noexec nosuid nodev ;;
+    *:*) is_path_with_options "$1" noexec nosuid nodev ;;
+    *) return 1 ;;
+  esac
+}
+
+is_path_with_options() { # $1: PATH or PATH:OPTION,OPTION; $2…: the options that are allowed
+  is_plain_path "${1%%:*}" || return 1
+  case $1 in *:*) options_left=${1#*:}, ;; *) return 0 ;; esac
+  shift
+  while [ -n "$options_left" ]; do
+    case " $* " in *" ${options_left%%,*} "*) ;; *) return 1 ;; esac
+    options_left=${options_left#*,}
+  done
+}
+
+is_plain_path() {
+  case $1 in
+    /) return 0 ;;
+    [!/]* | '' | *[!A-Za-z0-9._+@/-]* | *//* | */ | */. | */.. | */./* | */../*) return 1 ;;
   esac
 }
 

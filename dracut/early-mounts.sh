@@ -39,6 +39,8 @@ mount_read_only_early() {
       *) continue ;;
     esac
     case ",$options," in *,noauto,* | *,x-systemd.automount,* | *,comment=systemd.automount,*) continue ;; esac
+    # Late boot mounts a file system of OVERLAY as a lower layer.
+    case " $conf_OVERLAY " in *" $target "* | *" $target:"*) continue ;; esac
     { is_device "$source" && is_read_only_source "$source"; } || continue
     find_mount "$root$target"
     unescape "$options"

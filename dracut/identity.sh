@@ -14,6 +14,7 @@ check_identity() { # $1: mount point of the root
   find_mount "$1"
   trace_mount "$1"
   if all_sealed; then sealed_root=1; elif is_impostor "$root_source"; then end_boot "$1"; fi
+  stop_foreign_arrays
   check_requested_devices "$1"
   mounts_left=$mounts
   while :; do
@@ -59,8 +60,14 @@ has_sealed_counterpart() { # $1: kernel name of a device that is not sealed
     return 0
   fi
   case $own_type in
-    linux_raid_member) is_complete_when_sealed md "$own_uuid" && return 0 ;;
-    btrfs) is_complete_when_sealed btrfs "$own_uuid" && return 0 ;;
+    linux_raid_member)
+      is_complete_when_sealed md "$own_uuid" && return 0
+      runs_without_sealed_member "$own_uuid" && return 0
+      ;;
+    btrfs)
+      is_complete_when_sealed btrfs "$own_uuid" && return 0
+      runs_without_sealed_member "$own_uuid" && return 0
+      ;;
     ?*)
       if [ -n "$own_uuid" ] && kernel_name "/dev/immutafs/by-uuid/$own_uuid"; then
         genuine=/dev/$name identity=UUID=$own_uuid
@@ -69,32 +76,6 @@ has_sealed_counterpart() { # $1: kernel name of a device that is not sealed
       ;;
   esac
   case $1 in dm-*) poses_as_sealed_group "$1" ;; *) return 1 ;; esac
-}
-
-# Whether the sealed members of an md array or Btrfs file system are complete, so that a writable device cannot be a
-# member. If they are not complete, the array or file system spans sealed and writable disks.
-is_complete_when_sealed() { # $1: md or btrfs; $2: UUID
-  count=0
-  for link in "/dev/immutafs/$1"/*; do
-    [ -b "$link" ] || continue
-    read_udev_data "${link##*/}"
-    [ "$uuid" = "$2" ] || continue
-    count=$((count + 1)) sealed_member=/dev/${link##*/}
-  done
-  [ "$count" -gt 0 ] || return 1
-  members=0
-  if [ "$1" = md ]; then
-    # Read the count from the sealed member, because the running array has the count of its newest member.
-    while IFS='=' read -r word value; do
-      [ "$word" != MD_DEVICES ] || members=$value
-    done <<EOT
-$(mdadm --examine --export "$sealed_member" 2>/dev/null)
-EOT
-  else
-    for folder in "/sys/fs/btrfs/$2"/devices/*; do members=$((members + 1)); done
-  fi
-  # An unknown count (0) is treated as complete, so that the writable member is rejected.
-  [ "$count" -ge "$members" ] && genuine=$sealed_member identity=UUID=$2
 }
 
 # Whether the volume group of a logical volume has the name or UUID of a group on sealed physical volumes, and one of

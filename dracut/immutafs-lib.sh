@@ -151,15 +151,29 @@ $1 "}
   mount_options=${mount_type#* } mount_type=${mount_type%% *}
 }
 
+# --- SELinux ------------------------------------------------------------------------------------------
+
+# Keeps mount(8) in the SELinux domain of this script. The domain of mount(8) may not mount on directories in /run that
+# this package creates. An overlay accesses its layers with the credentials of the process that mounted it, and that
+# domain is not allowed to write logs. Children inherit the context in attr/exec and run their programs in it
+# (selinux(8)).
+keep_selinux_domain() {
+  [ -e /sys/fs/selinux/enforce ] || return 0
+  IFS= read -r context </proc/self/attr/current
+  printf %s "$context" 2>/dev/null >/proc/self/attr/exec
+}
+
 # --- mode ----------------------------------------------------------------------------------------------
 
-# Sets mode (sealed, maintenance or off), reason and disks. $1: mount point of the system's root in `mounts`.
+# Sets mode (sealed, maintenance or off), reason and disks. $1: mount point of the system's root in `mounts`. Needs
+# device-stack.sh for a root whose device number belongs to no block device (Btrfs).
 # With MODE=auto, the mode depends only on the state of the disks, never on data that the guest can write.
 decide_mode() {
   disks=''
   find_mount "$1"
   case $mount_dev in
-    '' | 0:*) ;;
+    '') ;;
+    0:*) trace_mount "$1" ;;
     *) [ -e "/sys/dev/block/$mount_dev" ] && find_disks "/sys/dev/block/$mount_dev" ;;
   esac
   mode=${arg_MODE:-$conf_MODE} reason="MODE=$conf_MODE"

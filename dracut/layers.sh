@@ -2,6 +2,9 @@
 # Mounts the overlay and its layers for assemble-var, or a placeholder if the disk's own directory cannot be read.
 
 tmpfs=/run/var
+# The options of the mount of a lower layer that is a file system of its own.
+lower_options=ro,nosuid,nodev,noexec
+mounted_tmpfs=''
 
 # Mounts the overlay on $1, which is /var or a directory below /var, with $root before it if $root is set. On failure,
 # sets error, undoes its mounts and returns false.
@@ -10,39 +13,52 @@ assemble() {
   name=${name#/}
   case $name in
     var) lower=$run/lower upper=$tmpfs/upper work=$tmpfs/work ;;
-    *)
-      name=$(printf %s "$name" | tr / +)
-      lower=$run/below/$name upper=$tmpfs/below/$name/upper work=$tmpfs/below/$name/work
-      ;;
+    *) name_layers "$name" && lower=$run/below/$name ;;
   esac
   mounted_tmpfs='' mounted_lower=''
   mount_layers "$1" && mount_overlay "$1" && return 0
   [ -z "$mounted_lower" ] || umount "$lower" 2>/dev/null
   [ -z "$mounted_tmpfs" ] || umount "$tmpfs" 2>/dev/null
+  mounted_tmpfs=''
   rmdir "$lower" "$tmpfs" 2>/dev/null
   return 1
 }
 
+# Sets name, upper and work for the overlay on a directory. In names, "+" replaces "/", so "+" itself is encoded:
+# otherwise /a/b and /a+b would share an upper layer.
+name_layers() { # $1: path
+  replace "${1#/}" + %2b
+  replace "$replaced" / +
+  name=$replaced
+  upper=$tmpfs/below/$name/upper work=$tmpfs/below/$name/work
+}
+
 mount_layers() {
-  has_filesystem overlay || try modprobe overlay
-  has_filesystem overlay || fail "the kernel has no overlay file system${error:+: $error}" || return 1
+  load_overlay || return 1
   type_at_tmpfs=''
   # If the directory does not exist, there is no mount to check.
   [ ! -d "$tmpfs" ] || unmount_stale_layer || return 1
   try mkdir -p "$lower" "$tmpfs" || return 1
   mount_lower "$1" || return 1
   mounted_lower=1
-  if [ "$type_at_tmpfs" != tmpfs ]; then
-    try mount -t tmpfs -o "size=$conf_VAR_SIZE,nr_inodes=$conf_VAR_INODES,mode=0700,nosuid,nodev,noexec" \
-      immutafs "$tmpfs" || return 1
-    mounted_tmpfs=1
-  fi
+  [ "$type_at_tmpfs" = tmpfs ] || mount_tmpfs || return 1
   # The root directory of an overlay has the mode and owner of its upper layer.
   owner=$(stat -c '%h %a %u:%g' "$lower") || fail_unreadable "$lower cannot be read" || return 1
-  is_listed "${owner%% *}" || fail_unreadable "$lower has subdirectories, but its entries cannot be read" || return 1
+  is_listed "$lower" "${owner%% *}" || fail_unreadable "$lower has subdirectories, but its entries cannot be read" || return 1
   owner=${owner#* }
   try mkdir -p -m "${owner%% *}" "$upper" "$work" || return 1
   case $owner in *' 0:0') ;; *) try chown "${owner#* }" "$upper" || return 1 ;; esac
+}
+
+load_overlay() {
+  has_filesystem overlay || try modprobe overlay
+  has_filesystem overlay || fail "the kernel has no overlay file system${error:+: $error}"
+}
+
+mount_tmpfs() {
+  try mount -t tmpfs -o "size=$conf_VAR_SIZE,nr_inodes=$conf_VAR_INODES,mode=0700,nosuid,nodev,noexec" \
+    immutafs "$tmpfs" || return 1
+  mounted_tmpfs=1
 }
 
 # Unmounts a lower layer left by a run that was killed. Sets type_at_tmpfs to the type of the file system at $tmpfs.
@@ -61,18 +77,23 @@ mount_lower() {
     return
   fi
   [ -d "$1" ] || try stat "$1/." || fail_unreadable "$1 on the disk is not a readable directory: $error" || return 1
-  try mount --bind "$1" "$lower" || return 1
+  bind_private "$1" "$lower" "$lower_options"
+}
+
+# Bind-mounts a directory for a lower layer.
+bind_private() { # $1: directory; $2: mount point; $3: options
+  try mount --bind "$1" "$2" || return 1
   # Make the mount private, because otherwise the overlay, which is mounted next over the same directory, would
-  # propagate to $lower (mount_namespaces(7)). This needs a separate call, because busybox mount would do only one of
+  # propagate to $2 (mount_namespaces(7)). This needs a separate call, because busybox mount would do only one of
   # the two operations.
-  try mount --make-private "$lower" && try mount -o remount,bind,ro,nosuid,nodev,noexec "$lower" && return 0
-  umount "$lower"
+  try mount --make-private "$2" && try mount -o "remount,bind,$3" "$2" && return 0
+  umount "$2"
   return 1
 }
 
 # Uses only one mount(2), because systemd reads mountinfo at most five times a second.
 mount_lower_volume() {
-  options=$fstab_options,ro,nosuid,nodev,noexec
+  options=$fstab_options,$lower_options
   # Mount by the device node, because mount(8) does not decode fstab's escapes on its command line and does not prefer a
   # sealed disk.
   source_node "$fstab_source"
@@ -88,9 +109,9 @@ mount_lower_volume() {
 # Returns false if the lower layer has subdirectories according to its link count, but its listing is empty. For a
 # damaged directory block, ext4 lists nothing and reports no error (fs/ext4/dir.c). Btrfs alone does not count
 # subdirectories as links.
-is_listed() { # $1: number of links
-  [ "$1" -gt 2 ] || return 0
-  for entry in "$lower"/* "$lower"/.[!.]*; do
+is_listed() { # $1: directory; $2: number of its links
+  [ "$2" -gt 2 ] || return 0
+  for entry in "$1"/* "$1"/.[!.]*; do
     if [ -e "$entry" ] || [ -L "$entry" ]; then return 0; fi
   done
   return 1

@@ -39,6 +39,16 @@ keep_at_shutdown() { # $1: path; mount_options: its options, or empty
     "$1" "$1" "$bind" >"$out/$escaped.mount"
 }
 
+# Lets systemd alone unmount file systems. When a shutdown or a soft reboot stops blk-availability.service of LVM, its
+# blkdeactivate(8) -u unmounts the file systems on device-mapper devices wherever they are mounted, except on / and a few
+# other directories, and so the mounts of the lower layers. The command without -u still stops the queueing of multipath
+# devices; these options exist in all versions of LVM since RHEL 7. SELinux does not let a generator read the unit.
+leave_unmounting_to_systemd() {
+  [ -s /usr/lib/systemd/system/blk-availability.service ] || return 0
+  add_dropin blk-availability.service '[Service]' ExecStop= \
+    'ExecStop=/usr/sbin/blkdeactivate -l wholevg -m disablequeueing'
+}
+
 # Units that local-fs.target wants, and units that it is ordered after. systemd loads this target and all units that the
 # target names when it reads the first line of mountinfo, that is, before it reads our mounts.
 local_fs_wants='' local_fs_after=''

@@ -21,16 +21,20 @@ installkernel() {
 }
 
 install() {
-  inst_multiple chown cp mkdir modprobe mount mv readlink stat umount
+  inst_multiple chown cp mkdir modprobe mount mv readlink rm stat umount
   local script
-  for script in assemble-var lvm-readonly mount-readonly propagate-readonly set-readonly; do
+  for script in assemble-var is-foreign-member lvm-readonly mount-readonly propagate-readonly set-mount-options \
+    set-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
   for script in block-devices.sh boot-env.sh config.sh device-stack.sh early-mounts.sh efi.sh fstab.sh identity.sh \
-    immutafs-lib.sh layers.sh lvm.sh lvm-impostors.sh; do
+    immutafs-lib.sh layers.sh lvm.sh lvm-impostors.sh members.sh mount-options.sh overlay-paths.sh overlays.sh \
+    rehearsal.sh; do
     inst_simple "/usr/libexec/immutafs/$script"
   done
-  inst_rules 66-immutafs-readonly.rules
+  inst_rules 63-immutafs-members.rules 66-immutafs-readonly.rules
+  # Reads the number of members of a Btrfs.
+  inst_multiple -o od
   # ON_IMPOSTOR must not be read from the root, which may be an impostor.
   [ ! -e /etc/immutafs/immutafs.conf ] || inst_simple /etc/immutafs/immutafs.conf
   inst_hook initqueue/settled 10 "$moddir/immutafs-lvm.sh"

@@ -1,0 +1,88 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # variables of assemble-var, immutafs-generator and config.sh
+# Sets the mount options of MOUNT_OPTIONS in a sealed boot. The initramfs does so where the mounts exist already: for
+# directories in the overlay on /var, /dev, /dev/shm and /run. For all others, immutafs-generator writes units.
+
+set_mount_options=/usr/libexec/immutafs/set-mount-options
+
+# Sets option_items to the items of MOUNT_OPTIONS as path:options, with the item `strict` expanded. Of several items for
+# a path, all options are set. Device files on /dev must remain usable.
+expand_mount_options() {
+  option_items=" $conf_MOUNT_OPTIONS "
+  case $option_items in *' strict '*) ;; *) return 0 ;; esac
+  replace "$option_items" ' strict ' ' '
+  option_items="/dev:noexec,nosuid "
+  for place in /run /dev/shm '/run/user/*' /var /var/tmp /var/log /tmp /home; do
+    option_items="$option_items$place:noexec,nosuid,nodev "
+  done
+  option_items=$option_items$replaced
+}
+
+# Reads $root, $var and `mounts`. On failure, adds a WARNING to boot.env; the check mount-options fails in any case.
+set_mount_options_early() {
+  expand_mount_options
+  items_left=$option_items
+  set --
+  read_fstab_targets "$root/etc/fstab"
+  while next_option_item; do
+    case $item_path in
+      # systemd mounts it for each user.
+      '/run/user/*') continue ;;
+      /dev | /dev/* | /run | /run/*)
+        find_mount "$item_path"
+        [ -z "$mount_dev" ] || set -- "$@" "$item_options" "$item_path"
+        ;;
+      /var | /var/*)
+        { [ "$var" = overlay ] && ! is_mounted_by_fstab && is_real_directory "$root$item_path"; } || continue
+        set -- "$@" "$item_options" "$root$item_path"
+        ;;
+    esac
+  done
+  [ $# -gt 0 ] || return 0
+  "$set_mount_options" "$@" ||
+    append_boot_env "WARNING=MOUNT_OPTIONS could not be set everywhere; see the messages of set-mount-options in the kernel's console"
+}
+
+# Sets item_path and item_options to the next item of items_left, and removes it from there; returns false if there is none.
+next_option_item() {
+  items_left=${items_left#"${items_left%%[! ]*}"}
+  [ -n "$items_left" ] || return 1
+  item_options=${items_left%% *}
+  items_left=${items_left#"$item_options"}
+  item_path=${item_options%%:*} item_options=${item_options#*:}
+}
+
+# Sets fstab_targets to the targets, separated by newlines, that fstab mounts at boot. $1: the file.
+read_fstab_targets() {
+  fstab_targets='
+'
+  [ -r "$1" ] || return 0
+  while read -r source target _ fstab_options _ || [ -n "$source" ]; do
+    case $source:,$fstab_options, in '#'* | *,noauto,* | :*) continue ;; esac
+    normalise_target
+    fstab_targets="$fstab_targets$target
+"
+  done <"$1"
+}
+
+# Whether fstab mounts a file system on $item_path or on a directory between /var and $item_path.
+is_mounted_by_fstab() {
+  above=$item_path
+  while [ "$above" != /var ]; do
+    case $fstab_targets in *"
+$above
+"*) return 0 ;; esac
+    above=${above%/*}
+  done
+  return 1
+}
+
+# Whether $1 is a directory and no component below $root is a symbolic link: the initramfs would follow an absolute link
+# to its own files.
+is_real_directory() {
+  [ -d "$1" ] || return 1
+  component=$1
+  while [ "$component" != "$root" ]; do
+    [ ! -L "$component" ] || return 1
+    component=${component%/*}
+  done
+}

@@ -1,0 +1,152 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # the callers read the variables; conf_OVERLAY is set by config.sh
+# Decides which paths of OVERLAY can get an overlay, and when. Source after immutafs-lib.sh and fstab.sh. Starts no
+# process.
+
+# Sets sorted to the paths of OVERLAY, parents before the directories below them. If a path is given twice, its first
+# item counts.
+sort_overlays() {
+  sorted=''
+  for item in $conf_OVERLAY; do
+    case " $sorted " in
+      *" ${item%%:*} "*) warn "OVERLAY: ${item%%:*} is given twice, the first item counts" ;;
+      *) insert_overlay "${item%%:*}" ;;
+    esac
+  done
+}
+
+insert_overlay() { # $1: path
+  before='' after=''
+  for other in $sorted; do
+    case ${after:+1}$other in
+      1* | "$1"/*) after="$after $other" ;;
+      *) before="$before $other" ;;
+    esac
+  done
+  sorted="${before# }${before:+ }$1$after"
+}
+
+# Sets options to the mount options of a path of OVERLAY.
+find_overlay_options() { # $1: path
+  for item in $conf_OVERLAY; do
+    [ "${item%%:*}" != "$1" ] || break
+  done
+  case $item in *:*) item=,${item#*:}, ;; *) item=, ;; esac
+  options=''
+  case $item in *,suid,*) ;; *) options=nosuid, ;; esac
+  case $item in *,dev,*) ;; *) options=${options}nodev, ;; esac
+  for option in noexec noatime relatime; do
+    case $item in *",$option,"*) options=$options$option, ;; esac
+  done
+}
+
+is_overlay_path() { # $1: path
+  case " $conf_OVERLAY " in *" $1 "* | *" $1:"*) ;; *) return 1 ;; esac
+}
+
+# Whether a path can never get an overlay; sets why. The reasons are those of agent/config/overlay-paths.ts.
+is_refused() { # $1: path
+  case $1 in
+    /) why='the whole system would be writable: name the directories that programs write to' ;;
+    /usr) why='it holds the programs of the system: name a directory below it, such as /usr/local' ;;
+    /boot | /boot/*) why='the next boot starts from it: change it in maintenance mode' ;;
+    /dev | /dev/* | /proc | /proc/* | /sys | /sys/*) why='the kernel provides it: it is not on the system disk' ;;
+    /run | /run/*) why='it is in RAM: it is writable without an overlay' ;;
+    /var | /var/*) why='it is writable without this key: /var has an overlay of its own' ;;
+    *) return 1 ;;
+  esac
+}
+
+# Whether a component of a path is a symbolic link; sets why. An overlay there would be mounted elsewhere.
+has_link() { # $1: root; $2: path
+  walked='' to_walk=${2#/}/
+  while [ -n "$to_walk" ]; do
+    walked=$walked/${to_walk%%/*} to_walk=${to_walk#*/}
+    [ -L "$1$walked" ] || continue
+    why="$walked is a symbolic link: name the directory that it points to"
+    return 0
+  done
+  return 1
+}
+
+# Sets fstab_mounts to "target type options source" of each line of fstab, one per line.
+read_fstab_mounts() { # $1: root
+  fstab_mounts='
+'
+  [ -r "$1/etc/fstab" ] || return 0
+  while read -r source target type options _ || [ -n "$source" ]; do
+    case $source in '#'* | '') continue ;; esac
+    normalise_target
+    fstab_mounts="$fstab_mounts$target $type ${options:-defaults} $source
+"
+  done <"$1/etc/fstab"
+}
+
+# Decides about a path by what is mounted on it and on the directories above it, according to fstab_mounts, mounts and
+# the mount units of the administrator. Sets state: `now` (a directory of the root file system), `deferred` (a file system
+# of a disk is mounted there later, or is not the root), `unneeded` or `failed`; for the last two, sets why.
+place_overlay() { # $1: root; $2: path
+  above=$2 state=now
+  while [ -n "$above" ]; do
+    case $fstab_mounts in
+      *"
+$above "*)
+        judge_fstab_mount
+        return
+        ;;
+    esac
+    find_mount "$1$above"
+    if [ -n "$mount_dev" ]; then
+      state=deferred
+      return
+    fi
+    ! has_mount_unit "$1" "$above" || return 0
+    above=${above%/*}
+  done
+}
+
+# Sets state and why for the last line of fstab that mounts $above. Late boot must not wait for the network, which
+# starts after it.
+judge_fstab_mount() {
+  line=${fstab_mounts##*"
+$above "}
+  line=${line%%
+*}
+  type=${line%% *} line=${line#* }
+  options=,${line%% *}, source=${line#* }
+  state=unneeded
+  case $type:$options in
+    tmpfs:* | ramfs:*) why="$above is in RAM ($type)" ;;
+    *,bind,* | *,rbind,*) state=failed why="$above is a bind mount in /etc/fstab: name the directory $source" ;;
+    *,_netdev,*) why="$above is on a disk of the network ($source)" ;;
+    *)
+      if ! is_device "$source"; then
+        why="$above is $type ($source), which is not on the system disk"
+        return
+      fi
+      state=deferred
+      case $options in
+        *,x-systemd.automount,* | *,comment=systemd.automount,*) ;;
+        *,noauto,*) state=failed why="/etc/fstab does not mount $above at boot (noauto)" ;;
+      esac
+      ;;
+  esac
+}
+
+# Whether a mount unit other than those of fstab mounts a file system on a path; sets state and why.
+has_mount_unit() { # $1: root; $2: path
+  replace "${2#/}" - '\x2d'
+  replace "$replaced" / -
+  replace "$replaced" + '\x2b'
+  replace "$replaced" @ '\x40'
+  case $replaced in .*) replaced='\x2e'${replaced#.} ;; esac
+  set -- "$1/etc/systemd/system/$replaced.mount" "$1/usr/lib/systemd/system" "$1/etc/systemd/system" "$2"
+  if [ -e "$1" ] || [ -L "$1" ]; then
+    ! is_masked "$1" || return 1
+  else
+    [ -L "$2/local-fs.target.wants/$replaced.mount" ] || [ -L "$3/local-fs.target.wants/$replaced.mount" ] || return 1
+  fi
+  case $4 in
+    /tmp) state=unneeded why='tmp.mount mounts a tmpfs on /tmp, which is in RAM' ;;
+    *) state=failed why="$replaced.mount mounts a file system on $4: write the mount as a line in /etc/fstab" ;;
+  esac
+}

@@ -1,0 +1,42 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # variables of immutafs-generator
+# Units for the paths of OVERLAY, for immutafs-generator.
+# shellcheck source=dracut/overlay-paths.sh
+. "$parts/overlay-paths.sh"
+
+# Keeps the overlays that the initramfs mounted at shutdown and in a soft reboot, as it keeps /var. Sets late_overlays to
+# the other paths that can get an overlay, between spaces.
+keep_or_defer_overlays() {
+  read_fstab_mounts ''
+  for overlay_item in $conf_OVERLAY; do
+    overlay_item=${overlay_item%%:*}
+    case $overlays in
+      *"$newline$overlay_item deferred"* | *"$newline$overlay_item begun"*) add_late_overlay "$overlay_item" ;;
+      *"$newline$overlay_item "*) ;;
+      *)
+        # The initramfs has no record, so its hook did not run, or it is the hook of an earlier version.
+        is_refused "$overlay_item" && continue
+        place_overlay '' "$overlay_item"
+        case $state in now | deferred) add_late_overlay "$overlay_item" ;; esac
+        ;;
+    esac
+  done
+  for early_overlay in $early_overlays; do
+    find_mount "$early_overlay"
+    [ "$mount_type" != overlay ] || keep_at_shutdown "$early_overlay"
+  done
+  find_mount /run/immutafs/root
+  [ -z "$mount_dev" ] || keep_at_shutdown /run/immutafs/root
+}
+
+add_late_overlay() { # $1: path
+  case $late_overlays in *" $1 "*) ;; *) late_overlays="$late_overlays$1 " ;; esac
+}
+
+# Adds a bind mount of a directory on itself, for which units that need the path wait, and so for the service. It exists
+# already when systemd starts it; if the service fails or does nothing, the condition skips it.
+add_overlay_mount() { # $1: path
+  add_service_before_mount var "$1" ''
+  printf '[Unit]\nBefore=local-fs.target\nConditionPathIsMountPoint=%s\n[Mount]\nWhat=%s\nWhere=%s\nType=none\nOptions=bind\n' \
+    "$1" "$1" "$1" >"$out/$path.mount"
+  local_fs_wants="$local_fs_wants $path.mount $service"
+}

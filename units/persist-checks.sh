@@ -1,0 +1,153 @@
+# shellcheck shell=sh disable=SC2034,SC2154 # persist-directory and the files that it sources share the variables
+# Checks of persist-directory on the store and on the path. The store is an attacker's input, because root in an earlier
+# boot may have written it: nothing in it is executed or parsed, and no symbolic link in it is followed.
+#
+# Every check sets reason and remedy and returns false if the path cannot be kept.
+
+# Checks the file system of the store. Sets store_mount, store_flags (its mount options), store_dev, store_top (the
+# store's path in its file system), store_disks and root_disks.
+check_store() {
+  store=$conf_PERSIST_STORE store_dev='' store_top=''
+  find_store_line
+  ! is_network_store || refuse "$store_target is mounted when the network is up, after the services that use the directory" \
+    'Put PERSIST_STORE on a local disk.' || return
+  find_serving /
+  find_mount_disks
+  root_disks=$disks
+  find_serving "$store"
+  store_mount=$m_target
+  if [ "$store_mount" = / ] || [ "${#store_mount}" -lt "${#store_target}" ]; then
+    refuse "the file system of PERSIST_STORE ${store_target:+at $store_target }is not mounted" \
+      "Attach the disk, and mount it by a line in /etc/fstab${store_target:+ for $store_target}, with the options nosuid,nodev,nofail."
+    return
+  fi
+  find_mount_disks
+  store_disks=$disks
+  [ -n "$disks" ] || refuse "$store_mount ($m_type) is not on a disk" 'Put PERSIST_STORE on a data disk.' || return
+  ! is_on_disks "$root_disks" || refuse "$store_mount is on the disk of /" \
+    'Put PERSIST_STORE on another disk, which the host leaves writable.' || return
+  ! has_disk 1 || refuse "the disk $found_disk of $store_mount is read-only" \
+    'Have the host leave this disk writable, or put PERSIST_STORE on another disk.' || return
+  case ,$m_options,$m_super, in
+    *,ro,*)
+      refuse "$store_mount is mounted read-only" "Find the reason in /etc/fstab and in dmesg, and mount it read-write."
+      return
+      ;;
+  esac
+  for option in nosuid nodev; do
+    case ,$m_options,$m_super, in *,"$option",*) continue ;; esac
+    refuse "$store_mount is mounted without $option" "Add nosuid,nodev to the line of $store_mount in /etc/fstab."
+    return
+  done
+  store_flags=$m_options store_dev=$m_dev store_top=${m_top%/}${store#"$store_mount"}
+  check_store_directories
+}
+
+# Checks the directories from the mount point down to the store: none is a symbolic link, and only root can replace them.
+# Sets store_is_new if the store itself does not exist.
+check_store_directories() {
+  directory=$store_mount left=${store#"$store_mount"} store_is_new=''
+  left=${left#/}
+  while :; do
+    [ ! -L "$directory" ] || refuse "$directory is a symbolic link" \
+      'Name the directory itself in PERSIST_STORE, and find out who made the link.' || return
+    if [ ! -e "$directory" ] && [ -z "$left" ]; then
+      store_is_new=1
+      return
+    fi
+    [ -d "$directory" ] || refuse "$directory is not a directory" "Create the directory $directory." || return
+    owner=$(stat -c '%u %04a' "$directory") || refuse "$directory cannot be read" 'See dmesg.' || return
+    case $left:$owner in
+      :'0 0700' | ?*:'0 '??[0145][0145]) ;;
+      :*) refuse "$store does not belong to root with the mode 0700 ($owner)" "chown root $store; chmod 0700 $store" || return ;;
+      *)
+        refuse "users other than root can write to $directory, which holds PERSIST_STORE" \
+          "chown root $directory; chmod go-w $directory"
+        return
+        ;;
+    esac
+    [ -n "$left" ] || return 0
+    directory=${directory%/}/${left%%/*}
+    case $left in */*) left=${left#*/} ;; *) left='' ;; esac
+  done
+}
+
+# Checks the directory of the path in the store. Sets final to it, and is_new if it does not exist.
+check_content() {
+  name_in_store "$path"
+  final=$store/$kept_name is_new=''
+  [ ! -L "$final" ] || refuse "$final is a symbolic link" 'Find out who made it, and remove it.' || return
+  if [ ! -e "$final" ]; then
+    is_new=1
+  elif [ ! -d "$final" ]; then
+    refuse "$final is not a directory" 'Find out who made it, and remove it.'
+  fi
+}
+
+# Checks the path. Sets origin to the disk's own directory: in a sealed boot, that of the lower layer, without what this
+# boot has written.
+check_origin() {
+  check_no_links "$path" || return
+  find_mount_below "$path"
+  [ -z "$mount_below" ] || refuse "$mount_below, a mount point, is below it" \
+    "In PERSIST, name the directories of $path beside $mount_below." || return
+  find_serving "$path"
+  origin=$path hidden=$m_hidden
+  [ "$m_target" != "$path" ] || refuse "$path is a mount point already ($m_type)" 'Remove it from PERSIST.' || return
+  if [ "$m_type" = overlay ]; then
+    lower=,$m_super,
+    lower=${lower#*,lowerdir=}
+    lower=${lower%%,*}
+    origin=$lower${path#"$m_target"} hidden=''
+    case $lower in
+      /run/immutafs/*) ;;
+      *) refuse "$m_target is an overlay that immutafs did not mount" 'Remove the path from PERSIST.' || return ;;
+    esac
+    check_no_links "$origin" || return
+    find_serving "$origin"
+  fi
+  check_origin_disk || return
+  # Another directory of PERSIST hides the disk's directory.
+  [ -z "$hidden" ] || reach_origin || return
+  if [ ! -e "$origin" ]; then
+    refuse "$path does not exist on the disk" 'Create it while the disk is writable, or remove it from PERSIST.'
+  elif [ ! -d "$origin" ]; then
+    refuse "$path is not a directory: if a program renamed a new file over a mounted file, it would fail" \
+      "Keep a directory instead: move the file into a directory of its own, or name ${path%/*} in PERSIST."
+  elif [ ! -d "$path" ]; then
+    refuse "$path does not exist in the kept directory above it" "mkdir $path"
+  fi
+}
+
+# The path is on a system disk: a disk of the root, or another read-only disk. A system disk that is not under the root is
+# writable in maintenance; the store then has a copy from an earlier sealed boot.
+check_origin_disk() {
+  find_mount_disks
+  [ -n "$disks" ] || refuse "$path is on $m_target ($m_type), not on a disk" 'Remove it from PERSIST.' || return
+  ! is_on_disks "$store_disks" ||
+    refuse "$path is on the disk of PERSIST_STORE and kept already" 'Remove it from PERSIST.' || return
+  is_on_disks "$root_disks" || [ -z "$is_new" ] || ! has_disk 0 ||
+    refuse "$path is on the writable disk $found_disk and kept already" \
+      'Remove it from PERSIST, unless the host makes this disk read-only, too: then it is kept from the next sealed boot on.'
+}
+
+# Mounts the file system of the disk's directory at $view, and sets origin to the directory there. persist-directory
+# removes the mount.
+reach_origin() {
+  [ -z "$only_checks" ] || return 0
+  try mkdir -p "$view" && try mount --bind "$m_target" "$view" && try mount --make-private "$view" &&
+    try mount -o remount,bind,ro,nosuid,nodev,noexec "$m_target" "$view" || return
+  origin=$view${path#"${m_target%/}"}
+  check_no_links "$origin"
+}
+
+# Refuses a path with a symbolic link in it. A mount on a link would be made at another place.
+check_no_links() { # $1: path
+  link='' left=${1#/}
+  while [ -n "$left" ]; do
+    link=$link/${left%%/*}
+    [ ! -L "$link" ] || refuse "$link is a symbolic link" \
+      "In PERSIST, name the directory to which it points: $(readlink -f "$link")" || return
+    case $left in */*) left=${left#*/} ;; *) left='' ;; esac
+  done
+}
