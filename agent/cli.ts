@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import { addChanges } from './commands/changes-options.ts';
 import { type CheckOptions, checkCommand } from './commands/check.ts';
 import type { ForwardOptions } from './commands/forward.ts';
 import type { Output } from './commands/output.ts';
@@ -6,6 +7,7 @@ import type { PrepareOptions } from './commands/prepare.ts';
 import { type StatusOptions, statusCommand } from './commands/status.ts';
 import { UsageError, errorMessage } from './lib/errors.ts';
 import { clean } from './lib/format.ts';
+import { nagiosCodes, nagiosError } from './report/nagios.ts';
 import { type SystemReader, systemReader } from './system/reader.ts';
 import type { SystemWriter } from './system/writer.ts';
 import { stepIds } from './prepare/engine/step.ts';
@@ -37,6 +39,11 @@ export async function run(
     // For `help` with an unknown command, commander shows the help instead of an error.
     const isUnknown = error instanceof CommanderError && error.code === 'commander.help';
     const shown = isUnknown ? new UsageError(`unknown command '${argv[1] ?? ''}'`) : error;
+    if (argv[0] === 'status' && argv.includes('--nagios')) {
+      // A monitoring system reads stdout, and would take the exit code 2 of a usage error for CRITICAL.
+      output.stdout(nagiosError(oneLine(shown)));
+      return nagiosCodes.UNKNOWN;
+    }
     output.stderr(`immutafs-agent: ${oneLine(shown)}\n`);
     return usage ? 2 : 3;
   }
@@ -75,10 +82,17 @@ function program(
     .addOption(jsonOption())
     .addOption(prometheusOption())
     .addOption(
+      new Option(
+        '--nagios',
+        'print one line with performance data for a monitoring system, with the exit codes of a plug-in: 0 OK (sealed), 1 WARNING (not sealed by intent, or a required check warns), 2 CRITICAL (a required check failed), 3 UNKNOWN (the state could not be determined)',
+      ).conflicts(['all', 'json', 'prometheus']),
+    )
+    .addOption(
       new Option('--explain <check>', 'explain a check: what it verifies, why, and how to fix it').conflicts([
         'all',
         'json',
         'prometheus',
+        'nagios',
         'probe',
       ]),
     )
@@ -113,6 +127,10 @@ function program(
         done(await checkCommand(reader, await loadWriter(), output, options));
       }
     });
+  addChanges(root, async (paths, options) => {
+    const { changesCommand } = await import('./commands/changes.ts');
+    done(await changesCommand(reader, loadWriter, output, paths, options));
+  });
   root
     .command('probe <path> <kind...>', { hidden: true })
     .description('try operations at a path; internal')
@@ -126,6 +144,13 @@ function program(
     .action(async (targets: string[]) => {
       const { tryWritesCommand } = await import('./commands/probe.ts');
       tryWritesCommand(output, targets);
+    });
+  root
+    .command('record-rehearsal', { hidden: true })
+    .description('record a rehearsal; internal')
+    .action(async () => {
+      const { recordCommand } = await import('./commands/rehearsal.ts');
+      done(await recordCommand(reader, await loadWriter()));
     });
   root
     .command('forward')
@@ -145,13 +170,20 @@ function program(
   root
     .command('version')
     .description('print the version')
+    .option('--json', 'print one JSON object, which also lists the software that the package contains')
     .allowExcessArguments(false)
-    .action(() => output.stdout(`${version}\n`));
+    .action(async (options: { json?: boolean }) => {
+      const { versionCommand } = await import('./commands/version.ts');
+      done(versionCommand(output, options));
+    });
   return root;
 }
 
 function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<void>): void {
-  const ask = ['apply', 'only', 'skip', 'yes', 'json', 'wipe', 'purgeOldHome', 'cleanVar'];
+  const ask = [
+    ...['apply', 'only', 'skip', 'yes', 'json', 'wipe', 'purgeOldHome', 'cleanVar', 'since', 'accept'],
+    ...['strictMounts', 'closeBypasses'],
+  ];
   root
     .command('prepare')
     .description('show which steps an ordinary guest needs before it can be sealed, and run them')
@@ -178,8 +210,34 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
       ).choices(['1777', '1700']),
     )
     .option('--clean-var', 'rotate logs and shorten journals before their size is measured')
+    .option(
+      '--since <days>',
+      'also consider changes of the disk made up to this many days ago (step writes); default: since the last boot',
+    )
+    .option(
+      '--accept <what...>',
+      'record in /etc/immutafs/accepted-writes which changes of the disk are not reported any more (step writes): a path with everything below it, or `changes`: everything of unknown origin so far',
+    )
+    .option('--strict-mounts', 'write the strictest MOUNT_OPTIONS that breaks no running program (step exec)')
+    .option(
+      '--close-bypasses',
+      'write /etc/sysctl.d/60-immutafs.conf, which closes the bypasses of noexec that no running program needs (step exec)',
+    )
     .option('--yes', 'do not ask for confirmation')
     .addOption(new Option('--undo', 'restore every changed file to its previous content').conflicts(ask))
+    .addOption(
+      new Option(
+        '--rehearse',
+        'make the next boot a rehearsal: the guest itself seals it, for one boot and a limited time, and records what fails',
+      ).conflicts([...ask, 'undo']),
+    )
+    .option('--limit <duration>', 'time from the start of the rehearsal to its end; default: 30m')
+    .addOption(
+      new Option(
+        '--end-rehearsal',
+        'withdraw a requested rehearsal; in a rehearsal, reboot into maintenance mode',
+      ).conflicts([...ask, 'undo', 'rehearse', 'limit']),
+    )
     .allowExcessArguments(false)
     .action(action);
 }
@@ -223,5 +281,8 @@ function colorOption(): Option {
 const exitCodes = `
 Exit codes: 0 sealed, every required check passed; 1 a required check failed;
 2 usage or configuration error; 3 a required check could not be evaluated;
-4 not sealed by intent (maintenance or off). Exit codes of prepare and
-check --ready-to-seal: 0 no step remains; 1 steps remain or are blocked.`;
+4 not sealed by intent (maintenance, rehearsal or off). Exit codes of prepare
+and check --ready-to-seal: 0 no step remains; 1 steps remain or are blocked.
+Exit codes of changes: 0 everything was compared; 3 not everything was
+compared; 4 there is no layer by intent. Exit codes of status --nagios:
+0 OK; 1 WARNING; 2 CRITICAL; 3 UNKNOWN.`;

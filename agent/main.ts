@@ -15,6 +15,7 @@ const output = {
     }
   },
   terminal: process.env['NO_COLOR'] === undefined && isTerminal(1),
+  errorTerminal: isTerminal(2),
   // A serial console may not report a size.
   get columns() {
     if (!isTerminal(1)) return undefined;
@@ -22,14 +23,19 @@ const output = {
   },
 };
 
+/** The root of another system, on which the build runs the program (packaging/build/warm-up.cjs). */
+declare const warmUpRoot: string | undefined;
+
 /** The command line that starts this program as a child process. */
 const self = isSea()
   ? [process.execPath]
   : [process.execPath, ...process.execArgv, ...process.argv.slice(1, 2)];
 
+const root = typeof warmUpRoot === 'undefined' ? '/' : warmUpRoot;
+
 const loadWriter = async () => (await import('./system/writer.ts')).systemWriter();
 
-void run(process.argv.slice(2), systemReader({ self }), loadWriter, output).then(async (code) => {
+void run(process.argv.slice(2), systemReader({ self, root }), loadWriter, output).then(async (code) => {
   await Promise.all([stdout.flush(), stderr.flush()]);
   // The only call of process.exit. Without it, an abandoned child process or a connection attempt would keep this
   // process alive.

@@ -6,10 +6,13 @@ import type { Autostart } from '../facts/security/autostart.ts';
 import { type Enforcement, decideEnforcement, findHostReadOnlyTargets } from './enforcement.ts';
 import { type Foothold, findFootholds } from './footholds.ts';
 import { type ForeignMount, findForeignMounts } from './foreign-mounts.ts';
+import { type Forecast, forecastUsage } from './forecast.ts';
 import { describeEntries } from './fstab-entries.ts';
 import { type Carriers, carriersByTag } from './identities.ts';
 import { findImpostors } from './impostors.ts';
 import { type DecidedMode, decideMode } from './mode.ts';
+import { type OverlayState, assessOverlays } from './overlays.ts';
+import { type Persisted, findPersisted } from './persisted.ts';
 import { type SystemDisks, findSystemDisks } from './system-disks.ts';
 
 /** The conclusions from the facts. If the facts for a judgement could not be read, the judgement is their error. */
@@ -22,11 +25,17 @@ export interface Judgements {
   /** The targets among / and REQUIRE_READONLY of which the host made every disk read-only. */
   hostReadOnlyTargets: Observed<ReadonlySet<string>>;
   footholds: Observed<Foothold[]>;
+  /** The paths of PERSIST; empty in the mode off. */
+  persisted: Observed<Persisted[]>;
   impostors: Observed<Impostor[]>;
   /** The mounts that use an impostor. */
   foreignMounts: Observed<ForeignMount[]>;
   /** The lines of fstab, each with the device that the line is meant for. */
   fstabEntries: Observed<FstabEntry[]>;
+  /** The state of each path of OVERLAY. */
+  overlayStates: Observed<OverlayState[]>;
+  /** undefined if there is no forecast, or if /var is not an overlay. */
+  forecast: Forecast | undefined;
   /** The start-up files of users whose home directories persist across reboots. */
   persistentAutostart: Observed<Autostart[]>;
 }
@@ -41,16 +50,20 @@ export function assess(facts: Facts): AssessedFacts {
   const footholds = observe(() => findFootholds(facts));
   const foreignMounts = observe(() => findForeignMounts(facts, carriers));
   const enforcement = observe(() => decideEnforcement(unwrap(systemDisks).disks, mounts));
+  const mode = decideMode(facts.requestedMode, bootEnv, disks, foreignRoot(foreignMounts));
   return {
     ...facts,
-    mode: decideMode(facts.requestedMode, bootEnv, disks, foreignRoot(foreignMounts)),
+    mode,
     enforcement: 'value' in enforcement ? enforcement.value : 'none',
     systemDisks,
     hostReadOnlyTargets: observe(() => findHostReadOnlyTargets(facts)),
     footholds,
+    persisted: observe(() => findPersisted(facts, mode.mode)),
     impostors: observe(() => findImpostors(facts, carriers)),
     foreignMounts,
     fstabEntries: observe(() => describeEntries(unwrap(facts.fstab).lines, carriers)),
+    overlayStates: observe(() => assessOverlays({ ...facts, systemDisks, mode })),
+    forecast: forecastOf(facts),
     persistentAutostart: observe(() => keepPersistent(facts, unwrap(footholds))),
   };
 }
@@ -58,6 +71,13 @@ export function assess(facts: Facts): AssessedFacts {
 /** Returns the foreign mount at /; undefined also if the foreign mounts are unknown, which mounts-genuine reports. */
 function foreignRoot(foreignMounts: Observed<ForeignMount[]>): ForeignMount | undefined {
   return 'value' in foreignMounts ? foreignMounts.value.find(({ target }) => target === '/') : undefined;
+}
+
+/** Makes the forecast; none if the samples are unreadable. The next `check` replaces them, and logs a warning. */
+function forecastOf({ varUsage, usageHistory, identity }: Facts): Forecast | undefined {
+  const usage = 'value' in varUsage ? varUsage.value : undefined;
+  if (usage === undefined || !('value' in usageHistory)) return undefined;
+  return forecastUsage(usageHistory.value, { uptime: identity.uptime, ...usage }, usage);
 }
 
 function keepPersistent({ autostart, mounts }: Facts, footholds: readonly Foothold[]): Autostart[] {

@@ -1,3 +1,4 @@
+import { type PersistItem, persistItems } from '../facts/boot/persist.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import type { Facts } from '../facts/facts.ts';
 import { isBelow, type Mount, type MountTable } from '../facts/mounts/mountinfo.ts';
@@ -16,16 +17,28 @@ export interface Foothold {
  * Returns every mount that is writable and executable, or writable and persistent. Includes hidden mounts, because a
  * process may have files on them open. Omits file systems that cannot contain user files.
  */
-export function findFootholds({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>): Foothold[] {
+export function findFootholds({
+  mounts,
+  disks,
+  config,
+}: Pick<Facts, 'mounts' | 'disks' | 'config'>): Foothold[] {
+  const items = new Map(persistItems(config).map((item) => [item.path, item]));
   const isHostReadOnly = readOnlyTest('value' in disks ? disks.value : []);
   const isPersistent = persistenceTest(mounts);
   return mounts.all.flatMap((mount) => {
     if (!isWritable(mount) || pseudo.has(mount.type) || isHostReadOnly(mount)) return [];
-    const executable = !mount.options.includes('noexec') && !neverExecuted.has(mount.type);
+    // Files in /etc decide what runs, whatever the mount options are.
+    const inEtc = mount.type === 'overlay' && isBelow(mount.target, '/etc');
+    const executable = inEtc || (!mount.options.includes('noexec') && !neverExecuted.has(mount.type));
     const persistent = isPersistent(mount);
     if (!executable && !persistent) return [];
     const hidden = mounts.hidden.has(mount) ? ', hidden below another mount' : '';
-    const kinds = [...(executable ? ['executable'] : []), ...(persistent ? ['outlives a reboot'] : [])];
+    const item = persistent ? items.get(mount.target) : undefined;
+    const kinds = [
+      ...(executable ? [inEtc ? 'decides what runs' : 'executable'] : []),
+      ...(persistent ? ['outlives a reboot'] : []),
+      ...(item?.options.includes('autostart') === true ? ['programs are started from it (PERSIST)'] : []),
+    ];
     const reason = `${mount.type}, writable, ${kinds.join(', ')}${hidden}`;
     return [
       {
@@ -33,7 +46,11 @@ export function findFootholds({ mounts, disks }: Pick<Facts, 'mounts' | 'disks'>
         executable,
         persistent,
         reason,
-        tighten: tighten(mount, executable, persistent),
+        tighten: inEtc
+          ? etcRemedy(mount, persistent)
+          : item
+            ? tightenKept(item, executable)
+            : tighten(mount, executable, persistent),
       },
     ];
   });
@@ -69,7 +86,7 @@ const pseudo = new Set([
 const neverExecuted = new Set(['efivarfs', 'hugetlbfs']);
 
 /** Whether both the mount and its file system are writable. */
-function isWritable({ options, superOptions }: Mount): boolean {
+export function isWritable({ options, superOptions }: Mount): boolean {
   return options.includes('rw') && !superOptions.includes('ro');
 }
 
@@ -98,7 +115,7 @@ const maximumDepth = 10;
  * Returns a function that decides whether data written to a mount survives a reboot: not on a file system in memory, on
  * an overlay only if its upper layer survives, and on every other file system.
  */
-function persistenceTest(mounts: MountTable): (mount: Mount) => boolean {
+export function persistenceTest(mounts: MountTable): (mount: Mount) => boolean {
   // Evaluates each overlay once. The key is the list of options, which all mounts of an overlay share.
   const overlays = new Map<readonly string[], boolean>();
   const isPersistent = (mount: Mount, depth = 0): boolean => {
@@ -122,6 +139,22 @@ function persistenceTest(mounts: MountTable): (mount: Mount) => boolean {
     return below === undefined || below === mount || isPersistent(below, depth + 1);
   };
   return (mount) => isPersistent(mount);
+}
+
+function etcRemedy({ target }: Mount, persistent: boolean): string {
+  return persistent
+    ? `umount ${target}`
+    : `remove ${target} from OVERLAY while the disk is writable, and reboot`;
+}
+
+/** Returns the instruction for a mount of PERSIST, which is meant to outlive a reboot. */
+function tightenKept({ path, options }: PersistItem, executable: boolean): string {
+  return [
+    ...(executable ? [`remove exec from ${path} in PERSIST, if no program runs from it`] : []),
+    ...(options.includes('autostart') || !executable
+      ? [`remove ${path} from PERSIST, if its content need not be kept`]
+      : []),
+  ].join('; ');
 }
 
 function tighten({ target, type }: Mount, executable: boolean, persistent: boolean): string {

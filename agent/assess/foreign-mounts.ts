@@ -18,7 +18,10 @@ export interface ForeignMount {
   identity: string;
 }
 
-type Known = Pick<Facts, 'blockDevices' | 'mounts' | 'fstab' | 'kernelArgument' | 'config' | 'layers'>;
+type Known = Pick<
+  Facts,
+  'blockDevices' | 'mounts' | 'fstab' | 'kernelArgument' | 'config' | 'layers' | 'overlays'
+>;
 
 /**
  * Finds the mounts that use an impostor, at / and at the targets of fstab and REQUIRE_READONLY. Does not use udev
@@ -56,11 +59,12 @@ function argumentsFor(target: string, kernelArgument: readonly string[]): string
  * Returns the mount of the disk's file system at a target. If the boot mounted an overlay there, this is its lower
  * layer.
  */
-function mountOf({ mounts, layers }: Pick<Facts, 'mounts' | 'layers'>, target: string): Mount | undefined {
+function mountOf({ mounts, layers, overlays }: Known, target: string): Mount | undefined {
   const mount = mounts.serving(target);
   if (mount?.target !== target) return undefined;
   if (mount.type !== 'overlay') return mount;
-  const lower = layers.find((layer) => layer.target === target)?.lower ?? '';
+  const other = unwrap(overlays).find((each) => each.target === target)?.lower;
+  const lower = layers.find((layer) => layer.target === target)?.lower ?? other?.view ?? '';
   const below = mounts.serving(lower);
   return below?.target === lower ? below : undefined;
 }

@@ -52,10 +52,16 @@ function sealing({ hostReadOnly }: BlockDevice): number {
 }
 
 /**
- * Whether two devices share an identity by design, because they are members of the same array, volume or Btrfs, or
- * one is above the other.
+ * Whether two devices share an identity by design, because they are members of the same array, volume or Btrfs, one is
+ * above the other, or both are on paths to the same disk. `host-enforced` reports a writable path to a sealed disk.
  */
 function belongTogether(one: BlockDevice, other: BlockDevice, all: readonly BlockDevice[]): boolean {
   if (one.members.includes(other.name)) return true;
+  if (haveSameDisk(one, other)) return true;
   return all.some(({ stack }) => stack.includes(one.name) && stack.includes(other.name));
+}
+
+/** Whether two devices are on paths to the same disk. */
+export function haveSameDisk(one: BlockDevice | undefined, other: BlockDevice | undefined): boolean {
+  return one?.serials.some((serial) => other?.serials.includes(serial)) ?? false;
 }

@@ -2,7 +2,7 @@ import type { Impostor } from '../facts/boot/boot-env.ts';
 import { isLabel, tagKey, tagOfFile, tagOfSource } from '../facts/disks/tags.ts';
 import type { Facts } from '../facts/facts.ts';
 import { unwrap } from '../facts/observed.ts';
-import { type Carriers, carriersOf, genuineOf } from './identities.ts';
+import { type Carriers, carriersOf, genuineOf, haveSameDisk } from './identities.ts';
 
 /**
  * Finds the impostors among all block devices and adds those that the initramfs ignored in this boot. A label is
@@ -30,7 +30,10 @@ export function findImpostors(
   const boot = 'value' in facts.bootEnv ? (facts.bootEnv.value?.impostors ?? []) : [];
   const isFound = (one: Impostor) =>
     found.some((each) => each.device === one.device && each.sealedDevice === one.sealedDevice);
-  return [...found, ...boot.filter((one) => !isFound(one))];
+  const named = (file: string) => devices.find((each) => each.file === file);
+  // The initramfs does not compare serial numbers.
+  const isOtherPath = (one: Impostor) => haveSameDisk(named(one.device), named(one.sealedDevice));
+  return [...found, ...boot.filter((one) => !isFound(one) && !isOtherPath(one))];
 }
 
 /** Returns the keys (tagKey) of the tags in fstab and on the kernel command line. */

@@ -6,8 +6,13 @@ import type { ForeignMount } from './foreign-mounts.ts';
 export interface DecidedMode {
   mode: Mode;
   reason: string;
-  /** Whether `sealed` is requested, in which case a writable disk is accepted as sealed. */
+  /**
+   * Whether `sealed` is requested, by the configuration or by a rehearsal, in which case a writable disk is accepted as
+   * sealed.
+   */
   forced: boolean;
+  /** Undefined unless this boot is a rehearsal. */
+  rehearsal?: { limitSeconds: number };
 }
 
 /**
@@ -42,7 +47,12 @@ export function decideMode(
   const plausible =
     boot?.mode === 'sealed' || readOnly.length === 0 || (boot?.mode === 'off' && requested === 'off');
   if (boot !== undefined && plausible) {
-    return { mode: boot.mode, reason: boot.reason, forced };
+    const decided = { mode: boot.mode, reason: boot.reason, forced };
+    // With a read-only disk, boot.env is wrong, because the initramfs rehearses only on writable disks.
+    const { rehearsal } = boot;
+    return rehearsal !== undefined && boot.mode === 'sealed' && readOnly.length === 0
+      ? { ...decided, forced: true, rehearsal }
+      : decided;
   }
   if (boot === undefined && requested !== 'auto') {
     return { mode: forced ? 'sealed' : 'off', reason: `MODE or kernel argument: ${requested}`, forced };

@@ -65,7 +65,7 @@ function mountedOtherwise(facts: AssessedFacts, entry: FstabEntry): string[] {
   if (!target.startsWith('/') || type === 'swap' || options.includes('noauto')) return [];
   const mount = facts.mounts.serving(target);
   if (mount?.target !== target) return options.includes('nofail') ? [] : ['not mounted'];
-  if (isBelow(target, '/var') && mount.type === 'overlay') return [];
+  if (mount.type === 'overlay' && (isBelow(target, '/var') || isOverlay(facts, target))) return [];
   // An automount point: systemd mounts the file system at the first access.
   if (mount.type === 'autofs') return [];
   // If another mount hides the correct mount, stacked-mounts reports it.
@@ -82,6 +82,11 @@ function mountedOtherwise(facts: AssessedFacts, entry: FstabEntry): string[] {
     ...(sameDevice ? [] : [`mounted from ${mount.source} (${mount.device}), not from ${entry.source}`]),
     ...(lacking.length === 0 ? [] : [`mounted without ${lacking.map(([on]) => on).join(',')}`]),
   ];
+}
+
+/** Whether the boot mounted an overlay of OVERLAY at a target. */
+function isOverlay({ overlayStates }: AssessedFacts, target: string): boolean {
+  return unwrap(overlayStates).some((each) => each.target === target && each.state === 'overlay');
 }
 
 /**

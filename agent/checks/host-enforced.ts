@@ -11,7 +11,7 @@ export const hostEnforced: Check = {
   documentation: {
     title: 'the host enforces read-only on the system disks',
     means:
-      'Every disk under / and the other targets of REQUIRE_READONLY reports that it is read-only: a virtio-blk disk by the feature VIRTIO_BLK_F_RO that the host offers, a SCSI disk by the write-protect bit that the kernel read. The read-only flag of a block device is not accepted, because root in the guest can set and clear it.',
+      "Every disk under / and the other targets of REQUIRE_READONLY reports that it is read-only: a virtio-blk disk by the feature VIRTIO_BLK_F_RO that the host offers, a SCSI disk by the write-protect bit that the kernel read. The read-only flag of a block device is not accepted, because root in the guest can set and clear it. If the host attaches a disk several times, as paths of a multipath device or without multipath, every path must be read-only. The check recognizes paths by their serial number in udev's database.",
     why: 'Root in the guest can clear the read-only flag of a mount or of a block device with one command, but cannot change a disk that the host attaches read-only.',
     fix: 'Shut the guest down and make each of its system disks read-only in the host: virt-xml DOMAIN --edit target=vda --disk readonly=on. This works for virtio-blk and virtio-scsi disks, not for IDE and SATA disks.',
   },

@@ -5,7 +5,10 @@ import { autorelabelAbsent } from './autorelabel-absent.ts';
 import { bootInputs } from './boot-inputs.ts';
 import type { Check, Finding } from './check.ts';
 import { configValid } from './config-valid.ts';
+import { execBypass } from './exec-bypass.ts';
+import { fipsTls } from './fips-tls.ts';
 import { footholds } from './footholds.ts';
+import { foreignPrograms } from './foreign-programs.ts';
 import { forwardHealthy } from './forward-healthy.ts';
 import { fstabConsistent } from './fstab-consistent.ts';
 import { hostEnforced } from './host-enforced.ts';
@@ -14,14 +17,19 @@ import { initramfsHook } from './initramfs-hook.ts';
 import { kernelLockdownHints } from './kernel-lockdown-hints.ts';
 import { kernelView } from './kernel-view.ts';
 import { mountsGenuine } from './mounts-genuine.ts';
+import { mountOptions } from './mount-options.ts';
 import { mtabLink } from './mtab-link.ts';
 import { deviceProbe, execProbe, suidProbe } from './option-probes.ts';
 import { homeOptions, otherOptions, tmpOptions } from './options.ts';
+import { overlayPaths } from './overlay-paths.ts';
+import { persistedPaths } from './persisted-paths.ts';
 import { provisioningOff } from './provisioning-off.ts';
+import { randomSeed } from './random-seed.ts';
 import { bootReadonly, rootReadonly } from './readonly.ts';
 import { rivalsOff } from './rivals-off.ts';
 import { rootLog } from './root-log.ts';
 import { rootWriteProbe } from './root-write-probe.ts';
+import { selinuxDomain } from './selinux-domain.ts';
 import { selinuxLabels } from './selinux-labels.ts';
 import { stackedMounts } from './stacked-mounts.ts';
 import { swapOff } from './swap-off.ts';
@@ -41,9 +49,12 @@ export const checks: readonly Check[] = [
   varOverlay,
   varUpperTmpfs,
   varUsage,
+  overlayPaths,
+  persistedPaths,
   homeOptions,
   tmpOptions,
   otherOptions,
+  mountOptions,
   execProbe,
   suidProbe,
   deviceProbe,
@@ -52,6 +63,7 @@ export const checks: readonly Check[] = [
   fstabConsistent,
   mtabLink,
   selinuxLabels,
+  selinuxDomain,
   autorelabelAbsent,
   rivalsOff,
   bootInputs,
@@ -59,10 +71,14 @@ export const checks: readonly Check[] = [
   configValid,
   forwardHealthy,
   auditForwarded,
+  fipsTls,
   initramfsHook,
   rootLog,
   footholds,
   kernelLockdownHints,
+  foreignPrograms,
+  execBypass,
+  randomSeed,
 ];
 
 /** Returns one finding for each check. If a check throws, its status is `error`, and the other checks still run. */
@@ -78,7 +94,8 @@ export function evaluate(facts: AssessedFacts, list: readonly Check[] = checks):
 }
 
 function evaluateOne(facts: AssessedFacts, check: Check): Finding {
-  const { id, severity } = check;
+  const { id } = check;
+  const severity = check.isRequired?.(facts.config) === true ? 'required' : check.severity;
   try {
     const skip = check.seal && facts.mode.mode !== 'sealed';
     return { id, severity, ...(skip ? skipped(facts) : check.evaluate(facts)) };

@@ -62,10 +62,18 @@ function readonly(facts: AssessedFacts, targets: string[]): Outcome {
     subject: writable.join(' '),
     expected,
     observed: 'mounted read-write',
-    remedy: unwrap(facts.hostReadOnlyTargets).has(first)
-      ? remountRemedy(first)
-      : `While the disk is writable, add ro to the options of ${first} in /etc/fstab, and reboot.`,
+    remedy: isInOverlay(facts, first)
+      ? `Remove ${first} from REQUIRE_READONLY, or from OVERLAY: a path cannot be in both.`
+      : unwrap(facts.hostReadOnlyTargets).has(first)
+        ? remountRemedy(first)
+        : `While the disk is writable, add ro to the options of ${first} in /etc/fstab, and reboot.`,
   };
+}
+
+/** Whether OVERLAY makes a target writable. */
+function isInOverlay({ overlayStates, mounts }: AssessedFacts, target: string): boolean {
+  const serving = mounts.serving(target)?.target;
+  return unwrap(overlayStates).some((each) => each.state === 'overlay' && each.target === serving);
 }
 
 function isReadOnly(facts: AssessedFacts, target: string): boolean {

@@ -6,6 +6,7 @@ import { shortList } from '../lib/format.ts';
 import { bootEnvFile } from '../facts/boot/boot-env.ts';
 import { reportFile } from '../facts/last-report.ts';
 import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /** Verifies that no mount hides another mount that the seal depends on. */
@@ -17,7 +18,7 @@ export const stackedMounts: Check = {
   documentation: {
     title: 'no mount hides another mount that the seal depends on',
     means:
-      "According to the mount table there is at most one mount at each of /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS, and at every mount point of /etc/fstab. An automount point and the file system that is mounted on it at the first access count as one mount. Nothing is mounted over the inputs of the agent: /etc, if it is a mount point, is on the same disk as /; the configuration of the agent, fstab, mtab, the configuration of SELinux and of other overlay programs, the boot record, the last report and udev's database are not mount points.",
+      "According to the mount table there is at most one mount at each of /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var and of OVERLAY, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS, and at every mount point of /etc/fstab. An automount point and the file system that is mounted on it at the first access count as one mount. Nothing, except an overlay of OVERLAY, is mounted over the inputs of the agent: /etc, if it is a mount point, is on the same disk as /; the configuration of the agent, fstab, mtab, the configuration of SELinux and of other overlay programs, the boot record, the last report and udev's database are not mount points.",
     why: 'A program that opens a path sees the files of the topmost mount, which may differ from the sealed files. A process that was started before this mount was made may still use the hidden mount, which the other checks do not examine. If an attacker mounts a different file over /etc/immutafs/immutafs.conf, the agent verifies fewer requirements than the administrator configured.',
     fix: 'Find out which process made the upper mount, and remove it with `umount`. A reboot of a sealed guest removes every mount that was made manually.',
   },
@@ -49,7 +50,7 @@ const inputs = [
   ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', bootEnvFile, reportFile, '/run/udev'],
 ];
 
-function targetsOf({ config, layers, fstab }: AssessedFacts): string[] {
+function targetsOf({ config, layers, overlays, fstab }: AssessedFacts): string[] {
   const required = requiredOptions(config).map(({ target }) => target);
   const all = [
     ...always,
@@ -59,6 +60,7 @@ function targetsOf({ config, layers, fstab }: AssessedFacts): string[] {
       .filter(({ target, options }) => target.startsWith('/') && !options.includes('noauto'))
       .map(({ target }) => target),
     ...layers.flatMap(({ target, lower, upper }) => [target, lower, upper]),
+    ...unwrap(overlays).flatMap(({ target, lower, upper }) => (lower ? [target, lower.view, upper] : [])),
   ];
   return [...new Set(all)];
 }
@@ -77,9 +79,12 @@ function stackAt(facts: AssessedFacts, target: string): { target: string; text: 
 function coveredInputs(facts: AssessedFacts): { target: string; text: string }[] {
   const { all, hidden } = facts.mounts;
   const isForeign = foreignTest(facts);
+  const ours = unwrap(facts.overlayStates).filter(({ state }) => state === 'overlay');
+  const isOurs = ({ type, target }: Mount) =>
+    type === 'overlay' && ours.some((each) => each.target === target);
   return all
     .filter((mount) => isInput(mount) || (mount.target === '/etc' && isForeign(mount)))
-    .filter((mount) => !hidden.has(mount))
+    .filter((mount) => !hidden.has(mount) && !isOurs(mount))
     .map((mount) => ({
       target: mount.target,
       text: `${mount.target} is ${name(mount)}, not what was sealed`,

@@ -1,5 +1,5 @@
-import path from 'node:path';
 import type { AssessedFacts } from '../assess/assess.ts';
+import { overlayProblems } from '../assess/overlay-mounts.ts';
 import { shortList } from '../lib/format.ts';
 import type { Layer } from '../facts/boot/layers.ts';
 import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
@@ -44,7 +44,7 @@ function problems(facts: AssessedFacts): string[] {
   if (mount.type !== 'overlay') return [`/var is ${mount.type}, not overlay`];
   const [own, ...below] = facts.layers;
   return [
-    ...(own === undefined ? [] : overlayProblems(facts, mount, own)),
+    ...(own === undefined ? [] : problemsOf(facts, mount, own)),
     ...(unwrap(facts.varUsage)?.type === overlayMagic
       ? []
       : ['statfs(2) of /var does not report an overlay']),
@@ -53,42 +53,10 @@ function problems(facts: AssessedFacts): string[] {
   ];
 }
 
-/** Returns the problems of the mount options and of the layers of an overlay. */
-function overlayProblems(facts: AssessedFacts, mount: Mount, layer: Layer): string[] {
-  const { target, lower, upper, work } = layer;
-  const wanted = facts.config.VAR_OPTIONS.split(',').filter((option) => option !== '');
-  const missing = wanted.filter((option) => !mount.options.includes(option));
-  const layers = [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${work}`];
-  return [
-    ...layers
-      .filter((option) => !mount.superOptions.includes(option))
-      .map((option) => `the overlay on ${target} has no ${option}`),
-    ...(missing.length === 0 ? [] : [`${target} lacks ${missing.join(',')}`]),
-    ...(mount.options.includes('rw') ? [] : [`${target} is read-only`]),
-    ...lowerProblems(facts, lower, target),
-  ];
-}
-
-/**
- * Returns the problems of a lower layer, which must be mounted read-only, show the folder of the overlay, and be on a
- * disk that the guest cannot write to.
- * @param over the mount point of the overlay
- */
-function lowerProblems(facts: AssessedFacts, target: string, over: string): string[] {
-  const lower = facts.mounts.serving(target);
-  if (lower?.target !== target || !lower.options.includes('ro'))
-    return [`${target} is not mounted read-only`];
-  const root = facts.mounts.serving('/');
-  // Btrfs is not checked, because all its subvolumes have the same device number, and their names are arbitrary.
-  const isOther =
-    lower.device === root?.device && lower.type !== 'btrfs' && lower.root !== path.join(root.root, over);
-  if (isOther) return [`${target} shows ${lower.root} of the disk, not ${over}`];
-  // host-enforced verifies the system disks.
-  const system = unwrap(facts.systemDisks);
-  const disks = unwrap(facts.disks).filter(({ holds }) => holds.includes(target));
-  const writable = disks.filter((disk) => !disk.readOnly && !system.includes([disk])).map(({ name }) => name);
-  if (disks.length === 0) return [`${target} is not on a disk but ${lower.type} (${lower.source})`];
-  return writable.length === 0 ? [] : [`${target} is on ${writable.join(' ')}, which is writable`];
+/** Returns the problems of the overlay on /var or on a path below it. */
+function problemsOf(facts: AssessedFacts, mount: Mount, { target, lower, upper, work }: Layer): string[] {
+  const options = facts.config.VAR_OPTIONS.split(',').filter((option) => option !== '');
+  return overlayProblems(facts, mount, { target, lower, view: lower, shows: target, upper, work, options });
 }
 
 function belowProblems(facts: AssessedFacts, layer: Layer): string[] {
@@ -97,7 +65,7 @@ function belowProblems(facts: AssessedFacts, layer: Layer): string[] {
   if (state !== 'overlay') return [];
   const mount = facts.mounts.serving(target);
   return mount?.target === target && mount.type === 'overlay'
-    ? overlayProblems(facts, mount, layer)
+    ? problemsOf(facts, mount, layer)
     : [`${target} is no longer an overlay`];
 }
 

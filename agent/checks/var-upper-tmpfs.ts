@@ -1,5 +1,6 @@
 import { upperFolder } from '../facts/boot/layers.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
+import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
 /** Verifies that data written to /var is in RAM, is discarded at the next boot, and cannot use all memory. */
@@ -11,15 +12,16 @@ export const varUpperTmpfs: Check = {
   documentation: {
     title: 'the upper layer of /var is a tmpfs with limits',
     means:
-      'According to the mount table, /run/var is a tmpfs with a limit for bytes (size=) and for inodes (nr_inodes=). The same holds for the file system of each upper layer below /var.',
+      'According to the mount table, /run/var is a tmpfs with a limit for bytes (size=) and for inodes (nr_inodes=). The same holds for the file system of each upper layer below /var and of OVERLAY.',
     why: 'If the upper layer is not on a tmpfs, data written to /var may survive a reboot. Without limits, a growing log can use all memory.',
     fix: 'Reboot, so that the boot creates the upper layer again. If the check still fails, find the program that mounts over /run/var.',
   },
-  evaluate: ({ mounts, layers }) => {
+  evaluate: ({ mounts, layers, overlays }) => {
     const below = layers
       .filter(({ target, state }) => target !== '/var' && state === 'overlay')
       .map(({ upper }) => upper);
-    const found = [upperFolder, ...below].map((folder) => {
+    const others = unwrap(overlays).flatMap(({ lower, upper }) => (lower ? [upper] : []));
+    const found = [upperFolder, ...below, ...others].map((folder) => {
       const mount = mounts.serving(folder);
       if (mount === undefined) throw new Error(`no mount serves ${folder}`);
       return mount;

@@ -1,4 +1,5 @@
-import { formatBytes } from '../lib/format.ts';
+import type { Forecast } from '../assess/forecast.ts';
+import { formatAge, formatBytes } from '../lib/format.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
@@ -11,11 +12,11 @@ export const varUsage: Check = {
   documentation: {
     title: 'the upper layer of /var has free space',
     means:
-      'The check measures with statfs(2) which percentage of the bytes and of the inodes of the tmpfs is used. The check warns if a percentage reaches USAGE_WARN, and fails if a percentage reaches USAGE_FAIL.',
-    why: 'When the tmpfs is full, no program can write to /var: logging stops and services fail. Space becomes free only when files are removed or the guest reboots.',
-    fix: 'Find the largest folders with `du -xh /run/var/upper | sort -h | tail`. Make the program write less or elsewhere, or increase VAR_SIZE or VAR_INODES in /etc/immutafs/immutafs.conf and reboot.',
+      'The check measures with statfs(2) which percentage of the bytes and of the inodes of the tmpfs is used, which the overlays of OVERLAY share with /var. The check warns if a percentage reaches USAGE_WARN, and fails if a percentage reaches USAGE_FAIL. It also shows when the tmpfs is full at the present rate: the growth of the last ten minutes, half an hour or two hours, whichever is fastest, without the largest single step.',
+    why: 'When the tmpfs is full, no program can write to /var or to the paths of OVERLAY: logging stops and services fail. Space becomes free only when files are removed or the guest reboots.',
+    fix: 'Find the largest folders with `du -xh /run/var | sort -h | tail`. Make the program write less or elsewhere, or increase VAR_SIZE or VAR_INODES in /etc/immutafs/immutafs.conf and reboot.',
   },
-  evaluate: ({ config, varUsage, largestFiles }) => {
+  evaluate: ({ config, varUsage, largestFiles, forecast }) => {
     const usage = unwrap(varUsage);
     if (usage === undefined) {
       return {
@@ -35,17 +36,23 @@ export const varUsage: Check = {
     const consumers = largest.map(
       (each) => `${each.path} ${formatBytes(each.bytes)} in ${each.inodes} inodes`,
     );
-    const usedShare = `${bytes}% of ${formatBytes(usage.sizeBytes)}, ${inodes}% of ${usage.inodes} inodes`;
+    const used = `${bytes}% of ${formatBytes(usage.sizeBytes)}, ${inodes}% of ${usage.inodes} inodes`;
+    const usedShare = forecast === undefined ? used : `${used}; ${describeForecast(forecast)}`;
     const observed = consumers.length === 0 ? usedShare : `${usedShare}; largest: ${consumers.join(', ')}`;
     const expected = `less than ${warn}%`;
     const status = worst >= fail ? 'fail' : worst >= warn ? 'warn' : 'pass';
     const remedy =
       status === 'pass'
         ? ''
-        : 'Find the largest folders with `du -xh /run/var/upper | sort -h | tail`; make the program write less, or increase VAR_SIZE or VAR_INODES.';
+        : 'Find the largest folders with `du -xh /run/var | sort -h | tail`; make the program write less, or increase VAR_SIZE or VAR_INODES.';
     return { status, subject: '/var', expected, observed, remedy };
   },
 };
+
+/** Describes a forecast: "full in about 3 h at the present rate". */
+export function describeForecast({ secondsUntilFull }: Forecast): string {
+  return `full in about ${formatAge(secondsUntilFull)} at the present rate`;
+}
 
 /** Returns the used percentage, rounded up; 0 for a tmpfs without a limit. */
 function percent(used: number, size: number): number {

@@ -5,8 +5,10 @@ import type { SystemWriter } from '../system/writer.ts';
 import { type Log, keepingLog, openJournal, priority } from '../system/log.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
 import { type LastReport, reportFile } from '../facts/last-report.ts';
+import { formatUsageHistory, usageHistoryFile, withSample } from '../facts/usage-history.ts';
 import { loginMessage } from '../report/headline.ts';
 import { findDrift, logDrift, logReport } from '../report/log.ts';
+import { logNewPrograms } from '../report/log-programs.ts';
 import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { toJson } from '../lib/unprintable.ts';
@@ -49,7 +51,7 @@ export async function checkWith(
   logChanges(report, options.boot === true ? undefined : lastReport(facts, log), log);
   // Log the findings before the report is written, because the next check logs only differences from this report.
   await send();
-  for (const { label, file, text } of outputFiles(facts, report))
+  for (const { label, file, text } of [...outputFiles(facts, report), ...usageFile(facts, log)])
     writeOutputFile(writer, label, file, text, log);
   await send();
   printReport(report, output, { ...options, all: true });
@@ -59,6 +61,7 @@ export async function checkWith(
 function logChanges(report: Report, before: LastReport | undefined, log: Log): void {
   if (before === undefined) logReport(report, log);
   else logDrift(findDrift(before, report), report, log);
+  logNewPrograms(report, before, log);
 }
 
 function lastReport({ lastReport: last }: AssessedFacts, log: Log): LastReport | undefined {
@@ -81,6 +84,22 @@ function outputFiles({ config: { PROMETHEUS_FILE } }: AssessedFacts, report: Rep
     { label: 'The login message', file: loginFile, text: loginMessage(report) },
     ...(PROMETHEUS_FILE === '' ? [] : [metrics]),
   ];
+}
+
+/**
+ * Returns the file with the samples of the use of /var, including the present one; none if /var is not an overlay.
+ * Unreadable samples are replaced.
+ */
+function usageFile({ varUsage, usageHistory, identity }: AssessedFacts, log: Log): OutputFile[] {
+  const usage = 'value' in varUsage ? varUsage.value : undefined;
+  if (usage === undefined) return [];
+  const samples = 'value' in usageHistory ? usageHistory.value : [];
+  if (!('value' in usageHistory))
+    log(priority.warning, `The usage history cannot be read and begins anew: ${usageHistory.error}`, {});
+  const { usedBytes, inodesUsed } = usage;
+  const now = { uptime: identity.uptime, usedBytes, inodesUsed };
+  const text = formatUsageHistory(identity.bootId, withSample(samples, now));
+  return [{ label: 'The usage history', file: usageHistoryFile, text }];
 }
 
 /**

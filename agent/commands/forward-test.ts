@@ -86,7 +86,7 @@ function acknowledged(transport: Transport, messages: OutgoingMessage[]): Promis
         reject(error);
       },
     });
-    transport.send(messages);
+    transport.send(messages, true);
   });
 }
 

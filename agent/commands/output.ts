@@ -4,6 +4,8 @@ export interface Output {
   stderr: (text: string) => void;
   /** Whether stdout is a terminal that takes colours. */
   terminal: boolean;
+  /** Whether stderr is a terminal. */
+  errorTerminal?: boolean;
   /** Width of the terminal; undefined if stdout is not a terminal. */
   columns?: number | undefined;
 }

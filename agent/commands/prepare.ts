@@ -5,11 +5,16 @@ import type { SystemWriter } from '../system/writer.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { Printer } from '../prepare/engine/context.ts';
 import { type Plan, isDone } from '../prepare/engine/plan.ts';
-import { type Settings, type StepId, stepIds } from '../prepare/engine/step.ts';
+import { type Settings, type StepId, noSettings, stepIds } from '../prepare/engine/step.ts';
 import { planJson, planText, readinessText } from '../prepare/engine/text.ts';
 import { undo } from '../prepare/engine/undo.ts';
 import { planGuest, prepareGuest } from '../prepare/prepare.ts';
+import { isPath } from '../prepare/steps/writes/accepted.ts';
+import { outcomeSentence, outcomeText } from '../prepare/rehearsal/text.ts';
+import { readOutcome } from '../prepare/rehearsal/outcome.ts';
 import type { Output } from './output.ts';
+import { progressTo } from './progress.ts';
+import { endCommand, parseLimit, requestCommand } from './rehearsal.ts';
 
 export interface PrepareOptions {
   apply?: boolean;
@@ -23,13 +28,20 @@ export interface PrepareOptions {
   tmpSize?: string;
   tmpMode?: '1777' | '1700';
   cleanVar?: boolean;
+  since?: string;
+  accept?: string[];
+  strictMounts?: boolean;
+  closeBypasses?: boolean;
   yes?: boolean;
   undo?: boolean;
+  rehearse?: boolean;
+  limit?: string;
+  endRehearsal?: boolean;
 }
 
 /**
- * Runs `prepare`, which prints the plan. With --apply, it carries the plan out; with --undo, it restores the changed
- * files.
+ * Runs `prepare`, which prints the plan and the outcome of the last rehearsal. With --apply, it carries the plan out;
+ * with --undo, it restores the changed files; with --rehearse, it requests a rehearsal.
  * @returns the exit code: 0 if nothing remains to be done, otherwise 1
  */
 export async function prepareCommand(
@@ -43,9 +55,12 @@ export async function prepareCommand(
 
 /** Runs `check --ready-to-seal`. @returns the exit code: 0 if this guest can be sealed as it is, otherwise 1 */
 export async function readyCommand(reader: SystemReader, output: Output): Promise<number> {
-  const { settings, chosen } = readOptions({});
-  const found = await planGuest(reader, settings, chosen);
-  output.stdout(readinessText(found));
+  const { settings, chosen } = readOptions(reader, {});
+  const found = await withProgress(output, (progress) =>
+    planGuest(reader, { ...settings, progress }, chosen),
+  );
+  const rehearsal = outcomeSentence(readOutcome(reader));
+  output.stdout(`${readinessText(found)}${rehearsal === undefined ? '' : `${rehearsal}\n`}`);
   return isDone(found) ? 0 : 1;
 }
 
@@ -57,7 +72,7 @@ export async function prepareWith(
   options: PrepareOptions,
   confirm: (question: string) => Promise<boolean> | undefined,
 ): Promise<number> {
-  const { settings, chosen } = readOptions(options);
+  const { settings, chosen } = readOptions(reader, options);
   if (options.undo === true) {
     const { refused } = await planGuest(reader, settings, new Set());
     if (refused === null) {
@@ -67,8 +82,22 @@ export async function prepareWith(
     output.stdout(`${clean(decodeBytes(refused))}\n`);
     return 1;
   }
-  const before = await planGuest(reader, settings, chosen);
-  const print = options.json === true ? planJson : (each: Plan) => planText(each, output.terminal);
+  if (options.endRehearsal === true) return endCommand(reader, await loadWriter(), output);
+  if (options.limit !== undefined) {
+    if (options.rehearse !== true) throw new UsageError('--limit needs --rehearse');
+    parseLimit(options.limit);
+  }
+  const before = await withProgress(output, (progress) =>
+    planGuest(reader, { ...settings, progress }, chosen),
+  );
+  if (options.rehearse === true)
+    return requestCommand(reader, await loadWriter(), output, before, options.limit);
+  const print = (plan: Plan) => {
+    const rehearsal = readOutcome(reader);
+    return options.json === true
+      ? planJson(plan, { rehearsal })
+      : `${planText(plan, output.terminal)}${outcomeText(rehearsal, output.terminal)}`;
+  };
   if (options.apply !== true || isDone(before) || before.refused !== null) {
     output.stdout(print(before));
     return isDone(before) ? 0 : 1;
@@ -94,6 +123,19 @@ export async function prepareWith(
   }
 }
 
+/** Calls `work` with a function that shows progress on stderr, and removes the progress afterwards. */
+async function withProgress<T>(
+  output: Output,
+  work: (progress: (text: string) => void) => Promise<T>,
+): Promise<T> {
+  const { show, end } = progressTo(output);
+  try {
+    return await work(show);
+  } finally {
+    end();
+  }
+}
+
 function printerTo({ stdout, terminal }: Output): Printer {
   let isOverwritten = false;
   return {
@@ -110,7 +152,10 @@ function printerTo({ stdout, terminal }: Output): Printer {
   };
 }
 
-function readOptions(options: PrepareOptions): { settings: Settings; chosen: ReadonlySet<StepId> } {
+function readOptions(
+  reader: SystemReader,
+  options: PrepareOptions,
+): { settings: Settings; chosen: ReadonlySet<StepId> } {
   const { homeDevice, homeUuid, wipe, tmpSize, tmpMode } = options;
   for (const [name, device] of [
     ['--home-device', homeDevice],
@@ -132,8 +177,37 @@ function readOptions(options: PrepareOptions): { settings: Settings; chosen: Rea
   const { only = stepIds, skip = [] } = options;
   const chosen = new Set(only.filter((id) => !skip.includes(id)));
   if (chosen.size === 0) throw new UsageError('--skip leaves out every step');
+  const [strictMounts, closeBypasses] = [options.strictMounts === true, options.closeBypasses === true];
+  if ((strictMounts || closeBypasses) && !chosen.has('exec'))
+    throw new UsageError(`${strictMounts ? '--strict-mounts' : '--close-bypasses'} needs the step exec`);
   const [purgeOldHome, cleanVar] = [options.purgeOldHome === true, options.cleanVar === true];
-  return { settings: { homeDevice, homeUuid, wipe, purgeOldHome, tmpSize, tmpMode, cleanVar }, chosen };
+  const disks = { homeDevice, homeUuid, wipe, purgeOldHome, tmpSize, tmpMode, cleanVar };
+  return {
+    settings: { ...noSettings, ...disks, strictMounts, closeBypasses, ...readWritesOptions(reader, options) },
+    chosen,
+  };
+}
+
+/** Reads the options of the step `writes`. `--accept changes` means everything until now. */
+function readWritesOptions(
+  reader: SystemReader,
+  { since, accept = [] }: PrepareOptions,
+): Pick<Settings, 'sinceDays' | 'acceptPaths' | 'acceptUntil'> {
+  if (since !== undefined && !/^[1-9]\d{0,4}$/.test(since)) {
+    throw new UsageError(`--since takes a number of days, not ${since}`);
+  }
+  const paths = accept
+    .filter((each) => each !== 'changes')
+    .map((each) => (each === '/' ? each : each.replace(/\/+$/, '')));
+  const bad = paths.find((each) => !isPath(each));
+  if (bad !== undefined) {
+    throw new UsageError(`--accept takes absolute paths and the word \`changes\`, not ${bad}`);
+  }
+  return {
+    sinceDays: since === undefined ? undefined : Number(since),
+    acceptPaths: paths.map((each) => Buffer.from(each).toString('latin1')),
+    acceptUntil: accept.includes('changes') ? reader.now().getTime() / 1000 : undefined,
+  };
 }
 
 function askOnTerminal(question: string): Promise<boolean> | undefined {

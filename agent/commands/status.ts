@@ -1,5 +1,6 @@
 import type { SystemReader } from '../system/reader.ts';
 import { explain } from '../report/explain.ts';
+import { formatNagios, nagiosCodes, nagiosState } from '../report/nagios.ts';
 import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { formatText } from '../report/text.ts';
@@ -9,10 +10,14 @@ import type { Output, ReportOptions } from './output.ts';
 
 export interface StatusOptions extends ReportOptions {
   explain?: string;
+  nagios?: boolean;
   probe?: boolean;
 }
 
-/** `status`: evaluates the guest and prints the report; with --explain, prints the documentation of a check. */
+/**
+ * `status`: evaluates the guest and prints the report; with --explain, prints the documentation of a check.
+ * @returns the exit code; with --nagios, the code of a monitoring plug-in
+ */
 export async function statusCommand(
   reader: SystemReader,
   output: Output,
@@ -23,6 +28,10 @@ export async function statusCommand(
     return 0;
   }
   const report = await evaluateHost(reader, { probe: options.probe === true });
+  if (options.nagios === true) {
+    output.stdout(formatNagios(report));
+    return nagiosCodes[nagiosState(report)];
+  }
   printReport(report, output, options);
   return exitCode(report);
 }

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { SystemReader } from '../system/reader.ts';
-import { type Config, keys } from './keys.ts';
+import { type Config, keys, words } from './keys.ts';
 import { HostError } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 
@@ -101,7 +101,15 @@ function readLine(line: string, config: Config, seen: Set<string>): { key: strin
   if (!isKey(key)) return [{ key, reason: 'unknown key, ignoring it' }];
   const problems = seen.has(key) ? [{ key, reason: 'given twice, the later line counts' }] : [];
   seen.add(key);
-  const { good, initial, wanted } = keys[key];
+  const { good, initial, wanted, goodItem } = keys[key];
+  if (goodItem !== undefined) {
+    const items = words(value);
+    config[key] = items.filter(goodItem).join(' ');
+    const bad = items
+      .filter((item) => !goodItem(item))
+      .map((item) => (/^[!-~]+$/.test(item) ? item : 'an item'));
+    return [...problems, ...bad.map((item) => ({ key, reason: `${item}: must be ${wanted}, ignoring it` }))];
+  }
   config[key] = good(value) ? decodeBytes(value) : initial;
   if (!good(value)) problems.push({ key, reason: `must be ${wanted}, ${instead(key, initial)}` });
   return problems;

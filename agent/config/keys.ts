@@ -6,10 +6,16 @@ export interface Config {
   VAR_SIZE: string;
   VAR_INODES: string;
   VAR_OPTIONS: string;
+  OVERLAY: string;
+  PERSIST: string;
+  PERSIST_STORE: string;
+  MOUNT_OPTIONS: string;
   ON_FAILURE: string;
   ON_IMPOSTOR: string;
   REQUIRE_READONLY: string;
   REQUIRE_OPTIONS: string;
+  FOREIGN_PROGRAMS: string;
+  FOREIGN_PROGRAMS_ALLOW: string;
   USAGE_WARN: string;
   USAGE_FAIL: string;
   PROMETHEUS_FILE: string;
@@ -31,6 +37,8 @@ export interface Key {
   /** The description of valid values in messages, identical to the description in dracut/config.sh. */
   wanted: string;
   good: (value: string) => boolean;
+  /** For a list of which one bad item must not drop the others: whether an item is valid. */
+  goodItem?: (item: string) => boolean;
 }
 
 /** Whether a value is UTF-8. A path that is not UTF-8 would be opened under a different name. */
@@ -40,6 +48,11 @@ const percent = (value: string) => /^[1-9][0-9]?%$|^100%$/.test(value);
 const forwardUrl =
   /^(relp|relp\+tls|syslog\+tcp|syslog\+tls|syslog\+udp|journal\+http|journal\+https):\/\/[^\s/]+\/?$/;
 const mountOption = /^(nosuid|nodev|noexec|noatime|relatime)$/;
+/** Paths that need no quoting in units and in mount options. */
+const plainPath = /^(\/|(\/(?!\.\.?(\/|$))[A-Za-z0-9._+@-]+)+)$/;
+const overlayOption = /^(noexec|noatime|relatime|suid|dev)$/;
+const persistOption = /^(exec|suid|dev|autostart)$/;
+const restriction = /^(noexec|nosuid|nodev)$/;
 const number = /^[1-9][0-9]{0,8}$/;
 
 /** The keys, in the order of the manual page. */
@@ -73,6 +86,43 @@ export const keys: Record<keyof Config, Key> = {
     wanted: 'of nosuid, nodev, noexec, noatime, relatime',
     good: (v) => v === '' || v.split(',').every((word) => mountOption.test(word)),
   },
+  OVERLAY: {
+    meaning:
+      'Directories of the system disk, besides /var, that are writable in a sealed boot: each gets an overlay whose upper layer shares the tmpfs and the limits of /var, so that changes are discarded at every reboot. After a colon follow options of the overlay, separated by commas: noexec, noatime, relatime, and suid and dev, which take back the defaults nosuid and nodev. Example: /opt/agent:noexec /root. /, /usr, /boot, /dev, /proc, /sys, /run and everything below /boot, /dev, /proc, /sys and /run are refused, as are /var and everything below it, which are writable without this key. An overlay on /etc is permitted; what root writes there takes effect until the reboot.',
+    from: 'boot',
+    initial: '',
+    wanted:
+      'a path of letters, digits and . _ + @ -, then optionally : and any of noexec, noatime, relatime, suid, dev',
+    good: (v) => words(v).every((item) => isPathWithOptions(item, overlayOption)),
+    goodItem: (item) => isPathWithOptions(item, overlayOption),
+  },
+  PERSIST: {
+    meaning:
+      'Directories that are kept across reboots, in sealed and in maintenance boots alike: each is a directory of PERSIST_STORE, mounted over its path. At its first use, the content of the system disk is copied into the store. The mounts have nosuid, nodev and noexec. After a colon follow options, separated by commas: exec, suid and dev take these defaults back; autostart permits a path from which programs are started without a login (/etc/cron.d, /etc/systemd, /var/spool/cron, /usr/local and the like), which is refused otherwise. Example: /var/lib/sss /var/spool/cron:autostart.',
+    from: 'boot',
+    initial: '',
+    wanted:
+      'a path of letters, digits and . _ + @ -, then optionally : and any of exec, suid, dev, autostart',
+    good: (v) => words(v).every((item) => isPathWithOptions(item, persistOption)),
+    goodItem: (item) => isPathWithOptions(item, persistOption),
+  },
+  PERSIST_STORE: {
+    meaning:
+      'The directory that holds the content of PERSIST. It must be on a disk that the host leaves writable, belong to root and have the mode 0700. Empty: nothing is kept.',
+    from: 'boot',
+    initial: '',
+    wanted: 'an absolute path of letters, digits and . _ + @ -',
+    good: (v) => v === '' || (v !== '/' && plainPath.test(v)),
+  },
+  MOUNT_OPTIONS: {
+    meaning:
+      'Mount options that a sealed boot adds before services start, each as path:option,option with options of noexec, nosuid, nodev. A path that is not a mount point is first bound to itself. /run/user/* stands for the directory of each user who logs in. The item strict stands for noexec, nosuid and nodev on /dev, /dev/shm, /run, /run/user/*, /var, /var/tmp, /var/log, /tmp and /home (device files remain usable on /dev): then no file system is both writable and executable, unless another is mounted. The check mount-options verifies the result. Empty: no options are added.',
+    from: 'boot',
+    initial: '/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev',
+    wanted: 'strict, or a path of letters, digits and . _ + @ -, then : and any of noexec, nosuid, nodev',
+    good: (v) => words(v).every(isMountOptionsItem),
+    goodItem: isMountOptionsItem,
+  },
   ON_FAILURE: {
     meaning:
       'What a sealed boot does if /var cannot be assembled. degraded: the boot continues, and /var is read-only, or empty if the file system on the disk cannot be read; if the device of /var in fstab does not exist, systemd itself stops in an emergency shell. emergency: the boot stops in an emergency shell. poweroff: the guest powers off.',
@@ -105,6 +155,23 @@ export const keys: Record<keyof Config, Key> = {
     good: (v) =>
       isText(v) &&
       words(v).every((word) => /^\/[^:]*:(noexec|nosuid|nodev|ro)(,(noexec|nosuid|nodev|ro))*$/.test(word)),
+  },
+  FOREIGN_PROGRAMS: {
+    meaning:
+      'What the check foreign-programs does if a process runs a program, or has mapped a library, that did not come from a disk that the host made read-only. warn: the check warns, and the verdict does not change. fail: the check is required. off: processes are not examined.',
+    from: 'check',
+    initial: 'warn',
+    wanted: 'warn, fail or off',
+    good: (v) => /^(warn|fail|off)$/.test(v),
+  },
+  FOREIGN_PROGRAMS_ALLOW: {
+    meaning:
+      'Files and directories outside the sealed disk from which programs may run, for the check foreign-programs: a file, or everything below a directory. A deleted file and a file of another mount namespace are not covered, because such a file can have any path. /memfd:NAME covers files in memory with this name, which the process itself chooses. Example: /home/app/bin /memfd:libffi.',
+    from: 'check',
+    initial: '',
+    wanted: 'an absolute path',
+    good: (v) => words(v).every(isPrintablePath),
+    goodItem: isPrintablePath,
   },
   USAGE_WARN: {
     meaning:
@@ -149,7 +216,7 @@ export const keys: Record<keyof Config, Key> = {
   },
   FORWARD_STATE: {
     meaning:
-      'The folder in which the forwarder remembers what the server has acknowledged. With the default, forwarding begins in each boot with its first entry. With a folder on a data disk that stays writable, a journal and log files that are kept on data disks are continued after a reboot. The folder must exist and belong to the user immutafs-forward. Letters, digits and . _ / + @ : - are allowed. A change takes effect at the next boot.',
+      'The folder in which the forwarder remembers what the server has acknowledged. With the default, forwarding begins in each boot with its first entry. With a folder on a data disk that stays writable, a journal and log files that are kept on data disks are continued after a reboot. The folder must exist and belong to the user immutafs-forward; with SELinux, the boot sets its label. Letters, digits and . _ / + @ : - are allowed. A change takes effect at the next boot.',
     from: 'check',
     initial: '/run/immutafs/forward',
     wanted: 'an absolute path of letters, digits and . _ / + @ : -',
@@ -199,6 +266,23 @@ export function isFingerprint(peer: string): boolean {
 /** Whether the value is a fingerprint or a name. A truncated fingerprint is not accepted as a name. */
 function isPeer(value: string): boolean {
   return /^sha-?[0-9]*[:=]/i.test(value) ? isFingerprint(value) : /^[^\s\0]*$/.test(value) && isText(value);
+}
+
+function isPrintablePath(value: string): boolean {
+  return /^\/[!-~]+$/.test(value);
+}
+
+/** Whether the value is PATH or PATH:OPTION,OPTION with options that `option` accepts. */
+function isPathWithOptions(value: string, option: RegExp): boolean {
+  const [, path = '', options] = /^([^:]*)(?::(.*))?$/.exec(value) ?? [];
+  return plainPath.test(path) && (options?.split(',').every((each) => option.test(each)) ?? true);
+}
+
+function isMountOptionsItem(item: string): boolean {
+  if (item === 'strict') return true;
+  return (
+    item.includes(':') && isPathWithOptions(item.replace(/^\/run\/user\/\*:/, '/run/user:'), restriction)
+  );
 }
 
 /** Splits a list into its items. */

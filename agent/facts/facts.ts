@@ -4,6 +4,8 @@ import type { BootEnv } from './boot/boot-env.ts';
 import type { Loader } from './boot/boot-loader.ts';
 import type { Firmware } from './boot/firmware.ts';
 import type { Layer } from './boot/layers.ts';
+import type { Overlay } from './boot/overlays.ts';
+import type { PersistEntry } from './boot/persist.ts';
 import type { Provisioning } from './boot/provisioning.ts';
 import type { BlockDevice } from './disks/block-devices.ts';
 import type { Disk } from './disks/disks.ts';
@@ -19,8 +21,13 @@ import type { TargetProbes } from './mounts/targets.ts';
 import type { Observed } from './observed.ts';
 import type { AuditTrail } from './security/audit-trail.ts';
 import type { HomeAutostart } from './security/autostart.ts';
+import type { UsageSample } from './usage-history.ts';
+import type { ServiceDomains } from './security/service-domains.ts';
 import type { Labels } from './security/labels.ts';
+import type { ExecBypass } from './security/exec-bypass.ts';
 import type { Lockdown } from './security/lockdown.ts';
+import type { ForeignPrograms } from './security/programs/foreign-programs.ts';
+import type { RandomSources } from './security/random-sources.ts';
 
 /** The state of this guest as gather.ts reads it, without the judgements of agent/assess/. */
 export interface Facts extends TargetProbes {
@@ -45,20 +52,37 @@ export interface Facts extends TargetProbes {
   bootEnv: Observed<BootEnv | undefined>;
   /** The overlays that boot.env records, /var first. */
   layers: Layer[];
+  /** The paths of OVERLAY. */
+  overlays: Observed<Overlay[]>;
+  /** The paths of PERSIST with the outcome in this boot. */
+  persist: PersistEntry[];
   /** statfs(2) of the overlay on /var, which reports the upper layer; undefined if /var is not an overlay. */
   varUsage: Observed<Usage | undefined>;
-  /** The largest files and folders of the upper layer of /var; empty if its use is below USAGE_WARN. */
+  /** The largest files and folders of the upper layers, which share a tmpfs; empty if its use is below USAGE_WARN. */
   largestFiles: Observed<LargestFile[]>;
+  /** The samples of the use of the upper layer that `check` has kept in this boot. */
+  usageHistory: Observed<UsageSample[]>;
   fstab: Observed<ReturnType<typeof readFstab>>;
   swaps: Observed<ReturnType<typeof readSwaps>>;
   /** Whether SELinux is enabled, in enforcing or permissive mode. */
   selinux: Observed<boolean>;
   /** undefined if SELinux is disabled. */
   labels: Observed<Labels | undefined>;
+  /** undefined if SELinux is disabled. */
+  serviceDomains: Observed<ServiceDomains | undefined>;
   /** Whether /.autorelabel exists, which requests a relabelling at the next boot. */
   autorelabel: Observed<boolean>;
   conflictingOverlays: Observed<string[]>;
   lockdown: Observed<Lockdown>;
+  execBypass: Observed<ExecBypass>;
+  randomSources: Observed<RandomSources>;
+  /** Whether the kernel runs in FIPS mode. */
+  fips: Observed<boolean>;
+  /**
+   * The running programs that did not come from the sealed disk. undefined if they were not searched for: with
+   * FOREIGN_PROGRAMS=off or MODE=off, or if the host did not make the disk of the root file system read-only.
+   */
+  programs: Observed<ForeignPrograms | undefined>;
   /** The partitions of all disks, mounted or not. */
   partitions: Observed<Partition[]>;
   /** undefined if a BIOS started this guest. */

@@ -1,4 +1,4 @@
-import { type Config, formatProblem, forwardProblems, readConfig } from '../config/config.ts';
+import { type Config, formatProblem, forwardProblems, readConfig, words } from '../config/config.ts';
 import { HostError, errorMessage } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 import type { SystemReader, Usage } from '../system/reader.ts';
@@ -7,7 +7,9 @@ import { readLoader } from './boot/boot-loader.ts';
 import { findConflictingOverlays } from './boot/conflicting-overlays.ts';
 import { findFirmware } from './boot/firmware.ts';
 import { parseKernelArgument, splitKernelArguments } from './boot/kernel-arguments.ts';
-import { type Layer, layersOf, upperFolder } from './boot/layers.ts';
+import { type Layer, layersOf } from './boot/layers.ts';
+import { type Overlay, overlaysOf } from './boot/overlays.ts';
+import { readPersistEntries } from './boot/persist.ts';
 import { findProvisioning } from './boot/provisioning.ts';
 import { findBlockDevices } from './disks/block-devices.ts';
 import { findDisks } from './disks/disks.ts';
@@ -16,18 +18,25 @@ import { readSwaps } from './disks/swaps.ts';
 import type { Facts } from './facts.ts';
 import { findForwarder } from './forwarder.ts';
 import { readIdentity } from './identity.ts';
-import { type LargestFile, findLargestFiles } from './largest-files.ts';
+import { type LargestFile, type UpperLayer, findLargestFiles } from './largest-files.ts';
 import { type LastReport, readLastReport } from './last-report.ts';
 import { readFstab } from './mounts/fstab-devices.ts';
 import { hangSafe } from './mounts/hang-safe.ts';
 import { type MountTable, mountTable, unreadableTable } from './mounts/mountinfo.ts';
 import { findNamespaceProblems } from './mounts/namespace-check.ts';
 import { startProbes } from './mounts/targets.ts';
+import { readUsageHistory } from './usage-history.ts';
 import { type Observed, observe, observeAsync, unwrap } from './observed.ts';
 import { findAuditTrail } from './security/audit-trail.ts';
 import { findAutostart } from './security/autostart.ts';
 import { type Labels, type Selinux, findLabels, readSelinux } from './security/labels.ts';
+import { findExecBypass } from './security/exec-bypass.ts';
 import { findLockdown } from './security/lockdown.ts';
+import { type ForeignPrograms, findForeignPrograms } from './security/programs/foreign-programs.ts';
+import { findSealedDevices } from './security/programs/sealed-devices.ts';
+import { findServiceDomains } from './security/service-domains.ts';
+import { readFipsMode } from './security/fips.ts';
+import { findRandomSources } from './security/random-sources.ts';
 
 export interface GatherOptions {
   /** Whether to try the operations that REQUIRE_OPTIONS forbids. */
@@ -51,36 +60,67 @@ export async function gatherFacts(
   const lastReport = observe(() => readLastReport(reader, identity.bootId));
   const bootEnv = observe(() => readBootEnv(reader));
   const layers = layersOf('value' in bootEnv ? bootEnv.value : undefined);
+  const overlays = observe(() => overlaysOf(config, mounts));
   const selinux = observe(() => readSelinux(reader));
+  const disks = readDisks(reader, mounts, lastReport);
+  const requestedMode = argument.mode ?? config.MODE;
   return {
     identity,
     config,
     configProblems: [...problems.map(formatProblem), ...argument.problems],
     forwardProblems: forwardProblems(problems),
     kernelArgument,
-    requestedMode: argument.mode ?? config.MODE,
+    requestedMode,
     mounts,
     namespaceProblems: observe(() => findNamespaceProblems(reader, mounts)),
-    ...readDisks(reader, mounts, lastReport),
+    ...disks,
     bootEnv,
     layers,
-    ...readVar(reader, config, mounts),
+    overlays,
+    ...readVar(reader, config, mounts, uppersOf(layers, overlays)),
+    usageHistory: observe(() => readUsageHistory(reader, identity.bootId)),
+    persist: readPersistEntries(reader, config),
     fstab: observe(() => readFstab(reader)),
     swaps: observe(() => readSwaps(reader)),
     selinux: observe(() => unwrap(selinux) !== undefined),
+    serviceDomains: observe(() => {
+      const enabled = unwrap(selinux);
+      return enabled && findServiceDomains(reader, enabled);
+    }),
     autorelabel: observe(() => reader.stat('/.autorelabel') !== undefined),
     conflictingOverlays: observe(() => findConflictingOverlays(reader, kernelArgument)),
     lockdown: observe(() => findLockdown(reader)),
+    execBypass: observe(() => findExecBypass(reader)),
+    fips: observe(() => readFipsMode(reader)),
+    randomSources: observe(() => findRandomSources(reader, kernelArgument)),
     loader: observe(() => readLoader(reader)),
     provisioning: observe(() => findProvisioning(reader, kernelArgument)),
     autostart: observe(() => findAutostart(reader)),
     mtab: observe(() => readMtab(reader)),
     forward: observe(() => findForwarder(reader)),
     audit: observe(() => findAuditTrail(reader)),
-    labels: await observeAsync(() => readLabels(reader, unwrap(selinux), mounts, layers)),
+    labels: await observeAsync(() => readLabels(reader, unwrap(selinux), mounts, layers, overlays)),
     lastReport,
     ...(await answers),
+    // Last, because the search takes long enough to exceed the deadlines of the child processes on a slow machine, and so
+    // that it does not find the programs that the probes try to run.
+    programs: await observeAsync(() => readPrograms(reader, config, requestedMode, mounts, disks)),
   };
+}
+
+/**
+ * Searches for foreign programs alone, and lists all of them.
+ * @returns undefined if the search is switched off, or the host did not make the disk under / read-only
+ */
+export async function gatherPrograms(system: SystemReader): Promise<Observed<ForeignPrograms | undefined>> {
+  const mounts = readMounts(system);
+  const reader = withKernelLogReadOnce(withHangingAvoided(system, mounts));
+  const { config } = readConfig(reader);
+  const mode = parseKernelArgument(readCmdline(reader)).mode ?? config.MODE;
+  const lastReport = observe(() => readLastReport(reader, readIdentity(reader).bootId));
+  return observeAsync(() =>
+    readPrograms(reader, config, mode, mounts, readDisks(reader, mounts, lastReport), Infinity),
+  );
 }
 
 /**
@@ -135,6 +175,25 @@ function readDisks(
   return { disks, blockDevices, partitions, firmware };
 }
 
+/**
+ * Searches for foreign programs only if the host made the disk of the root file system read-only. Otherwise every
+ * program would be one.
+ */
+async function readPrograms(
+  reader: SystemReader,
+  { FOREIGN_PROGRAMS, FOREIGN_PROGRAMS_ALLOW }: Config,
+  requestedMode: string,
+  mounts: MountTable,
+  { blockDevices }: Pick<Facts, 'blockDevices'>,
+  listed?: number,
+): Promise<ForeignPrograms | undefined> {
+  if (FOREIGN_PROGRAMS === 'off' || requestedMode === 'off') return undefined;
+  const sealed = findSealedDevices(mounts, unwrap(blockDevices));
+  if (!sealed.has(mounts.serving('/')?.device ?? '')) return undefined;
+  const limit = listed === undefined ? {} : { listed };
+  return findForeignPrograms(reader, mounts, { sealed, allowed: words(FOREIGN_PROGRAMS_ALLOW), ...limit });
+}
+
 function readBootEnv(reader: SystemReader): BootEnv | undefined {
   const text = reader.readRecord(bootEnvFile, 'root', 65536);
   return text === undefined ? undefined : parseBootEnv(decodeBytes(text));
@@ -148,12 +207,20 @@ function readVar(
   reader: SystemReader,
   config: Config,
   mounts: MountTable,
+  uppers: readonly UpperLayer[],
 ): Pick<Facts, 'varUsage' | 'largestFiles'> {
   const varUsage = observe(() =>
     mounts.serving('/var')?.type === 'overlay' ? reader.usage('/var') : undefined,
   );
   const usage = 'value' in varUsage ? varUsage.value : undefined;
-  return { varUsage, largestFiles: observe(() => readLargestFiles(reader, config, usage, mounts)) };
+  return { varUsage, largestFiles: observe(() => readLargestFiles(reader, config, usage, mounts, uppers)) };
+}
+
+/** Lists the upper layers on the tmpfs of /var. */
+function uppersOf(layers: readonly Layer[], overlays: Observed<Overlay[]>): UpperLayer[] {
+  const below = layers.filter(({ target, state }) => target === '/var' || state === 'overlay');
+  const others = 'value' in overlays ? overlays.value.filter(({ lower }) => lower !== undefined) : [];
+  return [...below, ...others].map(({ target, upper }) => ({ target, upper }));
 }
 
 function readLargestFiles(
@@ -161,12 +228,13 @@ function readLargestFiles(
   { USAGE_WARN }: Config,
   usage: Usage | undefined,
   mounts: MountTable,
+  uppers: readonly UpperLayer[],
 ): LargestFile[] {
   if (usage === undefined) return [];
   const { usedBytes, sizeBytes, inodesUsed, inodes } = usage;
   const share = Math.max(usedBytes / (sizeBytes || Infinity), inodesUsed / (inodes || Infinity));
   if (share * 100 < parseInt(USAGE_WARN, 10)) return [];
-  return findLargestFiles(reader, upperFolder, (folder) => mounts.at(folder).length > 0);
+  return findLargestFiles(reader, uppers, (folder) => mounts.at(folder).length > 0);
 }
 
 function readMtab(reader: SystemReader): string | undefined {
@@ -179,8 +247,13 @@ async function readLabels(
   selinux: Selinux | undefined,
   mounts: MountTable,
   layers: readonly Layer[],
+  overlays: Observed<Overlay[]>,
 ): Promise<Labels | undefined> {
   if (selinux === undefined) return undefined;
-  const overlays = layers.filter(({ target }) => mounts.serving(target)?.type === 'overlay');
-  return findLabels(reader, selinux, [...overlays.map(({ target }) => target), '/tmp']);
+  const ofVar = layers.filter(({ target }) => mounts.serving(target)?.type === 'overlay');
+  const others = unwrap(overlays).flatMap(({ target, lower }) =>
+    lower === undefined ? [] : [[target, lower.folder] as const],
+  );
+  const folders = [...ofVar.map(({ target }) => target), '/tmp'];
+  return findLabels(reader, selinux, folders, others);
 }

@@ -1,8 +1,14 @@
 import type { SystemReader } from '../system/reader.ts';
 
-/** A file, or a folder including its content, in the upper layer of /var. */
+/** An upper layer and the folder on which its overlay is mounted. */
+export interface UpperLayer {
+  target: string;
+  upper: string;
+}
+
+/** A file, or a folder including its content, in an upper layer. */
 export interface LargestFile {
-  /** The path below /var, not the path in the upper layer. */
+  /** The path in the overlay, not the path in the upper layer. */
   path: string;
   bytes: number;
   inodes: number;
@@ -13,30 +19,30 @@ const maximumEntries = 20_000;
 const shown = 5;
 
 /**
- * Finds the largest folders and files, down to two levels below /var, such as /var/log/journal. Counts only the first
- * 20,000 entries, so the actual sizes may be larger.
- * @param upper the folder of the upper layer
+ * Finds the largest folders and files, down to two levels below each overlay, such as /var/log/journal. Counts only the
+ * first 20,000 entries, so the actual sizes may be larger.
  * @param isMount whether a folder is a mount point; its content is skipped, because it is not part of the layer and
  *     access to it may hang
  * @throws HostError
  */
 export function findLargestFiles(
   reader: SystemReader,
-  upper: string,
+  uppers: readonly UpperLayer[],
   isMount: (folder: string) => boolean = () => false,
 ): LargestFile[] {
   const found = new Map<string, LargestFile>();
-  const queue = [''];
+  const queue = uppers.map((layer) => ({ ...layer, folder: '' }));
   let entries = 0;
-  for (let folder = queue.shift(); folder !== undefined; folder = queue.shift()) {
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    const { target, upper, folder } = next;
     for (const name of reader.list(`${upper}${folder}`)) {
       if (++entries > maximumEntries) return largest(found);
       const entry = `${folder}/${name}`;
       if (isMount(`${upper}${entry}`)) continue;
       const stat = reader.stat(`${upper}${entry}`);
       if (stat === undefined) continue;
-      if (stat.kind === 'directory') queue.push(entry);
-      const path = `/var${entry.split('/').slice(0, 3).join('/')}`;
+      if (stat.kind === 'directory') queue.push({ target, upper, folder: entry });
+      const path = `${target}${entry.split('/').slice(0, 3).join('/')}`;
       const { bytes, inodes } = found.get(path) ?? { bytes: 0, inodes: 0 };
       found.set(path, { path, bytes: bytes + stat.allocatedBytes, inodes: inodes + 1 });
     }

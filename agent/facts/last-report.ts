@@ -1,6 +1,7 @@
 import type { SystemReader } from '../system/reader.ts';
 import { decodeBytes, parseJson } from '../lib/format.ts';
 import type { Evidence } from './disks/evidence.ts';
+import type { ForeignProgram } from './security/programs/foreign-programs.ts';
 
 /** The file to which `check` writes its report. */
 export const reportFile = '/run/immutafs/report.json';
@@ -13,6 +14,8 @@ export interface LastReport {
   /** Maps the id of each check to its status. */
   checks: Map<string, string>;
   disks: Map<string, Evidence>;
+  /** The foreign programs that the report lists, as programKey returns them. */
+  programs: ReadonlySet<string>;
 }
 
 /**
@@ -36,7 +39,23 @@ export function parseReport(text: string): LastReport {
     verdict: string(report, 'verdict'),
     checks: new Map(list(report, 'checks').map((each) => [string(each, 'id'), string(each, 'status')])),
     disks: new Map(list(report, 'disks').map((each) => [string(each, 'name'), evidence(each)])),
+    programs: new Set(programsOf(report)),
   };
+}
+
+/** Returns the programs of a report; none if an earlier version of the agent wrote it, or if they were not examined. */
+function programsOf(report: unknown): string[] {
+  if (!Object.hasOwn(report as object, 'programs')) return [];
+  const programs = field(report, 'programs');
+  if (programs === null) return [];
+  return list(programs, 'list').map((each) =>
+    programKey({ path: string(each, 'path'), user: string(each, 'user'), unit: string(each, 'unit') }),
+  );
+}
+
+/** Identifies a program in two reports, and across restarts of its process. */
+export function programKey({ path, user, unit }: Pick<ForeignProgram, 'path' | 'user' | 'unit'>): string {
+  return JSON.stringify([path, user, unit]);
 }
 
 function evidence(disk: unknown): Evidence {

@@ -49,7 +49,22 @@ export interface LogEntry {
   message: string | undefined;
   /** The number of bytes that were omitted because MESSAGE exceeds the limit. */
   cut: number;
+  /**
+   * Set if the item consists of several entries of one source with consecutive sequence numbers. `text` contains all of
+   * them, and `cursor` is that of the last one. Only with all fields.
+   */
+  run?: Run;
 }
+
+export interface Run {
+  /** The cursor of the first entry. */
+  first: string;
+  /** The number of entries, from 2 to `runEntries`. */
+  count: number;
+}
+
+/** The maximum number of entries in a run. A transport that takes runs must be able to send this many at once. */
+export const runEntries = 1024;
 
 /** Consecutive lines of a log file. */
 export interface LineChunk {

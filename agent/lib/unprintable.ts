@@ -49,3 +49,15 @@ export function labelValue(text: string): string {
   const lines = text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').split('\n');
   return lines.map(clean).join('\\n');
 }
+
+/**
+ * Writes each unprintable character, and each backslash, as an escape sequence of JSON, so that different names remain
+ * different on a terminal: a line feed becomes `\n`.
+ */
+export function escapeUnprintable(text: string): string {
+  const escape = (char: string) => {
+    const json = toJson(char).slice(1, -1);
+    return json === char ? `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}` : json;
+  };
+  return text.replaceAll('\\', '\\\\').replace(unprintable, escape);
+}

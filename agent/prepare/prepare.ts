@@ -12,11 +12,13 @@ import { purgeHome } from './home/purge.ts';
 import { planAudit } from './steps/audit.ts';
 import { planBoot } from './steps/boot.ts';
 import { planEtc } from './steps/etc.ts';
+import { planExec } from './steps/exec.ts';
 import { planFstab } from './steps/fstab.ts';
 import { planInitramfs } from './steps/initramfs.ts';
 import { planMtab } from './steps/mtab.ts';
 import { planTmp } from './steps/tmp.ts';
 import { planVar } from './steps/var.ts';
+import { planWrites } from './steps/writes.ts';
 
 /** The planners and executors that this product uses. */
 const parts: Parts = {
@@ -28,6 +30,8 @@ const parts: Parts = {
     etc: planEtc,
     var: planVar,
     audit: planAudit,
+    writes: planWrites,
+    exec: planExec,
     initramfs: planInitramfs,
     boot: planBoot,
   },

@@ -28,11 +28,12 @@ export function explain(id: string, list: readonly Check[] = checks): string {
 /**
  * Describes whether the verdict depends on a check and when the check is skipped. The manual page uses this text too.
  */
-export function describeKind({ severity, seal }: Check): string {
+export function describeKind({ severity, isRequired, seal }: Check): string {
+  const unless = isRequired === undefined ? '' : ' unless the configuration makes the check required';
   const counts =
     severity === 'required'
       ? 'Required: the verdict depends on this check.'
-      : 'Advisory: does not affect the verdict.';
+      : `Advisory: does not affect the verdict${unless}.`;
   return seal ? `${counts} Skipped in maintenance mode and with MODE=off.` : counts;
 }
 

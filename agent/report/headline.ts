@@ -15,6 +15,7 @@ export interface Headline {
 
 const words: Record<Verdict, Pick<Headline, 'word' | 'color'>> = {
   sealed: { word: 'SEALED', color: 'green' },
+  rehearsal: { word: 'REHEARSAL', color: 'yellow' },
   failed: { word: 'FAILED', color: 'red' },
   unknown: { word: 'UNKNOWN', color: 'red' },
   maintenance: { word: 'MAINTENANCE', color: 'yellow' },
@@ -30,6 +31,7 @@ function sentenceOf(report: Report): string {
   const unknown = idsWith(report, ['error']);
   return {
     sealed: enforcementClause(report),
+    rehearsal: enforcementClause(report),
     failed: `${failing}; ${enforcementClause(report)}`,
     unknown: `could not evaluate ${unknown}${isOfThisGuest(report) ? `; ${enforcementClause(report)}` : ''}`,
     maintenance: enforcementClause(report),
@@ -52,6 +54,7 @@ function enforcementClause({ disks, enforcement, mode }: Report): string {
 }
 
 function stepsOf(report: Report): Headline['steps'] {
+  if (report.rehearsal !== null) return rehearsalSteps(report.rehearsal);
   if (report.mode === 'off') return [{ label: 'To seal', text: sealFromOff }];
   if (report.mode !== 'maintenance') return [];
   const blocking = idsWith(report, ['fail', 'error']);
@@ -66,6 +69,15 @@ function stepsOf(report: Report): Headline['steps'] {
   ];
 }
 
+/** Shown with every verdict of a rehearsal, because only the headline says that the verdict is `rehearsal`. */
+function rehearsalSteps({ endsAt }: NonNullable<Report['rehearsal']>): Headline['steps'] {
+  return [
+    { label: 'Ends', text: `${minute(endsAt)}, by a reboot into maintenance mode; ${endRehearsal}` },
+    { label: 'Result', text: 'immutafs-agent prepare' },
+  ];
+}
+
+const endRehearsal = 'to end it now: immutafs-agent prepare --end-rehearsal';
 const persistence = 'changes to the system disk persist';
 const readinessCommand = 'immutafs-agent check --ready-to-seal';
 const sealFromOff = `While the disk is writable, remove immutafs=off from the kernel command line and MODE=off from ${configFile}; reboot; then run: ${readinessCommand}`;
@@ -103,6 +115,12 @@ function idsWith({ checks }: Report, statuses: readonly Finding['status'][]): st
 export function loginMessage(report: Report): string {
   const failing = idsWith(report, ['fail', 'error']);
   const lines = [
+    ...(report.rehearsal === null
+      ? []
+      : [
+          `Rehearsal of a sealed boot, which this guest alone enforces. It ends by a reboot at ${minute(report.rehearsal.endsAt)}.`,
+          `Result so far: immutafs-agent prepare; ${endRehearsal}`,
+        ]),
     ...(report.mode === 'maintenance'
       ? [
           `Maintenance since ${sinceClause(report)}: ${persistence}.`,

@@ -1,4 +1,3 @@
-import type { Status } from '../checks/check.ts';
 import type { ForwardSource } from '../facts/forwarder.ts';
 import { labelValue } from '../lib/unprintable.ts';
 import type { Report } from './report.ts';
@@ -6,12 +5,14 @@ import type { Report } from './report.ts';
 /**
  * Formats the report in the Prometheus text format for the textfile collector of node_exporter. As in the StateSet of
  * OpenMetrics, the sample of the current state is 1 and the samples of all other states are 0, so no series disappears.
+ * Only check_status has a single sample for each check, because five samples for each check would be most of the file.
  */
 export function formatPrometheus(report: Report): string {
   return [
     ...describeReport(report),
     ...describeChecks(report),
     ...describeLayer(report),
+    ...describeOverlays(report),
     ...describeForward(report),
   ]
     .map(family)
@@ -26,13 +27,23 @@ interface Family {
 }
 
 function describeReport(report: Report): Family[] {
-  const { agent, host, at, boot, disks, footholds, impostors } = report;
+  const { agent, host, at, boot, disks, footholds, impostors, programs, rehearsal } = report;
   const info = { version: agent.version, boot_id: host.bootId, kernel: host.kernel };
   return [
     gauge('agent_info', 'The version of the agent, and the boot that it evaluated.', [[info, 1]]),
+    gauge(
+      'agent_version_number',
+      'The version of the agent for comparisons: major * 1000000 + minor * 1000 + patch.',
+      versionNumber(agent.version),
+    ),
     states('verdict', 'The verdict of all checks.', verdicts, report.verdict),
     states('mode', 'The mode of this boot.', ['sealed', 'maintenance', 'off'], report.mode),
     states('enforcement', 'What enforces read-only on the system disks.', enforcements, report.enforcement),
+    gauge(
+      'rehearsal_end_timestamp_seconds',
+      'Time at which the rehearsal ends; absent if this boot is not a rehearsal.',
+      rehearsal === null ? [] : [[{}, Date.parse(rehearsal.endsAt) / 1000]],
+    ),
     gauge('report_timestamp_seconds', 'Time at which the guest was evaluated.', [
       [{}, Date.parse(at) / 1000],
     ]),
@@ -54,18 +65,31 @@ function describeReport(report: Report): Family[] {
     gauge('footholds', 'Mounts that are writable and executable, or writable and persistent.', [
       [{}, footholds.length],
     ]),
+    gauge(
+      'foreign_programs',
+      'Processes that run a program or a library that did not come from the sealed disk.',
+      programs === null ? [] : [[{}, programs.count]],
+    ),
   ];
 }
 
-const verdicts = ['sealed', 'failed', 'maintenance', 'off', 'unknown'];
-const enforcements = ['host', 'guest', 'partial', 'none'];
-const statuses: readonly Status[] = ['pass', 'fail', 'warn', 'skip', 'error'];
+/** Returns the version as a number; without sample if the version does not begin with three numbers below 1000. */
+function versionNumber(version: string): Sample[] {
+  const [, major, minor, patch] = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?!\d)/.exec(version) ?? [];
+  return patch === undefined ? [] : [[{}, Number(major) * 1e6 + Number(minor) * 1e3 + Number(patch)]];
+}
 
+const verdicts = ['sealed', 'rehearsal', 'failed', 'maintenance', 'off', 'unknown'];
+const enforcements = ['host', 'guest', 'partial', 'none'];
+
+/**
+ * Returns one sample for each check, with the value 1 and the present status as a label. An expression such as
+ * `check_status{status="fail"} == 1` needs no samples for the other statuses: when a status changes, Prometheus marks the
+ * series of the former status as stale at the next scrape.
+ */
 function describeChecks({ checks }: Report): Family[] {
-  const samples = checks.flatMap(({ id, severity, status }) =>
-    statuses.map((each): Sample => [{ check: id, severity, status: each }, Number(each === status)]),
-  );
-  return [gauge('check_status', 'The status of each check.', samples)];
+  const samples = checks.map(({ id, severity, status }): Sample => [{ check: id, severity, status }, 1]);
+  return [gauge('check_status', 'The present status of each check; the value is always 1.', samples)];
 }
 
 /** Returns the metrics of the upper layer of /var, without samples if /var is not an overlay. */
@@ -76,7 +100,21 @@ function describeLayer({ var: layer }: Report): Family[] {
     gauge('var_used_bytes', 'Used bytes of the upper layer of /var.', one(layer.usedBytes)),
     gauge('var_inodes', 'Inode limit of the upper layer of /var.', one(layer.inodes)),
     gauge('var_inodes_used', 'Used inodes of the upper layer of /var.', one(layer.inodesUsed)),
+    gauge(
+      'var_full_seconds',
+      'Seconds until the upper layer of /var is full at the present rate; absent if it does not grow.',
+      one(layer.forecast?.secondsUntilFull ?? null),
+    ),
   ];
+}
+
+const overlayStates = ['overlay', 'inactive', 'unneeded', 'refused', 'missing', 'failed'];
+
+function describeOverlays({ overlays }: Report): Family[] {
+  const samples = overlays.flatMap(({ target, state }) =>
+    overlayStates.map((each): Sample => [{ target, overlay_state: each }, Number(each === state)]),
+  );
+  return [gauge('overlay_state', 'The state of each path of OVERLAY.', samples)];
 }
 
 const outcomes = ['acknowledged', 'repeated', 'lost', 'corrupt', 'refused', 'cut', 'suppressed'] as const;
@@ -102,9 +140,14 @@ function describeForward({ forward }: Report): Family[] {
     ),
     gauge('forward_lag_entries', 'Journal entries that the server has not acknowledged.', one(lag.entries)),
     gauge('forward_lag_seconds', 'Seconds by which the log server is behind the journal.', one(lag.seconds)),
+    counter(
+      'forward_entries_total',
+      'Entries since the start of the forwarder, by outcome.',
+      outcomes.map((outcome): Sample => [{ outcome }, forward[outcome]]),
+    ),
     gauge(
       'forward_entries',
-      'Entries since the start of the forwarder, by outcome.',
+      'Deprecated: use immutafs_forward_entries_total, which has the same values and the type counter.',
       outcomes.map((outcome): Sample => [{ outcome }, forward[outcome]]),
     ),
     counter(

@@ -1,17 +1,23 @@
 import type { Finding } from '../checks/check.ts';
 import { configFile } from '../config/config.ts';
+import { foundPrograms } from '../checks/foreign-programs.ts';
 import { kernelView } from '../checks/kernel-view.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
+import type { Forecast } from '../assess/forecast.ts';
+import type { DecidedMode } from '../assess/mode.ts';
 import type { Enforcement } from '../assess/enforcement.ts';
 import type { LargestFile } from '../facts/largest-files.ts';
 import type { ForwardCounts, ForwardState } from '../facts/forwarder.ts';
 import type { Foothold } from '../assess/footholds.ts';
+import type { OverlayState } from '../assess/overlays.ts';
+import type { ForeignProgram } from '../facts/security/programs/foreign-programs.ts';
+import type { Persisted } from '../assess/persisted.ts';
 import type { Impostor, Mode } from '../facts/boot/boot-env.ts';
 import { observe } from '../facts/observed.ts';
 import { version } from '../lib/version.ts';
 
-export type Verdict = 'sealed' | 'failed' | 'maintenance' | 'off' | 'unknown';
+export type Verdict = 'sealed' | 'rehearsal' | 'failed' | 'maintenance' | 'off' | 'unknown';
 
 /** The output of `status --json` and the content of report.json, as described by report.schema.json. */
 export interface Report {
@@ -23,6 +29,8 @@ export interface Report {
   reason: string;
   verdict: Verdict;
   enforcement: Enforcement;
+  /** The rehearsal of a sealed boot (`prepare --rehearse`); null if this boot is not a rehearsal. */
+  rehearsal: { limitSeconds: number; endsAt: string } | null;
   disks: Disk[];
   /** Devices that carry an identity of a device on a sealed disk; empty if they could not be determined. */
   impostors: Impostor[];
@@ -37,7 +45,11 @@ export interface Report {
     inodesUsed: number | null;
     /** The largest files; empty unless the upper layer is nearly full. */
     largest: LargestFile[];
+    /** When the upper layer is full at the present rate; null if it does not grow, or if that is unknown. */
+    forecast: Forecast | null;
   };
+  /** The paths of OVERLAY; empty if their state could not be determined (check overlay-paths). */
+  overlays: OverlayState[];
   /**
    * The boot record and its age; null if there is none. `says` lists the fields of the report taken from the record.
    */
@@ -52,6 +64,10 @@ export interface Report {
   } | null;
   checks: Finding[];
   footholds: Foothold[];
+  /** The running programs that did not come from the sealed disk; null if they were not searched for. */
+  programs: { count: number; list: ForeignProgram[] } | null;
+  /** The paths of PERSIST; empty in the mode off. */
+  persisted: Omit<Persisted, 'remedy'>[];
   /** The state that the forwarder records; null if it has not run in this boot or FORWARD is empty. */
   forward: ForwardReport | null;
 }
@@ -72,14 +88,18 @@ export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date)
     at: at.toISOString(),
     mode: facts.mode.mode,
     reason: facts.mode.reason,
-    verdict: decideVerdict(facts.mode.mode, findings),
+    verdict: decideVerdict(facts.mode, findings),
     enforcement: facts.enforcement,
+    rehearsal: describeRehearsal(facts, at),
     disks: 'value' in facts.disks ? facts.disks.value : [],
     impostors: 'value' in impostors ? impostors.value : [],
     var: describeVar(facts),
+    overlays: 'value' in facts.overlayStates ? facts.overlayStates.value : [],
     boot: describeBoot(facts, at),
     checks: findings,
     footholds: 'value' in footholds ? footholds.value : [],
+    programs: describePrograms(facts),
+    persisted: describePersisted(facts),
     forward: describeForward(facts),
   };
 }
@@ -89,23 +109,26 @@ export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date)
  * evaluated. If the agent does not see the guest itself (kernel-view), the verdict is `unknown`, whatever the other
  * findings are.
  */
-export function decideVerdict(mode: Mode, findings: readonly Finding[]): Verdict {
+export function decideVerdict(
+  { mode, rehearsal }: Pick<DecidedMode, 'mode' | 'rehearsal'>,
+  findings: readonly Finding[],
+): Verdict {
   if (findings.some(({ id, status }) => id === kernelView.id && status === 'error')) return 'unknown';
   const required = findings.filter(({ severity }) => severity === 'required');
   if (required.some(({ status }) => status === 'fail')) return 'failed';
   if (required.some(({ status }) => status === 'error')) return 'unknown';
-  return mode;
+  return rehearsal === undefined ? mode : 'rehearsal';
 }
 
 /**
- * Returns the exit code. 0: sealed; 1: a required check failed; 2: only checks of the configuration failed; 3: a
- * required check could not be evaluated; 4: intentionally not sealed.
+ * Returns the exit code. 0: sealed; 1: a required check failed; 2: only checks of the configuration failed; 3: a required
+ * check could not be evaluated; 4: intentionally not sealed. A rehearsal is not sealed: root can write to the disk.
  */
 export function exitCode({ verdict, checks }: Report): number {
   if (verdict === 'unknown') return 3;
   const failed = checks.filter(({ status, severity }) => status === 'fail' && severity === 'required');
   if (failed.length > 0 && failed.every(isOfConfiguration)) return 2;
-  return { sealed: 0, failed: 1, maintenance: 4, off: 4 }[verdict];
+  return { sealed: 0, rehearsal: 4, failed: 1, maintenance: 4, off: 4 }[verdict];
 }
 
 /**
@@ -113,6 +136,13 @@ export function exitCode({ verdict, checks }: Report): number {
  */
 function isOfConfiguration({ id, subject }: Finding): boolean {
   return id === 'config-valid' || (id === 'forward-healthy' && subject === configFile);
+}
+
+function describeRehearsal({ mode, identity }: AssessedFacts, now: Date): Report['rehearsal'] {
+  if (mode.rehearsal === undefined) return null;
+  const { limitSeconds } = mode.rehearsal;
+  const remaining = limitSeconds - identity.uptime;
+  return { limitSeconds, endsAt: new Date(now.getTime() + remaining * 1000).toISOString() };
 }
 
 function describeVar(facts: AssessedFacts): Report['var'] {
@@ -131,7 +161,18 @@ function describeVar(facts: AssessedFacts): Report['var'] {
     inodes: usage?.inodes ?? null,
     inodesUsed: usage?.inodesUsed ?? null,
     largest: 'value' in facts.largestFiles ? facts.largestFiles.value : [],
+    forecast: facts.forecast ?? null,
   };
+}
+
+function describePrograms(facts: AssessedFacts): Report['programs'] {
+  const found = foundPrograms(facts);
+  return found === undefined ? null : { count: found.count, list: found.list };
+}
+
+function describePersisted({ persisted }: AssessedFacts): Report['persisted'] {
+  const found = 'value' in persisted ? persisted.value : [];
+  return found.map(({ path, state, source, options, reason }) => ({ path, state, source, options, reason }));
 }
 
 /** Describes the boot record. `says` lists the only values of the report that are not measured now. */

@@ -1,11 +1,13 @@
 import type { Finding, Status } from '../checks/check.ts';
 import { kernelView } from '../checks/kernel-view.ts';
+import { describeForecast } from '../checks/var-usage.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import type { ForwardSource } from '../facts/forwarder.ts';
 import type { Style } from '../lib/color.ts';
 import { formatAge, formatBytes, shortList } from '../lib/format.ts';
 import { headline } from './headline.ts';
 import { type Line, type LayoutOptions, layOut, usedColumns } from './layout.ts';
+import { programLines } from './program-lines.ts';
 import type { Report } from './report.ts';
 
 export interface View extends LayoutOptions {
@@ -22,10 +24,12 @@ export function formatText(report: Report, view: View): string {
     blank,
     ...(view.all ? report.disks.map(diskWithEvidence) : shortDiskLines(report.disks)),
     ...varLines(report),
+    ...overlayLines(report),
     logLine(report),
     ...bootLines(report, view.all ? Infinity : shownProblems),
     blank,
     ...(view.all ? allCheckLines(report) : attentionLines(report)),
+    ...(view.all ? programLines(report) : []),
     ...(view.all ? footholdLines(report) : shortFootholdLines(report, view.columns)),
   ];
   return layOut(lines, view);
@@ -96,7 +100,16 @@ function varLines({ var: layer }: Report): Line[] {
   const by = { initramfs: 'the initramfs', late: 'late boot', none: 'another program' }[layer.assembledBy];
   const bytes = `${formatBytes(used)} of ${formatBytes(layer.sizeBytes)} used (${free} free)`;
   const inodes = `${layer.inodesUsed ?? 0} of ${layer.inodes ?? 0} inodes used`;
-  return [labelled('/var', nameWidth, `overlay in RAM, assembled by ${by}: ${bytes}; ${inodes}`)];
+  const full = layer.forecast === null ? '' : `; ${describeForecast(layer.forecast)}`;
+  return [labelled('/var', nameWidth, `overlay in RAM, assembled by ${by}: ${bytes}; ${inodes}${full}`)];
+}
+
+/** Returns a line with the paths of OVERLAY that are writable. overlay-paths reports the others. */
+function overlayLines({ overlays }: Report): Line[] {
+  const targets = overlays.filter(({ state }) => state === 'overlay').map(({ target }) => target);
+  return targets.length === 0
+    ? []
+    : [labelled('also', nameWidth, `overlays in RAM: ${shortList(targets, ' ', 8)}`)];
 }
 
 function logLine({ forward, checks }: Report): Line {

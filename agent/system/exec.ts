@@ -83,10 +83,16 @@ const mostBytes = 16 * 1024 * 1024;
  * because a process that waits for an unreachable server or a frozen file system may not exit even then. execa is not
  * suitable, because it waits until the process exits and because `status` would take longer to load it than to run.
  * @param deadline the time until the program is abandoned, in milliseconds
+ * @param output receives stdout as it arrives, one character per byte (latin1); stdout is then neither kept nor limited
  * @returns stdout, which may be truncated, and how the program ended
  * @throws HostError if the program cannot be started
  */
-export async function runChild(program: string, args: readonly string[], deadline: number): Promise<Ended> {
+export async function runChild(
+  program: string,
+  args: readonly string[],
+  deadline: number,
+  output?: (text: string) => void,
+): Promise<Ended> {
   const child = spawn(program, args, {
     cwd,
     env,
@@ -109,6 +115,10 @@ export async function runChild(program: string, args: readonly string[], deadlin
     };
     const timer = setTimeout(() => abandon('deadline'), deadline);
     child.stdout.on('data', (part: Buffer) => {
+      if (output !== undefined) {
+        output(part.toString('latin1'));
+        return;
+      }
       bytes += part.length;
       if (bytes <= mostBytes) parts.push(part);
       else abandon('full');

@@ -23,6 +23,9 @@ export interface Stat {
   changed: number;
   /** The mtime, in milliseconds since the epoch. */
   modified: number;
+  /** "major:minor" (st_dev). On an overlay and on Btrfs, mountinfo has another device for the file system. */
+  device: string;
+  inode: number;
 }
 
 /**
@@ -93,10 +96,19 @@ export function* readPieces(file: string): Generator<Buffer, undefined> {
 /** Returns the result of lstat(2), or undefined if the file does not exist. */
 export function statIfPresent(file: string): Stat | undefined {
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });
-  if (stat === undefined) return undefined;
-  const { size, blocks, mode, uid, gid, ctimeMs: changed, mtimeMs: modified } = stat;
+  return stat && describeStat(stat);
+}
+
+export function describeStat(stat: fs.Stats): Stat {
+  const { size, blocks, mode, uid, gid, ctimeMs: changed, mtimeMs: modified, dev, ino: inode } = stat;
   const sizes = { bytes: size, allocatedBytes: blocks * 512 };
-  return { kind: kindOf(stat), ...sizes, mode: mode & 0o7777, uid, gid, changed, modified };
+  const identity = { device: deviceName(dev), inode };
+  return { kind: kindOf(stat), ...sizes, mode: mode & 0o7777, uid, gid, changed, modified, ...identity };
+}
+
+/** Formats st_dev as in mountinfo. The kernel's device numbers have 12 bits for major and 20 bits for minor. */
+function deviceName(dev: number): string {
+  return `${(dev >>> 8) & 0xfff}:${(dev & 0xff) | ((dev >>> 12) & 0xfff00)}`;
 }
 
 function kindOf(stat: fs.Stats): Stat['kind'] {

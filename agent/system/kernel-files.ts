@@ -3,11 +3,13 @@ import { HostError } from '../lib/errors.ts';
 
 /** The kernel's own file systems with f_type of statfs(2) (linux/magic.h). Paths below /sys come before /sys. */
 const kernelFileSystems = [
-  { path: '/sys/kernel/security', magic: 0x73636673, name: 'securityfs' },
-  { path: '/sys/firmware/efi/efivars', magic: 0xde5e81e4, name: 'efivarfs' },
-  { path: '/sys/fs/selinux', magic: 0xf97cff8c, name: 'selinuxfs' },
-  { path: '/sys', magic: 0x62656572, name: 'sysfs' },
-  { path: '/proc', magic: 0x9fa0, name: 'procfs' },
+  { path: '/sys/kernel/security', types: [0x73636673], name: 'securityfs' },
+  { path: '/sys/firmware/efi/efivars', types: [0xde5e81e4], name: 'efivarfs' },
+  { path: '/sys/fs/selinux', types: [0xf97cff8c], name: 'selinuxfs' },
+  // Version 2, and version 1 of RHEL 7 and 8.
+  { path: '/sys/fs/cgroup', types: [0x63677270, 0x27e0eb], name: 'cgroup' },
+  { path: '/sys', types: [0x62656572], name: 'sysfs' },
+  { path: '/proc', types: [0x9fa0], name: 'procfs' },
 ];
 
 /**
@@ -20,7 +22,7 @@ export function verifyKernelFile(file: string): void {
   if (found === undefined) return;
   const { type } = fs.statfsSync(file);
   // f_type is signed on some architectures.
-  if (type >>> 0 === found.magic) return;
+  if (found.types.includes(type >>> 0)) return;
   throw new HostError(
     `${file}: not the kernel's ${found.name} but another file system (type 0x${(type >>> 0).toString(16)})`,
   );

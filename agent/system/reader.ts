@@ -15,10 +15,11 @@ import {
 } from './files.ts';
 import { verifyKernelFile } from './kernel-files.ts';
 import { readKernelLog } from './kernel-log.ts';
+import { type ProcessReader, processReader } from './processes.ts';
 import { type Owner, readRecord } from './record.ts';
 import type { ProbeKind } from './probe/probes.ts';
 
-export type { Ended, Owner, ProbeKind, Stat, Usage };
+export type { Ended, Owner, ProbeKind, ProcessReader, Stat, Usage };
 
 /**
  * Every read of the system goes through this interface, and every change through SystemWriter (writer.ts). Reads are
@@ -65,17 +66,27 @@ export interface SystemReader {
   tryWrites(folders: readonly string[]): Promise<string[]>;
   /** Returns the records in the kernel's log buffer, the oldest first. */
   kernelLog(): string[];
+  processes: ProcessReader;
   /** Probes a path in a child process (probe/). @returns the answer for each kind, or 'TIMEOUT' at the deadline */
   probe(kinds: readonly ProbeKind[], path: string): Promise<Partial<Record<ProbeKind, string>>>;
-  /** Runs a program without a shell, and abandons it at the deadline (exec.ts). @param milliseconds 5000 by default */
-  run(program: string, args: readonly string[], milliseconds?: number): Promise<Ended>;
+  /**
+   * Runs a program without a shell, and abandons it at the deadline (exec.ts).
+   * @param milliseconds 8000 by default
+   * @param output receives stdout as it arrives, one character per byte (latin1); `stdout` in the result is then empty
+   */
+  run(
+    program: string,
+    args: readonly string[],
+    milliseconds?: number,
+    output?: (text: string) => void,
+  ): Promise<Ended>;
   environment(): { hostname: string; kernel: string; uid: number; seconds: number };
   now(): Date;
 }
 
 const defaultLimit = 16 * 1024 * 1024;
 /** The deadline of a child process, in milliseconds. */
-const deadline = 5000;
+const deadline = 8000;
 
 export interface ReaderOptions {
   /** The root of the system. Tests use a folder with fixtures instead. */
@@ -94,7 +105,8 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
     readIfPresent: (file, limit) => unlessAbsent(() => read(file, limit)),
     readRecord: (file, owner, limit = defaultLimit) =>
       onFile(file, () => readRecord(at(file), owner, limit, file)),
-    readAt: (file, offset, bytes) => onFile(file, () => readRange(at(file), offset, bytes)),
+    readAt: (file, offset, bytes) =>
+      onFile(file, () => verified(file, verify, readRange(at(file), offset, bytes))),
     pieces: (file) => readPieces(at(file)),
     list: (folder) => onFile(folder, () => verified(folder, verify, fs.readdirSync(at(folder)).sort())),
     link: (file) =>
@@ -103,9 +115,10 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
     stat: (file) => onFile(file, () => statIfPresent(at(file))),
     usage: (file) => onFile(file, () => usageOf(at(file))),
     tryWrites: (folders) => tryWrites(self, folders.map(at)),
+    processes: processReader(at('/proc'), verify),
     kernelLog: () => onFile('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
     probe: (kinds, target) => probe(self, kinds, at(target)),
-    run: (program, args, milliseconds = deadline) => runChild(program, args, milliseconds),
+    run: (program, args, milliseconds = deadline, output) => runChild(program, args, milliseconds, output),
     environment: () => ({
       hostname: os.hostname(),
       kernel: os.release(),

@@ -7,6 +7,18 @@ export interface Impostor {
   identity: string;
 }
 
+/** What the boot did about a path of OVERLAY. */
+export interface OverlayRecord {
+  target: string;
+  /**
+   * `overlay`: mounted. `deferred`, `begun`: late boot did not finish it. `unneeded`: not on the system disk. `refused`,
+   * `missing`, `failed`: no overlay, for the reason.
+   */
+  state: 'overlay' | 'deferred' | 'begun' | 'refused' | 'missing' | 'unneeded' | 'failed';
+  /** Empty unless the state is one of the last four. */
+  reason: string;
+}
+
 /** The content of /run/immutafs/boot.env, in which dracut/assemble-var records this boot. */
 export interface BootEnv {
   version: string;
@@ -26,8 +38,12 @@ export interface BootEnv {
   warnings: string[];
   /** Each target, /var or a path below it, with its state after late boot: "/var/log overlay". */
   layers: string[];
+  /** One record for each path of OVERLAY that the boot examined. */
+  overlays: OverlayRecord[];
   /** Impostors that the initramfs ignored. */
   impostors: Impostor[];
+  /** Undefined unless this boot is a rehearsal (`prepare --rehearse`). */
+  rehearsal: { limitSeconds: number } | undefined;
 }
 
 export type Mode = 'sealed' | 'maintenance' | 'off';
@@ -45,6 +61,7 @@ export function parseBootEnv(text: string): BootEnv {
     WARNING: [] as string[],
     ERROR: [] as string[],
     LAYER: [] as string[],
+    OVERLAY: [] as string[],
     IMPOSTOR: [] as string[],
   };
   for (const line of text.split('\n').filter((each) => each !== '')) {
@@ -72,12 +89,24 @@ export function parseBootEnv(text: string): BootEnv {
     errors: [...new Set(lists.ERROR)],
     warnings: lists.WARNING,
     layers: lists.LAYER,
+    overlays: [...new Map(lists.OVERLAY.map(overlay).map((each) => [each.target, each])).values()],
     impostors: lists.IMPOSTOR.map(impostor),
+    rehearsal: rehearsal(values.get('REHEARSAL')),
   };
 }
 
-function isList(key: string): key is 'WARNING' | 'ERROR' | 'LAYER' | 'IMPOSTOR' {
-  return ['WARNING', 'ERROR', 'LAYER', 'IMPOSTOR'].includes(key);
+function isList(key: string): key is 'WARNING' | 'ERROR' | 'LAYER' | 'OVERLAY' | 'IMPOSTOR' {
+  return ['WARNING', 'ERROR', 'LAYER', 'OVERLAY', 'IMPOSTOR'].includes(key);
+}
+
+const overlayStates = ['overlay', 'deferred', 'begun', 'refused', 'missing', 'unneeded', 'failed'] as const;
+
+/** Parses "PATH STATE REASON". */
+function overlay(value: string): OverlayRecord {
+  const [, target, state, reason = ''] = /^(\/\S*) (\S+)(?: (.+))?$/.exec(value) ?? [];
+  if (target === undefined || state === undefined)
+    throw new Error(`${bootEnvFile}: OVERLAY=${value} does not have the form PATH STATE REASON`);
+  return { target, state: oneOf(overlayStates, 'OVERLAY', state), reason };
 }
 
 /** Parses "DEVICE SEALED-DEVICE IDENTITY". */
@@ -87,6 +116,14 @@ function impostor(value: string): Impostor {
     throw new Error(`${bootEnvFile}: IMPOSTOR=${value} does not have the form DEVICE SEALED-DEVICE IDENTITY`);
   }
   return { device, sealedDevice, identity };
+}
+
+/** Parses the time limit of a rehearsal, in seconds since the kernel started. */
+function rehearsal(value: string | undefined): BootEnv['rehearsal'] {
+  if (value === undefined) return undefined;
+  if (!/^[1-9]\d{0,5}$/.test(value))
+    throw new Error(`${bootEnvFile}: REHEARSAL=${value} is not a number of seconds`);
+  return { limitSeconds: Number(value) };
 }
 
 /** Parses seconds in the format of /proc/uptime (proc_uptime(5)). */

@@ -27,10 +27,10 @@ export function layersOf(bootEnv: BootEnv | undefined): Layer[] {
   return [...states].map(([target, state]) => ({ target, state, ...foldersOf(target) }));
 }
 
-/** Returns the folders that assemble() in dracut/assemble-var uses for a target. */
-function foldersOf(target: string): Omit<Layer, 'target' | 'state'> {
+/** Returns the folders that assemble() in dracut/layers.sh uses for a target. */
+export function foldersOf(target: string): Omit<Layer, 'target' | 'state'> {
   if (target === '/var') return { lower: '/run/immutafs/lower', upper: upperFolder, work: '/run/var/work' };
-  const name = target.slice(1).replaceAll('/', '+');
+  const name = target.slice(1).replaceAll('+', '%2b').replaceAll('/', '+');
   const below = `/run/var/below/${name}`;
   return { lower: `/run/immutafs/below/${name}`, upper: `${below}/upper`, work: `${below}/work` };
 }

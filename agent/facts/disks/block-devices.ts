@@ -2,7 +2,7 @@ import path from 'node:path';
 import { HostError, errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { devicesBelow } from './block.ts';
-import { type Disk, describeDisk } from './disks.ts';
+import { type Disk, describeDisk, serialOf } from './disks.ts';
 import type { Evidence } from './evidence.ts';
 import { type Partition, describePartition } from './partitions.ts';
 import { type Tag, tagsOf } from './tags.ts';
@@ -21,6 +21,8 @@ export interface BlockDevice {
   stack: string[];
   /** The disks below the device. */
   disks: { name: string; readOnly: boolean }[];
+  /** The serial numbers of these disks; a disk without a serial number is omitted. */
+  serials: string[];
   /** Evidence.hostReadOnly, combined for all disks below the device: true only if it is true for every disk. */
   hostReadOnly: boolean | null;
   tags: Tag[];
@@ -35,6 +37,7 @@ export interface BlockDevice {
 }
 
 type Described = Omit<Disk, 'holds'>;
+type EvidenceOfDisk = Evidence & { serial: string };
 
 /** The content type of a path to a multipath disk, as multipath.rules of multipath-tools sets it in ID_FS_TYPE. */
 const multipathPath = 'mpath_member';
@@ -76,7 +79,7 @@ function unlessGone<T>(read: () => T): T | undefined {
 function describe(
   reader: SystemReader,
   node: string,
-  evidence: (disk: string) => Evidence,
+  evidence: (disk: string) => EvidenceOfDisk,
   members: (name: string) => string[],
 ): BlockDevice[] {
   if (Number(reader.read(`${node}/size`)) === 0) return [];
@@ -94,6 +97,7 @@ function describe(
       file: mapped === '' ? `/dev/${name}` : `/dev/mapper/${mapped}`,
       stack: stack.map((each) => path.basename(each)),
       disks: found.map((disk) => ({ name: disk.name, readOnly: disk.readOnly })),
+      serials: found.map(({ serial }) => serial).filter((serial) => serial !== ''),
       hostReadOnly,
       tags: [...(mapped === '' ? [] : [`DM=${mapped}`]), ...tagsOf(record)],
       members: members(name),
@@ -144,13 +148,14 @@ function evidenceOfDisks(
   reader: SystemReader,
   known: ReadonlyMap<string, Described>,
   lastEvidence: (name: string) => Evidence | undefined,
-): (node: string) => Evidence {
-  const found = new Map<string, Evidence>();
+): (node: string) => EvidenceOfDisk {
+  const found = new Map<string, EvidenceOfDisk>();
   return (node) => {
     const cached = found.get(node);
     if (cached !== undefined) return cached;
     const disk = known.get(path.basename(node)) ?? describeDisk(reader, node, lastEvidence);
-    const evidence = disk.bus === 'virtual' ? { ...disk, hostReadOnly: false } : disk;
+    const hostReadOnly = disk.bus === 'virtual' ? false : disk.hostReadOnly;
+    const evidence = { ...disk, hostReadOnly, serial: serialOf(reader, node) };
     found.set(node, evidence);
     return evidence;
   };

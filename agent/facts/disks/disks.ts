@@ -1,7 +1,9 @@
 import path from 'node:path';
+import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { fileSystemNodes, findLeaves, nodeOfMount } from './block.ts';
 import { type Evidence, findEvidence } from './evidence.ts';
+import { readUdevRecord } from './udev-database.ts';
 import type { Mount } from '../mounts/mountinfo.ts';
 
 export interface Disk extends Evidence {
@@ -13,7 +15,7 @@ export interface Disk extends Evidence {
 }
 
 /**
- * Finds the disks below the mounted file systems, through partitions and stacks of devices.
+ * Finds the disks below the mounted file systems, through partitions and stacks of devices, and other paths to them.
  * @param lastEvidence returns the evidence for a disk, by name, in the last report of this boot
  */
 export function findDisks(
@@ -29,9 +31,76 @@ export function findDisks(
       holds.set(leaf, held);
     }
   }
-  return [...holds]
-    .map(([node, held]) => ({ ...describeDisk(reader, node, lastEvidence), holds: [...held] }))
+  return withOtherPaths(reader, holds)
+    .map(({ node, held, sameAs }) => {
+      const disk = describeDisk(reader, node, lastEvidence);
+      const path = sameAs === undefined ? '' : `; another path to ${sameAs}, by its serial number`;
+      return { ...disk, evidence: `${disk.evidence}${path}`, holds: [...held] };
+    })
     .sort((a, b) => a.name.localeCompare(b.name));
+}
+
+interface Path {
+  node: string;
+  held: ReadonlySet<string>;
+  /** The name of a mounted disk to which this node is another path. */
+  sameAs: string | undefined;
+}
+
+/**
+ * Adds the other paths to the given disks. A host may attach the same disk several times, and a write through one path
+ * changes the disk below all of them. Paths have the same serial number, which the host sets. All paths hold the same
+ * file systems.
+ * @param holds the mount points, by the sysfs folder of the disk
+ */
+function withOtherPaths(reader: SystemReader, holds: ReadonlyMap<string, ReadonlySet<string>>): Path[] {
+  const mounted = [...holds].map(([node, held]) => ({ node, held, serial: serialOf(reader, node) }));
+  const others = otherDisks(reader, holds).map((node) => ({
+    node,
+    held: new Set<string>(),
+    serial: serialOf(reader, node),
+  }));
+  return [...mounted, ...others].flatMap(({ node, held, serial }) => {
+    const same = serial === '' ? [] : mounted.filter((one) => one.serial === serial && one.node !== node);
+    if (!holds.has(node) && same.length === 0) return [];
+    const all = new Set([...held, ...same.flatMap((one) => [...one.held])]);
+    const [first] = same;
+    return [{ node, held: all, sameAs: first && path.basename(first.node) }];
+  });
+}
+
+/** Returns the sysfs folders of the disks that have no mounted file system. */
+function otherDisks(reader: SystemReader, holds: ReadonlyMap<string, unknown>): string[] {
+  if (reader.stat(folder) === undefined) return [];
+  return reader
+    .list(folder)
+    .flatMap((name) => nodeOf(reader, name))
+    .filter((node) => !holds.has(node) && !node.includes('/virtual/'))
+    .filter((node) => reader.stat(`${node}/partition`) === undefined);
+}
+
+const folder = '/sys/class/block';
+
+function nodeOf(reader: SystemReader, name: string): string[] {
+  try {
+    return [reader.resolve(`${folder}/${name}`)];
+  } catch (error) {
+    // The device has been unplugged.
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/**
+ * Returns the serial number of a disk in udev's database; empty if the host gave the disk none. Without a serial number,
+ * ID_SERIAL of a SCSI disk contains only its vendor and model.
+ */
+export function serialOf(reader: SystemReader, node: string): string {
+  if (reader.stat(`${node}/dev`) === undefined) return '';
+  const record = readUdevRecord(reader, reader.read(`${node}/dev`).trim());
+  const serial = record.get('ID_SERIAL') ?? '';
+  const isBare = (record.get('ID_SERIAL_SHORT') ?? '') === '' && !path.basename(node).startsWith('vd');
+  return isBare ? '' : serial;
 }
 
 /** Describes a disk except for its mount points. @param node the sysfs folder of the disk */

@@ -10,7 +10,7 @@ export interface NamedDevice {
   missing: boolean;
   /** The disks below the device. */
   disks: { name: string; readOnly: boolean }[];
-  /** "major:minor" of the other devices with the same identity; empty unless the named device is on a sealed disk. */
+  /** "major:minor" of the other devices with the same identity, as far as assess/ knows them. */
   copies: string[];
 }
 

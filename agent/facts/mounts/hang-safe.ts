@@ -60,6 +60,8 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
       follow('/dev/kmsg');
       return reader.kernelLog();
     },
+    // Files of procfs do not hang. The caller verifies the file system before it follows a link (statOf).
+    processes: reader.processes,
     // These methods use child processes, which are abandoned on timeout.
     tryWrites: reader.tryWrites,
     probe: reader.probe,

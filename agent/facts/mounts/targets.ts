@@ -11,7 +11,7 @@ import { type Observed, observe, observeAsync } from '../observed.ts';
 export type ProbeAnswers = Record<string, Partial<Record<ProbeKind, string>>>;
 
 export interface TargetProbes {
-  /** The existing targets among `/` and the targets of REQUIRE_READONLY and REQUIRE_OPTIONS. */
+  /** The existing targets among `/` and the targets of REQUIRE_READONLY, REQUIRE_OPTIONS and MOUNT_OPTIONS. */
   present: string[];
   /** Maps `/` and each existing target of REQUIRE_READONLY to the name of errno, or to OK if a write succeeded. */
   writeProbes: Record<string, string>;
@@ -19,12 +19,40 @@ export interface TargetProbes {
   optionProbes: ProbeAnswers | undefined;
 }
 
+export interface TargetOptions {
+  target: string;
+  list: string[];
+}
+
 /** Parses REQUIRE_OPTIONS into targets with their required options. */
-export function requiredOptions({ REQUIRE_OPTIONS }: Config): { target: string; list: string[] }[] {
-  return words(REQUIRE_OPTIONS).map((word) => ({
-    target: word.slice(0, word.indexOf(':')),
-    list: word.slice(word.indexOf(':') + 1).split(','),
+export function requiredOptions({ REQUIRE_OPTIONS }: Config): TargetOptions[] {
+  return words(REQUIRE_OPTIONS).map(targetOptions);
+}
+
+/** The targets that the item `strict` of MOUNT_OPTIONS stands for, as in dracut/mount-options.sh. */
+const strictTargets = [
+  '/dev:noexec,nosuid',
+  ...['/run', '/dev/shm', '/run/user/*', '/var', '/var/tmp', '/var/log', '/tmp', '/home'].map(
+    (target) => `${target}:noexec,nosuid,nodev`,
+  ),
+];
+
+/**
+ * Parses MOUNT_OPTIONS into targets with the options that a sealed boot adds. Of several items for a target, all options
+ * are set. The target `/run/user/*` stands for all mounts directly in /run/user.
+ */
+export function addedOptions({ MOUNT_OPTIONS }: Pick<Config, 'MOUNT_OPTIONS'>): TargetOptions[] {
+  const items = words(MOUNT_OPTIONS).flatMap((word) => (word === 'strict' ? strictTargets : [word]));
+  const byTarget = Object.groupBy(items.map(targetOptions), ({ target }) => target);
+  return Object.entries(byTarget).map(([target, same = []]) => ({
+    target,
+    list: [...new Set(same.flatMap(({ list }) => list))],
   }));
+}
+
+function targetOptions(word: string): TargetOptions {
+  const colon = word.indexOf(':');
+  return { target: word.slice(0, colon), list: word.slice(colon + 1).split(',') };
 }
 
 /**
@@ -42,7 +70,9 @@ export async function startProbes(
 ): Promise<{ answers: Promise<TargetProbes> }> {
   const readOnly = [...new Set(['/', ...words(config.REQUIRE_READONLY)])];
   const options = requiredOptions(config);
-  const all = [...new Set([...readOnly, ...options.map(({ target }) => target)])];
+  const all = [
+    ...new Set([...readOnly, ...[...options, ...addedOptions(config)].map(({ target }) => target)]),
+  ];
   const found = await Promise.all(all.map((target) => findTarget(reader, mounts, target)));
   const present = found.filter((each) => each.isPresent);
   const isPresent = (target: string) => present.some((each) => each.target === target);

@@ -19,7 +19,7 @@ export interface Label {
   path: string;
   /** The type in the security context of the folder: var_t. */
   type: string;
-  /** The type that the policy assigns to the folder; undefined if the policy assigns none. */
+  /** The type that the folder must have; undefined if the policy assigns none. */
   expected: string | undefined;
 }
 
@@ -56,27 +56,36 @@ function readEnforce(reader: SystemReader, config: string): string | undefined {
 
 /**
  * Determines the actual and the expected label of each folder.
- * @param paths folders
+ * @param ofPolicy folders that must have the type that the policy assigns
+ * @param ofOriginal pairs of a folder and the folder whose type it must have
  * @throws HostError if stat(1) fails or times out
  */
 export async function findLabels(
   reader: SystemReader,
   { enforcing, policy }: Selinux,
-  paths: readonly string[],
+  ofPolicy: readonly string[],
+  ofOriginal: readonly (readonly [string, string])[] = [],
 ): Promise<Labels> {
   const folder = `/etc/selinux/${policy}/contexts/files`;
   const contexts = [
     reader.readIfPresent(`${folder}/file_contexts`),
     reader.readIfPresent(`${folder}/file_contexts.local`),
   ];
-  const types = await typesOf(reader, paths);
+  const types = await typesOf(reader, [...ofPolicy, ...ofOriginal.flat()]);
   return {
     enforcing,
-    labels: paths.map((path, index) => ({
-      path,
-      type: types[index] ?? '',
-      expected: expectedType(contexts.join('\n'), path),
-    })),
+    labels: [
+      ...ofPolicy.map((path, index) => ({
+        path,
+        type: types[index] ?? '',
+        expected: expectedType(contexts.join('\n'), path),
+      })),
+      ...ofOriginal.map(([path], index) => ({
+        path,
+        type: types[ofPolicy.length + 2 * index] ?? '',
+        expected: types[ofPolicy.length + 2 * index + 1],
+      })),
+    ],
   };
 }
 

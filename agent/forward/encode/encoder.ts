@@ -6,6 +6,8 @@ export interface OutgoingMessage {
   text: string;
   /** The cursor of the entry that this message completes; '' if it completes no entry. */
   cursor: string;
+  /** The number of entries, if the message is a run of entries. `cursor` is that of the last one. */
+  count?: number | undefined;
   /** Set if the next message continues the same entry. */
   continues?: true;
 }

@@ -16,8 +16,8 @@ export class ExportEncoder implements Encoder {
     this.#host = hostname;
   }
 
-  encode({ cursor, text }: LogEntry, out: OutgoingMessage[]): void {
-    out.push({ text, cursor });
+  encode({ cursor, text, run }: LogEntry, out: OutgoingMessage[]): void {
+    out.push({ text, cursor, count: run?.count });
   }
 
   encodeLines(chunk: LineChunk, out: OutgoingMessage[]): void {

@@ -1,5 +1,6 @@
 import { parseCursor } from './cursor.ts';
 import type { LogEntry } from '../reader.ts';
+import { splitRuns } from './text-entries.ts';
 
 /**
  * Drops entries that are read a second time. When journald flushes from /run to /var, it copies entries to a file with
@@ -21,7 +22,7 @@ export class Deduplicator {
   withoutRepeated(entries: LogEntry[]): LogEntry[] {
     const kept = entries.every(({ cursor }) => cursor.startsWith(this.#source))
       ? entries
-      : entries.filter((entry) => this.#isNew(entry));
+      : splitRuns(entries).filter((entry) => this.#isNew(entry));
     const last = kept.findLast(({ cursor }) => cursor !== '')?.cursor;
     if (last !== undefined) this.#remember(last);
     return kept;

@@ -10,6 +10,7 @@ import { parseCursor, sameEntry } from './cursor.ts';
 import { ExportParser } from './export-parser.ts';
 import { syslogFields } from './field-filter.ts';
 import { JournalReader } from './journal-reader.ts';
+import { splitRuns } from './text-entries.ts';
 
 /** How often a boot is read again without progress. */
 const attempts = 3;
@@ -197,8 +198,9 @@ class EarlierBoots implements Reader {
   }
 
   /** Drops the entry at which reading began, which was read before. */
-  #withoutKnown(entries: LogEntry[]): LogEntry[] {
+  #withoutKnown(items: LogEntry[]): LogEntry[] {
     this.#isFirst = false;
+    const entries = splitRuns(items);
     const [first, known] = [parseCursor(entries[0]?.cursor ?? ''), parseCursor(this.#cursor)];
     return first !== undefined && known !== undefined && sameEntry(first, known) ? entries.slice(1) : entries;
   }

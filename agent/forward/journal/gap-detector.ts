@@ -15,17 +15,18 @@ export class GapDetector {
 
   /**
    * @param cursor the cursor of the next entry; if the text is not a cursor, no gap is reported
+   * @param count the number of entries, if the entry is the first one of a run
    * @returns the number of entries that are missing between the previous entry and this entry
    */
-  missingBefore(cursor: string): number {
+  missingBefore(cursor: string, count = 1): number {
     if (this.#expected !== '' && cursor.startsWith(this.#expected)) {
-      this.#expect(this.#source, this.#next + 1);
+      this.#expect(this.#source, this.#next + count);
       return 0;
     }
     const source = cursor.slice(0, 34);
     const sequence = parseInt(cursor.slice(37, cursor.indexOf(';', 37)), 16);
     const missing = source === this.#source && sequence > this.#next ? sequence - this.#next : 0;
-    this.#expect(source, sequence + 1);
+    this.#expect(source, sequence + count);
     return missing;
   }
 

@@ -13,6 +13,7 @@ import { ExportParser } from './export-parser.ts';
 import { syslogFields } from './field-filter.ts';
 import { SeekRecovery } from './seek-recovery.ts';
 import { StallDetector } from './stall-detector.ts';
+import { splitRuns } from './text-entries.ts';
 
 const longestPause = 30_000;
 
@@ -118,7 +119,7 @@ export class JournalReader implements Reader {
 
   /** Restarts at the cursor of the boot's first entry. The previous stream is used only to find this cursor. */
   #startAtFirst(entries: LogEntry[]): void {
-    const first = entries.find(({ cursor }) => cursor !== '')?.cursor;
+    const first = splitRuns(entries).find(({ cursor }) => cursor !== '')?.cursor;
     if (first === undefined) return;
     this.stop();
     this.#start = { at: 'cursor', cursor: first };
@@ -142,7 +143,7 @@ export class JournalReader implements Reader {
   /** Drops the known entry. Stops searching for it at the first entry with a different monotonic timestamp. */
   #withoutKnown(entries: LogEntry[]): LogEntry[] {
     const known = this.#known;
-    return entries.filter((entry) => {
+    return splitRuns(entries).filter((entry) => {
       const cursor = this.#known === undefined ? undefined : parseCursor(entry.cursor);
       if (cursor === undefined || known === undefined) return true;
       const same = sameEntry(cursor, known);

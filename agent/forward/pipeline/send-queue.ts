@@ -54,16 +54,24 @@ export class SendQueue {
     for (;;) {
       if (this.#closed || this.waiting === 0) return;
       const allowed = window - this.#unacknowledged.length - checkpoint.unsaved;
-      const count = Math.min(this.waiting, transport.capacity(), allowed, quarantine.batchLimit);
-      if (count < 1) return;
-      const batch =
-        count === this.#queue.length ? this.#queue : this.#queue.slice(this.#sent, this.#sent + count);
-      this.#sent += count;
+      const batch = this.#next(Math.min(transport.capacity(), allowed, quarantine.batchLimit));
+      if (batch.length === 0) return;
+      this.#sent += batch.length;
       if (this.waiting === 0) this.waitingBytes = 0;
       else for (const { text } of batch) this.waitingBytes -= text.length;
       this.#unacknowledged.add(batch);
-      transport.send(batch);
+      transport.send(batch, quarantine.batchLimit < Number.POSITIVE_INFINITY);
     }
+  }
+
+  /** Returns the next messages. @param limit their maximum number, to which a run contributes the number of its entries */
+  #next(limit: number): OutgoingMessage[] {
+    let [end, rest] = [this.#sent, limit];
+    for (; end < this.#queue.length; end += 1) {
+      rest -= this.#queue[end]?.count ?? 1;
+      if (rest < 0) break;
+    }
+    return end - this.#sent === this.#queue.length ? this.#queue : this.#queue.slice(this.#sent, end);
   }
 
   /**

@@ -1,5 +1,6 @@
 import type { Encoder, OutgoingMessage } from '../encode/encoder.ts';
 import { GapDetector, suppressedCount, suppressionId } from '../journal/gap-detector.ts';
+import { splitRuns } from '../journal/text-entries.ts';
 import { forEachLine } from '../encode/file-lines.ts';
 import {
   type CreateFileReader,
@@ -124,11 +125,14 @@ export class Session {
     const quarantine = this.#quarantine;
     const { active } = quarantine;
     let out: OutgoingMessage[] = [];
-    for (const entry of entries) {
-      const { kind, cursor, text, cut } = entry;
+    for (const entry of this.#divided(entries)) {
+      const { kind, cursor, text, cut, run } = entry;
       const within = this.#withinEntry;
       if (!within && cursor !== '') {
-        const missing = this.#gaps.missingBefore(cursor);
+        const missing =
+          run === undefined
+            ? this.#gaps.missingBefore(cursor)
+            : this.#gaps.missingBefore(run.first, run.count);
         if (missing > 0) this.#reportMissing(missing, cursor, out);
         if (active && quarantine.isSuspect(cursor))
           encoder.encodeNotice(`The server has refused the journal entry ${cursor}: last attempt`, out);
@@ -139,7 +143,8 @@ export class Session {
         if (skipped) this.#replaceRefused(cursor, refusedText(cursor), out);
         else encoder.encode(entry, out);
         if (cut > 0) this.#pending.add('cut', 1, cursor);
-        if (text.includes(suppressionId)) this.#pending.add('suppressed', suppressedCount(text), cursor);
+        if (run === undefined && text.includes(suppressionId))
+          this.#pending.add('suppressed', suppressedCount(text), cursor);
       } else if (kind === 'piece') {
         if (!skipped) out.push({ text, cursor: '', continues: true });
       } else if (within) {
@@ -154,6 +159,16 @@ export class Session {
     }
     this.#queue.add(out);
     this.#advance();
+  }
+
+  /** Splits the runs if the server may refuse one of their entries, or if an entry is a report of suppressed messages. */
+  #divided(entries: LogEntry[]): LogEntry[] {
+    const { active, batchLimit } = this.#quarantine;
+    const single =
+      active ||
+      batchLimit < Number.POSITIVE_INFINITY ||
+      entries.some(({ run, text }) => run !== undefined && text.includes(suppressionId));
+    return single ? splitRuns(entries) : entries;
   }
 
   #takeLines(chunk: LineChunk): void {

@@ -8,8 +8,10 @@ import type { OutgoingMessage } from '../encode/encoder.ts';
  */
 interface Batch {
   cursors: string[];
+  sparse: boolean;
   /** In sparse mode, the number of entries that the batch completes. */
   entries: number;
+  /** The number of messages, to which a run contributes the number of its entries. */
   count: number;
   acknowledged: number;
 }
@@ -18,10 +20,13 @@ interface Batch {
 export class Unacknowledged {
   readonly #sparse: boolean;
   readonly #batches: Batch[] = [];
-  /** The number of unacknowledged messages. */
+  /** The number of unacknowledged messages, to which a run contributes the number of its entries. */
   length = 0;
 
-  /** @param sparse keeps only the last cursors of each batch, for protocols with very many unacknowledged messages */
+  /**
+   * @param sparse keeps only the last cursors of each batch, for protocols with very many unacknowledged messages. A
+   *   batch that contains a run is always sparse.
+   */
   constructor(sparse: boolean) {
     this.#sparse = sparse;
   }
@@ -32,15 +37,16 @@ export class Unacknowledged {
    */
   add(batch: OutgoingMessage[]): void {
     const all: string[] = [];
-    let entries = 0;
-    for (const { cursor } of batch) {
+    let [entries, count] = [0, batch.length];
+    for (const { cursor, count: grouped = 1 } of batch) {
       all.push(cursor);
-      if (cursor !== '') entries += 1;
+      if (cursor !== '') entries += grouped;
+      count += grouped - 1;
     }
-    const cursors = this.#sparse ? lastCursors(all).map(ownCopy) : all.join('\n').split('\n');
-    if (!this.#sparse) entries = 0;
-    this.#batches.push({ cursors, entries, count: batch.length, acknowledged: 0 });
-    this.length += batch.length;
+    const sparse = this.#sparse || count > batch.length;
+    const cursors = sparse ? lastCursors(all).map(ownCopy) : all.join('\n').split('\n');
+    this.#batches.push({ cursors, sparse, entries: sparse ? entries : 0, count, acknowledged: 0 });
+    this.length += count;
   }
 
   /**
@@ -55,10 +61,10 @@ export class Unacknowledged {
       if (batch === undefined) break;
       const part = Math.min(rest, batch.count - batch.acknowledged);
       const cursors = this.#completed(batch, part);
-      if (!this.#sparse) for (const each of cursors) entries += each === '' ? 0 : 1;
+      if (!batch.sparse) for (const each of cursors) entries += each === '' ? 0 : 1;
       completed.push(cursors);
       batch.acknowledged += part;
-      if (this.#sparse && batch.acknowledged === batch.count) entries += batch.entries;
+      if (batch.sparse && batch.acknowledged === batch.count) entries += batch.entries;
       rest -= part;
       if (batch.acknowledged === batch.count) this.#batches.shift();
     }
@@ -69,21 +75,31 @@ export class Unacknowledged {
     };
   }
 
-  /** Returns the cursors of the messages from index `first`; '' for a message that completes no entry. */
+  /**
+   * Returns the cursors of the messages from index `first`; '' for a message that completes no entry. Instead of the
+   * cursor of a message in a sparse batch, it returns a cursor of the batch.
+   */
   cursors(first: number): string[] {
     return this.#batches
-      .flatMap(({ cursors, acknowledged }) => (this.#sparse ? cursors : cursors.slice(acknowledged)))
+      .flatMap(({ cursors, sparse, count, acknowledged }) =>
+        sparse ? new Array<string>(count - acknowledged).fill(cursors[0] ?? '') : cursors.slice(acknowledged),
+      )
       .slice(first);
   }
 
   /** The number of unacknowledged entries. */
   get entries(): number {
-    if (!this.#sparse) return this.cursors(0).filter((cursor) => cursor !== '').length;
-    return this.#batches.reduce((sum, { entries }) => sum + entries, 0);
+    const single = this.#batches
+      .filter(({ sparse }) => !sparse)
+      .flatMap(({ cursors, acknowledged }) => cursors.slice(acknowledged));
+    return this.#batches.reduce(
+      (sum, { entries }) => sum + entries,
+      single.filter((cursor) => cursor !== '').length,
+    );
   }
 
-  #completed({ cursors, count, acknowledged }: Batch, part: number): string[] {
-    if (!this.#sparse) return cursors.slice(acknowledged, acknowledged + part);
+  #completed({ cursors, sparse, count, acknowledged }: Batch, part: number): string[] {
+    if (!sparse) return cursors.slice(acknowledged, acknowledged + part);
     return acknowledged + part === count ? cursors : [];
   }
 }

@@ -1,4 +1,4 @@
-import { type KeyObject, X509Certificate, createPrivateKey } from 'node:crypto';
+import { type KeyObject, X509Certificate, constants, createPrivateKey } from 'node:crypto';
 import tls from 'node:tls';
 import { type Config, isFingerprint } from '../../config/config.ts';
 import { HostError, errorMessage } from '../../lib/errors.ts';
@@ -45,6 +45,22 @@ function notPem(file: string): Error {
   return new Error(`${file}: no certificate in PEM form (-----BEGIN CERTIFICATE-----)`);
 }
 
+/**
+ * The ciphers that are offered, in OpenSSL's names: those of TLS 1.3, and for TLS 1.2 only those with forward secrecy and
+ * authenticated encryption (RFC 9325, section 4.2). The servers of RHEL 7 support them.
+ */
+export const ciphers = [
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'TLS_AES_128_GCM_SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+];
+
 /** The paths of the CA bundle on Red Hat and on Debian systems. */
 const bundles = ['/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/certs/ca-certificates.crt'];
 
@@ -58,6 +74,8 @@ export function tlsOptions(reader: SystemReader, config: TlsConfig, host: string
   const name = expectedName(config, host);
   return {
     minVersion: 'TLSv1.2',
+    ciphers: ciphers.join(':'),
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ca: authorities(reader, config),
     ...(FORWARD_CERT === '' ? {} : { cert: readBytes(reader, FORWARD_CERT) }),
     ...(FORWARD_KEY === '' ? {} : { key: readBytes(reader, FORWARD_KEY) }),

@@ -7,8 +7,12 @@ import type { TlsConfig } from './tls.ts';
 export interface Transport {
   /** Returns how many messages can be sent now. */
   capacity(): number;
-  /** Sends messages in order. Their number must not exceed `capacity()`. */
-  send(messages: OutgoingMessage[]): void;
+  /**
+   * Sends messages in order. Their number must not exceed `capacity()`.
+   * @param separate whether these messages must be accepted or refused separately from later ones, if the protocol
+   *   acknowledges several messages together
+   */
+  send(messages: OutgoingMessage[], separate: boolean): void;
   listen(events: TransportEvents): void;
   /** Ends the session with the server within two seconds. Every message must have been acknowledged before the call. */
   close(): Promise<void>;

@@ -53,10 +53,14 @@ function reasonToRefuse({ reader, mounts, disks }: Snapshot): string | null {
   const root = mounts.serving('/');
   const readOnlyDisk = disks.find(({ holds, readOnly }) => holds.includes('/') && readOnly);
   const record = reader.readRecord(bootEnvFile, 'root', 65536);
-  const isSealedBoot = record !== undefined && parseBootEnv(decodeBytes(record)).mode === 'sealed';
+  const boot = record === undefined ? undefined : parseBootEnv(decodeBytes(record));
+  const isSealedBoot = boot?.mode === 'sealed';
   const remedy = 'Shut it down, make the disk writable on the host, start the guest, and run prepare then';
   if (readOnlyDisk !== undefined) {
     return `This guest is sealed: disk ${readOnlyDisk.name} is read-only. ${remedy}.`;
+  }
+  if (isSealedBoot && boot.rehearsal !== undefined) {
+    return 'This boot is a rehearsal, in which nothing is changed: the plan is shown when it has ended.';
   }
   if (isSealedBoot) return `This is a sealed boot (${bootEnvFile}). ${remedy}.`;
   if (root === undefined) return 'No mount serves /.';

@@ -1,5 +1,17 @@
 /** The steps of `prepare`, in the order in which they are carried out. */
-export const stepIds = ['home', 'tmp', 'mtab', 'fstab', 'etc', 'var', 'audit', 'initramfs', 'boot'] as const;
+export const stepIds = [
+  'home',
+  'tmp',
+  'mtab',
+  'fstab',
+  'etc',
+  'var',
+  'audit',
+  'writes',
+  'exec',
+  'initramfs',
+  'boot',
+] as const;
 export type StepId = (typeof stepIds)[number];
 
 /** One step of a plan. Planners only read and executors only act; they depend on this type, not on each other. */
@@ -14,6 +26,61 @@ export interface Step {
   why: string[];
   /** The actions, in order; empty unless the state is `needed`. */
   actions: Action[];
+  /** The findings of the step `writes` as data, for --json. */
+  writes?: WriteGroup[];
+  /** The findings of the step `exec` as data, for --json. */
+  exec?: ExecFindings;
+}
+
+/** What MOUNT_OPTIONS can restrict, and what conflicts with it (agent/prepare/steps/exec/). */
+export interface ExecFindings {
+  /** The paths to which a sealed boot can add mount options, with the options that it can add. */
+  targets: { target: string; options: string[] }[];
+  conflicts: Conflict[];
+  /** The strictest value of MOUNT_OPTIONS that breaks nothing; null if the search was incomplete. */
+  proposal: string | null;
+}
+
+/** A file that a mount option would make unusable, and its user. */
+export interface Conflict {
+  option: 'noexec' | 'nosuid' | 'nodev';
+  /** The target of MOUNT_OPTIONS that contains the file. */
+  target: string;
+  /** One character per byte (latin1), like `by`. */
+  file: string;
+  /** A process, "agentd (812)", or a file that names the file: "/etc/cron.d/agent". Empty if the file only exists. */
+  by: string;
+}
+
+/** Changes of the system disk by one program, or in one directory if the program is unknown (agent/prepare/steps/writes/). */
+export interface WriteGroup {
+  /** The id of the known writer (known-writer.ts); null if it is unknown. */
+  writer: string | null;
+  /** The directory of an unknown writer; null for a known writer. */
+  directory: string | null;
+  /** The number of changed paths. */
+  count: number;
+  /** Some of the paths, the last changed first. */
+  paths: string[];
+  /** The time of the last change, ISO 8601; null if a file is only open, or will be written. */
+  newest: string | null;
+  /** The packages that own changed paths. */
+  packages: string[];
+  /** The processes that have a path open for writing now: "rsyslogd (812)". */
+  openBy: string[];
+  /** The processes that run from the directory of an unknown writer; empty if openBy is reason enough for an overlay. */
+  programs: string[];
+  /** Whether the guest is not ready to be sealed until something is done about this group. */
+  blocking: boolean;
+  /** known-writer.ts; `unknown` if nothing is known about the writer; `accepted` if an administrator accepted it. */
+  outcome: 'harmless' | 'maintenance' | 'overlay' | 'persist' | 'change' | 'unknown' | 'accepted';
+  /** What to do. */
+  advice: string;
+  /** Where the behaviour of the writer is documented; null if it is unknown. */
+  source: string | null;
+  /** The items that the group adds to OVERLAY and to PERSIST. */
+  overlay: string[];
+  persist: string[];
 }
 
 /**
@@ -77,6 +144,18 @@ export interface Settings {
   tmpMode: '1777' | '1700' | undefined;
   /** --clean-var: whether logs may be rotated and journals vacuumed. */
   cleanVar: boolean;
+  /** --since: how many days the step `writes` looks back; undefined: until the last boot. */
+  sinceDays: number | undefined;
+  /** --accept: the paths whose changes are accepted, one character per byte (latin1). */
+  acceptPaths: readonly string[];
+  /** --accept changes: changes of unknown origin up to this time are accepted, in seconds since the epoch. */
+  acceptUntil: number | undefined;
+  /** --strict-mounts: whether the step `exec` writes the strictest MOUNT_OPTIONS that breaks nothing. */
+  strictMounts: boolean;
+  /** --close-bypasses: whether the step `exec` writes a file of sysctls that close bypasses of noexec. */
+  closeBypasses: boolean;
+  /** Shows that a planner is still busy, if it takes longer than a second. */
+  progress: (text: string) => void;
 }
 
 export const noSettings: Settings = {
@@ -87,4 +166,10 @@ export const noSettings: Settings = {
   tmpSize: undefined,
   tmpMode: undefined,
   cleanVar: false,
+  sinceDays: undefined,
+  acceptPaths: [],
+  acceptUntil: undefined,
+  strictMounts: false,
+  closeBypasses: false,
+  progress: () => undefined,
 };

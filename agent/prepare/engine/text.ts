@@ -1,7 +1,7 @@
-import { clean, decodeBytes, wrap } from '../../lib/format.ts';
+import { clean, decodeBytes, shortList, wrap } from '../../lib/format.ts';
 import { toJson } from '../../lib/unprintable.ts';
 import { type Paint, painter } from '../../lib/color.ts';
-import { diffLines } from './diff.ts';
+import { diffLines } from '../../lib/diff.ts';
 import { type Plan, isDone } from './plan.ts';
 import { type Action, type Step, stepIds } from './step.ts';
 
@@ -17,9 +17,12 @@ export function planText(plan: Plan, color: boolean): string {
   );
 }
 
-/** Formats a plan as a JSON object: whether every step is done, the reason for a refusal, and the steps (step.ts). */
-export function planJson(plan: Plan): string {
-  return `${toJson(decoded({ schema: 1, ready: isDone(plan), ...plan }), 2)}\n`;
+/**
+ * Formats a plan as a JSON object: whether every step is done, the reason for a refusal, and the steps (step.ts).
+ * @param more further fields
+ */
+export function planJson(plan: Plan, more: object = {}): string {
+  return `${toJson({ ...(decoded({ schema: 1, ready: isDone(plan), ...plan }) as object), ...more }, 2)}\n`;
 }
 
 /** Decodes every text in a value as UTF-8. @param value its texts have one character per byte */
@@ -30,16 +33,28 @@ function decoded(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, decoded(each)]));
 }
 
-/** Formats a plan for `check --ready-to-seal`: whether the guest is ready, and the steps that are not done. */
+/**
+ * Formats a plan for `check --ready-to-seal`: whether the guest is ready, the steps that are not done, and where changes
+ * of unknown origin were found that do not prevent sealing.
+ */
 export function readinessText(plan: Plan): string {
   if (plan.refused !== null) return planText(plan, false);
-  if (isDone(plan)) return 'Ready to seal.\n';
+  if (isDone(plan)) return `Ready to seal.\n${unexplained(plan)}`;
   const open = plan.steps.filter(({ state }) => state !== 'done');
   return [
     'Not ready to seal:',
     ...open.map(({ id, state, why }) => `  ${id}: ${state}: ${clean(decodeBytes(why.join(' ')))}`),
     '',
   ].join('\n');
+}
+
+function unexplained({ steps }: Plan): string {
+  const found = steps
+    .flatMap(({ writes = [] }) => writes)
+    .filter(({ outcome, blocking }) => outcome === 'unknown' && !blocking)
+    .map(({ directory, count }) => `${clean(decodeBytes(directory ?? '/'))} (${count})`);
+  if (found.length === 0) return '';
+  return `Changes of unknown origin, see \`immutafs-agent prepare --only writes\`: ${shortList(found, ', ', 10)}\n`;
 }
 
 const colorOf = { done: 'green', needed: 'yellow', blocked: 'red', 'by hand': 'red' } as const;

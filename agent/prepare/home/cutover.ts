@@ -5,7 +5,7 @@ import type { SystemReader } from '../../system/reader.ts';
 import type { ActionOf, Context, Executor } from '../engine/context.ts';
 import { readMounts } from '../engine/snapshot.ts';
 import { openMigration, stagedIn } from './migration.ts';
-import { homeMount, homeOptions, mountProgram, umountProgram } from './mounting.ts';
+import { homeMount, homeOptions, mountProgram, umountProgram, unstage } from './mounting.ts';
 import { withHome } from './persistence.ts';
 import { type MarkerStore, diskMarker, fileMarker, findStaleMarker } from './progress-marker.ts';
 import { expectUnreachable } from './users.ts';
@@ -47,8 +47,10 @@ export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
  */
 export const clearHomeMarker: Executor<ActionOf<'clear-home-marker'>> = {
   execute: async (context) => {
-    const { staged, oldHome } = await context.shared(openMigration);
-    await (staged?.marker ?? (await staleMarkerStore(context)))?.clear();
+    const { oldHome } = await context.shared(openMigration);
+    // While there is a marker, the next run of an interrupted one comes here and removes the mounts of that run.
+    await unstage(context);
+    await (await findMarkerStore(context))?.clear();
     if (oldHome === undefined) return;
     await expectUnreachable(
       context.reader,
@@ -58,7 +60,7 @@ export const clearHomeMarker: Executor<ActionOf<'clear-home-marker'>> = {
   },
 };
 
-async function staleMarkerStore(context: Context): Promise<MarkerStore | undefined> {
+async function findMarkerStore(context: Context): Promise<MarkerStore | undefined> {
   const home = homeMount(readMounts(context.reader));
   const stale = home && (await findStaleMarker(context.reader, home));
   if (stale === undefined) return undefined;

@@ -55,12 +55,12 @@ export async function openWorkFolder(context: Context): Promise<void> {
 /** Ends the copies and removes the mounts of this run, or of a run that was killed. */
 export async function clearWorkFolder(context: Context): Promise<void> {
   await endCopies(context);
-  for (const folder of [staging, readOnlyView, systemRoot, workFolder]) {
-    for (const { target } of readMounts(context.reader).at(folder)) {
-      await context.runAlways(umountProgram, [target]);
-    }
-  }
+  for (const folder of [staging, readOnlyView, systemRoot, workFolder]) await unmountAll(context, folder);
   await removeReadOnlyView(context);
+}
+
+async function unmountAll({ reader, runAlways }: Context, folder: string): Promise<void> {
+  for (const { target } of readMounts(reader).at(folder)) await runAlways(umountProgram, [target]);
 }
 
 /** Ends the rsync processes of a copy, which continue if the agent is killed. */
@@ -88,6 +88,9 @@ export async function stage(
 ): Promise<void> {
   await context.run(mountProgram, ['-t', type, '-o', homeOptions.join(','), device, staging]);
 }
+
+/** Unmounts the new file system from the folder in which /home was copied to it. */
+export const unstage = (context: Context): Promise<void> => unmountAll(context, staging);
 
 /** Unmounts the new file system and mounts it again, which drops its pages from the page cache. */
 export async function stageAgain(context: Context, volume: { device: string; type: string }): Promise<void> {

@@ -1,12 +1,12 @@
 import { isAuditdRunning } from '../../facts/security/audit-trail.ts';
 import { auditdConf, parseAuditdConf, withSetting } from '../../facts/security/auditd-conf.ts';
-import type { SystemReader } from '../../system/reader.ts';
-import { type Snapshot, namesIfThere } from '../engine/snapshot.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 import { type LogGroupPart, planLogGroup } from './audit/log-group.ts';
 import type { AuditPart } from './audit/part.ts';
 import { readSpaceSettings } from './audit/space-settings.ts';
 import { planAuditSpace } from './audit/space.ts';
+import { isEnabled } from './enabled-units.ts';
 
 /**
  * Plans the step `audit`: the forwarder can read the audit log, and the limits of auditd fit into the overlay on /var.
@@ -16,7 +16,7 @@ export function planAudit(look: Snapshot): Step {
   const done = (why: string): Step => ({ id: 'audit', state: 'done', why: [why], actions: [] });
   const kind = reader.stat(auditdConf)?.kind;
   if (kind === undefined) return done('auditd is not installed.');
-  if (!isEnabled(reader)) return done('auditd.service is not enabled.');
+  if (!isEnabled(reader, 'auditd.service')) return done('auditd.service is not enabled.');
   if (kind !== 'file')
     return byHand([`${auditdConf} is not a regular file, and auditd does not start: replace it by a file.`]);
   const text = reader.read(auditdConf, 1024 * 1024);
@@ -50,13 +50,6 @@ function combine({ reader }: Snapshot, before: string, group: LogGroupPart, spac
 
 function byHand(why: string[]): Step {
   return { id: 'audit', state: 'by hand', why, actions: [] };
-}
-
-/** Whether auditd.service is enabled, that is, linked in a .wants or .requires folder (systemctl(1), enable). */
-function isEnabled(reader: SystemReader): boolean {
-  return namesIfThere(reader, '/etc/systemd/system')
-    .filter((name) => name.endsWith('.wants') || name.endsWith('.requires'))
-    .some((name) => namesIfThere(reader, `/etc/systemd/system/${name}`).includes('auditd.service'));
 }
 
 const signal = ['kill', '--kill-who=main', '--signal=SIGHUP', 'auditd.service'];

@@ -8,12 +8,13 @@ import { cloudInitDisabled } from '../../facts/boot/provisioning.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 import { planKernelArguments } from './kernel-arguments.ts';
+import { findUnkeptPaths } from './persist.ts';
 import { hasFileTypes } from './xfs.ts';
 
 const readonlyRoot = '/etc/sysconfig/readonly-root';
 
-/** Plans the step `boot`: neither the boot nor a crash dump requires a writable disk. */
-export function planBoot(look: Snapshot): Step {
+/** Plans the step `boot`: neither the boot nor a crash dump requires a writable disk, and PERSIST can be kept. */
+export async function planBoot(look: Snapshot): Promise<Step> {
   const { reader } = look;
   const words = splitKernelArguments(reader.read('/proc/cmdline', 65536));
   const conflicting = findConflictingOverlays(reader, words);
@@ -25,6 +26,7 @@ export function planBoot(look: Snapshot): Step {
       .map((source) => `${source} mounts another overlay over the root: remove it.`),
     ...crashDumps(look, words),
     ...ignition(words),
+    ...(await findUnkeptPaths(look)),
   ];
   const kernel = planKernelArguments(look, words);
   manual.push(...kernel.manual);

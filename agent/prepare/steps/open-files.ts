@@ -1,6 +1,6 @@
-import { errorCode } from '../../lib/errors.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import { nameOf, otherProcesses, unlessEnded } from './processes.ts';
 
 /** A file that processes have open for writing. */
 export interface OpenFile {
@@ -19,20 +19,19 @@ const writes = 3;
 /** Finds the files below some folders that processes other than this one have open for writing, the largest first. */
 export function openForWriting(reader: SystemReader, folders: readonly string[]): OpenFile[] {
   const files = new Map<string, OpenFile>();
-  const pids = reader.list('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
-  for (const pid of pids) {
+  for (const pid of otherProcesses(reader)) {
     for (const path of new Set(pathsOf(reader, pid, folders))) {
       const stat = reader.stat(decodeBytes(path));
       if (stat?.kind !== 'file') continue;
       const file = files.get(path) ?? { path, bytes: stat.bytes, who: [] };
-      file.who.push(`${unlessEnded(() => reader.read(`/proc/${pid}/comm`).trim()) ?? 'process'} (${pid})`);
+      file.who.push(nameOf(reader, pid));
       files.set(path, file);
     }
   }
   return [...files.values()].toSorted((a, b) => b.bytes - a.bytes);
 }
 
-function pathsOf(reader: SystemReader, pid: string, folders: readonly string[]): string[] {
+function pathsOf(reader: SystemReader, pid: number, folders: readonly string[]): string[] {
   const names = unlessEnded(() => reader.list(`/proc/${pid}/fd`)) ?? [];
   return names.flatMap((fd) => {
     const path = unlessEnded(() => reader.link(`/proc/${pid}/fd/${fd}`));
@@ -41,14 +40,4 @@ function pathsOf(reader: SystemReader, pid: string, folders: readonly string[]):
     const flags = /^flags:\s*([0-7]+)$/m.exec(info)?.[1] ?? '0';
     return (parseInt(flags, 8) & writes) === 0 ? [] : [path];
   });
-}
-
-/** Calls `read`. @returns undefined if the process has ended (ENOENT, ESRCH) or must not be inspected (EACCES) */
-function unlessEnded<T>(read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    if (['ENOENT', 'ESRCH', 'EACCES'].includes(errorCode(error))) return undefined;
-    throw error;
-  }
 }

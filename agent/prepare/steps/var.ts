@@ -5,6 +5,7 @@ import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 import { openForWriting } from './open-files.ts';
 import { findOverlayMetadata } from './overlay-metadata.ts';
+import { describeOverlays, planOverlays } from './overlays.ts';
 import { isLayered, layerSize } from './var-layer.ts';
 
 /**
@@ -13,24 +14,27 @@ import { isLayered, layerSize } from './var-layer.ts';
 const mostOfMemory = 0.75;
 
 /**
- * Plans the step `var`, which estimates the memory that the overlay on /var needs. The first write to a file copies the
+ * Plans the step `var`, which verifies OVERLAY and estimates the memory that the overlays on /var and on the paths of
+ * OVERLAY need. The first write to a file copies the
  * whole file into the upper layer, so the estimate is the size of the files that processes have open for writing.
  */
 export async function planVar(look: Snapshot): Promise<Step> {
   const { reader, config, settings } = look;
   const { memory, layer: cap } = layerSize(look);
-  const files = openForWriting(reader, ['/var']);
+  const overlays = planOverlays(look);
+  const files = openForWriting(reader, ['/var', ...overlays.targets]);
   const cost = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const share = Math.ceil((cost / cap) * 100);
   const isFull = share >= parseInt(config.USAGE_WARN, 10);
   const costs = `Files that are open for writing would be copied into memory: ${formatBytes(cost)} of the ${formatBytes(cap)} of VAR_SIZE (${share}%)${files.length === 0 ? '' : `; ${largest(files)}`}.`;
   const problems = [
+    ...overlays.problems,
     ...(cap > memory * mostOfMemory
       ? [
           `VAR_SIZE=${config.VAR_SIZE} is more than three quarters of the guest's memory (${formatBytes(memory)}): lower it, or give the guest more.`,
         ]
       : []),
-    ...(await storeProblems(look, containerStores(look))),
+    ...(await storeProblems(look, containerStores(look), overlays.targets)),
   ];
   const actions = isFull && settings.cleanVar ? cleaning(reader) : [];
   if (actions.length > 0) {
@@ -41,7 +45,12 @@ export async function planVar(look: Snapshot): Promise<Step> {
     : 'That is too much: use --clean-var, which rotates logs and journals, or raise VAR_SIZE in /etc/immutafs/immutafs.conf.';
   if (isFull) problems.unshift(`${costs} ${advice}`);
   if (problems.length > 0) return { id: 'var', state: 'by hand', why: problems, actions: [] };
-  return { id: 'var', state: 'done', why: [costs, ...packageDatabase(reader)], actions: [] };
+  return {
+    id: 'var',
+    state: 'done',
+    why: [costs, ...packageDatabase(reader), ...describeOverlays(overlays)],
+    actions: [],
+  };
 }
 
 function largest(files: readonly { path: string; bytes: number; who: string[] }[]): string {
@@ -83,12 +92,16 @@ function containerStores(look: Snapshot): string[] {
  * Reports container stores, because the overlay on /var cannot be the upper layer of another overlay (overlayfs.rst)
  * and images are large, and reports metadata of overlayfs.
  */
-async function storeProblems(look: Snapshot, found: readonly string[]): Promise<string[]> {
+async function storeProblems(
+  look: Snapshot,
+  found: readonly string[],
+  others: readonly string[],
+): Promise<string[]> {
   const { reader, mounts } = look;
   const below = mounts.all
     .filter((mount) => isBelow(mount.target, '/var') && mount.type !== 'overlay' && !mounts.hidden.has(mount))
     .map(({ target }) => target);
-  const roots = [...new Set(['/var', ...below])].filter((root) => isLayered(look, root));
+  const roots = [...new Set(['/var', ...below])].filter((root) => isLayered(look, root)).concat(others);
   return [
     ...found.map(
       (store) =>

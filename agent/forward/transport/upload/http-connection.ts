@@ -37,11 +37,9 @@ export class HttpConnection {
     this.#headers = { Host: `${host}:${target.port}`, 'Content-Type': 'application/vnd.fdo.journal' };
   }
 
-  /** @param length the length of the body in bytes; undefined for a chunked body */
-  post(path: string, length: number | undefined, events: HttpEvents): http.ClientRequest {
-    const more = length === undefined ? {} : { 'Content-Length': String(length) };
-    const headers = { ...this.#headers, ...more };
-    const request = http.request({ agent: this.#agent, method: 'POST', path, headers });
+  /** Begins a request. Its body is chunked, except if all of the body is passed to `end`. */
+  post(path: string, events: HttpEvents): http.ClientRequest {
+    const request = http.request({ agent: this.#agent, method: 'POST', path, headers: this.#headers });
     request.on('response', (response) => {
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {

@@ -3,12 +3,16 @@ import type net from 'node:net';
 import { connectMilliseconds, connectSocket } from '../connect.ts';
 import { HttpConnection } from './http-connection.ts';
 import type { OutgoingMessage } from '../../encode/encoder.ts';
+import { runEntries } from '../../reader.ts';
 import type { Target } from '../target.ts';
 import { type ConnectOptions, RefusedError, type Transport, type TransportEvents } from '../transport.ts';
 
 const path = '/upload';
-/** The maximum number of entries in a request. */
+/** A request with at least this number of entries ends. The last item that is added to it may be a run. */
 const batchEntries = 2048;
+const maximumEntries = batchEntries + runEntries;
+/** How long a request stays open for further entries, because the server acknowledges only a complete request. */
+const openMilliseconds = 20;
 export const uploadWindow = 2 * batchEntries;
 const progressMilliseconds = 60_000;
 /** The status codes that refuse entries. systemd 219 responds with 413 and 422, systemd 257 with 417. */
@@ -39,8 +43,14 @@ class UploadTransport implements Transport {
   #request: http.ClientRequest | undefined;
   /** The number of messages in the current request. */
   #sent = 0;
-  /** Whether the request continues with the next message. */
+  /** Whether further messages can be added to the request. */
   #open = false;
+  /** Whether the last message that was sent is a piece of an incomplete entry, so that the request must stay open. */
+  #withinEntry = false;
+  /** Whether the request ends at the next end of an entry. */
+  #due = false;
+  /** The timer that sets `#due`. */
+  #limit: NodeJS.Timeout | undefined;
   /** Whether the server closes the connection after this response, as proxies do after a number of requests. */
   #last = false;
   /** The timeout for the response. It is restarted whenever a part of the request is sent. */
@@ -64,7 +74,7 @@ class UploadTransport implements Transport {
         clearTimeout(timer);
         reject(error);
       };
-      this.#http.post(path, 0, { responded, failed }).end();
+      this.#http.post(path, { responded, failed }).end();
     });
     if (status !== 202 && !refusalStatuses.has(status))
       throw new Error(`the server responds with ${status} to POST ${path}`);
@@ -78,19 +88,20 @@ class UploadTransport implements Transport {
 
   capacity(): number {
     if (this.#failure !== undefined || this.#last) return 0;
-    if (this.#request === undefined) return batchEntries;
-    return this.#open && !this.#request.writableNeedDrain ? batchEntries - this.#sent : 0;
+    if (this.#request === undefined) return maximumEntries;
+    if (!this.#open || this.#request.writableNeedDrain) return 0;
+    return this.#withinEntry ? maximumEntries : maximumEntries - this.#sent;
   }
 
-  /** Adds the messages to the current request, which stays open until a message completes its entry. */
-  send(messages: OutgoingMessage[]): void {
-    const complete = !messages.at(-1)?.continues;
+  /** Adds the messages to the current request. */
+  send(messages: OutgoingMessage[], separate: boolean): void {
     const body =
       messages.length === 1 ? (messages[0]?.text ?? '') : messages.map(({ text }) => text).join('');
-    this.#request ??= this.#begin(complete ? body.length : undefined);
-    this.#sent += messages.length;
-    this.#open = !complete;
-    if (complete) this.#request.end(body, 'latin1');
+    this.#request ??= this.#begin();
+    for (const { count = 1 } of messages) this.#sent += count;
+    this.#withinEntry = messages.at(-1)?.continues === true;
+    if (separate || this.#sent >= batchEntries) this.#due = true;
+    if (this.#due && !this.#withinEntry) this.#end(body);
     else this.#request.write(body, 'latin1');
     this.#progress?.refresh();
   }
@@ -101,21 +112,32 @@ class UploadTransport implements Transport {
   }
 
   destroy(): void {
-    clearTimeout(this.#progress);
+    this.#clearTimers();
     this.#failure ??= new Error('closed');
     this.#http.destroy();
   }
 
-  /** @param length the length of the body in bytes; undefined for a chunked body */
-  #begin(length: number | undefined): http.ClientRequest {
-    const request = this.#http.post(path, length, {
+  #begin(): http.ClientRequest {
+    const request = this.#http.post(path, {
       responded: (status, last) => this.#responded(status, last),
       failed: (error) => this.#fail(error),
     });
     request.on('drain', () => this.#events?.drained());
     const late = () => this.#fail(new Error(`no response for ${progressMilliseconds / 1000} s`));
     this.#progress = setTimeout(late, progressMilliseconds).unref();
+    this.#open = true;
+    this.#due = false;
+    this.#limit = setTimeout(() => {
+      this.#due = true;
+      if (!this.#withinEntry) this.#end('');
+    }, openMilliseconds);
     return request;
+  }
+
+  #end(body: string): void {
+    clearTimeout(this.#limit);
+    this.#open = false;
+    this.#request?.end(body, 'latin1');
   }
 
   #responded(status: number, last: boolean): void {
@@ -125,8 +147,12 @@ class UploadTransport implements Transport {
       this.#refuse(status);
       return;
     }
+    if (this.#open) {
+      this.#fail(new Error('the server accepts a request that is not complete'));
+      return;
+    }
     const count = this.#sent;
-    clearTimeout(this.#progress);
+    this.#clearTimers();
     this.#request = undefined;
     this.#sent = 0;
     this.#events?.acknowledged(count);
@@ -143,8 +169,13 @@ class UploadTransport implements Transport {
     const suspicious =
       this.#sent > 0 && !(error instanceof RefusedError) && /closed|reset|hang up|EPIPE/i.test(error.message);
     this.#failure = suspicious ? new RefusedError(error.message, 0, this.#sent) : error;
-    clearTimeout(this.#progress);
+    this.#clearTimers();
     this.#http.destroy();
     this.#events?.failed(this.#failure);
+  }
+
+  #clearTimers(): void {
+    clearTimeout(this.#progress);
+    clearTimeout(this.#limit);
   }
 }

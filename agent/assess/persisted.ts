@@ -1,0 +1,95 @@
+import path from 'node:path';
+import { type PersistEntry, nameInStore } from '../facts/boot/persist.ts';
+import type { Facts } from '../facts/facts.ts';
+import type { Mount, MountTable } from '../facts/mounts/mountinfo.ts';
+import { unwrap } from '../facts/observed.ts';
+
+/** Whether a path of PERSIST is kept now. */
+export interface Persisted {
+  path: string;
+  state: 'kept' | 'failed';
+  /** The directory in the store; empty if PERSIST_STORE is empty. */
+  source: string;
+  /** The options of the path in PERSIST. */
+  options: string[];
+  /** Why the path is not kept; for a path that is kept, what the boot corrected, or empty. */
+  reason: string;
+  /** The instruction to fix the problem; empty for a path that is kept. */
+  remedy: string;
+}
+
+/**
+ * Compares the mount table with PERSIST. The records of the boot only explain why a path is not kept.
+ * @returns an empty list in the mode off, in which nothing is kept
+ * @throws HostError if the mounts cannot be read
+ */
+export function findPersisted(
+  { config, persist, mounts }: Pick<Facts, 'config' | 'persist' | 'mounts'>,
+  mode: string,
+): Persisted[] {
+  if (mode === 'off') return [];
+  const store = config.PERSIST_STORE;
+  return persist.map((entry) => {
+    const source = store === '' ? '' : `${store}/${nameInStore(entry.path)}`;
+    return { path: entry.path, source, options: entry.options, ...stateOf(entry, source, mounts) };
+  });
+}
+
+type State = Pick<Persisted, 'state' | 'reason' | 'remedy'>;
+
+function failed(reason: string, remedy: string): State {
+  return { state: 'failed', reason, remedy };
+}
+
+function stateOf(entry: PersistEntry, source: string, mounts: MountTable): State {
+  const mount = mounts.serving(entry.path);
+  if (mount?.target !== entry.path) return notMounted(entry);
+  if (source === '' || !showsSource(mount, source, mounts)) {
+    const { record } = entry;
+    // The boot has found the other mount, too, and has recorded what to do.
+    if ('value' in record && record.value?.state === 'failed') return notMounted(entry);
+    const reason = `${mount.type} (${mount.source}) is mounted there, not ${source || 'a directory of PERSIST_STORE'}`;
+    return failed(reason, 'Find out which process mounted it, and reboot.');
+  }
+  const wanted = mountOptions(entry.options);
+  const lacking = wanted.filter((option) => !mount.options.includes(option));
+  if (lacking.length > 0) {
+    return failed(
+      `mounted without ${lacking.join(',')}`,
+      `Run: mount -o remount,bind,${wanted.join(',')} ${source} ${entry.path}.`,
+    );
+  }
+  const note = 'value' in entry.record ? entry.record.value?.reason : undefined;
+  return { state: 'kept', reason: note ?? '', remedy: '' };
+}
+
+/** Returns the options that the mount of a path must have. */
+function mountOptions(options: readonly string[]): string[] {
+  return ['rw', ...['suid', 'dev', 'exec'].flatMap((each) => (options.includes(each) ? [] : [`no${each}`]))];
+}
+
+/** Whether a mount shows the directory `source` of the file system that serves the path `source`. */
+function showsSource({ device, root }: Mount, source: string, mounts: MountTable): boolean {
+  const below = mounts.serving(source);
+  if (below === undefined || below.target === '/') return false;
+  return device === below.device && root === path.join(below.root, path.relative(below.target, source));
+}
+
+function notMounted({ record: observed }: PersistEntry): State {
+  const record = unwrap(observed);
+  if (record === undefined) {
+    const remedy = "Reboot. If that does not help, see systemctl status 'immutafs-persist*'.";
+    return failed('the boot did not try to keep it', remedy);
+  }
+  switch (record.state) {
+    case 'failed':
+      return failed(record.reason, record.remedy);
+    case 'begun':
+      return failed(
+        'keeping it was begun and not finished',
+        "See journalctl -b -u 'immutafs-persist@*', and reboot.",
+      );
+    case 'kept':
+      return failed('it is no longer mounted', 'Find out why it was unmounted, and reboot.');
+  }
+}

@@ -1,0 +1,98 @@
+import { HostError, errorMessage } from '../lib/errors.ts';
+import { hangSafe } from '../facts/mounts/hang-safe.ts';
+import { type MountTable, isBelow, mountTable } from '../facts/mounts/mountinfo.ts';
+import { openFolder } from '../system/layers/folder.ts';
+import { type XattrReader, xattrReader } from '../system/layers/xattrs.ts';
+import type { SystemReader } from '../system/reader.ts';
+import type { Found } from './change.ts';
+import {
+  type Layers,
+  type WritableLayer,
+  findLayers,
+  readBootRecord,
+  readDefaultMetacopy,
+  whyNoLayer,
+} from './layers.ts';
+import { walkHomes, walkRun } from './places.ts';
+import type { Selection } from './selection.ts';
+import type { OpenLayer } from './walk/place.ts';
+import { walkLayer } from './walk/walk.ts';
+
+/** The layers of this guest, ready to be compared. */
+export interface Comparison extends Layers {
+  mounts: MountTable;
+  /** Why there is no layer by intent (maintenance mode); undefined if there are layers. */
+  noLayer: string | undefined;
+  /**
+   * Compares every layer, and the places in /run and the home directories from which programs are started.
+   * @param report receives each difference, and the open layer if the file is in a layer
+   * @throws Error if nothing can be compared
+   */
+  run(selected: Selection, report: (found: Found, layer?: OpenLayer) => void | Promise<void>): Promise<void>;
+}
+
+const mountinfoLimit = 64 * 1024 * 1024;
+
+/** @throws HostError if the mounts cannot be read, or if there is no layer and none of the intended reasons for it */
+export function compareLayers(reader: SystemReader): Comparison {
+  const mounts = mountTable(reader.read('/proc/self/mountinfo', mountinfoLimit));
+  const bootEnv = readBootRecord(reader);
+  const found = findLayers(mounts, bootEnv, readDefaultMetacopy(reader));
+  return {
+    ...found,
+    mounts,
+    noLayer: found.layers.length > 0 ? undefined : whyNoLayer(bootEnv),
+    run: (selected, report) => compareAll(reader, mounts, found.layers, selected, report),
+  };
+}
+
+async function compareAll(
+  reader: SystemReader,
+  mounts: MountTable,
+  layers: readonly WritableLayer[],
+  selected: Selection,
+  report: (found: Found, layer?: OpenLayer) => void | Promise<void>,
+): Promise<void> {
+  const xattrs = xattrReader();
+  try {
+    await walkRun(xattrs, selected, report);
+    for (const layer of layers) {
+      if (selected.leadsTo(bytesOf(layer.target))) await compareLayer(layer, xattrs, selected, report);
+    }
+    const isCompared = (path: string) => layers.some(({ target }) => isBelow(path, target));
+    const booted = reader.now().getTime() - reader.environment().seconds * 1000;
+    await walkHomes(hangSafe(reader, mounts), booted, isCompared, selected, report);
+  } finally {
+    xattrs.close();
+  }
+}
+
+async function compareLayer(
+  { target, upper, lower, metacopy, problems, reachable }: WritableLayer,
+  xattrs: XattrReader,
+  selected: Selection,
+  report: (found: Found, layer?: OpenLayer) => void | Promise<void>,
+): Promise<void> {
+  const path = bytesOf(target);
+  for (const error of problems) await report({ path, layer: path, error });
+  if (!reachable) return;
+  const opened: OpenLayer[] = [];
+  try {
+    const own = openFolder(upper);
+    const layer = { target: path, upper: own, lower: undefined, metacopy };
+    opened.push(layer);
+    const whole = { ...layer, lower: openFolder(lower) };
+    opened.push(whole);
+    await walkLayer(whole, xattrs, selected, (found) => report(found, whole));
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
+    await report({ path, layer: path, error: errorMessage(error) });
+  } finally {
+    for (const each of opened) (each.lower ?? each.upper).close();
+  }
+}
+
+/** Returns text of mountinfo as bytes, one character per byte (latin1). */
+function bytesOf(text: string): string {
+  return Buffer.from(text).toString('latin1');
+}

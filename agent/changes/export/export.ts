@@ -1,0 +1,194 @@
+import { HostError, UsageError, errorMessage } from '../../lib/errors.ts';
+import { decodeBytes, formatBytes } from '../../lib/format.ts';
+import { toJson } from '../../lib/unprintable.ts';
+import { readIdentity } from '../../facts/identity.ts';
+import { type ExportTarget, createExportFile, standardOutput } from '../../system/layers/export-file.ts';
+import { exportJournal } from '../../system/layers/journal-export.ts';
+import { type TarWriter, memberOverhead, tarWriter } from '../../system/layers/tar-writer.ts';
+import { xattrReader } from '../../system/layers/xattrs.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { type Found, isUnknown } from '../change.ts';
+import type { Comparison } from '../changes.ts';
+import { ignoredByDefault, ignores } from '../ignore.ts';
+import { jsonLine, unknownObject } from '../json.ts';
+import type { Selection } from '../selection.ts';
+import type { OpenLayer } from '../walk/place.ts';
+import { type FileExporter, fileExporter } from './files.ts';
+import { type Part, partsWriter } from './parts.ts';
+import { writeProcesses } from './processes.ts';
+
+export interface ExportOptions {
+  /** A path, or - for the standard output. */
+  file: string;
+  /** A number with K, M, G or T. */
+  maxSize?: string;
+  /** Whether the standard output is a terminal. */
+  terminal: boolean;
+}
+
+const defaultSize = '1G';
+
+/**
+ * Writes the evidence of this boot to a tar file: what is in RAM and would be lost at a reboot. First what changes most,
+ * the processes and mounts; then the changed files, except logs and caches; the journal; and logs and caches at last, so
+ * that they are what is left out if the size is limited.
+ * @param warn receives what is not in the export
+ * @returns whether the export is complete
+ * @throws HostError if the file cannot be written; it is then removed
+ */
+export async function exportChanges(
+  reader: SystemReader,
+  comparison: Comparison,
+  selected: Selection,
+  warn: (text: string) => void,
+  { file, maxSize = defaultSize, terminal }: ExportOptions,
+): Promise<boolean> {
+  const limit = parseSize(maxSize);
+  if (file === '-' && terminal) throw new UsageError('--export -: a tar file is not written to a terminal');
+  if (file !== '-' && !file.startsWith('/'))
+    throw new UsageError(`--export ${file}: the path must be absolute`);
+  const target = file === '-' ? standardOutput() : createExportFile(file);
+  const tar = tarWriter(target);
+  try {
+    const isComplete = await writeAll(reader, comparison, selected, warn, tar, limit);
+    target.finish();
+    return isComplete;
+  } catch (error) {
+    abandon(tar, target);
+    if (error instanceof HostError && file !== '-')
+      throw new HostError(`the export failed and was removed: ${error.message}`, error.code);
+    throw error;
+  }
+}
+
+function abandon(tar: TarWriter, target: ExportTarget): void {
+  tar.destroy();
+  target.abandon();
+}
+
+/** Parses a size: "500M". @throws UsageError */
+export function parseSize(text: string): number {
+  const [, digits = '', unit = ''] = /^(\d{1,9})([KMGT])$/.exec(text) ?? [];
+  if (digits === '')
+    throw new UsageError(`--max-size ${text}: must be a number with K, M, G or T, such as 500M`);
+  return Number(digits) * 1024 ** ('KMGT'.indexOf(unit) + 1);
+}
+
+async function writeAll(
+  reader: SystemReader,
+  comparison: Comparison,
+  selected: Selection,
+  warn: (text: string) => void,
+  tar: TarWriter,
+  limit: number,
+): Promise<boolean> {
+  const now = () => reader.now();
+  const begun = now().toISOString();
+  const problems: string[] = [];
+  const problem = (text: string) => {
+    problems.push(text);
+    warn(text);
+  };
+  const processes = await writeProcesses(reader, tar, problem);
+  const texts = await writeTexts(reader, tar, problem);
+  const manifest = partsWriter(tar, 'manifest', 'ndjson', now);
+  const xattrs = xattrReader();
+  const room = () => limit - tar.bytes - manifest.waiting - reserve;
+  const files = fileExporter(tar, xattrs, room, (line) => manifest.add(Buffer.from(jsonLine(line))));
+  try {
+    const isNoise = ignores(ignoredByDefault);
+    await comparison.run(
+      selected,
+      passOf(files, (path) => !isNoise(path), problem, manifest.add),
+    );
+    const journal = await writeJournal(tar, room, problem, now);
+    await comparison.run(selected, passOf(files, isNoise, undefined, undefined));
+    if (files.omitted.count > 0) problem(omittedText(files, limit));
+    const summary = {
+      format: 1,
+      host: readIdentity(reader),
+      begun,
+      ended: now().toISOString(),
+      layers: comparison.layers.map(({ target, upper, lower }) => ({ target, upper, lower })),
+      notes: comparison.notes,
+      problems: [...comparison.problems, ...problems],
+      changes: files.count,
+      bytes: files.bytes,
+      omitted: files.omitted,
+      texts,
+      ...{ processes, journal, manifest: await manifest.end() },
+    };
+    await tar.addText('manifest.json', `${toJson(summary, 2)}\n`, now());
+    await tar.end();
+    return problems.length === 0;
+  } finally {
+    xattrs.close();
+  }
+}
+
+/** The bytes that are kept for manifest.json. */
+const reserve = 256 * 1024;
+
+function omittedText({ omitted }: FileExporter, limit: number): string {
+  return `${omitted.count} changed files (${formatBytes(omitted.bytes)}) are not in the export, because it would be larger than ${formatBytes(limit)}: raise --max-size, or name paths`;
+}
+
+/** Exports the changes at the paths for which `isWanted` returns true. Only one of the passes reports errors. */
+function passOf(
+  files: FileExporter,
+  isWanted: (path: string) => boolean,
+  problem: ((text: string) => void) | undefined,
+  addLine: ((line: Buffer) => Promise<void>) | undefined,
+): (found: Found, layer?: OpenLayer) => Promise<void> {
+  return async (found, layer) => {
+    if (isUnknown(found)) {
+      problem?.(`${decodeBytes(found.path)}: ${decodeBytes(found.error)}`);
+      await addLine?.(Buffer.from(jsonLine(unknownObject(found))));
+    } else if (isWanted(found.path)) {
+      const error = await files.add(found, layer);
+      if (error !== undefined) problem?.(`${decodeBytes(found.path)}: ${decodeBytes(error)}`);
+    }
+  };
+}
+
+async function writeTexts(
+  reader: SystemReader,
+  tar: TarWriter,
+  problem: (text: string) => void,
+): Promise<Part[]> {
+  const parts: Part[] = [];
+  for (const file of ['/proc/self/mountinfo', '/run/immutafs/boot.env', '/run/immutafs/report.json']) {
+    const member = file.slice(file.lastIndexOf('/') + 1);
+    try {
+      const text = reader.readIfPresent(file, 64 * 1024 * 1024);
+      if (text === undefined) continue;
+      parts.push({ member, sha256: await tar.addText(member, Buffer.from(text, 'latin1'), reader.now()) });
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      problem(errorMessage(error));
+    }
+  }
+  return parts;
+}
+
+async function writeJournal(
+  tar: TarWriter,
+  room: () => number,
+  problem: (text: string) => void,
+  now: () => Date,
+): Promise<Part[]> {
+  const parts = partsWriter(tar, 'journal', 'export', now);
+  try {
+    for await (const chunk of exportJournal()) {
+      if (parts.waiting + chunk.length + memberOverhead > room()) {
+        problem('the journal in the export is incomplete, because of --max-size');
+        break;
+      }
+      await parts.add(chunk);
+    }
+  } catch (error) {
+    if (!(error instanceof HostError) || error.code === 'ENOSPC') throw error;
+    problem(errorMessage(error));
+  }
+  return parts.end();
+}

@@ -1,0 +1,172 @@
+import { HostError } from '../lib/errors.ts';
+import { decodeBytes } from '../lib/format.ts';
+import { type BootEnv, bootEnvFile, parseBootEnv } from '../facts/boot/boot-env.ts';
+import { layersOf } from '../facts/boot/layers.ts';
+import { type Mount, type MountTable, isBelow } from '../facts/mounts/mountinfo.ts';
+import { type Observed, observe } from '../facts/observed.ts';
+import type { SystemReader } from '../system/reader.ts';
+
+/** A writable layer over a folder of the sealed disk. */
+export interface WritableLayer {
+  /** The mount point of the overlay. */
+  target: string;
+  upper: string;
+  lower: string;
+  metacopy: boolean;
+  /** Mounts that hide the layer or a part of it. */
+  problems: string[];
+  /** Whether the lower layer can be reached; if not, there is nothing to compare with. */
+  reachable: boolean;
+}
+
+export interface Layers {
+  layers: WritableLayer[];
+  /** Why it is not certain that these are all layers. */
+  problems: string[];
+  /** Overlays that are no layer over the sealed disk. */
+  notes: string[];
+}
+
+/** Reads boot.env. @returns undefined if the boot left none; the error for a malformed file */
+export function readBootRecord(reader: SystemReader): Observed<BootEnv | undefined> {
+  return observe(() => {
+    const text = reader.readRecord(bootEnvFile, 'root', 65536);
+    return text === undefined ? undefined : parseBootEnv(decodeBytes(text));
+  });
+}
+
+/**
+ * Lists the overlays with one lower layer that are mounted now, and those that boot.env records, because a process can
+ * have unmounted an overlay. An overlay with several lower layers belongs to a container, of which the sealed disk has no
+ * counterpart.
+ * @param defaultMetacopy the kernel's default of the mount option metacopy
+ */
+export function findLayers(
+  mounts: MountTable,
+  bootEnv: Observed<BootEnv | undefined>,
+  defaultMetacopy: boolean,
+): Layers {
+  const layers = new Map<string, WritableLayer>();
+  const notes: string[] = [];
+  for (const [upper, mount] of overlays(mounts)) {
+    const lower = lowersOf(mount);
+    const [only] = lower;
+    if (lower.length === 1 && only !== undefined)
+      layers.set(upper, {
+        ...{ target: mount.target, upper, lower: only, metacopy: metacopyOf(mount, defaultMetacopy) },
+        ...reach(mounts, upper, only),
+      });
+    else
+      notes.push(
+        `${mount.target}: not compared, because its overlay has ${lower.length} lower layers, as those of containers have; its upper layer is ${upper}`,
+      );
+  }
+  const recorded = 'value' in bootEnv ? layersOf(bootEnv.value) : [];
+  for (const { target, state, lower, upper } of recorded) {
+    if (state !== 'overlay' || layers.has(upper)) continue;
+    layers.set(upper, { target, upper, lower, metacopy: defaultMetacopy, ...reach(mounts, upper, lower) });
+    notes.push(
+      `${target}: the boot mounted an overlay here, which is not mounted now; its layer ${upper} is compared`,
+    );
+  }
+  const sorted = [...layers.values()].sort((a, b) => (a.target < b.target ? -1 : 1));
+  return { layers: sorted, problems: 'error' in bootEnv ? [`${bootEnvFile}: ${bootEnv.error}`] : [], notes };
+}
+
+/** Maps each upper layer to the mount of its overlay: the whole overlay rather than a bind mount of a part. */
+function overlays(mounts: MountTable): Map<string, Mount> {
+  const found = new Map<string, Mount>();
+  for (const mount of mounts.all) {
+    const upper = mount.type === 'overlay' ? optionOf(mount, 'upperdir') : undefined;
+    if (upper === undefined) continue;
+    const known = found.get(upper);
+    if (known === undefined || (known.root !== '/' && mount.root === '/')) found.set(upper, mount);
+  }
+  return found;
+}
+
+function optionOf({ superOptions }: Mount, name: string): string | undefined {
+  const option = superOptions.find((each) => each.startsWith(`${name}=`));
+  return option?.slice(name.length + 1).replace(/\\(.)/gs, '$1');
+}
+
+/** The lower layers, separated by colons, or each in an option of its own since Linux 6.8 (overlayfs.rst). */
+function lowersOf({ superOptions }: Mount): string[] {
+  return superOptions.flatMap((option) => {
+    const [, folders] = /^(?:lowerdir\+?|datadir\+)=(.*)$/s.exec(option) ?? [];
+    return (folders ?? '')
+      .split(/(?<!\\):/)
+      .filter((each) => each !== '')
+      .map((each) => each.replace(/\\(.)/gs, '$1'));
+  });
+}
+
+function metacopyOf({ superOptions }: Mount, byDefault: boolean): boolean {
+  if (superOptions.includes('metacopy=on')) return true;
+  return byDefault && !superOptions.includes('metacopy=off');
+}
+
+/**
+ * Finds mounts that hide a layer or a part of it, as root can make them. The walk then sees what was mounted, and not what
+ * the overlay uses.
+ */
+function reach(
+  mounts: MountTable,
+  upper: string,
+  lower: string,
+): Pick<WritableLayer, 'problems' | 'reachable'> {
+  const serving = mounts.serving(lower);
+  if (serving?.type === 'overlay' && optionOf(serving, 'upperdir') === upper) {
+    const problem = `${lower}: the overlay is mounted over its own lower layer and hides it, so nothing can be compared`;
+    return { problems: [problem], reachable: false };
+  }
+  const problems = [
+    ...hiddenAt(mounts, upper, (target) => target === tmpfs || !isBelow(upper, tmpfs)),
+    // An upper layer cannot be a mount point, because it shares a mount with the work directory (overlayfs.rst).
+    ...(mounts.at(upper).length > 0
+      ? [`${upper}: a file system is mounted over the layer and hides it`]
+      : []),
+    ...hiddenAt(mounts, lower, (target) => target.startsWith(agentFolder) || !lower.startsWith(agentFolder)),
+    ...[upper, lower].flatMap((folder) => mountsInside(mounts, folder)),
+  ];
+  return { problems: [...new Set(problems)], reachable: true };
+}
+
+/** The tmpfs with the upper layers, and the folder with the mounts of the lower layers (dracut/layers.sh). */
+const tmpfs = '/run/var';
+const agentFolder = '/run/immutafs/';
+
+/** @param isExpected whether the boot made the mount that serves the folder, by its mount point */
+function hiddenAt(mounts: MountTable, folder: string, isExpected: (target: string) => boolean): string[] {
+  const target = mounts.serving(folder)?.target ?? '/';
+  const isStacked = target !== '/' && mounts.at(target).length > 1;
+  if (!isStacked && isExpected(target)) return [];
+  return [`${folder}: the file system that is mounted at ${target} hides the layer, or may hide it`];
+}
+
+function mountsInside(mounts: MountTable, folder: string): string[] {
+  const inside = mounts.all.filter(({ target }) => target !== folder && isBelow(target, folder));
+  return inside.map(
+    ({ target, type }) => `${target}: ${type} is mounted in a layer and hides the content of the layer`,
+  );
+}
+
+/** Reads the kernel's default of metacopy; false if the module has no such parameter, as before Linux 4.19. */
+export function readDefaultMetacopy(reader: SystemReader): boolean {
+  return reader.readIfPresent('/sys/module/overlay/parameters/metacopy')?.trim() === 'Y';
+}
+
+/** @throws HostError with the reason why there is no layer, if the guest should have one */
+export function whyNoLayer(bootEnv: Observed<BootEnv | undefined>): string {
+  if ('error' in bootEnv) throw new HostError(`${bootEnvFile}: ${bootEnv.error}`, bootEnv.code);
+  const mode = bootEnv.value?.mode;
+  if (mode === 'maintenance' || mode === 'off') {
+    const why = mode === 'off' ? 'the agent is switched off' : 'maintenance mode';
+    return `No layer to compare (${why}): changes are written to the disk itself. \`rpm -Va\` compares installed packages with the package database.`;
+  }
+  throw new HostError(
+    mode === 'sealed'
+      ? 'no overlay is mounted although this boot is sealed, so nothing can be compared: see immutafs-agent status'
+      : `no overlay is mounted and ${bootEnvFile} does not exist, so nothing can be compared: see immutafs-agent status`,
+  );
+}

@@ -1,0 +1,111 @@
+import { HostError, errorMessage, isAbsent } from '../lib/errors.ts';
+import { type Folder, openFolder } from '../system/layers/folder.ts';
+import type { XattrReader } from '../system/layers/xattrs.ts';
+import type { SystemReader } from '../system/reader.ts';
+import { mayHangCode } from '../facts/mounts/hang-safe.ts';
+import { findAutostart } from '../facts/security/autostart.ts';
+import type { Change, Found } from './change.ts';
+import type { OpenLayer } from './walk/place.ts';
+import { inParent } from './walk/open-below.ts';
+import { stateOf } from './walk/compare.ts';
+import type { Selection } from './selection.ts';
+import { type Report, walkLayer } from './walk/walk.ts';
+
+/**
+ * Folders in /run from which systemd and udev start programs. /run is empty at boot, so each of their files is new since
+ * then, although no layer contains it.
+ */
+export const runPlaces: readonly string[] = [
+  ...['system', 'user', 'system.control', 'user.control', 'system.attached', 'transient'].map(inSystemd),
+  ...['generator', 'generator.early', 'generator.late', 'system-generators', 'user-generators'].map(
+    inSystemd,
+  ),
+  '/run/udev/rules.d',
+];
+
+function inSystemd(name: string): string {
+  return `/run/systemd/${name}`;
+}
+
+/** Reports every file in `runPlaces` as added. @throws the errors of walkLayer */
+export async function walkRun(
+  xattrs: XattrReader,
+  selected: Selection,
+  report: (found: Found, layer?: OpenLayer) => void | Promise<void>,
+): Promise<void> {
+  for (const place of runPlaces) {
+    if (!selected.leadsTo(place)) continue;
+    const upper = await openPlace(place, report);
+    if (upper === undefined) continue;
+    try {
+      const layer = { target: place, upper, lower: undefined, metacopy: false };
+      await walkLayer(layer, xattrs, selected, (found) => report({ ...found, layer: '/run' }, layer));
+    } finally {
+      upper.close();
+    }
+  }
+}
+
+async function openPlace(place: string, report: Report): Promise<Folder | undefined> {
+  try {
+    return openFolder(place);
+  } catch (error) {
+    if (!isAbsent(error)) await report({ path: place, layer: '/run', error: errorMessage(error) });
+    return undefined;
+  }
+}
+
+/**
+ * Reports the files in home directories that run programs at a login or permit a login, if they changed since boot. Home
+ * directories are on disks that persist, of which no earlier state is known, so the ctime decides, which no process can
+ * set. Files of the sealed disk have an earlier ctime.
+ * @param reader does not access file systems that may hang (facts/mounts/hang-safe.ts)
+ * @param booted the time of boot, in milliseconds since the epoch
+ * @param isCompared whether a path is in a layer that is compared anyway
+ */
+export async function walkHomes(
+  reader: SystemReader,
+  booted: number,
+  isCompared: (path: string) => boolean,
+  selected: Selection,
+  report: Report,
+): Promise<void> {
+  for (const { home, found } of findAutostart(reader)) {
+    const path = Buffer.from(home).toString('latin1');
+    if (!selected.leadsTo(path) || isCompared(home) || home === '/') continue;
+    const layer = 'home directories';
+    if ('error' in found) {
+      // A server that does not respond is no part of the guest, and `status` reports the home directory.
+      if (found.code !== mayHangCode) await report({ path, layer, error: found.error });
+      continue;
+    }
+    for (const file of found.value.files) {
+      if (!selected.has(`${path}/${file}`)) continue;
+      const change = await homeChange(reader, path, file, layer, booted);
+      if (change !== undefined) await report(change);
+    }
+  }
+}
+
+async function homeChange(
+  reader: SystemReader,
+  home: string,
+  file: string,
+  layer: string,
+  booted: number,
+): Promise<Change | { path: string; layer: string; error: string } | undefined> {
+  const path = `${home}/${file}`;
+  try {
+    const folder = openFolder(reader.resolve(home));
+    try {
+      const entry = await inParent(folder, file, (parent, name) => parent.stat(name));
+      if (entry === undefined || Number(entry.ctime / 1_000_000n) < booted) return undefined;
+      return { ...stateOf(entry), path, layer, change: 'modified', what: [], xattrs: [], capable: false };
+    } finally {
+      folder.close();
+    }
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
+    return isAbsent(error) ? undefined : { path, layer, error: errorMessage(error) };
+  }
+}

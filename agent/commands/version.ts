@@ -1,0 +1,44 @@
+import { version } from '../lib/version.ts';
+import { thirdPartyList } from '../system/third-party.ts';
+import type { Output } from './output.ts';
+
+interface Bundled {
+  name: string;
+  version: string;
+  licence: string;
+  purl: string;
+  cpe?: string;
+  within?: string;
+}
+
+/**
+ * Prints the version of the agent, or with `json` also the software that the package contains (version.schema.json).
+ * @param list the software as the build lists it
+ * @returns the exit code
+ * @throws SyntaxError if the list is not JSON
+ */
+export function versionCommand(
+  output: Output,
+  { json = false }: { json?: boolean },
+  list = thirdPartyList(),
+): number {
+  if (!json) {
+    output.stdout(`${version}\n`);
+    return 0;
+  }
+  const bundled = list === undefined ? [] : (JSON.parse(list) as Bundled[]);
+  output.stdout(`${JSON.stringify({ version, bundled: bundled.map(describe) }, null, 2)}\n`);
+  return 0;
+}
+
+/** Leaves out what only the SBOM needs. */
+function describe({ name, version: release, licence, purl, cpe, within }: Bundled): Bundled {
+  return {
+    name,
+    version: release,
+    licence,
+    purl,
+    ...(cpe === undefined ? {} : { cpe }),
+    ...(within === undefined ? {} : { within }),
+  };
+}

@@ -1,0 +1,43 @@
+import { type Config, words } from './keys.ts';
+
+/** An item of OVERLAY. */
+export interface OverlayPath {
+  target: string;
+  /** The mount options of the overlay, with the defaults nosuid and nodev. */
+  options: string[];
+}
+
+const defaults: readonly (readonly [string, string])[] = [
+  ['nosuid', 'suid'],
+  ['nodev', 'dev'],
+];
+
+/** Parses OVERLAY. If a path is given twice, its first item counts, as in dracut/overlay-paths.sh. */
+export function overlayPaths({ OVERLAY }: Pick<Config, 'OVERLAY'>): OverlayPath[] {
+  const found = new Map<string, OverlayPath>();
+  for (const word of words(OVERLAY)) {
+    const [target = '', list = ''] = word.split(':');
+    const given = list.split(',').filter((option) => option !== '');
+    const kept = defaults.filter(([, off]) => !given.includes(off)).map(([on]) => on);
+    const added = ['noexec', 'noatime', 'relatime'].filter((option) => given.includes(option));
+    if (!found.has(target)) found.set(target, { target, options: [...kept, ...added] });
+  }
+  return [...found.values()];
+}
+
+/**
+ * Returns the reason why a path of OVERLAY can never get an overlay. dracut/overlay-paths.sh refuses the same paths
+ * (both are tested with test/fixtures/config/refused-overlays.json).
+ */
+export function overlayRefusal(target: string): string | undefined {
+  return refusals.find(([pattern]) => pattern.test(target))?.[1];
+}
+
+const refusals: readonly (readonly [RegExp, string])[] = [
+  [/^\/$/, 'the whole system would be writable: name the directories that programs write to'],
+  [/^\/usr$/, 'it holds the programs of the system: name a directory below it, such as /usr/local'],
+  [/^\/boot(\/|$)/, 'the next boot starts from it: change it in maintenance mode'],
+  [/^\/(dev|proc|sys)(\/|$)/, 'the kernel provides it: it is not on the system disk'],
+  [/^\/run(\/|$)/, 'it is in RAM: it is writable without an overlay'],
+  [/^\/var(\/|$)/, 'it is writable without this key: /var has an overlay of its own'],
+];

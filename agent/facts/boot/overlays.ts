@@ -1,0 +1,66 @@
+import path from 'node:path';
+import type { Config } from '../../config/config.ts';
+import { type OverlayPath, overlayPaths } from '../../config/overlay-paths.ts';
+import type { Mount, MountTable } from '../mounts/mountinfo.ts';
+import { foldersOf } from './layers.ts';
+
+/** The mount of the root file system below which the lower layers of OVERLAY are. */
+const rootView = '/run/immutafs/root';
+
+/** A path of OVERLAY, with the folders of its overlay. */
+export interface Overlay extends OverlayPath {
+  upper: string;
+  work: string;
+  /**
+   * The lower layer that the overlay at the target has; undefined if there is no overlay, or one with another lower
+   * layer.
+   */
+  lower: OverlayLower | undefined;
+}
+
+export interface OverlayLower {
+  /** The lowerdir of the overlay. */
+  folder: string;
+  /** The mount point in /run/immutafs of the file system with the lower layer: `folder` itself or a folder above it. */
+  view: string;
+  /** The folder that `view` shows: / or the mount point of the file system. */
+  shows: string;
+}
+
+/** Lists the paths of OVERLAY. */
+export function overlaysOf(config: Config, mounts: MountTable): Overlay[] {
+  return overlayPaths(config).map((item) => {
+    const { upper, work } = foldersOf(item.target);
+    return { ...item, upper, work, lower: lowerOf(item.target, mountAt(mounts, item.target)) };
+  });
+}
+
+/** Returns the overlay that serves a path as a mount point. */
+export function overlayAt(mounts: MountTable, target: string): Mount | undefined {
+  const mount = mountAt(mounts, target);
+  return mount?.type === 'overlay' ? mount : undefined;
+}
+
+function mountAt(mounts: MountTable, target: string): Mount | undefined {
+  const mount = mounts.serving(target);
+  return mount?.target === target ? mount : undefined;
+}
+
+/** Finds out which of the possible lower layers of dracut/overlays.sh an overlay has. */
+function lowerOf(target: string, mount: Mount | undefined): OverlayLower | undefined {
+  if (mount?.type !== 'overlay') return undefined;
+  return possibleLowers(target).find(({ folder }) => mount.superOptions.includes(`lowerdir=${folder}`));
+}
+
+/** The lower layer is on the root file system or on one that is mounted at the target or at a folder above it. */
+function possibleLowers(target: string): OverlayLower[] {
+  const above = [target];
+  while (above[0] !== undefined && path.dirname(above[0]) !== '/') above.unshift(path.dirname(above[0]));
+  return [
+    { folder: `${rootView}${target}`, view: rootView, shows: '/' },
+    ...above.map((shows) => {
+      const view = foldersOf(shows).lower;
+      return { folder: `${view}${target.slice(shows.length)}`, view, shows };
+    }),
+  ];
+}

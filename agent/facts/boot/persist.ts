@@ -1,0 +1,66 @@
+import { type Config, words } from '../../config/config.ts';
+import { decodeBytes } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { type Observed, observe } from '../observed.ts';
+
+/** The folder in which units/persist-directory records the outcome for each path. */
+export const persistRecords = '/run/immutafs/persisted';
+
+/** A path of PERSIST. */
+export interface PersistItem {
+  path: string;
+  /** exec, suid, dev, autostart */
+  options: string[];
+}
+
+/** A path of PERSIST with the outcome in this boot. */
+export interface PersistEntry extends PersistItem {
+  /** undefined if the boot did not try to keep the path. */
+  record: Observed<PersistRecord | undefined>;
+}
+
+export interface PersistRecord {
+  /** `begun`: persist-directory was killed. */
+  state: 'begun' | 'kept' | 'failed';
+  /** Why the path is not kept; for a path that is kept, what was corrected, or empty. */
+  reason: string;
+  /** What to do; empty for a path that is kept. */
+  remedy: string;
+}
+
+/** Parses PERSIST. Of several items with the same path, the first one counts. */
+export function persistItems({ PERSIST }: Pick<Config, 'PERSIST'>): PersistItem[] {
+  const items = new Map<string, PersistItem>();
+  for (const word of words(PERSIST)) {
+    const [path = '', options] = word.split(':');
+    if (!items.has(path)) items.set(path, { path, options: options?.split(',') ?? [] });
+  }
+  return [...items.values()];
+}
+
+/** Returns the name of a path in the store, as name_in_store in units/persist-rules.sh. */
+export function nameInStore(path: string): string {
+  return path.slice(1).replaceAll('/', '=') || '=';
+}
+
+/** Reads the outcome for each path of PERSIST. Reads nothing if PERSIST is empty. */
+export function readPersistEntries(reader: SystemReader, config: Config): PersistEntry[] {
+  return persistItems(config).map((item) => ({
+    ...item,
+    record: observe(() => readRecord(reader, `${persistRecords}/${nameInStore(item.path)}`)),
+  }));
+}
+
+function readRecord(reader: SystemReader, file: string): PersistRecord | undefined {
+  const text = reader.readRecord(file, 'root', 65536);
+  return text === undefined ? undefined : parsePersistRecord(decodeBytes(text), file);
+}
+
+/** Parses a record. @throws Error for a text that persist-directory does not write */
+export function parsePersistRecord(text: string, file: string): PersistRecord {
+  const [, state, reason, remedy] = /^STATE=(.*)\nREASON=(.*)\nREMEDY=(.*)\n$/.exec(text) ?? [];
+  if ((state !== 'begun' && state !== 'kept' && state !== 'failed') || reason === undefined) {
+    throw new Error(`${file}: not a record of persist-directory`);
+  }
+  return { state, reason, remedy: remedy ?? '' };
+}

@@ -1,0 +1,87 @@
+import type { LargestFile } from '../../facts/largest-files.ts';
+import type { Usage } from '../../system/reader.ts';
+
+/** The use of the tmpfs that all layers share, at one moment. */
+export interface Sample {
+  /** Seconds since the kernel started. */
+  at: number;
+  usage: Usage;
+  /** The largest folders and files of all layers. */
+  largest: readonly LargestFile[];
+}
+
+/** The growth of the layers since the boot was complete. */
+export interface Growth {
+  seconds: number;
+  usedBytes: number;
+  sizeBytes: number;
+  bytes: number;
+  inodes: number;
+  /** The growth of the largest folders and files, the largest growth first. */
+  largest: LargestFile[];
+  forecast: Forecast;
+}
+
+/** When the layers are full at the measured rate. */
+export type Forecast =
+  | { full: 'in'; seconds: number }
+  /** Not within this time; a later moment cannot be predicted from so short a measurement. */
+  | { full: 'not within'; seconds: number }
+  /** The measurement is too short. */
+  | { full: 'unknown' };
+
+/** A shorter measurement contains mostly what services write once when they start. */
+const shortest = 30;
+/** From this length on, the rate includes the timers that run every few minutes. */
+const long = 600;
+/** How many times the length of the measurement is predicted. */
+const factor = { short: 10, long: 1000 };
+
+/** journald limits the size of its own files, by default to a tenth of the file system (journald.conf(5)). */
+const journal = '/var/log/journal';
+const shown = 5;
+const leastShown = 64 * 1024;
+
+/** Compares two samples. @returns null unless both are of the same tmpfs and the second is later */
+export function measureGrowth(first: Sample | undefined, last: Sample | undefined): Growth | null {
+  if (first === undefined || last === undefined || last.at <= first.at) return null;
+  const seconds = Math.round(last.at - first.at);
+  const bytes = last.usage.usedBytes - first.usage.usedBytes;
+  const inodes = last.usage.inodesUsed - first.usage.inodesUsed;
+  const largest = growthOf(first.largest, last.largest);
+  const ofJournal = largest.find(({ path }) => path === journal)?.bytes ?? 0;
+  return {
+    ...{ seconds, bytes, inodes },
+    usedBytes: last.usage.usedBytes,
+    sizeBytes: last.usage.sizeBytes,
+    largest: largest.filter((each) => each.bytes >= leastShown || each.inodes >= 100).slice(0, shown),
+    forecast: soonest([
+      predict(seconds, bytes - Math.max(0, ofJournal), last.usage.sizeBytes - last.usage.usedBytes),
+      predict(seconds, inodes, last.usage.inodes - last.usage.inodesUsed),
+    ]),
+  };
+}
+
+/** Returns the growth of each entry of the second list. An entry that is not in the first list was small then. */
+function growthOf(before: readonly LargestFile[], after: readonly LargestFile[]): LargestFile[] {
+  const known = new Map(before.map((each) => [each.path, each]));
+  return after
+    .map(({ path, bytes, inodes }) => {
+      const { bytes: then = 0, inodes: inodesThen = 0 } = known.get(path) ?? {};
+      return { path, bytes: bytes - then, inodes: inodes - inodesThen };
+    })
+    .toSorted((a, b) => b.bytes - a.bytes);
+}
+
+function predict(seconds: number, growth: number, free: number): Forecast {
+  if (seconds < shortest) return { full: 'unknown' };
+  const horizon = seconds * (seconds >= long ? factor.long : factor.short);
+  const left = growth <= 0 ? Infinity : Math.round((Math.max(0, free) / growth) * seconds);
+  return left <= horizon ? { full: 'in', seconds: left } : { full: 'not within', seconds: horizon };
+}
+
+function soonest(forecasts: readonly [Forecast, Forecast]): Forecast {
+  const [bytes, inodes] = forecasts;
+  if (bytes.full !== 'in' || inodes.full !== 'in') return inodes.full === 'in' ? inodes : bytes;
+  return inodes.seconds < bytes.seconds ? inodes : bytes;
+}

@@ -1,0 +1,180 @@
+import type { Denial } from './audit-watch.ts';
+import { type Baseline, refusalKey } from './baseline.ts';
+import type { Growth } from './growth.ts';
+import type { Refusal } from './journal-watch.ts';
+import { type Remedy, remedyFor, topmost } from './remedies.ts';
+import type { UnitStates } from './units.ts';
+
+/** One difference from the boot in which the rehearsal was requested. */
+export interface Observation {
+  /**
+   * `failed`: a unit failed. `refused`: a program reported that it could not write. `full`: the layers will be full
+   * soon. `check`: a required check does not pass. `denied`: the kernel refused a write, and no program reported it.
+   * `skipped`: a condition of a unit was not met.
+   */
+  kind: 'failed' | 'refused' | 'full' | 'check' | 'denied' | 'skipped';
+  /** Whether the guest is not ready to be sealed because of this. */
+  blocking: boolean;
+  /** The unit, program or check; empty if unknown. */
+  subject: string;
+  /** The files; the first ones if there are many. */
+  paths: string[];
+  count: number;
+  /** Messages of the unit, or the reason. Any program may have written them. */
+  messages: string[];
+  remedy: string;
+  /** The folder to add to OVERLAY or PERSIST; null if there is none. */
+  folder: string | null;
+}
+
+/** What the recorder has seen. */
+export interface Seen {
+  units: UnitStates;
+  refusals: readonly Refusal[];
+  denials: readonly Denial[];
+  growth: Growth | null;
+  /** The required checks that do not pass, with what they observed. */
+  failing: readonly { id: string; observed: string; remedy: string }[];
+}
+
+/** What the comparison needs to know about the guest. */
+export interface Context {
+  baseline: Baseline;
+  /** The paths in OVERLAY. */
+  overlays: readonly string[];
+  /** Returns the nearest existing folder of a file; the path itself if it is a folder. */
+  folderOf: (path: string) => string;
+  lastMessages: (unit: string) => readonly string[];
+}
+
+const most = 200;
+const shownPaths = 5;
+/** If the layers are full sooner, the guest is not ready. */
+const soon = 24 * 3600;
+
+/** Compares what was seen in the rehearsal with the baseline. @returns the blocking observations first */
+export function compare(seen: Seen, context: Context): { observations: Observation[]; omitted: number } {
+  const refused = refusedWrites(seen.refusals, context);
+  const all = [
+    ...failedUnits(seen.units, refused, context),
+    ...refused,
+    ...checks(seen),
+    ...fullSoon(seen.growth, context),
+    ...deniedWrites(seen.denials, refused, context),
+    ...skippedUnits(seen.units, context),
+  ].toSorted((a, b) => Number(b.blocking) - Number(a.blocking));
+  return { observations: all.slice(0, most), omitted: Math.max(0, all.length - most) };
+}
+
+/** Returns the folders that the observations propose, without those below another one. */
+export function proposedFolders(observations: readonly Observation[]): string[] {
+  return topmost(
+    observations.flatMap(({ folder, blocking }) => (folder !== null && blocking ? [folder] : [])),
+  );
+}
+
+function failedUnits(
+  { failed }: UnitStates,
+  refused: readonly Observation[],
+  { baseline, lastMessages }: Context,
+): Observation[] {
+  const before = new Set(baseline.failed);
+  return [...failed]
+    .filter(([unit]) => !before.has(unit))
+    .map(([unit, result]) => {
+      const writes = refused.filter(({ subject }) => subject === unit);
+      const remedy = writes.map((write) => write.remedy).join(' ');
+      const messages = lastMessages(unit);
+      return {
+        ...{ kind: 'failed', blocking: true, subject: unit, count: 1, folder: null },
+        paths: [],
+        messages: messages.length > 0 ? [...messages] : [`Result: ${result}`],
+        remedy: remedy || 'The unit did not fail in maintenance mode: find the cause in its messages.',
+      };
+    });
+}
+
+function refusedWrites(refusals: readonly Refusal[], context: Context): Observation[] {
+  const known = new Set(context.baseline.refused);
+  const groups = Map.groupBy(refusals, ({ unit, path: file }) => refusalKey(unit, file, context.folderOf));
+  return [...groups]
+    .filter(([group]) => !known.has(group))
+    .map(([, [first, ...rest]]) => {
+      const { unit = '', message = '', path: file = null } = first ?? {};
+      const { harmless, folder, text } = remedyOf(file, context);
+      return {
+        ...{ kind: 'refused', blocking: !harmless, subject: unit, count: rest.length + 1, folder },
+        paths: firstPaths([file, ...rest.map((each) => each.path)]),
+        messages: [message],
+        remedy: text,
+      };
+    });
+}
+
+/** Leaves out the folders that a program has reported, because these are among the refused writes. */
+function deniedWrites(
+  denials: readonly Denial[],
+  refused: readonly Observation[],
+  context: Context,
+): Observation[] {
+  const reported = new Set(refused.flatMap(({ paths }) => paths.map(context.folderOf)));
+  const groups = Map.groupBy(denials, (each) => `${each.program} ${context.folderOf(each.path)}`);
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group;
+    if (first === undefined || reported.has(context.folderOf(first.path))) return [];
+    const { harmless, folder, text } = remedyOf(first.path, context);
+    if (harmless) return [];
+    return [
+      {
+        ...{ kind: 'denied', blocking: false, subject: first.program, count: group.length, folder },
+        paths: firstPaths(group.map((each) => each.path)),
+        messages: [],
+        remedy: `No message reports it, so the program may work without this write. Otherwise: ${text}`,
+      },
+    ];
+  });
+}
+
+function remedyOf(file: string | null, { folderOf, overlays }: Context): Remedy {
+  return remedyFor(file, file === null ? '/' : folderOf(file), overlays);
+}
+
+function firstPaths(files: readonly (string | null)[]): string[] {
+  return [...new Set(files)].filter((file) => file !== null).slice(0, shownPaths);
+}
+
+function checks({ failing }: Seen): Observation[] {
+  return failing.map(({ id, observed, remedy }) => ({
+    ...{ kind: 'check', blocking: true, subject: id, paths: [], count: 1, folder: null },
+    messages: [observed],
+    remedy: remedy || `See immutafs-agent status --explain ${id}.`,
+  }));
+}
+
+function fullSoon(growth: Growth | null, { folderOf }: Context): Observation[] {
+  if (growth?.forecast.full !== 'in' || growth.forecast.seconds >= soon) return [];
+  const paths = growth.largest.map((each) => each.path);
+  const [first = '/var'] = paths;
+  // PERSIST takes folders only.
+  const folder = folderOf(first);
+  return [
+    {
+      ...{ kind: 'full', blocking: true, subject: '', count: 1, folder: null },
+      paths,
+      messages: [],
+      remedy: `Make the program that writes ${first} write less, keep ${folder} on a data disk (PERSIST=${folder}), or increase VAR_SIZE or VAR_INODES.`,
+    },
+  ];
+}
+
+function skippedUnits({ skipped }: UnitStates, { baseline }: Context): Observation[] {
+  const before = new Set([...baseline.skipped, ...baseline.failed]);
+  return [...skipped]
+    .filter((unit) => !before.has(unit) && !unit.startsWith('immutafs-'))
+    .map((unit) => ({
+      ...{ kind: 'skipped', blocking: false, subject: unit, paths: [], count: 1, folder: null },
+      messages: [],
+      remedy:
+        'A condition of the unit (systemctl cat) is not met, for example because a path is read-only. Nothing has to be done if the guest does not need it.',
+    }));
+}

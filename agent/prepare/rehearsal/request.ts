@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import path from 'node:path';
+import { HostError } from '../../lib/errors.ts';
+import { readConfig } from '../../config/config.ts';
+import { parseKernelArgument } from '../../facts/boot/kernel-arguments.ts';
+import { readIdentity } from '../../facts/identity.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import type { SystemWriter } from '../../system/writer.ts';
+import type { Plan } from '../engine/plan.ts';
+import type { StepId } from '../engine/step.ts';
+import { readBaseline } from './baseline.ts';
+import { JournalWatch } from './journal-watch.ts';
+import { type Request, markerFile, rehearsalFolder, requestFile, savedReportFile } from './record.ts';
+
+/** Without these steps, the next boot cannot be sealed: the hook is missing, or systemd remounts / read-write. */
+export const requiredSteps: readonly StepId[] = ['fstab', 'initramfs'];
+
+/** Returns the reason why the next boot cannot be a rehearsal; undefined if it can. @param plan of all steps */
+export function obstacle(reader: SystemReader, plan: Plan): string | undefined {
+  if (plan.refused !== null) return plan.refused;
+  const open = plan.steps.filter(({ id, state }) => requiredSteps.includes(id) && state !== 'done');
+  if (open.length > 0) {
+    const ids = open.map(({ id }) => id).join(' ');
+    return `The next boot cannot be sealed yet. First run: immutafs-agent prepare --apply --only ${ids}`;
+  }
+  const argument = parseKernelArgument(reader.read('/proc/cmdline')).mode;
+  const { MODE } = readConfig(reader).config;
+  const setting =
+    argument === undefined
+      ? MODE === 'auto'
+        ? undefined
+        : `MODE=${MODE} in /etc/immutafs/immutafs.conf`
+      : argument === 'auto'
+        ? undefined
+        : `immutafs=${argument} on the kernel command line`;
+  return setting === undefined ? undefined : `${setting} decides the mode of the next boot: remove it first.`;
+}
+
+/**
+ * Requests that the next boot is a rehearsal, and records the baseline. The marker is created last, so that a power cut
+ * leaves either no request or all of it.
+ */
+export async function requestRehearsal(
+  reader: SystemReader,
+  writer: SystemWriter,
+  limitSeconds: number,
+  journal = new JournalWatch(),
+): Promise<Request> {
+  withdrawRequest(reader, writer);
+  const { bootId } = readIdentity(reader);
+  const baseline = await readBaseline(reader, bootId, journal);
+  const request: Request = {
+    ...{ schema: 1, id: randomUUID(), requestedAt: reader.now().toISOString() },
+    ...{ bootId, limitSeconds, baseline },
+  };
+  makeFolder(reader, writer);
+  if (reader.stat(savedReportFile) !== undefined) writer.remove(savedReportFile);
+  writer.writeAtomically(requestFile, `${JSON.stringify(request, null, 1)}\n`, 0o600);
+  writer.writeAtomically(markerFile, `${limitSeconds}\n`, 0o600);
+  return request;
+}
+
+/** Removes the request. @returns false if there was none */
+export function withdrawRequest(reader: SystemReader, writer: SystemWriter): boolean {
+  if (reader.stat(markerFile) === undefined) return false;
+  writer.remove(markerFile);
+  if (reader.stat(requestFile) !== undefined) writer.remove(requestFile);
+  return true;
+}
+
+/** The initramfs accepts a request only in a folder that is not a symbolic link. Its mode is that of this call. */
+function makeFolder(reader: SystemReader, writer: SystemWriter): void {
+  writer.makeFolder(path.dirname(rehearsalFolder), 0o755);
+  writer.makeFolder(rehearsalFolder, 0o700);
+  for (const folder of [path.dirname(rehearsalFolder), rehearsalFolder]) {
+    const stat = reader.stat(folder);
+    if (stat?.kind !== 'directory') throw new HostError(`${folder} is not a directory: remove it`);
+  }
+  const { uid = -1, mode = 0 } = reader.stat(rehearsalFolder) ?? {};
+  if (uid !== 0 || (mode & 0o022) !== 0)
+    throw new HostError(`${rehearsalFolder}: users other than root can write to it: remove it`);
+}

@@ -1,0 +1,116 @@
+import { parseConfig, words } from '../../../config/config.ts';
+import { findHanging } from '../../../facts/mounts/hanging.ts';
+import { type Mount, isBelow } from '../../../facts/mounts/mountinfo.ts';
+import { addedOptions } from '../../../facts/mounts/targets.ts';
+import { isWritable } from '../../../assess/footholds.ts';
+import type { Conflict } from '../../engine/step.ts';
+import type { Snapshot } from '../../engine/snapshot.ts';
+
+export type MountOption = Conflict['option'];
+
+/** A target to which a sealed boot can add mount options. */
+export interface MountTarget {
+  /** As in MOUNT_OPTIONS; /run/user/* stands for the directory of each user. */
+  target: string;
+  options: MountOption[];
+  /** Whether `strict` includes it. */
+  isStrict: boolean;
+  /**
+   * The options of the mount that serves the target now. They break nothing that runs. Empty if a sealed boot makes
+   * another mount there: /var, and directories of /var without a mount of their own.
+   */
+  present: string[];
+  /** Whether it is a mount of its own. Otherwise it also has the options of the target that contains it. */
+  isMount: boolean;
+  /** Whether the file system may hang, so that it is not searched. */
+  mayHang: boolean;
+}
+
+/** File systems that programs can be installed on. All others are of the kernel, or of containers. */
+const types = [
+  'xfs',
+  'ext2',
+  'ext3',
+  'ext4',
+  'btrfs',
+  'vfat',
+  'tmpfs',
+  'nfs',
+  'nfs4',
+  'cifs',
+  'ceph',
+  'gfs2',
+];
+/** Mounts of the agent itself, of systemd's credentials, and of containers. */
+const excluded = [
+  '/run/var',
+  '/run/immutafs',
+  '/run/credentials',
+  '/run/user',
+  '/run/netns',
+  ...containerStores(),
+];
+
+/** The directories in which containers have their file systems; programs run there on mounts of their own. */
+export function containerStores(): string[] {
+  return ['/var/lib/containers', '/var/lib/docker'];
+}
+
+/**
+ * Finds the targets: those of `strict` and of MOUNT_OPTIONS, and every other mount that stays writable in a sealed boot.
+ */
+export function findMountTargets(look: Snapshot): MountTarget[] {
+  const { mounts, systemDisks, config } = look;
+  const strict = addedOptions({ MOUNT_OPTIONS: 'strict' });
+  const known = [...strict, ...addedOptions(config)];
+  const isFurther = (mount: Mount) =>
+    types.includes(mount.type) &&
+    isWritable(mount) &&
+    !mounts.hidden.has(mount) &&
+    !(systemDisks.holds(mount) && (!mount.device.startsWith('0:') || mount.type === 'btrfs')) &&
+    !known.some(({ target }) => target === mount.target) &&
+    !excluded.some((folder) => isBelow(mount.target, folder)) &&
+    !words(config.PERSIST).some((item) => item.replace(/:.*/, '') === mount.target);
+  const further = mounts.all.filter(isFurther).map(({ target }) => target);
+  const hanging = findHanging(mounts);
+  const all = new Set([...known.map(({ target }) => target), ...further]);
+  return [...all].map((target) => {
+    const mount = mounts.serving(target);
+    const isMount = target.endsWith('*') || mount?.target === target;
+    const isLayered = isBelow(target, '/var') && (!isMount || target === '/var');
+    return {
+      target,
+      options: (strict.find((each) => each.target === target)?.list ?? allOptions) as MountOption[],
+      isStrict: strict.some((each) => each.target === target),
+      present: isLayered || target.endsWith('*') ? [] : (mount?.options ?? []),
+      isMount,
+      mayHang: hanging.enteredAt(target) !== undefined,
+    };
+  });
+}
+
+const allOptions: readonly MountOption[] = ['noexec', 'nosuid', 'nodev'];
+
+/** Whether MOUNT_OPTIONS can name a target, which must consist of certain characters. */
+export function canBeNamed(target: string): boolean {
+  return parseConfig(`MOUNT_OPTIONS=${target}:noexec\n`).problems.length === 0;
+}
+
+/** Returns the target that contains a path: the one with the longest path. */
+export function mountTargetOf(targets: readonly MountTarget[], path: string): MountTarget | undefined {
+  return targets
+    .filter(({ target }) =>
+      target === '/run/user/*' ? /^\/run\/user\/[^/]/.test(path) : isBelow(path, target),
+    )
+    .toSorted((one, other) => other.target.length - one.target.length)[0];
+}
+
+/** Returns a target and those above it whose options it gets in a sealed boot, too. */
+export function affectedTargets(targets: readonly MountTarget[], own: MountTarget): MountTarget[] {
+  if (own.isMount) return [own];
+  const above = mountTargetOf(
+    targets.filter((each) => each !== own),
+    own.target,
+  );
+  return above === undefined ? [own] : [own, ...affectedTargets(targets, above)];
+}

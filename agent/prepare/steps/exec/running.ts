@@ -1,0 +1,123 @@
+import path from 'node:path';
+import { unlessHostError } from '../../../lib/errors.ts';
+import { observe } from '../../../facts/observed.ts';
+import type { MountTable } from '../../../facts/mounts/mountinfo.ts';
+import {
+  type MappedFile,
+  findExecutableMappings,
+} from '../../../facts/security/programs/executable-mappings.ts';
+import { deletedSuffix } from '../../../facts/security/programs/layer-files.ts';
+import { isMemfd } from '../../../facts/security/programs/origin.ts';
+import type { SystemReader } from '../../../system/reader.ts';
+import { commOf, nameOf, readableProcesses } from '../processes.ts';
+
+/** A program, library or script that a process executes. Texts have one character per byte (latin1). */
+export interface RunningFile {
+  file: string;
+  /** The process: "agentd (812)". */
+  by: string;
+}
+
+export interface Running {
+  files: RunningFile[];
+  /** The processes that execute a memfd, that are traced, or that are in another user namespace. */
+  memfd: string[];
+  traced: string[];
+  userNamespaces: string[];
+  /** The processes that could not be examined, each with the reason. */
+  unexamined: string[];
+}
+
+const mapsLimit = 16 * 1024 * 1024;
+const fileLimit = 65536;
+
+/**
+ * Finds what every process executes now: its program, its libraries, and the script that it interprets. Leaves out the
+ * agent and the processes that started it, and files of other mount namespaces, to which no path leads.
+ * @param isWanted whether a path is of interest
+ */
+export async function findRunning(
+  reader: SystemReader,
+  mounts: MountTable,
+  isWanted: (file: string) => boolean,
+): Promise<Running> {
+  const { processes } = reader;
+  const own = ancestors(reader);
+  const pids = processes.list().filter((pid) => !own.has(pid));
+  const { pids: readable, argumentsOf, unexamined } = await readableProcesses(reader, pids);
+  const ownNamespace = unlessHostError(() => reader.link('/proc/self/ns/user'));
+  const found: Running = { files: [], memfd: [], traced: [], userNamespaces: [], unexamined };
+  const known = new Map<string, string>();
+  for (const pid of readable) {
+    const read = (name: string) => unlessHostError(() => processes.read(pid, name, fileLimit)) ?? '';
+    const by = nameOf(reader, pid);
+    const maps = observe(() => processes.read(pid, 'maps', mapsLimit) ?? '');
+    if (!('value' in maps)) {
+      unexamined.push(`process ${pid}: ${maps.error}`);
+      continue;
+    }
+    const { unproven } = findExecutableMappings(
+      maps.value,
+      known,
+      (file) => !isInteresting(mounts, file, isWanted),
+    );
+    const files = new Set(
+      unproven.filter((file) => !isMemfd(file.path)).map((file) => withoutSuffix(file.path)),
+    );
+    const script = executedScript(reader, pid, argumentsOf(pid));
+    if (script !== undefined && isWanted(script)) files.add(script);
+    for (const file of files) found.files.push({ file, by });
+    if (unproven.some((file) => isMemfd(file.path))) found.memfd.push(by);
+    if (/^TracerPid:\t[1-9]/m.test(read('status'))) found.traced.push(by);
+    const namespace = unlessHostError(() => processes.link(pid, 'ns/user'));
+    if (namespace !== undefined && ownNamespace !== undefined && namespace !== ownNamespace)
+      found.userNamespaces.push(by);
+  }
+  return found;
+}
+
+function withoutSuffix(file: string): string {
+  return file.endsWith(deletedSuffix) ? file.slice(0, -deletedSuffix.length) : file;
+}
+
+/** Whether a mapped file is a memfd, or a wanted file of this mount namespace. */
+function isInteresting(
+  mounts: MountTable,
+  { path: shown, device }: MappedFile,
+  isWanted: (file: string) => boolean,
+): boolean {
+  const file = withoutSuffix(shown);
+  const serving = file.startsWith('/') ? mounts.serving(file) : undefined;
+  if (serving?.device === device) return isWanted(file);
+  return isMemfd(shown) && !mounts.all.some((mount) => mount.device === device);
+}
+
+/**
+ * Returns the script that was executed itself (#!) and not passed to an interpreter, because noexec does not keep an
+ * interpreter from reading a script. The kernel names the process after the file that was executed.
+ */
+function executedScript(
+  reader: SystemReader,
+  pid: number,
+  words: readonly string[] = [],
+): string | undefined {
+  const comm = commOf(reader, pid);
+  // The interpreter may have one argument before the script.
+  const script = words.slice(1, 3).find((word) => path.basename(word).slice(0, 15) === comm && comm !== '');
+  if (script === undefined) return undefined;
+  if (script.startsWith('/')) return path.normalize(script);
+  const folder = unlessHostError(() => reader.processes.link(pid, 'cwd'));
+  return folder === undefined ? undefined : path.join(folder, script);
+}
+
+/** Returns the IDs of this process and of those above it, except PID 1. */
+function ancestors(reader: SystemReader): Set<number> {
+  const found = new Set<number>();
+  let pid = process.pid;
+  while (pid > 1 && !found.has(pid)) {
+    found.add(pid);
+    const stat = unlessHostError(() => reader.processes.read(pid, 'stat', fileLimit)) ?? '';
+    pid = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
+  }
+  return found;
+}

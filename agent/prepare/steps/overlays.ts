@@ -1,0 +1,63 @@
+import path from 'node:path';
+import { overlayPaths, overlayRefusal } from '../../config/overlay-paths.ts';
+import { shortList } from '../../lib/format.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
+
+/** What a sealed boot would do with the paths of OVERLAY. */
+export interface PlannedOverlays {
+  /** The paths that get an overlay. */
+  targets: string[];
+  /** The paths that get none, although one is needed, each with the solution. */
+  problems: string[];
+  /** The paths that need none. */
+  notes: string[];
+}
+
+/** Predicts the outcome of each path of OVERLAY, as dracut/overlays.sh decides it. */
+export function planOverlays(look: Snapshot): PlannedOverlays {
+  const planned: PlannedOverlays = { targets: [], problems: [], notes: [] };
+  for (const { target } of overlayPaths(look.config)) {
+    const problem = problemOf(look, target);
+    const note = problem === undefined ? reasonNotNeeded(look, target) : undefined;
+    if (problem !== undefined) planned.problems.push(`OVERLAY: ${target} ${problem}.`);
+    else if (note === undefined) planned.targets.push(target);
+    else planned.notes.push(`OVERLAY: ${target} needs no overlay: ${note}. Remove it.`);
+  }
+  return planned;
+}
+
+function problemOf({ reader, fstab }: Snapshot, target: string): string | undefined {
+  const refusal = overlayRefusal(target);
+  if (refusal !== undefined) return `is refused: ${refusal}`;
+  const folders = foldersTo(target);
+  const link = folders.find((folder) => reader.stat(folder)?.kind === 'link');
+  if (link !== undefined) {
+    const which = link === target ? 'is' : `leads through ${link}, which is`;
+    return `${which} a symbolic link: name the directory that it points to`;
+  }
+  const line = fstab.lines.findLast((each) => each.target === target);
+  if (line?.options.some((option) => option === 'bind' || option === 'rbind') === true) {
+    return `is a bind mount in /etc/fstab: name the directory ${line.source}`;
+  }
+  const kind = reader.stat(target)?.kind;
+  if (kind === undefined) return 'does not exist: create it, or remove it from OVERLAY';
+  return kind === 'directory' ? undefined : 'is not a directory: name the directory that contains it';
+}
+
+/** Returns the path and the folders above it, the uppermost first. */
+function foldersTo(target: string): string[] {
+  return target === '/' ? [] : [...foldersTo(path.dirname(target)), target];
+}
+
+/** An overlay is needed only on the disks that the host will make read-only. */
+function reasonNotNeeded({ mounts, systemDisks }: Snapshot, target: string): string | undefined {
+  const mount = mounts.serving(target);
+  if (mount === undefined || mount.target === '/' || systemDisks.holds(mount)) return undefined;
+  return `${mount.target} (${mount.type}) is not on a disk that the host makes read-only`;
+}
+
+/** Returns the reasons for the step `var`. */
+export function describeOverlays({ targets, notes }: PlannedOverlays): string[] {
+  const list = shortList(targets, ' ', 5);
+  return [...(targets.length === 0 ? [] : [`Also writable in RAM in a sealed boot: ${list}.`]), ...notes];
+}

@@ -1,0 +1,61 @@
+import { shortList } from '../../../lib/format.ts';
+import type { WriteGroup } from '../../engine/step.ts';
+
+/** Describes a group in a few sentences: what changed, who writes, what to do. */
+export function describeGroup(group: WriteGroup): string {
+  const { advice, openBy, programs } = group;
+  const facts = [
+    ...factsOf(group),
+    ...(openBy.length === 0 ? [] : [`open for writing by ${openBy.join(', ')}`]),
+    ...(programs.length === 0
+      ? []
+      : [`${programs.join(', ')} ${programs.length === 1 ? 'runs' : 'run'} from here`]),
+  ];
+  return `${nameOf(group)}: ${facts.join('; ')}. ${advice === '' ? unknownAdvice(group) : advice}`;
+}
+
+/** Describes a group of unknown origin that does not prevent sealing. */
+export function describeUnexplained(group: WriteGroup): string {
+  return `${nameOf(group)}: ${factsOf(group).join('; ')}.`;
+}
+
+function nameOf({ writer, directory }: WriteGroup): string {
+  return writer ?? directory ?? 'accepted';
+}
+
+function factsOf(group: WriteGroup): string[] {
+  const { packages } = group;
+  return [changed(group), ...(packages.length === 0 ? [] : [`package ${packages.join(', ')}`])];
+}
+
+function changed({ count, paths, newest }: WriteGroup): string {
+  const [first = ''] = paths;
+  const paths_ = `${count} ${count === 1 ? 'path' : 'paths'}`;
+  if (newest === null) return `${paths_} (${first})`;
+  return `${paths_} changed, the last one at ${minute(newest)} (${first})`;
+}
+
+/** Returns what to do about an unknown writer that will fail in a sealed boot. */
+function unknownAdvice({ directory, overlay }: WriteGroup): string {
+  if (overlay.length > 0) {
+    return 'A sealed boot needs an overlay here; its content is lost at the reboot. If it must survive, put the directory in PERSIST instead. If the program does not write here, accept the changes.';
+  }
+  if (directory === '/home' || directory?.startsWith('/home/') === true)
+    return 'This will fail in a sealed boot: move /home to a disk of its own (step home), or accept the changes.';
+  const orOverlay = directory?.startsWith('/etc/') === true ? ', put the directory in OVERLAY' : '';
+  return `This will fail in a sealed boot: configure the program to write below /var${orOverlay}, or accept the changes.`;
+}
+
+/** Summarises groups that need nothing: "hwclock (1), boot-loader (3)". */
+export function summarise(groups: readonly WriteGroup[]): string {
+  return shortList(
+    groups.map(({ writer, count }) => `${writer ?? 'accepted'} (${count})`),
+    ', ',
+    12,
+  );
+}
+
+/** Formats a time to the minute. @param at ISO 8601 */
+export function minute(at: string): string {
+  return `${at.slice(0, 16).replace('T', ' ')} UTC`;
+}

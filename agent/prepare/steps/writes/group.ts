@@ -1,0 +1,215 @@
+import type { OpenFile } from '../open-files.ts';
+import type { WriteGroup } from '../../engine/step.ts';
+import { type Accepted, isAccepted } from './accepted.ts';
+import type { KnownWriter } from './known-writer.ts';
+import { knownWriterOf, knownWriters, scriptletFiles } from './known-writers.ts';
+import { type Packages, type Period, isIn } from './packages.ts';
+import type { Change } from './search.ts';
+
+/** The paths, packages and processes that a group lists. The numbers in `count` are complete. */
+const listed = 5;
+/** The maximum number of groups of unknown writers; further directories are counted in one group. */
+const mostGroups = 100;
+
+/** The data by which changes are explained. */
+export interface Explanations {
+  packages: Packages;
+  /** The periods in which `prepare` worked. */
+  own: readonly Period[];
+  accepted: Accepted;
+  /** The files to which the kernel swaps. */
+  swapFiles: ReadonlySet<string>;
+  openFiles: readonly OpenFile[];
+  /** Paths that a known writer will write, although nothing has changed yet. */
+  predicted: readonly string[];
+}
+
+export interface Grouped {
+  groups: WriteGroup[];
+  /** The number of changes by package updates, and by `prepare` itself, which are in no group. */
+  updates: number;
+  own: number;
+}
+
+interface Building {
+  group: WriteGroup;
+  newest: { path: string; at: number }[];
+  packages: Set<string>;
+  openBy: Set<string>;
+}
+
+/**
+ * Leaves out the changes that updates and `prepare` made, and groups the others by known writer, or else by directory.
+ * A change counts as an update if the owner of the path was being installed at that time; for directories, and for files
+ * that scriptlets write, any transaction counts.
+ */
+export function groupChanges(changes: Iterable<Change>, explanations: Explanations): Grouped {
+  const { packages, own } = explanations;
+  const open = new Map(explanations.openFiles.map(({ path: file, who }) => [file, who]));
+  const building = new Map<string, Building>();
+  const result = { updates: 0, own: 0 };
+  /** The directories in which something else changed, which explains the change of the directory itself. */
+  const explained = new Set<string>();
+  const directories: Change[] = [];
+  const reported = new Set<string>();
+  const add = (change: Change) => {
+    if (explanations.predicted.includes(change.path)) reported.add(change.path);
+    const who = open.get(change.path) ?? [];
+    open.delete(change.path);
+    const owner = packages.ownerOf.get(change.path);
+    addTo(building, change, owner?.name, who, outcomeOf(change, explanations, who.length > 0));
+  };
+  const isOther = (change: Change): boolean => {
+    if (own.some((period) => isIn(period, change.at))) result.own += 1;
+    else if (isUpdate(change, packages)) result.updates += 1;
+    else return true;
+    return false;
+  };
+  for (const change of changes) {
+    if (change.type === 'd') {
+      directories.push(change);
+      continue;
+    }
+    explained.add(parentOf(change.path));
+    // A file that is open for writing now has a writer, whoever made the last change.
+    if (open.has(change.path) || isOther(change)) add(change);
+  }
+  // A new subdirectory explains the change of the directory above it.
+  for (const { path: each } of directories) explained.add(parentOf(each));
+  for (const change of directories) if (!explained.has(change.path) && isOther(change)) add(change);
+  for (const [file, who] of open) {
+    const change = { path: file, type: 'f', at: 0 };
+    addTo(building, change, packages.ownerOf.get(file)?.name, who, outcomeOf(change, explanations, true));
+  }
+  for (const file of explanations.predicted) {
+    if (reported.has(file)) continue;
+    const change = { path: file, type: 'f', at: 0 };
+    addTo(building, change, packages.ownerOf.get(file)?.name, [], outcomeOf(change, explanations, false));
+  }
+  return { groups: [...building.values()].map(finished).toSorted(byWeight), ...result };
+}
+
+function isUpdate({ path: file, type, at }: Change, { ownerOf, transactions }: Packages): boolean {
+  const owner = ownerOf.get(file);
+  if (owner !== undefined && isIn(owner.installing, at)) return true;
+  if (type !== 'd' && (owner !== undefined || !scriptletFiles.test(file))) return false;
+  return transactions.some((period) => isIn(period, at));
+}
+
+const swapFile = knownWriters.find(({ id }) => id === 'swap-file');
+
+interface Outcome {
+  key: string;
+  writer: KnownWriter | undefined;
+  directory: string | null;
+  isAccepted: boolean;
+}
+
+function outcomeOf(change: Change, { accepted, swapFiles }: Explanations, isOpen: boolean): Outcome {
+  const writer = swapFiles.has(change.path) ? swapFile : knownWriterOf(change.path);
+  const isNamed = isAccepted(accepted, change.path);
+  const isBefore = writer === undefined && !isOpen && change.at <= accepted.until;
+  if (isNamed || isBefore) return { key: 'accepted', writer: undefined, directory: null, isAccepted: true };
+  if (writer !== undefined) return { key: `=${writer.id}`, writer, directory: null, isAccepted: false };
+  const directory = directoryOf(change.type === 'd' ? `${change.path}/.` : change.path);
+  return { key: directory, writer: undefined, directory, isAccepted: false };
+}
+
+function addTo(
+  building: Map<string, Building>,
+  { path: file, at }: Change,
+  owner: string | undefined,
+  who: readonly string[],
+  outcome: Outcome,
+): void {
+  const isFull = !building.has(outcome.key) && building.size >= mostGroups;
+  const key = isFull ? '/' : outcome.key;
+  let found = building.get(key);
+  if (found === undefined) {
+    found = {
+      group: newGroup(isFull ? { ...outcome, directory: '/' } : outcome),
+      newest: [],
+      packages: new Set(),
+      openBy: new Set(),
+    };
+    building.set(key, found);
+  }
+  found.group.count += 1;
+  if (owner !== undefined && found.packages.size < listed) found.packages.add(owner);
+  for (const each of who) if (found.openBy.size < listed) found.openBy.add(each);
+  found.newest.push({ path: file, at });
+  if (found.newest.length > listed * 20) found.newest = latest(found.newest);
+}
+
+function newGroup({ writer, directory, isAccepted: accepted }: Outcome): WriteGroup {
+  return {
+    writer: writer?.id ?? null,
+    directory,
+    count: 0,
+    paths: [],
+    newest: null,
+    packages: [],
+    openBy: [],
+    programs: [],
+    blocking: writer?.outcome === 'change' && !accepted,
+    outcome: accepted ? 'accepted' : (writer?.outcome ?? 'unknown'),
+    advice: writer?.advice ?? '',
+    source: writer?.source ?? null,
+    overlay: writer?.outcome === 'overlay' ? [...(writer.directories ?? [])] : [],
+    persist: writer?.outcome === 'persist' ? [...(writer.directories ?? [])] : [],
+  };
+}
+
+function latest(changes: readonly { path: string; at: number }[]): { path: string; at: number }[] {
+  return changes.toSorted((a, b) => b.at - a.at || (a.path < b.path ? -1 : 1)).slice(0, listed);
+}
+
+function finished({ group, newest, packages, openBy }: Building): WriteGroup {
+  const shown = latest(newest);
+  const at = shown[0]?.at ?? 0;
+  return {
+    ...group,
+    paths: shown.map(({ path: each }) => each),
+    newest: at > 0 ? new Date(at * 1000).toISOString() : null,
+    packages: [...packages].toSorted(),
+    openBy: [...openBy],
+  };
+}
+
+const order: readonly WriteGroup['outcome'][] = [
+  'change',
+  'unknown',
+  'overlay',
+  'persist',
+  'harmless',
+  'maintenance',
+  'accepted',
+];
+
+function byWeight(one: WriteGroup, other: WriteGroup): number {
+  return (
+    order.indexOf(one.outcome) - order.indexOf(other.outcome) ||
+    other.count - one.count ||
+    (one.directory ?? one.writer ?? '').localeCompare(other.directory ?? other.writer ?? '')
+  );
+}
+
+function parentOf(file: string): string {
+  return file.slice(0, Math.max(1, file.lastIndexOf('/')));
+}
+
+/** How many components of the path name the directory of an unknown writer. The default is one: /data, /app. */
+const depths: Record<string, number> = { opt: 2, srv: 2, etc: 2, usr: 3, var: 3, home: 2, boot: 1 };
+
+/** Returns the directory under which an unknown writer is reported: /opt/agent for /opt/agent/lib/state/1. */
+export function directoryOf(file: string): string {
+  let end = file.indexOf('/', 1);
+  if (end === -1) return '/';
+  const depth = depths[file.slice(1, end)] ?? 1;
+  for (let level = 1; level < depth; level++) {
+    const next = file.indexOf('/', end + 1);
+    if (next === -1) break;
+    end = next;
+  }
+  return file.slice(0, end);
+}

@@ -1,0 +1,39 @@
+import type { KnownWriter } from './known-writer.ts';
+import { serviceWriters } from './service-writers.ts';
+import { systemWriters } from './system-writers.ts';
+
+/** The table of known writers. The first row that matches a path counts. */
+export const knownWriters: readonly KnownWriter[] = [...serviceWriters, ...systemWriters];
+
+/** Folders in /var that are searched, too: those of the rows whose content may be worth keeping across reboots. */
+export const watchedInVar: readonly string[] = knownWriters
+  .filter(({ outcome }) => outcome === 'persist')
+  .flatMap(({ directories = [] }) => directories.map((each) => each.replace(/:.*$/, '')))
+  .filter((each) => each.startsWith('/var/'));
+
+const byTopFolder = new Map<string, readonly KnownWriter[]>();
+
+/** Returns the row of a path; undefined if no known program writes there. */
+export function knownWriterOf(path: string): KnownWriter | undefined {
+  return rowsFor(path).find(({ paths }) => paths.test(path));
+}
+
+/**
+ * Returns the rows whose expression contains the name of the top-level folder of a path, because testing every expression
+ * would take seconds for many paths below /opt. For a file in / itself, every row is tested.
+ */
+function rowsFor(path: string): readonly KnownWriter[] {
+  const end = path.indexOf('/', 1);
+  if (end === -1) return knownWriters;
+  const folder = path.slice(1, end);
+  let rows = byTopFolder.get(folder);
+  if (rows === undefined) {
+    rows = knownWriters.filter(({ paths }) => paths.source.includes(folder));
+    byTopFolder.set(folder, rows);
+  }
+  return rows;
+}
+
+/** Files that the scriptlets of packages write, and that no package owns: only if they change during a transaction. */
+export const scriptletFiles =
+  /^(\/etc\/(systemd|rc\.d|pki|ssl|fonts|gconf|dconf|pam\.d|sysconfig|profile\.d|shells|yum|dnf|nsswitch\.conf|authselect)(\/.*)?|\/usr\/(?!local\/).*)$/;

@@ -1,0 +1,114 @@
+import type { SystemReader } from '../../../system/reader.ts';
+
+const rpm = '/usr/bin/rpm';
+/** The timeout of the query, in milliseconds. A cold package database of 2,000 packages takes seconds. */
+const limit = 60_000;
+
+/**
+ * Prints a line "=NAME INSTALLTID INSTALLTIME" for each package, then its files. INSTALLTID is the time at which the
+ * transaction began, INSTALLTIME the time at which the package was added to the database, after its files were written
+ * and before its %post scriptlet (rpm 4.11 to 4.20: lib/psm.c).
+ */
+const format = '=%{NAME} %{INSTALLTID} %{INSTALLTIME}\\n[%{FILENAMES}\\n]';
+
+/** The time in which the scriptlets of a package may still change its files, in seconds. */
+const scriptletSeconds = 120;
+/** The time in which %posttrans scriptlets and triggers may run after the last package (dracut), in seconds. */
+const posttransSeconds = 300;
+
+/** A period, in seconds since the epoch. */
+export interface Period {
+  from: number;
+  to: number;
+}
+
+export interface Package {
+  name: string;
+  /** From the beginning of the transaction that installed this version, until its scriptlets have ended. */
+  installing: Period;
+}
+
+/** The installed packages, as far as they concern some files. */
+export interface Packages {
+  /** Maps a path to the package that owns it. Several packages can own a directory; the last one installed counts. */
+  ownerOf: ReadonlyMap<string, Package>;
+  /** The transactions, including %posttrans, in no particular order. */
+  transactions: readonly Period[];
+}
+
+export const noPackages: Packages = { ownerOf: new Map(), transactions: [] };
+
+/**
+ * Queries the package database once, with a single process for all files, and keeps only the owners of some paths.
+ * @param paths one character per byte (latin1)
+ * @param progress is called as the output arrives
+ * @returns the packages; or, as a text, the reason why they are unknown
+ */
+export async function readPackages(
+  reader: SystemReader,
+  paths: ReadonlySet<string>,
+  progress: () => void = () => undefined,
+): Promise<Packages | string> {
+  if (reader.stat(rpm) === undefined) return `${rpm} is not installed`;
+  const merged = ['/bin', '/sbin', '/lib', '/lib64'].filter((each) => reader.stat(each)?.kind === 'link');
+  const parser = packageParser(paths, merged);
+  const { ended } = await reader.run(rpm, ['-qa', '--qf', format], limit, (part) => {
+    progress();
+    parser.take(part);
+  });
+  if (ended === 'good') return parser.done();
+  return ended === 'deadline' ? `${rpm} did not end within ${limit / 1000} s` : `${rpm} -qa failed`;
+}
+
+/**
+ * Parses the output of the query in parts.
+ * @param merged top-level folders that are links into /usr; packages may own files by their former names (/lib64/x)
+ */
+export function packageParser(
+  paths: ReadonlySet<string>,
+  merged: readonly string[],
+): { take: (part: string) => void; done: () => Packages } {
+  const ownerOf = new Map<string, Package>();
+  const ends = new Map<number, number>();
+  let current: Package | undefined;
+  let rest = '';
+  const own = (path: string) => {
+    if (current === undefined || !paths.has(path)) return;
+    const other = ownerOf.get(path);
+    if (other === undefined || other.installing.to < current.installing.to) ownerOf.set(path, current);
+  };
+  const line = (text: string) => {
+    if (text.startsWith('/')) {
+      own(text);
+      if (merged.some((folder) => text.startsWith(`${folder}/`))) own(`/usr${text}`);
+      return;
+    }
+    const [, name = '', tid, installed] = /^=(\S+) (\d+) (\d+)$/.exec(text) ?? [];
+    // A package without these times, such as gpg-pubkey of old releases, owns no files.
+    current = undefined;
+    if (tid === undefined || installed === undefined) return;
+    const [from, to] = [Math.min(Number(tid), Number(installed)), Number(installed)];
+    current = { name, installing: { from, to: to + scriptletSeconds } };
+    ends.set(from, Math.max(ends.get(from) ?? 0, to));
+  };
+  return {
+    take: (part) => {
+      const text = rest + part;
+      let from = 0;
+      for (let end = text.indexOf('\n'); end !== -1; end = text.indexOf('\n', from)) {
+        line(text.slice(from, end));
+        from = end + 1;
+      }
+      rest = text.slice(from);
+    },
+    done: () => ({
+      ownerOf,
+      transactions: [...ends].map(([from, to]) => ({ from, to: to + posttransSeconds })),
+    }),
+  };
+}
+
+/** Whether a time is in a period. The first second counts as a whole, because rpm records whole seconds. */
+export function isIn({ from, to }: Period, at: number): boolean {
+  return at >= from && at <= to;
+}

@@ -1,0 +1,111 @@
+import { type Config, configFile, parseConfig, words } from '../../../config/config.ts';
+import { isBelow } from '../../../facts/mounts/mountinfo.ts';
+import type { SystemReader } from '../../../system/reader.ts';
+import type { Action, WriteGroup } from '../../engine/step.ts';
+
+/** The lines that the step proposes, merged with what is configured. */
+export interface Proposal {
+  overlay: string;
+  persist: string;
+  /** Whether a line differs from the configured value. */
+  addsOverlay: boolean;
+  addsPersist: boolean;
+}
+
+/** Returns the path of an item of OVERLAY or PERSIST. */
+export function pathOf(item: string): string {
+  return item.replace(/:.*$/, '');
+}
+
+/** Adds the items of the groups to the configured ones, except for items that a configured path already contains. */
+export function propose(
+  config: Pick<Config, 'OVERLAY' | 'PERSIST'>,
+  groups: readonly WriteGroup[],
+): Proposal {
+  const covered = [...words(config.OVERLAY), ...words(config.PERSIST)].map(pathOf);
+  const merged = (value: string, items: readonly string[]): string => {
+    const taken = [...covered];
+    const added = items.filter((item) => {
+      if (taken.some((each) => isBelow(pathOf(item), each))) return false;
+      taken.push(pathOf(item));
+      return true;
+    });
+    return [...words(value), ...added].join(' ');
+  };
+  // A path that contains another one comes first, so that the other one is not added.
+  const sorted = (items: readonly string[]) => [...new Set(items)].toSorted();
+  const overlay = merged(config.OVERLAY, sorted(groups.flatMap((group) => group.overlay)));
+  const persist = merged(config.PERSIST, sorted(groups.flatMap((group) => group.persist)));
+  return {
+    overlay,
+    persist,
+    addsOverlay: overlay !== words(config.OVERLAY).join(' '),
+    addsPersist: persist !== words(config.PERSIST).join(' '),
+  };
+}
+
+/** The paths that the boot refuses to overlay (agent/config/keys.ts), and those where an overlay is not advisable. */
+const notProposed: readonly string[] = [
+  '/boot',
+  '/dev',
+  '/etc',
+  '/home',
+  '/proc',
+  '/run',
+  '/sys',
+  '/tmp',
+  '/var',
+];
+
+/**
+ * Whether an overlay is proposed for the directory of an unknown writer. Programs and configuration are read from /usr
+ * and /etc by everything that starts, so an overlay there would be a foothold, and an administrator must decide.
+ */
+export function canOverlay(reader: SystemReader, directory: string): boolean {
+  if (directory === '/' || notProposed.some((each) => isBelow(directory, each))) return false;
+  if (isBelow(directory, '/usr') && !/^\/usr\/local\/./.test(directory)) return false;
+  const { problems } = parseConfig(`OVERLAY=${directory}\n`);
+  return problems.length === 0 && !/\s/.test(directory) && isDirectory(reader, directory);
+}
+
+/** Whether a path is a directory that is reached without a symbolic link. */
+export function isDirectory(reader: SystemReader, directory: string): boolean {
+  const parts = directory.split('/').slice(1);
+  return parts.every(
+    (_, index) => reader.stat(`/${parts.slice(0, index + 1).join('/')}`)?.kind === 'directory',
+  );
+}
+
+/**
+ * Returns the change of the configuration file.
+ * @param values the new values by key
+ * @returns undefined if there is nothing to change; or, as a text, why the file must be changed manually
+ */
+export function editConfig(
+  reader: SystemReader,
+  values: Partial<Record<'OVERLAY' | 'PERSIST' | 'MOUNT_OPTIONS', string>>,
+): Action | string | undefined {
+  const entries = Object.entries(values);
+  if (entries.length === 0) return undefined;
+  const before = reader.stat(configFile) === undefined ? null : reader.read(configFile, 65536);
+  const text = before ?? '';
+  const problem = parseConfig(text).problems.find(({ key }) => Object.hasOwn(values, key));
+  if (problem !== undefined) {
+    return `${configFile}:${problem.line}: ${problem.key}: ${problem.reason}. Correct the line, and run prepare again`;
+  }
+  const after = entries.reduce((now, [key, value]) => withLine(now, key, value), text);
+  return after === text ? undefined : { do: 'edit', file: configFile, before, after };
+}
+
+/**
+ * Replaces the line of a key, or adds one: below the line that is commented out, which is part of the delivered file, or
+ * at the end.
+ */
+function withLine(text: string, key: string, value: string): string {
+  const line = `${key}=${value}`;
+  const present = new RegExp(`^[ \\t]*${key}=.*$`, 'm');
+  if (present.test(text)) return text.replace(present, line);
+  const commented = new RegExp(`^#${key}=.*$`, 'm');
+  if (commented.test(text)) return text.replace(commented, (found) => `${found}\n${line}`);
+  return `${text}${text === '' || text.endsWith('\n') ? '' : '\n'}${line}\n`;
+}

@@ -1,0 +1,99 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { HostError, errorCode, onFile } from '../../lib/errors.ts';
+import { inFolder, randomWord } from '../foreign-folder.ts';
+
+/** Where an export is written. */
+export interface ExportTarget {
+  /** Writes bytes, and waits while a pipe is full. @throws HostError, also if the reader closed the pipe */
+  write(bytes: Buffer): Promise<void>;
+  /** Completes the file: only then it has its name. */
+  finish(): void;
+  /** Removes the incomplete file. */
+  abandon(): void;
+}
+
+/** The types of file systems whose content is in RAM, or is a layer (statfs(2)). */
+const inMemory = new Map([
+  [0x01021994, 'tmpfs'],
+  [0x858458f6, 'ramfs'],
+  [0x794c7630, 'an overlay'],
+]);
+
+/**
+ * Creates a file of mode 0600 for an export. It has another name until it is complete.
+ * @throws HostError EEXIST if a file of this name exists; EXDEV if the folder is in a layer or in RAM, because the export
+ *     would change what it exports, and would not survive a reboot; the system's error otherwise
+ */
+export function createExportFile(file: string): ExportTarget {
+  return onFile(file, () => inFolder(path.dirname(file), (at) => createIn(at, file)));
+}
+
+function createIn(at: (name: string) => string, file: string): ExportTarget {
+  const found = inMemory.get(fs.statfsSync(at('.')).type >>> 0);
+  if (found !== undefined)
+    throw new HostError(
+      `${file}: is on ${found}, whose content is lost at a reboot: name a file on a disk, or - for the standard output`,
+      'EXDEV',
+    );
+  const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_DIRECTORY } = fs.constants;
+  const name = path.basename(file);
+  if (fs.lstatSync(at(name), { throwIfNoEntry: false }) !== undefined)
+    throw new HostError(`${file}: exists already and is not overwritten`, 'EEXIST');
+  const folder = fs.openSync(at('.'), O_RDONLY | O_DIRECTORY);
+  const inside = (each: string) => `/proc/self/fd/${folder}/${each}`;
+  const temporary = `.${name}.${randomWord()}`;
+  const fd = fs.openSync(inside(temporary), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+  return {
+    write: (bytes) => onFileAsync(file, () => writeAll(fd, bytes)),
+    finish: () =>
+      onFile(file, () => {
+        fs.fsyncSync(fd);
+        fs.closeSync(fd);
+        // Unlike rename(2), link(2) does not replace a file that was created meanwhile.
+        fs.linkSync(inside(temporary), inside(name));
+        fs.unlinkSync(inside(temporary));
+        fs.fsyncSync(folder);
+        fs.closeSync(folder);
+      }),
+    abandon: () => {
+      fs.rmSync(inside(temporary), { force: true });
+    },
+  };
+}
+
+/** Writes an export to the standard output. */
+export function standardOutput(): ExportTarget {
+  return {
+    write: (bytes) => onFileAsync('standard output', () => writeAll(1, bytes)),
+    finish: () => undefined,
+    abandon: () => undefined,
+  };
+}
+
+async function onFileAsync(file: string, action: () => Promise<void>): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    onFile(file, () => {
+      throw error;
+    });
+  }
+}
+
+/** The time until a full pipe is tried again, in milliseconds. */
+const pause = 5;
+
+async function writeAll(fd: number, bytes: Buffer): Promise<void> {
+  let rest = bytes;
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(fs.writeSync(fd, rest));
+    } catch (error) {
+      // Another process made the pipe non-blocking, and it is full.
+      if (errorCode(error) !== 'EAGAIN') throw error;
+      await wait(pause);
+    }
+  }
+}

@@ -1,0 +1,194 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { setImmediate as yieldToEvents } from 'node:timers/promises';
+import { pack } from 'tar-stream';
+import type { ExportTarget } from './export-file.ts';
+
+/** A member of a tar file without content of its own. */
+export interface Member {
+  /** Valid Unicode. */
+  name: string;
+  type: 'file' | 'directory' | 'symlink' | 'fifo' | 'character-device' | 'block-device';
+  mode: number;
+  uid: number;
+  gid: number;
+  /** In nanoseconds since the epoch. */
+  mtime: bigint;
+  linkname?: string;
+  /** "MAJOR:MINOR". */
+  device?: string;
+  /** Extended attributes whose values are valid UTF-8. */
+  xattrs?: ReadonlyMap<string, string>;
+}
+
+/** Writes a tar file in pax format (pax(1)) as a stream, in limited memory. */
+export interface TarWriter {
+  /** The number of bytes that were written, with those that the end of the file takes. */
+  readonly bytes: number;
+  /** Adds a member without content. */
+  add(member: Member): Promise<void>;
+  /** Adds a file with a text. @returns the SHA-256 of the text */
+  addText(name: string, text: string | Buffer, now: Date): Promise<string>;
+  /**
+   * Adds a file from a stream. Pads the content with null bytes if the stream ends early.
+   * @returns the SHA-256 of the content, and the number of bytes of the stream
+   */
+  addFile(
+    member: Member,
+    size: number,
+    content: AsyncIterable<Buffer>,
+  ): Promise<{ sha256: string; bytes: number }>;
+  /** Writes the end of the file. */
+  end(): Promise<void>;
+  /** Ends without completing the file. */
+  destroy(): void;
+}
+
+const block = 512;
+
+/** The bytes that a member takes besides its content, as an upper bound: headers of tar and pax. */
+export const memberOverhead = 8 * block;
+
+export function tarWriter(target: ExportTarget): TarWriter {
+  const stream = pack();
+  let written = 0;
+  let failed: Error | undefined;
+  const drain = async () => {
+    for await (const part of stream as AsyncIterable<Buffer>) {
+      // The error is kept before the loop ends, because its end destroys the stream with another error.
+      await target.write(part).catch((error: unknown) => {
+        failed = asError(error);
+        throw failed;
+      });
+      written += part.length;
+    }
+  };
+  const drained = drain().catch((error: unknown) => {
+    failed ??= asError(error);
+    stream.destroy(failed);
+  });
+  const throwIfFailed = () => {
+    if (failed !== undefined) throw failed;
+  };
+  /** Runs an action on the stream. The error of the target is thrown instead of the error that it causes. */
+  const checked = async <T>(action: () => Promise<T>): Promise<T> => {
+    const result = await action().catch((error: unknown) => {
+      throw failed ?? error;
+    });
+    // Let the stream drain, so that many small members do not accumulate.
+    await yieldToEvents();
+    throwIfFailed();
+    return result;
+  };
+  const entry = (member: Member, size: number, callback?: (error?: Error | null) => void) =>
+    stream.entry({ ...headerOf(member), size }, callback ?? (() => undefined));
+  const addFile: TarWriter['addFile'] = (member, size, content) =>
+    checked(async () => {
+      const hash = createHash('sha256');
+      let bytes = 0;
+      const done = new Promise<void>((resolve, reject) => {
+        const sink = entry(member, size, (error) => (error ? reject(error) : resolve()));
+        const write = async (piece: Buffer) => {
+          if (!sink.write(piece)) await Promise.race([once(sink, 'drain'), once(sink, 'close')]);
+          throwIfFailed();
+        };
+        const copy = async () => {
+          if (size === 0) {
+            sink.end(null);
+            return;
+          }
+          for await (const piece of content) {
+            const fitting = piece.subarray(0, size - bytes);
+            hash.update(fitting);
+            bytes += fitting.length;
+            await write(fitting);
+          }
+          for (let missing = size - bytes; missing > 0; missing -= padding.length)
+            await write(padding.subarray(0, missing));
+          sink.end(null);
+        };
+        copy().catch((error: unknown) => {
+          sink.destroy(asError(error));
+          reject(asError(error));
+        });
+      });
+      await done;
+      return { sha256: hash.digest('hex'), bytes };
+    });
+  return {
+    get bytes() {
+      return written + 2 * block;
+    },
+    add: (member) =>
+      checked(
+        () =>
+          new Promise<void>((resolve, reject) => {
+            entry(member, 0, (error) => (error ? reject(error) : resolve()));
+          }),
+      ),
+    addText: async (name, text, now) => {
+      const bytes = Buffer.from(text);
+      const mtime = BigInt(now.getTime()) * 1_000_000n;
+      const member: Member = { name, type: 'file', mode: 0o600, uid: 0, gid: 0, mtime };
+      return (await addFile(member, bytes.length, pieceOf(bytes))).sha256;
+    },
+    addFile,
+    end: () =>
+      checked(async () => {
+        stream.finalize();
+        await drained;
+      }),
+    destroy: () => stream.destroy(new Error('the export was abandoned')),
+  };
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+const padding = Buffer.alloc(65536);
+
+async function* pieceOf(bytes: Buffer): AsyncGenerator<Buffer, void> {
+  yield await Promise.resolve(bytes);
+}
+
+/** The greatest number in an octal field of six digits. */
+const largestId = 0o777777;
+
+/** Returns the header for tar-stream, with a pax record for each value that the classic header cannot hold. */
+function headerOf({
+  name,
+  type,
+  mode,
+  uid,
+  gid,
+  mtime,
+  linkname,
+  device,
+  xattrs,
+}: Member): Parameters<ReturnType<typeof pack>['entry']>[0] {
+  const [devmajor = 0, devminor = 0] = (device ?? '').split(':').map(Number);
+  const pax: Record<string, string> = { mtime: paxTime(mtime) };
+  if (uid > largestId) pax['uid'] = String(uid);
+  if (gid > largestId) pax['gid'] = String(gid);
+  for (const [key, value] of xattrs ?? []) pax[`SCHILY.xattr.${key}`] = value;
+  const seconds = Number(mtime / 1_000_000_000n);
+  return {
+    name,
+    type,
+    mode,
+    uid: Math.min(uid, largestId),
+    gid: Math.min(gid, largestId),
+    mtime: new Date(Math.max(0, Math.min(seconds, 0x7fffffff)) * 1000),
+    ...(linkname === undefined ? {} : { linkname }),
+    ...(device === undefined ? {} : { devmajor, devminor }),
+    pax,
+  };
+}
+
+/** Formats nanoseconds as decimal seconds, as in a pax record. */
+function paxTime(nanoseconds: bigint): string {
+  const sign = nanoseconds < 0n ? '-' : '';
+  const value = nanoseconds < 0n ? -nanoseconds : nanoseconds;
+  return `${sign}${value / 1_000_000_000n}.${(value % 1_000_000_000n).toString().padStart(9, '0')}`;
+}

@@ -1,0 +1,97 @@
+import fs from 'node:fs';
+import { HostError, errorCode, onFile } from '../lib/errors.ts';
+import { type Stat, describeStat } from './files.ts';
+import { type MemoryFile, findSilent } from './silent-processes.ts';
+
+/**
+ * Reads the files of processes below /proc. In contrast to SystemReader.read, does not verify for each file that it is
+ * the kernel's, because there are hundreds; a mount over /proc/PID is reported by the check kernel-view. Each method
+ * that takes a process returns undefined if the process has exited.
+ */
+export interface ProcessReader {
+  /** Returns the process IDs in ascending order. @throws HostError if /proc is not the kernel's procfs */
+  list(): number[];
+  /**
+   * Finds the processes of which the other methods must not read this file, nor anything else that needs the memory of
+   * the process, because the read may hang (silent-processes.ts). Takes at most five seconds.
+   * @returns the reason for each of these processes
+   */
+  silent(pids: readonly number[], name: MemoryFile): Promise<Map<number, string>>;
+  /**
+   * Reads a file of a process, one character per byte (latin1).
+   * @param name relative to /proc/PID
+   * @throws HostError EFBIG if the file is larger than `limit` bytes; the system's error otherwise
+   */
+  read(pid: number, name: string, limit: number): string | undefined;
+  /** Returns the threads of a process that has no memory of its own; empty for all other processes. */
+  threadsOf(pid: number): string[];
+  /** Returns the target of a symbolic link, one character per byte (latin1). */
+  link(pid: number, name: string): string | undefined;
+  /**
+   * Returns the state of the file that a link of procfs leads to (stat(2)). May hang if the file is on a file system
+   * that may hang.
+   */
+  statOf(pid: number, name: string): Stat | undefined;
+}
+
+/** @param folder the folder of procfs @param verify throws for a file that is not the kernel's */
+export function processReader(folder: string, verify: (file: string) => void): ProcessReader {
+  // Reused for all files, because allocating a buffer takes longer than reading a small file. A read of procfs returns
+  // at most one page.
+  const buffer = Buffer.allocUnsafe(65536);
+  const fileOf = (pid: number, name: string) => `${folder}/${pid}/${name}`;
+  const list = () => onFile(folder, () => listProcesses(folder, verify));
+  return {
+    list,
+    silent: (pids, name) => findSilent(folder, pids, name, list),
+    read: (pid, name, limit) => unlessExited(fileOf(pid, name), (file) => readText(file, buffer, limit)),
+    threadsOf: (pid) => unlessExited(fileOf(pid, 'task'), listOtherThreads) ?? [],
+    link: (pid, name) => unlessExited(fileOf(pid, name), (file) => fs.readlinkSync(file, 'latin1')),
+    statOf: (pid, name) => unlessExited(fileOf(pid, name), (file) => describeStat(fs.statSync(file))),
+  };
+}
+
+function listProcesses(folder: string, verify: (file: string) => void): number[] {
+  verify(folder);
+  const names = fs.readdirSync(folder).map(Number);
+  return names.filter(Number.isInteger).sort((one, other) => one - other);
+}
+
+/**
+ * Lists the threads if there is more than one. The number of links of the folder is the number of threads plus 2
+ * (fs/proc/base.c), and stat(2) is faster than reading the folder of each kernel thread.
+ */
+function listOtherThreads(folder: string): string[] {
+  return fs.statSync(folder).nlink > 3 ? fs.readdirSync(folder) : [];
+}
+
+function unlessExited<T>(file: string, action: (file: string) => T): T | undefined {
+  try {
+    return action(file);
+  } catch (error) {
+    // ESRCH: the process exited after its file was opened.
+    if (['ENOENT', 'ESRCH'].includes(errorCode(error))) return undefined;
+    return onFile(file, () => {
+      throw error;
+    });
+  }
+}
+
+function readText(file: string, buffer: Buffer, limit: number): string {
+  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
+  try {
+    let text = '';
+    let filled = 0;
+    for (;;) {
+      const count = fs.readSync(fd, buffer, filled, buffer.length - filled, null);
+      filled += count;
+      if (count === 0) return text + buffer.toString('latin1', 0, filled);
+      if (text.length + filled > limit) throw new HostError(`${file}: larger than ${limit} bytes`, 'EFBIG');
+      if (filled < buffer.length) continue;
+      text += buffer.toString('latin1', 0, filled);
+      filled = 0;
+    }
+  } finally {
+    fs.closeSync(fd);
+  }
+}
