@@ -16,6 +16,8 @@ from ansible_collections.immutafs.agent.plugins.plugin_utils.job import (
     parse,
     running,
 )
+from ansible_collections.immutafs.agent.plugins.plugin_utils.limit import OutputExceeded, TimeExceeded, limited
+from ansible_collections.immutafs.agent.plugins.plugin_utils.report import problem_of
 
 # Interval between attempts, in seconds.
 INTERVAL = 1
@@ -24,16 +26,22 @@ INTERVAL = 1
 # value that the user sets takes precedence.
 KEEPALIVE = "-o ServerAliveInterval=5 -o ServerAliveCountMax=3"
 
+# The default of `limit`, in seconds.
+LIMIT = 120
+
 def parsed(said):
     """
-    Returns the parsed standard output in `json`. If a status command failed, also returns `msg` with the verdict and
-    the failed checks.
+    Returns the report of a status command in `json`. If the command failed, also returns `msg` with the verdict and
+    the failed checks. If the output is not a report, returns only `msg`, because other code relies on its fields.
     """
     try:
         value = json.loads(said["stdout"])
-    except ValueError:
+    except (ValueError, RecursionError):
         return {} if said.get("failed") else {"failed": True, "msg": "the output is not JSON: " + said["stdout"][:200]}
-    if not said.get("failed") or "verdict" not in value:
+    problem = problem_of(value)
+    if problem is not None:
+        return {"failed": True, "msg": "the output is not a report of immutafs-agent: " + problem}
+    if not said.get("failed"):
         return {"json": value}
     wrong = [check["id"] for check in value["checks"] if check["status"] in ("fail", "error")]
     return {"json": value, "msg": "the verdict of the guest is %s: %s" % (value["verdict"], ", ".join(wrong))}
@@ -92,10 +100,20 @@ class ActionModule(ActionBase):
         """Whether commands run as a different user than the login user, by means of sudo or a similar program."""
         return getattr(self._connection, "become", None) is not None
 
-    def once(self, argv, sudoable=True):
-        """Runs a command once and returns rc, stdout and stderr. Raises AnsibleConnectionFailure."""
-        # Request a terminal only for sudo, which may need it for the password. A terminal mixes stdout and stderr.
-        said = self._low_level_execute_command(shlex.join(argv), sudoable=sudoable and self.become())
+    def once(self, argv, sudoable=True, limit=None):
+        """
+        Runs a command once and returns rc, stdout and stderr. Raises AnsibleConnectionFailure if the connection breaks
+        or the command does not end within `limit` seconds (by default, the option), and AnsibleError if it prints too much.
+        """
+        seconds = int(self._task.args.get("limit", LIMIT)) if limit is None else limit
+        try:
+            with limited(seconds):
+                # Request a terminal only for sudo, which may need it for the password. A terminal mixes stdout and stderr.
+                said = self._low_level_execute_command(shlex.join(argv), sudoable=sudoable and self.become())
+        except TimeExceeded as error:
+            raise AnsibleConnectionFailure("%s %s" % (argv[0], error)) from None
+        except OutputExceeded as error:
+            raise AnsibleError("%s %s" % (argv[0], error)) from None
         # Without `failed`, Ansible treats any rc other than 0 as a failure.
         return {"failed": False, "rc": said["rc"], "stdout": said["stdout"], "stderr": said["stderr"]}
 

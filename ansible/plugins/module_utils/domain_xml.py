@@ -32,6 +32,20 @@ def describe_disk(text, target):
     }
 
 
+def disk_source(text, target):
+    """
+    Returns where the data of a disk is: type ("file", "block", "volume", …), path (None unless a file or a block device)
+    and format (of the driver, "raw" if the XML has none, as libvirt assumes). Returns None without this disk.
+    """
+    disk = find_disk(ElementTree.fromstring(text), target)
+    if disk is None:
+        return None
+    source, driver = disk.find("source"), disk.find("driver")
+    path = None if source is None else source.get("file") or source.get("dev")
+    form = "raw" if driver is None else driver.get("type", "raw")
+    return {"type": disk.get("type", "file"), "path": path, "format": form}
+
+
 def without_readonly(text, target):
     """Returns the normalised XML without the <readonly/> of the disk, which is the part that must not change."""
     root = ElementTree.fromstring(text)

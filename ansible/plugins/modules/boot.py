@@ -8,9 +8,11 @@ from ansible_collections.immutafs.agent.plugins.module_utils.boot import boot_fa
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import find_disk, normalised, to_text
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
 
-DOCUMENTATION = """
+DOCUMENTATION = r"""
+---
 module: boot
 short_description: Let a libvirt domain boot from one disk only
+version_added: 0.1.0
 description:
   - Sets C(<boot order='1'/>) on the disk and removes every other C(<boot>), unless the domain has a kernel in C(<os>).
   - Sets a serial on each virtio-blk disk that has none. The serial consists of the first 12 digits of the UUID of the
@@ -18,13 +20,29 @@ description:
   - In a domain with UEFI variables, sets C(<on_reboot>destroy</on_reboot>), and likewise C(on_crash) and
     C(on_poweroff) if they restart the guest, because a restart within QEMU keeps variables that root in the guest wrote.
   - Compares the resulting XML with the wanted XML. If anything else differs, restores the previous XML and fails.
-options:
-  domain: {description: Name of the domain., type: str, required: true}
-  target: {description: Target of the system disk, such as C(vda)., type: str, required: true}
-  uri: {description: URI of the libvirt connection., type: str, default: "qemu:///system"}
+extends_documentation_fragment: immutafs.agent.libvirt_disk
 attributes:
-  check_mode: {description: Reports whether the domain would change., support: full}
-author: immutafs-agent
+  check_mode:
+    description: Reports whether the domain would change.
+    support: full
+author: immutafs-agent (@immutafs-agent)
+"""
+
+EXAMPLES = r"""
+---
+- name: Let the firmware boot from the system disk only
+  immutafs.agent.boot:
+    domain: web1
+    target: vda
+  delegate_to: kvm1
+"""
+
+RETURN = r"""
+---
+changed:
+  description: Whether the domain was changed.
+  returned: always
+  type: bool
 """
 
 ARGUMENTS = {

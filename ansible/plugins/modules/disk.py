@@ -5,22 +5,49 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk, without_readonly
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
 
-DOCUMENTATION = """
+DOCUMENTATION = r"""
+---
 module: disk
 short_description: Make one disk of a libvirt domain read-only or writable
+version_added: 0.1.0
 description:
   - Runs C(virt-xml DOMAIN --edit target=TARGET --disk readonly=on|off) while the domain is shut off.
   - Compares the XML of the domain before and after the change. If anything except the C(<readonly/>) of the disk
     differs, restores the previous XML and fails.
+extends_documentation_fragment: immutafs.agent.libvirt_disk
 options:
-  domain: {description: Name of the domain., type: str, required: true}
-  target: {description: Target of the disk, such as C(vda)., type: str, required: true}
-  readonly: {description: Wanted state of the disk., type: bool, required: true}
-  uri: {description: URI of the libvirt connection., type: str, default: "qemu:///system"}
-  virt_xml: {description: Path of virt-xml., type: path, default: /usr/bin/virt-xml}
+  readonly:
+    description: Whether the disk is to be read-only.
+    type: bool
+    required: true
+  virt_xml:
+    description: Path of virt-xml.
+    type: path
+    default: /usr/bin/virt-xml
 attributes:
-  check_mode: {description: Reports whether the disk would change., support: full}
-author: immutafs-agent
+  check_mode:
+    description: Reports whether the disk would change.
+    support: full
+author: immutafs-agent (@immutafs-agent)
+"""
+
+EXAMPLES = r"""
+---
+- name: Make the system disk read-only
+  immutafs.agent.disk:
+    domain: web1
+    target: vda
+    readonly: true
+  delegate_to: kvm1
+"""
+
+RETURN = r"""
+---
+readonly:
+  description: Whether the disk is read-only from the next start.
+  returned: success
+  type: bool
+  sample: true
 """
 
 ARGUMENTS = {

@@ -1,0 +1,31 @@
+"""Describes the receipt of a guest in one line."""
+
+UNITS = [("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1)]
+
+
+def receipt_line(receipt):
+    """Returns a line about a receipt as the module `receipt` returns it: "receipt of 2026-11-26T15:00:00Z, …"."""
+    if not receipt:
+        return "no receipt"
+    return "receipt of %s, %s old, by %s, %s" % (
+        receipt["at"],
+        age(receipt["age"]),
+        receipt["by"],
+        receipt["state"],
+    )
+
+
+def age(seconds):
+    """Returns a number of seconds in the largest unit of which there are two or more."""
+    for name, length in UNITS:
+        if seconds >= 2 * length:
+            return "%d %s" % (seconds // length, name)
+    return "%d seconds" % seconds
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self):
+        """Maps the name of each filter to its function."""
+        return {"receipt_line": receipt_line}
