@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { globSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { globSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { build } from './build/build.ts';
+import { commitTime } from './build/commit-time.ts';
+import { packageVersion } from './build/package-version.ts';
 import { dist, inRoot, installedRuntime, root, scratch } from './build/paths.ts';
 import { digest, once } from './build/stamp.ts';
 
@@ -16,13 +18,17 @@ export async function buildRpm(): Promise<string> {
   const out = path.join(dist, `immutafs-agent-${version}-1.x86_64.rpm`);
   const patterns = [
     'dist/immutafs-agent',
+    'dist/set-mount-options',
     'dist/set-readonly',
     'dist/try-write',
+    'dist/read-xattrs',
     'dist/immutafs.catalog',
+    'dist/third-party.json',
     'dist/{lib,licences,man,completion}/**',
     '{dracut,units}/**',
     'packaging/*',
-    'packaging/build/run-dist.sh',
+    'packaging/build/{run-dist.sh,commit-time.ts,package-version.ts,paths.ts}',
+    'packaging/sbom/*',
     'LICENSE',
   ];
   const files = globSync(patterns, { cwd: root, withFileTypes: true })
@@ -32,19 +38,10 @@ export async function buildRpm(): Promise<string> {
   await once({
     name: 'rpm',
     key: digest({ texts: [version], files }),
-    outputs: [out],
+    outputs: [out, path.join(dist, 'sbom.cdx.json')],
     make: () => make(version, out),
   });
   return out;
-}
-
-/**
- * Converts a version such as "1.0.0-rc.1" to "1.0.0~rc.1", because in rpm "-" separates the release and "~" sorts
- * before the end of the version.
- */
-function packageVersion(): string {
-  const { version } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8')) as { version: string };
-  return version.replaceAll('-', '~');
 }
 
 function make(version: string, out: string): void {
@@ -67,8 +64,11 @@ function rpmbuild(folder: string, version: string): void {
     // The package contains nothing about the build machine.
     _buildhost: 'localhost',
     use_source_date_epoch_as_buildtime: '1',
-    clamp_mtime_to_source_date_epoch: '1',
+    // Also applies to %ghost files, which would otherwise have the current time.
+    build_mtime_policy: 'clamp_to_source_date_epoch',
     project: root,
+    build_time: commitTime(),
+    node: process.execPath,
     agent_version: version,
     runtime_folder: installedRuntime,
   };
@@ -83,20 +83,11 @@ function rpmbuild(folder: string, version: string): void {
   }
 }
 
-/**
- * Returns the time of the last commit, in seconds since 1970, so that the same tree gives the same package. Returns the
- * current time if git fails.
- */
-function commitTime(): string {
+if (import.meta.main) {
   try {
-    return execFileSync('git', ['log', '-1', '--format=%ct'], {
-      cwd: root,
-      stdio: 'pipe',
-      encoding: 'utf8',
-    }).trim();
-  } catch {
-    return String(Math.floor(Date.now() / 1000));
+    process.stdout.write(`${path.relative(process.cwd(), await buildRpm())}\n`);
+  } catch (error) {
+    process.stderr.write(`rpm: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
   }
 }
-
-if (import.meta.main) process.stdout.write(`${path.relative(process.cwd(), await buildRpm())}\n`);

@@ -6,10 +6,11 @@ set -eu
 cd "$(dirname "$0")/.."
 
 packages='
-  acl ansible-core attr auditd binutils btrfs-progs busybox-static ca-certificates cpio createrepo-c dash e2fsprogs fdisk g++ git
-  grub-pc-bin iproute2 kmod libsystemd-dev libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu lvm2 make
-  man-db mandoc mmdebstrap openssh-client openssl ovmf parted patchelf pkgconf prometheus python3
-  qemu-system-x86 qemu-utils rpm rpmlint rsync rsyslog rsyslog-gnutls rsyslog-relp shellcheck strace systemd
+  acl ansible-core ansible-lint attr auditd binutils btrfs-progs busybox-static ca-certificates chromium cpio
+  createrepo-c dash dnf dosfstools e2fsprogs fdisk g++ git gnupg grub-efi-amd64-bin grub-pc-bin iproute2 kmod libnbd-bin libsystemd-dev
+  libvirt-clients libvirt-daemon libvirt-daemon-driver-qemu lvm2 make man-db mandoc mmdebstrap mtools openssh-client
+  openssl ovmf parted patchelf pkgconf prometheus prometheus-node-exporter python3 qemu-guest-agent qemu-system-x86
+  qemu-utils rpm rpmlint rsync rsyslog rsyslog-gnutls rsyslog-relp shellcheck strace stunnel4 systemd
   systemd-journal-remote time virtinst xfsprogs xorriso xz-utils yamllint
 '
 

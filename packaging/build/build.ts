@@ -1,9 +1,16 @@
+import { renameSync, writeFileSync } from 'node:fs';
 import { buildExecutable } from './executable.ts';
 import { buildLicences } from './licences.ts';
-import { executable, inRoot } from './paths.ts';
+import { executable, inRoot, thirdPartyList } from './paths.ts';
 import { buildRuntime } from './runtime.ts';
-import { buildSetReadonly, buildTryWrite } from './small-programs.ts';
+import {
+  buildReadXattrs,
+  buildSetMountOptions,
+  buildSetReadonly,
+  buildTryWrite,
+} from './small-programs.ts';
 import { buildDocs } from '../docs/docs.ts';
+import { thirdParty } from '../sbom/third-party.ts';
 
 export { buildExecutable };
 
@@ -12,20 +19,27 @@ export { buildExecutable };
  * command.
  */
 export function agent(out: string): Parameters<typeof buildExecutable>[0] {
-  return { entry: inRoot('agent/main.ts'), out, rehearsal: ['status'] };
+  const assets = (inputs: readonly string[]) => ({ 'third-party.json': JSON.stringify(thirdParty(inputs)) });
+  return { entry: inRoot('agent/main.ts'), out, warmUp: ['status'], assets };
 }
 
 /**
- * Builds dist/: immutafs-agent, lib/ (its private runtime), set-readonly, try-write, licences/, and the documents of
- * packaging/docs/docs.ts. Unchanged parts are not rebuilt. The same sources, npm packages and Debian libraries give the
- * same bytes, except for the code cache, which depends on a random number that V8 generates at each start.
+ * Builds dist/: immutafs-agent, lib/ (its private runtime), set-mount-options, set-readonly, try-write, read-xattrs,
+ * licences/, third-party.json, and the documents of packaging/docs/docs.ts. Unchanged parts are not rebuilt. The same
+ * sources, npm packages and Debian packages give the same bytes.
  */
 export async function build(): Promise<void> {
   await buildRuntime();
+  await buildSetMountOptions();
   await buildSetReadonly();
   await buildTryWrite();
+  await buildReadXattrs();
   const inputs = await buildExecutable(agent(executable));
   await buildLicences(inputs);
+  // Renamed when complete, because another process may be reading the list.
+  const list = `${thirdPartyList}.${process.pid}`;
+  writeFileSync(list, `${JSON.stringify(thirdParty(inputs), null, 1)}\n`);
+  renameSync(list, thirdPartyList);
   buildDocs();
 }
 

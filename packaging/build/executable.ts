@@ -2,9 +2,9 @@ import pkgLog from '@yao-pkg/pkg/lib-es5/log.js';
 import pkgSea from '@yao-pkg/pkg/lib-es5/sea.js';
 import { build as esbuild, type Plugin } from 'esbuild';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { buildCodeCache } from './code-cache.ts';
+import { buildCodeCache, warmUpGuest } from './code-cache.ts';
 import { installedRuntime, nodePackage, root, scratch } from './paths.ts';
 import { digest, once, recipe } from './stamp.ts';
 
@@ -32,24 +32,29 @@ const seaConfig = {
  * Bundles a program and combines it with Node in one executable that uses the private runtime. Downloads nothing.
  * @param entry the TypeScript or JavaScript file of the program
  * @param out the executable; rebuilt only if the bundle, Node or this recipe changed
- * @param rehearsal the arguments of a run during the build, whose compiled code goes into the code cache
+ * @param warmUp the arguments of a run during the build, whose compiled code goes into the code cache
+ * @param assets the names and texts of further assets, which the program reads with `getAsset` of node:sea
  * @returns the files in the bundle, relative to the project's root
  */
 export async function buildExecutable({
   entry,
   out,
-  rehearsal = [],
+  warmUp = [],
+  assets = () => ({}),
 }: {
   entry: string;
   out: string;
-  rehearsal?: string[];
+  warmUp?: string[];
+  assets?: (inputs: readonly string[]) => Record<string, string>;
 }): Promise<string[]> {
   const { code, inputs } = await bundle(entry);
   const name = path.basename(out);
   const nodeVersion = readFileSync(path.join(nodePackage, 'package.json'), 'utf8');
   const files = [...recipe('executable.ts'), ...recipe('code-cache.ts'), ...recipe('*.cjs')];
-  const key = digest({ texts: [code, nodeVersion, out, ...rehearsal], files });
-  await once({ name, key, outputs: [out], make: () => link(code, rehearsal, out) });
+  const texts = assets(inputs);
+  const fixture = JSON.stringify(warmUpGuest);
+  const key = digest({ texts: [code, nodeVersion, out, JSON.stringify(texts), fixture, ...warmUp], files });
+  await once({ name, key, outputs: [out], make: () => link({ code, warmUp, texts, out }) });
   return inputs;
 }
 
@@ -133,15 +138,26 @@ const lazyChildren: Plugin = {
  * Links Node, the program and its cache to an executable. patchelf runs last, because the base binary generates the
  * blob and must therefore run on the build machine.
  */
-async function link(code: string, rehearsal: string[], out: string): Promise<void> {
+async function link({
+  code,
+  warmUp,
+  texts,
+  out,
+}: {
+  code: string;
+  warmUp: string[];
+  texts: Record<string, string>;
+  out: string;
+}): Promise<void> {
   const folder = path.join(scratch, `link-${process.pid}-${path.basename(out)}`);
   mkdirSync(folder, { recursive: true });
   try {
     const linked = path.join(folder, 'linked');
     const node = strippedNode();
-    buildCodeCache(folder, { node, flags: seaConfig.execArgv, code, args: rehearsal });
+    buildCodeCache(folder, { node, flags: seaConfig.execArgv, code, args: warmUp });
     copyFileSync(launcher, path.join(folder, 'immutafs-agent.cjs'));
-    await inject(folder, node, linked);
+    for (const [name, text] of Object.entries(texts)) writeFileSync(path.join(folder, name), text);
+    await inject({ folder, base: node, output: linked, assets: Object.keys(texts) });
     // Use two calls, in this order, because patchelf 0.18 otherwise writes an executable that segfaults. Use DT_RPATH
     // and not DT_RUNPATH, because DT_RPATH also applies to the dependencies of the libraries.
     execFileSync('patchelf', ['--force-rpath', '--set-rpath', installedRuntime, linked]);
@@ -154,11 +170,22 @@ async function link(code: string, rehearsal: string[], out: string): Promise<voi
 }
 
 /**
- * Runs pkg's SEA step on `folder`/immutafs-agent.cjs. With the path of a base binary, pkg uses neither a server nor a
- * cache. pkg works in a new directory below TMPDIR. The executable contains the path of its source relative to that
- * directory. The relative path is the same in every build and does not depend on the build machine.
+ * Runs pkg's SEA step on `folder`/immutafs-agent.cjs and the files `assets` of `folder`. With the path of a base binary,
+ * pkg uses neither a server nor a cache. pkg works in a new directory below TMPDIR. The executable contains the path of
+ * its source relative to that directory. The relative path is the same in every build and does not depend on the build
+ * machine.
  */
-async function inject(folder: string, base: string, output: string): Promise<void> {
+async function inject({
+  folder,
+  base,
+  output,
+  assets,
+}: {
+  folder: string;
+  base: string;
+  output: string;
+  assets: readonly string[];
+}): Promise<void> {
   const version = execFileSync(base, ['--version'], { encoding: 'utf8' }).trim().slice(1);
   const target = { nodeRange: `node${version}`, platform: 'linux', arch: 'x64', output } as const;
   const options = {
@@ -167,7 +194,9 @@ async function inject(folder: string, base: string, output: string): Promise<voi
     seaConfig: {
       ...seaConfig,
       main: '../immutafs-agent.cjs',
-      assets: { 'program.cjs': '../program.cjs', 'program.cache': '../program.cache' },
+      assets: Object.fromEntries(
+        ['program.cjs', 'program.cache', ...assets].map((name) => [name, `../${name}`]),
+      ),
     },
   };
   // pkg prints its progress on stdout, which belongs to the caller.

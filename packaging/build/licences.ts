@@ -52,7 +52,7 @@ function collect(packages: readonly string[]): void {
  * Packages that are compiled into journal_send.node. Their licences are needed even if no JavaScript of them is in the
  * bundle.
  */
-const addonPackages = ['node_modules/nan', 'node_modules/systemd-journald'];
+export const addonPackages = ['node_modules/nan', 'node_modules/systemd-journald'];
 
 const heading = `Third-party software in immutafs-agent. The licence of each is in this directory.
 The sources are those of exactly these versions, from the npm registry, nodejs.org and Debian.
@@ -106,7 +106,7 @@ function debianLicences(folder: string): string[] {
 }
 
 /** Returns the Debian packages of the private runtime. All packages of one source package share a copyright file. */
-function debianPackages(): { name: string; version: string; source: string; sourceVersion: string }[] {
+export function debianPackages(): { name: string; version: string; source: string; sourceVersion: string }[] {
   const args = [
     '-W',
     '-f',

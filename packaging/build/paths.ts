@@ -15,6 +15,9 @@ export const executable = path.join(dist, 'immutafs-agent');
 /** The private C library, loader and addon that `build` collects; installed on the guest at `installedRuntime`. */
 export const runtime = path.join(dist, 'lib');
 
+/** The list of third-party software in the package (packaging/sbom/third-party.ts), which `build` writes. */
+export const thirdPartyList = path.join(dist, 'third-party.json');
+
 /** The path of `runtime` on the guest. The executable contains it as the path of its loader and libraries. */
 export const installedRuntime = '/usr/lib64/immutafs-agent';
 

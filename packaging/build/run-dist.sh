@@ -16,24 +16,25 @@ fi
 [ $# -gt 0 ] || { echo 'run-dist: the command is missing' >&2 && exit 2; }
 [ -e "$libraries/ld-linux-x86-64.so.2" ] || { echo "run-dist: no loader in $libraries" >&2 && exit 3; }
 libraries=$(realpath "$libraries")
-try_write=$(dirname "$0")/../../dist/try-write
-if [ -e "$try_write" ]; then try_write=$(realpath "$try_write"); else try_write=; fi
+dist=$(realpath "$(dirname "$0")/../../dist")
 
 # Mount an overlay, because /usr/lib64 also contains the machine's own loader.
 # shellcheck disable=SC2016 # expanded by the inner shell
 inner='
   set -eu
   libraries=$1
-  try_write=$2
+  dist=$2
   shift 2
   mount -t tmpfs -o size=1m,mode=0755 run-dist /mnt
   mkdir /mnt/upper /mnt/work
   mount -t overlay -o lowerdir=/usr/lib64,upperdir=/mnt/upper,workdir=/mnt/work run-dist /usr/lib64
-  if [ -n "$try_write" ]; then
+  if [ -e "$dist/try-write" ]; then
     mkdir /mnt/upper2 /mnt/work2
     mount -t overlay -o lowerdir=/usr/libexec,upperdir=/mnt/upper2,workdir=/mnt/work2 run-dist /usr/libexec
     mkdir -p /usr/libexec/immutafs
-    cp "$try_write" /usr/libexec/immutafs/try-write
+    for program in try-write read-xattrs; do
+      [ ! -e "$dist/$program" ] || cp "$dist/$program" /usr/libexec/immutafs/
+    done
   fi
   umount -l /mnt
   mkdir -p /usr/lib64/immutafs-agent
@@ -42,4 +43,4 @@ inner='
 '
 user=
 [ "$(id -u)" -eq 0 ] || user=--map-root-user
-exec unshare --mount --propagation private $user sh -c "$inner" run-dist "$libraries" "$try_write" "$@"
+exec unshare --mount --propagation private $user sh -c "$inner" run-dist "$libraries" "$dist" "$@"

@@ -66,7 +66,13 @@ function buildAddon(out: string): void {
   try {
     for (const name of addonSources) cpSync(path.join(addonPackage, name), path.join(folder, name));
     const nodeGyp = inRoot('node_modules/node-gyp/bin/node-gyp.js');
-    const env = { ...process.env, npm_config_nodedir: nodePackage, PATH: searchPath() };
+    const env = {
+      ...process.env,
+      npm_config_nodedir: nodePackage,
+      PATH: searchPath(),
+      // The build ID is a hash that includes the debug information, and therefore the path of this folder.
+      LDFLAGS: '-Wl,--build-id=none',
+    };
     execFileSync(process.execPath, [nodeGyp, 'rebuild', '--silent'], { cwd: folder, env, stdio: 'pipe' });
     copyFileSync(path.join(folder, 'build/Release/journal_send.node'), out);
     execFileSync('strip', [out]);

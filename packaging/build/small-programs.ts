@@ -16,9 +16,19 @@ export function buildSetReadonly(): Promise<void> {
   return buildWithoutLibrary('set-readonly');
 }
 
+/** Compiles packaging/build/set-mount-options.c to dist/set-mount-options, which goes into the initramfs. */
+export function buildSetMountOptions(): Promise<void> {
+  return buildWithoutLibrary('set-mount-options');
+}
+
 /** Compiles packaging/build/try-write.c to dist/try-write, which the agent runs. */
 export function buildTryWrite(): Promise<void> {
   return buildWithoutLibrary('try-write');
+}
+
+/** Compiles packaging/build/read-xattrs.c to dist/read-xattrs, which `immutafs-agent changes` runs. */
+export function buildReadXattrs(): Promise<void> {
+  return buildWithoutLibrary('read-xattrs');
 }
 
 async function buildWithoutLibrary(name: string): Promise<void> {

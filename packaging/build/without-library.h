@@ -10,5 +10,19 @@ static long call(long number, long a, long b, long c)
 	return result;
 }
 
+/* A system call with five arguments. */
+static inline long call5(long number, long a, long b, long c, long d, long e)
+{
+	long result;
+	register long fourth __asm__("r10") = d;
+	register long fifth __asm__("r8") = e;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
 /* The kernel leaves argc and argv on the stack (System V ABI, AMD64 supplement, 3.4.1). */
 __asm__(".globl _start\n_start:\n\tmov %rsp, %rdi\n\tand $-16, %rsp\n\tcall run\n");

@@ -1,7 +1,12 @@
 import { checks } from '../../agent/checks/index.ts';
 import { sentence, wrap } from '../../agent/lib/format.ts';
 import { forwardMessages } from '../../agent/forward/status/catalog.ts';
-import { type LogMessage, driftMessage, verdictMessage } from '../../agent/report/log-messages.ts';
+import {
+  type LogMessage,
+  driftMessage,
+  programMessage,
+  verdictMessage,
+} from '../../agent/report/log-messages.ts';
 
 /**
  * Returns immutafs.catalog, the texts that `journalctl -x` shows below an entry (systemd's Journal Message Catalogs).
@@ -14,6 +19,7 @@ export function catalog(): string {
       ...driftMessage,
       subject: 'Check @IMMUTAFS_CHECK@ changed from @IMMUTAFS_OLD_STATUS@ to @IMMUTAFS_STATUS@',
     },
+    { ...programMessage, subject: 'Program not from the sealed disk: @IMMUTAFS_PATH@' },
   ];
   const forwarding = Object.values(forwardMessages).map((message) => ({
     ...message,

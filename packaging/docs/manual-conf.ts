@@ -52,8 +52,10 @@ function keyItem([name, { meaning, from, initial, wanted }]: [string, (typeof ke
 ] {
   const value = `Valid value: ${wanted}. The default is ${initial === '' ? 'empty' : initial}.`;
   const counts = from === 'boot' ? 'Takes effect at the next boot.' : 'Takes effect at the next check.';
-  const when = name.startsWith('FORWARD')
-    ? 'Takes effect at the next start of immutafs-forward.service.'
-    : counts;
+  const start = 'Takes effect at the next start of immutafs-forward.service.';
+  const hidden =
+    'Before, run systemctl daemon-reload if the file is below /home, /root or a folder of private keys.';
+  const reads = /^FORWARD_(FILES|CA|CERT|KEY)$/.test(name) ? `${start} ${hidden}` : start;
+  const when = name.startsWith('FORWARD') ? reads : counts;
   return [`Sy ${word(name)}`, [meaning, `${value} ${when}`].map(prose).join('\n.Pp\n')];
 }

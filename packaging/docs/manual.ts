@@ -27,6 +27,7 @@ export function manual(): string {
     tagged('Ds', files),
     '.Sh EXIT STATUS',
     tagged('Ds', exits),
+    pluginExits,
     '.Sh SEE ALSO',
     '.Xr journalctl 1 ,',
     '.Xr immutafs.conf 5 ,',
@@ -92,25 +93,58 @@ const files: [string, string][] = [
   ['.Pa /etc/immutafs/immutafs.conf', 'The configuration, see\n.Xr immutafs.conf 5 .'],
   ['.Pa /run/immutafs/boot.env', 'The boot record: what the boot decided and did.'],
   ['.Pa /run/immutafs/report.json', 'The last report of\n.Nm Cm check .'],
+  [
+    '.Pa /run/immutafs/usage.json',
+    'Samples of the usage of\n.Pa /var\nof the last two hours, from which the forecast is made.',
+  ],
   ['.Pa /run/immutafs/login', 'The message shown at a login: maintenance mode, and checks that do not pass.'],
+  [
+    '.Pa /etc/immutafs/rehearsal',
+    'The request and the report of a rehearsal\n.Pq Nm Cm prepare Fl Fl rehearse .',
+  ],
+  [
+    '.Pa /run/immutafs/changes.seen',
+    'The changes that the last\n.Nm Cm changes Fl Fl since\\-report\nshowed.',
+  ],
   ['.Pa /var/lib/immutafs/prepare.json', 'The action log of\n.Nm Cm prepare .'],
+  [
+    '.Pa /etc/immutafs/accepted-writes',
+    'The changes of the system disk that the step writes of\n.Nm Cm prepare\ndoes not report: one path a line, which covers everything below it, and\n.Dq until TIME .',
+  ],
+  ['.Pa /etc/sysctl.d/60-immutafs.conf', 'The sysctls that\n.Nm Cm prepare Fl Fl close\\-bypasses\nwrites.'],
   ['.Pa /var/lib/immutafs/backup', 'The previous content of the files that\n.Nm Cm prepare\nchanged.'],
+  [
+    '.Pa /usr/lib/immutafs\\-agent/dropins',
+    'Drop\\-ins with directives that confine the services and that old versions of systemd do not know.\nThe package copies those that the installed version knows to the directories of the units in\n.Pa /usr/lib/systemd/system .\n.Pa /usr/libexec/immutafs/select\\-dropins\nrepeats this.',
+  ],
   ['.Pa /run/var', 'The tmpfs with the data written to\n.Pa /var .'],
 ].map(([term = '', text = '']) => [term.slice(1), text]);
 
 const exits: [string, string][] = [
   [
     '0',
-    'The guest is sealed and every required check passed.\nOf\n.Cm prepare\nand\n.Cm check Fl Fl ready-to-seal :\nno step remains.',
+    'The guest is sealed and every required check passed.\nOf\n.Cm prepare\nand\n.Cm check Fl Fl ready-to-seal :\nno step remains.\nOf\n.Cm changes :\neverything was compared.',
   ],
   [
     '1',
     'A required check failed.\nOf\n.Cm prepare\nand\n.Cm check Fl Fl ready-to-seal :\nsteps remain or are blocked.',
   ],
   ['2', 'Usage error, or only the configuration is invalid.'],
-  ['3', 'A required check could not be evaluated.'],
-  ['4', 'Not sealed by intent: maintenance or off.'],
+  ['3', 'A required check could not be evaluated.\nOf\n.Cm changes :\nnot everything was compared.'],
+  [
+    '4',
+    'Not sealed by intent: maintenance, rehearsal or off.\nOf\n.Cm changes :\nthere is then no layer to compare.',
+  ],
 ];
+
+const pluginExits = `.Pp
+With
+.Cm status Fl Fl nagios ,
+the exit codes are those of a monitoring plug\\-in:
+0 (OK) if the guest is sealed;
+1 (WARNING) if it is intentionally not sealed, or a required check warns;
+2 (CRITICAL) if a required check failed;
+3 (UNKNOWN) if the state could not be determined, and for a usage error.`;
 
 function commands(): readonly Command[] {
   return commandLine().commands;
@@ -120,7 +154,10 @@ function synopsis(command: Command): string {
   const options = command.options
     .filter(({ hidden }) => !hidden)
     .map(({ long, flags }) => `.Op ${optionTerm(long ?? '', flags)}`);
-  return [`.Nm`, `.Cm ${command.name()}`, ...options].join('\n');
+  const operands = command.registeredArguments.map(
+    (each) => `.Op Ar ${word(each.name())}${each.variadic ? ' ...' : ''}`,
+  );
+  return [`.Nm`, `.Cm ${command.name()}`, ...options, ...operands].join('\n');
 }
 
 function commandSection(command: Command): string {

@@ -1,0 +1,139 @@
+/*
+ * read-xattrs: reads paths from stdin, each followed by a null byte, and prints the extended attributes of each path to
+ * stdout. It does not follow a symbolic link in the last component.
+ *
+ * For each path, it prints each attribute as "=NAME\0:SIZE\0VALUE" and then ".ERRNO\0", where ERRNO is 0 if every attribute
+ * was read. It prints no attribute for a file system without extended attributes.
+ *
+ * Used by `immutafs-agent changes`, because Node.js has no getxattr(2), getfattr(1) is not installed on every guest, and
+ * a process per file would take too long. The program prints what it has before it waits for more paths, so that the
+ * agent can use it as a server. It does without a C library, so it loads no library.
+ */
+#include <asm/unistd.h>
+#include <errno.h>
+
+#include "without-library.h"
+
+/* The kernel's limits of the names and of a value (linux/limits.h). */
+#define LARGEST 65536
+
+static char input[8192], names[LARGEST], value[LARGEST], output[LARGEST];
+static long printed;
+
+static long call4(long number, long a, long b, long c, long d)
+{
+	long result;
+	register long fourth __asm__("r10") = d;
+
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+
+__attribute__((noreturn)) static void quit(long code)
+{
+	for (;;)
+		call(__NR_exit, code, 0, 0);
+}
+
+static void flush(void)
+{
+	long done = 0;
+
+	while (done < printed) {
+		long count = call(__NR_write, 1, (long)(output + done), printed - done);
+
+		if (count <= 0 && count != -EINTR)
+			quit(1);
+		if (count > 0)
+			done += count;
+	}
+	printed = 0;
+}
+
+static void print(const char *bytes, long size)
+{
+	for (long index = 0; index < size; index++) {
+		if (printed == sizeof(output))
+			flush();
+		output[printed++] = bytes[index];
+	}
+}
+
+static void print_number(char before, long number)
+{
+	char text[24];
+	int start = sizeof(text) - 1;
+
+	text[start] = '\0';
+	do
+		text[--start] = '0' + number % 10;
+	while (number /= 10);
+	text[--start] = before;
+	print(text + start, sizeof(text) - start);
+}
+
+static long length(const char *text)
+{
+	long result = 0;
+
+	while (text[result])
+		result++;
+	return result;
+}
+
+/* Returns 0 or the negative errno of the first call that failed. */
+static long print_attributes(const char *path)
+{
+	long failed = 0, size = call(__NR_llistxattr, (long)path, (long)names, sizeof(names));
+
+	if (size == -EOPNOTSUPP)
+		return 0;
+	if (size < 0)
+		return size;
+	for (long at = 0; at < size; at += length(names + at) + 1) {
+		long count = call4(__NR_lgetxattr, (long)path, (long)(names + at), (long)value, sizeof(value));
+
+		if (count < 0) {
+			/* The attribute may have been removed meanwhile. */
+			if (count != -ENODATA && !failed)
+				failed = count;
+			continue;
+		}
+		print("=", 1);
+		print(names + at, length(names + at) + 1);
+		print_number(':', count);
+		print(value, count);
+	}
+	return failed;
+}
+
+__attribute__((used, noreturn)) static void run(long *stack)
+{
+	long filled = 0;
+
+	(void)stack;
+	for (;;) {
+		long count, start = 0;
+
+		flush();
+		count = call(__NR_read, 0, (long)(input + filled), sizeof(input) - filled);
+		if (count == -EINTR)
+			continue;
+		/* A path that does not fit is longer than the kernel's limit, so the read has no room and returns 0. */
+		if (count <= 0)
+			quit(count < 0 || filled > 0);
+		filled += count;
+		for (long index = 0; index < filled; index++) {
+			if (input[index])
+				continue;
+			print_number('.', -print_attributes(input + start));
+			start = index + 1;
+		}
+		for (long index = start; index < filled; index++)
+			input[index - start] = input[index];
+		filled -= start;
+	}
+}
