@@ -1,6 +1,7 @@
 import { globSync } from 'node:fs';
-import { copyFile } from 'node:fs/promises';
+import { copyFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { execa } from 'execa';
 import type { BootFiles } from './kernel.ts';
 import { withRunFolder } from './run-folder.ts';
 
@@ -25,3 +26,50 @@ export function efiBootFiles({ kernel, initramfs }: BootFiles): BootFiles {
  * OVMF has started runs many times too fast.
  */
 export const efiArguments = ['tsc=unstable', 'clocksource=acpi_pm'];
+
+const espMiB = 96;
+
+/**
+ * Appends an EFI system partition to a disk image. The partition contains GRUB as the default boot loader, a kernel, and
+ * an initramfs.
+ *
+ * @param uuid the UUID of the partition (PARTUUID)
+ * @param words the kernel arguments
+ * @returns the number of the partition
+ */
+export async function appendEsp(
+  image: string,
+  uuid: string,
+  { kernel, initramfs }: BootFiles,
+  words: string[],
+): Promise<number> {
+  await execa('truncate', ['--size', `+${espMiB + 2}M`, image]);
+  await execa('sfdisk', ['--quiet', '--relocate', 'gpt-bak-std', image]);
+  const input = `size=${espMiB}MiB,type=U,uuid=${uuid}\n`;
+  await execa('sfdisk', ['--quiet', '--append', image], { input });
+  const { stdout } = await execa('sfdisk', ['--json', image]);
+  const { partitiontable } = JSON.parse(stdout) as { partitiontable: { partitions: { start: number }[] } };
+  const { partitions } = partitiontable;
+  await withRunFolder(async (folder) => {
+    const [esp, grub, early] = [join(folder, 'esp'), join(folder, 'grub.efi'), join(folder, 'grub.cfg')];
+    await writeFile(early, `linux /vmlinuz ${words.join(' ')}\ninitrd /initramfs\nboot\n`);
+    const modules = ['part_gpt', 'fat', 'linux'];
+    await execa('grub-mkimage', [
+      ...['--format', 'x86_64-efi', '--prefix', '/', '--output', grub, '--config', early],
+      ...modules,
+    ]);
+    await execa('truncate', ['--size', `${espMiB}M`, esp]);
+    await execa('mkfs.vfat', ['-F', '32', esp]);
+    await execa('mmd', ['-i', esp, '::EFI', '::EFI/BOOT']);
+    for (const [file, target] of [
+      [grub, 'EFI/BOOT/BOOTX64.EFI'],
+      [kernel, 'vmlinuz'],
+      [initramfs, 'initramfs'],
+    ] as const) {
+      await execa('mcopy', ['-i', esp, file, `::${target}`]);
+    }
+    const seek = `seek=${partitions.at(-1)?.start}`;
+    await execa('dd', [`if=${esp}`, `of=${image}`, 'bs=512', seek, 'conv=notrunc', 'status=none']);
+  });
+  return partitions.length;
+}

@@ -28,6 +28,8 @@ interface Options {
   peer?: string;
   /** `log_group` in auditd.conf. The default is the forwarder's group, which the step `audit` of `prepare` sets. */
   logGroup?: string;
+  /** Changes the disks further. */
+  edit?: Edit;
 }
 
 /** Sets up network, certificates, FORWARD and auditd, as an administrator does. */
@@ -60,9 +62,7 @@ function equip({ guestCertificates }: LogServer, options: Options): Edit {
     // Files that were created here have no labels, which services of an enforcing guest cannot read.
     const contexts = '/etc/selinux/default/contexts/files/file_contexts';
     await mounts.chroot('setfiles', '-F', contexts, '/etc', '/usr/lib/systemd', '/var/log/audit');
-    // Debian's policy runs journalctl in a domain that cannot read journals, if a service starts it; RHEL's does not.
-    const label = ['--name=security.selinux', '--value=system_u:object_r:bin_t:s0'];
-    await mounts.chroot('setfattr', ...label, '/usr/bin/journalctl');
+    await options.edit?.(root, mounts);
   };
 }
 

@@ -40,6 +40,8 @@ export interface BootOptions {
   /** How the host attaches the system disk. */
   disk: 'readonly' | 'writable';
   bus?: Bus;
+  /** See `Attachment`. */
+  homeFirst?: boolean;
   /** Shell text by step. `sh` runs each one after the boot has finished, even if an earlier step failed. */
   steps?: Record<string, string>;
   /** Additional kernel arguments. */
@@ -69,6 +71,11 @@ export interface BootOptions {
   networkOf?: number;
   /** See `Machine`; requires a kernel that UEFI firmware can start (`harness/efi.ts`). */
   efiVariables?: string;
+  /**
+   * Lets the UEFI firmware start the boot loader of a disk: of the one that its variables name, or of the system disk,
+   * as with libvirt's `<boot order='1'/>`. By default, QEMU starts `bootFiles`.
+   */
+  bootOrder?: 'variables' | 'system disk';
   /** Limit of the run, in seconds of this machine's time. */
   limitSeconds?: number;
 }
@@ -126,8 +133,10 @@ async function bootGuest(
   if (options.outTo !== undefined) {
     boxes.push({ serial: 'vmtest-out', file: box('vmtest-out'), readOnly: false, ...plain });
   }
+  const [system, ...others] = systemDrives;
+  if (options.bootOrder === 'system disk' && system) systemDrives = [{ ...system, bootIndex: 1 }, ...others];
   const machine = {
-    boot: options.bootFiles,
+    boot: options.bootOrder === undefined ? options.bootFiles : null,
     arguments: [...kernelArguments(layout), ...(options.arguments ?? [])],
     drives: [...systemDrives, ...boxes, ...(options.drives ?? [])],
     memoryMiB: options.memoryMiB ?? 1024,

@@ -28,9 +28,10 @@ ExecStart=/bin/sh -c 'echo PLANTED >/dev/console; touch /run/planted'
 `;
 
 /**
- * Calls `work` with a writable byte-for-byte copy of a guest's system disk in whose root a file and a unit are planted.
+ * Calls `work` with a writable byte-for-byte copy of a guest's system disk in whose root a file and a unit are planted,
+ * and with a copy of the guest's disk with /home.
  */
-export async function withCopy<T>(copy: Copy, work: (drive: Drive) => Promise<T>): Promise<T> {
+export async function withCopy<T>(copy: Copy, work: (drive: Drive, home: Drive) => Promise<T>): Promise<T> {
   const { layout, bus = 'virtio-blk', damage, change } = copy;
   const { disks } = await templateOf(layout, copy.tree ?? (await agentTree()));
   return withRunFolder(async (folder) => {
@@ -45,7 +46,11 @@ export async function withCopy<T>(copy: Copy, work: (drive: Drive) => Promise<T>
     });
     if (damage) await damageDisks(own, damage);
     if (change !== undefined) await execa('sh', ['-ec', change, 'sh', own.images.system]);
-    return work({ serial: 'copy', file: own.images.system, format: 'raw', readOnly: false, bus });
+    const drive = (serial: string, file: string): Drive => ({
+      ...({ serial, file, format: 'raw', bus } as const),
+      readOnly: false,
+    });
+    return work(drive('copy', own.images.system), drive('home-copy', own.images.home));
   });
 }
 
@@ -57,3 +62,9 @@ export async function withCopy<T>(copy: Copy, work: (drive: Drive) => Promise<T>
 export const late = (kernel: string): Record<string, string> => ({
   'usr/lib/udev/rules.d/00-late.rules': `SUBSYSTEM=="block", ACTION=="add", KERNEL=="${kernel}", PROGRAM="/usr/bin/sleep 3"\n`,
 });
+
+/** Makes udev's links always point to the copy. Without this rule, the target of the links depends on a race. */
+export const linksToCopy = {
+  'usr/lib/udev/rules.d/99-copy.rules':
+    'SUBSYSTEM=="block", ENV{ID_SERIAL}=="copy", OPTIONS+="link_priority=500"\n',
+};

@@ -5,7 +5,6 @@ import { agentTree } from './agent.ts';
 import { bootFilesIn } from './kernel.ts';
 import type { BootFiles } from './kernel.ts';
 import { withRunFolder } from './run-folder.ts';
-import { ordinaryTree } from './tree.ts';
 
 /**
  * Calls `work` with boot files whose initramfs has some files replaced.
@@ -13,14 +12,14 @@ import { ordinaryTree } from './tree.ts';
  * (Documentation/driver-api/early-userspace/buffer-format.rst).
  *
  * @param files by path in the initramfs: the text of an executable file, or the path of a file in the tree
- * @param agent whether the initramfs is that of the agent's tree or of the ordinary tree
+ * @param treeOf returns the tree whose initramfs is used; by default that of the agent
  */
 export async function withInitramfs<T>(
   files: Record<string, string | { copyOf: string }>,
   work: (boot: BootFiles) => Promise<T>,
-  agent = true,
+  treeOf: () => Promise<string> = agentTree,
 ): Promise<T> {
-  const tree = await (agent ? agentTree() : ordinaryTree());
+  const tree = await treeOf();
   const original = await bootFilesIn(join(tree, 'root/boot'), join(tree, 'vmlinux'));
   return withRunFolder(async (folder) => {
     const root = join(folder, 'files');

@@ -9,12 +9,14 @@ import type { Bus, Drive } from './qemu.ts';
 export interface Attachment {
   disk: 'readonly' | 'writable';
   bus?: Bus;
+  /** Whether the disk with /home comes before the system disk. */
+  homeFirst?: boolean;
 }
 
 /** Attaches a layer over each shared image; all boots of a guest write to the layers in its own folder. */
 export async function guestDrives(
   disks: Disks,
-  { disk, bus = 'virtio-blk' }: Attachment,
+  { disk, bus = 'virtio-blk', homeFirst = false }: Attachment,
   folder: string,
 ): Promise<Drive[]> {
   const drives: Drive[] = [];
@@ -23,7 +25,7 @@ export async function guestDrives(
     const readOnly = serial === 'system' && disk === 'readonly';
     drives.push({ serial, file, format: 'qcow2', readOnly, bus });
   }
-  return drives;
+  return homeFirst ? drives.reverse() : drives;
 }
 
 /** Merges each image and its layer into an image in the folder `target`. */

@@ -6,16 +6,14 @@ import { volumeName } from './layout.ts';
 import type { Volume } from './layout.ts';
 import type { Extent } from './loop.ts';
 
-/** The name that RHEL's installer gives the volume group. */
-const group = 'rhel';
-
 /**
  * Makes a device a physical volume and creates logical volumes on the device without activating them.
  *
+ * @param group the name of the volume group, by default the one that RHEL's installer gives it
  * @returns the range of the device that each volume occupies, in bytes
  * @throws if a volume is not contiguous
  */
-export async function placeInLvm(device: string, volumes: Volume[]): Promise<Extent[]> {
+export async function placeInLvm(device: string, volumes: Volume[], group = 'rhel'): Promise<Extent[]> {
   return withPrivateLvm(device, async (lvm) => {
     await lvm('pvcreate', '--quiet', device);
     await lvm('vgcreate', '--quiet', group, device);

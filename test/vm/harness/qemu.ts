@@ -11,11 +11,14 @@ export interface Drive {
   format: 'raw' | 'qcow2';
   readOnly: boolean;
   bus: Bus;
+  /** The position in the boot order that the firmware receives from the host, as libvirt's `<boot order='N'/>`. */
+  bootIndex?: number;
 }
 
 /** A virtual machine. */
 export interface Machine {
-  boot: BootFiles;
+  /** null: the firmware chooses a disk and starts its boot loader. */
+  boot: BootFiles | null;
   arguments: string[];
   drives: Drive[];
   memoryMiB: number;
@@ -50,7 +53,9 @@ export function qemuCommand(machine: Machine, folder: string): string[] {
     ...['-chardev', `file,id=console,path=${join(folder, 'console')}`, '-serial', 'chardev:console'],
     ...['-chardev', 'stdio,id=report,signal=off', '-device', 'virtio-serial-pci'],
     ...['-device', 'virtserialport,chardev=report,name=vmtest'],
-    ...['-kernel', boot.kernel, '-initrd', boot.initramfs, '-append', machine.arguments.join(' ')],
+    ...(boot === null
+      ? []
+      : ['-kernel', boot.kernel, '-initrd', boot.initramfs, '-append', machine.arguments.join(' ')]),
     ...(drives.some(({ bus }) => bus === 'virtio-scsi') ? ['-device', 'virtio-scsi-pci,id=scsi'] : []),
     ...drives.flatMap((drive) => attach(drive, durable)),
     ...(networkOf === undefined ? [] : networkCard),
@@ -82,15 +87,16 @@ function processor({ time, processors }: Machine): string[] {
   ];
 }
 
-function attach({ serial, file, format, readOnly, bus }: Drive, durable: boolean): string[] {
+function attach({ serial, file, format, readOnly, bus, bootIndex }: Drive, durable: boolean): string[] {
   const cache = durable ? 'writeback' : 'unsafe';
   const device = bus === 'virtio-blk' ? 'virtio-blk-pci' : 'scsi-hd';
+  const index = bootIndex === undefined ? '' : `,bootindex=${bootIndex}`;
   return [
     ...[
       '-drive',
       `if=none,id=${serial},file=${file},format=${format},cache=${cache},readonly=${onOff(readOnly)}`,
     ],
-    ...['-device', `${device},drive=${serial},serial=${serial}`],
+    ...['-device', `${device},drive=${serial},serial=${serial}${index}`],
   ];
 }
 

@@ -30,6 +30,10 @@ const masked = [
   ...['xfs_scrub_all.timer', 'mdcheck_start.timer', 'mdcheck_continue.timer', 'mdmonitor-oneshot.timer'],
   ...['systemd-pstore.service', 'systemd-hwdb-update.service', 'systemd-binfmt.service'],
   ...['proc-sys-fs-binfmt_misc.automount', 'keyboard-setup.service', 'console-setup.service'],
+  ...['modprobe@configfs.service', 'modprobe@drm.service', 'modprobe@fuse.service'],
+  ...['sys-kernel-config.mount', 'sys-fs-fuse-connections.mount', 'systemd-udev-load-credentials.service'],
+  // Debian has this mount for programs of System V, RHEL does not.
+  'run-lock.mount',
   // Most scenarios boot without SELinux, which must not cause a relabelling of the whole disk.
   'selinux-autorelabel-mark.service',
   // This service unpacks the initramfs again at shutdown.

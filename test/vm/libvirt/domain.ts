@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -13,12 +13,18 @@ export interface DomainOptions {
   folder: string;
   /** The boot loader, which boots from the guest's /boot. If null, the domain has nothing to boot. */
   loader: string | null;
+  /** The format of the system disk; by default `system.raw`, else `system.qcow2`. */
+  systemFormat?: 'raw' | 'qcow2';
   /** The disks' targets; by default on virtio. */
   targets?: [string, string];
   /** The program that libvirt starts; by default QEMU. */
   emulator?: string;
   /** Further elements of <os>, such as a UEFI loader. */
   firmware?: string;
+  /** Further elements of <devices>. */
+  devices?: string;
+  /** Whether the address 10.0.2.2 in the guest is the loopback of this machine; by default the guest reaches nothing. */
+  reachesHost?: boolean;
   /** The port of 127.0.0.1 that is forwarded to the guest's sshd. */
   port: number;
   memoryMiB: number;
@@ -33,7 +39,14 @@ export async function defineDomain(host: Hypervisor, options: DomainOptions): Pr
 
 function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOptions): string {
   const { system, home } = imagesIn(folder);
-  const { targets = ['vda', 'vdb'], emulator = '/usr/bin/qemu-system-x86_64', firmware = '' } = rest;
+  const {
+    targets = ['vda', 'vdb'],
+    emulator = '/usr/bin/qemu-system-x86_64',
+    firmware = '',
+    systemFormat = 'raw',
+    devices = '',
+    reachesHost = false,
+  } = rest;
   const kernel = loader === null ? '' : `<kernel>${loader}</kernel>`;
   return `<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>${name}</name>
@@ -44,17 +57,18 @@ function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOpt
   <cpu mode='custom' match='exact'><model>Nehalem</model><feature policy='require' name='rdrand'/></cpu>
   <devices>
     <emulator>${emulator}</emulator>
-    ${disk(system, targets[0])}
+    ${disk(system.replace(/raw$/, systemFormat), targets[0], systemFormat)}
     ${disk(home, targets[1])}
     <controller type='usb' model='none'/>
     <serial type='file'><source path='${join(folder, 'console')}' append='on'/><target port='0'/></serial>
     <graphics type='vnc' port='-1' passwd='secret'/>
     <video><model type='none'/></video>
     <memballoon model='none'/>
+    ${devices}
   </devices>
   <qemu:commandline>
     <qemu:arg value='-netdev'/>
-    <qemu:arg value='user,id=ssh,restrict=on,hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:22'/>
+    <qemu:arg value='user,id=ssh,restrict=${reachesHost ? 'off' : 'on'},hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:22'/>
     <qemu:arg value='-device'/>
     <qemu:arg value='virtio-net-pci,netdev=ssh,romfile=,addr=0x10'/>
   </qemu:commandline>
@@ -62,13 +76,21 @@ function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOpt
 `;
 }
 
-function disk(file: string, target: string): string {
+function disk(file: string, target: string, format = 'raw'): string {
   const bus = target.startsWith('vd') ? 'virtio' : 'sata';
   return `<disk type='file' device='disk'>
-      <driver name='qemu' type='raw' cache='unsafe'/>
+      <driver name='qemu' type='${format}' cache='unsafe'/>
       <source file='${file}'/>
       <target dev='${target}' bus='${bus}'/>
     </disk>`;
+}
+
+/** Converts `system.raw` in a folder to `system.qcow2`. */
+export async function asQcow2(folder: string): Promise<void> {
+  const { system } = imagesIn(folder);
+  const [from, to] = [system, system.replace(/raw$/, 'qcow2')];
+  await execa('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', from, to]);
+  await rm(from);
 }
 
 /**

@@ -30,7 +30,16 @@ security_driver = "none"
 namespaces = []
 cgroup_controllers = []
 stdio_handler = "file"
-`;
+${displayPorts()}`;
+
+/**
+ * Returns a range of VNC ports for the guests of this process. A port that libvirt has found to be free would otherwise
+ * sometimes be taken by the guest of another libvirtd before QEMU uses it.
+ */
+function displayPorts(): string {
+  const first = 5900 + (process.pid % 900) * 16;
+  return `remote_display_port_min = ${first}\nremote_display_port_max = ${first + 15}\n`;
+}
 
 /**
  * Process 1 of a PID namespace is sh. It reaps QEMU's daemons, and the kernel kills all processes of the namespace when

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { withRunFolder } from '../harness/run-folder.ts';
-import { defineDomain, freePort } from './domain.ts';
+import { asQcow2, defineDomain, freePort } from './domain.ts';
 import type { DomainOptions } from './domain.ts';
 import { withHypervisor } from './hypervisor.ts';
 import type { Hypervisor } from './hypervisor.ts';
@@ -16,13 +16,14 @@ export async function defineStubDomain(
   host: Hypervisor,
   name: string,
   port: number,
-  options: Pick<DomainOptions, 'targets' | 'firmware'> = {},
+  options: Pick<DomainOptions, 'targets' | 'firmware' | 'systemFormat'> = {},
 ): Promise<void> {
   const folder = join(host.folder, name);
   await execa('mkdir', [folder]);
   for (const image of ['system.raw', 'home.raw']) {
     await execa('truncate', ['--size', '1M', join(folder, image)]);
   }
+  if (options.systemFormat === 'qcow2') await asQcow2(folder);
   await defineDomain(host, { name, folder, loader: null, port, memoryMiB: 128, ...options });
 }
 
@@ -51,11 +52,15 @@ export const unsetBoot = [
 export async function withStubDomain(
   work: (ansible: Ansible, hypervisor: Hypervisor, disk: Disk) => Promise<void>,
   firmware?: (folder: string) => string,
+  systemFormat: 'raw' | 'qcow2' = 'raw',
 ): Promise<void> {
   await withRunFolder((folder) =>
     withHypervisor(folder, async (hypervisor) => {
       const port = await freePort();
-      await defineStubDomain(hypervisor, 'stub', port, { firmware: firmware?.(folder) ?? '' });
+      await defineStubDomain(hypervisor, 'stub', port, {
+        firmware: firmware?.(folder) ?? '',
+        systemFormat,
+      });
       await withAnsible(hypervisor, [{ name: 'stub', port, key: '/dev/null' }], (ansible) => {
         const disk: Disk = (readonly, more = {}, ...options) => {
           const args = { uri: hypervisor.uri, domain: 'stub', target: 'vda', readonly, ...more };

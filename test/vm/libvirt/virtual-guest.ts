@@ -7,7 +7,7 @@ import type { Edit } from '../harness/disk.ts';
 import type { Layout } from '../harness/layout.ts';
 import type { Template } from '../harness/template.ts';
 import { until } from '../../wire/support/until.ts';
-import { defineDomain, freePort, makeLoader } from './domain.ts';
+import { asQcow2, defineDomain, freePort, makeLoader } from './domain.ts';
 import type { Hypervisor } from './hypervisor.ts';
 
 /** A guest of libvirt that can be reached by ssh. */
@@ -27,6 +27,10 @@ export interface VirtualGuestOptions {
   edit?: Edit;
   memoryMiB?: number;
   emulator?: string;
+  /** The format of the system disk; see `DomainOptions`. */
+  systemFormat?: 'raw' | 'qcow2';
+  /** See `DomainOptions`. */
+  reachesHost?: boolean;
 }
 
 /** Makes a guest's disks and defines its domain, without starting the domain. */
@@ -46,6 +50,7 @@ export async function defineGuest(
     await makeBootable(root, template.layout);
     await edit?.(root, mounts);
   });
+  if (rest.systemFormat === 'qcow2') await asQcow2(folder);
   const port = await freePort();
   await defineDomain(host, { name, folder, loader: await makeLoader(folder), port, memoryMiB, ...rest });
   return { name, port, key, folder, ssh: (text) => ssh(key, port, text) };

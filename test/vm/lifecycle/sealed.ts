@@ -16,7 +16,10 @@ export async function installed(fixture: LibvirtFixture): Promise<void> {
   const { ansible, host, guest } = fixture;
   await host.virsh('start', guest.name);
   await untilUp(guest, 600);
-  const immutafs_prepare_arguments = ['--apply', '--yes', '--home-device', '/dev/vdb'];
+  const immutafs_prepare_arguments = [
+    ...['--apply', '--yes', '--home-device', '/dev/vdb'],
+    ...['--accept', 'changes'],
+  ];
   const { exit, output } = await ansible.play('install', {
     immutafs_rpm: await agentRpm(),
     immutafs_prepare_arguments,
@@ -39,8 +42,10 @@ async function notReady({ ansible, guest }: LibvirtFixture): Promise<void> {
   assert.match(
     report.join('\n'),
     /^guest: open, .*\. FAILED: Verify that the guest can be sealed: .*Not ready to seal: fstab: /,
+    report.join('\n'),
   );
   await ask(guest, 'cp -p /root/fstab /etc/fstab');
+  await ask(guest, 'immutafs-agent prepare --apply --yes --only writes --accept changes');
 }
 
 /** The second boot: seal.yml is killed after it has sealed the disk, and is started again. */

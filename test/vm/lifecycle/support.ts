@@ -10,11 +10,11 @@ export function asVersion(version: string): Record<keyof typeof look, string> {
   return { database: version, usr: version, var: version, verify: '' };
 }
 
-/** Returns the version of the package in each place: rpm's database, /usr, /var. */
+/** Returns the version of the package in each place: rpm's database, /usr, /var. Connects once. */
 export async function versions({ guest }: LibvirtFixture): Promise<Record<string, string>> {
-  const said: [string, string][] = [];
-  for (const [name, text] of Object.entries(look)) said.push([name, await ask(guest, text)]);
-  return Object.fromEntries(said);
+  const commands = Object.values(look).map((text) => `said=$(${text}) && printf '%s|' "$said"`);
+  const said = (await ask(guest, commands.join(' && '))).split('|');
+  return Object.fromEntries(Object.keys(look).map((name, index) => [name, said[index] ?? '']));
 }
 
 /** Runs a playbook, and kills it when a condition holds. @throws if the playbook ends first */

@@ -46,7 +46,7 @@ export const detected: Record<string, [script: string, failing: string[], observ
   ],
   'var-overlay': [
     `mkdir -p /run/e/u /run/e/w; mount -t overlay -o nosuid,nodev,lowerdir=/run/immutafs/lower,upperdir=/run/e/u,workdir=/run/e/w x /var; ${status}; code=$?; umount /var; exit $code`,
-    ['var-overlay', 'stacked-mounts'],
+    ['var-overlay', 'mount-options', 'stacked-mounts'],
     /no upperdir=\/run\/var\/upper/,
   ],
   lower: [

@@ -5,100 +5,45 @@ import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
-import { type Boot, checkOf, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
+import { assertOwnFlag, diskOf, flagged } from '../harness/own-flag.ts';
+import { type Boot, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
 
+/** A guest that sets its own virtio-blk disk read-only is tested in `package.test.ts`. */
 const enforcement = suite('enforcement: the host, the guest, or part of the disks');
 
-const status = 'immutafs-agent status --json';
-const diskOf = (report: Report, target: string) => report.disks.find(({ holds }) => holds.includes(target));
-
-for (const bus of ['virtio-blk', 'virtio-scsi'] as const) {
-  enforcement(`a guest that sets its own ${bus} disk read-only: enforcement is guest`, () =>
-    withAgent({}, async (guest) => {
-      const flag =
-        'for disk in /dev/vd[a-z] /dev/sd[a-z]; do [ ! -b "$disk" ] || blockdev --setro "$disk"; done';
-      const boot = await guest.boot({
-        disk: 'writable',
-        bus,
-        steps: { before: status, flagged: `${flag}; ${status}` },
-      });
-      assert.is(statusOf(boot, 'before').report.enforcement, 'none');
-      const { report, exit } = statusOf(boot, 'flagged');
-      assert.is(report.enforcement, 'guest');
-      assert.is(diskOf(report, '/')?.readOnly, true);
-      assert.is(diskOf(report, '/')?.hostReadOnly, false);
-      assert.is(exit, 1);
-      assert.is(checkOf(report, 'host-enforced').status, 'fail');
-    }),
-  );
-}
+const { status } = look;
 
 enforcement(
-  'SCSI write protection: from the kernel log, from the boot record once the log is overwritten, or unknown',
-  () =>
-    withAgent({}, async (guest) => {
-      const flood =
-        'line=$(printf "%0900d" 0); i=0; while [ $i -lt 600 ]; do echo "$line" >/dev/kmsg; i=$((i + 1)); done; dmesg | grep -c "Write Protect"';
-      const boot = await guest.boot({
-        disk: 'readonly',
-        bus: 'virtio-scsi',
-        arguments: ['printk.devkmsg=on', 'log_buf_len=64K', 'loglevel=1'],
-        steps: { now: status, flood, boot: status, forgotten: `rm /run/immutafs/report.json; ${status}` },
-      });
-      assert.match(
-        diskOf(statusOf(boot, 'now').report, '/')?.evidence ?? '',
-        /write protect is on, by the kernel's log$/,
-      );
-      assert.is(boot.step('flood').stdout, '0\n');
-      const { report, exit } = statusOf(boot, 'boot');
-      assert.match(diskOf(report, '/')?.evidence ?? '', /\(seen at boot\)$/);
-      assert.equal([report.enforcement, exit], ['host', 0]);
-      const after = statusOf(boot, 'forgotten');
-      assert.equal([after.report.enforcement, after.exit], ['guest', 1]);
-      assert.is(diskOf(after.report, '/')?.hostReadOnly, null);
-    }),
-);
-
-enforcement(
-  'dm-crypt and RAID 1: enforcement of the disks below them, partial if the disks differ',
+  'a guest that sets its own virtio-scsi disk read-only; the host write-protects SCSI disks, dm-crypt and RAID 1',
   async () => {
     const folder = await mkdtemp(join(tmpdir(), 'stacks-'));
     try {
-      for (const name of ['luks', 'raid-a', 'raid-b'])
-        await execa('truncate', ['--size', '64M', join(folder, name)]);
+      for (const name of stackDisks) await execa('truncate', ['--size', '64M', join(folder, name)]);
       await withAgent({ edit: requireStacks }, async (guest) => {
-        const drives = (readOnly: readonly string[]) =>
-          ['luks', 'raid-a', 'raid-b'].map((serial) => ({
+        const drives = (writable: readonly string[]) =>
+          stackDisks.map((serial) => ({
             ...({ serial, file: join(folder, serial), format: 'raw', bus: 'virtio-blk' } as const),
-            readOnly: readOnly.includes(serial),
+            readOnly: !writable.includes(serial),
           }));
-        const made = await guest.boot({ disk: 'writable', drives: drives([]), steps: { make } });
-        assert.is(made.step('make').exit, 0, made.step('make').stderr);
-
-        const sealed = await guest.boot({
-          disk: 'readonly',
-          drives: drives(['luks', 'raid-a', 'raid-b']),
-          steps: { open, ...look },
+        const own = await guest.boot({
+          disk: 'writable',
+          bus: 'virtio-scsi',
+          drives: drives(stackDisks),
+          steps: { make, before: status, flagged },
         });
-        const all = assertOpened(sealed);
-        assert.equal([all.enforcement, notPassed(all)], ['host', []]);
-        assert.is(all.disks.filter(({ holds }) => holds.includes('/srv')).length, 1);
-        assert.equal(
-          all.disks.filter(({ holds }) => holds.includes('/opt')).map(({ hostReadOnly }) => hostReadOnly),
-          [true, true],
-        );
+        assert.is(own.step('make').exit, 0, own.step('make').stderr);
+        assertOwnFlag(own, 'before');
 
-        const half = await guest.boot({
+        // The last disk of the second array is writable.
+        const boot = await guest.boot({
           disk: 'readonly',
-          drives: drives(['luks', 'raid-a']),
-          steps: { open, ...look },
+          bus: 'virtio-scsi',
+          drives: drives(['half-b']),
+          arguments: ['printk.devkmsg=on', 'log_buf_len=64K', 'loglevel=1'],
+          steps: { now: status, flood, boot: status, forgotten, open, ...look, openHalf, half: status },
         });
-        const some = assertOpened(half);
-        assert.equal([some.enforcement, notPassed(some)], ['partial', ['host-enforced']]);
-        assert.equal(
-          some.disks.filter(({ holds }) => holds.includes('/opt')).map(({ hostReadOnly }) => hostReadOnly),
-          [true, false],
-        );
+        assertEvidence(boot);
+        assertStacks(boot);
       });
     } finally {
       await rm(folder, { recursive: true });
@@ -106,9 +51,45 @@ enforcement(
   },
 );
 
+/** Overwrites the kernel's log. */
+const flood =
+  'line=$(printf "%0900d" 0); i=0; while [ $i -lt 600 ]; do echo "$line" >/dev/kmsg; i=$((i + 1)); done; dmesg | grep -c "Write Protect"';
+const forgotten = `mv /run/immutafs/report.json /run/kept; ${status}; code=$?; mv /run/kept /run/immutafs/report.json; exit $code`;
+
+/** Asserts where the write protection is known from: the kernel's log, the boot's record, or not at all. */
+function assertEvidence(boot: Boot): void {
+  assert.match(
+    diskOf(statusOf(boot, 'now').report, '/')?.evidence ?? '',
+    /write protect is on, by the kernel's log$/,
+  );
+  assert.is(boot.step('flood').stdout, '0\n');
+  const { report, exit } = statusOf(boot, 'boot');
+  assert.match(diskOf(report, '/')?.evidence ?? '', /\(seen at boot\)$/);
+  assert.equal([report.enforcement, exit], ['host', 0]);
+  const after = statusOf(boot, 'forgotten');
+  assert.equal([after.report.enforcement, after.exit], ['guest', 1]);
+  assert.is(diskOf(after.report, '/')?.hostReadOnly, null);
+}
+
+/** Asserts the enforcement of the disks below dm-crypt and RAID 1, which is partial if the disks differ. */
+function assertStacks(boot: Boot): void {
+  const readOnlyBelow = ({ disks }: Report) =>
+    disks.filter(({ holds }) => holds.includes('/opt')).map(({ hostReadOnly }) => hostReadOnly);
+  for (const step of ['open', 'openHalf']) assert.is(boot.step(step).exit, 0, boot.step(step).stderr);
+  const { report: all } = statusOf(boot);
+  assert.equal([all.enforcement, notPassed(all)], ['host', []]);
+  assert.is(all.disks.filter(({ holds }) => holds.includes('/srv')).length, 1);
+  assert.equal(readOnlyBelow(all), [true, true]);
+
+  const { report: some } = statusOf(boot, 'half');
+  assert.equal([some.enforcement, notPassed(some)], ['partial', ['host-enforced']]);
+  assert.equal(readOnlyBelow(some), [true, false]);
+}
+
 const requireStacks = (root: string) =>
   appendFile(join(root, 'etc/immutafs/immutafs.conf'), 'REQUIRE_READONLY=/ /boot /srv /opt\n');
 
+const stackDisks = ['luks', 'raid-a', 'raid-b', 'half-a', 'half-b'];
 const disk = (serial: string) => `/dev/disk/by-id/virtio-${serial}`;
 const make = `
 set -e
@@ -117,28 +98,29 @@ cryptsetup luksFormat -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 ${disk('lu
 cryptsetup open --key-file /run/key ${disk('luks')} stack
 mkfs.ext4 -q /dev/mapper/stack
 cryptsetup close stack
-mdadm --create /dev/md/stack --run --metadata=1.2 --bitmap=none --level=1 --raid-devices=2 ${disk('raid-a')} ${disk('raid-b')}
-mkfs.ext4 -q /dev/md/stack
-mdadm --wait /dev/md/stack || true
-mdadm --stop /dev/md/stack
+for name in raid half; do
+  mdadm --create /dev/md/$name --run --metadata=1.2 --bitmap=none --level=1 --raid-devices=2 ${disk('$name-a')} ${disk('$name-b')}
+  mkfs.ext4 -q /dev/md/$name
+  mdadm --wait /dev/md/$name || true
+  mdadm --stop /dev/md/$name
+done
 `;
-/** Assembles the RAID if udev has not assembled it yet. */
+/** Mounts an array on /opt. Assembles the array if udev has not assembled it yet. */
+const mountArray = (name: string) => `
+set -e
+udevadm settle
+member=$(basename "$(realpath ${disk(`${name}-a`)})")
+[ -n "$(ls "/sys/class/block/$member/holders")" ] || mdadm --assemble --run --readonly /dev/md/${name} ${disk(`${name}-a`)} ${disk(`${name}-b`)}
+md=$(ls "/sys/class/block/$member/holders")
+mount -o ro "/dev/$md" /opt
+ls "/sys/class/block/$md/slaves"
+`;
 const open = `
 set -e
 echo secret >/run/key
 cryptsetup open --readonly --key-file /run/key ${disk('luks')} stack
 mount -o ro /dev/mapper/stack /srv
-udevadm settle
-md=$(ls /sys/class/block | grep ^md | head -n 1)
-[ -n "$md" ] || { mdadm --assemble --run --readonly /dev/md127 ${disk('raid-a')} ${disk('raid-b')}; md=md127; }
-mount -o ro "/dev/$md" /opt
-ls "/sys/class/block/$md/slaves"
-`;
-
-function assertOpened(boot: Boot): Report {
-  const { exit, stderr } = boot.step('open');
-  assert.is(exit, 0, stderr);
-  return statusOf(boot).report;
-}
+${mountArray('raid')}`;
+const openHalf = `umount /opt\n${mountArray('half')}`;
 
 enforcement.run();

@@ -1,25 +1,26 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Edit } from '../harness/disk.ts';
 import { untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
 import { look, statusOf } from '../harness/scenario.ts';
 
 const state = suite('FORWARD_STATE and the journal on a data disk');
 
-/** Prepares the data disk, which is mounted on /home, in a maintenance boot. */
-const prepare =
-  'install -d -m 0700 -o immutafs-forward /home/forward && mkdir -p /home/journal /var/log/journal && ' +
-  'echo "/home/journal /var/log/journal none bind 0 0" >>/etc/fstab && ' +
-  'echo FORWARD_STATE=/home/forward >>/etc/immutafs/immutafs.conf && ' +
-  'rm /etc/systemd/journald.conf.d/volatile.conf && sync';
+/** Prepares the data disk, which is mounted on /home. */
+const prepare: Edit = async (_, mounts) => {
+  const script = `install -d -m 0700 -o immutafs-forward /home/forward
+    mkdir -p /home/journal /var/log/journal
+    echo '/home/journal /var/log/journal none bind 0 0' >>/etc/fstab
+    echo FORWARD_STATE=/home/forward >>/etc/immutafs/immutafs.conf
+    rm /etc/systemd/journald.conf.d/volatile.conf`;
+  await mounts.chroot('sh', '-ec', script);
+};
 /** Waits until the journal is on the data disk, logs a message, and makes it durable. */
 const mark =
   'logger --tag mark before the power cut && journalctl --flush && journalctl --sync && sync && ls /home/journal/*/system.journal /home/forward/checkpoint';
 
 state('power is cut while no server answers: the next boot sends what the boot before has logged', () =>
-  withForwardingGuest({}, async (start, log) => {
-    const maintenance = await start({ disk: 'writable', steps: { prepare } });
-    assert.is(maintenance.step('prepare').exit, 0, maintenance.step('prepare').stderr);
-
+  withForwardingGuest({ edit: prepare }, async (start, log) => {
     const first = await start({
       steps: { waiting: untilState('waiting'), settle: 'sleep 8', mark },
       powerCutAfter: 'mark',

@@ -28,14 +28,6 @@ harness('a panic and a timeout are not taken for a power-off', () =>
 
 harness('files in and out, exit codes, and a power cut', () =>
   withoutAgent({ layout: { ...xfsOnPartition, fstab: 'installed' } }, async (guest) => {
-    const out = await mkdtemp(join(tmpdir(), 'out-'));
-    const through = { code: 'echo out; echo err >&2; exit 7', copy: 'cp "$BOX/given" "$OUT/returned"' };
-    const files = { given: import.meta.filename };
-    const boot = await guest.boot({ disk: 'writable', steps: through, files, outTo: out });
-    assert.equal(boot.step('code'), { exit: 7, stdout: 'out\n', stderr: 'err\n' });
-    assert.is(await readFile(join(out, 'returned'), 'utf8'), await readFile(import.meta.filename, 'utf8'));
-    await rm(out, { recursive: true });
-
     const write = 'echo kept >/home/alice/mark && sync';
     const cut = await guest.boot({
       disk: 'writable',
@@ -44,8 +36,19 @@ harness('files in and out, exit codes, and a power cut', () =>
     });
     assert.is(cut.endedBy, 'power-cut');
     assert.throws(() => cut.step('never'));
-    const after = await guest.boot({ disk: 'writable', steps: { read: 'cat /home/alice/mark' } });
-    assert.is(after.step('read').stdout, 'kept\n');
+
+    const out = await mkdtemp(join(tmpdir(), 'out-'));
+    const steps = {
+      read: 'cat /home/alice/mark',
+      code: 'echo out; echo err >&2; exit 7',
+      copy: 'cp "$BOX/given" "$OUT/returned"',
+    };
+    const files = { given: import.meta.filename };
+    const boot = await guest.boot({ disk: 'writable', steps, files, outTo: out });
+    assert.is(boot.step('read').stdout, 'kept\n');
+    assert.equal(boot.step('code'), { exit: 7, stdout: 'out\n', stderr: 'err\n' });
+    assert.is(await readFile(join(out, 'returned'), 'utf8'), await readFile(import.meta.filename, 'utf8'));
+    await rm(out, { recursive: true });
   }),
 );
 

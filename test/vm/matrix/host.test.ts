@@ -98,7 +98,7 @@ host(
       assert.equal([changed, failed], [true, false]);
       const boot = { firmware: 'bios', store: null, wrong: unsetBoot, blockers: [] };
       assert.equal(
-        { ...(await domain({})), reason: '', read: {} },
+        { ...(await domain({})), reason: '', read: {}, written: 0 },
         {
           ...{ changed: false, failed: false, state: 'running', reason: '', target: 'vda', bus: 'virtio' },
           ...{
@@ -110,6 +110,8 @@ host(
             boot,
             boot_now: boot,
             read: {},
+            written: 0,
+            rollback: null,
           },
         },
       );

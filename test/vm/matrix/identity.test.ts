@@ -3,10 +3,9 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { late, withCopy } from '../harness/impostor.ts';
+import { withDataDisks } from '../harness/data-disks.ts';
+import { late, linksToCopy, withCopy } from '../harness/impostor.ts';
 import { withInitramfs } from '../harness/initramfs.ts';
-import type { Drive } from '../harness/qemu.ts';
-import { withRunFolder } from '../harness/run-folder.ts';
 import {
   assertSealed,
   ext4OnPartition,
@@ -30,7 +29,7 @@ const lvm = xfsOnLvm;
 
 const steps = {
   ...look,
-  planted: 'ls /etc/planted /run/planted /var/planted /opt/planted',
+  planted: 'ls /etc/planted /run/planted /usr/planted /var/planted /opt/planted',
   env: 'cat /run/immutafs/boot.env',
   // Prints the disk from which / is mounted.
   disks: 'lsblk -nso TYPE,NAME "$(findmnt -no SOURCE /)" | tail -n 1',
@@ -66,19 +65,20 @@ identity('ext4 by UUID and by LABEL, in both orders: sealed', () =>
   ),
 );
 
-for (const [order, files] of Object.entries({
-  'the copy first': copyFirst,
-  'the sealed disk first': sealedFirst,
-})) {
+for (const [order, files, homeFirst] of [
+  ['the copy first', copyFirst, false],
+  ['the sealed disk first, after the disk with /home, of which there is a clone', sealedFirst, true],
+] as const) {
   identity(`XFS on LVM, ${order}: sealed`, () =>
-    withCopy({ layout: lvm }, (copy) =>
+    withCopy({ layout: lvm }, (copy, home) =>
       withInitramfs(files, (bootFiles) =>
         withAgent({ layout: lvm }, async (guest) => {
-          const boot = await guest.boot({ disk: 'readonly', bootFiles, drives: [copy], steps });
+          const drives = homeFirst ? [copy, home] : [copy];
+          const boot = await guest.boot({ disk: 'readonly', homeFirst, bootFiles, drives, steps });
           assertGenuine(boot);
           assert.equal(
             rejected(boot).map((line) => line.replace(/UUID=.*/, 'UUID')),
-            ['/dev/vdd2 /dev/vda2 UUID'],
+            [`/dev/vdd2 /dev/${homeFirst ? 'vdb2' : 'vda2'} UUID`],
           );
         }),
       ),
@@ -86,45 +86,71 @@ for (const [order, files] of Object.entries({
   );
 }
 
-identity('another volume group of the same name on another bus: sealed', () => {
-  // This layout is built separately, so its UUIDs differ.
-  const other = layout({
-    ...lvm,
-    system: lvm.system.map((volume) => ({ ...volume, sizeMiB: volume.sizeMiB + 4 })),
-  });
-  return withCopy({ layout: other, bus: 'virtio-blk' }, (copy) =>
-    withAgent({ layout: lvm }, async (guest) => {
-      const boot = await guest.boot({ disk: 'readonly', bus: 'virtio-scsi', drives: [copy], steps });
-      assertGenuine(boot);
-      // The kernel names the two SCSI disks in the order in which it finds them.
-      assert.equal(
-        rejected(boot).map((line) => line.replace(/sd[ab]/, 'sdX')),
-        ['/dev/vdb2 /dev/sdX2 VG=rhel'],
-      );
-    }),
-  );
-});
+/** That they are no impostors in maintenance is tested in `selinux.test.ts`. */
+identity(
+  'another volume group of the same name on another bus; one for data and an ISO are no impostors: sealed',
+  () => {
+    // This layout is built separately, so its UUIDs differ.
+    const other = layout({
+      ...lvm,
+      system: lvm.system.map((volume) => ({ ...volume, sizeMiB: volume.sizeMiB + 4 })),
+    });
+    return withCopy({ layout: other, bus: 'virtio-blk' }, (copy) =>
+      withDataDisks((data) =>
+        withAgent({ layout: lvm }, async (guest) => {
+          const use = 'mount /dev/data/srv /srv && echo x >/srv/x && cat /srv/x';
+          const boot = await guest.boot({
+            ...{ disk: 'readonly', bus: 'virtio-scsi', drives: [copy, ...data] },
+            steps: { ...steps, use },
+          });
+          assertGenuine(boot);
+          // The kernel names the two SCSI disks in the order in which it finds them.
+          assert.equal(
+            rejected(boot).map((line) => line.replace(/sd[ab]/, 'sdX')),
+            ['/dev/vdb2 /dev/sdX2 VG=rhel'],
+          );
+          assert.is(boot.step('use').stdout, 'x\n');
+        }),
+      ),
+    );
+  },
+);
 
-identity('/var and /opt on partitions, udev finds the copy first also in the real root: sealed', () => {
-  const more: Volume[] = [
-    { target: '/var', filesystem: 'xfs', sizeMiB: 512 },
-    { target: '/opt', filesystem: 'ext4', sizeMiB: 64, options: 'ro' },
-  ];
-  const divided = layout({ ...ext4, system: [...ext4.system, ...more] });
-  const lateInRoot = async (root: string) => {
-    for (const [path, text] of Object.entries(late('sd*'))) {
-      const file = join(root, 'etc/udev/rules.d', path.replace(/.*\//, ''));
-      await mkdir(join(root, 'etc/udev/rules.d'), { recursive: true });
-      await writeFile(file, text);
-    }
-  };
-  return withCopy({ layout: divided }, (copy) =>
-    withAgent({ layout: divided, edit: lateInRoot }, async (guest) => {
-      const boot = await guest.boot({ disk: 'readonly', bus: 'virtio-scsi', drives: [copy], steps });
-      assertGenuine(boot);
-    }),
-  );
-});
+identity(
+  '/usr, /var and /opt on partitions, by PARTUUID, the copy first also in the real root: sealed',
+  () => {
+    const more: Volume[] = [
+      { target: '/usr', filesystem: 'ext4', sizeMiB: 1000, options: 'ro' },
+      { target: '/var', filesystem: 'xfs', sizeMiB: 512 },
+      { target: '/opt', filesystem: 'ext4', sizeMiB: 64, options: 'ro' },
+    ];
+    const divided = layout({ ...ext4, system: [...ext4.system, ...more] });
+    const lateInRoot = async (root: string) => {
+      for (const [path, text] of Object.entries(late('sd*'))) {
+        const file = join(root, 'etc/udev/rules.d', path.replace(/.*\//, ''));
+        await mkdir(join(root, 'etc/udev/rules.d'), { recursive: true });
+        await writeFile(file, text);
+      }
+    };
+    return withCopy({ layout: divided }, (copy) =>
+      withAgent({ layout: divided, edit: lateInRoot }, async (guest) => {
+        const boot = await guest.boot({
+          ...{ disk: 'readonly', bus: 'virtio-scsi', drives: [copy], steps },
+          arguments: [`root=PARTUUID=${await partitionUuid(copy.file, 1)}`],
+        });
+        assertGenuine(boot);
+      }),
+    );
+  },
+);
+
+/** Returns the UUID of a partition, which the copy shares with the sealed disk. */
+async function partitionUuid(image: string, index: number): Promise<string> {
+  const { stdout } = await execa('sfdisk', ['--json', image]);
+  const { partitiontable } = JSON.parse(stdout) as { partitiontable: { partitions: { uuid: string }[] } };
+  // udev's links have lower case.
+  return partitiontable.partitions[index]?.uuid.toLowerCase() ?? '';
+}
 
 /** Mounts the copy before the sealed disk can be mounted, as if a udev link pointed to the copy at that moment. */
 const mountedFirst = (device: string) => ({
@@ -135,12 +161,6 @@ const onlyRoot = `
   set -- "$1" $(sfdisk --dump "$1" | sed -n 's/.*start= *\\([0-9]*\\), size= *\\([0-9]*\\).*/\\1 \\2/p' | tail -n 1)
   dd if="$1" of="$1.root" bs=512 skip="$2" count="$3" status=none
   mv "$1.root" "$1"`;
-/** Makes udev's links always point to the copy. Without this rule, the target of the links depends on a race. */
-const linksToCopy = {
-  'usr/lib/udev/rules.d/99-copy.rules':
-    'SUBSYSTEM=="block", ENV{ID_SERIAL}=="copy", OPTIONS+="link_priority=500"\n',
-};
-
 for (const [policy, endedBy] of [
   ['poweroff', 'poweroff'],
   ['emergency', 'emergency'],
@@ -179,7 +199,7 @@ identity('without the agent, the copy runs', async () => {
           assert.match(boot.console, /PLANTED/);
         }),
       ),
-    false,
+    ordinaryTree,
   );
 });
 
@@ -197,35 +217,5 @@ identity('immutafs=off: the copy boots', () =>
     ),
   ),
 );
-
-identity('a volume group for data and an ISO are no impostors, sealed and in maintenance', () =>
-  withAgent({}, async (guest) => {
-    const group =
-      'set -e; disk=/dev/disk/by-id/virtio-data; pvcreate -q $disk; vgcreate -q data $disk; lvcreate -q -n srv -L 32m data; mkfs.ext4 -q /dev/data/srv';
-    await withDataDisks(async (drives) => {
-      const made = await guest.boot({ disk: 'writable', drives, steps: { group, ...look } });
-      assert.is(made.step('group').exit, 0, made.step('group').stderr);
-      assert.is(made.step('status').exit, 4);
-      const use = 'mount /dev/data/srv /srv && echo x >/srv/x && cat /srv/x';
-      const boot = await guest.boot({ disk: 'readonly', drives, steps: { ...steps, use } });
-      assertGenuine(boot);
-      assert.equal(rejected(boot), []);
-      assert.is(boot.step('use').stdout, 'x\n');
-    });
-  }),
-);
-
-/** Calls `work` with a writable disk, and a read-only disk with a file system. */
-async function withDataDisks(work: (drives: Drive[]) => Promise<void>): Promise<void> {
-  await withRunFolder(async (folder) => {
-    const drive = (serial: string, readOnly: boolean): Drive => ({
-      ...({ serial, file: join(folder, serial), format: 'raw', bus: 'virtio-blk' } as const),
-      readOnly,
-    });
-    await execa('truncate', ['--size', '64M', join(folder, 'data'), join(folder, 'iso')]);
-    await execa('mkfs.ext4', ['-q', '-L', 'home', join(folder, 'iso')]);
-    await work([drive('iso', true), drive('data', false)]);
-  });
-}
 
 identity.run();

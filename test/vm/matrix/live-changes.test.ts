@@ -108,7 +108,8 @@ function assertChanges(boot: Boot): void {
 /** Asserts the results of --probe, with which the agent tries the operations that the mount options forbid. */
 function assertProbes(boot: Boot): void {
   for (const id of ['exec-probe', 'suid-probe', 'device-probe']) {
-    assert.is(checkOf(statusOf(boot, 'probed').report, id).status, 'pass', id);
+    const { status, observed } = checkOf(statusOf(boot, 'probed').report, id);
+    assert.is(status, 'pass', `${id}: ${observed}`);
   }
   const expected = {
     exec: { 'tmp-options': 'fail', 'exec-probe': 'fail' },

@@ -5,40 +5,15 @@ import * as assert from 'uvu/assert';
 import { cloudInitTree, withUserData } from '../harness/cloud-init.ts';
 import { emptyDevice, withEmptyDisk } from '../harness/empty-disk.ts';
 import { withGuest } from '../harness/guest.ts';
-import type { BootOptions } from '../harness/guest.ts';
+import type { BootOptions, Guest } from '../harness/guest.ts';
 import { withInitramfs } from '../harness/initramfs.ts';
-import { look, withAgent, xfsOnLvm } from '../harness/scenario.ts';
+import type { Drive } from '../harness/qemu.ts';
+import { look, xfsOnLvm } from '../harness/scenario.ts';
 import { templateOf } from '../harness/template.ts';
 
 const nextBoot = suite('what root writes to a second disk does not affect the next boot');
 
 const userData = '#cloud-config\nbootcmd:\n  - touch /run/bootcmd\nruncmd:\n  - touch /run/runcmd\n';
-
-nextBoot('user data for cloud-init: not run; run without the masks of the agent', () =>
-  withUserData(userData, async (drive) => {
-    const template = await templateOf(xfsOnLvm, await cloudInitTree());
-    const steps = {
-      ...look,
-      ran: 'ls /run/bootcmd /run/runcmd 2>/dev/null',
-      units: 'systemctl show --property=LoadState --value cloud-init-main.service cloud-init-local.service',
-    };
-    // The steps begin when systemd has started every unit. A slow cloud-init may still be running at that time.
-    const wait = 'timeout 240 cloud-init status --wait';
-    const boot = (all: Record<string, string>, edit?: (root: string) => Promise<void>) =>
-      withGuest({ template, edit }, (guest) =>
-        guest.boot({ disk: 'readonly', drives: [drive], steps: all, limitSeconds: 500 }),
-      );
-    const sealed = await boot(steps);
-    assert.is(sealed.step('ran').stdout, '');
-    assert.is(sealed.step('units').stdout, 'masked\n\nmasked\n');
-    assert.is(sealed.step('failed').stdout, '');
-
-    const counterpart = await boot({ wait, ...steps }, (root) =>
-      writeFile(join(root, 'usr/libexec/immutafs/provisioning.sh'), 'mask_provisioning() { :; }\n'),
-    );
-    assert.is(counterpart.step('ran').stdout, '/run/bootcmd\n/run/runcmd\n');
-  }),
-);
 
 const uuid = '1f5a0000-0000-4000-8000-00000000cafe';
 const hibernate = `
@@ -61,32 +36,67 @@ const resuming = {
   },
 };
 
+/** Calls `work` with a guest with cloud-init, a disk for a hibernation image, and a disk with user data. */
+const withSecondDisks = (
+  edit: ((root: string) => Promise<void>) | undefined,
+  work: (guest: Guest, image: Drive, data: Drive) => Promise<void>,
+): Promise<void> =>
+  withEmptyDisk(1536, (image) =>
+    withUserData(userData, async (data) => {
+      const template = await templateOf(xfsOnLvm, await cloudInitTree());
+      await withGuest({ template, edit }, (guest) => work(guest, image, data));
+    }),
+  );
+
+const steps = {
+  ...look,
+  ran: 'ls /run/bootcmd /run/runcmd 2>/dev/null',
+  units: 'systemctl show --property=LoadState --value cloud-init-main.service cloud-init-local.service',
+};
+
 nextBoot(
-  'a hibernation image in the swap of resume=: not resumed; resumed without the masks of the agent',
+  'a hibernation image in the swap of resume=, and user data for cloud-init: not resumed, not run; resumed without the masks of the agent',
   () =>
-    withEmptyDisk(1536, (drive) =>
-      withInitramfs(resuming, (bootFiles) =>
-        withAgent({}, async (guest) => {
-          const options: BootOptions = {
-            disk: 'readonly',
-            drives: [drive],
-            arguments: [`resume=UUID=${uuid}`],
-          };
-          const first = await guest.boot({ ...options, arguments: [], steps: { hibernate } });
-          assert.is(first.done, false);
-          assert.is(first.endedBy, 'poweroff', first.console.slice(-2000));
-          assert.not.match(first.console, /lives on/);
+    withSecondDisks(undefined, (guest, image, data) =>
+      withInitramfs(resuming, async (bootFiles) => {
+        const options: BootOptions = {
+          disk: 'readonly',
+          drives: [image, data],
+          arguments: [`resume=UUID=${uuid}`],
+          limitSeconds: 500,
+        };
+        const first = await guest.boot({ ...options, arguments: [], steps: { hibernate } });
+        assert.is(first.done, false);
+        assert.is(first.endedBy, 'poweroff', first.console.slice(-2000));
+        assert.not.match(first.console, /lives on/);
 
-          const sealed = await guest.boot({ ...options, steps: look });
-          assert.is(sealed.done, true, sealed.console.slice(-2000));
-          assert.not.match(sealed.console, /lives on/);
+        const sealed = await guest.boot({ ...options, steps });
+        assert.is(sealed.done, true, sealed.console.slice(-2000));
+        assert.not.match(sealed.console, /lives on/);
+        assert.is(sealed.step('ran').stdout, '');
+        assert.is(sealed.step('units').stdout, 'masked\n\nmasked\n');
+        assert.is(sealed.step('failed').stdout, '');
 
-          const counterpart = await guest.boot({ ...options, bootFiles, steps: look });
-          assert.match(counterpart.console, /lives on: [0-9a-f-]{36}/);
-          assert.is(counterpart.done, false);
-        }),
-      ),
+        const counterpart = await guest.boot({ ...options, bootFiles, steps: look });
+        assert.match(counterpart.console, /lives on: [0-9a-f-]{36}/);
+        assert.is(counterpart.done, false);
+      }),
     ),
+);
+
+const unmasked = (root: string) =>
+  writeFile(join(root, 'usr/libexec/immutafs/provisioning.sh'), 'mask_provisioning() { :; }\n');
+
+nextBoot('user data for cloud-init: run without the masks of the agent', () =>
+  withSecondDisks(unmasked, async (guest, _, data) => {
+    // The steps begin when systemd has started every unit. A slow cloud-init may still be running at that time.
+    const wait = 'timeout 240 cloud-init status --wait';
+    const counterpart = await guest.boot({
+      ...{ disk: 'readonly', drives: [data], limitSeconds: 500 },
+      steps: { wait, ...steps },
+    });
+    assert.is(counterpart.step('ran').stdout, '/run/bootcmd\n/run/runcmd\n');
+  }),
 );
 
 nextBoot.run();

@@ -13,8 +13,9 @@ import type { Boot } from '../harness/scenario.ts';
 import { random, seed } from '../harness/seed.ts';
 
 /**
- * The number of power cuts in each part of the test: one at a random moment in each fifth of a boot, from the kernel's
- * start to the power-off. The moments differ in each run; POWER_CUT_SEED repeats the moments of a run.
+ * In each part of the test, the power is cut at three moments of a boot: while the initramfs mounts the root and
+ * assembles /var, while the services start that write to /var and /home, and while the file systems are unmounted. The
+ * milliseconds after the line on the console differ in each run; POWER_CUT_SEED repeats those of a run.
  *
  * In each part, one boot proves for all cuts of the part that the next boot comes up:
  * - Sealed: a boot can leave traces only on the disks. The system disk is byte for byte the same as before; the
@@ -22,7 +23,11 @@ import { random, seed } from '../harness/seed.ts';
  * - Maintenance: the moments ascend, so each boot recovers from all earlier cuts and runs past the moment of the last
  *   cut without a failure; the last boot completes.
  */
-const cuts = 5;
+const momentLines = [
+  [/initrd-root-device\.target/, 2000],
+  [/rsyslog\.service/, 3000],
+  [/Unmounting/, 300],
+] as const;
 
 /** Attempts of root to write to the system disk. The last command of each attempt fails. */
 const writes = {
@@ -45,14 +50,13 @@ powerCut('in sealed boots and in maintenance: the next boot comes up; the sealed
     assertSealed(settled);
     for (const name of Object.keys(writes)) assert.is.not(settled.step(name).exit, 0, name);
     const before = await guest.checksum();
-    const lines = settled.console.split('\n').length - 1;
 
-    for (const powerCutAt of moments('sealed', lines)) {
+    for (const powerCutAt of moments('sealed')) {
       assertCut(await guest.boot({ disk: 'readonly', ...verbose, powerCutAt }), powerCutAt);
     }
     assert.is(await guest.checksum(), before);
 
-    for (const powerCutAt of moments('maintenance', lines)) {
+    for (const powerCutAt of moments('maintenance')) {
       assertCut(await guest.boot({ disk: 'writable', ...verbose, powerCutAt }), powerCutAt);
     }
     const last = await guest.boot({ disk: 'writable', ...verbose, steps: look });
@@ -63,20 +67,17 @@ powerCut('in sealed boots and in maintenance: the next boot comes up; the sealed
   }),
 );
 
-/**
- * Returns a moment in each fifth of a boot.
- * @param lines lines on the console of a complete boot; the last lines differ between boots
- */
-function moments(part: string, lines: number): Moment[] {
-  return Array.from({ length: cuts }, (_, index) => ({
-    after: Math.floor(((index + random(`${part} ${index}`)) / cuts) * lines * 0.95),
-    milliseconds: Math.floor(random(`${part} ${index} then`) * 500),
+/** Returns the moments of a part, in the order of a boot. */
+function moments(part: string): Moment[] {
+  return momentLines.map(([after, most], index) => ({
+    after,
+    milliseconds: Math.floor(random(`${part} ${index}`) * most),
   }));
 }
 
 /** Asserts that the power was cut at the moment, and that no unit had failed before. */
 function assertCut({ endedBy, console }: Boot, { after, milliseconds }: Moment): void {
-  const moment = `cut ${milliseconds} ms after line ${String(after)} (seed ${seed})`;
+  const moment = `cut ${milliseconds} ms after ${String(after)} (seed ${seed})`;
   assert.is(endedBy, 'power-cut', moment);
   assert.equal(failures(console), [], moment);
 }

@@ -17,17 +17,14 @@ import { random, seed } from '../harness/seed.ts';
 import { ordinaryTree } from '../harness/tree.ts';
 
 /**
- * The parts of --apply, the line that it prints as the part begins (`switching` comes from a watcher in the guest), and
+ * The parts of --apply in which a power cut can leave the disks in a state of its own, the line that it prints as the part begins (`switching` comes from a watcher in the guest), and
  * the milliseconds that the part takes.
  */
 const parts = [
-  ['partitioning', /^home: /, 1000],
   ['making', /^Making an XFS/, 400],
-  ['copying', /^Copying \/home/, 2000],
   ['copying', /^Copying \/home/, 2000],
   ['comparing', /^Copying what has changed/, 2000],
   ['switching', /^switching/, 800],
-  ['editing', /^tmp: /, 800],
   ['initramfs', /^initramfs: /, 10_000],
 ] as const;
 
@@ -39,7 +36,7 @@ const parts = [
 const powerCut = suite('power cuts during prepare');
 
 powerCut(
-  'at eight moments of --apply: the guest boots, /home is complete, and the next --apply completes',
+  'at five moments of --apply: the guest boots, /home is complete, and the next --apply completes',
   () =>
     withEmptyDisk(400, (disk) =>
       withAgent({ layout: ordinary, edit: withoutHook }, async (guest) => {
@@ -117,7 +114,7 @@ const fill = `. "$BOX/home-tree.sh"; fill
 const same = '. "$BOX/home-tree.sh"; picture /home | diff /root/home - | head -n 20';
 
 const apply = `(until grep -q "^UUID=.* /home " /etc/fstab; do sleep 0.1; done; echo switching >/dev/console) &
-  { immutafs-agent prepare --apply --home-device ${emptyDevice} --yes; echo "ended with $?"; } 2>&1 |
+  { immutafs-agent prepare --apply --home-device ${emptyDevice} --yes --accept changes; echo "ended with $?"; } 2>&1 |
   tee /dev/console`;
 
 /** Returns a moment in a part. If an earlier boot has completed the part, the moment is in the next part. */
@@ -145,7 +142,7 @@ function reached({ console }: Boot): string {
 function assertSpread(cuts: string[]): void {
   const missed = ['copying', 'initramfs'].filter((part) => !cuts.includes(part));
   assert.equal(missed, [], `cut in ${cuts.join(', ')} (seed ${seed})`);
-  assert.ok(new Set(cuts).size >= 5, `cut in ${cuts.join(', ')} (seed ${seed})`);
+  assert.ok(new Set(cuts).size >= 3, `cut in ${cuts.join(', ')} (seed ${seed})`);
 }
 
 function assertWhole(boot: Boot): void {

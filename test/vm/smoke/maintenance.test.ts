@@ -25,6 +25,7 @@ maintenance('power cut in maintenance, sealed, maintenance again, sealed', () =>
       ...look,
       write: 'echo kept >/var/lib/mark && echo kept >/usr/local/mark',
       var: 'findmnt -n /var',
+      nagios: 'immutafs-agent status --nagios',
       home: `mount -o remount,exec /home; ${look.status}; code=$?; mount -o remount,noexec /home; exit $code`,
     };
     assertMaintenance(await guest.boot({ disk: 'writable', steps }));
@@ -71,6 +72,9 @@ function assertMaintenance(boot: Boot): void {
   assert.is(boot.step('var').stdout, '', '/var is not a mount of its own');
   assert.is(boot.step('write').exit, 0, boot.step('write').stderr);
   assertNothingFailed(boot);
+  const nagios = boot.step('nagios');
+  assert.is(nagios.exit, 1);
+  assert.match(nagios.stdout, /^IMMUTAFS WARNING - MAINTENANCE: [^|\n]* \| checks_failed=0;[^|\n]*\n$/);
 
   const broken = statusOf(boot, 'home');
   assert.equal(

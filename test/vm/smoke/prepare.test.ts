@@ -34,7 +34,8 @@ prepare('--apply moves /home to an empty disk; the guest is ready, and boots sea
         steps: {
           fill: '. "$BOX/home-tree.sh"; fill; picture /home >/root/home',
           notReady: 'immutafs-agent check --ready-to-seal',
-          apply: `immutafs-agent prepare --apply --home-device ${emptyDevice} --yes`,
+          // The test itself has written to the disk since the boot.
+          apply: `immutafs-agent prepare --apply --home-device ${emptyDevice} --yes --accept changes`,
           rest: 'immutafs-agent prepare',
           same,
           ready: 'immutafs-agent check --ready-to-seal',

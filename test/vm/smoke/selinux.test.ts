@@ -1,7 +1,16 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { denialsOf, denialsStep, parseDenials } from '../harness/denials.ts';
-import { assertSealed, enforcing, look, makeWritable, withAgent, withoutAgent } from '../harness/scenario.ts';
+import type { Report } from '../../../agent/report/report.ts';
+import {
+  assertSealed,
+  enforcing,
+  look,
+  makeWritable,
+  statusOf,
+  withAgent,
+  withoutAgent,
+} from '../harness/scenario.ts';
 import type { Boot } from '../harness/scenario.ts';
 
 const selinux = suite('SELinux, enforcing');
@@ -11,6 +20,11 @@ const steps = {
   ...look,
   enforce: 'getenforce',
   label: 'stat -c %C /var /var/log /var/lib',
+  root: 'findmnt -no SOURCE,FSTYPE /',
+  'at-boot': 'cat /run/immutafs/report.json',
+  // Kernel threads and zombies have no memory.
+  processes: 'cat /proc/[0-9]*/maps 2>/dev/null | grep -c "r-xp .*\\[vdso\\]"',
+  'of-agent': `${denialsStep} | grep -E 'comm="(immutafs-agent|grep|find)"'`,
 };
 
 /**
@@ -29,13 +43,30 @@ selinux('sealed: exit 0, the overlay has the labels of /var, the agent causes no
     lines.filter((line) => /dev="overlay"|path="\/(run\/)?var|immutafs/.test(line)),
     [],
   );
+  assertProgramsRead(boot);
   // Without the agent, the guest boots only from a writable disk.
-  const without = denialsOf(await bootOf(withoutAgent, 'writable', makeWritable));
+  const without = await bootOf(withoutAgent, 'writable', makeWritable);
+  assert.is(without.endedBy, 'poweroff');
+  assert.is(without.step('root').stdout, '/dev/mapper/rhel-root xfs\n');
   assert.equal(
     denialsOf(boot),
-    without.filter((denial) => denial !== onlyIfWritable),
+    denialsOf(without).filter((denial) => denial !== onlyIfWritable),
   );
 });
+
+/** Under enforcing, status and the check at boot read the maps of every process, and are denied none of them. */
+function assertProgramsRead(boot: Boot): void {
+  const atBoot = JSON.parse(boot.step('at-boot').stdout) as Report;
+  for (const report of [statusOf(boot).report, atBoot]) {
+    const finding = report.checks.find(({ id }) => id === 'foreign-programs');
+    assert.is(finding?.status, 'pass', finding?.observed);
+    const [, count = ''] = /^(\d+) processes$/.exec(finding?.observed ?? '') ?? [];
+    const present = Number(boot.step('processes').stdout);
+    // Processes start and end in between.
+    assert.ok(present > 10 && Math.abs(Number(count) - present) < 10, `${count} of ${present} processes`);
+  }
+  assert.is(boot.step('of-agent').stdout, '');
+}
 
 selinux('parseDenials returns each denial once, sorted', () => {
   const line = (target: string, permissions: string): string =>

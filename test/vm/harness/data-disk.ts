@@ -1,0 +1,29 @@
+import { appendFile, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import type { Drive } from './qemu.ts';
+import { withRunFolder } from './run-folder.ts';
+
+const uuid = '2f5a0000-0000-4000-8000-000000000001';
+
+/** Calls `work` with a data disk with an empty ext4 and no SELinux labels. */
+export async function withDataDisk(work: (drive: Drive) => Promise<void>): Promise<void> {
+  await withRunFolder(async (folder) => {
+    const file = join(folder, 'data.raw');
+    await execa('truncate', ['--size', '200M', file]);
+    await execa('mkfs.ext4', ['-q', '-m', '0', '-U', uuid, file]);
+    await work({ serial: 'data', file, format: 'raw', readOnly: false, bus: 'virtio-blk' });
+  });
+}
+
+/**
+ * Configures PERSIST on the data disk, which is mounted on /data.
+ *
+ * @param options further mount options of /data
+ */
+export async function persistOnDataDisk(root: string, paths: string, options = ''): Promise<void> {
+  const all = ['nosuid,nodev,nofail,x-systemd.device-timeout=60s', options].filter(Boolean).join();
+  await appendFile(join(root, 'etc/fstab'), `UUID=${uuid} /data ext4 ${all} 0 0\n`);
+  await appendFile(join(root, 'etc/immutafs/immutafs.conf'), `PERSIST=${paths}\nPERSIST_STORE=/data/store\n`);
+  await mkdir(join(root, 'data'));
+}

@@ -1,0 +1,42 @@
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { mountTree, withMounts } from './mounts.ts';
+import { withRunFolder } from './run-folder.ts';
+import { derivedTree } from './tree.ts';
+
+/**
+ * Returns a copy of a tree with further Debian packages.
+ *
+ * @param kind see `derivedTree`
+ * @param finish shell text that runs in the tree after the installation
+ */
+export async function treeWithPackages(
+  kind: string,
+  from: string,
+  packages: string[],
+  finish = '',
+): Promise<string> {
+  const recipe = { packages, finish, install: String(install) };
+  return derivedTree(kind, from, recipe, (root) => install(root, packages, finish));
+}
+
+/** The tree has no apt, so the apt of this machine resolves and downloads the missing packages. */
+async function install(root: string, packages: string[], finish: string): Promise<void> {
+  await withRunFolder(async (folder) => {
+    await mkdir(join(folder, 'partial'));
+    const options = [`Dir::State::status=${root}/var/lib/dpkg/status`, `Dir::Cache::archives=${folder}`];
+    await execa('apt-get', [
+      ...options.flatMap((option) => ['-o', option]),
+      ...['install', '--yes', '--quiet=2', '--no-install-recommends', '--download-only', ...packages],
+    ]);
+    const downloaded = (await readdir(folder)).filter((name) => name.endsWith('.deb'));
+    await withMounts(async (mounts) => {
+      await mountTree(mounts, root);
+      await execa('cp', ['--recursive', folder, join(mounts.root, 'run/debs')]);
+      const files = downloaded.map((name) => `/run/debs/${name}`);
+      await mounts.chroot('env', 'DEBIAN_FRONTEND=noninteractive', 'dpkg', '--install', ...files);
+      if (finish !== '') await mounts.chroot('sh', '-ec', finish);
+    });
+  });
+}

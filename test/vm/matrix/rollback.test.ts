@@ -1,0 +1,107 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { contentOf, sh, snapshotsOf, withSnapshottedGuest } from '../lifecycle/snapshotted.ts';
+import type { SnapshottedGuest } from '../lifecycle/snapshotted.ts';
+import type { Played, Playing } from '../libvirt/playbooks.ts';
+import { until } from '../../wire/support/until.ts';
+
+/**
+ * Tests that a real guest ends sealed in its old state, byte for byte, if its update fails, wherever the playbook is
+ * killed. The counterpart is the good update in `receipt.test.ts`.
+ */
+const rollback = suite('an update that fails is undone');
+
+type Moment = (playing: Playing) => boolean | Promise<boolean>;
+
+/** The moment at which a playbook begins a task. */
+const begins =
+  (task: string): Moment =>
+  ({ said }) =>
+    said().includes(` : ${task}] *`);
+
+/** Runs update.yml and kills it at a moment. */
+async function killedAt(
+  { ansible, common }: SnapshottedGuest,
+  isThere: Moment,
+  variables: Record<string, unknown>,
+): Promise<void> {
+  const playing = ansible.start('update', { ...common, ...variables });
+  let there = false;
+  const arrives = until('the moment to kill update', async () => (there = await isThere(playing)), 900);
+  await Promise.race([arrives, playing.ended]);
+  playing.kill();
+  const { output } = await playing.ended;
+  assert.ok(there, `update ended before it was killed\n${output}`);
+}
+
+async function assertRolledBack(
+  { guest }: SnapshottedGuest,
+  before: string,
+  { exit, report, output }: Played,
+  why: RegExp,
+): Promise<void> {
+  assert.is(exit, 2, output);
+  assert.equal([await contentOf(guest), await snapshotsOf(guest)], [before, 0], output);
+  // On a busy machine, a probe of the report may need too much time. The rollback itself has required a sealed guest.
+  assert.match(report.join('\n').replace(/^guest: sealed, unknown: [^;]*/, 'guest: sealed'), why, output);
+}
+
+rollback(
+  'an update that breaks a check, the boot, and a service in the sealed guest; killed in between',
+  () =>
+    withSnapshottedGuest(async (fixture) => {
+      const before = await contentOf(fixture.guest);
+      // Each update begins with the guest that the rollback of the last one has sealed.
+      await failingCheck(fixture, before);
+      await failingBoot(fixture, before);
+      await failingHealth(fixture, before);
+    }),
+);
+
+/** A check fails. The playbook is killed before the guest is opened, then twice more. */
+async function failingCheck(fixture: SnapshottedGuest, before: string): Promise<void> {
+  const { ansible, guest, common } = fixture;
+  const variables = { immutafs_update_commands: sh("sed -i 's/ ro / defaults /' /etc/fstab") };
+  await killedAt(fixture, async () => (await snapshotsOf(guest)) === 1, variables);
+  assert.is(await contentOf(guest), before, 'the guest has not been opened');
+  await killedAt(fixture, begins('Wait until the guest has started'), variables);
+  await killedAt(fixture, begins('Restore the snapshot'), variables);
+  const last = await ansible.play('update', { ...common, ...variables });
+  const why = /^guest: sealed; rolled back: Verify that the guest can be sealed: .*fstab/;
+  await assertRolledBack(fixture, before, last, why);
+}
+
+/** The boot fails, after the playbook was killed in maintenance mode. The next run continues the rollback. */
+async function failingBoot(fixture: SnapshottedGuest, before: string): Promise<void> {
+  const { ansible, common } = fixture;
+  await killedAt(fixture, begins('Run the health commands'), {
+    immutafs_update_commands: sh('rm /boot/immutafs.cfg'),
+    immutafs_health_commands: [['true']],
+  });
+  // The same limit ends the wait for the restored guest, so that the next run has to continue the rollback.
+  const short = { immutafs_start_timeout: 20, immutafs_shutdown_timeout: 60, ansible_timeout: 5 };
+  const variables = { ...common, ...short, immutafs_update_commands: sh('true') };
+  const broken = await ansible.play('update', variables);
+  assert.match(
+    broken.report.join('\n'),
+    /FAILED: Wait until the guest has started: .* The rollback failed: Wait until the guest has started/,
+    broken.output,
+  );
+  const next = { ...common, immutafs_update_commands: sh('touch /etc/never') };
+  const last = await ansible.play('update', next);
+  const why = /^guest: sealed; rolled back: Wait until the guest has started: /;
+  await assertRolledBack(fixture, before, last, why);
+}
+
+/** A health command fails once the guest is sealed. */
+async function failingHealth(fixture: SnapshottedGuest, before: string): Promise<void> {
+  const last = await fixture.ansible.play('update', {
+    ...fixture.common,
+    immutafs_update_commands: sh('touch /etc/broken'),
+    immutafs_health_commands: sh('[ ! -e /etc/broken ] || [ -w /etc ]'),
+  });
+  const why = /^guest: sealed; rolled back: Run the health commands: .*sh ended with 1/;
+  await assertRolledBack(fixture, before, last, why);
+}
+
+rollback.run();
