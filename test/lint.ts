@@ -3,13 +3,14 @@
  * the last line is `N passed, N failed`.
  */
 import { staleCoverage } from './coverage/coverage.ts';
+import { ansibleLint } from './lint/collection.ts';
 import { bootDirectives } from './lint/directives.ts';
 import { documentPaths } from './lint/document-paths.ts';
 import { forbiddenWords } from './lint/forbidden-words.ts';
 import { layers } from './lint/layers.ts';
 import { eslint, prettier, rpmlint, tsc, yamllint } from './lint/programs.ts';
 import { bash, busybox, dash, shellcheck } from './lint/shell.ts';
-import { systemdAnalyze } from './lint/units.ts';
+import { exposure, systemdAnalyze } from './lint/units.ts';
 import { versions } from './lint/versions.ts';
 
 /** @returns the problems; empty if there is none */
@@ -24,9 +25,11 @@ const linters: Record<string, Linter> = {
   'bash --posix -n': bash,
   'busybox sh -n': busybox,
   'systemd-analyze verify': systemdAnalyze,
+  'systemd-analyze security': exposure,
   'directives of systemd 219': bootDirectives,
   rpmlint,
   yamllint,
+  'ansible-lint': ansibleLint,
   versions,
   layers,
   'paths in documents': documentPaths,

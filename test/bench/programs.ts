@@ -3,15 +3,23 @@ import { buildExecutable } from '../../packaging/build/executable.ts';
 import { agent as agentAt } from '../../packaging/build/build.ts';
 import { inRoot, scratch } from '../../packaging/build/paths.ts';
 import { buildRuntime } from '../../packaging/build/runtime.ts';
-import { buildTryWrite } from '../../packaging/build/small-programs.ts';
+import { buildReadXattrs, buildTryWrite } from '../../packaging/build/small-programs.ts';
 
 /** Builds the agent as shipped and, in the same way, an empty program. @returns the paths of both programs */
 export async function buildPrograms(): Promise<{ agent: string; empty: string }> {
   await buildRuntime();
   await buildTryWrite();
+  await buildReadXattrs();
   const agent = path.join(scratch, 'bench/bench-agent');
   const empty = path.join(scratch, 'bench/bench-empty');
   await buildExecutable(agentAt(agent));
   await buildExecutable({ entry: inRoot('test/bench/empty.ts'), out: empty });
   return { agent, empty };
+}
+
+/** Builds, in the same way, `status` as in a sealed guest. @returns its path */
+export async function buildSealedStatus(): Promise<string> {
+  const out = path.join(scratch, 'bench/bench-sealed-status');
+  await buildExecutable({ entry: inRoot('test/bench/sealed-status.ts'), out });
+  return out;
 }

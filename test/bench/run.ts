@@ -1,9 +1,11 @@
 import { audit } from './audit.ts';
 import { boot } from './boot.ts';
+import { changes } from './changes.ts';
 import { forward } from './forward.ts';
 import { forwardFiles } from './forward-files.ts';
 import { initramfs } from './initramfs.ts';
 import { mounts } from './mounts.ts';
+import { overlay } from './overlay.ts';
 import { prepare } from './prepare.ts';
 import { prepareHome } from './prepare-home.ts';
 import { status } from './status.ts';
@@ -24,12 +26,14 @@ const benchmarks: Record<string, () => Promise<Result>> = {
   status,
   mounts,
   audit,
+  changes,
   prepare,
   'prepare-home': prepareHome,
   initramfs,
   forward,
   'forward-files': forwardFiles,
   boot,
+  overlay,
   update,
 };
 

@@ -2,7 +2,9 @@ import { mkdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { BootFiles } from '../vm/harness/kernel.ts';
 import { agentTree } from '../vm/harness/agent.ts';
+import { withDataDisk } from '../vm/harness/data-disk.ts';
 import { withGuest } from '../vm/harness/guest.ts';
+import type { Drive } from '../vm/harness/qemu.ts';
 import { xfsOnLvm } from '../vm/harness/scenario.ts';
 import type { Boot, Guest, Layout } from '../vm/harness/scenario.ts';
 import { templateOf } from '../vm/harness/template.ts';
@@ -21,6 +23,10 @@ export interface Variant {
   agent?: boolean;
   layout?: Layout;
   edit?: (root: string) => Promise<void>;
+  /** Whether there is a data disk. A first boot, which is not measured, then fills the directories of PERSIST. */
+  dataDisk?: boolean;
+  /** A line of sh that succeeds only if what is measured was active. */
+  proof?: string;
   /** Kernel arguments. */
   words?: string[];
   bootFiles?: BootFiles;
@@ -54,7 +60,7 @@ export async function starts(variant: Variant): Promise<Start[]> {
   };
   for (let count = 0; count < boots; count++) {
     await withGuest({ template, edit }, async (guest) => {
-      const one = await start(guest, variant);
+      const one = await (variant.dataDisk === true ? withStore(guest, variant) : start(guest, variant));
       // Show the progress, because all boots together take half an hour.
       process.stderr.write(`${variant.name}: ${JSON.stringify(one)}\n`);
       all.push(one);
@@ -63,14 +69,34 @@ export async function starts(variant: Variant): Promise<Start[]> {
   return all;
 }
 
+async function withStore(guest: Guest, variant: Variant): Promise<Start> {
+  const measured: Start[] = [];
+  await withDataDisk(async (drive) => {
+    await guest.boot({ disk: variant.disk, drives: [drive], limitSeconds: 900 });
+    measured.push(await start(guest, variant, [drive]));
+  });
+  const [one] = measured;
+  if (one === undefined) throw new Error(`${variant.name} was not measured`);
+  return one;
+}
+
 async function start(
   guest: Guest,
   { disk, bootFiles = guest.bootFiles, ...variant }: Variant,
+  drives: Drive[] = [],
 ): Promise<Start> {
   const boot = await guest.boot({
-    ...{ disk, bootFiles, steps, time: 'counted', limitSeconds: 900 },
+    ...{
+      disk,
+      drives,
+      bootFiles,
+      steps: { ...steps, proof: variant.proof ?? 'true' },
+      time: 'counted',
+      limitSeconds: 900,
+    },
     arguments: variant.words ?? [],
   });
+  if (boot.step('proof').exit !== 0) throw new Error(`${variant.name}: ${boot.step('proof').stderr}`);
   const type = boot.step('root').stdout.trim();
   if (variant.root !== undefined && type !== variant.root) throw new Error(`${variant.name}: / is ${type}`);
   const { size } = await stat(bootFiles.initramfs);

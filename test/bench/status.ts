@@ -1,12 +1,21 @@
-import { buildPrograms } from './programs.ts';
+import { spawn } from 'node:child_process';
+import { buildPrograms, buildSealedStatus } from './programs.ts';
 import type { Result } from './run.ts';
 import { type Series, inRuntime } from './series-in-runtime.ts';
 import { median } from './table.ts';
+
+/** The number of processes, and the commands of which there are as many each: one with few libraries, one with more. */
+const processes = 300;
+const running = [
+  ['sleep', '600'],
+  ['python3', '-c', 'import ssl, sqlite3, time; time.sleep(600)'],
+];
 
 /** Compares `immutafs-agent status` with an empty program that is built in the same way. */
 export async function status(): Promise<Result> {
   const { agent, empty } = await buildPrograms();
   const [ours, control] = (await inRuntime([[agent, 'status'], [empty]])) as [Series, Series];
+  const [off, on] = await withProcesses(() => measureSealed());
   return {
     about: `medians of ${ours.milliseconds.length} interleaved runs on this machine; processes by strace`,
     control: 'empty program',
@@ -33,6 +42,36 @@ export async function status(): Promise<Result> {
         control: control.processes,
         aim: { of: 'value', atMost: 1 },
       },
+      {
+        name: `CPU time with ${processes} processes (control: FOREIGN_PROGRAMS=off)`,
+        unit: 'ms',
+        value: median(on.processor),
+        control: median(off.processor),
+        aim: { of: 'difference', atMost: 20 },
+      },
     ],
   };
+}
+
+async function measureSealed(): Promise<[Series, Series]> {
+  const sealed = await buildSealedStatus();
+  return (await inRuntime([
+    [sealed, 'off'],
+    [sealed, 'warn'],
+  ])) as [Series, Series];
+}
+
+/** Measures while further processes run. */
+async function withProcesses<T>(measure: () => Promise<T>): Promise<T> {
+  const children = Array.from({ length: processes }, (_, index) => {
+    const [program = '', ...args] = running[index % running.length] ?? [];
+    return spawn(program, args, { stdio: 'ignore' });
+  });
+  try {
+    // The programs of the processes load their libraries.
+    await new Promise((resolve) => setTimeout(resolve, 20_000));
+    return await measure();
+  } finally {
+    for (const child of children) child.kill();
+  }
 }

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { format } from 'prettier';
 import { checks } from '../../agent/checks/index.ts';
-import { layoutRows } from '../vm/matrix/layout-rows.ts';
+import { matrixRows, smokeRow } from '../vm/harness/layout-rows.ts';
 
 export const coverageFile = 'docs/coverage.md';
 
@@ -89,14 +89,15 @@ function commonLayouts(): string[] {
 
 /** A guest without a layout of its own has the default, `xfsOnLvm`. */
 function layoutsIn({ name, text }: TestFile): string[] {
-  if (text.includes('of layoutRows)')) return layoutRows.map((row) => row.join(', '));
-  const named = [...text.matchAll(/(?:\blayout: (?:\{ \.\.\.)?|templateOf\()(\w+)/g)].map(
+  if (text.includes('of matrixRows)')) return matrixRows.map((row) => row.join(', '));
+  const rows = text.includes('layoutOf(smokeRow)') ? [smokeRow.join(', ')] : [];
+  const named = [...text.matchAll(/(?:\blayout: (?:\{ \.\.\.)?|templateOf\()(\w+)\b(?!\()/g)].map(
     ([, id = '']) => id,
   );
   const isDefault =
     named.length === 0 || /\bwith(?:out|Installed)?Agent\(\{(?![^}]*\blayout\b)[^}]*\}/.test(text);
   const layouts = named.map((id) => describe(text, id, name));
-  return [...new Set(isDefault ? ['`xfsOnLvm`', ...layouts] : layouts)];
+  return [...new Set([...(isDefault ? ['`xfsOnLvm`'] : []), ...layouts, ...rows])];
 }
 
 /** Follows `const lvm = xfsOnLvm`; a layout that the file makes itself is named with the file. */

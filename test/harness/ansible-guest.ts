@@ -10,11 +10,20 @@ export interface TaskResult {
   rc?: number | null;
   stdout?: string;
   msg?: string;
+  /** Of the module `evidence`. */
+  file?: string;
+  sha256?: string;
+  complete?: boolean;
+  problems?: string[];
+  boot_id?: string;
+  notable?: { path: string }[];
 }
 
 /** The action plug-in `guest` with this machine as the guest, and with stubs for the programs of systemd. */
 export interface LocalGuest {
-  run: (args: Record<string, unknown>) => Promise<TaskResult>;
+  run: (args: Record<string, unknown>, module?: string, more?: readonly string[]) => Promise<TaskResult>;
+  /** The environment of ansible, with the stubs in PATH. */
+  env: Record<string, string>;
   /**
    * Returns the names that systemd-run was given for its units, in order of their start, such as "install-*.service".
    */
@@ -84,9 +93,10 @@ export async function localGuest(folder: string): Promise<LocalGuest> {
   const install = ['collection', 'install', inRoot('ansible'), '-p', at('collections')];
   await execa('/usr/bin/ansible-galaxy', install, { ...options, reject: true });
   return {
-    run: async (args) => {
-      const task = ['--module-name', 'immutafs.agent.guest', '--args', JSON.stringify(args)];
-      const command = ['localhost', '--connection', 'local', ...task];
+    env,
+    run: async (args, module = 'guest', more = []) => {
+      const task = ['--module-name', `immutafs.agent.${module}`, '--args', JSON.stringify(args)];
+      const command = ['localhost', '--connection', 'local', ...more, ...task];
       const { stdout, stderr } = await execa('/usr/bin/ansible', command, options);
       const [, word, result] = /^localhost \| (\S+) => (\{[\s\S]*)/m.exec(stdout) ?? [];
       if (result === undefined) throw new Error(stdout + stderr);

@@ -106,8 +106,10 @@ export const selinux = (enforcing: '0' | '1', contexts: string): Change =>
     file('etc/selinux/config', '# x\nSELINUXTYPE=targeted\n'),
     file('etc/selinux/targeted/contexts/files/file_contexts', contexts),
   );
-/** Sets SELinux to enforcing mode, with files labelled as in the policy. */
+/** The line of file_contexts by which the policy has the module of this package. */
+export const moduleContexts = '/usr/bin/immutafs-agent -- a:b:immutafs_exec_t:s0\n';
+/** Sets SELinux to enforcing mode, with the module of this package, and files labelled as in the policy. */
 export const enforcingGuest: Change = (guest) => {
-  selinux('1', '/var -d a:b:var_t:s0\n/tmp -d a:b:tmp_t:s0\n')(guest);
+  selinux('1', `/var -d a:b:var_t:s0\n/tmp -d a:b:tmp_t:s0\n${moduleContexts}`)(guest);
   labels('var_t', 'tmp_t')(guest);
 };

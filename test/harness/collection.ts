@@ -19,11 +19,20 @@ print(json.dumps(result if not ElementTree.iselement(result) else {"xml": Elemen
  * @throws Error with the output of Python if the call fails
  */
 export function callPlugin(module: string, name: string, ...args: unknown[]): unknown {
+  return runPython(program, [module, name, ...args]);
+}
+
+/**
+ * Runs a Python program that can import the plug-ins of the Ansible collection. Its input is `value` as JSON.
+ * @returns its output, parsed as JSON
+ * @throws Error with the output of Python if the program prints nothing
+ */
+export function runPython(text: string, value: unknown): unknown {
   return inTemporaryFolder((folder) => {
     mkdirSync(path.join(folder, 'ansible_collections/immutafs'), { recursive: true });
     symlinkSync(inRoot('ansible'), path.join(folder, 'ansible_collections/immutafs/agent'));
-    const { stdout, stderr } = spawnSync('/usr/bin/python3', ['-B', '-c', program], {
-      input: JSON.stringify([module, name, ...args]),
+    const { stdout, stderr } = spawnSync('/usr/bin/python3', ['-B', '-c', text], {
+      input: JSON.stringify(value),
       env: { PYTHONPATH: folder },
       encoding: 'utf8',
     });

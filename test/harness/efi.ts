@@ -1,9 +1,11 @@
 /** Encodes a node HD() of a device path (UEFI 2.10, 10.3.5.1). */
-export function hardDrive(partition: { gpt: string } | { mbr: number; number: number }): Buffer {
+export function hardDrive(
+  partition: { gpt: string; number?: number } | { mbr: number; number: number },
+): Buffer {
   const node = Buffer.alloc(42);
   node.set([4, 1, 42, 0], 0);
   if ('gpt' in partition) {
-    node.writeUInt32LE(1, 4);
+    node.writeUInt32LE(partition.number ?? 1, 4);
     node.set([2, 2], 40);
     const [a = '', b = '', c = '', d = '', e = ''] = partition.gpt.split('-');
     const reversed = [a, b, c].map((part) => Buffer.from(part, 'hex').reverse());
@@ -14,6 +16,14 @@ export function hardDrive(partition: { gpt: string } | { mbr: number; number: nu
     node.set([1, 1], 40);
   }
   return node;
+}
+
+/** Encodes a node with the path of a file, which has backslashes (UEFI 2.10, 10.3.5.4). */
+export function filePath(path: string): Buffer {
+  const name = Buffer.from(`${path}\0`, 'utf16le');
+  const head = Buffer.from([4, 4, 0, 0]);
+  head.writeUInt16LE(head.length + name.length, 2);
+  return Buffer.concat([head, name]);
 }
 
 /** Encodes a boot entry as in a variable Boot####, without the attributes of the variable. */

@@ -21,6 +21,8 @@ export function el7Guest(name: Recording): Guest {
           .map(([file, text]) => [file.slice(1), text]),
       ),
       'proc/1/mountinfo': mountinfo,
+      // The recorded guests had no MOUNT_OPTIONS.
+      'etc/immutafs/immutafs.conf': 'MOUNT_OPTIONS=\n',
       ...nodes(parts),
     },
     devices: devices(parts),

@@ -26,6 +26,8 @@ export interface Guest {
     /** Returns the result of a program; undefined selects the default result. */
     run?: (program: string, args: readonly string[]) => Awaited<ReturnType<SystemReader['run']>> | undefined;
     kernelLog: string[];
+    /** Seconds since the boot; 100 if undefined. */
+    uptime?: number;
   };
 }
 
@@ -48,6 +50,7 @@ export function goodGuest(): Guest {
         '0:41 / /run/var rw,nosuid,nodev,noexec,relatime - tmpfs immutafs rw,seclabel,size=262144k,nr_inodes=204800,mode=700',
       lower: `253:0 /var /run/immutafs/lower ro,nosuid,nodev,noexec,relatime - xfs /dev/mapper/rhel-root ${lvm.replace('rw', 'ro')}`,
       var: '0:42 / /var rw,nosuid,nodev,relatime - overlay immutafs rw,lowerdir=/run/immutafs/lower,upperdir=/run/var/upper,workdir=/run/var/work',
+      shm: `0:19 / /dev/shm rw,${hardened} shared:3 - tmpfs tmpfs rw,seclabel`,
     },
     files: {
       'etc/immutafs/immutafs.conf': '',
@@ -71,6 +74,14 @@ export function goodGuest(): Guest {
       'proc/self/ns/pid': { linkTo: 'pid:[4026531836]' },
       'proc/self/ns/user': { linkTo: 'user:[4026531837]' },
       'proc/sys/kernel/random/boot_id': '6ad9c6b3-2c5b-4b0e-9b1f-6d6f0c1f3a52\n',
+      'proc/1/maps': mapsOf('fd:00', '/usr/lib/systemd/systemd', '/usr/lib64/libc-2.17.so'),
+      'proc/1/exe': { linkTo: '/usr/lib/systemd/systemd' },
+      'proc/sys/vm/memfd_noexec': '2\n',
+      'proc/sys/user/max_user_namespaces': '0\n',
+      'proc/sys/kernel/yama/ptrace_scope': '2\n',
+      'proc/sys/kernel/kexec_load_disabled': '1\n',
+      'sys/module/module/parameters/sig_enforce': 'Y\n',
+      'sys/class/misc/hw_random/rng_current': 'virtio_rng.0\n',
       'run/immutafs/boot.env': bootEnv(),
     },
     devices: [
@@ -101,6 +112,22 @@ export function goodGuest(): Guest {
   };
 }
 
+/** Returns the maps of a process with files of one device (hexadecimal, as in maps), and with anonymous memory. */
+export function mapsOf(device: string, ...paths: string[]): string {
+  const lines = paths.flatMap((path, index) => {
+    const end = ` ${device} ${1000 + index}                         ${path}`;
+    return [
+      `7f${index}000-7f${index}fff r-xp 00002000${end}`,
+      `7f${index}fff-7f${index + 1}000 rw-p 00003000${end}`,
+    ];
+  });
+  const anonymous = [
+    '7ff0000-7ff1000 rwxp 00000000 00:00 0 ',
+    '7ff2000-7ff3000 r-xp 00000000 00:00 0    [vdso]',
+  ];
+  return [...lines, ...anonymous, ''].join('\n');
+}
+
 /** Returns a boot.env as dracut/assemble-var writes it. @param changes new values by key; undefined removes the key */
 export function bootEnv(changes: Record<string, string | undefined> = {}): string {
   const values: Record<string, string | undefined> = {
@@ -119,6 +146,19 @@ export function bootEnv(changes: Record<string, string | undefined> = {}): strin
     .filter(([, value]) => value !== undefined)
     .map(([key, value]) => `${key}=${value}\n`)
     .join('');
+}
+
+/** Returns a guest whose disk the host left writable, in a rehearsal in which every check passes or is skipped. */
+export function rehearsalGuest(): Guest {
+  const guest = goodGuest();
+  guest.devices[0] = { ...(guest.devices[0] as DiskFixture), offered: false };
+  guest.devices[2] = { name: 'dm-0', device: '253:0', on: ['vda2'], readOnly: false };
+  guest.files['run/immutafs/boot.env'] = bootEnv({
+    REASON: 'rehearsal of a sealed boot, enforced by the guest alone',
+    DISKS: 'vda:0:none',
+    REHEARSAL: '1800',
+  });
+  return guest;
 }
 
 /** Returns a guest whose disk the host left writable, for which every check passes or is skipped. */
@@ -144,21 +184,24 @@ export function makeGuest(root: string, guest: Guest): SystemReader {
   makeSysfs(root, guest.devices);
   const table = mountinfo(guest.mounts);
   writeFiles(root, { 'proc/self/mountinfo': table, 'proc/1/mountinfo': table, ...guest.files });
-  const { usage, tryWrite, probes, labels, kernelLog, run } = guest.answers;
+  const { usage, tryWrite, probes, labels, kernelLog, run, uptime = 100 } = guest.answers;
   return {
     ...systemReader({ root }),
     usage: () => usage,
     tryWrites: (folders) => Promise.resolve(folders.map(() => tryWrite)),
     probe: (kinds) => Promise.resolve(Object.fromEntries(kinds.map((kind) => [kind, probes[kind]]))),
-    run: (program, args) => {
+    run: (program, args, _, output) => {
       const isSearch = ['/usr/bin/find', '/usr/bin/getfattr'].includes(program);
-      const result: Awaited<ReturnType<SystemReader['run']>> = isSearch
+      const usual: Awaited<ReturnType<SystemReader['run']>> = isSearch
         ? { stdout: '', ended: 'good' }
         : { stdout: labels, ended: labels === '' ? 'bad' : 'good' };
-      return Promise.resolve(run?.(program, args) ?? result);
+      const result = run?.(program, args) ?? usual;
+      if (output === undefined) return Promise.resolve(result);
+      output(result.stdout);
+      return Promise.resolve({ ...result, stdout: '' });
     },
     kernelLog: () => kernelLog,
-    environment: () => ({ hostname: 'guest7', kernel: '3.10.0-1160.el7.x86_64', uid: 0, seconds: 100 }),
+    environment: () => ({ hostname: 'guest7', kernel: '3.10.0-1160.el7.x86_64', uid: 0, seconds: uptime }),
     now: () => new Date('2026-03-04T05:06:07.089Z'),
   };
 }

@@ -21,6 +21,7 @@ export const sample: Report = {
   reason: 'disk vda is read-only (virtio-feature)',
   verdict: 'failed',
   enforcement: 'partial',
+  rehearsal: null,
   disks: [
     {
       name: 'vda',
@@ -49,10 +50,14 @@ export const sample: Report = {
     inodes: 204800,
     inodesUsed: 1000,
     largest: [],
+    forecast: null,
   },
   boot: null,
   footholds: [],
   impostors: [],
+  overlays: [],
+  programs: null,
+  persisted: [],
   forward: null,
   checks: [
     finding('pass', 'required', 'root-readonly'),
@@ -60,5 +65,15 @@ export const sample: Report = {
     finding('warn', 'advisory', 'initramfs-hook'),
     { ...finding('skip', 'required', 'other-options'), subject: '' },
     finding('error', 'required', 'mtab-link'),
+  ],
+};
+
+/** The state of a forwarder that lost entries. */
+export const forward: NonNullable<Report['forward']> = {
+  ...{ target: 'relp://log:2514', state: 'connected', since: sample.at, lastAckAt: sample.at, error: '' },
+  lag: { entries: 7, seconds: 2.5 },
+  ...{ acknowledged: 9, repeated: 0, lost: 3, corrupt: 0, refused: 0, cut: 0, suppressed: 0 },
+  sources: [
+    { path: '/var/log/audit/audit.log', acknowledgedBytes: 100, behindBytes: 20, lostBytes: 5, error: '' },
   ],
 };

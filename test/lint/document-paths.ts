@@ -3,7 +3,7 @@ import path from 'node:path';
 import { projectFiles } from './files.ts';
 
 /** Folders of this project in which the paths in documents are checked. */
-const folders = 'agent|ansible|docs|dracut|packaging|test|units';
+const folders = 'agent|ansible|docs|dracut|monitoring|packaging|test|units';
 
 /** @returns a line for each path in backticks in a Markdown file that does not exist; empty if all paths exist */
 export function documentPaths(): string {

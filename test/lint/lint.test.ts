@@ -4,13 +4,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ansibleLint } from './collection.ts';
 import { bootDirectives } from './directives.ts';
 import { scripts } from './files.ts';
 import { forbiddenWords } from './forbidden-words.ts';
 import { documentPaths } from './document-paths.ts';
 import { layers } from './layers.ts';
 import { busybox, dash, shellcheck } from './shell.ts';
-import { systemdAnalyze } from './units.ts';
+import { exposure, systemdAnalyze } from './units.ts';
 import { versions } from './versions.ts';
 
 const lint = suite('the linters of this project');
@@ -67,6 +68,16 @@ lint('paths in documents: each one exists', () => {
   write('docs/one.md', 'See `docs/two.md`.\n');
   assert.is(documentPaths(), 'docs/one.md: docs/two.md does not exist');
   fs.rmSync('docs/one.md');
+});
+
+lint('ansible-lint and yamllint: a playbook that breaks a rule of each', async () => {
+  write(
+    'ansible/playbooks/a.yml',
+    '- name: Play\n  hosts: all\n  tasks:\n    - ansible.builtin.meta:   noop\n',
+  );
+  const problems = await ansibleLint();
+  assert.match(problems, /^playbooks\/a\.yml:4.*name\[missing\]/m);
+  assert.match(problems, /^ +4:\d+ +error +too many spaces/m);
 });
 
 lint('versions: all must be equal', () => {
@@ -147,6 +158,44 @@ lint('units: programs need not exist, but directives must be known', async () =>
   assert.is(await systemdAnalyze(), '');
   write('units/a.service', `${service}NoSuchDirective=1\n`);
   assert.match(await systemdAnalyze(), 'NoSuchDirective');
+});
+
+lint('drop-ins: directives that the oldest version which reads them knows', () => {
+  const folder = 'units/dropins/a.service.d';
+  const problems = (name: string, line: string) => {
+    write(`${folder}/${name}`, `[Service]\n${line}\n`);
+    const found = bootDirectives();
+    fs.rmSync(`${folder}/${name}`);
+    return found.replace(`${folder}/`, '');
+  };
+  for (const line of ['NoNewPrivileges=no', 'ProtectSystem=strict', 'SystemCallFilter=@system-service'])
+    assert.is(problems('x-since-239.conf', line), '', line);
+  assert.is(problems('x-before-239.conf', 'NoNewPrivileges=no'), '');
+  assert.is(problems('x-since-252.conf', 'ProtectProc=invisible'), '');
+  const unknown = 'x-since-239.conf:2: ProtectProc=invisible: unknown to 239 in [Service]';
+  assert.is(problems('x-since-239.conf', 'ProtectProc=invisible'), unknown);
+  assert.match(problems('x-since-252.conf', 'NoSuchDirective=1'), /unknown to 252/);
+  assert.match(problems('x-before-239.conf', 'ProtectKernelModules=yes'), /unknown to 219/);
+  assert.match(problems('x-before-239.conf', 'ProtectSystem=strict'), /219 has yes and full/);
+  assert.match(problems('x.conf', 'NoNewPrivileges=no'), /the name does not end in/);
+});
+
+lint('systemd-analyze security: a unit without its drop-ins exceeds its limit', async () => {
+  const units = path.join(home, 'units');
+  for (const name of ['forward', 'check', 'drift']) {
+    const file = `immutafs-${name}.service`;
+    write(`units/${file}`, fs.readFileSync(path.join(units, file), 'utf8'));
+  }
+  const lines = (await exposure()).split('\n').map((line) => line.replace(/[\d.]+, /, 'N, '));
+  assert.equal(lines, [
+    'immutafs-forward.service: exposure N, limit 2',
+    'immutafs-check.service: exposure N, limit 4',
+    'immutafs-drift.service: exposure N, limit 4',
+  ]);
+  fs.cpSync(path.join(units, 'dropins'), 'units/dropins', { recursive: true });
+  assert.is(await exposure(), '');
+  fs.rmSync('units/immutafs-check.service');
+  assert.match(await exposure(), /^immutafs-check\.service: /);
 });
 
 lint('scripts: found by the first line, or by the directive of shellcheck', () => {

@@ -57,6 +57,22 @@ export const directives: ReadonlyMap<string, ReadonlySet<string>> = new Map([
   ['Install', words('Alias WantedBy RequiredBy Also DefaultInstance')],
 ]);
 
+/** Directives of [Service] that drop-ins for newer versions use, and the first version that knows them: systemd.exec(5). */
+export const newerDirectives: ReadonlyMap<string, number> = new Map([
+  ...named(231, 'MemoryDenyWriteExecute ReadOnlyPaths RestrictRealtime'),
+  ...named(232, 'ProtectControlGroups ProtectKernelModules ProtectKernelTunables RemoveIPC'),
+  ...named(233, 'RestrictNamespaces'),
+  ...named(235, 'LockPersonality'),
+  ...named(242, 'RestrictSUIDSGID'),
+  ...named(244, 'ProtectKernelLogs'),
+  ...named(245, 'ProtectClock'),
+  ...named(247, 'ProtectProc'),
+]);
+
+function named(version: number, names: string): [string, number][] {
+  return [...words(names)].map((name) => [name, version]);
+}
+
 function words(...texts: string[]): Set<string> {
   return new Set(texts.join(' ').trim().split(/\s+/));
 }

@@ -9,25 +9,73 @@ const unitFolder = 'usr/lib/systemd/system';
 export const unitFiles = () =>
   projectFiles().filter((file) => /^(units|dracut)\/.*\.(service|timer|path|socket|target)$/.test(file));
 
+/** The drop-ins that select-dropins selects by the version of systemd. */
+export const dropinFiles = () => fs.globSync('units/dropins/*.service.d/*').sort();
+
+/** The highest exposure that `systemd-analyze security` may report. The check runs as root and sees all mounts. */
+const exposureLimits = { 'immutafs-forward': 2, 'immutafs-check': 4, 'immutafs-drift': 4 };
+
+/** The units for hosts, which may use directives that systemd 219 does not know. */
+const hostUnitFiles = () => projectFiles().filter((file) => /^monitoring\/.*\.(service|timer)$/.test(file));
+
 /**
  * Runs `systemd-analyze verify` in a root with this machine's units and ours. The root has an empty file for every
  * program that our units start, because systemd-analyze checks that programs exist.
  * @returns its output; warnings count as failures
  */
 export async function systemdAnalyze(): Promise<string> {
-  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-units-'));
-  try {
+  return inRoot(async (root) => {
     fs.cpSync(`/${unitFolder}`, path.join(root, unitFolder), { recursive: true, verbatimSymlinks: true });
-    const units = unitFiles();
+    const units = [...unitFiles(), ...hostUnitFiles()];
     units.forEach((unit) => stage(unit, root));
+    stageDropins(root);
     const names = units.map((unit) => path.basename(unit));
     const { all } = await execa('systemd-analyze', ['verify', '--man=no', `--root=${root}`, ...names], {
       all: true,
       reject: false,
     });
     return units.length === 0 ? 'no units' : all;
+  });
+}
+
+/**
+ * Runs `systemd-analyze security` on the units of the services that read what others write.
+ * @returns one line per unit whose exposure is higher than its limit
+ */
+export async function exposure(): Promise<string> {
+  return inRoot(async (root) => {
+    fs.mkdirSync(path.join(root, unitFolder), { recursive: true });
+    unitFiles().forEach((unit) => stage(unit, root));
+    stageDropins(root);
+    const problems = Object.entries(exposureLimits).map(async ([name, limit]) => {
+      const options = ['security', '--offline=yes', '--no-pager', `--root=${root}`];
+      const { all } = await execa('systemd-analyze', [...options, `${name}.service`], {
+        all: true,
+        reject: false,
+      });
+      const [, level] = /^→ Overall exposure level for .*: ([\d.]+) /m.exec(all) ?? [];
+      if (level === undefined) return [`${name}.service: ${all}`];
+      return Number(level) <= limit ? [] : [`${name}.service: exposure ${level}, limit ${limit}`];
+    });
+    return (await Promise.all(problems)).flat().join('\n');
+  });
+}
+
+async function inRoot<T>(work: (root: string) => Promise<T>): Promise<T> {
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'immutafs-units-'));
+  try {
+    return await work(root);
   } finally {
     fs.rmSync(root, { recursive: true, force: true });
+  }
+}
+
+/** Adds the drop-ins for this machine's version of systemd, which is newer than the versions in their names. */
+function stageDropins(root: string): void {
+  for (const file of dropinFiles().filter((name) => name.includes('-since-'))) {
+    const target = path.join(root, unitFolder, path.relative('units/dropins', file));
+    fs.mkdirSync(path.dirname(target), { recursive: true });
+    fs.copyFileSync(file, target);
   }
 }
 

@@ -7,12 +7,12 @@ import * as assert from 'uvu/assert';
 import { keys } from '../../agent/config/keys.ts';
 import { checks } from '../../agent/checks/index.ts';
 import { forwardMessages } from '../../agent/forward/status/catalog.ts';
-import { driftMessage, verdictMessage } from '../../agent/report/log-messages.ts';
+import { driftMessage, programMessage, verdictMessage } from '../../agent/report/log-messages.ts';
 import { explain } from '../../agent/report/explain.ts';
 import { buildDocs, documents } from '../../packaging/docs/docs.ts';
 
 const docs = suite('manuals, catalog, completion');
-const messages = [...checks, verdictMessage, driftMessage, ...Object.values(forwardMessages)];
+const messages = [...checks, verdictMessage, driftMessage, programMessage, ...Object.values(forwardMessages)];
 let folder = '';
 
 docs.before(() => {

@@ -108,6 +108,27 @@ test('is not rebuilt if nothing changed; the check takes less than a second of C
   assert.is(statSync(executable).ino, before.ino);
 });
 
+test('a build on a system with other mounts, another host name and umask gives the same executable', () => {
+  const folder = mkdtempSync(path.join(scratch, 'other-system-'));
+  try {
+    const out = path.join(folder, 'other-agent');
+    const build = `
+      import { agent, buildExecutable } from ${JSON.stringify(inRoot('packaging/build/build.ts'))};
+      await buildExecutable(agent(${JSON.stringify(out)}));`;
+    const otherSystem = `
+      mount -t tmpfs -o ro,noexec tmpfs /boot && mount -t tmpfs tmpfs /run && mkdir /run/immutafs &&
+      echo MODE=maintenance >/run/immutafs/boot.env && hostname other && umask 0 && exec "$@"`;
+    const { code, stderr } = run('unshare', [
+      ...['--mount', '--uts', 'sh', '-c', otherSystem, 'sh'],
+      ...[process.execPath, '--input-type=module-typescript', '--eval', build],
+    ]);
+    assert.is(code, 0, stderr);
+    assert.ok(readFileSync(out).equals(readFileSync(executable)));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
 /**
  * Calls prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN), which exec keeps. systemd and SELinux can set the same
  * restriction.

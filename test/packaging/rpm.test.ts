@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import path from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { checks } from '../../agent/checks/index.ts';
 import { installedRuntime, inRoot, runtime, scratch } from '../../packaging/build/paths.ts';
 import { buildRpm } from '../../packaging/rpm.ts';
 import { run } from './support.ts';
@@ -43,6 +44,14 @@ test('the previous test detects automatic dependencies', () => {
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('contains the documents that the checks name', () => {
+  const text = checks.map(({ documentation }) => Object.values(documentation).join(' ')).join(' ');
+  const named: string[] = text.match(/\/usr\/share\/doc\/[\w./-]*\w/g) ?? [];
+  assert.ok(named.includes('/usr/share/doc/immutafs-agent/stunnel-guest.conf'), named.join(' '));
+  const files = query('[%{FILENAMES}\n]').split('\n');
+  for (const file of named) assert.ok(files.includes(file), file);
 });
 
 test('requires no feature of rpm that 4.11 does not have', () => {

@@ -13,6 +13,10 @@ import path from 'node:path';
 import { scratch } from '../../packaging/build/paths.ts';
 import { run, type Outcome } from './support.ts';
 
+/** Lines of sh that answer `systemctl --version`. */
+export const versionOf = (version: number) =>
+  `[ "$1" != --version ] || echo "systemd ${version} (${version}-1)"`;
+
 /** A root with busybox, one kernel and its initramfs. The stubs for systemctl and dracut record their calls. */
 export class ScratchRoot {
   readonly folder: string;
@@ -26,7 +30,7 @@ export class ScratchRoot {
     run('mknod', [this.path('dev/null'), 'c', '1', '3']);
     this.write('lib/modules/6.1.0/modules.dep', '');
     this.write('boot/initramfs-6.1.0.img', 'old\n');
-    this.stub('systemctl');
+    this.stub('systemctl', versionOf(257));
     this.stub('dracut', 'echo new >"$2"');
   }
 
@@ -70,12 +74,12 @@ export class ScratchRoot {
     chmodSync(file, 0o755);
   }
 
-  /** Returns the calls of the stubs since the last call of this method. */
+  /** Returns the calls of the stubs since the last call of this method, without the queries of the version. */
   calls(): string[] {
     if (!this.has('calls')) return [];
     const lines = this.read('calls').trimEnd().split('\n');
     this.remove('calls');
-    return lines;
+    return lines.filter((line) => line !== 'systemctl --version');
   }
 
   /** Runs rpm in this root, without its sandbox, which requires a mount point as root. */

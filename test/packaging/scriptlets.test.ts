@@ -48,6 +48,18 @@ test('erase: units are disabled, and the initramfs is rebuilt without the hook',
   assert.not.ok(root.has('usr/bin/immutafs-agent'));
 });
 
+test('the list of accepted changes is kept in an upgrade and erased with the package', ({ root }) => {
+  install(root);
+  assert.not.ok(root.has('etc/immutafs/accepted-writes'), 'the package does not create it');
+  root.write('etc/immutafs/accepted-writes', '/opt/agent\n');
+  root.write('etc/immutafs/own', 'x\n');
+  assertQuiet(upgrade(root));
+  assert.is(root.read('etc/immutafs/accepted-writes'), '/opt/agent\n');
+  erase(root);
+  assert.not.ok(root.has('etc/immutafs/accepted-writes'));
+  assert.is(root.read('etc/immutafs/own'), 'x\n', 'other files of an administrator stay');
+});
+
 test('erase: fails while fstab mounts / read-only, because / would stay read-only', ({ root }) => {
   root.makeFolder('etc');
   root.write('etc/fstab', '# / xfs\nUUID=2 /boot xfs defaults 0 0\nUUID=1 / xfs noatime,ro');
@@ -172,11 +184,15 @@ test('several kernels: a failure for one does not affect the others, and dracut 
 });
 
 test('systemctl fails: a message, and the package is installed', ({ root }) => {
-  root.stub('systemctl', 'echo "no such thing" >&2; exit 1');
+  root.stub('systemctl', '[ "$1" = --version ] || { echo "no such thing" >&2; exit 1; }');
   const { code, stderr } = install(root);
   assert.is(code, 0);
-  assert.is(
+  assert.match(
     stderr,
+    'immutafs-agent: /usr/libexec/immutafs/select-dropins failed, ignoring: select-dropins: ',
+  );
+  assert.is(
+    stderr.replace(/^.*select-dropins.*\n/gm, ''),
     `immutafs-agent: systemctl --no-reload preset ${units} failed, ignoring: no such thing\n`,
   );
 });

@@ -15,6 +15,8 @@ export interface Boot {
   disk?: 'sealed' | 'writable' | 'none' | 'unknown';
   /** Lines of bash that damage the root's ext4 in /image, for example with debugfs(8), before it is mounted. */
   damage?: string;
+  /** Programs in addition to the scripts of dracut/. */
+  scripts?: readonly string[];
   /** Disks in addition to the root's. */
   devices?: readonly (DiskFixture | StackFixture)[];
   /** Lines of bash that run before the command. */
@@ -67,6 +69,7 @@ export function boot({
   disk = 'sealed',
   damage = '',
   devices = [],
+  scripts = [],
   before = '',
   script,
   after = '',
@@ -81,6 +84,7 @@ export function boot({
   } as const;
   const outcome = runInSandbox({
     shell,
+    scripts,
     devices: [vda, { name: 'dm-0', device: '253:0', on: ['vda2'] }, ...devices],
     files: {
       'sysroot/etc/fstab': '/dev/mapper/rhel-root / xfs ro 0 0\n',

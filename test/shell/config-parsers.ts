@@ -10,7 +10,10 @@ export interface Parsed {
   warnings: string[];
 }
 
-const bootKeys = ['MODE', 'VAR_SIZE', 'VAR_INODES', 'VAR_OPTIONS', 'ON_FAILURE', 'ON_IMPOSTOR'] as const;
+const bootKeys = [
+  ...(['MODE', 'VAR_SIZE', 'VAR_INODES', 'VAR_OPTIONS', 'OVERLAY', 'PERSIST', 'PERSIST_STORE'] as const),
+  ...(['MOUNT_OPTIONS', 'ON_FAILURE', 'ON_IMPOSTOR'] as const),
+];
 
 export function byAgent(text: string): Parsed & { agentOnly: string[] } {
   const { config, problems } = parseConfig(text);
@@ -26,7 +29,7 @@ export function byAgent(text: string): Parsed & { agentOnly: string[] } {
  * use.
  */
 function isAgentOnly({ key, reason }: ConfigProblem): boolean {
-  return reason.startsWith('must be ') && !bootKeys.some((each) => each === key);
+  return /^(an item: |[!-~]+: )?must be /.test(reason) && !bootKeys.some((each) => each === key);
 }
 
 const lines = `
@@ -35,7 +38,8 @@ for file in [0-9]*; do
   warnings=''
   read_config "$file"
   printf '%s\\n' "== $file" "MODE=$conf_MODE" "VAR_SIZE=$conf_VAR_SIZE" "VAR_INODES=$conf_VAR_INODES" \\
-    "VAR_OPTIONS=$conf_VAR_OPTIONS" "ON_FAILURE=$conf_ON_FAILURE" \\
+    "VAR_OPTIONS=$conf_VAR_OPTIONS" "OVERLAY=$conf_OVERLAY" "PERSIST=$conf_PERSIST" \\
+    "PERSIST_STORE=$conf_PERSIST_STORE" "MOUNT_OPTIONS=$conf_MOUNT_OPTIONS" "ON_FAILURE=$conf_ON_FAILURE" \\
     "ON_IMPOSTOR=$conf_ON_IMPOSTOR"
   printf %s "$warnings"
 done 2>/dev/null

@@ -73,6 +73,10 @@ const keys = [
     'VAR_SIZE',
     'VAR_INODES',
     'VAR_OPTIONS',
+    'OVERLAY',
+    'PERSIST',
+    'PERSIST_STORE',
+    'MOUNT_OPTIONS',
     'ON_FAILURE',
     'ON_IMPOSTOR',
     'FORWARD',
@@ -84,6 +88,14 @@ const keys = [
 const values = [
   ...['auto', 'sealed', 'off', 'degraded', 'emergency', 'poweroff', 'nosuid', 'nosuid,nodev,noexec', ''],
   ...['25%', '100%', '101%', '0%', '512m', '2G', '2k', '1000', '999', '200k', '1M', '09', '*', '$HOME', '\\'],
+  ...[
+    '/opt/a:noexec /root',
+    '/srv:suid,dev /x:',
+    '/a /b:autostart,exec',
+    '/a/../b /.',
+    '/ö /a:b',
+    '//a /a/ /',
+  ],
   ...['/ /boot', 'a b', '"off"', 'off # x', '\xff', '\x81\x82', '\xc2\xa0', '\x01', '\x7f', '~', '`id`', '='],
 ];
 /** Any byte except NUL, which sh drops. */

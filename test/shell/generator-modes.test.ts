@@ -82,6 +82,19 @@ for (const [name, shell] of Object.entries(shells)) {
     ]);
   });
 
+  generator('in a sealed boot, a stop of blk-availability.service does not unmount the lower layers', () => {
+    const unit = { 'usr/lib/systemd/system/blk-availability.service': '[Service]\nExecStart=/bin/true\n' };
+    const written = (mode: string, files: Record<string, string>) =>
+      generate(shell, { 'run/immutafs/boot.env': bootEnv(mode), ...files }, tmpfsAtVar).written;
+    const stop = 'ExecStop=/usr/sbin/blkdeactivate -l wholevg -m disablequeueing';
+    same(written('sealed', unit), [
+      ...runVar,
+      `blk-availability.service.d/immutafs.conf: [Service];ExecStop=;${stop}`,
+    ]);
+    same(written('sealed', {}), runVar);
+    assert.equal(written('maintenance', unit), []);
+  });
+
   generator('the bound configuration of LVM stays mounted at shutdown', () => {
     const files = { 'run/immutafs/boot.env': bootEnv('sealed'), 'etc/lvm/lvmlocal.conf': '' };
     const bind = 'mount --bind /etc/lvm/lvmlocal.conf /etc/lvm/lvmlocal.conf';

@@ -14,6 +14,8 @@ import {
 } from './generator.ts';
 import { shells } from './shells.ts';
 
+const noKeys = ['InaccessibleDirectories=', 'InaccessibleDirectories=-/tmp -/var/tmp'] as const;
+
 for (const [name, shell] of Object.entries(shells)) {
   const generator = suite(`${name}: generator`);
 
@@ -46,15 +48,23 @@ for (const [name, shell] of Object.entries(shells)) {
     ]);
   });
 
+  const labelled = '[Unit];Wants=immutafs-forward-state.service;After=immutafs-forward-state.service';
   for (const [state, drops] of [
     [
       'FORWARD_STATE=/srv/state/a-1',
-      ['immutafs-forward.service.d/immutafs.conf: [Service];ReadWriteDirectories=-/srv/state/a-1'],
+      [
+        `immutafs-forward.service.d/immutafs.conf: ${labelled};[Service];ReadWriteDirectories=-/srv/state/a-1`,
+      ],
     ],
     ['#FORWARD_STATE=/srv/state', []],
+    // systemd-tmpfiles and the policy label a folder in /run.
+    [
+      'FORWARD_STATE=/run/state',
+      ['immutafs-forward.service.d/immutafs.conf: [Service];ReadWriteDirectories=-/run/state'],
+    ],
     [
       'FORWARD_STATE=/state',
-      ['immutafs-forward.service.d/immutafs.conf: [Service];ReadWriteDirectories=-/state'],
+      [`immutafs-forward.service.d/immutafs.conf: ${labelled};[Service];ReadWriteDirectories=-/state`],
     ],
     ['FORWARD_STATE=/', []],
     ['FORWARD_STATE=/srv/../etc', []],
@@ -73,6 +83,34 @@ for (const [name, shell] of Object.entries(shells)) {
         same(written, [...drops]);
       },
     );
+  }
+
+  for (const [line, directives, unit = ''] of [
+    ['FORWARD_STATE=/home/state', ['ProtectHome=read-only', 'ReadWriteDirectories=-/home/state'], labelled],
+    ['FORWARD_FILES=/var/log/a/*.log /root/x.log', ['ProtectHome=read-only']],
+    ['FORWARD_FILES=/h*/*/x.log', ['ProtectHome=read-only']],
+    ['FORWARD_FILES=/srv/link/*.log', ['ProtectHome=read-only']],
+    ['FORWARD_FILES=/homes/x.log /srv/h*/x.log', []],
+    ['FORWARD_CA=/etc/pki/tls/certs/ca.pem', []],
+    ['FORWARD_KEY=/etc/pki/tls/private/a b.pem', [...noKeys]],
+    ['FORWARD_KEY=/etc/immutafs/tls/link.key', [...noKeys]],
+    ['FORWARD_KEY=/etc/immutafs/tls/own.key', []],
+  ] as const) {
+    generator(`${line}: the forwarder sees the directory of the file`, () => {
+      const { code, written } = generate(shell, {
+        'run/immutafs/boot.env': bootEnv('maintenance'),
+        'etc/immutafs/immutafs.conf': `${line}\n`,
+        'home/logs/x.log': '',
+        'srv/link': { linkTo: '/home/logs' },
+        'etc/ssl/private/guest.key': '',
+        'etc/immutafs/tls/link.key': { linkTo: '/etc/ssl/private/guest.key' },
+        'etc/immutafs/tls/own.key': '',
+      });
+      assert.is(code, 0);
+      const sections = [...(unit === '' ? [] : [unit]), '[Service]', ...directives].join(';');
+      const dropin = `immutafs-forward.service.d/immutafs.conf: ${sections}`;
+      same(written, directives.length === 0 ? [] : [dropin]);
+    });
   }
 
   generator('a last line without a newline', () => {

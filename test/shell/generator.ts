@@ -1,9 +1,25 @@
+import fs from 'node:fs';
 import path from 'node:path';
 import * as assert from 'uvu/assert';
 import { lineProblems } from '../lint/directives.ts';
 import { type Sandbox, runInSandbox } from './sandbox.ts';
 
 const units = path.join(import.meta.dirname, '../../units');
+
+/** immutafs-generator and the files that it sources. */
+export const generatorScripts = fs
+  .readdirSync(units)
+  .filter((name) => name === 'immutafs-generator' || name.endsWith('.sh'))
+  .map((name) => path.join(units, name));
+
+const configFile = 'etc/immutafs/immutafs.conf';
+
+/** Adds MOUNT_OPTIONS= to a configuration without the key, because the generator writes units for its default. */
+function withoutMountOptions(config: string | { linkTo: string } = ''): string | { linkTo: string } {
+  return typeof config !== 'string' || /^MOUNT_OPTIONS=/m.test(config)
+    ? config
+    : `${config}\nMOUNT_OPTIONS=\n`;
+}
 
 /**
  * Runs immutafs-generator.
@@ -19,7 +35,13 @@ export function generate(
   const { code, stderr, out } = runInSandbox({
     shell,
     devices,
-    files: { 'etc/fstab': '', ...files },
+    files: {
+      'etc/fstab': '',
+      // Hides the unit of this machine.
+      'usr/lib/systemd/system/blk-availability.service': '',
+      ...files,
+      [configFile]: withoutMountOptions(files[configFile]),
+    },
     run: `mkdir /generated
       ${before}
       sh /usr/libexec/immutafs/immutafs-generator /generated /generated /generated
@@ -32,7 +54,7 @@ export function generate(
         echo
       done >/out/files
       exit $code`,
-    scripts: ['immutafs-generator', 'provisioning.sh', 'unit-files.sh'].map((name) => path.join(units, name)),
+    scripts: generatorScripts,
   });
   if (out['files'] === undefined) throw new Error(stderr);
   assert.is(stderr, '');

@@ -111,10 +111,29 @@ const impostors: Record<string, [Scenario, string]> = {
         ...udev('252:18', 'ID_FS_TYPE=linux_raid_member', 'ID_FS_UUID_ENC=array'),
         'usr/sbin/mdadm': '#!/bin/bash\necho MD_DEVICES=1\n',
       },
-      links: ['md/vdb2'],
+      links: ['member/array/vdb2'],
     },
     'UUID=array',
   ],
+  ...Object.fromEntries(
+    ['linux_raid_member', 'btrfs'].map((type): [string, [Scenario, string]] => [
+      `a ${type} that spans a sealed and a writable disk, and runs without the sealed member`,
+      [
+        {
+          files: {
+            ...root,
+            ...udev('252:2', `ID_FS_TYPE=${type}`, 'ID_FS_UUID_ENC=array'),
+            ...udev('252:18', `ID_FS_TYPE=${type}`, 'ID_FS_UUID_ENC=array'),
+            'usr/sbin/mdadm': '#!/bin/bash\necho MD_DEVICES=2\n',
+            'usr/bin/od': '#!/bin/bash\necho 2\n',
+          },
+          links: ['member/array/vdb2'],
+          before: 'chmod +x /usr/bin/od',
+        },
+        'UUID=array',
+      ],
+    ]),
+  ),
 };
 
 const genuine: Record<string, Scenario> = {
@@ -157,7 +176,7 @@ const genuine: Record<string, Scenario> = {
       ...udev('252:18', 'ID_FS_TYPE=linux_raid_member', 'ID_FS_UUID_ENC=array'),
       'usr/sbin/mdadm': '#!/bin/bash\necho MD_DEVICES=2\n',
     },
-    links: ['md/vdb2'],
+    links: ['member/array/vdb2'],
     before: alsoOnSealed,
   },
 };

@@ -150,7 +150,7 @@ for (const [name, shell] of Object.entries(shells)) {
         shell,
         disk: 'none',
         files: {
-          'etc/immutafs/immutafs.conf': `ON_FAILURE=${policy}\n`,
+          'etc/immutafs/immutafs.conf': `ON_FAILURE=${policy}\nMOUNT_OPTIONS=\n`,
           'run/immutafs/boot.env': bootEnv('sealed'),
           'proc/filesystems': '\text4\n',
           'etc/fstab': '',

@@ -21,11 +21,19 @@ const vdb: DiskFixture = { name: 'vdb', device: '252:16', bus: 'virtio-blk' };
 
 for (const [name, shell] of shimmed) {
   const propagate = suite(`${name}: propagate-readonly`);
-  const setro = (devices: Parameters<typeof runInSandbox>[0]['devices'], device = 'dm-0') =>
+  const setro = (
+    devices: Parameters<typeof runInSandbox>[0]['devices'],
+    device = 'dm-0',
+    files: Record<string, string> = {},
+  ) =>
     runInSandbox({
       shell,
       devices: devices ?? [],
-      files: { 'shims/none': '', 'usr/libexec/immutafs/set-readonly': shim('echo "$@" >>/out/calls') },
+      files: {
+        ...files,
+        'shims/none': '',
+        'usr/libexec/immutafs/set-readonly': shim('echo "$@" >>/out/calls'),
+      },
       run: `chmod +x /usr/libexec/immutafs/set-readonly; ${useShims}sh /usr/libexec/immutafs/propagate-readonly ${device}`,
     });
   const dm0 = (...on: string[]) => ({ name: 'dm-0', device: '253:0', on });
@@ -72,6 +80,20 @@ for (const [name, shell] of shimmed) {
       const { code, out, stderr } = setro(devices, device);
       assert.is(out['calls'], expected);
       assert.equal([code, stderr], [exitCode, '']);
+    });
+  }
+  const paths = [sda(true), { ...sda(false), name: 'sdb', device: '8:16' }];
+  const above = { name: 'dm-1', device: '253:1', on: ['dm-0'] };
+  for (const [title, devices, uuid, expected] of [
+    ['a multipath device with a read-only path', [...paths, dm0('sda', 'sdb')], 'mpath-x', '/dev/dm-0\n'],
+    ['a volume on it', [...paths, dm0('sda', 'sdb'), above], 'mpath-x', '/dev/dm-1\n'],
+    ['another device on the same disks', [...paths, dm0('sda', 'sdb')], 'LVM-x', undefined],
+    ['a multipath device with writable paths', [...paths, dm0('sdb')], 'mpath-x', undefined],
+  ] as const) {
+    propagate(`not sealed: ${title}`, () => {
+      const files = { 'sys/class/block/dm-0/dm/uuid': `${uuid}\n` };
+      const { code, out, stderr } = setro([...devices], devices.at(-1)?.name, files);
+      assert.equal([code, out['calls'], stderr], [1, expected, '']);
     });
   }
   propagate.run();

@@ -1,10 +1,9 @@
-import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { generatorScripts } from './generator.ts';
 import { runInSandbox } from './sandbox.ts';
 import { shells } from './shells.ts';
 
-const units = path.join(import.meta.dirname, '../../units');
 const folder = 'usr/lib/systemd/system';
 
 /** cloud-init of RHEL 7 to 9.4, of RHEL 9.5 and later, and Afterburn, each as its package installs it. */
@@ -43,9 +42,7 @@ for (const [name, shell] of Object.entries(shells)) {
           names.map((unit) => [`${folder}/${unit}`, '[Service]\nExecStart=/bin/false\n']),
         ),
       },
-      scripts: ['immutafs-generator', 'provisioning.sh', 'unit-files.sh'].map((script) =>
-        path.join(units, script),
-      ),
+      scripts: generatorScripts,
       run: `mkdir -p /normal /early /late /var; mount -t tmpfs x /var
         sh /usr/libexec/immutafs/immutafs-generator /normal /early /late
         cd /early && find . -type f -empty -printf '%P\\n' | sort >/out/masked`,

@@ -77,4 +77,36 @@ action('a file that is changed after its upload is not used', async ({ guest, fo
   assert.equal(left(), before);
 });
 
+action('a command that does not end is given up, and one that prints without end', async ({ guest }) => {
+  const begin = Date.now();
+  const hangs = await guest.run({ argv: ['sleep', '300'], limit: 2 });
+  assert.equal([hangs.failed, hangs.rc], [true, null]);
+  assert.is(hangs.msg, 'the guest: sleep did not end within the time limit of 2 s');
+  const prints = await guest.run({ argv: ['cat', '/dev/zero'], limit: 100, wait: 100 });
+  assert.is(prints.failed, true);
+  assert.is(prints.msg, 'the guest: cat prints more than the controller stores (256 MiB)');
+  assert.ok(Date.now() - begin < 60_000, `${Date.now() - begin} ms`);
+});
+
+action('a command that hangs once is repeated for the time `wait`', async ({ guest }) => {
+  const file = guest.file('hung');
+  const once = `[ -e ${file} ] || { touch ${file}; sleep 300; }; echo done`;
+  const { failed, msg, stdout } = await guest.run({ argv: ['sh', '-c', once], limit: 2, wait: 30 });
+  assert.equal([failed, stdout?.trim()], [false, 'done'], msg);
+});
+
+action(
+  'the timeout of a task applies as well, and a job may take longer than the limit',
+  async ({ guest }) => {
+    const began = Date.now();
+    const short = await guest.run({ argv: ['sleep', '300'], limit: 100 }, 'guest', ['--task-timeout', '2']);
+    assert.is(short.failed, true);
+    assert.match(short.msg ?? '', /timed out|timeout/i);
+    assert.ok(Date.now() - began < 30_000, `${Date.now() - began} ms`);
+    const argv = ['sh', '-c', 'sleep 4; echo done'];
+    const { failed, msg, stdout } = await guest.run({ job: 'long', argv, limit: 15, timeout: 60 });
+    assert.equal([failed, stdout?.trim()], [false, 'done'], msg);
+  },
+);
+
 action.run();

@@ -55,6 +55,16 @@ move('killed anywhere: /home is complete, and the next run completes the migrati
   assert.match(stdout, /\n\/home +rw,nosuid,nodev,noexec[^\n]*\nnothing left\n$/, stdout);
 });
 
+move('killed as it unmounts the copy after the cutover: the next run unmounts it', () => {
+  const script = `fill; picture /home >/run/before
+    cp /usr/bin/umount /run/umount.real
+    printf '#!/bin/sh\\ncase "$*" in /run/immutafs/prepare/home) if findmnt -n -o OPTIONS /home | grep -q ^rw; then kill -KILL $(cat /run/immutafs/prepare.lock); exit 1; fi;; esac; exec /run/umount.real "$@"\\n' >/run/umount.fake
+    chmod +x /run/umount.real /run/umount.fake; mount --bind /run/umount.fake /usr/bin/umount
+    ${apply} && exit 1; /run/umount.real /usr/bin/umount; grep -c prepare/home /proc/self/mountinfo
+    ${apply}; ${whole}; grep prepare/ /proc/self/mountinfo || echo nothing left`;
+  assert.match(outputOf(script), /\n1\n[^]*\nnothing left\n$/);
+});
+
 move('a file that a power cut left with its size and time but wrong content is copied again', () => {
   const script = `fill; picture /home >/run/before; (cd /home/alice; exec sleep 60) & holder=$!; sleep 0.2
     ${apply} && exit 1; mount "$disk"p1 /srv

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { version } from '../../agent/lib/version.ts';
 import { ordinaryGuest, preparedGuest } from '../harness/ordinary-guest.ts';
 import { assertOneLine, runCommand, runIn } from '../harness/command-line.ts';
-import { goodGuest, withGuest } from '../harness/guest.ts';
+import { type Guest, goodGuest, withGuest } from '../harness/guest.ts';
 
 const usage = suite('usage errors: exit 2 and one line');
 for (const [argv, said] of [
@@ -28,9 +28,20 @@ for (const [argv, said] of [
   [['prepare', '--only', 'everything'], /argument 'everything' is invalid.*home, tmp, mtab/],
   [['prepare', '--only', 'tmp', '--skip', 'home'], /'--only <step...>' cannot be used with option '--skip/],
   [
-    ['prepare', '--skip', 'home', 'tmp', 'mtab', 'fstab', 'etc', 'var', 'audit', 'initramfs', 'boot'],
+    [
+      ...['prepare', '--skip', 'home', 'tmp', 'mtab', 'fstab', 'etc', 'var', 'audit', 'writes', 'exec'],
+      ...['initramfs', 'boot'],
+    ],
     /every step/,
   ],
+  [['prepare', '--since', 'monday'], /--since takes a number of days, not monday/],
+  [['prepare', '--since', '0'], /--since takes a number of days, not 0/],
+  [['prepare', '--since', '100000'], /--since takes a number of days/],
+  [['prepare', '--accept'], /argument missing/],
+  [['prepare', '--accept', 'etc'], /--accept takes absolute paths and the word `changes`, not etc/],
+  [['prepare', '--accept', '/'], /--accept takes absolute paths/],
+  [['prepare', '--accept', '/a/../b'], /--accept takes absolute paths/],
+  [['prepare', '--undo', '--accept', '/a'], /'--undo' cannot be used with option '--accept/],
   [['prepare', '--home-device', 'vdb'], /--home-device takes a device below \/dev, not vdb/],
   [['prepare', '--home-uuid', '/dev/vdb'], /--home-uuid takes the UUID of a file system, not \/dev\/vdb/],
   [['prepare', '--home-device', '/dev/vdb', '--home-uuid', '1'], /cannot be used with option '--home-uuid/],
@@ -77,6 +88,16 @@ simple('every command and the exit codes are in the help', async () => {
 simple.run();
 
 const prepare = suite('prepare and check --ready-to-seal');
+/** A prepared guest in which a file was changed, and no process has it open. */
+function changedGuest(): Guest {
+  const guest = preparedGuest();
+  guest.answers.run = (program, args) =>
+    program === '/usr/bin/find' && args.includes('-newerct')
+      ? { stdout: '2000000000 f /etc/vendor/agent.conf\0', ended: 'good' }
+      : undefined;
+  return guest;
+}
+
 for (const [title, guest, code, said] of [
   [
     'an ordinary guest',
@@ -86,6 +107,12 @@ for (const [title, guest, code, said] of [
   ],
   ['a sealed guest', goodGuest(), 1, /^This guest is sealed: disk vda is read-only/],
   ['a prepared guest', preparedGuest(), 0, /^Ready to seal\.\n$/],
+  [
+    'a prepared guest with a manual edit',
+    changedGuest(),
+    0,
+    /^Ready to seal\.\nChanges of unknown origin, see `immutafs-agent prepare --only writes`: \/etc\/vendor \(1\)\n$/,
+  ],
 ] as const) {
   prepare(`check --ready-to-seal: ${title}`, async () => {
     const found = await runIn(guest, 'check', '--ready-to-seal');

@@ -196,7 +196,11 @@ async function untilStill(): Promise<void> {
 /** Compares line by line, because a comparison of all lines would print all of them. */
 function assertSame(arrived: string[], written: string[]): void {
   const at = written.findIndex((text, index) => arrived[index] !== text);
-  const found = at < 0 ? '' : `line ${at}: ${(arrived[at] ?? 'missing').slice(0, 200)}`;
+  const found =
+    at < 0
+      ? ''
+      : `line ${at}: ${(arrived[at] ?? 'nothing').slice(0, 200)}, but ${(written[at] ?? '').slice(0, 200)} was written ` +
+        `and arrived as line ${arrived.indexOf(written[at] ?? '')}`;
   assert.is(found, '');
   assert.is(arrived.length, written.length);
 }

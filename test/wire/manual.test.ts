@@ -1,13 +1,15 @@
-// Protocols: relp+tls, journal+https
+// Protocols: relp, relp+tls, journal+https
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { startAgent } from './support/agent.ts';
-import { endAll } from './support/program.ts';
+import { forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
+import { makeCertificate, serverFolder } from './support/certificates.ts';
+import { clearJournal, numbered, writeJournal } from './support/journal.ts';
+import { endAll, listening, start } from './support/program.ts';
 import { startRemote, storedField } from './support/remote.ts';
-import { startRsyslog, storedMessages } from './support/rsyslog.ts';
-import { until } from './support/until.ts';
+import { clearStored, startRsyslog, storedEntries, storedLines, storedMessages } from './support/rsyslog.ts';
+import { sleep, until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
 enterNamespaces(import.meta.filename);
@@ -37,7 +39,7 @@ function block(section: string): string {
 /** Runs commands, except for those that install packages or need a running systemd. */
 function runCommands(commands: string): void {
   const here = commands.replace(/^(apt-get|systemctl|immutafs-agent) .*$/gm, ':');
-  fs.mkdirSync('/etc/rsyslog.d', { recursive: true });
+  for (const each of ['/etc/rsyslog.d', '/etc/systemd/system']) fs.mkdirSync(each, { recursive: true });
   execFileSync('sh', ['-euc', here], { cwd: folder, stdio: 'pipe' });
 }
 
@@ -61,6 +63,56 @@ manual('journal upload: the commands set up a server that accepts the guest', as
   const test = startAgent('--test');
   assert.is(await test.ended, 0, test.output());
   await until('the entry', () => storedField('MESSAGE').some((text) => text.includes('forward --test')));
+});
+
+/** Sets up the server and the guest, and runs the command of the unit for stunnel. */
+async function startTunnel(): Promise<() => string> {
+  runCommands(block('rsyslog, RELP with TLS'));
+  runCommands(guest());
+  runCommands(block('FIPS mode'));
+  const unit = fs.readFileSync('/etc/systemd/system/immutafs-stunnel.service', 'utf8');
+  const [, command = '', argument = ''] = /^ExecStart=(\S+) (\S+)$/m.exec(unit) ?? [];
+  const tunnel = start(command, [argument]);
+  await listening(2515);
+  return tunnel.output;
+}
+
+manual('FIPS mode: the commands keep the settings that do not belong to TLS', () => {
+  const kept = ['FORWARD_FILES=/var/log/audit/audit.log', 'FORWARD_STATE=/data/immutafs-forward'];
+  const replaced = ['', '_CA', '_CERT', '_KEY', '_PEER'].map((key) => `FORWARD${key}=x`);
+  fs.writeFileSync('/etc/immutafs/immutafs.conf', [...replaced, ...kept, ''].join('\n'));
+  runCommands(block('FIPS mode'));
+  const lines = fs.readFileSync('/etc/immutafs/immutafs.conf', 'utf8').trimEnd().split('\n');
+  assert.equal(lines, [...kept, 'FORWARD=relp://127.0.0.1:2515']);
+});
+
+manual('FIPS mode: entries reach the server through stunnel, encrypted and acknowledged', async () => {
+  clearJournal();
+  clearStored();
+  forgetState();
+  const log = await startTunnel();
+  await startRsyslog('/etc/rsyslog.d/immutafs.conf', 2514);
+  writeJournal(numbered('entry', 1000));
+  startAgent();
+  await until('all entries', () => storedEntries().length >= 1000);
+  await until('the count', () => forwardState()?.counts.acknowledged === 1000);
+  assert.is(forwardState()?.target, 'relp://127.0.0.1:2515');
+  assert.match(log(), /TLSv1\.[23]/);
+});
+
+manual('FIPS mode: stunnel sends nothing to a server with the certificate of another name', async () => {
+  clearJournal();
+  clearStored();
+  forgetState();
+  await startTunnel();
+  makeCertificate({ name: 'other.example.com', file: `${serverFolder}/server` }, folder);
+  await startRsyslog('/etc/rsyslog.d/immutafs.conf', 2514);
+  writeJournal(numbered('entry', 10));
+  startAgent();
+  await untilState('waiting');
+  await sleep(1000);
+  assert.is(storedLines(), 0);
+  assert.is(forwardState()?.counts.acknowledged, 0);
 });
 
 manual('the page names exactly the files in docs/log-server', () => {

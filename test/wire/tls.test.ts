@@ -1,5 +1,6 @@
 // Protocols: relp+tls, journal+https, syslog+tls
 import fs from 'node:fs';
+import { type TLSSocket, connect } from 'node:tls';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configure, forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
@@ -13,7 +14,7 @@ import {
   serverFolder,
   serverName,
 } from './support/certificates.ts';
-import { tlsGate } from './support/fake-server.ts';
+import { closeFakes, limitedTls, tlsGate } from './support/fake-server.ts';
 import { LiveJournal, clearJournal, numbered, writeJournal } from './support/journal.ts';
 import { endAll } from './support/program.ts';
 import { clearRemote, startRemote, storedField } from './support/remote.ts';
@@ -33,7 +34,10 @@ tls.before.each(() => {
   clearRemote();
   forgetState();
 });
-tls.after.each(endAll);
+tls.after.each(async () => {
+  closeFakes();
+  await endAll();
+});
 
 const startServer = () => startRsyslog('rsyslog-relp-tls.conf', 2514);
 
@@ -218,6 +222,57 @@ tls(
     await until('all entries', () => new Set(storedEntries().map(({ text }) => text)).size === 100);
   },
 );
+
+for (const [what, limits, accepted] of [
+  ['TLS 1.1', { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }, false],
+  ['TLS 1.2 with CBC', { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES256-SHA384' }, false],
+  ['TLS 1.2 with GCM', { maxVersion: 'TLSv1.2', ciphers: 'ECDHE-ECDSA-AES256-GCM-SHA384' }, true],
+  ['TLS 1.3', { minVersion: 'TLSv1.3' }, true],
+] as const) {
+  tls(`a server that knows only ${what} is ${accepted ? 'accepted' : 'refused'}`, async () => {
+    const server = await limitedTls(2514, serverFolder, limits);
+    let handshakes = 0;
+    server.on('secureConnection', () => (handshakes += 1));
+    configure(relp);
+    writeJournal(numbered('entry', 10));
+    startAgent();
+    if (accepted) {
+      await until('the connection', () => handshakes > 0);
+    } else {
+      assert.match((await untilState('waiting')).error, /SSL|TLS|handshake|alert/i);
+      assert.is(handshakes, 0);
+    }
+  });
+}
+
+for (const [what, connects, expected] of [
+  ['the agent does not repeat the handshake when the server requests it', () => void startAgent(), 1],
+  [
+    'the previous test detects a client that repeats the handshake',
+    () => {
+      const client = connect({ port: 2514, host: '127.0.0.1', rejectUnauthorized: false });
+      client.on('error', () => undefined).write('x');
+    },
+    2,
+  ],
+] as const) {
+  tls(what, async () => {
+    const server = await limitedTls(2514, serverFolder, { maxVersion: 'TLSv1.2' });
+    // By connection, because the agent connects again when the server closes the connection.
+    const handshakes = new Map<TLSSocket, number>();
+    let requested = false;
+    server.on('keylog', (_, socket) => handshakes.set(socket, (handshakes.get(socket) ?? 0) + 1));
+    server.on('secureConnection', (socket) => {
+      requested = socket.renegotiate({}, () => undefined) !== false;
+    });
+    configure(relp);
+    writeJournal(numbered('entry', 10));
+    connects();
+    await until('the request', () => requested);
+    await sleep(1000);
+    assert.is(Math.max(...handshakes.values()), expected);
+  });
+}
 
 tls('a key that cannot be read at a later connection is named, and read again when it is back', async () => {
   configure(relp);

@@ -22,7 +22,7 @@ selection('without arguments: no guest matrix, and of test/wire only the smoke t
   const left = all.filter((file) => !files.includes(file));
   assert.ok(left.length > 0 && files.every((file) => all.includes(file)));
   for (const file of left) {
-    assert.match(file, /^test\/(vm\/matrix|wire|system)\//);
+    assert.match(file, /^test\/(vm\/matrix|wire|system|monitoring|packaging\/release)\//);
     assert.not.match(file, /\/smoke\//);
   }
   assert.not.ok(files.some((file) => file.startsWith('test/vm/matrix/')));
@@ -38,17 +38,20 @@ const schedule = suite('Schedule');
 const smoke = (name: string) => `test/vm/smoke/${name}.test.ts`;
 
 schedule(
-  'guests wait for the shared trees, two run at a time, the longest first; other files run meanwhile',
+  'guests wait for the shared trees; two run at a time, the longest first, while other files wait, then three',
   () => {
-    const guests = ['control', 'sealed', 'package'].map(smoke);
+    const guests = ['control', 'sealed', 'faults', 'package'].map(smoke);
     const jobs = new Schedule(root, ['test/lint.ts', 'test/unit/a.test.ts', ...guests]);
     const take = (): Job | undefined => jobs.take();
-    const [warm, lint, unit] = [take(), take(), take()];
-    assert.equal([warm?.file, lint?.file, unit?.file], [warmFile, 'test/lint.ts', 'test/unit/a.test.ts']);
-    assert.is(take(), undefined);
+    const [warm, lint] = [take(), take()];
+    assert.equal([warm?.file, lint?.file], [warmFile, 'test/lint.ts']);
     if (warm) jobs.done(warm);
-    const [first, second] = [take(), take()];
-    assert.equal([first?.file, second?.file], [smoke('package'), smoke('sealed')]);
+    const [first, second, other] = [take(), take(), take()];
+    assert.equal(
+      [first?.file, second?.file, other?.file],
+      [smoke('package'), smoke('faults'), 'test/unit/a.test.ts'],
+    );
+    assert.is(take()?.file, smoke('sealed'));
     assert.is(take(), undefined);
     assert.is(jobs.isEmpty, false);
     if (first) jobs.done(first);
@@ -56,6 +59,15 @@ schedule(
     assert.is(jobs.isEmpty, true);
   },
 );
+
+schedule('no guest starts before the shared trees are built', () => {
+  const jobs = new Schedule(root, ['test/unit/a.test.ts', smoke('sealed')]);
+  const [warm, unit] = [jobs.take(), jobs.take()];
+  assert.equal([warm?.file, unit?.file], [warmFile, 'test/unit/a.test.ts']);
+  assert.is(jobs.take(), undefined);
+  if (warm) jobs.done(warm);
+  assert.is(jobs.take()?.file, smoke('sealed'));
+});
 
 schedule('every selected file runs exactly once', () => {
   const files = select(true);
@@ -76,13 +88,14 @@ schedule('without guest tests, the shared trees are not built', () => {
   assert.is(jobs.isEmpty, true);
 });
 
-schedule('time limits: guests 20 and 30 minutes, other files 4', () => {
+schedule('time limits: guests 20 and 30 minutes, a release 15, other files 4', () => {
   const limit = (file: string) => {
     const jobs = new Schedule('/nowhere', [file]);
     return jobs.take()?.limitSeconds;
   };
   assert.is(limit('test/vm/smoke/a.test.ts'), 1200);
   assert.is(limit('test/vm/matrix/a.test.ts'), 1800);
+  assert.is(limit('test/packaging/release/release.test.ts'), 900);
   assert.is(limit('test/unit/a.test.ts'), 240);
 });
 schedule.run();

@@ -2,10 +2,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { lintFile } from './selection.ts';
 
-/** The number of files that run at a time. The third file uses the processors while a guest waits. */
+/** The number of files that run at a time. The third file uses the processors while a guest waits or idles. */
 export const lanes = 3;
 
-/** The number of guests that run at a time, because an emulated guest keeps a processor busy. */
+/** The number of guest files that run at a time while other files wait, because a guest keeps a processor busy. */
 const guestsAtOnce = 2;
 
 /** Builds the files that the guest tests share. The guest tests start when this file has ended. */
@@ -17,38 +17,66 @@ export const warmFile = 'test/vm/warm.ts';
  */
 const seconds: Readonly<Record<string, number>> = {
   'test/vm/matrix/update': 800,
-  'test/vm/matrix/identity': 600,
-  'test/vm/matrix/prepare-power-cut': 400,
-  'test/vm/matrix/layouts': 350,
-  'test/vm/matrix/next-boot': 350,
+  'test/vm/matrix/rollback': 700,
+  'test/vm/matrix/identity': 480,
+  'test/vm/matrix/receipt': 450,
+  'test/vm/matrix/persist-power-cut': 400,
+  'test/vm/matrix/rehearse': 400,
   'test/vm/matrix/faults': 300,
-  'test/vm/matrix/power-cut': 250,
-  'test/vm/matrix/prepare': 250,
-  'test/vm/matrix/enforcement': 220,
+  'test/vm/matrix/identity-stacks': 500,
+  'test/vm/matrix/next-boot': 280,
+  'test/vm/matrix/prepare-power-cut': 270,
+  'test/vm/matrix/persist': 250,
+  'test/vm/matrix/recycle': 300,
+  'test/vm/matrix/layouts': 220,
   'test/vm/matrix/verify': 210,
+  'test/vm/matrix/prepare': 210,
   'test/vm/matrix/live-changes': 200,
   'test/vm/matrix/package': 200,
   'test/vm/smoke/package': 190,
-  'test/vm/smoke/prepare': 110,
+  'test/vm/matrix/power-cut': 190,
   'test/vm/smoke/maintenance': 170,
+  'test/packaging/release/release': 160,
   'test/vm/matrix/audit': 165,
   'test/vm/matrix/forward': 160,
-  'test/vm/smoke/sealed': 150,
   'test/vm/smoke/faults': 140,
   'test/vm/smoke/selinux': 130,
-  'test/vm/matrix/forward-state': 120,
+  'test/vm/smoke/sealed': 120,
+  'test/vm/smoke/prepare': 110,
+  'test/vm/matrix/efi': 250,
+  'test/vm/matrix/domains': 250,
+  'test/vm/matrix/host-snapshot': 200,
+  'test/vm/matrix/overlay': 120,
+  'test/vm/matrix/enforcement': 100,
+  'test/vm/matrix/forward-state': 90,
+  'test/vm/matrix/fleet': 60,
+  'test/browser/fleet-page': 40,
+  'test/wire/hang': 90,
   'test/system/prepare-home': 90,
-  'test/lint': 60,
-  'test/wire/log-files': 50,
-  'test/wire/across-reboots': 30,
+  'test/system/prepare-home-interrupted': 70,
+  'test/wire/trouble': 70,
+  'test/lint': 150,
+  'test/wire/crash': 60,
   'test/system/forwarder-files': 55,
   'test/system/prepare-home-reach': 55,
+  'test/wire/log-files': 50,
   'test/system/prometheus-file': 45,
+  'test/wire/journal': 45,
+  'test/wire/tls': 40,
+  'test/system/hanging': 40,
+  'test/system/prepare-home-devices': 40,
+  'test/wire/across-reboots': 30,
+  'test/monitoring/outage': 27,
   'test/packaging/scriptlets': 25,
+  'test/system/probes': 22,
   'test/shell/assemble-var': 22,
   'test/shell/identity': 20,
+  'test/system/ansible-guest': 20,
   'test/harness/runner/run': 20,
+  'test/monitoring/alerts': 15,
+  'test/monitoring/dashboard': 12,
 };
+
 /**
  * The duration of a file that is not listed. Packaging tests come last, because they wait until the package has been
  * built.
@@ -68,7 +96,8 @@ export interface Job {
 
 /**
  * Distributes files to the lanes, the longest file first. Files that boot guests start only when the shared trees are
- * built. A lane that finds no file to start waits until a running file ends.
+ * built. When no other file waits, guests take every lane, because a guest needs no processor while its disks are made
+ * and while it idles. A lane that finds no file to start waits until a running file ends.
  */
 export class Schedule {
   readonly #waiting: Job[];
@@ -101,7 +130,8 @@ export class Schedule {
 
   #mayStart({ file, guest }: Job): boolean {
     if (!guest || file === warmFile) return true;
-    return !this.#warming && this.#guests < guestsAtOnce;
+    const othersWait = this.#waiting.some((job) => !job.guest);
+    return !this.#warming && this.#guests < (othersWait ? guestsAtOnce : lanes);
   }
 }
 
@@ -114,7 +144,8 @@ function jobOf(file: string): Job {
     [warmFile, 1200],
     ['test/vm/smoke/', 1200],
     ['test/vm/', 1800],
-    [lintFile, 300],
+    ['test/packaging/release/release.test.ts', 900],
+    [lintFile, 600],
   ];
   const [, limitSeconds] = limits.find(([prefix]) => file.startsWith(prefix)) ?? ['', 240];
   return { file, limitSeconds, guest: file.startsWith('test/vm/') };

@@ -7,8 +7,11 @@ export const lintFile = 'test/lint.ts';
 /** Folders and files that take so long that only `npm run test:all` runs them. */
 const onlyInAll: readonly string[] = [
   'test/vm/matrix/',
+  'test/monitoring/outage.test.ts',
+  'test/packaging/release/release.test.ts',
   'test/wire/',
   'test/system/prepare-home.test.ts',
+  'test/system/prepare-home-interrupted.test.ts',
   'test/system/prepare-home-reach.test.ts',
   'test/system/prometheus-file.test.ts',
 ];

@@ -91,4 +91,32 @@ for (const [title, requested, record, disks, mode, reason] of [
     });
   });
 }
+const inRehearsal = (changes: Record<string, string>) => ({
+  value: parseBootEnv(bootEnv({ REASON: 'rehearsal', REHEARSAL: '60', ...changes })),
+});
+for (const [title, requested, record, disks, expected] of [
+  [
+    'a writable disk',
+    'auto',
+    inRehearsal({}),
+    writable,
+    { mode: 'sealed', reason: 'rehearsal', forced: true, rehearsal: { limitSeconds: 60 } },
+  ],
+  [
+    'a disk that the host made read-only: boot.env is wrong',
+    'auto',
+    inRehearsal({}),
+    sealedDisk,
+    { mode: 'sealed', reason: 'rehearsal', forced: false },
+  ],
+  [
+    'not in mode maintenance',
+    'auto',
+    inRehearsal({ MODE: 'maintenance' }),
+    writable,
+    { mode: 'maintenance', reason: 'rehearsal', forced: false },
+  ],
+] as const) {
+  decided(`rehearsal: ${title}`, () => assert.equal(decideMode(requested, record, disks), expected));
+}
 decided.run();

@@ -10,12 +10,12 @@ const relabelled = (change: Change): Change => all(file('sys/fs/selinux/enforce'
 testChanges('autorelabel-absent', {
   '/.autorelabel exists': [
     all(enforcingGuest, file('.autorelabel', '')),
-    { 'autorelabel-absent': 'fail', 'selinux-labels': 'pass' },
+    { 'autorelabel-absent': 'fail', 'selinux-labels': 'pass', 'selinux-domain': 'pass' },
     '/.autorelabel exists',
   ],
   'the kernel argument requests a relabelling': [
     all(enforcingGuest, file('proc/cmdline', 'ro noresume autorelabel=1\n')),
-    { 'autorelabel-absent': 'fail', 'selinux-labels': 'pass' },
+    { 'autorelabel-absent': 'fail', 'selinux-labels': 'pass', 'selinux-domain': 'pass' },
     'kernel argument autorelabel=1',
   ],
 });

@@ -126,3 +126,23 @@ testFindings('fstab-consistent beside a copy of /boot', {
     'another device is mounted': [all(bootCopied, bootFrom('252:34'), linkToCopy), 'fail', 'not from UUID=1'],
   },
 });
+
+const linkToClone = file('dev/disk/by-uuid/h', { linkTo: '../../vdc1' });
+const homeCloned = all(
+  secondDisk(),
+  replaceFstab('/dev/vdb /home', 'UUID=h /home'),
+  records(['252:16', '252:33'], { ID_FS_TYPE: 'xfs', ID_FS_UUID: 'h' }),
+  linkToClone,
+);
+
+testFindings('fstab-consistent beside a clone of the writable /home', {
+  'fstab-consistent': {
+    'the link points to the clone, the other one is mounted': [homeCloned, 'pass'],
+    'the clone is mounted': [all(homeCloned, edit('home', '252:16', '252:33')), 'pass'],
+    'a device with another UUID is mounted': [
+      all(homeCloned, edit('home', '252:16', '252:34')),
+      'fail',
+      'not from UUID=h',
+    ],
+  },
+});

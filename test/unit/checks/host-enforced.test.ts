@@ -14,28 +14,66 @@ function scsi(log: string[]): Change {
   };
 }
 
+/** Adds a writable disk, and gives it and the system disk serial numbers. */
+const secondDisk = (serial: string, other: string): Change =>
+  all(
+    ({ devices }) => {
+      devices.push({ name: 'vdc', device: '252:32', bus: 'virtio-blk' });
+    },
+    file('run/udev/data/b252:0', `E:ID_SERIAL=${serial}\n`),
+    file('run/udev/data/b252:32', `E:ID_SERIAL=${other}\n`),
+  );
+/** Gives two SCSI disks, of which the second one is writable, data as udev has it. */
+const scsiDisks = (data: string): Change =>
+  all(
+    scsi(['5,300,1000000,-;sd 2:0:0:0: [sda] Write Protect is on\n SUBSYSTEM=scsi']),
+    ({ devices }) => {
+      devices.push({ name: 'sdb', device: '8:16', bus: 'virtio-scsi' });
+    },
+    file('run/udev/data/b8:0', data),
+    file('run/udev/data/b8:16', data),
+  );
+
 testChanges('host-enforced', {
+  'the host attaches the disk a second time, writable': [
+    secondDisk('same', 'same'),
+    { 'host-enforced': 'fail', 'kernel-lockdown-hints': 'warn' },
+    /not offered by the host; another path to vda, by its serial number$/,
+  ],
   'the disk is read-only only by a flag': [
     disk({ offered: false, readOnly: true }),
-    { 'host-enforced': 'fail', 'kernel-lockdown-hints': 'warn' },
+    { 'host-enforced': 'fail', 'kernel-lockdown-hints': 'warn', 'foreign-programs': 'skip' },
     /not offered/,
   ],
   'the disk is writable, but the boot was sealed by MODE=sealed': [
     all(config('MODE=sealed\n'), disk({ offered: false }), handoff({ REASON: 'MODE=sealed' })),
-    { 'host-enforced': 'warn', 'kernel-lockdown-hints': 'warn' },
+    { 'host-enforced': 'warn', 'kernel-lockdown-hints': 'warn', 'foreign-programs': 'skip' },
   ],
   '/ is on a second disk too, which is writable': [
     ({ devices }) => {
       devices[2] = { name: 'dm-0', device: '253:0', on: ['vda2', 'vdb'], readOnly: true };
     },
     // With this change, /home in fstab is on a disk of the system and writable.
-    { 'host-enforced': 'fail', 'fstab-consistent': 'fail', 'kernel-lockdown-hints': 'warn' },
+    {
+      'host-enforced': 'fail',
+      'fstab-consistent': 'fail',
+      'kernel-lockdown-hints': 'warn',
+      'foreign-programs': 'skip',
+    },
     /^virtio feature VIRTIO_BLK_F_RO not offered/,
   ],
 });
 
 testFindings('host-enforced', {
   'host-enforced': {
+    'a writable disk with another serial number': [secondDisk('one', 'other'), 'pass', ''],
+    'two disks without serial numbers': [secondDisk('', ''), 'pass', ''],
+    'a writable SCSI path to the disk': [
+      scsiDisks('E:ID_SERIAL=0QEMU_HARDDISK_x\nE:ID_SERIAL_SHORT=x\n'),
+      'fail',
+      'another path to sda',
+    ],
+    'two SCSI disks without serial numbers': [scsiDisks('E:ID_SERIAL=0QEMU_HARDDISK_\n'), 'pass', ''],
     'a SCSI disk without evidence of write protection': [scsi([]), 'fail', 'only the block-device flag'],
     'a SCSI disk with write protection in the kernel log': [
       scsi(['5,300,1000000,-;sd 2:0:0:0: [sda] Write Protect is on\n SUBSYSTEM=scsi']),

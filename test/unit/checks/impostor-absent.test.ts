@@ -48,6 +48,23 @@ testFindings('impostor-absent', {
       all(secondDisk({ offered: true }), records(both, xfs)),
       'pass',
     ],
+    'another path to the sealed disk, by its serial number': [
+      all(copied(xfs), records(['252:0', '252:32'], { ID_SERIAL: 'same' })),
+      'pass',
+    ],
+    'another path to the sealed disk that the initramfs rejected': [
+      all(
+        secondDisk(),
+        records(['252:0', '252:32'], { ID_SERIAL: 'same' }),
+        handoff({ IMPOSTOR: '/dev/vdc2 /dev/vda2 UUID=1f5a-AB' }),
+      ),
+      'pass',
+    ],
+    'another disk with its own serial number': [
+      all(copied(xfs), record('252:0', { ID_SERIAL: 'one' }), record('252:32', { ID_SERIAL: 'other' })),
+      'warn',
+      named,
+    ],
     'the second disk is read-only by a flag of the guest': [
       all(secondDisk({ readOnly: true }), records(both, xfs)),
       'warn',

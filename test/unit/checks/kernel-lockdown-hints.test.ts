@@ -1,10 +1,10 @@
-import { disk, file } from '../../harness/changes.ts';
+import { all, disk, file } from '../../harness/changes.ts';
 import { testChanges, testFindings } from '../../harness/finding.ts';
 
 testChanges('kernel-lockdown-hints', {
   'the disk is read-only only by a flag': [
     disk({ offered: false, readOnly: true }),
-    { 'kernel-lockdown-hints': 'warn', 'host-enforced': 'fail' },
+    { 'kernel-lockdown-hints': 'warn', 'host-enforced': 'fail', 'foreign-programs': 'skip' },
     'writable by root in the guest',
   ],
 });
@@ -12,7 +12,10 @@ testChanges('kernel-lockdown-hints', {
 testFindings('kernel-lockdown-hints', {
   'kernel-lockdown-hints': {
     'the host enforces read-only; nothing is known of the kernel': [
-      () => undefined,
+      all(
+        file('proc/sys/kernel/kexec_load_disabled', undefined),
+        file('sys/module/module/parameters/sig_enforce', undefined),
+      ),
       'pass',
       'not writable from the guest (lockdown: not supported, modules: unknown, kexec: unknown)',
     ],

@@ -1,6 +1,17 @@
 /** Tests changes of the good guest in which file systems are mounted from a copy instead of the sealed disk. */
 import type { Status } from '../../../agent/checks/check.ts';
-import { type Change, all, disk, edit, file, fstab, handoff, mount, nothing } from '../../harness/changes.ts';
+import {
+  type Change,
+  all,
+  config,
+  disk,
+  edit,
+  file,
+  fstab,
+  handoff,
+  mount,
+  nothing,
+} from '../../harness/changes.ts';
 import {
   bothPartitions as both,
   cmdline,
@@ -19,6 +30,14 @@ const rootAt = (source: string, properties: Record<string, string>) =>
 const bootFrom = (number: string) => edit('boot', '252:1', number);
 const bootCopied = all(secondDisk(), records(['252:1', '252:33'], { ID_FS_TYPE: 'xfs', ID_FS_UUID: '1' }));
 const linkToCopy = file('dev/disk/by-uuid/1', { linkTo: '../../vdc1' });
+const overlayOnOpt = (device: string) => [
+  config('OVERLAY=/opt\n'),
+  mount('viewopt', `${device} / /run/immutafs/below/opt ro - xfs /dev/x ro`),
+  mount(
+    'opt',
+    '0:50 / /opt rw,nosuid,nodev - overlay immutafs rw,lowerdir=/run/immutafs/below/opt,upperdir=/run/var/below/opt/upper,workdir=/run/var/below/opt/work',
+  ),
+];
 testFindings('mounts-genuine', {
   'mounts-genuine': {
     'udev has no record of any device': [nothing, 'pass'],
@@ -128,6 +147,15 @@ testFindings('mounts-genuine', {
         mount('opt', '252:34 / /opt rw - xfs /dev/vdc2 rw'),
         fstab('UUID=1f5a-AB /opt xfs noexec 0 0'),
       ),
+      'pass',
+    ],
+    'an overlay of OVERLAY over the copy': [
+      all(copied(xfs), ...overlayOnOpt('252:34'), fstab('UUID=1f5a-AB /opt xfs ro 0 0')),
+      'fail',
+      '/opt is mounted from the impostor /dev/vdc2',
+    ],
+    'an overlay of OVERLAY over the sealed volume': [
+      all(copied(xfs), ...overlayOnOpt('252:2'), fstab('UUID=1f5a-AB /opt xfs ro 0 0')),
       'pass',
     ],
     'a line of fstab that is not mounted': [

@@ -6,7 +6,7 @@ const logOverlay: Change = all(
   mount('lowerlog', '252:2 / /run/immutafs/below/var+log ro,nosuid,nodev,noexec - xfs /dev/vda2 ro'),
   mount(
     'varlog',
-    '0:50 / /var/log rw,nosuid,nodev - overlay immutafs rw,lowerdir=/run/immutafs/below/var+log,upperdir=/run/var/below/var+log/upper,workdir=/run/var/below/var+log/work',
+    '0:50 / /var/log rw,noexec,nosuid,nodev - overlay immutafs rw,lowerdir=/run/immutafs/below/var+log,upperdir=/run/var/below/var+log/upper,workdir=/run/var/below/var+log/work',
   ),
   handoff({ LAYER: '/var/log overlay' }),
 );

@@ -1,13 +1,86 @@
-import { config, usage } from '../../harness/changes.ts';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { formatUsageHistory } from '../../../agent/facts/usage-history.ts';
+import { formatPrometheus } from '../../../agent/report/prometheus.ts';
+import type { Report } from '../../../agent/report/report.ts';
+import { formatText } from '../../../agent/report/text.ts';
+import { type Change, config, file, usage } from '../../harness/changes.ts';
 import { testChanges } from '../../harness/finding.ts';
+import { type Guest, evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
+
+const mebibyte = 1024 * 1024;
+
+/** The guest has run for 700 s, and the usage of /var grew by `perSecond` bytes until its present 12 MiB. */
+const growing = (perSecond: number) => (guest: Guest) => {
+  guest.answers.uptime = 700;
+  const samples = [100, 220, 340, 460, 580].map((uptime) => ({
+    uptime,
+    usedBytes: Math.max(0, 12 * mebibyte - (700 - uptime) * perSecond),
+    inodesUsed: 1000,
+  }));
+  guest.files['run/immutafs/usage.json'] = formatUsageHistory(
+    '6ad9c6b3-2c5b-4b0e-9b1f-6d6f0c1f3a52',
+    samples,
+  );
+};
 
 testChanges('var-usage', {
   '/var is at the warning': [
-    usage({ usedBytes: 0.8 * 256 * 1024 * 1024 }),
+    usage({ usedBytes: 0.8 * 256 * mebibyte }),
     { 'var-usage': 'warn' },
     '80% of 256 MiB',
   ],
-  '/var is just below the warning': [usage({ usedBytes: 0.79 * 256 * 1024 * 1024 }), {}],
+  '/var is just below the warning': [usage({ usedBytes: 0.79 * 256 * mebibyte }), {}],
   '/var is full of inodes': [usage({ inodesUsed: 194560 }), { 'var-usage': 'fail' }, '95% of 204800 inodes'],
   '/var is over a configured limit': [config('USAGE_WARN=3%\n'), { 'var-usage': 'warn' }],
+  '/var grows, which alone is no reason to warn': [growing(10_000), {}],
 });
+
+const forecasts = suite('var-usage: the forecast');
+
+const reportOf = (change: Change) => {
+  const guest = goodGuest();
+  change(guest);
+  return withGuest(guest, evaluateGuest);
+};
+const observedIn = (report: Report) => report.checks.find(({ id }) => id === 'var-usage')?.observed ?? '';
+
+forecasts('growth is in the finding, the text, JSON and Prometheus', async () => {
+  const report = await reportOf(growing(10_000));
+  assert.match(observedIn(report), /inodes; full in about 7 h at the present rate/);
+  assert.equal(report.var.forecast, {
+    secondsUntilFull: 25_585,
+    limit: 'bytes',
+    bytesPerSecond: 10_000,
+    inodesPerSecond: 0,
+    overSeconds: 600,
+  });
+  assert.match(formatPrometheus(report), /\nimmutafs_var_full_seconds 25585\n/);
+  const text = formatText(report, { all: false, color: false, columns: 80 });
+  assert.match(text.replace(/\s+/g, ' '), /inodes used; full in about 7 h at the present rate/);
+  assert.ok(text.split('\n').length <= 24, text);
+});
+
+for (const [title, change] of [
+  ['flat usage', growing(0)],
+  ['shrinking usage', growing(-10_000)],
+  ['no sample', () => undefined],
+  ['samples of another boot', file('run/immutafs/usage.json', formatUsageHistory('other', []))],
+  ['a damaged file', file('run/immutafs/usage.json', '{')],
+  ['a file that is a link', file('run/immutafs/usage.json', { linkTo: '/etc/fstab' })],
+  [
+    'no overlay',
+    (guest: Guest) => {
+      growing(10_000)(guest);
+      delete guest.mounts['var'];
+    },
+  ],
+] as const) {
+  forecasts(`${title}: no forecast`, async () => {
+    const report = await reportOf(change);
+    assert.is(report.var.forecast, null);
+    assert.not.match(observedIn(report), /full in/);
+    assert.not.match(formatPrometheus(report), /var_full_seconds/);
+  });
+}
+forecasts.run();

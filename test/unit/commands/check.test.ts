@@ -3,12 +3,13 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type CheckOptions, checkWith } from '../../../agent/commands/check.ts';
+import { formatUsageHistory, parseUsageHistory } from '../../../agent/facts/usage-history.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
 import type { Fields } from '../../../agent/system/log.ts';
 import { driftMessage, verdictMessage } from '../../../agent/report/log-messages.ts';
 import type { Report } from '../../../agent/report/report.ts';
 import { runCommand } from '../../harness/command-line.ts';
-import { type Guest, goodGuest, withGuest } from '../../harness/guest.ts';
+import { type Guest, goodGuest, maintenanceGuest, withGuest } from '../../harness/guest.ts';
 import { writeFiles } from '../../harness/temporary.ts';
 
 interface Entry {
@@ -42,6 +43,7 @@ async function check(guest: Guest, left: Record<string, string>, options: Partia
       stdout,
       report: read(root, reportFile),
       login: read(root, 'run/immutafs/login'),
+      usage: read(root, usageFile),
       prom: read(root, 'run/metrics/a.prom'),
     };
   });
@@ -71,6 +73,38 @@ drift('the login message is written beside the report', async () => {
   assert.is((await check(goodGuest(), {})).login, '');
   const { login } = await check(looseTmp(), {});
   assert.match(login, /^immutafs-agent: [^\n]*: tmp-options\. [^\n]*\n$/);
+});
+
+const usageFile = 'run/immutafs/usage.json';
+const bootId = '6ad9c6b3-2c5b-4b0e-9b1f-6d6f0c1f3a52';
+
+drift('the use of /var is kept beside the report, once in two minutes, and not in maintenance', async () => {
+  const first = [{ uptime: 5, usedBytes: 1, inodesUsed: 2 }];
+  const guest = (uptime: number) => {
+    const changed = goodGuest();
+    changed.answers.uptime = uptime;
+    return changed;
+  };
+  const left = { [usageFile]: formatUsageHistory(bootId, first) };
+  const now = { usedBytes: 12 * 1024 * 1024, inodesUsed: 1000 };
+  assert.equal(parseUsageHistory((await check(guest(115), left)).usage), {
+    bootId,
+    samples: [...first, { uptime: 115, ...now }],
+  });
+  assert.equal(parseUsageHistory((await check(guest(114), left)).usage).samples, first);
+  const other = { [usageFile]: formatUsageHistory('another boot', first) };
+  assert.equal(parseUsageHistory((await check(guest(115), other)).usage).samples, [{ uptime: 115, ...now }]);
+  assert.is((await check(maintenanceGuest(), {})).usage, '');
+});
+
+drift('a damaged history of the use of /var is replaced, with a warning', async () => {
+  const { report } = await check(goodGuest(), {});
+  const { entries, usage } = await check(goodGuest(), { [reportFile]: report, [usageFile]: '{' });
+  assert.is(parseUsageHistory(usage).samples.length, 1);
+  assert.equal(
+    entries.map(({ level, message }) => [level, message.replace(/:.*/, '')]),
+    [[4, 'The usage history cannot be read and begins anew']],
+  );
 });
 
 drift('nothing is logged if nothing changed, and the journal is not opened', async () => {
@@ -189,9 +223,10 @@ drift(
       assert.is(await checkWith(reader, full, output, { color: 'never' }, () => Promise.resolve(log)), 1);
       assert.ok(messages.some((message) => message.startsWith('tmp-options: fail: ')));
       assert.ok(messages.some((message) => message.startsWith('Verdict: failed ')));
-      assert.equal(messages.slice(-2), [
+      assert.equal(messages.slice(-3), [
         'The report cannot be written: ENOSPC',
         'The login message cannot be written: ENOSPC',
+        'The usage history cannot be written: ENOSPC',
       ]);
     }),
 );

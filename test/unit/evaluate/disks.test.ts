@@ -1,5 +1,5 @@
 /** Tests the boundaries of each condition, with a case on either side of each boundary. */
-import { all, type Change, config, disk, edit, file, fstab, nothing } from '../../harness/changes.ts';
+import { all, type Change, config, disk, edit, file, fstab } from '../../harness/changes.ts';
 import { inEach, testFindings } from '../../harness/finding.ts';
 
 const withoutDisks: Change = all(edit('root', '253:0 ', '0:99 '), edit('boot', '252:1 ', '0:98 '));
@@ -56,7 +56,14 @@ testFindings('limits', {
       'modules: signed only',
     ],
     'no module can be loaded': [file('proc/sys/kernel/modules_disabled', '1\n'), 'pass', 'modules: disabled'],
-    'nothing is known': [nothing, 'pass', 'lockdown: not supported, modules: unknown, kexec: unknown'],
+    'nothing is known': [
+      all(
+        file('proc/sys/kernel/kexec_load_disabled', undefined),
+        file('sys/module/module/parameters/sig_enforce', undefined),
+      ),
+      'pass',
+      'lockdown: not supported, modules: unknown, kexec: unknown',
+    ],
   },
   'swap-off': {
     'fstab has swap on a writable disk of the system': [

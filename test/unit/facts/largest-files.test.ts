@@ -8,6 +8,8 @@ import { all, file, usage } from '../../harness/changes.ts';
 import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
 import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
 
+const up = { target: '/var', upper: '/up' };
+
 const largest = suite('findLargestFiles');
 largest('down to two levels, by bytes and by inodes', () => {
   inTemporaryFolder((root) => {
@@ -17,7 +19,7 @@ largest('down to two levels, by bytes and by inodes', () => {
       'up/log/messages': 'x'.repeat(9000),
       ...many,
     });
-    const found = findLargestFiles(systemReader({ root }), '/up');
+    const found = findLargestFiles(systemReader({ root }), [up]);
     assert.is(found[0]?.path, '/var/log/journal');
     assert.ok((found[0]?.bytes ?? 0) >= 200_000);
     assert.is(found[0]?.inodes, 3);
@@ -25,12 +27,24 @@ largest('down to two levels, by bytes and by inodes', () => {
     assert.is(mail?.inodes, 51);
   });
 });
+largest('the upper layers of all overlays, each below its target', () => {
+  inTemporaryFolder((root) => {
+    writeFiles(root, { 'up/log/a': 'x', 'opt/agent/logs/deep/b': 'x'.repeat(200_000) });
+    const found = findLargestFiles(systemReader({ root }), [up, { target: '/opt', upper: '/opt' }]);
+    assert.is(found[0]?.path, '/opt/agent/logs');
+    assert.ok(
+      found.some(({ path: each }) => each === '/opt/agent'),
+      JSON.stringify(found),
+    );
+    assert.ok(found.some(({ path: each }) => each === '/var/log/a'));
+  });
+});
 largest('many small files are listed as well as a few large ones', () => {
   inTemporaryFolder((root) => {
     const large = Array.from({ length: 6 }, (_, index) => [`up/large${index}`, 'x'.repeat(100_000)]);
     const small = Array.from({ length: 20 }, (_, index) => [`up/spool/many/${index}`, '']);
     writeFiles(root, Object.fromEntries([...large, ...small]) as Record<string, string>);
-    const found = findLargestFiles(systemReader({ root }), '/up').map(({ path: each }) => each);
+    const found = findLargestFiles(systemReader({ root }), [up]).map(({ path: each }) => each);
     assert.ok(found.includes('/var/spool/many'), found.join());
   });
 });
@@ -40,7 +54,7 @@ largest('a mount point is not accessed', () => {
     const reader = systemReader({ root });
     const touched: string[] = [];
     const watched = { ...reader, stat: (file: string) => (touched.push(file), reader.stat(file)) };
-    const found = findLargestFiles(watched, '/up', (file) => file === '/up/hangs');
+    const found = findLargestFiles(watched, [up], (file) => file === '/up/hangs');
     assert.equal(found.map(({ path: each }) => each).sort(), ['/var/a', '/var/a/b']);
     assert.equal(touched, ['/up/a', '/up/a/b']);
   });
@@ -50,14 +64,14 @@ largest('a sparse file counts its allocated bytes', () => {
     fs.mkdirSync(path.join(root, 'up'));
     fs.closeSync(fs.openSync(path.join(root, 'up/sparse'), 'w'));
     fs.truncateSync(path.join(root, 'up/sparse'), 1e9);
-    assert.is(findLargestFiles(systemReader({ root }), '/up')[0]?.bytes, 0);
+    assert.is(findLargestFiles(systemReader({ root }), [up])[0]?.bytes, 0);
   });
 });
 largest('an endless tree ends after 20,000 entries', () => {
   const endless = { ...systemReader(), list: () => ['a', 'b'], stat: () => folder };
-  assert.ok(findLargestFiles(endless, '/up').length > 0);
+  assert.ok(findLargestFiles(endless, [up]).length > 0);
 });
-const times = { mode: 0o755, uid: 0, gid: 0, changed: 0, modified: 0 };
+const times = { mode: 0o755, uid: 0, gid: 0, changed: 0, modified: 0, device: '0:1', inode: 1 };
 const folder = { kind: 'directory', bytes: 0, allocatedBytes: 4096, ...times } as const;
 largest.run();
 

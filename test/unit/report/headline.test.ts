@@ -24,6 +24,17 @@ const checks = [
   finding('error', 'required', 'mtab-link'),
 ];
 
+const rehearsal: Report = {
+  ...{
+    ...sample,
+    boot,
+    checks: [finding('pass')],
+    mode: 'sealed',
+    verdict: 'rehearsal',
+    enforcement: 'guest',
+  },
+  rehearsal: { limitSeconds: 1800, endsAt: '2026-03-04T05:36:07.089Z' },
+};
 const login = suite('the login message');
 const since = 'Maintenance since 2026-03-04 05:06 UTC (2 h ago): changes to the system disk persist.';
 const unknown = 'Maintenance since the start of this boot: changes to the system disk persist.';
@@ -36,6 +47,14 @@ for (const [title, report, lines] of [
   ['sealed', { ...sample, boot, checks: [finding('pass')] }, []],
   ['sealed, and checks fail', { ...sample, boot, checks }, [failing]],
   ['off', { ...open, mode: 'off', verdict: 'off' }, []],
+  [
+    'a rehearsal',
+    rehearsal,
+    [
+      'Rehearsal of a sealed boot, which this guest alone enforces. It ends by a reboot at 2026-03-04 05:36 UTC.',
+      'Result so far: immutafs-agent prepare; to end it now: immutafs-agent prepare --end-rehearsal',
+    ],
+  ],
 ] satisfies [string, Report, string[]][]) {
   login(title, () => {
     assert.is(loginMessage(report), lines.map((line) => `immutafs-agent: ${line}\n`).join(''));
@@ -47,6 +66,12 @@ const sentence = suite('the headline');
 const failed: Report = { ...sample, verdict: 'failed', mode: 'sealed', checks };
 for (const [title, report, word, expected] of [
   ['sealed', { ...sample, verdict: 'sealed', enforcement: 'host' }, 'SEALED', 'the host enforces read-only'],
+  [
+    'rehearsal',
+    rehearsal,
+    'REHEARSAL',
+    'only the guest enforces read-only, which root in the guest can undo',
+  ],
   [
     'only required checks are named',
     { ...failed, enforcement: 'host' },

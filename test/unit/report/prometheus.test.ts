@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { formatPrometheus } from '../../../agent/report/prometheus.ts';
 import { evaluateGuest, goodGuest, maintenanceGuest, withGuest } from '../../harness/guest.ts';
-import { finding, sample } from '../../harness/sample-report.ts';
+import { finding, forward, sample } from '../../harness/sample-report.ts';
 
 const metrics = suite('Prometheus metrics');
 
@@ -41,6 +41,57 @@ metrics('exactly one state of each set is 1', () => {
   assert.match(text, 'immutafs_agent_info{version="1.2.3",boot_id="x",kernel="3.10.0"} 1\n');
 });
 
+metrics('check_status has one sample for each check', async () => {
+  const report = await withGuest(goodGuest(), evaluateGuest);
+  const lines = formatPrometheus(report)
+    .split('\n')
+    .filter((line) => line.startsWith('immutafs_check_status{'));
+  assert.is(lines.length, report.checks.length);
+  for (const { id, severity, status } of report.checks) {
+    const line = `immutafs_check_status{check="${id}",severity="${severity}",status="${status}"} 1`;
+    assert.ok(lines.includes(line), line);
+  }
+});
+
+metrics('every value that accumulates is a counter, and the names of counters end in _total', () => {
+  const text = formatPrometheus({ ...sample, forward });
+  const types = [...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', type]) => ({ name, type }));
+  for (const { name, type } of types) assert.is(type === 'counter', name.endsWith('_total'), name);
+  for (const expected of [
+    'immutafs_forward_entries_total{outcome="acknowledged"} 9\n',
+    'immutafs_forward_entries_total{outcome="lost"} 3\n',
+    'immutafs_forward_lost_entries_total 3\n',
+    'immutafs_forward_file_lost_bytes_total{file="/var/log/audit/audit.log"} 5\n',
+    // The name of earlier versions.
+    'immutafs_forward_entries{outcome="lost"} 3\n',
+  ]) {
+    assert.match(text, expected);
+  }
+  const ran = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
+  assert.equal([ran.status, ran.stdout, ran.stderr], [0, '', '']);
+});
+
+for (const [version, expected] of [
+  ['1.2.3', '1002003'],
+  ['0.10.0-rc.1', '10000'],
+  ['1.2', undefined],
+  ['1.2.3000', undefined],
+  ['next', undefined],
+] as const) {
+  metrics(`the number of the version ${version}`, () => {
+    const text = formatPrometheus({ ...sample, agent: { version } });
+    const [, value] = /^immutafs_agent_version_number (\d+)$/m.exec(text) ?? [];
+    assert.is(value, expected);
+  });
+}
+
+metrics('the end of a rehearsal; none in an ordinary boot', () => {
+  const rehearsal = { limitSeconds: 1800, endsAt: '2026-03-04T05:36:07.089Z' };
+  const text = formatPrometheus({ ...sample, rehearsal });
+  assert.match(text, '\nimmutafs_rehearsal_end_timestamp_seconds 1772602567.089\n');
+  assert.not.match(formatPrometheus(sample), 'rehearsal_end');
+});
+
 metrics('impostors are counted as devices, not as identities', () => {
   const impostor = (device: string, identity: string) => ({ device, sealedDevice: '/dev/vda1', identity });
   const impostors = [
@@ -56,6 +107,19 @@ metrics('a missing value has no sample', () => {
   const text = formatPrometheus({ ...sample, var: { ...sample.var, usedBytes: null }, boot: null });
   assert.not.match(text, 'immutafs_var_used_bytes');
   assert.not.match(text, 'immutafs_boot_evidence');
+});
+
+metrics('the state of each path of OVERLAY; no family without a path', () => {
+  const none = { options: [], reason: '', lower: null, upper: null };
+  const overlays = [
+    { ...none, target: '/opt', state: 'overlay' as const },
+    { ...none, target: '/usr', state: 'refused' as const },
+  ];
+  const text = formatPrometheus({ ...sample, overlays });
+  assert.match(text, 'immutafs_overlay_state{target="/opt",overlay_state="overlay"} 1\n');
+  assert.match(text, 'immutafs_overlay_state{target="/opt",overlay_state="refused"} 0\n');
+  assert.match(text, 'immutafs_overlay_state{target="/usr",overlay_state="refused"} 1\n');
+  assert.not.match(formatPrometheus(sample), 'overlay_state');
 });
 
 metrics('labels are escaped', () => {

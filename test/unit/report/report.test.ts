@@ -8,7 +8,15 @@ import { type Report, decideVerdict, exitCode } from '../../../agent/report/repo
 import { version } from '../../../agent/lib/version.ts';
 import { el7Guest } from '../../harness/el7-guest.ts';
 import { finding } from '../../harness/sample-report.ts';
-import { type Guest, evaluateGuest, goodGuest, maintenanceGuest, withGuest } from '../../harness/guest.ts';
+import {
+  type Guest,
+  bootEnv,
+  evaluateGuest,
+  goodGuest,
+  maintenanceGuest,
+  rehearsalGuest,
+  withGuest,
+} from '../../harness/guest.ts';
 
 async function reportOf(guest: Guest): Promise<Report> {
   return withGuest(guest, evaluateGuest);
@@ -44,17 +52,55 @@ for (const [title, mode, findings, expected, code] of [
   ],
 ] as const) {
   verdict(title, () => {
-    const got = decideVerdict(mode, findings);
+    const got = decideVerdict({ mode }, findings);
     assert.is(got, expected);
     const report = { verdict: got, checks: [...findings] } as Report;
     assert.is(exitCode(report), code);
   });
 }
+for (const [findings, expected, code] of [
+  [[finding('pass'), finding('warn', 'required', 'host-enforced')], 'rehearsal', 4],
+  [[finding('fail')], 'failed', 1],
+  [[finding('error')], 'unknown', 3],
+] as const) {
+  verdict(`in a rehearsal: ${expected}`, () => {
+    const got = decideVerdict({ mode: 'sealed', rehearsal: { limitSeconds: 60 } }, findings);
+    assert.is(got, expected);
+    assert.is(exitCode({ verdict: got, checks: [...findings] } as Report), code);
+  });
+}
+verdict(
+  'a rehearsal: the guest enforces, never the host; host-enforced warns and names no failure',
+  async () => {
+    const report = await reportOf(rehearsalGuest());
+    const { mode, verdict: word, enforcement, rehearsal, reason } = report;
+    assert.equal([mode, word, enforcement], ['sealed', 'rehearsal', 'guest']);
+    assert.match(reason, /^rehearsal/);
+    assert.is(rehearsal?.limitSeconds, 1800);
+    assert.is(report.checks.find(({ id }) => id === 'host-enforced')?.status, 'warn');
+    assert.is(exitCode(report), 4);
+  },
+);
+verdict('boot.env cannot turn a guest that its host sealed into a rehearsal', async () => {
+  const guest = goodGuest();
+  guest.files['run/immutafs/boot.env'] = bootEnv({ REHEARSAL: '1800' });
+  const report = await reportOf(guest);
+  assert.equal([report.verdict, report.rehearsal], ['sealed', null]);
+});
+verdict('a writable disk without a rehearsal is not excused', async () => {
+  const guest = rehearsalGuest();
+  guest.files['run/immutafs/boot.env'] = bootEnv({ DISKS: 'vda:0:none' });
+  const report = await reportOf(guest);
+  assert.equal([report.verdict, report.rehearsal, exitCode(report)], ['failed', null, 1]);
+});
 verdict('the verdict of a view that is not the guest is unknown, whatever else fails', () => {
   const elsewhere = finding('error', 'required', 'kernel-view');
-  assert.is(decideVerdict('sealed', [elsewhere, finding('fail')]), 'unknown');
-  assert.is(decideVerdict('maintenance', [finding('fail'), elsewhere]), 'unknown');
-  assert.is(decideVerdict('sealed', [finding('skip', 'required', 'kernel-view'), finding('fail')]), 'failed');
+  assert.is(decideVerdict({ mode: 'sealed' }, [elsewhere, finding('fail')]), 'unknown');
+  assert.is(decideVerdict({ mode: 'maintenance' }, [finding('fail'), elsewhere]), 'unknown');
+  assert.is(
+    decideVerdict({ mode: 'sealed' }, [finding('skip', 'required', 'kernel-view'), finding('fail')]),
+    'failed',
+  );
 });
 
 verdict('disks that cannot be examined do not turn a sealed guest into maintenance', async () => {
@@ -94,6 +140,7 @@ damaged.answers.tryWrite = 'EIO';
 for (const [title, guest] of Object.entries({
   sealed: goodGuest(),
   maintenance: maintenanceGuest(),
+  rehearsal: rehearsalGuest(),
   'without the hook': withoutHook,
   'with errors': damaged,
   'with impostors': el7Guest('clone-second'),
@@ -158,6 +205,7 @@ schema('a report holds the observed values', async () => {
         inodes: 204800,
         inodesUsed: 1000,
         largest: [],
+        forecast: null,
       },
       checks: [],
       disks: [],

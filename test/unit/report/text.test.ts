@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
 import { formatText } from '../../../agent/report/text.ts';
-import { edit, tryWrite } from '../../harness/changes.ts';
+import { edit, file, tryWrite } from '../../harness/changes.ts';
 import {
   type Guest,
   bootEnv,
@@ -26,7 +26,6 @@ for (const [file, view] of Object.entries({ 'failed.txt': terminal, 'failed-all.
     assert.is(formatText(sample, view), fs.readFileSync(expected, 'utf8'));
   });
 }
-golden.run();
 
 function reportOf(...changes: ((guest: Guest) => void)[]): Promise<Report> {
   const guest = goodGuest();
@@ -47,6 +46,35 @@ lines('a healthy sealed guest fits a terminal of 24 lines and 80 columns', async
       shown.some((line) => line.includes(id)),
       id,
     );
+});
+
+lines('the paths of OVERLAY that are writable have one line; without any, there is none', () => {
+  const none = { options: [], reason: '', lower: null, upper: null };
+  const overlays = ['/opt', '/root'].map((target) => ({ ...none, target, state: 'overlay' as const }));
+  const refused = { ...none, target: '/usr', state: 'refused' as const };
+  assert.match(
+    formatText({ ...sample, overlays: [...overlays, refused] }, plain),
+    /also +overlays in RAM: \/opt \/root\n/,
+  );
+  assert.not.match(formatText({ ...sample, overlays: [refused] }, plain), 'overlays in RAM');
+});
+
+lines('with the settings of an ordinary kernel, it still fits', async () => {
+  const report = await reportOf(
+    file('proc/sys/vm/memfd_noexec', '0'),
+    file('proc/sys/user/max_user_namespaces', '1000'),
+    file('proc/sys/kernel/yama/ptrace_scope', '0'),
+    file('proc/sys/kernel/kexec_load_disabled', '0'),
+    file('sys/module/module/parameters/sig_enforce', 'N'),
+  );
+  assert.equal(
+    report.checks
+      .filter(({ status }) => !['pass', 'skip'].includes(status))
+      .map(({ id, status }) => [id, status]),
+    [['exec-bypass', 'warn']],
+  );
+  const shown = formatText(report, terminal).split('\n').slice(0, -1);
+  assert.ok(shown.length < 24, shown.join('\n'));
 });
 
 lines('every check that is neither pass nor skip, with observation and remedy', async () => {
@@ -182,7 +210,6 @@ for (const [title, report, expected] of [
     assert.ok(shown.includes(`  logs    ${expected}`), shown.join('\n'));
   });
 }
-lines.run();
 
 const states = suite('text: each verdict names what to do');
 const off = goodGuest();
@@ -239,7 +266,6 @@ states('a failed verdict never claims to be enforced without naming the failure'
     assert.match(formatText({ ...sample, enforcement }, plain), /^ {2}FAILED: host-enforced; /m);
   }
 });
-states.run();
 
 const text = suite('text');
 text('errors and warnings of the boot are shown', () => {
@@ -301,4 +327,9 @@ for (const [title, change] of Object.entries<(hostile: string) => Partial<Report
     }
   });
 }
+
+// uvu starts as soon as the event loop is idle, so no suite may be registered after an `await`.
+golden.run();
+lines.run();
+states.run();
 text.run();

@@ -53,6 +53,19 @@ child('returns stdout, and whether the exit code was 0', async () => {
   assert.equal(await runChild('/bin/echo', ['a  b'], 5000), { stdout: 'a  b\n', ended: 'good' });
   assert.equal(await runChild('/bin/false', [], 5000), { stdout: '', ended: 'bad' });
 });
+child('keeps at most 16 MiB, but passes any amount on to a receiver', async () => {
+  const args = ['-c', 'head -c 20000000 /dev/zero; echo end'];
+  assert.is((await runChild('/bin/sh', args, 20_000)).ended, 'full');
+  let [bytes, last] = [0, ''];
+  const ended = await runChild('/bin/sh', args, 20_000, (text) => {
+    bytes += text.length;
+    last = text.slice(-4);
+  });
+  assert.equal(
+    { ended, bytes, last },
+    { ended: { stdout: '', ended: 'good' }, bytes: 20_000_004, last: 'end\n' },
+  );
+});
 child('abandons a program at the deadline, and returns its output so far', async () => {
   const began = performance.now();
   const ended = await runChild('/bin/sh', ['-c', 'echo early; exec sleep 60'], 300);

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { HostError } from '../../../agent/lib/errors.ts';
@@ -18,6 +19,12 @@ files('accepts procfs and sysfs', () => {
   ]) {
     verifyKernelFile(file);
   }
+});
+files('accepts cgroups, where systemd mounts them', () => {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+  const folders = mounts.flatMap((line) => /^\S+ (\/sys\/fs\/cgroup\S*) cgroup2? /.exec(line)?.[1] ?? []);
+  assert.ok(folders.length > 0);
+  for (const folder of folders) verifyKernelFile(`${folder}/cgroup.procs`);
 });
 files('does not check paths outside /proc and /sys', () => {
   verifyKernelFile('/none');

@@ -120,6 +120,24 @@ export function anonymousTls(port: number): Promise<tls.Server> {
   return new Promise((resolve) => server.listen(port, '127.0.0.1', () => resolve(server)));
 }
 
+/** Starts a TLS server with the given limits, which discards what it receives. `closeFakes` closes it. */
+export async function limitedTls(port: number, folder: string, limits: tls.TlsOptions): Promise<tls.Server> {
+  const sockets = new Set<net.Socket>();
+  const server = tls.createServer({ ...keyOf(folder), ...limits }, (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => undefined).resume();
+  });
+  server.on('tlsClientError', () => undefined);
+  opened.add({
+    close: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  });
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  return server;
+}
+
 /** Starts a proxy that forwards connections to a server, but only from clients with a certificate signed by the CA. */
 export async function tlsGate(port: number, server: number, folder: string): Promise<tls.Server> {
   const gate = tls.createServer({ ...keyOf(folder), requestCert: true }, (socket) => {

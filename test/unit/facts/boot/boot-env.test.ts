@@ -20,6 +20,7 @@ parsing('the record of the initramfs', () => {
     errors: [],
     warnings: [],
     layers: [],
+    overlays: [],
     impostors: [],
   });
 });
@@ -43,6 +44,25 @@ parsing('late boot appends: the last line of a key counts, lists grow, equal err
   assert.equal(errors, ['/var/log: no']);
   assert.equal(warnings, ['one', 'two=2']);
 });
+
+parsing('OVERLAY: the last record of each path, in the order of the first records', () => {
+  const late =
+    'OVERLAY=/opt deferred\nOVERLAY=/usr refused no, not /usr\nOVERLAY=/opt begun\nOVERLAY=/opt overlay\n';
+  assert.equal(parseBootEnv(bootEnv() + late).overlays, [
+    { target: '/opt', state: 'overlay', reason: '' },
+    { target: '/usr', state: 'refused', reason: 'no, not /usr' },
+  ]);
+});
+
+for (const [value, message] of [
+  ['/opt', 'does not have the form PATH STATE REASON'],
+  ['opt overlay', 'does not have the form PATH STATE REASON'],
+  ['/opt mounted', 'OVERLAY=mounted is not one of overlay, deferred'],
+] as const) {
+  parsing(`OVERLAY=${value} is malformed`, () =>
+    assert.throws(() => parseBootEnv(`${bootEnv()}OVERLAY=${value}\n`), new RegExp(message)),
+  );
+}
 
 parsing('an empty value, and one with an equals sign', () => {
   const { disks, reason } = parseBootEnv(bootEnv({ DISKS: '', REASON: 'MODE=sealed' }));

@@ -27,4 +27,11 @@ layers('/var first, then the targets of late boot; the last line of a target tak
     below('/var/lib/my data', 'var+lib+my data'),
   ]);
 });
+layers('"+" in a name is encoded, because "+" replaces "/"', () => {
+  const names = layersOf(parseBootEnv(`${bootEnv()}LAYER=/var/a+b overlay\nLAYER=/var/a/b overlay\n`));
+  assert.equal(
+    names.slice(1).map(({ upper }) => upper),
+    ['/run/var/below/var+a%2bb/upper', '/run/var/below/var+a+b/upper'],
+  );
+});
 layers.run();

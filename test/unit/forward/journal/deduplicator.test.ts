@@ -27,6 +27,24 @@ for (const [what, entries, dropped] of [
   });
 }
 
+/** Returns consecutive entries as one item. */
+function run(from: number, to: number, source?: string): LogEntry {
+  const all = Array.from({ length: to - from + 1 }, (_, n) => entry(from + n, source));
+  const text = all.map(({ cursor }) => `__CURSOR=${cursor}\nA=b\n\n`).join('');
+  const [first, last] = [all[0]?.cursor ?? '', all.at(-1)?.cursor ?? ''];
+  return { ...entry(to, source), cursor: last, text, run: { first, count: all.length } };
+}
+
+deduplicator('drops only the copies of a run in another source', () => {
+  const it = new Deduplicator(entry(5).cursor);
+  const own = [run(6, 8)];
+  assert.is(it.withoutRepeated(own), own, 'a run of the same source remains a run');
+  assert.equal(
+    it.withoutRepeated([run(7, 10, 'c')]).map(({ cursor }) => cursor),
+    [entry(9, 'c').cursor, entry(10, 'c').cursor],
+  );
+});
+
 deduplicator('keeps everything if there is no entry before', () => {
   const entries = [entry(1), entry(2)];
   assert.equal(new Deduplicator('').withoutRepeated(entries), entries);

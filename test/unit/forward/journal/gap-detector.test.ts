@@ -28,6 +28,14 @@ gaps('counts each gap once', () => {
   );
 });
 
+gaps('a run is followed by the number after its last entry', () => {
+  const it = new GapDetector(cursor(1));
+  assert.is(it.missingBefore(cursor(2), 10), 0);
+  assert.is(it.missingBefore(cursor(12)), 0);
+  assert.is(it.missingBefore(cursor(15), 3), 2);
+  assert.is(it.missingBefore(cursor(19)), 1);
+});
+
 gaps("counts suppressed messages only in journald's own report", () => {
   const text = (transport: string) =>
     `__CURSOR=c\n_TRANSPORT=${transport}\nMESSAGE=Suppressed 7 messages from a.service\n\n`;

@@ -6,7 +6,7 @@ import { Quarantine } from '../../../../agent/forward/pipeline/quarantine.ts';
 import { Session } from '../../../../agent/forward/pipeline/session.ts';
 import type { FileReaderEvents, LogEntry, Reader, ReaderEvents } from '../../../../agent/forward/reader.ts';
 import { zeroCounters } from '../../../../agent/forward/status/counters.ts';
-import type { Transport } from '../../../../agent/forward/transport/transport.ts';
+import type { Transport, TransportEvents } from '../../../../agent/forward/transport/transport.ts';
 
 const session = suite('session');
 
@@ -30,14 +30,16 @@ class FakeReader implements Reader {
 
 /** Encodes an entry and a chunk as their text, and a notice in angle brackets. */
 const encoder: Encoder = {
-  encode: ({ text, cursor }, out) => void out.push({ text, cursor }),
+  encode: ({ text, cursor, run }, out) => void out.push({ text, cursor, count: run?.count }),
   encodeLines: ({ id, offset, text }, out) =>
     void out.push({ text, cursor: `${id}:${offset + text.length}` }),
   encodeNotice: (text, out) => void out.push({ text: `<${text}>`, cursor: '' }),
 };
 
 /** Starts a session whose server accepts everything. */
-function begin() {
+function begin(quarantine = new Quarantine()) {
+  const counters = zeroCounters();
+  let acknowledge: TransportEvents['acknowledged'] = () => undefined;
   const sent: OutgoingMessage[] = [];
   const [journal, files] = [new FakeReader(), new FakeReader()];
   let take: ReaderEvents['entries'] = () => undefined;
@@ -45,12 +47,14 @@ function begin() {
   const transport: Transport = {
     capacity: () => 1000,
     send: (messages) => void sent.push(...messages),
-    listen: () => undefined,
+    listen: ({ acknowledged }) => {
+      acknowledge = acknowledged;
+    },
     close: () => Promise.resolve(),
     destroy: () => undefined,
   };
   const it = new Session({
-    ...{ transport, encoder, counters: zeroCounters(), quarantine: new Quarantine() },
+    ...{ transport, encoder, counters, quarantine },
     ...{ window: 1000, step: 1, sparse: false, queueBytes: 1000 },
     checkpoint: new Checkpoint('', { acknowledge: () => undefined, records: () => [] }, () => undefined),
     createReader: (_, { entries }) => {
@@ -73,6 +77,8 @@ function begin() {
   };
   return {
     it,
+    counters,
+    acknowledge: (count: number) => acknowledge(count),
     take: (...items: LogEntry[]) => take(items),
     line,
     files,
@@ -112,6 +118,57 @@ session('a notice is not sent within an entry', () => {
   take(item('piece', 'a2'));
   take(item('entry', 'a3'), item('piece', 'b1'));
   assert.equal(texts(), ['a1', 'a2', 'a3', '<lost>', 'b1']);
+});
+
+/** Returns a run, whose entries have the given sequence numbers. */
+function runOf(from: number, to: number, field = 'A=b'): LogEntry {
+  const cursor = (n: number) => `s=${'a'.repeat(32)};i=${n.toString(16)};b=${'b'.repeat(32)};m=1;t=1;x=${n}`;
+  const text = Array.from({ length: to - from + 1 }, (_, n) => `__CURSOR=${cursor(from + n)}\n${field}\n\n`);
+  return {
+    ...{ ...item('entry', text.join('')), cursor: cursor(to) },
+    run: { first: cursor(from), count: to - from + 1 },
+  };
+}
+
+session('a run is sent as it is, and a gap before it is reported', () => {
+  const { take, texts } = begin();
+  const [first, second, third] = [runOf(1, 5), runOf(6, 9), runOf(12, 13)];
+  take(first, second);
+  take(third);
+  assert.equal(texts(), [
+    ...[first.text, second.text],
+    ...['<2 journal entries were deleted before they could be forwarded>', third.text],
+  ]);
+});
+
+session('every report of suppressed messages in a run is counted', () => {
+  const { take, acknowledge, counters } = begin();
+  take(
+    runOf(
+      ...([1, 3] as const),
+      'MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e\n_TRANSPORT=driver\nMESSAGE=Suppressed 7 messages from a',
+    ),
+  );
+  acknowledge(3);
+  assert.is(counters.suppressed, 21);
+  assert.is(counters.acknowledged, 3);
+});
+
+session('after a refusal, the entries of a run are sent one by one, and the refused one is skipped', () => {
+  const quarantine = new Quarantine();
+  const { take, texts, acknowledge, counters } = begin(quarantine);
+  const run = runOf(1, 4);
+  quarantine.refused(Array<string>(4).fill(run.cursor));
+  quarantine.add(runOf(2, 2).cursor);
+  take(run);
+  for (let n = 0; n < 4; n += 1) acknowledge(1);
+  const [one, , three, four] = [1, 2, 3, 4].map((n) => runOf(n, n).text);
+  assert.equal(texts(), [
+    one,
+    `<The server refused the journal entry ${runOf(2, 2).cursor}; it was skipped>`,
+    ...[three, four],
+  ]);
+  assert.is(counters.refused, 1);
 });
 
 session.run();

@@ -54,4 +54,18 @@ unacknowledged('sparse: a batch completes its entries only when all of it is ack
   assert.is(sentMessages.length, 0);
 });
 
+unacknowledged('a run counts as its entries, is acknowledged as a whole, and is no single suspect', () => {
+  const sentMessages = new Unacknowledged(false);
+  sentMessages.add([{ text: 'x', cursor: 's=b', count: 3 }, ...send(['', 's=c', '1:10'])]);
+  sentMessages.add(send(['s=d', '']));
+  assert.is(sentMessages.length, 8);
+  assert.is(sentMessages.entries, 6);
+  assert.equal(sentMessages.cursors(0).slice(0, 6), Array<string>(6).fill('s=c'));
+  assert.equal(sentMessages.cursors(6), ['s=d', '']);
+  assert.equal(sentMessages.acknowledge(5), { entries: 0, cursors: [] });
+  assert.equal(sentMessages.acknowledge(1), { entries: 5, cursors: ['s=c', '1:10'] });
+  assert.equal(sentMessages.acknowledge(2), { entries: 1, cursors: ['s=d'] });
+  assert.is(sentMessages.length, 0);
+});
+
 unacknowledged.run();

@@ -159,6 +159,8 @@ function plannersOf(...actions: Action[]): Planners {
     etc: done,
     var: done,
     audit: done,
+    writes: done,
+    exec: done,
     initramfs: done,
     boot: done,
   };

@@ -45,6 +45,7 @@ plan('--json', () =>
           actions: [{ do: 'link', file: '/etc/mtab', to: '../proc/self/mounts' }],
         },
       ],
+      rehearsal: null,
     });
   }),
 );

@@ -1,4 +1,7 @@
-import { table } from '../../../harness/step-table.ts';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { planned } from '../../../harness/planned.ts';
+import { guestWith, table } from '../../../harness/step-table.ts';
 
 const big = { 'var/log/messages': 'x'.repeat(1024 * 1024), 'etc/immutafs/immutafs.conf': 'VAR_SIZE=1m\n' };
 const cleaning = [
@@ -48,3 +51,65 @@ table('var', 'var', [
     [],
   ],
 ]);
+
+const overlay = (text: string) => ({ 'etc/immutafs/immutafs.conf': `OVERLAY=${text}\n`, 'opt/agent/x': '' });
+table('var: OVERLAY', 'var', [
+  [
+    'directories of the system disk',
+    overlay('/opt /opt/agent'),
+    'done',
+    /Also writable in RAM in a sealed boot: \/opt \/opt\/agent\./,
+    [],
+  ],
+  ['a refused path', overlay('/opt /usr'), 'by hand', /OVERLAY: \/usr is refused: it holds the programs/, []],
+  ['/', overlay('/'), 'by hand', /OVERLAY: \/ is refused: the whole system/, []],
+  [
+    'a path that does not exist',
+    overlay('/srv/x'),
+    'by hand',
+    /OVERLAY: \/srv\/x does not exist: create it/,
+    [],
+  ],
+  ['a file', overlay('/opt/agent/x'), 'by hand', /\/opt\/agent\/x is not a directory/, []],
+  [
+    'a link',
+    { ...overlay('/srv'), srv: { linkTo: 'opt' } },
+    'by hand',
+    /OVERLAY: \/srv is a symbolic link: name the directory that it points to/,
+    [],
+  ],
+  [
+    'a link above it',
+    { ...overlay('/srv/agent'), srv: { linkTo: 'opt' } },
+    'by hand',
+    /\/srv\/agent leads through \/srv, which is a symbolic link/,
+    [],
+  ],
+  [
+    'a file open for writing counts',
+    {
+      ...overlay('/opt'),
+      'proc/812/fd/7': { linkTo: '/opt/agent/x' },
+      'proc/812/fdinfo/7': 'flags:\t0100001\n',
+    },
+    'done',
+    /\/opt\/agent\/x 0 B by rsyslogd/,
+    [],
+  ],
+]);
+
+const sizes = suite('var: OVERLAY on other disks');
+for (const [device, needed] of [
+  ['252:16 / /opt rw - xfs /dev/vdb rw', false],
+  ['0:50 / /opt rw - tmpfs tmpfs rw', false],
+  ['252:1 / /opt rw - xfs /dev/vda1 rw', true],
+] as const) {
+  sizes(`${device}: an overlay is ${needed ? '' : 'not '}needed`, async () => {
+    const guest = guestWith(overlay('/opt'));
+    guest.mounts['opt'] = device;
+    const { state, why } = await planned(guest, 'var');
+    assert.is(state, 'done');
+    assert.is(why.join(' ').includes('OVERLAY: /opt needs no overlay: /opt'), !needed, why.join(' '));
+  });
+}
+sizes.run();

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { diffLines } from '../../../../agent/prepare/engine/diff.ts';
+import { diffLines } from '../../../agent/lib/diff.ts';
 
 const diff = suite('diff');
 for (const [before, after, expected] of [

@@ -1,0 +1,77 @@
+import { execa } from 'execa';
+import { inRoot } from '../../packaging/build/paths.ts';
+import { buildPrograms } from './programs.ts';
+import type { Result } from './run.ts';
+
+const [many, few] = [200_000, 20_000];
+
+/** Compares `immutafs-agent changes`, as shipped, with programs that read both trees, and measures it with many changes. */
+export async function changes(): Promise<Result> {
+  const { agent } = await buildPrograms();
+  const { found, naiveFound, ...seconds } = await measure<Compared>('compare', agent);
+  if (found !== naiveFound)
+    throw new Error(`changes found ${found} changes, reading both trees ${naiveFound}`);
+  const all = await measure<Streamed>('stream', agent, String(many));
+  const some = await measure<Streamed>('stream', agent, String(few));
+  return {
+    about: `1,000 changed files over 100,000, and ${many} added files; the layers in tmpfs; processor time, except of the first output`,
+    control: 'diff -rq, hashing both trees, or few',
+    figures: [
+      {
+        name: '1,000 of 100,000: against diff -rq',
+        unit: 's',
+        value: seconds.changes,
+        control: seconds.diff,
+        aim: { of: 'ratio', atMost: 0.1 },
+      },
+      // What the start of the program takes bounds the ratio above.
+      { name: 'no change: against diff -rq', unit: 's', value: seconds.start, control: seconds.diff },
+      {
+        name: '1,000 of 100,000: against hashing both trees',
+        unit: 's',
+        value: seconds.changes,
+        control: seconds.naive,
+        aim: { of: 'ratio', atMost: 0.1 },
+      },
+      {
+        name: `${many} added: first output of --json`,
+        unit: 's',
+        value: all.json.first,
+        control: some.json.first,
+        aim: { of: 'value', atMost: 1 },
+      },
+      { name: `${many} added: --json`, unit: 's', value: all.json.processor, control: some.json.processor },
+      {
+        name: `${many} added: default view`,
+        unit: 's',
+        value: all.text.processor,
+        control: some.text.processor,
+      },
+      ...(['json', 'text'] as const).map((view) => ({
+        name: `${many} added: peak RSS, ${view}`,
+        unit: 'MiB' as const,
+        value: all[view].kibibytes / 1024,
+        control: some[view].kibibytes / 1024,
+        aim: { of: 'ratio' as const, atMost: 1.25 },
+      })),
+    ],
+  };
+}
+
+interface Compared {
+  found: number;
+  naiveFound: number;
+  /** Without any change, which is the time to start the program. */
+  start: number;
+  changes: number;
+  diff: number;
+  naive: number;
+}
+
+type Streamed = Record<'json' | 'text', { first: number; processor: number; kibibytes: number }>;
+
+async function measure<T>(...args: string[]): Promise<T> {
+  const script = inRoot('test/bench/changed-files.py');
+  const { stdout } = await execa('sh', [inRoot('packaging/build/run-dist.sh'), 'python3', script, ...args]);
+  return JSON.parse(stdout) as T;
+}

@@ -1,0 +1,213 @@
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { inRoot } from '../../../packaging/build/paths.ts';
+import { signFile, signingKey, signPackage, writePublicKey } from '../../../packaging/release/key.ts';
+import { release } from '../../../packaging/release/release.ts';
+import { publicKeyName, writeRepository } from '../../../packaging/release/repository.ts';
+import { buildPackage, unpackSource } from '../../../packaging/release/source.ts';
+import { run, type Outcome } from '../support.ts';
+import { DnfRoot } from './dnf-root.ts';
+import { Keyring } from './signing.ts';
+import { SourceRepository } from './source-repository.ts';
+
+/** Releases two versions for real, and installs them with dnf as an administrator does. */
+const { version } = JSON.parse(readFileSync(inRoot('package.json'), 'utf8')) as { version: string };
+const earlier = '0.0.1';
+const modules = realpathSync(inRoot('node_modules'));
+const folder = mkdtempSync(path.join(tmpdir(), 'released-'));
+const out = path.join(folder, 'out');
+const packageFile = path.join(out, `x86_64/immutafs-agent-${version}-1.x86_64.rpm`);
+const keyring = new Keyring('release@example.org');
+const stranger = new Keyring('stranger@example.org');
+const source = new SourceRepository(path.join(folder, 'repository'));
+
+const publish = () =>
+  release({
+    ...{ repository: source.folder, out, url: `file://${out}`, modules },
+    key: signingKey(keyring.env),
+  });
+
+test.before(() => {
+  source.commitVersion(earlier);
+  publish();
+  source.commitVersion(version);
+  publish();
+});
+test.after(() => {
+  for (const each of [keyring, stranger]) each.remove();
+  rmSync(folder, { recursive: true });
+});
+
+test('publishes the package, its source, SBOM and notes, the repository, the key and the checksums', () => {
+  const name = `immutafs-agent-${version}`;
+  for (const file of [
+    ...['RPM-GPG-KEY-immutafs', 'SHA256SUMS', 'SHA256SUMS.asc', 'immutafs-agent.repo'],
+    ...[`${name}.cdx.json`, `${name}.md`, `${name}.tar.gz`, `immutafs-agent-${earlier}.tar.gz`],
+    ...['x86_64/repodata/repomd.xml', 'x86_64/repodata/repomd.xml.asc'],
+    `x86_64/immutafs-agent-${earlier}-1.x86_64.rpm`,
+  ])
+    assert.ok(existsSync(path.join(out, file)), file);
+  assert.is(run('sh', ['-c', 'cd "$1" && sha256sum --check --strict --quiet SHA256SUMS', 'sh', out]).code, 0);
+  const sums = readFileSync(path.join(out, 'SHA256SUMS'), 'utf8');
+  assert.match(sums, `  x86_64/${path.basename(packageFile)}\n`);
+  const installed = '/usr/share/immutafs-agent/sbom.cdx.json';
+  const [, digest] =
+    new RegExp(`^(\\S+) ${installed}$`, 'm').exec(
+      run('rpm', ['-qp', '--qf', '[%{FILEDIGESTS} %{FILENAMES}\n]', packageFile]).stdout,
+    ) ?? [];
+  assert.match(sums, `${digest}  ${name}.cdx.json\n`);
+});
+
+test('refuses a version that is already published, and a source that is not committed', () => {
+  assert.throws(publish, /version .* is already published .*: raise the version in package\.json/);
+  const before = readFileSync(path.join(out, 'SHA256SUMS.asc'));
+  const added = path.join(source.folder, 'agent/added.ts');
+  writeFileSync(added, '');
+  const elsewhere = {
+    repository: source.folder,
+    out: path.join(folder, 'elsewhere'),
+    url: 'file:///x',
+    modules,
+  };
+  const publishElsewhere = () => release({ ...elsewhere, key: signingKey(keyring.env) });
+  assert.throws(publishElsewhere, /changes that are not committed; .*\n\?\? agent\/added\.ts/);
+  rmSync(added);
+  assert.equal(readFileSync(path.join(out, 'SHA256SUMS.asc')), before);
+  assert.equal(readdirSync(folder).sort(), ['out', 'repository']);
+});
+
+test('a build in another folder, later, with another umask, locale and time zone gives the same package', () => {
+  const archive = path.join(out, `immutafs-agent-${version}.tar.gz`);
+  const umask = process.umask(0o077);
+  try {
+    const unpacked = unpackSource(archive, path.join(folder, 'another/folder'), { modules });
+    const env = { LC_ALL: 'tr_TR.UTF-8', LANG: 'tr_TR.UTF-8', TZ: 'Asia/Tokyo', HOME: folder, USER: 'other' };
+    const rebuilt = buildPackage(unpacked, env);
+    assert.is(contentDigests(rebuilt), contentDigests(packageFile));
+    assert.is.not(
+      contentDigests(path.join(out, `x86_64/immutafs-agent-${earlier}-1.x86_64.rpm`)),
+      contentDigests(rebuilt),
+    );
+  } finally {
+    process.umask(umask);
+    rmSync(path.join(folder, 'another'), { recursive: true, force: true });
+  }
+});
+
+test('dnf installs, upgrades, downgrades, reinstalls and erases with every signature check', () => {
+  inRootWith(path.join(out, 'immutafs-agent.repo'), (guest) => {
+    assertSucceeds(guest.dnf('install', `immutafs-agent-${earlier}`));
+    assert.is(guest.version(), earlier);
+    assertSucceeds(guest.dnf('upgrade', 'immutafs-agent'));
+    assert.is(guest.version(), version);
+    assert.equal(guest.root.rpm(['--verify', 'immutafs-agent']).stdout, '');
+    assertSucceeds(guest.dnf('downgrade', 'immutafs-agent'));
+    assert.is(guest.version(), earlier);
+    assertSucceeds(guest.dnf('upgrade', 'immutafs-agent'));
+    assertSucceeds(guest.dnf('reinstall', 'immutafs-agent'));
+    assert.is(guest.version(), version);
+    assertSucceeds(guest.dnf('remove', 'immutafs-agent'));
+    assert.is(guest.version(), '');
+    for (const left of ['usr/bin/immutafs-agent', 'usr/lib64/immutafs-agent', 'usr/share/immutafs-agent'])
+      assert.not.ok(guest.root.has(left), left);
+  });
+});
+
+test('dnf refuses a package file without a signature or with the signature of another key', () => {
+  inRootWith(path.join(out, 'immutafs-agent.repo'), (guest) => {
+    assertSucceeds(guest.dnf('install', `immutafs-agent-${earlier}`));
+    const file = path.join(folder, path.basename(packageFile));
+    copyFileSync(packageFile, file);
+    run('rpmsign', ['--delsign', file]);
+    assertFails(guest.dnf('install', file), /not signed|is not signed/i);
+    signPackage(signingKey(stranger.env), file);
+    assertFails(guest.dnf('install', file), /key|signature/i);
+    assert.is(guest.version(), earlier);
+    copyFileSync(packageFile, file);
+    assertSucceeds(guest.dnf('install', file));
+    assert.is(guest.version(), version);
+  });
+});
+
+test('dnf refuses a repository whose packages or metadata were replaced', () => {
+  const copy = path.join(folder, 'mirror');
+  cpSync(out, copy, { recursive: true });
+  const configuration = path.join(copy, 'immutafs-agent.repo');
+  const original = readFileSync(configuration, 'utf8').replaceAll(
+    `file://${out}/x86_64`,
+    `file://${copy}/x86_64`,
+  );
+  writeFileSync(configuration, original);
+  const replaced = path.join(copy, 'x86_64', path.basename(packageFile));
+  signPackage(signingKey(stranger.env), replaced);
+
+  inRootWith(configuration, (guest) => {
+    // The signed metadata has another checksum.
+    assertFails(guest.dnf('install', 'immutafs-agent'), /checksum|size/i);
+    assert.is(guest.version(), '');
+  });
+  run('createrepo_c', ['--quiet', path.join(copy, 'x86_64')]);
+  signFile(signingKey(stranger.env), path.join(copy, 'x86_64/repodata/repomd.xml'));
+  inRootWith(configuration, (guest) => {
+    assertFails(guest.dnf('install', 'immutafs-agent'), /signature|GPG/i);
+    assert.is(guest.version(), '');
+  });
+  writeFileSync(configuration, original.replace('repo_gpgcheck=1', 'repo_gpgcheck=0'));
+  inRootWith(configuration, (guest) => {
+    assertFails(guest.dnf('install', 'immutafs-agent'), /key|signature|GPG/i);
+    assert.is(guest.version(), '');
+  });
+});
+
+test('dnf refuses a repository in which everything, also the key, is that of another one', () => {
+  const copy = path.join(folder, 'forged');
+  const key = signingKey(stranger.env);
+  cpSync(path.join(out, 'x86_64'), path.join(copy, 'x86_64'), { recursive: true });
+  for (const file of readdirSync(path.join(copy, 'x86_64')).filter((name) => name.endsWith('.rpm')))
+    signPackage(key, path.join(copy, 'x86_64', file));
+  writePublicKey(key, path.join(copy, publicKeyName));
+  writeRepository(copy, { url: `file://${copy}`, seconds: '1700000000', key });
+  inRootWith(path.join(copy, 'immutafs-agent.repo'), (guest) => {
+    assertFails(guest.dnf('install', 'immutafs-agent'), /signature|GPG/i);
+    assert.is(guest.version(), '');
+  });
+});
+
+/** Returns the digests of the header and of the payload, which together are the package without its signature. */
+function contentDigests(file: string): string {
+  return run('rpm', ['-qp', '--qf', '%{SHA256HEADER} %{PAYLOADDIGEST}', file]).stdout;
+}
+
+function inRootWith(configuration: string, use: (guest: DnfRoot) => void): void {
+  const guest = new DnfRoot();
+  try {
+    guest.addRepository(configuration, path.join(out, publicKeyName));
+    use(guest);
+  } finally {
+    guest.remove();
+  }
+}
+
+function assertSucceeds({ code, stdout, stderr }: Outcome): void {
+  assert.is(code, 0, `${stdout}${stderr}`.slice(-2000));
+}
+
+function assertFails({ code, stdout, stderr }: Outcome, reason: RegExp): void {
+  assert.is(code, 1, stdout.slice(-2000));
+  assert.match(`${stdout}${stderr}`, reason);
+}
+
+test.run();

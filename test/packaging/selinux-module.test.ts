@@ -1,0 +1,212 @@
+import { readFileSync } from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { inRoot } from '../../packaging/build/paths.ts';
+import { buildRpm } from '../../packaging/rpm.ts';
+import { ScratchRoot } from './scratch-root.ts';
+import { run, type Outcome } from './support.ts';
+
+const scriptlets = suite<{ root: ScratchRoot }>('scriptlets: the SELinux module');
+const cil = '/usr/share/immutafs-agent/immutafs.cil';
+let rpm = '';
+
+scriptlets.before(async () => {
+  rpm = await buildRpm();
+});
+
+scriptlets.before.each((context) => {
+  context.root = new ScratchRoot();
+  for (const program of ['semodule', 'restorecon', 'load_policy']) context.root.stub(program);
+});
+
+scriptlets.after.each(({ root }) => {
+  root.remove('');
+});
+
+/** Makes a policy with its module store, which RHEL 7 keeps below /etc/selinux. */
+function addPolicy(root: ScratchRoot, type = 'targeted', store = `var/lib/selinux/${type}`): void {
+  root.makeFolder('etc/selinux');
+  root.write('etc/selinux/config', `# SELINUXTYPE= can be one of\nSELINUX=enforcing\nSELINUXTYPE=${type}\n`);
+  root.makeFolder(`${store}/active/modules`);
+}
+
+const selinuxCalls = (root: ScratchRoot): string[] =>
+  root
+    .calls()
+    .map((line) => line.trimEnd())
+    .filter((line) => /^(semodule|restorecon|load_policy)\b/.test(line));
+const permissiveCil = '/usr/share/immutafs-agent/immutafs-permissive.cil';
+const upgraded = `semodule -n -s targeted -X 200 -i ${cil}`;
+const added = `${upgraded} -i ${permissiveCil}`;
+const labelledPaths = ['/usr/bin/immutafs-agent', '/usr/libexec/immutafs', '/etc/immutafs'];
+const labelled = labelledPaths.map((path) => `restorecon -R -F ${path}`);
+const removed = 'semodule -n -s targeted -X 200 -r immutafs';
+
+scriptlets('rpm installs, upgrades and erases: the module is added, replaced and removed', ({ root }) => {
+  addPolicy(root);
+  assertQuiet(root.rpm(['-i', '--nodeps', rpm]));
+  assert.equal(selinuxCalls(root), [added, ...labelled]);
+  root.makeFolder('var/lib/selinux/targeted/active/modules/200/immutafs');
+  assertQuiet(root.rpm(['-U', '--nodeps', '--force', rpm]));
+  assert.equal(
+    selinuxCalls(root),
+    [upgraded, ...labelled],
+    'an upgrade does not make the domains permissive again',
+  );
+  assertQuiet(root.rpm(['-e', 'immutafs-agent']));
+  assert.equal(selinuxCalls(root), [removed]);
+});
+
+scriptlets(
+  'the module store of RHEL 7: the domains are permissive, and both modules are removed',
+  ({ root }) => {
+    addPolicy(root, 'targeted', 'etc/selinux/targeted');
+    assertQuiet(post(root));
+    assert.equal(selinuxCalls(root), [added, ...labelled]);
+    root.makeFolder('etc/selinux/targeted/active/modules/200/immutafs-permissive');
+    assertQuiet(postun(root));
+    assert.equal(selinuxCalls(root), [removed.replace('-r', '-r immutafs-permissive -r')]);
+  },
+);
+
+scriptlets('the module store of Debian: the domains are in force', ({ root }) => {
+  addPolicy(root, 'default');
+  assertQuiet(post(root));
+  assert.equal(selinuxCalls(root), [upgraded.replace('targeted', 'default'), ...labelled]);
+  assertQuiet(postun(root));
+  assert.equal(selinuxCalls(root), [removed.replace('targeted', 'default')]);
+});
+
+scriptlets('SELinux is enabled: the policy is loaded, and the state in /run has its labels', ({ root }) => {
+  addPolicy(root);
+  for (const folder of ['run/systemd/system', 'run/immutafs/forward', 'sys/fs/selinux'])
+    root.makeFolder(folder);
+  root.write('sys/fs/selinux/enforce', '1');
+  const state = 'restorecon -R -F /run/immutafs/forward';
+  assertQuiet(post(root));
+  assert.equal(selinuxCalls(root), [added, 'load_policy', ...labelled, state]);
+  assertQuiet(postun(root));
+  assert.equal(selinuxCalls(root), [removed, 'load_policy', state]);
+});
+
+for (const [title, change] of [
+  ['no configuration of SELinux', (root) => root.remove('etc/selinux')],
+  ['a policy without a module store', (root) => root.remove('var/lib/selinux')],
+  ['no semodule', (root) => root.remove('bin/semodule')],
+  ['a running system without SELinux', (root) => root.makeFolder('run/systemd/system')],
+] satisfies [string, (root: ScratchRoot) => void][])
+  scriptlets(`${title}: the module is not installed, and there is no message`, ({ root }) => {
+    addPolicy(root);
+    change(root);
+    assertQuiet(post(root));
+    assertQuiet(postun(root));
+    assert.equal(selinuxCalls(root), []);
+  });
+
+scriptlets('semodule fails: the scriptlets succeed with one line, and nothing is relabelled', ({ root }) => {
+  addPolicy(root);
+  root.stub('semodule', 'printf "Failed to resolve typeattributeset\\nsemodule:  Failed!\\n" >&2; exit 1');
+  const reason = 'Failed to resolve typeattributeset semodule:  Failed!';
+  const failed = `immutafs-agent: the SELinux module is not installed, the services have no domain of their own: ${reason}\n`;
+  assert.equal(post(root), { code: 0, stdout: '', stderr: failed });
+  const kept = `immutafs-agent: the SELinux module immutafs is not removed: ${reason}\n`;
+  assert.equal(postun(root), { code: 0, stdout: '', stderr: kept });
+  assert.equal(selinuxCalls(root), [added, removed]);
+});
+
+scriptlets('load_policy fails: one line, and nothing is relabelled', ({ root }) => {
+  addPolicy(root);
+  root.makeFolder('sys/fs/selinux');
+  root.write('sys/fs/selinux/enforce', '1');
+  root.stub('load_policy', 'echo "no memory" >&2; exit 2');
+  const { code, stderr } = post(root);
+  assert.is(code, 0);
+  assert.match(stderr, /^immutafs-agent: the SELinux module is not installed, .*: no memory\n$/);
+  assert.equal(selinuxCalls(root), [added, 'load_policy']);
+});
+
+scriptlets('restorecon fails: a message, and the scriptlet succeeds', ({ root }) => {
+  addPolicy(root);
+  root.stub('restorecon', '[ "$3" != /etc/immutafs ] || { echo "read-only" >&2; exit 1; }');
+  const stderr = 'immutafs-agent: restorecon -R -F /etc/immutafs failed, ignoring: read-only\n';
+  assert.equal(post(root), { code: 0, stdout: '', stderr });
+});
+
+scriptlets('each program with a type of its own is in the package', () => {
+  const files = run('rpm', ['-qlp', rpm]).stdout.split('\n');
+  const text = readFileSync(inRoot('packaging/selinux/immutafs.cil'), 'utf8');
+  const labelledFiles = [...text.matchAll(/^\(filecon "(\/[^"(]+)" file /gm)].map(([, path = '']) => path);
+  assert.ok(labelledFiles.length > 5);
+  for (const path of labelledFiles) assert.ok(files.includes(path), path);
+  assert.ok(files.includes(cil));
+});
+
+scriptlets('outside optional blocks, the module uses only names of every supported policy', () => {
+  const text = readFileSync(inRoot('packaging/selinux/immutafs.cil'), 'utf8').replace(/;.*$/gm, '');
+  const required = statements(text).filter((statement) => !statement.startsWith('(optional'));
+  assert.ok(required.length > 50 && required.length < statements(text).length);
+  for (const name of ['process2', 'map', 'watch', 'nnp_transition'])
+    assert.equal(
+      required.filter((statement) => new RegExp(`[( ]${name}[) ]`).test(statement)),
+      [],
+      name,
+    );
+  const names = required.flatMap((statement) => statement.match(/\b\w+_t\b/g) ?? []);
+  const foreign = new Set(names.filter((name) => !name.startsWith('immutafs_')));
+  assert.equal(
+    [...foreign].filter((name) => !commonTypes.has(name)),
+    [],
+  );
+});
+
+/** Types of the policy of RHEL 7 to 10 (fedora-selinux/selinux-policy) and of the reference policy. */
+const commonTypes = new Set(
+  (
+    'auditd_log_t bin_t cert_t cgroup_t default_t devlog_t etc_runtime_t etc_t fs_t home_root_t init_t kernel_t ld_so_cache_t ' +
+    'ld_so_t lib_t locale_t mnt_t net_conf_t null_device_t proc_net_t proc_t random_device_t root_t security_t ' +
+    'selinux_config_t ' +
+    'shell_exec_t sysctl_kernel_t sysctl_net_t sysctl_t sysctl_vm_t sysfs_t syslogd_t tmpfs_t unlabeled_t ' +
+    'urandom_device_t usr_t var_lib_t var_log_t var_run_t var_t'
+  ).split(' '),
+);
+
+/** Splits CIL into its statements. */
+function statements(text: string): string[] {
+  const found: string[] = [];
+  let depth = 0;
+  let current = '';
+  for (const character of text) {
+    if (character === '(') depth++;
+    if (depth > 0) current += character;
+    if (character === ')' && --depth === 0) {
+      found.push(current.replace(/\s+/g, ' '));
+      current = '';
+    }
+  }
+  return found;
+}
+
+/** Runs the scriptlet after an installation, which finds the files of the package. */
+function post(root: ScratchRoot): Outcome {
+  for (const path of labelledPaths) {
+    root.makeFolder(path.slice(1));
+  }
+  for (const script of ['label-state', 'select-dropins']) root.stub(script, '', 'usr/libexec/immutafs');
+  return scriptlet(root, 'POSTIN', '1');
+}
+
+/** Runs the scriptlet after the package was erased. */
+function postun(root: ScratchRoot): Outcome {
+  return scriptlet(root, 'POSTUN', '0');
+}
+
+function scriptlet(root: ScratchRoot, tag: string, argument: string): Outcome {
+  const text = run('rpm', ['-qp', '--qf', `%{${tag}}`, rpm]).stdout;
+  return run('chroot', [root.folder, '/bin/sh', '-c', text, 'scriptlet', argument]);
+}
+
+function assertQuiet(outcome: Outcome): void {
+  assert.equal(outcome, { code: 0, stdout: '', stderr: '' });
+}
+
+scriptlets.run();

@@ -1,0 +1,169 @@
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { buildSetMountOptions } from '../../packaging/build/small-programs.ts';
+import { dist } from '../../packaging/build/paths.ts';
+import { boot, config, small } from './assemble-var.ts';
+import { bootEnv, generate, kept, runVar, same } from './generator.ts';
+import { shells } from './shells.ts';
+
+const program = path.join(dist, 'set-mount-options');
+const restricted = 'noexec,nosuid,nodev';
+const defaults = '/dev/shm /var/tmp /var/log'
+  .split(' ')
+  .map((target) => `${target}:${restricted}`)
+  .join(' ');
+await buildSetMountOptions();
+
+/** Lines of bash that mount what systemd mounts in the initramfs. */
+const apiMounts = 'mkdir -p /dev/shm; mount -t tmpfs -o nosuid,nodev x /dev/shm';
+const folders = { 'sysroot/var/tmp/x': '', 'sysroot/var/log/x': '', 'sysroot/var/log/audit/x': '' };
+
+/** Returns the options of each mount at these targets after assemble-var has run in the initramfs. */
+const afterBoot = `for target in /dev/shm /sysroot/var /sysroot/var/tmp /sysroot/var/log /sysroot/var/log/audit; do
+  findmnt -n -o TARGET,VFS-OPTIONS -M $target
+done | tr -s ' '`;
+
+for (const [name, shell] of Object.entries(shells)) {
+  const initramfs = suite(`${name}: initramfs`);
+  const tryBoot = (
+    files: NonNullable<Parameters<typeof boot>[0]['files']>,
+    more: { before?: string; disk?: 'writable' } = {},
+  ) => {
+    const {
+      after,
+      bootEnv: written,
+      stderr,
+    } = boot({
+      shell,
+      scripts: [program],
+      ...(more.disk === undefined ? {} : { disk: more.disk }),
+      files: { ...folders, ...files },
+      before: `${apiMounts}\n${more.before ?? ''}`,
+      after: afterBoot,
+    });
+    return {
+      mounts: after.trimEnd().split('\n'),
+      warnings: written.filter((line) => line.startsWith('WARNING=')),
+      stderr,
+    };
+  };
+
+  initramfs('the defaults', () => {
+    const { mounts, warnings } = tryBoot(config(small));
+    assert.equal(mounts, [
+      '/dev/shm rw,nosuid,nodev,noexec,relatime',
+      '/sysroot/var rw,nosuid,nodev,relatime',
+      '/sysroot/var/tmp rw,nosuid,nodev,noexec,relatime',
+      '/sysroot/var/log rw,nosuid,nodev,noexec,relatime',
+    ]);
+    assert.equal(warnings, []);
+  });
+  initramfs('no options', () => {
+    assert.equal(tryBoot(config(`${small}MOUNT_OPTIONS=\n`)).mounts, [
+      '/dev/shm rw,nosuid,nodev,relatime',
+      '/sysroot/var rw,nosuid,nodev,relatime',
+    ]);
+  });
+  initramfs('maintenance', () => {
+    assert.equal(tryBoot(config(small), { disk: 'writable' }).mounts, ['/dev/shm rw,nosuid,nodev,relatime']);
+  });
+  initramfs('strict, and one more path', () => {
+    const { mounts } = tryBoot(config(`${small}MOUNT_OPTIONS=/var/log/audit:nodev strict\n`));
+    assert.equal(
+      mounts,
+      ['/dev/shm', '/sysroot/var', '/sysroot/var/tmp', '/sysroot/var/log', '/sysroot/var/log/audit'].map(
+        (target) => `${target} rw,nosuid,nodev,noexec,relatime`,
+      ),
+    );
+  });
+  initramfs('a path that fstab mounts is left to late boot', () => {
+    const fstab = '/dev/mapper/rhel-root / xfs ro 0 0\n/dev/vda9 /var/log xfs defaults 0 0\n';
+    const { mounts } = tryBoot({
+      ...config(`${small}MOUNT_OPTIONS=${defaults} /var/log/audit:noexec\n`),
+      'sysroot/etc/fstab': fstab,
+    });
+    assert.equal(
+      mounts.map((line) => line.split(' ')[0]),
+      ['/dev/shm', '/sysroot/var', '/sysroot/var/tmp'],
+    );
+  });
+  initramfs('a symbolic link is not followed to a directory of the initramfs', () => {
+    const { mounts, warnings } = tryBoot(config(small), {
+      before: 'rm -r /sysroot/var/tmp; mkdir -p /tmp; ln -s /tmp /sysroot/var/tmp',
+    });
+    assert.equal(
+      mounts.map((line) => line.split(' ')[0]),
+      ['/dev/shm', '/sysroot/var', '/sysroot/var/log'],
+    );
+    assert.equal(warnings, []);
+  });
+  initramfs('a failure is recorded, and the other paths are set', () => {
+    const { mounts, warnings } = tryBoot(config(small), {
+      before: `mv /usr/libexec/immutafs/set-mount-options /usr/libexec/immutafs/real
+        printf '#!/bin/sh\\nexec /usr/libexec/immutafs/real "$@" noexec /sysroot/etc/fstab/x\\n' >/usr/libexec/immutafs/set-mount-options
+        chmod +x /usr/libexec/immutafs/set-mount-options`,
+    });
+    assert.is(mounts.length, 4);
+    assert.is(warnings.length, 1);
+    assert.match(warnings[0] ?? '', /MOUNT_OPTIONS/);
+  });
+  initramfs.run();
+
+  const late = suite(`${name}: late boot`);
+  const units = (value: string, before = '', fstab = '') =>
+    generate(
+      shell,
+      {
+        'run/immutafs/boot.env': bootEnv('sealed'),
+        'etc/immutafs/immutafs.conf': `MOUNT_OPTIONS=${value}\n`,
+        'etc/fstab': fstab,
+      },
+      `mkdir -p /var/log /run/var; mount -t tmpfs -o nosuid,nodev x /var
+       mkdir /var/log; mount --bind /var/log /var/log
+       ${before}`,
+    ).written;
+  const command = (options: string, target: string) =>
+    `[Service];ExecStart=;ExecStart=/usr/libexec/immutafs/set-mount-options ${options} ${target}`;
+
+  late('mounts with the options need no unit, except at shutdown', () => {
+    same(
+      units(`/var/log:${restricted}`, 'mount -o remount,bind,noexec,nosuid,nodev /var/log'),
+      kept({ '/var/log': ',nosuid,nodev,noexec,relatime', '/run/var': '' }),
+    );
+  });
+  late('a mount without an option, and a path that is mounted later', () => {
+    const [homeUnit, logUnit] = ['home', 'var-log'].map((each) => `immutafs-mount-options@${each}.service`);
+    same(units('/home:noexec /var/log:noexec', '', '/dev/vdz /home btrfs nofail 0 0\n'), [
+      `${homeUnit}.d/immutafs.conf: [Unit];RequiresMountsFor=/home;${command('noexec', '/home')}`,
+      `${logUnit}.d/immutafs.conf: [Unit];RequiresMountsFor=/var/log;Before=local-fs.target;${command('noexec', '/var/log')}`,
+      ...kept({ '/run/var': '' }, `Wants=${homeUnit} ${logUnit};`),
+    ]);
+  });
+  late('programs run from /run at shutdown', () => {
+    const service = 'immutafs-mount-options@run.service';
+    same(units('/run:noexec,nosuid', 'mount --bind /run /run; mount -o remount,bind,nosuid,noexec /run'), [
+      `${service}.d/immutafs.conf: ${command('noexec,nosuid', '/run')};[Service];ExecStop=/usr/libexec/immutafs/set-mount-options exec /run`,
+      ...kept({ '/run/var': '' }, `Wants=${service};`),
+    ]);
+  });
+  late('the directories of users', () => {
+    const service = 'immutafs-user-runtime@';
+    same(units('/run/user/*:noexec'), [
+      ...runVar,
+      `user@.service.d/immutafs.conf: [Unit];Wants=${service}%i.service;After=${service}%i.service`,
+      `${service}.service.d/immutafs.conf: ${command('noexec', '/run/user/%i')}`,
+    ]);
+  });
+  late('two items for a path', () => {
+    const [first, ...more] = units('/srv:noexec /srv:nodev').filter((line) =>
+      line.startsWith('immutafs-mount-options@srv'),
+    );
+    assert.equal(more, []);
+    assert.match(
+      first ?? '',
+      /ExecStart=;ExecStart=\S+ noexec \/srv;.*;\[Service\];ExecStart=\S+ nodev \/srv$/,
+    );
+  });
+  late.run();
+}

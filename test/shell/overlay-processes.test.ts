@@ -1,0 +1,69 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { boot, config, small } from './assemble-var.ts';
+import { bootEnv, generatorScripts } from './generator.ts';
+import { runInSandbox } from './sandbox.ts';
+import { shells } from './shells.ts';
+
+/** The sandbox has a PID namespace of its own, so the difference of two PIDs is the number of processes between. */
+const counting = (command: string, file: string) =>
+  `sh -c 'echo $$' >/out/first; ${command}; sh -c 'echo $$' >/out/last; echo $(($(cat /out/last) - $(cat /out/first) - 2)) >${file}`;
+
+/** Counts the processes that assemble-var starts in the initramfs. */
+function inInitramfs(shell: readonly [string, ...string[]], overlay: string): number {
+  const { after, bootEnv: record } = boot({
+    shell,
+    files: {
+      ...config(`${small}${overlay}`),
+      ...Object.fromEntries(['root', 'opt', 'opt/agent', 'srv'].map((each) => [`sysroot/${each}/x`, ''])),
+    },
+    before: 'chmod 0550 /sysroot/root',
+    script: counting('sh /usr/libexec/immutafs/assemble-var initramfs /sysroot', '/out/count'),
+    after: 'cat /out/count',
+  });
+  const wanted = overlay.split(' ').filter((word) => word.includes('/')).length;
+  assert.is(record.filter((line) => /^OVERLAY=\S+ overlay$/.test(line)).length, wanted);
+  return Number(after);
+}
+
+function inGenerator(shell: readonly [string, ...string[]], overlay: string): number {
+  const { out, stderr } = runInSandbox({
+    shell,
+    files: {
+      'etc/fstab': '',
+      'run/immutafs/boot.env': `${bootEnv('sealed')}OVERLAY=/root overlay\nOVERLAY=/opt/agent deferred\n`,
+      'etc/immutafs/immutafs.conf': overlay,
+    },
+    run: `mkdir /generated /var; mount -t tmpfs x /var
+      ${counting('sh /usr/libexec/immutafs/immutafs-generator /generated /generated /generated', '/out/count')}`,
+    scripts: generatorScripts,
+  });
+  assert.is(stderr, '');
+  return Number(out['count']);
+}
+
+const processes = suite('processes that OVERLAY costs');
+// Dash does not run mount(8) and the others as built-ins, as busybox does.
+const { dash } = shells;
+if (dash === undefined) throw new Error('dash is missing');
+
+/** One stat(1) for the configuration; for /var two mkdir(1), one stat(1) and five mount(8). */
+const processesWithoutOverlay = 9;
+
+processes('none in the initramfs if it is empty', () => {
+  assert.is(inInitramfs(dash, ''), processesWithoutOverlay);
+  assert.is(inInitramfs(dash, 'OVERLAY=\n'), processesWithoutOverlay);
+});
+
+processes('one stat, a mkdir for each mode, three for the view and a mount for each path', () => {
+  assert.is(inInitramfs(dash, 'OVERLAY=/opt\n') - processesWithoutOverlay, 1 + 1 + 3 + 1);
+  assert.is(inInitramfs(dash, 'OVERLAY=/opt /opt/agent /srv\n') - processesWithoutOverlay, 1 + 1 + 3 + 3);
+  assert.is(inInitramfs(dash, 'OVERLAY=/opt /root /srv\n') - processesWithoutOverlay, 1 + 2 + 3 + 3);
+});
+
+processes('none in the generator', () => {
+  const without = inGenerator(dash, '');
+  assert.is(inGenerator(dash, 'OVERLAY=/root /opt/agent\n'), without);
+});
+
+processes.run();

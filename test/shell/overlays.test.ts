@@ -1,0 +1,258 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { assembled, boot, config, env, machineMounts, small } from './assemble-var.ts';
+import { noModules } from './late-boot.ts';
+import { obstacles } from './overlay-obstacles.ts';
+import { shells } from './shells.ts';
+
+const mountsBefore = machineMounts();
+
+const view = '/run/immutafs/root ext4 ro';
+const overlayOn = (target: string, options = 'nosuid,nodev', name = target.slice(1).replaceAll('/', '+')) =>
+  `/sysroot${target} overlay rw${options === '' ? '' : `,${options}`} lowerdir=/run/immutafs/root${target},upperdir=/run/var/below/${name}/upper,workdir=/run/var/below/${name}/work`;
+const overlays = (text: string) => config(`${small}OVERLAY=${text}\n`);
+const tree = { 'sysroot/root/x': 'disk\n', 'sysroot/opt/x': 'disk\n', 'sysroot/opt/agent/x': 'disk\n' };
+const records = (bootEnv: readonly string[]) => bootEnv.filter((line) => line.startsWith('OVERLAY='));
+
+/** The paths that can never get an overlay, with the reasons that the agent also gives. */
+const refused = JSON.parse(
+  fs.readFileSync(path.join(import.meta.dirname, '../fixtures/config/refused-overlays.json'), 'utf8'),
+) as Record<string, string>;
+
+for (const [name, shell] of Object.entries(shells)) {
+  const mounted = suite(`${name}: OVERLAY in the initramfs`);
+
+  mounted(
+    'each directory has its own layers, parents are mounted first, modes and owners are those of the disk',
+    () => {
+      const booted = boot({
+        shell,
+        files: { ...overlays('/opt/agent:noexec,noatime /root /opt:suid,dev'), ...tree },
+        before: 'chmod 2550 /sysroot/root; chown 3:4 /sysroot/opt/agent',
+        after: `
+        for d in root opt opt/agent; do
+          echo new >/sysroot/$d/x && cat /sysroot/$d/x /run/immutafs/root/$d/x
+          stat -c '%a %u:%g' /sysroot/$d
+        done
+        touch /run/immutafs/root/opt/y || echo failed`,
+      });
+      assert.equal(booted.made, [
+        ...assembled,
+        view,
+        overlayOn('/opt', ''),
+        overlayOn('/opt/agent', 'nosuid,nodev,noexec,noatime'),
+        overlayOn('/root'),
+      ]);
+      assert.equal(booted.bootEnv, [
+        ...env({}),
+        ...['/opt', '/opt/agent', '/root'].map((each) => `OVERLAY=${each} overlay`),
+      ]);
+      assert.is(booted.code, 0);
+      assert.is(
+        booted.after.replace(/touch: .*\n/, ''),
+        'new\ndisk\n2550 0:0\nnew\ndisk\n755 0:0\nnew\ndisk\n755 3:4\nfailed\n',
+      );
+    },
+  );
+
+  mounted('names in which "+" and "/" could be confused have layers of their own', () => {
+    const { made } = boot({
+      shell,
+      files: { ...overlays('/opt/a+b /opt/a/b'), 'sysroot/opt/a+b/x': '', 'sysroot/opt/a/b/x': '' },
+    });
+    assert.equal(made.slice(4), [overlayOn('/opt/a+b', undefined, 'opt+a%2bb'), overlayOn('/opt/a/b')]);
+  });
+
+  mounted('of a path that is given twice, the first item counts', () => {
+    const { made, bootEnv } = boot({ shell, files: { ...overlays('/opt:noexec /opt'), ...tree } });
+    assert.equal(made.slice(4), [overlayOn('/opt', 'nosuid,nodev,noexec')]);
+    assert.ok(
+      bootEnv.includes('WARNING=OVERLAY: /opt is given twice, the first item counts'),
+      bootEnv.join(),
+    );
+  });
+
+  mounted('the overlays do not propagate to the lower layers', () => {
+    const { after } = boot({
+      shell,
+      files: { ...overlays('/opt'), ...tree },
+      before: 'mount --make-rshared /sysroot; mount --make-rshared /',
+      after: 'echo new >/sysroot/opt/x; cat /run/immutafs/root/opt/x',
+    });
+    assert.is(after, 'disk\n');
+  });
+
+  mounted('a second run changes nothing', () => {
+    const command = 'sh /usr/libexec/immutafs/assemble-var initramfs /sysroot';
+    const { made, bootEnv } = boot({
+      shell,
+      files: { ...overlays('/opt /opt/agent'), ...tree },
+      script: `${command} && ${command}`,
+    });
+    assert.is(made.length, 6);
+    assert.equal(records(bootEnv), ['OVERLAY=/opt overlay', 'OVERLAY=/opt/agent overlay']);
+  });
+
+  for (const disk of ['writable', 'sealed'] as const) {
+    const expected = disk === 'sealed';
+    mounted(`the disk is ${disk}: ${expected ? 'an overlay' : 'nothing is mounted or recorded'}`, () => {
+      const { made, bootEnv } = boot({ shell, disk, files: { ...overlays('/opt /usr'), ...tree } });
+      assert.is(made.includes(overlayOn('/opt')), expected);
+      assert.is(records(bootEnv).length, expected ? 2 : 0);
+    });
+  }
+
+  mounted('/etc: the LVM configuration of this boot is mounted over the overlay', () => {
+    const { made } = boot({
+      shell,
+      files: {
+        ...overlays('/etc'),
+        'sysroot/etc/lvm/lvmlocal.conf': '#\n',
+        'run/immutafs/lvmlocal.conf': '#\n',
+      },
+    });
+    assert.equal(
+      made.slice(4).map((line) => line.split(' ', 2).join(' ')),
+      ['/sysroot/etc overlay', '/sysroot/etc/lvm/lvmlocal.conf tmpfs'],
+    );
+  });
+  mounted.run();
+
+  const without = suite(`${name}: paths of OVERLAY that get no overlay in the initramfs`);
+  without(
+    'each path that can never get one is refused with its reason; the next path is not affected',
+    () => {
+      const paths = Object.keys(refused);
+      const { made, bootEnv, code, stderr } = boot({
+        shell,
+        files: { ...overlays(`${paths.map((each) => `${each}:noexec`).join(' ')} /opt`), ...tree },
+      });
+      const expected = [
+        ...Object.entries(refused).map(([target, reason]) => `${target} refused ${reason}`),
+        '/opt overlay',
+      ];
+      assert.equal(records(bootEnv).toSorted(), expected.map((record) => `OVERLAY=${record}`).toSorted());
+      assert.equal(made, [...assembled, view, overlayOn('/opt')]);
+      assert.is(code, 0);
+      assert.ok(stderr.includes(`immutafs: OVERLAY: /usr: ${refused['/usr'] ?? ''}\n`), stderr);
+    },
+  );
+
+  without('each obstacle is recorded; the next path is not affected; the exit code is that of /var', () => {
+    const { made, bootEnv, code } = boot({
+      shell,
+      files: {
+        ...overlays(`${obstacles.map(({ target }) => target).join(' ')} /opt`),
+        ...tree,
+        'sysroot/etc/fstab': `UUID=r / xfs ro 0 0\n${obstacles.map(({ fstab = '' }) => `${fstab}\n`).join('')}`,
+      },
+      before: obstacles.map(({ lines = '' }) => lines).join('\n'),
+    });
+    const expected = [...obstacles.map(({ target, record }) => `${target} ${record}`), '/opt overlay'];
+    assert.equal(records(bootEnv).toSorted(), expected.map((record) => `OVERLAY=${record}`).toSorted());
+    assert.equal(made, [...assembled, view, overlayOn('/opt')]);
+    assert.is(code, 0);
+  });
+
+  for (const [title, damage, reason] of [
+    ['its inode', 'clri /opt', /^OVERLAY=\/opt (failed|missing) /],
+    [
+      'its only block',
+      'zap_block -f /opt 0',
+      /^OVERLAY=\/opt failed the directory has subdirectories, but its entries cannot be read$/,
+    ],
+  ] as const) {
+    without(`a damaged directory, ${title}: /var and /root are not affected`, () => {
+      const { made, bootEnv, code } = boot({
+        shell,
+        files: { ...overlays('/opt /root'), ...tree },
+        damage: `debugfs -w -R '${damage}' /image 2>/dev/null`,
+      });
+      assert.match(records(bootEnv).find((line) => line.includes('/opt')) ?? '', reason);
+      assert.equal(made, [...assembled, view, overlayOn('/root')]);
+      assert.is(code, 0);
+    });
+  }
+
+  without(
+    '/var fails: the overlays are mounted, with a tmpfs of their own; ON_FAILURE is that of /var',
+    () => {
+      const { made, bootEnv, code } = boot({
+        shell,
+        files: { ...config(`${small}OVERLAY=/opt\nON_FAILURE=poweroff\n`), ...tree },
+        before: 'rm -r /sysroot/var',
+      });
+      assert.equal(made, [assembled[1] ?? '', view, overlayOn('/opt')]);
+      assert.ok(bootEnv.includes('VAR=failed'));
+      assert.match(
+        bootEnv.find((line) => line.startsWith('ERROR=')) ?? '',
+        /^ERROR=\/sysroot\/var on the disk/,
+      );
+      assert.equal(records(bootEnv), ['OVERLAY=/opt overlay']);
+      assert.is(code, 4);
+    },
+  );
+
+  without('no overlay in the kernel: recorded for each path, and nothing remains', () => {
+    const { made, run, bootEnv } = boot({
+      shell,
+      files: { ...overlays('/opt /root'), ...tree, 'proc/filesystems': 'nodev\ttmpfs\n' },
+      before: noModules,
+    });
+    assert.equal(made, []);
+    assert.equal(run, ['./immutafs', './immutafs/boot.env']);
+    for (const record of records(bootEnv))
+      assert.match(record, / failed the kernel has no overlay file system/);
+    assert.is(records(bootEnv).length, 2);
+  });
+
+  // busybox runs its built-in mount, not the program in PATH.
+  for (const [part, made] of name.startsWith('busybox')
+    ? []
+    : ([
+        ['/sysroot/opt', [view, overlayOn('/root')]],
+        ['--bind /sysroot/ ', []],
+      ] as const)) {
+    without(`mount fails: ${part}`, () => {
+      const shim = `#!/bin/bash\ncase " $* " in *"${part}"*) printf 'mount: two\\nlines\\n' >&2; exit 32 ;; esac\nexec /usr/bin/mount "$@"\n`;
+      const booted = boot({
+        shell,
+        files: { 'shims/mount': shim, ...overlays('/opt /root'), ...tree },
+        before: 'chmod +x /shims/mount; PATH=/shims:$PATH; export PATH',
+      });
+      assert.equal(booted.made, [...assembled, ...made]);
+      assert.match(
+        records(booted.bootEnv)[0] ?? '',
+        /^OVERLAY=\/opt failed mount failed: mount: two lines \(mount /,
+      );
+      assert.equal([booted.code, booted.bootEnv.includes('VAR=overlay')], [0, true]);
+    });
+  }
+
+  without('a file system of OVERLAY is not mounted early', () => {
+    const lines = (conf: string) =>
+      boot({
+        shell,
+        files: {
+          ...config(conf),
+          'sysroot/etc/fstab': '/dev/loop7 /opt ext4 ro 0 0\n',
+          'shims/mount': mountLog,
+        },
+        before: `chmod +x /shims/mount; mkdir -p /sysroot/opt; cp /shims/mount /usr/bin/mount
+          ln -s "$(readlink /sys/class/block/vda)" /sys/class/block/loop7`,
+        after: 'cat /out/mounted',
+      }).after;
+    const mountLog = '#!/bin/bash\necho "$@" >>/out/mounted\n';
+    const early = '-o ro,ro -t ext4 /dev/loop7 /sysroot/opt';
+    if (name.startsWith('busybox')) return;
+    assert.ok(lines('').includes(early));
+    assert.not(lines('OVERLAY=/root /opt:noexec\n').includes(early));
+  });
+  without.run();
+}
+
+const leaks = suite('no mount remains on this machine');
+leaks('mounts', () => assert.equal(machineMounts(), mountsBefore));
+leaks.run();

@@ -1,0 +1,250 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Guest, persist } from './persist.ts';
+
+type Row = [string, Omit<Guest, 'shell' | 'run'>, RegExp | string];
+
+const otherDisk = '/data is on the disk of /';
+const rows: readonly Row[] = [
+  ['the data disk is absent', { data: null }, 'the file system of PERSIST_STORE at /data is not mounted'],
+  [
+    'the store is on the root',
+    { data: null, fstab: '', mode: 'maintenance', before: 'mkdir -m 700 /data/store' },
+    'the file system of PERSIST_STORE is not mounted',
+  ],
+  [
+    'a tmpfs',
+    { data: null, before: 'mount -t tmpfs -o nosuid,nodev x /data' },
+    '/data (tmpfs) is not on a disk',
+  ],
+  [
+    'an overlay',
+    {
+      data: null,
+      before:
+        'mkdir /run/u /run/w; mount -t overlay -o nosuid,nodev,lowerdir=/var,upperdir=/run/u,workdir=/run/w x /data',
+    },
+    '/data (overlay) is not on a disk',
+  ],
+  ['a loop device', { dataOn: 'none' }, '/data (ext4) is not on a disk'],
+  ['a partition of the disk of the root', { dataOn: 'vda' }, otherDisk],
+  ['likewise in maintenance', { dataOn: 'vda', mode: 'maintenance' }, otherDisk],
+  ['a read-only disk', { dataOn: 'vdc' }, 'the disk vdc of /data is read-only'],
+  ['mounted read-only', { data: 'ro,nosuid,nodev' }, '/data is mounted read-only'],
+  ['mounted without nodev', { data: 'nosuid' }, '/data is mounted without nodev'],
+  ['mounted without nosuid', { data: 'nodev' }, '/data is mounted without nosuid'],
+  ['another mode', { before: 'mkdir -m 750 /data/store' }, 'root with the mode 0700 (0 0750)'],
+  ['another owner', { before: 'mkdir -m 700 /data/store; chown 7 /data/store' }, '0700 (7 0700)'],
+  [
+    'a symbolic link',
+    { before: 'mkdir -m 700 /data/real; ln -s real /data/store' },
+    '/data/store is a symbolic link',
+  ],
+  [
+    'a symbolic link to a directory that does not exist',
+    { before: 'ln -s /etc/new /data/store' },
+    '/data/store is a symbolic link',
+  ],
+  ['a file', { before: ': >/data/store' }, '/data/store is not a directory'],
+  [
+    'a symbolic link above it',
+    { before: 'mkdir -p /data/real; ln -s real /data/a', config: 'PERSIST_STORE=/data/a/store\n' },
+    '/data/a is a symbolic link',
+  ],
+  [
+    'a directory above it is missing',
+    { config: 'PERSIST_STORE=/data/a/store\n' },
+    '/data/a is not a directory',
+  ],
+  [
+    'others can write to a directory above it',
+    { before: 'mkdir -m 777 /data/a', config: 'PERSIST_STORE=/data/a/store\n' },
+    'users other than root can write to /data/a',
+  ],
+  ['the mount point belongs to a user', { before: 'chown 7 /data' }, 'can write to /data, which holds'],
+  [
+    'the directory of the path is a symbolic link',
+    { before: 'mkdir -m 700 /data/store; ln -s /etc /data/store/var=lib=x' },
+    '/data/store/var=lib=x is a symbolic link',
+  ],
+  [
+    'the directory of the path is a FIFO',
+    { before: 'mkdir -m 700 /data/store; mkfifo /data/store/var=lib=x' },
+    '/data/store/var=lib=x is not a directory',
+  ],
+];
+
+const refusals = suite('persist-directory: the store');
+for (const [title, guest, reason] of rows) {
+  refusals(`${title}: nothing is mounted or created`, () => {
+    const { stdout, records, made } = persist({
+      shell: ['dash'],
+      ...guest,
+      run: `list() { find /data -printf '%p %y %m %u\\n' | sort; }; list >/run/a
+        keep /var/lib/x 2>/dev/null; echo $?; list | diff /run/a - && check /var/lib/x`,
+    });
+    const record = records['var=lib=x'] ?? '';
+    assert.match(record, /^STATE=failed\nREASON=.+\nREMEDY=.+\n$/);
+    assert.ok(record.includes(String(reason)), record);
+    assert.is(stdout, `1\n${record.replace(/^STATE.*\n/, '')}`);
+    assert.equal(made, []);
+  });
+}
+
+refusals('a store below directories of root, made by an administrator', () => {
+  const { made } = persist({
+    shell: ['dash'],
+    config: 'PERSIST_STORE=/data/a/b/store\n',
+    before: 'mkdir -p /data/a; mkdir -m 775 /data/a/b; chmod g-w /data/a/b',
+    run: 'keep /var/lib/x',
+  });
+  assert.equal(made, ['/var/lib/x /a/b/store/var=lib=x rw,nosuid,nodev,noexec']);
+});
+
+refusals('what a hostile store contains is neither followed nor opened', () => {
+  const hostile = `mkdir -m 700 /data/store; cd /data/store
+    mkdir seeding:var=lib=x seeding:var=lib=x/deep; mkfifo seeding:var=lib=x/fifo; ln -s /etc seeding:var=lib=x/deep/etc`;
+  const leftover = persist({
+    shell: ['dash'],
+    before: hostile,
+    run: 'keep /var/lib/x; echo $?; ls /data/store /var/lib/x; ls /etc',
+  });
+  assert.is(leftover.stdout, '0\n/data/store:\nvar=lib=x\n\n/var/lib/x:\nfile\nfstab\nimmutafs\n');
+  const link = persist({
+    shell: ['dash'],
+    mode: 'maintenance',
+    before: 'mkdir -m 700 /data/store; ln -s /etc /data/store/seeding:var=lib=x',
+    run: 'keep /var/lib/x; echo $?; ls /data/store /etc',
+  });
+  assert.is(link.stdout, '0\n/data/store:\nvar=lib=x\n\n/etc:\nfstab\nimmutafs\n');
+});
+
+refusals('a directory in a kept directory that became a symbolic link: no mount elsewhere', () => {
+  const { stdout, records, made } = persist({
+    shell: ['dash'],
+    persist: '/var/lib/x /var/lib/x/in',
+    disk: 'mkdir /var/lib/x/in',
+    before: 'mkdir -m 700 /data/store; mkdir -p /data/store/var=lib=x; ln -s /etc /data/store/var=lib=x/in',
+    run: 'keep /var/lib/x; keep /var/lib/x/in 2>/dev/null; echo $?; ls /data/store',
+  });
+  assert.is(stdout, '1\nvar=lib=x\n');
+  assert.match(records['var=lib=x=in'] ?? '', 'REASON=/var/lib/x/in is a symbolic link');
+  assert.equal(made, ['/var/lib/x /store/var=lib=x rw,nosuid,nodev,noexec']);
+});
+
+refusals('owner and mode of the directory in the store are reset to those on the disk', () => {
+  const { stdout, records } = persist({
+    shell: ['dash'],
+    disk: 'chown 12:34 /var/lib/x; chmod 750 /var/lib/x',
+    before: 'mkdir -m 700 /data/store; mkdir -m 777 /data/store/var=lib=x; chown 7:8 /data/store/var=lib=x',
+    run: "keep /var/lib/x; stat -c '%u:%g %a' /var/lib/x; keep /var/lib/x; cat /run/immutafs/persisted/*",
+  });
+  assert.is(stdout.split('\n')[0], '12:34 750');
+  const first = persist({
+    shell: ['dash'],
+    disk: 'chown 12:34 /var/lib/x; chmod 750 /var/lib/x',
+    run: 'keep /var/lib/x; umount /var/lib/x; chmod 777 /data/store/var=lib=x; keep /var/lib/x',
+  });
+  assert.match(
+    first.records['var=lib=x'] ?? '',
+    'REASON=/data/store/var=lib=x had 12:34 777 and was reset to 12:34 750, as on the disk',
+  );
+  assert.match(records['var=lib=x'] ?? '', 'STATE=kept\n');
+});
+
+const paths: readonly Row[] = [
+  ['a file', { persist: '/var/lib/x/file' }, '/var/lib/x/file is not a directory: if a program renamed'],
+  ['a path that does not exist', { persist: '/var/lib/none' }, '/var/lib/none does not exist on the disk'],
+  [
+    'a directory that only this boot has made',
+    { persist: '/var/lib/new', before: 'mkdir /var/lib/new' },
+    '/var/lib/new does not exist on the disk',
+  ],
+  [
+    'a symbolic link',
+    { persist: '/var/lib/link', disk: 'ln -s x /var/lib/link' },
+    '/var/lib/link is a symbolic link',
+  ],
+  [
+    'a symbolic link above it',
+    { persist: '/var/link/x', disk: 'ln -s lib /var/link' },
+    '/var/link is a symbolic link',
+  ],
+  [
+    'a symbolic link on the disk only',
+    { persist: '/var/lib/y', disk: 'ln -s x /var/lib/y', before: 'rm /var/lib/y; mkdir /var/lib/y' },
+    '/run/immutafs/lower/lib/y is a symbolic link',
+  ],
+  ['a mount point', { before: 'mount -t tmpfs x /var/lib/x' }, '/var/lib/x is a mount point already (tmpfs)'],
+  [
+    'a mount point below it',
+    { persist: '/var/log', disk: 'mkdir /var/log/a', before: 'mount -t tmpfs x /var/log/a' },
+    '/var/log/a, a mount point, is below it',
+  ],
+  [
+    'a directory in memory',
+    { persist: '/srv/x', disk: 'mkdir /srv', before: 'mount -t tmpfs x /srv; mkdir /srv/x' },
+    '/srv/x is on /srv (tmpfs), not on a disk',
+  ],
+  [
+    'a directory of the data disk',
+    { persist: '/data/x', before: 'mkdir /data/x' },
+    '/data/x is on the disk of PERSIST_STORE and kept already',
+  ],
+  [
+    'an overlay of another program',
+    {
+      persist: '/srv/x',
+      disk: 'mkdir -p /srv/x',
+      before: 'mkdir /run/u /run/w; mount -t overlay -o lowerdir=/srv,upperdir=/run/u,workdir=/run/w x /srv',
+    },
+    '/srv is an overlay that immutafs did not mount',
+  ],
+];
+
+for (const [title, guest, reason] of paths) {
+  refusals(`${title}: refused, and as it is without PERSIST`, () => {
+    const path = guest.persist ?? '/var/lib/x';
+    const { stdout, records, made } = persist({
+      shell: ['dash'],
+      ...guest,
+      run: `keep ${path} 2>/dev/null; echo $?; ls /data`,
+    });
+    const [record = ''] = Object.values(records);
+    assert.match(record, /^STATE=failed\nREASON=.+\nREMEDY=.+\n$/);
+    assert.ok(record.includes(String(reason)), record);
+    assert.match(stdout, /^1\nlost\+found\n(x\n)?$/);
+    assert.equal(made, []);
+  });
+}
+
+/** Mounts a second data disk on /srv that is the disk `on` in sysfs. */
+const third = (on: string) => `
+truncate -s 8m /run/third; mkfs.ext4 -q /run/third; umount /sys; mount -t sysfs sys /sys
+mount -o loop /run/third /srv; umount /sys; mkdir -p /run/sys/dev/block /run/sys/class/block /run/sys/d
+cp -R /run/fixture/. /run/sys; mount --bind /run/sys /sys
+ln -s "$(readlink "/sys/dev/block/${on}")" "/sys/dev/block/$(mountpoint -d /srv)"; mkdir /srv/x; : >/srv/x/file`;
+
+for (const [title, on, before, reason] of [
+  ['a system disk that is not under the root', '252:32', '', undefined],
+  ['another writable disk', '252:48', '', '/srv/x is on the writable disk vdd and kept already'],
+  [
+    'a system disk in maintenance, whose copy is in the store',
+    '252:48',
+    'mkdir -m 700 /data/store; mkdir /data/store/srv=x',
+    undefined,
+  ],
+] as const) {
+  refusals(`${title}: ${reason === undefined ? 'kept' : 'refused'}`, () => {
+    const { records, made } = persist({
+      shell: ['dash'],
+      persist: '/srv/x',
+      disk: 'mkdir /srv',
+      before: `cp -R /sys /run/fixture; ${third(on)}\n${before}`,
+      run: 'keep /srv/x 2>/dev/null',
+    });
+    assert.match(records['srv=x'] ?? '', reason ?? 'STATE=kept');
+    assert.is(made.length, reason === undefined ? 1 : 0);
+  });
+}
+refusals.run();

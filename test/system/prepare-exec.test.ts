@@ -1,0 +1,120 @@
+/** Tests `prepare --only exec` with real processes, files and mounts, in a small system. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Step } from '../../agent/prepare/engine/step.ts';
+import { inSmallSystem } from '../harness/small-system.ts';
+
+const exec = suite('prepare --only exec');
+
+/** The mounts of this machine in the small system do not count as data disks if they are read-only. */
+const prologue = `
+  for own in /usr /media /dev/disk; do mount -o remount,bind,ro $own; done
+  mkdir -p /var/lib/vendor /var/tmp /var/log /root
+  copy() { cp /usr/bin/sleep "$1"; "$1" 300 & sleep 0.3; }
+  exec_() { agent prepare --only exec "$@"; }
+  json() { exec_ --json | tr -s '\\n ' '  '; echo; }`;
+
+/** Runs a script. @returns the steps that \`json\` printed, and all other output */
+function run(script: string): { steps: Step[]; printed: string } {
+  const { stdout, stderr, code } = inSmallSystem(`${prologue}\n${script}`);
+  if (code !== 0) throw new Error(`${code}: ${stdout}${stderr}`);
+  const lines = stdout.split('\n');
+  const isJson = (line: string) => line.startsWith('{ "schema"');
+  return {
+    steps: lines.filter(isJson).flatMap((line) => (JSON.parse(line) as { steps: Step[] }).steps),
+    printed: lines.filter((line) => !isJson(line)).join('\n'),
+  };
+}
+
+const short = (step: Step | undefined) => [
+  step?.state,
+  ...(step?.exec?.conflicts ?? []).map(({ option, target, file, by }) =>
+    `${option} ${target} ${file} ${by.replace(/\(\d+\)/, '(PID)')}`.trim(),
+  ),
+];
+
+exec('nothing runs from a writable mount: strict is proposed, written on request, and undone', () => {
+  const { steps, printed } = run(`
+    json
+    exec_ --apply --yes --strict-mounts >/dev/null
+    grep ^MOUNT_OPTIONS /etc/immutafs/immutafs.conf
+    json
+    agent prepare --undo >/dev/null
+    ! grep ^MOUNT_OPTIONS /etc/immutafs/immutafs.conf`);
+  assert.equal(steps.map(short), [['done'], ['done']], steps[0]?.why.join(' '));
+  assert.is(steps[0]?.exec?.proposal, 'strict');
+  assert.match(printed, /^MOUNT_OPTIONS=strict$/m);
+});
+
+exec('a program, a library and a script that run from /var, and those that an interpreter reads', () => {
+  const { steps } = run(`
+    copy /var/lib/vendor/agentd
+    cp "$(ldconfig -p | sed -n 's/.*libz.so.1 .*=> //p' | head -n 1)" /var/lib/vendor/x.so
+    LD_PRELOAD=/var/lib/vendor/x.so sleep 300 &
+    printf '#!/bin/sh -e\\nsleep 300\\n:\\n' >/var/lib/vendor/backup.sh
+    cp /var/lib/vendor/backup.sh /var/lib/vendor/read.sh
+    chmod +x /var/lib/vendor/*.sh
+    cd /var/lib; ./vendor/backup.sh & cd /
+    sh /var/lib/vendor/read.sh &
+    sleep 0.5; json`);
+  assert.equal(short(steps[0]).toSorted(), [
+    'done',
+    'noexec /var /var/lib/vendor/agentd agentd (PID)',
+    'noexec /var /var/lib/vendor/backup.sh backup.sh (PID)',
+    'noexec /var /var/lib/vendor/x.so sleep (PID)',
+  ]);
+  assert.match(steps[0]?.exec?.proposal ?? '', / \/var:nosuid,nodev /);
+});
+
+exec('a program on /var/tmp, where the default sets noexec; deleted, it is named as well', () => {
+  const { steps } = run('copy /var/tmp/x; json; rm /var/tmp/x; json');
+  const expected = ['by hand', 'noexec /var/tmp /var/tmp/x x (PID)'];
+  assert.equal(steps.map(short), [expected, expected]);
+});
+
+exec('a program with a path in /var in a mount namespace of its own is not in /var', () => {
+  const { steps } = run(`
+    unshare --mount sh -c 'mount -t tmpfs x /var/lib/vendor; cp /usr/bin/sleep /var/lib/vendor/x; exec /var/lib/vendor/x 300' &
+    sleep 0.5; json`);
+  assert.equal(steps.map(short), [['done']]);
+});
+
+exec('set-user-ID programs and device files, a whiteout and a file that is only executable', () => {
+  const { steps } = run(`
+    cp /usr/bin/sleep /var/lib/vendor/unused
+    cp /usr/bin/sleep /var/lib/vendor/suid; chmod 4755 /var/lib/vendor/suid
+    mknod /var/lib/vendor/null c 1 3; mknod /var/lib/vendor/whiteout c 0 0
+    mkdir -p /var/lib/containers; mknod /var/lib/containers/null c 1 3
+    json`);
+  assert.equal(short(steps[0]).toSorted(), [
+    'done',
+    'nodev /var /var/lib/vendor/null',
+    'nosuid /var /var/lib/vendor/suid',
+  ]);
+});
+
+exec('a cron table names a program on a data disk; the proposal has an item for the disk', () => {
+  const { steps } = run(`
+    mkdir /data; mount -t tmpfs -o nosuid data /data; mkdir -p /etc/cron.d
+    cp /usr/bin/sleep /data/job; json
+    echo '5 * * * * root /data/job 5' >/etc/cron.d/job; json`);
+  assert.equal(steps.map(short), [['done'], ['done', 'noexec /data /data/job /etc/cron.d/job']]);
+  assert.equal(
+    steps.map(({ exec: found }) => found?.proposal),
+    ['strict /data:noexec,nosuid,nodev', 'strict /data:nosuid,nodev'],
+  );
+});
+
+exec('what the shipped defaults and the sysctls of this kernel allow is written and undone', () => {
+  const { printed } = run(`
+    mkdir -p /etc/sysctl.d
+    exec_ --close-bypasses --apply --yes >/run/said
+    if [ -e /etc/sysctl.d/60-immutafs.conf ]; then
+      stat -c '%a' /etc/sysctl.d/60-immutafs.conf; grep -c '^[a-z.]*_[a-z_]*=[0-9]$' /etc/sysctl.d/60-immutafs.conf
+    else echo nothing is open; fi
+    exec_ --close-bypasses | grep -c done
+    agent prepare --undo >/dev/null; ! ls /etc/sysctl.d/60-immutafs.conf 2>/dev/null`);
+  assert.match(printed, /^(644\n[1-4]|nothing is open)\n1\n/);
+});
+
+exec.run();

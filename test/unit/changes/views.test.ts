@@ -1,0 +1,130 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { categoryOf } from '../../../agent/changes/category.ts';
+import type { Change } from '../../../agent/changes/change.ts';
+import { ignoredByDefault, ignores } from '../../../agent/changes/ignore.ts';
+import { formatTime } from '../../../agent/changes/json.ts';
+import { summarize } from '../../../agent/changes/summary.ts';
+
+const change = (path: string, more: Partial<Change> = {}): Change => ({
+  ...{ path, layer: '/var', change: 'added', what: [], xattrs: [], capable: false },
+  ...{
+    type: 'file',
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    size: 10,
+    mtime: 0n,
+    ctime: 0n,
+    inode: 1n,
+    device: '0:0',
+    sparse: false,
+  },
+  ...more,
+});
+
+const category = suite('category');
+for (const [path, more, expected] of [
+  ['/var/spool/cron/root', {}, 'cron'],
+  ['/var/spool/cron/crontabs/root', { change: 'deleted' }, 'cron'],
+  ['/var/spool/cron/atjobs/a0001', {}, 'at'],
+  ['/var/spool/cron/atjobs/.SEQ', {}, undefined],
+  ['/var/spool/at/a0001', {}, 'at'],
+  ['/var/spool/cron', { type: 'directory' }, undefined],
+  ['/run/systemd/system/x.service', {}, 'unit'],
+  ['/run/systemd/system.control/x.d/y.conf', {}, 'unit'],
+  ['/run/systemd/transient/run-1.service', {}, 'unit'],
+  ['/run/systemd/transient/session-1.scope', {}, undefined],
+  ['/run/systemd/generator/x.mount', {}, undefined],
+  ['/etc/systemd/system/x.service', {}, 'unit'],
+  ['/root/.config/systemd/user/x.service', {}, 'unit'],
+  ['/run/udev/rules.d/x.rules', {}, 'udev'],
+  ['/home/u/.ssh/authorized_keys', {}, 'login'],
+  ['/var/x', { mode: 0o4755 }, 'setuid'],
+  ['/var/x', { capable: true }, 'setuid'],
+  ['/var/x', { mode: 0o2755, type: 'directory' }, undefined],
+  ['/var/x', { type: 'block' }, 'device'],
+  ['/var/x', { mode: 0o755 }, 'executable'],
+  ['/var/x', { mode: 0o755, change: 'modified', what: ['mtime'] }, undefined],
+  ['/var/x', { mode: 0o755, change: 'modified', what: ['content'] }, 'executable'],
+  ['/var/x', { mode: 0o755, change: 'deleted' }, undefined],
+  ['/var/x', {}, undefined],
+] as const satisfies readonly (readonly [string, Partial<Change>, string | undefined])[]) {
+  category(`${path} ${JSON.stringify(more)}`, () => assert.is(categoryOf(change(path, more)), expected));
+}
+category.run();
+
+const ignoring = suite('--ignore');
+for (const [pattern, path, expected] of [
+  ['/var/log/**', '/var/log', true],
+  ['/var/log/**', '/var/log/a/b', true],
+  ['/var/log/**', '/var/logs', false],
+  ['/var/*/x', '/var/a/x', true],
+  ['/var/*/x', '/var/a/b/x', false],
+  ['/var/**/x', '/var/a/b/x', true],
+  ['/var/{a,b.c}', '/var/b.c', true],
+  ['/var/{a,b.c}', '/var/bxc', false],
+  ['/var/?', '/var/\n', true],
+  ['/var/a+(b)[c]', '/var/a+(b)[c]', true],
+  ['/var/a-b', '/var/a-b', true],
+] as const) {
+  ignoring(`${pattern} ${JSON.stringify(path)}`, () => assert.is(ignores([pattern])(path), expected));
+}
+ignoring('no pattern ignores nothing', () => assert.is(ignores([])('/var'), false));
+ignoring.run();
+
+const view = suite('default view');
+const lines = (changes: Change[], isComplete = true) => {
+  const summary = summarize(ignores(ignoredByDefault));
+  for (const each of changes) summary.add(each);
+  return summary.lines(isComplete);
+};
+view('notable changes come first, logs are only counted, but not a set-uid program among them', () => {
+  const found = lines([
+    change('/var/log/messages'),
+    change('/var/lib/x/data'),
+    change('/var/log/x', { mode: 0o4755 }),
+    change('/run/systemd/system/x.service'),
+    change('/var/spool/cron/root'),
+  ]);
+  assert.equal(
+    found.slice(0, 3).map((line) => line.split(/ +/).slice(0, 3).join(' ')),
+    [
+      'cron added /var/spool/cron/root',
+      'unit added /run/systemd/system/x.service',
+      'setuid added /var/log/x',
+    ],
+  );
+  assert.equal(found.slice(3, 5), ['', '/var/lib/x  1 added, 10 B']);
+  assert.match(found[5] ?? '', /^Not listed: 1 added, 10 B /);
+  assert.match(found[6] ?? '', /^5 changes/);
+});
+view('"nothing" is only said if everything was compared', () => {
+  assert.equal(lines([]), ['Nothing differs from the sealed disk.']);
+  assert.not.match(lines([], false).join(), /Nothing/);
+});
+view('many folders are combined, and no change is lost', () => {
+  const many = Array.from({ length: 9000 }, (_, index) => change(`/var/lib/${index % 90}/${index}/file`));
+  const found = lines(many);
+  assert.ok(found.length < 50);
+  const added = found.map((line) => Number(/(\d+) added/.exec(line)?.[1] ?? 0)).reduce((a, b) => a + b, 0);
+  assert.is(added, 9000);
+});
+view('names cannot write to the terminal', () => {
+  assert.match(
+    lines([change('/var/x\n\x1b[31m\xff', { mode: 0o755 })])[0] ?? '',
+    '/var/x\\n\\u001b[31m\\\\xff',
+  );
+});
+view.run();
+
+const time = suite('time');
+for (const [nanoseconds, expected] of [
+  [0n, '1970-01-01T00:00:00.000000000Z'],
+  [-1n, '1969-12-31T23:59:59.999999999Z'],
+  [1_500_000_000_123_456_789n, '2017-07-14T02:40:00.123456789Z'],
+  [2n ** 63n * 1000n, '9223372036854 s'],
+] as const) {
+  time(expected, () => assert.is(formatTime(nanoseconds), expected));
+}
+time.run();

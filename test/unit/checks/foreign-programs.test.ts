@@ -1,0 +1,268 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { HostError } from '../../../agent/lib/errors.ts';
+import type { SystemReader } from '../../../agent/system/reader.ts';
+import { type Change, all, config, disk, file, mount } from '../../harness/changes.ts';
+import { findingOf, testChanges, testFindings } from '../../harness/finding.ts';
+import { evaluateGuest, goodGuest, maintenanceGuest, mapsOf, withGuest } from '../../harness/guest.ts';
+
+const id = 'foreign-programs';
+/** A process of which every file is on a device (hexadecimal, as in maps). */
+const runs = (pid: number, device: string, ...paths: string[]): Change =>
+  all(
+    file(`proc/${pid}/maps`, mapsOf(device, ...paths)),
+    file(`proc/${pid}/exe`, { linkTo: paths[0] ?? '' }),
+    file(`proc/${pid}/status`, 'Uid:\t0\t0\t0\t0\n'),
+    file(`proc/${pid}/cgroup`, '0::/system.slice/a.service\n'),
+  );
+/** A tmpfs on /dev/shm with the device 00:2b, which was mounted with noexec after the program had started. */
+const shm = mount('shm', '0:43 / /dev/shm rw,nosuid,nodev,noexec - tmpfs tmpfs rw');
+const fromShm = all(shm, runs(7, '00:2b', '/dev/shm/x'));
+
+testChanges(id, {
+  'a program in a tmpfs': [
+    fromShm,
+    { [id]: 'warn' },
+    'PID 7 (0, a.service) runs /dev/shm/x: in memory, tmpfs at /dev/shm',
+  ],
+});
+
+testFindings(id, {
+  [id]: {
+    'every process runs programs of the sealed disk': [runs(7, 'fd:00', '/usr/bin/a'), 'pass', '2 processes'],
+    'a program and a library on /boot, which is a partition of the sealed disk': [
+      runs(7, 'fc:01', '/boot/a', '/boot/b'),
+      'pass',
+    ],
+    'a program on /home': [runs(7, 'fc:10', '/home/a/x'), 'warn', 'xfs at /home'],
+    'a library on /home': [
+      all(
+        runs(7, 'fd:00', '/usr/bin/a'),
+        file('proc/7/maps', mapsOf('fd:00', '/usr/bin/a') + mapsOf('fc:10', '/home/x.so')),
+      ),
+      'warn',
+      'PID 7 (0, a.service) maps /home/x.so: xfs at /home',
+    ],
+    'a deleted program': [
+      all(shm, runs(7, '00:2b', '/dev/shm/x (deleted)')),
+      'warn',
+      '/dev/shm/x (deleted): deleted',
+    ],
+    'a memfd': [runs(7, '00:01', '/memfd:x (deleted)'), 'warn', 'memfd, in memory only'],
+    'a file system of another mount namespace, with the path of a program of the sealed disk': [
+      runs(7, '00:63', '/usr/lib/systemd/systemd'),
+      'warn',
+      'on a file system of another mount namespace',
+    ],
+    'the upper layer of /var as kernels before 6.7 show it': [
+      runs(7, '00:29', '/var/lib/x'),
+      'warn',
+      '/var/lib/x: changed in the overlay at /var',
+    ],
+    'the lower layer of /var as kernels before 6.7 show it': [runs(7, 'fd:00', '/var/lib/x'), 'pass'],
+    'an overlay as kernels from 6.7 on show it, without proof that the file is in the lower layer': [
+      runs(7, '00:2a', '/var/lib/x'),
+      'warn',
+      'changed in the overlay at /var',
+    ],
+    'a deleted file of the sealed disk, in an overlay': [runs(7, 'fd:00', '/var/lib/x (deleted)'), 'pass'],
+    'shared anonymous memory, and huge pages': [
+      all(
+        runs(7, 'fd:00', '/usr/bin/a'),
+        file(
+          'proc/7/maps',
+          mapsOf('00:01', '/dev/zero (deleted)', '/anon_hugepage (deleted)') + mapsOf('fd:00', '/usr/bin/a'),
+        ),
+      ),
+      'pass',
+    ],
+    'a deleted file with the name of anonymous memory in a mounted tmpfs': [
+      all(shm, runs(7, '00:2b', '/dev/zero (deleted)')),
+      'warn',
+    ],
+    'an executable of which nothing is mapped': [
+      all(runs(7, 'fd:00', '/usr/bin/a'), file('proc/7/exe', { linkTo: '/dev/shm/x' })),
+      'warn',
+      'runs /dev/shm/x',
+    ],
+    'a program of the initramfs that started before all others': [
+      all(
+        runs(7, '00:02', '/usr/sbin/plymouthd (deleted)'),
+        file('proc/7/stat', stat(100)),
+        runs(9, 'fd:00', '/usr/bin/a'),
+        file('proc/9/stat', stat(200)),
+      ),
+      'pass',
+    ],
+    'the same, but started later': [
+      all(
+        runs(7, '00:02', '/usr/sbin/plymouthd (deleted)'),
+        file('proc/7/stat', stat(300)),
+        runs(9, 'fd:00', '/usr/bin/a'),
+        file('proc/9/stat', stat(200)),
+      ),
+      'warn',
+    ],
+    'a kernel thread and a zombie': [
+      all(file('proc/7/maps', ''), file('proc/8/maps', '')),
+      'pass',
+      '1 processes',
+    ],
+    'many programs: the first are named': [
+      all(shm, ...[7, 8, 9, 10, 11].map((pid) => runs(pid, '00:2b', `/dev/shm/${pid}`))),
+      'warn',
+      /PID 7 .*PID 8 .*PID 9 .* and 2 more$/,
+    ],
+    'FOREIGN_PROGRAMS=fail': [all(fromShm, config('FOREIGN_PROGRAMS=fail')), 'fail'],
+    'FOREIGN_PROGRAMS=off': [all(fromShm, config('FOREIGN_PROGRAMS=off')), 'skip', 'switched off'],
+    'the beginning of a name is no folder': [all(fromShm, config('FOREIGN_PROGRAMS_ALLOW=/dev/sh')), 'warn'],
+    'deleted in a permitted folder': [
+      all(shm, runs(7, '00:2b', '/dev/shm/x (deleted)'), config('FOREIGN_PROGRAMS_ALLOW=/dev/shm')),
+      'warn',
+    ],
+    'of another mount namespace, with a permitted path': [
+      all(runs(7, '00:63', '/dev/shm/x'), config('FOREIGN_PROGRAMS_ALLOW=/dev/shm')),
+      'warn',
+    ],
+    'a permitted memfd': [
+      all(runs(7, '00:01', '/memfd:libffi (deleted)'), config('FOREIGN_PROGRAMS_ALLOW=/memfd:libffi')),
+      'pass',
+    ],
+    'a memfd with another name': [
+      all(runs(7, '00:01', '/memfd:libffi2 (deleted)'), config('FOREIGN_PROGRAMS_ALLOW=/memfd:libffi')),
+      'warn',
+    ],
+    'maps that are malformed': [
+      file('proc/7/maps', '1000-2000 r-xp x\n'),
+      'error',
+      '1 of 2 processes (PID 7: maps has a malformed line',
+    ],
+    'PID 1 is not visible (hidepid)': [file('proc/1/maps', undefined), 'error', 'not visible in /proc'],
+    'the host did not make the disk read-only': [
+      disk({ offered: false, readOnly: true }),
+      'skip',
+      'not examined',
+    ],
+    'the same with FOREIGN_PROGRAMS=fail': [
+      all(disk({ offered: false, readOnly: true }), config('FOREIGN_PROGRAMS=fail')),
+      'fail',
+    ],
+  },
+});
+
+function stat(ticks: number): string {
+  return `7 (a) S 1 1 1 0 -1 4194560 1 1 0 0 0 0 0 0 20 0 1 0 ${ticks} 1 1 1\n`;
+}
+
+const reading = suite(`${id}: reading`);
+
+/** Makes one process fail. */
+const failing =
+  (pid: number, code: string) =>
+  (reader: SystemReader): SystemReader => ({
+    ...reader,
+    processes: {
+      ...reader.processes,
+      read: (each, name, limit) => {
+        if (each === pid && name === 'maps') throw new HostError(`/proc/${pid}/maps: ${code}`, code);
+        return reader.processes.read(each, name, limit);
+      },
+    },
+  });
+const asUser = (reader: SystemReader): SystemReader => ({
+  ...reader,
+  environment: () => ({ ...reader.environment(), uid: 1000 }),
+});
+
+reading('unreadable maps: an error, never a pass; required with FOREIGN_PROGRAMS=fail', async () => {
+  const change = runs(7, 'fd:00', '/usr/bin/a');
+  const advisory = await findingOf(id, change, { as: failing(7, 'EACCES') });
+  assert.equal([advisory.status, advisory.severity, advisory.verdict], ['error', 'advisory', 'sealed']);
+  assert.match(advisory.observed, '1 of 2 processes (PID 7: /proc/7/maps: EACCES)');
+  const required = await findingOf(id, all(change, config('FOREIGN_PROGRAMS=fail')), {
+    as: failing(7, 'EACCES'),
+  });
+  assert.equal([required.status, required.severity, required.verdict], ['error', 'required', 'unknown']);
+});
+reading('a foreign program is named although another process is unreadable', async () => {
+  const { status, observed } = await findingOf(id, all(fromShm, runs(8, 'fd:00', '/usr/bin/a')), {
+    as: failing(8, 'EFBIG'),
+  });
+  assert.is(status, 'warn');
+  assert.match(observed, /PID 7 .*; not examined: 1 of 3 processes \(PID 8/);
+});
+reading('not as root: skipped, or with FOREIGN_PROGRAMS=fail an error', async () => {
+  const as = (reader: SystemReader) => asUser(failing(1, 'EACCES')(reader));
+  assert.is((await findingOf(id, () => undefined, { as })).status, 'skip');
+  assert.is((await findingOf(id, config('FOREIGN_PROGRAMS=fail'), { as })).status, 'error');
+});
+/** Gives the file at a path an inode; `undefined` means that its file system may hang. */
+const withInode =
+  (path: string, inode: number | undefined) =>
+  (reader: SystemReader): SystemReader => ({
+    ...reader,
+    stat: (name) => {
+      if (name !== path) return reader.stat(name);
+      if (inode === undefined) throw new HostError(`${path}: may hang`, 'MAY_HANG');
+      const stat = reader.stat('/etc/fstab');
+      assert.ok(stat);
+      return { ...stat, inode };
+    },
+  });
+for (const [title, allow, inode, status] of [
+  ['a permitted folder', '/opt /dev/shm', 1000, 'pass'],
+  ['a permitted file', '/dev/shm/x', 1000, 'pass'],
+  ['a file system that may hang', '/dev/shm/x', undefined, 'pass'],
+  ['another file has the path', '/dev/shm/x', 1001, 'warn'],
+  ['another file is permitted', '/dev/shm/y', 1000, 'warn'],
+] as const) {
+  reading(`FOREIGN_PROGRAMS_ALLOW: ${title}`, async () => {
+    const change = all(fromShm, config(`FOREIGN_PROGRAMS_ALLOW=${allow}`));
+    assert.is((await findingOf(id, change, { as: withInode('/dev/shm/x', inode) })).status, status);
+  });
+}
+reading('in maintenance mode and with FOREIGN_PROGRAMS=off, no process is read', async () => {
+  const off = goodGuest();
+  off.files['etc/immutafs/immutafs.conf'] = 'FOREIGN_PROGRAMS=off\n';
+  for (const guest of [maintenanceGuest(), off]) {
+    await withGuest(guest, async (reader) => {
+      let lists = 0;
+      const list = () => (lists++, reader.processes.list());
+      const report = await evaluateGuest({ ...reader, processes: { ...reader.processes, list } });
+      assert.is(lists, 0);
+      assert.is(report.programs, null);
+    });
+  }
+});
+reading('the report lists the program', async () => {
+  const guest = goodGuest();
+  fromShm(guest);
+  guest.files['proc/7/cmdline'] = '/dev/shm/x\0-a\0';
+  guest.files['proc/7/stat'] = stat(100);
+  const { programs } = await withGuest(guest, evaluateGuest);
+  assert.equal(programs, {
+    count: 1,
+    list: [
+      {
+        pid: 7,
+        path: '/dev/shm/x',
+        role: 'executable',
+        why: 'memory',
+        reason: 'in memory, tmpfs at /dev/shm',
+        otherFiles: 0,
+        user: '0',
+        unit: 'a.service',
+        command: '/dev/shm/x -a',
+        startedAt: '2026-03-04T05:04:28.089Z',
+      },
+    ],
+  });
+});
+reading('1000 foreign programs: all are counted, 100 are listed', async () => {
+  const guest = goodGuest();
+  shm(guest);
+  for (let pid = 2; pid < 1002; pid++) guest.files[`proc/${pid}/maps`] = mapsOf('00:2b', `/dev/shm/${pid}`);
+  const { programs } = await withGuest(guest, evaluateGuest);
+  assert.equal([programs?.count, programs?.list.length], [1000, 100]);
+});
+reading.run();

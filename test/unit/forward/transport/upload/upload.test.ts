@@ -1,0 +1,127 @@
+import http from 'node:http';
+import type net from 'node:net';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { OutgoingMessage } from '../../../../../agent/forward/encode/encoder.ts';
+import type { ConnectOptions, Transport } from '../../../../../agent/forward/transport/transport.ts';
+import { RefusedError } from '../../../../../agent/forward/transport/transport.ts';
+import { connectUpload } from '../../../../../agent/forward/transport/upload/upload.ts';
+
+const upload = suite('upload transport');
+
+const servers: { close: () => void; transport: Transport }[] = [];
+upload.after.each(() => {
+  for (const { close, transport } of servers.splice(0)) {
+    transport.destroy();
+    close();
+  }
+});
+
+/**
+ * Starts a server, and connects to it.
+ * @param status the status of the response to a request with this body
+ * @param early responds before the request is complete
+ */
+async function connect(status: (body: string) => number = () => 202, early = false) {
+  const bodies: string[] = [];
+  const server = http.createServer((request, response) => {
+    let body = '';
+    request.setEncoding('latin1');
+    request.on('data', (text: string) => {
+      body += text;
+      if (early) response.writeHead(202).end();
+    });
+    request.on('end', () => {
+      bodies.push(body);
+      if (!early || body === '') response.writeHead(status(body)).end();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const target = { protocol: 'journal', carrier: 'tcp', host: '127.0.0.1', port, text: '' } as const;
+  const transport = await connectUpload(target, {} as ConnectOptions);
+  servers.push({ transport, close: () => void server.close() });
+  const acknowledged: number[] = [];
+  const event = () =>
+    new Promise<Error | undefined>((resolve) => {
+      transport.listen({
+        acknowledged: (count) => {
+          acknowledged.push(count);
+          resolve(undefined);
+        },
+        drained: () => undefined,
+        failed: resolve,
+      });
+    });
+  // The first request is empty.
+  return { transport, acknowledged, event, bodies: () => bodies.slice(1) };
+}
+
+const messages = (...texts: string[]): OutgoingMessage[] =>
+  texts.map((text) => ({ text, cursor: `s=${text}` }));
+
+upload('what is sent while a request is open belongs to this request', async () => {
+  const { transport, acknowledged, event, bodies } = await connect();
+  const done = event();
+  transport.send(messages('a', 'b'), false);
+  transport.send([{ text: 'cd', cursor: 's=d', count: 2 }], false);
+  await done;
+  assert.equal(bodies(), ['abcd']);
+  assert.equal(acknowledged, [4]);
+});
+
+upload('separate messages are a request of their own', async () => {
+  const { transport, acknowledged, event, bodies } = await connect();
+  let done = event();
+  transport.send(messages('a'), true);
+  assert.is(transport.capacity(), 0);
+  await done;
+  done = event();
+  transport.send(messages('b'), true);
+  await done;
+  assert.equal(bodies(), ['a', 'b']);
+  assert.equal(acknowledged, [1, 1]);
+});
+
+upload('a request with many entries ends without delay, and a run always fits into an open one', async () => {
+  const { transport, acknowledged, event } = await connect();
+  const done = event();
+  transport.send(messages(...Array.from({ length: 2047 }, () => 'x')), false);
+  assert.ok(transport.capacity() >= 1024, `${transport.capacity()}`);
+  transport.send([{ text: 'run', cursor: 's=r', count: 1024 }], false);
+  assert.is(transport.capacity(), 0);
+  await done;
+  assert.equal(acknowledged, [2047 + 1024]);
+});
+
+upload('a request stays open until an entry in pieces is complete', async () => {
+  const { transport, event, bodies } = await connect();
+  const done = event();
+  transport.send([{ text: 'piece ', cursor: '', continues: true }], false);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(bodies(), []);
+  assert.ok(transport.capacity() > 0);
+  transport.send(messages('end'), false);
+  assert.is(transport.capacity(), 0);
+  await done;
+  assert.equal(bodies(), ['piece end']);
+});
+
+upload('a refusal concerns every entry of the request', async () => {
+  const { transport, event } = await connect((body) => (body === '' ? 202 : 417));
+  const done = event();
+  transport.send([...messages('a'), { text: 'run', cursor: 's=r', count: 7 }], false);
+  const error = await done;
+  assert.instance(error, RefusedError);
+  assert.is((error as RefusedError).count, 8);
+});
+
+upload('a server that accepts an incomplete request has acknowledged nothing', async () => {
+  const { transport, acknowledged, event } = await connect(() => 202, true);
+  const done = event();
+  transport.send([{ text: 'piece', cursor: '', continues: true }], false);
+  assert.match((await done)?.message ?? '', /not complete/);
+  assert.equal(acknowledged, []);
+});
+
+upload.run();

@@ -1,0 +1,135 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { JournalWatch } from '../../../../agent/prepare/rehearsal/journal-watch.ts';
+import type { StreamEnd, followJournal } from '../../../../agent/system/journalctl.ts';
+
+const entry = (fields: Record<string, string>, cursor = 's=1;i=1') =>
+  `__CURSOR=${cursor}\n__REALTIME_TIMESTAMP=1\n${Object.entries(fields)
+    .map(([name, value]) => `${name}=${value}\n`)
+    .join('')}\n`;
+const refused = "cannot touch '/opt/a': Read-only file system";
+
+/** Stands in for journalctl. */
+function fakeJournal() {
+  const calls: { start: Parameters<typeof followJournal>[0]; boot: string | undefined }[] = [];
+  const stream: { data: (chunk: Buffer) => void; end: (end: StreamEnd) => void; stopped: number } = {
+    data: () => undefined,
+    end: () => undefined,
+    stopped: 0,
+  };
+  const follow: typeof followJournal = (start, _fields, onData, onEnd, boot) => {
+    calls.push({ start, boot });
+    stream.data = onData;
+    stream.end = onEnd;
+    return { pause: () => undefined, resume: () => undefined, stop: () => void (stream.stopped += 1) };
+  };
+  const write = (text: string) => stream.data(Buffer.from(text, 'latin1'));
+  return { watch: new JournalWatch(follow), calls, stream, write };
+}
+
+const journal = suite('the watch of the journal');
+journal('a refused write, with its unit and path', () => {
+  const { watch, write } = fakeJournal();
+  watch.follow();
+  write(entry({ _SYSTEMD_UNIT: 'agent.service', SYSLOG_IDENTIFIER: 'sh', MESSAGE: refused }));
+  write(entry({ _SYSTEMD_UNIT: 'agent.service', MESSAGE: 'started' }, 's=1;i=2'));
+  write(entry({ _SYSTEMD_UNIT: 'a.service', MESSAGE: 'x' }, 's=1;i=3'));
+  watch.stop();
+  assert.equal(watch.refusals, [{ unit: 'agent.service', path: '/opt/a', message: refused }]);
+  assert.equal(watch.lastMessages('agent.service'), [refused, 'started']);
+  assert.equal(watch.lastMessages('none.service'), []);
+});
+
+for (const [title, fields, unit] of [
+  [
+    'systemd names the unit',
+    { _SYSTEMD_UNIT: 'init.scope', UNIT: 'a.mount', SYSLOG_IDENTIFIER: 'systemd' },
+    'a.mount',
+  ],
+  ['systemd 219 names the unit', { UNIT: 'a.mount', SYSLOG_IDENTIFIER: 'systemd' }, 'a.mount'],
+  [
+    'another program cannot name one',
+    { _SYSTEMD_UNIT: 'evil.service', UNIT: 'sshd.service' },
+    'evil.service',
+  ],
+  ['without a unit', { SYSLOG_IDENTIFIER: 'agent' }, 'agent'],
+  ['the kernel', { _TRANSPORT: 'kernel' }, 'kernel'],
+] as const) {
+  journal(`the unit: ${title}`, () => {
+    const { watch } = fakeJournal();
+    watch.add(entry({ ...fields, MESSAGE: refused }), undefined);
+    assert.equal(
+      watch.refusals.map((each) => each.unit),
+      [unit],
+    );
+  });
+}
+journal('the probes of this package are no refused writes', () => {
+  const { watch } = fakeJournal();
+  watch.add(entry({ SYSLOG_IDENTIFIER: 'immutafs-agent', MESSAGE: refused }), undefined);
+  watch.add(entry({ _SYSTEMD_UNIT: 'immutafs-rehearsal.service', MESSAGE: refused }), undefined);
+  assert.equal(watch.refusals, []);
+});
+journal('a field of an earlier line is not taken for another one', () => {
+  const { watch } = fakeJournal();
+  watch.add(
+    entry({ X_SYSTEMD_UNIT: 'evil', _SYSTEMD_UNIT: 'a.service', XMESSAGE: 'no', MESSAGE: refused }),
+    undefined,
+  );
+  assert.equal(
+    watch.refusals.map(({ unit, message }) => [unit, message]),
+    [['a.service', refused]],
+  );
+});
+journal('memory is limited, and what is left out is counted', () => {
+  const { watch } = fakeJournal();
+  const long = `/${'x'.repeat(5000)}: Read-only file system`;
+  watch.add(entry({ _SYSTEMD_UNIT: 'a.service' }), long);
+  for (let number = 0; number < 1200; number++)
+    watch.add(entry({ _SYSTEMD_UNIT: `${number}.service` }), refused);
+  assert.is(watch.refusals.length, 1000);
+  assert.is(watch.omitted, 200);
+  assert.equal(watch.lastMessages('a.service'), [], 'the messages of the oldest units are dropped');
+  assert.equal(watch.lastMessages('1199.service'), [refused]);
+  assert.ok(watch.refusals.every(({ message }) => message.length <= 300));
+});
+journal('journalctl ends: it is started again after the last entry, which is not counted twice', async () => {
+  const { watch, write, stream, calls } = fakeJournal();
+  const realTimeout = globalThis.setTimeout;
+  globalThis.setTimeout = ((action: () => void) => realTimeout(action, 1)) as typeof setTimeout;
+  try {
+    watch.follow();
+    write(entry({ MESSAGE: refused, SYSLOG_IDENTIFIER: 'a' }, 's=1;i=7'));
+    stream.end({ killed: true, complete: false, reason: 'SIGKILL' });
+    assert.is(watch.problem, 'SIGKILL');
+    await new Promise((resolve) => realTimeout(resolve, 30));
+    assert.equal(calls.at(-1)?.start, { at: 'cursor', cursor: 's=1;i=7' });
+    write(entry({ MESSAGE: refused, SYSLOG_IDENTIFIER: 'a' }, 's=1;i=7'));
+    write(entry({ MESSAGE: refused, SYSLOG_IDENTIFIER: 'b' }, 's=1;i=8'));
+  } finally {
+    globalThis.setTimeout = realTimeout;
+    watch.stop();
+  }
+  assert.is(watch.problem, '');
+  assert.equal(
+    watch.refusals.map(({ unit }) => unit),
+    ['a', 'b'],
+  );
+});
+journal('the entries of one boot', async () => {
+  const { watch, write, stream, calls } = fakeJournal();
+  const done = watch.readBoot('abc', 10_000);
+  write(entry({ MESSAGE: refused, SYSLOG_IDENTIFIER: 'a' }));
+  stream.end({ killed: false, complete: true, reason: '' });
+  await done;
+  assert.equal(calls, [{ start: { at: 'head' }, boot: 'abc' }]);
+  assert.is(watch.problem, '');
+  assert.is(watch.refusals.length, 1);
+});
+journal('the entries of one boot: a journalctl that hangs is stopped', async () => {
+  const { watch, stream } = fakeJournal();
+  await watch.readBoot('abc', 10);
+  assert.is(stream.stopped, 1);
+  assert.match(watch.problem, /too long/);
+});
+journal.run();

@@ -1,0 +1,168 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Seen } from '../../../../agent/prepare/rehearsal/observations.ts';
+import type { Baseline } from '../../../../agent/prepare/rehearsal/baseline.ts';
+import type { RehearsalReport } from '../../../../agent/prepare/rehearsal/record.ts';
+import { type State, buildReport } from '../../../../agent/prepare/rehearsal/report.ts';
+
+const nothing: Seen = {
+  units: { failed: new Map(), skipped: new Set() },
+  refusals: [],
+  denials: [],
+  growth: null,
+  failing: [],
+};
+const settled: State = {
+  ...{ bootId: 'b', began: '2026-03-04T05:00:00.000Z', savedAt: '2026-03-04T05:30:00.000Z' },
+  ...{ uptimeSeconds: 1800.4, endedBy: 'limit', settledSeconds: 41.2, omitted: 0 },
+  sources: { journal: '', audit: 'recorded' },
+};
+const empty: Baseline = { failed: [], skipped: [], refused: [] };
+
+function reportOf(
+  seen: Partial<Seen>,
+  {
+    baseline = empty,
+    state = {},
+    OVERLAY = '',
+    PERSIST = '',
+  }: {
+    baseline?: Baseline;
+    state?: Partial<State>;
+    OVERLAY?: string;
+    PERSIST?: string;
+  } = {},
+): RehearsalReport {
+  const request = { id: 'r', limitSeconds: 1800, baseline };
+  return buildReport(
+    request,
+    { ...settled, ...state },
+    { ...nothing, ...seen },
+    {
+      config: { OVERLAY, PERSIST },
+      // The last part of a path is a file.
+      folderOf: (file) => (file === '/var/lib/db' ? file : file.slice(0, file.lastIndexOf('/')) || '/'),
+      lastMessages: (unit) => (unit === 'a.service' ? ['it broke'] : []),
+    },
+  );
+}
+const kinds = ({ observations }: RehearsalReport) =>
+  observations.map(({ kind, subject, blocking }) => `${kind} ${subject}${blocking ? '' : ' (note)'}`);
+const refusal = (unit: string, path: string | null) => ({
+  unit,
+  path,
+  message: `${path}: Read-only file system`,
+});
+const failed = (...names: string[]) => ({
+  failed: new Map(names.map((name) => [name, 'exit-code'])),
+  skipped: new Set<string>(),
+});
+
+const report = suite('the report of a rehearsal');
+report('nothing was found: ready', () => {
+  const { ready, why, observations, add, endedBy, settledSeconds, uptimeSeconds } = reportOf({});
+  assert.equal(
+    { ready, why, observations, add, endedBy, settledSeconds, uptimeSeconds },
+    {
+      ...{ ready: true, why: [], observations: [], add: { overlay: '', persistInstead: '' } },
+      ...{ endedBy: 'limit', settledSeconds: 41, uptimeSeconds: 1800 },
+    },
+  );
+});
+report('a unit that failed and its refused write: the remedy of the write', () => {
+  const found = reportOf({
+    units: failed('a.service', 'b.service'),
+    refusals: [
+      refusal('a.service', '/opt/a/x'),
+      refusal('a.service', '/opt/a/y'),
+      refusal('a.service', '/opt/a/x'),
+    ],
+  });
+  assert.equal(kinds(found), ['failed a.service', 'failed b.service', 'refused a.service']);
+  const [first, second, third] = found.observations;
+  assert.equal([first?.messages, second?.messages], [['it broke'], ['Result: exit-code']]);
+  assert.match(first?.remedy ?? '', /Add \/opt\/a to OVERLAY/);
+  assert.equal([third?.count, third?.paths, third?.folder], [3, ['/opt/a/x', '/opt/a/y'], '/opt/a']);
+  assert.equal([found.ready, found.why], [false, ['3 problems were found.']]);
+  assert.is(found.add.overlay, 'OVERLAY=/opt/a');
+});
+report('what failed, was skipped or was refused in maintenance mode too is left out', () => {
+  const baseline = { failed: ['a.service'], skipped: ['s.service'], refused: ['a.service /opt/a', 'c '] };
+  const found = reportOf(
+    {
+      units: { ...failed('a.service'), skipped: new Set(['s.service', 'a.service', 'new.service']) },
+      refusals: [refusal('a.service', '/opt/a/other'), refusal('c', null)],
+    },
+    { baseline },
+  );
+  assert.equal(kinds(found), ['skipped new.service (note)']);
+  assert.is(found.ready, true);
+});
+report('the proposed lines contain the present ones, without folders below another', () => {
+  const refusals = ['/opt/a/x', '/opt/a/b/y', '/root/z', '/srv/w'].map((file) => refusal('a.service', file));
+  const { add } = reportOf({ refusals }, { OVERLAY: '/data:noexec', PERSIST: '/root:exec /var/lib/x' });
+  assert.equal(add, {
+    overlay: 'OVERLAY=/data:noexec /opt/a /root /srv',
+    persistInstead: 'PERSIST=/root:exec /var/lib/x /opt/a /srv',
+  });
+});
+report('a harmless write is a note and adds nothing', () => {
+  const found = reportOf({ refusals: [refusal('a.service', '/opt/a/__pycache__/x.pyc')] });
+  assert.equal(kinds(found), ['refused a.service (note)']);
+  assert.equal([found.ready, found.add.overlay], [true, '']);
+});
+report('the kernel refused a write: a note, unless a program has reported it', () => {
+  const denials = [
+    { program: '/bin/a', path: '/opt/a/x' },
+    { program: '/bin/b', path: '/opt/b/x' },
+    { program: '/bin/b', path: '/opt/b/y' },
+    { program: '/bin/c', path: '/usr/lib/__pycache__/m.pyc' },
+  ];
+  const found = reportOf({ denials, refusals: [refusal('a.service', '/opt/a/x')] });
+  assert.equal(kinds(found), ['refused a.service', 'denied /bin/b (note)']);
+  assert.is(found.observations[1]?.count, 2);
+  assert.is(found.add.overlay, 'OVERLAY=/opt/a', 'a note proposes no line');
+});
+for (const [seconds, isBlocking] of [
+  [3600, true],
+  [25 * 3600, false],
+] as const) {
+  report(`the layers are full in ${seconds} s`, () => {
+    const largest = [{ path: '/var/lib/db', bytes: 1e6, inodes: 0 }];
+    const found = reportOf({
+      growth: {
+        ...{ seconds: 600, usedBytes: 1, sizeBytes: 2, bytes: 1e6, inodes: 0, largest },
+        forecast: { full: 'in', seconds },
+      },
+    });
+    assert.equal(kinds(found), isBlocking ? ['full '] : []);
+    if (isBlocking) assert.match(found.observations[0]?.remedy ?? '', /PERSIST=\/var\/lib\/db\)/);
+    assert.is(found.ready, !isBlocking);
+  });
+}
+report('a required check that does not pass', () => {
+  const found = reportOf({
+    failing: [{ id: 'root-readonly', observed: 'mounted read-write', remedy: 'Do it.' }],
+  });
+  assert.equal(kinds(found), ['check root-readonly']);
+  assert.equal(found.why, ['1 problem was found.']);
+});
+for (const [title, state, why] of [
+  ['the boot was not complete', { settledSeconds: null }, 'The boot was not complete.'],
+  [
+    'the journal could not be read',
+    { sources: { journal: 'no journalctl', audit: '' } },
+    'The journal could not be read: no journalctl.',
+  ],
+] as const) {
+  report(`not ready: ${title}`, () => {
+    const found = reportOf({}, { state });
+    assert.equal([found.ready, found.why], [false, [why]]);
+  });
+}
+report('the number of observations is limited', () => {
+  const refusals = Array.from({ length: 250 }, (_, index) => refusal('a.service', `/opt/${index}/x`));
+  const found = reportOf({ refusals }, { state: { omitted: 7 } });
+  assert.equal([found.observations.length, found.omitted], [200, 57]);
+});
+report.run();

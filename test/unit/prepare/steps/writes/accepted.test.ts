@@ -1,0 +1,75 @@
+import fc from 'fast-check';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  isAccepted,
+  isPath,
+  parseAccepted,
+  withAccepted,
+} from '../../../../../agent/prepare/steps/writes/accepted.ts';
+
+const accepted = suite('accepted changes');
+const none = { paths: [], until: 0, invalid: [], text: null };
+
+accepted('a path covers itself and what is below it, and nothing else', () => {
+  const { paths, invalid } = parseAccepted('# comment\n\n /opt/a b \n/etc/x\n');
+  assert.equal({ paths, invalid }, { paths: ['/opt/a b', '/etc/x'], invalid: [] });
+  const covered = ['/opt/a b', '/opt/a b/c', '/etc/x'];
+  const others = ['/opt/a', '/opt/a bc', '/etc', '/etc/xy'];
+  assert.ok(covered.every((path) => isAccepted({ paths }, path)));
+  assert.not.ok(others.some((path) => isAccepted({ paths }, path)));
+});
+
+accepted('the latest point in time counts', () => {
+  const { until } = parseAccepted('until 2026-01-02T00:00:00Z\nuntil 2026-01-01T00:00:00.000Z\n');
+  assert.is(until, Date.UTC(2026, 0, 2) / 1000);
+});
+
+accepted('everything else is invalid, and accepts nothing', () => {
+  const lines = ['/', 'etc', '/a/../b', '/a//b', 'until yesterday', 'until 2026-99-99T00:00:00Z', '/a\x01'];
+  const { paths, until, invalid } = parseAccepted(lines.join('\n'));
+  assert.equal({ paths, until, invalid }, { paths: [], until: 0, invalid: [1, 2, 3, 4, 5, 6, 7] });
+});
+
+accepted('an entry is added once, and comments stay', () => {
+  const text = '# mine\n/root';
+  const before = { ...parseAccepted(text), text };
+  assert.is(withAccepted(before, ['/root', '/root/.ssh'], undefined), undefined);
+  assert.is(withAccepted(before, ['/opt/x', '/opt/x'], undefined), '# mine\n/root\n/opt/x\n');
+});
+
+accepted('a later point in time replaces an earlier one, and an earlier one changes nothing', () => {
+  const text = 'until 2026-01-02T00:00:00.000Z\n/a\n';
+  const before = { ...parseAccepted(text), text };
+  const day = Date.UTC(2026, 0, 2) / 1000;
+  assert.is(withAccepted(before, [], day), undefined);
+  assert.is(withAccepted(before, [], day + 1), '/a\nuntil 2026-01-02T00:00:01.000Z\n');
+});
+
+const anyPath = fc
+  .array(
+    fc.string({
+      unit: fc.integer({ min: 1, max: 255 }).map((code) => String.fromCharCode(code)),
+      minLength: 1,
+    }),
+    {
+      minLength: 1,
+      maxLength: 4,
+    },
+  )
+  .map((parts) => `/${parts.join('/')}`);
+
+accepted('what is added is read back, for every path that is permitted', () => {
+  fc.assert(
+    fc.property(fc.array(anyPath), fc.option(fc.integer({ min: 1, max: 4e9 })), (all, until) => {
+      const paths = all.filter(isPath);
+      const text = withAccepted(none, paths, until ?? undefined);
+      const read = { ...parseAccepted(text ?? ''), text: text ?? null };
+      assert.equal(read.invalid, []);
+      assert.is(read.until, until ?? 0);
+      assert.ok(paths.every((path) => isAccepted(read, path)));
+      assert.is(withAccepted(read, paths, until ?? undefined), undefined, 'nothing is left to add');
+    }),
+  );
+});
+accepted.run();

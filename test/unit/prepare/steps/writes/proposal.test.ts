@@ -1,0 +1,115 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { parseConfig } from '../../../../../agent/config/config.ts';
+import type { WriteGroup } from '../../../../../agent/prepare/engine/step.ts';
+import { canOverlay, editConfig, propose } from '../../../../../agent/prepare/steps/writes/proposal.ts';
+import type { SystemReader } from '../../../../../agent/system/reader.ts';
+import { maintenanceGuest, withGuest } from '../../../../harness/guest.ts';
+
+const proposals = suite('proposed lines');
+const group = (overlay: string[], persist: string[] = []) => ({ overlay, persist }) as unknown as WriteGroup;
+const lines = (config: { OVERLAY?: string; PERSIST?: string }, ...groups: WriteGroup[]) =>
+  propose({ OVERLAY: '', PERSIST: '', ...config }, groups);
+
+proposals('items are merged with what is configured, and options stay', () => {
+  assert.equal(
+    lines({ OVERLAY: '/opt/agent:noexec', PERSIST: '/var/lib/x' }, group(['/root'], ['/var/lib/sss'])),
+    {
+      overlay: '/opt/agent:noexec /root',
+      persist: '/var/lib/x /var/lib/sss',
+      addsOverlay: true,
+      addsPersist: true,
+    },
+  );
+});
+
+proposals('nothing is added that a configured or proposed path contains', () => {
+  const config = { OVERLAY: '/opt', PERSIST: '/var/spool/cron:autostart' };
+  const { addsOverlay, addsPersist } = lines(config, group(['/opt/agent'], ['/var/spool/cron:autostart']));
+  assert.equal({ addsOverlay, addsPersist }, { addsOverlay: false, addsPersist: false });
+  assert.is(lines({}, group(['/data/a', '/data'])).overlay, '/data');
+  assert.is(lines({ OVERLAY: '/opt/a' }, group(['/opt/ab'])).overlay, '/opt/a /opt/ab');
+});
+
+proposals('an overlay is proposed only where it is permitted and no foothold for every program', () =>
+  withGuest(
+    {
+      ...maintenanceGuest(),
+      folders: ['boot', 'home', 'tmp', 'var', 'opt', 'srv', 'root'],
+    },
+    (reader) => {
+      const directories: Record<string, 'directory' | 'link'> = {
+        '/opt': 'directory',
+        '/opt/agent': 'directory',
+        '/opt/a b': 'directory',
+        '/opt/link': 'link',
+        '/opt/link/x': 'directory',
+        '/root': 'directory',
+        '/usr': 'directory',
+        '/usr/local': 'directory',
+        '/usr/local/agent': 'directory',
+        '/usr/share': 'directory',
+        '/usr/share/x': 'directory',
+        '/etc': 'directory',
+        '/etc/x': 'directory',
+        '/boot': 'directory',
+        '/home': 'directory',
+      };
+      const stat = (file: string) =>
+        directories[file] === undefined ? undefined : { kind: directories[file] };
+      const fake = { ...reader, stat } as unknown as SystemReader;
+      const yes = ['/opt', '/opt/agent', '/root', '/usr/local/agent'];
+      const no = Object.keys(directories).filter((each) => !yes.includes(each));
+      assert.equal(
+        yes.filter((each) => !canOverlay(fake, each)),
+        [],
+      );
+      assert.equal(
+        [...no, '/', '/absent', '/opt/absent'].filter((each) => canOverlay(fake, each)),
+        [],
+      );
+    },
+  ),
+);
+
+const edit = (text: string | undefined, values: Parameters<typeof editConfig>[1]) =>
+  withGuest(
+    {
+      ...maintenanceGuest(),
+      files: {
+        ...maintenanceGuest().files,
+        ...(text === undefined ? {} : { 'etc/immutafs/immutafs.conf': text }),
+      },
+    },
+    (reader) => editConfig(reader, values),
+  );
+
+proposals('the line is replaced, or added below the delivered comment, or at the end', async () => {
+  for (const [before, after] of [
+    ['OVERLAY=/a\nMODE=auto\n', 'OVERLAY=/a /b\nMODE=auto\n'],
+    ['#OVERLAY=\n\n#PERSIST=\n', '#OVERLAY=\nOVERLAY=/a /b\n\n#PERSIST=\n'],
+    ['MODE=auto', 'MODE=auto\nOVERLAY=/a /b\n'],
+    ['', 'OVERLAY=/a /b\n'],
+  ] as const) {
+    const action = await edit(before, { OVERLAY: '/a /b' });
+    assert.equal(action, { do: 'edit', file: '/etc/immutafs/immutafs.conf', before, after });
+    assert.is(parseConfig(after).config.OVERLAY, '/a /b');
+    assert.equal(parseConfig(after).problems, []);
+  }
+});
+
+proposals('nothing to add is no action', async () => {
+  assert.is(await edit('OVERLAY=/a\n', {}), undefined);
+  assert.is(await edit('OVERLAY=/a\n', { OVERLAY: '/a' }), undefined);
+});
+
+proposals('a line that is invalid, or given twice, is left to the administrator', async () => {
+  for (const text of ['OVERLAY=/a nonsense\n', 'OVERLAY=/a\nOVERLAY=/b\n']) {
+    assert.match(
+      (await edit(text, { OVERLAY: '/c' })) as string,
+      /^\/etc\/immutafs\/immutafs\.conf:\d: OVERLAY: /,
+    );
+  }
+  assert.type(await edit('MODE=nonsense\n', { OVERLAY: '/c' }), 'object', 'another key does not matter');
+});
+proposals.run();

@@ -1,0 +1,130 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import {
+  type Change,
+  type SearchArea,
+  parseRecord,
+  searchChanges,
+} from '../../../../../agent/prepare/steps/writes/search.ts';
+import { type SystemReader, systemReader } from '../../../../../agent/system/reader.ts';
+import { whileTemporaryFolder, writeFiles } from '../../../../harness/temporary.ts';
+
+const search = suite('search for changes');
+
+async function changesIn(
+  area: Partial<SearchArea> & Pick<SearchArea, 'roots'>,
+  since = 0,
+  reader: Pick<SystemReader, 'run'> = systemReader(),
+): Promise<{ changes: Change[]; folders: string[]; incomplete: string | undefined }> {
+  const [changes, folders] = [[] as Change[], [] as string[]];
+  const incomplete = await searchChanges(
+    reader as SystemReader,
+    { withoutCtime: new Set(), excluded: [], ...area },
+    since,
+    (change) => changes.push(change),
+    (folder) => folders.push(folder),
+  );
+  return { changes, folders, incomplete };
+}
+
+const namesOf = (changes: readonly Change[], folder: string) =>
+  changes.map((change) => `${change.type} ${path.relative(folder, change.path)}`).sort();
+
+search('finds every kind of file by its true name, and follows no link', () =>
+  whileTemporaryFolder(async (folder) => {
+    writeFiles(folder, {
+      'plain/file': '',
+      'new\nline': '',
+      '100 f /etc/passwd': '',
+      link: { linkTo: '/usr' },
+    });
+    fs.writeFileSync(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from([0xff, 0x2a])]), '');
+    const { changes, incomplete } = await changesIn({ roots: [folder] });
+    assert.is(incomplete, undefined);
+    assert.equal(namesOf(changes, folder), [
+      'd ',
+      'd 100 f ',
+      'd 100 f /etc',
+      'd plain',
+      'f 100 f /etc/passwd',
+      'f new\nline',
+      'f plain/file',
+      'f \xff*',
+      'l link',
+    ]);
+    assert.ok(changes.every(({ at }) => Math.abs(at - Date.now() / 1000) < 60));
+  }),
+);
+
+search('nothing is found that was not changed since', () =>
+  whileTemporaryFolder(async (folder) => {
+    writeFiles(folder, { 'a/b': '' });
+    assert.equal((await changesIn({ roots: [folder] }, Date.now() / 1000 + 60)).changes, []);
+  }),
+);
+
+search('a later change of the mode alone is found, and an old mtime hides nothing', () =>
+  whileTemporaryFolder(async (folder) => {
+    writeFiles(folder, { a: '' });
+    fs.utimesSync(path.join(folder, 'a'), 1e9, 1e9);
+    assert.equal(namesOf((await changesIn({ roots: [folder] }, 1.5e9)).changes, folder), ['d ', 'f a']);
+    const onFat = await changesIn({ roots: [folder], withoutCtime: new Set([folder]) }, 1.5e9);
+    assert.equal(namesOf(onFat.changes, folder), ['d '], 'on FAT, only mtime counts');
+  }),
+);
+
+search('excluded folders are not searched, even if their names are patterns', () =>
+  whileTemporaryFolder(async (folder) => {
+    writeFiles(folder, { '[ab]*/x': '', 'a1/x': '', 'b\\?/x': '', 'bc/x': '' });
+    const excluded = [`${folder}/[ab]*`, `${folder}/b\\?`];
+    const { changes } = await changesIn({ roots: [folder], excluded });
+    assert.equal(namesOf(changes, folder), ['d ', 'd a1', 'd bc', 'f a1/x', 'f bc/x']);
+  }),
+);
+
+search('a folder below an excluded one is searched if it is a root', () =>
+  whileTemporaryFolder(async (folder) => {
+    writeFiles(folder, { 'var/spool/at/1': '', 'var/2': '' });
+    const { changes } = await changesIn({
+      roots: [folder, `${folder}/var/spool/at`],
+      excluded: [`${folder}/var`],
+    });
+    assert.equal(namesOf(changes, folder), ['d ', 'd var/spool/at', 'f var/spool/at/1']);
+  }),
+);
+
+search('records that are split at any byte are put together', async () => {
+  const output = '/usr\0' + '12.5 f /a b\0' + '13 d /\xff\n\0';
+  const expected = [
+    { path: '/a b', type: 'f', at: 12.5 },
+    { path: '/\xff\n', type: 'd', at: 13 },
+  ];
+  for (let cut = 0; cut <= output.length; cut++) {
+    const run: SystemReader['run'] = (_program, _args, _limit, take) => {
+      take?.(output.slice(0, cut));
+      take?.(output.slice(cut));
+      return Promise.resolve({ stdout: '', ended: 'good' });
+    };
+    const { changes, folders } = await changesIn({ roots: ['/'] }, 0, { run });
+    assert.equal({ changes, folders }, { changes: expected, folders: ['/usr'] }, `cut at ${cut}`);
+  }
+});
+
+search('a search that fails or hangs is incomplete', async () => {
+  for (const [ended, why] of [
+    ['bad', /could not read every directory/],
+    ['deadline', /did not end within 120 s/],
+  ] as const) {
+    const run = () => Promise.resolve({ stdout: '', ended });
+    assert.match((await changesIn({ roots: ['/'] }, 0, { run })).incomplete ?? '', why);
+  }
+});
+
+search('malformed records are ignored', () => {
+  for (const record of ['', ' ', 'x f /a', '12.5 f', '12.5 f a', 'f /a']) {
+    assert.is(parseRecord(record), undefined, record);
+  }
+});
+search.run();
