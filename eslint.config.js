@@ -42,6 +42,19 @@ export default defineConfig(
     },
   },
   {
+    // The script of the fleet report, which runs in a browser.
+    files: ['ansible/**/*.js'],
+    languageOptions: {
+      sourceType: 'script',
+      globals: {
+        addEventListener: 'readonly',
+        document: 'readonly',
+        location: 'readonly',
+        Option: 'readonly',
+      },
+    },
+  },
+  {
     files: ['agent/**/*.ts'],
     rules: { 'no-console': 'error' },
   },
