@@ -1,10 +1,13 @@
 import path from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { HostError } from '../../lib/errors.ts';
 import { type LogFile, type LogFileStat, namesIn, openLogFile, statLogFile } from '../../system/log-file.ts';
 import { type TailRecord, hasContent } from './content.ts';
 
 /** The maximum number of rotated files of one log that are considered: the newest ones. */
 const mostGenerations = 200;
+/** How often the files of a log are listed while they are being renamed. */
+export const mostListings = 5;
 /** `.1`, `-20260131`, `.2026-01-31`, `.old`; not compressed files, and not other files whose name begins alike. */
 const rotation = /^[.-]([0-9][0-9._-]*|old|bak)$/;
 
@@ -19,6 +22,19 @@ export interface Generation extends LogFileStat {
  * @throws HostError if the folder cannot be read
  */
 export function rotatedFiles(log: string): Generation[] {
+  let listed = listRotated(log);
+  // A listing that is made while files are renamed may lack a file, so it must be the same twice.
+  for (let listings = 1; listings < mostListings; listings += 1) {
+    const again = listRotated(log);
+    if (isDeepStrictEqual(again.map(identity), listed.map(identity))) return again;
+    listed = again;
+  }
+  return listed;
+}
+
+const identity = ({ file, inode }: Generation) => [file, inode];
+
+function listRotated(log: string): Generation[] {
   const [folder, base] = [path.dirname(log), path.basename(log)];
   return namesIn(folder)
     .filter((name) => name.startsWith(base) && isRotation(name.slice(base.length)))
@@ -46,7 +62,11 @@ export interface Found {
   file: LogFile;
 }
 
-/** Finds the file that has the content of a record: first by its inode, then by its content alone. Its offset is not 0. */
+/**
+ * Finds the file that has the content of a record: first by its inode, then by its content alone. Its offset is not 0.
+ * @throws MovedError if a candidate is gone, or if another file has its name meanwhile
+ * @throws HostError for a temporary error
+ */
 export function findContent(
   candidates: readonly Generation[],
   { inode, offset, head, before }: TailRecord,
@@ -68,23 +88,43 @@ export function findContent(
   return undefined;
 }
 
-/** The error codes of files that stay unreadable. Others, such as too many open files, are temporary. */
-const permanent = ['EACCES', 'EPERM', 'ELOOP', 'EINVAL', 'ENOENT', 'ENOTDIR'];
+/** A file was renamed or removed after the files of a log were listed, so they must be listed again. */
+export class MovedError extends HostError {
+  override name = 'MovedError';
+}
 
 /**
- * Opens a rotated file, unless it is gone, is not readable, or another file has its name meanwhile.
- * @throws HostError for a temporary error
+ * Opens a file of a log.
+ * @throws MovedError if it is gone, or if another file has its name meanwhile
+ * @throws HostError if it cannot be opened
  */
-export function openGeneration({ file, inode }: Generation): LogFile | undefined {
+export function openListed({ file, inode }: Generation): LogFile {
+  const moved = `${file}: it was renamed or removed while it was being opened`;
   let opened: LogFile | undefined;
   try {
     opened = openLogFile(file);
-    if (opened.stat().inode === inode) return opened;
+    if (opened.stat().inode !== inode) throw new MovedError(moved);
+    return opened;
   } catch (error) {
     opened?.close();
+    if (error instanceof HostError && error.code === 'ENOENT') throw new MovedError(moved);
+    throw error;
+  }
+}
+
+/** The error codes of files that stay unreadable. Others, such as too many open files, are temporary. */
+const permanent = ['EACCES', 'EPERM', 'ELOOP', 'EINVAL', 'ENOTDIR'];
+
+/**
+ * Opens a rotated file, unless it is not readable.
+ * @throws MovedError if it is gone, or if another file has its name meanwhile
+ * @throws HostError for a temporary error
+ */
+export function openGeneration(generation: Generation): LogFile | undefined {
+  try {
+    return openListed(generation);
+  } catch (error) {
     if (error instanceof HostError && permanent.includes(error.code)) return undefined;
     throw error;
   }
-  opened.close();
-  return undefined;
 }

@@ -1,7 +1,16 @@
 import { HostError, unlessHostError } from '../../lib/errors.ts';
-import { type LogFile, openLogFile, statLogFile } from '../../system/log-file.ts';
+import { type LogFile, statLogFile } from '../../system/log-file.ts';
 import type { LineChunk } from '../reader.ts';
-import { type Found, type Generation, findContent, openGeneration, rotatedFiles } from './generations.ts';
+import {
+  type Found,
+  type Generation,
+  MovedError,
+  findContent,
+  mostListings,
+  openGeneration,
+  openListed,
+  rotatedFiles,
+} from './generations.ts';
 import { Resumption, type ResumptionOptions } from './resumption.ts';
 import { TailOpener, type TailOpenerOptions, mostTails } from './tail-opener.ts';
 import type { TailRecord } from './content.ts';
@@ -90,7 +99,7 @@ export class LogSource {
         const chunk = this.#nextOfTails(now, final);
         if (chunk !== undefined) return chunk;
         this.#closeRetired(now);
-        const found = this.#follow(now, final);
+        const found = listedAgain(() => this.#follow(now, final));
         this.error = '';
         if (!found) return undefined;
         this.#changes += 1;
@@ -165,10 +174,13 @@ export class LogSource {
    * @throws HostError if that does not help and the file has the name of the log
    */
   #renew(tail: Tail, at: number): void {
-    const candidates = [...this.#itself(), ...rotatedFiles(this.path)].filter(
-      ({ bytes }) => bytes >= tail.bytes,
-    );
-    const file = fileWithRead(tail, candidates);
+    const file = listedAgain(() => {
+      const files = [...this.#itself(), ...rotatedFiles(this.path)];
+      return fileWithRead(
+        tail,
+        files.filter(({ bytes }) => bytes >= tail.bytes),
+      );
+    });
     const copy = file && this.#opener.continue(tail, file);
     if (copy !== undefined && !copy.isStale) {
       copy.retired = tail.retired;
@@ -187,27 +199,35 @@ export class LogSource {
 
   /** Goes on in the copy that copytruncate made, if there is one, then in later copies, and then in the file itself. */
   #truncated(tail: Tail, at: number): void {
-    const rotated = rotatedFiles(this.path).filter(({ inode }) => !this.#isOpen(inode));
-    const found = this.#copyOf(tail, rotated);
-    const replacements: Tail[] = [];
-    if (found === undefined) {
+    const replacements = listedAgain(() => this.#copiesOf(tail));
+    if (replacements.length === 0) {
       this.#lose(tail.bytes - tail.read, 'it was truncated before it could be read');
       if (tail.acknowledged < tail.read) this.#gone.push(tail);
-    } else {
-      const later = rotated.slice(rotated.indexOf(found.generation) + 1);
-      const copy = this.#opener.continue(tail, found.file);
-      [copy.retired, copy.complete] = [0, true];
-      replacements.push(copy, ...this.#opener.openCopies(later));
     }
-    const again =
-      tail.retired === undefined
-        ? unlessHostError(() => this.#opener.open(openLogFile(this.path), 0))
-        : undefined;
+    // A file that has the name of the log since then follows after its rotated files.
+    const [log] = this.#itself().filter(({ inode }) => tail.retired === undefined && inode === tail.inode);
+    const again = log && unlessHostError(() => this.#opener.open(openListed(log), 0));
     if (again !== undefined) replacements.push(again);
     this.#tails.splice(at, 1, ...replacements);
     tail.close();
     // If the log cannot be opened now, it is read like a new one later, without the files that were rotated before.
     if (this.#tails.length === 0) this.#resumption.records = [{ ...tail.recordOfSeen(), offset: 0 }];
+  }
+
+  /** Opens the copy of a truncated file, from where the file was read, and later copies. @returns none if there is none */
+  #copiesOf(tail: Tail): Tail[] {
+    const rotated = rotatedFiles(this.path).filter(({ inode }) => !this.#isOpen(inode));
+    const found = this.#copyOf(tail, rotated);
+    if (found === undefined) return [];
+    try {
+      const later = this.#opener.openCopies(rotated.slice(rotated.indexOf(found.generation) + 1));
+      const copy = this.#opener.continue(tail, found.file);
+      [copy.retired, copy.complete] = [0, true];
+      return [copy, ...later];
+    } catch (error) {
+      found.file.close();
+      throw error;
+    }
   }
 
   /** Opens the files that were written after the last open one. @returns whether there is any */
@@ -259,8 +279,12 @@ export class LogSource {
   #insertCopies(tail: Tail, at: number, emptySince: number): void {
     const [log] = this.#itself();
     if (log?.inode !== tail.inode) return;
-    const copies = this.#opener.openCopies(
-      rotatedFiles(this.path).filter(({ inode, modified }) => modified > emptySince && !this.#isOpen(inode)),
+    const copies = listedAgain(() =>
+      this.#opener.openCopies(
+        rotatedFiles(this.path).filter(
+          ({ inode, modified }) => modified > emptySince && !this.#isOpen(inode),
+        ),
+      ),
     );
     this.#tails.splice(at, 0, ...copies);
   }
@@ -304,6 +328,17 @@ export class LogSource {
     if (bytes <= 0) return;
     this.lostBytes += bytes;
     this.#options.lost(`${bytes} bytes of ${this.path} are lost, because ${how}`);
+  }
+}
+
+/** Lists and opens files of a log, again if the log is rotated meanwhile. @throws MovedError if that happens each time */
+function listedAgain<T>(listAndOpen: () => T): T {
+  for (let listings = 1; ; listings += 1) {
+    try {
+      return listAndOpen();
+    } catch (error) {
+      if (!(error instanceof MovedError) || listings === mostListings) throw error;
+    }
   }
 }
 

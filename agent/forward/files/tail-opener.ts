@@ -1,5 +1,5 @@
-import { type LogFile, openLogFile } from '../../system/log-file.ts';
-import { type Generation, openGeneration } from './generations.ts';
+import type { LogFile } from '../../system/log-file.ts';
+import { type Generation, openGeneration, openListed } from './generations.ts';
 import { Tail } from './tail.ts';
 
 /** The maximum number of files of one log that are open at a time. */
@@ -30,6 +30,8 @@ export class TailOpener {
   /**
    * Opens the oldest of the files; the others follow when these are read.
    * @param offset where to begin in the log itself
+   * @throws MovedError if one of them is gone, or if another file has its name meanwhile; none is open then
+   * @throws HostError if the log itself cannot be opened
    */
   openAll(generations: readonly Generation[], now: number, offset = 0): Tail[] {
     const opened: Tail[] = [];
@@ -37,7 +39,7 @@ export class TailOpener {
       for (const generation of generations.slice(0, mostTails)) {
         // An error of the log itself is reported; a rotated file that cannot be read is counted as lost.
         const isLog = generation.file === this.#options.path;
-        const file = isLog ? openLogFile(this.#options.path) : this.#openOrSkip(generation);
+        const file = isLog ? openListed(generation) : this.#openOrSkip(generation);
         if (file !== undefined)
           opened.push(this.open(file, isLog && offset <= generation.bytes ? offset : 0));
       }

@@ -2,7 +2,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { findContent, openGeneration, rotatedFiles } from '../../../../agent/forward/files/generations.ts';
+import {
+  MovedError,
+  findContent,
+  openGeneration,
+  rotatedFiles,
+} from '../../../../agent/forward/files/generations.ts';
 import { Tail } from '../../../../agent/forward/files/tail.ts';
 import { openLogFile } from '../../../../agent/system/log-file.ts';
 import { inTemporaryFolder } from '../../../harness/temporary.ts';
@@ -73,6 +78,8 @@ generations('content is found by its inode, and otherwise in a copy', () => {
   });
 });
 
+const isMoved = (error: unknown) => error instanceof MovedError;
+
 generations('a file is not opened if another one has its name meanwhile', () => {
   inTemporaryFolder((folder) => {
     create(folder, { 'app.log.1': 5 });
@@ -80,9 +87,9 @@ generations('a file is not opened if another one has its name meanwhile', () => 
     assert.ok(generation);
     openGeneration(generation)?.close();
     fs.renameSync(`${folder}/app.log.1`, `${folder}/app.log.2`);
-    assert.is(openGeneration(generation), undefined);
+    assert.throws(() => openGeneration(generation), isMoved);
     create(folder, { 'app.log.1': 5 });
-    assert.is(openGeneration(generation), undefined);
+    assert.throws(() => openGeneration(generation), isMoved);
   });
 });
 
