@@ -29,7 +29,7 @@ coverage('a layout is found by its name, by an alias, as a row, and as the defau
   const rows = rowsOf(await coverageTable());
   assert.match(rows.get('`varAndLogOnLvm`')?.[0] ?? '', 'sealed');
   assert.match(rows.get('`ext4OnPartition`')?.[1] ?? '', 'identity');
-  assert.equal(rows.get('xfs, lvm, nested, virtio-scsi, enforcing'), ['–', 'layouts']);
+  assert.equal(rows.get('xfs, lvm, nested, virtio-scsi, enforcing'), ['–', 'layouts', '–']);
   assert.match(rows.get('`xfsOnLvm`')?.[0] ?? '', 'selinux');
 });
 

@@ -6,6 +6,9 @@ import { matrixRows, smokeRow } from '../vm/harness/layout-rows.ts';
 
 export const coverageFile = 'docs/coverage.md';
 
+/** The folders of the tests that the tables have columns for. */
+const folders = ['test/unit', 'test/vm/smoke', 'test/vm/matrix', 'test/vm/long'];
+
 const head = `# Test coverage
 
 \`npm run coverage-table\` writes this page from the tests; the linters fail while it is stale.
@@ -13,7 +16,7 @@ const head = `# Test coverage
 
 /** @returns the page: which tests name each check, and which guest tests boot each layout */
 export async function coverageTable(): Promise<string> {
-  const tests = testFiles('test/unit').concat(testFiles('test/vm/smoke'), testFiles('test/vm/matrix'));
+  const tests = folders.flatMap(testFiles);
   const page = [head, '## Checks\n', checkTable(tests), '## Layouts of guests\n', layoutTable(tests)];
   return format(page.join('\n'), { parser: 'markdown' });
 }
@@ -51,7 +54,7 @@ function checkTable(tests: readonly TestFile[]): string {
     );
     return [`\`${id}\``, ...cells(naming)];
   });
-  return table(['check', 'unit', 'smoke', 'matrix'], rows);
+  return table(['check', 'unit', 'smoke', 'matrix', 'long'], rows);
 }
 
 /** Named after the check; other unit tests count only where no file is. */
@@ -74,7 +77,7 @@ function layoutTable(tests: readonly TestFile[]): string {
     const naming = used.filter(({ layouts }) => layouts.includes(name)).map(({ test }) => test);
     return [name, ...cells(naming).slice(1)];
   });
-  return table(['layout', 'smoke', 'matrix'], rows);
+  return table(['layout', 'smoke', 'matrix', 'long'], rows);
 }
 
 function bootsGuests(text: string): boolean {
@@ -109,10 +112,10 @@ function describe(text: string, id: string, name: string): string {
   return definition === 'layout' ? `\`${id}\` of ${name}` : describe(text, definition, name);
 }
 
-/** The names of the tests by kind: unit, smoke, matrix. */
+/** The names of the tests by folder. */
 function cells(tests: readonly TestFile[]): string[] {
-  return ['test/unit/', 'test/vm/smoke/', 'test/vm/matrix/'].map((prefix) => {
-    const names = tests.filter(({ file }) => file.startsWith(prefix)).map(({ name }) => name);
+  return folders.map((folder) => {
+    const names = tests.filter(({ file }) => file.startsWith(`${folder}/`)).map(({ name }) => name);
     return names.length === 0 ? '–' : names.join(', ');
   });
 }

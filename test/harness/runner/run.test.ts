@@ -72,7 +72,7 @@ function isGone(pid: string): boolean {
 
 async function runProject(name: string, ...filters: string[]): Promise<{ good: boolean; lines: string[] }> {
   let text = '';
-  const good = await runAll(project(name), { filters, all: true }, (part) => (text += part));
+  const good = await runAll(project(name), { filters, extent: 'all' }, (part) => (text += part));
   assert.ok(text.endsWith('\n'));
   return { good, lines: text.slice(0, -1).split('\n') };
 }

@@ -2,15 +2,18 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Job, Schedule, warmFile } from './schedule.ts';
-import { selectFiles } from './selection.ts';
+import { type Selection, selectFiles } from './selection.ts';
 
 const root = path.join(import.meta.dirname, '../../..');
 
 const selection = suite('selectFiles');
-const select = (all: boolean, ...filters: string[]) => selectFiles(root, { filters, all });
+const select = (extent: Selection['extent'], ...filters: string[]) => selectFiles(root, { filters, extent });
 
-selection('--all selects every file once, without the fixtures', () => {
-  const files = select(true);
+selection('--all and --long together select every file once, without the fixtures', () => {
+  const [all, long] = [select('all'), select('long')];
+  const files = [...all, ...long];
+  assert.ok(long.length > 0 && long.every((file) => file.startsWith('test/vm/long/')));
+  assert.not.ok(all.some((file) => file.startsWith('test/vm/long/')));
   assert.is(files[0], 'test/lint.ts');
   assert.ok(files.includes('test/harness/runner/schedule.test.ts'));
   assert.not.ok(files.some((file) => file.includes('fixtures')));
@@ -18,7 +21,7 @@ selection('--all selects every file once, without the fixtures', () => {
 });
 
 selection('without arguments: no guest matrix, and of test/wire only the smoke tests', () => {
-  const [files, all] = [select(false), select(true)];
+  const [files, all] = [select('quick'), select('all')];
   const left = all.filter((file) => !files.includes(file));
   assert.ok(left.length > 0 && files.every((file) => all.includes(file)));
   for (const file of left) {
@@ -29,8 +32,12 @@ selection('without arguments: no guest matrix, and of test/wire only the smoke t
 });
 
 selection('a filter selects among all files', () => {
-  const files = select(false, 'vm/matrix/modes', 'runner/schedule');
-  assert.equal(files, ['test/harness/runner/schedule.test.ts', 'test/vm/matrix/modes.test.ts']);
+  const files = select('quick', 'vm/matrix/modes', 'vm/long/update', 'runner/schedule');
+  assert.equal(files, [
+    'test/harness/runner/schedule.test.ts',
+    'test/vm/long/update.test.ts',
+    'test/vm/matrix/modes.test.ts',
+  ]);
 });
 selection.run();
 
@@ -70,7 +77,7 @@ schedule('no guest starts before the shared trees are built', () => {
 });
 
 schedule('every selected file runs exactly once', () => {
-  const files = select(true);
+  const files = [...select('all'), ...select('long')];
   const jobs = new Schedule(root, files);
   const taken: string[] = [];
   while (!jobs.isEmpty) {

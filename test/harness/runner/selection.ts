@@ -4,6 +4,9 @@ import path from 'node:path';
 /** The linters run as one test file. */
 export const lintFile = 'test/lint.ts';
 
+/** Guest tests of up to 15 minutes each, which `npm run test:long` runs before a release. */
+const longFolder = 'test/vm/long/';
+
 /** Folders and files that take so long that only `npm run test:all` runs them. */
 const onlyInAll: readonly string[] = [
   'test/vm/matrix/',
@@ -22,21 +25,23 @@ const always: readonly string[] = ['test/wire/smoke/'];
 export interface Selection {
   /** Parts of paths; a file that contains one of them is selected. Empty: every file. */
   filters: readonly string[];
-  /** Whether a run without filters selects the files of `onlyInAll`. */
-  all: boolean;
+  /** What a run without filters selects: quick files, every file but the long ones, or the long ones. */
+  extent: 'quick' | 'all' | 'long';
 }
 
 /**
  * Returns the linters and the files of test/**\/*.test.ts that a run selects, sorted. Files below a `fixtures` folder
  * are never selected.
  */
-export function selectFiles(root: string, { filters, all }: Selection): string[] {
+export function selectFiles(root: string, { filters, extent }: Selection): string[] {
   const files = findFiles(root);
   if (filters.length > 0) return files.filter((file) => filters.some((filter) => file.includes(filter)));
-  return all ? files : files.filter(isInDefaultRun);
+  const isLong = (file: string) => file.startsWith(longFolder);
+  if (extent === 'long') return files.filter(isLong);
+  return files.filter((file) => !isLong(file) && (extent === 'all' || isInQuickRun(file)));
 }
 
-function isInDefaultRun(file: string): boolean {
+function isInQuickRun(file: string): boolean {
   const isBelow = (prefix: string) => file.startsWith(prefix);
   return always.some(isBelow) || !onlyInAll.some(isBelow);
 }

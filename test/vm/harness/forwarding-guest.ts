@@ -19,7 +19,9 @@ const files: Record<string, string> = {
   'etc/systemd/journald.conf.d/volatile.conf': '[Journal]\nStorage=volatile\n',
   // This script runs after all units have stopped, while the journal can still be read.
   'usr/lib/systemd/system-shutdown/tell':
-    '#!/bin/sh\njournalctl -q --no-pager -o short-monotonic -u late -u immutafs-forward >/dev/ttyS0\n',
+    '#!/bin/sh\njournalctl -q --no-pager -o short-monotonic -u late -u immutafs-forward >/dev/ttyS0\n' +
+    // Waits until the output is transmitted, because the machine is switched off next.
+    'stty -F /dev/ttyS0 -echo\n',
 };
 
 /** The options of a guest that forwards. */
@@ -96,5 +98,5 @@ export function assertWholeBoot(boot: Boot, { stored }: LogServer): void {
   assert.is(entries.filter(({ text }) => text.startsWith('Linux version ')).length, 1);
   assert.is(entries.filter(({ text }) => text === lastWords).length, 1);
   assert.is(new Set(entries.map(({ data }) => data['cursor'])).size, entries.length);
-  assert.match(boot.console, lastWords);
+  assert.match(boot.console, lastWords, boot.console.slice(-2000));
 }

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { type Moment, until } from './moment.ts';
-import { qemuCommand } from './qemu.ts';
+import { emulatorEnvironment, qemuCommand } from './qemu.ts';
 import type { Machine } from './qemu.ts';
 import { parseReport } from './report.ts';
 import type { Report, Step } from './report.ts';
@@ -47,7 +47,7 @@ export async function runMachine(machine: Machine, folder: string, limits: Limit
   const console = join(folder, 'console');
   const started = performance.now();
   // Keep stdin open, because at its end QEMU would signal to the guest that the report port is closed.
-  const qemu = execa(command, args, { buffer: { stdout: false }, reject: false });
+  const qemu = execa(command, args, { buffer: { stdout: false }, env: emulatorEnvironment, reject: false });
   const chunks: Buffer[] = [];
   const killedBy: End[] = [];
   const kill = (reason: End): void => {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { imagesIn } from '../harness/disk.ts';
+import { emulatorEnvironment } from '../harness/qemu.ts';
 import type { Hypervisor } from './hypervisor.ts';
 
 /** A domain as an administrator defines it, with changes that make an emulated machine fast. */
@@ -47,6 +48,9 @@ function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOpt
     devices = '',
     reachesHost = false,
   } = rest;
+  const environment = Object.entries(emulatorEnvironment)
+    .map(([key, value]) => `<qemu:env name='${key}' value='${value}'/>`)
+    .join('');
   const kernel = loader === null ? '' : `<kernel>${loader}</kernel>`;
   return `<domain type='qemu' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
   <name>${name}</name>
@@ -71,6 +75,7 @@ function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOpt
     <qemu:arg value='user,id=ssh,restrict=${reachesHost ? 'off' : 'on'},hostfwd=tcp:127.0.0.1:${port}-10.0.2.15:22'/>
     <qemu:arg value='-device'/>
     <qemu:arg value='virtio-net-pci,netdev=ssh,romfile=,addr=0x10'/>
+    ${environment}
   </qemu:commandline>
 </domain>
 `;

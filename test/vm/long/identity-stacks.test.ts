@@ -1,203 +1,31 @@
-import { appendFile, mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { fstab } from '../harness/fstab.ts';
-import { late, linksToCopy } from '../harness/impostor.ts';
-import { withInitramfs } from '../harness/initramfs.ts';
-import type { Drive } from '../harness/qemu.ts';
 import {
-  type Boot,
-  assertSealed,
-  checkOf,
-  ext4OnPartition,
-  look,
-  statusOf,
-  withAgent,
-} from '../harness/scenario.ts';
-import { btrfsTree, uuids, withStacks } from '../harness/stacks.ts';
-import type { Stacks } from '../harness/stacks.ts';
+  assertGenuine,
+  assertTaken,
+  copyFirst,
+  sealedFirst,
+  withCopiedStacks,
+  withoutHooks,
+} from '../harness/copied-stacks.ts';
 
-const stacks = suite('a writable copy of a sealed disk with RAID 1, Btrfs and LUKS');
+/** The root on RAID 1 with the copy first is tested in `matrix/identity-stacks.test.ts`. */
+const stacks = suite('a writable copy of a sealed disk with RAID 1, Btrfs and LUKS, in both orders');
 
-const volumes = 'md btrfs luks';
+stacks(
+  'the root on Btrfs, and on RAID 1 with the sealed disk first: everything is mounted from the sealed disk',
+  () =>
+    withCopiedStacks(async (boot, { spanning }) => {
+      assertGenuine(await boot('btrfs', sealedFirst));
+      assertGenuine(await boot('btrfs', copyFirst));
+      assertGenuine(await boot('md', sealedFirst));
 
-/** vda is the system disk, vdb has /home, vdc is the harness's input. */
-const [sealedDisk, copiedDisk] = ['vdd', 'vde'];
+      const stopped = await boot('md', sealedFirst, await spanning());
+      assert.equal([stopped.done, stopped.endedBy], [false, 'poweroff']);
+      assert.match(stopped.console, /immutafs: \/ is mounted from \/dev\/md\d+, which poses as \/dev\/vdd5 /);
 
-/** The rule for Btrfs of udev 219 (RHEL 7) in the real root: it does not skip devices that are not ready. */
-const oldBtrfsRule = `SUBSYSTEM!="block", GOTO="btrfs_end"
-ACTION=="remove", GOTO="btrfs_end"
-ENV{ID_FS_TYPE}!="btrfs", GOTO="btrfs_end"
-IMPORT{builtin}="btrfs ready $devnode"
-ENV{ID_BTRFS_READY}=="0", ENV{SYSTEMD_READY}="0"
-LABEL="btrfs_end"
-`;
-
-/**
- * Prepares the root of the guest. In the real root, udev finds the copy first. The LUKS volume is opened by a step,
- * because Debian's package of the tree has no unit for it.
- */
-async function prepare(root: string): Promise<void> {
-  await appendFile(
-    join(root, 'etc/fstab'),
-    `UUID=${uuids.md} /srv/md ext4 ro,nofail 0 0
-UUID=${uuids.btrfs} /srv/btrfs btrfs ro,nofail 0 0
-UUID=${uuids.inLuks} /srv/luks ext4 ro,noauto 0 0
-`,
-  );
-  await writeFile(join(root, 'etc/luks.key'), 'secret\n', { mode: 0o600 });
-  for (const name of volumes.split(' ')) await mkdir(join(root, 'srv', name), { recursive: true });
-  await mkdir(join(root, 'etc/udev/rules.d'), { recursive: true });
-  await writeFile(join(root, 'etc/udev/rules.d/64-btrfs.rules'), oldBtrfsRule);
-  for (const [file, text] of Object.entries(late(`${sealedDisk}*`))) {
-    const rule = join(root, file);
-    await mkdir(dirname(rule), { recursive: true });
-    await writeFile(rule, text);
-  }
-}
-
-/**
- * Makes the volumes on one disk, copies the disk to another one, unplugs the first one, and writes to every volume of
- * the copy, which raises its event counts and generations.
- */
-const make = `
-set -e
-export LC_ALL=C
-by_id=/dev/disk/by-id/virtio
-with_volumes() { # $1: disk; $2: name of the file to create
-  udevadm settle
-  mdadm --stop --scan 2>/dev/null || true
-  mdadm --assemble --run /dev/md/srv $1-part1 $1-part2
-  mdadm --assemble --run /dev/md/root $1-part5 $1-part6
-  cryptsetup open --key-file /etc/luks.key $1-part4 opened
-  for name in ${volumes} root-md root-btrfs; do mkdir -p /run/volumes/$name; done
-  mount /dev/md/srv /run/volumes/md
-  mount $1-part3 /run/volumes/btrfs
-  mount /dev/mapper/opened /run/volumes/luks
-  mount /dev/md/root /run/volumes/root-md
-  mount $1-part7 /run/volumes/root-btrfs
-  for name in ${volumes} root-md/etc root-btrfs/etc; do echo $2 >/run/volumes/$name/$2; done
-  umount /run/volumes/*
-  cryptsetup close opened
-  mdadm --wait /dev/md/srv || true
-  mdadm --stop /dev/md/srv
-  mdadm --stop /dev/md/root
-}
-disk=$by_id-stack
-mdadm --create /dev/md/srv --run --metadata=1.2 --bitmap=none --uuid=${uuids.array} --level=1 --raid-devices=2 $disk-part1 $disk-part2
-mkfs.ext4 -q -U ${uuids.md} /dev/md/srv
-mdadm --wait /dev/md/srv || true
-mdadm --stop /dev/md/srv
-# The members already contain the same data.
-mdadm --create /dev/md/root --run --metadata=1.2 --data-offset=1M --bitmap=none --assume-clean --uuid=${uuids.rootArray} --level=1 --raid-devices=2 $disk-part5 $disk-part6
-mdadm --stop /dev/md/root
-cryptsetup luksFormat -q --uuid ${uuids.luks} --pbkdf pbkdf2 --pbkdf-force-iterations 1000 $disk-part4 /etc/luks.key
-cryptsetup open --key-file /etc/luks.key $disk-part4 opened
-mkfs.ext4 -q -U ${uuids.inLuks} /dev/mapper/opened
-cryptsetup close opened
-with_volumes $disk genuine
-sync
-dd if=$disk of=$by_id-copy bs=4M conv=fsync,sparse status=none
-device=$(realpath /sys/class/block/$(basename $(realpath $disk))/device/..)
-echo 1 >"$device/remove"
-udevadm settle
-# udev has read the partition table if a device of the copy is busy.
-blockdev --rereadpt $by_id-copy 2>/dev/null || true
-for round in 1 2 3; do with_volumes $by_id-copy planted; done
-`;
-
-const open = `
-  cryptsetup open --readonly --key-file /etc/luks.key /dev/disk/by-uuid/${uuids.luks} opened
-  mount /srv/luks`;
-const files = `for name in ${volumes}; do echo $name $(ls /srv/$name | grep -v lost+found); done`;
-
-const roots = {
-  md: [`root=UUID=${uuids.rootMd}`, `rd.md.uuid=${uuids.rootArray}`],
-  btrfs: [`root=UUID=${uuids.rootBtrfs}`],
-};
-/** Prints the property that the rule for Btrfs sets. */
-const scanned = `udevadm info --query=property /dev/${copiedDisk}3 | grep -E '^ID_(FS_TYPE|BTRFS_READY)='`;
-const steps = { open, files, scanned, root: 'ls /etc/genuine /etc/planted 2>/dev/null', ...look };
-const copyFirst = { ...late(`${sealedDisk}*`), ...linksToCopy };
-const sealedFirst = late(`${copiedDisk}*`);
-
-/** Removes the agent from the initramfs. */
-const withoutHooks = {
-  'usr/lib/udev/rules.d/63-immutafs-members.rules': '\n',
-  'usr/lib/udev/rules.d/66-immutafs-readonly.rules': '\n',
-  'usr/libexec/immutafs/mount-readonly': '#!/bin/sh\n',
-  'usr/libexec/immutafs/assemble-var': '#!/bin/sh\n',
-};
-
-/** Calls `work` with the disk and its copy as they are in every boot but the first one, and with a guest. */
-async function withCopiedStacks(
-  work: (
-    boot: (root: keyof typeof roots, files: Record<string, string>, drives?: Drive[]) => Promise<Boot>,
-    stacks: Stacks,
-  ) => Promise<void>,
-): Promise<void> {
-  const prepareRoot = async (root: string): Promise<void> => {
-    await writeFile(join(root, 'etc/fstab'), fstab(ext4OnPartition));
-    await prepare(root);
-  };
-  await withStacks(prepareRoot, (disks) =>
-    withAgent({ layout: ext4OnPartition, edit: prepare }, async (guest) => {
-      const made = await guest.boot({
-        ...{ disk: 'writable', drives: disks.writable, steps: { make }, limitSeconds: 600 },
-        // The volumes do not exist yet.
-        arguments: ['systemd.mask=srv-md.mount', 'systemd.mask=srv-btrfs.mount'],
-      });
-      assert.is(made.step('make').exit, 0, made.step('make').stderr);
-      await work(
-        (root, files, drives = disks.sealed) =>
-          withInitramfs(
-            files,
-            (bootFiles) => guest.boot({ disk: 'readonly', bootFiles, drives, steps, arguments: roots[root] }),
-            btrfsTree,
-          ),
-        disks,
-      );
+      assertTaken(await boot('btrfs', { ...copyFirst, ...withoutHooks }));
     }),
-  );
-}
-
-stacks('the root on RAID 1 or Btrfs, in both orders: everything is mounted from the sealed disk', () =>
-  withCopiedStacks(async (boot, { spanning }) => {
-    assertGenuine(await boot('md', copyFirst));
-    assertGenuine(await boot('btrfs', sealedFirst));
-    assertGenuine(await boot('btrfs', copyFirst));
-    assertGenuine(await boot('md', sealedFirst));
-
-    const stopped = await boot('md', sealedFirst, await spanning());
-    assert.equal([stopped.done, stopped.endedBy], [false, 'poweroff']);
-    assert.match(stopped.console, /immutafs: \/ is mounted from \/dev\/md\d+, which poses as \/dev\/vdd5 /);
-
-    const array = await boot('md', { ...copyFirst, ...withoutHooks });
-    assert.is(array.step('root').stdout, '/etc/genuine\n/etc/planted\n');
-    assert.match(array.step('files').stdout, /^md genuine planted$/m);
-    const pool = await boot('btrfs', { ...copyFirst, ...withoutHooks });
-    assert.is(pool.step('root').stdout, '/etc/genuine\n/etc/planted\n');
-    for (const each of [array, pool]) {
-      assert.match(each.step('scanned').stdout, /^ID_BTRFS_READY=1$/m);
-      const { report } = statusOf(each);
-      assert.is(checkOf(report, 'mounts-genuine').status, 'fail');
-      assert.is(report.mode, 'sealed');
-    }
-  }),
 );
-
-function assertGenuine(boot: Boot): void {
-  assert.is(boot.step('root').stdout, '/etc/genuine\n');
-  assert.is(boot.step('scanned').stdout, 'ID_FS_TYPE=btrfs\n');
-  assert.is(boot.step('open').exit, 0, boot.step('open').stderr);
-  assert.is(boot.step('files').stdout, 'md genuine\nbtrfs genuine\nluks genuine\n');
-  const report = assertSealed(boot);
-  const { status, subject } = checkOf(report, 'impostor-absent');
-  assert.is(status, 'warn');
-  for (const number of [1, 2, 3, 4, 5, 6, 7]) {
-    assert.ok(subject.includes(`/dev/${copiedDisk}${number}`), subject);
-  }
-}
 
 stacks.run();

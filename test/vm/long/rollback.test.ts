@@ -7,7 +7,7 @@ import { until } from '../../wire/support/until.ts';
 
 /**
  * Tests that a real guest ends sealed in its old state, byte for byte, if its update fails, wherever the playbook is
- * killed. The counterpart is the good update in `receipt.test.ts`.
+ * killed. The counterpart is the good update in `matrix/receipt.test.ts`.
  */
 const rollback = suite('an update that fails is undone');
 
