@@ -18,7 +18,8 @@ export const warmFile = 'test/vm/warm.ts';
 const seconds: Readonly<Record<string, number>> = {
   'test/vm/long/update': 800,
   'test/vm/long/rollback': 700,
-  'test/vm/matrix/identity': 480,
+  'test/vm/long/identity-layouts': 240,
+  'test/vm/matrix/identity': 280,
   'test/vm/matrix/receipt': 450,
   'test/vm/long/persist-power-cut': 400,
   'test/vm/matrix/rehearse': 400,
@@ -44,7 +45,7 @@ const seconds: Readonly<Record<string, number>> = {
   'test/vm/smoke/selinux': 130,
   'test/vm/smoke/sealed': 120,
   'test/vm/smoke/prepare': 110,
-  'test/vm/matrix/efi': 250,
+  'test/vm/long/efi': 250,
   'test/vm/matrix/domains': 250,
   'test/vm/matrix/host-snapshot': 200,
   'test/vm/matrix/overlay': 120,

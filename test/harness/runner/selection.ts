@@ -4,7 +4,7 @@ import path from 'node:path';
 /** The linters run as one test file. */
 export const lintFile = 'test/lint.ts';
 
-/** Guest tests of up to 15 minutes each, which `npm run test:long` runs before a release. */
+/** Guest tests of 5 to 15 minutes each, which `npm run test:long` runs before a release. */
 const longFolder = 'test/vm/long/';
 
 /** Folders and files that take so long that only `npm run test:all` runs them. */
