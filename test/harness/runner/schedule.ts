@@ -34,7 +34,7 @@ const seconds: Readonly<Record<string, number>> = {
   'test/vm/matrix/verify': 210,
   'test/vm/matrix/prepare': 210,
   'test/vm/matrix/live-changes': 200,
-  'test/vm/matrix/package': 200,
+  'test/vm/long/package': 200,
   'test/vm/smoke/package': 190,
   'test/vm/matrix/power-cut': 190,
   'test/vm/smoke/maintenance': 170,

@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { bootFilesIn } from '../harness/kernel.ts';
 import { type Boot, assertSealed, look, withInstalledAgent } from '../harness/scenario.ts';
 
-/** An upgrade is tested in `matrix/package.test.ts`. */
+/** An upgrade is tested in `long/package.test.ts`. */
 const rpm = suite('the package in a running guest');
 
 rpm('installed by rpm: sealed at the next boot; erasing it from the sealed guest fails', () =>
