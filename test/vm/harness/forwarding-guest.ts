@@ -15,11 +15,12 @@ const files: Record<string, string> = {
   // This unit has no order relative to the forwarder.
   'etc/systemd/system/late.service':
     '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n' +
-    `ExecStop=/bin/sh -c 'sleep 3; echo ${lastWords}'\n`,
+    `ExecStop=/bin/sh -c 'sleep 3; echo ${lastWords}'\n` +
+    'StandardOutput=journal+console\n',
   'etc/systemd/journald.conf.d/volatile.conf': '[Journal]\nStorage=volatile\n',
-  // This script runs after all units have stopped, while the journal can still be read.
+  // This script runs after all units have stopped, while the journal can still be read. Under SELinux, it cannot read it.
   'usr/lib/systemd/system-shutdown/tell':
-    '#!/bin/sh\njournalctl -q --no-pager -o short-monotonic -u late -u immutafs-forward >/dev/ttyS0\n' +
+    '#!/bin/sh\njournalctl -q --no-pager -o short-monotonic -u immutafs-forward >/dev/ttyS0\n' +
     // Waits until the output is transmitted, because the machine is switched off next.
     'stty -F /dev/ttyS0 -echo\n',
 };
