@@ -6,18 +6,15 @@ import * as assert from 'uvu/assert';
 import { withDataDisks } from '../harness/data-disks.ts';
 import { assertGenuine, rejected, steps } from '../harness/impostor-boot.ts';
 import { late, withCopy } from '../harness/impostor.ts';
-import {
-  ext4OnPartition as ext4,
-  layout,
-  xfsOnLvm as lvm,
-  type Volume,
-  withAgent,
-} from '../harness/scenario.ts';
+import { ext4OnPartition, layout, xfsOnLvm, type Volume, withAgent } from '../harness/scenario.ts';
 
 /** The common layouts are tested in `matrix/identity.test.ts`. */
 const identity = suite(
   'a writable copy of a sealed system disk with another layout, and disks that are no copies',
 );
+
+const ext4 = ext4OnPartition;
+const lvm = xfsOnLvm;
 
 /** That they are no impostors in maintenance is tested in `selinux.test.ts`. */
 identity(

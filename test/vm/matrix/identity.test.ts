@@ -3,17 +3,14 @@ import * as assert from 'uvu/assert';
 import { assertGenuine, copyFirst, rejected, sealedFirst, steps } from '../harness/impostor-boot.ts';
 import { linksToCopy, withCopy } from '../harness/impostor.ts';
 import { withInitramfs } from '../harness/initramfs.ts';
-import {
-  type Boot,
-  ext4OnPartition as ext4,
-  xfsOnLvm as lvm,
-  withAgent,
-  withoutAgent,
-} from '../harness/scenario.ts';
+import { type Boot, ext4OnPartition, xfsOnLvm, withAgent, withoutAgent } from '../harness/scenario.ts';
 import { ordinaryTree } from '../harness/tree.ts';
 
 /** Further layouts are tested in `long/identity-layouts.test.ts`. */
 const identity = suite('a writable copy of the sealed system disk');
+
+const ext4 = ext4OnPartition;
+const lvm = xfsOnLvm;
 
 const label = { '/': 'e2label "$1" system' };
 
