@@ -1,5 +1,5 @@
-import type { LogFile } from '../../system/log-file.ts';
-import { type Generation, openGeneration, openListed } from './generations.ts';
+import { type LogFile, statLogFile } from '../../system/log-file.ts';
+import { type Generation, MovedError, openGeneration, openListed, rotatedFiles } from './generations.ts';
 import { Tail } from './tail.ts';
 
 /** The maximum number of files of one log that are open at a time. */
@@ -30,7 +30,7 @@ export class TailOpener {
   /**
    * Opens the oldest of the files; the others follow when these are read.
    * @param offset where to begin in the log itself
-   * @throws MovedError if one of them is gone, or if another file has its name meanwhile; none is open then
+   * @throws MovedError if one of them was renamed meanwhile; none is open then
    * @throws HostError if the log itself cannot be opened
    */
   openAll(generations: readonly Generation[], now: number, offset = 0): Tail[] {
@@ -51,14 +51,27 @@ export class TailOpener {
     return opened;
   }
 
-  /** Opens a rotated file. One that cannot be read is counted as lost, once. */
+  /** Opens a rotated file. One that was removed or cannot be read is counted as lost, once. */
   #openOrSkip(generation: Generation): LogFile | undefined {
-    const file = openGeneration(generation);
+    let file: LogFile | undefined;
+    try {
+      file = openGeneration(generation);
+    } catch (error) {
+      if (!(error instanceof MovedError) || this.#exists(generation)) throw error;
+      this.#options.lose(generation.bytes, 'it was removed before it could be read');
+      return undefined;
+    }
     if (file !== undefined || this.#skipped.has(generation.inode)) return file;
     if (this.#skipped.size >= mostSkipped) this.#skipped.clear();
     this.#skipped.add(generation.inode);
     this.#options.lose(generation.bytes, `${generation.file} cannot be read`);
     return undefined;
+  }
+
+  /** Whether a file of the log still exists, under whatever name. */
+  #exists({ inode }: Generation): boolean {
+    const { path } = this.#options;
+    return statLogFile(path)?.inode === inode || rotatedFiles(path).some((each) => each.inode === inode);
   }
 
   /** Returns a tail that begins at an offset. */

@@ -96,6 +96,22 @@ moved('as the files are opened that follow the last one', () => {
   });
 });
 
+moved('a file that is removed instead is counted as lost', () => {
+  inTemporaryFolder((folder) => {
+    const log = new NumberedLog(folder);
+    const lost: string[] = [];
+    const removeSecond = (count: number) => {
+      if (count === 1) fs.rmSync(`${log.file}.1`);
+    };
+    const from = source(log, removeSecond, { lost: (text) => lost.push(text) });
+    assert.equal(linesOf(from), ['line 1']);
+    for (let count = 0; count < 3; count += 1) log.rotate();
+    assert.equal(linesOf(from), ['line 2', 'line 4']);
+    assert.equal(lost, [`7 bytes of ${log.file} are lost, because it was removed before it could be read`]);
+    assert.is(from.lostBytes, 7);
+  });
+});
+
 moved('each time: the reason is reported, and the next attempt continues', () => {
   inTemporaryFolder((folder) => {
     const log = new NumberedLog(folder);
