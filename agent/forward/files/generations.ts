@@ -6,7 +6,7 @@ import { type TailRecord, hasContent } from './content.ts';
 
 /** The maximum number of rotated files of one log that are considered: the newest ones. */
 const mostGenerations = 200;
-/** How often the files of a log are listed while they are being renamed. */
+/** The maximum number of times that the files of a log are listed while they are being renamed. */
 export const mostListings = 5;
 /** `.1`, `-20260131`, `.2026-01-31`, `.old`; not compressed files, and not other files whose name begins alike. */
 const rotation = /^[.-]([0-9][0-9._-]*|old|bak)$/;

@@ -214,7 +214,7 @@ export class LogSource {
     if (this.#tails.length === 0) this.#resumption.records = [{ ...tail.recordOfSeen(), offset: 0 }];
   }
 
-  /** Opens the copy of a truncated file, from where the file was read, and later copies. @returns none if there is none */
+  /** Opens the copy of a truncated file, from where the file was read, and later copies. @returns empty if there is no copy */
   #copiesOf(tail: Tail): Tail[] {
     const rotated = rotatedFiles(this.path).filter(({ inode }) => !this.#isOpen(inode));
     const found = this.#copyOf(tail, rotated);
@@ -331,7 +331,10 @@ export class LogSource {
   }
 }
 
-/** Lists and opens files of a log, again if the log is rotated meanwhile. @throws MovedError if that happens each time */
+/**
+ * Lists the files of a log and opens some of them, and does so again if the log is rotated in the meantime.
+ * @throws MovedError if it is rotated each time
+ */
 function listedAgain<T>(listAndOpen: () => T): T {
   for (let listings = 1; ; listings += 1) {
     try {
