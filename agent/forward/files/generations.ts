@@ -7,7 +7,7 @@ import { type TailRecord, hasContent } from './content.ts';
 /** The maximum number of rotated files of one log that are considered: the newest ones. */
 const mostGenerations = 200;
 /** The maximum number of times that the files of a log are listed while they are being renamed. */
-export const mostListings = 5;
+const mostListings = 5;
 /** `.1`, `-20260131`, `.2026-01-31`, `.old`; not compressed files, and not other files whose name begins alike. */
 const rotation = /^[.-]([0-9][0-9._-]*|old|bak)$/;
 
@@ -22,10 +22,17 @@ export interface Generation extends LogFileStat {
  * @throws HostError if the folder cannot be read
  */
 export function rotatedFiles(log: string): Generation[] {
-  let listed = listRotated(log);
-  // A listing that is made while files are renamed may lack a file, so it must be the same twice.
+  return untilSame(() => listRotated(log));
+}
+
+/**
+ * Lists files until two listings in a row agree, at most five times, because a listing that is made while files are being
+ * renamed may lack a file.
+ */
+export function untilSame(list: () => Generation[]): Generation[] {
+  let listed = list();
   for (let listings = 1; listings < mostListings; listings += 1) {
-    const again = listRotated(log);
+    const again = list();
     if (isDeepStrictEqual(again.map(identity), listed.map(identity))) return again;
     listed = again;
   }
@@ -109,6 +116,20 @@ export function openListed({ file, inode }: Generation): LogFile {
     opened?.close();
     if (error instanceof HostError && error.code === 'ENOENT') throw new MovedError(moved);
     throw error;
+  }
+}
+
+/**
+ * Lists the files of a log and opens some of them, and does so again if the log is rotated in the meantime.
+ * @throws MovedError if it is rotated each time
+ */
+export function listedAgain<T>(listAndOpen: () => T): T {
+  for (let listings = 1; ; listings += 1) {
+    try {
+      return listAndOpen();
+    } catch (error) {
+      if (!(error instanceof MovedError) || listings === mostListings) throw error;
+    }
   }
 }
 

@@ -4,9 +4,8 @@ import type { LineChunk } from '../reader.ts';
 import {
   type Found,
   type Generation,
-  MovedError,
   findContent,
-  mostListings,
+  listedAgain,
   openGeneration,
   openListed,
   rotatedFiles,
@@ -328,20 +327,6 @@ export class LogSource {
     if (bytes <= 0) return;
     this.lostBytes += bytes;
     this.#options.lost(`${bytes} bytes of ${this.path} are lost, because ${how}`);
-  }
-}
-
-/**
- * Lists the files of a log and opens some of them, and does so again if the log is rotated in the meantime.
- * @throws MovedError if it is rotated each time
- */
-function listedAgain<T>(listAndOpen: () => T): T {
-  for (let listings = 1; ; listings += 1) {
-    try {
-      return listAndOpen();
-    } catch (error) {
-      if (!(error instanceof MovedError) || listings === mostListings) throw error;
-    }
   }
 }
 

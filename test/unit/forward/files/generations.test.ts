@@ -7,6 +7,7 @@ import {
   findContent,
   openGeneration,
   rotatedFiles,
+  untilSame,
 } from '../../../../agent/forward/files/generations.ts';
 import { Tail } from '../../../../agent/forward/files/tail.ts';
 import { openLogFile } from '../../../../agent/system/log-file.ts';
@@ -75,6 +76,22 @@ generations('content is found by its inode, and otherwise in a copy', () => {
     assert.is(found(), 'app.log.1');
     fs.truncateSync(`${log}.1`, 2);
     assert.is(found(), undefined);
+  });
+});
+
+generations('files are listed until two listings agree, at most five times', () => {
+  inTemporaryFolder((folder) => {
+    create(folder, { 'app.log.1': 5, 'app.log.2': 5 });
+    const [second, first] = rotatedFiles(`${folder}/app.log`);
+    assert.ok(first && second);
+    const listings = [[first], [second, first], [second, first], []];
+    assert.equal(
+      untilSame(() => listings.shift() ?? []),
+      [second, first],
+    );
+    assert.is(listings.length, 1);
+    let count = 0;
+    assert.is(untilSame(() => Array.from({ length: (count += 1) }, () => first)).length, 5);
   });
 });
 
