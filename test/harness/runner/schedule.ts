@@ -17,7 +17,8 @@ export const warmFile = 'test/vm/warm.ts';
  */
 const seconds: Readonly<Record<string, number>> = {
   'test/vm/long/update': 800,
-  'test/vm/long/rollback': 700,
+  'test/vm/long/rollback': 900,
+  'test/vm/long/multipath': 190,
   'test/vm/long/identity-layouts': 240,
   'test/vm/matrix/identity': 280,
   'test/vm/matrix/receipt': 450,

@@ -42,6 +42,7 @@ export interface BootOptions {
   bus?: Bus;
   /** See `Attachment`. */
   homeFirst?: boolean;
+  secondPath?: 'readonly' | 'writable';
   /** Shell text by step. `sh` runs each one after the boot has finished, even if an earlier step failed. */
   steps?: Record<string, string>;
   /** Additional kernel arguments. */

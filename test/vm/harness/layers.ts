@@ -11,19 +11,25 @@ export interface Attachment {
   bus?: Bus;
   /** Whether the disk with /home comes before the system disk. */
   homeFirst?: boolean;
+  /** How the host attaches the system disk once more, so that it has two paths. */
+  secondPath?: 'readonly' | 'writable';
 }
 
 /** Attaches a layer over each shared image; all boots of a guest write to the layers in its own folder. */
 export async function guestDrives(
   disks: Disks,
-  { disk, bus = 'virtio-blk', homeFirst = false }: Attachment,
+  { disk, bus = 'virtio-blk', homeFirst = false, secondPath }: Attachment,
   folder: string,
 ): Promise<Drive[]> {
   const drives: Drive[] = [];
   for (const serial of diskNames(disks)) {
     const file = await makeLayer(disks, serial, folder);
     const readOnly = serial === 'system' && disk === 'readonly';
-    drives.push({ serial, file, format: 'qcow2', readOnly, bus });
+    const drive: Drive = { serial, file, format: 'qcow2', readOnly, bus };
+    if (serial === 'system' && secondPath !== undefined) {
+      drives.push({ ...drive, pathId: 'path-1' });
+      drives.push({ ...drive, readOnly: secondPath === 'readonly', pathId: 'path-2' });
+    } else drives.push(drive);
   }
   return homeFirst ? drives.reverse() : drives;
 }

@@ -11,6 +11,8 @@ export interface Drive {
   format: 'raw' | 'qcow2';
   readOnly: boolean;
   bus: Bus;
+  /** QEMU's name of a second path to the same file, which has the same serial number. */
+  pathId?: string;
   /** The position in the boot order that the firmware receives from the host, as libvirt's `<boot order='N'/>`. */
   bootIndex?: number;
 }
@@ -93,16 +95,19 @@ function processor({ time, processors }: Machine): string[] {
   ];
 }
 
-function attach({ serial, file, format, readOnly, bus, bootIndex }: Drive, durable: boolean): string[] {
+function attach(drive: Drive, durable: boolean): string[] {
+  const { serial, file, format, readOnly, bus, bootIndex, pathId: id = serial } = drive;
   const cache = durable ? 'writeback' : 'unsafe';
   const device = bus === 'virtio-blk' ? 'virtio-blk-pci' : 'scsi-hd';
+  // Without a lock, the file can be open for the first path and for the second one.
+  const lock = drive.pathId === undefined ? '' : ',file.locking=off';
   const index = bootIndex === undefined ? '' : `,bootindex=${bootIndex}`;
   return [
     ...[
       '-drive',
-      `if=none,id=${serial},file=${file},format=${format},cache=${cache},readonly=${onOff(readOnly)}`,
+      `if=none,id=${id},file=${file},format=${format},cache=${cache},readonly=${onOff(readOnly)}${lock}`,
     ],
-    ...['-device', `${device},drive=${serial},serial=${serial}${index}`],
+    ...['-device', `${device},drive=${id},serial=${serial}${index}`],
   ];
 }
 
