@@ -9,9 +9,13 @@ const [debianFolder, rhelFolder] = [
   '/usr/lib/python3.12/site-packages/dnf-plugins',
 ];
 
-/** Returns the ordinary tree with Debian's dnf. */
-export async function dnfTree(): Promise<string> {
-  const tree = await ordinaryTree();
+/**
+ * Returns a tree with Debian's dnf.
+ *
+ * @param from the tree to which dnf is added
+ */
+export async function dnfTree(from = ordinaryTree()): Promise<string> {
+  const tree = await from;
   return derivedTree('dnf-tree', tree, { debianFolder, rhelFolder, install: String(installDnf) }, installDnf);
 }
 

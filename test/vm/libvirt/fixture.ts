@@ -78,7 +78,7 @@ export async function ask(guest: VirtualGuest, text: string): Promise<string> {
 }
 
 /** Returns an edit that copies the packages to the guest and configures dracut for host-only images, as RHEL does. */
-async function filling(folder: string): Promise<Edit> {
+export async function filling(folder: string): Promise<Edit> {
   const packages = [await buildUpdate(folder, 1), await buildUpdate(folder, 2)] as const;
   const distribution = await buildDistribution(folder, [await agentRpm(), ...packages]);
   return async (root, mounts) => {

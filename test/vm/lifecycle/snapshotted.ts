@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { agentTree } from '../harness/agent.ts';
-import type { Disks } from '../harness/disk.ts';
+import type { Disks, Edit } from '../harness/disk.ts';
 import { xfsOnLvm } from '../harness/layout.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import { templateOf } from '../harness/template.ts';
@@ -25,14 +25,17 @@ export interface SnapshottedGuest {
   common: Record<string, unknown>;
 }
 
+/** @param options the tree of the guest, by default `agentTree`, and how its disks are changed before the first start */
 export async function withSnapshottedGuest(
   work: (fixture: SnapshottedGuest) => Promise<void>,
+  options: { tree?: Promise<string>; edit?: (folder: string) => Promise<Edit> } = {},
 ): Promise<void> {
   await withRunFolder((folder) =>
     withHypervisor(folder, async (host) => {
-      const template = await templateOf(xfsOnLvm, await agentTree());
+      const template = await templateOf(xfsOnLvm, await (options.tree ?? agentTree()));
       const name = 'guest';
-      const guest = await defineGuest(host, { name, template, memoryMiB: 1536, systemFormat: 'qcow2' });
+      const edit = (await options.edit?.(folder)) ?? (() => Promise.resolve());
+      const guest = await defineGuest(host, { name, template, edit, memoryMiB: 1536, systemFormat: 'qcow2' });
       const env = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin' };
       const edited = ['--edit', 'target=vda', '--disk', 'readonly=on'];
       await execa('/usr/bin/virt-xml', ['--connect', host.uri, name, ...edited], { env });

@@ -1,5 +1,10 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { agentTree } from '../harness/agent.ts';
+import type { Edit } from '../harness/disk.ts';
+import { dnfTree } from '../harness/dnf.ts';
+import { filling } from '../libvirt/fixture.ts';
+import { look } from '../libvirt/package.ts';
 import { contentOf, sh, snapshotsOf, withSnapshottedGuest } from '../lifecycle/snapshotted.ts';
 import type { SnapshottedGuest } from '../lifecycle/snapshotted.ts';
 import type { Played, Playing } from '../libvirt/playbooks.ts';
@@ -32,6 +37,15 @@ async function killedAt(
   playing.kill();
   const { output } = await playing.ended;
   assert.ok(there, `update ended before it was killed\n${output}`);
+}
+
+/** Installs version 1 of a package in the guest, with a repository that has version 2. */
+async function withPackages(folder: string): Promise<Edit> {
+  const fill = await filling(folder);
+  return async (root, mounts) => {
+    await fill(root, mounts);
+    await mounts.chroot('rpm', '--install', '/root/1.rpm');
+  };
 }
 
 async function assertRolledBack(
@@ -103,5 +117,34 @@ async function failingHealth(fixture: SnapshottedGuest, before: string): Promise
   const why = /^guest: sealed; rolled back: Run the health commands: .*sh ended with 1/;
   await assertRolledBack(fixture, before, last, why);
 }
+
+/** Leaves 1 MiB free, and then fills even this with a file that does not grow any further. */
+const fillDisk =
+  'set -- $(stat -f -c "%a %S" /) && fallocate -l $(($1 * $2 - 1048576)) /full && ! dd if=/dev/zero of=/rest bs=4k';
+
+rollback('an update for which the disk of the guest is too small', () =>
+  withSnapshottedGuest(
+    async (fixture) => {
+      const before = await contentOf(fixture.guest);
+      const upgrade = ['dnf', '--assumeyes', 'upgrade'];
+      const last = await fixture.ansible.play('update', {
+        ...fixture.common,
+        immutafs_update_commands: [...sh(fillDisk), upgrade],
+      });
+      const why = /^guest: sealed; rolled back: Update: .*dnf .*(No space left on device|filesystem)/;
+      await assertRolledBack(fixture, before, last, why);
+      // The counterpart: with free space, the same package is updated. It changes the modules, so that the initramfs
+      // is rebuilt.
+      const common = Object.entries(fixture.common).filter(([name]) => name !== 'immutafs_initramfs_command');
+      const next = await fixture.ansible.play('update', {
+        ...Object.fromEntries(common),
+        immutafs_update_commands: [upgrade],
+      });
+      assert.equal([next.exit, next.report], [0, ['guest: sealed']], next.output);
+      assert.is((await fixture.guest.ssh(look.usr)).stdout, '2');
+    },
+    { tree: dnfTree(agentTree()), edit: withPackages },
+  ),
+);
 
 rollback.run();
