@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 
 const journalctl = '/usr/bin/journalctl';
+/** Runs journalctl with an output buffer as large as a read of Node.js from a pipe (stdbuf(1)). */
+const buffering = ['/usr/bin/stdbuf', '--output=64K'];
 
 /** The position at which reading begins. */
 export type StartPosition =
@@ -12,6 +14,24 @@ export type StartPosition =
   | { at: 'cursor'; cursor: string }
   /** The entry after this entry, which cannot be read. */
   | { at: 'after'; cursor: string };
+
+/** What `followJournal` reads. */
+export interface JournalSelection {
+  start: StartPosition;
+  /**
+   * The required fields, except those that every entry contains; undefined for all fields. The output may contain more
+   * fields.
+   */
+  fields: readonly string[] | undefined;
+  /** If set, reading ends after the last entry of this boot, instead of waiting for new entries. */
+  boot?: string | undefined;
+  /**
+   * Whether journalctl may write 64 KiB at a time instead of 4 KiB. This saves a quarter of the processor time of
+   * forwarding. While journalctl waits for entries, its buffer is empty in both cases. If journalctl crashes, it loses
+   * its buffer, so that after a failure, smaller writes get closer to the entry that causes the crash.
+   */
+  large: boolean;
+}
 
 /** How journalctl ended if `stop` was not called. */
 export interface StreamEnd {
@@ -38,20 +58,17 @@ const options = ['-o', 'export', '--no-pager', '-q', '--no-tail'];
  * Follows the journal in the export format. Uses only options that systemd 219 supports, and `--cursor` rather than
  * `--after-cursor`, because before systemd 256 `--after-cursor` skips an additional entry if the cursor's entry no
  * longer exists.
- * @param fields the required fields, except those that every entry contains; undefined for all fields. The output may
- *     contain more fields.
- * @param boot ends after the last entry of this boot, instead of waiting for new entries
  * @throws Error if no process can be created
  */
 export function followJournal(
-  start: StartPosition,
-  fields: readonly string[] | undefined,
+  { start, fields, boot, large }: JournalSelection,
   onData: (chunk: Buffer) => void,
   onEnd: (end: StreamEnd) => void,
-  boot?: string,
 ): JournalStream {
   const range = boot === undefined ? ['-f'] : [`_BOOT_ID=${boot}`];
-  const child = spawn(journalctl, [...options, ...range, ...selection(fields), ...startOptions(start)], {
+  const reading = [journalctl, ...options, ...range, ...fieldOptions(fields), ...startOptions(start)];
+  const [program = '', ...words] = large && canBuffer() ? [...buffering, ...reading] : reading;
+  const child = spawn(program, words, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: environment,
   });
@@ -134,14 +151,23 @@ export function listBoots(): Promise<string[]> {
 }
 
 let selects: boolean | undefined;
+let buffers: boolean | undefined;
 
 /** Returns the option that selects fields, if journalctl supports it (since systemd 236). */
-function selection(fields: readonly string[] | undefined): string[] {
+function fieldOptions(fields: readonly string[] | undefined): string[] {
   if (fields === undefined) return [];
   const option = `--output-fields=${fields.join(',')}`;
-  const probe = () => spawnSync(journalctl, [option, '--version'], { stdio: 'ignore', timeout: 5000 });
-  selects ??= probe().status === 0;
+  selects ??= succeeds([journalctl, option, '--version']);
   return selects ? [option] : [];
+}
+
+/** Whether stdbuf is installed and works. It is a part of coreutils. */
+function canBuffer(): boolean {
+  return (buffers ??= succeeds([...buffering, '/usr/bin/true']));
+}
+
+function succeeds([program = '', ...words]: string[]): boolean {
+  return spawnSync(program, words, { stdio: 'ignore', timeout: 5000, env: environment }).status === 0;
 }
 
 function startOptions(start: StartPosition): string[] {

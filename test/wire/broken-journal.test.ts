@@ -143,6 +143,41 @@ broken(
   },
 );
 
+/** The size of the output buffer of each journalctl, as stdbuf sets it; empty for the default. */
+const buffers = () => fs.readFileSync('/run/fake/buffers', 'utf8').split('\n').slice(0, -1);
+
+broken('a journalctl that crashes loses its buffer, so the next one has a small buffer', async () => {
+  fakeJournalctl(
+    `echo "\${_STDBUF_O-}" >>buffers
+    case "$*" in
+      *" -b") cat first; exec sleep 1000 ;;
+    esac
+    cat first
+    [ "$(wc -l <buffers)" -gt 2 ] || kill -SEGV $$
+    cat rest; exec sleep 1000`,
+    { first: printed(1), rest: printed(2) },
+  );
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  const agent = startAgent();
+  await until('the last entry', () => texts().includes('entry 2'));
+  await agent.stop();
+  assert.equal(buffers(), ['65536', '65536', '']);
+});
+
+broken('without a usable stdbuf, journalctl has a small buffer', async () => {
+  fakeJournalctl('echo "${_STDBUF_O-}" >>buffers; cat all; exec sleep 1000', { all: printed(1) });
+  execFileSync('mount', ['--bind', '/dev/null', '/usr/bin/stdbuf']);
+  try {
+    await startRsyslog('rsyslog-relp.conf', 2514);
+    const agent = startAgent();
+    await until('the entry', () => texts().includes('entry 1'));
+    await agent.stop();
+    assert.equal(buffers(), ['', '']);
+  } finally {
+    execFileSync('umount', ['/usr/bin/stdbuf']);
+  }
+});
+
 /** Returns a script that prints one entry and then fails with the reason, once for each line in the file `times`. */
 const failing = (reason: string) =>
   `case "$*" in

@@ -1,5 +1,6 @@
 import {
   type JournalStream,
+  type StartPosition,
   type StreamEnd,
   followJournal,
   lastCursor,
@@ -148,12 +149,12 @@ class EarlierBoots implements Reader {
     this.#isFirst = this.#cursor !== '';
     const fields = this.#fields === 'syslog' ? syslogFields : undefined;
     try {
+      const start: StartPosition =
+        this.#cursor === '' ? { at: 'head' } : { at: 'cursor', cursor: this.#cursor };
       this.#stream = followJournal(
-        this.#cursor === '' ? { at: 'head' } : { at: 'cursor', cursor: this.#cursor },
-        fields,
+        { start, fields, boot, large: this.#failures === 0 },
         (chunk) => this.#read(chunk),
         (end) => this.#ended(end),
-        boot,
       );
       if (this.#paused) this.#stream.pause();
       this.#watch();

@@ -60,8 +60,7 @@ export class JournalReader implements Reader {
     const fields = this.#fields === 'syslog' ? syslogFields : undefined;
     try {
       const stream = followJournal(
-        this.#start,
-        fields,
+        { start: this.#start, fields, large: this.#failures === 0 && !this.#recovery.active },
         (chunk) => this.#read(chunk),
         (end) => this.#ended(end),
       );

@@ -126,8 +126,7 @@ export class JournalWatch {
       }
     };
     const stream = this.#follow(
-      from,
-      [...syslogFields, 'UNIT'],
+      { start: from, fields: [...syslogFields, 'UNIT'], boot, large: true },
       (chunk) => {
         try {
           read(chunk);
@@ -139,7 +138,6 @@ export class JournalWatch {
         }
       },
       ({ reason, complete }) => ended(reason, complete),
-      boot,
     );
     this.#stream = stream;
   }

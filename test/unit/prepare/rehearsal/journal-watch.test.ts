@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { JournalWatch } from '../../../../agent/prepare/rehearsal/journal-watch.ts';
-import type { StreamEnd, followJournal } from '../../../../agent/system/journalctl.ts';
+import type { StartPosition, StreamEnd, followJournal } from '../../../../agent/system/journalctl.ts';
 
 const entry = (fields: Record<string, string>, cursor = 's=1;i=1') =>
   `__CURSOR=${cursor}\n__REALTIME_TIMESTAMP=1\n${Object.entries(fields)
@@ -11,13 +11,13 @@ const refused = "cannot touch '/opt/a': Read-only file system";
 
 /** Stands in for journalctl. */
 function fakeJournal() {
-  const calls: { start: Parameters<typeof followJournal>[0]; boot: string | undefined }[] = [];
+  const calls: { start: StartPosition; boot: string | undefined }[] = [];
   const stream: { data: (chunk: Buffer) => void; end: (end: StreamEnd) => void; stopped: number } = {
     data: () => undefined,
     end: () => undefined,
     stopped: 0,
   };
-  const follow: typeof followJournal = (start, _fields, onData, onEnd, boot) => {
+  const follow: typeof followJournal = ({ start, boot }, onData, onEnd) => {
     calls.push({ start, boot });
     stream.data = onData;
     stream.end = onEnd;
