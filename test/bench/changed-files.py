@@ -1,6 +1,7 @@
 """Measures `immutafs-agent changes` in a private mount namespace, with the layers in tmpfs. Prints one JSON object.
 
   changed-files.py compare AGENT   an upper layer of 1,000 changed files over a lower layer of 100,000 files
+  changed-files.py disk AGENT      the same with the lower layer on an XFS file system that was just mounted
   changed-files.py stream AGENT N  N added files
 """
 
@@ -10,6 +11,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 
 LOWER, UPPER = "/run/immutafs/lower", "/run/var/upper"
@@ -20,15 +22,19 @@ SIZES = [0, 2, 2, 2, 36, 68, 103, 240, 331, 479, 841, 1438, 1956, 2578, 3842, 73
 CONTENT = os.urandom(max(SIZES))
 
 
-def mount_layers(make_lower):
+def mount_layers(make_lower, lower=("-t", "tmpfs", "-o", "mode=0755", "bench")):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "bench", "/run"], check=True)
     for folder in (LOWER, "/run/var"):
         os.makedirs(folder)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "bench", LOWER], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=1000k", "bench", "/run/var"], check=True)
     for folder in (UPPER, "/run/var/work"):
         os.mkdir(folder)
+    subprocess.run(["mount", *lower, LOWER], check=True)
     make_lower()
+    mount_overlay()
+
+
+def mount_overlay():
     options = f"lowerdir={LOWER},upperdir={UPPER},workdir=/run/var/work"
     subprocess.run(["mount", "-t", "overlay", "-o", options, "bench", "/var"], check=True)
 
@@ -73,14 +79,44 @@ def median(values):
     return sorted(values)[len(values) // 2]
 
 
-def compare(agent):
-    mount_layers(lambda: make_files(LOWER, 100_000))
-    start = median([timed([agent, "changes", "/var"]) for _ in range(5)])
+def change_files():
     for first in range(0, 100_000, 100):
         # A file of each size in turn.
         index = first + first // 100 % len(SIZES)
         with open(f"/var/d{index // 1000}/e{index // 100 % 10}/file{index}", "a") as file:
             file.write("changed")
+
+
+def compare_on_disk(agent, image):
+    with open(image, "wb") as file:
+        file.truncate(2 << 30)
+    subprocess.run(["mkfs.xfs", "-q", image], check=True)
+
+    def elapsed(command):
+        for folder in ("/var", LOWER):
+            subprocess.run(["umount", folder], check=True)
+        with open(image, "rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        subprocess.run(["mount", "-o", "loop,ro", image, LOWER], check=True)
+        mount_overlay()
+        start = time.monotonic()
+        command()
+        return time.monotonic() - start
+
+    mount_layers(lambda: make_files(LOWER, 100_000), ("-o", "loop", image))
+    change_files()
+    run = lambda *command: subprocess.run(command, stdout=subprocess.DEVNULL)
+    return {
+        "changes": median([elapsed(lambda: run(agent, "changes", "/var")) for _ in range(3)]),
+        "diff": median([elapsed(lambda: run("diff", "-rq", "--no-dereference", LOWER, "/var")) for _ in range(3)]),
+        "naive": median([elapsed(naive) for _ in range(3)]),
+    }
+
+
+def compare(agent):
+    mount_layers(lambda: make_files(LOWER, 100_000))
+    start = median([timed([agent, "changes", "/var"]) for _ in range(5)])
+    change_files()
     walked, differing = naive()
     lines = subprocess.run([agent, "changes", "--json", "/var"], stdout=subprocess.PIPE, check=True).stdout
     return {
@@ -118,5 +154,8 @@ def stream(agent, count):
 resource.setrlimit(resource.RLIMIT_NOFILE, (1024, 4096))
 if sys.argv[1] == "compare":
     print(json.dumps(compare(sys.argv[2])))
+elif sys.argv[1] == "disk":
+    with tempfile.NamedTemporaryFile(dir=os.path.dirname(sys.argv[2])) as image:
+        print(json.dumps(compare_on_disk(sys.argv[2], image.name)))
 else:
     print(json.dumps(stream(sys.argv[2], int(sys.argv[3]))))
