@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import { HostError, errorCode, onFile } from '../lib/errors.ts';
+import { readExecutableLines } from './executable-lines.ts';
 import { type Stat, describeStat } from './files.ts';
 import { type MemoryFile, findSilent } from './silent-processes.ts';
 
@@ -17,6 +18,11 @@ export interface ProcessReader {
    * @returns the reason for each of these processes
    */
   silent(pids: readonly number[], name: MemoryFile): Promise<Map<number, string>>;
+  /**
+   * Reads the executable lines of the maps of all processes at once, in a quarter of the time (executable-lines.ts).
+   * @returns the lines of each process that has any; undefined if the files must be read one by one
+   */
+  executableLines(pids: readonly number[]): Promise<Map<number, string> | undefined>;
   /**
    * Reads a file of a process, one character per byte (latin1).
    * @param name relative to /proc/PID
@@ -44,6 +50,7 @@ export function processReader(folder: string, verify: (file: string) => void): P
   return {
     list,
     silent: (pids, name) => findSilent(folder, pids, name, list),
+    executableLines: (pids) => readExecutableLines(folder, pids),
     read: (pid, name, limit) => unlessExited(fileOf(pid, name), (file) => readText(file, buffer, limit)),
     threadsOf: (pid) => unlessExited(fileOf(pid, 'task'), listOtherThreads) ?? [],
     link: (pid, name) => unlessExited(fileOf(pid, name), (file) => fs.readlinkSync(file, 'latin1')),

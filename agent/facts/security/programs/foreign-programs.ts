@@ -57,8 +57,11 @@ export async function findForeignPrograms(
   options: ProgramOptions,
 ): Promise<ForeignPrograms> {
   const pids = reader.processes.list();
-  const silent = await reader.processes.silent(pids, 'maps');
-  const { results, unexamined } = examineAll({ reader, mounts, ...options, known: new Map() }, pids, silent);
+  const lines = await reader.processes.executableLines(pids);
+  const silent =
+    lines === undefined ? await reader.processes.silent(pids, 'maps') : new Map<number, string>();
+  const context = { reader, mounts, ...options, lines, known: new Map() };
+  const { results, unexamined } = examineAll(context, pids, silent);
   const sealedOnly = results.filter(({ files }) => files.length === 0).map(({ pid }) => pid);
   const isOfInitramfs = initramfsTest(reader, mounts, sealedOnly);
   const foreign = results.flatMap(({ pid, files }) => {
@@ -109,7 +112,13 @@ function examineAll(
   return examined;
 }
 
-type Context = ProgramOptions & { reader: SystemReader; mounts: MountTable; known: Map<string, string> };
+interface Context extends ProgramOptions {
+  reader: SystemReader;
+  mounts: MountTable;
+  /** The executable lines of maps; undefined if they are still to be read. */
+  lines: ReadonlyMap<number, string> | undefined;
+  known: Map<string, string>;
+}
 type ForeignFile = MappedFile & Pick<ForeignProgram, 'role'>;
 
 /**
@@ -117,8 +126,8 @@ type ForeignFile = MappedFile & Pick<ForeignProgram, 'role'>;
  * has no memory.
  */
 function filesOf(context: Context, pid: number): ForeignFile[] | undefined {
-  const { reader, known } = context;
-  const maps = readMaps(reader, pid);
+  const { reader, known, lines } = context;
+  const maps = lines?.get(pid) ?? readMaps(reader, pid);
   if (maps === '') return undefined;
   const isProven = (file: MappedFile) => isSealed(context, file);
   const { unproven, provenPaths } = findExecutableMappings(maps, known, isProven);
