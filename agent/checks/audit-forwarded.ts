@@ -60,6 +60,16 @@ function judge(facts: AssessedFacts, file: string): Outcome {
     };
   }
   const source = forwarder.state.sources.find(({ path }) => path === file);
+  if (source === undefined && forwarder.state.state !== 'connected') {
+    // It opens the log files when it is connected for the first time.
+    return {
+      status: facts.identity.uptime < graceSeconds ? 'warn' : lost,
+      subject,
+      expected,
+      observed: 'the forwarder has not been connected to a log server in this boot',
+      remedy: 'Run `immutafs-agent forward --test`, which tests the connection step by step.',
+    };
+  }
   if (source === undefined) {
     const remedy = `Add ${file} to FORWARD_FILES and restart immutafs-forward.service.`;
     return { status: lost, subject, expected, observed: 'the forwarder does not read it', remedy };

@@ -36,7 +36,7 @@ export class FileReader implements Reader {
     this.#files.lost = (text) => this.#events.lost(text);
     this.#files.rewind();
     this.#watches = [...this.#files.folders].map((folder) => watchFolder(folder, () => this.#hinted()));
-    this.#timer = setTimeout(() => this.#poll(), 0);
+    this.#poll();
   }
 
   pause(): void {

@@ -128,6 +128,7 @@ export class LogFiles {
       const source = this.#source(file, slot);
       this.#slots[slot] = source;
       this.#sources.set(file, source);
+      source.open(now);
     }
   }
 

@@ -86,24 +86,31 @@ export class LogSource {
     for (const tail of this.#tails) tail.rewind();
   }
 
+  /** Opens the log if it exists, so that its state is known before its lines are read. */
+  open(now: number): void {
+    this.#attempt(() => this.#openNewer(now, false));
+  }
+
   /**
    * Returns the next lines, or undefined at the end of the log.
    * @param now milliseconds of a clock that never goes back
    * @param final whether to return an incomplete last line as well
    */
   next(now: number, final: boolean): LineChunk | undefined {
+    this.#changes = 0;
+    while (this.#changes < mostChanges) {
+      const found = this.#attempt(() => this.#nextOfTails(now, final) ?? this.#openNewer(now, final));
+      if (typeof found === 'object') return found;
+      if (found !== true) return undefined;
+      this.#changes += 1;
+    }
+    return undefined;
+  }
+
+  /** Calls `action`. An error that belongs to the log becomes a part of its state. */
+  #attempt<T>(action: () => T): T | undefined {
     try {
-      this.#changes = 0;
-      while (this.#changes < mostChanges) {
-        const chunk = this.#nextOfTails(now, final);
-        if (chunk !== undefined) return chunk;
-        this.#closeRetired(now);
-        const found = listedAgain(() => this.#follow(now, final));
-        this.error = '';
-        if (!found) return undefined;
-        this.#changes += 1;
-      }
-      return undefined;
+      return action();
     } catch (error) {
       if (!(error instanceof HostError)) throw error;
       this.error = error.message;
@@ -146,6 +153,14 @@ export class LogSource {
   close(): void {
     for (const tail of this.#tails) tail.close();
     this.#tails = [];
+  }
+
+  /** @returns whether there is any file that was not open */
+  #openNewer(now: number, final: boolean): boolean {
+    this.#closeRetired(now);
+    const found = listedAgain(() => this.#follow(now, final));
+    this.error = '';
+    return found;
   }
 
   #nextOfTails(now: number, final: boolean): LineChunk | undefined {

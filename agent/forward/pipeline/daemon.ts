@@ -134,11 +134,13 @@ export class Daemon {
       trouble: (reason) => log.trouble(reason),
     });
     this.#session = session;
+    const running = session.run();
+    // The session has opened the log files, so that this state lists them: a check may read it at once.
     status.set('connected', target.text);
     log.connected(target.text);
     this.#scheduleReturn(target, this.#failover.returnDelay(0));
     if (this.#stopping) session.finish();
-    const reason = await session.run();
+    const reason = await running;
     clearTimeout(this.#returnTimer);
     this.#session = undefined;
     const brief = performance.now() - begin < briefMilliseconds;

@@ -86,6 +86,7 @@ export class StatusWriter {
 
   set(state: ForwardState['state'], target: string, error = ''): void {
     this.#followClock();
+    this.#followSources();
     const now = this.#reader.now().toISOString();
     // An attempt to connect between two failures is not a change of state.
     if (state === 'connecting' && this.#state.state === 'waiting') return;
@@ -166,7 +167,8 @@ export class StatusWriter {
     const last = parseCursor(text ?? '');
     if (last === undefined) return;
     const acknowledged = parseCursor(this.#acknowledgedCursor());
-    // The upper bound is the time since all entries were acknowledged, because entries may be hours apart.
+    // The lag is at most the time since all entries were acknowledged. Otherwise, the first entry after hours without
+    // any would count as hours of lag.
     const most = this.#idle === undefined ? Infinity : (performance.now() - this.#idle) / 1000;
     const apart = (last.monotonic - (acknowledged?.monotonic ?? 0)) / 1_000_000;
     this.#state.lag = {

@@ -71,6 +71,20 @@ const cases: Record<string, Case> = {
     change: all(auditd, forwards, says({ path: '/var/log/audit/other.log' })),
     ...{ status: 'fail', observed: 'does not read it', remedy: `Add ${log} to FORWARD_FILES` },
   },
+  'a forwarder that was not connected yet': {
+    change: all(auditd, forwards, reports({ state: 'waiting' })),
+    ...{ status: 'fail', observed: 'has not been connected', remedy: 'forward --test' },
+    uptime: 300,
+  },
+  'a forwarder that was not connected yet, early': {
+    change: all(auditd, forwards, reports({ state: 'connecting' })),
+    ...{ status: 'warn', observed: 'has not been connected', remedy: 'forward --test' },
+    uptime: 299,
+  },
+  'a forwarder that has lost its connection': {
+    change: all(auditd, forwards, reports({ state: 'waiting', sources: [source] })),
+    ...{ status: 'pass', observed: /^forwarded$/ },
+  },
   'a forwarder that may not read the file': {
     change: all(auditd, forwards, says(denied)),
     ...{

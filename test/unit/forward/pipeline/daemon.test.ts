@@ -29,14 +29,14 @@ class CountingLog extends RateLimitedLog {
 }
 
 /** Returns a daemon that forwards to a port, with its log and state. The root of the system is `root`. */
-function daemonTo(port: number, root: string, scheme = 'syslog+tcp') {
+function daemonTo(port: number, root: string, scheme = 'syslog+tcp', patterns: string[] = []) {
   // Use the real time, because with the mocked Date the status writer would detect a clock jump every second.
   const now = () => new Date(performance.timeOrigin + performance.now());
   const reader = { ...systemReader({ root }), now };
   const messages: string[] = [];
   const log = new CountingLog((_, text) => void messages.push(text), Date.now);
   const files = new LogFiles({
-    ...{ patterns: [], records: [], auditFile: '', trusted: true, booted: 0 },
+    ...{ patterns, records: [], auditFile: '', trusted: true, booted: 0 },
     ...{ firstOffset: () => 0, trouble: () => undefined },
   });
   const checkpoint = new Checkpoint('', files, () => undefined);
@@ -53,7 +53,7 @@ function daemonTo(port: number, root: string, scheme = 'syslog+tcp') {
       reader,
       systemWriter(root),
       () => checkpoint.cursor,
-      () => [],
+      () => files.state(),
       () => undefined,
     ),
     log,
@@ -105,6 +105,39 @@ daemonSuite(
     }
   },
 );
+
+daemonSuite('the first state with a connection lists every log file, read or not', async () => {
+  const sockets: net.Socket[] = [];
+  const server = net.createServer((socket) => void sockets.push(socket.on('error', () => undefined)));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const root = fs.mkdtempSync(path.join(os.tmpdir(), 'files-'));
+  const file = (name: string) => path.join(root, name);
+  const files = ['one.log', 'other.log', 'folder.log'].map(file);
+  for (const name of ['one.log', 'other.log']) fs.writeFileSync(file(name), 'a line\n');
+  fs.mkdirSync(file('folder.log'));
+  const { daemon, run, state } = daemonTo(port, root, 'syslog+tcp', files);
+  const ended = run();
+  try {
+    while (!daemon.connected) await turn();
+    const { state: now, sources } = state();
+    assert.is(now, 'connected');
+    assert.equal(
+      sources.map((source) => source.path),
+      files,
+    );
+    assert.equal(
+      sources.map(({ error }) => error !== ''),
+      [false, false, true],
+    );
+  } finally {
+    daemon.abort();
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    await ended;
+    fs.rmSync(root, { recursive: true });
+  }
+});
 
 daemonSuite('abort ends a connection that is being established, without a message', async () => {
   const server = net.createServer((socket) => socket.on('error', () => undefined));
