@@ -37,7 +37,7 @@ read_config_line() {
   line=${line#"${line%%[! 	]*}"}
   line=${line%"${line##*[! 	]}"}
   case $line in '' | '#'*) return 0 ;; esac
-  case $line in *[[:cntrl:]]*) config_warn '' 'a control character, ignoring the line' && return 0 ;; esac
+  case $line in *[[:cntrl:]]*) config_warn '' 'contains a control character, ignoring the line' && return 0 ;; esac
   case $line in
     *=*) key=${line%%=*} value=${line#*=} ;;
     *) config_warn '' 'not KEY=value, ignoring the line' && return 0 ;;
@@ -69,21 +69,21 @@ set_config_value() { # reads key and value
       if is_size "$value"; then
         conf_VAR_SIZE=$value
       else
-        config_warn VAR_SIZE 'must be 1% to 100%, or a number with m or g, using 25%' && conf_VAR_SIZE=25%
+        config_warn VAR_SIZE 'must be 1% to 100%, or a number followed by m or g, using 25%' && conf_VAR_SIZE=25%
       fi
       ;;
     VAR_INODES)
       if is_inodes "$value"; then
         conf_VAR_INODES=$value
       else
-        config_warn VAR_INODES 'must be a number from 1000, k or m may follow, using 200k' && conf_VAR_INODES=200k
+        config_warn VAR_INODES 'must be a number of at least 1000, optionally followed by k or m, using 200k' && conf_VAR_INODES=200k
       fi
       ;;
     VAR_OPTIONS)
       if is_options "$value"; then
         conf_VAR_OPTIONS=$value
       else
-        config_warn VAR_OPTIONS 'must be of nosuid, nodev, noexec, noatime, relatime, using nosuid,nodev'
+        config_warn VAR_OPTIONS 'must be one or more of nosuid, nodev, noexec, noatime, relatime, using nosuid,nodev'
         conf_VAR_OPTIONS=nosuid,nodev
       fi
       ;;

@@ -107,7 +107,7 @@ check_origin() {
     find_serving "$origin"
   fi
   check_origin_disk || return
-  # Another directory of PERSIST hides the disk's directory.
+  # If another directory of PERSIST hides the directory on the disk, this one is reached by a bind mount of the disk.
   [ -z "$hidden" ] || reach_origin || return
   if [ ! -e "$origin" ]; then
     refuse "$path does not exist on the disk" 'Create it while the disk is writable, or remove it from PERSIST.'

@@ -68,7 +68,7 @@ export function assess(facts: Facts): AssessedFacts {
   };
 }
 
-/** Returns the foreign mount at /; undefined also if the foreign mounts are unknown, which mounts-genuine reports. */
+/** Returns the foreign mount at /; also undefined if the foreign mounts are unknown, which mounts-genuine reports. */
 function foreignRoot(foreignMounts: Observed<ForeignMount[]>): ForeignMount | undefined {
   return 'value' in foreignMounts ? foreignMounts.value.find(({ target }) => target === '/') : undefined;
 }

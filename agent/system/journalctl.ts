@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 
 const journalctl = '/usr/bin/journalctl';
-/** Runs journalctl with an output buffer as large as a read of Node.js from a pipe (stdbuf(1)). */
+/** Runs a program with an output buffer of 64 KiB, as much as Node.js reads from a pipe at a time (stdbuf(1)). */
 const buffering = ['/usr/bin/stdbuf', '--output=64K'];
 
 /** The position at which reading begins. */

@@ -7,10 +7,10 @@ const flock = '/usr/bin/flock';
 
 /**
  * Takes an exclusive lock (flock(2)), which the kernel releases when this process ends, however it ends. flock(1) locks
- * the open file description that it inherits. The lock is released when the last descriptor is closed, which is held by
- * this process (Node opens files close-on-exec). The lock file is never removed, because otherwise a process that has
- * opened the removed file and a process that has opened the new file could both hold a lock. The process ID in the file
- * is used only in messages.
+ * the open file description that it inherits. The lock lasts until every descriptor of it is closed, and after flock(1)
+ * has exited, only this process has one (Node opens files close-on-exec). The lock file is never removed, because
+ * otherwise a process that has opened the removed file and a process that has opened the new file could both hold a
+ * lock. The process ID in the file is used only in messages.
  * @param name the file's name in messages
  * @returns a function that releases the lock
  * @throws HostError EEXIST that names the process that holds the lock

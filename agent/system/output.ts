@@ -54,7 +54,7 @@ function waitingStream(fd: 1 | 2): NodeJS.WriteStream {
   return stream;
 }
 
-/** Calls isatty(3). Loads Node's module only for a character device that is not /dev/null or another memory device. */
+/** Calls isatty(3). Loads node:tty only for character devices other than memory devices such as /dev/null. */
 export function isTerminal(fd: number): boolean {
   const stat = fs.fstatSync(fd);
   const memoryDevice = 1;

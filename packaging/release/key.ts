@@ -56,7 +56,7 @@ function secretKeys(name: string, home: string | undefined): string[][] {
   }
 }
 
-/** Runs gpg with the folder of a key. */
+/** Runs gpg with the GnuPG folder of a key, or without `home` with gpg's own. */
 function gpg({ home }: { home: string | undefined }, ...args: string[]): string {
   const folder = home === undefined ? [] : ['--homedir', home];
   return runProgram('gpg', [...folder, '--batch', '--no-tty', ...args]);

@@ -99,7 +99,7 @@ test('accessibility: axe finds a text without contrast', (context) =>
   }));
 
 // Loading the page takes most of the time, so one page serves all tests of 500 guests.
-test('500 guests: width, keyboard, duration', (context) =>
+test('500 guests: a narrow window needs no sideways scrolling, the keyboard filters and sorts, within 3 s', (context) =>
   withPage(context, 'many', {}, async (page) => {
     assert.is(await shownCount(page), 500);
     await filtersByKeyboard(page);
@@ -165,7 +165,7 @@ async function fitsNarrowWindow(page: Page): Promise<void> {
   assert.is(await scrollsSideways(page), true, 'the measurement notices a page that is too wide');
 }
 
-test('a link in the table opens the section of the guest, also if a filter hides it', (context) =>
+test('a link in the table opens the section of the guest, even if a filter hides it', (context) =>
   withPage(context, 'few', {}, async (page) => {
     const link = page.locator('#table tbody a').first();
     const name = await link.textContent();

@@ -52,7 +52,7 @@ test('has no memory that is writable and executable', () => {
   assert.equal(runDist([...denyWriteExecute, executable, 'version']).code, 0);
 });
 
-test('V8 accepts the code cache of the build, also with little memory and on one processor', () => {
+test('V8 accepts the code cache of the build, even with little memory and on one processor', () => {
   assert.is(runProbe().codeCacheRejected, false);
   const small = ['taskset', '1', 'prlimit', '--data=300000000'];
   assert.match(runDist([...small, probe]).stdout, '"codeCacheRejected":false');

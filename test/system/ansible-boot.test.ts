@@ -157,7 +157,7 @@ test('the boot order, and the settings that interfere with it', () => {
   assert.equal(factsOf({ os: "<kernel>/k</kernel><boot dev='hd'/>", disks: [serialA, serialB] }).wrong, []);
 });
 
-test('serials, and events after which EFI variables would persist', () => {
+test('missing and duplicate serials, and a reboot that would keep the EFI variables, are reported', () => {
   assert.equal(factsOf({ disks: [first, serialB] }).wrong, ['vda has no serial']);
   assert.equal(factsOf({ disks: [serialA + first, serialA] }).wrong, [
     'the serial a is on more than one disk',

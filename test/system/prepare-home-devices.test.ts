@@ -135,7 +135,7 @@ options('without a line in fstab, /home gets a line if an option names its devic
   const stdout = outputOf(script);
   assert.match(
     stdout,
-    /^blocked +home: .*\/etc\/fstab names no \/home\. Name it by --home-device or --home-uuid/,
+    /^blocked +home: .*\/etc\/fstab names no \/home\. Name it with --home-device or --home-uuid/,
   );
   assert.match(stdout, /\nblocked +home: .*\/etc\/fstab names \/dev\/loop\d+p2\./);
   assert.match(

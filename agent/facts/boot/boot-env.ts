@@ -15,7 +15,7 @@ export interface OverlayRecord {
    * `missing`, `failed`: no overlay, for the reason.
    */
   state: 'overlay' | 'deferred' | 'begun' | 'refused' | 'missing' | 'unneeded' | 'failed';
-  /** Empty unless the state is one of the last four. */
+  /** Why there is no overlay; empty for `overlay`, `deferred` and `begun`. */
   reason: string;
 }
 

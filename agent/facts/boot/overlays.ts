@@ -12,8 +12,8 @@ export interface Overlay extends OverlayPath {
   upper: string;
   work: string;
   /**
-   * The lower layer that the overlay at the target has; undefined if there is no overlay, or one with another lower
-   * layer.
+   * The lower layer of the overlay at the target; undefined if there is no overlay, or if its lower layer is not one that
+   * the boot scripts use.
    */
   lower: OverlayLower | undefined;
 }

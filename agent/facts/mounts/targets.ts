@@ -157,7 +157,7 @@ async function askChild(
   return Object.fromEntries(wanted.map((kind) => [kind, answers.error]));
 }
 
-/** Returns undefined also if the mounts cannot be read, because the checks that need them report the error. */
+/** Also returns undefined if the mounts cannot be read, because the checks that need them report the error. */
 function servingOrNothing(mounts: MountTable, target: string): Mount | undefined {
   try {
     return mounts.serving(target);

@@ -85,7 +85,7 @@ function hasUnits(reader: SystemReader, home: string): boolean {
   return areFolders(reader, home, folders) && names(reader, [home, ...folders].join('/')).length > 0;
 }
 
-/** Whether each component is a folder and not a symbolic link; false also if a folder cannot be read. */
+/** Whether each component is a folder and not a symbolic link; also false if a folder cannot be read. */
 function areFolders(reader: SystemReader, home: string, folders: readonly string[]): boolean {
   try {
     return folders.every((_, index) => {

@@ -5,10 +5,10 @@ import { type Namespaces, attempt, placesOf, visiblePlacesOf } from './namespace
 import { type Region, isInRegion } from './region.ts';
 
 /**
- * Finds files and directories in a region that the kernel itself uses, without a process: backing files of loop
- * devices, swap files, directories of overlays, and NFS exports. The kernel would continue to use the old /home after
- * the cutover.
- * @returns one sentence for each, with the solution
+ * Finds files and directories in a region that are in use by the kernel itself rather than by a process: backing files
+ * of loop devices, swap files, directories of overlays, and NFS exports. The kernel would continue to use the old /home
+ * after the cutover.
+ * @returns one message for each, which says what to do
  */
 export async function findBacking(
   reader: SystemReader,

@@ -83,5 +83,7 @@ async function waitForPartition(reader: SystemReader, node: string): Promise<str
     if (file !== undefined && reader.stat(file) !== undefined) return file;
     await sleep(200);
   }
-  throw new HostError(`the kernel shows no partition of /dev/${path.basename(node)}, though parted made one`);
+  throw new HostError(
+    `parted created a partition on /dev/${path.basename(node)}, but its device did not appear within 10 s`,
+  );
 }

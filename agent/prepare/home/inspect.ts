@@ -101,10 +101,10 @@ export function sizeOf(reader: SystemReader, node: string): number {
 function wrongKind(reader: SystemReader, node: string): string | undefined {
   const name = path.basename(node);
   if (reader.stat(`${node}/partition`) !== undefined) {
-    return `is a partition: name the whole disk /dev/${path.basename(path.dirname(node))}, or a file system by --home-uuid`;
+    return `is a partition: name the whole disk with --home-device /dev/${path.basename(path.dirname(node))}, or a file system with --home-uuid`;
   }
   if (/^(dm-|md)/.test(name)) {
-    return 'is a volume of LVM, device-mapper or md, not a disk: make a file system on it and name that by --home-uuid';
+    return 'is a volume of LVM, device-mapper or md, not a disk: create a file system on it and name it with --home-uuid';
   }
   return /^(ram|zram|sr|fd)\d/.test(name) ? 'is not a persistent disk' : undefined;
 }

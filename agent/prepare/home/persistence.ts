@@ -35,7 +35,7 @@ export async function planPersistence(
   const instead = line === undefined ? 'names no /home' : `names ${line.source}`;
   const why = `The next boot does not mount it on /home: /etc/fstab ${instead}.`;
   if (!isNamed(reader, node) || uuid === '') {
-    const hint = 'Name it by --home-device or --home-uuid to add its line.';
+    const hint = 'Name it with --home-device or --home-uuid to add its line.';
     return { why: `${why} ${hint}`, action: undefined };
   }
   const after = withHome(fstab.text ?? '', { uuid, type });

@@ -122,11 +122,11 @@ function growthText({ seconds, usedBytes, sizeBytes, bytes, largest, forecast }:
 function forecastText(forecast: Forecast): string {
   switch (forecast.full) {
     case 'in':
-      return `At this rate they are full in ${formatAge(forecast.seconds)}.`;
+      return `At this rate, they will be full in ${formatAge(forecast.seconds)}.`;
     case 'not within':
-      return `At this rate they are not full within ${formatAge(forecast.seconds)}; a longer rehearsal predicts further.`;
+      return `At this rate, they will not be full within ${formatAge(forecast.seconds)}. A longer rehearsal allows a longer forecast.`;
     case 'unknown':
-      return 'The rehearsal was too short to predict when they are full.';
+      return 'The rehearsal was too short to predict when they will be full.';
   }
 }
 

@@ -55,7 +55,7 @@ function resolvConf(reader: SystemReader): Need | undefined {
     return {
       why: there
         ? `NetworkManager writes ${file}: it will become a link to ${networkManagerFile}, which NetworkManager keeps up to date.`
-        : `NetworkManager writes ${file} and has no ${networkManagerFile} now: start NetworkManager.`,
+        : `NetworkManager wrote ${file}, but ${networkManagerFile} does not exist: start NetworkManager, then run prepare again.`,
       actions: there ? [{ do: 'link', file, to: networkManagerFile }] : [],
     };
   }

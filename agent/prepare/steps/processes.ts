@@ -3,7 +3,7 @@ import { observe } from '../../facts/observed.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 const nameLimit = 4096;
-/** Larger than the arguments of a process with the default limit of the stack (execve(2)). */
+/** More than the maximum size of a command line with the default stack limit (execve(2)). */
 const argumentsLimit = 16 * 1024 * 1024;
 
 /** Returns the process IDs of all processes except this one. */

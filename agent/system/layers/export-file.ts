@@ -6,7 +6,7 @@ import { inFolder, randomWord } from '../foreign-folder.ts';
 
 /** Where an export is written. */
 export interface ExportTarget {
-  /** Writes bytes, and waits while a pipe is full. @throws HostError, also if the reader closed the pipe */
+  /** Writes bytes, and waits while a pipe is full. @throws HostError, including if the reader has closed the pipe */
   write(bytes: Buffer): Promise<void>;
   /** Completes the file: only then it has its name. */
   finish(): void;

@@ -70,7 +70,7 @@ export function tarWriter(target: ExportTarget): TarWriter {
   const throwIfFailed = () => {
     if (failed !== undefined) throw failed;
   };
-  /** Runs an action on the stream. The error of the target is thrown instead of the error that it causes. */
+  /** Runs an action on the stream. If a write to the target has failed, throws that error instead. */
   const checked = async <T>(action: () => Promise<T>): Promise<T> => {
     const result = await action().catch((error: unknown) => {
       throw failed ?? error;

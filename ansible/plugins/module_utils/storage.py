@@ -188,7 +188,7 @@ class Volume:
 
     def wait_for_merge(self):
         """
-        Waits until the snapshot is gone, also if the program that began the merge was killed. Raises LibvirtError if the
+        Waits until the snapshot is gone, even if the program that began the merge was killed. Raises LibvirtError if the
         merge fails or makes no progress for STALLED seconds.
         """
         volume = "%s/%s" % (self.group, self.name)

@@ -75,7 +75,7 @@ marks('a process of the sealed disk is not', async () => {
 });
 
 marks(
-  'a process that started after the search is unknown, also if its ID was that of another one',
+  'a process that started after the search is unknown, even if its ID was that of another one',
   async () => {
     const stat = `${process.pid} (a) S ${'0 '.repeat(18)}1 0`;
     assert.is((await written(sealed, { stat })).foreign, null);

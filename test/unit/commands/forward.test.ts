@@ -33,7 +33,7 @@ const stopping: Record<string, [string, string]> = {
   'an unknown key': [`${target}FORWARD_CAFILE=/ca.pem\n`, `${conf}:2: FORWARD_CAFILE: unknown key`],
   'a misspelt FORWARD': ['FORWRAD=relp://log:1\n', `${conf}:1: FORWRAD: unknown key`],
   'spaces around the equals sign': [`${target}FORWARD_CA = /ca.pem\n`, `${conf}:2: not KEY=value`],
-  'a control character': [`${target}FORWARD_PEER=log\x1b\n`, `${conf}:2: a control character`],
+  'a control character': [`${target}FORWARD_PEER=log\x1b\n`, `${conf}:2: contains a control character`],
   'an invalid target': ['FORWARD=relp:log\n', `${conf}:1: FORWARD: must be`],
   'a file that is too large': [`${target}${'#'.repeat(70_000)}`, `${conf}: larger than 65536 bytes`],
   'a file without read permission': ['EACCES', `${conf}: no, ignoring it`],

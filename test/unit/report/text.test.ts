@@ -119,7 +119,7 @@ lines('the attack surface has at most two lines, however many mounts there are',
   assert.match(shown.at(-2) ?? '', /^ +\/srv\/0 .* and 29\d\d more /);
 });
 
-lines('the attack surface shows the first mount point, also if it is long or the terminal narrow', () => {
+lines('the attack surface shows the first mount point, even if it is long or the terminal narrow', () => {
   const footholds = ['/srv/'.padEnd(300, 'x'), '/dev', '/run'].map((target) => ({
     ...{ target, executable: true, persistent: false, reason: 'x', tighten: 'y' },
   }));

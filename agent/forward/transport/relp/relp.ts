@@ -12,9 +12,10 @@ import type { ConnectOptions, Transport, TransportEvents } from '../transport.ts
  */
 export const relpWindow = 1024;
 /**
- * Less than the window, so that acknowledgements that are not yet saved in the checkpoint do not prevent sending. The
- * server's system sends further acknowledgements only when the first one is confirmed (Nagle's algorithm), and the
- * guest's system confirms it at once only together with a message, and otherwise after 40 ms (delayed ACK).
+ * Less than the window, so that acknowledgements that are not yet saved in the checkpoint do not prevent sending.
+ * Otherwise, each batch of acknowledgements could take 40 ms longer: the server's kernel holds back further
+ * acknowledgements until TCP has confirmed the first one (Nagle's algorithm), and the guest's kernel delays this
+ * confirmation by 40 ms unless it can send it together with a message (delayed ACK).
  */
 const relpUnacknowledged = 768;
 /** The maximum length of a message. imrelp silently truncates a message, including its own header, to 8192 bytes. */

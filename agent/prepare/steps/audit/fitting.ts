@@ -39,8 +39,8 @@ export function necessarySettings(values: Values, { layer }: Fill): Setting[] {
 }
 
 /**
- * Returns settings with which no limit is reached: smaller limits, then fewer or smaller logs, then an action that only
- * logs a message.
+ * Returns settings with which no harmful limit is reached. Adds changes in this order until that is the case: rotation of
+ * the logs if they are unlimited, lower limits, smaller or fewer logs, and an action that only logs a message.
  */
 export function fittingSettings(values: Values, fill: Fill): Setting[] {
   const found = new Map<string, string>();

@@ -20,7 +20,7 @@ export interface MountTarget {
    * another mount there: /var, and directories of /var without a mount of their own.
    */
   present: string[];
-  /** Whether it is a mount of its own. Otherwise it also has the options of the target that contains it. */
+  /** Whether the target is a mount point. Otherwise, the options of the target that contains it apply to it as well. */
   isMount: boolean;
   /** Whether the file system may hang, so that it is not searched. */
   mayHang: boolean;

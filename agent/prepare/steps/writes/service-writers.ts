@@ -25,7 +25,7 @@ export const serviceWriters: readonly KnownWriter[] = [
     outcome: 'persist',
     directories: ['/var/spool/cron:autostart'],
     advice:
-      'crontab(1) writes the crontabs of users here. Without PERSIST, a sealed boot starts with the crontabs on the disk and discards changes at the reboot. With PERSIST, whoever can write a crontab can start programs after a reboot, so the directory needs autostart and is a foothold.',
+      'crontab(1) writes the crontabs of users here. Without PERSIST, a sealed boot starts with the crontabs on the disk and discards changes at the reboot. With PERSIST, whoever can write a crontab can start programs after a reboot, so PERSIST accepts the directory only with the option autostart, and the check footholds names it.',
     source: 'crontab(1), cron(8)',
   },
   {
@@ -34,7 +34,7 @@ export const serviceWriters: readonly KnownWriter[] = [
     outcome: 'persist',
     directories: ['/var/spool/at:autostart'],
     advice:
-      'at(1) and batch(1) keep jobs here that have not run yet. Without PERSIST they are lost at the reboot. With PERSIST, a job can start a program after a reboot, so the directory needs autostart and is a foothold.',
+      'at(1) and batch(1) keep jobs here that have not run yet. Without PERSIST they are lost at the reboot. With PERSIST, a job can start a program after a reboot, so PERSIST accepts the directory only with the option autostart, and the check footholds names it.',
     source: 'at(1), atd(8)',
   },
   {
@@ -114,7 +114,7 @@ export const serviceWriters: readonly KnownWriter[] = [
     outcome: 'overlay',
     directories: ['/etc/cups'],
     advice:
-      'cupsd writes printers.conf, classes.conf and subscriptions.conf here, also when a printer only changes its state. Configure the printers while the disk is writable; the overlay starts with them.',
+      'cupsd writes printers.conf, classes.conf and subscriptions.conf here, even when a printer only changes its state. Configure the printers while the disk is writable; the overlay starts with them.',
     source: 'cups-files.conf(5) (ServerRoot), CUPS scheduler/subscriptions.c',
   },
   {

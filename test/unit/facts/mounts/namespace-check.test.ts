@@ -6,7 +6,7 @@ import { systemReader } from '../../../../agent/system/reader.ts';
 import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
 
 const view = suite('namespace check');
-view('a mount table without "/" is a chroot, also if PID 1 has no mount there', () => {
+view('a mount table without "/" is a chroot, even if PID 1 has no mount there', () => {
   inTemporaryFolder((root) => {
     const mountinfo = '61 60 253:0 / /x ro - xfs /dev/sda1 ro\n';
     writeFiles(root, {

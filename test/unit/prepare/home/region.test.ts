@@ -4,7 +4,7 @@ import { deviceNumber, homePath } from '../../../../agent/prepare/home/region.ts
 import { folder, volume } from '../../../harness/namespaces.ts';
 
 const region = suite('prepare home: region');
-region('paths below /home', () => {
+region('a path in the file system becomes a path below /home', () => {
   assert.is(homePath(volume, '/alice'), '/home/alice');
   assert.is(homePath(folder, '/home/alice'), '/home/alice');
 });

@@ -36,7 +36,12 @@ for (const [title, first, last, forecast] of [
     { full: 'in', seconds: 556 },
   ],
   ['and not more', sample(100, 20), sample(160, 40), { full: 'not within', seconds: 600 }],
-  ['a long one predicts further', sample(100, 20), sample(1900, 21), { full: 'in', seconds: 423_000 }],
+  [
+    'a long one allows a longer forecast',
+    sample(100, 20),
+    sample(1900, 21),
+    { full: 'in', seconds: 423_000 },
+  ],
   [
     'inodes are full before bytes',
     sample(0, 20, {}, 1000),

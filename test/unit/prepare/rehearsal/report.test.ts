@@ -106,7 +106,7 @@ report('the proposed lines contain the present ones, without folders below anoth
     persistInstead: 'PERSIST=/root:exec /var/lib/x /opt/a /srv',
   });
 });
-report('a harmless write is a note and adds nothing', () => {
+report('a harmless write is a note, and no line of OVERLAY is proposed for it', () => {
   const found = reportOf({ refusals: [refusal('a.service', '/opt/a/__pycache__/x.pyc')] });
   assert.equal(kinds(found), ['refused a.service (note)']);
   assert.equal([found.ready, found.add.overlay], [true, '']);

@@ -24,7 +24,7 @@ table('etc', 'etc', [
       'run/NetworkManager/resolv.conf': undefined,
     },
     'by hand',
-    /has no \/run\/NetworkManager\/resolv\.conf now/,
+    /\/run\/NetworkManager\/resolv\.conf does not exist: start NetworkManager/,
     [],
   ],
   [

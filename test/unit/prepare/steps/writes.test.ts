@@ -90,7 +90,7 @@ writes('without a store, PERSIST excludes nothing', async () => {
   assert.not.ok(calls[0]?.includes('/opt/kept'));
 });
 
-writes('--since looks back some days', async () => {
+writes('--since DAYS searches for the changes of the last DAYS days', async () => {
   const calls: string[][] = [];
   const step = await stepOf({ found: [], calls }, { sinceDays: 3 });
   assert.ok(calls[0]?.includes(`@${Math.floor(now - 3 * 86400)}`));

@@ -115,7 +115,7 @@ function open(wanted) {
 find('#expand').addEventListener('click', () => open(true));
 find('#collapse').addEventListener('click', () => open(false));
 
-/** Opens the section that the address names, also if the filters hide it. */
+/** Opens the section that the address names, even if the filters hide it. */
 function openTarget() {
   const section = document.getElementById(location.hash.slice(1));
   if (section?.tagName !== 'DETAILS') return;

@@ -28,7 +28,7 @@ const btrfs = mountTable(
 );
 
 const sealed = suite('devices of sealed disks');
-sealed('only those of which the host made every disk read-only, also if nothing is mounted', () => {
+sealed('only those of which the host made every disk read-only, even if nothing is mounted', () => {
   const devices = [device('vda1', '252:1', true), device('vdb', '252:16', false), device('sda', '8:0', null)];
   assert.equal([...findSealedDevices(btrfs, devices)], ['252:1', '0:50']);
 });
