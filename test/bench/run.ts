@@ -3,6 +3,7 @@ import { boot } from './boot.ts';
 import { changes } from './changes.ts';
 import { forward } from './forward.ts';
 import { forwardFiles } from './forward-files.ts';
+import { identity } from './identity.ts';
 import { initramfs } from './initramfs.ts';
 import { mounts } from './mounts.ts';
 import { overlay } from './overlay.ts';
@@ -34,6 +35,7 @@ const benchmarks: Record<string, () => Promise<Result>> = {
   'forward-files': forwardFiles,
   boot,
   overlay,
+  identity,
   update,
 };
 
