@@ -9,24 +9,32 @@ const mostProcesses = 10_000;
 /** A line of maps with the permission "x" (proc_pid_maps(5)): addresses, a space, and four characters. */
 const executable = '^[^ ]* ..x';
 
+/** Read last, to verify that grep has not ended before: grep itself has executable mappings. */
+const own = '/proc/self/maps';
+
 /**
  * Reads the executable mappings of processes in a child process, because a read of maps may hang
  * (silent-processes.ts), and because grep(1) needs a quarter of the time for it.
  * @param folder the folder of procfs
+ * @param program grep(1)
  * @returns the lines of /proc/PID/maps, one character per byte (latin1), for each process that has such lines; undefined
- *   if grep is missing, has not read every file within two seconds, or has printed more than 16 MiB
+ *   if grep is missing, has not read every file within two seconds, has printed more than 16 MiB, or was killed. A part
+ *   of the lines of a process must not pass for all of them.
  */
 export async function readExecutableLines(
   folder: string,
   pids: readonly number[],
+  program = grep,
 ): Promise<Map<number, string> | undefined> {
   if (pids.length > mostProcesses) return undefined;
   const files = pids.map((pid) => `${folder}/${pid}/maps`);
   try {
-    const args = ['--no-messages', '--text', '--with-filename', '-e', executable, '--', ...files];
-    const { stdout, ended } = await runChild(grep, args, deadline);
-    // grep also exits with an error if one of the processes has exited.
-    return ended === 'good' || ended === 'bad' ? byProcess(stdout, folder) : undefined;
+    const args = ['--no-messages', '--text', '--with-filename', '-e', executable, '--', ...files, own];
+    const { stdout, ended } = await runChild(program, args, deadline);
+    if (ended === 'deadline' || ended === 'full') return undefined;
+    // The exit code says nothing, because grep also fails if one of the processes has exited.
+    const end = `\n${stdout}`.indexOf(`\n${own}:`);
+    return end < 0 ? undefined : byProcess(stdout.slice(0, end), folder);
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
     throw error;

@@ -73,4 +73,18 @@ lines('if a file cannot be read in time, or there is too much output, there is n
   ),
 );
 
+lines('if grep is killed, a part of the lines of a process does not pass for all of them', () =>
+  withMaps({ 7: line('r-xp', '/usr/bin/a') + line('r-xp', '/tmp/b') }, async (folder) => {
+    const program = (name: string, script: string) => {
+      fs.writeFileSync(path.join(folder, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+      return path.join(folder, name);
+    };
+    const killed = program('killed', '/usr/bin/grep "$@" | head -n 1; kill -9 $$');
+    assert.is(await readExecutableLines(folder, [7], killed), undefined);
+    const failing = program('failing', '/usr/bin/grep "$@"; exit 2');
+    assert.is((await readExecutableLines(folder, [7], failing))?.size, 1);
+    assert.is(await readExecutableLines(folder, [7], path.join(folder, 'missing')), undefined);
+  }),
+);
+
 lines.run();
