@@ -45,6 +45,16 @@ export function layout(changes: Partial<Layout>): Layout {
 export const xfsOnPartition = layout({ stack: 'partition' });
 export const ext4OnPartition = layout({ stack: 'partition', system: [root('ext4')] });
 export const ext4OnLvm = layout({ system: [root('ext4')] });
+/** The layout that an installer creates, with /home in the root. */
+export const homeInRoot = layout({
+  system: [
+    { target: '/', filesystem: 'xfs', sizeMiB: 1400 },
+    { target: '/tmp', filesystem: 'ext4', sizeMiB: 64 },
+    { target: 'swap', filesystem: 'swap', sizeMiB: 64 },
+  ],
+  home: null,
+  fstab: 'installed',
+});
 export const varOnLvm = layout({ system: [root('xfs'), separateVar] });
 export const varAndLogOnLvm = layout({ system: [root('xfs'), separateVar, separateLog] });
 

@@ -9,7 +9,7 @@ import {
   assertNothingFailed,
   assertSealed,
   checkOf,
-  layout,
+  homeInRoot,
   look,
   withAgent,
 } from '../harness/scenario.ts';
@@ -39,7 +39,7 @@ powerCut(
   'at five moments of --apply: the guest boots, /home is complete, and the next --apply completes',
   () =>
     withEmptyDisk(400, (disk) =>
-      withAgent({ layout: ordinary, edit: withoutHook }, async (guest) => {
+      withAgent({ layout: homeInRoot, edit: withoutHook }, async (guest) => {
         const boot = async (
           state: 'writable' | 'readonly',
           steps: Record<string, string>,
@@ -88,17 +88,6 @@ powerCut(
       }),
     ),
 );
-
-/** /home is a folder of the root. */
-const ordinary = layout({
-  system: [
-    { target: '/', filesystem: 'xfs', sizeMiB: 1400 },
-    { target: '/tmp', filesystem: 'ext4', sizeMiB: 64 },
-    { target: 'swap', filesystem: 'swap', sizeMiB: 64 },
-  ],
-  home: null,
-  fstab: 'installed',
-});
 
 /** Restores the initramfs from before the package was installed. */
 async function withoutHook(root: string): Promise<void> {

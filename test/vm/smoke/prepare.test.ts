@@ -2,31 +2,20 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { emptyDevice, withEmptyDisk } from '../harness/empty-disk.ts';
-import { type Boot, assertSealed, checkOf, layout, look, withAgent } from '../harness/scenario.ts';
-
-/**
- * The layout that an installer creates, with /home in the root. The initramfs has the hook, because the package's
- * scriptlets rebuilt it.
- */
-const ordinary = layout({
-  system: [
-    { target: '/', filesystem: 'xfs', sizeMiB: 1400 },
-    { target: '/tmp', filesystem: 'ext4', sizeMiB: 64 },
-    { target: 'swap', filesystem: 'swap', sizeMiB: 64 },
-  ],
-  home: null,
-  fstab: 'installed',
-});
+import { type Boot, assertSealed, checkOf, homeInRoot, look, withAgent } from '../harness/scenario.ts';
 
 const files = { 'home-tree.sh': join(import.meta.dirname, '../../harness/home-tree.sh') };
 const same = '. "$BOX/home-tree.sh"; picture /home | diff /root/home - | head -n 20';
 
-/** The plan, undo, and an initramfs without the hook are tested in `matrix/prepare.test.ts`. */
+/**
+ * The initramfs has the hook, because the package's scriptlets rebuilt it. The plan, undo, and an initramfs without the
+ * hook are tested in `matrix/prepare.test.ts`.
+ */
 const prepare = suite('prepare turns an ordinary guest into one that can be sealed');
 
 prepare('--apply moves /home to an empty disk; the guest is ready, and boots sealed with its /home', () =>
   withEmptyDisk(400, (disk) =>
-    withAgent({ layout: ordinary }, async (guest) => {
+    withAgent({ layout: homeInRoot }, async (guest) => {
       const options = { drives: [disk], files };
       const open = await guest.boot({
         disk: 'writable',
