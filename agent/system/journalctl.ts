@@ -30,7 +30,7 @@ export interface JournalSelection {
    * forwarding. While journalctl waits for entries, its buffer is empty in both cases. If journalctl crashes, it loses
    * its buffer, so that after a failure, smaller writes get closer to the entry that causes the crash.
    */
-  large: boolean;
+  largeWrites: boolean;
 }
 
 /** How journalctl ended if `stop` was not called. */
@@ -61,13 +61,13 @@ const options = ['-o', 'export', '--no-pager', '-q', '--no-tail'];
  * @throws Error if no process can be created
  */
 export function followJournal(
-  { start, fields, boot, large }: JournalSelection,
+  { start, fields, boot, largeWrites }: JournalSelection,
   onData: (chunk: Buffer) => void,
   onEnd: (end: StreamEnd) => void,
 ): JournalStream {
   const range = boot === undefined ? ['-f'] : [`_BOOT_ID=${boot}`];
   const reading = [journalctl, ...options, ...range, ...fieldOptions(fields), ...startOptions(start)];
-  const [program = '', ...words] = large && canBuffer() ? [...buffering, ...reading] : reading;
+  const [program = '', ...words] = largeWrites && canBuffer() ? [...buffering, ...reading] : reading;
   const child = spawn(program, words, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: environment,

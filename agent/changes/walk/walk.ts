@@ -213,7 +213,7 @@ function attributesFrom(answer: Answer | undefined): Xattrs {
   return answer;
 }
 
-/** Returns undefined also for a whiteout in the lower layer, which the overlay does not show. */
+/** Also returns undefined for a whiteout in the lower layer, which the overlay does not show. */
 function lowerEntry(lower: Folder | undefined, name: string): Entry | undefined {
   const found = lower?.stat(name);
   return found !== undefined && isWhiteoutDevice(found) ? undefined : found;

@@ -60,7 +60,7 @@ export class JournalReader implements Reader {
     const fields = this.#fields === 'syslog' ? syslogFields : undefined;
     try {
       const stream = followJournal(
-        { start: this.#start, fields, large: this.#failures === 0 && !this.#recovery.active },
+        { start: this.#start, fields, largeWrites: this.#failures === 0 && !this.#recovery.active },
         (chunk) => this.#read(chunk),
         (end) => this.#ended(end),
       );

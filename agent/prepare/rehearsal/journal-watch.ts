@@ -126,7 +126,7 @@ export class JournalWatch {
       }
     };
     const stream = this.#follow(
-      { start: from, fields: [...syslogFields, 'UNIT'], boot, large: true },
+      { start: from, fields: [...syslogFields, 'UNIT'], boot, largeWrites: true },
       (chunk) => {
         try {
           read(chunk);
