@@ -50,8 +50,8 @@ export interface LogEntry {
   /** The number of bytes that were omitted because MESSAGE exceeds the limit. */
   cut: number;
   /**
-   * Set if the item consists of several entries of one source with consecutive sequence numbers. `text` contains all of
-   * them, and `cursor` is that of the last one. Only with all fields.
+   * Set if the item consists of several entries of one source with consecutive sequence numbers. `text` is empty, and
+   * `cursor` is that of the last entry. Only with all fields.
    */
   run?: Run;
 }
@@ -61,6 +61,8 @@ export interface Run {
   first: string;
   /** The number of entries, from 2 to `runEntries`. */
   count: number;
+  /** The entries in the journal export format, as read. A text of them would be copied by the garbage collector. */
+  bytes: Buffer;
 }
 
 /** The maximum number of entries in a run. A transport that takes runs must be able to send this many at once. */

@@ -1,4 +1,4 @@
-import type { LineChunk, LogEntry } from '../reader.ts';
+import type { LineChunk, LogEntry, Run } from '../reader.ts';
 
 /** The unit that a transport sends and a server acknowledges. */
 export interface OutgoingMessage {
@@ -6,8 +6,8 @@ export interface OutgoingMessage {
   text: string;
   /** The cursor of the entry that this message completes; '' if it completes no entry. */
   cursor: string;
-  /** The number of entries, if the message is a run of entries. `cursor` is that of the last one. */
-  count?: number | undefined;
+  /** Set if the message is a run of entries. `text` is empty, and `cursor` is that of the last entry. */
+  run?: Run | undefined;
   /** Set if the next message continues the same entry. */
   continues?: true;
 }

@@ -17,7 +17,7 @@ export class ExportEncoder implements Encoder {
   }
 
   encode({ cursor, text, run }: LogEntry, out: OutgoingMessage[]): void {
-    out.push({ text, cursor, count: run?.count });
+    out.push({ text, cursor, run });
   }
 
   encodeLines(chunk: LineChunk, out: OutgoingMessage[]): void {

@@ -8,8 +8,7 @@ export { ExportError };
 
 /** An incomplete entry longer than this is passed to the tokenizer, which keeps its state between chunks. */
 const carryBytes = 128 * 1024;
-/** The maximum size of a single read from a pipe. */
-const chunkBytes = 64 * 1024;
+const nothing = Buffer.alloc(0);
 
 /**
  * Splits data in the journal export format (systemd.io/JOURNAL_EXPORT_FORMATS) into entries. Accepts chunks of any size
@@ -18,9 +17,8 @@ const chunkBytes = 64 * 1024;
 export class ExportParser {
   readonly #tokenizer: Tokenizer;
   readonly #grouped: boolean;
-  /** The bytes carried over, followed by the next chunk. They are copied so that no chunk is kept alive. */
-  #space = Buffer.allocUnsafeSlow(carryBytes + chunkBytes);
-  #carried = 0;
+  /** The bytes of an incomplete entry, a copy that keeps no chunk alive. */
+  #carried = nothing;
 
   /**
    * @param fields `all` keeps every byte, and groups entries into runs where possible; `syslog` keeps only the fields of
@@ -37,15 +35,16 @@ export class ExportParser {
    */
   push(chunk: Buffer): LogEntry[] {
     const entries: LogEntry[] = [];
-    const bytes = this.#carried === 0 ? chunk : this.#joined(chunk);
-    this.#carried = 0;
+    // Runs refer to these bytes, so they must not be overwritten later.
+    const bytes = this.#carried.length === 0 ? chunk : Buffer.concat([this.#carried, chunk]);
+    this.#carried = nothing;
     let at = 0;
     while (at < bytes.length) {
       if (!this.#tokenizer.active) {
         at = cutTextEntries(bytes, at, entries, this.#grouped);
         if (at === bytes.length) break;
         if (bytes.length - at < carryBytes && bytes.indexOf('\n\n', at) < 0 && bytes.indexOf(0, at) < 0) {
-          this.#carried = bytes.copy(this.#space, 0, at);
+          this.#carried = Buffer.from(bytes.subarray(at));
           break;
         }
       }
@@ -59,15 +58,8 @@ export class ExportParser {
    * @returns the cursor of the last entry if the entry is incomplete ('' if its cursor was not read), else undefined
    */
   end(): string | undefined {
-    if (this.#carried > 0) this.#tokenizer.run(this.#space.subarray(0, this.#carried), 0, []);
-    this.#carried = 0;
+    if (this.#carried.length > 0) this.#tokenizer.run(this.#carried, 0, []);
+    this.#carried = nothing;
     return this.#tokenizer.active ? this.#tokenizer.cursor : undefined;
-  }
-
-  #joined(chunk: Buffer): Buffer {
-    const length = this.#carried + chunk.length;
-    if (length > this.#space.length) return Buffer.concat([this.#space.subarray(0, this.#carried), chunk]);
-    chunk.copy(this.#space, this.#carried);
-    return this.#space.subarray(0, length);
   }
 }

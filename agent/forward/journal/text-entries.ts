@@ -1,12 +1,16 @@
-import { type LogEntry, runEntries } from '../reader.ts';
+import { type LogEntry, type Run, runEntries } from '../reader.ts';
 
 const firstLine = '__CURSOR=';
 /** The beginning of an entry. Numbers of up to 13 digits are exact. */
 const beginning = /__CURSOR=(s=[0-9a-f]{32});i=([0-9a-f]{1,13});/y;
 
+/** The maximum number of searches for runs in a chunk, because each one searches the rest of the chunk. */
+const searches = 8;
+
 /**
  * Appends complete entries that contain only text values to `entries`, by native searches. A NUL indicates a binary
  * value, because the eight bytes of the value's length contain at least one NUL.
+ * @param bytes the bytes, to which runs refer
  * @param grouped whether to append runs instead of single entries, where possible
  * @returns the offset of the first entry that is incomplete or has a binary value
  */
@@ -14,10 +18,11 @@ export function cutTextEntries(bytes: Buffer, from: number, entries: LogEntry[],
   const nul = bytes.indexOf(0, from);
   const text = bytes.toString('latin1', from, nul < 0 ? bytes.length : nul);
   let at = 0;
-  for (;;) {
-    const run = grouped ? cutRun(text, at, entries) : at;
-    if (run > at) {
-      at = run;
+  for (let searched = 0; ; searched += 1) {
+    const run = grouped && searched < searches ? findRun(text, at) : undefined;
+    if (run !== undefined) {
+      entries.push(runOf(bytes.subarray(from + at, from + run.end), run.last - at, run.count));
+      at = run.end;
       continue;
     }
     // The line feed after a binary field's name and the first byte of its length may look like a blank line. In this
@@ -35,12 +40,12 @@ export function cutTextEntries(bytes: Buffer, from: number, entries: LogEntry[],
 /** Replaces each run by its entries. */
 export function splitRuns(entries: LogEntry[]): LogEntry[] {
   if (!entries.some(({ run }) => run !== undefined)) return entries;
-  return entries.flatMap((entry) => (entry.run === undefined ? entry : entriesOf(entry.text)));
+  return entries.flatMap((entry) => (entry.run === undefined ? entry : entriesOf(entry.run)));
 }
 
-/** @param text the text of a run */
-function entriesOf(text: string): LogEntry[] {
-  return text
+function entriesOf({ bytes }: Run): LogEntry[] {
+  return bytes
+    .toString('latin1')
     .split('\n\n__CURSOR=')
     .map(
       (part, index, { length }) => (index > 0 ? firstLine : '') + part + (index < length - 1 ? '\n\n' : ''),
@@ -51,30 +56,65 @@ function entriesOf(text: string): LogEntry[] {
     }));
 }
 
+/** Entries of one source with consecutive sequence numbers. */
+interface Range {
+  count: number;
+  /** The offset of the last entry. */
+  last: number;
+  /** The offset after the last entry. */
+  end: number;
+}
+
 /**
- * Appends the entries of one source with consecutive sequence numbers that begin at an offset as one item, if there are
- * at least two. Every entry up to the last one of the text is followed by a blank line and the cursor of the next entry,
- * so none of them is incomplete.
- * @returns the offset after the run
+ * Finds at least two entries of one source with consecutive sequence numbers. Each of them is followed by a blank line
+ * and the cursor of the next entry, so none of them is incomplete. Splits the text by native code, because V8
+ * interprets the shipped program.
+ * @param from the offset of the first entry
  */
-function cutRun(text: string, from: number, entries: LogEntry[]): number {
+function findRun(text: string, from: number): Range | undefined {
   beginning.lastIndex = from;
   const [, source, first] = beginning.exec(text) ?? [];
-  if (source === undefined || first === undefined) return from;
+  if (source === undefined || first === undefined) return undefined;
+  const separator = `\n\n${firstLine}${source};i=`;
+  const parts = text.slice(from).split(separator, runEntries + 1);
   const sequence = parseInt(first, 16);
-  let [last, end, count] = [from, from, 0];
-  while (count < runEntries) {
-    const line = text.indexOf('\n__CURSOR=', end);
-    // journalctl omits the blank line after a corrupt entry.
-    if (line < 0 || text.charCodeAt(line - 1) !== 10) break;
-    [last, end, count] = [end, line + 1, count + 1];
-    if (!text.startsWith(`${source};i=${(sequence + count).toString(16)};`, end + firstLine.length)) break;
+  const rangeOf = (complete: number) =>
+    consecutive(parts.slice(0, complete), sequence, from, separator.length);
+  let range = rangeOf(parts.length - 1);
+  if (range.count < 2) return undefined;
+  // journalctl omits the blank line after a corrupt entry, so that a part may contain another cursor.
+  const inner = `\n${firstLine}`;
+  if (text.slice(from, range.end).split(inner).length !== range.count)
+    range = rangeOf(parts.findIndex((part) => part.includes(inner)));
+  return range.count < 2 ? undefined : range;
+}
+
+/**
+ * @param parts the text of each entry, except that all but the first one begin with the sequence number
+ * @param sequence the sequence number of the first entry
+ * @param separator the length of the text between two parts
+ */
+function consecutive(parts: readonly string[], sequence: number, from: number, separator: number): Range {
+  let count = 0;
+  let last = from;
+  let end = from;
+  for (; count < parts.length; count += 1) {
+    const part = parts[count] ?? '';
+    if (count > 0 && parseInt(part, 16) !== sequence + count) break;
+    last = end;
+    end += part.length + (count > 0 ? separator : 2);
   }
-  if (count < 2) return from;
-  const cursorAt = (at: number) => text.slice(at + firstLine.length, text.indexOf('\n', at));
-  entries.push({
-    ...{ kind: 'entry', cursor: cursorAt(last), text: text.slice(from, end), message: undefined, cut: 0 },
-    run: { first: cursorAt(from), count },
-  });
-  return end;
+  return { count, last, end };
+}
+
+/** @param last the offset of the last entry */
+function runOf(bytes: Buffer, last: number, count: number): LogEntry {
+  return {
+    ...{ kind: 'entry', cursor: cursorAt(bytes, last), text: '', message: undefined, cut: 0 },
+    run: { first: cursorAt(bytes, 0), count, bytes },
+  };
+}
+
+function cursorAt(bytes: Buffer, at: number): string {
+  return bytes.toString('latin1', at + firstLine.length, bytes.indexOf('\n', at));
 }

@@ -32,7 +32,7 @@ export class SendQueue {
   }
 
   add(messages: OutgoingMessage[]): void {
-    for (const { text } of messages) this.waitingBytes += text.length;
+    this.waitingBytes += sizeOf(messages);
     this.#queue =
       this.#sent === this.#queue.length ? messages : [...this.#queue.slice(this.#sent), ...messages];
     this.#sent = 0;
@@ -58,7 +58,7 @@ export class SendQueue {
       if (batch.length === 0) return;
       this.#sent += batch.length;
       if (this.waiting === 0) this.waitingBytes = 0;
-      else for (const { text } of batch) this.waitingBytes -= text.length;
+      else this.waitingBytes -= sizeOf(batch);
       this.#unacknowledged.add(batch);
       transport.send(batch, quarantine.batchLimit < Number.POSITIVE_INFINITY);
     }
@@ -68,7 +68,7 @@ export class SendQueue {
   #next(limit: number): OutgoingMessage[] {
     let [end, rest] = [this.#sent, limit];
     for (; end < this.#queue.length; end += 1) {
-      rest -= this.#queue[end]?.count ?? 1;
+      rest -= this.#queue[end]?.run?.count ?? 1;
       if (rest < 0) break;
     }
     return end - this.#sent === this.#queue.length ? this.#queue : this.#queue.slice(this.#sent, end);
@@ -100,4 +100,11 @@ export class SendQueue {
     this.#closed = true;
     this.#options.counters.repeated += this.#unacknowledged.entries;
   }
+}
+
+/** Returns the size of messages in bytes. */
+function sizeOf(messages: readonly OutgoingMessage[]): number {
+  let size = 0;
+  for (const { text, run } of messages) size += run?.bytes.length ?? text.length;
+  return size;
 }

@@ -167,7 +167,7 @@ export class Session {
     const single =
       active ||
       batchLimit < Number.POSITIVE_INFINITY ||
-      entries.some(({ run, text }) => run !== undefined && text.includes(suppressionId));
+      entries.some(({ run }) => run?.bytes.includes(suppressionId));
     return single ? splitRuns(entries) : entries;
   }
 

@@ -38,7 +38,8 @@ export class Unacknowledged {
   add(batch: OutgoingMessage[]): void {
     const all: string[] = [];
     let [entries, count] = [0, batch.length];
-    for (const { cursor, count: grouped = 1 } of batch) {
+    for (const { cursor, run } of batch) {
+      const grouped = run?.count ?? 1;
       all.push(cursor);
       if (cursor !== '') entries += grouped;
       count += grouped - 1;

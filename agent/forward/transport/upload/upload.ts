@@ -95,10 +95,9 @@ class UploadTransport implements Transport {
 
   /** Adds the messages to the current request. */
   send(messages: OutgoingMessage[], separate: boolean): void {
-    const body =
-      messages.length === 1 ? (messages[0]?.text ?? '') : messages.map(({ text }) => text).join('');
+    const body = bodyOf(messages);
     this.#request ??= this.#begin();
-    for (const { count = 1 } of messages) this.#sent += count;
+    for (const { run } of messages) this.#sent += run?.count ?? 1;
     this.#withinEntry = messages.at(-1)?.continues === true;
     if (separate || this.#sent >= batchEntries) this.#due = true;
     if (this.#due && !this.#withinEntry) this.#end(body);
@@ -134,7 +133,7 @@ class UploadTransport implements Transport {
     return request;
   }
 
-  #end(body: string): void {
+  #end(body: string | Buffer): void {
     clearTimeout(this.#limit);
     this.#open = false;
     this.#request?.end(body, 'latin1');
@@ -178,4 +177,12 @@ class UploadTransport implements Transport {
     clearTimeout(this.#progress);
     clearTimeout(this.#limit);
   }
+}
+
+/** Returns the content of messages. Does not copy a single run, which is the usual case under load. */
+function bodyOf(messages: readonly OutgoingMessage[]): string | Buffer {
+  const [first] = messages;
+  if (messages.length === 1 && first?.run !== undefined) return first.run.bytes;
+  if (messages.every(({ run }) => run === undefined)) return messages.map(({ text }) => text).join('');
+  return Buffer.concat(messages.map(({ text, run }) => run?.bytes ?? Buffer.from(text, 'latin1')));
 }

@@ -30,9 +30,9 @@ for (const [what, entries, dropped] of [
 /** Returns consecutive entries as one item. */
 function run(from: number, to: number, source?: string): LogEntry {
   const all = Array.from({ length: to - from + 1 }, (_, n) => entry(from + n, source));
-  const text = all.map(({ cursor }) => `__CURSOR=${cursor}\nA=b\n\n`).join('');
+  const bytes = Buffer.from(all.map(({ cursor }) => `__CURSOR=${cursor}\nA=b\n\n`).join(''));
   const [first, last] = [all[0]?.cursor ?? '', all.at(-1)?.cursor ?? ''];
-  return { ...entry(to, source), cursor: last, text, run: { first, count: all.length } };
+  return { ...entry(to, source), cursor: last, text: '', run: { first, count: all.length, bytes } };
 }
 
 deduplicator('drops only the copies of a run in another source', () => {

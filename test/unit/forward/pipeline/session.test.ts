@@ -30,11 +30,15 @@ class FakeReader implements Reader {
 
 /** Encodes an entry and a chunk as their text, and a notice in angle brackets. */
 const encoder: Encoder = {
-  encode: ({ text, cursor, run }, out) => void out.push({ text, cursor, count: run?.count }),
+  encode: ({ text, cursor, run }, out) => void out.push({ text, cursor, run }),
   encodeLines: ({ id, offset, text }, out) =>
     void out.push({ text, cursor: `${id}:${offset + text.length}` }),
   encodeNotice: (text, out) => void out.push({ text: `<${text}>`, cursor: '' }),
 };
+
+/** Returns the bytes of an entry or a message, one character per byte. */
+const contentOf = ({ text, run }: Pick<OutgoingMessage, 'text' | 'run'>) =>
+  run?.bytes.toString('latin1') ?? text;
 
 /** Starts a session whose server accepts everything. */
 function begin(quarantine = new Quarantine()) {
@@ -82,7 +86,7 @@ function begin(quarantine = new Quarantine()) {
     take: (...items: LogEntry[]) => take(items),
     line,
     files,
-    texts: () => sent.map(({ text }) => text),
+    texts: () => sent.map(contentOf),
   };
 }
 
@@ -125,8 +129,8 @@ function runOf(from: number, to: number, field = 'A=b'): LogEntry {
   const cursor = (n: number) => `s=${'a'.repeat(32)};i=${n.toString(16)};b=${'b'.repeat(32)};m=1;t=1;x=${n}`;
   const text = Array.from({ length: to - from + 1 }, (_, n) => `__CURSOR=${cursor(from + n)}\n${field}\n\n`);
   return {
-    ...{ ...item('entry', text.join('')), cursor: cursor(to) },
-    run: { first: cursor(from), count: to - from + 1 },
+    ...{ ...item('entry', ''), cursor: cursor(to) },
+    run: { first: cursor(from), count: to - from + 1, bytes: Buffer.from(text.join('')) },
   };
 }
 
@@ -136,8 +140,8 @@ session('a run is sent as it is, and a gap before it is reported', () => {
   take(first, second);
   take(third);
   assert.equal(texts(), [
-    ...[first.text, second.text],
-    ...['<2 journal entries were deleted before they could be forwarded>', third.text],
+    ...[contentOf(first), contentOf(second)],
+    ...['<2 journal entries were deleted before they could be forwarded>', contentOf(third)],
   ]);
 });
 
@@ -162,7 +166,7 @@ session('after a refusal, the entries of a run are sent one by one, and the refu
   quarantine.add(runOf(2, 2).cursor);
   take(run);
   for (let n = 0; n < 4; n += 1) acknowledge(1);
-  const [one, , three, four] = [1, 2, 3, 4].map((n) => runOf(n, n).text);
+  const [one, , three, four] = [1, 2, 3, 4].map((n) => contentOf(runOf(n, n)));
   assert.equal(texts(), [
     one,
     `<The server refused the journal entry ${runOf(2, 2).cursor}; it was skipped>`,

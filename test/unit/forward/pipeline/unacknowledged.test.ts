@@ -56,7 +56,10 @@ unacknowledged('sparse: a batch completes its entries only when all of it is ack
 
 unacknowledged('a run counts as its entries, is acknowledged as a whole, and is no single suspect', () => {
   const sentMessages = new Unacknowledged(false);
-  sentMessages.add([{ text: 'x', cursor: 's=b', count: 3 }, ...send(['', 's=c', '1:10'])]);
+  sentMessages.add([
+    { text: '', cursor: 's=b', run: { first: 's=x', count: 3, bytes: Buffer.from('x') } },
+    ...send(['', 's=c', '1:10']),
+  ]);
   sentMessages.add(send(['s=d', '']));
   assert.is(sentMessages.length, 8);
   assert.is(sentMessages.entries, 6);

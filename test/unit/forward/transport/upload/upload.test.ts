@@ -60,13 +60,18 @@ async function connect(status: (body: string) => number = () => 202, early = fal
 const messages = (...texts: string[]): OutgoingMessage[] =>
   texts.map((text) => ({ text, cursor: `s=${text}` }));
 
+const runOf = (content: string, count: number): OutgoingMessage => ({
+  ...{ text: '', cursor: 's=r' },
+  run: { first: 's=r', count, bytes: Buffer.from(content, 'latin1') },
+});
+
 upload('what is sent while a request is open belongs to this request', async () => {
   const { transport, acknowledged, event, bodies } = await connect();
   const done = event();
   transport.send(messages('a', 'b'), false);
-  transport.send([{ text: 'cd', cursor: 's=d', count: 2 }], false);
+  transport.send([runOf('cd\xff', 2)], false);
   await done;
-  assert.equal(bodies(), ['abcd']);
+  assert.equal(bodies(), ['abcd\xff']);
   assert.equal(acknowledged, [4]);
 });
 
@@ -88,7 +93,7 @@ upload('a request with many entries ends without delay, and a run always fits in
   const done = event();
   transport.send(messages(...Array.from({ length: 2047 }, () => 'x')), false);
   assert.ok(transport.capacity() >= 1024, `${transport.capacity()}`);
-  transport.send([{ text: 'run', cursor: 's=r', count: 1024 }], false);
+  transport.send([runOf('run', 1024)], false);
   assert.is(transport.capacity(), 0);
   await done;
   assert.equal(acknowledged, [2047 + 1024]);
@@ -110,7 +115,7 @@ upload('a request stays open until an entry in pieces is complete', async () => 
 upload('a refusal concerns every entry of the request', async () => {
   const { transport, event } = await connect((body) => (body === '' ? 202 : 417));
   const done = event();
-  transport.send([...messages('a'), { text: 'run', cursor: 's=r', count: 7 }], false);
+  transport.send([...messages('a'), runOf('run', 7)], false);
   const error = await done;
   assert.instance(error, RefusedError);
   assert.is((error as RefusedError).count, 8);
