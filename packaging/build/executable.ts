@@ -22,8 +22,9 @@ const seaConfig = {
   useSnapshot: false,
   // Node's own code cache would cover only launch.cjs. The program has a separate cache (code-cache.ts).
   useCodeCache: false,
-  // Avoids memory that is both writable and executable, which SELinux's deny_execmem forbids.
-  execArgv: ['--jitless'],
+  // Avoids memory that is both writable and executable, which SELinux's deny_execmem forbids. A young generation that
+  // begins with 4 MiB instead of 1 MiB is collected a quarter as often, which saves processor time of the forwarder.
+  execArgv: ['--jitless', '--min-semi-space-size=4'],
   // Ignores NODE_OPTIONS, because the environment must not change the behaviour of the agent.
   execArgvExtension: 'none',
 };
