@@ -7,7 +7,7 @@ import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import { unpack } from './unpack.ts';
 
-/** The number of entries per sender. In a second run, only the agent forwards five times as many. */
+/** The number of entries per sender. In a second run, the agent and journal-upload forward five times as many. */
 const entries = Number(process.env['BENCH_ENTRIES'] ?? 200_000);
 const many = 5 * entries;
 
@@ -25,8 +25,8 @@ export async function forward(): Promise<Result> {
   const measured = JSON.parse(stdout) as Measured;
   return {
     about:
-      `${entries} entries of 800 bytes in the export format; for each sender one complete run and one with a SIGKILL\n` +
-      "half-way. Processor time includes the sender's child processes; rate limits are switched off.\n" +
+      `${entries} entries of 800 bytes in the export format (${many} to compare uploads); for each sender one complete\n` +
+      'run and one with a SIGKILL half-way. Processor time includes child processes; rate limits are switched off.\n' +
       'Latency: journald notifies readers only every 250 ms, systemd-journal-remote of each entry.\n' +
       busy(measured),
     control: 'rival',
