@@ -4,6 +4,8 @@ import { type Ended, runInGroup } from './process-group.ts';
 import { warmFile } from './schedule.ts';
 import { lintFile } from './selection.ts';
 
+const compileCache = path.join(import.meta.dirname, 'compile-cache.ts');
+
 export interface Result {
   /** The number of tests that passed. */
   passed: number;
@@ -22,7 +24,7 @@ export interface Result {
  */
 export async function runFile(root: string, file: string, seconds: number): Promise<Result> {
   const begin = performance.now();
-  const ended = await runInGroup(process.execPath, [file], root, seconds);
+  const ended = await runInGroup(process.execPath, [`--import=${compileCache}`, file], root, seconds);
   const { counts, problem } = outcome(root, file, ended, seconds);
   const passed = counts?.passed ?? 0;
   const failed = problem === '' ? 0 : Math.max(1, (counts?.total ?? 0) - passed);

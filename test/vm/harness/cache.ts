@@ -10,8 +10,8 @@ export const repository = join(import.meta.dirname, '../../..');
 /** Contains all files that the VM tests write: caches, locks, files of running guests. */
 export const workFolder = join(repository, 'build/vm');
 
-/** A cache entry that no test has requested for this long is removed. Longer than a test file may run. */
-const keepMinutes = 30;
+/** A cache entry that no test has requested for this long is removed. Longer than a complete run takes. */
+const keepMinutes = 120;
 
 /**
  * Returns a folder that is built once for each recipe and shared by all test files, including concurrent ones.
