@@ -85,14 +85,19 @@ mount_overlays() {
   done
   # shellcheck disable=SC2086 # a list
   owners=$(stat -c '%h %a %u:%g %n' $paths 2>/dev/null)
-  if load_overlay && provide_tmpfs && make_folders && bind_private "$root/" "$overlay_view" ro; then
-    view=$overlay_view
+  if load_overlay && provide_tmpfs; then
+    ! mount_together || return 0
+    # Now with mount(8), which explains an error. Some of the mounts may exist.
+    read_mounts
+    find_mount "$overlay_view"
+    if make_folders && { [ -n "$mount_dev" ] || bind_private "$root/" "$overlay_view" ro; }; then view=$overlay_view; fi
   fi
   common_error=$error
   for path in $chosen; do
     name_layers "$path"
     error=$common_error
-    if [ -n "$view" ] && mount_one "$root$path" "$view$path"; then
+    find_mount "$root$path"
+    if [ -n "$view" ] && { [ "$mount_type" = overlay ] || mount_one "$root$path" "$view$path"; }; then
       mounted_any=1
       note_overlay "$path" overlay
     else
@@ -102,6 +107,24 @@ mount_overlays() {
   [ -z "$mounted_any" ] || return 0
   [ -z "$view" ] || umount "$view" 2>/dev/null
   [ -z "$made_tmpfs" ] || umount "$tmpfs" 2>/dev/null
+}
+
+# Makes the directories and mounts of all overlays with one process; returns false if that failed for any of them.
+mount_together() {
+  set -- directory 0755 0:0 "$run" directory 0755 0:0 "$overlay_view" directory 0755 0:0 "$tmpfs/below" \
+    view ro "$root/" "$overlay_view"
+  for path in $chosen; do
+    name_layers "$path"
+    find_owner "$root$path" && is_listed "$root$path" "$links" || return 1
+    find_overlay_options "$path"
+    set -- "$@" directory 0755 0:0 "$tmpfs/below/$name" \
+      directory "$folder_mode" "$folder_owner" "$upper" directory 0755 0:0 "$work" \
+      overlay "$options" "lowerdir=$overlay_view$path,upperdir=$upper,workdir=$work" "$root$path"
+  done
+  "$parts/make-mounts" "$@" 2>/dev/null || return 1
+  for path in $chosen; do
+    note_overlay "$path" overlay
+  done
 }
 
 provide_tmpfs() {

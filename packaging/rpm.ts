@@ -18,6 +18,7 @@ export async function buildRpm(): Promise<string> {
   const out = path.join(dist, `immutafs-agent-${version}-1.x86_64.rpm`);
   const patterns = [
     'dist/immutafs-agent',
+    'dist/make-mounts',
     'dist/set-mount-options',
     'dist/set-readonly',
     'dist/try-write',

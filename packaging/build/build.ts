@@ -4,6 +4,7 @@ import { buildLicences } from './licences.ts';
 import { executable, inRoot, thirdPartyList } from './paths.ts';
 import { buildRuntime } from './runtime.ts';
 import {
+  buildMakeMounts,
   buildReadXattrs,
   buildSetMountOptions,
   buildSetReadonly,
@@ -24,12 +25,13 @@ export function agent(out: string): Parameters<typeof buildExecutable>[0] {
 }
 
 /**
- * Builds dist/: immutafs-agent, lib/ (its private runtime), set-mount-options, set-readonly, try-write, read-xattrs,
+ * Builds dist/: immutafs-agent, lib/ (its private runtime), make-mounts, set-mount-options, set-readonly, try-write, read-xattrs,
  * licences/, third-party.json, and the documents of packaging/docs/docs.ts. Unchanged parts are not rebuilt. The same
  * sources, npm packages and Debian packages give the same bytes.
  */
 export async function build(): Promise<void> {
   await buildRuntime();
+  await buildMakeMounts();
   await buildSetMountOptions();
   await buildSetReadonly();
   await buildTryWrite();

@@ -21,6 +21,11 @@ export function buildSetMountOptions(): Promise<void> {
   return buildWithoutLibrary('set-mount-options');
 }
 
+/** Compiles packaging/build/make-mounts.c to dist/make-mounts, which goes into the initramfs. */
+export function buildMakeMounts(): Promise<void> {
+  return buildWithoutLibrary('make-mounts');
+}
+
 /** Compiles packaging/build/try-write.c to dist/try-write, which the agent runs. */
 export function buildTryWrite(): Promise<void> {
   return buildWithoutLibrary('try-write');

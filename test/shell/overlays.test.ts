@@ -2,12 +2,26 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { assembled, boot, config, env, machineMounts, small } from './assemble-var.ts';
+import { buildMakeMounts } from '../../packaging/build/small-programs.ts';
+import { dist } from '../../packaging/build/paths.ts';
+import {
+  type Boot,
+  assembled,
+  boot as bootWithout,
+  config,
+  env,
+  machineMounts,
+  small,
+} from './assemble-var.ts';
 import { noModules } from './late-boot.ts';
 import { obstacles } from './overlay-obstacles.ts';
 import { shells } from './shells.ts';
 
+await buildMakeMounts();
 const mountsBefore = machineMounts();
+
+/** Boots with the program make-mounts. */
+const boot = (options: Boot) => bootWithout({ ...options, scripts: [path.join(dist, 'make-mounts')] });
 
 const view = '/run/immutafs/root ext4 ro';
 const overlayOn = (target: string, options = 'nosuid,nodev', name = target.slice(1).replaceAll('/', '+')) =>
@@ -215,9 +229,9 @@ for (const [name, shell] of Object.entries(shells)) {
         ['/sysroot/opt', [view, overlayOn('/root')]],
         ['--bind /sysroot/ ', []],
       ] as const)) {
-    without(`mount fails: ${part}`, () => {
+    without(`make-mounts is missing, and mount fails: ${part}`, () => {
       const shim = `#!/bin/bash\ncase " $* " in *"${part}"*) printf 'mount: two\\nlines\\n' >&2; exit 32 ;; esac\nexec /usr/bin/mount "$@"\n`;
-      const booted = boot({
+      const booted = bootWithout({
         shell,
         files: { 'shims/mount': shim, ...overlays('/opt /root'), ...tree },
         before: 'chmod +x /shims/mount; PATH=/shims:$PATH; export PATH',
@@ -228,6 +242,39 @@ for (const [name, shell] of Object.entries(shells)) {
         /^OVERLAY=\/opt failed mount failed: mount: two lines \(mount /,
       );
       assert.equal([booted.code, booted.bootEnv.includes('VAR=overlay')], [0, true]);
+    });
+  }
+
+  for (const [title, lines] of [
+    ['is missing', 'rm $program'],
+    [
+      'fails at the second path',
+      `mv $program $program.real; printf '#!/bin/bash\\nexec $0.real "\${@/\\/sysroot\\/root/\\/none}"\\n' >$program; chmod +x $program`,
+    ],
+    ['fails before the first mount', `printf '#!/bin/sh\\nexit 1\\n' >$program`],
+  ]) {
+    without(`make-mounts ${title}: mount(8) makes the same mounts`, () => {
+      const { made, bootEnv, stderr } = boot({
+        shell,
+        files: { ...overlays('/opt:noexec /root /opt/agent'), ...tree },
+        before: `chmod 2550 /sysroot/root; program=/usr/libexec/immutafs/make-mounts; ${lines}`,
+        after: 'stat -c %a /sysroot/root',
+      });
+      assert.equal(
+        made.toSorted(),
+        [
+          ...assembled,
+          view,
+          overlayOn('/opt', 'nosuid,nodev,noexec'),
+          overlayOn('/opt/agent'),
+          overlayOn('/root'),
+        ].toSorted(),
+      );
+      assert.equal(
+        records(bootEnv).toSorted(),
+        ['/opt', '/opt/agent', '/root'].map((each) => `OVERLAY=${each} overlay`),
+        stderr,
+      );
     });
   }
 
