@@ -78,7 +78,7 @@ read_udev_data() { # $1: kernel name
 
 # Whether any LVM physical volume is on a disk that the host made read-only.
 has_sealed_volumes() {
-  for sealed_link in /dev/immutafs/lvm/*; do
+  for sealed_link in /dev/block/immutafs/lvm/*; do
     [ ! -b "$sealed_link" ] || return 0
   done
   return 1

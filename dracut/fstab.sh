@@ -130,7 +130,7 @@ is_device() { # $1: first field of a line of fstab
 }
 
 # Sets node to the device node of a source in fstab. If a sealed disk has the identity that the source names, sets node
-# to that disk's link.
+# to the node of that device, and sealed_link.
 source_node() { # $1: source
   normalise_source "$1"
   set -- "$unescaped"
@@ -144,16 +144,24 @@ source_node() { # $1: source
   prefer_sealed
 }
 
-# If node is a link in /dev/disk, replaces it with the link of the sealed disk with the same identity, if there is one
-# (66-immutafs-readonly.rules), because the link in /dev/disk may point to a copy. Sets usual_node to the original value
-# of node.
+# If node is a link in /dev/disk, replaces it with the node of the device on a sealed disk with the same identity, if
+# there is one (66-immutafs-readonly.rules), because the link in /dev/disk may point to a copy. The name is that of the
+# kernel, because systemd has no device unit for the link of the sealed disk. Sets sealed_link to this link, or to the
+# empty string, and usual_node to the original value of node.
 prefer_sealed() {
-  usual_node=$node
+  usual_node=$node sealed_link=''
   case $node in
-    /dev/disk/by-uuid/?* | /dev/disk/by-label/?* | /dev/disk/by-partuuid/?* | /dev/disk/by-partlabel/?*)
-      [ ! -b "/dev/immutafs/${node#/dev/disk/}" ] || node=/dev/immutafs/${node#/dev/disk/}
-      ;;
+    /dev/disk/by-uuid/?* | /dev/disk/by-label/?* | /dev/disk/by-partuuid/?* | /dev/disk/by-partlabel/?*) ;;
+    *) return 0 ;;
   esac
+  [ -b "/dev/block/immutafs/${node#/dev/disk/}" ] || return 0
+  sealed_link=/dev/block/immutafs/${node#/dev/disk/} node=$sealed_link
+  for device in /sys/class/block/*; do
+    # shellcheck disable=SC3013 # dash, bash and busybox have it, and readlink(1) would start a process
+    [ "/dev/${device##*/}" -ef "$sealed_link" ] || continue
+    node=/dev/${device##*/}
+    return
+  done
 }
 
 # Sets node to the device node of a source, with links resolved, and disks to the disks under the device. Returns false

@@ -38,12 +38,10 @@ $1/"}
 # the identity that both devices have.
 is_impostor() { # $1: requested source as in fstab, or empty
   genuine='' identity=''
-  [ -e /dev/immutafs ] || return 1
+  [ -e /dev/block/immutafs ] || return 1
   if [ -n "$1" ]; then
     source_node "$1"
-    case $node in
-      /dev/immutafs/*) ! is_in_stack "$node" && genuine=/dev/$name identity=$1 && return 0 ;;
-    esac
+    [ -n "$sealed_link" ] && ! is_in_stack "$node" && genuine=/dev/$name identity=$1 && return 0
   fi
   for part in $stack; do
     is_sealed_device "$part" && continue
@@ -55,7 +53,7 @@ is_impostor() { # $1: requested source as in fstab, or empty
 has_sealed_counterpart() { # $1: kernel name of a device that is not sealed
   read_udev_data "$1"
   own_type=$fs_type own_uuid=$uuid
-  if [ -n "$partuuid" ] && kernel_name "/dev/immutafs/by-partuuid/$partuuid"; then
+  if [ -n "$partuuid" ] && kernel_name "/dev/block/immutafs/by-partuuid/$partuuid"; then
     genuine=/dev/$name identity=PARTUUID=$partuuid
     return 0
   fi
@@ -69,7 +67,7 @@ has_sealed_counterpart() { # $1: kernel name of a device that is not sealed
       runs_without_sealed_member "$own_uuid" && return 0
       ;;
     ?*)
-      if [ -n "$own_uuid" ] && kernel_name "/dev/immutafs/by-uuid/$own_uuid"; then
+      if [ -n "$own_uuid" ] && kernel_name "/dev/block/immutafs/by-uuid/$own_uuid"; then
         genuine=/dev/$name identity=UUID=$own_uuid
         return 0
       fi
@@ -120,7 +118,7 @@ find_group_uuid() { # $1: UUID in device-mapper
 # Ends the boot if the root is an impostor: the root is not sealed, the kernel command line requests an encrypted
 # device, array or volume group that is on a sealed disk, and the root is not on a device of that kind.
 check_requested_devices() { # $1: mount point of the root
-  [ -z "$sealed_root" ] && [ -e /dev/immutafs ] || return 0
+  [ -z "$sealed_root" ] && [ -e /dev/block/immutafs ] || return 0
   identity='' arguments=$cmdline
   while next_argument; do
     case $argument in
@@ -138,7 +136,7 @@ check_requested_devices() { # $1: mount point of the root
 }
 
 require_luks() { # $1: UUID or its first characters, optionally after luks- (dracut.cmdline(7))
-  for link in /dev/immutafs/by-uuid/"${1#luks-}"*; do
+  for link in /dev/block/immutafs/by-uuid/"${1#luks-}"*; do
     [ -b "$link" ] && ! has_in_stack crypto_LUKS && kernel_name "$link" && genuine=/dev/$name identity=LUKS=$1
   done
 }
@@ -146,7 +144,7 @@ require_luks() { # $1: UUID or its first characters, optionally after luks- (dra
 require_array() { # $1: UUID, with hyphens and colons at any position
   strip_separators "$1"
   requested_uuid=$replaced
-  for link in /dev/immutafs/md/*; do
+  for link in /dev/block/immutafs/md/*; do
     { [ -b "$link" ] && ! has_in_stack linux_raid_member; } || continue
     read_udev_data "${link##*/}"
     strip_separators "$uuid"

@@ -113,7 +113,7 @@ all_read_only() { # reads disks
   [ -n "$disks" ]
 }
 
-# Whether all disks report that they are read-only, which is the condition for links below /dev/immutafs
+# Whether all disks report that they are read-only, which is the condition for links below /dev/block/immutafs
 # (66-immutafs-readonly.rules). A read-only flag counts only if the kernel received it from the device and not from the
 # guest.
 all_sealed() { # reads disks

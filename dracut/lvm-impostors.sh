@@ -18,7 +18,7 @@ query_pvs() { # $1: patterns of global_filter; $2: fields
 read_sealed_groups() {
   [ -z "$sealed_members" ] || return 0
   patterns=''
-  for sealed_link in /dev/immutafs/lvm/*; do
+  for sealed_link in /dev/block/immutafs/lvm/*; do
     sealed_volume=/dev/${sealed_link##*/}
     patterns="$patterns\"a|^$sealed_volume\$|\", "
   done
@@ -30,7 +30,7 @@ read_sealed_groups() {
 # identity that the impostor and the sealed volume or group have.
 is_lvm_impostor() { # $1: UUID of the volume; $2: UUID of its group, or empty; $3: name of the group
   shared_identity=''
-  if [ -b "/dev/immutafs/by-uuid/$1" ]; then
+  if [ -b "/dev/block/immutafs/by-uuid/$1" ]; then
     shared_identity=UUID=$1
     return 0
   fi
@@ -48,7 +48,7 @@ EOT
 # are no impostors.
 reject_impostors() {
   rejected=''
-  for link in /dev/immutafs/unsealed-lvm/*; do
+  for link in /dev/block/immutafs/unsealed-lvm/*; do
     [ -b "$link" ] || continue
     read_sealed_groups
     candidate=${link##*/}
@@ -59,13 +59,13 @@ $(query_pvs "\"a|^/dev/$candidate\$|\", \"r|.*|\"" pv_uuid,vg_uuid,vg_name)
 EOT
     is_lvm_impostor "$candidate_uuid" "$group_uuid" "$group" || continue
     sealed_node=$sealed_volume
-    if kernel_name "/dev/immutafs/by-uuid/$candidate_uuid"; then sealed_node=/dev/$name; fi
+    if kernel_name "/dev/block/immutafs/by-uuid/$candidate_uuid"; then sealed_node=/dev/$name; fi
     note_impostor "/dev/$candidate" "$sealed_node" "$shared_identity"
     # Reject every name of the device except links by UUID or label, which may point to the sealed device. LVM uses a
     # device if the filter accepts any of its names, and ignores a device if the filter rejects a name and accepts none
     # (lvm2, lib/filters/filter-regex.c).
     for alias in "/dev/$candidate" $aliases; do
-      case $alias in */by-uuid/* | */by-label/* | */by-part*/* | */lvm-pv-uuid-* | /dev/immutafs/*) continue ;; esac
+      case $alias in */by-uuid/* | */by-label/* | */by-part*/* | */lvm-pv-uuid-* | /dev/block/immutafs/*) continue ;; esac
       escape_pattern "$alias"
       rejected="$rejected\"r|^$pattern\$|\", "
     done

@@ -6,7 +6,7 @@
 # member, and identity.
 is_complete_when_sealed() { # $1: md or btrfs; $2: ID_FS_UUID_ENC
   count=0
-  for link in "/dev/immutafs/member/$2"/*; do
+  for link in "/dev/block/immutafs/member/$2"/*; do
     [ ! -b "$link" ] || count=$((count + 1)) sealed_member=/dev/${link##*/}
   done
   [ "$count" -gt 0 ] || return 1
@@ -39,7 +39,7 @@ EOT
 # of an array that spans sealed and writable disks. Sets genuine to a sealed member, and identity. Reads stack.
 runs_without_sealed_member() { # $1: ID_FS_UUID_ENC
   genuine=''
-  for link in "/dev/immutafs/member/$1"/*; do
+  for link in "/dev/block/immutafs/member/$1"/*; do
     [ -b "$link" ] || continue
     genuine=/dev/${link##*/} identity=UUID=$1
     case " $stack" in *" ${link##*/} "*) return 1 ;; esac
@@ -51,7 +51,7 @@ runs_without_sealed_member() { # $1: ID_FS_UUID_ENC
 # real root then assembles them from their sealed members (63-immutafs-members.rules). An array that is in use cannot be
 # stopped.
 stop_foreign_arrays() { # reads stack
-  [ -e /dev/immutafs/member ] || return 0
+  [ -e /dev/block/immutafs/member ] || return 0
   for array in /sys/class/block/md*/md; do
     array=${array%/md} array=${array##*/}
     case " $stack" in *" $array "*) continue ;; esac
@@ -74,10 +74,10 @@ stop_foreign_arrays() { # reads stack
 # Makes the kernel forget the copies of sealed members that udev found before the sealed members, and lets udev add the
 # sealed members, which the kernel had rejected. For use before the root is mounted.
 release_foreign_members() {
-  [ -e /dev/immutafs/member ] || return 0
+  [ -e /dev/block/immutafs/member ] || return 0
   stack='' released='' found_array=''
   stop_foreign_arrays
-  for link in /dev/immutafs/md/*; do
+  for link in /dev/block/immutafs/md/*; do
     if [ -z "$found_array" ] || ! [ -b "$link" ]; then continue; fi
     # A member of a running array has a holder.
     set -- "/sys/class/block/${link##*/}"/holders/*
@@ -92,7 +92,7 @@ release_foreign_members() {
     # The kernel has this request since version 5.1. Without it, the kernel may reject the sealed member, and the boot
     # ends.
     btrfs device scan --forget "/dev/$device" >/dev/null 2>&1
-    for link in "/dev/immutafs/member/$uuid"/*; do
+    for link in "/dev/block/immutafs/member/$uuid"/*; do
       add_again "${link##*/}"
     done
   done

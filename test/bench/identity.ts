@@ -7,7 +7,7 @@ import type { Start, Variant } from './starts.ts';
 
 /**
  * Compares the sealed boot of a guest in which no disk has a copy with the same boot without the part of the initramfs
- * that rejects copies: the check of the root, the links below /dev/immutafs and the rule for members.
+ * that rejects copies: the check of the root, the links below /dev/block/immutafs and the rule for members.
  */
 export async function identity(): Promise<Result> {
   const rules = '66-immutafs-readonly.rules';

@@ -258,9 +258,9 @@ for (const [name, shell] of Object.entries(shells)) {
       mkdir -p /sys/devices/vdb/device /sys/class/block
       echo DEVNAME=vdb >/sys/devices/vdb/uevent; echo 1 >/sys/devices/vdb/ro; echo 000001 >/sys/devices/vdb/device/features
       ln -s ../../devices/vdb /sys/class/block/loop7
-      mkdir -p /dev/immutafs /srv/there; mount -t tmpfs x /dev/immutafs; mount -t tmpfs x /srv/there
-      mkdir /dev/immutafs/by-uuid /dev/immutafs/by-label
-      ln -s /dev/loop7 /dev/immutafs/by-uuid/sealed; ln -s /dev/loop7 /dev/immutafs/by-label/a%b`;
+      mkdir -p /dev/block/immutafs /srv/there; mount -t tmpfs x /dev/block/immutafs; mount -t tmpfs x /srv/there
+      mkdir /dev/block/immutafs/by-uuid /dev/block/immutafs/by-label
+      ln -s /dev/loop7 /dev/block/immutafs/by-uuid/sealed; ln -s /dev/loop7 /dev/block/immutafs/by-label/a%b`;
     const { code, written } = generate(
       shell,
       {
@@ -278,13 +278,14 @@ for (const [name, shell] of Object.entries(shells)) {
       before,
     );
     assert.is(code, 0);
-    const sealed = '/dev/immutafs/by-uuid/sealed';
-    const unit = device('dev-immutafs-by\\x2duuid-sealed.device');
+    // systemd makes no device unit for a link below /dev/block.
+    const sealed = '/dev/loop7';
+    const unit = device('dev-loop7.device');
     same(
       written.filter((line) => !/^(run-|var\.|local-fs|.*home)/.test(line)),
       [
         'dev-disk-by\\x2duuid-sealed.swap -> /dev/null',
-        `boot-efi.mount.d/immutafs.conf: [Mount];What=/dev/immutafs/by-label/a%%b`,
+        `boot-efi.mount.d/immutafs.conf: [Mount];What=${sealed}`,
         `boot.mount.d/immutafs.conf: [Mount];What=${sealed};${mount('boot', 'mount').replace(/^.*?: /, '')}`,
         service('boot', unit, 'mount'),
         `opt.mount.d/immutafs.conf: [Mount];What=${sealed}`,

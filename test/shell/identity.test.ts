@@ -220,7 +220,7 @@ for (const [name, shell] of Object.entries(shells)) {
       ...cmdline('root=LABEL=root'),
       'run/udev/queue': '',
       'usr/bin/udevadm':
-        '#!/bin/bash\necho "$@" >>/out/udevadm\nmkdir /dev/immutafs/by-label\nln -s /dev/loop7 /dev/immutafs/by-label/root\n',
+        '#!/bin/bash\necho "$@" >>/out/udevadm\nmkdir /dev/block/immutafs/by-label\nln -s /dev/loop7 /dev/block/immutafs/by-label/root\n',
     };
     assert.is(run({ files, before: 'chmod +x /usr/bin/udevadm' }).code, 6);
   });

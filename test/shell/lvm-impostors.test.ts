@@ -5,7 +5,7 @@ import { runInSandbox } from './sandbox.ts';
 import { shells } from './shells.ts';
 
 /** Makes a udev link to a block device of this machine. The stub for lvm does not access the device. */
-const device = (name: string, index: number) => `ln -s "/dev/loop${index}" "/dev/immutafs/${name}"`;
+const device = (name: string, index: number) => `ln -s "/dev/loop${index}" "/dev/block/immutafs/${name}"`;
 
 const disks: DiskFixture[] = [
   { name: 'vda', device: '252:0', bus: 'virtio-blk', offered: true, partitions: { vda2: '252:2' } },
@@ -48,7 +48,7 @@ function runLvmReadonly(shell: readonly [string, ...string[]], volumes: Volumes)
       ...(own === undefined ? {} : { 'etc/lvm/lvmlocal.conf': own }),
       ...(devicesFile === true ? { 'etc/lvm/devices/system.devices': '' } : {}),
     },
-    run: `mkdir -p /dev/immutafs; mount -t tmpfs x /dev/immutafs; mkdir /dev/immutafs/{lvm,unsealed-lvm,by-uuid}
+    run: `mkdir -p /dev/block/immutafs; mount -t tmpfs x /dev/block/immutafs; mkdir /dev/block/immutafs/{lvm,unsealed-lvm,by-uuid}
       ${sealed.map((name, index) => device(`lvm/${name}`, index)).join('\n')}
       ${others.map((name, index) => device(`unsealed-lvm/${name}`, index + 4)).join('\n')}
       ${device('by-uuid/sealed', 0)}
@@ -168,7 +168,7 @@ for (const [name, shell] of Object.entries(shells)) {
       const { out } = runInSandbox({
         shell,
         files: { job: '#!/bin/bash\necho x >>/out/jobs\n' },
-        run: `mkdir -p /dev/immutafs; mount -t tmpfs x /dev/immutafs; mkdir /dev/immutafs/{lvm,unsealed-lvm}
+        run: `mkdir -p /dev/block/immutafs; mount -t tmpfs x /dev/block/immutafs; mkdir /dev/block/immutafs/{lvm,unsealed-lvm}
           cp /job /usr/libexec/immutafs/lvm-readonly; chmod +x /usr/libexec/immutafs/lvm-readonly
           ${links.map((link, index) => device(link, index)).join('\n')}
           echo '. /usr/libexec/immutafs/95immutafs/immutafs-lvm.sh

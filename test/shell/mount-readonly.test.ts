@@ -83,7 +83,7 @@ for (const [name, shell] of shimmed) {
       files: {
         'shims/mount': '#!/bin/bash\necho "$@" >>/out/mounts\n',
         'shims/lvm':
-          '#!/bin/bash\necho "$@" >>/out/lvm\n[ "$1" != pvs ] || echo "pv vg rhel"\n[ "$1" != vgchange ] || ln -s /dev/loop7 /dev/immutafs/by-uuid/u\n',
+          '#!/bin/bash\necho "$@" >>/out/lvm\n[ "$1" != pvs ] || echo "pv vg rhel"\n[ "$1" != vgchange ] || ln -s /dev/loop7 /dev/block/immutafs/by-uuid/u\n',
         ...files,
         ...cmdline(arguments_),
       },
@@ -95,7 +95,7 @@ for (const [name, shell] of shimmed) {
         ${before}
         sh /usr/libexec/immutafs/mount-readonly; cp /run/immutafs/impostors /out/ 2>/dev/null`,
     }).out;
-  const sealed = 'ln -s /dev/loop7 /dev/immutafs/by-uuid/u';
+  const sealed = 'ln -s /dev/loop7 /dev/block/immutafs/by-uuid/u';
   const noted = 'IMPOSTOR=/dev/loop5 /dev/loop7 UUID=u\n';
 
   choose('the link to the sealed disk exists immediately', () => {
@@ -115,14 +115,14 @@ for (const [name, shell] of shimmed) {
   });
   choose('the sealed disk is in a volume group that is not active', () => {
     const out = mounted(
-      'mkdir /dev/immutafs/lvm; ln -s /dev/loop6 /dev/immutafs/lvm/vdb1; chmod +x /usr/libexec/immutafs/lvm-readonly',
+      'mkdir /dev/block/immutafs/lvm; ln -s /dev/loop6 /dev/block/immutafs/lvm/vdb1; chmod +x /usr/libexec/immutafs/lvm-readonly',
     );
     assert.equal([out['mounts'], out['impostors']], ['-o ro /dev/loop7 /sysroot\n', noted]);
     assert.match(out['lvm'] ?? '', /^vgchange -ay --sysinit rhel$/m);
   });
   choose('immutafs=off: left to systemd', () => {
     const out = mounted(
-      'mkdir /dev/immutafs/lvm; ln -s /dev/loop6 /dev/immutafs/lvm/vdb1',
+      'mkdir /dev/block/immutafs/lvm; ln -s /dev/loop6 /dev/block/immutafs/lvm/vdb1',
       {},
       'root=UUID=u immutafs=off',
     );

@@ -18,17 +18,17 @@ export const vdc: DiskFixture = {
 /**
  * Returns lines of bash that make udev links to vdb1 and vdb2, whose nodes are loop6 and loop7, and collect writes to
  * the kernel log in /out/kmsg.
- * @param names links below /dev/immutafs, each as "LINK" for a link to loop7, or as "LINK NODE"
+ * @param names links below /dev/block/immutafs, each as "LINK" for a link to loop7, or as "LINK NODE"
  */
 export const links = (...names: string[]) => `
-  mkdir -p /dev/immutafs; mount -t tmpfs x /dev/immutafs
+  mkdir -p /dev/block/immutafs; mount -t tmpfs x /dev/block/immutafs
   touch /out/kmsg; mount --bind /out/kmsg /dev/kmsg
   ln -s "$(readlink /sys/class/block/vdb1)" /sys/class/block/loop6
   ln -s "$(readlink /sys/class/block/vdb2)" /sys/class/block/loop7
   ${names
     .map((name) => {
       const [link = '', node = '/dev/loop7'] = name.split(' ');
-      return `mkdir -p "/dev/immutafs/${link.replace(/[^/]*$/, '')}"; ln -s ${node} "/dev/immutafs/${link}"`;
+      return `mkdir -p "/dev/block/immutafs/${link.replace(/[^/]*$/, '')}"; ln -s ${node} "/dev/block/immutafs/${link}"`;
     })
     .join('\n')}`;
 

@@ -19,7 +19,7 @@ function tell(others: string): Record<string, string> {
     run: `
 mount -t sysfs sys /sys
 export LVM_SUPPRESS_FD_WARNINGS=1
-mkdir -p /dev/immutafs; mount -t tmpfs x /dev/immutafs; mkdir /dev/immutafs/{lvm,unsealed-lvm,by-uuid}
+mkdir -p /dev/block/immutafs; mount -t tmpfs x /dev/block/immutafs; mkdir /dev/block/immutafs/{lvm,unsealed-lvm,by-uuid}
 attach() { truncate -s 32m "/$1"; losetup -f --show "/$1"; }
 only() { lvm "$1" --driverloaded n --config "devices { global_filter=[\\"a|^$2$|\\",\\"r|.*|\\"] }" "\${@:3}"; }
 uuid() { set -- $(only pvs "$1" --noheadings -o pv_uuid 2>/dev/null); echo "$1"; }
@@ -29,8 +29,8 @@ only pvcreate $first $first; only vgcreate $first rhel $first
 only pvcreate $third $third; only vgcreate $third data $third
 ${others}
 set +e
-ln -s $first /dev/immutafs/lvm/; ln -s $second $third /dev/immutafs/unsealed-lvm/
-ln -s $first /dev/immutafs/by-uuid/$(uuid $first)
+ln -s $first /dev/block/immutafs/lvm/; ln -s $second $third /dev/block/immutafs/unsealed-lvm/
+ln -s $first /dev/block/immutafs/by-uuid/$(uuid $first)
 mkdir -p /run/udev/data
 for device in $second $third; do
   printf 'E:ID_FS_TYPE=LVM2_member\\nE:ID_FS_UUID_ENC=%s\\n' $(only pvs $device --noheadings -o pv_uuid $device 2>/dev/null) >/run/udev/data/b$(cat /sys/class/block/\${device##*/}/dev)

@@ -49,7 +49,7 @@ export function tagOfSource(source: string): Tag | undefined {
  */
 export function tagOfFile(file: string | undefined): Tag | undefined {
   const [, kind = '', value = ''] =
-    /^\/dev\/(?:disk|immutafs)\/by-(uuid|label|partuuid|partlabel)\/(.+)$/.exec(file ?? '') ?? [];
+    /^\/dev\/(?:disk|block\/immutafs)\/by-(uuid|label|partuuid|partlabel)\/(.+)$/.exec(file ?? '') ?? [];
   if (kind !== '') return `${kind.toUpperCase()}=${value}`;
   const [, mapped] = /^\/dev\/mapper\/([^/]+)$/.exec(file ?? '') ?? [];
   return mapped === undefined ? undefined : `DM=${mapped}`;

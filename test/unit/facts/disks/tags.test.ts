@@ -46,7 +46,7 @@ for (const [source, expected] of [
   ['PARTLABEL=EFI System', 'PARTLABEL=EFI\\x20System'],
   ['/dev/disk/by-label/my\\x20disk', 'LABEL=my\\x20disk'],
   ['/dev/disk/by-partuuid/5f', 'PARTUUID=5f'],
-  ['/dev/immutafs/by-uuid/5f', 'UUID=5f'],
+  ['/dev/block/immutafs/by-uuid/5f', 'UUID=5f'],
   ['/dev/mapper/rhel-root', 'DM=rhel-root'],
   ['/dev/disk/by-id/virtio-root', undefined],
   ['/dev/vda1', undefined],
