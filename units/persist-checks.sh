@@ -48,27 +48,33 @@ check_store() {
 check_store_directories() {
   directory=$store_mount left=${store#"$store_mount"} store_is_new=''
   left=${left#/}
+  set --
   while :; do
     [ ! -L "$directory" ] || refuse "$directory is a symbolic link" \
       'Name the directory itself in PERSIST_STORE, and find out who made the link.' || return
     if [ ! -e "$directory" ] && [ -z "$left" ]; then
       store_is_new=1
-      return
+      break
     fi
     [ -d "$directory" ] || refuse "$directory is not a directory" "Create the directory $directory." || return
-    owner=$(stat -c '%u %04a' "$directory") || refuse "$directory cannot be read" 'See dmesg.' || return
-    case $left:$owner in
-      :'0 0700' | ?*:'0 '??[0145][0145]) ;;
-      :*) refuse "$store does not belong to root with the mode 0700 ($owner)" "chown root $store; chmod 0700 $store" || return ;;
+    set -- "$@" "$directory"
+    [ -n "$left" ] || break
+    directory=${directory%/}/${left%%/*}
+    case $left in */*) left=${left#*/} ;; *) left='' ;; esac
+  done
+  owners=$(stat -c '%u %04a' "$@") || refuse "the directories of $store cannot be read" 'See dmesg.' || return
+  for directory; do
+    owner=${owners%%"$newline"*} owners=${owners#*"$newline"}
+    case $directory:$owner in
+      "$store:0 0700") ;;
+      "$store:"*) refuse "$store does not belong to root with the mode 0700 ($owner)" "chown root $store; chmod 0700 $store" || return ;;
+      *':0 '??[0145][0145]) ;;
       *)
         refuse "users other than root can write to $directory, which holds PERSIST_STORE" \
           "chown root $directory; chmod go-w $directory"
         return
         ;;
     esac
-    [ -n "$left" ] || return 0
-    directory=${directory%/}/${left%%/*}
-    case $left in */*) left=${left#*/} ;; *) left='' ;; esac
   done
 }
 

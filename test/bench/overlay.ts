@@ -1,6 +1,7 @@
 import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { persistOnDataDisk } from '../vm/harness/data-disk.ts';
+import { editFile } from '../vm/harness/edit.ts';
 import type { Result } from './run.ts';
 import { starts } from './starts.ts';
 import type { Start, Variant } from './starts.ts';
@@ -8,7 +9,8 @@ import type { Figure } from './table.ts';
 
 /**
  * Compares the sealed boot of a guest with three paths in OVERLAY, and of a guest with three paths in PERSIST whose
- * store is filled already, with the sealed boot of the same guest without.
+ * store is filled already, with the sealed boot of the same guest without. The control of PERSIST mounts the same data
+ * disk.
  */
 export async function overlay(): Promise<Result> {
   const control: Variant = { name: 'OVERLAY empty', disk: 'readonly', agent: true };
@@ -67,5 +69,7 @@ function withData(paths: string): NonNullable<Variant['edit']> {
       await writeFile(join(root, path, 'file'), 'x\n');
     }
     await persistOnDataDisk(root, paths);
+    // With nofail, local-fs.target would wait for the data disk only if PERSIST is on it.
+    await editFile(join(root, 'etc/fstab'), (text) => text.replace('nofail,', ''));
   };
 }

@@ -5,14 +5,23 @@ import { shells } from './shells.ts';
 
 const fstab = 'UUID=1 /data xfs nosuid,nodev 0 0\n';
 const kept = (name: string, path: string) =>
-  `${name}.mount: [Unit];Wants=immutafs-persist@${name}.service;After=immutafs-persist@${name}.service;Before=local-fs.target;ConditionPathExists=!/;[Mount];What=${path};Where=${path};Type=none;Options=bind`;
-const service = (name: string, parent: string) =>
-  `immutafs-persist@${name}.service.d/immutafs.conf: [Unit];Before=${name}.mount;RequiresMountsFor=${parent}`;
-const target = (mounts: string) =>
-  `immutafs-persist.target: [Unit];Description=File system of PERSIST_STORE;DefaultDependencies=no;${mounts}`;
-const ofData = 'Wants=data.mount data-a\\x2db.mount;After=data.mount data-a\\x2db.mount';
+  `${name}.mount: [Unit];Wants=immutafs-persist.service;After=immutafs-persist.service;Before=local-fs.target;ConditionPathExists=!/;[Mount];What=${path};Where=${path};Type=none;Options=bind`;
+/**
+ * Returns the drop-in of the service.
+ * @param awaited mount units that the service waits for
+ * @param names the mount units of the kept paths
+ */
+const service = (awaited: readonly string[], names: readonly string[]) => {
+  const mounts = (all: readonly string[]) => all.map((each) => `${each}.mount`).join(' ');
+  return [
+    'immutafs-persist.service.d/immutafs.conf: [Unit]',
+    ...(awaited.length === 0 ? [] : [`Wants=${mounts(awaited)}`, `After=${mounts(awaited)}`]),
+    ...(names.length === 0 ? [] : [`Before=${mounts(names)}`, `PartOf=${mounts(names)}`]),
+  ].join(';');
+};
+const ofData = ['data', 'data-a\\x2db'];
 const localFs = (names: string[], more = '') =>
-  `local-fs.target.d/immutafs.conf: [Unit];Wants=${names.flatMap((name) => [`${name}.mount`, `immutafs-persist@${name}.service`]).join(' ')}${more}`;
+  `local-fs.target.d/immutafs.conf: [Unit];Wants=${[...names.map((name) => `${name}.mount`), 'immutafs-persist.service'].join(' ')}${more}`;
 
 for (const [name, shell] of Object.entries(shells)) {
   const generator = suite(`${name}: generator: PERSIST`);
@@ -28,18 +37,27 @@ for (const [name, shell] of Object.entries(shells)) {
     ).written.filter((line) => !line.includes('immutafs-mount@data') && !runVar.slice(0, 1).includes(line));
 
   for (const mode of ['sealed', 'maintenance'] as const) {
-    generator(`${mode}: a mount unit and a service for each path, wanted by local-fs.target`, () => {
+    generator(`${mode}: a mount unit for each path and one service, wanted by local-fs.target`, () => {
       const more = mode === 'sealed' ? ';After=run-var.mount' : '';
+      const names = ['var-lib-x', 'opt-my\\x2dagent'];
       same(units(mode, '/var/lib/x /opt/my-agent:exec,suid /var/lib/x:dev'), [
         kept('var-lib-x', '/var/lib/x'),
         kept('opt-my\\x2dagent', '/opt/my-agent'),
-        service('var-lib-x', '/var/lib'),
-        service('opt-my\\x2dagent', '/opt'),
-        target(ofData),
-        localFs(['var-lib-x', 'opt-my\\x2dagent'], more),
+        service([...ofData, 'var', 'var-lib', 'opt'], names),
+        localFs(names, more),
       ]);
     });
   }
+
+  generator('a path below another one: the service does not wait for what it mounts itself', () => {
+    const names = ['srv-a-b-c', 'srv-a'];
+    same(units('maintenance', '/srv/a/b/c /srv/a'), [
+      kept('srv-a-b-c', '/srv/a/b/c'),
+      kept('srv-a', '/srv/a'),
+      service([...ofData, 'srv', 'srv-a-b'], names),
+      localFs(names),
+    ]);
+  });
 
   generator('off, or without paths: no unit more than without the keys', () => {
     assert.equal(units('off', '/var/lib/x'), []);
@@ -47,26 +65,24 @@ for (const [name, shell] of Object.entries(shells)) {
     same(units('sealed', ''), runVar.slice(1));
   });
 
-  generator('a path that is refused gets the service, which reports it, and no mount unit', () => {
-    same(units('maintenance', '/ /var/spool/cron /srv', `${fstab}UUID=2 /srv/x ext4 defaults 0 0\n`), [
-      'immutafs-persist@var-spool-cron.service.d/immutafs.conf: [Unit];RequiresMountsFor=/var/spool',
-      target(ofData),
-      'local-fs.target.d/immutafs.conf: [Unit];Wants=immutafs-persist@-.service immutafs-persist@var-spool-cron.service immutafs-persist@srv.service',
+  generator('a path that is refused is left to the service, which reports it, and has no mount unit', () => {
+    // The file system that fstab mounts on the refused path is waited for.
+    same(units('maintenance', '/ /var/spool/cron /srv /srv/y', `${fstab}UUID=2 /srv ext4 defaults 0 0\n`), [
+      kept('srv-y', '/srv/y'),
+      service([...ofData, 'var', 'var-spool', 'srv'], ['srv-y']),
+      localFs(['srv-y']),
     ]);
-    same(units('maintenance', '/srv', fstab, ''), [
-      target('').replace(/;$/, ''),
-      'local-fs.target.d/immutafs.conf: [Unit];Wants=immutafs-persist@srv.service',
-    ]);
+    same(units('maintenance', '/srv', fstab, ''), [localFs([])]);
   });
 
   for (const [title, options, expected] of [
     ['nofail', 'nosuid,nofail', ofData],
     ['without nofail', 'nosuid,nodev', ofData],
-    ['a store on the network is not waited for', 'nosuid,_netdev', ''],
+    ['a store on the network is not waited for', 'nosuid,_netdev', []],
   ] as const) {
     generator(title, () => {
       const written = units('maintenance', '/srv', `UUID=1 /data xfs ${options} 0 0\n`);
-      assert.ok(written.includes(target(expected).replace(/;$/, '')), written.join('\n'));
+      assert.ok(written.includes(service(expected, ['srv'])), written.join('\n'));
     });
   }
   generator.run();

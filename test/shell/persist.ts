@@ -1,13 +1,19 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { buildMakeMounts } from '../../packaging/build/small-programs.ts';
+import { dist } from '../../packaging/build/paths.ts';
 import { type Mount, parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
 import { runInSandbox } from './sandbox.ts';
 
 const units = path.join(import.meta.dirname, '../../units');
-export const persistScripts = fs
-  .readdirSync(units)
-  .filter((name) => /^persist-|^unit-files\.sh$/.test(name))
-  .map((name) => path.join(units, name));
+await buildMakeMounts();
+export const persistScripts = [
+  ...fs
+    .readdirSync(units)
+    .filter((name) => /^persist-|^unit-files\.sh$/.test(name))
+    .map((name) => path.join(units, name)),
+  path.join(dist, 'make-mounts'),
+];
 
 export interface Guest {
   shell: readonly [string, ...string[]];
@@ -25,7 +31,10 @@ export interface Guest {
   disk?: string;
   /** Lines of bash that run in the guest before the command, with its mounts. */
   before?: string;
-  /** Lines of bash that run in the guest; `keep PATH` and `check PATH` run the script. */
+  /**
+   * Lines of bash that run in the guest; `keep PATH` and `check PATH` run the script. `keep` without a path keeps all; the
+   * services of single paths that it restarts are run and printed to stderr.
+   */
   run: string;
 }
 
@@ -107,7 +116,15 @@ fi
 ${before}
 END
 cat >/guest/run/lines <<'END'
-keep() { sh /usr/libexec/immutafs/persist-directory mount "$1"; }
+mkdir /run/systemctl-shim
+cat >/run/systemctl-shim/systemctl <<'SHIM'
+#!/bin/bash
+echo "$@" >&2
+path=$(systemd-escape --unescape --path "$(echo "$2" | sed 's/^[^@]*@//; s/.service$//')")
+exec sh /usr/libexec/immutafs/persist-directory mount "$path"
+SHIM
+chmod +x /run/systemctl-shim/systemctl; PATH=/run/systemctl-shim:$PATH
+keep() { sh /usr/libexec/immutafs/persist-directory mount "$@"; }
 check() { sh /usr/libexec/immutafs/persist-directory check "$1"; }
 ${run}
 END

@@ -48,7 +48,8 @@ function bootSystemd(data: boolean, lines: string): Record<string, string> {
       'content/keys/in/file': 'inner\n',
     },
     scripts: [
-      ...new Set([...persistScripts, ...generatorScripts, path.join(units, 'immutafs-persist@.service')]),
+      ...new Set([...persistScripts, ...generatorScripts]),
+      ...['immutafs-persist.service', 'immutafs-persist@.service'].map((unit) => path.join(units, unit)),
     ],
     run: `
 set -e
@@ -63,7 +64,7 @@ ln -s "$(readlink /sys/dev/block/252:0)" "/sys/dev/block/$(mountpoint -d /srv)"
 ${data ? 'ln -s "$(readlink /sys/dev/block/252:16)" "/sys/dev/block/$(mountpoint -d /data)"' : ''}
 # systemd leaves a mounted /sys alone.
 mount --bind /sys /sys; mkdir -p /sys/fs/cgroup; mount -t cgroup2 cgroup /sys/fs/cgroup
-cp /usr/libexec/immutafs/immutafs-persist@.service /usr/lib/systemd/system/
+cp /usr/libexec/immutafs/immutafs-persist*.service /usr/lib/systemd/system/
 rm -f /usr/lib/systemd/system-generators/*
 cp /usr/libexec/immutafs/immutafs-generator /usr/lib/systemd/system-generators/immutafs-generator
 ${users.join('\n')}

@@ -1,0 +1,158 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { persist } from './persist.ts';
+import { shells } from './shells.ts';
+
+const kept = 'STATE=kept\nREASON=\nREMEDY=\n';
+const restart = (name: string) => `restart immutafs-persist@${name}.service\n`;
+const paths = '/var/lib/x /var/lib/y:exec';
+const disk = 'mkdir /var/lib/y; chown 3:4 /var/lib/y; chmod 2750 /var/lib/y; echo y >/var/lib/y/file';
+const made = (...further: string[]) => [
+  '/var/lib/x /store/var=lib=x rw,nosuid,nodev,noexec',
+  '/var/lib/y /store/var=lib=y rw,nosuid,nodev',
+  ...further,
+];
+/** Unmounts the paths and forgets the results, as a reboot does. */
+const reboot = 'umount -R /var/lib/x /var/lib/y; rm -r /run/immutafs/persisted\n';
+
+for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== 'busybox sh')) {
+  const together = suite(`${name}: persist-directory: all paths`);
+
+  for (const mode of ['sealed', 'maintenance'] as const) {
+    together(`${mode}: at the first use, by the service of each path; then without these services`, () => {
+      const { stdout, stderr, records, ...found } = persist({
+        shell,
+        mode,
+        persist: paths,
+        disk,
+        run: `keep; echo $?; ${reboot} echo reboot >&2; keep; echo $?; cat /var/lib/*/file; ls -A /run/immutafs`,
+      });
+      assert.is(
+        stdout,
+        `0\n0\ndisk\ny\n${mode === 'sealed' ? 'lower\n' : ''}persisted\n`.replace('disk\n', 'disk\n'),
+        stderr,
+      );
+      assert.is(stderr, `${restart('var-lib-x')}${restart('var-lib-y')}reboot\n`);
+      assert.equal(records, { 'var=lib=x': kept, 'var=lib=y': kept });
+      assert.equal(found.made, made());
+    });
+  }
+
+  together('a path that is mounted already is left alone, and the others are mounted', () => {
+    const { stderr, records, ...found } = persist({
+      shell,
+      persist: paths,
+      disk,
+      run: 'keep; umount /var/lib/x; rm /run/immutafs/persisted/*; echo again >&2; keep',
+    });
+    assert.is(stderr.split('again\n')[1], '');
+    assert.equal(records, { 'var=lib=x': kept, 'var=lib=y': kept });
+    assert.equal(found.made.toSorted(), made());
+  });
+
+  for (const [title, lines, reason] of [
+    [
+      'has another mode in the store',
+      'chmod 777 /data/store/var=lib=x',
+      /^STATE=kept\nREASON=.* was reset to /,
+    ],
+    [
+      'has become a symbolic link',
+      'rm -r /data/store/var=lib=x; ln -s /etc /data/store/var=lib=x',
+      /^STATE=failed\nREASON=.* is a symbolic link\n/,
+    ],
+    ['is no longer in the store', 'rm -r /data/store/var=lib=x', /^STATE=kept\nREASON=\n/],
+  ] as const) {
+    together(`a path that ${title} is left to its service, and the other is mounted`, () => {
+      const { stderr, records } = persist({
+        shell,
+        persist: paths,
+        disk,
+        run: `keep; ${reboot} ${lines}; echo again >&2; keep; findmnt -n -o SOURCE /var/lib/y >&2`,
+      });
+      const again = stderr.split('again\n')[1] ?? '';
+      assert.ok(again.startsWith(restart('var-lib-x')), again);
+      assert.match(again, /\[\/store\/var=lib=y\]\n$/);
+      assert.match(records['var=lib=x'] ?? '', reason);
+      assert.is(records['var=lib=y'], kept);
+    });
+  }
+
+  together('a path below another one is left to its service, after the outer one', () => {
+    const { stderr, ...found } = persist({
+      shell,
+      persist: `/var/lib/x/in/deep /var/lib/x/in:exec ${paths}`,
+      disk: `${disk}; mkdir -p /var/lib/x/in/deep`,
+      run: `keep; ${reboot} echo again >&2; keep`,
+    });
+    const [first, again] = stderr.split('again\n');
+    const inner = `${restart('var-lib-x-in')}${restart('var-lib-x-in-deep')}`;
+    assert.equal([...(first?.matchAll(/persist@(\S+)\.service/g) ?? [])].map(([, unit]) => unit).toSorted(), [
+      'var-lib-x',
+      'var-lib-x-in',
+      'var-lib-x-in-deep',
+      'var-lib-y',
+    ]);
+    assert.is(again, inner);
+    assert.equal(
+      found.made,
+      made(
+        '/var/lib/x/in /store/var=lib=x=in rw,nosuid,nodev',
+        '/var/lib/x/in/deep /store/var=lib=x=in=deep rw,nosuid,nodev,noexec',
+      ),
+    );
+  });
+  together.run();
+}
+
+const failures = suite('persist-directory: all paths, failures');
+
+failures('a store that cannot be used: the service of each path reports it', () => {
+  const { stderr, records, ...found } = persist({
+    shell: ['dash'],
+    persist: paths,
+    disk,
+    data: null,
+    run: 'keep',
+  });
+  assert.equal(found.made, []);
+  for (const each of ['x', 'y']) {
+    assert.ok(stderr.includes(restart(`var-lib-${each}`)), stderr);
+    assert.match(
+      records[`var=lib=${each}`] ?? '',
+      /^STATE=failed\nREASON=the file system of PERSIST_STORE at \/data is not/,
+    );
+  }
+});
+
+for (const [title, lines] of [
+  ['cannot run', 'rm $program'],
+  [
+    'fails at the second path',
+    'printf \'#!/bin/sh\\nexec $0.real "$@" view\\n\' >$program.new; mv $program $program.real; mv $program.new $program; chmod +x $program',
+  ],
+  ['fails at the first path', "printf '#!/bin/sh\\nexit 1\\n' >$program"],
+]) {
+  failures(`make-mounts ${title}: each path is mounted once`, () => {
+    const { records, ...found } = persist({
+      shell: ['dash'],
+      persist: paths,
+      disk,
+      run: `keep; ${reboot} program=/usr/libexec/immutafs/make-mounts; ${lines}; keep`,
+    });
+    assert.equal(records, { 'var=lib=x': kept, 'var=lib=y': kept });
+    assert.equal(found.made.toSorted(), made());
+  });
+}
+
+failures('processes: five in a boot in which the paths are only mounted', () => {
+  const { stdout } = persist({
+    shell: ['dash'],
+    persist: paths,
+    disk,
+    run: `keep; ${reboot} first=$(sh -c 'echo $$'); keep; last=$(sh -c 'echo $$'); echo $((last - first - 1))`,
+  });
+  // sh, three of stat(1), make-mounts
+  assert.is(stdout, '5\n');
+});
+failures.run();
