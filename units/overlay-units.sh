@@ -1,12 +1,10 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables of immutafs-generator
 # Units for the paths of OVERLAY, for immutafs-generator.
-# shellcheck source=dracut/overlay-paths.sh
-. "$parts/overlay-paths.sh"
 
 # Keeps the overlays that the initramfs mounted at shutdown and in a soft reboot, as it keeps /var. Sets late_overlays to
 # the other paths that can get an overlay, between spaces.
 keep_or_defer_overlays() {
-  read_fstab_mounts ''
+  fstab_mounts=''
   for overlay_item in $conf_OVERLAY; do
     overlay_item=${overlay_item%%:*}
     case $overlays in
@@ -14,6 +12,7 @@ keep_or_defer_overlays() {
       *"$newline$overlay_item "*) ;;
       *)
         # The initramfs has no record, so its hook did not run, or it is the hook of an earlier version.
+        load_overlay_paths
         is_refused "$overlay_item" && continue
         place_overlay '' "$overlay_item"
         case $state in now | deferred) add_late_overlay "$overlay_item" ;; esac
@@ -26,6 +25,13 @@ keep_or_defer_overlays() {
   done
   find_mount /run/immutafs/root
   [ -z "$mount_dev" ] || keep_at_shutdown /run/immutafs/root
+}
+
+load_overlay_paths() {
+  [ -z "$fstab_mounts" ] || return 0
+  # shellcheck source=dracut/overlay-paths.sh
+  . "$parts/overlay-paths.sh"
+  read_fstab_mounts ''
 }
 
 add_late_overlay() { # $1: path
