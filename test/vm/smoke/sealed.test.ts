@@ -28,7 +28,12 @@ sealed('XFS on LVM: sealed; a reboot discards changes to /var and keeps changes 
     assert.is(first.step('marks').stdout, 'kept\n');
     assert.match(first.step('plant').stderr, /Read-only file system/);
 
-    const read = { var: 'test -e /var/lib/mark', home: 'cat /home/alice/mark' };
+    const read = {
+      var: 'test -e /var/lib/mark',
+      home: 'cat /home/alice/mark',
+      links: 'ls -d /dev/block/immutafs/*',
+      'device units': 'systemctl list-units --all --plain --no-legend | grep "^dev-.*immutafs"',
+    };
     const monitor = {
       nagios: 'immutafs-agent status --nagios',
       metrics: 'immutafs-agent status --prometheus',
@@ -38,6 +43,9 @@ sealed('XFS on LVM: sealed; a reboot discards changes to /var and keeps changes 
     assertMonitored(second);
     assert.is(second.step('var').exit, 1);
     assert.is(second.step('home').stdout, 'kept\n');
+    // Each device unit would delay the boot.
+    assert.match(second.step('links').stdout, /\/by-uuid\n/);
+    assert.is(second.step('device units').stdout, '');
   }),
 );
 
