@@ -18,6 +18,21 @@
 
 #include "without-library.h"
 
+/* The headers of the build machine may be older than these system calls (mount_setattr(2): Linux 5.12). */
+#define NR_OPEN_TREE 428
+#define NR_MOVE_MOUNT 429
+#define NR_MOUNT_SETATTR 442
+#define CURRENT_DIRECTORY -100
+#define CLONE_TREE 1
+#define OF_FILE_DESCRIPTOR 0x1000 /* AT_EMPTY_PATH */
+#define FROM_FILE_DESCRIPTOR 4 /* MOVE_MOUNT_F_EMPTY_PATH */
+
+/* struct mount_attr; the bits of its options are those of mount(2) from MS_RDONLY to MS_NOEXEC. */
+struct attributes {
+	unsigned long set, clear, propagation, user_namespace;
+};
+#define SAME_BITS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
+
 static long mount(const char *source, const char *target, const char *type, long flags, const char *data)
 {
 	return call5(__NR_mount, (long)source, (long)target, (long)type, flags, (long)data);
@@ -87,8 +102,38 @@ static long bind_private(const char *options, const char *directory, const char 
 	return result;
 }
 
-/* A bind mount has the options of the mount that it is made from, so the options are first set at the stage. */
-static long keep(const char *options, const char *directory, const char *path, const char *stage)
+static long set_attributes(long tree, long flags, long propagation)
+{
+	struct attributes attributes = { flags & SAME_BITS, ~flags & SAME_BITS, propagation, 0 };
+
+	return call5(NR_MOUNT_SETATTR, tree, (long)"", OF_FILE_DESCRIPTOR, (long)&attributes, sizeof(attributes));
+}
+
+/*
+ * Makes the mount before it is attached, so that the mount table changes once. systemd, which reads the table at most
+ * five times a second, otherwise delays every mount unit until the second is over (src/core/mount.c).
+ */
+static long keep_detached(const char *options, const char *directory, const char *path)
+{
+	long flags = parse_options(options), result, tree;
+
+	tree = call(NR_OPEN_TREE, CURRENT_DIRECTORY, (long)directory, CLONE_TREE);
+	if (tree < 0)
+		return tree;
+	result = set_attributes(tree, flags, MS_PRIVATE);
+	if (result == 0)
+		result = set_attributes(tree, flags, MS_SHARED);
+	if (result == 0)
+		result = call5(NR_MOVE_MOUNT, tree, (long)"", CURRENT_DIRECTORY, (long)path, FROM_FILE_DESCRIPTOR);
+	call(__NR_close, tree, 0, 0);
+	return result;
+}
+
+/*
+ * For kernels without mount_setattr(2). A bind mount has the options of the mount that it is made from, so the options
+ * are first set at the stage.
+ */
+static long keep_staged(const char *options, const char *directory, const char *path, const char *stage)
 {
 	long result = call(__NR_mkdir, (long)stage, 0700, 0);
 
@@ -103,6 +148,11 @@ static long keep(const char *options, const char *directory, const char *path, c
 	}
 	call(__NR_rmdir, (long)stage, 0, 0);
 	return result;
+}
+
+static long keep(const char *options, const char *directory, const char *path, const char *stage)
+{
+	return keep_detached(options, directory, path) == 0 ? 0 : keep_staged(options, directory, path, stage);
 }
 
 static int is_step(char **arguments, const char *name, long left, long needed)

@@ -63,6 +63,24 @@ mounts('keep: a shared mount with the options, which is writable, and no stage r
     ['0', 'a', 'b', '/mnt/b rw,nosuid,noexec,relatime shared', '/mnt/b/in rw,relatime shared'],
   );
 });
+const kept = 'keep rw,nosuid,dev,noexec /mnt/a /mnt/b /mnt/stage';
+mounts('keep: changes the mount table once, because systemd delays mount units after several changes', () => {
+  assert.equal(
+    inNamespace(
+      `strace -o /mnt/trace -e trace=mount,umount2,move_mount $make ${kept}; grep -o '^[a-z0-9_]*(' /mnt/trace`,
+    ),
+    ['move_mount(', '/mnt/b rw,nosuid,noexec,relatime shared'],
+  );
+});
+for (const missing of ['open_tree', 'mount_setattr', 'move_mount']) {
+  mounts(`keep: on a kernel without ${missing}`, () => {
+    assert.equal(
+      inNamespace(`strace -o /mnt/trace -e trace=mount,${missing} -e inject=${missing}:error=ENOSYS $make ${kept}
+        echo $?; ls /mnt; grep -c INJECTED /mnt/trace`),
+      ['0', 'a', 'b', 'trace', '1', '/mnt/b rw,nosuid,noexec,relatime shared'],
+    );
+  });
+}
 mounts('several steps; the first one that fails ends the program', () => {
   assert.equal(
     inNamespace(`$make directory 0700 0:0 /mnt/c view ro /mnt/a /mnt/c view ro /mnt/none /mnt/b view ro /mnt/a /mnt/b
