@@ -10,6 +10,9 @@
 #   it, so that services with RequiresMountsFor= use the path as it is without PERSIST.
 # For the same reason, What= is the path itself: systemd would make the unit require the mount of the store.
 
+# TimeoutStartSec= of immutafs-persist@.service.
+persist_seconds=900
+
 write_persist_units() {
   [ "$mode" != off ] || return 0
   # shellcheck source=units/persist-rules.sh
@@ -32,12 +35,17 @@ write_persist_units() {
   for path in $seen; do
     await_mounts "${path%/*}"
   done
-  set -- '[Unit]'
+  # The service checks the store, and then may run the service of each path, one after the other.
+  limit=$persist_seconds
+  for path in $seen; do
+    limit=$((limit + persist_seconds))
+  done
+  set -- '[Service]' "TimeoutStartSec=$limit" '[Unit]'
   awaited=${awaited# }
   [ -z "$awaited" ] || set -- "$@" "Wants=${awaited% }" "After=${awaited% }"
   # A restart of a mount mounts the directory of the store again.
   [ -z "$mount_units" ] || set -- "$@" "Before=${mount_units# }" "PartOf=${mount_units# }"
-  [ $# = 1 ] || add_dropin immutafs-persist.service "$@"
+  add_dropin immutafs-persist.service "$@"
   local_fs_wants="$local_fs_wants$mount_units immutafs-persist.service"
 }
 

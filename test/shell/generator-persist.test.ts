@@ -10,11 +10,12 @@ const kept = (name: string, path: string) =>
  * Returns the drop-in of the service.
  * @param awaited mount units that the service waits for
  * @param names the mount units of the kept paths
+ * @param paths the number of paths in PERSIST
  */
-const service = (awaited: readonly string[], names: readonly string[]) => {
+const service = (awaited: readonly string[], names: readonly string[], paths = names.length) => {
   const mounts = (all: readonly string[]) => all.map((each) => `${each}.mount`).join(' ');
   return [
-    'immutafs-persist.service.d/immutafs.conf: [Unit]',
+    `immutafs-persist.service.d/immutafs.conf: [Service];TimeoutStartSec=${900 * (1 + paths)};[Unit]`,
     ...(awaited.length === 0 ? [] : [`Wants=${mounts(awaited)}`, `After=${mounts(awaited)}`]),
     ...(names.length === 0 ? [] : [`Before=${mounts(names)}`, `PartOf=${mounts(names)}`]),
   ].join(';');
@@ -69,10 +70,10 @@ for (const [name, shell] of Object.entries(shells)) {
     // The file system that fstab mounts on the refused path is waited for.
     same(units('maintenance', '/ /var/spool/cron /srv /srv/y', `${fstab}UUID=2 /srv ext4 defaults 0 0\n`), [
       kept('srv-y', '/srv/y'),
-      service([...ofData, 'var', 'var-spool', 'srv'], ['srv-y']),
+      service([...ofData, 'var', 'var-spool', 'srv'], ['srv-y'], 4),
       localFs(['srv-y']),
     ]);
-    same(units('maintenance', '/srv', fstab, ''), [localFs([])]);
+    same(units('maintenance', '/srv', fstab, ''), [service([], [], 1), localFs([])]);
   });
 
   for (const [title, options, expected] of [
