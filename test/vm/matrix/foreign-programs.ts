@@ -1,0 +1,83 @@
+/** Steps in which root of a sealed guest runs programs that did not come from the sealed disk. */
+import { copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { programMessage } from '../../../agent/report/log-messages.ts';
+import { look } from '../harness/scenario.ts';
+
+const start = (name: string, command: string) => `systemd-run -q --unit=foreign-${name} ${command}`;
+
+/** Executes a copy of sleep in a file without a name. 319 is memfd_create(2) on x86-64. */
+const memfd =
+  'my $name = "hidden"; my $fd = syscall(319, $name, 0); open(my $out, ">&=", $fd) or die; ' +
+  'open(my $in, "<", "/usr/bin/sleep") or die; local $/; print {$out} <$in>; $out->flush; ' +
+  'exec "/proc/self/fd/$fd", "600"';
+
+/** Starts each foreign program as a unit of its own. */
+const plant = [
+  'mount -o remount,bind,exec /dev/shm && mount -o remount,bind,exec /var/tmp',
+  'cp /usr/bin/sleep /var/lib/copied',
+  start('var', '/var/lib/copied 600'),
+  'cp /usr/bin/sleep /dev/shm/copied',
+  start('shm', '/dev/shm/copied 600'),
+  'mount -o remount,exec /home && cp /usr/bin/sleep /home/alice/copied',
+  start('home', '-p User=alice /home/alice/copied 600'),
+  'cp /usr/bin/sleep /dev/shm/removed',
+  start('deleted', '/dev/shm/removed 600'),
+  'sleep 1 && rm /dev/shm/removed',
+  start('memfd', `/usr/bin/perl -e '${memfd}'`),
+  start(
+    'namespace',
+    "/usr/bin/unshare --mount sh -c 'mount -t tmpfs x /mnt && cp /usr/bin/sleep /mnt/copied && exec /mnt/copied 600'",
+  ),
+  'cp "$(readlink -f /lib/x86_64-linux-gnu/libz.so.1)" /var/tmp/preloaded.so',
+  start('preload', '-E LD_PRELOAD=/var/tmp/preloaded.so /usr/bin/sleep 600'),
+  // A file of the disk that is only touched is in the upper layer from then on.
+  'touch /var/lib/touched',
+  start('touched', '/var/lib/touched 600'),
+  // Counterparts: the disk's own file in the lower layer, and a program of the disk in another mount namespace.
+  start('none-lower', '/var/lib/installed 600'),
+  start('none-private', '-p PrivateTmp=yes /usr/bin/sleep 600'),
+  'sleep 3',
+].join(' && ');
+
+/** The foreign programs that `plant` starts, by the end of their unit's name. */
+export const foreignUnits = ['var', 'shm', 'home', 'deleted', 'memfd', 'namespace', 'preload', 'touched'];
+const messages = `journalctl -b -o json MESSAGE_ID=${programMessage.messageId}`;
+
+/** Steps before a foreign program is started. */
+export const ordinarySteps = {
+  login: "runuser -l alice -c 'sleep 900' >/dev/null 2>&1 & sleep 2",
+  services: 'systemctl list-units --type=service --state=running --plain --no-legend',
+  before: look.status,
+};
+
+/** The checks that the timer has run so far have logged these messages. */
+export const noneLogged = { none: messages };
+
+/** Steps that start the foreign programs and stop them. */
+export const foreignSteps = {
+  // The timer must not run a check between the start of a program and the removal of its file.
+  pause: 'systemctl stop immutafs-check.timer',
+  plant,
+  planted: look.status,
+  first: 'systemctl start immutafs-drift.service && sleep 1',
+  again: 'systemctl start immutafs-drift.service && sleep 1',
+  logged: messages,
+  text: 'COLUMNS=80 immutafs-agent status',
+  metric: 'immutafs-agent status --prometheus | grep ^immutafs_foreign_programs',
+  // With /home and the others executable, home-options and mount-options fail, which is not the subject here.
+  restrict:
+    'systemctl stop foreign-home && mount -o remount,noexec /home && for target in /dev/shm /var/tmp; do mount -o remount,bind,noexec,nosuid,nodev $target; done',
+  advisory: look.status,
+  required:
+    'cp /etc/immutafs/immutafs.conf /run/c && echo FOREIGN_PROGRAMS=fail >>/run/c && mount --bind /run/c /etc/immutafs/immutafs.conf && immutafs-agent status --json; code=$?; umount /etc/immutafs/immutafs.conf; exit $code',
+  stop: "systemctl stop 'foreign-*'",
+  after: look.status,
+};
+
+/** Puts programs on the disk's own /var. */
+export async function installPrograms(root: string): Promise<void> {
+  for (const name of ['installed', 'touched']) {
+    await copyFile(join(root, 'usr/bin/sleep'), join(root, 'var/lib', name));
+  }
+}
