@@ -4,16 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertDegraded, degradedSteps } from '../harness/degraded.ts';
 import { withInitramfs } from '../harness/initramfs.ts';
-import {
-  assertFailing,
-  assertSealed,
-  checkOf,
-  enforcing,
-  look,
-  statusOf,
-  varAndLogOnLvm,
-  withAgent,
-} from '../harness/scenario.ts';
+import { assertSealed, checkOf, enforcing, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
 
 const faults = suite('a sealed boot with a fault');
 
@@ -100,42 +91,6 @@ faults('the inode of /var in the root is damaged: the guest comes up, the check 
       assertDegraded(boot, /not a readable directory: .*Structure needs cleaning/);
     },
   ),
-);
-
-faults('the upper layer fills up: ENOSPC, the guest keeps running, var-usage warns and then fails', () =>
-  withAgent({ edit: configure('VAR_SIZE=64m\nVAR_INODES=2000') }, async (guest) => {
-    const fill = (share: number) =>
-      `size=$(($(stat -f -c '%b*%S/1048576' /var))); dd if=/dev/zero of=/var/tmp/fill bs=1M count=$((size * ${share} / 100))`;
-    const inodes = 'i=0; while mkdir /var/tmp/d$i; do i=$((i + 1)); [ $i -lt 3000 ] || exit 9; done';
-    const steps = {
-      ...{
-        half: fill(50),
-        before: look.status,
-        most: fill(85),
-        warn: look.status,
-        all: fill(120),
-        full: look.status,
-      },
-      ...{
-        empty: 'rm /var/tmp/fill',
-        after: look.status,
-        inodes,
-        out: look.status,
-        alive: 'systemctl is-active ssh',
-      },
-    };
-    const boot = await guest.boot({ disk: 'readonly', steps });
-    assertFailing(boot, 'before', [], 0);
-    const warned = statusOf(boot, 'warn');
-    assert.is(checkOf(warned.report, 'var-usage').status, 'warn');
-    assert.is(warned.exit, 0);
-    assert.match(boot.step('all').stderr, /No space left on device/);
-    assertFailing(boot, 'full', ['var-usage']);
-    assertFailing(boot, 'after', [], 0);
-    assert.match(boot.step('inodes').stderr, /No space left on device/);
-    assertFailing(boot, 'out', ['var-usage']);
-    assert.is(boot.step('alive').stdout, 'active\n');
-  }),
 );
 
 faults.run();

@@ -29,7 +29,7 @@ const changes: Record<string, string> = {
   'var-overlay': breaking('mount -o remount,bind,nodev,suid /var', 'mount -o remount,bind,nodev,nosuid /var'),
   'var-upper-tmpfs': breaking('mount -t tmpfs -o nosuid,nodev evil /run/var/upper', 'umount /run/var/upper'),
   'var-usage': breaking(
-    'fallocate -l $(($(stat -f -c "%b * %S" /run/var) * 96 / 100)) /var/big',
+    'fallocate -l $(($(stat -f -c "(%f - %b * 4 / 100) * %S" /run/var))) /var/big',
     'rm /var/big',
   ),
   'home-options': breaking('mount -o remount,suid /home', 'mount -o remount,nosuid /home'),
@@ -59,41 +59,46 @@ const probes = {
   left: 'find /tmp /home -xdev -name ".immutafs*"',
 };
 
-live('each change is found by its own check and by no other; deceptions are detected or undecidable', () =>
-  withAgent({ edit: requireRunOptions }, async (guest) => {
-    const steps = {
-      before: look.status,
-      ...changes,
-      etc: inEtc('true'),
-      ...inOtherEtc,
-      ...probes,
-      after: look.status,
-      ...scripts(undecidable),
-      ...scripts(detected),
-    };
-    const boot = await guest.boot({ disk: 'readonly', steps, limitSeconds: 600 });
-    assertFailing(boot, 'before', [], 0);
-    assertChanges(boot);
-    assertProbes(boot);
-    assertFailing(boot, 'after', [], 0);
-    assert.equal(changed(boot, 'after'), {});
-    assertUndecidable(boot);
-    assertDetected(boot);
+const fill = (share: number) =>
+  `size=$(($(stat -f -c '%b*%S/1048576' /var))); dd if=/dev/zero of=/var/tmp/fill bs=1M count=$((size * ${share} / 100))`;
+
+/** Fills the upper layer of /var, first its space, then its inodes. */
+const filling = {
+  ...{ half: fill(50), 'half-full': look.status, most: fill(85), 'mostly-full': look.status },
+  ...{ all: fill(120), full: look.status, empty: 'rm /var/tmp/fill', emptied: look.status },
+  inodes: 'i=0; while mkdir /var/tmp/d$i; do i=$((i + 1)); [ $i -lt 3000 ] || exit 9; done',
+  'no-inodes': look.status,
+  alive: 'systemctl is-active ssh',
+  remove: 'cd /var/tmp && rmdir d*',
+};
+
+const steps = {
+  before: look.status,
+  ...changes,
+  etc: inEtc('true'),
+  ...inOtherEtc,
+  ...probes,
+  ...filling,
+  after: look.status,
+  ...scripts(undecidable),
+  ...scripts(detected),
+};
+
+let boot: Boot;
+live.before(() =>
+  withAgent({ edit: configure }, async (guest) => {
+    boot = await guest.boot({ disk: 'readonly', steps, limitSeconds: 900 });
   }),
 );
 
-const requireRunOptions = (root: string) =>
+const configure = (root: string) =>
   appendFile(
     join(root, 'etc/immutafs/immutafs.conf'),
-    'REQUIRE_OPTIONS=/home:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev /run:nosuid,nodev\n',
+    'VAR_SIZE=128m\nVAR_INODES=2000\nREQUIRE_OPTIONS=/home:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev /run:nosuid,nodev\n',
   );
 
-/** Returns the scripts with a prefix in their keys, because `detected` and `changes` have common keys. */
-function scripts(entries: Record<string, [script: string, ...unknown[]]>): Record<string, string> {
-  return Object.fromEntries(Object.entries(entries).map(([name, [script]]) => [`deceived-${name}`, script]));
-}
-
-function assertChanges(boot: Boot): void {
+live('each change is found by its own check and by no other', () => {
+  assertFailing(boot, 'before', [], 0);
   assert.equal(changed(boot, 'etc'), { 'stacked-mounts': 'fail' });
   for (const id of Object.keys({ ...changes, ...inOtherEtc })) {
     const other = id in inOtherEtc ? 'etc' : 'before';
@@ -103,34 +108,54 @@ function assertChanges(boot: Boot): void {
   }
   const { largest } = statusOf(boot, 'var-usage').report.var;
   assert.is(largest[0]?.path, '/var/big');
-}
+});
 
-/** Asserts the results of --probe, with which the agent tries the operations that the mount options forbid. */
-function assertProbes(boot: Boot): void {
-  for (const id of ['exec-probe', 'suid-probe', 'device-probe']) {
-    const { status, observed } = checkOf(statusOf(boot, 'probed').report, id);
-    assert.is(status, 'pass', `${id}: ${observed}`);
-  }
-  const expected = {
-    exec: { 'tmp-options': 'fail', 'exec-probe': 'fail' },
-    suid: { 'tmp-options': 'fail', 'exec-probe': 'fail', 'suid-probe': 'fail' },
-    dev: { 'tmp-options': 'fail', 'device-probe': 'fail' },
-  };
-  for (const [step, checks] of Object.entries(expected)) {
-    assert.equal(changed(boot, step, 'probed'), checks, step);
-  }
-  assert.is(boot.step('left').stdout, '', 'files that probes left');
-}
+live(
+  '--probe tries the operations that the mount options forbid, and finds those that the options permit',
+  () => {
+    for (const id of ['exec-probe', 'suid-probe', 'device-probe']) {
+      const { status, observed } = checkOf(statusOf(boot, 'probed').report, id);
+      assert.is(status, 'pass', `${id}: ${observed}`);
+    }
+    const expected = {
+      exec: { 'tmp-options': 'fail', 'exec-probe': 'fail' },
+      suid: { 'tmp-options': 'fail', 'exec-probe': 'fail', 'suid-probe': 'fail' },
+      dev: { 'tmp-options': 'fail', 'device-probe': 'fail' },
+    };
+    for (const [step, checks] of Object.entries(expected)) {
+      assert.equal(changed(boot, step, 'probed'), checks, step);
+    }
+    assert.is(boot.step('left').stdout, '', 'files that probes left');
+  },
+);
 
-function assertUndecidable(boot: Boot): void {
+live('the upper layer fills up: ENOSPC, the guest keeps running, var-usage warns and then fails', () => {
+  assertFailing(boot, 'half-full', [], 0);
+  const warned = statusOf(boot, 'mostly-full');
+  assert.is(checkOf(warned.report, 'var-usage').status, 'warn');
+  assert.is(warned.exit, 0);
+  assert.match(boot.step('all').stderr, /No space left on device/);
+  assertFailing(boot, 'full', ['var-usage']);
+  assertFailing(boot, 'emptied', [], 0);
+  assert.match(boot.step('inodes').stderr, /No space left on device/);
+  assertFailing(boot, 'no-inodes', ['var-usage']);
+  assert.is(boot.step('alive').stdout, 'active\n');
+});
+
+live('after the changes, every check is as before', () => {
+  assertFailing(boot, 'after', [], 0);
+  assert.equal(changed(boot, 'after'), {});
+});
+
+live('deceptions that the agent cannot decide: the verdict is unknown', () => {
   for (const [name, [, observed]] of Object.entries(undecidable)) {
     const { report, exit } = statusOf(boot, `deceived-${name}`);
     assert.equal([report.verdict, exit], ['unknown', 3], name);
     assert.match(checkOf(report, 'kernel-view').observed, observed, name);
   }
-}
+});
 
-function assertDetected(boot: Boot): void {
+live('deceptions that the agent detects: the checks that fail name them', () => {
   for (const [name, [, ids, observed]] of Object.entries(detected)) {
     const { report, exit } = statusOf(boot, `deceived-${name}`);
     const failing = report.checks.filter(({ status }) => status === 'fail' || status === 'error');
@@ -143,6 +168,11 @@ function assertDetected(boot: Boot): void {
     assert.is(exit, ids.length > 0 ? 1 : 0, name);
     assert.is(report.mode, 'sealed', name);
   }
+});
+
+/** Returns the scripts with a prefix in their keys, because `detected` and `changes` have common keys. */
+function scripts(entries: Record<string, [script: string, ...unknown[]]>): Record<string, string> {
+  return Object.fromEntries(Object.entries(entries).map(([name, [script]]) => [`deceived-${name}`, script]));
 }
 
 live.run();
