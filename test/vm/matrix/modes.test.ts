@@ -2,13 +2,13 @@ import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { assertNothingFailed, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
+import { look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
 
 /** MODE=sealed is tested in `verify.test.ts`. */
 const modes = suite('immutafs=off');
 
-modes('a read-only disk: /var is not assembled, the guest comes up', () =>
-  withAgent({}, async (guest) => {
+modes('MODE=sealed and a read-only disk: /var is not assembled, the guest comes up', () =>
+  withAgent({ edit: configureSealed }, async (guest) => {
     const steps = { ...look, var: 'findmnt -n /var', write: 'touch /var/lib/mark' };
     const boot = await guest.boot({ disk: 'readonly', arguments: ['immutafs=off'], steps });
     const { exit, report } = statusOf(boot);
@@ -20,16 +20,6 @@ modes('a read-only disk: /var is not assembled, the guest comes up', () =>
     assert.is(boot.step('var').stdout, '');
     assert.match(boot.step('write').stderr, /Read-only file system/);
     assert.is(boot.endedBy, 'poweroff');
-  }),
-);
-
-modes('it overrides MODE=sealed', () =>
-  withAgent({ edit: configureSealed }, async (guest) => {
-    const boot = await guest.boot({ disk: 'writable', arguments: ['immutafs=off'], steps: look });
-    const { exit, report } = statusOf(boot);
-    assert.is(report.mode, 'off');
-    assert.is(exit, 4);
-    assertNothingFailed(boot);
   }),
 );
 
