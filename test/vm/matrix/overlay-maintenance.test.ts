@@ -2,6 +2,7 @@ import { chmod, chown, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { withDataDisks } from '../harness/data-disks.ts';
 import type { Edit } from '../harness/disk.ts';
 import { denialsStep } from '../harness/denials.ts';
 import {
@@ -18,7 +19,8 @@ import {
   xfsOnLvm,
 } from '../harness/scenario.ts';
 
-const overlay = suite('OVERLAY');
+/** Three boots of one guest. The maintenance boot also tests what is independent of OVERLAY. */
+const overlay = suite('OVERLAY sealed, and maintenance');
 
 /** /opt is a logical volume that the initramfs does not activate, so late boot mounts its overlays. */
 const optOnLvm = layout({
@@ -89,87 +91,111 @@ const steps = {
   upper: 'find /run/var/below -name mark | sort',
 };
 
-overlay(
-  'enforcing: directories of the root and of a volume, nested; gone after the reboot; refused and missing paths',
-  () =>
-    withAgent({ layout: optOnLvm, edit: prepared }, async (guest) => {
-      assertWritable(
-        await guest.boot({ disk: 'readonly', arguments: [...enforcing, 'systemd.show_status=1'], steps }),
-      );
+const conf = 'OVERLAY=/usr /opt/none /opt/agent /srv/link /missing /root /home/alice /tmp /etc:noexec';
+const maintenanceSteps = {
+  ...look,
+  enforce: 'getenforce',
+  found: inEach('ls $d/mark'),
+  mounts: "grep -c ' - overlay ' /proc/self/mountinfo",
+  data: 'ls /dev/data/srv',
+  changes: 'immutafs-agent changes',
+  'changes-json': 'immutafs-agent changes --json',
+  configure: `echo '${conf}' >/etc/immutafs/immutafs.conf`,
+  refused: look.status,
+  ready: 'immutafs-agent check --ready-to-seal',
+};
+const partialSteps = {
+  ...look,
+  write: 'for d in /opt/agent /root /etc; do echo x >$d/mark2 && cat $d/mark2; done; touch /opt/mark2',
+  passwd: 'useradd written && getent passwd written | cut -d: -f1',
+};
 
-      const conf = 'OVERLAY=/usr /opt/none /opt/agent /srv/link /missing /root /home/alice /tmp /etc:noexec';
-      const maintenance = await guest.boot({
-        disk: 'writable',
-        steps: {
-          ...look,
-          found: inEach('ls $d/mark'),
-          mounts: "grep -c ' - overlay ' /proc/self/mountinfo",
-          configure: `echo '${conf}' >/etc/immutafs/immutafs.conf`,
-          refused: look.status,
-          ready: 'immutafs-agent check --ready-to-seal',
-        },
+let sealed: Boot;
+let maintenance: Boot;
+let partial: Boot;
+overlay.before(() =>
+  withAgent({ layout: optOnLvm, edit: prepared }, async (guest) => {
+    const shown = ['systemd.show_status=1'];
+    sealed = await guest.boot({ disk: 'readonly', arguments: [...enforcing, ...shown], steps });
+    await withDataDisks(async (drives) => {
+      maintenance = await guest.boot({
+        ...{ disk: 'writable', drives, arguments: enforcing },
+        steps: maintenanceSteps,
       });
-      assertMaintenance(maintenance);
-
-      const again = {
-        ...look,
-        write: 'for d in /opt/agent /root /etc; do echo x >$d/mark2 && cat $d/mark2; done; touch /opt/mark2',
-        passwd: 'useradd written && getent passwd written | cut -d: -f1',
-      };
-      assertPartial(
-        await guest.boot({ disk: 'readonly', steps: again, arguments: ['systemd.show_status=1'] }),
-      );
-    }),
+    });
+    partial = await guest.boot({ disk: 'readonly', arguments: shown, steps: partialSteps });
+  }),
 );
 
 /** systemd-tmpfiles relabels /root; SELinux denies this on a writable disk, too (smoke/selinux.test.ts). */
 const asOnDisk = / relabelfrom .*:systemd_tmpfiles_t:.*:user_home_dir_t:/;
 
-/** Asserts that every path is writable in RAM, with mode, owner and label of the disk, and that SELinux denies nothing. */
-function assertWritable(boot: Boot): void {
-  const { overlays } = assertSealed(boot);
-  assert.is(boot.step('enforce').stdout, 'Enforcing\n');
-  assert.equal(
-    overlays.map(({ target, state, lower }) => [target, state, lower]),
-    Object.entries(lowers).map(([target, lower]) => [target, 'overlay', lower]),
-  );
-  assert.is(boot.step('early').stdout, 'early\nearly\n');
-  assert.equal(boot.step('write'), { exit: 0, stdout: 'new\nchanged\n'.repeat(targets.length), stderr: '' });
-  assert.is(boot.step('lower').stdout, 'disk\n'.repeat(targets.length));
-  // noexec only on /opt, not on the overlay below it.
-  assert.is(boot.step('tools').stdout, 'ran\nran\nran\n126\nran\n');
-  const same = boot
-    .step('same')
-    .stdout.split('\n')
-    .filter((line) => line !== '');
-  assert.is(same.length, targets.length, same.join('\n'));
-  for (const line of same) assert.match(line, /^ +2 [a-z_]+:object_r:/, same.join('\n'));
-  assert.match(same.join('\n'), /:usr_t:s0 2750 0:0/);
-  assert.match(same.join('\n'), / 755 12:34/);
-  assert.is(boot.step('upper').stdout.split('\n').length - 1, targets.length);
-  const denials = boot.step('denials').stdout.split('\n');
-  assert.equal(
-    denials.filter(
-      (line) => /dev="overlay"|immutafs|name="\/" .*:tmpfs_t:/.test(line) && !asOnDisk.test(line),
-    ),
-    [],
-  );
-  assert.not.match(boot.console, /Failed (to )?unmount|FAILED/);
-}
+overlay(
+  'enforcing: directories of the root and of a volume, nested, are writable in RAM; SELinux denies nothing',
+  () => {
+    const { overlays } = assertSealed(sealed);
+    assert.is(sealed.step('enforce').stdout, 'Enforcing\n');
+    assert.equal(
+      overlays.map(({ target, state, lower }) => [target, state, lower]),
+      Object.entries(lowers).map(([target, lower]) => [target, 'overlay', lower]),
+    );
+    assert.is(sealed.step('early').stdout, 'early\nearly\n');
+    assert.equal(sealed.step('write'), {
+      exit: 0,
+      stdout: 'new\nchanged\n'.repeat(targets.length),
+      stderr: '',
+    });
+    assert.is(sealed.step('lower').stdout, 'disk\n'.repeat(targets.length));
+    // noexec only on /opt, not on the overlay below it.
+    assert.is(sealed.step('tools').stdout, 'ran\nran\nran\n126\nran\n');
+    const same = sealed
+      .step('same')
+      .stdout.split('\n')
+      .filter((line) => line !== '');
+    assert.is(same.length, targets.length, same.join('\n'));
+    for (const line of same) assert.match(line, /^ +2 [a-z_]+:object_r:/, same.join('\n'));
+    assert.match(same.join('\n'), /:usr_t:s0 2750 0:0/);
+    assert.match(same.join('\n'), / 755 12:34/);
+    assert.is(sealed.step('upper').stdout.split('\n').length - 1, targets.length);
+    const denials = sealed.step('denials').stdout.split('\n');
+    assert.equal(
+      denials.filter(
+        (line) => /dev="overlay"|immutafs|name="\/" .*:tmpfs_t:/.test(line) && !asOnDisk.test(line),
+      ),
+      [],
+    );
+    assert.not.match(sealed.console, /Failed (to )?unmount|FAILED/);
+  },
+);
 
-/** Asserts that the changes are gone, that nothing is mounted, and what the administrator learns before sealing. */
-function assertMaintenance(boot: Boot): void {
-  const { exit, report } = statusOf(boot);
+overlay('enforcing, maintenance: the changes are gone, nothing is mounted, nothing failed', () => {
+  assert.is(maintenance.step('enforce').stdout, 'Enforcing\n');
+  const { exit, report } = statusOf(maintenance);
   assert.equal([exit, notPassed(report)], [4, []]);
   assert.equal([...new Set(report.overlays.map(({ state }) => state))], ['inactive']);
-  assert.is(boot.step('found').stdout, '');
-  assert.is(boot.step('mounts').stdout, '0\n');
-  assertNothingFailed(boot);
+  assert.is(maintenance.step('found').stdout, '');
+  assert.is(maintenance.step('mounts').stdout, '0\n');
+  assertNothingFailed(maintenance);
+});
 
-  const refused = statusOf(boot, 'refused');
+overlay('enforcing, maintenance, with a volume group for data and an ISO: exit 4, nothing failed', () => {
+  assert.is(statusOf(maintenance).exit, 4);
+  assert.is(maintenance.step('data').exit, 0, maintenance.step('data').stderr);
+  assertNothingFailed(maintenance);
+});
+
+overlay('maintenance: there is no layer that the command changes could list, exit 4', () => {
+  assert.is(maintenance.step('changes').exit, 4, maintenance.step('changes').stderr);
+  assert.match(maintenance.step('changes').stdout, /maintenance mode.*rpm -Va/);
+  const { exit, stdout } = maintenance.step('changes-json');
+  assert.equal([exit, stdout], [4, '']);
+});
+
+overlay('maintenance: the administrator learns which paths are refused and which are missing', () => {
+  const refused = statusOf(maintenance, 'refused');
   assert.equal([refused.exit, notPassed(refused.report)], [1, ['overlay-paths']]);
   assert.match(checkOf(refused.report, 'overlay-paths').observed, /^\/usr is refused: /);
-  const { exit: ready, stdout } = boot.step('ready');
+  const { exit: ready, stdout } = maintenance.step('ready');
   assert.is(ready, 1);
   for (const part of [
     '/usr is refused',
@@ -178,11 +204,10 @@ function assertMaintenance(boot: Boot): void {
     '/srv/link is a symbolic link',
   ])
     assert.match(stdout.replace(/\s+/g, ' '), part);
-}
+});
 
-/** Asserts that each path has its own outcome, and that the others are writable. */
-function assertPartial(boot: Boot): void {
-  const { exit, report } = statusOf(boot);
+overlay('refused and missing paths: each path has its own outcome, and the others are writable', () => {
+  const { exit, report } = statusOf(partial);
   assert.equal([exit, notPassed(report)], [1, ['overlay-paths']]);
   assert.equal(Object.fromEntries(report.overlays.map(({ target, state }) => [target, state])), {
     '/usr': 'refused',
@@ -196,17 +221,17 @@ function assertPartial(boot: Boot): void {
     '/etc': 'overlay',
   });
   assert.is(report.var.overlay, true);
-  assert.equal(boot.step('write').stdout, 'x\nx\nx\n');
-  assert.is(boot.step('write').exit, 1, '/opt itself has no overlay in this boot');
-  assert.is(boot.step('passwd').stdout, 'written\n');
+  assert.equal(partial.step('write').stdout, 'x\nx\nx\n');
+  assert.is(partial.step('write').exit, 1, '/opt itself has no overlay in this boot');
+  assert.is(partial.step('passwd').stdout, 'written\n');
   assert.ok(report.footholds.some(({ target }) => target === '/etc'));
   // early-writer.service writes to /opt, which has no overlay in this boot.
-  const failed = boot
+  const failed = partial
     .step('failed')
     .stdout.split('\n')
     .flatMap((line) => /^(\S+\.service) /.exec(line)?.[1] ?? []);
   assert.equal(failed, ['early-writer.service', 'immutafs-var@opt-none.service']);
-  assert.is(boot.endedBy, 'poweroff');
-}
+  assert.is(partial.endedBy, 'poweroff');
+});
 
 overlay.run();
