@@ -13,6 +13,8 @@ const onlyInAll: readonly string[] = [
   'test/monitoring/outage.test.ts',
   'test/packaging/release/release.test.ts',
   'test/wire/',
+  'test/system/ansible-evidence.test.ts',
+  'test/system/forwarder-files.test.ts',
   'test/system/prepare-home.test.ts',
   'test/system/prepare-home-interrupted.test.ts',
   'test/system/prepare-home-reach.test.ts',
