@@ -248,12 +248,16 @@ outcomes('the request was not carried out', () => {
     [`${folder}/requested`]: '1800\n',
     'run/immutafs/boot.env': `${bootEnv()}WARNING=a rehearsal was requested and is not carried out, because x\n`,
   });
-  return withBox(guest, async ({ outcome }) =>
+  return withBox(guest, async ({ outcome, run }) => {
     assert.equal(await outcome(), {
       state: 'not carried out',
       reasons: ['a rehearsal was requested and is not carried out, because x'],
-    }),
-  );
+    });
+    assert.match(
+      (await run()).stdout,
+      /^This guest is sealed[^]*A rehearsal was requested, but this boot is none[^]* because x\n/,
+    );
+  });
 });
 for (const [title, report] of [
   ['the rehearsal left none', undefined],
