@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -7,7 +7,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseReport } from '../harness/report.ts';
 import { EmulatorFault } from '../harness/run.ts';
-import { withoutAgent, xfsOnPartition } from '../harness/scenario.ts';
+import { withoutAgent, xfsOnLvm } from '../harness/scenario.ts';
 import { runWithRetry } from '../harness/retry.ts';
 import { templateOf } from '../harness/template.ts';
 import { ordinaryTree } from '../harness/tree.ts';
@@ -15,7 +15,7 @@ import { ordinaryTree } from '../harness/tree.ts';
 const harness = suite('the harness');
 
 harness('a panic and a timeout are not taken for a power-off', () =>
-  withoutAgent({ layout: xfsOnPartition }, async (guest) => {
+  withoutAgent({}, async (guest) => {
     const panic = await guest.boot({ disk: 'readonly', arguments: ['rdinit=/bin/false'] });
     assert.is(panic.endedBy, 'panic');
 
@@ -26,36 +26,10 @@ harness('a panic and a timeout are not taken for a power-off', () =>
   }),
 );
 
-harness('files in and out, exit codes, and a power cut', () =>
-  withoutAgent({ layout: { ...xfsOnPartition, fstab: 'installed' } }, async (guest) => {
-    const write = 'echo kept >/home/alice/mark && sync';
-    const cut = await guest.boot({
-      disk: 'writable',
-      steps: { write, never: 'sleep 60' },
-      powerCutAfter: 'write',
-    });
-    assert.is(cut.endedBy, 'power-cut');
-    assert.throws(() => cut.step('never'));
-
-    const out = await mkdtemp(join(tmpdir(), 'out-'));
-    const steps = {
-      read: 'cat /home/alice/mark',
-      code: 'echo out; echo err >&2; exit 7',
-      copy: 'cp "$BOX/given" "$OUT/returned"',
-    };
-    const files = { given: import.meta.filename };
-    const boot = await guest.boot({ disk: 'writable', steps, files, outTo: out });
-    assert.is(boot.step('read').stdout, 'kept\n');
-    assert.equal(boot.step('code'), { exit: 7, stdout: 'out\n', stderr: 'err\n' });
-    assert.is(await readFile(join(out, 'returned'), 'utf8'), await readFile(import.meta.filename, 'utf8'));
-    await rm(out, { recursive: true });
-  }),
-);
-
 harness('if QEMU aborts, the boot is repeated on the original disks, three times at most', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'retry-'));
   const image = join(folder, 'image.raw');
-  const { bootFiles: boot } = await templateOf(xfsOnPartition, await ordinaryTree());
+  const { bootFiles: boot } = await templateOf(xfsOnLvm, await ordinaryTree());
   const drive = { serial: 'x', file: image, format: 'raw', readOnly: false, bus: 'virtio-blk' } as const;
   const machine = {
     // With less memory, or without waiting for its root, the machine would end by itself.
