@@ -17,6 +17,11 @@ export interface Copy {
   damage?: Record<string, string>;
   /** Shell text that runs last; $1 is the image. */
   change?: string;
+  /**
+   * `qcow2`, the default, attaches a layer over each image. `raw` attaches the images themselves, so that `work` can
+   * read and change them; then each boot begins with a copy of them (`harness/retry.ts`).
+   */
+  format?: Drive['format'];
 }
 
 /** The unit stands for data that root wrote in an earlier boot: it prints a line on the console and creates a file. */
@@ -32,7 +37,7 @@ ExecStart=/bin/sh -c 'echo PLANTED >/dev/console; touch /run/planted'
  * and with a copy of the guest's disk with /home.
  */
 export async function withCopy<T>(copy: Copy, work: (drive: Drive, home: Drive) => Promise<T>): Promise<T> {
-  const { layout, bus = 'virtio-blk', damage, change } = copy;
+  const { layout, bus = 'virtio-blk', damage, change, format = 'qcow2' } = copy;
   const { disks } = await templateOf(layout, copy.tree ?? (await agentTree()));
   return withRunFolder(async (folder) => {
     const own = await copyDisks(disks, folder);
@@ -46,11 +51,13 @@ export async function withCopy<T>(copy: Copy, work: (drive: Drive, home: Drive) 
     });
     if (damage) await damageDisks(own, damage);
     if (change !== undefined) await execa('sh', ['-ec', change, 'sh', own.images.system]);
-    const drive = (serial: string, file: string): Drive => ({
-      ...({ serial, file, format: 'raw', bus } as const),
-      readOnly: false,
-    });
-    return work(drive('copy', own.images.system), drive('home-copy', own.images.home));
+    const drive = async (serial: string, image: string): Promise<Drive> => {
+      const file = format === 'raw' ? image : `${image}.qcow2`;
+      if (format === 'qcow2')
+        await execa('qemu-img', ['create', '-q', '-f', format, '-b', image, '-F', 'raw', file]);
+      return { serial, file, format, bus, readOnly: false };
+    };
+    return work(await drive('copy', own.images.system), await drive('home-copy', own.images.home));
   });
 }
 

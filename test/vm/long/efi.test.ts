@@ -69,7 +69,7 @@ async function withBootableDisks(
   const template = await templateOf(layout, await agentTree());
   const bootFiles = efiBootFiles(template.bootFiles);
   const words = [...kernelArguments(layout), ...efiArguments];
-  await withCopy({ layout }, (copy) =>
+  await withCopy({ layout, format: 'raw' }, (copy) =>
     withRunFolder(async (folder) => {
       const disks = await copyDisks(template.disks, folder);
       await appendEsp(disks.images.system, espUuids.genuine, bootFiles, words);

@@ -62,7 +62,7 @@ identity(
         await writeFile(file, text);
       }
     };
-    return withCopy({ layout: divided }, (copy) =>
+    return withCopy({ layout: divided, format: 'raw' }, (copy) =>
       withAgent({ layout: divided, edit: lateInRoot }, async (guest) => {
         const boot = await guest.boot({
           ...{ disk: 'readonly', bus: 'virtio-scsi', drives: [copy], steps },
