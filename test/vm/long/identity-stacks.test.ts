@@ -9,7 +9,6 @@ import {
   withoutHooks,
 } from '../harness/copied-stacks.ts';
 
-/** The root on RAID 1 with the copy first is tested in `matrix/identity-stacks.test.ts`. */
 const stacks = suite('a writable copy of a sealed disk with RAID 1, Btrfs and LUKS, in both orders');
 
 stacks(
@@ -25,6 +24,17 @@ stacks(
       assert.match(stopped.console, /immutafs: \/ is mounted from \/dev\/md\d+, which poses as \/dev\/vdd5 /);
 
       assertTaken(await boot('btrfs', { ...copyFirst, ...withoutHooks }));
+    }),
+);
+
+stacks(
+  'the root on RAID 1, the copy first: everything is mounted from the sealed disk; without the agent, the copy runs',
+  () =>
+    withCopiedStacks(async (boot) => {
+      assertGenuine(await boot('md', copyFirst));
+      const taken = await boot('md', { ...copyFirst, ...withoutHooks });
+      assertTaken(taken);
+      assert.match(taken.step('files').stdout, /^md genuine planted$/m);
     }),
 );
 
