@@ -56,8 +56,10 @@ export async function readBoot(disks: Disks, folder: string, target: string): Pr
 
 /** Returns the SHA-256 of the system image and of its layer, one per line. */
 export async function checksum(disks: Disks, folder: string): Promise<string> {
-  const files = [disks.images.system, layerOf('system', folder)].filter((file) => existsSync(file));
-  const { stdout } = await execa('sha256sum', files);
+  const { stdout } = await execa('sha256sum', [
+    disks.images.system,
+    await makeLayer(disks, 'system', folder),
+  ]);
   return stdout.replaceAll(/ .*$/gm, '');
 }
 

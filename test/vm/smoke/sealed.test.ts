@@ -8,14 +8,25 @@ import { type Boot, assertSealed, look, withAgent } from '../harness/scenario.ts
 /** The other layouts and buses are tested in `matrix/layouts.test.ts` and `matrix/changes.test.ts`. */
 const sealed = suite('a read-only system disk');
 
-sealed('XFS on LVM: sealed; a reboot discards changes to /var and keeps changes to /home', () =>
+/** Attempts of root to write to the system disk. The last command of each attempt fails. */
+const writes = {
+  root: 'mount -o remount,rw /',
+  boot: 'mount -o remount,rw /boot',
+  disk: 'blockdev --setrw /dev/vda; dd if=/dev/urandom of=/dev/vda bs=4k count=1 oflag=direct',
+  partition: 'blockdev --setrw /dev/vda1; mkfs.ext4 -q -F /dev/vda1',
+  volume: 'blockdev --setrw /dev/dm-0; dd if=/dev/urandom of=/dev/dm-0 bs=1M seek=1399 count=1 oflag=direct',
+  discard: 'blkdiscard -f /dev/vda',
+};
+
+sealed('XFS on LVM: sealed; root cannot write to the disk; a reboot discards /var and keeps /home', () =>
   withAgent({ layout: layoutOf(smokeRow) }, async (guest) => {
     const { steps, ...options } = bootOptions(smokeRow);
     const marks = 'echo kept >/var/lib/mark && echo kept >/home/alice/mark && cat /var/lib/mark';
+    const before = await guest.checksum();
     const first = await guest.boot({
       ...options,
       processors: 2,
-      steps: { ...steps, marks, plant: 'touch /usr/bin/planted' },
+      steps: { ...steps, marks, plant: 'touch /usr/bin/planted', ...writes },
     });
     const { disks } = assertRow(first, smokeRow);
     assert.equal(
@@ -27,6 +38,9 @@ sealed('XFS on LVM: sealed; a reboot discards changes to /var and keeps changes 
     );
     assert.is(first.step('marks').stdout, 'kept\n');
     assert.match(first.step('plant').stderr, /Read-only file system/);
+    for (const name of Object.keys(writes)) assert.is.not(first.step(name).exit, 0, name);
+    // A checksum that changes is tested in `long/power-cut.test.ts`.
+    assert.is(await guest.checksum(), before);
 
     const read = {
       var: 'test -e /var/lib/mark',
