@@ -39,7 +39,7 @@ const seconds: Readonly<Record<string, number>> = {
   'test/vm/matrix/live-changes': 200,
   'test/vm/long/package': 200,
   'test/vm/smoke/package': 190,
-  'test/vm/matrix/power-cut': 190,
+  'test/vm/long/power-cut': 170,
   'test/vm/smoke/maintenance': 170,
   'test/packaging/release/release': 160,
   'test/vm/matrix/audit': 165,

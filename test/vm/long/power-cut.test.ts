@@ -1,14 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Moment } from '../harness/moment.ts';
-import {
-  assertNothingFailed,
-  assertSealed,
-  look,
-  notPassed,
-  statusOf,
-  withAgent,
-} from '../harness/scenario.ts';
+import { assertNothingFailed, look, notPassed, statusOf, withAgent } from '../harness/scenario.ts';
 import type { Boot } from '../harness/scenario.ts';
 import { random, seed } from '../harness/seed.ts';
 
@@ -29,16 +22,6 @@ const momentLines = [
   [/Unmounting/, 300],
 ] as const;
 
-/** Attempts of root to write to the system disk. The last command of each attempt fails. */
-const writes = {
-  root: 'mount -o remount,rw /',
-  boot: 'mount -o remount,rw /boot',
-  disk: 'blockdev --setrw /dev/vda; dd if=/dev/urandom of=/dev/vda bs=4k count=1 oflag=direct',
-  partition: 'blockdev --setrw /dev/vda1; mkfs.ext4 -q -F /dev/vda1',
-  volume: 'blockdev --setrw /dev/dm-0; dd if=/dev/urandom of=/dev/dm-0 bs=1M seek=1399 count=1 oflag=direct',
-  discard: 'blkdiscard -f /dev/vda',
-};
-
 /** Makes systemd print the units that it starts and stops. */
 const verbose = { arguments: ['systemd.show_status=1'] };
 
@@ -46,11 +29,7 @@ const powerCut = suite('power cuts');
 
 powerCut('in sealed boots and in maintenance: the next boot comes up; the sealed disk does not change', () =>
   withAgent({}, async (guest) => {
-    const settled = await guest.boot({ disk: 'readonly', ...verbose, steps: { ...look, ...writes } });
-    assertSealed(settled);
-    for (const name of Object.keys(writes)) assert.is.not(settled.step(name).exit, 0, name);
     const before = await guest.checksum();
-
     for (const powerCutAt of moments('sealed')) {
       assertCut(await guest.boot({ disk: 'readonly', ...verbose, powerCutAt }), powerCutAt);
     }
