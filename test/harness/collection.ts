@@ -4,6 +4,15 @@ import path from 'node:path';
 import { inRoot } from '../../packaging/build/paths.ts';
 import { inTemporaryFolder } from './temporary.ts';
 
+/**
+ * Makes a folder a path of Ansible collections that contains the collection as it is in the repository. Python must not
+ * write its cache into the repository (`PYTHONDONTWRITEBYTECODE`, `python3 -B`).
+ */
+export function linkCollection(folder: string): void {
+  mkdirSync(path.join(folder, 'ansible_collections/immutafs'), { recursive: true });
+  symlinkSync(inRoot('ansible'), path.join(folder, 'ansible_collections/immutafs/agent'));
+}
+
 /** Python that reads [module, function, arguments…] as JSON and writes the function's result. Parses arguments { xml }. */
 const program = `import importlib, json, sys
 from xml.etree import ElementTree
@@ -29,8 +38,7 @@ export function callPlugin(module: string, name: string, ...args: unknown[]): un
  */
 export function runPython(text: string, value: unknown): unknown {
   return inTemporaryFolder((folder) => {
-    mkdirSync(path.join(folder, 'ansible_collections/immutafs'), { recursive: true });
-    symlinkSync(inRoot('ansible'), path.join(folder, 'ansible_collections/immutafs/agent'));
+    linkCollection(folder);
     const { stdout, stderr } = spawnSync('/usr/bin/python3', ['-B', '-c', text], {
       input: JSON.stringify(value),
       env: { PYTHONPATH: folder },

@@ -1,10 +1,11 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inRoot } from '../../packaging/build/paths.ts';
+import { linkCollection } from '../harness/collection.ts';
 
 /** Tests what ansible-doc shows of the Ansible collection, and that the variables have the documented defaults. */
 const test = suite<{ folder: string }>('the documentation of the Ansible collection');
@@ -29,12 +30,29 @@ const namesIn = (folder: string, extension: string) =>
 
 test.before((context) => {
   context.folder = mkdtempSync(path.join(tmpdir(), 'immutafs-test-'));
-  mkdirSync(path.join(context.folder, 'ansible_collections/immutafs'), { recursive: true });
-  symlinkSync(inRoot('ansible'), path.join(context.folder, 'ansible_collections/immutafs/agent'));
+  linkCollection(context.folder);
 });
 
 test.after(({ folder }) => {
   rmSync(folder, { recursive: true });
+});
+
+test('ansible-galaxy installs every file of the collection, and Ansible finds its playbooks', async ({
+  folder,
+}) => {
+  const at = path.join(folder, 'installed');
+  const env = { PATH: '/usr/bin:/bin', HOME: folder, ANSIBLE_COLLECTIONS_PATH: at, LC_ALL: 'C.UTF-8' };
+  const options = { env, extendEnv: false, stdin: 'ignore' } as const;
+  await execa('/usr/bin/ansible-galaxy', ['collection', 'install', inRoot('ansible'), '-p', at], options);
+  const installed = path.join(at, 'ansible_collections/immutafs/agent');
+  const list = (of: string, own: readonly string[]) =>
+    readdirSync(of, { recursive: true, encoding: 'utf8' })
+      .filter((name) => !own.includes(name) && !name.includes('__pycache__'))
+      .sort();
+  assert.equal(list(installed, ['MANIFEST.json', 'FILES.json']), list(inRoot('ansible'), ['galaxy.yml']));
+  const playbook = ['--list-tasks', '--inventory', 'guest,', 'immutafs.agent.status'];
+  const { stdout } = await execa('/usr/bin/ansible-playbook', playbook, options);
+  assert.match(stdout, /^playbook: .*\/installed\/.*\/status\.yml$/m);
 });
 
 /** Runs a program with the collection and returns its output, parsed as JSON. */

@@ -10,10 +10,10 @@ import { type LocalGuest, type TaskResult, localGuest } from '../harness/ansible
 /** Tests the module `evidence` and the playbook evidence.yml of the Ansible collection, with stubs for the agent. */
 const evidence = suite<{ guest: LocalGuest; folder: string; dest: string }>('the evidence of a guest');
 
-evidence.before.each(async (context) => {
+evidence.before.each((context) => {
   context.folder = mkdtempSync(path.join(tmpdir(), 'immutafs-test-'));
   context.dest = path.join(context.folder, 'evidence');
-  context.guest = await localGuest(context.folder);
+  context.guest = localGuest(context.folder);
 });
 evidence.after.each(({ folder }) => {
   rmSync(folder, { recursive: true });

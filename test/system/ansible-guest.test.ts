@@ -10,9 +10,9 @@ import type { LocalGuest } from '../harness/ansible-guest.ts';
 /** Tests the action plug-in `guest` of the Ansible collection: jobs, and the file that is uploaded for a job. */
 const action = suite<{ guest: LocalGuest; folder: string }>('the action plug-in guest');
 
-action.before.each(async (context) => {
+action.before.each((context) => {
   context.folder = mkdtempSync(path.join(tmpdir(), 'immutafs-test-'));
-  context.guest = await localGuest(context.folder);
+  context.guest = localGuest(context.folder);
 });
 
 action.after.each(({ folder }) => {

@@ -31,7 +31,7 @@ export async function defineStubDomain(
 export type Disk = (
   readonly: boolean,
   more?: Record<string, unknown>,
-  ...options: string[]
+  mode?: 'check',
 ) => ReturnType<Ansible['module']>;
 
 /** Returns the arguments of the collection's modules for `stub`. */
@@ -62,9 +62,9 @@ export async function withStubDomain(
         systemFormat,
       });
       await withAnsible(hypervisor, [{ name: 'stub', port, key: '/dev/null' }], (ansible) => {
-        const disk: Disk = (readonly, more = {}, ...options) => {
+        const disk: Disk = (readonly, more = {}, mode) => {
           const args = { uri: hypervisor.uri, domain: 'stub', target: 'vda', readonly, ...more };
-          return ansible.module('disk', args, ...options);
+          return ansible.module('disk', args, mode);
         };
         return work(ansible, hypervisor, disk);
       });

@@ -20,9 +20,9 @@ interface Boot {
 host('the boot: the system disk alone boots, with serials; once, and only while the domain is shut off', () =>
   withStubDomain(async (ansible, hypervisor) => {
     const before = await stubXml(hypervisor);
-    const boot = (...options: string[]) =>
-      ansible.module('boot', { uri: hypervisor.uri, domain: 'stub', target: 'vda' }, ...options);
-    assert.equal((await boot('--check')).corrected, unsetBoot);
+    const boot = (mode?: 'check') =>
+      ansible.module('boot', { uri: hypervisor.uri, domain: 'stub', target: 'vda' }, mode);
+    assert.equal((await boot('check')).corrected, unsetBoot);
     assert.is(await stubXml(hypervisor), before, 'in check mode nothing changes');
     await hypervisor.virsh('start', 'stub');
     assert.match((await boot()).msg ?? '', /is running: it can be changed only while it is shut off/);

@@ -19,11 +19,7 @@ interface Stub {
   /** The qcow2 file of the system disk. */
   image: string;
   /** Runs the module `snapshot`. */
-  snapshot: (
-    state: string,
-    more?: Record<string, unknown>,
-    ...options: string[]
-  ) => ReturnType<Ansible['module']>;
+  snapshot: (state: string, more?: Record<string, unknown>, mode?: 'check') => ReturnType<Ansible['module']>;
   /** Writes one byte to 64 KiB of the disk. */
   write: (value: number) => Promise<void>;
   /** Returns the first byte of the disk. */
@@ -42,8 +38,8 @@ const withQcow2 = (work: (stub: Stub) => Promise<void>) =>
         hypervisor,
         disk,
         image,
-        snapshot: (state, more = {}, ...options) =>
-          ansible.module('snapshot', { ...stubArguments(hypervisor), directory, state, ...more }, ...options),
+        snapshot: (state, more = {}, mode) =>
+          ansible.module('snapshot', { ...stubArguments(hypervisor), directory, state, ...more }, mode),
         write: async (value) => {
           await execa('qemu-io', ['-f', 'qcow2', '-c', `write -P ${value} 0 64k`, image]);
         },
@@ -69,7 +65,7 @@ host('a snapshot is created of a sealed disk, once, restored and deleted', () =>
     const open = await snapshot('present');
     assert.match(open.msg ?? '', /^stub is open and has no snapshot of its sealed state/);
     await disk(true);
-    assert.equal([(await snapshot('present', {}, '--check')).changed, await snapshots()], [true, []]);
+    assert.equal([(await snapshot('present', {}, 'check')).changed, await snapshots()], [true, []]);
     await hypervisor.virsh('start', 'stub');
     assert.match((await snapshot('present')).msg ?? '', /^stub is running: it can be changed only while/);
     await hypervisor.virsh('destroy', 'stub');

@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Ansible } from '../libvirt/playbooks.ts';
-import { stubXml, unsetBoot, withStubDomain } from '../libvirt/stub-domain.ts';
+import { stubArguments, stubXml, unsetBoot, withStubDomain } from '../libvirt/stub-domain.ts';
 
 /**
  * Tests the modules and playbooks of the host with real libvirt, virt-xml, QEMU and Ansible, and with stub domains. No
@@ -32,9 +32,9 @@ async function crashWhile(
 }
 
 host('the disk: only its <readonly/> changes, and only while the domain is shut off', () =>
-  withStubDomain(async (_, hypervisor, disk) => {
+  withStubDomain(async (ansible, hypervisor, disk) => {
     const before = await stubXml(hypervisor);
-    assert.is((await disk(true, {}, '--check')).changed, true, 'check mode reports the change');
+    assert.is((await disk(true, {}, 'check')).changed, true, 'check mode reports the change');
     assert.is(await stubXml(hypervisor), before, 'in check mode nothing changes');
 
     assert.is((await disk(true)).changed, true);
@@ -43,6 +43,10 @@ host('the disk: only its <readonly/> changes, and only while the domain is shut 
     assert.is(first + others.join(''), before);
     assert.match(first.slice(first.lastIndexOf('<disk')), "<target dev='vda'");
     assert.is((await disk(true)).changed, false, 'the second run changes nothing');
+    for (const target of ['vda', 'vdz']) {
+      const args = { ...stubArguments(hypervisor), target, readonly: true };
+      assert.equal(await ansible.adHoc('disk', args), await disk(true, { target }), 'ad hoc');
+    }
     assert.is((await disk(false)).changed, true);
     assert.is(await stubXml(hypervisor), before);
 
