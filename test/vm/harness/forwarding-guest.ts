@@ -69,9 +69,18 @@ function equip({ guestCertificates }: LogServer, options: Options): Edit {
   };
 }
 
+/** Returns a step that waits until a file of the guest contains a text. */
+export const untilContains = (file: string, text: string) =>
+  `for i in $(seq 600); do grep -qF '${text}' ${file} && exit 0; sleep 0.5; done; exit 1`;
+
+/** Returns a step that waits until the forwarder's state, which it writes once a second at most, contains a text. */
+export const untilForwarder = (text: string) => untilContains('/run/immutafs/forward/state.json', text);
+
 /** Returns a step that waits until the forwarder is in a state. */
-export const untilState = (state: string) =>
-  `for i in $(seq 300); do grep -q '"state":"${state}"' /run/immutafs/forward/state.json && exit 0; sleep 1; done; exit 1`;
+export const untilState = (state: string) => untilForwarder(`"state":"${state}"`);
+
+/** Waits until the server has acknowledged every entry of the journal and every line of the log files. */
+export const untilAcknowledged = untilForwarder('"lag":{"entries":0,');
 
 /** The name in the server's certificate. */
 const serverName = 'log.example.com';
@@ -92,7 +101,7 @@ export function withForwardingGuest(
 }
 
 /** Asserts that the server stored the kernel's first line and the late unit's last message once each, in this order. */
-export function assertWholeBoot(boot: Boot, { stored }: LogServer): void {
+export function assertWholeBoot(boot: Boot, { stored }: Pick<LogServer, 'stored'>): void {
   const entries = stored('guest').filter(({ app, data }) => app !== 'immutafs-agent' && 'cursor' in data);
   assert.match(entries[0]?.text ?? 'nothing', /^Linux version /);
   assert.is(entries[0]?.app, 'kernel');

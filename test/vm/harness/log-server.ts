@@ -20,6 +20,18 @@ export interface LogServer {
   auditTrail: (host: string) => string;
 }
 
+/** What a server has received from a guest, for use when the server has ended. */
+export interface Received extends Pick<LogServer, 'stored'> {
+  /** The copy of the guest's audit trail; '' if there is none. */
+  trail: string;
+}
+
+/** Returns what the server has received from the guest `guest` so far. */
+export function receivedBy({ stored, auditTrail }: LogServer): Received {
+  const [messages, file] = [stored('guest'), auditTrail('guest')];
+  return { stored: () => messages, trail: existsSync(file) ? readFileSync(file, 'utf8') : '' };
+}
+
 const configuration = join(repository, 'docs/log-server/rsyslog-relp-tls.conf');
 
 /**

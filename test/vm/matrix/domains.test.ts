@@ -3,12 +3,24 @@ import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
 import { denialsOf, denialsStep } from '../harness/denials.ts';
 import type { Edit } from '../harness/disk.ts';
-import { untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
+import {
+  assertWholeBoot,
+  untilForwarder,
+  untilState,
+  withForwardingGuest,
+} from '../harness/forwarding-guest.ts';
+import { type Received, receivedBy } from '../harness/log-server.ts';
+
 import { type Boot, assertSealed, checkOf, enforcing, look, statusOf } from '../harness/scenario.ts';
+import { shared } from '../harness/shared.ts';
+import { assertSearchable, assertTrail, trailSteps } from './audit-trail.ts';
 
-const domains = suite('the SELinux module: domains of the services');
+/** The tests share one boot of an enforcing guest that forwards. */
+const domains = suite('the SELinux module: domains of the services, and the audit trail');
 
-const permissive = ['security=selinux', 'selinux=1', 'enforcing=0'];
+const logs = '/var/log/audit/audit.log';
+/** With the log before the rotation. */
+const allLogs = `${logs}.1 ${logs}`;
 /** Belongs to root, because root in the domain may not write to a directory of another user. */
 const state = '/run/immutafs/forward/impostor';
 
@@ -66,15 +78,18 @@ const prepare: Edit = async (_, mounts) => {
 
 /** Prints the denials of the whole boot on the console when all units have stopped. */
 const atPowerOff = `#!/bin/sh
-{ dmesg; cat /var/log/audit/audit.log; } | grep "avc: *denied" | sed 's/^/at power-off: /' >/dev/ttyS0
+{ dmesg; cat ${allLogs}; } | grep "avc: *denied" | sed 's/^/at power-off: /' >/dev/ttyS0
 `;
 
 const mainOf = (unit: string) => `systemctl show --property MainPID ${unit} | sed s/.*=//`;
 const dropin = '/run/systemd/system/immutafs-rehearsal.service.d';
 const anotherProgram = '[Service]\\nExecStart=\\nExecStart=/bin/sleep 300\\nExecStopPost=\\n';
 const asService = 'systemd-run --quiet --wait --property StandardOutput=null';
+const line = 'another line\n';
 const steps = {
+  enforce: 'getenforce',
   connected: untilState('connected'),
+  ...trailSteps,
   label:
     'for i in $(seq 100); do test -e /home/forward/checkpoint && break; sleep 0.2; done; ' +
     'stat -c %C /home/forward /home/forward/checkpoint',
@@ -82,45 +97,69 @@ const steps = {
   check:
     'systemctl start --no-block immutafs-drift; for i in $(seq 300); do ' +
     `p=$(${mainOf('immutafs-drift')}); [ "$p" = 0 ] || exec cat /proc/$p/attr/current; done; exit 1`,
-  app: 'echo another line >>/var/log/app.log; sleep 2',
+  app: `printf '${line}' >>/var/log/app.log; ${untilForwarder(`"path":"/var/log/app.log","acknowledgedBytes":${line.length},`)}`,
   changes: `${asService} immutafs-agent changes --json`,
   'at-boot': 'cat /run/immutafs/report.json',
   ...look,
-  denials: denialsStep,
+  denials: denialsStep.replace(logs, allLogs),
+};
+const attack = {
+  confined: `mkdir ${state} && systemd-run --quiet --wait confined; cat ${state}/attempts`,
+  'denials-of-confined': denialsStep,
+  unconfined: `systemd-run --quiet --wait unconfined; cat ${state}/attempts`,
+  // The recorder, which runs only in a rehearsal, replaced by another program.
+  wrong: `mkdir -p ${dropin} && printf '${anotherProgram}' >${dropin}/sleep.conf && systemctl daemon-reload &&
+    systemctl start immutafs-rehearsal && ${look.status}; systemctl stop immutafs-rehearsal`,
 };
 
-domains(
-  'permissive, then enforcing: each service has its domain, and is denied nothing until power-off',
-  () =>
-    withForwardingGuest({ edit: prepare }, async (start, log) => {
-      log.start();
-      const boot = await start({ arguments: permissive, steps });
-      assertDomains(boot);
-      assert.equal(ofAgent(denialsOf(boot)), []);
-      assert.equal(ofAgentAtPowerOff(boot), []);
+const booted = shared(async () => {
+  const found: { boot: Boot; received: Received }[] = [];
+  await withForwardingGuest({ edit: prepare }, async (start, log) => {
+    log.start();
+    const options = { arguments: enforcing, steps: { ...steps, ...attack }, limitSeconds: 900 };
+    found.push({ boot: await start(options), received: receivedBy(log) });
+  });
+  const [first] = found;
+  if (!first) throw new Error('no boot');
+  return first;
+});
 
-      const attack = {
-        confined: `mkdir ${state} && systemd-run --quiet --wait confined; cat ${state}/attempts`,
-        'denials-of-confined': denialsStep,
-        unconfined: `systemd-run --quiet --wait unconfined; cat ${state}/attempts`,
-        // The recorder, which runs only in a rehearsal, replaced by another program.
-        wrong: `mkdir -p ${dropin} && printf '${anotherProgram}' >${dropin}/sleep.conf && systemctl daemon-reload &&
-        systemctl start immutafs-rehearsal && ${look.status}; systemctl stop immutafs-rehearsal`,
-      };
-      const enforced = await start({
-        arguments: enforcing,
-        steps: { enforce: 'getenforce', ...steps, ...attack },
-      });
-      assert.is(enforced.step('enforce').stdout, 'Enforcing\n');
-      assertDomains(enforced);
-      assert.equal(ofAgent(denialsOf(enforced)), []);
-      assert.equal(ofAgentAtPowerOff(enforced), []);
-      assertConfined(enforced);
-      const { status, observed } = checkOf(statusOf(enforced, 'wrong').report, 'selinux-domain');
-      assert.is(status, 'warn');
-      assert.match(observed, /immutafs-rehearsal\.service runs in (initrc_t|init_t), not immutafs_t/);
-    }),
-);
+/** A permissive guest would not show more: only a denial prevents a service from reaching accesses that are denied later. */
+domains('enforcing: each service has its domain, and is denied nothing until power-off', async () => {
+  const { boot } = await booted();
+  assert.is(boot.step('enforce').stdout, 'Enforcing\n');
+  assertDomains(boot);
+  assert.equal(ofAgent(denialsOf(boot)), []);
+  assert.equal(ofAgentAtPowerOff(boot), []);
+});
+
+domains('a program in place of the forwarder can do only what the forwarder needs', async () => {
+  assertConfined((await booted()).boot);
+});
+
+domains('a service that runs in another domain is reported', async () => {
+  const { status, observed } = checkOf(statusOf((await booted()).boot, 'wrong').report, 'selinux-domain');
+  assert.is(status, 'warn');
+  assert.match(observed, /immutafs-rehearsal\.service runs in (initrc_t|init_t), not immutafs_t/);
+});
+
+domains('the server receives everything from the first kernel line to the last unit that stops', async () => {
+  const { boot, received } = await booted();
+  assertWholeBoot(boot, received);
+});
+
+domains('the server has the audit trail as auditd wrote it, across a rotation', async () => {
+  const { boot, received } = await booted();
+  assert.is(checkOf(assertSealed(boot), 'audit-forwarded').status, 'pass');
+  assertTrail(boot, received);
+  const denials = boot.step('denials').stdout;
+  assert.match(denials, 'denied', 'the denials were collected');
+  assert.not.match(denials, /auditd_log_t|immutafs|comm="(node|journalctl)"/);
+});
+
+domains('ausearch reads the server’s copy of the audit trail', async () => {
+  await assertSearchable((await booted()).received);
+});
 
 /** Asserts the domain of each running service, as the kernel and the check report it. */
 function assertDomains(boot: Boot): void {
@@ -132,7 +171,7 @@ function assertDomains(boot: Boot): void {
   const report = assertSealed(boot);
   assert.is(checkOf(report, 'forward-healthy').status, 'pass');
   const source = report.forward?.sources.find(({ path }) => path === '/var/log/app.log');
-  assert.equal([source?.acknowledgedBytes, source?.error], ['another line\n'.length, '']);
+  assert.equal([source?.acknowledgedBytes, source?.error], [line.length, '']);
   const now = checkOf(report, 'selinux-domain');
   assert.equal([now.status, now.observed], ['pass', 'immutafs_forward_t']);
   const atBoot = checkOf(JSON.parse(boot.step('at-boot').stdout) as Report, 'selinux-domain');

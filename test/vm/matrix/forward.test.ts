@@ -1,31 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { assertWholeBoot, lastWords, untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
+import { lastWords, untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
 import { type Boot, assertNothingFailed, checkOf, look, statusOf } from '../harness/scenario.ts';
 
 const forward = suite('a sealed guest forwards its journal by RELP in TLS');
-
-forward('the server starts after the guest: it still receives everything from the first kernel line', () =>
-  withForwardingGuest({}, async (start, log) => {
-    const boot = await start({
-      steps: {
-        waiting: untilState('waiting'),
-        before: look.status,
-        connected: untilState('connected'),
-        ...look,
-      },
-      afterStep: { name: 'before', call: log.start },
-    });
-    assert.is(boot.step('waiting').exit, 0);
-    assert.match(
-      checkOf(statusOf(boot, 'before').report, 'forward-healthy').observed,
-      /not connected.*ECONNREFUSED/,
-    );
-    assert.is(boot.step('connected').exit, 0);
-    assertNothingFailed(boot);
-    assertWholeBoot(boot, log);
-  }),
-);
 
 forward(
   'the certificate has another name: the guest sends nothing, reports why, and stops without delay',
