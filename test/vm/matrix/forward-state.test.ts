@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Edit } from '../harness/disk.ts';
-import { untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
+import { untilAcknowledged, untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
 import { look, statusOf } from '../harness/scenario.ts';
 
 const state = suite('FORWARD_STATE and the journal on a data disk');
@@ -15,14 +15,14 @@ const prepare: Edit = async (_, mounts) => {
     rm /etc/systemd/journald.conf.d/volatile.conf`;
   await mounts.chroot('sh', '-ec', script);
 };
-/** Waits until the journal is on the data disk, logs a message, and makes it durable. */
+/** Waits until the forwarder has its checkpoint, logs a message, and makes it durable on the data disk. */
 const mark =
-  'logger --tag mark before the power cut && journalctl --flush && journalctl --sync && sync && ls /home/journal/*/system.journal /home/forward/checkpoint';
+  'for i in $(seq 300); do test -e /home/forward/checkpoint && break; sleep 0.5; done; logger --tag mark before the power cut && journalctl --flush && journalctl --sync && sync && ls /home/journal/*/system.journal /home/forward/checkpoint';
 
 state('power is cut while no server answers: the next boot sends what the boot before has logged', () =>
   withForwardingGuest({ edit: prepare }, async (start, log) => {
     const first = await start({
-      steps: { waiting: untilState('waiting'), settle: 'sleep 8', mark },
+      steps: { waiting: untilState('waiting'), mark },
       powerCutAfter: 'mark',
     });
     assert.is(first.endedBy, 'power-cut');
@@ -30,9 +30,9 @@ state('power is cut while no server answers: the next boot sends what the boot b
 
     log.start();
     const second = await start({
-      steps: { connected: untilState('connected'), settle: 'sleep 20', ...look },
+      steps: { connected: untilState('connected'), acknowledged: untilAcknowledged, ...look },
     });
-    assert.is(second.step('connected').exit, 0);
+    for (const step of ['connected', 'acknowledged']) assert.is(second.step(step).exit, 0, step);
     assert.is(statusOf(second).report.verdict, 'sealed');
     const entries = log.stored('guest').filter(({ data }) => 'cursor' in data);
     const boots = [...new Set(entries.map(({ data }) => data['boot']))];
