@@ -5,7 +5,7 @@ import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
-import type { ModuleResult } from '../libvirt/playbooks.ts';
+import type { Ansible, ModuleResult } from '../libvirt/playbooks.ts';
 import { stubArguments, withStubDomain } from '../libvirt/stub-domain.ts';
 
 /** Tests the receipts of sealed guests with real qcow2 files, qemu-nbd, nbdcopy and gpg, in stub domains. */
@@ -24,6 +24,7 @@ const claims = [
 ].join('\n');
 
 interface Stub {
+  ansible: Ansible;
   hypervisor: Hypervisor;
   image: string;
   receipt: (state: string, more?: Record<string, unknown>) => Promise<ModuleResult>;
@@ -58,14 +59,14 @@ const withDisk = (work: (stub: Stub) => Promise<void>) =>
         await execa('qemu-io', ['-f', 'qcow2', '-c', `write -P 7 ${offset} ${length}`, image]);
       };
       const file = join(directory, 'stub/receipt.json');
-      await work({ hypervisor, image, receipt, differences, refused, write, file });
+      await work({ ansible, hypervisor, image, receipt, differences, refused, write, file });
     },
     undefined,
     'qcow2',
   );
 
 host('one changed byte is found and its place is named; the hash can be computed without this module', () =>
-  withDisk(async ({ hypervisor, image, receipt, differences, refused, write, file }) => {
+  withDisk(async ({ ansible, hypervisor, image, receipt, differences, refused, write, file }) => {
     assert.match(await refused(), /^stub has no receipt: seal it with immutafs_receipts: true/);
     const { changed, receipt: summary } = await receipt('recorded', { claims, by: 'alice@control' });
     assert.is(changed, true);
@@ -93,6 +94,15 @@ host('one changed byte is found and its place is named; the hash can be computed
       "the disk differs in bytes 8388608-16777215 (partition 1 'boot', partition 2 'root')",
       "the disk differs in bytes 20971520-25165823 (partition 2 'root')",
     ]);
+    const played = await ansible.play('verify', {
+      immutafs_state_directory: join(hypervisor.folder, 'state'),
+    });
+    assert.is(played.exit, 2, played.output);
+    assert.match(
+      played.output,
+      /stub: the disk differs in bytes 8388608-16777215 \(partition 1 /,
+      played.output,
+    );
     await execa('qemu-img', ['resize', '-f', 'qcow2', image, '25M']);
     assert.match(JSON.stringify(await differences()), /^\["the disk has 26214400 bytes, recorded: 25165824"/);
     await writeFile(file, (await readFile(file, 'utf8')).replace('"domain": "stub"', '"domain": "other"'));
