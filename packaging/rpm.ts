@@ -23,6 +23,7 @@ export async function buildRpm(): Promise<string> {
     'dist/set-readonly',
     'dist/try-write',
     'dist/read-xattrs',
+    'dist/read-mappings',
     'dist/immutafs.catalog',
     'dist/third-party.json',
     'dist/{lib,licences,man,completion}/**',

@@ -75,6 +75,13 @@ export interface Ended {
   ended: 'good' | 'bad' | 'deadline' | 'full';
 }
 
+export interface ChildOptions {
+  /** Receives stdout as it arrives, one character per byte (latin1); stdout is then neither kept nor limited. */
+  output?: ((text: string) => void) | undefined;
+  /** The working directory; `/` by default. */
+  cwd?: string;
+}
+
 /** The limit for stdout. No program that is run in this way prints as much. */
 const mostBytes = 16 * 1024 * 1024;
 
@@ -83,7 +90,6 @@ const mostBytes = 16 * 1024 * 1024;
  * because a process that waits for an unreachable server or a frozen file system may not exit even then. execa is not
  * suitable, because it waits until the process exits and because `status` would take longer to load it than to run.
  * @param deadline the time until the program is abandoned, in milliseconds
- * @param output receives stdout as it arrives, one character per byte (latin1); stdout is then neither kept nor limited
  * @returns stdout, which may be truncated, and how the program ended
  * @throws HostError if the program cannot be started
  */
@@ -91,10 +97,10 @@ export async function runChild(
   program: string,
   args: readonly string[],
   deadline: number,
-  output?: (text: string) => void,
+  { output, cwd: folder = cwd }: ChildOptions = {},
 ): Promise<Ended> {
   const child = spawn(program, args, {
-    cwd,
+    cwd: folder,
     env,
     stdio: ['ignore', 'pipe', 'ignore'],
     // Run in a new session, so that a signal to the agent's process group does not kill the child before it cleans up.

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { HostError, errorCode, onFile } from '../lib/errors.ts';
-import { readExecutableLines } from './executable-lines.ts';
 import { type Stat, describeStat } from './files.ts';
+import { type MappedFiles, findMappedFiles } from './mapped-files.ts';
 import { type MemoryFile, findSilent } from './silent-processes.ts';
 
 /**
@@ -19,10 +19,10 @@ export interface ProcessReader {
    */
   silent(pids: readonly number[], name: MemoryFile): Promise<Map<number, string>>;
   /**
-   * Reads the executable lines of the maps of all processes at once, in a quarter of the time (executable-lines.ts).
-   * @returns the lines of each process that has any; undefined if the files must be read one by one
+   * Finds the executable mappings of all processes at once (mapped-files.ts).
+   * @returns undefined if the processes must be examined one by one
    */
-  executableLines(pids: readonly number[]): Promise<Map<number, string> | undefined>;
+  mappedFiles(pids: readonly number[]): Promise<MappedFiles | undefined>;
   /**
    * Reads a file of a process, one character per byte (latin1).
    * @param name relative to /proc/PID
@@ -50,7 +50,7 @@ export function processReader(folder: string, verify: (file: string) => void): P
   return {
     list,
     silent: (pids, name) => findSilent(folder, pids, name, list),
-    executableLines: (pids) => readExecutableLines(folder, pids),
+    mappedFiles: (pids) => findMappedFiles(folder, pids),
     read: (pid, name, limit) => unlessExited(fileOf(pid, name), (file) => readText(file, buffer, limit)),
     threadsOf: (pid) => unlessExited(fileOf(pid, 'task'), listOtherThreads) ?? [],
     link: (pid, name) => unlessExited(fileOf(pid, name), (file) => fs.readlinkSync(file, 'latin1')),

@@ -118,7 +118,8 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
     processes: processReader(at('/proc'), verify),
     kernelLog: () => onFile('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
     probe: (kinds, target) => probe(self, kinds, at(target)),
-    run: (program, args, milliseconds = deadline, output) => runChild(program, args, milliseconds, output),
+    run: (program, args, milliseconds = deadline, output) =>
+      runChild(program, args, milliseconds, { output }),
     environment: () => ({
       hostname: os.hostname(),
       kernel: os.release(),

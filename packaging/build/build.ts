@@ -5,6 +5,7 @@ import { executable, inRoot, thirdPartyList } from './paths.ts';
 import { buildRuntime } from './runtime.ts';
 import {
   buildMakeMounts,
+  buildReadMappings,
   buildReadXattrs,
   buildSetMountOptions,
   buildSetReadonly,
@@ -25,8 +26,8 @@ export function agent(out: string): Parameters<typeof buildExecutable>[0] {
 }
 
 /**
- * Builds dist/: immutafs-agent, lib/ (its private runtime), make-mounts, set-mount-options, set-readonly, try-write, read-xattrs,
- * licences/, third-party.json, and the documents of packaging/docs/docs.ts. Unchanged parts are not rebuilt. The same
+ * Builds dist/: immutafs-agent, lib/ (its private runtime), the small programs (small-programs.ts), licences/,
+ * third-party.json, and the documents of packaging/docs/docs.ts. Unchanged parts are not rebuilt. The same
  * sources, npm packages and Debian packages give the same bytes.
  */
 export async function build(): Promise<void> {
@@ -36,6 +37,7 @@ export async function build(): Promise<void> {
   await buildSetReadonly();
   await buildTryWrite();
   await buildReadXattrs();
+  await buildReadMappings();
   const inputs = await buildExecutable(agent(executable));
   await buildLicences(inputs);
   // Renamed when complete, because another process may be reading the list.

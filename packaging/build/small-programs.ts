@@ -36,6 +36,11 @@ export function buildReadXattrs(): Promise<void> {
   return buildWithoutLibrary('read-xattrs');
 }
 
+/** Compiles packaging/build/read-mappings.c to dist/read-mappings, which the check foreign-programs runs. */
+export function buildReadMappings(): Promise<void> {
+  return buildWithoutLibrary('read-mappings');
+}
+
 async function buildWithoutLibrary(name: string): Promise<void> {
   const out = path.join(dist, name);
   const source = inRoot(`packaging/build/${name}.c`);

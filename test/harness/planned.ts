@@ -55,8 +55,7 @@ export function withSilent(name: MemoryFile): (reader: SystemReader) => SystemRe
       },
       processes: {
         ...processes,
-        executableLines: (pids) =>
-          name === 'maps' ? Promise.resolve(undefined) : processes.executableLines(pids),
+        mappedFiles: (pids) => (name === 'maps' ? Promise.resolve(undefined) : processes.mappedFiles(pids)),
         silent: (pids, file) =>
           Promise.resolve(new Map(file === name && pids.includes(900) ? [[900, `${name} hangs`]] : [])),
         read: (pid, file, limit) => {

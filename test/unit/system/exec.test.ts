@@ -57,9 +57,11 @@ child('keeps at most 16 MiB, but passes any amount on to a receiver', async () =
   const args = ['-c', 'head -c 20000000 /dev/zero; echo end'];
   assert.is((await runChild('/bin/sh', args, 20_000)).ended, 'full');
   let [bytes, last] = [0, ''];
-  const ended = await runChild('/bin/sh', args, 20_000, (text) => {
-    bytes += text.length;
-    last = text.slice(-4);
+  const ended = await runChild('/bin/sh', args, 20_000, {
+    output: (text) => {
+      bytes += text.length;
+      last = text.slice(-4);
+    },
   });
   assert.equal(
     { ended, bytes, last },

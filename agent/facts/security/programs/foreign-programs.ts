@@ -1,8 +1,14 @@
 import { errorMessage, unlessHostError } from '../../../lib/errors.ts';
 import { decodeBytes } from '../../../lib/format.ts';
+import {
+  type MappedFile,
+  type MappedFiles,
+  type ProgramFiles,
+  addressesOf,
+} from '../../../system/mapped-files.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { type MountTable, isBelow } from '../../mounts/mountinfo.ts';
-import { type MappedFile, findExecutableMappings } from './executable-mappings.ts';
+import { findExecutableMappings } from './executable-mappings.ts';
 import { initramfsTest } from './initramfs-processes.ts';
 import { deletedSuffix, isUnchangedInLayer } from './layer-files.ts';
 import { type Origin, isAtItsPath, isMemfd, originOf } from './origin.ts';
@@ -41,6 +47,7 @@ export interface ProgramOptions {
 const listedByDefault = 100;
 /** Larger than the maps of a process with the default limit of 65530 mappings (vm.max_map_count). */
 const mapsLimit = 16 * 1024 * 1024;
+const none: MappedFiles = { groups: [], addresses: new Map(), unreadable: new Map(), rest: [] };
 /** Upper bound on the time to examine all processes, in milliseconds. */
 const maximumTime = 3000;
 /** Threads that are tried for the memory of a process whose first thread has exited. */
@@ -57,14 +64,16 @@ export async function findForeignPrograms(
   options: ProgramOptions,
 ): Promise<ForeignPrograms> {
   const pids = reader.processes.list();
-  const lines = await reader.processes.executableLines(pids);
-  const silent =
-    lines === undefined ? await reader.processes.silent(pids, 'maps') : new Map<number, string>();
-  const context = { reader, mounts, ...options, lines, known: new Map() };
-  const { results, unexamined } = examineAll(context, pids, silent);
-  const sealedOnly = results.filter(({ files }) => files.length === 0).map(({ pid }) => pid);
+  const found = (await reader.processes.mappedFiles(pids)) ?? { ...none, rest: pids };
+  const silent = await reader.processes.silent(found.rest, 'maps');
+  const examined = examineAll(
+    { reader, mounts, ...options },
+    found,
+    new Map([...found.unreadable, ...silent]),
+  );
+  const { sealedOnly, others, unexamined } = examined;
   const isOfInitramfs = initramfsTest(reader, mounts, sealedOnly);
-  const foreign = results.flatMap(({ pid, files }) => {
+  const foreign = others.flatMap(({ pid, files }) => {
     const [first, ...others] = files.filter((file) => !isOfInitramfs(pid, file));
     return first === undefined ? [] : [{ pid, first, otherFiles: others.length }];
   });
@@ -78,72 +87,105 @@ export async function findForeignPrograms(
     const origin = originOf({ path, ...file }, mounts);
     return { pid, path: decodeBytes(path), role, ...origin, otherFiles, ...describe(pid) };
   });
-  return { list, count: foreign.length, examined: results.length, unexamined };
+  return { list, count: foreign.length, examined: sealedOnly.length + others.length, unexamined };
 }
 
 interface Examined {
-  /** The processes with memory; for each, the files that did not come from the sealed disk. */
-  results: { pid: number; files: ForeignFile[] }[];
+  /** The processes with memory that run only files of the sealed disk. */
+  sealedOnly: number[];
+  /** The other processes, in ascending order of their ID; for each, the files that did not come from the sealed disk. */
+  others: { pid: number; files: ForeignFile[] }[];
   unexamined: ForeignPrograms['unexamined'];
 }
 
-/** @param silent the processes that must not be read, with the reason */
+/**
+ * Many processes have the same files, so that a group of processes with only files on the sealed disk is examined once.
+ * @param failed the processes that cannot or must not be read, with the reason for each
+ */
 function examineAll(
   context: Context,
-  pids: readonly number[],
-  silent: ReadonlyMap<number, string>,
+  { groups, addresses, rest }: MappedFiles,
+  failed: ReadonlyMap<number, string>,
 ): Examined {
   const began = performance.now();
-  const examined: Examined = { results: [], unexamined: [] };
-  for (const pid of pids) {
+  const sealedOnly: number[] = [];
+  const others: Examined['others'] = [];
+  const unexamined = [...failed].map(([pid, reason]) => ({ pid, reason }));
+  const examine = (pid: number, filesOf: () => ForeignFile[] | undefined) => {
     try {
-      const reason = silent.get(pid);
-      if (reason !== undefined) throw new Error(reason);
       if (performance.now() - began > maximumTime) throw new Error(`no time left after ${maximumTime} ms`);
-      const files = filesOf(context, pid);
-      if (files !== undefined) examined.results.push({ pid, files });
+      const files = filesOf();
+      if (files?.length === 0) sealedOnly.push(pid);
+      else if (files !== undefined) others.push({ pid, files });
     } catch (error) {
-      examined.unexamined.push({ pid, reason: errorMessage(error) });
+      unexamined.push({ pid, reason: errorMessage(error) });
+    }
+  };
+  for (const group of groups) {
+    if (isProven(context, group)) sealedOnly.push(...group.pids);
+    else {
+      for (const pid of group.pids)
+        examine(pid, () => foreignFilesOf(context, pid, group, addresses.get(pid) ?? ''));
     }
   }
+  for (const pid of rest) if (!failed.has(pid)) examine(pid, () => readForeignFiles(context, pid));
   // With hidepid=, /proc lists only the processes of the user (proc(5)).
-  const isSeen = [...examined.results, ...examined.unexamined].some(({ pid }) => pid === 1);
-  if (!isSeen) examined.unexamined.push({ pid: 1, reason: 'not visible in /proc' });
-  return examined;
+  const isSeen = sealedOnly.includes(1) || [...others, ...unexamined].some(({ pid }) => pid === 1);
+  if (!isSeen) unexamined.push({ pid: 1, reason: 'not visible in /proc' });
+  const byPid = (one: { pid: number }, other: { pid: number }) => one.pid - other.pid;
+  return { sealedOnly, others: others.sort(byPid), unexamined: unexamined.sort(byPid) };
 }
 
 interface Context extends ProgramOptions {
   reader: SystemReader;
   mounts: MountTable;
-  /** The executable lines of maps; undefined if they are still to be read. */
-  lines: ReadonlyMap<number, string> | undefined;
-  known: Map<string, string>;
 }
 type ForeignFile = MappedFile & Pick<ForeignProgram, 'role'>;
 
+/** Whether nothing but files on the sealed disk is mapped, with the executable among them. */
+function isProven(context: Context, { executable, mapped }: ProgramFiles): boolean {
+  let isMapped = executable === undefined;
+  for (const file of mapped) {
+    if (!isSealed(context, file)) return false;
+    isMapped ||= file.path === executable;
+  }
+  return isMapped;
+}
+
 /**
- * Returns the files of a process that did not come from the sealed disk, its executable first; undefined if the process
- * has no memory.
+ * Returns the files of a process that did not come from the sealed disk: its executable first, the others by path.
+ * @param addresses as in MappedFiles
  */
-function filesOf(context: Context, pid: number): ForeignFile[] | undefined {
-  const { reader, known, lines } = context;
-  const maps = lines?.get(pid) ?? readMaps(reader, pid);
+function foreignFilesOf(
+  context: Context,
+  pid: number,
+  programs: ProgramFiles,
+  addresses: string,
+): ForeignFile[] {
+  const { executable, mapped } = programs;
+  const files = mapped
+    .filter(
+      (file) =>
+        !isSealed(context, file) &&
+        !isAllowed(context, file) &&
+        !isUnchanged(context, pid, file, addressesOf(programs, addresses, file)),
+    )
+    .map((file): ForeignFile => ({ ...file, role: file.path === executable ? 'executable' : 'mapping' }));
+  if (executable !== undefined && !mapped.some(({ path }) => path === executable)) {
+    files.push(...unmappedExecutable(context, pid, executable));
+  }
+  // In an order that does not depend on addresses, so that the same file is reported every time.
+  const key = ({ role, path }: ForeignFile) => `${role === 'executable' ? 0 : 1}${path}`;
+  return files.sort((one, other) => (key(one) < key(other) ? -1 : 1));
+}
+
+/** Examines a process without read-mappings. @returns undefined if the process has no memory */
+function readForeignFiles(context: Context, pid: number): ForeignFile[] | undefined {
+  const { reader } = context;
+  const maps = readMaps(reader, pid);
   if (maps === '') return undefined;
-  const isProven = (file: MappedFile) => isSealed(context, file);
-  const { unproven, provenPaths } = findExecutableMappings(maps, known, isProven);
-  const executable = reader.processes.link(pid, 'exe');
-  const mapped = unique(unproven).filter(
-    (file) => !isAllowed(context, file) && !isUnchanged(context, pid, file),
-  );
-  const files = mapped.map((file): ForeignFile => {
-    return { ...file, role: file.path === executable ? 'executable' : 'mapping' };
-  });
-  const isMapped =
-    executable === undefined ||
-    provenPaths.includes(executable) ||
-    unproven.some(({ path }) => path === executable);
-  if (!isMapped) files.push(...unmappedExecutable(context, pid, executable));
-  return files.sort((one, other) => Number(other.role === 'executable') - Number(one.role === 'executable'));
+  const { mapped, addresses } = findExecutableMappings(maps);
+  return foreignFilesOf(context, pid, { executable: reader.processes.link(pid, 'exe'), mapped }, addresses);
 }
 
 /** Reads the maps of a process. Its first thread may have exited while others still run. */
@@ -164,12 +206,6 @@ function isSealed({ sealed, mounts }: Context, { device, path }: MappedFile): bo
   return isMemory && !mounts.all.some((mount) => mount.device === device);
 }
 
-/** Removes the further mappings of the same file. */
-function unique(files: readonly MappedFile[]): MappedFile[] {
-  const seen = new Map(files.map((file) => [`${file.device} ${file.inode} ${file.path}`, file]));
-  return [...seen.values()];
-}
-
 function isAllowed({ reader, mounts, allowed }: Context, file: MappedFile): boolean {
   if (allowed.length === 0) return false;
   if (isMemfd(file.path) && originOf(file, mounts).why === 'memfd') {
@@ -179,22 +215,19 @@ function isAllowed({ reader, mounts, allowed }: Context, file: MappedFile): bool
 }
 
 /** Whether a mapped file lies unchanged in the lower layer of an overlay of this mount namespace. */
-function isUnchanged({ reader, mounts, sealed }: Context, pid: number, file: MappedFile): boolean {
+function isUnchanged(
+  { reader, mounts, sealed }: Context,
+  pid: number,
+  file: MappedFile,
+  addresses: string,
+): boolean {
   if (!mounts.all.some(({ device, type }) => device === file.device && type === 'overlay')) return false;
   const stat = unlessHostError(() => {
     // Fails if the overlay has a layer that may hang.
     for (const { device, target } of mounts.all) if (device === file.device) reader.stat(target);
-    return reader.processes.statOf(pid, `map_files/${shortRange(file.range)}`);
+    return reader.processes.statOf(pid, `map_files/${addresses}`);
   });
   return stat !== undefined && isUnchangedInLayer(reader, mounts, sealed, file.path, stat);
-}
-
-/** The kernel pads the addresses in maps with zeros, but not those in the names in map_files. */
-function shortRange(range: string): string {
-  return range
-    .split('-')
-    .map((address) => address.replace(/^0+(?=.)/, ''))
-    .join('-');
 }
 
 /**
@@ -222,7 +255,6 @@ function unmappedExecutable(context: Context, pid: number, path: string): Foreig
     path,
     device: served === undefined ? device : served.device,
     inode: stat?.inode ?? 0,
-    range: '',
   };
   return stat !== undefined && isAllowed(context, file) ? [] : [{ ...file, role: 'executable' }];
 }

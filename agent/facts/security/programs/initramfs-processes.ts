@@ -1,7 +1,7 @@
 import { unlessHostError } from '../../../lib/errors.ts';
+import type { MappedFile } from '../../../system/mapped-files.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { MountTable } from '../../mounts/mountinfo.ts';
-import type { MappedFile } from './executable-mappings.ts';
 import { deletedSuffix } from './layer-files.ts';
 import { isMemfd } from './origin.ts';
 import { startTicks } from './process-details.ts';

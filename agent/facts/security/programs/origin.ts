@@ -1,7 +1,7 @@
 import { unlessHostError } from '../../../lib/errors.ts';
+import type { MappedFile } from '../../../system/mapped-files.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { type Mount, type MountTable, isBelow } from '../../mounts/mountinfo.ts';
-import type { MappedFile } from './executable-mappings.ts';
 import { deletedSuffix } from './layer-files.ts';
 
 /**

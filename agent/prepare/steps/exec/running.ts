@@ -2,12 +2,10 @@ import path from 'node:path';
 import { unlessHostError } from '../../../lib/errors.ts';
 import { observe } from '../../../facts/observed.ts';
 import type { MountTable } from '../../../facts/mounts/mountinfo.ts';
-import {
-  type MappedFile,
-  findExecutableMappings,
-} from '../../../facts/security/programs/executable-mappings.ts';
+import { findExecutableMappings } from '../../../facts/security/programs/executable-mappings.ts';
 import { deletedSuffix } from '../../../facts/security/programs/layer-files.ts';
 import { isMemfd } from '../../../facts/security/programs/origin.ts';
+import type { MappedFile } from '../../../system/mapped-files.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { commOf, nameOf, readableProcesses } from '../processes.ts';
 
@@ -47,7 +45,6 @@ export async function findRunning(
   const { pids: readable, argumentsOf, unexamined } = await readableProcesses(reader, pids);
   const ownNamespace = unlessHostError(() => reader.link('/proc/self/ns/user'));
   const found: Running = { files: [], memfd: [], traced: [], userNamespaces: [], unexamined };
-  const known = new Map<string, string>();
   for (const pid of readable) {
     const read = (name: string) => unlessHostError(() => processes.read(pid, name, fileLimit)) ?? '';
     const by = nameOf(reader, pid);
@@ -56,18 +53,16 @@ export async function findRunning(
       unexamined.push(`process ${pid}: ${maps.error}`);
       continue;
     }
-    const { unproven } = findExecutableMappings(
-      maps.value,
-      known,
-      (file) => !isInteresting(mounts, file, isWanted),
+    const mapped = findExecutableMappings(maps.value).mapped.filter((file) =>
+      isInteresting(mounts, file, isWanted),
     );
     const files = new Set(
-      unproven.filter((file) => !isMemfd(file.path)).map((file) => withoutSuffix(file.path)),
+      mapped.filter((file) => !isMemfd(file.path)).map((file) => withoutSuffix(file.path)),
     );
     const script = executedScript(reader, pid, argumentsOf(pid));
     if (script !== undefined && isWanted(script)) files.add(script);
     for (const file of files) found.files.push({ file, by });
-    if (unproven.some((file) => isMemfd(file.path))) found.memfd.push(by);
+    if (mapped.some((file) => isMemfd(file.path))) found.memfd.push(by);
     if (/^TracerPid:\t[1-9]/m.test(read('status'))) found.traced.push(by);
     const namespace = unlessHostError(() => processes.link(pid, 'ns/user'));
     if (namespace !== undefined && ownNamespace !== undefined && namespace !== ownNamespace)
