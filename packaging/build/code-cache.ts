@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { goodGuest, makeGuest } from '../../test/harness/guest.ts';
+import { dist } from './paths.ts';
 
 const script = path.join(import.meta.dirname, 'warm-up.cjs');
 
@@ -18,7 +19,7 @@ export const warmUpGuest = goodGuest();
  * Writes program.cjs, the bundle in the form that launch.cjs runs, and program.cache, the code that V8 compiled in a
  * run with `args`. Without the cache, `status` spends a third of its time compiling. V8 accepts a cache only from its
  * own version and with the same flags. The run reads the fixture of a sealed guest, because on the build machine's own
- * system, each build could compile other functions.
+ * system, each build could compile other functions. It uses dist/read-mappings, which must have been built.
  * @param folder receives both files
  * @param options node: the binary in the executable; flags: its execArgv; code: the bundle
  * @throws Error if the run fails or takes longer than 60 s
@@ -33,7 +34,7 @@ export function buildCodeCache(
   const system = path.join(folder, 'system');
   makeSystem(system);
   // With a fixed seed, V8 writes the same cache in every build. The seed is not part of the flags that V8 compares.
-  execFileSync(node, [...flags, '--random-seed=1', script, program, cache, system, ...args], {
+  execFileSync(node, [...flags, '--random-seed=1', script, program, cache, system, dist, ...args], {
     // Without NODE_OPTIONS, because the executable ignores it as well.
     env: { LC_ALL: 'C' },
     stdio: 'ignore',

@@ -6,6 +6,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, 
 import path from 'node:path';
 import { buildCodeCache, warmUpGuest } from './code-cache.ts';
 import { installedRuntime, nodePackage, root, scratch } from './paths.ts';
+import { buildReadMappings } from './small-programs.ts';
 import { digest, once, recipe } from './stamp.ts';
 
 const launcher = path.join(import.meta.dirname, 'launch.cjs');
@@ -51,7 +52,7 @@ export async function buildExecutable({
   const { code, inputs } = await bundle(entry);
   const name = path.basename(out);
   const nodeVersion = readFileSync(path.join(nodePackage, 'package.json'), 'utf8');
-  const files = [...recipe('executable.ts'), ...recipe('code-cache.ts'), ...recipe('*.cjs')];
+  const files = [...recipe('executable.ts'), ...recipe('code-cache.ts'), ...recipe('*.cjs'), ...recipe('read-mappings.c')];
   const texts = assets(inputs);
   const fixture = JSON.stringify(warmUpGuest);
   const key = digest({ texts: [code, nodeVersion, out, JSON.stringify(texts), fixture, ...warmUp], files });
@@ -155,6 +156,7 @@ async function link({
   try {
     const linked = path.join(folder, 'linked');
     const node = strippedNode();
+    await buildReadMappings();
     buildCodeCache(folder, { node, flags: seaConfig.execArgv, code, args: warmUp });
     copyFileSync(launcher, path.join(folder, 'immutafs-agent.cjs'));
     for (const [name, text] of Object.entries(texts)) writeFileSync(path.join(folder, name), text);

@@ -1,10 +1,11 @@
-// warm-up.cjs PROGRAM CACHE SYSTEM ARGUMENT…: runs a program as the executable does, but on the system in the folder
-// SYSTEM, and writes the code that V8 compiled to CACHE.
+// warm-up.cjs PROGRAM CACHE SYSTEM DIST ARGUMENT…: runs a program as the executable does, but on the system in the folder
+// SYSTEM and with read-mappings in the folder DIST, and writes the code that V8 compiled to CACHE.
+const childProcess = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const { Script } = require('node:vm');
 
-const [program, cache, system, ...args] = process.argv.slice(2);
+const [program, cache, system, dist, ...args] = process.argv.slice(2);
 const script = new Script(fs.readFileSync(program, 'latin1'), { filename: 'immutafs-agent.cjs' });
 process.argv = [process.execPath, program, ...args];
 process.on('exit', () => {
@@ -20,5 +21,9 @@ os.hostname = () => 'guest';
 os.release = () => '3.10.0-1160.el7.x86_64';
 os.uptime = () => 100;
 process.getuid = () => 0;
+
+const { spawn } = childProcess;
+const installed = '/usr/libexec/immutafs/read-mappings';
+childProcess.spawn = (file, ...others) => spawn(file === installed ? `${dist}/read-mappings` : file, ...others);
 
 script.runInThisContext()(require, module, undefined, system);

@@ -6,8 +6,11 @@ import { statusCommand } from '../../agent/commands/status.ts';
 import { configFile } from '../../agent/config/config.ts';
 import { type SystemReader, systemReader } from '../../agent/system/reader.ts';
 
-const reader = systemReader();
-const setting = `FOREIGN_PROGRAMS=${process.argv[2] ?? ''}\n`;
+/** As in agent/main.ts, so that the code cache contains the same functions as that of the delivered agent. */
+declare const warmUpRoot: string | undefined;
+
+const reader = systemReader({ root: typeof warmUpRoot === 'undefined' ? '/' : warmUpRoot });
+const setting = `FOREIGN_PROGRAMS=${process.argv[2] ?? 'warn'}\n`;
 const sealed: SystemReader = {
   ...reader,
   read: (file, limit) => {
