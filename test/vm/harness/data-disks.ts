@@ -14,8 +14,8 @@ const srv: Volume = { target: '/srv', filesystem: 'ext4', sizeMiB: 32 };
  * Calls `work` with disks that have nothing to do with the system: a read-only disk with a file system, and a writable
  * disk with the volume group `data`, whose volume `srv` has a file system.
  */
-export async function withDataDisks(work: (drives: Drive[]) => Promise<void>): Promise<void> {
-  await withRunFolder(async (folder) => {
+export async function withDataDisks<T>(work: (drives: Drive[]) => Promise<T>): Promise<T> {
+  return withRunFolder(async (folder) => {
     const drive = (serial: string, readOnly: boolean): Drive => ({
       ...({ serial, file: join(folder, serial), format: 'raw', bus: 'virtio-blk' } as const),
       readOnly,
@@ -28,6 +28,6 @@ export async function withDataDisks(work: (drives: Drive[]) => Promise<void>): P
     for (const volume of volumes) {
       await withLoop(data.file, volume, (device) => execa('mkfs.ext4', ['-q', device]));
     }
-    await work([iso, data]);
+    return work([iso, data]);
   });
 }

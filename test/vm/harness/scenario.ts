@@ -19,9 +19,9 @@ interface Options extends Pick<GuestOptions, 'edit' | 'damage'> {
 }
 
 /** Calls `work` with a guest with the agent. The package is installed in the tree from which the disk is built. */
-export async function withAgent(options: Options, work: (guest: Guest) => Promise<void>): Promise<void> {
+export async function withAgent<T>(options: Options, work: (guest: Guest) => Promise<T>): Promise<T> {
   const { layout = xfsOnLvm, ...changes } = options;
-  await withGuest({ template: await templateOf(layout, await agentTree()), ...changes }, work);
+  return withGuest({ template: await templateOf(layout, await agentTree()), ...changes }, work);
 }
 
 /** Calls `work` with the same guest without the agent. */

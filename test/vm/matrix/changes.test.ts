@@ -7,7 +7,8 @@ import * as assert from 'uvu/assert';
 import { whileTemporaryFolder } from '../../harness/temporary.ts';
 import { assertRow, bootOptions, layoutOf } from '../harness/layout-boot.ts';
 import { changesRow } from '../harness/layout-rows.ts';
-import { type Boot, look, withAgent } from '../harness/scenario.ts';
+import { look, withAgent } from '../harness/scenario.ts';
+import { shared } from '../harness/shared.ts';
 
 /** A single sealed boot. The command in maintenance mode is tested in `overlay-maintenance.test.ts`. */
 const changes = suite('changes of a running guest with an overlay on /var and one on /var/log');
@@ -66,31 +67,36 @@ const linesOf = (text: string) =>
     .split('\n')
     .map((line) => JSON.parse(line) as Line);
 
-let boot: Boot;
-/** The exported tar file. */
-let evidence: Buffer;
-changes.before(() =>
+/** The boot, and the exported tar file. */
+const booted = shared(() =>
   withAgent({ layout: layoutOf(changesRow) }, (guest) =>
     whileTemporaryFolder(async (folder) => {
-      boot = await guest.boot({ ...row, steps, outTo: folder });
-      if (boot.done) evidence = await readFile(join(folder, 'evidence.tar'));
+      const boot = await guest.boot({ ...row, steps, outTo: folder });
+      const evidence = boot.done ? await readFile(join(folder, 'evidence.tar')) : Buffer.alloc(0);
+      return { boot, evidence };
     }),
   ),
 );
 
-changes(`${changesRow.join(', ')}: sealed; changes to /var and /var/log are not on their volumes`, () => {
-  assertRow(boot, changesRow);
-  assert.equal(boot.step('volumes'), { exit: 0, stdout: 'dpkg\nprivate\n', stderr: '' });
-});
+changes(
+  `${changesRow.join(', ')}: sealed; changes to /var and /var/log are not on their volumes`,
+  async () => {
+    const { boot } = await booted();
+    assertRow(boot, changesRow);
+    assert.equal(boot.step('volumes'), { exit: 0, stdout: 'dpkg\nprivate\n', stderr: '' });
+  },
+);
 
-changes('on a clean boot, nothing is a program that starts by itself, or a set-uid program', () => {
+changes('on a clean boot, nothing is a program that starts by itself, or a set-uid program', async () => {
+  const { boot } = await booted();
   const { exit, stdout, stderr } = boot.step('clean');
   assert.is(exit, 0, stderr);
   assert.not.match(stdout, /^(cron|unit|udev|at|startup|setuid|device|login|executable) /m);
   assert.match(stdout, /in logs, caches and service state/);
 });
 
-changes('a planted cron job, unit and set-uid program come first', () => {
+changes('a planted cron job, unit and set-uid program come first', async () => {
+  const { boot } = await booted();
   const { exit, stdout, stderr } = boot.step('view');
   assert.is(exit, 0, stderr);
   const first = stdout
@@ -120,7 +126,8 @@ changes('a planted cron job, unit and set-uid program come first', () => {
   assert.is(boot.step('user').exit, 3);
 });
 
-changes('the export contains what was planted, and matches its manifest', () => {
+changes('the export contains what was planted, and matches its manifest', async () => {
+  const { boot, evidence } = await booted();
   assert.is(boot.step('export').exit, 0, boot.step('export').stderr);
   const read = (member: string) =>
     execFileSync('tar', ['-xOf', '-', member], { input: evidence, maxBuffer: 2 ** 30 });

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { breaking, changed } from '../harness/breaking.ts';
-import { type Boot, assertFailing, checkOf, look, statusOf, withAgent } from '../harness/scenario.ts';
+import { assertFailing, checkOf, look, statusOf, withAgent } from '../harness/scenario.ts';
+import { shared } from '../harness/shared.ts';
 import { detected, undecidable } from './deceptions.ts';
 
 /** A single boot, because the steps change only the running guest and each step undoes its change. */
@@ -84,11 +85,8 @@ const steps = {
   ...scripts(detected),
 };
 
-let boot: Boot;
-live.before(() =>
-  withAgent({ edit: configure }, async (guest) => {
-    boot = await guest.boot({ disk: 'readonly', steps, limitSeconds: 900 });
-  }),
+const booted = shared(() =>
+  withAgent({ edit: configure }, (guest) => guest.boot({ disk: 'readonly', steps, limitSeconds: 900 })),
 );
 
 const configure = (root: string) =>
@@ -97,7 +95,8 @@ const configure = (root: string) =>
     'VAR_SIZE=128m\nVAR_INODES=2000\nREQUIRE_OPTIONS=/home:noexec,nosuid,nodev /tmp:noexec,nosuid,nodev /run:nosuid,nodev\n',
   );
 
-live('each change is found by its own check and by no other', () => {
+live('each change is found by its own check and by no other', async () => {
+  const boot = await booted();
   assertFailing(boot, 'before', [], 0);
   assert.equal(changed(boot, 'etc'), { 'stacked-mounts': 'fail' });
   for (const id of Object.keys({ ...changes, ...inOtherEtc })) {
@@ -112,7 +111,8 @@ live('each change is found by its own check and by no other', () => {
 
 live(
   '--probe tries the operations that the mount options forbid, and finds those that the options permit',
-  () => {
+  async () => {
+    const boot = await booted();
     for (const id of ['exec-probe', 'suid-probe', 'device-probe']) {
       const { status, observed } = checkOf(statusOf(boot, 'probed').report, id);
       assert.is(status, 'pass', `${id}: ${observed}`);
@@ -129,25 +129,31 @@ live(
   },
 );
 
-live('the upper layer fills up: ENOSPC, the guest keeps running, var-usage warns and then fails', () => {
-  assertFailing(boot, 'half-full', [], 0);
-  const warned = statusOf(boot, 'mostly-full');
-  assert.is(checkOf(warned.report, 'var-usage').status, 'warn');
-  assert.is(warned.exit, 0);
-  assert.match(boot.step('all').stderr, /No space left on device/);
-  assertFailing(boot, 'full', ['var-usage']);
-  assertFailing(boot, 'emptied', [], 0);
-  assert.match(boot.step('inodes').stderr, /No space left on device/);
-  assertFailing(boot, 'no-inodes', ['var-usage']);
-  assert.is(boot.step('alive').stdout, 'active\n');
-});
+live(
+  'the upper layer fills up: ENOSPC, the guest keeps running, var-usage warns and then fails',
+  async () => {
+    const boot = await booted();
+    assertFailing(boot, 'half-full', [], 0);
+    const warned = statusOf(boot, 'mostly-full');
+    assert.is(checkOf(warned.report, 'var-usage').status, 'warn');
+    assert.is(warned.exit, 0);
+    assert.match(boot.step('all').stderr, /No space left on device/);
+    assertFailing(boot, 'full', ['var-usage']);
+    assertFailing(boot, 'emptied', [], 0);
+    assert.match(boot.step('inodes').stderr, /No space left on device/);
+    assertFailing(boot, 'no-inodes', ['var-usage']);
+    assert.is(boot.step('alive').stdout, 'active\n');
+  },
+);
 
-live('after the changes, every check is as before', () => {
+live('after the changes, every check is as before', async () => {
+  const boot = await booted();
   assertFailing(boot, 'after', [], 0);
   assert.equal(changed(boot, 'after'), {});
 });
 
-live('deceptions that the agent cannot decide: the verdict is unknown', () => {
+live('deceptions that the agent cannot decide: the verdict is unknown', async () => {
+  const boot = await booted();
   for (const [name, [, observed]] of Object.entries(undecidable)) {
     const { report, exit } = statusOf(boot, `deceived-${name}`);
     assert.equal([report.verdict, exit], ['unknown', 3], name);
@@ -155,7 +161,8 @@ live('deceptions that the agent cannot decide: the verdict is unknown', () => {
   }
 });
 
-live('deceptions that the agent detects: the checks that fail name them', () => {
+live('deceptions that the agent detects: the checks that fail name them', async () => {
+  const boot = await booted();
   for (const [name, [, ids, observed]] of Object.entries(detected)) {
     const { report, exit } = statusOf(boot, `deceived-${name}`);
     const failing = report.checks.filter(({ status }) => status === 'fail' || status === 'error');

@@ -6,7 +6,6 @@ import { withDataDisks } from '../harness/data-disks.ts';
 import type { Edit } from '../harness/disk.ts';
 import { denialsStep } from '../harness/denials.ts';
 import {
-  type Boot,
   assertNothingFailed,
   assertSealed,
   checkOf,
@@ -18,6 +17,7 @@ import {
   withAgent,
   xfsOnLvm,
 } from '../harness/scenario.ts';
+import { shared } from '../harness/shared.ts';
 
 /** Three boots of one guest. The maintenance boot also tests what is independent of OVERLAY. */
 const overlay = suite('OVERLAY sealed, and maintenance');
@@ -110,20 +110,15 @@ const partialSteps = {
   passwd: 'useradd written && getent passwd written | cut -d: -f1',
 };
 
-let sealed: Boot;
-let maintenance: Boot;
-let partial: Boot;
-overlay.before(() =>
+const boots = shared(() =>
   withAgent({ layout: optOnLvm, edit: prepared }, async (guest) => {
     const shown = ['systemd.show_status=1'];
-    sealed = await guest.boot({ disk: 'readonly', arguments: [...enforcing, ...shown], steps });
-    await withDataDisks(async (drives) => {
-      maintenance = await guest.boot({
-        ...{ disk: 'writable', drives, arguments: enforcing },
-        steps: maintenanceSteps,
-      });
-    });
-    partial = await guest.boot({ disk: 'readonly', arguments: shown, steps: partialSteps });
+    const sealed = await guest.boot({ disk: 'readonly', arguments: [...enforcing, ...shown], steps });
+    const maintenance = await withDataDisks((drives) =>
+      guest.boot({ disk: 'writable', drives, arguments: enforcing, steps: maintenanceSteps }),
+    );
+    const partial = await guest.boot({ disk: 'readonly', arguments: shown, steps: partialSteps });
+    return { sealed, maintenance, partial };
   }),
 );
 
@@ -132,7 +127,8 @@ const asOnDisk = / relabelfrom .*:systemd_tmpfiles_t:.*:user_home_dir_t:/;
 
 overlay(
   'enforcing: directories of the root and of a volume, nested, are writable in RAM; SELinux denies nothing',
-  () => {
+  async () => {
+    const { sealed } = await boots();
     const { overlays } = assertSealed(sealed);
     assert.is(sealed.step('enforce').stdout, 'Enforcing\n');
     assert.equal(
@@ -168,7 +164,8 @@ overlay(
   },
 );
 
-overlay('enforcing, maintenance: the changes are gone, nothing is mounted, nothing failed', () => {
+overlay('enforcing, maintenance: the changes are gone, nothing is mounted, nothing failed', async () => {
+  const { maintenance } = await boots();
   assert.is(maintenance.step('enforce').stdout, 'Enforcing\n');
   const { exit, report } = statusOf(maintenance);
   assert.equal([exit, notPassed(report)], [4, []]);
@@ -178,20 +175,26 @@ overlay('enforcing, maintenance: the changes are gone, nothing is mounted, nothi
   assertNothingFailed(maintenance);
 });
 
-overlay('enforcing, maintenance, with a volume group for data and an ISO: exit 4, nothing failed', () => {
-  assert.is(statusOf(maintenance).exit, 4);
-  assert.is(maintenance.step('data').exit, 0, maintenance.step('data').stderr);
-  assertNothingFailed(maintenance);
-});
+overlay(
+  'enforcing, maintenance, with a volume group for data and an ISO: exit 4, nothing failed',
+  async () => {
+    const { maintenance } = await boots();
+    assert.is(statusOf(maintenance).exit, 4);
+    assert.is(maintenance.step('data').exit, 0, maintenance.step('data').stderr);
+    assertNothingFailed(maintenance);
+  },
+);
 
-overlay('maintenance: there is no layer that the command changes could list, exit 4', () => {
+overlay('maintenance: there is no layer that the command changes could list, exit 4', async () => {
+  const { maintenance } = await boots();
   assert.is(maintenance.step('changes').exit, 4, maintenance.step('changes').stderr);
   assert.match(maintenance.step('changes').stdout, /maintenance mode.*rpm -Va/);
   const { exit, stdout } = maintenance.step('changes-json');
   assert.equal([exit, stdout], [4, '']);
 });
 
-overlay('maintenance: the administrator learns which paths are refused and which are missing', () => {
+overlay('maintenance: the administrator learns which paths are refused and which are missing', async () => {
+  const { maintenance } = await boots();
   const refused = statusOf(maintenance, 'refused');
   assert.equal([refused.exit, notPassed(refused.report)], [1, ['overlay-paths']]);
   assert.match(checkOf(refused.report, 'overlay-paths').observed, /^\/usr is refused: /);
@@ -206,7 +209,8 @@ overlay('maintenance: the administrator learns which paths are refused and which
     assert.match(stdout.replace(/\s+/g, ' '), part);
 });
 
-overlay('refused and missing paths: each path has its own outcome, and the others are writable', () => {
+overlay('refused and missing paths: each path has its own outcome, and the others are writable', async () => {
+  const { partial } = await boots();
   const { exit, report } = statusOf(partial);
   assert.equal([exit, notPassed(report)], [1, ['overlay-paths']]);
   assert.equal(Object.fromEntries(report.overlays.map(({ target, state }) => [target, state])), {

@@ -11,6 +11,7 @@ import {
   statusOf,
   withAgent,
 } from '../harness/scenario.ts';
+import { shared } from '../harness/shared.ts';
 import {
   foreignSteps,
   foreignUnits,
@@ -43,30 +44,35 @@ const driftSteps = {
   report: 'cat /run/immutafs/report.json',
 };
 
-let boot: Boot;
-runtime.before(() =>
-  withAgent({ edit: installPrograms }, async (guest) => {
+const booted = shared(() =>
+  withAgent({ edit: installPrograms }, (guest) => {
     const steps = { ...look, ...ordinarySteps, run: runEverywhere, ...driftSteps, ...foreignSteps };
-    boot = await guest.boot({ disk: 'readonly', steps, limitSeconds: 900 });
+    return guest.boot({ disk: 'readonly', steps, limitSeconds: 900 });
   }),
 );
 
-runtime('it is sealed, and no unit failed', () => {
+runtime('it is sealed, and no unit failed', async () => {
+  const boot = await booted();
   assertSealed(boot);
 });
 
-runtime('the default mount options: programs run from /var and /run, and from none of the three', () => {
-  const ran = [...boot.step('run').stdout.matchAll(/^ran as root in (.*)$/gm)].map(([, target]) => target);
-  assert.ok(ran.includes('/var') && ran.includes('/run'), ran.join(' '));
-  assert.equal(
-    ran.filter((target) => /^\/(var\/tmp|var\/log|dev\/shm|tmp|home)/.test(target ?? '')),
-    [],
-  );
-});
+runtime(
+  'the default mount options: programs run from /var and /run, and from none of the three',
+  async () => {
+    const boot = await booted();
+    const ran = [...boot.step('run').stdout.matchAll(/^ran as root in (.*)$/gm)].map(([, target]) => target);
+    assert.ok(ran.includes('/var') && ran.includes('/run'), ran.join(' '));
+    assert.equal(
+      ran.filter((target) => /^\/(var\/tmp|var\/log|dev\/shm|tmp|home)/.test(target ?? '')),
+      [],
+    );
+  },
+);
 
-runtime('a change is logged once within a minute; nothing is logged if nothing changed', () => {
+runtime('a change is logged once within a minute; nothing is logged if nothing changed', async () => {
+  const boot = await booted();
   assert.is(boot.step('quiet').stdout, '');
-  const entries = entriesOf('all');
+  const entries = entriesOf(boot, 'all');
   assert.equal(
     entries.map((entry) => ['CHECK', 'OLD_STATUS', 'STATUS'].map((name) => entry[`IMMUTAFS_${name}`])),
     [
@@ -89,14 +95,16 @@ runtime('a change is logged once within a minute; nothing is logged if nothing c
   assert.ok((report.boot?.ageSeconds ?? 0) > 120);
 });
 
-runtime('without foreign programs, the check passes and nothing is logged', () => {
+runtime('without foreign programs, the check passes and nothing is logged', async () => {
+  const boot = await booted();
   const { report } = statusOf(boot, 'before');
   assert.is(checkOf(report, 'foreign-programs').status, 'pass', boot.step('services').stdout);
   assert.equal(report.programs, { count: 0, list: [] });
   assert.is(boot.step('none').stdout, '');
 });
 
-runtime('each program that did not come from the sealed disk is named with its unit and reason', () => {
+runtime('each program that did not come from the sealed disk is named with its unit and reason', async () => {
+  const boot = await booted();
   assert.is(boot.step('pause').exit, 0, boot.step('pause').stderr);
   assert.is(boot.step('plant').exit, 0, boot.step('plant').stderr);
   const { report } = statusOf(boot, 'planted');
@@ -127,8 +135,9 @@ runtime('each program that did not come from the sealed disk is named with its u
   assert.equal(notPassed(report), ['home-options', 'mount-options']);
 });
 
-runtime('each foreign program is logged once, and counted in the metrics and in a short text', () => {
-  const units = entriesOf('logged').map((entry) => entry['IMMUTAFS_UNIT']);
+runtime('each foreign program is logged once, and counted in the metrics and in a short text', async () => {
+  const boot = await booted();
+  const units = entriesOf(boot, 'logged').map((entry) => entry['IMMUTAFS_UNIT']);
   assert.equal(units.sort(), foreignUnits.map((unit) => `foreign-${unit}.service`).sort());
   assert.is(boot.step('metric').stdout, `immutafs_foreign_programs ${foreignUnits.length}\n`);
   assert.ok(boot.step('text').stdout.split('\n').length <= 40, boot.step('text').stdout);
@@ -136,7 +145,8 @@ runtime('each foreign program is logged once, and counted in the metrics and in 
 
 runtime(
   'foreign programs warn; with FOREIGN_PROGRAMS=fail, they fail; without them, the check passes',
-  () => {
+  async () => {
+    const boot = await booted();
     const advisory = statusOf(boot, 'advisory');
     assert.is(checkOf(advisory.report, 'foreign-programs').status, 'warn');
     assert.equal([advisory.report.verdict, advisory.exit], ['sealed', 0]);
@@ -154,7 +164,7 @@ runtime(
 );
 
 /** Returns the journal entries that a step printed as JSON. */
-function entriesOf(step: string): Record<string, string>[] {
+function entriesOf(boot: Boot, step: string): Record<string, string>[] {
   const { stdout } = boot.step(step);
   return stdout
     .trim()

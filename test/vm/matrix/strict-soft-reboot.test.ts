@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
-  type Boot,
   assertSealed,
   checkOf,
   layout,
@@ -13,6 +12,7 @@ import {
   withAgent,
   xfsOnLvm,
 } from '../harness/scenario.ts';
+import { shared } from '../harness/shared.ts';
 import { runEverywhere } from './run-everywhere.ts';
 
 /** A single boot with one soft reboot. */
@@ -61,24 +61,25 @@ const steps = {
   broken: 'immutafs-agent status --json',
 };
 
-let boot: Boot;
-strict.before(() =>
-  withAgent({ layout: logOnVolume, edit: configure }, async (guest) => {
-    boot = await guest.boot({
+const booted = shared(() =>
+  withAgent({ layout: logOnVolume, edit: configure }, (guest) =>
+    guest.boot({
       ...{ disk: 'readonly', arguments: ['systemd.show_status=1'] },
       ...{ steps, limitSeconds: 600 },
-    });
-  }),
+    }),
+  ),
 );
 
-strict('the guest stays sealed, and powers off', () => {
+strict('the guest stays sealed, and powers off', async () => {
+  const boot = await booted();
   assert.is(boot.step('count').stdout, '1\n');
   assertSealed(boot);
   assert.is(boot.endedBy, 'poweroff');
   assert.not.match(boot.console, /Failed (to )?unmount|FAILED/);
 });
 
-strict('a soft reboot keeps the changes to /var, /var/log and the paths of OVERLAY, in RAM', () => {
+strict('a soft reboot keeps the changes to /var, /var/log and the paths of OVERLAY, in RAM', async () => {
+  const boot = await booted();
   const { overlays } = statusOf(boot).report;
   assert.equal(
     overlays.map(({ target, state }) => [target, state]),
@@ -92,7 +93,8 @@ strict('a soft reboot keeps the changes to /var, /var/log and the paths of OVERL
   assert.is(boot.step('lower').stdout, 'disk\n');
 });
 
-strict('nothing runs from a writable mount, before and after the soft reboot', () => {
+strict('nothing runs from a writable mount, before and after the soft reboot', async () => {
+  const boot = await booted();
   assert.match(boot.step('user').stdout, /\bnoexec\b/);
   for (const step of ['before', 'after']) {
     const { stdout } = boot.step(step);
@@ -105,7 +107,8 @@ strict('nothing runs from a writable mount, before and after the soft reboot', (
   );
 });
 
-strict('without noexec on /run, a program runs there, and mount-options fails', () => {
+strict('without noexec on /run, a program runs there, and mount-options fails', async () => {
+  const boot = await booted();
   assert.match(boot.step('twin').stdout, /^ran as root in \/run\nran as alice in \/run\n/m);
   const { report, exit } = statusOf(boot, 'broken');
   assert.equal(notPassed(report), ['mount-options']);
