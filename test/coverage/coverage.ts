@@ -100,7 +100,8 @@ function layoutsIn({ name, text }: TestFile): string[] {
     ([, id = '']) => id,
   );
   const isDefault =
-    named.length === 0 || /\bwith(?:out|Installed)?Agent\(\{(?![^}]*\blayout\b)[^}]*\}/.test(text);
+    (named.length === 0 && rows.length === 0) ||
+    /\bwith(?:out|Installed)?Agent\(\{(?![^}]*\blayout\b)[^}]*\}/.test(text);
   const layouts = named.map((id) => describe(text, id, name));
   return [...new Set([...(isDefault ? ['`xfsOnLvm`'] : []), ...layouts, ...rows])];
 }
