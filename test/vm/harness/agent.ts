@@ -23,8 +23,8 @@ export async function agentTree(): Promise<string> {
   );
 }
 
-/** @throws if the installation or the verification of the package fails */
-async function installRpm(root: string, rpm: string): Promise<void> {
+/** Installs the package in a tree. @throws if the installation or the verification of the package fails */
+export async function installRpm(root: string, rpm: string): Promise<void> {
   await withMounts(async (mounts) => {
     await mountTree(mounts, root);
     await execa('cp', [rpm, join(mounts.root, 'run/agent.rpm')]);
