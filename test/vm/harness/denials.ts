@@ -1,10 +1,32 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import type { Edit } from './disk.ts';
 import type { Boot } from './guest.ts';
 
 /**
  * Prints SELinux denials since power-on: denials before the start of auditd from the kernel log, later denials from
- * audit.log.
+ * audit.log and from the files into which it was rotated.
  */
-export const denialsStep = '{ dmesg; cat /var/log/audit/audit.log; } | grep "avc: *denied"';
+export const denialsStep = '{ dmesg; cat /var/log/audit/audit.log*; } | grep "avc: *denied"';
+
+/** Where the script that prints denials at power-off is. */
+const atPowerOff = 'usr/lib/systemd/system-shutdown/denials';
+
+/** Lets the guest print the denials of the whole boot on the console when all units have stopped. */
+export const printDenialsAtPowerOff: Edit = async (root, mounts) => {
+  const script = `#!/bin/sh\n${denialsStep} | sed 's/^/at power-off: /' >/dev/ttyS0\n`;
+  await writeFile(join(root, atPowerOff), script, { mode: 0o755 });
+  const contexts = '/etc/selinux/default/contexts/files/file_contexts';
+  await mounts.chroot('setfiles', '-F', contexts, `/${atPowerOff}`);
+};
+
+/** Returns the lines that `printDenialsAtPowerOff` has printed. auditd no longer runs then. */
+export function linesAtPowerOff({ console: text }: Boot): string[] {
+  const lines = text.split('\n').filter((line) => line.includes('at power-off: '));
+  assert.ok(lines.length > 0, 'the denials were collected');
+  return lines;
+}
 
 /**
  * Returns the denials of a boot as a sorted set: "scontext-type tcontext-type class permission", one for each permission

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
-import { denialsOf, denialsStep } from '../harness/denials.ts';
+import { denialsOf, denialsStep, linesAtPowerOff, printDenialsAtPowerOff } from '../harness/denials.ts';
 import type { Edit } from '../harness/disk.ts';
 import {
   assertWholeBoot,
@@ -10,7 +10,6 @@ import {
   withForwardingGuest,
 } from '../harness/forwarding-guest.ts';
 import { type Received, receivedBy } from '../harness/log-server.ts';
-
 import { type Boot, assertSealed, checkOf, enforcing, look, statusOf } from '../harness/scenario.ts';
 import { shared } from '../harness/shared.ts';
 import { assertSearchable, assertTrail, trailSteps } from './audit-trail.ts';
@@ -18,9 +17,6 @@ import { assertSearchable, assertTrail, trailSteps } from './audit-trail.ts';
 /** The tests share one boot of an enforcing guest that forwards. */
 const domains = suite('the SELinux module: domains of the services, and the audit trail');
 
-const logs = '/var/log/audit/audit.log';
-/** With the log before the rotation. */
-const allLogs = `${logs}.1 ${logs}`;
 /** Belongs to root, because root in the domain may not write to a directory of another user. */
 const state = '/run/immutafs/forward/impostor';
 
@@ -60,26 +56,20 @@ exit 0
 `;
 
 /** Puts FORWARD_STATE on a data disk without labels, forwards a second log file, and adds the impostor. */
-const prepare: Edit = async (_, mounts) => {
+const prepare: Edit = async (root, mounts) => {
+  await printDenialsAtPowerOff(root, mounts);
   const script = `install -d -m 0700 -o immutafs-forward /home/forward
     echo FORWARD_STATE=/home/forward >>/etc/immutafs/immutafs.conf
     echo 'FORWARD_FILES=/var/log/audit/audit.log /var/log/app.log' >>/etc/immutafs/immutafs.conf
     echo line >/var/log/app.log
     echo x >/root/secret
     mkdir -p /home/alice && echo x >/home/alice/secret && chmod 755 /home/alice
-    printf '%s' "$1" >/usr/lib/systemd/system-shutdown/denials
-    printf '%s' "$2" | tee /usr/local/bin/confined >/usr/local/bin/unconfined
-    chmod 755 /usr/lib/systemd/system-shutdown/denials /usr/local/bin/*confined
-    setfiles -F /etc/selinux/default/contexts/files/file_contexts /usr/lib/systemd/system-shutdown /usr/local/bin \\
-      /var/log/app.log /root /home/alice
+    printf '%s' "$1" | tee /usr/local/bin/confined >/usr/local/bin/unconfined
+    chmod 755 /usr/local/bin/*confined
+    setfiles -F /etc/selinux/default/contexts/files/file_contexts /usr/local/bin /var/log/app.log /root /home/alice
     setfattr -n security.selinux -v system_u:object_r:immutafs_forward_exec_t:s0 /usr/local/bin/confined`;
-  await mounts.chroot('sh', '-ec', script, 'sh', atPowerOff, impostor);
+  await mounts.chroot('sh', '-ec', script, 'sh', impostor);
 };
-
-/** Prints the denials of the whole boot on the console when all units have stopped. */
-const atPowerOff = `#!/bin/sh
-{ dmesg; cat ${allLogs}; } | grep "avc: *denied" | sed 's/^/at power-off: /' >/dev/ttyS0
-`;
 
 const mainOf = (unit: string) => `systemctl show --property MainPID ${unit} | sed s/.*=//`;
 const dropin = '/run/systemd/system/immutafs-rehearsal.service.d';
@@ -101,7 +91,7 @@ const steps = {
   changes: `${asService} immutafs-agent changes --json`,
   'at-boot': 'cat /run/immutafs/report.json',
   ...look,
-  denials: denialsStep.replace(logs, allLogs),
+  denials: denialsStep,
 };
 const attack = {
   confined: `mkdir ${state} && systemd-run --quiet --wait confined; cat ${state}/attempts`,
@@ -130,7 +120,7 @@ domains('enforcing: each service has its domain, and is denied nothing until pow
   assert.is(boot.step('enforce').stdout, 'Enforcing\n');
   assertDomains(boot);
   assert.equal(ofAgent(denialsOf(boot)), []);
-  assert.equal(ofAgentAtPowerOff(boot), []);
+  assert.equal(ofAgent(linesAtPowerOff(boot)), []);
 });
 
 domains('a program in place of the forwarder can do only what the forwarder needs', async () => {
@@ -181,13 +171,6 @@ function assertDomains(boot: Boot): void {
 
 /** The denials that concern the domains and types of the module. */
 const ofAgent = (denials: readonly string[]): string[] => denials.filter((denial) => /immutafs/.test(denial));
-
-/** Returns the lines of such denials in the kernel log at power-off, which auditd no longer receives. */
-function ofAgentAtPowerOff({ console: text }: Boot): string[] {
-  const lines = text.split('\n').filter((line) => line.includes('at power-off: '));
-  assert.ok(lines.length > 0, 'the denials were collected');
-  return ofAgent(lines);
-}
 
 /** Asserts that a program in place of the forwarder can do only what the forwarder needs. */
 function assertConfined(boot: Boot): void {
