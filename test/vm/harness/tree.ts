@@ -120,7 +120,7 @@ async function finishTree(root: string, { command: [make = '', ...words] }: Init
  * Decompresses the modules and removes their type information (BTF), which is not used here. Otherwise an emulated
  * machine needs a second to decompress, verify and parse xfs.ko.
  */
-async function lightenModules(folder: string): Promise<void> {
+export async function lightenModules(folder: string): Promise<void> {
   const compressed = globSync(join(folder, '**/*.ko.xz'));
   await execa('xz', ['--decompress', '--threads=0', ...compressed]);
   const modules = compressed.map((path) => path.replace(/\.xz$/, ''));
