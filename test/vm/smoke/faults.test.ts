@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertDegraded, degradedSteps } from '../harness/degraded.ts';
-import { withAgent } from '../harness/scenario.ts';
+import { withInitramfs } from '../harness/initramfs.ts';
+import { assertSealed, checkOf, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
 
 const faults = suite('a sealed boot with a fault');
 
@@ -29,5 +30,16 @@ faults('no overlay, ON_FAILURE=poweroff: the initramfs powers the guest off', ()
 
 const configurePoweroff = (root: string) =>
   appendFile(join(root, 'etc/immutafs/immutafs.conf'), 'ON_FAILURE=poweroff\n');
+
+faults('a broken hook in the initramfs: late boot assembles /var, a check warns', () =>
+  withInitramfs({ 'usr/libexec/immutafs/assemble-var': '#!/bin/sh\nif then\n' }, (bootFiles) =>
+    withAgent({ layout: varAndLogOnLvm }, async (guest) => {
+      const boot = await guest.boot({ disk: 'readonly', bootFiles, steps: look });
+      const report = assertSealed(boot);
+      assert.is(report.var.assembledBy, 'late');
+      assert.is(checkOf(report, 'initramfs-hook').status, 'warn');
+    }),
+  ),
+);
 
 faults.run();

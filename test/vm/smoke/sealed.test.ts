@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { assertRow, bootOptions, layoutOf } from '../harness/layout-boot.ts';
 import { smokeRow } from '../harness/layout-rows.ts';
-import { type Boot, assertSealed, look, withAgent } from '../harness/scenario.ts';
+import { type Boot, assertSealed, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
 
 /** The other layouts and buses are tested in `matrix/layouts.test.ts` and `matrix/changes.test.ts`. */
 const sealed = suite('a read-only system disk');
@@ -79,5 +79,21 @@ function assertMonitored(boot: Boot): void {
   assert.equal([promtool.status, promtool.stdout, promtool.stderr], [0, '', '']);
   assert.match(input, '\nimmutafs_verdict{verdict="sealed"} 1\n');
 }
+
+sealed('/var and /var/log on their own volumes: sealed; changes to both are not on the volumes', () =>
+  withAgent({ layout: varAndLogOnLvm }, async (guest) => {
+    const write = 'echo x >/var/lib/mark && echo x >/var/log/mark && cat /var/lib/mark /var/log/mark';
+    const boot = await guest.boot({ disk: 'readonly', steps: { ...look, write, volumes } });
+    assertSealed(boot);
+    assert.is(boot.step('write').stdout, 'x\nx\n');
+    assert.equal(boot.step('volumes'), { exit: 0, stdout: 'dpkg\nprivate\n', stderr: '' });
+  }),
+);
+
+/** Mounts the volumes a second time, where no overlay covers them, and prints what is there of some files. */
+const volumes = `set -e
+for volume in var var_log; do mkdir -p /run/twice/$volume; mount -o ro /dev/mapper/rhel-$volume /run/twice/$volume; done
+cd /run/twice
+for file in var/lib/mark var/lib/dpkg var_log/mark var_log/private; do [ ! -e $file ] || basename $file; done`;
 
 sealed.run();
