@@ -53,6 +53,11 @@ reject_impostors() {
     read_sealed_groups
     candidate=${link##*/}
     read_udev_data "$candidate"
+    if [ -z "$uuid" ]; then
+      # udev makes the links of a device before it writes its database.
+      wait_for_udev 10
+      read_udev_data "$candidate"
+    fi
     candidate_uuid=$uuid
     read -r _ group_uuid group <<EOT
 $(query_pvs "\"a|^/dev/$candidate\$|\", \"r|.*|\"" pv_uuid,vg_uuid,vg_name)

@@ -24,6 +24,8 @@ interface Volumes {
   own?: string;
   devicesFile?: boolean;
   filter?: string;
+  /** Whether udev writes its database only later. */
+  late?: boolean;
 }
 
 /**
@@ -31,7 +33,7 @@ interface Volumes {
  * and the impostors.
  */
 function runLvmReadonly(shell: readonly [string, ...string[]], volumes: Volumes) {
-  const { sealed, others, lvm, uuid = 'other', own, devicesFile, filter = '' } = volumes;
+  const { sealed, others, lvm, uuid = 'other', own, devicesFile, filter = '', late = false } = volumes;
   const outputs = Object.entries(lvm).map(
     ([name, text]) =>
       `*'"a|^/dev/${name}$|"'*) printf '  %s\\n' ${text
@@ -44,7 +46,9 @@ function runLvmReadonly(shell: readonly [string, ...string[]], volumes: Volumes)
     devices: disks,
     files: {
       'shims/lvm': `#!/bin/bash\necho "$1" >>/out/calls\ncase $* in ${outputs.join('\n')} dumpconfig*) echo '${filter}' ;; esac\n`,
-      'run/udev/data/b252:18': `S:disk/by-id/x+y\nS:disk/by-id/lvm-pv-uuid-u\nS:disk/by-partuuid/p\nE:ID_FS_TYPE=LVM2_member\nE:ID_FS_UUID_ENC=${uuid}\n`,
+      'shims/udevadm': `#!/bin/bash\nmv /run/udev/data/later /run/udev/data/b252:18\n`,
+      ...(late ? { 'run/udev/queue': '' } : {}),
+      [`run/udev/data/${late ? 'later' : 'b252:18'}`]: `S:disk/by-id/x+y\nS:disk/by-id/lvm-pv-uuid-u\nS:disk/by-partuuid/p\nE:ID_FS_TYPE=LVM2_member\nE:ID_FS_UUID_ENC=${uuid}\n`,
       ...(own === undefined ? {} : { 'etc/lvm/lvmlocal.conf': own }),
       ...(devicesFile === true ? { 'etc/lvm/devices/system.devices': '' } : {}),
     },
@@ -89,6 +93,12 @@ for (const [name, shell] of Object.entries(shells)) {
       { ...both, lvm: { ...group, vdb2: 'other group evil' } },
       rejected(),
       'VG=rhel',
+    ],
+    [
+      'a copy whose links udev has made, but not yet its entry in the database',
+      { ...both, lvm: { ...group, vdb2: 'sealed group rhel' }, uuid: 'sealed', late: true },
+      rejected(),
+      'UUID=sealed',
     ],
     ['a group for data', { ...both, lvm: { ...group, vdb2: 'other theirs data' } }, undefined, undefined],
     ['a volume in no group', { ...both, lvm: { ...group, vdb2: 'other' } }, undefined, undefined],

@@ -10,12 +10,13 @@ const sealed = suite('a read-only system disk');
 
 /** Attempts of root to write to the system disk. The last command of each attempt fails. */
 const writes = {
-  root: 'mount -o remount,rw /',
-  boot: 'mount -o remount,rw /boot',
-  disk: 'blockdev --setrw /dev/vda; dd if=/dev/urandom of=/dev/vda bs=4k count=1 oflag=direct',
-  partition: 'blockdev --setrw /dev/vda1; mkfs.ext4 -q -F /dev/vda1',
-  volume: 'blockdev --setrw /dev/dm-0; dd if=/dev/urandom of=/dev/dm-0 bs=1M seek=1399 count=1 oflag=direct',
-  discard: 'blkdiscard -f /dev/vda',
+  'remount the root': 'mount -o remount,rw /',
+  'remount boot': 'mount -o remount,rw /boot',
+  'write to the disk': 'blockdev --setrw /dev/vda; dd if=/dev/urandom of=/dev/vda bs=4k count=1 oflag=direct',
+  'format a partition': 'blockdev --setrw /dev/vda1; mkfs.ext4 -q -F /dev/vda1',
+  'write to a volume':
+    'blockdev --setrw /dev/dm-0; dd if=/dev/urandom of=/dev/dm-0 bs=1M seek=1399 count=1 oflag=direct',
+  'discard the disk': 'blkdiscard -f /dev/vda',
 };
 
 sealed('XFS on LVM: sealed; root cannot write to the disk; a reboot discards /var and keeps /home', () =>
