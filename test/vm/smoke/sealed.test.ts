@@ -5,7 +5,7 @@ import { assertRow, bootOptions, layoutOf } from '../harness/layout-boot.ts';
 import { smokeRow } from '../harness/layout-rows.ts';
 import { type Boot, assertSealed, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
 
-/** The other layouts and buses are tested in `matrix/layouts.test.ts` and `matrix/changes.test.ts`. */
+/** The other layouts and buses are tested in `matrix/layouts.test.ts`. */
 const sealed = suite('a read-only system disk');
 
 /** Attempts of root to write to the system disk. The last command of each attempt fails. */
