@@ -27,6 +27,7 @@
 #include <linux/fcntl.h>
 
 #include "without-library.h"
+#include "print.h"
 
 /* PROCMAP_QUERY of linux/fs.h, which older headers do not define. */
 struct query {
@@ -90,40 +91,10 @@ static struct group groups[MOST_PROCESSES];
 static int numbers[MOST_NUMBERS];
 /* The next process of the same group, as an index of argv; 0 at the end. */
 static long next[MOST_PROCESSES];
-static char names[MOST_BYTES], text[LONGEST], link_target[LONGEST], output[LONGEST], path[96];
-static long known_files, known_bytes, earlier_files, earlier_bytes, known_groups, known_numbers, mapped, attempt, printed;
+static char names[MOST_BYTES], text[LONGEST], link_target[LONGEST], path[96];
+static long known_files, known_bytes, earlier_files, earlier_bytes, known_groups, known_numbers, mapped, attempt;
 /* Whether the kernel has no PROCMAP_QUERY. */
 static int is_old;
-
-__attribute__((noreturn)) static void quit(long code)
-{
-	for (;;)
-		call(__NR_exit, code, 0, 0);
-}
-
-static void flush(void)
-{
-	long done = 0;
-
-	while (done < printed) {
-		long count = call(__NR_write, 1, (long)(output + done), printed - done);
-
-		if (count <= 0 && count != -EINTR)
-			quit(1);
-		if (count > 0)
-			done += count;
-	}
-	printed = 0;
-}
-
-static void print(const char *bytes, long size)
-{
-	for (long index = 0; index < size; index++) {
-		if (printed == sizeof(output))
-			flush();
-		output[printed++] = bytes[index];
-	}
-}
 
 /* Writes a number that ends before `end`. Returns its start. */
 static char *format(char *end, unsigned long number, int base)

@@ -13,12 +13,12 @@
 #include <errno.h>
 
 #include "without-library.h"
+#include "print.h"
 
 /* The kernel's limits of the names and of a value (linux/limits.h). */
 #define LARGEST 65536
 
-static char input[8192], names[LARGEST], value[LARGEST], output[LARGEST];
-static long printed;
+static char input[8192], names[LARGEST], value[LARGEST];
 
 static long call4(long number, long a, long b, long c, long d)
 {
@@ -30,36 +30,6 @@ static long call4(long number, long a, long b, long c, long d)
 			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth)
 			 : "rcx", "r11", "memory");
 	return result;
-}
-
-__attribute__((noreturn)) static void quit(long code)
-{
-	for (;;)
-		call(__NR_exit, code, 0, 0);
-}
-
-static void flush(void)
-{
-	long done = 0;
-
-	while (done < printed) {
-		long count = call(__NR_write, 1, (long)(output + done), printed - done);
-
-		if (count <= 0 && count != -EINTR)
-			quit(1);
-		if (count > 0)
-			done += count;
-	}
-	printed = 0;
-}
-
-static void print(const char *bytes, long size)
-{
-	for (long index = 0; index < size; index++) {
-		if (printed == sizeof(output))
-			flush();
-		output[printed++] = bytes[index];
-	}
 }
 
 static void print_number(char before, long number)

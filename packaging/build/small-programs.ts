@@ -44,7 +44,7 @@ export function buildReadMappings(): Promise<void> {
 async function buildWithoutLibrary(name: string): Promise<void> {
   const out = path.join(dist, name);
   const source = inRoot(`packaging/build/${name}.c`);
-  const files = [source, inRoot('packaging/build/without-library.h'), ...recipe('small-programs.ts')];
+  const files = [source, ...recipe('*.h'), ...recipe('small-programs.ts')];
   const make = () => {
     mkdirSync(dist, { recursive: true });
     execFileSync('gcc', [...options, '-o', `${out}.new`, source], {

@@ -63,7 +63,7 @@ export function digest({ files = [], texts = [] }: { files?: string[]; texts?: s
   return hash.digest('hex');
 }
 
-/** Returns the paths of scripts of the build itself, which are part of the key of a step. */
+/** Returns the paths of files of the build itself, which are part of the key of a step. */
 export function recipe(pattern: string): string[] {
   return globSync(path.join(import.meta.dirname, pattern)).sort();
 }
