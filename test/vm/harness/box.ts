@@ -16,6 +16,8 @@ export async function writeInBox({ steps, files }: InBox, image: string): Promis
   await mkdir(join(folder, 'steps'), { recursive: true });
   await mkdir(join(folder, 'box'));
   for (const [index, [name, text]] of Object.entries(steps).entries()) {
+    // The guest's report separates names by spaces.
+    if (/\s/.test(name)) throw new Error(`the name of a step contains a space: ${name}`);
     await writeFile(join(folder, 'steps', `${String(index).padStart(3, '0')}-${name}`), `${text}\n`);
   }
   for (const [name, path] of Object.entries(files)) await execa('cp', [path, join(folder, 'box', name)]);

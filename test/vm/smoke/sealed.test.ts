@@ -10,13 +10,13 @@ const sealed = suite('a read-only system disk');
 
 /** Attempts of root to write to the system disk. The last command of each attempt fails. */
 const writes = {
-  'remount the root': 'mount -o remount,rw /',
-  'remount boot': 'mount -o remount,rw /boot',
-  'write to the disk': 'blockdev --setrw /dev/vda; dd if=/dev/urandom of=/dev/vda bs=4k count=1 oflag=direct',
-  'format a partition': 'blockdev --setrw /dev/vda1; mkfs.ext4 -q -F /dev/vda1',
-  'write to a volume':
+  'remount-root': 'mount -o remount,rw /',
+  'remount-boot': 'mount -o remount,rw /boot',
+  'write-disk': 'blockdev --setrw /dev/vda; dd if=/dev/urandom of=/dev/vda bs=4k count=1 oflag=direct',
+  'format-partition': 'blockdev --setrw /dev/vda1; mkfs.ext4 -q -F /dev/vda1',
+  'write-volume':
     'blockdev --setrw /dev/dm-0; dd if=/dev/urandom of=/dev/dm-0 bs=1M seek=1399 count=1 oflag=direct',
-  'discard the disk': 'blkdiscard -f /dev/vda',
+  'discard-disk': 'blkdiscard -f /dev/vda',
 };
 
 sealed('XFS on LVM: sealed; root cannot write to the disk; a reboot discards /var and keeps /home', () =>
@@ -47,7 +47,7 @@ sealed('XFS on LVM: sealed; root cannot write to the disk; a reboot discards /va
       var: 'test -e /var/lib/mark',
       home: 'cat /home/alice/mark',
       links: 'ls -d /dev/block/immutafs/*',
-      'device units': 'systemctl list-units --all --plain --no-legend | grep "^dev-.*immutafs"',
+      'device-units': 'systemctl list-units --all --plain --no-legend | grep "^dev-.*immutafs"',
     };
     const monitor = {
       nagios: 'immutafs-agent status --nagios',
@@ -60,7 +60,7 @@ sealed('XFS on LVM: sealed; root cannot write to the disk; a reboot discards /va
     assert.is(second.step('home').stdout, 'kept\n');
     // Each device unit would delay the boot.
     assert.match(second.step('links').stdout, /\/by-uuid\n/);
-    assert.is(second.step('device units').stdout, '');
+    assert.is(second.step('device-units').stdout, '');
   }),
 );
 
