@@ -152,7 +152,7 @@ function resolve(file: string, root: string, verify: (file: string) => void): st
 }
 
 /**
- * A small program that starts in a millisecond (packaging/build/try-write.c). If it is not installed, the agent itself
+ * A small program that starts in a millisecond (packaging/programs/try-write.c). If it is not installed, the agent itself
  * is used instead.
  */
 const tryWriteProgram = '/usr/libexec/immutafs/try-write';

@@ -3,7 +3,7 @@ import type { Readable, Writable } from 'node:stream';
 import { getSystemErrorName } from 'node:util';
 import { errorMessage } from '../../lib/errors.ts';
 
-/** The program that reads extended attributes (packaging/build/read-xattrs.c), because Node.js has no getxattr(2). */
+/** The program that reads extended attributes (packaging/programs/read-xattrs.c), because Node.js has no getxattr(2). */
 export const readXattrsProgram = '/usr/libexec/immutafs/read-xattrs';
 
 /** The extended attributes of a file: names and values, one character per byte (latin1). */
@@ -107,7 +107,7 @@ interface AnswerParser {
 }
 
 /**
- * Parses the answers to a number of paths (packaging/build/read-xattrs.c).
+ * Parses the answers to a number of paths (packaging/programs/read-xattrs.c).
  * @throws Error for output of another form
  */
 export function answerParser(count: number): AnswerParser {
