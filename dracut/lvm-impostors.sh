@@ -48,16 +48,15 @@ EOT
 # are no impostors.
 reject_impostors() {
   rejected=''
+  set -- /dev/block/immutafs/unsealed-lvm/*
+  [ -b "$1" ] || return 1
+  # udev makes the links of a device one after the other, and then writes its entry in the database.
+  wait_for_udev 10
   for link in /dev/block/immutafs/unsealed-lvm/*; do
     [ -b "$link" ] || continue
     read_sealed_groups
     candidate=${link##*/}
     read_udev_data "$candidate"
-    if [ -z "$uuid" ]; then
-      # udev makes the links of a device before it writes its database.
-      wait_for_udev 10
-      read_udev_data "$candidate"
-    fi
     candidate_uuid=$uuid
     read -r _ group_uuid group <<EOT
 $(query_pvs "\"a|^/dev/$candidate\$|\", \"r|.*|\"" pv_uuid,vg_uuid,vg_name)

@@ -13,6 +13,8 @@ const disks: DiskFixture[] = [
   { name: 'sda', device: '8:0', bus: 'virtio-scsi', readOnly: true, partitions: { sda2: '8:2' } },
 ];
 
+const linkSealed = device('by-uuid/sealed', 0);
+
 interface Volumes {
   /** Kernel names of the sealed physical volumes, and of the other physical volumes. */
   sealed: string[];
@@ -24,7 +26,7 @@ interface Volumes {
   own?: string;
   devicesFile?: boolean;
   filter?: string;
-  /** Whether udev writes its database only later. */
+  /** Whether udev makes the last link of the sealed volume, and the entry of the other in its database, only later. */
   late?: boolean;
 }
 
@@ -46,7 +48,7 @@ function runLvmReadonly(shell: readonly [string, ...string[]], volumes: Volumes)
     devices: disks,
     files: {
       'shims/lvm': `#!/bin/bash\necho "$1" >>/out/calls\ncase $* in ${outputs.join('\n')} dumpconfig*) echo '${filter}' ;; esac\n`,
-      'shims/udevadm': `#!/bin/bash\nmv /run/udev/data/later /run/udev/data/b252:18\n`,
+      'shims/udevadm': `#!/bin/bash\nmv /run/udev/data/later /run/udev/data/b252:18\n${linkSealed}\nrm /run/udev/queue\n`,
       ...(late ? { 'run/udev/queue': '' } : {}),
       [`run/udev/data/${late ? 'later' : 'b252:18'}`]: `S:disk/by-id/x+y\nS:disk/by-id/lvm-pv-uuid-u\nS:disk/by-partuuid/p\nE:ID_FS_TYPE=LVM2_member\nE:ID_FS_UUID_ENC=${uuid}\n`,
       ...(own === undefined ? {} : { 'etc/lvm/lvmlocal.conf': own }),
@@ -55,7 +57,7 @@ function runLvmReadonly(shell: readonly [string, ...string[]], volumes: Volumes)
     run: `mkdir -p /dev/block/immutafs; mount -t tmpfs x /dev/block/immutafs; mkdir /dev/block/immutafs/{lvm,unsealed-lvm,by-uuid}
       ${sealed.map((name, index) => device(`lvm/${name}`, index)).join('\n')}
       ${others.map((name, index) => device(`unsealed-lvm/${name}`, index + 4)).join('\n')}
-      ${device('by-uuid/sealed', 0)}
+      ${late ? '' : linkSealed}
       chmod +x /shims/*; PATH=/shims:$PATH; export PATH
       sh /usr/libexec/immutafs/lvm-readonly && sh /usr/libexec/immutafs/lvm-readonly; code=$?
       cp /etc/lvm/lvmlocal.conf /out/etc 2>/dev/null; cp /run/immutafs/lvmlocal.conf /out/run 2>/dev/null
@@ -95,7 +97,7 @@ for (const [name, shell] of Object.entries(shells)) {
       'VG=rhel',
     ],
     [
-      'a copy whose links udev has made, but not yet its entry in the database',
+      'a copy while udev is still busy with it and with the sealed volume',
       { ...both, lvm: { ...group, vdb2: 'sealed group rhel' }, uuid: 'sealed', late: true },
       rejected(),
       'UUID=sealed',
