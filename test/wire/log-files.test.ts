@@ -68,7 +68,7 @@ const servers: Server[] = [
     start: () => startRemote('http'),
     folder: remoteFolder,
     lines: linesOfEntries,
-    window: 4096,
+    window: 16_384,
   },
 ];
 

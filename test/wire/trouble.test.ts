@@ -227,12 +227,12 @@ trouble(
   'an HTTP server that closes the connection after some requests, as proxies do: each entry arrives once',
   async () => {
     configure({ FORWARD: 'journal+http://127.0.0.1:2514' });
-    writeJournal(numbered('entry', 12_000));
+    writeJournal(numbered('entry', 30_000));
     const server = await uploadServer(2514, (response) => {
       response.writeHead(202, { Connection: server.requests % 3 === 0 ? 'close' : 'keep-alive' }).end();
     });
     const agent = startAgent();
-    await until('all entries', () => server.stored.length >= 12_000);
+    await until('all entries', () => server.stored.length >= 30_000);
     assert.is(await agent.stop(), 0);
     assert.equal(server.stored, journalField('MESSAGE'));
     assert.ok(server.requests > 3, `${server.requests} requests`);

@@ -9,10 +9,10 @@ import { type ConnectOptions, RefusedError, type Transport, type TransportEvents
 
 const path = '/upload';
 /** A request with at least this number of entries ends. The last item that is added to it may be a run. */
-const batchEntries = 2048;
+const batchEntries = 8192;
 const maximumEntries = batchEntries + runEntries;
 /** How long a request stays open for further entries, because the server acknowledges only a complete request. */
-const openMilliseconds = 20;
+const openMilliseconds = 100;
 export const uploadWindow = 2 * batchEntries;
 const progressMilliseconds = 60_000;
 /** The status codes that refuse entries. systemd 219 responds with 413 and 422, systemd 257 with 417. */

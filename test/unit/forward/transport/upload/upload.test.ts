@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import type { OutgoingMessage } from '../../../../../agent/forward/encode/encoder.ts';
 import type { ConnectOptions, Transport } from '../../../../../agent/forward/transport/transport.ts';
 import { RefusedError } from '../../../../../agent/forward/transport/transport.ts';
-import { connectUpload } from '../../../../../agent/forward/transport/upload/upload.ts';
+import { connectUpload, uploadWindow } from '../../../../../agent/forward/transport/upload/upload.ts';
 
 const upload = suite('upload transport');
 
@@ -88,22 +88,25 @@ upload('separate messages are a request of their own', async () => {
   assert.equal(acknowledged, [1, 1]);
 });
 
+/** One less than the number of entries at which a request ends. */
+const many = uploadWindow / 2 - 1;
+
 upload('a request with many entries ends without delay, and a run always fits into an open one', async () => {
   const { transport, acknowledged, event } = await connect();
   const done = event();
-  transport.send(messages(...Array.from({ length: 2047 }, () => 'x')), false);
+  transport.send(messages(...Array.from({ length: many }, () => 'x')), false);
   assert.ok(transport.capacity() >= 1024, `${transport.capacity()}`);
   transport.send([runOf('run', 1024)], false);
   assert.is(transport.capacity(), 0);
   await done;
-  assert.equal(acknowledged, [2047 + 1024]);
+  assert.equal(acknowledged, [many + 1024]);
 });
 
 upload('a request stays open until an entry in pieces is complete', async () => {
   const { transport, event, bodies } = await connect();
   const done = event();
   transport.send([{ text: 'piece ', cursor: '', continues: true }], false);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await new Promise((resolve) => setTimeout(resolve, 300));
   assert.equal(bodies(), []);
   assert.ok(transport.capacity() > 0);
   transport.send(messages('end'), false);
