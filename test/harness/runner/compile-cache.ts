@@ -1,6 +1,6 @@
 /**
- * Loaded before each file of tests. Caches the compiled code of modules, most of which every file loads. The variable
- * NODE_COMPILE_CACHE would also affect the programs that the tests start.
+ * Loaded before each file of tests, and before the agent where a test runs it from its sources. Caches the compiled code
+ * of modules. The variable NODE_COMPILE_CACHE would also affect the programs that the tests start.
  */
 import { enableCompileCache } from 'node:module';
 import path from 'node:path';

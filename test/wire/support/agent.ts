@@ -7,6 +7,8 @@ import { until } from './until.ts';
 
 const root = path.resolve(import.meta.dirname, '../../..');
 const folder = '/run/immutafs/forward';
+/** Saves half of the time in which the agent starts from its sources. */
+const cached = `--import=${root}/test/harness/runner/compile-cache.ts`;
 
 /** Writes the configuration. */
 export function configure(lines: Record<string, string>): void {
@@ -15,7 +17,7 @@ export function configure(lines: Record<string, string>): void {
 }
 
 export function startAgent(...args: string[]): Program {
-  return start(process.execPath, [`${root}/agent/main.ts`, 'forward', ...args]);
+  return start(process.execPath, [cached, `${root}/agent/main.ts`, 'forward', ...args]);
 }
 
 /** Starts the agent as a user that may read only what every user may read, and the journal. */
