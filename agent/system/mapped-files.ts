@@ -1,4 +1,3 @@
-import os from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { runChild } from './exec.ts';
 
@@ -43,50 +42,19 @@ export interface MappedFiles {
 const deadline = 2000;
 /** Processes of one child process; the size of an argument list is limited. */
 const mostProcesses = 10_000;
-/** Fewer processes are examined sooner than a second child process is started. */
-const fewProcesses = 100;
 
 /**
- * Finds the executable mappings of processes in child processes, because a read of maps may hang
- * (silent-processes.ts), and because Node.js needs several times as long for it. With more than one processor, two child
- * processes examine every other process each.
+ * Finds the executable mappings of processes in a child process, because a read of maps may hang
+ * (silent-processes.ts), and because Node.js needs several times as long for it.
  * @param folder the folder of procfs
  * @param program read-mappings
- * @param processors the number of processors
- * @returns what was found. A part of the files of a process must not pass for all of them: if a child process cannot be
- *   run, has not examined every process within two seconds, has printed more than 16 MiB, or was killed, all of its
- *   processes are in `rest`.
+ * @returns undefined if the program cannot be run, has not examined every process within two seconds, has printed more
+ *   than 16 MiB, or was killed. A part of the files of a process must not pass for all of them.
  */
 export async function findMappedFiles(
   folder: string,
   pids: readonly number[],
   program = readMappingsProgram,
-  processors = os.availableParallelism(),
-): Promise<MappedFiles> {
-  const children = pids.length > fewProcesses && processors > 1 ? 2 : 1;
-  const parts = Array.from({ length: children }, (_, part) =>
-    pids.filter((_, index) => index % children === part),
-  );
-  const found = await Promise.all(
-    parts.map(async (part) => (await runProgram(folder, part, program)) ?? notExamined(part)),
-  );
-  return {
-    groups: found.flatMap(({ groups }) => groups),
-    addresses: new Map(found.flatMap(({ addresses }) => [...addresses])),
-    unreadable: new Map(found.flatMap(({ unreadable }) => [...unreadable])),
-    rest: found.flatMap(({ rest }) => rest),
-  };
-}
-
-/** Returns the result of a search that has found nothing, so that the processes must be examined one by one. */
-export function notExamined(pids: readonly number[]): MappedFiles {
-  return { groups: [], addresses: new Map(), unreadable: new Map(), rest: pids };
-}
-
-async function runProgram(
-  folder: string,
-  pids: readonly number[],
-  program: string,
 ): Promise<MappedFiles | undefined> {
   if (pids.length > mostProcesses) return undefined;
   try {

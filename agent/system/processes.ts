@@ -18,8 +18,11 @@ export interface ProcessReader {
    * @returns the reason for each of these processes
    */
   silent(pids: readonly number[], name: MemoryFile): Promise<Map<number, string>>;
-  /** Finds the executable mappings of all processes at once (mapped-files.ts). */
-  mappedFiles(pids: readonly number[]): Promise<MappedFiles>;
+  /**
+   * Finds the executable mappings of all processes at once (mapped-files.ts).
+   * @returns undefined if the processes must be examined one by one
+   */
+  mappedFiles(pids: readonly number[]): Promise<MappedFiles | undefined>;
   /**
    * Reads a file of a process, one character per byte (latin1).
    * @param name relative to /proc/PID

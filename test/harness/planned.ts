@@ -7,7 +7,6 @@ import {
   stepIds,
 } from '../../agent/prepare/engine/step.ts';
 import { planGuest } from '../../agent/prepare/prepare.ts';
-import { notExamined } from '../../agent/system/mapped-files.ts';
 import type { SystemReader } from '../../agent/system/reader.ts';
 import type { MemoryFile } from '../../agent/system/silent-processes.ts';
 import { type Guest, withGuest } from './guest.ts';
@@ -56,8 +55,7 @@ export function withSilent(name: MemoryFile): (reader: SystemReader) => SystemRe
       },
       processes: {
         ...processes,
-        mappedFiles: (pids) =>
-          name === 'maps' ? Promise.resolve(notExamined(pids)) : processes.mappedFiles(pids),
+        mappedFiles: (pids) => (name === 'maps' ? Promise.resolve(undefined) : processes.mappedFiles(pids)),
         silent: (pids, file) =>
           Promise.resolve(new Map(file === name && pids.includes(900) ? [[900, `${name} hangs`]] : [])),
         read: (pid, file, limit) => {

@@ -150,7 +150,7 @@ real('a process of another user is unreadable, which is no pass', async () => {
   });
   assert.is(stdout.toString(), `u ${process.pid} 13\0e\0`);
   const own = await findMappedFiles('/proc', [process.pid], program);
-  assert.ok(own.groups[0]?.mapped.some(({ path: file }) => file === own.groups[0]?.executable));
+  assert.ok(own?.groups[0]?.mapped.some(({ path: file }) => file === own.groups[0]?.executable));
 });
 
 for (const argument of ['', 'x', '-1', '1/2', '../1', '1234567890']) {

@@ -47,6 +47,7 @@ export interface ProgramOptions {
 const listedByDefault = 100;
 /** Larger than the maps of a process with the default limit of 65530 mappings (vm.max_map_count). */
 const mapsLimit = 16 * 1024 * 1024;
+const none: MappedFiles = { groups: [], addresses: new Map(), unreadable: new Map(), rest: [] };
 /** Upper bound on the time to examine all processes, in milliseconds. */
 const maximumTime = 3000;
 /** Threads that are tried for the memory of a process whose first thread has exited. */
@@ -63,7 +64,7 @@ export async function findForeignPrograms(
   options: ProgramOptions,
 ): Promise<ForeignPrograms> {
   const pids = reader.processes.list();
-  const found = await reader.processes.mappedFiles(pids);
+  const found = (await reader.processes.mappedFiles(pids)) ?? { ...none, rest: pids };
   const silent = await reader.processes.silent(found.rest, 'maps');
   const examined = examineAll(
     { reader, mounts, ...options },
