@@ -16,7 +16,10 @@ export async function complaints(program: string, ...args: string[]): Promise<st
   return all === '' ? (shortMessage ?? `${program} failed`) : all;
 }
 
-/** TypeScript 7 needs a seventh of the processor time of TypeScript 6, whose interface typescript-eslint requires. */
+/**
+ * Runs TypeScript 7, which needs a seventh of the processor time of TypeScript 6. The package `typescript` is version 6,
+ * because typescript-eslint requires its API.
+ */
 export const tsc = () => complaints('node_modules/typescript-7/bin/tsc', '--noEmit', '--pretty', 'false');
 export const eslint = () => complaints('eslint', '--no-color', '.');
 export const prettier = () => complaints('prettier', '--check', '--log-level', 'warn', '.');

@@ -8,7 +8,10 @@ import type { Target } from '../target.ts';
 import { type ConnectOptions, RefusedError, type Transport, type TransportEvents } from '../transport.ts';
 
 const path = '/upload';
-/** A request with at least this number of entries ends. The last item that is added to it may be a run. */
+/**
+ * A request with at least this number of entries ends. The last item that is added to it may be a run. The server has
+ * nothing to do between two requests, so many small requests would reduce the throughput.
+ */
 const batchEntries = 8192;
 const maximumEntries = batchEntries + runEntries;
 /** How long a request stays open for further entries, because the server acknowledges only a complete request. */
