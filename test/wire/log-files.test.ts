@@ -68,7 +68,7 @@ const servers: Server[] = [
     start: () => startRemote('http'),
     folder: remoteFolder,
     lines: linesOfEntries,
-    window: 16_384,
+    window: 9216,
   },
 ];
 

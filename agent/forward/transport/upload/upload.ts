@@ -16,7 +16,8 @@ const batchEntries = 8192;
 const maximumEntries = batchEntries + runEntries;
 /** How long a request stays open for further entries, because the server acknowledges only a complete request. */
 const openMilliseconds = 100;
-export const uploadWindow = 2 * batchEntries;
+/** The maximum number of unacknowledged entries: those of one request, because the next request begins only afterwards. */
+export const uploadWindow = maximumEntries;
 const progressMilliseconds = 60_000;
 /** The status codes that refuse entries. systemd 219 responds with 413 and 422, systemd 257 with 417. */
 const refusalStatuses = new Set([400, 413, 417, 422]);

@@ -3,6 +3,7 @@ import type net from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { OutgoingMessage } from '../../../../../agent/forward/encode/encoder.ts';
+import { runEntries } from '../../../../../agent/forward/reader.ts';
 import type { ConnectOptions, Transport } from '../../../../../agent/forward/transport/transport.ts';
 import { RefusedError } from '../../../../../agent/forward/transport/transport.ts';
 import { connectUpload, uploadWindow } from '../../../../../agent/forward/transport/upload/upload.ts';
@@ -89,17 +90,17 @@ upload('separate messages are a request of their own', async () => {
 });
 
 /** One less than the number of entries at which a request ends. */
-const many = uploadWindow / 2 - 1;
+const many = uploadWindow - runEntries - 1;
 
 upload('a request with many entries ends without delay, and a run always fits into an open one', async () => {
   const { transport, acknowledged, event } = await connect();
   const done = event();
   transport.send(messages(...Array.from({ length: many }, () => 'x')), false);
-  assert.ok(transport.capacity() >= 1024, `${transport.capacity()}`);
-  transport.send([runOf('run', 1024)], false);
+  assert.ok(transport.capacity() >= runEntries, `${transport.capacity()}`);
+  transport.send([runOf('run', runEntries)], false);
   assert.is(transport.capacity(), 0);
   await done;
-  assert.equal(acknowledged, [many + 1024]);
+  assert.equal(acknowledged, [many + runEntries]);
 });
 
 upload('a request stays open until an entry in pieces is complete', async () => {
