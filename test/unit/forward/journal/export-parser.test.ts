@@ -145,9 +145,9 @@ parser('runs contain the same entries and bytes as the full parser reads, with c
         assert.is(new Set(cursors.map((each) => each.slice(0, 34))).size, 1);
       }
     }),
-    { numRuns: 400 },
+    { numRuns: 600 },
   );
-  assert.ok(grouped > 100, `${grouped} runs`);
+  assert.ok(grouped > 200, `${grouped} runs`);
 });
 
 parser('a run has at most 1024 entries', () => {
