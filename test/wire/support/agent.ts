@@ -8,7 +8,7 @@ import { until } from './until.ts';
 const root = path.resolve(import.meta.dirname, '../../..');
 const folder = '/run/immutafs/forward';
 /** Saves half of the time in which the agent starts from its sources. */
-const cached = `--import=${root}/test/harness/runner/compile-cache.ts`;
+const cached = `--import=${root}/test/harness/compile-cache.ts`;
 
 /** Writes the configuration. */
 export function configure(lines: Record<string, string>): void {

@@ -5,4 +5,4 @@
 import { enableCompileCache } from 'node:module';
 import path from 'node:path';
 
-enableCompileCache(path.join(import.meta.dirname, '../../../build/compile-cache'));
+enableCompileCache(path.join(import.meta.dirname, '../../build/compile-cache'));
