@@ -8,7 +8,7 @@ import { type Programs, type Sender, sendersOf } from './senders.ts';
 /** The parameters of the measurement. */
 export interface Plan {
   programs: Programs;
-  /** The number of entries: for every sender, and for the second run, which only the agent and journal-upload make. */
+  /** The numbers of entries: in the run of each sender, and in the second run, with only the agent and journal-upload. */
   entries: number;
   many: number;
 }
