@@ -22,7 +22,7 @@ const verdicts = ['sealed', 'rehearsal', 'maintenance', 'off', 'unknown', 'faile
  * Returns the dashboard for Grafana: all guests, one guest, and one domain as its host sees it. It has the first version
  * of the format, although the library calls it deprecated, because every supported version of Grafana imports it.
  */
-/* eslint-disable @typescript-eslint/no-deprecated */
+/* oxlint-disable typescript/no-deprecated */
 export function dashboard(): Dashboard {
   const built = new DashboardBuilder('immutafs-agent')
     .uid('immutafs-agent')
@@ -44,7 +44,7 @@ export function dashboard(): Dashboard {
   }
   return built.build();
 }
-/* eslint-enable @typescript-eslint/no-deprecated */
+/* oxlint-enable typescript/no-deprecated */
 
 function variable(name: string, label: string, expression: string): QueryVariableBuilder {
   return new QueryVariableBuilder(name)

@@ -8,7 +8,7 @@ import { bootDirectives } from './lint/directives.ts';
 import { documentPaths } from './lint/document-paths.ts';
 import { forbiddenWords } from './lint/forbidden-words.ts';
 import { layers } from './lint/layers.ts';
-import { eslint, prettier, rpmlint, tsc, yamllint } from './lint/programs.ts';
+import { oxfmt, oxlint, rpmlint, tsc, yamllint } from './lint/programs.ts';
 import { bash, busybox, dash, shellcheck } from './lint/shell.ts';
 import { exposure, systemdAnalyze } from './lint/units.ts';
 import { versions } from './lint/versions.ts';
@@ -17,9 +17,9 @@ import { versions } from './lint/versions.ts';
 type Linter = () => Promise<string> | string;
 
 const linters: Record<string, Linter> = {
-  eslint,
+  oxlint,
   tsc,
-  prettier,
+  oxfmt,
   shellcheck,
   'dash -n': dash,
   'bash --posix -n': bash,

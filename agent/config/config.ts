@@ -93,7 +93,7 @@ function trim(text: string): string {
 
 function readLine(line: string, config: Config, seen: Set<string>): { key: string; reason: string }[] {
   if (line === '' || line.startsWith('#')) return [];
-  // eslint-disable-next-line no-control-regex -- the expression detects them
+  // oxlint-disable-next-line no-control-regex -- the expression detects them
   if (/[\x00-\x1f\x7f]/.test(line))
     return [{ key: '', reason: 'contains a control character, ignoring the line' }];
   const [, key, value] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];

@@ -10,7 +10,8 @@ import { root } from './paths.ts';
 export function commitTime(): string {
   const given = process.env['SOURCE_DATE_EPOCH'];
   if (given !== undefined && given !== '') {
-    if (!/^\d{1,12}$/.test(given)) throw new Error(`SOURCE_DATE_EPOCH is '${given}', not a number of seconds`);
+    if (!/^\d{1,12}$/.test(given))
+      throw new Error(`SOURCE_DATE_EPOCH is '${given}', not a number of seconds`);
     return given;
   }
   try {

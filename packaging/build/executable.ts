@@ -2,7 +2,15 @@ import pkgLog from '@yao-pkg/pkg/lib-es5/log.js';
 import pkgSea from '@yao-pkg/pkg/lib-es5/sea.js';
 import { build as esbuild, type Plugin } from 'esbuild';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { buildCodeCache, warmUpGuest } from './code-cache.ts';
 import { installedRuntime, nodePackage, root, scratch } from './paths.ts';
@@ -52,7 +60,12 @@ export async function buildExecutable({
   const { code, inputs } = await bundle(entry);
   const name = path.basename(out);
   const nodeVersion = readFileSync(path.join(nodePackage, 'package.json'), 'utf8');
-  const files = [...recipe('executable.ts'), ...recipe('code-cache.ts'), ...recipe('*.cjs'), ...recipe('read-mappings.c')];
+  const files = [
+    ...recipe('executable.ts'),
+    ...recipe('code-cache.ts'),
+    ...recipe('*.cjs'),
+    ...recipe('read-mappings.c'),
+  ];
   const texts = assets(inputs);
   const fixture = JSON.stringify(warmUpGuest);
   const key = digest({ texts: [code, nodeVersion, out, JSON.stringify(texts), fixture, ...warmUp], files });

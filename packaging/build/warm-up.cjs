@@ -16,7 +16,14 @@ process.on('exit', () => {
 
 // What the program asks the kernel about and the folder does not contain is the same on every build machine, too.
 const overlayfs = 0x794c7630;
-fs.statfsSync = () => ({ type: overlayfs, bsize: 4096, blocks: 65536, bfree: 62464, files: 204800, ffree: 203800 });
+fs.statfsSync = () => ({
+  type: overlayfs,
+  bsize: 4096,
+  blocks: 65536,
+  bfree: 62464,
+  files: 204800,
+  ffree: 203800,
+});
 os.hostname = () => 'guest';
 os.release = () => '3.10.0-1160.el7.x86_64';
 os.uptime = () => 100;
@@ -24,6 +31,7 @@ process.getuid = () => 0;
 
 const { spawn } = childProcess;
 const installed = '/usr/libexec/immutafs/read-mappings';
-childProcess.spawn = (file, ...others) => spawn(file === installed ? `${dist}/read-mappings` : file, ...others);
+childProcess.spawn = (file, ...others) =>
+  spawn(file === installed ? `${dist}/read-mappings` : file, ...others);
 
 script.runInThisContext()(require, module, undefined, system);

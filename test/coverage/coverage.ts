@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { format } from 'prettier';
+import { format } from 'oxfmt';
 import { checks } from '../../agent/checks/index.ts';
 import { matrixRows, smokeRow } from '../vm/harness/layout-rows.ts';
 
@@ -18,7 +18,7 @@ const head = `# Test coverage
 export async function coverageTable(): Promise<string> {
   const tests = folders.flatMap(testFiles);
   const page = [head, '## Checks\n', checkTable(tests), '## Layouts of guests\n', layoutTable(tests)];
-  return format(page.join('\n'), { parser: 'markdown' });
+  return (await format(coverageFile, page.join('\n'))).code;
 }
 
 /** @returns what is wrong; empty if the page is up to date */

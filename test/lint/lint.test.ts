@@ -10,6 +10,7 @@ import { scripts } from './files.ts';
 import { forbiddenWords } from './forbidden-words.ts';
 import { documentPaths } from './document-paths.ts';
 import { layers } from './layers.ts';
+import { oxfmt, oxlint, tsc } from './programs.ts';
 import { busybox, dash, shellcheck } from './shell.ts';
 import { exposure, systemdAnalyze } from './units.ts';
 import { versions } from './versions.ts';
@@ -32,6 +33,46 @@ function write(file: string, text: string): void {
   fs.mkdirSync(path.dirname(file), { recursive: true });
   fs.writeFileSync(file, text);
 }
+
+/** Copies a file of the project into the current folder. */
+function copy(file: string): void {
+  fs.copyFileSync(path.join(home, file), file);
+}
+
+lint("oxlint: applies the project's rules, including those that need types", async () => {
+  copy('.oxlintrc.json');
+  write('tsconfig.json', '{ "compilerOptions": { "strict": true } }');
+  write('agent/one.ts', 'export const one = async () => await Promise.resolve(1);\nvoid one();\n');
+  assert.is(await oxlint(), '');
+  write('agent/two.ts', "import { one } from './one';\none();\nconsole.log(process);\n");
+  write('three.cjs', 'nothing();\n');
+  const problems = await oxlint();
+  for (const rule of ['typescript(no-floating-promises)', 'eslint(no-console)', 'eslint(no-undef)']) {
+    assert.match(problems, rule);
+  }
+});
+
+lint('oxfmt: files in another format are reported', async () => {
+  copy('.oxfmtrc.json');
+  write('one.ts', "export const one = 'one';\n");
+  write('page.css', 'a {\n  color: red;\n}\n');
+  write('list.yml', '- 1\n');
+  assert.is(await oxfmt(), '');
+  write('one.ts', 'export const one = "one"\n');
+  write('page.css', 'a{color:red}\n');
+  write('list.yml', '-    1\n');
+  const problems = await oxfmt();
+  for (const file of ['one.ts', 'page.css', 'list.yml']) assert.match(problems, file);
+});
+
+lint('tsc: a wrong type is reported', async () => {
+  copy('tsconfig.json');
+  fs.symlinkSync(path.join(home, 'node_modules'), 'node_modules');
+  write('agent/one.ts', "export const one: string = 'one';\n");
+  assert.is(await tsc(), '');
+  write('agent/one.ts', 'export const one: string = 1;\n');
+  assert.match(await tsc(), /error TS2322/);
+});
 
 lint('layers: an import of a lower layer or of the own layer is allowed, every other is reported', () => {
   write('agent/system/reader.ts', "import { a } from '../lib/errors.ts';\nimport './files.ts';\n");

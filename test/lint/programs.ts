@@ -1,5 +1,8 @@
 import fs from 'node:fs';
+import path from 'node:path';
 import { execa } from 'execa';
+
+const project = path.join(import.meta.dirname, '../..');
 
 /**
  * Runs a linter.
@@ -11,18 +14,15 @@ export async function complaints(program: string, ...args: string[]): Promise<st
     reject: false,
     stdin: 'ignore',
     preferLocal: true,
+    localDir: project,
   });
   if (!failed) return '';
   return all === '' ? (shortMessage ?? `${program} failed`) : all;
 }
 
-/**
- * Runs TypeScript 7, which needs a seventh of the processor time of TypeScript 6. The package `typescript` is version 6,
- * because typescript-eslint requires its API.
- */
-export const tsc = () => complaints('node_modules/typescript-7/bin/tsc', '--noEmit', '--pretty', 'false');
-export const eslint = () => complaints('eslint', '--no-color', '.');
-export const prettier = () => complaints('prettier', '--check', '--log-level', 'warn', '.');
+export const tsc = () => complaints('tsc', '--noEmit', '--pretty', 'false');
+export const oxlint = () => complaints('oxlint', '--deny-warnings', '--format', 'unix');
+export const oxfmt = () => complaints('oxfmt', '--check');
 export const yamllint = () =>
   complaints('yamllint', '--strict', '--config-file', 'ansible/.yamllint', 'ansible');
 

@@ -114,7 +114,7 @@ function complete(...words: string[]): string[] {
 function rendered(page: string): string {
   const file = path.join(folder, page);
   const text = execFileSync('mandoc', ['-Tutf8', '-O', 'width=1000', file], { encoding: 'utf8' });
-  // eslint-disable-next-line no-control-regex -- bold and underlined text is rendered by overstriking
+  // oxlint-disable-next-line no-control-regex -- bold and underlined text is rendered by overstriking
   return flat(text.replace(/.\x08/g, ''));
 }
 

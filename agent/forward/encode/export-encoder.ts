@@ -63,7 +63,7 @@ function programFields(fields: FileFields, record: AuditRecord | undefined): str
  * @param value one character per byte (latin1)
  */
 function field(name: string, value: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters require the binary form
+  // oxlint-disable-next-line no-control-regex -- control characters require the binary form
   return /[\x00-\x08\x0a-\x1f\x7f-\xff]/.test(value) ? binary(name, value) : `${name}=${value}\n`;
 }
 

@@ -64,7 +64,7 @@ interface Counts {
 
 /** Reads the counts from uvu's summary (uvu/dist/index.mjs, exec). */
 function uvuCounts(output: string): Counts | undefined {
-  // eslint-disable-next-line no-control-regex -- colours
+  // oxlint-disable-next-line no-control-regex -- colours
   const plain = output.replace(/\x1b\[[0-9;]*m/g, '');
   const all = [...plain.matchAll(/^ {2}Total: {5}(\d+)\n {2}Passed: {4}(\d+)\n {2}Skipped: {3}(\d+)$/gm)];
   const [, total, passed, skipped] = all.at(-1) ?? [];

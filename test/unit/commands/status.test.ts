@@ -64,7 +64,7 @@ status('a terminal: lines are wrapped at its width; a pipe: they are not', async
     wrapped: (await runCommand(reader, ['status'], { terminal: true, columns: 50 })).stdout,
     piped: (await runCommand(reader, ['status'])).stdout,
   }));
-  const plain = shown.wrapped.replace(/\x1b\[[0-9;]*m/g, ''); // eslint-disable-line no-control-regex -- colours
+  const plain = shown.wrapped.replace(/\x1b\[[0-9;]*m/g, ''); // oxlint-disable-line no-control-regex -- colours
   for (const line of plain.split('\n')) assert.ok(line.length <= 50, line);
   assert.ok(shown.piped.split('\n').length < plain.split('\n').length);
   assert.ok(shown.piped.split('\n').some((line) => line.length > 80));

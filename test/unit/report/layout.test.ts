@@ -48,6 +48,6 @@ layout('every line of a coloured text ends its colour', () => {
     columns: 40,
   });
   assert.is(shown.trimEnd().split('\n').length, 2);
-  for (const each of shown.trimEnd().split('\n')) assert.match(each, /\x1b\[22m$/); // eslint-disable-line no-control-regex -- colours
+  for (const each of shown.trimEnd().split('\n')) assert.match(each, /\x1b\[22m$/); // oxlint-disable-line no-control-regex -- colours
 });
 layout.run();

@@ -288,7 +288,7 @@ text('errors and warnings of the boot are shown', () => {
 for (const view of [plain, full, terminal]) {
   text(`colours are all that --color changes: ${JSON.stringify(view)}`, () => {
     const colored = formatText(sample, { ...view, color: true });
-    // eslint-disable-next-line no-control-regex -- colours
+    // oxlint-disable-next-line no-control-regex -- colours
     const codes = /\x1b\[[0-9;]*m/g;
     assert.ok((colored.match(codes)?.length ?? 0) > 10);
     assert.is(colored.replace(codes, ''), formatText(sample, view));
@@ -320,7 +320,7 @@ for (const [title, change] of Object.entries<(hostile: string) => Partial<Report
     const hostile = 'a\x1b]0;owned\x07\x9b2J\r\nb\x7f';
     for (const view of [plain, full]) {
       const shown = formatText({ ...sample, ...change(hostile) }, view);
-      // eslint-disable-next-line no-control-regex -- control characters must not occur
+      // oxlint-disable-next-line no-control-regex -- control characters must not occur
       assert.is(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/.test(shown), false);
       const harmless = formatText({ ...sample, ...change('a') }, view);
       assert.is(shown.split('\n').length, harmless.split('\n').length);

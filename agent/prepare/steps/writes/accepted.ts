@@ -45,7 +45,7 @@ export function parseAccepted(text: string): Omit<Accepted, 'text'> {
 
 /** Whether a text is a path that the list can hold: absolute, normalised, without control characters, and not /. */
 export function isPath(text: string): boolean {
-  // eslint-disable-next-line no-control-regex -- the expression detects them
+  // oxlint-disable-next-line no-control-regex -- the expression detects them
   return /^(\/[^/\x00-\x1f\x7f]+)+$/.test(text) && !/\/\.\.?(\/|$)/.test(text) && !/[ \t]$/.test(text);
 }
 
