@@ -67,6 +67,7 @@ lint('oxfmt: files in another format are reported', async () => {
 
 lint('tsc: a wrong type is reported', async () => {
   copy('tsconfig.json');
+  copy('package.json');
   fs.symlinkSync(path.join(home, 'node_modules'), 'node_modules');
   write('agent/one.ts', "export const one: string = 'one';\n");
   assert.is(await tsc(), '');
