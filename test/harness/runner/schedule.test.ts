@@ -53,17 +53,39 @@ schedule(
     const [warm, lint] = [take(), take()];
     assert.equal([warm?.file, lint?.file], [warmFile, 'test/lint.ts']);
     if (warm) jobs.done(warm);
+    if (lint) jobs.done(lint);
     const [first, second, other] = [take(), take(), take()];
     assert.equal(
       [first?.file, second?.file, other?.file],
       [smoke('package'), smoke('faults'), 'test/unit/a.test.ts'],
     );
+    assert.is(take(), undefined);
+    if (other) jobs.done(other);
     assert.is(take()?.file, smoke('sealed'));
     assert.is(take(), undefined);
     assert.is(jobs.isEmpty, false);
     if (first) jobs.done(first);
     assert.is(take()?.file, smoke('control'));
     assert.is(jobs.isEmpty, true);
+  },
+);
+
+schedule(
+  'at most three busy files run at a time; files that wait for most of their duration take the rest',
+  () => {
+    const waiting = ['test/system/hanging.test.ts', 'test/system/foreign-programs.test.ts'];
+    const busy = ['a', 'b', 'c', 'd'].map((name) => `test/unit/${name}.test.ts`);
+    const jobs = new Schedule(root, [...waiting, ...busy]);
+    const first = jobs.take();
+    const others = [jobs.take(), jobs.take(), jobs.take()];
+    assert.equal(
+      [first, ...others].map((job) => job?.file),
+      [...busy.slice(0, 3), waiting[0]],
+    );
+    assert.is(jobs.take()?.file, waiting[1]);
+    assert.is(jobs.take(), undefined);
+    if (first) jobs.done(first);
+    assert.is(jobs.take()?.file, busy[3]);
   },
 );
 

@@ -2,8 +2,24 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { lintFile } from './selection.ts';
 
-/** The number of files that run at a time. The third file uses the processors while a guest waits or idles. */
-export const lanes = 3;
+/** The number of files that run at a time. */
+export const lanes = 4;
+
+/**
+ * The number of files that run at a time and keep a processor busy. The third one uses the processors while a guest
+ * waits or idles.
+ */
+const busyAtOnce = 3;
+
+/** Files that wait for most of their duration. They run in a lane that is left when no busy file may start. */
+const mostlyWaiting: ReadonlySet<string> = new Set([
+  'test/system/ansible-guest',
+  'test/system/changes',
+  'test/system/foreign-programs',
+  'test/system/hanging',
+  'test/system/prepare-writes',
+  'test/unit/prepare/rehearsal/recorder',
+]);
 
 /** The number of guest files that run at a time while other files wait, because a guest keeps a processor busy. */
 const guestsAtOnce = 2;
@@ -69,7 +85,7 @@ const seconds: Readonly<Record<string, number>> = {
   'test/system/prepare-home': 90,
   'test/system/prepare-home-interrupted': 70,
   'test/wire/trouble': 70,
-  'test/lint': 150,
+  'test/lint': 50,
   'test/wire/crash': 60,
   'test/system/forwarder-files': 55,
   'test/system/prepare-home-reach': 55,
@@ -77,7 +93,10 @@ const seconds: Readonly<Record<string, number>> = {
   'test/system/prometheus-file': 45,
   'test/wire/journal': 45,
   'test/wire/tls': 40,
-  'test/system/hanging': 40,
+  'test/system/hanging': 55,
+  'test/system/foreign-programs': 50,
+  'test/system/changes': 45,
+  'test/system/prepare-writes': 35,
   'test/system/prepare-home-devices': 40,
   'test/wire/across-reboots': 30,
   'test/monitoring/outage': 27,
@@ -85,7 +104,7 @@ const seconds: Readonly<Record<string, number>> = {
   'test/system/probes': 22,
   'test/shell/assemble-var': 22,
   'test/shell/identity': 20,
-  'test/system/ansible-guest': 20,
+  'test/system/ansible-guest': 30,
   'test/harness/runner/run': 20,
   'test/monitoring/alerts': 15,
   'test/monitoring/dashboard': 12,
@@ -106,16 +125,19 @@ export interface Job {
   limitSeconds: number;
   /** Whether the file boots guests, or builds the files from which guests boot. */
   guest: boolean;
+  /** Whether the file waits for most of its duration. */
+  waits: boolean;
 }
 
 /**
  * Distributes files to the lanes, the longest file first. Files that boot guests start only when the shared trees are
- * built. When no other file waits, guests take every lane, because a guest needs no processor while its disks are made
- * and while it idles. A lane that finds no file to start waits until a running file ends.
+ * built. When no other file is left, three guests run, because a guest needs no processor while its disks are made and
+ * while it idles. A lane that finds no file to start waits until a running file ends.
  */
 export class Schedule {
   readonly #waiting: Job[];
   #guests = 0;
+  #busy = 0;
   #warming: boolean;
 
   constructor(root: string, files: readonly string[]) {
@@ -131,26 +153,35 @@ export class Schedule {
 
   /** @returns the next file that may start now, or undefined */
   take(): Job | undefined {
-    const index = this.#waiting.findIndex((job) => this.#mayStart(job));
+    const busy = this.#waiting.findIndex((job) => !job.waits && this.#mayStart(job));
+    const index = busy >= 0 ? busy : this.#waiting.findIndex(({ waits }) => waits);
     const [job] = index < 0 ? [] : this.#waiting.splice(index, 1);
     if (job?.guest === true) this.#guests += 1;
+    if (job?.waits === false) this.#busy += 1;
     return job;
   }
 
-  done({ file, guest }: Job): void {
+  done({ file, guest, waits }: Job): void {
     if (guest) this.#guests -= 1;
+    if (!waits) this.#busy -= 1;
     if (file === warmFile) this.#warming = false;
   }
 
   #mayStart({ file, guest }: Job): boolean {
+    if (this.#busy === busyAtOnce) return false;
     if (!guest || file === warmFile) return true;
     const othersWait = this.#waiting.some((job) => !job.guest);
-    return !this.#warming && this.#guests < (othersWait ? guestsAtOnce : lanes);
+    return !this.#warming && this.#guests < (othersWait ? guestsAtOnce : busyAtOnce);
   }
 }
 
 function timeOf(file: string): number {
-  return seconds[file.replace(/(\.test)?\.ts$/, '')] ?? usual(file);
+  return seconds[nameOf(file)] ?? usual(file);
+}
+
+/** @returns the path without the extension */
+function nameOf(file: string): string {
+  return file.replace(/(\.test)?\.ts$/, '');
 }
 
 function jobOf(file: string): Job {
@@ -162,5 +193,6 @@ function jobOf(file: string): Job {
     [lintFile, 600],
   ];
   const [, limitSeconds] = limits.find(([prefix]) => file.startsWith(prefix)) ?? ['', 240];
-  return { file, limitSeconds, guest: file.startsWith('test/vm/') };
+  const waits = mostlyWaiting.has(nameOf(file));
+  return { file, limitSeconds, guest: file.startsWith('test/vm/'), waits };
 }
