@@ -1,6 +1,6 @@
 /**
  * Runs `status` as in a guest whose host made every virtio disk read-only, so that the programs of all processes are
- * examined. Usage: sealed-status FOREIGN_PROGRAMS
+ * examined. Usage: sealed-status FOREIGN_PROGRAMS [FOREIGN_PROGRAMS_ALLOW]
  */
 import { statusCommand } from '../../agent/commands/status.ts';
 import { configFile } from '../../agent/config/config.ts';
@@ -10,7 +10,8 @@ import { type SystemReader, systemReader } from '../../agent/system/reader.ts';
 declare const warmUpRoot: string | undefined;
 
 const reader = systemReader({ root: typeof warmUpRoot === 'undefined' ? '/' : warmUpRoot });
-const setting = `FOREIGN_PROGRAMS=${process.argv[2] ?? 'warn'}\n`;
+const [programs = 'warn', allowed = ''] = process.argv.slice(2);
+const setting = `FOREIGN_PROGRAMS=${programs}\nFOREIGN_PROGRAMS_ALLOW=${allowed}\n`;
 const sealed: SystemReader = {
   ...reader,
   read: (file, limit) => {

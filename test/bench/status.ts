@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { buildPrograms, buildSealedStatus } from './programs.ts';
 import type { Result } from './run.ts';
 import { type Series, inRuntime } from './series-in-runtime.ts';
@@ -53,12 +54,35 @@ export async function status(): Promise<Result> {
   };
 }
 
+/**
+ * Measures a clean guest: a program that this machine itself runs from memory is allowed, because a process that runs a
+ * foreign program is described, which takes a few milliseconds more.
+ */
 async function measureSealed(): Promise<[Series, Series]> {
   const sealed = await buildSealedStatus();
+  const allowed = programsInMemory().join(' ');
   return (await inRuntime([
-    [sealed, 'off'],
-    [sealed, 'warn'],
+    [sealed, 'off', allowed],
+    [sealed, 'warn', allowed],
   ])) as [Series, Series];
+}
+
+/** Returns the programs that processes of this machine run from a memfd (memfd_create(2)), as FOREIGN_PROGRAMS_ALLOW has them. */
+function programsInMemory(): string[] {
+  const paths = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => executableOf(pid))
+    .filter((path) => path.startsWith('/memfd:'));
+  return [...new Set(paths.map((path) => path.replace(/ \(deleted\)$/, '')))];
+}
+
+/** @returns the path of the program; empty for a kernel thread and for a process that has exited */
+function executableOf(pid: string): string {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return '';
+  }
 }
 
 /** Measures while further processes run. */
