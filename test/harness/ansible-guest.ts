@@ -21,7 +21,17 @@ export interface TaskResult {
 
 /** The action plug-in `guest` with this machine as the guest, and with stubs for the programs of systemd. */
 export interface LocalGuest {
-  run: (args: Record<string, unknown>, module?: string, more?: readonly string[]) => Promise<TaskResult>;
+  /**
+   * Runs a task.
+   * @param more further arguments of ansible
+   * @param name if set, the file `shown-NAME` exists when the task has asked for the state of its job
+   */
+  run: (
+    args: Record<string, unknown>,
+    module?: string,
+    more?: readonly string[],
+    name?: string,
+  ) => Promise<TaskResult>;
   /** The environment of ansible, with the stubs in PATH. */
   env: Record<string, string>;
   /**
@@ -33,8 +43,8 @@ export interface LocalGuest {
 }
 
 /**
- * Stubs for the programs of systemd that the plug-in calls. A transient service is a background process, whose state is
- * in a file named after the unit.
+ * Stubs for the programs of systemd that the plug-in calls. A transient service is a session of its own (setsid(2)) in
+ * the background, whose state is in a file named after the unit.
  */
 const stubs = {
   'systemd-run': `for arg; do
@@ -50,27 +60,34 @@ for arg; do
   set -- "$@" "$(printf %s "$arg" | sed 's/[$][$]/$/g')"
 done
 echo "$unit" >>"$HOME/units"
+unit=\${unit%.service}
 printf 'SubState=running\\n' >"$HOME/state-$unit"
-(
+setsid sh -c '
+  unit=$0
   "$@" >"$HOME/log-$unit" 2>&1
   rc=$?
   state=exited
   [ "$rc" -eq 0 ] || state=failed
-  printf 'SubState=%s\\nResult=exit-code\\nExecMainStatus=%s\\n' "$state" "$rc" >"$HOME/state-$unit"
-) >/dev/null 2>&1 &`,
+  printf "SubState=%s\\nResult=exit-code\\nExecMainStatus=%s\\n" "$state" "$rc" >"$HOME/state-$unit"
+' "$unit" "$@" >/dev/null 2>&1 &
+echo $! >"$HOME/session-$unit"`,
   systemctl: `case $1 in
   show)
     for unit; do :; done
-    cat "$HOME/state-$unit" 2>/dev/null || echo SubState=dead ;;
+    cat "$HOME/state-\${unit%.service}" 2>/dev/null || echo SubState=dead
+    [ -z "\${TASK-}" ] || echo >"$HOME/shown-$TASK" ;;
   list-units)
     for pattern; do :; done
     cd "$HOME"
-    for state in state-$pattern; do
-      ! grep -qs SubState=running "$state" || echo "  \${state#state-} loaded active running /usr/bin/sh"
+    for state in state-\${pattern%.service}; do
+      ! grep -qs SubState=running "$state" || echo "  \${state#state-}.service loaded active running /usr/bin/sh"
     done ;;
-  stop) rm -f "$HOME/state-$2" ;;
+  stop)
+    unit=\${2%.service}
+    pkill -KILL --session "$(cat "$HOME/session-$unit")"
+    rm -f "$HOME/state-$unit" ;;
 esac`,
-  journalctl: `for arg; do case $arg in --unit=*) cat "$HOME/log-\${arg#--unit=}" ;; esac; done`,
+  journalctl: `for arg; do case $arg in --unit=*) unit=\${arg#--unit=}; cat "$HOME/log-\${unit%.service}" ;; esac; done`,
 };
 
 /** Makes the collection available in a folder and returns the guest. @param folder empty; its stubs come first in PATH */
@@ -90,14 +107,17 @@ export function localGuest(folder: string): LocalGuest {
     ANSIBLE_NOCOLOR: '1',
     PYTHONDONTWRITEBYTECODE: '1',
   };
-  const options = { env, extendEnv: false, stdin: 'ignore', reject: false } as const;
+  const options = { extendEnv: false, stdin: 'ignore', reject: false } as const;
   linkCollection(at('collections'));
   return {
     env,
-    run: async (args, module = 'guest', more = []) => {
+    run: async (args, module = 'guest', more = [], name = '') => {
       const task = ['--module-name', `immutafs.agent.${module}`, '--args', JSON.stringify(args)];
       const command = ['localhost', '--connection', 'local', ...more, ...task];
-      const { stdout, stderr } = await execa('/usr/bin/ansible', command, options);
+      const { stdout, stderr } = await execa('/usr/bin/ansible', command, {
+        ...options,
+        env: { ...env, TASK: name },
+      });
       const [, word, result] = /^localhost \| (\S+) => (\{[\s\S]*)/m.exec(stdout) ?? [];
       if (result === undefined) throw new Error(stdout + stderr);
       return { ...(JSON.parse(result) as TaskResult), failed: word === 'FAILED!' };

@@ -25,15 +25,16 @@ const left = () => readdirSync('/var/tmp').filter((name) => name.startsWith('imm
 action('a running job of the same name is joined only if its command is the same', async ({ guest }) => {
   const [started, end] = [guest.file('started'), guest.file('end')];
   const wait = `echo >>${started}; while [ ! -e ${end} ]; do sleep 0.1; done; echo first`;
-  const job = (text: string) => guest.run({ job: 'update', argv: ['sh', '-c', text], timeout: 60 });
+  const job = (text: string, name = '') =>
+    guest.run({ job: 'update', argv: ['sh', '-c', text], timeout: 60 }, 'guest', [], name);
   const first = job(wait);
   while (!existsSync(started)) await sleep(50);
 
   const other = await job('echo second');
   assert.is(other.failed, true, 'a job with another command is not reported as done');
   assert.match(other.msg ?? '', /^the guest: update-[0-9a-f]{16}\.service is still running another command/);
-  const same = job(wait);
-  await sleep(3000);
+  const same = job(wait, 'same');
+  while (!existsSync(guest.file('shown-same'))) await sleep(50);
   writeFileSync(end, '');
   for (const { failed, stdout } of [await first, await same]) {
     assert.equal([failed, stdout?.trim()], [false, 'first']);
