@@ -24,6 +24,7 @@ export async function buildRpm(): Promise<string> {
     'dist/try-write',
     'dist/read-xattrs',
     'dist/read-mappings',
+    'dist/read-journal',
     'dist/immutafs.catalog',
     'dist/third-party.json',
     'dist/{lib,licences,man,completion}/**',

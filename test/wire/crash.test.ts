@@ -12,7 +12,7 @@ import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename);
 
 /** The agent or the server is killed repeatedly during transmission. Afterwards, every entry must be stored. */
 const crash = suite('wire: kill -9');

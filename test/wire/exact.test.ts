@@ -11,7 +11,7 @@ import { clearStored, startRsyslog, storedLines } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename);
 
 const exact = suite('wire: RELP, every byte, and latency');
 

@@ -12,7 +12,7 @@ import { clearStored } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename);
 
 const hang = suite('wire: a server or network that hangs');
 const count = 30_000;

@@ -29,7 +29,7 @@ import { clearStored, startRsyslog, storedEntries, storedLines, storedMessages }
 import { sleep, until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename);
 
 const journal = suite('wire: the journal');
 

@@ -21,7 +21,7 @@ import { BufferedLog, RotatedLog } from './support/rotated-log.ts';
 import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
 
-enterNamespaces(import.meta.filename, 240);
+await enterNamespaces(import.meta.filename, { limitSeconds: 240 });
 
 const files = suite('wire: log files');
 const auditLog = '/var/log/audit/audit.log';

@@ -12,7 +12,7 @@ import { clearStored, startRsyslog, storedEntries, storedLines, storedMessages }
 import { sleep, until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename);
 
 /** Runs the commands of docs/log-server.md. */
 const manual = suite('wire: docs/log-server.md');

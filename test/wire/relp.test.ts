@@ -8,7 +8,7 @@ import { clearStored, startRsyslog, storedEntries, storedLines } from './support
 import { until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename);
 
 const relp = suite('wire: RELP');
 

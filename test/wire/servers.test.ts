@@ -11,7 +11,7 @@ import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
 import { until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename);
 
 const servers = suite('wire: several servers, and --test');
 

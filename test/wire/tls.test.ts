@@ -22,7 +22,7 @@ import { clearStored, startRsyslog, storedEntries, storedLines } from './support
 import { sleep, until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename);
 
 const tls = suite('wire: TLS');
 const relp = { FORWARD: `relp+tls://${serverName}:2514`, ...guestTls };

@@ -13,7 +13,7 @@ import { clearStored, startRsyslog, storedLines } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename);
 
 const trouble = suite('wire: faulty servers and configurations');
 const relp = { FORWARD: 'relp://127.0.0.1:2514' };

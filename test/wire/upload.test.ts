@@ -13,7 +13,7 @@ import { bareEntries, clearRemote, startRemote, storedExport, storedField } from
 import { until } from './support/until.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename);
 
 const upload = suite('wire: journal upload');
 

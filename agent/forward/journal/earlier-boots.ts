@@ -152,7 +152,7 @@ class EarlierBoots implements Reader {
       const start: StartPosition =
         this.#cursor === '' ? { at: 'head' } : { at: 'cursor', cursor: this.#cursor };
       this.#stream = followJournal(
-        { start, fields, boot, largeWrites: this.#failures === 0 },
+        { start, fields, boot, fast: this.#failures === 0 },
         (chunk) => this.#read(chunk),
         (end) => this.#ended(end),
       );

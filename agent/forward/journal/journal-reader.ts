@@ -18,8 +18,8 @@ import { splitRuns } from './text-entries.ts';
 const longestPause = 30_000;
 
 /**
- * Reads the journal entries after a cursor, in order. Restarts journalctl if it exits or hangs, and continues after an
- * entry that journalctl cannot read.
+ * Reads the journal entries after a cursor, in order, by read-journal. If it exits or hangs, journalctl continues. Restarts
+ * journalctl if it exits or hangs, and continues after an entry that journalctl cannot read.
  */
 export class JournalReader implements Reader {
   readonly #fields: FieldSelection;
@@ -60,7 +60,7 @@ export class JournalReader implements Reader {
     const fields = this.#fields === 'syslog' ? syslogFields : undefined;
     try {
       const stream = followJournal(
-        { start: this.#start, fields, largeWrites: this.#failures === 0 && !this.#recovery.active },
+        { start: this.#start, fields, fast: this.#failures === 0 && !this.#recovery.active },
         (chunk) => this.#read(chunk),
         (end) => this.#ended(end),
       );

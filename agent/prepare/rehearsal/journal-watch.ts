@@ -126,7 +126,7 @@ export class JournalWatch {
       }
     };
     const stream = this.#follow(
-      { start: from, fields: [...syslogFields, 'UNIT'], boot, largeWrites: true },
+      { start: from, fields: [...syslogFields, 'UNIT'], boot, fast: true },
       (chunk) => {
         try {
           read(chunk);

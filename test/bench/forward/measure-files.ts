@@ -33,7 +33,7 @@ export interface MeasuredFiles {
 
 const log = '/var/log/bench/audit.log';
 
-enterNamespaces(import.meta.filename, 1200);
+await enterNamespaces(import.meta.filename, { limitSeconds: 1200 });
 const plan = JSON.parse(process.env['BENCH_PLAN'] ?? '') as FilePlan;
 process.stdout.write(JSON.stringify(await measure(plan)));
 process.exit(0);

@@ -21,7 +21,7 @@ export interface Measured {
   latency: Record<Writer, Latency>;
 }
 
-enterNamespaces(import.meta.filename, 3000);
+await enterNamespaces(import.meta.filename, { limitSeconds: 3000 });
 const plan = JSON.parse(process.env['BENCH_PLAN'] ?? '') as Plan;
 process.stdout.write(JSON.stringify(await measure(plan)));
 process.exit(0);

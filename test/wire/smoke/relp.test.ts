@@ -9,7 +9,7 @@ import { endAll } from '../support/program.ts';
 import { clearStored, startRsyslog, storedEntries, storedLines } from '../support/rsyslog.ts';
 import { until } from '../support/until.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename);
 
 const relp = suite('wire, smoke: RELP');
 

@@ -11,7 +11,7 @@ import { endAll } from '../support/program.ts';
 import { bareEntries, clearRemote, startRemote, storedExport } from '../support/remote.ts';
 import { until } from '../support/until.ts';
 
-enterNamespaces(import.meta.filename);
+await enterNamespaces(import.meta.filename);
 
 const upload = suite('wire, smoke: journal upload');
 

@@ -1,0 +1,222 @@
+// Protocols: relp
+/** Tests read-journal, which the forwarder runs instead of journalctl, and its replacement by journalctl. */
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { configure, forgetState, forwardState, startAgent } from './support/agent.ts';
+import {
+  LiveJournal,
+  clearJournal,
+  exportEntry,
+  journalFolder,
+  numbered,
+  writeJournal,
+} from './support/journal.ts';
+import { enterNamespaces } from './support/namespaces.ts';
+import { endAll } from './support/program.ts';
+import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
+import { until } from './support/until.ts';
+
+await enterNamespaces(import.meta.filename);
+
+const program = '/usr/libexec/immutafs/read-journal';
+const reading = suite('read-journal');
+
+reading.before.each(() => {
+  clearJournal();
+  clearStored();
+  forgetState();
+  configure({ FORWARD: 'relp://127.0.0.1:2514' });
+});
+reading.after.each(() => endAll());
+
+/** Returns the cursor of an entry. @param number 1 for the first entry */
+function cursorOf(number: number): string {
+  const options = ['-q', '--no-pager', '-o', 'export', '--output-fields=MESSAGE'];
+  const text = execFileSync('journalctl', options, { maxBuffer: 1024 ** 3 }).toString('latin1');
+  const cursors = [...text.matchAll(/^__CURSOR=(.*)$/gm)].map(([, cursor]) => cursor ?? '');
+  return cursors[number - 1] ?? '';
+}
+
+/** Runs a program that follows the journal until it has printed nothing for a second. */
+async function printed(command: string, args: readonly string[]): Promise<Buffer> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const chunks: Buffer[] = [];
+  let last = performance.now();
+  child.stdout.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    last = performance.now();
+  });
+  await until('the end of the output', () => chunks.length > 0 && performance.now() - last > 1000);
+  child.kill();
+  return Buffer.concat(chunks);
+}
+
+const byJournalctl = (cursor: string, fields: readonly string[]) =>
+  printed('journalctl', [
+    ...['-q', '--no-pager', '-o', 'export', '--follow', '--no-tail', `--cursor=${cursor}`],
+    ...(fields.length > 0 ? [`--output-fields=${fields.join(',')}`] : []),
+  ]);
+
+/** Values with a different form in the export format, or close to one. */
+const values = [
+  ...['', 'plain', 'tab\there', 'line\nfeed', 'carriage\rreturn', 'escape \x1b[31m', 'delete \x7f', '~'],
+  ...['Grüße', '日本語', '😀', '\u0080 control', '\u00a0 space', '\ufeff mark', '\ufffe none', '\u{10ffff}'],
+  ...[
+    Buffer.from([0xff, 0xfe]),
+    Buffer.from([0xc0, 0x80]),
+    Buffer.from([0xed, 0xa0, 0x80]),
+    Buffer.from([0]),
+  ],
+  ...['=', 'A=B', '\n\n__CURSOR=s=0', 'x'.repeat(65_535), 'y'.repeat(200_000), randomBytes(300_000)],
+];
+
+for (const fields of [[], ['MESSAGE', '_PID'], ['MESSAG', 'PRIORITY', 'NONE']]) {
+  reading(`prints the same bytes as journalctl: ${fields.join(', ') || 'all fields'}`, async () => {
+    const entries = values.map((value) =>
+      exportEntry({ MESSAGE: value, OTHER: [value, 'second'], _PID: '1' }),
+    );
+    writeJournal(Buffer.concat([numbered('before', 3), ...entries, numbered('after', 500)]));
+    const cursor = cursorOf(3);
+    const [ours, theirs] = [await printed(program, [cursor, ...fields]), await byJournalctl(cursor, fields)];
+    assert.ok(theirs.includes(cursor) && theirs.includes('__REALTIME_TIMESTAMP='));
+    assert.ok(ours.equals(theirs), `${ours.length} and ${theirs.length} bytes`);
+  });
+}
+
+reading('prints no entry of another boot', async () => {
+  const later = {
+    __REALTIME_TIMESTAMP: String((Date.now() + 3_600_000) * 1000),
+    __MONOTONIC_TIMESTAMP: '1000000',
+  };
+  writeJournal(exportEntry({ _BOOT_ID: 'a'.repeat(32), ...later, MESSAGE: 'other' }), 'other');
+  writeJournal(numbered('this', 5));
+  const cursor = cursorOf(1);
+  const [ours, theirs] = [await printed(program, [cursor]), await byJournalctl(cursor, [])];
+  assert.ok(ours.equals(theirs) && ours.includes('MESSAGE=this 4\n') && !ours.includes('other'));
+});
+
+for (const algorithm of ['zstd', 'lz4', 'xz']) {
+  reading(`decompresses ${algorithm}`, async () => {
+    fs.mkdirSync(journalFolder, { recursive: true });
+    fs.writeFileSync(
+      '/run/source',
+      Buffer.concat([numbered('entry', 1), exportEntry({ MESSAGE: 'word '.repeat(50_000) })]),
+    );
+    const writer = '/usr/lib/systemd/systemd-journal-remote';
+    const file = `${journalFolder}/system.journal`;
+    const algorithmOf = { ...process.env, SYSTEMD_JOURNAL_COMPRESS: algorithm };
+    execFileSync(writer, ['-o', file, '/run/source'], { stdio: 'ignore', env: algorithmOf });
+    assert.ok(
+      fs.statSync(file).size > 0 &&
+        !fs.readFileSync(file).includes('word word word word word word '.repeat(50)),
+    );
+    assert.ok((await printed(program, [cursorOf(1)])).includes('word '.repeat(50_000)));
+  });
+}
+
+reading('prints what is added, also to a new file, and ends when its parent ends', async () => {
+  const journal = new LiveJournal();
+  journal.append(numbered('first', 1));
+  await until(
+    'the first entry',
+    () => fs.statSync(`${journalFolder}/system.journal`).size > 0 && cursorOf(1) !== '',
+  );
+  const script = `"$@" >/run/printed & echo $! >/run/child; wait`;
+  const shell = spawn('sh', ['-c', script, 'sh', program, cursorOf(1)], { stdio: 'ignore' });
+  const text = () => (fs.existsSync('/run/printed') ? fs.readFileSync('/run/printed', 'latin1') : '');
+  await until('the first entry', () => text().includes('MESSAGE=first 0\n'));
+  journal.append(numbered('second', 1));
+  await until('the second entry', () => text().includes('MESSAGE=second 0\n'));
+  const other = new LiveJournal('user-1000');
+  other.append(numbered('third', 1));
+  await until('the entry in another file', () => text().includes('MESSAGE=third 0\n'));
+  const child = fs.readFileSync('/run/child', 'utf8').trim();
+  shell.kill('SIGKILL');
+  await until('the end of the program', () => !isRunning(child));
+  await journal.close();
+  await other.close();
+});
+
+function isRunning(pid: string): boolean {
+  try {
+    return !/^State:\tZ/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+reading('a wrong cursor and a missing one are errors', () => {
+  const wrong = spawnSync(program, ['nonsense'], { encoding: 'utf8' });
+  assert.equal(
+    [wrong.status, wrong.stderr],
+    [1, 'read-journal: Failed to seek to cursor: Invalid argument\n'],
+  );
+  assert.is(spawnSync(program, [], { encoding: 'utf8' }).status, 2);
+});
+
+const texts = () => storedEntries().map(({ text }) => text);
+
+/** The programs that read the journal for an agent. */
+function readers(agent: number): string[] {
+  const children = fs.readFileSync(`/proc/${agent}/task/${agent}/children`, 'utf8').trim();
+  return children.split(' ').map((pid) => fs.readFileSync(`/proc/${pid}/comm`, 'utf8').trim());
+}
+
+reading('the forwarder runs it', async () => {
+  writeJournal(numbered('entry', 100));
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  const agent = startAgent();
+  await until('the last entry', () => texts().includes('entry 99'));
+  assert.equal(readers(agent.process.pid ?? 0), ['read-journal']);
+  await agent.stop();
+  assert.is(texts().length, 100);
+});
+
+reading('with overwritten bytes in the file, all readable entries arrive once', async () => {
+  const file = writeJournal(numbered('entry', 2000));
+  const bytes = fs.readFileSync(file);
+  const middle = bytes.indexOf('MESSAGE=entry 1000');
+  bytes.fill(0xff, middle - 200, middle + 200);
+  fs.writeFileSync(file, bytes);
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  const agent = startAgent();
+  await until('the last entry', () => texts().includes('entry 1999'), 60);
+  await agent.stop();
+  assert.ok(texts().length >= 1980, `${texts().length}`);
+  assert.is(forwardState()?.counts.lost, 2000 - texts().length);
+  assert.is(new Set(texts()).size, texts().length);
+});
+
+reading('after a crash, journalctl continues', async () => {
+  const journal = new LiveJournal();
+  journal.append(numbered('before', 100));
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  const agent = startAgent();
+  await until('the last entry', () => texts().includes('before 99'));
+  execFileSync('pkill', ['-SEGV', '-x', 'read-journal']);
+  journal.append(numbered('after', 100));
+  await until('the last entry', () => texts().includes('after 99'));
+  assert.equal(readers(agent.process.pid ?? 0), ['journalctl']);
+  await agent.stop();
+  await journal.close();
+  assert.is(texts().length, 200);
+  assert.is(forwardState()?.counts.lost, 0);
+});
+
+reading('a program that cannot be run: journalctl reads the journal', async () => {
+  fs.renameSync(program, `${program}.kept`);
+  fs.writeFileSync(program, '#!/nonexistent\n', { mode: 0o755 });
+  writeJournal(numbered('entry', 100));
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  const agent = startAgent();
+  await until('the last entry', () => texts().includes('entry 99'));
+  assert.equal(readers(agent.process.pid ?? 0), ['journalctl']);
+  await agent.stop();
+  fs.renameSync(`${program}.kept`, program);
+  assert.is(texts().length, 100);
+});
+
+reading.run();
