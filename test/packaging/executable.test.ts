@@ -4,6 +4,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { build, buildExecutable } from '../../packaging/build/build.ts';
 import {
+  dist,
   executable,
   inRoot,
   installedRuntime,
@@ -37,6 +38,20 @@ test('uses the loader and libraries of the private runtime only', () => {
   assert.ok(libraries.length >= 10, libraries.join(' '));
   assert.equal(
     libraries.filter((file) => path.dirname(file) !== installedRuntime),
+    [],
+  );
+});
+
+test('read-journal uses the private runtime, too', () => {
+  const program = path.join(dist, 'read-journal');
+  const interpreter = run('patchelf', ['--print-interpreter', program]).stdout.trim();
+  assert.is(interpreter, `${installedRuntime}/ld-linux-x86-64.so.2`);
+  const dynamic = run('readelf', ['-d', program]).stdout;
+  assert.match(dynamic, `(RPATH)              Library rpath: [${installedRuntime}]`);
+  const libraries = [...dynamic.matchAll(/\(NEEDED\).*\[(.*)\]/g)].map(([, name]) => name ?? '');
+  assert.ok(libraries.includes('libc.so.6') && !libraries.includes('libsystemd.so.0'), libraries.join(' '));
+  assert.equal(
+    libraries.filter((name) => !readdirSync(runtime).includes(name)),
     [],
   );
 });
@@ -93,7 +108,11 @@ test('loads the journal addon; if the file is missing, the import throws an Erro
 });
 
 test('contains no path of the build machine', () => {
-  for (const file of [executable, ...readdirSync(runtime).map((name) => path.join(runtime, name))]) {
+  for (const file of [
+    executable,
+    path.join(dist, 'read-journal'),
+    ...readdirSync(runtime).map((name) => path.join(runtime, name)),
+  ]) {
     assert.not.ok(readFileSync(file).includes(inRoot('')), file);
   }
   assert.ok(Buffer.from(`x\0${inRoot('agent')}`).includes(inRoot('')));

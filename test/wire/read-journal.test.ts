@@ -148,6 +148,27 @@ function isRunning(pid: string): boolean {
   }
 }
 
+reading('needs only the system calls of Linux 3.10', async () => {
+  const filter = '/run/linux-3.10';
+  execFileSync('cc', ['-o', filter, `${import.meta.dirname}/../packaging/linux-3.10.c`]);
+  const journal = new LiveJournal();
+  journal.append(numbered('entry', 1));
+  await until(
+    'the first entry',
+    () => fs.statSync(`${journalFolder}/system.journal`).size > 0 && cursorOf(1) !== '',
+  );
+  const child = spawn('setarch', ['--uname-2.6', filter, program, cursorOf(1)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')));
+  await until('the first entry', () => text.includes('MESSAGE=entry 0\n'));
+  journal.append(numbered('added', 1));
+  await until('the second entry', () => text.includes('MESSAGE=added 0\n'));
+  child.kill();
+  await journal.close();
+});
+
 reading('a wrong cursor and a missing one are errors', () => {
   const wrong = spawnSync(program, ['nonsense'], { encoding: 'utf8' });
   assert.equal(
