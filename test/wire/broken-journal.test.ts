@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { unreadableText } from '../../agent/forward/pipeline/session.ts';
 import { configure, forgetState, forwardState, startAgent } from './support/agent.ts';
-import { clearJournal, exportEntry, numbered, writeJournal } from './support/journal.ts';
+import { clearJournal, exportEntry, writeDamagedJournal } from './support/journal.ts';
 import { endAll } from './support/program.ts';
 import { clearStored, startRsyslog, storedEntries, storedMessages } from './support/rsyslog.ts';
 import { clearRemote, startRemote, storedField } from './support/remote.ts';
@@ -33,11 +33,7 @@ const texts = () => storedEntries().map(({ text }) => text);
 const notices = () => storedMessages().filter(({ app }) => app === 'immutafs-agent');
 
 broken('257: with overwritten bytes in the file, all readable entries arrive once', async () => {
-  const file = writeJournal(numbered('entry', 2000));
-  const bytes = fs.readFileSync(file);
-  const middle = bytes.indexOf('MESSAGE=entry 1000');
-  bytes.fill(0xff, middle - 200, middle + 200);
-  fs.writeFileSync(file, bytes);
+  writeDamagedJournal(2000);
   await startRsyslog('rsyslog-relp.conf', 2514);
   const agent = startAgent();
   await until('the last entry', () => texts().includes('entry 1999'), 60);

@@ -12,6 +12,7 @@ import {
   exportEntry,
   journalFolder,
   numbered,
+  writeDamagedJournal,
   writeJournal,
 } from './support/journal.ts';
 import { enterNamespaces } from './support/namespaces.ts';
@@ -197,11 +198,7 @@ reading('the forwarder runs it', async () => {
 });
 
 reading('with overwritten bytes in the file, all readable entries arrive once', async () => {
-  const file = writeJournal(numbered('entry', 2000));
-  const bytes = fs.readFileSync(file);
-  const middle = bytes.indexOf('MESSAGE=entry 1000');
-  bytes.fill(0xff, middle - 200, middle + 200);
-  fs.writeFileSync(file, bytes);
+  writeDamagedJournal(2000);
   await startRsyslog('rsyslog-relp.conf', 2514);
   const agent = startAgent();
   await until('the last entry', () => texts().includes('entry 1999'), 60);
