@@ -46,22 +46,10 @@ const libsystemd = path.join(debianLibraries, 'libsystemd.a');
 
 /** The options for a program that uses the private runtime. libcap is a library of libsystemd. */
 const hosted = [
-  ...[
-    '-O3',
-    '-pie',
-    '-fPIE',
-    '-fstack-protector-strong',
-    '-D_FORTIFY_SOURCE=2',
-    '-Wall',
-    '-Wextra',
-    '-Werror',
-    '-s',
-  ],
-  ...[
-    '-Wl,--gc-sections,--build-id=none,-z,relro,-z,now,--disable-new-dtags',
-    `-Wl,-rpath,${installedRuntime}`,
-  ],
+  ...['-O3', '-Wall', '-Wextra', '-Werror', '-s', '-Wl,--gc-sections,--build-id=none'],
+  ...['-pie', '-fPIE', '-fstack-protector-strong', '-D_FORTIFY_SOURCE=2', '-Wl,-z,relro,-z,now'],
   `-Wl,--dynamic-linker=${installedRuntime}/ld-linux-x86-64.so.2`,
+  `-Wl,--disable-new-dtags,-rpath,${installedRuntime}`,
 ];
 
 /** Compiles packaging/programs/read-journal.c to dist/read-journal, which the forwarder runs. */

@@ -18,8 +18,8 @@ import { splitRuns } from './text-entries.ts';
 const longestPause = 30_000;
 
 /**
- * Reads the journal entries after a cursor, in order, by read-journal. If it exits or hangs, journalctl continues. Restarts
- * journalctl if it exits or hangs, and continues after an entry that journalctl cannot read.
+ * Reads the journal entries after a cursor, in order. Runs read-journal, and journalctl after a failure of read-journal.
+ * Restarts journalctl if it exits or hangs, and continues after an entry that journalctl cannot read.
  */
 export class JournalReader implements Reader {
   readonly #fields: FieldSelection;
