@@ -16,7 +16,7 @@ import {
   writeJournal,
 } from './support/journal.ts';
 import { enterNamespaces } from './support/namespaces.ts';
-import { endAll } from './support/program.ts';
+import { type Program, endAll } from './support/program.ts';
 import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
 import { until } from './support/until.ts';
 
@@ -181,10 +181,21 @@ reading('a wrong cursor and a missing one are errors', () => {
 
 const texts = () => storedEntries().map(({ text }) => text);
 
-/** The programs that read the journal for an agent. */
-function readers(agent: number): string[] {
-  const children = fs.readFileSync(`/proc/${agent}/task/${agent}/children`, 'utf8').trim();
-  return children.split(' ').map((pid) => fs.readFileSync(`/proc/${pid}/comm`, 'utf8').trim());
+/** Waits until only this program reads the journal for an agent, which starts others for a moment. */
+async function untilReadBy({ process: { pid } }: Program, name: string): Promise<void> {
+  await until(`${name} alone reads the journal`, () => {
+    const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+    return children.length === 1 && nameOf(children[0] ?? '') === name;
+  });
+}
+
+/** @returns the name of a process; empty if it has ended */
+function nameOf(pid: string): string {
+  try {
+    return fs.readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return '';
+  }
 }
 
 reading('the forwarder runs it', async () => {
@@ -192,7 +203,7 @@ reading('the forwarder runs it', async () => {
   await startRsyslog('rsyslog-relp.conf', 2514);
   const agent = startAgent();
   await until('the last entry', () => texts().includes('entry 99'));
-  assert.equal(readers(agent.process.pid ?? 0), ['read-journal']);
+  await untilReadBy(agent, 'read-journal');
   await agent.stop();
   assert.is(texts().length, 100);
 });
@@ -217,7 +228,7 @@ reading('after a crash, journalctl continues', async () => {
   execFileSync('pkill', ['-SEGV', '-x', 'read-journal']);
   journal.append(numbered('after', 100));
   await until('the last entry', () => texts().includes('after 99'));
-  assert.equal(readers(agent.process.pid ?? 0), ['journalctl']);
+  await untilReadBy(agent, 'journalctl');
   await agent.stop();
   await journal.close();
   assert.is(texts().length, 200);
@@ -231,7 +242,7 @@ reading('a program that cannot be run: journalctl reads the journal', async () =
   await startRsyslog('rsyslog-relp.conf', 2514);
   const agent = startAgent();
   await until('the last entry', () => texts().includes('entry 99'));
-  assert.equal(readers(agent.process.pid ?? 0), ['journalctl']);
+  await untilReadBy(agent, 'journalctl');
   await agent.stop();
   fs.renameSync(`${program}.kept`, program);
   assert.is(texts().length, 100);
