@@ -4,6 +4,11 @@ import { existsSync } from 'node:fs';
 const journalctl = '/usr/bin/journalctl';
 /** Prints the same as journalctl in half of the processor time (packaging/programs/read-journal.c). */
 const readJournal = '/usr/libexec/immutafs/read-journal';
+/**
+ * The version of the libsystemd in read-journal. It skips journal files with a feature that it does not know, without an
+ * error, so that a later systemd requires journalctl.
+ */
+export const libsystemdVersion = 257;
 /** Runs a program with an output buffer of 64 KiB, as much as Node.js reads from a pipe at a time (stdbuf(1)). */
 const buffering = ['/usr/bin/stdbuf', '--output=64K'];
 
@@ -130,7 +135,7 @@ export function lastCursor(boot?: string): Promise<string | undefined> {
 
 /** read-journal follows the journal from a cursor on. It is missing where the agent is not installed. */
 function readingCommand({ start, fields, boot, fast }: JournalSelection): string[] {
-  if (fast && start.at === 'cursor' && boot === undefined && existsSync(readJournal))
+  if (fast && start.at === 'cursor' && boot === undefined && existsSync(readJournal) && knowsJournal())
     return [readJournal, start.cursor, ...(fields ?? [])];
   const range = boot === undefined ? ['-f'] : [`_BOOT_ID=${boot}`];
   const command = [journalctl, ...options, ...range, ...fieldOptions(fields), ...startOptions(start)];
@@ -163,6 +168,17 @@ export function listBoots(): Promise<string[]> {
 
 let selects: boolean | undefined;
 let buffers: boolean | undefined;
+
+/** Whether read-journal knows all features of the journal files. The answer may change when systemd is updated. */
+function knowsJournal(): boolean {
+  const { stdout } = spawnSync(journalctl, ['--version'], {
+    encoding: 'utf8',
+    timeout: 5000,
+    env: environment,
+  });
+  const version = /^systemd (\d+)/.exec(stdout)?.[1];
+  return version !== undefined && Number(version) <= libsystemdVersion;
+}
 
 /** Returns the option that selects fields, if journalctl supports it (since systemd 236). */
 function fieldOptions(fields: readonly string[] | undefined): string[] {

@@ -12,6 +12,7 @@ import {
   runtime,
   scratch,
 } from '../../packaging/build/paths.ts';
+import { libsystemdVersion } from '../../agent/system/journalctl.ts';
 import { run, runDist } from './support.ts';
 
 const node = path.join(nodePackage, 'bin/node');
@@ -43,6 +44,7 @@ test('uses the loader and libraries of the private runtime only', () => {
 });
 
 test('read-journal uses the private runtime, too', () => {
+  assert.is(run('pkgconf', ['--modversion', 'libsystemd']).stdout.trim(), String(libsystemdVersion));
   const program = path.join(dist, 'read-journal');
   const interpreter = run('patchelf', ['--print-interpreter', program]).stdout.trim();
   assert.is(interpreter, `${installedRuntime}/ld-linux-x86-64.so.2`);

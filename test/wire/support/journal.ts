@@ -68,15 +68,6 @@ export function writeJournal(entries: Buffer, name = 'system'): string {
   return file;
 }
 
-/** Creates a journal file with `count` entries "entry N", in the middle of which 400 bytes are overwritten. */
-export function writeDamagedJournal(count: number): void {
-  const file = writeJournal(numbered('entry', count));
-  const bytes = fs.readFileSync(file);
-  const middle = bytes.indexOf(`MESSAGE=entry ${count / 2}`);
-  bytes.fill(0xff, middle - 200, middle + 200);
-  fs.writeFileSync(file, bytes);
-}
-
 /** A journal file that grows while it is read. */
 export class LiveJournal {
   readonly #writer: Program;
