@@ -3,8 +3,12 @@ import * as assert from 'uvu/assert';
 import { assertWholeBoot, untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
 import { assertSealed, checkOf, look } from '../harness/scenario.ts';
 
-/** Succeeds if read-journal, not journalctl, reads the journal in the confined service. */
-const reader = 'grep -x read-journal /proc/[0-9]*/comm';
+/**
+ * Waits until read-journal reads the journal in the confined service. Before, journalctl finds the boot's first entry, and
+ * the service connects meanwhile.
+ */
+const reader =
+  'for i in $(seq 120); do grep -qx read-journal /proc/[0-9]*/comm && exit 0; sleep 0.5; done; exit 1';
 
 const forward = suite('a sealed guest forwards its journal by RELP in TLS');
 
