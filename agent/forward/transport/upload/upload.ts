@@ -12,10 +12,12 @@ const path = '/upload';
  * A request with at least this number of entries ends. The last item that is added to it may be a run. The server has
  * nothing to do between two requests, so many small requests would reduce the throughput.
  */
-const batchEntries = 8192;
+const batchEntries = 16384;
 const maximumEntries = batchEntries + runEntries;
 /** How long a request stays open for further entries, because the server acknowledges only a complete request. */
 const openMilliseconds = 100;
+/** If at least this number of entries was added within that time, the request stays open until it is full. */
+const busyEntries = 1024;
 /** The maximum number of unacknowledged entries: those of one request, because the next request begins only afterwards. */
 export const uploadWindow = maximumEntries;
 const progressMilliseconds = 60_000;
@@ -53,7 +55,7 @@ class UploadTransport implements Transport {
   #withinEntry = false;
   /** Whether the request ends at the next end of an entry. */
   #due = false;
-  /** The timer that sets `#due`. */
+  /** The timer that sets `#due` unless many entries are being added. */
   #limit: NodeJS.Timeout | undefined;
   /** Whether the server closes the connection after this response, as proxies do after a number of requests. */
   #last = false;
@@ -130,11 +132,20 @@ class UploadTransport implements Transport {
     this.#progress = setTimeout(late, progressMilliseconds).unref();
     this.#open = true;
     this.#due = false;
+    this.#endLater();
+    return request;
+  }
+
+  #endLater(): void {
+    const before = this.#sent;
     this.#limit = setTimeout(() => {
+      if (this.#sent - before >= busyEntries) {
+        this.#endLater();
+        return;
+      }
       this.#due = true;
       if (!this.#withinEntry) this.#end('');
     }, openMilliseconds);
-    return request;
   }
 
   #end(body: string | Buffer): void {

@@ -103,6 +103,19 @@ upload('a request with many entries ends without delay, and a run always fits in
   assert.equal(acknowledged, [many + runEntries]);
 });
 
+upload('a request stays open while many entries are added, and ends soon afterwards', async () => {
+  const { transport, acknowledged, event, bodies } = await connect();
+  const done = event();
+  for (let i = 0; i < 10; i += 1) {
+    transport.send([runOf('run', runEntries)], false);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  assert.equal(bodies(), []);
+  await done;
+  assert.equal(bodies(), ['run'.repeat(10)]);
+  assert.equal(acknowledged, [10 * runEntries]);
+});
+
 upload('a request stays open until an entry in pieces is complete', async () => {
   const { transport, event, bodies } = await connect();
   const done = event();
