@@ -16,16 +16,16 @@ export interface Sources {
   /** @throws Error if the registry does not answer */
   advisories: () => Advisory[];
   /**
-   * Returns the newest version of a Debian package that apt knows; undefined if it knows none.
+   * Returns the newest version of each of these Debian packages that apt knows.
    * @throws Error if apt-cache cannot be run
    */
-  candidate: (name: string) => string | undefined;
+  candidates: (names: readonly string[]) => ReadonlyMap<string, string>;
   /** YYYY-MM-DD. */
   today: string;
 }
 
 /** Returns the lines to print and the exit code. */
-export function auditBundle({ software, advisories, candidate, today }: Sources): {
+export function auditBundle({ software, advisories, candidates, today }: Sources): {
   lines: string[];
   code: 0 | 1 | 3;
 } {
@@ -41,8 +41,10 @@ export function auditBundle({ software, advisories, candidate, today }: Sources)
     lines.push(`not checked: ${error instanceof Error ? error.message : String(error)}`);
   };
   try {
-    for (const { name, version } of software.filter(({ purl }) => purl.startsWith('pkg:deb/'))) {
-      const newest = candidate(name);
+    const packages = software.filter(({ purl }) => purl.startsWith('pkg:deb/'));
+    const newestVersions = candidates(packages.map(({ name }) => name));
+    for (const { name, version } of packages) {
+      const newest = newestVersions.get(name);
       if (newest === version) continue;
       if (newest === undefined) isUnknown = true;
       else isOutdated = true;
@@ -68,10 +70,14 @@ export function auditBundle({ software, advisories, candidate, today }: Sources)
 }
 
 /** Runs `apt-cache policy`. The answer is as old as the last `apt-get update`. */
-function aptCandidate(name: string): string | undefined {
-  const text = execFileSync('apt-cache', ['policy', name], { env: { LC_ALL: 'C' }, encoding: 'utf8' });
-  const [, version] = /^ {2}Candidate: (\S+)$/m.exec(text) ?? [];
-  return version === '(none)' ? undefined : version;
+function aptCandidates(names: readonly string[]): Map<string, string> {
+  const text = execFileSync('apt-cache', ['policy', ...names], { env: { LC_ALL: 'C' }, encoding: 'utf8' });
+  const found = text.matchAll(/^(\S+):\n {2}Installed: .*\n {2}Candidate: (\S+)$/gm);
+  return new Map(
+    [...found]
+      .map(([, name = '', version = '']) => [name, version] as const)
+      .filter(([, version]) => version !== '(none)'),
+  );
 }
 
 if (import.meta.main) {
@@ -79,7 +85,7 @@ if (import.meta.main) {
   const { lines, code } = auditBundle({
     software: JSON.parse(readFileSync(thirdPartyList, 'utf8')) as ThirdParty[],
     advisories: npmAdvisories,
-    candidate: aptCandidate,
+    candidates: aptCandidates,
     today: new Date().toISOString().slice(0, 10),
   });
   process.stdout.write(lines.map((line) => `${line}\n`).join(''));

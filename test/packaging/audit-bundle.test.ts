@@ -22,7 +22,7 @@ const good: Sources = {
     { name: 'libc6', version: '2.41-12+deb13u4', purl: 'pkg:deb/debian/libc6@2.41-12%2Bdeb13u4' },
   ],
   advisories: () => [],
-  candidate: () => '2.41-12+deb13u4',
+  candidates: () => new Map([['libc6', '2.41-12+deb13u4']]),
   today: '2028-04-30',
 };
 
@@ -42,21 +42,21 @@ for (const [title, change, code, line] of [
   ],
   [
     'an update of glibc',
-    { candidate: () => '2.41-12+deb13u9' },
+    { candidates: () => new Map([['libc6', '2.41-12+deb13u9']]) },
     1,
     'libc6 2.41-12+deb13u4: apt knows 2.41-12+deb13u9',
   ],
   [
     'apt-cache is missing',
     {
-      candidate: () => {
+      candidates: () => {
         throw new Error('spawnSync apt-cache ENOENT');
       },
     },
     3,
     'not checked: spawnSync apt-cache ENOENT',
   ],
-  ['a package that apt does not know', { candidate: () => undefined }, 3, 'apt knows no version'],
+  ['a package that apt does not know', { candidates: () => new Map() }, 3, 'apt knows no version'],
   [
     'an advisory for a bundled package',
     { advisories: () => [{ name: 'which', version: '2.0.2', severity: 'high' }] },
