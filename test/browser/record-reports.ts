@@ -15,8 +15,8 @@ const forward = `cp /etc/immutafs/immutafs.conf /run/c && echo FORWARD=relp://12
 
 await withAgent({}, async (guest) => {
   const failed = `mount -o remount,exec /home; ${status}; code=$?; mount -o remount,noexec /home; exit $code`;
-  const sealed = await guest.boot({ disk: 'readonly', steps: { ...look, failed, forward } });
-  const open = await guest.boot({ disk: 'writable', steps: look });
+  const sealed = await guest.boot({ disk: 'readonly', allUnits: true, steps: { ...look, failed, forward } });
+  const open = await guest.boot({ disk: 'writable', allUnits: true, steps: look });
   const recorded = {
     sealed: statusOf(sealed).report,
     failed: statusOf(sealed, 'failed').report,

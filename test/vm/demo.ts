@@ -24,6 +24,7 @@ async function demo(): Promise<number> {
     withGuest({ template }, (guest) =>
       guest.boot({
         disk: 'readonly',
+        allUnits: true,
         // Here QEMU starts the kernel. In a guest that GRUB starts, `prepare` sets this argument.
         arguments: ['noresume'],
         steps: { status: 'immutafs-agent status --color=always' },

@@ -93,7 +93,14 @@ export function withForwardingGuest(
   return withLogServer((log) =>
     withAgent({ edit: equip(log, options) }, (guest) =>
       work(
-        (boot) => guest.boot({ disk: 'readonly', networkOf: log.networkOf, limitSeconds: 500, ...boot }),
+        (boot) =>
+          guest.boot({
+            disk: 'readonly',
+            allUnits: true,
+            networkOf: log.networkOf,
+            limitSeconds: 500,
+            ...boot,
+          }),
         log,
       ),
     ),

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { mkdir, mkdtemp } from 'node:fs/promises';
-import { kernelArguments } from './arguments.ts';
+import { kernelArguments, withoutExtraUnits } from './arguments.ts';
 import { makeOutBox, openOutBox, writeInBox } from './box.ts';
 import { copyDisks, damageDisks, editDisks } from './disk.ts';
 import type { Edit } from './disk.ts';
@@ -47,6 +47,8 @@ export interface BootOptions {
   steps?: Record<string, string>;
   /** Additional kernel arguments. */
   arguments?: string[];
+  /** Whether to start all units of the guest, also those that most scenarios do not need (`arguments.ts`). */
+  allUnits?: boolean;
   /** Files for the guest, by their name in its `$BOX`. */
   files?: Record<string, string>;
   /** A folder of this machine that receives the content of the guest's `$OUT`. */
@@ -138,7 +140,11 @@ async function bootGuest(
   if (options.bootOrder === 'system disk' && system) systemDrives = [{ ...system, bootIndex: 1 }, ...others];
   const machine = {
     boot: options.bootOrder === undefined ? options.bootFiles : null,
-    arguments: [...kernelArguments(layout), ...(options.arguments ?? [])],
+    arguments: [
+      ...kernelArguments(layout),
+      ...(options.allUnits === true ? [] : withoutExtraUnits),
+      ...(options.arguments ?? []),
+    ],
     drives: [...systemDrives, ...boxes, ...(options.drives ?? [])],
     memoryMiB: options.memoryMiB ?? 1024,
     processors: options.processors ?? 1,

@@ -27,7 +27,7 @@ export function bootOptions([, , , bus, selinux]: LayoutRow) {
     running: 'systemctl is-active rsyslog auditd systemd-journald',
   };
   const words = ['systemd.show_status=1', ...(selinux === 'enforcing' ? enforcing : [])];
-  return { disk: 'readonly' as const, bus, steps, arguments: words };
+  return { disk: 'readonly' as const, bus, steps, arguments: words, allUnits: true };
 }
 
 /** Asserts that the guest is sealed, and that /var and the mounts below it are writable. @returns the report */

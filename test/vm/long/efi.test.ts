@@ -91,7 +91,7 @@ efi(
     withEmptyDisk(64, (empty) =>
       withEfiVariables(async (efiVariables) => {
         const options: BootOptions = {
-          ...{ disk: 'readonly', efiVariables, arguments: efiArguments, limitSeconds: 600 },
+          ...{ disk: 'readonly', allUnits: true, efiVariables, arguments: efiArguments, limitSeconds: 600 },
           steps: { ...steps, ...look, planted: 'ls /etc/planted', env: 'cat /run/immutafs/boot.env' },
         };
         const withVariables = { ...options, steps: { ...options.steps, unhidden } };

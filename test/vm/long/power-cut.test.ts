@@ -23,7 +23,7 @@ const momentLines = [
 ] as const;
 
 /** Makes systemd print the units that it starts and stops. */
-const verbose = { arguments: ['systemd.show_status=1'] };
+const verbose = { allUnits: true, arguments: ['systemd.show_status=1'] };
 
 const powerCut = suite('power cuts');
 

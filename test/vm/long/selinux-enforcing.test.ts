@@ -122,11 +122,14 @@ selinux('sealed with OVERLAY and PERSIST, maintenance, a rehearsal, and no overl
     withForwardingGuest({ edit: configure }, async (start, log) => {
       log.start();
       const drives = [drive];
-      assertWritable(await start({ drives, arguments: enforced, steps: sealedSteps, limitSeconds: 900 }));
+      assertWritable(
+        await start({ drives, allUnits: true, arguments: enforced, steps: sealedSteps, limitSeconds: 900 }),
+      );
 
       const open = { disk: 'writable', drives, limitSeconds: 900 } as const;
       const maintenance = await start({
         ...open,
+        allUnits: true,
         arguments: enforced,
         steps: {
           ...look,
@@ -141,6 +144,7 @@ selinux('sealed with OVERLAY and PERSIST, maintenance, a rehearsal, and no overl
 
       const rehearsal = await start({
         ...open,
+        allUnits: true,
         arguments: enforced,
         steps: {
           ...look,
@@ -154,6 +158,7 @@ selinux('sealed with OVERLAY and PERSIST, maintenance, a rehearsal, and no overl
       assertRehearsal(rehearsal);
 
       const degraded = await start({
+        allUnits: true,
         arguments: [...enforced, 'module_blacklist=overlay'],
         steps: { ...degradedSteps, enforce: 'getenforce', ...records },
       });
@@ -287,7 +292,13 @@ selinux('a broken hook, separate /var and /var/log; then the upper layer fills u
         empty: 'rm /var/tmp/fill',
       };
       const steps = { enforce: 'getenforce', ...look, ...full, after: look.status, ...records };
-      const boot = await guest.boot({ disk: 'readonly', bootFiles, arguments: enforced, steps });
+      const boot = await guest.boot({
+        disk: 'readonly',
+        bootFiles,
+        allUnits: true,
+        arguments: enforced,
+        steps,
+      });
       assertNothingDenied(boot);
       assert.is(boot.step('enforce').stdout, 'Enforcing\n');
       const report = assertSealed(boot);

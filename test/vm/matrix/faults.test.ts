@@ -56,7 +56,7 @@ faults(
     const damage = { '/var': 'dd if=/dev/zero of="$1" bs=64k count=1 conv=notrunc' };
     return withAgent({ layout: varAndLogOnLvm, damage, edit: noMemoryForLog }, async (guest) => {
       const steps = { ...degradedSteps, outOfMemory, labels: "stat -c '%n %C' /var /var/log /var/run" };
-      const boot = await guest.boot({ disk: 'readonly', arguments: enforcing, steps });
+      const boot = await guest.boot({ disk: 'readonly', allUnits: true, arguments: enforcing, steps });
       assertDegraded(boot, /\/var is tmpfs, not overlay; .*; \/var: mount failed: .*superblock/);
       assertDegraded(boot, /the overlay on \/var\/log was started and not finished/);
       assert.match(boot.step('write').stderr, /Read-only file system/);
@@ -87,7 +87,7 @@ faults('the inode of /var in the root is damaged: the guest comes up, the check 
   withAgent(
     { damage: { '/': "xfs_db -x -c 'path /var' -c 'write -c core.nlinkv2 9' \"$1\"" } },
     async (guest) => {
-      const boot = await guest.boot({ disk: 'readonly', steps: degradedSteps });
+      const boot = await guest.boot({ disk: 'readonly', allUnits: true, steps: degradedSteps });
       assertDegraded(boot, /not a readable directory: .*Structure needs cleaning/);
     },
   ),

@@ -86,7 +86,9 @@ const steps = {
 };
 
 const booted = shared(() =>
-  withAgent({ edit: configure }, (guest) => guest.boot({ disk: 'readonly', steps, limitSeconds: 900 })),
+  withAgent({ edit: configure }, (guest) =>
+    guest.boot({ disk: 'readonly', allUnits: true, steps, limitSeconds: 900 }),
+  ),
 );
 
 const configure = (root: string) =>

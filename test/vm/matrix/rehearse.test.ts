@@ -54,7 +54,9 @@ rehearse(
   'what would fail is found in one boot; with the proposed line, the guest is ready at the time limit',
   () =>
     withAgent({ edit: prepared }, async (guest) => {
-      assertRehearsal(await guest.boot({ disk: 'writable', steps: rehearsalSteps, limitSeconds: 700 }));
+      assertRehearsal(
+        await guest.boot({ disk: 'writable', allUnits: true, steps: rehearsalSteps, limitSeconds: 700 }),
+      );
       await assertReport(guest);
       await assertReady(guest);
     }),
@@ -105,6 +107,7 @@ function assertRehearsal(boot: Boot): void {
 async function assertReport(guest: Guest): Promise<void> {
   const after = await guest.boot({
     disk: 'writable',
+    allUnits: true,
     steps: {
       ...look,
       outcome: outcomeStep,

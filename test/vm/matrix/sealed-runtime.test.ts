@@ -47,7 +47,7 @@ const driftSteps = {
 const booted = shared(() =>
   withAgent({ edit: installPrograms }, (guest) => {
     const steps = { ...look, ...ordinarySteps, run: runEverywhere, ...driftSteps, ...foreignSteps };
-    return guest.boot({ disk: 'readonly', steps, limitSeconds: 900 });
+    return guest.boot({ disk: 'readonly', allUnits: true, steps, limitSeconds: 900 });
   }),
 );
 

@@ -64,7 +64,7 @@ const steps = {
 const booted = shared(() =>
   withAgent({ layout: logOnVolume, edit: configure }, (guest) =>
     guest.boot({
-      ...{ disk: 'readonly', arguments: ['systemd.show_status=1'] },
+      ...{ disk: 'readonly', allUnits: true, arguments: ['systemd.show_status=1'] },
       ...{ steps, limitSeconds: 600 },
     }),
   ),

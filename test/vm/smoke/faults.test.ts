@@ -13,7 +13,12 @@ const noOverlay = ['module_blacklist=overlay'];
 
 faults('no overlay, ON_FAILURE=degraded: the guest comes up with a read-only /var and sshd', () =>
   withAgent({}, async (guest) => {
-    const boot = await guest.boot({ disk: 'readonly', arguments: noOverlay, steps: degradedSteps });
+    const boot = await guest.boot({
+      disk: 'readonly',
+      allUnits: true,
+      arguments: noOverlay,
+      steps: degradedSteps,
+    });
     assertDegraded(boot, /the kernel has no overlay file system: modprobe failed: /);
     assert.match(boot.step('write').stderr, /Read-only file system/);
   }),

@@ -91,7 +91,7 @@ async function bootOf(
 ): Promise<Boot> {
   const boots: Boot[] = [];
   await kind({ edit }, async (guest) => {
-    boots.push(await guest.boot({ disk, arguments: enforcing, steps }));
+    boots.push(await guest.boot({ disk, allUnits: true, arguments: enforcing, steps }));
   });
   const [boot] = boots;
   if (!boot) throw new Error('no boot');
