@@ -10,17 +10,22 @@ import type { Figure } from './table.ts';
 /**
  * Compares the sealed boot of a guest with three paths in OVERLAY, and of a guest with three paths in PERSIST whose
  * store is filled already, with the sealed boot of the same guest without. The control of PERSIST mounts the same data
- * disk.
+ * disk. For comparison, fstab mounts three directories of the data disk on the same paths.
  */
 export async function overlay(): Promise<Result> {
   const control: Variant = { name: 'OVERLAY empty', disk: 'readonly', agent: true };
-  const withDisk: Variant = { ...control, name: 'PERSIST empty', dataDisk: true };
+  const withDisk: Variant = { ...control, name: 'PERSIST empty', dataDisk: [] };
   const figures = [
     ...(await compare('OVERLAY', control, { edit: withThreePaths, proof: mounted('overlay', overlaid) })),
     ...(await compare(
       'PERSIST',
       { ...withDisk, edit: withData('') },
       { edit: withData(persisted.join(' ')), proof: mounted('ext4', persisted) },
+    )),
+    ...(await compare(
+      'bind mounts of fstab',
+      { ...withDisk, edit: withData('') },
+      { edit: withBindMounts, dataDisk: persisted, proof: mounted('ext4', persisted) },
     )),
   ];
   return {
@@ -53,6 +58,13 @@ const overlaid = ['/opt', '/opt/agent', '/root'];
 async function withThreePaths(root: string): Promise<void> {
   await mkdir(join(root, 'opt/agent'), { recursive: true });
   await appendFile(join(root, 'etc/immutafs/immutafs.conf'), 'OVERLAY=/opt /opt/agent:noexec /root\n');
+}
+
+/** The usual way to keep directories on a data disk. */
+async function withBindMounts(root: string): Promise<void> {
+  await withData('')(root);
+  const lines = persisted.map((path) => `/data${path} ${path} none bind,nosuid,nodev,noexec 0 0\n`);
+  await appendFile(join(root, 'etc/fstab'), lines.join(''));
 }
 
 /** Returns a line of sh that succeeds if file systems of a type are mounted on all paths. */

@@ -23,8 +23,11 @@ export interface Variant {
   agent?: boolean;
   layout?: Layout;
   edit?: (root: string) => Promise<void>;
-  /** Whether there is a data disk. A first boot, which is not measured, then fills the directories of PERSIST. */
-  dataDisk?: boolean;
+  /**
+   * The directories on a data disk; undefined if there is no data disk. A first boot, which is not measured, fills the
+   * directories of PERSIST.
+   */
+  dataDisk?: readonly string[];
   /** A line of sh that succeeds only if what is measured was active. */
   proof?: string;
   /** Kernel arguments. */
@@ -60,7 +63,7 @@ export async function starts(variant: Variant): Promise<Start[]> {
   };
   for (let count = 0; count < boots; count++) {
     await withGuest({ template, edit }, async (guest) => {
-      const one = await (variant.dataDisk === true ? withStore(guest, variant) : start(guest, variant));
+      const one = await (variant.dataDisk ? withStore(guest, variant, variant.dataDisk) : start(guest, variant));
       // Show the progress, because all boots together take half an hour.
       process.stderr.write(`${variant.name}: ${JSON.stringify(one)}\n`);
       all.push(one);
@@ -69,12 +72,16 @@ export async function starts(variant: Variant): Promise<Start[]> {
   return all;
 }
 
-async function withStore(guest: Guest, variant: Variant): Promise<Start> {
+async function withStore(
+  guest: Guest,
+  variant: Variant,
+  directories: readonly string[],
+): Promise<Start> {
   const measured: Start[] = [];
   await withDataDisk(async (drive) => {
     await guest.boot({ disk: variant.disk, drives: [drive], limitSeconds: 900 });
     measured.push(await start(guest, variant, [drive]));
-  });
+  }, directories);
   const [one] = measured;
   if (one === undefined) throw new Error(`${variant.name} was not measured`);
   return one;
@@ -88,6 +95,7 @@ async function start(
   const boot = await guest.boot({
     ...{
       disk,
+      allUnits: true,
       drives,
       bootFiles,
       steps: { ...steps, proof: variant.proof ?? 'true' },
