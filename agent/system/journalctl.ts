@@ -53,6 +53,7 @@ export interface StreamEnd {
 
 /** A running journalctl or read-journal process. */
 export interface JournalStream {
+  program: 'journalctl' | 'read-journal';
   pause(): void;
   resume(): void;
   /** Terminates the process without calling `onEnd`. */
@@ -100,6 +101,7 @@ export function followJournal(
     });
   });
   return {
+    program: program === readJournal ? 'read-journal' : 'journalctl',
     pause: () => child.stdout.pause(),
     resume: () => child.stdout.resume(),
     stop: () => {

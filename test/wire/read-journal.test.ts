@@ -222,6 +222,7 @@ reading('after a crash, journalctl continues', async () => {
   await until('the last entry', () => texts().includes('after 99'));
   await untilReadBy(agent, 'journalctl');
   await agent.stop();
+  assert.match(agent.output(), 'read-journal ended: no message (SIGSEGV); journalctl reads the journal');
   await journal.close();
   assert.is(texts().length, 200);
   assert.is(forwardState()?.counts.lost, 0);
@@ -236,6 +237,7 @@ reading('a program that cannot be run: journalctl reads the journal', async () =
   await until('the last entry', () => texts().includes('entry 99'));
   await untilReadBy(agent, 'journalctl');
   await agent.stop();
+  assert.match(agent.output(), /read-journal ended: spawn .* ENOENT; journalctl reads the journal/);
   fs.renameSync(`${program}.kept`, program);
   assert.is(texts().length, 100);
 });

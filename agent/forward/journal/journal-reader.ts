@@ -160,10 +160,12 @@ export class JournalReader implements Reader {
     } else if (this.#failures >= 3 && this.#start.at !== 'boot') this.#startElsewhere(reason);
     this.#broken = broken ?? '';
     this.settled = false;
+    const problem = `${this.#stream?.program ?? 'journalctl'} ended: ${reason}`;
     if (this.#failures > 1) {
-      this.problem = `journalctl ended: ${reason}`;
-      this.#events.trouble(this.problem);
-    }
+      this.problem = problem;
+      this.#events.trouble(problem);
+    } else if (this.#stream?.program === 'read-journal')
+      this.#events.trouble(`${problem}; journalctl reads the journal`);
     this.#stream = undefined;
     this.#stall.stop();
     const pause = Math.min(longestPause, 100 * 2 ** Math.min(20, this.#failures));

@@ -21,7 +21,12 @@ function fakeJournal() {
     calls.push({ start, boot });
     stream.data = onData;
     stream.end = onEnd;
-    return { pause: () => undefined, resume: () => undefined, stop: () => void (stream.stopped += 1) };
+    return {
+      program: 'journalctl',
+      pause: () => undefined,
+      resume: () => undefined,
+      stop: () => void (stream.stopped += 1),
+    };
   };
   const write = (text: string) => stream.data(Buffer.from(text, 'latin1'));
   return { watch: new JournalWatch(follow), calls, stream, write };

@@ -47,7 +47,12 @@ async function record({
       const exit = args[0] === 'seal' ? 0 : saveExit;
       return Promise.resolve({ exit, stdout: '', stderr: 'no space\n', late: false });
     };
-    const follow = () => ({ pause: () => undefined, resume: () => undefined, stop: () => undefined });
+    const follow = () => ({
+      program: 'journalctl' as const,
+      pause: () => undefined,
+      resume: () => undefined,
+      stop: () => undefined,
+    });
     const journal = new JournalWatch(follow);
     journal.add('_SYSTEMD_UNIT=agent.service\n', "cannot touch '/opt/x': Read-only file system");
     const moved = { ...reader, environment: () => ({ ...reader.environment(), seconds }) };
