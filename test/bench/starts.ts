@@ -63,7 +63,9 @@ export async function starts(variant: Variant): Promise<Start[]> {
   };
   for (let count = 0; count < boots; count++) {
     await withGuest({ template, edit }, async (guest) => {
-      const one = await (variant.dataDisk ? withStore(guest, variant, variant.dataDisk) : start(guest, variant));
+      const one = await (variant.dataDisk
+        ? withStore(guest, variant, variant.dataDisk)
+        : start(guest, variant));
       // Show the progress, because all boots together take half an hour.
       process.stderr.write(`${variant.name}: ${JSON.stringify(one)}\n`);
       all.push(one);
@@ -72,11 +74,7 @@ export async function starts(variant: Variant): Promise<Start[]> {
   return all;
 }
 
-async function withStore(
-  guest: Guest,
-  variant: Variant,
-  directories: readonly string[],
-): Promise<Start> {
+async function withStore(guest: Guest, variant: Variant, directories: readonly string[]): Promise<Start> {
   const measured: Start[] = [];
   await withDataDisk(async (drive) => {
     await guest.boot({ disk: variant.disk, drives: [drive], limitSeconds: 900 });

@@ -9,17 +9,28 @@ const quick = [
 
 /** Units that most scenarios do not need, and that take a sixth of a boot. */
 const extraUnits = [
-  ...['rsyslog.service', 'syslog.socket', 'ssh.service', 'sshd-unix-local.socket'],
-  ...['systemd-logind.service', 'dbus.service', 'dbus.socket', 'systemd-hostnamed.socket'],
-  ...['lvm2-monitor.service', 'dm-event.socket', 'lvm2-lvmpolld.socket', 'blk-availability.service'],
-  ...[
-    'systemd-creds.socket',
-    'systemd-sysext.socket',
-    'systemd-initctl.socket',
-    'systemd-modules-load.service',
-  ],
-  ...['kmod-static-nodes.service', 'systemd-tmpfiles-setup-dev-early.service'],
-  ...['dev-mqueue.mount', 'dev-hugepages.mount', 'sys-kernel-debug.mount', 'sys-kernel-tracing.mount'],
+  'rsyslog.service',
+  'syslog.socket',
+  'ssh.service',
+  'sshd-unix-local.socket',
+  'systemd-logind.service',
+  'dbus.service',
+  'dbus.socket',
+  'systemd-hostnamed.socket',
+  'lvm2-monitor.service',
+  'dm-event.socket',
+  'lvm2-lvmpolld.socket',
+  'blk-availability.service',
+  'systemd-creds.socket',
+  'systemd-sysext.socket',
+  'systemd-initctl.socket',
+  'systemd-modules-load.service',
+  'kmod-static-nodes.service',
+  'systemd-tmpfiles-setup-dev-early.service',
+  'dev-mqueue.mount',
+  'dev-hugepages.mount',
+  'sys-kernel-debug.mount',
+  'sys-kernel-tracing.mount',
 ];
 
 /** Arguments with which the real root starts without these units (systemd-debug-generator(8)). */
