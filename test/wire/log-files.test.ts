@@ -68,7 +68,7 @@ const servers: Server[] = [
     start: () => startRemote('http'),
     folder: remoteFolder,
     lines: linesOfEntries,
-    window: 9216,
+    window: 17_408,
   },
 ];
 

@@ -31,12 +31,12 @@ export const acknowledging: Acknowledging[] = [
     forward: `journal+http://${serverName}:19532`,
     server: () => startRemote('http'),
     stored: () => storedField('MESSAGE'),
-    window: 9216,
+    window: 17_408,
   },
   {
     forward: `journal+https://${serverName}:19532`,
     server: () => startRemote('https'),
     stored: () => storedField('MESSAGE'),
-    window: 9216,
+    window: 17_408,
   },
 ];

@@ -89,31 +89,49 @@ upload('separate messages are a request of their own', async () => {
   assert.equal(acknowledged, [1, 1]);
 });
 
-/** One less than the number of entries at which a request ends. */
-const many = uploadWindow - runEntries - 1;
+upload(
+  'a request with many entries ends without delay; each may have twice as many; a run fits into an open one',
+  async () => {
+    const { transport, acknowledged, event } = await connect();
+    const limits = [8192, 16_384, 32_768, 32_768];
+    for (const limit of limits) {
+      const done = event();
+      transport.send(messages(...Array.from({ length: limit - 1 }, () => 'x')), false);
+      assert.ok(transport.capacity() >= runEntries, `${transport.capacity()}`);
+      transport.send([runOf('run', runEntries)], false);
+      assert.is(transport.capacity(), 0);
+      await done;
+    }
+    assert.equal(
+      acknowledged,
+      limits.map((limit) => limit - 1 + runEntries),
+    );
+    assert.is(Math.max(...acknowledged), uploadWindow - 1);
+  },
+);
 
-upload('a request with many entries ends without delay, and a run always fits into an open one', async () => {
-  const { transport, acknowledged, event } = await connect();
-  const done = event();
-  transport.send(messages(...Array.from({ length: many }, () => 'x')), false);
-  assert.ok(transport.capacity() >= runEntries, `${transport.capacity()}`);
-  transport.send([runOf('run', runEntries)], false);
-  assert.is(transport.capacity(), 0);
-  await done;
-  assert.equal(acknowledged, [many + runEntries]);
+upload('after requests with few entries, the next one is not larger', async () => {
+  const { transport, event } = await connect();
+  const before = transport.capacity();
+  for (const text of ['a', 'b']) {
+    const done = event();
+    transport.send(messages(text), true);
+    await done;
+  }
+  assert.is(transport.capacity(), before);
 });
 
 upload('a request stays open while many entries are added, and ends soon afterwards', async () => {
   const { transport, acknowledged, event, bodies } = await connect();
   const done = event();
-  for (let i = 0; i < 10; i += 1) {
+  for (let i = 0; i < 7; i += 1) {
     transport.send([runOf('run', runEntries)], false);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, 30));
   }
   assert.equal(bodies(), []);
   await done;
-  assert.equal(bodies(), ['run'.repeat(10)]);
-  assert.equal(acknowledged, [10 * runEntries]);
+  assert.equal(bodies(), ['run'.repeat(7)]);
+  assert.equal(acknowledged, [7 * runEntries]);
 });
 
 upload('a request stays open until an entry in pieces is complete', async () => {
