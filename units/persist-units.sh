@@ -9,6 +9,9 @@
 # - if the service fails, the mount unit is skipped by its condition. A skipped unit does not fail the units that require
 #   it, so that services with RequiresMountsFor= use the path as it is without PERSIST.
 # For the same reason, What= is the path itself: systemd would make the unit require the mount of the store.
+#
+# local-fs.target waits for the service and not for the mount units. systemd reads the mount table at most five times a
+# second, and if it changes more often, delays the start of every mount unit until the second is over (src/core/mount.c).
 
 # TimeoutStartSec= of immutafs-persist@.service.
 persist_seconds=900
@@ -46,7 +49,7 @@ write_persist_units() {
   # A restart of a mount mounts the directory of the store again.
   [ -z "$mount_units" ] || set -- "$@" "Before=${mount_units# }" "PartOf=${mount_units# }"
   add_dropin immutafs-persist.service "$@"
-  local_fs_wants="$local_fs_wants$mount_units immutafs-persist.service"
+  local_fs_wants="$local_fs_wants immutafs-persist.service"
 }
 
 # Lets the service wait for the mounts at and above a path, except for those of PERSIST itself. Units that do not exist are
