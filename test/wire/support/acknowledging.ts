@@ -9,7 +9,10 @@ export interface Acknowledging {
   server: () => Promise<Program>;
   /** Returns the text of every stored message, in order. */
   stored: () => string[];
-  /** The maximum number of entries that are repeated after a crash. */
+  /**
+   * The maximum number of entries that are repeated after a crash. For uploads, this is the size of the second request of
+   * a connection and of a run; the tests send too few entries for a larger request to be interrupted.
+   */
   window: number;
 }
 

@@ -9,18 +9,19 @@ import { type ConnectOptions, RefusedError, type Transport, type TransportEvents
 
 const path = '/upload';
 /**
- * A request with this number of entries ends; the last item that is added to it may be a run. The limit of a connection
- * doubles with each request that reaches it and is accepted. The server has nothing to do between two requests, so many
- * small requests would reduce the throughput. After a connection breaks, a request is repeated, so the requests of a new
- * connection begin small.
+ * The number of entries at which a request ends; the last item that is added to it may be a run. The limit doubles with
+ * each request that reaches it and is accepted, because the server has nothing to do between two requests, so that many
+ * small requests would reduce the throughput. Each connection begins with the first limit, because the entries of a
+ * request are sent again if the connection breaks.
  */
-const batchEntries = { first: 8192, last: 32768 };
+const firstLimit = 8192;
+const greatestLimit = 32_768;
 /** How long a request stays open for further entries, because the server acknowledges only a complete request. */
 const openMilliseconds = 100;
-/** If at least this number of entries was added within that time, the request stays open until it is full. */
+/** If at least this number of entries was added within that time, the request stays open for as long again. */
 const busyEntries = 1024;
 /** The maximum number of unacknowledged entries: those of one request, because the next request begins only afterwards. */
-export const uploadWindow = batchEntries.last + runEntries;
+export const uploadWindow = greatestLimit + runEntries;
 const progressMilliseconds = 60_000;
 /** The status codes that refuse entries. systemd 219 responds with 413 and 422, systemd 257 with 417. */
 const refusalStatuses = new Set([400, 413, 417, 422]);
@@ -49,7 +50,7 @@ class UploadTransport implements Transport {
   #failure: Error | undefined;
   #request: http.ClientRequest | undefined;
   /** The number of messages at which a request ends. */
-  #batch = batchEntries.first;
+  #limitEntries = firstLimit;
   /** The number of messages in the current request. */
   #sent = 0;
   /** Whether further messages can be added to the request. */
@@ -97,7 +98,7 @@ class UploadTransport implements Transport {
 
   capacity(): number {
     if (this.#failure !== undefined || this.#last) return 0;
-    const maximum = this.#batch + runEntries;
+    const maximum = this.#limitEntries + runEntries;
     if (this.#request === undefined) return maximum;
     if (!this.#open || this.#request.writableNeedDrain) return 0;
     return this.#withinEntry ? maximum : maximum - this.#sent;
@@ -109,7 +110,7 @@ class UploadTransport implements Transport {
     this.#request ??= this.#begin();
     for (const { run } of messages) this.#sent += run?.count ?? 1;
     this.#withinEntry = messages.at(-1)?.continues === true;
-    if (separate || this.#sent >= this.#batch) this.#due = true;
+    if (separate || this.#sent >= this.#limitEntries) this.#due = true;
     if (this.#due && !this.#withinEntry) this.#end(body);
     else this.#request.write(body, 'latin1');
     this.#progress?.refresh();
@@ -170,7 +171,7 @@ class UploadTransport implements Transport {
       return;
     }
     const count = this.#sent;
-    if (count >= this.#batch) this.#batch = Math.min(2 * this.#batch, batchEntries.last);
+    if (count >= this.#limitEntries) this.#limitEntries = Math.min(2 * this.#limitEntries, greatestLimit);
     this.#clearTimers();
     this.#request = undefined;
     this.#sent = 0;
