@@ -199,14 +199,20 @@ function nameOf(pid: string): string {
   }
 }
 
-reading('the forwarder runs it', async () => {
+/** Forwards 100 entries. Asserts that each arrives once, and that this program reads the journal. */
+async function forwardWith(name: string): Promise<Program> {
   writeJournal(numbered('entry', 100));
   await startRsyslog('rsyslog-relp.conf', 2514);
   const agent = startAgent();
   await until('the last entry', () => texts().includes('entry 99'));
-  await untilReadBy(agent, 'read-journal');
+  await untilReadBy(agent, name);
   await agent.stop();
   assert.is(texts().length, 100);
+  return agent;
+}
+
+reading('the forwarder runs it', async () => {
+  await forwardWith('read-journal');
 });
 
 reading('with overwritten bytes in the file, all readable entries arrive once', forwardDamagedJournal);
@@ -231,15 +237,9 @@ reading('after a crash, journalctl continues', async () => {
 reading('a program that cannot be run: journalctl reads the journal', async () => {
   fs.renameSync(program, `${program}.kept`);
   fs.writeFileSync(program, '#!/nonexistent\n', { mode: 0o755 });
-  writeJournal(numbered('entry', 100));
-  await startRsyslog('rsyslog-relp.conf', 2514);
-  const agent = startAgent();
-  await until('the last entry', () => texts().includes('entry 99'));
-  await untilReadBy(agent, 'journalctl');
-  await agent.stop();
+  const agent = await forwardWith('journalctl');
   assert.match(agent.output(), /read-journal ended: spawn .* ENOENT; journalctl reads the journal/);
   fs.renameSync(`${program}.kept`, program);
-  assert.is(texts().length, 100);
 });
 
 reading('a systemd that is later than read-journal: journalctl reads the journal', async () => {
@@ -249,16 +249,10 @@ reading('a systemd that is later than read-journal: journalctl reads the journal
   fs.writeFileSync('/run/later', `#!/bin/sh\n${script}\n`, { mode: 0o755 });
   execFileSync('mount', ['--bind', '/run/later', '/usr/bin/journalctl']);
   try {
-    writeJournal(numbered('entry', 100));
-    await startRsyslog('rsyslog-relp.conf', 2514);
-    const agent = startAgent();
-    await until('the last entry', () => texts().includes('entry 99'));
-    await untilReadBy(agent, 'journalctl');
-    await agent.stop();
+    await forwardWith('journalctl');
   } finally {
     execFileSync('umount', ['--lazy', '/usr/bin/journalctl']);
   }
-  assert.is(texts().length, 100);
 });
 
 reading.run();
