@@ -47,8 +47,7 @@ async function withPaths(work: (boot: (paths: Paths) => Promise<Boot>) => Promis
 
 /** Asserts that the file systems of the system disk are mounted from the multipath device. */
 function assertOnMultipath(boot: Boot): void {
-  // In the initramfs, multipathd does not know the names that it gave to the devices before. It names a device after its
-  // WWID if the next free name is taken.
+  // The name may be the WWID, because the initramfs does not contain the names that multipathd chose before.
   assert.match(boot.step('devices').stdout, /^(\S+) +mpath *\n(.*\n)*?\1-part1 +part +\/boot$/m);
   assert.match(boot.step('devices').stdout, /^rhel-root +lvm /m);
 }
