@@ -82,7 +82,8 @@ host('UEFI variables: a start by the role resets the store, a plain start does n
     assert.equal(boot.corrected, [...unsetBoot, 'on_reboot is restart']);
     assert.match(await stubXml(hypervisor), '<on_reboot>destroy</on_reboot>');
     await start();
-    await reset();
+    // QEMU may end before it has answered this reset, so only the state of the domain tells.
+    await reset().catch(() => undefined);
     await until('a reboot ends the domain', async () => (await state()).startsWith('shut off'), 60);
     await hypervisor.virsh('autostart', 'stub');
     const seen = (await ansible.module('domain', stubArguments(hypervisor))).boot as Boot;
