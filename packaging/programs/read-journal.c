@@ -6,7 +6,8 @@
  *
  * The output is that of `journalctl --output=export --follow --no-tail --cursor=CURSOR --output-fields=FIELD,…`, in half
  * of its processor time: most values are ASCII, which is recognised without decoding UTF-8, and the output is written 64
- * KiB at a time while there are further entries. Without FIELD, all fields are printed.
+ * KiB at a time while there are further entries. Without FIELD, all fields are printed. __SEQNUM and __SEQNUM_ID are not
+ * printed: systemd-journal-remote ignores them, and before version 254 it logs a message for each of them.
  *
  * The program stops at the first error, such as a corrupt entry, with exit code 1 and a message. The caller then uses
  * journalctl, which can skip such an entry. It also stops when the process that started it has ended.
@@ -102,18 +103,16 @@ static bool is_selected(const char *data, size_t name, char **fields) {
 }
 
 static int put_header(sd_journal *journal, uint64_t monotonic, sd_id128_t boot) {
-	uint64_t realtime, number;
-	sd_id128_t source;
+	uint64_t realtime;
 	char *cursor, text[512];
 	int error;
 	if ((error = sd_journal_get_realtime_usec(journal, &realtime)) < 0 ||
-	    (error = sd_journal_get_seqnum(journal, &number, &source)) < 0 ||
 	    (error = sd_journal_get_cursor(journal, &cursor)) < 0)
 		return error;
 	int size = snprintf(text, sizeof text,
-		"__CURSOR=%s\n__REALTIME_TIMESTAMP=%" PRIu64 "\n__MONOTONIC_TIMESTAMP=%" PRIu64 "\n__SEQNUM=%" PRIu64
-		"\n__SEQNUM_ID=" SD_ID128_FORMAT_STR "\n_BOOT_ID=" SD_ID128_FORMAT_STR "\n",
-		cursor, realtime, monotonic, number, SD_ID128_FORMAT_VAL(source), SD_ID128_FORMAT_VAL(boot));
+		"__CURSOR=%s\n__REALTIME_TIMESTAMP=%" PRIu64 "\n__MONOTONIC_TIMESTAMP=%" PRIu64
+		"\n_BOOT_ID=" SD_ID128_FORMAT_STR "\n",
+		cursor, realtime, monotonic, SD_ID128_FORMAT_VAL(boot));
 	free(cursor);
 	if (size < 0 || (size_t)size >= sizeof text)
 		return -EBADMSG;
