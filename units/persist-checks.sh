@@ -1,19 +1,22 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # persist-directory and the files that it sources share the variables
-# Checks of persist-directory on the store and on the path. The store is an attacker's input, because root in an earlier
+# shellcheck shell=sh disable=SC2034,SC2154 # the callers and the files that they source share the variables
+# Checks of persist-directory and mount-persisted on the store and on the path. The store is an attacker's input, because root in an earlier
 # boot may have written it: nothing in it is executed or parsed, and no symbolic link in it is followed.
 #
 # Every check sets reason and remedy and returns false if the path cannot be kept.
 
+# Initialise so that nothing is inherited from the environment.
+reason='' remedy='' note='' only_checks='' store_dev='' root_dev='' root_disks=''
+# The file system of a path that another directory of PERSIST hides is mounted here for a moment.
+view=/run/immutafs/persist-view.$$
+records=/run/immutafs/persisted
+
 # Checks the file system of the store. Sets store_mount, store_flags (its mount options), store_dev, store_top (the
-# store's path in its file system), store_disks and root_disks.
-check_store() {
-  store=$conf_PERSIST_STORE store_dev='' store_top=''
-  find_store_line
-  ! is_network_store || refuse "$store_target is mounted when the network is up, after the services that use the directory" \
-    'Put PERSIST_STORE on a local disk.' || return
+# store's path in its file system), store_disks, root_dev and root_disks.
+check_store() { # reads store_target, which find_store_line sets
+  store=$conf_PERSIST_STORE store_dev='' store_top='' root_dev=''
   find_serving /
   find_mount_disks
-  root_disks=$disks
+  root_dev=$m_dev root_disks=$disks
   find_serving "$store"
   store_mount=$m_target
   if [ "$store_mount" = / ] || [ "${#store_mount}" -lt "${#store_target}" ]; then
@@ -156,4 +159,18 @@ check_no_links() { # $1: path
       "In PERSIST, name the directory to which it points: $(readlink -f "$link")" || return
     case $left in */*) left=${left#*/} ;; *) left='' ;; esac
   done
+}
+
+# Sets format to the format of stat(1) for the owner, mode and SELinux label of a directory.
+find_top_format() {
+  format='%u:%g %a'
+  [ ! -e /sys/fs/selinux/enforce ] || format="$format %C"
+}
+
+# Replaces the record of the path. The reason of a path that is kept is a note.
+record() { # $1: begun, kept or failed
+  name_in_store "$path"
+  [ -d "$records" ] || mkdir -p "$records"
+  [ "$1" != kept ] || reason=$note remedy=''
+  printf 'STATE=%s\nREASON=%s\nREMEDY=%s\n' "$1" "$reason" "$remedy" >"$records/$kept_name"
 }

@@ -1,15 +1,24 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # persist-directory and the files that it sources share the variables
-# Finds the mounts and disks of paths for persist-directory. Source after immutafs-lib.sh, fstab.sh and unit-files.sh.
-# Paths must not contain a character that mountinfo escapes, as in PERSIST and PERSIST_STORE.
+# shellcheck shell=sh disable=SC2034,SC2154 # the callers and the files that they source share the variables
+# Finds the mounts and disks of paths for persist-directory and mount-persisted. Source after immutafs-lib.sh, fstab.sh and
+# unit-files.sh. Paths must not contain a character that mountinfo escapes, as in PERSIST and PERSIST_STORE.
 
 # Sets mount_lines to the lines of mountinfo (proc_pid_mountinfo(5)), each as
-# "id parent device root target options type source super-options".
+# "target id parent device root options type source super-options". Leaves out the mounts below directories that are not
+# on a disk. Starts cat(1), because dash needs a system call for each character that it reads from mountinfo itself.
 read_mount_lines() {
   mount_lines=''
-  while read -r id parent dev top target rest; do
-    flags=${rest%% *} rest=${rest#* - }
-    mount_lines="$mount_lines$id $parent $dev $top $target $flags $rest$newline"
-  done </proc/self/mountinfo
+  set -f
+  IFS=$newline
+  # shellcheck disable=SC2013 # lines, because of IFS
+  for line in $(cat /proc/self/mountinfo); do
+    IFS=' '
+    # shellcheck disable=SC2086 # fields
+    set -- $line
+    case $5 in /dev/* | /proc/* | /sys/*) continue ;; esac
+    mount_lines="$mount_lines$5 $1 $2 $3 $4 $6 ${line#* - }$newline"
+  done
+  set +f
+  IFS=$blank
 }
 
 # Sets m_dev, m_top, m_target, m_options, m_type, m_source and m_super to the mount that serves a path, as the kernel
@@ -29,23 +38,26 @@ next_serving() {
   nearest='' nearest_target=''
   IFS=$newline
   for line in $mount_lines; do
+    prefix=${line%% *}
+    # bash does not match an empty "${prefix%/}" in a pattern.
+    prefix=${prefix%/}
+    case $wanted/ in "$prefix"/*) ;; *) continue ;; esac
     IFS=' '
     # shellcheck disable=SC2086 # fields
     set -- $line
     if [ -z "$current" ]; then
-      [ "$5" = / ] || continue
+      [ "$1" = / ] || continue
     else
-      if [ "$2" != "$current" ] || [ "$5" = / ]; then continue; fi
-      case $wanted/ in "$5"/*) ;; *) continue ;; esac
+      if [ "$3" != "$current" ] || [ "$1" = / ]; then continue; fi
       # Of two mounts at the same mount point, the later one is visible.
-      [ -z "$nearest" ] || [ "${#5}" -le "${#nearest_target}" ] || continue
-      if is_kept_mount "$3" "$4" "$5"; then
+      [ -z "$nearest" ] || [ "${#1}" -le "${#nearest_target}" ] || continue
+      if is_kept_mount "$4" "$5" "$1"; then
         m_hidden=1
         continue
       fi
     fi
-    nearest=$1 nearest_target=$5
-    m_dev=$3 m_top=$4 m_target=$5 m_options=$6 m_type=$7 m_source=$8 m_super=${9-}
+    nearest=$2 nearest_target=$1
+    m_target=$1 m_dev=$4 m_top=$5 m_options=$6 m_type=$7 m_source=$8 m_super=${9-}
     [ -n "$current" ] || break
   done
   current=$nearest
@@ -66,14 +78,14 @@ find_mount_below() { # $1: path
   set -f
   IFS=$newline
   for line in $mount_lines; do
+    case $line in "$above"/* | "$above "*) ;; *) continue ;; esac
     IFS=' '
     # shellcheck disable=SC2086 # fields
     set -- $line
-    case $5/ in "$above"/*) ;; *) continue ;; esac
-    if is_kept_mount "$3" "$4" "$5"; then
-      [ "$5" != "$above" ] || is_mounted=1
-    elif [ "$5" != "$above" ]; then
-      mount_below=$5
+    if is_kept_mount "$4" "$5" "$1"; then
+      [ "$1" != "$above" ] || is_mounted=1
+    elif [ "$1" != "$above" ]; then
+      mount_below=$1
     fi
   done
   set +f
@@ -81,7 +93,9 @@ find_mount_below() { # $1: path
 }
 
 # Sets disks to the disks under the mount of find_serving; to the empty string if it is not on a disk.
-find_mount_disks() {
+find_mount_disks() { # reads root_dev and root_disks, which check_store sets
+  disks=$root_disks
+  [ "$m_dev" != "$root_dev" ] || return 0
   disks=''
   case $m_dev:$m_type in
     0:*:btrfs) find_source "$m_source" ;;
@@ -106,4 +120,14 @@ has_disk() { # $1: 0 or 1
     case $disk in *":$1:"*) return 0 ;; esac
   done
   return 1
+}
+
+# Sets flags to the options of the mount, and is_same if the mount of the store has the same options.
+find_flags() { # reads kept_options and store_flags
+  flags=rw is_same=1
+  for flag in suid dev exec; do
+    case ,$kept_options, in *,"$flag",*) ;; *) flag=no$flag ;; esac
+    flags=$flags,$flag
+    case $flag:,$store_flags, in no*:*,"$flag",*) ;; no*) is_same='' ;; *,no"$flag",*) is_same='' ;; esac
+  done
 }

@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # the callers read the variables; escaped is set by unit-files.sh
-# Rules for PERSIST that depend on the configuration alone, for immutafs-generator and persist-directory. Source after
-# immutafs-lib.sh, config.sh, fstab.sh and unit-files.sh.
+# Rules for PERSIST that depend on the configuration alone, for immutafs-generator, persist-directory and mount-persisted.
+# Source after immutafs-lib.sh, fstab.sh and unit-files.sh.
 
 # Sets reason and remedy, one line each, and returns false.
 refuse() { # $1: reason; $2: remedy
@@ -60,6 +60,17 @@ autostart_paths='
 /var/spool/at
 /var/spool/cron
 '
+
+# Sets kept_options to the options of the path in PERSIST. The first of several items with the same path counts.
+find_options() {
+  for item in $conf_PERSIST; do
+    [ "${item%%:*}" = "$path" ] || continue
+    kept_options=''
+    case $item in *:*) kept_options=${item#*:} ;; esac
+    return 0
+  done
+  refuse 'PERSIST does not name it' 'Reboot, so that the units of the boot fit the configuration.'
+}
 
 # Whether a path of PERSIST can be kept according to the configuration. Sets reason and remedy if not.
 may_be_kept() { # $1: path; $2: its options, separated by commas
@@ -159,8 +170,13 @@ find_store_line() {
   done </etc/fstab
 }
 
-# Whether systemd mounts the file system of the store only when the network is up, which is after the services that use
-# the kept directories.
+# Refuses a store whose file system systemd mounts only when the network is up.
+check_store_line() {
+  find_store_line
+  ! is_network_store || refuse "$store_target is mounted when the network is up, after the services that use the directory" \
+    'Put PERSIST_STORE on a local disk.'
+}
+
 is_network_store() { # reads store_options
   case ,$store_options, in
     ,nfs,* | ,nfs4,* | ,cifs,* | ,ceph,* | ,glusterfs,* | ,fuse.sshfs,* | *,_netdev,*) ;;

@@ -20,20 +20,25 @@ write_persist_units() {
   [ "$mode" != off ] || return 0
   # shellcheck source=units/persist-rules.sh
   . "$parts/persist-rules.sh"
-  seen=' ' mounted=' ' mount_units='' awaited=' '
-  for item in $conf_PERSIST; do
-    path=${item%%:*}
+  seen=' ' mounted=' ' mount_units='' awaited=' ' kept_items='' refused=''
+  find_store_line
+  for persisted in $conf_PERSIST; do
+    path=${persisted%%:*}
     # The first of several items with the same path counts.
     case $seen in *" $path "*) continue ;; esac
     seen="$seen$path "
     kept_options=''
-    case $item in *:*) kept_options=${item#*:} ;; esac
-    # Without a mount unit, nothing waits for the service, which reports the reason.
-    ! may_be_kept "$path" "$kept_options" || write_persist_mount
+    case $persisted in *:*) kept_options=${persisted#*:} ;; esac
+    if ! may_be_kept "$path" "$kept_options"; then
+      # Without a mount unit, nothing waits for the service, which reports the reason.
+      refused="$refused $path"
+      continue
+    fi
+    write_persist_mount
+    if is_network_store; then refused="$refused $path"; else kept_items="$kept_items $persisted"; fi
   done
   # Waits until the mount of the store has succeeded or has failed, which it does if its device is not there in time
   # (x-systemd.device-timeout=, 90 seconds by default).
-  find_store_line
   if [ -n "$conf_PERSIST_STORE" ] && ! is_network_store; then await_mounts "$conf_PERSIST_STORE"; fi
   for path in $seen; do
     await_mounts "${path%/*}"
@@ -43,11 +48,18 @@ write_persist_units() {
   for path in $seen; do
     limit=$((limit + persist_seconds))
   done
-  set -- '[Service]' "TimeoutStartSec=$limit" '[Unit]'
-  awaited=${awaited# }
-  [ -z "$awaited" ] || set -- "$@" "Wants=${awaited% }" "After=${awaited% }"
+  command="/usr/libexec/immutafs/mount-persisted ${conf_PERSIST_STORE:--} ${store_target:--}"
+  for item in $kept_items ${refused:+--} $refused; do
+    command="$command \\$newline$item"
+  done
+  set -- '[Service]' "TimeoutStartSec=$limit" ExecStart= "ExecStart=$command" '[Unit]'
+  for unit in $awaited; do
+    set -- "$@" "Wants=$unit" "After=$unit"
+  done
   # A restart of a mount mounts the directory of the store again.
-  [ -z "$mount_units" ] || set -- "$@" "Before=${mount_units# }" "PartOf=${mount_units# }"
+  for unit in $mount_units; do
+    set -- "$@" "Before=$unit" "PartOf=$unit"
+  done
   add_dropin immutafs-persist.service "$@"
   local_fs_wants="$local_fs_wants immutafs-persist.service"
 }

@@ -4,7 +4,8 @@
 newline='
 '
 
-# Drop-ins are collected first, so that one mkdir(1) creates all directories.
+# Drop-ins are collected first, so that one mkdir(1) creates all directories. systemd 219 reads at most 2047 characters of
+# a line, so each line names one unit.
 folders='' dropins=''
 add_dropin() { # $1: unit; $2…: lines
   folders="$folders$out/$1.d$newline" dropins="$dropins$1$newline"
@@ -54,8 +55,14 @@ leave_unmounting_to_systemd() {
 local_fs_wants='' local_fs_after=''
 add_local_fs_dropin() {
   [ -n "$local_fs_wants$local_fs_after" ] || return 0
-  add_dropin local-fs.target '[Unit]' ${local_fs_wants:+"Wants=${local_fs_wants# }"} \
-    ${local_fs_after:+"After=${local_fs_after# }"}
+  set -- '[Unit]'
+  for unit in $local_fs_wants; do
+    set -- "$@" "Wants=$unit"
+  done
+  for unit in $local_fs_after; do
+    set -- "$@" "After=$unit"
+  done
+  add_dropin local-fs.target "$@"
 }
 
 # Sets escaped to a path in the form of a unit name (systemd-escape(1)). Starts no process for ordinary paths.

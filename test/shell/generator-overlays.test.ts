@@ -21,8 +21,8 @@ const records = (...lines: string[]) => ({
 /** The mount unit of a directory that is no mount point in fstab. */
 const bind = (name: string, target: string) =>
   `${name}.mount: [Unit];Before=local-fs.target;ConditionPathIsMountPoint=${target};[Mount];What=${target};Where=${target};Type=none;Options=bind`;
-const localFs = (wants: string) =>
-  `local-fs.target.d/immutafs.conf: [Unit];Wants=${wants};After=run-var.mount`;
+const localFs = (...wants: readonly string[]) =>
+  `local-fs.target.d/immutafs.conf: [Unit];${wants.map((each) => `Wants=${each};`).join('')}After=run-var.mount`;
 
 for (const [name, shell] of Object.entries(shells)) {
   const generator = suite(`${name}: generator, OVERLAY`);
@@ -63,7 +63,7 @@ for (const [name, shell] of Object.entries(shells)) {
       mount('opt-my\\x2dagent'),
       bind('opt-my\\x2dagent', '/opt/my-agent'),
       runVar[0] ?? '',
-      localFs('opt-my\\x2dagent.mount immutafs-var@opt-my\\x2dagent.service'),
+      localFs('opt-my\\x2dagent.mount', 'immutafs-var@opt-my\\x2dagent.service'),
     ]);
   });
 
@@ -119,7 +119,7 @@ for (const [name, shell] of Object.entries(shells)) {
       mount('srv-x'),
       bind('srv-x', '/srv/x'),
       runVar[0] ?? '',
-      localFs('srv-x.mount immutafs-var@srv-x.service'),
+      localFs('srv-x.mount', 'immutafs-var@srv-x.service'),
     ]);
   });
 

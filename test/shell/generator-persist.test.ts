@@ -8,16 +8,20 @@ const kept = (name: string, path: string) =>
   `${name}.mount: [Unit];Wants=immutafs-persist.service;After=immutafs-persist.service;Before=local-fs.target;ConditionPathExists=!/;[Mount];What=${path};Where=${path};Type=none;Options=bind`;
 /**
  * Returns the drop-in of the service.
+ * @param command the arguments of mount-persisted
  * @param awaited mount units that the service waits for
  * @param names the mount units of the kept paths
- * @param paths the number of paths in PERSIST
  */
-const service = (awaited: readonly string[], names: readonly string[], paths = names.length) => {
-  const mounts = (all: readonly string[]) => all.map((each) => `${each}.mount`).join(' ');
+const service = (command: string, awaited: readonly string[], names: readonly string[]) => {
+  const [store, mountPoint, ...items] = command.split(' ');
   return [
-    `immutafs-persist.service.d/immutafs.conf: [Service];TimeoutStartSec=${900 * (1 + paths)};[Unit]`,
-    ...(awaited.length === 0 ? [] : [`Wants=${mounts(awaited)}`, `After=${mounts(awaited)}`]),
-    ...(names.length === 0 ? [] : [`Before=${mounts(names)}`, `PartOf=${mounts(names)}`]),
+    `immutafs-persist.service.d/immutafs.conf: [Service]`,
+    `TimeoutStartSec=${900 * (1 + items.filter((item) => item !== '--').length)}`,
+    'ExecStart=',
+    `ExecStart=/usr/libexec/immutafs/mount-persisted ${[`${store} ${mountPoint}`, ...items].join(' \\;')}`,
+    '[Unit]',
+    ...awaited.map((each) => `Wants=${each}.mount;After=${each}.mount`),
+    ...names.map((each) => `Before=${each}.mount;PartOf=${each}.mount`),
   ].join(';');
 };
 const ofData = ['data', 'data-a\\x2db'];
@@ -46,7 +50,11 @@ for (const [name, shell] of Object.entries(shells)) {
         same(units(mode, '/var/lib/x /opt/my-agent:exec,suid /var/lib/x:dev'), [
           kept('var-lib-x', '/var/lib/x'),
           kept('opt-my\\x2dagent', '/opt/my-agent'),
-          service([...ofData, 'var', 'var-lib', 'opt'], names),
+          service(
+            '/data/a-b /data /var/lib/x /opt/my-agent:exec,suid',
+            [...ofData, 'var', 'var-lib', 'opt'],
+            names,
+          ),
           localFs(more),
         ]);
       },
@@ -58,9 +66,24 @@ for (const [name, shell] of Object.entries(shells)) {
     same(units('maintenance', '/srv/a/b/c /srv/a'), [
       kept('srv-a-b-c', '/srv/a/b/c'),
       kept('srv-a', '/srv/a'),
-      service([...ofData, 'srv', 'srv-a-b'], names),
+      service('/data/a-b /data /srv/a/b/c /srv/a', [...ofData, 'srv', 'srv-a-b'], names),
       localFs(),
     ]);
+  });
+
+  generator('paths of OVERLAY do not change the paths of PERSIST', () => {
+    const lines = generate(
+      shell,
+      {
+        'run/immutafs/boot.env': bootEnv('maintenance'),
+        'etc/fstab': fstab,
+        'etc/immutafs/immutafs.conf':
+          'OVERLAY=/opt/a /root:noexec\nPERSIST=/srv/x:exec /opt/a\nPERSIST_STORE=/data/a-b\n',
+      },
+      tmpfsAtVar,
+    ).written;
+    const expected = service('/data/a-b /data /srv/x:exec -- /opt/a', [...ofData, 'srv', 'opt'], ['srv-x']);
+    assert.ok(lines.includes(expected), lines.join('\n'));
   });
 
   generator('off, or without paths: no unit more than without the keys', () => {
@@ -73,21 +96,34 @@ for (const [name, shell] of Object.entries(shells)) {
     // The file system that fstab mounts on the refused path is waited for.
     same(units('maintenance', '/ /var/spool/cron /srv /srv/y', `${fstab}UUID=2 /srv ext4 defaults 0 0\n`), [
       kept('srv-y', '/srv/y'),
-      service([...ofData, 'var', 'var-spool', 'srv'], ['srv-y'], 4),
+      service(
+        '/data/a-b /data /srv/y -- / /var/spool/cron /srv',
+        [...ofData, 'var', 'var-spool', 'srv'],
+        ['srv-y'],
+      ),
       localFs(),
     ]);
-    same(units('maintenance', '/srv', fstab, ''), [service([], [], 1), localFs()]);
+    same(units('maintenance', '/srv', fstab, ''), [service('- - -- /srv', [], []), localFs()]);
   });
 
-  for (const [title, options, expected] of [
-    ['nofail', 'nosuid,nofail', ofData],
-    ['without nofail', 'nosuid,nodev', ofData],
-    ['a store on the network is not waited for', 'nosuid,_netdev', []],
+  for (const [title, options, awaited, items] of [
+    ['nofail', 'nosuid,nofail', ofData, '/srv'],
+    ['without nofail', 'nosuid,nodev', ofData, '/srv'],
+    ['a store on the network is not waited for', 'nosuid,_netdev', [], '-- /srv'],
   ] as const) {
     generator(title, () => {
       const written = units('maintenance', '/srv', `UUID=1 /data xfs ${options} 0 0\n`);
-      assert.ok(written.includes(service(expected, ['srv'])), written.join('\n'));
+      assert.ok(written.includes(service(`/data/a-b /data ${items}`, awaited, ['srv'])), written.join('\n'));
     });
   }
+
+  generator('many paths: no line is too long for systemd 219', () => {
+    const all = Array.from({ length: 60 }, (_, n) => `/srv/${'directory'.repeat(4)}-${n}:exec`);
+    const written = units('maintenance', all.join(' '));
+    const dropin = written.find((line) => line.startsWith('immutafs-persist.service.d/')) ?? '';
+    assert.ok(all.every((item) => dropin.includes(item)));
+    const lengths = written.flatMap((file) => file.split(';').map((line) => line.length));
+    assert.ok(Math.max(...lengths) < 2048, `${Math.max(...lengths)}`);
+  });
   generator.run();
 }

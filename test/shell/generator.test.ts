@@ -141,7 +141,7 @@ for (const [name, shell] of Object.entries(shells)) {
 
   const ownVar = [
     service('var', ''),
-    ...kept({ '/run/var': '' }, 'Wants=var.mount immutafs-var@var.service;'),
+    ...kept({ '/run/var': '' }, 'Wants=var.mount;Wants=immutafs-var@var.service;'),
     'var.mount: [Unit];Before=local-fs.target;[Mount];What=/var;Where=/var;Type=none;Options=bind',
     mount('var'),
   ];
@@ -221,7 +221,7 @@ for (const [name, shell] of Object.entries(shells)) {
       service('data', device('dev-vdx5.device'), 'mount'),
       mount('data', 'mount'),
       ...runVar.slice(0, 1),
-      'local-fs.target.d/immutafs.conf: [Unit];Wants=var-a.mount var-b.mount var-c.mount;After=run-var.mount var-a.mount var-c.mount',
+      'local-fs.target.d/immutafs.conf: [Unit];Wants=var-a.mount;Wants=var-b.mount;Wants=var-c.mount;After=run-var.mount;After=var-a.mount;After=var-c.mount',
     ]);
   });
 

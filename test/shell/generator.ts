@@ -81,7 +81,7 @@ export const kept = (mounts: Record<string, string>, localFs = '') => {
       ([target, options], index) =>
         `${names[index]}: [Unit];DefaultDependencies=no;[Mount];What=${target};Where=${target};Type=none;Options=bind${options}`,
     ),
-    `local-fs.target.d/immutafs.conf: [Unit];${localFs}After=${names.join(' ')}`,
+    `local-fs.target.d/immutafs.conf: [Unit];${localFs}${names.map((each) => `After=${each}`).join(';')}`,
   ];
 };
 export const runVar = kept({ '/run/var': '' });

@@ -137,7 +137,7 @@ for (const [name, shell] of Object.entries(shells)) {
     same(units('/home:noexec /var/log:noexec', '', '/dev/vdz /home btrfs nofail 0 0\n'), [
       `${homeUnit}.d/immutafs.conf: [Unit];RequiresMountsFor=/home;${command('noexec', '/home')}`,
       `${logUnit}.d/immutafs.conf: [Unit];RequiresMountsFor=/var/log;Before=local-fs.target;${command('noexec', '/var/log')}`,
-      ...kept({ '/run/var': '' }, `Wants=${homeUnit} ${logUnit};`),
+      ...kept({ '/run/var': '' }, `Wants=${homeUnit};Wants=${logUnit};`),
     ]);
   });
   late('programs run from /run at shutdown', () => {

@@ -10,7 +10,7 @@ await buildMakeMounts();
 export const persistScripts = [
   ...fs
     .readdirSync(units)
-    .filter((name) => /^persist-|^unit-files\.sh$/.test(name))
+    .filter((name) => /^persist-|^mount-persisted$|^unit-files\.sh$/.test(name))
     .map((name) => path.join(units, name)),
   path.join(dist, 'make-mounts'),
 ];
@@ -32,8 +32,8 @@ export interface Guest {
   /** Lines of bash that run in the guest before the command, with its mounts. */
   before?: string;
   /**
-   * Lines of bash that run in the guest; `keep PATH` and `check PATH` run the script. `keep` without a path keeps all; the
-   * services of single paths that it restarts are run and printed to stderr.
+   * Lines of bash that run in the guest; `keep PATH` and `check PATH` run persist-directory. `keep` without a path runs the
+   * command of immutafs-persist.service; the services of single paths that it restarts are run and printed to stderr.
    */
   run: string;
 }
@@ -115,6 +115,17 @@ if [ ${mode} = sealed ]; then
 fi
 ${before}
 END
+cat >/guest/run/write-unit <<'END'
+set -e
+parts=/usr/libexec/immutafs out=/run/units mode=sealed local_fs_wants=''
+for part in immutafs-lib.sh config.sh fstab.sh unit-files.sh persist-units.sh; do . "$parts/$part"; done
+mkdir -p "$out"
+read_config /etc/immutafs/immutafs.conf
+write_persist_units
+write_dropins
+sed -n '/^ExecStart=./,/[^\\\\]$/ { s/^ExecStart=//; s/ \\\\$//; p }' "$out/immutafs-persist.service.d/immutafs.conf"
+rm -r "$out"
+END
 cat >/guest/run/lines <<'END'
 mkdir /run/systemctl-shim
 cat >/run/systemctl-shim/systemctl <<'SHIM'
@@ -124,7 +135,10 @@ path=$(systemd-escape --unescape --path "$(echo "$2" | sed 's/^[^@]*@//; s/.serv
 exec sh /usr/libexec/immutafs/persist-directory mount "$path"
 SHIM
 chmod +x /run/systemctl-shim/systemctl; PATH=/run/systemctl-shim:$PATH
-keep() { sh /usr/libexec/immutafs/persist-directory mount "$@"; }
+keep() {
+  if [ $# = 0 ]; then sh $command; else sh /usr/libexec/immutafs/persist-directory mount "$1"; fi
+}
+command=$(sh /run/write-unit)
 check() { sh /usr/libexec/immutafs/persist-directory check "$1"; }
 ${run}
 END

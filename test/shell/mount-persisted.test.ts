@@ -16,7 +16,7 @@ const made = (...further: string[]) => [
 const reboot = 'umount -R /var/lib/x /var/lib/y; rm -r /run/immutafs/persisted\n';
 
 for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== 'busybox sh')) {
-  const together = suite(`${name}: persist-directory: all paths`);
+  const together = suite(`${name}: mount-persisted`);
 
   for (const mode of ['sealed', 'maintenance'] as const) {
     together(`${mode}: at the first use, by the service of each path; then without these services`, () => {
@@ -105,16 +105,17 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
   together.run();
 }
 
-const failures = suite('persist-directory: all paths, failures');
+const failures = suite('mount-persisted: failures');
 
 failures('a store that cannot be used: the service of each path reports it', () => {
-  const { stderr, records, ...found } = persist({
+  const { stdout, stderr, records, ...found } = persist({
     shell: ['dash'],
     persist: paths,
     disk,
     data: null,
-    run: 'keep',
+    run: 'keep; echo $?',
   });
+  assert.is(stdout, '0\n', 'each path is a failure of its own');
   assert.equal(found.made, []);
   for (const each of ['x', 'y']) {
     assert.ok(stderr.includes(restart(`var-lib-${each}`)), stderr);
@@ -152,7 +153,7 @@ failures('processes: five in a boot in which the paths are only mounted', () => 
     disk,
     run: `keep; ${reboot} first=$(sh -c 'echo $$'); keep; last=$(sh -c 'echo $$'); echo $((last - first - 1))`,
   });
-  // sh, three of stat(1), make-mounts
+  // sh, cat(1), two of stat(1), make-mounts
   assert.is(stdout, '5\n');
 });
 failures.run();
