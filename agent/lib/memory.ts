@@ -5,10 +5,12 @@ import v8 from 'node:v8';
  * yet survive one or two garbage collections, so V8 would let the young generation grow to three times 32 MiB. In
  * measurements, this used 100 MiB more memory without increasing the throughput.
  *
- * The old generation is collected when it has grown by 30 %. By default, it may grow by 8 MiB or more, and the forwarder
- * of a journal and a log file then needed 78 MiB or 90 MiB, depending on the time of the collections. V8 reads both flags
- * at run time (src/heap/new-spaces.cc, src/heap/heap-controller.cc), so they are set only for commands that process much
- * data.
+ * Lets the old generation grow by 30 %, but at least by 8 MiB, before it is collected. By default, it may grow to a
+ * multiple of its size, and the forwarder of a journal and a log file needed 78 to 92 MiB, depending on when it was
+ * collected.
+ *
+ * V8 reads both flags at run time (src/heap/new-spaces.cc, src/heap/heap-controller.cc), so they are set only for
+ * commands that process much data.
  */
 export function keepHeapSmall(): void {
   v8.setFlagsFromString('--semi-space-growth-factor=1');
