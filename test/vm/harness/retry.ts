@@ -4,15 +4,16 @@ import type { Drive, Machine } from './qemu.ts';
 import { EmulatorFault, runMachine } from './run.ts';
 import type { Limits, Outcome } from './run.ts';
 
-/** QEMU aborts in about one of 100 boots, so three aborts in succession happen once in a million. */
+/** The emulation fails in about one of 100 boots, so three failures in succession happen once in a million. */
 const attempts = 3;
 
 /**
- * Runs a machine and retries if QEMU aborts: QEMU 10 occasionally fails with "iotlb_to_section: Assertion
- * `section_index < d->map.sections_nb' failed". The disks are restored before each retry.
+ * Runs a machine and retries if the emulation fails: QEMU 10 occasionally aborts with "iotlb_to_section: Assertion
+ * `section_index < d->map.sections_nb' failed", or the guest's clock runs too fast. The disks are restored before each
+ * retry.
  *
  * @param limits called for each attempt
- * @throws EmulatorFault if QEMU aborts in each attempt; also every other error of `runMachine`
+ * @throws EmulatorFault if the emulation fails in each attempt; also every other error of `runMachine`
  */
 export async function runWithRetry(machine: Machine, folder: string, limits: () => Limits): Promise<Outcome> {
   const written = machine.drives.filter(({ readOnly }) => !readOnly);

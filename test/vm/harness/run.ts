@@ -31,7 +31,7 @@ export interface Limits {
   onReport?: ((report: Report) => void) | undefined;
 }
 
-/** QEMU aborted because of a failed assertion, independently of the guest's actions. */
+/** A failure of the emulation, independent of what the scenario tests. */
 export class EmulatorFault extends Error {
   override name = 'EmulatorFault';
 }
@@ -74,7 +74,20 @@ export async function runMachine(machine: Machine, folder: string, limits: Limit
   const report = parseReport(Buffer.concat(chunks));
   const text = await consoleText(console);
   const seconds = (performance.now() - started) / 1000;
+  if (machine.time === 'real' && !report.done && isClockTooFast(text, seconds))
+    throw new EmulatorFault(`the guest's clock ran several times too fast:\n${text.slice(-2000)}`);
   return { endedBy: killedBy[0] ?? endOf(report, text), seconds, console: text, report };
+}
+
+/**
+ * Whether a guest's clock ran much faster than this machine's, so that time limits in the guest expired too early. On a
+ * busy machine, an emulated kernel occasionally calibrates the time stamp counter wrongly.
+ *
+ * @param seconds the run time of QEMU
+ */
+export function isClockTooFast(console: string, seconds: number): boolean {
+  const last = [...console.matchAll(/^\[ *([0-9]+)\.[0-9]{6}\] /gm)].at(-1)?.[1] ?? '0';
+  return Number(last) > 2 * seconds + 10;
 }
 
 function endOf(report: Report, text: string): End {

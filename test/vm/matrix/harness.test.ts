@@ -6,7 +6,7 @@ import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseReport } from '../harness/report.ts';
-import { EmulatorFault } from '../harness/run.ts';
+import { EmulatorFault, isClockTooFast } from '../harness/run.ts';
 import { withoutAgent, xfsOnLvm } from '../harness/scenario.ts';
 import { runWithRetry } from '../harness/retry.ts';
 import { templateOf } from '../harness/template.ts';
@@ -67,6 +67,20 @@ harness('if QEMU aborts, the boot is repeated on the original disks, three times
   } finally {
     await rm(folder, { recursive: true });
   }
+});
+
+harness("a guest's clock that is several times too fast is recognised by its messages", () => {
+  const console = (time: string) =>
+    `[    1.234567] first\nStarting x\n[${time}] guest systemd[1]: Timed out waiting for device\n[FAILED] x\n`;
+  const cases = [
+    ['  357.016532', 42, true],
+    ['   94.000001', 42.5, false],
+    ['   95.500000', 42, true],
+    ['   41.900000', 42, false],
+  ] as const;
+  for (const [time, seconds, expected] of cases)
+    assert.is(isClockTooFast(console(time), seconds), expected, time);
+  assert.is(isClockTooFast('no message of the kernel\n', 1), false);
 });
 
 harness('parseReport reads the part of a report that has arrived', () => {
