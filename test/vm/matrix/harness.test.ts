@@ -26,6 +26,18 @@ harness('a panic and a timeout are not taken for a power-off', () =>
   }),
 );
 
+harness("a boot that fails while the guest's clock runs too fast is a fault of the emulation", () =>
+  withoutAgent({}, async (guest) => {
+    // A time stamp counter of 20 MHz is slower than that of every machine.
+    const words = ['rdinit=/bin/false', 'tsc_early_khz=20000'];
+    const reason: unknown = await guest
+      .boot({ disk: 'readonly', arguments: words })
+      .catch((error: unknown) => error);
+    assert.instance(reason, EmulatorFault);
+    assert.match((reason as Error).message, /clock ran several times too fast:\n[^]*Kernel panic/);
+  }),
+);
+
 harness('if QEMU aborts, the boot is repeated on the original disks, three times at most', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'retry-'));
   const image = join(folder, 'image.raw');
