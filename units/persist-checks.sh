@@ -1,6 +1,7 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # the callers and the files that they source share the variables
-# Checks of persist-directory and mount-persisted on the store and on the path. The store is an attacker's input, because
-# root in an earlier boot may have written it: nothing in it is executed or parsed, and no symbolic link in it is followed.
+# Checks of persist-directory and mount-persisted on the store and on the path, and the record of the result. The store is
+# an attacker's input, because root in an earlier boot may have written it: nothing in it is executed or parsed, and no
+# symbolic link in it is followed.
 #
 # Every check sets reason and remedy and returns false if the path cannot be kept.
 
