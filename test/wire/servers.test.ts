@@ -1,6 +1,8 @@
 // Protocols: relp, relp+tls, journal+http
+import { execFileSync, spawnSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { forwarderUser } from '../../agent/assess/log-access.ts';
 import { configure, forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
 import { guestTls, makeCertificates, serverName } from './support/certificates.ts';
 import { closeFakes, fakeServer } from './support/fake-server.ts';
@@ -15,7 +17,11 @@ await enterNamespaces(import.meta.filename);
 
 const servers = suite('wire: several servers, and --test');
 
-servers.before(makeCertificates);
+servers.before(() => {
+  makeCertificates();
+  // The installed package has created this user, as which --test reads the log files.
+  if (spawnSync('id', [forwarderUser]).status !== 0) execFileSync('useradd', ['--system', forwarderUser]);
+});
 servers.before.each(() => {
   clearJournal();
   clearStored();
