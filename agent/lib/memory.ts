@@ -1,4 +1,5 @@
 import v8 from 'node:v8';
+import vm from 'node:vm';
 
 /**
  * Keeps V8's young generation at its initial size (packaging/build/executable.ts). Entries that are not acknowledged
@@ -15,6 +16,31 @@ import v8 from 'node:v8';
 export function keepHeapSmall(): void {
   v8.setFlagsFromString('--semi-space-growth-factor=1');
   v8.setFlagsFromString('--heap-growing-percent=30');
+}
+
+/** The size of the buffers that are received between two collections. */
+const collectionBytes = 4 * 1024 * 1024;
+let receivedBytes = 0;
+let collect: ((options: { type: 'minor' }) => void) | undefined;
+
+/**
+ * Must be called for each buffer from a pipe whose content is passed on as bytes. Collects the young generation from time
+ * to time, because V8 considers only its own heap, which hardly grows then. Without this, the buffers that are no longer
+ * used take 25 MiB.
+ * @param bytes the size of the buffer
+ */
+export function bufferReceived(bytes: number): void {
+  receivedBytes += bytes;
+  if (receivedBytes < collectionBytes) return;
+  receivedBytes = 0;
+  collect ??= garbageCollector();
+  collect({ type: 'minor' });
+}
+
+/** Returns V8's function `gc` (src/extensions/gc-extension.cc), which only new contexts have after the flag was set. */
+function garbageCollector(): NonNullable<typeof collect> {
+  v8.setFlagsFromString('--expose-gc');
+  return (vm.runInNewContext('globalThis.gc') as typeof collect) ?? (() => undefined);
 }
 
 /**

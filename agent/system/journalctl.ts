@@ -12,9 +12,12 @@ export const libsystemdVersion = 257;
 /** Runs a program with an output buffer of 64 KiB, as much as Node.js reads from a pipe at a time (stdbuf(1)). */
 const buffering = ['/usr/bin/stdbuf', '--output=64K'];
 
+/** The option with which read-journal divides its output. */
+const blocksOption = '--blocks';
+
 /** The position at which reading begins. */
 export type StartPosition =
-  /** The first entry of this boot. Used only to find its cursor, because such a stream ends at a corrupt entry. */
+  /** The first entry of this boot. From there, journalctl reads only up to a corrupt entry. */
   | { at: 'boot' }
   /** The first entry of all. */
   | { at: 'head' }
@@ -54,6 +57,8 @@ export interface StreamEnd {
 /** A running journalctl or read-journal process. */
 export interface JournalStream {
   program: 'journalctl' | 'read-journal';
+  /** Whether the output is divided into blocks (packaging/programs/read-journal.c). */
+  inBlocks: boolean;
   pause(): void;
   resume(): void;
   /** Terminates the process without calling `onEnd`. */
@@ -102,6 +107,7 @@ export function followJournal(
   });
   return {
     program: program === readJournal ? 'read-journal' : 'journalctl',
+    inBlocks: words[0] === blocksOption,
     pause: () => child.stdout.pause(),
     resume: () => child.stdout.resume(),
     stop: () => {
@@ -135,10 +141,12 @@ export function lastCursor(boot?: string): Promise<string | undefined> {
   });
 }
 
-/** read-journal follows the journal from a cursor on. It is missing where the agent is not installed. */
+/** read-journal follows the journal of this boot. It is missing where the agent is not installed. */
 function readingCommand({ start, fields, boot, fast }: JournalSelection): string[] {
-  if (fast && start.at === 'cursor' && boot === undefined && existsSync(readJournal) && knowsJournal())
-    return [readJournal, start.cursor, ...(fields ?? [])];
+  const from = start.at === 'cursor' ? start.cursor : start.at;
+  const canFollow = (start.at === 'cursor' || start.at === 'boot') && boot === undefined;
+  if (fast && canFollow && existsSync(readJournal) && knowsJournal())
+    return [readJournal, ...(fields === undefined ? [blocksOption] : []), from, ...(fields ?? [])];
   const range = boot === undefined ? ['-f'] : [`_BOOT_ID=${boot}`];
   const command = [journalctl, ...options, ...range, ...fieldOptions(fields), ...startOptions(start)];
   return fast && canBuffer() ? [...buffering, ...command] : command;

@@ -1,13 +1,19 @@
 /*
- * Prints the entries of this boot from a cursor on in the export format (systemd.io/JOURNAL_EXPORT_FORMATS), and then
- * each entry that is added:
+ * Prints the entries of this boot in the export format (systemd.io/JOURNAL_EXPORT_FORMATS), from a cursor or from the
+ * first entry on, and then each entry that is added:
  *
- *   read-journal CURSOR [FIELD…]
+ *   read-journal [--blocks] {CURSOR|boot} [FIELD…]
  *
- * The output is that of `journalctl --output=export --follow --no-tail --cursor=CURSOR --output-fields=FIELD,…`, in half
- * of its processor time: most values are ASCII, which is recognised without decoding UTF-8, and the output is written 64
- * KiB at a time while there are further entries. Without FIELD, all fields are printed. __SEQNUM and __SEQNUM_ID are not
- * printed: systemd-journal-remote ignores them, and before version 254 it logs a message for each of them.
+ * With a cursor, the output is that of `journalctl --output=export --follow --no-tail --cursor=CURSOR
+ * --output-fields=FIELD,…`, in half of its processor time: most values are ASCII, which is recognised without decoding
+ * UTF-8, and the output is written 64 KiB at a time while there are further entries. Without FIELD, all fields are
+ * printed. __SEQNUM and __SEQNUM_ID are not printed: systemd-journal-remote ignores them, and before version 254 it logs
+ * a message for each of them.
+ *
+ * With --blocks, the output consists of blocks, so that the reader need not search for the entries. A block begins with
+ * a header of 20 characters, three right-aligned numbers: "COUNT LAST SIZE\n". SIZE bytes follow, COUNT complete entries
+ * with consecutive sequence numbers, of which the last one begins at offset LAST. If COUNT is 0, they are a part of an
+ * entry that is larger than a block; the entry ends at the end of a block.
  *
  * The program stops at the first error, such as a corrupt entry, with exit code 1 and a message. The caller then uses
  * journalctl, which can skip such an entry. It also stops when the process that started it has ended.
@@ -32,10 +38,26 @@
  */
 bool utf8_is_printable_newline(const char *text, size_t length, bool allow_newline);
 
-static char output[65536];
+/* As much as Node.js reads from a pipe at a time. */
+#define BLOCK 65536
+#define HEADER 20
+
+static bool has_headers;
+/* A header and the content of a block. */
+static char block[BLOCK];
+static char *const content = block + HEADER;
 static size_t used;
-/* How often the output was written, or a part of it. */
-static unsigned long writes;
+/*
+ * The entries that are complete in the block, and the part of the content that they take. There are fewer than 400, as
+ * the first four lines of each take more than 160 bytes.
+ */
+static unsigned count;
+static size_t last, complete;
+/* The sequence number of the last one. */
+static uint64_t sequence;
+static sd_id128_t sequence_id;
+/* Whether a part of the current entry is written. */
+static bool is_divided;
 
 static void fail(const char *action, int error) {
 	fprintf(stderr, "read-journal: Failed to %s: %s\n", action, strerror(-error));
@@ -43,7 +65,6 @@ static void fail(const char *action, int error) {
 }
 
 static void write_all(const char *data, size_t size) {
-	writes++;
 	while (size > 0) {
 		ssize_t written = write(STDOUT_FILENO, data, size);
 		if (written < 0 && errno == EINTR)
@@ -55,20 +76,45 @@ static void write_all(const char *data, size_t size) {
 	}
 }
 
+/* Writes a block with the beginning of the content, which it removes. */
+static void write_block(size_t size) {
+	if (size == 0)
+		return;
+	if (has_headers) {
+		char header[HEADER + 1];
+		snprintf(header, sizeof header, "%5u %6zu %6zu\n", count, last, size);
+		memcpy(block, header, HEADER);
+		write_all(block, HEADER + size);
+	} else {
+		write_all(content, size);
+	}
+	used -= size;
+	memmove(content, content + size, used);
+	count = 0;
+	last = complete = 0;
+}
+
+/* Writes the complete entries. */
 static void flush(void) {
-	write_all(output, used);
-	used = 0;
+	write_block(complete);
 }
 
 static void put(const void *data, size_t size) {
-	if (size > sizeof output - used) {
-		flush();
-		if (size > sizeof output) {
-			write_all(data, size);
-			return;
+	const char *rest = data;
+	while (size > BLOCK - HEADER - used) {
+		if (complete > 0) {
+			flush();
+			continue;
 		}
+		size_t part = BLOCK - HEADER - used;
+		memcpy(content + used, rest, part);
+		used += part;
+		rest += part;
+		size -= part;
+		is_divided = true;
+		write_block(used);
 	}
-	memcpy(output + used, data, size);
+	memcpy(content + used, rest, size);
 	used += size;
 }
 
@@ -120,6 +166,32 @@ static int put_header(sd_journal *journal, uint64_t monotonic, sd_id128_t boot) 
 	return 0;
 }
 
+/* Begins an entry, in a new block if its sequence number does not follow that of the entry before. */
+static int begin_entry(sd_journal *journal) {
+	uint64_t number;
+	sd_id128_t id;
+	int error = sd_journal_get_seqnum(journal, &number, &id);
+	if (error < 0)
+		return error;
+	if (number != sequence + 1 || !sd_id128_equal(id, sequence_id))
+		flush();
+	sequence = number;
+	sequence_id = id;
+	is_divided = false;
+	return 0;
+}
+
+static void end_entry(void) {
+	put("\n", 1);
+	if (is_divided) {
+		write_block(used);
+		return;
+	}
+	count++;
+	last = complete;
+	complete = used;
+}
+
 /* Prints an entry of this boot. If the clock was set back, entries of an earlier boot may come later. */
 static int put_entry(sd_journal *journal, sd_id128_t this_boot, char **fields) {
 	static const char boot_field[] = "_BOOT_ID";
@@ -130,7 +202,7 @@ static int put_entry(sd_journal *journal, sd_id128_t this_boot, char **fields) {
 	int result = sd_journal_get_monotonic_usec(journal, &monotonic, &boot);
 	if (result < 0 || !sd_id128_equal(boot, this_boot))
 		return result;
-	if ((result = put_header(journal, monotonic, boot)) < 0)
+	if ((result = begin_entry(journal)) < 0 || (result = put_header(journal, monotonic, boot)) < 0)
 		return result;
 	sd_journal_restart_data(journal);
 	while ((result = sd_journal_enumerate_data(journal, &found, &size)) > 0) {
@@ -143,7 +215,7 @@ static int put_entry(sd_journal *journal, sd_id128_t this_boot, char **fields) {
 			put_field(data, name, size);
 	}
 	if (result == 0)
-		put("\n", 1);
+		end_entry();
 	return result;
 }
 
@@ -156,12 +228,53 @@ static void raise_file_limit(void) {
 	}
 }
 
-int main(int count, char **arguments) {
+/*
+ * Seeks to the first entry of a boot, for which it waits if necessary. Only this search selects entries by their boot,
+ * because sd-journal does not find the entries after a corrupt one by a field.
+ */
+static void seek_first(sd_journal *journal, sd_id128_t boot) {
+	char match[64], *cursor;
+	int result;
+	snprintf(match, sizeof match, "_BOOT_ID=" SD_ID128_FORMAT_STR, SD_ID128_FORMAT_VAL(boot));
+	if ((result = sd_journal_add_match(journal, match, 0)) < 0 || (result = sd_journal_seek_head(journal)) < 0)
+		fail("seek to the first entry", result);
+	while ((result = sd_journal_next(journal)) == 0)
+		if ((result = sd_journal_wait(journal, UINT64_MAX)) < 0)
+			break;
+	if (result < 0 || (result = sd_journal_get_cursor(journal, &cursor)) < 0)
+		fail("find the first entry", result);
+	sd_journal_flush_matches(journal);
+	if ((result = sd_journal_seek_cursor(journal, cursor)) < 0)
+		fail("seek to cursor", result);
+	free(cursor);
+}
+
+/* Prints the next entries until there is none. */
+static void print_entries(sd_journal *journal, sd_id128_t boot, char **fields) {
+	int result;
+	while ((result = sd_journal_next(journal)) > 0) {
+		if ((result = put_entry(journal, boot, fields)) < 0) {
+			/* Omit the entry, unless its beginning is written. */
+			if (is_divided)
+				write_block(used);
+			flush();
+			fail("read an entry", result);
+		}
+	}
+	flush();
+	if (result < 0)
+		fail("iterate through journal", result);
+}
+
+int main(int argument_count, char **arguments) {
 	sd_journal *journal;
 	sd_id128_t boot;
 	int result;
-	if (count < 2) {
-		fputs("usage: read-journal CURSOR [FIELD…]\n", stderr);
+	has_headers = argument_count > 1 && strcmp(arguments[1], "--blocks") == 0;
+	if (has_headers)
+		arguments++;
+	if (arguments[1] == NULL) {
+		fputs("usage: read-journal [--blocks] {CURSOR|boot} [FIELD…]\n", stderr);
 		return 2;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -173,25 +286,12 @@ int main(int count, char **arguments) {
 	/* Values of any size are printed completely. */
 	if ((result = sd_journal_set_data_threshold(journal, 0)) < 0)
 		fail("set the data threshold", result);
-	if ((result = sd_journal_seek_cursor(journal, arguments[1])) < 0)
+	if (strcmp(arguments[1], "boot") == 0)
+		seek_first(journal, boot);
+	else if ((result = sd_journal_seek_cursor(journal, arguments[1])) < 0)
 		fail("seek to cursor", result);
 	for (;;) {
-		while ((result = sd_journal_next(journal)) > 0) {
-			size_t complete = used;
-			unsigned long before = writes;
-			if ((result = put_entry(journal, boot, arguments + 2)) < 0) {
-				/* Omit the entry, unless its beginning has been written. */
-				if (writes == before)
-					used = complete;
-				flush();
-				fail("read an entry", result);
-			}
-		}
-		if (result < 0) {
-			flush();
-			fail("iterate through journal", result);
-		}
-		flush();
+		print_entries(journal, boot, arguments + 2);
 		if ((result = sd_journal_wait(journal, UINT64_MAX)) < 0)
 			fail("wait for the journal", result);
 	}

@@ -1,10 +1,13 @@
-// Protocols: relp
+// Protocols: relp, journal+http
 /** Tests read-journal, which the forwarder runs instead of journalctl, and its replacement by journalctl. */
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parseCursor } from '../../agent/forward/journal/cursor.ts';
+import { ExportParser } from '../../agent/forward/journal/export-parser.ts';
+import { runEntries } from '../../agent/forward/reader.ts';
 import { libsystemdVersion } from '../../agent/system/journalctl.ts';
 import { configure, forgetState, forwardState, startAgent } from './support/agent.ts';
 import {
@@ -18,8 +21,9 @@ import {
 import { forwardDamagedJournal } from './support/damaged-journal.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 import { type Program, endAll } from './support/program.ts';
+import { clearRemote, startRemote, storedField } from './support/remote.ts';
 import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
-import { until } from './support/until.ts';
+import { sleep, until } from './support/until.ts';
 
 await enterNamespaces(import.meta.filename);
 
@@ -93,6 +97,97 @@ for (const fields of [[], ['MESSAGE', '_PID'], ['MESSAG', 'PRIORITY', 'NONE']]) 
   });
 }
 
+reading('from the first entry of this boot on, prints the same as from its cursor', async () => {
+  const earlier = {
+    __REALTIME_TIMESTAMP: String((Date.now() - 3_600_000) * 1000),
+    __MONOTONIC_TIMESTAMP: '1000000',
+  };
+  writeJournal(exportEntry({ _BOOT_ID: 'a'.repeat(32), ...earlier, MESSAGE: 'other' }), 'other');
+  writeJournal(numbered('this', 5));
+  const [ours, theirs] = [await printed(program, ['boot']), await byJournalctl(cursorOf(2), [])];
+  assert.ok(ours.equals(theirs) && ours.includes('MESSAGE=this 0\n'));
+});
+
+reading('waits for the first entry of this boot', async () => {
+  writeJournal(exportEntry({ _BOOT_ID: 'a'.repeat(32), MESSAGE: 'other' }), 'other');
+  const output = printed(program, ['boot', 'MESSAGE']);
+  await sleep(500);
+  const journal = new LiveJournal();
+  journal.append(numbered('first', 1));
+  assert.match((await output).toString(), /^__CURSOR=\S+\n(__\S+\n)*_BOOT_ID=\S+\nMESSAGE=first 0\n\n$/);
+  await journal.close();
+});
+
+/** Divides the output with --blocks. */
+function blocksOf(output: Buffer): { count: number; last: number; content: Buffer }[] {
+  const blocks = [];
+  for (let at = 0; at < output.length;) {
+    const header = /^ *([0-9]+) +([0-9]+) +([0-9]+)\n$/.exec(output.toString('latin1', at, at + 20));
+    const [count = NaN, last = NaN, size = NaN] = header?.slice(1).map(Number) ?? [];
+    assert.ok(size > 0 && size <= 65_536 - 20, `size ${size}`);
+    blocks.push({ count, last, content: output.subarray(at + 20, at + 20 + size) });
+    at += 20 + size;
+  }
+  return blocks;
+}
+
+/** Entries with each of the values, and two files with a sequence of numbers each. */
+function writeTwoSequences(): void {
+  const entries = values.map((value) => exportEntry({ MESSAGE: value, OTHER: 'second' }));
+  writeJournal(Buffer.concat([numbered('first', 2000), ...entries]));
+  const later = Buffer.concat(Array.from({ length: 20 }, () => exportEntry({ MESSAGE: 'second' })));
+  writeJournal(later, 'other');
+  const file = `${journalFolder}/third.journal`;
+  fs.writeFileSync('/run/third', numbered('third', 3));
+  execFileSync('/usr/lib/systemd/systemd-journal-remote', ['-o', file, '/run/third'], { stdio: 'ignore' });
+}
+
+reading('--blocks: the blocks contain the same bytes', async () => {
+  writeTwoSequences();
+  const [whole, inBlocks] = [await printed(program, ['boot']), await printed(program, ['--blocks', 'boot'])];
+  const blocks = blocksOf(inBlocks);
+  assert.ok(Buffer.concat(blocks.map(({ content }) => content)).equals(whole));
+});
+
+reading('--blocks: a block contains consecutive entries, or a part of a large one', async () => {
+  writeTwoSequences();
+  const counts = new Map<string, number>();
+  const parser = new ExportParser('all');
+  for (const { count, last, content } of blocksOf(await printed(program, ['--blocks', 'boot']))) {
+    const entries = parser.push(content);
+    if (count === 0) {
+      assert.ok(entries.length < 2);
+      assert.is(last, 0);
+      continue;
+    }
+    assert.ok(count <= runEntries && entries.length === count, `${entries.length} of ${count}`);
+    assert.is(entries.at(-1)?.text, content.toString('latin1', last));
+    const cursors = entries.map(({ cursor }) => parseCursor(cursor));
+    const [first] = cursors;
+    cursors.forEach((cursor, n) => {
+      assert.equal([cursor?.source, cursor?.sequence], [first?.source, (first?.sequence ?? NaN) + n]);
+    });
+    counts.set(first?.source ?? '', Math.max(count, counts.get(first?.source ?? '') ?? 0));
+  }
+  assert.is(parser.end(), undefined);
+  assert.equal([...counts.values()].sort((a, b) => a - b).slice(0, 2), [3, 20]);
+  assert.ok([...counts.values()].some((count) => count > 100));
+});
+
+reading('--blocks: a missing number and another sequence begin a block', async () => {
+  const [one, two] = [numbered('one', 1), numbered('two', 1)];
+  const ofOtherBoot = exportEntry({ _BOOT_ID: 'a'.repeat(32), MESSAGE: 'other' });
+  writeJournal(Buffer.concat([one, numbered('one', 1, 1), ofOtherBoot, numbered('one', 1, 2)]));
+  writeJournal(Buffer.concat([two, numbered('two', 2, 1)]), 'other');
+  const blocks = blocksOf(await printed(program, ['--blocks', 'boot', 'MESSAGE']));
+  const messages = blocks.map(({ content }) => [...content.toString().matchAll(/^MESSAGE=(.*)$/gm)]);
+  assert.equal(
+    messages.map((found) => found.map(([, message]) => message)),
+    // The sequence numbers are 1, 1, 2, 4, 2 and 3.
+    [['one 0'], ['two 0'], ['one 1'], ['one 2'], ['two 1', 'two 2']],
+  );
+});
+
 reading('prints no entry of another boot', async () => {
   const later = {
     __REALTIME_TIMESTAMP: String((Date.now() + 3_600_000) * 1000),
@@ -164,7 +259,7 @@ reading('needs only the system calls of Linux 3.10', async () => {
     'the first entry',
     () => fs.statSync(`${journalFolder}/system.journal`).size > 0 && cursorOf(1) !== '',
   );
-  const child = spawn('setarch', ['--uname-2.6', filter, program, cursorOf(1)], {
+  const child = spawn('setarch', ['--uname-2.6', filter, program, '--blocks', 'boot'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let text = '';
@@ -182,7 +277,8 @@ reading('a wrong cursor and a missing one are errors', () => {
     [wrong.status, wrong.stderr],
     [1, 'read-journal: Failed to seek to cursor: Invalid argument\n'],
   );
-  assert.is(spawnSync(program, [], { encoding: 'utf8' }).status, 2);
+  for (const words of [[], ['--blocks']])
+    assert.is(spawnSync(program, words, { encoding: 'utf8' }).status, 2);
 });
 
 const texts = () => storedEntries().map(({ text }) => text);
@@ -236,6 +332,24 @@ reading('after a crash, journalctl continues', async () => {
   assert.match(agent.output(), 'read-journal ended: no message (SIGSEGV); journalctl reads the journal');
   await journal.close();
   assert.is(texts().length, 200);
+  assert.is(forwardState()?.counts.lost, 0);
+});
+
+reading('by upload: after a crash, journalctl continues', async () => {
+  configure({ FORWARD: 'journal+http://127.0.0.1:19532' });
+  clearRemote();
+  writeJournal(numbered('entry', 50_000));
+  await startRemote('http');
+  const agent = startAgent();
+  await until('the first entries', () => storedField('MESSAGE').length > 0);
+  execFileSync('pkill', ['-SEGV', '-x', 'read-journal']);
+  await until('the last entry', () => storedField('MESSAGE').includes('entry 49999'));
+  await untilReadBy(agent, 'journalctl');
+  await agent.stop();
+  assert.equal(
+    storedField('MESSAGE'),
+    Array.from({ length: 50_000 }, (_, n) => `entry ${n}`),
+  );
   assert.is(forwardState()?.counts.lost, 0);
 });
 

@@ -11,7 +11,6 @@ import { parseCursor, sameEntry } from './cursor.ts';
 import { ExportParser } from './export-parser.ts';
 import { syslogFields } from './field-filter.ts';
 import { JournalReader } from './journal-reader.ts';
-import { splitRuns } from './text-entries.ts';
 
 /** How often a boot is read again without progress. */
 const attempts = 3;
@@ -199,9 +198,8 @@ class EarlierBoots implements Reader {
   }
 
   /** Drops the entry at which reading began, which was read before. */
-  #withoutKnown(items: LogEntry[]): LogEntry[] {
+  #withoutKnown(entries: LogEntry[]): LogEntry[] {
     this.#isFirst = false;
-    const entries = splitRuns(items);
     const [first, known] = [parseCursor(entries[0]?.cursor ?? ''), parseCursor(this.#cursor)];
     return first !== undefined && known !== undefined && sameEntry(first, known) ? entries.slice(1) : entries;
   }

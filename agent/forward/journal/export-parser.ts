@@ -16,16 +16,11 @@ const nothing = Buffer.alloc(0);
  */
 export class ExportParser {
   readonly #tokenizer: Tokenizer;
-  readonly #grouped: boolean;
   /** The bytes of an incomplete entry, a copy that keeps no chunk alive. */
   #carried = nothing;
 
-  /**
-   * @param fields `all` keeps every byte, and groups entries into runs where possible; `syslog` keeps only the fields of
-   *   a syslog message
-   */
+  /** @param fields `all` keeps every byte; `syslog` keeps only the fields of a syslog message */
   constructor(fields: FieldSelection) {
-    this.#grouped = fields === 'all';
     this.#tokenizer = new Tokenizer(fields === 'syslog' ? new FieldFilter() : new Passthrough());
   }
 
@@ -35,13 +30,12 @@ export class ExportParser {
    */
   push(chunk: Buffer): LogEntry[] {
     const entries: LogEntry[] = [];
-    // Runs refer to these bytes, so they must not be overwritten later.
     const bytes = this.#carried.length === 0 ? chunk : Buffer.concat([this.#carried, chunk]);
     this.#carried = nothing;
     let at = 0;
     while (at < bytes.length) {
       if (!this.#tokenizer.active) {
-        at = cutTextEntries(bytes, at, entries, this.#grouped);
+        at = cutTextEntries(bytes, at, entries);
         if (at === bytes.length) break;
         if (bytes.length - at < carryBytes && bytes.indexOf('\n\n', at) < 0 && bytes.indexOf(0, at) < 0) {
           this.#carried = Buffer.from(bytes.subarray(at));

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { bufferReceived } from '../../lib/memory.ts';
 import {
   type JournalStream,
   type StartPosition,
@@ -7,13 +8,13 @@ import {
   lastCursor,
 } from '../../system/journalctl.ts';
 import type { FieldSelection, LogEntry, Reader, ReaderEvents } from '../reader.ts';
+import { BlockParser, splitRuns } from './block-parser.ts';
 import { type Cursor, parseCursor, reaches, sameEntry } from './cursor.ts';
 import { Deduplicator } from './deduplicator.ts';
 import { ExportParser } from './export-parser.ts';
 import { syslogFields } from './field-filter.ts';
 import { SeekRecovery } from './seek-recovery.ts';
 import { StallDetector } from './stall-detector.ts';
-import { splitRuns } from './text-entries.ts';
 
 const longestPause = 30_000;
 
@@ -25,7 +26,7 @@ export class JournalReader implements Reader {
   readonly #fields: FieldSelection;
   readonly #events: ReaderEvents;
   #stream: JournalStream | undefined;
-  #parser: ExportParser;
+  #parser: BlockParser | ExportParser;
   /** The entry at which the stream starts. It was emitted before, so it is dropped from the stream. */
   #known: Cursor | undefined;
   #last: string;
@@ -55,6 +56,10 @@ export class JournalReader implements Reader {
 
   start(): void {
     this.#parser = new ExportParser(this.#fields);
+    if (this.#start.at === 'boot') {
+      this.#last = '';
+      this.#deduplicator = new Deduplicator('');
+    }
     this.#known = this.#start.at === 'cursor' ? parseCursor(this.#last) : undefined;
     this.settled = false;
     const fields = this.#fields === 'syslog' ? syslogFields : undefined;
@@ -65,6 +70,7 @@ export class JournalReader implements Reader {
         (end) => this.#ended(end),
       );
       this.#stream = stream;
+      if (stream.inBlocks) this.#parser = new BlockParser();
       if (this.#paused) stream.pause();
       this.#stall.start();
     } catch (error) {
@@ -93,6 +99,7 @@ export class JournalReader implements Reader {
   #read(chunk: Buffer): void {
     this.#chunks += 1;
     this.#stall.dataReceived();
+    if (this.#stream?.inBlocks) bufferReceived(chunk.length);
     let entries: LogEntry[];
     try {
       entries = this.#parser.push(chunk);
@@ -101,7 +108,7 @@ export class JournalReader implements Reader {
       this.#ended({ killed: false, complete: false, reason: (error as Error).message });
       return;
     }
-    if (this.#start.at === 'boot') this.#startAtFirst(entries);
+    if (this.#start.at === 'boot' && this.#stream?.program === 'journalctl') this.#startAtFirst(entries);
     else {
       const fresh = this.#known === undefined ? entries : this.#withoutKnown(entries);
       this.#emit(this.#deduplicator.withoutRepeated(fresh));
@@ -116,14 +123,15 @@ export class JournalReader implements Reader {
     this.#failures = 0;
   }
 
-  /** Restarts at the cursor of the boot's first entry. The previous stream is used only to find this cursor. */
+  /**
+   * Restarts journalctl at the cursor of the boot's first entry. The previous stream is used only to find this cursor,
+   * because it ends at a corrupt entry.
+   */
   #startAtFirst(entries: LogEntry[]): void {
-    const first = splitRuns(entries).find(({ cursor }) => cursor !== '')?.cursor;
+    const first = entries.find(({ cursor }) => cursor !== '')?.cursor;
     if (first === undefined) return;
     this.stop();
     this.#start = { at: 'cursor', cursor: first };
-    this.#last = '';
-    this.#deduplicator = new Deduplicator('');
     this.start();
   }
 

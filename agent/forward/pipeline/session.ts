@@ -1,6 +1,6 @@
 import type { Encoder, OutgoingMessage } from '../encode/encoder.ts';
 import { GapDetector, suppressedCount, suppressionId } from '../journal/gap-detector.ts';
-import { splitRuns } from '../journal/text-entries.ts';
+import { splitRuns } from '../journal/block-parser.ts';
 import { forEachLine } from '../encode/file-lines.ts';
 import {
   type CreateFileReader,

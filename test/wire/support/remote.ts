@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import { ExportParser } from '../../../agent/forward/journal/export-parser.ts';
-import { splitRuns } from '../../../agent/forward/journal/text-entries.ts';
 import { type Program, listening, start } from './program.ts';
 
 export const remoteFolder = '/var/log/journal/remote';
@@ -67,7 +66,7 @@ export function bareEntries(bytes: Buffer): string[] {
 export function exportedFields(bytes: Buffer): string[][] {
   const entries: string[][] = [];
   let pieces = '';
-  for (const { kind, text } of splitRuns(new ExportParser('all').push(bytes))) {
+  for (const { kind, text } of new ExportParser('all').push(bytes)) {
     pieces += text;
     if (kind === 'piece') continue;
     entries.push(fieldsOf(pieces));

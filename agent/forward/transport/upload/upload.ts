@@ -15,7 +15,7 @@ const path = '/upload';
  * request are sent again if the connection breaks.
  */
 const firstLimit = 8192;
-const greatestLimit = 32_768;
+const greatestLimit = 65_536;
 /** How long a request stays open for further entries, because the server acknowledges only a complete request. */
 const openMilliseconds = 100;
 /** If at least this number of entries was added within that time, the request stays open for as long again. */

@@ -3,7 +3,6 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { FieldSelection, LogEntry } from '../../../../agent/forward/reader.ts';
 import { ExportError, ExportParser } from '../../../../agent/forward/journal/export-parser.ts';
-import { splitRuns } from '../../../../agent/forward/journal/text-entries.ts';
 
 const parser = suite('export parser');
 
@@ -76,86 +75,6 @@ parser('byte by byte, reads the same entries as from one chunk', () => {
       );
     }),
     { numRuns: 500 },
-  );
-});
-
-/** An entry's source, the step from the sequence number before it, and its fields. */
-const sequenced = fc.array(
-  fc.record({
-    source: fc.oneof({ weight: 9, arbitrary: fc.constant('a') }, fc.constant('b')),
-    step: fc.oneof({ weight: 9, arbitrary: fc.constant(1) }, fc.constantFrom(0, 2, 5)),
-    fields: fc.oneof(
-      { weight: 9, arbitrary: fc.array(fc.record({ name, value: text, binary: fc.constant(false) })) },
-      entry,
-    ),
-    blank: fc.oneof({ weight: 19, arbitrary: fc.constant(true) }, fc.constant(false)),
-  }),
-  { maxLength: 20 },
-);
-
-const cursorOf = (source: string, sequence: number) =>
-  `s=${source.repeat(32)};i=${sequence.toString(16)};b=${'b'.repeat(32)};m=1;t=1;x=1`;
-
-/** The number after "i=" in a cursor. */
-const sequenceOf = (cursor: string) => parseInt(/;i=([0-9a-f]+);/.exec(cursor)?.[1] ?? '', 16);
-
-/** Returns the bytes of an item, one character per byte. */
-const contentOf = ({ text: content, run }: LogEntry) => run?.bytes.toString('latin1') ?? content;
-
-parser('runs contain the same entries and bytes as the full parser reads, with consecutive numbers', () => {
-  let grouped = 0;
-  fc.assert(
-    fc.property(sequenced, fc.array(fc.nat(20_000), { maxLength: 5 }), (entries, places) => {
-      let sequence = 250;
-      const exported = entries.map(({ source, step, fields, blank }) => {
-        sequence += step;
-        const whole = Buffer.concat([
-          Buffer.from(`__CURSOR=${cursorOf(source, sequence)}\n`),
-          encode(fields),
-        ]);
-        // journalctl omits the blank line after a corrupt entry.
-        return blank ? whole : whole.subarray(0, -1);
-      });
-      const bytesOf = Buffer.concat(exported);
-      const single = [...bytesOf.keys()].map((at) => bytesOf.subarray(at, at + 1));
-      const items = cut(bytesOf, places).reduce<{ each: ExportParser; all: LogEntry[] }>(
-        ({ each, all }, chunk) => ({ each, all: [...all, ...each.push(chunk)] }),
-        { each: new ExportParser('all'), all: [] },
-      ).all;
-      assert.equal(splitRuns(items), parse('all', single));
-      assert.is(
-        items.map(contentOf).join(''),
-        parse('all', single)
-          .map((item) => item.text)
-          .join(''),
-      );
-      for (const { run, cursor } of items) {
-        if (run === undefined) continue;
-        const all = run.bytes.toString('latin1');
-        grouped += 1;
-        const cursors = [...all.matchAll(/(?<=^__CURSOR=)\S+/gm)].map(([each]) => each);
-        assert.is(cursors.length, run.count);
-        assert.is(cursors[0], run.first);
-        assert.is(cursors.at(-1), cursor);
-        const [first] = cursors.map(sequenceOf);
-        assert.equal(
-          cursors.map(sequenceOf),
-          cursors.map((_, n) => (first ?? 0) + n),
-        );
-        assert.is(new Set(cursors.map((each) => each.slice(0, 34))).size, 1);
-      }
-    }),
-    { numRuns: 600 },
-  );
-  assert.ok(grouped > 200, `${grouped} runs`);
-});
-
-parser('a run has at most 1024 entries', () => {
-  const whole = Array.from({ length: 1500 }, (_, n) => `__CURSOR=${cursorOf('a', n)}\nA=b\n\n`).join('');
-  const items = parse('all', [Buffer.from(whole)]);
-  assert.equal(
-    items.map(({ run }) => run?.count),
-    [1024, 475, undefined],
   );
 });
 

@@ -23,6 +23,7 @@ function fakeJournal() {
     stream.end = onEnd;
     return {
       program: 'journalctl',
+      inBlocks: false,
       pause: () => undefined,
       resume: () => undefined,
       stop: () => void (stream.stopped += 1),

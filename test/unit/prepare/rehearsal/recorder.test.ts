@@ -49,6 +49,7 @@ async function record({
     };
     const follow = () => ({
       program: 'journalctl' as const,
+      inBlocks: false,
       pause: () => undefined,
       resume: () => undefined,
       stop: () => undefined,
