@@ -1,4 +1,4 @@
-import { appendFile, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { persistOnDataDisk } from '../vm/harness/data-disk.ts';
 import { editFile } from '../vm/harness/edit.ts';
@@ -10,7 +10,8 @@ import type { Figure } from './table.ts';
 /**
  * Compares the sealed boot of a guest with three paths in OVERLAY, and of a guest with three paths in PERSIST whose
  * store is filled already, with the sealed boot of the same guest without. The control of PERSIST mounts the same data
- * disk. For comparison, fstab mounts three directories of the data disk on the same paths.
+ * disk. For comparison, fstab mounts three directories of the data disk on the same paths, and a service that runs
+ * before local-fs.target does nothing, which is the least that a service costs.
  */
 export async function overlay(): Promise<Result> {
   const control: Variant = { name: 'OVERLAY empty', disk: 'readonly', agent: true };
@@ -26,6 +27,7 @@ export async function overlay(): Promise<Result> {
   const withoutOnDisk = await starts(withDisk);
   const kept = await three(withDisk, 'PERSIST', { edit: withData(persisted.join(' ')), ...onDisk });
   const bound = await three(withDisk, 'fstab', { edit: withBindMounts, dataDisk: persisted, ...onDisk });
+  const idle = await starts({ ...withDisk, name: 'a service that does nothing', edit: withIdleService });
   return {
     about: 'virtual seconds from the start of the kernel and processes until then, the least of a few boots.',
     control: 'empty',
@@ -33,6 +35,7 @@ export async function overlay(): Promise<Result> {
       ...figures('OVERLAY', without, overlays, 0.05),
       ...figures('PERSIST', withoutOnDisk, kept, 0.05),
       ...figures('bind mounts of fstab', withoutOnDisk, bound, undefined),
+      ...figures('a service that does nothing', withoutOnDisk, idle, undefined),
     ],
   };
 }
@@ -66,6 +69,16 @@ async function withBindMounts(root: string): Promise<void> {
   await withData('')(root);
   const lines = persisted.map((path) => `/data${path} ${path} none bind,nosuid,nodev,noexec 0 0\n`);
   await appendFile(join(root, 'etc/fstab'), lines.join(''));
+}
+
+async function withIdleService(root: string): Promise<void> {
+  await withData('')(root);
+  const order = 'DefaultDependencies=no\nAfter=data.mount\nBefore=local-fs.target\n';
+  const unit = `[Unit]\n${order}[Service]\nType=oneshot\nExecStart=/usr/bin/true\n`;
+  const folder = join(root, 'etc/systemd/system');
+  await writeFile(join(folder, 'idle.service'), unit);
+  await mkdir(join(folder, 'local-fs.target.wants'), { recursive: true });
+  await symlink('../idle.service', join(folder, 'local-fs.target.wants/idle.service'));
 }
 
 /** Returns a line of sh that succeeds if file systems of a type are mounted on all paths. */
