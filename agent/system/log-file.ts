@@ -80,7 +80,9 @@ function logFile(file: string, fd: number): LogFile {
 export function statLogFile(file: string): LogFileStat | undefined {
   return onFile(file, () => {
     try {
-      return describe(fs.lstatSync(file, { bigint: true }));
+      // For a log that does not exist, an exception would take most of the time.
+      const stat = fs.lstatSync(file, { bigint: true, throwIfNoEntry: false });
+      return stat && describe(stat);
     } catch (error) {
       if (isAbsent(error)) return undefined;
       throw error;

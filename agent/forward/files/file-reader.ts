@@ -67,6 +67,10 @@ export class FileReader implements Reader {
   }
 
   #poll(): void {
+    if (this.#files.isEmpty) {
+      this.settled = true;
+      return;
+    }
     this.#files.observe();
     this.#read();
     if (this.#stopped) return;

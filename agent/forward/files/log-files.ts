@@ -42,6 +42,11 @@ export class LogFiles {
     this.#options = options;
   }
 
+  /** Whether no log is to be read. */
+  get isEmpty(): boolean {
+    return this.#options.patterns.length === 0;
+  }
+
   get sources(): LogSource[] {
     return [...this.#sources.values()];
   }

@@ -121,8 +121,9 @@ export class LogSource {
   /** Notes which file has the name of the log, while older files are being read. */
   observe(): void {
     const live = this.#tails.at(-1);
+    if (live === undefined) return;
     const stat = unlessHostError(() => statLogFile(this.path));
-    if (live === undefined || stat === undefined || stat.inode === live.inode) return;
+    if (stat === undefined || stat.inode === live.inode) return;
     if (this.#expected.size < mostTails || this.#expected.has(stat.inode))
       this.#expected.set(stat.inode, stat.bytes);
   }

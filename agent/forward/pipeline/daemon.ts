@@ -131,7 +131,11 @@ export class Daemon {
       window,
       sparse,
       queueBytes,
-      trouble: (reason) => log.trouble(reason),
+      trouble: (reason) => {
+        log.trouble(reason);
+        status.wake();
+      },
+      acknowledged: () => status.wake(),
     });
     this.#session = session;
     const running = session.run();

@@ -24,6 +24,8 @@ export interface SessionOptions extends SendQueueOptions {
   /** Reading pauses while more than this number of bytes is queued. */
   queueBytes: number;
   trouble: (reason: string) => void;
+  /** Called when the server has accepted entries. */
+  acknowledged: () => void;
 }
 
 /**
@@ -252,6 +254,7 @@ export class Session {
     const cursors = this.#queue.acknowledge(count);
     for (const { key, count: entries } of this.#pending.acknowledged(this.#checkpoint.cursor, cursors))
       if (key === 'lost') this.#options.trouble(missingText(entries));
+    this.#options.acknowledged();
     this.#advance();
   }
 

@@ -15,7 +15,8 @@ import { entriesBetween, parseCursor } from '../journal/cursor.ts';
 import { type Counters, zeroCounters } from './counters.ts';
 import { limitCounts, limitError, limitSource } from './limits.ts';
 
-const tickMilliseconds = 1000;
+/** The interval of ticks while something changes, and otherwise. */
+const tickMilliseconds = { busy: 1000, quiet: 5000 };
 const lagMilliseconds = 30_000;
 const jumpMilliseconds = 1000;
 
@@ -43,6 +44,7 @@ export class StatusWriter {
   #measured = 0;
   #acknowledged = 0;
   #timer: NodeJS.Timeout | undefined;
+  #isQuiet = false;
 
   /**
    * @param acknowledgedCursor returns the cursor in the checkpoint
@@ -81,7 +83,20 @@ export class StatusWriter {
   watch(counters: Counters, session: () => SessionState | undefined): void {
     this.#counters = this.#state.counts = counters;
     this.#session = session;
-    this.#timer = setInterval(() => this.#tick(), tickMilliseconds).unref();
+    this.#schedule(false);
+  }
+
+  /** Must be called when something has happened that may change the state. The state is written within a second. */
+  wake(): void {
+    if (!this.#isQuiet) return;
+    clearTimeout(this.#timer);
+    this.#schedule(false);
+  }
+
+  #schedule(isQuiet: boolean): void {
+    this.#isQuiet = isQuiet;
+    const delay = isQuiet ? tickMilliseconds.quiet : tickMilliseconds.busy;
+    this.#timer = setTimeout(() => this.#tick(), delay).unref();
   }
 
   set(state: ForwardState['state'], target: string, error = ''): void {
@@ -96,7 +111,7 @@ export class StatusWriter {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.set('stopped', this.#state.target, this.#state.error);
   }
 
@@ -124,7 +139,9 @@ export class StatusWriter {
       this.#followSources(),
       now - this.#written >= heartbeat,
     ];
-    if (changes.includes(true)) this.#write();
+    const isChanged = changes.includes(true);
+    this.#schedule(!isChanged);
+    if (isChanged) this.#write();
   }
 
   /** @returns whether the session's problem has changed */

@@ -70,6 +70,7 @@ function begin(quarantine = new Quarantine()) {
       return files;
     },
     trouble: () => undefined,
+    acknowledged: () => undefined,
   });
   const run = it.run.bind(it);
   void run();

@@ -18,7 +18,14 @@ const status = suite('status writer');
 /** Returns a writer with a clock that can be set, and the state that the writer wrote last. */
 function begin() {
   const session = { idle: true, problem: '' };
-  const it = { offset: 0, written: '', session, counts: zeroCounters(), sources: [] as ForwardSource[] };
+  const it = {
+    offset: 0,
+    written: '',
+    writes: 0,
+    session,
+    counts: zeroCounters(),
+    sources: [] as ForwardSource[],
+  };
   const reader: SystemReader = {
     ...systemReader(),
     now: () => new Date(Date.now() + it.offset),
@@ -26,7 +33,10 @@ function begin() {
   const files: SystemWriter = {
     ...systemWriter(),
     makeFolder: () => undefined,
-    writeAtomically: (_, text) => void (it.written = text),
+    writeAtomically: (_, text) => {
+      it.written = text;
+      it.writes += 1;
+    },
   };
   const writer = new StatusWriter(
     reader,
@@ -42,7 +52,7 @@ function begin() {
 const second = () => mock.timers.tick(1000);
 const ago = (time: string | null, offset: number) => Date.now() + offset - Date.parse(time ?? '');
 
-status.before.each(() => mock.timers.enable({ apis: ['setInterval'] }));
+status.before.each(() => mock.timers.enable({ apis: ['setTimeout'] }));
 status.after.each(() => mock.timers.reset());
 
 for (const [what, jump] of [
@@ -65,6 +75,29 @@ for (const [what, jump] of [
     assert.ok(Math.abs(ago(state().since, 0)) < 5000, state().since);
   });
 }
+
+status(
+  'while nothing changes, looks for changes every five seconds, and within a second after a call',
+  () => {
+    const { it, writer } = begin();
+    const asked = () => {
+      const before = reads;
+      second();
+      return reads > before;
+    };
+    let reads = 0;
+    Object.defineProperty(it, 'sources', { get: () => ((reads += 1), []) });
+    writer.set('connected', 'relp://a:1');
+    second();
+    second();
+    assert.equal(Array.from({ length: 10 }, (_, n) => n + 1).filter(asked), [5, 10]);
+    it.counts.acknowledged = 1;
+    writer.wake();
+    const before = it.writes;
+    second();
+    assert.is(it.writes, before + 1);
+  },
+);
 
 status('a long reason is cut', () => {
   const { writer, state } = begin();
