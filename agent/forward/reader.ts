@@ -17,6 +17,8 @@ export interface Reader {
 
 export interface ReaderEvents {
   entries(entries: LogEntry[]): void;
+  /** Reading begins, perhaps again. An entry of which only pieces were emitted is emitted from its beginning. */
+  started(): void;
   /** Reports a problem that an administrator should know about, although reading continues. */
   trouble(reason: string): void;
 }

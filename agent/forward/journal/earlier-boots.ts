@@ -144,6 +144,7 @@ class EarlierBoots implements Reader {
       return;
     }
     if (parseCursor(this.#cursor)?.boot !== boot) this.#cursor = '';
+    this.#events.started();
     this.#parser = new ExportParser(this.#fields);
     this.#isFirst = this.#cursor !== '';
     const fields = this.#fields === 'syslog' ? syslogFields : undefined;

@@ -46,6 +46,29 @@ export const suppressionId = '\nMESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e\n';
  * @param text the text of an entry that contains `suppressionId`
  */
 export function suppressedCount(text: string): number {
-  if (!text.includes('\n_TRANSPORT=driver\n')) return 0;
-  return Number(/\nMESSAGE=Suppressed ([0-9]{1,9}) messages? /.exec(text)?.[1] ?? 0);
+  const fields = textFields(text);
+  if (fields.get('_TRANSPORT') !== 'driver') return 0;
+  return Number(/^Suppressed ([0-9]{1,9}) messages? /.exec(fields.get('MESSAGE') ?? '')?.[1] ?? 0);
+}
+
+/**
+ * Returns the fields of an entry in the export format that have text values. Skips binary values, because any program can
+ * log one that contains the lines of other fields.
+ */
+function textFields(entry: string): Map<string, string> {
+  const fields = new Map<string, string>();
+  for (let at = 0; at < entry.length;) {
+    const end = entry.indexOf('\n', at);
+    if (end <= at) break;
+    const sign = entry.indexOf('=', at);
+    if (sign >= 0 && sign < end) {
+      fields.set(entry.slice(at, sign), entry.slice(sign + 1, end));
+      at = end + 1;
+    } else {
+      const length = Buffer.from(entry.slice(end + 1, end + 9), 'latin1');
+      if (length.length < 8) break;
+      at = end + 10 + Number(length.readBigUInt64LE());
+    }
+  }
+  return fields;
 }

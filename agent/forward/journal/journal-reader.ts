@@ -55,6 +55,7 @@ export class JournalReader implements Reader {
   }
 
   start(): void {
+    this.#events.started();
     this.#parser = new ExportParser(this.#fields);
     if (this.#start.at === 'boot') {
       this.#last = '';

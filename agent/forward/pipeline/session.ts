@@ -58,7 +58,11 @@ export class Session {
     this.#queue = new SendQueue(options);
     this.#gaps = new GapDetector(checkpoint.cursor);
     this.#pending = new PendingCounters(counters);
-    this.#reader = createReader(checkpoint.cursor, { entries: (entries) => this.#take(entries), trouble });
+    this.#reader = createReader(checkpoint.cursor, {
+      started: () => this.#readingStarted(),
+      entries: (entries) => this.#take(entries),
+      trouble,
+    });
     this.#fileReader = createFileReader({
       lines: (chunk) => this.#takeLines(chunk),
       lost: (text) => this.#reportLost(text),
@@ -119,6 +123,11 @@ export class Session {
   /** The reason why the log cannot be read; '' if it can be read. */
   get problem(): string {
     return this.#reader.problem;
+  }
+
+  /** The server holds the pieces that were sent of an entry, which now begins again; only a new connection discards them. */
+  #readingStarted(): void {
+    if (this.#withinEntry) this.#settle(new Error('reading the journal was interrupted within an entry'));
   }
 
   #take(entries: LogEntry[]): void {

@@ -43,4 +43,14 @@ gaps("counts suppressed messages only in journald's own report", () => {
   assert.is(suppressedCount(text('journal')), 0);
 });
 
+gaps('counts no suppressed messages that a program reports in a message of several lines', () => {
+  const forged = '\n_TRANSPORT=driver\nMESSAGE=Suppressed 999 messages from a.service\n';
+  const binary = `MESSAGE\n${String.fromCharCode(forged.length)}\0\0\0\0\0\0\0${forged}\n`;
+  assert.is(suppressedCount(`__CURSOR=c\n${binary}_TRANSPORT=journal\n\n`), 0);
+  assert.is(suppressedCount(`__CURSOR=c\n_TRANSPORT=journal\n${binary}\n`), 0);
+  const genuine = '_TRANSPORT=driver\nMESSAGE=Suppressed 7 messages from a.service\n';
+  assert.is(suppressedCount(`__CURSOR=c\n${binary}${genuine}\n`), 7);
+  for (const end of [0, 5, 12, 18]) assert.is(suppressedCount(`__CURSOR=c\n${binary}`.slice(0, 12 + end)), 0);
+});
+
 gaps.run();

@@ -47,6 +47,7 @@ function begin(quarantine = new Quarantine()) {
   const sent: OutgoingMessage[] = [];
   const [journal, files] = [new FakeReader(), new FakeReader()];
   let take: ReaderEvents['entries'] = () => undefined;
+  let restart: ReaderEvents['started'] = () => undefined;
   let events: FileReaderEvents | undefined;
   const transport: Transport = {
     capacity: () => 1000,
@@ -61,8 +62,9 @@ function begin(quarantine = new Quarantine()) {
     ...{ transport, encoder, counters, quarantine },
     ...{ window: 1000, step: 1, sparse: false, queueBytes: 1000 },
     checkpoint: new Checkpoint('', { acknowledge: () => undefined, records: () => [] }, () => undefined),
-    createReader: (_, { entries }) => {
+    createReader: (_, { entries, started }) => {
       take = entries;
+      restart = started;
       return journal;
     },
     createFileReader: (given) => {
@@ -73,7 +75,7 @@ function begin(quarantine = new Quarantine()) {
     acknowledged: () => undefined,
   });
   const run = it.run.bind(it);
-  void run();
+  const ended = run();
   let offset = 0;
   const line = (text: string) => {
     assert.is(files.paused, false, 'a reader that is paused emits no lines');
@@ -85,6 +87,8 @@ function begin(quarantine = new Quarantine()) {
     counters,
     acknowledge: (count: number) => acknowledge(count),
     take: (...items: LogEntry[]) => take(items),
+    restart: () => restart(),
+    ended,
     line,
     files,
     texts: () => sent.map(contentOf),
@@ -115,6 +119,19 @@ session('a stream of large entries whose batches end within one does not starve 
   }
   assert.equal(texts(), ['0a', '0b', 'line 0\n', '1a', '1b', 'line 1\n', '2a', '2b', 'line 2\n', '3a']);
 });
+
+session(
+  'a reader that begins again within an entry ends the session, but not between two entries',
+  async () => {
+    const { take, restart, ended } = begin();
+    restart();
+    take(item('entry', 'a'));
+    restart();
+    take(item('piece', 'b1'));
+    restart();
+    assert.match((await ended)?.message ?? '', /interrupted within an entry/);
+  },
+);
 
 session('a notice is not sent within an entry', () => {
   const { it, take, texts } = begin();
