@@ -36,19 +36,21 @@ export class JournalWatch {
   #stream: JournalStream | undefined;
   #timer: NodeJS.Timeout | undefined;
   #cursor = '';
+  #hasFailed = false;
   readonly #follow: typeof followJournal;
 
   constructor(follow = followJournal) {
     this.#follow = follow;
   }
 
-  /** Follows the journal until `stop` is called. Starts journalctl again if it ends. */
+  /** Follows the journal until `stop` is called. If reading ends, starts journalctl, which skips corrupt entries. */
   follow(): void {
     this.#start(
       this.#cursor === '' ? { at: 'boot' } : { at: 'cursor', cursor: this.#cursor },
       undefined,
       (reason) => {
         this.problem = reason;
+        this.#hasFailed = true;
         this.#timer = setTimeout(() => this.follow(), restartAfter);
       },
     );
@@ -120,17 +122,19 @@ export class JournalWatch {
     const read = (chunk: Buffer) => {
       for (const { cursor, ...entry } of parser.push(chunk)) {
         // The stream begins with the entry of the cursor, which has been examined.
-        if (cursor !== known && entry.kind === 'entry') this.add(entry.text, entry.message);
+        if (cursor !== known && entry.kind === 'entry') {
+          this.add(entry.text, entry.message);
+          this.problem = '';
+        }
         known = '';
         this.#cursor = cursor;
       }
     };
     const stream = this.#follow(
-      { start: from, fields: [...syslogFields, 'UNIT'], boot, fast: true },
+      { start: from, fields: [...syslogFields, 'UNIT'], boot, fast: !this.#hasFailed },
       (chunk) => {
         try {
           read(chunk);
-          this.problem = '';
         } catch (error) {
           if (!(error instanceof ExportError)) throw error;
           stream.stop();

@@ -11,14 +11,14 @@ const refused = "cannot touch '/opt/a': Read-only file system";
 
 /** Stands in for journalctl. */
 function fakeJournal() {
-  const calls: { start: StartPosition; boot: string | undefined }[] = [];
+  const calls: { start: StartPosition; boot: string | undefined; fast: boolean }[] = [];
   const stream: { data: (chunk: Buffer) => void; end: (end: StreamEnd) => void; stopped: number } = {
     data: () => undefined,
     end: () => undefined,
     stopped: 0,
   };
-  const follow: typeof followJournal = ({ start, boot }, onData, onEnd) => {
-    calls.push({ start, boot });
+  const follow: typeof followJournal = ({ start, boot, fast }, onData, onEnd) => {
+    calls.push({ start, boot, fast });
     stream.data = onData;
     stream.end = onEnd;
     return {
@@ -109,8 +109,15 @@ journal('journalctl ends: it is started again after the last entry, which is not
     stream.end({ killed: true, complete: false, reason: 'SIGKILL' });
     assert.is(watch.problem, 'SIGKILL');
     await new Promise((resolve) => realTimeout(resolve, 30));
-    assert.equal(calls.at(-1)?.start, { at: 'cursor', cursor: 's=1;i=7' });
+    assert.equal(
+      calls.map(({ start, fast }) => [start, fast]),
+      [
+        [{ at: 'boot' }, true],
+        [{ at: 'cursor', cursor: 's=1;i=7' }, false],
+      ],
+    );
     write(entry({ MESSAGE: refused, SYSLOG_IDENTIFIER: 'a' }, 's=1;i=7'));
+    assert.is(watch.problem, 'SIGKILL', 'nothing new was read');
     write(entry({ MESSAGE: refused, SYSLOG_IDENTIFIER: 'b' }, 's=1;i=8'));
   } finally {
     globalThis.setTimeout = realTimeout;
@@ -128,7 +135,7 @@ journal('the entries of one boot', async () => {
   write(entry({ MESSAGE: refused, SYSLOG_IDENTIFIER: 'a' }));
   stream.end({ killed: false, complete: true, reason: '' });
   await done;
-  assert.equal(calls, [{ start: { at: 'head' }, boot: 'abc' }]);
+  assert.equal(calls, [{ start: { at: 'head' }, boot: 'abc', fast: true }]);
   assert.is(watch.problem, '');
   assert.is(watch.refusals.length, 1);
 });
