@@ -26,7 +26,10 @@ export interface SessionState {
   problem: string;
 }
 
-/** Writes state.json at every change of state, every second while entries are sent, and otherwise every minute. */
+/**
+ * Writes state.json when the state of the connection changes, every second while entries are accepted, at most five
+ * seconds after any other change, and at least every minute.
+ */
 export class StatusWriter {
   readonly #reader: SystemReader;
   readonly #writer: SystemWriter;
@@ -45,6 +48,7 @@ export class StatusWriter {
   #acknowledged = 0;
   #timer: NodeJS.Timeout | undefined;
   #isQuiet = false;
+  #isStopped = false;
 
   /**
    * @param acknowledgedCursor returns the cursor in the checkpoint
@@ -88,7 +92,7 @@ export class StatusWriter {
 
   /** Must be called when something has happened that may change the state. The state is written within a second. */
   wake(): void {
-    if (!this.#isQuiet) return;
+    if (!this.#isQuiet || this.#isStopped) return;
     clearTimeout(this.#timer);
     this.#schedule(false);
   }
@@ -108,9 +112,11 @@ export class StatusWriter {
     if (state !== this.#state.state || target !== this.#state.target) this.#state.since = now;
     Object.assign(this.#state, { state, target, error: limitError(error) });
     this.#write();
+    this.wake();
   }
 
   stop(): void {
+    this.#isStopped = true;
     clearTimeout(this.#timer);
     this.set('stopped', this.#state.target, this.#state.error);
   }

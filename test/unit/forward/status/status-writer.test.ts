@@ -99,6 +99,35 @@ status(
   },
 );
 
+status('a change of the connection is followed by a look for other changes within a second', () => {
+  const { it, writer, state } = begin();
+  for (let count = 0; count < 3; count += 1) second();
+  writer.set('connected', 'relp://a:1');
+  it.session.problem = 'journalctl ended';
+  second();
+  assert.is(state().error, 'journalctl ended');
+});
+
+status('the clock is set while nothing happens: five seconds later, all times are moved', () => {
+  const { it, writer, state } = begin();
+  writer.set('connected', 'relp://a:1');
+  for (let count = 0; count < 3; count += 1) second();
+  it.offset = 86_400_000;
+  for (let count = 0; count < 5; count += 1) second();
+  for (const time of [state().at, state().since]) assert.ok(Math.abs(ago(time, it.offset)) < 10_000, time);
+});
+
+status('nothing is written after the end', () => {
+  const { it, writer, state } = begin();
+  for (let count = 0; count < 3; count += 1) second();
+  writer.stop();
+  it.counts.acknowledged = 1;
+  writer.wake();
+  const before = it.writes;
+  for (let count = 0; count < 10; count += 1) second();
+  assert.equal([it.writes, state().state], [before, 'stopped']);
+});
+
 status('a long reason is cut', () => {
   const { writer, state } = begin();
   writer.set('waiting', 'relp://a:1', 'x'.repeat(100_000));
