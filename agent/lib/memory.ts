@@ -40,7 +40,7 @@ export function bufferReceived(bytes: number): void {
 /** Returns V8's function `gc` (src/extensions/gc-extension.cc), which only new contexts have after the flag was set. */
 function garbageCollector(): NonNullable<typeof collect> {
   v8.setFlagsFromString('--expose-gc');
-  return (vm.runInNewContext('globalThis.gc') as typeof collect) ?? (() => undefined);
+  return vm.runInNewContext('gc') as NonNullable<typeof collect>;
 }
 
 /**

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 
 const journalctl = '/usr/bin/journalctl';
-/** Prints the same as journalctl in half of the processor time (packaging/programs/read-journal.c). */
+/** Prints the entries of this boot in half of journalctl's processor time (packaging/programs/read-journal.c). */
 const readJournal = '/usr/libexec/immutafs/read-journal';
 /**
  * The version of the libsystemd in read-journal. It skips journal files with a feature that it does not know, without an

@@ -11,9 +11,9 @@
  * a message for each of them.
  *
  * With --blocks, the output consists of blocks, so that the reader need not search for the entries. A block begins with
- * a header of 20 characters, three right-aligned numbers: "COUNT LAST SIZE\n". SIZE bytes follow, COUNT complete entries
- * with consecutive sequence numbers, of which the last one begins at offset LAST. If COUNT is 0, they are a part of an
- * entry that is larger than a block; the entry ends at the end of a block.
+ * a header of 20 characters, three right-aligned numbers: "COUNT LAST SIZE\n". SIZE bytes follow: COUNT complete entries
+ * with consecutive sequence numbers, of which the last one begins at offset LAST. If COUNT is 0, the bytes are a part of
+ * an entry that is larger than a block; the entry ends at the end of a block.
  *
  * The program stops at the first error, such as a corrupt entry, with exit code 1 and a message. The caller then uses
  * journalctl, which can skip such an entry. It also stops when the process that started it has ended.
@@ -38,21 +38,22 @@
  */
 bool utf8_is_printable_newline(const char *text, size_t length, bool allow_newline);
 
-/* As much as Node.js reads from a pipe at a time. */
+/* The size of a block with its header: as much as Node.js reads from a pipe at a time. */
 #define BLOCK 65536
 #define HEADER 20
 
-static bool has_headers;
+static bool in_blocks;
 /* A header and the content of a block. */
 static char block[BLOCK];
 static char *const content = block + HEADER;
 static size_t used;
 /*
- * The entries that are complete in the block, and the part of the content that they take. There are fewer than 400, as
- * the first four lines of each take more than 160 bytes.
+ * The number of complete entries in the block. The four lines with which each entry begins take 180 bytes, so the number
+ * is far below the limit of the reader (runEntries in agent/forward/reader.ts).
  */
 static unsigned count;
-static size_t last, complete;
+/* Their size, and the offset of the last one. */
+static size_t complete_size, last_offset;
 /* The sequence number of the last one. */
 static uint64_t sequence;
 static sd_id128_t sequence_id;
@@ -80,9 +81,9 @@ static void write_all(const char *data, size_t size) {
 static void write_block(size_t size) {
 	if (size == 0)
 		return;
-	if (has_headers) {
+	if (in_blocks) {
 		char header[HEADER + 1];
-		snprintf(header, sizeof header, "%5u %6zu %6zu\n", count, last, size);
+		snprintf(header, sizeof header, "%5u %6zu %6zu\n", count, last_offset, size);
 		memcpy(block, header, HEADER);
 		write_all(block, HEADER + size);
 	} else {
@@ -91,18 +92,18 @@ static void write_block(size_t size) {
 	used -= size;
 	memmove(content, content + size, used);
 	count = 0;
-	last = complete = 0;
+	last_offset = complete_size = 0;
 }
 
 /* Writes the complete entries. */
 static void flush(void) {
-	write_block(complete);
+	write_block(complete_size);
 }
 
 static void put(const void *data, size_t size) {
 	const char *rest = data;
 	while (size > BLOCK - HEADER - used) {
-		if (complete > 0) {
+		if (complete_size > 0) {
 			flush();
 			continue;
 		}
@@ -173,7 +174,7 @@ static int begin_entry(sd_journal *journal) {
 	int error = sd_journal_get_seqnum(journal, &number, &id);
 	if (error < 0)
 		return error;
-	if (number != sequence + 1 || !sd_id128_equal(id, sequence_id))
+	if (in_blocks && (number != sequence + 1 || !sd_id128_equal(id, sequence_id)))
 		flush();
 	sequence = number;
 	sequence_id = id;
@@ -188,8 +189,8 @@ static void end_entry(void) {
 		return;
 	}
 	count++;
-	last = complete;
-	complete = used;
+	last_offset = complete_size;
+	complete_size = used;
 }
 
 /* Prints an entry of this boot. If the clock was set back, entries of an earlier boot may come later. */
@@ -270,8 +271,8 @@ int main(int argument_count, char **arguments) {
 	sd_journal *journal;
 	sd_id128_t boot;
 	int result;
-	has_headers = argument_count > 1 && strcmp(arguments[1], "--blocks") == 0;
-	if (has_headers)
+	in_blocks = argument_count > 1 && strcmp(arguments[1], "--blocks") == 0;
+	if (in_blocks)
 		arguments++;
 	if (arguments[1] == NULL) {
 		fputs("usage: read-journal [--blocks] {CURSOR|boot} [FIELD…]\n", stderr);

@@ -1,11 +1,10 @@
-import { type LogEntry, type Run, runEntries } from '../reader.ts';
+import { type LogEntry, runEntries } from '../reader.ts';
 import { ExportError, ExportParser } from './export-parser.ts';
 
 const headerBytes = 20;
-/** The number of entries, the offset of the last one, and the number of bytes after the header. */
 const header = /^ *([0-9]+) +([0-9]+) +([0-9]+)\n$/;
 /** The maximum number of bytes after the header. */
-const contentBytes = 65_536;
+const contentBytes = 65_536 - headerBytes;
 const nothing = Buffer.alloc(0);
 
 /** Splits the output of `read-journal --blocks` (packaging/programs/read-journal.c) into runs and other entries. */
@@ -24,11 +23,12 @@ export class BlockParser {
     const bytes = this.#carried.length === 0 ? chunk : Buffer.concat([this.#carried, chunk]);
     let at = 0;
     while (bytes.length - at >= headerBytes) {
-      const { count, last, size } = parseHeader(bytes.toString('latin1', at, at + headerBytes));
+      const { count, lastOffset, size } = parseHeader(bytes.toString('latin1', at, at + headerBytes));
       const end = at + headerBytes + size;
       if (end > bytes.length) break;
       const content = bytes.subarray(at + headerBytes, end);
-      if (count > 1) entries.push(runOf(content, last, count));
+      if (count > 0 && this.#parser.isWithinEntry) throw new ExportError('a block within an entry');
+      if (count > 1) entries.push(runOf(content, lastOffset, count));
       else entries.push(...this.#parser.push(content));
       at = end;
     }
@@ -53,18 +53,26 @@ export function splitRuns(entries: LogEntry[]): LogEntry[] {
   );
 }
 
-/** @throws ExportError */
-function parseHeader(text: string): Pick<Run, 'count'> & { last: number; size: number } {
-  const [count = 0, last = 0, size = 0] = header.exec(text)?.slice(1).map(Number) ?? [];
-  if (size === 0 || size > contentBytes || last >= size || count > runEntries)
-    throw new ExportError('a header that is not one');
-  return { count, last, size };
+interface BlockHeader {
+  /** The number of complete entries; 0 if the block is a part of an entry. */
+  count: number;
+  /** The offset of the last entry. */
+  lastOffset: number;
+  /** The number of bytes after the header. */
+  size: number;
 }
 
-/** @param last the offset of the last entry */
-function runOf(bytes: Buffer, last: number, count: number): LogEntry {
+/** @throws ExportError */
+function parseHeader(text: string): BlockHeader {
+  const [count = 0, lastOffset = 0, size = 0] = header.exec(text)?.slice(1).map(Number) ?? [];
+  if (size === 0 || size > contentBytes || lastOffset >= size || count > runEntries)
+    throw new ExportError('an invalid block header');
+  return { count, lastOffset, size };
+}
+
+function runOf(bytes: Buffer, lastOffset: number, count: number): LogEntry {
   return {
-    ...{ kind: 'entry', cursor: cursorAt(bytes, last), text: '', message: undefined, cut: 0 },
+    ...{ kind: 'entry', cursor: cursorAt(bytes, lastOffset), text: '', message: undefined, cut: 0 },
     run: { first: cursorAt(bytes, 0), count, bytes },
   };
 }

@@ -47,6 +47,11 @@ export class ExportParser {
     return entries;
   }
 
+  /** Whether the bytes so far end within an entry. */
+  get isWithinEntry(): boolean {
+    return this.#tokenizer.active || this.#carried.length > 0;
+  }
+
   /**
    * Must be called at the end of the input.
    * @returns the cursor of the last entry if the entry is incomplete ('' if its cursor was not read), else undefined

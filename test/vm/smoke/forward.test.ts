@@ -3,10 +3,7 @@ import * as assert from 'uvu/assert';
 import { assertWholeBoot, untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
 import { assertSealed, checkOf, look } from '../harness/scenario.ts';
 
-/**
- * Waits until read-journal reads the journal in the confined service. Before, journalctl finds the boot's first entry, and
- * the service connects meanwhile.
- */
+/** Waits until read-journal reads the journal in the confined service, which begins when a server is connected. */
 const reader =
   'for i in $(seq 120); do grep -qx read-journal /proc/[0-9]*/comm && exit 0; sleep 0.5; done; exit 1';
 

@@ -109,10 +109,15 @@ parser('at the end within an entry that is divided, returns its cursor', () => {
 for (const [what, output] of [
   ['an entry without a block', '__CURSOR=s=0\nMESSAGE=hello\n\n'],
   ['an empty block', '    0      0      0\n'],
-  ['a block that is too large', '    1      0  65537\n'],
+  ['a block that is too large', '    1      0  65517\n'],
   ['a block of too many entries', ' 1025      0      1\n'],
   ['a last entry behind the end', '    2     40     40\n'],
-  ['a run that does not begin with a cursor', `    2      1     40\n${'x'.repeat(40)}`],
+  [
+    'a run that does not begin with a cursor',
+    `    2     20     40\n${'x'.repeat(20)}__CURSOR=s\nA=123456\n\n`,
+  ],
+  ['a last entry that does not begin with a cursor', `    2     20     40\n__CURSOR=s\n${'x'.repeat(29)}`],
+  ['a block within an entry', '    0      0     14\n__CURSOR=s\nA=\n    1      0     12\n__CURSOR=s\n\n'],
 ] as const) {
   parser(`${what} is an error`, () => {
     assert.throws(
