@@ -6,7 +6,7 @@ import { enterNamespaces } from '../../wire/support/namespaces.ts';
 import { endAll, start } from '../../wire/support/program.ts';
 import { sleep } from '../../wire/support/until.ts';
 import { makeJournal } from './journal.ts';
-import { idleSeconds } from './latency.ts';
+import { calmSeconds, idleSeconds } from './latency.ts';
 import { receivers } from './receivers.ts';
 import { type Run, forward } from './run.ts';
 import { type Sender, stateFolder } from './senders.ts';
@@ -121,8 +121,7 @@ async function idleTime(agent: string, count: number): Promise<number> {
   await receivers.RELP.start();
   configure({ FORWARD: 'relp://127.0.0.1:2514', FORWARD_FILES: count === 0 ? '' : `${folder}/*.log` });
   const { pid } = start(agent, ['forward']);
-  // Begins after the agent's check for a stall.
-  await sleep(8000);
+  await sleep(calmSeconds * 1000);
   const before = usage(pid).seconds;
   await sleep(idleSeconds * 1000);
   const seconds = usage(pid).seconds - before;
