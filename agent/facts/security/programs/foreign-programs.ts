@@ -188,6 +188,11 @@ function readForeignFiles(context: Context, pid: number): ForeignFile[] | undefi
   return foreignFilesOf(context, pid, { executable: reader.processes.link(pid, 'exe'), mapped }, addresses);
 }
 
+/** Whether a process and all of its threads have exited. */
+function hasExited({ processes }: SystemReader, pid: number): boolean {
+  return processes.link(pid, 'exe') === undefined && processes.threadsOf(pid).length === 0;
+}
+
 /** Reads the maps of a process. Its first thread may have exited while others still run. */
 function readMaps(reader: SystemReader, pid: number): string {
   const maps = reader.processes.read(pid, 'maps', mapsLimit) ?? '';
@@ -244,6 +249,8 @@ function unmappedExecutable(context: Context, pid: number, path: string): Foreig
     return reader.processes.statOf(pid, 'exe');
   });
   const device = stat?.device ?? '';
+  // While a program is being executed, no part of it is mapped yet.
+  if (stat === undefined && hasExited(reader, pid)) return [];
   if (stat !== undefined) {
     const isBtrfs = (serving = mounts.serving(path)) =>
       serving?.type === 'btrfs' && sealed.has(serving.device);
