@@ -1,3 +1,6 @@
+import { field } from '../reader.ts';
+import { ExportParser } from './export-parser.ts';
+
 /**
  * Counts the entries that are missing before each entry. If N sequence numbers of one source are missing, N entries
  * were vacuumed or rotated away, or their file cannot be read.
@@ -42,33 +45,12 @@ export const suppressionId = '\nMESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e\n';
 
 /**
  * Returns the number of messages that journald suppressed according to an entry. Entries from other programs are
- * ignored, because any program can log this MESSAGE_ID.
- * @param text the text of an entry that contains `suppressionId`
+ * ignored, because any program can log this MESSAGE_ID, and a message of several lines that contains other fields.
+ * @param text the text of a complete entry that contains `suppressionId`
  */
 export function suppressedCount(text: string): number {
-  const fields = textFields(text);
-  if (fields.get('_TRANSPORT') !== 'driver') return 0;
-  return Number(/^Suppressed ([0-9]{1,9}) messages? /.exec(fields.get('MESSAGE') ?? '')?.[1] ?? 0);
-}
-
-/**
- * Returns the fields of an entry in the export format that have text values. Skips binary values, because any program can
- * log one that contains the lines of other fields.
- */
-function textFields(entry: string): Map<string, string> {
-  const fields = new Map<string, string>();
-  for (let at = 0; at < entry.length;) {
-    const end = entry.indexOf('\n', at);
-    if (end <= at) break;
-    const sign = entry.indexOf('=', at);
-    if (sign >= 0 && sign < end) {
-      fields.set(entry.slice(at, sign), entry.slice(sign + 1, end));
-      at = end + 1;
-    } else {
-      const length = Buffer.from(entry.slice(end + 1, end + 9), 'latin1');
-      if (length.length < 8) break;
-      at = end + 10 + Number(length.readBigUInt64LE());
-    }
-  }
-  return fields;
+  const [entry] = new ExportParser('syslog').push(Buffer.from(text, 'latin1'));
+  if (entry === undefined || field(entry.text, '\n_TRANSPORT=') !== 'driver') return 0;
+  const message = entry.message ?? field(entry.text, '\nMESSAGE=');
+  return Number(/^Suppressed ([0-9]{1,9}) messages? /.exec(message)?.[1] ?? 0);
 }

@@ -154,7 +154,8 @@ export class Session {
         if (skipped) this.#replaceRefused(cursor, refusedText(cursor), out);
         else encoder.encode(entry, out);
         if (cut > 0) this.#pending.add('cut', 1, cursor);
-        if (run === undefined && text.includes(suppressionId))
+        // The last piece of a large entry is not a complete entry, and can begin with anything.
+        if (run === undefined && !within && !skipped && text.includes(suppressionId))
           this.#pending.add('suppressed', suppressedCount(text), cursor);
       } else if (kind === 'piece') {
         if (!skipped) out.push({ text, cursor: '', continues: true });

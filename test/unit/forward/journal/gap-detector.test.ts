@@ -49,8 +49,7 @@ gaps('counts no suppressed messages that a program reports in a message of sever
   assert.is(suppressedCount(`__CURSOR=c\n${binary}_TRANSPORT=journal\n\n`), 0);
   assert.is(suppressedCount(`__CURSOR=c\n_TRANSPORT=journal\n${binary}\n`), 0);
   const genuine = '_TRANSPORT=driver\nMESSAGE=Suppressed 7 messages from a.service\n';
-  assert.is(suppressedCount(`__CURSOR=c\n${binary}${genuine}\n`), 7);
-  for (const end of [0, 5, 12, 18]) assert.is(suppressedCount(`__CURSOR=c\n${binary}`.slice(0, 12 + end)), 0);
+  assert.is(suppressedCount(`__CURSOR=c\nOTHER_${binary}${genuine}\n`), 7);
 });
 
 gaps.run();

@@ -176,6 +176,20 @@ session('every report of suppressed messages in a run is counted', () => {
   assert.is(counters.acknowledged, 3);
 });
 
+session('the end of a large entry is no report of suppressed messages, even if the entry is skipped', () => {
+  const report =
+    '__CURSOR=c\nMESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e\n_TRANSPORT=driver\nMESSAGE=Suppressed 7 messages from a';
+  for (const refused of [false, true]) {
+    const quarantine = new Quarantine();
+    const { take, acknowledge, counters } = begin(quarantine);
+    if (refused) quarantine.add('s=large');
+    const end = { ...item('entry', `${report}\n\n`), cursor: 's=large' };
+    take({ ...item('piece', 'a'), cursor: 's=large' }, end, { ...end, cursor: 's=genuine' });
+    acknowledge(refused ? 2 : 3);
+    assert.is(counters.suppressed, 7);
+  }
+});
+
 session('after a refusal, the entries of a run are sent one by one, and the refused one is skipped', () => {
   const quarantine = new Quarantine();
   const { take, texts, acknowledge, counters } = begin(quarantine);
