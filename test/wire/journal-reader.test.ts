@@ -1,0 +1,145 @@
+// Protocols: relp, journal+http
+/** Tests which program reads the journal for the forwarder: read-journal, and after a failure journalctl. */
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { libsystemdVersion } from '../../agent/system/journalctl.ts';
+import { configure, forgetState, forwardState, startAgent } from './support/agent.ts';
+import { forwardDamagedJournal } from './support/damaged-journal.ts';
+import { LiveJournal, clearJournal, exportEntry, numbered, writeJournal } from './support/journal.ts';
+import { enterNamespaces } from './support/namespaces.ts';
+import { type Program, endAll } from './support/program.ts';
+import { bareEntries, clearRemote, startRemote, storedExport, storedField } from './support/remote.ts';
+import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
+import { sleep, until } from './support/until.ts';
+
+await enterNamespaces(import.meta.filename);
+
+const program = '/usr/libexec/immutafs/read-journal';
+const reading = suite('the program that reads the journal');
+
+reading.before.each(() => {
+  clearJournal();
+  clearStored();
+  forgetState();
+  configure({ FORWARD: 'relp://127.0.0.1:2514' });
+});
+reading.after.each(() => endAll());
+
+function journalExport(): Buffer {
+  return execFileSync('journalctl', ['-q', '--no-pager', '-o', 'export'], { maxBuffer: 1024 ** 3 });
+}
+
+const texts = () => storedEntries().map(({ text }) => text);
+
+/** Waits until only this program reads the journal for an agent, which starts others for a moment. */
+async function untilReadBy({ process: { pid } }: Program, name: string): Promise<void> {
+  await until(`${name} alone reads the journal`, () => {
+    const children = childrenOf(pid);
+    return children.length === 1 && nameOf(children[0] ?? '') === name;
+  });
+}
+
+function childrenOf(pid: number | undefined): string[] {
+  return fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
+}
+
+/** @returns the name of a process; empty if it has ended */
+function nameOf(pid: string): string {
+  try {
+    return fs.readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+  } catch {
+    return '';
+  }
+}
+
+/** Forwards 100 entries. Asserts that each arrives once, and that this program reads the journal. */
+async function forwardWith(name: string): Promise<Program> {
+  writeJournal(numbered('entry', 100));
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  const agent = startAgent();
+  await until('the last entry', () => texts().includes('entry 99'));
+  await untilReadBy(agent, name);
+  await agent.stop();
+  assert.is(texts().length, 100);
+  return agent;
+}
+
+reading('the forwarder runs it', async () => {
+  await forwardWith('read-journal');
+});
+
+for (const protocol of ['relp', 'upload'] as const) {
+  reading(`${protocol}: with overwritten bytes in the file, all readable entries arrive once`, () =>
+    forwardDamagedJournal(protocol),
+  );
+}
+
+reading('after a crash, journalctl continues', async () => {
+  const journal = new LiveJournal();
+  journal.append(numbered('before', 100));
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  const agent = startAgent();
+  await until('the last entry', () => texts().includes('before 99'));
+  execFileSync('pkill', ['-SEGV', '-x', 'read-journal']);
+  journal.append(numbered('after', 100));
+  await until('the last entry', () => texts().includes('after 99'));
+  await untilReadBy(agent, 'journalctl');
+  await agent.stop();
+  assert.match(agent.output(), 'read-journal ended: no message (SIGSEGV); journalctl reads the journal');
+  await journal.close();
+  assert.is(texts().length, 200);
+  assert.is(forwardState()?.counts.lost, 0);
+});
+
+for (const [what, entries, repeated] of [
+  ['a long backlog', numbered('entry', 100_000), 0],
+  // The server discards an incomplete entry only when the connection ends. Then the entries before it are sent again.
+  ['a large entry', exportEntry({ MESSAGE: 'large', LARGE: 'x'.repeat(64 * 1024 * 1024) }), 10],
+] as const) {
+  reading(`upload: after a crash within ${what}, journalctl continues, and everything arrives`, async () => {
+    configure({ FORWARD: 'journal+http://127.0.0.1:19532' });
+    clearRemote();
+    writeJournal(Buffer.concat([numbered('before', 10), entries, numbered('after', 10)]));
+    const server = await startRemote('http');
+    const agent = startAgent();
+    const reader = () => childrenOf(agent.pid).find((pid) => nameOf(pid) === 'read-journal');
+    await until('the start of read-journal', () => reader() !== undefined);
+    server.signal('SIGSTOP');
+    // It waits, because the server does not read, and the rest is larger than the buffers on the way.
+    await sleep(1000);
+    process.kill(Number(reader()), 'SIGSEGV');
+    await sleep(1000);
+    server.signal('SIGCONT');
+    await until('the last entry', () => storedField('MESSAGE').includes('after 9'), 60);
+    await agent.stop();
+    assert.match(agent.output(), 'read-journal ended: no message (SIGSEGV); journalctl reads the journal');
+    assert.equal([...new Set(bareEntries(storedExport()))], bareEntries(journalExport()));
+    const counts = forwardState()?.counts;
+    assert.equal([counts?.lost, counts?.refused, counts?.repeated], [0, 0, repeated]);
+  });
+}
+
+reading('a program that cannot be run: journalctl reads the journal', async () => {
+  fs.renameSync(program, `${program}.kept`);
+  fs.writeFileSync(program, '#!/nonexistent\n', { mode: 0o755 });
+  const agent = await forwardWith('journalctl');
+  assert.match(agent.output(), /read-journal ended: spawn .* ENOENT; journalctl reads the journal/);
+  fs.renameSync(`${program}.kept`, program);
+});
+
+reading('a systemd that is later than read-journal: journalctl reads the journal', async () => {
+  fs.copyFileSync('/usr/bin/journalctl', '/run/journalctl', fs.constants.COPYFILE_EXCL);
+  const later = `systemd ${libsystemdVersion + 1} (${libsystemdVersion + 1}.1-1)`;
+  const script = `case $* in *--version*) echo '${later}' ;; *) exec /run/journalctl "$@" ;; esac`;
+  fs.writeFileSync('/run/later', `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  execFileSync('mount', ['--bind', '/run/later', '/usr/bin/journalctl']);
+  try {
+    await forwardWith('journalctl');
+  } finally {
+    execFileSync('umount', ['--lazy', '/usr/bin/journalctl']);
+  }
+});
+
+reading.run();
