@@ -17,7 +17,7 @@ export interface Reader {
 
 export interface ReaderEvents {
   entries(entries: LogEntry[]): void;
-  /** Reading begins, perhaps again. An entry of which only pieces were emitted is emitted from its beginning. */
+  /** Reading begins, or begins again. An entry that was emitted only in part is emitted again from its beginning. */
   started(): void;
   /** Reports a problem that an administrator should know about, although reading continues. */
   trouble(reason: string): void;

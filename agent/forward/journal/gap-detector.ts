@@ -45,7 +45,7 @@ export const suppressionId = '\nMESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e\n';
 
 /**
  * Returns the number of messages that journald suppressed according to an entry. Entries from other programs are
- * ignored, because any program can log this MESSAGE_ID, and a message of several lines that contains other fields.
+ * ignored, because any program can log this MESSAGE_ID, or a message of several lines that looks like other fields.
  * @param text the text of a complete entry that contains `suppressionId`
  */
 export function suppressedCount(text: string): number {

@@ -125,7 +125,10 @@ export class Session {
     return this.#reader.problem;
   }
 
-  /** The server holds the pieces that were sent of an entry, which now begins again; only a new connection discards them. */
+  /**
+   * Ends the session if an entry was sent only in part, because the entry will be read again from its beginning. The
+   * server discards the part only when the connection ends.
+   */
   #readingStarted(): void {
     if (this.#withinEntry) this.#settle(new Error('reading the journal was interrupted within an entry'));
   }

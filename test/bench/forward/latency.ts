@@ -26,7 +26,7 @@ export type Writer = 'journald' | 'remote';
 const count = 1000;
 const pauseMilliseconds = 10;
 export const idleSeconds = 20;
-/** The time until the agent has checked for a stall and V8, once, has given back memory (src/heap/memory-reducer.h). */
+/** The time in which the agent checks for a stall and V8 releases memory (src/heap/memory-reducer.h); each happens once. */
 export const calmSeconds = 20;
 const port = 2500;
 const mark = 'timed entry';

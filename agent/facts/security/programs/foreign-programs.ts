@@ -249,7 +249,7 @@ function unmappedExecutable(context: Context, pid: number, path: string): Foreig
     return reader.processes.statOf(pid, 'exe');
   });
   const device = stat?.device ?? '';
-  // While a program is being executed, no part of it is mapped yet.
+  // During execve(2), no part of the program is mapped yet. Since then, the process may have exited.
   if (stat === undefined && hasExited(reader, pid)) return [];
   if (stat !== undefined) {
     const isBtrfs = (serving = mounts.serving(path)) =>
