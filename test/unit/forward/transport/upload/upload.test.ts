@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import http from 'node:http';
 import type net from 'node:net';
 import { suite } from 'uvu';
@@ -109,6 +110,13 @@ upload(
     assert.is(Math.max(...acknowledged), uploadWindow - 1);
   },
 );
+
+upload('the documentation names how many entries of a first request may be sent twice', async () => {
+  const { transport } = await connect();
+  const text = fs.readFileSync(`${import.meta.dirname}/../../../../../docs/log-server.md`, 'utf8');
+  const most = transport.capacity().toLocaleString('en');
+  assert.ok(text.includes(`with journal upload, at most ${most},`), most);
+});
 
 upload('after requests with few entries, the next one is not larger', async () => {
   const { transport, event } = await connect();
