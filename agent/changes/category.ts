@@ -1,3 +1,4 @@
+import { homeFiles, homeUnits, placeOf } from '../facts/security/places.ts';
 import type { Change } from './change.ts';
 
 /**
@@ -18,22 +19,6 @@ export const categories = [
 
 export type Category = (typeof categories)[number];
 
-const places: readonly (readonly [Category, RegExp])[] = [
-  ['at', /^\/var\/spool\/(?:at|cron\/atjobs)\/(?!\.SEQ$|spool\/)/],
-  ['cron', /^\/var\/spool\/(?:cron|fcron)\/(?!atspool\/|atjobs\/)|^\/etc\/(?:cron|anacron)/],
-  ['unit', /^\/(?:etc|usr\/lib|lib|run|var\/lib)\/systemd\/(?:system|user)(?:[.-][a-z]+)?\//],
-  ['unit', /^\/run\/systemd\/transient\/|^\/var\/lib\/systemd\/linger\/|\/\.config\/systemd\/user\//],
-  ['udev', /^\/(?:etc|run|usr\/lib|lib)\/udev\/rules\.d\//],
-  ['startup', /^\/etc\/(?:rc[^/]*|init|profile|modules-load|modprobe|sudoers|pam|ld\.so\.conf)\.d\//],
-  ['startup', /^\/etc\/(?:ld\.so\.preload|rc\.local|crontab|profile|bashrc|environment|sudoers)$/],
-  ['startup', /^\/etc\/(?:NetworkManager\/dispatcher\.d|dhcp|X11\/xinit|xdg\/autostart)\//],
-  ['login', /\/\.ssh\/(?:authorized_keys2?|rc|environment)$/],
-  [
-    'login',
-    /\/\.(?:bash_profile|bash_login|bashrc|bash_logout|profile|zshenv|zshrc|zprofile|login|cshrc|tcshrc|forward)$/,
-  ],
-];
-
 /** Matches what systemd itself writes in these folders in every boot. */
 const generated =
   /^\/run\/systemd\/(?:generator(?:\.early|\.late)?\/|transient\/[^/]*\.(?:scope|slice|mount)$)/;
@@ -47,8 +32,8 @@ const execute = 0o111;
  */
 export function categoryOf(change: Change): Category | undefined {
   if (change.type !== 'directory' && !generated.test(change.path)) {
-    const place = places.find(([, pattern]) => pattern.test(change.path));
-    if (place !== undefined) return place[0];
+    const category = categoryOfPath(change.path);
+    if (category !== undefined) return category;
   }
   if (change.change === 'deleted') return undefined;
   if (change.type === 'char' || change.type === 'block') return 'device';
@@ -57,4 +42,11 @@ export function categoryOf(change: Change): Category | undefined {
   const isSame =
     change.change === 'modified' && !change.what.includes('content') && !change.what.includes('mode');
   return (change.mode & execute) !== 0 && !isSame ? 'executable' : undefined;
+}
+
+function categoryOfPath(path: string): Category | undefined {
+  if (path.includes(`/${homeUnits}/`)) return 'unit';
+  if (homeFiles.some((file) => path.endsWith(`/${file}`))) return 'login';
+  const place = placeOf(path);
+  return place === 'data' ? undefined : place?.category;
 }

@@ -4,6 +4,7 @@ import type { XattrReader } from '../system/layers/xattrs.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { mayHangCode } from '../facts/mounts/hang-safe.ts';
 import { findAutostart } from '../facts/security/autostart.ts';
+import { startPlaces } from '../facts/security/places.ts';
 import type { Change, Found } from './change.ts';
 import type { OpenLayer } from './walk/place.ts';
 import { inParent } from './walk/open-below.ts';
@@ -15,17 +16,9 @@ import { type Report, walkLayer } from './walk/walk.ts';
  * Folders in /run from which systemd and udev start programs. /run is empty at boot, so each of their files is new since
  * then, although no layer contains it.
  */
-export const runPlaces: readonly string[] = [
-  ...['system', 'user', 'system.control', 'user.control', 'system.attached', 'transient'].map(inSystemd),
-  ...['generator', 'generator.early', 'generator.late', 'system-generators', 'user-generators'].map(
-    inSystemd,
-  ),
-  '/run/udev/rules.d',
-];
-
-function inSystemd(name: string): string {
-  return `/run/systemd/${name}`;
-}
+export const runPlaces: readonly string[] = startPlaces
+  .map(({ path }) => path)
+  .filter((path) => path.startsWith('/run/'));
 
 /** Reports every file in `runPlaces` as added. @throws the errors of walkLayer */
 export async function walkRun(

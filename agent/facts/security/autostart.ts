@@ -1,6 +1,7 @@
 import type { SystemReader } from '../../system/reader.ts';
 import { HostError } from '../../lib/errors.ts';
 import { type Observed, observe } from '../observed.ts';
+import { homeFiles, homeUnits } from './places.ts';
 
 /** The files in a home directory that are executed automatically or permit a login as its owner. */
 export interface Autostart extends HomeOwner {
@@ -26,19 +27,6 @@ export interface HomeAutostart extends HomeOwner {
 const maximumUsers = 200;
 /** Upper bound on the time to read home directories, in milliseconds. */
 const maximumTime = 2000;
-const loginFiles = [
-  ...[
-    '.bash_profile',
-    '.bash_login',
-    '.bashrc',
-    '.bash_logout',
-    '.profile',
-    '.zshenv',
-    '.zshrc',
-    '.zprofile',
-  ],
-  ...['.login', '.cshrc', '.tcshrc', '.ssh/authorized_keys', '.ssh/rc', '.forward'],
-];
 
 /**
  * Reads the home directory of each user in /etc/passwd who can log in or who lingers. Records errors separately for
@@ -60,7 +48,7 @@ export function findAutostart(reader: SystemReader): HomeAutostart[] {
 
 function readHome(reader: SystemReader, home: string, isLate: boolean): Pick<Autostart, 'units' | 'files'> {
   if (isLate) throw new HostError(`${home}: not read, because reading other homes took ${maximumTime} ms`);
-  return { units: hasUnits(reader, home), files: loginFiles.filter((name) => isOwn(reader, home, name)) };
+  return { units: hasUnits(reader, home), files: homeFiles.filter((name) => isOwn(reader, home, name)) };
 }
 
 /** Whether a login shell permits a login. An empty field stands for /bin/sh (passwd(5)). */
@@ -81,8 +69,7 @@ function isOwn(reader: SystemReader, home: string, name: string): boolean {
 }
 
 function hasUnits(reader: SystemReader, home: string): boolean {
-  const folders = ['.config', 'systemd', 'user'];
-  return areFolders(reader, home, folders) && names(reader, [home, ...folders].join('/')).length > 0;
+  return areFolders(reader, home, homeUnits.split('/')) && names(reader, `${home}/${homeUnits}`).length > 0;
 }
 
 /** Whether each component is a folder and not a symbolic link; also false if a folder cannot be read. */

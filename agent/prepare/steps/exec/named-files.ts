@@ -1,13 +1,19 @@
 import path from 'node:path';
+import { startPlaces } from '../../../facts/security/places.ts';
 import { unlessHostError } from '../../../lib/errors.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { RunningFile } from './running.ts';
 
 const unitFolders = ['/etc/systemd/system', '/usr/lib/systemd/system'];
-const tables = ['/etc/crontab', '/etc/anacrontab', '/etc/rc.d/rc.local', '/etc/rc.local'];
-const tableFolders = [
-  ...['/etc/cron.d', '/etc/cron.hourly', '/etc/cron.daily', '/etc/cron.weekly', '/etc/cron.monthly'],
-  ...['/var/spool/cron', '/var/spool/cron/crontabs', '/etc/udev/rules.d', '/etc/logrotate.d'],
+/** Files, and folders of files, that name programs. */
+const tables = [
+  ...startPlaces
+    .filter(
+      ({ path: place, category }) =>
+        (category === 'cron' || category === 'udev') && /^\/(etc|var)\//.test(place),
+    )
+    .map((place) => place.path),
+  ...['/etc/logrotate.d', '/etc/rc.d/rc.local', '/etc/rc.local'],
 ];
 const fileLimit = 1024 * 1024;
 
@@ -18,7 +24,7 @@ const fileLimit = 1024 * 1024;
  */
 export function findNamedFiles(reader: SystemReader, isWanted: (file: string) => boolean): RunningFile[] {
   const units = unitFolders.flatMap((folder) => filesIn(reader, folder, 1)).filter(isUnit);
-  const others = [...tables, ...tableFolders.flatMap((folder) => filesIn(reader, folder, 0))];
+  const others = [...tables, ...tables.flatMap((folder) => filesIn(reader, folder, 1))];
   const found = [
     ...units.flatMap((file) => pathsIn(reader, file, commandsOf)),
     ...others.flatMap((file) => pathsIn(reader, file, (text) => text.replace(/^\s*#.*$/gm, ''))),
