@@ -92,7 +92,7 @@ set_config_value() { # reads key and value
       conf_OVERLAY=$items
       ;;
     PERSIST)
-      keep_good_items is_persist_item "$plain_path, then optionally : and any of exec, suid, dev, autostart"
+      keep_good_items is_persist_item "$plain_path, then optionally : and any of exec, suid, dev, autostart, maintenance"
       conf_PERSIST=$items
       ;;
     PERSIST_STORE)
@@ -145,7 +145,7 @@ keep_good_items() { # $1: function; $2: description of a good item
 }
 
 is_overlay_item() { is_path_with_options "$1" noexec noatime relatime suid dev; }
-is_persist_item() { is_path_with_options "$1" exec suid dev autostart; }
+is_persist_item() { is_path_with_options "$1" exec suid dev autostart maintenance; }
 
 is_mount_options_item() {
   case $1 in

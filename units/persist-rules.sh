@@ -8,59 +8,6 @@ refuse() { # $1: reason; $2: remedy
   return 1
 }
 
-# Paths from which programs are started, or that grant access, without an action of the user who owns the program: at
-# boot, by a timer, at a login or by a service that runs as root.
-autostart_paths='
-/etc/NetworkManager
-/etc/X11
-/etc/bash_completion.d
-/etc/binfmt.d
-/etc/containers
-/etc/cron.d
-/etc/cron.daily
-/etc/cron.hourly
-/etc/cron.monthly
-/etc/cron.weekly
-/etc/dbus-1
-/etc/dhcp
-/etc/dnf
-/etc/init.d
-/etc/kernel
-/etc/ld.so.conf.d
-/etc/logrotate.d
-/etc/modprobe.d
-/etc/modules-load.d
-/etc/pam.d
-/etc/polkit-1
-/etc/profile.d
-/etc/rc.d
-/etc/rsyslog.d
-/etc/security
-/etc/skel
-/etc/ssh
-/etc/sudoers.d
-/etc/sysctl.d
-/etc/systemd
-/etc/tmpfiles.d
-/etc/udev
-/etc/xdg
-/etc/yum
-/home
-/root
-/usr
-/var/lib/cloud
-/var/lib/confexts
-/var/lib/containers
-/var/lib/docker
-/var/lib/extensions
-/var/lib/machines
-/var/lib/polkit-1
-/var/lib/portables
-/var/lib/systemd
-/var/spool/at
-/var/spool/cron
-'
-
 # Sets kept_options to the options of the path in PERSIST. The first of several items with the same path counts.
 find_options() {
   for item in $conf_PERSIST; do
@@ -74,7 +21,7 @@ find_options() {
 
 # Whether a path of PERSIST can be kept according to the configuration. Sets reason and remedy if not.
 may_be_kept() { # $1: path; $2: its options, separated by commas
-  check_path "$1" && check_autostart "$1" "$2" && check_overlays "$1" && check_store_path "$1" && check_fstab "$1"
+  check_path "$1" && check_autostart "$1" "$2" && check_outer "$1" "$2" && check_overlays "$1" && check_store_path "$1" && check_fstab "$1"
 }
 
 check_path() { # $1: path
@@ -93,14 +40,67 @@ check_path() { # $1: path
   esac
 }
 
+# Accepts a path without the option autostart only if it is known to be data: the nearest row at or above it in
+# persist-places.sh says so, and no place from which programs start is below it.
 check_autostart() { # $1: path; $2: options
   case ,$2, in *,autostart,*) return 0 ;; esac
-  for entry in $autostart_paths; do
-    case $1/:$entry/ in "$entry"/*:*) ;; *:"$1"/*) ;; *) continue ;; esac
-    refuse "programs are started from $entry, or it grants access" \
-      "To keep it all the same, write $1:${2:+$2,}autostart in PERSIST. Root in an earlier boot may have written it."
-    return
+  # shellcheck source=units/persist-places.sh
+  [ -n "${known_places-}" ] || . "$parts/persist-places.sh"
+  nearest='' place='' inner=''
+  IFS=$newline
+  for line in $known_places; do
+    row=${line#* }
+    entry=${row%% *}
+    case $1/ in
+      "$entry"/*) [ "${#entry}" -le "${#nearest}" ] || nearest=$entry place=$line ;;
+      *) case $line in "start $1/"*) [ -n "$inner" ] || inner=$row ;; esac ;;
+    esac
   done
+  IFS=$blank
+  case $place in
+    data*) [ -n "$inner" ] || return 0 ;;
+    start*) inner=${place#* } ;;
+  esac
+  if [ -n "$nearest$inner" ]; then
+    unsafe="${inner%% *} is not only data: ${inner#* }"
+  else
+    unsafe="$1 is not known to be data, and programs may be started from it"
+  fi
+  refuse "$unsafe" "To keep it all the same, write $1:${2:+$2,}autostart in PERSIST. Root in an earlier boot may have written it."
+}
+
+# Refuses a path that only a sealed boot mounts and that is below a kept path: in maintenance, the content that the outer
+# path has in the store would be visible there, and not that of the disk.
+check_outer() { # $1: path; $2: options
+  case ,$2, in *,maintenance,*) return 0 ;; *,autostart,*) ;; *) return 0 ;; esac
+  for item in $conf_PERSIST; do
+    case $1/ in "${item%%:*}"/?*) ;; *) continue ;; esac
+    [ "${item%%:*}" != "$1" ] || continue
+    outer_options=''
+    case $item in *:*) outer_options=${item#*:} ;; esac
+    case ,$outer_options, in *,maintenance,*) ;; *,autostart,*) continue ;; esac
+    refuse "in maintenance, ${item%%:*} would show what an earlier boot wrote to $1" \
+      "In PERSIST, add autostart to the options of ${item%%:*}, or maintenance to those of $1." || return
+  done
+}
+
+# Whether this boot mounts a path with these options. Programs that start from a path with autostart could change the
+# system disk for good while it is writable: in maintenance and in a rehearsal.
+is_mounted_in_mode() { # $1: options; reads mode and rehearsal
+  case ,$1,:$mode:$rehearsal in
+    *,autostart,*:sealed:) ;;
+    *,maintenance,*) ;;
+    *,autostart,*) return 1 ;;
+  esac
+}
+
+# Refuses a path that this boot does not mount, in case an administrator starts its service.
+check_mode() { # $1: path; $2: options
+  # Without a record, the generator has decided.
+  [ -r "$run/boot.env" ] || return 0
+  read_boot_env
+  is_mounted_in_mode "$2" || refuse "programs may be started from it, and the system disk is writable in this boot" \
+    "To mount it in maintenance boots, too, add maintenance to the options of $1 in PERSIST."
 }
 
 check_overlays() { # $1: path

@@ -34,9 +34,12 @@ write_persist_units() {
       refused="$refused $path"
       continue
     fi
+    # Not a failure: the content of the disk is visible.
+    is_mounted_in_mode "$kept_options" || continue
     write_persist_mount
     if is_network_store; then refused="$refused $path"; else kept_items="$kept_items $persisted"; fi
   done
+  [ -n "$kept_items$refused" ] || return 0
   # Waits until the mount of the store has succeeded or has failed, which it does if its device is not there in time
   # (x-systemd.device-timeout=, 90 seconds by default).
   if [ -n "$conf_PERSIST_STORE" ] && ! is_network_store; then await_mounts "$conf_PERSIST_STORE"; fi

@@ -58,7 +58,7 @@ export function assess(facts: Facts): AssessedFacts {
     systemDisks,
     hostReadOnlyTargets: observe(() => findHostReadOnlyTargets(facts)),
     footholds,
-    persisted: observe(() => findPersisted(facts, mode.mode)),
+    persisted: observe(() => findPersisted(facts, mode)),
     impostors: observe(() => findImpostors(facts, carriers)),
     foreignMounts,
     fstabEntries: observe(() => describeEntries(unwrap(facts.fstab).lines, carriers)),

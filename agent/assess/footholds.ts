@@ -37,7 +37,7 @@ export function findFootholds({
     const kinds = [
       ...(executable ? [inEtc ? 'decides what runs' : 'executable'] : []),
       ...(persistent ? ['outlives a reboot'] : []),
-      ...(item?.options.includes('autostart') === true ? ['programs are started from it (PERSIST)'] : []),
+      ...(item === undefined ? [] : startKinds(item)),
     ];
     const reason = `${mount.type}, writable, ${kinds.join(', ')}${hidden}`;
     return [
@@ -54,6 +54,16 @@ export function findFootholds({
       },
     ];
   });
+}
+
+function startKinds({ options }: PersistItem): string[] {
+  if (!options.includes('autostart')) return [];
+  return [
+    'programs are started from it (PERSIST)',
+    ...(options.includes('maintenance')
+      ? ['also in maintenance, where they can change the system disk']
+      : []),
+  ];
 }
 
 /** Types of file systems that represent kernel objects and contain no user files. */
@@ -149,7 +159,9 @@ function etcRemedy({ target }: Mount, persistent: boolean): string {
 
 /** Returns the instruction for a mount of PERSIST, which is meant to outlive a reboot. */
 function tightenKept({ path, options }: PersistItem, executable: boolean): string {
+  const startsInMaintenance = options.includes('autostart') && options.includes('maintenance');
   return [
+    ...(startsInMaintenance ? [`remove maintenance from ${path} in PERSIST, if it is not needed there`] : []),
     ...(executable ? [`remove exec from ${path} in PERSIST, if no program runs from it`] : []),
     ...(options.includes('autostart') || !executable
       ? [`remove ${path} from PERSIST, if its content need not be kept`]

@@ -3,18 +3,20 @@ import { type PersistEntry, nameInStore } from '../facts/boot/persist.ts';
 import type { Facts } from '../facts/facts.ts';
 import type { Mount, MountTable } from '../facts/mounts/mountinfo.ts';
 import { unwrap } from '../facts/observed.ts';
+import type { DecidedMode } from './mode.ts';
 
 /** Whether a path of PERSIST is kept now. */
 export interface Persisted {
   path: string;
-  state: 'kept' | 'failed';
+  /** `inactive`: a path with autostart, which this boot does not mount because the system disk is writable. */
+  state: 'kept' | 'failed' | 'inactive';
   /** The directory in the store; empty if PERSIST_STORE is empty. */
   source: string;
   /** The options of the path in PERSIST. */
   options: string[];
-  /** Why the path is not kept; for a path that is kept, what the boot corrected, or empty. */
+  /** Why the path is not kept or not mounted; for a path that is kept, what the boot corrected, or empty. */
   reason: string;
-  /** The instruction to fix the problem; empty for a path that is kept. */
+  /** The instruction to fix the problem; empty for a path that is kept or inactive. */
   remedy: string;
 }
 
@@ -25,13 +27,18 @@ export interface Persisted {
  */
 export function findPersisted(
   { config, persist, mounts }: Pick<Facts, 'config' | 'persist' | 'mounts'>,
-  mode: string,
+  mode: Pick<DecidedMode, 'mode' | 'rehearsal'>,
 ): Persisted[] {
-  if (mode === 'off') return [];
+  if (mode.mode === 'off') return [];
   const store = config.PERSIST_STORE;
   return persist.map((entry) => {
     const source = store === '' ? '' : `${store}/${nameInStore(entry.path)}`;
-    return { path: entry.path, source, options: entry.options, ...stateOf(entry, source, mounts) };
+    return {
+      path: entry.path,
+      source,
+      options: entry.options,
+      ...stateOf(entry, source, mounts, isMountedIn(mode, entry)),
+    };
   });
 }
 
@@ -41,8 +48,18 @@ function failed(reason: string, remedy: string): State {
   return { state: 'failed', reason, remedy };
 }
 
-function stateOf(entry: PersistEntry, source: string, mounts: MountTable): State {
+/** Whether a boot mounts a path, as is_mounted_in_mode in units/persist-rules.sh. */
+function isMountedIn(
+  { mode, rehearsal }: Pick<DecidedMode, 'mode' | 'rehearsal'>,
+  { options }: PersistEntry,
+): boolean {
+  const isWritable = mode !== 'sealed' || rehearsal !== undefined;
+  return !isWritable || !options.includes('autostart') || options.includes('maintenance');
+}
+
+function stateOf(entry: PersistEntry, source: string, mounts: MountTable, isExpected: boolean): State {
   const mount = mounts.serving(entry.path);
+  if (!isExpected) return notExpected(entry, mount);
   if (mount?.target !== entry.path) return notMounted(entry);
   if (source === '' || !showsSource(mount, source, mounts)) {
     const { record } = entry;
@@ -73,6 +90,22 @@ function showsSource({ device, root }: Mount, source: string, mounts: MountTable
   const below = mounts.serving(source);
   if (below === undefined || below.target === '/') return false;
   return device === below.device && root === path.join(below.root, path.relative(below.target, source));
+}
+
+/** Returns the state of a path that this boot must not mount, because the system disk is writable. */
+function notExpected(entry: PersistEntry, mount: Mount | undefined): State {
+  if (mount?.target !== entry.path) {
+    const reason =
+      'the system disk is writable, so a path with autostart is not mounted; the content of the disk is visible';
+    // A path that the configuration does not permit is not mounted in a sealed boot either.
+    return unwrap(entry.record)?.state === 'failed'
+      ? notMounted(entry)
+      : { state: 'inactive', reason, remedy: '' };
+  }
+  return failed(
+    `${mount.type} (${mount.source}) is mounted there although programs may be started from it and the system disk is writable`,
+    `Run: umount ${entry.path}. To have it mounted in maintenance boots, add maintenance to its options in PERSIST.`,
+  );
 }
 
 function notMounted({ record: observed }: PersistEntry): State {

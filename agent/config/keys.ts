@@ -51,7 +51,7 @@ const mountOption = /^(nosuid|nodev|noexec|noatime|relatime)$/;
 /** Paths that need no quoting in units and in mount options. */
 const plainPath = /^(\/|(\/(?!\.\.?(\/|$))[A-Za-z0-9._+@-]+)+)$/;
 const overlayOption = /^(noexec|noatime|relatime|suid|dev)$/;
-const persistOption = /^(exec|suid|dev|autostart)$/;
+const persistOption = /^(exec|suid|dev|autostart|maintenance)$/;
 const restriction = /^(noexec|nosuid|nodev)$/;
 const number = /^[1-9][0-9]{0,8}$/;
 
@@ -98,11 +98,11 @@ export const keys: Record<keyof Config, Key> = {
   },
   PERSIST: {
     meaning:
-      'Directories that are kept across reboots, in sealed and in maintenance boots alike: each is a directory of PERSIST_STORE, mounted over its path. At its first use, the content of the system disk is copied into the store. The mounts have nosuid, nodev and noexec. After a colon follow options, separated by commas: exec, suid and dev take these defaults back; autostart permits a path from which programs are started without a login (/etc/cron.d, /etc/systemd, /var/spool/cron, /usr/local and the like), which is refused otherwise. Example: /var/lib/sss /var/spool/cron:autostart.',
+      'Directories that are kept across reboots: each is a directory of PERSIST_STORE, mounted over its path. At its first use, the content of the system disk is copied into the store. The mounts have nosuid, nodev and noexec. After a colon follow options, separated by commas: exec, suid and dev take these defaults back; autostart permits a path that is not known to be data, which is refused otherwise: programs may be started from it, or it may grant access (/etc, /opt, /usr, /home, /var/spool/cron, /var/lib/sss, the package databases and the like; docs/writable-paths.md). Root in a sealed boot can write there what runs as root in later boots, so a path with autostart is mounted in sealed boots only: in maintenance, when the disk is writable, and in a rehearsal, the content of the disk is visible there. maintenance mounts it in these boots, too; what was written there can then change the system disk permanently. Example: /var/lib/pgsql /var/spool/cron:autostart.',
     from: 'boot',
     initial: '',
     wanted:
-      'a path of letters, digits and . _ + @ -, then optionally : and any of exec, suid, dev, autostart',
+      'a path of letters, digits and . _ + @ -, then optionally : and any of exec, suid, dev, autostart, maintenance',
     good: (v) => words(v).every((item) => isPathWithOptions(item, persistOption)),
     goodItem: (item) => isPathWithOptions(item, persistOption),
   },

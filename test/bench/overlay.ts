@@ -86,7 +86,7 @@ function mounted(type: string, paths: readonly string[]): string {
   return paths.map((path) => `findmnt -n -t ${type} --mountpoint ${path} >/dev/null`).join(' && ');
 }
 
-const persisted = ['/opt/agent', '/var/lib/keys', '/var/lib/spool'];
+const persisted = ['/srv/agent', '/var/lib/keys', '/var/lib/spool'];
 
 function withData(paths: string): NonNullable<Variant['edit']> {
   return async (root) => {

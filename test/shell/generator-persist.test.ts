@@ -46,13 +46,13 @@ for (const [name, shell] of Object.entries(shells)) {
       `${mode}: a mount unit for each path, and one service, for which alone local-fs.target waits`,
       () => {
         const more = mode === 'sealed' ? ';After=run-var.mount' : '';
-        const names = ['var-lib-x', 'opt-my\\x2dagent'];
-        same(units(mode, '/var/lib/x /opt/my-agent:exec,suid /var/lib/x:dev'), [
+        const names = ['var-lib-x', 'srv-my\\x2dagent'];
+        same(units(mode, '/var/lib/x /srv/my-agent:exec,suid /var/lib/x:dev'), [
           kept('var-lib-x', '/var/lib/x'),
-          kept('opt-my\\x2dagent', '/opt/my-agent'),
+          kept('srv-my\\x2dagent', '/srv/my-agent'),
           service(
-            '/data/a-b /data /var/lib/x /opt/my-agent:exec,suid',
-            [...ofData, 'var', 'var-lib', 'opt'],
+            '/data/a-b /data /var/lib/x /srv/my-agent:exec,suid',
+            [...ofData, 'var', 'var-lib', 'srv'],
             names,
           ),
           localFs(more),
@@ -92,28 +92,76 @@ for (const [name, shell] of Object.entries(shells)) {
     same(units('sealed', ''), runVar.slice(1));
   });
 
+  const cron = kept('var-spool-cron', '/var/spool/cron');
+  const cronOnly = (options: string) => [
+    cron,
+    service(
+      `/data/a-b /data /var/spool/cron:${options}`,
+      [...ofData, 'var', 'var-spool'],
+      ['var-spool-cron'],
+    ),
+  ];
+  const autostart = (env: string, options: string, more = '') =>
+    generate(
+      shell,
+      {
+        'run/immutafs/boot.env': `${bootEnv(env)}${more}`,
+        'etc/fstab': fstab,
+        'etc/immutafs/immutafs.conf': `PERSIST=/var/spool/cron:${options}\nPERSIST_STORE=/data/a-b\n`,
+      },
+      tmpfsAtVar,
+    ).written;
+
+  generator('a path with autostart is not mounted while the system disk is writable', () => {
+    for (const line of cronOnly('autostart'))
+      assert.ok(autostart('sealed', 'autostart').includes(line), line);
+    assert.equal(autostart('maintenance', 'autostart'), []);
+    const rehearsal = autostart('sealed', 'autostart', 'REHEARSAL=900\n').join('\n');
+    assert.not.match(rehearsal, /immutafs-persist|var-spool-cron/);
+    assert.match(rehearsal, /rehearsal/);
+  });
+  generator('with maintenance, it is mounted in maintenance boots and in a rehearsal, too', () => {
+    const options = 'autostart,maintenance';
+    for (const written of [
+      autostart('sealed', options),
+      autostart('maintenance', options),
+      autostart('sealed', options, 'REHEARSAL=900\n'),
+    ])
+      for (const line of cronOnly(options)) assert.ok(written.includes(line), line);
+  });
+
   generator('a path that is refused is left to the service, which reports it, and has no mount unit', () => {
     // The file system that fstab mounts on the refused path is waited for.
-    same(units('maintenance', '/ /var/spool/cron /srv /srv/y', `${fstab}UUID=2 /srv ext4 defaults 0 0\n`), [
-      kept('srv-y', '/srv/y'),
-      service(
-        '/data/a-b /data /srv/y -- / /var/spool/cron /srv',
-        [...ofData, 'var', 'var-spool', 'srv'],
-        ['srv-y'],
+    same(
+      units(
+        'maintenance',
+        '/ /var/spool/cron /srv/www /srv/www/y',
+        `${fstab}UUID=2 /srv/www ext4 defaults 0 0\n`,
       ),
-      localFs(),
-    ]);
-    same(units('maintenance', '/srv', fstab, ''), [service('- - -- /srv', [], []), localFs()]);
+      [
+        kept('srv-www-y', '/srv/www/y'),
+        service(
+          '/data/a-b /data /srv/www/y -- / /var/spool/cron /srv/www',
+          [...ofData, 'var', 'var-spool', 'srv', 'srv-www'],
+          ['srv-www-y'],
+        ),
+        localFs(),
+      ],
+    );
+    same(units('maintenance', '/srv/www', fstab, ''), [service('- - -- /srv/www', ['srv'], []), localFs()]);
   });
 
   for (const [title, options, awaited, items] of [
-    ['nofail', 'nosuid,nofail', ofData, '/srv'],
-    ['without nofail', 'nosuid,nodev', ofData, '/srv'],
-    ['a store on the network is not waited for', 'nosuid,_netdev', [], '-- /srv'],
+    ['nofail', 'nosuid,nofail', ofData, '/srv/www'],
+    ['without nofail', 'nosuid,nodev', ofData, '/srv/www'],
+    ['a store on the network is not waited for', 'nosuid,_netdev', [], '-- /srv/www'],
   ] as const) {
     generator(title, () => {
-      const written = units('maintenance', '/srv', `UUID=1 /data xfs ${options} 0 0\n`);
-      assert.ok(written.includes(service(`/data/a-b /data ${items}`, awaited, ['srv'])), written.join('\n'));
+      const written = units('maintenance', '/srv/www', `UUID=1 /data xfs ${options} 0 0\n`);
+      assert.ok(
+        written.includes(service(`/data/a-b /data ${items}`, [...awaited, 'srv'], ['srv-www'])),
+        written.join('\n'),
+      );
     });
   }
 

@@ -42,6 +42,34 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     ]);
   });
 
+  keep(
+    'a path with autostart is not mounted while the system disk is writable, whoever starts its service',
+    () => {
+      for (const [env, options, isMounted] of [
+        ['MODE=maintenance', 'autostart', false],
+        ['MODE=sealed\nREHEARSAL=900', 'autostart', false],
+        ['MODE=sealed', 'autostart', true],
+        ['MODE=maintenance', 'autostart,maintenance', true],
+      ] as const) {
+        const found = persist({
+          shell,
+          mode: 'maintenance',
+          persist: `/etc/x:${options}`,
+          disk: 'mkdir /etc/x',
+          run: `mkdir -p /run/immutafs; printf '${env}\n' >/run/immutafs/boot.env; check /etc/x; keep /etc/x; ls /data`,
+        });
+        assert.is(found.made.length, isMounted ? 1 : 0, `${env} ${options}: ${found.stderr}`);
+        const record = found.records['etc=x'] ?? '';
+        assert.match(
+          record,
+          isMounted ? 'STATE=kept\n' : /^STATE=failed\n.* the system disk is writable in this boot\n/,
+        );
+        // It would be kept in a sealed boot, so that nothing prevents the guest from being sealed.
+        assert.not.match(found.stdout, 'REASON');
+      }
+    },
+  );
+
   keep('a directory below another one, in any order of PERSIST', () => {
     for (const mode of ['sealed', 'maintenance'] as const) {
       const found = persist({

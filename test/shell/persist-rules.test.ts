@@ -18,21 +18,43 @@ const items: readonly [string, string?][] = [
   ['/etc/immutafs', '/etc/immutafs configures this agent or the boot'],
   ['/etc/sysconfig/x', '/etc/sysconfig/x configures this agent or the boot'],
   ['/lib64', '/lib64 contains the programs of the system'],
-  ['/etc/cron.d', 'programs are started from /etc/cron.d, or it grants access'],
+  // A service that runs as root starts the plug-ins that are named in /etc/audit/plugins.d.
+  ['/etc/audit', '/etc/audit is not only data: a service that runs as root starts programs from it'],
+  ['/etc/audit:autostart'],
+  ['/etc/cron.d', '/etc/cron.d is not only data: cron starts programs from it'],
   ['/etc/cron.d:autostart'],
-  ['/etc/systemd/system', 'programs are started from /etc/systemd, or it grants access'],
-  ['/etc/systemd/system:exec', 'programs are started from /etc/systemd, or it grants access'],
-  ['/var/spool', 'programs are started from /var/spool/at, or it grants access'],
+  ['/etc/cronological', '/etc is not only data: services, logins and the boot are configured there'],
+  ['/etc/cronological:autostart'],
+  ['/etc/systemd/system', '/etc/systemd is not only data: systemd starts programs from it'],
+  ['/etc/systemd/system:exec', '/etc/systemd is not only data: systemd starts programs from it'],
+  ['/etc/network', '/etc/network is not only data: a changed network connection starts programs from it'],
+  ['/etc/alternatives', '/etc/alternatives is not only data: every program loads libraries that it names'],
+  ['/var/spool', '/var/spool/at is not only data: at starts jobs from it'],
   ['/var/spool/cron:autostart,exec'],
   ['/var/spool/mail'],
-  ['/usr/local', 'programs are started from /usr, or it grants access'],
+  ['/var/lib', '/var/lib/PackageKit is not only data: the package manager runs scripts from it, and'],
+  ['/var/lib/rpm', '/var/lib/rpm is not only data: the package manager runs scripts from it, and'],
+  ['/var/lib/dpkg/info', '/var/lib/dpkg is not only data: the package manager runs scripts from it, and'],
+  ['/var/lib/dpkg-data'],
+  ['/var/lib/systemd', '/var/lib/systemd is not only data: systemd keeps the state of units'],
+  ['/var/lib/systemd/timers'],
+  ['/var/lib/systemd/linger', '/var/lib/systemd/linger is not only data: systemd starts the services of'],
+  ['/var/lib/sss', '/var/lib/sss is not only data: it caches logins, groups and sudo rules'],
+  ['/var/lib/sss/keytabs'],
+  ['/var/lib/pgsql'],
+  ['/srv/www'],
+  ['/srv', '/srv/pillar is not only data: an agent that runs as root starts programs'],
+  ['/var/cache/dnf', '/var/cache/dnf is not known to be data, and programs may be started from it'],
+  ['/app', '/app is not known to be data, and programs may be started from it'],
+  ['/app:autostart'],
+  ['/usr/local', '/usr is not only data: services start programs from it'],
   ['/usr/local:autostart'],
-  ['/root/.ssh', 'programs are started from /root, or it grants access'],
-  ['/home/alice', 'programs are started from /home, or it grants access'],
-  ['/etc/cronological'],
-  ['/opt/layer', '/opt/layer is also in OVERLAY'],
-  ['/opt', 'the overlay on /opt/layer is below it'],
-  ['/opt/layer/data'],
+  ['/root/.ssh', '/root is not only data: shells and user services start programs'],
+  ['/home/alice', '/home is not only data: shells and user services start programs'],
+  ['/opt/agent', '/opt is not only data: services start programs from it'],
+  ['/opt/layer:autostart', '/opt/layer is also in OVERLAY'],
+  ['/opt:autostart', 'the overlay on /opt/layer is below it'],
+  ['/opt/layer/data:autostart'],
   ['/data', '/data contains PERSIST_STORE'],
   ['/data/store', '/data/store contains PERSIST_STORE'],
   ['/data/store/x', '/data/store/x is in PERSIST_STORE'],
@@ -56,7 +78,10 @@ for (const [name, shell] of Object.entries(shells)) {
       run: `
 mkdir -p /etc/systemd/system; : >'/etc/systemd/system/var-lib-a\\x2db.mount'
 : >/usr/lib/systemd/system/var-lib-x.y.mount
-mkdir -p /var/lib/db/x /var/spool/cron /var/spool/mail /opt/layer/data /etc/cron.d /etc/cronological /data/stores
+for item in ${items.map(([item]) => item).join(' ')}; do
+  case $item in /dev* | /proc* | /sys* | /run* | /lib64 | /data/store | /data/store/*) ;; *) mkdir -p "\${item%%:*}" 2>/dev/null ;; esac
+done
+mkdir -p /var/lib/db/x
 for item in ${items.map(([item]) => item).join(' ')}; do
   printf 'PERSIST=%s\\nOVERLAY=/opt/layer\\nPERSIST_STORE=/data/store\\n' "$item" >/etc/immutafs/immutafs.conf
   echo "ITEM=$item"; check "\${item%%:*}"
@@ -74,10 +99,37 @@ done`,
       /on the disk of PERSIST_STORE|mount point|mounted without|an overlay that immutafs did not mount/.test(
         reason,
       );
+    const expected = new Map(items.map(([item, reason]) => [item, reason]));
+    for (const [item, reason = ''] of found) {
+      const wanted = expected.get(item);
+      if (wanted === undefined) assert.is(dynamic(reason) ? '' : reason, '', item);
+      else assert.ok(reason.startsWith(wanted), `${item}: ${reason}`);
+    }
     assert.equal(
-      found.map(([item, reason = '']) => [item, dynamic(reason) ? '' : reason]),
-      items.map(([item, reason = '']) => [item, reason]),
+      found.map(([item]) => item),
+      items.map(([item]) => item),
     );
+  });
+  rules('a path with autostart below a kept path that is mounted in maintenance', () => {
+    const outer = 'REASON=in maintenance, /srv/a would show what an earlier boot wrote to /srv/a/b\n';
+    for (const [paths, reason] of [
+      ['/srv/a /srv/a/b:autostart', outer],
+      ['/srv/a/b:exec,autostart /srv/a:exec', outer],
+      ['/srv/a:autostart,maintenance /srv/a/b:autostart', outer],
+      ['/srv/a:autostart /srv/a/b:autostart', ''],
+      ['/srv/a /srv/a/b:autostart,maintenance', ''],
+      ['/srv/a /srv/a/b', ''],
+      ['/srv/ab /srv/a/b:autostart', ''],
+    ] as const) {
+      const { stdout } = persist({
+        shell,
+        mode: 'maintenance',
+        persist: paths,
+        disk: 'mkdir -p /srv/a/b /srv/ab',
+        run: 'check /srv/a/b',
+      });
+      assert.ok(reason === '' ? stdout === '' : stdout.startsWith(reason), `${paths}: ${stdout}`);
+    }
   });
   rules('PERSIST_STORE is empty, or on the network', () => {
     const refused = (config: string, fstab: string) =>

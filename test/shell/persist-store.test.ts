@@ -167,8 +167,8 @@ const paths: readonly Row[] = [
   ],
   [
     'a symbolic link above it',
-    { persist: '/var/link/x', disk: 'ln -s lib /var/link' },
-    '/var/link is a symbolic link',
+    { persist: '/var/lib/up/y', disk: 'mkdir /var/lib/x/y; ln -s x /var/lib/up' },
+    '/var/lib/up is a symbolic link',
   ],
   [
     'a symbolic link on the disk only',

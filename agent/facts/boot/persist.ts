@@ -9,7 +9,10 @@ export const persistRecords = '/run/immutafs/persisted';
 /** A path of PERSIST. */
 export interface PersistItem {
   path: string;
-  /** exec, suid, dev, autostart */
+  /**
+   * exec, suid, dev, autostart, maintenance. Programs may be started from a path with autostart: root in one boot decides
+   * what runs as root in the next one and, with maintenance, also while the system disk is writable.
+   */
   options: string[];
 }
 

@@ -1,3 +1,4 @@
+import { persistItem } from '../../facts/security/places.ts';
 import type { Denial } from './audit-watch.ts';
 import { type Baseline, refusalKey } from './baseline.ts';
 import type { Growth } from './growth.ts';
@@ -162,7 +163,7 @@ function fullSoon(growth: Growth | null, { folderOf }: Context): Observation[] {
       ...{ kind: 'full', blocking: true, subject: '', count: 1, folder: null },
       paths,
       messages: [],
-      remedy: `Make the program that writes ${first} write less, keep ${folder} on a data disk (PERSIST=${folder}), or increase VAR_SIZE or VAR_INODES.`,
+      remedy: `Make the program that writes ${first} write less, keep ${folder} on a data disk (PERSIST=${persistItem(folder)}), or increase VAR_SIZE or VAR_INODES.`,
     },
   ];
 }

@@ -1,3 +1,4 @@
+import { persistItem } from '../../facts/security/places.ts';
 import { words } from '../../config/config.ts';
 import type { Config } from '../../config/config.ts';
 import { type Context, type Seen, compare, proposedFolders } from './observations.ts';
@@ -39,7 +40,7 @@ export function buildReport(
     growth: seen.growth,
     add: {
       overlay: line('OVERLAY', config.OVERLAY, folders),
-      persistInstead: line('PERSIST', config.PERSIST, folders),
+      persistInstead: line('PERSIST', config.PERSIST, folders, persistItem),
     },
     sources: state.sources,
   };
@@ -50,10 +51,15 @@ function pathOf(item: string): string {
 }
 
 /** Returns the complete line with the folders added; empty if there are none to add. */
-function line(key: string, present: string, folders: readonly string[]): string {
+function line(
+  key: string,
+  present: string,
+  folders: readonly string[],
+  itemOf = (folder: string) => folder,
+): string {
   const items = words(present);
   const known = new Set(items.map(pathOf));
-  const added = folders.filter((folder) => !known.has(folder));
+  const added = folders.filter((folder) => !known.has(folder)).map(itemOf);
   return added.length === 0 ? '' : `${key}=${[...items, ...added].join(' ')}`;
 }
 

@@ -17,6 +17,10 @@ const kept: Change = all(
   record('var=lib=sss', keptRecord),
   record('opt=agent', keptRecord),
 );
+/** The boot did not try to keep /var/lib/sss. */
+const unrecorded: Change = (guest) => {
+  delete guest.files['run/immutafs/persisted/var=lib=sss'];
+};
 const onlySss = (options: string): Change =>
   all(
     config(`PERSIST=/var/lib/sss${options}\nPERSIST_STORE=/home/store\n`),
@@ -36,6 +40,16 @@ testChanges('persisted-paths', {
     onlySss(':autostart'),
     { footholds: 'warn', 'persisted-paths': 'pass' },
     '/var/lib/sss: xfs, writable, outlives a reboot, programs are started from it (PERSIST)',
+  ],
+  'autostart is a larger one if it is mounted in maintenance, too': [
+    onlySss(':autostart,maintenance'),
+    { footholds: 'warn', 'persisted-paths': 'pass' },
+    'also in maintenance, where they can change the system disk',
+  ],
+  'autostart without the mount, in a sealed boot': [
+    all(onlySss(':autostart'), without('sss')),
+    { 'persisted-paths': 'fail' },
+    'it is no longer mounted',
   ],
   'one path is not kept': [
     all(kept, without('sss'), record('var=lib=sss', 'STATE=failed\nREASON=/x is bad\nREMEDY=Remove /x.\n')),
@@ -141,6 +155,25 @@ report('maintenance: evaluated; off: skipped', async () => {
   const maintenance = maintenanceGuest();
   const { verdict } = await findingOf('persisted-paths', failing, { guest: maintenance });
   assert.is(verdict, 'failed');
+  const inactive = await findingOf(
+    'persisted-paths',
+    all(onlySss(':autostart'), without('sss'), unrecorded),
+    {
+      guest: maintenanceGuest(),
+    },
+  );
+  assert.is(inactive.status, 'pass');
+  assert.match(inactive.observed, /^\/var\/lib\/sss: the system disk is writable/);
+  const wanted = await findingOf(
+    'persisted-paths',
+    all(onlySss(':autostart,maintenance'), without('sss'), unrecorded),
+    { guest: maintenanceGuest() },
+  );
+  assert.is(wanted.status, 'fail');
+  // What the boot must not mount, root may have mounted.
+  const mounted = await findingOf('persisted-paths', onlySss(':autostart'), { guest: maintenanceGuest() });
+  assert.is(mounted.status, 'fail');
+  assert.match(mounted.remedy, 'umount /var/lib/sss');
   const off = maintenanceGuest();
   off.files['run/immutafs/boot.env'] = (off.files['run/immutafs/boot.env'] as string).replace(
     'MODE=maintenance',

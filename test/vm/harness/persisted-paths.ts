@@ -7,7 +7,7 @@ export const label = 'system_u:object_r:var_lib_t:s0';
 
 /** Two directories and a symbolic link, and units that require the first and the last of them early in the boot. */
 export async function threePaths(root: string): Promise<void> {
-  await persistOnDataDisk(root, '/var/lib/keys /opt/agent:exec /var/lib/link');
+  await persistOnDataDisk(root, '/var/lib/keys /opt/agent:exec,autostart /var/lib/link');
   const keys = join(root, 'var/lib/keys');
   await mkdir(join(keys, 'deep'), { recursive: true });
   await writeFile(join(keys, 'keytab'), 'disk\n', { mode: 0o600 });

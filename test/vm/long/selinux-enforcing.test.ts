@@ -80,7 +80,7 @@ const configure: Edit = async (root, mounts) => {
     const text = `[Service]\nType=oneshot\nExecStart=/bin/sh -c '${line}'\n[Install]\nWantedBy=multi-user.target\n`;
     await writeFile(unit, text);
   }
-  await persistOnDataDisk(root, `${persisted[0]} ${persisted[1]}:exec`);
+  await persistOnDataDisk(root, `${persisted[0]} ${persisted[1]}:exec,autostart,maintenance`);
   await appendFile(join(root, 'etc/immutafs/immutafs.conf'), `OVERLAY=${overlays.join(' ')}\n`);
   const program = '#!/bin/sh\ncat /etc/shadow\n';
   await writeFile(join(root, 'usr/local/bin/confined'), program, { mode: 0o755 });

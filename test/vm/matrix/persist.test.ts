@@ -14,9 +14,11 @@ keep('two of three paths are kept, and status names the third', () =>
       const enforced = (disk: 'readonly' | 'writable', steps: Record<string, string>) =>
         guest.boot({ disk, steps: { ...look, ...steps }, drives: [drive], arguments: enforcing });
 
-      const first = await enforced('readonly', { ...observe, write: write('first') });
-      assertKeptTwo(first, 1);
+      const first = await enforced('readonly', { ...observe, write: write('first'), plant });
+      assertKept(first, 'sealed', 1);
       assert.is(first.step('content').stdout, 'disk\n');
+      assert.is(first.step('exec').stdout, 'ran\n');
+      assert.is(first.step('plant').exit, 0);
       assert.is(first.step('write').exit, 0, first.step('write').stderr);
       assert.is(first.step('enforce').stdout, 'Enforcing\n');
 
@@ -25,19 +27,28 @@ keep('two of three paths are kept, and status names the third', () =>
         write: write('maintenance'),
         fill: addTooLarge,
       });
-      assertKeptTwo(maintenance, 1);
+      // The disk is writable: what root of the sealed boot wrote to a path with autostart does not run.
+      assertKept(maintenance, 'maintenance', 1);
       assert.is(maintenance.step('content').stdout, 'first\n');
       assert.is(maintenance.step('write').exit, 0, maintenance.step('write').stderr);
+
+      assert.is(maintenance.step('exec').stdout, 'ran\n');
 
       // The store is full for a fourth path, and the two directories in it are used as before.
       const second = await enforced('readonly', observe);
       assert.is(maintenance.step('fill').exit, 0, maintenance.step('fill').stderr);
-      assertKeptTwo(second, 1, { '/var/lib/large': /^the copy needs \d+ KiB, and \/data has \d+ KiB free$/ });
+      assertKept(second, 'sealed', 1, {
+        '/var/lib/large': /^the copy needs \d+ KiB, and \/data has \d+ KiB free$/,
+      });
       assert.is(second.step('content').stdout, 'maintenance\n');
+      assert.is(second.step('exec').stdout, 'planted\n', 'the twin: it is kept, and runs in a sealed boot');
       assert.is(second.step('on-disk').stdout, 'disk\n', 'the sealed disk has its own content');
     }),
   ),
 );
+
+/** Replaces a program that starts by itself, as root in a sealed boot can. */
+const plant = "printf '#!/bin/sh\\necho planted\\n' >/opt/agent/run && sync";
 
 /** Adds a path that is larger than the free space of the store. */
 const addTooLarge = `mkdir /var/lib/large && head -c 20000000 /dev/urandom >/var/lib/large/data &&
@@ -63,8 +74,14 @@ const observe = {
 };
 
 /** @param further the reasons why further paths are not kept */
-function assertKeptTwo(boot: Boot, exit: number, further: Record<string, RegExp> = {}): void {
+function assertKept(
+  boot: Boot,
+  mode: 'sealed' | 'maintenance',
+  exit: number,
+  further: Record<string, RegExp> = {},
+): void {
   const paths = Object.keys(further);
+  const isSealed = mode === 'sealed';
   const status = statusOf(boot);
   const { report } = status;
   assert.equal(notPassed(report), ['persisted-paths'], boot.step('messages').stdout);
@@ -73,7 +90,7 @@ function assertKeptTwo(boot: Boot, exit: number, further: Record<string, RegExp>
     report.persisted.map(({ path, state, source }) => [path, state, source]),
     [
       ['/var/lib/keys', 'kept', '/data/store/var=lib=keys'],
-      ['/opt/agent', 'kept', '/data/store/opt=agent'],
+      ['/opt/agent', isSealed ? 'kept' : 'inactive', '/data/store/opt=agent'],
       ['/var/lib/link', 'failed', '/data/store/var=lib=link'],
       ...paths.map((path) => [path, 'failed', `/data/store/${path.slice(1).replaceAll('/', '=')}`]),
     ],
@@ -94,9 +111,9 @@ function assertKeptTwo(boot: Boot, exit: number, further: Record<string, RegExp>
   );
   assert.match(
     boot.step('mounts').stdout,
-    /^\/opt\/agent \S+\[\/store\/opt=agent\] rw,nosuid,nodev,relatime\S*\n\/var\/lib\/keys \S+\[\/store\/var=lib=keys\] rw,nosuid,nodev,noexec\S*\n$/,
+    /^(\/opt\/agent \S+\[\/store\/opt=agent\] rw,nosuid,nodev,relatime\S*\n)?\/var\/lib\/keys \S+\[\/store\/var=lib=keys\] rw,nosuid,nodev,noexec\S*\n$/,
   );
-  assert.is(boot.step('exec').stdout, 'ran\n');
+  assert.is(/^\/opt\/agent /m.test(boot.step('mounts').stdout), isSealed);
   assert.is(
     boot.step('seen').stdout,
     boot.step('content').stdout,

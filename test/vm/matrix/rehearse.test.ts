@@ -160,7 +160,7 @@ async function assertReport(guest: Guest): Promise<void> {
   assert.is(forecast?.full, 'in');
   assert.equal(report.add, {
     overlay: overlayLine,
-    persistInstead: 'PERSIST=/etc/vendor /opt/agent/data',
+    persistInstead: 'PERSIST=/etc/vendor:autostart /opt/agent/data:autostart',
   });
   assert.match(after.step('shown').stdout, /Not ready: \d+ problems were found\./);
 }

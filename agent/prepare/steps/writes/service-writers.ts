@@ -14,9 +14,9 @@ export const serviceWriters: readonly KnownWriter[] = [
     id: 'sssd',
     paths: /^\/var\/lib\/sss(\/|$)/,
     outcome: 'persist',
-    directories: ['/var/lib/sss'],
+    directories: ['/var/lib/sss:autostart'],
     advice:
-      'sssd keeps cached identities and credentials here. Without PERSIST they are lost at every reboot: nobody can log in while the servers cannot be reached, and the first logins are slow.',
+      'sssd keeps cached identities and credentials here. Without PERSIST they are lost at every reboot: nobody can log in while the servers cannot be reached, and the first logins are slow. With PERSIST, whoever can write there as root can permit logins and sudo after a reboot, so PERSIST accepts the directory only with the option autostart, and the check footholds names it.',
     source: 'sssd.conf(5) (cache_credentials), sssd(8)',
   },
   {

@@ -103,7 +103,7 @@ report('the proposed lines contain the present ones, without folders below anoth
   const { add } = reportOf({ refusals }, { OVERLAY: '/data:noexec', PERSIST: '/root:exec /var/lib/x' });
   assert.equal(add, {
     overlay: 'OVERLAY=/data:noexec /opt/a /root /srv',
-    persistInstead: 'PERSIST=/root:exec /var/lib/x /opt/a /srv',
+    persistInstead: 'PERSIST=/root:exec /var/lib/x /opt/a:autostart /srv:autostart',
   });
 });
 report('a harmless write is a note, and no line of OVERLAY is proposed for it', () => {
