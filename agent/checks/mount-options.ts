@@ -37,11 +37,13 @@ export const mountOptions: Check = {
   },
 };
 
-/** Replaces /run/user/* by the mounts of the users who are logged in, and leaves out a target that does not exist. */
+/** Replaces /run/user/* by the directories of the users who are logged in, and leaves out a target that does not exist. */
 function existing({ mounts, present }: AssessedFacts, { target, list }: TargetOptions): TargetOptions[] {
   if (target !== '/run/user/*') return present.includes(target) ? [{ target, list }] : [];
   const users = new Set(
-    mounts.all.map((mount) => mount.target).filter((each) => /^\/run\/user\/[^/]+$/.test(each)),
+    [...present, ...mounts.all.map((mount) => mount.target)].filter((each) =>
+      /^\/run\/user\/[^/]+$/.test(each),
+    ),
   );
   return [...users].map((user) => ({ target: user, list }));
 }

@@ -1,3 +1,4 @@
+import os from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -23,6 +24,10 @@ const folders = { 'sysroot/var/tmp/x': '', 'sysroot/var/log/x': '', 'sysroot/var
 const afterBoot = `for target in /dev/shm /sysroot/var /sysroot/var/tmp /sysroot/var/log /sysroot/var/log/audit; do
   findmnt -n -o TARGET,VFS-OPTIONS -M $target
 done | tr -s ' '`;
+
+/** The set of the unit of RHEL 7 (systemd 219, units/systemd-logind.service.in) without CAP_SYS_ADMIN. */
+const logindCapabilities =
+  'CAP_MAC_ADMIN CAP_AUDIT_CONTROL CAP_CHOWN CAP_KILL CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE CAP_FOWNER CAP_SYS_TTY_CONFIG';
 
 for (const [name, shell] of Object.entries(shells)) {
   const initramfs = suite(`${name}: initramfs`);
@@ -154,6 +159,28 @@ for (const [name, shell] of Object.entries(shells)) {
       `user@.service.d/immutafs.conf: [Unit];Wants=${service}%i.service;After=${service}%i.service`,
       `${service}.service.d/immutafs.conf: ${command('noexec', '/run/user/%i')}`,
     ]);
+  });
+  late('the directories of users on RHEL 7: one tmpfs, in which logind cannot mount another', () => {
+    const el7 = 'rm /usr/lib/systemd/system/user-runtime-dir@.service';
+    const logind = `systemd-logind.service.d/immutafs.conf: [Unit];After=run-user.mount;[Service];CapabilityBoundingSet=;CapabilityBoundingSet=${logindCapabilities}`;
+    const tmpfs = (options: string) =>
+      `run-user.mount: [Unit];Before=local-fs.target;[Mount];What=tmpfs;Where=/run/user;Type=tmpfs;Options=mode=0755,size=${Math.floor(os.totalmem() / 10240)}k,nosuid,nodev,${options}`;
+    same(units('/run/user/*:noexec', el7), [
+      logind,
+      tmpfs('noexec'),
+      ...kept({ '/run/var': '' }, 'Wants=run-user.mount;'),
+    ]);
+    const both = units('/run/user/*:nodev /run/user/*:noexec', el7);
+    assert.ok(both.includes(tmpfs('nodev,noexec')), both.join('\n'));
+    assert.is(both.filter((line) => line.startsWith('systemd-logind')).length, 1);
+    // The file system of an administrator gets the options instead.
+    const own = units('/run/user/*:noexec', el7, 'tmpfs /run/user tmpfs size=1g 0 0\n');
+    const service = 'immutafs-mount-options@run-user.service';
+    assert.ok(
+      own.some((line) => line.startsWith(`${service}.d/immutafs.conf: `) && /noexec \/run\/user$/.test(line)),
+    );
+    assert.ok(!own.some((line) => line.startsWith('run-user.mount')), own.join('\n'));
+    assert.ok(own.includes(logind), own.join('\n'));
   });
   late('two items for a path', () => {
     const [first, ...more] = units('/srv:noexec /srv:nodev').filter((line) =>

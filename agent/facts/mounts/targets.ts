@@ -1,4 +1,5 @@
 import { type Config, words } from '../../config/config.ts';
+import { unlessHostError } from '../../lib/errors.ts';
 import type { SystemReader, ProbeKind } from '../../system/reader.ts';
 import { mayHangCode } from './hang-safe.ts';
 import type { Mount, MountTable } from './mountinfo.ts';
@@ -39,7 +40,7 @@ const strictTargets = [
 
 /**
  * Parses MOUNT_OPTIONS into targets with the options that a sealed boot adds. Of several items for a target, all options
- * are set. The target `/run/user/*` stands for all mounts directly in /run/user.
+ * are set. The target `/run/user/*` stands for all directories directly in /run/user.
  */
 export function addedOptions({ MOUNT_OPTIONS }: Pick<Config, 'MOUNT_OPTIONS'>): TargetOptions[] {
   const items = words(MOUNT_OPTIONS).flatMap((word) => (word === 'strict' ? strictTargets : [word]));
@@ -70,9 +71,10 @@ export async function startProbes(
 ): Promise<{ answers: Promise<TargetProbes> }> {
   const readOnly = [...new Set(['/', ...words(config.REQUIRE_READONLY)])];
   const options = requiredOptions(config);
-  const all = [
-    ...new Set([...readOnly, ...[...options, ...addedOptions(config)].map(({ target }) => target)]),
-  ];
+  const added = addedOptions(config).flatMap(({ target }) =>
+    target === '/run/user/*' ? userDirectories(reader) : [target],
+  );
+  const all = [...new Set([...readOnly, ...options.map(({ target }) => target), ...added])];
   const found = await Promise.all(all.map((target) => findTarget(reader, mounts, target)));
   const present = found.filter((each) => each.isPresent);
   const isPresent = (target: string) => present.some((each) => each.target === target);
@@ -87,6 +89,12 @@ export async function startProbes(
     optionProbes: probe ? Object.fromEntries(optionProbes) : undefined,
   }));
   return { answers };
+}
+
+/** Returns the directories of the users who are logged in. On RHEL 7, they need not be mount points. */
+function userDirectories(reader: SystemReader): string[] {
+  const names = unlessHostError(() => reader.list('/run/user')) ?? [];
+  return names.filter((name) => /^[0-9]+$/.test(name)).map((name) => `/run/user/${name}`);
 }
 
 interface Target {

@@ -69,6 +69,30 @@ testChanges('mount-options', {
     { 'mount-options': 'fail' },
     '/run/user/1000 without noexec',
   ],
+  'on RHEL 7, the directories of users are in one tmpfs': [
+    all(
+      config('MOUNT_OPTIONS=/run/user/*:noexec\n'),
+      mount('users', '0:61 / /run/user rw,nosuid,nodev,noexec - tmpfs tmpfs rw'),
+      ({ folders }) => folders.push('run', 'run/user', 'run/user/1000'),
+    ),
+    { 'mount-options': 'pass' },
+  ],
+  'this tmpfs is not mounted, and /run has the directories': [
+    all(config('MOUNT_OPTIONS=/run/user/*:noexec\n'), ({ folders }) =>
+      folders.push('run', 'run/user', 'run/user/1000'),
+    ),
+    { 'mount-options': 'fail' },
+    '/run/user/1000 without noexec',
+  ],
+  'logind has mounted a tmpfs over one of them': [
+    all(
+      config('MOUNT_OPTIONS=/run/user/*:noexec\n'),
+      mount('users', '0:61 / /run/user rw,nosuid,nodev,noexec - tmpfs tmpfs rw'),
+      mount('user', '0:62 / /run/user/1000 rw,nosuid,nodev - tmpfs tmpfs rw'),
+    ),
+    { 'mount-options': 'fail' },
+    '/run/user/1000 without noexec',
+  ],
   'the directory of a user with the option, and a mount without nosuid below it': [
     all(
       config('MOUNT_OPTIONS=/run/user/*:noexec\n'),
