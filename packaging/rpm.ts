@@ -19,6 +19,7 @@ export async function buildRpm(): Promise<string> {
   const patterns = [
     'dist/immutafs-agent',
     'dist/make-mounts',
+    'dist/match-tops',
     'dist/set-mount-options',
     'dist/set-readonly',
     'dist/try-write',

@@ -5,6 +5,7 @@ import { executable, inRoot, thirdPartyList } from './paths.ts';
 import { buildRuntime } from './runtime.ts';
 import {
   buildMakeMounts,
+  buildMatchTops,
   buildReadJournal,
   buildReadMappings,
   buildReadXattrs,
@@ -34,6 +35,7 @@ export function agent(out: string): Parameters<typeof buildExecutable>[0] {
 export async function build(): Promise<void> {
   await buildRuntime();
   await buildMakeMounts();
+  await buildMatchTops();
   await buildSetMountOptions();
   await buildSetReadonly();
   await buildTryWrite();

@@ -26,6 +26,11 @@ export function buildMakeMounts(): Promise<void> {
   return buildWithoutLibrary('make-mounts');
 }
 
+/** Compiles packaging/programs/match-tops.c to dist/match-tops, which the scripts of PERSIST run. */
+export function buildMatchTops(): Promise<void> {
+  return buildWithoutLibrary('match-tops');
+}
+
 /** Compiles packaging/programs/try-write.c to dist/try-write, which the agent runs. */
 export function buildTryWrite(): Promise<void> {
   return buildWithoutLibrary('try-write');

@@ -61,6 +61,16 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
       'rm -r /data/store/var=lib=x; ln -s /etc /data/store/var=lib=x',
       /^STATE=failed\nREASON=.* is a symbolic link\n/,
     ],
+    [
+      'has an access control list in the store',
+      'setfacl -m u:4242:rwx,d:u:4242:rwx /data/store/var=lib=x',
+      /^STATE=kept\nREASON=\/data\/store\/var=lib=x had [^\n]*other access control lists/,
+    ],
+    [
+      'has only a default access control list in the store',
+      'setfacl -m d:u:4242:rwx /data/store/var=lib=x',
+      /^STATE=kept\nREASON=\/data\/store\/var=lib=x had other access control lists/,
+    ],
     ['is no longer in the store', 'rm -r /data/store/var=lib=x', /^STATE=kept\nREASON=\n/],
   ] as const) {
     together(`a path that ${title} is left to its service, and the other is mounted`, () => {
@@ -153,7 +163,7 @@ failures('processes: five in a boot in which the paths are only mounted', () => 
     disk,
     run: `keep; ${reboot} first=$(sh -c 'echo $$'); keep; last=$(sh -c 'echo $$'); echo $((last - first - 1))`,
   });
-  // sh, cat(1), two of stat(1), make-mounts
+  // sh, cat(1), stat(1), match-tops, make-mounts
   assert.is(stdout, '5\n');
 });
 failures.run();

@@ -152,6 +152,27 @@ refusals('owner and mode of the directory in the store are reset to those on the
   assert.match(records['var=lib=x'] ?? '', 'STATE=kept\n');
 });
 
+refusals('the access control lists of the directory in the store are reset to those on the disk', () => {
+  const lists = 'getfacl -pn --omit-header /var/lib/x; stat -c %a /var/lib/x';
+  for (const [onDisk, inStore] of [
+    ['true', 'setfacl -m u:4242:rwx,d:u:4242:rwx,m::rwx'],
+    ['true', 'setfacl -m d:g:77:rwx'],
+    ['setfacl -m u:12:rx,d:u:12:rwx /var/lib/x', 'setfacl -b'],
+    ['setfacl -m u:12:rx /var/lib/x; chmod 750 /var/lib/x', 'setfacl -m u:12:rwx'],
+  ] as const) {
+    const { stdout, stderr, records } = persist({
+      shell: ['dash'],
+      disk: onDisk,
+      run: `{ ${lists}; } >/run/disk; keep /var/lib/x; { ${lists}; } | diff /run/disk -; cat /run/immutafs/persisted/*
+        umount /var/lib/x; ${inStore} /data/store/var=lib=x; getfacl -pn /data/store/var=lib=x | diff -q /run/disk - >&2
+        keep /var/lib/x; { ${lists}; } | diff /run/disk -; touch /var/lib/x/new; getfacl -pcn /var/lib/x/new >/run/new
+        ! grep -E '^(user:4242|group:77)' /run/new`,
+    });
+    assert.is(stdout, 'STATE=kept\nREASON=\nREMEDY=\n', `${inStore}: ${stderr}`);
+    assert.match(records['var=lib=x'] ?? '', /^STATE=kept\nREASON=.*other access control lists/, inStore);
+  }
+});
+
 const paths: readonly Row[] = [
   ['a file', { persist: '/var/lib/x/file' }, '/var/lib/x/file is not a directory: if a program renamed'],
   ['a path that does not exist', { persist: '/var/lib/none' }, '/var/lib/none does not exist on the disk'],
