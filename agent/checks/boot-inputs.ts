@@ -24,9 +24,9 @@ export const bootInputs: Check = {
   documentation: {
     title: 'the guest cannot change what its next boot starts',
     means:
-      'The check reads the kernel command line, the EFI variables, the files of the boot loader and the partition tables. It fails if the kernel command line has resume= without noresume; if the EFI variable SystemdOptions or HibernateLocation is set; if BootNext, or an entry of BootOrder before the first one on the sealed disk, names a partition of a disk that the host leaves writable; or if files of the boot loader (/boot/efi, grubenv, loader/entries) are on such a disk. It warns if noresume is missing on the kernel command line or in a menu entry; if EFI variables can be reached because noefi is missing; if variables for systemd-boot are set; if GRUB searches for its file system on all disks, without --root-dev-only or a hint (CVE-2023-4001); and if a writable disk has an EFI system partition or an active MBR partition.',
-    why: 'Root can write a hibernation image, a boot loader or a copy of /boot to a data disk, and can change EFI variables. The next boot then runs what root prepared, although the system disk is read-only.',
-    fix: 'While the disk is writable: immutafs-agent prepare --apply --only boot. It sets noresume, and noefi on UEFI, and removes resume=. On the host: boot order 1 for the system disk alone, and EFI variables reset at every start (virsh start --reset-nvram); a read-only variable store or a stateless firmware does not help. To remove a variable: boot once without noefi, then chattr -i and rm its file in /sys/firmware/efi/efivars, or efibootmgr --delete-bootnum --bootnum NUMBER.',
+      'The check reads the kernel command line, the EFI variables, the files of the boot loader and the partition tables. It fails if the kernel command line has resume= without noresume; if the EFI variable SystemdOptions or HibernateLocation is set; if BootNext, or an entry of BootOrder before the first one on the sealed disk, names a partition of a disk that the host leaves writable; or if files of the boot loader (/boot/efi, grubenv, loader/entries) are on such a disk. It warns if noresume is missing on the kernel command line or in a menu entry; if EFI variables can be reached because noefi is missing; if variables for systemd-boot are set; if GRUB searches for its file system on all disks, without --root-dev-only or a hint (CVE-2023-4001); if a writable disk has an EFI system partition or an active MBR partition; and if a writable ext4 has errors=panic, by a mount option or in its superblock.',
+    why: 'Root can write a hibernation image, a boot loader or a copy of /boot to a data disk, and can change EFI variables. The next boot then runs what root prepared, although the system disk is read-only. Root can also set errors=panic in the superblock of an ext4 on a data disk and damage it: then every boot that mounts it ends in a panic.',
+    fix: 'While the disk is writable: immutafs-agent prepare --apply --only boot. It sets noresume, and noefi on UEFI, and removes resume=. On the host: boot order 1 for the system disk alone, and EFI variables reset at every start (virsh start --reset-nvram); a read-only variable store or a stateless firmware does not help. For errors=panic: add errors=remount-ro to the line of the file system in /etc/fstab, which takes precedence over the superblock. To remove a variable: boot once without noefi, then chattr -i and rm its file in /sys/firmware/efi/efivars, or efibootmgr --delete-bootnum --bootnum NUMBER.',
   },
   evaluate: (facts) => {
     const problems = [
@@ -35,6 +35,7 @@ export const bootInputs: Check = {
       ...fileProblems(facts),
       ...loaderProblems(facts),
       ...diskProblems(facts),
+      ...panicProblems(facts),
     ];
     const subject = 'firmware, boot loader, kernel command line';
     const expected = 'not writable from the guest';
@@ -44,8 +45,13 @@ export const bootInputs: Check = {
     const observed = [...failed, ...problems.filter((problem) => !problem.present)]
       .map(({ text }) => text)
       .join('; ');
-    const remedy =
+    const panics = unwrap(facts.panicking).length > 0;
+    const remedies =
       'While the disk is writable: immutafs-agent prepare --apply --only boot. On the host: give boot order 1 to the system disk alone, and reset the EFI variables at every start.';
+    const remedy = [
+      ...(panics ? [panicRemedy] : []),
+      ...(problems.length > unwrap(facts.panicking).length ? [remedies] : []),
+    ].join(' ');
     return { status: failed.length > 0 ? 'fail' : 'warn', subject, expected, observed, remedy };
   },
 };
@@ -132,6 +138,18 @@ function loaderProblems(facts: AssessedFacts): Problem[] {
       .map(({ file }) => missing(`${file} searches for a file system on all disks`)),
     ...loader.unread.map((reason) => missing(`could not be read: ${reason}`)),
   ];
+}
+
+const panicRemedy =
+  'In /etc/fstab, add errors=remount-ro to the options of the file system, while the disk is writable.';
+
+/** A data disk is writable in every boot, so root can set errors=panic in a superblock and damage the file system. */
+function panicProblems(facts: AssessedFacts): Problem[] {
+  return unwrap(facts.panicking).map((target) =>
+    missing(
+      `${target} has errors=panic: damage to this file system, which root can make, ends every boot in a panic`,
+    ),
+  );
 }
 
 function diskProblems(facts: AssessedFacts): Problem[] {

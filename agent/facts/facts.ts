@@ -62,6 +62,8 @@ export interface Facts extends TargetProbes {
   largestFiles: Observed<LargestFile[]>;
   /** The samples of the use of the upper layer that `check` has kept in this boot. */
   usageHistory: Observed<UsageSample[]>;
+  /** The mount points of writable ext4 file systems with errors=panic. */
+  panicking: Observed<string[]>;
   fstab: Observed<ReturnType<typeof readFstab>>;
   swaps: Observed<ReturnType<typeof readSwaps>>;
   /** Whether SELinux is enabled, in enforcing or permissive mode. */

@@ -20,6 +20,7 @@ import { findForwarder } from './forwarder.ts';
 import { readIdentity } from './identity.ts';
 import { type LargestFile, type UpperLayer, findLargestFiles } from './largest-files.ts';
 import { type LastReport, readLastReport } from './last-report.ts';
+import { findPanicking } from './mounts/error-behaviour.ts';
 import { readFstab } from './mounts/fstab-devices.ts';
 import { hangSafe } from './mounts/hang-safe.ts';
 import { type MountTable, mountTable, unreadableTable } from './mounts/mountinfo.ts';
@@ -80,6 +81,7 @@ export async function gatherFacts(
     ...readVar(reader, config, mounts, uppersOf(layers, overlays)),
     usageHistory: observe(() => readUsageHistory(reader, identity.bootId)),
     persist: readPersistEntries(reader, config),
+    panicking: observe(() => findPanicking(reader, mounts)),
     fstab: observe(() => readFstab(reader)),
     swaps: observe(() => readSwaps(reader)),
     selinux: observe(() => unwrap(selinux) !== undefined),

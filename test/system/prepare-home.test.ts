@@ -59,7 +59,8 @@ for (const type of ['xfs', 'ext4']) {
     assert.is(code, 0, stdout + stderr);
     assert.match(stderr, /is not empty: mine/);
     assert.ok(stdout.endsWith(`\n${type}\n${stdout.split('\n').at(-2)}\n`), stdout);
-    assert.match(stdout, new RegExp(`UUID=\\S+ /home ${type} rw,noexec,nodev,nosuid 0 0\\n$`));
+    const more = type === 'ext4' ? ',errors=remount-ro' : '';
+    assert.match(stdout, new RegExp(`UUID=\\S+ /home ${type} rw,noexec,nodev,nosuid${more} 0 0\\n$`));
   });
 }
 

@@ -15,7 +15,9 @@ import { probe } from './signatures.ts';
  * @param text fstab, one character per byte
  */
 export function withHome(text: string, { uuid, type }: Pick<Volume, 'uuid' | 'type'>): string {
-  return replaceLines(text, '/home', `UUID=${uuid} /home ${type} ${homeOptions.join(',')} 0 0`);
+  // Takes precedence over errors=panic in the superblock, which root in a sealed boot can set.
+  const options = [...homeOptions, ...(/^ext[234]$/.test(type) ? ['errors=remount-ro'] : [])];
+  return replaceLines(text, '/home', `UUID=${uuid} /home ${type} ${options.join(',')} 0 0`);
 }
 
 /**

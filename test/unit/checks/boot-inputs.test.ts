@@ -19,6 +19,16 @@ const udev = (device: string, properties: Record<string, string>): Change =>
       .join(''),
   );
 
+/** An ext4 on a disk of its own, mounted twice. */
+const data = (options: string): Change =>
+  all(
+    (guest) => {
+      guest.devices.push({ name: 'vdc', device: '252:32', bus: 'virtio-blk' });
+    },
+    mount('data', `252:32 / /data rw,nosuid,nodev - ext4 /dev/vdc ${options}`),
+    mount('kept', `252:32 /x /srv/x rw,nosuid,nodev - ext4 /dev/vdc ${options}`),
+  );
+
 /** An ESP on the sealed disk, vda1, and a second disk with one partition, vdb1. */
 const disks: Change = all(
   (guest) => {
@@ -65,6 +75,21 @@ const table: Table = {
   'boot-inputs': {
     'as prepared, by BIOS': [cmdline('noresume'), 'pass', 'noresume; BIOS boot'],
     'no noresume': [cmdline('quiet'), 'warn', 'the kernel command line has no noresume'],
+    'the superblock of a writable ext4 says errors=panic': [
+      all(cmdline('noresume'), data('rw'), file('proc/fs/ext4/vdc/options', 'rw\nerrors=panic\n')),
+      'warn',
+      /^\/data has errors=panic/,
+    ],
+    'a mount option replaces it': [
+      all(cmdline('noresume'), data('rw'), file('proc/fs/ext4/vdc/options', 'rw\nerrors=remount-ro\n')),
+      'pass',
+    ],
+    'the mount option itself, and no list of the kernel': [
+      all(cmdline('noresume'), data('rw,errors=panic')),
+      'warn',
+      /^\/data has errors=panic/,
+    ],
+    'a file system that is not writable': [all(cmdline('noresume'), data('ro,errors=panic')), 'pass'],
     'resume= without noresume': [
       cmdline('resume=/dev/mapper/rhel-swap'),
       'fail',

@@ -26,4 +26,11 @@ for (const [title, before, after] of [
     assert.is(withHome(before, { uuid: '1234-5', type: 'xfs' }), after);
   });
 }
+fstab('the line of an ext4 takes precedence over errors=panic in its superblock', () => {
+  for (const type of ['ext3', 'ext4'])
+    assert.is(
+      withHome('', { uuid: '1', type }),
+      `UUID=1 /home ${type} rw,noexec,nodev,nosuid,errors=remount-ro 0 0\n`,
+    );
+});
 fstab.run();
