@@ -1,5 +1,7 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
+import type { Readable } from 'node:stream';
 import { HostError, errorCode, errorMessage } from '../lib/errors.ts';
+import { type Child, startChild } from './child.ts';
 
 /**
  * Every program that the agent starts and waits for is run by its absolute path, with an argument list, without a
@@ -21,6 +23,8 @@ export interface Ran {
 }
 
 const keptCharacters = 65536;
+/** The time between SIGTERM and SIGKILL, in milliseconds. */
+const killMilliseconds = 5000;
 
 /**
  * Runs a program and waits until it exits. The size of its output is not limited.
@@ -36,17 +40,10 @@ export async function runProgram(
   output: (text: string) => void = () => undefined,
   stop?: AbortSignal,
 ): Promise<Ran> {
-  // Loaded only when needed, because loading execa takes longer than running `status`.
-  const { execa } = await import('execa');
-  const child = execa(program, args, {
+  const child = startChild(program, args, {
     cwd,
-    stdin: 'ignore',
-    reject: false,
-    buffer: false,
-    timeout: seconds * 1000,
-    ...(stop === undefined ? {} : { cancelSignal: stop }),
+    stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...env, HOME: '/root', TERM: 'dumb' },
-    extendEnv: false,
   });
   const last = { stdout: '', stderr: '' };
   child.stdout.on('data', (part: Buffer) => {
@@ -57,11 +54,55 @@ export async function runProgram(
   child.stderr.on('data', (part: Buffer) => {
     last.stderr = (last.stderr + part.toString('latin1')).slice(-keptCharacters);
   });
-  const { exitCode, signal, timedOut, isCanceled, shortMessage, code } = await child;
-  if (exitCode === undefined && signal === undefined && !timedOut && !isCanceled) {
-    throw new HostError(`${program}: ${shortMessage}`, code);
+  const ending = terminator(child, seconds, stop);
+  try {
+    const exit = await new Promise<number | null>((resolve, reject) => {
+      child.on('error', (error) => reject(notStarted(program, error)));
+      child.on('close', resolve);
+    });
+    return { exit, ...last, late: ending.isLate() };
+  } finally {
+    ending.cancel();
   }
-  return { exit: exitCode ?? null, ...last, late: timedOut };
+}
+
+/**
+ * Ends a child after a time, or when `stop` is aborted, and also when this process exits before the child. If the child
+ * ignores SIGTERM, the output of its own children is no longer waited for either.
+ */
+function terminator(child: Child<null, Readable>, seconds: number, stop: AbortSignal | undefined) {
+  let late = false;
+  let kill: NodeJS.Timeout | undefined;
+  const terminate = () => {
+    child.kill('SIGTERM');
+    kill ??= setTimeout(() => {
+      child.kill('SIGKILL');
+      child.stdout.destroy();
+      child.stderr.destroy();
+    }, killMilliseconds);
+  };
+  const timer = setTimeout(() => {
+    late = true;
+    terminate();
+  }, seconds * 1000);
+  const exited = () => void child.kill('SIGTERM');
+  process.on('exit', exited);
+  if (stop?.aborted === true) terminate();
+  stop?.addEventListener('abort', terminate);
+  return {
+    /** Whether the time is over. */
+    isLate: () => late,
+    cancel: () => {
+      clearTimeout(timer);
+      clearTimeout(kill);
+      process.off('exit', exited);
+      stop?.removeEventListener('abort', terminate);
+    },
+  };
+}
+
+function notStarted(program: string, error: Error): HostError {
+  return new HostError(`${program}: ${errorMessage(error)}`, errorCode(error));
 }
 
 /** The result of runChild. */
@@ -87,8 +128,7 @@ const mostBytes = 16 * 1024 * 1024;
 
 /**
  * Runs a program that may hang, and returns its stdout. At the deadline, the program receives SIGKILL and is abandoned,
- * because a process that waits for an unreachable server or a frozen file system may not exit even then. execa is not
- * suitable, because it waits until the process exits and because `status` would take longer to load it than to run.
+ * because a process that waits for an unreachable server or a frozen file system may not exit even then.
  * @param deadline the time until the program is abandoned, in milliseconds
  * @returns stdout, which may be truncated, and how the program ended
  * @throws HostError if the program cannot be started
@@ -99,7 +139,7 @@ export async function runChild(
   deadline: number,
   { output, cwd: folder = cwd }: ChildOptions = {},
 ): Promise<Ended> {
-  const child = spawn(program, args, {
+  const child = startChild(program, args, {
     cwd: folder,
     env,
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -131,7 +171,7 @@ export async function runChild(
     });
     child.on('error', (error) => {
       clearTimeout(timer);
-      reject(new HostError(`${program}: ${errorMessage(error)}`, errorCode(error)));
+      reject(notStarted(program, error));
     });
     child.on('close', (code) => end(code === 0 ? 'good' : 'bad'));
   });

@@ -1,5 +1,9 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { errorMessage } from '../lib/errors.ts';
+import { type Child, startChild } from './child.ts';
+import { type Ended, runChild, runSync } from './exec.ts';
 
 const journalctl = '/usr/bin/journalctl';
 /** Prints the entries of this boot in half of journalctl's processor time (packaging/programs/read-journal.c). */
@@ -73,7 +77,7 @@ const options = ['-o', 'export', '--no-pager', '-q', '--no-tail'];
  * Follows the journal in the export format. Uses only options that systemd 219 supports, and `--cursor` rather than
  * `--after-cursor`, because before systemd 256 `--after-cursor` skips an additional entry if the cursor's entry no
  * longer exists.
- * @throws Error if no process can be created
+ * @param onEnd is called once, and never before this function returns; also if no process can be created
  */
 export function followJournal(
   selection: JournalSelection,
@@ -81,10 +85,6 @@ export function followJournal(
   onEnd: (end: StreamEnd) => void,
 ): JournalStream {
   const [program = '', ...words] = readingCommand(selection);
-  const child = spawn(program, words, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: environment,
-  });
   let ended = false;
   let stderr = '';
   const finish = (end: StreamEnd) => {
@@ -92,12 +92,14 @@ export function followJournal(
     ended = true;
     onEnd(end);
   };
-  child.stdout.on('data', onData);
-  child.stderr.on('data', (chunk: Buffer) => {
+  const fail = (error: unknown) => finish({ killed: false, complete: false, reason: errorMessage(error) });
+  const child = startUnless(program, words, fail);
+  child?.stdout.on('data', onData);
+  child?.stderr.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk.toString('latin1')).slice(-500);
   });
-  child.on('error', (error) => finish({ killed: false, complete: false, reason: error.message }));
-  child.on('close', (code, signal) => {
+  child?.on('error', fail);
+  child?.on('close', (code, signal) => {
     const how = signal === null ? `exit code ${code ?? ''}` : signal;
     finish({
       killed: signal !== null,
@@ -108,37 +110,60 @@ export function followJournal(
   return {
     program: program === readJournal ? 'read-journal' : 'journalctl',
     inBlocks: words[0] === blocksOption,
-    pause: () => child.stdout.pause(),
-    resume: () => child.stdout.resume(),
+    pause: () => void child?.stdout.pause(),
+    resume: () => void child?.stdout.resume(),
     stop: () => {
       ended = true;
-      terminate(child);
+      if (child !== undefined) terminate(child);
     },
   };
+}
+
+/** Starts a program that follows the journal. If no process can be created, calls `fail` later and returns undefined. */
+function startUnless(
+  program: string,
+  words: readonly string[],
+  fail: (error: unknown) => void,
+): Child<null, Readable> | undefined {
+  try {
+    return startChild(program, words, { stdio: ['ignore', 'pipe', 'pipe'], env: environment });
+  } catch (error) {
+    setImmediate(fail, error);
+    return undefined;
+  }
 }
 
 /**
  * Returns the cursor of the last entry of the journal, or of a boot; '' if there is no entry, or undefined if journalctl
  * fails or does not answer within 10 s.
  */
-export function lastCursor(boot?: string): Promise<string | undefined> {
+export async function lastCursor(boot?: string): Promise<string | undefined> {
   const match = boot === undefined ? [] : [`_BOOT_ID=${boot}`];
-  const child = spawn(journalctl, ['-n', '1', '-q', '--no-pager', '--show-cursor', '-o', 'cat', ...match], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-    timeout: 10_000,
-    env: environment,
-  });
+  const args = ['-n', '1', '-q', '--no-pager', '--show-cursor', '-o', 'cat', ...match];
   // journalctl prints the cursor after the entry, which may have any content and any size.
-  let tail = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    tail = (tail + chunk.toString('latin1', Math.max(0, chunk.length - 500))).slice(-500);
-  });
-  return new Promise((resolve) => {
-    child.on('error', () => resolve(undefined));
-    child.on('close', (code) =>
-      resolve(code === 0 ? (/(?:^|\n)-- cursor: (\S+)\n$/.exec(tail)?.[1] ?? '') : undefined),
-    );
-  });
+  const { text, ended } = await endOfOutput(args, 10_000, 500);
+  return ended === 'good' ? (/(?:^|\n)-- cursor: (\S+)\n$/.exec(text)?.[1] ?? '') : undefined;
+}
+
+/**
+ * Runs journalctl.
+ * @param timeout in milliseconds
+ * @param bytes how much of the output is kept
+ * @returns the end of its output (latin1), and how it ended
+ */
+async function endOfOutput(
+  args: readonly string[],
+  timeout: number,
+  bytes: number,
+): Promise<{ text: string; ended: Ended['ended'] | 'not started' }> {
+  let text = '';
+  const output = (part: string) => void (text = (text + part.slice(-bytes)).slice(-bytes));
+  try {
+    const { ended } = await runChild(journalctl, args, timeout, { output });
+    return { text, ended };
+  } catch {
+    return { text, ended: 'not started' };
+  }
 }
 
 /** read-journal follows the journal of this boot. It is missing where the agent is not installed. */
@@ -155,25 +180,13 @@ function readingCommand({ start, fields, boot, fast }: JournalSelection): string
 const bootsBytes = 1024 * 1024;
 
 /**
- * Returns the IDs of the boots in the journal, the oldest first; none if journalctl fails or does not answer within a
- * minute.
+ * Returns the IDs of the boots in the journal, the oldest first; undefined if journalctl cannot be started or does not
+ * end within a minute. Its exit code is not 0 if there is no boot.
  */
-export function listBoots(): Promise<string[]> {
-  const child = spawn(journalctl, ['--list-boots', '-q', '--no-pager'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-    timeout: 60_000,
-    env: environment,
-  });
-  let text = '';
-  child.stdout.on('data', (chunk: Buffer) => {
-    text = (text + chunk.toString('latin1')).slice(-bootsBytes);
-  });
-  return new Promise((resolve) => {
-    child.on('error', () => resolve([]));
-    child.on('close', () =>
-      resolve([...text.matchAll(/^ *-?\d+ ([0-9a-f]{32}) /gm)].map(([, id]) => id ?? '')),
-    );
-  });
+export async function listBoots(): Promise<string[] | undefined> {
+  const { text, ended } = await endOfOutput(['--list-boots', '-q', '--no-pager'], 60_000, bootsBytes);
+  if (ended !== 'good' && ended !== 'bad') return undefined;
+  return [...text.matchAll(/^ *-?\d+ ([0-9a-f]{32}) /gm)].map(([, id]) => id ?? '');
 }
 
 let selects: boolean | undefined;
@@ -181,11 +194,12 @@ let buffers: boolean | undefined;
 
 /** Whether read-journal knows all features of the journal files. The answer may change when systemd is updated. */
 function knowsJournal(): boolean {
-  const { stdout } = spawnSync(journalctl, ['--version'], {
+  const { status, stdout } = spawnSync(journalctl, ['--version'], {
     encoding: 'utf8',
     timeout: 5000,
     env: environment,
   });
+  if (status !== 0) return false;
   const version = /^systemd (\d+)/.exec(stdout)?.[1];
   return version !== undefined && Number(version) <= libsystemdVersion;
 }
@@ -195,16 +209,18 @@ function fieldOptions(fields: readonly string[] | undefined): string[] {
   if (fields === undefined) return [];
   const option = `--output-fields=${fields.join(',')}`;
   selects ??= succeeds([journalctl, option, '--version']);
-  return selects ? [option] : [];
+  return selects === true ? [option] : [];
 }
 
 /** Whether stdbuf is installed and works. It is a part of coreutils. */
 function canBuffer(): boolean {
-  return (buffers ??= succeeds([...buffering, '/usr/bin/true']));
+  return (buffers ??= succeeds([...buffering, '/usr/bin/true'])) === true;
 }
 
-function succeeds([program = '', ...words]: string[]): boolean {
-  return spawnSync(program, words, { stdio: 'ignore', timeout: 5000, env: environment }).status === 0;
+/** Whether a program exits with 0; undefined if it cannot be started, which may change. */
+function succeeds([program = '', ...words]: string[]): boolean | undefined {
+  const { exit, error } = runSync(program, words);
+  return error === undefined ? exit === 0 : undefined;
 }
 
 function startOptions(start: StartPosition): string[] {
@@ -221,9 +237,9 @@ function startOptions(start: StartPosition): string[] {
 }
 
 /** Terminates a process. Closes the pipes first, so that a blocked write cannot delay its exit. */
-function terminate(child: ChildProcess): void {
-  child.stdout?.removeAllListeners('data');
-  child.stdout?.destroy();
-  child.stderr?.destroy();
+function terminate(child: Child<null, Readable>): void {
+  child.stdout.removeAllListeners('data');
+  child.stdout.destroy();
+  child.stderr.destroy();
   child.kill('SIGTERM');
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type JournalStream,
   type StartPosition,
@@ -117,7 +118,7 @@ class EarlierBoots implements Reader {
 
   /** Returns the earlier boots with entries after the cursor. */
   async #findBoots(): Promise<string[]> {
-    const boots = (await listBoots()).filter((boot) => boot !== this.#bootId).slice(-mostBoots);
+    const boots = (await this.#list()).filter((boot) => boot !== this.#bootId).slice(-mostBoots);
     const after = parseCursor(this.#after);
     if (after === undefined) return this.#fromFirst(boots);
     const found: string[] = [];
@@ -126,6 +127,16 @@ class EarlierBoots implements Reader {
       if (boot === after.boot || last === undefined || last.realtime > after.realtime) found.push(boot);
     }
     return found;
+  }
+
+  async #list(): Promise<string[]> {
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      if (attempt > 0) await sleep(retryMilliseconds);
+      const boots = await listBoots();
+      if (boots !== undefined || this.#isStopped) return boots ?? [];
+    }
+    this.#events.trouble('the journal of earlier boots is not forwarded: journalctl cannot list the boots');
+    return [];
   }
 
   #fromFirst(boots: readonly string[]): string[] {
@@ -148,20 +159,15 @@ class EarlierBoots implements Reader {
     this.#parser = new ExportParser(this.#fields);
     this.#isFirst = this.#cursor !== '';
     const fields = this.#fields === 'syslog' ? syslogFields : undefined;
-    try {
-      const start: StartPosition =
-        this.#cursor === '' ? { at: 'head' } : { at: 'cursor', cursor: this.#cursor };
-      this.#stream = followJournal(
-        { start, fields, boot, fast: this.#failures === 0 },
-        (chunk) => this.#read(chunk),
-        (end) => this.#ended(end),
-      );
-      if (this.#paused) this.#stream.pause();
-      this.#watch();
-    } catch (error) {
-      // There is not enough memory, or no free file descriptor, to create a process.
-      this.#failed((error as Error).message);
-    }
+    const start: StartPosition =
+      this.#cursor === '' ? { at: 'head' } : { at: 'cursor', cursor: this.#cursor };
+    this.#stream = followJournal(
+      { start, fields, boot, fast: this.#failures === 0 },
+      (chunk) => this.#read(chunk),
+      (end) => this.#ended(end),
+    );
+    if (this.#paused) this.#stream.pause();
+    this.#watch();
   }
 
   /** Ends a journalctl that prints nothing. */

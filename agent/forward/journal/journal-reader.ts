@@ -64,20 +64,15 @@ export class JournalReader implements Reader {
     this.#known = this.#start.at === 'cursor' ? parseCursor(this.#last) : undefined;
     this.settled = false;
     const fields = this.#fields === 'syslog' ? syslogFields : undefined;
-    try {
-      const stream = followJournal(
-        { start: this.#start, fields, fast: this.#failures === 0 && !this.#recovery.active },
-        (chunk) => this.#read(chunk),
-        (end) => this.#ended(end),
-      );
-      this.#stream = stream;
-      if (stream.inBlocks) this.#parser = new BlockParser();
-      if (this.#paused) stream.pause();
-      this.#stall.start();
-    } catch (error) {
-      // There is not enough memory, or no free file descriptor, to create a process.
-      this.#ended({ killed: false, complete: false, reason: (error as Error).message });
-    }
+    const stream = followJournal(
+      { start: this.#start, fields, fast: this.#failures === 0 && !this.#recovery.active },
+      (chunk) => this.#read(chunk),
+      (end) => this.#ended(end),
+    );
+    this.#stream = stream;
+    if (stream.inBlocks) this.#parser = new BlockParser();
+    if (this.#paused) stream.pause();
+    this.#stall.start();
   }
 
   pause(): void {

@@ -1,5 +1,5 @@
-import { spawn } from 'node:child_process';
 import { HostError, errorMessage } from '../../lib/errors.ts';
+import { startChild } from '../child.ts';
 
 const journalctl = '/usr/bin/journalctl';
 
@@ -8,7 +8,7 @@ const journalctl = '/usr/bin/journalctl';
  * @throws HostError during the iteration, if journalctl cannot be run or fails
  */
 export async function* exportJournal(): AsyncGenerator<Buffer, void> {
-  const child = spawn(journalctl, ['-o', 'export', '-b', '-q', '--no-pager'], {
+  const child = startChild(journalctl, ['-o', 'export', '-b', '-q', '--no-pager'], {
     cwd: '/',
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: '/usr/bin:/bin', LC_ALL: 'C', SYSTEMD_COLORS: '0' },

@@ -1,7 +1,6 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
-import type { Readable, Writable } from 'node:stream';
 import { getSystemErrorName } from 'node:util';
 import { errorMessage } from '../../lib/errors.ts';
+import { startChild } from '../child.ts';
 
 /** The program that reads extended attributes (packaging/programs/read-xattrs.c), because Node.js has no getxattr(2). */
 export const readXattrsProgram = '/usr/libexec/immutafs/read-xattrs';
@@ -51,11 +50,7 @@ interface Request {
 }
 
 function start(program: string): Server {
-  const child: ChildProcessByStdio<Writable, Readable, null> = spawn(program, [], {
-    cwd: '/',
-    env: {},
-    stdio: ['pipe', 'pipe', 'ignore'],
-  });
+  const child = started(program);
   let request: Request | undefined;
   let failed: Error | undefined;
   const fail = (reason: string) => {
@@ -99,6 +94,15 @@ function start(program: string): Server {
       child.kill('SIGKILL');
     },
   };
+}
+
+/** @throws Error that is no HostError */
+function started(program: string) {
+  try {
+    return startChild(program, [], { cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'ignore'] });
+  } catch (error) {
+    throw new Error(errorMessage(error), { cause: error });
+  }
 }
 
 interface AnswerParser {

@@ -1,0 +1,55 @@
+import {
+  type ChildProcess,
+  type ChildProcessByStdio,
+  type SpawnOptions,
+  type StdioNull,
+  type StdioPipe,
+  spawn,
+} from 'node:child_process';
+import { Readable, type Writable } from 'node:stream';
+import { HostError, errorCode, errorMessage } from '../lib/errors.ts';
+
+/** The streams of a child: stdout is always a pipe. */
+interface Streams<In extends StdioNull | StdioPipe, Err extends StdioNull | StdioPipe> extends SpawnOptions {
+  stdio: [In, 'pipe', Err];
+}
+
+export type Child<In extends Writable | null, Err extends Readable | null> = ChildProcessByStdio<
+  In,
+  Readable,
+  Err
+>;
+
+/**
+ * Starts a program. Every child process of the agent that runs beside it is started here, because spawn reports a lack
+ * of resources in three ways: without a free file descriptor it returns a child without streams and emits `error`
+ * later, which ends the process if nothing listens; without memory it throws; otherwise it emits `error`.
+ * @returns the child, which emits `error` if the program cannot be executed. The caller must listen for it.
+ * @throws HostError if there is no free file descriptor, or no memory, for a process
+ */
+export function startChild(
+  program: string,
+  args: readonly string[],
+  options: Streams<'ignore', 'ignore'>,
+): Child<null, null>;
+export function startChild(
+  program: string,
+  args: readonly string[],
+  options: Streams<'ignore', 'pipe'>,
+): Child<null, Readable>;
+export function startChild(
+  program: string,
+  args: readonly string[],
+  options: Streams<'pipe', 'ignore'>,
+): Child<Writable, null>;
+export function startChild(program: string, args: readonly string[], options: SpawnOptions): ChildProcess {
+  let child: ChildProcess;
+  try {
+    child = spawn(program, args, options);
+  } catch (error) {
+    throw new HostError(`${program}: ${errorMessage(error)}`, errorCode(error));
+  }
+  if (child.stdout instanceof Readable) return child;
+  child.on('error', () => undefined);
+  throw new HostError(`${program}: not started, because no file descriptor is free`, 'EMFILE');
+}
