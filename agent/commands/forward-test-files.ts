@@ -9,7 +9,7 @@ import type { Output } from './output.ts';
 
 /**
  * Prints for each log file of FORWARD_FILES whether the forwarder can read it. Root tries as the user of the forwarder.
- * @returns the number of files that exist and cannot be read
+ * @returns the number of files and folders that exist and cannot be read
  */
 export async function testLogFiles(
   reader: SystemReader,
@@ -21,8 +21,11 @@ export async function testLogFiles(
   output.stdout('log files (FORWARD_FILES)\n');
   let unreadable = 0;
   for (const pattern of patterns) {
-    const files = matches(pattern);
-    if (files.length === 0) print(output, 'none', `${pattern} matches no file`);
+    const folders: string[] = [];
+    const files = expandPattern(pattern, ({ message }) => folders.push(message));
+    for (const folder of folders) print(output, 'FAILED', folder);
+    unreadable += folders.length;
+    if (files.length + folders.length === 0) print(output, 'none', `${pattern} matches no file`);
     for (const file of files) {
       const problem = await problemOf(reader, file);
       if (problem === undefined) print(output, 'read', file);
@@ -41,16 +44,6 @@ const absent = 'absent';
 
 function print(output: Output, step: string, detail: string): void {
   output.stdout(`  ${step.padEnd(9)} ${clean(detail)}\n`);
-}
-
-function matches(pattern: string): string[] {
-  try {
-    return expandPattern(pattern);
-  } catch (error) {
-    // The folder denies access, so the pattern itself is tried and the reason is shown.
-    if (error instanceof HostError) return [pattern];
-    throw error;
-  }
 }
 
 /** Tries as the user of the forwarder. @returns undefined if the file can be read, `absent`, or the reason */

@@ -207,7 +207,7 @@ export const keys: Record<keyof Config, Key> = {
   },
   FORWARD_FILES: {
     meaning:
-      'The log files that are forwarded together with the journal, because they are not in it. *, ? and […] match within a name; ** is not supported. Files that rotation renames or copies are followed; compressed files (.gz, .xz, .bz2, .zst, .lz4, .Z) are left out. The user immutafs-forward must be able to read the files; the step audit of prepare permits it for the audit trail. Empty: only the journal.',
+      'The log files that are forwarded together with the journal, because they are not in it. *, ? and […] match within a name; ** is not supported. A pattern leaves out folders, FIFOs, links and whatever else is no regular file; a path without a pattern must be a regular file. Files that rotation renames or copies are followed; compressed files (.gz, .xz, .bz2, .zst, .lz4, .Z) are left out. The user immutafs-forward must be able to read the files; the step audit of prepare permits it for the audit trail. Empty: only the journal.',
     from: 'check',
     initial: '/var/log/audit/audit.log',
     wanted: 'absolute paths without .. and **, a space between them',

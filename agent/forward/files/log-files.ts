@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { ForwardSource } from '../../facts/forwarder.ts';
-import { HostError } from '../../lib/errors.ts';
-import { namesIn } from '../../system/log-file.ts';
+import { HostError, unlessHostError } from '../../lib/errors.ts';
+import { namesIn, statLogFile } from '../../system/log-file.ts';
 import type { LineChunk } from '../reader.ts';
 import { isRotation } from './generations.ts';
 import { LogSource, type LogSourceOptions } from './log-source.ts';
@@ -153,9 +153,10 @@ export class LogFiles {
   }
 
   #source(file: string, slot: number): LogSource {
-    const { records, trusted, firstOffset, booted, auditFile } = this.#options;
+    const { patterns, records, trusted, firstOffset, booted, auditFile } = this.#options;
     return new LogSource({
       path: file,
+      named: patterns.some((pattern) => path.posix.normalize(pattern) === file),
       audit: file === auditFile,
       records: records.filter((record) => record.path === file),
       trusted,
@@ -167,36 +168,43 @@ export class LogFiles {
   }
 
   #matches(pattern: string): string[] {
-    try {
-      return expandPattern(pattern);
-    } catch (error) {
-      if (!(error instanceof HostError)) throw error;
-      this.#options.trouble(`FORWARD_FILES: ${error.message}`);
-      return [];
-    }
+    return expandPattern(pattern, ({ message }) => this.#options.trouble(`FORWARD_FILES: ${message}`));
   }
 }
 
 const wildcard = /[*?[]/;
 
 /**
- * Returns the paths that a pattern matches, except compressed files. A pattern without wildcards matches its own name,
- * whether the file exists or not.
- * @throws HostError if a folder cannot be read
+ * Returns the paths that a pattern matches. A pattern without wildcards matches its own name, whatever that is. A pattern
+ * with wildcards matches neither compressed files nor what exists and is no regular file: folders, FIFOs, links.
+ * @param unreadable receives the error of each folder that cannot be read
  */
-export function expandPattern(pattern: string): string[] {
+export function expandPattern(pattern: string, unreadable: (error: HostError) => void): string[] {
   let found = [''];
   for (const name of path.posix.normalize(pattern).split('/').slice(1)) {
     found = wildcard.test(name)
-      ? found.flatMap((folder) => matchingNames(folder, name).map((each) => `${folder}/${each}`))
+      ? found.flatMap((folder) => matchingNames(folder, name, unreadable).map((each) => `${folder}/${each}`))
       : found.map((folder) => `${folder}/${name}`);
   }
-  return found;
+  return wildcard.test(pattern) ? found.filter(mayBeLog).slice(0, 2 * mostLogs) : found;
 }
 
-function matchingNames(folder: string, pattern: string): string[] {
-  const names = namesIn(folder === '' ? '/' : folder).filter((name) => path.posix.matchesGlob(name, pattern));
-  return names.filter((name) => !/\.(gz|xz|bz2|zst|lz4|Z)$/.test(name)).slice(0, 2 * mostLogs);
+function matchingNames(folder: string, pattern: string, unreadable: (error: HostError) => void): string[] {
+  try {
+    const names = namesIn(folder === '' ? '/' : folder).filter((name) =>
+      path.posix.matchesGlob(name, pattern),
+    );
+    return names.filter((name) => !/\.(gz|xz|bz2|zst|lz4|Z)$/.test(name));
+  } catch (error) {
+    if (!(error instanceof HostError)) throw error;
+    unreadable(error);
+    return [];
+  }
+}
+
+/** Whether a path names a regular file, or does not exist yet, or cannot be examined, which is reported later. */
+function mayBeLog(file: string): boolean {
+  return unlessHostError(() => statLogFile(file))?.isFile !== false;
 }
 
 /** Whether a file is a rotated file of another log: it is read as a part of that log. */

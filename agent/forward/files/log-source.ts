@@ -26,6 +26,8 @@ export interface LogSourceOptions
   extends
     Pick<TailOpenerOptions, 'path' | 'audit' | 'nextId'>,
     Pick<ResumptionOptions, 'records' | 'trusted' | 'firstOffset' | 'booted'> {
+  /** Whether the configuration names the log in full. Otherwise, it does not exist while it is no regular file. */
+  named: boolean;
   /** Reports that bytes of the log are lost. */
   lost: (text: string) => void;
 }
@@ -123,7 +125,7 @@ export class LogSource {
     const live = this.#tails.at(-1);
     if (live === undefined) return;
     const stat = unlessHostError(() => statLogFile(this.path));
-    if (stat === undefined || stat.inode === live.inode) return;
+    if (stat?.isFile !== true || stat.inode === live.inode) return;
     if (this.#expected.size < mostTails || this.#expected.has(stat.inode))
       this.#expected.set(stat.inode, stat.bytes);
   }
@@ -313,7 +315,7 @@ export class LogSource {
 
   #itself(): Generation[] {
     const stat = statLogFile(this.path);
-    return stat === undefined ? [] : [{ file: this.path, ...stat }];
+    return stat === undefined || !(stat.isFile || this.#options.named) ? [] : [{ file: this.path, ...stat }];
   }
 
   #isOpen(inode: string): boolean {

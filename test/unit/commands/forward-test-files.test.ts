@@ -49,8 +49,10 @@ test('each file is named with the result; only an unreadable one counts', async 
     for (const name of ['a.log', 'b.log', 'c.log.gz']) fs.writeFileSync(`${folder}/${name}`, '');
     fs.mkdirSync(`${folder}/folder.log`);
     fs.symlinkSync('a.log', `${folder}/link.log`);
-    const patterns = `${folder}/*.log ${folder}/absent.txt ${folder}/*.none`;
-    const { unreadable, text } = await tested(patterns, { denied: [`${folder}/b.log`] });
+    const patterns = ['*.log', 'folder.log', 'link.log', 'absent.txt', '*.none'];
+    const { unreadable, text } = await tested(patterns.map((each) => `${folder}/${each}`).join(' '), {
+      denied: [`${folder}/b.log`],
+    });
     const lines = text.split('\n').filter((line) => !line.includes('Permit it'));
     assert.equal(lines, [
       'log files (FORWARD_FILES)',

@@ -34,7 +34,15 @@ class NumberedLog {
 function source(log: NumberedLog, onOpen: (count: number) => void, more: Partial<LogSourceOptions> = {}) {
   let opened = 0;
   return new LogSource({
-    ...{ path: log.file, audit: false, records: [], trusted: true, booted: 0, firstOffset: () => 0 },
+    ...{
+      named: true,
+      path: log.file,
+      audit: false,
+      records: [],
+      trusted: true,
+      booted: 0,
+      firstOffset: () => 0,
+    },
     nextId: () => {
       onOpen(opened);
       return (opened += 1);

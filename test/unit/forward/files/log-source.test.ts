@@ -224,17 +224,79 @@ sources(
       const names = ['app-1.log', 'app-2.log', 'app-2.log.1', 'app-3.log.gz', 'app-4.txt', '.app-5.log'];
       for (const name of names) fs.writeFileSync(`${folder}/${name}`, `${name}\n`);
       const matched = (pattern: string) =>
-        expandPattern(`${folder}/${pattern}`).map((file) => path.basename(file));
+        expandPattern(`${folder}/${pattern}`, assert.unreachable).map((file) => path.basename(file));
       assert.equal(matched('app-*.log'), ['app-1.log', 'app-2.log']);
       assert.equal(matched('app-3*'), []);
       assert.equal(matched('app-?.txt'), ['app-4.txt']);
       assert.equal(matched('app-[13-9].*'), ['app-4.txt', 'app-1.log'].sort());
       assert.equal(matched('*5.log'), []);
-      assert.equal(expandPattern(`${folder}/absent/*.log`), []);
+      assert.equal(expandPattern(`${folder}/absent/*.log`, assert.unreachable), []);
       assert.equal(matched('absent.log'), ['absent.log']);
     });
   },
 );
+
+/** Puts a folder, a FIFO without a writer, and links into a folder. Opening the FIFO to read blocks. */
+function makeOthers(folder: string): void {
+  fs.mkdirSync(`${folder}/folder`);
+  execFileSync('mkfifo', [`${folder}/fifo`]);
+  fs.symlinkSync('app', `${folder}/link`);
+  fs.symlinkSync('none', `${folder}/dangling`);
+}
+
+sources('* leaves out folders, FIFOs and links, also those that take the place of a log', () => {
+  inFolder((log, folder) => {
+    const app = `${folder}/app`;
+    fs.writeFileSync(app, 'a\n');
+    makeOthers(folder);
+    const files = logFiles([`${folder}/*`]);
+    assert.equal(linesOf(chunksOf(files)), ['a']);
+    assert.equal(
+      files.state().map(({ path: name, error }) => [name, error]),
+      [[app, '']],
+    );
+    fs.appendFileSync(app, 'b\n');
+    fs.renameSync(app, log);
+    fs.renameSync(`${folder}/fifo`, app);
+    assert.equal(linesOf(chunksOf(files, 10_000)).toSorted(), ['a', 'b', 'b']);
+    assert.equal(
+      files.state().filter(({ error }) => error !== ''),
+      [],
+    );
+  });
+});
+
+sources('a folder, a FIFO or a link that is named in full is an error', () => {
+  inFolder((_, folder) => {
+    fs.writeFileSync(`${folder}/app`, 'a\n');
+    makeOthers(folder);
+    const names = ['folder', 'fifo', 'link', 'dangling'].map((name) => `${folder}//${name}`);
+    const files = logFiles([`${folder}/*`, ...names]);
+    assert.equal(linesOf(chunksOf(files)), ['a']);
+    assert.equal(
+      files.state().map(({ error }) => error.replace(/^.*: /, '')),
+      [
+        ...['not a regular file', 'not a regular file'],
+        ...['a symbolic link; name its target', 'a symbolic link; name its target', ''],
+      ],
+    );
+  });
+});
+
+sources('a folder that cannot be read hides no log of another one', () => {
+  inTemporaryFolder((folder) => {
+    for (const name of ['a', 'c']) {
+      fs.mkdirSync(`${folder}/${name}`);
+      fs.writeFileSync(`${folder}/${name}/app.log`, `${name}\n`);
+    }
+    // No folder denies access to root.
+    fs.symlinkSync('b', `${folder}/b`);
+    const troubles: string[] = [];
+    const files = logFiles([`${folder}/*/*.log`], { trouble: (reason) => troubles.push(reason) });
+    assert.equal(linesOf(chunksOf(files)), ['a', 'c']);
+    assert.equal(troubles, [`FORWARD_FILES: ${folder}/b: too many symbolic links encountered`]);
+  });
+});
 
 sources('a new log that a pattern matches is found after at most 5 s', () => {
   inTemporaryFolder((folder) => {
