@@ -8,6 +8,8 @@ export interface LogFileStat {
   /** The device and the inode, "DEVICE:INODE". */
   inode: string;
   bytes: number;
+  /** How much space it uses, in bytes: less than its size if it has holes. */
+  allocated: number;
   /** The mtime, in milliseconds since the epoch, with a fraction. */
   modified: number;
   isFile: boolean;
@@ -91,9 +93,10 @@ export function statLogFile(file: string): LogFileStat | undefined {
 }
 
 function describe(stat: fs.BigIntStats): LogFileStat {
-  const { dev, ino, size, mtimeNs } = stat;
+  const { dev, ino, size, blocks, mtimeNs } = stat;
   const [bytes, modified] = [Math.min(Number(size), mostBytes), withinRange(Number(mtimeNs) / 1e6)];
-  return { inode: `${dev}:${ino}`, bytes, modified, isFile: stat.isFile() };
+  const allocated = Number(blocks) * 512;
+  return { inode: `${dev}:${ino}`, bytes, allocated, modified, isFile: stat.isFile() };
 }
 
 /** A greater size is that of a sparse file, and could not be counted exactly. */

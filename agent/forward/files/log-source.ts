@@ -13,12 +13,14 @@ import {
 import { Resumption, type ResumptionOptions } from './resumption.ts';
 import { TailOpener, type TailOpenerOptions, mostTails } from './tail-opener.ts';
 import type { TailRecord } from './content.ts';
-import type { Tail } from './tail.ts';
+import type { Skipped, Tail } from './tail.ts';
 
 /** How long a file that was rotated is read, because a program may still write to it. */
 const retiredMilliseconds = 30_000;
 /** The maximum number of files that are opened or closed before other logs have their turn. */
 const mostChanges = 32;
+/** The number of skipped NUL bytes from which on they are reported. */
+const reportedNuls = 1024 * 1024;
 /** The minimum interval between searches for rotated files while the log does not exist, in milliseconds. */
 const searchMilliseconds = 1000;
 
@@ -56,6 +58,8 @@ export class LogSource {
   readonly #opener: TailOpener;
   readonly #resumption: Resumption;
   #changes = 0;
+  /** The skipped NUL bytes that are not reported yet. */
+  #nuls = 0;
   #searched = Number.NEGATIVE_INFINITY;
 
   constructor(options: LogSourceOptions) {
@@ -180,6 +184,7 @@ export class LogSource {
       this.#changes += 1;
       if (next === 'truncated') this.#truncated(tail, at);
       else if (next === 'stale') this.#renew(tail, at);
+      else if ('nuls' in next) this.#reportSkipped(next);
       else this.#insertCopies(tail, at, next.emptySince);
       at -= 1;
     }
@@ -339,6 +344,16 @@ export class LogSource {
     for (const [inode, bytes] of this.#expected)
       if (!this.#isOpen(inode)) this.#lose(bytes, 'it was removed before it could be read');
     this.#expected.clear();
+  }
+
+  /** Reports skipped NUL bytes, but not each hole of a file that has many. */
+  #reportSkipped({ nuls, unknown }: Skipped): void {
+    this.#nuls += nuls;
+    if (this.#nuls >= reportedNuls || unknown > 0) {
+      this.#options.lost(`${this.#nuls} NUL bytes of ${this.path} were skipped: the file has holes`);
+      this.#nuls = 0;
+    }
+    this.#lose(unknown, 'the file is sparse, and more than 1 GiB of it are holes');
   }
 
   #lose(bytes: number, how: string): void {

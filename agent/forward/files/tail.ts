@@ -2,6 +2,7 @@ import type { LogFile } from '../../system/log-file.ts';
 import type { LineChunk } from '../reader.ts';
 import { openEventAt } from './audit-event.ts';
 import { type TailRecord, beforeBytes, bytesAt, digest, headBytes, lastBytes } from './content.ts';
+import { endOfNuls, nulRunIn } from './holes.ts';
 
 /** The maximum length of a line. A longer line is sent in several parts. */
 const lineBytes = 1024 * 1024;
@@ -20,8 +21,14 @@ const eventMilliseconds = 100;
  *   because it was truncated just now.
  * - `emptySince`: the file was empty at this time, in milliseconds since the epoch, and was modified since. It may have
  *   been filled, copied and truncated meanwhile.
+ * - `nuls`: so many NUL bytes were skipped, and `unknown` bytes that were not examined, because nearly all are holes.
  */
-export type Next = LineChunk | 'truncated' | 'stale' | { emptySince: number } | undefined;
+export type Next = LineChunk | 'truncated' | 'stale' | { emptySince: number } | Skipped | undefined;
+
+export interface Skipped {
+  nuls: number;
+  unknown: number;
+}
 
 /** What is known of the content up to an offset: its beginning and its end. */
 interface Seen {
@@ -66,6 +73,8 @@ export class Tail {
   #unchanged = { bytes: -1, since: 0 };
   /** The time before which an unchanged end of the file need not be read again. */
   #heldUntil = 0;
+  /** The NUL bytes of the present run that were skipped. */
+  #skipped = 0;
   /** When the file was last seen to have changed. */
   changed = 0;
 
@@ -193,24 +202,46 @@ export class Tail {
     return { inode: this.inode, offset, bytes: this.bytes, modified: this.#modified, ...hashes };
   }
 
-  #lines(now: number, final: boolean): LineChunk | 'stale' | undefined {
+  #lines(now: number, final: boolean): Next {
     const wanted = Math.min(chunkBytes, this.bytes - this.read);
-    const count = this.#fill(wanted);
-    if (count < wanted) return 'stale';
+    const filled = this.#fill(wanted);
+    if (filled < wanted) return 'stale';
+    const nuls = nulRunIn(shared.subarray(0, filled));
+    const still = now - this.#unchanged.since;
+    if (nuls === 0) return this.#skipNuls(now, final || still >= lineMilliseconds);
+    const count = nuls < 0 ? filled : nuls;
     const atEnd = this.read + count >= this.bytes;
     const end = endOfLines(shared.subarray(0, count));
-    const still = now - this.#unchanged.since;
     if (end > 0) {
       const text = shared.toString('latin1', 0, end);
       const complete = !this.audit || !atEnd || final || end < count || still >= eventMilliseconds;
       if (!complete) this.#heldUntil = now + eventMilliseconds;
       return this.#emit(complete ? text : text.slice(0, openEventAt(text)), true);
     }
-    if (count === lineBytes || (atEnd && (final || still >= lineMilliseconds)))
+    if (nuls > 0 || count === lineBytes || (atEnd && (final || still >= lineMilliseconds)))
       return this.#emit(shared.toString('latin1', 0, count), false);
     this.#heldUntil = this.#unchanged.since + lineMilliseconds;
     this.#hold();
     return undefined;
+  }
+
+  /** Skips a run of NUL bytes. Waits until everything before it is acknowledged, so that it is skipped only once. */
+  #skipNuls(now: number, complete: boolean): Skipped | undefined {
+    this.#heldUntil = now + eventMilliseconds;
+    if (this.acknowledged !== this.read) return undefined;
+    const { end, beyond, isOpen } = endOfNuls(this.#file, this.read, this.bytes, shared);
+    // What is written there at present may not be visible yet.
+    if (end === this.bytes && !complete) return undefined;
+    this.#skipped += end - this.read;
+    this.read = this.acknowledged = beyond;
+    this.#head = this.#bytesAt(0, Math.min(headBytes, beyond));
+    this.#before = this.#bytesBefore(beyond);
+    this.#emitted = this.#unread = undefined;
+    this.#hold();
+    if (isOpen && end === beyond) return undefined;
+    const skipped = { nuls: this.#skipped, unknown: beyond - end };
+    [this.#skipped, this.#heldUntil] = [0, 0];
+    return skipped;
   }
 
   #hold(): void {

@@ -65,6 +65,14 @@ class World {
     this.#touch(this.log);
   }
 
+  /** A program leaves a hole: it writes where it would have written before copytruncate. */
+  hole(bytes: number): void {
+    if (!fs.existsSync(this.log)) return;
+    this.#endLine();
+    fs.truncateSync(this.log, fs.statSync(this.log).size + bytes);
+    this.#touch(this.log);
+  }
+
   /** Reads at most this number of chunks. */
   read(chunks: number): void {
     for (let count = 0; count < chunks; count += 1) {
@@ -101,8 +109,11 @@ class World {
   finish(): void {
     if (this.#partial !== '') this.write('\n');
     this.files.complete();
-    this.read(1000);
-    this.acknowledge(Infinity);
+    // A hole is skipped when everything before it is acknowledged.
+    for (let round = 0; round < 50; round += 1) {
+      this.read(1000);
+      this.acknowledge(Infinity);
+    }
     fs.rmSync(this.folder, { recursive: true });
   }
 
@@ -144,6 +155,7 @@ const common: fc.Arbitrary<Step>[] = [
       step(`write ${lines.length}`, (world) => world.write(lines.map((each) => `${each}\n`).join(''))),
     ),
   line.map((text) => step('write a part', (world) => world.write(text))),
+  fc.integer({ min: 8192, max: 20_000 }).map((bytes) => step(`hole ${bytes}`, (world) => world.hole(bytes))),
   fc.nat(3).map((chunks) => step(`read ${chunks}`, (world) => world.read(chunks))),
   fc.nat(9).map((count) => step(`acknowledge ${count}`, (world) => world.acknowledge(count))),
   ...[

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { expandPattern } from '../../../../agent/forward/files/log-files.ts';
+import { filePosition } from '../../../../agent/forward/reader.ts';
 import { chunksOf, linesOf, logFiles } from '../../../harness/log-sources.ts';
 import { inTemporaryFolder } from '../../../harness/temporary.ts';
 
@@ -295,6 +296,89 @@ sources('a folder that cannot be read hides no log of another one', () => {
     const files = logFiles([`${folder}/*/*.log`], { trouble: (reason) => troubles.push(reason) });
     assert.equal(linesOf(chunksOf(files)), ['a', 'c']);
     assert.equal(troubles, [`FORWARD_FILES: ${folder}/b: too many symbolic links encountered`]);
+  });
+});
+
+/** Reads and acknowledges everything for some seconds. @returns the texts, and the reports of losses */
+function forwarded(log: string, seconds = 8, write: (second: number) => void = () => undefined) {
+  const files = logFiles([log]);
+  const reports: string[] = [];
+  files.lost = (text) => reports.push(text.replace(log, 'LOG'));
+  const texts: string[] = [];
+  for (let now = 0; now <= seconds * 1000; now += 100) {
+    if (now % 1000 === 0) write(now / 1000);
+    for (let chunk = files.next(now); chunk !== undefined; chunk = files.next(now)) {
+      texts.push(chunk.text);
+      files.acknowledge(filePosition(chunk.id, chunk.offset + chunk.text.length));
+    }
+  }
+  return { texts, reports, state: files.state()[0] };
+}
+
+const [mebibyte, tebibyte] = [2 ** 20, 2 ** 40];
+
+sources('a log that was made sparse floods no server, and what is written afterwards arrives at once', () => {
+  inFolder((log) => {
+    fs.writeFileSync(log, 'a\n');
+    fs.truncateSync(log, tebibyte);
+    fs.appendFileSync(log, 'b\n');
+    const began = process.cpuUsage();
+    const { texts, reports, state } = forwarded(log);
+    const { user, system } = process.cpuUsage(began);
+    assert.ok(user + system < 3e6, `${(user + system) / 1e6} s`);
+    assert.equal(texts, ['a\n', 'b\n']);
+    const skipped = 16 * mebibyte;
+    const { blocks } = fs.statSync(log);
+    const lost = tebibyte + 2 - blocks * 512 - skipped - 2;
+    assert.equal(reports, [
+      `${skipped} NUL bytes of LOG were skipped: the file has holes`,
+      `${lost} bytes of LOG are lost, because the file is sparse, and more than 1 GiB of it are holes`,
+    ]);
+    assert.equal([state?.behindBytes, state?.lostBytes], [0, lost]);
+  });
+});
+
+sources(
+  'after copytruncate, a program writes at its old offset: nothing is lost, the hole is skipped',
+  () => {
+    inFolder((log) => {
+      const fd = fs.openSync(log, 'w');
+      const write = (text: string, offset: number) => fs.writeSync(fd, text, offset);
+      write('a\n', 100 * mebibyte);
+      write('b\n', 140 * mebibyte);
+      const { texts, reports, state } = forwarded(log, 4);
+      fs.closeSync(fd);
+      assert.equal(texts, ['a\n', 'b\n']);
+      assert.equal(reports, [
+        `${100 * mebibyte} NUL bytes of LOG were skipped: the file has holes`,
+        `${40 * mebibyte - 2} NUL bytes of LOG were skipped: the file has holes`,
+      ]);
+      assert.equal([state?.behindBytes, state?.lostBytes], [0, 0]);
+    });
+  },
+);
+
+sources('few NUL bytes are a part of their line', () => {
+  inFolder((log) => {
+    const text = `a${'\0'.repeat(4095)}b\n`;
+    fs.writeFileSync(log, text);
+    const { texts, reports } = forwarded(log, 1);
+    assert.equal([texts, reports], [[text], []]);
+  });
+});
+
+sources('NUL bytes at the end may not be all that is written there: they are skipped after 5 s', () => {
+  inFolder((log) => {
+    fs.writeFileSync(log, 'a\n');
+    const fd = fs.openSync(log, 'r+');
+    fs.ftruncateSync(fd, 100_000);
+    const { texts, reports, state } = forwarded(log, 12, (second) => {
+      if (second === 4) fs.writeSync(fd, 'late\n', 2);
+      if (second === 11) fs.appendFileSync(log, 'b\n');
+    });
+    fs.closeSync(fd);
+    assert.equal([texts, reports], [['a\n', 'late\n', 'b\n'], []]);
+    assert.is(state?.behindBytes, 0);
   });
 });
 

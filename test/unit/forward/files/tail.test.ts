@@ -181,7 +181,7 @@ tails(
     let bytes = 4;
     const text = Buffer.from('a\nb\n');
     const file: LogFile = {
-      stat: () => ({ inode: '1:2', bytes, modified: bytes, isFile: true }),
+      stat: () => ({ inode: '1:2', bytes, allocated: bytes, modified: bytes, isFile: true }),
       read: (buffer, offset) => text.copy(buffer, 0, Math.min(offset, text.length)),
       close: () => undefined,
     };
