@@ -17,8 +17,11 @@ export const syslogFields = [
   '_UID',
 ];
 
+/** The fields from which a rehearsal learns what failed (journal-watch.ts): systemd names the unit of a message in UNIT. */
+export const watchedFields = [...syslogFields, 'UNIT'];
+
 const wanted = new Set([
-  ...syslogFields,
+  ...watchedFields,
   ...['__CURSOR', '__REALTIME_TIMESTAMP', '__MONOTONIC_TIMESTAMP', '_BOOT_ID'],
 ]);
 
@@ -26,7 +29,7 @@ const wanted = new Set([
 const messageBytes = 1024 * 1024;
 const valueBytes = 4096;
 
-/** Keeps only the fields of a syslog message, and only the first value of each field, up to a limit. */
+/** Keeps only the fields of a syslog message and of the watch, and only the first value of each field, up to a limit. */
 export class FieldFilter implements FieldSink {
   readonly #seen = new Set<string>();
   #text = '';

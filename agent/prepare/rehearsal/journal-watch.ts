@@ -1,5 +1,5 @@
 import { ExportError, ExportParser } from '../../forward/journal/export-parser.ts';
-import { syslogFields } from '../../forward/journal/field-filter.ts';
+import { watchedFields } from '../../forward/journal/field-filter.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import { type JournalStream, type StartPosition, followJournal } from '../../system/journalctl.ts';
 import { findRefusedWrite } from './refused-writes.ts';
@@ -131,7 +131,7 @@ export class JournalWatch {
       }
     };
     const stream = this.#follow(
-      { start: from, fields: [...syslogFields, 'UNIT'], boot, fast: !this.#hasFailed },
+      { start: from, fields: watchedFields, boot, fast: !this.#hasFailed },
       (chunk) => {
         try {
           read(chunk);

@@ -46,6 +46,26 @@ journal('a refused write, with its unit and path', () => {
   assert.equal(watch.lastMessages('none.service'), []);
 });
 
+journal(
+  'a message with control characters, which journalctl writes in the binary form, keeps its unit',
+  () => {
+    const { watch, write } = fakeJournal();
+    watch.follow();
+    const message = `\x1b[1m${refused}`;
+    const size = Buffer.alloc(8);
+    size.writeBigUInt64LE(BigInt(message.length));
+    const binary = `MESSAGE\n${size.toString('latin1')}${message}\n\n`;
+    write(
+      `${entry({ _SYSTEMD_UNIT: 'init.scope', UNIT: 'a.mount', SYSLOG_IDENTIFIER: 'systemd' }).slice(0, -1)}${binary}`,
+    );
+    assert.equal(
+      watch.refusals.map(({ unit }) => unit),
+      ['a.mount'],
+    );
+    watch.stop();
+  },
+);
+
 for (const [title, fields, unit] of [
   [
     'systemd names the unit',
