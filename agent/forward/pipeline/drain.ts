@@ -1,19 +1,36 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HostError } from '../../lib/errors.ts';
+import { HostError, unlessHostError } from '../../lib/errors.ts';
 import { lastCursor } from '../../system/journalctl.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { parseCursor, reaches } from '../journal/cursor.ts';
 
 const ownUnit = 'immutafs-forward.service';
+/** systemd starts it in every shutdown, and it waits until all other units have stopped. */
+const shutdownTarget = 'shutdown.target';
 /** Must be shorter than TimeoutStopSec in units/immutafs-forward.service. */
 const deadlineMilliseconds = 30_000;
 /** The timeout without progress. A server that does not answer must not delay the shutdown until the deadline. */
 const stallMilliseconds = 8000;
 
-/** Whether the whole system is shutting down, not only this service. Also true if systemd no longer answers. */
+/** How long the journal must be unchanged, if systemd does not say whether other units are still stopping. */
+const quietMilliseconds = 5000;
+/** The timeout of systemctl. It takes some milliseconds if systemd answers. */
+const systemctlMilliseconds = 3000;
+
+/**
+ * Whether the whole system is shutting down, not only this service. Only a definite answer means no: also true if systemd
+ * does not answer, or if a policy does not let systemctl find out whether systemd is running.
+ */
 export async function isShuttingDown(reader: SystemReader): Promise<boolean> {
-  const state = (await systemctl(reader, 'is-system-running')).trim();
-  return state === '' || state === 'stopping';
+  if (!isService(reader)) return false;
+  const jobs = await listJobs(reader);
+  return jobs === undefined || jobs.some(({ unit, type }) => unit === shutdownTarget && type === 'start');
+}
+
+/** Whether systemd runs this process as the service. Nothing else stops it in an orderly way at shutdown. */
+function isService(reader: SystemReader): boolean {
+  const cgroups = unlessHostError(() => reader.readIfPresent('/proc/self/cgroup'));
+  return cgroups === undefined || cgroups.includes(`/${ownUnit}`);
 }
 
 /** The progress of forwarding. */
@@ -30,12 +47,14 @@ export interface DrainProgress {
 
 /**
  * At shutdown, waits until no other unit is stopping, so that the last entries of other units are also forwarded, and
- * then until the whole journal is acknowledged. Gives up after 30 s, or after 8 s without progress.
+ * then until the whole journal is acknowledged. Gives up after 30 s, or after 8 s without progress. If systemd does not
+ * say which units are stopping, waits until nothing was logged for 5 s.
  */
 export async function drain(reader: SystemReader, progress: DrainProgress): Promise<void> {
   const deadline = performance.now() + deadlineMilliseconds;
   const moving = stallGuard(progress);
-  while (performance.now() < deadline && moving() && (await othersStopping(reader))) await sleep(500);
+  const quiet = quietGuard();
+  while (performance.now() < deadline && moving() && (await othersStopping(reader, quiet))) await sleep(500);
   // journald may not have read the last entries of other units from its socket yet.
   await sleep(300);
   progress.complete();
@@ -67,27 +86,44 @@ export function stallGuard(
   };
 }
 
-async function othersStopping(reader: SystemReader): Promise<boolean> {
-  return hasRunningStop(await systemctl(reader, 'list-jobs', '--no-legend', '--no-pager'));
+/** Returns a function that reports whether the last entry of the journal has been the same for 5 s. */
+export function quietGuard(now = () => performance.now()): (cursor: string | undefined) => boolean {
+  let [before, since] = ['', now()];
+  return (cursor) => {
+    const time = now();
+    if (cursor !== undefined && cursor !== before) [before, since] = [cursor, time];
+    return time - since >= quietMilliseconds;
+  };
+}
+
+/** Whether a unit other than this service is being stopped now. A stop job that waits for another job does not count. */
+async function othersStopping(reader: SystemReader, quiet: ReturnType<typeof quietGuard>): Promise<boolean> {
+  const jobs = await listJobs(reader);
+  if (jobs === undefined) return !quiet(await lastCursor());
+  return jobs.some(({ unit, type, state }) => type === 'stop' && state === 'running' && unit !== ownUnit);
+}
+
+interface Job {
+  unit: string;
+  type: string;
+  state: string;
 }
 
 /**
- * Whether a unit other than this service is being stopped now. A stop job that waits for another job does not count.
- * @param jobs lines of `systemctl list-jobs`: JOB UNIT TYPE STATE
+ * Returns the jobs of systemd while it stops this service; undefined if it does not answer. An answer names the job that
+ * stops or restarts this service: in what it takes for a chroot, systemctl prints nothing, successfully.
  */
-export function hasRunningStop(jobs: string): boolean {
-  return jobs.split('\n').some((line) => {
-    const [, unit, type, state] = line.trim().split(/\s+/);
-    return type === 'stop' && state === 'running' && unit !== ownUnit;
-  });
-}
-
-/** Runs systemctl. @returns its stdout, regardless of the exit code; '' if it cannot be started */
-async function systemctl(reader: SystemReader, ...args: string[]): Promise<string> {
+async function listJobs(reader: SystemReader): Promise<Job[] | undefined> {
+  const args = ['list-jobs', '--full', '--no-legend', '--no-pager'];
   try {
-    return (await reader.run('/usr/bin/systemctl', args)).stdout;
+    const { stdout, ended } = await reader.run('/usr/bin/systemctl', args, systemctlMilliseconds);
+    const jobs = stdout.split('\n').map((line) => {
+      const [, unit = '', type = '', state = ''] = line.trim().split(/\s+/);
+      return { unit, type, state };
+    });
+    return ended === 'good' && jobs.some(({ unit }) => unit === ownUnit) ? jobs : undefined;
   } catch (error) {
-    if (error instanceof HostError) return '';
+    if (error instanceof HostError) return undefined;
     throw error;
   }
 }
