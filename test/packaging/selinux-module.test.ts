@@ -114,6 +114,24 @@ scriptlets('semodule fails: the scriptlets succeed with one line, and nothing is
   assert.equal(selinuxCalls(root), [added, removed]);
 });
 
+for (const [exit, program, reason] of [
+  [124, 'semodule', 'semodule did not end within 300 s: Compiling'],
+  [137, 'load_policy', 'load_policy did not end within 60 s: Compiling'],
+] as const)
+  scriptlets(`${program} does not end in time: one line with the limit`, ({ root }) => {
+    addPolicy(root);
+    root.makeFolder('sys/fs/selinux');
+    root.write('sys/fs/selinux/enforce', '1');
+    // timeout(1) exits with these codes at its limit.
+    root.stub(program, `echo Compiling; exit ${exit}`);
+    const { code, stderr } = post(root);
+    assert.is(code, 0);
+    assert.match(
+      stderr,
+      new RegExp(`^immutafs-agent: the SELinux module is not installed, .*: ${reason}\n$`),
+    );
+  });
+
 scriptlets('load_policy fails: one line, and nothing is relabelled', ({ root }) => {
   addPolicy(root);
   root.makeFolder('sys/fs/selinux');

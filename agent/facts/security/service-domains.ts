@@ -8,7 +8,7 @@ export interface ServiceDomains {
   installed: boolean;
   /** Whether a second module makes the domains permissive, as the package does with policies that were not tested. */
   permissive: boolean;
-  /** Whether the policy allows a transition with NoNewPrivileges=yes, which that of RHEL 7 does not. */
+  /** Whether the policy allows a transition with NoNewPrivileges=yes: that of RHEL 7.9 does, earlier ones may not. */
   transitionsWithoutPrivileges: boolean;
   /** The running processes of the services; the check itself is one if a service runs it. */
   processes: ServiceProcess[];

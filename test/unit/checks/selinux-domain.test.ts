@@ -53,7 +53,7 @@ testFindings(id, {
       'warn',
       'runs in immutafs_t, not immutafs_forward_t',
     ],
-    'RHEL 7: NoNewPrivileges=yes prevents the transition of the forwarder': [
+    'an early policy of RHEL 7: NoNewPrivileges=yes prevents the transition of the forwarder': [
       all(enforcingGuest, forwarder('init_t', 'sys/fs/cgroup/systemd'), check('immutafs_t')),
       'skip',
       'allows no change of domain with NoNewPrivileges=yes',

@@ -55,6 +55,17 @@ ${Object.entries(attempts)
 exit 0
 `;
 
+/**
+ * Makes the policy as strict as that of RHEL: the compiler verifies the neverallow rules, and the directory by which
+ * systemctl recognises systemd has the type of the directories of units (file_contexts.subs_dist).
+ */
+const likeRhel = `
+    sed -i 's/^#* *expand-check *=.*/expand-check=1/' /etc/selinux/semanage.conf
+    grep -q '^expand-check=1$' /etc/selinux/semanage.conf
+    semodule -n -s default -B
+    echo /run/systemd/system /usr/lib/systemd/system >>/etc/selinux/default/contexts/files/file_contexts.subs_dist
+    setfiles -F /etc/selinux/default/contexts/files/file_contexts /etc/selinux /var/lib/selinux`;
+
 /** Puts FORWARD_STATE on a data disk without labels, forwards a second log file, and adds the impostor. */
 const prepare: Edit = async (root, mounts) => {
   await printDenialsAtPowerOff(root, mounts);
@@ -67,7 +78,7 @@ const prepare: Edit = async (root, mounts) => {
     printf '%s' "$1" | tee /usr/local/bin/confined >/usr/local/bin/unconfined
     chmod 755 /usr/local/bin/*confined
     setfiles -F /etc/selinux/default/contexts/files/file_contexts /usr/local/bin /var/log/app.log /root /home/alice
-    setfattr -n security.selinux -v system_u:object_r:immutafs_forward_exec_t:s0 /usr/local/bin/confined`;
+    setfattr -n security.selinux -v system_u:object_r:immutafs_forward_exec_t:s0 /usr/local/bin/confined${likeRhel}`;
   await mounts.chroot('sh', '-ec', script, 'sh', impostor);
 };
 
@@ -78,6 +89,7 @@ const asService = 'systemd-run --quiet --wait --property StandardOutput=null';
 const line = 'another line\n';
 const steps = {
   enforce: 'getenforce',
+  booted: 'stat -c %C /run/systemd/system',
   connected: untilState('connected'),
   ...trailSteps,
   label:
@@ -118,6 +130,7 @@ const booted = shared(async () => {
 domains('enforcing: each service has its domain, and is denied nothing until power-off', async () => {
   const { boot } = await booted();
   assert.is(boot.step('enforce').stdout, 'Enforcing\n');
+  assert.match(boot.step('booted').stdout, ':systemd_unit_t:');
   assertDomains(boot);
   assert.equal(ofAgent(denialsOf(boot)), []);
   assert.equal(ofAgent(linesAtPowerOff(boot)), []);
