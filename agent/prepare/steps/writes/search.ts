@@ -22,14 +22,14 @@ export interface SearchArea {
   excluded: readonly string[];
 }
 
-/** The timeout of the search, in milliseconds. */
+/** The timeout of each run of find, in milliseconds. */
 const limit = 120_000;
 const find = '/usr/bin/find';
 
 /**
- * Finds everything in an area that changed since a point in time, in one walk. find(1) walks, because it inspects a file
- * within microseconds, follows no symbolic link, and opens each directory relative to its parent. It prints only what
- * changed, separated by NUL, which no name contains.
+ * Finds everything in an area that changed since a point in time, in one walk for each kind of time. find(1) walks,
+ * because it inspects a file within microseconds, follows no symbolic link, and opens each directory relative to its
+ * parent. It prints only what changed, separated by NUL, which no name contains.
  * @param since seconds since the epoch
  * @param change receives each change as it is found
  * @param progress receives the directory that is searched now
@@ -43,6 +43,7 @@ export async function searchChanges(
   progress: (folder: string) => void = () => undefined,
 ): Promise<string | undefined> {
   const began = Math.floor(since);
+  let incomplete: string | undefined;
   for (const usesMtime of [false, true]) {
     const roots = area.roots.filter((root) => area.withoutCtime.has(root) === usesMtime);
     if (roots.length === 0) continue;
@@ -53,11 +54,11 @@ export async function searchChanges(
       else if (found !== undefined) change(found);
     });
     const { ended } = await reader.run(find, args, limit, receive);
-    if (ended === 'deadline') return `the search did not end within ${limit / 1000} s`;
-    // find also exits with 1 if it cannot read a directory. Everything else was searched.
-    if (ended !== 'good') return 'find could not read every directory';
+    if (ended === 'deadline') incomplete ??= `the search did not end within ${limit / 1000} s`;
+    // find also exits with 1 if it cannot read a directory, after it has searched everything else.
+    else if (ended !== 'good') incomplete ??= 'find could not read every directory';
   }
-  return undefined;
+  return incomplete;
 }
 
 /** Returns the arguments of find(1), with no option newer than findutils 4.5.11 (RHEL 7). */

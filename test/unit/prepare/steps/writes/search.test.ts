@@ -95,6 +95,23 @@ search('a folder below an excluded one is searched if it is a root', () =>
   }),
 );
 
+search('the FAT file systems are searched even if another one cannot be read', () =>
+  whileTemporaryFolder(async (folder) => {
+    writeFiles(folder, { 'fat/a': '', 'other/b': '' });
+    const [fat, other, gone] = ['fat', 'other', 'gone'].map((name) => `${folder}/${name}`) as [
+      string,
+      string,
+      string,
+    ];
+    const { changes, incomplete } = await changesIn({
+      roots: [gone, other, fat],
+      withoutCtime: new Set([fat]),
+    });
+    assert.equal(namesOf(changes, folder), ['d fat', 'd other', 'f fat/a', 'f other/b']);
+    assert.is(incomplete, 'find could not read every directory');
+  }),
+);
+
 search('records that are split at any byte are put together', async () => {
   const output = '/usr\0' + '12.5 f /a b\0' + '13 d /\xff\n\0';
   const expected = [
