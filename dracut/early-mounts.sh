@@ -31,10 +31,10 @@ bind_lvmlocal() {
 # systemd notices the new mounts, because it reads mountinfo at most five times a second (systemd, src/core/mount.c).
 mount_read_only_early() {
   [ -r "$root/etc/fstab" ] || return 0
-  while read -r source target type options _ || [ -n "$source" ]; do
-    # shellcheck disable=SC1003
+  while read_fstab_line; do
     case $type:$target in
-      *:/?*/* | *:/var | *'\'*) continue ;;
+      # Of the characters that mountinfo escapes, find_mount knows none.
+      *:/?*/* | *:/var | *[[:space:]]* | *\\*) continue ;;
       xfs:/?* | ext[34]:/?*) ;;
       *) continue ;;
     esac

@@ -7,9 +7,7 @@
 find_fstab() {
   fstab_source='' fstab_type='' fstab_options='' in_fstab=''
   [ -r "$1/etc/fstab" ] || return 1
-  while read -r source target type options _ || [ -n "$source" ]; do
-    case $source in '#'*) continue ;; esac
-    normalise_target
+  while read_fstab_line; do
     [ "$target" = "$2" ] || continue
     in_fstab=1
     is_device "$source" || continue
@@ -17,6 +15,36 @@ find_fstab() {
     fstab_source=$source fstab_type=$type fstab_options=$unescaped
   done <"$1/etc/fstab"
   [ -n "$fstab_source" ]
+}
+
+# Reads the next line of fstab that is neither empty nor a comment from stdin, and sets source, target, type and options
+# to its fields, as libmount does (util-linux, libmount/src/tab_parse.c). In target, escapes are decoded and redundant
+# slashes removed; the other fields are unchanged. Returns false at the end of the file. agent/facts/mounts/fstab.ts reads
+# the same lines in the same way; the tests run both on test/fixtures/fstab-lines.json.
+read_fstab_line() {
+  while read -r source target type options more || [ -n "$source" ]; do
+    case $source$target$type$options in *[[:cntrl:]]*) remove_carriage_return ;; esac
+    case $source in '' | '#'*) continue ;; esac
+    normalise_target
+    return 0
+  done
+  return 1
+}
+
+# Removes the carriage return at the end of a line from the last field.
+remove_carriage_return() {
+  carriage_return=$(printf '\r')
+  if [ -n "$more" ]; then
+    return 0
+  elif [ -n "$options" ]; then
+    options=${options%"$carriage_return"}
+  elif [ -n "$type" ]; then
+    type=${type%"$carriage_return"}
+  elif [ -n "$target" ]; then
+    target=${target%"$carriage_return"}
+  else
+    source=${source%"$carriage_return"}
+  fi
 }
 
 # Sets target, the second field of a line of fstab, to the path without escapes and redundant slashes.

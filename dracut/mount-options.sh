@@ -56,9 +56,8 @@ read_fstab_targets() {
   fstab_targets='
 '
   [ -r "$1" ] || return 0
-  while read -r source target _ fstab_options _ || [ -n "$source" ]; do
-    case $source:,$fstab_options, in '#'* | *,noauto,* | :*) continue ;; esac
-    normalise_target
+  while read_fstab_line; do
+    case ,$options, in *,noauto,*) continue ;; esac
     fstab_targets="$fstab_targets$target
 "
   done <"$1"

@@ -73,9 +73,7 @@ read_fstab_mounts() { # $1: root
   fstab_mounts='
 '
   [ -r "$1/etc/fstab" ] || return 0
-  while read -r source target type options _ || [ -n "$source" ]; do
-    case $source in '#'* | '') continue ;; esac
-    normalise_target
+  while read_fstab_line; do
     fstab_mounts="$fstab_mounts$target $type ${options:-defaults} $source
 "
   done <"$1/etc/fstab"

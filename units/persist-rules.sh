@@ -129,9 +129,7 @@ check_store_path() { # $1: path
 # system on whatever an earlier boot has left at its mount point in the store.
 check_fstab() { # $1: path
   if [ -r /etc/fstab ]; then
-    while read -r source target _ || [ -n "$source" ]; do
-      case $source in '#'* | '') continue ;; esac
-      normalise_target
+    while read_fstab_line; do
       case $target in
         "$1") refuse "/etc/fstab mounts a file system on $1" 'Remove it from PERSIST, or its line from fstab.' || return ;;
         "$1"/*)
@@ -161,9 +159,7 @@ name_in_store() { # $1: path
 find_store_line() {
   store_options='' store_target=''
   [ -r /etc/fstab ] || return 0
-  while read -r source target type options _ || [ -n "$source" ]; do
-    case $source in '#'* | '') continue ;; esac
-    normalise_target
+  while read_fstab_line; do
     case $conf_PERSIST_STORE/ in
       "$target"/*) [ "${#target}" -lt "${#store_target}" ] || store_options=$type,$options store_target=$target ;;
     esac

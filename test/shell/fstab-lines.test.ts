@@ -1,0 +1,69 @@
+/** Tests that libmount and the boot scripts read the lines of test/fixtures/fstab-lines.json in the same way. */
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type FstabLineCase, fstabLines } from '../harness/fstab-lines.ts';
+import { inTemporaryFolder } from '../harness/temporary.ts';
+import { dracut, shells, withLibrary } from './shells.ts';
+
+const libmount = suite('libmount');
+for (const { line, reading, fields } of fstabLines) {
+  libmount(JSON.stringify(line), () => {
+    const { printed, isRejected } = byFindmnt(line);
+    assert.is(isRejected, reading === 'rejected');
+    assert.equal(printed, fields);
+  });
+}
+libmount.run();
+
+/** Returns the fields that findmnt(8) prints for a line, with the redundant slashes of the target removed. */
+function byFindmnt(line: string): { printed: FstabLineCase['fields']; isRejected: boolean } {
+  return inTemporaryFolder((folder) => {
+    const file = path.join(folder, 'fstab');
+    fs.writeFileSync(file, `${line}\n`, 'latin1');
+    const args = ['--fstab', '--tab-file', file, '--pairs', '--output', 'SOURCE,TARGET,FSTYPE,OPTIONS'];
+    const { stdout, stderr } = spawnSync('findmnt', args, { encoding: 'latin1', env: { LC_ALL: 'C' } });
+    const isRejected = stderr.includes('parse error at line 1');
+    if (stdout === '') return { printed: null, isRejected };
+    const values = [...stdout.matchAll(/[A-Z]+="([^"]*)"/g)].map(([, value = '']) =>
+      value.replace(/\\x([0-9a-f]{2})/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16))),
+    );
+    const [source = '', target = '', type = '', options = ''] = values;
+    const plain = target.replace(/\/+/g, '/').replace(/(.)\/$/, '$1');
+    return { printed: [source, plain, type, options === '' ? 'defaults' : options], isRejected };
+  });
+}
+
+// The fields as the callers of read_fstab_line use them: the source and the options are decoded where they are needed.
+const read = `. ${dracut}/fstab.sh
+while read_fstab_line; do
+  unescape "$source"
+  source=$unescaped
+  unescape "\${options:-defaults}"
+  printf '%s\\0' "$source" "$target" "$type" "$unescaped"
+done <"$1"`;
+
+for (const [name, shell] of Object.entries(shells)) {
+  const boot = suite(`${name}: read_fstab_line`);
+  for (const [end, text] of [
+    ['each line ends in a newline', '\n'],
+    ['the last line has no newline', ''],
+  ] as const) {
+    boot(end, () => {
+      // systemd reads fstab with getmntent(3), which does not reject these lines.
+      const lines = fstabLines.filter(({ reading }) => reading !== 'rejected');
+      const output = inTemporaryFolder((folder) => {
+        const file = path.join(folder, 'fstab');
+        fs.writeFileSync(file, lines.map(({ line }) => line).join('\n') + text, 'latin1');
+        return withLibrary(shell, read, file);
+      });
+      assert.equal(
+        output.split('\0').slice(0, -1),
+        lines.flatMap(({ fields }) => fields ?? []),
+      );
+    });
+  }
+  boot.run();
+}
