@@ -4,6 +4,7 @@ import { clean, decodeBytes } from '../lib/format.ts';
 import type { SystemWriter } from '../system/writer.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { Printer } from '../prepare/engine/context.ts';
+import { requireOwnSystem } from '../prepare/engine/own-system.ts';
 import { type Plan, isDone } from '../prepare/engine/plan.ts';
 import { type Settings, type StepId, noSettings, stepIds } from '../prepare/engine/step.ts';
 import { planJson, planText, readinessText } from '../prepare/engine/text.ts';
@@ -55,6 +56,7 @@ export async function prepareCommand(
 
 /** Runs `check --ready-to-seal`. @returns the exit code: 0 if this guest can be sealed as it is, otherwise 1 */
 export async function readyCommand(reader: SystemReader, output: Output): Promise<number> {
+  requireOwnSystem(reader);
   const { settings, chosen } = readOptions(reader, {});
   const found = await withProgress(output, (progress) =>
     planGuest(reader, { ...settings, progress }, chosen),
@@ -72,6 +74,7 @@ export async function prepareWith(
   options: PrepareOptions,
   confirm: (question: string) => Promise<boolean> | undefined,
 ): Promise<number> {
+  requireOwnSystem(reader);
   const { settings, chosen } = readOptions(reader, options);
   if (options.undo === true) {
     const { refused } = await planGuest(reader, settings, new Set());

