@@ -56,6 +56,15 @@ rehearsal_age() { # $1: file
   fi
 }
 
+# Makes the kernel forget the inodes that are not in use. A remount drops the names of the files that were read, but not
+# their inodes (fs/super.c, shrink_dcache_sb()). When SELinux loads its policy, kernels from 4.9 to 5.10, and RHEL 7's,
+# cannot read the label of an inode without a name, and keep it as unlabeled_t until the inode is freed
+# (security/selinux/hooks.c, inode_doinit_with_dentry()). Written twice, because the first pass only clears the mark of
+# recent use (fs/inode.c, inode_lru_isolate()).
+forget_inodes() {
+  for pass in 1 2; do echo 2 >/proc/sys/vm/drop_caches; done 2>/dev/null
+}
+
 # Removes the request. The root is read-only afterwards, as in a sealed boot, even if the kernel argument rw is set.
 consume_request() { # $1: mount point of the root
   error=''
@@ -67,6 +76,7 @@ consume_request() { # $1: mount point of the root
   error=''
   # Writes the removal to the disk as well.
   try mount -o remount,ro "$1"
+  forget_inodes
   failed=${removed:-$error} error=''
   [ -n "$failed" ] || return 0
   warn "a rehearsal was requested and is not carried out, because the request could not be removed: $failed"
