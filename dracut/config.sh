@@ -12,12 +12,8 @@ read_config() {
   conf_MOUNT_OPTIONS='/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev'
   conf_OVERLAY='' conf_PERSIST='' conf_PERSIST_STORE='' conf_ON_IMPOSTOR=poweroff conf_FORWARD='' conf_FORWARD_STATE=''
   conf_forward_read=''
-  # If the directory cannot be searched, the file may exist.
-  config_folder=${1%/*}
-  if ! { [ -e "$1" ] || [ -L "$1" ] || { [ -d "$config_folder" ] && [ ! -x "$config_folder" ]; }; }; then
-    return 0
-  fi
   if ! { [ -f "$1" ] && [ -r "$1" ]; }; then
+    ! is_absent "$1" || return 0
     warn "$1: not a readable file, ignoring it"
     return 0
   fi
@@ -31,6 +27,19 @@ read_config() {
     config_line=$((config_line + 1))
     read_config_line
   done <"$1"
+}
+
+# Whether a file does not exist, according to the listing of the nearest directory above it that test(1) recognises. For a
+# file or directory whose status may not be read (SELinux: getattr), test(1) says the same as for one that is absent.
+is_absent() { # $1: absolute path
+  missing=$1
+  while above=${missing%/*} && [ -n "$above" ] && [ ! -d "$above" ]; do
+    missing=$above
+  done
+  { [ -r "$above/" ] && [ -x "$above/" ]; } || return 1
+  for entry in "$above"/* "$above"/.[!.]*; do
+    [ "$entry" != "$missing" ] || return 1
+  done
 }
 
 read_config_line() {

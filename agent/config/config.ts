@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { SystemReader } from '../system/reader.ts';
 import { type Config, keys, words } from './keys.ts';
-import { HostError } from '../lib/errors.ts';
+import { HostError, UsageError } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 
 export { type Config, isFingerprint, words } from './keys.ts';
@@ -49,15 +49,29 @@ export function readConfig(reader: SystemReader): ReadConfig {
     if (text !== undefined) return parseConfig(text);
     // The path exists but leads to no file, so it is a dangling symbolic link.
     if (reader.stat(configFile) !== undefined) return unreadable('no such file or directory');
-    const folder = reader.stat(path.dirname(configFile))?.kind;
-    if (folder !== undefined && folder !== 'directory' && folder !== 'link')
-      return unreadable('not a directory');
-    return parseConfig('');
+    const folder = path.dirname(configFile);
+    const found = reader.stat(folder)?.kind;
+    // A dangling symbolic link cannot be resolved.
+    const kind = found === 'link' ? reader.stat(reader.resolve(folder))?.kind : found;
+    return kind === undefined || kind === 'directory' ? parseConfig('') : unreadable('not a directory');
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     if (error.code === 'EFBIG') return parseConfig(' '.repeat(maximumBytes + 1));
     return unreadable(error.message.slice(error.message.indexOf(': ') + 2));
   }
+}
+
+/**
+ * Returns the configuration, for a command that must not act on the defaults instead of what an administrator wrote.
+ * @throws UsageError if the file exists and cannot be read, or is too large
+ */
+export function requireConfig(reader: SystemReader): Config {
+  const { config, problems } = readConfig(reader);
+  const ignored = problems.find(({ line }) => line === 0);
+  if (ignored !== undefined) {
+    throw new UsageError(`${configFile}: ${ignored.reason.replace(/, ignoring it$/, '')}: correct it first`);
+  }
+  return config;
 }
 
 function unreadable(reason: string): ReadConfig {

@@ -32,7 +32,15 @@ for (const [name, shell] of Object.entries(shells)) {
   for (const [title, change] of [
     ['may not be read', 'chmod 600 /etc/immutafs/immutafs.conf'],
     ['is in a folder that may not be searched', 'chmod 700 /etc/immutafs'],
+    ['is below a folder that may not be searched', 'chmod 744 /etc'],
     ['is a dangling link', 'ln -sf nowhere /etc/immutafs/immutafs.conf'],
+    ['is below a dangling link', 'mv /etc/immutafs /etc/away; ln -s nowhere /etc/immutafs'],
+    ['is below a file', 'rm -r /etc/immutafs; : >/etc/immutafs'],
+    // As with SELinux, stat(2) fails although the folder above may be listed: FUSE refuses it to users other than root.
+    [
+      'is in a folder whose status may not be read',
+      'exec 3<>/dev/fuse; mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 x /etc/immutafs',
+    ],
   ] as const) {
     forwarder(`a configuration that ${title}: the agent reports it`, () => {
       const { code, stdout } = runInSandbox({
@@ -46,6 +54,21 @@ for (const [name, shell] of Object.entries(shells)) {
           setpriv --reuid 4242 --regid 4242 --clear-groups sh /usr/libexec/immutafs/start-forwarder`,
       });
       assert.equal([code, stdout], [2, 'agent forward\n']);
+    });
+  }
+  for (const [title, change] of [
+    ['the configuration', 'rm /etc/immutafs/immutafs.conf'],
+    ['its folder', 'rm -r /etc/immutafs'],
+  ] as const) {
+    forwarder(`${title} is absent: not an error, also for another user`, () => {
+      const { code, stdout } = runInSandbox({
+        shell,
+        scripts: [script],
+        files: { 'etc/immutafs/immutafs.conf': '' },
+        run: `chmod 755 / /etc /usr /usr/bin /etc/immutafs; ${change}
+          setpriv --reuid 4242 --regid 4242 --clear-groups sh /usr/libexec/immutafs/start-forwarder`,
+      });
+      assert.equal([code, stdout], [0, idle]);
     });
   }
   forwarder.run();

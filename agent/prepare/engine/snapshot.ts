@@ -1,4 +1,4 @@
-import { type Config, readConfig } from '../../config/config.ts';
+import { type Config, requireConfig } from '../../config/config.ts';
 import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Disk, findDisks } from '../../facts/disks/disks.ts';
@@ -32,13 +32,17 @@ export interface PlannedFstab {
   problems: { line: number; reason: string }[];
 }
 
-/** Reads the state of the guest. @throws HostError if the mounts, the disks or fstab cannot be read */
+/**
+ * Reads the state of the guest.
+ * @throws HostError if the mounts, the disks or fstab cannot be read
+ * @throws UsageError if the configuration cannot be read
+ */
 export function readSnapshot(
   reader: SystemReader,
   settings: Settings = noSettings,
   homeIsSkipped = false,
 ): Snapshot {
-  const { config } = readConfig(reader);
+  const config = requireConfig(reader);
   const mounts = readMounts(reader);
   const disks = findDisks(reader, mounts.all);
   const text = readFstabText(reader);

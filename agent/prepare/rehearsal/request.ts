@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { HostError } from '../../lib/errors.ts';
-import { readConfig } from '../../config/config.ts';
+import { requireConfig } from '../../config/config.ts';
 import { parseKernelArgument } from '../../facts/boot/kernel-arguments.ts';
 import { readIdentity } from '../../facts/identity.ts';
 import type { SystemReader } from '../../system/reader.ts';
@@ -24,7 +24,7 @@ export function obstacle(reader: SystemReader, plan: Plan): string | undefined {
     return `The next boot cannot be sealed yet. First run: immutafs-agent prepare --apply --only ${ids}`;
   }
   const argument = parseKernelArgument(reader.read('/proc/cmdline')).mode;
-  const { MODE } = readConfig(reader).config;
+  const { MODE } = requireConfig(reader);
   const setting =
     argument === undefined
       ? MODE === 'auto'

@@ -3,7 +3,13 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { keys } from '../../../agent/config/keys.ts';
-import { formatProblem, parseConfig, readConfig, words } from '../../../agent/config/config.ts';
+import {
+  formatProblem,
+  parseConfig,
+  readConfig,
+  requireConfig,
+  words,
+} from '../../../agent/config/config.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
 import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
 
@@ -161,6 +167,48 @@ file('a folder: named, and the defaults', () => {
   assert.is(mode, 'auto');
   assert.is(problems.length, 1);
   assert.match(problems[0] ?? '', /^\/etc\/immutafs\/immutafs\.conf: .*directory.*, ignoring it$/);
+});
+for (const [title, make, reason] of [
+  [
+    'a dangling link in place of its folder',
+    (root: string) => writeFiles(root, { 'etc/immutafs': { linkTo: 'nowhere' } }),
+    'no such file or directory',
+  ],
+  [
+    'a file in place of its folder',
+    (root: string) => writeFiles(root, { 'etc/immutafs': '' }),
+    'not a directory',
+  ],
+  [
+    'a link to a file in place of its folder',
+    (root: string) => writeFiles(root, { 'etc/file': '', 'etc/immutafs': { linkTo: 'file' } }),
+    'not a directory',
+  ],
+] as const) {
+  file(`${title}: named, and a command that needs the configuration fails`, () => {
+    const { mode, problems } = read(make);
+    assert.is(mode, 'auto');
+    assert.is(problems.length, 1);
+    assert.match(problems[0] ?? '', new RegExp(`: .*${reason}.*, ignoring it$`));
+    inTemporaryFolder((root) => {
+      make(root);
+      assert.throws(
+        () => requireConfig(systemReader({ root })),
+        new RegExp(`${reason}.*: correct it first$`),
+      );
+    });
+  });
+}
+file('a link to an existing folder without the file: the defaults', () => {
+  const got = read((root) => writeFiles(root, { 'etc/x/y': '', 'etc/immutafs': { linkTo: 'x' } }));
+  assert.equal(got, { mode: 'auto', problems: [] });
+});
+file('a command that needs the configuration accepts a wrong line, and no file', () => {
+  inTemporaryFolder((root) => {
+    assert.is(requireConfig(systemReader({ root })).MODE, 'auto');
+    writeFiles(root, { [name]: 'MODE=sealed\nMOOD=good\n' });
+    assert.is(requireConfig(systemReader({ root })).MODE, 'sealed');
+  });
 });
 file.run();
 
