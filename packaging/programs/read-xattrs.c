@@ -5,9 +5,12 @@
  * For each path, it prints each attribute as "=NAME\0:SIZE\0VALUE" and then ".ERRNO\0", where ERRNO is 0 if every attribute
  * was read. It prints no attribute for a file system without extended attributes.
  *
- * Used by `immutafs-agent changes`, because Node.js has no getxattr(2), getfattr(1) is not installed on every guest, and
- * a process per file would take too long. The program prints what it has before it waits for more paths, so that the
- * agent can use it as a server. It does without a C library, so it loads no library.
+ * With arguments, read-xattrs PREFIX PATH..., it prints each path with an attribute whose name begins with PREFIX, followed
+ * by a null byte. Exit code: 0, or 1 if the attributes of a path could not be listed. Paths that do not exist are skipped.
+ *
+ * Used by `immutafs-agent changes` and `prepare`, because Node.js has no getxattr(2), getfattr(1) is not installed on every
+ * guest, and a process per file would take too long. Without arguments, the program prints what it has before it waits for
+ * more paths, so that the agent can use it as a server. It does without a C library, so it loads no library.
  */
 #include <asm/unistd.h>
 #include <errno.h>
@@ -54,6 +57,42 @@ static long length(const char *text)
 	return result;
 }
 
+/* Returns whether a path has an attribute whose name begins with the prefix, or the negative errno of a failure. */
+static long has_attribute(const char *path, const char *prefix)
+{
+	long size = call(__NR_llistxattr, (long)path, (long)names, sizeof(names));
+
+	if (size == -EOPNOTSUPP || size == -ENOENT || size == -ENOTDIR)
+		return 0;
+	if (size < 0)
+		return size;
+	for (long at = 0; at < size; at += length(names + at) + 1) {
+		long same = 0;
+
+		while (prefix[same] && names[at + same] == prefix[same])
+			same++;
+		if (!prefix[same])
+			return 1;
+	}
+	return 0;
+}
+
+__attribute__((noreturn)) static void print_paths_with(const char *prefix, char *const *paths)
+{
+	long failed = 0;
+
+	for (; *paths; paths++) {
+		long found = has_attribute(*paths, prefix);
+
+		if (found < 0)
+			failed = 1;
+		if (found > 0)
+			print(*paths, length(*paths) + 1);
+	}
+	flush();
+	quit(failed);
+}
+
 /* Returns 0 or the negative errno of the first call that failed. */
 static long print_attributes(const char *path)
 {
@@ -84,7 +123,8 @@ __attribute__((used, noreturn)) static void run(long *stack)
 {
 	long filled = 0;
 
-	(void)stack;
+	if (stack[0] > 1)
+		print_paths_with((const char *)stack[2], (char *const *)(stack + 3));
 	for (;;) {
 		long count, start = 0;
 

@@ -61,7 +61,6 @@ export function ordinaryGuest(): Guest {
     'var/lib/read-only': 'x',
     'var/lib/rpm/Packages': 'rpm',
     'usr/bin/dracut': '#!/bin/bash\n',
-    'usr/bin/getfattr': 'program',
     'usr/lib/dracut/modules.d/95immutafs/module-setup.sh':
       'for script in assemble-var; do\n  inst "/usr/libexec/immutafs/$script"\ndone\ninst /usr/libexec/immutafs/immutafs-lib.sh\n',
     'usr/libexec/immutafs/only-later': '#!/bin/sh\n',

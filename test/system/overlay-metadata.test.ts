@@ -4,6 +4,8 @@
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
+import { dist } from '../../packaging/build/paths.ts';
+import { buildReadXattrs } from '../../packaging/build/small-programs.ts';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 
@@ -17,6 +19,7 @@ process.stdout.write(JSON.stringify(await findOverlayMetadata(systemReader(), ['
 /** Runs commands of sh and returns the metadata that is found in /mnt/var, and the output of the commands. */
 function marksAfter(commands: string): { said: string[]; printed: string } {
   const script = `set -e
+mount -t tmpfs x /usr/libexec; mkdir /usr/libexec/immutafs; cp '${dist}/read-xattrs' /usr/libexec/immutafs/
 mount -t tmpfs x /mnt; mkdir -p /mnt/var/lib /mnt/up /mnt/work /mnt/merged /mnt/var/store
 ${commands}
 echo; "$1" --input-type=module -e "$2"`;
@@ -35,6 +38,7 @@ echo; "$1" --input-type=module -e "$2"`;
 
 const overlay = 'mount -t overlay -o lowerdir=/mnt/var,upperdir=/mnt/up,workdir=/mnt/work x /mnt/merged';
 const marks = suite('overlayfs metadata in a real folder');
+marks.before(buildReadXattrs);
 
 marks('a whiteout cannot be opened through the overlay, and is reported', () => {
   const { said, printed } = marksAfter(
@@ -56,6 +60,30 @@ marks('an overlayfs attribute is reported, another attribute is not', () => {
   );
   assert.is(said.length, 1);
   assert.match(said[0] ?? '', /^\/mnt\/var\/lib\/d: trusted\.overlay attributes/);
+});
+
+marks('the attributes are found without getfattr, below names with any characters, and on a link', () => {
+  const { said } = marksAfter(
+    `mount --bind /bin/false /usr/bin/getfattr
+    mkdir '/mnt/var/lib/a
+b'; ln -s nowhere /mnt/var/link
+    for each in '/mnt/var/lib/a
+b' /mnt/var/link; do setfattr -h -n trusted.overlay.origin -v y "$each"; done`,
+  );
+  assert.is(said.length, 1);
+  assert.match(said[0] ?? '', /trusted\.overlay attributes/);
+  for (const name of ['/mnt/var/lib/a\nb', '/mnt/var/link']) assert.ok(said[0]?.includes(name), said[0]);
+});
+
+marks('a path whose attributes cannot be listed makes the search incomplete', () => {
+  const { said } = marksAfter(`cat >/usr/libexec/immutafs/list <<'END'
+#!/bin/sh
+exec /usr/libexec/immutafs/read-xattrs-itself "$@" "$(printf '%5000s' x)"
+END
+    cd /usr/libexec/immutafs; mv read-xattrs read-xattrs-itself; mv list read-xattrs; chmod +x read-xattrs
+    setfattr -n trusted.overlay.opaque -v y /mnt/var/lib`);
+  assert.is(said.length, 1);
+  assert.match(said[0] ?? '', /overlayfs attributes: the search failed/);
 });
 
 marks('mounts below the folder are not searched', () => {

@@ -1,13 +1,13 @@
 import { formatBytes, shortList } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import { readXattrsProgram } from '../../system/layers/xattrs.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 
 /** The timeout of the search of one file system, in milliseconds. */
 const limit = 120_000;
 const find = '/usr/bin/find';
-const getfattr = '/usr/bin/getfattr';
 const stat = '/usr/bin/stat';
-const attributes = '^trusted\\.overlay\\.';
+const prefix = 'trusted.overlay.';
 
 /**
  * Finds metadata of overlayfs (Documentation/filesystems/overlayfs.rst): a character device 0:0 is a whiteout, and
@@ -31,17 +31,9 @@ export async function findOverlayMetadata(
     const devices = await whiteoutsIn(reader, root);
     if (typeof devices === 'string') problems.push(devices);
     else found.whiteouts.push(...devices.filter((path) => !isMountPoint(path)));
-  }
-  if (reader.stat(getfattr) === undefined) {
-    problems.push(
-      `${getfattr} is missing, so it is unknown whether files below ${roots.join(' ')} have overlayfs attributes: install the package attr and run this again.`,
-    );
-  } else {
-    for (const root of roots) {
-      const marked = await attributesIn(reader, root);
-      if (typeof marked === 'string') problems.push(marked);
-      else found.attributes.push(...marked.filter((path) => path === root || !isMountPoint(path)));
-    }
+    const marked = await attributesIn(reader, root);
+    if (typeof marked === 'string') problems.push(marked);
+    else found.attributes.push(...marked.filter((path) => path === root || !isMountPoint(path)));
   }
   return [...describe(found.whiteouts, found.attributes, stores), ...problems];
 }
@@ -74,7 +66,7 @@ function describe(
     ...(attrs.length === 0
       ? []
       : [
-          `${few(attrs)}: trusted.overlay attributes, which overlayfs reserves for itself, so that the overlay on /var shows other content or an error. They come from a copy of an overlay's upper layer: list them with \`getfattr -h -d -m ${attributes} FILE\`, remove each with \`setfattr -h -x NAME FILE\`.`,
+          `${few(attrs)}: trusted.overlay attributes, which overlayfs reserves for itself, so that the overlay on /var shows other content or an error. They come from a copy of an overlay's upper layer: list them with \`getfattr -h -d -m '^${prefix}' FILE\`, remove each with \`setfattr -h -x NAME FILE\` (package attr).`,
         ]),
   ];
 }
@@ -101,15 +93,10 @@ async function whiteoutsIn(reader: SystemReader, root: string): Promise<string[]
 
 /** Searches for files with overlayfs attributes. @returns their paths, or the reason why the search failed */
 async function attributesIn(reader: SystemReader, root: string): Promise<string[] | string> {
-  const options = ['-h', '--absolute-names', '-m', attributes, '--'];
-  // If getfattr works on the root, find fails only if files are removed during the search.
-  const { ended: first } = await reader.run(getfattr, [...options, root], limit);
-  if (first !== 'good') return searchProblem(root, 'overlayfs attributes', first);
-  const args = [root, '-ignore_readdir_race', '-xdev', '-exec', getfattr, ...options, '{}', '+'];
+  const args = [root, '-ignore_readdir_race', '-xdev', '-exec', readXattrsProgram, prefix, '{}', '+'];
   const { stdout, ended } = await reader.run(find, args, limit);
-  if (ended !== 'good' && ended !== 'bad') return searchProblem(root, 'overlayfs attributes', ended);
-  // getfattr writes special characters in octal. They are not decoded, because the paths are only displayed.
-  return stdout.split('\n').flatMap((line) => /^# file: (.*)$/.exec(line)?.[1] ?? []);
+  if (ended !== 'good') return searchProblem(root, 'overlayfs attributes', ended);
+  return stdout.split('\0').slice(0, -1);
 }
 
 function searchProblem(root: string, what: string, ended: 'bad' | 'deadline' | 'full'): string {
@@ -118,5 +105,5 @@ function searchProblem(root: string, what: string, ended: 'bad' | 'deadline' | '
     deadline: `the search did not end within ${limit / 1000} s`,
     full: `their names take more than ${formatBytes(16 * 1024 ** 2)}`,
   }[ended];
-  return `It is unknown which files below ${root} have ${what}: ${why}. Search manually: \`find ${root} -xdev -type c -ls\` and \`find ${root} -xdev -exec getfattr -h --absolute-names -m '${attributes}' {} +\`.`;
+  return `It is unknown which files below ${root} have ${what}: ${why}. Search manually: \`find ${root} -xdev -type c -ls\` and \`find ${root} -xdev -exec ${readXattrsProgram} ${prefix} {} + | tr '\\0' '\\n'\`.`;
 }
