@@ -181,26 +181,28 @@ export async function runChild(
 const syncTimeout = 10_000;
 
 export interface SyncOptions {
-  /** As for child_process.spawnSync. By default, all three streams are /dev/null. */
-  stdio?: 'ignore' | ('ignore' | number)[];
+  /** As for child_process.spawnSync. By default, all three streams are /dev/null. Only stderr may be a pipe. */
+  stdio?: 'ignore' | ('ignore' | 'pipe' | number)[];
   uid?: number;
   gid?: number;
 }
 
 /**
  * Runs a short program synchronously.
- * @returns the exit code, or null if a signal terminated the program; and the error if the program could not be started
- *     or did not exit within 10 s
+ * @returns the exit code, or null if a signal terminated the program; the error if the program could not be started or
+ *     did not exit within 10 s; and stderr if it is a pipe, one character per byte (latin1)
  */
 export function runSync(
   program: string,
   args: readonly string[],
   { stdio = 'ignore', ...user }: SyncOptions = {},
-): { exit: number | null; error: Error | undefined } {
-  const { status, error } = spawnSync(program, args, {
+): { exit: number | null; error: Error | undefined; stderr: string } {
+  const { status, error, stderr } = spawnSync(program, args, {
     ...{ cwd, env, stdio, ...user },
+    encoding: 'latin1',
     timeout: syncTimeout,
     killSignal: 'SIGKILL',
   });
-  return { exit: status, error };
+  // Without a pipe, or if the program could not be started, Node.js returns null.
+  return { exit: status, error, stderr: error === undefined && stdio.includes('pipe') ? stderr : '' };
 }

@@ -1,6 +1,5 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { HostError } from '../lib/errors.ts';
 import { inFolder, inFolderLater, randomWord } from './foreign-folder.ts';
 
 /**
@@ -14,17 +13,21 @@ export type TemporaryName = 'random' | 'fixed';
  * Replaces a file or a symbolic link atomically. Creates the new file in the same folder, renames it (rename(2)) and
  * waits until the folder is on the disk. The folder is opened only once (foreign-folder.ts).
  * @param file an absolute path; an existing file is replaced without being opened
- * @param create creates the new file or link at a path that does not exist
+ * @param create creates the new file or link at a path that does not exist; receives also the path of the existing file
  * @throws HostError ELOOP for a link in the path that another user may have created; the system's error otherwise, such
  *     as EISDIR for a folder
  */
-export function replaceFile(file: string, name: TemporaryName, create: (temporary: string) => void): void {
+export function replaceFile(
+  file: string,
+  name: TemporaryName,
+  create: (temporary: string, existing: string) => void,
+): void {
   inFolder(path.dirname(file), (at) => {
     const base = path.basename(file);
     const temporary = at(`.${base}.${name === 'random' ? randomWord() : 'immutafs'}`);
     if (name === 'fixed') fs.rmSync(temporary, { force: true });
     try {
-      create(temporary);
+      create(temporary, at(base));
       fs.renameSync(temporary, at(base));
     } catch (error) {
       fs.rmSync(temporary, { force: true });
@@ -66,37 +69,17 @@ export async function replaceFileLater(file: string, bytes: Buffer, mode: number
   });
 }
 
-export interface Attributes {
-  mode: number;
-  uid?: number;
-  gid?: number;
-}
-
 /** Creates a file, which must not exist (O_EXCL), and waits until it is on the disk. @throws the system's error */
-export function writeNewFile(file: string, bytes: Buffer, { mode, uid, gid }: Attributes): void {
+export function writeNewFile(file: string, bytes: Buffer, mode: number): void {
   const { O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
   const fd = fs.openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_NONBLOCK, 0o600);
   try {
     fs.writeFileSync(fd, bytes);
-    if (uid !== undefined && gid !== undefined) fs.fchownSync(fd, uid, gid);
-    // Called after fchown(2), because fchown(2) clears the set-user-ID bit.
     fs.fchmodSync(fd, mode);
     fs.fsyncSync(fd);
   } finally {
     fs.closeSync(fd);
   }
-}
-
-/**
- * Returns the owner and mode of a regular file, or undefined if the file does not exist.
- * @param shown the file's name in messages
- * @throws HostError if the file is not a regular file
- */
-export function attributesOf(file: string, shown: string): Required<Attributes> | undefined {
-  const stat = fs.lstatSync(file, { throwIfNoEntry: false });
-  if (stat === undefined) return undefined;
-  if (!stat.isFile()) throw new HostError(`${shown}: not a regular file`);
-  return { mode: stat.mode & 0o7777, uid: stat.uid, gid: stat.gid };
 }
 
 /** Waits until the entries of a folder are on the disk (fsync(2)). */

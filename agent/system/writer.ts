@@ -3,7 +3,8 @@ import path from 'node:path';
 import { HostError, onFile, onFileLater } from '../lib/errors.ts';
 import { type Ran, runProgram } from './exec.ts';
 import { lock } from './lock.ts';
-import { attributesOf, replaceFile, replaceFileLater, syncFolder, writeNewFile } from './replace-file.ts';
+import { copyAttributes, copyFile, labelNewFile, syncFile } from './attributes.ts';
+import { replaceFile, replaceFileLater, syncFolder, writeNewFile } from './replace-file.ts';
 import type { TreeState } from './tree-state.ts';
 import { type WalkedFile, lastChange, readTreeState, removeTree } from './tree.ts';
 
@@ -22,19 +23,26 @@ export interface SystemWriter {
   /** Like `writeAtomically`, without blocking this process while the disk is slow or hangs. */
   writeAtomicallyLater(file: string, text: string, mode: number): Promise<void>;
   /**
-   * Creates or atomically replaces a regular file, and keeps its owner and mode. Only for a process that holds a lock.
+   * Creates or atomically replaces a regular file, and keeps its owner, mode, ACLs, extended attributes and SELinux label.
+   * A new file gets the label of the policy. Only for a process that holds a lock.
    * @param text one character per byte (latin1)
    * @param mode the mode if the file does not exist
    */
   replaceText(file: string, text: string, mode?: number): void;
-  /** Creates a symbolic link or atomically replaces a file or link by it. Only for a process that holds a lock. */
+  /**
+   * Creates a symbolic link, with the SELinux label of the policy, or atomically replaces a file or link by it. Only for a
+   * process that holds a lock.
+   */
   replaceByLink(file: string, to: string): void;
   /**
-   * Copies a file or link, including its owner, mode and times, and atomically replaces the destination by the copy.
-   * Only for a process that holds a lock.
+   * Copies a file or link with its attributes (owner, mode, times, ACLs, extended attributes and SELinux label), and
+   * atomically replaces the destination by the copy. Only for a process that holds a lock.
    */
   copyInto(from: string, to: string): void;
+  /** Gives a file that a program created the SELinux label of the policy. */
+  labelNewFile(file: string): void;
   remove(file: string): void;
+  /** Renames a file, and gives it the SELinux label that the policy has for its new path. */
   rename(from: string, to: string): void;
   /** mkdir(1) -p */
   makeFolder(folder: string, mode: number): void;
@@ -84,21 +92,34 @@ export interface SystemWriter {
 /** @param root the root of the system; tests use a folder with fixtures instead */
 export function systemWriter(root = '/'): SystemWriter {
   const at = (file: string) => (root === '/' ? file : path.join(root, file));
-  const replace = (file: string, create: (temporary: string) => void) =>
+  const replace = (file: string, create: (temporary: string, existing: string) => void) =>
     onFile(file, () => replaceFile(at(file), 'fixed', create));
+  // The policy knows only the paths of this system.
+  const label = (file: string) => {
+    if (root === '/') onFile(file, () => labelNewFile(file));
+  };
   return {
     writeAtomically: (file, text, mode) =>
       onFile(file, () =>
-        replaceFile(at(file), 'random', (temporary) => writeNewFile(temporary, Buffer.from(text), { mode })),
+        replaceFile(at(file), 'random', (temporary) => writeNewFile(temporary, Buffer.from(text), mode)),
       ),
     writeAtomicallyLater: (file, text, mode) =>
       onFileLater(file, () => replaceFileLater(at(file), Buffer.from(text), mode)),
     replaceText: (file, text, mode = 0o644) => {
-      const attributes = onFile(file, () => attributesOf(at(file), file)) ?? { mode };
-      replace(file, (temporary) => writeNewFile(temporary, Buffer.from(text, 'latin1'), attributes));
+      const stat = onFile(file, () => fs.lstatSync(at(file), { throwIfNoEntry: false }));
+      if (stat !== undefined && !stat.isFile()) throw new HostError(`${file}: not a regular file`);
+      replace(file, (temporary, existing) => {
+        writeNewFile(temporary, Buffer.from(text, 'latin1'), stat === undefined ? mode : 0o600);
+        if (stat !== undefined) copyAttributes(existing, temporary);
+      });
+      if (stat === undefined) label(file);
     },
-    replaceByLink: (file, to) => replace(file, (temporary) => fs.symlinkSync(to, temporary)),
-    copyInto: (from, to) => replace(to, (temporary) => copy(at(from), temporary)),
+    replaceByLink: (file, to) => {
+      replace(file, (temporary) => fs.symlinkSync(to, temporary));
+      label(file);
+    },
+    copyInto: (from, to) => replace(to, (temporary) => copyFile(at(from), temporary)),
+    labelNewFile: label,
     remove: (file) =>
       onFile(file, () => {
         fs.unlinkSync(at(file));
@@ -108,6 +129,7 @@ export function systemWriter(root = '/'): SystemWriter {
       onFile(to, () => {
         syncFile(at(from));
         fs.renameSync(at(from), at(to));
+        label(to);
         syncFolder(path.dirname(at(to)));
       }),
     makeFolder: (folder, mode) =>
@@ -120,30 +142,6 @@ export function systemWriter(root = '/'): SystemWriter {
       onFileLater(folder, () => removeTree(at(folder), pause, isDispensable, kept)),
     lastChange: (folder, name) => onFile(folder, () => lastChange(at(folder), name)),
   };
-}
-
-function copy(from: string, to: string): void {
-  const stat = fs.lstatSync(from);
-  if (stat.isSymbolicLink()) {
-    fs.symlinkSync(fs.readlinkSync(from), to);
-    fs.lchownSync(to, stat.uid, stat.gid);
-    return;
-  }
-  if (!stat.isFile()) throw new HostError(`${from}: neither a file nor a link`);
-  fs.copyFileSync(from, to, fs.constants.COPYFILE_EXCL);
-  fs.chownSync(to, stat.uid, stat.gid);
-  fs.chmodSync(to, stat.mode & 0o7777);
-  fs.utimesSync(to, stat.atime, stat.mtime);
-  syncFile(to);
-}
-
-function syncFile(file: string): void {
-  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW);
-  try {
-    fs.fsyncSync(fd);
-  } finally {
-    fs.closeSync(fd);
-  }
 }
 
 function writeAt(file: string, offset: number, text: string): void {

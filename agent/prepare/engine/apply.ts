@@ -122,8 +122,9 @@ export const basicExecutors: Pick<Executors, 'edit' | 'link' | 'remove' | 'run' 
   link: { execute: ({ writer }, { file, to }) => writer.replaceByLink(file, to) },
   remove: { execute: ({ writer }, { file }) => writer.remove(file) },
   run: {
-    execute: async ({ run }, { program, args, seconds }) => {
+    execute: async ({ run, reader, writer }, { program, args, seconds, makes = [] }) => {
       await run(program, args, { seconds });
+      for (const file of makes) if (reader.stat(file) !== undefined) writer.labelNewFile(file);
     },
   },
   rename: { execute: ({ writer }, { from, to }) => writer.rename(from, to) },

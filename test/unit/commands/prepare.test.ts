@@ -20,6 +20,7 @@ function cutOff(writer: SystemWriter, calls: number): SystemWriter {
     replaceText: counted(writer.replaceText),
     replaceByLink: counted(writer.replaceByLink),
     copyInto: counted(writer.copyInto),
+    labelNewFile: writer.labelNewFile,
     remove: counted(writer.remove),
     rename: counted(writer.rename),
     makeFolder: counted(writer.makeFolder),

@@ -92,8 +92,10 @@ child.run();
 
 const sync = suite('runSync');
 sync('returns the exit code, or why the program could not be started', () => {
-  assert.equal(runSync('/bin/sh', ['-c', 'exit 3']), { exit: 3, error: undefined });
-  assert.equal(runSync('/bin/sh', ['-c', 'kill -9 $$']), { exit: null, error: undefined });
+  assert.equal(runSync('/bin/sh', ['-c', 'exit 3']), { exit: 3, error: undefined, stderr: '' });
+  assert.equal(runSync('/bin/sh', ['-c', 'kill -9 $$']), { exit: null, error: undefined, stderr: '' });
+  const failing = runSync('/bin/sh', ['-c', 'echo why >&2; exit 1'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  assert.equal(failing, { exit: 1, error: undefined, stderr: 'why\n' });
   assert.is(errorCode(runSync('/none', []).error), 'ENOENT');
 });
 sync('passes descriptors, and no environment but its own', () => {
