@@ -10,10 +10,15 @@ interface Problem {
   /** Whether the input exists now. If false, only a precaution is missing, for which the host may compensate. */
   present: boolean;
   text: string;
+  remedy: string;
 }
 
-const present = (text: string): Problem => ({ present: true, text });
-const missing = (text: string): Problem => ({ present: false, text });
+const present = (text: string, remedy: string): Problem => ({ present: true, text, remedy });
+const missing = (text: string, remedy: string): Problem => ({ present: false, text, remedy });
+
+const prepare = 'While the disk is writable: immutafs-agent prepare --apply --only boot.';
+const bootOrder = 'On the host: give boot order 1 to the system disk alone.';
+const variables = 'On the host: reset the EFI variables at every start.';
 
 /** Verifies that the guest cannot write to any input by which firmware, boot loader and kernel decide the next boot. */
 export const bootInputs: Check = {
@@ -26,7 +31,7 @@ export const bootInputs: Check = {
     means:
       'The check reads the kernel command line, the EFI variables, the files of the boot loader and the partition tables. It fails if the kernel command line has resume= without noresume; if the EFI variable SystemdOptions or HibernateLocation is set; if BootNext, or an entry of BootOrder before the first one on the sealed disk, names a partition of a disk that the host leaves writable; or if files of the boot loader (/boot/efi, grubenv, loader/entries) are on such a disk. It warns if noresume is missing on the kernel command line or in a menu entry; if EFI variables can be reached because noefi is missing; if variables for systemd-boot are set; if GRUB searches for its file system on all disks, without --root-dev-only or a hint (CVE-2023-4001); if a writable disk has an EFI system partition or an active MBR partition; and if a writable ext4 has errors=panic, by a mount option or in its superblock.',
     why: 'Root can write a hibernation image, a boot loader or a copy of /boot to a data disk, and can change EFI variables. The next boot then runs what root prepared, although the system disk is read-only. Root can also set errors=panic in the superblock of an ext4 on a data disk and damage it: then every boot that mounts it ends in a panic.',
-    fix: 'While the disk is writable: immutafs-agent prepare --apply --only boot. It sets noresume, and noefi on UEFI, and removes resume=. On the host: boot order 1 for the system disk alone, and EFI variables reset at every start (virsh start --reset-nvram); a read-only variable store or a stateless firmware does not help. For errors=panic: add errors=remount-ro to the line of the file system in /etc/fstab, which takes precedence over the superblock. To remove a variable: boot once without noefi, then chattr -i and rm its file in /sys/firmware/efi/efivars, or efibootmgr --delete-bootnum --bootnum NUMBER.',
+    fix: 'While the disk is writable: immutafs-agent prepare --apply --only boot. It sets noresume, and noefi on UEFI, and removes resume=. It does not change the commands by which GRUB searches for its file system: add to each of them, in the file that the check names, the options that grub2-probe --target=hints_string /boot prints (Debian: grub-probe). On the host: boot order 1 for the system disk alone, and EFI variables reset at every start (virsh start --reset-nvram); a read-only variable store or a stateless firmware does not help. For errors=panic: add errors=remount-ro to the line of the file system in /etc/fstab, which takes precedence over the superblock. To remove a variable: boot once without noefi, then chattr -i and rm its file in /sys/firmware/efi/efivars, or efibootmgr --delete-bootnum --bootnum NUMBER.',
   },
   evaluate: (facts) => {
     const problems = [
@@ -45,13 +50,7 @@ export const bootInputs: Check = {
     const observed = [...failed, ...problems.filter((problem) => !problem.present)]
       .map(({ text }) => text)
       .join('; ');
-    const panics = unwrap(facts.panicking).length > 0;
-    const remedies =
-      'While the disk is writable: immutafs-agent prepare --apply --only boot. On the host: give boot order 1 to the system disk alone, and reset the EFI variables at every start.';
-    const remedy = [
-      ...(panics ? [panicRemedy] : []),
-      ...(problems.length > unwrap(facts.panicking).length ? [remedies] : []),
-    ].join(' ');
+    const remedy = [...new Set(problems.map((problem) => problem.remedy))].join(' ');
     return { status: failed.length > 0 ? 'fail' : 'warn', subject, expected, observed, remedy };
   },
 };
@@ -66,31 +65,32 @@ function describeSafeBoot(facts: AssessedFacts): string {
 function resumeProblems({ kernelArgument: words }: AssessedFacts): Problem[] {
   if (neverResumes(words)) return [];
   const resume = resumeWords(words);
-  if (resume.length === 0) return [missing('the kernel command line has no noresume')];
-  return [present(`the kernel command line has ${resume.join(' ')} and no noresume`)];
+  if (resume.length === 0) return [missing('the kernel command line has no noresume', prepare)];
+  return [present(`the kernel command line has ${resume.join(' ')} and no noresume`, prepare)];
 }
 
 function firmwareProblems(facts: AssessedFacts): Problem[] {
   const firmware = unwrap(facts.firmware);
   if (firmware === undefined) return [];
-  const { variables, set } = firmware;
+  const { set } = firmware;
   const hidden =
-    variables === 'hidden'
+    firmware.variables === 'hidden'
       ? [
           present(
             `EFI variable SystemdOptions is set; the initramfs has hidden all EFI variables in ${efivars}`,
+            variables,
           ),
         ]
       : [];
   const changing = set.map((name) =>
     name.startsWith('Loader')
-      ? missing(`EFI variable ${name} is set, and systemd-boot reads it`)
-      : present(`EFI variable ${name} is set, and systemd reads it`),
+      ? missing(`EFI variable ${name} is set, and systemd-boot reads it`, variables)
+      : present(`EFI variable ${name} is set, and systemd reads it`, variables),
   );
   const reachable =
     hasNoEfiRuntime(facts.kernelArgument) || hidden.length > 0
       ? []
-      : [missing(`the kernel command line has no noefi: EFI variables are ${variables}`)];
+      : [missing(`the kernel command line has no noefi: EFI variables are ${firmware.variables}`, prepare)];
   return [...hidden, ...changing, ...foreignEntries(facts), ...reachable];
 }
 
@@ -107,6 +107,7 @@ function foreignEntries(facts: AssessedFacts): Problem[] {
     return [
       present(
         `${next ? 'BootNext' : 'BootOrder'}: ${name} "${description}" starts from ${where}, which is writable`,
+        `${bootOrder} ${variables}`,
       ),
     ];
   });
@@ -122,9 +123,12 @@ function fileProblems(facts: AssessedFacts): Problem[] {
   const found = files.flatMap((file) => {
     const target = facts.mounts.serving(file)?.target;
     const disk = others.find(({ holds }) => target !== undefined && holds.includes(target));
-    return disk === undefined ? [] : [`${target ?? ''} is on ${disk.name}, which is writable`];
+    return disk === undefined ? [] : [{ target: target ?? '', name: disk.name }];
   });
-  return [...new Set(found)].map(present);
+  const once = new Map(found.map((each) => [`${each.target} is on ${each.name}, which is writable`, each]));
+  return [...once].map(([text, { target, name }]) =>
+    present(text, `On the host: make the disk ${name} read-only; or move ${target} to the system disk.`),
+  );
 }
 
 function loaderProblems(facts: AssessedFacts): Problem[] {
@@ -132,11 +136,13 @@ function loaderProblems(facts: AssessedFacts): Problem[] {
   const lines = kernelLines(loader).filter(({ words }) => !neverResumes(words));
   const names = [...new Set(lines.map(({ name }) => name))];
   return [
-    ...(names.length === 0 ? [] : [missing(`menu entries without noresume: ${names.join(', ')}`)]),
+    ...(names.length === 0 ? [] : [missing(`menu entries without noresume: ${names.join(', ')}`, prepare)]),
     ...loader.files
       .filter(({ kind, text }) => kind === 'grub' && openSearches(text).length > 0)
-      .map(({ file }) => missing(`${file} searches for a file system on all disks`)),
-    ...loader.unread.map((reason) => missing(`could not be read: ${reason}`)),
+      .map(({ file }) => missing(`${file} searches for a file system on all disks`, addHint(file))),
+    ...loader.unread.map((reason) =>
+      missing(`could not be read: ${reason}`, 'Correct the files of the boot loader that could not be read.'),
+    ),
   ];
 }
 
@@ -148,13 +154,19 @@ function panicProblems(facts: AssessedFacts): Problem[] {
   return unwrap(facts.panicking).map((target) =>
     missing(
       `${target} has errors=panic: damage to this file system, which root can make, ends every boot in a panic`,
+      panicRemedy,
     ),
   );
+}
+
+/** `prepare` does not change these commands, because the hint depends on how GRUB numbers the disks. */
+function addHint(file: string): string {
+  return `While the disk is writable: in ${file}, add to each command "search" without --hint the options that grub2-probe --target=hints_string /boot prints (Debian: grub-probe).`;
 }
 
 function diskProblems(facts: AssessedFacts): Problem[] {
   const found = unwrap(facts.partitions).filter(({ bootable, writable }) => bootable && writable);
   return found.map(({ name }) =>
-    missing(`${name} is bootable and writable: the host must not boot from its disk`),
+    missing(`${name} is bootable and writable: the host must not boot from its disk`, bootOrder),
   );
 }

@@ -1,6 +1,8 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
 import { type Change, all, file, handoff, mount, without } from '../../harness/changes.ts';
 import { bootOrder, hardDrive, loadOption, variable } from '../../harness/efi.ts';
-import { type Table, testFindings } from '../../harness/finding.ts';
+import { type Table, findingOf, testFindings } from '../../harness/finding.ts';
 
 const cmdline = (words: string): Change => file('proc/cmdline', `root=/dev/mapper/rhel-root ro ${words}\n`);
 const efivars = 'sys/firmware/efi/efivars';
@@ -227,3 +229,35 @@ const table: Table = {
 };
 
 testFindings('boot-inputs', table);
+
+const remedies = suite('boot-inputs: remedies');
+for (const [title, change, expected] of [
+  [
+    'a kernel argument',
+    cmdline('quiet'),
+    /^While the disk is writable: immutafs-agent prepare --apply --only boot\.$/,
+  ],
+  [
+    'a search without a hint, which prepare does not change',
+    file(grub, `${search} 1f5a\n`),
+    /^While the disk is writable: in \/boot\/grub2\/grub\.cfg, add .* grub2-probe --target=hints_string \/boot prints/,
+  ],
+  [
+    'a bootable disk, which only the host can leave out',
+    all(disks, udev('252:17', { ID_PART_ENTRY_TYPE: esp })),
+    /^On the host: give boot order 1 to the system disk alone\.$/,
+  ],
+  [
+    'files of the boot loader on a writable disk',
+    all(disks, mount('esp', '252:17 / /boot/efi rw,relatime shared:40 - vfat /dev/vdb1 rw')),
+    /^On the host: make the disk vdb read-only; or move \/boot\/efi to the system disk\.$/,
+  ],
+  [
+    'several problems: each remedy once',
+    all(cmdline('quiet'), file(grub, menu('quiet'))),
+    /^While the disk is writable: immutafs-agent prepare --apply --only boot\.$/,
+  ],
+] as const) {
+  remedies(title, async () => assert.match((await findingOf('boot-inputs', change)).remedy, expected));
+}
+remedies.run();
