@@ -2,6 +2,7 @@ import { HostError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Context } from '../engine/context.ts';
+import { installHint } from '../engine/install-hint.ts';
 import { readSnapshot } from '../engine/snapshot.ts';
 import { type Inspected, inspect } from './inspect.ts';
 
@@ -53,5 +54,5 @@ const forWholeDisk = [
 export function missingPrograms(reader: SystemReader, isWholeDisk: boolean): string[] {
   return [...always, ...(isWholeDisk ? forWholeDisk : [])]
     .filter(([, program]) => reader.stat(program) === undefined)
-    .map(([name, program]) => `${program} is missing: install the package ${name}.`);
+    .map(([name, program]) => `${program} is missing: ${installHint(reader, name)}.`);
 }

@@ -1,6 +1,7 @@
 import { formatBytes, shortList } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { readXattrsProgram } from '../../system/layers/xattrs.ts';
+import { installHint } from '../engine/install-hint.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 
 /** The timeout of the search of one file system, in milliseconds. */
@@ -35,13 +36,16 @@ export async function findOverlayMetadata(
     if (typeof marked === 'string') problems.push(marked);
     else found.attributes.push(...marked.filter((path) => path === root || !isMountPoint(path)));
   }
-  return [...describe(found.whiteouts, found.attributes, stores), ...problems];
+  const isInstalled = reader.stat('/usr/bin/setfattr') !== undefined;
+  const hint = isInstalled ? '' : ` (first ${installHint(reader, 'attr')})`;
+  return [...describe(found.whiteouts, found.attributes, stores, hint), ...problems];
 }
 
 function describe(
   whiteouts: readonly string[],
   marked: readonly string[],
   stores: readonly string[],
+  hint: string,
 ): string[] {
   const inStore = (path: string) => stores.find((store) => isBelow(path, store));
   const byStore = stores.flatMap((store) => {
@@ -66,7 +70,7 @@ function describe(
     ...(attrs.length === 0
       ? []
       : [
-          `${few(attrs)}: trusted.overlay attributes, which overlayfs reserves for itself, so that the overlay on /var shows other content or an error. They come from a copy of an overlay's upper layer: list them with \`getfattr -h -d -m '^${prefix}' FILE\`, remove each with \`setfattr -h -x NAME FILE\` (package attr).`,
+          `${few(attrs)}: trusted.overlay attributes, which overlayfs reserves for itself, so that the overlay on /var shows other content or an error. They come from a copy of an overlay's upper layer: list them with \`getfattr -h -d -m '^${prefix}' FILE\`, remove each with \`setfattr -h -x NAME FILE\`${hint}.`,
         ]),
   ];
 }

@@ -85,6 +85,14 @@ for (const [title, found, state, said] of [
   });
 }
 
+metadata('the program that removes attributes is to be installed only if it is missing', async () => {
+  const attributes = good('/var/a\0');
+  const without = await varStep({ attributes }, ({ files }) => (files['usr/bin/yum'] = ''));
+  assert.match(without.step.why.join(' '), 'FILE` (first run `yum install attr`).');
+  const having = await varStep({ attributes }, ({ files }) => (files['usr/bin/setfattr'] = ''));
+  assert.match(having.step.why.join(' '), 'setfattr -h -x NAME FILE`.');
+});
+
 metadata('metadata in a container store is counted, not listed', async () => {
   const devices = good('0:0 /var/lib/docker/overlay2/a/diff/x\0' + '0:0 /var/lib/docker/overlay2/b/diff/y\0');
   const attributes = good('/var/lib/docker/overlay2/a/diff/z\0');
