@@ -97,6 +97,13 @@ const paths = [...overlays, ...persisted].join(' ');
 const write = `for d in ${paths}; do echo x >$d/mark && mv $d/mark $d/mark2 && cat $d/mark2; done`;
 /** Compares the labels of the writable directories with those on the disk. */
 const labels = 'stat -c "%n %C" /opt/agent /srv/app/data /root /var/lib/keys /var/lib/keys/file /opt/state';
+/** Prints the label of a file that `prepare` edits, restores and creates. Its label is not the one of the policy. */
+const edits = `set -e; test ! -e /var/lib/immutafs/prepare.json; file=/etc/immutafs/accepted-writes
+accept() { immutafs-agent prepare --apply --yes --only writes --accept /opt/b >&2 || test $? = 1; }
+label() { echo "$1 $(stat -c %C $file | cut -d: -f3) $(wc -l <$file)"; }
+echo /opt/a >$file; chcon -t net_conf_t $file
+accept; label edited; immutafs-agent prepare --undo >&2; label restored; rm $file
+accept; label created; restorecon -n -v $file; immutafs-agent prepare --undo >&2; test ! -e $file`;
 const records = { transitions: transitionsStep, denials: denialsStep };
 
 const asService = 'systemd-run --quiet --wait --property StandardOutput=null';
@@ -134,6 +141,7 @@ selinux('sealed with OVERLAY and PERSIST, maintenance, a rehearsal, and no overl
         steps: {
           ...look,
           ready: 'immutafs-agent check --ready-to-seal',
+          edits,
           enable: `systemctl --quiet enable ${Object.keys(services).join(' ')}`,
           request: 'immutafs-agent prepare --rehearse --limit 20m',
           requested: json,
@@ -150,6 +158,7 @@ selinux('sealed with OVERLAY and PERSIST, maintenance, a rehearsal, and no overl
           ...look,
           saved,
           recorder: domainOf('immutafs-rehearsal'),
+          config: 'stat -c "%n %C" /etc /etc/immutafs /etc/immutafs/rehearsal /etc/immutafs/immutafs.conf',
           interim: json,
           ...records,
           end: 'immutafs-agent prepare --end-rehearsal; sleep 900',
@@ -227,6 +236,9 @@ function assertMaintenance(boot: Boot): void {
   for (const step of ['enable', 'request']) assert.is(boot.step(step).exit, 0, boot.step(step).stderr);
   assert.match(boot.step('ready').stdout, /^(Not r|R)eady to seal/);
   assert.is(outcomeOf(boot, 'requested')?.state, 'requested');
+  const { exit: exitOfEdits, stdout, stderr } = boot.step('edits');
+  assert.is(exitOfEdits, 0, stderr);
+  assert.match(stdout, /^edited net_conf_t 2\nrestored net_conf_t 1\ncreated \w+ 1\n$/, stderr);
 }
 
 function assertRehearsal(boot: Boot): void {
@@ -236,6 +248,7 @@ function assertRehearsal(boot: Boot): void {
   assert.match(boot.step('failed').stdout, /etc-writer\.service[^]*opt-writer\.service/);
   assert.is(boot.step('saved').exit, 0);
   assert.match(boot.step('recorder').stdout, ':immutafs_t:');
+  assert.not.match(boot.step('config').stdout, 'unlabeled_t');
   assert.is(outcomeOf(boot, 'interim')?.state, 'running');
   assert.ok(transitionsOf(boot).includes('/usr/bin/immutafs-agent immutafs_t'));
   assert.is(boot.endedBy, 'poweroff');
