@@ -5,6 +5,7 @@ import calendar
 import json
 import os
 import subprocess
+import threading
 import time
 
 from ansible.module_utils.basic import AnsibleModule
@@ -140,6 +141,9 @@ REFUSED = {"EXPSIG": "the signature has expired", "EXPKEYSIG": "the key has expi
 FORM = "%Y-%m-%dT%H:%M:%SZ"
 GPG = "/usr/bin/gpg"
 
+# Maximum length of an error message of a program, in bytes.
+SAID = 4096
+
 
 def main():
     """Runs the module."""
@@ -171,6 +175,26 @@ def signature_states(lines, prints):
                 found.append(state)
             state = None
     return found
+
+
+def output_of(command):
+    """
+    Runs a program. Returns its exit code, what hash_chunks returns for its stdout, and the end of its stderr. Reads both
+    at the same time, because a program waits if a pipe is full.
+    """
+    said = [b""]
+
+    def read_errors(stream):
+        for part in iter(lambda: stream.read1(65536), b""):
+            said[0] = (said[0] + part)[-SAID:]
+
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=ENVIRONMENT) as process:
+        reader = threading.Thread(target=read_errors, args=(process.stderr,))
+        reader.start()
+        result = hash_chunks(process.stdout)
+        reader.join()
+    return process.returncode, result, said[0].decode("utf-8", "replace")
 
 
 class Receipt:
@@ -345,14 +369,11 @@ class Receipt:
         """Reads the data of a disk. The format is given, because detecting it would interpret data of the guest."""
         server = ["[", "/usr/bin/qemu-nbd", "--read-only", "--format", form, path, "]"]
         command = ["/usr/bin/nbdcopy", "--", *server, "-"]
-        pipe = subprocess.PIPE
         try:
-            with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=ENVIRONMENT) as process:
-                result = hash_chunks(process.stdout)
-                error = process.stderr.read().decode("utf-8", "replace")
+            code, result, error = output_of(command)
         except FileNotFoundError as missing:
             raise LibvirtError("/usr/bin/nbdcopy is missing: install libnbd (RHEL) or libnbd-bin (Debian)") from missing
-        if process.returncode != 0:
+        if code != 0:
             raise LibvirtError("%s cannot be read: %s" % (path, " ".join(error.split())))
         return result
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { callPlugin } from '../../harness/collection.ts';
+import { callPlugin, runPython } from '../../harness/collection.ts';
 
 const disks = suite('receipts: the recorded disk and the disk now');
 
@@ -85,3 +85,20 @@ signatures('a good signature by another key does not make a revoked one good', (
   assert.equal(states([...status('GOODSIG', 'B'.repeat(40)), '', ...status('REVKEYSIG').slice(2)]), []);
 });
 signatures.run();
+
+const reading = suite('receipts: the program that reads a disk');
+const read = `import json, sys
+from ansible_collections.immutafs.agent.plugins.modules.receipt import output_of
+code, (hashes, size, first), error = output_of(json.load(sys.stdin))
+print(json.dumps([code, hashes, size, first.decode(), error]))`;
+reading('1 MB of error messages do not block it, and their end is reported', () => {
+  const script = 'head -c 1000000 /dev/zero >&2; printf data; printf failed >&2; exit 3';
+  assert.equal(runPython(read, ['/usr/bin/timeout', '10', '/bin/sh', '-c', script]), [
+    ...[3, [digest('data')], 4, 'data'],
+    `${'\0'.repeat(4096 - 'failed'.length)}failed`,
+  ]);
+});
+reading('a program without error messages', () => {
+  assert.equal(runPython(read, ['/bin/sh', '-c', 'printf data']), [0, [digest('data')], 4, 'data', '']);
+});
+reading.run();
