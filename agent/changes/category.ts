@@ -20,8 +20,14 @@ export const categories = [
 export type Category = (typeof categories)[number];
 
 /** Matches what systemd itself writes in these folders in every boot. */
-const generated =
-  /^\/run\/systemd\/(?:generator(?:\.early|\.late)?\/|transient\/[^/]*\.(?:scope|slice|mount)$)/;
+const generated = /^\/run\/systemd\/(?:generator(?:\.early|\.late)?\/|transient\/[^/]*\.mount$)/;
+
+/**
+ * Matches the scopes and slices that systemd-logind(8) writes for each session, and their properties. Whatever their
+ * names are, units of these types start no program (systemd.scope(5), systemd.slice(5)).
+ */
+const grouping =
+  /^\/run\/systemd\/(?:system|user|transient|(?:system|user)\.control)\/[^/]*\.(?:scope|slice)(?:\.d\/[^/]*\.conf)?$/;
 
 const setIds = 0o6000;
 const execute = 0o111;
@@ -31,7 +37,8 @@ const execute = 0o111;
  * does not make an executable notable.
  */
 export function categoryOf(change: Change): Category | undefined {
-  if (change.type !== 'directory' && !generated.test(change.path)) {
+  const isGenerated = generated.test(change.path) || (change.type === 'file' && grouping.test(change.path));
+  if (change.type !== 'directory' && !isGenerated) {
     const category = categoryOfPath(change.path);
     if (category !== undefined) return category;
   }

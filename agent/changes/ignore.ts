@@ -1,7 +1,9 @@
 /** Files that the services of a guest write all the time: logs, caches, and the state of time, network and timers. */
 export const ignoredByDefault: readonly string[] = [
   '/run/systemd/generator*/**',
-  '/run/systemd/transient/*.{scope,slice,mount}',
+  '/run/systemd/transient/*.mount',
+  '/run/systemd/{system,user,transient,system.control,user.control}/*.{scope,slice,scope.d,slice.d}',
+  '/run/systemd/{system,user,transient,system.control,user.control}/*.{scope.d,slice.d}/*.conf',
   '/var/cache/**',
   '/var/lib/NetworkManager/**',
   '/var/lib/chrony/**',

@@ -35,6 +35,18 @@ for (const [path, more, expected] of [
   ['/run/systemd/system.control/x.d/y.conf', {}, 'unit'],
   ['/run/systemd/transient/run-1.service', {}, 'unit'],
   ['/run/systemd/transient/session-1.scope', {}, undefined],
+  ['/run/systemd/system/session-1.scope', {}, undefined],
+  ['/run/systemd/system/session-1.scope.d/50-After-systemd-logind\\x2eservice.conf', {}, undefined],
+  ['/run/systemd/system/user-1000.slice.d/50-CPUShares.conf', {}, undefined],
+  ['/run/systemd/system.control/user-1000.slice.d/50-CPUWeight.conf', {}, undefined],
+  ['/run/systemd/system/session-1.scope', { type: 'symlink' }, 'unit'],
+  ['/run/systemd/system/session-1.scope.service', {}, 'unit'],
+  ['/run/systemd/system/session-1.service', {}, 'unit'],
+  ['/run/systemd/system/session-1.service.d/50-x.conf', {}, 'unit'],
+  ['/run/systemd/system/session-1.scope.wants/x.service', {}, 'unit'],
+  ['/run/systemd/system/session-1.scope.d/x.conf/y.service', {}, 'unit'],
+  ['/run/systemd/system/session-1.scope', { mode: 0o4755 }, 'setuid'],
+  ['/etc/systemd/system/x.slice', {}, 'unit'],
   ['/run/systemd/generator/x.mount', {}, undefined],
   ['/etc/systemd/system/x.service', {}, 'unit'],
   ['/root/.config/systemd/user/x.service', {}, 'unit'],
@@ -98,6 +110,18 @@ view('notable changes come first, logs are only counted, but not a set-uid progr
   assert.equal(found.slice(3, 5), ['', '/var/lib/x  1 added, 10 B']);
   assert.match(found[5] ?? '', /^Not listed: 1 added, 10 B /);
   assert.match(found[6] ?? '', /^5 changes/);
+});
+view('100 logins on systemd 219 hide no unit, and are service state', () => {
+  const logins = Array.from({ length: 100 }, (_, index) =>
+    ['', '.d/50-Description.conf', '.d/50-Slice.conf'].map((name) =>
+      change(`/run/systemd/system/session-${index}.scope${name}`),
+    ),
+  ).flat();
+  const folder = change('/run/systemd/system/session-1.scope.d', { type: 'directory' });
+  const found = lines([...logins, folder, change('/run/systemd/system/session-1.service')]);
+  assert.match(found[0] ?? '', /^unit +added +\/run\/systemd\/system\/session-1\.service /);
+  assert.match(found[1] ?? '', /^Not listed: 301 added/);
+  assert.is(found.length, 3);
 });
 view('"nothing" is only said if everything was compared', () => {
   assert.equal(lines([]), ['Nothing differs from the sealed disk.']);
