@@ -3,6 +3,7 @@ import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { HostError, errorCode, onFile } from '../../lib/errors.ts';
 import { inFolder, randomWord } from '../foreign-folder.ts';
+import { namingIn } from './export-name.ts';
 
 /** Where an export is written. */
 export interface ExportTarget {
@@ -22,7 +23,8 @@ const inMemory = new Map([
 ]);
 
 /**
- * Creates a file of mode 0600 for an export. It has another name until it is complete.
+ * Creates a file of mode 0600 for an export. It has another name until it is complete. On a file system without hard
+ * links (vfat, exFAT, some CIFS), an empty file reserves the name.
  * @throws HostError EEXIST if a file of this name exists; EXDEV if the folder is in a layer or in RAM, because the export
  *     would change what it exports, and would not survive a reboot; the system's error otherwise
  */
@@ -43,24 +45,47 @@ function createIn(at: (name: string) => string, file: string): ExportTarget {
     throw new HostError(`${file}: exists already and is not overwritten`, 'EEXIST');
   const folder = fs.openSync(at('.'), O_RDONLY | O_DIRECTORY);
   const inside = (each: string) => `/proc/self/fd/${folder}/${each}`;
+  const create = (each: string) => fs.openSync(inside(each), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   const temporary = `.${name}.${randomWord()}`;
-  const fd = fs.openSync(inside(temporary), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-  return {
-    write: (bytes) => onFileAsync(file, () => writeAll(fd, bytes)),
-    finish: () =>
-      onFile(file, () => {
-        fs.fsyncSync(fd);
-        fs.closeSync(fd);
-        // Unlike rename(2), link(2) does not replace a file that was created meanwhile.
-        fs.linkSync(inside(temporary), inside(name));
-        fs.unlinkSync(inside(temporary));
-        fs.fsyncSync(folder);
-        fs.closeSync(folder);
-      }),
-    abandon: () => {
-      fs.rmSync(inside(temporary), { force: true });
-    },
-  };
+  const opened = [folder];
+  const close = () => opened.splice(0).forEach((each) => fs.closeSync(each));
+  const closeFile = () => opened.splice(1).forEach((each) => fs.closeSync(each));
+  const remove = () => fs.rmSync(inside(temporary), { force: true });
+  try {
+    const fd = create(temporary);
+    opened.push(fd);
+    const naming = namingIn(inside, create, temporary, name);
+    return {
+      write: (bytes) => onFileAsync(file, () => writeAll(fd, bytes)),
+      finish: () =>
+        onFile(file, () => {
+          fs.fsyncSync(fd);
+          // Some servers do not rename an open file.
+          closeFile();
+          naming.finish();
+          syncFolder(folder);
+          close();
+        }),
+      abandon: () => {
+        remove();
+        naming.abandon();
+        close();
+      },
+    };
+  } catch (error) {
+    remove();
+    close();
+    throw error;
+  }
+}
+
+/** Synchronises the names in a folder, unless its file system cannot do so (EINVAL, fsync(2)). */
+function syncFolder(folder: number): void {
+  try {
+    fs.fsyncSync(folder);
+  } catch (error) {
+    if (errorCode(error) !== 'EINVAL') throw error;
+  }
 }
 
 /** Writes an export to the standard output. */

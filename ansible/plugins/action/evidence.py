@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import stat
 import time
 
 from ansible.errors import AnsibleConnectionFailure, AnsibleError
@@ -22,6 +23,46 @@ from ansible_collections.immutafs.agent.plugins.plugin_utils.evidence import (
 
 # The export may be larger than its maximum size by the end of the tar file.
 SLACK = 1024 * 1024
+
+
+def create(path):
+    """Opens a new file, which only its owner can read, for writing. Raises FileExistsError if the file exists."""
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb")
+
+
+def reserve(part, target):
+    """
+    Tries before the download whether the file system has hard links. If not (vfat, exFAT, some CIFS), reserves the name
+    `target` with an empty file, and returns True.
+    """
+    try:
+        os.link(part, part + ".link")
+    except OSError:
+        create(target).close()
+        return True
+    os.unlink(part + ".link")
+    return False
+
+
+def is_empty(path):
+    """Returns whether a path is an empty regular file."""
+    return os.path.lexists(path) and stat.S_ISREG(os.lstat(path).st_mode) and os.lstat(path).st_size == 0
+
+
+def give_name(part, target, reserved):
+    """Gives the complete file its name, and does not replace a file that was created meanwhile."""
+    if not reserved:
+        # Fails if the file exists, in contrast to a rename.
+        os.link(part, target)
+    elif os.path.lexists(target) and not is_empty(target):
+        raise FileExistsError("another file has taken the name %s" % target)
+    else:
+        try:
+            os.rename(part, target)
+        except FileExistsError:
+            # Some servers and FUSE file systems do not replace a file.
+            os.unlink(target)
+            os.rename(part, target)
 
 
 class ActionModule(GuestAction):
@@ -45,9 +86,10 @@ class ActionModule(GuestAction):
         args = self._task.args
         limit = parse_size(str(args.get("max_size", "256M")))
         target = self.new_file(str(args["dest"]), host)
-        part = target + ".part"
+        part, reserved = target + ".part", False
         try:
-            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+            with create(part) as file:
+                reserved = reserve(part, target)
                 code, errors, checksum = self.stream(file, limit + SLACK)
                 file.flush()
                 os.fsync(file.fileno())
@@ -55,13 +97,14 @@ class ActionModule(GuestAction):
             if code not in (0, 3) or size == 0:
                 raise AnsibleError("immutafs-agent changes ended with %s: %s" % (code, errors))
             summary = summary_of(part)
-            # Fails if the file exists, in contrast to a rename.
-            os.link(part, target)
+            give_name(part, target, reserved)
+            reserved = False
         finally:
-            if os.path.lexists(part):
-                os.unlink(part)
-        with open(os.open(target + ".sha256", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write("%s  %s\n" % (checksum, os.path.basename(target)))
+            for each in [part] + ([target] if reserved and is_empty(target) else []):
+                if os.path.lexists(each):
+                    os.unlink(each)
+        with create(target + ".sha256") as file:
+            file.write(("%s  %s\n" % (checksum, os.path.basename(target))).encode())
         return {
             "failed": False,
             "file": target,
