@@ -13,6 +13,7 @@ import { findImpostors } from './impostors.ts';
 import { type DecidedMode, decideMode } from './mode.ts';
 import { type OverlayState, assessOverlays } from './overlays.ts';
 import { type Persisted, findPersisted } from './persisted.ts';
+import { type UnexplainedMount, findUnexplainedMounts } from './unexplained-mounts.ts';
 import { type SystemDisks, findSystemDisks } from './system-disks.ts';
 
 /** The conclusions from the facts. If the facts for a judgement could not be read, the judgement is their error. */
@@ -30,6 +31,8 @@ export interface Judgements {
   impostors: Observed<Impostor[]>;
   /** The mounts that use an impostor. */
   foreignMounts: Observed<ForeignMount[]>;
+  /** Mounts inside a layer or over files of the sealed disk that nothing on the sealed disk explains. */
+  unexplainedMounts: Observed<UnexplainedMount[]>;
   /** The lines of fstab, each with the device that the line is meant for. */
   fstabEntries: Observed<FstabEntry[]>;
   /** The state of each path of OVERLAY. */
@@ -61,11 +64,25 @@ export function assess(facts: Facts): AssessedFacts {
     persisted: observe(() => findPersisted(facts, mode)),
     impostors: observe(() => findImpostors(facts, carriers)),
     foreignMounts,
+    unexplainedMounts: observe(() => unexplained(facts)),
     fstabEntries: observe(() => describeEntries(unwrap(facts.fstab).lines, carriers)),
     overlayStates: observe(() => assessOverlays({ ...facts, systemDisks, mode })),
     forecast: forecastOf(facts),
     persistentAutostart: observe(() => keepPersistent(facts, unwrap(footholds))),
   };
+}
+
+function unexplained(facts: Facts): UnexplainedMount[] {
+  const { mounts, config, layers } = facts;
+  const [fstab, mountUnits] = [unwrap(facts.fstab).lines, unwrap(facts.mountUnits)];
+  return findUnexplainedMounts({
+    mounts,
+    config,
+    layers,
+    fstab,
+    mountUnits,
+    overlays: unwrap(facts.overlays),
+  });
 }
 
 /** Returns the foreign mount at /; also undefined if the foreign mounts are unknown, which mounts-genuine reports. */

@@ -26,7 +26,7 @@ export function findFootholds({
   const isHostReadOnly = readOnlyTest('value' in disks ? disks.value : []);
   const isPersistent = persistenceTest(mounts);
   return mounts.all.flatMap((mount) => {
-    if (!isWritable(mount) || pseudo.has(mount.type) || isHostReadOnly(mount)) return [];
+    if (!isWritable(mount) || kernelTypes.has(mount.type) || isHostReadOnly(mount)) return [];
     // Files in /etc decide what runs, whatever the mount options are.
     const inEtc = mount.type === 'overlay' && isBelow(mount.target, '/etc');
     const executable = inEtc || (!mount.options.includes('noexec') && !neverExecuted.has(mount.type));
@@ -67,7 +67,7 @@ function startKinds({ options }: PersistItem): string[] {
 }
 
 /** Types of file systems that represent kernel objects and contain no user files. */
-const pseudo = new Set([
+export const kernelTypes = new Set([
   ...[
     'proc',
     'sysfs',

@@ -55,3 +55,8 @@ export type Found = Change | Unknown;
 export function isUnknown(found: Found): found is Unknown {
   return 'error' in found;
 }
+
+/** Returns text, such as a path in mountinfo, as bytes, one character per byte (latin1). */
+export function bytesOf(text: string): string {
+  return Buffer.from(text).toString('latin1');
+}

@@ -4,7 +4,8 @@ import { type MountTable, isBelow, mountTable } from '../facts/mounts/mountinfo.
 import { openFolder } from '../system/layers/folder.ts';
 import { type XattrReader, xattrReader } from '../system/layers/xattrs.ts';
 import type { SystemReader } from '../system/reader.ts';
-import type { Found } from './change.ts';
+import { type Found, bytesOf } from './change.ts';
+import { hiddenByMounts } from './hidden-by-mounts.ts';
 import {
   type Layers,
   type WritableLayer,
@@ -42,7 +43,11 @@ export function compareLayers(reader: SystemReader): Comparison {
     ...found,
     mounts,
     noLayer: found.layers.length > 0 ? undefined : whyNoLayer(bootEnv),
-    run: (selected, report) => compareAll(reader, mounts, found.layers, selected, report),
+    run: async (selected, report) => {
+      for (const each of hiddenByMounts(hangSafe(reader, mounts), mounts, bootEnv, found.layers))
+        if (selected.leadsTo(each.path)) await report(each);
+      await compareAll(reader, mounts, found.layers, selected, report);
+    },
   };
 }
 
@@ -90,9 +95,4 @@ async function compareLayer(
   } finally {
     for (const each of opened) (each.lower ?? each.upper).close();
   }
-}
-
-/** Returns text of mountinfo as bytes, one character per byte (latin1). */
-function bytesOf(text: string): string {
-  return Buffer.from(text).toString('latin1');
 }

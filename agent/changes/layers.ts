@@ -85,7 +85,7 @@ function overlays(mounts: MountTable): Map<string, Mount> {
   return found;
 }
 
-function optionOf({ superOptions }: Mount, name: string): string | undefined {
+export function optionOf({ superOptions }: Mount, name: string): string | undefined {
   const option = superOptions.find((each) => each.startsWith(`${name}=`));
   return option?.slice(name.length + 1).replace(/\\(.)/gs, '$1');
 }

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import type { AssessedFacts } from '../assess/assess.ts';
 import { requiredOptions } from '../facts/mounts/targets.ts';
 import { words } from '../config/config.ts';
@@ -7,40 +6,50 @@ import { bootEnvFile } from '../facts/boot/boot-env.ts';
 import { reportFile } from '../facts/last-report.ts';
 import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
 import { unwrap } from '../facts/observed.ts';
+import { type UnexplainedMount, isBoundOnItself } from '../assess/unexplained-mounts.ts';
 import type { Check } from './check.ts';
 
-/** Verifies that no mount hides another mount that the seal depends on. */
+/** Verifies that no mount hides another mount or files that the seal depends on. */
 export const stackedMounts: Check = {
   id: 'stacked-mounts',
   severity: 'required',
   seal: false,
   messageId: '42764ab9e90d489299e76d121fe62a37',
   documentation: {
-    title: 'no mount hides another mount that the seal depends on',
+    title: 'no mount hides another mount or files that the seal depends on',
     means:
-      "According to the mount table there is at most one mount at each of /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var and of OVERLAY, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS, and at every mount point of /etc/fstab. An automount point and the file system that is mounted on it at the first access count as one mount. Nothing, except an overlay of OVERLAY, is mounted over the inputs of the agent: /etc, if it is a mount point, is on the same disk as /; the configuration of the agent, fstab, mtab, the configuration of SELinux and of other overlay programs, the boot record, the last report and udev's database are not mount points.",
-    why: 'A program that opens a path sees the files of the topmost mount, which may differ from the sealed files. A process that was started before this mount was made may still use the hidden mount, which the other checks do not examine. If an attacker mounts a different file over /etc/immutafs/immutafs.conf, the agent verifies fewer requirements than the administrator configured.',
-    fix: 'Find out which process made the upper mount, and remove it with `umount`. A reboot of a sealed guest removes every mount that was made manually.',
+      "According to the mount table there is at most one mount at each of /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var and of OVERLAY, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS, and at every mount point of /etc/fstab. An automount point and the file system that is mounted on it at the first access count as one mount. Nothing, except an overlay of OVERLAY, is mounted over the inputs of the agent: /etc, if it is a mount point, is on the same disk as /; the configuration of the agent, fstab, mtab, the configuration of SELinux and of other overlay programs, the boot record, the last report and udev's database are not mount points. Over /etc, /usr, /opt and /root, inside the layers in memory and inside the paths of PERSIST, every mount is one that /etc/fstab, a mount unit of the system disk or the boot made. Where programs start (/etc, /usr, /opt, /root, OVERLAY outside of /var, and the directories of cron, at and systemd in /var), another mount makes the check fail; elsewhere, it causes a warning. There, the check accepts file systems of the kernel such as rpc_pipefs, what an automounter mounted, bind mounts of files that are sealed or in a layer, and the places of container engines, snaps and the chroot of named.",
+    why: 'A program that opens a path sees the files of the topmost mount, which may differ from the sealed files. A process that was started before this mount was made may still use the hidden mount, which the other checks do not examine. Files in a mount inside a layer are in no layer, so `changes` does not list them. If an attacker mounts a different file over /etc/immutafs/immutafs.conf, the agent verifies fewer requirements than the administrator configured.',
+    fix: 'Find out which process made the upper mount, and remove it with `umount`. If the guest needs the mount, add it to /etc/fstab, or make a mount unit, while the disk is writable. A reboot of a sealed guest removes every mount that was made manually.',
   },
   evaluate: (facts) => {
     const stacks = [...targetsOf(facts).flatMap((target) => stackAt(facts, target)), ...coveredInputs(facts)];
+    const known = new Set(stacks.map(({ target }) => target));
+    const unexplained = unwrap(facts.unexplainedMounts).filter(({ mount }) => !known.has(mount.target));
+    const found = [...stacks, ...unexplained.map(describeUnexplained)];
     const expected = 'one mount at a mount point';
-    if (stacks.length === 0) {
+    const [first] = found;
+    if (first === undefined) {
       return { status: 'pass', subject: '', expected, observed: 'no hidden mount', remedy: '' };
     }
-    const [first] = stacks;
-    return {
-      status: 'fail',
-      subject: shortList(stacks.map(({ target }) => target)),
-      expected,
-      observed: shortList(
-        stacks.map(({ text }) => text),
-        '; ',
-      ),
-      remedy: `Find out which process mounted over ${first?.target ?? ''}, and reboot.`,
-    };
+    const isFailed = stacks.length > 0 || unexplained.some(({ startsPrograms }) => startsPrograms);
+    const observed = shortList(
+      found.map(({ text }) => text),
+      '; ',
+    );
+    const remedy =
+      stacks.length > 0
+        ? `Find out which process mounted over ${first.target}, and reboot.`
+        : `Find out which process mounted ${first.target}, and reboot. If the guest needs this mount, add it to /etc/fstab while the disk is writable.`;
+    const subject = shortList(found.map(({ target }) => target));
+    return { status: isFailed ? 'fail' : 'warn', subject, expected, observed, remedy };
   },
 };
+
+function describeUnexplained({ mount }: UnexplainedMount): { target: string; text: string } {
+  const { target } = mount;
+  return { target, text: `${target} is ${name(mount)}, which neither fstab nor the boot mounted` };
+}
 
 const always = ['/', '/var', '/run', '/run/var', '/proc', '/sys', '/dev', '/etc', '/usr', '/run/immutafs'];
 
@@ -70,7 +79,7 @@ function stackAt(facts: AssessedFacts, target: string): { target: string; text: 
   const others = facts.mounts
     .at(target)
     .filter((mount) => mount !== seen && !['autofs', 'rootfs'].includes(mount.type))
-    .filter((mount) => !isBoundOnItself(facts, mount));
+    .filter((mount) => !isBoundOnItself(mount, facts.mounts.serving('/')));
   if (others.length === 0 || seen === undefined) return [];
   return [{ target, text: `${target} is ${name(seen)}; hidden: ${shortList(others.map(name), ', ')}` }];
 }
@@ -100,18 +109,11 @@ function foreignTest(facts: AssessedFacts): (mount: Mount) => boolean {
   const disks = 'value' in facts.disks ? facts.disks.value : [];
   const isWithRoot = disks.some(({ holds }) => holds.includes('/') && holds.includes('/etc'));
   return (mount) =>
-    mount.device === facts.mounts.serving('/')?.device ? !isBoundOnItself(facts, mount) : !isWithRoot;
+    mount.device === facts.mounts.serving('/')?.device
+      ? !isBoundOnItself(mount, facts.mounts.serving('/'))
+      : !isWithRoot;
 }
 
 function name({ type, source }: Mount): string {
   return `${type} (${source})`;
-}
-
-/**
- * Whether a mount is a bind mount of a folder of "/" over itself, which shows the same files. `prepare` creates such a
- * mount to make /home read-only until the next reboot.
- */
-function isBoundOnItself({ mounts }: AssessedFacts, { device, root, target }: Mount): boolean {
-  const system = mounts.serving('/');
-  return target !== '/' && device === system?.device && root === path.join(system.root, target);
 }

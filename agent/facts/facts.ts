@@ -16,6 +16,7 @@ import type { Identity } from './identity.ts';
 import type { LargestFile } from './largest-files.ts';
 import type { LastReport } from './last-report.ts';
 import type { readFstab } from './mounts/fstab-devices.ts';
+import type { MountUnit } from './mounts/mount-units.ts';
 import type { MountTable } from './mounts/mountinfo.ts';
 import type { TargetProbes } from './mounts/targets.ts';
 import type { Observed } from './observed.ts';
@@ -65,6 +66,8 @@ export interface Facts extends TargetProbes {
   /** The mount points of writable ext4 file systems with errors=panic. */
   panicking: Observed<string[]>;
   fstab: Observed<ReturnType<typeof readFstab>>;
+  /** The mount units of the system disk. */
+  mountUnits: Observed<MountUnit[]>;
   swaps: Observed<ReturnType<typeof readSwaps>>;
   /** Whether SELinux is enabled, in enforcing or permissive mode. */
   selinux: Observed<boolean>;

@@ -22,6 +22,7 @@ import { type LargestFile, type UpperLayer, findLargestFiles } from './largest-f
 import { type LastReport, readLastReport } from './last-report.ts';
 import { findPanicking } from './mounts/error-behaviour.ts';
 import { readFstab } from './mounts/fstab-devices.ts';
+import { readMountUnits } from './mounts/mount-units.ts';
 import { hangSafe } from './mounts/hang-safe.ts';
 import { type MountTable, mountTable, unreadableTable } from './mounts/mountinfo.ts';
 import { findNamespaceProblems } from './mounts/namespace-check.ts';
@@ -83,6 +84,7 @@ export async function gatherFacts(
     persist: readPersistEntries(reader, config),
     panicking: observe(() => findPanicking(reader, mounts)),
     fstab: observe(() => readFstab(reader)),
+    mountUnits: observe(() => readMountUnits(reader)),
     swaps: observe(() => readSwaps(reader)),
     selinux: observe(() => unwrap(selinux) !== undefined),
     serviceDomains: observe(() => {

@@ -1,5 +1,7 @@
 /** Tests `changes` on real overlays in a mount namespace, with the program read-xattrs. */
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -39,8 +41,24 @@ for (const [title, prepare, count] of [
 }
 rounds.run();
 
+/** A copy of /etc on a file system of its own, whose fstab has the mounts of the fixture. */
+const folder = mkdtempSync(path.join(tmpdir(), 'immutafs-test-'));
+const etc = path.join(folder, 'etc.img');
+process.once('exit', () => rmSync(folder, { recursive: true }));
+
+async function build(): Promise<void> {
+  await buildReadXattrs();
+  if (existsSync(etc)) return;
+  const copy = path.join(folder, 'etc');
+  cpSync('/etc', copy, { recursive: true, verbatimSymlinks: true });
+  const lines = [`${etc} /etc ext4 loop,ro`, 'x /usr/libexec tmpfs defaults', 'x /root tmpfs defaults'];
+  writeFileSync(path.join(copy, 'fstab'), lines.map((line) => `${line} 0 0\n`).join(''));
+  execFileSync('mkfs.ext4', ['-q', '-d', copy, etc, '64M']);
+}
+
 /** Mounts a sealed guest's overlay on /var over a small tree, and defines $agent. */
 const guest = (options = '') => `
+mount -o loop,ro ${etc} /etc
 mount -t tmpfs x /usr/libexec; mkdir /usr/libexec/immutafs; cp "${program}" /usr/libexec/immutafs/
 mkdir /mnt/lower; cd /mnt/lower; mkdir -p lib/dir/sub log spool/cron; echo a >lib/a; echo b >lib/b; echo in >lib/dir/in; echo sub >lib/dir/sub/file
 mount -t tmpfs -o mode=0755 x /run; mkdir -p /run/immutafs/lower /run/var; mount -t tmpfs x /run/var; mkdir /run/var/upper /run/var/work
@@ -74,7 +92,7 @@ function changesAfter(commands: string, options = ''): Ran & { lines: Line[]; sh
 }
 
 const kinds = suite('changes by kind');
-kinds.before(buildReadXattrs);
+kinds.before(build);
 for (const [title, commands, expected, options] of [
   ['nothing', ':', []],
   ['a file that was opened for writing only is copied up, and is no change', ': >>a', []],
@@ -140,7 +158,7 @@ kinds('the source of a renamed file is named', () => {
 kinds.run();
 
 const bad = suite('changes with bad input');
-bad.before(buildReadXattrs);
+bad.before(build);
 bad('names with line feeds, escapes and invalid UTF-8 are escaped in each view, and exact in JSON', () => {
   const name = `"$(printf 'n\\n\\033[31m\\377')"`;
   const { lines } = changesAfter(`touch ${name}`);
@@ -174,6 +192,45 @@ bad('a mount in the upper layer is an error', () => {
   );
   assert.is(code, 3);
   assert.match(stderr, /\/run\/var\/upper\/lib\/x.*hides the content/);
+});
+for (const [title, mount, hidden] of [
+  ['a tmpfs over the jobs of cron', 'mount -t tmpfs t /var/spool/cron', '/var/spool/cron'],
+  [
+    'a folder of the layer that is bound over the jobs of cron',
+    'mkdir x && mount --bind x /var/spool/cron',
+    '/var/spool/cron',
+  ],
+  ['a tmpfs over the layer itself', 'mount -t tmpfs t /var', '/var'],
+  ['a noexec tmpfs in /etc', 'mount -t tmpfs -o noexec t /etc/cron.d', '/etc/cron.d'],
+] as const) {
+  bad(`${title} is an error`, () => {
+    const { code, lines } = changesAfter(`touch new; ${mount}; touch ${hidden}/planted`);
+    assert.is(code, 3);
+    assert.equal(
+      lines.filter(({ error }) => error !== undefined).map((line) => line.path),
+      [hidden],
+    );
+    assert.match(lines[0]?.error ?? '', /is mounted here, which neither fstab nor the boot did/);
+    assert.ok(lines.some((line) => line.path === '/var/lib/new'));
+  });
+}
+bad('a tmpfs over /etc is an error', () => {
+  // It hides the fstab that explains the mounts of the fixture.
+  const { code, lines } = changesAfter('mount -t tmpfs t /etc');
+  assert.is(code, 3);
+  assert.ok(lines.some((line) => line.path === '/etc' && line.error !== undefined));
+});
+bad('a mount that fstab names is none, nor one on a path that is not selected', () => {
+  const { code, lines } = changesAfter(
+    'cp /etc/fstab /mnt/fstab; echo "t /var/spool/cron tmpfs noexec 0 0" >>/mnt/fstab; mount --bind /mnt/fstab /etc/fstab; mount -t tmpfs t /var/spool/cron',
+  );
+  assert.equal(
+    lines.map(({ path: name, error }) => [name, error !== undefined]),
+    [['/etc/fstab', true]],
+  );
+  assert.is(code, 3);
+  const selected = inNamespace(`${guest()} mount -t tmpfs t /var/spool/cron; "$@" changes --json /var/lib`);
+  assert.equal([selected.code, selected.stdout], [0, '']);
 });
 bad('a tree that is too deep is an error', () => {
   const { code, stderr } = inNamespace(

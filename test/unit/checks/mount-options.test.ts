@@ -43,7 +43,7 @@ testChanges('mount-options', {
   ],
   'a later mount on /var/tmp counts': [
     mount('late', '0:60 / /var/tmp rw,nosuid,nodev - tmpfs tmpfs rw'),
-    { 'mount-options': 'fail' },
+    { 'mount-options': 'fail', 'stacked-mounts': 'warn' },
   ],
   'a path that does not exist': [config('MOUNT_OPTIONS=/nowhere:noexec\n'), { 'mount-options': 'skip' }],
   'no options': [config('MOUNT_OPTIONS=\n'), { 'mount-options': 'skip' }],

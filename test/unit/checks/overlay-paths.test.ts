@@ -197,7 +197,7 @@ testChanges('overlay-paths', {
         '/dev/mapper/rhel-root / xfs ro 0 0\nUUID=1 /boot xfs ro 0 0\n/dev/vda2 /opt xfs ro 0 0\n/dev/vdb /home xfs noexec,nosuid,nodev 0 0\n',
       ),
     ),
-    { 'fstab-consistent': 'fail' },
+    { 'fstab-consistent': 'fail', 'stacked-mounts': 'fail' },
     '/opt: mounted from immutafs',
   ],
   'a path that must be read-only': [

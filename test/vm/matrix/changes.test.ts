@@ -1,11 +1,12 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import path, { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { whileTemporaryFolder } from '../../harness/temporary.ts';
+import { inTemporaryFolder, whileTemporaryFolder } from '../../harness/temporary.ts';
 import { assertSealed, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
+import { breaking, changed } from '../harness/breaking.ts';
 import { shared } from '../harness/shared.ts';
 
 /** A single sealed boot. The command in maintenance mode is tested in `overlay-maintenance.test.ts`. */
@@ -24,6 +25,27 @@ const plant = [
   'echo planted >/var/log/planted.log',
 ].join(' && ');
 
+/** Mounts a new vfat file system of 100 MiB at /mnt. */
+const onVfat = `base64 -d <<'END' | gzip -d >/run/vfat.img
+${emptyVfat()}
+END
+modprobe -a loop vfat && mount -o loop /run/vfat.img /mnt`;
+
+/** Returns an empty vfat file system, which is almost entirely null bytes, as gzip in base64. */
+function emptyVfat(): string {
+  return inTemporaryFolder((folder) => {
+    const image = path.join(folder, 'vfat');
+    execFileSync('mkfs.vfat', ['-C', image, String(100 * 1024)], { stdio: 'ignore' });
+    return execFileSync('gzip', ['-9c', image]).toString('base64');
+  });
+}
+
+/** Hides the jobs of cron, and removes what hides them. */
+const [overCron, offCron] = [
+  'mount -t tmpfs -o noexec,nosuid,nodev evil /var/spool/cron/crontabs && echo x >/var/spool/cron/crontabs/root',
+  'umount /var/spool/cron/crontabs',
+];
+
 const steps = {
   ...look,
   clean: command,
@@ -34,7 +56,11 @@ const steps = {
   unseen: `${command} --json --since-report`,
   export: `${command} --export - >$OUT/evidence.tar`,
   'to-home': `${command} --export /home/evidence.tar && tar -tf /home/evidence.tar | grep -c . && rm /home/evidence.tar`,
+  'to-vfat': `(${onVfat}) && ${command} /var/spool --export /mnt/evidence.tar && tar -tf /mnt/evidence.tar | grep -c . && ls -A /mnt && umount /mnt`,
   'to-layer': `${command} --export /var/evidence.tar`,
+  uncovered: look.status,
+  covered: breaking(overCron, offCron),
+  'covered-changes': breaking(overCron, offCron, `${command} --json /var/spool/cron`),
   limited: `${command} --export - --max-size 1M | tar -xOf - manifest.json`,
   user: `runuser -u nobody -- ${command}`,
 };
@@ -109,6 +135,20 @@ changes('a planted cron job, unit and set-uid program come first', async () => {
   assert.is(boot.step('user').exit, 3);
 });
 
+changes(
+  'a file system that is mounted over the jobs of cron is a failure, and an error of changes',
+  async () => {
+    const { boot } = await booted();
+    assert.equal(changed(boot, 'covered', 'uncovered'), { 'stacked-mounts': 'fail' });
+    const { exit, stdout } = boot.step('covered-changes');
+    assert.is(exit, 3);
+    const [error, ...more] = linesOf(stdout) as (Line & { error?: string })[];
+    assert.is(error?.path, '/var/spool/cron/crontabs');
+    assert.match(error?.error ?? '', /^tmpfs \(evil\) is mounted here/);
+    assert.ok(more.some(({ path: name }) => name === '/var/spool/cron/crontabs/root'));
+  },
+);
+
 changes('the export contains what was planted, and matches its manifest', async () => {
   const { boot, evidence } = await booted();
   assert.is(boot.step('export').exit, 0, boot.step('export').stderr);
@@ -153,6 +193,9 @@ changes('the export contains what was planted, and matches its manifest', async 
   assert.is(read('files/run/systemd/system/planted.service').toString(), '[Service]\n');
   assert.is(read('files/var/log/planted.log').toString(), 'planted\n');
   assert.ok(Number(boot.step('to-home').stdout) > 10, boot.step('to-home').stderr);
+  const [members, ...names] = boot.step('to-vfat').stdout.trimEnd().split('\n');
+  assert.ok(Number(members) > 10, boot.step('to-vfat').stderr);
+  assert.equal(names, ['evidence.tar']);
   assert.is(boot.step('to-layer').exit, 3);
   assert.match(boot.step('to-layer').stderr, /lost at a reboot/);
   assert.match(boot.step('limited').stderr, /raise --max-size/);
