@@ -2,6 +2,10 @@ import { HostError, errorMessage } from '../lib/errors.ts';
 import { hangSafe } from '../facts/mounts/hang-safe.ts';
 import { type MountTable, isBelow, mountTable } from '../facts/mounts/mountinfo.ts';
 import { openFolder } from '../system/layers/folder.ts';
+import { observe } from '../facts/observed.ts';
+import { bootStateFile, bootTime, describeClock, readBootState } from '../facts/boot-state.ts';
+import { readIdentity } from '../facts/identity.ts';
+import { homesSince } from './home-state.ts';
 import { type XattrReader, xattrReader } from '../system/layers/xattrs.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { type Found, bytesOf } from './change.ts';
@@ -39,6 +43,11 @@ export function compareLayers(reader: SystemReader): Comparison {
   const mounts = mountTable(reader.read('/proc/self/mountinfo', mountinfoLimit));
   const bootEnv = readBootRecord(reader);
   const found = findLayers(mounts, bootEnv, readDefaultMetacopy(reader));
+  const state = observe(() => readBootState(reader, readIdentity(reader).bootId));
+  const clock = 'value' in state && state.value ? describeClock(state.value, bootTime(reader)) : undefined;
+  if (clock !== undefined) found.notes.push(`${clock}, so times of files can be wrong or forged`);
+  if ('error' in state) found.problems.push(`${bootStateFile}: ${state.error}`);
+  const homes = 'value' in state ? state.value?.homes : undefined;
   return {
     ...found,
     mounts,
@@ -46,7 +55,7 @@ export function compareLayers(reader: SystemReader): Comparison {
     run: async (selected, report) => {
       for (const each of hiddenByMounts(hangSafe(reader, mounts), mounts, bootEnv, found.layers))
         if (selected.leadsTo(each.path)) await report(each);
-      await compareAll(reader, mounts, found.layers, selected, report);
+      await compareAll(reader, mounts, found.layers, homes, selected, report);
     },
   };
 }
@@ -55,6 +64,7 @@ async function compareAll(
   reader: SystemReader,
   mounts: MountTable,
   layers: readonly WritableLayer[],
+  homes: string | undefined,
   selected: Selection,
   report: (found: Found, layer?: OpenLayer) => void | Promise<void>,
 ): Promise<void> {
@@ -65,8 +75,8 @@ async function compareAll(
       if (selected.leadsTo(bytesOf(layer.target))) await compareLayer(layer, xattrs, selected, report);
     }
     const isCompared = (path: string) => layers.some(({ target }) => isBelow(path, target));
-    const booted = reader.now().getTime() - reader.environment().seconds * 1000;
-    await walkHomes(hangSafe(reader, mounts), booted, isCompared, selected, report);
+    const isOther = homesSince(homes, mounts);
+    await walkHomes(hangSafe(reader, mounts), bootTime(reader), isOther, isCompared, selected, report);
   } finally {
     xattrs.close();
   }

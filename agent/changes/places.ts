@@ -5,9 +5,9 @@ import type { SystemReader } from '../system/reader.ts';
 import { mayHangCode } from '../facts/mounts/hang-safe.ts';
 import { findAutostart } from '../facts/security/autostart.ts';
 import { startPlaces } from '../facts/security/places.ts';
-import type { Change, Found } from './change.ts';
+import { type Change, type Found, bytesOf } from './change.ts';
+import { type HomeFile, type homesSince, readHomeFile } from './home-state.ts';
 import type { OpenLayer } from './walk/place.ts';
-import { inParent } from './walk/open-below.ts';
 import { stateOf } from './walk/compare.ts';
 import type { Selection } from './selection.ts';
 import { type Report, walkLayer } from './walk/walk.ts';
@@ -50,21 +50,24 @@ async function openPlace(place: string, report: Report): Promise<Folder | undefi
 
 /**
  * Reports the files in home directories that run programs at a login or permit a login, if they changed since boot. Home
- * directories are on disks that persist, of which no earlier state is known, so the ctime decides, which no process can
- * set. Files of the sealed disk have an earlier ctime.
+ * directories are on disks that persist, so the layers do not show changes. A file changed if it differs from the record
+ * that the first check of this boot made, or if its ctime is later than the boot. The ctime alone does not decide, because
+ * root can set the clock before a change. Files of the sealed disk have an earlier ctime.
  * @param reader does not access file systems that may hang (facts/mounts/hang-safe.ts)
  * @param booted the time of boot, in milliseconds since the epoch
+ * @param isOther whether a file differs from the record
  * @param isCompared whether a path is in a layer that is compared anyway
  */
 export async function walkHomes(
   reader: SystemReader,
   booted: number,
+  isOther: ReturnType<typeof homesSince>,
   isCompared: (path: string) => boolean,
   selected: Selection,
   report: Report,
 ): Promise<void> {
   for (const { home, found } of findAutostart(reader)) {
-    const path = Buffer.from(home).toString('latin1');
+    const path = bytesOf(home);
     if (!selected.leadsTo(path) || isCompared(home) || home === '/') continue;
     const layer = 'home directories';
     if ('error' in found) {
@@ -74,7 +77,9 @@ export async function walkHomes(
     }
     for (const file of found.value.files) {
       if (!selected.has(`${path}/${file}`)) continue;
-      const change = await homeChange(reader, path, file, layer, booted);
+      const isNew = (its: HomeFile) =>
+        Number(its.entry.ctime / 1_000_000n) >= booted || isOther(home, file, its);
+      const change = await homeChange(reader, home, file, layer, isNew);
       if (change !== undefined) await report(change);
     }
   }
@@ -85,18 +90,13 @@ async function homeChange(
   home: string,
   file: string,
   layer: string,
-  booted: number,
+  isNew: (its: HomeFile) => boolean,
 ): Promise<Change | { path: string; layer: string; error: string } | undefined> {
-  const path = `${home}/${file}`;
+  const path = bytesOf(`${home}/${file}`);
   try {
-    const folder = openFolder(reader.resolve(home));
-    try {
-      const entry = await inParent(folder, file, (parent, name) => parent.stat(name));
-      if (entry === undefined || Number(entry.ctime / 1_000_000n) < booted) return undefined;
-      return { ...stateOf(entry), path, layer, change: 'modified', what: [], xattrs: [], capable: false };
-    } finally {
-      folder.close();
-    }
+    const its = await readHomeFile(reader, home, file);
+    if (its === undefined || !isNew(its)) return undefined;
+    return { ...stateOf(its.entry), path, layer, change: 'modified', what: [], xattrs: [], capable: false };
   } catch (error) {
     if (!(error instanceof HostError)) throw error;
     return isAbsent(error) ? undefined : { path, layer, error: errorMessage(error) };

@@ -12,15 +12,18 @@ const mostRemembered = 1_000_000;
 
 /** Tells new changes from those that were shown before, and remembers both. */
 export interface Remembered {
-  /** Whether a change was not shown before. Remembers it. */
-  isNew(change: Change): boolean;
+  /**
+   * Whether a change was not shown before. Remembers it.
+   * @param content the SHA-256 of a notable file; empty for others
+   */
+  isNew(change: Change, content?: string): boolean;
   /** Stores what was shown. @returns how many changes were not remembered, because there are too many */
   store(writer: SystemWriter): number;
 }
 
 /**
- * A change is new if the file was written to, or changed its path or metadata: the kernel updates the ctime then, and no
- * process can set it.
+ * A change is new if the file was written to, or changed its path or metadata: the kernel updates the ctime then. Root can
+ * set the clock, and thereby the ctime, so the content of notable files decides as well.
  * @param limit the number of changes to remember
  * @throws HostError if a user other than root can have written the stored state
  */
@@ -31,9 +34,9 @@ export function readRemembered(reader: SystemReader, limit = mostRemembered): Re
   const now = makeTreeState();
   let [count, omitted] = [0, 0];
   return {
-    isNew: (change) => {
+    isNew: (change, content = '') => {
       const { path, change: kind, from = '', inode, size, mtime, ctime } = change;
-      const name = `${kind}\0${path}\0${from}`;
+      const name = `${kind}\0${path}\0${from}\0${content}`;
       const state = { inode, size: BigInt(size), modified: mtime, changed: ctime };
       if (count < limit) now.add(name, state);
       else omitted += 1;

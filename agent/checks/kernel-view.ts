@@ -9,11 +9,11 @@ export const kernelView: Check = {
   documentation: {
     title: 'the agent sees the same system as the kernel and PID 1',
     means:
-      'The agent runs in the initial PID and user namespaces and in the mount namespace of PID 1, with the same root directory. Nothing is mounted over the files that the agent reads below /proc and /sys, so their content comes from the kernel. If the agent does not run as root and cannot examine PID 1, the check is skipped.',
+      'The agent runs in the initial PID and user namespaces and in the mount namespace of PID 1, with the same root directory. Nothing is mounted over the files that the agent reads below /proc and /sys, so their content comes from the kernel. If the clock was set by a minute or more since the first check of this boot, the report says so, because root can forge the times of files in this way; the check passes, because time servers set the clock, too. If the agent does not run as root and cannot examine PID 1, the check is skipped.',
     why: 'In a chroot, in a container, or if a file is mounted over /proc/self/mountinfo, the other checks examine a system that is not this guest. The verdict is then unknown, whatever the other checks report.',
     fix: 'Run the agent from a login shell of the guest itself. If something is mounted over files below /proc or /sys, find out which process mounted it, and reboot. Root in the guest can hide changes from every program in the guest; docs/threat-model.md describes how the host can detect them.',
   },
-  evaluate: ({ namespaceProblems, identity }) => {
+  evaluate: ({ namespaceProblems, identity, clockChange }) => {
     const expected = 'the mounts of PID 1, unmodified /proc and /sys';
     const subject = 'agent';
     if (!('value' in namespaceProblems)) {
@@ -24,6 +24,7 @@ export const kernelView: Check = {
       throw new Error(namespaceProblems.error);
     }
     if (namespaceProblems.value.length > 0) throw new Error(namespaceProblems.value.slice(0, 10).join('; '));
-    return { status: 'pass', subject, expected, observed: expected, remedy: '' };
+    const observed = [expected, ...(clockChange === undefined ? [] : [clockChange])].join('; ');
+    return { status: 'pass', subject, expected, observed, remedy: '' };
   },
 };

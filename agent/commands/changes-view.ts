@@ -77,7 +77,8 @@ function jsonView(output: Output, withHash: boolean): View {
   };
 }
 
-async function hashOf(
+/** Returns the SHA-256 of a regular file in a layer; nothing for other changes. */
+export async function hashOf(
   change: Change,
   layer: OpenLayer | undefined,
 ): Promise<{ sha256?: string; error?: string }> {

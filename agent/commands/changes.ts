@@ -3,16 +3,18 @@ import { HostError, UsageError } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 import { keepHeapSmall } from '../lib/memory.ts';
 import { clean } from '../lib/unprintable.ts';
-import { isUnknown } from '../changes/change.ts';
+import { categoryOf } from '../changes/category.ts';
+import { type Change, isUnknown } from '../changes/change.ts';
 import { type Comparison, compareLayers } from '../changes/changes.ts';
 import { isBelow } from '../facts/mounts/mountinfo.ts';
 import { type Selection, selection } from '../changes/selection.ts';
-import { readRemembered } from '../changes/since.ts';
+import { type Remembered, readRemembered } from '../changes/since.ts';
 import { shownPath } from '../changes/summary.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { SystemWriter } from '../system/writer.ts';
 import type { ChangesOptions } from './changes-options.ts';
-import { viewFor } from './changes-view.ts';
+import type { OpenLayer } from '../changes/walk/place.ts';
+import { hashOf, viewFor } from './changes-view.ts';
 import type { Output } from './output.ts';
 
 /**
@@ -87,7 +89,7 @@ async function show(
   };
   await comparison.run(selected, async (found, layer) => {
     if (isUnknown(found)) problem(found.path, found.error);
-    else if (remembered !== undefined && !remembered.isNew(found)) return;
+    else if (remembered !== undefined && !(await isNew(remembered, found, layer))) return;
     const error = await view.show(found, layer);
     if (error !== undefined) problem(found.path, error);
   });
@@ -98,6 +100,13 @@ async function show(
       warn(`${omitted} changes are too many to be remembered, so the next report repeats them`);
   }
   return problems.count === 0;
+}
+
+/** A notable file whose content cannot be read is new each time. */
+async function isNew(remembered: Remembered, change: Change, layer: OpenLayer | undefined): Promise<boolean> {
+  if (categoryOf(change) === undefined) return remembered.isNew(change);
+  const { sha256 = '', error } = await hashOf(change, layer);
+  return error !== undefined || remembered.isNew(change, sha256);
 }
 
 /**

@@ -5,6 +5,9 @@ import type { SystemWriter } from '../system/writer.ts';
 import { type Log, keepingLog, openJournal, priority } from '../system/log.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
 import { type LastReport, reportFile } from '../facts/last-report.ts';
+import { bootStateFile, bootTime, formatBootState } from '../facts/boot-state.ts';
+import { observeAsync } from '../facts/observed.ts';
+import { recordHomes } from '../changes/home-state.ts';
 import { formatUsageHistory, usageHistoryFile, withSample } from '../facts/usage-history.ts';
 import { loginMessage } from '../report/headline.ts';
 import { findDrift, logDrift, logReport } from '../report/log.ts';
@@ -53,6 +56,7 @@ export async function checkWith(
   await send();
   for (const { label, file, text } of [...outputFiles(facts, report), ...usageFile(facts, log)])
     writeOutputFile(writer, label, file, text, log);
+  await writeBootState(reader, writer, facts, log);
   await send();
   printReport(report, output, { ...options, all: true });
   return exitCode(report);
@@ -103,12 +107,37 @@ function usageFile({ varUsage, usageHistory, identity }: AssessedFacts, log: Log
 }
 
 /**
+ * Records the state with which later commands compare, at the first check of a boot. A later check does not replace it,
+ * because it would then contain what changed since.
+ */
+async function writeBootState(
+  reader: SystemReader,
+  writer: SystemWriter,
+  { bootState, identity: { bootId }, mounts }: AssessedFacts,
+  log: Log,
+): Promise<void> {
+  if (!('value' in bootState) || bootState.value !== undefined || bootId === '') return;
+  const recorded = await observeAsync(() => recordHomes(reader, mounts));
+  if ('error' in recorded)
+    log(priority.warning, `The home directories cannot be recorded: ${recorded.error}`, {});
+  const state = { bootId, booted: bootTime(reader), homes: 'value' in recorded ? recorded.value : '' };
+  writeOutputFile(writer, 'The state at boot', bootStateFile, formatBootState(state), log, 0o600);
+}
+
+/**
  * Writes a file. If that fails, for example because the disk is full, logs a warning; the exit code does not change.
  */
-function writeOutputFile(writer: SystemWriter, label: string, file: string, text: string, log: Log): void {
+function writeOutputFile(
+  writer: SystemWriter,
+  label: string,
+  file: string,
+  text: string,
+  log: Log,
+  mode = 0o644,
+): void {
   try {
     if (path.dirname(file) === agentFolder) writer.makeFolder(agentFolder, 0o755);
-    writer.writeAtomically(file, text, 0o644);
+    writer.writeAtomically(file, text, mode);
   } catch (error) {
     log(priority.warning, `${label} cannot be written: ${errorMessage(error)}`, {});
   }

@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts';
 import type { Usage } from '../system/reader.ts';
+import type { BootState } from './boot-state.ts';
 import type { BootEnv } from './boot/boot-env.ts';
 import type { Loader } from './boot/boot-loader.ts';
 import type { Firmware } from './boot/firmware.ts';
@@ -102,6 +103,10 @@ export interface Facts extends TargetProbes {
   forward: Observed<Forwarder | undefined>;
   /** undefined if auditd does not run. */
   audit: Observed<AuditTrail | undefined>;
+  /** What the first check of this boot recorded; undefined before it. */
+  bootState: Observed<BootState | undefined>;
+  /** How the clock was set since then; undefined if it was not. */
+  clockChange: string | undefined;
   /** The last report that `check` wrote in this boot; undefined if there is none. */
   lastReport: Observed<LastReport | undefined>;
 }

@@ -2,6 +2,7 @@ import { type Config, formatProblem, forwardProblems, readConfig, words } from '
 import { HostError, errorMessage } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 import type { SystemReader, Usage } from '../system/reader.ts';
+import { bootTime, describeClock, readBootState } from './boot-state.ts';
 import { type BootEnv, bootEnvFile, parseBootEnv } from './boot/boot-env.ts';
 import { readLoader } from './boot/boot-loader.ts';
 import { findConflictingOverlays } from './boot/conflicting-overlays.ts';
@@ -60,6 +61,8 @@ export async function gatherFacts(
   const kernelArgument = splitKernelArguments(cmdline);
   const identity = readIdentity(reader);
   const lastReport = observe(() => readLastReport(reader, identity.bootId));
+  const bootState = observe(() => readBootState(reader, identity.bootId));
+  const recorded = 'value' in bootState ? bootState.value : undefined;
   const bootEnv = observe(() => readBootEnv(reader));
   const layers = layersOf('value' in bootEnv ? bootEnv.value : undefined);
   const overlays = observe(() => overlaysOf(config, mounts));
@@ -104,6 +107,8 @@ export async function gatherFacts(
     forward: observe(() => findForwarder(reader)),
     audit: observe(() => findAuditTrail(reader)),
     labels: await observeAsync(() => readLabels(reader, unwrap(selinux), mounts, layers, overlays)),
+    bootState,
+    clockChange: recorded && describeClock(recorded, bootTime(reader)),
     lastReport,
     ...(await answers),
     // Last, because the search takes long enough to exceed the deadlines of the child processes on a slow machine, and so

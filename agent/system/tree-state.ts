@@ -4,7 +4,8 @@ import { HostError } from '../lib/errors.ts';
 
 /**
  * The state of every file in a tree: a 64-bit hash of the inode, size, mtime, ctime and name of each file. A file whose
- * hash is found has not changed, because the kernel updates the ctime at each write (inode(7)).
+ * hash is found has not changed, because the kernel updates the ctime at each write (inode(7)), unless root set the clock
+ * before the write.
  */
 export interface TreeState {
   has(name: string, state: FileState): boolean;

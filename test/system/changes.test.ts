@@ -1,6 +1,6 @@
 /** Tests `changes` on real overlays in a mount namespace, with the program read-xattrs. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { suite } from 'uvu';
@@ -52,6 +52,7 @@ async function build(): Promise<void> {
   const copy = path.join(folder, 'etc');
   cpSync('/etc', copy, { recursive: true, verbatimSymlinks: true });
   const lines = [`${etc} /etc ext4 loop,ro`, 'x /usr/libexec tmpfs defaults', 'x /root tmpfs defaults'];
+  appendFileSync(path.join(copy, 'passwd'), 'keeps-home:x:4242:4242::/mnt/home:/bin/sh\n');
   writeFileSync(path.join(copy, 'fstab'), lines.map((line) => `${line} 0 0\n`).join(''));
   execFileSync('mkfs.ext4', ['-q', '-d', copy, etc, '64M']);
 }
@@ -278,3 +279,62 @@ bad('root is required', () => {
   assert.match(stderr, /must run as root/);
 });
 bad.run();
+
+const homes = suite('home directories on a disk that persists');
+homes.before(build);
+/** Mounts a home directory with authorized_keys, whose ctime is set(1) as root can set it with the clock. */
+const home = `
+truncate -s 8M /mnt/home.img; mkfs.ext4 -q /mnt/home.img; mkdir /mnt/home
+loop=$(losetup -f --show /mnt/home.img); trap 'umount /mnt/home; losetup -d "$loop"' EXIT
+set_back() { umount /mnt/home; debugfs -w -R "sif /.ssh/authorized_keys ctime 20200101" "$loop" 2>/dev/null; mount "$loop" /mnt/home; }
+mount "$loop" /mnt/home; mkdir /mnt/home/.ssh; echo old >/mnt/home/.ssh/authorized_keys; set_back
+`;
+const recorded = '"$@" check >/dev/null || :';
+for (const [title, before, change, expected] of [
+  ['unchanged', recorded, 'set_back', []],
+  [
+    'content, with the clock set back',
+    recorded,
+    'echo new >.ssh/authorized_keys; cd /; set_back',
+    ['.ssh/authorized_keys'],
+  ],
+  [
+    'mode, with the clock set back',
+    recorded,
+    'chmod 0666 .ssh/authorized_keys; cd /; set_back',
+    ['.ssh/authorized_keys'],
+  ],
+  [
+    'a file of the same content, but with a new ctime',
+    recorded,
+    'touch .ssh/authorized_keys',
+    ['.ssh/authorized_keys'],
+  ],
+  ['a new file', recorded, 'echo x >.bashrc', ['.bashrc']],
+  [
+    'a later check does not accept the change',
+    recorded,
+    `echo new >.ssh/authorized_keys; cd /; set_back; ${recorded}`,
+    ['.ssh/authorized_keys'],
+  ],
+  ['without a record, only the ctime decides', ':', 'echo new >.ssh/authorized_keys; cd /; set_back', []],
+  [
+    'another file system at the same path is not compared with the record',
+    'umount /mnt/home; "$@" check >/dev/null || :; mount "$loop" /mnt/home',
+    ':',
+    [],
+  ],
+] as const) {
+  homes(title, () => {
+    const { code, lines, stderr } = changesAfter(
+      `${home} ${before}; cd /mnt/home; ${change.startsWith('set_back') ? 'cd /;' : ''} ${change}; cd /`,
+    );
+    assert.equal(
+      lines.map((line) => line.path),
+      expected.map((name) => `/mnt/home/${name}`),
+      stderr,
+    );
+    assert.is(code, 0, stderr);
+  });
+}
+homes.run();

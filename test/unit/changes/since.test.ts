@@ -41,6 +41,17 @@ since('shows each change once, and again if the file changed', () =>
     assert.is(fs.statSync(path.join(root, sinceFile)).mode & 0o777, 0o600);
   }),
 );
+since('shows a file again whose content changed while the clock was set back', () =>
+  inGuest((_report, root) => {
+    const isNew = (content: string) => {
+      const remembered = readRemembered(systemReader({ root }));
+      const found = remembered.isNew(change('/a'), content);
+      remembered.store(systemWriter(root));
+      return found;
+    };
+    assert.equal([isNew('one'), isNew('one'), isNew('other')], [true, false, true]);
+  }),
+);
 since('repeats what did not fit', () =>
   inGuest((report) => {
     assert.is(report(1, change('/a'), change('/b')), '/a /b 1');

@@ -106,3 +106,28 @@ users('PID 1 that cannot be read is an error for root and skipped for others', a
   assert.equal([status, verdict], ['skip', 'sealed']);
 });
 users.run();
+
+/** The record of a boot at which the clock was ahead of the present one, by a number of seconds (harness/guest.ts). */
+const ahead = (seconds: number, bootId = '6ad9c6b3-2c5b-4b0e-9b1f-6d6f0c1f3a52'): Change =>
+  file(
+    'run/immutafs/boot-state.json',
+    JSON.stringify({
+      bootId,
+      booted: Date.parse('2026-03-04T05:06:07.089Z') - 100_000 + seconds * 1000,
+      homes: '',
+    }),
+  );
+const unchanged = 'the mounts of PID 1, unmodified /proc and /sys';
+testFindings('kernel-view: the clock', {
+  'kernel-view': {
+    'set back': [
+      ahead(3600),
+      'pass',
+      /; the clock was set back by 3600 s since the first check of this boot$/,
+    ],
+    'set forward': [ahead(-3600), 'pass', /; the clock was set forward by 3600 s since/],
+    'a small correction': [ahead(20), 'pass', new RegExp(`^${unchanged}$`)],
+    'in another boot': [ahead(3600, 'other'), 'pass', new RegExp(`^${unchanged}$`)],
+    'a malformed record': [file('run/immutafs/boot-state.json', '{}'), 'pass', new RegExp(`^${unchanged}$`)],
+  },
+});

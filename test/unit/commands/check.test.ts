@@ -223,13 +223,37 @@ drift(
       assert.is(await checkWith(reader, full, output, { color: 'never' }, () => Promise.resolve(log)), 1);
       assert.ok(messages.some((message) => message.startsWith('tmp-options: fail: ')));
       assert.ok(messages.some((message) => message.startsWith('Verdict: failed ')));
-      assert.equal(messages.slice(-3), [
+      assert.equal(messages.slice(-4), [
         'The report cannot be written: ENOSPC',
         'The login message cannot be written: ENOSPC',
         'The usage history cannot be written: ENOSPC',
+        'The state at boot cannot be written: ENOSPC',
       ]);
     }),
 );
+
+drift('only the first check of a boot records the state at boot', async () => {
+  await withGuest(goodGuest(), async (reader, root) => {
+    const run = async () => {
+      await runCommand(reader, ['check'], { root });
+      return read(root, 'run/immutafs/boot-state.json');
+    };
+    const first = await run();
+    assert.is(
+      (JSON.parse(first) as { bootId: string }).bootId,
+      reader.read('/proc/sys/kernel/random/boot_id').trim(),
+    );
+    assert.is(fs.statSync(path.join(root, 'run/immutafs/boot-state.json')).mode & 0o7777, 0o600);
+    assert.is(await run(), first);
+    fs.writeFileSync(path.join(root, 'run/immutafs/boot-state.json'), first.replace('6ad9c6b3', 'another'));
+    const now = JSON.parse(await run()) as { bootId: string };
+    assert.is(
+      now.bootId,
+      (JSON.parse(first) as { bootId: string }).bootId,
+      'that of another boot is replaced',
+    );
+  });
+});
 
 drift('writes the report that status prints', async () => {
   await withGuest(goodGuest(), async (reader, root) => {

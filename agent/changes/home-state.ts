@@ -1,0 +1,98 @@
+import { HostError, errorMessage } from '../lib/errors.ts';
+import { hangSafe } from '../facts/mounts/hang-safe.ts';
+import type { MountTable } from '../facts/mounts/mountinfo.ts';
+import { findAutostart } from '../facts/security/autostart.ts';
+import { sha256Of } from '../system/layers/content.ts';
+import { type Entry, openFolder } from '../system/layers/folder.ts';
+import type { SystemReader } from '../system/reader.ts';
+import { type FileState, makeTreeState, parseTreeState } from '../system/tree-state.ts';
+import { inParent } from './walk/open-below.ts';
+
+/** A start-up file in a home directory, with its content. */
+export interface HomeFile {
+  entry: Entry;
+  /** SHA-256; empty unless it is a regular file. */
+  sha256: string;
+}
+
+/** The size up to which a file is read, in bytes, and that of all files in the record of a boot. */
+const largest = 1024 * 1024;
+const largestRecord = 64 * largest;
+
+/** Content decides, so the times and the inode are left out: root can set the clock, and thereby every time of a file. */
+const anyTime: FileState = { inode: 0n, size: 0n, modified: 0n, changed: 0n };
+
+function keyOf(home: string, device: string, file: string, { entry, sha256 }: HomeFile): string {
+  const { type, mode, uid, gid } = entry;
+  return JSON.stringify([home, device, file, type, mode, uid, gid, sha256]);
+}
+
+/** Another file system at the same path, such as one that is mounted at a login, has not been read. */
+function homeKey(home: string, device: string): string {
+  return JSON.stringify([home, device]);
+}
+
+/**
+ * Reads a start-up file in a home directory without following links of its owner.
+ * @returns undefined if it does not exist
+ * @throws HostError, also if the file is too large to be read
+ */
+export async function readHomeFile(
+  reader: SystemReader,
+  home: string,
+  file: string,
+): Promise<HomeFile | undefined> {
+  const folder = openFolder(reader.resolve(home));
+  try {
+    return await inParent(folder, file, async (parent, name) => {
+      const entry = parent.stat(name);
+      if (entry?.type !== 'file') return entry && { entry, sha256: '' };
+      if (entry.size > largest) throw new HostError('larger than 1 MiB, so its content is not compared');
+      const opened = parent.file(name);
+      try {
+        return { entry, sha256: await sha256Of(opened) };
+      } finally {
+        opened.close();
+      }
+    });
+  } finally {
+    folder.close();
+  }
+}
+
+/** Records the start-up files of all home directories. A home directory that cannot be read is left out. */
+export async function recordHomes(system: SystemReader, mounts: MountTable): Promise<string> {
+  const reader = hangSafe(system, mounts);
+  const state = makeTreeState();
+  let bytes = 0;
+  for (const { home, found } of findAutostart(reader)) {
+    const device = mounts.serving(home)?.device ?? '';
+    if (!('value' in found) || bytes > largestRecord) continue;
+    state.add(homeKey(home, device), anyTime);
+    for (const file of found.value.files) {
+      try {
+        const its = await readHomeFile(reader, home, file);
+        if (its === undefined) continue;
+        bytes += its.entry.size;
+        state.add(keyOf(home, device, file, its), anyTime);
+      } catch (error) {
+        // `changes` reports the same error for this file.
+        if (!(error instanceof HostError)) throw new Error(errorMessage(error), { cause: error });
+      }
+    }
+  }
+  return state.done().text();
+}
+
+/** Returns a function that decides whether a file differs from the record; false for a home that was not recorded. */
+export function homesSince(
+  record: string | undefined,
+  mounts: MountTable,
+): (home: string, file: string, found: HomeFile) => boolean {
+  if (record === undefined) return () => false;
+  const state = parseTreeState(record);
+  return (home, file, found) => {
+    const device = mounts.serving(home)?.device ?? '';
+    return state.has(homeKey(home, device), anyTime) && !state.has(keyOf(home, device, file, found), anyTime);
+  };
+}
