@@ -77,7 +77,8 @@ blank='
 
 # Adds "name:read-only:evidence " to disks for every disk under the block device with the sysfs directory $1, through
 # partitions and stacks of device-mapper and md (Documentation/ABI/testing/sysfs-block).
-# read-only: 0 or 1. evidence: virtio-feature (the host offered VIRTIO_BLK_F_RO, bit 5), flag or none.
+# read-only: 0 or 1. evidence: virtio-feature (the host offered VIRTIO_BLK_F_RO, bit 5), scsi-flag (the read-only flag of
+# a SCSI disk that only a hypervisor presents; the kernel sets it if the disk is write-protected), flag or none.
 find_disks() {
   if [ -e "$1/partition" ]; then
     find_disks "$1/.."
@@ -101,9 +102,43 @@ add_disk() {
   done 2>/dev/null <"$1/uevent"
   { read -r disk_ro <"$1/ro"; } 2>/dev/null
   [ "$disk_ro" = 1 ] && disk_evidence=flag
-  { read -r disk_features <"$1/device/features"; } 2>/dev/null
-  case $disk_name:$disk_features in vd*:?????1*) disk_ro=1 disk_evidence=virtio-feature ;; esac
+  find_hypervisor_driver "$1"
+  case $driver:$disk_ro in
+    virtio_blk:*)
+      { read -r disk_features <"$1/device/features"; } 2>/dev/null
+      case $disk_features in ?????1*) disk_ro=1 disk_evidence=virtio-feature ;; esac
+      ;;
+    ?*:1) disk_evidence=scsi-flag ;;
+  esac
   case " $disks" in *" $disk_name:"*) ;; *) disks="$disks$disk_name:$disk_ro:$disk_evidence " ;; esac
+}
+
+# Sets driver to the driver of the disk with the sysfs directory $1, or of its SCSI host, if only a hypervisor presents
+# such a disk, and else to the empty string. The agent has the same rule, with its reasons, in
+# agent/facts/disks/transport.ts.
+find_hypervisor_driver() {
+  if [ -e "$1/device/../../scsi_host" ]; then
+    # The directory of the disk, of its target and of the host are below that of the adapter.
+    set -- "$1/device/../../.." virtio_scsi
+  else
+    set -- "$1/device" virtio_blk
+  fi
+  read_driver "$1"
+  case $driver in
+    "$2")
+      read_driver "$1/.."
+      [ "$driver" = virtio-pci ] && driver=$2 || driver=''
+      ;;
+    vmw_pvscsi) [ "$2" = virtio_scsi ] || driver='' ;;
+    *) driver='' ;;
+  esac
+}
+
+read_driver() { # $1: sysfs directory of a device; sets driver
+  driver=''
+  while IFS='=' read -r word value; do
+    [ "$word" != DRIVER ] || driver=$value
+  done 2>/dev/null <"$1/uevent"
 }
 
 all_read_only() { # reads disks
@@ -114,11 +149,10 @@ all_read_only() { # reads disks
 }
 
 # Whether all disks report that they are read-only, which is the condition for links below /dev/block/immutafs
-# (66-immutafs-readonly.rules). A read-only flag counts only if the kernel received it from the device and not from the
-# guest.
+# (66-immutafs-readonly.rules). A read-only flag counts only for disks that root in the guest cannot create.
 all_sealed() { # reads disks
   for disk in $disks; do
-    case $disk in vd*:1:virtio-feature | sd*:1:* | nvme*:1:* | xvd*:1:*) ;; *) return 1 ;; esac
+    case $disk in *:1:virtio-feature | *:1:scsi-flag) ;; *) return 1 ;; esac
   done
   [ -n "$disks" ]
 }

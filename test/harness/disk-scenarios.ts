@@ -1,3 +1,4 @@
+import type { Bus } from './buses.ts';
 import type { DiskFixture, StackFixture } from './sysfs.ts';
 
 export interface DiskScenario {
@@ -24,6 +25,18 @@ const partitions = { vda1: '252:1', vda2: '252:2' };
 const vda = disk('vda', '252:0', { partitions });
 const sealed = disk('vda', '252:0', { partitions, offered: true });
 const vdb = disk('vdb', '252:16');
+
+/** The kernel log: the disk with the address of every SCSI disk of the scenarios is write-protected. */
+export const writeProtected = ['5,300,1000000,-;sd 2:0:0:0: [sda] Write Protect is on\n SUBSYSTEM=scsi\n'];
+
+/** A partition of a disk with write protection: the feature of virtio-blk, or else the flag that the kernel sets. */
+const protectedOn = (name: string, bus: Bus, shown: string, hostReadOnly: boolean | null): DiskScenario => ({
+  devices: [
+    disk(name, '8:0', { bus, readOnly: true, offered: name === 'vdb', partitions: { [`${name}p1`]: '8:1' } }),
+  ],
+  device: '8:1',
+  disks: [{ ...found(name, hostReadOnly, shown), readOnly: true }],
+});
 
 /** Stacks of block devices, each with the disks below it. */
 export const diskScenarios: Record<string, DiskScenario> = {
@@ -85,13 +98,21 @@ export const diskScenarios: Record<string, DiskScenario> = {
     device: '8:1',
     disks: [found('sda', false, 'virtio-scsi')],
   },
-  'a SCSI disk with its flag set': {
-    devices: [
-      { name: 'sda', device: '8:0', bus: 'virtio-scsi', readOnly: true, partitions: { sda1: '8:1' } },
-    ],
-    device: '8:1',
-    disks: [found('sda', null, 'virtio-scsi')],
-  },
+  'virtio-scsi, write-protected': protectedOn('sda', 'virtio-scsi', 'virtio-scsi', true),
+  'pvscsi, write-protected': protectedOn('sda', 'pvscsi', 'scsi', true),
+  'a real SCSI adapter, write-protected': protectedOn('sda', 'megasas', 'scsi', false),
+  'scsi_debug, write-protected': protectedOn('sda', 'scsi_debug', 'scsi', false),
+  'iSCSI, write-protected': protectedOn('sda', 'iscsi', 'scsi', false),
+  'FCoE over virtio-net, write-protected': protectedOn('sda', 'fcoe', 'scsi', false),
+  'a SCSI target of the guest itself, write-protected': protectedOn('sda', 'loopback', 'scsi', false),
+  'virtio-scsi of VDUSE, write-protected': protectedOn('sda', 'vduse-scsi', 'virtio-scsi', false),
+  'virtio-blk of VDUSE that offers read-only': protectedOn('vdb', 'vduse', 'virtio-blk', false),
+  'virtio-blk on MMIO that offers read-only': protectedOn('vdb', 'virtio-mmio', 'virtio-blk', false),
+  'USB, write-protected': protectedOn('sda', 'usb', 'usb', false),
+  'ATA, write-protected': protectedOn('sda', 'ata', 'ata', false),
+  'NVMe, read-only': protectedOn('nvme0n1', 'nvme', 'nvme', null),
+  'NVMe over Fabrics, read-only': protectedOn('nvme0n1', 'nvme-loop', 'nvme', false),
+  'Xen, read-only': protectedOn('xvdb', 'xen', 'xen', null),
   'a virtio disk whose flag the guest set': {
     devices: [disk('vda', '252:0', { readOnly: true, partitions })],
     device: '252:2',

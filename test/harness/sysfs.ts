@@ -1,11 +1,12 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { type Bus, type BusDevice, buses } from './buses.ts';
 
 /** A disk and its partitions; device numbers are "major:minor". */
 export interface DiskFixture {
   name: string;
   device: string;
-  bus: 'virtio-blk' | 'virtio-scsi' | 'ata' | 'nvme';
+  bus: Bus;
   /** The read-only flag of the block device. */
   readOnly?: boolean;
   /** Whether the host offers VIRTIO_BLK_F_RO (virtio-blk). */
@@ -24,13 +25,6 @@ export interface StackFixture {
   dm?: { name: string; uuid: string };
 }
 
-const busFolder: Record<DiskFixture['bus'], string> = {
-  'virtio-blk': 'pci0000:00/0000:00:04.0/virtioN',
-  'virtio-scsi': 'pci0000:00/0000:00:05.0/virtioN/host2/target2:0:0/2:0:0:0',
-  ata: 'pci0000:00/0000:00:1f.2/ata1/host0/target0:0:0/0:0:0:0',
-  nvme: 'pci0000:00/0000:00:06.0/nvme/nvme0',
-};
-
 /** Creates the sysfs entries of block devices below `root`/sys (Documentation/ABI/stable/sysfs-block). */
 export function makeSysfs(root: string, devices: readonly (DiskFixture | StackFixture)[]): void {
   for (const folder of ['dev/block', 'class/block', 'block']) {
@@ -43,13 +37,15 @@ export function makeSysfs(root: string, devices: readonly (DiskFixture | StackFi
 }
 
 function makeDisk(root: string, disk: DiskFixture, index: number): void {
-  const parent = `devices/${busFolder[disk.bus].replace('virtioN', `virtio${index}`)}`;
+  const { folder, drivers }: BusDevice = buses[disk.bus];
+  const parent = `devices/${folder.replace('virtioN', `virtio${index}`)}`;
   const node = `${parent}/block/${disk.name}`;
   const readOnly = disk.readOnly === true || disk.offered === true;
   makeNode(root, node, disk.name, disk.device, readOnly);
   link(root, `block/${disk.name}`, node);
   fs.symlinkSync('../..', path.join(root, 'sys', node, 'device'));
-  if (disk.bus === 'virtio-blk') {
+  makeDrivers(root, parent, drivers);
+  if (drivers['virtio'] === 'virtio_blk') {
     const bits = Array.from({ length: 64 }, (_, bit) => ([1, 2, 6, 9, 32].includes(bit) ? '1' : '0'));
     bits[5] = disk.offered === true ? '1' : '0';
     write(root, `${parent}/features`, `${bits.join('')}\n`);
@@ -58,6 +54,19 @@ function makeDisk(root: string, disk: DiskFixture, index: number): void {
     makeNode(root, `${node}/${name}`, name, device, readOnly);
     write(root, `${node}/${name}/partition`, `${name.replace(/^.*?(\d+)$/, '$1')}\n`);
   }
+}
+
+/** Writes the name of the driver of each device, and of each SCSI host. */
+function makeDrivers(root: string, parent: string, drivers: BusDevice['drivers']): void {
+  const parts = parent.split('/');
+  parts.forEach((part, index) => {
+    const folder = parts.slice(0, index + 1).join('/');
+    const [found] = Object.entries(drivers).filter(([key]) => part.includes(key));
+    if (found === undefined) return;
+    const [key, driver] = found;
+    if (key === 'host') write(root, `${folder}/scsi_host/${part}/proc_name`, `${driver}\n`);
+    else write(root, `${folder}/uevent`, `DRIVER=${driver}\n`);
+  });
 }
 
 function makeStack(root: string, stack: StackFixture): void {

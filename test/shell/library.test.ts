@@ -85,21 +85,23 @@ for (const [name, shell] of Object.entries(shells)) {
   const disks = suite(`${name}: find_disks`);
   for (const [scenario, { devices, device, disks: expected }] of Object.entries(diskScenarios)) {
     disks(scenario, () => {
-      const lines = 'disks=""; find_disks "$1"; printf %s "$disks"';
+      const lines = 'disks=""; find_disks "$1"; printf "%s" "$disks"; ! all_sealed || printf "~sealed "';
       const output = inTemporaryFolder((root) => {
         makeSysfs(root, devices);
         return withLibrary(shell, lines, `${root}/sys/dev/block/${device}`);
       });
-      const wanted = expected.map((disk) => {
-        const evidence = disk.hostReadOnly === true ? 'virtio-feature' : disk.readOnly ? 'flag' : 'none';
-        return `${disk.name}:${disk.readOnly ? 1 : 0}:${evidence} `;
+      const wanted = expected.map(({ name: disk, readOnly, hostReadOnly }) => {
+        const byHost = disk.startsWith('vd') ? 'virtio-feature' : 'scsi-flag';
+        const evidence = hostReadOnly === true ? byHost : readOnly ? 'flag' : 'none';
+        return `${disk}:${readOnly ? 1 : 0}:${evidence} `;
       });
+      const sealed = expected.every(({ hostReadOnly }) => hostReadOnly === true) ? '~sealed ' : '';
       assert.is(
         output
           .split(/(?<= )/)
           .sort()
           .join(''),
-        wanted.join(''),
+        [...wanted, sealed].join(''),
       );
     });
   }

@@ -46,7 +46,7 @@ for (const [name, shell] of shimmed) {
     ['on a read-only SCSI disk', [sda(true), dm0('sda')], '/dev/dm-0\n', 0],
     [
       'on a read-only disk of a kind that a guest can create',
-      [{ ...sda(true), name: 'nbd0' }, dm0('nbd0')],
+      [{ ...sda(true), bus: 'scsi_debug' }, dm0('sda')],
       '/dev/dm-0\n',
       1,
     ],

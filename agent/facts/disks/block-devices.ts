@@ -140,10 +140,7 @@ function walk(reader: SystemReader, node: string): { stack: string[]; leaves: st
   return { stack, leaves };
 }
 
-/**
- * Returns a function that reads the evidence for a disk and caches it. hostReadOnly is false for a virtual device, such
- * as a loop device: it has only a read-only flag, which root in the guest can set.
- */
+/** Returns a function that reads the evidence for a disk and caches it. */
 function evidenceOfDisks(
   reader: SystemReader,
   known: ReadonlyMap<string, Described>,
@@ -154,8 +151,7 @@ function evidenceOfDisks(
     const cached = found.get(node);
     if (cached !== undefined) return cached;
     const disk = known.get(path.basename(node)) ?? describeDisk(reader, node, lastEvidence);
-    const hostReadOnly = disk.bus === 'virtual' ? false : disk.hostReadOnly;
-    const evidence = { ...disk, hostReadOnly, serial: serialOf(reader, node) };
+    const evidence = { ...disk, serial: serialOf(reader, node) };
     found.set(node, evidence);
     return evidence;
   };

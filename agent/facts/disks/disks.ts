@@ -110,8 +110,7 @@ export function describeDisk(
   lastEvidence: (name: string) => Evidence | undefined,
 ): Omit<Disk, 'holds'> {
   const name = path.basename(node);
-  const bus = busOf(node, name);
-  return { name, bus, ...findEvidence(reader, node, bus, lastEvidence) };
+  return { name, bus: busOf(node, name), ...findEvidence(reader, node, lastEvidence) };
 }
 
 /** Returns the disks and mount points of each mounted device; several mounts of the same device form one element. */

@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import { describeDriver, hypervisorDriver } from './transport.ts';
 
 /** Whether a disk is read-only, whether the host made it read-only, and the evidence for this. */
 export interface Evidence {
@@ -26,20 +27,37 @@ const VIRTIO_BLK_F_RO = 5;
 export function findEvidence(
   reader: SystemReader,
   node: string,
-  bus: string,
   lastEvidence: (name: string) => Evidence | undefined,
 ): Evidence {
   const flag = reader.read(`${node}/ro`).trim() === '1';
-  if (bus === 'virtio-blk') {
+  const driver = hypervisorDriver(reader, node);
+  if (driver === 'virtio_blk') {
     const offered = reader.read(`${node}/device/features`).charAt(VIRTIO_BLK_F_RO) === '1';
     const evidence = `virtio feature VIRTIO_BLK_F_RO ${offered ? 'offered' : 'not offered'} by the host`;
     return { readOnly: flag || offered, hostReadOnly: offered, evidence };
   }
   if (!flag) return { readOnly: false, hostReadOnly: false, evidence: 'the block device is writable' };
   const address = /\/(\d+:\d+:\d+:\d+)\/block\//.exec(node)?.[1];
+  if (driver === undefined) return { readOnly: true, ...evidenceOfOtherDriver(reader, node, address) };
   const scsi =
     address === undefined ? undefined : scsiEvidence(reader, address, lastEvidence(path.basename(node)));
   return { readOnly: true, ...(scsi ?? { hostReadOnly: null, evidence: onlyTheFlag }) };
+}
+
+/**
+ * Returns the evidence for a disk that root in the guest may have created. Only the flag of a disk that is neither a
+ * SCSI disk nor a virtual device, such as an NVMe disk, may be that of the host.
+ */
+function evidenceOfOtherDriver(
+  reader: SystemReader,
+  node: string,
+  address: string | undefined,
+): Omit<Evidence, 'readOnly'> {
+  const isVirtual = address !== undefined || /\/(virtual|virtio\d+)\//.test(node);
+  if (!isVirtual) return { hostReadOnly: null, evidence: onlyTheFlag };
+  const driver = describeDriver(reader, node);
+  const named = driver === '' ? '' : ` (driver ${driver})`;
+  return { hostReadOnly: false, evidence: `read-only, but root in the guest can create such a disk${named}` };
 }
 
 /**

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert';
 import { systemReader } from '../../../../agent/system/reader.ts';
 import { findDisks } from '../../../../agent/facts/disks/disks.ts';
 import { parseMountinfo } from '../../../../agent/facts/mounts/mountinfo.ts';
-import { diskScenarios } from '../../../harness/disk-scenarios.ts';
+import { diskScenarios, writeProtected } from '../../../harness/disk-scenarios.ts';
 import { type DiskFixture, makeSysfs } from '../../../harness/sysfs.ts';
 import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
 
@@ -24,7 +24,7 @@ for (const [title, { devices, device, disks }] of Object.entries(diskScenarios))
   scenarios(title, () => {
     const found = inTemporaryFolder((root) => {
       makeSysfs(root, devices);
-      return findDisks(hostAt(root), mounts(mount(device, '/')));
+      return findDisks(hostAt(root, writeProtected), mounts(mount(device, '/')));
     });
     assert.equal(
       found.map(({ name, bus, readOnly, hostReadOnly }) => ({ name, bus, readOnly, hostReadOnly })),
@@ -129,7 +129,7 @@ whole('the name vda alone does not make a virtio disk', () => {
   });
   assert.equal(
     found.map(({ bus, hostReadOnly }) => [bus, hostReadOnly]),
-    [['virtual', null]],
+    [['virtual', false]],
   );
 });
 
