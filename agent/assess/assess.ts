@@ -9,7 +9,7 @@ import { type ForeignMount, findForeignMounts } from './foreign-mounts.ts';
 import { type Forecast, forecastUsage } from './forecast.ts';
 import { describeEntries } from './fstab-entries.ts';
 import { type Carriers, carriersByTag } from './identities.ts';
-import { findImpostors } from './impostors.ts';
+import { findImpostors, findPossibleRoots } from './impostors.ts';
 import { type DecidedMode, decideMode } from './mode.ts';
 import { type OverlayState, assessOverlays } from './overlays.ts';
 import { type Persisted, findPersisted } from './persisted.ts';
@@ -29,6 +29,8 @@ export interface Judgements {
   /** The paths of PERSIST; empty in the mode off. */
   persisted: Observed<Persisted[]>;
   impostors: Observed<Impostor[]>;
+  /** The impostors from which the machine may have started. */
+  possibleRoots: Observed<Impostor[]>;
   /** The mounts that use an impostor. */
   foreignMounts: Observed<ForeignMount[]>;
   /** Mounts inside a layer or over files of the sealed disk that nothing on the sealed disk explains. */
@@ -53,6 +55,7 @@ export function assess(facts: Facts): AssessedFacts {
   const footholds = observe(() => findFootholds(facts));
   const foreignMounts = observe(() => findForeignMounts(facts, carriers));
   const enforcement = observe(() => decideEnforcement(unwrap(systemDisks).disks, mounts));
+  const impostors = observe(() => findImpostors(facts, carriers));
   const mode = decideMode(facts.requestedMode, bootEnv, disks, foreignRoot(foreignMounts));
   return {
     ...facts,
@@ -62,7 +65,8 @@ export function assess(facts: Facts): AssessedFacts {
     hostReadOnlyTargets: observe(() => findHostReadOnlyTargets(facts)),
     footholds,
     persisted: observe(() => findPersisted(facts, mode)),
-    impostors: observe(() => findImpostors(facts, carriers)),
+    impostors,
+    possibleRoots: observe(() => findPossibleRoots(facts, unwrap(impostors))),
     foreignMounts,
     unexplainedMounts: observe(() => unexplained(facts)),
     fstabEntries: observe(() => describeEntries(unwrap(facts.fstab).lines, carriers)),

@@ -36,6 +36,27 @@ export function findImpostors(
   return [...found, ...boot.filter((one) => !isFound(one) && !isOtherPath(one))];
 }
 
+/**
+ * Returns the impostors of the disks below / if the initramfs has not recorded that it mounted the root from one of these
+ * disks. The impostor may then be the disk from which the machine starts: the host left that disk writable, and the guest
+ * has changed its root since the boot, by a soft reboot or kexec, to a copy that the host made read-only.
+ * @throws HostError if the disks cannot be read
+ */
+export function findPossibleRoots(
+  { disks, blockDevices, bootEnv }: Pick<Facts, 'disks' | 'blockDevices' | 'bootEnv'>,
+  impostors: readonly Impostor[],
+): Impostor[] {
+  const below = unwrap(disks).filter(({ holds }) => holds.includes('/'));
+  const isBelow = (name: string) => below.some((disk) => disk.name === name);
+  const boot = 'value' in bootEnv ? bootEnv.value : undefined;
+  const recorded = boot?.stage === 'initramfs' ? boot.disks.split(' ') : [];
+  if (recorded.some((disk) => isBelow(disk.replace(/:.*/, '')))) return [];
+  const devices = unwrap(blockDevices);
+  return impostors.filter(({ sealedDevice }) =>
+    devices.find(({ file }) => file === sealedDevice)?.disks.some(({ name }) => isBelow(name)),
+  );
+}
+
 /** Returns the keys (tagKey) of the tags in fstab and on the kernel command line. */
 function requestedTags({
   fstab,

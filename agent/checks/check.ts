@@ -1,5 +1,4 @@
 import type { AssessedFacts } from '../assess/assess.ts';
-import type { Config } from '../config/config.ts';
 
 export type Status = 'pass' | 'fail' | 'warn' | 'skip' | 'error';
 
@@ -33,8 +32,12 @@ export interface Check {
   id: string;
   /** If a required check fails, the verdict is `failed`. An advisory check does not affect the verdict. */
   severity: 'required' | 'advisory';
-  /** For an advisory check: whether the configuration makes it required. */
-  isRequired?: (config: Config) => boolean;
+  /** For an advisory check: when it is required nevertheless. Must not throw. */
+  isRequired?: {
+    /** A clause for the documentation, after "unless". */
+    reason: string;
+    test: (facts: AssessedFacts) => boolean;
+  };
   /** Whether the check concerns the seal itself. Such a check is skipped unless the mode is `sealed`. */
   seal: boolean;
   /** Evaluates the facts; a pure function. If the function throws, the status of the check is `error`. */

@@ -95,7 +95,7 @@ export function evaluate(facts: AssessedFacts, list: readonly Check[] = checks):
 
 function evaluateOne(facts: AssessedFacts, check: Check): Finding {
   const { id } = check;
-  const severity = check.isRequired?.(facts.config) === true ? 'required' : check.severity;
+  const severity = check.isRequired?.test(facts) === true ? 'required' : check.severity;
   try {
     const skip = check.seal && facts.mode.mode !== 'sealed';
     return { id, severity, ...(skip ? skipped(facts) : check.evaluate(facts)) };

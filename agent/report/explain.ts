@@ -29,7 +29,7 @@ export function explain(id: string, list: readonly Check[] = checks): string {
  * Describes whether the verdict depends on a check and when the check is skipped. The manual page uses this text too.
  */
 export function describeKind({ severity, isRequired, seal }: Check): string {
-  const unless = isRequired === undefined ? '' : ' unless the configuration makes the check required';
+  const unless = isRequired === undefined ? '' : ` unless ${isRequired.reason}`;
   const counts =
     severity === 'required'
       ? 'Required: the verdict depends on this check.'

@@ -25,6 +25,28 @@ testFindings('impostor-absent', {
       'pass',
     ],
     'the UUID of a file system': [copied(xfs), 'warn', named],
+    'the initramfs recorded another disk below /': [
+      all(copied(xfs), handoff({ DISKS: 'vdc:0:none' })),
+      'fail',
+      named,
+    ],
+    'late boot recorded the disk below /': [all(copied(xfs), handoff({ STAGE: 'late' })), 'fail', named],
+    'the record of the boot was removed': [
+      all(copied(xfs), ({ files }) => {
+        delete files['run/immutafs/boot.env'];
+      }),
+      'fail',
+      named,
+    ],
+    'the record of the boot was removed, and the copy is of another disk': [
+      all(secondDisk(), records(['252:49', '252:34'], xfs), ({ files, devices }) => {
+        delete files['run/immutafs/boot.env'];
+        const vdd = { name: 'vdd', device: '252:48', bus: 'virtio-blk', offered: true } as const;
+        devices.push({ ...vdd, partitions: { vdd1: '252:49' } });
+      }),
+      'warn',
+      '/dev/vdc2 has UUID=1f5a-AB of /dev/vdd1',
+    ],
     'the UUID in lower case': [
       all(secondDisk(), record('252:2', xfs), record('252:34', { ...xfs, ID_FS_UUID: '1f5a-ab' })),
       'warn',
