@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # conf_MODE is set by config.sh; the callers read the variables
 # Functions for all boot scripts: kernel arguments, mounts, the disks under a file system, the mode.
-# POSIX sh, to be sourced. Starts no process, because it runs in the initramfs.
+# POSIX sh, to be sourced. Starts no process, because it runs in the initramfs, except check-tables, for device-mapper.
 #
 # Every function returns its results in the variables that its comment names.
 
@@ -76,26 +76,54 @@ blank='
 # --- disks ---------------------------------------------------------------------------------------------
 
 # Adds "name:read-only:evidence " to disks for every disk under the block device with the sysfs directory $1, through
-# partitions and stacks of device-mapper and md (Documentation/ABI/testing/sysfs-block).
+# partitions and stacks of device-mapper and md (Documentation/ABI/testing/sysfs-block). $2, only in a recursive call:
+# `stack` if the content of a device above may differ from that of the disk.
 # read-only: 0 or 1. evidence: virtio-feature (the host offered VIRTIO_BLK_F_RO, bit 5), scsi-flag (the read-only flag of
-# a SCSI disk that only a hypervisor presents; the kernel sets it if the disk is write-protected), flag or none.
+# a SCSI disk that only a hypervisor presents; the kernel sets it if the disk is write-protected), flag, none, or the
+# value of $2.
 find_disks() {
   if [ -e "$1/partition" ]; then
-    find_disks "$1/.."
+    find_disks "$1/.." "${2:-}"
     return
   fi
-  set -- "$1" "$1"/slaves/*
-  if [ ! -e "$2" ]; then
-    add_disk "$1"
+  set -- "$1" "${2:-}" "$1"/slaves/*
+  if [ ! -e "$3" ]; then
+    add_disk "$1" "$2"
     return
   fi
-  shift
+  if [ -n "$2" ] || has_content_of_slaves "$1"; then shift; else shift 2 && set -- stack "$@"; fi
   for slave; do
-    find_disks "$slave"
+    [ "$slave" = "$1" ] || find_disks "$slave" "$1"
   done
 }
 
-add_disk() {
+# Whether the content of a stacked device cannot differ from that of the devices below it. The agent has the same rule,
+# with its reasons, in agent/facts/disks/stack.ts.
+has_content_of_slaves() { # $1: sysfs directory
+  if [ -e "$1/dm" ]; then
+    { read -r dm_number <"$1/dev"; } 2>/dev/null || return 1
+    case $checked_tables in *" $dm_number "*) return 0 ;; esac
+    check_table "$dm_number" && checked_tables="$checked_tables$dm_number "
+    return
+  fi
+  md_level='' md_degraded=''
+  { read -r md_level <"$1/md/level"; } 2>/dev/null
+  case $md_level in
+    linear | raid0 | raid1 | raid10) ;;
+    raid4 | raid5 | raid6)
+      { read -r md_degraded <"$1/md/degraded"; } 2>/dev/null
+      [ "$md_degraded" = 0 ]
+      ;;
+    *) return 1 ;;
+  esac
+}
+
+checked_tables=' '
+check_table() { # $1: major:minor
+  /usr/libexec/immutafs/check-tables "$1" >/dev/null
+}
+
+add_disk() { # $1: sysfs directory; $2: evidence that replaces the one found, or empty
   disk_name='' disk_ro=0 disk_evidence=none disk_features=''
   while IFS='=' read -r word value; do
     [ "$word" = DEVNAME ] && disk_name=$value
@@ -110,7 +138,8 @@ add_disk() {
       ;;
     ?*:1) disk_evidence=scsi-flag ;;
   esac
-  case " $disks" in *" $disk_name:"*) ;; *) disks="$disks$disk_name:$disk_ro:$disk_evidence " ;; esac
+  [ -z "$2" ] || disk_evidence=$2
+  case " $disks" in *" $disk_name:$disk_ro:$disk_evidence "*) ;; *) disks="$disks$disk_name:$disk_ro:$disk_evidence " ;; esac
 }
 
 # Sets driver to the driver of the disk with the sysfs directory $1, or of its SCSI host, if only a hypervisor presents

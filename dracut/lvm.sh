@@ -1,6 +1,6 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # disks and replaced are set by immutafs-lib.sh; the callers read volumes
-# Writes to /run the LVM configuration of this boot for read-only disks. Source after immutafs-lib.sh. Starts no
-# process.
+# Writes to /run the LVM configuration of this boot for read-only disks. Source after immutafs-lib.sh. Starts no other
+# process than find_disks.
 
 lvmlocal=/run/immutafs/lvmlocal.conf
 # Patterns of global_filter (lvm.conf(5)) that reject the impostors of sealed physical volumes.

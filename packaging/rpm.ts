@@ -22,6 +22,7 @@ export async function buildRpm(): Promise<string> {
     'dist/match-tops',
     'dist/set-mount-options',
     'dist/set-readonly',
+    'dist/check-tables',
     'dist/try-write',
     'dist/read-xattrs',
     'dist/read-mappings',

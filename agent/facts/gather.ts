@@ -30,6 +30,7 @@ import { findNamespaceProblems } from './mounts/namespace-check.ts';
 import { startProbes } from './mounts/targets.ts';
 import { readUsageHistory } from './usage-history.ts';
 import { type Observed, observe, observeAsync, unwrap } from './observed.ts';
+import { withSlowReadOnce, withTablesOfReport } from './slow-reads.ts';
 import { findAuditTrail } from './security/audit-trail.ts';
 import { findAutostart } from './security/autostart.ts';
 import { type Labels, type Selinux, findLabels, readSelinux } from './security/labels.ts';
@@ -52,15 +53,16 @@ export async function gatherFacts(
   { probe }: GatherOptions = { probe: false },
 ): Promise<Facts> {
   const mounts = readMounts(system);
-  const reader = withKernelLogReadOnce(withHangingAvoided(system, mounts));
+  const safe = withSlowReadOnce(withHangingAvoided(system, mounts));
+  const identity = readIdentity(safe);
+  const lastReport = observe(() => readLastReport(safe, identity.bootId));
+  const reader = identity.root ? safe : withTablesOfReport(safe, lastReport);
   const { config, problems } = readConfig(reader);
   // The child processes of the probes run while the other facts are read.
   const { answers } = await startProbes(reader, config, mounts, probe);
   const cmdline = readCmdline(reader);
   const argument = parseKernelArgument(cmdline);
   const kernelArgument = splitKernelArguments(cmdline);
-  const identity = readIdentity(reader);
-  const lastReport = observe(() => readLastReport(reader, identity.bootId));
   const bootState = observe(() => readBootState(reader, identity.bootId));
   const recorded = 'value' in bootState ? bootState.value : undefined;
   const bootEnv = observe(() => readBootEnv(reader));
@@ -123,7 +125,7 @@ export async function gatherFacts(
  */
 export async function gatherPrograms(system: SystemReader): Promise<Observed<ForeignPrograms | undefined>> {
   const mounts = readMounts(system);
-  const reader = withKernelLogReadOnce(withHangingAvoided(system, mounts));
+  const reader = withSlowReadOnce(withHangingAvoided(system, mounts));
   const { config } = readConfig(reader);
   const mode = parseKernelArgument(readCmdline(reader)).mode ?? config.MODE;
   const lastReport = observe(() => readLastReport(reader, readIdentity(reader).bootId));
@@ -153,15 +155,6 @@ function readMounts(reader: SystemReader): MountTable {
 function withHangingAvoided(reader: SystemReader, mounts: MountTable): SystemReader {
   const found = observe(() => hangSafe(reader, mounts));
   return 'value' in found ? found.value : reader;
-}
-
-/**
- * Returns a reader that caches the kernel log, because the log has thousands of records and is read for each read-only
- * SCSI disk.
- */
-function withKernelLogReadOnce(reader: SystemReader): SystemReader {
-  let log: Observed<string[]> | undefined;
-  return { ...reader, kernelLog: () => unwrap((log ??= observe(() => reader.kernelLog()))) };
 }
 
 function readCmdline(reader: SystemReader): string {

@@ -181,7 +181,7 @@ export async function runChild(
 const syncTimeout = 10_000;
 
 export interface SyncOptions {
-  /** As for child_process.spawnSync. By default, all three streams are /dev/null. Only stderr may be a pipe. */
+  /** As for child_process.spawnSync. By default, all three streams are /dev/null. */
   stdio?: 'ignore' | ('ignore' | 'pipe' | number)[];
   uid?: number;
   gid?: number;
@@ -190,19 +190,20 @@ export interface SyncOptions {
 /**
  * Runs a short program synchronously.
  * @returns the exit code, or null if a signal terminated the program; the error if the program could not be started or
- *     did not exit within 10 s; and stderr if it is a pipe, one character per byte (latin1)
+ *     did not exit within 10 s; and stdout and stderr, one character per byte (latin1), each empty unless it is a pipe
  */
 export function runSync(
   program: string,
   args: readonly string[],
   { stdio = 'ignore', ...user }: SyncOptions = {},
-): { exit: number | null; error: Error | undefined; stderr: string } {
-  const { status, error, stderr } = spawnSync(program, args, {
+): { exit: number | null; error: Error | undefined; stdout: string; stderr: string } {
+  const ran = spawnSync(program, args, {
     ...{ cwd, env, stdio, ...user },
-    encoding: 'latin1',
     timeout: syncTimeout,
     killSignal: 'SIGKILL',
+    encoding: 'latin1',
   });
-  // Without a pipe, or if the program could not be started, Node.js returns null.
-  return { exit: status, error, stderr: error === undefined && stdio.includes('pipe') ? stderr : '' };
+  // Without a pipe, or if the program could not be started, Node.js returns null for a stream.
+  const textOf = (stream: string | null) => stream ?? '';
+  return { exit: ran.status, error: ran.error, stdout: textOf(ran.stdout), stderr: textOf(ran.stderr) };
 }

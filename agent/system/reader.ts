@@ -3,6 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { isAbsent, onFile } from '../lib/errors.ts';
+import { checkTablesProgram, readDeviceTables } from './device-tables.ts';
 import { type Ended, runChild } from './exec.ts';
 import {
   type Stat,
@@ -66,6 +67,8 @@ export interface SystemReader {
   tryWrites(folders: readonly string[]): Promise<string[]>;
   /** Returns the records in the kernel's log buffer, the oldest first. */
   kernelLog(): string[];
+  /** Checks the tables of the device-mapper devices (device-tables.ts). */
+  deviceTables(): ReadonlyMap<string, string>;
   processes: ProcessReader;
   /** Probes a path in a child process (probe/). @returns the answer for each kind, or 'TIMEOUT' at the deadline */
   probe(kinds: readonly ProbeKind[], path: string): Promise<Partial<Record<ProbeKind, string>>>;
@@ -116,6 +119,7 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
     usage: (file) => onFile(file, () => usageOf(at(file))),
     tryWrites: (folders) => tryWrites(self, folders.map(at)),
     processes: processReader(at('/proc'), verify),
+    deviceTables: () => onFile(checkTablesProgram, () => readDeviceTables(at(checkTablesProgram))),
     kernelLog: () => onFile('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
     probe: (kinds, target) => probe(self, kinds, at(target)),
     run: (program, args, milliseconds = deadline, output) =>

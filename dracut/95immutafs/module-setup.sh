@@ -23,7 +23,7 @@ installkernel() {
 install() {
   inst_multiple chown cp mkdir modprobe mount mv readlink rm stat umount
   local script
-  for script in assemble-var is-foreign-member lvm-readonly make-mounts mount-readonly propagate-readonly \
+  for script in assemble-var check-tables is-foreign-member lvm-readonly make-mounts mount-readonly propagate-readonly \
     set-mount-options set-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done

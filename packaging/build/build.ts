@@ -4,6 +4,7 @@ import { buildLicences } from './licences.ts';
 import { executable, inRoot, thirdPartyList } from './paths.ts';
 import { buildRuntime } from './runtime.ts';
 import {
+  buildCheckTables,
   buildMakeMounts,
   buildMatchTops,
   buildReadJournal,
@@ -38,6 +39,7 @@ export async function build(): Promise<void> {
   await buildMatchTops();
   await buildSetMountOptions();
   await buildSetReadonly();
+  await buildCheckTables();
   await buildTryWrite();
   await buildReadXattrs();
   await buildReadMappings();

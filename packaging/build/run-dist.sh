@@ -32,7 +32,7 @@ inner='
     mkdir /mnt/upper2 /mnt/work2
     mount -t overlay -o lowerdir=/usr/libexec,upperdir=/mnt/upper2,workdir=/mnt/work2 run-dist /usr/libexec
     mkdir -p /usr/libexec/immutafs
-    for program in try-write read-xattrs read-mappings read-journal; do
+    for program in check-tables try-write read-xattrs read-mappings read-journal; do
       [ ! -e "$dist/$program" ] || cp "$dist/$program" /usr/libexec/immutafs/
     done
   fi

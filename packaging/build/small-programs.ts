@@ -31,6 +31,11 @@ export function buildMatchTops(): Promise<void> {
   return buildWithoutLibrary('match-tops');
 }
 
+/** Compiles packaging/programs/check-tables.c to dist/check-tables, which goes into the initramfs; the agent runs it, too. */
+export function buildCheckTables(): Promise<void> {
+  return buildWithoutLibrary('check-tables');
+}
+
 /** Compiles packaging/programs/try-write.c to dist/try-write, which the agent runs. */
 export function buildTryWrite(): Promise<void> {
   return buildWithoutLibrary('try-write');

@@ -124,3 +124,48 @@ export const diskScenarios: Record<string, DiskScenario> = {
     disks: [found('nvme0n1', false, 'nvme')],
   },
 };
+
+const flakey = { name: 'dm-1', device: '253:1', on: ['vda2'], target: 'flakey' };
+const stacked = (more: Partial<StackFixture> = {}): (DiskFixture | StackFixture)[] => [
+  sealed,
+  { name: 'dm-0', device: '253:0', on: ['vda2'], ...more },
+];
+const array = (level: string, degraded = '0'): (DiskFixture | StackFixture)[] => [
+  sealed,
+  { name: 'md0', device: '253:0', on: ['vda2'], md: { level, degraded } },
+];
+
+/** Stacks on `vda`, which is sealed. The device 253:0 is sealed if its content is that of the disk. */
+export const stackScenarios: Record<string, { devices: (DiskFixture | StackFixture)[]; sealed: boolean }> = {
+  'device-mapper': { devices: stacked(), sealed: true },
+  'device-mapper with other content': { devices: stacked({ target: 'flakey' }), sealed: false },
+  'a device on one with other content': {
+    devices: [sealed, flakey, { name: 'dm-0', device: '253:0', on: ['dm-1'] }],
+    sealed: false,
+  },
+  'with the name and UUID of a logical volume': {
+    devices: stacked({ target: 'zero', dm: { name: 'rhel-root', uuid: `LVM-${'a'.repeat(64)}` } }),
+    sealed: false,
+  },
+  'another device has other content': {
+    devices: [...stacked(), flakey],
+    sealed: true,
+  },
+  'a disk directly, and through a device with other content': {
+    devices: [sealed, flakey, { name: 'dm-0', device: '253:0', on: ['vda2', 'dm-1'] }],
+    sealed: false,
+  },
+  ...Object.fromEntries(
+    ['linear', 'raid0', 'raid1', 'raid10', 'raid5'].map((level) => [
+      `an md array of level ${level}`,
+      { devices: array(level), sealed: true },
+    ]),
+  ),
+  'a degraded RAID 1': { devices: array('raid1', '1'), sealed: true },
+  'a degraded RAID 5': { devices: array('raid5', '1'), sealed: false },
+  'an md array of another level': { devices: array('faulty'), sealed: false },
+  'a device of another kind': {
+    devices: [sealed, { name: 'bcache0', device: '253:0', on: ['vda2'] }],
+    sealed: false,
+  },
+};

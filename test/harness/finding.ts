@@ -27,6 +27,22 @@ export async function findingOf(
   return { ...finding, verdict: report.verdict };
 }
 
+/** Returns a change that adds the last report of the boot, which root has written about the good guest with a change. */
+export async function lastReportOf(change: Change = () => undefined): Promise<Change> {
+  const guest = goodGuest();
+  change(guest);
+  const report = JSON.stringify(await withGuest(guest, (reader) => evaluateHost(reader, { probe: false })));
+  return ({ files }) => {
+    files['run/immutafs/report.json'] = report;
+  };
+}
+
+/** Makes the agent run as a user other than root. */
+export const asUser = (reader: SystemReader): SystemReader => ({
+  ...reader,
+  environment: () => ({ ...reader.environment(), uid: 1000 }),
+});
+
 /** A change of the good guest, and the expected status and `observed` of the check. */
 type Case = [Change, Status, (string | RegExp)?];
 /** Cases by check and title. */

@@ -23,6 +23,10 @@ export interface StackFixture {
   readOnly?: boolean;
   /** The device's name and UUID in device-mapper. */
   dm?: { name: string; uuid: string };
+  /** What check-tables prints for the device: the target with which its content may differ; none by default. */
+  target?: string;
+  /** The level and the number of missing members of an md array; raid1 and 0 by default. */
+  md?: { level: string; degraded: string };
 }
 
 /** Creates the sysfs entries of block devices below `root`/sys (Documentation/ABI/stable/sysfs-block). */
@@ -34,6 +38,28 @@ export function makeSysfs(root: string, devices: readonly (DiskFixture | StackFi
     if ('on' in device) makeStack(root, device);
     else makeDisk(root, device, index);
   });
+  makeCheckTables(root, devices);
+}
+
+/** Writes a program in place of check-tables. */
+function makeCheckTables(root: string, devices: readonly (DiskFixture | StackFixture)[]): void {
+  const lines = devices.flatMap((device) =>
+    'on' in device && device.name.startsWith('dm-') ? [`${device.device} ${device.target ?? ''}`] : [],
+  );
+  const program = `#!/bin/sh
+code=0
+while read -r number target; do
+  case "$# $* " in "0 "* | *" $number "*) ;; *) continue ;; esac
+  echo "$number\${target:+ $target}"
+  [ -z "$target" ] || code=1
+done <<EOT
+${lines.join('\n')}
+EOT
+exit $code
+`;
+  const file = path.join(root, 'usr/libexec/immutafs/check-tables');
+  fs.mkdirSync(path.dirname(file), { recursive: true });
+  fs.writeFileSync(file, program, { mode: 0o755 });
 }
 
 function makeDisk(root: string, disk: DiskFixture, index: number): void {
@@ -73,7 +99,12 @@ function makeStack(root: string, stack: StackFixture): void {
   const node = `devices/virtual/block/${stack.name}`;
   makeNode(root, node, stack.name, stack.device, stack.readOnly === true);
   link(root, `block/${stack.name}`, node);
-  for (const [key, text] of Object.entries(stack.dm ?? {})) write(root, `${node}/dm/${key}`, `${text}\n`);
+  const { dm, md = { level: 'raid1', degraded: '0' } } = stack;
+  if (stack.name.startsWith('dm-')) write(root, `${node}/dm/suspended`, '0\n');
+  for (const [key, text] of Object.entries(dm ?? {})) write(root, `${node}/dm/${key}`, `${text}\n`);
+  for (const [key, text] of Object.entries(stack.name.startsWith('md') ? md : {})) {
+    write(root, `${node}/md/${key}`, `${text}\n`);
+  }
   for (const below of stack.on) {
     const target = fs.realpathSync(path.join(root, 'sys/class/block', below));
     fs.symlinkSync(

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseKernelArgument, splitKernelArguments } from '../../agent/facts/boot/kernel-arguments.ts';
-import { diskScenarios } from '../harness/disk-scenarios.ts';
+import { diskScenarios, stackScenarios } from '../harness/disk-scenarios.ts';
 import { makeSysfs } from '../harness/sysfs.ts';
 import { inTemporaryFolder, writeFiles } from '../harness/temporary.ts';
 import { kernelArguments, splitArguments } from '../harness/kernel-arguments.ts';
@@ -85,7 +85,8 @@ for (const [name, shell] of Object.entries(shells)) {
   const disks = suite(`${name}: find_disks`);
   for (const [scenario, { devices, device, disks: expected }] of Object.entries(diskScenarios)) {
     disks(scenario, () => {
-      const lines = 'disks=""; find_disks "$1"; printf "%s" "$disks"; ! all_sealed || printf "~sealed "';
+      const lines = `check_table() { :; }
+        disks=""; find_disks "$1"; printf "%s" "$disks"; ! all_sealed || printf "~sealed "`;
       const output = inTemporaryFolder((root) => {
         makeSysfs(root, devices);
         return withLibrary(shell, lines, `${root}/sys/dev/block/${device}`);
@@ -103,6 +104,18 @@ for (const [name, shell] of Object.entries(shells)) {
           .join(''),
         [...wanted, sealed].join(''),
       );
+    });
+  }
+  for (const [scenario, { devices, sealed }] of Object.entries(stackScenarios)) {
+    disks(scenario, () => {
+      const lines = `root=$1; check_table() { "$root/usr/libexec/immutafs/check-tables" "$1" >/dev/null; }
+        disks=""; find_disks "$1/sys/dev/block/253:0"; all_sealed; echo $?; all_read_only; echo $?`;
+      const output = inTemporaryFolder((root) => {
+        makeSysfs(root, devices);
+        return withLibrary(shell, lines, root);
+      });
+      // A device with other content is set read-only, too, or its file system could not be mounted.
+      assert.is(output, sealed ? '0\n0\n' : '1\n0\n');
     });
   }
   disks('a device that does not exist counts as writable', () => {

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { HostError, errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { devicesBelow } from './block.ts';
+import { devicesBelow, isDisk } from './block.ts';
 import { type Disk, describeDisk, serialOf } from './disks.ts';
 import type { Evidence } from './evidence.ts';
 import { type Partition, describePartition } from './partitions.ts';
@@ -134,7 +134,7 @@ function walk(reader: SystemReader, node: string): { stack: string[]; leaves: st
   const leaves: string[] = [];
   for (const each of stack) {
     const below = devicesBelow(reader, each);
-    if (below.length === 0) leaves.push(each);
+    if (isDisk(reader, each, below)) leaves.push(each);
     stack.push(...below.filter((next) => !stack.includes(next)));
   }
   return { stack, leaves };

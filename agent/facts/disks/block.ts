@@ -2,6 +2,7 @@ import path from 'node:path';
 import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { deviceFile } from './device-file.ts';
+import { differsFromBelow, slavesOf } from './stack.ts';
 import type { Mount } from '../mounts/mountinfo.ts';
 
 /**
@@ -55,7 +56,8 @@ function resolveIfPresent(reader: SystemReader, file: string): string | undefine
 }
 
 /**
- * Returns the sysfs folders of the disks below a device, through partitions and device-mapper, md and bcache stacks.
+ * Returns the sysfs folders of the disks below a device, through partitions, device-mapper and md. A device whose content
+ * may differ from that of the devices below it counts as a further disk.
  */
 export function findLeaves(reader: SystemReader, node: string): string[] {
   const leaves = new Set<string>();
@@ -63,7 +65,7 @@ export function findLeaves(reader: SystemReader, node: string): string[] {
   const queued = new Set(queue);
   for (let each = queue.pop(); each !== undefined; each = queue.pop()) {
     const below = devicesBelow(reader, each);
-    if (below.length === 0) leaves.add(each);
+    if (isDisk(reader, each, below)) leaves.add(each);
     for (const next of below) {
       if (!queued.has(next)) queue.push(next);
       queued.add(next);
@@ -72,11 +74,15 @@ export function findLeaves(reader: SystemReader, node: string): string[] {
   return [...leaves].sort();
 }
 
+/** Whether a device counts as a disk. @param below the devices directly below it */
+export function isDisk(reader: SystemReader, node: string, below: readonly string[]): boolean {
+  return below.length === 0 || differsFromBelow(reader, node) !== undefined;
+}
+
 /**
  * Returns the sysfs folders of the devices directly below a device: the disk of a partition or the members of a stack.
  */
 export function devicesBelow(reader: SystemReader, node: string): string[] {
   if (reader.stat(`${node}/partition`)) return [path.dirname(node)];
-  const slaves = reader.stat(`${node}/slaves`) ? reader.list(`${node}/slaves`) : [];
-  return slaves.map((slave) => reader.resolve(`${node}/slaves/${slave}`));
+  return slavesOf(reader, node).map((slave) => reader.resolve(`${node}/slaves/${slave}`));
 }

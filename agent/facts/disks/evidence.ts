@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import { differsFromBelow } from './stack.ts';
 import { describeDriver, hypervisorDriver } from './transport.ts';
 
 /** Whether a disk is read-only, whether the host made it read-only, and the evidence for this. */
@@ -36,6 +37,8 @@ export function findEvidence(
     const evidence = `virtio feature VIRTIO_BLK_F_RO ${offered ? 'offered' : 'not offered'} by the host`;
     return { readOnly: flag || offered, hostReadOnly: offered, evidence };
   }
+  const differs = differsFromBelow(reader, node);
+  if (differs !== undefined) return { readOnly: flag, hostReadOnly: false, evidence: differs };
   if (!flag) return { readOnly: false, hostReadOnly: false, evidence: 'the block device is writable' };
   const address = /\/(\d+:\d+:\d+:\d+)\/block\//.exec(node)?.[1];
   if (driver === undefined) return { readOnly: true, ...evidenceOfOtherDriver(reader, node, address) };

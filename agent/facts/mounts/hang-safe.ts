@@ -60,6 +60,10 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
       follow('/dev/kmsg');
       return reader.kernelLog();
     },
+    deviceTables: () => {
+      follow('/dev/mapper/control');
+      return reader.deviceTables();
+    },
     // Files of procfs do not hang. The caller verifies the file system before it follows a link (statOf).
     processes: reader.processes,
     // These methods use child processes, which are abandoned on timeout.

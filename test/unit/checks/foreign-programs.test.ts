@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { HostError } from '../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import { type Change, all, config, disk, file, mount } from '../../harness/changes.ts';
-import { findingOf, testChanges, testFindings } from '../../harness/finding.ts';
+import { asUser, findingOf, lastReportOf, testChanges, testFindings } from '../../harness/finding.ts';
 import { evaluateGuest, goodGuest, maintenanceGuest, mapsOf, withGuest } from '../../harness/guest.ts';
 
 const id = 'foreign-programs';
@@ -170,10 +170,6 @@ const failing =
       },
     },
   });
-const asUser = (reader: SystemReader): SystemReader => ({
-  ...reader,
-  environment: () => ({ ...reader.environment(), uid: 1000 }),
-});
 
 reading('unreadable maps: an error, never a pass; required with FOREIGN_PROGRAMS=fail', async () => {
   const change = runs(7, 'fd:00', '/usr/bin/a');
@@ -194,8 +190,9 @@ reading('a foreign program is named although another process is unreadable', asy
 });
 reading('not as root: skipped, or with FOREIGN_PROGRAMS=fail an error', async () => {
   const as = (reader: SystemReader) => asUser(failing(1, 'EACCES')(reader));
-  assert.is((await findingOf(id, () => undefined, { as })).status, 'skip');
-  assert.is((await findingOf(id, config('FOREIGN_PROGRAMS=fail'), { as })).status, 'error');
+  const report = await lastReportOf();
+  assert.is((await findingOf(id, report, { as })).status, 'skip');
+  assert.is((await findingOf(id, all(report, config('FOREIGN_PROGRAMS=fail')), { as })).status, 'error');
 });
 /** Gives the file at a path an inode; `undefined` means that its file system may hang. */
 const withInode =

@@ -1,7 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { HostError } from '../../../agent/lib/errors.ts';
+import type { SystemReader } from '../../../agent/system/reader.ts';
 import { type Change, all, config, disk, file, handoff } from '../../harness/changes.ts';
-import { testChanges, testFindings } from '../../harness/finding.ts';
+import { asUser, findingOf, lastReportOf, testChanges, testFindings } from '../../harness/finding.ts';
 import { type Guest, evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
 
 /** Puts the root on a SCSI disk whose read-only flag is set. */
@@ -82,6 +84,43 @@ testFindings('host-enforced', {
     ],
   },
 });
+
+const tables = suite('the tables of device-mapper devices');
+/** Gives the volume below / a table with other content. */
+const altered: Change = ({ devices }) => {
+  devices[2] = { name: 'dm-0', device: '253:0', on: ['vda2'], readOnly: true, target: 'flakey' };
+};
+tables('a volume with other content than the sealed disk', async () => {
+  const { status, subject, observed, remedy, verdict } = await findingOf('host-enforced', altered);
+  assert.equal([status, subject, verdict], ['fail', 'dm-0', 'failed']);
+  assert.match(observed, 'the device-mapper table of dm-0 has the target flakey');
+  assert.match(remedy, 'which process created dm-0');
+});
+tables('tables that cannot be read are an error', async () => {
+  const unreadable = (reader: SystemReader): SystemReader => ({
+    ...reader,
+    deviceTables: () => {
+      throw new HostError('no such device', 'ENODEV');
+    },
+  });
+  const { status, verdict } = await findingOf('host-enforced', () => undefined, { as: unreadable });
+  assert.equal([status, verdict], ['error', 'unknown']);
+});
+for (const [title, change, expected] of [
+  ['no table has other content', () => undefined, 'pass'],
+  ['the volume below / has other content', altered, 'fail'],
+] as const) {
+  tables(`a user who is not root relies on the last report: ${title}`, async () => {
+    const { status } = await findingOf('host-enforced', await lastReportOf(change), { as: asUser });
+    assert.is(status, expected);
+  });
+}
+tables('without a last report, a user who is not root cannot tell', async () => {
+  const { status, observed } = await findingOf('host-enforced', () => undefined, { as: asUser });
+  assert.is(status, 'error');
+  assert.match(observed, 'no report of this boot');
+});
+tables.run();
 
 const evidenceOf = suite('the evidence of a SCSI disk');
 const record = (word: string) => `5,1,2,-;sd 2:0:0:0: [sda] Write Protect is ${word}\n SUBSYSTEM=scsi\n`;

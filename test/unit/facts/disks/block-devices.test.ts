@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { systemReader } from '../../../../agent/system/reader.ts';
 import { type BlockDevice, findBlockDevices } from '../../../../agent/facts/disks/block-devices.ts';
-import { diskScenarios, writeProtected } from '../../../harness/disk-scenarios.ts';
+import { diskScenarios, stackScenarios, writeProtected } from '../../../harness/disk-scenarios.ts';
 import { type DiskFixture, type StackFixture, makeSysfs } from '../../../harness/sysfs.ts';
 import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
 
@@ -52,6 +52,13 @@ for (const [title, { devices, device, disks }] of Object.entries(diskScenarios))
     );
     const words = disks.map(({ hostReadOnly }) => hostReadOnly);
     assert.is(found?.hostReadOnly, words.includes(false) ? false : words.includes(null) ? null : true);
+  });
+}
+
+for (const [title, { devices, sealed }] of Object.entries(stackScenarios)) {
+  scenarios(`read-only by the host: ${title}`, () => {
+    const found = find(devices).find(({ device }) => device === '253:0');
+    assert.is(found?.hostReadOnly, sealed);
   });
 }
 
