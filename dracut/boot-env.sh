@@ -20,6 +20,7 @@ DISKS=${disks% }
 VAR=$var
 ON_FAILURE=$conf_ON_FAILURE
 "
+  [ "$1" != initramfs ] || record_initramfs
   [ "$var" != overlay ] || add_to_boot_env ASSEMBLED "$1"
   boot_env=$boot_env$overlay_records
   [ -z "$rehearsal" ] || add_to_boot_env REHEARSAL "$rehearsal"
@@ -44,6 +45,13 @@ ON_FAILURE=$conf_ON_FAILURE
   elif [ "$1" != initramfs ]; then
     mv -f "$new" "$run/boot.env"
   fi
+}
+
+# Records the device of the file system of the initramfs. With UPTIME, the agent recognises the programs of the initramfs
+# that still run later.
+record_initramfs() {
+  find_mount /
+  [ -z "$mount_dev" ] || add_to_boot_env INITRAMFS "$mount_dev"
 }
 
 add_to_boot_env() { # $1: key; $2: value

@@ -115,7 +115,7 @@ export async function gatherFacts(
     ...(await answers),
     // Last, because the search takes long enough to exceed the deadlines of the child processes on a slow machine, and so
     // that it does not find the programs that the probes try to run.
-    programs: await observeAsync(() => readPrograms(reader, config, requestedMode, mounts, disks)),
+    programs: await observeAsync(() => readPrograms(reader, config, requestedMode, mounts, disks, bootEnv)),
   };
 }
 
@@ -129,9 +129,9 @@ export async function gatherPrograms(system: SystemReader): Promise<Observed<For
   const { config } = readConfig(reader);
   const mode = parseKernelArgument(readCmdline(reader)).mode ?? config.MODE;
   const lastReport = observe(() => readLastReport(reader, readIdentity(reader).bootId));
-  return observeAsync(() =>
-    readPrograms(reader, config, mode, mounts, readDisks(reader, mounts, lastReport), Infinity),
-  );
+  const disks = readDisks(reader, mounts, lastReport);
+  const bootEnv = observe(() => readBootEnv(reader));
+  return observeAsync(() => readPrograms(reader, config, mode, mounts, disks, bootEnv, Infinity));
 }
 
 /**
@@ -187,13 +187,16 @@ async function readPrograms(
   requestedMode: string,
   mounts: MountTable,
   { blockDevices }: Pick<Facts, 'blockDevices'>,
+  bootEnv: Facts['bootEnv'],
   listed?: number,
 ): Promise<ForeignPrograms | undefined> {
   if (FOREIGN_PROGRAMS === 'off' || requestedMode === 'off') return undefined;
   const sealed = findSealedDevices(mounts, unwrap(blockDevices));
   if (!sealed.has(mounts.serving('/')?.device ?? '')) return undefined;
   const limit = listed === undefined ? {} : { listed };
-  return findForeignPrograms(reader, mounts, { sealed, allowed: words(FOREIGN_PROGRAMS_ALLOW), ...limit });
+  const allowed = words(FOREIGN_PROGRAMS_ALLOW);
+  const initramfs = 'value' in bootEnv ? bootEnv.value : undefined;
+  return findForeignPrograms(reader, mounts, { sealed, allowed, initramfs, ...limit });
 }
 
 function readBootEnv(reader: SystemReader): BootEnv | undefined {

@@ -36,6 +36,8 @@ export interface MappedFiles {
   unreadable: ReadonlyMap<number, string>;
   /** The processes that must be examined one by one. */
   rest: readonly number[];
+  /** "major:minor" of the file systems in which the kernel keeps shared and huge anonymous memory. */
+  memory: ReadonlySet<string>;
 }
 
 /** The time for all processes, in milliseconds. */
@@ -86,8 +88,13 @@ export function parseMappings(output: string): MappedFiles | undefined {
   const addresses = new Map<number, string>();
   const unreadable = new Map<number, string>();
   const rest: number[] = [];
+  const memory = new Set<string>();
   for (const record of records) {
     const [kind] = record;
+    if (kind === 'm') {
+      memory.add(record.slice(2));
+      continue;
+    }
     const end = record.indexOf(' ', 2);
     const first = record.slice(2, end);
     const others = record.slice(end + 1);
@@ -103,7 +110,7 @@ export function parseMappings(output: string): MappedFiles | undefined {
     else if (others === '0') rest.push(Number(first));
     else unreadable.set(Number(first), `maps or exe: ${getSystemErrorName(-Number(others))}`);
   }
-  return { groups, addresses, unreadable, rest };
+  return { groups, addresses, unreadable, rest, memory };
 }
 
 /** @param numbers the numbers of the executable, or "-", and of the mapped files, separated by spaces */

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { HostError, errorCode, onFile } from '../lib/errors.ts';
-import { type Stat, describeStat } from './files.ts';
+import { type Stat, describeStat, readPieces } from './files.ts';
 import { type MappedFiles, findMappedFiles } from './mapped-files.ts';
 import { type MemoryFile, findSilent } from './silent-processes.ts';
 
@@ -38,6 +38,8 @@ export interface ProcessReader {
    * that may hang.
    */
   statOf(pid: number, name: string): Stat | undefined;
+  /** Reads the file that a link of procfs leads to, in buffers of 1 MiB. May hang, as statOf may. */
+  pieces(pid: number, name: string): Iterable<Buffer>;
 }
 
 /** @param folder the folder of procfs @param verify throws for a file that is not the kernel's */
@@ -55,6 +57,7 @@ export function processReader(folder: string, verify: (file: string) => void): P
     threadsOf: (pid) => unlessExited(fileOf(pid, 'task'), listOtherThreads) ?? [],
     link: (pid, name) => unlessExited(fileOf(pid, name), (file) => fs.readlinkSync(file, 'latin1')),
     statOf: (pid, name) => unlessExited(fileOf(pid, name), (file) => describeStat(fs.statSync(file))),
+    pieces: (pid, name) => readPieces(fileOf(pid, name)),
   };
 }
 

@@ -150,33 +150,44 @@ static long decode(const char *pid, const struct query *mapping, const char *at,
 	return size;
 }
 
-/* Adds the mapping in a line of maps (proc_pid_maps(5)) if it is executable. Returns 0 if it cannot. */
-static int add_line(const char *pid, const char *at, const char *end)
+/*
+ * Parses a line of maps (proc_pid_maps(5)) up to the name. Returns the start of the name; 0 if the line is malformed.
+ * Sets *is_executable to whether the mapping is executable.
+ */
+static const char *parse_line(const char *at, const char *end, struct query *found, int *is_executable)
 {
-	struct query found;
 	unsigned long offset, major, minor;
 
-	at = parse(at, 16, '-', &found.start);
-	at = at ? parse(at, 16, ' ', &found.end) : 0;
+	at = parse(at, 16, '-', &found->start);
+	at = at ? parse(at, 16, ' ', &found->end) : 0;
 	if (!at || end - at < 5)
 		return 0;
-	if (at[2] != 'x')
-		return 1;
+	*is_executable = at[2] == 'x';
 	at = parse(at + 5, 16, ' ', &offset);
 	at = at ? parse(at, 16, ':', &major) : 0;
 	at = at ? parse(at, 16, ' ', &minor) : 0;
+	at = at ? parse(at, 10, ' ', &found->inode) : 0;
 	if (!at)
 		return 0;
-	/* Anonymous memory. */
-	if (!major && !minor)
-		return 1;
-	at = parse(at, 10, ' ', &found.inode);
-	if (!at)
-		return 0;
-	found.major = major;
-	found.minor = minor;
+	found->major = major;
+	found->minor = minor;
 	while (at < end && *at == ' ')
 		at++;
+	return at;
+}
+
+/* Adds the mapping in a line of maps if it is executable. Returns 0 if it cannot. */
+static int add_line(const char *pid, const char *at, const char *end)
+{
+	struct query found;
+	int is_executable;
+
+	at = parse_line(at, end, &found, &is_executable);
+	if (!at)
+		return 0;
+	/* Anonymous memory has the device 0:0. */
+	if (!is_executable || (!found.major && !found.minor))
+		return 1;
 	for (const char *each = at; each < end; each++)
 		if (is_newline(each, end))
 			return add(&found, link_target, decode(pid, &found, at, end));

@@ -13,6 +13,7 @@
  *   p PID,... EXE FILE...     the processes with the same files, and the numbers of these files. EXE is the number of a
  *                             record with the device 0:0 and the inode 0, of which PATH is the target of /proc/PID/exe;
  *                             "-" if there is none.
+ *   m MAJOR:MINOR             a file system in which the kernel keeps shared or huge anonymous memory
  *   e                         the end
  *
  * A process without a record has no memory, like a kernel thread, or has exited.
@@ -30,6 +31,7 @@
 #include "print.h"
 #include "file-table.h"
 #include "process-mappings.h"
+#include "memory-devices.h"
 
 /* The number of processes, and the numbers of files in all groups of processes. */
 #define MOST_PROCESSES 16384
@@ -173,6 +175,7 @@ __attribute__((used, noreturn)) static void run(long *stack)
 	}
 	for (long index = 0; index < known_groups; index++)
 		print_group(groups + index, arguments);
+	print_memory_devices();
 	print("e", 2);
 	flush();
 	quit(0);

@@ -10,18 +10,25 @@ static long call(long number, long a, long b, long c)
 	return result;
 }
 
-/* A system call with five arguments. */
-static inline long call5(long number, long a, long b, long c, long d, long e)
+/* A system call with six arguments. */
+static inline long call6(long number, long a, long b, long c, long d, long e, long f)
 {
 	long result;
 	register long fourth __asm__("r10") = d;
 	register long fifth __asm__("r8") = e;
+	register long sixth __asm__("r9") = f;
 
 	__asm__ volatile("syscall"
 			 : "=a"(result)
-			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth)
+			 : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth), "r"(sixth)
 			 : "rcx", "r11", "memory");
 	return result;
+}
+
+/* A system call with five arguments. */
+static inline long call5(long number, long a, long b, long c, long d, long e)
+{
+	return call6(number, a, b, c, d, e, 0);
 }
 
 /* The kernel leaves argc and argv on the stack (System V ABI, AMD64 supplement, 3.4.1). */

@@ -1,5 +1,5 @@
 """map-files.py KIND...: maps memory as executable and sleeps. KIND is the path of a file, `zero` (/dev/zero), `sysv`,
-`anonymous` (shared memory), or `many:FOLDER` (every file in a folder)."""
+`anonymous` (shared memory), `huge` (a huge page), `memfd:NAME`, or `many:FOLDER` (every file in a folder)."""
 
 import ctypes
 import mmap
@@ -26,6 +26,12 @@ for kind in map(os.fsencode, sys.argv[1:]):
         map_file("/dev/zero", mmap.MAP_SHARED)
     elif kind == b"anonymous":
         kept.append(mmap.mmap(-1, 4096, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS, PROTECTION))
+    elif kind == b"huge":
+        # MAP_HUGETLB and MAP_NORESERVE, because there may be no huge page.
+        flags = mmap.MAP_SHARED | mmap.MAP_ANONYMOUS | 0x44000
+        kept.append(mmap.mmap(-1, 2 << 20, flags, PROTECTION))
+    elif kind.startswith(b"memfd:"):
+        map_file("/proc/self/fd/%d" % os.memfd_create(os.fsdecode(kind[6:])))
     elif kind == b"sysv":
         # IPC_PRIVATE; SHM_RDONLY and SHM_EXEC; IPC_RMID.
         segment = libc.shmget(0, 4096, 0o1600)

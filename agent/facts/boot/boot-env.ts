@@ -40,6 +40,8 @@ export interface BootEnv {
   layers: string[];
   /** One record for each path of OVERLAY that the boot examined. */
   overlays: OverlayRecord[];
+  /** "major:minor" of the file system of the initramfs; undefined if the initramfs did not write this record. */
+  initramfs: string | undefined;
   /** Impostors that the initramfs ignored. */
   impostors: Impostor[];
   /** Undefined unless this boot is a rehearsal (`prepare --rehearse`). */
@@ -90,6 +92,7 @@ export function parseBootEnv(text: string): BootEnv {
     warnings: lists.WARNING,
     layers: lists.LAYER,
     overlays: [...new Map(lists.OVERLAY.map(overlay).map((each) => [each.target, each])).values()],
+    initramfs: device(values.get('INITRAMFS')),
     impostors: lists.IMPOSTOR.map(impostor),
     rehearsal: rehearsal(values.get('REHEARSAL')),
   };
@@ -124,6 +127,12 @@ function rehearsal(value: string | undefined): BootEnv['rehearsal'] {
   if (!/^[1-9]\d{0,5}$/.test(value))
     throw new Error(`${bootEnvFile}: REHEARSAL=${value} is not a number of seconds`);
   return { limitSeconds: Number(value) };
+}
+
+function device(value: string | undefined): string | undefined {
+  if (value !== undefined && !/^\d+:\d+$/.test(value))
+    throw new Error(`${bootEnvFile}: INITRAMFS=${value} is not a device number`);
+  return value;
 }
 
 /** Parses seconds in the format of /proc/uptime (proc_uptime(5)). */

@@ -1,36 +1,28 @@
 import { unlessHostError } from '../../../lib/errors.ts';
 import type { MappedFile } from '../../../system/mapped-files.ts';
 import type { SystemReader } from '../../../system/reader.ts';
-import type { MountTable } from '../../mounts/mountinfo.ts';
+import type { BootEnv } from '../../boot/boot-env.ts';
 import { deletedSuffix } from './layer-files.ts';
-import { isMemfd } from './origin.ts';
-import { startTicks } from './process-details.ts';
+import { startTicks, ticksPerSecond } from './process-details.ts';
+
+/** What the initramfs recorded just before the switch to the real root. */
+export type InitramfsRecord = Pick<BootEnv, 'initramfs' | 'uptime'>;
 
 /**
  * Returns a function that decides whether a file of a process came from the initramfs, as the programs of plymouthd and
- * of daemons for storage do. Switching to the real root deletes these files. A process is accepted only if it started
- * before every other program of the sealed disk, because root could create such a file later in the file system of the
- * initramfs.
- * @param later the processes that run only files of the sealed disk
+ * of daemons for storage do. Switching to the real root deletes these files. The file must be on the file system of the
+ * initramfs, and the process must have started before the initramfs recorded this, because root can create and execute
+ * such a file later, by way of the root directory of a process of the initramfs. Nothing can change the start time.
+ * @param record undefined if the initramfs recorded nothing; then no file is accepted
  */
 export function initramfsTest(
   reader: SystemReader,
-  mounts: MountTable,
-  later: readonly number[],
+  record: InitramfsRecord | undefined,
 ): (pid: number, file: MappedFile) => boolean {
-  let first: number | undefined;
+  const last = Math.round((record?.uptime ?? 0) * ticksPerSecond);
   const start = (pid: number) =>
     unlessHostError(() => startTicks(reader.processes.read(pid, 'stat', 65536) ?? '')) ?? Infinity;
-  return (pid, file) => {
-    if (pid === 1 || !isOfInitramfs(file, mounts)) return false;
+  return (pid, { path, device }) =>
     // PID 1 itself started in the initramfs and then executed the program of the sealed disk.
-    first ??= Math.min(...later.filter((each) => each !== 1).map(start));
-    return start(pid) < first;
-  };
-}
-
-/** Whether a file can be of the initramfs: deleted, and on a file system that no path leads to. */
-function isOfInitramfs({ path, device }: MappedFile, mounts: MountTable): boolean {
-  if (!path.endsWith(deletedSuffix) || isMemfd(path) || !device.startsWith('0:')) return false;
-  return mounts.all.every((mount) => mount.device !== device || mount.type === 'rootfs');
+    pid !== 1 && device === record?.initramfs && path.endsWith(deletedSuffix) && start(pid) <= last;
 }

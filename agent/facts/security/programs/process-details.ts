@@ -18,7 +18,7 @@ export interface ProcessDetails {
 const shownCommand = 256;
 const fileLimit = 65536;
 /** USER_HZ, the unit of times in /proc/PID/stat, on all architectures that RHEL supports. */
-const ticksPerSecond = 100;
+export const ticksPerSecond = 100;
 
 /**
  * Returns a function that describes processes. Reads /etc/passwd when it is called first.

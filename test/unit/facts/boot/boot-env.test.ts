@@ -25,6 +25,12 @@ parsing('the record of the initramfs', () => {
   });
 });
 
+parsing('the device of the file system of the initramfs', () => {
+  assert.is(parseBootEnv(bootEnv({ INITRAMFS: '0:2' })).initramfs, '0:2');
+  assert.is(parseBootEnv(bootEnv()).initramfs, undefined);
+  assert.throws(() => parseBootEnv(bootEnv({ INITRAMFS: 'x' })), /INITRAMFS=x is not a device number/);
+});
+
 parsing('impostors that the boot ignored, in the order of the lines', () => {
   const { impostors } = parseBootEnv(
     `${bootEnv()}IMPOSTOR=/dev/vdb2 /dev/vda2 UUID=1f5a\nIMPOSTOR=/dev/vdb1 /dev/vda1 LABEL=my root\n`,

@@ -23,7 +23,7 @@ for (const [what, link, threads, paths] of [
         mappedFiles: () =>
           Promise.resolve({
             groups: [{ executable, mapped: [], pids: [pid] }],
-            ...{ addresses: new Map(), unreadable: new Map(), rest: [] },
+            ...{ addresses: new Map(), unreadable: new Map(), rest: [], memory: new Set() },
           }),
         link: (_, name) => (name === 'exe' ? link : 'mnt:[1]'),
         statOf: () => undefined,
