@@ -166,12 +166,12 @@ export const keys: Record<keyof Config, Key> = {
   },
   FOREIGN_PROGRAMS_ALLOW: {
     meaning:
-      'Files and directories outside the sealed disk from which programs may run, for the check foreign-programs: a file, or everything below a directory. A deleted file and a file of another mount namespace are not covered, because such a file can have any path. /memfd:NAME covers files in memory with this name, which the process itself chooses. Example: /home/app/bin /memfd:libffi.',
+      'Files and directories outside the sealed disk from which programs may run, for the check foreign-programs: a file, or everything below a directory. A deleted file and a file of another mount namespace are not covered, because such a file can have any path. /memfd:NAME covers files in memory with this name, which the process itself chooses. closure:UNIT and closure:PATH cover the memory for closures of libffi before version 3.4 (tuned on RHEL 7), an unlinked file that is mapped executable and writable, in the processes of a service or of a program of the sealed disk; PATH is the target of /proc/PID/exe. Example: /home/app/bin /memfd:libffi closure:tuned.service.',
     from: 'check',
     initial: '',
-    wanted: 'an absolute path',
-    good: (v) => words(v).every(isPrintablePath),
-    goodItem: isPrintablePath,
+    wanted: 'an absolute path, or closure: and an absolute path or the name of a service or scope',
+    good: (v) => words(v).every(isAllowedProgram),
+    goodItem: isAllowedProgram,
   },
   USAGE_WARN: {
     meaning:
@@ -270,6 +270,13 @@ function isPeer(value: string): boolean {
 
 function isPrintablePath(value: string): boolean {
   return /^\/[!-~]+$/.test(value);
+}
+
+function isAllowedProgram(value: string): boolean {
+  return (
+    isPrintablePath(value.replace(/^closure:/, '')) ||
+    /^closure:[A-Za-z0-9:_.\\@-]+\.(service|scope)$/.test(value)
+  );
 }
 
 /** Whether the value is PATH or PATH:OPTION,OPTION with options that `option` accepts. */

@@ -49,13 +49,21 @@ function programsOf(report: unknown): string[] {
   const programs = field(report, 'programs');
   if (programs === null) return [];
   return list(programs, 'list').map((each) =>
-    programKey({ path: string(each, 'path'), user: string(each, 'user'), unit: string(each, 'unit') }),
+    programKey({
+      ...{ path: string(each, 'path'), user: string(each, 'user') },
+      ...{ unit: string(each, 'unit'), why: string(each, 'why') },
+    }),
   );
 }
 
-/** Identifies a program in two reports, and across restarts of its process. */
-export function programKey({ path, user, unit }: Pick<ForeignProgram, 'path' | 'user' | 'unit'>): string {
-  return JSON.stringify([path, user, unit]);
+/** Identifies a program in two reports, and across restarts of its process, in which closures get another name. */
+export function programKey({
+  path,
+  user,
+  unit,
+  why,
+}: Pick<ForeignProgram, 'path' | 'user' | 'unit'> & { why: string }): string {
+  return JSON.stringify([why === 'closure' ? why : path, user, unit]);
 }
 
 function evidence(disk: unknown): Evidence {

@@ -2,6 +2,7 @@
  * Tells files with the names of anonymous memory from anonymous memory itself, in a real PID namespace
  * (search-namespace.ts).
  */
+import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -10,7 +11,7 @@ import { found, repository, searchIn, ways } from '../harness/search-namespace.t
 
 const harness = path.join(repository, 'test/harness');
 /** Starts map-files.py, and waits until it has mapped everything. */
-const map = `map() { mkfifo /mnt/ready; python3 ${harness}/map-files.py "$@" >/mnt/ready & read -r _ </mnt/ready; rm /mnt/ready; }; map`;
+const map = `map() { mkfifo /mnt/ready; "\${python:-/usr/bin/python3}" ${harness}/map-files.py "$@" >/mnt/ready & read -r _ </mnt/ready; rm /mnt/ready; }; map`;
 /** Runs a script in the namespaces that any user can create. */
 const asUser = (script: string) =>
   `setpriv --reuid=65534 --regid=65534 --clear-groups unshare --user --map-root-user --mount sh -c '${script}' &`;
@@ -55,7 +56,7 @@ for (const [title, script, expected] of [
 memory('shared memory that root has executed is a program', () => {
   const [first] = searchIn(
     ways.slice(0, 1),
-    `python3 - <<'PYTHON' &
+    `/usr/bin/python3 - <<'PYTHON' &
 import mmap, os, re
 program = open("/usr/bin/sleep", "rb").read()
 shared = mmap.mmap(-1, len(program))
@@ -84,6 +85,30 @@ memory('genuine shared memory and huge pages are no files; without read-mappings
       ],
     ],
   );
+});
+
+/** Libffi's memory for closures, in a python3 of this machine. */
+const closure = `${map} closure:/mnt/memory`;
+const ofClosure = ['/mnt/memory/ffi000000 (deleted)', 'mapping', 'closure'];
+
+memory('closures of libffi, and an unlinked file with such a name that is mapped as a library', () => {
+  assert.equal(found(closure), [ofClosure]);
+  assert.equal(found(`${map} unlinked:/mnt/memory`), [
+    ['/mnt/memory/ffi000000 (deleted)', 'mapping', 'deleted'],
+  ]);
+});
+
+memory('closures are permitted for a program of the sealed disk at its path', () => {
+  const python = realpathSync('/usr/bin/python3');
+  assert.equal(found(closure, `closure:${python}`), []);
+  assert.equal(found(closure, `closure:/usr/bin/sleep closure:a.service ${python}`), [ofClosure]);
+  assert.equal(found(`${map} closure:/mnt/memory unlinked:/mnt/memory`, `closure:${python}`), [
+    ['/mnt/memory/ffi000002 (deleted)', 'mapping', 'deleted'],
+  ]);
+  const copy = `cp ${python} /mnt/memory/python3; python=/mnt/memory/python3; ${closure}`;
+  assert.equal(found(copy, `closure:${python} closure:/mnt/memory/python3`), [
+    ['/mnt/memory/python3', 'executable', 'memory'],
+  ]);
 });
 
 memory.run();

@@ -72,6 +72,21 @@ exec('a program on /var/tmp, where the default sets noexec; deleted, it is named
   assert.equal(steps.map(short), [expected, expected]);
 });
 
+exec('closures of libffi, in two places: one advice, and strict would leave no place for them', () => {
+  const { steps } = run(`
+    map() { mkfifo /run/ready; python3 /media/test/harness/map-files.py "$1" >/run/ready & mapper=$!; read -r _ </run/ready; rm /run/ready; }
+    map closure:/var/tmp; json; kill $mapper
+    map closure:/run; json
+    echo MOUNT_OPTIONS=strict >/etc/immutafs/immutafs.conf; json`);
+  assert.equal(steps.map(short), [['done'], ['done'], ['by hand']], JSON.stringify(steps));
+  const [one, other, strict] = steps;
+  assert.equal(one?.why, other?.why);
+  assert.is(one?.exec?.proposal, other?.exec?.proposal);
+  assert.match(one?.exec?.proposal ?? '', /^\/dev:.*\/run:nosuid,nodev /);
+  assert.match(one?.why.join(' ') ?? '', 'needs a directory that is writable and executable');
+  assert.match(strict?.why.join(' ') ?? '', 'leaves libffi in python3 no place for its closures');
+});
+
 exec('a program with a path in /var in a mount namespace of its own is not in /var', () => {
   const { steps } = run(`
     unshare --mount sh -c 'mount -t tmpfs x /var/lib/vendor; cp /usr/bin/sleep /var/lib/vendor/x; exec /var/lib/vendor/x 300' &

@@ -2,10 +2,11 @@ import { shortList } from '../../lib/format.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Conflict, ExecFindings, Step } from '../engine/step.ts';
 import { planBypasses } from './exec/bypasses.ts';
+import { closureConflicts, closureNotes, describeUsers, leavesNoPlace } from './exec/closures.ts';
 import { findConflicts, isOpen } from './exec/conflicts.ts';
 import { type MountTarget, findMountTargets, mountTargetOf } from './exec/mount-targets.ts';
 import { conflictsOf, isSame, proposeOptions } from './exec/proposal.ts';
-import { findRunning } from './exec/running.ts';
+import { type ClosureUser, findRunning } from './exec/running.ts';
 import { editConfig } from './writes/proposal.ts';
 
 /**
@@ -21,8 +22,10 @@ export async function planExec(look: Snapshot): Promise<Step> {
   );
   const { found, incomplete } = await findConflicts(look, targets, running);
   const reasons = [...running.unexamined, ...(incomplete === undefined ? [] : [incomplete])];
-  const proposal = reasons.length === 0 ? proposeOptions(targets, found) : null;
-  const options = planOptions(look, targets, found, proposal);
+  const { closures } = running;
+  const needed = [...found, ...closureConflicts(targets, closures)];
+  const proposal = reasons.length === 0 ? proposeOptions(targets, needed) : null;
+  const options = planOptions(look, targets, { found, closures }, proposal);
   const bypasses = planBypasses(reader, running, settings.closeBypasses);
   const actions = [...options.actions, ...bypasses.actions];
   const unknown =
@@ -31,7 +34,7 @@ export async function planExec(look: Snapshot): Promise<Step> {
       : [
           `No stricter value is proposed, because not everything could be examined: ${shortList(reasons, '; ', 3)}.`,
         ];
-  const notes = [...options.notes, ...bypasses.notes, ...unknown];
+  const notes = [...options.notes, ...closureNotes(closures), ...bypasses.notes, ...unknown];
   const exec: ExecFindings = {
     targets: targets.map(({ target, options: possible }) => ({ target, options: [...possible] })),
     conflicts: found,
@@ -59,7 +62,7 @@ interface PlannedOptions {
 function planOptions(
   { reader, config, settings }: Snapshot,
   targets: readonly MountTarget[],
-  found: readonly Conflict[],
+  { found, closures }: { found: readonly Conflict[]; closures: readonly ClosureUser[] },
   proposal: string | null,
 ): PlannedOptions {
   const value = config.MOUNT_OPTIONS;
@@ -70,6 +73,12 @@ function planOptions(
     broken.length === 0
       ? []
       : [`A sealed boot sets MOUNT_OPTIONS=${value}, which breaks: ${describe(broken)}.`];
+  if (closures.length > 0 && leavesNoPlace(value, targets)) {
+    const who = describeUsers(closures);
+    problems.push(
+      `A sealed boot sets MOUNT_OPTIONS=${value}, which leaves libffi in ${who} no place for its closures.`,
+    );
+  }
   if (proposal === null || isSame(proposal, value)) {
     return { actions: [], why: [], manual: problems, notes };
   }
@@ -83,7 +92,8 @@ function planOptions(
   }
   const how = '`prepare --apply --only exec --strict-mounts` writes the line.';
   if (problems.length > 0) {
-    const remedy = `Move these programs to the system disk, or use the strictest value that breaks nothing: ${line}`;
+    const move = broken.length === 0 ? 'Use' : 'Move these programs to the system disk, or use';
+    const remedy = `${move} the strictest value that breaks nothing: ${line}`;
     return { actions: [], why: [], manual: [...problems, remedy, how], notes };
   }
   return {

@@ -24,6 +24,16 @@ export function findExecutableMappings(maps: string): { mapped: MappedFile[]; ad
   };
 }
 
+/** Returns the permissions of each mapping of a file, such as "r-xp". @throws Error if a line is malformed */
+export function fileMappings(maps: string, { device, inode, path }: MappedFile): string[] {
+  const lines = maps.split('\n').filter((line) => line !== '');
+  return lines.flatMap((line) => {
+    const file = parseLine(line);
+    const isSame = file.device === device && file.inode === inode && file.path === path;
+    return isSame ? [line.slice(line.indexOf(' ') + 1).slice(0, 4)] : [];
+  });
+}
+
 const form = /^([0-9a-f]+)-([0-9a-f]+) [^ ]{4} [0-9a-f]+ ([0-9a-f]+):([0-9a-f]+) (\d+) *(.*)$/s;
 
 function parseLine(line: string): MappedFile & { range: string } {

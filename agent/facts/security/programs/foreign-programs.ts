@@ -11,7 +11,7 @@ import {
   readForeignFiles,
 } from './foreign-files.ts';
 import { type InitramfsRecord, initramfsTest } from './initramfs-processes.ts';
-import { type Origin, originOf } from './origin.ts';
+import { type Origin, closureOrigin, originOf } from './origin.ts';
 import { type ProcessDetails, processDescriber } from './process-details.ts';
 
 /** A process that runs a file that did not come from the sealed disk. */
@@ -82,8 +82,8 @@ export async function findForeignPrograms(
     mounts,
     shown.map(({ pid }) => pid),
   );
-  const list = shown.map(({ pid, first: { path, role, ...file }, otherFiles }) => {
-    const origin = originOf({ path, ...file }, mounts);
+  const list = shown.map(({ pid, first: { path, role, isClosure, ...file }, otherFiles }) => {
+    const origin = isClosure ? closureOrigin : originOf({ path, ...file }, mounts);
     return { pid, path: decodeBytes(path), role, ...origin, otherFiles, ...describe(pid) };
   });
   return { list, count: foreign.length, examined: sealedOnly.length + others.length, unexamined };

@@ -83,12 +83,24 @@ export function startTicks(stat: string): number | undefined {
  * name=systemd. A unit may create further cgroups below its own.
  */
 export function unitOf(cgroup: string): string {
+  return unitsOf(cgroup).at(-1) ?? '';
+}
+
+/** Returns the outermost service or scope, which is a unit of PID 1. Users can give any name to the units below theirs. */
+export function systemUnitOf(cgroup: string): string {
+  return unitsOf(cgroup)[0] ?? '';
+}
+
+function unitsOf(cgroup: string): string[] {
   const lines = cgroup.split('\n').map((line) => /^\d+:([^:]*):(.*)$/.exec(line) ?? []);
   const [, , path = ''] =
     lines.find(([, controllers]) => controllers === 'name=systemd') ??
     lines.find(([, controllers]) => controllers === '') ??
     [];
-  return decodeBytes(path.split('/').findLast((name) => /\.(service|scope)$/.test(name)) ?? '');
+  return path
+    .split('/')
+    .filter((name) => /\.(service|scope)$/.test(name))
+    .map(decodeBytes);
 }
 
 function commandOf(cmdline: string, comm: string): string {

@@ -2,9 +2,11 @@ import path from 'node:path';
 import { unlessHostError } from '../../../lib/errors.ts';
 import { observe } from '../../../facts/observed.ts';
 import type { MountTable } from '../../../facts/mounts/mountinfo.ts';
+import { isClosureMemory } from '../../../facts/security/programs/closures.ts';
 import { findExecutableMappings } from '../../../facts/security/programs/executable-mappings.ts';
 import { deletedSuffix } from '../../../facts/security/programs/layer-files.ts';
 import { isMemfd } from '../../../facts/security/programs/origin.ts';
+import { systemUnitOf } from '../../../facts/security/programs/process-details.ts';
 import type { MappedFile } from '../../../system/mapped-files.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { commOf, nameOf, readableProcesses } from '../processes.ts';
@@ -16,12 +18,21 @@ export interface RunningFile {
   by: string;
 }
 
+/** A process with libffi's memory for closures, as messages name it in every boot: without its ID. */
+export interface ClosureUser {
+  name: string;
+  /** The systemd unit; empty if there is none. */
+  unit: string;
+}
+
 export interface Running {
   files: RunningFile[];
   /** The processes that execute a memfd, that are traced, or that are in another user namespace. */
   memfd: string[];
   traced: string[];
   userNamespaces: string[];
+  /** The processes with libffi's memory for closures. */
+  closures: ClosureUser[];
   /** The processes that could not be examined, each with the reason. */
   unexamined: string[];
 }
@@ -44,7 +55,7 @@ export async function findRunning(
   const pids = processes.list().filter((pid) => !own.has(pid));
   const { pids: readable, argumentsOf, unexamined } = await readableProcesses(reader, pids);
   const ownNamespace = unlessHostError(() => reader.link('/proc/self/ns/user'));
-  const found: Running = { files: [], memfd: [], traced: [], userNamespaces: [], unexamined };
+  const found: Running = { files: [], memfd: [], traced: [], userNamespaces: [], closures: [], unexamined };
   for (const pid of readable) {
     const read = (name: string) => unlessHostError(() => processes.read(pid, name, fileLimit)) ?? '';
     const by = nameOf(reader, pid);
@@ -53,9 +64,12 @@ export async function findRunning(
       unexamined.push(`process ${pid}: ${maps.error}`);
       continue;
     }
-    const mapped = findExecutableMappings(maps.value).mapped.filter((file) =>
-      isInteresting(mounts, file, isWanted),
-    );
+    const all = findExecutableMappings(maps.value).mapped;
+    const closures = all.filter((file) => isClosureMemory(file, maps.value));
+    // libffi takes any directory, so that this one says nothing about the mount options of its mount.
+    if (closures.length > 0)
+      found.closures.push({ name: commOf(reader, pid), unit: systemUnitOf(read('cgroup')) });
+    const mapped = all.filter((file) => !closures.includes(file) && isInteresting(mounts, file, isWanted));
     const files = new Set(
       mapped.filter((file) => !isMemfd(file.path)).map((file) => withoutSuffix(file.path)),
     );
