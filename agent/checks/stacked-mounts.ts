@@ -2,9 +2,8 @@ import type { AssessedFacts } from '../assess/assess.ts';
 import { requiredOptions } from '../facts/mounts/targets.ts';
 import { words } from '../config/config.ts';
 import { shortList } from '../lib/format.ts';
-import { bootEnvFile } from '../facts/boot/boot-env.ts';
-import { reportFile } from '../facts/last-report.ts';
-import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
+import { coversInput } from '../facts/inputs.ts';
+import type { Mount } from '../facts/mounts/mountinfo.ts';
 import { unwrap } from '../facts/observed.ts';
 import { type UnexplainedMount, isBoundOnItself } from '../assess/unexplained-mounts.ts';
 import type { Check } from './check.ts';
@@ -18,8 +17,8 @@ export const stackedMounts: Check = {
   documentation: {
     title: 'no mount hides another mount or files that the seal depends on',
     means:
-      "According to the mount table there is at most one mount at each of /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var and of OVERLAY, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS, and at every mount point of /etc/fstab. An automount point and the file system that is mounted on it at the first access count as one mount. Nothing, except an overlay of OVERLAY, is mounted over the inputs of the agent: /etc, if it is a mount point, is on the same disk as /; the configuration of the agent, fstab, mtab, the configuration of SELinux and of other overlay programs, the boot record, the last report and udev's database are not mount points. Over /etc, /usr, /opt and /root, inside the layers in memory and inside the paths of PERSIST, every mount is one that /etc/fstab, a mount unit of the system disk or the boot made. Where programs start (/etc, /usr, /opt, /root, OVERLAY outside of /var, and the directories of cron, at and systemd in /var), another mount makes the check fail; elsewhere, it causes a warning. There, the check accepts file systems of the kernel such as rpc_pipefs, what an automounter mounted, bind mounts of files that are sealed or in a layer, and the places of container engines, snaps and the chroot of named.",
-    why: 'A program that opens a path sees the files of the topmost mount, which may differ from the sealed files. A process that was started before this mount was made may still use the hidden mount, which the other checks do not examine. Files in a mount inside a layer are in no layer, so `changes` does not list them. If an attacker mounts a different file over /etc/immutafs/immutafs.conf, the agent verifies fewer requirements than the administrator configured.',
+      "According to the mount table there is at most one mount at each of /, /var, /run, /proc, /sys, /dev, /etc and /usr, at the layers of /var and of OVERLAY, at every target of REQUIRE_READONLY and REQUIRE_OPTIONS, and at every mount point of /etc/fstab. An automount point and the file system that is mounted on it at the first access count as one mount. Nothing, except an overlay of OVERLAY, a path of PERSIST or a mount of /etc/fstab, is mounted over the inputs of the agent: /etc and /usr, if they are mount points, are on the same disk as /; nothing is mounted over or in the directories of programs and libraries (/usr/bin, /usr/sbin, /usr/lib, /usr/lib64, /usr/libexec), the configuration of the agent, of SELinux, of auditd, of systemd, of TLS and of other overlay programs, fstab, mtab, passwd, the boot record, the last report and udev's database. Over /etc, /usr, /opt and /root, inside the layers in memory and inside the paths of PERSIST, every mount is one that /etc/fstab, a mount unit of the system disk or the boot made. Where programs start (/etc, /usr, /opt, /root, OVERLAY outside of /var, and the directories of cron, at and systemd in /var), another mount makes the check fail; elsewhere, it causes a warning. There, the check accepts file systems of the kernel such as rpc_pipefs, what an automounter mounted, bind mounts of files that are sealed or in a layer, and the places of container engines, snaps and the chroot of named.",
+    why: 'A program that opens a path sees the files of the topmost mount, which may differ from the sealed files. A process that was started before this mount was made may still use the hidden mount, which the other checks do not examine. Files in a mount inside a layer are in no layer, so `changes` does not list them. If an attacker mounts a different file over /etc/immutafs/immutafs.conf, the agent verifies fewer requirements than the administrator configured; a file that is mounted over one of its programs, such as read-mappings, can report anything.',
     fix: 'Find out which process made the upper mount, and remove it with `umount`. If the guest needs the mount, add it to /etc/fstab, or make a mount unit, while the disk is writable. A reboot of a sealed guest removes every mount that was made manually.',
   },
   evaluate: (facts) => {
@@ -53,12 +52,6 @@ function describeUnexplained({ mount }: UnexplainedMount): { target: string; tex
 
 const always = ['/', '/var', '/run', '/run/var', '/proc', '/sys', '/dev', '/etc', '/usr', '/run/immutafs'];
 
-/** The files and folders that the agent reads. */
-const inputs = [
-  ...['/etc/immutafs', '/etc/fstab', '/etc/mtab', '/etc/selinux', '/etc/sysconfig'],
-  ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', bootEnvFile, reportFile, '/run/udev'],
-];
-
 function targetsOf({ config, layers, overlays, fstab }: AssessedFacts): string[] {
   const required = requiredOptions(config).map(({ target }) => target);
   const all = [
@@ -84,34 +77,46 @@ function stackAt(facts: AssessedFacts, target: string): { target: string; text: 
   return [{ target, text: `${target} is ${name(seen)}; hidden: ${shortList(others.map(name), ', ')}` }];
 }
 
-/** Returns the mounts over inputs of the agent. Does not depend on the configuration, which may be forged. */
+/**
+ * Returns the mounts over inputs of the agent. A line of fstab or a path of PERSIST permits a mount, because a mount over
+ * these files themselves is reported.
+ */
 function coveredInputs(facts: AssessedFacts): { target: string; text: string }[] {
   const { all, hidden } = facts.mounts;
   const isForeign = foreignTest(facts);
   const ours = unwrap(facts.overlayStates).filter(({ state }) => state === 'overlay');
   const isOurs = ({ type, target }: Mount) =>
     type === 'overlay' && ours.some((each) => each.target === target);
+  const isCovered = (mount: Mount) =>
+    ['/etc', '/usr'].includes(mount.target)
+      ? isForeign(mount)
+      : coversInput(mount.target) && !isBoundOnItself(mount, facts.mounts.serving('/'));
+  const permitted = permittedTargets(facts);
   return all
-    .filter((mount) => isInput(mount) || (mount.target === '/etc' && isForeign(mount)))
-    .filter((mount) => !hidden.has(mount) && !isOurs(mount))
+    .filter((mount) => isCovered(mount) && !hidden.has(mount) && !isOurs(mount))
+    .filter(({ target }) => !permitted.has(target))
     .map((mount) => ({
       target: mount.target,
       text: `${mount.target} is ${name(mount)}, not what was sealed`,
     }));
 }
 
-function isInput({ target }: Mount): boolean {
-  return target === '/run/immutafs' || inputs.some((input) => isBelow(target, input));
+/** Returns the mount points that fstab names, except /etc, and those of PERSIST. */
+function permittedTargets({ fstab, persisted }: AssessedFacts): ReadonlySet<string> {
+  const lines = 'value' in fstab ? fstab.value.lines.map(({ target }) => target) : [];
+  const kept = 'value' in persisted ? persisted.value.filter(({ state }) => state === 'kept') : [];
+  return new Set([...lines.filter((target) => target !== '/etc'), ...kept.map(({ path: target }) => target)]);
 }
 
-/** Returns a function that decides whether a mount at /etc is on neither the file system nor a disk of "/". */
+/** Returns a function that decides whether a mount at /etc or /usr is on neither the file system nor a disk of "/". */
 function foreignTest(facts: AssessedFacts): (mount: Mount) => boolean {
   const disks = 'value' in facts.disks ? facts.disks.value : [];
-  const isWithRoot = disks.some(({ holds }) => holds.includes('/') && holds.includes('/etc'));
+  const isWithRoot = (target: string) =>
+    disks.some(({ holds }) => holds.includes('/') && holds.includes(target));
   return (mount) =>
     mount.device === facts.mounts.serving('/')?.device
       ? !isBoundOnItself(mount, facts.mounts.serving('/'))
-      : !isWithRoot;
+      : !isWithRoot(mount.target);
 }
 
 function name({ type, source }: Mount): string {

@@ -117,6 +117,18 @@ fooling('an overlay over /etc is reported, whatever its configuration requires',
   assert.match(said(report, 'stacked-mounts'), '/etc is overlay (evil), not what was sealed');
 });
 
+fooling('a program of the system over one that the agent runs, and a file over passwd', () => {
+  const ran = inNamespace(`
+    mount --bind /usr/bin/true /usr/bin/stat; echo root:x:0:0::/: >/mnt/passwd; mount --bind /mnt/passwd /etc/passwd
+    "$@" status --json`);
+  assert.match(said(reportOf(ran), 'stacked-mounts'), /\/usr\/bin\/stat is .*; \/etc\/passwd is tmpfs /);
+});
+
+fooling('mounts over programs and files that the agent does not use', () => {
+  const ran = inNamespace('mount -t tmpfs one /usr/games; mount -t tmpfs two /usr/share; "$@" status --json');
+  assert.not.match(said(reportOf(ran), 'stacked-mounts'), /\/usr\//);
+});
+
 fooling('a mount over a required folder and its parent', () => {
   const ran = inNamespace(
     'mount -t tmpfs -o noexec,nosuid,nodev one /tmp; mount --move /tmp /mnt; mount -t tmpfs open /tmp; exec "$@" status --json',

@@ -1,4 +1,4 @@
-import { all, mount } from '../../harness/changes.ts';
+import { type Change, all, mount } from '../../harness/changes.ts';
 import { testChanges, testFindings } from '../../harness/finding.ts';
 
 testChanges('stacked-mounts', {
@@ -63,12 +63,43 @@ testFindings('stacked-mounts', {
   },
 });
 
+const over = (target: string) => mount('over', `0:60 / ${target} rw - tmpfs evil rw`);
+const withLine =
+  (line: string): Change =>
+  ({ files }) => {
+    const fstab = files['etc/fstab'];
+    if (typeof fstab === 'string') files['etc/fstab'] = `${fstab}${line}\n`;
+  };
+/** A file of the root file system, bound over another. */
+const bound = (root: string, target: string) =>
+  mount('over', `253:0 ${root} ${target} ro - xfs /dev/mapper/rhel-root ro`);
+
 testFindings('stacked-mounts: inputs of the agent', {
   'stacked-mounts': {
-    'another database of udev': [
-      mount('over', '0:60 / /run/udev/data rw - tmpfs evil rw'),
+    ...Object.fromEntries(
+      [
+        ...['/run/udev/data', '/etc/passwd', '/etc/pki/tls', '/usr', '/usr/libexec', '/usr/libexec/immutafs'],
+        ...['/usr/bin/journalctl', '/usr/lib64/libc.so.6', '/run/systemd', '/run/immutafs/boot.env'],
+      ].map((target) => [target, [over(target), 'fail', `${target} is tmpfs (evil), not what was sealed`]]),
+    ),
+    'another program of the sealed disk over read-mappings': [
+      bound('/usr/bin/true', '/usr/libexec/immutafs/read-mappings'),
       'fail',
-      '/run/udev/data is tmpfs (evil), not what was sealed',
     ],
+    'another program of the sealed disk over try-write': [
+      bound('/usr/bin/true', '/usr/libexec/immutafs/try-write'),
+      'fail',
+    ],
+    'a folder of programs that is bound over itself': [bound('/usr/libexec', '/usr/libexec'), 'pass'],
+    'a folder that has no inputs, outside of /usr and /etc': [over('/srv/data'), 'pass'],
+    'a mount that fstab names': [
+      all(over('/usr/lib/debug'), withLine('evil /usr/lib/debug tmpfs rw 0 0')),
+      'pass',
+    ],
+    '/usr of another disk, which fstab names': [
+      all(mount('usr', '252:16 / /usr ro - xfs /dev/vdb ro'), withLine('/dev/vdb /usr xfs ro 0 0')),
+      'pass',
+    ],
+    '/usr of another disk': [mount('usr', '252:16 / /usr ro - xfs /dev/vdb ro'), 'fail'],
   },
 });

@@ -1,0 +1,42 @@
+import { bootEnvFile } from './boot/boot-env.ts';
+import { persistRecords } from './boot/persist.ts';
+import { bootStateFile } from './boot-state.ts';
+import { reportFile } from './last-report.ts';
+import { isBelow } from './mounts/mountinfo.ts';
+
+/**
+ * The files and folders on which the results of the agent depend. A mount over one of them, also over a single file in a
+ * folder, replaces what was sealed. test/unit/facts/inputs.test.ts verifies that the sources name no other program and no
+ * other file in /etc and /run.
+ */
+const inputs: readonly string[] = [
+  // The programs that the agent runs, and the libraries that they load.
+  ...['/usr/bin', '/usr/sbin', '/usr/libexec', '/usr/lib', '/usr/lib64'],
+  ...['/bin', '/sbin', '/lib', '/lib64', '/etc/ld.so.cache', '/etc/ld.so.preload'],
+  ...['/etc/immutafs', '/etc/fstab', '/etc/mtab', '/etc/selinux', '/etc/sysconfig', '/etc/os-release'],
+  ...['/etc/overlayroot.conf', '/etc/overlayroot.local.conf', '/etc/cloud', '/etc/systemd'],
+  ...['/etc/passwd', '/etc/group', '/etc/skel', '/etc/audit', '/etc/pki', '/etc/ssl'],
+  ...[
+    bootEnvFile,
+    reportFile,
+    persistRecords,
+    '/run/immutafs/usage.json',
+    bootStateFile,
+    '/run/immutafs/changes.seen',
+  ],
+  ...['/run/immutafs/forward', '/run/udev', '/run/cloud-init', '/run/auditd.pid'],
+  ...['/run/systemd/system', '/run/systemd/units', '/run/systemd/generator.early'],
+];
+
+/** Mount points that contain inputs, and of which other rules and checks verify what is mounted there. */
+const roots = ['/', '/etc', '/run', '/usr'];
+
+/** Whether a path is an input, or is in a folder of inputs. */
+export function isInput(path: string): boolean {
+  return inputs.some((input) => isBelow(path, input));
+}
+
+/** Whether a mount at a target covers an input. */
+export function coversInput(target: string): boolean {
+  return isInput(target) || (!roots.includes(target) && inputs.some((input) => isBelow(input, target)));
+}
