@@ -2,7 +2,8 @@
 # Sets the mount options of MOUNT_OPTIONS in a sealed boot. The initramfs does so where the mounts exist already: for
 # directories in the overlay on /var, /dev, /dev/shm and /run. For all others, immutafs-generator writes units.
 
-set_mount_options=/usr/libexec/immutafs/set-mount-options
+# The beginning of a command in the generator's units.
+set_mount_options='/usr/libexec/immutafs/make-mounts options'
 
 # Sets option_items to the items of MOUNT_OPTIONS as path:options, with the item `strict` expanded. Of several items for
 # a path, all options are set. Device files on /dev must remain usable.
@@ -29,17 +30,17 @@ set_mount_options_early() {
       '/run/user/*') continue ;;
       /dev | /dev/* | /run | /run/*)
         find_mount "$item_path"
-        [ -z "$mount_dev" ] || set -- "$@" "$item_options" "$item_path"
+        [ -z "$mount_dev" ] || set -- "$@" options "$item_options" "$item_path"
         ;;
       /var | /var/*)
-        { [ "$var" = overlay ] && ! is_mounted_by_fstab && is_real_directory "$root$item_path"; } || continue
-        set -- "$@" "$item_options" "$root$item_path"
+        { [ "$var" = overlay ] && ! is_mounted_by_fstab; } || continue
+        set -- "$@" options "$item_options" "$root$item_path"
         ;;
     esac
   done
   [ $# -gt 0 ] || return 0
-  "$set_mount_options" "$@" ||
-    append_boot_env "WARNING=MOUNT_OPTIONS could not be set everywhere; see the messages of set-mount-options in the kernel's console"
+  "$parts/make-mounts" "$@" ||
+    append_boot_env "WARNING=MOUNT_OPTIONS could not be set everywhere; see the messages of make-mounts on the console"
 }
 
 # Sets item_path and item_options to the next item of items_left, and removes it from there; returns false if there is none.
@@ -73,15 +74,4 @@ $above
     above=${above%/*}
   done
   return 1
-}
-
-# Whether $1 is a directory and no component below $root is a symbolic link: the initramfs would follow an absolute link
-# to its own files.
-is_real_directory() {
-  [ -d "$1" ] || return 1
-  component=$1
-  while [ "$component" != "$root" ]; do
-    [ ! -L "$component" ] || return 1
-    component=${component%/*}
-  done
 }

@@ -110,10 +110,12 @@ mount_late() { # $1: path; reads lower and view
 
 mount_view() { # $1: path
   [ -n "$view" ] || return 0
-  try mkdir -p "$view" || return 1
+  steps="directory 0755 0:0 $run directory 0755 0:0 $run/below directory 0755 0:0 $view"
   if [ -z "$fstab_source" ]; then
-    bind_private "$view_of" "$view" ro
+    steps="$steps view ro $view_of $view"
+    run_steps
   else
+    run_steps || return 1
     lower_options=ro
     mount_lower_volume "$1"
   fi
@@ -121,7 +123,6 @@ mount_view() { # $1: path
 
 mount_above_view() { # $1: path
   owners=$(stat -c "%h %a %u:%g $1" "$lower/." 2>/dev/null)
-  find_owner "$1" || fail 'the directory cannot be read' || return 1
-  name_layers "$1"
-  try mkdir -p "$work" && try mkdir -p -m "$folder_mode" "$upper" && mount_one "$1" "$lower"
+  steps=''
+  add_overlay_steps "$1" "$lower" "$lower" && run_steps
 }

@@ -79,25 +79,29 @@ note_overlay() { # $1: path; $2: state; $3: reason, or empty
 
 # Mounts the overlays on the paths in chosen, with as few processes as possible.
 mount_overlays() {
-  error='' paths='' view='' mounted_any='' made_tmpfs=''
+  error='' paths='' made_tmpfs='' mounted_any=''
   for path in $chosen; do
     paths="$paths $root$path"
   done
   # shellcheck disable=SC2086 # a list
   owners=$(stat -c '%h %a %u:%g %n' $paths 2>/dev/null)
-  if load_overlay && provide_tmpfs; then
-    ! mount_together || return 0
-    # Now with mount(8), which explains an error. Some of the mounts may exist.
-    read_mounts
-    find_mount "$overlay_view"
-    if make_folders && { [ -n "$mount_dev" ] || bind_private "$root/" "$overlay_view" ro; }; then view=$overlay_view; fi
-  fi
-  common_error=$error
+  steps="directory 0755 0:0 $run directory 0755 0:0 $overlay_view"
+  find_mount "$overlay_view"
+  [ -n "$mount_dev" ] || steps="$steps view ro $root/ $overlay_view"
+  paths=''
   for path in $chosen; do
-    name_layers "$path"
+    if add_overlay_steps "$root$path" "$root$path" "$overlay_view$path"; then
+      paths="$paths $path"
+    else
+      note_overlay "$path" failed "$error"
+    fi
+  done
+  error=''
+  { load_overlay && provide_tmpfs && run_steps; } || find_what_is_mounted
+  common_error=$error
+  for path in $paths; do
     error=$common_error
-    find_mount "$root$path"
-    if [ -n "$view" ] && { [ "$mount_type" = overlay ] || mount_one "$root$path" "$view$path"; }; then
+    if [ -z "$error" ] || has_overlay "$root$path" || mount_singly; then
       mounted_any=1
       note_overlay "$path" overlay
     else
@@ -105,52 +109,32 @@ mount_overlays() {
     fi
   done
   [ -z "$mounted_any" ] || return 0
-  [ -z "$view" ] || umount "$view" 2>/dev/null
+  umount "$overlay_view" 2>/dev/null
   [ -z "$made_tmpfs" ] || umount "$tmpfs" 2>/dev/null
 }
 
-# Makes the directories and mounts of all overlays with one process; returns false if that failed for any of them.
-mount_together() {
-  set -- directory 0755 0:0 "$run" directory 0755 0:0 "$overlay_view" directory 0755 0:0 "$tmpfs/below" \
-    view ro "$root/" "$overlay_view"
-  for path in $chosen; do
-    name_layers "$path"
-    find_owner "$root$path" && is_listed "$root$path" "$links" || return 1
-    find_overlay_options "$path"
-    set -- "$@" directory 0755 0:0 "$tmpfs/below/$name" \
-      directory "$folder_mode" "$folder_owner" "$upper" directory 0755 0:0 "$work" \
-      overlay "$options" "lowerdir=$overlay_view$path,upperdir=$upper,workdir=$work" "$root$path"
-  done
-  "$parts/make-mounts" "$@" 2>/dev/null || return 1
-  for path in $chosen; do
-    note_overlay "$path" overlay
-  done
+# Some of the mounts may exist after a failure. Sets has_view to whether the view does.
+find_what_is_mounted() {
+  read_mounts
+  find_mount "$overlay_view"
+  has_view=$mount_dev
+}
+
+has_overlay() { # $1: mount point
+  find_mount "$1"
+  [ "$mount_type" = overlay ]
+}
+
+# After a failure that may concern another path. If the view is mounted, the error of this path replaces the common one.
+mount_singly() {
+  [ -n "$has_view" ] || return 1
+  steps=''
+  add_overlay_steps "$root$path" "$root$path" "$overlay_view$path" && run_steps
 }
 
 provide_tmpfs() {
   [ -z "$has_tmpfs" ] || return 0
   try mkdir -p "$tmpfs" && mount_tmpfs && made_tmpfs=1
-}
-
-# Makes the directories of all layers, with one mkdir(1) for each mode. The root directory of an overlay has the mode and
-# owner of its upper layer.
-make_folders() {
-  modes='' folders=$overlay_view
-  for path in $chosen; do
-    find_owner "$root$path" || continue
-    case " $modes " in *" $folder_mode "*) continue ;; esac
-    modes="$modes $folder_mode" mode_to_make=$folder_mode
-    for other in $chosen; do
-      if find_owner "$root$other" && [ "$folder_mode" = "$mode_to_make" ]; then
-        name_layers "$other"
-        folders="$folders $upper $work"
-      fi
-    done
-    # shellcheck disable=SC2086 # a list
-    try mkdir -p -m "$mode_to_make" $folders || return 1
-    folders=''
-  done
-  [ -n "$modes" ] || fail 'the directory cannot be read'
 }
 
 # Sets links, folder_mode and folder_owner from owners; returns false if stat(1) could not read the directory.
@@ -165,11 +149,21 @@ find_owner() { # $1: directory
   folder_mode=${owner% *} folder_owner=${owner#* }
 }
 
-# Mounts one overlay, whose layers exist. Sets error on failure.
-mount_one() { # $1: mount point; $2: lower layer; reads upper and work
+# Adds the steps of one overlay to steps. The root directory of an overlay has the mode and owner of its upper layer. Sets
+# error on failure.
+add_overlay_steps() { # $1: mount point; $2: the directory; $3: where it is the lower layer
   find_owner "$1" || fail 'the directory cannot be read' || return 1
   is_listed "$2" "$links" || fail 'the directory has subdirectories, but its entries cannot be read' || return 1
-  [ "$folder_owner" = 0:0 ] || try chown "$folder_owner" "$upper" || return 1
+  name_layers "$path"
   find_overlay_options "$path"
-  try mount -t overlay -o "${options}lowerdir=$2,upperdir=$upper,workdir=$work" immutafs "$1"
+  steps="$steps directory 0755 0:0 $tmpfs/below directory 0755 0:0 $tmpfs/below/$name \
+    directory $folder_mode $folder_owner $upper directory 0755 0:0 $work \
+    overlay ${options:-,} lowerdir=$3,upperdir=$upper,workdir=$work $1"
+}
+
+# Sets error on failure.
+run_steps() {
+  # shellcheck disable=SC2086 # a list
+  output=$("$parts/make-mounts" $steps 2>&1) && return 0
+  fail "${output:-make-mounts ended without a message}"
 }

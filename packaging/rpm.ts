@@ -19,8 +19,6 @@ export async function buildRpm(): Promise<string> {
   const patterns = [
     'dist/immutafs-agent',
     'dist/make-mounts',
-    'dist/match-tops',
-    'dist/set-mount-options',
     'dist/set-readonly',
     'dist/check-tables',
     'dist/try-write',

@@ -46,7 +46,7 @@ add_mount_options_service() {
   add_command "$service" "$item_path"
 }
 
-# Makes the service run set-mount-options with $item_options at boot. Several items of MOUNT_OPTIONS may name the same
+# Makes the service set $item_options at boot. Several items of MOUNT_OPTIONS may name the same
 # path. $1: service; $2: path.
 add_command() {
   case $services_with_options in

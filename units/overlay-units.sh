@@ -38,11 +38,9 @@ add_late_overlay() { # $1: path
   case $late_overlays in *" $1 "*) ;; *) late_overlays="$late_overlays$1 " ;; esac
 }
 
-# Adds a bind mount of a directory on itself, for which units that need the path wait, and so for the service. It exists
-# already when systemd starts it; if the service fails or does nothing, the condition skips it.
+# Adds a mount unit for which units that need the path wait, and so for the service.
 add_overlay_mount() { # $1: path
   add_service_before_mount var "$1" ''
-  printf '[Unit]\nBefore=local-fs.target\nConditionPathIsMountPoint=%s\n[Mount]\nWhat=%s\nWhere=%s\nType=none\nOptions=bind\n' \
-    "$1" "$1" "$1" >"$out/$path.mount"
+  write_found_mount "$1" Before=local-fs.target
   local_fs_wants="$local_fs_wants $path.mount $service"
 }

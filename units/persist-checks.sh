@@ -11,8 +11,8 @@ reason='' remedy='' note='' only_checks='' store_dev='' root_dev='' root_disks='
 view=/run/immutafs/persist-view.$$
 records=/run/immutafs/persisted
 
-# Checks the file system of the store. Sets store_mount, store_flags (its mount options), store_dev, store_top (the
-# store's path in its file system), store_disks, root_dev and root_disks.
+# Checks the file system of the store. Sets store_mount, store_dev, store_top (the store's path in its file system),
+# store_disks, root_dev and root_disks.
 check_store() { # reads store_target, which find_store_line sets
   store=$conf_PERSIST_STORE store_dev='' store_top='' root_dev=''
   find_serving /
@@ -43,15 +43,14 @@ check_store() { # reads store_target, which find_store_line sets
     refuse "$store_mount is mounted without $option" "Add nosuid,nodev to the line of $store_mount in /etc/fstab."
     return
   done
-  store_flags=$m_options store_dev=$m_dev store_top=${m_top%/}${store#"$store_mount"}
+  store_dev=$m_dev store_top=${m_top%/}${store#"$store_mount"}
   check_store_directories
 }
 
-# Checks the directories from the mount point down to the store: none is a symbolic link, and only root can replace them.
-# Sets store_is_new if the store itself does not exist.
+# Checks the directories from / down to the store: none is a symbolic link, and only root can replace them, so that they
+# do not change after this check. Sets store_is_new if the store itself does not exist.
 check_store_directories() {
-  directory=$store_mount left=${store#"$store_mount"} store_is_new=''
-  left=${left#/}
+  directory=/ left=${store#/} store_is_new=''
   set --
   while :; do
     [ ! -L "$directory" ] || refuse "$directory is a symbolic link" \
@@ -145,13 +144,12 @@ check_origin_disk() {
 # removes the mount.
 reach_origin() {
   [ -z "$only_checks" ] || return 0
-  try mkdir -p "$view" && try mount --bind "$m_target" "$view" && try mount --make-private "$view" &&
-    try mount -o remount,bind,ro,nosuid,nodev,noexec "$m_target" "$view" || return
+  mount_view "$m_target" "$view" || return
   origin=$view${path#"${m_target%/}"}
   check_no_links "$origin"
 }
 
-# Refuses a path with a symbolic link in it. A mount on a link would be made at another place.
+# Refuses a path with a symbolic link in it, and says what to do. make-mounts refuses a link that appears later.
 check_no_links() { # $1: path
   link='' left=${1#/}
   while [ -n "$left" ]; do
@@ -160,12 +158,6 @@ check_no_links() { # $1: path
       "In PERSIST, name the directory to which it points: $(readlink -f "$link")" || return
     case $left in */*) left=${left#*/} ;; *) left='' ;; esac
   done
-}
-
-# Sets format to the format of stat(1) for the owner, mode and SELinux label of a directory.
-find_top_format() {
-  format='%u:%g %a'
-  [ ! -e /sys/fs/selinux/enforce ] || format="$format %C"
 }
 
 # Replaces the record of the path. The reason of a path that is kept is a note.

@@ -122,12 +122,11 @@ has_disk() { # $1: 0 or 1
   return 1
 }
 
-# Sets flags to the options of the mount, and is_same if the mount of the store has the same options.
-find_flags() { # reads kept_options and store_flags
-  flags=rw is_same=1
+# Sets flags to the options of the mount.
+find_flags() { # reads kept_options
+  flags=rw
   for flag in suid dev exec; do
     case ,$kept_options, in *,"$flag",*) ;; *) flag=no$flag ;; esac
     flags=$flags,$flag
-    case $flag:,$store_flags, in no*:*,"$flag",*) ;; no*) is_same='' ;; *,no"$flag",*) is_same='' ;; esac
   done
 }

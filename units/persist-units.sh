@@ -3,12 +3,8 @@
 #
 # immutafs-persist.service checks the store and the paths, and mounts the directories of the store. At the first use of a
 # path, or if a path cannot be kept, it leaves the path to immutafs-persist@.service. The mount unit of each path lets
-# systemd order the units that need the path. systemd finds the mount that the service made; the unit itself never mounts
-# anything, for two reasons:
-# - mount(8) of util-linux 2.23 ignores nosuid, nodev and noexec for a bind mount;
-# - if the service fails, the mount unit is skipped by its condition. A skipped unit does not fail the units that require
-#   it, so that services with RequiresMountsFor= use the path as it is without PERSIST.
-# For the same reason, What= is the path itself: systemd would make the unit require the mount of the store.
+# systemd order the units that need the path. If the service fails, services with RequiresMountsFor= use the path as it is
+# without PERSIST.
 #
 # local-fs.target waits for the service and not for the mount units. systemd reads the mount table at most five times a
 # second, and if it changes more often, delays the start of every mount unit until the second is over (src/core/mount.c).
@@ -46,14 +42,14 @@ write_persist_units() {
   for path in $seen; do
     await_mounts "${path%/*}"
   done
+  command="/usr/libexec/immutafs/mount-persisted ${conf_PERSIST_STORE:--} ${store_target:--}"
+  for item in $kept_items ${refused:+--} $refused; do
+    command="$command \\$newline$item"
+  done
   # The service checks the store, and then may run the service of each path, one after the other.
   limit=$persist_seconds
   for path in $seen; do
     limit=$((limit + persist_seconds))
-  done
-  command="/usr/libexec/immutafs/mount-persisted ${conf_PERSIST_STORE:--} ${store_target:--}"
-  for item in $kept_items ${refused:+--} $refused; do
-    command="$command \\$newline$item"
   done
   set -- '[Service]' "TimeoutStartSec=$limit" ExecStart= "ExecStart=$command" '[Unit]'
   for unit in $awaited; do
@@ -81,9 +77,6 @@ await_mounts() { # $1: path, or empty
 }
 
 write_persist_mount() { # reads path
-  escape_path "$path"
-  printf '[Unit]\n%s\n[Mount]\nWhat=%s\nWhere=%s\nType=none\nOptions=bind\n' \
-    "Wants=immutafs-persist.service${newline}After=immutafs-persist.service${newline}Before=local-fs.target${newline}ConditionPathExists=!/" \
-    "$path" "$path" >"$out/$escaped.mount"
+  write_found_mount "$path" Wants=immutafs-persist.service After=immutafs-persist.service Before=local-fs.target
   mount_units="$mount_units $escaped.mount" mounted="$mounted$path "
 }

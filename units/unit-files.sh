@@ -31,13 +31,22 @@ write_dropins() {
 
 # Keeps an existing mount until systemd-shutdown(8) unmounts it. systemd 219 ignores drop-ins for a mount that it finds
 # in mountinfo, but not a unit file that it has loaded before (src/core/mount.c, mount_setup_unit()).
-keep_at_shutdown() { # $1: path; mount_options: its options, or empty
-  escape_path "$1"
+keep_at_shutdown() { # $1: path
+  # A restart would unmount it, and only the initramfs can mount it again.
+  write_found_mount "$1" DefaultDependencies=no RefuseManualStop=yes
   local_fs_after="$local_fs_after $escaped.mount"
-  case $mount_options in '' | rw) bind=bind ;; *) bind=bind,${mount_options#rw,} ;; esac
-  # The mount exists already. If systemd mounted it again, this bind mount would change nothing.
-  printf '[Unit]\nDefaultDependencies=no\n[Mount]\nWhat=%s\nWhere=%s\nType=none\nOptions=%s\n' \
-    "$1" "$1" "$bind" >"$out/$escaped.mount"
+}
+
+# Writes the unit of a mount that make-mounts or the initramfs makes, and sets escaped to the name of the unit. systemd
+# finds the mount, and its condition prevents the unit from mounting anything itself: mount(8) would follow a symbolic link
+# with which the owner of a directory above replaces the path. A skipped unit does not fail the units that require it.
+# What= is the path itself, because systemd would make the unit require another mount.
+write_found_mount() { # $1: path; $2…: lines of [Unit]
+  escape_path "$1"
+  found=$1
+  shift
+  set -- '[Unit]' "$@" 'ConditionPathExists=!/' '[Mount]' "What=$found" "Where=$found" Type=none Options=bind
+  printf '%s\n' "$@" >"$out/$escaped.mount"
 }
 
 # Lets systemd alone unmount file systems. When a shutdown or a soft reboot stops blk-availability.service of LVM, its

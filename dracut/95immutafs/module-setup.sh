@@ -24,7 +24,7 @@ install() {
   inst_multiple chown cp mkdir modprobe mount mv readlink rm stat umount
   local script
   for script in assemble-var check-tables is-foreign-member lvm-readonly make-mounts mount-readonly propagate-readonly \
-    set-mount-options set-readonly; do
+    set-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
   for script in block-devices.sh boot-env.sh config.sh device-stack.sh early-mounts.sh efi.sh fstab.sh identity.sh \

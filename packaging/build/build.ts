@@ -6,11 +6,9 @@ import { buildRuntime } from './runtime.ts';
 import {
   buildCheckTables,
   buildMakeMounts,
-  buildMatchTops,
   buildReadJournal,
   buildReadMappings,
   buildReadXattrs,
-  buildSetMountOptions,
   buildSetReadonly,
   buildTryWrite,
 } from './small-programs.ts';
@@ -36,8 +34,6 @@ export function agent(out: string): Parameters<typeof buildExecutable>[0] {
 export async function build(): Promise<void> {
   await buildRuntime();
   await buildMakeMounts();
-  await buildMatchTops();
-  await buildSetMountOptions();
   await buildSetReadonly();
   await buildCheckTables();
   await buildTryWrite();

@@ -16,19 +16,9 @@ export function buildSetReadonly(): Promise<void> {
   return buildWithoutLibrary('set-readonly');
 }
 
-/** Compiles packaging/programs/set-mount-options.c to dist/set-mount-options, which goes into the initramfs. */
-export function buildSetMountOptions(): Promise<void> {
-  return buildWithoutLibrary('set-mount-options');
-}
-
 /** Compiles packaging/programs/make-mounts.c to dist/make-mounts, which goes into the initramfs. */
 export function buildMakeMounts(): Promise<void> {
   return buildWithoutLibrary('make-mounts');
-}
-
-/** Compiles packaging/programs/match-tops.c to dist/match-tops, which the scripts of PERSIST run. */
-export function buildMatchTops(): Promise<void> {
-  return buildWithoutLibrary('match-tops');
 }
 
 /** Compiles packaging/programs/check-tables.c to dist/check-tables, which goes into the initramfs; the agent runs it, too. */

@@ -1,19 +1,35 @@
 /*
- * make-mounts STEP...: makes directories and mounts in early boot with one process, where mkdir(1), chown(1) and mount(8)
- * would have to be started for each. The steps:
+ * make-mounts STEP...: makes directories and mounts and sets mount options in early boot with one process, where mkdir(1),
+ * chown(1) and mount(8) would have to be started for each. The steps:
  *
  *   directory MODE OWNER:GROUP PATH   makes a directory, unless it exists, and sets its mode, owner and group
- *   view OPTIONS DIRECTORY PATH       binds a directory to a path as a private mount with these options
- *   overlay OPTIONS LAYERS PATH       mounts an overlay; LAYERS is lowerdir=…,upperdir=…,workdir=…
- *   keep OPTIONS DIRECTORY PATH STAGE binds a directory to a path as a mount in a peer group of its own, which has these
- *                                     options when it appears; STAGE is a path for a mount that exists for a moment
+ *   view OPTIONS DIRECTORY PATH       binds a directory to a path as a mount in a peer group of its own, which has these
+ *                                     options when it appears
+ *   overlay OPTIONS LAYERS PATH       mounts an overlay; LAYERS is lowerdir=…,upperdir=…,workdir=…, below directories
+ *                                     that only root can write
+ *   keep OPTIONS DIRECTORY PATH LIKE  does the same, unless the owner, mode, SELinux label or an access control list of the
+ *                                     directory is not that of the directory LIKE
+ *   options OPTIONS PATH              adds options to the mount at a path, as `mount -o remount,bind,OPTIONS` does; a
+ *                                     directory that is not a mount point is first bound to itself, as by `view`. A path
+ *                                     that does not exist is skipped
+ *   lists LIKE PATH                   gives a directory the access control lists of the directory LIKE, and prints
+ *                                     "changed" if it had others; getfacl(1) is not installed on every guest
  *
- * OPTIONS are separated by commas: ro, nosuid, nodev, noexec, noatime; others are ignored. The first step that fails ends
- * the program with exit code 1, without a message: the scripts then try the same with mount(8), which explains the error.
- * This program does without a C library, so it loads no library.
+ * OPTIONS are separated by commas: ro, nosuid, nodev, noexec, noatime, and exec, which takes noexec back; others are
+ * ignored.
+ *
+ * The owner of a directory on a path can replace the next component at any time, also by a symbolic link. So the program
+ * opens each path once, component by component, refuses symbolic links, and then uses the descriptor alone: with the new
+ * system calls for mounts, and with the older ones as the working directory, whose name "." the owner cannot change.
+ *
+ * If a step fails, the program prints the reason, and its exit code is 1. After a failed `directory` or `view`, it makes
+ * no further steps, because later ones may need it. This program does without a C library, so it loads no library.
  */
+#include <asm/stat.h>
+#include <asm/statfs.h>
 #include <asm/unistd.h>
 #include <errno.h>
+#include <linux/fcntl.h>
 #include <linux/fs.h>
 
 #include "without-library.h"
@@ -22,10 +38,12 @@
 #define NR_OPEN_TREE 428
 #define NR_MOVE_MOUNT 429
 #define NR_MOUNT_SETATTR 442
-#define CURRENT_DIRECTORY -100
 #define CLONE_TREE 1
 #define OF_FILE_DESCRIPTOR 0x1000 /* AT_EMPTY_PATH */
-#define FROM_FILE_DESCRIPTOR 4 /* MOVE_MOUNT_F_EMPTY_PATH */
+#define BETWEEN_FILE_DESCRIPTORS 0x44 /* MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH */
+
+/* Of O_PATH, O_DIRECTORY makes the kernel mount an automount point. */
+#define COMPONENT (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 
 /* struct mount_attr; the bits of its options are those of mount(2) from MS_RDONLY to MS_NOEXEC. */
 struct attributes {
@@ -33,9 +51,95 @@ struct attributes {
 };
 #define SAME_BITS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 
+/* statfs(2) reports the options of a mount with the bits of mount(2), except for ST_RELATIME. */
+#define ST_RELATIME 4096
+#define TIME_BITS (MS_NOATIME | MS_NODIRATIME)
+
+/* The descriptors that the current step has opened. */
+static long opened[4], open_count;
+
+/* What a failed step reports: a path up to a length, and a reason that errno does not give, or 0. */
+static const char *culprit, *reason;
+static long culprit_length;
+
 static long mount(const char *source, const char *target, const char *type, long flags, const char *data)
 {
 	return call5(__NR_mount, (long)source, (long)target, (long)type, flags, (long)data);
+}
+
+static int is_link(long directory, const char *name)
+{
+	struct stat found;
+	long file = call5(__NR_openat, directory, (long)name, COMPONENT, 0, 0), result;
+
+	result = call(__NR_fstat, file, (long)&found, 0);
+	call(__NR_close, file, 0, 0);
+	return result == 0 && (found.st_mode & 0170000) == 0120000; /* S_ISLNK(3) */
+}
+
+/* Opens the component of a path at `name`, and sets *end to what follows it. */
+static long open_component(long directory, const char *name, const char **end)
+{
+	char component[256];
+	long length = 0, result;
+
+	while (name[length] && name[length] != '/') {
+		if (length == sizeof(component) - 1)
+			return -ENAMETOOLONG;
+		component[length] = name[length];
+		length++;
+	}
+	component[length] = 0;
+	*end = name + length;
+	result = call5(__NR_openat, directory, (long)component, COMPONENT | O_DIRECTORY, 0, 0);
+	reason = result == -ENOENT ? "does not exist" :
+		 result != -ENOTDIR && result != -ELOOP ? 0 :
+		 is_link(directory, component) ? "is a symbolic link" : "is not a directory";
+	return result;
+}
+
+/* Opens a directory without following symbolic links. Returns its descriptor, which run() closes after the step, or an error. */
+static long open_directory(const char *path)
+{
+	const char *left = path;
+	long result = call(__NR_open, (long)"/", COMPONENT | O_DIRECTORY, 0);
+
+	culprit = path;
+	culprit_length = 1;
+	for (;;) {
+		long above = result;
+
+		while (*left == '/')
+			left++;
+		if (result < 0 || !*left)
+			break;
+		result = open_component(above, left, &left);
+		call(__NR_close, above, 0, 0);
+		culprit_length = left - path;
+	}
+	if (result >= 0)
+		opened[open_count++] = result;
+	return result;
+}
+
+static void set_culprit(const char *text)
+{
+	culprit = text;
+	culprit_length = 0;
+	while (text[culprit_length])
+		culprit_length++;
+}
+
+static long enter(long directory)
+{
+	return call(__NR_fchdir, directory, 0, 0);
+}
+
+static long enter_path(const char *path)
+{
+	long directory = open_directory(path);
+
+	return directory < 0 ? directory : enter(directory);
 }
 
 /* Whether a text begins with a word, and the word ends there or at a comma. */
@@ -47,21 +151,32 @@ static int is_word(const char *text, const char *word)
 	return *text == ',' || !*text;
 }
 
-static long parse_options(const char *options)
+static long add_options(long flags, const char *options)
 {
-	long flags = 0;
-
 	for (;;) {
 		flags |= is_word(options, "ro") ? MS_RDONLY :
 			 is_word(options, "nosuid") ? MS_NOSUID :
 			 is_word(options, "nodev") ? MS_NODEV :
 			 is_word(options, "noexec") ? MS_NOEXEC :
 			 is_word(options, "noatime") ? MS_NOATIME : 0;
+		if (is_word(options, "exec"))
+			flags &= ~MS_NOEXEC;
 		while (*options && *options != ',')
 			options++;
 		if (!*options++)
 			return flags;
 	}
+}
+
+/* Returns the options of the mount of a directory, or an error. */
+static long find_options(const char *directory)
+{
+	struct statfs now;
+	long result = call(__NR_statfs, (long)directory, (long)&now, 0);
+
+	if (result < 0)
+		return result;
+	return (now.f_flags & (SAME_BITS | TIME_BITS)) | (now.f_flags & ST_RELATIME ? MS_RELATIME : 0);
 }
 
 static long parse_number(const char **text, long base)
@@ -77,29 +192,19 @@ static long make_directory(const char *mode, const char *owner, const char *path
 {
 	long result = call(__NR_mkdir, (long)path, 0700, 0), user, group;
 
-	if (result < 0 && result != -EEXIST)
+	if (result == 0 || result == -EEXIST)
+		result = enter_path(path);
+	else
+		set_culprit(path);
+	if (result < 0)
 		return result;
 	user = parse_number(&owner, 10);
 	if (*owner++ != ':')
 		return -EINVAL;
 	group = parse_number(&owner, 10);
-	result = call(__NR_chown, (long)path, user, group);
+	result = call(__NR_chown, (long)".", user, group);
 	/* After chown(2), and not by mkdir(2), which ignores the set-group-ID bit. */
-	return result < 0 ? result : call(__NR_chmod, (long)path, parse_number(&mode, 8), 0);
-}
-
-static long bind_private(const char *options, const char *directory, const char *path)
-{
-	long result = mount(directory, path, 0, MS_BIND, 0);
-
-	if (result < 0)
-		return result;
-	result = mount(0, path, 0, MS_PRIVATE, 0);
-	if (result == 0)
-		result = mount(0, path, 0, MS_REMOUNT | MS_BIND | parse_options(options), 0);
-	if (result < 0)
-		call(__NR_umount2, (long)path, 0, 0);
-	return result;
+	return result < 0 ? result : call(__NR_chmod, (long)".", parse_number(&mode, 8), 0);
 }
 
 static long set_attributes(long tree, long flags, long propagation)
@@ -113,46 +218,221 @@ static long set_attributes(long tree, long flags, long propagation)
  * Makes the mount before it is attached, so that the mount table changes once. systemd, which reads the table at most
  * five times a second, otherwise delays every mount unit until the second is over (src/core/mount.c).
  */
-static long keep_detached(const char *options, const char *directory, const char *path)
+static long bind_detached(long flags, long directory, long target)
 {
-	long flags = parse_options(options), result, tree;
+	long tree = call(NR_OPEN_TREE, directory, (long)"", CLONE_TREE | OF_FILE_DESCRIPTOR), result;
 
-	tree = call(NR_OPEN_TREE, CURRENT_DIRECTORY, (long)directory, CLONE_TREE);
 	if (tree < 0)
 		return tree;
 	result = set_attributes(tree, flags, MS_PRIVATE);
 	if (result == 0)
 		result = set_attributes(tree, flags, MS_SHARED);
 	if (result == 0)
-		result = call5(NR_MOVE_MOUNT, tree, (long)"", CURRENT_DIRECTORY, (long)path, FROM_FILE_DESCRIPTOR);
+		result = call5(NR_MOVE_MOUNT, tree, (long)"", target, (long)"", BETWEEN_FILE_DESCRIPTORS);
 	call(__NR_close, tree, 0, 0);
+	return result;
+}
+
+/* Binds a directory to the stage, with its options. */
+static long bind_to_stage(long flags, long directory, const char *stage)
+{
+	long result = enter(directory), now = find_options(".");
+
+	if (result == 0)
+		result = now < 0 ? now : mount(".", stage, 0, MS_BIND, 0);
+	if (result < 0)
+		return result;
+	flags |= now & (TIME_BITS | MS_RELATIME);
+	result = mount(0, stage, 0, MS_PRIVATE, 0);
+	if (result == 0)
+		result = mount(0, stage, 0, MS_REMOUNT | MS_BIND | flags, 0);
+	/* The mount at the target joins the peer group of the stage, where it is alone when the stage is unmounted. */
+	if (result == 0)
+		result = mount(0, stage, 0, MS_SHARED, 0);
+	if (result < 0)
+		call(__NR_umount2, (long)stage, 0, 0);
 	return result;
 }
 
 /*
  * For kernels without mount_setattr(2). A bind mount has the options of the mount that it is made from, so the options
- * are first set at the stage.
+ * are first set at a stage in a directory that only root can write.
  */
-static long keep_staged(const char *options, const char *directory, const char *path, const char *stage)
+static long bind_staged(long flags, long directory, long target)
 {
-	long result = call(__NR_mkdir, (long)stage, 0700, 0);
+	char stage[] = "/run/immutafs/stage.0000000000";
+	long number = call(__NR_getpid, 0, 0, 0), result;
 
+	for (char *digit = stage + sizeof(stage) - 2; number; number /= 10)
+		*digit-- += number % 10;
+	call(__NR_mkdir, (long)"/run/immutafs", 0755, 0);
+	result = call(__NR_mkdir, (long)stage, 0700, 0);
 	if (result < 0 && result != -EEXIST)
 		return result;
-	result = bind_private(options, directory, stage);
+	result = bind_to_stage(flags, directory, stage);
 	if (result == 0) {
-		result = mount(stage, path, 0, MS_BIND, 0);
+		result = enter(target);
 		if (result == 0)
-			result = mount(0, path, 0, MS_SHARED, 0);
+			result = mount(stage, ".", 0, MS_BIND, 0);
 		call(__NR_umount2, (long)stage, 0, 0);
 	}
 	call(__NR_rmdir, (long)stage, 0, 0);
 	return result;
 }
 
-static long keep(const char *options, const char *directory, const char *path, const char *stage)
+/* Binds a directory to another one, as a mount with these options in a peer group of its own. */
+static long bind(long flags, long directory, long target)
 {
-	return keep_detached(options, directory, path) == 0 ? 0 : keep_staged(options, directory, path, stage);
+	if (bind_detached(flags, directory, target) == 0)
+		return 0;
+	return bind_staged(flags, directory, target);
+}
+
+/* The kernel's limit of an attribute (XATTR_SIZE_MAX in linux/limits.h). */
+#define LARGEST 65536
+
+static char values[2][LARGEST];
+
+/* The access list decides who can open the directory; the default list is inherited by what is created in it. */
+static const char *const lists[] = { "system.posix_acl_access", "system.posix_acl_default" };
+
+/* Returns the size of an attribute; 0 if there is none or if the file system has none; or an error. */
+static long read_attribute(long directory, const char *name, char *value)
+{
+	long result = enter(directory);
+
+	if (result == 0)
+		result = call5(__NR_getxattr, (long)".", (long)name, (long)value, LARGEST, 0);
+	return result == -ENODATA || result == -EOPNOTSUPP ? 0 : result;
+}
+
+/* Leaves the value of the model in values[1], and sets *size to its size or to an error. */
+static int has_equal(const char *name, long directory, long model, long *size)
+{
+	long own = read_attribute(directory, name, values[0]);
+
+	*size = read_attribute(model, name, values[1]);
+	if (*size < 0 || own != *size)
+		return 0;
+	while (own-- > 0)
+		if (values[0][own] != values[1][own])
+			return 0;
+	return 1;
+}
+
+static int is_like(long directory, long model)
+{
+	struct stat found, wanted;
+	long size;
+
+	if (call(__NR_fstat, directory, (long)&found, 0) < 0 || call(__NR_fstat, model, (long)&wanted, 0) < 0)
+		return 0;
+	if (call(__NR_access, (long)"/sys/fs/selinux/enforce", 0, 0) == 0 &&
+	    !has_equal("security.selinux", directory, model, &size))
+		return 0;
+	return found.st_uid == wanted.st_uid && found.st_gid == wanted.st_gid && found.st_mode == wanted.st_mode &&
+	       has_equal(lists[0], directory, model, &size) && has_equal(lists[1], directory, model, &size);
+}
+
+/* Prints "changed" if the access control lists of the directory were not those of the model. */
+static long copy_lists(const char *like, const char *path)
+{
+	long model = open_directory(like), directory, size, result = 0, is_changed = 0;
+
+	if (model < 0)
+		return model;
+	directory = open_directory(path);
+	if (directory < 0)
+		return directory;
+	for (int index = 0; index < 2 && result >= 0; index++) {
+		if (has_equal(lists[index], directory, model, &size))
+			continue;
+		result = size < 0 ? size : enter(directory);
+		if (result >= 0)
+			result = size == 0 ? call(__NR_removexattr, (long)".", (long)lists[index], 0) :
+					     call5(__NR_setxattr, (long)".", (long)lists[index], (long)values[1], size, 0);
+		is_changed = 1;
+	}
+	if (result == 0 && is_changed)
+		call(__NR_write, 1, (long)"changed\n", 8);
+	return result;
+}
+
+static int is_same(long directory, long other)
+{
+	struct stat one, two;
+
+	if (call(__NR_fstat, directory, (long)&one, 0) < 0 || call(__NR_fstat, other, (long)&two, 0) < 0)
+		return 0;
+	return one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+}
+
+/* `like`: a directory with the same owner, mode, SELinux label and access control lists, or 0. */
+static long bind_path(const char *options, const char *directory, const char *path, const char *like)
+{
+	long model = like ? open_directory(like) : 0, source, target, result;
+
+	if (model < 0)
+		return model;
+	source = open_directory(directory);
+	if (source < 0)
+		return source;
+	if (like && !is_like(source, model)) {
+		reason = "has another owner, mode, SELinux label or access control list than the directory on the disk";
+		return -EPERM;
+	}
+	target = open_directory(path);
+	result = target < 0 ? target : bind(add_options(0, options), source, target);
+	if (result == 0 && !is_same(source, open_directory(path))) {
+		reason = "was replaced while it was mounted";
+		result = -ESTALE;
+	}
+	return result;
+}
+
+static long mount_overlay(const char *options, const char *layers, const char *path)
+{
+	long result = enter_path(path);
+
+	return result < 0 ? result : mount("immutafs", ".", "overlay", add_options(0, options), layers);
+}
+
+static long set_options(const char *options, const char *path)
+{
+	long directory = open_directory(path), flags, result;
+
+	if (directory == -ENOENT)
+		return 0;
+	result = directory < 0 ? directory : enter(directory);
+	if (result < 0)
+		return result;
+	flags = find_options(".");
+	if (flags < 0)
+		return flags;
+	flags = add_options(flags, options);
+	result = mount(0, ".", 0, MS_REMOUNT | MS_BIND | flags, 0);
+	/* EINVAL: the path is not a mount point (do_reconfigure_mnt() in fs/namespace.c of the kernel). */
+	return result == -EINVAL ? bind(flags, directory, directory) : result;
+}
+
+static void print(const char *text, long length)
+{
+	call(__NR_write, 2, (long)text, length);
+}
+
+/* Prints why a step failed, with the number of errno if there is no better reason. */
+static void report(long number)
+{
+	char failed[] = "failed with errno 000";
+
+	print("make-mounts: ", 13);
+	print(culprit, culprit_length);
+	for (char *digit = failed + sizeof(failed) - 2; number; number /= 10)
+		*digit-- += number % 10;
+	set_culprit(reason ? reason : failed);
+	print(" ", 1);
+	print(culprit, culprit_length);
+	print("\n", 1);
 }
 
 static int is_step(char **arguments, const char *name, long left, long needed)
@@ -160,34 +440,55 @@ static int is_step(char **arguments, const char *name, long left, long needed)
 	return left >= needed && is_word(arguments[0], name);
 }
 
-/* Runs the first step of the arguments; returns the number of its arguments, or a negative number on failure. */
-static long run_step(char **step, long left)
+/* Runs the first step of the arguments. Sets *used to the number of its arguments, or to `left` if no step may follow. */
+static long run_step(char **step, long left, long *used)
 {
-	long result, used = 4;
+	long result;
 
-	if (is_step(step, "directory", left, 4))
+	set_culprit(step[0]);
+	reason = 0;
+	*used = 4;
+	if (is_step(step, "overlay", left, 4))
+		return mount_overlay(step[1], step[2], step[3]);
+	if (is_step(step, "keep", left, 5)) {
+		*used = 5;
+		return bind_path(step[1], step[2], step[3], step[4]);
+	}
+	if (is_step(step, "options", left, 3)) {
+		*used = 3;
+		return set_options(step[1], step[2]);
+	}
+	if (is_step(step, "lists", left, 3)) {
+		*used = 3;
+		return copy_lists(step[1], step[2]);
+	}
+	if (is_step(step, "directory", left, 4)) {
 		result = make_directory(step[1], step[2], step[3]);
-	else if (is_step(step, "view", left, 4))
-		result = bind_private(step[1], step[2], step[3]);
-	else if (is_step(step, "overlay", left, 4))
-		result = mount("immutafs", step[3], "overlay", parse_options(step[1]), step[2]);
-	else if (is_step(step, "keep", left, used = 5))
-		result = keep(step[1], step[2], step[3], step[4]);
-	else
+	} else if (is_step(step, "view", left, 4)) {
+		result = bind_path(step[1], step[2], step[3], 0);
+	} else {
+		reason = "is not a step, or lacks an argument";
 		result = -EINVAL;
-	return result < 0 ? result : used;
+	}
+	if (result < 0)
+		*used = left;
+	return result;
 }
 
 __attribute__((used, noreturn)) static void run(long *stack)
 {
 	char **arguments = (char **)(stack + 1);
-	long index = 1, failed = 0;
+	long index = 1, failed = 0, used;
 
-	while (!failed && index < stack[0]) {
-		long used = run_step(arguments + index, stack[0] - index);
+	for (; index < stack[0]; index += used) {
+		long result = run_step(arguments + index, stack[0] - index, &used);
 
-		failed = used < 0;
-		index += used;
+		if (result < 0) {
+			failed = 1;
+			report(-result);
+		}
+		while (open_count)
+			call(__NR_close, opened[--open_count], 0, 0);
 	}
 	for (;;)
 		call(__NR_exit, failed, 0, 0);

@@ -1,8 +1,13 @@
 import fs from 'node:fs';
+import path from 'node:path';
 import { type Mount, parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
 import { version } from '../../agent/lib/version.ts';
+import { buildMakeMounts } from '../../packaging/build/small-programs.ts';
+import { dist } from '../../packaging/build/paths.ts';
 import type { DiskFixture, StackFixture } from '../harness/sysfs.ts';
 import { runInSandbox } from './sandbox.ts';
+
+await buildMakeMounts();
 
 export interface Boot {
   shell: readonly [string, ...string[]];
@@ -15,8 +20,6 @@ export interface Boot {
   disk?: 'sealed' | 'writable' | 'none' | 'unknown';
   /** Lines of bash that damage the root's ext4 in /image, for example with debugfs(8), before it is mounted. */
   damage?: string;
-  /** Programs in addition to the scripts of dracut/. */
-  scripts?: readonly string[];
   /** Disks in addition to the root's. */
   devices?: readonly (DiskFixture | StackFixture)[];
   /** Lines of bash that run before the command. */
@@ -70,7 +73,6 @@ export function boot({
   disk = 'sealed',
   damage = '',
   devices = [],
-  scripts = [],
   before = '',
   script,
   after = '',
@@ -85,7 +87,7 @@ export function boot({
   } as const;
   const outcome = runInSandbox({
     shell,
-    scripts,
+    scripts: [path.join(dist, 'make-mounts')],
     devices: [vda, { name: 'dm-0', device: '253:0', on: ['vda2'] }, ...devices],
     files: {
       'sysroot/etc/fstab': '/dev/mapper/rhel-root / xfs ro 0 0\n',

@@ -11,6 +11,7 @@ import {
   same,
   service,
   tmpfsAtVar,
+  foundMount,
 } from './generator.ts';
 import { shells } from './shells.ts';
 
@@ -19,8 +20,7 @@ const records = (...lines: string[]) => ({
   'run/immutafs/boot.env': `${bootEnv('sealed')}${lines.map((line) => `OVERLAY=${line}\n`).join('')}`,
 });
 /** The mount unit of a directory that is no mount point in fstab. */
-const bind = (name: string, target: string) =>
-  `${name}.mount: [Unit];Before=local-fs.target;ConditionPathIsMountPoint=${target};[Mount];What=${target};Where=${target};Type=none;Options=bind`;
+const bind = (name: string, target: string) => foundMount(name, target, 'Before=local-fs.target');
 const localFs = (...wants: readonly string[]) =>
   `local-fs.target.d/immutafs.conf: [Unit];${wants.map((each) => `Wants=${each};`).join('')}After=run-var.mount`;
 
@@ -98,7 +98,7 @@ for (const [name, shell] of Object.entries(shells)) {
       `${overlayAtVar.replaceAll('/var', '/root')}
       mkdir -p /var /run/immutafs/root; mount -t tmpfs x /var; mount -t tmpfs -o nodev x /run/immutafs/root`,
     );
-    same(written, kept({ '/run/var': '', '/root': ',relatime', '/run/immutafs/root': ',nodev,relatime' }));
+    same(written, kept(['/run/var', '/root', '/run/immutafs/root']));
   });
 
   generator('without a record of the initramfs: each path that can get an overlay', () => {

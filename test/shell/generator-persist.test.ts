@@ -1,11 +1,15 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { bootEnv, generate, runVar, same, tmpfsAtVar } from './generator.ts';
+import { bootEnv, foundMount, generate, runVar, same, tmpfsAtVar } from './generator.ts';
 import { shells } from './shells.ts';
 
 const fstab = 'UUID=1 /data xfs nosuid,nodev 0 0\n';
 const kept = (name: string, path: string) =>
-  `${name}.mount: [Unit];Wants=immutafs-persist.service;After=immutafs-persist.service;Before=local-fs.target;ConditionPathExists=!/;[Mount];What=${path};Where=${path};Type=none;Options=bind`;
+  foundMount(
+    name,
+    path,
+    'Wants=immutafs-persist.service;After=immutafs-persist.service;Before=local-fs.target',
+  );
 /**
  * Returns the drop-in of the service.
  * @param command the arguments of mount-persisted

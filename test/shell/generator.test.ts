@@ -141,7 +141,7 @@ for (const [name, shell] of Object.entries(shells)) {
 
   const ownVar = [
     service('var', ''),
-    ...kept({ '/run/var': '' }, 'Wants=var.mount;Wants=immutafs-var@var.service;'),
+    ...kept(['/run/var'], 'Wants=var.mount;Wants=immutafs-var@var.service;'),
     'var.mount: [Unit];Before=local-fs.target;[Mount];What=/var;Where=/var;Type=none;Options=bind',
     mount('var'),
   ];

@@ -70,21 +70,21 @@ export const mount = (name: string, kind = 'var') =>
 export const service = (name: string, more: string, kind = 'var') =>
   `immutafs-${kind}@${name}.service.d/immutafs.conf: [Unit];Before=${name}.mount${more}`;
 export const device = (unit: string) => `;Wants=${unit};After=${unit}`;
-/**
- * Returns the unit files of mounts that a soft reboot keeps and that only systemd-shutdown(8) unmounts.
- * @param mounts options by target
- */
-export const kept = (mounts: Record<string, string>, localFs = '') => {
-  const names = Object.keys(mounts).map((target) => `${target.slice(1).replaceAll('/', '-')}.mount`);
+/** Returns the unit of a mount that the unit itself never makes. */
+export const foundMount = (name: string, target: string, lines: string) =>
+  `${name}.mount: [Unit];${lines};ConditionPathExists=!/;[Mount];What=${target};Where=${target};Type=none;Options=bind`;
+/** Returns the unit files of mounts that a soft reboot keeps and that only systemd-shutdown(8) unmounts. */
+export const kept = (targets: readonly string[], localFs = '') => {
+  const unitNames = targets.map((target) => target.slice(1).replaceAll('/', '-'));
+  const names = unitNames.map((each) => `${each}.mount`);
   return [
-    ...Object.entries(mounts).map(
-      ([target, options], index) =>
-        `${names[index]}: [Unit];DefaultDependencies=no;[Mount];What=${target};Where=${target};Type=none;Options=bind${options}`,
+    ...targets.map((target, index) =>
+      foundMount(unitNames[index] ?? '', target, 'DefaultDependencies=no;RefuseManualStop=yes'),
     ),
     `local-fs.target.d/immutafs.conf: [Unit];${localFs}${names.map((each) => `After=${each}`).join(';')}`,
   ];
 };
-export const runVar = kept({ '/run/var': '' });
+export const runVar = kept(['/run/var']);
 export const tmpfsAtVar = 'mkdir -p /var; mount -t tmpfs x /var';
 export const overlayAtVar = `mkdir -p /var /layers; mount -t tmpfs x /layers; mkdir /layers/lower /layers/upper /layers/work
   mount -t overlay -o lowerdir=/layers/lower,upperdir=/layers/upper,workdir=/layers/work x /var`;

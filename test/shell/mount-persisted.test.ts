@@ -136,34 +136,46 @@ failures('a store that cannot be used: the service of each path reports it', () 
   }
 });
 
+/** Stands for make-mounts. */
+const shim = (lines: string) =>
+  `program=/usr/libexec/immutafs/make-mounts; mv $program $program.real
+   printf '#!/bin/bash\\n%s\\n' '${lines}' >$program; chmod +x $program`;
 for (const [title, lines] of [
-  ['cannot run', 'rm $program'],
-  [
-    'fails at the second path',
-    'printf \'#!/bin/sh\\nexec $0.real "$@" view\\n\' >$program.new; mv $program $program.real; mv $program.new $program; chmod +x $program',
-  ],
-  ['fails at the first path', "printf '#!/bin/sh\\nexit 1\\n' >$program"],
-]) {
-  failures(`make-mounts ${title}: each path is mounted once`, () => {
+  ['after the second path', shim('exec $0.real "$@" view')],
+  ['at the second path', shim('exec $0.real "${@/%\\/var\\/lib\\/y/\\/none}"')],
+  ['at the first path', shim('[ -e /run/ran ] && exec $0.real "$@"; : >/run/ran; exit 1')],
+] as const) {
+  failures(`make-mounts fails ${title} of a boot: each path is mounted once`, () => {
     const { records, ...found } = persist({
       shell: ['dash'],
       persist: paths,
       disk,
-      run: `keep; ${reboot} program=/usr/libexec/immutafs/make-mounts; ${lines}; keep`,
+      run: `keep; ${reboot} ${lines}; keep; mv $program.real $program; keep`,
     });
     assert.equal(records, { 'var=lib=x': kept, 'var=lib=y': kept });
     assert.equal(found.made.toSorted(), made());
   });
 }
+failures('make-mounts cannot run: no path is kept, with a reason', () => {
+  const { records, ...found } = persist({
+    shell: ['dash'],
+    persist: paths,
+    disk,
+    run: 'rm /usr/libexec/immutafs/make-mounts; keep',
+  });
+  assert.equal(found.made, []);
+  for (const each of ['x', 'y'])
+    assert.match(records[`var=lib=${each}`] ?? '', /^STATE=failed\nREASON=.*not found\nREMEDY=./);
+});
 
-failures('processes: five in a boot in which the paths are only mounted', () => {
+failures('processes: four in a boot in which the paths are only mounted', () => {
   const { stdout } = persist({
     shell: ['dash'],
     persist: paths,
     disk,
     run: `keep; ${reboot} first=$(sh -c 'echo $$'); keep; last=$(sh -c 'echo $$'); echo $((last - first - 1))`,
   });
-  // sh, cat(1), stat(1), match-tops, make-mounts
-  assert.is(stdout, '5\n');
+  // sh, cat(1), stat(1), make-mounts
+  assert.is(stdout, '4\n');
 });
 failures.run();

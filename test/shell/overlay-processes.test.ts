@@ -1,8 +1,5 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import path from 'node:path';
-import { buildMakeMounts } from '../../packaging/build/small-programs.ts';
-import { dist } from '../../packaging/build/paths.ts';
 import { boot, config, small } from './assemble-var.ts';
 import { bootEnv, generatorScripts } from './generator.ts';
 import { runInSandbox } from './sandbox.ts';
@@ -16,7 +13,6 @@ const counting = (command: string, file: string) =>
 function inInitramfs(shell: readonly [string, ...string[]], overlay: string): number {
   const { after, bootEnv: record } = boot({
     shell,
-    scripts: [path.join(dist, 'make-mounts')],
     files: {
       ...config(`${small}${overlay}`),
       ...Object.fromEntries(['root', 'opt', 'opt/agent', 'srv'].map((each) => [`sysroot/${each}/x`, ''])),
@@ -46,14 +42,16 @@ function inGenerator(shell: readonly [string, ...string[]], overlay: string): nu
   return Number(out['count']);
 }
 
-await buildMakeMounts();
 const processes = suite('processes that OVERLAY costs');
 // Dash does not run mount(8) and the others as built-ins, as busybox does.
 const { dash } = shells;
 if (dash === undefined) throw new Error('dash is missing');
 
-/** One stat(1) for the configuration; for /var two mkdir(1), one stat(1) and five mount(8). */
-const processesWithoutOverlay = 9;
+/**
+ * One stat(1) for the configuration; for /var two mkdir(1), one stat(1) and five mount(8); make-mounts for the default of
+ * MOUNT_OPTIONS.
+ */
+const processesWithoutOverlay = 10;
 
 processes('none in the initramfs if it is empty', () => {
   assert.is(inInitramfs(dash, ''), processesWithoutOverlay);

@@ -133,7 +133,7 @@ for (const [program, when, call, left] of [
   ['mv', 'before', 1, 'seeding:var=lib=x'],
   ['mv', 'after', 1, 'var=lib=x'],
   ['sync', 'before', 2, 'var=lib=x'],
-  ['mount', 'before', 1, 'var=lib=x'],
+  ['sync', 'after', 2, 'var=lib=x'],
 ] as const) {
   copy(`stopped ${when} ${program} ${call}: nothing or all is left, and the next boot keeps the path`, () => {
     const { stdout, records } = persist({

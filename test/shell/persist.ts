@@ -1,20 +1,18 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { buildMakeMounts, buildMatchTops } from '../../packaging/build/small-programs.ts';
+import { buildMakeMounts } from '../../packaging/build/small-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
 import { type Mount, parseMountinfo } from '../../agent/facts/mounts/mountinfo.ts';
 import { runInSandbox } from './sandbox.ts';
 
 const units = path.join(import.meta.dirname, '../../units');
 await buildMakeMounts();
-await buildMatchTops();
 export const persistScripts = [
   ...fs
     .readdirSync(units)
     .filter((name) => /^persist-|^mount-persisted$|^unit-files\.sh$/.test(name))
     .map((name) => path.join(units, name)),
   path.join(dist, 'make-mounts'),
-  path.join(dist, 'match-tops'),
 ];
 
 export interface Guest {

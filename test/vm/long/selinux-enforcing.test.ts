@@ -285,7 +285,7 @@ function assertWithoutOverlay(boot: Boot): void {
   assertNothingDenied(boot);
   assert.is(boot.step('enforce').stdout, 'Enforcing\n');
   assertDegraded(boot, /the kernel has no overlay file system: modprobe failed: /);
-  for (const each of ['mount-readonly', 'mount-persisted', 'persist-directory', 'set-mount-options'])
+  for (const each of ['mount-readonly', 'mount-persisted', 'persist-directory', 'make-mounts'])
     assert.ok(transitionsOf(boot).includes(`/usr/libexec/immutafs/${each} immutafs_t`), each);
   const { report } = statusOf(boot);
   for (const id of ['overlay-paths', 'persisted-paths']) assert.is(checkOf(report, id).status, 'fail', id);

@@ -1,0 +1,105 @@
+/**
+ * The owner of a directory above a mount point exchanges the mount point with a symbolic link, all the time, while root
+ * mounts on it or sets its options.
+ */
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { persist } from '../shell/persist.ts';
+
+const exchange = fs.readFileSync(path.join(import.meta.dirname, '../harness/exchange.py'), 'utf8');
+
+/** Lines of bash that start the exchange as user 1000, with a link to /etc/profile.d, and define functions. */
+const attack = (target: string) => `
+cat >/run/exchange.py <<'PYTHON'
+${exchange}PYTHON
+chmod 755 /run
+setpriv --reuid=1000 --regid=1000 --clear-groups python3 /run/exchange.py ${target} /etc/profile.d & attacker=$!
+for n in $(seq 100); do [ ! -L ${target}.link ] && [ ! -L ${target} ] || break; sleep 0.1; done
+outside=''
+# umount(8) would follow the link.
+undo() {
+  kill -STOP $attacker
+  state=''; until [ "$state" = T ]; do read -r _ _ state _ </proc/$attacker/stat; done
+  while read -r _ _ _ _ place _; do
+    case $place in ${target}*) umount "$place" ;; /etc/*) [ "$place" = "$outside" ] || echo "outside: $place" ;; esac
+  done </proc/self/mountinfo
+  kill -CONT $attacker
+}
+`;
+
+const races = suite('mounts on a path of which a user owns a directory');
+
+/** The user owns a kept directory, and PERSIST also has a directory in it. */
+const inKept = {
+  shell: ['dash'],
+  persist: '/var/lib/u /var/lib/u/in',
+  disk: 'mkdir -p /var/lib/u/in /etc/profile.d; chown -R 1000:1000 /var/lib/u',
+} as const;
+const first = 'keep /var/lib/u; keep /var/lib/u/in; umount /var/lib/u/in';
+
+for (const [title, command, rounds] of [
+  ['persist-directory, as systemctl restart does', 'keep /var/lib/u/in', 25],
+  [
+    'make-mounts, as every boot does',
+    'make-mounts keep rw,nosuid,nodev,noexec /data/store/var=lib=u=in /var/lib/u/in /run/immutafs/lower/lib/u/in',
+    100,
+  ],
+] as const) {
+  races(`PERSIST: ${title}: never mounts elsewhere`, () => {
+    const { stdout, stderr } = persist({
+      ...inKept,
+      run: `${first}; ${attack('/var/lib/u/in')}
+        PATH=$PATH:/usr/libexec/immutafs
+        for n in $(seq ${rounds}); do
+          ${command} 2>>/run/errors && echo kept; undo
+        done | sort -u
+        kill $attacker; grep -c 'is a symbolic link' /run/errors >&2`,
+    });
+    assert.is(stdout, 'kept\n');
+    assert.ok(Number(stderr.trim().split('\n').at(-1)) > 0, 'the link was never there');
+  });
+}
+
+races('PERSIST: without an attack, the path is kept, and with a link of another boot, it is refused', () => {
+  const { made, records, stdout } = persist({
+    ...inKept,
+    run: `${first}; keep /var/lib/u/in; echo $?; umount /var/lib/u/in
+      mv /var/lib/u/in /var/lib/u/old; ln -s /etc/profile.d /var/lib/u/in; keep /var/lib/u/in 2>/dev/null; echo $?`,
+  });
+  assert.is(stdout, '0\n1\n');
+  assert.equal(made, ['/var/lib/u /store/var=lib=u rw,nosuid,nodev,noexec']);
+  assert.match(records['var=lib=u=in'] ?? '', 'REASON=/var/lib/u/in is a symbolic link');
+});
+
+for (const [title, syscalls] of [
+  ['the system calls of this kernel', ''],
+  ['those of Linux 3.10', 'strace -qq -o /dev/null -e inject=open_tree:error=ENOSYS '],
+]) {
+  races(`MOUNT_OPTIONS: never sets options of the target of a link, with ${title}`, () => {
+    const { stdout } = persist({
+      ...inKept,
+      run: `keep /var/lib/u; mount --bind /etc/profile.d /etc/profile.d; ${attack('/var/lib/u/in')}
+        options() { findmnt -rn -o VFS-OPTIONS /etc/profile.d; }
+        before=$(options) outside=/etc/profile.d
+        for n in $(seq 50); do
+          ${syscalls}/usr/libexec/immutafs/make-mounts options noexec /var/lib/u/in 2>/dev/null && echo set || echo refused
+          [ "$before" = "$(options)" ] || echo "outside: $(options)"; undo
+        done | sort -u
+        kill $attacker`,
+    });
+    assert.is(stdout, 'refused\nset\n');
+  });
+}
+
+races('MOUNT_OPTIONS: a link to /usr is refused, and a directory gets the options', () => {
+  const { stdout, stderr } = persist({
+    ...inKept,
+    run: `ln -s /usr /var/lib/link; set() { /usr/libexec/immutafs/make-mounts options noexec "$1"; echo $?; }
+      set /var/lib/link; set /var/lib/link/bin; set /var/lib/x; findmnt -rn -o VFS-OPTIONS /var/lib/x; /usr/bin/true && echo runs`,
+  });
+  assert.is(stdout, '1\n1\n0\nrw,nosuid,nodev,noexec,relatime\nruns\n');
+  assert.is(stderr, 'make-mounts: /var/lib/link is a symbolic link\n'.repeat(2));
+});
+races.run();
