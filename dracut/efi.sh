@@ -12,7 +12,8 @@ hide_systemd_options() {
   cached=/run/systemd/efivars/$options
   [ -e "$efivars/$options" ] || [ -e "$cached" ] || return 0
   effect='the rest of the boot does not see it'
-  { [ ! -e "$cached" ] || : >"$cached"; } &&
+  # Not with ":", because a failed redirection of a special builtin ends the shell.
+  { [ ! -e "$cached" ] || printf '' >"$cached"; } &&
     mount -t tmpfs -o ro,nosuid,nodev,noexec,size=4k,mode=0555 immutafs "$efivars" ||
     effect='it could not be hidden and is in effect'
   append_boot_env "WARNING=the EFI variable SystemdOptions is set, which adds kernel arguments: $effect"

@@ -47,7 +47,7 @@ ignore_rehearsal() { # $1: reason
 rehearsal_age() { # $1: file
   [ -d "$run" ] || mkdir -p "$run"
   # The modification time of a new file is the current time; there is no date(1) in the initramfs.
-  if : >"$run/rehearsal-began" && times=$(stat -c %Y "$1" "$run/rehearsal-began"); then
+  if printf '' >"$run/rehearsal-began" && times=$(stat -c %Y "$1" "$run/rehearsal-began"); then
     echo $((${times##*
 } - ${times%%
 *}))

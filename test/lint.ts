@@ -9,7 +9,7 @@ import { documentPaths } from './lint/document-paths.ts';
 import { forbiddenWords } from './lint/forbidden-words.ts';
 import { layers } from './lint/layers.ts';
 import { oxfmt, oxlint, rpmlint, tsc, yamllint } from './lint/programs.ts';
-import { bash, busybox, dash, shellcheck } from './lint/shell.ts';
+import { bash, busybox, dash, shellcheck, specialBuiltins } from './lint/shell.ts';
 import { exposure, systemdAnalyze } from './lint/units.ts';
 import { versions } from './lint/versions.ts';
 
@@ -24,6 +24,7 @@ const linters: Record<string, Linter> = {
   'dash -n': dash,
   'bash --posix -n': bash,
   'busybox sh -n': busybox,
+  'special builtins': specialBuiltins,
   'systemd-analyze verify': systemdAnalyze,
   'systemd-analyze security': exposure,
   'directives of systemd 219': bootDirectives,

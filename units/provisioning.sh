@@ -11,6 +11,6 @@ mask_provisioning() {
     cloud-config.service cloud-final.service cloud-init-hotplugd.service cloud-init-hotplugd.socket \
     afterburn.service afterburn-checkin.service afterburn-firstboot-checkin.service afterburn-hostname.service \
     afterburn-sshkeys@.service; do
-    [ ! -e "/usr/lib/systemd/system/$unit" ] || : >"$early/$unit"
+    [ ! -e "/usr/lib/systemd/system/$unit" ] || printf '' >"$early/$unit"
   done
 }

@@ -11,7 +11,7 @@ import { forbiddenWords } from './forbidden-words.ts';
 import { documentPaths } from './document-paths.ts';
 import { layers } from './layers.ts';
 import { oxfmt, oxlint, tsc } from './programs.ts';
-import { busybox, dash, shellcheck } from './shell.ts';
+import { busybox, dash, shellcheck, specialBuiltins } from './shell.ts';
 import { exposure, systemdAnalyze } from './units.ts';
 import { versions } from './versions.ts';
 
@@ -50,6 +50,24 @@ lint("oxlint: applies the project's rules, including those that need types", asy
   for (const rule of ['typescript(no-floating-promises)', 'eslint(no-console)', 'eslint(no-undef)']) {
     assert.match(problems, rule);
   }
+});
+
+lint('special builtins: their redirections are reported, and those of other commands are not', () => {
+  write(
+    'units/good',
+    '#!/bin/sh\nset -- $(stat x 2>/dev/null)\nprintf "" >x || : # : >x\ncommand exec 9<x || exit\n',
+  );
+  assert.is(specialBuiltins(), '');
+  write(
+    'units/bad',
+    '#!/bin/sh\n[ -e x ] || : >x\n{ true; } && exec 9<x\nif : >"$x"; then export A >x; fi\n',
+  );
+  assert.equal(
+    specialBuiltins()
+      .split('\n')
+      .map((line) => line.split(' ')[0]),
+    ['units/bad:2:', 'units/bad:3:', 'units/bad:4:'],
+  );
 });
 
 lint('oxfmt: files in another format are reported', async () => {

@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import { scripts } from './files.ts';
 import { complaints } from './programs.ts';
 
@@ -16,6 +17,26 @@ export async function shellcheck(): Promise<string> {
 export const dash = () => parse('dash', '-n');
 export const bash = () => parse('bash', '--posix', '-n');
 export const busybox = () => parse('busybox', 'sh', '-n');
+
+/**
+ * Reports redirections of special builtins in scripts that run on guests: if such a redirection fails, a POSIX shell exits, whatever the script tests.
+ * Instead of `:`, write `printf \'\'`; and `command exec`.
+ */
+export function specialBuiltins(): string {
+  const redirected =
+    /(?:^|[;&|{(!]|\b(?:if|then|else|do|while|until))\s*(?:(?::|eval|export|readonly|set|shift|unset)(?:\s[^#;&|(]*)?|exec)\s*\d*[<>](?!\()/;
+  return scripts('sh')
+    .filter((file) => /^(dracut|units|packaging)\//.test(file))
+    .flatMap((file) =>
+      fs
+        .readFileSync(file, 'utf8')
+        .split('\n')
+        .map((line, index) => ({ line, where: `${file}:${index + 1}` }))
+        .filter(({ line }) => !/^\s*#/.test(line) && redirected.test(line))
+        .map(({ line, where }) => `${where}: redirection of a special builtin: ${line.trim()}`),
+    )
+    .join('\n');
+}
 
 async function parse(program: string, ...args: string[]): Promise<string> {
   const files = scripts('sh');

@@ -33,6 +33,20 @@ for (const [name, shell] of Object.entries(shells)) {
     });
   }
 
+  hidden('a copy that cannot be emptied: recorded, and the boot goes on', () => {
+    const booted = boot({
+      shell,
+      files: { ...small, ...variable, ...copy, 'sysroot/var/log/x': '' },
+      before: `cd /run/systemd/efivars; mount --bind ${options} ${options}; mount -o remount,bind,ro ${options}; cd /`,
+      after: 'findmnt -n -o OPTIONS /sysroot/var/log',
+    });
+    assert.ok(
+      booted.bootEnv.includes(warning.replace(/the rest .*/, 'it could not be hidden and is in effect')),
+    );
+    assert.is(booted.code, 0);
+    assert.match(booted.after, 'noexec', 'MOUNT_OPTIONS is set after this step');
+  });
+
   hidden('in maintenance, the variable is not changed', () => {
     const booted = run({ ...variable, ...copy }, 'writable');
     assert.is(booted.after, `${options}\nsystemd.run=/bin/false.\n`);

@@ -70,6 +70,19 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     },
   );
 
+  keep('free space that cannot be determined: not kept, with a reason', () => {
+    const { stdout, records } = persist({
+      shell,
+      run: `mkdir /run/shim; printf '#!/bin/sh\\n[ "$1" != -f ] || exit 1; exec /usr/bin/stat "$@"\\n' >/run/shim/stat
+        chmod +x /run/shim/stat; PATH=/run/shim:$PATH; keep /var/lib/x 2>/dev/null; echo $?; ls /data/store`,
+    });
+    assert.is(stdout, '1\n');
+    assert.match(
+      records['var=lib=x'] ?? '',
+      'STATE=failed\nREASON=the size of /var/lib/x or the free space on /data could not be determined\n',
+    );
+  });
+
   keep('a directory below another one, in any order of PERSIST', () => {
     for (const mode of ['sealed', 'maintenance'] as const) {
       const found = persist({
