@@ -9,9 +9,6 @@
 # local-fs.target waits for the service and not for the mount units. systemd reads the mount table at most five times a
 # second, and if it changes more often, delays the start of every mount unit until the second is over (src/core/mount.c).
 
-# TimeoutStartSec= of immutafs-persist@.service.
-persist_seconds=900
-
 write_persist_units() {
   [ "$mode" != off ] || return 0
   # shellcheck source=units/persist-rules.sh
@@ -46,14 +43,10 @@ write_persist_units() {
   for item in $kept_items ${refused:+--} $refused; do
     command="$command \\$newline$item"
   done
-  # The service checks the store, and then may run the service of each path, one after the other.
-  limit=$persist_seconds
-  for path in $seen; do
-    limit=$((limit + persist_seconds))
-  done
-  set -- '[Service]' "TimeoutStartSec=$limit" ExecStart= "ExecStart=$command" '[Unit]'
+  set -- '[Service]' ExecStart= "ExecStart=$command" '[Unit]'
   for unit in $awaited; do
-    set -- "$@" "Wants=$unit" "After=$unit"
+    ! exists || set -- "$@" "Wants=$unit"
+    set -- "$@" "After=$unit"
   done
   # A restart of a mount mounts the directory of the store again.
   for unit in $mount_units; do
@@ -63,8 +56,16 @@ write_persist_units() {
   local_fs_wants="$local_fs_wants immutafs-persist.service"
 }
 
-# Lets the service wait for the mounts at and above a path, except for those of PERSIST itself. Units that do not exist are
-# ignored. The service does not require them, because each path is independent of the others.
+# Whether the mount unit of the store or a mount unit in a file exists. systemd 219 logs an error for every unit that is
+# wanted and does not exist. Other mounts are mounted at boot if local-fs.target wants them, as it does those of fstab.
+exists() { # reads unit
+  escape_path "$store_target"
+  [ "$unit" != "$escaped.mount" ] || return 0
+  [ -e "/etc/systemd/system/$unit" ] || [ -e "/usr/lib/systemd/system/$unit" ]
+}
+
+# Lets the service wait for the mounts at and above a path, except for those of PERSIST itself. The service does not require
+# them, because each path is independent of the others.
 await_mounts() { # $1: path, or empty
   prefix='' left=${1#/}
   [ -z "$left" ] || left=$left/

@@ -13,18 +13,17 @@ const kept = (name: string, path: string) =>
 /**
  * Returns the drop-in of the service.
  * @param command the arguments of mount-persisted
- * @param awaited mount units that the service waits for
+ * @param awaited mount units that the service waits for; it wants only that of the store, which exists
  * @param names the mount units of the kept paths
  */
 const service = (command: string, awaited: readonly string[], names: readonly string[]) => {
   const [store, mountPoint, ...items] = command.split(' ');
   return [
     `immutafs-persist.service.d/immutafs.conf: [Service]`,
-    `TimeoutStartSec=${900 * (1 + items.filter((item) => item !== '--').length)}`,
     'ExecStart=',
     `ExecStart=/usr/libexec/immutafs/mount-persisted ${[`${store} ${mountPoint}`, ...items].join(' \\;')}`,
     '[Unit]',
-    ...awaited.map((each) => `Wants=${each}.mount;After=${each}.mount`),
+    ...awaited.map((each) => `${each === 'data' ? 'Wants=data.mount;' : ''}After=${each}.mount`),
     ...names.map((each) => `Before=${each}.mount;PartOf=${each}.mount`),
   ].join(';');
 };
@@ -168,6 +167,16 @@ for (const [name, shell] of Object.entries(shells)) {
       );
     });
   }
+
+  generator('the mount unit of an administrator is wanted, and units that do not exist are not', () => {
+    const written = generate(shell, {
+      'run/immutafs/boot.env': bootEnv('maintenance'),
+      'etc/immutafs/immutafs.conf': 'PERSIST=/srv/x/y\nPERSIST_STORE=/data/store\n',
+      'etc/systemd/system/data.mount': '',
+    }).written;
+    const expected = service('/data/store - /srv/x/y', ['data', 'data-store', 'srv', 'srv-x'], ['srv-x-y']);
+    assert.ok(written.includes(expected), written.join('\n'));
+  });
 
   generator('many paths: no line is too long for systemd 219', () => {
     const all = Array.from({ length: 60 }, (_, n) => `/srv/${'directory'.repeat(4)}-${n}:exec`);

@@ -168,6 +168,41 @@ failures('make-mounts cannot run: no path is kept, with a reason', () => {
     assert.match(records[`var=lib=${each}`] ?? '', /^STATE=failed\nREASON=.*not found\nREMEDY=./);
 });
 
+/** A cp(1) that takes longer than the limit, or seems to take longer than the whole boot. */
+const slow = `mkdir /run/slow; printf '#!/bin/sh\\n/usr/bin/cp "$@"; exec sleep 60\\n' >/run/slow/cp; chmod +x /run/slow/cp
+  sed -i 's/^total_seconds=600/total_seconds=2/' /usr/libexec/immutafs/mount-persisted`;
+failures(
+  'one limit for all paths: the first one is stopped, the others are not begun, and the next boot keeps all',
+  () => {
+    const { stdout, stderr, records, ...found } = persist({
+      shell: ['dash'],
+      persist: `${paths} /var/lib/z`,
+      disk: `${disk}; mkdir /var/lib/z`,
+      run: `${slow}; SECONDS=0; (PATH=/run/slow:$PATH; keep; echo $?); [ $SECONDS -lt 20 ] && echo in time
+      cat /run/immutafs/persisted/*; findmnt /var/lib/x; keep`,
+    });
+    const [code, inTime, ...first] = stdout.trimEnd().split('\n');
+    assert.equal([code, inTime], ['0', 'in time']);
+    assert.equal(
+      first.filter((line) => !line.startsWith('REMEDY=')),
+      Array.from({ length: 3 }, () => [
+        'STATE=failed',
+        'REASON=the time for all paths of PERSIST, 2 s, was used up',
+      ]).flat(),
+    );
+    assert.equal(
+      stderr
+        .split('\n')
+        .filter((line) => /^(restart|stop) /.test(line))
+        .slice(0, 2)
+        .map((line) => line.split(' ')[0]),
+      ['restart', 'stop'],
+    );
+    assert.equal(Object.values(records), [kept, kept, kept]);
+    assert.is(found.made.length, 3);
+  },
+);
+
 failures('processes: four in a boot in which the paths are only mounted', () => {
   const { stdout } = persist({
     shell: ['dash'],

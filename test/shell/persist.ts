@@ -131,8 +131,10 @@ mkdir /run/systemctl-shim
 cat >/run/systemctl-shim/systemctl <<'SHIM'
 #!/bin/bash
 echo "$@" >&2
+case $1 in stop) pkill -s "$(cat /run/service)"; sleep 1; exit ;; esac
 path=$(systemd-escape --unescape --path "$(echo "$2" | sed 's/^[^@]*@//; s/.service$//')")
-exec sh /usr/libexec/immutafs/persist-directory mount "$path"
+setsid sh /usr/libexec/immutafs/persist-directory mount "$path" &
+echo $! >/run/service; wait $!
 SHIM
 chmod +x /run/systemctl-shim/systemctl; PATH=/run/systemctl-shim:$PATH
 keep() {
