@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { Config } from '../config/config.ts';
+import { type Config, words } from '../config/config.ts';
 import type { Layer } from '../facts/boot/layers.ts';
 import type { Overlay } from '../facts/boot/overlays.ts';
 import { persistItems } from '../facts/boot/persist.ts';
@@ -87,6 +87,8 @@ function explanation({ mounts, config, fstab, mountUnits, layers, overlays }: Mo
     ...persistItems(config).map((item) => item.path),
     ...overlays.map(({ target }) => target),
   ]);
+  // boot-readonly and host-enforced examine these file systems.
+  const readOnly = words(config.REQUIRE_READONLY);
   const isUnit = ({ target, type }: Mount) => {
     const unit = units.get(target);
     return unit !== undefined && (unit.type === undefined || isType(type, unit.type));
@@ -96,6 +98,7 @@ function explanation({ mounts, config, fstab, mountUnits, layers, overlays }: Mo
   return (mount: Mount) =>
     configured.has(mount.target) ||
     isOurs(mount) ||
+    (readOnly.includes(mount.target) && !volatile.test(mount.type)) ||
     isUnit(mount) ||
     (!hidesFstab(mount) && (lines.get(mount.target) ?? []).some((line) => isOfLine(mounts, mount, line))) ||
     isBoundOnItself(mount, byId.get(mount.parent)) ||

@@ -71,6 +71,11 @@ testFindings('unexplained mounts', {
       ),
       'fail',
     ],
+    'a tmpfs at a target of REQUIRE_READONLY': [
+      all(config('REQUIRE_READONLY=/ /boot /opt\n'), tmpfs('/opt')),
+      'fail',
+      '/opt is tmpfs (evil)',
+    ],
     'a tmpfs in a path of PERSIST': [
       all(config('PERSIST=/srv/data\nPERSIST_STORE=/home/store\n'), tmpfs('/srv/data/x')),
       'warn',
@@ -131,6 +136,10 @@ const ordinary: Record<string, Change> = {
   'fstab: a bind mount over a place of cron': all(
     moreFstab('/home/cron /var/spool/cron none bind 0 0'),
     mount('bind', '252:16 /cron /var/spool/cron rw,nosuid,nodev,noexec - xfs /dev/vdb rw'),
+  ),
+  'a disk at a target of REQUIRE_READONLY': all(
+    config('REQUIRE_READONLY=/ /boot /opt\n'),
+    mount('opt', '252:48 / /opt ro - ext4 /dev/md0 ro'),
   ),
   'a mount unit with an escaped name': all(
     file('etc/systemd/system/var-lib-my\\x2dapp.mount', unit),
