@@ -3,12 +3,12 @@
 # sourced file must not use exit or set -e. Starts a process only if there is a physical volume on a read-only SCSI
 # disk, or if there are physical volumes on both sealed and unsealed disks.
 immutafs_volumes=' '
-for immutafs_volume in /dev/block/immutafs/lvm/* /dev/block/immutafs/unsealed-lvm/*; do
+for immutafs_volume in /dev/block/immutafs/lvm/* /dev/block/immutafs/read-only-lvm/* /dev/block/immutafs/unsealed-lvm/*; do
   [ ! -b "$immutafs_volume" ] || immutafs_volumes="$immutafs_volumes$immutafs_volume "
 done
 case $immutafs_volumes in
   "$immutafs_volumes_seen") ;;
-  *' /dev/block/immutafs/lvm/sd'* | *' /dev/block/immutafs/lvm/'*' /dev/block/immutafs/unsealed-lvm/'*)
+  *' /dev/block/immutafs/lvm/sd'* | *' /dev/block/immutafs/read-only-lvm/'* | *' /dev/block/immutafs/lvm/'*' /dev/block/immutafs/unsealed-lvm/'*)
     /usr/libexec/immutafs/lvm-readonly
     immutafs_volumes_seen=$immutafs_volumes
     ;;

@@ -19,6 +19,8 @@ interface Volumes {
   /** Kernel names of the sealed physical volumes, and of the other physical volumes. */
   sealed: string[];
   others: string[];
+  /** SCSI disks that are read-only, but not sealed. */
+  readOnly?: string[];
   /** Maps devices to the output of lvm, "PV-UUID VG-UUID VG-NAME". */
   lvm: Record<string, string>;
   /** UUID of the volume on the writable disk according to udev's database. */
@@ -36,6 +38,7 @@ interface Volumes {
  */
 function runLvmReadonly(shell: readonly [string, ...string[]], volumes: Volumes) {
   const { sealed, others, lvm, uuid = 'other', own, devicesFile, filter = '', late = false } = volumes;
+  const { readOnly: unsealed = [] } = volumes;
   const outputs = Object.entries(lvm).map(
     ([name, text]) =>
       `*'"a|^/dev/${name}$|"'*) printf '  %s\\n' ${text
@@ -54,7 +57,8 @@ function runLvmReadonly(shell: readonly [string, ...string[]], volumes: Volumes)
       ...(own === undefined ? {} : { 'etc/lvm/lvmlocal.conf': own }),
       ...(devicesFile === true ? { 'etc/lvm/devices/system.devices': '' } : {}),
     },
-    run: `mkdir -p /dev/block/immutafs; mount -t tmpfs x /dev/block/immutafs; mkdir /dev/block/immutafs/{lvm,unsealed-lvm,by-uuid}
+    run: `mkdir -p /dev/block/immutafs; mount -t tmpfs x /dev/block/immutafs; mkdir /dev/block/immutafs/{lvm,read-only-lvm,unsealed-lvm,by-uuid}
+      ${unsealed.map((name, index) => device(`read-only-lvm/${name}`, index + 2)).join('\n')}
       ${sealed.map((name, index) => device(`lvm/${name}`, index)).join('\n')}
       ${others.map((name, index) => device(`unsealed-lvm/${name}`, index + 4)).join('\n')}
       ${late ? '' : linkSealed}
@@ -153,6 +157,13 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.is(out['run'], (own ?? '') + readOnly);
     });
   }
+  impostors('the groups on a read-only SCSI disk that is not sealed', () => {
+    const out = runLvmReadonly(shell, {
+      ...{ sealed: [], others: [], readOnly: ['sda2'] },
+      lvm: { sda2: 'other theirs rhel' },
+    });
+    assert.is(out['etc'], readOnly);
+  });
   impostors('a copy of a SCSI disk', () => {
     const out = runLvmReadonly(shell, {
       sealed: ['sda2'],
@@ -174,13 +185,14 @@ for (const [name, shell] of Object.entries(shells)) {
     ['an unsealed volume alone', ['unsealed-lvm/vdb2'], 0],
     ['both: once', ['lvm/vda2', 'unsealed-lvm/vdb2'], 1],
     ['a sealed volume on SCSI', ['lvm/sda2'], 1],
+    ['a read-only volume on SCSI that is not sealed', ['read-only-lvm/sda2'], 1],
     ['none', [], 0],
   ] as const) {
     hook(title, () => {
       const { out } = runInSandbox({
         shell,
         files: { job: '#!/bin/bash\necho x >>/out/jobs\n' },
-        run: `mkdir -p /dev/block/immutafs; mount -t tmpfs x /dev/block/immutafs; mkdir /dev/block/immutafs/{lvm,unsealed-lvm}
+        run: `mkdir -p /dev/block/immutafs; mount -t tmpfs x /dev/block/immutafs; mkdir /dev/block/immutafs/{lvm,read-only-lvm,unsealed-lvm}
           cp /job /usr/libexec/immutafs/lvm-readonly; chmod +x /usr/libexec/immutafs/lvm-readonly
           ${links.map((link, index) => device(link, index)).join('\n')}
           echo '. /usr/libexec/immutafs/95immutafs/immutafs-lvm.sh
