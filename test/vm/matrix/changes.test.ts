@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import path, { join } from 'node:path';
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { inTemporaryFolder, whileTemporaryFolder } from '../../harness/temporary.ts';
+import { whileTemporaryFolder } from '../../harness/temporary.ts';
 import { assertSealed, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
 import { breaking, changed } from '../harness/breaking.ts';
 import { shared } from '../harness/shared.ts';
@@ -25,21 +25,6 @@ const plant = [
   'echo planted >/var/log/planted.log',
 ].join(' && ');
 
-/** Mounts a new vfat file system of 100 MiB at /mnt. */
-const onVfat = `base64 -d <<'END' | gzip -d >/run/vfat.img
-${emptyVfat()}
-END
-modprobe -a loop vfat && mount -o loop /run/vfat.img /mnt`;
-
-/** Returns an empty vfat file system, which is almost entirely null bytes, as gzip in base64. */
-function emptyVfat(): string {
-  return inTemporaryFolder((folder) => {
-    const image = path.join(folder, 'vfat');
-    execFileSync('mkfs.vfat', ['-C', image, String(100 * 1024)], { stdio: 'ignore' });
-    return execFileSync('gzip', ['-9c', image]).toString('base64');
-  });
-}
-
 /** Hides the jobs of cron, and removes what hides them. */
 const [overCron, offCron] = [
   'mount -t tmpfs -o noexec,nosuid,nodev evil /var/spool/cron/crontabs && echo x >/var/spool/cron/crontabs/root',
@@ -56,7 +41,6 @@ const steps = {
   unseen: `${command} --json --since-report`,
   export: `${command} --export - >$OUT/evidence.tar`,
   'to-home': `${command} --export /home/evidence.tar && tar -tf /home/evidence.tar | grep -c . && rm /home/evidence.tar`,
-  'to-vfat': `(${onVfat}) && ${command} /var/spool --export /mnt/evidence.tar && tar -tf /mnt/evidence.tar | grep -c . && ls -A /mnt && umount /mnt`,
   'to-layer': `${command} --export /var/evidence.tar`,
   uncovered: look.status,
   covered: breaking(overCron, offCron),
@@ -85,7 +69,7 @@ const linesOf = (text: string) =>
 const booted = shared(() =>
   withAgent({ layout: varAndLogOnLvm }, (guest) =>
     whileTemporaryFolder(async (folder) => {
-      const boot = await guest.boot({ disk: 'readonly', steps, outTo: folder });
+      const boot = await guest.boot({ disk: 'readonly', steps, outTo: folder, limitSeconds: 500 });
       const evidence = boot.done ? await readFile(join(folder, 'evidence.tar')) : Buffer.alloc(0);
       return { boot, evidence };
     }),
@@ -193,9 +177,6 @@ changes('the export contains what was planted, and matches its manifest', async 
   assert.is(read('files/run/systemd/system/planted.service').toString(), '[Service]\n');
   assert.is(read('files/var/log/planted.log').toString(), 'planted\n');
   assert.ok(Number(boot.step('to-home').stdout) > 10, boot.step('to-home').stderr);
-  const [members, ...names] = boot.step('to-vfat').stdout.trimEnd().split('\n');
-  assert.ok(Number(members) > 10, boot.step('to-vfat').stderr);
-  assert.equal(names, ['evidence.tar']);
   assert.is(boot.step('to-layer').exit, 3);
   assert.match(boot.step('to-layer').stderr, /lost at a reboot/);
   assert.match(boot.step('limited').stderr, /raise --max-size/);
