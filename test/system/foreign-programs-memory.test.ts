@@ -7,7 +7,8 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { buildReadMappings } from '../../packaging/build/small-programs.ts';
-import { found, repository, searchIn, ways } from '../harness/search-namespace.ts';
+import { repository } from '../harness/repository.ts';
+import { found, searchIn, ways } from '../harness/search-namespace.ts';
 
 const harness = path.join(repository, 'test/harness');
 /** Starts map-files.py, and waits until it has mapped everything. */

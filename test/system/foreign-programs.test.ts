@@ -4,7 +4,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { ForeignPrograms } from '../../agent/facts/security/programs/foreign-programs.ts';
 import { buildReadMappings } from '../../packaging/build/small-programs.ts';
-import { found, node, repository, search, searchAfter, searchIn, ways } from '../harness/search-namespace.ts';
+import { node, repository } from '../harness/repository.ts';
+import { found, search, searchAfter, searchIn, ways } from '../harness/search-namespace.ts';
 
 /** Executes a copy of sleep in a file without a name. 319 is memfd_create(2) on x86-64. */
 const memfd = `perl -e 'my $n = "hidden"; my $fd = syscall(319, $n, 0); open(my $o, ">&=", $fd) or die;

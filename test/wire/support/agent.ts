@@ -1,14 +1,14 @@
 import fs from 'node:fs';
-import path from 'node:path';
 import type { ForwardState } from '../../../agent/facts/forwarder.ts';
+import { inPlace, node, repository } from '../../harness/repository.ts';
 import { journalFolder } from './journal.ts';
 import { type Program, start } from './program.ts';
 import { until } from './until.ts';
 
-const root = path.resolve(import.meta.dirname, '../../..');
+const main = `${repository}/agent/main.ts`;
 const folder = '/run/immutafs/forward';
 /** Saves half of the time in which the agent starts from its sources. */
-const cached = `--import=${root}/test/harness/compile-cache.ts`;
+const cached = `--import=${repository}/test/harness/compile-cache.ts`;
 
 /** Writes the configuration. */
 export function configure(lines: Record<string, string>): void {
@@ -17,16 +17,19 @@ export function configure(lines: Record<string, string>): void {
 }
 
 export function startAgent(...args: string[]): Program {
-  return start(process.execPath, [cached, `${root}/agent/main.ts`, 'forward', ...args]);
+  return start(process.execPath, [cached, main, 'forward', ...args]);
 }
 
-/** Starts the agent as a user that may read only what every user may read, and the journal. */
+/**
+ * Starts the agent as a user that may read only what every user may read, and the journal. `enterNamespaces` has mounted
+ * the repository where this user can reach it.
+ */
 export function startAgentAsNobody(): Program {
   for (const name of ['', ...fs.readdirSync(journalFolder)]) fs.chmodSync(`${journalFolder}/${name}`, 0o755);
   const user = ['--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs'];
   fs.mkdirSync(folder, { recursive: true });
   fs.chownSync(folder, 65534, 65534);
-  return start('setpriv', [...user, process.execPath, `${root}/agent/main.ts`, 'forward']);
+  return start('setpriv', [...user, node, inPlace(main), 'forward']);
 }
 
 export function forwardState(): ForwardState | undefined {

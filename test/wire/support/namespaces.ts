@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import { dist, installedRuntime, runtime } from '../../../packaging/build/paths.ts';
 import { buildRuntime } from '../../../packaging/build/runtime.ts';
 import { buildReadJournal } from '../../../packaging/build/small-programs.ts';
+import { mountRepository } from '../../harness/repository.ts';
 
 const mark = 'IMMUTAFS_WIRE_NAMESPACES';
 
@@ -44,6 +45,7 @@ export async function enterNamespaces(
   fs.mkdirSync('/run/etc/upper', { recursive: true });
   fs.mkdirSync('/run/etc/work');
   mount('overlay', '/etc', 'lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work');
+  execFileSync('sh', ['-ec', mountRepository]);
   execFileSync('hostname', ['guest1']);
   execFileSync('ip', ['link', 'set', 'lo', 'up']);
   fs.mkdirSync('/etc/immutafs', { recursive: true });
