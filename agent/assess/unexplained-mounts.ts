@@ -7,6 +7,7 @@ import type { FstabLine } from '../facts/mounts/fstab.ts';
 import type { MountUnit } from '../facts/mounts/mount-units.ts';
 import { type Mount, type MountTable, isBelow } from '../facts/mounts/mountinfo.ts';
 import { kernelTypes } from './footholds.ts';
+import { startPlaces } from '../facts/security/places.ts';
 
 /** A mount inside a layer or over files of the sealed disk that no configuration of the sealed disk explains. */
 export interface UnexplainedMount {
@@ -46,7 +47,7 @@ export function findUnexplainedMounts(sources: MountSources): UnexplainedMount[]
     const startsPrograms =
       isOver ||
       others.some((each) => isBelow(target, each) && !isBelow(target, '/var')) ||
-      startPlaces.some((place) => isBelow(target, place) || isBelow(place, target));
+      placesInVar.some((place) => isBelow(target, place) || isBelow(place, target));
     return startsPrograms || !isHarmless(mount) ? [{ mount, startsPrograms }] : [];
   });
   return found.toSorted((a, b) => Number(b.startsPrograms) - Number(a.startsPrograms));
@@ -59,12 +60,6 @@ function isOwnDisk({ target, type }: Mount): boolean {
   return ['/etc', '/usr'].includes(target) && !volatile.test(type);
 }
 
-/** Places in /var from which programs start. */
-const startPlaces = [
-  ...['/var/spool/cron', '/var/spool/fcron', '/var/spool/incron', '/var/spool/at'],
-  ...['/var/lib/systemd', '/var/lib/extensions', '/var/lib/confexts', '/var/lib/portables'],
-];
-
 /** Folders in which programs that come with a system mount file systems: containers, snaps, chroots, users of loop. */
 const usualPlaces = [
   ...['containers', 'containerd', 'crio', 'docker', 'incus', 'k0s', 'kubelet', 'lxc', 'lxd', 'machines'].map(
@@ -75,6 +70,13 @@ const usualPlaces = [
   ),
   ...['/var/snap', '/var/named/chroot', '/var/named/chroot_sdb', '/var/named/chroot_sdb_ng'],
 ];
+
+/** Places in /var from which programs start by themselves. */
+const placesInVar = startPlaces
+  .filter(
+    ({ path, category }) => category !== undefined && path.startsWith('/var/') && !usualPlaces.includes(path),
+  )
+  .map(({ path }) => path);
 
 /** Returns a function that decides whether fstab, a unit of the system disk or the boot made a mount. */
 function explanation({ mounts, config, fstab, mountUnits, layers, overlays }: MountSources) {
