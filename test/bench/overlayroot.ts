@@ -30,7 +30,7 @@ mkinitramfs -o "/boot/initrd.img-$kernel" "$kernel"
  */
 export async function overlayrootGuest(): Promise<OverlayrootGuest> {
   const packages = ['initramfs-tools', 'overlayroot', 'cryptsetup'];
-  const tree = await ordinaryTree({ packages, command: ['sh', '-c', make] });
+  const tree = await ordinaryTree('trixie', { packages, command: ['sh', '-c', make] });
   const plain = await bootFilesIn(join(tree, 'root/boot'), join(tree, 'vmlinux'));
   return { tree, plain, overlayroot: { ...plain, initramfs: join(tree, 'root/boot/overlayroot') } };
 }

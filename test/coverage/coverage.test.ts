@@ -29,8 +29,15 @@ coverage('a layout is found by its name, by an alias, as a row, and as the defau
   const rows = rowsOf(await coverageTable());
   assert.match(rows.get('`varAndLogOnLvm`')?.[0] ?? '', 'sealed');
   assert.match(rows.get('`ext4OnPartition`')?.[1] ?? '', 'identity');
-  assert.equal(rows.get('xfs, lvm, nested, virtio-scsi, enforcing'), ['–', 'layouts', '–']);
+  assert.equal(rows.get('ext4, partition, in root, virtio-scsi, enforcing'), ['–', 'layouts', '–']);
   assert.match(rows.get('`xfsOnLvm`')?.[0] ?? '', 'selinux');
+});
+
+coverage('a layout has the release of its scenario', async () => {
+  const rows = rowsOf(await coverageTable());
+  assert.equal(rows.get('xfs, lvm, nested, virtio-scsi, enforcing, bookworm'), ['–', 'layouts', '–']);
+  assert.match(rows.get('`xfsOnLvm`, bookworm')?.[1] ?? '', /\bpersist\b/);
+  assert.not.match(rows.get('`xfsOnLvm`')?.[1] ?? '', /\bpersist\b/);
 });
 
 coverage.run();

@@ -2,7 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { format } from 'oxfmt';
 import { checks } from '../../agent/checks/index.ts';
-import { matrixRows, smokeRow } from '../vm/harness/layout-rows.ts';
+import { type LayoutRow, matrixRows, smokeRow } from '../vm/harness/layout-rows.ts';
+import { xfsOnLvm } from '../vm/harness/layout.ts';
 
 export const coverageFile = 'docs/coverage.md';
 
@@ -14,10 +15,15 @@ const head = `# Test coverage
 \`npm run coverage-table\` writes this page from the tests; the linters fail while it is stale.
 `;
 
+const layoutHead = `## Layouts of guests
+
+The guests have Debian 13, except where the layout names an earlier release: bookworm is Debian 12, bullseye is Debian 11.
+`;
+
 /** @returns the page: which tests name each check, and which guest tests boot each layout */
 export async function coverageTable(): Promise<string> {
   const tests = folders.flatMap(testFiles);
-  const page = [head, '## Checks\n', checkTable(tests), '## Layouts of guests\n', layoutTable(tests)];
+  const page = [head, '## Checks\n', checkTable(tests), layoutHead, layoutTable(tests)];
   return (await format(coverageFile, page.join('\n'))).code;
 }
 
@@ -92,8 +98,8 @@ function commonLayouts(): string[] {
 
 /** A guest without a layout of its own has the default, `xfsOnLvm`. */
 function layoutsIn({ name, text }: TestFile): string[] {
-  if (text.includes('of matrixRows)')) return matrixRows.map((row) => row.join(', '));
-  const rows = text.includes('layoutOf(smokeRow)') ? [smokeRow.join(', ')] : [];
+  if (text.includes('of matrixRows)')) return matrixRows.map(rowName);
+  const rows = text.includes('layoutOf(smokeRow)') ? [rowName(smokeRow)] : [];
   const named = [...text.matchAll(/(?:\blayout: (?:\{ \.\.\.)?|templateOf\()(\w+)\b(?!\()/g)].map(
     ([, id = '']) => id,
   );
@@ -104,9 +110,21 @@ function layoutsIn({ name, text }: TestFile): string[] {
   return [...new Set([...(isDefault ? ['`xfsOnLvm`'] : []), ...layouts, ...rows])];
 }
 
+const defaultRelease = xfsOnLvm.release;
+
+function rowName(row: LayoutRow): string {
+  return row.filter((value) => value !== defaultRelease).join(', ');
+}
+
 /** Follows `const lvm = xfsOnLvm`; a layout that the file makes itself is named with the file. */
 function describe(text: string, id: string, name: string): string {
-  const definition = new RegExp(`^const ${id} = (\\w+)`, 'm').exec(text)?.[1];
+  const assignment = new RegExp(`^const ${id} = (\\w+)([^;]*)`, 'm');
+  const [, definition, options = ''] = assignment.exec(text) ?? [];
+  const release = /\brelease: '(\w+)'/.exec(options)?.[1] ?? defaultRelease;
+  if (release !== defaultRelease) {
+    const isCommon = options === `({ release: '${release}' })`;
+    return `${isCommon ? '`xfsOnLvm`' : `\`${id}\` of ${name}`}, ${release}`;
+  }
   if (definition === undefined) {
     return commonLayouts().includes(`\`${id}\``) ? `\`${id}\`` : `\`${id}\` of ${name}`;
   }

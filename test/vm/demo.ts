@@ -16,7 +16,7 @@ process.exitCode = await demo();
 
 async function demo(): Promise<number> {
   await timed('the package', agentRpm);
-  await timed('a Debian guest with XFS on LVM', ordinaryTree);
+  await timed('a Debian guest with XFS on LVM', () => ordinaryTree());
   const template = await timed('the package installed in the running guest', () =>
     installedTemplate(xfsOnLvm),
   );

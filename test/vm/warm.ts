@@ -14,8 +14,8 @@ import { ordinaryTree } from './harness/tree.ts';
 await warmCaches(process.argv.includes('--installed'));
 
 async function warmCaches(withInstalled: boolean): Promise<void> {
-  const [tree] = await Promise.all([timed('Debian tree', ordinaryTree), timed('package', agentRpm)]);
-  const withAgent = await timed('tree with the agent', agentTree);
+  const [tree] = await Promise.all([timed('Debian tree', () => ordinaryTree()), timed('package', agentRpm)]);
+  const withAgent = await timed('tree with the agent', () => agentTree());
   for (const each of [withAgent, tree]) await timed('disks', () => templateOf(xfsOnLvm, each));
   if (withInstalled) await timed('installed guest', () => installedTemplate(xfsOnLvm));
 }

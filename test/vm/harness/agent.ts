@@ -5,6 +5,7 @@ import { buildRpm } from '../../../packaging/rpm.ts';
 import { digest, workFolder } from './cache.ts';
 import { withLock } from './lock.ts';
 import { mountTree, withMounts } from './mounts.ts';
+import type { Release } from './release.ts';
 import { derivedTree, ordinaryTree } from './tree.ts';
 
 /** Builds the package from the current sources. @returns the path of the rpm */
@@ -13,10 +14,11 @@ export async function agentRpm(): Promise<string> {
 }
 
 /**
- * Returns the ordinary tree with the agent's package installed. The package's scriptlets have rebuilt the initramfs.
+ * Returns the ordinary tree of a release with the agent's package installed. The package's scriptlets have rebuilt the
+ * initramfs.
  */
-export async function agentTree(): Promise<string> {
-  const [tree, rpm] = [await ordinaryTree(), await agentRpm()];
+export async function agentTree(release: Release = 'trixie'): Promise<string> {
+  const [tree, rpm] = [await ordinaryTree(release), await agentRpm()];
   const content = digest(await readFile(rpm));
   return derivedTree('agent-tree', tree, { rpm: content, install: String(installRpm) }, (root) =>
     installRpm(root, rpm),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { Edit } from './disk.ts';
 import type { Boot } from './guest.ts';
+import { labelFiles } from './mounts.ts';
 
 /**
  * Prints SELinux denials since power-on: denials before the start of auditd from the kernel log, later denials from
@@ -17,8 +18,7 @@ const atPowerOff = 'usr/lib/systemd/system-shutdown/denials';
 export const printDenialsAtPowerOff: Edit = async (root, mounts) => {
   const script = `#!/bin/sh\n${denialsStep} | sed 's/^/at power-off: /' >/dev/ttyS0\n`;
   await writeFile(join(root, atPowerOff), script, { mode: 0o755 });
-  const contexts = '/etc/selinux/default/contexts/files/file_contexts';
-  await mounts.chroot('setfiles', '-F', contexts, `/${atPowerOff}`);
+  await labelFiles(mounts, `/${atPowerOff}`);
 };
 
 /** Returns the lines that `printDenialsAtPowerOff` has printed. auditd no longer runs then. */

@@ -10,6 +10,7 @@ import { withMounts } from './mounts.ts';
 import type { Mounts } from './mounts.ts';
 import { divideDisks } from './place.ts';
 import type { Images, Placement } from './place.ts';
+import { type MkfsOptions, releases } from './release.ts';
 
 /** Changes the mounted file systems of a guest; `root` is the guest's `/`. */
 export type Edit = (root: string, mounts: Mounts) => Promise<void>;
@@ -24,10 +25,10 @@ export interface Disks {
  * Returns disks of a layout with the files of a tree. The images are cached and shared, so they must not be changed.
  */
 export async function disksOf(layout: Layout, tree: string): Promise<Disks> {
-  const folder = await cached('disk', { layout, tree: basename(tree), format: 1 }, async (unfinished) => {
+  const folder = await cached('disk', { layout, tree: basename(tree), format: 2 }, async (unfinished) => {
     const images = imagesIn(unfinished);
     const placements = await divideDisks(layout, images);
-    for (const placement of placements) await format(images, placement);
+    for (const placement of placements) await format(images, placement, releases[layout.release].mkfs);
     await editDisks({ images, placements }, async (root) => {
       await execa('cp', ['--archive', '--no-target-directory', join(tree, 'root'), root]);
       await writeFile(join(root, 'etc/fstab'), fstab(layout));
@@ -96,12 +97,16 @@ export function imagesIn(folder: string): Images {
   return { system: join(folder, 'system.raw'), home: join(folder, 'home.raw') };
 }
 
-async function format(images: Images, { volume, disk, ...extent }: Placement): Promise<void> {
+async function format(
+  images: Images,
+  { volume, disk, ...extent }: Placement,
+  { xfs, ext4 }: MkfsOptions,
+): Promise<void> {
   const uuid = volumeUuid(volume);
   const command = {
     // mkfs.xfs refuses sizes below 300 MiB without this option.
-    xfs: ['mkfs.xfs', '-q', '-f', '--unsupported', '-m', `uuid=${uuid}`],
-    ext4: ['mkfs.ext4', '-q', '-F', '-U', uuid],
+    xfs: ['mkfs.xfs', '-q', '-f', '--unsupported', '-m', `uuid=${uuid}`, ...xfs],
+    ext4: ['mkfs.ext4', '-q', '-F', '-U', uuid, ...ext4],
     swap: ['mkswap', '--quiet', '--uuid', uuid],
   }[volume.filesystem];
   await withLoop(images[disk], extent, (device) => execa('env', [...command, device]));

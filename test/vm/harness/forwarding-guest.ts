@@ -5,7 +5,8 @@ import * as assert from 'uvu/assert';
 import type { Edit } from './disk.ts';
 import type { Boot, BootOptions } from './guest.ts';
 import { type LogServer, withLogServer } from './log-server.ts';
-import { editFile, withAgent } from './scenario.ts';
+import { labelFiles } from './mounts.ts';
+import { type Layout, editFile, withAgent, xfsOnLvm } from './scenario.ts';
 
 /** The last message of a unit that stops late in the shutdown. */
 export const lastWords = 'the last words of a unit that stops late';
@@ -33,6 +34,7 @@ interface Options {
   logGroup?: string;
   /** Changes the disks further. */
   edit?: Edit;
+  layout?: Layout;
 }
 
 /** Sets up network, certificates, FORWARD and auditd, as an administrator does. */
@@ -63,8 +65,7 @@ function equip({ guestCertificates }: LogServer, options: Options): Edit {
     );
     await mounts.chroot('chgrp', logGroup, '/var/log/audit');
     // Files that were created here have no labels, which services of an enforcing guest cannot read.
-    const contexts = '/etc/selinux/default/contexts/files/file_contexts';
-    await mounts.chroot('setfiles', '-F', contexts, '/etc', '/usr/lib/systemd', '/var/log/audit');
+    await labelFiles(mounts, '/etc', '/usr/lib/systemd', '/var/log/audit');
     await options.edit?.(root, mounts);
   };
 }
@@ -91,7 +92,7 @@ export function withForwardingGuest(
   work: (boot: (options: Partial<BootOptions>) => Promise<Boot>, server: LogServer) => Promise<void>,
 ) {
   return withLogServer((log) =>
-    withAgent({ edit: equip(log, options) }, (guest) =>
+    withAgent({ layout: options.layout ?? xfsOnLvm, edit: equip(log, options) }, (guest) =>
       work(
         (boot) =>
           guest.boot({

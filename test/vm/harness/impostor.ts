@@ -38,7 +38,7 @@ ExecStart=/bin/sh -c 'echo PLANTED >/dev/console; touch /run/planted'
  */
 export async function withCopy<T>(copy: Copy, work: (drive: Drive, home: Drive) => Promise<T>): Promise<T> {
   const { layout, bus = 'virtio-blk', damage, change, format = 'qcow2' } = copy;
-  const { disks } = await templateOf(layout, copy.tree ?? (await agentTree()));
+  const { disks } = await templateOf(layout, copy.tree ?? (await agentTree(layout.release)));
   return withRunFolder(async (folder) => {
     const own = await copyDisks(disks, folder);
     await editDisks(own, async (root) => {

@@ -39,7 +39,7 @@ const steps = {
  * @throws if a step fails or writes to stderr
  */
 export async function installedTemplate(layout: Layout): Promise<Installed> {
-  const [tree, rpm] = [await ordinaryTree(), await agentRpm()];
+  const [tree, rpm] = [await ordinaryTree(layout.release), await agentRpm()];
   const recipe = { layout, tree: basename(tree), rpm: digest(await readFile(rpm)), steps };
   const folder = await cached('installed', recipe, (unfinished) => install(layout, tree, rpm, unfinished));
   const bootFiles = await bootFilesIn(join(folder, 'boot'), join(tree, 'vmlinux'));

@@ -3,9 +3,10 @@ import type { LayoutRow } from './layout-rows.ts';
 import { type Boot, type Layout, assertSealed, enforcing, layout, look } from './scenario.ts';
 
 /** Returns the layout of a row. In a `nested` row, /var and /var/log are volumes of their own. */
-export function layoutOf([filesystem, stack, place]: LayoutRow): Layout {
+export function layoutOf([filesystem, stack, place, , , release]: LayoutRow): Layout {
   const volume = (target: string, sizeMiB: number) => ({ target, filesystem, sizeMiB });
   return layout({
+    release,
     stack,
     system: [
       { ...volume('/', 1400), options: 'ro' },

@@ -1,3 +1,5 @@
+import type { Release } from './release.ts';
+
 /** A file system (or swap space) of a guest. */
 export interface Volume {
   /** Mount point in the guest; `swap` for swap space. */
@@ -10,6 +12,8 @@ export interface Volume {
 
 /** The volumes on a guest's disks. Bus and read-only state are options of each boot. */
 export interface Layout {
+  /** The release of Debian on the system disk. The file systems have only features that its kernel knows. */
+  release: Release;
   /** The layer between the partition table and the file systems. */
   stack: 'partition' | 'lvm';
   /** A separate partition in every stack, as created by RHEL's installer. */
@@ -35,7 +39,14 @@ const separateVar: Volume = { target: '/var', filesystem: 'xfs', sizeMiB: 512 };
 const separateLog: Volume = { target: '/var/log', filesystem: 'xfs', sizeMiB: 320 };
 
 /** RHEL's default installation and the main case: an XFS root on LVM. */
-export const xfsOnLvm: Layout = { stack: 'lvm', boot, system: [root('xfs')], home, fstab: 'prepared' };
+export const xfsOnLvm: Layout = {
+  release: 'trixie',
+  stack: 'lvm',
+  boot,
+  system: [root('xfs')],
+  home,
+  fstab: 'prepared',
+};
 
 /** Returns `xfsOnLvm` with changes, for example `{ stack: 'partition' }`. */
 export function layout(changes: Partial<Layout>): Layout {

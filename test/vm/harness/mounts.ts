@@ -57,3 +57,14 @@ export async function mountKernelFileSystems(mounts: Mounts): Promise<void> {
   await mounts.mount('/dev', '/dev', '--bind');
   await mounts.mount('run', '/run', '-t', 'tmpfs');
 }
+
+/**
+ * Sets the SELinux labels that the policy of the mounted root assigns, below these paths. /proc is mounted meanwhile,
+ * because earlier versions of setfiles(8) set the labels of files by /proc/self/fd.
+ */
+export async function labelFiles(mounts: Mounts, ...paths: string[]): Promise<void> {
+  const contexts = '/etc/selinux/default/contexts/files/file_contexts';
+  await mounts.mount('proc', '/proc', '-t', 'proc');
+  await mounts.chroot('setfiles', '-F', '-e', '/proc', contexts, ...paths);
+  await mounts.chroot('umount', '/proc');
+}

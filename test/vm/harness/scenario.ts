@@ -21,13 +21,16 @@ interface Options extends Pick<GuestOptions, 'edit' | 'damage'> {
 /** Calls `work` with a guest with the agent. The package is installed in the tree from which the disk is built. */
 export async function withAgent<T>(options: Options, work: (guest: Guest) => Promise<T>): Promise<T> {
   const { layout = xfsOnLvm, ...changes } = options;
-  return withGuest({ template: await templateOf(layout, await agentTree()), ...changes }, work);
+  return withGuest({ template: await templateOf(layout, await agentTree(layout.release)), ...changes }, work);
 }
 
 /** Calls `work` with the same guest without the agent. */
 export async function withoutAgent(options: Options, work: (guest: Guest) => Promise<void>): Promise<void> {
   const { layout = xfsOnLvm, ...changes } = options;
-  await withGuest({ template: await templateOf(layout, await ordinaryTree()), ...changes }, work);
+  await withGuest(
+    { template: await templateOf(layout, await ordinaryTree(layout.release)), ...changes },
+    work,
+  );
 }
 
 /** Calls `work` with a guest in which the package was installed while the guest was running. */

@@ -2,6 +2,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Edit } from './disk.ts';
 import type { Boot } from './guest.ts';
+import { labelFiles } from './mounts.ts';
 
 /** A module of the policy that lets the kernel record each transition of systemd to a domain of the package. */
 const module = `(auditallow init_t immutafs_t (process (transition)))
@@ -14,8 +15,7 @@ export const recordTransitions: Edit = async (root, mounts) => {
   await writeFile(join(root, file), module);
   await mounts.chroot('semodule', '-n', '-s', 'default', '-i', `/${file}`);
   await rm(join(root, file));
-  const contexts = '/etc/selinux/default/contexts/files/file_contexts';
-  await mounts.chroot('setfiles', '-F', contexts, '/etc/selinux', '/var/lib/selinux');
+  await labelFiles(mounts, '/etc/selinux', '/var/lib/selinux');
 };
 
 /** Prints the transitions since power-on. */

@@ -5,7 +5,8 @@ import { basename, join, relative } from 'node:path';
 import { execa } from 'execa';
 import { cached } from './cache.ts';
 import { extractKernel } from './kernel.ts';
-import { mountTree, withMounts } from './mounts.ts';
+import { labelFiles, mountTree, withMounts } from './mounts.ts';
+import { type Release, releases } from './release.ts';
 
 /** Packages of the guest in addition to Debian's essential packages and the initramfs generator. */
 const packages = [
@@ -52,26 +53,31 @@ interface InitramfsMaker {
 const dracut: InitramfsMaker = { packages: ['dracut'], command: ['dracut', '--quiet', '--regenerate-all'] };
 
 /**
- * Returns a tree with Debian 13, without the agent.
+ * Returns a tree with a release of Debian, without the agent.
  *
  * @returns a folder with `root/` (no fstab yet, kernel and initramfs in its /boot) and `vmlinux`, the kernel for QEMU
  */
-export async function ordinaryTree(maker = dracut): Promise<string> {
-  const finish = [unusedSections, finishTree, lightenModules, labelTree].map(String);
-  const recipe = { packages, maker, excluded, masked, overlay: await digestFolder(overlay), finish };
+export async function ordinaryTree(release: Release = 'trixie', maker = dracut): Promise<string> {
+  const { debootstrap, mirror } = releases[release];
+  const finish = [unusedSections, finishTree, lightenModules, labelTree, labelFiles].map(String);
+  const digests = { overlay: await digestFolder(overlay), finish };
+  const recipe = { release, debootstrap, mirror, packages, maker, excluded, masked, ...digests };
   return cached('tree', recipe, async (folder) => {
     await execa(
       'mmdebstrap',
       [
         '--quiet',
         '--variant=essential',
+        '--dpkgopt=force-unsafe-io',
+        ...debootstrap,
         `--include=${[...packages, ...maker.packages].join(',')}`,
         ...excluded.map((glob) => `--dpkgopt=path-exclude=${glob}`),
         `--customize-hook=sync-in ${overlay} /`,
-        'trixie',
+        release,
         join(folder, 'root'),
-        // The kernel package's scripts would build the initramfs before its modules are decompressed.
+        ...(mirror === undefined ? [] : [mirror]),
       ],
+      // The kernel package's scripts would build the initramfs before its modules are decompressed.
       { env: { INITRD: 'No' } },
     );
     await finishTree(join(folder, 'root'), maker);
@@ -125,9 +131,10 @@ const unusedSections = ['.BTF', '__mcount_loc', '_ftrace_events', '_ftrace_eval_
 
 /** Decompresses the modules, and removes what an emulated machine would need much time for. */
 export async function lightenModules(folder: string): Promise<void> {
+  // Earlier releases of Debian do not compress modules.
   const compressed = globSync(join(folder, '**/*.ko.xz'));
-  await execa('xz', ['--decompress', '--threads=0', ...compressed]);
-  const modules = compressed.map((path) => path.replace(/\.xz$/, ''));
+  if (compressed.length > 0) await execa('xz', ['--decompress', '--threads=0', ...compressed]);
+  const modules = globSync(join(folder, '**/*.ko'));
   const removed = unusedSections.map((name) => `--remove-section=${name}`);
   await execa('strip', ['--strip-debug', ...removed, ...modules]);
 }
@@ -137,8 +144,7 @@ async function labelTree(root: string): Promise<void> {
   await execa('touch', [join(root, 'etc/.updated'), join(root, 'var/.updated')]);
   await withMounts(async (mounts) => {
     await mounts.mount(root, '', '--bind');
-    const policy = '/etc/selinux/default';
-    await mounts.chroot('setfiles', '-F', `${policy}/contexts/files/file_contexts`, '/');
+    await labelFiles(mounts, '/');
   });
 }
 

@@ -1,5 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { agentTree } from '../harness/agent.ts';
 import {
   assertConfined,
   assertOrdinary,
@@ -8,7 +9,6 @@ import {
   type Results,
   runConfined,
 } from '../harness/confinement.ts';
-import { earlierDebian } from '../harness/earlier-debian.ts';
 
 /**
  * Runs the services with the drop-ins that select-dropins selects for an earlier version of systemd: with those for 252
@@ -17,13 +17,13 @@ import { earlierDebian } from '../harness/earlier-debian.ts';
 const releases = [
   // Before systemd 253, MemoryDenyWriteExecute= is a filter of system calls, which returns SystemCallErrorNumber=.
   {
-    release: 'bookworm',
+    release: 'bookworm' as const,
     version: 252,
     selected: ['239', '252'],
     attempts: { 'writable-code': 'EPERM' },
   },
   {
-    release: 'bullseye',
+    release: 'bullseye' as const,
     version: 247,
     selected: ['239'],
     attempts: { 'writable-code': 'EPERM', 'process-of-root': 'OK', 'set-user-id': 'OK' },
@@ -53,7 +53,7 @@ for (const { release, version, selected, attempts } of releases) {
   let results: Results = {};
 
   earlier.before(async () => {
-    results = await runConfined(look, () => earlierDebian(release));
+    results = await runConfined(look, () => agentTree(release));
   });
 
   earlier('it knows each directive of our units and of the selected drop-ins', () => {

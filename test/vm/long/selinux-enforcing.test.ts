@@ -10,6 +10,7 @@ import { denialsStep, linesAtPowerOff, printDenialsAtPowerOff } from '../harness
 import type { Edit } from '../harness/disk.ts';
 import { untilState, withForwardingGuest } from '../harness/forwarding-guest.ts';
 import { withInitramfs } from '../harness/initramfs.ts';
+import { labelFiles } from '../harness/mounts.ts';
 import {
   assertFailing,
   assertNothingFailed,
@@ -84,9 +85,7 @@ const configure: Edit = async (root, mounts) => {
   await appendFile(join(root, 'etc/immutafs/immutafs.conf'), `OVERLAY=${overlays.join(' ')}\n`);
   const program = '#!/bin/sh\ncat /etc/shadow\n';
   await writeFile(join(root, 'usr/local/bin/confined'), program, { mode: 0o755 });
-  const contexts = '/etc/selinux/default/contexts/files/file_contexts';
-  const labelled = ['/etc', '/opt', '/srv', '/data', '/var/lib/keys', '/usr/local/bin'];
-  await mounts.chroot('setfiles', '-F', contexts, ...labelled);
+  await labelFiles(mounts, '/etc', '/opt', '/srv', '/data', '/var/lib/keys', '/usr/local/bin');
   const label = 'system_u:object_r:immutafs_forward_exec_t:s0';
   await mounts.chroot('setfattr', '-n', 'security.selinux', '-v', label, '/usr/local/bin/confined');
 };

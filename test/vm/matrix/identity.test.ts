@@ -1,15 +1,16 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { agentTree } from '../harness/agent.ts';
 import { assertGenuine, copyFirst, rejected, sealedFirst, steps } from '../harness/impostor-boot.ts';
 import { linksToCopy, withCopy } from '../harness/impostor.ts';
 import { withInitramfs } from '../harness/initramfs.ts';
-import { ext4OnPartition, xfsOnLvm, withAgent } from '../harness/scenario.ts';
+import { ext4OnPartition, layout, withAgent } from '../harness/scenario.ts';
 
 /** Further layouts are tested in `long/identity-layouts.test.ts`. */
 const identity = suite('a writable copy of the sealed system disk');
 
 const ext4 = ext4OnPartition;
-const lvm = xfsOnLvm;
+const lvm = layout({ release: 'bookworm' });
 
 const label = { '/': 'e2label "$1" system' };
 
@@ -40,8 +41,10 @@ identity(
       withAgent({ layout: lvm }, async (guest) => {
         const assertOrder = async (files: Record<string, string>, homeFirst: boolean) => {
           const drives = homeFirst ? [copy, home] : [copy];
-          const boot = await withInitramfs(files, (bootFiles) =>
-            guest.boot({ disk: 'readonly', homeFirst, bootFiles, drives, steps }),
+          const boot = await withInitramfs(
+            files,
+            (bootFiles) => guest.boot({ disk: 'readonly', homeFirst, bootFiles, drives, steps }),
+            () => agentTree(lvm.release),
           );
           assertGenuine(boot);
           assert.equal(

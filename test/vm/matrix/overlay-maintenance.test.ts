@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { withDataDisks } from '../harness/data-disks.ts';
 import type { Edit } from '../harness/disk.ts';
 import { denialsStep } from '../harness/denials.ts';
+import { labelFiles } from '../harness/mounts.ts';
 import {
   assertNothingFailed,
   assertSealed,
@@ -67,8 +68,7 @@ const prepared: Edit = async (root, mounts) => {
     '../early-writer.service',
     at('etc/systemd/system/sysinit.target.wants/early-writer.service'),
   );
-  const contexts = '/etc/selinux/default/contexts/files/file_contexts';
-  await mounts.chroot('setfiles', '-F', contexts, '/etc', '/opt', '/srv', '/root');
+  await labelFiles(mounts, '/etc', '/opt', '/srv', '/root');
   // A label that the policy does not assign, as after chcon(1).
   const label = ['--name=security.selinux', '--value=system_u:object_r:usr_t:s0'];
   await mounts.chroot('setfattr', ...label, '/srv/app');

@@ -1,0 +1,44 @@
+/** The releases of Debian from which guests are made. */
+export type Release = 'trixie' | 'bookworm' | 'bullseye';
+
+/** What differs when a guest of a release is made with the tools of this machine. */
+interface Traits {
+  /** The mirror; by default that of mmdebstrap, with security updates. */
+  mirror?: string;
+  /** Further options of mmdebstrap. */
+  debootstrap: readonly string[];
+  /** Options with which mkfs makes file systems that the release's kernel and programs know. */
+  mkfs: MkfsOptions;
+}
+
+export interface MkfsOptions {
+  xfs: readonly string[];
+  ext4: readonly string[];
+}
+
+/** @param kernel the LTS release of Linux for whose XFS xfsprogs has a file of options */
+const older = (kernel: string, debootstrap: string): Traits => ({
+  debootstrap: [debootstrap],
+  mkfs: {
+    xfs: ['-c', `options=/usr/share/xfsprogs/mkfs/lts_${kernel}.conf`],
+    ext4: ['-O', '^orphan_file,^metadata_csum_seed'],
+  },
+});
+
+// /usr of these releases is merged only on request. RHEL's has been merged since version 7.
+const mergeUsr = '/usr/share/mmdebstrap/hooks/merged-usr';
+
+export const releases: Readonly<Record<Release, Traits>> = {
+  /** Debian 13: systemd 257, Linux 6.12, dracut 106. */
+  trixie: { debootstrap: [], mkfs: { xfs: [], ext4: [] } },
+  /** Debian 12: systemd 252, as in RHEL 9, Linux 6.1, dracut 059. */
+  bookworm: older('6.1', `--hook-dir=${mergeUsr}`),
+  /**
+   * Debian 11: systemd 247, Linux 5.10, dracut 051. Only packages of the last point release, because the archive of
+   * security updates has become incomplete since the end of its support.
+   */
+  bullseye: {
+    ...older('5.10', `--extract-hook=${mergeUsr}/extract00.sh`),
+    mirror: 'http://deb.debian.org/debian',
+  },
+};
