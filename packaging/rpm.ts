@@ -31,7 +31,7 @@ export async function buildRpm(): Promise<string> {
     '{dracut,units}/**',
     'packaging/*',
     'packaging/build/{run-dist.sh,commit-time.ts,package-version.ts,paths.ts}',
-    'packaging/sbom/*',
+    'packaging/{sbom,selinux}/*',
     'LICENSE',
   ];
   const files = globSync(patterns, { cwd: root, withFileTypes: true })
