@@ -38,6 +38,7 @@ coverage('a layout has the release of its scenario', async () => {
   assert.equal(rows.get('xfs, lvm, nested, virtio-scsi, enforcing, bookworm'), ['–', 'layouts', '–']);
   assert.match(rows.get('`xfsOnLvm`, bookworm')?.[1] ?? '', /\bpersist\b/);
   assert.not.match(rows.get('`xfsOnLvm`')?.[1] ?? '', /\bpersist\b/);
+  assert.equal(rows.get('`xfsOnLvm`, bullseye'), ['–', 'forward-state', '–']);
 });
 
 coverage.run();

@@ -27,7 +27,7 @@ export const labelledRow: LayoutRow = [
 /** The rows that `matrix/layouts.test.ts` boots. */
 export const matrixRows: readonly LayoutRow[] = [
   ['ext4', 'partition', 'in root', 'virtio-scsi', 'enforcing', 'trixie'],
-  ['xfs', 'partition', 'separate', 'virtio-scsi', 'without SELinux', 'trixie'],
+  ['xfs', 'partition', 'separate', 'virtio-scsi', 'without SELinux', 'bullseye'],
   ['ext4', 'lvm', 'separate', 'virtio-blk', 'enforcing', 'trixie'],
   ['xfs', 'lvm', 'nested', 'virtio-scsi', 'enforcing', 'bookworm'],
   labelledRow,
