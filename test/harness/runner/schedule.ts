@@ -46,6 +46,7 @@ const seconds: Readonly<Record<string, number>> = {
   'test/vm/long/receipt': 300,
   'test/vm/long/audit-full': 90,
   'test/vm/long/lvm-snapshot': 160,
+  'test/vm/long/write-protected-copy': 240,
   'test/vm/long/persist-power-cut': 400,
   'test/vm/matrix/rehearse': 300,
   'test/vm/matrix/faults': 240,

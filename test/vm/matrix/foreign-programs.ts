@@ -12,6 +12,64 @@ const memfd =
   'open(my $in, "<", "/usr/bin/sleep") or die; local $/; print {$out} <$in>; $out->flush; ' +
   'exec "/proc/self/fd/$fd", "600"';
 
+/** Makes a disk of scsi_debug with a program, write-protects the disk, and mounts it on /media. */
+const protectDisk = [
+  'modprobe scsi_debug dev_size_mb=32 && udevadm settle',
+  'disk=$(basename /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block/*)',
+  'mkfs.ext4 -q "/dev/$disk" && mount "/dev/$disk" /media && cp /usr/bin/sleep /media/copied && umount /media',
+  'echo 1 >/sys/module/scsi_debug/parameters/wp && echo 1 >"/sys/class/block/$disk/device/rescan"',
+  'udevadm trigger --action=change --sysname-match="$disk" && udevadm settle',
+  'grep -q 1 "/sys/class/block/$disk/ro" && mount -o ro "/dev/$disk" /media',
+];
+
+/** Mounts the root's volume once more, by its table with a change. The volume itself is in use. */
+const mapAgain = (name: string, change: string, folder: string) => [
+  `dmsetup table "$(findmnt -n -o SOURCE /)" | sed '${change}' | dmsetup create --readonly ${name}`,
+  `udevadm settle && mount -o ro,nouuid,norecovery /dev/mapper/${name} ${folder}`,
+];
+
+const key = (bytes: number) => '5a'.repeat(bytes);
+/** By name: a table over a loop device, and what check-tables prints for it. */
+export const checkedTables: Record<string, [table: string, target: string]> = {
+  linear: ['0 2048 linear $disk 0', ''],
+  striped: ['0 2048 striped 1 8 $disk 0', ''],
+  mirror: ['0 2048 mirror core 2 64 nosync 2 $disk 0 $disk 2048', ''],
+  multipath: ['0 2048 multipath 0 0 1 1 round-robin 0 1 1 $disk 1', ''],
+  origin: ['0 2048 snapshot-origin $disk', ''],
+  xts: [`0 2048 crypt aes-xts-plain64 ${key(64)} 0 $disk 0`, ''],
+  essiv: [`0 2048 crypt aes-cbc-essiv:sha256 ${key(32)} 0 $disk 0`, ''],
+  cbc: [`0 2048 crypt aes-cbc-plain64 ${key(32)} 0 $disk 0`, ' crypt'],
+  null: ['0 2048 crypt cipher_null-ecb - 0 $disk 0', ' crypt'],
+  zero: ['0 2048 zero', ' zero'],
+  error: ['0 2048 error', ' error'],
+  last: ['0 1024 linear $disk 0\\n1024 1024 zero', ' zero'],
+  // More than the first buffer of check-tables, 16 KiB.
+  long: ['$(seq 0 8 8184 | sed "s,.*,& 8 linear $disk &,")', ''],
+};
+const checkTables = [
+  'truncate --size 8M /run/tables && disk=$(losetup --find --show --read-only /run/tables)',
+  ...Object.entries(checkedTables).map(
+    ([name, [table]]) => `printf "${table}\\n" | dmsetup create --readonly table-${name}
+number=$(dmsetup info -c --noheadings --separator : -o major,minor table-${name})
+line=$(/usr/libexec/immutafs/check-tables "$number"); echo "${name} $? \${line#"$number"}"
+/usr/libexec/immutafs/check-tables | grep -Fx "$line" >/dev/null || echo "not in the list"
+dmsetup remove table-${name}`,
+  ),
+  'losetup --detach "$disk"',
+].join('\n');
+
+/** Starts programs from disks and volumes that only seem to be sealed, and from a volume that shows the sealed disk. */
+const plantDisks = [
+  ...protectDisk,
+  start('protected', '/media/copied 600'),
+  ...mapAgain('altered', 's/linear \\(.*\\)/flakey \\1 600 1 5 corrupt_bio_byte 224 r 0 0/', '/srv'),
+  start('altered', '/srv/usr/bin/sleep 600'),
+  ...mapAgain('direct', '', '/opt'),
+  start('none-direct', '/opt/usr/bin/sleep 600'),
+  'sealed=$(find /dev/block/immutafs -lname "*/$(basename "$(realpath /dev/mapper/altered)")" -o -lname "*/$disk")',
+  '[ -z "$sealed" ]',
+].join(' && ');
+
 /** Starts each foreign program as a unit of its own. */
 const plant = [
   'mount -o remount,bind,exec /dev/shm && mount -o remount,bind,exec /var/tmp',
@@ -41,7 +99,10 @@ const plant = [
 ].join(' && ');
 
 /** The foreign programs that `plant` starts, by the end of their unit's name. */
-export const foreignUnits = ['var', 'shm', 'home', 'deleted', 'memfd', 'namespace', 'preload', 'touched'];
+export const foreignUnits = [
+  ...['var', 'shm', 'home', 'deleted', 'memfd', 'namespace', 'preload', 'touched'],
+  ...['protected', 'altered'],
+];
 const messages = `journalctl -b -o json MESSAGE_ID=${programMessage.messageId}`;
 
 /** Steps before a foreign program is started. */
@@ -58,6 +119,8 @@ export const noneLogged = { none: messages };
 export const foreignSteps = {
   // The timer must not run a check between the start of a program and the removal of its file.
   pause: 'systemctl stop immutafs-check.timer',
+  disks: plantDisks,
+  tables: checkTables,
   plant,
   planted: look.status,
   first: 'systemctl start immutafs-drift.service && sleep 1',
@@ -71,7 +134,7 @@ export const foreignSteps = {
   advisory: look.status,
   required:
     'cp /etc/immutafs/immutafs.conf /run/c && echo FOREIGN_PROGRAMS=fail >>/run/c && mount --bind /run/c /etc/immutafs/immutafs.conf && immutafs-agent status --json; code=$?; umount /etc/immutafs/immutafs.conf; exit $code',
-  stop: "systemctl stop 'foreign-*'",
+  stop: "systemctl stop 'foreign-*' && umount /media /srv /opt && dmsetup remove altered direct",
   after: look.status,
 };
 

@@ -13,6 +13,7 @@ import {
 } from '../harness/scenario.ts';
 import { shared } from '../harness/shared.ts';
 import {
+  checkedTables,
   foreignSteps,
   foreignUnits,
   installPrograms,
@@ -42,6 +43,7 @@ const driftSteps = {
   drift: 'systemctl is-failed immutafs-drift.service',
   catalog: `journalctl -b -x MESSAGE_ID=${driftMessage.messageId}`,
   report: 'cat /run/immutafs/report.json',
+  initramfs: 'sed -n s/^INITRAMFS=//p /run/immutafs/boot.env; cat /proc/self/mountinfo',
 };
 
 const booted = shared(() =>
@@ -95,6 +97,13 @@ runtime('a change is logged once within a minute; nothing is logged if nothing c
   assert.ok((report.boot?.ageSeconds ?? 0) > 120);
 });
 
+runtime('the initramfs recorded the device of its file system, which is mounted nowhere', async () => {
+  const boot = await booted();
+  const [device = '', ...mounts] = boot.step('initramfs').stdout.split('\n');
+  assert.match(device, /^0:\d+$/);
+  assert.not(mounts.some((line) => line.split(' ')[2] === device));
+});
+
 runtime('without foreign programs, the check passes and nothing is logged', async () => {
   const boot = await booted();
   const { report } = statusOf(boot, 'before');
@@ -106,7 +115,7 @@ runtime('without foreign programs, the check passes and nothing is logged', asyn
 runtime('each program that did not come from the sealed disk is named with its unit and reason', async () => {
   const boot = await booted();
   assert.is(boot.step('pause').exit, 0, boot.step('pause').stderr);
-  assert.is(boot.step('plant').exit, 0, boot.step('plant').stderr);
+  for (const step of ['disks', 'plant']) assert.is(boot.step(step).exit, 0, boot.step(step).stderr);
   const { report } = statusOf(boot, 'planted');
   const found = Object.fromEntries(
     (report.programs?.list ?? []).map(({ unit, path, role, why, user }) => [
@@ -123,6 +132,8 @@ runtime('each program that did not come from the sealed disk is named with its u
     namespace: ['/mnt/copied', 'executable', 'other-namespace', 'root'],
     preload: ['/var/tmp/preloaded.so', 'mapping', 'memory', 'root'],
     touched: ['/var/lib/touched', 'executable', 'memory', 'root'],
+    protected: ['/media/copied', 'executable', 'not-sealed', 'root'],
+    altered: ['/srv/usr/bin/sleep', 'executable', 'not-sealed', 'root'],
   });
   assert.is(report.programs?.count, foreignUnits.length);
   const started = report.programs?.list.map(({ startedAt }) => Date.parse(startedAt ?? '')) ?? [];
@@ -133,6 +144,14 @@ runtime('each program that did not come from the sealed disk is named with its u
   );
   assert.is(checkOf(report, 'foreign-programs').status, 'warn');
   assert.equal(notPassed(report), ['home-options', 'mount-options']);
+});
+
+runtime('tables of device-mapper are permitted by what the kernel says', async () => {
+  const boot = await booted();
+  const expected = Object.entries(checkedTables).map(
+    ([name, [, target]]) => `${name} ${target === '' ? 0 : 1} ${target}\n`,
+  );
+  assert.is(boot.step('tables').stdout, expected.join(''), boot.step('tables').stderr);
 });
 
 runtime('each foreign program is logged once, and counted in the metrics and in a short text', async () => {
