@@ -216,7 +216,7 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
     )
     .option(
       '--accept <what...>',
-      'record in /etc/immutafs/accepted-writes which changes of the disk are not reported any more (step writes): a path with everything below it, or `changes`: everything of unknown origin so far',
+      'record in /etc/immutafs/accepted-writes what is not reported any more: a path with everything below it, which a sealed boot may reset (step state) or in which changes are accepted (step writes), or `changes`: changes of unknown origin so far',
     )
     .option('--strict-mounts', 'write the strictest MOUNT_OPTIONS that breaks no running program (step exec)')
     .option(
@@ -232,11 +232,15 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
       ).conflicts([...ask, 'undo']),
     )
     .option('--limit <duration>', 'time from the start of the rehearsal to its end; default: 30m')
+    .option(
+      '--discard-state',
+      'begin a rehearsal although it loses state about which nobody has decided (step state)',
+    )
     .addOption(
       new Option(
         '--end-rehearsal',
         'withdraw a requested rehearsal; in a rehearsal, reboot into maintenance mode',
-      ).conflicts([...ask, 'undo', 'rehearse', 'limit']),
+      ).conflicts([...ask, 'undo', 'rehearse', 'limit', 'discardState']),
     )
     .allowExcessArguments(false)
     .action(action);

@@ -1,4 +1,7 @@
 import { createInterface } from 'node:readline/promises';
+import { readConfig } from '../config/config.ts';
+import { resetDirectories } from '../config/overlay-paths.ts';
+import { isBelow } from '../facts/mounts/mountinfo.ts';
 import { HostError, UsageError } from '../lib/errors.ts';
 import { clean, decodeBytes } from '../lib/format.ts';
 import type { SystemWriter } from '../system/writer.ts';
@@ -10,7 +13,7 @@ import { type Settings, type StepId, noSettings, stepIds } from '../prepare/engi
 import { planJson, planText, readinessText } from '../prepare/engine/text.ts';
 import { undo } from '../prepare/engine/undo.ts';
 import { planGuest, prepareGuest } from '../prepare/prepare.ts';
-import { isPath } from '../prepare/steps/writes/accepted.ts';
+import { isPath } from '../prepare/steps/accepted.ts';
 import { outcomeSentence, outcomeText } from '../prepare/rehearsal/text.ts';
 import { readOutcome } from '../prepare/rehearsal/outcome.ts';
 import type { Output } from './output.ts';
@@ -37,6 +40,7 @@ export interface PrepareOptions {
   undo?: boolean;
   rehearse?: boolean;
   limit?: string;
+  discardState?: boolean;
   endRehearsal?: boolean;
 }
 
@@ -90,11 +94,12 @@ export async function prepareWith(
     if (options.rehearse !== true) throw new UsageError('--limit needs --rehearse');
     parseLimit(options.limit);
   }
+  if (options.discardState === true && options.rehearse !== true)
+    throw new UsageError('--discard-state needs --rehearse');
   const before = await withProgress(output, (progress) =>
     planGuest(reader, { ...settings, progress }, chosen),
   );
-  if (options.rehearse === true)
-    return requestCommand(reader, await loadWriter(), output, before, options.limit);
+  if (options.rehearse === true) return requestCommand(reader, await loadWriter(), output, before, options);
   const print = (plan: Plan) => {
     const rehearsal = readOutcome(reader);
     return options.json === true
@@ -186,15 +191,25 @@ function readOptions(
   const [purgeOldHome, cleanVar] = [options.purgeOldHome === true, options.cleanVar === true];
   const disks = { homeDevice, homeUuid, wipe, purgeOldHome, tmpSize, tmpMode, cleanVar };
   return {
-    settings: { ...noSettings, ...disks, strictMounts, closeBypasses, ...readWritesOptions(reader, options) },
+    settings: {
+      ...noSettings,
+      ...disks,
+      strictMounts,
+      closeBypasses,
+      ...readAcceptance(reader, options, chosen),
+    },
     chosen,
   };
 }
 
-/** Reads the options of the step `writes`. `--accept changes` means everything until now. */
-function readWritesOptions(
+/**
+ * Reads --since and --accept. `--accept changes` means everything until now. The step `state` records paths that a sealed
+ * boot resets, and the step `writes` the others.
+ */
+function readAcceptance(
   reader: SystemReader,
   { since, accept = [] }: PrepareOptions,
+  chosen: ReadonlySet<StepId>,
 ): Pick<Settings, 'sinceDays' | 'acceptPaths' | 'acceptUntil'> {
   if (since !== undefined && !/^[1-9]\d{0,4}$/.test(since)) {
     throw new UsageError(`--since takes a number of days, not ${since}`);
@@ -205,6 +220,11 @@ function readWritesOptions(
   const bad = paths.find((each) => !isPath(each));
   if (bad !== undefined) {
     throw new UsageError(`--accept takes absolute paths and the word \`changes\`, not ${bad}`);
+  }
+  const reset = accept.length === 0 ? [] : resetDirectories(readConfig(reader).config);
+  for (const path of accept) {
+    const step = path !== 'changes' && reset.some((each) => isBelow(path, each)) ? 'state' : 'writes';
+    if (!chosen.has(step)) throw new UsageError(`--accept ${path} needs the step ${step}`);
   }
   return {
     sinceDays: since === undefined ? undefined : Number(since),

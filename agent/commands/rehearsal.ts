@@ -31,11 +31,11 @@ export async function requestCommand(
   writer: SystemWriter,
   output: Output,
   plan: Plan,
-  limit: string | undefined,
+  { limit, discardState = false }: { limit?: string; discardState?: boolean },
 ): Promise<number> {
   const seconds = parseLimit(limit);
   const say = (text: string) => output.stdout(`${clean(decodeBytes(text))}\n`);
-  const reason = obstacle(reader, plan);
+  const reason = obstacle(reader, plan, discardState);
   if (reason !== undefined) {
     say(reason);
     return 1;
@@ -55,7 +55,7 @@ export async function requestCommand(
       `These steps are not done, and may cause problems in the rehearsal: ${open.map(({ id }) => id).join(', ')}.`,
     );
   say(
-    `The next boot is a rehearsal, if it begins within a day and the host leaves the disk writable. ${limit ?? defaultLimit} after its start the guest reboots into maintenance mode; a reset has the same effect. Reboot now: systemctl reboot`,
+    `The next boot is a rehearsal, if it begins within a day and the host leaves the disk writable. ${limit ?? defaultLimit} after its start the guest reboots into maintenance mode; a reset has the same effect. What is written to /var during the rehearsal is lost when it ends. Reboot now: systemctl reboot`,
   );
   return 0;
 }

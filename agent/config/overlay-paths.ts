@@ -25,6 +25,11 @@ export function overlayPaths({ OVERLAY }: Pick<Config, 'OVERLAY'>): OverlayPath[
   return [...found.values()];
 }
 
+/** Returns the directories that a sealed boot resets at every reboot: /var and the paths of OVERLAY. */
+export function resetDirectories(config: Pick<Config, 'OVERLAY'>): string[] {
+  return ['/var', ...overlayPaths(config).map(({ target }) => target)];
+}
+
 /**
  * Returns the reason why a path of OVERLAY can never get an overlay. dracut/overlay-paths.sh refuses the same paths
  * (both are tested with test/fixtures/config/refused-overlays.json).

@@ -16,6 +16,7 @@ import { planExec } from './steps/exec.ts';
 import { planFstab } from './steps/fstab.ts';
 import { planInitramfs } from './steps/initramfs.ts';
 import { planMtab } from './steps/mtab.ts';
+import { planState } from './steps/state.ts';
 import { planTmp } from './steps/tmp.ts';
 import { planVar } from './steps/var.ts';
 import { planWrites } from './steps/writes.ts';
@@ -28,6 +29,7 @@ const parts: Parts = {
     mtab: planMtab,
     fstab: planFstab,
     etc: planEtc,
+    state: planState,
     var: planVar,
     audit: planAudit,
     writes: planWrites,

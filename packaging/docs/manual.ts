@@ -109,7 +109,7 @@ const files: [string, string][] = [
   ['.Pa /var/lib/immutafs/prepare.json', 'The action log of\n.Nm Cm prepare .'],
   [
     '.Pa /etc/immutafs/accepted-writes',
-    'The changes of the system disk that the step writes of\n.Nm Cm prepare\ndoes not report: one path a line, which covers everything below it, and\n.Dq until TIME .',
+    'What the steps state and writes of\n.Nm Cm prepare\ndo not report: one path a line, which covers everything below it, and\n.Dq until TIME .',
   ],
   ['.Pa /etc/sysctl.d/60-immutafs.conf', 'The sysctls that\n.Nm Cm prepare Fl Fl close\\-bypasses\nwrites.'],
   ['.Pa /var/lib/immutafs/backup', 'The previous content of the files that\n.Nm Cm prepare\nchanged.'],

@@ -10,7 +10,7 @@ import { projectFiles } from './files.ts';
 const order: readonly (readonly string[])[] = [
   ['lib/'],
   ['system/'],
-  ['config/'],
+  ['config/', 'services/'],
   ['facts/'],
   ['assess/'],
   ['checks/'],

@@ -5,6 +5,7 @@ export const stepIds = [
   'mtab',
   'fstab',
   'etc',
+  'state',
   'var',
   'audit',
   'writes',
@@ -28,8 +29,45 @@ export interface Step {
   actions: Action[];
   /** The findings of the step `writes` as data, for --json. */
   writes?: WriteGroup[];
+  /** The findings of the step `state` as data, for --json. */
+  stateFindings?: StateFinding[];
   /** The findings of the step `exec` as data, for --json. */
   exec?: ExecFindings;
+}
+
+/**
+ * What a sealed boot would reset of one service, or in one directory if the service is unknown, and about which nobody has
+ * decided (agent/prepare/steps/state/). Paths have one character per byte (latin1).
+ */
+export interface StateFinding {
+  /** The id in the table of services (agent/services/services.json); null if the service is unknown. */
+  service: string | null;
+  /** The name of the service, or its directory. */
+  name: string;
+  /** The directories; for an unknown service, a directory or a single file. */
+  directories: string[];
+  units: string[];
+  packages: string[];
+  /** The number of files below the directories, and their size in bytes. */
+  files: number;
+  bytes: number;
+  /** ISO 8601 */
+  lastWrite: string;
+  /** The processes that have a file open for writing now: "postgres (812)". */
+  openBy: string[];
+  /** The settings of units that name the directory: "StateDirectory= of acme.service". */
+  declaredBy: string[];
+  /** The numbers of files that no package owns, and of those that changed since their package was installed. */
+  unowned: number;
+  changed: number;
+  /** What a reboot would lose. */
+  loses: string;
+  /** What to do; empty if the service is unknown. */
+  advice: string;
+  /** Where the paths of the service are documented; null if it is unknown. */
+  source: string | null;
+  /** The items that would keep it with PERSIST; empty for a single file, which PERSIST cannot keep. */
+  persist: string[];
 }
 
 /** What MOUNT_OPTIONS can restrict, and what conflicts with it (agent/prepare/steps/exec/). */
@@ -54,7 +92,7 @@ export interface Conflict {
 
 /** Changes of the system disk by one program, or in one directory if the program is unknown (agent/prepare/steps/writes/). */
 export interface WriteGroup {
-  /** The id of the known writer (known-writer.ts); null if it is unknown. */
+  /** The id in the table of services (agent/services/services.json); null if the writer is unknown. */
   writer: string | null;
   /** The directory of an unknown writer; null for a known writer. */
   directory: string | null;
@@ -72,13 +110,13 @@ export interface WriteGroup {
   programs: string[];
   /** Whether the guest is not ready to be sealed until something is done about this group. */
   blocking: boolean;
-  /** known-writer.ts; `unknown` if nothing is known about the writer; `accepted` if an administrator accepted it. */
+  /** services.ts; `unknown` if nothing is known about the writer; `accepted` if an administrator accepted it. */
   outcome: 'harmless' | 'maintenance' | 'overlay' | 'persist' | 'change' | 'unknown' | 'accepted';
   /** What to do. */
   advice: string;
   /** Where the behaviour of the writer is documented; null if it is unknown. */
   source: string | null;
-  /** The items that the group adds to OVERLAY and to PERSIST. */
+  /** The items that the group adds to OVERLAY; `persist` is empty, because the step `state` names what PERSIST can keep. */
   overlay: string[];
   persist: string[];
 }
@@ -146,7 +184,7 @@ export interface Settings {
   cleanVar: boolean;
   /** --since: how many days the step `writes` looks back; undefined: until the last boot. */
   sinceDays: number | undefined;
-  /** --accept: the paths whose changes are accepted, one character per byte (latin1). */
+  /** --accept: the paths whose changes or whose reset is accepted, one character per byte (latin1). */
   acceptPaths: readonly string[];
   /** --accept changes: changes of unknown origin up to this time are accepted, in seconds since the epoch. */
   acceptUntil: number | undefined;

@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { HostError } from '../../lib/errors.ts';
+import { formatBytes, shortList } from '../../lib/format.ts';
 import { requireConfig } from '../../config/config.ts';
 import { parseKernelArgument } from '../../facts/boot/kernel-arguments.ts';
 import { readIdentity } from '../../facts/identity.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import type { Plan } from '../engine/plan.ts';
-import type { StepId } from '../engine/step.ts';
+import type { Step, StepId } from '../engine/step.ts';
 import { readBaseline } from './baseline.ts';
 import { JournalWatch } from './journal-watch.ts';
 import { type Request, markerFile, rehearsalFolder, requestFile, savedReportFile } from './record.ts';
@@ -15,14 +16,20 @@ import { type Request, markerFile, rehearsalFolder, requestFile, savedReportFile
 /** Without these steps, the next boot cannot be sealed: the hook is missing, or systemd remounts / read-write. */
 export const requiredSteps: readonly StepId[] = ['fstab', 'initramfs'];
 
-/** Returns the reason why the next boot cannot be a rehearsal; undefined if it can. @param plan of all steps */
-export function obstacle(reader: SystemReader, plan: Plan): string | undefined {
+/**
+ * Returns the reason why the next boot cannot be a rehearsal; undefined if it can.
+ * @param plan of all steps
+ * @param discardsState whether an administrator permits that the rehearsal loses undecided state
+ */
+export function obstacle(reader: SystemReader, plan: Plan, discardsState: boolean): string | undefined {
   if (plan.refused !== null) return plan.refused;
   const open = plan.steps.filter(({ id, state }) => requiredSteps.includes(id) && state !== 'done');
   if (open.length > 0) {
     const ids = open.map(({ id }) => id).join(' ');
     return `The next boot cannot be sealed yet. First run: immutafs-agent prepare --apply --only ${ids}`;
   }
+  const undecided = plan.steps.filter(({ id, state }) => id === 'state' && state !== 'done');
+  if (undecided.length > 0 && !discardsState) return describeUndecided(undecided);
   const argument = parseKernelArgument(reader.read('/proc/cmdline')).mode;
   const { MODE } = requireConfig(reader);
   const setting =
@@ -34,6 +41,14 @@ export function obstacle(reader: SystemReader, plan: Plan): string | undefined {
         ? undefined
         : `immutafs=${argument} on the kernel command line`;
   return setting === undefined ? undefined : `${setting} decides the mode of the next boot: remove it first.`;
+}
+
+/** A rehearsal resets /var like every sealed boot, so that what services write during it is lost when it ends. */
+function describeUndecided(steps: readonly Step[]): string {
+  const findings = steps.flatMap(({ stateFindings = [] }) => stateFindings);
+  const names = findings.map(({ name, bytes }) => `${name} (${formatBytes(bytes)})`);
+  const lost = names.length === 0 ? 'state that could not be determined' : shortList(names, ', ', 10);
+  return `When the rehearsal ends, everything is lost that was written to /var and the paths of OVERLAY during it. Nobody has decided about: ${lost}. Decide first (immutafs-agent prepare --only state), or add --discard-state.`;
 }
 
 /**

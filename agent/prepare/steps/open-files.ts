@@ -8,6 +8,7 @@ export interface OpenFile {
   bytes: number;
   /** The processes: "rsyslogd (812)". */
   who: string[];
+  pids: number[];
 }
 
 /**
@@ -23,8 +24,9 @@ export function openForWriting(reader: SystemReader, folders: readonly string[])
     for (const path of new Set(pathsOf(reader, pid, folders))) {
       const stat = reader.stat(decodeBytes(path));
       if (stat?.kind !== 'file') continue;
-      const file = files.get(path) ?? { path, bytes: stat.bytes, who: [] };
+      const file = files.get(path) ?? { path, bytes: stat.bytes, who: [], pids: [] };
       file.who.push(nameOf(reader, pid));
+      file.pids.push(pid);
       files.set(path, file);
     }
   }

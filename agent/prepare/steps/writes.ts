@@ -1,11 +1,13 @@
+import { words } from '../../config/config.ts';
 import { shortList } from '../../lib/format.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Settings, Step, WriteGroup } from '../engine/step.ts';
-import { type Accepted, acceptedFile, readAccepted, withAccepted } from './writes/accepted.ts';
+import { type Accepted, acceptedFile, planAcceptance, readAccepted } from './accepted.ts';
+import { isReset } from './state.ts';
 import { describeGroup, describeUnexplained, minute, summarise } from './writes/describe.ts';
 import { type Inspection, inspectWrites } from './writes/inspect.ts';
-import { canOverlay, editConfig, isDirectory, pathOf, propose } from './writes/proposal.ts';
+import { canOverlay, editConfig, isDirectory, pathOf, proposedOverlay } from './writes/proposal.ts';
 import { type RunningPrograms, findRunningPrograms, runningFrom } from './writes/running-programs.ts';
 
 const secondsPerDay = 86400;
@@ -28,7 +30,13 @@ export async function planWrites(look: Snapshot): Promise<Step> {
     ? await findRunningPrograms(reader)
     : { programs: [], unexamined: [] };
   const groups = inspection.groups.map((group) => withProposal(look, running, group));
-  const plan = { ...planLines(look, groups), ...planAcceptance(before, settings) };
+  const plan = planLines(look, groups);
+  const acceptance = planAcceptance(
+    reader,
+    before,
+    settings.acceptPaths.filter((path) => !isReset(look, path)),
+    settings.acceptUntil,
+  );
   const manual = [
     ...inspection.problems,
     ...before.invalid.map(
@@ -37,13 +45,12 @@ export async function planWrites(look: Snapshot): Promise<Step> {
     ...plan.problems,
     ...groups.filter(isManual).map(describeGroup),
   ];
-  const actions = [...plan.lines, ...plan.acceptance];
+  const actions = [...plan.lines, ...acceptance];
   const period = `${minute(new Date(since * 1000).toISOString())} (${sinceDays === undefined ? 'the last boot' : `${sinceDays} days ago`})`;
   const notes = [
     ...unexplained(groups),
     ...unexaminedNote(running),
     ...notesOf(groups, inspection),
-    ...plan.notes,
     ...inspection.notes,
   ];
   const step = (state: Step['state'], why: string[]): Step => ({
@@ -51,7 +58,7 @@ export async function planWrites(look: Snapshot): Promise<Step> {
     ...(groups.length > 0 ? { writes: groups } : {}),
   });
   if (actions.length > 0) {
-    const needed = [...groups.filter(needsLine(look)).map(describeGroup), ...plan.why, ...manual];
+    const needed = [...groups.filter(needsLine).map(describeGroup), ...plan.why, ...manual];
     return step('needed', [`Changes since ${period}:`, ...needed]);
   }
   if (manual.length > 0) {
@@ -98,61 +105,35 @@ function withProposal(look: Snapshot, { programs }: RunningPrograms, group: Writ
       overlay: isWritten ? [directory] : [],
     };
   }
-  const existing = (items: readonly string[]) => items.filter((item) => isDirectory(reader, pathOf(item)));
-  const proposed = { ...group, overlay: existing(group.overlay), persist: existing(group.persist) };
-  return { ...proposed, blocking: group.blocking || needsLine(look)(proposed) };
+  const overlay = group.overlay.filter((item) => isDirectory(reader, pathOf(item)));
+  return { ...group, overlay, blocking: group.blocking || overlay.length > 0 };
 }
 
 /** Whether only an administrator can do what a group needs. */
-function isManual({ blocking, overlay, persist }: WriteGroup): boolean {
-  return blocking && overlay.length === 0 && persist.length === 0;
+function isManual({ blocking, overlay }: WriteGroup): boolean {
+  return blocking && overlay.length === 0;
 }
 
 /** Whether a group needs a line in the configuration that --apply writes. */
-function needsLine({
-  config,
-}: Pick<Snapshot, 'config'>): (group: Pick<WriteGroup, 'overlay' | 'persist'>) => boolean {
-  return ({ overlay, persist }) => overlay.length > 0 || (persist.length > 0 && config.PERSIST_STORE !== '');
+function needsLine({ overlay }: WriteGroup): boolean {
+  return overlay.length > 0;
 }
 
 interface PlannedLines {
   lines: Action[];
   why: string[];
   problems: string[];
-  notes: string[];
 }
 
-/**
- * Plans the lines OVERLAY and PERSIST. Without PERSIST_STORE, only the line OVERLAY is written: a line PERSIST would
- * have no effect, and where the data disk is mounted is the decision of an administrator.
- */
+/** Plans the line OVERLAY. */
 function planLines({ reader, config }: Snapshot, groups: readonly WriteGroup[]): PlannedLines {
-  const proposal = propose(config, groups);
-  const hasStore = config.PERSIST_STORE !== '';
-  const values = {
-    ...(proposal.addsOverlay ? { OVERLAY: proposal.overlay } : {}),
-    ...(proposal.addsPersist && hasStore ? { PERSIST: proposal.persist } : {}),
-  };
-  const edit = editConfig(reader, values);
-  const notes =
-    proposal.addsPersist && !hasStore
-      ? [
-          `To keep across reboots what would be lost (${groups
-            .filter(({ persist }) => persist.length > 0)
-            .map(({ writer }) => writer ?? '')
-            .join(', ')}), set PERSIST_STORE to a directory on a data disk, and PERSIST=${proposal.persist}`,
-        ]
-      : [];
-  const proposed = Object.entries(values).map(([key, value]) => `Proposed: ${key}=${value}`);
-  if (typeof edit === 'string') return { lines: [], why: [], problems: [...proposed, `${edit}.`], notes };
-  return { lines: edit === undefined ? [] : [edit], why: proposed, problems: [], notes };
-}
-
-/** Plans the change of the list of accepted changes. */
-function planAcceptance(before: Accepted, { acceptPaths, acceptUntil }: Settings): { acceptance: Action[] } {
-  const after = withAccepted(before, acceptPaths, acceptUntil);
-  if (after === undefined) return { acceptance: [] };
-  return { acceptance: [{ do: 'edit', file: acceptedFile, before: before.text, after }] };
+  const overlay = proposedOverlay(config, groups);
+  const isChanged = overlay !== words(config.OVERLAY).join(' ');
+  if (!isChanged) return { lines: [], why: [], problems: [] };
+  const edit = editConfig(reader, { OVERLAY: overlay });
+  const proposed = `Proposed: OVERLAY=${overlay}`;
+  if (typeof edit === 'string') return { lines: [], why: [], problems: [proposed, `${edit}.`] };
+  return { lines: edit === undefined ? [] : [edit], why: [proposed], problems: [] };
 }
 
 /** Returns the sentences about changes of unknown origin that do not prevent sealing. */

@@ -63,6 +63,23 @@ for (const text of ['', '59s', '0m', '30', '169h', '-5m', '5 m', '1d', '9999999s
 limit.run();
 
 const request = suite('prepare --rehearse');
+request('does not begin while state is undecided, unless it may be discarded', () => {
+  const guest = ready({ 'var/lib/acme/db': 'row' });
+  guest.answers.run = (program, args) =>
+    program === '/usr/bin/find' && args.includes('%T@ %C@ %s %p\\0')
+      ? { stdout: '9e8 9e8 3 /var/lib/acme/db\0', ended: 'good' }
+      : units(program);
+  return withBox(guest, async ({ run, has }) => {
+    const refused = await run('--rehearse');
+    assert.is(refused.code, 1);
+    assert.match(refused.stdout, /Nobody has decided about: \/var\/lib\/acme \(3 B\)/);
+    assert.not.ok(has(`${folder}/requested`));
+    assert.is((await run('--rehearse', '--discard-state')).code, 0);
+    assert.ok(has(`${folder}/requested`));
+    assert.is((await run('--discard-state')).code, 2);
+  });
+});
+
 request('writes the baseline and the marker, which only root can read; prepare shows the request', () =>
   withBox(ready(), async ({ root, run, outcome }) => {
     assert.is(await outcome(), null);

@@ -2,8 +2,6 @@ import { words } from '../../../config/config.ts';
 import { type Mount, isBelow } from '../../../facts/mounts/mountinfo.ts';
 import type { SystemDisks } from '../../../assess/system-disks.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
-import { isLayered } from '../var-layer.ts';
-import { watchedInVar } from './known-writers.ts';
 import { pathOf } from './proposal.ts';
 import type { SearchArea } from './search.ts';
 
@@ -13,7 +11,7 @@ const withoutCtime: readonly string[] = ['vfat', 'msdos'];
 
 /**
  * Returns the area that the step `writes` searches: every file system of the disks that the host will make read-only,
- * without what is ephemeral or persistent anyway; and folders in /var whose content may be worth keeping.
+ * without what is ephemeral or persistent anyway.
  */
 export function searchAreaOf(look: Snapshot): SearchArea {
   const excluded = excludedFolders(look);
@@ -24,7 +22,7 @@ export function searchAreaOf(look: Snapshot): SearchArea {
   );
   const searched = mounted.filter((mount) => !mounted.some((other) => shows(other, mount)));
   return {
-    roots: [...new Set([...searched.map(({ target }) => target), ...watchedFolders(look)])],
+    roots: [...new Set(searched.map(({ target }) => target))],
     withoutCtime: new Set(
       searched.filter(({ type }) => withoutCtime.includes(type)).map(({ target }) => target),
     ),
@@ -63,15 +61,4 @@ function excludedFolders({ config, mounts, systemDisks, homeIsSkipped }: Snapsho
 /** Returns the paths of PERSIST; none if there is no store, because nothing is kept then. */
 export function persistedFolders({ PERSIST, PERSIST_STORE }: Snapshot['config']): string[] {
   return PERSIST_STORE === '' ? [] : words(PERSIST).map(pathOf);
-}
-
-/** Returns the folders in /var that are searched, too: those that exist and would be lost at a reboot. */
-function watchedFolders(look: Snapshot): string[] {
-  const persisted = persistedFolders(look.config);
-  return watchedInVar.filter(
-    (folder) =>
-      look.reader.stat(folder)?.kind === 'directory' &&
-      isLayered(look, folder) &&
-      !persisted.some((each) => isBelow(folder, each)),
-  );
 }

@@ -1,9 +1,8 @@
 import type { OpenFile } from '../open-files.ts';
 import type { WriteGroup } from '../../engine/step.ts';
-import { type Accepted, isAccepted } from './accepted.ts';
-import type { KnownWriter } from './known-writer.ts';
-import { knownWriterOf, knownWriters, scriptletFiles } from './known-writers.ts';
-import { type Packages, type Period, isIn } from './packages.ts';
+import { type Accepted, isAccepted } from '../accepted.ts';
+import { type KnownWriter, knownWriterOf, knownWriters, scriptletFiles } from './known-writers.ts';
+import { type Packages, type Period, isIn } from '../packages.ts';
 import type { Change } from './search.ts';
 
 /** The paths, packages and processes that a group lists. The numbers in `count` are complete. */
@@ -156,7 +155,7 @@ function newGroup({ writer, directory, isAccepted: accepted }: Outcome): WriteGr
     advice: writer?.advice ?? '',
     source: writer?.source ?? null,
     overlay: writer?.outcome === 'overlay' ? [...(writer.directories ?? [])] : [],
-    persist: writer?.outcome === 'persist' ? [...(writer.directories ?? [])] : [],
+    persist: [],
   };
 }
 

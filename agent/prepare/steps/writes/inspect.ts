@@ -5,12 +5,12 @@ import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { readActionLog } from '../../engine/action-log.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
 import { type OpenFile, openForWriting } from '../open-files.ts';
-import type { Accepted } from './accepted.ts';
+import type { Accepted } from '../accepted.ts';
 import { isOnDisk, searchAreaOf } from './area.ts';
 import { type Grouped, groupChanges } from './group.ts';
 import { isKeytabRenewed, keytab } from './keytab-renewal.ts';
 import { ownPeriods } from './own-changes.ts';
-import { noPackages, readPackages } from './packages.ts';
+import { noPackages, readPackages } from '../packages.ts';
 import { type Change, type SearchArea, searchChanges } from './search.ts';
 
 /** The maximum number of changes that are examined one by one, which bounds the memory. */
@@ -103,5 +103,5 @@ function swapFilesOf({ reader }: Snapshot): Set<string> {
 }
 
 function kernelSwap(path: string): OpenFile {
-  return { path, bytes: 0, who: ['the kernel (swap)'] };
+  return { path, bytes: 0, who: ['the kernel (swap)'], pids: [] };
 }

@@ -1,21 +1,41 @@
-import type { KnownWriter } from './known-writer.ts';
-import { serviceWriters } from './service-writers.ts';
-import { systemWriters } from './system-writers.ts';
+import { stateRuleOf } from '../../../services/state-rules.ts';
+import { type Writes, services } from '../../../services/services.ts';
 
-/** The table of known writers. The first row that matches a path counts. */
-export const knownWriters: readonly KnownWriter[] = [...serviceWriters, ...systemWriters];
+/** A program that is known to write outside of /var. */
+export interface KnownWriter extends Omit<Writes, 'paths' | 'source'> {
+  id: string;
+  /** Matches the paths that the program writes. */
+  paths: RegExp;
+  source: string;
+}
 
-/** Folders in /var that are searched, too: those of the rows whose content may be worth keeping across reboots. */
-export const watchedInVar: readonly string[] = knownWriters
-  .filter(({ outcome }) => outcome === 'persist')
-  .flatMap(({ directories = [] }) => directories.map((each) => each.replace(/:.*$/, '')))
-  .filter((each) => each.startsWith('/var/'));
+/** The rows of the table of services that say what is written outside of /var. The first row that matches a path counts. */
+export const knownWriters: readonly KnownWriter[] = services.flatMap(({ id, source, writes }) =>
+  writes === undefined ? [] : [{ id, source, ...writes, paths: new RegExp(writes.paths) }],
+);
 
 const byTopFolder = new Map<string, readonly KnownWriter[]>();
 
 /** Returns the row of a path; undefined if no known program writes there. */
 export function knownWriterOf(path: string): KnownWriter | undefined {
-  return rowsFor(path).find(({ paths }) => paths.test(path));
+  return rowsFor(path).find(({ paths }) => paths.test(path)) ?? keeperOf(path);
+}
+
+const keepers = new Map<string, KnownWriter>();
+
+/** Returns a row for a service that keeps its state outside of /var, such as a database, for which an overlay is wrong. */
+function keeperOf(path: string): KnownWriter | undefined {
+  const rule = stateRuleOf(path);
+  if (rule?.kind !== 'state') return undefined;
+  const { id, name, source, loses = '', advice = '' } = rule.service;
+  const known = keepers.get(id);
+  if (known !== undefined) return known;
+  const row: KnownWriter = {
+    ...{ id, source, paths: /^/, outcome: 'change' },
+    advice: `${name} keeps ${loses} here, which fails in a sealed boot and would be lost in an overlay. ${advice}`,
+  };
+  keepers.set(id, row);
+  return row;
 }
 
 /**

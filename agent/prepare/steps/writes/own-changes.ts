@@ -1,5 +1,5 @@
 import type { ActionLog } from '../../engine/action-log.ts';
-import type { Period } from './packages.ts';
+import type { Period } from '../packages.ts';
 
 /** The resolution of file times (the kernel's tick), in seconds. */
 const tolerance = 1;

@@ -3,45 +3,25 @@ import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { Action, WriteGroup } from '../../engine/step.ts';
 
-/** The lines that the step proposes, merged with what is configured. */
-export interface Proposal {
-  overlay: string;
-  persist: string;
-  /** Whether a line differs from the configured value. */
-  addsOverlay: boolean;
-  addsPersist: boolean;
-}
-
 /** Returns the path of an item of OVERLAY or PERSIST. */
 export function pathOf(item: string): string {
   return item.replace(/:.*$/, '');
 }
 
-/** Adds the items of the groups to the configured ones, except for items that a configured path already contains. */
-export function propose(
+/** Returns OVERLAY with the items of the groups, except for items that a configured path already contains. */
+export function proposedOverlay(
   config: Pick<Config, 'OVERLAY' | 'PERSIST'>,
-  groups: readonly WriteGroup[],
-): Proposal {
-  const covered = [...words(config.OVERLAY), ...words(config.PERSIST)].map(pathOf);
-  const merged = (value: string, items: readonly string[]): string => {
-    const taken = [...covered];
-    const added = items.filter((item) => {
-      if (taken.some((each) => isBelow(pathOf(item), each))) return false;
-      taken.push(pathOf(item));
-      return true;
-    });
-    return [...words(value), ...added].join(' ');
-  };
+  groups: readonly Pick<WriteGroup, 'overlay'>[],
+): string {
+  const taken = [...words(config.OVERLAY), ...words(config.PERSIST)].map(pathOf);
   // A path that contains another one comes first, so that the other one is not added.
-  const sorted = (items: readonly string[]) => [...new Set(items)].toSorted();
-  const overlay = merged(config.OVERLAY, sorted(groups.flatMap((group) => group.overlay)));
-  const persist = merged(config.PERSIST, sorted(groups.flatMap((group) => group.persist)));
-  return {
-    overlay,
-    persist,
-    addsOverlay: overlay !== words(config.OVERLAY).join(' '),
-    addsPersist: persist !== words(config.PERSIST).join(' '),
-  };
+  const items = [...new Set(groups.flatMap(({ overlay }) => overlay))].toSorted();
+  const added = items.filter((item) => {
+    if (taken.some((each) => isBelow(pathOf(item), each))) return false;
+    taken.push(pathOf(item));
+    return true;
+  });
+  return [...words(config.OVERLAY), ...added].join(' ');
 }
 
 /** The paths that the boot refuses to overlay (agent/config/keys.ts), and those where an overlay is not advisable. */
@@ -83,7 +63,7 @@ export function isDirectory(reader: SystemReader, directory: string): boolean {
  */
 export function editConfig(
   reader: SystemReader,
-  values: Partial<Record<'OVERLAY' | 'PERSIST' | 'MOUNT_OPTIONS', string>>,
+  values: Partial<Record<'OVERLAY' | 'MOUNT_OPTIONS', string>>,
 ): Action | string | undefined {
   const entries = Object.entries(values);
   if (entries.length === 0) return undefined;

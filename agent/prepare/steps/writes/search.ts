@@ -1,3 +1,4 @@
+import { findRecords, prune } from '../../../system/find.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 
 /** A file, directory or link whose status changed (ctime, inode(7)). */
@@ -24,12 +25,9 @@ export interface SearchArea {
 
 /** The timeout of each run of find, in milliseconds. */
 const limit = 120_000;
-const find = '/usr/bin/find';
 
 /**
- * Finds everything in an area that changed since a point in time, in one walk for each kind of time. find(1) walks,
- * because it inspects a file within microseconds, follows no symbolic link, and opens each directory relative to its
- * parent. It prints only what changed, separated by NUL, which no name contains.
+ * Finds everything in an area that changed since a point in time, in one walk for each kind of time.
  * @param since seconds since the epoch
  * @param change receives each change as it is found
  * @param progress receives the directory that is searched now
@@ -48,12 +46,11 @@ export async function searchChanges(
     const roots = area.roots.filter((root) => area.withoutCtime.has(root) === usesMtime);
     if (roots.length === 0) continue;
     const args = searchArguments(roots, area.excluded, began, usesMtime);
-    const receive = recordsOf((record) => {
+    const ended = await findRecords(reader, args, limit, (record) => {
       const found = parseRecord(record);
       if (typeof found === 'string') progress(found);
       else if (found !== undefined) change(found);
     });
-    const { ended } = await reader.run(find, args, limit, receive);
     if (ended === 'deadline') incomplete ??= `the search did not end within ${limit / 1000} s`;
     // find also exits with 1 if it cannot read a directory, after it has searched everything else.
     else if (ended !== 'good') incomplete ??= 'find could not read every directory';
@@ -61,38 +58,28 @@ export async function searchChanges(
   return incomplete;
 }
 
-/** Returns the arguments of find(1), with no option newer than findutils 4.5.11 (RHEL 7). */
+/** Returns the arguments of find(1). */
 function searchArguments(
   roots: readonly string[],
   excluded: readonly string[],
   since: number,
   usesMtime: boolean,
 ): string[] {
-  const prune = excluded.flatMap((path) => ['-path', asPattern(path), '-prune', '-o']);
   const [newer, time] = usesMtime ? ['-newermt', '%T@'] : ['-newerct', '%C@'];
   // Directories down to three levels are printed as progress.
   const progress = ['-type', 'd', '!', '-path', '/*/*/*/*', '-printf', '%p\\0'];
   const changed = [newer, `@${since}`, '-printf', `${time} %y %p\\0`];
-  return [...roots, '-ignore_readdir_race', '-xdev', ...prune, '(', ...progress, ',', ...changed, ')'];
-}
-
-/** Quotes a path for -path, which takes a pattern (fnmatch(3)). */
-function asPattern(path: string): string {
-  return path.replace(/[*?[\]\\]/g, '\\$&');
-}
-
-/** Returns a function that takes the output in parts and calls `take` for each record that ends in NUL. */
-function recordsOf(take: (record: string) => void): (part: string) => void {
-  let rest = '';
-  return (part) => {
-    let from = 0;
-    for (let end = part.indexOf('\0'); end !== -1; end = part.indexOf('\0', from)) {
-      take(rest === '' ? part.slice(from, end) : rest + part.slice(from, end));
-      rest = '';
-      from = end + 1;
-    }
-    rest += part.slice(from);
-  };
+  return [
+    ...roots,
+    '-ignore_readdir_race',
+    '-xdev',
+    ...prune(excluded),
+    '(',
+    ...progress,
+    ',',
+    ...changed,
+    ')',
+  ];
 }
 
 /** Parses a record. @returns a directory that is searched now; or a change; undefined for a malformed record */

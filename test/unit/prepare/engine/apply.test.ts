@@ -157,6 +157,7 @@ function plannersOf(...actions: Action[]): Planners {
     mtab: done,
     fstab: done,
     etc: done,
+    state: done,
     var: done,
     audit: done,
     writes: done,

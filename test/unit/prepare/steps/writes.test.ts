@@ -60,12 +60,11 @@ writes(
     const files = {
       'etc/immutafs/immutafs.conf':
         'OVERLAY=/opt/agent:noexec\nPERSIST=/opt/kept\nPERSIST_STORE=/home/store\n',
-      'var/spool/cron/root': '',
     };
     await stepOf({ found: [], files, calls });
     const [, ...args] = calls[0] ?? [];
     const options = args.indexOf('-ignore_readdir_race');
-    assert.equal(args.slice(0, options), ['/', '/boot', '/var/spool/cron']);
+    assert.equal(args.slice(0, options), ['/', '/boot']);
     const excluded = args.flatMap((each, index) =>
       each === '-path' && args[index + 2] === '-prune' ? [args[index + 1]] : [],
     );
@@ -282,24 +281,13 @@ writes('a renewal that is disabled for another domain only is predicted', async 
   assert.is((await stepOf({ found: [], files })).state, 'by hand');
 });
 
-const cronFiles = { 'var/spool/cron/root': '' };
-
-writes('with a store, what would be lost is added to PERSIST', async () => {
-  const conf = 'PERSIST=/var/lib/x\nPERSIST_STORE=/home/store\n';
-  const files = { ...cronFiles, 'etc/immutafs/immutafs.conf': conf };
-  const step = await stepOf({ found: ['10 f /var/spool/cron/root'], files });
-  assert.is(step.state, 'needed');
-  const [action] = step.actions;
-  assert.is(
-    action?.do === 'edit' ? action.after : '',
-    'PERSIST=/var/lib/x /var/spool/cron:autostart\nPERSIST_STORE=/home/store\n',
+writes('a database outside of /var is no reason for an overlay', async () => {
+  const step = await stepOf({ found: ['10 f /u01/oradata/system01.dbf'] });
+  assert.is(step.state, 'by hand');
+  assert.equal(
+    step.writes?.map(({ writer, overlay }) => [writer, overlay]),
+    [['oracle', []]],
   );
-});
-
-writes('without a store, the line is proposed, and the guest can be sealed', async () => {
-  const step = await stepOf({ found: ['10 f /var/spool/cron/root'], files: cronFiles });
-  assert.is(step.state, 'done', step.why.join(' '));
-  assert.match(step.why.join(' '), /set PERSIST_STORE .*PERSIST=\/var\/spool\/cron:autostart/);
 });
 
 writes('an incomplete search is never done', async () => {

@@ -6,7 +6,7 @@ import {
   directoryOf,
   groupChanges,
 } from '../../../../../agent/prepare/steps/writes/group.ts';
-import { noPackages } from '../../../../../agent/prepare/steps/writes/packages.ts';
+import { noPackages } from '../../../../../agent/prepare/steps/packages.ts';
 import type { Change } from '../../../../../agent/prepare/steps/writes/search.ts';
 
 const grouping = suite('groups of changes');
@@ -88,15 +88,15 @@ grouping('known writers and unknown directories are groups, the important ones f
     changed('/opt/agent/lib/state/1'),
     changed('/opt/agent/lib/state/2'),
     changed('/etc/cups/printers.conf'),
-    changed('/var/lib/sss/db/a'),
+    changed('/u01/oradata/system01.dbf'),
     changed('/data/x'),
   ]);
   assert.equal(short, [
     'keytab change 1',
+    'oracle change 1',
     '/opt/agent unknown 2',
     '/data unknown 1',
     'cups overlay 1',
-    'sssd persist 1',
     'hwclock maintenance 1',
   ]);
 });
@@ -133,7 +133,7 @@ grouping(
         changed('/etc/krb5.keytab', 900),
         changed('/opt/agent/log', 900),
       ],
-      { accepted, openFiles: [{ path: '/opt/agent/log', bytes: 1, who: ['agentd (7)'] }] },
+      { accepted, openFiles: [{ path: '/opt/agent/log', bytes: 1, who: ['agentd (7)'], pids: [] }] },
     );
     assert.equal(short, ['keytab change 1', '/etc unknown 1', '/opt/agent unknown 1', '- accepted 1']);
   },
@@ -143,8 +143,8 @@ grouping(
   'a file that is open for writing is reported although nothing changed, or although an update did',
   () => {
     const openFiles = [
-      { path: '/opt/agent/log', bytes: 1, who: ['agentd (7)', 'agentd (8)'] },
-      { path: '/usr/bin/tool', bytes: 1, who: ['x (9)'] },
+      { path: '/opt/agent/log', bytes: 1, who: ['agentd (7)', 'agentd (8)'], pids: [] },
+      { path: '/usr/bin/tool', bytes: 1, who: ['x (9)'], pids: [] },
     ];
     const { groups } = grouped([changed('/usr/bin/tool')], { openFiles, packages });
     assert.equal(

@@ -1,34 +1,30 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseConfig } from '../../../../../agent/config/config.ts';
-import type { WriteGroup } from '../../../../../agent/prepare/engine/step.ts';
-import { canOverlay, editConfig, propose } from '../../../../../agent/prepare/steps/writes/proposal.ts';
+import {
+  canOverlay,
+  editConfig,
+  proposedOverlay,
+} from '../../../../../agent/prepare/steps/writes/proposal.ts';
 import type { SystemReader } from '../../../../../agent/system/reader.ts';
 import { maintenanceGuest, withGuest } from '../../../../harness/guest.ts';
 
 const proposals = suite('proposed lines');
-const group = (overlay: string[], persist: string[] = []) => ({ overlay, persist }) as unknown as WriteGroup;
-const lines = (config: { OVERLAY?: string; PERSIST?: string }, ...groups: WriteGroup[]) =>
-  propose({ OVERLAY: '', PERSIST: '', ...config }, groups);
+const proposed = (config: { OVERLAY?: string; PERSIST?: string }, ...items: string[][]) =>
+  proposedOverlay(
+    { OVERLAY: '', PERSIST: '', ...config },
+    items.map((overlay) => ({ overlay })),
+  );
 
 proposals('items are merged with what is configured, and options stay', () => {
-  assert.equal(
-    lines({ OVERLAY: '/opt/agent:noexec', PERSIST: '/var/lib/x' }, group(['/root'], ['/var/lib/sss'])),
-    {
-      overlay: '/opt/agent:noexec /root',
-      persist: '/var/lib/x /var/lib/sss',
-      addsOverlay: true,
-      addsPersist: true,
-    },
-  );
+  assert.is(proposed({ OVERLAY: '/opt/agent:noexec' }, ['/root'], []), '/opt/agent:noexec /root');
 });
 
 proposals('nothing is added that a configured or proposed path contains', () => {
-  const config = { OVERLAY: '/opt', PERSIST: '/var/spool/cron:autostart' };
-  const { addsOverlay, addsPersist } = lines(config, group(['/opt/agent'], ['/var/spool/cron:autostart']));
-  assert.equal({ addsOverlay, addsPersist }, { addsOverlay: false, addsPersist: false });
-  assert.is(lines({}, group(['/data/a', '/data'])).overlay, '/data');
-  assert.is(lines({ OVERLAY: '/opt/a' }, group(['/opt/ab'])).overlay, '/opt/a /opt/ab');
+  assert.is(proposed({ OVERLAY: '/opt' }, ['/opt/agent']), '/opt');
+  assert.is(proposed({ PERSIST: '/opt/agent:exec' }, ['/opt/agent/state']), '');
+  assert.is(proposed({}, ['/data/a', '/data']), '/data');
+  assert.is(proposed({ OVERLAY: '/opt/a' }, ['/opt/ab']), '/opt/a /opt/ab');
 });
 
 proposals('an overlay is proposed only where it is permitted and no foothold for every program', () =>

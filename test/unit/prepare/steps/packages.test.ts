@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { isIn, packageParser, readPackages } from '../../../../../agent/prepare/steps/writes/packages.ts';
-import type { SystemReader } from '../../../../../agent/system/reader.ts';
+import { isIn, packageParser, readPackages } from '../../../../agent/prepare/steps/packages.ts';
+import type { SystemReader } from '../../../../agent/system/reader.ts';
 
 const packages = suite('package database');
 const output = [

@@ -1,11 +1,16 @@
-import { isBelow } from '../../../facts/mounts/mountinfo.ts';
-import type { SystemReader } from '../../../system/reader.ts';
+import { isBelow } from '../../facts/mounts/mountinfo.ts';
+import { unlessHostError } from '../../lib/errors.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import type { Action } from '../engine/step.ts';
 
-/** The list of the changes that an administrator has accepted. `prepare --accept` adds lines; it may also be edited. */
+/**
+ * The list of what an administrator has accepted: changes of the system disk (step `writes`), and state that a sealed boot
+ * resets (step `state`). `prepare --accept` adds lines; the file may also be edited.
+ */
 export const acceptedFile = '/etc/immutafs/accepted-writes';
 
-const heading = `# Changes of the system disk that the step \`writes\` of \`immutafs-agent prepare\` does not report:
-# a path with everything below it, or "until TIME" for changes of unknown origin up to a point in time.
+const heading = `# What \`immutafs-agent prepare\` does not report: a path with everything below it, which a sealed boot may reset or
+# in which changes are accepted, or "until TIME" for changes of unknown origin up to a point in time.
 `;
 
 export interface Accepted {
@@ -54,12 +59,34 @@ export function isAccepted({ paths }: Pick<Accepted, 'paths'>, path: string): bo
 }
 
 /**
- * Returns the text of the list with further entries; undefined if it already contains them.
+ * Returns the change that adds entries to the list, with the time and the user who accepted them; none if the list
+ * already contains them.
  * @param paths one character per byte (latin1)
  * @param until seconds since the epoch, replaces an earlier point in time
  */
+export function planAcceptance(
+  reader: SystemReader,
+  before: Accepted,
+  paths: readonly string[],
+  until?: number,
+): Action[] {
+  const by = `# ${reader.now().toISOString()}, ${loginUser(reader)}:`;
+  const after = withAccepted(before, by, paths, until);
+  return after === undefined ? [] : [{ do: 'edit', file: acceptedFile, before: before.text, after }];
+}
+
+/** Returns the user who logged in, also behind sudo(8) (proc_pid_loginuid(5)); root if no login is recorded. */
+function loginUser(reader: SystemReader): string {
+  const uid = unlessHostError(() => reader.readIfPresent('/proc/self/loginuid', 64))?.trim() ?? '';
+  const accounts = reader.readIfPresent('/etc/passwd', 1024 * 1024) ?? '';
+  const account = accounts.split('\n').find((line) => line.split(':')[2] === uid);
+  return account?.split(':')[0] ?? 'root';
+}
+
+/** @param by the line before the entries */
 export function withAccepted(
   accepted: Accepted,
+  by: string,
   paths: readonly string[],
   until: number | undefined,
 ): string | undefined {
@@ -67,8 +94,8 @@ export function withAccepted(
   const isLater = until !== undefined && until > accepted.until;
   if (added.length === 0 && !isLater) return undefined;
   const before = accepted.text ?? heading;
-  const kept = isLater ? before.replace(/^[ \t]*until .*\n?/gm, '') : before;
-  const lines = isLater ? [`until ${new Date(until * 1000).toISOString()}`, ...added] : added;
+  const kept = isLater ? before.replace(/(^# \S+, [^\n]*:\n)?^[ \t]*until .*\n?/gm, '') : before;
+  const lines = [by, ...(isLater ? [`until ${new Date(until * 1000).toISOString()}`] : []), ...added];
   const separator = kept === '' || kept.endsWith('\n') ? '' : '\n';
   return `${kept}${separator}${lines.map((line) => `${line}\n`).join('')}`;
 }

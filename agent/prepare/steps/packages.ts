@@ -1,4 +1,4 @@
-import type { SystemReader } from '../../../system/reader.ts';
+import type { SystemReader } from '../../system/reader.ts';
 
 const rpm = '/usr/bin/rpm';
 /** The timeout of the query, in milliseconds. A cold package database of 2,000 packages takes seconds. */
@@ -49,15 +49,36 @@ export async function readPackages(
   paths: ReadonlySet<string>,
   progress: () => void = () => undefined,
 ): Promise<Packages | string> {
-  if (reader.stat(rpm) === undefined) return `${rpm} is not installed`;
   const merged = ['/bin', '/sbin', '/lib', '/lib64'].filter((each) => reader.stat(each)?.kind === 'link');
   const parser = packageParser(paths, merged);
+  if (reader.stat(dpkgLists)?.kind === 'directory') return readDpkg(reader, parser, progress);
+  if (reader.stat(rpm) === undefined) return `${rpm} is not installed`;
   const { ended } = await reader.run(rpm, ['-qa', '--qf', format], limit, (part) => {
     progress();
     parser.take(part);
   });
   if (ended === 'good') return parser.done();
   return ended === 'deadline' ? `${rpm} did not end within ${limit / 1000} s` : `${rpm} -qa failed`;
+}
+
+/** Where dpkg keeps the list of the files of each package, which it writes when it has unpacked them (dpkg(1)). */
+const dpkgLists = '/var/lib/dpkg/info';
+/** The time that dpkg needs to unpack a package, in seconds. */
+const unpackSeconds = 60;
+
+function readDpkg(
+  reader: SystemReader,
+  parser: ReturnType<typeof packageParser>,
+  progress: () => void,
+): Packages {
+  for (const name of reader.list(dpkgLists)) {
+    if (!name.endsWith('.list')) continue;
+    progress();
+    const file = `${dpkgLists}/${name}`;
+    const at = Math.floor((reader.stat(file)?.modified ?? 0) / 1000);
+    parser.take(`=${name.replace(/(:[^:]*)?\.list$/, '')} ${at - unpackSeconds} ${at}\n${reader.read(file)}`);
+  }
+  return parser.done();
 }
 
 /**

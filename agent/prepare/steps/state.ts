@@ -1,0 +1,157 @@
+import { configFile, words } from '../../config/config.ts';
+import { resetDirectories } from '../../config/overlay-paths.ts';
+import { formatBytes, shortList } from '../../lib/format.ts';
+import { isBelow } from '../../facts/mounts/mountinfo.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
+import type { StateFinding, Step } from '../engine/step.ts';
+import { type Accepted, acceptedFile, planAcceptance, readAccepted } from './accepted.ts';
+import { openForWriting } from './open-files.ts';
+import { planOverlays } from './overlays.ts';
+import { noPackages, readPackages } from './packages.ts';
+import { readDeclarations } from './state/declared.ts';
+import { type Evidence, findState } from './state/findings.ts';
+import { type StateArea, searchState } from './state/search.ts';
+import { isLayered } from './var-layer.ts';
+import { minute } from './writes/describe.ts';
+import { persistedFolders } from './writes/area.ts';
+
+/**
+ * Plans the step `state`: for everything that a sealed boot would reset and that a service needs again, an administrator
+ * has decided whether it is kept (PERSIST, or a file system on a data disk) or may be reset (--accept).
+ */
+export async function planState(look: Snapshot): Promise<Step> {
+  const { reader, settings } = look;
+  const before = readAccepted(reader);
+  const area = resetArea(look, before);
+  const { groups, incomplete } = await searchState(reader, area, (directory) =>
+    settings.progress(`Searching ${directory} for state`),
+  );
+  const openFiles = openForWriting(reader, area.roots);
+  const packages =
+    groups.length === 0
+      ? noPackages
+      : await readPackages(reader, pathsOf(groups), () => settings.progress('Reading the package database'));
+  const evidence: Evidence = {
+    packages: typeof packages === 'string' ? noPackages : packages,
+    openFiles,
+    ...(groups.length === 0 ? { declarations: [], units: [] } : readDeclarations(reader, area.roots)),
+    overlays: area.overlays,
+  };
+  const findings = findState(reader, groups, evidence);
+  const acceptance = planAcceptance(
+    reader,
+    before,
+    settings.acceptPaths.filter((path) => isReset(look, path)),
+  );
+  const problems = [
+    ...(incomplete === undefined
+      ? []
+      : [
+          `The search for state is incomplete: ${incomplete}. Check the disk (dmesg), and run prepare again.`,
+        ]),
+    ...before.invalid.map(
+      (line) => `${acceptedFile}:${line}: neither a path nor "until TIME". Correct or remove the line.`,
+    ),
+    ...findings.map(describe),
+    ...waysOut(look, area.overlays, findings),
+    ...(typeof packages === 'string' ? [`Files of packages cannot be recognised: ${packages}.`] : []),
+  ];
+  const data = findings.length === 0 ? {} : { stateFindings: findings };
+  if (acceptance.length > 0) {
+    const accepted = 'A sealed boot may reset what --accept names.';
+    return { id: 'state', state: 'needed', why: [accepted, ...problems], actions: acceptance, ...data };
+  }
+  if (problems.length > 0) return { id: 'state', state: 'by hand', why: problems, actions: [], ...data };
+  return { id: 'state', state: 'done', why: [summaryOf(look, before)], actions: [] };
+}
+
+/** Returns what a sealed boot resets, without what has been decided. */
+function resetArea(look: Snapshot, accepted: Accepted): StateArea {
+  const { mounts, config, settings } = look;
+  const overlays = planOverlays(look).targets;
+  const below = mounts.all
+    .filter((mount) => isBelow(mount.target, '/var') && mount.type !== 'overlay' && !mounts.hidden.has(mount))
+    .map(({ target }) => target);
+  const inVar = [...new Set(['/var', ...below])].filter((root) => isLayered(look, root));
+  const decided = [...persistedFolders(config), ...accepted.paths, ...settings.acceptPaths];
+  const isDecided = (path: string) => decided.some((each) => isBelow(path, each));
+  return { roots: [...inVar, ...overlays].filter((root) => !isDecided(root)), overlays, decided };
+}
+
+/** Whether a sealed boot resets a path. */
+export function isReset({ config }: Snapshot, path: string): boolean {
+  return resetDirectories(config).some((directory) => isBelow(path, directory));
+}
+
+function pathsOf(groups: Awaited<ReturnType<typeof searchState>>['groups']): Set<string> {
+  const paths = new Set<string>();
+  for (const { directories, candidates } of groups) {
+    for (const directory of directories) paths.add(directory);
+    for (const { path } of candidates) paths.add(path);
+  }
+  return paths;
+}
+
+/** Describes a finding: what is there, the evidence, what a reboot loses, what to do, and where that is documented. */
+function describe(finding: StateFinding): string {
+  const { service, name, directories, units, packages, files, bytes, lastWrite, openBy, declaredBy } =
+    finding;
+  const { unowned, changed, loses, advice, source } = finding;
+  const facts = [
+    ...units.slice(0, 1),
+    ...(packages.length === 0 ? [] : [`package ${packages.join(', ')}`]),
+    `${files} ${files === 1 ? 'file' : 'files'}, ${formatBytes(bytes)}, last written at ${minute(lastWrite)}`,
+    ...(unowned === 0 ? [] : [`${unowned} of no package`]),
+    ...(changed === 0 ? [] : [`${changed} changed since their installation`]),
+    ...(openBy.length === 0 ? [] : [`open for writing by ${openBy.join(', ')}`]),
+    ...(declaredBy.length === 0 ? [] : [`named by ${declaredBy.join(', ')}`]),
+  ];
+  const place = service === null ? name : `${shortList(directories, ', ', 3)} (${name})`;
+  const documented = source === null ? '' : ` See ${source}.`;
+  return `${place}: ${facts.join('; ')}. A reboot would lose ${loses}.${advice === '' ? '' : ` ${advice}`}${documented}`;
+}
+
+/** Returns the lines that decide about the findings. */
+function waysOut(
+  { config }: Snapshot,
+  overlays: readonly string[],
+  findings: readonly StateFinding[],
+): string[] {
+  if (findings.length === 0) return [];
+  const directories = findings.flatMap((finding) => finding.directories);
+  const items = findings.flatMap(({ persist }) => persist);
+  const single = findings
+    .filter(({ persist }) => persist.length === 0)
+    .flatMap((finding) => finding.directories);
+  const overlaid = directories.filter((directory) => overlays.includes(directory));
+  const settings = [
+    `PERSIST=${[...new Set([...words(config.PERSIST), ...items])].join(' ')}`,
+    ...(config.PERSIST_STORE === ''
+      ? ['PERSIST_STORE to a directory on a data disk that the host leaves writable']
+      : []),
+  ].join(', and ');
+  const instead = overlaid.length === 0 ? '' : `, remove ${shortList(overlaid, ' ', 8)} from OVERLAY`;
+  return [
+    ...(items.length === 0
+      ? []
+      : [
+          `To keep all of it, set ${settings} in ${configFile}${instead}; or mount a file system of a data disk on each directory.`,
+        ]),
+    ...(single.length === 0
+      ? []
+      : [
+          `A single file cannot be kept, because programs replace files by renaming: configure the program to write ${shortList(single, ', ', 3)} in a directory of its own.`,
+        ]),
+    `To let a sealed boot reset it: immutafs-agent prepare --apply --only state --accept ${directories.join(' ')}`,
+  ];
+}
+
+function summaryOf(look: Snapshot, { paths }: Accepted): string {
+  const kept = persistedFolders(look.config);
+  const accepted = paths.filter((path) => isReset(look, path));
+  return [
+    'A reboot loses nothing that is undecided.',
+    ...(kept.length === 0 ? [] : [`Kept: ${shortList(kept, ' ', 8)}.`]),
+    ...(accepted.length === 0 ? [] : [`Reset, as accepted: ${shortList(accepted, ' ', 8)}.`]),
+  ].join(' ');
+}

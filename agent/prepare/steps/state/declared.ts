@@ -1,0 +1,85 @@
+import { unlessHostError } from '../../../lib/errors.ts';
+import { isBelow } from '../../../facts/mounts/mountinfo.ts';
+import type { SystemReader } from '../../../system/reader.ts';
+import { namesIfThere } from '../../engine/snapshot.ts';
+
+/** A directory or file that a unit names. Paths have one character per byte (latin1). */
+export interface Declaration {
+  unit: string;
+  path: string;
+  /** The setting that names it, as in the unit: "StateDirectory=". */
+  setting: string;
+}
+
+const directories: readonly string[] = [
+  '/etc/systemd/system',
+  '/run/systemd/system',
+  '/usr/lib/systemd/system',
+  '/lib/systemd/system',
+];
+/** No unit file of a distribution comes near this size, in bytes. */
+const fileLimit = 65536;
+
+/** Returns what the services of the guest declare below some directories (systemd.exec(5)), and the names of all services. */
+export function readDeclarations(
+  reader: SystemReader,
+  roots: readonly string[],
+): { declarations: Declaration[]; units: string[] } {
+  const declarations: Declaration[] = [];
+  const units = new Set<string>();
+  const isMerged = reader.stat('/lib')?.kind === 'link';
+  for (const directory of directories.filter((each) => !isMerged || !each.startsWith('/lib/'))) {
+    for (const name of namesIfThere(reader, directory)) {
+      const unit = name.replace(/\.d$/, '');
+      if (!unit.endsWith('.service')) continue;
+      units.add(unit);
+      for (const file of unitFiles(reader, `${directory}/${name}`, name === unit)) {
+        const text = unlessHostError(() => reader.read(file, fileLimit)) ?? '';
+        declarations.push(...parseDeclarations(unit, text).filter(({ path }) => isInside(path, roots)));
+      }
+    }
+  }
+  return { declarations, units: [...units] };
+}
+
+function unitFiles(reader: SystemReader, path: string, isUnit: boolean): string[] {
+  if (isUnit) return reader.stat(path)?.kind === 'file' ? [path] : [];
+  return namesIfThere(reader, path)
+    .filter((name) => name.endsWith('.conf'))
+    .map((name) => `${path}/${name}`);
+}
+
+function isInside(path: string, roots: readonly string[]): boolean {
+  return roots.some((root) => path !== root && isBelow(path, root));
+}
+
+const listsOfPaths = /^(ReadWritePaths|ReadWriteDirectories|BindPaths|WorkingDirectory|RootDirectory)$/;
+
+/** Parses a unit file or a drop-in (systemd.syntax(7)). A path ends before a component with a specifier. */
+export function parseDeclarations(unit: string, text: string): Declaration[] {
+  return text
+    .replace(/\\\n/g, ' ')
+    .split('\n')
+    .flatMap((line) => {
+      const [, key = '', value = ''] = /^\s*([A-Za-z]+)\s*=\s*(.*)$/.exec(line) ?? [];
+      const setting = `${key}=`;
+      return pathsOf(key, value).map((path) => ({ unit, path: withoutSpecifiers(path), setting }));
+    });
+}
+
+function pathsOf(key: string, value: string): string[] {
+  const words = value.split(/\s+/).map((word) => word.replace(/^["'+-]+|["']+$/g, ''));
+  if (key === 'StateDirectory') return words.map((word) => `/var/lib/${word.replace(/:.*/, '')}`);
+  if (listsOfPaths.test(key)) return words.map((word) => word.replace(/:.*/, '')).filter(isAbsolute);
+  if (key !== 'Environment' && !key.startsWith('Exec')) return [];
+  // In an option or a variable, such as --datadir=/var/lib/x or PGDATA=/var/lib/pgsql/data, or as an argument.
+  return words.map((word) => word.replace(/^[^/]*=/, '').replace(/["':,;].*/, '')).filter(isAbsolute);
+}
+
+function isAbsolute(path: string): boolean {
+  return path.startsWith('/');
+}
+
+function withoutSpecifiers(path: string): string {
+  return path.replace(/\/[^/]*%.*$/, '').replace(/\/+$/, '');
+}

@@ -1,0 +1,116 @@
+import { isBelow } from '../../../facts/mounts/mountinfo.ts';
+import { type StateRule, harmlessDirectories, stateRuleOf } from '../../../services/state-rules.ts';
+import { findRecords, prune } from '../../../system/find.ts';
+import type { Ended, SystemReader } from '../../../system/reader.ts';
+
+/** The files of one service, or of one directory if the service is unknown. Paths have one character per byte (latin1). */
+export interface StateGroup {
+  /** The directories; for an unknown service, a directory or a single file. */
+  directories: Set<string>;
+  /** The row of the table; undefined if the service is unknown. */
+  rule: StateRule | undefined;
+  /** The number of files, and their size in bytes. */
+  files: number;
+  bytes: number;
+  /** The last write, in seconds since the epoch. */
+  newest: number;
+  /** The first files, by which packages are asked. */
+  candidates: Candidate[];
+}
+
+export interface Candidate {
+  path: string;
+  /** The mtime and the ctime, in seconds since the epoch. */
+  modified: number;
+  changed: number;
+}
+
+export interface StateArea {
+  /** What a sealed boot resets: /var, the file systems below it on disks that will be sealed, and the paths of OVERLAY. */
+  roots: readonly string[];
+  /** The paths of OVERLAY among them. */
+  overlays: readonly string[];
+  /** The paths of PERSIST and those that an administrator accepted, which are not searched. */
+  decided: readonly string[];
+}
+
+/** The timeout of the search, in milliseconds. */
+const limit = 120_000;
+/** The files of a group that are examined one by one, and the groups, which bound the memory. */
+const mostCandidates = 2000;
+const mostGroups = 1000;
+
+/**
+ * Finds the files that a sealed boot resets, except for those that the table of services calls harmless, in one walk.
+ * @param progress is called as the output arrives
+ * @returns the groups; and the reason why the search is incomplete, or undefined
+ */
+export async function searchState(
+  reader: SystemReader,
+  { roots, overlays, decided }: StateArea,
+  progress: (directory: string) => void,
+): Promise<{ groups: StateGroup[]; incomplete: string | undefined }> {
+  const groups = new Map<string, StateGroup>();
+  let further = 0;
+  const args = [
+    ...roots,
+    ...['-ignore_readdir_race', '-xdev', ...prune([...harmlessDirectories, ...decided])],
+    ...['-type', 'f', '-printf', '%T@ %C@ %s %p\\0'],
+  ];
+  const ended = await findRecords(reader, args, limit, (record) => {
+    const [, modified, changed, bytes, path = ''] = /^(\S+) (\S+) (\d+) (.*)$/s.exec(record) ?? [];
+    const rule = stateRuleOf(path);
+    if (!path.startsWith('/') || rule?.kind === 'harmless') return;
+    const directory = rule === undefined ? directoryOf(path, overlays) : prefixOf(path, rule.depth);
+    const key = rule === undefined ? directory : `=${rule.service.id}`;
+    let group = groups.get(key);
+    if (group === undefined && groups.size >= mostGroups) {
+      further += 1;
+      return;
+    }
+    if (group === undefined) {
+      progress(directory);
+      group = { directories: new Set(), rule, files: 0, bytes: 0, newest: 0, candidates: [] };
+      groups.set(key, group);
+    }
+    group.directories.add(directory);
+    group.files += 1;
+    group.bytes += Number(bytes);
+    group.newest = Math.max(group.newest, Number(modified));
+    if (group.candidates.length < mostCandidates)
+      group.candidates.push({ path, modified: Number(modified), changed: Number(changed) });
+  });
+  return { groups: [...groups.values()], incomplete: reasonOf(ended, further) };
+}
+
+function reasonOf(ended: Ended['ended'], further: number): string | undefined {
+  if (ended === 'deadline') return `the search did not end within ${limit / 1000} s`;
+  if (ended !== 'good') return 'find could not read every directory';
+  return further > 0 ? `${further} files in further directories were not examined` : undefined;
+}
+
+/** Directories in which each service has a directory of its own (Filesystem Hierarchy Standard 3.0, chapter 5). */
+const collections: readonly string[] = [
+  '/var/lib/private',
+  '/var/lib',
+  '/var/spool',
+  '/var/opt',
+  '/var/db',
+  '/var/local',
+];
+
+/** Returns the directory under which files of an unknown service are reported. A file in a collection is reported itself. */
+export function directoryOf(path: string, overlays: readonly string[]): string {
+  const overlay = overlays.find((each) => isBelow(path, each));
+  if (overlay !== undefined) return overlay;
+  const collection = collections.find((each) => path.startsWith(`${each}/`)) ?? '/var';
+  return prefixOf(path, collection.split('/').length);
+}
+
+/** Returns the first components of a path. */
+function prefixOf(path: string, components: number): string {
+  return path
+    .split('/')
+    .slice(0, components + 1)
+    .join('/');
+}

@@ -1,0 +1,52 @@
+import rows from './services.json' with { type: 'json' };
+
+/**
+ * A row of services.json, the table of known services and programs of RHEL 7 to 10: what a service keeps below the
+ * directories that a sealed boot resets, and what it writes elsewhere on the system disk. docs/services.md is generated
+ * from it. In paths, `*` stands for any characters within one component. A path contains everything below it; of several
+ * paths, the one with the most components counts.
+ */
+export interface Service {
+  id: string;
+  /** The name as messages show it. */
+  name: string;
+  /** The names of the packages (globs). */
+  packages?: readonly string[];
+  /** The names of the systemd units (globs). */
+  units?: readonly string[];
+  /** What a reboot must not lose without a decision. Behind a colon, the options that the path needs in PERSIST. */
+  state?: readonly string[];
+  /** The directories for PERSIST, if they are not those of `state`: files are renamed between these. */
+  keep?: readonly string[];
+  /** What may be reset, with the reason. */
+  harmless?: readonly { paths: readonly string[]; why: string }[];
+  /** What a reboot loses of `state`. */
+  loses?: string;
+  /** What to do, in sentences. */
+  advice?: string;
+  /** What the service writes outside of /var. */
+  writes?: Writes;
+  /** The documentation of the paths: manual pages, documents, source files. */
+  source: string;
+  /** Whether the paths could not be verified, because the documentation of the vendor is not public or not precise. */
+  unverified?: boolean;
+}
+
+/** How the step `writes` judges changes of the system disk. */
+export interface Writes {
+  /** A regular expression that matches the paths. */
+  paths: string;
+  /**
+   * `harmless`: the program works without writing. `maintenance`: the files are written, or are complete, while the disk
+   * is writable. `overlay`: the directories belong in OVERLAY. `change`: an administrator must decide or change a setting.
+   */
+  outcome: 'harmless' | 'maintenance' | 'overlay' | 'change';
+  /** The directories for OVERLAY, with their options. */
+  directories?: readonly string[];
+  /** Who writes and when, what a sealed boot changes for it, and what to do. */
+  advice: string;
+  /** The documentation, if it is not that of the row. */
+  source?: string;
+}
+
+export const services = rows as readonly Service[];

@@ -1,0 +1,85 @@
+import { type Service, services } from './services.ts';
+
+/** What the table of services says about a path that a sealed boot resets. */
+export interface StateRule {
+  service: Service;
+  /** `state`: a reboot must not lose it without a decision. `harmless`: it may be reset. */
+  kind: 'state' | 'harmless';
+  /** The number of components of the path that the rule names. */
+  depth: number;
+  /** The options that the path needs in PERSIST, separated by commas; or empty. */
+  options: string;
+}
+
+interface Node {
+  rule?: StateRule;
+  byName: Map<string, Node>;
+  byGlob: { name: string; pattern: RegExp; node: Node }[];
+}
+
+const root: Node = newNode();
+for (const service of services) {
+  for (const item of service.state ?? []) addRule(service, 'state', item);
+  for (const { paths } of service.harmless ?? [])
+    for (const path of paths) addRule(service, 'harmless', path);
+}
+
+/** Returns the rule of a path, which is the one with the most components; undefined if no service is known for it. */
+export function stateRuleOf(path: string): StateRule | undefined {
+  return deepest(root, path.split('/'), 1);
+}
+
+/** The directories without any state below them, which need not be searched. */
+export const harmlessDirectories: readonly string[] = harmlessBelow(root, '');
+
+function deepest(node: Node, names: readonly string[], at: number): StateRule | undefined {
+  const name = names[at];
+  if (name === undefined) return node.rule;
+  const next = node.byName.get(name);
+  let found = next === undefined ? undefined : deepest(next, names, at + 1);
+  for (const { pattern, node: other } of node.byGlob) {
+    const rule = pattern.test(name) ? deepest(other, names, at + 1) : undefined;
+    if ((rule?.depth ?? 0) > (found?.depth ?? 0)) found = rule;
+  }
+  return found ?? node.rule;
+}
+
+function addRule(service: Service, kind: StateRule['kind'], item: string): void {
+  const [path = '', options = ''] = item.split(':');
+  const names = path.split('/').slice(1);
+  const node = names.reduce(childOf, root);
+  if (node.rule !== undefined)
+    throw new Error(`services.json: ${path} is in ${node.rule.service.id} and ${service.id}`);
+  node.rule = { service, kind, depth: names.length, options };
+}
+
+function childOf(node: Node, name: string): Node {
+  if (!name.includes('*')) {
+    const child = node.byName.get(name) ?? newNode();
+    node.byName.set(name, child);
+    return child;
+  }
+  const known = node.byGlob.find((each) => each.name === name);
+  if (known !== undefined) return known.node;
+  const child = newNode();
+  node.byGlob.push({ name, pattern: globPattern(name), node: child });
+  return child;
+}
+
+function newNode(): Node {
+  return { byName: new Map(), byGlob: [] };
+}
+
+/** Returns an expression for a glob in which only `*` is special. */
+export function globPattern(glob: string): RegExp {
+  return new RegExp(`^${glob.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')}$`);
+}
+
+function harmlessBelow(node: Node, path: string): string[] {
+  if (node.rule?.kind === 'harmless' && !hasState(node)) return [path];
+  return [...node.byName].flatMap(([name, child]) => harmlessBelow(child, `${path}/${name}`));
+}
+
+function hasState({ rule, byName, byGlob }: Node): boolean {
+  return rule?.kind === 'state' || [...byName.values(), ...byGlob.map(({ node }) => node)].some(hasState);
+}

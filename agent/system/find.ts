@@ -1,0 +1,43 @@
+import type { Ended, SystemReader } from './reader.ts';
+
+/**
+ * Runs find(1), which inspects a file within microseconds, follows no symbolic link, and opens each directory relative to
+ * its parent.
+ * @param args with no option newer than findutils 4.5.11 (RHEL 7); records end in NUL (-printf '…\0'), which no name
+ *     contains
+ * @param milliseconds the timeout
+ * @param take receives each record as it is found, one character per byte (latin1)
+ */
+export async function findRecords(
+  reader: SystemReader,
+  args: readonly string[],
+  milliseconds: number,
+  take: (record: string) => void,
+): Promise<Ended['ended']> {
+  const { ended } = await reader.run('/usr/bin/find', args, milliseconds, recordsOf(take));
+  return ended;
+}
+
+/** Quotes a path for -path, which takes a pattern (fnmatch(3)). */
+export function asPattern(path: string): string {
+  return path.replace(/[*?[\]\\]/g, '\\$&');
+}
+
+/** Returns the expression that keeps find(1) out of some directories. */
+export function prune(directories: readonly string[]): string[] {
+  return directories.flatMap((path) => ['-path', asPattern(path), '-prune', '-o']);
+}
+
+/** Returns a function that takes the output in parts and calls `take` for each record that ends in NUL. */
+function recordsOf(take: (record: string) => void): (part: string) => void {
+  let rest = '';
+  return (part) => {
+    let from = 0;
+    for (let end = part.indexOf('\0'); end !== -1; end = part.indexOf('\0', from)) {
+      take(rest === '' ? part.slice(from, end) : rest + part.slice(from, end));
+      rest = '';
+      from = end + 1;
+    }
+    rest += part.slice(from);
+  };
+}

@@ -1,0 +1,194 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Settings, Step } from '../../../../agent/prepare/engine/step.ts';
+import type { Guest } from '../../../harness/guest.ts';
+import { preparedGuest } from '../../../harness/ordinary-guest.ts';
+import { planned } from '../../../harness/planned.ts';
+import { withBox } from '../../../harness/prepare-box.ts';
+
+const state = suite('step state');
+
+/** The guest's clock in seconds. */
+const now = Date.parse('2026-03-04T05:06:07.089Z') / 1000;
+
+interface Found {
+  /** "SECONDS-AGO BYTES PATH" */
+  found: readonly string[];
+  /** The output of rpm -qa. */
+  rpm?: string;
+  files?: Guest['files'];
+  ended?: 'good' | 'bad' | 'deadline';
+  calls?: string[][];
+}
+
+function guestWith({ found, rpm = '', files = {}, ended = 'good', calls = [] }: Found): Guest {
+  const guest = preparedGuest();
+  Object.assign(guest.files, files, { 'usr/bin/rpm': '' });
+  const records = found.map((each) => {
+    const [, ago = '', rest = ''] = /^(\S+) (.*)$/s.exec(each) ?? [];
+    return `${now - Number(ago)} ${now - Number(ago)} ${rest}\0`;
+  });
+  guest.answers.run = (program, args) => {
+    calls.push([program, ...args]);
+    if (program === '/usr/bin/find') return { stdout: records.join(''), ended };
+    return program === '/usr/bin/rpm' ? { stdout: rpm, ended: 'good' } : undefined;
+  };
+  return guest;
+}
+
+const stepOf = (found: Found, settings: Partial<Settings> = {}): Promise<Step> =>
+  planned(guestWith(found), 'state', { settings });
+const short = ({ stateFindings = [] }: Step) =>
+  stateFindings.map(({ service, name, files, persist }) => [service ?? name, files, persist]);
+
+state('a guest without state is done, and the package database is not read', async () => {
+  const calls: string[][] = [];
+  const step = await stepOf({ found: ['10 5 /var/lib/systemd/random-seed', '5 1 /var/log/messages'], calls });
+  assert.is(step.state, 'done', step.why.join(' '));
+  assert.equal(
+    calls.map(([program]) => program),
+    ['/usr/bin/find'],
+  );
+});
+
+state('a known service, and a directory of an unknown one, are named, the largest first', async () => {
+  const step = await stepOf({
+    found: [
+      '10 5000 /var/lib/pgsql/data/a',
+      '10 100 /var/lib/pgsql/data/b',
+      '10 9 /var/lib/acme/x/y',
+      '10 1 /var/flag',
+    ],
+    files: { 'var/lib/pgsql/data/a': '', 'var/lib/acme/x/y': '', 'var/flag': '' },
+  });
+  assert.is(step.state, 'by hand');
+  assert.equal(short(step), [
+    ['postgresql', 2, ['/var/lib/pgsql']],
+    ['/var/lib/acme', 1, ['/var/lib/acme']],
+    ['/var/flag', 1, []],
+  ]);
+  const text = step.why.join('\n');
+  assert.match(text, /would lose all databases and roles/);
+  assert.match(text, /PERSIST=\/var\/lib\/pgsql \/var\/lib\/acme, and PERSIST_STORE/);
+  assert.match(text, /--accept \/var\/lib\/pgsql \/var\/lib\/acme \/var\/flag/);
+});
+
+state('files of packages and of their installation are no state, what changed since is', async () => {
+  const rpm = `=acme ${now - 1000} ${now - 900}\n/var/lib/acme\n/var/lib/acme/owned\n`.replaceAll(
+    /\.\d+/g,
+    '',
+  );
+  const found = (ago: number, name: string) => [`${ago} 1 /var/lib/acme/${name}`];
+  const stateOf = async (ago: number, name: string) => (await stepOf({ found: found(ago, name), rpm })).state;
+  assert.is(await stateOf(5000, 'owned'), 'done', 'as in the package');
+  assert.is(await stateOf(850, 'generated'), 'done', 'written by a scriptlet');
+  assert.is(await stateOf(10, 'owned'), 'by hand', 'changed since the installation');
+  assert.is(await stateOf(10, 'generated'), 'by hand');
+  assert.is(await stateOf(5000, 'generated'), 'by hand', 'restored, older than the package');
+  const step = await stepOf({ found: found(10, 'x'), rpm });
+  assert.equal(step.stateFindings?.[0]?.packages, ['acme']);
+});
+
+state('a process that has a file open and a unit that names the directory are evidence', async () => {
+  const rpm = `=acme ${now - 1000} ${now - 900}\n/var/lib/acme/owned\n`.replaceAll(/\.\d+/g, '');
+  const step = await stepOf({
+    found: ['5000 7 /var/lib/acme/owned'],
+    rpm,
+    files: {
+      'var/lib/acme/owned': 'content',
+      'proc/900/comm': 'acmed\n',
+      'proc/900/cgroup': '0::/system.slice/acme-worker.service\n',
+      'proc/900/fd/3': { linkTo: '/var/lib/acme/owned' },
+      'proc/900/fdinfo/3': 'flags:\t0100002\n',
+      'etc/systemd/system/acme.service': '[Service]\nStateDirectory=acme\n',
+      'etc/systemd/system/other.service': '[Service]\nReadWritePaths=/var/lib\n',
+    },
+  });
+  const [finding] = step.stateFindings ?? [];
+  assert.equal(finding?.openBy, ['acmed (900)']);
+  assert.equal(finding?.units, ['acme-worker.service', 'acme.service']);
+  assert.equal(finding?.declaredBy, ['StateDirectory= of acme.service']);
+  assert.is(finding?.unowned, 0);
+});
+
+const stored = 'PERSIST_STORE=/home/store\n';
+
+state('what PERSIST keeps is not searched; without a store, it is', async () => {
+  for (const [conf, isKept] of [
+    [`PERSIST=/var/lib/acme\n${stored}`, true],
+    ['PERSIST=/var/lib/acme\n', false],
+  ] as const) {
+    const calls: string[][] = [];
+    const step = await stepOf({ found: [], files: { 'etc/immutafs/immutafs.conf': conf }, calls });
+    assert.is(calls[0]?.includes('/var/lib/acme'), isKept, conf);
+    if (isKept) assert.match(step.why.join(' '), /Kept: \/var\/lib\/acme/);
+  }
+});
+
+state('the paths of OVERLAY are searched, and their state is not to be kept by an overlay', async () => {
+  const calls: string[][] = [];
+  const step = await stepOf({
+    found: ['10 1 /opt/acme/db/1'],
+    files: { 'etc/immutafs/immutafs.conf': 'OVERLAY=/opt/acme\n', 'opt/acme/db/1': '' },
+    calls,
+  });
+  assert.equal(calls[0]?.slice(1, 3), ['/var', '/opt/acme']);
+  assert.equal(short(step), [['/opt/acme', 1, ['/opt/acme']]]);
+  assert.match(step.why.join(' '), /remove \/opt\/acme from OVERLAY/);
+});
+
+state('files that are renamed between directories are kept together', async () => {
+  const step = await stepOf({
+    found: [
+      '10 1 /var/spool/postfix/deferred/A/1',
+      '10 1 /var/spool/postfix/maildrop/2',
+      '10 1 /var/spool/postfix/pid/x',
+    ],
+    files: { 'var/spool/postfix/deferred/A/1': '' },
+  });
+  assert.equal(short(step), [['postfix', 2, ['/var/spool/postfix']]]);
+});
+
+for (const ended of ['bad', 'deadline'] as const) {
+  state(`a search that ended ${ended} is never done`, async () => {
+    const step = await stepOf({ found: [], ended });
+    assert.is(step.state, 'by hand');
+    assert.match(step.why.join(' '), /search for state is incomplete/);
+  });
+}
+
+state('an accepted path is recorded with time and user, and undone', () =>
+  withBox(
+    guestWith({
+      found: ['10 1 /var/lib/acme/x'],
+      files: { 'proc/self/loginuid': '1000', 'etc/passwd': 'root:x:0:0::/:\nalice:x:1000:1000::/:\n' },
+    }),
+    async ({ prepare, root, actionLog }) => {
+      const only = ['state' as const];
+      const text = () => actionLog().map(({ action }) => (action.do === 'edit' ? action.after : ''));
+      assert.is((await prepare({ only })).code, 1);
+      await prepare({ only, accept: ['/var/lib/acme/'], apply: true, yes: true });
+      assert.match(text()[0] ?? '', /# 2026-03-04T05:06:07\.089Z, alice:\n\/var\/lib\/acme\n$/);
+      assert.ok(root !== '');
+      assert.is((await prepare({ undo: true })).code, 0);
+      assert.is((await prepare({ only })).code, 1);
+    },
+  ),
+);
+
+state('--accept needs the step that searches the path', () =>
+  withBox(guestWith({ found: [] }), async ({ prepare }) => {
+    for (const [only, path] of [
+      ['writes', '/var/lib/x'],
+      ['state', '/opt/x'],
+    ] as const) {
+      try {
+        await prepare({ only: [only], accept: [path], apply: true, yes: true });
+        assert.unreachable();
+      } catch (error) {
+        assert.match(String(error), /needs the step/);
+      }
+    }
+  }),
+);
+state.run();
