@@ -31,6 +31,7 @@ import { rootLog } from './root-log.ts';
 import { rootWriteProbe } from './root-write-probe.ts';
 import { selinuxDomain } from './selinux-domain.ts';
 import { selinuxLabels } from './selinux-labels.ts';
+import { stateKept } from './state-kept.ts';
 import { stackedMounts } from './stacked-mounts.ts';
 import { swapOff } from './swap-off.ts';
 import { varOverlay } from './var-overlay.ts';
@@ -49,6 +50,7 @@ export const checks: readonly Check[] = [
   varOverlay,
   varUpperTmpfs,
   varUsage,
+  stateKept,
   overlayPaths,
   persistedPaths,
   homeOptions,

@@ -10,6 +10,7 @@ export interface ChangesOptions {
   sinceReport?: boolean;
   export?: string;
   maxSize?: string;
+  state?: boolean;
 }
 
 /** Defines the command `changes`. */
@@ -18,6 +19,7 @@ export function addChanges(
   action: (paths: string[], options: ChangesOptions) => Promise<void>,
 ): void {
   const views = ['json', 'diff', 'all', 'ignore', 'export'];
+  const ofChanges = views.filter((each) => each !== 'json');
   const others = (own: string) => views.filter((each) => each !== own);
   root
     .command('changes [path...]')
@@ -55,6 +57,12 @@ export function addChanges(
         '--export <file>',
         'write the changed files, a manifest with checksums, the mounts, the processes, the journal of this boot and the last report to a tar file; - is the standard output',
       ).conflicts(others('export')),
+    )
+    .addOption(
+      new Option(
+        '--state',
+        'show the data, queues and registrations that the next reboot loses and that nobody has decided about, the largest first',
+      ).conflicts([...ofChanges, 'sha256', 'sinceReport', 'maxSize']),
     )
     .option(
       '--max-size <size>',

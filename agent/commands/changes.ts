@@ -3,6 +3,7 @@ import { HostError, UsageError } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 import { keepHeapSmall } from '../lib/memory.ts';
 import { clean } from '../lib/unprintable.ts';
+import { findLosses, lossJson, lossLine } from '../changes/state.ts';
 import { categoryOf } from '../changes/category.ts';
 import { type Change, isUnknown } from '../changes/change.ts';
 import { type Comparison, compareLayers } from '../changes/changes.ts';
@@ -40,6 +41,7 @@ export async function changesCommand(
     else output.stdout(`${comparison.noLayer}\n`);
     return 4;
   }
+  if (options.state === true) return showState(reader, output, comparison, options, warn);
   const selected = selection(paths.map((each) => selectedPath(comparison, each)));
   const isComplete =
     options.export === undefined
@@ -48,10 +50,27 @@ export async function changesCommand(
   return isComplete && comparison.problems.length === 0 ? 0 : 3;
 }
 
+/** Prints what the next reboot loses. */
+function showState(
+  reader: SystemReader,
+  output: Output,
+  { mounts, layers, problems }: Comparison,
+  { json }: ChangesOptions,
+  warn: (text: string) => void,
+): number {
+  const { losses, isComplete } = findLosses(reader, mounts, layers);
+  for (const loss of losses) output.stdout(`${json === true ? lossJson(loss) : lossLine(loss)}\n`);
+  if (losses.length === 0 && json !== true)
+    output.stdout('The next reboot loses nothing that is undecided. Logs, caches and the like are reset.\n');
+  if (!isComplete) warn('not every entry of the layers was read, because there are too many');
+  return isComplete && problems.length === 0 ? 0 : 3;
+}
+
 function checkOptions(paths: readonly string[], options: ChangesOptions): void {
   if (options.sha256 === true && options.json !== true) throw new UsageError('--sha256 needs --json');
   if (options.maxSize !== undefined && options.export === undefined)
     throw new UsageError('--max-size needs --export');
+  if (options.state === true && paths.length > 0) throw new UsageError('--state takes no PATH');
   if (options.sinceReport === true && paths.length > 0)
     throw new UsageError('--since-report remembers all changes, so it takes no PATH');
 }

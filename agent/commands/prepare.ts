@@ -13,7 +13,7 @@ import { type Settings, type StepId, noSettings, stepIds } from '../prepare/engi
 import { planJson, planText, readinessText } from '../prepare/engine/text.ts';
 import { undo } from '../prepare/engine/undo.ts';
 import { planGuest, prepareGuest } from '../prepare/prepare.ts';
-import { isPath } from '../prepare/steps/accepted.ts';
+import { isPath } from '../config/accepted.ts';
 import { outcomeSentence, outcomeText } from '../prepare/rehearsal/text.ts';
 import { readOutcome } from '../prepare/rehearsal/outcome.ts';
 import type { Output } from './output.ts';

@@ -15,6 +15,7 @@ import type { readSwaps } from './disks/swaps.ts';
 import type { Forwarder } from './forwarder.ts';
 import type { Identity } from './identity.ts';
 import type { LargestFile } from './largest-files.ts';
+import type { ResetStates } from './reset-state.ts';
 import type { LastReport } from './last-report.ts';
 import type { readFstab } from './mounts/fstab-devices.ts';
 import type { MountUnit } from './mounts/mount-units.ts';
@@ -62,6 +63,8 @@ export interface Facts extends TargetProbes {
   varUsage: Observed<Usage | undefined>;
   /** The largest files and folders of the upper layers, which share a tmpfs; empty if its use is below USAGE_WARN. */
   largestFiles: Observed<LargestFile[]>;
+  /** What the next reboot resets and nobody has decided about; nothing if /var is not an overlay. */
+  resetState: Observed<ResetStates>;
   /** The samples of the use of the upper layer that `check` has kept in this boot. */
   usageHistory: Observed<UsageSample[]>;
   /** The mount points of writable ext4 file systems with errors=panic. */

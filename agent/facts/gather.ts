@@ -1,3 +1,4 @@
+import { readAccepted } from '../config/accepted.ts';
 import { type Config, formatProblem, forwardProblems, readConfig, words } from '../config/config.ts';
 import { HostError, errorMessage } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
@@ -28,6 +29,7 @@ import { hangSafe } from './mounts/hang-safe.ts';
 import { type MountTable, mountTable, unreadableTable } from './mounts/mountinfo.ts';
 import { findNamespaceProblems } from './mounts/namespace-check.ts';
 import { startProbes } from './mounts/targets.ts';
+import { type ResetStates, findResetState } from './reset-state.ts';
 import { readUsageHistory } from './usage-history.ts';
 import { type Observed, observe, observeAsync, unwrap } from './observed.ts';
 import { withSlowReadOnce, withTablesOfReport } from './slow-reads.ts';
@@ -213,12 +215,20 @@ function readVar(
   config: Config,
   mounts: MountTable,
   uppers: readonly UpperLayer[],
-): Pick<Facts, 'varUsage' | 'largestFiles'> {
+): Pick<Facts, 'varUsage' | 'largestFiles' | 'resetState'> {
   const varUsage = observe(() =>
     mounts.serving('/var')?.type === 'overlay' ? reader.usage('/var') : undefined,
   );
   const usage = 'value' in varUsage ? varUsage.value : undefined;
-  return { varUsage, largestFiles: observe(() => readLargestFiles(reader, config, usage, mounts, uppers)) };
+  const isMount = (directory: string) => mounts.at(directory).length > 0;
+  const none: ResetStates = { list: [], isComplete: true };
+  return {
+    varUsage,
+    largestFiles: observe(() => readLargestFiles(reader, config, usage, isMount, uppers)),
+    resetState: observe(() =>
+      usage === undefined ? none : findResetState(reader, uppers, readAccepted(reader), isMount),
+    ),
+  };
 }
 
 /** Lists the upper layers on the tmpfs of /var. */
@@ -232,14 +242,14 @@ function readLargestFiles(
   reader: SystemReader,
   { USAGE_WARN }: Config,
   usage: Usage | undefined,
-  mounts: MountTable,
+  isMount: (directory: string) => boolean,
   uppers: readonly UpperLayer[],
 ): LargestFile[] {
   if (usage === undefined) return [];
   const { usedBytes, sizeBytes, inodesUsed, inodes } = usage;
   const share = Math.max(usedBytes / (sizeBytes || Infinity), inodesUsed / (inodes || Infinity));
   if (share * 100 < parseInt(USAGE_WARN, 10)) return [];
-  return findLargestFiles(reader, uppers, (folder) => mounts.at(folder).length > 0);
+  return findLargestFiles(reader, uppers, isMount);
 }
 
 function readMtab(reader: SystemReader): string | undefined {

@@ -29,6 +29,28 @@ export function stateRuleOf(path: string): StateRule | undefined {
   return deepest(root, path.split('/'), 1);
 }
 
+/** Where state is reported. */
+export interface StatePlace {
+  /** The same for all files that are reported together: those of a service, or of a directory. */
+  key: string;
+  directory: string;
+  rule: StateRule | undefined;
+}
+
+/**
+ * Returns where a file is reported as state; undefined if it may be reset.
+ * @param overlays the paths of OVERLAY
+ */
+export function placeOf(path: string, overlays: readonly string[]): StatePlace | undefined {
+  const rule = stateRuleOf(path);
+  if (rule === undefined) {
+    const directory = directoryOf(path, overlays);
+    return { key: directory, directory, rule };
+  }
+  if (rule.kind === 'harmless') return undefined;
+  return { key: `=${rule.service.id}`, directory: prefixOf(path, rule.depth), rule };
+}
+
 /** The directories without any state below them, which need not be searched. */
 export const harmlessDirectories: readonly string[] = harmlessBelow(root, '');
 
@@ -82,4 +104,30 @@ function harmlessBelow(node: Node, path: string): string[] {
 
 function hasState({ rule, byName, byGlob }: Node): boolean {
   return rule?.kind === 'state' || [...byName.values(), ...byGlob.map(({ node }) => node)].some(hasState);
+}
+
+/** Directories in which each service has a directory of its own (Filesystem Hierarchy Standard 3.0, chapter 5). */
+const collections: readonly string[] = [
+  '/var/lib/private',
+  '/var/lib',
+  '/var/spool',
+  '/var/opt',
+  '/var/db',
+  '/var/local',
+];
+
+/** Returns the directory under which files of an unknown service are reported. A file in a collection is reported itself. */
+export function directoryOf(path: string, overlays: readonly string[]): string {
+  const overlay = overlays.find((each) => path === each || path.startsWith(`${each}/`));
+  if (overlay !== undefined) return overlay;
+  const collection = collections.find((each) => path.startsWith(`${each}/`)) ?? '/var';
+  return prefixOf(path, collection.split('/').length);
+}
+
+/** Returns the first components of a path. */
+function prefixOf(path: string, components: number): string {
+  return path
+    .split('/')
+    .slice(0, components + 1)
+    .join('/');
 }

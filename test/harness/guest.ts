@@ -181,6 +181,10 @@ export function maintenanceGuest(): Guest {
 /** Creates the files of a guest in an empty folder and returns a reader for the guest. */
 export function makeGuest(root: string, guest: Guest): SystemReader {
   for (const folder of guest.folders) fs.mkdirSync(path.join(root, folder));
+  for (const [, upper = ''] of Object.values(guest.mounts).map(
+    (line) => /upperdir=([^,\s]+)/.exec(line) ?? [],
+  ))
+    fs.mkdirSync(path.join(root, upper), { recursive: true });
   makeSysfs(root, guest.devices);
   const table = mountinfo(guest.mounts);
   writeFiles(root, { 'proc/self/mountinfo': table, 'proc/1/mountinfo': table, ...guest.files });

@@ -338,3 +338,38 @@ for (const [title, before, change, expected] of [
   });
 }
 homes.run();
+
+const losses = suite('changes --state');
+losses('what the next reboot loses, the largest first; nothing without state', () => {
+  const unit =
+    "mkdir -p /run/systemd/system; printf '[Service]\\nStateDirectory=acme\\n' >/run/systemd/system/acme.service";
+  const state = 'mkdir pgsql acme; head -c 9000 /dev/zero >pgsql/row; echo x >acme/id';
+  const after = (commands: string, ...options: string[]) =>
+    inNamespace(
+      `${guest()}\n${unit}; echo x >../log/messages; ${commands}\n"$@" changes --state ${options.join(' ')}`,
+    );
+  const { stdout, code, stderr } = after(state, '--json');
+  const lines = stdout
+    .trim()
+    .split('\n')
+    .map(
+      (line) => JSON.parse(line) as { service: string | null; name: string; units: string[]; files: number },
+    );
+  assert.equal(
+    lines.map(({ service, name, files }) => [service, name, files]),
+    [
+      ['postgresql', 'PostgreSQL', 1],
+      [null, '/var/lib/acme', 1],
+    ],
+    stderr,
+  );
+  assert.equal(lines[1]?.units, ['acme.service']);
+  assert.is(code, 0, stderr);
+  const text = after(state).stdout;
+  assert.match(
+    text,
+    /^PostgreSQL, \/var\/lib\/pgsql.*: 12 KiB in 1 file: a reboot loses all databases and roles\n/,
+  );
+  assert.match(after(':').stdout, /^The next reboot loses nothing that is undecided\./);
+});
+losses.run();

@@ -1,12 +1,12 @@
 import { unitOf } from '../../../facts/security/programs/process-details.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
-import { globPattern } from '../../../services/state-rules.ts';
+import { directoryOf, globPattern } from '../../../services/state-rules.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { StateFinding } from '../../engine/step.ts';
 import type { OpenFile } from '../open-files.ts';
 import { type Packages, isIn } from '../packages.ts';
-import type { Declaration } from './declared.ts';
-import { type Candidate, type StateGroup, directoryOf } from './search.ts';
+import type { Declaration } from '../../../facts/declared-directories.ts';
+import type { Candidate, StateGroup } from './search.ts';
 
 /** What is known about the files of the groups. */
 export interface Evidence {

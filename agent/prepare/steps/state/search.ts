@@ -1,5 +1,4 @@
-import { isBelow } from '../../../facts/mounts/mountinfo.ts';
-import { type StateRule, harmlessDirectories, stateRuleOf } from '../../../services/state-rules.ts';
+import { type StateRule, harmlessDirectories, placeOf } from '../../../services/state-rules.ts';
 import { findRecords, prune } from '../../../system/find.ts';
 import type { Ended, SystemReader } from '../../../system/reader.ts';
 
@@ -59,10 +58,9 @@ export async function searchState(
   ];
   const ended = await findRecords(reader, args, limit, (record) => {
     const [, modified, changed, bytes, path = ''] = /^(\S+) (\S+) (\d+) (.*)$/s.exec(record) ?? [];
-    const rule = stateRuleOf(path);
-    if (!path.startsWith('/') || rule?.kind === 'harmless') return;
-    const directory = rule === undefined ? directoryOf(path, overlays) : prefixOf(path, rule.depth);
-    const key = rule === undefined ? directory : `=${rule.service.id}`;
+    const place = path.startsWith('/') ? placeOf(path, overlays) : undefined;
+    if (place === undefined) return;
+    const { key, directory, rule } = place;
     let group = groups.get(key);
     if (group === undefined && groups.size >= mostGroups) {
       further += 1;
@@ -87,30 +85,4 @@ function reasonOf(ended: Ended['ended'], further: number): string | undefined {
   if (ended === 'deadline') return `the search did not end within ${limit / 1000} s`;
   if (ended !== 'good') return 'find could not read every directory';
   return further > 0 ? `${further} files in further directories were not examined` : undefined;
-}
-
-/** Directories in which each service has a directory of its own (Filesystem Hierarchy Standard 3.0, chapter 5). */
-const collections: readonly string[] = [
-  '/var/lib/private',
-  '/var/lib',
-  '/var/spool',
-  '/var/opt',
-  '/var/db',
-  '/var/local',
-];
-
-/** Returns the directory under which files of an unknown service are reported. A file in a collection is reported itself. */
-export function directoryOf(path: string, overlays: readonly string[]): string {
-  const overlay = overlays.find((each) => isBelow(path, each));
-  if (overlay !== undefined) return overlay;
-  const collection = collections.find((each) => path.startsWith(`${each}/`)) ?? '/var';
-  return prefixOf(path, collection.split('/').length);
-}
-
-/** Returns the first components of a path. */
-function prefixOf(path: string, components: number): string {
-  return path
-    .split('/')
-    .slice(0, components + 1)
-    .join('/');
 }

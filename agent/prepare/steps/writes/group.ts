@@ -1,6 +1,6 @@
 import type { OpenFile } from '../open-files.ts';
 import type { WriteGroup } from '../../engine/step.ts';
-import { type Accepted, isAccepted } from '../accepted.ts';
+import { type Accepted, isAccepted } from '../../../config/accepted.ts';
 import { type KnownWriter, knownWriterOf, knownWriters, scriptletFiles } from './known-writers.ts';
 import { type Packages, type Period, isIn } from '../packages.ts';
 import type { Change } from './search.ts';

@@ -5,7 +5,7 @@ import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { readActionLog } from '../../engine/action-log.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
 import { type OpenFile, openForWriting } from '../open-files.ts';
-import type { Accepted } from '../accepted.ts';
+import type { Accepted } from '../../../config/accepted.ts';
 import { isOnDisk, searchAreaOf } from './area.ts';
 import { type Grouped, groupChanges } from './group.ts';
 import { isKeytabRenewed, keytab } from './keytab-renewal.ts';

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseDeclarations } from '../../../../../agent/prepare/steps/state/declared.ts';
+import { parseDeclarations } from '../../../agent/facts/declared-directories.ts';
 
 const declared = suite('directories that units name');
 

@@ -1,7 +1,6 @@
-import { unlessHostError } from '../../../lib/errors.ts';
-import { isBelow } from '../../../facts/mounts/mountinfo.ts';
-import type { SystemReader } from '../../../system/reader.ts';
-import { namesIfThere } from '../../engine/snapshot.ts';
+import { unlessHostError } from '../lib/errors.ts';
+import type { SystemReader } from '../system/reader.ts';
+import { isBelow } from './mounts/mountinfo.ts';
 
 /** A directory or file that a unit names. Paths have one character per byte (latin1). */
 export interface Declaration {
@@ -40,6 +39,11 @@ export function readDeclarations(
     }
   }
   return { declarations, units: [...units] };
+}
+
+/** Lists a directory. @returns an empty list if it cannot be listed */
+function namesIfThere(reader: SystemReader, directory: string): string[] {
+  return unlessHostError(() => reader.list(directory)) ?? [];
 }
 
 function unitFiles(reader: SystemReader, path: string, isUnit: boolean): string[] {

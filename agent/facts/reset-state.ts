@@ -1,0 +1,81 @@
+import { type Accepted, isAccepted } from '../config/accepted.ts';
+import { decodeBytes } from '../lib/format.ts';
+import { harmlessDirectories, placeOf } from '../services/state-rules.ts';
+import type { Service } from '../services/services.ts';
+import type { SystemReader } from '../system/reader.ts';
+import type { UpperLayer } from './largest-files.ts';
+
+/** Files that the next reboot resets, of one service, or of one directory if the service is unknown. */
+export interface ResetState {
+  service: Service | undefined;
+  /** The directories in the overlay; for an unknown service, a directory or a single file. */
+  directories: string[];
+  files: number;
+  /** The space in memory. */
+  bytes: number;
+  /** The last write, in milliseconds since the epoch. */
+  newest: number;
+}
+
+export interface ResetStates {
+  /** The largest first. */
+  list: ResetState[];
+  /** Whether every entry of the layers was read. */
+  isComplete: boolean;
+}
+
+/** Upper bound on the entries that a check reads, so that a layer with many small files does not delay it. */
+const mostEntries = 20_000;
+
+/**
+ * Finds what was written to the upper layers since the boot and is neither of a harmless class of the table of services
+ * nor accepted. Only the layers are read, and not the disk.
+ * @param isMount whether a directory is a mount point; its content is skipped, because it is not part of the layer and
+ *     access to it may hang
+ * @throws HostError
+ */
+export function findResetState(
+  reader: SystemReader,
+  uppers: readonly UpperLayer[],
+  accepted: Pick<Accepted, 'paths'>,
+  isMount: (directory: string) => boolean,
+  entriesLimit = mostEntries,
+): ResetStates {
+  const found = new Map<string, ResetState>();
+  const overlays = uppers.map(({ target }) => target).filter((target) => !/^\/var(\/|$)/.test(target));
+  const paths = accepted.paths.map(decodeBytes);
+  const isSkipped = (path: string) => harmless.has(path) || isAccepted({ paths }, path);
+  const queue = uppers.map((layer) => ({ ...layer, directory: '' }));
+  let entries = 0;
+  for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    const { target, upper, directory } = next;
+    for (const name of reader.list(`${upper}${directory}`)) {
+      if (++entries > entriesLimit) return { list: sorted(found), isComplete: false };
+      const entry = `${directory}/${name}`;
+      const path = `${target}${entry}`;
+      if (isSkipped(path) || isMount(`${upper}${entry}`)) continue;
+      const stat = reader.stat(`${upper}${entry}`);
+      if (stat?.kind === 'directory') queue.push({ target, upper, directory: entry });
+      if (stat?.kind !== 'file') continue;
+      const place = placeOf(path, overlays);
+      if (place === undefined) continue;
+      const state = found.get(place.key) ?? newState(place.rule?.service);
+      if (!state.directories.includes(place.directory)) state.directories.push(place.directory);
+      state.files += 1;
+      state.bytes += stat.allocatedBytes;
+      state.newest = Math.max(state.newest, stat.modified);
+      found.set(place.key, state);
+    }
+  }
+  return { list: sorted(found), isComplete: true };
+}
+
+const harmless: ReadonlySet<string> = new Set(harmlessDirectories);
+
+function newState(service: Service | undefined): ResetState {
+  return { service, directories: [], files: 0, bytes: 0, newest: 0 };
+}
+
+function sorted(found: ReadonlyMap<string, ResetState>): ResetState[] {
+  return [...found.values()].toSorted((one, other) => other.bytes - one.bytes);
+}
