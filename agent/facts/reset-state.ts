@@ -1,6 +1,6 @@
 import { type Accepted, isAccepted } from '../config/accepted.ts';
 import { decodeBytes } from '../lib/format.ts';
-import { harmlessDirectories, placeOf } from '../services/state-rules.ts';
+import { harmlessDirectories, statePlaceOf } from '../services/state-rules.ts';
 import type { Service } from '../services/services.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { UpperLayer } from './largest-files.ts';
@@ -57,7 +57,7 @@ export function findResetState(
       const stat = reader.stat(`${upper}${entry}`);
       if (stat?.kind === 'directory') queue.push({ target, upper, directory: entry });
       if (stat?.kind !== 'file') continue;
-      const place = placeOf(path, overlays);
+      const place = statePlaceOf(path, overlays);
       if (place === undefined) continue;
       const state = found.get(place.key) ?? newState(place.rule?.service);
       if (!state.directories.includes(place.directory)) state.directories.push(place.directory);

@@ -41,7 +41,7 @@ export interface StatePlace {
  * Returns where a file is reported as state; undefined if it may be reset.
  * @param overlays the paths of OVERLAY
  */
-export function placeOf(path: string, overlays: readonly string[]): StatePlace | undefined {
+export function statePlaceOf(path: string, overlays: readonly string[]): StatePlace | undefined {
   const rule = stateRuleOf(path);
   if (rule === undefined) {
     const directory = directoryOf(path, overlays);

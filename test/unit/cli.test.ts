@@ -29,7 +29,20 @@ for (const [argv, said] of [
   [['prepare', '--only', 'tmp', '--skip', 'home'], /'--only <step...>' cannot be used with option '--skip/],
   [
     [
-      ...['prepare', '--skip', 'home', 'tmp', 'mtab', 'fstab', 'etc', 'var', 'audit', 'writes', 'exec'],
+      ...[
+        'prepare',
+        '--skip',
+        'home',
+        'tmp',
+        'mtab',
+        'fstab',
+        'etc',
+        'state',
+        'var',
+        'audit',
+        'writes',
+        'exec',
+      ],
       ...['initramfs', 'boot'],
     ],
     /every step/,

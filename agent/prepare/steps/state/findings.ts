@@ -1,3 +1,4 @@
+import { persistItem } from '../../../facts/security/places.ts';
 import { unitOf } from '../../../facts/security/programs/process-details.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { directoryOf, globPattern } from '../../../services/state-rules.ts';
@@ -103,6 +104,9 @@ function unitOfProcess({ processes }: SystemReader, pid: number): string {
   }
 }
 
+/** Returns the item of PERSIST for a path, with autostart if programs may be started from it. */
 function withOptions(path: string, options: string): string {
-  return options === '' ? path : `${path}:${options}`;
+  const item = persistItem(path);
+  if (options === '') return item;
+  return `${item}${item === path ? ':' : ','}${options}`;
 }

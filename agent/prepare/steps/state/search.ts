@@ -1,4 +1,4 @@
-import { type StateRule, harmlessDirectories, placeOf } from '../../../services/state-rules.ts';
+import { type StateRule, harmlessDirectories, statePlaceOf } from '../../../services/state-rules.ts';
 import { findRecords, prune } from '../../../system/find.ts';
 import type { Ended, SystemReader } from '../../../system/reader.ts';
 
@@ -58,7 +58,7 @@ export async function searchState(
   ];
   const ended = await findRecords(reader, args, limit, (record) => {
     const [, modified, changed, bytes, path = ''] = /^(\S+) (\S+) (\d+) (.*)$/s.exec(record) ?? [];
-    const place = path.startsWith('/') ? placeOf(path, overlays) : undefined;
+    const place = path.startsWith('/') ? statePlaceOf(path, overlays) : undefined;
     if (place === undefined) return;
     const { key, directory, rule } = place;
     let group = groups.get(key);

@@ -133,7 +133,7 @@ state('the paths of OVERLAY are searched, and their state is not to be kept by a
     calls,
   });
   assert.equal(calls[0]?.slice(1, 3), ['/var', '/opt/acme']);
-  assert.equal(short(step), [['/opt/acme', 1, ['/opt/acme']]]);
+  assert.equal(short(step), [['/opt/acme', 1, ['/opt/acme:autostart']]]);
   assert.match(step.why.join(' '), /remove \/opt\/acme from OVERLAY/);
 });
 
