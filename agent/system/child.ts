@@ -6,6 +6,7 @@ import {
   type StdioPipe,
   spawn,
 } from 'node:child_process';
+import fs from 'node:fs';
 import { Readable, type Writable } from 'node:stream';
 import { HostError, errorCode, errorMessage } from '../lib/errors.ts';
 
@@ -21,7 +22,7 @@ export type Child<In extends Writable | null, Err extends Readable | null> = Chi
 >;
 
 /**
- * Starts a program. Every child process of the agent that runs beside it is started here, because spawn reports a lack
+ * Starts a program. Every child process of the agent that runs beside it is started here or by execa (exec.ts), because spawn reports a lack
  * of resources in three ways: without a free file descriptor it returns a child without streams and emits `error`
  * later, which ends the process if nothing listens; without memory it throws; otherwise it emits `error`.
  * @returns the child, which emits `error` if the program cannot be executed. The caller must listen for it.
@@ -52,4 +53,23 @@ export function startChild(program: string, args: readonly string[], options: Sp
   if (child.stdout instanceof Readable) return child;
   child.on('error', () => undefined);
   throw new HostError(`${program}: not started, because no file descriptor is free`, 'EMFILE');
+}
+
+/** More than the pipes and the descriptors that spawn opens for a child. */
+const neededDescriptors = 16;
+
+/**
+ * Verifies that a program can be started with pipes. To be called directly before execa, which ends this process if spawn
+ * returns a child without streams.
+ * @throws HostError if too few file descriptors are free
+ */
+export function requireDescriptors(program: string): void {
+  const opened: number[] = [];
+  try {
+    while (opened.length < neededDescriptors) opened.push(fs.openSync('/dev/null', 'r'));
+  } catch (error) {
+    throw new HostError(`${program}: not started, because no file descriptor is free`, errorCode(error));
+  } finally {
+    for (const descriptor of opened) fs.closeSync(descriptor);
+  }
 }

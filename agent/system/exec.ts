@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import type { Readable } from 'node:stream';
 import { HostError, errorCode, errorMessage } from '../lib/errors.ts';
-import { type Child, startChild } from './child.ts';
+import { requireDescriptors, startChild } from './child.ts';
 
 /**
  * Every program that the agent starts and waits for is run by its absolute path, with an argument list, without a
@@ -23,8 +22,6 @@ export interface Ran {
 }
 
 const keptCharacters = 65536;
-/** The time between SIGTERM and SIGKILL, in milliseconds. */
-const killMilliseconds = 5000;
 
 /**
  * Runs a program and waits until it exits. The size of its output is not limited.
@@ -40,10 +37,19 @@ export async function runProgram(
   output: (text: string) => void = () => undefined,
   stop?: AbortSignal,
 ): Promise<Ran> {
-  const child = startChild(program, args, {
+  requireDescriptors(program);
+  // Loaded only when needed, because loading execa takes longer than running `status`.
+  const { execa } = await import('execa');
+  requireDescriptors(program);
+  const child = execa(program, args, {
     cwd,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdin: 'ignore',
+    reject: false,
+    buffer: false,
+    timeout: seconds * 1000,
+    ...(stop === undefined ? {} : { cancelSignal: stop }),
     env: { ...env, HOME: '/root', TERM: 'dumb' },
+    extendEnv: false,
   });
   const last = { stdout: '', stderr: '' };
   child.stdout.on('data', (part: Buffer) => {
@@ -54,51 +60,11 @@ export async function runProgram(
   child.stderr.on('data', (part: Buffer) => {
     last.stderr = (last.stderr + part.toString('latin1')).slice(-keptCharacters);
   });
-  const ending = terminator(child, seconds, stop);
-  try {
-    const exit = await new Promise<number | null>((resolve, reject) => {
-      child.on('error', (error) => reject(notStarted(program, error)));
-      child.on('close', resolve);
-    });
-    return { exit, ...last, late: ending.isLate() };
-  } finally {
-    ending.cancel();
+  const { exitCode, signal, timedOut, isCanceled, shortMessage, code } = await child;
+  if (exitCode === undefined && signal === undefined && !timedOut && !isCanceled) {
+    throw new HostError(`${program}: ${shortMessage}`, code);
   }
-}
-
-/**
- * Ends a child after a time, or when `stop` is aborted, and also when this process exits before the child. If the child
- * ignores SIGTERM, the output of its own children is no longer waited for either.
- */
-function terminator(child: Child<null, Readable>, seconds: number, stop: AbortSignal | undefined) {
-  let late = false;
-  let kill: NodeJS.Timeout | undefined;
-  const terminate = () => {
-    child.kill('SIGTERM');
-    kill ??= setTimeout(() => {
-      child.kill('SIGKILL');
-      child.stdout.destroy();
-      child.stderr.destroy();
-    }, killMilliseconds);
-  };
-  const timer = setTimeout(() => {
-    late = true;
-    terminate();
-  }, seconds * 1000);
-  const exited = () => void child.kill('SIGTERM');
-  process.on('exit', exited);
-  if (stop?.aborted === true) terminate();
-  stop?.addEventListener('abort', terminate);
-  return {
-    /** Whether the time is over. */
-    isLate: () => late,
-    cancel: () => {
-      clearTimeout(timer);
-      clearTimeout(kill);
-      process.off('exit', exited);
-      stop?.removeEventListener('abort', terminate);
-    },
-  };
+  return { exit: exitCode ?? null, ...last, late: timedOut };
 }
 
 function notStarted(program: string, error: Error): HostError {
@@ -128,7 +94,8 @@ const mostBytes = 16 * 1024 * 1024;
 
 /**
  * Runs a program that may hang, and returns its stdout. At the deadline, the program receives SIGKILL and is abandoned,
- * because a process that waits for an unreachable server or a frozen file system may not exit even then.
+ * because a process that waits for an unreachable server or a frozen file system may not exit even then. execa is not
+ * suitable, because it waits until the process exits and because `status` would take longer to load it than to run.
  * @param deadline the time until the program is abandoned, in milliseconds
  * @returns stdout, which may be truncated, and how the program ended
  * @throws HostError if the program cannot be started
