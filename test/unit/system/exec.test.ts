@@ -92,10 +92,14 @@ child.run();
 
 const sync = suite('runSync');
 sync('returns the exit code, or why the program could not be started', () => {
-  assert.equal(runSync('/bin/sh', ['-c', 'exit 3']), { exit: 3, error: undefined, stderr: '' });
-  assert.equal(runSync('/bin/sh', ['-c', 'kill -9 $$']), { exit: null, error: undefined, stderr: '' });
-  const failing = runSync('/bin/sh', ['-c', 'echo why >&2; exit 1'], { stdio: ['ignore', 'ignore', 'pipe'] });
-  assert.equal(failing, { exit: 1, error: undefined, stderr: 'why\n' });
+  const silent = { error: undefined, stdout: '', stderr: '' };
+  assert.equal(runSync('/bin/sh', ['-c', 'exit 3']), { ...silent, exit: 3 });
+  assert.equal(runSync('/bin/sh', ['-c', 'kill -9 $$']), { ...silent, exit: null });
+  const script = ['-c', 'echo what; echo why >&2; exit 1'];
+  const stderr = runSync('/bin/sh', script, { stdio: ['ignore', 'ignore', 'pipe'] });
+  assert.equal(stderr, { ...silent, exit: 1, stderr: 'why\n' });
+  const stdout = runSync('/bin/sh', script, { stdio: ['ignore', 'pipe', 'ignore'] });
+  assert.equal(stdout, { ...silent, exit: 1, stdout: 'what\n' });
   assert.is(errorCode(runSync('/none', []).error), 'ENOENT');
 });
 sync('passes descriptors, and no environment but its own', () => {
