@@ -5,7 +5,7 @@ import { directoryOf, globPattern } from '../../../services/state-rules.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { StateFinding } from '../../engine/step.ts';
 import type { OpenFile } from '../open-files.ts';
-import { type Packages, isIn } from '../packages.ts';
+import type { Packages } from '../packages.ts';
 import type { Declaration } from '../../../facts/declared-directories.ts';
 import type { Candidate, StateGroup } from './search.ts';
 
@@ -24,7 +24,7 @@ const listed = 5;
 
 /**
  * Returns a finding for each group with state: a file that a process has open for writing, that no package owns, or that
- * changed after its package was installed. Files that a transaction of the package manager wrote are left out.
+ * changed after its package was installed. A file that a scriptlet made counts, too: it may as well be a database.
  */
 export function findState(
   reader: SystemReader,
@@ -81,14 +81,10 @@ function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): S
   ];
 }
 
-/**
- * Whether a file is not as a package installed it. A copy of a disk has new ctimes, a restored file an old mtime, so each
- * of the two times can show that a file belongs to a transaction.
- */
-function isWritten({ path, modified, changed }: Candidate, { ownerOf, transactions }: Packages): boolean {
+/** Whether a file is not as a package installed it. The ctime does not tell, because a copy of a disk has new ones. */
+function isWritten({ path, modified }: Candidate, { ownerOf }: Packages): boolean {
   const owner = ownerOf.get(path);
-  if (owner !== undefined) return modified > owner.installing.to;
-  return !transactions.some((period) => isIn(period, modified) || isIn(period, changed));
+  return owner === undefined || modified > owner.installing.to;
 }
 
 /** Whether a unit that names a path means the directory of one service, and not /var/lib. */

@@ -19,9 +19,8 @@ export interface StateGroup {
 
 export interface Candidate {
   path: string;
-  /** The mtime and the ctime, in seconds since the epoch. */
+  /** The mtime, in seconds since the epoch. */
   modified: number;
-  changed: number;
 }
 
 export interface StateArea {
@@ -54,10 +53,10 @@ export async function searchState(
   const args = [
     ...roots,
     ...['-ignore_readdir_race', '-xdev', ...prune([...harmlessDirectories, ...decided])],
-    ...['-type', 'f', '-printf', '%T@ %C@ %s %p\\0'],
+    ...['-type', 'f', '-printf', '%T@ %s %p\\0'],
   ];
   const ended = await findRecords(reader, args, limit, (record) => {
-    const [, modified, changed, bytes, path = ''] = /^(\S+) (\S+) (\d+) (.*)$/s.exec(record) ?? [];
+    const [, modified, bytes, path = ''] = /^(\S+) (\d+) (.*)$/s.exec(record) ?? [];
     const place = path.startsWith('/') ? statePlaceOf(path, overlays) : undefined;
     if (place === undefined) return;
     const { key, directory, rule } = place;
@@ -75,8 +74,7 @@ export async function searchState(
     group.files += 1;
     group.bytes += Number(bytes);
     group.newest = Math.max(group.newest, Number(modified));
-    if (group.candidates.length < mostCandidates)
-      group.candidates.push({ path, modified: Number(modified), changed: Number(changed) });
+    if (group.candidates.length < mostCandidates) group.candidates.push({ path, modified: Number(modified) });
   });
   return { groups: [...groups.values()], incomplete: reasonOf(ended, further) };
 }
