@@ -38,7 +38,7 @@ rehearse('a power cut ends the rehearsal, and its report is kept; the host seals
     assert.is(cut.endedBy, 'power-cut');
 
     const request =
-      'rm /opt/agent/data/state /etc/vendor/key; immutafs-agent prepare --rehearse --limit 100s';
+      'rm /opt/agent/data/state /etc/vendor/key; immutafs-agent prepare --rehearse --discard-state --limit 100s';
     const after = await guest.boot({
       disk: 'writable',
       steps: { ...look, outcome: outcomeStep, marker, request },

@@ -142,7 +142,7 @@ selinux('sealed with OVERLAY and PERSIST, maintenance, a rehearsal, and no overl
           ready: 'immutafs-agent check --ready-to-seal',
           edits,
           enable: `systemctl --quiet enable ${Object.keys(services).join(' ')}`,
-          request: 'immutafs-agent prepare --rehearse --limit 20m',
+          request: 'immutafs-agent prepare --rehearse --discard-state --limit 20m',
           requested: json,
           ...records,
         },

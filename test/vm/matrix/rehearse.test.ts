@@ -118,7 +118,8 @@ async function assertReport(guest: Guest): Promise<void> {
       // are in the overlays.
       write: `touch /opt/agent/data/x && rm /etc/systemd/system/multi-user.target.wants/grower.service \
         /opt/agent/data/state /etc/vendor/key && echo "${overlayLine}" >>/etc/immutafs/immutafs.conf`,
-      request: `immutafs-agent prepare --rehearse --limit ${limitSeconds}s`,
+      undecided: 'immutafs-agent prepare --rehearse',
+      request: `immutafs-agent prepare --rehearse --discard-state --limit ${limitSeconds}s`,
       requested: outcomeStep,
       ready: 'immutafs-agent check --ready-to-seal',
       marked: marker,
@@ -130,6 +131,8 @@ async function assertReport(guest: Guest): Promise<void> {
   assert.is(after.step('marker').exit, 1);
   assert.is(after.step('missing').exit, 1, 'there is no rehearsal to end');
   assert.is(after.step('write').exit, 0, after.step('write').stderr);
+  assert.is(after.step('undecided').exit, 1);
+  assert.match(after.step('undecided').stdout, /Nobody has decided about: \/var\/lib\/grower \(/);
   const { exit, stdout, stderr } = after.step('request');
   assert.is(exit, 0, stdout + stderr);
   assert.equal(outcomeOf(after, 'requested'), { state: 'requested', limitSeconds });
