@@ -64,8 +64,10 @@ const plantDisks = [
   start('protected', '/media/copied 600'),
   ...mapAgain('altered', 's/linear \\(.*\\)/flakey \\1 600 1 5 corrupt_bio_byte 224 r 0 0/', '/srv'),
   start('altered', '/srv/usr/bin/sleep 600'),
-  ...mapAgain('direct', '', '/opt'),
-  start('none-direct', '/opt/usr/bin/sleep 600'),
+  // Not below /opt or /usr, where every mount is reported.
+  'mkdir /run/direct',
+  ...mapAgain('direct', '', '/run/direct'),
+  start('none-direct', '/run/direct/usr/bin/sleep 600'),
   'sealed=$(find /dev/block/immutafs -lname "*/$(basename "$(realpath /dev/mapper/altered)")" -o -lname "*/$disk")',
   '[ -z "$sealed" ]',
 ].join(' && ');
