@@ -124,10 +124,15 @@ fooling('a program of the system over one that the agent runs, and a file over p
   assert.match(said(reportOf(ran), 'stacked-mounts'), /\/usr\/bin\/stat is .*; \/etc\/passwd is tmpfs /);
 });
 
-fooling('mounts over programs and files that the agent does not use', () => {
-  const ran = inNamespace('mount -t tmpfs one /usr/games; mount -t tmpfs two /usr/share; "$@" status --json');
-  assert.not.match(said(reportOf(ran), 'stacked-mounts'), /\/usr\//);
-});
+fooling(
+  'a mount over another part of /usr, and one where neither programs nor files of the agent are',
+  () => {
+    const ran = inNamespace('mount -t tmpfs one /usr/games; mount -t tmpfs two /srv; "$@" status --json');
+    const finding = said(reportOf(ran), 'stacked-mounts');
+    assert.match(finding, '/usr/games is tmpfs (one), which neither fstab nor the boot mounted');
+    assert.not.match(finding, /\/srv/);
+  },
+);
 
 fooling('a mount over a required folder and its parent', () => {
   const ran = inNamespace(

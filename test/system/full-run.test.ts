@@ -18,7 +18,7 @@ const good = check(':');
 const warnings = (log: string[]) => log.filter((line) => line.includes('cannot be written'));
 
 full('with enough space, the report is written without a warning', () => {
-  assert.is(good.left, 'login report.json');
+  assert.is(good.left, 'boot-state.json login report.json');
   assert.equal(warnings(good.log), []);
 });
 
@@ -34,6 +34,7 @@ for (const [title, script, reason] of [
     assert.equal(warnings(log), [
       `<4>The report cannot be written: /run/immutafs/report.json: ${reason}`,
       `<4>The login message cannot be written: /run/immutafs/login: ${reason}`,
+      `<4>The state at boot cannot be written: /run/immutafs/boot-state.json: ${reason}`,
     ]);
   });
 }
