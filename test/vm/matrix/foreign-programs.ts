@@ -136,7 +136,7 @@ export const foreignSteps = {
   advisory: look.status,
   required:
     'cp /etc/immutafs/immutafs.conf /run/c && echo FOREIGN_PROGRAMS=fail >>/run/c && mount --bind /run/c /etc/immutafs/immutafs.conf && immutafs-agent status --json; code=$?; umount /etc/immutafs/immutafs.conf; exit $code',
-  stop: "systemctl stop 'foreign-*' && umount /media /srv /opt && dmsetup remove altered direct",
+  stop: "systemctl stop 'foreign-*' && umount /media /srv /run/direct && dmsetup remove altered direct",
   after: look.status,
 };
 
