@@ -30,9 +30,10 @@ const changes: Record<string, string> = {
   'var-overlay': breaking('mount -o remount,bind,nodev,suid /var', 'mount -o remount,bind,nodev,nosuid /var'),
   'var-upper-tmpfs': breaking('mount -t tmpfs -o nosuid,nodev evil /run/var/upper', 'umount /run/var/upper'),
   'var-usage': breaking(
-    'fallocate -l $(($(stat -f -c "(%f - %b * 4 / 100) * %S" /run/var))) /var/big',
-    'rm /var/big',
+    'fallocate -l $(($(stat -f -c "(%f - %b * 4 / 100) * %S" /run/var))) /var/cache/big',
+    'rm /var/cache/big',
   ),
+  'state-kept': breaking('mkdir /var/lib/pgsql && echo row >/var/lib/pgsql/1', 'rm -r /var/lib/pgsql'),
   'home-options': breaking('mount -o remount,suid /home', 'mount -o remount,nosuid /home'),
   'tmp-options': breaking('mount -o remount,exec /tmp', 'mount -o remount,noexec /tmp'),
   'other-options': breaking(
@@ -49,7 +50,11 @@ const changes: Record<string, string> = {
     'umount /srv',
   ),
 };
-const advisory: Record<string, string> = { 'initramfs-hook': 'warn', footholds: 'warn' };
+const advisory: Record<string, string> = {
+  'initramfs-hook': 'warn',
+  'state-kept': 'warn',
+  footholds: 'warn',
+};
 
 const probe = `${look.status} --probe`;
 const probes = {
@@ -108,7 +113,7 @@ live('each change is found by its own check and by no other', async () => {
     assert.ok(checkOf(statusOf(boot, id).report, id).remedy.length > 0, id);
   }
   const { largest } = statusOf(boot, 'var-usage').report.var;
-  assert.is(largest[0]?.path, '/var/big');
+  assert.is(largest[0]?.path, '/var/cache/big');
 });
 
 live(
