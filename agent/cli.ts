@@ -234,7 +234,7 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
     .option('--limit <duration>', 'time from the start of the rehearsal to its end; default: 30m')
     .option(
       '--discard-state',
-      'begin a rehearsal although it loses state about which nobody has decided (step state)',
+      'begin a rehearsal although it loses state that is neither kept nor accepted (step state)',
     )
     .addOption(
       new Option(

@@ -28,7 +28,7 @@ export interface StateReport {
 const mostEntries = 2_000_000;
 
 /**
- * Finds what the next reboot resets and nobody has decided about, the largest first.
+ * Finds the undecided state that the next reboot resets, the largest first.
  * @returns also whether all entries of the layers were read
  * @throws HostError if a layer cannot be read
  */

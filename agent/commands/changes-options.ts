@@ -61,7 +61,7 @@ export function addChanges(
     .addOption(
       new Option(
         '--state',
-        'show the data, queues and registrations that the next reboot loses and that nobody has decided about, the largest first',
+        'show the data, queues and registrations that the next reboot loses and that are neither kept nor accepted, the largest first',
       ).conflicts([...ofChanges, 'sha256', 'sinceReport', 'maxSize']),
     )
     .option(

@@ -63,7 +63,7 @@ export interface Facts extends TargetProbes {
   varUsage: Observed<Usage | undefined>;
   /** The largest files and folders of the upper layers, which share a tmpfs; empty if its use is below USAGE_WARN. */
   largestFiles: Observed<LargestFile[]>;
-  /** What the next reboot resets and nobody has decided about; nothing if /var is not an overlay. */
+  /** The undecided state that the next reboot resets (reset-state.ts); nothing if /var is not an overlay. */
   resetState: Observed<ResetStates>;
   /** The samples of the use of the upper layer that `check` has kept in this boot. */
   usageHistory: Observed<UsageSample[]>;

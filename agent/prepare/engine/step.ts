@@ -36,8 +36,8 @@ export interface Step {
 }
 
 /**
- * What a sealed boot would reset of one service, or in one directory if the service is unknown, and about which nobody has
- * decided (agent/prepare/steps/state/). Paths have one character per byte (latin1).
+ * Undecided state of one service, or in one directory if the service is unknown: a sealed boot would reset it, and it is
+ * neither kept (PERSIST) nor accepted (agent/prepare/steps/state/). Paths have one character per byte (latin1).
  */
 export interface StateFinding {
   /** The id in the table of services (agent/services/services.json); null if the service is unknown. */

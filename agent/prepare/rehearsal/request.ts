@@ -48,7 +48,7 @@ function describeUndecided(steps: readonly Step[]): string {
   const findings = steps.flatMap(({ stateFindings = [] }) => stateFindings);
   const names = findings.map(({ name, bytes }) => `${name} (${formatBytes(bytes)})`);
   const lost = names.length === 0 ? 'state that could not be determined' : shortList(names, ', ', 10);
-  return `When the rehearsal ends, everything is lost that was written to /var and the paths of OVERLAY during it. Nobody has decided about: ${lost}. Decide first (immutafs-agent prepare --only state), or add --discard-state.`;
+  return `When the rehearsal ends, everything is lost that was written to /var and the paths of OVERLAY during it. Neither kept nor accepted: ${lost}. Decide first (immutafs-agent prepare --only state), or add --discard-state.`;
 }
 
 /**

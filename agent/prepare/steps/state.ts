@@ -17,8 +17,8 @@ import { minute } from './writes/describe.ts';
 import { persistedFolders } from './writes/area.ts';
 
 /**
- * Plans the step `state`: for everything that a sealed boot would reset and that a service needs again, an administrator
- * has decided whether it is kept (PERSIST, or a file system on a data disk) or may be reset (--accept).
+ * Plans the step `state`. It is done if all state that a sealed boot would reset is either kept (PERSIST, or a file system on
+ * a data disk) or accepted by an administrator (--accept).
  */
 export async function planState(look: Snapshot): Promise<Step> {
   const { reader, settings } = look;

@@ -72,7 +72,7 @@ request('does not begin while state is undecided, unless it may be discarded', (
   return withBox(guest, async ({ run, has }) => {
     const refused = await run('--rehearse');
     assert.is(refused.code, 1);
-    assert.match(refused.stdout, /Nobody has decided about: \/var\/lib\/acme \(3 B\)/);
+    assert.match(refused.stdout, /Neither kept nor accepted: \/var\/lib\/acme \(3 B\)/);
     assert.not.ok(has(`${folder}/requested`));
     assert.is((await run('--rehearse', '--discard-state')).code, 0);
     assert.ok(has(`${folder}/requested`));

@@ -132,7 +132,7 @@ async function assertReport(guest: Guest): Promise<void> {
   assert.is(after.step('missing').exit, 1, 'there is no rehearsal to end');
   assert.is(after.step('write').exit, 0, after.step('write').stderr);
   assert.is(after.step('undecided').exit, 1);
-  assert.match(after.step('undecided').stdout, /Nobody has decided about: \/var\/lib\/grower \(/);
+  assert.match(after.step('undecided').stdout, /Neither kept nor accepted: \/var\/lib\/grower \(/);
   const { exit, stdout, stderr } = after.step('request');
   assert.is(exit, 0, stdout + stderr);
   assert.equal(outcomeOf(after, 'requested'), { state: 'requested', limitSeconds });
