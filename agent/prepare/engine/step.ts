@@ -66,7 +66,7 @@ export interface StateFinding {
   advice: string;
   /** Where the paths of the service are documented; null if it is unknown. */
   source: string | null;
-  /** The items that would keep it with PERSIST; empty for a single file, which PERSIST cannot keep. */
+  /** The items that would keep it with PERSIST; empty for a single file, and for a name that PERSIST cannot contain. */
   persist: string[];
 }
 

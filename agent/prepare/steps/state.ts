@@ -141,10 +141,15 @@ function waysOut(
     ...(single.length === 0
       ? []
       : [
-          `A single file cannot be kept, because programs replace files by renaming: configure the program to write ${shortList(single, ', ', 3)} in a directory of its own.`,
+          `PERSIST cannot keep a single file, which programs replace by renaming, nor a name with blanks or special characters: configure the program to write ${shortList(single, ', ', 3)} in a directory of its own.`,
         ]),
-    `To let a sealed boot reset it: immutafs-agent prepare --apply --only state --accept ${directories.join(' ')}`,
+    `To let a sealed boot reset it: immutafs-agent prepare --apply --only state --accept ${directories.map(shellWord).join(' ')}`,
   ];
+}
+
+/** Quotes a path for a shell: an administrator pastes the line, and a service may have chosen the name. */
+function shellWord(path: string): string {
+  return /^[\w./@+:-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }
 
 function summaryOf(look: Snapshot, { paths }: Accepted): string {

@@ -1,3 +1,5 @@
+import { keys } from '../../../config/keys.ts';
+import { decodeBytes } from '../../../lib/format.ts';
 import { persistItem } from '../../../facts/security/places.ts';
 import { unitOf } from '../../../facts/security/programs/process-details.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
@@ -53,8 +55,9 @@ function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): S
   const patterns = (service?.units ?? []).map(globPattern);
   const first = (texts: Iterable<string>) =>
     [...new Set(texts)].filter((text) => text !== '').slice(0, listed);
-  const isSingle = (directory: string) => reader.stat(directory)?.kind === 'file';
-  const kept = (service?.keep ?? directories).filter((each) => reader.stat(each)?.kind === 'directory');
+  const kindOf = (path: string) => reader.stat(decodeBytes(path))?.kind;
+  const isKeepable = directories.every((each) => kindOf(each) !== 'file' && isGoodItem(each));
+  const kept = (service?.keep ?? directories).filter((each) => kindOf(each) === 'directory');
   return [
     {
       service: service?.id ?? null,
@@ -76,7 +79,7 @@ function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): S
       loses: service?.loses ?? 'what is written here',
       advice: service?.advice ?? '',
       source: service?.source ?? null,
-      persist: directories.some(isSingle) ? [] : kept.map((each) => withOptions(each, rule?.options ?? '')),
+      persist: !isKeepable ? [] : kept.map((each) => withOptions(each, rule?.options ?? '')),
     },
   ];
 }
@@ -85,6 +88,11 @@ function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): S
 function isWritten({ path, modified }: Candidate, { ownerOf }: Packages): boolean {
   const owner = ownerOf.get(path);
   return owner === undefined || modified > owner.installing.to;
+}
+
+/** Whether PERSIST can name a path, which excludes blanks and some other characters. */
+function isGoodItem(path: string): boolean {
+  return keys.PERSIST.goodItem?.(path) === true;
 }
 
 /** Whether a unit that names a path means the directory of one service, and not /var/lib. */

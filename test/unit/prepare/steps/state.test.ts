@@ -73,6 +73,21 @@ state('a known service, and a directory of an unknown one, are named, the larges
   assert.match(text, /--accept \/var\/lib\/pgsql \/var\/lib\/acme \/var\/flag/);
 });
 
+state(
+  'a name with special characters is quoted in the line to paste, and not proposed for PERSIST',
+  async () => {
+    const name = "/var/lib/$(id) 'x'";
+    const step = await stepOf({
+      found: [`10 1 ${name}/a`, '10 1 /var/lib/\xc3\xa4/b'],
+      files: { [`${name.slice(1)}/a`]: '' },
+    });
+    const [strange] = step.stateFindings?.filter(({ name: each }) => each === name) ?? [];
+    assert.equal(strange?.persist, []);
+    const line = step.why.find((text) => text.includes('--accept')) ?? '';
+    assert.ok(line.includes(`'/var/lib/$(id) '\\''x'\\'''`), line);
+  },
+);
+
 state('files of packages are no state; what changed since, and files of no package, are', async () => {
   const rpm = `=acme ${now - 1000} ${now - 900}\n/var/lib/acme\n/var/lib/acme/owned\n`.replaceAll(
     /\.\d+/g,
