@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { ignoredByDefault } from '../../../agent/changes/ignore.ts';
 import { keys } from '../../../agent/config/keys.ts';
 import { services } from '../../../agent/services/services.ts';
 import { globPattern, harmlessDirectories, stateRuleOf } from '../../../agent/services/state-rules.ts';
@@ -65,6 +66,20 @@ table('of a minimal RHEL 7, nothing has to be decided', () => {
   assert.ok(files.length > 50);
   assert.equal(
     files.filter((file) => stateRuleOf(file)?.kind !== 'harmless'),
+    [],
+  );
+});
+
+table('what `changes` only counts in /var may be reset', () => {
+  const samples = ignoredByDefault
+    .filter((pattern) => pattern.startsWith('/var/'))
+    .flatMap((pattern) => {
+      const [, before = pattern, words = '', after = ''] = /^(.*)\{(.*)\}(.*)$/.exec(pattern) ?? [];
+      return words.split(',').map((word) => `${before}${word}${after}`.replaceAll('*', 'x'));
+    });
+  assert.ok(samples.includes('/var/lib/systemd/timers/xx') && samples.length > 15);
+  assert.equal(
+    samples.filter((path) => stateRuleOf(path)?.kind !== 'harmless'),
     [],
   );
 });
