@@ -18,8 +18,8 @@ export async function runAll(
   const files = selectFiles(root, selection);
   const results = new Map<string, Result>();
   if (files.length === 0) {
-    print(`no file matches ${selection.filters.join(' ')}\n`);
-    results.set('', { passed: 0, failed: 1, problem: 'nothing to run', output: '', seconds: 0 });
+    const filters = selection.filters.join(' ');
+    results.set(filters, { passed: 0, failed: 1, problem: 'no file matches', output: '', seconds: 0 });
   }
   await inLanes(new Schedule(root, files), async ({ file, limitSeconds }) => {
     const result = await runFile(root, file, limitSeconds);
@@ -35,6 +35,7 @@ export async function runAll(
   const all = [...results.values()];
   const passed = all.reduce((sum, result) => sum + result.passed, 0);
   const failed = all.reduce((sum, result) => sum + result.failed, 0);
+  print(failures(results));
   print(`${passed} passed, ${failed} failed\n`);
   return failed === 0;
 }
@@ -76,4 +77,10 @@ function slowest(results: ReadonlyMap<string, Result>): string {
     .slice(0, slowestShown)
     .map(([file, { seconds }]) => `  ${seconds.toFixed(0).padStart(5)} s  ${file}\n`);
   return `slowest files:\n${lines.join('')}`;
+}
+
+/** Names the failed files once more at the end, where the reader of a long log looks first. */
+function failures(results: ReadonlyMap<string, Result>): string {
+  const failed = [...results].filter(([, { problem }]) => problem !== '');
+  return failed.map(([file, { problem }]) => `failed: ${file}: ${problem}\n`).join('');
 }
