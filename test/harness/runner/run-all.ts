@@ -1,5 +1,5 @@
 import { type Result, runFile } from './run-file.ts';
-import { Schedule, lanes } from './schedule.ts';
+import { Schedule, lanes, recordDurations } from './schedule.ts';
 import { type Selection, selectFiles } from './selection.ts';
 
 const slowestShown = 10;
@@ -8,12 +8,14 @@ const slowestShown = 10;
  * Runs the selected files and prints a line for each, the slowest files, and `N passed, N failed`.
  *
  * @param root the project's folder; files run in it
+ * @param record whether the durations become those by which later runs are ordered
  * @returns whether every file passed, and at least one ran
  */
 export async function runAll(
   root: string,
   selection: Selection,
   print: (text: string) => void,
+  record = false,
 ): Promise<boolean> {
   const files = selectFiles(root, selection);
   const results = new Map<string, Result>();
@@ -31,6 +33,7 @@ export async function runAll(
     print(describe(file, result));
     results.set(file, result);
   }
+  if (record) recordDurations(root, new Map([...results].map(([file, { seconds }]) => [file, seconds])));
   print(slowest(results));
   const all = [...results.values()];
   const passed = all.reduce((sum, result) => sum + result.passed, 0);

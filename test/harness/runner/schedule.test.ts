@@ -1,7 +1,9 @@
+import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Job, Schedule, warmFile } from './schedule.ts';
+import { inTemporaryFolder, writeFiles } from '../temporary.ts';
+import { type Job, Schedule, durationsFile, recordDurations, warmFile } from './schedule.ts';
 import { type Selection, selectFiles } from './selection.ts';
 
 const root = path.join(import.meta.dirname, '../../..');
@@ -48,7 +50,15 @@ schedule(
   'guests wait for the shared trees; two run at a time, the longest first, while other files wait, then three',
   () => {
     const guests = ['control', 'sealed', 'faults', 'package'].map(smoke);
-    const jobs = new Schedule(root, ['test/lint.ts', 'test/unit/a.test.ts', ...guests]);
+    const durations = JSON.stringify({
+      [smoke('faults')]: 140,
+      [smoke('package')]: 190,
+      [smoke('sealed')]: 120,
+    });
+    const jobs = inTemporaryFolder((project) => {
+      writeFiles(project, { [warmFile]: '', [durationsFile]: durations });
+      return new Schedule(project, ['test/lint.ts', 'test/unit/a.test.ts', ...guests]);
+    });
     const take = (): Job | undefined => jobs.take();
     const [warm, lint] = [take(), take()];
     assert.equal([warm?.file, lint?.file], [warmFile, 'test/lint.ts']);
@@ -116,6 +126,26 @@ schedule('without guest tests, the shared trees are not built', () => {
   assert.is(jobs.take()?.file, 'test/unit/a.test.ts');
   assert.is(jobs.isEmpty, true);
 });
+
+schedule(
+  'measured durations replace earlier ones; short files and those that do not exist are left out',
+  () =>
+    inTemporaryFolder((project) => {
+      const [a, b, c] = ['a', 'b', 'c'].map(smoke) as [string, string, string];
+      const durations = JSON.stringify({ [a]: 100, [b]: 50, [smoke('removed')]: 70 });
+      writeFiles(project, { [a]: '', [b]: '', [c]: '', [durationsFile]: durations });
+      const measured = new Map([
+        [a, 9.7],
+        [c, 60.4],
+        ['no file matches', 0],
+      ]);
+      recordDurations(project, measured);
+      const text = fs.readFileSync(path.join(project, durationsFile), 'utf8');
+      assert.is(text, `{\n  "${b}": 50,\n  "${c}": 60\n}\n`);
+      const jobs = new Schedule(project, [b, c]);
+      assert.equal([jobs.take()?.file, jobs.take()?.file], [c, b]);
+    }),
+);
 
 schedule('time limits: guests 20 and 30 minutes, a release 15, other files 4', () => {
   const limit = (file: string) => {

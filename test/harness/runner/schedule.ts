@@ -13,14 +13,14 @@ const busyAtOnce = 3;
 
 /** Files that wait for most of their duration. They run in a lane that is left when no busy file may start. */
 const mostlyWaiting: ReadonlySet<string> = new Set([
-  'test/system/ansible-guest',
-  'test/system/changes',
-  'test/system/foreign-programs',
-  'test/system/foreign-programs-layers',
-  'test/system/foreign-programs-memory',
-  'test/system/hanging',
-  'test/system/prepare-writes',
-  'test/unit/prepare/rehearsal/recorder',
+  'test/system/ansible-guest.test.ts',
+  'test/system/changes.test.ts',
+  'test/system/foreign-programs.test.ts',
+  'test/system/foreign-programs-layers.test.ts',
+  'test/system/foreign-programs-memory.test.ts',
+  'test/system/hanging.test.ts',
+  'test/system/prepare-writes.test.ts',
+  'test/unit/prepare/rehearsal/recorder.test.ts',
 ]);
 
 /** The number of guest files that run at a time while other files wait, because a guest keeps a processor busy. */
@@ -30,89 +30,13 @@ const guestsAtOnce = 2;
 export const warmFile = 'test/vm/warm.ts';
 
 /**
- * The duration of files in seconds, measured alone on two processors. Only the order depends on the durations: the
- * longest file starts first, and a file that is missing here has the duration `usual`.
+ * The duration of files in seconds as an earlier run measured it (`recordDurations`). Only the order depends on it: the
+ * longest file starts first.
  */
-const seconds: Readonly<Record<string, number>> = {
-  'test/vm/long/update': 800,
-  'test/vm/long/rollback': 900,
-  'test/vm/long/multipath': 190,
-  'test/vm/long/earlier-systemd': 180,
-  'test/vm/long/selinux-enforcing': 350,
-  'test/vm/long/two-kernels': 400,
-  'test/vm/long/identity-layouts': 240,
-  'test/vm/matrix/identity': 200,
-  'test/vm/matrix/receipt': 300,
-  'test/vm/long/receipt': 300,
-  'test/vm/long/audit-full': 90,
-  'test/vm/long/lvm-snapshot': 160,
-  'test/vm/long/write-protected-copy': 240,
-  'test/vm/long/persist-power-cut': 400,
-  'test/vm/matrix/rehearse': 300,
-  'test/vm/matrix/faults': 240,
-  'test/vm/long/identity-stacks': 560,
-  'test/vm/long/rehearse': 150,
-  'test/vm/long/persist': 140,
-  'test/vm/long/next-boot': 280,
-  'test/vm/long/prepare-power-cut': 270,
-  'test/vm/matrix/persist': 150,
-  'test/vm/long/recycle': 300,
-  'test/vm/matrix/layouts': 360,
-  'test/vm/matrix/verify': 90,
-  'test/vm/matrix/sealed-runtime': 250,
-  'test/vm/matrix/prepare': 210,
-  'test/vm/matrix/live-changes': 160,
-  'test/vm/long/package': 200,
-  'test/vm/smoke/package': 190,
-  'test/vm/long/power-cut': 170,
-  'test/vm/smoke/maintenance': 170,
-  'test/packaging/release/release': 160,
-  'test/vm/matrix/audit': 95,
-  'test/vm/smoke/faults': 140,
-  'test/vm/smoke/selinux': 130,
-  'test/vm/smoke/sealed': 120,
-  'test/vm/smoke/prepare': 110,
-  'test/vm/long/efi': 250,
-  'test/vm/matrix/domains': 100,
-  'test/vm/matrix/host-snapshot': 120,
-  'test/vm/matrix/host-boot': 100,
-  'test/vm/matrix/overlay-maintenance': 130,
-  'test/vm/matrix/strict-soft-reboot': 110,
-  'test/vm/matrix/changes': 80,
-  'test/vm/matrix/enforcement': 100,
-  'test/vm/matrix/forward': 65,
-  'test/vm/matrix/forward-state': 70,
-  'test/vm/matrix/fleet': 60,
-  'test/browser/fleet-page': 40,
-  'test/wire/hang': 90,
-  'test/system/prepare-home': 90,
-  'test/system/prepare-home-interrupted': 70,
-  'test/wire/trouble': 70,
-  'test/lint': 50,
-  'test/wire/crash': 60,
-  'test/system/forwarder-files': 55,
-  'test/system/prepare-home-reach': 55,
-  'test/wire/log-files': 50,
-  'test/system/prometheus-file': 45,
-  'test/wire/journal': 45,
-  'test/wire/tls': 40,
-  'test/system/hanging': 55,
-  'test/system/foreign-programs': 50,
-  'test/system/foreign-programs-memory': 25,
-  'test/system/changes': 45,
-  'test/system/prepare-writes': 35,
-  'test/system/prepare-home-devices': 40,
-  'test/wire/across-reboots': 30,
-  'test/monitoring/outage': 27,
-  'test/packaging/scriptlets': 25,
-  'test/system/probes': 22,
-  'test/shell/assemble-var': 22,
-  'test/shell/identity': 20,
-  'test/system/ansible-guest': 30,
-  'test/harness/runner/run': 20,
-  'test/monitoring/alerts': 15,
-  'test/monitoring/dashboard': 12,
-};
+export const durationsFile = 'test/harness/runner/durations.json';
+
+/** Files that take less than this number of seconds are not in the table. */
+const shortest = 10;
 
 /**
  * The duration of a file that is not listed. Packaging tests come last, because they wait until the package has been
@@ -133,6 +57,26 @@ export interface Job {
   waits: boolean;
 }
 
+function readDurations(root: string): Record<string, number> {
+  const file = path.join(root, durationsFile);
+  if (!fs.existsSync(file)) return {};
+  return JSON.parse(fs.readFileSync(file, 'utf8')) as Record<string, number>;
+}
+
+/**
+ * Replaces the durations of the files that ran, and removes those of files that no longer exist.
+ *
+ * @param measured seconds by file
+ */
+export function recordDurations(root: string, measured: ReadonlyMap<string, number>): void {
+  const all = { ...readDurations(root), ...Object.fromEntries(measured) };
+  const kept = Object.entries(all)
+    .filter(([file, seconds]) => seconds >= shortest && fs.existsSync(path.join(root, file)))
+    .map(([file, seconds]): [string, number] => [file, Math.round(seconds)])
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
+  fs.writeFileSync(path.join(root, durationsFile), `${JSON.stringify(Object.fromEntries(kept), null, 2)}\n`);
+}
+
 /**
  * Distributes files to the lanes, the longest file first. Files that boot guests start only when the shared trees are
  * built. When no other file is left, three guests run, because a guest needs no processor while its disks are made and
@@ -145,6 +89,8 @@ export class Schedule {
   #warming: boolean;
 
   constructor(root: string, files: readonly string[]) {
+    const durations = readDurations(root);
+    const timeOf = (file: string) => durations[file] ?? usual(file);
     const byTime = files.toSorted((a, b) => timeOf(b) - timeOf(a));
     this.#waiting = byTime.map(jobOf);
     this.#warming = this.#waiting.some(({ guest }) => guest) && fs.existsSync(path.join(root, warmFile));
@@ -179,15 +125,6 @@ export class Schedule {
   }
 }
 
-function timeOf(file: string): number {
-  return seconds[nameOf(file)] ?? usual(file);
-}
-
-/** @returns the path without the extension */
-function nameOf(file: string): string {
-  return file.replace(/(\.test)?\.ts$/, '');
-}
-
 function jobOf(file: string): Job {
   const limits: [string, number][] = [
     [warmFile, 1200],
@@ -197,6 +134,6 @@ function jobOf(file: string): Job {
     [lintFile, 600],
   ];
   const [, limitSeconds] = limits.find(([prefix]) => file.startsWith(prefix)) ?? ['', 240];
-  const waits = mostlyWaiting.has(nameOf(file));
+  const waits = mostlyWaiting.has(file);
   return { file, limitSeconds, guest: file.startsWith('test/vm/'), waits };
 }
