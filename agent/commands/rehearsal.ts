@@ -3,8 +3,7 @@ import { clean, decodeBytes } from '../lib/format.ts';
 import { bootEnvFile, parseBootEnv } from '../facts/boot/boot-env.ts';
 import { lockFile } from '../prepare/engine/action-log.ts';
 import type { Plan } from '../prepare/engine/plan.ts';
-import { readRequest } from '../prepare/rehearsal/parse.ts';
-import { type Request, endedByCommandFile, requestFile } from '../prepare/rehearsal/record.ts';
+import { type Request, endedByCommandFile, readRequest, requestFile } from '../prepare/rehearsal/record.ts';
 import { Recorder } from '../prepare/rehearsal/recorder.ts';
 import { obstacle, requestRehearsal, requiredSteps, withdrawRequest } from '../prepare/rehearsal/request.ts';
 import { type Log, openJournal, priority } from '../system/log.ts';
@@ -98,7 +97,7 @@ export async function recordCommand(reader: SystemReader, writer: SystemWriter):
 function requestOf(reader: SystemReader, limitSeconds: number, log: Log): Request {
   let reason = `${requestFile} does not exist`;
   try {
-    const request = readRequest(reader, requestFile);
+    const request = readRequest(reader);
     if (request !== undefined) return { ...request, limitSeconds };
   } catch (error) {
     reason = errorMessage(error);

@@ -1,17 +1,8 @@
 import type { SystemReader } from '../../system/reader.ts';
 import type { JournalWatch } from './journal-watch.ts';
 import { folderFinder } from './nearest-folder.ts';
+import type { Baseline } from './record.ts';
 import { readUnits } from './units.ts';
-
-/** The state of the boot in which the rehearsal was requested, with which the rehearsal is compared. */
-export interface Baseline {
-  /** The units that had failed. */
-  failed: string[];
-  /** The units that were skipped because a condition was not met. */
-  skipped: string[];
-  /** "UNIT FOLDER" of each write that the journal reports as refused. */
-  refused: string[];
-}
 
 /** The time after which the rest of a large journal is left out of the baseline, in milliseconds. */
 const journalLimit = 60_000;

@@ -1,5 +1,11 @@
-import type { LargestFile } from '../../facts/largest-files.ts';
-import type { Usage } from '../../system/reader.ts';
+import { bootEnvFile, parseBootEnv } from '../../facts/boot/boot-env.ts';
+import { layersOf } from '../../facts/boot/layers.ts';
+import { type LargestFile, findLargestFiles } from '../../facts/largest-files.ts';
+import { mountTable } from '../../facts/mounts/mountinfo.ts';
+import { unlessHostError } from '../../lib/errors.ts';
+import { decodeBytes } from '../../lib/format.ts';
+import type { SystemReader, Usage } from '../../system/reader.ts';
+import type { Forecast, Growth } from './record.ts';
 
 /** The use of the tmpfs that all layers share, at one moment. */
 export interface Sample {
@@ -10,25 +16,29 @@ export interface Sample {
   largest: readonly LargestFile[];
 }
 
-/** The growth of the layers since the boot was complete. */
-export interface Growth {
-  seconds: number;
-  usedBytes: number;
-  sizeBytes: number;
-  bytes: number;
-  inodes: number;
-  /** The growth of the largest folders and files, the largest growth first. */
-  largest: LargestFile[];
-  forecast: Forecast;
-}
+/** The tmpfs with the upper layers of all overlays. */
+const tmpfs = '/run/var';
 
-/** When the layers are full at the measured rate. */
-export type Forecast =
-  | { full: 'in'; seconds: number }
-  /** Not within this time; a later moment cannot be predicted from so short a measurement. */
-  | { full: 'not within'; seconds: number }
-  /** The measurement is too short. */
-  | { full: 'unknown' };
+/**
+ * Measures the tmpfs and the largest files of each layer.
+ * @returns undefined if there is no layer, as in a boot whose /var could not be assembled
+ */
+export function takeSample(reader: SystemReader): Sample | undefined {
+  return unlessHostError(() => {
+    const mounts = mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
+    if (mounts.serving(tmpfs)?.target !== tmpfs) return undefined;
+    const text = reader.readRecord(bootEnvFile, 'root', 65536);
+    const layers = layersOf(text === undefined ? undefined : parseBootEnv(decodeBytes(text)));
+    const isMount = (folder: string) => mounts.at(folder).length > 0;
+    const largest = layers
+      .filter(({ target }) => mounts.serving(target)?.type === 'overlay')
+      .flatMap(
+        ({ target, upper }) =>
+          unlessHostError(() => findLargestFiles(reader, [{ target, upper }], isMount)) ?? [],
+      );
+    return { at: reader.environment().seconds, usage: reader.usage(tmpfs), largest };
+  });
+}
 
 /** A shorter measurement contains mostly what services write once when they start. */
 const shortest = 30;

@@ -1,32 +1,10 @@
 import { persistItem } from '../../facts/security/places.ts';
 import type { Denial } from './audit-watch.ts';
-import { type Baseline, refusalKey } from './baseline.ts';
-import type { Growth } from './growth.ts';
+import { refusalKey } from './baseline.ts';
 import type { Refusal } from './journal-watch.ts';
+import type { Baseline, Growth, Observation } from './record.ts';
 import { type Remedy, remedyFor, topmost } from './remedies.ts';
 import type { UnitStates } from './units.ts';
-
-/** One difference from the boot in which the rehearsal was requested. */
-export interface Observation {
-  /**
-   * `failed`: a unit failed. `refused`: a program reported that it could not write. `full`: the layers will be full
-   * soon. `check`: a required check does not pass. `denied`: the kernel refused a write, and no program reported it.
-   * `skipped`: a condition of a unit was not met.
-   */
-  kind: 'failed' | 'refused' | 'full' | 'check' | 'denied' | 'skipped';
-  /** Whether the guest is not ready to be sealed because of this. */
-  blocking: boolean;
-  /** The unit, program or check; empty if unknown. */
-  subject: string;
-  /** The files; the first ones if there are many. */
-  paths: string[];
-  count: number;
-  /** Messages of the unit, or the reason. Any program may have written them. */
-  messages: string[];
-  remedy: string;
-  /** The folder to add to OVERLAY or PERSIST; null if there is none. */
-  folder: string | null;
-}
 
 /** What the recorder has seen. */
 export interface Seen {

@@ -3,9 +3,15 @@ import { decodeBytes } from '../../lib/format.ts';
 import { type BootEnv, bootEnvFile, parseBootEnv } from '../../facts/boot/boot-env.ts';
 import { readIdentity } from '../../facts/identity.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { readReport, readRequest } from './parse.ts';
-import { type RehearsalReport, type Request, currentReportFile, markerFile } from './record.ts';
-import { requestFile, savedReportFile } from './record.ts';
+import {
+  type RehearsalReport,
+  type Request,
+  currentReportFile,
+  markerFile,
+  readReport,
+  readRequest,
+  savedReportFile,
+} from './record.ts';
 
 /** The last rehearsal, as seen from this boot. */
 export type Outcome =
@@ -41,7 +47,7 @@ function outcomeOf(reader: SystemReader): Outcome | null {
     const endsInSeconds = Math.max(0, Math.round(boot.rehearsal.limitSeconds - uptime));
     return { state: 'running', endsInSeconds, report: currentReport(reader, bootId) };
   }
-  const request = readRequest(reader, requestFile);
+  const request = readRequest(reader);
   if (reader.stat(markerFile) !== undefined) return pending(request, bootId, boot);
   if (request === undefined || request.bootId === bootId) return null;
   const sealedNow = boot?.mode === 'sealed';

@@ -1,9 +1,7 @@
 import { type Paint, painter } from '../../lib/color.ts';
 import { clean, formatAge, formatBytes, wrap } from '../../lib/format.ts';
-import type { Forecast, Growth } from './growth.ts';
-import type { Observation } from './observations.ts';
 import type { How, Outcome } from './outcome.ts';
-import type { RehearsalReport } from './record.ts';
+import type { Forecast, Growth, Observation, RehearsalReport } from './record.ts';
 
 const columns = 100;
 const indent = ' '.repeat(13);

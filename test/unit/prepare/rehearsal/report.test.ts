@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Seen } from '../../../../agent/prepare/rehearsal/observations.ts';
-import type { Baseline } from '../../../../agent/prepare/rehearsal/baseline.ts';
+import type { Baseline } from '../../../../agent/prepare/rehearsal/record.ts';
 import type { RehearsalReport } from '../../../../agent/prepare/rehearsal/record.ts';
 import { type State, buildReport } from '../../../../agent/prepare/rehearsal/report.ts';
 
