@@ -108,7 +108,14 @@ recycle(
       const before = await bootId(guest);
       const evidence = new Evidence(join(folder, 'evidence'));
       const variables = { immutafs_hosts: 'guest', immutafs_evidence_directory: evidence.directory };
-      const refused = await ansible.play('recycle', { ...variables, immutafs_backlog_timeout: 10 });
+      const state = await ansible.play('recycle', variables);
+      assert.match(
+        state.report.join('\n'),
+        /FAILED: Require that no state is lost: guest was not shut down, because state that nobody has decided about would be lost: .*\/var\/lib\/planted: /,
+        state.output,
+      );
+      const lose = { ...variables, immutafs_lose_state: true };
+      const refused = await ansible.play('recycle', { ...lose, immutafs_backlog_timeout: 10 });
       assert.is(refused.exit, 2, refused.output);
       assert.match(
         refused.report.join('\n'),
@@ -117,12 +124,12 @@ recycle(
       );
       assert.is(await bootId(guest), before, 'the guest still runs');
       assert.is(await ask(guest, 'cat /var/lib/planted'), 'planted');
-      assert.is(evidence.files().length, 2, 'the evidence was fetched');
+      assert.is(evidence.files().length, 4, 'the evidence was fetched twice');
 
       const stop = await startServer(folder, port);
       try {
         await host.virsh('start', open.name);
-        const { exit, output, report } = await ansible.play('recycle', variables);
+        const { exit, output, report } = await ansible.play('recycle', lose);
         assert.equal([exit, report], [0, ['guest: sealed']], output);
         const [, discarded = ''] = /"msg": "guest: discarded ([^"]*)/.exec(output) ?? [];
         assert.match(discarded, /^\d+ changes \([^)]*\) of the boot [0-9a-f-]{36}, notable: /, output);
@@ -131,7 +138,7 @@ recycle(
         await ask(guest, `! [ -e /var/lib/planted ] && ! [ -e ${crontab} ]`);
         assert.match(readFileSync(join(folder, 'received'), 'latin1'), 'before the restart');
         assert.is(await evidence.contentOf('files/var/lib/planted'), 'planted');
-        assert.is(evidence.files().length, 4, 'the earlier evidence is kept');
+        assert.is(evidence.files().length, 6, 'the earlier evidence is kept');
         await assertFleet(fixture);
       } finally {
         stop();

@@ -121,7 +121,12 @@ host('playbooks report the state of a guest that does not start, shut down or an
     await hypervisor.virsh('destroy', 'stub');
     await disk(true);
     await hypervisor.virsh('start', 'stub');
-    const deaf = await ansible.play('unseal', limits);
+    const unknown = await ansible.play('unseal', limits);
+    assert.match(
+      unknown.report.join('\n'),
+      /^stub: running, sealed, .*FAILED: Require that no state is lost: stub was not shut down, because state .* could be lost: the guest: /,
+    );
+    const deaf = await ansible.play('unseal', { ...limits, immutafs_lose_state: true });
     assert.is(deaf.exit, 2);
     assert.equal(deaf.report, [
       'stub: running, sealed, does not answer. FAILED: Wait until the guest has shut down: ' +
