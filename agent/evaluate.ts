@@ -5,11 +5,11 @@ import { type Report, buildReport } from './report/report.ts';
 import type { SystemReader } from './system/reader.ts';
 
 /** Evaluates the guest once: gathers the facts, makes the judgements, runs the checks and builds the report. */
-export async function evaluateHost(reader: SystemReader, options?: GatherOptions): Promise<Report> {
+export async function evaluateGuest(reader: SystemReader, options?: GatherOptions): Promise<Report> {
   return (await evaluateWithFacts(reader, options)).report;
 }
 
-/** Same as evaluateHost, and also returns the facts. */
+/** Same as evaluateGuest, and also returns the facts. */
 export async function evaluateWithFacts(
   reader: SystemReader,
   options?: GatherOptions,

@@ -26,7 +26,7 @@ type Known = Pick<
 /**
  * Finds the mounts that use an impostor, at / and at the targets of fstab and REQUIRE_READONLY. Does not use udev
  * links, because they point to the device that udev processed last.
- * @throws HostError if the devices, the mounts or fstab cannot be read; Error if the device of a mounted Btrfs is
+ * @throws SystemError if the devices, the mounts or fstab cannot be read; Error if the device of a mounted Btrfs is
  *     unknown
  */
 export function findForeignMounts(facts: Known, carriers: Carriers): ForeignMount[] {

@@ -8,7 +8,7 @@ import { type Carriers, carriersOf, genuineOf, haveSameDisk } from './identities
  * Finds the impostors among all block devices and adds those that the initramfs ignored in this boot. A label is
  * considered only if fstab or the kernel command line requests it, because many unrelated partitions have the same
  * label, such as "Linux filesystem".
- * @throws HostError if the devices or fstab cannot be read
+ * @throws SystemError if the devices or fstab cannot be read
  */
 export function findImpostors(
   facts: Pick<Facts, 'blockDevices' | 'bootEnv' | 'fstab' | 'kernelArgument'>,
@@ -40,7 +40,7 @@ export function findImpostors(
  * Returns the impostors of the disks below / if the initramfs has not recorded that it mounted the root from one of these
  * disks. The impostor may then be the disk from which the machine starts: the host left that disk writable, and the guest
  * has changed its root since the boot, by a soft reboot or kexec, to a copy that the host made read-only.
- * @throws HostError if the disks cannot be read
+ * @throws SystemError if the disks cannot be read
  */
 export function findPossibleRoots(
   { disks, blockDevices, bootEnv }: Pick<Facts, 'disks' | 'blockDevices' | 'bootEnv'>,

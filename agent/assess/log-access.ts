@@ -8,8 +8,8 @@ export const forwarderUser = 'immutafs-forward';
 export function permitReading(file: string, auditFile: string | undefined): string {
   if (file === auditFile)
     return 'Run `immutafs-agent prepare --only audit --apply` while the disk is writable.';
-  const folder = file.slice(0, Math.max(1, file.lastIndexOf('/')));
-  return `Permit it while the disk is writable, for rotated files as well: \`setfacl -m u:${forwarderUser}:rX,d:u:${forwarderUser}:r ${quoted(folder)}\` and \`setfacl -m u:${forwarderUser}:r ${quoted(file)}\`.`;
+  const directory = file.slice(0, Math.max(1, file.lastIndexOf('/')));
+  return `Permit it while the disk is writable, for rotated files as well: \`setfacl -m u:${forwarderUser}:rX,d:u:${forwarderUser}:r ${quoted(directory)}\` and \`setfacl -m u:${forwarderUser}:r ${quoted(file)}\`.`;
 }
 
 /** Quotes a path for a shell, unless it contains only characters that need no quoting. */

@@ -4,13 +4,13 @@ import type { Mount } from '../facts/mounts/mountinfo.ts';
 import { type Observed, unwrap } from '../facts/observed.ts';
 import type { SystemDisks } from './system-disks.ts';
 
-/** The folders that an overlay of the boot must have. */
+/** The directories that an overlay of the boot must have. */
 export interface Expected {
   target: string;
   /** The lower layer, which is in the read-only mount `view`. */
   lower: string;
   view: string;
-  /** The folder of the system that `view` shows. */
+  /** The directory of the system that `view` shows. */
   shows: string;
   upper: string;
   work: string;
@@ -36,7 +36,7 @@ export function overlayProblems(facts: Known, mount: Mount, expected: Expected):
 }
 
 /**
- * Returns the problems of the mount with a lower layer, which must be mounted read-only, show the folder that the
+ * Returns the problems of the mount with a lower layer, which must be mounted read-only, show the directory that the
  * overlay hides, and be on a disk that the guest cannot write to.
  */
 function viewProblems(facts: Known, view: string, shows: string): string[] {

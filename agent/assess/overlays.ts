@@ -18,7 +18,7 @@ export interface OverlayState extends Pick<Overlay, 'target' | 'options'> {
   reason: string;
   /** The disk's own directory; null if there is no overlay. */
   lower: string | null;
-  /** The folder with the changes; null if there is no overlay. */
+  /** The directory with the changes; null if there is no overlay. */
   upper: string | null;
 }
 
@@ -50,11 +50,11 @@ function stateOf(facts: Known, { target, options, upper, work, lower }: Overlay)
   if (lower === undefined) {
     return { state: 'failed', reason: 'the overlay has another lower layer than the boot gave it' };
   }
-  const { folder, view, shows } = lower;
-  const expected = { target, lower: folder, view, shows, upper, work, options };
+  const { directory, view, shows } = lower;
+  const expected = { target, lower: directory, view, shows, upper, work, options };
   const problems = overlayProblems(facts, mount, expected);
   if (problems.length > 0) return { state: 'failed', reason: problems.join('; ') };
-  return { state: 'overlay', reason: '', lower: folder, upper };
+  return { state: 'overlay', reason: '', lower: directory, upper };
 }
 
 function withoutOverlay(facts: Known, target: string): State {

@@ -23,7 +23,7 @@ export interface Persisted {
 /**
  * Compares the mount table with PERSIST. The records of the boot only explain why a path is not kept.
  * @returns an empty list in the mode off, in which nothing is kept
- * @throws HostError if the mounts cannot be read
+ * @throws SystemError if the mounts cannot be read
  */
 export function findPersisted(
   { config, persist, mounts }: Pick<Facts, 'config' | 'persist' | 'mounts'>,

@@ -41,7 +41,7 @@ export function findUnexplainedMounts(sources: MountSources): UnexplainedMount[]
   const isHarmless = harmless(sources);
   const found = mounts.all.flatMap((mount) => {
     const { target } = mount;
-    const isOver = systemFolders.some((folder) => isBelow(target, folder)) && !isOwnDisk(mount);
+    const isOver = systemDirectories.some((directory) => isBelow(target, directory)) && !isOwnDisk(mount);
     if (!isOver && !inside.some((each) => target !== each && isBelow(target, each))) return [];
     if (mounts.hidden.has(mount) || isExplained(mount)) return [];
     const startsPrograms =
@@ -53,14 +53,14 @@ export function findUnexplainedMounts(sources: MountSources): UnexplainedMount[]
   return found.toSorted((a, b) => Number(b.startsPrograms) - Number(a.startsPrograms));
 }
 
-/** Folders of the sealed disk from which programs start, or that configure them. */
-const systemFolders = ['/etc', '/usr', '/opt', '/root'];
+/** Directories of the sealed disk from which programs start, or that configure them. */
+const systemDirectories = ['/etc', '/usr', '/opt', '/root'];
 /** Whether a mount is /etc or /usr on a disk, about which mounts-genuine and stacked-mounts decide. */
 function isOwnDisk({ target, type }: Mount): boolean {
   return ['/etc', '/usr'].includes(target) && !volatile.test(type);
 }
 
-/** Folders in which programs that come with a system mount file systems: containers, snaps, chroots, users of loop. */
+/** Directories in which programs that come with a system mount file systems: containers, snaps, chroots, users of loop. */
 const usualPlaces = [
   ...['containers', 'containerd', 'crio', 'docker', 'incus', 'k0s', 'kubelet', 'lxc', 'lxd', 'machines'].map(
     (name) => `/var/lib/${name}`,
@@ -137,8 +137,8 @@ function isType(mounted: string, configured: string): boolean {
 }
 
 /**
- * Whether a mount shows the same files as the mount below it: a bind mount of a folder over itself, which `prepare`, the
- * boot and container engines make to give a folder mount options of its own.
+ * Whether a mount shows the same files as the mount below it: a bind mount of a directory over itself, which `prepare`, the
+ * boot and container engines make to give a directory mount options of its own.
  */
 export function isBoundOnItself({ device, root, target }: Mount, parent: Mount | undefined): boolean {
   if (parent === undefined || target === '/' || device !== parent.device) return false;

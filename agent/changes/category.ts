@@ -19,7 +19,7 @@ export const categories = [
 
 export type Category = (typeof categories)[number];
 
-/** Matches what systemd itself writes in these folders in every boot. */
+/** Matches what systemd itself writes in these directories in every boot. */
 const generated = /^\/run\/systemd\/(?:generator(?:\.early|\.late)?\/|transient\/[^/]*\.mount$)/;
 
 /**

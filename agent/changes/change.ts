@@ -1,4 +1,4 @@
-import type { Entry } from '../system/layers/folder.ts';
+import type { Entry } from '../system/layers/directory.ts';
 
 /**
  * A difference between a layer and the sealed disk.

@@ -1,7 +1,7 @@
-import { HostError, errorMessage } from '../lib/errors.ts';
+import { SystemError, errorMessage } from '../lib/errors.ts';
 import { hangSafe } from '../facts/mounts/hang-safe.ts';
 import { type MountTable, isBelow, mountTable } from '../facts/mounts/mountinfo.ts';
-import { openFolder } from '../system/layers/folder.ts';
+import { openDirectory } from '../system/layers/directory.ts';
 import { observe } from '../facts/observed.ts';
 import { bootStateFile, bootTime, describeClock, readBootState } from '../facts/boot-state.ts';
 import { readIdentity } from '../facts/identity.ts';
@@ -38,7 +38,7 @@ export interface Comparison extends Layers {
 
 const mountinfoLimit = 64 * 1024 * 1024;
 
-/** @throws HostError if the mounts cannot be read, or if there is no layer and none of the intended reasons for it */
+/** @throws SystemError if the mounts cannot be read, or if there is no layer and none of the intended reasons for it */
 export function compareLayers(reader: SystemReader): Comparison {
   const mounts = mountTable(reader.read('/proc/self/mountinfo', mountinfoLimit));
   const bootEnv = readBootRecord(reader);
@@ -93,14 +93,14 @@ async function compareLayer(
   if (!reachable) return;
   const opened: OpenLayer[] = [];
   try {
-    const own = openFolder(upper);
+    const own = openDirectory(upper);
     const layer = { target: path, upper: own, lower: undefined, metacopy };
     opened.push(layer);
-    const whole = { ...layer, lower: openFolder(lower) };
+    const whole = { ...layer, lower: openDirectory(lower) };
     opened.push(whole);
     await walkLayer(whole, xattrs, selected, (found) => report(found, whole));
   } catch (error) {
-    if (!(error instanceof HostError)) throw error;
+    if (!(error instanceof SystemError)) throw error;
     await report({ path, layer: path, error: errorMessage(error) });
   } finally {
     for (const each of opened) (each.lower ?? each.upper).close();

@@ -1,9 +1,9 @@
-import { errorMessage, HostError } from '../lib/errors.ts';
+import { errorMessage, SystemError } from '../lib/errors.ts';
 import { unifiedHunks } from '../lib/diff.ts';
 import { decodeBytes, formatBytes } from '../lib/format.ts';
 import { escapeUnprintable } from '../lib/unprintable.ts';
 import { readInPieces } from '../system/layers/content.ts';
-import type { Folder } from '../system/layers/folder.ts';
+import type { Directory } from '../system/layers/directory.ts';
 import type { Change } from './change.ts';
 import { shownPath } from './summary.ts';
 import { withFile } from './walk/open-below.ts';
@@ -43,13 +43,13 @@ export async function diffFile(change: Change, layer: OpenLayer | undefined): Pr
     ];
     return { lines: hunks.length === 0 ? [] : [...head, ...hunks.map(shownLine)] };
   } catch (error) {
-    if (!(error instanceof HostError)) throw error;
+    if (!(error instanceof SystemError)) throw error;
     return { lines: [], error: errorMessage(error) };
   }
 }
 
 /** @returns one character per byte (latin1); undefined if the file is too large */
-async function textBelow(root: Folder | undefined, at: string | undefined): Promise<string | undefined> {
+async function textBelow(root: Directory | undefined, at: string | undefined): Promise<string | undefined> {
   if (root === undefined || at === undefined) return '';
   return withFile(root, at, async (file) => {
     const { size } = file.stat();

@@ -8,7 +8,7 @@ import { parseFstab } from '../facts/mounts/fstab.ts';
 import { readMountUnits } from '../facts/mounts/mount-units.ts';
 import { type MountTable, isBelow } from '../facts/mounts/mountinfo.ts';
 import type { Observed } from '../facts/observed.ts';
-import { HostError, errorMessage } from '../lib/errors.ts';
+import { SystemError, errorMessage } from '../lib/errors.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { type Unknown, bytesOf } from './change.ts';
 import { type WritableLayer, optionOf } from './layers.ts';
@@ -41,7 +41,7 @@ export function hiddenByMounts(
       return { path: bytesOf(mount.target), layer: bytesOf(layer), error: bytesOf(error) };
     });
   } catch (error) {
-    if (!(error instanceof HostError)) throw error;
+    if (!(error instanceof SystemError)) throw error;
     return [{ path: '/', layer: '/', error: `mounts that hide files are not known: ${errorMessage(error)}` }];
   }
 }

@@ -1,9 +1,9 @@
-import { HostError, errorMessage } from '../lib/errors.ts';
+import { SystemError, errorMessage } from '../lib/errors.ts';
 import { hangSafe } from '../facts/mounts/hang-safe.ts';
 import type { MountTable } from '../facts/mounts/mountinfo.ts';
 import { findAutostart } from '../facts/security/autostart.ts';
 import { sha256Of } from '../system/layers/content.ts';
-import { type Entry, openFolder } from '../system/layers/folder.ts';
+import { type Entry, openDirectory } from '../system/layers/directory.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { type FileState, makeTreeState, parseTreeState } from '../system/tree-state.ts';
 import { inParent } from './walk/open-below.ts';
@@ -35,19 +35,19 @@ function homeKey(home: string, device: string): string {
 /**
  * Reads a start-up file in a home directory without following links of its owner.
  * @returns undefined if it does not exist
- * @throws HostError, also if the file is too large to be read
+ * @throws SystemError, also if the file is too large to be read
  */
 export async function readHomeFile(
   reader: SystemReader,
   home: string,
   file: string,
 ): Promise<HomeFile | undefined> {
-  const folder = openFolder(reader.resolve(home));
+  const directory = openDirectory(reader.resolve(home));
   try {
-    return await inParent(folder, file, async (parent, name) => {
+    return await inParent(directory, file, async (parent, name) => {
       const entry = parent.stat(name);
       if (entry?.type !== 'file') return entry && { entry, sha256: '' };
-      if (entry.size > largest) throw new HostError('larger than 1 MiB, so its content is not compared');
+      if (entry.size > largest) throw new SystemError('larger than 1 MiB, so its content is not compared');
       const opened = parent.file(name);
       try {
         return { entry, sha256: await sha256Of(opened) };
@@ -56,7 +56,7 @@ export async function readHomeFile(
       }
     });
   } finally {
-    folder.close();
+    directory.close();
   }
 }
 
@@ -77,7 +77,7 @@ export async function recordHomes(system: SystemReader, mounts: MountTable): Pro
         state.add(keyOf(home, device, file, its), anyTime);
       } catch (error) {
         // `changes` reports the same error for this file.
-        if (!(error instanceof HostError)) throw new Error(errorMessage(error), { cause: error });
+        if (!(error instanceof SystemError)) throw new Error(errorMessage(error), { cause: error });
       }
     }
   }

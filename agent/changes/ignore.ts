@@ -23,7 +23,7 @@ export const ignoredByDefault: readonly string[] = [
 /**
  * Returns a function that tests whether a path matches one of the patterns. In a pattern, `*` and `?` match any
  * characters but a slash, `**` any characters, and `{a,b}` one of the words. A pattern that ends in `/**` also matches the
- * folder itself.
+ * directory itself.
  * @param patterns one character per byte (latin1), as the paths
  */
 export function ignores(patterns: readonly string[]): (path: string) => boolean {

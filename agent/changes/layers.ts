@@ -1,4 +1,4 @@
-import { HostError } from '../lib/errors.ts';
+import { SystemError } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 import { type BootEnv, bootEnvFile, parseBootEnv } from '../facts/boot/boot-env.ts';
 import { layersOf } from '../facts/boot/layers.ts';
@@ -6,7 +6,7 @@ import { type Mount, type MountTable, isBelow } from '../facts/mounts/mountinfo.
 import { type Observed, observe } from '../facts/observed.ts';
 import type { SystemReader } from '../system/reader.ts';
 
-/** A writable layer over a folder of the sealed disk. */
+/** A writable layer over a directory of the sealed disk. */
 export interface WritableLayer {
   /** The mount point of the overlay. */
   target: string;
@@ -93,8 +93,8 @@ export function optionOf({ superOptions }: Mount, name: string): string | undefi
 /** The lower layers, separated by colons, or each in an option of its own since Linux 6.8 (overlayfs.rst). */
 function lowersOf({ superOptions }: Mount): string[] {
   return superOptions.flatMap((option) => {
-    const [, folders] = /^(?:lowerdir\+?|datadir\+)=(.*)$/s.exec(option) ?? [];
-    return (folders ?? '')
+    const [, directories] = /^(?:lowerdir\+?|datadir\+)=(.*)$/s.exec(option) ?? [];
+    return (directories ?? '')
       .split(/(?<!\\):/)
       .filter((each) => each !== '')
       .map((each) => each.replace(/\\(.)/gs, '$1'));
@@ -126,26 +126,30 @@ function reach(
     ...(mounts.at(upper).length > 0
       ? [`${upper}: a file system is mounted over the layer and hides it`]
       : []),
-    ...hiddenAt(mounts, lower, (target) => target.startsWith(agentFolder) || !lower.startsWith(agentFolder)),
-    ...[upper, lower].flatMap((folder) => mountsInside(mounts, folder)),
+    ...hiddenAt(
+      mounts,
+      lower,
+      (target) => target.startsWith(agentDirectory) || !lower.startsWith(agentDirectory),
+    ),
+    ...[upper, lower].flatMap((directory) => mountsInside(mounts, directory)),
   ];
   return { problems: [...new Set(problems)], reachable: true };
 }
 
-/** The tmpfs with the upper layers, and the folder with the mounts of the lower layers (dracut/layers.sh). */
+/** The tmpfs with the upper layers, and the directory with the mounts of the lower layers (dracut/layers.sh). */
 const tmpfs = '/run/var';
-const agentFolder = '/run/immutafs/';
+const agentDirectory = '/run/immutafs/';
 
-/** @param isExpected whether the boot made the mount that serves the folder, by its mount point */
-function hiddenAt(mounts: MountTable, folder: string, isExpected: (target: string) => boolean): string[] {
-  const target = mounts.serving(folder)?.target ?? '/';
+/** @param isExpected whether the boot made the mount that serves the directory, by its mount point */
+function hiddenAt(mounts: MountTable, directory: string, isExpected: (target: string) => boolean): string[] {
+  const target = mounts.serving(directory)?.target ?? '/';
   const isStacked = target !== '/' && mounts.at(target).length > 1;
   if (!isStacked && isExpected(target)) return [];
-  return [`${folder}: the file system that is mounted at ${target} hides the layer, or may hide it`];
+  return [`${directory}: the file system that is mounted at ${target} hides the layer, or may hide it`];
 }
 
-function mountsInside(mounts: MountTable, folder: string): string[] {
-  const inside = mounts.all.filter(({ target }) => target !== folder && isBelow(target, folder));
+function mountsInside(mounts: MountTable, directory: string): string[] {
+  const inside = mounts.all.filter(({ target }) => target !== directory && isBelow(target, directory));
   return inside.map(
     ({ target, type }) => `${target}: ${type} is mounted in a layer and hides the content of the layer`,
   );
@@ -156,15 +160,15 @@ export function readDefaultMetacopy(reader: SystemReader): boolean {
   return reader.readIfPresent('/sys/module/overlay/parameters/metacopy')?.trim() === 'Y';
 }
 
-/** @throws HostError with the reason why there is no layer, if the guest should have one */
+/** @throws SystemError with the reason why there is no layer, if the guest should have one */
 export function whyNoLayer(bootEnv: Observed<BootEnv | undefined>): string {
-  if ('error' in bootEnv) throw new HostError(`${bootEnvFile}: ${bootEnv.error}`, bootEnv.code);
+  if ('error' in bootEnv) throw new SystemError(`${bootEnvFile}: ${bootEnv.error}`, bootEnv.code);
   const mode = bootEnv.value?.mode;
   if (mode === 'maintenance' || mode === 'off') {
     const why = mode === 'off' ? 'the agent is switched off' : 'maintenance mode';
     return `No layer to compare (${why}): changes are written to the disk itself. \`rpm -Va\` compares installed packages with the package database.`;
   }
-  throw new HostError(
+  throw new SystemError(
     mode === 'sealed'
       ? 'no overlay is mounted although this boot is sealed, so nothing can be compared: see immutafs-agent status'
       : `no overlay is mounted and ${bootEnvFile} does not exist, so nothing can be compared: see immutafs-agent status`,

@@ -1,5 +1,5 @@
-import { HostError, errorMessage, isAbsent } from '../lib/errors.ts';
-import { type Folder, openFolder } from '../system/layers/folder.ts';
+import { SystemError, errorMessage, isAbsent } from '../lib/errors.ts';
+import { type Directory, openDirectory } from '../system/layers/directory.ts';
 import type { XattrReader } from '../system/layers/xattrs.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { mayHangCode } from '../facts/mounts/hang-safe.ts';
@@ -13,7 +13,7 @@ import type { Selection } from './selection.ts';
 import { type Report, walkLayer } from './walk/walk.ts';
 
 /**
- * Folders in /run from which systemd and udev start programs. /run is empty at boot, so each of their files is new since
+ * Directories in /run from which systemd and udev start programs. /run is empty at boot, so each of their files is new since
  * then, although no layer contains it.
  */
 export const runPlaces: readonly string[] = startPlaces
@@ -39,9 +39,9 @@ export async function walkRun(
   }
 }
 
-async function openPlace(place: string, report: Report): Promise<Folder | undefined> {
+async function openPlace(place: string, report: Report): Promise<Directory | undefined> {
   try {
-    return openFolder(place);
+    return openDirectory(place);
   } catch (error) {
     if (!isAbsent(error)) await report({ path: place, layer: '/run', error: errorMessage(error) });
     return undefined;
@@ -98,7 +98,7 @@ async function homeChange(
     if (its === undefined || !isNew(its)) return undefined;
     return { ...stateOf(its.entry), path, layer, change: 'modified', what: [], xattrs: [], capable: false };
   } catch (error) {
-    if (!(error instanceof HostError)) throw error;
+    if (!(error instanceof SystemError)) throw error;
     return isAbsent(error) ? undefined : { path, layer, error: errorMessage(error) };
   }
 }

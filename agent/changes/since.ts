@@ -1,4 +1,4 @@
-import { HostError } from '../lib/errors.ts';
+import { SystemError } from '../lib/errors.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { type TreeState, makeTreeState, parseTreeState } from '../system/tree-state.ts';
 import type { SystemWriter } from '../system/writer.ts';
@@ -25,7 +25,7 @@ export interface Remembered {
  * A change is new if the file was written to, or changed its path or metadata: the kernel updates the ctime then. Root can
  * set the clock, and thereby the ctime, so the content of notable files decides as well.
  * @param limit the number of changes to remember
- * @throws HostError if a user other than root can have written the stored state
+ * @throws SystemError if a user other than root can have written the stored state
  */
 export function readRemembered(reader: SystemReader, limit = mostRemembered): Remembered {
   const text = reader.readRecord(sinceFile, 'root', mostRemembered * 11);
@@ -45,12 +45,12 @@ export function readRemembered(reader: SystemReader, limit = mostRemembered): Re
     },
     store: (writer) => {
       try {
-        writer.makeFolder('/run/immutafs', 0o755);
+        writer.makeDirectory('/run/immutafs', 0o755);
         const text = Buffer.from(now.done().text(), 'latin1').toString('base64');
         writer.writeAtomically(sinceFile, text, 0o600);
       } catch (error) {
-        if (error instanceof HostError)
-          throw new HostError(`${error.message}; the next report repeats these changes`);
+        if (error instanceof SystemError)
+          throw new SystemError(`${error.message}; the next report repeats these changes`);
         throw error;
       }
       return omitted;

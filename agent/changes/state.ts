@@ -30,7 +30,7 @@ const mostEntries = 2_000_000;
 /**
  * Finds the undecided state that the next reboot resets, the largest first.
  * @returns also whether all entries of the layers were read
- * @throws HostError if a layer cannot be read
+ * @throws SystemError if a layer cannot be read
  */
 export function findLosses(
   reader: SystemReader,

@@ -13,10 +13,10 @@ export interface Summary {
 
 /** The number of changes that are shown for each category. */
 const shownEach = 40;
-/** The number of folders that are counted separately, before those with the deepest paths are combined. */
-const mostFolders = 4000;
-/** The number of folders that are shown. */
-const shownFolders = 40;
+/** The number of directories that are counted separately, before those with the deepest paths are combined. */
+const mostDirectories = 4000;
+/** The number of directories that are shown. */
+const shownDirectories = 40;
 
 interface Counts {
   added: number;
@@ -30,8 +30,8 @@ export function summarize(isIgnored: (path: string) => boolean): Summary {
   const notable = new Map<Category, { changes: Change[]; more: number }>(
     categories.map((each) => [each, { changes: [], more: 0 }]),
   );
-  const folders = folderCounts();
-  const ignored = folderCounts();
+  const directories = directoryCounts();
+  const ignored = directoryCounts();
   let total = 0;
   return {
     add: (change) => {
@@ -42,7 +42,7 @@ export function summarize(isIgnored: (path: string) => boolean): Summary {
         if (found.changes.length < shownEach) found.changes.push(change);
         else found.more += 1;
       } else {
-        (isIgnored(change.path) ? ignored : folders).add(change);
+        (isIgnored(change.path) ? ignored : directories).add(change);
       }
     },
     lines: (isComplete) => {
@@ -50,7 +50,7 @@ export function summarize(isIgnored: (path: string) => boolean): Summary {
         ...changes.sort(byPath).map((change) => `${category.padEnd(10)}  ${describeChange(change)}`),
         ...(more === 0 ? [] : [`${category.padEnd(10)}  and ${more} more: --all lists them`]),
       ]);
-      const rest = folders.lines();
+      const rest = directories.lines();
       const counted = ignored.total();
       const noise = counted.added + counted.modified + counted.deleted;
       return [
@@ -92,39 +92,39 @@ export function shownPath(path: string): string {
   return escapeUnprintable(decodeBytes(path));
 }
 
-function folderCounts() {
+function directoryCounts() {
   const counts = new Map<string, Counts>();
   let depth = Infinity;
   const combine = (to: number) => {
     depth = to;
-    for (const [folder, own] of [...counts]) {
-      const parent = cut(folder, depth);
-      if (parent === folder) continue;
-      counts.delete(folder);
+    for (const [directory, own] of [...counts]) {
+      const parent = cut(directory, depth);
+      if (parent === directory) continue;
+      counts.delete(directory);
       counts.set(parent, sum(counts.get(parent), own));
     }
   };
   const deepest = () => [...counts.keys()].reduce((most, each) => Math.max(most, depthOf(each)), 1);
-  /** Combines the deepest folders until there are at most a number of folders, or all have the least depth. */
+  /** Combines the deepest directories until there are at most a number of directories, or all have the least depth. */
   const combineTo = (most: number, least: number) => {
     for (let to = deepest() - 1; counts.size > most && to >= least; to--) combine(to);
   };
   const total = () => [...counts.values()].reduce<Counts>((all, each) => sum(all, each), none);
   return {
     add: (change: Change) => {
-      const folder = cut(change.path.slice(0, Math.max(1, change.path.lastIndexOf('/'))), depth);
-      counts.set(folder, sum(counts.get(folder), countsOf(change)));
-      if (counts.size > mostFolders) combineTo(mostFolders, 1);
+      const directory = cut(change.path.slice(0, Math.max(1, change.path.lastIndexOf('/'))), depth);
+      counts.set(directory, sum(counts.get(directory), countsOf(change)));
+      if (counts.size > mostDirectories) combineTo(mostDirectories, 1);
     },
     total,
     lines: () => {
-      combineTo(shownFolders, 2);
+      combineTo(shownDirectories, 2);
       const sorted = [...counts].sort(([a], [b]) => (a < b ? -1 : 1));
       const lines = sorted
-        .slice(0, shownFolders)
-        .map(([folder, own]) => `${shownPath(folder)}  ${describeCounts(own)}`);
+        .slice(0, shownDirectories)
+        .map(([directory, own]) => `${shownPath(directory)}  ${describeCounts(own)}`);
       const more = sorted.length - lines.length;
-      return more > 0 ? [...lines, `and ${more} more folders: --all lists them`] : lines;
+      return more > 0 ? [...lines, `and ${more} more directories: --all lists them`] : lines;
     },
   };
 }
@@ -155,14 +155,14 @@ function describeCounts({ added, modified, deleted, bytes }: Counts): string {
 }
 
 /** The number of components of an absolute path. */
-function depthOf(folder: string): number {
-  return folder === '/' ? 0 : folder.split('/').length - 1;
+function depthOf(directory: string): number {
+  return directory === '/' ? 0 : directory.split('/').length - 1;
 }
 
 /** Returns the first components of a path. */
-function cut(folder: string, depth: number): string {
-  if (depth === Infinity) return folder;
-  return folder
+function cut(directory: string, depth: number): string {
+  if (depth === Infinity) return directory;
+  return directory
     .split('/')
     .slice(0, depth + 1)
     .join('/');

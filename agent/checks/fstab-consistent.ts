@@ -119,7 +119,7 @@ function inEffect(options: readonly string[], on: string, off: string): boolean 
   return options.lastIndexOf(on) > options.lastIndexOf(off);
 }
 
-/** Whether a line is a bind mount, whose source may be a folder below /dev instead of a device. */
+/** Whether a line is a bind mount, whose source may be a directory below /dev instead of a device. */
 function isBind({ options }: FstabEntry): boolean {
   return options.includes('bind') || options.includes('rbind');
 }

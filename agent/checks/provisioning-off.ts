@@ -11,8 +11,8 @@ export const provisioningOff: Check = {
   documentation: {
     title: 'this guest is not configured at boot from a writable disk',
     means:
-      'Every installed unit of cloud-init (RHEL 7 to 10) and Afterburn (RHEL CoreOS) is masked, or cloud-init is disabled. cloud-init has not written a result to /run in this boot. ignition.firstboot is not on the kernel command line. No folder from which systemd merges or attaches images (/var/lib/extensions, /var/lib/confexts, /var/lib/portables, /var/lib/machines and the folders of these names in /etc; RHEL 9 and 10) is on a writable file system that outlives a reboot.',
-    why: 'These programs run as root at boot. An attacker who creates a file system with the label cidata on a data disk, or stores an image in such a folder, becomes root again in the next boot.',
+      'Every installed unit of cloud-init (RHEL 7 to 10) and Afterburn (RHEL CoreOS) is masked, or cloud-init is disabled. cloud-init has not written a result to /run in this boot. ignition.firstboot is not on the kernel command line. No directory from which systemd merges or attaches images (/var/lib/extensions, /var/lib/confexts, /var/lib/portables, /var/lib/machines and the directories of these names in /etc; RHEL 9 and 10) is on a writable file system that outlives a reboot.',
+    why: 'These programs run as root at boot. An attacker who creates a file system with the label cidata on a data disk, or stores an image in such a directory, becomes root again in the next boot.',
     fix: 'A sealed boot masks the units; if a unit is not masked, immutafs-generator did not run (see systemctl status and the journal). While the disk is writable: immutafs-agent prepare --apply --only boot, which writes /etc/cloud/cloud-init.disabled. Remove ignition.firstboot from the kernel command line. Keep images on the sealed disk.',
   },
   evaluate: (facts) => {
@@ -23,7 +23,7 @@ export const provisioningOff: Check = {
       ...facts.kernelArgument
         .filter((word) => /^ignition\.firstboot(=1)?$/.test(word))
         .map((word) => `kernel argument ${word}`),
-      ...imageFolders(facts),
+      ...imageDirectories(facts),
     ];
     const subject = 'provisioning';
     const expected = 'disabled';
@@ -35,22 +35,22 @@ export const provisioningOff: Check = {
 };
 
 /** systemd-sysext(8), portablectl(1), systemd-nspawn(1). */
-const folders = ['extensions', 'confexts', 'portables', 'machines'].flatMap((name) => [
+const directories = ['extensions', 'confexts', 'portables', 'machines'].flatMap((name) => [
   `/var/lib/${name}`,
   `/etc/${name}`,
 ]);
 
-function imageFolders(facts: AssessedFacts): string[] {
+function imageDirectories(facts: AssessedFacts): string[] {
   unwrap(facts.disks);
   const persistent = new Set(
     unwrap(facts.footholds)
       .filter((each) => each.persistent)
       .map(({ target }) => target),
   );
-  return folders.flatMap((folder) => {
-    const target = facts.mounts.serving(folder)?.target;
+  return directories.flatMap((directory) => {
+    const target = facts.mounts.serving(directory)?.target;
     // var-overlay verifies /var itself, and root-readonly verifies /.
     if (target === undefined || ['/', '/var', '/etc'].includes(target) || !persistent.has(target)) return [];
-    return [`${folder} is on ${target}, which is writable and persistent`];
+    return [`${directory} is on ${target}, which is writable and persistent`];
   });
 }

@@ -11,7 +11,7 @@ export const rivalsOff: Check = {
     title: 'no other program makes the root read-only or overlays it',
     means:
       "In /etc/sysconfig/readonly-root neither READONLY nor TEMPORARY_STATE is yes. Neither the configuration nor the kernel command line enables overlayroot, systemd.volatile=, dracut's overlays (rd.overlay, rd.live.overlay.overlayfs), lockfs or fsprotect. / is not an overlay.",
-    why: 'If two programs mount overlays over the same folders, their mounts hide each other, and the checks no longer examine the sealed file systems.',
+    why: 'If two programs mount overlays over the same directories, their mounts hide each other, and the checks no longer examine the sealed file systems.',
     fix: 'While the disk is writable, disable the other program: set READONLY=no and TEMPORARY_STATE=no in /etc/sysconfig/readonly-root, set overlayroot="" in /etc/overlayroot.conf, or remove the argument of the program from the kernel command line.',
   },
   evaluate: ({ conflictingOverlays, mounts }) => {

@@ -1,4 +1,4 @@
-import { upperFolder } from '../facts/boot/layers.ts';
+import { upperDirectory } from '../facts/boot/layers.ts';
 import type { Mount } from '../facts/mounts/mountinfo.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
@@ -21,9 +21,9 @@ export const varUpperTmpfs: Check = {
       .filter(({ target, state }) => target !== '/var' && state === 'overlay')
       .map(({ upper }) => upper);
     const others = unwrap(overlays).flatMap(({ lower, upper }) => (lower ? [upper] : []));
-    const found = [upperFolder, ...below, ...others].map((folder) => {
-      const mount = mounts.serving(folder);
-      if (mount === undefined) throw new Error(`no mount serves ${folder}`);
+    const found = [upperDirectory, ...below, ...others].map((directory) => {
+      const mount = mounts.serving(directory);
+      if (mount === undefined) throw new Error(`no mount serves ${directory}`);
       return mount;
     });
     const expected = 'a tmpfs with limits for bytes and inodes';

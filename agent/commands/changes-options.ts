@@ -27,7 +27,7 @@ export function addChanges(
       'show what differs between the writable layers in memory and the sealed disk, or only at and below paths',
     )
     .addOption(
-      new Option('--all', 'list every change, without grouping them by folder').conflicts(others('all')),
+      new Option('--all', 'list every change, without grouping them by directory').conflicts(others('all')),
     )
     .addOption(
       new Option('--json', 'print one JSON object on a line for each change').conflicts(others('json')),

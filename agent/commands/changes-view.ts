@@ -1,4 +1,4 @@
-import { HostError } from '../lib/errors.ts';
+import { SystemError } from '../lib/errors.ts';
 import { type Change, type Found, isUnknown } from '../changes/change.ts';
 import { diffFile } from '../changes/file-diff.ts';
 import { ignoredByDefault, ignores } from '../changes/ignore.ts';
@@ -87,7 +87,7 @@ export async function hashOf(
   try {
     return { sha256: await withFile(layer.upper, at, sha256Of) };
   } catch (error) {
-    if (!(error instanceof HostError)) throw error;
+    if (!(error instanceof SystemError)) throw error;
     return { error: error.message };
   }
 }

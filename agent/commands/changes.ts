@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { HostError, UsageError } from '../lib/errors.ts';
+import { SystemError, UsageError } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 import { keepHeapSmall } from '../lib/memory.ts';
 import { clean } from '../lib/unprintable.ts';
@@ -31,7 +31,7 @@ export async function changesCommand(
 ): Promise<number> {
   checkOptions(paths, options);
   if (reader.environment().uid !== 0)
-    throw new HostError('changes must run as root, because only root can read the layers');
+    throw new SystemError('changes must run as root, because only root can read the layers');
   keepHeapSmall();
   const comparison = compareLayers(reader);
   const warn = (text: string) => output.stderr(`immutafs-agent: ${clean(text)}\n`);

@@ -19,9 +19,9 @@ import { evaluateWithFacts } from '../evaluate.ts';
 import type { Output, ReportOptions } from './output.ts';
 import { printReport } from './status.ts';
 
-const agentFolder = path.dirname(reportFile);
+const agentDirectory = path.dirname(reportFile);
 /** packaging/profile.sh prints this file at each login; the file is empty if there is nothing to report. */
-const loginFile = `${agentFolder}/login`;
+const loginFile = `${agentDirectory}/login`;
 
 export interface CheckOptions extends ReportOptions {
   boot?: boolean;
@@ -136,7 +136,7 @@ function writeOutputFile(
   mode = 0o644,
 ): void {
   try {
-    if (path.dirname(file) === agentFolder) writer.makeFolder(agentFolder, 0o755);
+    if (path.dirname(file) === agentDirectory) writer.makeDirectory(agentDirectory, 0o755);
     writer.writeAtomically(file, text, mode);
   } catch (error) {
     log(priority.warning, `${label} cannot be written: ${errorMessage(error)}`, {});

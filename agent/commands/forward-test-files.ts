@@ -2,14 +2,14 @@ import { forwarderUser, permitReading } from '../assess/log-access.ts';
 import { type Config, words } from '../config/config.ts';
 import { findAuditTrail } from '../facts/security/audit-trail.ts';
 import { expandPattern } from '../forward/files/log-files.ts';
-import { HostError } from '../lib/errors.ts';
+import { SystemError } from '../lib/errors.ts';
 import { clean } from '../lib/format.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { Output } from './output.ts';
 
 /**
  * Prints for each log file of FORWARD_FILES whether the forwarder can read it. Root tries as the user of the forwarder.
- * @returns the number of files and folders that exist and cannot be read
+ * @returns the number of files and directories that exist and cannot be read
  */
 export async function testLogFiles(
   reader: SystemReader,
@@ -21,11 +21,11 @@ export async function testLogFiles(
   output.stdout('log files (FORWARD_FILES)\n');
   let unreadable = 0;
   for (const pattern of patterns) {
-    const folders: string[] = [];
-    const files = expandPattern(pattern, ({ message }) => folders.push(message));
-    for (const folder of folders) print(output, 'FAILED', folder);
-    unreadable += folders.length;
-    if (files.length + folders.length === 0) print(output, 'none', `${pattern} matches no file`);
+    const directories: string[] = [];
+    const files = expandPattern(pattern, ({ message }) => directories.push(message));
+    for (const directory of directories) print(output, 'FAILED', directory);
+    unreadable += directories.length;
+    if (files.length + directories.length === 0) print(output, 'none', `${pattern} matches no file`);
     for (const file of files) {
       const problem = await problemOf(reader, file);
       if (problem === undefined) print(output, 'read', file);
@@ -54,7 +54,7 @@ async function problemOf(reader: SystemReader, file: string): Promise<string | u
     if (kind !== 'file') return 'not a regular file';
   } catch (error) {
     // The path is printed before the reason.
-    if (error instanceof HostError) return error.message.replace(`${file}: `, '');
+    if (error instanceof SystemError) return error.message.replace(`${file}: `, '');
     throw error;
   }
   const test = ['/usr/bin/test', '-r', file];
@@ -68,7 +68,7 @@ function auditFile(reader: SystemReader): string | undefined {
   try {
     return findAuditTrail(reader)?.file;
   } catch (error) {
-    if (error instanceof HostError) return undefined;
+    if (error instanceof SystemError) return undefined;
     throw error;
   }
 }

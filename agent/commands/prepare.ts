@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import { readConfig } from '../config/config.ts';
 import { resetDirectories } from '../config/overlay-paths.ts';
 import { isBelow } from '../facts/mounts/mountinfo.ts';
-import { HostError, UsageError } from '../lib/errors.ts';
+import { SystemError, UsageError } from '../lib/errors.ts';
 import { clean, decodeBytes } from '../lib/format.ts';
 import type { SystemWriter } from '../system/writer.ts';
 import type { SystemReader } from '../system/reader.ts';
@@ -125,7 +125,7 @@ export async function prepareWith(
   } catch (error) {
     // These are expected outcomes, not failures: /home is in use (EBUSY), or files of the old /home are kept
     // (ENOTEMPTY).
-    if (!(error instanceof HostError) || !['EBUSY', 'ENOTEMPTY'].includes(error.code)) throw error;
+    if (!(error instanceof SystemError) || !['EBUSY', 'ENOTEMPTY'].includes(error.code)) throw error;
     output.stderr(`immutafs-agent: ${clean(decodeBytes(error.message))}\n`);
     return 1;
   }

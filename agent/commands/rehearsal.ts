@@ -1,4 +1,4 @@
-import { HostError, UsageError, errorMessage } from '../lib/errors.ts';
+import { SystemError, UsageError, errorMessage } from '../lib/errors.ts';
 import { clean, decodeBytes } from '../lib/format.ts';
 import { bootEnvFile, parseBootEnv } from '../facts/boot/boot-env.ts';
 import { lockFile } from '../prepare/engine/action-log.ts';
@@ -66,11 +66,11 @@ export async function endCommand(
   output: Output,
 ): Promise<number> {
   const { uid } = reader.environment();
-  if (uid !== 0) throw new HostError('prepare must be run by root');
+  if (uid !== 0) throw new SystemError('prepare must be run by root');
   if (limitOfThisBoot(reader) !== undefined) {
     writer.writeAtomically(endedByCommandFile, '', 0o600);
     const { exit, stderr } = await writer.run('/usr/bin/systemctl', ['--no-block', 'reboot'], 60);
-    if (exit !== 0) throw new HostError(`systemctl reboot failed: ${stderr.trim()}`);
+    if (exit !== 0) throw new SystemError(`systemctl reboot failed: ${stderr.trim()}`);
     output.stdout('The rehearsal ends: the guest reboots into maintenance mode.\n');
     return 0;
   }

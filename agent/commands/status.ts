@@ -5,7 +5,7 @@ import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { formatText } from '../report/text.ts';
 import { clean, toJson } from '../lib/unprintable.ts';
-import { evaluateHost } from '../evaluate.ts';
+import { evaluateGuest } from '../evaluate.ts';
 import type { Output, ReportOptions } from './output.ts';
 
 export interface StatusOptions extends ReportOptions {
@@ -27,7 +27,7 @@ export async function statusCommand(
     output.stdout(explain(options.explain));
     return 0;
   }
-  const report = await evaluateHost(reader, { probe: options.probe === true });
+  const report = await evaluateGuest(reader, { probe: options.probe === true });
   if (options.nagios === true) {
     output.stdout(formatNagios(report));
     return nagiosCodes[nagiosState(report)];

@@ -17,7 +17,7 @@ export interface Accepted {
   text: string | null;
 }
 
-/** Reads the list. @throws HostError if the file exists and cannot be read */
+/** Reads the list. @throws SystemError if the file exists and cannot be read */
 export function readAccepted(reader: SystemReader): Accepted {
   const text = reader.readIfPresent(acceptedFile, 1024 * 1024);
   return text === undefined

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { SystemReader } from '../system/reader.ts';
 import { type Config, keys, words } from './keys.ts';
-import { HostError, UsageError } from '../lib/errors.ts';
+import { SystemError, UsageError } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 
 export { type Config, isFingerprint, words } from './keys.ts';
@@ -49,13 +49,13 @@ export function readConfig(reader: SystemReader): ReadConfig {
     if (text !== undefined) return parseConfig(text);
     // The path exists but leads to no file, so it is a dangling symbolic link.
     if (reader.stat(configFile) !== undefined) return unreadable('no such file or directory');
-    const folder = path.dirname(configFile);
-    const found = reader.stat(folder)?.kind;
+    const directory = path.dirname(configFile);
+    const found = reader.stat(directory)?.kind;
     // A dangling symbolic link cannot be resolved.
-    const kind = found === 'link' ? reader.stat(reader.resolve(folder))?.kind : found;
+    const kind = found === 'link' ? reader.stat(reader.resolve(directory))?.kind : found;
     return kind === undefined || kind === 'directory' ? parseConfig('') : unreadable('not a directory');
   } catch (error) {
-    if (!(error instanceof HostError)) throw error;
+    if (!(error instanceof SystemError)) throw error;
     if (error.code === 'EFBIG') return parseConfig(' '.repeat(maximumBytes + 1));
     return unreadable(error.message.slice(error.message.indexOf(': ') + 2));
   }

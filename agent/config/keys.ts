@@ -190,7 +190,7 @@ export const keys: Record<keyof Config, Key> = {
   },
   PROMETHEUS_FILE: {
     meaning:
-      "A file that immutafs-check.timer updates for node_exporter's textfile collector, in the collector's folder and with the suffix .prom. The folder must exist; it may belong to another user. A symbolic link on the path is followed only if root owns the link and the folder that holds it, and no other user can replace the link; with any other link the file is not written, and the check logs a warning. Empty: no file.",
+      "A file that immutafs-check.timer updates for node_exporter's textfile collector, in the collector's directory and with the suffix .prom. The directory must exist; it may belong to another user. A symbolic link on the path is followed only if root owns the link and the directory that holds it, and no other user can replace the link; with any other link the file is not written, and the check logs a warning. Empty: no file.",
     from: 'check',
     initial: '',
     wanted: 'an absolute path that ends in .prom',
@@ -207,7 +207,7 @@ export const keys: Record<keyof Config, Key> = {
   },
   FORWARD_FILES: {
     meaning:
-      'The log files that are forwarded together with the journal, because they are not in it. *, ? and […] match within a name; ** is not supported. A pattern leaves out folders, FIFOs, links and whatever else is no regular file; a path without a pattern must be a regular file. Files that rotation renames or copies are followed; compressed files (.gz, .xz, .bz2, .zst, .lz4, .Z) are left out. The user immutafs-forward must be able to read the files; the step audit of prepare permits it for the audit trail. Empty: only the journal.',
+      'The log files that are forwarded together with the journal, because they are not in it. *, ? and […] match within a name; ** is not supported. A pattern leaves out directories, FIFOs, links and whatever else is no regular file; a path without a pattern must be a regular file. Files that rotation renames or copies are followed; compressed files (.gz, .xz, .bz2, .zst, .lz4, .Z) are left out. The user immutafs-forward must be able to read the files; the step audit of prepare permits it for the audit trail. Empty: only the journal.',
     from: 'check',
     initial: '/var/log/audit/audit.log',
     wanted: 'absolute paths without .. and **, a space between them',
@@ -216,7 +216,7 @@ export const keys: Record<keyof Config, Key> = {
   },
   FORWARD_STATE: {
     meaning:
-      'The folder in which the forwarder remembers what the server has acknowledged. With the default, forwarding begins in each boot with its first entry. With a folder on a data disk that stays writable, a journal and log files that are kept on data disks are continued after a reboot. The folder must exist and belong to the user immutafs-forward; with SELinux, the boot sets its label. Letters, digits and . _ / + @ : - are allowed. A change takes effect at the next boot.',
+      'The directory in which the forwarder remembers what the server has acknowledged. With the default, forwarding begins in each boot with its first entry. With a directory on a data disk that stays writable, a journal and log files that are kept on data disks are continued after a reboot. The directory must exist and belong to the user immutafs-forward; with SELinux, the boot sets its label. Letters, digits and . _ / + @ : - are allowed. A change takes effect at the next boot.',
     from: 'check',
     initial: '/run/immutafs/forward',
     wanted: 'an absolute path of letters, digits and . _ / + @ : -',

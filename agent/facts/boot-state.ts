@@ -16,7 +16,7 @@ const maximumBytes = 1024 * 1024;
 
 /**
  * Reads the state that was recorded in this boot; undefined if there is none.
- * @throws Error for a malformed file; HostError if a user other than root can have written it
+ * @throws Error for a malformed file; SystemError if a user other than root can have written it
  */
 export function readBootState(reader: SystemReader, bootId: string): BootState | undefined {
   const text = reader.readRecord(bootStateFile, 'root', maximumBytes);

@@ -1,4 +1,4 @@
-import { unlessHostError } from '../lib/errors.ts';
+import { unlessSystemError } from '../lib/errors.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { isBelow } from './mounts/mountinfo.ts';
 
@@ -33,7 +33,7 @@ export function readDeclarations(
       if (!unit.endsWith('.service')) continue;
       units.add(unit);
       for (const file of unitFiles(reader, `${directory}/${name}`, name === unit)) {
-        const text = unlessHostError(() => reader.read(file, fileLimit)) ?? '';
+        const text = unlessSystemError(() => reader.read(file, fileLimit)) ?? '';
         declarations.push(...parseDeclarations(unit, text).filter(({ path }) => isInside(path, roots)));
       }
     }
@@ -43,7 +43,7 @@ export function readDeclarations(
 
 /** Lists a directory. @returns an empty list if it cannot be listed */
 function namesIfThere(reader: SystemReader, directory: string): string[] {
-  return unlessHostError(() => reader.list(directory)) ?? [];
+  return unlessSystemError(() => reader.list(directory)) ?? [];
 }
 
 function unitFiles(reader: SystemReader, path: string, isUnit: boolean): string[] {

@@ -61,7 +61,7 @@ export interface Facts extends TargetProbes {
   persist: PersistEntry[];
   /** statfs(2) of the overlay on /var, which reports the upper layer; undefined if /var is not an overlay. */
   varUsage: Observed<Usage | undefined>;
-  /** The largest files and folders of the upper layers, which share a tmpfs; empty if its use is below USAGE_WARN. */
+  /** The largest files and directories of the upper layers, which share a tmpfs; empty if its use is below USAGE_WARN. */
   largestFiles: Observed<LargestFile[]>;
   /** The undecided state that the next reboot resets (reset-state.ts); nothing if /var is not an overlay. */
   resetState: Observed<ResetStates>;

@@ -1,8 +1,8 @@
 import { decodeBytes, parseJson } from '../lib/format.ts';
 import type { SystemReader } from '../system/reader.ts';
 
-export const forwardFolder = '/run/immutafs/forward';
-export const forwardStateFile = `${forwardFolder}/state.json`;
+export const forwardDirectory = '/run/immutafs/forward';
+export const forwardStateFile = `${forwardDirectory}/state.json`;
 /** Maximum interval at which the daemon writes its state, in milliseconds. */
 export const heartbeat = 60_000;
 
@@ -73,10 +73,10 @@ export interface Forwarder {
 /**
  * Reads the state of the daemon; undefined if the daemon has not run in this boot. The daemon runs as an unprivileged
  * user, so its file is validated.
- * @throws HostError; Error for a malformed file
+ * @throws SystemError; Error for a malformed file
  */
 export function findForwarder(reader: SystemReader): Forwarder | undefined {
-  const text = reader.readRecord(forwardStateFile, 'folder', 256 * 1024);
+  const text = reader.readRecord(forwardStateFile, 'directory', 256 * 1024);
   if (text === undefined) return undefined;
   const parsed = parseJson(decodeBytes(text), forwardStateFile);
   // A forwarder of an earlier version, which is still running, knows no log files.

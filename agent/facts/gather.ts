@@ -1,6 +1,6 @@
 import { readAccepted } from '../config/accepted.ts';
 import { type Config, formatProblem, forwardProblems, readConfig, words } from '../config/config.ts';
-import { HostError, errorMessage } from '../lib/errors.ts';
+import { SystemError, errorMessage } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 import type { SystemReader, Usage } from '../system/reader.ts';
 import { bootTime, describeClock, readBootState } from './boot-state.ts';
@@ -145,7 +145,7 @@ function readMounts(reader: SystemReader): MountTable {
     return mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
   } catch (error) {
     return unreadableTable(
-      new HostError(`/proc/self/mountinfo: ${errorMessage(error).replace(/^\/\S+: /, '')}`),
+      new SystemError(`/proc/self/mountinfo: ${errorMessage(error).replace(/^\/\S+: /, '')}`),
     );
   }
 }
@@ -267,8 +267,8 @@ async function readLabels(
   if (selinux === undefined) return undefined;
   const ofVar = layers.filter(({ target }) => mounts.serving(target)?.type === 'overlay');
   const others = unwrap(overlays).flatMap(({ target, lower }) =>
-    lower === undefined ? [] : [[target, lower.folder] as const],
+    lower === undefined ? [] : [[target, lower.directory] as const],
   );
-  const folders = [...ofVar.map(({ target }) => target), '/tmp'];
-  return findLabels(reader, selinux, folders, others);
+  const directories = [...ofVar.map(({ target }) => target), '/tmp'];
+  return findLabels(reader, selinux, directories, others);
 }

@@ -5,8 +5,8 @@ import { reportFile } from './last-report.ts';
 import { isBelow } from './mounts/mountinfo.ts';
 
 /**
- * The files and folders on which the results of the agent depend. A mount over one of them, also over a single file in a
- * folder, replaces what was sealed. test/unit/facts/inputs.test.ts verifies that the sources name no other program and no
+ * The files and directories on which the results of the agent depend. A mount over one of them, also over a single file in a
+ * directory, replaces what was sealed. test/unit/facts/inputs.test.ts verifies that the sources name no other program and no
  * other file in /etc and /run.
  */
 const inputs: readonly string[] = [
@@ -31,7 +31,7 @@ const inputs: readonly string[] = [
 /** Mount points that contain inputs, and of which other rules and checks verify what is mounted there. */
 const roots = ['/', '/etc', '/run', '/usr'];
 
-/** Whether a path is an input, or is in a folder of inputs. */
+/** Whether a path is an input, or is in a directory of inputs. */
 export function isInput(path: string): boolean {
   return inputs.some((input) => isBelow(path, input));
 }

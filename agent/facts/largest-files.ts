@@ -1,12 +1,12 @@
 import type { SystemReader } from '../system/reader.ts';
 
-/** An upper layer and the folder on which its overlay is mounted. */
+/** An upper layer and the directory on which its overlay is mounted. */
 export interface UpperLayer {
   target: string;
   upper: string;
 }
 
-/** A file, or a folder including its content, in an upper layer. */
+/** A file, or a directory including its content, in an upper layer. */
 export interface LargestFile {
   /** The path in the overlay, not the path in the upper layer. */
   path: string;
@@ -19,29 +19,29 @@ const maximumEntries = 20_000;
 const shown = 5;
 
 /**
- * Finds the largest folders and files, down to two levels below each overlay, such as /var/log/journal. Counts only the
+ * Finds the largest directories and files, down to two levels below each overlay, such as /var/log/journal. Counts only the
  * first 20,000 entries, so the actual sizes may be larger.
- * @param isMount whether a folder is a mount point; its content is skipped, because it is not part of the layer and
+ * @param isMount whether a directory is a mount point; its content is skipped, because it is not part of the layer and
  *     access to it may hang
- * @throws HostError
+ * @throws SystemError
  */
 export function findLargestFiles(
   reader: SystemReader,
   uppers: readonly UpperLayer[],
-  isMount: (folder: string) => boolean = () => false,
+  isMount: (directory: string) => boolean = () => false,
 ): LargestFile[] {
   const found = new Map<string, LargestFile>();
-  const queue = uppers.map((layer) => ({ ...layer, folder: '' }));
+  const queue = uppers.map((layer) => ({ ...layer, directory: '' }));
   let entries = 0;
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-    const { target, upper, folder } = next;
-    for (const name of reader.list(`${upper}${folder}`)) {
+    const { target, upper, directory } = next;
+    for (const name of reader.list(`${upper}${directory}`)) {
       if (++entries > maximumEntries) return largest(found);
-      const entry = `${folder}/${name}`;
+      const entry = `${directory}/${name}`;
       if (isMount(`${upper}${entry}`)) continue;
       const stat = reader.stat(`${upper}${entry}`);
       if (stat === undefined) continue;
-      if (stat.kind === 'directory') queue.push({ target, upper, folder: entry });
+      if (stat.kind === 'directory') queue.push({ target, upper, directory: entry });
       const path = `${target}${entry.split('/').slice(0, 3).join('/')}`;
       const { bytes, inodes } = found.get(path) ?? { bytes: 0, inodes: 0 };
       found.set(path, { path, bytes: bytes + stat.allocatedBytes, inodes: inodes + 1 });

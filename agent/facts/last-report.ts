@@ -20,7 +20,7 @@ export interface LastReport {
 
 /**
  * Reads the last report of this boot; undefined if there is none.
- * @throws Error for a malformed report; HostError if the report cannot be read, or if a user other than root can have
+ * @throws Error for a malformed report; SystemError if the report cannot be read, or if a user other than root can have
  *     written it
  */
 export function readLastReport(reader: SystemReader, bootId: string): LastReport | undefined {

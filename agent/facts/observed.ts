@@ -1,4 +1,4 @@
-import { HostError, errorCode, errorMessage } from '../lib/errors.ts';
+import { SystemError, errorCode, errorMessage } from '../lib/errors.ts';
 
 /** A value, or the reason why it could not be read, so that one unreadable value does not hide the others. */
 export type Observed<T> = { value: T } | { error: string; code: string };
@@ -23,9 +23,9 @@ export async function observeAsync<T>(read: () => Promise<T>): Promise<Observed<
 
 /**
  * Returns the value.
- * @throws HostError if the value could not be read; the status of the check that needs the value is then `error`
+ * @throws SystemError if the value could not be read; the status of the check that needs the value is then `error`
  */
 export function unwrap<T>(observed: Observed<T>): T {
   if ('value' in observed) return observed.value;
-  throw new HostError(observed.error, observed.code);
+  throw new SystemError(observed.error, observed.code);
 }

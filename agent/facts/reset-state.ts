@@ -33,7 +33,7 @@ const mostEntries = 20_000;
  * nor accepted. Only the layers are read, and not the disk.
  * @param isMount whether a directory is a mount point; its content is skipped, because it is not part of the layer and
  *     access to it may hang
- * @throws HostError
+ * @throws SystemError
  */
 export function findResetState(
   reader: SystemReader,

@@ -1,4 +1,4 @@
-import { HostError } from '../lib/errors.ts';
+import { SystemError } from '../lib/errors.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { LastReport } from './last-report.ts';
 import { type Observed, observe, unwrap } from './observed.ts';
@@ -30,7 +30,7 @@ export function withTablesOfReport(
     deviceTables: () => {
       const disks = unwrap(lastReport)?.disks;
       if (disks === undefined)
-        throw new HostError(
+        throw new SystemError(
           'only root can read the tables of device-mapper devices, and there is no report of this boot',
         );
       const names = reader.list('/sys/class/block').filter((name) => name.startsWith('dm-'));

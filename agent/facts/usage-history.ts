@@ -21,7 +21,7 @@ const maximumBytes = 65536;
 /**
  * Reads the samples of this boot, the oldest first.
  * @returns an empty list if there is no file, or if another boot wrote it
- * @throws Error for a malformed file; HostError if a user other than root can have written it
+ * @throws Error for a malformed file; SystemError if a user other than root can have written it
  */
 export function readUsageHistory(reader: SystemReader, bootId: string): UsageSample[] {
   const text = reader.readRecord(usageHistoryFile, 'root', maximumBytes);

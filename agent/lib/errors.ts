@@ -4,8 +4,8 @@ export class UsageError extends Error {
 }
 
 /** A failed access to the system. If the program cannot continue without the result, it exits with 3. */
-export class HostError extends Error {
-  override name = 'HostError';
+export class SystemError extends Error {
+  override name = 'SystemError';
   /** The error code (the name of errno), such as ENOENT or EROFS; empty if there is none. */
   readonly code: string;
 
@@ -27,30 +27,30 @@ export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether an error means that a file, or a folder in its path, does not exist. */
+/** Whether an error means that a file, or a directory in its path, does not exist. */
 export function isAbsent(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(errorCode(error));
 }
 
-/** Runs an action. @returns undefined if it throws a HostError; every other error is thrown */
-export function unlessHostError<T>(action: () => T): T | undefined {
+/** Runs an action. @returns undefined if it throws a SystemError; every other error is thrown */
+export function unlessSystemError<T>(action: () => T): T | undefined {
   try {
     return action();
   } catch (error) {
-    if (error instanceof HostError) return undefined;
+    if (error instanceof SystemError) return undefined;
     throw error;
   }
 }
 
 /**
  * Runs an action on a file.
- * @throws HostError "FILE: reason" with the error code; a HostError from the action is thrown unchanged
+ * @throws SystemError "FILE: reason" with the error code; a SystemError from the action is thrown unchanged
  */
 export function onFile<T>(file: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
-    throw hostError(file, error);
+    throw systemError(file, error);
   }
 }
 
@@ -59,12 +59,14 @@ export async function onFileLater<T>(file: string, action: () => Promise<T>): Pr
   try {
     return await action();
   } catch (error) {
-    throw hostError(file, error);
+    throw systemError(file, error);
   }
 }
 
-function hostError(file: string, error: unknown): HostError {
-  return error instanceof HostError ? error : new HostError(`${file}: ${reason(error)}`, errorCode(error));
+function systemError(file: string, error: unknown): SystemError {
+  return error instanceof SystemError
+    ? error
+    : new SystemError(`${file}: ${reason(error)}`, errorCode(error));
 }
 
 /**

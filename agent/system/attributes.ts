@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { HostError } from '../lib/errors.ts';
+import { SystemError } from '../lib/errors.ts';
 import { runSync } from './exec.ts';
 
 /*
@@ -15,11 +15,11 @@ const everything = ['--no-target-directory', '--preserve=all', '--preserve=mode,
 /**
  * Copies a file with its attributes and times, or a symbolic link. Waits until the copy is on the disk.
  * @param to a path that does not exist
- * @throws the system's error if the file does not exist; HostError for a folder or a special file
+ * @throws the system's error if the file does not exist; SystemError for a directory or a special file
  */
 export function copyFile(from: string, to: string): void {
   const stat = fs.lstatSync(from);
-  if (!stat.isFile() && !stat.isSymbolicLink()) throw new HostError(`${from}: neither a file nor a link`);
+  if (!stat.isFile() && !stat.isSymbolicLink()) throw new SystemError(`${from}: neither a file nor a link`);
   runCp(['--no-dereference', ...everything], from, to);
   if (stat.isFile()) syncFile(to);
 }
@@ -54,7 +54,7 @@ const restorecon = ['/usr/sbin/restorecon', '/sbin/restorecon'];
 
 /**
  * Gives a new file or link the SELinux label that the policy has for its path. Without this, it keeps the label of
- * a new file in its folder. Does nothing if SELinux is disabled.
+ * a new file in its directory. Does nothing if SELinux is disabled.
  */
 export function labelNewFile(file: string): void {
   if (!fs.existsSync('/sys/fs/selinux/enforce')) return;

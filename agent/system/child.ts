@@ -8,7 +8,7 @@ import {
 } from 'node:child_process';
 import fs from 'node:fs';
 import { Readable, type Writable } from 'node:stream';
-import { HostError, errorCode, errorMessage } from '../lib/errors.ts';
+import { SystemError, errorCode, errorMessage } from '../lib/errors.ts';
 
 /** The streams of a child: stdout is always a pipe. */
 interface Streams<In extends StdioNull | StdioPipe, Err extends StdioNull | StdioPipe> extends SpawnOptions {
@@ -26,7 +26,7 @@ export type Child<In extends Writable | null, Err extends Readable | null> = Chi
  * of resources in three ways: without a free file descriptor it returns a child without streams and emits `error`
  * later, which ends the process if nothing listens; without memory it throws; otherwise it emits `error`.
  * @returns the child, which emits `error` if the program cannot be executed. The caller must listen for it.
- * @throws HostError if there is no free file descriptor, or no memory, for a process
+ * @throws SystemError if there is no free file descriptor, or no memory, for a process
  */
 export function startChild(
   program: string,
@@ -48,11 +48,11 @@ export function startChild(program: string, args: readonly string[], options: Sp
   try {
     child = spawn(program, args, options);
   } catch (error) {
-    throw new HostError(`${program}: ${errorMessage(error)}`, errorCode(error));
+    throw new SystemError(`${program}: ${errorMessage(error)}`, errorCode(error));
   }
   if (child.stdout instanceof Readable) return child;
   child.on('error', () => undefined);
-  throw new HostError(`${program}: not started, because no file descriptor is free`, 'EMFILE');
+  throw new SystemError(`${program}: not started, because no file descriptor is free`, 'EMFILE');
 }
 
 /** More than the pipes and the descriptors that spawn opens for a child. */
@@ -61,14 +61,14 @@ const neededDescriptors = 16;
 /**
  * Verifies that a program can be started with pipes. To be called directly before execa, which ends this process if spawn
  * returns a child without streams.
- * @throws HostError if too few file descriptors are free
+ * @throws SystemError if too few file descriptors are free
  */
 export function requireDescriptors(program: string): void {
   const opened: number[] = [];
   try {
     while (opened.length < neededDescriptors) opened.push(fs.openSync('/dev/null', 'r'));
   } catch (error) {
-    throw new HostError(`${program}: not started, because no file descriptor is free`, errorCode(error));
+    throw new SystemError(`${program}: not started, because no file descriptor is free`, errorCode(error));
   } finally {
     for (const descriptor of opened) fs.closeSync(descriptor);
   }

@@ -8,7 +8,7 @@ export interface Clock {
   bootId: string;
 }
 
-/** @throws HostError if the boot ID cannot be read */
+/** @throws SystemError if the boot ID cannot be read */
 export function systemClock(reader: SystemReader): Clock {
   return {
     realtime: () => Date.now() * 1000,

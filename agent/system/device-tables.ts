@@ -1,4 +1,4 @@
-import { HostError } from '../lib/errors.ts';
+import { SystemError } from '../lib/errors.ts';
 import { runSync } from './exec.ts';
 
 /** The program that checks the tables of device-mapper devices (packaging/programs/check-tables.c). */
@@ -10,14 +10,14 @@ export const checkTablesProgram = '/usr/libexec/immutafs/check-tables';
  * @param program check-tables
  * @returns by "major:minor": the type of the first target with which the content of the device may differ from that of
  *     the devices below it; an empty string if there is none
- * @throws HostError if the tables cannot be read: EACCES without root's privileges
+ * @throws SystemError if the tables cannot be read: EACCES without root's privileges
  */
 export function readDeviceTables(program = checkTablesProgram): ReadonlyMap<string, string> {
   const { exit, error, stdout } = runSync(program, [], { stdio: ['ignore', 'pipe', 'ignore'] });
   if (error !== undefined) throw error;
   const lines = stdout.split('\n');
   if ((exit !== 0 && exit !== 1) || lines.pop() !== '') {
-    throw new HostError('cannot read the tables of the device-mapper devices');
+    throw new SystemError('cannot read the tables of the device-mapper devices');
   }
   return new Map(
     lines.map((line) => {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { HostError, errorCode, errorMessage } from '../lib/errors.ts';
+import { SystemError, errorCode, errorMessage } from '../lib/errors.ts';
 import { requireDescriptors, startChild } from './child.ts';
 
 /**
@@ -28,7 +28,7 @@ const keptCharacters = 65536;
  * @param seconds the timeout, after which the program receives SIGTERM and, five seconds later, SIGKILL
  * @param output receives stdout as it arrives, one character per byte (latin1)
  * @param stop terminates the program in the same way before the timeout
- * @throws HostError if the program cannot be started
+ * @throws SystemError if the program cannot be started
  */
 export async function runProgram(
   program: string,
@@ -62,13 +62,13 @@ export async function runProgram(
   });
   const { exitCode, signal, timedOut, isCanceled, shortMessage, code } = await child;
   if (exitCode === undefined && signal === undefined && !timedOut && !isCanceled) {
-    throw new HostError(`${program}: ${shortMessage}`, code);
+    throw new SystemError(`${program}: ${shortMessage}`, code);
   }
   return { exit: exitCode ?? null, ...last, late: timedOut };
 }
 
-function notStarted(program: string, error: Error): HostError {
-  return new HostError(`${program}: ${errorMessage(error)}`, errorCode(error));
+function notStarted(program: string, error: Error): SystemError {
+  return new SystemError(`${program}: ${errorMessage(error)}`, errorCode(error));
 }
 
 /** The result of runChild. */
@@ -98,16 +98,16 @@ const mostBytes = 16 * 1024 * 1024;
  * suitable, because it waits until the process exits and because `status` would take longer to load it than to run.
  * @param deadline the time until the program is abandoned, in milliseconds
  * @returns stdout, which may be truncated, and how the program ended
- * @throws HostError if the program cannot be started
+ * @throws SystemError if the program cannot be started
  */
 export async function runChild(
   program: string,
   args: readonly string[],
   deadline: number,
-  { output, cwd: folder = cwd }: ChildOptions = {},
+  { output, cwd: directory = cwd }: ChildOptions = {},
 ): Promise<Ended> {
   const child = startChild(program, args, {
-    cwd: folder,
+    cwd: directory,
     env,
     stdio: ['ignore', 'pipe', 'ignore'],
     // Run in a new session, so that a signal to the agent's process group does not kill the child before it cleans up.

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { HostError } from '../lib/errors.ts';
+import { SystemError } from '../lib/errors.ts';
 
 /** The size and usage of a file system, in bytes and in inodes (statfs(2)). */
 export interface Usage {
@@ -31,7 +31,7 @@ export interface Stat {
 /**
  * Reads a whole file, one character per byte (latin1). The size from stat(2) is not used, because it does not apply to
  * files in procfs and sysfs.
- * @throws HostError EFBIG if the file is larger than `limit` bytes; the system's error otherwise
+ * @throws SystemError EFBIG if the file is larger than `limit` bytes; the system's error otherwise
  */
 export function readLimited(file: string, limit: number): string {
   const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
@@ -45,7 +45,7 @@ export function readLimited(file: string, limit: number): string {
 /**
  * Reads the rest of an open file, one character per byte (latin1).
  * @param file the file name in error messages
- * @throws HostError EFBIG if more than `limit` bytes remain; the system's error otherwise
+ * @throws SystemError EFBIG if more than `limit` bytes remain; the system's error otherwise
  */
 export function readAll(fd: number, file: string, limit: number): string {
   const parts: Buffer[] = [];
@@ -55,7 +55,7 @@ export function readAll(fd: number, file: string, limit: number): string {
     const count = fs.readSync(fd, part);
     if (count === 0) return Buffer.concat(parts).toString('latin1');
     bytes += count;
-    if (bytes > limit) throw new HostError(`${file}: larger than ${limit} bytes`, 'EFBIG');
+    if (bytes > limit) throw new SystemError(`${file}: larger than ${limit} bytes`, 'EFBIG');
     parts.push(part.subarray(0, count));
   }
 }

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { HostError } from '../lib/errors.ts';
+import { SystemError } from '../lib/errors.ts';
 
 /** The kernel's own file systems with f_type of statfs(2) (linux/magic.h). Paths below /sys come before /sys. */
 const kernelFileSystems = [
@@ -15,7 +15,7 @@ const kernelFileSystems = [
 /**
  * Verifies that a file below /proc or /sys is on the kernel's own file system, not on another file system that was
  * mounted there. Other paths are not checked.
- * @throws HostError if the file is on another file system; the system's error if the file does not exist
+ * @throws SystemError if the file is on another file system; the system's error if the file does not exist
  */
 export function verifyKernelFile(file: string): void {
   const found = kernelFileSystems.find(({ path }) => file.startsWith(`${path}/`) || file === path);
@@ -23,7 +23,7 @@ export function verifyKernelFile(file: string): void {
   const { type } = fs.statfsSync(file);
   // f_type is signed on some architectures.
   if (found.types.includes(type >>> 0)) return;
-  throw new HostError(
+  throw new SystemError(
     `${file}: not the kernel's ${found.name} but another file system (type 0x${(type >>> 0).toString(16)})`,
   );
 }

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { HostError, errorCode } from '../lib/errors.ts';
+import { SystemError, errorCode } from '../lib/errors.ts';
 
 /** makedev(1, 11): Documentation/admin-guide/devices.txt */
 const kmsgDevice = 0x10b;
@@ -9,14 +9,14 @@ const recordBytes = 32768;
 /**
  * Reads the kernel's log buffer, beginning with the oldest record. Each read(2) returns one record
  * (Documentation/ABI/testing/dev-kmsg).
- * @throws HostError if the file is not the kernel's log device; EPERM or EACCES without permission to read it
+ * @throws SystemError if the file is not the kernel's log device; EPERM or EACCES without permission to read it
  */
 export function readKernelLog(file = '/dev/kmsg'): string[] {
   const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   try {
     const stat = fs.fstatSync(fd);
     if (!stat.isCharacterDevice() || stat.rdev !== kmsgDevice) {
-      throw new HostError(`${file}: not the kernel's log device`);
+      throw new SystemError(`${file}: not the kernel's log device`);
     }
     return readRecords(fd);
   } finally {

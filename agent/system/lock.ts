@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { HostError, errorCode } from '../lib/errors.ts';
+import { SystemError, errorCode } from '../lib/errors.ts';
 import { runSync } from './exec.ts';
 
 const flock = '/usr/bin/flock';
@@ -13,14 +13,14 @@ const flock = '/usr/bin/flock';
  * lock. The process ID in the file is used only in messages.
  * @param name the file's name in messages
  * @returns a function that releases the lock
- * @throws HostError EEXIST that names the process that holds the lock
+ * @throws SystemError EEXIST that names the process that holds the lock
  */
 export function lock(file: string, name: string): () => void {
   fs.mkdirSync(path.dirname(file), { recursive: true });
   const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = fs.constants;
   const fd = fs.openSync(file, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
   try {
-    if (!fs.fstatSync(fd).isFile()) throw new HostError(`${name}: not a regular file`);
+    if (!fs.fstatSync(fd).isFile()) throw new SystemError(`${name}: not a regular file`);
     lockDescriptor(fd, name);
     fs.ftruncateSync(fd);
     fs.writeSync(fd, `${process.pid}\n`, 0);
@@ -36,15 +36,15 @@ export function lock(file: string, name: string): () => void {
 
 function lockDescriptor(fd: number, name: string): void {
   const { exit, error } = runSync(flock, ['--nonblock', '0'], { stdio: [fd, 'ignore', 'ignore'] });
-  if (error !== undefined) throw new HostError(`${flock}: ${error.message}`, errorCode(error));
+  if (error !== undefined) throw new SystemError(`${flock}: ${error.message}`, errorCode(error));
   if (exit === 0) return;
   // flock(1) exits with 1 if another process holds the lock. Its other exit codes are those of sysexits.h.
   if (exit !== 1)
-    throw new HostError(
+    throw new SystemError(
       `${name}: ${flock} could not lock it (${exit === null ? 'ended by a signal' : `exit code ${exit}`})`,
     );
   const owner = Buffer.alloc(32);
   const pid = /^\d+/.exec(owner.toString('latin1', 0, fs.readSync(fd, owner, 0, 32, 0)))?.[0];
   const who = pid === undefined ? name : `process ${pid}`;
-  throw new HostError(`another immutafs-agent prepare is running (${who})`, 'EEXIST');
+  throw new SystemError(`another immutafs-agent prepare is running (${who})`, 'EEXIST');
 }

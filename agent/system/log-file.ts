@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { HostError, isAbsent, onFile } from '../lib/errors.ts';
-import { inFolder } from './foreign-folder.ts';
+import { SystemError, isAbsent, onFile } from '../lib/errors.ts';
+import { inDirectory } from './foreign-directory.ts';
 
 /** What identifies a log file, and how much of it there is. */
 export interface LogFileStat {
@@ -28,16 +28,16 @@ const { O_RDONLY, O_NONBLOCK, O_NOFOLLOW } = fs.constants;
 /**
  * Opens a log file.
  *
- * The folder may belong to another user, who could put a symbolic link in the place of the log and have the agent send
+ * The directory may belong to another user, who could put a symbolic link in the place of the log and have the agent send
  * a file that only the agent may read. Therefore, only a regular file is opened, the log itself must not be a symbolic
- * link, and a symbolic link on the way is followed only if root made it (foreign-folder.ts).
+ * link, and a symbolic link on the way is followed only if root made it (foreign-directory.ts).
  *
- * @throws HostError with the reason
+ * @throws SystemError with the reason
  */
 export function openLogFile(file: string): LogFile {
   return onFile(file, () => {
     const flags = O_RDONLY | O_NONBLOCK | O_NOFOLLOW;
-    const fd = inFolder(path.dirname(file), (at) => openRegular(at(path.basename(file)), flags, file));
+    const fd = inDirectory(path.dirname(file), (at) => openRegular(at(path.basename(file)), flags, file));
     return logFile(file, fd);
   });
 }
@@ -45,12 +45,12 @@ export function openLogFile(file: string): LogFile {
 function openRegular(at: string, flags: number, shown: string): number {
   // Opening a device could have an effect, so the type is examined before as well as after.
   const named = fs.lstatSync(at);
-  if (named.isSymbolicLink()) throw new HostError(`${shown}: a symbolic link; name its target`, 'ELOOP');
-  if (!named.isFile()) throw new HostError(`${shown}: not a regular file`, 'EINVAL');
+  if (named.isSymbolicLink()) throw new SystemError(`${shown}: a symbolic link; name its target`, 'ELOOP');
+  if (!named.isFile()) throw new SystemError(`${shown}: not a regular file`, 'EINVAL');
   const fd = fs.openSync(at, flags);
   if (fs.fstatSync(fd).isFile()) return fd;
   fs.closeSync(fd);
-  throw new HostError(`${shown}: not a regular file`, 'EINVAL');
+  throw new SystemError(`${shown}: not a regular file`, 'EINVAL');
 }
 
 function logFile(file: string, fd: number): LogFile {
@@ -77,7 +77,7 @@ function logFile(file: string, fd: number): LogFile {
 
 /**
  * Returns the state of the file with this name, or undefined if there is none.
- * @throws HostError if it cannot be examined, for example because a folder on the way denies access
+ * @throws SystemError if it cannot be examined, for example because a directory on the way denies access
  */
 export function statLogFile(file: string): LogFileStat | undefined {
   return onFile(file, () => {
@@ -108,13 +108,13 @@ function withinRange(milliseconds: number): number {
 }
 
 /**
- * Calls `changed` when something in the folder changes. This is only a hint: inotify(7) misses changes on some file
+ * Calls `changed` when something in the directory changes. This is only a hint: inotify(7) misses changes on some file
  * systems, such as an overlay on Linux 3.10.
- * @returns a function that ends the watch; the watch also ends if the folder is removed
+ * @returns a function that ends the watch; the watch also ends if the directory is removed
  */
-export function watchFolder(folder: string, changed: () => void): () => void {
+export function watchDirectory(directory: string, changed: () => void): () => void {
   try {
-    const watcher = fs.watch(folder, { persistent: false }, changed);
+    const watcher = fs.watch(directory, { persistent: false }, changed);
     watcher.on('error', () => watcher.close());
     return () => watcher.close();
   } catch {
@@ -122,18 +122,18 @@ export function watchFolder(folder: string, changed: () => void): () => void {
   }
 }
 
-/** The maximum number of names that are read of a folder, which another user may fill. */
+/** The maximum number of names that are read of a directory, which another user may fill. */
 const mostNames = 10_000;
 
 /**
- * Returns the names in a folder, sorted, but at most 10,000; none if the folder does not exist.
- * @throws HostError if the folder cannot be read
+ * Returns the names in a directory, sorted, but at most 10,000; none if the directory does not exist.
+ * @throws SystemError if the directory cannot be read
  */
-export function namesIn(folder: string): string[] {
-  return onFile(folder, () => {
+export function namesIn(directory: string): string[] {
+  return onFile(directory, () => {
     const names: string[] = [];
     try {
-      const opened = fs.opendirSync(folder);
+      const opened = fs.opendirSync(directory);
       try {
         for (let entry = opened.readSync(); entry && names.length < mostNames; entry = opened.readSync())
           names.push(entry.name);

@@ -48,19 +48,19 @@ const mostProcesses = 10_000;
 /**
  * Finds the executable mappings of processes in a child process, because a read of maps may hang
  * (silent-processes.ts), and because Node.js needs several times as long for it.
- * @param folder the folder of procfs
+ * @param directory the directory of procfs
  * @param program read-mappings
  * @returns undefined if the program cannot be run, has not examined every process within two seconds, has printed more
  *   than 16 MiB, or was killed. A part of the files of a process must not pass for all of them.
  */
 export async function findMappedFiles(
-  folder: string,
+  directory: string,
   pids: readonly number[],
   program = readMappingsProgram,
 ): Promise<MappedFiles | undefined> {
   if (pids.length > mostProcesses) return undefined;
   try {
-    const { stdout, ended } = await runChild(program, pids.map(String), deadline, { cwd: folder });
+    const { stdout, ended } = await runChild(program, pids.map(String), deadline, { cwd: directory });
     return ended === 'good' ? parseMappings(stdout) : undefined;
   } catch {
     return undefined;

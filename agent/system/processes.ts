@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { HostError, errorCode, onFile } from '../lib/errors.ts';
+import { SystemError, errorCode, onFile } from '../lib/errors.ts';
 import { type Stat, describeStat, readPieces } from './files.ts';
 import { type MappedFiles, findMappedFiles } from './mapped-files.ts';
 import { type MemoryFile, findSilent } from './silent-processes.ts';
@@ -10,7 +10,7 @@ import { type MemoryFile, findSilent } from './silent-processes.ts';
  * that takes a process returns undefined if the process has exited.
  */
 export interface ProcessReader {
-  /** Returns the process IDs in ascending order. @throws HostError if /proc is not the kernel's procfs */
+  /** Returns the process IDs in ascending order. @throws SystemError if /proc is not the kernel's procfs */
   list(): number[];
   /**
    * Finds the processes of which the other methods must not read this file, nor anything else that needs the memory of
@@ -26,7 +26,7 @@ export interface ProcessReader {
   /**
    * Reads a file of a process, one character per byte (latin1).
    * @param name relative to /proc/PID
-   * @throws HostError EFBIG if the file is larger than `limit` bytes; the system's error otherwise
+   * @throws SystemError EFBIG if the file is larger than `limit` bytes; the system's error otherwise
    */
   read(pid: number, name: string, limit: number): string | undefined;
   /** Returns the threads of a process that has no memory of its own; empty for all other processes. */
@@ -42,17 +42,17 @@ export interface ProcessReader {
   pieces(pid: number, name: string): Iterable<Buffer>;
 }
 
-/** @param folder the folder of procfs @param verify throws for a file that is not the kernel's */
-export function processReader(folder: string, verify: (file: string) => void): ProcessReader {
+/** @param directory the directory of procfs @param verify throws for a file that is not the kernel's */
+export function processReader(directory: string, verify: (file: string) => void): ProcessReader {
   // Reused for all files, because allocating a buffer takes longer than reading a small file. A read of procfs returns
   // at most one page.
   const buffer = Buffer.allocUnsafe(65536);
-  const fileOf = (pid: number, name: string) => `${folder}/${pid}/${name}`;
-  const list = () => onFile(folder, () => listProcesses(folder, verify));
+  const fileOf = (pid: number, name: string) => `${directory}/${pid}/${name}`;
+  const list = () => onFile(directory, () => listProcesses(directory, verify));
   return {
     list,
-    silent: (pids, name) => findSilent(folder, pids, name, list),
-    mappedFiles: (pids) => findMappedFiles(folder, pids),
+    silent: (pids, name) => findSilent(directory, pids, name, list),
+    mappedFiles: (pids) => findMappedFiles(directory, pids),
     read: (pid, name, limit) => unlessExited(fileOf(pid, name), (file) => readText(file, buffer, limit)),
     threadsOf: (pid) => unlessExited(fileOf(pid, 'task'), listOtherThreads) ?? [],
     link: (pid, name) => unlessExited(fileOf(pid, name), (file) => fs.readlinkSync(file, 'latin1')),
@@ -61,18 +61,18 @@ export function processReader(folder: string, verify: (file: string) => void): P
   };
 }
 
-function listProcesses(folder: string, verify: (file: string) => void): number[] {
-  verify(folder);
-  const names = fs.readdirSync(folder).map(Number);
+function listProcesses(directory: string, verify: (file: string) => void): number[] {
+  verify(directory);
+  const names = fs.readdirSync(directory).map(Number);
   return names.filter(Number.isInteger).sort((one, other) => one - other);
 }
 
 /**
- * Lists the threads if there is more than one. The number of links of the folder is the number of threads plus 2
- * (fs/proc/base.c), and stat(2) is faster than reading the folder of each kernel thread.
+ * Lists the threads if there is more than one. The number of links of the directory is the number of threads plus 2
+ * (fs/proc/base.c), and stat(2) is faster than reading the directory of each kernel thread.
  */
-function listOtherThreads(folder: string): string[] {
-  return fs.statSync(folder).nlink > 3 ? fs.readdirSync(folder) : [];
+function listOtherThreads(directory: string): string[] {
+  return fs.statSync(directory).nlink > 3 ? fs.readdirSync(directory) : [];
 }
 
 function unlessExited<T>(file: string, action: (file: string) => T): T | undefined {
@@ -96,7 +96,7 @@ function readText(file: string, buffer: Buffer, limit: number): string {
       const count = fs.readSync(fd, buffer, filled, buffer.length - filled, null);
       filled += count;
       if (count === 0) return text + buffer.toString('latin1', 0, filled);
-      if (text.length + filled > limit) throw new HostError(`${file}: larger than ${limit} bytes`, 'EFBIG');
+      if (text.length + filled > limit) throw new SystemError(`${file}: larger than ${limit} bytes`, 'EFBIG');
       if (filled < buffer.length) continue;
       text += buffer.toString('latin1', 0, filled);
       filled = 0;

@@ -25,13 +25,13 @@ export type { Ended, Owner, ProbeKind, ProcessReader, Stat, Usage };
 /**
  * Every read of the system goes through this interface, and every change through SystemWriter (writer.ts). Reads are
  * synchronous, because `status` reads procfs, sysfs and the local disk, where asynchronous reads would not be faster.
- * Operations that may hang run in a child process with a deadline. Every failure is a HostError with the error code.
+ * Operations that may hang run in a child process with a deadline. Every failure is a SystemError with the error code.
  */
 export interface SystemReader {
   /**
    * Reads a file, one character per byte (latin1), so that no byte is lost.
    * @param limit the maximum size in bytes, 16 MiB by default
-   * @throws HostError EFBIG for a larger file; HostError for a file below /proc or /sys that is not the kernel's
+   * @throws SystemError EFBIG for a larger file; SystemError for a file below /proc or /sys that is not the kernel's
    */
   read(file: string, limit?: number): string;
   /**
@@ -40,7 +40,7 @@ export interface SystemReader {
    */
   readIfPresent(file: string, limit?: number): string | undefined;
   /**
-   * Reads a file in a folder to which a less privileged user may write, one character per byte (latin1). Only a regular
+   * Reads a file in a directory to which a less privileged user may write, one character per byte (latin1). Only a regular
    * file is opened (record.ts).
    * @param owner the permitted owner of the file
    * @param limit the maximum size, in bytes
@@ -51,8 +51,8 @@ export interface SystemReader {
   readAt(file: string, offset: number, bytes: number): string;
   /** Reads a file in buffers of 1 MiB. */
   pieces(file: string): Iterable<Buffer>;
-  /** Returns the names in a folder, sorted. */
-  list(folder: string): string[];
+  /** Returns the names in a directory, sorted. */
+  list(directory: string): string[];
   /** Returns the target of a symbolic link, unresolved, one character per byte (latin1). */
   link(file: string): string;
   /** Returns the path with every symbolic link resolved. */
@@ -61,10 +61,10 @@ export interface SystemReader {
   stat(file: string): Stat | undefined;
   usage(file: string): Usage;
   /**
-   * Tries to write to each folder's file system in a child process, without leaving a file behind.
-   * @returns for each folder, 'OK' if the write succeeded, 'TIMEOUT' at the deadline, or the error code
+   * Tries to write to each directory's file system in a child process, without leaving a file behind.
+   * @returns for each directory, 'OK' if the write succeeded, 'TIMEOUT' at the deadline, or the error code
    */
-  tryWrites(folders: readonly string[]): Promise<string[]>;
+  tryWrites(directories: readonly string[]): Promise<string[]>;
   /** Returns the records in the kernel's log buffer, the oldest first. */
   kernelLog(): string[];
   /** Checks the tables of the device-mapper devices (device-tables.ts). */
@@ -92,7 +92,7 @@ const defaultLimit = 16 * 1024 * 1024;
 const deadline = 8000;
 
 export interface ReaderOptions {
-  /** The root of the system. Tests use a folder with fixtures instead. */
+  /** The root of the system. Tests use a directory with fixtures instead. */
   root?: string;
   /** The command line that starts this program, for child processes. */
   self?: readonly string[];
@@ -111,13 +111,14 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
     readAt: (file, offset, bytes) =>
       onFile(file, () => verified(file, verify, readRange(at(file), offset, bytes))),
     pieces: (file) => readPieces(at(file)),
-    list: (folder) => onFile(folder, () => verified(folder, verify, fs.readdirSync(at(folder)).sort())),
+    list: (directory) =>
+      onFile(directory, () => verified(directory, verify, fs.readdirSync(at(directory)).sort())),
     link: (file) =>
       onFile(file, () => verified(path.dirname(file), verify, fs.readlinkSync(at(file), 'latin1'))),
     resolve: (file) => onFile(file, () => resolve(at(file), root, verify)),
     stat: (file) => onFile(file, () => statIfPresent(at(file))),
     usage: (file) => onFile(file, () => usageOf(at(file))),
-    tryWrites: (folders) => tryWrites(self, folders.map(at)),
+    tryWrites: (directories) => tryWrites(self, directories.map(at)),
     processes: processReader(at('/proc'), verify),
     deviceTables: () => onFile(checkTablesProgram, () => readDeviceTables(at(checkTablesProgram))),
     kernelLog: () => onFile('/dev/kmsg', () => readKernelLog(at('/dev/kmsg'))),
@@ -162,20 +163,20 @@ function resolve(file: string, root: string, verify: (file: string) => void): st
 const tryWriteProgram = '/usr/libexec/immutafs/try-write';
 
 /**
- * Starts one child process that writes to the folders one after another. If a write hangs, a separate child process is
- * started for each of the remaining folders.
+ * Starts one child process that writes to the directories one after another. If a write hangs, a separate child process is
+ * started for each of the remaining directories.
  */
-async function tryWrites(self: readonly string[], folders: readonly string[]): Promise<string[]> {
-  if (folders.length === 0) return [];
+async function tryWrites(self: readonly string[], directories: readonly string[]): Promise<string[]> {
+  if (directories.length === 0) return [];
   const [program = process.execPath, ...args] = fs.existsSync(tryWriteProgram)
     ? [tryWriteProgram]
     : [...self, 'try-writes', '--'];
-  const { stdout, ended } = await runChild(program, [...args, ...folders], deadline);
+  const { stdout, ended } = await runChild(program, [...args, ...directories], deadline);
   // The last line may be incomplete.
-  const answers = stdout.split('\n').slice(0, -1).slice(0, folders.length).map(answerName);
-  if (answers.length === folders.length) return answers;
+  const answers = stdout.split('\n').slice(0, -1).slice(0, directories.length).map(answerName);
+  if (answers.length === directories.length) return answers;
   const missing = ended === 'deadline' ? 'TIMEOUT' : 'no answer';
-  const remaining = folders.slice(answers.length + 1).map((folder) => tryWrites(self, [folder]));
+  const remaining = directories.slice(answers.length + 1).map((directory) => tryWrites(self, [directory]));
   return [...answers, missing, ...(await Promise.all(remaining)).flat()];
 }
 

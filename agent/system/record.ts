@@ -1,11 +1,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { HostError, errorCode } from '../lib/errors.ts';
+import { SystemError, errorCode } from '../lib/errors.ts';
 import { readAll } from './files.ts';
-import { O_PATH, inFolder } from './foreign-folder.ts';
+import { O_PATH, inDirectory } from './foreign-directory.ts';
 
-/** `root`: only root may own the file and write to it. `folder`: the owner of its folder may also own the file. */
-export type Owner = 'root' | 'folder';
+/** `root`: only root may own the file and write to it. `directory`: the owner of its directory may also own the file. */
+export type Owner = 'root' | 'directory';
 
 const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, S_IFMT } = fs.constants;
 
@@ -17,15 +17,15 @@ const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK, S_IFMT } = fs.constants;
  * @param limit the maximum size, in bytes
  * @param shown the file's name in messages
  * @returns one character per byte (latin1); undefined if the file does not exist
- * @throws HostError with the reason: ELOOP for a symbolic link, EINVAL for another file type, EPERM for a wrong owner,
+ * @throws SystemError with the reason: ELOOP for a symbolic link, EINVAL for another file type, EPERM for a wrong owner,
  *     mode or link count, EFBIG for a file larger than `limit`; the system's error otherwise
  */
 export function readRecord(file: string, owner: Owner, limit: number, shown = file): string | undefined {
   try {
-    return inFolder(path.dirname(file), (at, folderOwner) => {
+    return inDirectory(path.dirname(file), (at, directoryOwner) => {
       const named = fs.openSync(at(path.basename(file)), O_PATH | O_NOFOLLOW);
       try {
-        check(shown, fs.fstatSync(named), owner, folderOwner, limit);
+        check(shown, fs.fstatSync(named), owner, directoryOwner, limit);
         return readOpened(shown, `/proc/self/fd/${named}`, limit);
       } finally {
         fs.closeSync(named);
@@ -39,17 +39,17 @@ export function readRecord(file: string, owner: Owner, limit: number, shown = fi
   }
 }
 
-function check(file: string, stat: fs.Stats, owner: Owner, folderOwner: number, limit: number): void {
+function check(file: string, stat: fs.Stats, owner: Owner, directoryOwner: number, limit: number): void {
   const { uid, mode, nlink, size } = stat;
-  if (stat.isSymbolicLink()) throw new HostError(`${file}: a symbolic link, not a regular file`, 'ELOOP');
-  if (!stat.isFile()) throw new HostError(`${file}: ${kind(mode)}, not a regular file`, 'EINVAL');
-  if (nlink > 1) throw new HostError(`${file}: has ${nlink} names (hard links), must have one`, 'EPERM');
-  const others = owner === 'folder' ? ` or by the owner of its folder (user ${folderOwner})` : '';
-  if (uid !== 0 && !(owner === 'folder' && uid === folderOwner))
-    throw new HostError(`${file}: owned by user ${uid}, must be owned by root${others}`, 'EPERM');
+  if (stat.isSymbolicLink()) throw new SystemError(`${file}: a symbolic link, not a regular file`, 'ELOOP');
+  if (!stat.isFile()) throw new SystemError(`${file}: ${kind(mode)}, not a regular file`, 'EINVAL');
+  if (nlink > 1) throw new SystemError(`${file}: has ${nlink} names (hard links), must have one`, 'EPERM');
+  const others = owner === 'directory' ? ` or by the owner of its directory (user ${directoryOwner})` : '';
+  if (uid !== 0 && !(owner === 'directory' && uid === directoryOwner))
+    throw new SystemError(`${file}: owned by user ${uid}, must be owned by root${others}`, 'EPERM');
   if (owner === 'root' && (mode & 0o022) !== 0)
-    throw new HostError(`${file}: users other than root may write to it`, 'EPERM');
-  if (size > limit) throw new HostError(`${file}: larger than ${limit} bytes`, 'EFBIG');
+    throw new SystemError(`${file}: users other than root may write to it`, 'EPERM');
+  if (size > limit) throw new SystemError(`${file}: larger than ${limit} bytes`, 'EFBIG');
 }
 
 function kind(mode: number): string {
@@ -61,7 +61,7 @@ function kind(mode: number): string {
 function readOpened(shown: string, file: string, limit: number): string {
   const fd = fs.openSync(file, O_RDONLY | O_NONBLOCK);
   try {
-    if (!fs.fstatSync(fd).isFile()) throw new HostError(`${shown}: not a regular file`, 'EINVAL');
+    if (!fs.fstatSync(fd).isFile()) throw new SystemError(`${shown}: not a regular file`, 'EINVAL');
     return readAll(fd, shown, limit);
   } finally {
     fs.closeSync(fd);

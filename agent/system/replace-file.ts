@@ -1,28 +1,28 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { inFolder, inFolderLater, randomWord } from './foreign-folder.ts';
+import { inDirectory, inDirectoryLater, randomWord } from './foreign-directory.ts';
 
 /**
- * The temporary name of the new file before rename(2). `random` is safe in a folder of another user, and while other
- * processes replace the same file. `fixed` is for a process that holds the lock on the folder's files, and only in a
- * folder of root. The next run removes a file that an interrupted run left behind.
+ * The temporary name of the new file before rename(2). `random` is safe in a directory of another user, and while other
+ * processes replace the same file. `fixed` is for a process that holds the lock on the directory's files, and only in a
+ * directory of root. The next run removes a file that an interrupted run left behind.
  */
 export type TemporaryName = 'random' | 'fixed';
 
 /**
- * Replaces a file or a symbolic link atomically. Creates the new file in the same folder, renames it (rename(2)) and
- * waits until the folder is on the disk. The folder is opened only once (foreign-folder.ts).
+ * Replaces a file or a symbolic link atomically. Creates the new file in the same directory, renames it (rename(2)) and
+ * waits until the directory is on the disk. The directory is opened only once (foreign-directory.ts).
  * @param file an absolute path; an existing file is replaced without being opened
  * @param create creates the new file or link at a path that does not exist; receives also the path of the existing file
- * @throws HostError ELOOP for a link in the path that another user may have created; the system's error otherwise, such
- *     as EISDIR for a folder
+ * @throws SystemError ELOOP for a link in the path that another user may have created; the system's error otherwise, such
+ *     as EISDIR for a directory
  */
 export function replaceFile(
   file: string,
   name: TemporaryName,
   create: (temporary: string, existing: string) => void,
 ): void {
-  inFolder(path.dirname(file), (at) => {
+  inDirectory(path.dirname(file), (at) => {
     const base = path.basename(file);
     const temporary = at(`.${base}.${name === 'random' ? randomWord() : 'immutafs'}`);
     if (name === 'fixed') fs.rmSync(temporary, { force: true });
@@ -33,17 +33,17 @@ export function replaceFile(
       fs.rmSync(temporary, { force: true });
       throw error;
     }
-    syncFolder(at('.'));
+    syncDirectory(at('.'));
   });
 }
 
 /**
- * Replaces a regular file atomically, by asynchronous operations. The folder may belong to another user: it is opened
+ * Replaces a regular file atomically, by asynchronous operations. The directory may belong to another user: it is opened
  * only once, and the temporary name is random.
- * @throws HostError ELOOP for a link in the path that another user may have created; the system's error otherwise
+ * @throws SystemError ELOOP for a link in the path that another user may have created; the system's error otherwise
  */
 export async function replaceFileLater(file: string, bytes: Buffer, mode: number): Promise<void> {
-  await inFolderLater(path.dirname(file), async (at) => {
+  await inDirectoryLater(path.dirname(file), async (at) => {
     const base = path.basename(file);
     const temporary = at(`.${base}.${randomWord()}`);
     try {
@@ -60,11 +60,11 @@ export async function replaceFileLater(file: string, bytes: Buffer, mode: number
       await fs.promises.rm(temporary, { force: true });
       throw error;
     }
-    const folder = await fs.promises.open(at('.'), fs.constants.O_RDONLY);
+    const directory = await fs.promises.open(at('.'), fs.constants.O_RDONLY);
     try {
-      await folder.sync();
+      await directory.sync();
     } finally {
-      await folder.close();
+      await directory.close();
     }
   });
 }
@@ -82,9 +82,9 @@ export function writeNewFile(file: string, bytes: Buffer, mode: number): void {
   }
 }
 
-/** Waits until the entries of a folder are on the disk (fsync(2)). */
-export function syncFolder(folder: string): void {
-  const fd = fs.openSync(folder, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+/** Waits until the entries of a directory are on the disk (fsync(2)). */
+export function syncDirectory(directory: string): void {
+  const fd = fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
   try {
     fs.fsyncSync(fd);
   } finally {

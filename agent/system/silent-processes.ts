@@ -21,12 +21,12 @@ const mostFiles = 10_000;
  * Not even the agent's own signal handlers would end such a read. Therefore, one child process reads the first bytes of
  * each file and prints its name; at the deadline, the child is abandoned, and a new one continues after the file that
  * blocked it.
- * @param folder the folder of procfs
+ * @param directory the directory of procfs
  * @param list returns the processes that exist now
  * @returns the processes whose file must not be read, with the reason
  */
 export async function findSilent(
-  folder: string,
+  directory: string,
   pids: readonly number[],
   name: MemoryFile,
   list: () => readonly number[],
@@ -42,7 +42,7 @@ export async function findSilent(
         silent.set(pid, `not tried, because the processes before it took ${maximumTime} ms`);
       return silent;
     }
-    const answered = await readWith(folder, part, name, Math.min(deadline, left));
+    const answered = await readWith(directory, part, name, Math.min(deadline, left));
     if (answered === 'all') {
       rest = rest.slice(part.length);
       continue;
@@ -64,12 +64,12 @@ export async function findSilent(
  * @returns `all`, or the last process that answered before the deadline; undefined if none did
  */
 async function readWith(
-  folder: string,
+  directory: string,
   pids: readonly number[],
   name: MemoryFile,
   milliseconds: number,
 ): Promise<'all' | number | undefined> {
-  const files = pids.map((pid) => `${folder}/${pid}/${name}`);
+  const files = pids.map((pid) => `${directory}/${pid}/${name}`);
   const args = ['-c', '-s', '-a', '-H', '-m1', '--line-buffered', '-e', '', '--', ...files];
   try {
     const { stdout, ended } = await runChild(grep, args, milliseconds);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type fs from 'node:fs';
-import { HostError } from '../lib/errors.ts';
+import { SystemError } from '../lib/errors.ts';
 
 /**
  * The state of every file in a tree: a 64-bit hash of the inode, size, mtime, ctime and name of each file. A file whose
@@ -21,10 +21,10 @@ export interface FileState {
   changed: bigint;
 }
 
-/** Parses a text from TreeState.text. @throws HostError if the length of the text is not a multiple of 8 */
+/** Parses a text from TreeState.text. @throws SystemError if the length of the text is not a multiple of 8 */
 export function parseTreeState(text: string): TreeState {
   const bytes = Buffer.from(text, 'latin1');
-  if (bytes.length % 8 !== 0) throw new HostError('the state of a tree has an impossible length');
+  if (bytes.length % 8 !== 0) throw new SystemError('the state of a tree has an impossible length');
   const keys = new BigUint64Array(bytes.length / 8);
   for (let index = 0; index < keys.length; index++) keys[index] = bytes.readBigUInt64LE(index * 8);
   return treeState(keys);

@@ -1,16 +1,16 @@
 import fs from 'node:fs';
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
 import { errorCode, isAbsent } from '../lib/errors.ts';
-import { O_PATH } from './foreign-folder.ts';
+import { O_PATH } from './foreign-directory.ts';
 import { type FileState, type TreeState, makeTreeState, stateOf } from './tree-state.ts';
 
 /**
  * Reads the state of a tree, without the files on other file systems.
  * @param pause is called for each file; an error that it throws ends the walk
  */
-export async function readTreeState(folder: string, pause: () => void): Promise<TreeState> {
+export async function readTreeState(directory: string, pause: () => void): Promise<TreeState> {
   const state = makeTreeState();
-  await walkTree(folder, pause, (name, stat) => {
+  await walkTree(directory, pause, (name, stat) => {
     state.add(name, stateOf(stat));
     return undefined;
   });
@@ -18,7 +18,7 @@ export async function readTreeState(folder: string, pause: () => void): Promise<
 }
 
 export interface WalkedFile {
-  /** The path relative to the folder, one character per byte (latin1). */
+  /** The path relative to the directory, one character per byte (latin1). */
   name: string;
   directory: boolean;
   state: FileState;
@@ -26,31 +26,31 @@ export interface WalkedFile {
 
 /**
  * Removes the files in a tree for which `isDispensable` returns true, then the empty directories for which it returns
- * true, but not the folder itself. Files on other file systems are never removed. Removing one name of an inode changes
+ * true, but not the directory itself. Files on other file systems are never removed. Removing one name of an inode changes
  * the ctime of the other names, so `isDispensable` receives the ctime before this change.
  * @param kept receives the name of each file that is kept, and of each directory that is immutable or not dispensable
  * @throws the system's error, which ends the walk
  */
 export async function removeTree(
-  folder: string,
+  directory: string,
   pause: () => void,
   isDispensable: (file: WalkedFile) => boolean,
   kept: (name: string) => void,
 ): Promise<void> {
   const renamed = new Map<bigint, { now: bigint; before: bigint }>();
   await walkTree(
-    folder,
+    directory,
     pause,
     (name, stat, at) => {
       const state = stateOf(stat);
       const earlier = renamed.get(stat.ino);
       if (earlier?.now === state.changed) state.changed = earlier.before;
-      const directory = stat.isDirectory();
-      if (!isDispensable({ name, directory, state })) {
+      const isDirectory = stat.isDirectory();
+      if (!isDispensable({ name, directory: isDirectory, state })) {
         kept(name);
         return undefined;
       }
-      if (directory)
+      if (isDirectory)
         return () =>
           unlessImmutable(
             () => removeIfEmpty(at),
@@ -70,12 +70,12 @@ export async function removeTree(
 }
 
 /** See `SystemWriter.lastChange`. */
-export function lastChange(folder: string, name: string): number {
+export function lastChange(directory: string, name: string): number {
   for (let each = name; each !== ''; each = each.slice(0, Math.max(0, each.lastIndexOf('/')))) {
-    const changed = changeOf(Buffer.concat([Buffer.from(`${folder}/`), Buffer.from(each, 'latin1')]));
+    const changed = changeOf(Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(each, 'latin1')]));
     if (changed !== undefined) return changed;
   }
-  return fs.lstatSync(folder).ctimeMs;
+  return fs.lstatSync(directory).ctimeMs;
 }
 
 /** @returns undefined if the file, or a directory on its path, does not exist */
@@ -125,12 +125,12 @@ function removeIfEmpty(at: Buffer): void {
 type Visit = (name: string, stat: fs.BigIntStats, at: Buffer) => (() => void) | undefined;
 
 /**
- * Visits every file below a folder, and each directory before its contents. If `visit` returns a function, the function
+ * Visits every file below a directory, and each directory before its contents. If `visit` returns a function, the function
  * is called after the contents were visited. Each file is accessed relative to its open parent directory, so that a
  * symbolic link that replaces a directory is not followed.
  */
 async function walkTree(
-  folder: string,
+  directory: string,
   pause: () => void,
   visit: Visit,
   foreign: (name: string) => void = () => undefined,
@@ -161,5 +161,5 @@ async function walkTree(
       fs.closeSync(fd);
     }
   };
-  await descend(folder, '');
+  await descend(directory, '');
 }

@@ -1,10 +1,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { HostError, onFile, onFileLater } from '../lib/errors.ts';
+import { SystemError, onFile, onFileLater } from '../lib/errors.ts';
 import { type Ran, runProgram } from './exec.ts';
 import { lock } from './lock.ts';
 import { copyAttributes, copyFile, labelNewFile, syncFile } from './attributes.ts';
-import { replaceFile, replaceFileLater, syncFolder, writeNewFile } from './replace-file.ts';
+import { replaceFile, replaceFileLater, syncDirectory, writeNewFile } from './replace-file.ts';
 import type { TreeState } from './tree-state.ts';
 import { type WalkedFile, lastChange, readTreeState, removeTree } from './tree.ts';
 
@@ -12,11 +12,11 @@ export type { Ran, TreeState, WalkedFile };
 
 /**
  * Every change of the system goes through this interface. When a method returns, its change is on the disk. After a
- * power failure, the disk contains either the old or the new state. Every failure is a HostError with the error code.
+ * power failure, the disk contains either the old or the new state. Every failure is a SystemError with the error code.
  */
 export interface SystemWriter {
   /**
-   * Creates a file or replaces an existing file or link atomically. Safe in a folder of another user.
+   * Creates a file or replaces an existing file or link atomically. Safe in a directory of another user.
    * @param text written as UTF-8
    */
   writeAtomically(file: string, text: string, mode: number): void;
@@ -45,7 +45,7 @@ export interface SystemWriter {
   /** Renames a file, and gives it the SELinux label that the policy has for its new path. */
   rename(from: string, to: string): void;
   /** mkdir(1) -p */
-  makeFolder(folder: string, mode: number): void;
+  makeDirectory(directory: string, mode: number): void;
   /**
    * Runs a program without a shell and waits until it exits.
    * @param seconds the timeout, after which the program is terminated
@@ -66,30 +66,30 @@ export interface SystemWriter {
   writeAt(file: string, offset: number, text: string): void;
   /**
    * Takes a lock that is released when the returned function is called or this process ends.
-   * @throws HostError EEXIST that names the process that holds the lock
+   * @throws SystemError EEXIST that names the process that holds the lock
    */
   lock(file: string): () => void;
-  /** Reads the state of every file below a folder (tree.ts). @param pause is called for each file, and may throw */
-  readTree(folder: string, pause: () => void): Promise<TreeState>;
+  /** Reads the state of every file below a directory (tree.ts). @param pause is called for each file, and may throw */
+  readTree(directory: string, pause: () => void): Promise<TreeState>;
   /**
-   * Removes the files and the empty directories below a folder for which `isDispensable` returns true.
-   * @param kept receives the name of each file that is kept, relative to the folder, one character per byte (latin1)
+   * Removes the files and the empty directories below a directory for which `isDispensable` returns true.
+   * @param kept receives the name of each file that is kept, relative to the directory, one character per byte (latin1)
    */
   removeTree(
-    folder: string,
+    directory: string,
     pause: () => void,
     isDispensable: (file: WalkedFile) => boolean,
     kept: (name: string) => void,
   ): Promise<void>;
   /**
-   * Returns the ctime of a file below a folder or, if the file does not exist, of the nearest existing directory above.
-   * @param name the file name relative to the folder, one character per byte (latin1)
+   * Returns the ctime of a file below a directory or, if the file does not exist, of the nearest existing directory above.
+   * @param name the file name relative to the directory, one character per byte (latin1)
    * @returns milliseconds since the epoch
    */
-  lastChange(folder: string, name: string): number;
+  lastChange(directory: string, name: string): number;
 }
 
-/** @param root the root of the system; tests use a folder with fixtures instead */
+/** @param root the root of the system; tests use a directory with fixtures instead */
 export function systemWriter(root = '/'): SystemWriter {
   const at = (file: string) => (root === '/' ? file : path.join(root, file));
   const replace = (file: string, create: (temporary: string, existing: string) => void) =>
@@ -107,7 +107,7 @@ export function systemWriter(root = '/'): SystemWriter {
       onFileLater(file, () => replaceFileLater(at(file), Buffer.from(text), mode)),
     replaceText: (file, text, mode = 0o644) => {
       const stat = onFile(file, () => fs.lstatSync(at(file), { throwIfNoEntry: false }));
-      if (stat !== undefined && !stat.isFile()) throw new HostError(`${file}: not a regular file`);
+      if (stat !== undefined && !stat.isFile()) throw new SystemError(`${file}: not a regular file`);
       replace(file, (temporary, existing) => {
         writeNewFile(temporary, Buffer.from(text, 'latin1'), stat === undefined ? mode : 0o600);
         if (stat !== undefined) copyAttributes(existing, temporary);
@@ -123,24 +123,24 @@ export function systemWriter(root = '/'): SystemWriter {
     remove: (file) =>
       onFile(file, () => {
         fs.unlinkSync(at(file));
-        syncFolder(path.dirname(at(file)));
+        syncDirectory(path.dirname(at(file)));
       }),
     rename: (from, to) =>
       onFile(to, () => {
         syncFile(at(from));
         fs.renameSync(at(from), at(to));
         label(to);
-        syncFolder(path.dirname(at(to)));
+        syncDirectory(path.dirname(at(to)));
       }),
-    makeFolder: (folder, mode) =>
-      onFile(folder, () => void fs.mkdirSync(at(folder), { recursive: true, mode })),
+    makeDirectory: (directory, mode) =>
+      onFile(directory, () => void fs.mkdirSync(at(directory), { recursive: true, mode })),
     run: runProgram,
     writeAt: (file, offset, text) => onFile(file, () => writeAt(at(file), offset, text)),
     lock: (file) => onFile(file, () => lock(at(file), file)),
-    readTree: (folder, pause) => onFileLater(folder, () => readTreeState(at(folder), pause)),
-    removeTree: (folder, pause, isDispensable, kept) =>
-      onFileLater(folder, () => removeTree(at(folder), pause, isDispensable, kept)),
-    lastChange: (folder, name) => onFile(folder, () => lastChange(at(folder), name)),
+    readTree: (directory, pause) => onFileLater(directory, () => readTreeState(at(directory), pause)),
+    removeTree: (directory, pause, isDispensable, kept) =>
+      onFileLater(directory, () => removeTree(at(directory), pause, isDispensable, kept)),
+    lastChange: (directory, name) => onFile(directory, () => lastChange(at(directory), name)),
   };
 }
 

@@ -13,7 +13,7 @@ import path from 'node:path';
 import { type Found, isUnknown } from '../../agent/changes/change.ts';
 import { selection } from '../../agent/changes/selection.ts';
 import { walkLayer } from '../../agent/changes/walk/walk.ts';
-import { openFolder } from '../../agent/system/layers/folder.ts';
+import { openDirectory } from '../../agent/system/layers/directory.ts';
 import { xattrReader } from '../../agent/system/layers/xattrs.ts';
 
 const [folder = '', rounds = '', program = '', options = ''] = process.argv.slice(2);
@@ -214,7 +214,7 @@ function naive(): string[] {
 /** Walks the upper layer, and writes the changes as the naive comparison does. */
 async function walked(): Promise<string[]> {
   const xattrs = xattrReader(program);
-  const [upper, below] = [openFolder(`${layer}/upper`), openFolder(lower)];
+  const [upper, below] = [openDirectory(`${layer}/upper`), openDirectory(lower)];
   const found: Found[] = [];
   try {
     await walkLayer({ target: '/', upper, lower: below, metacopy: false }, xattrs, selection([]), (each) => {

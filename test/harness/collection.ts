@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync } from 'node:fs';
 import path from 'node:path';
 import { inRoot } from '../../packaging/build/paths.ts';
-import { inTemporaryFolder } from './temporary.ts';
+import { inTemporaryDirectory } from './temporary.ts';
 
 /**
  * Makes a folder a path of Ansible collections that contains the collection as it is in the repository. Python must not
@@ -37,7 +37,7 @@ export function callPlugin(module: string, name: string, ...args: unknown[]): un
  * @throws Error with the output of Python if the program prints nothing
  */
 export function runPython(text: string, value: unknown): unknown {
-  return inTemporaryFolder((folder) => {
+  return inTemporaryDirectory((folder) => {
     linkCollection(folder);
     const { stdout, stderr } = spawnSync('/usr/bin/python3', ['-B', '-c', text], {
       input: JSON.stringify(value),

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Finding, Status } from '../../agent/checks/check.ts';
-import { evaluateHost } from '../../agent/evaluate.ts';
+import { evaluateGuest } from '../../agent/evaluate.ts';
 import type { SystemReader } from '../../agent/system/reader.ts';
 import type { Report, Verdict } from '../../agent/report/report.ts';
 import type { Change } from './changes.ts';
@@ -21,7 +21,7 @@ export async function findingOf(
   { as = (reader) => reader, probe = true, guest = goodGuest() }: Options = {},
 ): Promise<Finding & { verdict: Verdict }> {
   change(guest);
-  const report = await withGuest(guest, (reader) => evaluateHost(as(reader), { probe }));
+  const report = await withGuest(guest, (reader) => evaluateGuest(as(reader), { probe }));
   const finding = report.checks.find((each) => each.id === id);
   assert.ok(finding, id);
   return { ...finding, verdict: report.verdict };
@@ -31,7 +31,7 @@ export async function findingOf(
 export async function lastReportOf(change: Change = () => undefined): Promise<Change> {
   const guest = goodGuest();
   change(guest);
-  const report = JSON.stringify(await withGuest(guest, (reader) => evaluateHost(reader, { probe: false })));
+  const report = JSON.stringify(await withGuest(guest, (reader) => evaluateGuest(reader, { probe: false })));
   return ({ files }) => {
     files['run/immutafs/report.json'] = report;
   };
@@ -83,7 +83,7 @@ export function testChanges(name: string, table: ChangeTable): void {
       const before = statusesOf((await reportOfGood()).checks);
       const guest = goodGuest();
       change(guest);
-      const report = await withGuest(guest, (reader) => evaluateHost(reader));
+      const report = await withGuest(guest, (reader) => evaluateGuest(reader));
       const differs = ([id, status]: [string, Status]) => before[id] !== status;
       assert.equal(
         Object.fromEntries(Object.entries(statusesOf(report.checks)).filter(differs)),
@@ -103,7 +103,7 @@ let good: Promise<Report> | undefined;
 
 /** Returns the report of the unchanged guest, which is made only once. */
 function reportOfGood(): Promise<Report> {
-  good ??= withGuest(goodGuest(), (reader) => evaluateHost(reader));
+  good ??= withGuest(goodGuest(), (reader) => evaluateGuest(reader));
   return good;
 }
 

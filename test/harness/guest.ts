@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { evaluateHost } from '../../agent/evaluate.ts';
-import { type SystemReader, type ProbeKind, systemReader } from '../../agent/system/reader.ts';
+import { evaluateGuest } from '../../agent/evaluate.ts';
 import type { Report } from '../../agent/report/report.ts';
+import { type SystemReader, type ProbeKind, systemReader } from '../../agent/system/reader.ts';
 import { version } from '../../agent/lib/version.ts';
 import { type DiskFixture, type StackFixture, makeSysfs } from './sysfs.ts';
 import { writeFiles } from './temporary.ts';
@@ -13,7 +13,7 @@ export interface Guest {
   mounts: Record<string, string>;
   files: Record<string, string | { linkTo: string }>;
   devices: (DiskFixture | StackFixture)[];
-  folders: string[];
+  directories: string[];
   /** The results of calls that do not read files of the fixture. */
   answers: {
     usage: ReturnType<SystemReader['usage']>;
@@ -95,7 +95,7 @@ export function goodGuest(): Guest {
       { name: 'vdb', device: '252:16', bus: 'virtio-blk' },
       { name: 'dm-0', device: '253:0', on: ['vda2'], readOnly: true },
     ],
-    folders: ['boot', 'home', 'tmp', 'var'],
+    directories: ['boot', 'home', 'tmp', 'var'],
     answers: {
       usage: {
         type: 0x794c7630,
@@ -178,9 +178,9 @@ export function maintenanceGuest(): Guest {
   return guest;
 }
 
-/** Creates the files of a guest in an empty folder and returns a reader for the guest. */
+/** Creates the files of a guest in an empty directory and returns a reader for the guest. */
 export function makeGuest(root: string, guest: Guest): SystemReader {
-  for (const folder of guest.folders) fs.mkdirSync(path.join(root, folder));
+  for (const directory of guest.directories) fs.mkdirSync(path.join(root, directory));
   for (const [, upper = ''] of Object.values(guest.mounts).map(
     (line) => /upperdir=([^,\s]+)/.exec(line) ?? [],
   ))
@@ -192,7 +192,7 @@ export function makeGuest(root: string, guest: Guest): SystemReader {
   return {
     ...systemReader({ root }),
     usage: () => usage,
-    tryWrites: (folders) => Promise.resolve(folders.map(() => tryWrite)),
+    tryWrites: (directories) => Promise.resolve(directories.map(() => tryWrite)),
     probe: (kinds) => Promise.resolve(Object.fromEntries(kinds.map((kind) => [kind, probes[kind]]))),
     run: (program, args, _, output) => {
       const usual: Awaited<ReturnType<SystemReader['run']>> =
@@ -221,7 +221,7 @@ function mountinfo(mounts: Record<string, string>): string {
 
 /**
  * Returns the ID of the mount that served the target when this mount was made: the last earlier mount on the same
- * target, otherwise the mount on the nearest folder above.
+ * target, otherwise the mount on the nearest directory above.
  */
 function parentOf(name: string, mounts: Record<string, string>): number {
   const names = Object.keys(mounts);
@@ -235,8 +235,9 @@ function parentOf(name: string, mounts: Record<string, string>): number {
   return parent === 'root' ? 60 : 100 + names.indexOf(parent);
 }
 
-export function evaluateGuest(reader: SystemReader): Promise<Report> {
-  return evaluateHost(reader);
+/** Evaluates a guest. */
+export function evaluateFixture(guest: Guest): Promise<Report> {
+  return withGuest(guest, (reader) => evaluateGuest(reader));
 }
 
 export async function withGuest<T>(

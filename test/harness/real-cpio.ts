@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import type { CpioFile } from '../../agent/prepare/steps/initramfs/cpio.ts';
-import { inTemporaryFolder, writeFiles } from './temporary.ts';
+import { inTemporaryDirectory, writeFiles } from './temporary.ts';
 
 /** Makes an archive with cpio(1). */
 export function realCpio(files: Record<string, string>): Buffer {
-  return inTemporaryFolder((folder) => {
+  return inTemporaryDirectory((folder) => {
     writeFiles(folder, files);
     const input = execFileSync('find', ['.', '-print0'], { cwd: folder });
     return execFileSync('cpio', ['--null', '--create', '--quiet', '--format=newc'], { cwd: folder, input });

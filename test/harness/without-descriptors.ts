@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs';
 import { journalReaders } from '../../agent/forward/journal/earlier-boots.ts';
-import { HostError, errorCode } from '../../agent/lib/errors.ts';
+import { SystemError, errorCode } from '../../agent/lib/errors.ts';
 import { runChild, runProgram, runSync } from '../../agent/system/exec.ts';
 import { followJournal, lastCursor, listBoots } from '../../agent/system/journalctl.ts';
 import { exportJournal } from '../../agent/system/layers/journal-export.ts';
@@ -58,7 +58,7 @@ const ways: Record<string, () => Promise<unknown>> = {
 async function attempts(): Promise<Record<string, unknown>> {
   const results = Object.entries(ways).map(async ([name, start]) => {
     const failed = (error: unknown) =>
-      error instanceof HostError ? `HostError ${error.code}` : String(error);
+      error instanceof SystemError ? `SystemError ${error.code}` : String(error);
     return [name, await start().catch(failed)] as const;
   });
   return Object.fromEntries(await Promise.all(results));

@@ -9,7 +9,7 @@ import { staleFiles } from '../../monitoring/generate.ts';
 import { documented, runbookOfCheck } from '../../monitoring/runbook.ts';
 import { inRoot } from '../../packaging/build/paths.ts';
 import { checks } from '../../agent/checks/index.ts';
-import { inTemporaryFolder } from '../harness/temporary.ts';
+import { inTemporaryDirectory } from '../harness/temporary.ts';
 import { type AlertCase, type Series, alertCases } from './alert-cases.ts';
 
 const rules = inRoot('monitoring/alerts.yml');
@@ -32,7 +32,7 @@ function promtool(
     input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
     promql_expr_test: [{ expr, eval_time: at, exp_samples: samples }],
   }));
-  return inTemporaryFolder((folder) => {
+  return inTemporaryDirectory((folder) => {
     const file = path.join(folder, 'test.yml');
     fs.writeFileSync(file, JSON.stringify({ rule_files: [rules], evaluation_interval: interval, tests }));
     const ran = spawnSync('promtool', ['test', 'rules', file], { encoding: 'utf8' });

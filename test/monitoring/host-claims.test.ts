@@ -8,7 +8,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inRoot } from '../../packaging/build/paths.ts';
-import { inTemporaryFolder } from '../harness/temporary.ts';
+import { inTemporaryDirectory } from '../harness/temporary.ts';
 
 const claims = suite('the answers of a guest agent');
 
@@ -24,7 +24,7 @@ def result(answer):
         return str(error)
 print(json.dumps([result(answer) for answer in json.load(sys.stdin)]))
 `;
-  return inTemporaryFolder((folder) => {
+  return inTemporaryDirectory((folder) => {
     execFileSync(inRoot('monitoring/host/install'), { env: { ...process.env, DESTDIR: folder } });
     const env = { PYTHONPATH: path.join(folder, 'usr/local/libexec/immutafs-host-metrics') };
     const input = JSON.stringify(answers);
@@ -118,7 +118,7 @@ hanging, path, output = sys.argv[1:]
 sys.argv = [path, "--output", output, "--timeout", "0.5", "--total-timeout", "2"]
 runpy.run_path(path, run_name="__main__")
 `;
-  return inTemporaryFolder((folder) => {
+  return inTemporaryDirectory((folder) => {
     execFileSync(inRoot('monitoring/host/install'), { env: { ...process.env, DESTDIR: folder } });
     const installed = path.join(folder, 'usr/local/libexec/immutafs-host-metrics');
     const output = path.join(fs.realpathSync(folder), 'host.prom');

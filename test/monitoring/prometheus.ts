@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { execa } from 'execa';
-import { whileTemporaryFolder } from '../harness/temporary.ts';
+import { whileTemporaryDirectory } from '../harness/temporary.ts';
 import { freePort } from '../vm/libvirt/domain.ts';
 import { running, sleep, until } from '../wire/support/until.ts';
 
@@ -42,7 +42,7 @@ export async function withPrometheus(
   rules: string,
   work: (monitoring: Monitoring) => Promise<void>,
 ): Promise<void> {
-  await whileTemporaryFolder(async (folder) => {
+  await whileTemporaryDirectory(async (folder) => {
     const ended: (() => Promise<void>)[] = [];
     try {
       const scraped = [];

@@ -42,7 +42,7 @@ test.after.each(({ root }) => root.remove(''));
 test('systemd is installed after the package, upgraded and downgraded, and reloaded if a drop-in changed', ({
   root,
 }) => {
-  root.makeFolder('run/systemd/system');
+  root.makeDirectory('run/systemd/system');
   assertQuiet(root.rpm(['-i', '--nodeps', rpm]));
   assert.equal(root.list(target), []);
   root.calls();

@@ -24,7 +24,7 @@ export class ScratchRoot {
   constructor() {
     mkdirSync(scratch, { recursive: true });
     this.folder = mkdtempSync(path.join(scratch, 'root-'));
-    for (const folder of ['bin', 'boot', 'dev', 'usr', 'lib/modules/6.1.0']) this.makeFolder(folder);
+    for (const folder of ['bin', 'boot', 'dev', 'usr', 'lib/modules/6.1.0']) this.makeDirectory(folder);
     copyFileSync('/bin/busybox', this.path('bin/busybox'));
     run('chroot', [this.folder, '/bin/busybox', '--install', '-s', '/bin']);
     run('mknod', [this.path('dev/null'), 'c', '1', '3']);
@@ -42,7 +42,7 @@ export class ScratchRoot {
     return existsSync(this.path(inside));
   }
 
-  makeFolder(inside: string): void {
+  makeDirectory(inside: string): void {
     mkdirSync(this.path(inside), { recursive: true });
   }
 
@@ -67,7 +67,7 @@ export class ScratchRoot {
    * must be called by its path, because the sh of busybox does not search PATH for its applets.
    */
   stub(name: string, then = '', folder = 'bin'): void {
-    this.makeFolder(folder);
+    this.makeDirectory(folder);
     const file = this.path(path.join(folder, name));
     rmSync(file, { force: true });
     writeFileSync(file, `#!/bin/sh\necho "${name} $*" >>/calls\n${then}\n`);

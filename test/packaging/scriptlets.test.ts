@@ -61,7 +61,7 @@ test('the list of accepted changes is kept in an upgrade and erased with the pac
 });
 
 test('erase: fails while fstab mounts / read-only, because / would stay read-only', ({ root }) => {
-  root.makeFolder('etc');
+  root.makeDirectory('etc');
   root.write('etc/fstab', '# / xfs\nUUID=2 /boot xfs defaults 0 0\nUUID=1 / xfs noatime,ro');
   assertQuiet(install(root));
   assertQuiet(upgrade(root));
@@ -85,7 +85,7 @@ test('yum 3: its plug-in gets a configuration file, which an administrator may e
   assertQuiet(install(root));
   assert.ok(root.has('usr/lib/yum-plugins/immutafs.py'));
   assert.not.ok(root.has('etc/yum'), 'no folder where the package yum of RHEL 8 has a symbolic link');
-  root.makeFolder('etc/yum/pluginconf.d');
+  root.makeDirectory('etc/yum/pluginconf.d');
   assertQuiet(upgrade(root));
   assert.is(root.read(file), '[main]\nenabled=1\n');
   root.write(file, '[main]\nenabled=0\n');
@@ -96,8 +96,8 @@ test('yum 3: its plug-in gets a configuration file, which an administrator may e
 });
 
 test('no file is made if the plug-in directory of yum is a link to that of dnf', ({ root }) => {
-  root.makeFolder('etc/yum');
-  root.makeFolder('etc/dnf/plugins');
+  root.makeDirectory('etc/yum');
+  root.makeDirectory('etc/dnf/plugins');
   symlinkSync('../dnf/plugins', root.path('etc/yum/pluginconf.d'));
   assertQuiet(install(root));
   assert.equal(root.list('etc/dnf/plugins'), []);
@@ -106,7 +106,7 @@ test('no file is made if the plug-in directory of yum is a link to that of dnf',
 });
 
 test('a running systemd is reloaded, and the forwarder restarts with the new program', ({ root }) => {
-  root.makeFolder('run/systemd/system');
+  root.makeDirectory('run/systemd/system');
   assertQuiet(install(root));
   assert.equal(root.calls(), [
     `systemctl --no-reload preset ${units}`,
@@ -159,12 +159,12 @@ test('several kernels: a failure for one does not affect the others, and dracut 
   root,
 }) => {
   for (const kernel of ['6.1.1', '6.1.2', '6.1.3']) {
-    root.makeFolder(`lib/modules/${kernel}`);
+    root.makeDirectory(`lib/modules/${kernel}`);
     root.write(`lib/modules/${kernel}/modules.dep`, '');
   }
-  root.makeFolder('lib/modules/6.1.4');
+  root.makeDirectory('lib/modules/6.1.4');
   root.write('boot/initrd.img-6.1.1', 'old\n');
-  root.makeFolder('boot/0123/6.1.2');
+  root.makeDirectory('boot/0123/6.1.2');
   root.write('boot/0123/6.1.2/initrd', 'old\n');
   root.write('boot/initramfs-0-rescue-0123.img', 'old\n');
   root.stub('dracut', '[ "$3" != 6.1.0 ] || exit 1; [ "$2" = --kver ] || echo new >"$2"');

@@ -25,9 +25,9 @@ scriptlets.after.each(({ root }) => {
 
 /** Makes a policy with its module store, which RHEL 7 keeps below /etc/selinux. */
 function addPolicy(root: ScratchRoot, type = 'targeted', store = `var/lib/selinux/${type}`): void {
-  root.makeFolder('etc/selinux');
+  root.makeDirectory('etc/selinux');
   root.write('etc/selinux/config', `# SELINUXTYPE= can be one of\nSELINUX=enforcing\nSELINUXTYPE=${type}\n`);
-  root.makeFolder(`${store}/active/modules`);
+  root.makeDirectory(`${store}/active/modules`);
 }
 
 const selinuxCalls = (root: ScratchRoot): string[] =>
@@ -46,7 +46,7 @@ scriptlets('rpm installs, upgrades and erases: the module is added, replaced and
   addPolicy(root);
   assertQuiet(root.rpm(['-i', '--nodeps', rpm]));
   assert.equal(selinuxCalls(root), [added, ...labelled]);
-  root.makeFolder('var/lib/selinux/targeted/active/modules/200/immutafs');
+  root.makeDirectory('var/lib/selinux/targeted/active/modules/200/immutafs');
   assertQuiet(root.rpm(['-U', '--nodeps', '--force', rpm]));
   assert.equal(
     selinuxCalls(root),
@@ -63,7 +63,7 @@ scriptlets(
     addPolicy(root, 'targeted', 'etc/selinux/targeted');
     assertQuiet(post(root));
     assert.equal(selinuxCalls(root), [added, ...labelled]);
-    root.makeFolder('etc/selinux/targeted/active/modules/200/immutafs-permissive');
+    root.makeDirectory('etc/selinux/targeted/active/modules/200/immutafs-permissive');
     assertQuiet(postun(root));
     assert.equal(selinuxCalls(root), [removed.replace('-r', '-r immutafs-permissive -r')]);
   },
@@ -80,7 +80,7 @@ scriptlets('the module store of Debian: the domains are in force', ({ root }) =>
 scriptlets('SELinux is enabled: the policy is loaded, and the state in /run has its labels', ({ root }) => {
   addPolicy(root);
   for (const folder of ['run/systemd/system', 'run/immutafs/forward', 'sys/fs/selinux'])
-    root.makeFolder(folder);
+    root.makeDirectory(folder);
   root.write('sys/fs/selinux/enforce', '1');
   const state = 'restorecon -R -F /run/immutafs/forward';
   assertQuiet(post(root));
@@ -93,7 +93,7 @@ for (const [title, change] of [
   ['no configuration of SELinux', (root) => root.remove('etc/selinux')],
   ['a policy without a module store', (root) => root.remove('var/lib/selinux')],
   ['no semodule', (root) => root.remove('bin/semodule')],
-  ['a running system without SELinux', (root) => root.makeFolder('run/systemd/system')],
+  ['a running system without SELinux', (root) => root.makeDirectory('run/systemd/system')],
 ] satisfies [string, (root: ScratchRoot) => void][])
   scriptlets(`${title}: the module is not installed, and there is no message`, ({ root }) => {
     addPolicy(root);
@@ -120,7 +120,7 @@ for (const [exit, program, reason] of [
 ] as const)
   scriptlets(`${program} does not end in time: one line with the limit`, ({ root }) => {
     addPolicy(root);
-    root.makeFolder('sys/fs/selinux');
+    root.makeDirectory('sys/fs/selinux');
     root.write('sys/fs/selinux/enforce', '1');
     // timeout(1) exits with these codes at its limit.
     root.stub(program, `echo Compiling; exit ${exit}`);
@@ -134,7 +134,7 @@ for (const [exit, program, reason] of [
 
 scriptlets('load_policy fails: one line, and nothing is relabelled', ({ root }) => {
   addPolicy(root);
-  root.makeFolder('sys/fs/selinux');
+  root.makeDirectory('sys/fs/selinux');
   root.write('sys/fs/selinux/enforce', '1');
   root.stub('load_policy', 'echo "no memory" >&2; exit 2');
   const { code, stderr } = post(root);
@@ -207,7 +207,7 @@ function statements(text: string): string[] {
 /** Runs the scriptlet after an installation, which finds the files of the package. */
 function post(root: ScratchRoot): Outcome {
   for (const path of labelledPaths) {
-    root.makeFolder(path.slice(1));
+    root.makeDirectory(path.slice(1));
   }
   for (const script of ['label-state', 'select-dropins']) root.stub(script, '', 'usr/libexec/immutafs');
   return scriptlet(root, 'POSTIN', '1');

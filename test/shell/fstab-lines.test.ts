@@ -5,7 +5,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type FstabLineCase, fstabLines } from '../harness/fstab-lines.ts';
-import { inTemporaryFolder } from '../harness/temporary.ts';
+import { inTemporaryDirectory } from '../harness/temporary.ts';
 import { dracut, shells, withLibrary } from './shells.ts';
 
 const libmount = suite('libmount');
@@ -20,7 +20,7 @@ libmount.run();
 
 /** Returns the fields that findmnt(8) prints for a line, with the redundant slashes of the target removed. */
 function byFindmnt(line: string): { printed: FstabLineCase['fields']; isRejected: boolean } {
-  return inTemporaryFolder((folder) => {
+  return inTemporaryDirectory((folder) => {
     const file = path.join(folder, 'fstab');
     fs.writeFileSync(file, `${line}\n`, 'latin1');
     const args = ['--fstab', '--tab-file', file, '--pairs', '--output', 'SOURCE,TARGET,FSTYPE,OPTIONS'];
@@ -54,7 +54,7 @@ for (const [name, shell] of Object.entries(shells)) {
     boot(end, () => {
       // systemd reads fstab with getmntent(3), which does not reject these lines.
       const lines = fstabLines.filter(({ reading }) => reading !== 'rejected');
-      const output = inTemporaryFolder((folder) => {
+      const output = inTemporaryDirectory((folder) => {
         const file = path.join(folder, 'fstab');
         fs.writeFileSync(file, lines.map(({ line }) => line).join('\n') + text, 'latin1');
         return withLibrary(shell, read, file);

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { parseKernelArgument, splitKernelArguments } from '../../agent/facts/boot/kernel-arguments.ts';
 import { diskScenarios, stackScenarios } from '../harness/disk-scenarios.ts';
 import { makeSysfs } from '../harness/sysfs.ts';
-import { inTemporaryFolder, writeFiles } from '../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
 import { kernelArguments, splitArguments } from '../harness/kernel-arguments.ts';
 import { fstabSources } from '../harness/fstab-sources.ts';
 import { dracut, shells, withLibrary } from './shells.ts';
@@ -22,7 +22,7 @@ for (const [name, shell] of Object.entries(shells)) {
   }
   argument('patterns do not match file names in the current directory', () => {
     const lines = 'cd "$1" && read_kernel_argument "immutafs=*"; printf "%s|%s" "$arg_MODE" "$warnings"';
-    const output = inTemporaryFolder((folder) => {
+    const output = inTemporaryDirectory((folder) => {
       writeFiles(folder, { 'immutafs=off': '' });
       return withLibrary(shell, lines, folder);
     });
@@ -87,7 +87,7 @@ for (const [name, shell] of Object.entries(shells)) {
     disks(scenario, () => {
       const lines = `check_table() { :; }
         disks=""; find_disks "$1"; printf "%s" "$disks"; ! all_sealed || printf "~sealed "`;
-      const output = inTemporaryFolder((root) => {
+      const output = inTemporaryDirectory((root) => {
         makeSysfs(root, devices);
         return withLibrary(shell, lines, `${root}/sys/dev/block/${device}`);
       });
@@ -110,7 +110,7 @@ for (const [name, shell] of Object.entries(shells)) {
     disks(scenario, () => {
       const lines = `root=$1; check_table() { "$root/usr/libexec/immutafs/check-tables" "$1" >/dev/null; }
         disks=""; find_disks "$1/sys/dev/block/253:0"; all_sealed; echo $?; all_read_only; echo $?`;
-      const output = inTemporaryFolder((root) => {
+      const output = inTemporaryDirectory((root) => {
         makeSysfs(root, devices);
         return withLibrary(shell, lines, root);
       });

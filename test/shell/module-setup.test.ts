@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { inTemporaryFolder } from '../harness/temporary.ts';
+import { inTemporaryDirectory } from '../harness/temporary.ts';
 import { dracut } from './shells.ts';
 
 const moduleFolder = path.join(dracut, '95immutafs');
@@ -19,7 +19,7 @@ const dracutFunctions = [
 
 /** Runs the module's install(). Returns the files that it wrote to the initramfs, and its calls of dracut's functions. */
 function install(): { files: Record<string, string>; calls: string } {
-  return inTemporaryFolder((initdir) => {
+  return inTemporaryDirectory((initdir) => {
     const script = `initdir=${initdir}\n${dracutFunctions}\ninstall`;
     const calls = execFileSync('bash', ['-euc', script], { encoding: 'utf8' });
     const entries = fs.readdirSync(initdir, { recursive: true, withFileTypes: true });

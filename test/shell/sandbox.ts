@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { type DiskFixture, type StackFixture, makeSysfs } from '../harness/sysfs.ts';
-import { inTemporaryFolder, writeFiles } from '../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
 import { dracut } from './shells.ts';
 
 export interface Sandbox {
@@ -34,7 +34,7 @@ const prepare = path.join(import.meta.dirname, 'sandbox.sh');
  * the last process.
  */
 export function runInSandbox({ shell, files = {}, devices = [], scripts = [], run }: Sandbox): Outcome {
-  return inTemporaryFolder((folder) => {
+  return inTemporaryDirectory((folder) => {
     const tree = path.join(folder, 'files');
     const out = path.join(folder, 'out');
     fs.mkdirSync(tree);

@@ -4,10 +4,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError } from '../../agent/lib/errors.ts';
+import { SystemError } from '../../agent/lib/errors.ts';
 import { createExportFile } from '../../agent/system/layers/export-file.ts';
 import { type LocalGuest, localGuest } from '../harness/ansible-guest.ts';
-import { whileTemporaryFolder } from '../harness/temporary.ts';
+import { whileTemporaryDirectory } from '../harness/temporary.ts';
 
 /** By file system: the commands that create and mount it. FAT is mounted by fusefat(1), because CI's kernel has no vfat. */
 const fileSystems = {
@@ -17,7 +17,7 @@ const fileSystems = {
 
 /** Runs an action with a folder on a file system, and a folder for other files. */
 function on(type: keyof typeof fileSystems, action: (at: string, folder: string) => unknown): Promise<void> {
-  return whileTemporaryFolder(async (folder) => {
+  return whileTemporaryDirectory(async (folder) => {
     const [image, at] = [path.join(folder, 'image'), path.join(folder, 'mounted')];
     fs.mkdirSync(at);
     fs.writeFileSync(image, '');
@@ -39,7 +39,7 @@ const codeOf = (action: () => unknown) => {
   try {
     action();
   } catch (error) {
-    return error instanceof HostError ? error.code : String(error);
+    return error instanceof SystemError ? error.code : String(error);
   }
   return 'no error';
 };

@@ -118,7 +118,7 @@ files('if an attribute cannot be kept, the file is not changed, and the error na
   );
   assert.match(
     printed,
-    /HostError: \/mnt\/fs\/a: .*the attributes cannot be copied: .*Operation not permitted/,
+    /SystemError: \/mnt\/fs\/a: .*the attributes cannot be copied: .*Operation not permitted/,
   );
   assert.match(printed, /\nold\na\nlost\+found\n$/);
 });

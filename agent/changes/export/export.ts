@@ -1,4 +1,4 @@
-import { HostError, UsageError, errorMessage } from '../../lib/errors.ts';
+import { SystemError, UsageError, errorMessage } from '../../lib/errors.ts';
 import { decodeBytes, formatBytes } from '../../lib/format.ts';
 import { toJson } from '../../lib/unprintable.ts';
 import { readIdentity } from '../../facts/identity.ts';
@@ -34,7 +34,7 @@ const defaultSize = '1G';
  * that they are what is left out if the size is limited.
  * @param warn receives what is not in the export
  * @returns whether the export is complete
- * @throws HostError if the file cannot be written; it is then removed
+ * @throws SystemError if the file cannot be written; it is then removed
  */
 export async function exportChanges(
   reader: SystemReader,
@@ -55,8 +55,8 @@ export async function exportChanges(
     return isComplete;
   } catch (error) {
     abandon(tar, target);
-    if (error instanceof HostError && file !== '-')
-      throw new HostError(`the export failed and was removed: ${error.message}`, error.code);
+    if (error instanceof SystemError && file !== '-')
+      throw new SystemError(`the export failed and was removed: ${error.message}`, error.code);
     throw error;
   }
 }
@@ -164,7 +164,7 @@ async function writeTexts(
       if (text === undefined) continue;
       parts.push({ member, sha256: await tar.addText(member, Buffer.from(text, 'latin1'), reader.now()) });
     } catch (error) {
-      if (!(error instanceof HostError)) throw error;
+      if (!(error instanceof SystemError)) throw error;
       problem(errorMessage(error));
     }
   }
@@ -187,7 +187,7 @@ async function writeJournal(
       await parts.add(chunk);
     }
   } catch (error) {
-    if (!(error instanceof HostError) || error.code === 'ENOSPC') throw error;
+    if (!(error instanceof SystemError) || error.code === 'ENOSPC') throw error;
     problem(errorMessage(error));
   }
   return parts.end();

@@ -1,6 +1,6 @@
-import { HostError, errorMessage, isAbsent } from '../../lib/errors.ts';
+import { SystemError, errorMessage, isAbsent } from '../../lib/errors.ts';
 import { isUnchanged, readInPieces } from '../../system/layers/content.ts';
-import type { Folder, OpenFile } from '../../system/layers/folder.ts';
+import type { Directory, OpenFile } from '../../system/layers/directory.ts';
 import { type Member, type TarWriter, memberOverhead } from '../../system/layers/tar-writer.ts';
 import type { XattrReader } from '../../system/layers/xattrs.ts';
 import type { Change } from '../change.ts';
@@ -33,13 +33,13 @@ export function fileExporter(
   const omitted = { count: 0, bytes: 0 };
   let [count, bytes] = [0, 0];
 
-  async function write(change: Change, folder: Folder, name: string): Promise<object> {
-    const [attributes] = await xattrs.read([folder.path(name)]);
+  async function write(change: Change, directory: Directory, name: string): Promise<object> {
+    const [attributes] = await xattrs.read([directory.path(name)]);
     if (attributes === undefined || 'error' in attributes)
-      throw new HostError('its extended attributes cannot be read', attributes?.error);
-    const entry = folder.stat(name);
-    if (entry === undefined) throw new HostError('vanished', 'ENOENT');
-    const link = entry.type === 'symlink' ? folder.link(name) : undefined;
+      throw new SystemError('its extended attributes cannot be read', attributes?.error);
+    const entry = directory.stat(name);
+    if (entry === undefined) throw new SystemError('vanished', 'ENOENT');
+    const link = entry.type === 'symlink' ? directory.link(name) : undefined;
     const member = memberOf(memberName(change.path, count), entry, link, attributes);
     const values = attributes.size === 0 ? {} : { xattrValues: xattrObject(attributes) };
     const its = {
@@ -51,7 +51,7 @@ export function fileExporter(
       await tar.add(member);
       return { ...its, member: member.name };
     }
-    const file = folder.file(name);
+    const file = directory.file(name);
     try {
       return { ...its, ...(await writeContent(member, file)) };
     } finally {
@@ -82,11 +82,11 @@ export function fileExporter(
         return undefined;
       }
       try {
-        const more = await inParent(layer.upper, at, (folder, name) => write(change, folder, name));
+        const more = await inParent(layer.upper, at, (directory, name) => write(change, directory, name));
         await line({ ...changeObject(change), ...more });
         return undefined;
       } catch (error) {
-        if (!(error instanceof HostError) || error.code === 'ENOSPC' || error.code === 'EPIPE') throw error;
+        if (!(error instanceof SystemError) || error.code === 'ENOSPC' || error.code === 'EPIPE') throw error;
         await line({ ...changeObject(change), omitted: errorMessage(error) });
         return isAbsent(error) ? undefined : errorMessage(error);
       }

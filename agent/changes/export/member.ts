@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { decodeBytes } from '../../lib/format.ts';
-import type { Entry } from '../../system/layers/folder.ts';
+import type { Entry } from '../../system/layers/directory.ts';
 import type { Member } from '../../system/layers/tar-writer.ts';
 import type { Xattrs } from '../../system/layers/xattrs.ts';
 

@@ -17,14 +17,14 @@ export interface Parts {
 
 const partBytes = 4 * 1024 * 1024;
 
-/** @param name the members are called FOLDER/00001.EXTENSION and so on */
-export function partsWriter(tar: TarWriter, folder: string, extension: string, now: () => Date): Parts {
+/** @param name the members are called DIRECTORY/00001.EXTENSION and so on */
+export function partsWriter(tar: TarWriter, directory: string, extension: string, now: () => Date): Parts {
   const parts: Part[] = [];
   let waiting: Buffer[] = [];
   let bytes = 0;
   const flush = async () => {
     if (bytes === 0) return;
-    const member = `${folder}/${String(parts.length + 1).padStart(5, '0')}.${extension}`;
+    const member = `${directory}/${String(parts.length + 1).padStart(5, '0')}.${extension}`;
     const content = Buffer.concat(waiting);
     [waiting, bytes] = [[], 0];
     parts.push({ member, sha256: await tar.addText(member, content, now()) });

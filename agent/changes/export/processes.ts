@@ -1,4 +1,4 @@
-import { unlessHostError } from '../../lib/errors.ts';
+import { unlessSystemError } from '../../lib/errors.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import { gatherPrograms } from '../../facts/gather.ts';
 import type { ForeignProgram } from '../../facts/security/programs/foreign-programs.ts';
@@ -60,7 +60,7 @@ function describe({ executable, command, status, cgroup, ...rest }: ProcessEntry
 function startTimes({ processes }: SystemReader): Map<number, number | undefined> {
   return new Map(
     processes.list().map((pid) => {
-      const stat = unlessHostError(() => processes.read(pid, 'stat', statLimit)) ?? '';
+      const stat = unlessSystemError(() => processes.read(pid, 'stat', statLimit)) ?? '';
       return [pid, startTicks(stat)];
     }),
   );

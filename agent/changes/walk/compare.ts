@@ -1,5 +1,5 @@
 import { haveSameBytes } from '../../system/layers/content.ts';
-import type { Entry, Folder } from '../../system/layers/folder.ts';
+import type { Entry, Directory } from '../../system/layers/directory.ts';
 import type { Xattrs } from '../../system/layers/xattrs.ts';
 import type { Aspect, Change, State } from '../change.ts';
 import { isOverlayXattr } from './overlay-xattrs.ts';
@@ -34,9 +34,9 @@ export function compareXattrs(upper: Xattrs, lower: Xattrs): string[] {
   return [...names].filter((name) => !isOverlayXattr(name) && upper.get(name) !== lower.get(name)).sort();
 }
 
-/** A file in its open folder. */
+/** A file in its open directory. */
 export interface Located {
-  folder: Folder;
+  directory: Directory;
   name: string;
   entry: Entry;
 }
@@ -45,20 +45,20 @@ export interface Located {
  * Whether two files of the same type have the same content: the target of a symbolic link, the number of a device, the
  * bytes of a file. Files of the same size are always compared byte by byte, because root can set any mtime.
  * @param metacopy whether the upper file has no content of its own
- * @throws HostError
+ * @throws SystemError
  */
 export async function haveSameContent(upper: Located, lower: Located, metacopy: boolean): Promise<boolean> {
   const { type } = upper.entry;
-  if (type === 'symlink') return upper.folder.link(upper.name) === lower.folder.link(lower.name);
+  if (type === 'symlink') return upper.directory.link(upper.name) === lower.directory.link(lower.name);
   if (type !== 'file') return upper.entry.device === lower.entry.device;
   if (upper.entry.size !== lower.entry.size) return false;
   return metacopy || sameBytes(upper, lower);
 }
 
 async function sameBytes(upper: Located, lower: Located): Promise<boolean> {
-  const mine = upper.folder.file(upper.name);
+  const mine = upper.directory.file(upper.name);
   try {
-    const other = lower.folder.file(lower.name);
+    const other = lower.directory.file(lower.name);
     try {
       return await haveSameBytes(mine, other);
     } finally {

@@ -1,23 +1,23 @@
-import { HostError, isAbsent } from '../../lib/errors.ts';
-import type { Entry, Folder } from '../../system/layers/folder.ts';
+import { SystemError, isAbsent } from '../../lib/errors.ts';
+import type { Entry, Directory } from '../../system/layers/directory.ts';
 import type { XattrReader } from '../../system/layers/xattrs.ts';
 import type { Change } from '../change.ts';
 import { compareMetadata, stateOf } from './compare.ts';
 import { openBelow } from './open-below.ts';
 import { type OpenLayer, type Place, type Seen, below } from './place.ts';
 
-/** The folder of the sealed disk that a folder of the upper layer shows or hides. */
+/** The directory of the sealed disk that a directory of the upper layer shows or hides. */
 export interface Counterpart {
-  lower: Folder | undefined;
+  lower: Directory | undefined;
   lowerAt: string;
-  /** Whether the overlay also shows the entries of the lower folder. */
+  /** Whether the overlay also shows the entries of the lower directory. */
   merged: boolean;
-  /** Whether the folder was renamed (redirect_dir in overlayfs.rst). */
+  /** Whether the directory was renamed (redirect_dir in overlayfs.rst). */
   redirected: boolean;
   close: () => void;
 }
 
-/** Opens the counterpart of a directory. The caller closes it. @throws HostError */
+/** Opens the counterpart of a directory. The caller closes it. @throws SystemError */
 export function openCounterpart(
   layer: OpenLayer,
   place: Place,
@@ -38,7 +38,7 @@ export function openCounterpart(
   return { lower: opened, lowerAt, merged, redirected: false, close: () => opened?.close() };
 }
 
-function unlessAbsent(root: Folder, path: string): Folder | undefined {
+function unlessAbsent(root: Directory, path: string): Directory | undefined {
   try {
     return openBelow(root, path);
   } catch (error) {
@@ -47,7 +47,7 @@ function unlessAbsent(root: Folder, path: string): Folder | undefined {
   }
 }
 
-/** Compares a directory itself, without its content. @throws HostError */
+/** Compares a directory itself, without its content. @throws SystemError */
 export async function compareDirectory(
   layer: OpenLayer,
   place: Place,
@@ -70,7 +70,9 @@ export async function compareDirectory(
   }
   const [found] = seen.lowerXattrs && !redirected ? [seen.lowerXattrs] : await xattrs.read([lower.path('.')]);
   if (found === undefined || 'error' in found)
-    throw new HostError(`its extended attributes on the sealed disk cannot be read (${found?.error ?? ''})`);
+    throw new SystemError(
+      `its extended attributes on the sealed disk cannot be read (${found?.error ?? ''})`,
+    );
   const more = { ...compareMetadata([seen.upper, seen.xattrs], [lower.entry, found]), lowerAt };
   if (redirected) return { ...base, ...more, change: 'renamed', from: pathOf(layer, lowerAt) };
   if (!merged) return { ...base, ...more, change: 'opaque' };
@@ -78,7 +80,7 @@ export async function compareDirectory(
 }
 
 /**
- * Compares the folder at the mount point itself. Its extended attributes are not compared, because the boot creates the
+ * Compares the directory at the mount point itself. Its extended attributes are not compared, because the boot creates the
  * upper layer with the mode and the owner of the lower layer only, and systemd or restorecon(8) labels it.
  */
 export function compareRoot(layer: OpenLayer, upper: Entry, lower: Entry): Change | undefined {

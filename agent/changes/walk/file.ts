@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import type { XattrReader } from '../../system/layers/xattrs.ts';
 import type { Change, Kind } from '../change.ts';
 import { compareMetadata, haveSameContent, stateOf } from './compare.ts';
@@ -17,7 +17,7 @@ export interface FileResult {
   target?: Target;
 }
 
-/** Compares a file that is not a directory and not a whiteout with its counterpart. @throws HostError */
+/** Compares a file that is not a directory and not a whiteout with its counterpart. @throws SystemError */
 export async function compareFile(layer: OpenLayer, place: Place, seen: Seen): Promise<FileResult> {
   const { name, path, upper, lower, metadata } = seen;
   const lowerAt = below(place.lowerAt, name);
@@ -56,10 +56,10 @@ async function differences(
 ): Promise<Pick<Change, 'what' | 'xattrs'>> {
   const { name, upper, lower, lowerXattrs, metadata } = seen;
   if (lower === undefined || lowerXattrs === undefined || place.lower === undefined)
-    throw new HostError('the file on the sealed disk cannot be read');
+    throw new SystemError('the file on the sealed disk cannot be read');
   const metacopy = metadata.metacopy && layer.metacopy;
-  const located = { folder: place.upper, name, entry: upper };
-  const same = await haveSameContent(located, { folder: place.lower, name, entry: lower }, metacopy);
+  const located = { directory: place.upper, name, entry: upper };
+  const same = await haveSameContent(located, { directory: place.lower, name, entry: lower }, metacopy);
   const { what, xattrs } = compareMetadata([upper, seen.xattrs], [lower, lowerXattrs]);
   return { what: [...(same ? [] : ['content' as const]), ...what], xattrs };
 }
@@ -67,7 +67,7 @@ async function differences(
 /**
  * Completes a renamed file with what differs from its source. If it replaced another file, `what` is the difference from
  * that file already.
- * @throws HostError
+ * @throws SystemError
  */
 export async function completeRename(
   layer: OpenLayer,
@@ -84,10 +84,10 @@ export async function completeRename(
       const [mine, other] = [upper.stat(name), lower.stat(lowerName)];
       const [own, its] = await xattrs.read([upper.path(name), lower.path(lowerName)]);
       if (!mine || !other || !own || !its || 'error' in own || 'error' in its || mine.type !== other.type)
-        throw new HostError('changed while it was compared', 'EAGAIN');
+        throw new SystemError('changed while it was compared', 'EAGAIN');
       const metacopy = overlayMetadata(own).metacopy && layer.metacopy;
-      const located = { folder: lower, name: lowerName, entry: other };
-      const same = await haveSameContent({ folder: upper, name, entry: mine }, located, metacopy);
+      const located = { directory: lower, name: lowerName, entry: other };
+      const same = await haveSameContent({ directory: upper, name, entry: mine }, located, metacopy);
       const found = compareMetadata([mine, own], [other, its]);
       const what = [...(same ? [] : ['content' as const]), ...found.what];
       return { ...renamed, ...found, what, from: source.path, lowerAt: source.lowerAt };

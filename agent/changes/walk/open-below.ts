@@ -1,13 +1,14 @@
-import { HostError } from '../../lib/errors.ts';
-import type { Folder, OpenFile } from '../../system/layers/folder.ts';
+import { SystemError } from '../../lib/errors.ts';
+import type { Directory, OpenFile } from '../../system/layers/directory.ts';
 
-/** Opens a folder below another one, component by component, so that no symbolic link is followed. */
-export function openBelow(root: Folder, path: string): Folder {
-  let current: Folder | undefined;
+/** Opens a directory below another one, component by component, so that no symbolic link is followed. */
+export function openBelow(root: Directory, path: string): Directory {
+  let current: Directory | undefined;
   for (const name of path.split('/')) {
-    if (name === '' || name === '.' || name === '..') throw new HostError(`${path}: not a path in the layer`);
+    if (name === '' || name === '.' || name === '..')
+      throw new SystemError(`${path}: not a path in the layer`);
     try {
-      const next: Folder = (current ?? root).open(name);
+      const next: Directory = (current ?? root).open(name);
       current?.close();
       current = next;
     } catch (error) {
@@ -18,31 +19,31 @@ export function openBelow(root: Folder, path: string): Folder {
   return current ?? root;
 }
 
-/** Runs an action on the folder that contains a path, and on the last name of the path. */
+/** Runs an action on the directory that contains a path, and on the last name of the path. */
 export async function inParent<T>(
-  root: Folder,
+  root: Directory,
   path: string,
-  action: (folder: Folder, name: string) => T | Promise<T>,
+  action: (directory: Directory, name: string) => T | Promise<T>,
 ): Promise<T> {
   const end = path.lastIndexOf('/');
   const name = path.slice(end + 1);
   if (end === -1) return action(root, name);
-  const folder = openBelow(root, path.slice(0, end));
+  const directory = openBelow(root, path.slice(0, end));
   try {
-    return await action(folder, name);
+    return await action(directory, name);
   } finally {
-    folder.close();
+    directory.close();
   }
 }
 
-/** Runs an action on a regular file below a folder. */
+/** Runs an action on a regular file below a directory. */
 export function withFile<T>(
-  root: Folder,
+  root: Directory,
   path: string,
   action: (file: OpenFile) => T | Promise<T>,
 ): Promise<T> {
-  return inParent(root, path, async (folder, name) => {
-    const file = folder.file(name);
+  return inParent(root, path, async (directory, name) => {
+    const file = directory.file(name);
     try {
       return await action(file);
     } finally {

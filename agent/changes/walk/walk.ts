@@ -1,5 +1,5 @@
-import { HostError, errorMessage, isAbsent } from '../../lib/errors.ts';
-import type { Entry, Folder } from '../../system/layers/folder.ts';
+import { SystemError, errorMessage, isAbsent } from '../../lib/errors.ts';
+import type { Entry, Directory } from '../../system/layers/directory.ts';
 import type { XattrReader, Xattrs } from '../../system/layers/xattrs.ts';
 import type { Found } from '../change.ts';
 import type { Selection } from '../selection.ts';
@@ -17,7 +17,7 @@ export type Report = (found: Found) => void | Promise<void>;
 const deepest = 1000;
 
 /**
- * Walks the upper layer and compares each entry with the lower layer. Reads a folder of the lower layer only if the upper
+ * Walks the upper layer and compares each entry with the lower layer. Reads a directory of the lower layer only if the upper
  * layer hides it (opaque).
  * @throws Error if extended attributes cannot be read at all; what cannot be read otherwise is reported as Unknown
  */
@@ -42,7 +42,7 @@ function walker(layer: OpenLayer, xattrs: XattrReader, selected: Selection, repo
     try {
       return await action();
     } catch (error) {
-      if (!(error instanceof HostError)) throw error;
+      if (!(error instanceof SystemError)) throw error;
       if (!isAbsent(error)) await report({ path, layer: layer.target, error: errorMessage(error) });
       return undefined;
     }
@@ -61,18 +61,18 @@ function walker(layer: OpenLayer, xattrs: XattrReader, selected: Selection, repo
       const change = compareRoot(layer, place.upper.entry, place.lower.entry);
       if (change !== undefined) await report(change);
     }
-    await folder(place);
+    await visitContents(place);
   }
 
-  async function folder(place: Place): Promise<void> {
+  async function visitContents(place: Place): Promise<void> {
     await attempt(place.path, async () => {
-      if (place.depth > deepest) throw new HostError(`deeper than ${deepest} directories, not read`);
+      if (place.depth > deepest) throw new SystemError(`deeper than ${deepest} directories, not read`);
       for (const names of place.upper.names()) await part(place, names);
       if (!place.merged && place.lower !== undefined) await hiddenEntries(place, place.lower);
     });
   }
 
-  /** Compares a part of the entries of a folder. */
+  /** Compares a part of the entries of a directory. */
   async function part(place: Place, names: readonly string[]): Promise<void> {
     const found: { name: string; path: string; upper: Entry; lower: Entry | undefined }[] = [];
     for (const name of names) {
@@ -122,7 +122,7 @@ function walker(layer: OpenLayer, xattrs: XattrReader, selected: Selection, repo
     if (isWhiteoutDevice(upper) || (isEmptyWhiteout && lower !== undefined)) {
       if (lower !== undefined) await deleted(path, lower, below(place.lowerAt, seen.name));
     } else if (upper.type === 'directory') {
-      await directory(place, seen);
+      await visitDirectory(place, seen);
     } else if (selected.has(path)) {
       const { change, source, target } = await compareFile(layer, place, seen);
       if (source !== undefined) await decide(renames.source(source));
@@ -147,7 +147,7 @@ function walker(layer: OpenLayer, xattrs: XattrReader, selected: Selection, repo
     await decide(renames.source({ inode: lower.inode, path, lowerAt, deleted: its }));
   }
 
-  async function directory(place: Place, seen: Seen): Promise<void> {
+  async function visitDirectory(place: Place, seen: Seen): Promise<void> {
     const counterpart = openCounterpart(layer, place, seen);
     try {
       if (selected.has(seen.path)) {
@@ -161,7 +161,7 @@ function walker(layer: OpenLayer, xattrs: XattrReader, selected: Selection, repo
         const { lower, lowerAt, merged } = counterpart;
         const at = below(place.at, seen.name);
         const depth = place.depth + 1;
-        await folder({
+        await visitContents({
           path: seen.path,
           at,
           upper,
@@ -179,13 +179,13 @@ function walker(layer: OpenLayer, xattrs: XattrReader, selected: Selection, repo
     }
   }
 
-  /** Reports the entries of the lower folder that an opaque folder does not show. */
-  async function hiddenEntries(place: Place, lower: Folder): Promise<void> {
+  /** Reports the entries of the lower directory that an opaque directory does not show. */
+  async function hiddenEntries(place: Place, lower: Directory): Promise<void> {
     for (const names of lower.names()) {
       for (const name of names) {
         const path = `${place.path}/${name}`;
         await attempt(path, async () => {
-          // A whiteout was reported together with the other entries of the upper folder.
+          // A whiteout was reported together with the other entries of the upper directory.
           if (!selected.has(path) || place.upper.stat(name) !== undefined) return;
           const found = lowerEntry(lower, name);
           if (found !== undefined) await deleted(path, found, below(place.lowerAt, name));
@@ -204,17 +204,17 @@ function walker(layer: OpenLayer, xattrs: XattrReader, selected: Selection, repo
 
 type Answer = Xattrs | { error: string };
 
-/** @throws HostError with the error code */
+/** @throws SystemError with the error code */
 function attributesFrom(answer: Answer | undefined): Xattrs {
   if (answer === undefined || 'error' in answer) {
     const code = answer?.error ?? '';
-    throw new HostError(`its extended attributes cannot be read (${code})`, code);
+    throw new SystemError(`its extended attributes cannot be read (${code})`, code);
   }
   return answer;
 }
 
 /** Also returns undefined for a whiteout in the lower layer, which the overlay does not show. */
-function lowerEntry(lower: Folder | undefined, name: string): Entry | undefined {
+function lowerEntry(lower: Directory | undefined, name: string): Entry | undefined {
   const found = lower?.stat(name);
   return found !== undefined && isWhiteoutDevice(found) ? undefined : found;
 }

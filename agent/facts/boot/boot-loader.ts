@@ -44,18 +44,18 @@ export function readLoader(reader: SystemReader): Loader {
       if (!isAbsent(error)) unread.push(`${file}: ${errorMessage(error).replace(/^\/\S+: /, '')}`);
     }
   };
-  const list = (folder: string): string[] => {
+  const list = (directory: string): string[] => {
     try {
-      return reader.list(folder).slice(0, maximumEntries);
+      return reader.list(directory).slice(0, maximumEntries);
     } catch (error) {
       if (!isAbsent(error)) unread.push(errorMessage(error));
       return [];
     }
   };
   const vendors = list('/boot/efi/EFI').map((name) => `/boot/efi/EFI/${name}`);
-  for (const folder of ['/boot/grub2', '/boot/grub', ...vendors]) {
-    read(`${folder}/grub.cfg`, 'grub');
-    read(`${folder}/grubenv`, 'environment');
+  for (const directory of ['/boot/grub2', '/boot/grub', ...vendors]) {
+    read(`${directory}/grub.cfg`, 'grub');
+    read(`${directory}/grubenv`, 'environment');
   }
   const entries = '/boot/loader/entries';
   for (const name of list(entries)) if (name.endsWith('.conf')) read(`${entries}/${name}`, 'entry');

@@ -4,7 +4,7 @@ import type { SystemReader } from '../../system/reader.ts';
  * Finds other programs that make the root file system read-only or mount an overlay over it. Returns the setting that
  * enables each program.
  * @param argument the arguments on the kernel command line
- * @throws HostError
+ * @throws SystemError
  */
 export function findConflictingOverlays(reader: SystemReader, argument: readonly string[]): string[] {
   return [

@@ -52,7 +52,7 @@ const maximumBytes = 4096;
 
 /**
  * Reads the settings of the firmware; returns undefined if a BIOS started this guest.
- * @throws HostError; Error for a malformed variable
+ * @throws SystemError; Error for a malformed variable
  */
 export function findFirmware(
   reader: SystemReader,

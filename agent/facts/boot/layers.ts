@@ -1,9 +1,9 @@
 import type { BootEnv } from './boot-env.ts';
 
-/** The folder of the upper layer of /var. */
-export const upperFolder = '/run/var/upper';
+/** The directory of the upper layer of /var. */
+export const upperDirectory = '/run/var/upper';
 
-/** The folders of the overlay that dracut/assemble-var mounts on a target, and the state that boot.env records. */
+/** The directories of the overlay that dracut/assemble-var mounts on a target, and the state that boot.env records. */
 export interface Layer {
   target: string;
   /** `overlay`, `failed`, `begun` or another state in boot.env; empty if boot.env does not exist. */
@@ -24,12 +24,13 @@ export function layersOf(bootEnv: BootEnv | undefined): Layer[] {
     const [, target = '', state = ''] = /^(\/.*) (\S+)$/.exec(line) ?? [];
     if (target !== '') states.set(target, state);
   }
-  return [...states].map(([target, state]) => ({ target, state, ...foldersOf(target) }));
+  return [...states].map(([target, state]) => ({ target, state, ...directoriesOf(target) }));
 }
 
-/** Returns the folders that assemble() in dracut/layers.sh uses for a target. */
-export function foldersOf(target: string): Omit<Layer, 'target' | 'state'> {
-  if (target === '/var') return { lower: '/run/immutafs/lower', upper: upperFolder, work: '/run/var/work' };
+/** Returns the directories that assemble() in dracut/layers.sh uses for a target. */
+export function directoriesOf(target: string): Omit<Layer, 'target' | 'state'> {
+  if (target === '/var')
+    return { lower: '/run/immutafs/lower', upper: upperDirectory, work: '/run/var/work' };
   const name = target.slice(1).replaceAll('+', '%2b').replaceAll('/', '+');
   const below = `/run/var/below/${name}`;
   return { lower: `/run/immutafs/below/${name}`, upper: `${below}/upper`, work: `${below}/work` };

@@ -2,12 +2,12 @@ import path from 'node:path';
 import type { Config } from '../../config/config.ts';
 import { type OverlayPath, overlayPaths } from '../../config/overlay-paths.ts';
 import type { Mount, MountTable } from '../mounts/mountinfo.ts';
-import { foldersOf } from './layers.ts';
+import { directoriesOf } from './layers.ts';
 
 /** The mount of the root file system below which the lower layers of OVERLAY are. */
 const rootView = '/run/immutafs/root';
 
-/** A path of OVERLAY, with the folders of its overlay. */
+/** A path of OVERLAY, with the directories of its overlay. */
 export interface Overlay extends OverlayPath {
   upper: string;
   work: string;
@@ -20,17 +20,17 @@ export interface Overlay extends OverlayPath {
 
 export interface OverlayLower {
   /** The lowerdir of the overlay. */
-  folder: string;
-  /** The mount point in /run/immutafs of the file system with the lower layer: `folder` itself or a folder above it. */
+  directory: string;
+  /** The mount point in /run/immutafs of the file system with the lower layer: `directory` itself or a directory above it. */
   view: string;
-  /** The folder that `view` shows: / or the mount point of the file system. */
+  /** The directory that `view` shows: / or the mount point of the file system. */
   shows: string;
 }
 
 /** Lists the paths of OVERLAY. */
 export function overlaysOf(config: Config, mounts: MountTable): Overlay[] {
   return overlayPaths(config).map((item) => {
-    const { upper, work } = foldersOf(item.target);
+    const { upper, work } = directoriesOf(item.target);
     return { ...item, upper, work, lower: lowerOf(item.target, mountAt(mounts, item.target)) };
   });
 }
@@ -49,18 +49,18 @@ function mountAt(mounts: MountTable, target: string): Mount | undefined {
 /** Finds out which of the possible lower layers of dracut/overlays.sh an overlay has. */
 function lowerOf(target: string, mount: Mount | undefined): OverlayLower | undefined {
   if (mount?.type !== 'overlay') return undefined;
-  return possibleLowers(target).find(({ folder }) => mount.superOptions.includes(`lowerdir=${folder}`));
+  return possibleLowers(target).find(({ directory }) => mount.superOptions.includes(`lowerdir=${directory}`));
 }
 
-/** The lower layer is on the root file system or on one that is mounted at the target or at a folder above it. */
+/** The lower layer is on the root file system or on one that is mounted at the target or at a directory above it. */
 function possibleLowers(target: string): OverlayLower[] {
   const above = [target];
   while (above[0] !== undefined && path.dirname(above[0]) !== '/') above.unshift(path.dirname(above[0]));
   return [
-    { folder: `${rootView}${target}`, view: rootView, shows: '/' },
+    { directory: `${rootView}${target}`, view: rootView, shows: '/' },
     ...above.map((shows) => {
-      const view = foldersOf(shows).lower;
-      return { folder: `${view}${target.slice(shows.length)}`, view, shows };
+      const view = directoriesOf(shows).lower;
+      return { directory: `${view}${target.slice(shows.length)}`, view, shows };
     }),
   ];
 }

@@ -3,7 +3,7 @@ import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Observed, observe } from '../observed.ts';
 
-/** The folder in which units/persist-directory records the outcome for each path. */
+/** The directory in which units/persist-directory records the outcome for each path. */
 export const persistRecords = '/run/immutafs/persisted';
 
 /** A path of PERSIST. */

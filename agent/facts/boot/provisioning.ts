@@ -39,9 +39,9 @@ export function findProvisioning(reader: SystemReader, words: readonly string[])
 
 /** Whether immutafs-generator, an administrator or a program at run time masked a unit (systemd.unit(5)). */
 function isMasked(reader: SystemReader, unit: string): boolean {
-  const folders = ['/run/systemd/generator.early', '/etc/systemd/system', '/run/systemd/system'];
-  return folders.some((folder) => {
-    const file = `${folder}/${unit}`;
+  const directories = ['/run/systemd/generator.early', '/etc/systemd/system', '/run/systemd/system'];
+  return directories.some((directory) => {
+    const file = `${directory}/${unit}`;
     const stat = reader.stat(file);
     if (stat?.kind === 'link') return reader.link(file) === '/dev/null';
     return stat?.kind === 'file' && stat.bytes === 0;

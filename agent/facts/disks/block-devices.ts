@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { HostError, errorCode } from '../../lib/errors.ts';
+import { SystemError, errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { devicesBelow, isDisk } from './block.ts';
 import { type Disk, describeDisk, serialOf } from './disks.ts';
@@ -49,17 +49,18 @@ const maximumDevices = 4096;
  * Describes all block devices whose size is not 0.
  * @param known maps names to disks that were already read
  * @param lastEvidence returns the evidence for a disk, by name, in the last report of this boot
- * @throws HostError if there are more than 4096 devices, or a device cannot be read
+ * @throws SystemError if there are more than 4096 devices, or a device cannot be read
  */
 export function findBlockDevices(
   reader: SystemReader,
   known: ReadonlyMap<string, Described>,
   lastEvidence: (name: string) => Evidence | undefined,
 ): BlockDevice[] {
-  const folder = '/sys/class/block';
-  const names = reader.stat(folder) === undefined ? [] : reader.list(folder);
-  if (names.length > maximumDevices) throw new HostError(`${folder}: more than ${maximumDevices} devices`);
-  const nodes = names.flatMap((name) => unlessGone(() => [reader.resolve(`${folder}/${name}`)]) ?? []);
+  const directory = '/sys/class/block';
+  const names = reader.stat(directory) === undefined ? [] : reader.list(directory);
+  if (names.length > maximumDevices)
+    throw new SystemError(`${directory}: more than ${maximumDevices} devices`);
+  const nodes = names.flatMap((name) => unlessGone(() => [reader.resolve(`${directory}/${name}`)]) ?? []);
   const evidence = evidenceOfDisks(reader, known, lastEvidence);
   const members = btrfsMembers(reader);
   const devices = nodes.flatMap((node) => unlessGone(() => describe(reader, node, evidence, members)) ?? []);
@@ -162,9 +163,9 @@ function evidenceOfDisks(
  * (Documentation/ABI, /sys/fs/btrfs).
  */
 function btrfsMembers(reader: SystemReader): (name: string) => string[] {
-  const folder = '/sys/fs/btrfs';
-  const lists = (reader.stat(folder) === undefined ? [] : reader.list(folder))
-    .map((uuid) => `${folder}/${uuid}/devices`)
+  const directory = '/sys/fs/btrfs';
+  const lists = (reader.stat(directory) === undefined ? [] : reader.list(directory))
+    .map((uuid) => `${directory}/${uuid}/devices`)
     .filter((devices) => reader.stat(devices) !== undefined)
     .map((devices) => reader.list(devices));
   return (name) => lists.find((list) => list.includes(name)) ?? [];

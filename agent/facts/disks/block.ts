@@ -6,7 +6,7 @@ import { differsFromBelow, slavesOf } from './stack.ts';
 import type { Mount } from '../mounts/mountinfo.ts';
 
 /**
- * Returns the sysfs folder of the block device of a mount; undefined for a file system without a block device (tmpfs,
+ * Returns the sysfs directory of the block device of a mount; undefined for a file system without a block device (tmpfs,
  * overlay, NFS). A Btrfs has an anonymous device number (0:N), so the source of the mount determines the device.
  */
 export function nodeOfMount(reader: SystemReader, { device, type, source }: Mount): string | undefined {
@@ -15,29 +15,29 @@ export function nodeOfMount(reader: SystemReader, { device, type, source }: Moun
 }
 
 /**
- * Returns the sysfs folders of all devices of the file system on a device. mountinfo names only one device of a Btrfs,
+ * Returns the sysfs directories of all devices of the file system on a device. mountinfo names only one device of a Btrfs,
  * which may have several (btrfs-device(8)).
  */
 export function fileSystemNodes(reader: SystemReader, node: string, type: string): string[] {
-  if (type !== 'btrfs' || reader.stat(btrfsFolder) === undefined) return [node];
+  if (type !== 'btrfs' || reader.stat(btrfsDirectory) === undefined) return [node];
   const members = reader
-    .list(btrfsFolder)
-    .map((uuid) => `${btrfsFolder}/${uuid}/devices`)
-    .filter((folder) => reader.stat(folder) !== undefined)
-    .map((folder) => reader.list(folder).map((name) => reader.resolve(`${folder}/${name}`)))
+    .list(btrfsDirectory)
+    .map((uuid) => `${btrfsDirectory}/${uuid}/devices`)
+    .filter((directory) => reader.stat(directory) !== undefined)
+    .map((directory) => reader.list(directory).map((name) => reader.resolve(`${directory}/${name}`)))
     .find((nodes) => nodes.includes(node));
   return members ?? [node];
 }
 
-const btrfsFolder = '/sys/fs/btrfs';
+const btrfsDirectory = '/sys/fs/btrfs';
 
-/** Returns the sysfs folder of the device that a source names; undefined if the device does not exist. */
+/** Returns the sysfs directory of the device that a source names; undefined if the device does not exist. */
 export function nodeOfSource(reader: SystemReader, source: string): string | undefined {
   return nodeOfFile(reader, deviceFile(source));
 }
 
 /**
- * Returns the sysfs folder of a device file or of a udev link to it; undefined if the device does not exist.
+ * Returns the sysfs directory of a device file or of a udev link to it; undefined if the device does not exist.
  * @param file undefined for a source that is not a device
  */
 export function nodeOfFile(reader: SystemReader, file: string | undefined): string | undefined {
@@ -56,7 +56,7 @@ function resolveIfPresent(reader: SystemReader, file: string): string | undefine
 }
 
 /**
- * Returns the sysfs folders of the disks below a device, through partitions, device-mapper and md. A device whose content
+ * Returns the sysfs directories of the disks below a device, through partitions, device-mapper and md. A device whose content
  * may differ from that of the devices below it counts as a further disk.
  */
 export function findLeaves(reader: SystemReader, node: string): string[] {
@@ -80,7 +80,7 @@ export function isDisk(reader: SystemReader, node: string, below: readonly strin
 }
 
 /**
- * Returns the sysfs folders of the devices directly below a device: the disk of a partition or the members of a stack.
+ * Returns the sysfs directories of the devices directly below a device: the disk of a partition or the members of a stack.
  */
 export function devicesBelow(reader: SystemReader, node: string): string[] {
   if (reader.stat(`${node}/partition`)) return [path.dirname(node)];

@@ -51,7 +51,7 @@ interface Path {
  * Adds the other paths to the given disks. A host may attach the same disk several times, and a write through one path
  * changes the disk below all of them. Paths have the same serial number, which the host sets. All paths hold the same
  * file systems.
- * @param holds the mount points, by the sysfs folder of the disk
+ * @param holds the mount points, by the sysfs directory of the disk
  */
 function withOtherPaths(reader: SystemReader, holds: ReadonlyMap<string, ReadonlySet<string>>): Path[] {
   const mounted = [...holds].map(([node, held]) => ({ node, held, serial: serialOf(reader, node) }));
@@ -69,21 +69,21 @@ function withOtherPaths(reader: SystemReader, holds: ReadonlyMap<string, Readonl
   });
 }
 
-/** Returns the sysfs folders of the disks that have no mounted file system. */
+/** Returns the sysfs directories of the disks that have no mounted file system. */
 function otherDisks(reader: SystemReader, holds: ReadonlyMap<string, unknown>): string[] {
-  if (reader.stat(folder) === undefined) return [];
+  if (reader.stat(directory) === undefined) return [];
   return reader
-    .list(folder)
+    .list(directory)
     .flatMap((name) => nodeOf(reader, name))
     .filter((node) => !holds.has(node) && !node.includes('/virtual/'))
     .filter((node) => reader.stat(`${node}/partition`) === undefined);
 }
 
-const folder = '/sys/class/block';
+const directory = '/sys/class/block';
 
 function nodeOf(reader: SystemReader, name: string): string[] {
   try {
-    return [reader.resolve(`${folder}/${name}`)];
+    return [reader.resolve(`${directory}/${name}`)];
   } catch (error) {
     // The device has been unplugged.
     if (errorCode(error) === 'ENOENT') return [];
@@ -103,7 +103,7 @@ export function serialOf(reader: SystemReader, node: string): string {
   return isBare ? '' : serial;
 }
 
-/** Describes a disk except for its mount points. @param node the sysfs folder of the disk */
+/** Describes a disk except for its mount points. @param node the sysfs directory of the disk */
 export function describeDisk(
   reader: SystemReader,
   node: string,

@@ -22,7 +22,7 @@ const VIRTIO_BLK_F_RO = 5;
 
 /**
  * Determines whether a disk is read-only and whether the host made it read-only.
- * @param node the sysfs folder of the disk
+ * @param node the sysfs directory of the disk
  * @param lastEvidence returns the evidence for a disk, by name, in the last report of this boot
  */
 export function findEvidence(

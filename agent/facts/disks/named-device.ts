@@ -17,7 +17,7 @@ export interface NamedDevice {
 /**
  * Finds the device of a device file, which may be a udev link.
  * @param file undefined for a source that is not a device
- * @throws HostError
+ * @throws SystemError
  */
 export function findNamedDevice(reader: SystemReader, file: string | undefined): NamedDevice {
   const node = nodeOfFile(reader, file);

@@ -16,8 +16,8 @@ export function slavesOf(reader: SystemReader, node: string): string[] {
  * for other devices. Root can create a device over a sealed disk, with a name and UUID of its choice, that has other content: device-mapper's flakey
  * with corrupt_bio_byte, or a RAID 5 without one of its members, which combines sectors. Devices that only arrange the
  * sectors differently are accepted, whoever made them. dracut/immutafs-lib.sh has the same rule.
- * @param node the sysfs folder of the device
- * @throws HostError
+ * @param node the sysfs directory of the device
+ * @throws SystemError
  */
 export function differsFromBelow(reader: SystemReader, node: string): string | undefined {
   if (slavesOf(reader, node).length === 0) return undefined;

@@ -12,7 +12,7 @@ export interface Swap {
 /**
  * Returns the swap spaces in use, each with its device. A kernel without swap support has no /proc/swaps; the result is
  * then empty.
- * @throws HostError
+ * @throws SystemError
  */
 export function readSwaps(reader: SystemReader): (Swap & NamedDevice)[] {
   const text = reader.readIfPresent('/proc/swaps', 1024 * 1024);

@@ -1,17 +1,17 @@
 import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
-const folder = '/run/udev/data';
+const directory = '/run/udev/data';
 /** Upper bound on the size of a record; typical records have a few kilobytes. */
 const mostBytes = 256 * 1024;
 
 /**
  * Reads the properties of a block device from udev's database; empty if the database has no record of the device.
  * @param device "major:minor"
- * @throws HostError if the record cannot be read
+ * @throws SystemError if the record cannot be read
  */
 export function readUdevRecord(reader: SystemReader, device: string): ReadonlyMap<string, string> {
-  const file = `${folder}/b${device}`;
+  const file = `${directory}/b${device}`;
   if (reader.stat(file)?.kind !== 'file') return new Map();
   return parseUdevRecord(reader.read(file, mostBytes));
 }

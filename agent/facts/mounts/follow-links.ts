@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 
 /** MAXSYMLINKS in the kernel (linux/namei.h). */
 const mostLinks = 40;
@@ -10,7 +10,7 @@ const mostLinks = 40;
  * @param enter called with each path before the path is accessed; an error that `enter` throws ends the resolution
  * @param last whether a symbolic link in the last component is followed
  * @returns the path without symbolic links
- * @throws HostError ELOOP if the path has too many symbolic links
+ * @throws SystemError ELOOP if the path has too many symbolic links
  */
 export function followLinks(
   file: string,
@@ -35,7 +35,7 @@ export function followLinks(
       continue;
     }
     links += 1;
-    if (links > mostLinks) throw new HostError(`${file}: too many levels of symbolic links`, 'ELOOP');
+    if (links > mostLinks) throw new SystemError(`${file}: too many levels of symbolic links`, 'ELOOP');
     remaining = [...components(target), ...remaining];
     if (target.startsWith('/')) at = '';
   }

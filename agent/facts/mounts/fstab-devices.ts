@@ -15,7 +15,7 @@ export type FstabEntry = FstabLine & NamedDevice;
 /**
  * Reads the lines of /etc/fstab with their devices; returns no lines if the file does not exist. If a device cannot be
  * read, `linked` contains the error, and the other lines are still returned.
- * @throws HostError if the file cannot be read
+ * @throws SystemError if the file cannot be read
  */
 export function readFstab(reader: SystemReader): {
   lines: LinkedFstabLine[];
@@ -33,7 +33,7 @@ export function readFstabText(reader: SystemReader): string | null {
 
 /**
  * Parses the text of an fstab and finds the device to which the udev link of each source points.
- * @throws HostError if a device cannot be read
+ * @throws SystemError if a device cannot be read
  */
 export function describeFstab(
   reader: SystemReader,

@@ -1,10 +1,10 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { followLinks } from './follow-links.ts';
 import { findHanging } from './hanging.ts';
 import type { MountTable } from './mountinfo.ts';
 
-/** HostError.code of an access that hangSafe() prevented. */
+/** SystemError.code of an access that hangSafe() prevented. */
 export const mayHangCode = 'MAY_HANG';
 
 /**
@@ -12,7 +12,7 @@ export const mayHangCode = 'MAY_HANG';
  * server that does not respond blocks the agent. A call whose path leads to such a file system, directly or through a
  * symbolic link, fails immediately. Lists every method of SystemReader explicitly, so that no new method bypasses the
  * check.
- * @throws HostError MAY_HANG from each call that would access such a file system
+ * @throws SystemError MAY_HANG from each call that would access such a file system
  */
 export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader {
   const hanging = findHanging(mounts);
@@ -21,7 +21,7 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
     const mount = hanging.enteredAt(reached);
     if (mount === undefined) return;
     const by = reached === file || file.startsWith(`${reached}/`) ? '' : ' (reached through a symbolic link)';
-    throw new HostError(
+    throw new SystemError(
       `${file}: not accessed, because ${mount.type} at ${mount.target} may hang${by}`,
       mayHangCode,
     );
@@ -34,7 +34,7 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
     return targets.get(file);
   };
   const follow = (file: string) => followLinks(file, readLink, checkAt(file), 'follow the last');
-  const followFolder = (file: string) => followLinks(file, readLink, checkAt(file), 'keep the last');
+  const followDirectory = (file: string) => followLinks(file, readLink, checkAt(file), 'keep the last');
   /** Wraps a method so that it first checks the path of the file. */
   const after = <Rest extends unknown[], Result>(
     check: (file: string) => void,
@@ -48,13 +48,13 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
   return {
     read: after(follow, reader.read),
     readIfPresent: after(follow, reader.readIfPresent),
-    readRecord: after(followFolder, reader.readRecord),
+    readRecord: after(followDirectory, reader.readRecord),
     readAt: after(follow, reader.readAt),
     pieces: after(follow, reader.pieces),
     list: after(follow, reader.list),
-    link: after(followFolder, reader.link),
+    link: after(followDirectory, reader.link),
     resolve: after(follow, reader.resolve),
-    stat: after(followFolder, reader.stat),
+    stat: after(followDirectory, reader.stat),
     usage: after(follow, reader.usage),
     kernelLog: () => {
       follow('/dev/kmsg');

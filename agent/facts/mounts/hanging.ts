@@ -64,10 +64,10 @@ function hangingTest(mounts: MountTable): (mount: Mount) => boolean {
 /** Returns the layers of an overlay that have absolute paths (overlayfs.rst). */
 function layers({ superOptions }: Mount): string[] {
   return superOptions.flatMap((option) => {
-    const [, folders = ''] = /^(?:lowerdir\+?|datadir\+|upperdir)=(.*)$/s.exec(option) ?? [];
-    return folders
+    const [, directories = ''] = /^(?:lowerdir\+?|datadir\+|upperdir)=(.*)$/s.exec(option) ?? [];
+    return directories
       .split(/(?<!\\):/)
-      .map((folder) => folder.replace(/\\(.)/g, '$1'))
-      .filter((folder) => folder.startsWith('/'));
+      .map((directory) => directory.replace(/\\(.)/g, '$1'))
+      .filter((directory) => directory.startsWith('/'));
   });
 }

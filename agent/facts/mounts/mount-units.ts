@@ -8,19 +8,19 @@ export interface MountUnit {
   type: string | undefined;
 }
 
-/** The folders of units on the system disk, the one that takes precedence first (systemd.unit(5)). */
-const folders = ['/etc/systemd/system', '/usr/lib/systemd/system', '/lib/systemd/system'];
+/** The directories of units on the system disk, the one that takes precedence first (systemd.unit(5)). */
+const directories = ['/etc/systemd/system', '/usr/lib/systemd/system', '/lib/systemd/system'];
 
 /** Mount points of file systems of the kernel, for which systemd has units of its own. */
 const kernelUnits = /^(?:dev|proc|sys|run)-/;
 
-/** Reads the mount units in the folders of the system disk. @throws HostError if a folder or unit cannot be read */
+/** Reads the mount units in the directories of the system disk. @throws SystemError if a directory or unit cannot be read */
 export function readMountUnits(reader: SystemReader): MountUnit[] {
   const units = new Map<string, MountUnit>();
-  for (const folder of folders.filter((each) => reader.stat(each)?.kind === 'directory')) {
-    for (const name of reader.list(folder)) {
+  for (const directory of directories.filter((each) => reader.stat(each)?.kind === 'directory')) {
+    for (const name of reader.list(directory)) {
       if (!name.endsWith('.mount') || kernelUnits.test(name) || units.has(name)) continue;
-      const text = reader.readIfPresent(`${folder}/${name}`, 65536) ?? '';
+      const text = reader.readIfPresent(`${directory}/${name}`, 65536) ?? '';
       const type = /^[ \t]*Type[ \t]*=[ \t]*(\S+)/m.exec(text)?.[1];
       units.set(name, { target: unescapeUnit(name.slice(0, -'.mount'.length)), type });
     }

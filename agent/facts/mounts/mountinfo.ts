@@ -7,7 +7,7 @@ export interface Mount {
   parent: number;
   /** "major:minor" of the device of the file system. */
   device: string;
-  /** The folder of the file system that is mounted: "/" unless this is a bind mount or a subvolume. */
+  /** The directory of the file system that is mounted: "/" unless this is a bind mount or a subvolume. */
   root: string;
   target: string;
   /** The options of this mount: ro, nosuid, … */
@@ -161,7 +161,7 @@ function nextOnPath(children: ReadonlyMap<string, Mount> | undefined, path: stri
   return children.get(path);
 }
 
-/** Whether a path is equal to a folder or below it. */
-export function isBelow(path: string, folder: string): boolean {
-  return folder === '/' || path === folder || path.startsWith(`${folder}/`);
+/** Whether a path is equal to a directory or below it. */
+export function isBelow(path: string, directory: string): boolean {
+  return directory === '/' || path === directory || path.startsWith(`${directory}/`);
 }

@@ -5,8 +5,8 @@ import { observe, unwrap } from '../observed.ts';
 /** The initial PID and user namespaces: PROC_PID_INIT_INO and PROC_USER_INIT_INO (linux/proc_ns.h). */
 const initialNamespaces = { pid: 'pid:[4026531836]', user: 'user:[4026531837]' };
 
-/** The files and folders of procfs and sysfs that the agent reads. A mount over one of them replaces its content. */
-const readFolders = [
+/** The files and directories of procfs and sysfs that the agent reads. A mount over one of them replaces its content. */
+const readDirectories = [
   ...[
     '/proc/self',
     '/proc/thread-self',
@@ -22,7 +22,7 @@ const readFolders = [
  * Returns the reasons why the agent does not see the same system as PID 1: a different namespace, a different root
  * directory, or a mount over files of procfs or sysfs. Such a mount may itself be a procfs or sysfs, namely a bind
  * mount of other files.
- * @throws HostError if no problem is found and the mounts of PID 1 cannot be read
+ * @throws SystemError if no problem is found and the mounts of PID 1 cannot be read
  */
 export function findNamespaceProblems(reader: SystemReader, mounts: MountTable): string[] {
   const problems = [
@@ -46,17 +46,17 @@ function otherNamespaces(reader: SystemReader): string[] {
 
 /** Returns a problem for each of /proc and /sys on which no procfs or sysfs is mounted. */
 function coveredProblems(mounts: MountTable): string[] {
-  return Object.entries({ '/proc': 'proc', '/sys': 'sysfs' }).flatMap(([folder, type]) => {
-    const mount = mounts.serving(folder);
+  return Object.entries({ '/proc': 'proc', '/sys': 'sysfs' }).flatMap(([directory, type]) => {
+    const mount = mounts.serving(directory);
     if (mount?.type === type) return [];
-    return [`${mount?.target === folder ? `${mount.type} is` : 'nothing is'} mounted on ${folder}`];
+    return [`${mount?.target === directory ? `${mount.type} is` : 'nothing is'} mounted on ${directory}`];
   });
 }
 
 function isReadFrom(target: string): boolean {
   if (!target.startsWith('/proc/') && !target.startsWith('/sys/')) return false;
   if (/^\/proc\/\d+(\/|$)/.test(target) || target === '/proc/sys') return true;
-  return readFolders.some((folder) => isBelow(target, folder));
+  return readDirectories.some((directory) => isBelow(target, directory));
 }
 
 /**

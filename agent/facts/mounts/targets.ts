@@ -1,5 +1,5 @@
 import { type Config, words } from '../../config/config.ts';
-import { unlessHostError } from '../../lib/errors.ts';
+import { unlessSystemError } from '../../lib/errors.ts';
 import type { SystemReader, ProbeKind } from '../../system/reader.ts';
 import { mayHangCode } from './hang-safe.ts';
 import type { Mount, MountTable } from './mountinfo.ts';
@@ -93,7 +93,7 @@ export async function startProbes(
 
 /** Returns the directories of the users who are logged in. On RHEL 7, they need not be mount points. */
 function userDirectories(reader: SystemReader): string[] {
-  const names = unlessHostError(() => reader.list('/run/user')) ?? [];
+  const names = unlessSystemError(() => reader.list('/run/user')) ?? [];
   return names.filter((name) => /^[0-9]+$/.test(name)).map((name) => `/run/user/${name}`);
 }
 

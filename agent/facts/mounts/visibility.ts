@@ -7,7 +7,7 @@ interface MountNode {
 
 /**
  * Returns the mounts that cannot be reached by any path (path_resolution(7)). Another mount at the same mount point or
- * at a folder above it covers them, or they are mounted over "/", where a process whose root directory is below the
+ * at a directory above it covers them, or they are mounted over "/", where a process whose root directory is below the
  * mount does not enter them.
  * @param root the root mount of the process
  */
@@ -66,7 +66,7 @@ function decide<Mount extends MountNode>(
   }
 }
 
-/** Whether a sibling is mounted on a folder between the mount point of the parent and the mount point of the mount. */
+/** Whether a sibling is mounted on a directory between the mount point of the parent and the mount point of the mount. */
 function hasAbove(
   siblings: ReadonlyMap<string, MountNode>,
   { target }: MountNode,

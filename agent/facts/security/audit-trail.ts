@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { auditdConf, parseAuditdConf } from './auditd-conf.ts';
 
@@ -14,7 +14,7 @@ const defaultFile = '/var/log/audit/audit.log';
 /** The link that systemd creates while the socket is active (since systemd 235). RHEL 7 does not have this socket. */
 const journalSocket = '/run/systemd/units/invocation:systemd-journald-audit.socket';
 
-/** Returns where the audit trail is; undefined if auditd does not run. @throws HostError */
+/** Returns where the audit trail is; undefined if auditd does not run. @throws SystemError */
 export function findAuditTrail(reader: SystemReader): AuditTrail | undefined {
   if (!isAuditdRunning(reader)) return undefined;
   const { values } = parseAuditdConf(reader.readIfPresent(auditdConf, 1024 * 1024) ?? '');
@@ -32,7 +32,7 @@ export function auditLogFile(reader: SystemReader): string {
     const { values } = parseAuditdConf(reader.readIfPresent(auditdConf, 1024 * 1024) ?? '');
     return values.get('log_file') ?? defaultFile;
   } catch (error) {
-    if (error instanceof HostError) return defaultFile;
+    if (error instanceof SystemError) return defaultFile;
     throw error;
   }
 }

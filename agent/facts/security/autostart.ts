@@ -1,5 +1,5 @@
 import type { SystemReader } from '../../system/reader.ts';
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import { type Observed, observe } from '../observed.ts';
 import { homeFiles, homeUnits } from './places.ts';
 
@@ -31,7 +31,7 @@ const maximumTime = 2000;
 /**
  * Reads the home directory of each user in /etc/passwd who can log in or who lingers. Records errors separately for
  * each home directory, because only errors of home directories that persist across reboots are relevant.
- * @throws HostError if /etc/passwd cannot be read
+ * @throws SystemError if /etc/passwd cannot be read
  */
 export function findAutostart(reader: SystemReader): HomeAutostart[] {
   const began = performance.now();
@@ -47,7 +47,7 @@ export function findAutostart(reader: SystemReader): HomeAutostart[] {
 }
 
 function readHome(reader: SystemReader, home: string, isLate: boolean): Pick<Autostart, 'units' | 'files'> {
-  if (isLate) throw new HostError(`${home}: not read, because reading other homes took ${maximumTime} ms`);
+  if (isLate) throw new SystemError(`${home}: not read, because reading other homes took ${maximumTime} ms`);
   return { units: hasUnits(reader, home), files: homeFiles.filter((name) => isOwn(reader, home, name)) };
 }
 
@@ -62,21 +62,23 @@ function canLogIn(shell: string): boolean {
  * respond.
  */
 function isOwn(reader: SystemReader, home: string, name: string): boolean {
-  if (!areFolders(reader, home, name.split('/').slice(0, -1))) return false;
+  if (!areDirectories(reader, home, name.split('/').slice(0, -1))) return false;
   const stat = reader.stat(`${home}/${name}`);
   if (stat === undefined || stat.bytes === 0) return false;
   return stat.kind !== 'file' || stat.bytes !== reader.stat(`/etc/skel/${name}`)?.bytes;
 }
 
 function hasUnits(reader: SystemReader, home: string): boolean {
-  return areFolders(reader, home, homeUnits.split('/')) && names(reader, `${home}/${homeUnits}`).length > 0;
+  return (
+    areDirectories(reader, home, homeUnits.split('/')) && names(reader, `${home}/${homeUnits}`).length > 0
+  );
 }
 
-/** Whether each component is a folder and not a symbolic link; also false if a folder cannot be read. */
-function areFolders(reader: SystemReader, home: string, folders: readonly string[]): boolean {
+/** Whether each component is a directory and not a symbolic link; also false if a directory cannot be read. */
+function areDirectories(reader: SystemReader, home: string, directories: readonly string[]): boolean {
   try {
-    return folders.every((_, index) => {
-      const file = [home, ...folders.slice(0, index + 1)].join('/');
+    return directories.every((_, index) => {
+      const file = [home, ...directories.slice(0, index + 1)].join('/');
       return reader.stat(file)?.kind === 'directory';
     });
   } catch {
@@ -84,9 +86,9 @@ function areFolders(reader: SystemReader, home: string, folders: readonly string
   }
 }
 
-function names(reader: SystemReader, folder: string): string[] {
+function names(reader: SystemReader, directory: string): string[] {
   try {
-    return reader.list(folder);
+    return reader.list(directory);
   } catch {
     return [];
   }

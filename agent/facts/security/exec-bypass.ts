@@ -17,7 +17,7 @@ export interface ExecBypass {
   ptraceScope: number | undefined;
 }
 
-/** @throws HostError if a setting exists and cannot be read */
+/** @throws SystemError if a setting exists and cannot be read */
 export function findExecBypass(reader: SystemReader): ExecBypass {
   const sysctl = (name: string) => readNumber(reader, `/proc/sys/${name.replaceAll('.', '/')}`);
   return {

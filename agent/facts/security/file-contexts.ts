@@ -1,5 +1,5 @@
 /**
- * Returns the type that the policy assigns to a folder (selabel_file(5)). A line whose pattern is the literal path
+ * Returns the type that the policy assigns to a directory (selabel_file(5)). A line whose pattern is the literal path
  * takes precedence; otherwise the last line whose regular expression matches the path applies.
  * @param text file_contexts followed by file_contexts.local, which consist of lines "REGEX [-d] CONTEXT"
  * @returns undefined if no line matches, or if the policy does not set its label (<<none>>)

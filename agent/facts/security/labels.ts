@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { expectedType } from './file-contexts.ts';
 
@@ -9,7 +9,7 @@ export interface Selinux {
   policy: string;
 }
 
-/** The mode of SELinux and the labels of folders. */
+/** The mode of SELinux and the labels of directories. */
 export interface Labels {
   enforcing: boolean;
   labels: Label[];
@@ -17,9 +17,9 @@ export interface Labels {
 
 export interface Label {
   path: string;
-  /** The type in the security context of the folder: var_t. */
+  /** The type in the security context of the directory: var_t. */
   type: string;
-  /** The type that the folder must have; undefined if the policy assigns none. */
+  /** The type that the directory must have; undefined if the policy assigns none. */
   expected: string | undefined;
 }
 
@@ -31,7 +31,7 @@ export function hasSelinux(reader: SystemReader): boolean {
 /**
  * Reads the mode and the policy of SELinux.
  * @returns undefined if SELinux is disabled
- * @throws HostError if the kernel has SELinux but selinuxfs is not visible
+ * @throws SystemError if the kernel has SELinux but selinuxfs is not visible
  */
 export function readSelinux(reader: SystemReader): Selinux | undefined {
   const config = reader.readIfPresent('/etc/selinux/config') ?? '';
@@ -51,14 +51,14 @@ function readEnforce(reader: SystemReader, config: string): string | undefined {
   if (enforce !== undefined) return enforce;
   // A kernel with SELinux registers selinuxfs (security/selinux/selinuxfs.c), even if it is not mounted or is covered.
   if (!/\tselinuxfs$/m.test(reader.readIfPresent('/proc/filesystems') ?? '')) return undefined;
-  throw new HostError('/sys/fs/selinux: the kernel has SELinux, but selinuxfs is not mounted there');
+  throw new SystemError('/sys/fs/selinux: the kernel has SELinux, but selinuxfs is not mounted there');
 }
 
 /**
- * Determines the actual and the expected label of each folder.
- * @param ofPolicy folders that must have the type that the policy assigns
- * @param ofOriginal pairs of a folder and the folder whose type it must have
- * @throws HostError if stat(1) fails or times out
+ * Determines the actual and the expected label of each directory.
+ * @param ofPolicy directories that must have the type that the policy assigns
+ * @param ofOriginal pairs of a directory and the directory whose type it must have
+ * @throws SystemError if stat(1) fails or times out
  */
 export async function findLabels(
   reader: SystemReader,
@@ -66,10 +66,10 @@ export async function findLabels(
   ofPolicy: readonly string[],
   ofOriginal: readonly (readonly [string, string])[] = [],
 ): Promise<Labels> {
-  const folder = `/etc/selinux/${policy}/contexts/files`;
+  const directory = `/etc/selinux/${policy}/contexts/files`;
   const contexts = [
-    reader.readIfPresent(`${folder}/file_contexts`),
-    reader.readIfPresent(`${folder}/file_contexts.local`),
+    reader.readIfPresent(`${directory}/file_contexts`),
+    reader.readIfPresent(`${directory}/file_contexts.local`),
   ];
   const types = await typesOf(reader, [...ofPolicy, ...ofOriginal.flat()]);
   return {
@@ -89,7 +89,7 @@ export async function findLabels(
   };
 }
 
-/** Runs stat(1) to read the type of each folder, because Node.js has no getxattr(2). */
+/** Runs stat(1) to read the type of each directory, because Node.js has no getxattr(2). */
 async function typesOf(reader: SystemReader, paths: readonly string[]): Promise<string[]> {
   const { stdout, ended } = await reader.run('/usr/bin/stat', ['-c', '%C', '--', ...paths]);
   const types = stdout
@@ -97,7 +97,7 @@ async function typesOf(reader: SystemReader, paths: readonly string[]): Promise<
     .split('\n')
     .map((context) => context.split(':')[2] ?? '');
   if (ended !== 'good' || types.length !== paths.length || types.includes('')) {
-    throw new HostError(`stat -c %C did not return a label for each of ${paths.join(' ')} (${ended})`);
+    throw new SystemError(`stat -c %C did not return a label for each of ${paths.join(' ')} (${ended})`);
   }
   return types;
 }

@@ -40,7 +40,7 @@ export const homeFiles: readonly string[] = [
   ...['.xinitrc', '.xprofile', '.xsession', '.xsessionrc'],
 ];
 
-/** The folder of the units of a user, relative to the home directory. */
+/** The directory of the units of a user, relative to the home directory. */
 export const homeUnits = '.config/systemd/user';
 
 /** Returns units/persist-places.sh, which units/persist-rules.sh reads. */

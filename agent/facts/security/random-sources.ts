@@ -18,8 +18,8 @@ export const seedFile = '/var/lib/systemd/random-seed';
 const instructions: Record<string, string> = { rdseed: 'RDSEED', rdrand: 'RDRAND', rng: 'RNDRRS' };
 
 export function findRandomSources(reader: SystemReader, kernelArgument: readonly string[]): RandomSources {
-  const folder = '/sys/class/misc/hw_random';
-  const current = reader.stat(folder) === undefined ? '' : readLine(reader, `${folder}/rng_current`);
+  const directory = '/sys/class/misc/hw_random';
+  const current = reader.stat(directory) === undefined ? '' : readLine(reader, `${directory}/rng_current`);
   return {
     current: current === 'none' ? '' : current,
     instruction: findInstruction(reader),

@@ -29,7 +29,7 @@ const units = [
   'immutafs-rehearsal.service',
 ];
 
-/** The folders of the cgroups of systemd: with unified, hybrid and legacy hierarchy. */
+/** The directories of the cgroups of systemd: with unified, hybrid and legacy hierarchy. */
 const hierarchies = ['/sys/fs/cgroup', '/sys/fs/cgroup/systemd'];
 
 /** Where policies keep their modules: since RHEL 8, and on RHEL 7. */
@@ -49,8 +49,8 @@ export function findServiceDomains(reader: SystemReader, { policy }: Selinux): S
 }
 
 function processesOf(reader: SystemReader, unit: string): ServiceProcess[] {
-  return hierarchies.flatMap((folder) => {
-    const list = reader.readIfPresent(`${folder}/system.slice/${unit}/cgroup.procs`) ?? '';
+  return hierarchies.flatMap((directory) => {
+    const list = reader.readIfPresent(`${directory}/system.slice/${unit}/cgroup.procs`) ?? '';
     return list.split('\n').flatMap((line) => {
       const context = line === '' ? undefined : reader.readIfPresent(`/proc/${line}/attr/current`, 4096);
       // The process may have ended since the list was read. A name in parentheses belongs to a process that systemd has

@@ -1,4 +1,4 @@
-import { watchFolder } from '../../system/log-file.ts';
+import { watchDirectory } from '../../system/log-file.ts';
 import type { FileReaderEvents, Reader } from '../reader.ts';
 import type { LogFiles } from './log-files.ts';
 
@@ -35,7 +35,7 @@ export class FileReader implements Reader {
     };
     this.#files.lost = (text) => this.#events.lost(text);
     this.#files.rewind();
-    this.#watches = [...this.#files.folders].map((folder) => watchFolder(folder, () => this.#hinted()));
+    this.#watches = [...this.#files.folders].map((folder) => watchDirectory(folder, () => this.#hinted()));
     this.#poll();
   }
 

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import { type LogFile, type LogFileStat, namesIn, openLogFile, statLogFile } from '../../system/log-file.ts';
 import { type TailRecord, hasContent } from './content.ts';
 
@@ -19,7 +19,7 @@ export interface Generation extends LogFileStat {
 /**
  * Returns the files that logrotate(8) or auditd(8) made of a log, in the order in which they were written: names such as
  * `audit.log.1` and `app.log-20260131`, without compressed ones. The log itself is not included.
- * @throws HostError if the folder cannot be read
+ * @throws SystemError if the folder cannot be read
  */
 export function rotatedFiles(log: string): Generation[] {
   return untilSame(() => listRotated(log));
@@ -72,7 +72,7 @@ export interface Found {
 /**
  * Finds the file that has the content of a record: first by its inode, then by its content alone. Its offset is not 0.
  * @throws MovedError if a candidate is gone, or if another file has its name meanwhile
- * @throws HostError for a temporary error
+ * @throws SystemError for a temporary error
  */
 export function findContent(
   candidates: readonly Generation[],
@@ -96,14 +96,14 @@ export function findContent(
 }
 
 /** A file was renamed or removed after the files of a log were listed, so they must be listed again. */
-export class MovedError extends HostError {
+export class MovedError extends SystemError {
   override name = 'MovedError';
 }
 
 /**
  * Opens a file of a log.
  * @throws MovedError if it is gone, or if another file has its name meanwhile
- * @throws HostError if it cannot be opened
+ * @throws SystemError if it cannot be opened
  */
 export function openListed({ file, inode }: Generation): LogFile {
   const moved = `${file}: it was renamed or removed while it was being opened`;
@@ -114,7 +114,7 @@ export function openListed({ file, inode }: Generation): LogFile {
     return opened;
   } catch (error) {
     opened?.close();
-    if (error instanceof HostError && error.code === 'ENOENT') throw new MovedError(moved);
+    if (error instanceof SystemError && error.code === 'ENOENT') throw new MovedError(moved);
     throw error;
   }
 }
@@ -139,13 +139,13 @@ const permanent = ['EACCES', 'EPERM', 'ELOOP', 'EINVAL', 'ENOTDIR'];
 /**
  * Opens a rotated file, unless it is not readable.
  * @throws MovedError if it is gone, or if another file has its name meanwhile
- * @throws HostError for a temporary error
+ * @throws SystemError for a temporary error
  */
 export function openGeneration(generation: Generation): LogFile | undefined {
   try {
     return openListed(generation);
   } catch (error) {
-    if (error instanceof HostError && permanent.includes(error.code)) return undefined;
+    if (error instanceof SystemError && permanent.includes(error.code)) return undefined;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { ForwardSource } from '../../facts/forwarder.ts';
-import { HostError, unlessHostError } from '../../lib/errors.ts';
+import { SystemError, unlessSystemError } from '../../lib/errors.ts';
 import { namesIn, statLogFile } from '../../system/log-file.ts';
 import type { LineChunk } from '../reader.ts';
 import { isRotation } from './generations.ts';
@@ -179,7 +179,7 @@ const wildcard = /[*?[]/;
  * with wildcards matches neither compressed files nor what exists and is no regular file: folders, FIFOs, links.
  * @param unreadable receives the error of each folder that cannot be read
  */
-export function expandPattern(pattern: string, unreadable: (error: HostError) => void): string[] {
+export function expandPattern(pattern: string, unreadable: (error: SystemError) => void): string[] {
   let found = [''];
   for (const name of path.posix.normalize(pattern).split('/').slice(1)) {
     found = wildcard.test(name)
@@ -189,14 +189,14 @@ export function expandPattern(pattern: string, unreadable: (error: HostError) =>
   return wildcard.test(pattern) ? found.filter(mayBeLog).slice(0, 2 * mostLogs) : found;
 }
 
-function matchingNames(folder: string, pattern: string, unreadable: (error: HostError) => void): string[] {
+function matchingNames(folder: string, pattern: string, unreadable: (error: SystemError) => void): string[] {
   try {
     const names = namesIn(folder === '' ? '/' : folder).filter((name) =>
       path.posix.matchesGlob(name, pattern),
     );
     return names.filter((name) => !/\.(gz|xz|bz2|zst|lz4|Z)$/.test(name));
   } catch (error) {
-    if (!(error instanceof HostError)) throw error;
+    if (!(error instanceof SystemError)) throw error;
     unreadable(error);
     return [];
   }
@@ -204,7 +204,7 @@ function matchingNames(folder: string, pattern: string, unreadable: (error: Host
 
 /** Whether a path names a regular file, or does not exist yet, or cannot be examined, which is reported later. */
 function mayBeLog(file: string): boolean {
-  return unlessHostError(() => statLogFile(file))?.isFile !== false;
+  return unlessSystemError(() => statLogFile(file))?.isFile !== false;
 }
 
 /** Whether a file is a rotated file of another log: it is read as a part of that log. */

@@ -1,4 +1,4 @@
-import { HostError, unlessHostError } from '../../lib/errors.ts';
+import { SystemError, unlessSystemError } from '../../lib/errors.ts';
 import { type LogFile, statLogFile } from '../../system/log-file.ts';
 import type { LineChunk } from '../reader.ts';
 import {
@@ -118,7 +118,7 @@ export class LogSource {
     try {
       return action();
     } catch (error) {
-      if (!(error instanceof HostError)) throw error;
+      if (!(error instanceof SystemError)) throw error;
       this.error = error.message;
       return undefined;
     }
@@ -128,7 +128,7 @@ export class LogSource {
   observe(): void {
     const live = this.#tails.at(-1);
     if (live === undefined) return;
-    const stat = unlessHostError(() => statLogFile(this.path));
+    const stat = unlessSystemError(() => statLogFile(this.path));
     if (stat?.isFile !== true || stat.inode === live.inode) return;
     if (this.#expected.size < mostTails || this.#expected.has(stat.inode))
       this.#expected.set(stat.inode, stat.bytes);
@@ -147,7 +147,7 @@ export class LogSource {
     // Until the log was opened, what is known from before must not be forgotten.
     if (this.#tails.length === 0) return [...this.#resumption.records];
     return this.#tails.flatMap((tail) => {
-      const record = unlessHostError(() => tail.record());
+      const record = unlessSystemError(() => tail.record());
       return record === undefined ? [] : [record];
     });
   }
@@ -193,7 +193,7 @@ export class LogSource {
 
   /**
    * Opens a file anew that shows less than its size, under the name of the log or of a rotated file.
-   * @throws HostError if that does not help and the file has the name of the log
+   * @throws SystemError if that does not help and the file has the name of the log
    */
   #renew(tail: Tail, at: number): void {
     const file = listedAgain(() => {
@@ -211,7 +211,7 @@ export class LogSource {
       return;
     }
     file?.close();
-    if (tail.retired === undefined) throw new HostError(`${this.path}: the end of the file cannot be read`);
+    if (tail.retired === undefined) throw new SystemError(`${this.path}: the end of the file cannot be read`);
     // A rotated file must not keep the log from being read.
     this.#lose(tail.bytes - tail.read, 'the end of a rotated file cannot be read');
     if (tail.acknowledged < tail.read) this.#gone.push(tail);
@@ -228,7 +228,7 @@ export class LogSource {
     }
     // A file that has the name of the log since then follows after its rotated files.
     const [log] = this.#itself().filter(({ inode }) => tail.retired === undefined && inode === tail.inode);
-    const again = log && unlessHostError(() => this.#opener.open(openListed(log), 0));
+    const again = log && unlessSystemError(() => this.#opener.open(openListed(log), 0));
     if (again !== undefined) replacements.push(again);
     this.#tails.splice(at, 1, ...replacements);
     tail.close();

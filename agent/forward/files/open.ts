@@ -2,7 +2,7 @@ import { type Config, words } from '../../config/config.ts';
 import { parseBootEnv, bootEnvFile } from '../../facts/boot/boot-env.ts';
 import { layersOf } from '../../facts/boot/layers.ts';
 import { auditLogFile } from '../../facts/security/audit-trail.ts';
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import { type LogFile, openLogFile } from '../../system/log-file.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { LogFiles } from './log-files.ts';
@@ -61,7 +61,7 @@ function sealedBytes(file: string, lower: string | undefined): number {
       ? bytes
       : 0;
   } catch (error) {
-    if (error instanceof HostError) return 0;
+    if (error instanceof SystemError) return 0;
     throw error;
   } finally {
     for (const each of opened) each.close();

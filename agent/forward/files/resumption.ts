@@ -33,7 +33,7 @@ export class Resumption {
    * @param itself the log, unless it does not exist
    * @param rotated its rotated files, the oldest first
    * @returns the files to read, in order; none if there is none
-   * @throws HostError if a file cannot be opened at present; no file is open then
+   * @throws SystemError if a file cannot be opened at present; no file is open then
    */
   open(itself: readonly Generation[], rotated: readonly Generation[], now: number): Tail[] {
     const from = this.#since();

@@ -31,7 +31,7 @@ export class TailOpener {
    * Opens the oldest of the files; the others follow when these are read.
    * @param offset where to begin in the log itself
    * @throws MovedError if one of them was renamed meanwhile; none is open then
-   * @throws HostError if the log itself cannot be opened
+   * @throws SystemError if the log itself cannot be opened
    */
   openAll(generations: readonly Generation[], now: number, offset = 0): Tail[] {
     const opened: Tail[] = [];

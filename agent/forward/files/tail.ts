@@ -153,7 +153,7 @@ export class Tail {
    * @param now milliseconds of a clock that never goes back
    * @param final whether to return an incomplete last line as well
    * @returns `truncated` if the file was truncated or its content was replaced
-   * @throws HostError if the file cannot be read
+   * @throws SystemError if the file cannot be read
    */
   next(now: number, final: boolean): Next {
     const before = this.bytes;

@@ -1,6 +1,6 @@
 import { decodeBytes } from '../../lib/format.ts';
-import { forwardFolder } from '../../facts/forwarder.ts';
-import { HostError, errorMessage } from '../../lib/errors.ts';
+import { forwardDirectory } from '../../facts/forwarder.ts';
+import { SystemError, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import { type FileRecord, formatRecord, parseRecord } from '../files/records.ts';
@@ -80,7 +80,7 @@ export function storedCheckpoint(
   });
 }
 
-export const checkpointFile = `${forwardFolder}/cursor`;
+export const checkpointFile = `${forwardDirectory}/cursor`;
 export const checkpointBytes = 1024 * 1024;
 /** The maximum size of the records of log files together, so that the file remains readable. */
 const recordBytes = 900 * 1024;
@@ -107,9 +107,9 @@ export function readCheckpoint(
 ): StoredCheckpoint & { problem?: string } {
   let text: string | undefined;
   try {
-    text = reader.readRecord(checkpointFile, 'folder', checkpointBytes);
+    text = reader.readRecord(checkpointFile, 'directory', checkpointBytes);
   } catch (error) {
-    if (!(error instanceof HostError)) throw error;
+    if (!(error instanceof SystemError)) throw error;
     return { cursor: '', files: [], problem: error.message };
   }
   if (text === undefined) return { cursor: '', files: [] };
@@ -152,7 +152,7 @@ export function malformedRecords(file: string, { malformed }: ParsedCheckpoint):
   return malformed === 0 ? undefined : `${file} contains malformed positions of log files (${malformed})`;
 }
 
-/** @throws HostError */
+/** @throws SystemError */
 export function writeCheckpoint(writer: SystemWriter, bootId: string, checkpoint: StoredCheckpoint): void {
   writer.writeAtomically(checkpointFile, formatCheckpoint(bootId, checkpoint), 0o644);
 }

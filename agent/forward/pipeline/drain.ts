@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HostError, unlessHostError } from '../../lib/errors.ts';
+import { SystemError, unlessSystemError } from '../../lib/errors.ts';
 import { lastCursor } from '../../system/journalctl.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { parseCursor, reaches } from '../journal/cursor.ts';
@@ -29,7 +29,7 @@ export async function isShuttingDown(reader: SystemReader): Promise<boolean> {
 
 /** Whether systemd runs this process as the service. Nothing else stops it in an orderly way at shutdown. */
 function isService(reader: SystemReader): boolean {
-  const cgroups = unlessHostError(() => reader.readIfPresent('/proc/self/cgroup'));
+  const cgroups = unlessSystemError(() => reader.readIfPresent('/proc/self/cgroup'));
   return cgroups === undefined || cgroups.includes(`/${ownUnit}`);
 }
 
@@ -123,7 +123,7 @@ async function listJobs(reader: SystemReader): Promise<Job[] | undefined> {
     });
     return ended === 'good' && jobs.some(({ unit }) => unit === ownUnit) ? jobs : undefined;
   } catch (error) {
-    if (error instanceof HostError) return undefined;
+    if (error instanceof SystemError) return undefined;
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 import { decodeBytes } from '../../lib/format.ts';
-import { HostError, errorMessage } from '../../lib/errors.ts';
+import { SystemError, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import type { FileRecord } from '../files/records.ts';
@@ -53,9 +53,9 @@ export function readEarlierState(
   let text: string | undefined;
   try {
     if (reader.stat(folder) === undefined) return unusable(`${folder} does not exist`);
-    text = reader.readRecord(file, 'folder', checkpointBytes);
+    text = reader.readRecord(file, 'directory', checkpointBytes);
   } catch (error) {
-    if (!(error instanceof HostError)) throw error;
+    if (!(error instanceof SystemError)) throw error;
     return unusable(error.message);
   }
   if (text === undefined) return { cursor: '', files: [], firstBoot: 'this' };

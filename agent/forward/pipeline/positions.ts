@@ -1,4 +1,4 @@
-import { forwardFolder } from '../../facts/forwarder.ts';
+import { forwardDirectory } from '../../facts/forwarder.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
@@ -24,7 +24,7 @@ export function readPositions(
   clock: Clock,
   trouble: (reason: string) => void,
 ): Positions {
-  const isDurable = folder !== forwardFolder;
+  const isDurable = folder !== forwardDirectory;
   const { cursor, files, problem } = readCheckpoint(reader, clock.bootId, clock.monotonic(), isDurable);
   if (problem !== undefined)
     trouble(cursor === '' ? `${problem}; starting at this boot's first entry` : problem);
@@ -57,7 +57,7 @@ export function openDurable(
   { cursor, files, firstBoot }: Positions,
   trouble: (reason: string) => void,
 ): DurableState | undefined {
-  if (folder === forwardFolder) return undefined;
+  if (folder === forwardDirectory) return undefined;
   const state = new DurableState(writer, folder, machineId(reader), bootId, firstBoot, trouble);
   if (cursor === '' && firstBoot === 'this') state.save('', files);
   return state;

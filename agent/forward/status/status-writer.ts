@@ -1,7 +1,7 @@
 import {
   type ForwardSource,
   type ForwardState,
-  forwardFolder,
+  forwardDirectory,
   forwardStateFile,
   heartbeat,
   mostSources,
@@ -205,7 +205,7 @@ export class StatusWriter {
     this.#written = performance.now();
     this.#state.at = this.#reader.now().toISOString();
     try {
-      this.#writer.makeFolder(forwardFolder, 0o755);
+      this.#writer.makeDirectory(forwardDirectory, 0o755);
       const state = { ...this.#state, counts: limitCounts(this.#counters) };
       this.#writer.writeAtomically(forwardStateFile, `${toJson(state)}\n`, 0o644);
     } catch (error) {

@@ -1,7 +1,7 @@
 import { type KeyObject, X509Certificate, constants, createPrivateKey } from 'node:crypto';
 import tls from 'node:tls';
 import { type Config, isFingerprint } from '../../config/config.ts';
-import { HostError, errorMessage } from '../../lib/errors.ts';
+import { SystemError, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 export type TlsConfig = Pick<Config, 'FORWARD_CA' | 'FORWARD_CERT' | 'FORWARD_KEY' | 'FORWARD_PEER'>;
@@ -113,7 +113,7 @@ function exists(reader: SystemReader, file: string): boolean {
     reader.resolve(file);
     return true;
   } catch (error) {
-    if (error instanceof HostError) return false;
+    if (error instanceof SystemError) return false;
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
-import { HostError, errorCode, errorMessage } from '../../lib/errors.ts';
+import { SystemError, errorCode, errorMessage } from '../../lib/errors.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Action, type StepId, stepIds } from './step.ts';
@@ -45,7 +45,7 @@ export interface FormerAction {
 /**
  * Reads the action log.
  * @returns an empty log if there is no file
- * @throws HostError if the file is not an action log
+ * @throws SystemError if the file is not an action log
  */
 export function readActionLog(reader: SystemReader): LoggedAction[] {
   let text: string;
@@ -61,14 +61,14 @@ export function readActionLog(reader: SystemReader): LoggedAction[] {
     if (!entries.every(({ step }) => stepIds.includes(step))) throw new Error('an entry has no known step');
     return entries;
   } catch (error) {
-    throw new HostError(`${actionLogFile} was not written by prepare: ${errorMessage(error)}`);
+    throw new SystemError(`${actionLogFile} was not written by prepare: ${errorMessage(error)}`);
   }
 }
 
 /**
  * Logs an action before it begins, and backs up its file.
  * @returns a function that logs the end of the action; its argument is the reason for a failure, or null. The function
- * throws a HostError if the entry has disappeared.
+ * throws a SystemError if the entry has disappeared.
  */
 export function logAction(
   reader: SystemReader,
@@ -90,7 +90,7 @@ export function logAction(
     const index = now.findIndex(({ id }) => id === entry.id);
     if (index === -1) {
       const how = problem === null ? 'it succeeded' : `it failed: ${problem}`;
-      throw new HostError(
+      throw new SystemError(
         `${actionLogFile}: entry ${number} (${step}, ${action.do}) is gone, so its end cannot be recorded (${how}). Another program changed this file: compare /etc/fstab with the copies in ${backupFolder}`,
       );
     }
@@ -104,7 +104,7 @@ export function writeActionLog(writer: SystemWriter, log: ActionLog): void {
     /[^ -~\n]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
-  writer.makeFolder(backupFolder, 0o700);
+  writer.makeDirectory(backupFolder, 0o700);
   writer.replaceText(actionLogFile, `${text}\n`, 0o600);
 }
 
@@ -114,7 +114,7 @@ export function writeActionLog(writer: SystemWriter, log: ActionLog): void {
  */
 function backUp(reader: SystemReader, writer: SystemWriter, file: string): string | null {
   if (reader.stat(file) === undefined) return null;
-  writer.makeFolder(backupFolder, 0o700);
+  writer.makeDirectory(backupFolder, 0o700);
   const taken = new Set(reader.list(backupFolder));
   const name = file.slice(1).replaceAll('/', '-');
   let number = 1;

@@ -1,4 +1,4 @@
-import { HostError, errorMessage } from '../../lib/errors.ts';
+import { SystemError, errorMessage } from '../../lib/errors.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { lockFile, logAction } from './action-log.ts';
@@ -23,7 +23,7 @@ export interface Parts {
  * Carries out the chosen steps in order. Each step is planned after the steps before it have run, and again after it
  * has run.
  * @returns a plan with the remaining changes
- * @throws HostError if an action fails; the actions and steps after it are then not carried out
+ * @throws SystemError if an action fails; the actions and steps after it are then not carried out
  */
 export async function applyAll(
   { planners, executors }: Parts,
@@ -76,7 +76,7 @@ async function applyStep(
 
 /**
  * Carries out the actions of a step, and logs each action before it begins and when it has ended.
- * @throws HostError if an action fails; the next plan contains the remaining actions
+ * @throws SystemError if an action fails; the next plan contains the remaining actions
  */
 export async function apply(
   executors: Executors,
@@ -115,7 +115,7 @@ export const basicExecutors: Pick<Executors, 'edit' | 'link' | 'remove' | 'run' 
     execute: ({ writer, reader }, { file, before, after }) => {
       const now = reader.stat(file) === undefined ? null : reader.read(file);
       if (now !== before)
-        throw new HostError(`${file} was changed after the plan was made: run prepare again`);
+        throw new SystemError(`${file} was changed after the plan was made: run prepare again`);
       writer.replaceText(file, after);
     },
   },

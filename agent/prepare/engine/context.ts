@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import type { Ran, SystemWriter } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Action } from './step.ts';
@@ -11,12 +11,12 @@ export interface Context {
   /**
    * Runs a program that must succeed.
    * @returns the last 64 KiB of its stdout, one character per byte
-   * @throws HostError with the last lines of stderr if the program failed or exceeded its timeout; EINTR after a signal
+   * @throws SystemError with the last lines of stderr if the program failed or exceeded its timeout; EINTR after a signal
    */
   run: (program: string, args: readonly string[], options?: RunOptions) => Promise<string>;
   /** Runs a program like `run`, but even after a signal. Intended for cleanup. */
   runAlways: (program: string, args: readonly string[]) => Promise<string>;
-  /** Runs a program and accepts any exit code. A signal ends the program. @throws HostError EINTR after a signal */
+  /** Runs a program and accepts any exit code. A signal ends the program. @throws SystemError EINTR after a signal */
   runAbortable: (program: string, args: readonly string[], options?: RunOptions) => Promise<Ran>;
   /**
    * Makes SIGINT, SIGTERM and SIGHUP end the program of `runAbortable` and make `checkAborted` throw, instead of ending
@@ -24,7 +24,7 @@ export interface Context {
    * @returns a function that restores the default handling of these signals
    */
   abortOnSignals: () => () => void;
-  /** @throws HostError EINTR after a signal */
+  /** @throws SystemError EINTR after a signal */
   checkAborted: () => void;
   /** Prints a line. */
   say: (text: string) => void;
@@ -68,7 +68,7 @@ export type Executors = { readonly [Kind in Action['do']]: Executor<ActionOf<Kin
 /**
  * Thrown by an executor if the guest is not in the state that the plan assumes. The engine plans the step again, once.
  */
-export class PlanOutdated extends HostError {}
+export class PlanOutdated extends SystemError {}
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
@@ -85,7 +85,7 @@ export async function withContext(
   const abort = new AbortController();
   const opened = new Map<unknown, Shared<unknown>>();
   const checkAborted = () => {
-    if (abort.signal.aborted) throw new HostError(`interrupted by ${String(abort.signal.reason)}`, 'EINTR');
+    if (abort.signal.aborted) throw new SystemError(`interrupted by ${String(abort.signal.reason)}`, 'EINTR');
   };
   const runAlways = async (
     program: string,
@@ -94,7 +94,7 @@ export async function withContext(
   ): Promise<string> => {
     const ran = await writer.run(program, args, seconds, output);
     if (ran.exit === 0) return ran.stdout;
-    throw new HostError(failure([program, ...args].join(' '), ran, seconds));
+    throw new SystemError(failure([program, ...args].join(' '), ran, seconds));
   };
   const context: Context = {
     reader,

@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { parseBootEnv, bootEnvFile } from '../../facts/boot/boot-env.ts';
@@ -18,7 +18,7 @@ export interface Plan {
  * Plans the steps in order. Each step is planned as if the steps before it had been carried out.
  * @param chosen the steps of this run
  * @param planned the chosen steps to plan now; the steps before them have already been carried out
- * @throws HostError if the state of the guest cannot be read
+ * @throws SystemError if the state of the guest cannot be read
  */
 export async function plan(
   planners: Planners,
@@ -28,7 +28,8 @@ export async function plan(
   planned: ReadonlySet<StepId> = chosen,
 ): Promise<Plan> {
   const { uid } = reader.environment();
-  if (uid !== 0) throw new HostError('prepare must be run by root: it reads the open files of every process');
+  if (uid !== 0)
+    throw new SystemError('prepare must be run by root: it reads the open files of every process');
   let snapshot = readSnapshot(reader, settings, !chosen.has('home'));
   const refused = reasonToRefuse(snapshot);
   if (refused !== null) return { refused, steps: [] };

@@ -34,7 +34,7 @@ export interface PlannedFstab {
 
 /**
  * Reads the state of the guest.
- * @throws HostError if the mounts, the disks or fstab cannot be read
+ * @throws SystemError if the mounts, the disks or fstab cannot be read
  * @throws UsageError if the configuration cannot be read
  */
 export function readSnapshot(

@@ -1,4 +1,4 @@
-import { HostError, errorMessage } from '../../lib/errors.ts';
+import { SystemError, errorMessage } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import type { TreeState } from '../../system/writer.ts';
 import { type ActionOf, type Context, type Executor, PlanOutdated } from '../engine/context.ts';
@@ -22,7 +22,7 @@ const mostPasses = 4;
 
 /**
  * Copies /home while it is in use. Files that an interrupted run has copied are not copied again.
- * @throws HostError if the disk must not be used, fails, or is too small; PlanOutdated if it must be formatted again
+ * @throws SystemError if the disk must not be used, fails, or is too small; PlanOutdated if it must be formatted again
  */
 export const copyHome: Executor<ActionOf<'copy-home'>> = {
   execute: async (context, { disk, wipe }) => {
@@ -46,7 +46,7 @@ export const copyHome: Executor<ActionOf<'copy-home'>> = {
 /**
  * Makes /home read-only, copies the remaining changes and compares every byte. /home stays read-only until the cutover.
  * If an action fails before the cutover, /home becomes writable again at the end of the step.
- * @throws HostError EBUSY if /home is in use, naming its users
+ * @throws SystemError EBUSY if /home is in use, naming its users
  */
 export const verifyHome: Executor<ActionOf<'verify-home'>> = {
   execute: async (context) => {
@@ -86,7 +86,7 @@ function copying({ type }: Volume): Pick<Copying, 'from' | 'to' | 'type'> {
  * checksums.
  * @param checksum whether files with the same size and time are compared by content, too
  * @returns the state of /home that was compared
- * @throws HostError naming the files that still differ after a copy with checksums
+ * @throws SystemError naming the files that still differ after a copy with checksums
  */
 async function copyRest(context: Context, volume: Volume, checksum: boolean): Promise<TreeState> {
   await copyTree(context, { ...copying(volume), live: false, bytes: 0, checksum });
@@ -96,7 +96,7 @@ async function copyRest(context: Context, volume: Volume, checksum: boolean): Pr
   const state = await context.writer.readTree('/home', context.checkAborted);
   const differences = await findDifferences(context, copying(volume));
   if (differences === undefined) return state;
-  if (checksum) throw new HostError(differences);
+  if (checksum) throw new SystemError(differences);
   context.say(`${differences}; copying these again`);
   return copyRest(context, volume, true);
 }
@@ -132,7 +132,7 @@ async function stageExisting(
 
 /**
  * Verifies that a complete copy was not in use as /home, while fstab had its line.
- * @throws HostError if the copy contains a file that is newer than its progress marker
+ * @throws SystemError if the copy contains a file that is newer than its progress marker
  */
 async function expectUnused({ run }: Context, disk: string, marker: MarkerStore): Promise<void> {
   const found = marker.read();
@@ -140,7 +140,7 @@ async function expectUnused({ run }: Context, disk: string, marker: MarkerStore)
   const later = ['-newerct', `@${found.seconds + 2}`, '!', '-name', markerFile, '-print', '-quit'];
   const newer = (await run('/usr/bin/find', [staging, '-xdev', ...later])).trim();
   if (newer === '') return;
-  throw new HostError(
+  throw new SystemError(
     `${disk} contains a /home that was in use after it was copied (${newer.slice(staging.length)} is newer). To keep it, add its line to /etc/fstab again; to replace it, use --wipe`,
   );
 }

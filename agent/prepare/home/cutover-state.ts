@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import type { TreeState } from '../../system/writer.ts';
 import { parseTreeState } from '../../system/tree-state.ts';
 import type { SystemReader } from '../../system/reader.ts';
@@ -15,7 +15,7 @@ const limit = 1024 * 1024 * 1024;
 
 /** Writes the state of the old /home. @param uuid the UUID of the new file system */
 export function writeCutoverState({ writer }: Context, uuid: string, state: TreeState): void {
-  writer.makeFolder(backupFolder, 0o700);
+  writer.makeDirectory(backupFolder, 0o700);
   writer.replaceText(cutoverFile, `${header(uuid)}${state.text()}`, 0o600);
 }
 
@@ -23,14 +23,14 @@ export function writeCutoverState({ writer }: Context, uuid: string, state: Tree
  * Reads the state of the old /home at the cutover.
  * @param uuid the UUID of the file system to which /home was moved
  * @returns undefined if there is no state of this migration, so that no file is known to be unchanged
- * @throws HostError if the file has another format
+ * @throws SystemError if the file has another format
  */
 export function readCutoverState(reader: SystemReader, uuid: string): TreeState | undefined {
   if (reader.stat(cutoverFile) === undefined) return undefined;
   const text = reader.read(cutoverFile, limit);
   const end = text.indexOf('\n') + 1;
   if (!/^immutafs home-at-cutover 1 \S+\n$/.test(text.slice(0, end))) {
-    throw new HostError(`${cutoverFile} was not written by prepare`);
+    throw new SystemError(`${cutoverFile} was not written by prepare`);
   }
   return text.slice(0, end) === header(uuid) ? parseTreeState(text.slice(end)) : undefined;
 }

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { nodeOfMount } from '../../facts/disks/block.ts';
-import { HostError, errorMessage } from '../../lib/errors.ts';
+import { SystemError, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { ActionOf, Context, Executor } from '../engine/context.ts';
 import { readMounts } from '../engine/snapshot.ts';
@@ -13,7 +13,7 @@ import { expectUnreachable } from './users.ts';
 /**
  * Writes /etc/fstab, then mounts the new /home. After a power cut, the guest boots with the old or the new /home; both
  * are complete.
- * @throws HostError if the new /home cannot be mounted; /etc/fstab is then restored
+ * @throws SystemError if the new /home cannot be mounted; /etc/fstab is then restored
  */
 export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
   complete: async (context, action) => {
@@ -27,7 +27,7 @@ export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
     const { volume } = stagedIn(migration);
     const { reader, writer } = context;
     if (after === null || migration.oldHome === undefined) throw new Error('the copy was not verified');
-    if (fstabText(reader, file) !== before) throw new HostError(`${file} was changed: run prepare again`);
+    if (fstabText(reader, file) !== before) throw new SystemError(`${file} was changed: run prepare again`);
     try {
       writer.replaceText(file, after);
       await context.runAlways('/usr/bin/sync', []);
@@ -43,7 +43,7 @@ export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
 
 /**
  * Removes the progress marker, and verifies that no process can write to the old /home.
- * @throws HostError EBUSY if a process can write to it; the new /home is nevertheless mounted and complete
+ * @throws SystemError EBUSY if a process can write to it; the new /home is nevertheless mounted and complete
  */
 export const clearHomeMarker: Executor<ActionOf<'clear-home-marker'>> = {
   execute: async (context) => {
@@ -77,7 +77,7 @@ function fstabText(reader: SystemReader, file: string): string | null {
  * Mounts the new file system on /home, as specified by its line in fstab. The read-only view of the old /home stays
  * mounted below it until the next boot, because the old /home would be writable for a moment if the view were unmounted
  * first.
- * @throws HostError if afterwards another file system is mounted on /home, or a mount option is missing
+ * @throws SystemError if afterwards another file system is mounted on /home, or a mount option is missing
  */
 async function mountHome(context: Context, uuid: string): Promise<void> {
   const { reader, runAlways } = context;
@@ -93,7 +93,7 @@ async function mountHome(context: Context, uuid: string): Promise<void> {
   }
   if (problem === undefined) return;
   if (readMounts(reader).serving('/home')?.id !== below?.id) await runAlways(umountProgram, ['/home']);
-  throw new HostError(problem);
+  throw new SystemError(problem);
 }
 
 async function findMountProblem({ reader, runAlways }: Context, uuid: string): Promise<string | undefined> {

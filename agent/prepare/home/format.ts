@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { nodeOfSource } from '../../facts/disks/block.ts';
 import type { ActionOf, Context, Executor } from '../engine/context.ts';
@@ -17,7 +17,7 @@ const table = ['mklabel', 'gpt', 'unit', '%', 'mkpart', partitionName, 'xfs', '0
 
 /**
  * Writes the progress marker and creates the partition.
- * @throws HostError if the disk must not be used, or if a part of /home cannot be copied; nothing is then written
+ * @throws SystemError if the disk must not be used, or if a part of /home cannot be copied; nothing is then written
  */
 export const partitionHome: Executor<ActionOf<'partition-home'>> = {
   execute: async (context, { disk, wipe }) => {
@@ -44,14 +44,15 @@ export const formatHome: Executor<ActionOf<'format-home'>> = {
     const node = nodeOfSource(reader, disk) ?? '';
     const device = `/dev/${path.basename(node)}`;
     if (readDiskMarker(reader, device)?.progress !== 'making') {
-      throw new HostError(`${disk} was changed after it was partitioned: run prepare again`);
+      throw new SystemError(`${disk} was changed after it was partitioned: run prepare again`);
     }
     const partition = await waitForPartition(reader, node);
     context.say(`Making an XFS file system on ${partition}`);
     await run('/usr/sbin/mkfs.xfs', ['-q', '-f', partition]);
     await settle(context);
     const { UUID: uuid = '', TYPE: type } = await probe(reader, partition);
-    if (type !== 'xfs' || uuid === '') throw new HostError(`mkfs.xfs succeeded, but ${partition} has no XFS`);
+    if (type !== 'xfs' || uuid === '')
+      throw new SystemError(`mkfs.xfs succeeded, but ${partition} has no XFS`);
     const volume = { device: partition, uuid, type };
     await stage(context, volume);
     const marker = diskMarker(context, device, uuid);
@@ -83,7 +84,7 @@ async function waitForPartition(reader: SystemReader, node: string): Promise<str
     if (file !== undefined && reader.stat(file) !== undefined) return file;
     await sleep(200);
   }
-  throw new HostError(
+  throw new SystemError(
     `parted created a partition on /dev/${path.basename(node)}, but its device did not appear within 10 s`,
   );
 }

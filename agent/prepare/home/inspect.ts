@@ -39,7 +39,7 @@ export const partitionName = 'immutafs-home';
 /**
  * Inspects a device that is to become /home.
  * @param named a whole disk (/dev/vdb, or a link to it), or a file system (UUID=…)
- * @throws HostError if the device cannot be read
+ * @throws SystemError if the device cannot be read
  */
 export function inspect(snapshot: Surroundings, named: string): Promise<Inspected> {
   const uuid = /^UUID=(.+)$/.exec(named)?.[1];

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import { type Mount, type MountTable, isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Context } from '../engine/context.ts';
@@ -41,11 +41,11 @@ function isReadOnlyView(mounts: MountTable, home: Mount): boolean {
 /** Creates the mount points of a migration, in a private mount that does not propagate to other mount namespaces. */
 export async function openWorkFolder(context: Context): Promise<void> {
   await clearWorkFolder(context);
-  context.writer.makeFolder(workFolder, 0o700);
+  context.writer.makeDirectory(workFolder, 0o700);
   await context.run(mountProgram, ['--bind', workFolder, workFolder]);
   try {
     await context.run(mountProgram, ['--make-private', workFolder]);
-    for (const folder of [staging, readOnlyView, systemRoot]) context.writer.makeFolder(folder, 0o700);
+    for (const folder of [staging, readOnlyView, systemRoot]) context.writer.makeDirectory(folder, 0o700);
   } catch (error) {
     await clearWorkFolder(context);
     throw error;
@@ -102,7 +102,7 @@ export async function stageAgain(context: Context, volume: { device: string; typ
  * Makes /home read-only until the returned function is called. If /home is a separate file system, it is remounted
  * read-only. If /home is a folder, a read-only bind mount of it is mounted over it; files that are open for writing
  * then stay open.
- * @throws HostError if the file system has writers
+ * @throws SystemError if the file system has writers
  */
 export async function makeHomeReadOnly(context: Context): Promise<() => Promise<void>> {
   const { reader, run, runAlways } = context;
@@ -115,7 +115,7 @@ export async function makeHomeReadOnly(context: Context): Promise<() => Promise<
     // The superblock must be read-only, so that other mounts of the file system are read-only, too.
     if (readMounts(reader).serving('/home')?.superOptions.includes('ro') === true) return release;
     await release();
-    throw new HostError('the file system of /home did not become read-only when it was remounted');
+    throw new SystemError('the file system of /home did not become read-only when it was remounted');
   }
   await run(mountProgram, ['--bind', '/home', readOnlyView]);
   try {
@@ -132,7 +132,7 @@ export async function makeHomeReadOnly(context: Context): Promise<() => Promise<
   const release = () => removeReadOnlyView(context);
   if (view?.target === '/home' && view.options.includes('ro')) return release;
   if (view?.target === '/home') await release();
-  throw new HostError('/home is still writable after a read-only bind mount was placed over it');
+  throw new SystemError('/home is still writable after a read-only bind mount was placed over it');
 }
 
 async function removeReadOnlyView({ reader, runAlways }: Context): Promise<void> {

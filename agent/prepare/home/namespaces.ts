@@ -30,7 +30,7 @@ const mountinfoLimit = 64 * 1024 * 1024;
 
 /**
  * Reads the mount table of each mount namespace (proc_pid_ns(5)). Processes that end meanwhile are skipped.
- * @throws HostError if the mount table of this process cannot be read
+ * @throws SystemError if the mount table of this process cannot be read
  */
 export function readNamespaces(reader: SystemReader, region: Region): Namespaces {
   const ids = new Set<number>();

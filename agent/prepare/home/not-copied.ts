@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { isBelow, type MountTable } from '../../facts/mounts/mountinfo.ts';
 import type { Context } from '../engine/context.ts';
@@ -50,16 +50,16 @@ export async function findNotCopied(reader: SystemReader, mounts: MountTable): P
   };
 }
 
-/** Verifies that all files in /home can be copied, without the timeout of a plan. @throws HostError EBUSY if not */
+/** Verifies that all files in /home can be copied, without the timeout of a plan. @throws SystemError EBUSY if not */
 export async function expectAllCopyable({ reader, runAbortable }: Context): Promise<void> {
   let found = '';
   const { exit, stderr } = await runAbortable(shell, ['-c', findForeign], {
     seconds: week,
     output: (text) => void (found += text),
   });
-  if (exit !== 0) throw new HostError(`the search for subvolumes below /home failed: ${stderr.trim()}`);
+  if (exit !== 0) throw new SystemError(`the search for subvolumes below /home failed: ${stderr.trim()}`);
   const problems = [...mountedBelow(readMounts(reader)), ...foreignNames(found)];
-  if (problems.length > 0) throw new HostError(problems.join(' '), 'EBUSY');
+  if (problems.length > 0) throw new SystemError(problems.join(' '), 'EBUSY');
 }
 
 function mountedBelow(mounts: MountTable): string[] {

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { nodeOfMount } from '../../facts/disks/block.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
@@ -62,7 +62,7 @@ export function diskMarker(context: Context, device: string, uuid: string): Mark
  * Returns the store of a marker in a file system. The marker file is overwritten in place, and the times of the root
  * directory are restored when it is removed, because they are part of the copy.
  * @param root the mount point of the file system
- * @throws HostError from `write` if the file system has no marker and is not empty
+ * @throws SystemError from `write` if the file system has no marker and is not empty
  */
 export function fileMarker({ reader, writer, runAlways }: Context, uuid: string, root: string): MarkerStore {
   const file = `${root}/${markerFile}`;
@@ -77,7 +77,7 @@ export function fileMarker({ reader, writer, runAlways }: Context, uuid: string,
       }
       const others = reader.list(root).filter((name) => name !== 'lost+found');
       if (others.length > 0) {
-        throw new HostError(`the file system ${uuid} is not empty: ${others.slice(0, 5).join(', ')}`);
+        throw new SystemError(`the file system ${uuid} is not empty: ${others.slice(0, 5).join(', ')}`);
       }
       writer.replaceText(file, text, 0o600);
     },

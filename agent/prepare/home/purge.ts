@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import type { WalkedFile } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type ActionLog, readActionLog } from '../engine/action-log.ts';
@@ -19,16 +19,16 @@ const shown = 20;
  * Removes the dispensable files from the old /home on the system disk. A file is dispensable if every byte of it is the
  * same in the new /home, or if it was changed or removed in the new /home after the cutover and the old file has not
  * changed since the cutover. All other files are kept and listed.
- * @throws HostError EBUSY if a process can write to the old /home, in which case nothing is removed; ENOTEMPTY listing
+ * @throws SystemError EBUSY if a process can write to the old /home, in which case nothing is removed; ENOTEMPTY listing
  * the kept files
  */
 export const purgeHome: Executor<ActionOf<'purge-home'>> = {
   execute: async (context) => {
     const { reader, writer, checkAborted } = context;
     const migrated = findMigration(readActionLog(reader));
-    if (migrated === undefined) throw new HostError('the action log does not contain the cutover of /home');
+    if (migrated === undefined) throw new SystemError('the action log does not contain the cutover of /home');
     if (migrated.volume !== undefined) {
-      throw new HostError(`the old /home is a volume of its own, ${migrated.volume}: remove it manually`);
+      throw new SystemError(`the old /home is a volume of its own, ${migrated.volume}: remove it manually`);
     }
     await context.shared(openMigration);
     await withOldHome(context, async (old) => {
@@ -44,7 +44,7 @@ export const purgeHome: Executor<ActionOf<'purge-home'>> = {
       );
       const kept: string[] = [];
       await writer.removeTree(old, checkAborted, isDispensable, (name) => kept.push(name));
-      if (kept.length > 0) throw new HostError(describeKept(kept), 'ENOTEMPTY');
+      if (kept.length > 0) throw new SystemError(describeKept(kept), 'ENOTEMPTY');
     });
   },
 };
@@ -82,13 +82,13 @@ export function findMigration(log: ActionLog): Migrated | undefined {
   return undefined;
 }
 
-/** Verifies that the old /home is not the one in use. @throws HostError if it is */
+/** Verifies that the old /home is not the one in use. @throws SystemError if it is */
 function expectSeparate(reader: SystemReader, old: string): void {
   const mounts = readMounts(reader);
   const home = homeMount(mounts);
-  if (home === undefined) throw new HostError('/home is a folder of the system disk: it was not moved');
+  if (home === undefined) throw new SystemError('/home is a folder of the system disk: it was not moved');
   if (mounts.serving(old)?.device === home.device) {
-    throw new HostError(`${old} and /home are on the same file system`);
+    throw new SystemError(`${old} and /home are on the same file system`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import type { Ran } from '../../system/writer.ts';
 import type { Context } from '../engine/context.ts';
@@ -51,7 +51,7 @@ export interface Copying {
 
 /**
  * Makes `to` equal to `from`; files that are already equal are not copied again.
- * @throws HostError with rsync's error message, for example if the disk is full or fails
+ * @throws SystemError with rsync's error message, for example if the disk is full or fails
  */
 export async function copyTree(
   context: Context,
@@ -66,7 +66,7 @@ export async function copyTree(
   });
   const said = permanent.exec(ran.stderr)?.[0];
   if (said === undefined && ran.exit !== null && (live ? livePasses : [0]).includes(ran.exit)) return;
-  throw new HostError(`copying ${from} failed: ${reason(ran)}`, codes[said ?? ''] ?? '');
+  throw new SystemError(`copying ${from} failed: ${reason(ran)}`, codes[said ?? ''] ?? '');
 }
 
 /**
@@ -83,7 +83,7 @@ export async function compareTrees(
     seconds: limit,
     output: byLines(each),
   });
-  if (ran.exit !== 0) throw new HostError(`comparing ${from} with its copy failed: ${reason(ran)}`);
+  if (ran.exit !== 0) throw new SystemError(`comparing ${from} with its copy failed: ${reason(ran)}`);
 }
 
 /** Compares two trees. @returns a description of the differences; undefined if there are none */

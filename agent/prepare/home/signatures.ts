@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 const wipefs = '/usr/sbin/wipefs';
@@ -12,7 +12,7 @@ const mebibyte = 1024 * 1024;
  */
 export async function findContent(reader: SystemReader, device: string, bytes: number): Promise<string[]> {
   const { stdout, ended } = await reader.run(wipefs, ['-p', device]);
-  if (ended !== 'good') throw new HostError(`${wipefs} could not read ${device}`);
+  if (ended !== 'good') throw new SystemError(`${wipefs} could not read ${device}`);
   const found = [...new Set(stdout.split('\n').flatMap(describe))];
   if (found.length > 0) return found;
   const ends = [0, Math.max(0, bytes - mebibyte)];

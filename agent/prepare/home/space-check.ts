@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { MountTable } from '../../facts/mounts/mountinfo.ts';
@@ -36,7 +36,7 @@ export async function sizeOfHome(
 /**
  * Verifies that /home fits on the new file system, which is mounted for copying.
  * @returns the sum of the file sizes, for the progress bar
- * @throws HostError ENOSPC if /home does not fit
+ * @throws SystemError ENOSPC if /home does not fit
  */
 export async function expectSpace(context: Context, device: string): Promise<number> {
   const { reader, runAbortable, runAlways } = context;
@@ -45,7 +45,7 @@ export async function expectSpace(context: Context, device: string): Promise<num
     // The exit code is ignored, because du(1) fails if a file disappears meanwhile.
     const bytes = Number(stdout.split('\t')[0]);
     if (Number.isNaN(bytes) || stdout === '')
-      throw new HostError(`${du} ended with ${exit}: ${stderr.trim()}`);
+      throw new SystemError(`${du} ended with ${exit}: ${stderr.trim()}`);
     return bytes;
   };
   const needed = await measure('-B1');
@@ -54,7 +54,7 @@ export async function expectSpace(context: Context, device: string): Promise<num
   const there = Number((await runAlways(du, ['-sxB1', staging])).split('\t')[0]);
   const free = sizeBytes - usedBytes + there;
   if (needed > free) {
-    throw new HostError(
+    throw new SystemError(
       `${device} is too small: /home takes ${formatBytes(needed)}, its file system has room for ${formatBytes(free)}`,
       'ENOSPC',
     );

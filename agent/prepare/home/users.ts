@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
 import { readMounts } from '../engine/snapshot.ts';
@@ -43,14 +43,14 @@ export async function findUsers(reader: SystemReader, region: Region, home: Moun
 export async function findHomeUsers(reader: SystemReader): Promise<Users> {
   const mounts = readMounts(reader);
   const home = mounts.serving('/home');
-  if (home === undefined) throw new HostError('no mount serves /home');
+  if (home === undefined) throw new SystemError('no mount serves /home');
   return findUsers(reader, await homeRegion(reader, mounts), home);
 }
 
 /**
  * Verifies that no process can write to the old /home.
  * @param region the old /home, which is read-only, or covered by another file system
- * @throws HostError EBUSY naming the writable paths to the old /home, and the processes that have files in it open
+ * @throws SystemError EBUSY naming the writable paths to the old /home, and the processes that have files in it open
  */
 export async function expectUnreachable(reader: SystemReader, region: Region, advice: string): Promise<void> {
   const namespaces = readNamespaces(reader, region);
@@ -62,7 +62,7 @@ export async function expectUnreachable(reader: SystemReader, region: Region, ad
   expectNone(problems, await findHandleOwners(reader, region, namespaces), advice);
 }
 
-/** Verifies that both lists are empty. @throws HostError EBUSY with their items and the advice */
+/** Verifies that both lists are empty. @throws SystemError EBUSY with their items and the advice */
 export function expectNone(
   obstacles: readonly string[],
   owners: readonly HandleOwner[],
@@ -70,7 +70,7 @@ export function expectNone(
 ): void {
   const inUse = owners.length === 0 ? [] : [`In use: ${describeHandleOwners(owners)}.`];
   if (obstacles.length + inUse.length === 0) return;
-  throw new HostError([...obstacles, ...inUse, advice].join(' '), 'EBUSY');
+  throw new SystemError([...obstacles, ...inUse, advice].join(' '), 'EBUSY');
 }
 
 function firstFew(sentences: string[]): string[] {

@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Context } from '../engine/context.ts';
@@ -25,11 +25,11 @@ export function refusals(
   ];
 }
 
-/** Inspects a device again, right before it is used. @throws HostError if it cannot become /home */
+/** Inspects a device again, right before it is used. @throws SystemError if it cannot become /home */
 export async function expectUsable({ reader }: Context, named: string, wipe: boolean): Promise<Inspected> {
   const inspected = await inspect(readSnapshot(reader), named);
   const problems = refusals(inspected, named, wipe);
-  if (problems.length > 0) throw new HostError(problems.join(' '));
+  if (problems.length > 0) throw new SystemError(problems.join(' '));
   return inspected;
 }
 

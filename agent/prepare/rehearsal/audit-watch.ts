@@ -1,5 +1,5 @@
 import { parseAuditRecord } from '../../forward/files/audit-event.ts';
-import { HostError, unlessHostError } from '../../lib/errors.ts';
+import { SystemError, unlessSystemError } from '../../lib/errors.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import { findAuditTrail } from '../../facts/security/audit-trail.ts';
 import type { SystemReader } from '../../system/reader.ts';
@@ -57,7 +57,7 @@ export class AuditWatch {
     try {
       this.source = (await this.#begin()) ?? 'writes that the kernel refused were recorded (auditd)';
     } catch (error) {
-      if (!(error instanceof HostError)) throw error;
+      if (!(error instanceof SystemError)) throw error;
       this.source = `only messages were recorded: ${error.message}`;
     }
   }
@@ -92,12 +92,12 @@ export class AuditWatch {
   /** Reads the records that auditd has written since the last call. */
   read(): void {
     if (this.#program === '') return;
-    const bytes = unlessHostError(() => this.#reader.stat(this.#file)?.bytes) ?? 0;
+    const bytes = unlessSystemError(() => this.#reader.stat(this.#file)?.bytes) ?? 0;
     // auditd has rotated its log. The records between the last call and the rotation are lost.
     if (bytes < this.#offset) this.#offset = 0;
     while (this.#offset < bytes && this.denials.length < most) {
       const wanted = Math.min(longestRead, bytes - this.#offset);
-      const text = unlessHostError(() => this.#reader.readAt(this.#file, this.#offset, wanted)) ?? '';
+      const text = unlessSystemError(() => this.#reader.readAt(this.#file, this.#offset, wanted)) ?? '';
       const end = text.lastIndexOf('\n') + 1;
       // An incomplete line is read again by the next call. A longer one is not a record.
       if (end === 0 && text.length < longestRead) return;

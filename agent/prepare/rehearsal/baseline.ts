@@ -9,7 +9,7 @@ const journalLimit = 60_000;
 /** The time after which a request fails because the states of the units are not known, in milliseconds. */
 const unitsLimit = 90_000;
 
-/** Reads the baseline. @throws HostError if the units cannot be read */
+/** Reads the baseline. @throws SystemError if the units cannot be read */
 export async function readBaseline(
   reader: SystemReader,
   bootId: string,

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { unlessHostError } from '../../lib/errors.ts';
+import { unlessSystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 /**
@@ -10,7 +10,7 @@ export function folderFinder(reader: SystemReader): (file: string) => string {
   const known = new Map<string, string>();
   const find = (file: string): string => {
     if (file === '/') return file;
-    const stat = unlessHostError(() => reader.stat(file));
+    const stat = unlessSystemError(() => reader.stat(file));
     return stat?.kind === 'directory' ? file : find(path.dirname(file));
   };
   return (file) => {

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readConfig } from '../../config/config.ts';
-import { evaluateHost } from '../../evaluate.ts';
+import { evaluateGuest } from '../../evaluate.ts';
 import { readIdentity } from '../../facts/identity.ts';
-import { HostError, errorMessage } from '../../lib/errors.ts';
+import { SystemError, errorMessage } from '../../lib/errors.ts';
 import { toJson } from '../../lib/unprintable.ts';
 import { type Log, priority } from '../../system/log.ts';
 import type { SystemReader } from '../../system/reader.ts';
@@ -110,7 +110,7 @@ export class Recorder {
   }
 
   async #evaluate(): Promise<void> {
-    const { checks } = await evaluateHost(this.#reader);
+    const { checks } = await evaluateGuest(this.#reader);
     this.#failing = checks.filter(
       ({ severity, status }) => severity === 'required' && (status === 'fail' || status === 'error'),
     );
@@ -121,7 +121,7 @@ export class Recorder {
     try {
       await action();
     } catch (error) {
-      if (!(error instanceof HostError)) throw error;
+      if (!(error instanceof SystemError)) throw error;
       this.#complain(errorMessage(error));
     }
   }
@@ -171,7 +171,7 @@ export class Recorder {
       // Also after a timeout: the program may have been killed while the superblock was writable.
       const sealed = await this.#writer.run(saveProgram, ['seal'], saveTimeout);
       const state = sealed.exit === 0 ? '' : '; its superblock may be writable';
-      throw new HostError(`The report cannot be saved on the disk${state}: ${reason}`);
+      throw new SystemError(`The report cannot be saved on the disk${state}: ${reason}`);
     });
   }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import { formatBytes, shortList } from '../../lib/format.ts';
 import { requireConfig } from '../../config/config.ts';
 import { parseKernelArgument } from '../../facts/boot/kernel-arguments.ts';
@@ -68,7 +68,7 @@ export async function requestRehearsal(
     ...{ schema: 1, id: randomUUID(), requestedAt: reader.now().toISOString() },
     ...{ bootId, limitSeconds, baseline },
   };
-  makeFolder(reader, writer);
+  makeDirectory(reader, writer);
   if (reader.stat(savedReportFile) !== undefined) writer.remove(savedReportFile);
   writer.writeAtomically(requestFile, `${JSON.stringify(request, null, 1)}\n`, 0o600);
   writer.writeAtomically(markerFile, `${limitSeconds}\n`, 0o600);
@@ -84,14 +84,14 @@ export function withdrawRequest(reader: SystemReader, writer: SystemWriter): boo
 }
 
 /** The initramfs accepts a request only in a folder that is not a symbolic link. Its mode is that of this call. */
-function makeFolder(reader: SystemReader, writer: SystemWriter): void {
-  writer.makeFolder(path.dirname(rehearsalFolder), 0o755);
-  writer.makeFolder(rehearsalFolder, 0o700);
+function makeDirectory(reader: SystemReader, writer: SystemWriter): void {
+  writer.makeDirectory(path.dirname(rehearsalFolder), 0o755);
+  writer.makeDirectory(rehearsalFolder, 0o700);
   for (const folder of [path.dirname(rehearsalFolder), rehearsalFolder]) {
     const stat = reader.stat(folder);
-    if (stat?.kind !== 'directory') throw new HostError(`${folder} is not a directory: remove it`);
+    if (stat?.kind !== 'directory') throw new SystemError(`${folder} is not a directory: remove it`);
   }
   const { uid = -1, mode = 0 } = reader.stat(rehearsalFolder) ?? {};
   if (uid !== 0 || (mode & 0o022) !== 0)
-    throw new HostError(`${rehearsalFolder}: users other than root can write to it: remove it`);
+    throw new SystemError(`${rehearsalFolder}: users other than root can write to it: remove it`);
 }

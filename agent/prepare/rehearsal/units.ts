@@ -1,4 +1,4 @@
-import { HostError } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 /** The state of the units that matters for a rehearsal. */
@@ -17,12 +17,12 @@ const deadline = 20_000;
 /**
  * Reads the states of all units. systemd answers one request for each unit, which takes long on a starved guest.
  *
- * @param limit in milliseconds @throws HostError if systemctl fails
+ * @param limit in milliseconds @throws SystemError if systemctl fails
  */
 export async function readUnits(reader: SystemReader, limit = deadline): Promise<UnitStates> {
   const args = ['show', '--no-pager', `--property=${properties}`, '*'];
   const { stdout, ended } = await reader.run(systemctl, args, limit);
-  if (ended !== 'good') throw new HostError(`systemctl show failed (${ended})`);
+  if (ended !== 'good') throw new SystemError(`systemctl show failed (${ended})`);
   return parseUnits(stdout);
 }
 

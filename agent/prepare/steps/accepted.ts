@@ -1,5 +1,5 @@
 import { type Accepted, acceptedFile, isAccepted } from '../../config/accepted.ts';
-import { unlessHostError } from '../../lib/errors.ts';
+import { unlessSystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Action } from '../engine/step.ts';
 
@@ -26,7 +26,7 @@ export function planAcceptance(
 
 /** Returns the user who logged in, also behind sudo(8) (proc_pid_loginuid(5)); root if no login is recorded. */
 function loginUser(reader: SystemReader): string {
-  const uid = unlessHostError(() => reader.readIfPresent('/proc/self/loginuid', 64))?.trim() ?? '';
+  const uid = unlessSystemError(() => reader.readIfPresent('/proc/self/loginuid', 64))?.trim() ?? '';
   const accounts = reader.readIfPresent('/etc/passwd', 1024 * 1024) ?? '';
   const account = accounts.split('\n').find((line) => line.split(':')[2] === uid);
   return account?.split(':')[0] ?? 'root';

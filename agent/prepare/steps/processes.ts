@@ -1,4 +1,4 @@
-import { errorCode, unlessHostError } from '../../lib/errors.ts';
+import { errorCode, unlessSystemError } from '../../lib/errors.ts';
 import { observe } from '../../facts/observed.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
@@ -13,7 +13,7 @@ export function otherProcesses({ processes }: SystemReader): number[] {
 
 /** Returns the name of a process, which the kernel takes from the file that was executed; empty if unknown. */
 export function commOf({ processes }: SystemReader, pid: number): string {
-  return (unlessHostError(() => processes.read(pid, 'comm', nameLimit)) ?? '').replace(/\n$/, '');
+  return (unlessSystemError(() => processes.read(pid, 'comm', nameLimit)) ?? '').replace(/\n$/, '');
 }
 
 /** Returns the name of a process as messages show it: "rsyslogd (812)". */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { setImmediate as yieldToEvents } from 'node:timers/promises';
-import { HostError } from '../../lib/errors.ts';
-import type { Entry, OpenFile } from './folder.ts';
+import { SystemError } from '../../lib/errors.ts';
+import type { Entry, OpenFile } from './directory.ts';
 
 const pieceBytes = 1024 * 1024;
 /** How often a file that changes while it is read is read again. */
@@ -9,7 +9,7 @@ const attempts = 3;
 
 /**
  * Whether two files have the same bytes. Ends at the first difference.
- * @throws HostError EAGAIN if the first file changed during each attempt, so that the result would be unknown
+ * @throws SystemError EAGAIN if the first file changed during each attempt, so that the result would be unknown
  */
 export async function haveSameBytes(upper: OpenFile, lower: OpenFile): Promise<boolean> {
   for (let attempt = 0; attempt < attempts; attempt++) {
@@ -17,7 +17,7 @@ export async function haveSameBytes(upper: OpenFile, lower: OpenFile): Promise<b
     if (!(await compareBytes(upper, lower, before.size))) return false;
     if (isUnchanged(before, upper.stat())) return true;
   }
-  throw new HostError('changed while it was read', 'EAGAIN');
+  throw new SystemError('changed while it was read', 'EAGAIN');
 }
 
 /** Whether a file was not written to between two calls of fstat(2). */
@@ -53,7 +53,7 @@ export async function* readInPieces(file: OpenFile, bytes: number): AsyncGenerat
 
 /**
  * Returns the SHA-256 of a file, in hexadecimal.
- * @throws HostError EAGAIN if the file changed during each attempt
+ * @throws SystemError EAGAIN if the file changed during each attempt
  */
 export async function sha256Of(file: OpenFile): Promise<string> {
   for (let attempt = 0; attempt < attempts; attempt++) {
@@ -62,5 +62,5 @@ export async function sha256Of(file: OpenFile): Promise<string> {
     for await (const piece of readInPieces(file, before.size)) hash.update(piece);
     if (isUnchanged(before, file.stat())) return hash.digest('hex');
   }
-  throw new HostError('changed while it was read', 'EAGAIN');
+  throw new SystemError('changed while it was read', 'EAGAIN');
 }

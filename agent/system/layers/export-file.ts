@@ -1,13 +1,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { HostError, errorCode, onFile } from '../../lib/errors.ts';
-import { inFolder, randomWord } from '../foreign-folder.ts';
+import { SystemError, errorCode, onFile } from '../../lib/errors.ts';
+import { inDirectory, randomWord } from '../foreign-directory.ts';
 import { namingIn } from './export-name.ts';
 
 /** Where an export is written. */
 export interface ExportTarget {
-  /** Writes bytes, and waits while a pipe is full. @throws HostError, including if the reader has closed the pipe */
+  /** Writes bytes, and waits while a pipe is full. @throws SystemError, including if the reader has closed the pipe */
   write(bytes: Buffer): Promise<void>;
   /** Completes the file: only then it has its name. */
   finish(): void;
@@ -25,29 +25,29 @@ const inMemory = new Map([
 /**
  * Creates a file of mode 0600 for an export. It has another name until it is complete. On a file system without hard
  * links (vfat, exFAT, some CIFS), an empty file reserves the name.
- * @throws HostError EEXIST if a file of this name exists; EXDEV if the folder is in a layer or in RAM, because the export
+ * @throws SystemError EEXIST if a file of this name exists; EXDEV if the directory is in a layer or in RAM, because the export
  *     would change what it exports, and would not survive a reboot; the system's error otherwise
  */
 export function createExportFile(file: string): ExportTarget {
-  return onFile(file, () => inFolder(path.dirname(file), (at) => createIn(at, file)));
+  return onFile(file, () => inDirectory(path.dirname(file), (at) => createIn(at, file)));
 }
 
 function createIn(at: (name: string) => string, file: string): ExportTarget {
   const found = inMemory.get(fs.statfsSync(at('.')).type >>> 0);
   if (found !== undefined)
-    throw new HostError(
+    throw new SystemError(
       `${file}: is on ${found}, whose content is lost at a reboot: name a file on a disk, or - for the standard output`,
       'EXDEV',
     );
   const { O_RDONLY, O_WRONLY, O_CREAT, O_EXCL, O_NOFOLLOW, O_DIRECTORY } = fs.constants;
   const name = path.basename(file);
   if (fs.lstatSync(at(name), { throwIfNoEntry: false }) !== undefined)
-    throw new HostError(`${file}: exists already and is not overwritten`, 'EEXIST');
-  const folder = fs.openSync(at('.'), O_RDONLY | O_DIRECTORY);
-  const inside = (each: string) => `/proc/self/fd/${folder}/${each}`;
+    throw new SystemError(`${file}: exists already and is not overwritten`, 'EEXIST');
+  const directory = fs.openSync(at('.'), O_RDONLY | O_DIRECTORY);
+  const inside = (each: string) => `/proc/self/fd/${directory}/${each}`;
   const create = (each: string) => fs.openSync(inside(each), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   const temporary = `.${name}.${randomWord()}`;
-  const opened = [folder];
+  const opened = [directory];
   const close = () => opened.splice(0).forEach((each) => fs.closeSync(each));
   const closeFile = () => opened.splice(1).forEach((each) => fs.closeSync(each));
   const remove = () => fs.rmSync(inside(temporary), { force: true });
@@ -63,7 +63,7 @@ function createIn(at: (name: string) => string, file: string): ExportTarget {
           // Some servers do not rename an open file.
           closeFile();
           naming.finish();
-          syncFolder(folder);
+          syncDirectory(directory);
           close();
         }),
       abandon: () => {
@@ -79,10 +79,10 @@ function createIn(at: (name: string) => string, file: string): ExportTarget {
   }
 }
 
-/** Synchronises the names in a folder, unless its file system cannot do so (EINVAL, fsync(2)). */
-function syncFolder(folder: number): void {
+/** Synchronises the names in a directory, unless its file system cannot do so (EINVAL, fsync(2)). */
+function syncDirectory(directory: number): void {
   try {
-    fs.fsyncSync(folder);
+    fs.fsyncSync(directory);
   } catch (error) {
     if (errorCode(error) !== 'EINVAL') throw error;
   }

@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { HostError, errorCode } from '../../lib/errors.ts';
+import { SystemError, errorCode } from '../../lib/errors.ts';
 
 /** Gives a complete file its name, without replacing a file that was created meanwhile. */
 export interface Naming {
@@ -10,7 +10,7 @@ export interface Naming {
 /**
  * Decides before anything is written how the file gets its name: by link(2), which does not replace a file, unlike
  * rename(2). On a file system without hard links (vfat, exFAT, some CIFS), an empty file reserves the name.
- * @param inside returns the path of a name in the folder
+ * @param inside returns the path of a name in the directory
  * @param create creates a file, and returns its descriptor
  */
 export function namingIn(
@@ -37,7 +37,7 @@ export function namingIn(
   return {
     finish: () => {
       if (!isReserved())
-        throw new HostError(`${name}: another file was created with this name meanwhile`, 'EEXIST');
+        throw new SystemError(`${name}: another file was created with this name meanwhile`, 'EEXIST');
       replaceReserved(from, to);
     },
     abandon: () => {

@@ -1,11 +1,11 @@
-import { HostError, errorMessage } from '../../lib/errors.ts';
+import { SystemError, errorMessage } from '../../lib/errors.ts';
 import { startChild } from '../child.ts';
 
 const journalctl = '/usr/bin/journalctl';
 
 /**
  * Reads the journal of this boot in the export format, as a stream that waits for its reader.
- * @throws HostError during the iteration, if journalctl cannot be run or fails
+ * @throws SystemError during the iteration, if journalctl cannot be run or fails
  */
 export async function* exportJournal(): AsyncGenerator<Buffer, void> {
   const child = startChild(journalctl, ['-o', 'export', '-b', '-q', '--no-pager'], {
@@ -27,7 +27,7 @@ export async function* exportJournal(): AsyncGenerator<Buffer, void> {
   try {
     for await (const chunk of child.stdout as AsyncIterable<Buffer>) yield chunk;
     const problem = await ended;
-    if (problem !== undefined) throw new HostError(`${journalctl}: ${problem}`);
+    if (problem !== undefined) throw new SystemError(`${journalctl}: ${problem}`);
   } finally {
     child.kill('SIGTERM');
   }

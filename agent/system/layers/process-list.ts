@@ -27,27 +27,27 @@ const commandBytes = 4096;
  * Lists the processes. Reads the arguments of a process in another thread, because the process can have put them into
  * memory that another process provides (FUSE, userfaultfd(2)), which then hangs the reader.
  * @param silent the processes of which nothing must be read (agent/system/silent-processes.ts); they are left out
- * @throws HostError if another file system hides /proc
+ * @throws SystemError if another file system hides /proc
  */
 export async function* listProcesses(silent: ReadonlySet<number>): AsyncGenerator<ProcessEntry, void> {
   verifyKernelFile('/proc');
   let hanging = 0;
   for (const name of fs.readdirSync('/proc')) {
     if (!/^\d+$/.test(name) || silent.has(Number(name))) continue;
-    const folder = `/proc/${name}`;
-    const status = readOr(`${folder}/status`);
+    const directory = `/proc/${name}`;
+    const status = readOr(`${directory}/status`);
     if (status === '') continue;
-    const command = hanging < mostHanging ? await readCommand(`${folder}/cmdline`) : undefined;
+    const command = hanging < mostHanging ? await readCommand(`${directory}/cmdline`) : undefined;
     if (command === undefined) hanging += 1;
     yield {
       pid: Number(name),
       status: statusFields(status),
       command: command?.split('\0').slice(0, -1),
-      executable: linkOr(`${folder}/exe`),
-      cgroup: readOr(`${folder}/cgroup`).trimEnd(),
+      executable: linkOr(`${directory}/exe`),
+      cgroup: readOr(`${directory}/cgroup`).trimEnd(),
       // The second field is in parentheses and may contain any character.
       started:
-        readOr(`${folder}/stat`)
+        readOr(`${directory}/stat`)
           .replace(/^.*\) /s, '')
           .split(' ')[19] ?? '',
     };

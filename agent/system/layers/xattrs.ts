@@ -14,7 +14,7 @@ export interface XattrReader {
    * Reads the attributes of files. Does not follow a symbolic link in the last component of a path.
    * @param paths without null characters, one character per byte (latin1)
    * @returns for each path the attributes, or the error code of the first failure
-   * @throws Error if the program cannot be run, ends, or does not answer within 30 s. It is no HostError, because then
+   * @throws Error if the program cannot be run, ends, or does not answer within 30 s. It is no SystemError, because then
    *     nothing can be compared.
    */
   read(paths: readonly string[]): Promise<(Xattrs | { error: string })[]>;
@@ -96,7 +96,7 @@ function start(program: string): Server {
   };
 }
 
-/** @throws Error that is no HostError */
+/** @throws Error that is no SystemError */
 function started(program: string) {
   try {
     return startChild(program, [], { cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'ignore'] });

@@ -45,9 +45,9 @@ function answer(kind: ProbeKind, path: string): string {
   }
 }
 
-function tidy(folder: string): void {
+function tidy(directory: string): void {
   try {
-    removeLeftovers(folder);
+    removeLeftovers(directory);
   } catch {
     // The probes themselves report the error.
   }

@@ -7,11 +7,11 @@ import { openUnnamed } from './unnamed.ts';
 const nobody = 65534;
 
 /**
- * Executes a program in a folder.
+ * Executes a program in a directory.
  * @returns EACCES on a mount with noexec (execve(2)), RAN if the program ran, else the error code
  */
-export function tryExecute(folder: string): string {
-  const { error } = run(folder, 0o700);
+export function tryExecute(directory: string): string {
+  const { error } = run(directory, 0o700);
   return error === undefined ? 'RAN' : errorCode(error) || errorMessage(error);
 }
 
@@ -20,17 +20,17 @@ export function tryExecute(folder: string): string {
  * @returns HONOURED if the program ran as root, IGNORED if it did not, EACCES on a mount with noexec, else the error
  *     code
  */
-export function trySetUid(folder: string): string {
+export function trySetUid(directory: string): string {
   if (process.geteuid?.() !== 0) return 'EPERM';
   // With no_new_privs (prctl(2)), the set-user-ID bit has no effect on any mount.
   if (/^NoNewPrivs:\s*1/m.test(fs.readFileSync('/proc/self/status', 'latin1'))) return 'NO_NEW_PRIVS';
-  const { error, exit } = run(folder, 0o4711, { uid: nobody, gid: nobody });
+  const { error, exit } = run(directory, 0o4711, { uid: nobody, gid: nobody });
   if (error !== undefined) return errorCode(error) || errorMessage(error);
   return exit === 0 ? 'IGNORED' : 'HONOURED';
 }
 
-function run(folder: string, mode: number, as: { uid?: number; gid?: number } = {}) {
-  const writable = openUnnamed(folder);
+function run(directory: string, mode: number, as: { uid?: number; gid?: number } = {}) {
+  const writable = openUnnamed(directory);
   let program: number;
   try {
     fs.writeSync(writable, probeProgram());

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { errorCode } from '../../lib/errors.ts';
-import { randomWord } from '../foreign-folder.ts';
+import { randomWord } from '../foreign-directory.ts';
 
 /** O_TMPFILE (asm-generic/fcntl.h), which Node does not define, includes O_DIRECTORY. */
 const O_TMPFILE = 0o20000000 | fs.constants.O_DIRECTORY;
@@ -13,8 +13,8 @@ export const leftover = /^\.immutafs-probe-(\d+)(?:-[0-9a-z]+)?$/;
  * Opens an unnamed file for writing (open(2), O_TMPFILE), so that no file is left behind even if the process is killed.
  * @throws the system's error; see isWithoutUnnamed
  */
-export function openWithoutName(folder: string): number {
-  return fs.openSync(folder, fs.constants.O_RDWR | O_TMPFILE, 0o600);
+export function openWithoutName(directory: string): number {
+  return fs.openSync(directory, fs.constants.O_RDWR | O_TMPFILE, 0o600);
 }
 
 /**
@@ -26,29 +26,29 @@ export function isWithoutUnnamed(error: unknown): boolean {
 }
 
 /** Like openWithoutName. Without O_TMPFILE, creates a file with a name and removes the name immediately. */
-export function openUnnamed(folder: string): number {
+export function openUnnamed(directory: string): number {
   try {
-    return openWithoutName(folder);
+    return openWithoutName(directory);
   } catch (error) {
     if (!isWithoutUnnamed(error)) throw error;
   }
-  const file = probeName(folder);
+  const file = probeName(directory);
   const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
   const fd = fs.openSync(file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
   fs.unlinkSync(file);
   return fd;
 }
 
-export function probeName(folder: string): string {
-  return path.join(folder, `.immutafs-probe-${process.pid}-${randomWord()}`);
+export function probeName(directory: string): string {
+  return path.join(directory, `.immutafs-probe-${process.pid}-${randomWord()}`);
 }
 
 /** Removes the files of probes that were killed, but not the files of running probes. */
-export function removeLeftovers(folder: string): void {
-  for (const name of fs.readdirSync(folder)) {
+export function removeLeftovers(directory: string): void {
+  for (const name of fs.readdirSync(directory)) {
     const pid = leftover.exec(name)?.[1];
     if (pid === undefined || fs.existsSync(`/proc/${pid}`)) continue;
-    const file = path.join(folder, name);
+    const file = path.join(directory, name);
     const stat = fs.lstatSync(file, { throwIfNoEntry: false });
     if (stat !== undefined && !stat.isDirectory() && stat.uid === process.geteuid?.()) fs.rmSync(file);
   }

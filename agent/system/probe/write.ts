@@ -3,27 +3,27 @@ import { errorCode, errorMessage } from '../../lib/errors.ts';
 import { isWithoutUnnamed, openWithoutName } from './unnamed.ts';
 
 /**
- * Tries to write to a folder's file system. The kernel returns EROFS before it checks permissions (fs/namei.c,
+ * Tries to write to a directory's file system. The kernel returns EROFS before it checks permissions (fs/namei.c,
  * mnt_want_write() in do_tmpfile()). Without O_TMPFILE, access(2) is used, which performs the same check and also
  * leaves no file behind.
  * @returns OK if the write succeeded, else the error code
  */
-export function tryWrite(folder: string): string {
+export function tryWrite(directory: string): string {
   try {
-    write(folder);
+    write(directory);
     return 'OK';
   } catch (error) {
     return errorCode(error) || errorMessage(error);
   }
 }
 
-function write(folder: string): void {
+function write(directory: string): void {
   let fd: number;
   try {
-    fd = openWithoutName(folder);
+    fd = openWithoutName(directory);
   } catch (error) {
     if (!isWithoutUnnamed(error)) throw error;
-    fs.accessSync(folder, fs.constants.W_OK);
+    fs.accessSync(directory, fs.constants.W_OK);
     return;
   }
   try {

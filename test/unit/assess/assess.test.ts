@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type AssessedFacts, assess } from '../../../agent/assess/assess.ts';
 import { gatherFacts } from '../../../agent/facts/gather.ts';
-import { HostError } from '../../../agent/lib/errors.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import { type Change, all, file, fstab, mount, nothing } from '../../harness/changes.ts';
 import { copied, part, xfs } from '../../harness/copies.ts';
@@ -29,7 +29,7 @@ const failing =
   (isUnreadable: (name: string) => boolean, code = '') =>
   (reader: SystemReader): SystemReader => {
     const check = (name: string) => {
-      if (isUnreadable(name)) throw new HostError('unreadable', code);
+      if (isUnreadable(name)) throw new SystemError('unreadable', code);
     };
     return {
       ...reader,

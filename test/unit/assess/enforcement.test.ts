@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { all, config, disk, edit, nothing } from '../../harness/changes.ts';
-import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
+import { goodGuest, evaluateFixture } from '../../harness/guest.ts';
 
 const enforcement = suite('enforcement');
 const writable = disk({ offered: false });
@@ -22,7 +22,7 @@ for (const [title, change, expected] of [
   enforcement(title, async () => {
     const guest = goodGuest();
     change(guest);
-    assert.is((await withGuest(guest, evaluateGuest)).enforcement, expected);
+    assert.is((await evaluateFixture(guest)).enforcement, expected);
   });
 }
 enforcement.run();

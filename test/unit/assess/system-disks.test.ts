@@ -24,7 +24,7 @@ const system = suite('findSystemDisks');
 for (const [title, config, expected] of [
   ['the disks below / and /boot by default', '', ['vda', 'vdb']],
   ['the disk below /, whatever REQUIRE_READONLY names', 'REQUIRE_READONLY=\n', ['vda']],
-  ['the disk that serves a folder', 'REQUIRE_READONLY=/home/a /usr\n', ['vda', 'vdc']],
+  ['the disk that serves a directory', 'REQUIRE_READONLY=/home/a /usr\n', ['vda', 'vdc']],
 ] as const) {
   system(title, () =>
     assert.equal(

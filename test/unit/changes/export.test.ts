@@ -6,10 +6,10 @@ import * as assert from 'uvu/assert';
 import { parseSize } from '../../../agent/changes/export/export.ts';
 import { memberName, memberOf } from '../../../agent/changes/export/member.ts';
 import { partsWriter } from '../../../agent/changes/export/parts.ts';
-import { HostError, UsageError } from '../../../agent/lib/errors.ts';
+import { SystemError, UsageError } from '../../../agent/lib/errors.ts';
 import type { ExportTarget } from '../../../agent/system/layers/export-file.ts';
 import { type Member, tarWriter } from '../../../agent/system/layers/tar-writer.ts';
-import { whileTemporaryFolder } from '../../harness/temporary.ts';
+import { whileTemporaryDirectory } from '../../harness/temporary.ts';
 
 const exporting = suite('export');
 
@@ -40,7 +40,7 @@ function memory(limit = Infinity): ExportTarget & { content: () => Buffer } {
   return {
     write: (part) => {
       bytes += part.length;
-      if (bytes > limit) return Promise.reject(new HostError('full', 'ENOSPC'));
+      if (bytes > limit) return Promise.reject(new SystemError('full', 'ENOSPC'));
       parts.push(Buffer.from(part));
       return Promise.resolve();
     },
@@ -62,33 +62,36 @@ const member = (name: string, more: Partial<Member> = {}): Member => ({
 exporting(
   'GNU tar reads what was written: long and hostile names, times, owners, links, devices, attributes',
   () =>
-    whileTemporaryFolder(async (folder) => {
+    whileTemporaryDirectory(async (directory) => {
       const target = memory();
       const tar = tarWriter(target);
       const long = `files/${'d'.repeat(200)}/${'ü\n'.repeat(40)}`;
       await tar.addFile(member(long), 7, pieces('abc', 'defg'));
       await tar.add(member('link', { type: 'symlink', linkname: `/${'x'.repeat(300)}` }));
       await tar.add(member('device', { type: 'character-device', device: '300:70000' }));
-      await tar.add(member('folder', { type: 'directory', xattrs: new Map([['user.x', 'ä']]) }));
+      await tar.add(member('directory', { type: 'directory', xattrs: new Map([['user.x', 'ä']]) }));
       await tar.add(member('fifo', { type: 'fifo', mtime: -5n }));
       await tar.end();
-      const file = path.join(folder, 'x.tar');
+      const file = path.join(directory, 'x.tar');
       fs.writeFileSync(file, target.content());
       assert.is(tar.bytes, target.content().length + 1024);
-      execFileSync('tar', ['--xattrs', '--xattrs-include=*', '-C', folder, '--same-owner', '-xpf', file], {
+      execFileSync('tar', ['--xattrs', '--xattrs-include=*', '-C', directory, '--same-owner', '-xpf', file], {
         stdio: 'ignore',
       });
-      const stat = fs.lstatSync(path.join(folder, long), { bigint: true });
-      assert.is(fs.readFileSync(path.join(folder, long), 'latin1'), 'abcdefg');
+      const stat = fs.lstatSync(path.join(directory, long), { bigint: true });
+      assert.is(fs.readFileSync(path.join(directory, long), 'latin1'), 'abcdefg');
       assert.equal([stat.uid, stat.gid, stat.mtimeNs], [3_000_000n, 5n, 1_500_000_000_123_456_789n]);
-      assert.is(fs.readlinkSync(path.join(folder, 'link')), `/${'x'.repeat(300)}`);
-      assert.is(execFileSync('stat', ['-c', '%t %T', path.join(folder, 'device')]).toString(), '12c 11170\n');
-      assert.ok(fs.lstatSync(path.join(folder, 'fifo')).isFIFO());
+      assert.is(fs.readlinkSync(path.join(directory, 'link')), `/${'x'.repeat(300)}`);
+      assert.is(
+        execFileSync('stat', ['-c', '%t %T', path.join(directory, 'device')]).toString(),
+        '12c 11170\n',
+      );
+      assert.ok(fs.lstatSync(path.join(directory, 'fifo')).isFIFO());
       const attribute = execFileSync('getfattr', [
         '--only-values',
         '-n',
         'user.x',
-        path.join(folder, 'folder'),
+        path.join(directory, 'directory'),
       ]);
       assert.is(attribute.toString(), 'ä');
     }),
@@ -113,7 +116,7 @@ exporting('a full target is an error, and not a hang', async () => {
   };
   let code = '';
   await big().catch((error: unknown) => {
-    code = error instanceof HostError ? error.code : String(error);
+    code = error instanceof SystemError ? error.code : String(error);
   });
   assert.is(code, 'ENOSPC');
 });

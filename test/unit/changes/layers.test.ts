@@ -4,7 +4,7 @@ import { findLayers, whyNoLayer } from '../../../agent/changes/layers.ts';
 import { originInode } from '../../../agent/changes/walk/overlay-xattrs.ts';
 import { type BootEnv, parseBootEnv } from '../../../agent/facts/boot/boot-env.ts';
 import { mountTable } from '../../../agent/facts/mounts/mountinfo.ts';
-import { HostError } from '../../../agent/lib/errors.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 
 const record = (mode: string, ...layers: string[]): { value: BootEnv } => ({
   value: parseBootEnv(
@@ -118,7 +118,7 @@ layers('without a layer: a message in maintenance mode and off, an error if seal
   for (const boot of [record('sealed'), { value: undefined }, { error: 'x', code: '' }])
     assert.throws(
       () => whyNoLayer(boot),
-      (error: unknown) => error instanceof HostError,
+      (error: unknown) => error instanceof SystemError,
     );
 });
 layers.run();

@@ -6,7 +6,7 @@ import type { Change } from '../../../agent/changes/change.ts';
 import { readRemembered, sinceFile } from '../../../agent/changes/since.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
-import { inTemporaryFolder } from '../../harness/temporary.ts';
+import { inTemporaryDirectory } from '../../harness/temporary.ts';
 
 const change = (path: string, more: Partial<Change> = {}): Change => ({
   ...{
@@ -25,7 +25,7 @@ const change = (path: string, more: Partial<Change> = {}): Change => ({
 
 const since = suite('--since-report');
 const inGuest = (action: (report: (limit: number, ...changes: Change[]) => string, root: string) => void) =>
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     fs.mkdirSync(path.join(root, 'run/immutafs'), { recursive: true });
     action((limit, ...changes) => {
       const remembered = readRemembered(systemReader({ root }), limit);

@@ -117,8 +117,8 @@ view('100 logins on systemd 219 hide no unit, and are service state', () => {
       change(`/run/systemd/system/session-${index}.scope${name}`),
     ),
   ).flat();
-  const folder = change('/run/systemd/system/session-1.scope.d', { type: 'directory' });
-  const found = lines([...logins, folder, change('/run/systemd/system/session-1.service')]);
+  const directory = change('/run/systemd/system/session-1.scope.d', { type: 'directory' });
+  const found = lines([...logins, directory, change('/run/systemd/system/session-1.service')]);
   assert.match(found[0] ?? '', /^unit +added +\/run\/systemd\/system\/session-1\.service /);
   assert.match(found[1] ?? '', /^Not listed: 301 added/);
   assert.is(found.length, 3);
@@ -127,7 +127,7 @@ view('"nothing" is only said if everything was compared', () => {
   assert.equal(lines([]), ['Nothing differs from the sealed disk.']);
   assert.not.match(lines([], false).join(), /Nothing/);
 });
-view('many folders are combined, and no change is lost', () => {
+view('many directories are combined, and no change is lost', () => {
   const many = Array.from({ length: 9000 }, (_, index) => change(`/var/lib/${index % 90}/${index}/file`));
   const found = lines(many);
   assert.ok(found.length < 50);

@@ -4,8 +4,8 @@ import * as assert from 'uvu/assert';
 import { type Found, isUnknown } from '../../../agent/changes/change.ts';
 import { selection } from '../../../agent/changes/selection.ts';
 import { walkLayer } from '../../../agent/changes/walk/walk.ts';
-import { HostError } from '../../../agent/lib/errors.ts';
-import type { Entry, Folder, OpenFile } from '../../../agent/system/layers/folder.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
+import type { Entry, Directory, OpenFile } from '../../../agent/system/layers/directory.ts';
 import type { XattrReader } from '../../../agent/system/layers/xattrs.ts';
 
 /** A recorded file. A directory has `files`; a whiteout is a character device 0:0. */
@@ -18,7 +18,7 @@ interface Recorded extends Partial<Entry> {
 }
 
 const whiteout: Recorded = { type: 'char', device: '0:0' };
-const folder = (files: Record<string, Recorded>, more: Recorded = {}): Recorded => ({ ...more, files });
+const directory = (files: Record<string, Recorded>, more: Recorded = {}): Recorded => ({ ...more, files });
 
 function entryOf({ text = '', files, ...own }: Recorded): Entry {
   return {
@@ -35,14 +35,14 @@ function entryOf({ text = '', files, ...own }: Recorded): Entry {
   };
 }
 
-/** Counts the folders of the lower layer that were listed. */
+/** Counts the directories of the lower layer that were listed. */
 let listed: string[] = [];
 
-function open(recorded: Recorded, path: string): Folder {
+function open(recorded: Recorded, path: string): Directory {
   const child = (name: string): Recorded => {
     const found = recorded.files?.[name];
-    if (found === undefined) throw new HostError(`${path}/${name}: no such file`, 'ENOENT');
-    if (found.error !== undefined) throw new HostError(`${path}/${name}: broken`, found.error);
+    if (found === undefined) throw new SystemError(`${path}/${name}: no such file`, 'ENOENT');
+    if (found.error !== undefined) throw new SystemError(`${path}/${name}: broken`, found.error);
     return found;
   };
   return {
@@ -97,10 +97,10 @@ async function walk(upper: Recorded, lower: Recorded, paths: string[] = []): Pro
     .sort();
 }
 
-const lower = folder({
+const lower = directory({
   a: { text: 'a', inode: 10n },
   hard: { text: 'a', inode: 10n },
-  dir: folder({ in: { text: 'in', inode: 11n }, other: { text: 'other', inode: 12n } }, { inode: 20n }),
+  dir: directory({ in: { text: 'in', inode: 11n }, other: { text: 'other', inode: 12n } }, { inode: 20n }),
   link: { type: 'symlink', text: 'old' },
 });
 const opaque = { xattrs: { 'trusted.overlay.opaque': 'y' } };
@@ -122,20 +122,20 @@ for (const [title, upper, expected] of [
   ],
   [
     '3.10: an opaque directory',
-    { dir: folder({ in: { text: 'in' } }, opaque) },
+    { dir: directory({ in: { text: 'in' } }, opaque) },
     ['deleted /var/dir/other', 'opaque /var/dir'],
   ],
   [
     'an opaque directory without entries',
-    { dir: folder({}, opaque) },
+    { dir: directory({}, opaque) },
     ['deleted /var/dir/in', 'deleted /var/dir/other', 'opaque /var/dir'],
   ],
   [
     'a whiteout in an opaque directory',
-    { dir: folder({ in: whiteout }, opaque) },
+    { dir: directory({ in: whiteout }, opaque) },
     ['deleted /var/dir/in', 'deleted /var/dir/other', 'opaque /var/dir'],
   ],
-  ['a copied-up directory is no change', { dir: folder({}, { mtime: 5n, size: 40 }) }, []],
+  ['a copied-up directory is no change', { dir: directory({}, { mtime: 5n, size: 40 }) }, []],
   [
     'attributes of overlayfs are no change',
     { a: { text: 'a', xattrs: { 'trusted.overlay.nlink': 'U+1' } } },
@@ -156,30 +156,30 @@ for (const [title, upper, expected] of [
   ['an entry that cannot be read', { a: { error: 'EIO' } }, ['unknown /var/a: U/a: broken']],
   ['an entry that vanished', { a: { error: 'ENOENT' } }, []],
 ] as const satisfies readonly (readonly [string, Record<string, Recorded>, readonly string[]])[]) {
-  walks(title, async () => assert.equal(await walk(folder(upper), lower), [...expected]));
+  walks(title, async () => assert.equal(await walk(directory(upper), lower), [...expected]));
 }
 walks('a whiteout of a name that the lower layer hides by a whiteout is no change', async () => {
-  assert.equal(await walk(folder({ w: whiteout }), folder({ w: whiteout })), []);
+  assert.equal(await walk(directory({ w: whiteout }), directory({ w: whiteout })), []);
 });
 walks('a redirect that leads nowhere is a new directory', async () => {
-  const moved = folder({ x: { text: 'x' } }, { xattrs: { 'trusted.overlay.redirect': '/none' } });
-  assert.equal(await walk(folder({ moved }), lower), ['added /var/moved', 'added /var/moved/x']);
+  const moved = directory({ x: { text: 'x' } }, { xattrs: { 'trusted.overlay.redirect': '/none' } });
+  assert.equal(await walk(directory({ moved }), lower), ['added /var/moved', 'added /var/moved/x']);
 });
 walks('a redirect with .. is an error', async () => {
-  const moved = folder({}, { xattrs: { 'trusted.overlay.redirect': '/../etc' } });
+  const moved = directory({}, { xattrs: { 'trusted.overlay.redirect': '/../etc' } });
   assert.match(
-    (await walk(folder({ moved }), lower)).join(),
+    (await walk(directory({ moved }), lower)).join(),
     /^unknown \/var\/moved: .*not a path in the layer/,
   );
 });
-walks('a folder of the lower layer is listed only if the upper layer hides it', async () => {
-  await walk(folder({ dir: folder({ in: whiteout }) }), lower);
+walks('a directory of the lower layer is listed only if the upper layer hides it', async () => {
+  await walk(directory({ dir: directory({ in: whiteout }) }), lower);
   assert.equal(listed, ['U', 'U/dir']);
-  await walk(folder({ dir: folder({}, opaque) }), lower);
+  await walk(directory({ dir: directory({}, opaque) }), lower);
   assert.equal(listed, ['U', 'U/dir', 'L/dir']);
 });
 walks('paths select what is read and reported', async () => {
-  const upper = folder({ a: { text: 'new' }, dir: folder({ in: whiteout }), e: folder({ x: {} }) });
+  const upper = directory({ a: { text: 'new' }, dir: directory({ in: whiteout }), e: directory({ x: {} }) });
   assert.equal(await walk(upper, lower, ['/var/dir']), ['deleted /var/dir/in']);
   assert.equal(listed, ['U', 'U/dir']);
   assert.equal(await walk(upper, lower, ['/var/e/x']), ['added /var/e/x']);

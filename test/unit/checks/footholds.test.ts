@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Change, all, edit, file, mount } from '../../harness/changes.ts';
 import { testChanges, testFindings } from '../../harness/finding.ts';
-import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
+import { goodGuest, evaluateFixture } from '../../harness/guest.ts';
 
 testChanges('footholds', {
   'an executable file system on a disk': [
@@ -39,7 +39,7 @@ const report = suite('the list of footholds');
 report('a read-write mount of a read-only file system is not listed', async () => {
   const guest = goodGuest();
   all(edit('home', 'rw,noexec,', 'rw,'), edit('home', / rw,seclabel/, ' ro,seclabel'))(guest);
-  const { footholds } = await withGuest(guest, evaluateGuest);
+  const { footholds } = await evaluateFixture(guest);
   assert.not.ok(footholds.some(({ target }) => target === '/home'));
 });
 report.run();
@@ -73,7 +73,7 @@ testFindings('footholds: users', {
       'pass',
       /both: 0$/,
     ],
-    'a link in the place of a folder is not followed': [
+    'a link in the place of a directory is not followed': [
       all(users({}), file('home/alice/.config', { linkTo: '/etc' }), file('etc/systemd/user/x.service', 'x')),
       'pass',
       /both: 0$/,

@@ -1,16 +1,17 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError } from '../../../agent/lib/errors.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import { type Change, all, config, disk, file, mount } from '../../harness/changes.ts';
 import { asUser, findingOf, lastReportOf, testChanges, testFindings } from '../../harness/finding.ts';
+import { evaluateGuest } from '../../../agent/evaluate.ts';
 import {
   bootEnv,
-  evaluateGuest,
   goodGuest,
   maintenanceGuest,
   mapsOf,
   withGuest,
+  evaluateFixture,
 } from '../../harness/guest.ts';
 
 const id = 'foreign-programs';
@@ -121,8 +122,11 @@ testFindings(id, {
     ],
     'FOREIGN_PROGRAMS=fail': [all(fromShm, config('FOREIGN_PROGRAMS=fail')), 'fail'],
     'FOREIGN_PROGRAMS=off': [all(fromShm, config('FOREIGN_PROGRAMS=off')), 'skip', 'switched off'],
-    'the beginning of a name is no folder': [all(fromShm, config('FOREIGN_PROGRAMS_ALLOW=/dev/sh')), 'warn'],
-    'deleted in a permitted folder': [
+    'the beginning of a name is no directory': [
+      all(fromShm, config('FOREIGN_PROGRAMS_ALLOW=/dev/sh')),
+      'warn',
+    ],
+    'deleted in a permitted directory': [
       all(shm, runs(7, '00:2b', '/dev/shm/x (deleted)'), config('FOREIGN_PROGRAMS_ALLOW=/dev/shm')),
       'warn',
     ],
@@ -203,7 +207,7 @@ const failing =
       ...reader.processes,
       mappedFiles: () => Promise.resolve(undefined),
       read: (each, name, limit) => {
-        if (each === pid && name === 'maps') throw new HostError(`/proc/${pid}/maps: ${code}`, code);
+        if (each === pid && name === 'maps') throw new SystemError(`/proc/${pid}/maps: ${code}`, code);
         return reader.processes.read(each, name, limit);
       },
     },
@@ -268,14 +272,14 @@ const withInode =
     ...reader,
     stat: (name) => {
       if (name !== path) return reader.stat(name);
-      if (inode === undefined) throw new HostError(`${path}: may hang`, 'MAY_HANG');
+      if (inode === undefined) throw new SystemError(`${path}: may hang`, 'MAY_HANG');
       const stat = reader.stat('/etc/fstab');
       assert.ok(stat);
       return { ...stat, inode };
     },
   });
 for (const [title, allow, inode, status] of [
-  ['a permitted folder', '/opt /dev/shm', 1000, 'pass'],
+  ['a permitted directory', '/opt /dev/shm', 1000, 'pass'],
   ['a permitted file', '/dev/shm/x', 1000, 'pass'],
   ['a file system that may hang', '/dev/shm/x', undefined, 'pass'],
   ['another file has the path', '/dev/shm/x', 1001, 'warn'],
@@ -304,7 +308,7 @@ reading('the report lists the program', async () => {
   fromShm(guest);
   guest.files['proc/7/cmdline'] = '/dev/shm/x\0-a\0';
   guest.files['proc/7/stat'] = stat(100);
-  const { programs } = await withGuest(guest, evaluateGuest);
+  const { programs } = await evaluateFixture(guest);
   assert.equal(programs, {
     count: 1,
     list: [
@@ -327,7 +331,7 @@ reading('1000 foreign programs: all are counted, 100 are listed', async () => {
   const guest = goodGuest();
   shm(guest);
   for (let pid = 2; pid < 1002; pid++) guest.files[`proc/${pid}/maps`] = mapsOf('00:2b', `/dev/shm/${pid}`);
-  const { programs } = await withGuest(guest, evaluateGuest);
+  const { programs } = await evaluateFixture(guest);
   assert.equal([programs?.count, programs?.list.length], [1000, 100]);
 });
 reading.run();

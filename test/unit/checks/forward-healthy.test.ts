@@ -3,7 +3,8 @@ import * as assert from 'uvu/assert';
 import type { Status } from '../../../agent/checks/check.ts';
 import type { ForwardState } from '../../../agent/facts/forwarder.ts';
 import { type Change, all, config, file } from '../../harness/changes.ts';
-import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
+import { evaluateGuest } from '../../../agent/evaluate.ts';
+import { goodGuest, withGuest } from '../../harness/guest.ts';
 
 const target = 'relp://log.example:2514';
 /** The time of the guest's clock. The guest has been up for 100 seconds. */

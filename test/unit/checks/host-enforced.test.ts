@@ -1,10 +1,11 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError } from '../../../agent/lib/errors.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import { type Change, all, config, disk, file, handoff } from '../../harness/changes.ts';
 import { asUser, findingOf, lastReportOf, testChanges, testFindings } from '../../harness/finding.ts';
-import { type Guest, evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
+import { evaluateGuest } from '../../../agent/evaluate.ts';
+import { type Guest, goodGuest, withGuest } from '../../harness/guest.ts';
 
 /** Puts the root on a SCSI disk whose read-only flag is set. */
 function scsi(log: string[]): Change {
@@ -100,7 +101,7 @@ tables('tables that cannot be read are an error', async () => {
   const unreadable = (reader: SystemReader): SystemReader => ({
     ...reader,
     deviceTables: () => {
-      throw new HostError('no such device', 'ENODEV');
+      throw new SystemError('no such device', 'ENODEV');
     },
   });
   const { status, verdict } = await findingOf('host-enforced', () => undefined, { as: unreadable });

@@ -5,11 +5,11 @@ import { assess } from '../../../agent/assess/assess.ts';
 import { gatherFacts } from '../../../agent/facts/gather.ts';
 import { exitCode } from '../../../agent/report/report.ts';
 import { edit } from '../../harness/changes.ts';
-import { evaluateGuest, goodGuest, maintenanceGuest, withGuest } from '../../harness/guest.ts';
+import { goodGuest, maintenanceGuest, withGuest, evaluateFixture } from '../../harness/guest.ts';
 
 const good = suite('all checks of a guest without problems');
 good('sealed: no check fails, warns or is an error', async () => {
-  const report = await withGuest(goodGuest(), evaluateGuest);
+  const report = await evaluateFixture(goodGuest());
   const bad = report.checks.filter(({ status }) => status !== 'pass' && status !== 'skip');
   assert.equal(bad, []);
   assert.equal(
@@ -26,7 +26,7 @@ good('sealed: no check fails, warns or is an error', async () => {
 });
 
 good('maintenance: the checks of the seal are skipped, the others pass', async () => {
-  const report = await withGuest(maintenanceGuest(), evaluateGuest);
+  const report = await evaluateFixture(maintenanceGuest());
   const bad = report.checks.filter(({ status }) => status !== 'pass' && status !== 'skip');
   assert.equal(bad, []);
   for (const { id, seal } of checks.filter((each) => each.seal)) {
@@ -39,7 +39,7 @@ good('maintenance: the checks of the seal are skipped, the others pass', async (
 good('maintenance: a check that is not about the seal still fails', async () => {
   const guest = maintenanceGuest();
   edit('tmp', 'noexec,', '')(guest);
-  const report = await withGuest(guest, evaluateGuest);
+  const report = await evaluateFixture(guest);
   assert.equal([report.mode, report.verdict, exitCode(report)], ['maintenance', 'failed', 1]);
 });
 good.run();

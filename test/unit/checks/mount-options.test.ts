@@ -33,12 +33,12 @@ testChanges('mount-options', {
     '/dev/shm without noexec,nosuid,nodev',
   ],
   '/var/log is no mount point': [
-    ({ folders }) => folders.push('var/log'),
+    ({ directories }) => directories.push('var/log'),
     { 'mount-options': 'fail' },
     '/var/log without noexec',
   ],
   'a directory without a mount of its own, but with the options': [
-    all(config('MOUNT_OPTIONS=/var/log:nosuid,nodev\n'), ({ folders }) => folders.push('var/log')),
+    all(config('MOUNT_OPTIONS=/var/log:nosuid,nodev\n'), ({ directories }) => directories.push('var/log')),
     { 'mount-options': 'pass' },
   ],
   'a later mount on /var/tmp counts': [
@@ -73,13 +73,13 @@ testChanges('mount-options', {
     all(
       config('MOUNT_OPTIONS=/run/user/*:noexec\n'),
       mount('users', '0:61 / /run/user rw,nosuid,nodev,noexec - tmpfs tmpfs rw'),
-      ({ folders }) => folders.push('run', 'run/user', 'run/user/1000'),
+      ({ directories }) => directories.push('run', 'run/user', 'run/user/1000'),
     ),
     { 'mount-options': 'pass' },
   ],
   'this tmpfs is not mounted, and /run has the directories': [
-    all(config('MOUNT_OPTIONS=/run/user/*:noexec\n'), ({ folders }) =>
-      folders.push('run', 'run/user', 'run/user/1000'),
+    all(config('MOUNT_OPTIONS=/run/user/*:noexec\n'), ({ directories }) =>
+      directories.push('run', 'run/user', 'run/user/1000'),
     ),
     { 'mount-options': 'fail' },
     '/run/user/1000 without noexec',

@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Report, exitCode } from '../../../agent/report/report.ts';
 import { type Recording, el7Guest } from '../../harness/el7-guest.ts';
-import { evaluateGuest, withGuest } from '../../harness/guest.ts';
+import { evaluateFixture } from '../../harness/guest.ts';
 
 const reportOf = (
   name: Recording,
@@ -11,7 +11,7 @@ const reportOf = (
 ) => {
   const guest = el7Guest(name);
   change(guest);
-  return withGuest(guest, evaluateGuest);
+  return evaluateFixture(guest);
 };
 const textOf = (content: unknown) => (typeof content === 'string' ? content : '');
 const statusOf = ({ checks }: Report, id: string) => checks.find((each) => each.id === id);

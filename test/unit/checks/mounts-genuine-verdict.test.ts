@@ -1,10 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { evaluateHost } from '../../../agent/evaluate.ts';
 import { exitCode } from '../../../agent/report/report.ts';
 import { all, disk, edit, file, fstab, handoff, without } from '../../harness/changes.ts';
 import { cmdline, copied, device, plainRoot, record, secondDisk, xfs } from '../../harness/copies.ts';
-import { goodGuest, maintenanceGuest, withGuest } from '../../harness/guest.ts';
+import { goodGuest, maintenanceGuest, evaluateFixture } from '../../harness/guest.ts';
 
 const rootAt = (source: string, properties: Record<string, string>) =>
   all(plainRoot('252:34'), copied(properties), cmdline(`root=${source}`), fstab());
@@ -40,7 +39,7 @@ for (const [title, change, expected] of [
   verdicts(title, async () => {
     const guest = goodGuest();
     change(guest);
-    const report = await withGuest(guest, (reader) => evaluateHost(reader));
+    const report = await evaluateFixture(guest);
     assert.equal([report.mode, report.verdict, exitCode(report)], [...expected]);
   });
 }
@@ -54,7 +53,7 @@ verdicts('maintenance with an ISO, a read-only data disk and a data disk: mainte
     record('252:34', xfs),
     record('252:2', { ...xfs, ID_FS_UUID: 'own' }),
   )(guest);
-  const report = await withGuest(guest, (reader) => evaluateHost(reader));
+  const report = await evaluateFixture(guest);
   assert.equal([report.mode, report.verdict, exitCode(report)], ['maintenance', 'maintenance', 4]);
   assert.equal(report.impostors, []);
 });

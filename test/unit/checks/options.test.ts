@@ -25,7 +25,7 @@ testChanges('options', {
     'not a mount point but part of /',
   ],
   'there is no /home': [
-    all(without('home'), ({ folders }) => folders.splice(folders.indexOf('home'), 1)),
+    all(without('home'), ({ directories }) => directories.splice(directories.indexOf('home'), 1)),
     { 'home-options': 'skip', 'fstab-consistent': 'fail' },
   ],
   'the options of a file system do not count, only the mount does': [

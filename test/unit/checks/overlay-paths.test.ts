@@ -119,7 +119,7 @@ testChanges('overlay-paths', {
     { 'overlay-paths': 'fail' },
     '/run/immutafs/root is not mounted read-only',
   ],
-  'the view shows another folder': [
+  'the view shows another directory': [
     all(root, edit('view', '253:0 / ', '253:0 /home ')),
     { 'overlay-paths': 'fail' },
     'shows /home of the disk, not /',

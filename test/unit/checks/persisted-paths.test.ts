@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Change, all, config, edit, file, mount, without } from '../../harness/changes.ts';
 import { findingOf, testChanges } from '../../harness/finding.ts';
-import { evaluateGuest, goodGuest, maintenanceGuest, withGuest } from '../../harness/guest.ts';
+import { goodGuest, maintenanceGuest, evaluateFixture } from '../../harness/guest.ts';
 
 const settings = 'PERSIST=/var/lib/sss /opt/agent:exec\nPERSIST_STORE=/home/store\n';
 const record = (name: string, text: string) => file(`run/immutafs/persisted/${name}`, text);
@@ -129,7 +129,7 @@ report('each path with its state, source and reason; a correction is a note of a
     record('opt=agent', 'STATE=failed\nREASON=no disk\nREMEDY=Attach it.\n'),
     record('var=lib=sss', 'STATE=kept\nREASON=owner was reset\nREMEDY=\n'),
   )(guest);
-  const { persisted, checks } = await withGuest(guest, evaluateGuest);
+  const { persisted, checks } = await evaluateFixture(guest);
   assert.equal(persisted, [
     {
       path: '/var/lib/sss',

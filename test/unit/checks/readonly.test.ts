@@ -19,7 +19,7 @@ testChanges('readonly', {
   'there is no /boot': [
     all(
       without('boot'),
-      ({ folders }) => folders.splice(folders.indexOf('boot'), 1),
+      ({ directories }) => directories.splice(directories.indexOf('boot'), 1),
       file('etc/fstab', '/dev/mapper/rhel-root / xfs ro 0 0\n'),
     ),
     { 'boot-readonly': 'skip' },

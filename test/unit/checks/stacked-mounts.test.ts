@@ -12,7 +12,7 @@ testChanges('stacked-mounts', {
     { 'stacked-mounts': 'fail', 'kernel-view': 'pass' },
     '/ is xfs (/dev/mapper/rhel-root); hidden: tmpfs (evil)',
   ],
-  'a folder bound over itself, below the mount over both': [
+  'a directory bound over itself, below the mount over both': [
     ({ mounts }) => {
       const home = mounts['home'] ?? '';
       delete mounts['home'];
@@ -21,7 +21,7 @@ testChanges('stacked-mounts', {
     },
     {},
   ],
-  'another folder of the root below the mount': [
+  'another directory of the root below the mount': [
     ({ mounts }) => {
       const home = mounts['home'] ?? '';
       delete mounts['home'];
@@ -90,8 +90,8 @@ testFindings('stacked-mounts: inputs of the agent', {
       bound('/usr/bin/true', '/usr/libexec/immutafs/try-write'),
       'fail',
     ],
-    'a folder of programs that is bound over itself': [bound('/usr/libexec', '/usr/libexec'), 'pass'],
-    'a folder that has no inputs, outside of /usr and /etc': [over('/srv/data'), 'pass'],
+    'a directory of programs that is bound over itself': [bound('/usr/libexec', '/usr/libexec'), 'pass'],
+    'a directory that has no inputs, outside of /usr and /etc': [over('/srv/data'), 'pass'],
     'a mount that fstab names': [
       all(over('/usr/lib/debug'), withLine('evil /usr/lib/debug tmpfs rw 0 0')),
       'pass',

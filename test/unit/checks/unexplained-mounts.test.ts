@@ -30,11 +30,11 @@ testFindings('unexplained mounts', {
       ['/var/spool', '/var/spool/at', '/var/lib/systemd/linger', '/usr/bin', '/root/.ssh', '/opt'],
       (each) => [tmpfs(each), 'fail', `${each} is tmpfs (evil)`],
     ),
-    'a folder of the layer, bound over the jobs of cron': fails(
+    'a directory of the layer, bound over the jobs of cron': fails(
       '/var/spool/cron',
       '0:42 /tmp/evil TARGET rw,nosuid,nodev - overlay immutafs rw,upperdir=/run/var/upper',
     ),
-    'a folder of the sealed disk, bound over /etc/cron.hourly': fails(
+    'a directory of the sealed disk, bound over /etc/cron.hourly': fails(
       '/etc/cron.hourly',
       `253:0 /usr/bin TARGET ro - ${root}`,
     ),
@@ -154,7 +154,7 @@ const ordinary: Record<string, Change> = {
     '0:18 /immutafs/lvmlocal.conf /etc/lvm/lvmlocal.conf ro,nosuid,nodev,noexec - tmpfs tmpfs rw',
   ),
   'a machine ID that systemd made': mount('id', '0:18 /machine-id /etc/machine-id ro - tmpfs tmpfs rw'),
-  'mount options of a folder in /var': mount(
+  'mount options of a directory in /var': mount(
     'tmp',
     '0:42 /tmp /var/tmp rw,noexec,nosuid,nodev - overlay immutafs rw,upperdir=/run/var/upper',
   ),

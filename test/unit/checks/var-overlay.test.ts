@@ -34,7 +34,7 @@ testChanges('var-overlay', {
     { 'var-overlay': 'fail', footholds: 'warn' },
     'no upperdir=/run/var/upper',
   ],
-  '/var has another work folder': [
+  '/var has another work directory': [
     edit('var', 'workdir=/run/var/work', 'workdir=/x'),
     { 'var-overlay': 'fail' },
     'no workdir=/run/var/work',

@@ -6,7 +6,7 @@ import type { Report } from '../../../agent/report/report.ts';
 import { formatText } from '../../../agent/report/text.ts';
 import { type Change, config, file, usage } from '../../harness/changes.ts';
 import { testChanges } from '../../harness/finding.ts';
-import { type Guest, evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
+import { type Guest, goodGuest, evaluateFixture } from '../../harness/guest.ts';
 
 const mebibyte = 1024 * 1024;
 
@@ -41,7 +41,7 @@ const forecasts = suite('var-usage: the forecast');
 const reportOf = (change: Change) => {
   const guest = goodGuest();
   change(guest);
-  return withGuest(guest, evaluateGuest);
+  return evaluateFixture(guest);
 };
 const observedIn = (report: Report) => report.checks.find(({ id }) => id === 'var-usage')?.observed ?? '';
 

@@ -20,7 +20,7 @@ interface Entry {
 
 const reportFile = 'run/immutafs/report.json';
 
-/** Runs `check` in a guest whose root folder has the files that earlier checks left. */
+/** Runs `check` in a guest whose root directory has the files that earlier checks left. */
 async function check(guest: Guest, left: Record<string, string>, options: Partial<CheckOptions> = {}) {
   return withGuest(guest, async (reader, root) => {
     writeFiles(root, left);
@@ -277,13 +277,13 @@ const metrics = suite('check: PROMETHEUS_FILE');
 metrics('is written completely and readable by all', async () => {
   const guest = goodGuest();
   guest.files['etc/immutafs/immutafs.conf'] = 'PROMETHEUS_FILE=/run/metrics/a.prom\n';
-  guest.folders.push('run', 'run/metrics');
+  guest.directories.push('run', 'run/metrics');
   const { prom, code } = await check(guest, {});
   assert.is(code, 0);
   assert.match(prom, 'immutafs_verdict{verdict="sealed"} 1\n');
 });
 
-metrics('a missing folder causes a warning, and the report is written', async () => {
+metrics('a missing directory causes a warning, and the report is written', async () => {
   const guest = goodGuest();
   guest.files['etc/immutafs/immutafs.conf'] = 'PROMETHEUS_FILE=/run/metrics/a.prom\n';
   const { entries, code, report } = await check(guest, {});
@@ -296,7 +296,7 @@ metrics('a missing folder causes a warning, and the report is written', async ()
 metrics('no temporary file remains', async () => {
   const guest = goodGuest();
   guest.files['etc/immutafs/immutafs.conf'] = 'PROMETHEUS_FILE=/run/metrics/a.prom\n';
-  guest.folders.push('run', 'run/metrics');
+  guest.directories.push('run', 'run/metrics');
   await withGuest(guest, async (reader, root) => {
     const output = { stdout: () => undefined, stderr: () => undefined, terminal: false };
     await checkWith(reader, systemWriter(root), output, { color: 'never' }, () =>

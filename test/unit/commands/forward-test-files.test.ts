@@ -2,9 +2,9 @@ import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { testLogFiles } from '../../../agent/commands/forward-test-files.ts';
-import { HostError } from '../../../agent/lib/errors.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 import { type SystemReader, systemReader } from '../../../agent/system/reader.ts';
-import { whileTemporaryFolder } from '../../harness/temporary.ts';
+import { whileTemporaryDirectory } from '../../harness/temporary.ts';
 
 const test = suite('forward --test: the log files');
 
@@ -45,33 +45,33 @@ test('without FORWARD_FILES nothing is printed', async () => {
 });
 
 test('each file is named with the result; only an unreadable one counts', async () => {
-  await whileTemporaryFolder(async (folder) => {
-    for (const name of ['a.log', 'b.log', 'c.log.gz']) fs.writeFileSync(`${folder}/${name}`, '');
-    fs.mkdirSync(`${folder}/folder.log`);
-    fs.symlinkSync('a.log', `${folder}/link.log`);
-    const patterns = ['*.log', 'folder.log', 'link.log', 'absent.txt', '*.none'];
-    const { unreadable, text } = await tested(patterns.map((each) => `${folder}/${each}`).join(' '), {
-      denied: [`${folder}/b.log`],
+  await whileTemporaryDirectory(async (directory) => {
+    for (const name of ['a.log', 'b.log', 'c.log.gz']) fs.writeFileSync(`${directory}/${name}`, '');
+    fs.mkdirSync(`${directory}/directory.log`);
+    fs.symlinkSync('a.log', `${directory}/link.log`);
+    const patterns = ['*.log', 'directory.log', 'link.log', 'absent.txt', '*.none'];
+    const { unreadable, text } = await tested(patterns.map((each) => `${directory}/${each}`).join(' '), {
+      denied: [`${directory}/b.log`],
     });
     const lines = text.split('\n').filter((line) => !line.includes('Permit it'));
     assert.equal(lines, [
       'log files (FORWARD_FILES)',
-      `  read      ${folder}/a.log`,
-      `  FAILED    ${folder}/b.log: the user immutafs-forward may not read it`,
-      `  FAILED    ${folder}/folder.log: not a regular file`,
-      `  FAILED    ${folder}/link.log: not a regular file`,
-      `  absent    ${folder}/absent.txt`,
-      `  none      ${folder}/*.none matches no file`,
+      `  read      ${directory}/a.log`,
+      `  FAILED    ${directory}/b.log: the user immutafs-forward may not read it`,
+      `  FAILED    ${directory}/directory.log: not a regular file`,
+      `  FAILED    ${directory}/link.log: not a regular file`,
+      `  absent    ${directory}/absent.txt`,
+      `  none      ${directory}/*.none matches no file`,
       '',
     ]);
-    assert.match(text, `setfacl -m u:immutafs-forward:r ${folder}/b.log`);
+    assert.match(text, `setfacl -m u:immutafs-forward:r ${directory}/b.log`);
     assert.is(unreadable, 3);
   });
 });
 
 test('root tries as the user of the forwarder, and another user as itself', async () => {
-  await whileTemporaryFolder(async (folder) => {
-    const file = `${folder}/a.log`;
+  await whileTemporaryDirectory(async (directory) => {
+    const file = `${directory}/a.log`;
     fs.writeFileSync(file, '');
     assert.equal((await tested(file)).runs, [
       `/usr/sbin/runuser -u immutafs-forward -- /usr/bin/test -r ${file}`,
@@ -81,8 +81,8 @@ test('root tries as the user of the forwarder, and another user as itself', asyn
 });
 
 test('for the audit trail, prepare is named', async () => {
-  await whileTemporaryFolder(async (folder) => {
-    const file = `${folder}/audit.log`;
+  await whileTemporaryDirectory(async (directory) => {
+    const file = `${directory}/audit.log`;
     fs.writeFileSync(file, '');
     const texts: Record<string, string> = {
       ...{ '/run/auditd.pid': '7\n', '/proc/7/comm': 'auditd\n' },
@@ -95,9 +95,9 @@ test('for the audit trail, prepare is named', async () => {
   });
 });
 
-test('a folder that denies access is named with the reason', async () => {
+test('a directory that denies access is named with the reason', async () => {
   const stat = () => {
-    throw new HostError('/x/a.log: permission denied', 'EACCES');
+    throw new SystemError('/x/a.log: permission denied', 'EACCES');
   };
   const { unreadable, text } = await tested('/x/a.log', { reader: { stat } });
   assert.match(text, '  FAILED    /x/a.log: permission denied\n');
@@ -105,9 +105,9 @@ test('a folder that denies access is named with the reason', async () => {
 });
 
 test('control characters in a name do not reach the terminal', async () => {
-  await whileTemporaryFolder(async (folder) => {
-    fs.writeFileSync(`${folder}/a\x1b[31m.log`, '');
-    const { text } = await tested(`${folder}/*.log`, { denied: [`${folder}/a\x1b[31m.log`] });
+  await whileTemporaryDirectory(async (directory) => {
+    fs.writeFileSync(`${directory}/a\x1b[31m.log`, '');
+    const { text } = await tested(`${directory}/*.log`, { denied: [`${directory}/a\x1b[31m.log`] });
     assert.is(text.includes('\x1b'), false);
   });
 });

@@ -4,10 +4,11 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { run } from '../../../agent/cli.ts';
 import { type ForwardState, forwardStateFile } from '../../../agent/facts/forwarder.ts';
-import { HostError } from '../../../agent/lib/errors.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
-import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
+import { evaluateGuest } from '../../../agent/evaluate.ts';
+import { goodGuest, withGuest, evaluateFixture } from '../../harness/guest.ts';
 import { exitCode } from '../../../agent/report/report.ts';
 
 const conf = '/etc/immutafs/immutafs.conf';
@@ -48,7 +49,7 @@ function withConfig<T>(text: string, action: (reader: SystemReader, root: string
   guest.files[conf.slice(1)] = code === '' ? text : '';
   return withGuest(guest, (reader, root) => {
     const read: SystemReader['read'] = (file, limit) => {
-      if (code !== '' && file === conf) throw new HostError(`${conf}: no`, code);
+      if (code !== '' && file === conf) throw new SystemError(`${conf}: no`, code);
       return reader.read(file, limit);
     };
     return action({ ...reader, read, readIfPresent: read }, root);
@@ -101,7 +102,7 @@ for (const [title, text] of Object.entries({
 
 misconfigured('another failed required check takes precedence: exit 1', async () => {
   const report = await withConfig(`${target}FORWARD_CA=ca.pem\n`, (reader) =>
-    evaluateGuest({ ...reader, tryWrites: (folders) => Promise.resolve(folders.map(() => 'OK')) }),
+    evaluateGuest({ ...reader, tryWrites: (directories) => Promise.resolve(directories.map(() => 'OK')) }),
   );
   assert.is(exitCode(report), 1);
 });
@@ -109,7 +110,7 @@ misconfigured('another failed required check takes precedence: exit 1', async ()
 misconfigured('a dangling link does not count as a missing configuration', async () => {
   const guest = goodGuest();
   guest.files[conf.slice(1)] = { linkTo: 'nowhere' };
-  const { checks } = await withGuest(guest, evaluateGuest);
+  const { checks } = await evaluateFixture(guest);
   assert.is(checks.find(({ id }) => id === 'config-valid')?.status, 'fail');
   assert.is(checks.find(({ id }) => id === 'forward-healthy')?.status, 'fail');
 });

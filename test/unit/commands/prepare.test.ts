@@ -23,7 +23,7 @@ function cutOff(writer: SystemWriter, calls: number): SystemWriter {
     labelNewFile: writer.labelNewFile,
     remove: counted(writer.remove),
     rename: counted(writer.rename),
-    makeFolder: counted(writer.makeFolder),
+    makeDirectory: counted(writer.makeDirectory),
     run: counted(writer.run),
     writeAt: counted(writer.writeAt),
     lock: writer.lock,

@@ -9,7 +9,7 @@ import { type Ran, runCommand } from '../../harness/command-line.ts';
 import { type Guest, bootEnv, goodGuest, rehearsalGuest, withGuest } from '../../harness/guest.ts';
 import { preparedGuest } from '../../harness/ordinary-guest.ts';
 
-const folder = 'etc/immutafs/rehearsal';
+const directory = 'etc/immutafs/rehearsal';
 const units = (program: string) =>
   program === '/usr/bin/systemctl'
     ? { stdout: 'Id=bad.service\nActiveState=failed\nResult=exit-code\n', ended: 'good' as const }
@@ -73,9 +73,9 @@ request('does not begin while state is undecided, unless it may be discarded', (
     const refused = await run('--rehearse');
     assert.is(refused.code, 1);
     assert.match(refused.stdout, /Neither kept nor accepted: \/var\/lib\/acme \(3 B\)/);
-    assert.not.ok(has(`${folder}/requested`));
+    assert.not.ok(has(`${directory}/requested`));
     assert.is((await run('--rehearse', '--discard-state')).code, 0);
-    assert.ok(has(`${folder}/requested`));
+    assert.ok(has(`${directory}/requested`));
     assert.is((await run('--discard-state')).code, 2);
   });
 });
@@ -87,14 +87,14 @@ request('writes the baseline and the marker, which only root can read; prepare s
     assert.is(code, 0, stdout + stderr);
     assert.match(stdout, /failed: bad\.service/);
     assert.match(stdout, /90s after its start the guest reboots into maintenance mode/);
-    const file = (name: string) => path.join(root, folder, name);
+    const file = (name: string) => path.join(root, directory, name);
     assert.is(fs.readFileSync(file('requested'), 'utf8'), '90\n');
     const { limitSeconds, bootId, baseline } = JSON.parse(
       fs.readFileSync(file('request.json'), 'utf8'),
     ) as Record<string, unknown>;
     assert.equal({ limitSeconds, bootId }, { limitSeconds: 90, bootId: 'first' });
     assert.equal((baseline as { failed: string[] }).failed, ['bad.service']);
-    assert.is(fs.statSync(path.join(root, folder)).mode & 0o777, 0o700);
+    assert.is(fs.statSync(path.join(root, directory)).mode & 0o777, 0o700);
     assert.is(fs.statSync(file('requested')).mode & 0o777, 0o600);
     assert.equal(await outcome(), { state: 'requested', limitSeconds: 90 });
     assert.match((await run('--only', 'mtab')).stdout, /The next boot is a rehearsal for at most 1 min/);
@@ -104,7 +104,7 @@ request('--end-rehearsal withdraws it', () =>
   withBox(ready(), async ({ run, outcome, has }) => {
     assert.is((await run('--rehearse')).code, 0);
     assert.is((await run('--end-rehearsal')).code, 0);
-    assert.not.ok(has(`${folder}/requested`));
+    assert.not.ok(has(`${directory}/requested`));
     assert.is(await outcome(), null);
     const { code, stdout } = await run('--end-rehearsal');
     assert.equal([code, stdout], [1, 'There is no rehearsal to end.\n']);
@@ -113,9 +113,9 @@ request('--end-rehearsal withdraws it', () =>
 request('a new request removes the report of the last rehearsal', () =>
   withBox(ready(), async ({ run, write, has }) => {
     await run('--rehearse');
-    write(`${folder}/report.json`, '{}');
+    write(`${directory}/report.json`, '{}');
     await run('--rehearse');
-    assert.not.ok(has(`${folder}/report.json`));
+    assert.not.ok(has(`${directory}/report.json`));
   }),
 );
 const notInstalled = ready();
@@ -135,7 +135,7 @@ for (const [title, guest, says] of [
       const { code, stdout, stderr } = await run('--rehearse');
       assert.is(code, 1, stderr);
       assert.match(stdout, says);
-      assert.not.ok(has(`${folder}/requested`));
+      assert.not.ok(has(`${directory}/requested`));
     }),
   );
 }
@@ -144,21 +144,21 @@ request('permitted with immutafs=auto', () =>
     assert.is((await run('--rehearse')).code, 0),
   ),
 );
-request('a folder that another user can write to is refused', () =>
+request('a directory that another user can write to is refused', () =>
   withBox(ready(), async ({ root, run, has }) => {
-    fs.mkdirSync(path.join(root, folder), { recursive: true });
-    fs.chmodSync(path.join(root, folder), 0o777);
+    fs.mkdirSync(path.join(root, directory), { recursive: true });
+    fs.chmodSync(path.join(root, directory), 0o777);
     const { code, stderr } = await run('--rehearse');
     assert.is(code, 3);
     assert.match(stderr, /users other than root can write to it/);
-    assert.not.ok(has(`${folder}/requested`));
+    assert.not.ok(has(`${directory}/requested`));
   }),
 );
-request('a symbolic link in place of the folder is refused', () =>
+request('a symbolic link in place of the directory is refused', () =>
   withBox(ready(), async ({ root, run }) => {
     fs.mkdirSync(path.join(root, 'etc/immutafs'), { recursive: true });
     fs.mkdirSync(path.join(root, 'elsewhere'));
-    fs.symlinkSync('../../elsewhere', path.join(root, folder));
+    fs.symlinkSync('../../elsewhere', path.join(root, directory));
     const { code, stderr } = await run('--rehearse');
     assert.is(code, 3);
     assert.match(stderr, /is not a directory/);
@@ -176,7 +176,7 @@ for (const argv of [
   request(`usage error: ${argv.join(' ')}`, () =>
     withBox(ready(), async ({ run, has }) => {
       assert.is((await run(...argv)).code, 2);
-      assert.not.ok(has(`${folder}/requested`));
+      assert.not.ok(has(`${directory}/requested`));
     }),
   );
 }
@@ -223,8 +223,8 @@ const before = {
   baseline: { failed: [], skipped: [], refused: [] },
 };
 const files = (report: object | undefined, asked: object = before) => ({
-  [`${folder}/request.json`]: JSON.stringify(asked),
-  ...(report === undefined ? {} : { [`${folder}/report.json`]: JSON.stringify(report) }),
+  [`${directory}/request.json`]: JSON.stringify(asked),
+  ...(report === undefined ? {} : { [`${directory}/report.json`]: JSON.stringify(report) }),
 });
 
 const outcomes = suite('the outcome of a rehearsal, in a later boot');
@@ -262,7 +262,7 @@ outcomes('the host has sealed the guest since', () => {
 outcomes('the request was not carried out', () => {
   const guest = goodGuest();
   Object.assign(guest.files, files(undefined), {
-    [`${folder}/requested`]: '1800\n',
+    [`${directory}/requested`]: '1800\n',
     'run/immutafs/boot.env': `${bootEnv()}WARNING=a rehearsal was requested and is not carried out, because x\n`,
   });
   return withBox(guest, async ({ outcome, run }) => {
@@ -306,7 +306,7 @@ for (const [name, change] of damages) {
 }
 outcomes('a report that another user can write to is not shown', () =>
   withBox(ready(files(saved)), async ({ root, outcome }) => {
-    fs.chmodSync(path.join(root, folder, 'report.json'), 0o666);
+    fs.chmodSync(path.join(root, directory, 'report.json'), 0o666);
     assert.is((await outcome())?.state, 'unreadable');
   }),
 );

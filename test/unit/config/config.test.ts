@@ -11,7 +11,7 @@ import {
   words,
 } from '../../../agent/config/config.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
-import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 /** Valid and invalid values of each key. test/fixtures/config also has values of the keys that the boot uses. */
 const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] }>> = {
@@ -138,7 +138,7 @@ table.run();
 
 const file = suite('readConfig');
 const read = (make: (root: string) => void) =>
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     make(root);
     const { config, problems } = readConfig(systemReader({ root }));
     return { mode: config.MODE, problems: problems.map(formatProblem) };
@@ -162,7 +162,7 @@ file('too large', () => {
   const problems = ['/etc/immutafs/immutafs.conf: larger than 65536 bytes, ignoring it'];
   assert.equal(got, { mode: 'auto', problems });
 });
-file('a folder: named, and the defaults', () => {
+file('a directory: named, and the defaults', () => {
   const { mode, problems } = read((root) => void fs.mkdirSync(path.join(root, name), { recursive: true }));
   assert.is(mode, 'auto');
   assert.is(problems.length, 1);
@@ -170,17 +170,17 @@ file('a folder: named, and the defaults', () => {
 });
 for (const [title, make, reason] of [
   [
-    'a dangling link in place of its folder',
+    'a dangling link in place of its directory',
     (root: string) => writeFiles(root, { 'etc/immutafs': { linkTo: 'nowhere' } }),
     'no such file or directory',
   ],
   [
-    'a file in place of its folder',
+    'a file in place of its directory',
     (root: string) => writeFiles(root, { 'etc/immutafs': '' }),
     'not a directory',
   ],
   [
-    'a link to a file in place of its folder',
+    'a link to a file in place of its directory',
     (root: string) => writeFiles(root, { 'etc/file': '', 'etc/immutafs': { linkTo: 'file' } }),
     'not a directory',
   ],
@@ -190,7 +190,7 @@ for (const [title, make, reason] of [
     assert.is(mode, 'auto');
     assert.is(problems.length, 1);
     assert.match(problems[0] ?? '', new RegExp(`: .*${reason}.*, ignoring it$`));
-    inTemporaryFolder((root) => {
+    inTemporaryDirectory((root) => {
       make(root);
       assert.throws(
         () => requireConfig(systemReader({ root })),
@@ -199,12 +199,12 @@ for (const [title, make, reason] of [
     });
   });
 }
-file('a link to an existing folder without the file: the defaults', () => {
+file('a link to an existing directory without the file: the defaults', () => {
   const got = read((root) => writeFiles(root, { 'etc/x/y': '', 'etc/immutafs': { linkTo: 'x' } }));
   assert.equal(got, { mode: 'auto', problems: [] });
 });
 file('a command that needs the configuration accepts a wrong line, and no file', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     assert.is(requireConfig(systemReader({ root })).MODE, 'auto');
     writeFiles(root, { [name]: 'MODE=sealed\nMOOD=good\n' });
     assert.is(requireConfig(systemReader({ root })).MODE, 'sealed');

@@ -22,7 +22,7 @@ const table: Table = {
     'REQUIRE_READONLY is empty, and a write to / fails': [config('REQUIRE_READONLY=\n'), 'pass', 'EROFS'],
   },
   'var-overlay': {
-    'the lower layer is another folder of the disk': [
+    'the lower layer is another directory of the disk': [
       edit('lower', '253:0 /var ', '253:0 /opt/var '),
       'fail',
       '/run/immutafs/lower shows /opt/var of the disk, not /var',
@@ -88,11 +88,11 @@ const table: Table = {
       mount('over', '252:1 /etc /etc ro - xfs /dev/vda1 ro'),
       'pass',
     ],
-    'a mount on another folder below /run/immutafs': [
+    'a mount on another directory below /run/immutafs': [
       mount('three', '0:62 / /run/immutafs/x ro - tmpfs three ro'),
       'pass',
     ],
-    'a mount on a folder with the name of an input and more': [
+    'a mount on a directory with the name of an input and more': [
       mount('two', '0:61 / /etc/fstab.d ro - tmpfs two ro'),
       'fail',
       '/etc/fstab.d is tmpfs (two), which neither fstab nor the boot mounted',

@@ -64,9 +64,9 @@ hang('a target that may hang is probed in its own child, all others in one', asy
   const groups: string[][] = [];
   const as = (reader: SystemReader): SystemReader => ({
     ...reader,
-    tryWrites: (folders) => {
-      groups.push([...folders]);
-      return Promise.resolve(folders.map(() => 'EROFS'));
+    tryWrites: (directories) => {
+      groups.push([...directories]);
+      return Promise.resolve(directories.map(() => 'EROFS'));
     },
   });
   const change = all(config('REQUIRE_READONLY=/boot /srv /link\n'), server, file('link', { linkTo: 'srv' }));
@@ -164,7 +164,7 @@ hang('a target that cannot be accessed is taken to exist', async () => {
   assert.is((await findingOf('boot-readonly', config('REQUIRE_READONLY=/opt\n'), { as })).status, 'pass');
   assert.is((await findingOf('boot-readonly', config('REQUIRE_READONLY=/opt\n'))).status, 'skip');
 });
-hang('a folder beside the mount, and a mount that covers it, are accessed', async () => {
+hang('a directory beside the mount, and a mount that covers it, are accessed', async () => {
   const beside = mount('server', '0:60 / /etc/sys rw - nfs4 server:/x rw');
   assert.is((await findingOf('rivals-off', beside)).status, 'pass');
   const covered = all(

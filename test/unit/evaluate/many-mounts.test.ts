@@ -1,7 +1,7 @@
 /** Tests a guest with thousands of mounts that containers or an attacker made. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { evaluateHost } from '../../../agent/evaluate.ts';
+import { evaluateGuest } from '../../../agent/evaluate.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import type { Report } from '../../../agent/report/report.ts';
 import { formatText } from '../../../agent/report/text.ts';
@@ -54,7 +54,7 @@ async function reportWith(
     };
     let report: Report | undefined;
     const work = await workOf(async () => {
-      report = await evaluateHost(seeing);
+      report = await evaluateGuest(seeing);
       for (const all of [false, true]) formatText(report, { all, color: false, columns: 80 });
     });
     assert.ok(report);

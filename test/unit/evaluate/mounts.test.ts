@@ -81,7 +81,7 @@ testFindings('limits', {
       '/boot is xfs (evil)',
     ],
     'the disk of / mounted again on /': [mount('over', '253:0 / / ro - xfs again ro'), 'fail', '/ is xfs'],
-    'a folder of another disk with the same path': [
+    'a directory of another disk with the same path': [
       ({ mounts }) => {
         const home = mounts['home'] ?? '';
         delete mounts['home'];

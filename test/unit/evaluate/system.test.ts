@@ -90,7 +90,8 @@ const others = suite('limits: failing calls');
 others('a target without a clear result does not hide a target that was written to', async () => {
   const as = (reader: SystemReader): SystemReader => ({
     ...reader,
-    tryWrites: (folders) => Promise.resolve(folders.map((folder) => (folder === '/' ? 'EIO' : 'OK'))),
+    tryWrites: (directories) =>
+      Promise.resolve(directories.map((directory) => (directory === '/' ? 'EIO' : 'OK'))),
   });
   const { status, observed } = await findingOf('root-write-probe', nothing, { as });
   assert.equal([status, observed], ['fail', 'the write was accepted']);

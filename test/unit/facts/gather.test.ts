@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { gatherFacts } from '../../../agent/facts/gather.ts';
-import { HostError } from '../../../agent/lib/errors.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 import { device } from '../../harness/copies.ts';
 import { el7Guest } from '../../harness/el7-guest.ts';
 import { goodGuest, withGuest } from '../../harness/guest.ts';
@@ -10,7 +10,7 @@ const cost = suite('gatherFacts');
 for (const [title, kernelLog] of Object.entries<() => string[]>({
   'the kernel’s log is read once for several disks': () => [],
   'the kernel’s log is read once, even if it cannot be read': () => {
-    throw new HostError('/dev/kmsg: operation not permitted', 'EPERM');
+    throw new SystemError('/dev/kmsg: operation not permitted', 'EPERM');
   },
 })) {
   cost(title, async () => {

@@ -11,8 +11,8 @@ const repository = path.join(import.meta.dirname, '../../..');
 const notRead = /config\/keys\.ts$|facts\/security\/places(\/|\.ts$)/;
 
 /** Returns the paths at the beginning of strings in files, in which they are followed by no other text. */
-function pathsIn(pattern: string, folders: string): Set<string> {
-  const literal = new RegExp(`['"\`](/(?:${folders})/[A-Za-z0-9_./-]*[A-Za-z0-9])`, 'g');
+function pathsIn(pattern: string, directories: string): Set<string> {
+  const literal = new RegExp(`['"\`](/(?:${directories})/[A-Za-z0-9_./-]*[A-Za-z0-9])`, 'g');
   const files = globSync(pattern, { cwd: repository }).filter((name) => !notRead.test(name));
   const texts = files.map((name) => readFileSync(path.join(repository, name), 'utf8'));
   return new Set(texts.flatMap((text) => [...text.matchAll(literal)].map(([, found = '']) => found)));
@@ -24,7 +24,7 @@ const others = [
   '/etc/machine-id',
   // The boot mounts a file over it (dracut/lvm.sh).
   '/etc/lvm/lvmlocal.conf',
-  // Folders of the agent's own mounts, which other checks verify.
+  // Directories of the agent's own mounts, which other checks verify.
   ...['/run/immutafs', '/run/immutafs/below', '/run/immutafs/lower', '/run/immutafs/root'],
   ...['/run/var', '/run/var/below', '/run/var/upper', '/run/var/work'],
   // Patterns and places that are compared with other paths.

@@ -5,14 +5,14 @@ import * as assert from 'uvu/assert';
 import { findLargestFiles } from '../../../agent/facts/largest-files.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
 import { all, file, usage } from '../../harness/changes.ts';
-import { evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
-import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+import { goodGuest, evaluateFixture } from '../../harness/guest.ts';
+import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 const up = { target: '/var', upper: '/up' };
 
 const largest = suite('findLargestFiles');
 largest('down to two levels, by bytes and by inodes', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     const many = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`up/spool/mail/${index}`, '']));
     writeFiles(root, {
       'up/log/journal/a/b': 'x'.repeat(200_000),
@@ -28,7 +28,7 @@ largest('down to two levels, by bytes and by inodes', () => {
   });
 });
 largest('the upper layers of all overlays, each below its target', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     writeFiles(root, { 'up/log/a': 'x', 'opt/agent/logs/deep/b': 'x'.repeat(200_000) });
     const found = findLargestFiles(systemReader({ root }), [up, { target: '/opt', upper: '/opt' }]);
     assert.is(found[0]?.path, '/opt/agent/logs');
@@ -40,7 +40,7 @@ largest('the upper layers of all overlays, each below its target', () => {
   });
 });
 largest('many small files are listed as well as a few large ones', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     const large = Array.from({ length: 6 }, (_, index) => [`up/large${index}`, 'x'.repeat(100_000)]);
     const small = Array.from({ length: 20 }, (_, index) => [`up/spool/many/${index}`, '']);
     writeFiles(root, Object.fromEntries([...large, ...small]) as Record<string, string>);
@@ -49,7 +49,7 @@ largest('many small files are listed as well as a few large ones', () => {
   });
 });
 largest('a mount point is not accessed', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     writeFiles(root, { 'up/a/b': 'x', 'up/hangs/c': 'x' });
     const reader = systemReader({ root });
     const touched: string[] = [];
@@ -60,7 +60,7 @@ largest('a mount point is not accessed', () => {
   });
 });
 largest('a sparse file counts its allocated bytes', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     fs.mkdirSync(path.join(root, 'up'));
     fs.closeSync(fs.openSync(path.join(root, 'up/sparse'), 'w'));
     fs.truncateSync(path.join(root, 'up/sparse'), 1e9);
@@ -68,11 +68,11 @@ largest('a sparse file counts its allocated bytes', () => {
   });
 });
 largest('an endless tree ends after 20,000 entries', () => {
-  const endless = { ...systemReader(), list: () => ['a', 'b'], stat: () => folder };
+  const endless = { ...systemReader(), list: () => ['a', 'b'], stat: () => directory };
   assert.ok(findLargestFiles(endless, [up]).length > 0);
 });
 const times = { mode: 0o755, uid: 0, gid: 0, changed: 0, modified: 0, device: '0:1', inode: 1 };
-const folder = { kind: 'directory', bytes: 0, allocatedBytes: 4096, ...times } as const;
+const directory = { kind: 'directory', bytes: 0, allocatedBytes: 4096, ...times } as const;
 largest.run();
 
 const nearlyFull = suite('largest files of a report');
@@ -88,7 +88,7 @@ for (const [title, change, expected] of [
   nearlyFull(title, async () => {
     const guest = goodGuest();
     all(change, file('run/var/upper/big', 'x'))(guest);
-    const report = await withGuest(guest, evaluateGuest);
+    const report = await evaluateFixture(guest);
     assert.equal(
       report.var.largest.map(({ path }) => path),
       expected,

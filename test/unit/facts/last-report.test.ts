@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseReport, readLastReport } from '../../../agent/facts/last-report.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
-import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 const lastReport = suite('the last report');
 lastReport('any JSON: parsed, or an error that names the field', () => {
@@ -51,7 +51,7 @@ for (const [title, change, bootId, expected] of [
   ['a link', makeLink, 'a', /a symbolic link, not a regular file$/],
 ] as const) {
   lastReport(title, () => {
-    inTemporaryFolder((root) => {
+    inTemporaryDirectory((root) => {
       writeFiles(root, { 'run/immutafs/report.json': minimal(bootId === '' ? '' : 'a') });
       change(path.join(root, 'run/immutafs/report.json'));
       const read = () => readLastReport(systemReader({ root }), bootId);

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { findResetState } from '../../../agent/facts/reset-state.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
-import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 const reset = suite('findResetState');
 const ofVar = { target: '/var', upper: '/up' };
@@ -16,7 +16,7 @@ interface Given {
 }
 
 function found({ files, accepted = [], isMount = never, limit }: Given): string[] {
-  return inTemporaryFolder((root) => {
+  return inTemporaryDirectory((root) => {
     writeFiles(root, files);
     const layers = [ofVar, { target: '/opt/agent', upper: '/opt' }];
     const { list, isComplete } = findResetState(

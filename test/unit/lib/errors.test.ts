@@ -1,17 +1,17 @@
 import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError, errorCode, errorMessage, isAbsent, onFile } from '../../../agent/lib/errors.ts';
+import { SystemError, errorCode, errorMessage, isAbsent, onFile } from '../../../agent/lib/errors.ts';
 
 const errors = suite('errors');
 
 /** Returns the error of an action on /x. */
-function errorOf(action: () => unknown): HostError {
+function errorOf(action: () => unknown): SystemError {
   try {
     onFile('/x', action);
   } catch (error) {
-    assert.instance(error, HostError);
-    return error as HostError;
+    assert.instance(error, SystemError);
+    return error as SystemError;
   }
   throw new Error('no error');
 }
@@ -27,8 +27,8 @@ for (const [title, action, message, code] of [
   });
 }
 
-errors('onFile keeps a HostError, and the message of an error without a code', () => {
-  const own = new HostError('/y: too large', 'EFBIG');
+errors('onFile keeps a SystemError, and the message of an error without a code', () => {
+  const own = new SystemError('/y: too large', 'EFBIG');
   assert.is(
     errorOf(() => {
       throw own;
@@ -49,7 +49,7 @@ errors('isAbsent', () => {
     ['ELOOP', false],
     ['', false],
   ] as const) {
-    assert.is(isAbsent(new HostError('x', code)), expected, code);
+    assert.is(isAbsent(new SystemError('x', code)), expected, code);
   }
   assert.is(isAbsent('ENOENT'), false);
 });

@@ -5,12 +5,12 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { unifiedHunks } from '../../../agent/lib/diff.ts';
-import { inTemporaryFolder } from '../../harness/temporary.ts';
+import { inTemporaryDirectory } from '../../harness/temporary.ts';
 
 const unified = suite('unified diff');
 unified('patch(1) makes the new text from the old one', () =>
-  inTemporaryFolder((folder) => {
-    const file = path.join(folder, 'old');
+  inTemporaryDirectory((directory) => {
+    const file = path.join(directory, 'old');
     const line = fc.constantFrom('a', 'b', 'c', '', '-x', '+y', '@@');
     const text = fc.array(line, { maxLength: 40 }).map((lines) => lines.map((each) => `${each}\n`).join(''));
     fc.assert(

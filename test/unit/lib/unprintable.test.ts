@@ -9,9 +9,9 @@ import { logReport } from '../../../agent/report/log.ts';
 import { formatText } from '../../../agent/report/text.ts';
 import { toJson } from '../../../agent/lib/unprintable.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
-import { bootEnv, evaluateGuest, goodGuest, withGuest } from '../../harness/guest.ts';
+import { bootEnv, goodGuest, evaluateFixture } from '../../harness/guest.ts';
 import { sample } from '../../harness/sample-report.ts';
-import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
 const codes = [
@@ -89,13 +89,13 @@ outputs('a guest with names in UTF-8, and in no encoding, is described in UTF-8'
   guest.files['etc/os-release'] = 'PRETTY_NAME="\xc3\xa4 \xff"\n';
   guest.files['run/immutafs/boot.env'] = `${bootEnv()}WARNING=\xc3\xa4 \xff\n`;
   guest.files['etc/mtab'] = { linkTo: '/ä' };
-  const { host, boot, checks } = await withGuest(guest, evaluateGuest);
+  const { host, boot, checks } = await evaluateFixture(guest);
   assert.equal([host.os, boot?.warnings], ['\\xc3\\xa4 \\xff', ['\\xc3\\xa4 \\xff']]);
   assert.match(checks.find(({ id }) => id === 'mtab-link')?.observed ?? '', 'ä');
 });
 
 outputs('a link has one character per byte, like the content of a file', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     writeFiles(root, { l: { linkTo: 'ä' } });
     assert.is(systemReader({ root }).link('/l'), '\xc3\xa4');
   });

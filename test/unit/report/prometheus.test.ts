@@ -2,14 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { formatPrometheus } from '../../../agent/report/prometheus.ts';
-import { evaluateGuest, goodGuest, maintenanceGuest, withGuest } from '../../harness/guest.ts';
+import { goodGuest, maintenanceGuest, evaluateFixture } from '../../harness/guest.ts';
 import { finding, forward, sample } from '../../harness/sample-report.ts';
 
 const metrics = suite('Prometheus metrics');
 
 for (const [title, guest] of Object.entries({ sealed: goodGuest(), maintenance: maintenanceGuest() })) {
   metrics(`promtool reports nothing: ${title}`, async () => {
-    const input = formatPrometheus(await withGuest(guest, evaluateGuest));
+    const input = formatPrometheus(await evaluateFixture(guest));
     const promtool = spawnSync('promtool', ['check', 'metrics'], { input, encoding: 'utf8' });
     assert.equal([promtool.error, promtool.status], [undefined, 0]);
     assert.is(promtool.stdout + promtool.stderr, '');
@@ -42,7 +42,7 @@ metrics('exactly one state of each set is 1', () => {
 });
 
 metrics('check_status has one sample for each check', async () => {
-  const report = await withGuest(goodGuest(), evaluateGuest);
+  const report = await evaluateFixture(goodGuest());
   const lines = formatPrometheus(report)
     .split('\n')
     .filter((line) => line.startsWith('immutafs_check_status{'));

@@ -8,19 +8,15 @@ import { type Report, decideVerdict, exitCode } from '../../../agent/report/repo
 import { version } from '../../../agent/lib/version.ts';
 import { el7Guest } from '../../harness/el7-guest.ts';
 import { finding } from '../../harness/sample-report.ts';
+import { evaluateGuest } from '../../../agent/evaluate.ts';
 import {
-  type Guest,
   bootEnv,
-  evaluateGuest,
   goodGuest,
   maintenanceGuest,
   rehearsalGuest,
   withGuest,
+  evaluateFixture,
 } from '../../harness/guest.ts';
-
-async function reportOf(guest: Guest): Promise<Report> {
-  return withGuest(guest, evaluateGuest);
-}
 
 const verdict = suite('verdict and exit code');
 for (const [title, mode, findings, expected, code] of [
@@ -72,7 +68,7 @@ for (const [findings, expected, code] of [
 verdict(
   'a rehearsal: the guest enforces, never the host; host-enforced warns and names no failure',
   async () => {
-    const report = await reportOf(rehearsalGuest());
+    const report = await evaluateFixture(rehearsalGuest());
     const { mode, verdict: word, enforcement, rehearsal, reason } = report;
     assert.equal([mode, word, enforcement], ['sealed', 'rehearsal', 'guest']);
     assert.match(reason, /^rehearsal/);
@@ -84,13 +80,13 @@ verdict(
 verdict('boot.env cannot turn a guest that its host sealed into a rehearsal', async () => {
   const guest = goodGuest();
   guest.files['run/immutafs/boot.env'] = bootEnv({ REHEARSAL: '1800' });
-  const report = await reportOf(guest);
+  const report = await evaluateFixture(guest);
   assert.equal([report.verdict, report.rehearsal], ['sealed', null]);
 });
 verdict('a writable disk without a rehearsal is not excused', async () => {
   const guest = rehearsalGuest();
   guest.files['run/immutafs/boot.env'] = bootEnv({ DISKS: 'vda:0:none' });
-  const report = await reportOf(guest);
+  const report = await evaluateFixture(guest);
   assert.equal([report.verdict, report.rehearsal, exitCode(report)], ['failed', null, 1]);
 });
 verdict('the verdict of a view that is not the guest is unknown, whatever else fails', () => {
@@ -120,7 +116,7 @@ verdict('disks that cannot be examined do not turn a sealed guest into maintenan
 verdict('enforcement is partial if the host made one of two system disks read-only', async () => {
   const guest = goodGuest();
   guest.devices[2] = { name: 'dm-0', device: '253:0', on: ['vda2', 'vdb'], readOnly: true };
-  assert.is((await reportOf(guest)).enforcement, 'partial');
+  assert.is((await evaluateFixture(guest)).enforcement, 'partial');
 });
 verdict.run();
 
@@ -147,7 +143,7 @@ for (const [title, guest] of Object.entries({
   'of a copy': el7Guest('clone-first'),
 })) {
   schema(`describes a report: ${title}`, async () => {
-    const report = json(await reportOf(guest));
+    const report = json(await evaluateFixture(guest));
     assert.is(validate(report), true, JSON.stringify(validate.errors));
   });
 }
@@ -170,14 +166,14 @@ for (const [title, change] of Object.entries<(report: Record<string, unknown> & 
   'an unknown property': (report) => Object.assign(report, { extra: 1 }),
 })) {
   schema(`rejects ${title}`, async () => {
-    const report = json(await reportOf(goodGuest()));
+    const report = json(await evaluateFixture(goodGuest()));
     change(report);
     assert.is(validate(report), false);
   });
 }
 
 schema('a report holds the observed values', async () => {
-  const report = json(await reportOf(goodGuest()));
+  const report = json(await evaluateFixture(goodGuest()));
   assert.equal(
     { ...report, checks: [], disks: [] },
     {

@@ -5,14 +5,7 @@ import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
 import { formatText } from '../../../agent/report/text.ts';
 import { edit, file, tryWrite } from '../../harness/changes.ts';
-import {
-  type Guest,
-  bootEnv,
-  evaluateGuest,
-  goodGuest,
-  maintenanceGuest,
-  withGuest,
-} from '../../harness/guest.ts';
+import { type Guest, bootEnv, goodGuest, maintenanceGuest, evaluateFixture } from '../../harness/guest.ts';
 import { finding, sample } from '../../harness/sample-report.ts';
 
 const plain = { all: false, color: false, columns: undefined };
@@ -30,7 +23,7 @@ for (const [file, view] of Object.entries({ 'failed.txt': terminal, 'failed-all.
 function reportOf(...changes: ((guest: Guest) => void)[]): Promise<Report> {
   const guest = goodGuest();
   for (const change of changes) change(guest);
-  return withGuest(guest, evaluateGuest);
+  return evaluateFixture(guest);
 }
 
 const lines = suite('text: the default view');
@@ -233,13 +226,13 @@ for (const [title, report, head, steps] of [
   ],
   [
     'maintenance',
-    await withGuest(maintenanceGuest(), evaluateGuest),
+    await evaluateFixture(maintenanceGuest()),
     /^ {2}MAINTENANCE: the host left the system disk writable$/m,
     [/To do: +List .* immutafs-agent check --ready-to-seal$/m, /To seal: .*target=vda --disk readonly=on/],
   ],
   [
     'a failure in maintenance',
-    await withGuest(broken, evaluateGuest),
+    await evaluateFixture(broken),
     /^ {2}FAILED: tmp-options; the host left the system disk writable$/m,
     [
       /To do: .*: tmp-options\. .*--ready-to-seal$/m,
@@ -249,7 +242,7 @@ for (const [title, report, head, steps] of [
   ],
   [
     'off',
-    await withGuest(off, evaluateGuest),
+    await evaluateFixture(off),
     /^ {2}OFF: /m,
     [/To seal: .*immutafs=off.*MODE=off.*immutafs-agent check --ready-to-seal/],
   ],

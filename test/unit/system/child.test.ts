@@ -15,14 +15,14 @@ starting(
     const results = JSON.parse(stdout) as Record<'with' | 'without', Record<string, unknown>>;
     const mine = 'not started, because no file descriptor is free';
     assert.equal(results.without, {
-      runProgram: 'HostError EMFILE',
-      runChild: 'HostError EMFILE',
+      runProgram: 'SystemError EMFILE',
+      runChild: 'SystemError EMFILE',
       runSync: 'EMFILE',
       followJournal: { complete: false, killed: false },
       lastCursor: 'undefined',
       listBoots: false,
       earlierBoots: 'the journal of earlier boots is not forwarded: journalctl cannot list the boots',
-      exportJournal: 'HostError EMFILE',
+      exportJournal: 'SystemError EMFILE',
       xattrs: `Error: /bin/cat: ${mine}`,
     });
     assert.equal(results.with, {

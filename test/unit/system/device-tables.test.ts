@@ -2,17 +2,17 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError } from '../../../agent/lib/errors.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 import { readDeviceTables } from '../../../agent/system/device-tables.ts';
-import { inTemporaryFolder } from '../../harness/temporary.ts';
+import { inTemporaryDirectory } from '../../harness/temporary.ts';
 
 /** The real program runs in the guest of `test/vm/matrix/sealed-runtime.test.ts`, because it needs device-mapper. */
 const tables = suite('readDeviceTables');
 
 /** Runs a script instead of check-tables. */
 function runScript(lines: string): ReadonlyMap<string, string> {
-  return inTemporaryFolder((folder) => {
-    const program = path.join(folder, 'check-tables');
+  return inTemporaryDirectory((directory) => {
+    const program = path.join(directory, 'check-tables');
     fs.writeFileSync(program, `#!/bin/sh\n${lines}\n`, { mode: 0o755 });
     return readDeviceTables(program);
   });
@@ -37,7 +37,7 @@ for (const [title, lines] of [
   tables(`an error: ${title}`, () => {
     assert.throws(
       () => runScript(lines),
-      (error: unknown) => error instanceof HostError,
+      (error: unknown) => error instanceof SystemError,
     );
   });
 }

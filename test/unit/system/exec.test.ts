@@ -2,9 +2,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError, errorCode } from '../../../agent/lib/errors.ts';
+import { SystemError, errorCode } from '../../../agent/lib/errors.ts';
 import { runChild, runProgram, runSync } from '../../../agent/system/exec.ts';
-import { inTemporaryFolder } from '../../harness/temporary.ts';
+import { inTemporaryDirectory } from '../../harness/temporary.ts';
 
 const program = suite('runProgram');
 const sh = (script: string, seconds = 20, output?: (text: string) => void) =>
@@ -42,8 +42,8 @@ program('a missing program is an error', async () => {
     await runProgram('/nonexistent/program', [], 5);
     assert.unreachable('no error');
   } catch (error) {
-    assert.instance(error, HostError);
-    assert.is((error as HostError).code, 'ENOENT');
+    assert.instance(error, SystemError);
+    assert.is((error as SystemError).code, 'ENOENT');
   }
 });
 program.run();
@@ -79,8 +79,8 @@ child('a program that cannot be started is an error', async () => {
     await runChild('/none', [], 5000);
     assert.unreachable();
   } catch (error) {
-    assert.instance(error, HostError);
-    assert.is((error as HostError).code, 'ENOENT');
+    assert.instance(error, SystemError);
+    assert.is((error as SystemError).code, 'ENOENT');
   }
 });
 child('passes no environment but its own', async () => {
@@ -113,10 +113,10 @@ sync.run();
 
 /** Calls an action with an open file. @param written matches the text that the action writes to the descriptor */
 function whileOpen(action: (fd: number) => void, written: RegExp): void {
-  inTemporaryFolder((folder) => {
-    const fd = fs.openSync(path.join(folder, 'out'), 'w');
+  inTemporaryDirectory((directory) => {
+    const fd = fs.openSync(path.join(directory, 'out'), 'w');
     action(fd);
     fs.closeSync(fd);
-    assert.match(fs.readFileSync(path.join(folder, 'out'), 'latin1'), written);
+    assert.match(fs.readFileSync(path.join(directory, 'out'), 'latin1'), written);
   });
 }

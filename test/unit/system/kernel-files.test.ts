@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError } from '../../../agent/lib/errors.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 import { verifyKernelFile } from '../../../agent/system/kernel-files.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
 
 const refused = (action: () => unknown, said: RegExp) =>
-  assert.throws(action, (error: unknown) => error instanceof HostError && said.test(error.message));
+  assert.throws(action, (error: unknown) => error instanceof SystemError && said.test(error.message));
 
 const files = suite('verifyKernelFile');
 files('accepts procfs and sysfs', () => {
@@ -22,9 +22,9 @@ files('accepts procfs and sysfs', () => {
 });
 files('accepts cgroups, where systemd mounts them', () => {
   const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
-  const folders = mounts.flatMap((line) => /^\S+ (\/sys\/fs\/cgroup\S*) cgroup2? /.exec(line)?.[1] ?? []);
-  assert.ok(folders.length > 0);
-  for (const folder of folders) verifyKernelFile(`${folder}/cgroup.procs`);
+  const directories = mounts.flatMap((line) => /^\S+ (\/sys\/fs\/cgroup\S*) cgroup2? /.exec(line)?.[1] ?? []);
+  assert.ok(directories.length > 0);
+  for (const directory of directories) verifyKernelFile(`${directory}/cgroup.procs`);
 });
 files('does not check paths outside /proc and /sys', () => {
   verifyKernelFile('/none');

@@ -2,16 +2,16 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError } from '../../../agent/lib/errors.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 import { readKernelLog } from '../../../agent/system/kernel-log.ts';
-import { inTemporaryFolder } from '../../harness/temporary.ts';
+import { inTemporaryDirectory } from '../../harness/temporary.ts';
 
 const refused = (action: () => unknown, said: RegExp) =>
-  assert.throws(action, (error: unknown) => error instanceof HostError && said.test(error.message));
+  assert.throws(action, (error: unknown) => error instanceof SystemError && said.test(error.message));
 
 const log = suite('readKernelLog');
 log('rejects other files', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     const file = path.join(root, 'kmsg');
     fs.writeFileSync(file, '5,1,2,-;sd 2:0:0:0: [sda] Write Protect is on\n');
     refused(() => readKernelLog(file), /not the kernel's log device/);

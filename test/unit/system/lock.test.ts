@@ -5,9 +5,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError } from '../../../agent/lib/errors.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
-import { inTemporaryFolder, whileTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+import { inTemporaryDirectory, whileTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 const module = path.join(import.meta.dirname, '../../../agent/system/lock.ts');
 
@@ -28,23 +28,23 @@ async function holder(file: string): Promise<ChildProcess> {
 
 const locks = suite('lock');
 locks('can be taken once, and again after it was released', () =>
-  inTemporaryFolder((folder) => {
-    const { lock } = systemWriter(folder);
+  inTemporaryDirectory((directory) => {
+    const { lock } = systemWriter(directory);
     const unlock = lock('/run/lock');
-    assert.is(fs.readFileSync(path.join(folder, 'run/lock'), 'latin1'), `${process.pid}\n`);
+    assert.is(fs.readFileSync(path.join(directory, 'run/lock'), 'latin1'), `${process.pid}\n`);
     assert.throws(() => lock('/run/lock'), `is running (process ${process.pid})`);
     unlock();
     lock('/run/lock')();
-    assert.is(fs.readFileSync(path.join(folder, 'run/lock'), 'latin1'), '');
+    assert.is(fs.readFileSync(path.join(directory, 'run/lock'), 'latin1'), '');
   }),
 );
 locks(
   'an error names the process that holds the lock, whatever the file contains; the lock ends with the process',
   () =>
-    whileTemporaryFolder(async (folder) => {
-      const file = path.join(folder, 'lock');
+    whileTemporaryDirectory(async (directory) => {
+      const file = path.join(directory, 'lock');
       const child = await holder(file);
-      const { lock } = systemWriter(folder);
+      const { lock } = systemWriter(directory);
       assert.throws(() => lock('/lock'), `is running (process ${child.pid})`);
       // Simulates a process that has not written its ID yet.
       fs.truncateSync(file);
@@ -60,30 +60,30 @@ for (const [title, text] of [
   ['has other content', 'x'.repeat(100)],
 ]) {
   locks(`a file without a lock that ${title} can be locked`, () =>
-    inTemporaryFolder((folder) => {
-      writeFiles(folder, { lock: text ?? '' });
-      systemWriter(folder).lock('/lock')();
+    inTemporaryDirectory((directory) => {
+      writeFiles(directory, { lock: text ?? '' });
+      systemWriter(directory).lock('/lock')();
     }),
   );
 }
-locks('a link or a folder instead of the file is an error', () =>
-  inTemporaryFolder((folder) => {
-    writeFiles(folder, { link: { linkTo: 'target' }, 'folder/a': '' });
-    for (const name of ['/link', '/folder']) {
+locks('a link or a directory instead of the file is an error', () =>
+  inTemporaryDirectory((directory) => {
+    writeFiles(directory, { link: { linkTo: 'target' }, 'directory/a': '' });
+    for (const name of ['/link', '/directory']) {
       try {
-        systemWriter(folder).lock(name);
+        systemWriter(directory).lock(name);
         assert.unreachable('no error');
       } catch (error) {
-        assert.instance(error, HostError);
+        assert.instance(error, SystemError);
         assert.match((error as Error).message, new RegExp(`^${name}: `));
       }
     }
-    assert.is(fs.existsSync(path.join(folder, 'target')), false);
+    assert.is(fs.existsSync(path.join(directory, 'target')), false);
   }),
 );
 locks('never has two owners while processes compete for it and are killed', () =>
-  whileTemporaryFolder(async (folder) => {
-    const file = path.join(folder, 'lock');
+  whileTemporaryDirectory(async (directory) => {
+    const file = path.join(directory, 'lock');
     // Each owner of the lock makes a file that must not exist yet. An owner that is killed leaves the file, with its
     // process ID.
     const script = `
@@ -91,7 +91,7 @@ locks('never has two owners while processes compete for it and are killed', () =
         let unlock;
         try { unlock = lock(${JSON.stringify(file)}, 'x'); } catch (error) { if (error.code !== 'EEXIST') throw error; continue; }
         had += 1;
-        const owner = ${JSON.stringify(path.join(folder, 'owner'))};
+        const owner = ${JSON.stringify(path.join(directory, 'owner'))};
         const before = fs.existsSync(owner) ? Number(fs.readFileSync(owner, 'latin1')) : 0;
         // When the kernel closes the files of a killed process, the process no longer has a program.
         let lives = before !== 0;

@@ -59,19 +59,19 @@ const running = suite('running read-mappings');
 
 /** Runs a script instead of read-mappings, with `$1` as the file that contains the output. */
 async function findWith(script: string, text = output): ReturnType<typeof findMappedFiles> {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'mappings-'));
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'mappings-'));
   try {
-    const file = path.join(folder, 'output');
+    const file = path.join(directory, 'output');
     fs.writeFileSync(file, text, 'latin1');
-    const program = path.join(folder, 'program');
+    const program = path.join(directory, 'program');
     fs.writeFileSync(program, `#!/bin/sh\noutput=${file}\n${script}\n`, { mode: 0o755 });
-    return await findMappedFiles(folder, [7, 8, 9, 10, 11], program);
+    return await findMappedFiles(directory, [7, 8, 9, 10, 11], program);
   } finally {
-    fs.rmSync(folder, { recursive: true });
+    fs.rmSync(directory, { recursive: true });
   }
 }
 
-running('it receives the processes, in the folder of procfs', async () => {
+running('it receives the processes, in the directory of procfs', async () => {
   const found = await findWith('[ "$*" = "7 8 9 10 11" ] && [ -e program ] && cat "$output"');
   assert.is(found?.groups.length, 2);
 });

@@ -3,22 +3,22 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError } from '../../../agent/lib/errors.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
-import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 function fails(action: () => unknown, code: string, said: RegExp): void {
   assert.throws(action, (error: unknown) => {
-    assert.instance(error, HostError);
-    assert.is((error as HostError).code, code);
-    assert.match((error as HostError).message, said);
+    assert.instance(error, SystemError);
+    assert.is((error as SystemError).code, code);
+    assert.match((error as SystemError).message, said);
     return true;
   });
 }
 
 const reading = suite('SystemReader');
 reading('returns one character per byte', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     fs.writeFileSync(path.join(root, 'a'), Buffer.from([0, 10, 0x80, 0xff]));
     assert.is(systemReader({ root }).read('/a'), '\0\n\x80\xff');
   });
@@ -36,7 +36,7 @@ for (const [bytes, limit, good] of [
   [200_000, 100_000, false],
 ] as const) {
   reading(`a file of ${bytes} bytes with a limit of ${limit}`, () => {
-    inTemporaryFolder((root) => {
+    inTemporaryDirectory((root) => {
       writeFiles(root, { a: 'x'.repeat(bytes) });
       const reader = systemReader({ root });
       if (good) assert.is(reader.read('/a', limit).length, bytes);
@@ -48,14 +48,14 @@ for (const [bytes, limit, good] of [
 reading('an endless file', () => fails(() => systemReader().read('/dev/zero', 1000), 'EFBIG', /larger/));
 
 reading('a FIFO without a writer does not hang', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     assert.is(spawnSync('mkfifo', [path.join(root, 'a')]).status, 0);
     assert.is(systemReader({ root }).read('/a'), '');
   });
 });
 
 reading('errors name the file and errno', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     writeFiles(root, { file: '', loop: { linkTo: 'loop' } });
     const reader = systemReader({ root });
     fails(() => reader.read('/none'), 'ENOENT', /^\/none: no such file or directory$/);
@@ -69,7 +69,7 @@ reading('errors name the file and errno', () => {
 });
 
 reading('readIfPresent returns undefined only if the file does not exist', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     writeFiles(root, { file: 'x', large: 'x'.repeat(11), loop: { linkTo: 'loop' } });
     const reader = systemReader({ root });
     assert.is(reader.readIfPresent('/file'), 'x');
@@ -82,7 +82,7 @@ reading('readIfPresent returns undefined only if the file does not exist', () =>
 });
 
 reading('list sorts names, link returns the target unresolved, resolve follows links', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     writeFiles(root, { 'd/b': '', 'd/a': '', l: { linkTo: 'd/../d/a' } });
     const reader = systemReader({ root: fs.realpathSync(root) });
     assert.equal(reader.list('/d'), ['a', 'b']);
@@ -93,7 +93,7 @@ reading('list sorts names, link returns the target unresolved, resolve follows l
 });
 
 reading('stat', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     writeFiles(root, { file: 'abc', link: { linkTo: 'nowhere' } });
     fs.chmodSync(path.join(root, 'file'), 0o4751);
     const reader = systemReader({ root });

@@ -2,22 +2,22 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError } from '../../../agent/lib/errors.ts';
+import { SystemError } from '../../../agent/lib/errors.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
-import { inTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 function fails(action: () => unknown, code: string, said: RegExp): void {
   assert.throws(action, (error: unknown) => {
-    assert.instance(error, HostError);
-    assert.is((error as HostError).code, code);
-    assert.match((error as HostError).message, said);
+    assert.instance(error, SystemError);
+    assert.is((error as SystemError).code, code);
+    assert.match((error as SystemError).message, said);
     return true;
   });
 }
 
 const writing = suite('replaceFile');
 writing('replaces a file whole, with the given mode', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     const writer = systemWriter(root);
     writer.writeAtomically('/a', 'one', 0o600);
     writer.writeAtomically('/a', 'two', 0o644);
@@ -29,7 +29,7 @@ writing('replaces a file whole, with the given mode', () => {
 });
 
 writing('a process that has the old file open keeps it', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     const writer = systemWriter(root);
     writer.writeAtomically('/a', 'old', 0o644);
     const fd = fs.openSync(path.join(root, 'a'), 'r');
@@ -40,7 +40,7 @@ writing('a process that has the old file open keeps it', () => {
 });
 
 writing('replaces a link and does not follow it', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     writeFiles(root, { victim: 'mine', a: { linkTo: 'victim' } });
     systemWriter(root).writeAtomically('/a', 'x', 0o644);
     assert.is(fs.readFileSync(path.join(root, 'victim'), 'utf8'), 'mine');
@@ -49,7 +49,7 @@ writing('replaces a link and does not follow it', () => {
 });
 
 writing('leaves no file if it fails', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     fs.mkdirSync(path.join(root, 'a'));
     const writer = systemWriter(root);
     fails(() => writer.writeAtomically('/a', 'x', 0o644), 'EISDIR', /^\/a: /);

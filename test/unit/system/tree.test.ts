@@ -5,16 +5,16 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseTreeState } from '../../../agent/system/tree-state.ts';
 import { type WalkedFile, lastChange, readTreeState, removeTree } from '../../../agent/system/tree.ts';
-import { inTemporaryFolder, whileTemporaryFolder, writeFiles } from '../../harness/temporary.ts';
+import { inTemporaryDirectory, whileTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 const nothing = () => undefined;
 
 /** Returns, for each file of a tree, whether the file is unchanged since the state was read. */
-async function unchanged(folder: string, text: string): Promise<Record<string, boolean>> {
+async function unchanged(directory: string, text: string): Promise<Record<string, boolean>> {
   const state = parseTreeState(text);
   const found: Record<string, boolean> = {};
   await removeTree(
-    folder,
+    directory,
     nothing,
     (file) => {
       found[file.name] = state.has(file.name, file.state);
@@ -27,23 +27,29 @@ async function unchanged(folder: string, text: string): Promise<Record<string, b
 
 const trees = suite('trees');
 trees('a state has every unchanged file, and none that was changed, added or renamed', () =>
-  whileTemporaryFolder(async (folder) => {
-    const bytes = Buffer.concat([Buffer.from(`${folder}/not `), Buffer.from([0xff])]);
-    writeFiles(folder, { 'd/same': 'x', 'd/content': 'x', mode: 'x', link: { linkTo: 'nowhere' }, old: 'x' });
+  whileTemporaryDirectory(async (directory) => {
+    const bytes = Buffer.concat([Buffer.from(`${directory}/not `), Buffer.from([0xff])]);
+    writeFiles(directory, {
+      'd/same': 'x',
+      'd/content': 'x',
+      mode: 'x',
+      link: { linkTo: 'nowhere' },
+      old: 'x',
+    });
     fs.writeFileSync(bytes, '');
-    execFileSync('mkfifo', [path.join(folder, 'fifo')]);
-    const text = (await readTreeState(folder, nothing)).text();
+    execFileSync('mkfifo', [path.join(directory, 'fifo')]);
+    const text = (await readTreeState(directory, nothing)).text();
     assert.is(text.length, 8 * 8);
-    const before = await unchanged(folder, text);
+    const before = await unchanged(directory, text);
     assert.equal(
       Object.values(before),
       Array.from({ length: 8 }, () => true),
     );
     assert.ok('not \xff' in before);
     await new Promise((resolve) => setTimeout(resolve, 20));
-    fs.writeFileSync(path.join(folder, 'd/content'), 'y');
-    fs.chmodSync(path.join(folder, 'mode'), 0o600);
-    fs.renameSync(path.join(folder, 'old'), path.join(folder, 'new'));
+    fs.writeFileSync(path.join(directory, 'd/content'), 'y');
+    fs.chmodSync(path.join(directory, 'mode'), 0o600);
+    fs.renameSync(path.join(directory, 'old'), path.join(directory, 'new'));
     const {
       'd/same': same,
       'd/content': content,
@@ -51,7 +57,7 @@ trees('a state has every unchanged file, and none that was changed, added or ren
       new: renamed,
       d,
       link,
-    } = await unchanged(folder, text);
+    } = await unchanged(directory, text);
     assert.equal(
       { same, content, mode, renamed, d, link },
       {
@@ -69,26 +75,26 @@ trees('a state of an impossible length is an error', () => {
   assert.throws(() => parseTreeState('1234567'), 'an impossible length');
 });
 trees('removeTree removes dispensable files and empty directories, and names the others', () =>
-  whileTemporaryFolder(async (folder) => {
-    writeFiles(folder, { 'd/keep': '', 'd/go': '', 'e/f/go': '', outside: '' });
-    fs.symlinkSync(path.join(folder, 'd'), path.join(folder, 'e/link'));
+  whileTemporaryDirectory(async (directory) => {
+    writeFiles(directory, { 'd/keep': '', 'd/go': '', 'e/f/go': '', outside: '' });
+    fs.symlinkSync(path.join(directory, 'd'), path.join(directory, 'e/link'));
     const kept: string[] = [];
     await removeTree(
-      folder,
+      directory,
       nothing,
       ({ name }) => !/keep|outside/.test(name),
       (name) => kept.push(name),
     );
     assert.equal(kept, ['d/keep', 'outside']);
-    assert.equal(fs.readdirSync(folder, { recursive: true }).toSorted(), ['d', 'd/keep', 'outside']);
+    assert.equal(fs.readdirSync(directory, { recursive: true }).toSorted(), ['d', 'd/keep', 'outside']);
   }),
 );
 trees('other names of a removed file have its former ctime, unless the file is changed meanwhile', () =>
-  whileTemporaryFolder(async (folder) => {
-    writeFiles(folder, { a: 'x', p: 'y' });
-    fs.linkSync(path.join(folder, 'a'), path.join(folder, 'b'));
-    fs.linkSync(path.join(folder, 'p'), path.join(folder, 'q'));
-    const state = await readTreeState(folder, nothing);
+  whileTemporaryDirectory(async (directory) => {
+    writeFiles(directory, { a: 'x', p: 'y' });
+    fs.linkSync(path.join(directory, 'a'), path.join(directory, 'b'));
+    fs.linkSync(path.join(directory, 'p'), path.join(directory, 'q'));
+    const state = await readTreeState(directory, nothing);
     await new Promise((resolve) => setTimeout(resolve, 20));
     const kept: string[] = [];
     const isDispensable = ({ name, state: now }: WalkedFile) => state.has(name, now);
@@ -96,36 +102,36 @@ trees('other names of a removed file have its former ctime, unless the file is c
     // Between the two reads, the second file is changed through its other name.
     const pause = () => {
       walked += 1;
-      if (walked === 4) fs.writeFileSync(path.join(folder, 'q'), 'z');
+      if (walked === 4) fs.writeFileSync(path.join(directory, 'q'), 'z');
     };
-    await removeTree(folder, pause, isDispensable, (name) => kept.push(name));
+    await removeTree(directory, pause, isDispensable, (name) => kept.push(name));
     assert.equal(kept, ['q']);
-    assert.equal(fs.readdirSync(folder), ['q']);
+    assert.equal(fs.readdirSync(directory), ['q']);
   }),
 );
 trees('an error of pause ends removeTree', () =>
-  whileTemporaryFolder(async (folder) => {
-    writeFiles(folder, { a: '', b: '' });
+  whileTemporaryDirectory(async (directory) => {
+    writeFiles(directory, { a: '', b: '' });
     const stop = () => {
       throw new Error('stopped');
     };
     try {
-      await removeTree(folder, stop, () => true, nothing);
+      await removeTree(directory, stop, () => true, nothing);
       assert.unreachable('no error');
     } catch (error) {
       assert.is((error as Error).message, 'stopped');
     }
-    assert.is(fs.readdirSync(folder).length, 2);
+    assert.is(fs.readdirSync(directory).length, 2);
   }),
 );
 trees('lastChange returns the ctime of a file, or of its nearest directory', () =>
-  inTemporaryFolder((folder) => {
-    writeFiles(folder, { 'd/a': '', file: '' });
-    const changed = (name: string) => fs.lstatSync(path.join(folder, name)).ctimeMs;
-    assert.is(lastChange(folder, 'd/a'), changed('d/a'));
-    assert.is(lastChange(folder, 'd/gone/too'), changed('d'));
-    assert.is(lastChange(folder, 'file/was a directory'), changed('file'));
-    assert.is(lastChange(folder, 'gone'), changed('.'));
+  inTemporaryDirectory((directory) => {
+    writeFiles(directory, { 'd/a': '', file: '' });
+    const changed = (name: string) => fs.lstatSync(path.join(directory, name)).ctimeMs;
+    assert.is(lastChange(directory, 'd/a'), changed('d/a'));
+    assert.is(lastChange(directory, 'd/gone/too'), changed('d'));
+    assert.is(lastChange(directory, 'file/was a directory'), changed('file'));
+    assert.is(lastChange(directory, 'gone'), changed('.'));
   }),
 );
 trees.run();

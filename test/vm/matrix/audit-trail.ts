@@ -2,7 +2,7 @@ import { execa } from 'execa';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { whileTemporaryFolder } from '../../harness/temporary.ts';
+import { whileTemporaryDirectory } from '../../harness/temporary.ts';
 import { untilContains } from '../harness/forwarding-guest.ts';
 import type { Received } from '../harness/log-server.ts';
 import type { Boot } from '../harness/scenario.ts';
@@ -46,7 +46,7 @@ export function assertTrail(boot: Boot, { stored, trail: copy }: Received): void
 
 /** Asserts that ausearch finds the session of a user and an attempt to write a watched file in the server's copy. */
 export const assertSearchable = ({ trail }: Received) =>
-  whileTemporaryFolder(async (folder) => {
+  whileTemporaryDirectory(async (folder) => {
     const input = join(folder, 'audit.log');
     writeFileSync(input, trail);
     const search = async (...words: string[]) =>

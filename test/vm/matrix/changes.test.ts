@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { whileTemporaryFolder } from '../../harness/temporary.ts';
+import { whileTemporaryDirectory } from '../../harness/temporary.ts';
 import { assertSealed, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
 import { breaking, changed } from '../harness/breaking.ts';
 import { shared } from '../harness/shared.ts';
@@ -68,7 +68,7 @@ const linesOf = (text: string) =>
 /** The boot, and the exported tar file. */
 const booted = shared(() =>
   withAgent({ layout: varAndLogOnLvm }, (guest) =>
-    whileTemporaryFolder(async (folder) => {
+    whileTemporaryDirectory(async (folder) => {
       const boot = await guest.boot({ disk: 'readonly', steps, outTo: folder, limitSeconds: 500 });
       const evidence = boot.done ? await readFile(join(folder, 'evidence.tar')) : Buffer.alloc(0);
       return { boot, evidence };

@@ -1,4 +1,4 @@
-import { unlessHostError } from '../../../lib/errors.ts';
+import { unlessSystemError } from '../../../lib/errors.ts';
 import {
   type MappedFile,
   type MappedFiles,
@@ -145,7 +145,7 @@ function isUnchanged(context: Context, pid: number, file: MappedFile, addresses:
   const overlays = mounts.all.filter(({ device, type }) => device === file.device && type === 'overlay');
   if (overlays.length === 0) return false;
   const link = `map_files/${addresses}`;
-  const stat = unlessHostError(() => {
+  const stat = unlessSystemError(() => {
     // Fails if the overlay has a layer that may hang.
     for (const { target } of overlays) reader.stat(target);
     return reader.processes.statOf(pid, link);
@@ -160,7 +160,7 @@ function isUnchanged(context: Context, pid: number, file: MappedFile, addresses:
  */
 function unmappedExecutable(context: Context, pid: number, path: string): ForeignFile[] {
   const { reader, mounts, sealed } = context;
-  const stat = unlessHostError(() => {
+  const stat = unlessSystemError(() => {
     // The path is meaningful only in the same mount namespace, and is not followed to a file system that may hang.
     const isSame = reader.processes.link(pid, 'ns/mnt') === reader.link('/proc/self/ns/mnt');
     if (!isSame) return undefined;

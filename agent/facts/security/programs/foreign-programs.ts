@@ -51,7 +51,7 @@ const maximumTime = 3000;
 /**
  * Examines every process. Kernel threads and zombies have no memory and are left out, as is anonymous memory, in which a
  * process can execute code that comes from no file.
- * @throws HostError if the processes cannot be listed
+ * @throws SystemError if the processes cannot be listed
  */
 export async function findForeignPrograms(
   reader: SystemReader,

@@ -1,4 +1,4 @@
-import { unlessHostError } from '../../../lib/errors.ts';
+import { unlessSystemError } from '../../../lib/errors.ts';
 import type { MappedFile } from '../../../system/mapped-files.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { BootEnv } from '../../boot/boot-env.ts';
@@ -21,7 +21,7 @@ export function initramfsTest(
 ): (pid: number, file: MappedFile) => boolean {
   const last = Math.round((record?.uptime ?? 0) * ticksPerSecond);
   const start = (pid: number) =>
-    unlessHostError(() => startTicks(reader.processes.read(pid, 'stat', 65536) ?? '')) ?? Infinity;
+    unlessSystemError(() => startTicks(reader.processes.read(pid, 'stat', 65536) ?? '')) ?? Infinity;
   return (pid, { path, device }) =>
     // PID 1 itself started in the initramfs and then executed the program of the sealed disk.
     pid !== 1 && device === record?.initramfs && path.endsWith(deletedSuffix) && start(pid) <= last;

@@ -1,4 +1,4 @@
-import { onFile, unlessHostError } from '../../../lib/errors.ts';
+import { onFile, unlessSystemError } from '../../../lib/errors.ts';
 import type { Stat, SystemReader } from '../../../system/reader.ts';
 import { type Mount, type MountTable, isBelow } from '../../mounts/mountinfo.ts';
 
@@ -38,10 +38,10 @@ export function isUnchangedInLayer(layers: SealedLayers, file: ExecutedFile): bo
   const overlays = mounts.all.filter(({ type, target }) => type === 'overlay' && isBelow(name, target));
   return overlays.some((overlay) => {
     const inside = `${overlay.root === '/' ? '' : overlay.root}${name.slice(overlay.target.length)}`;
-    const isInUpper = foldersOf(overlay, 'upperdir').some(
-      (upper) => unlessHostError(() => reader.stat(`${upper}${inside}`) === undefined) !== true,
+    const isInUpper = directoriesOf(overlay, 'upperdir').some(
+      (upper) => unlessSystemError(() => reader.stat(`${upper}${inside}`) === undefined) !== true,
     );
-    const lowers = foldersOf(overlay, 'lowerdir').filter((lower) =>
+    const lowers = directoriesOf(overlay, 'lowerdir').filter((lower) =>
       sealed.has(mounts.serving(lower)?.device ?? ''),
     );
     return !isInUpper && lowers.some((lower) => isSameFile(layers, file, `${lower}${inside}`));
@@ -50,11 +50,11 @@ export function isUnchangedInLayer(layers: SealedLayers, file: ExecutedFile): bo
 
 /** Whether an executed file has the attributes and the content of another. False if a file cannot be read. */
 function isSameFile({ reader, verifyTime }: SealedLayers, file: ExecutedFile, other: string): boolean {
-  const stat = unlessHostError(() => reader.stat(other));
+  const stat = unlessSystemError(() => reader.stat(other));
   if (stat === undefined || !hasSameAttributes(file.stat, stat)) return false;
   verifyTime();
   const compare = () => haveSameContent(file.pieces(), reader.pieces(other));
-  return unlessHostError(() => onFile(other, compare)) === true;
+  return unlessSystemError(() => onFile(other, compare)) === true;
 }
 
 function hasSameAttributes(one: Stat, other: Stat): boolean {
@@ -81,10 +81,10 @@ function haveSameContent(one: Iterable<Buffer>, other: Iterable<Buffer>): boolea
   return rest.next().done === true;
 }
 
-/** Returns the folders of a layer of an overlay: lowerdir or upperdir. */
-function foldersOf({ superOptions }: Mount, layer: string): string[] {
+/** Returns the directories of a layer of an overlay: lowerdir or upperdir. */
+function directoriesOf({ superOptions }: Mount, layer: string): string[] {
   return superOptions
     .filter((option) => option.startsWith(`${layer}=`) || option.startsWith(`${layer}+=`))
     .flatMap((option) => option.slice(option.indexOf('=') + 1).split(':'))
-    .filter((folder) => folder.startsWith('/'));
+    .filter((directory) => directory.startsWith('/'));
 }

@@ -1,4 +1,4 @@
-import { unlessHostError } from '../../../lib/errors.ts';
+import { unlessSystemError } from '../../../lib/errors.ts';
 import type { MappedFile } from '../../../system/mapped-files.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { type Mount, type MountTable, isBelow } from '../../mounts/mountinfo.ts';
@@ -55,7 +55,7 @@ export function isAtItsPath(reader: SystemReader, mounts: MountTable, file: Mapp
   if (mount.device !== file.device)
     return mount.type === 'overlay' && upperDevice(mount, mounts) === file.device;
   // Not known on a file system that may hang.
-  const inode = unlessHostError(() => reader.stat(file.path)?.inode ?? -1);
+  const inode = unlessSystemError(() => reader.stat(file.path)?.inode ?? -1);
   return inode === undefined || inode === file.inode;
 }
 

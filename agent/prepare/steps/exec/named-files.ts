@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { startPlaces } from '../../../facts/security/places.ts';
-import { unlessHostError } from '../../../lib/errors.ts';
+import { unlessSystemError } from '../../../lib/errors.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { RunningFile } from './running.ts';
 
@@ -46,23 +46,23 @@ function commandsOf(text: string): string {
 }
 
 function pathsIn(reader: SystemReader, by: string, select: (text: string) => string): RunningFile[] {
-  if (unlessHostError(() => reader.stat(by))?.kind !== 'file') return [];
-  const text = select(unlessHostError(() => reader.readIfPresent(by, fileLimit)) ?? '');
+  if (unlessSystemError(() => reader.stat(by))?.kind !== 'file') return [];
+  const text = select(unlessSystemError(() => reader.readIfPresent(by, fileLimit)) ?? '');
   const paths = text.match(/(?<![^\s"'=:;,(|&!@+-])\/[^\s"'=;,:()|&<>]+/g) ?? [];
   return [...new Set(paths)].map((file) => ({ file: path.normalize(file), by }));
 }
 
 /** @param depth how many levels of folders are searched, too */
 function filesIn(reader: SystemReader, folder: string, depth: number): string[] {
-  const names = unlessHostError(() => reader.list(folder)) ?? [];
+  const names = unlessSystemError(() => reader.list(folder)) ?? [];
   return names.flatMap((name) => {
     const file = `${folder}/${name}`;
-    const isFolder = depth > 0 && unlessHostError(() => reader.stat(file))?.kind === 'directory';
+    const isFolder = depth > 0 && unlessSystemError(() => reader.stat(file))?.kind === 'directory';
     return isFolder ? filesIn(reader, file, depth - 1) : [file];
   });
 }
 
 function isExecutable(reader: SystemReader, file: string): boolean {
-  const stat = unlessHostError(() => reader.stat(file));
+  const stat = unlessSystemError(() => reader.stat(file));
   return stat?.kind === 'file' && (stat.mode & 0o111) !== 0;
 }

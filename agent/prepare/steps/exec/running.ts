@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { unlessHostError } from '../../../lib/errors.ts';
+import { unlessSystemError } from '../../../lib/errors.ts';
 import { observe } from '../../../facts/observed.ts';
 import type { MountTable } from '../../../facts/mounts/mountinfo.ts';
 import { isClosureMemory } from '../../../facts/security/programs/closures.ts';
@@ -54,10 +54,10 @@ export async function findRunning(
   const own = ancestors(reader);
   const pids = processes.list().filter((pid) => !own.has(pid));
   const { pids: readable, argumentsOf, unexamined } = await readableProcesses(reader, pids);
-  const ownNamespace = unlessHostError(() => reader.link('/proc/self/ns/user'));
+  const ownNamespace = unlessSystemError(() => reader.link('/proc/self/ns/user'));
   const found: Running = { files: [], memfd: [], traced: [], userNamespaces: [], closures: [], unexamined };
   for (const pid of readable) {
-    const read = (name: string) => unlessHostError(() => processes.read(pid, name, fileLimit)) ?? '';
+    const read = (name: string) => unlessSystemError(() => processes.read(pid, name, fileLimit)) ?? '';
     const by = nameOf(reader, pid);
     const maps = observe(() => processes.read(pid, 'maps', mapsLimit) ?? '');
     if (!('value' in maps)) {
@@ -78,7 +78,7 @@ export async function findRunning(
     for (const file of files) found.files.push({ file, by });
     if (mapped.some((file) => isMemfd(file.path))) found.memfd.push(by);
     if (/^TracerPid:\t[1-9]/m.test(read('status'))) found.traced.push(by);
-    const namespace = unlessHostError(() => processes.link(pid, 'ns/user'));
+    const namespace = unlessSystemError(() => processes.link(pid, 'ns/user'));
     if (namespace !== undefined && ownNamespace !== undefined && namespace !== ownNamespace)
       found.userNamespaces.push(by);
   }
@@ -115,7 +115,7 @@ function executedScript(
   const script = words.slice(1, 3).find((word) => path.basename(word).slice(0, 15) === comm && comm !== '');
   if (script === undefined) return undefined;
   if (script.startsWith('/')) return path.normalize(script);
-  const folder = unlessHostError(() => reader.processes.link(pid, 'cwd'));
+  const folder = unlessSystemError(() => reader.processes.link(pid, 'cwd'));
   return folder === undefined ? undefined : path.join(folder, script);
 }
 
@@ -125,7 +125,7 @@ function ancestors(reader: SystemReader): Set<number> {
   let pid = process.pid;
   while (pid > 1 && !found.has(pid)) {
     found.add(pid);
-    const stat = unlessHostError(() => reader.processes.read(pid, 'stat', fileLimit)) ?? '';
+    const stat = unlessSystemError(() => reader.processes.read(pid, 'stat', fileLimit)) ?? '';
     pid = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
   }
   return found;

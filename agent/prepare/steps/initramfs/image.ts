@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import zlib from 'node:zlib';
-import { HostError, errorMessage } from '../../../lib/errors.ts';
+import { SystemError, errorMessage } from '../../../lib/errors.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { type CpioFile, CpioReader } from './cpio.ts';
 
@@ -12,7 +12,7 @@ const lsinitrdMilliseconds = 120_000;
  * from EL7 to EL10), are read directly, in a tenth of the time that lsinitrd takes. All other images are read with
  * lsinitrd.
  * @param isWanted whether to keep the content of a file with this name; content is not available with lsinitrd
- * @throws HostError if the image cannot be read
+ * @throws SystemError if the image cannot be read
  */
 export async function readImage(
   reader: SystemReader,
@@ -22,8 +22,8 @@ export async function readImage(
   try {
     return (await readDirectly(reader, file, isWanted)) ?? (await readWithLsinitrd(reader, file));
   } catch (error) {
-    if (error instanceof HostError) throw error;
-    throw new HostError(`${file}: ${errorMessage(error)}`);
+    if (error instanceof SystemError) throw error;
+    throw new SystemError(`${file}: ${errorMessage(error)}`);
   }
 }
 
@@ -68,7 +68,7 @@ function unpacker(begin: Buffer): NodeJS.ReadWriteStream | undefined {
 /** Lists only the names of files, from the last field of lines in the format of `ls -l`. */
 async function readWithLsinitrd(reader: SystemReader, file: string): Promise<CpioFile[]> {
   const { stdout, ended } = await reader.run('/usr/bin/lsinitrd', [file], lsinitrdMilliseconds);
-  if (ended !== 'good') throw new HostError(`${file}: lsinitrd cannot read it`);
+  if (ended !== 'good') throw new SystemError(`${file}: lsinitrd cannot read it`);
   return stdout
     .split('\n')
     .filter((line) => /^[-dlcbps][rwxsStT-]{9}/.test(line))

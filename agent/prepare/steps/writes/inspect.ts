@@ -1,4 +1,4 @@
-import { unlessHostError } from '../../../lib/errors.ts';
+import { unlessSystemError } from '../../../lib/errors.ts';
 import { decodeBytes } from '../../../lib/format.ts';
 import { parseSwaps } from '../../../facts/disks/swaps.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
@@ -52,7 +52,7 @@ export async function inspectWrites(look: Snapshot, since: number, accepted: Acc
       : await readPackages(reader, paths, () => settings.progress('Reading the package database'));
   const grouped = groupChanges(changes, {
     packages: typeof packages === 'string' ? noPackages : packages,
-    own: ownPeriods(unlessHostError(() => readActionLog(reader)) ?? []),
+    own: ownPeriods(unlessSystemError(() => readActionLog(reader)) ?? []),
     ...{ accepted, openFiles, swapFiles },
     predicted: isKeytabRenewed(reader) ? [keytab] : [],
   });

@@ -7,7 +7,7 @@ import { systemReader } from '../../../../agent/system/reader.ts';
 import { type BlockDevice, findBlockDevices } from '../../../../agent/facts/disks/block-devices.ts';
 import { diskScenarios, stackScenarios, writeProtected } from '../../../harness/disk-scenarios.ts';
 import { type DiskFixture, type StackFixture, makeSysfs } from '../../../harness/sysfs.ts';
-import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const vda: DiskFixture = {
   name: 'vda',
@@ -27,7 +27,7 @@ function find(
   devices: (DiskFixture | StackFixture)[],
   { files = {}, change = () => undefined }: Options = {},
 ): BlockDevice[] {
-  return inTemporaryFolder((root) => {
+  return inTemporaryDirectory((root) => {
     makeSysfs(root, devices);
     writeFiles(root, files);
     change(root);
@@ -102,7 +102,7 @@ scenarios('a guest without block devices, and one without sysfs', () => {
 });
 
 scenarios('more than 4096 devices are an error', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     makeSysfs(root, []);
     const list = () => Array.from({ length: 4097 }, (_, index) => `x${index}`);
     const host = { ...systemReader({ root }), list };
@@ -133,7 +133,7 @@ scenarios('any record in udev’s database: the devices are found', () => {
   const lines = fc.array(
     fc.tuple(fc.constantFrom(...keys), bytes).map(([key, value]) => `E:${key}=${value}`),
   );
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     makeSysfs(root, [vda]);
     fc.assert(
       fc.property(lines, bytes, (properties, garbage) => {
@@ -177,7 +177,7 @@ scenarios(
       [[{ ...vda, offered: false }], []],
     ] as const) {
       const asked: string[] = [];
-      inTemporaryFolder((root) => {
+      inTemporaryDirectory((root) => {
         makeSysfs(root, devices);
         writeFiles(root, files);
         const reader = systemReader({ root });

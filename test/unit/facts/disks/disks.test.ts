@@ -7,9 +7,9 @@ import { findDisks } from '../../../../agent/facts/disks/disks.ts';
 import { parseMountinfo } from '../../../../agent/facts/mounts/mountinfo.ts';
 import { diskScenarios, writeProtected } from '../../../harness/disk-scenarios.ts';
 import { type DiskFixture, makeSysfs } from '../../../harness/sysfs.ts';
-import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
-/** Returns the reader of a root folder. @param log lines of the kernel log */
+/** Returns the reader of a root directory. @param log lines of the kernel log */
 const hostAt = (root: string, log: readonly string[] = []) => ({
   ...systemReader({ root }),
   kernelLog: () => [...log],
@@ -22,7 +22,7 @@ const mount = (device: string, target: string, type = 'xfs', source = '/dev/x') 
 const scenarios = suite('findDisks');
 for (const [title, { devices, device, disks }] of Object.entries(diskScenarios)) {
   scenarios(title, () => {
-    const found = inTemporaryFolder((root) => {
+    const found = inTemporaryDirectory((root) => {
       makeSysfs(root, devices);
       return findDisks(hostAt(root, writeProtected), mounts(mount(device, '/')));
     });
@@ -49,7 +49,7 @@ const vdb: DiskFixture = { name: 'vdb', device: '252:16', bus: 'virtio-blk' };
 
 const whole = suite('several file systems');
 whole('each disk holds its mount points, once', () => {
-  const found = inTemporaryFolder((root) => {
+  const found = inTemporaryDirectory((root) => {
     makeSysfs(root, [vdb, vda, { name: 'dm-0', device: '253:0', on: ['vda2'] }]);
     return findDisks(
       hostAt(root),
@@ -74,7 +74,7 @@ whole('each disk holds its mount points, once', () => {
 });
 
 whole('the device of a Btrfs is its source, since its device number is anonymous', () => {
-  const found = inTemporaryFolder((root) => {
+  const found = inTemporaryDirectory((root) => {
     makeSysfs(root, [vda]);
     writeFiles(root, { 'dev/vda2': '' });
     return findDisks(hostAt(root), mounts(mount('0:30', '/', 'btrfs', '/dev/vda2')));
@@ -86,7 +86,7 @@ whole('the device of a Btrfs is its source, since its device number is anonymous
 });
 
 whole('a Btrfs on several devices is on all of their disks', () => {
-  const found = inTemporaryFolder((root) => {
+  const found = inTemporaryDirectory((root) => {
     makeSysfs(root, [vda, vdb]);
     writeFiles(root, {
       'dev/vda2': '',
@@ -106,7 +106,7 @@ whole('a Btrfs on several devices is on all of their disks', () => {
 });
 
 whole('a device that sysfs does not know has no disks', () => {
-  const found = inTemporaryFolder((root) => {
+  const found = inTemporaryDirectory((root) => {
     makeSysfs(root, [vda]);
     return findDisks(hostAt(root), mounts(mount('7:0', '/')));
   });
@@ -114,7 +114,7 @@ whole('a device that sysfs does not know has no disks', () => {
 });
 
 whole('a cleared flag does not override the host’s setting', () => {
-  const [disk] = inTemporaryFolder((root) => {
+  const [disk] = inTemporaryDirectory((root) => {
     makeSysfs(root, [vda]);
     fs.writeFileSync(path.join(fs.realpathSync(path.join(root, 'sys/block/vda')), 'ro'), '0\n');
     return findDisks(hostAt(root), mounts(mount('252:1', '/')));
@@ -123,7 +123,7 @@ whole('a cleared flag does not override the host’s setting', () => {
 });
 
 whole('the name vda alone does not make a virtio disk', () => {
-  const found = inTemporaryFolder((root) => {
+  const found = inTemporaryDirectory((root) => {
     makeSysfs(root, [{ name: 'vda', device: '7:0', on: [], readOnly: true }]);
     return findDisks(hostAt(root), mounts(mount('7:0', '/')));
   });
@@ -135,7 +135,7 @@ whole('the name vda alone does not make a virtio disk', () => {
 
 for (const gone of ['ro', 'device/features']) {
   whole(`a missing file of sysfs is an error, not a writable disk: ${gone}`, () => {
-    inTemporaryFolder((root) => {
+    inTemporaryDirectory((root) => {
       makeSysfs(root, [vda]);
       const node = fs.realpathSync(path.join(root, 'sys/block/vda'));
       fs.rmSync(path.join(node, gone));

@@ -5,7 +5,7 @@ import { parseWriteProtect } from '../../../../agent/facts/disks/evidence.ts';
 import { parseMountinfo } from '../../../../agent/facts/mounts/mountinfo.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
 import { type DiskFixture, makeSysfs } from '../../../harness/sysfs.ts';
-import { inTemporaryFolder } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory } from '../../../harness/temporary.ts';
 
 const kernelLog = suite('write protection in the kernel log');
 const record = (text: string, priority = 5) =>
@@ -33,7 +33,7 @@ for (const [title, records, expected] of [
 }
 kernelLog.run();
 
-/** Returns the reader of a root folder. @param log lines of the kernel log */
+/** Returns the reader of a root directory. @param log lines of the kernel log */
 const hostAt = (root: string, log: readonly string[] = []) => ({
   ...systemReader({ root }),
   kernelLog: () => [...log],
@@ -59,7 +59,7 @@ for (const [title, readOnly, log, expected] of [
   ['the flag is off', false, [said('on')], false],
 ] as const) {
   scsi(title, () => {
-    const [disk] = inTemporaryFolder((root) => {
+    const [disk] = inTemporaryDirectory((root) => {
       makeSysfs(root, [{ ...sda, readOnly }]);
       return findDisks(hostAt(root, log), mounts(mount('8:0', '/')));
     });
@@ -89,7 +89,7 @@ for (const [title, log, evidence, expected] of [
   ],
 ] as const) {
   scsi(title, () => {
-    const [disk] = inTemporaryFolder((root) => {
+    const [disk] = inTemporaryDirectory((root) => {
       makeSysfs(root, [sda]);
       const before = { readOnly: true, hostReadOnly: true, evidence };
       return findDisks(hostAt(root, log), mounts(mount('8:0', '/')), (name) =>

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { systemReader } from '../../../../agent/system/reader.ts';
 import { tagKey, tagsOf } from '../../../../agent/facts/disks/tags.ts';
 import { parseUdevRecord, readUdevRecord } from '../../../../agent/facts/disks/udev-database.ts';
-import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 /** A record in the udev database of systemd 219. */
 const el7 = `S:disk/by-id/virtio-root-part1
@@ -60,8 +60,8 @@ records('any text: properties and valid tags, never an error', () => {
   );
 });
 
-records('no record, a link, a folder: no properties', () => {
-  inTemporaryFolder((root) => {
+records('no record, a link, a directory: no properties', () => {
+  inTemporaryDirectory((root) => {
     writeFiles(root, {
       'run/udev/data/b1:1': { linkTo: '/dev/zero' },
       'run/udev/data/b1:2/x': '',
@@ -73,7 +73,7 @@ records('no record, a link, a folder: no properties', () => {
   });
 });
 records('a record of a mebibyte is an error', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     writeFiles(root, { 'run/udev/data/b1:0': 'E:A=1\n'.repeat(200_000) });
     assert.throws(() => readUdevRecord(systemReader({ root }), '1:0'), /larger than 262144 bytes/);
   });

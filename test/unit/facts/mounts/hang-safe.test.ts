@@ -2,9 +2,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { hangSafe, mayHangCode } from '../../../../agent/facts/mounts/hang-safe.ts';
 import { mountTable } from '../../../../agent/facts/mounts/mountinfo.ts';
-import { HostError } from '../../../../agent/lib/errors.ts';
+import { SystemError } from '../../../../agent/lib/errors.ts';
 import { type SystemReader, systemReader } from '../../../../agent/system/reader.ts';
-import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const tableWith = (type: string) =>
   mountTable(`1 0 252:1 / / rw - xfs /dev/vda1 rw\n2 1 0:60 / /srv rw - ${type} server:/x rw\n`);
@@ -13,7 +13,7 @@ const tableWith = (type: string) =>
 const calls: Record<string, (reader: SystemReader, file: string) => unknown> = {
   read: (reader, file) => reader.read(file),
   readIfPresent: (reader, file) => reader.readIfPresent(file),
-  readRecord: (reader, file) => reader.readRecord(file, 'folder'),
+  readRecord: (reader, file) => reader.readRecord(file, 'directory'),
   readAt: (reader, file) => reader.readAt(file, 0, 1),
   pieces: (reader, file) => [...reader.pieces(file)],
   list: (reader, file) => reader.list(file),
@@ -29,15 +29,15 @@ function errorOf(call: () => unknown): string | undefined {
     call();
     return undefined;
   } catch (error) {
-    assert.instance(error, HostError);
-    return (error as HostError).code;
+    assert.instance(error, SystemError);
+    return (error as SystemError).code;
   }
 }
 
 const safe = suite('hangSafe');
 for (const [name, call] of Object.entries(calls)) {
   safe(`${name}: no access to a file system that may hang`, () => {
-    inTemporaryFolder((root) => {
+    inTemporaryDirectory((root) => {
       writeFiles(root, { 'srv/a': 'x', link: { linkTo: 'srv' } });
       const reader = hangSafe(systemReader({ root }), tableWith('nfs4'));
       for (const file of ['/srv/a', '/link/a']) {
@@ -51,7 +51,7 @@ for (const [name, call] of Object.entries(calls)) {
   });
 
   safe(`${name}: passed on for another file system, and beside the mount`, () => {
-    inTemporaryFolder((root) => {
+    inTemporaryDirectory((root) => {
       writeFiles(root, { 'srv/a': 'x', 'srvx/a': 'x', link: { linkTo: 'srv' } });
       for (const [type, file] of [
         ['tmpfs', '/srv/a'],
@@ -70,7 +70,7 @@ for (const [name, call] of Object.entries(calls)) {
 }
 
 safe('the message names the file, the mount and the link', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     writeFiles(root, { 'srv/a': 'x', link: { linkTo: 'srv' } });
     const reader = hangSafe(systemReader({ root }), tableWith('nfs4'));
     assert.throws(() => reader.read('/srv/a'), /^\/srv\/a: not accessed, because nfs4 at \/srv may hang$/);

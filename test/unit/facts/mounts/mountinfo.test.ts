@@ -5,8 +5,8 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type Mount, isBelow, mountTable, parseMountinfo } from '../../../../agent/facts/mounts/mountinfo.ts';
 
-const folder = path.join(import.meta.dirname, '../../../fixtures/mountinfo');
-const fixture = (name: string) => fs.readFileSync(path.join(folder, name), 'latin1');
+const directory = path.join(import.meta.dirname, '../../../fixtures/mountinfo');
+const fixture = (name: string) => fs.readFileSync(path.join(directory, name), 'latin1');
 
 const real = suite('real files');
 for (const [name, count, served] of [

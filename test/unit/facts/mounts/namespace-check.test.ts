@@ -3,11 +3,11 @@ import * as assert from 'uvu/assert';
 import { mountTable } from '../../../../agent/facts/mounts/mountinfo.ts';
 import { findNamespaceProblems } from '../../../../agent/facts/mounts/namespace-check.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
-import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const view = suite('namespace check');
 view('a mount table without "/" is a chroot, even if PID 1 has no mount there', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     const mountinfo = '61 60 253:0 / /x ro - xfs /dev/sda1 ro\n';
     writeFiles(root, {
       'proc/1/mountinfo': mountinfo,

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { findAuditTrail } from '../../../../agent/facts/security/audit-trail.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
 import { auditdText } from '../../../harness/auditd.ts';
-import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const trail = suite('where auditd writes the audit trail');
 
@@ -12,7 +12,7 @@ const running = { 'run/auditd.pid': '77\n', 'proc/77/comm': 'auditd\n' };
 const socket = 'run/systemd/units/invocation:systemd-journald-audit.socket';
 
 function find(files: Record<string, string | { linkTo: string }>): ReturnType<typeof findAuditTrail> {
-  return inTemporaryFolder((root) => {
+  return inTemporaryDirectory((root) => {
     writeFiles(root, files);
     return findAuditTrail(systemReader({ root }));
   });
@@ -52,8 +52,8 @@ for (const [title, files] of Object.entries({
 trail('a configuration that cannot be read is an error', () => {
   assert.throws(
     () =>
-      inTemporaryFolder((root) => {
-        writeFiles(root, { ...running, [`${conf}/is-a-folder`]: '' });
+      inTemporaryDirectory((root) => {
+        writeFiles(root, { ...running, [`${conf}/is-a-directory`]: '' });
         return findAuditTrail(systemReader({ root }));
       }),
     /auditd\.conf: /,

@@ -2,11 +2,11 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { findLockdown } from '../../../../agent/facts/security/lockdown.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
-import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const lockdown = suite('lockdown');
 lockdown('every setting', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     writeFiles(root, {
       'sys/kernel/security/lockdown': 'none [integrity] confidentiality\n',
       'proc/sys/kernel/modules_disabled': '0\n',
@@ -22,7 +22,7 @@ lockdown('every setting', () => {
   });
 });
 lockdown('missing files: unknown', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     const none = {
       lockdown: undefined,
       modulesDisabled: undefined,

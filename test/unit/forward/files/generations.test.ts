@@ -11,7 +11,7 @@ import {
 } from '../../../../agent/forward/files/generations.ts';
 import { Tail } from '../../../../agent/forward/files/tail.ts';
 import { openLogFile } from '../../../../agent/system/log-file.ts';
-import { inTemporaryFolder } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory } from '../../../harness/temporary.ts';
 
 const generations = suite('the files that rotation makes of a log');
 
@@ -28,7 +28,7 @@ const namesOf = (log: string) => rotatedFiles(log).map(({ file }) => path.basena
 generations(
   'they are found in the order in which they were written, without compressed and other files',
   () => {
-    inTemporaryFolder((folder) => {
+    inTemporaryDirectory((folder) => {
       create(folder, {
         ...{ 'app.log': 9, 'app.log.1': 8, 'app.log.2': 7, 'app.log.10': 3, 'app.log-20260131': 5 },
         ...{ 'app.log.3.gz': 4, 'app.log-1.xz': 4, 'app.log.4.Z': 4, 'app.logs': 4, 'other.log.1': 4 },
@@ -44,7 +44,7 @@ generations(
 );
 
 generations('of two files with the same time, the one with the higher number is older', () => {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     create(folder, { 'app.log.9': 5, 'app.log.10': 5, 'app.log.2': 5 });
     assert.equal(namesOf(`${folder}/app.log`), ['app.log.10', 'app.log.9', 'app.log.2']);
   });
@@ -55,7 +55,7 @@ generations('a folder that does not exist has none', () => {
 });
 
 generations('content is found by its inode, and otherwise in a copy', () => {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     const log = `${folder}/app.log`;
     fs.writeFileSync(log, 'a\nb\n');
     const tail = new Tail(1, log, openLogFile(log), 4);
@@ -80,7 +80,7 @@ generations('content is found by its inode, and otherwise in a copy', () => {
 });
 
 generations('files are listed until two listings agree, at most five times', () => {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     create(folder, { 'app.log.1': 5, 'app.log.2': 5 });
     const [second, first] = rotatedFiles(`${folder}/app.log`);
     assert.ok(first && second);
@@ -98,7 +98,7 @@ generations('files are listed until two listings agree, at most five times', () 
 const isMoved = (error: unknown) => error instanceof MovedError;
 
 generations('a file is not opened if another one has its name meanwhile', () => {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     create(folder, { 'app.log.1': 5 });
     const [generation] = rotatedFiles(`${folder}/app.log`);
     assert.ok(generation);

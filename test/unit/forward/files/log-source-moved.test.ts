@@ -3,7 +3,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { LogSource, type LogSourceOptions } from '../../../../agent/forward/files/log-source.ts';
 import { forEachLine } from '../../../../agent/forward/encode/file-lines.ts';
-import { inTemporaryFolder } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory } from '../../../harness/temporary.ts';
 
 /** Tests that no line is lost if the log is rotated between the listing of its files and the opening of one of them. */
 const moved = suite('a log that is rotated while its files are opened');
@@ -66,7 +66,7 @@ function linesOf(from: LogSource): string[] {
 }
 
 moved('as it is opened for the first time', () => {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     const log = new NumberedLog(folder);
     let rotated = false;
     const firstOffset = () => {
@@ -79,7 +79,7 @@ moved('as it is opened for the first time', () => {
 });
 
 moved('as the files are opened that a checkpoint names', () => {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     const log = new NumberedLog(folder);
     const before = source(log, () => undefined);
     assert.equal(linesOf(before), ['line 1']);
@@ -95,7 +95,7 @@ moved('as the files are opened that a checkpoint names', () => {
 });
 
 moved('as the files are opened that follow the last one', () => {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     const log = new NumberedLog(folder);
     const from = source(log, (count) => count === 1 && log.rotate());
     assert.equal(linesOf(from), ['line 1']);
@@ -105,7 +105,7 @@ moved('as the files are opened that follow the last one', () => {
 });
 
 moved('a file that is removed instead is counted as lost', () => {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     const log = new NumberedLog(folder);
     const lost: string[] = [];
     const removeSecond = (count: number) => {
@@ -121,7 +121,7 @@ moved('a file that is removed instead is counted as lost', () => {
 });
 
 moved('each time: the reason is reported, and the next attempt continues', () => {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     const log = new NumberedLog(folder);
     let rotations = 0;
     const firstOffset = () => {

@@ -6,12 +6,12 @@ import * as assert from 'uvu/assert';
 import { expandPattern } from '../../../../agent/forward/files/log-files.ts';
 import { filePosition } from '../../../../agent/forward/reader.ts';
 import { chunksOf, linesOf, logFiles } from '../../../harness/log-sources.ts';
-import { inTemporaryFolder } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory } from '../../../harness/temporary.ts';
 
 const sources = suite('the logs of FORWARD_FILES');
 
 const inFolder = (action: (log: string, folder: string) => void) =>
-  inTemporaryFolder((folder) => action(path.join(folder, 'app.log'), folder));
+  inTemporaryDirectory((folder) => action(path.join(folder, 'app.log'), folder));
 
 /** What is in the place of a log, and the expected error without the path. */
 const refused: Record<string, [(log: string, folder: string) => void, string]> = {
@@ -221,7 +221,7 @@ sources('a log that does not exist is no error, and is read when it appears', ()
 sources(
   '* matches neither compressed nor rotated files of another pattern, and no names with a dot first',
   () => {
-    inTemporaryFolder((folder) => {
+    inTemporaryDirectory((folder) => {
       const names = ['app-1.log', 'app-2.log', 'app-2.log.1', 'app-3.log.gz', 'app-4.txt', '.app-5.log'];
       for (const name of names) fs.writeFileSync(`${folder}/${name}`, `${name}\n`);
       const matched = (pattern: string) =>
@@ -285,7 +285,7 @@ sources('a folder, a FIFO or a link that is named in full is an error', () => {
 });
 
 sources('a folder that cannot be read hides no log of another one', () => {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     for (const name of ['a', 'c']) {
       fs.mkdirSync(`${folder}/${name}`);
       fs.writeFileSync(`${folder}/${name}/app.log`, `${name}\n`);
@@ -383,7 +383,7 @@ sources('NUL bytes at the end may not be all that is written there: they are ski
 });
 
 sources('a new log that a pattern matches is found after at most 5 s', () => {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     const files = logFiles([`${folder}/*.log`]);
     assert.equal(chunksOf(files, 0), []);
     fs.writeFileSync(`${folder}/new.log`, 'a\n');
@@ -393,7 +393,7 @@ sources('a new log that a pattern matches is found after at most 5 s', () => {
 });
 
 sources('of more than 200 logs, the first 200 are read, and the first one too many is named', () => {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     for (let n = 100; n < 302; n += 1) fs.writeFileSync(`${folder}/${n}.log`, `${n}\n`);
     const troubles: string[] = [];
     const files = logFiles([`${folder}/*.log`], { trouble: (reason) => troubles.push(reason) });
@@ -404,7 +404,7 @@ sources('of more than 200 logs, the first 200 are read, and the first one too ma
 });
 
 sources('the logs take turns', () => {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     const line = `${'x'.repeat(1023)}\n`;
     for (const name of ['a', 'b']) fs.writeFileSync(`${folder}/${name}.log`, line.repeat(1024));
     const paths = chunksOf(logFiles([`${folder}/*.log`])).map((chunk) => path.basename(chunk.path));

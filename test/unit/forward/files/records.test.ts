@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type FileRecord, formatRecord, parseRecord } from '../../../../agent/forward/files/records.ts';
 import { statLogFile } from '../../../../agent/system/log-file.ts';
-import { inTemporaryFolder } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory } from '../../../harness/temporary.ts';
 
 const records = suite('lines of the checkpoint for log files');
 
@@ -56,7 +56,7 @@ for (const [title, [from, to]] of Object.entries<[string | RegExp, string]>({
 
 for (const seconds of [-1e9, 1e18])
   records(`an mtime of ${seconds} s, which the owner of a log may set, does not spoil the checkpoint`, () => {
-    inTemporaryFolder((folder) => {
+    inTemporaryDirectory((folder) => {
       const file = path.join(folder, 'a.log');
       fs.writeFileSync(file, '');
       fs.utimesSync(file, seconds, seconds);

@@ -6,7 +6,7 @@ import { type TailRecord, hasContent } from '../../../../agent/forward/files/con
 import { Tail } from '../../../../agent/forward/files/tail.ts';
 import type { LineChunk } from '../../../../agent/forward/reader.ts';
 import { type LogFile, openLogFile } from '../../../../agent/system/log-file.ts';
-import { inTemporaryFolder } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory } from '../../../harness/temporary.ts';
 
 const tails = suite('the tail of a log file');
 
@@ -17,7 +17,7 @@ function withTail(
   text: string,
   action: (read: (now: number, final?: boolean) => LineChunk[], file: string, tail: Tail) => void,
 ): void {
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     const file = path.join(folder, 'app.log');
     fs.writeFileSync(file, text, 'latin1');
     const tail = new Tail(1, file, openLogFile(file), 0);

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isShuttingDown, quietGuard, stallGuard } from '../../../../agent/forward/pipeline/drain.ts';
-import { HostError } from '../../../../agent/lib/errors.ts';
+import { SystemError } from '../../../../agent/lib/errors.ts';
 import { type SystemReader, systemReader } from '../../../../agent/system/reader.ts';
 
 const drain = suite('drain');
@@ -23,7 +23,7 @@ function systemWith(answer: Answer | undefined): SystemReader {
     readIfPresent: () => `${cgroup}\n`,
     run: () =>
       answer === undefined
-        ? Promise.reject(new HostError('/usr/bin/systemctl: no such file', 'ENOENT'))
+        ? Promise.reject(new SystemError('/usr/bin/systemctl: no such file', 'ENOENT'))
         : Promise.resolve({ stdout, ended }),
   };
 }

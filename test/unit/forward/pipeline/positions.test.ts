@@ -1,9 +1,9 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { forwardFolder } from '../../../../agent/facts/forwarder.ts';
+import { forwardDirectory } from '../../../../agent/facts/forwarder.ts';
 import { type Positions, readPositions } from '../../../../agent/forward/pipeline/positions.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
-import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const positions = suite('positions at which forwarding begins');
 
@@ -18,11 +18,11 @@ const state = '/data/state';
 
 /** Reads the positions of a system with a checkpoint and with a state on a data disk. */
 function read(folder: string, checkpoint: string, durable = ''): Positions & { problems: string[] } {
-  return inTemporaryFolder((root) => {
+  return inTemporaryDirectory((root) => {
     const problems: string[] = [];
     const files = {
       'etc/machine-id': `${machine}\n`,
-      ...(checkpoint === '' ? {} : { [`${forwardFolder.slice(1)}/cursor`]: checkpoint }),
+      ...(checkpoint === '' ? {} : { [`${forwardDirectory.slice(1)}/cursor`]: checkpoint }),
       ...(durable === '' ? {} : { [`${state.slice(1)}/checkpoint`]: `MACHINE=${machine}\n${durable}` }),
     };
     writeFiles(root, files);
@@ -35,16 +35,18 @@ positions(
   'a malformed position of a log file is reported, and does not change where the journal begins',
   () => {
     const cursor = cursorOf(boot);
-    const problems = [`${forwardFolder}/cursor contains malformed positions of log files (1)`];
-    assert.equal(read(forwardFolder, `BOOT=${boot}\nCURSOR=${cursor}\n${bad}${good}`), {
+    const problems = [`${forwardDirectory}/cursor contains malformed positions of log files (1)`];
+    assert.equal(read(forwardDirectory, `BOOT=${boot}\nCURSOR=${cursor}\n${bad}${good}`), {
       ...{ cursor, files: [record], firstBoot: 'this', trusted: true, problems },
     });
   },
 );
 
 positions('a checkpoint that is not usable is reported, with where the journal begins', () => {
-  const problems = [`${forwardFolder}/cursor is not a valid checkpoint; starting at this boot's first entry`];
-  assert.equal(read(forwardFolder, `CURSOR=\n${good}`), {
+  const problems = [
+    `${forwardDirectory}/cursor is not a valid checkpoint; starting at this boot's first entry`,
+  ];
+  assert.equal(read(forwardDirectory, `CURSOR=\n${good}`), {
     ...{ cursor: '', files: [], firstBoot: 'this', trusted: true, problems },
   });
 });

@@ -11,7 +11,7 @@ import {
   findForwarder,
   forwardStateFile,
 } from '../../../../agent/facts/forwarder.ts';
-import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const status = suite('status writer');
 
@@ -32,7 +32,7 @@ function begin() {
   };
   const files: SystemWriter = {
     ...systemWriter(),
-    makeFolder: () => undefined,
+    makeDirectory: () => undefined,
     writeAtomically: (_, text) => {
       it.written = text;
       it.writes += 1;
@@ -152,7 +152,7 @@ for (const [what, text] of [
     it.counts.lost = it.counts.suppressed = many;
     writer.set('connected', 'relp://a:1');
     second();
-    inTemporaryFolder((root) => {
+    inTemporaryDirectory((root) => {
       writeFiles(root, { [forwardStateFile.slice(1)]: Buffer.from(it.written).toString('latin1') });
       const found = findForwarder(systemReader({ root }))?.state;
       assert.equal(found, state());

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError } from '../../../../agent/lib/errors.ts';
+import { SystemError } from '../../../../agent/lib/errors.ts';
 import type { LoggedAction } from '../../../../agent/prepare/engine/action-log.ts';
 import type { SystemWriter } from '../../../../agent/system/writer.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
@@ -39,7 +39,7 @@ for (const [title, entries] of [
         await prepare({ apply: true, yes: true, only: ['initramfs'], skip: [] }, { ...writer, run });
         assert.unreachable('no error');
       } catch (error) {
-        assert.instance(error, HostError);
+        assert.instance(error, SystemError);
         assert.match((error as Error).message, /prepare\.json: entry 1 \(initramfs, run\) is gone/);
       }
       assert.equal(

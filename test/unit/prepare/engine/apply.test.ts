@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError, UsageError } from '../../../../agent/lib/errors.ts';
+import { SystemError, UsageError } from '../../../../agent/lib/errors.ts';
 import { type SystemWriter, systemWriter } from '../../../../agent/system/writer.ts';
 import { apply, applyAll } from '../../../../agent/prepare/engine/apply.ts';
 import { readActionLog } from '../../../../agent/prepare/engine/action-log.ts';
@@ -79,7 +79,7 @@ applying('stops if a program fails, and prints the last lines of stderr', () =>
       await prepare({ apply: true, yes: true, only: ['initramfs'], skip: [] }, { ...writer, run });
       assert.unreachable('no error');
     } catch (error) {
-      assert.instance(error, HostError);
+      assert.instance(error, SystemError);
       assert.match(
         (error as Error).message,
         /^\/usr\/bin\/dracut --force .* ended with 1: a; no space left$/,

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { HostError } from '../../../../agent/lib/errors.ts';
+import { SystemError } from '../../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../../agent/system/reader.ts';
 import type { Ran, SystemWriter } from '../../../../agent/system/writer.ts';
 import { type Context, withContext } from '../../../../agent/prepare/engine/context.ts';
@@ -20,7 +20,7 @@ async function messageOf(action: Promise<unknown>): Promise<string> {
   try {
     await action;
   } catch (error) {
-    assert.instance(error, HostError);
+    assert.instance(error, SystemError);
     return (error as Error).message;
   }
   throw new Error('no error');
@@ -83,7 +83,7 @@ context('what actions share is opened once, and closed last to first, also after
   const [one, two] = [opener('one'), opener('two')];
   const failing = inContext(async ({ shared }) => {
     assert.equal([await shared(one), await shared(two), await shared(one)], ['one', 'two', 'one']);
-    throw new HostError('failed');
+    throw new SystemError('failed');
   });
   assert.is(await messageOf(failing), 'failed');
   assert.equal(log, ['open one', 'open two', 'close two', 'close one']);

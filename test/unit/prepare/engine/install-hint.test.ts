@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { installHint } from '../../../../agent/prepare/engine/install-hint.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
-import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const hint = suite('installHint');
 for (const [title, programs, expected] of [
@@ -12,7 +12,7 @@ for (const [title, programs, expected] of [
   ['another system', ['zypper'], 'install the package attr'],
 ] as const) {
   hint(title, () =>
-    inTemporaryFolder((root) => {
+    inTemporaryDirectory((root) => {
       writeFiles(root, Object.fromEntries(programs.map((each) => [`usr/bin/${each}`, ''])));
       assert.is(installHint(systemReader({ root }), 'attr'), expected);
     }),

@@ -23,7 +23,7 @@ interface Changed {
 
 function guestWith({ found, rpm, files = {}, ended = 'good', calls = [] }: Changed): Guest {
   const guest = preparedGuest();
-  guest.folders.push('opt');
+  guest.directories.push('opt');
   Object.assign(guest.files, files, rpm === undefined ? {} : { 'usr/bin/rpm': '' });
   const records = found.map((each) => {
     const [, ago = '', rest = ''] = /^(\S+) (.*)$/s.exec(each) ?? [];

@@ -5,7 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { hasFileTypes } from '../../../../agent/prepare/steps/xfs.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
-import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const xfs = suite('hasFileTypes');
 for (const [options, expected] of [
@@ -14,7 +14,7 @@ for (const [options, expected] of [
   [['-m', 'crc=0', '-n', 'ftype=1'], true],
 ] as const) {
   xfs(`mkfs.xfs ${options.join(' ')}`, () =>
-    inTemporaryFolder((folder) => {
+    inTemporaryDirectory((folder) => {
       const file = path.join(folder, 'disk');
       fs.writeFileSync(file, '');
       fs.truncateSync(file, 320 * 1024 * 1024);
@@ -24,7 +24,7 @@ for (const [options, expected] of [
   );
 }
 xfs('no XFS, a device that is too short, and no device', () =>
-  inTemporaryFolder((folder) => {
+  inTemporaryDirectory((folder) => {
     writeFiles(folder, { other: 'x'.repeat(1024), short: 'XFSB' });
     for (const name of ['/other', '/short', '/none']) {
       assert.is(hasFileTypes(systemReader({ root: folder }), name), undefined, name);

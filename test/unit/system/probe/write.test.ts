@@ -4,11 +4,11 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { tryWrite } from '../../../../agent/system/probe/write.ts';
-import { inTemporaryFolder, writeFiles } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const trying = suite('tryWrite');
 trying('a write that succeeds leaves no file', () => {
-  inTemporaryFolder((root) => {
+  inTemporaryDirectory((root) => {
     const before = fs.statSync(root).mtimeMs;
     assert.is(tryWrite(root), 'OK');
     assert.equal(fs.readdirSync(root), []);
@@ -16,12 +16,12 @@ trying('a write that succeeds leaves no file', () => {
   });
 });
 
-trying('a missing folder', () => {
-  inTemporaryFolder((root) => assert.is(tryWrite(path.join(root, 'none')), 'ENOENT'));
+trying('a missing directory', () => {
+  inTemporaryDirectory((root) => assert.is(tryWrite(path.join(root, 'none')), 'ENOENT'));
 });
 
-trying('a file instead of a folder', () => {
-  inTemporaryFolder((root) => {
+trying('a file instead of a directory', () => {
+  inTemporaryDirectory((root) => {
     writeFiles(root, { a: '' });
     assert.is(tryWrite(path.join(root, 'a')), 'ENOTDIR');
   });
@@ -39,7 +39,7 @@ for (const [title, commands, expected] of [
   ['a full file system', 'mount -t tmpfs -o size=4k,nr_inodes=1 x "$1"', 'ENOSPC'],
 ] as const) {
   trying(title, () => {
-    inTemporaryFolder((root) => {
+    inTemporaryDirectory((root) => {
       const program = `import { tryWrite } from '${module}'; process.stdout.write(tryWrite('${root}'))`;
       const { stdout, stderr } = spawnSync(
         'unshare',

@@ -7,7 +7,7 @@ import {
   unitOf,
 } from '../../../../../agent/facts/security/programs/process-details.ts';
 import { systemReader } from '../../../../../agent/system/reader.ts';
-import { whileTemporaryFolder, writeFiles } from '../../../../harness/temporary.ts';
+import { whileTemporaryDirectory, writeFiles } from '../../../../harness/temporary.ts';
 
 const units = suite('unit of a process');
 for (const [cgroup, unit] of [
@@ -53,7 +53,7 @@ const files = {
   'proc/9/comm': 'no command line\n',
 };
 function describe(options: string, pid: number) {
-  return whileTemporaryFolder(async (root) => {
+  return whileTemporaryDirectory(async (root) => {
     writeFiles(root, files);
     const reader = {
       ...systemReader({ root }),

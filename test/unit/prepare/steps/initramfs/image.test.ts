@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 import { readImage } from '../../../../../agent/prepare/steps/initramfs/image.ts';
 import { systemReader } from '../../../../../agent/system/reader.ts';
 import { cpioFiles, keptTexts, realCpio } from '../../../../harness/real-cpio.ts';
-import { inTemporaryFolder } from '../../../../harness/temporary.ts';
+import { inTemporaryDirectory } from '../../../../harness/temporary.ts';
 
 const image = suite('readImage');
 for (const [title, pack] of [
@@ -36,7 +36,7 @@ for (const [title, pack] of [
   });
 }
 image('an archive that was truncated before compression', () =>
-  inTemporaryFolder(async (folder) => {
+  inTemporaryDirectory(async (folder) => {
     fs.writeFileSync(path.join(folder, 'image'), zlib.gzipSync(realCpio(cpioFiles).subarray(0, -600)));
     try {
       await readImage(systemReader({ root: folder }), '/image', () => false);

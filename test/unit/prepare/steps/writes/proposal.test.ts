@@ -31,7 +31,7 @@ proposals('an overlay is proposed only where it is permitted and no foothold for
   withGuest(
     {
       ...maintenanceGuest(),
-      folders: ['boot', 'home', 'tmp', 'var', 'opt', 'srv', 'root'],
+      directories: ['boot', 'home', 'tmp', 'var', 'opt', 'srv', 'root'],
     },
     (reader) => {
       const directories: Record<string, 'directory' | 'link'> = {

@@ -9,7 +9,7 @@ import {
   searchChanges,
 } from '../../../../../agent/prepare/steps/writes/search.ts';
 import { type SystemReader, systemReader } from '../../../../../agent/system/reader.ts';
-import { whileTemporaryFolder, writeFiles } from '../../../../harness/temporary.ts';
+import { whileTemporaryDirectory, writeFiles } from '../../../../harness/temporary.ts';
 
 const search = suite('search for changes');
 
@@ -33,7 +33,7 @@ const namesOf = (changes: readonly Change[], folder: string) =>
   changes.map((change) => `${change.type} ${path.relative(folder, change.path)}`).sort();
 
 search('finds every kind of file by its true name, and follows no link', () =>
-  whileTemporaryFolder(async (folder) => {
+  whileTemporaryDirectory(async (folder) => {
     writeFiles(folder, {
       'plain/file': '',
       'new\nline': '',
@@ -59,14 +59,14 @@ search('finds every kind of file by its true name, and follows no link', () =>
 );
 
 search('nothing is found that was not changed since', () =>
-  whileTemporaryFolder(async (folder) => {
+  whileTemporaryDirectory(async (folder) => {
     writeFiles(folder, { 'a/b': '' });
     assert.equal((await changesIn({ roots: [folder] }, Date.now() / 1000 + 60)).changes, []);
   }),
 );
 
 search('a later change of the mode alone is found, and an old mtime hides nothing', () =>
-  whileTemporaryFolder(async (folder) => {
+  whileTemporaryDirectory(async (folder) => {
     writeFiles(folder, { a: '' });
     fs.utimesSync(path.join(folder, 'a'), 1e9, 1e9);
     assert.equal(namesOf((await changesIn({ roots: [folder] }, 1.5e9)).changes, folder), ['d ', 'f a']);
@@ -76,7 +76,7 @@ search('a later change of the mode alone is found, and an old mtime hides nothin
 );
 
 search('excluded folders are not searched, even if their names are patterns', () =>
-  whileTemporaryFolder(async (folder) => {
+  whileTemporaryDirectory(async (folder) => {
     writeFiles(folder, { '[ab]*/x': '', 'a1/x': '', 'b\\?/x': '', 'bc/x': '' });
     const excluded = [`${folder}/[ab]*`, `${folder}/b\\?`];
     const { changes } = await changesIn({ roots: [folder], excluded });
@@ -85,7 +85,7 @@ search('excluded folders are not searched, even if their names are patterns', ()
 );
 
 search('a folder below an excluded one is searched if it is a root', () =>
-  whileTemporaryFolder(async (folder) => {
+  whileTemporaryDirectory(async (folder) => {
     writeFiles(folder, { 'var/spool/at/1': '', 'var/2': '' });
     const { changes } = await changesIn({
       roots: [folder, `${folder}/var/spool/at`],
@@ -96,7 +96,7 @@ search('a folder below an excluded one is searched if it is a root', () =>
 );
 
 search('the FAT file systems are searched even if another one cannot be read', () =>
-  whileTemporaryFolder(async (folder) => {
+  whileTemporaryDirectory(async (folder) => {
     writeFiles(folder, { 'fat/a': '', 'other/b': '' });
     const [fat, other, gone] = ['fat', 'other', 'gone'].map((name) => `${folder}/${name}`) as [
       string,

@@ -1,8 +1,8 @@
 import fs from 'node:fs';
-import { HostError, errorCode, onFile } from '../../lib/errors.ts';
-import { O_PATH } from '../foreign-folder.ts';
+import { SystemError, errorCode, onFile } from '../../lib/errors.ts';
+import { O_PATH } from '../foreign-directory.ts';
 
-/** What lstat(2) returns for a name in a folder. */
+/** What lstat(2) returns for a name in a directory. */
 export interface Entry {
   type: 'file' | 'directory' | 'symlink' | 'fifo' | 'socket' | 'char' | 'block';
   /** The permission bits, with set-user-ID, set-group-ID and sticky. */
@@ -21,23 +21,23 @@ export interface Entry {
   sparse: boolean;
 }
 
-/** A folder that is kept open, so that another process cannot put another folder in its place. */
-export interface Folder {
+/** A directory that is kept open, so that another process cannot put another directory in its place. */
+export interface Directory {
   readonly entry: Entry;
-  /** Reads the names in the folder, one character per byte (latin1), in parts of at most `batch` names. */
+  /** Reads the names in the directory, one character per byte (latin1), in parts of at most `batch` names. */
   names(): Generator<string[], void>;
   /** @returns undefined if the name does not exist */
   stat(name: string): Entry | undefined;
   /**
-   * Opens a folder in this folder.
-   * @throws HostError ELOOP or ENOTDIR if another file took its place; EXDEV if another file system is mounted on it
+   * Opens a directory in this directory.
+   * @throws SystemError ELOOP or ENOTDIR if another file took its place; EXDEV if another file system is mounted on it
    */
-  open(name: string): Folder;
+  open(name: string): Directory;
   /** Returns the target of a symbolic link, one character per byte (latin1). */
   link(name: string): string;
   /** Opens a regular file for reading (openFile). */
   file(name: string): OpenFile;
-  /** The path of a name in the open folder, valid in every process while the folder is open. */
+  /** The path of a name in the open directory, valid in every process while the directory is open. */
   path(name: string): string;
   close(): void;
 }
@@ -56,20 +56,20 @@ const { O_RDONLY, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_NOATIME } = fs.constant
 const batch = 256;
 
 /**
- * Opens a folder by its path, whose last component must not be a symbolic link.
- * @throws HostError
+ * Opens a directory by its path, whose last component must not be a symbolic link.
+ * @throws SystemError
  */
-export function openFolder(path: string): Folder {
-  return onFile(path, () => folderAt(path, path, undefined));
+export function openDirectory(path: string): Directory {
+  return onFile(path, () => directoryAt(path, path, undefined));
 }
 
-/** @param device the device that the folder must be on, so that a mount point is an error */
-function folderAt(at: string | Buffer, shown: string, device: bigint | undefined): Folder {
+/** @param device the device that the directory must be on, so that a mount point is an error */
+function directoryAt(at: string | Buffer, shown: string, device: bigint | undefined): Directory {
   const fd = fs.openSync(at, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK);
   const stat = fs.fstatSync(fd, { bigint: true });
   if (device !== undefined && stat.dev !== device) {
     fs.closeSync(fd);
-    throw new HostError(
+    throw new SystemError(
       `${shown}: another file system is mounted here and hides the content of the layer`,
       'EXDEV',
     );
@@ -86,7 +86,7 @@ function folderAt(at: string | Buffer, shown: string, device: bigint | undefined
         const found = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false });
         return found && entryOf(found);
       }),
-    open: (name) => within(name, (path) => folderAt(path, `${shown}/${name}`, stat.dev)),
+    open: (name) => within(name, (path) => directoryAt(path, `${shown}/${name}`, stat.dev)),
     link: (name) => within(name, (path) => fs.readlinkSync(path, 'latin1')),
     file: (name) => within(name, (path) => openFile(path, `${shown}/${name}`)),
     path: (name) => `/proc/${process.pid}/fd/${fd}/${name}`,
@@ -116,12 +116,13 @@ function* namesIn(at: string, shown: string): Generator<string[], void> {
  * Opens a regular file. Opens the name with O_PATH first and checks its type, so that no FIFO and no device is opened
  * for reading even if another process puts one in the file's place. Does not change the atime, which is evidence, and
  * does not wait for a lease (fcntl(2)).
- * @throws HostError EINVAL if it is not a regular file; the system's error otherwise
+ * @throws SystemError EINVAL if it is not a regular file; the system's error otherwise
  */
 function openFile(at: Buffer, shown: string): OpenFile {
   const named = fs.openSync(at, O_PATH | O_NOFOLLOW);
   try {
-    if (!fs.fstatSync(named).isFile()) throw new HostError(`${shown}: not a regular file any more`, 'EINVAL');
+    if (!fs.fstatSync(named).isFile())
+      throw new SystemError(`${shown}: not a regular file any more`, 'EINVAL');
     return openedFile(openDescriptor(`/proc/self/fd/${named}`), shown);
   } finally {
     fs.closeSync(named);
