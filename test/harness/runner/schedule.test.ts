@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { inTemporaryFolder, writeFiles } from '../temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../temporary.ts';
 import { type Job, Schedule, durationsFile, recordDurations, warmFile } from './schedule.ts';
 import { type Selection, selectFiles } from './selection.ts';
 
@@ -55,7 +55,7 @@ schedule(
       [smoke('package')]: 190,
       [smoke('sealed')]: 120,
     });
-    const jobs = inTemporaryFolder((project) => {
+    const jobs = inTemporaryDirectory((project) => {
       writeFiles(project, { [warmFile]: '', [durationsFile]: durations });
       return new Schedule(project, ['test/lint.ts', 'test/unit/a.test.ts', ...guests]);
     });
@@ -130,7 +130,7 @@ schedule('without guest tests, the shared trees are not built', () => {
 schedule(
   'measured durations replace earlier ones; short files and those that do not exist are left out',
   () =>
-    inTemporaryFolder((project) => {
+    inTemporaryDirectory((project) => {
       const [a, b, c] = ['a', 'b', 'c'].map(smoke) as [string, string, string];
       const durations = JSON.stringify({ [a]: 100, [b]: 50, [smoke('removed')]: 70 });
       writeFiles(project, { [a]: '', [b]: '', [c]: '', [durationsFile]: durations });
