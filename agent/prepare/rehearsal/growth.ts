@@ -2,7 +2,7 @@ import { bootEnvFile, parseBootEnv } from '../../facts/boot/boot-env.ts';
 import { layersOf } from '../../facts/boot/layers.ts';
 import { type LargestFile, findLargestFiles } from '../../facts/largest-files.ts';
 import { mountTable } from '../../facts/mounts/mountinfo.ts';
-import { unlessHostError } from '../../lib/errors.ts';
+import { unlessSystemError } from '../../lib/errors.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader, Usage } from '../../system/reader.ts';
 import type { Forecast, Growth } from './record.ts';
@@ -24,7 +24,7 @@ const tmpfs = '/run/var';
  * @returns undefined if there is no layer, as in a boot whose /var could not be assembled
  */
 export function takeSample(reader: SystemReader): Sample | undefined {
-  return unlessHostError(() => {
+  return unlessSystemError(() => {
     const mounts = mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
     if (mounts.serving(tmpfs)?.target !== tmpfs) return undefined;
     const text = reader.readRecord(bootEnvFile, 'root', 65536);
@@ -34,7 +34,7 @@ export function takeSample(reader: SystemReader): Sample | undefined {
       .filter(({ target }) => mounts.serving(target)?.type === 'overlay')
       .flatMap(
         ({ target, upper }) =>
-          unlessHostError(() => findLargestFiles(reader, [{ target, upper }], isMount)) ?? [],
+          unlessSystemError(() => findLargestFiles(reader, [{ target, upper }], isMount)) ?? [],
       );
     return { at: reader.environment().seconds, usage: reader.usage(tmpfs), largest };
   });

@@ -122,12 +122,12 @@ export type RehearsalReport = v.InferOutput<typeof report>;
 /** The maximum size of a file, in bytes. */
 const longest = 4 * 1024 * 1024;
 
-/** Reads the request; undefined if there is none. @throws Error for a malformed file; HostError */
+/** Reads the request; undefined if there is none. @throws Error for a malformed file; SystemError */
 export function readRequest(reader: SystemReader): Request | undefined {
   return read(reader, requestFile, request);
 }
 
-/** Reads a report; undefined if there is none. @throws Error for a malformed file; HostError */
+/** Reads a report; undefined if there is none. @throws Error for a malformed file; SystemError */
 export function readReport(reader: SystemReader, file: string): RehearsalReport | undefined {
   return read(reader, file, report);
 }
