@@ -1,7 +1,7 @@
 import { forwarderUser, permitReading } from '../assess/log-access.ts';
 import { type Config, words } from '../config/config.ts';
 import { findAuditTrail } from '../facts/security/audit-trail.ts';
-import { expandPattern } from '../forward/files/log-files.ts';
+import { expandPattern } from '../forward/files/patterns.ts';
 import { SystemError } from '../lib/errors.ts';
 import { clean } from '../lib/format.ts';
 import type { SystemReader } from '../system/reader.ts';

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Config } from '../config/config.ts';
-import type { OutgoingMessage } from '../forward/encode/encoder.ts';
+import type { OutgoingMessage, Transport } from '../forward/stages.ts';
+import type { Trace } from '../forward/transport/connection.ts';
 import { protocolOf } from '../forward/transport/protocols.ts';
 import type { Target } from '../forward/transport/target.ts';
-import type { Trace, Transport } from '../forward/transport/transport.ts';
 import { errorMessage } from '../lib/errors.ts';
+import { item } from '../lib/journal-export/entry.ts';
 import type { Clock } from '../system/clock.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { testLogFiles } from './forward-test-files.ts';
@@ -59,7 +60,7 @@ async function sendTestEntry(
     `_BOOT_ID=${clock.bootId}\n_HOSTNAME=${hostname}\nPRIORITY=6\nSYSLOG_FACILITY=3\n` +
     `SYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${content}\n\n`;
   const encoder = protocolOf(target).createEncoder(clock, hostname);
-  encoder.encode({ kind: 'entry', cursor: 'test', text, message: undefined, cut: 0 }, messages);
+  encoder.encode(item('entry', 'test', text), messages);
   const [message] = messages;
   if (message === undefined) throw new Error('the encoder made no message of the test entry');
   trace('send', `"${content}", ${message.text.length} bytes`);

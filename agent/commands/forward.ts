@@ -1,10 +1,11 @@
-import { type Config, forwardProblems, readConfig } from '../config/config.ts';
-import type { LogFiles } from '../forward/files/log-files.ts';
-import { openLogFiles } from '../forward/files/open.ts';
-import { storedCheckpoint } from '../forward/pipeline/checkpoint.ts';
+import { type Config, forwardProblems, readConfig, words } from '../config/config.ts';
+import { auditLogFile } from '../facts/security/audit-trail.ts';
+import { LogFiles } from '../forward/files/log-files.ts';
+import { sealedBytes } from '../forward/files/sealed-bytes.ts';
+import { Checkpoint } from '../forward/pipeline/checkpoint.ts';
+import { CheckpointStore, readStart } from '../forward/pipeline/checkpoint-store.ts';
 import { Daemon } from '../forward/pipeline/daemon.ts';
 import { drain, isShuttingDown } from '../forward/pipeline/drain.ts';
-import { openDurable, readPositions } from '../forward/pipeline/positions.ts';
 import { describeEnd } from '../forward/status/end-of-boot.ts';
 import { RateLimitedLog } from '../forward/status/rate-limited-log.ts';
 import { StatusWriter } from '../forward/status/status-writer.ts';
@@ -62,17 +63,21 @@ export async function forwardCommand(
   }
   const writer = await loadWriter();
   const trouble = (reason: string) => log.trouble(reason);
-  const start = readPositions(reader, config.FORWARD_STATE, clock, trouble);
-  const durable = openDurable(reader, writer, config.FORWARD_STATE, clock, start, trouble);
-  const files = openLogFiles(reader, config, start.files, start.trusted, trouble);
-  const checkpoint = storedCheckpoint(start.cursor, files, writer, clock.bootId, durable, trouble);
-  const status = new StatusWriter(
-    reader,
-    writer,
-    () => checkpoint.cursor,
-    () => files.state(),
-    trouble,
-  );
+  const { FORWARD_STATE: directory, FORWARD_FILES } = config;
+  const start = readStart(reader, directory, clock, trouble);
+  const store = new CheckpointStore({ reader, writer, directory, bootId: clock.bootId, trouble }, start);
+  const files = new LogFiles({
+    ...{ patterns: words(FORWARD_FILES), auditFile: auditLogFile(reader), trouble },
+    ...{ records: start.files, trusted: start.trusted },
+    firstOffset: (file) => sealedBytes(reader, file),
+    booted: reader.now().getTime() - reader.environment().seconds * 1000,
+  });
+  const checkpoint = new Checkpoint(start.cursor, files, (acknowledged) => store.save(acknowledged));
+  const status = new StatusWriter({
+    ...{ reader, writer, trouble },
+    cursor: () => checkpoint.cursor,
+    sources: () => files.state(),
+  });
   const unusable = unusableFile(reader, targets, config);
   if (unusable !== undefined) {
     log.misconfigured(unusable);
@@ -80,23 +85,15 @@ export async function forwardCommand(
     throw new UsageError(unusable);
   }
   const { hostname } = reader.environment();
+  const { firstBoot } = start;
   const daemon = new Daemon({
-    reader,
-    targets,
-    config,
-    clock,
-    hostname,
-    checkpoint,
-    files,
-    firstBoot: start.firstBoot,
-    status,
-    log,
+    ...{ reader, targets, config, clock, hostname, checkpoint, files, firstBoot, status, log },
   });
   const stopped = untilStopped(daemon, () => finish(reader, daemon, files, () => checkpoint.cursor, log));
   await Promise.race([daemon.run(), stopped]);
   daemon.abort();
   checkpoint.save();
-  await durable?.flush();
+  await store.flush();
   status.stop();
   return 0;
 }

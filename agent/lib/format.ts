@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
+import { clean } from './unprintable.ts';
 
-export { clean } from './unprintable.ts';
+export { clean };
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
@@ -61,6 +62,20 @@ export function decodeBytes(bytes: string): string {
   const buffer = Buffer.from(bytes, 'latin1');
   if (isUtf8(buffer)) return buffer.toString('utf8');
   return bytes.replace(/[\x80-\xff]/g, (char) => `\\x${char.charCodeAt(0).toString(16)}`);
+}
+
+/** Encodes a text as UTF-8. @returns one character per byte (latin1) */
+export function encodeBytes(text: string): string {
+  return Buffer.from(text).toString('latin1');
+}
+
+/**
+ * Cleans a line of a log and encodes it as UTF-8. Line feeds are replaced first: one character per byte, U+010A contains
+ * a line feed as well.
+ * @returns one character per byte (latin1)
+ */
+export function cleanBytes(text: string): string {
+  return encodeBytes(clean(text));
 }
 
 /** Capitalises the first letter, and adds a full stop if there is none. */

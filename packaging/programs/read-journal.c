@@ -49,7 +49,7 @@ static char *const content = block + HEADER;
 static size_t used;
 /*
  * The number of complete entries in the block. The four lines with which each entry begins take 180 bytes, so the number
- * is far below the limit of the reader (runEntries in agent/forward/reader.ts).
+ * is far below the limit of the reader (runEntries in agent/lib/journal-export/entry.ts).
  */
 static unsigned count;
 /* Their size, and the offset of the last one. */

@@ -4,7 +4,7 @@
  * FIFO in the background and then creates /mnt/opened; the write blocks until a process opens the FIFO for reading.
  * @param config lines of immutafs.conf
  */
-export function forwarderFolder(config = 'FORWARD=relp://log:2514'): string {
+export function forwarderDirectory(config = 'FORWARD=relp://log:2514'): string {
   return `
 mount -t tmpfs -o mode=0755 run /run
 mkdir -p /run/immutafs/forward /mnt/upper /mnt/work

@@ -1,6 +1,6 @@
 import { forEachLine } from '../../agent/forward/encode/file-lines.ts';
 import { LogFiles, type LogFilesOptions } from '../../agent/forward/files/log-files.ts';
-import type { LineChunk } from '../../agent/forward/reader.ts';
+import type { LineChunk } from '../../agent/forward/stages.ts';
 
 /** Returns log files that are read from their beginning, as if nothing was forwarded before. */
 export function logFiles(patterns: readonly string[], more: Partial<LogFilesOptions> = {}): LogFiles {

@@ -34,7 +34,7 @@ const ways: Record<string, () => Promise<unknown>> = {
   earlierBoots: () =>
     new Promise((resolve) => {
       const reader = journalReaders(
-        'syslog',
+        undefined,
         '0'.repeat(32),
         'oldest',
       )('', {

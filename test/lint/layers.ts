@@ -16,7 +16,7 @@ const order: readonly (readonly string[])[] = [
   ['checks/'],
   ['report/', 'changes/'],
   ['evaluate.ts'],
-  ['forward/reader.ts'],
+  ['forward/stages.ts'],
   ['forward/journal/', 'forward/files/', 'prepare/engine/'],
   ['forward/encode/', 'prepare/steps/', 'prepare/home/', 'prepare/rehearsal/'],
   ['forward/transport/', 'prepare/prepare.ts'],

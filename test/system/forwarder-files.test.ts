@@ -1,7 +1,7 @@
 /** Files that the user immutafs-forward can put in the place of its own files, which root reads. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { forwarderFolder } from '../harness/forwarder-namespace.ts';
+import { forwarderDirectory } from '../harness/forwarder-namespace.ts';
 import { inNamespace, reportOf, said } from '../harness/namespace.ts';
 
 const reading = suite("the forwarder's files, read by root");
@@ -15,7 +15,7 @@ const state = `{"target": "relp://log:2514", "state": "stopped", "since": "${now
 const put = `printf '%s' '${state}' >/mnt/good; chmod 644 /mnt/good; as $forwarder cp /mnt/good $state`;
 
 reading('a good file is read', () => {
-  const ran = inNamespace(`${forwarderFolder()} ${put}; "$@" status --json`);
+  const ran = inNamespace(`${forwarderDirectory()} ${put}; "$@" status --json`);
   assert.match(
     said(reportOf(ran), 'forward-healthy'),
     /^(warn|fail): the forwarder is not running: a reason$/,
@@ -53,7 +53,7 @@ for (const [title, script, problem] of [
 ] as const) {
   reading(`${title} is reported as an error, and nothing is opened`, () => {
     const ran = inNamespace(
-      `${forwarderFolder()} ${script}; "$@" status --json || :; sleep 0.1; [ ! -e /mnt/opened ] || echo opened`,
+      `${forwarderDirectory()} ${script}; "$@" status --json || :; sleep 0.1; [ ! -e /mnt/opened ] || echo opened`,
     );
     assert.match(
       said(reportOf({ ...ran, stdout: ran.stdout.replace(/opened\n$/, '') }), 'forward-healthy'),
@@ -70,7 +70,7 @@ for (const [title, script] of [
   reading(`${title} is never opened`, () => {
     const trace = 'strace -f -y -e trace=open,openat,openat2 -o /mnt/trace';
     const ran = inNamespace(
-      `${forwarderFolder()} ${script}; ${trace} "$@" status --json || :; grep '<char 1:5>' /mnt/trace | grep -vc O_PATH | sed 's/^/opened /'`,
+      `${forwarderDirectory()} ${script}; ${trace} "$@" status --json || :; grep '<char 1:5>' /mnt/trace | grep -vc O_PATH | sed 's/^/opened /'`,
     );
     const report = reportOf({ ...ran, stdout: ran.stdout.replace(/opened \d+\n$/, '') });
     assert.match(said(report, 'forward-healthy'), 'not a regular file');
@@ -90,7 +90,7 @@ for (let tries = 0; tries < 4000; tries++) {
 }
 process.stdout.write(JSON.stringify({ opened: fs.existsSync('/mnt/opened'), seen: [...seen.keys()] }));
 `;
-  const ran = inNamespace(`${forwarderFolder()}
+  const ran = inNamespace(`${forwarderDirectory()}
 mkfifo -m 666 /mnt/fifo; wait_at /mnt/fifo
 as $forwarder /usr/bin/python3 /media/test/harness/swap.py $state /mnt/fifo & swap=$!
 trap 'kill $writer $swap' EXIT
@@ -105,16 +105,18 @@ while [ ! -e $state ]; do sleep 0.05; done
 });
 
 reading("the forwarder, run by root, does not write through links of its folder's owner", () => {
-  const ran = inNamespace(`${forwarderFolder()} echo mine >/mnt/victim
+  const ran = inNamespace(`${forwarderDirectory()} echo mine >/mnt/victim
 as $forwarder ln -s /mnt/victim $state; as $forwarder ln -s /mnt/victim /run/immutafs/forward/cursor
 "$1" --input-type=module -e '
 import { systemReader } from "/media/agent/system/reader.ts";
 import { systemWriter } from "/media/agent/system/writer.ts";
-import { readCheckpoint, writeCheckpoint } from "/media/agent/forward/pipeline/checkpoint.ts";
+import { CheckpointStore, readStart } from "/media/agent/forward/pipeline/checkpoint-store.ts";
 const boot = "b".repeat(32), cursor = "s=" + "a".repeat(32) + ";i=5;b=" + boot + ";m=64;t=1000;x=1";
-console.log(JSON.stringify(readCheckpoint(systemReader(), boot, 100)));
-writeCheckpoint(systemWriter(), boot, { cursor, files: [] });
-console.log(readCheckpoint(systemReader(), boot, 100).cursor === cursor);
+const directory = "/run/immutafs/forward", reader = systemReader(), trouble = console.log;
+const clock = { bootId: boot, monotonic: () => 100, realtime: () => 0 };
+const start = readStart(reader, directory, clock, trouble);
+new CheckpointStore({ reader, writer: systemWriter(), directory, bootId: boot, trouble }, start).save({ cursor, files: [] });
+console.log(readStart(reader, directory, clock, trouble).cursor === cursor);
 '; cat /mnt/victim`);
   const [problem, written, victim] = ran.stdout.split('\n');
   assert.match(problem ?? '', 'forward/cursor: a symbolic link, not a regular file');

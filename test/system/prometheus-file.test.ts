@@ -1,14 +1,14 @@
 /** Tests PROMETHEUS_FILE in a folder of an ordinary user, as in an installation of node_exporter. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { forwarderFolder } from '../harness/forwarder-namespace.ts';
+import { forwarderDirectory } from '../harness/forwarder-namespace.ts';
 import { type Ran, inNamespace } from '../harness/namespace.ts';
 
 const metrics = suite("PROMETHEUS_FILE in an ordinary user's folder");
 
 /** Returns lines of sh that make a tree /mnt/exporter, which belongs to $user, and configure PROMETHEUS_FILE. */
 function prepared(file = '/mnt/exporter/metrics/a.prom'): string {
-  return `${forwarderFolder(`PROMETHEUS_FILE=${file}`)}
+  return `${forwarderDirectory(`PROMETHEUS_FILE=${file}`)}
 user=4343; chmod 755 /mnt; mkdir -p /mnt/exporter/metrics /mnt/root; chown -R $user:$user /mnt/exporter
 `;
 }

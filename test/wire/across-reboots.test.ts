@@ -9,7 +9,7 @@ import {
   bootId,
   clearJournal,
   exportEntry,
-  journalFolder,
+  journalDirectory,
   numbered,
   writeJournal,
 } from './support/journal.ts';
@@ -21,8 +21,8 @@ import { sleep, until } from './support/until.ts';
 
 await enterNamespaces(import.meta.filename);
 
-const folder = '/run/state';
-const stateFile = `${folder}/checkpoint`;
+const directory = '/run/state';
+const stateFile = `${directory}/checkpoint`;
 const machine = fs.readFileSync('/etc/machine-id', 'utf8').trim();
 const [first, second] = ['a'.repeat(32), 'b'.repeat(32)];
 const count = 30;
@@ -53,7 +53,7 @@ const texts = (name: string, from = 0) =>
 const everything = [...texts('first'), ...texts('second'), ...texts('this')];
 const received = () => storedEntries().map(({ text }) => text);
 const relp = { FORWARD: 'relp://127.0.0.1:2514', FORWARD_FILES: '' };
-const durable = { ...relp, FORWARD_STATE: folder };
+const durable = { ...relp, FORWARD_STATE: directory };
 
 const reboots = suite('wire: across reboots');
 reboots.before.each(() => {
@@ -61,8 +61,8 @@ reboots.before.each(() => {
   clearStored();
   clearRemote();
   forgetState();
-  fs.rmSync(folder, { recursive: true, force: true });
-  fs.mkdirSync(folder);
+  fs.rmSync(directory, { recursive: true, force: true });
+  fs.mkdirSync(directory);
   writeBoot(first, 'first', now - 3 * hour);
   writeBoot(second, 'second', now - 2 * hour);
   writeJournal(numbered('this', count));
@@ -112,7 +112,7 @@ for (const [title, prepare, expected] of [
     () => {
       configure(durable);
       fs.writeFileSync(stateFile, state(cursorsOf(first)[9] ?? ''));
-      fs.rmSync(`${journalFolder}/first.journal`);
+      fs.rmSync(`${journalDirectory}/first.journal`);
     },
     everything.slice(count),
   ],
@@ -172,7 +172,7 @@ reboots('a clock that went back does not hide an entry of this boot', async () =
 reboots('a damaged journal of an earlier boot is reported, and the other boots are complete', async () => {
   configure(durable);
   fs.writeFileSync(stateFile, state(cursorsOf(first)[9] ?? ''));
-  const file = `${journalFolder}/second.journal`;
+  const file = `${journalDirectory}/second.journal`;
   const bytes = fs.readFileSync(file);
   bytes.fill(0xff, Math.floor(bytes.length * 0.01), Math.floor(bytes.length * 0.02));
   fs.writeFileSync(file, bytes);
@@ -185,7 +185,7 @@ reboots('a damaged journal of an earlier boot is reported, and the other boots a
 
 reboots('a state that cannot be written is reported, and forwarding goes on', async () => {
   configure(durable);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k,nr_inodes=2', 'wire', folder]);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4k,nr_inodes=2', 'wire', directory]);
   try {
     fs.writeFileSync(stateFile, '');
     await startRsyslog('rsyslog-relp.conf', 2514);
@@ -195,7 +195,7 @@ reboots('a state that cannot be written is reported, and forwarding goes on', as
     assert.is(forwardState()?.state, 'connected');
     assert.is(await agent.stop(), 0);
   } finally {
-    execFileSync('umount', [folder]);
+    execFileSync('umount', [directory]);
   }
 });
 

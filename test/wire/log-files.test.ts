@@ -16,7 +16,7 @@ import { exactMessages, startExactServer } from './support/exact-rsyslog.ts';
 import { LiveJournal, clearJournal, numbered, writeJournal } from './support/journal.ts';
 import { enterNamespaces } from './support/namespaces.ts';
 import { type Program, endAll } from './support/program.ts';
-import { clearRemote, exportedFields, remoteFolder, startRemote, storedExport } from './support/remote.ts';
+import { clearRemote, exportedFields, remoteDirectory, startRemote, storedExport } from './support/remote.ts';
 import { BufferedLog, RotatedLog } from './support/rotated-log.ts';
 import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
@@ -33,8 +33,8 @@ files.before.each(() => {
   clearStored();
   clearRemote();
   forgetState();
-  for (const folder of ['/var/log/audit', '/var/log/app'])
-    fs.rmSync(folder, { recursive: true, force: true });
+  for (const directory of ['/var/log/audit', '/var/log/app'])
+    fs.rmSync(directory, { recursive: true, force: true });
 });
 files.after.each(endAll);
 
@@ -48,7 +48,7 @@ interface Server {
   forward: string;
   start: () => Promise<Program>;
   /** Contains the files of the server. */
-  folder: string;
+  directory: string;
   /** Returns the stored lines of log files, in order. */
   lines: () => Line[];
   /** The maximum number of entries that are repeated after a crash. */
@@ -59,14 +59,14 @@ const servers: Server[] = [
   {
     forward: `relp://${serverName}:2514`,
     start: () => startExactServer(),
-    folder: '/var/log/guests/guest1',
+    directory: '/var/log/guests/guest1',
     lines: linesOfParts,
     window: 1024,
   },
   {
     forward: `journal+http://${serverName}:19532`,
     start: () => startRemote('http'),
-    folder: remoteFolder,
+    directory: remoteDirectory,
     lines: linesOfEntries,
     window: 17_408,
   },
@@ -178,9 +178,9 @@ for (const server of servers) {
   });
 }
 
-function isStored({ folder }: Server, text: string): boolean {
-  if (!fs.existsSync(folder)) return false;
-  return fs.readdirSync(folder).some((name) => fs.readFileSync(`${folder}/${name}`).includes(text));
+function isStored({ directory }: Server, text: string): boolean {
+  if (!fs.existsSync(directory)) return false;
+  return fs.readdirSync(directory).some((name) => fs.readFileSync(`${directory}/${name}`).includes(text));
 }
 
 /** Waits until the agent has had nothing to send for two seconds. */
@@ -215,7 +215,7 @@ const refused: Record<string, [() => void, string]> = {
     'denied',
   ],
   'a link to a file': [() => fs.symlinkSync(secret, auditLog), 'symbolic link'],
-  'a folder': [() => fs.mkdirSync(auditLog), 'not a regular file'],
+  'a directory': [() => fs.mkdirSync(auditLog), 'not a regular file'],
 };
 
 for (const [title, [make, expected]] of Object.entries(refused)) {
@@ -223,7 +223,7 @@ for (const [title, [make, expected]] of Object.entries(refused)) {
     `${title}: is not sent, its state has an error, and the journal and other logs continue`,
     async () => {
       fs.writeFileSync(secret, 'secret\n');
-      for (const folder of ['/var/log/audit', '/var/log/app']) fs.mkdirSync(folder);
+      for (const directory of ['/var/log/audit', '/var/log/app']) fs.mkdirSync(directory);
       make();
       fs.writeFileSync('/var/log/app/other.log', 'of the other log\n');
       configure({ FORWARD: relp, FORWARD_FILES: `${auditLog} /var/log/app/other.log` });

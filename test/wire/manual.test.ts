@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
-import { makeCertificate, serverFolder } from './support/certificates.ts';
+import { makeCertificate, serverDirectory } from './support/certificates.ts';
 import { clearJournal, numbered, writeJournal } from './support/journal.ts';
 import { endAll, listening, start } from './support/program.ts';
 import { startRemote, storedField } from './support/remote.ts';
@@ -18,10 +18,10 @@ await enterNamespaces(import.meta.filename);
 const manual = suite('wire: docs/log-server.md');
 
 const page = fs.readFileSync('docs/log-server.md', 'utf8');
-const folder = '/run/files';
+const directory = '/run/files';
 
 manual.before(() => {
-  fs.cpSync('docs/log-server', folder, { recursive: true });
+  fs.cpSync('docs/log-server', directory, { recursive: true });
   fs.writeFileSync('/etc/hosts', '127.0.0.1 localhost log.example.com\n');
   runCommands(block('Certificates'));
 });
@@ -40,7 +40,7 @@ function block(section: string): string {
 function runCommands(commands: string): void {
   const here = commands.replace(/^(apt-get|systemctl|immutafs-agent) .*$/gm, ':');
   for (const each of ['/etc/rsyslog.d', '/etc/systemd/system']) fs.mkdirSync(each, { recursive: true });
-  execFileSync('sh', ['-euc', here], { cwd: folder, stdio: 'pipe' });
+  execFileSync('sh', ['-euc', here], { cwd: directory, stdio: 'pipe' });
 }
 
 /** Returns the commands for the guest, without the group that the package creates. */
@@ -105,7 +105,7 @@ manual('FIPS mode: stunnel sends nothing to a server with the certificate of ano
   clearStored();
   forgetState();
   await startTunnel();
-  makeCertificate({ name: 'other.example.com', file: `${serverFolder}/server` }, folder);
+  makeCertificate({ name: 'other.example.com', file: `${serverDirectory}/server` }, directory);
   await startRsyslog('/etc/rsyslog.d/immutafs.conf', 2514);
   writeJournal(numbered('entry', 10));
   startAgent();

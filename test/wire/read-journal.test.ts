@@ -6,13 +6,13 @@ import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseCursor } from '../../agent/forward/journal/cursor.ts';
-import { ExportParser } from '../../agent/forward/journal/export-parser.ts';
-import { runEntries } from '../../agent/forward/reader.ts';
+import { ExportParser } from '../../agent/lib/journal-export/parser.ts';
+import { runEntries } from '../../agent/lib/journal-export/entry.ts';
 import {
   LiveJournal,
   clearJournal,
   exportEntry,
-  journalFolder,
+  journalDirectory,
   numbered,
   writeJournal,
 } from './support/journal.ts';
@@ -127,7 +127,7 @@ function writeTwoSequences(): void {
   writeJournal(Buffer.concat([numbered('first', 2000), ...entries]));
   const later = Buffer.concat(Array.from({ length: 20 }, () => exportEntry({ MESSAGE: 'second' })));
   writeJournal(later, 'other');
-  const file = `${journalFolder}/third.journal`;
+  const file = `${journalDirectory}/third.journal`;
   fs.writeFileSync('/run/third', numbered('third', 3));
   execFileSync('/usr/lib/systemd/systemd-journal-remote', ['-o', file, '/run/third'], { stdio: 'ignore' });
 }
@@ -142,7 +142,7 @@ reading('--blocks: the blocks contain the same bytes', async () => {
 reading('--blocks: a block contains consecutive entries, or a part of a large one', async () => {
   writeTwoSequences();
   const counts = new Map<string, number>();
-  const parser = new ExportParser('all');
+  const parser = new ExportParser(undefined);
   for (const { count, last, content } of blocksOf(await printed(program, ['--blocks', 'boot']))) {
     const entries = parser.push(content);
     if (count === 0) {
@@ -192,13 +192,13 @@ reading('prints no entry of another boot', async () => {
 
 for (const algorithm of ['zstd', 'lz4', 'xz']) {
   reading(`decompresses ${algorithm}`, async () => {
-    fs.mkdirSync(journalFolder, { recursive: true });
+    fs.mkdirSync(journalDirectory, { recursive: true });
     fs.writeFileSync(
       '/run/source',
       Buffer.concat([numbered('entry', 1), exportEntry({ MESSAGE: 'word '.repeat(50_000) })]),
     );
     const writer = '/usr/lib/systemd/systemd-journal-remote';
-    const file = `${journalFolder}/system.journal`;
+    const file = `${journalDirectory}/system.journal`;
     const algorithmOf = { ...process.env, SYSTEMD_JOURNAL_COMPRESS: algorithm };
     execFileSync(writer, ['-o', file, '/run/source'], { stdio: 'ignore', env: algorithmOf });
     assert.ok(
@@ -214,7 +214,7 @@ reading('prints what is added, also to a new file, and ends when its parent ends
   journal.append(numbered('first', 1));
   await until(
     'the first entry',
-    () => fs.statSync(`${journalFolder}/system.journal`).size > 0 && cursorOf(1) !== '',
+    () => fs.statSync(`${journalDirectory}/system.journal`).size > 0 && cursorOf(1) !== '',
   );
   const script = `"$@" >/run/printed & echo $! >/run/child; wait`;
   const shell = spawn('sh', ['-c', script, 'sh', program, cursorOf(1)], { stdio: 'ignore' });
@@ -247,7 +247,7 @@ reading('needs only the system calls of Linux 3.10', async () => {
   journal.append(numbered('entry', 1));
   await until(
     'the first entry',
-    () => fs.statSync(`${journalFolder}/system.journal`).size > 0 && cursorOf(1) !== '',
+    () => fs.statSync(`${journalDirectory}/system.journal`).size > 0 && cursorOf(1) !== '',
   );
   const child = spawn('setarch', ['--uname-2.6', filter, program, '--blocks', 'boot'], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -6,12 +6,12 @@ import * as assert from 'uvu/assert';
 import { configure, forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
 import {
   fingerprint,
-  guestFolder,
+  guestDirectory,
   guestTls,
   makeCertificate,
   makeCertificates,
   makeCertificatesIn,
-  serverFolder,
+  serverDirectory,
   serverName,
 } from './support/certificates.ts';
 import { closeFakes, limitedTls, tlsGate } from './support/fake-server.ts';
@@ -42,7 +42,7 @@ tls.after.each(async () => {
 const startServer = () => startRsyslog('rsyslog-relp-tls.conf', 2514);
 
 tls('connects over IPv6 to a server that has the expected fingerprint and an unknown CA', async () => {
-  const file = `${serverFolder}/server.pem`;
+  const file = `${serverDirectory}/server.pem`;
   configure({
     ...relp,
     FORWARD: 'relp+tls://[::1]:2514',
@@ -58,7 +58,7 @@ tls('connects over IPv6 to a server that has the expected fingerprint and an unk
 for (const [what, lines, reason] of [
   ['another name', { FORWARD: 'relp+tls://127.0.0.1:2514' }, /IP: 127\.0\.0\.1 is not in the cert's list/],
   ['another fingerprint', { FORWARD_PEER: `SHA256:${'00:'.repeat(31)}00` }, /has the fingerprint SHA256:/],
-  ['another CA', { FORWARD_CA: `${guestFolder}/guest.pem` }, /not trusted: \w+/],
+  ['another CA', { FORWARD_CA: `${guestDirectory}/guest.pem` }, /not trusted: \w+/],
 ] as const) {
   tls(`expecting ${what}: the server receives no entry`, async () => {
     configure({ ...relp, ...lines });
@@ -81,13 +81,17 @@ for (const [what, lines, reason] of [
     '/etc/damaged.pem: not a valid',
   ],
   ['a certificate without a key', { FORWARD_KEY: '' }, 'FORWARD_CERT and FORWARD_KEY belong together'],
-  ['the key of another certificate', { FORWARD_KEY: `${serverFolder}/server.key` }, 'not the private key of'],
-  ['a file without a key', { FORWARD_KEY: `${guestFolder}/ca.pem` }, 'ca.pem: not a private key'],
+  [
+    'the key of another certificate',
+    { FORWARD_KEY: `${serverDirectory}/server.key` },
+    'not the private key of',
+  ],
+  ['a file without a key', { FORWARD_KEY: `${guestDirectory}/ca.pem` }, 'ca.pem: not a private key'],
 ] as const) {
   tls(`${what} stops the forwarder with exit code 2, and the state says why`, async () => {
     fs.writeFileSync('/etc/damaged.pem', '-----BEGIN CERTIFICATE-----\nbm8=\n-----END CERTIFICATE-----\n');
     configure({
-      ...{ ...relp, FORWARD_CERT: `${guestFolder}/guest.pem`, FORWARD_KEY: `${guestFolder}/guest.key` },
+      ...{ ...relp, FORWARD_CERT: `${guestDirectory}/guest.pem`, FORWARD_KEY: `${guestDirectory}/guest.key` },
       ...lines,
     });
     writeJournal(numbered('entry', 10));
@@ -107,7 +111,7 @@ for (const [what, lines] of [
 ] as const) {
   tls(`an invalid ${what} stops the forwarder, although the default would trust the server`, async () => {
     const bundle = '/etc/ssl/certs/ca-certificates.crt';
-    fs.appendFileSync(bundle, fs.readFileSync(`${guestFolder}/ca.pem`));
+    fs.appendFileSync(bundle, fs.readFileSync(`${guestDirectory}/ca.pem`));
     configure({ ...relp, ...lines });
     writeJournal(numbered('entry', 10));
     await startServer();
@@ -130,7 +134,7 @@ tls('without a CA bundle, a server is trusted only by its fingerprint', async ()
   const agent = startAgent();
   assert.match((await untilState('waiting')).error, 'this system has no CA bundle');
   await agent.stop();
-  configure({ ...relp, FORWARD_CA: '', FORWARD_PEER: fingerprint(`${serverFolder}/server.pem`) });
+  configure({ ...relp, FORWARD_CA: '', FORWARD_PEER: fingerprint(`${serverDirectory}/server.pem`) });
   startAgent();
   await until('all entries', () => storedLines() >= 10);
 });
@@ -151,7 +155,7 @@ for (const [what, from, to, code, preferred] of [
   tls(
     `servers whose certificates are ${what} are refused until one has a valid certificate: ${preferred[0]}`,
     async () => {
-      makeCertificate({ name: serverName, file: `${serverFolder}/server`, from, to });
+      makeCertificate({ name: serverName, file: `${serverDirectory}/server`, from, to });
       configure({ ...relp, FORWARD: targets.join(' ') });
       writeJournal(numbered('entry', 10));
       const servers = await Promise.all(preferred.map((scheme) => tlsServers[scheme].start()));
@@ -162,7 +166,7 @@ for (const [what, from, to, code, preferred] of [
       assert.is(storedLines() + storedField('MESSAGE').length, 0);
       // rsyslog's imrelp reads its certificate at each connection, the other servers only when they start.
       await Promise.all(servers.map((server) => server.stop()));
-      makeCertificate({ name: serverName, file: `${serverFolder}/server` });
+      makeCertificate({ name: serverName, file: `${serverDirectory}/server` });
       await tlsServers[preferred[0]].start();
       await until('all entries', () => Math.max(storedLines(), storedField('MESSAGE').length) >= 10);
       assert.is(forwardState()?.target, targets[0]);
@@ -171,7 +175,7 @@ for (const [what, from, to, code, preferred] of [
 }
 
 tls('a refused guest certificate is replaced, and read again without a restart', async () => {
-  makeCertificate({ name: 'stranger.example', file: `${guestFolder}/guest` });
+  makeCertificate({ name: 'stranger.example', file: `${guestDirectory}/guest` });
   configure(relp);
   const live = new LiveJournal();
   live.append(numbered('entry', 10));
@@ -180,7 +184,7 @@ tls('a refused guest certificate is replaced, and read again without a restart',
   await untilState('waiting');
   await sleep(1500);
   assert.is(storedLines(), 0);
-  makeCertificate({ name: 'guest1.guests.example', file: `${guestFolder}/guest` });
+  makeCertificate({ name: 'guest1.guests.example', file: `${guestDirectory}/guest` });
   await until('all entries', () => storedLines() >= 10);
   await until('the count', () => forwardState()?.counts.acknowledged === 10);
 });
@@ -190,18 +194,18 @@ tls(
   async () => {
     makeCertificatesIn('/run/others', '/run/others/guest');
     for (const end of ['pem', 'key'])
-      fs.copyFileSync(`/run/others/guest/guest.${end}`, `${guestFolder}/guest.${end}`);
+      fs.copyFileSync(`/run/others/guest/guest.${end}`, `${guestDirectory}/guest.${end}`);
     configure({ ...relp, FORWARD: `journal+https://${serverName}` });
     writeJournal(numbered('entry', 10));
     // Debian 13's systemd-journal-remote does not check certificates (docs/log-server.md).
     await startRemote('http', 19531);
-    const gate = await tlsGate(19532, 19531, serverFolder);
+    const gate = await tlsGate(19532, 19531, serverDirectory);
     startAgent();
     await untilState('waiting');
     await sleep(1500);
     assert.is(forwardState()?.counts.acknowledged, 0);
     assert.equal(storedField('MESSAGE'), []);
-    makeCertificate({ name: 'guest1.guests.example', file: `${guestFolder}/guest` });
+    makeCertificate({ name: 'guest1.guests.example', file: `${guestDirectory}/guest` });
     await until('all entries', () => storedField('MESSAGE').length === 10);
     assert.is(forwardState()?.counts.refused, 0);
     gate.close();
@@ -211,14 +215,19 @@ tls(
 tls(
   'syslog over TLS 1.3: no entry is sent before the server refuses the expired certificate of the guest',
   async () => {
-    makeCertificate({ name: 'guest1.guests.example', file: `${guestFolder}/guest`, from: -7200, to: -3600 });
+    makeCertificate({
+      name: 'guest1.guests.example',
+      file: `${guestDirectory}/guest`,
+      from: -7200,
+      to: -3600,
+    });
     configure({ ...relp, FORWARD: `syslog+tls://${serverName}:6514` });
     writeJournal(numbered('entry', 100));
     await startRsyslog('rsyslog-syslog-tls.conf', 6514);
     startAgent();
     await untilState('waiting');
     assert.is(forwardState()?.counts.acknowledged, 0);
-    makeCertificate({ name: 'guest1.guests.example', file: `${guestFolder}/guest` });
+    makeCertificate({ name: 'guest1.guests.example', file: `${guestDirectory}/guest` });
     await until('all entries', () => new Set(storedEntries().map(({ text }) => text)).size === 100);
   },
 );
@@ -230,7 +239,7 @@ for (const [what, limits, accepted] of [
   ['TLS 1.3', { minVersion: 'TLSv1.3' }, true],
 ] as const) {
   tls(`a server that knows only ${what} is ${accepted ? 'accepted' : 'refused'}`, async () => {
-    const server = await limitedTls(2514, serverFolder, limits);
+    const server = await limitedTls(2514, serverDirectory, limits);
     let handshakes = 0;
     server.on('secureConnection', () => (handshakes += 1));
     configure(relp);
@@ -257,7 +266,7 @@ for (const [what, connects, expected] of [
   ],
 ] as const) {
   tls(what, async () => {
-    const server = await limitedTls(2514, serverFolder, { maxVersion: 'TLSv1.2' });
+    const server = await limitedTls(2514, serverDirectory, { maxVersion: 'TLSv1.2' });
     // By connection, because the agent connects again when the server closes the connection.
     const handshakes = new Map<TLSSocket, number>();
     let requested = false;
@@ -280,11 +289,11 @@ tls('a key that cannot be read at a later connection is named, and read again wh
   const server = await startServer();
   startAgent();
   await until('all entries', () => storedLines() >= 10);
-  fs.renameSync(`${guestFolder}/guest.key`, `${guestFolder}/away`);
+  fs.renameSync(`${guestDirectory}/guest.key`, `${guestDirectory}/away`);
   await server.stop();
   await startServer();
   await until('the key in the error', () => /guest\.key/.test(forwardState()?.error ?? ''));
-  fs.renameSync(`${guestFolder}/away`, `${guestFolder}/guest.key`);
+  fs.renameSync(`${guestDirectory}/away`, `${guestDirectory}/guest.key`);
   await untilState('connected');
 });
 

@@ -5,7 +5,7 @@ import type net from 'node:net';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { configure, forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
-import { guestTls, makeCertificates, serverFolder, serverName } from './support/certificates.ts';
+import { guestTls, makeCertificates, serverDirectory, serverName } from './support/certificates.ts';
 import { anonymousTls, closeFakes, fakeServer, relpServer, uploadServer } from './support/fake-server.ts';
 import { LiveJournal, clearJournal, journalField, numbered, writeJournal } from './support/journal.ts';
 import { type Program, cpuSeconds, endAll, peakMemory } from './support/program.ts';
@@ -83,7 +83,7 @@ for (const [what, row] of Object.entries(rows)) {
       configure({ FORWARD: `${targets.join(' ')} relp://localhost:2514`, ...guestTls });
       const servers = await Promise.all(
         row.map(([scheme, behave, , secure = /tls|https/.test(scheme)], n) =>
-          fakeServer(2520 + n, behave, secure ? serverFolder : undefined),
+          fakeServer(2520 + n, behave, secure ? serverDirectory : undefined),
         ),
       );
       writeJournal(numbered('entry', 1000));
@@ -104,7 +104,7 @@ for (const [what, row] of Object.entries(rows)) {
 
 for (const [forward, behave, reason, certificates] of [
   [`relp://${serverName}:2514`, garbage, /not a RELP frame/, undefined],
-  [`journal+https://${serverName}:2514`, close, /closed|hang up/, serverFolder],
+  [`journal+https://${serverName}:2514`, close, /closed|hang up/, serverDirectory],
 ] as const) {
   trouble(
     `${forward}: the only server is faulty: the error is reported, and the server is tried again with pauses`,

@@ -1,9 +1,9 @@
+import type { AuditRecord } from '../../lib/audit-record.ts';
+import { cleanBytes, encodeBytes } from '../../lib/format.ts';
+import type { LogEntry } from '../../lib/journal-export/entry.ts';
 import type { Clock } from '../../system/clock.ts';
-import { type AuditRecord, AuditRecords } from '../files/audit-event.ts';
-import { type LineChunk, type LogEntry, filePosition } from '../reader.ts';
-import type { Encoder, OutgoingMessage } from './encoder.ts';
-import { FileFields, forEachLine } from './file-lines.ts';
-import { noticeText } from './notice.ts';
+import { type Encoder, type LineChunk, type OutgoingMessage, filePosition } from '../stages.ts';
+import { encodeEachLine, lineFacility, lineSeverity } from './file-lines.ts';
 
 /** Passes journal entries through unchanged, for systemd-journal-remote. */
 export class ExportEncoder implements Encoder {
@@ -21,40 +21,34 @@ export class ExportEncoder implements Encoder {
   }
 
   encodeLines(chunk: LineChunk, out: OutgoingMessage[]): void {
-    const { realtime, monotonic, bootId } = this.#clock;
-    const { id, path, inode, terminated, audit } = chunk;
-    const head =
-      `__REALTIME_TIMESTAMP=${realtime()}\n__MONOTONIC_TIMESTAMP=${monotonic()}\n_BOOT_ID=${bootId}\n` +
-      `_HOSTNAME=${this.#host}\nPRIORITY=${FileFields.severity}\n${field('IMMUTAFS_FILE', utf8(path))}IMMUTAFS_INODE=${inode}\n`;
-    const fields = new FileFields(path);
-    const records = new AuditRecords();
-    const programs = new Map<string | undefined, string>();
-    forEachLine(chunk, (line, offset, end, isLast) => {
-      const record = audit ? records.parse(line) : undefined;
-      // Few of these serve all lines of a chunk.
-      let program = programs.get(record?.type);
-      if (program === undefined) programs.set(record?.type, (program = programFields(fields, record)));
-      const incomplete = isLast && !terminated ? 'IMMUTAFS_INCOMPLETE=1\n' : '';
+    const { id, path, inode } = chunk;
+    const file = `${field('IMMUTAFS_FILE', encodeBytes(path))}IMMUTAFS_INODE=${inode}\n`;
+    const head = `${this.#head(lineSeverity)}${file}IMMUTAFS_OFFSET=`;
+    encodeEachLine(chunk, programFields, (line, record, program, offset, end, isIncomplete) => {
+      const incomplete = isIncomplete ? 'IMMUTAFS_INCOMPLETE=1\n' : '';
       const event =
         record === undefined ? '' : `_SOURCE_REALTIME_TIMESTAMP=${record.time}\n_AUDIT_ID=${record.serial}\n`;
-      const text = `${head}IMMUTAFS_OFFSET=${offset}\n${incomplete}${program}${event}${binary('MESSAGE', line)}\n`;
+      const text = `${head}${offset}\n${incomplete}${program}${event}${binary('MESSAGE', line)}\n`;
       out.push({ text, cursor: filePosition(id, end) });
     });
   }
 
   encodeNotice(message: string, out: OutgoingMessage[]): void {
-    const { realtime, monotonic, bootId } = this.#clock;
-    const text =
-      `__REALTIME_TIMESTAMP=${realtime()}\n__MONOTONIC_TIMESTAMP=${monotonic()}\n_BOOT_ID=${bootId}\n` +
-      `_HOSTNAME=${this.#host}\nPRIORITY=4\nSYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${noticeText(message)}\n\n`;
+    const text = `${this.#head(4)}SYSLOG_IDENTIFIER=immutafs-agent\nMESSAGE=${cleanBytes(message)}\n\n`;
     out.push({ text, cursor: '' });
+  }
+
+  #head(priority: number): string {
+    const { realtime, monotonic, bootId } = this.#clock;
+    const times = `__REALTIME_TIMESTAMP=${realtime()}\n__MONOTONIC_TIMESTAMP=${monotonic()}\n`;
+    return `${times}_BOOT_ID=${bootId}\n_HOSTNAME=${this.#host}\nPRIORITY=${priority}\n`;
   }
 }
 
 /** Returns the fields that depend on the type of a record only, as journald sets them (systemd.journal-fields(7)). */
-function programFields(fields: FileFields, record: AuditRecord | undefined): string {
+function programFields(record: AuditRecord | undefined, program: string): string {
   const type = record === undefined ? '' : field('_AUDIT_TYPE_NAME', record.type);
-  return `SYSLOG_FACILITY=${fields.facility(record)}\n${field('SYSLOG_IDENTIFIER', fields.identifier(record))}${type}`;
+  return `SYSLOG_FACILITY=${lineFacility(record)}\n${field('SYSLOG_IDENTIFIER', program)}${type}`;
 }
 
 /**
@@ -72,9 +66,4 @@ function binary(name: string, value: string): string {
   const { length } = value;
   const low = String.fromCharCode(length & 255, (length >> 8) & 255, (length >> 16) & 255, length >>> 24);
   return `${name}\n${low}\0\0\0\0${value}\n`;
-}
-
-/** Returns a text with one character for each byte of its UTF-8 form. */
-function utf8(text: string): string {
-  return Buffer.from(text).toString('latin1');
 }

@@ -1,6 +1,7 @@
 import path from 'node:path';
-import type { AuditRecord } from '../files/audit-event.ts';
-import type { LineChunk } from '../reader.ts';
+import { type AuditRecord, AuditRecords } from '../../lib/audit-record.ts';
+import { encodeBytes } from '../../lib/format.ts';
+import type { LineChunk } from '../stages.ts';
 
 /**
  * Calls `use` for each line of a chunk, without its line feed.
@@ -20,29 +21,44 @@ export function forEachLine(
   }
 }
 
-/** The facility log audit and local use 0 (RFC 5424, section 6.2.1). A log file does not record a facility. */
-const auditFacility = 13;
-const otherFacility = 16;
+/** Informational (RFC 5424, section 6.2.1), because a log file does not record a severity. */
+export const lineSeverity = 6;
 
-/** The fields that are common to the lines of a log file. */
-export class FileFields {
-  /** Informational (RFC 5424, section 6.2.1), because a log file does not record a severity. */
-  static readonly severity = 6;
-  /** The path, one character per byte (latin1). */
-  readonly path: string;
-  readonly #name: string;
+/** Returns log audit or local use 0 (RFC 5424, section 6.2.1), because a log file does not record a facility. */
+export function lineFacility(record: AuditRecord | undefined): number {
+  return record === undefined ? 16 : 13;
+}
 
-  constructor(file: string) {
-    this.path = Buffer.from(file).toString('latin1');
-    this.#name = path.basename(this.path);
-  }
-
-  facility(record: AuditRecord | undefined): number {
-    return record === undefined ? otherFacility : auditFacility;
-  }
-
-  /** The name of the program: `audit`, or the file name. */
-  identifier(record: AuditRecord | undefined): string {
-    return record === undefined ? this.#name : 'audit';
-  }
+/**
+ * Calls `use` for each line of a chunk.
+ * @param headOf returns what all lines with records of a type have in common, or all lines without a record. Receives a
+ *     record, and the name of the program: `audit`, or the file name, one character per byte (latin1).
+ * @param use receives the line, its record, what `headOf` returned, the offsets of its first byte and after its line
+ *     feed, and whether it is incomplete
+ */
+export function encodeEachLine(
+  chunk: LineChunk,
+  headOf: (record: AuditRecord | undefined, program: string) => string,
+  use: (
+    line: string,
+    record: AuditRecord | undefined,
+    head: string,
+    offset: number,
+    end: number,
+    isIncomplete: boolean,
+  ) => void,
+): void {
+  const name = path.basename(encodeBytes(chunk.path));
+  const records = new AuditRecords();
+  // Few heads serve all lines of a chunk.
+  const heads = new Map<string | undefined, string>();
+  forEachLine(chunk, (line, offset, end, isLast) => {
+    const record = chunk.audit ? records.parse(line) : undefined;
+    let head = heads.get(record?.type);
+    if (head === undefined) {
+      head = headOf(record, record === undefined ? name : 'audit');
+      heads.set(record?.type, head);
+    }
+    use(line, record, head, offset, end, isLast && !chunk.terminated);
+  });
 }

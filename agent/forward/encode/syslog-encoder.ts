@@ -1,11 +1,9 @@
+import { cleanBytes, encodeBytes } from '../../lib/format.ts';
+import { type LogEntry, field } from '../../lib/journal-export/entry.ts';
 import type { Clock } from '../../system/clock.ts';
-import { AuditRecords } from '../files/audit-event.ts';
-import { type LineChunk, type LogEntry, field, filePosition } from '../reader.ts';
-import type { Encoder, OutgoingMessage } from './encoder.ts';
-import { FileFields, forEachLine } from './file-lines.ts';
-import { noticeText } from './notice.ts';
-import { SyslogHeaders, parameter, printable } from './syslog-header.ts';
-import { Timestamps, UnsetClockDetector } from './timestamps.ts';
+import { type Encoder, type LineChunk, type OutgoingMessage, filePosition } from '../stages.ts';
+import { encodeEachLine, lineFacility, lineSeverity } from './file-lines.ts';
+import { SyslogHeaders, Timestamps, UnsetClockDetector, parameter, printable } from './syslog-header.ts';
 
 /** Contains the private enterprise number for documentation (RFC 5612), because the agent has no number of its own. */
 const dataId = 'journal@32473';
@@ -48,9 +46,7 @@ export class SyslogEncoder implements Encoder {
     this.#host = host;
     const quality = this.#unsetClock.isSet(realtime, text, boot) ? '' : '[timeQuality isSynced="0"]';
     const head = `${before}${this.#timestamps.format(realtime)}${after}${quality}[${dataId} cursor="${cursor}"${data}`;
-    if (head.length + 2 + content.length <= this.#limit && cut === 0)
-      out.push({ text: `${head}] ${content}`, cursor });
-    else this.#parts(head, content, cut, cursor, out);
+    this.#add(head, content, cut, cursor, out);
   }
 
   /**
@@ -58,37 +54,33 @@ export class SyslogEncoder implements Encoder {
    * record of the audit trail has its own time, and its type as MSGID; other lines have the time at which they were read.
    */
   encodeLines(chunk: LineChunk, out: OutgoingMessage[]): void {
-    const { id, path, inode, terminated, audit } = chunk;
+    const { id, path, inode } = chunk;
     const now = this.#timestamps.format(String(this.#clock.realtime()));
-    const fields = new FileFields(path);
-    const data = `[${fileDataId}${parameter('path', fields.path)} inode="${inode}" boot="${this.#clock.bootId}" offset="`;
-    const records = new AuditRecords();
-    const heads = new Map<string | undefined, string>();
-    forEachLine(chunk, (line, offset, end, isLast) => {
-      const record = audit ? records.parse(line) : undefined;
-      const priority = fields.facility(record) * 8 + FileFields.severity;
-      const time = record === undefined ? now : this.#timestamps.format(record.time);
-      // Few heads serve all lines of a chunk.
-      let common = heads.get(record?.type);
-      if (common === undefined) {
-        const app = printable(fields.identifier(record), 48);
-        common = ` ${this.#host} ${app} - ${printable(record?.type ?? '', 32)} ${data}`;
-        heads.set(record?.type, common);
-      }
-      const incomplete = isLast && !terminated ? ' incomplete="1"' : '';
-      const head = `<${priority}>1 ${time}${common}${offset}"${incomplete}`;
-      const cursor = filePosition(id, end);
-      if (head.length + 2 + line.length <= this.#limit) out.push({ text: `${head}] ${line}`, cursor });
-      else this.#parts(head, line, 0, cursor, out);
-    });
+    const data = `[${fileDataId}${parameter('path', encodeBytes(path))} inode="${inode}" boot="${this.#clock.bootId}" offset="`;
+    encodeEachLine(
+      chunk,
+      (record, program) =>
+        ` ${this.#host} ${printable(program, 48)} - ${printable(record?.type ?? '', 32)} ${data}`,
+      (line, record, common, offset, end, isIncomplete) => {
+        const priority = lineFacility(record) * 8 + lineSeverity;
+        const time = record === undefined ? now : this.#timestamps.format(record.time);
+        const head = `<${priority}>1 ${time}${common}${offset}"${isIncomplete ? ' incomplete="1"' : ''}`;
+        this.#add(head, line, 0, filePosition(id, end), out);
+      },
+    );
   }
 
   encodeNotice(text: string, out: OutgoingMessage[]): void {
     const now = this.#timestamps.format(String(this.#clock.realtime()));
-    out.push({ text: `<44>1 ${now} ${this.#host} immutafs-agent - - - ${noticeText(text)}`, cursor: '' });
+    out.push({ text: `<44>1 ${now} ${this.#host} immutafs-agent - - - ${cleanBytes(text)}`, cursor: '' });
   }
 
-  #parts(head: string, content: string, cut: number, cursor: string, out: OutgoingMessage[]): void {
+  /** Adds a message, in parts if it exceeds the limit. @param head the message up to the end of the structured data */
+  #add(head: string, content: string, cut: number, cursor: string, out: OutgoingMessage[]): void {
+    if (head.length + 2 + content.length <= this.#limit && cut === 0) {
+      out.push({ text: `${head}] ${content}`, cursor });
+      return;
+    }
     const whole = cut === 0 ? content : `${content} [immutafs-agent: ${cut} more bytes left out]`;
     const parts = split(whole, Math.max(64, this.#limit - head.length - ' part="9999/9999"] '.length));
     parts.forEach((part, index) => {

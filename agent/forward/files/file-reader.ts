@@ -1,5 +1,5 @@
 import { watchDirectory } from '../../system/log-file.ts';
-import type { FileReaderEvents, Reader } from '../reader.ts';
+import type { FileEvents, Reader } from '../stages.ts';
 import type { LogFiles } from './log-files.ts';
 
 /** The interval at which the logs are examined, in milliseconds. */
@@ -15,7 +15,7 @@ export class FileReader implements Reader {
   /** Errors belong to single logs and are part of their state. */
   readonly problem = '';
   readonly #files: LogFiles;
-  readonly #events: FileReaderEvents;
+  readonly #events: FileEvents;
   #timer: NodeJS.Timeout | undefined;
   #hint: NodeJS.Timeout | undefined;
   #soon: NodeJS.Immediate | undefined;
@@ -23,19 +23,20 @@ export class FileReader implements Reader {
   #paused = false;
   #stopped = false;
 
-  constructor(files: LogFiles, events: FileReaderEvents) {
+  constructor(files: LogFiles, events: FileEvents) {
     this.#files = files;
     this.#events = events;
   }
 
   start(): void {
-    this.#files.wake = () => {
-      this.settled = false;
-      this.#readSoon();
-    };
-    this.#files.lost = (text) => this.#events.lost(text);
-    this.#files.rewind();
-    this.#watches = [...this.#files.folders].map((folder) => watchDirectory(folder, () => this.#hinted()));
+    this.#files.attach({
+      lost: (text) => this.#events.lost(text),
+      wake: () => {
+        this.settled = false;
+        this.#readSoon();
+      },
+    });
+    this.#watches = [...this.#files.directories].map((each) => watchDirectory(each, () => this.#hinted()));
     this.#poll();
   }
 
@@ -51,7 +52,7 @@ export class FileReader implements Reader {
 
   stop(): void {
     this.#stopped = true;
-    this.#files.wake = () => undefined;
+    this.#files.attach(undefined);
     clearTimeout(this.#timer);
     clearTimeout(this.#hint);
     clearImmediate(this.#soon);
@@ -89,9 +90,7 @@ export class FileReader implements Reader {
     if (this.#paused || this.#stopped) return;
     const chunk = this.#files.next(performance.now());
     this.settled = chunk === undefined;
-    if (chunk === undefined) {
-      return;
-    }
+    if (chunk === undefined) return;
     this.#readSoon();
     this.#events.lines(chunk);
   }

@@ -19,7 +19,7 @@ export interface Generation extends LogFileStat {
 /**
  * Returns the files that logrotate(8) or auditd(8) made of a log, in the order in which they were written: names such as
  * `audit.log.1` and `app.log-20260131`, without compressed ones. The log itself is not included.
- * @throws SystemError if the folder cannot be read
+ * @throws SystemError if the directory cannot be read
  */
 export function rotatedFiles(log: string): Generation[] {
   return untilSame(() => listRotated(log));
@@ -42,11 +42,11 @@ export function untilSame(list: () => Generation[]): Generation[] {
 const identity = ({ file, inode }: Generation) => [file, inode];
 
 function listRotated(log: string): Generation[] {
-  const [folder, base] = [path.dirname(log), path.basename(log)];
-  return namesIn(folder)
+  const [directory, base] = [path.dirname(log), path.basename(log)];
+  return namesIn(directory)
     .filter((name) => name.startsWith(base) && isRotation(name.slice(base.length)))
     .flatMap((name) => {
-      const file = path.join(folder, name);
+      const file = path.join(directory, name);
       const stat = statLogFile(file);
       return stat?.isFile === true ? [{ file, ...stat }] : [];
     })
@@ -74,19 +74,16 @@ export interface Found {
  * @throws MovedError if a candidate is gone, or if another file has its name meanwhile
  * @throws SystemError for a temporary error
  */
-export function findContent(
-  candidates: readonly Generation[],
-  { inode, offset, head, before }: TailRecord,
-): Found | undefined {
-  const byInode = candidates.filter((each) => each.inode === inode);
-  const others = candidates.filter((each) => each.inode !== inode);
+export function findContent(candidates: readonly Generation[], record: TailRecord): Found | undefined {
+  const byInode = candidates.filter((each) => each.inode === record.inode);
+  const others = candidates.filter((each) => each.inode !== record.inode);
   for (const generation of [...byInode, ...others]) {
-    if (generation.bytes < offset) continue;
+    if (generation.bytes < record.offset) continue;
     const file = openGeneration(generation);
     if (file === undefined) continue;
     let isFound = false;
     try {
-      isFound = hasContent(file, offset, head, before);
+      isFound = hasContent(file, record);
     } finally {
       if (!isFound) file.close();
     }

@@ -1,17 +1,15 @@
 import path from 'node:path';
 import type { ForwardSource } from '../../facts/forwarder.ts';
-import { SystemError, unlessSystemError } from '../../lib/errors.ts';
-import { namesIn, statLogFile } from '../../system/log-file.ts';
-import type { LineChunk } from '../reader.ts';
-import { isRotation } from './generations.ts';
+import { type LineChunk, parseFilePosition } from '../stages.ts';
+import type { FileRecord } from './content.ts';
 import { LogSource, type LogSourceOptions } from './log-source.ts';
-import type { FileRecord } from './records.ts';
+import { expandPattern, fixedDirectory, hasWildcard, isRotationOfAny } from './patterns.ts';
 
 /** The maximum number of logs. */
 const mostLogs = 200;
 /** The id of a file modulo this number is the number of its log. */
 const idStep = 256;
-/** The interval at which folders are searched for new logs, in milliseconds. */
+/** The interval at which directories are searched for new logs, in milliseconds. */
 const searchMilliseconds = 5000;
 
 export interface LogFilesOptions extends Pick<LogSourceOptions, 'trusted' | 'firstOffset' | 'booted'> {
@@ -23,17 +21,22 @@ export interface LogFilesOptions extends Pick<LogSourceOptions, 'trusted' | 'fir
   trouble: (reason: string) => void;
 }
 
+/** The reader of the logs. */
+interface Listener {
+  /** Receives reports about lost bytes. */
+  lost: (text: string) => void;
+  /** Called when the logs must be read at once. */
+  wake?: () => void;
+}
+
 /** The logs that the patterns match, each with its position. They are kept when a connection ends. */
 export class LogFiles {
-  /** Receives reports about lost bytes. */
-  lost: (text: string) => void = () => undefined;
-  /** Called when the logs must be read at once. */
-  wake: () => void = () => undefined;
   #final = false;
   readonly #options: LogFilesOptions;
   readonly #sources = new Map<string, LogSource>();
   /** The logs by number; undefined for a number that is free. */
   readonly #slots: (LogSource | undefined)[] = [];
+  #listener: Listener | undefined;
   #generation = 0;
   #searched = Number.NEGATIVE_INFINITY;
   #next = 0;
@@ -64,17 +67,19 @@ export class LogFiles {
       }));
   }
 
-  /** The folders of the logs, without those that only a pattern names. */
-  get folders(): Set<string> {
-    return new Set(this.#options.patterns.map((pattern) => fixedFolder(pattern)));
+  /** The directories of the logs, without those that only a pattern names. */
+  get directories(): Set<string> {
+    return new Set(this.#options.patterns.map(fixedDirectory));
   }
 
   get holding(): boolean {
     return this.sources.some(({ holding }) => holding);
   }
 
-  rewind(): void {
-    for (const source of this.#sources.values()) source.rewind();
+  /** Reading begins again after the last acknowledged lines. @param listener undefined when reading ends */
+  attach(listener: Listener | undefined): void {
+    this.#listener = listener;
+    if (listener !== undefined) for (const source of this.sources) source.rewind();
   }
 
   /**
@@ -94,7 +99,7 @@ export class LogFiles {
   /** Makes incomplete last lines count as lines, because nothing will be written any more, and reads the logs at once. */
   complete(): void {
     this.#final = true;
-    this.wake();
+    this.#listener?.wake?.();
   }
 
   /** Notes which files have the names of the logs, while older files are being read. */
@@ -103,9 +108,8 @@ export class LogFiles {
   }
 
   acknowledge(position: string): void {
-    const colon = position.indexOf(':');
-    const id = Number(position.slice(0, colon));
-    this.#slots[id % idStep]?.acknowledge(id, Number(position.slice(colon + 1)));
+    const { id, offset } = parseFilePosition(position);
+    this.#slots[id % idStep]?.acknowledge(id, offset);
   }
 
   records(): FileRecord[] {
@@ -118,9 +122,9 @@ export class LogFiles {
 
   #search(now: number): void {
     this.#searched = now;
-    // Logs that are named in full come first, so that a folder full of files cannot take their place.
+    // Logs that are named in full come first, so that a directory full of files cannot take their place.
     const patterns = this.#options.patterns.toSorted(
-      (one, other) => Number(wildcard.test(one)) - Number(wildcard.test(other)),
+      (one, other) => Number(hasWildcard(one)) - Number(hasWildcard(other)),
     );
     const found = new Set(patterns.flatMap((pattern) => this.#matches(pattern)));
     for (const file of found) {
@@ -163,66 +167,11 @@ export class LogFiles {
       firstOffset,
       booted,
       nextId: () => (this.#generation += 1) * idStep + slot,
-      lost: (text) => this.lost(text),
+      lost: (text) => this.#listener?.lost(text),
     });
   }
 
   #matches(pattern: string): string[] {
     return expandPattern(pattern, ({ message }) => this.#options.trouble(`FORWARD_FILES: ${message}`));
   }
-}
-
-const wildcard = /[*?[]/;
-
-/**
- * Returns the paths that a pattern matches. A pattern without wildcards matches its own name, whatever that is. A pattern
- * with wildcards matches neither compressed files nor what exists and is no regular file: folders, FIFOs, links.
- * @param unreadable receives the error of each folder that cannot be read
- */
-export function expandPattern(pattern: string, unreadable: (error: SystemError) => void): string[] {
-  let found = [''];
-  for (const name of path.posix.normalize(pattern).split('/').slice(1)) {
-    found = wildcard.test(name)
-      ? found.flatMap((folder) => matchingNames(folder, name, unreadable).map((each) => `${folder}/${each}`))
-      : found.map((folder) => `${folder}/${name}`);
-  }
-  return wildcard.test(pattern) ? found.filter(mayBeLog).slice(0, 2 * mostLogs) : found;
-}
-
-function matchingNames(folder: string, pattern: string, unreadable: (error: SystemError) => void): string[] {
-  try {
-    const names = namesIn(folder === '' ? '/' : folder).filter((name) =>
-      path.posix.matchesGlob(name, pattern),
-    );
-    return names.filter((name) => !/\.(gz|xz|bz2|zst|lz4|Z)$/.test(name));
-  } catch (error) {
-    if (!(error instanceof SystemError)) throw error;
-    unreadable(error);
-    return [];
-  }
-}
-
-/** Whether a path names a regular file, or does not exist yet, or cannot be examined, which is reported later. */
-function mayBeLog(file: string): boolean {
-  return unlessSystemError(() => statLogFile(file))?.isFile !== false;
-}
-
-/** Whether a file is a rotated file of another log: it is read as a part of that log. */
-function isRotationOfAny(file: string, logs: ReadonlySet<string>): boolean {
-  for (let end = file.length - 1; end > file.lastIndexOf('/') + 1; end -= 1) {
-    if (
-      (file[end] === '.' || file[end] === '-') &&
-      logs.has(file.slice(0, end)) &&
-      isRotation(file.slice(end))
-    )
-      return true;
-  }
-  return false;
-}
-
-/** Returns the folder before the first wildcard. */
-function fixedFolder(pattern: string): string {
-  const names = pattern.split('/');
-  const first = names.findIndex((name) => wildcard.test(name));
-  return names.slice(0, first < 0 ? -1 : first).join('/') || '/';
 }

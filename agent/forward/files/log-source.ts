@@ -1,6 +1,7 @@
 import { SystemError, unlessSystemError } from '../../lib/errors.ts';
 import { type LogFile, statLogFile } from '../../system/log-file.ts';
-import type { LineChunk } from '../reader.ts';
+import type { LineChunk } from '../stages.ts';
+import type { TailRecord } from './content.ts';
 import {
   type Found,
   type Generation,
@@ -12,7 +13,6 @@ import {
 } from './generations.ts';
 import { Resumption, type ResumptionOptions } from './resumption.ts';
 import { TailOpener, type TailOpenerOptions, mostTails } from './tail-opener.ts';
-import type { TailRecord } from './content.ts';
 import type { Skipped, Tail } from './tail.ts';
 
 /** How long a file that was rotated is read, because a program may still write to it. */
@@ -136,9 +136,8 @@ export class LogSource {
 
   acknowledge(id: number, offset: number): void {
     const tail = [...this.#tails, ...this.#gone].find((each) => each.id === id);
-    if (tail === undefined || offset <= tail.acknowledged) return;
-    this.acknowledgedBytes += offset - tail.acknowledged;
-    tail.acknowledged = offset;
+    if (tail === undefined) return;
+    this.acknowledgedBytes += tail.acknowledge(offset);
     this.#gone = this.#gone.filter(({ acknowledged, read }) => acknowledged < read);
   }
 
@@ -205,7 +204,7 @@ export class LogSource {
     });
     const copy = file && this.#opener.continue(tail, file);
     if (copy !== undefined && !copy.isStale) {
-      copy.retired = tail.retired;
+      copy.retire(tail.retired);
       tail.close();
       this.#tails.splice(at, 1, copy);
       return;
@@ -244,7 +243,7 @@ export class LogSource {
     try {
       const later = this.#opener.openCopies(rotated.slice(rotated.indexOf(found.generation) + 1));
       const copy = this.#opener.continue(tail, found.file);
-      [copy.retired, copy.complete] = [0, true];
+      copy.retire(0, true);
       return [copy, ...later];
     } catch (error) {
       found.file.close();
@@ -268,7 +267,7 @@ export class LogSource {
     const newer = [...between, ...(log === undefined ? [] : [log])];
     const opened = this.#opener.openAll(newer, now);
     if (opened.length === 0) return false;
-    live.retired = now;
+    live.retire(now);
     this.#tails.push(...opened);
     this.#countMissing();
     return true;
@@ -332,7 +331,7 @@ export class LogSource {
       const many = this.#tails.length > mostTails;
       // Without a signal, a program goes on writing to the file that was rotated last.
       const isLatest = index === this.#tails.length - 2;
-      const isQuiet = now - Math.max(tail.retired ?? now, tail.changed) >= retiredMilliseconds && !isLatest;
+      const isQuiet = now - (tail.quietSince ?? now) >= retiredMilliseconds && !isLatest;
       if (!tail.done || (!many && !isQuiet)) continue;
       tail.close();
       this.#tails = this.#tails.filter((each) => each !== tail);

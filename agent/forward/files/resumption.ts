@@ -50,7 +50,7 @@ export class Resumption {
       for (const tail of tails) tail.close();
       throw error;
     }
-    for (const tail of tails.slice(0, -1)) tail.retired = now;
+    for (const tail of tails.slice(0, -1)) tail.retire(now);
     if (tails.length > 0) this.records = [];
     return tails;
   }

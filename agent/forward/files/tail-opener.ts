@@ -47,7 +47,7 @@ export class TailOpener {
       for (const tail of opened) tail.close();
       throw error;
     }
-    for (const tail of opened.slice(0, -1)) tail.retired = now;
+    for (const tail of opened.slice(0, -1)) tail.retire(now);
     return opened;
   }
 
@@ -76,15 +76,14 @@ export class TailOpener {
 
   /** Returns a tail that begins at an offset. */
   open(file: LogFile, offset: number): Tail {
-    return this.#made(file, () => new Tail(this.#options.nextId(), this.#options.path, file, offset));
+    return this.#make(this.#options.nextId, file, offset);
   }
 
   /** Makes a tail. Closes the file if that fails. */
-  #made(file: LogFile, make: () => Tail): Tail {
+  #make(id: () => number, file: LogFile, acknowledged: number, read = acknowledged): Tail {
+    const { path, audit } = this.#options;
     try {
-      const tail = make();
-      tail.audit = this.#options.audit;
-      return tail;
+      return new Tail({ id: id(), path, audit }, file, acknowledged, read);
     } catch (error) {
       file.close();
       throw error;
@@ -94,13 +93,12 @@ export class TailOpener {
   /** Opens copies of a log that copytruncate made, the oldest first. Nothing is written to them any more. */
   openCopies(copies: readonly Generation[]): Tail[] {
     const opened = this.openAll(copies, 0);
-    for (const tail of opened) [tail.retired, tail.complete] = [0, true];
+    for (const tail of opened) tail.retire(0, true);
     return opened;
   }
 
   /** Returns a tail that continues another one in a file with the same content. It keeps the id, as offsets are equal. */
   continue(tail: Tail, file: LogFile): Tail {
-    const { acknowledged, read } = tail;
-    return this.#made(file, () => new Tail(tail.id, this.#options.path, file, acknowledged, read));
+    return this.#make(() => tail.id, file, tail.acknowledged, tail.read);
   }
 }

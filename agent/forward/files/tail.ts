@@ -1,7 +1,16 @@
+import { openEventAt } from '../../lib/audit-record.ts';
 import type { LogFile } from '../../system/log-file.ts';
-import type { LineChunk } from '../reader.ts';
-import { openEventAt } from './audit-event.ts';
-import { type TailRecord, beforeBytes, bytesAt, digest, headBytes, lastBytes } from './content.ts';
+import type { LineChunk } from '../stages.ts';
+import {
+  type Sample,
+  type TailRecord,
+  bytesAt,
+  bytesBefore,
+  hashesOf,
+  headBytes,
+  lastBytes,
+  sampleOf,
+} from './content.ts';
 import { endOfNuls, nulRunIn } from './holes.ts';
 
 /** The maximum length of a line. A longer line is sent in several parts. */
@@ -30,14 +39,19 @@ export interface Skipped {
   unknown: number;
 }
 
-/** What is known of the content up to an offset: its beginning and its end. */
-interface Seen {
-  bytes: number;
-  head: Buffer;
-  before: Buffer;
-}
+/** The content up to an offset. */
+type Seen = Sample & { bytes: number };
 
 const shared = Buffer.allocUnsafeSlow(lineBytes);
+const noBytes = Buffer.alloc(0);
+
+export interface TailOptions {
+  id: number;
+  /** The name in the configuration, also for a file that was renamed. */
+  path: string;
+  /** Whether this is the log of auditd. */
+  audit: boolean;
+}
 
 /**
  * Reads the lines of one file, from an offset to its end. The file stays open, so that it is read to its end when it is
@@ -45,23 +59,23 @@ const shared = Buffer.allocUnsafeSlow(lineBytes);
  */
 export class Tail {
   readonly id: number;
-  readonly path: string;
   readonly inode: string;
+  readonly #options: TailOptions;
+  readonly #file: LogFile;
   /** The offset after the last line that was emitted. */
   read: number;
   /** The offset after the last line that was acknowledged. */
   acknowledged: number;
+  /** The size and the mtime of the file when it was last examined. */
+  bytes: number;
+  modified: number;
   /** When another file took the place of this one, in milliseconds; undefined while it is in its place. */
   retired: number | undefined;
-  /** Whether this is the log of auditd. */
-  audit = false;
   /** Whether nobody writes to the file any more, so that its last line is complete even without a line feed. */
-  complete = false;
-  /** The size of the file when it was last examined. */
-  bytes: number;
-  #modified = 0;
+  #isComplete = false;
+  /** When the file was last seen to have changed. */
+  #changed = 0;
   #recorded: TailRecord;
-  readonly #file: LogFile;
   #head: Buffer;
   /** The bytes before `read`; undefined if they are not known from memory. */
   #before: Buffer | undefined;
@@ -75,36 +89,27 @@ export class Tail {
   #heldUntil = 0;
   /** The NUL bytes of the present run that were skipped. */
   #skipped = 0;
-  /** When the file was last seen to have changed. */
-  changed = 0;
 
   /**
-   * @param path the name in the configuration, also for a file that was renamed
    * @param acknowledged the offset after the last acknowledged line
    * @param offset where to begin
    */
-  constructor(id: number, path: string, file: LogFile, acknowledged: number, offset = acknowledged) {
+  constructor(options: TailOptions, file: LogFile, acknowledged: number, offset = acknowledged) {
     const { inode, bytes, modified } = file.stat();
-    this.id = id;
-    this.path = path;
+    this.#options = options;
+    this.id = options.id;
     this.inode = inode;
     this.#file = file;
     this.bytes = bytes;
-    this.#modified = modified;
+    this.modified = modified;
     this.acknowledged = acknowledged;
     this.read = offset;
-    this.#head = this.#bytesAt(0, Math.min(headBytes, offset));
-    this.#before = this.#bytesBefore(offset);
-    const hashes = {
-      head: digest(this.#head.subarray(0, acknowledged)),
-      before: digest(this.#bytesBefore(acknowledged)),
-    };
-    this.#recorded = { inode, offset: acknowledged, bytes, modified, ...hashes };
+    const { head, before } = sampleOf(file, offset);
+    this.#head = head;
+    this.#before = before;
+    const recorded = { head: head.subarray(0, acknowledged), before: bytesBefore(file, acknowledged) };
+    this.#recorded = { ...{ inode, offset: acknowledged, bytes, modified }, ...hashesOf(recorded) };
     if (bytes > offset) this.#hold();
-  }
-
-  get modified(): number {
-    return this.#modified;
   }
 
   /** Whether every byte of the file was emitted and acknowledged. */
@@ -117,9 +122,30 @@ export class Tail {
     return this.#unchanged.bytes === this.bytes && this.read < this.bytes;
   }
 
+  /** When the file last changed or was retired, in milliseconds; undefined while it is in its place. */
+  get quietSince(): number | undefined {
+    return this.retired === undefined ? undefined : Math.max(this.retired, this.#changed);
+  }
+
   /** Whether the open file shows less than its size. */
   get isStale(): boolean {
-    return this.bytes > this.read && this.#bytesAt(this.read, 1).length === 0;
+    return this.bytes > this.read && bytesAt(this.#file, this.read, 1).length === 0;
+  }
+
+  /**
+   * Another file has taken the place of this one.
+   * @param isComplete whether nobody writes to the file any more
+   */
+  retire(now: number | undefined, isComplete = this.#isComplete): void {
+    this.retired = now;
+    this.#isComplete = isComplete;
+  }
+
+  /** @returns the number of bytes that were not acknowledged before */
+  acknowledge(offset: number): number {
+    const bytes = Math.max(0, offset - this.acknowledged);
+    this.acknowledged += bytes;
+    return bytes;
   }
 
   /** Reads again what was not acknowledged. */
@@ -136,15 +162,14 @@ export class Tail {
 
   /** Returns where the file is acknowledged. If it was truncated meanwhile, returns the previous record. */
   record(): TailRecord {
-    const { inode, acknowledged: offset, bytes } = this;
+    const { acknowledged: offset, bytes } = this;
     const last = this.#recorded;
-    if (last.offset === offset && last.bytes === bytes && last.modified === this.#modified) return last;
+    if (last.offset === offset && last.bytes === bytes && last.modified === this.modified) return last;
     const known = (offset === this.read ? this.#before : undefined) ?? this.#emittedBefore(offset);
     if (offset === this.read) this.#emitted = undefined;
-    if (known === undefined && !this.#sameContent()) return this.#recorded;
-    const head = this.#head.subarray(0, offset);
-    const hashes = { head: digest(head), before: digest(known ?? this.#bytesBefore(offset)) };
-    this.#recorded = { inode, offset, bytes, modified: this.#modified, ...hashes };
+    if (known === undefined && !this.#sameContent()) return last;
+    const before = known ?? bytesBefore(this.#file, offset);
+    this.#recorded = this.#recordAt(offset, { head: this.#head.subarray(0, offset), before });
     return this.#recorded;
   }
 
@@ -158,30 +183,40 @@ export class Tail {
   next(now: number, final: boolean): Next {
     const before = this.bytes;
     const { bytes, modified } = this.#file.stat();
-    const untouched = bytes === before && modified === this.#modified;
-    const waits = bytes === this.read || (now < this.#heldUntil && !final && !this.complete);
+    const untouched = bytes === before && modified === this.modified;
+    const waits = bytes === this.read || (now < this.#heldUntil && !final && !this.#isComplete);
     if (untouched && waits) return undefined;
-    if (!untouched) this.changed = now;
+    if (!untouched) this.#changed = now;
     this.#heldUntil = 0;
     if (bytes < before || !this.#sameContent()) return 'truncated';
-    const since = this.#modified;
+    const since = this.modified;
     this.bytes = bytes;
-    this.#modified = modified;
+    this.modified = modified;
     if (before === 0 && !untouched) {
       this.#hold();
       return { emptySince: since };
     }
     if (bytes === this.read) return undefined;
     if (this.#unchanged.bytes !== bytes) this.#unchanged = { bytes, since: now };
-    return this.#lines(now, final || this.complete);
+    return this.#lines(now, final || this.#isComplete);
   }
 
   /** Returns a record of the content that was seen last, from memory, for a file that was truncated meanwhile. */
   recordOfSeen(): TailRecord {
-    const { inode, bytes } = this;
-    const modified = this.#modified;
-    const { bytes: offset, head, before } = this.#seen();
-    return { inode, offset, bytes, modified, head: digest(head), before: digest(before) };
+    const seen = this.#seen();
+    return this.#recordAt(seen.bytes, seen);
+  }
+
+  /** Returns a record of what was read, from memory; its offset is 0 if nothing is known. */
+  recordOfRead(): TailRecord {
+    const before = this.#before;
+    if (before === undefined) return this.#recordAt(0, { head: noBytes, before: noBytes });
+    return this.#recordAt(this.read, { head: this.#head.subarray(0, this.read), before });
+  }
+
+  #recordAt(offset: number, sample: Sample): TailRecord {
+    const { inode, bytes, modified } = this;
+    return { inode, offset, bytes, modified, ...hashesOf(sample) };
   }
 
   /** Returns the bytes before an offset within the lines that were emitted last. */
@@ -189,17 +224,6 @@ export class Tail {
     const last = this.#emitted;
     if (last === undefined || offset < last.offset) return undefined;
     return lastBytes(last.before, last.text.slice(0, offset - last.offset));
-  }
-
-  /** Returns a record of what was read, from memory; its offset is 0 if nothing is known. */
-  recordOfRead(): TailRecord {
-    const before = this.#before;
-    const offset = before === undefined ? 0 : this.read;
-    const hashes = {
-      head: digest(this.#head.subarray(0, offset)),
-      before: digest(before ?? Buffer.alloc(0)),
-    };
-    return { inode: this.inode, offset, bytes: this.bytes, modified: this.#modified, ...hashes };
   }
 
   #lines(now: number, final: boolean): Next {
@@ -214,7 +238,7 @@ export class Tail {
     const end = endOfLines(shared.subarray(0, count));
     if (end > 0) {
       const text = shared.toString('latin1', 0, end);
-      const complete = !this.audit || !atEnd || final || end < count || still >= eventMilliseconds;
+      const complete = !this.#options.audit || !atEnd || final || end < count || still >= eventMilliseconds;
       if (!complete) this.#heldUntil = now + eventMilliseconds;
       return this.#emit(complete ? text : text.slice(0, openEventAt(text)), true);
     }
@@ -234,8 +258,8 @@ export class Tail {
     if (end === this.bytes && !complete) return undefined;
     this.#skipped += end - this.read;
     this.read = this.acknowledged = beyond;
-    this.#head = this.#bytesAt(0, Math.min(headBytes, beyond));
-    this.#before = this.#bytesBefore(beyond);
+    const { head, before } = sampleOf(this.#file, beyond);
+    [this.#head, this.#before] = [head, before];
     this.#emitted = this.#unread = undefined;
     this.#hold();
     if (isOpen && end === beyond) return undefined;
@@ -247,10 +271,9 @@ export class Tail {
   #hold(): void {
     const { bytes } = this;
     if (this.#unread !== undefined && this.#unread.bytes >= bytes) return;
-    const head = this.#bytesAt(0, Math.min(headBytes, bytes));
-    const before = this.#bytesBefore(bytes);
+    const { head, before, isWhole } = sampleOf(this.#file, bytes);
     // After a short read, nothing is known of the end of the file.
-    if (before.length === Math.min(beforeBytes, bytes)) this.#unread = { bytes, head, before };
+    if (isWhole) this.#unread = { bytes, head, before };
   }
 
   /** Reads a chunk or, if it contains no line feed, a whole line. @returns the number of bytes in the shared buffer */
@@ -273,30 +296,21 @@ export class Tail {
         0,
         headBytes,
       );
-    const before = this.#before ?? this.#bytesBefore(offset);
+    const before = this.#before ?? bytesBefore(this.#file, offset);
     this.#emitted = { offset, text, before };
     this.#before = lastBytes(before, text);
     if (this.read < this.bytes && this.bytes - this.read < chunkBytes) this.#hold();
-    return { id: this.id, path: this.path, inode: this.inode, offset, text, terminated, audit: this.audit };
+    return { ...this.#options, inode: this.inode, offset, text, terminated };
   }
 
   /** Returns the content that was seen last, as far as it is known from memory. */
   #seen(): Seen {
-    return this.#unread ?? { bytes: this.read, head: this.#head, before: this.#before ?? Buffer.alloc(0) };
+    return this.#unread ?? { bytes: this.read, head: this.#head, before: this.#before ?? noBytes };
   }
 
   #sameContent(): boolean {
     const { bytes, head, before } = this.#seen();
-    return head.equals(this.#bytesAt(0, head.length)) && before.equals(this.#bytesBefore(bytes));
-  }
-
-  #bytesBefore(offset: number): Buffer {
-    const length = Math.min(beforeBytes, offset);
-    return this.#bytesAt(offset - length, length);
-  }
-
-  #bytesAt(offset: number, length: number): Buffer {
-    return bytesAt(this.#file, offset, length);
+    return head.equals(bytesAt(this.#file, 0, head.length)) && before.equals(bytesBefore(this.#file, bytes));
   }
 }
 

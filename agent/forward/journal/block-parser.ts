@@ -1,5 +1,5 @@
-import { type LogEntry, runEntries } from '../reader.ts';
-import { ExportError, ExportParser } from './export-parser.ts';
+import { type LogEntry, item, runEntries } from '../../lib/journal-export/entry.ts';
+import { ExportError, ExportParser } from '../../lib/journal-export/parser.ts';
 
 const headerBytes = 20;
 const header = /^ *([0-9]+) +([0-9]+) +([0-9]+)\n$/;
@@ -9,7 +9,7 @@ const nothing = Buffer.alloc(0);
 
 /** Splits the output of `read-journal --blocks` (packaging/programs/read-journal.c) into runs and other entries. */
 export class BlockParser {
-  readonly #parser = new ExportParser('all');
+  readonly #parser = new ExportParser(undefined);
   /** The beginning of a block, a copy that keeps no chunk alive. */
   #carried = nothing;
 
@@ -49,7 +49,7 @@ export class BlockParser {
 export function splitRuns(entries: LogEntry[]): LogEntry[] {
   if (!entries.some(({ run }) => run !== undefined)) return entries;
   return entries.flatMap((entry) =>
-    entry.run === undefined ? entry : new ExportParser('all').push(entry.run.bytes),
+    entry.run === undefined ? entry : new ExportParser(undefined).push(entry.run.bytes),
   );
 }
 
@@ -71,10 +71,8 @@ function parseHeader(text: string): BlockHeader {
 }
 
 function runOf(bytes: Buffer, lastOffset: number, count: number): LogEntry {
-  return {
-    ...{ kind: 'entry', cursor: cursorAt(bytes, lastOffset), text: '', message: undefined, cut: 0 },
-    run: { first: cursorAt(bytes, 0), count, bytes },
-  };
+  const run = { first: cursorAt(bytes, 0), count, bytes };
+  return { ...item('entry', cursorAt(bytes, lastOffset), ''), run };
 }
 
 const firstLine = '__CURSOR=';

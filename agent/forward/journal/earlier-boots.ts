@@ -1,16 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type LogEntry, item } from '../../lib/journal-export/entry.ts';
+import { ExportParser } from '../../lib/journal-export/parser.ts';
 import {
   type JournalStream,
   type StartPosition,
-  type StreamEnd,
   followJournal,
   lastCursor,
   listBoots,
 } from '../../system/journalctl.ts';
-import type { CreateReader, FieldSelection, LogEntry, Reader, ReaderEvents } from '../reader.ts';
+import type { CreateJournalReader, JournalEvents, Reader } from '../stages.ts';
 import { parseCursor, sameEntry } from './cursor.ts';
-import { ExportParser } from './export-parser.ts';
-import { syslogFields } from './field-filter.ts';
 import { JournalReader } from './journal-reader.ts';
 
 /** How often a boot is read again without progress. */
@@ -26,15 +25,27 @@ export type FirstBoot = 'this' | 'oldest' | { id: string };
 
 /**
  * Returns a function that creates the reader of the journal.
+ * @param fields the fields to read; undefined for all of them
  * @param bootId this boot
  */
-export function journalReaders(fields: FieldSelection, bootId: string, first: FirstBoot): CreateReader {
+export function journalReaders(
+  fields: readonly string[] | undefined,
+  bootId: string,
+  first: FirstBoot,
+): CreateJournalReader {
   return (cursor, events) => {
     const boot = parseCursor(cursor)?.boot;
     if (boot === bootId || (boot === undefined && first === 'this'))
       return new JournalReader(fields, cursor, events);
-    return new EarlierBoots(fields, cursor, first, bootId, events);
+    return new EarlierBoots({ fields, bootId, first, events }, cursor);
   };
+}
+
+interface Options {
+  fields: readonly string[] | undefined;
+  bootId: string;
+  first: FirstBoot;
+  events: JournalEvents;
 }
 
 /**
@@ -44,39 +55,23 @@ export function journalReaders(fields: FieldSelection, bootId: string, first: Fi
  * entry of this boot is read afterwards: somebody with root in an earlier boot may have written these files.
  */
 class EarlierBoots implements Reader {
-  readonly #fields: FieldSelection;
-  readonly #events: ReaderEvents;
-  readonly #bootId: string;
-  readonly #first: FirstBoot;
-  readonly #after: string;
+  readonly #options: Options;
   /** The reader of this boot, which reads when the earlier boots are done. */
   readonly #then: JournalReader;
   #isDone = false;
   #isStopped = false;
   #paused = false;
-  #boots: string[] = [];
-  #parser: ExportParser;
   #stream: JournalStream | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  /** Ends a journalctl that prints nothing. */
+  #stall: NodeJS.Timeout | undefined;
   /** The last entry that was read; '' to begin with the boot's first entry. */
   #cursor: string;
-  #isFirst = true;
-  #failures = 0;
 
-  constructor(
-    fields: FieldSelection,
-    cursor: string,
-    first: FirstBoot,
-    bootId: string,
-    events: ReaderEvents,
-  ) {
-    this.#fields = fields;
-    this.#events = events;
-    this.#bootId = bootId;
-    this.#first = first;
-    this.#after = this.#cursor = cursor;
-    this.#parser = new ExportParser(fields);
-    this.#then = new JournalReader(fields, '', events);
+  /** @param cursor the last acknowledged entry */
+  constructor(options: Options, cursor: string) {
+    this.#options = options;
+    this.#cursor = cursor;
+    this.#then = new JournalReader(options.fields, '', options.events);
   }
 
   get settled(): boolean {
@@ -88,11 +83,7 @@ class EarlierBoots implements Reader {
   }
 
   start(): void {
-    void this.#findBoots().then((boots) => {
-      if (this.#isStopped) return;
-      this.#boots = boots;
-      this.#open();
-    });
+    void this.#readAll();
   }
 
   pause(): void {
@@ -102,7 +93,7 @@ class EarlierBoots implements Reader {
   }
 
   resume(): void {
-    if (this.#paused) this.#watch();
+    if (this.#paused) this.#stall?.refresh();
     this.#paused = false;
     this.#stream?.resume();
     if (this.#isDone) this.#then.resume();
@@ -110,16 +101,26 @@ class EarlierBoots implements Reader {
 
   stop(): void {
     this.#isStopped = true;
-    clearTimeout(this.#timer);
+    clearTimeout(this.#stall);
     this.#stream?.stop();
-    this.#stream = undefined;
     this.#then.stop();
+  }
+
+  async #readAll(): Promise<void> {
+    for (const boot of await this.#findBoots()) {
+      if (parseCursor(this.#cursor)?.boot !== boot) this.#cursor = '';
+      if (!this.#isStopped) await this.#readBoot(boot);
+    }
+    if (this.#isStopped) return;
+    this.#isDone = true;
+    if (this.#paused) this.#then.pause();
+    this.#then.start();
   }
 
   /** Returns the earlier boots with entries after the cursor. */
   async #findBoots(): Promise<string[]> {
-    const boots = (await this.#list()).filter((boot) => boot !== this.#bootId).slice(-mostBoots);
-    const after = parseCursor(this.#after);
+    const boots = (await this.#list()).filter((boot) => boot !== this.#options.bootId).slice(-mostBoots);
+    const after = parseCursor(this.#cursor);
     if (after === undefined) return this.#fromFirst(boots);
     const found: string[] = [];
     for (const boot of boots) {
@@ -135,107 +136,81 @@ class EarlierBoots implements Reader {
       const boots = await listBoots();
       if (boots !== undefined || this.#isStopped) return boots ?? [];
     }
-    this.#events.trouble('the journal of earlier boots is not forwarded: journalctl cannot list the boots');
+    this.#options.events.trouble(
+      'the journal of earlier boots is not forwarded: journalctl cannot list the boots',
+    );
     return [];
   }
 
-  #fromFirst(boots: readonly string[]): string[] {
-    if (typeof this.#first === 'string') return [...boots];
+  #fromFirst(boots: string[]): string[] {
+    const { first } = this.#options;
+    if (typeof first === 'string') return boots;
     // If the journal of this boot was in memory, it is gone, and so are those of the boots before it.
-    const index = boots.indexOf(this.#first.id);
+    const index = boots.indexOf(first.id);
     return index < 0 ? [] : boots.slice(index);
   }
 
-  #open(): void {
-    const [boot] = this.#boots;
-    if (boot === undefined) {
-      this.#isDone = true;
-      if (this.#paused) this.#then.pause();
-      this.#then.start();
-      return;
+  /** Reads a boot, again from the last entry after a failure, until three attempts in a row read nothing new. */
+  async #readBoot(boot: string): Promise<void> {
+    let [failures, reason] = [0, ''];
+    while (failures < attempts) {
+      const before = this.#cursor;
+      const failure = await this.#readOnce(boot, failures === 0);
+      clearTimeout(this.#stall);
+      if (failure === undefined) return;
+      reason = failure;
+      failures = this.#cursor === before ? failures + 1 : 1;
+      if (failures < attempts) await sleep(retryMilliseconds);
+      if (this.#isStopped) return;
     }
-    if (parseCursor(this.#cursor)?.boot !== boot) this.#cursor = '';
-    this.#events.started();
-    this.#parser = new ExportParser(this.#fields);
-    this.#isFirst = this.#cursor !== '';
-    const fields = this.#fields === 'syslog' ? syslogFields : undefined;
+    this.#options.events.trouble(`the rest of the journal of boot ${boot} cannot be read: ${reason}`);
+  }
+
+  /** Reads the rest of a boot. @returns why that failed; undefined if everything was read */
+  #readOnce(boot: string, fast: boolean): Promise<string | undefined> {
+    const { fields, events } = this.#options;
+    events.started();
+    const parser = new ExportParser(fields);
     const start: StartPosition =
       this.#cursor === '' ? { at: 'head' } : { at: 'cursor', cursor: this.#cursor };
-    this.#stream = followJournal(
-      { start, fields, boot, fast: this.#failures === 0 },
-      (chunk) => this.#read(chunk),
-      (end) => this.#ended(end),
-    );
-    if (this.#paused) this.#stream.pause();
-    this.#watch();
-  }
-
-  /** Ends a journalctl that prints nothing. */
-  #watch(): void {
-    clearTimeout(this.#timer);
-    if (this.#isDone || this.#stream === undefined) return;
-    this.#timer = setTimeout(() => {
-      if (this.#paused) return;
-      this.#stream?.stop();
-      this.#failed(`journalctl printed nothing for ${stallMilliseconds / 1000} s`);
-    }, stallMilliseconds);
-  }
-
-  #read(chunk: Buffer): void {
-    this.#watch();
-    let entries: LogEntry[];
-    try {
-      entries = this.#parser.push(chunk);
-    } catch (error) {
-      this.#stream?.stop();
-      this.#failed((error as Error).message);
-      return;
-    }
-    this.#emit(entries);
+    let known = parseCursor(this.#cursor);
+    return new Promise((resolve) => {
+      const fail = (reason: string) => {
+        this.#stream?.stop();
+        resolve(reason);
+      };
+      const stalled = () => {
+        if (!this.#paused) fail(`journalctl printed nothing for ${stallMilliseconds / 1000} s`);
+      };
+      const read = (chunk: Buffer) => {
+        this.#stall?.refresh();
+        let entries: LogEntry[];
+        try {
+          entries = parser.push(chunk);
+        } catch (error) {
+          fail((error as Error).message);
+          return;
+        }
+        const first = parseCursor(entries[0]?.cursor ?? '');
+        // The entry at which reading began was read before.
+        const isKnown = first !== undefined && known !== undefined && sameEntry(first, known);
+        if (entries.length > 0) known = undefined;
+        this.#emit(isKnown ? entries.slice(1) : entries);
+      };
+      this.#stream = followJournal({ start, fields, boot, fast }, read, ({ complete, reason }) => {
+        const broken = parser.end();
+        if (broken !== undefined && broken !== '' && broken !== this.#cursor)
+          this.#emit([item('partial', broken, '')]);
+        resolve(complete && broken === undefined ? undefined : reason);
+      });
+      if (this.#paused) this.#stream.pause();
+      this.#stall = setTimeout(stalled, stallMilliseconds);
+    });
   }
 
   #emit(entries: LogEntry[]): void {
-    const fresh = this.#isFirst && entries.length > 0 ? this.#withoutKnown(entries) : entries;
-    const last = fresh.findLast(({ kind, cursor }) => kind !== 'piece' && cursor !== '')?.cursor;
-    if (last !== undefined) {
-      this.#cursor = last;
-      this.#failures = 0;
-    }
-    if (fresh.length > 0) this.#events.entries(fresh);
-  }
-
-  /** Drops the entry at which reading began, which was read before. */
-  #withoutKnown(entries: LogEntry[]): LogEntry[] {
-    this.#isFirst = false;
-    const [first, known] = [parseCursor(entries[0]?.cursor ?? ''), parseCursor(this.#cursor)];
-    return first !== undefined && known !== undefined && sameEntry(first, known) ? entries.slice(1) : entries;
-  }
-
-  #ended({ complete, reason }: StreamEnd): void {
-    const broken = this.#parser.end();
-    if (broken !== undefined && broken !== '' && broken !== this.#cursor)
-      this.#emit([{ kind: 'partial', cursor: broken, text: '', message: undefined, cut: 0 }]);
-    if (complete && broken === undefined) this.#nextBoot();
-    else this.#failed(reason);
-  }
-
-  #nextBoot(): void {
-    this.#stream = undefined;
-    clearTimeout(this.#timer);
-    this.#boots.shift();
-    this.#failures = 0;
-    this.#open();
-  }
-
-  #failed(reason: string): void {
-    this.#stream = undefined;
-    clearTimeout(this.#timer);
-    this.#failures += 1;
-    if (this.#failures < attempts) {
-      this.#timer = setTimeout(() => this.#open(), retryMilliseconds);
-      return;
-    }
-    this.#events.trouble(`the rest of the journal of boot ${this.#boots[0] ?? ''} cannot be read: ${reason}`);
-    this.#nextBoot();
+    const last = entries.findLast(({ kind, cursor }) => kind !== 'piece' && cursor !== '')?.cursor;
+    if (last !== undefined) this.#cursor = last;
+    if (entries.length > 0) this.#options.events.entries(entries);
   }
 }

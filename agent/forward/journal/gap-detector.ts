@@ -1,5 +1,6 @@
-import { field } from '../reader.ts';
-import { ExportParser } from './export-parser.ts';
+import { field } from '../../lib/journal-export/entry.ts';
+import { syslogFields } from '../../lib/journal-export/fields.ts';
+import { ExportParser } from '../../lib/journal-export/parser.ts';
 
 /**
  * Counts the entries that are missing before each entry. If N sequence numbers of one source are missing, N entries
@@ -49,7 +50,7 @@ export const suppressionId = '\nMESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e\n';
  * @param text the text of a complete entry that contains `suppressionId`
  */
 export function suppressedCount(text: string): number {
-  const [entry] = new ExportParser('syslog').push(Buffer.from(text, 'latin1'));
+  const [entry] = new ExportParser(syslogFields).push(Buffer.from(text, 'latin1'));
   if (entry === undefined || field(entry.text, '\n_TRANSPORT=') !== 'driver') return 0;
   const message = entry.message ?? field(entry.text, '\nMESSAGE=');
   return Number(/^Suppressed ([0-9]{1,9}) messages? /.exec(message)?.[1] ?? 0);

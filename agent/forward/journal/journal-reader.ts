@@ -1,4 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type LogEntry, item } from '../../lib/journal-export/entry.ts';
+import { ExportParser } from '../../lib/journal-export/parser.ts';
 import { bufferReceived } from '../../lib/memory.ts';
 import {
   type JournalStream,
@@ -7,14 +9,11 @@ import {
   followJournal,
   lastCursor,
 } from '../../system/journalctl.ts';
-import type { FieldSelection, LogEntry, Reader, ReaderEvents } from '../reader.ts';
+import type { JournalEvents, Reader } from '../stages.ts';
 import { BlockParser, splitRuns } from './block-parser.ts';
 import { type Cursor, parseCursor, reaches, sameEntry } from './cursor.ts';
 import { Deduplicator } from './deduplicator.ts';
-import { ExportParser } from './export-parser.ts';
-import { syslogFields } from './field-filter.ts';
-import { SeekRecovery } from './seek-recovery.ts';
-import { StallDetector } from './stall-detector.ts';
+import { SeekRecovery, StallDetector } from './stall-recovery.ts';
 
 const longestPause = 30_000;
 
@@ -23,8 +22,8 @@ const longestPause = 30_000;
  * Restarts journalctl if it exits or hangs, and continues after an entry that journalctl cannot read.
  */
 export class JournalReader implements Reader {
-  readonly #fields: FieldSelection;
-  readonly #events: ReaderEvents;
+  readonly #fields: readonly string[] | undefined;
+  readonly #events: JournalEvents;
   #stream: JournalStream | undefined;
   #parser: BlockParser | ExportParser;
   /** The entry at which the stream starts. It was emitted before, so it is dropped from the stream. */
@@ -44,8 +43,11 @@ export class JournalReader implements Reader {
   settled = false;
   problem = '';
 
-  /** @param cursor the cursor of the last acknowledged entry; '' if there is none in this boot */
-  constructor(fields: FieldSelection, cursor: string, events: ReaderEvents) {
+  /**
+   * @param fields the fields to read; undefined for all of them
+   * @param cursor the cursor of the last acknowledged entry; '' if there is none in this boot
+   */
+  constructor(fields: readonly string[] | undefined, cursor: string, events: JournalEvents) {
     this.#fields = fields;
     this.#events = events;
     this.#parser = new ExportParser(fields);
@@ -63,9 +65,8 @@ export class JournalReader implements Reader {
     }
     this.#known = this.#start.at === 'cursor' ? parseCursor(this.#last) : undefined;
     this.settled = false;
-    const fields = this.#fields === 'syslog' ? syslogFields : undefined;
     const stream = followJournal(
-      { start: this.#start, fields, fast: this.#failures === 0 && !this.#recovery.active },
+      { start: this.#start, fields: this.#fields, fast: this.#failures === 0 && !this.#recovery.active },
       (chunk) => this.#read(chunk),
       (end) => this.#ended(end),
     );
@@ -160,7 +161,7 @@ export class JournalReader implements Reader {
     this.#failures += 1;
     if (broken !== undefined && broken !== '' && (!killed || broken === this.#broken)) {
       this.#start = { at: 'after', cursor: broken };
-      this.#events.entries([{ kind: 'partial', cursor: broken, text: '', message: undefined, cut: 0 }]);
+      this.#events.entries([item('partial', broken, '')]);
     } else if (this.#failures >= 3 && this.#start.at !== 'boot') this.#startElsewhere(reason);
     this.#broken = broken ?? '';
     this.settled = false;

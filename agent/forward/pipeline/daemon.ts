@@ -1,16 +1,16 @@
 import type { Config } from '../../config/config.ts';
+import type { ForwardCounts } from '../../facts/forwarder.ts';
 import { errorMessage } from '../../lib/errors.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { FileReader } from '../files/file-reader.ts';
 import type { LogFiles } from '../files/log-files.ts';
 import { type FirstBoot, journalReaders } from '../journal/earlier-boots.ts';
-import { type Counters, zeroCounters } from '../status/counters.ts';
 import type { RateLimitedLog } from '../status/rate-limited-log.ts';
-import type { StatusWriter } from '../status/status-writer.ts';
+import { type StatusWriter, zeroCounts } from '../status/status-writer.ts';
 import { protocolOf } from '../transport/protocols.ts';
 import type { Target } from '../transport/target.ts';
-import type { Transport } from '../transport/transport.ts';
+import type { Transport } from '../stages.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { Backoff, Failover } from './failover.ts';
 import { Quarantine } from './quarantine.ts';
@@ -43,7 +43,7 @@ const briefMilliseconds = 10_000;
  * server when that server is available again.
  */
 export class Daemon {
-  readonly counters: Counters = zeroCounters();
+  readonly counters: ForwardCounts = zeroCounts();
   readonly #options: DaemonOptions;
   readonly #quarantine = new Quarantine();
   readonly #backoff = new Backoff();

@@ -1,15 +1,12 @@
-import type { OutgoingMessage } from '../encode/encoder.ts';
-import type { Counters } from '../status/counters.ts';
-import type { RefusedError, Transport } from '../transport/transport.ts';
+import { ownCopy } from '../../lib/memory.ts';
+import { type OutgoingMessage, type RefusedError, type Transport, isFilePosition } from '../stages.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Quarantine } from './quarantine.ts';
-import { Unacknowledged } from './unacknowledged.ts';
 
 export interface SendQueueOptions {
   transport: Transport;
-  checkpoint: Checkpoint;
-  quarantine: Quarantine;
-  counters: Counters;
+  checkpoint: Pick<Checkpoint, 'unsaved'>;
+  quarantine: Pick<Quarantine, 'batchLimit'>;
   /** The maximum number of messages that are unacknowledged, or acknowledged but not yet saved in the checkpoint. */
   window: number;
   /** Whether to keep only the last cursor of each batch, because the protocol does not acknowledge single messages. */
@@ -75,16 +72,12 @@ export class SendQueue {
   }
 
   /**
-   * Must be called when the server has accepted the next `count` messages.
-   * @returns the last cursor of the journal and the last position in each log file among these messages
+   * Removes the next `count` messages, which the server has accepted.
+   * @returns the number of entries and lines that these messages complete, and the last cursor of the journal and the last
+   *     position in each log file among them
    */
-  acknowledge(count: number): string[] {
-    const { checkpoint, quarantine, counters } = this.#options;
-    const { entries, cursors } = this.#unacknowledged.acknowledge(count);
-    counters.acknowledged += entries;
-    quarantine.accepted(count);
-    if (cursors.length > 0) checkpoint.acknowledge(entries, cursors);
-    return cursors;
+  acknowledge(count: number): { entries: number; cursors: string[] } {
+    return this.#unacknowledged.acknowledge(count);
   }
 
   /** Returns the cursors of the messages that may have caused a refusal. */
@@ -95,10 +88,10 @@ export class SendQueue {
     return cursor === undefined ? [] : [cursor];
   }
 
-  /** Stops sending. Counts unacknowledged entries as repeated, because the next session sends them again. */
-  close(): void {
+  /** Stops sending. @returns the number of unacknowledged entries and lines, which the next session sends again */
+  close(): number {
     this.#closed = true;
-    this.#options.counters.repeated += this.#unacknowledged.entries;
+    return this.#unacknowledged.entries;
   }
 }
 
@@ -107,4 +100,128 @@ function sizeOf(messages: readonly OutgoingMessage[]): number {
   let size = 0;
   for (const { text, run } of messages) size += run?.bytes.length ?? text.length;
   return size;
+}
+
+/**
+ * Messages that were sent together, with the cursor of each message or, in sparse mode, only the last cursor of the
+ * journal and of each log file.
+ */
+interface Batch {
+  cursors: string[];
+  sparse: boolean;
+  /** In sparse mode, the number of entries that the batch completes. */
+  entries: number;
+  /** The number of messages, to which a run contributes the number of its entries. */
+  count: number;
+  acknowledged: number;
+}
+
+/** Holds the messages that were sent but are not acknowledged, in the order in which they were sent. */
+class Unacknowledged {
+  readonly #sparse: boolean;
+  readonly #batches: Batch[] = [];
+  /** The number of unacknowledged messages, to which a run contributes the number of its entries. */
+  length = 0;
+
+  /**
+   * @param sparse keeps only the last cursors of each batch, for protocols with very many unacknowledged messages. A
+   *   batch that contains a run is always sparse.
+   */
+  constructor(sparse: boolean) {
+    this.#sparse = sparse;
+  }
+
+  /**
+   * Adds messages that were sent. Each cursor is a slice of the chunk from which it was read, so keeping the cursor
+   * would keep the chunk in memory. Joining and splitting the cursors makes them slices of one short string instead.
+   */
+  add(batch: OutgoingMessage[]): void {
+    const all: string[] = [];
+    let [entries, count] = [0, batch.length];
+    for (const { cursor, run } of batch) {
+      const grouped = run?.count ?? 1;
+      all.push(cursor);
+      if (cursor !== '') entries += grouped;
+      count += grouped - 1;
+    }
+    const sparse = this.#sparse || count > batch.length;
+    const cursors = sparse ? lastCursors(all).map(ownCopy) : all.join('\n').split('\n');
+    this.#batches.push({ cursors, sparse, entries: sparse ? entries : 0, count, acknowledged: 0 });
+    this.length += count;
+  }
+
+  /**
+   * Removes the oldest `count` messages, which were acknowledged.
+   * @returns the number of entries that these messages complete, and the last cursor of the journal and of each log file
+   */
+  acknowledge(count: number): { entries: number; cursors: string[] } {
+    let [rest, entries] = [count, 0];
+    const completed: string[][] = [];
+    while (rest > 0) {
+      const batch = this.#batches[0];
+      if (batch === undefined) break;
+      const part = Math.min(rest, batch.count - batch.acknowledged);
+      const cursors = this.#completed(batch, part);
+      if (!batch.sparse) for (const each of cursors) entries += each === '' ? 0 : 1;
+      completed.push(cursors);
+      batch.acknowledged += part;
+      if (batch.sparse && batch.acknowledged === batch.count) entries += batch.entries;
+      rest -= part;
+      if (batch.acknowledged === batch.count) this.#batches.shift();
+    }
+    this.length -= count;
+    return {
+      entries,
+      cursors: lastCursors(completed.length === 1 ? (completed[0] ?? []) : completed.flat()),
+    };
+  }
+
+  /**
+   * Returns the cursors of the messages from index `first`; '' for a message that completes no entry. Instead of the
+   * cursor of a message in a sparse batch, it returns a cursor of the batch.
+   */
+  cursors(first: number): string[] {
+    return this.#batches
+      .flatMap(({ cursors, sparse, count, acknowledged }) =>
+        sparse ? new Array<string>(count - acknowledged).fill(cursors[0] ?? '') : cursors.slice(acknowledged),
+      )
+      .slice(first);
+  }
+
+  /** The number of unacknowledged entries. */
+  get entries(): number {
+    const single = this.#batches
+      .filter(({ sparse }) => !sparse)
+      .flatMap(({ cursors, acknowledged }) => cursors.slice(acknowledged));
+    return this.#batches.reduce(
+      (sum, { entries }) => sum + entries,
+      single.filter((cursor) => cursor !== '').length,
+    );
+  }
+
+  #completed({ cursors, sparse, count, acknowledged }: Batch, part: number): string[] {
+    if (!sparse) return cursors.slice(acknowledged, acknowledged + part);
+    return acknowledged + part === count ? cursors : [];
+  }
+}
+
+/** Returns the last cursor of the journal, and the last position in each log file, in any order. */
+function lastCursors(cursors: readonly string[]): string[] {
+  let journal = '';
+  let [file, position] = ['', ''];
+  let files: Map<string, string> | undefined;
+  for (const cursor of cursors) {
+    if (cursor === '') continue;
+    if (!isFilePosition(cursor)) journal = cursor;
+    else {
+      // Most positions are in the same file as the position before.
+      if (file === '' || !cursor.startsWith(file)) {
+        if (file !== '') (files ??= new Map<string, string>()).set(file, position);
+        file = cursor.slice(0, cursor.indexOf(':') + 1);
+      }
+      position = cursor;
+    }
+  }
+  if (file !== '') (files ??= new Map<string, string>()).set(file, position);
+  return [...(journal === '' ? [] : [journal]), ...(files?.values() ?? [])];
 }

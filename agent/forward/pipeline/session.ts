@@ -1,24 +1,29 @@
-import type { Encoder, OutgoingMessage } from '../encode/encoder.ts';
-import { GapDetector, suppressedCount, suppressionId } from '../journal/gap-detector.ts';
-import { splitRuns } from '../journal/block-parser.ts';
+import type { ForwardCounts } from '../../facts/forwarder.ts';
+import type { LogEntry } from '../../lib/journal-export/entry.ts';
 import { forEachLine } from '../encode/file-lines.ts';
+import { splitRuns } from '../journal/block-parser.ts';
+import { GapDetector, suppressedCount, suppressionId } from '../journal/gap-detector.ts';
 import {
   type CreateFileReader,
-  type CreateReader,
+  type CreateJournalReader,
+  type Encoder,
   type LineChunk,
-  type LogEntry,
+  type OutgoingMessage,
   type Reader,
+  RefusedError,
+  type Transport,
   filePosition,
-} from '../reader.ts';
-import { PendingCounters } from '../status/counters.ts';
-import { RefusedError, type Transport } from '../transport/transport.ts';
+} from '../stages.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import { PendingCounters } from './pending-counters.ts';
 import type { Quarantine } from './quarantine.ts';
 import { SendQueue, type SendQueueOptions } from './send-queue.ts';
 
 export interface SessionOptions extends SendQueueOptions {
-  createReader: CreateReader;
-  /** Creates the reader of the log files. */
+  checkpoint: Checkpoint;
+  quarantine: Quarantine;
+  counters: ForwardCounts;
+  createReader: CreateJournalReader;
   createFileReader: CreateFileReader;
   encoder: Encoder;
   /** Reading pauses while more than this number of bytes is queued. */
@@ -83,7 +88,7 @@ export class Session {
     });
     for (const reader of this.#readers) reader.stop();
     this.#checkpoint.save();
-    this.#queue.close();
+    this.#options.counters.repeated += this.#queue.close();
     if (reason instanceof RefusedError) this.#quarantine.refused(this.#queue.suspects(reason));
     if (reason === undefined) await this.#transport.close();
     else this.#transport.destroy();
@@ -263,10 +268,14 @@ export class Session {
     this.#settle(new Error(`the journal entry ${cursor} is corrupt and was already sent in part`));
   }
 
+  /** The server has accepted the next `count` messages: moves the checkpoint. */
   #acknowledged(count: number): void {
-    const cursors = this.#queue.acknowledge(count);
-    for (const { key, count: entries } of this.#pending.acknowledged(this.#checkpoint.cursor, cursors))
-      if (key === 'lost') this.#options.trouble(missingText(entries));
+    const { entries, cursors } = this.#queue.acknowledge(count);
+    this.#checkpoint.acknowledge(entries, cursors);
+    this.#quarantine.accepted(count);
+    this.#options.counters.acknowledged += entries;
+    for (const { key, count: lost } of this.#pending.acknowledged(this.#checkpoint.cursor, cursors))
+      if (key === 'lost') this.#options.trouble(missingText(lost));
     this.#options.acknowledged();
     this.#advance();
   }

@@ -1,4 +1,5 @@
 import {
+  type ForwardCounts,
   type ForwardSource,
   type ForwardState,
   forwardDirectory,
@@ -7,13 +8,11 @@ import {
   mostSources,
 } from '../../facts/forwarder.ts';
 import { errorMessage } from '../../lib/errors.ts';
-import { toJson } from '../../lib/unprintable.ts';
+import { limitJson, toJson } from '../../lib/unprintable.ts';
 import { lastCursor } from '../../system/journalctl.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import { entriesBetween, parseCursor } from '../journal/cursor.ts';
-import { type Counters, zeroCounters } from './counters.ts';
-import { limitCounts, limitError, limitSource } from './limits.ts';
 
 /** The interval of ticks while something changes, and otherwise. */
 const tickMilliseconds = { busy: 1000, quiet: 5000 };
@@ -26,18 +25,28 @@ export interface SessionState {
   problem: string;
 }
 
+export function zeroCounts(): ForwardCounts {
+  return { acknowledged: 0, repeated: 0, lost: 0, corrupt: 0, refused: 0, cut: 0, suppressed: 0 };
+}
+
+export interface StatusOptions {
+  reader: SystemReader;
+  writer: SystemWriter;
+  /** Returns the cursor in the checkpoint. */
+  cursor: () => string;
+  /** Returns the state of the log files. */
+  sources: () => ForwardSource[];
+  /** Is called if the file cannot be written. */
+  trouble: (reason: string) => void;
+}
+
 /**
  * Writes state.json when the state of the connection changes, every second while entries are accepted, at most five
  * seconds after any other change, and at least every minute.
  */
 export class StatusWriter {
-  readonly #reader: SystemReader;
-  readonly #writer: SystemWriter;
-  readonly #acknowledgedCursor: () => string;
-  readonly #sources: () => ForwardSource[];
-  readonly #trouble: (reason: string) => void;
+  readonly #options: StatusOptions;
   readonly #state: ForwardState;
-  #counters: Counters = zeroCounters();
   #session: () => SessionState | undefined = () => undefined;
   #written = 0;
   /** When all entries were last acknowledged; undefined if they never were. */
@@ -50,42 +59,19 @@ export class StatusWriter {
   #isQuiet = false;
   #isStopped = false;
 
-  /**
-   * @param acknowledgedCursor returns the cursor in the checkpoint
-   * @param sources returns the state of the log files
-   * @param trouble is called if the file cannot be written
-   */
-  constructor(
-    reader: SystemReader,
-    writer: SystemWriter,
-    acknowledgedCursor: () => string,
-    sources: () => ForwardSource[],
-    trouble: (reason: string) => void,
-  ) {
-    this.#reader = reader;
-    this.#writer = writer;
-    this.#acknowledgedCursor = acknowledgedCursor;
-    this.#sources = sources;
-    this.#trouble = trouble;
+  constructor(options: StatusOptions) {
+    this.#options = options;
     this.#offset = this.#clockOffset();
-    const now = reader.now().toISOString();
+    const now = this.#now();
     this.#state = {
-      target: '',
-      state: 'connecting',
-      since: now,
-      at: now,
-      pid: process.pid,
-      lastAckAt: null,
-      lag: { entries: null, seconds: 0 },
-      counts: this.#counters,
-      sources: [],
-      error: '',
+      ...{ target: '', state: 'connecting', since: now, at: now, pid: process.pid, lastAckAt: null },
+      ...{ lag: { entries: null, seconds: 0 }, counts: zeroCounts(), sources: [], error: '' },
     };
   }
 
   /** @param session returns the current session, if there is one */
-  watch(counters: Counters, session: () => SessionState | undefined): void {
-    this.#counters = this.#state.counts = counters;
+  watch(counters: ForwardCounts, session: () => SessionState | undefined): void {
+    this.#state.counts = counters;
     this.#session = session;
     this.#schedule(false);
   }
@@ -106,7 +92,7 @@ export class StatusWriter {
   set(state: ForwardState['state'], target: string, error = ''): void {
     this.#followClock();
     this.#followSources();
-    const now = this.#reader.now().toISOString();
+    const now = this.#now();
     // An attempt to connect between two failures is not a change of state.
     if (state === 'connecting' && this.#state.state === 'waiting') return;
     if (state !== this.#state.state || target !== this.#state.target) this.#state.since = now;
@@ -124,7 +110,7 @@ export class StatusWriter {
   #tick(): void {
     const now = performance.now();
     const session = this.#session();
-    const moved = this.#counters.acknowledged !== this.#acknowledged;
+    const moved = this.#state.counts.acknowledged !== this.#acknowledged;
     // While a long journal is read, all entries read so far may be acknowledged before the next chunk is read.
     const idle = session?.idle === true && !moved;
     const caughtUp = idle && this.#state.lag.entries !== 0;
@@ -135,8 +121,8 @@ export class StatusWriter {
       this.#measured = now;
       void this.#measureLag();
     }
-    if (moved) this.#state.lastAckAt = this.#reader.now().toISOString();
-    this.#acknowledged = this.#counters.acknowledged;
+    if (moved) this.#state.lastAckAt = this.#now();
+    this.#acknowledged = this.#state.counts.acknowledged;
     const changes = [
       moved,
       caughtUp,
@@ -162,7 +148,7 @@ export class StatusWriter {
   /** @returns whether a log file appeared, lost bytes, or became readable or unreadable */
   #followSources(): boolean {
     const before = this.#state.sources;
-    const now = this.#sources().slice(0, mostSources).map(limitSource);
+    const now = this.#options.sources().slice(0, mostSources).map(limitSource);
     this.#state.sources = now;
     const same = ({ path, lostBytes, error }: ForwardSource, index: number) =>
       before[index]?.path === path && before[index].lostBytes === lostBytes && before[index].error === error;
@@ -180,8 +166,12 @@ export class StatusWriter {
     return true;
   }
 
+  #now(): string {
+    return this.#options.reader.now().toISOString();
+  }
+
   #clockOffset(): number {
-    return this.#reader.now().getTime() - performance.now();
+    return this.#options.reader.now().getTime() - performance.now();
   }
 
   async #measureLag(): Promise<void> {
@@ -189,7 +179,7 @@ export class StatusWriter {
     if (text === undefined) this.#state.lag = { entries: null, seconds: null };
     const last = parseCursor(text ?? '');
     if (last === undefined) return;
-    const acknowledged = parseCursor(this.#acknowledgedCursor());
+    const acknowledged = parseCursor(this.#options.cursor());
     // The lag is at most the time since all entries were acknowledged. Otherwise, the first entry after hours without
     // any would count as hours of lag.
     const most = this.#idle === undefined ? Infinity : (performance.now() - this.#idle) / 1000;
@@ -203,13 +193,46 @@ export class StatusWriter {
 
   #write(): void {
     this.#written = performance.now();
-    this.#state.at = this.#reader.now().toISOString();
+    this.#state.at = this.#now();
+    const counts = Object.entries(this.#state.counts).map(([key, count]) => [key, saturated(Number(count))]);
+    const state = { ...this.#state, counts: Object.fromEntries(counts) as ForwardCounts };
+    const { writer, trouble } = this.#options;
     try {
-      this.#writer.makeDirectory(forwardDirectory, 0o755);
-      const state = { ...this.#state, counts: limitCounts(this.#counters) };
-      this.#writer.writeAtomically(forwardStateFile, `${toJson(state)}\n`, 0o644);
+      writer.makeDirectory(forwardDirectory, 0o755);
+      writer.writeAtomically(forwardStateFile, `${toJson(state)}\n`, 0o644);
     } catch (error) {
-      this.#trouble(errorMessage(error));
+      trouble(errorMessage(error));
     }
   }
+}
+
+/**
+ * The maximum length of an error, which may quote text from a server, such as the names in its certificate, and of the
+ * name of a log file, in bytes of JSON. With the maximum number of log files, the state is smaller than its readers
+ * accept.
+ */
+const errorBytes = 500;
+const pathBytes = 300;
+
+/**
+ * Limits what the owner of a log file chooses, because the readers of the state accept neither a large text nor an
+ * inexact number: names may consist of control characters, and a sparse file may seem to contain 4 EiB.
+ */
+function limitSource(source: ForwardSource): ForwardSource {
+  return {
+    path: limitJson(source.path, pathBytes),
+    acknowledgedBytes: saturated(source.acknowledgedBytes),
+    behindBytes: saturated(source.behindBytes),
+    lostBytes: saturated(source.lostBytes),
+    error: limitError(source.error),
+  };
+}
+
+function limitError(error: string): string {
+  return limitJson(error, errorBytes);
+}
+
+/** Limits a number, to which a gap in the journal may add any number. */
+function saturated(count: number): number {
+  return Math.min(count, Number.MAX_SAFE_INTEGER);
 }

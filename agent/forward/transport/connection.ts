@@ -1,5 +1,99 @@
-import type net from 'node:net';
-import type { TransportEvents } from './transport.ts';
+import dns from 'node:dns/promises';
+import { once } from 'node:events';
+import net from 'node:net';
+import tls from 'node:tls';
+import type { SystemReader } from '../../system/reader.ts';
+import type { TransportEvents } from '../stages.ts';
+import type { Target } from './target.ts';
+import { type TlsConfig, tlsOptions, verifyPeer } from './tls.ts';
+
+export interface ConnectOptions {
+  config: TlsConfig;
+  /** Reads the TLS files. */
+  reader: SystemReader;
+  /** Aborts the attempt to connect, and closes the resulting TCP connection. */
+  signal?: AbortSignal;
+  /** Is called for each step (`forward --test`). */
+  trace?: Trace;
+}
+
+export type Trace = (step: string, detail: string) => void;
+
+export const connectMilliseconds = 10_000;
+
+/**
+ * Connects by TCP or TLS and verifies the server.
+ * @throws Error if the name cannot be resolved, the connection fails, the certificate is refused, or on timeout
+ */
+export async function connectSocket(
+  target: Target,
+  { config, reader, signal, trace = () => undefined }: ConnectOptions,
+): Promise<net.Socket> {
+  const { host, port } = target;
+  if (net.isIP(host) === 0) {
+    const addresses = await dns.lookup(host, { all: true });
+    trace('name', `${host} is ${addresses.map(({ address }) => address).join(', ')}`);
+  }
+  signal?.throwIfAborted();
+  const options = { host, port, noDelay: true, keepAlive: true, keepAliveInitialDelay: 30_000 };
+  if (target.carrier !== 'tls') {
+    const socket = await established(net.connect(options), 'connect', signal);
+    trace('connect', address(socket));
+    return socket;
+  }
+  // Connect separately, to distinguish a closed port from an invalid certificate.
+  const plain = await established(net.connect(options), 'connect', signal);
+  trace('connect', address(plain));
+  try {
+    const socket = await established(
+      tls.connect({ ...tlsOptions(reader, config, host), socket: plain }),
+      'secureConnect',
+      signal,
+    );
+    trace('tls', describe(socket));
+    verifyPeer(socket, config, host);
+    return socket;
+  } catch (error) {
+    plain.destroy();
+    throw error;
+  }
+}
+
+/** Waits for the event. Destroys the socket on timeout and, even after the event, when `signal` is aborted. */
+async function established<T extends net.Socket>(
+  socket: T,
+  event: 'connect' | 'secureConnect',
+  signal: AbortSignal | undefined,
+): Promise<T> {
+  const abort = () => void socket.destroy();
+  signal?.addEventListener('abort', abort, { once: true });
+  socket.once('close', () => signal?.removeEventListener('abort', abort));
+  const timeout = AbortSignal.timeout(connectMilliseconds);
+  try {
+    await once(socket, event, {
+      signal: AbortSignal.any([timeout, ...(signal === undefined ? [] : [signal])]),
+    });
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    if (!timeout.aborted) throw error;
+    const phase = event === 'connect' ? 'no connection' : 'TLS handshake not complete';
+    throw new Error(`${phase} within ${connectMilliseconds / 1000} s`, { cause: error });
+  }
+}
+
+function address(socket: net.Socket): string {
+  const { remoteAddress = '', remotePort = 0, localAddress = '' } = socket;
+  return `to ${remoteAddress} port ${remotePort}, from ${localAddress}`;
+}
+
+function describe(socket: tls.TLSSocket): string {
+  const certificate = socket.getPeerCertificate();
+  if (Object.keys(certificate).length === 0) return 'without a certificate';
+  const { subject, issuer, valid_from: start, valid_to: end, fingerprint256 } = certificate;
+  const names = `${String(subject.CN)}, signed by ${String(issuer.CN)}, valid from ${start} to ${end}`;
+  return `${socket.getProtocol() ?? ''}, ${names}, SHA256:${fingerprint256}`;
+}
 
 /** Wraps a connected socket. Reports only the first failure, immediately or, if it has no listener yet, in `listen`. */
 export class Connection {
@@ -37,14 +131,8 @@ export class Connection {
     if (this.#failure !== undefined) return;
     this.events = undefined;
     this.onFailure = undefined;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, 2000);
-      this.socket.once('close', () => {
-        clearTimeout(timer);
-        resolve();
-      });
-      this.socket.end(lastBytes, 'latin1');
-    });
+    this.socket.end(lastBytes, 'latin1');
+    await once(this.socket, 'close', { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
   }
 
   /** Closes the socket without reporting an event. */

@@ -1,19 +1,20 @@
+import { syslogFields } from '../../lib/journal-export/fields.ts';
 import type { Clock } from '../../system/clock.ts';
-import type { Encoder } from '../encode/encoder.ts';
 import { ExportEncoder } from '../encode/export-encoder.ts';
 import { SyslogEncoder } from '../encode/syslog-encoder.ts';
-import type { FieldSelection } from '../reader.ts';
-import { connectRelp, relpMessageBytes, relpWindow } from './relp/relp.ts';
-import { connectSyslog, syslogMessageBytes, syslogWindow } from './syslog/syslog.ts';
+import type { Encoder, Transport } from '../stages.ts';
+import type { ConnectOptions } from './connection.ts';
+import { connectRelp, relpMessageBytes, relpWindow } from './relp.ts';
+import { connectSyslog, syslogMessageBytes, syslogWindow } from './syslog.ts';
 import type { Target } from './target.ts';
-import type { Connect } from './transport.ts';
-import { connectUpload, uploadWindow } from './upload/upload.ts';
+import { connectUpload, uploadWindow } from './upload.ts';
 
 /** The parts of the pipeline that depend on a target's protocol. */
 export interface Protocol {
-  connect: Connect;
-  /** The fields that the encoder needs. */
-  fields: FieldSelection;
+  /** Connects to a server. @throws Error that describes the failed step */
+  connect: (target: Target, options: ConnectOptions) => Promise<Transport>;
+  /** The fields that the encoder needs; undefined for all fields, unchanged. */
+  fields: readonly string[] | undefined;
   createEncoder: (clock: Clock, hostname: string) => Encoder;
   /** The maximum number of messages that are unacknowledged, or acknowledged but not yet saved in the checkpoint. */
   window: number;
@@ -26,36 +27,21 @@ export interface Protocol {
 export function protocolOf({ protocol, carrier }: Target): Protocol {
   switch (protocol) {
     case 'relp':
-      return {
-        connect: connectRelp,
-        ...syslogMessages(relpMessageBytes),
-        window: relpWindow,
-        sparse: false,
-        queueBytes: 0,
-      };
-    case 'syslog':
-      return {
-        connect: connectSyslog,
-        ...syslogMessages(syslogMessageBytes(carrier)),
-        window: syslogWindow,
-        sparse: true,
-        queueBytes: 0,
-      };
+      return { connect: connectRelp, ...syslogMessages(relpMessageBytes), window: relpWindow, sparse: false };
+    case 'syslog': {
+      const messages = syslogMessages(syslogMessageBytes(carrier));
+      return { connect: connectSyslog, ...messages, window: syslogWindow, sparse: true };
+    }
     case 'journal':
       return {
-        connect: connectUpload,
-        fields: 'all',
+        ...{ connect: connectUpload, fields: undefined, window: uploadWindow, sparse: false },
         createEncoder: (clock, hostname) => new ExportEncoder(clock, hostname),
-        window: uploadWindow,
-        sparse: false,
         queueBytes: 256 * 1024,
       };
   }
 }
 
-function syslogMessages(limit: number): Pick<Protocol, 'fields' | 'createEncoder'> {
-  return {
-    fields: 'syslog',
-    createEncoder: (clock, hostname) => new SyslogEncoder(limit, clock, hostname),
-  };
+function syslogMessages(limit: number): Pick<Protocol, 'fields' | 'createEncoder' | 'queueBytes'> {
+  const createEncoder = (clock: Clock, hostname: string) => new SyslogEncoder(limit, clock, hostname);
+  return { fields: syslogFields, createEncoder, queueBytes: 0 };
 }

@@ -1,4 +1,4 @@
-import { parseAuditRecord } from '../../forward/files/audit-event.ts';
+import { parseAuditRecord } from '../../lib/audit-record.ts';
 import { SystemError, unlessSystemError } from '../../lib/errors.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import { findAuditTrail } from '../../facts/security/audit-trail.ts';

@@ -1,6 +1,6 @@
-import { ExportError, ExportParser } from '../../forward/journal/export-parser.ts';
-import { watchedFields } from '../../forward/journal/field-filter.ts';
 import { decodeBytes } from '../../lib/format.ts';
+import { syslogFields } from '../../lib/journal-export/fields.ts';
+import { ExportError, ExportParser } from '../../lib/journal-export/parser.ts';
 import { type JournalStream, type StartPosition, followJournal } from '../../system/journalctl.ts';
 import { findRefusedWrite } from './refused-writes.ts';
 
@@ -15,6 +15,8 @@ export interface Refusal {
 
 /** Messages of this package, which report refused writes of its own probes. */
 const own = /^immutafs[-_]/;
+/** systemd names the unit of a message in UNIT. */
+const watchedFields = [...syslogFields, 'UNIT'];
 /** The values of _SYSTEMD_UNIT of systemd itself, of all releases. */
 const ofSystemd = new Set(['', 'init.scope', '-.slice']);
 const longestMessage = 300;
@@ -117,7 +119,7 @@ export class JournalWatch {
     boot: string | undefined,
     ended: (reason: string, complete: boolean) => void,
   ): void {
-    const parser = new ExportParser('syslog');
+    const parser = new ExportParser(watchedFields);
     let known = from.at === 'cursor' ? from.cursor : '';
     const read = (chunk: Buffer) => {
       for (const { cursor, ...entry } of parser.push(chunk)) {

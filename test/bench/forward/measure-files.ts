@@ -9,7 +9,7 @@ import { makeJournal } from './journal.ts';
 import { calmSeconds, idleSeconds } from './latency.ts';
 import { receivers } from './receivers.ts';
 import { type Run, forward } from './run.ts';
-import { type Sender, stateFolder } from './senders.ts';
+import { type Sender, stateDirectory } from './senders.ts';
 import { usage } from './usage.ts';
 
 /** The parameters of the measurement. */
@@ -96,18 +96,18 @@ function imfile(window: string): Sender {
   return {
     receiver: 'RELP',
     start: () => {
-      const file = `${stateFolder}/rsyslog.conf`;
+      const file = `${stateDirectory}/rsyslog.conf`;
       fs.writeFileSync(
         file,
-        `global(workDirectory="${stateFolder}")
+        `global(workDirectory="${stateDirectory}")
 module(load="imfile")
 input(type="imfile" file="${log}" tag="audit")
 module(load="omrelp")
 action(type="omrelp" target="127.0.0.1" port="2514" template="RSYSLOG_SyslogProtocol23Format" ${window})
 `,
       );
-      fs.rmSync(`${stateFolder}/rsyslog.pid`, { force: true });
-      return start('rsyslogd', ['-n', '-i', `${stateFolder}/rsyslog.pid`, '-f', file]);
+      fs.rmSync(`${stateDirectory}/rsyslog.pid`, { force: true });
+      return start('rsyslogd', ['-n', '-i', `${stateDirectory}/rsyslog.pid`, '-f', file]);
     },
   };
 }
@@ -115,11 +115,11 @@ action(type="omrelp" target="127.0.0.1" port="2514" template="RSYSLOG_SyslogProt
 /** Measures the CPU time while nothing is logged, with this number of log files. */
 async function idleTime(agent: string, count: number): Promise<number> {
   forgetState();
-  const folder = '/var/log/idle';
-  fs.mkdirSync(folder, { recursive: true });
-  for (let n = 0; n < count; n += 1) fs.writeFileSync(`${folder}/${n}.log`, 'a line\n');
+  const directory = '/var/log/idle';
+  fs.mkdirSync(directory, { recursive: true });
+  for (let n = 0; n < count; n += 1) fs.writeFileSync(`${directory}/${n}.log`, 'a line\n');
   await receivers.RELP.start();
-  configure({ FORWARD: 'relp://127.0.0.1:2514', FORWARD_FILES: count === 0 ? '' : `${folder}/*.log` });
+  configure({ FORWARD: 'relp://127.0.0.1:2514', FORWARD_FILES: count === 0 ? '' : `${directory}/*.log` });
   const { pid } = start(agent, ['forward']);
   await sleep(calmSeconds * 1000);
   const before = usage(pid).seconds;

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { errorCode } from '../../../agent/lib/errors.ts';
 import { type Program, listening, start } from '../../wire/support/program.ts';
-import { clearRemote, remoteFolder, startRemote, storedField } from '../../wire/support/remote.ts';
+import { clearRemote, remoteDirectory, startRemote, storedField } from '../../wire/support/remote.ts';
 
 /** A real server, which all senders of its protocol use. */
 export interface Receiver {
@@ -93,11 +93,11 @@ function numberOf(text: string): number {
 
 /** Returns the sum of n_entries of all files (systemd, journal-def.h: offset 152, little-endian). */
 function storedInJournals(): number {
-  if (!fs.existsSync(remoteFolder)) return 0;
+  if (!fs.existsSync(remoteDirectory)) return 0;
   let sum = 0;
   const count = Buffer.alloc(8);
-  for (const name of fs.readdirSync(remoteFolder)) {
-    const file = openIfThere(`${remoteFolder}/${name}`);
+  for (const name of fs.readdirSync(remoteDirectory)) {
+    const file = openIfThere(`${remoteDirectory}/${name}`);
     // The file was archived under a different name in the meantime.
     if (file === undefined) return storedInJournals();
     if (fs.readSync(file, count, 0, 8, 152) === 8) sum += Number(count.readBigUInt64LE());

@@ -3,7 +3,7 @@ import { forgetState } from '../../wire/support/agent.ts';
 import { endAll } from '../../wire/support/program.ts';
 import { sleep } from '../../wire/support/until.ts';
 import { type Receiver, receivers } from './receivers.ts';
-import { type Sender, stateFolder } from './senders.ts';
+import { type Sender, stateDirectory } from './senders.ts';
 import { type Usage, usage } from './usage.ts';
 
 /** The result of one sender. If the sender was killed, the CPU time covers only the time after the restart. */
@@ -22,8 +22,8 @@ export interface Run extends Usage {
 export async function forward(sender: Sender, count: number, killed = false): Promise<Run> {
   const receiver = receivers[sender.receiver];
   forgetState();
-  fs.rmSync(stateFolder, { recursive: true, force: true });
-  fs.mkdirSync(stateFolder);
+  fs.rmSync(stateDirectory, { recursive: true, force: true });
+  fs.mkdirSync(stateDirectory);
   receiver.clear();
   const server = await receiver.start();
   const start = performance.now();

@@ -10,7 +10,7 @@ export interface Sender {
 }
 
 /** The state of all senders except the agent. */
-export const stateFolder = '/run/sender';
+export const stateDirectory = '/run/sender';
 
 /** The programs that are not in PATH. */
 export interface Programs {
@@ -51,20 +51,20 @@ function rsyslog(receiver: Receiver['name'], action: string): Sender {
   return {
     receiver,
     start: () => {
-      const file = `${stateFolder}/rsyslog.conf`;
-      const source = `global(workDirectory="${stateFolder}")
+      const file = `${stateDirectory}/rsyslog.conf`;
+      const source = `global(workDirectory="${stateDirectory}")
 module(load="imjournal" stateFile="imjournal.state" rateLimit.interval="0")
 `;
       fs.writeFileSync(file, source + action);
-      fs.rmSync(`${stateFolder}/rsyslog.pid`, { force: true });
-      return start('rsyslogd', ['-n', '-i', `${stateFolder}/rsyslog.pid`, '-f', file]);
+      fs.rmSync(`${stateDirectory}/rsyslog.pid`, { force: true });
+      return start('rsyslogd', ['-n', '-i', `${stateDirectory}/rsyslog.pid`, '-f', file]);
     },
   };
 }
 
 /** Starts syslog-ng. The prefix keeps the fields out of the structured data, because other senders do not send them. */
-function startSyslogNg(folder: string): Program {
-  const file = `${stateFolder}/syslog-ng.conf`;
+function startSyslogNg(directory: string): Program {
+  const file = `${stateDirectory}/syslog-ng.conf`;
   fs.writeFileSync(
     file,
     `@version: 4.8
@@ -74,20 +74,20 @@ log { source(journal); destination(server); flags(flow-control); };
 `,
   );
   const files = ['persist-file', 'pidfile', 'control'].map(
-    (name) => `--${name}=${stateFolder}/syslog-ng.${name}`,
+    (name) => `--${name}=${stateDirectory}/syslog-ng.${name}`,
   );
-  const libraries = [`${folder}/usr/lib/syslog-ng`, `${folder}/usr/lib/x86_64-linux-gnu`].join(':');
+  const libraries = [`${directory}/usr/lib/syslog-ng`, `${directory}/usr/lib/x86_64-linux-gnu`].join(':');
   return start('env', [
     `LD_LIBRARY_PATH=${libraries}`,
-    `${folder}/usr/sbin/syslog-ng`,
+    `${directory}/usr/sbin/syslog-ng`,
     '--foreground',
     `--cfgfile=${file}`,
-    `--module-path=${folder}/usr/lib/syslog-ng/4.8`,
+    `--module-path=${directory}/usr/lib/syslog-ng/4.8`,
     ...files,
   ]);
 }
 
 function startUpload(): Program {
-  const options = ['--url=http://127.0.0.1:19532', `--save-state=${stateFolder}/upload.state`];
+  const options = ['--url=http://127.0.0.1:19532', `--save-state=${stateDirectory}/upload.state`];
   return start('/usr/lib/systemd/systemd-journal-upload', options);
 }

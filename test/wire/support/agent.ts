@@ -1,12 +1,12 @@
 import fs from 'node:fs';
 import type { ForwardState } from '../../../agent/facts/forwarder.ts';
 import { inPlace, node, repository } from '../../harness/repository.ts';
-import { journalFolder } from './journal.ts';
+import { journalDirectory } from './journal.ts';
 import { type Program, start } from './program.ts';
 import { until } from './until.ts';
 
 const main = `${repository}/agent/main.ts`;
-const folder = '/run/immutafs/forward';
+const directory = '/run/immutafs/forward';
 /** Saves half of the time in which the agent starts from its sources. */
 const cached = `--import=${repository}/test/harness/compile-cache.ts`;
 
@@ -25,32 +25,33 @@ export function startAgent(...args: string[]): Program {
  * the repository where this user can reach it.
  */
 export function startAgentAsNobody(): Program {
-  for (const name of ['', ...fs.readdirSync(journalFolder)]) fs.chmodSync(`${journalFolder}/${name}`, 0o755);
+  for (const name of ['', ...fs.readdirSync(journalDirectory)])
+    fs.chmodSync(`${journalDirectory}/${name}`, 0o755);
   const user = ['--reuid=65534', '--regid=65534', '--clear-groups', '--no-new-privs'];
-  fs.mkdirSync(folder, { recursive: true });
-  fs.chownSync(folder, 65534, 65534);
+  fs.mkdirSync(directory, { recursive: true });
+  fs.chownSync(directory, 65534, 65534);
   return start('setpriv', [...user, node, inPlace(main), 'forward']);
 }
 
 export function forwardState(): ForwardState | undefined {
   try {
-    return JSON.parse(fs.readFileSync(`${folder}/state.json`, 'utf8')) as ForwardState;
+    return JSON.parse(fs.readFileSync(`${directory}/state.json`, 'utf8')) as ForwardState;
   } catch {
     return undefined;
   }
 }
 
 export function savedCursor(): string {
-  return /^CURSOR=(.*)$/m.exec(fs.readFileSync(`${folder}/cursor`, 'utf8'))?.[1] ?? '';
+  return /^CURSOR=(.*)$/m.exec(fs.readFileSync(`${directory}/cursor`, 'utf8'))?.[1] ?? '';
 }
 
 export function saveCursor(boot: string, cursor: string): void {
-  fs.mkdirSync(folder, { recursive: true });
-  fs.writeFileSync(`${folder}/cursor`, `BOOT=${boot}\nCURSOR=${cursor}\n`);
+  fs.mkdirSync(directory, { recursive: true });
+  fs.writeFileSync(`${directory}/cursor`, `BOOT=${boot}\nCURSOR=${cursor}\n`);
 }
 
 export function forgetState(): void {
-  fs.rmSync(folder, { recursive: true, force: true });
+  fs.rmSync(directory, { recursive: true, force: true });
 }
 
 export async function untilState(state: ForwardState['state'], seconds = 30): Promise<ForwardState> {

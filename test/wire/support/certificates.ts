@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 
 /** The directories of the server's certificates in docs/log-server, and of the guest's in docs/log-server.md. */
-export const serverFolder = '/etc/log-server';
-export const guestFolder = '/etc/immutafs/tls';
+export const serverDirectory = '/etc/log-server';
+export const guestDirectory = '/etc/immutafs/tls';
 export const serverName = 'log.example.com';
 
 export interface CertificateOptions {
@@ -18,7 +18,7 @@ export interface CertificateOptions {
 
 /** Creates the certificates of both sides as described in docs/log-server.md, and host names for the loopback. */
 export function makeCertificates(): void {
-  makeCertificatesIn(serverFolder, guestFolder);
+  makeCertificatesIn(serverDirectory, guestDirectory);
   fs.writeFileSync(
     '/etc/hosts',
     `127.0.0.1 localhost ${serverName} both.example.com\n::1 log6.example.com both.example.com\n`,
@@ -27,7 +27,7 @@ export function makeCertificates(): void {
 
 /** Creates a CA, and certificates for a server and a guest that are signed by the CA. */
 export function makeCertificatesIn(server: string, guest: string): void {
-  for (const folder of [server, guest]) fs.mkdirSync(folder, { recursive: true });
+  for (const directory of [server, guest]) fs.mkdirSync(directory, { recursive: true });
   openssl('req', '-x509', ...newKey(`${server}/ca`), '-days', '1', '-subj', '/CN=wire authority');
   fs.copyFileSync(`${server}/ca.pem`, `${guest}/ca.pem`);
   makeCertificate({ name: serverName, file: `${server}/server` }, server);
@@ -37,7 +37,7 @@ export function makeCertificatesIn(server: string, guest: string): void {
 /** @param signer the directory of the CA, as passed to `makeCertificatesIn` */
 export function makeCertificate(
   { name, file, from = -3600, to = 86_400 }: CertificateOptions,
-  signer = serverFolder,
+  signer = serverDirectory,
 ): void {
   const authority = ['-CA', `${signer}/ca.pem`, '-CAkey', `${signer}/ca.key`];
   const times = ['-not_before', time(from), '-not_after', time(to)];
@@ -59,9 +59,9 @@ export function fingerprint(file: string): string {
 }
 
 export const guestTls = {
-  FORWARD_CA: `${guestFolder}/ca.pem`,
-  FORWARD_CERT: `${guestFolder}/guest.pem`,
-  FORWARD_KEY: `${guestFolder}/guest.key`,
+  FORWARD_CA: `${guestDirectory}/ca.pem`,
+  FORWARD_CERT: `${guestDirectory}/guest.pem`,
+  FORWARD_KEY: `${guestDirectory}/guest.key`,
 };
 
 function newKey(file: string): string[] {

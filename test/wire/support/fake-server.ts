@@ -44,8 +44,8 @@ export async function fakeServer(
 }
 
 /** Returns the server's certificate and key, and the CA that signs client certificates. */
-function keyOf(folder: string): tls.TlsOptions {
-  const read = (name: string) => fs.readFileSync(`${folder}/${name}`);
+function keyOf(directory: string): tls.TlsOptions {
+  const read = (name: string) => fs.readFileSync(`${directory}/${name}`);
   return { ca: read('ca.pem'), cert: read('server.pem'), key: read('server.key') };
 }
 
@@ -121,9 +121,13 @@ export function anonymousTls(port: number): Promise<tls.Server> {
 }
 
 /** Starts a TLS server with the given limits, which discards what it receives. `closeFakes` closes it. */
-export async function limitedTls(port: number, folder: string, limits: tls.TlsOptions): Promise<tls.Server> {
+export async function limitedTls(
+  port: number,
+  directory: string,
+  limits: tls.TlsOptions,
+): Promise<tls.Server> {
   const sockets = new Set<net.Socket>();
-  const server = tls.createServer({ ...keyOf(folder), ...limits }, (socket) => {
+  const server = tls.createServer({ ...keyOf(directory), ...limits }, (socket) => {
     sockets.add(socket);
     socket.on('error', () => undefined).resume();
   });
@@ -139,8 +143,8 @@ export async function limitedTls(port: number, folder: string, limits: tls.TlsOp
 }
 
 /** Starts a proxy that forwards connections to a server, but only from clients with a certificate signed by the CA. */
-export async function tlsGate(port: number, server: number, folder: string): Promise<tls.Server> {
-  const gate = tls.createServer({ ...keyOf(folder), requestCert: true }, (socket) => {
+export async function tlsGate(port: number, server: number, directory: string): Promise<tls.Server> {
+  const gate = tls.createServer({ ...keyOf(directory), requestCert: true }, (socket) => {
     const behind = net.connect(server, '127.0.0.1');
     socket.pipe(behind).pipe(socket);
     for (const each of [socket, behind]) each.on('error', () => each.destroy());

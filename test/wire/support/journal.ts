@@ -5,7 +5,7 @@ import { type Program, start } from './program.ts';
 
 const remote = '/usr/lib/systemd/systemd-journal-remote';
 const machine = fs.readFileSync('/etc/machine-id', 'utf8').trim();
-export const journalFolder = `/run/log/journal/${machine}`;
+export const journalDirectory = `/run/log/journal/${machine}`;
 export const bootId = fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim().replaceAll('-', '');
 
 export type Value = string | Buffer;
@@ -59,9 +59,9 @@ const uncompressed = 'SYSTEMD_JOURNAL_COMPRESS=0';
 
 /** Creates a journal file with these entries. */
 export function writeJournal(entries: Buffer, name = 'system'): string {
-  fs.mkdirSync(journalFolder, { recursive: true });
+  fs.mkdirSync(journalDirectory, { recursive: true });
   const source = `/run/${randomBytes(4).toString('hex')}.export`;
-  const file = `${journalFolder}/${name}.journal`;
+  const file = `${journalDirectory}/${name}.journal`;
   fs.writeFileSync(source, entries);
   execFileSync('env', [uncompressed, remote, '-o', file, source], { stdio: 'ignore' });
   fs.rmSync(source);
@@ -73,8 +73,8 @@ export class LiveJournal {
   readonly #writer: Program;
 
   constructor(name = 'system') {
-    fs.mkdirSync(journalFolder, { recursive: true });
-    const file = `${journalFolder}/${name}.journal`;
+    fs.mkdirSync(journalDirectory, { recursive: true });
+    const file = `${journalDirectory}/${name}.journal`;
     this.#writer = start('env', [uncompressed, remote, '-o', file, '-'], 'pipe');
     // Wait, because a test may change systemd-journal-remote's configuration next.
     execFileSync('timeout', ['10', 'sh', '-c', 'until [ -e "$1" ]; do sleep 0.01; done', 'sh', file]);

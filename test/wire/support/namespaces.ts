@@ -57,13 +57,13 @@ export async function enterNamespaces(
 async function installReadJournal(): Promise<void> {
   await buildRuntime();
   await buildReadJournal();
-  for (const [folder, name] of [
+  for (const [directory, name] of [
     ['/usr/libexec', 'immutafs'],
     ['/usr/lib64', 'immutafs-agent'],
   ] as const) {
     const layers = `/run/wire/${name}`;
     for (const each of ['upper', 'work']) fs.mkdirSync(`${layers}/${each}`, { recursive: true });
-    mount('overlay', folder, `lowerdir=${folder},upperdir=${layers}/upper,workdir=${layers}/work`);
+    mount('overlay', directory, `lowerdir=${directory},upperdir=${layers}/upper,workdir=${layers}/work`);
   }
   fs.mkdirSync('/usr/libexec/immutafs', { recursive: true });
   fs.copyFileSync(`${dist}/read-journal`, '/usr/libexec/immutafs/read-journal');

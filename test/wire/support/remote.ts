@@ -1,10 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
-import { ExportParser } from '../../../agent/forward/journal/export-parser.ts';
+import { ExportParser } from '../../../agent/lib/journal-export/parser.ts';
 import { type Program, listening, start } from './program.ts';
 
-export const remoteFolder = '/var/log/journal/remote';
+export const remoteDirectory = '/var/log/journal/remote';
 const configuration = new URL('../../../docs/log-server/journal-remote.conf', import.meta.url).pathname;
 
 /**
@@ -12,12 +12,12 @@ const configuration = new URL('../../../docs/log-server/journal-remote.conf', im
  * set by an option, because it has no default without a socket unit.
  */
 export async function startRemote(scheme: 'http' | 'https', port = 19532): Promise<Program> {
-  fs.mkdirSync(remoteFolder, { recursive: true });
+  fs.mkdirSync(remoteDirectory, { recursive: true });
   // The file is removed below, because the tests also use systemd-journal-remote to write their journals.
   const installed = '/etc/systemd/journal-remote.conf';
   fs.copyFileSync(configuration, installed);
   const options = scheme === 'https' ? [] : ['--split-mode=none'];
-  const output = scheme === 'https' ? remoteFolder : `${remoteFolder}/all.journal`;
+  const output = scheme === 'https' ? remoteDirectory : `${remoteDirectory}/all.journal`;
   const server = start('/usr/lib/systemd/systemd-journal-remote', [
     `--listen-${scheme}=[::]:${port}`,
     ...options,
@@ -30,21 +30,21 @@ export async function startRemote(scheme: 'http' | 'https', port = 19532): Promi
 }
 
 export function clearRemote(): void {
-  fs.rmSync(remoteFolder, { recursive: true, force: true });
+  fs.rmSync(remoteDirectory, { recursive: true, force: true });
 }
 
 /** Returns all stored entries, in the export format and in the order of the server. */
 export function storedExport(): Buffer {
-  if (!fs.existsSync(remoteFolder) || fs.readdirSync(remoteFolder).length === 0) return Buffer.alloc(0);
-  return execFileSync('journalctl', ['-q', '--no-pager', '-o', 'export', '-D', remoteFolder], {
+  if (!fs.existsSync(remoteDirectory) || fs.readdirSync(remoteDirectory).length === 0) return Buffer.alloc(0);
+  return execFileSync('journalctl', ['-q', '--no-pager', '-o', 'export', '-D', remoteDirectory], {
     maxBuffer: 1024 ** 3,
   });
 }
 
 /** Returns one field of every stored entry that contains the field. */
 export function storedField(field: string): string[] {
-  if (!fs.existsSync(remoteFolder) || fs.readdirSync(remoteFolder).length === 0) return [];
-  const options = ['-q', '--no-pager', '-o', 'cat', `--output-fields=${field}`, '-D', remoteFolder];
+  if (!fs.existsSync(remoteDirectory) || fs.readdirSync(remoteDirectory).length === 0) return [];
+  const options = ['-q', '--no-pager', '-o', 'cat', `--output-fields=${field}`, '-D', remoteDirectory];
   return execFileSync('journalctl', options, { maxBuffer: 1024 ** 3 })
     .toString('latin1')
     .split('\n')
@@ -66,7 +66,7 @@ export function bareEntries(bytes: Buffer): string[] {
 export function exportedFields(bytes: Buffer): string[][] {
   const entries: string[][] = [];
   let pieces = '';
-  for (const { kind, text } of new ExportParser('all').push(bytes)) {
+  for (const { kind, text } of new ExportParser(undefined).push(bytes)) {
     pieces += text;
     if (kind === 'piece') continue;
     entries.push(fieldsOf(pieces));

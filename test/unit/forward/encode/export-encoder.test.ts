@@ -1,8 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { OutgoingMessage } from '../../../../agent/forward/encode/encoder.ts';
 import { ExportEncoder } from '../../../../agent/forward/encode/export-encoder.ts';
-import type { LineChunk } from '../../../../agent/forward/reader.ts';
+import type { LineChunk, OutgoingMessage } from '../../../../agent/forward/stages.ts';
 import { exportedFields } from '../../../wire/support/remote.ts';
 
 const encoder = suite('export encoder: lines of log files');

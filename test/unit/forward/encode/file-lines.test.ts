@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { FileFields, forEachLine } from '../../../../agent/forward/encode/file-lines.ts';
+import { encodeEachLine, forEachLine, lineFacility } from '../../../../agent/forward/encode/file-lines.ts';
 
 const lines = suite('lines of a chunk');
 
@@ -40,11 +40,15 @@ lines('the lines are the text, and each begins where the one before ends', () =>
 });
 
 lines('the program is audit for its records, and otherwise the name of the file, in bytes', () => {
-  const fields = new FileFields('/var/log/caf\u00e9.log');
-  const record = { type: 'LOGIN', time: '1', serial: '1' };
-  assert.is(fields.path, '/var/log/caf\xc3\xa9.log');
-  assert.equal([fields.identifier(undefined), fields.facility(undefined)], ['caf\xc3\xa9.log', 16]);
-  assert.equal([fields.identifier(record), fields.facility(record)], ['audit', 13]);
+  const text = 'type=LOGIN msg=audit(1700000000.123:7): a\nb\n';
+  const chunk = { id: 1, path: '/var/log/caf\u00e9.log', inode: '1:1', offset: 0, text, terminated: true };
+  const heads: string[] = [];
+  encodeEachLine(
+    { ...chunk, audit: true },
+    (record, program) => `${program} ${lineFacility(record)}`,
+    (_, __, head) => heads.push(head),
+  );
+  assert.equal(heads, ['audit 13', 'caf\xc3\xa9.log 16']);
 });
 
 lines.run();

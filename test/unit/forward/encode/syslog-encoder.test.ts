@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { OutgoingMessage } from '../../../../agent/forward/encode/encoder.ts';
 import { SyslogEncoder } from '../../../../agent/forward/encode/syslog-encoder.ts';
-import type { LineChunk, LogEntry } from '../../../../agent/forward/reader.ts';
+import type { LineChunk, OutgoingMessage } from '../../../../agent/forward/stages.ts';
+import { type LogEntry, item } from '../../../../agent/lib/journal-export/entry.ts';
 
 const syslog = suite('syslog encoder');
 
@@ -19,7 +19,7 @@ function entry(fields: readonly string[], n = 0): LogEntry {
     `__MONOTONIC_TIMESTAMP=${10 + (n % 3)}123456`,
   ];
   const text = [`__CURSOR=${cursor}`, ...times, `_BOOT_ID=${bootId}`, ...fields, '', ''].join('\n');
-  return { kind: 'entry', cursor, text, message: undefined, cut: 0 };
+  return item('entry', cursor, text);
 }
 
 function encode(encoder: SyslogEncoder, fields: readonly string[], n = 0): string[] {
@@ -84,7 +84,7 @@ syslog('cached headers do not change a message', () => {
 syslog('marks an entry that was logged before the clock was set', () => {
   const out: OutgoingMessage[] = [];
   const text = `__CURSOR=c\n__REALTIME_TIMESTAMP=1123456\n__MONOTONIC_TIMESTAMP=99\n_BOOT_ID=${bootId}\nMESSAGE=m\n\n`;
-  createEncoder().encode({ kind: 'entry', cursor: 'c', text, message: undefined, cut: 0 }, out);
+  createEncoder().encode(item('entry', 'c', text), out);
   const expected = `[timeQuality isSynced="0"][journal@32473 cursor="c" boot="${bootId}"] m`;
   assert.equal(
     out.map((message) => message.text),

@@ -16,10 +16,10 @@ import { inTemporaryDirectory } from '../../../harness/temporary.ts';
 const generations = suite('the files that rotation makes of a log');
 
 /** Creates files with these mtimes, in seconds. */
-function create(folder: string, files: Record<string, number>): void {
+function create(directory: string, files: Record<string, number>): void {
   for (const [name, time] of Object.entries(files)) {
-    fs.writeFileSync(`${folder}/${name}`, `${name}\n`);
-    fs.utimesSync(`${folder}/${name}`, time, time);
+    fs.writeFileSync(`${directory}/${name}`, `${name}\n`);
+    fs.utimesSync(`${directory}/${name}`, time, time);
   }
 }
 
@@ -28,12 +28,12 @@ const namesOf = (log: string) => rotatedFiles(log).map(({ file }) => path.basena
 generations(
   'they are found in the order in which they were written, without compressed and other files',
   () => {
-    inTemporaryDirectory((folder) => {
-      create(folder, {
+    inTemporaryDirectory((directory) => {
+      create(directory, {
         ...{ 'app.log': 9, 'app.log.1': 8, 'app.log.2': 7, 'app.log.10': 3, 'app.log-20260131': 5 },
         ...{ 'app.log.3.gz': 4, 'app.log-1.xz': 4, 'app.log.4.Z': 4, 'app.logs': 4, 'other.log.1': 4 },
       });
-      assert.equal(namesOf(`${folder}/app.log`), [
+      assert.equal(namesOf(`${directory}/app.log`), [
         'app.log.10',
         'app.log-20260131',
         'app.log.2',
@@ -44,21 +44,21 @@ generations(
 );
 
 generations('of two files with the same time, the one with the higher number is older', () => {
-  inTemporaryDirectory((folder) => {
-    create(folder, { 'app.log.9': 5, 'app.log.10': 5, 'app.log.2': 5 });
-    assert.equal(namesOf(`${folder}/app.log`), ['app.log.10', 'app.log.9', 'app.log.2']);
+  inTemporaryDirectory((directory) => {
+    create(directory, { 'app.log.9': 5, 'app.log.10': 5, 'app.log.2': 5 });
+    assert.equal(namesOf(`${directory}/app.log`), ['app.log.10', 'app.log.9', 'app.log.2']);
   });
 });
 
-generations('a folder that does not exist has none', () => {
+generations('a directory that does not exist has none', () => {
   assert.equal(rotatedFiles('/nonexistent/app.log'), []);
 });
 
 generations('content is found by its inode, and otherwise in a copy', () => {
-  inTemporaryDirectory((folder) => {
-    const log = `${folder}/app.log`;
+  inTemporaryDirectory((directory) => {
+    const log = `${directory}/app.log`;
     fs.writeFileSync(log, 'a\nb\n');
-    const tail = new Tail(1, log, openLogFile(log), 4);
+    const tail = new Tail({ id: 1, path: log, audit: false }, openLogFile(log), 4);
     const record = tail.record();
     tail.close();
     const found = () => {
@@ -80,9 +80,9 @@ generations('content is found by its inode, and otherwise in a copy', () => {
 });
 
 generations('files are listed until two listings agree, at most five times', () => {
-  inTemporaryDirectory((folder) => {
-    create(folder, { 'app.log.1': 5, 'app.log.2': 5 });
-    const [second, first] = rotatedFiles(`${folder}/app.log`);
+  inTemporaryDirectory((directory) => {
+    create(directory, { 'app.log.1': 5, 'app.log.2': 5 });
+    const [second, first] = rotatedFiles(`${directory}/app.log`);
     assert.ok(first && second);
     const listings = [[first], [second, first], [second, first], []];
     assert.equal(
@@ -98,14 +98,14 @@ generations('files are listed until two listings agree, at most five times', () 
 const isMoved = (error: unknown) => error instanceof MovedError;
 
 generations('a file is not opened if another one has its name meanwhile', () => {
-  inTemporaryDirectory((folder) => {
-    create(folder, { 'app.log.1': 5 });
-    const [generation] = rotatedFiles(`${folder}/app.log`);
+  inTemporaryDirectory((directory) => {
+    create(directory, { 'app.log.1': 5 });
+    const [generation] = rotatedFiles(`${directory}/app.log`);
     assert.ok(generation);
     openGeneration(generation)?.close();
-    fs.renameSync(`${folder}/app.log.1`, `${folder}/app.log.2`);
+    fs.renameSync(`${directory}/app.log.1`, `${directory}/app.log.2`);
     assert.throws(() => openGeneration(generation), isMoved);
-    create(folder, { 'app.log.1': 5 });
+    create(directory, { 'app.log.1': 5 });
     assert.throws(() => openGeneration(generation), isMoved);
   });
 });

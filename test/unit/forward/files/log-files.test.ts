@@ -6,12 +6,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { LogFiles } from '../../../../agent/forward/files/log-files.ts';
 import { forEachLine } from '../../../../agent/forward/encode/file-lines.ts';
-import { filePosition } from '../../../../agent/forward/reader.ts';
+import { filePosition } from '../../../../agent/forward/stages.ts';
 
 /** A log file with a program that writes to it, and a reader that may be killed at any time. */
 class World {
-  readonly folder = fs.mkdtempSync(path.join(os.tmpdir(), 'log-files-'));
-  readonly log = path.join(this.folder, 'app.log');
+  readonly directory = fs.mkdtempSync(path.join(os.tmpdir(), 'log-files-'));
+  readonly log = path.join(this.directory, 'app.log');
   readonly written: string[] = [];
   readonly received: string[] = [];
   readonly lost: string[] = [];
@@ -29,7 +29,7 @@ class World {
       ...{ patterns, records, auditFile: '', trusted: true, booted: 0, firstOffset: () => 0 },
       trouble: (reason) => assert.unreachable(reason),
     });
-    files.lost = (text) => this.lost.push(text);
+    files.attach({ lost: (text) => this.lost.push(text) });
     return files;
   }
 
@@ -94,7 +94,7 @@ class World {
   reconnect(): void {
     this.repeats += this.unacknowledged.length;
     this.unacknowledged = [];
-    this.files.rewind();
+    this.files.attach({ lost: (text) => this.lost.push(text) });
   }
 
   /** The agent is killed, with the last acknowledgement saved. */
@@ -114,7 +114,7 @@ class World {
       this.read(1000);
       this.acknowledge(Infinity);
     }
-    fs.rmSync(this.folder, { recursive: true });
+    fs.rmSync(this.directory, { recursive: true });
   }
 
   /** A line that is incomplete when its file is rotated ends there. */

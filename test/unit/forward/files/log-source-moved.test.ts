@@ -13,8 +13,8 @@ class NumberedLog {
   readonly file: string;
   #count = 0;
 
-  constructor(folder: string) {
-    this.file = `${folder}/app.log`;
+  constructor(directory: string) {
+    this.file = `${directory}/app.log`;
     this.rotate();
   }
 
@@ -66,8 +66,8 @@ function linesOf(from: LogSource): string[] {
 }
 
 moved('as it is opened for the first time', () => {
-  inTemporaryDirectory((folder) => {
-    const log = new NumberedLog(folder);
+  inTemporaryDirectory((directory) => {
+    const log = new NumberedLog(directory);
     let rotated = false;
     const firstOffset = () => {
       if (!rotated) log.rotate();
@@ -79,8 +79,8 @@ moved('as it is opened for the first time', () => {
 });
 
 moved('as the files are opened that a checkpoint names', () => {
-  inTemporaryDirectory((folder) => {
-    const log = new NumberedLog(folder);
+  inTemporaryDirectory((directory) => {
+    const log = new NumberedLog(directory);
     const before = source(log, () => undefined);
     assert.equal(linesOf(before), ['line 1']);
     log.rotate();
@@ -95,8 +95,8 @@ moved('as the files are opened that a checkpoint names', () => {
 });
 
 moved('as the files are opened that follow the last one', () => {
-  inTemporaryDirectory((folder) => {
-    const log = new NumberedLog(folder);
+  inTemporaryDirectory((directory) => {
+    const log = new NumberedLog(directory);
     const from = source(log, (count) => count === 1 && log.rotate());
     assert.equal(linesOf(from), ['line 1']);
     for (let count = 0; count < 2; count += 1) log.rotate();
@@ -105,8 +105,8 @@ moved('as the files are opened that follow the last one', () => {
 });
 
 moved('a file that is removed instead is counted as lost', () => {
-  inTemporaryDirectory((folder) => {
-    const log = new NumberedLog(folder);
+  inTemporaryDirectory((directory) => {
+    const log = new NumberedLog(directory);
     const lost: string[] = [];
     const removeSecond = (count: number) => {
       if (count === 1) fs.rmSync(`${log.file}.1`);
@@ -121,8 +121,8 @@ moved('a file that is removed instead is counted as lost', () => {
 });
 
 moved('each time: the reason is reported, and the next attempt continues', () => {
-  inTemporaryDirectory((folder) => {
-    const log = new NumberedLog(folder);
+  inTemporaryDirectory((directory) => {
+    const log = new NumberedLog(directory);
     let rotations = 0;
     const firstOffset = () => {
       if ((rotations += 1) <= 5) log.rotate();

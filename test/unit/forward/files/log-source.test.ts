@@ -3,43 +3,43 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { expandPattern } from '../../../../agent/forward/files/log-files.ts';
-import { filePosition } from '../../../../agent/forward/reader.ts';
+import { expandPattern } from '../../../../agent/forward/files/patterns.ts';
+import { filePosition } from '../../../../agent/forward/stages.ts';
 import { chunksOf, linesOf, logFiles } from '../../../harness/log-sources.ts';
 import { inTemporaryDirectory } from '../../../harness/temporary.ts';
 
 const sources = suite('the logs of FORWARD_FILES');
 
-const inFolder = (action: (log: string, folder: string) => void) =>
-  inTemporaryDirectory((folder) => action(path.join(folder, 'app.log'), folder));
+const inDirectory = (action: (log: string, directory: string) => void) =>
+  inTemporaryDirectory((directory) => action(path.join(directory, 'app.log'), directory));
 
 /** What is in the place of a log, and the expected error without the path. */
-const refused: Record<string, [(log: string, folder: string) => void, string]> = {
+const refused: Record<string, [(log: string, directory: string) => void, string]> = {
   'a symbolic link': [
-    (log, folder) => {
-      fs.writeFileSync(`${folder}/secret`, 'secret\n');
+    (log, directory) => {
+      fs.writeFileSync(`${directory}/secret`, 'secret\n');
       fs.symlinkSync('secret', log);
     },
     'a symbolic link; name its target',
   ],
   'a symbolic link to nothing': [(log) => fs.symlinkSync('nothing', log), 'a symbolic link; name its target'],
   'a FIFO': [(log) => execFileSync('mkfifo', [log]), 'not a regular file'],
-  'a folder': [(log) => fs.mkdirSync(log), 'not a regular file'],
+  'a directory': [(log) => fs.mkdirSync(log), 'not a regular file'],
 };
 
 for (const [title, [make, expected]] of Object.entries(refused))
   sources(`${title} is refused at once, with the reason, and other logs are read`, () => {
-    inFolder((log, folder) => {
-      make(log, folder);
-      fs.writeFileSync(`${folder}/other.log`, 'other\n');
-      const files = logFiles([log, `${folder}/other.log`]);
+    inDirectory((log, directory) => {
+      make(log, directory);
+      fs.writeFileSync(`${directory}/other.log`, 'other\n');
+      const files = logFiles([log, `${directory}/other.log`]);
       assert.equal(linesOf(chunksOf(files)), ['other']);
       const [source, other] = files.state();
       assert.equal([source?.path, source?.error], [log, `${log}: ${expected}`]);
       assert.is(other?.error, '');
       assert.equal(
         files.records().map((record) => record.path),
-        [`${folder}/other.log`],
+        [`${directory}/other.log`],
       );
       fs.rmSync(log, { recursive: true });
       fs.writeFileSync(log, 'now a file\n');
@@ -48,23 +48,23 @@ for (const [title, [make, expected]] of Object.entries(refused))
     });
   });
 
-sources('a folder on the way that is a symbolic link is refused', () => {
-  inFolder((_, folder) => {
-    fs.mkdirSync(`${folder}/real`);
-    fs.writeFileSync(`${folder}/real/app.log`, 'a\n');
-    fs.symlinkSync('real', `${folder}/link`);
-    const trusted = logFiles([`${folder}/link/app.log`]);
+sources('a directory on the way that is a symbolic link is refused', () => {
+  inDirectory((_, directory) => {
+    fs.mkdirSync(`${directory}/real`);
+    fs.writeFileSync(`${directory}/real/app.log`, 'a\n');
+    fs.symlinkSync('real', `${directory}/link`);
+    const trusted = logFiles([`${directory}/link/app.log`]);
     assert.equal(linesOf(chunksOf(trusted)), ['a']);
-    // Another user owns the folder, and could have made the link.
-    fs.chownSync(folder, 4242, 4242);
-    const files = logFiles([`${folder}/link/app.log`]);
+    // Another user owns the directory, and could have made the link.
+    fs.chownSync(directory, 4242, 4242);
+    const files = logFiles([`${directory}/link/app.log`]);
     assert.equal(chunksOf(files), []);
     assert.match(files.state()[0]?.error ?? '', 'link');
   });
 });
 
 sources('names that look like rotations and are no files do not keep the reader busy', () => {
-  inFolder((log) => {
+  inDirectory((log) => {
     fs.writeFileSync(log, 'a\n');
     const files = logFiles([log]);
     assert.equal(linesOf(chunksOf(files)), ['a']);
@@ -78,7 +78,7 @@ sources('names that look like rotations and are no files do not keep the reader 
 });
 
 sources('many lines in one chunk are divided', () => {
-  inFolder((log) => {
+  inDirectory((log) => {
     fs.writeFileSync(log, '\n'.repeat(5000));
     const chunks = chunksOf(logFiles([log]));
     assert.equal(
@@ -89,7 +89,7 @@ sources('many lines in one chunk are divided', () => {
 });
 
 sources('of many rotated files, the newest ones are read', () => {
-  inFolder((log) => {
+  inDirectory((log) => {
     fs.writeFileSync(log, 'one\n');
     const first = logFiles([log]);
     for (const { id, text } of chunksOf(first)) first.acknowledge(`${id}:${text.length}`);
@@ -109,7 +109,7 @@ sources('of many rotated files, the newest ones are read', () => {
 sources(
   'a program that goes on writing to the file that was rotated last is read for as long as it writes',
   () => {
-    inFolder((log) => {
+    inDirectory((log) => {
       fs.writeFileSync(log, 'a\n');
       const files = logFiles([log]);
       const read = (now: number) => {
@@ -130,10 +130,10 @@ sources(
 );
 
 sources('a pattern that matches rotated files as well sends each line once', () => {
-  inFolder((log, folder) => {
+  inDirectory((log, directory) => {
     fs.writeFileSync(`${log}.1`, 'old\n');
     fs.writeFileSync(log, 'a\n');
-    const files = logFiles([`${folder}/*`]);
+    const files = logFiles([`${directory}/*`]);
     assert.equal(linesOf(chunksOf(files)).sort(), ['a', 'old']);
     fs.renameSync(`${log}.1`, `${log}.2`);
     fs.renameSync(log, `${log}.1`);
@@ -142,26 +142,27 @@ sources('a pattern that matches rotated files as well sends each line once', () 
   });
 });
 
-sources('a folder full of files does not take the place of a log that is named in full', () => {
-  inFolder((_, folder) => {
-    fs.mkdirSync(`${folder}/many`);
-    for (let number = 0; number < 250; number += 1) fs.writeFileSync(`${folder}/many/${number}.log`, 'x\n');
-    fs.writeFileSync(`${folder}/named.log`, 'named\n');
+sources('a directory full of files does not take the place of a log that is named in full', () => {
+  inDirectory((_, directory) => {
+    fs.mkdirSync(`${directory}/many`);
+    for (let number = 0; number < 250; number += 1)
+      fs.writeFileSync(`${directory}/many/${number}.log`, 'x\n');
+    fs.writeFileSync(`${directory}/named.log`, 'named\n');
     const problems: string[] = [];
     const trouble = (reason: string) => void problems.push(reason);
-    const files = logFiles([`${folder}/many/*.log`, `${folder}/named.log`], { trouble });
+    const files = logFiles([`${directory}/many/*.log`, `${directory}/named.log`], { trouble });
     assert.ok(linesOf(chunksOf(files)).includes('named'));
     assert.match(problems[0] ?? '', 'matches more than 200 files');
   });
 });
 
 sources('logs that no longer exist make room for others', () => {
-  inFolder((_, folder) => {
-    for (let number = 0; number < 200; number += 1) fs.writeFileSync(`${folder}/${number}.log`, 'x\n');
-    const files = logFiles([`${folder}/*.log`]);
+  inDirectory((_, directory) => {
+    for (let number = 0; number < 200; number += 1) fs.writeFileSync(`${directory}/${number}.log`, 'x\n');
+    const files = logFiles([`${directory}/*.log`]);
     for (const { id, offset, text } of chunksOf(files)) files.acknowledge(`${id}:${offset + text.length}`);
-    fs.rmSync(`${folder}/7.log`);
-    fs.writeFileSync(`${folder}/new.log`, 'new\n');
+    fs.rmSync(`${directory}/7.log`);
+    fs.writeFileSync(`${directory}/new.log`, 'new\n');
     const chunks = chunksOf(files, 20_000);
     assert.equal(linesOf(chunks), ['new']);
     for (const { id, offset, text } of chunks) files.acknowledge(`${id}:${offset + text.length}`);
@@ -170,7 +171,7 @@ sources('logs that no longer exist make room for others', () => {
 });
 
 sources('what is lost is counted once, even if the log never comes back', () => {
-  inFolder((log) => {
+  inDirectory((log) => {
     fs.writeFileSync(log, 'one\ntwo\n');
     const first = logFiles([log]);
     const [chunk] = chunksOf(first);
@@ -179,7 +180,7 @@ sources('what is lost is counted once, even if the log never comes back', () => 
     fs.rmSync(log);
     const files = logFiles([log], { records });
     const lost: string[] = [];
-    files.lost = (text) => lost.push(text);
+    files.attach({ lost: (text) => lost.push(text) });
     for (let now = 0; now < 10_000; now += 2000) assert.equal(chunksOf(files, now), []);
     assert.equal(lost.length, 1, lost.join('\n'));
     assert.match(lost[0] ?? '', /^4 bytes of /);
@@ -187,9 +188,9 @@ sources('what is lost is counted once, even if the log never comes back', () => 
 });
 
 sources('a link that takes the place of an open log is refused, and the log is read to its end', () => {
-  inFolder((log, folder) => {
+  inDirectory((log, directory) => {
     fs.writeFileSync(log, 'a\n');
-    fs.writeFileSync(`${folder}/secret`, 'secret\n');
+    fs.writeFileSync(`${directory}/secret`, 'secret\n');
     const files = logFiles([log]);
     assert.equal(linesOf(chunksOf(files)), ['a']);
     fs.renameSync(log, `${log}.1`);
@@ -201,8 +202,8 @@ sources('a link that takes the place of an open log is refused, and the log is r
 });
 
 sources('a rotated file that is a link is not read', () => {
-  inFolder((log, folder) => {
-    fs.writeFileSync(`${folder}/secret`, 'secret\n');
+  inDirectory((log, directory) => {
+    fs.writeFileSync(`${directory}/secret`, 'secret\n');
     fs.symlinkSync('secret', `${log}.1`);
     fs.writeFileSync(log, 'a\n');
     assert.equal(linesOf(chunksOf(logFiles([log]))), ['a']);
@@ -210,7 +211,7 @@ sources('a rotated file that is a link is not read', () => {
 });
 
 sources('a log that does not exist is no error, and is read when it appears', () => {
-  inFolder((log) => {
+  inDirectory((log) => {
     const files = logFiles([log]);
     assert.equal([chunksOf(files), files.state()], [[], []]);
     fs.writeFileSync(log, 'a\n');
@@ -221,36 +222,36 @@ sources('a log that does not exist is no error, and is read when it appears', ()
 sources(
   '* matches neither compressed nor rotated files of another pattern, and no names with a dot first',
   () => {
-    inTemporaryDirectory((folder) => {
+    inTemporaryDirectory((directory) => {
       const names = ['app-1.log', 'app-2.log', 'app-2.log.1', 'app-3.log.gz', 'app-4.txt', '.app-5.log'];
-      for (const name of names) fs.writeFileSync(`${folder}/${name}`, `${name}\n`);
+      for (const name of names) fs.writeFileSync(`${directory}/${name}`, `${name}\n`);
       const matched = (pattern: string) =>
-        expandPattern(`${folder}/${pattern}`, assert.unreachable).map((file) => path.basename(file));
+        expandPattern(`${directory}/${pattern}`, assert.unreachable).map((file) => path.basename(file));
       assert.equal(matched('app-*.log'), ['app-1.log', 'app-2.log']);
       assert.equal(matched('app-3*'), []);
       assert.equal(matched('app-?.txt'), ['app-4.txt']);
       assert.equal(matched('app-[13-9].*'), ['app-4.txt', 'app-1.log'].sort());
       assert.equal(matched('*5.log'), []);
-      assert.equal(expandPattern(`${folder}/absent/*.log`, assert.unreachable), []);
+      assert.equal(expandPattern(`${directory}/absent/*.log`, assert.unreachable), []);
       assert.equal(matched('absent.log'), ['absent.log']);
     });
   },
 );
 
-/** Puts a folder, a FIFO without a writer, and links into a folder. Opening the FIFO to read blocks. */
-function makeOthers(folder: string): void {
-  fs.mkdirSync(`${folder}/folder`);
-  execFileSync('mkfifo', [`${folder}/fifo`]);
-  fs.symlinkSync('app', `${folder}/link`);
-  fs.symlinkSync('none', `${folder}/dangling`);
+/** Puts a directory, a FIFO without a writer, and links into a directory. Opening the FIFO to read blocks. */
+function makeOthers(directory: string): void {
+  fs.mkdirSync(`${directory}/directory`);
+  execFileSync('mkfifo', [`${directory}/fifo`]);
+  fs.symlinkSync('app', `${directory}/link`);
+  fs.symlinkSync('none', `${directory}/dangling`);
 }
 
-sources('* leaves out folders, FIFOs and links, also those that take the place of a log', () => {
-  inFolder((log, folder) => {
-    const app = `${folder}/app`;
+sources('* leaves out directories, FIFOs and links, also those that take the place of a log', () => {
+  inDirectory((log, directory) => {
+    const app = `${directory}/app`;
     fs.writeFileSync(app, 'a\n');
-    makeOthers(folder);
-    const files = logFiles([`${folder}/*`]);
+    makeOthers(directory);
+    const files = logFiles([`${directory}/*`]);
     assert.equal(linesOf(chunksOf(files)), ['a']);
     assert.equal(
       files.state().map(({ path: name, error }) => [name, error]),
@@ -258,7 +259,7 @@ sources('* leaves out folders, FIFOs and links, also those that take the place o
     );
     fs.appendFileSync(app, 'b\n');
     fs.renameSync(app, log);
-    fs.renameSync(`${folder}/fifo`, app);
+    fs.renameSync(`${directory}/fifo`, app);
     assert.equal(linesOf(chunksOf(files, 10_000)).toSorted(), ['a', 'b', 'b']);
     assert.equal(
       files.state().filter(({ error }) => error !== ''),
@@ -267,12 +268,12 @@ sources('* leaves out folders, FIFOs and links, also those that take the place o
   });
 });
 
-sources('a folder, a FIFO or a link that is named in full is an error', () => {
-  inFolder((_, folder) => {
-    fs.writeFileSync(`${folder}/app`, 'a\n');
-    makeOthers(folder);
-    const names = ['folder', 'fifo', 'link', 'dangling'].map((name) => `${folder}//${name}`);
-    const files = logFiles([`${folder}/*`, ...names]);
+sources('a directory, a FIFO or a link that is named in full is an error', () => {
+  inDirectory((_, directory) => {
+    fs.writeFileSync(`${directory}/app`, 'a\n');
+    makeOthers(directory);
+    const names = ['directory', 'fifo', 'link', 'dangling'].map((name) => `${directory}//${name}`);
+    const files = logFiles([`${directory}/*`, ...names]);
     assert.equal(linesOf(chunksOf(files)), ['a']);
     assert.equal(
       files.state().map(({ error }) => error.replace(/^.*: /, '')),
@@ -284,18 +285,18 @@ sources('a folder, a FIFO or a link that is named in full is an error', () => {
   });
 });
 
-sources('a folder that cannot be read hides no log of another one', () => {
-  inTemporaryDirectory((folder) => {
+sources('a directory that cannot be read hides no log of another one', () => {
+  inTemporaryDirectory((directory) => {
     for (const name of ['a', 'c']) {
-      fs.mkdirSync(`${folder}/${name}`);
-      fs.writeFileSync(`${folder}/${name}/app.log`, `${name}\n`);
+      fs.mkdirSync(`${directory}/${name}`);
+      fs.writeFileSync(`${directory}/${name}/app.log`, `${name}\n`);
     }
-    // No folder denies access to root.
-    fs.symlinkSync('b', `${folder}/b`);
+    // No directory denies access to root.
+    fs.symlinkSync('b', `${directory}/b`);
     const troubles: string[] = [];
-    const files = logFiles([`${folder}/*/*.log`], { trouble: (reason) => troubles.push(reason) });
+    const files = logFiles([`${directory}/*/*.log`], { trouble: (reason) => troubles.push(reason) });
     assert.equal(linesOf(chunksOf(files)), ['a', 'c']);
-    assert.equal(troubles, [`FORWARD_FILES: ${folder}/b: too many symbolic links encountered`]);
+    assert.equal(troubles, [`FORWARD_FILES: ${directory}/b: too many symbolic links encountered`]);
   });
 });
 
@@ -303,7 +304,7 @@ sources('a folder that cannot be read hides no log of another one', () => {
 function forwarded(log: string, seconds = 8, write: (second: number) => void = () => undefined) {
   const files = logFiles([log]);
   const reports: string[] = [];
-  files.lost = (text) => reports.push(text.replace(log, 'LOG'));
+  files.attach({ lost: (text) => reports.push(text.replace(log, 'LOG')) });
   const texts: string[] = [];
   for (let now = 0; now <= seconds * 1000; now += 100) {
     if (now % 1000 === 0) write(now / 1000);
@@ -318,7 +319,7 @@ function forwarded(log: string, seconds = 8, write: (second: number) => void = (
 const [mebibyte, tebibyte] = [2 ** 20, 2 ** 40];
 
 sources('a log that was made sparse floods no server, and what is written afterwards arrives at once', () => {
-  inFolder((log) => {
+  inDirectory((log) => {
     fs.writeFileSync(log, 'a\n');
     fs.truncateSync(log, tebibyte);
     fs.appendFileSync(log, 'b\n');
@@ -341,7 +342,7 @@ sources('a log that was made sparse floods no server, and what is written afterw
 sources(
   'after copytruncate, a program writes at its old offset: nothing is lost, the hole is skipped',
   () => {
-    inFolder((log) => {
+    inDirectory((log) => {
       const fd = fs.openSync(log, 'w');
       const write = (text: string, offset: number) => fs.writeSync(fd, text, offset);
       write('a\n', 100 * mebibyte);
@@ -359,7 +360,7 @@ sources(
 );
 
 sources('few NUL bytes are a part of their line', () => {
-  inFolder((log) => {
+  inDirectory((log) => {
     const text = `a${'\0'.repeat(4095)}b\n`;
     fs.writeFileSync(log, text);
     const { texts, reports } = forwarded(log, 1);
@@ -368,7 +369,7 @@ sources('few NUL bytes are a part of their line', () => {
 });
 
 sources('NUL bytes at the end may not be all that is written there: they are skipped after 5 s', () => {
-  inFolder((log) => {
+  inDirectory((log) => {
     fs.writeFileSync(log, 'a\n');
     const fd = fs.openSync(log, 'r+');
     fs.ftruncateSync(fd, 100_000);
@@ -383,37 +384,39 @@ sources('NUL bytes at the end may not be all that is written there: they are ski
 });
 
 sources('a new log that a pattern matches is found after at most 5 s', () => {
-  inTemporaryDirectory((folder) => {
-    const files = logFiles([`${folder}/*.log`]);
+  inTemporaryDirectory((directory) => {
+    const files = logFiles([`${directory}/*.log`]);
     assert.equal(chunksOf(files, 0), []);
-    fs.writeFileSync(`${folder}/new.log`, 'a\n');
+    fs.writeFileSync(`${directory}/new.log`, 'a\n');
     assert.equal(chunksOf(files, 4999), []);
     assert.equal(linesOf(chunksOf(files, 5000)), ['a']);
   });
 });
 
 sources('of more than 200 logs, the first 200 are read, and the first one too many is named', () => {
-  inTemporaryDirectory((folder) => {
-    for (let n = 100; n < 302; n += 1) fs.writeFileSync(`${folder}/${n}.log`, `${n}\n`);
+  inTemporaryDirectory((directory) => {
+    for (let n = 100; n < 302; n += 1) fs.writeFileSync(`${directory}/${n}.log`, `${n}\n`);
     const troubles: string[] = [];
-    const files = logFiles([`${folder}/*.log`], { trouble: (reason) => troubles.push(reason) });
+    const files = logFiles([`${directory}/*.log`], { trouble: (reason) => troubles.push(reason) });
     assert.is(new Set(linesOf(chunksOf(files))).size, 200);
-    assert.equal(troubles, [`FORWARD_FILES matches more than 200 files; ${folder}/300.log is not forwarded`]);
+    assert.equal(troubles, [
+      `FORWARD_FILES matches more than 200 files; ${directory}/300.log is not forwarded`,
+    ]);
     assert.is(files.state().length, 200);
   });
 });
 
 sources('the logs take turns', () => {
-  inTemporaryDirectory((folder) => {
+  inTemporaryDirectory((directory) => {
     const line = `${'x'.repeat(1023)}\n`;
-    for (const name of ['a', 'b']) fs.writeFileSync(`${folder}/${name}.log`, line.repeat(1024));
-    const paths = chunksOf(logFiles([`${folder}/*.log`])).map((chunk) => path.basename(chunk.path));
+    for (const name of ['a', 'b']) fs.writeFileSync(`${directory}/${name}.log`, line.repeat(1024));
+    const paths = chunksOf(logFiles([`${directory}/*.log`])).map((chunk) => path.basename(chunk.path));
     assert.equal(paths.slice(0, 4), ['a.log', 'b.log', 'a.log', 'b.log']);
   });
 });
 
 sources('firstOffset: what is on the sealed disk is not sent, except if the log was forwarded before', () => {
-  inFolder((log) => {
+  inDirectory((log) => {
     fs.writeFileSync(log, 'sealed\n');
     const first = logFiles([log], { firstOffset: () => 7 });
     assert.equal(chunksOf(first), []);
@@ -431,14 +434,14 @@ sources('firstOffset: what is on the sealed disk is not sent, except if the log 
 });
 
 sources('firstOffset: an offset after the end of the log is ignored', () => {
-  inFolder((log) => {
+  inDirectory((log) => {
     fs.writeFileSync(log, 'a\n');
     assert.equal(linesOf(chunksOf(logFiles([log], { firstOffset: () => 3 }))), ['a']);
   });
 });
 
 sources('the state counts acknowledged and waiting bytes', () => {
-  inFolder((log) => {
+  inDirectory((log) => {
     fs.writeFileSync(log, 'a\nbb\n');
     const files = logFiles([log]);
     const [chunk] = chunksOf(files);
@@ -456,11 +459,11 @@ sources('the state counts acknowledged and waiting bytes', () => {
 });
 
 sources('what was truncated before it could be read is counted as lost, and reported once', () => {
-  inFolder((log) => {
+  inDirectory((log) => {
     fs.writeFileSync(log, 'a\n');
     const files = logFiles([log]);
     const lost: string[] = [];
-    files.lost = (text) => lost.push(text);
+    files.attach({ lost: (text) => lost.push(text) });
     assert.equal(linesOf(chunksOf(files)), ['a']);
     fs.appendFileSync(log, 'not complete');
     assert.equal(chunksOf(files, 1), []);
@@ -473,7 +476,7 @@ sources('what was truncated before it could be read is counted as lost, and repo
 });
 
 sources('a log that was removed before its end could be read is counted after a restart', () => {
-  inFolder((log) => {
+  inDirectory((log) => {
     fs.writeFileSync(log, 'a\nb\n');
     const before = logFiles([log]);
     const [chunk] = chunksOf(before);

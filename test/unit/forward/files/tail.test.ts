@@ -4,7 +4,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type TailRecord, hasContent } from '../../../../agent/forward/files/content.ts';
 import { Tail } from '../../../../agent/forward/files/tail.ts';
-import type { LineChunk } from '../../../../agent/forward/reader.ts';
+import type { LineChunk } from '../../../../agent/forward/stages.ts';
 import { type LogFile, openLogFile } from '../../../../agent/system/log-file.ts';
 import { inTemporaryDirectory } from '../../../harness/temporary.ts';
 
@@ -16,12 +16,12 @@ const mebibyte = 1024 * 1024;
 function withTail(
   text: string,
   action: (read: (now: number, final?: boolean) => LineChunk[], file: string, tail: Tail) => void,
+  audit = true,
 ): void {
-  inTemporaryDirectory((folder) => {
-    const file = path.join(folder, 'app.log');
+  inTemporaryDirectory((directory) => {
+    const file = path.join(directory, 'app.log');
     fs.writeFileSync(file, text, 'latin1');
-    const tail = new Tail(1, file, openLogFile(file), 0);
-    tail.audit = true;
+    const tail = new Tail({ id: 1, path: file, audit }, openLogFile(file), 0);
     const read = (now: number, final = false) => {
       const chunks: LineChunk[] = [];
       for (;;) {
@@ -40,10 +40,10 @@ function withTail(
 }
 
 /** Whether a file has the content that a record describes. */
-function isAt(file: string, { offset, head, before }: TailRecord): boolean {
+function isAt(file: string, record: TailRecord): boolean {
   const opened = openLogFile(file);
   try {
-    return hasContent(opened, offset, head, before);
+    return hasContent(opened, record);
   } finally {
     opened.close();
   }
@@ -142,7 +142,7 @@ tails('lines of other programs are not held', () => {
 tails('after a rewind, what was not acknowledged arrives again', () => {
   withTail('a\nb\nc\n', (read, file, tail) => {
     read(0);
-    tail.acknowledged = 2;
+    tail.acknowledge(2);
     tail.rewind();
     fs.appendFileSync(file, 'd\n');
     assert.equal(textsOf(read(1)), ['b\nc\nd\n']);
@@ -166,7 +166,7 @@ for (const [title, change] of Object.entries<(file: string) => void>({
 tails('a record describes the content up to the last acknowledged line', () => {
   withTail('a\nb\n', (read, file, tail) => {
     read(0);
-    tail.acknowledged = 2;
+    tail.acknowledge(2);
     const record = tail.record();
     assert.equal([record.offset, record.bytes], [2, 4]);
     assert.ok(isAt(file, record));
@@ -185,23 +185,19 @@ tails(
       read: (buffer, offset) => text.copy(buffer, 0, Math.min(offset, text.length)),
       close: () => undefined,
     };
-    const tail = new Tail(1, '/app.log', file, 0);
+    const tail = new Tail({ id: 1, path: '/app.log', audit: true }, file, 0);
     const next = tail.next(0, false);
     assert.is(typeof next === 'object' && 'text' in next ? next.text : next, 'a\nb\n');
     bytes = 9;
     assert.is(tail.next(1, false), 'stale');
     assert.is(tail.isStale, true);
-    const { offset, before } = tail.recordOfRead();
-    assert.ok(hasContent({ ...file, stat: file.stat }, offset, tail.recordOfRead().head, before));
+    assert.ok(hasContent(file, tail.recordOfRead()));
   },
 );
 
 tails('in a log that is not that of auditd, lines that look like audit records are not held', () => {
-  withTail('type=X msg=audit(1700000000.123:1): a\n', (read, _, tail) => {
-    tail.audit = false;
-    const [chunk] = read(0);
-    assert.is(chunk?.audit, false);
-  });
+  const check = (read: (now: number) => LineChunk[]) => assert.is(read(0)[0]?.audit, false);
+  withTail('type=X msg=audit(1700000000.123:1): a\n', check, false);
 });
 
 tails.run();

@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { BlockParser, splitRuns } from '../../../../agent/forward/journal/block-parser.ts';
-import { ExportError, ExportParser } from '../../../../agent/forward/journal/export-parser.ts';
-import type { LogEntry } from '../../../../agent/forward/reader.ts';
+import type { LogEntry } from '../../../../agent/lib/journal-export/entry.ts';
+import { ExportError, ExportParser } from '../../../../agent/lib/journal-export/parser.ts';
 
 const parser = suite('block parser');
 
@@ -73,7 +73,7 @@ parser('gives the entries of all blocks, wherever the chunks are cut', () => {
       const items = cut(Buffer.concat(output), places).flatMap((chunk) => blockParser.push(chunk));
       assert.is(blockParser.end(), undefined);
       assert.is(items.map(contentOf).join(''), Buffer.concat(entries).toString('latin1'));
-      const plain = new ExportParser('all');
+      const plain = new ExportParser(undefined);
       assert.equal(
         splitRuns(items),
         entries.flatMap((each) => plain.push(each)),
@@ -81,7 +81,7 @@ parser('gives the entries of all blocks, wherever the chunks are cut', () => {
       for (const { cursor, run } of items) {
         if (run === undefined) continue;
         runs += 1;
-        const [first] = splitRuns(new ExportParser('all').push(run.bytes));
+        const [first] = splitRuns(new ExportParser(undefined).push(run.bytes));
         assert.is(first?.cursor, run.first);
         assert.is(cursor, `c${Number(run.first.slice(1)) + run.count - 1}`);
       }

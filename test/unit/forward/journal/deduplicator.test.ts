@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Deduplicator } from '../../../../agent/forward/journal/deduplicator.ts';
-import type { LogEntry } from '../../../../agent/forward/reader.ts';
+import type { LogEntry } from '../../../../agent/lib/journal-export/entry.ts';
 
 const deduplicator = suite('deduplicator');
 

@@ -49,13 +49,10 @@ function daemonTo(port: number, root: string, scheme = 'syslog+tcp', patterns: s
     checkpoint,
     files,
     firstBoot: 'this',
-    status: new StatusWriter(
-      reader,
-      systemWriter(root),
-      () => checkpoint.cursor,
-      () => files.state(),
-      () => undefined,
-    ),
+    status: new StatusWriter({
+      ...{ reader, writer: systemWriter(root), cursor: () => checkpoint.cursor },
+      ...{ sources: () => files.state(), trouble: () => undefined },
+    }),
     log,
   });
   const state = () => JSON.parse(fs.readFileSync(path.join(root, forwardStateFile), 'utf8')) as ForwardState;
@@ -113,9 +110,9 @@ daemonSuite('the first state with a connection lists every log file, read or not
   const { port } = server.address() as net.AddressInfo;
   const root = fs.mkdtempSync(path.join(os.tmpdir(), 'files-'));
   const file = (name: string) => path.join(root, name);
-  const files = ['one.log', 'other.log', 'folder.log'].map(file);
+  const files = ['one.log', 'other.log', 'directory.log'].map(file);
   for (const name of ['one.log', 'other.log']) fs.writeFileSync(file(name), 'a line\n');
-  fs.mkdirSync(file('folder.log'));
+  fs.mkdirSync(file('directory.log'));
   const { daemon, run, state } = daemonTo(port, root, 'syslog+tcp', files);
   const ended = run();
   try {

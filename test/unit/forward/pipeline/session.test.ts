@@ -1,12 +1,19 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Encoder, OutgoingMessage } from '../../../../agent/forward/encode/encoder.ts';
 import { Checkpoint } from '../../../../agent/forward/pipeline/checkpoint.ts';
 import { Quarantine } from '../../../../agent/forward/pipeline/quarantine.ts';
 import { Session } from '../../../../agent/forward/pipeline/session.ts';
-import type { FileReaderEvents, LogEntry, Reader, ReaderEvents } from '../../../../agent/forward/reader.ts';
-import { zeroCounters } from '../../../../agent/forward/status/counters.ts';
-import type { Transport, TransportEvents } from '../../../../agent/forward/transport/transport.ts';
+import type {
+  Encoder,
+  FileEvents,
+  JournalEvents,
+  OutgoingMessage,
+  Reader,
+  Transport,
+  TransportEvents,
+} from '../../../../agent/forward/stages.ts';
+import { zeroCounts } from '../../../../agent/forward/status/status-writer.ts';
+import { type LogEntry, item as itemAt } from '../../../../agent/lib/journal-export/entry.ts';
 
 const session = suite('session');
 
@@ -42,13 +49,13 @@ const contentOf = ({ text, run }: Pick<OutgoingMessage, 'text' | 'run'>) =>
 
 /** Starts a session whose server accepts everything. */
 function begin(quarantine = new Quarantine()) {
-  const counters = zeroCounters();
+  const counters = zeroCounts();
   let acknowledge: TransportEvents['acknowledged'] = () => undefined;
   const sent: OutgoingMessage[] = [];
   const [journal, files] = [new FakeReader(), new FakeReader()];
-  let take: ReaderEvents['entries'] = () => undefined;
-  let restart: ReaderEvents['started'] = () => undefined;
-  let events: FileReaderEvents | undefined;
+  let take: JournalEvents['entries'] = () => undefined;
+  let restart: JournalEvents['started'] = () => undefined;
+  let events: FileEvents | undefined;
   const transport: Transport = {
     capacity: () => 1000,
     send: (messages) => void sent.push(...messages),
@@ -95,9 +102,7 @@ function begin(quarantine = new Quarantine()) {
   };
 }
 
-const item = (kind: LogEntry['kind'], text: string): LogEntry => ({
-  ...{ kind, text, cursor: `s=${text}`, message: undefined, cut: 0 },
-});
+const item = (kind: LogEntry['kind'], text: string) => itemAt(kind, `s=${text}`, text);
 
 session('lines wait until a large entry ends, also within a batch', () => {
   const { take, line, texts } = begin();

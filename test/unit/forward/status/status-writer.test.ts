@@ -1,8 +1,7 @@
 import { mock } from 'node:test';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { zeroCounters } from '../../../../agent/forward/status/counters.ts';
-import { StatusWriter } from '../../../../agent/forward/status/status-writer.ts';
+import { StatusWriter, zeroCounts } from '../../../../agent/forward/status/status-writer.ts';
 import { type SystemReader, systemReader } from '../../../../agent/system/reader.ts';
 import { type SystemWriter, systemWriter } from '../../../../agent/system/writer.ts';
 import {
@@ -23,7 +22,7 @@ function begin() {
     written: '',
     writes: 0,
     session,
-    counts: zeroCounters(),
+    counts: zeroCounts(),
     sources: [] as ForwardSource[],
   };
   const reader: SystemReader = {
@@ -38,13 +37,9 @@ function begin() {
       it.writes += 1;
     },
   };
-  const writer = new StatusWriter(
-    reader,
-    files,
-    () => '',
-    () => it.sources,
-    () => undefined,
-  );
+  const writer = new StatusWriter({
+    ...{ reader, writer: files, cursor: () => '', sources: () => it.sources, trouble: () => undefined },
+  });
   writer.watch(it.counts, () => it.session);
   return { it, writer, state: () => JSON.parse(it.written) as ForwardState };
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { RelpError, RelpResponses } from '../../../../../agent/forward/transport/relp/responses.ts';
+import { RelpError, RelpResponses } from '../../../../../agent/forward/transport/relp-dialogue.ts';
 
 const responses = suite('RELP responses');
 const opened =

@@ -1,0 +1,156 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { forwardDirectory } from '../../../../agent/facts/forwarder.ts';
+import {
+  CheckpointStore,
+  type Start,
+  checkpointFile,
+  readStart,
+} from '../../../../agent/forward/pipeline/checkpoint-store.ts';
+import { toJson } from '../../../../agent/lib/unprintable.ts';
+import { systemReader } from '../../../../agent/system/reader.ts';
+import { systemWriter } from '../../../../agent/system/writer.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
+
+const stores = suite('the stored checkpoint, at which forwarding begins');
+
+const [boot, earlier, machine] = ['b'.repeat(32), 'e'.repeat(32), 'd'.repeat(32)];
+const clock = { realtime: () => 1_700_000_000_000_000, monotonic: () => 100, bootId: boot };
+const cursorOf = (id: string) => `s=${'a'.repeat(32)};i=5;b=${id};m=64;t=1000;x=1`;
+const cursor = cursorOf(boot);
+const hash = '0123456789abcdef'.repeat(2);
+const record = {
+  ...{ path: '/var/log/a "b"\u2028é', inode: '65024:131', offset: 5, bytes: 9, modified: 1.5 },
+  ...{ head: hash, before: hash },
+};
+const line = `FILE=65024:131 5 9 1.5 ${hash} ${hash} ${toJson(record.path)}\n`;
+const bad = line.replace('1.5', '-1.5');
+const good = `BOOT=${boot}\nCURSOR=${cursor}\n`;
+const state = '/data/state';
+
+/**
+ * Reads where forwarding begins, on a system with a checkpoint of this boot and one on a data disk.
+ * @param content with undefined, there is no file; with null, there is a directory instead
+ */
+function read(content: string | undefined | null, durable?: string, directory = forwardDirectory) {
+  return inTemporaryDirectory((root): Start & { problems: string[] } => {
+    const problems: string[] = [];
+    if (content === null) fs.mkdirSync(path.join(root, checkpointFile), { recursive: true });
+    writeFiles(root, {
+      'etc/machine-id': `${machine}\n`,
+      ...(typeof content === 'string' ? { [checkpointFile.slice(1)]: bytes(content) } : {}),
+      ...(durable === undefined ? {} : { [`${state.slice(1)}/checkpoint`]: bytes(durable) }),
+    });
+    const trouble = (reason: string) => problems.push(reason);
+    return { ...readStart(systemReader({ root }), directory, clock, trouble), problems };
+  });
+}
+
+const bytes = (text: string) => Buffer.from(text).toString('latin1');
+const ofThisBoot = { firstBoot: 'this', trusted: true } as const;
+
+stores('the cursor and the positions in log files are read, with or without each other', () => {
+  assert.equal(read(good), { cursor, files: [], ...ofThisBoot, problems: [] });
+  assert.equal(read(good + line), { cursor, files: [record], ...ofThisBoot, problems: [] });
+  assert.equal(read(`BOOT=${boot}\nCURSOR=\n${line}`).files, [record]);
+  assert.equal(read(good.replace('m=64', 'm=65') + line).files, [record]);
+});
+
+for (const [what, content, problem] of [
+  ['missing', undefined, undefined],
+  ['of another boot', good.replace('BOOT=b', 'BOOT=c'), undefined],
+  ['empty', '', 'is not a valid checkpoint'],
+  ['cut off', good.slice(0, -20), 'is not a valid checkpoint'],
+  ['without its last line feed', good.slice(0, -1), 'is not a valid checkpoint'],
+  ['all zeros, as after a crash of the file system', '\0'.repeat(good.length), 'is not a valid checkpoint'],
+  ['with an option for journalctl in it', good.replace('s=a', '--root=/ s=a'), 'is not a valid checkpoint'],
+  ['cut off within a position', good + line.slice(0, -1), 'is not a valid checkpoint'],
+  ['with another line between positions', `${good}${line}x\n${line}`, 'is not a valid checkpoint'],
+  ['too large', good + line.repeat(10_000), 'larger than'],
+  ['a directory', null, 'directory'],
+  ['of this boot with the cursor of another', good.replace('b=b', 'b=c'), 'belongs to another boot'],
+  ['from the future', good.replace('m=64', 'm=65'), 'is in the future'],
+] as const) {
+  stores(`a file that is ${what}: begins with the boot's first entry`, () => {
+    const { problems, ...start } = read(content);
+    assert.equal(start, { cursor: '', files: [], ...ofThisBoot });
+    if (problem === undefined) assert.equal(problems, []);
+    else assert.match(problems.join(), new RegExp(`${problem}.*; starting at this boot's first entry$`));
+  });
+}
+
+stores('a malformed position is reported, and does not change where the journal begins', () => {
+  const problems = [`${checkpointFile} contains malformed positions of log files (2)`];
+  assert.equal(read(good + bad + line + bad), { cursor, files: [record], ...ofThisBoot, problems });
+  const future = read(good.replace('m=64', 'm=65') + bad + line);
+  assert.equal([future.cursor, future.files], ['', [record]]);
+  assert.match(future.problems.join(), /is in the future, and .* malformed positions of log files \(1\);/);
+});
+
+stores('on a data disk: the same', () => {
+  const durable = `MACHINE=${machine}\nBOOT=${earlier}\nCURSOR=${cursorOf(earlier)}\n${bad}${line}`;
+  assert.equal(read(undefined, durable, state), {
+    ...{ cursor: cursorOf(earlier), files: [record], firstBoot: 'this', trusted: false },
+    problems: [`FORWARD_STATE: ${state}/checkpoint contains malformed positions of log files (1)`],
+  });
+  const unusable = read(undefined, `MACHINE=${machine}\nCURSOR=\n${line}`, state);
+  assert.equal(unusable.problems, [
+    `FORWARD_STATE: ${state}/checkpoint is not a valid checkpoint; starting at the oldest entry`,
+  ]);
+  assert.is(unusable.firstBoot, 'oldest');
+  const lines = read(`BOOT=${boot}\nCURSOR=\n${line}`, durable.replace('FILE=', 'FILE=1'), state);
+  assert.equal([lines.cursor, lines.files, lines.trusted], [cursorOf(earlier), [record], true]);
+});
+
+/** Calls an action with a store in /run, a function that reads it, and the reported problems. */
+function withStore(
+  action: (store: CheckpointStore, stored: () => Start, problems: string[], file: string) => void,
+): void {
+  inTemporaryDirectory((root) => {
+    const problems: string[] = [];
+    const trouble = (reason: string) => void problems.push(reason);
+    const reader = systemReader({ root });
+    fs.mkdirSync(path.join(root, forwardDirectory), { recursive: true });
+    const options = {
+      reader,
+      writer: systemWriter(root),
+      directory: forwardDirectory,
+      bootId: boot,
+      trouble,
+    };
+    const store = new CheckpointStore(options, { cursor: '', files: [], ...ofThisBoot });
+    const stored = () => readStart(reader, forwardDirectory, clock, trouble);
+    action(store, stored, problems, path.join(root, checkpointFile));
+  });
+}
+
+stores('more records than can be read are left out', () => {
+  withStore((store, stored, problems) => {
+    const files = Array.from({ length: 400 }, (_, n) => ({
+      ...record,
+      path: `/var/log/${n}/${'\x01'.repeat(n === 0 ? 0 : 1000)}`,
+    }));
+    files.push(record);
+    store.save({ cursor, files });
+    const found = stored();
+    assert.equal([found.cursor, problems], [cursor, []]);
+    assert.ok(found.files.length > 100 && found.files.length < 400, `${found.files.length} records`);
+    assert.equal([found.files[0], found.files.at(-1)], [files[0], record]);
+  });
+});
+
+stores('a file that cannot be written is reported, forwarding continues, and no part of it remains', () => {
+  withStore((store, stored, problems, file) => {
+    fs.mkdirSync(file);
+    store.save({ cursor, files: [record] });
+    assert.is(problems.length, 1, problems.join('\n'));
+    fs.rmdirSync(file);
+    store.save({ cursor, files: [record] });
+    assert.equal(fs.readdirSync(path.dirname(file)), [path.basename(file)]);
+    assert.equal(stored(), { cursor, files: [record], ...ofThisBoot });
+  });
+});
+
+stores.run();
