@@ -34,11 +34,11 @@ for (const [title, script, problem] of [
     `${put}; as $forwarder mv $state $state.other; as $forwarder ln -s $state.other $state`,
     'a symbolic link, not a regular file',
   ],
-  ['a folder', 'as $forwarder mkdir $state', 'a directory, not a regular file'],
+  ['a directory', 'as $forwarder mkdir $state', 'a directory, not a regular file'],
   [
     'a file of a third user',
     `${put}; chown 4343 $state`,
-    'owned by user 4343, must be owned by root or by the owner of its folder \\(user 4242\\)',
+    'owned by user 4343, must be owned by root or by the owner of its directory \\(user 4242\\)',
   ],
   [
     'another name of a file of root',
@@ -85,7 +85,7 @@ import { systemReader } from '/media/agent/system/reader.ts';
 const seen = new Map();
 for (let tries = 0; tries < 4000; tries++) {
   let answer;
-  try { answer = systemReader().readRecord('/run/immutafs/forward/state.json', 'folder', 65536); } catch (error) { answer = error.message; }
+  try { answer = systemReader().readRecord('/run/immutafs/forward/state.json', 'directory', 65536); } catch (error) { answer = error.message; }
   seen.set(answer, (seen.get(answer) ?? 0) + 1);
 }
 process.stdout.write(JSON.stringify({ opened: fs.existsSync('/mnt/opened'), seen: [...seen.keys()] }));
@@ -104,7 +104,7 @@ while [ ! -e $state ]; do sleep 0.05; done
   ]);
 });
 
-reading("the forwarder, run by root, does not write through links of its folder's owner", () => {
+reading("the forwarder, run by root, does not write through links of its directory's owner", () => {
   const ran = inNamespace(`${forwarderDirectory()} echo mine >/mnt/victim
 as $forwarder ln -s /mnt/victim $state; as $forwarder ln -s /mnt/victim /run/immutafs/forward/cursor
 "$1" --input-type=module -e '
