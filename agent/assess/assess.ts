@@ -1,14 +1,13 @@
 import type { Impostor } from '../facts/boot/boot-env.ts';
 import type { Facts } from '../facts/facts.ts';
-import type { FstabEntry } from '../facts/mounts/fstab-devices.ts';
+import type { FstabEntry } from '../facts/mounts/fstab.ts';
 import { type Observed, observe, unwrap } from '../facts/observed.ts';
 import type { Autostart } from '../facts/security/autostart.ts';
 import { type Enforcement, decideEnforcement, findHostReadOnlyTargets } from './enforcement.ts';
 import { type Foothold, findFootholds } from './footholds.ts';
 import { type ForeignMount, findForeignMounts } from './foreign-mounts.ts';
 import { type Forecast, forecastUsage } from './forecast.ts';
-import { describeEntries } from './fstab-entries.ts';
-import { type Carriers, carriersByTag } from './identities.ts';
+import { type Carriers, carriersByTag, describeEntries } from './identities.ts';
 import { findImpostors, findPossibleRoots } from './impostors.ts';
 import { type DecidedMode, decideMode } from './mode.ts';
 import { type OverlayState, assessOverlays } from './overlays.ts';
@@ -17,7 +16,7 @@ import { type UnexplainedMount, findUnexplainedMounts } from './unexplained-moun
 import { type SystemDisks, findSystemDisks } from './system-disks.ts';
 
 /** The conclusions from the facts. If the facts for a judgement could not be read, the judgement is their error. */
-export interface Judgements {
+interface Judgements {
   mode: DecidedMode;
   /** Whether the host or the guest enforces read-only on the system disks; `none` if this is unknown. */
   enforcement: Enforcement;

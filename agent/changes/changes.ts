@@ -1,6 +1,7 @@
 import { SystemError, errorMessage } from '../lib/errors.ts';
 import { hangSafe } from '../facts/mounts/hang-safe.ts';
-import { type MountTable, isBelow, mountTable } from '../facts/mounts/mountinfo.ts';
+import { type MountTable, isBelow, readMountTable } from '../facts/mounts/mountinfo.ts';
+import { readBootEnv } from '../facts/boot/boot-env.ts';
 import { openDirectory } from '../system/layers/directory.ts';
 import { observe } from '../facts/observed.ts';
 import { bootStateFile, bootTime, describeClock, readBootState } from '../facts/boot-state.ts';
@@ -10,14 +11,7 @@ import { type XattrReader, xattrReader } from '../system/layers/xattrs.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { type Found, bytesOf } from './change.ts';
 import { hiddenByMounts } from './hidden-by-mounts.ts';
-import {
-  type Layers,
-  type WritableLayer,
-  findLayers,
-  readBootRecord,
-  readDefaultMetacopy,
-  whyNoLayer,
-} from './layers.ts';
+import { type Layers, type WritableLayer, findLayers, readDefaultMetacopy, whyNoLayer } from './layers.ts';
 import { walkHomes, walkRun } from './places.ts';
 import type { Selection } from './selection.ts';
 import type { OpenLayer } from './walk/place.ts';
@@ -36,12 +30,10 @@ export interface Comparison extends Layers {
   run(selected: Selection, report: (found: Found, layer?: OpenLayer) => void | Promise<void>): Promise<void>;
 }
 
-const mountinfoLimit = 64 * 1024 * 1024;
-
 /** @throws SystemError if the mounts cannot be read, or if there is no layer and none of the intended reasons for it */
 export function compareLayers(reader: SystemReader): Comparison {
-  const mounts = mountTable(reader.read('/proc/self/mountinfo', mountinfoLimit));
-  const bootEnv = readBootRecord(reader);
+  const mounts = readMountTable(reader);
+  const bootEnv = observe(() => readBootEnv(reader));
   const found = findLayers(mounts, bootEnv, readDefaultMetacopy(reader));
   const state = observe(() => readBootState(reader, readIdentity(reader).bootId));
   const clock = 'value' in state && state.value ? describeClock(state.value, bootTime(reader)) : undefined;

@@ -1,4 +1,4 @@
-import { errorMessage, SystemError } from '../lib/errors.ts';
+import { SystemError, errorMessage } from '../lib/errors.ts';
 import { unifiedHunks } from '../lib/diff.ts';
 import { decodeBytes, formatBytes } from '../lib/format.ts';
 import { escapeUnprintable } from '../lib/unprintable.ts';
@@ -6,14 +6,13 @@ import { readInPieces } from '../system/layers/content.ts';
 import type { Directory } from '../system/layers/directory.ts';
 import type { Change } from './change.ts';
 import { shownPath } from './summary.ts';
-import { withFile } from './walk/open-below.ts';
-import type { OpenLayer } from './walk/place.ts';
+import { type OpenLayer, withFile } from './walk/place.ts';
 
 /** The size up to which the content of a file is shown, in bytes. */
 const largest = 1024 * 1024;
 
 /** The lines of a diff, and the error if a file could not be read. */
-export interface FileDiff {
+interface FileDiff {
   lines: string[];
   error?: string;
 }

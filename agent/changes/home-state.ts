@@ -5,8 +5,8 @@ import { findAutostart } from '../facts/security/autostart.ts';
 import { sha256Of } from '../system/layers/content.ts';
 import { type Entry, openDirectory } from '../system/layers/directory.ts';
 import type { SystemReader } from '../system/reader.ts';
-import { type FileState, makeTreeState, parseTreeState } from '../system/tree-state.ts';
-import { inParent } from './walk/open-below.ts';
+import { type FileState, makeTreeState, parseTreeState } from '../system/tree.ts';
+import { inParent } from './walk/place.ts';
 
 /** A start-up file in a home directory, with its content. */
 export interface HomeFile {

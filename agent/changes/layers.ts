@@ -1,9 +1,8 @@
 import { SystemError } from '../lib/errors.ts';
-import { decodeBytes } from '../lib/format.ts';
-import { type BootEnv, bootEnvFile, parseBootEnv } from '../facts/boot/boot-env.ts';
+import { type BootEnv, bootEnvFile } from '../facts/boot/boot-env.ts';
 import { layersOf } from '../facts/boot/layers.ts';
 import { type Mount, type MountTable, isBelow } from '../facts/mounts/mountinfo.ts';
-import { type Observed, observe } from '../facts/observed.ts';
+import type { Observed } from '../facts/observed.ts';
 import type { SystemReader } from '../system/reader.ts';
 
 /** A writable layer over a directory of the sealed disk. */
@@ -25,14 +24,6 @@ export interface Layers {
   problems: string[];
   /** Overlays that are no layer over the sealed disk. */
   notes: string[];
-}
-
-/** Reads boot.env. @returns undefined if the boot left none; the error for a malformed file */
-export function readBootRecord(reader: SystemReader): Observed<BootEnv | undefined> {
-  return observe(() => {
-    const text = reader.readRecord(bootEnvFile, 'root', 65536);
-    return text === undefined ? undefined : parseBootEnv(decodeBytes(text));
-  });
 }
 
 /**

@@ -1,6 +1,6 @@
 import { SystemError } from '../lib/errors.ts';
 import type { SystemReader } from '../system/reader.ts';
-import { type TreeState, makeTreeState, parseTreeState } from '../system/tree-state.ts';
+import { type TreeState, makeTreeState, parseTreeState } from '../system/tree.ts';
 import type { SystemWriter } from '../system/writer.ts';
 import type { Change } from './change.ts';
 

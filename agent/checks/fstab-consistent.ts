@@ -1,6 +1,6 @@
 import { words } from '../config/config.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
-import type { FstabEntry } from '../facts/mounts/fstab-devices.ts';
+import type { FstabEntry } from '../facts/mounts/fstab.ts';
 import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
 import { unwrap } from '../facts/observed.ts';
 import { requiredOptions } from '../facts/mounts/targets.ts';

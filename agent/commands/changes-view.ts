@@ -1,17 +1,16 @@
 import { SystemError } from '../lib/errors.ts';
 import { type Change, type Found, isUnknown } from '../changes/change.ts';
 import { diffFile } from '../changes/file-diff.ts';
-import { ignoredByDefault, ignores } from '../changes/ignore.ts';
+import { ignoredByDefault, ignores } from '../changes/category.ts';
 import { changeObject, jsonLine, unknownObject } from '../changes/json.ts';
 import { describeChange, summarize } from '../changes/summary.ts';
-import { withFile } from '../changes/walk/open-below.ts';
-import type { OpenLayer } from '../changes/walk/place.ts';
+import { type OpenLayer, withFile } from '../changes/walk/place.ts';
 import { sha256Of } from '../system/layers/content.ts';
 import type { ChangesOptions } from './changes-options.ts';
 import type { Output } from './output.ts';
 
 /** How changes are printed. */
-export interface View {
+interface View {
   /** @returns the error if a file could not be read */
   show(found: Found, layer: OpenLayer | undefined): Promise<string | undefined>;
   end(isComplete: boolean): void;

@@ -1,6 +1,6 @@
 import { SystemError, UsageError, errorMessage } from '../lib/errors.ts';
 import { clean, decodeBytes } from '../lib/format.ts';
-import { bootEnvFile, parseBootEnv } from '../facts/boot/boot-env.ts';
+import { readBootEnv } from '../facts/boot/boot-env.ts';
 import { lockFile } from '../prepare/engine/action-log.ts';
 import type { Plan } from '../prepare/engine/plan.ts';
 import { type Request, endedByCommandFile, readRequest, requestFile } from '../prepare/rehearsal/record.ts';
@@ -110,7 +110,6 @@ function requestOf(reader: SystemReader, limitSeconds: number, log: Log): Reques
 }
 
 function limitOfThisBoot(reader: SystemReader): number | undefined {
-  const text = reader.readRecord(bootEnvFile, 'root', 65536);
-  const boot = text === undefined ? undefined : parseBootEnv(decodeBytes(text));
+  const boot = readBootEnv(reader);
   return boot?.mode === 'sealed' ? boot.rehearsal?.limitSeconds : undefined;
 }

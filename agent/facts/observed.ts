@@ -29,3 +29,8 @@ export function unwrap<T>(observed: Observed<T>): T {
   if ('value' in observed) return observed.value;
   throw new SystemError(observed.error, observed.code);
 }
+
+/** Returns the value; undefined if it could not be read. */
+export function valueOf<T>(observed: Observed<T>): T | undefined {
+  return 'value' in observed ? observed.value : undefined;
+}

@@ -1,4 +1,4 @@
-import { type Style, painter } from '../lib/color.ts';
+import { styleText } from 'node:util';
 import { clean, wrap } from '../lib/format.ts';
 
 /** One entry of a view: a label, followed by a text that is wrapped with a hanging indent. */
@@ -60,4 +60,12 @@ function broken(
   const [first = '', ...rest] = wrap(text, width - label);
   const others = rest.length === 0 ? [] : wrap(rest.join(' '), width - indent);
   return [{ indent: label, part: first }, ...others.map((part) => ({ indent, part }))];
+}
+
+export type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow';
+export type Paint = (style: Style, text: string) => string;
+
+/** Returns a function that styles texts. @param color whether to use colours; the output is not checked here */
+export function painter(color: boolean): Paint {
+  return (style, text) => (color ? styleText(style, text, { validateStream: false }) : text);
 }

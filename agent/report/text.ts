@@ -3,14 +3,12 @@ import { kernelView } from '../checks/kernel-view.ts';
 import { describeForecast } from '../checks/var-usage.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import type { ForwardSource } from '../facts/forwarder.ts';
-import type { Style } from '../lib/color.ts';
+import { type LayoutOptions, type Line, type Style, layOut, usedColumns } from './layout.ts';
 import { formatAge, formatBytes, shortList } from '../lib/format.ts';
 import { headline } from './headline.ts';
-import { type Line, type LayoutOptions, layOut, usedColumns } from './layout.ts';
-import { programLines } from './program-lines.ts';
 import type { Report } from './report.ts';
 
-export interface View extends LayoutOptions {
+interface View extends LayoutOptions {
   /** Whether to show every check, disk and mount, or only those that need attention, which fit 24 lines. */
   all: boolean;
 }
@@ -280,5 +278,30 @@ function shortFootholdLines(report: Report, columns = 80): Line[] {
       text: `Remaining attack surface (writable mounts): ${executable} executable, ${persistent} persistent`,
     },
     { label: '    ', text: `${shown} (--all)` },
+  ];
+}
+
+const shown = 20;
+
+/** Returns the lines that describe the programs that did not come from the sealed disk; empty if there are none. */
+export function programLines({ programs }: Report): Line[] {
+  if (programs === null || programs.count === 0) return [];
+  const listed = programs.list.slice(0, shown);
+  const more = programs.count - listed.length;
+  return [
+    { label: '', text: '' },
+    { label: '  ', text: 'Programs that did not come from the sealed disk:' },
+    ...listed.map(({ pid, user, unit, command, startedAt, path, reason, otherFiles }): Line => {
+      const facts = [
+        `${path}: ${reason}`,
+        ...(otherFiles === 0 ? [] : [`and ${otherFiles} more files`]),
+        ...(user === '' ? [] : [`user ${user}`]),
+        ...(unit === '' ? [] : [unit]),
+        ...(startedAt === null ? [] : [`started ${startedAt.slice(0, 19).replace('T', ' ')} UTC`]),
+        ...(command === '' ? [] : [command]),
+      ];
+      return { label: `    ${String(pid)}`, gap: '  ', text: facts.join('; ') };
+    }),
+    ...(more > 0 ? [{ label: '    ', text: `and ${more} more (--json lists up to 100)` }] : []),
   ];
 }

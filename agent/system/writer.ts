@@ -5,8 +5,7 @@ import { type Ran, runProgram } from './exec.ts';
 import { lock } from './lock.ts';
 import { copyAttributes, copyFile, labelNewFile, syncFile } from './attributes.ts';
 import { replaceFile, replaceFileLater, syncDirectory, writeNewFile } from './replace-file.ts';
-import type { TreeState } from './tree-state.ts';
-import { type WalkedFile, lastChange, readTreeState, removeTree } from './tree.ts';
+import { type TreeState, type WalkedFile, lastChange, readTreeState, removeTree } from './tree.ts';
 
 export type { Ran, TreeState, WalkedFile };
 

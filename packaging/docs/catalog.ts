@@ -1,12 +1,7 @@
 import { checks } from '../../agent/checks/index.ts';
 import { sentence, wrap } from '../../agent/lib/format.ts';
 import { forwardMessages } from '../../agent/forward/status/catalog.ts';
-import {
-  type LogMessage,
-  driftMessage,
-  programMessage,
-  verdictMessage,
-} from '../../agent/report/log-messages.ts';
+import { type LogMessage, driftMessage, programMessage, verdictMessage } from '../../agent/report/log.ts';
 
 /**
  * Returns immutafs.catalog, the texts that `journalctl -x` shows below an entry (systemd's Journal Message Catalogs).

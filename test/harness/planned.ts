@@ -8,7 +8,7 @@ import {
 } from '../../agent/prepare/engine/step.ts';
 import { planGuest } from '../../agent/prepare/prepare.ts';
 import type { SystemReader } from '../../agent/system/reader.ts';
-import type { MemoryFile } from '../../agent/system/silent-processes.ts';
+import type { MemoryFile } from '../../agent/system/processes.ts';
 import { type Guest, withGuest } from './guest.ts';
 
 export interface PlanRequest {

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { keys } from '../../agent/config/keys.ts';
 import { checks } from '../../agent/checks/index.ts';
 import { forwardMessages } from '../../agent/forward/status/catalog.ts';
-import { driftMessage, programMessage, verdictMessage } from '../../agent/report/log-messages.ts';
+import { driftMessage, programMessage, verdictMessage } from '../../agent/report/log.ts';
 import { explain } from '../../agent/report/explain.ts';
 import { buildDocs, documents } from '../../packaging/docs/docs.ts';
 

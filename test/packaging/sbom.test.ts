@@ -1,13 +1,12 @@
-import { Spec, Validation } from '@cyclonedx/cyclonedx-library';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Spec, Validation } from '@cyclonedx/cyclonedx-library';
+import { test } from 'uvu';
 import { dist, executable, installedRuntime, nodePackage } from '../../packaging/build/paths.ts';
 import { buildRpm } from '../../packaging/rpm.ts';
-import { nodeLibraries } from '../../packaging/sbom/node-libraries.ts';
+import { nodeLibraries, thirdParty } from '../../packaging/sbom/third-party.ts';
 import { sbom } from '../../packaging/sbom/sbom.ts';
-import { thirdParty } from '../../packaging/sbom/third-party.ts';
 import { run, runDist } from './support.ts';
 
 interface Component {

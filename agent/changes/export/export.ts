@@ -9,12 +9,11 @@ import { xattrReader } from '../../system/layers/xattrs.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Found, isUnknown } from '../change.ts';
 import type { Comparison } from '../changes.ts';
-import { ignoredByDefault, ignores } from '../ignore.ts';
+import { ignoredByDefault, ignores } from '../category.ts';
 import { jsonLine, unknownObject } from '../json.ts';
 import type { Selection } from '../selection.ts';
 import type { OpenLayer } from '../walk/place.ts';
-import { type FileExporter, fileExporter } from './files.ts';
-import { type Part, partsWriter } from './parts.ts';
+import { type FileExporter, type Part, fileExporter, partsWriter } from './files.ts';
 import { writeProcesses } from './processes.ts';
 
 export interface ExportOptions {

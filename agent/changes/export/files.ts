@@ -1,13 +1,13 @@
+import { isUtf8 } from 'node:buffer';
 import { SystemError, errorMessage, isAbsent } from '../../lib/errors.ts';
 import { isUnchanged, readInPieces } from '../../system/layers/content.ts';
-import type { Directory, OpenFile } from '../../system/layers/directory.ts';
+import type { Directory, Entry, OpenFile } from '../../system/layers/directory.ts';
 import { type Member, type TarWriter, memberOverhead } from '../../system/layers/tar-writer.ts';
-import type { XattrReader } from '../../system/layers/xattrs.ts';
+import type { XattrReader, Xattrs } from '../../system/layers/xattrs.ts';
 import type { Change } from '../change.ts';
 import { changeObject } from '../json.ts';
-import { inParent } from '../walk/open-below.ts';
-import type { OpenLayer } from '../walk/place.ts';
-import { memberName, memberOf, xattrObject } from './member.ts';
+import { type OpenLayer, inParent } from '../walk/place.ts';
+import { decodeBytes } from '../../lib/format.ts';
 
 /** Adds changed files to an export, and a line for each change to its manifest. */
 export interface FileExporter {
@@ -98,5 +98,104 @@ export function fileExporter(
       return bytes;
     },
     omitted,
+  };
+}
+
+const types: Partial<Record<Entry['type'], Member['type']>> = {
+  file: 'file',
+  directory: 'directory',
+  symlink: 'symlink',
+  fifo: 'fifo',
+  char: 'character-device',
+  block: 'block-device',
+};
+
+/**
+ * Returns the name of a file in the export: files/PATH, or undecodable/NUMBER if the path is not valid UTF-8, which a pax
+ * header cannot contain. The manifest has the path in bytes.
+ */
+export function memberName(path: string, number: number): string {
+  const bytes = Buffer.from(path, 'latin1');
+  return isUtf8(bytes) ? `files${bytes.toString('utf8')}` : `undecodable/${String(number).padStart(6, '0')}`;
+}
+
+/** @returns undefined for a socket, which a tar file cannot contain */
+export function memberOf(
+  name: string,
+  entry: Entry,
+  link: string | undefined,
+  xattrs: Xattrs,
+): Member | undefined {
+  const type = types[entry.type];
+  if (type === undefined) return undefined;
+  const { mode, uid, gid, mtime, device } = entry;
+  return {
+    ...{ name, type, mode, uid, gid, mtime },
+    ...(link === undefined ? {} : { linkname: decodeBytes(link) }),
+    ...(entry.type === 'char' || entry.type === 'block' ? { device } : {}),
+    xattrs: textXattrs(xattrs),
+  };
+}
+
+/** Selects the attributes that tar-stream can write: valid UTF-8. The manifest has all of them in base64. */
+function textXattrs(xattrs: Xattrs): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const [name, value] of xattrs) {
+    const [key, bytes] = [Buffer.from(name, 'latin1'), Buffer.from(value, 'latin1')];
+    if (isUtf8(key) && isUtf8(bytes) && !name.includes('='))
+      found.set(key.toString('utf8'), bytes.toString('utf8'));
+  }
+  return found;
+}
+
+/** Returns the attributes for the manifest. */
+function xattrObject(xattrs: Xattrs): Record<string, string> {
+  return Object.fromEntries(
+    [...xattrs].map(([name, value]) => [decodeBytes(name), Buffer.from(value, 'latin1').toString('base64')]),
+  );
+}
+
+/** A member of the export that contains a part of a longer text. */
+export interface Part {
+  member: string;
+  sha256: string;
+}
+
+/** Writes a text of any length in members of limited size, because a tar header states the size in advance. */
+interface Parts {
+  add(bytes: Buffer): Promise<void>;
+  /** Writes the rest. @returns all members */
+  end(): Promise<Part[]>;
+  /** The bytes that are not written yet. */
+  readonly waiting: number;
+}
+
+const partBytes = 4 * 1024 * 1024;
+
+/** @param name the members are called DIRECTORY/00001.EXTENSION and so on */
+export function partsWriter(tar: TarWriter, directory: string, extension: string, now: () => Date): Parts {
+  const parts: Part[] = [];
+  let waiting: Buffer[] = [];
+  let bytes = 0;
+  const flush = async () => {
+    if (bytes === 0) return;
+    const member = `${directory}/${String(parts.length + 1).padStart(5, '0')}.${extension}`;
+    const content = Buffer.concat(waiting);
+    [waiting, bytes] = [[], 0];
+    parts.push({ member, sha256: await tar.addText(member, content, now()) });
+  };
+  return {
+    add: async (piece) => {
+      waiting.push(piece);
+      bytes += piece.length;
+      if (bytes >= partBytes) await flush();
+    },
+    end: async () => {
+      await flush();
+      return parts;
+    },
+    get waiting() {
+      return bytes;
+    },
   };
 }

@@ -1,13 +1,15 @@
 import { unlessSystemError } from '../../lib/errors.ts';
 import { decodeBytes } from '../../lib/format.ts';
-import { gatherPrograms } from '../../facts/gather.ts';
+import { readDisks, readGuest } from '../../facts/guest.ts';
+import { observeAsync } from '../../facts/observed.ts';
+import { readForeignPrograms } from '../../facts/security/programs/foreign-programs.ts';
 import type { ForeignProgram } from '../../facts/security/programs/foreign-programs.ts';
 import { startTicks } from '../../facts/security/programs/process-details.ts';
 import { type ProcessEntry, listProcesses } from '../../system/layers/process-list.ts';
 import type { TarWriter } from '../../system/layers/tar-writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { jsonLine } from '../json.ts';
-import { type Part, partsWriter } from './parts.ts';
+import { type Part, partsWriter } from './files.ts';
 
 /**
  * The mark of a process: the file that did not come from the sealed disk, and why; `false` if all its files did; `null`
@@ -70,7 +72,9 @@ async function findMarks(
   reader: SystemReader,
   problem: (text: string) => void,
 ): Promise<(pid: number) => Mark> {
-  const found = await gatherPrograms(reader);
+  const guest = readGuest(reader);
+  const { blockDevices } = readDisks(guest);
+  const found = await observeAsync(() => readForeignPrograms(guest, blockDevices, Infinity));
   if (!('value' in found)) {
     problem(`foreign programs are not marked: ${found.error}`);
     return () => null;

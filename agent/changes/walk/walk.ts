@@ -1,11 +1,17 @@
 import { SystemError, errorMessage, isAbsent } from '../../lib/errors.ts';
-import type { Entry, Directory } from '../../system/layers/directory.ts';
+import type { Directory, Entry } from '../../system/layers/directory.ts';
 import type { XattrReader, Xattrs } from '../../system/layers/xattrs.ts';
 import type { Found } from '../change.ts';
 import type { Selection } from '../selection.ts';
-import { isWhiteoutDevice, stateOf } from './compare.ts';
-import { compareDirectory, compareRoot, openCounterpart } from './directory.ts';
-import { compareFile, completeRename } from './file.ts';
+import {
+  compareDirectory,
+  compareFile,
+  compareRoot,
+  completeRename,
+  isWhiteoutDevice,
+  openCounterpart,
+  stateOf,
+} from './compare.ts';
 import { overlayMetadata } from './overlay-xattrs.ts';
 import { type OpenLayer, type Place, type Seen, below } from './place.ts';
 import { type Decision, renameMatcher } from './renames.ts';

@@ -1,3 +1,6 @@
+import { decodeBytes } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
+
 /** A device that carries the identity of a device on a disk that the host made read-only, but is not on such a disk. */
 export interface Impostor {
   /** /dev/vdb2 */
@@ -51,6 +54,12 @@ export interface BootEnv {
 export type Mode = 'sealed' | 'maintenance' | 'off';
 
 export const bootEnvFile = '/run/immutafs/boot.env';
+
+/** Reads boot.env; undefined if it does not exist. @throws the errors of parseBootEnv and of SystemReader.readRecord */
+export function readBootEnv(reader: SystemReader): BootEnv | undefined {
+  const text = reader.readRecord(bootEnvFile, 'root', 65536);
+  return text === undefined ? undefined : parseBootEnv(decodeBytes(text));
+}
 
 /**
  * Parses boot.env. Late boot appends lines to those of the initramfs, so the last line of a key takes effect.

@@ -1,7 +1,6 @@
 import type { SystemReader } from '../../system/reader.ts';
-import type { Partition } from '../disks/partitions.ts';
+import type { Partition } from '../disks/block-devices.ts';
 import type { MountTable } from '../mounts/mountinfo.ts';
-import { parseBootOrder, parseLoadOption, variableData } from './efi-variables.ts';
 
 /** The settings of the UEFI firmware that affect the next boot. */
 export interface Firmware {
@@ -19,7 +18,7 @@ export interface Firmware {
   entries: BootEntry[];
 }
 
-export interface BootEntry {
+interface BootEntry {
   /** Boot0001 */
   name: string;
   description: string;
@@ -100,4 +99,98 @@ function findEntries(reader: SystemReader, partitions: readonly Partition[]): Bo
 function readVariable(reader: SystemReader, name: string): Buffer | undefined {
   const file = reader.readIfPresent(`${efivars}/${name}`, maximumBytes);
   return file === undefined ? undefined : variableData(file);
+}
+
+/** A boot entry of the firmware: a variable Boot#### (UEFI 2.10, 3.1.3, EFI_LOAD_OPTION). */
+interface LoadOption {
+  /** LOAD_OPTION_ACTIVE: the firmware tries the entry automatically. */
+  active: boolean;
+  description: string;
+  /**
+   * The partition of the first HD() node in the device path. undefined if there is no such node, because the entry
+   * names a network card, a whole disk or a program in flash memory.
+   */
+  partition: string | undefined;
+}
+
+/**
+ * Returns the data of an EFI variable: the content of its file in efivarfs without the four leading bytes, which hold
+ * the attributes (Documentation/filesystems/efivarfs.rst).
+ * @throws Error if the file has fewer than four bytes
+ */
+export function variableData(file: string): Buffer {
+  const bytes = Buffer.from(file, 'latin1');
+  if (bytes.length < 4) throw new Error(`an EFI variable of ${bytes.length} bytes has no attributes`);
+  return bytes.subarray(4);
+}
+
+/**
+ * Parses BootOrder or BootNext and returns the number of each entry, such as "0001".
+ * @throws Error for an odd length
+ */
+export function parseBootOrder(data: Buffer): string[] {
+  if (data.length % 2 !== 0) throw new Error(`the EFI boot order has an odd length: ${data.length} bytes`);
+  return Array.from({ length: data.length / 2 }, (_, index) =>
+    data
+      .readUInt16LE(index * 2)
+      .toString(16)
+      .toUpperCase()
+      .padStart(4, '0'),
+  );
+}
+
+/**
+ * Parses a variable Boot####: attributes (4 bytes), length of the device path (2 bytes), description (null-terminated
+ * UTF-16), device path.
+ * @throws Error for a truncated variable
+ */
+export function parseLoadOption(data: Buffer): LoadOption {
+  if (data.length < 8) throw new Error(`an EFI boot entry is too short: ${data.length} bytes`);
+  const pathBytes = data.readUInt16LE(4);
+  let end = 6;
+  while (end + 2 <= data.length && data.readUInt16LE(end) !== 0) end += 2;
+  if (end + 2 > data.length) throw new Error('an EFI boot entry has an unterminated description');
+  const path = data.subarray(end + 2, end + 2 + pathBytes);
+  if (path.length < pathBytes) throw new Error('an EFI boot entry has a truncated device path');
+  return {
+    active: (data.readUInt32LE(0) & 1) !== 0,
+    description: data.toString('utf16le', 6, end),
+    partition: partitionOf(path),
+  };
+}
+
+/** A device path node begins with type, subtype and length (UEFI 2.10, 10.3). HD() has type 4 and subtype 1. */
+function partitionOf(path: Buffer): string | undefined {
+  for (let offset = 0; offset + 4 <= path.length;) {
+    const [type, subtype, length] = [path[offset], path[offset + 1], path.readUInt16LE(offset + 2)];
+    if (type === 0x7f && subtype === 0xff) return undefined;
+    if (length < 4) throw new Error(`a node of an EFI device path is too short: ${length} bytes`);
+    if (type === 4 && subtype === 1) return hardDrive(path.subarray(offset, offset + length));
+    offset += length;
+  }
+  return undefined;
+}
+
+/**
+ * Formats the partition of an HD() node (UEFI 2.10, 10.3.5.1) as udev formats ID_PART_ENTRY_UUID: a GUID, or the MBR
+ * signature followed by the partition number.
+ */
+function hardDrive(node: Buffer): string | undefined {
+  if (node.length < 42)
+    throw new Error(`an HD() node of an EFI device path is too short: ${node.length} bytes`);
+  const signature = node.subarray(24, 40);
+  if (node[41] === 2) return formatGuid(signature);
+  if (node[41] !== 1) return undefined;
+  const hex = (value: number, digits: number) => value.toString(16).padStart(digits, '0');
+  return `${hex(signature.readUInt32LE(0), 8)}-${hex(node.readUInt32LE(4), 2)}`;
+}
+
+/** Formats an EFI_GUID, whose first three groups are little-endian. */
+function formatGuid(bytes: Buffer): string {
+  const hex = (part: Buffer) => part.toString('hex');
+  const reversed = (from: number, to: number) => hex(Buffer.from(bytes.subarray(from, to)).reverse());
+  return [
+    ...[reversed(0, 4), reversed(4, 6), reversed(6, 8)],
+    ...[hex(bytes.subarray(8, 10)), hex(bytes.subarray(10, 16))],
+  ].join('-');
 }

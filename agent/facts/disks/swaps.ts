@@ -1,10 +1,10 @@
 import { unescapeOctal } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { deviceFile } from './device-file.ts';
-import { type NamedDevice, findNamedDevice } from './named-device.ts';
+import { type NamedDevice, findNamedDevice } from './disks.ts';
 
 /** A line of /proc/swaps (proc(5)). */
-export interface Swap {
+interface Swap {
   source: string;
   type: 'partition' | 'file';
 }

@@ -1,8 +1,6 @@
 import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { followLinks } from './follow-links.ts';
-import { findHanging } from './hanging.ts';
-import type { MountTable } from './mountinfo.ts';
+import type { Mount, MountTable } from './mountinfo.ts';
 
 /** SystemError.code of an access that hangSafe() prevented. */
 export const mayHangCode = 'MAY_HANG';
@@ -73,4 +71,122 @@ export function hangSafe(reader: SystemReader, mounts: MountTable): SystemReader
     environment: reader.environment,
     now: reader.now,
   };
+}
+
+/** The mounts whose file systems may never respond. */
+interface Hanging {
+  isEmpty: boolean;
+  /** Returns the visible mount at a mount point if its file system may hang. */
+  enteredAt(path: string): Mount | undefined;
+}
+
+/** Finds the mounts that may hang. Omits "/", because the agent itself is started from there. */
+export function findHanging(mounts: MountTable): Hanging {
+  const hangs = hangingTest(mounts);
+  const targets = new Set<string>();
+  for (const mount of mounts.all) if (mount.target !== '/' && hangs(mount)) targets.add(mount.target);
+  return {
+    isEmpty: targets.size === 0,
+    enteredAt: (path) => {
+      if (!targets.has(path)) return undefined;
+      const mount = mounts.serving(path);
+      return mount !== undefined && mount.target === path && hangs(mount) ? mount : undefined;
+    },
+  };
+}
+
+/** Whether access to a file system may wait for a server or for another process. */
+export function mayHang({ type }: Pick<Mount, 'type'>): boolean {
+  return /^(nfs4?|cifs|smb3|smbfs|ceph|glusterfs|9p|virtiofs|afs|lustre|gfs2|ocfs2|gpfs|autofs|fuse(blk)?|fuse\..*)$/.test(
+    type,
+  );
+}
+
+/** Upper bound on nested overlays, larger than the limit of the kernel (FILESYSTEM_MAX_STACK_DEPTH). */
+const maximumDepth = 10;
+
+/**
+ * Returns a function that decides whether the file system of a mount, or a layer of an overlay, may hang. Evaluates
+ * each overlay and each type of file system once.
+ */
+function hangingTest(mounts: MountTable): (mount: Mount) => boolean {
+  const types = new Map<string, boolean>();
+  // Mounts of the same overlay share one list of options, which serves as the key.
+  const overlays = new Map<readonly string[], boolean>();
+  const hangs = (mount: Mount, depth = 0): boolean => {
+    if (mount.type !== 'overlay') {
+      const known = types.get(mount.type) ?? mayHang(mount);
+      types.set(mount.type, known);
+      return known;
+    }
+    const known = overlays.get(mount.superOptions);
+    if (known !== undefined) return known;
+    if (depth > maximumDepth) return true;
+    // Set before the layers are evaluated, so that a layer inside the same overlay does not cause endless recursion.
+    overlays.set(mount.superOptions, false);
+    const found = layers(mount).some((layer) => {
+      const serving = mounts.serving(layer);
+      return serving !== undefined && serving !== mount && hangs(serving, depth + 1);
+    });
+    overlays.set(mount.superOptions, found);
+    return found;
+  };
+  return (mount) => hangs(mount);
+}
+
+/** Returns the layers of an overlay that have absolute paths (overlayfs.rst). */
+function layers({ superOptions }: Mount): string[] {
+  return superOptions.flatMap((option) => {
+    const [, directories = ''] = /^(?:lowerdir\+?|datadir\+|upperdir)=(.*)$/s.exec(option) ?? [];
+    return directories
+      .split(/(?<!\\):/)
+      .map((directory) => directory.replace(/\\(.)/g, '$1'))
+      .filter((directory) => directory.startsWith('/'));
+  });
+}
+
+/** MAXSYMLINKS in the kernel (linux/namei.h). */
+const mostLinks = 40;
+
+/**
+ * Resolves a path component by component, as the kernel does (path_resolution(7)).
+ * @param file absolute path
+ * @param readLink returns the content of a symbolic link; undefined if the file is not a symbolic link
+ * @param enter called with each path before the path is accessed; an error that `enter` throws ends the resolution
+ * @param last whether a symbolic link in the last component is followed
+ * @returns the path without symbolic links
+ * @throws SystemError ELOOP if the path has too many symbolic links
+ */
+function followLinks(
+  file: string,
+  readLink: (file: string) => string | undefined,
+  enter: (file: string) => void,
+  last: 'follow the last' | 'keep the last',
+): string {
+  let remaining = components(file);
+  let at = '';
+  let links = 0;
+  for (let name = remaining.shift(); name !== undefined; name = remaining.shift()) {
+    if (name === '..') {
+      at = at.slice(0, Math.max(0, at.lastIndexOf('/')));
+      continue;
+    }
+    const next = `${at}/${name}`;
+    enter(next);
+    const isKept = remaining.length === 0 && last === 'keep the last';
+    const target = isKept ? undefined : readLink(next);
+    if (target === undefined) {
+      at = next;
+      continue;
+    }
+    links += 1;
+    if (links > mostLinks) throw new SystemError(`${file}: too many levels of symbolic links`, 'ELOOP');
+    remaining = [...components(target), ...remaining];
+    if (target.startsWith('/')) at = '';
+  }
+  return at === '' ? '/' : at;
+}
+
+function components(path: string): string[] {
+  return path.split('/').filter((name) => name !== '' && name !== '.');
 }

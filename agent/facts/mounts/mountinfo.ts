@@ -1,4 +1,5 @@
 import { unescapeOctal } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import { findHidden } from './visibility.ts';
 
 /** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)) with its escapes decoded. */
@@ -88,6 +89,11 @@ export interface MountTable {
    * @param path absolute, normalised, without symbolic links
    */
   serving(path: string): Mount | undefined;
+}
+
+/** Reads the mounts of this process. @throws SystemError; the errors of parseMountinfo */
+export function readMountTable(reader: SystemReader): MountTable {
+  return mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
 }
 
 /** Parses mountinfo into a table. Same parameter and errors as parseMountinfo. */

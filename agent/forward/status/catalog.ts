@@ -1,4 +1,4 @@
-import type { LogMessage } from '../../report/log-messages.ts';
+import type { LogMessage } from '../../report/log.ts';
 
 /** The messages that the forwarder logs at changes of its state, with their catalog texts. */
 export const forwardMessages = {

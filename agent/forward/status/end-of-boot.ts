@@ -1,5 +1,5 @@
 import type { ForwardSource } from '../../facts/forwarder.ts';
-import { mountTable } from '../../facts/mounts/mountinfo.ts';
+import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 import { unlessSystemError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import { lastCursor } from '../../system/journalctl.ts';
@@ -21,7 +21,7 @@ export async function describeEnd(
 
 /** Returns the use of the upper layer of /var; null if /var is not an overlay. @throws SystemError */
 function upperLayer(reader: SystemReader): { inodes: number; bytes: number } | null {
-  if (mountTable(reader.read('/proc/self/mountinfo')).serving('/var')?.type !== 'overlay') return null;
+  if (readMountTable(reader).serving('/var')?.type !== 'overlay') return null;
   const { inodesUsed: inodes, usedBytes: bytes } = reader.usage('/var');
   return { inodes, bytes };
 }

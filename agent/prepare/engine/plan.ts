@@ -1,7 +1,6 @@
 import { SystemError } from '../../lib/errors.ts';
-import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { parseBootEnv, bootEnvFile } from '../../facts/boot/boot-env.ts';
+import { bootEnvFile, readBootEnv } from '../../facts/boot/boot-env.ts';
 import { type Snapshot, readSnapshot, snapshotAfter } from './snapshot.ts';
 import { type Settings, type Step, type StepId, stepIds } from './step.ts';
 
@@ -53,8 +52,7 @@ export function isDone({ refused, steps }: Plan): boolean {
 function reasonToRefuse({ reader, mounts, disks }: Snapshot): string | null {
   const root = mounts.serving('/');
   const readOnlyDisk = disks.find(({ holds, readOnly }) => holds.includes('/') && readOnly);
-  const record = reader.readRecord(bootEnvFile, 'root', 65536);
-  const boot = record === undefined ? undefined : parseBootEnv(decodeBytes(record));
+  const boot = readBootEnv(reader);
   const isSealedBoot = boot?.mode === 'sealed';
   const remedy = 'Shut it down, make the disk writable on the host, start the guest, and run prepare then';
   if (readOnlyDisk !== undefined) {

@@ -3,8 +3,8 @@ import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Disk, findDisks } from '../../facts/disks/disks.ts';
 import { type SystemDisks, findSystemDisks } from '../../assess/system-disks.ts';
-import { type FstabEntry, describeFstab, readFstabText } from '../../facts/mounts/fstab-devices.ts';
-import { type MountTable, mountTable } from '../../facts/mounts/mountinfo.ts';
+import { type FstabEntry, describeFstab, readFstabText } from '../../facts/mounts/fstab.ts';
+import { type MountTable, readMountTable } from '../../facts/mounts/mountinfo.ts';
 import { type Action, type Settings, noSettings } from './step.ts';
 
 /** The input of the planners: the state of the guest, read once for all steps, and the options of the command line. */
@@ -67,7 +67,7 @@ export function snapshotAfter(snapshot: Snapshot, actions: readonly Action[]): S
 
 /** Reads the current mount table of this process. */
 export function readMounts(reader: SystemReader): MountTable {
-  return mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
+  return readMountTable(reader);
 }
 
 /** Reads a file of at most 64 KiB, one character per byte. @returns undefined if there is no file */

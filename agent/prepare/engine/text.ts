@@ -1,6 +1,6 @@
 import { clean, decodeBytes, shortList, wrap } from '../../lib/format.ts';
 import { toJson } from '../../lib/unprintable.ts';
-import { type Paint, painter } from '../../lib/color.ts';
+import { type Paint, painter } from '../../report/layout.ts';
 import { diffLines } from '../../lib/diff.ts';
 import { type Plan, isDone } from './plan.ts';
 import { type Action, type Step, stepIds } from './step.ts';

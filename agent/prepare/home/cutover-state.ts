@@ -1,6 +1,6 @@
 import { SystemError } from '../../lib/errors.ts';
 import type { TreeState } from '../../system/writer.ts';
-import { parseTreeState } from '../../system/tree-state.ts';
+import { parseTreeState } from '../../system/tree.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { backupFolder } from '../engine/action-log.ts';
 import type { Context } from '../engine/context.ts';

@@ -1,4 +1,4 @@
-import { mayHang } from '../../facts/mounts/hanging.ts';
+import { mayHang } from '../../facts/mounts/hang-safe.ts';
 import { requiredOptions } from '../../facts/mounts/targets.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
 import { readActionLog } from '../engine/action-log.ts';

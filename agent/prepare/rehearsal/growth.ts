@@ -1,9 +1,8 @@
-import { bootEnvFile, parseBootEnv } from '../../facts/boot/boot-env.ts';
+import { readBootEnv } from '../../facts/boot/boot-env.ts';
 import { layersOf } from '../../facts/boot/layers.ts';
 import { type LargestFile, findLargestFiles } from '../../facts/largest-files.ts';
-import { mountTable } from '../../facts/mounts/mountinfo.ts';
+import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 import { unlessSystemError } from '../../lib/errors.ts';
-import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader, Usage } from '../../system/reader.ts';
 import type { Forecast, Growth } from './record.ts';
 
@@ -25,10 +24,9 @@ const tmpfs = '/run/var';
  */
 export function takeSample(reader: SystemReader): Sample | undefined {
   return unlessSystemError(() => {
-    const mounts = mountTable(reader.read('/proc/self/mountinfo', 64 * 1024 * 1024));
+    const mounts = readMountTable(reader);
     if (mounts.serving(tmpfs)?.target !== tmpfs) return undefined;
-    const text = reader.readRecord(bootEnvFile, 'root', 65536);
-    const layers = layersOf(text === undefined ? undefined : parseBootEnv(decodeBytes(text)));
+    const layers = layersOf(readBootEnv(reader));
     const isMount = (folder: string) => mounts.at(folder).length > 0;
     const largest = layers
       .filter(({ target }) => mounts.serving(target)?.type === 'overlay')

@@ -1,6 +1,5 @@
 import { errorMessage } from '../../lib/errors.ts';
-import { decodeBytes } from '../../lib/format.ts';
-import { type BootEnv, bootEnvFile, parseBootEnv } from '../../facts/boot/boot-env.ts';
+import { type BootEnv, readBootEnv } from '../../facts/boot/boot-env.ts';
 import { readIdentity } from '../../facts/identity.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import {
@@ -41,8 +40,7 @@ export function readOutcome(reader: SystemReader): Outcome | null {
 
 function outcomeOf(reader: SystemReader): Outcome | null {
   const { bootId, uptime } = readIdentity(reader);
-  const text = reader.readRecord(bootEnvFile, 'root', 65536);
-  const boot = text === undefined ? undefined : parseBootEnv(decodeBytes(text));
+  const boot = readBootEnv(reader);
   if (boot?.rehearsal !== undefined && boot.mode === 'sealed') {
     const endsInSeconds = Math.max(0, Math.round(boot.rehearsal.limitSeconds - uptime));
     return { state: 'running', endsInSeconds, report: currentReport(reader, bootId) };

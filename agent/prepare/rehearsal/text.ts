@@ -1,4 +1,4 @@
-import { type Paint, painter } from '../../lib/color.ts';
+import { type Paint, painter } from '../../report/layout.ts';
 import { clean, formatAge, formatBytes, wrap } from '../../lib/format.ts';
 import type { How, Outcome } from './outcome.ts';
 import type { Forecast, Growth, Observation, RehearsalReport } from './record.ts';

@@ -1,6 +1,6 @@
 import type { SystemReader } from '../../system/reader.ts';
 import { deviceFile } from '../../facts/disks/device-file.ts';
-import { findNamedDevice } from '../../facts/disks/named-device.ts';
+import { findNamedDevice } from '../../facts/disks/disks.ts';
 import { splitKernelArguments } from '../../facts/boot/kernel-arguments.ts';
 import { hasSelinux } from '../../facts/security/labels.ts';
 import { findConflictingOverlays } from '../../facts/boot/conflicting-overlays.ts';

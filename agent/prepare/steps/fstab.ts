@@ -1,8 +1,15 @@
 import { needsWritable } from '../../checks/fstab-consistent.ts';
-import type { FstabEntry } from '../../facts/mounts/fstab-devices.ts';
+import type { FstabEntry } from '../../facts/mounts/fstab.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
-import { type Edit, commentedOut, editText } from '../engine/fstab.ts';
-import { addOption, optionsOf, withOptions, withPass } from '../engine/fstab.ts';
+import {
+  type Edit,
+  addOption,
+  commentedOut,
+  editText,
+  optionsOf,
+  withOptions,
+  withPass,
+} from '../engine/fstab.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Step } from '../engine/step.ts';
 

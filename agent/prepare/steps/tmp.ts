@@ -1,6 +1,13 @@
-import { addOption, optionsOf, withOptions } from '../engine/fstab.ts';
-import { type Edit, appendLines, commentedOut, editText } from '../engine/fstab.ts';
-import type { FstabEntry } from '../../facts/mounts/fstab-devices.ts';
+import {
+  type Edit,
+  addOption,
+  appendLines,
+  commentedOut,
+  editText,
+  optionsOf,
+  withOptions,
+} from '../engine/fstab.ts';
+import type { FstabEntry } from '../../facts/mounts/fstab.ts';
 import { requiredOptions } from '../../facts/mounts/targets.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Settings, Step } from '../engine/step.ts';

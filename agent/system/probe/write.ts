@@ -1,6 +1,7 @@
 import fs from 'node:fs';
+import path from 'node:path';
 import { errorCode, errorMessage } from '../../lib/errors.ts';
-import { isWithoutUnnamed, openWithoutName } from './unnamed.ts';
+import { randomWord } from '../foreign-directory.ts';
 
 /**
  * Tries to write to a directory's file system. The kernel returns EROFS before it checks permissions (fs/namei.c,
@@ -30,5 +31,56 @@ function write(directory: string): void {
     fs.writeSync(fd, 'x');
   } finally {
     fs.closeSync(fd);
+  }
+}
+
+/** O_TMPFILE (asm-generic/fcntl.h), which Node does not define, includes O_DIRECTORY. */
+const O_TMPFILE = 0o20000000 | fs.constants.O_DIRECTORY;
+
+/** Matches the file names of probes, which contain the process ID and a word that other users cannot predict. */
+const leftover = /^\.immutafs-probe-(\d+)(?:-[0-9a-z]+)?$/;
+
+/**
+ * Opens an unnamed file for writing (open(2), O_TMPFILE), so that no file is left behind even if the process is killed.
+ * @throws the system's error; see isWithoutUnnamed
+ */
+function openWithoutName(directory: string): number {
+  return fs.openSync(directory, fs.constants.O_RDWR | O_TMPFILE, 0o600);
+}
+
+/**
+ * Whether the error means that the kernel (before 3.11) or the file system (vfat, NFS) does not support O_TMPFILE. The
+ * error code is EISDIR or EOPNOTSUPP, which libuv calls ENOTSUP (the same number on Linux).
+ */
+function isWithoutUnnamed(error: unknown): boolean {
+  return ['EISDIR', 'ENOTSUP', 'EOPNOTSUPP'].includes(errorCode(error));
+}
+
+/** Like openWithoutName. Without O_TMPFILE, creates a file with a name and removes the name immediately. */
+export function openUnnamed(directory: string): number {
+  try {
+    return openWithoutName(directory);
+  } catch (error) {
+    if (!isWithoutUnnamed(error)) throw error;
+  }
+  const file = probeName(directory);
+  const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = fs.constants;
+  const fd = fs.openSync(file, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+  fs.unlinkSync(file);
+  return fd;
+}
+
+export function probeName(directory: string): string {
+  return path.join(directory, `.immutafs-probe-${process.pid}-${randomWord()}`);
+}
+
+/** Removes the files of probes that were killed, but not the files of running probes. */
+export function removeLeftovers(directory: string): void {
+  for (const name of fs.readdirSync(directory)) {
+    const pid = leftover.exec(name)?.[1];
+    if (pid === undefined || fs.existsSync(`/proc/${pid}`)) continue;
+    const file = path.join(directory, name);
+    const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+    if (stat !== undefined && !stat.isDirectory() && stat.uid === process.geteuid?.()) fs.rmSync(file);
   }
 }

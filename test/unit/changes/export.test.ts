@@ -1,11 +1,10 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { suite } from 'uvu';
 import { parseSize } from '../../../agent/changes/export/export.ts';
-import { memberName, memberOf } from '../../../agent/changes/export/member.ts';
-import { partsWriter } from '../../../agent/changes/export/parts.ts';
+import { memberName, memberOf, partsWriter } from '../../../agent/changes/export/files.ts';
 import { SystemError, UsageError } from '../../../agent/lib/errors.ts';
 import type { ExportTarget } from '../../../agent/system/layers/export-file.ts';
 import { type Member, tarWriter } from '../../../agent/system/layers/tar-writer.ts';

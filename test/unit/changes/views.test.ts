@@ -1,8 +1,7 @@
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { categoryOf } from '../../../agent/changes/category.ts';
+import { suite } from 'uvu';
+import { categoryOf, ignoredByDefault, ignores } from '../../../agent/changes/category.ts';
 import type { Change } from '../../../agent/changes/change.ts';
-import { ignoredByDefault, ignores } from '../../../agent/changes/ignore.ts';
 import { formatTime } from '../../../agent/changes/json.ts';
 import { summarize } from '../../../agent/changes/summary.ts';
 

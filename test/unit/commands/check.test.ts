@@ -6,7 +6,7 @@ import { type CheckOptions, checkWith } from '../../../agent/commands/check.ts';
 import { formatUsageHistory, parseUsageHistory } from '../../../agent/facts/usage-history.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
 import type { Fields } from '../../../agent/system/log.ts';
-import { driftMessage, verdictMessage } from '../../../agent/report/log-messages.ts';
+import { driftMessage, verdictMessage } from '../../../agent/report/log.ts';
 import type { Report } from '../../../agent/report/report.ts';
 import { runCommand } from '../../harness/command-line.ts';
 import { type Guest, goodGuest, maintenanceGuest, withGuest } from '../../harness/guest.ts';

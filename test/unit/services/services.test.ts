@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { ignoredByDefault } from '../../../agent/changes/ignore.ts';
+import { ignoredByDefault } from '../../../agent/changes/category.ts';
 import { keys } from '../../../agent/config/keys.ts';
 import { services } from '../../../agent/services/services.ts';
 import { globPattern, harmlessDirectories, stateRuleOf } from '../../../agent/services/state-rules.ts';

@@ -1,10 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseTreeState } from '../../../agent/system/tree-state.ts';
-import { type WalkedFile, lastChange, readTreeState, removeTree } from '../../../agent/system/tree.ts';
+import { suite } from 'uvu';
+import {
+  type WalkedFile,
+  lastChange,
+  parseTreeState,
+  readTreeState,
+  removeTree,
+} from '../../../agent/system/tree.ts';
 import { inTemporaryDirectory, whileTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 const nothing = () => undefined;

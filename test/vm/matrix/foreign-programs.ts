@@ -1,7 +1,7 @@
 /** Steps in which root of a sealed guest runs programs that did not come from the sealed disk. */
 import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { programMessage } from '../../../agent/report/log-messages.ts';
+import { programMessage } from '../../../agent/report/log.ts';
 import { look } from '../harness/scenario.ts';
 
 const start = (name: string, command: string) => `systemd-run -q --unit=foreign-${name} ${command}`;

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { driftMessage } from '../../../agent/report/log-messages.ts';
+import { driftMessage } from '../../../agent/report/log.ts';
 import type { Report } from '../../../agent/report/report.ts';
 import {
   type Boot,

@@ -1,6 +1,6 @@
-import { errorMessage } from '../../../lib/errors.ts';
+import { errorMessage, unlessSystemError } from '../../../lib/errors.ts';
 import { decodeBytes } from '../../../lib/format.ts';
-import type { MappedFiles } from '../../../system/mapped-files.ts';
+import type { MappedFile, MappedFiles } from '../../../system/mapped-files.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { MountTable } from '../../mounts/mountinfo.ts';
 import {
@@ -10,9 +10,13 @@ import {
   isProven,
   readForeignFiles,
 } from './foreign-files.ts';
-import { type InitramfsRecord, initramfsTest } from './initramfs-processes.ts';
 import { type Origin, closureOrigin, originOf } from './origin.ts';
-import { type ProcessDetails, processDescriber } from './process-details.ts';
+import { type ProcessDetails, processDescriber, startTicks, ticksPerSecond } from './process-details.ts';
+import { type Config, words } from '../../../config/config.ts';
+import type { BootEnv } from '../../boot/boot-env.ts';
+import { type Observed, unwrap, valueOf } from '../../observed.ts';
+import { deletedSuffix } from './layer-files.ts';
+import type { BlockDevice } from '../../disks/block-devices.ts';
 
 /** A process that runs a file that did not come from the sealed disk. */
 export interface ForeignProgram extends ProcessDetails, Origin, Pick<ForeignFile, 'role'> {
@@ -33,13 +37,6 @@ export interface ForeignPrograms {
   unexamined: { pid: number; reason: string }[];
 }
 
-export interface ProgramOptions extends Pick<Context, 'sealed' | 'allowed'> {
-  /** Undefined if there is no record of this boot. */
-  initramfs?: InitramfsRecord | undefined;
-  /** The maximum length of the list; 100 by default. */
-  listed?: number;
-}
-
 const listedByDefault = 100;
 /** Without read-mappings, the devices of anonymous memory are unknown, and a mapping of it counts as a foreign file. */
 const none: MappedFiles = {
@@ -47,6 +44,41 @@ const none: MappedFiles = {
 };
 /** Upper bound on the time to examine all processes, in milliseconds. */
 const maximumTime = 3000;
+
+interface ProgramOptions extends Pick<Context, 'sealed' | 'allowed'> {
+  /** Undefined if there is no record of this boot. */
+  initramfs?: InitramfsRecord | undefined;
+  /** The maximum length of the list; 100 by default. */
+  listed?: number | undefined;
+}
+
+/** The part of facts/guest.ts that the search needs. */
+interface SearchedGuest {
+  reader: SystemReader;
+  mounts: MountTable;
+  config: Pick<Config, 'FOREIGN_PROGRAMS' | 'FOREIGN_PROGRAMS_ALLOW'>;
+  requestedMode: string;
+  bootEnv: Observed<BootEnv | undefined>;
+}
+
+/**
+ * Searches for foreign programs, only if the host made the disk of the root file system read-only: otherwise every program
+ * would be one.
+ * @param listed the maximum length of the list
+ * @returns undefined if the search is switched off, or the host did not make the disk under / read-only
+ * @throws SystemError if the block devices could not be read, or the processes cannot be listed
+ */
+export async function readForeignPrograms(
+  { reader, mounts, config, requestedMode, bootEnv }: SearchedGuest,
+  blockDevices: Observed<BlockDevice[]>,
+  listed?: number,
+): Promise<ForeignPrograms | undefined> {
+  if (config.FOREIGN_PROGRAMS === 'off' || requestedMode === 'off') return undefined;
+  const sealed = findSealedDevices(mounts, unwrap(blockDevices));
+  if (!sealed.has(mounts.serving('/')?.device ?? '')) return undefined;
+  const allowed = words(config.FOREIGN_PROGRAMS_ALLOW);
+  return findForeignPrograms(reader, mounts, { sealed, allowed, initramfs: valueOf(bootEnv), listed });
+}
 
 /**
  * Examines every process. Kernel threads and zombies have no memory and are left out, as is anonymous memory, in which a
@@ -132,4 +164,43 @@ function examineAll(
   if (!isSeen) unexamined.push({ pid: 1, reason: 'not visible in /proc' });
   const byPid = (one: { pid: number }, other: { pid: number }) => one.pid - other.pid;
   return { sealedOnly, others: others.sort(byPid), unexamined: unexamined.sort(byPid) };
+}
+
+/** What the initramfs recorded just before the switch to the real root. */
+type InitramfsRecord = Pick<BootEnv, 'initramfs' | 'uptime'>;
+
+/**
+ * Returns a function that decides whether a file of a process came from the initramfs, as the programs of plymouthd and
+ * of daemons for storage do. Switching to the real root deletes these files. The file must be on the file system of the
+ * initramfs, and the process must have started before the initramfs recorded this, because root can create and execute
+ * such a file later, by way of the root directory of a process of the initramfs. Nothing can change the start time.
+ * @param record undefined if the initramfs recorded nothing; then no file is accepted
+ */
+function initramfsTest(
+  reader: SystemReader,
+  record: InitramfsRecord | undefined,
+): (pid: number, file: MappedFile) => boolean {
+  const last = Math.round((record?.uptime ?? 0) * ticksPerSecond);
+  const start = (pid: number) =>
+    unlessSystemError(() => startTicks(reader.processes.read(pid, 'stat', 65536) ?? '')) ?? Infinity;
+  return (pid, { path, device }) =>
+    // PID 1 itself started in the initramfs and then executed the program of the sealed disk.
+    pid !== 1 && device === record?.initramfs && path.endsWith(deletedSuffix) && start(pid) <= last;
+}
+
+/**
+ * Returns the devices ("major:minor") of the file systems of which the host made every disk read-only. A Btrfs has a
+ * device number of its own, which mountinfo and /proc/PID/maps have in common; the source of its mount names one of its
+ * disks.
+ */
+export function findSealedDevices(mounts: MountTable, devices: readonly BlockDevice[]): ReadonlySet<string> {
+  const sealed = devices.filter(({ hostReadOnly }) => hostReadOnly === true);
+  const names = new Set(sealed.map(({ name }) => name));
+  const isSealed = (source: string) =>
+    sealed.some(
+      ({ name, file, members }) =>
+        [file, `/dev/${name}`].includes(source) && members.every((member) => names.has(member)),
+    );
+  const btrfs = mounts.all.filter(({ type, source }) => type === 'btrfs' && isSealed(source));
+  return new Set([...sealed.map(({ device }) => device), ...btrfs.map(({ device }) => device)]);
 }

@@ -1,5 +1,5 @@
 import { parseConfig, words } from '../../../config/config.ts';
-import { findHanging } from '../../../facts/mounts/hanging.ts';
+import { findHanging } from '../../../facts/mounts/hang-safe.ts';
 import { type Mount, isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { addedOptions } from '../../../facts/mounts/targets.ts';
 import { isWritable } from '../../../assess/footholds.ts';

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseBootOrder, parseLoadOption, variableData } from '../../../../agent/facts/boot/efi-variables.ts';
+import { parseBootOrder, parseLoadOption, variableData } from '../../../../agent/facts/boot/firmware.ts';
 import { hardDrive, loadOption } from '../../../harness/efi.ts';
 
 const variables = suite('EFI variables');

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { expectedType } from '../../../../agent/facts/security/file-contexts.ts';
+import { expectedType } from '../../../../agent/facts/security/labels.ts';
 
 const contexts = suite('file_contexts');
 const policy = `
