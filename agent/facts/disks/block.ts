@@ -108,7 +108,7 @@ export function differsFromBelow(reader: SystemReader, node: string): string | u
   if (slavesOf(reader, node).length === 0) return undefined;
   const name = path.basename(node);
   if (reader.stat(`${node}/dm`) !== undefined) {
-    const target = reader.deviceTables().get(reader.read(`${node}/dev`).trim());
+    const target = differingTarget(reader, node);
     if (target === undefined) return `the device-mapper table of ${name} is unknown`;
     return target === '' ? undefined : `the device-mapper table of ${name} has the target ${target}`;
   }
@@ -119,4 +119,14 @@ export function differsFromBelow(reader: SystemReader, node: string): string | u
   if (directLevels.includes(level)) return undefined;
   if (parityLevels.includes(level) && reader.read(`${node}/md/degraded`).trim() === '0') return undefined;
   return `the md array ${name} is ${parityLevels.includes(level) ? `a degraded ${level}` : `of level ${level}`}`;
+}
+
+/**
+ * Returns the target of a device-mapper device with which its content may differ from that of the devices below it; an
+ * empty string if there is none; undefined if the table is unknown, and for other devices.
+ * @throws SystemError
+ */
+export function differingTarget(reader: SystemReader, node: string): string | undefined {
+  if (reader.stat(`${node}/dm`) === undefined) return undefined;
+  return reader.deviceTables().get(reader.read(`${node}/dev`).trim());
 }

@@ -2,6 +2,7 @@ import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { bootEnvFile, readBootEnv } from '../../facts/boot/boot-env.ts';
 import { type Snapshot, readSnapshot, snapshotAfter } from './snapshot.ts';
+import { unsealableDevices } from './unsealable-devices.ts';
 import { type Settings, type Step, type StepId, stepIds } from './step.ts';
 
 /** The planner of each step. A planner only reads. */
@@ -49,7 +50,8 @@ export function isDone({ refused, steps }: Plan): boolean {
 /**
  * Returns the reason why this guest cannot be prepared, or null. Changes to a sealed guest fail or are lost at reboot.
  */
-function reasonToRefuse({ reader, mounts, disks }: Snapshot): string | null {
+function reasonToRefuse(snapshot: Snapshot): string | null {
+  const { reader, mounts, disks } = snapshot;
   const root = mounts.serving('/');
   const readOnlyDisk = disks.find(({ holds, readOnly }) => holds.includes('/') && readOnly);
   const boot = readBootEnv(reader);
@@ -70,5 +72,5 @@ function reasonToRefuse({ reader, mounts, disks }: Snapshot): string | null {
   if ([...root.options, ...root.superOptions].includes('ro')) {
     return 'The root is mounted read-only, though its disk is writable. Run `mount -o remount,rw /` first; if that fails, see the kernel log.';
   }
-  return null;
+  return unsealableDevices(snapshot) ?? null;
 }

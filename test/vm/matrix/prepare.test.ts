@@ -43,6 +43,23 @@ const same = '. "$BOX/home-tree.sh"; picture /home | diff /root/home - | head -n
 /** Prints the number of writes to the empty disk (Documentation/block/stat.rst). */
 const written = `awk '{ print $5 }' "/sys/class/block/$(basename "$(readlink -f ${emptyDevice})")/stat"`;
 
+const makePool = `dmsetup create thin-pool --table "0 65536 thin-pool /dev/mapper/thin-meta /dev/mapper/thin-data 128 0"`;
+/** Makes a real thin pool and a thin volume in the swap space, behind its header, and removes them again. */
+const thinPool = {
+  thin: `swapoff /dev/mapper/rhel-swap
+dmsetup create thin-meta --table "0 8192 linear /dev/mapper/rhel-swap 1024" &&
+dmsetup create thin-data --table "0 65536 linear /dev/mapper/rhel-swap 9216" &&
+dd if=/dev/zero of=/dev/mapper/thin-meta bs=4096 count=1 conv=fsync && ${makePool} &&
+dmsetup message thin-pool 0 create_thin 0 &&
+dmsetup create thin-volume --table "0 65536 thin /dev/mapper/thin-pool 0" && udevadm settle`,
+  thinReady: 'immutafs-agent check --ready-to-seal',
+  thinPlan: 'immutafs-agent prepare --json --only fstab',
+  // As on a disk that the host made read-only.
+  thinSealed: `dmsetup remove thin-volume thin-pool && blockdev --setro /dev/mapper/thin-meta && ${makePool}`,
+  thinRemoved:
+    'blockdev --setrw /dev/mapper/thin-meta && dmsetup remove thin-meta thin-data && immutafs-agent prepare --json --only fstab',
+};
+
 /** A disk that was sealed without prepare is tested in `unprepared.test.ts`. */
 const prepare = suite('prepare: from an ordinary guest to a sealed one');
 
@@ -66,6 +83,7 @@ prepare(
             after: `${everything}; ${written}`,
             files,
             ready: 'immutafs-agent check --ready-to-seal',
+            ...thinPool,
             first: `${apply} --skip initramfs`,
             done: files,
             moved: same,
@@ -78,6 +96,7 @@ prepare(
           limitSeconds: 600,
         });
         assertPlan(open);
+        assertThinPoolRefused(open);
         assertUndone(open);
         const { exit, stdout, stderr } = open.step('apply');
         assert.is(exit, 0, `${stdout}\n${stderr}`);
@@ -112,6 +131,20 @@ const again = {
   undo: 'immutafs-agent prepare --undo',
   ready: 'immutafs-agent check --ready-to-seal',
 };
+
+function assertThinPoolRefused(boot: Boot): void {
+  const refused = (name: string) =>
+    (JSON.parse(boot.step(name).stdout) as { refused: string | null }).refused;
+  assert.is(boot.step('thin').exit, 0, boot.step('thin').stderr);
+  for (const said of [refused('thinPlan') ?? '', boot.step('thinReady').stdout.replaceAll('\n', ' ')]) {
+    assert.match(said, /thin-pool \(dm-\d+\) is a thin pool \(target thin-pool\)/);
+    assert.match(said, /thin-volume \(dm-\d+\) is a thin volume \(target thin\)/);
+  }
+  assert.is(boot.step('thinReady').exit, 1);
+  assert.is.not(boot.step('thinSealed').exit, 0, 'the kernel activates no thin pool on a read-only device');
+  assert.match(boot.step('thinSealed').stderr, 'thin-pool');
+  assert.is(refused('thinRemoved'), null);
+}
 
 function assertPlan(boot: Boot): void {
   const { exit, stdout, stderr } = boot.step('plan');

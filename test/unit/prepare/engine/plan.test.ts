@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { goodGuest } from '../../../harness/guest.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { planOf } from '../../../harness/planned.ts';
+import type { StackFixture } from '../../../harness/sysfs.ts';
 import { tree, withBox } from '../../../harness/prepare-box.ts';
 const plan = suite('the plan');
 plan('changes nothing and shows every action', () =>
@@ -82,4 +83,49 @@ for (const [title, mounts, said] of [
     });
   });
 }
+
+const pool = (on: string, target: string, uuid: string): StackFixture[] => [
+  { name: 'dm-4', device: '253:4', on: [on], dm: { name: 'rhel-pool00_tmeta', uuid: 'LVM-tmeta' } },
+  { name: 'dm-5', device: '253:5', on: ['dm-4'], dm: { name: 'rhel-pool00', uuid }, target },
+];
+for (const [title, below, target, uuid, said] of [
+  [
+    'a thin pool in the volume group of the root',
+    'vda2',
+    'thin-pool',
+    'LVM-abc-tpool',
+    /cannot be sealed: rhel-pool00 \(dm-5\) is a thin pool \(target thin-pool\)\. LVM thin pools,/,
+  ],
+  [
+    'Stratis',
+    'vda2',
+    'thin',
+    'stratis-1-abc',
+    /: rhel-pool00 \(Stratis, dm-5\) is a thin volume \(target thin\)/,
+  ],
+  ['VDO', 'vda2', 'vdo', 'LVM-abc-vpool', /: rhel-pool00 \(dm-5\) is a VDO volume \(target vdo\)/],
+  ['a thin pool on a data disk', 'vdb', 'thin-pool', 'LVM-abc-tpool', undefined],
+  ['a test device on the system disk without a file system', 'vda2', 'flakey', 'x', undefined],
+] as const) {
+  plan(`${title} is ${said === undefined ? 'accepted' : 'refused'}`, async () => {
+    const guest = ordinaryGuest();
+    if (below === 'vdb') guest.devices.push({ name: 'vdb', device: '254:16', bus: 'virtio-blk' });
+    guest.devices.push(...pool(below, target, uuid));
+    const { refused } = await planOf(guest, { steps: ['mtab'] });
+    if (said === undefined) assert.is(refused, null);
+    else assert.match(refused ?? '', said);
+  });
+}
+plan('a root on a thin volume, and on a device whose content may differ, is refused', async () => {
+  for (const [target, said] of [
+    ['thin', /: rhel-root \(dm-0\) is a thin volume/],
+    ['flakey', /: the device-mapper table of dm-0 has the target flakey\./],
+  ] as const) {
+    const guest = ordinaryGuest();
+    const root = guest.devices.find(({ name }) => name === 'dm-0');
+    Object.assign(root ?? {}, { target, readOnly: false });
+    const { refused } = await planOf(guest, { steps: ['mtab'] });
+    assert.match(refused ?? '', said);
+  }
+});
 plan.run();

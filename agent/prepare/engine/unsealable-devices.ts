@@ -1,0 +1,55 @@
+import path from 'node:path';
+import { differingTarget, differsFromBelow, findLeaves } from '../../facts/disks/block.ts';
+import { shortList } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { type Snapshot, namesIfThere } from './snapshot.ts';
+
+/**
+ * What LVM, VDO or Stratis make of a target of device-mapper that opens its metadata for writing as soon as the device is
+ * activated, so that it does not exist on a read-only disk (drivers/md/dm-thin.c, pool_ctr(); dm-cache-target.c;
+ * dm-writecache.c; dm-era-target.c; dm-vdo/dm-vdo-target.c).
+ */
+const writers: Readonly<Record<string, string>> = {
+  thin: 'a thin volume',
+  'thin-pool': 'a thin pool',
+  cache: 'a cached volume',
+  writecache: 'a cached volume',
+  era: 'an era volume',
+  vdo: 'a VDO volume',
+};
+
+/**
+ * Returns why the devices of the system disk do not work, or do not count as sealed, once the host makes the disk
+ * read-only; undefined if they do. The kernel's tables decide, because names can be chosen.
+ * @throws SystemError if the tables of device-mapper cannot be read
+ */
+export function unsealableDevices({ reader, systemDisks }: Snapshot): string | undefined {
+  const disks = new Set(systemDisks.disks.map(({ name }) => name));
+  const problems = namesIfThere(reader, directory).flatMap((name) => {
+    const node = reader.resolve(`${directory}/${name}`);
+    const differs = differsFromBelow(reader, node);
+    if (differs === undefined) return [];
+    const target = differingTarget(reader, node) ?? '';
+    const what = writers[target];
+    // Other devices matter only below a file system that is to be sealed. Such a device is a disk of its own.
+    const matters = what === undefined ? disks.has(name) : isOn(reader, node, disks);
+    if (!matters) return [];
+    return [what === undefined ? differs : `${shownName(reader, node)} is ${what} (target ${target})`];
+  });
+  if (problems.length === 0) return undefined;
+  return `The system disk cannot be sealed: ${shortList(problems, '; ', 4)}. LVM thin pools, caches, VDO and Stratis write their own metadata when they are activated, so they do not start from a read-only disk, and the guest would not boot or would lack their file systems. Move the file systems to ordinary logical volumes or partitions, or to a data disk that stays writable, and remove these devices; then run prepare again.`;
+}
+
+const directory = '/sys/class/block';
+
+function isOn(reader: SystemReader, node: string, disks: ReadonlySet<string>): boolean {
+  return findLeaves(reader, node).some((leaf) => disks.has(path.basename(leaf)));
+}
+
+/** Returns "NAME (dm-4)"; Stratis is recognised by the UUID that stratisd gives its devices. */
+function shownName(reader: SystemReader, node: string): string {
+  const read = (file: string) => reader.readIfPresent(`${node}/dm/${file}`)?.trim() ?? '';
+  const owner = read('uuid').startsWith('stratis-') ? 'Stratis, ' : '';
+  const name = read('name');
+  return name === '' ? path.basename(node) : `${name} (${owner}${path.basename(node)})`;
+}
