@@ -83,30 +83,39 @@ writes(
     touch "$(printf '/srv/data/a\\nb\\033[2Jc')"
     : >/tmp/x; : >/var/x; : >/run/x
     json; writes || true`);
-    assert.equal(shortOf(steps[0]), ['needed', '/opt/agent unknown 2', '/srv/data unknown 1']);
+    assert.equal(shortOf(steps[0]), ['done', '/opt/agent unknown 2', '/srv/data unknown 1']);
     const [agent, data] = steps[0]?.writes ?? [];
     assert.match(agent?.openBy.join() ?? '', /^sh \(\d+\)/);
-    assert.equal([agent?.overlay, data?.overlay], [['/opt/agent'], []]);
+    assert.equal([agent?.overlay, data?.overlay], [[], []]);
+    assert.match(printed, /how to keep or reset\s+\/opt\/agent\./);
     assert.ok(data?.paths.includes('/srv/data/a\nb\x1b[2Jc'));
     assert.not.ok(printed.includes('\x1b[2J'));
     assert.not.match(JSON.stringify(steps), /not-on-the-disk/);
   },
 );
 
-writes('--apply writes the line of a program that runs from the directory; --undo brings both back', () => {
-  const { steps, printed } = afterBoot(`
+writes(
+  'a program that runs from the directory: the step state names what it writes until that is decided',
+  () => {
+    const { steps, printed } = afterBoot(`
     cp /bin/sleep /opt/agent/agentd; /opt/agent/agentd 100 & : >/etc/adjtime; sleep 2
-    writes --apply --yes >/dev/null
-    grep -n OVERLAY= /etc/immutafs/immutafs.conf
-    : >/opt/agent/newer; json
-    agent prepare --undo >/dev/null; json; kill $!; wait; json`);
-  assert.match(printed, /^\d+:#OVERLAY=\n\d+:OVERLAY=\/opt\/agent$/m);
-  assert.equal(shortOf(steps[0]), ['done', 'hwclock maintenance 1']);
-  assert.equal(shortOf(steps[1])[0], 'needed');
-  assert.ok(shortOf(steps[1]).includes('/opt/agent unknown 2'));
-  assert.match(steps[1]?.writes?.map(({ programs }) => programs).join() ?? '', /^,*agentd \(\d+\),*$/);
-  assert.is(steps[2]?.state, 'done', 'without the program, the changes need nothing');
-});
+    state() { agent prepare --only state "$@"; }; state_json() { state --json | tr -s '\\n ' '  '; echo; }
+    json; state_json || :
+    state --only writes --apply --yes --accept /opt/agent >/dev/null; state_json; json
+    agent prepare --undo >/dev/null; kill $!; wait; state_json`);
+    assert.equal(shortOf(steps[0])[0], 'done');
+    assert.match(steps[0]?.writes?.map(({ programs }) => programs).join() ?? '', /^,*agentd \(\d+\),*$/);
+    const findings = (step: Step | undefined) => [
+      step?.state,
+      ...(step?.stateFindings ?? []).map(({ name }) => name),
+    ];
+    assert.equal(findings(steps[1]), ['by hand', '/opt/agent'], printed);
+    assert.equal(steps[1]?.stateFindings?.[0]?.persist, ['/opt/agent:autostart']);
+    assert.equal(findings(steps[2]), ['done']);
+    assert.equal(shortOf(steps[3])[0], 'done');
+    assert.equal(findings(steps[4]), ['done'], 'without the program, the changes need nothing');
+  },
+);
 
 writes(
   'what an administrator changed is listed until it is accepted, and what changes later is listed',

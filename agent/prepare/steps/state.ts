@@ -4,7 +4,7 @@ import { formatBytes, shortList } from '../../lib/format.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { StateFinding, Step } from '../engine/step.ts';
-import { type Accepted, acceptedFile, readAccepted } from '../../config/accepted.ts';
+import { type Accepted, acceptedFile } from '../../config/accepted.ts';
 import { planAcceptance } from './accepted.ts';
 import { openForWriting } from './open-files.ts';
 import { planOverlays } from './overlays.ts';
@@ -15,6 +15,8 @@ import { type StateArea, searchState } from './state/search.ts';
 import { isLayered } from './var-layer.ts';
 import { minute } from './writes/describe.ts';
 import { persistedFolders } from './writes/area.ts';
+import { type Inspection, inspectWrites } from './writes/inspect.ts';
+import { canOverlay, pathOf } from './writes/proposal.ts';
 
 /**
  * Plans the step `state`. It is done if all state that a sealed boot would reset is either kept (PERSIST, or a file system on
@@ -22,8 +24,8 @@ import { persistedFolders } from './writes/area.ts';
  */
 export async function planState(look: Snapshot): Promise<Step> {
   const { reader, settings } = look;
-  const before = readAccepted(reader);
-  const area = resetArea(look, before);
+  const { accepted: before, ...inspection } = await inspectWrites(look);
+  const area = stateArea(look, before, inspection);
   const { groups, incomplete } = await searchState(reader, area, (directory) =>
     settings.progress(`Searching ${directory} for state`),
   );
@@ -36,7 +38,7 @@ export async function planState(look: Snapshot): Promise<Step> {
     packages: typeof packages === 'string' ? noPackages : packages,
     openFiles,
     ...(groups.length === 0 ? { declarations: [], units: [] } : readDeclarations(reader, area.roots)),
-    overlays: area.overlays,
+    tops: area.tops,
   };
   const findings = findState(reader, groups, evidence);
   const acceptance = planAcceptance(
@@ -53,8 +55,8 @@ export async function planState(look: Snapshot): Promise<Step> {
     ...before.invalid.map(
       (line) => `${acceptedFile}:${line}: neither a path nor "until TIME". Correct or remove the line.`,
     ),
-    ...findings.map(describe),
-    ...waysOut(look, area.overlays, findings),
+    ...findings.map((finding) => describe(look, finding)),
+    ...waysOut(look, findings),
     ...(typeof packages === 'string' ? [`Files of packages cannot be recognised: ${packages}.`] : []),
   ];
   const data = findings.length === 0 ? {} : { stateFindings: findings };
@@ -66,8 +68,12 @@ export async function planState(look: Snapshot): Promise<Step> {
   return { id: 'state', state: 'done', why: [summaryOf(look, before)], actions: [] };
 }
 
-/** Returns what a sealed boot resets, without what has been decided. */
-function resetArea(look: Snapshot, accepted: Accepted): StateArea {
+/** Returns what a sealed boot resets or cannot write, without what has been decided. */
+function stateArea(
+  look: Snapshot,
+  accepted: Accepted,
+  { stateDirectories }: Pick<Inspection, 'stateDirectories'>,
+): StateArea {
   const { mounts, config, settings } = look;
   const overlays = planOverlays(look).targets;
   const below = mounts.all
@@ -76,7 +82,8 @@ function resetArea(look: Snapshot, accepted: Accepted): StateArea {
   const inVar = [...new Set(['/var', ...below])].filter((root) => isLayered(look, root));
   const decided = [...persistedFolders(config), ...accepted.paths, ...settings.acceptPaths];
   const isDecided = (path: string) => decided.some((each) => isBelow(path, each));
-  return { roots: [...inVar, ...overlays].filter((root) => !isDecided(root)), overlays, decided };
+  const tops = [...overlays, ...stateDirectories];
+  return { roots: [...inVar, ...tops].filter((root) => !isDecided(root)), tops, decided };
 }
 
 /** Whether a sealed boot resets a path. */
@@ -94,7 +101,7 @@ function pathsOf(groups: Awaited<ReturnType<typeof searchState>>['groups']): Set
 }
 
 /** Describes a finding: what is there, the evidence, what a reboot loses, what to do, and where that is documented. */
-function describe(finding: StateFinding): string {
+function describe(look: Snapshot, finding: StateFinding): string {
   const { service, name, directories, units, packages, files, bytes, lastWrite, openBy, declaredBy } =
     finding;
   const { unowned, changed, loses, advice, source } = finding;
@@ -109,22 +116,25 @@ function describe(finding: StateFinding): string {
   ];
   const place = service === null ? name : `${shortList(directories, ', ', 3)} (${name})`;
   const documented = source === null ? '' : ` See ${source}.`;
-  return `${place}: ${facts.join('; ')}. A reboot would lose ${loses}.${advice === '' ? '' : ` ${advice}`}${documented}`;
+  const effect = directories.every((each) => isReset(look, each))
+    ? `A reboot would lose ${loses}`
+    : `A sealed boot cannot write here; with OVERLAY, a reboot would lose ${loses}`;
+  return `${place}: ${facts.join('; ')}. ${effect}.${advice === '' ? '' : ` ${advice}`}${documented}`;
 }
 
 /** Returns the lines that decide about the findings. */
-function waysOut(
-  { config }: Snapshot,
-  overlays: readonly string[],
-  findings: readonly StateFinding[],
-): string[] {
+function waysOut(look: Snapshot, findings: readonly StateFinding[]): string[] {
   if (findings.length === 0) return [];
+  const { config } = look;
+  const overlays = words(config.OVERLAY);
   const directories = findings.flatMap((finding) => finding.directories);
   const items = findings.flatMap(({ persist }) => persist);
   const single = findings
     .filter(({ persist }) => persist.length === 0)
     .flatMap((finding) => finding.directories);
-  const overlaid = directories.filter((directory) => overlays.includes(directory));
+  const overlaid = directories.filter((directory) => overlays.map(pathOf).includes(directory));
+  const outside = directories.filter((directory) => !isReset(look, directory));
+  const layers = outside.filter((directory) => canOverlay(look.reader, directory));
   const settings = [
     `PERSIST=${[...new Set([...words(config.PERSIST), ...items])].join(' ')}`,
     ...(config.PERSIST_STORE === ''
@@ -143,7 +153,12 @@ function waysOut(
       : [
           `PERSIST cannot keep a single file, which programs replace by renaming, nor a name with blanks or special characters: configure the program to write ${shortList(single, ', ', 3)} in a directory of its own.`,
         ]),
-    `To let a sealed boot reset it: immutafs-agent prepare --apply --only state --accept ${directories.map(shellWord).join(' ')}`,
+    ...(layers.length === 0
+      ? []
+      : [
+          `To reset what is outside of /var, also set OVERLAY=${[...overlays, ...layers].join(' ')}. Without it, a sealed boot cannot write there.`,
+        ]),
+    `To let a sealed boot reset it: immutafs-agent prepare --apply --only state${outside.length === 0 ? '' : ' writes'} --accept ${directories.map(shellWord).join(' ')}`,
   ];
 }
 

@@ -1,36 +1,29 @@
 import { words } from '../../config/config.ts';
 import { shortList } from '../../lib/format.ts';
-import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import type { Action, Settings, Step, WriteGroup } from '../engine/step.ts';
-import { type Accepted, acceptedFile, readAccepted } from '../../config/accepted.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import type { Action, Step, WriteGroup } from '../engine/step.ts';
+import { acceptedFile } from '../../config/accepted.ts';
 import { planAcceptance } from './accepted.ts';
 import { isReset } from './state.ts';
 import { describeGroup, describeUnexplained, minute, summarise } from './writes/describe.ts';
-import { type Inspection, inspectWrites } from './writes/inspect.ts';
-import { canOverlay, editConfig, isDirectory, pathOf, proposedOverlay } from './writes/proposal.ts';
-import { type RunningPrograms, findRunningPrograms, runningFrom } from './writes/running-programs.ts';
+import { type Inspection, inspectWrites, isState } from './writes/inspect.ts';
+import { editConfig, isDirectory, pathOf, proposedOverlay } from './writes/proposal.ts';
 
-const secondsPerDay = 86400;
-/** The maximum number of groups and processes in one list. */
+/** The maximum number of groups in one list. */
 const mostListed = 10;
 
 /**
  * Plans the step `writes`: for what was written on the disk since the last boot, or in the last days, and would fail in
- * a sealed boot, there is a directory in OVERLAY or PERSIST, or an administrator has accepted it. Changes of unknown
- * origin that no process is seen to make are listed and do not prevent sealing.
+ * a sealed boot, there is a directory in OVERLAY or PERSIST, or an administrator has accepted it. About directories in
+ * which a program keeps state, the step `state` decides. Other changes of unknown origin are listed and do not prevent
+ * sealing.
  */
 export async function planWrites(look: Snapshot): Promise<Step> {
   const { reader, settings } = look;
-  const now = reader.now().getTime() / 1000;
-  const { sinceDays } = settings;
-  const since = now - (sinceDays === undefined ? reader.environment().seconds : sinceDays * secondsPerDay);
-  const before = readAccepted(reader);
-  const inspection = await inspectWrites(look, since, asAccepted(before, settings));
-  const running = inspection.groups.some(isUnknown)
-    ? await findRunningPrograms(reader)
-    : { programs: [], unexamined: [] };
-  const groups = inspection.groups.map((group) => withProposal(look, running, group));
+  const inspection = await inspectWrites(look);
+  const { since, accepted: before } = inspection;
+  const groups = inspection.groups.map((group) => withProposal(reader, group));
   const plan = planLines(look, groups);
   const acceptance = planAcceptance(
     reader,
@@ -47,10 +40,11 @@ export async function planWrites(look: Snapshot): Promise<Step> {
     ...groups.filter(isManual).map(describeGroup),
   ];
   const actions = [...plan.lines, ...acceptance];
+  const { sinceDays } = settings;
   const period = `${minute(new Date(since * 1000).toISOString())} (${sinceDays === undefined ? 'the last boot' : `${sinceDays} days ago`})`;
   const notes = [
-    ...unexplained(groups),
-    ...unexaminedNote(running),
+    ...stateNote(inspection),
+    ...unexplained(inspection, groups),
     ...notesOf(groups, inspection),
     ...inspection.notes,
   ];
@@ -72,40 +66,13 @@ export async function planWrites(look: Snapshot): Promise<Step> {
   return step('done', [`No change since ${period} prevents sealing.`]);
 }
 
-/** Returns the accepted changes as they are after this run. */
-function asAccepted(accepted: Accepted, { acceptPaths, acceptUntil = 0 }: Settings): Accepted {
-  return {
-    ...accepted,
-    paths: [...accepted.paths, ...acceptPaths],
-    until: Math.max(accepted.until, acceptUntil),
-  };
-}
-
-function isUnknown({ outcome }: WriteGroup): boolean {
-  return outcome === 'unknown';
-}
-
 /**
- * Adds the directory of an unknown writer as overlay if a program is seen to write there: a process has a file of the
- * directory open for writing, or runs from it. Everything else of unknown origin may as well be the work of an
- * administrator, which a sealed guest keeps. Leaves out directories that do not exist.
+ * Adds whether a group prevents sealing: a process has a file of an unknown writer open for writing, in a directory about
+ * which the step `state` does not decide, such as /etc. Leaves out directories that do not exist.
  */
-function withProposal(look: Snapshot, { programs }: RunningPrograms, group: WriteGroup): WriteGroup {
-  const { reader } = look;
-  if (isUnknown(group)) {
-    const { directory, openBy } = group;
-    if (directory === null || !canOverlay(reader, directory))
-      return { ...group, blocking: openBy.length > 0 };
-    // Programs of administrators run from /usr, too.
-    const running = isBelow(directory, '/usr') ? [] : runningFrom(programs, directory);
-    const isWritten = openBy.length > 0 || running.length > 0;
-    return {
-      ...group,
-      programs: openBy.length > 0 ? [] : running.slice(0, mostListed),
-      blocking: isWritten,
-      overlay: isWritten ? [directory] : [],
-    };
-  }
+function withProposal(reader: SystemReader, group: WriteGroup): WriteGroup {
+  if (group.outcome === 'unknown')
+    return { ...group, blocking: group.openBy.length > 0 && !isState(reader, group) };
   const overlay = group.overlay.filter((item) => isDirectory(reader, pathOf(item)));
   return { ...group, overlay, blocking: group.blocking || overlay.length > 0 };
 }
@@ -138,8 +105,11 @@ function planLines({ reader, config }: Snapshot, groups: readonly WriteGroup[]):
 }
 
 /** Returns the sentences about changes of unknown origin that do not prevent sealing. */
-function unexplained(groups: readonly WriteGroup[]): string[] {
-  const listed = groups.filter((group) => isUnknown(group) && !group.blocking);
+function unexplained({ stateDirectories }: Inspection, groups: readonly WriteGroup[]): string[] {
+  const listed = groups.filter(
+    ({ outcome, blocking, directory }) =>
+      outcome === 'unknown' && !blocking && !stateDirectories.includes(directory ?? ''),
+  );
   if (listed.length === 0) return [];
   const more = listed.length - mostListed;
   return [
@@ -149,11 +119,9 @@ function unexplained(groups: readonly WriteGroup[]): string[] {
   ];
 }
 
-function unexaminedNote({ unexamined }: RunningPrograms): string[] {
-  if (unexamined.length === 0) return [];
-  return [
-    `A program that runs from one of these directories may be missing, because not every process could be examined: ${shortList(unexamined, '; ', 3)}.`,
-  ];
+function stateNote({ stateDirectories }: Inspection): string[] {
+  if (stateDirectories.length === 0) return [];
+  return [`The step \`state\` says how to keep or reset ${shortList(stateDirectories, ', ', mostListed)}.`];
 }
 
 /** Returns the sentences about changes that need nothing. */

@@ -18,7 +18,8 @@ export interface Evidence {
   declarations: readonly Declaration[];
   /** The names of the services of the guest. */
   units: readonly string[];
-  overlays: readonly string[];
+  /** The directories outside of /var that were searched. */
+  tops: readonly string[];
 }
 
 /** The units, packages, processes and settings that a finding lists. */
@@ -40,7 +41,7 @@ export function findState(
 
 function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): StateFinding[] {
   const { rule, files, bytes, newest } = group;
-  const { packages, overlays } = evidence;
+  const { packages, tops } = evidence;
   const directories = [...group.directories].toSorted();
   const owned = (path: string) => directories.some((directory) => isBelow(path, directory));
   const open = evidence.openFiles.filter(({ path }) => owned(path));
@@ -49,7 +50,7 @@ function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): S
   if (open.length === 0 && written.length === 0 && !isLarge) return [];
   const declared = evidence.declarations.filter(
     ({ path }) =>
-      owned(path) || directories.some((each) => isOwnDirectory(path, overlays) && isBelow(each, path)),
+      owned(path) || directories.some((each) => isOwnDirectory(path, tops) && isBelow(each, path)),
   );
   const service = rule?.service;
   const patterns = (service?.units ?? []).map(globPattern);
@@ -96,8 +97,8 @@ function isGoodItem(path: string): boolean {
 }
 
 /** Whether a unit that names a path means the directory of one service, and not /var/lib. */
-function isOwnDirectory(path: string, overlays: readonly string[]): boolean {
-  return directoryOf(`${path}/x`, overlays) === path;
+function isOwnDirectory(path: string, tops: readonly string[]): boolean {
+  return directoryOf(`${path}/x`, tops) === path;
 }
 
 function unitOfProcess({ processes }: SystemReader, pid: number): string {

@@ -24,10 +24,13 @@ export interface Candidate {
 }
 
 export interface StateArea {
-  /** What a sealed boot resets: /var, the file systems below it on disks that will be sealed, and the paths of OVERLAY. */
+  /**
+   * What a sealed boot resets: /var, the file systems below it on disks that will be sealed, and the paths of OVERLAY; and
+   * the directories elsewhere in which a program writes.
+   */
   roots: readonly string[];
-  /** The paths of OVERLAY among them. */
-  overlays: readonly string[];
+  /** The roots outside of /var. Files below one of them are reported together, if no service is known for them. */
+  tops: readonly string[];
   /** The paths of PERSIST and those that an administrator accepted, which are not searched. */
   decided: readonly string[];
 }
@@ -45,7 +48,7 @@ const mostGroups = 1000;
  */
 export async function searchState(
   reader: SystemReader,
-  { roots, overlays, decided }: StateArea,
+  { roots, tops, decided }: StateArea,
   progress: (directory: string) => void,
 ): Promise<{ groups: StateGroup[]; incomplete: string | undefined }> {
   const groups = new Map<string, StateGroup>();
@@ -57,7 +60,7 @@ export async function searchState(
   ];
   const ended = await findRecords(reader, args, limit, (record) => {
     const [, modified, bytes, path = ''] = /^(\S+) (\d+) (.*)$/s.exec(record) ?? [];
-    const place = path.startsWith('/') ? statePlaceOf(path, overlays) : undefined;
+    const place = path.startsWith('/') ? statePlaceOf(path, tops) : undefined;
     if (place === undefined) return;
     const { key, directory, rule } = place;
     let group = groups.get(key);

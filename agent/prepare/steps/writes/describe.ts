@@ -3,13 +3,10 @@ import type { WriteGroup } from '../../engine/step.ts';
 
 /** Describes a group in a few sentences: what changed, who writes, what to do. */
 export function describeGroup(group: WriteGroup): string {
-  const { advice, openBy, programs } = group;
+  const { advice, openBy } = group;
   const facts = [
     ...factsOf(group),
     ...(openBy.length === 0 ? [] : [`open for writing by ${openBy.join(', ')}`]),
-    ...(programs.length === 0
-      ? []
-      : [`${programs.join(', ')} ${programs.length === 1 ? 'runs' : 'run'} from here`]),
   ];
   return `${nameOf(group)}: ${facts.join('; ')}. ${advice === '' ? unknownAdvice(group) : advice}`;
 }
@@ -36,10 +33,7 @@ function changed({ count, paths, newest }: WriteGroup): string {
 }
 
 /** Returns what to do about an unknown writer that will fail in a sealed boot. */
-function unknownAdvice({ directory, overlay }: WriteGroup): string {
-  if (overlay.length > 0) {
-    return 'A sealed boot needs an overlay here; its content is lost at the reboot. If it must survive, put the directory in PERSIST instead. If the program does not write here, accept the changes.';
-  }
+function unknownAdvice({ directory }: WriteGroup): string {
   if (directory === '/home' || directory?.startsWith('/home/') === true)
     return 'This will fail in a sealed boot: move /home to a disk of its own (step home), or accept the changes.';
   const orOverlay = directory?.startsWith('/etc/') === true ? ', put the directory in OVERLAY' : '';

@@ -1,3 +1,4 @@
+import { statePlaceOf } from '../../../services/state-rules.ts';
 import type { OpenFile } from '../open-files.ts';
 import type { WriteGroup } from '../../engine/step.ts';
 import { type Accepted, isAccepted } from '../../../config/accepted.ts';
@@ -110,7 +111,8 @@ function outcomeOf(change: Change, { accepted, swapFiles }: Explanations, isOpen
   const isBefore = writer === undefined && !isOpen && change.at <= accepted.until;
   if (isNamed || isBefore) return { key: 'accepted', writer: undefined, directory: null, isAccepted: true };
   if (writer !== undefined) return { key: `=${writer.id}`, writer, directory: null, isAccepted: false };
-  const directory = directoryOf(change.type === 'd' ? `${change.path}/.` : change.path);
+  const directory =
+    stateDirectoryOf(change.path) ?? directoryOf(change.type === 'd' ? `${change.path}/.` : change.path);
   return { key: directory, writer: undefined, directory, isAccepted: false };
 }
 
@@ -195,6 +197,12 @@ function byWeight(one: WriteGroup, other: WriteGroup): number {
 
 function parentOf(file: string): string {
   return file.slice(0, Math.max(1, file.lastIndexOf('/')));
+}
+
+/** Returns the directory of a service that keeps its state outside of /var, such as a database; undefined for others. */
+function stateDirectoryOf(file: string): string | undefined {
+  const place = statePlaceOf(file, []);
+  return place?.rule === undefined ? undefined : place.directory;
 }
 
 /** How many components of the path name the directory of an unknown writer. The default is one: /data, /app. */

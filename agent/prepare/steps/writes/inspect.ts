@@ -1,30 +1,57 @@
 import { unlessSystemError } from '../../../lib/errors.ts';
-import { decodeBytes } from '../../../lib/format.ts';
+import { decodeBytes, shortList } from '../../../lib/format.ts';
 import { parseSwaps } from '../../../facts/disks/swaps.ts';
-import { isBelow } from '../../../facts/mounts/mountinfo.ts';
+import { type MountTable, isBelow } from '../../../facts/mounts/mountinfo.ts';
+import { stateRuleOf } from '../../../services/state-rules.ts';
+import type { SystemReader } from '../../../system/reader.ts';
 import { readActionLog } from '../../engine/action-log.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
+import type { Settings, WriteGroup } from '../../engine/step.ts';
 import { type OpenFile, openForWriting } from '../open-files.ts';
-import type { Accepted } from '../../../config/accepted.ts';
+import { type Accepted, readAccepted } from '../../../config/accepted.ts';
 import { isOnDisk, searchAreaOf } from './area.ts';
 import { type Grouped, groupChanges } from './group.ts';
 import { isKeytabRenewed, keytab } from './keytab-renewal.ts';
 import { ownPeriods } from './own-changes.ts';
+import { canOverlay } from './proposal.ts';
+import { findRunningPrograms, runningFrom } from './running-programs.ts';
 import { noPackages, readPackages } from '../packages.ts';
 import { type Change, type SearchArea, searchChanges } from './search.ts';
 
+const secondsPerDay = 86400;
+/** The processes that a group lists. */
+const mostPrograms = 10;
 /** The maximum number of changes that are examined one by one, which bounds the memory. */
 const mostChanges = 50_000;
 
 export interface Inspection extends Grouped {
+  /** The beginning of the period, in seconds since the epoch. */
+  since: number;
+  /** What was accepted before this run. */
+  accepted: Accepted;
+  /** The directories of the groups about which the step `state` decides. */
+  stateDirectories: string[];
   /** The reasons why the result is incomplete, each with the solution. */
   problems: string[];
   notes: string[];
 }
 
-/** Finds what was changed since a point in time, and who changed it. @param since seconds since the epoch */
-export async function inspectWrites(look: Snapshot, since: number, accepted: Accepted): Promise<Inspection> {
+/** One inspection of a snapshot serves the steps `state` and `writes`. The mount table is read once for each snapshot. */
+const inspections = new WeakMap<MountTable, Promise<Inspection>>();
+
+/** Finds what was changed since the last boot or in the last days (--since), and who changed it. */
+export function inspectWrites(look: Snapshot): Promise<Inspection> {
+  const found = inspections.get(look.mounts) ?? inspect(look);
+  inspections.set(look.mounts, found);
+  return found;
+}
+
+async function inspect(look: Snapshot): Promise<Inspection> {
   const { reader, mounts, settings } = look;
+  const { sinceDays } = settings;
+  const seconds = sinceDays === undefined ? reader.environment().seconds : sinceDays * secondsPerDay;
+  const since = reader.now().getTime() / 1000 - seconds;
+  const accepted = readAccepted(reader);
   const area = searchAreaOf(look);
   const changes: Change[] = [];
   let further = 0;
@@ -53,10 +80,59 @@ export async function inspectWrites(look: Snapshot, since: number, accepted: Acc
   const grouped = groupChanges(changes, {
     packages: typeof packages === 'string' ? noPackages : packages,
     own: ownPeriods(unlessSystemError(() => readActionLog(reader)) ?? []),
-    ...{ accepted, openFiles, swapFiles },
+    accepted: withAcceptance(accepted, settings),
+    ...{ openFiles, swapFiles },
     predicted: isKeytabRenewed(reader) ? [keytab] : [],
   });
-  return { ...grouped, problems: problemsOf(incomplete, further), notes: notesOf(packages) };
+  const { groups, unexamined } = await withPrograms(reader, grouped.groups);
+  return {
+    ...{ ...grouped, groups, since, accepted },
+    stateDirectories: groups.flatMap((group) => (isState(reader, group) ? [group.directory ?? '/'] : [])),
+    problems: problemsOf(incomplete, further),
+    notes: [...unexaminedNote(unexamined), ...notesOf(packages)],
+  };
+}
+
+/** Returns the accepted changes as they are after this run. */
+function withAcceptance(accepted: Accepted, { acceptPaths, acceptUntil = 0 }: Settings): Accepted {
+  return {
+    ...accepted,
+    paths: [...accepted.paths, ...acceptPaths],
+    until: Math.max(accepted.until, acceptUntil),
+  };
+}
+
+/** Adds to each group of an unknown writer the programs that run from its directory. */
+async function withPrograms(
+  reader: SystemReader,
+  groups: readonly WriteGroup[],
+): Promise<{ groups: WriteGroup[]; unexamined: string[] }> {
+  if (!groups.some(({ directory }) => directory !== null)) return { groups: [...groups], unexamined: [] };
+  const { programs, unexamined } = await findRunningPrograms(reader);
+  const running = ({ directory, openBy }: WriteGroup) =>
+    // Programs of administrators run from /usr, too.
+    directory === null || openBy.length > 0 || isBelow(directory, '/usr')
+      ? []
+      : runningFrom(programs, directory).slice(0, mostPrograms);
+  return { groups: groups.map((group) => ({ ...group, programs: running(group) })), unexamined };
+}
+
+/**
+ * Whether the step `state` decides about a group: a known service keeps its state there, or a program is seen to write
+ * there, because a process has a file of the directory open for writing, or runs from it. Everything else of unknown
+ * origin may as well be the work of an administrator, which a sealed guest keeps.
+ */
+export function isState(reader: SystemReader, { directory, openBy, programs }: WriteGroup): boolean {
+  if (directory === null) return false;
+  if (stateRuleOf(directory)?.kind === 'state') return true;
+  return canOverlay(reader, directory) && (openBy.length > 0 || programs.length > 0);
+}
+
+function unexaminedNote(unexamined: readonly string[]): string[] {
+  if (unexamined.length === 0) return [];
+  return [
+    `A program that runs from one of these directories may be missing, because not every process could be examined: ${shortList(unexamined, '; ', 3)}.`,
+  ];
 }
 
 function problemsOf(incomplete: string | undefined, further: number): string[] {

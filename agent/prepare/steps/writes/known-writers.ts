@@ -1,4 +1,3 @@
-import { stateRuleOf } from '../../../services/state-rules.ts';
 import { type Writes, services } from '../../../services/services.ts';
 
 /** A program that is known to write outside of /var. */
@@ -18,24 +17,7 @@ const byTopFolder = new Map<string, readonly KnownWriter[]>();
 
 /** Returns the row of a path; undefined if no known program writes there. */
 export function knownWriterOf(path: string): KnownWriter | undefined {
-  return rowsFor(path).find(({ paths }) => paths.test(path)) ?? keeperOf(path);
-}
-
-const keepers = new Map<string, KnownWriter>();
-
-/** Returns a row for a service that keeps its state outside of /var, such as a database, for which an overlay is wrong. */
-function keeperOf(path: string): KnownWriter | undefined {
-  const rule = stateRuleOf(path);
-  if (rule?.kind !== 'state') return undefined;
-  const { id, name, source, loses = '', advice = '' } = rule.service;
-  const known = keepers.get(id);
-  if (known !== undefined) return known;
-  const row: KnownWriter = {
-    ...{ id, source, paths: /^/, outcome: 'change' },
-    advice: `${name} keeps ${loses} here, which fails in a sealed boot and would be lost in an overlay. ${advice}`,
-  };
-  keepers.set(id, row);
-  return row;
+  return rowsFor(path).find(({ paths }) => paths.test(path));
 }
 
 /**

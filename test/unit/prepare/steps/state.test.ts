@@ -14,6 +14,8 @@ const now = Date.parse('2026-03-04T05:06:07.089Z') / 1000;
 interface Found {
   /** "SECONDS-AGO BYTES PATH" */
   found: readonly string[];
+  /** What changed outside of /var since the boot: "SECONDS-AGO TYPE PATH" */
+  changed?: readonly string[];
   /** The output of rpm -qa. */
   rpm?: string;
   files?: Guest['files'];
@@ -21,19 +23,35 @@ interface Found {
   calls?: string[][];
 }
 
-function guestWith({ found, rpm = '', files = {}, ended = 'good', calls = [] }: Found): Guest {
+function guestWith(guestFound: Found): Guest {
+  const { found, changed = [], rpm = '', files = {}, ended = 'good', calls = [] } = guestFound;
   const guest = preparedGuest();
+  guest.directories.push('opt');
   Object.assign(guest.files, files, { 'usr/bin/rpm': '' });
-  const records = found.map((each) => {
-    const [, ago = '', rest = ''] = /^(\S+) (.*)$/s.exec(each) ?? [];
-    return `${now - Number(ago)} ${rest}\0`;
-  });
+  const records = (each: readonly string[]) => each.map(record).join('');
   guest.answers.run = (program, args) => {
+    if (program === '/usr/bin/find' && args.includes('-newerct'))
+      return { stdout: records(changed), ended: 'good' };
     calls.push([program, ...args]);
-    if (program === '/usr/bin/find') return { stdout: records.join(''), ended };
+    if (program === '/usr/bin/find')
+      return { stdout: records(found.filter((each) => isSearched(args, each))), ended };
     return program === '/usr/bin/rpm' ? { stdout: rpm, ended: 'good' } : undefined;
   };
   return guest;
+}
+
+/** Whether find searches a file. A directory that is not searched stands before `-prune`. */
+function isSearched(args: readonly string[], found: string): boolean {
+  const [, path = ''] = /^\S+ \S+ (.*)$/s.exec(found) ?? [];
+  const isIn = (directory: string | undefined) => path.startsWith(`${directory}/`) || path === directory;
+  const roots = args.slice(0, args.indexOf('-ignore_readdir_race'));
+  const pruned = args.filter((_, index) => args[index - 1] === '-path');
+  return roots.some(isIn) && !pruned.some(isIn);
+}
+
+function record(text: string): string {
+  const [, ago = '', rest = ''] = /^(\S+) (.*)$/s.exec(text) ?? [];
+  return `${now - Number(ago)} ${rest}\0`;
 }
 
 const stepOf = (found: Found, settings: Partial<Settings> = {}): Promise<Step> =>
@@ -150,6 +168,73 @@ state('the paths of OVERLAY are searched, and their state is not to be kept by a
   assert.equal(calls[0]?.slice(1, 3), ['/var', '/opt/acme']);
   assert.equal(short(step), [['/opt/acme', 1, ['/opt/acme:autostart']]]);
   assert.match(step.why.join(' '), /remove \/opt\/acme from OVERLAY/);
+});
+
+const agent = { 'opt/agent/state': 'x', 'opt/agent/bin': '' };
+const openState = {
+  ...agent,
+  'proc/900/comm': 'agentd\n',
+  'proc/900/fd/3': { linkTo: '/opt/agent/state' },
+  'proc/900/fdinfo/3': 'flags:\t0100001\n',
+};
+const runs = (exe: string, cmdline = exe): Guest['files'] => ({
+  ...agent,
+  'proc/900/comm': 'agentd\n',
+  'proc/900/exe': { linkTo: exe },
+  'proc/900/cmdline': `${cmdline.replaceAll(' ', '\0')}\0`,
+});
+const changedState = { found: ['10 1 /opt/agent/state'], changed: ['10 f /opt/agent/state'] };
+
+state('a directory in /opt in which a process has a file open is to be kept or reset', async () => {
+  const calls: string[][] = [];
+  const step = await stepOf({ found: ['10 1 /opt/agent/state'], files: openState, calls });
+  assert.is(step.state, 'by hand');
+  assert.equal(step.actions, [], 'nothing is added to OVERLAY');
+  const [search] = calls.filter(([program]) => program === '/usr/bin/find');
+  assert.equal(search?.slice(1, 3), ['/var', '/opt/agent']);
+  assert.equal(short(step), [['/opt/agent', 1, ['/opt/agent:autostart']]]);
+  const text = step.why.join('\n');
+  assert.match(text, /open for writing by agentd \(900\).*A sealed boot cannot write here/);
+  assert.match(text, /To keep all of it, set PERSIST=\/opt\/agent:autostart/);
+  assert.match(text, /also set OVERLAY=\/opt\/agent\. .*\n.*--only state writes --accept \/opt\/agent$/m);
+});
+
+for (const [title, files] of [
+  ['program', runs('/opt/agent/bin')],
+  ['script', runs('/usr/bin/python3.11', 'python3 -u /opt/agent/bin')],
+] as const) {
+  state(`a changed directory from which a ${title} runs is to be kept or reset`, async () => {
+    assert.equal(short(await stepOf({ ...changedState, files })), [
+      ['/opt/agent', 1, ['/opt/agent:autostart']],
+    ]);
+  });
+}
+
+for (const [title, files, conf = ''] of [
+  ['nothing runs from it', agent],
+  ['a program of another directory runs', runs('/opt/agent2/bin')],
+  ['an editor shows a file of it', runs('/usr/bin/vi', 'vi /opt/agent/state')],
+  ['it is kept', openState, 'PERSIST=/opt/agent:autostart\nPERSIST_STORE=/home/store\n'],
+] as const) {
+  state(`a changed directory in /opt is no state if ${title}`, async () => {
+    const step = await stepOf({ ...changedState, files: { ...files, 'etc/immutafs/immutafs.conf': conf } });
+    assert.is(step.state, 'done', step.why.join(' '));
+  });
+}
+
+state('an accepted directory in /opt is decided', async () => {
+  const step = await stepOf({ ...changedState, files: openState }, { acceptPaths: ['/opt/agent'] });
+  assert.is(step.state, 'done', step.why.join(' '));
+});
+
+state('a known database outside of /var is named although no process is seen', async () => {
+  const step = await stepOf({
+    found: ['10 1 /u01/oradata/system01.dbf'],
+    changed: ['10 f /u01/oradata/system01.dbf'],
+    files: { 'u01/oradata/system01.dbf': '' },
+  });
+  assert.equal(short(step), [['oracle', 1, ['/u01:autostart']]]);
+  assert.match(step.why.join(' '), /PERSIST=\/u01:autostart/);
 });
 
 state('files that are renamed between directories are kept together', async () => {

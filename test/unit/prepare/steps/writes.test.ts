@@ -129,15 +129,16 @@ const openState = {
   'proc/900/fdinfo/3': 'flags:\t0100001\n',
 };
 
-writes('a directory in /opt in which a process has a file open for writing needs an overlay', async () => {
+writes('about a directory in /opt in which a process has a file open, the step state decides', async () => {
   const step = await stepOf({ found: ['10 f /opt/agent/state'], files: openState });
-  assert.is(step.state, 'needed');
-  const [action] = step.actions;
-  assert.is(action?.do === 'edit' ? action.after : '', 'OVERLAY=/opt/agent\n');
+  assert.is(step.state, 'done');
+  assert.equal(step.actions, []);
   assert.equal(
     step.writes?.map(({ directory, overlay, count, blocking }) => [directory, overlay, count, blocking]),
-    [['/opt/agent', ['/opt/agent'], 1, true]],
+    [['/opt/agent', [], 1, false]],
   );
+  assert.match(step.why.join(' '), /The step `state` says how to keep or reset \/opt\/agent\./);
+  assert.not.match(step.why.join(' '), 'no process has a file of them open');
 });
 
 const runs = (exe: string, cmdline = exe): Guest['files'] => ({
@@ -146,18 +147,6 @@ const runs = (exe: string, cmdline = exe): Guest['files'] => ({
   'proc/900/exe': { linkTo: exe },
   'proc/900/cmdline': `${cmdline.replaceAll(' ', '\0')}\0`,
 });
-
-for (const [title, files] of [
-  ['program', runs('/opt/agent/bin')],
-  ['script', runs('/usr/bin/python3.11', 'python3 -u /opt/agent/bin')],
-] as const) {
-  writes(`a directory from which a ${title} runs needs an overlay`, async () => {
-    const step = await stepOf({ found: ['10 f /opt/agent/state'], files });
-    assert.is(step.state, 'needed');
-    assert.match(step.why.join(' '), /agentd \(900\) runs from here\. A sealed boot needs an overlay/);
-    assert.equal(step.writes?.[0]?.programs, ['agentd (900)']);
-  });
-}
 
 for (const name of ['maps', 'cmdline'] as const) {
   writes(`a process whose ${name} cannot be read does not block the step, and is listed`, async () => {
@@ -225,14 +214,6 @@ writes('at most ten directories with changes of unknown origin are listed', asyn
   assert.ok(step.why.some((each) => each.startsWith('4 further directories')));
 });
 
-writes('a program that has a file open for writing is named', async () => {
-  const step = await stepOf({ found: [], files: openState });
-  assert.match(
-    step.why.join(' '),
-    /\/opt\/agent: 1 path \(\/opt\/agent\/state\); open for writing by agentd \(900\)/,
-  );
-});
-
 writes('harmless changes are done', async () => {
   const found = ['10 f /etc/adjtime', '10 f /root/.bash_history', '10 f /boot/grub2/grubenv'];
   const step = await stepOf({ found });
@@ -281,13 +262,14 @@ writes('a renewal that is disabled for another domain only is predicted', async 
   assert.is((await stepOf({ found: [], files })).state, 'by hand');
 });
 
-writes('a database outside of /var is no reason for an overlay', async () => {
+writes('about a database outside of /var, the step state decides', async () => {
   const step = await stepOf({ found: ['10 f /u01/oradata/system01.dbf'] });
-  assert.is(step.state, 'by hand');
+  assert.is(step.state, 'done');
   assert.equal(
-    step.writes?.map(({ writer, overlay }) => [writer, overlay]),
-    [['oracle', []]],
+    step.writes?.map(({ writer, directory, overlay }) => [writer, directory, overlay]),
+    [[null, '/u01', []]],
   );
+  assert.match(step.why.join(' '), /The step `state` says how to keep or reset \/u01\./);
 });
 
 writes('an incomplete search is never done', async () => {

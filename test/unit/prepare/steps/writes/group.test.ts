@@ -93,9 +93,9 @@ grouping('known writers and unknown directories are groups, the important ones f
   ]);
   assert.equal(short, [
     'keytab change 1',
-    'oracle change 1',
     '/opt/agent unknown 2',
     '/data unknown 1',
+    '/u01 unknown 1',
     'cups overlay 1',
     'hwclock maintenance 1',
   ]);
