@@ -97,6 +97,16 @@ export const guestAlerts: readonly Alert[] = [
     runbook: documented(checks, 'var-usage'),
   },
   {
+    name: 'ImmutafsStateLost',
+    expr: 'max without (check, severity, status) (immutafs_check_status{check="state-kept", status="warn"} == 1)',
+    for: '15m',
+    severity: 'warning',
+    summary: '{{ $labels.instance }}: the next reboot loses state of services',
+    description:
+      'Services have written data, queues or registrations that are only in memory, and nobody has decided whether they may be lost. `immutafs-agent changes --state` in the guest lists them.',
+    runbook: documented(checks, 'state-kept'),
+  },
+  {
     name: 'ImmutafsForwardingDown',
     expr: [
       `max without (forward_state, check, severity, status) (`,

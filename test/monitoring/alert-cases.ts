@@ -127,6 +127,25 @@ export const alertCases: readonly AlertCase[] = [
     quiet: { [`immutafs_var_full_seconds{${ofGuest}}`]: '25200x30' },
   },
   {
+    alert: 'ImmutafsStateLost',
+    title: 'the check warns; it passes or is skipped, or another advisory check warns',
+    firing: { [check('state-kept', 'warn', 'advisory')]: '1x30' },
+    labels: guest,
+    quiet: {
+      [check('state-kept', 'pass', 'advisory')]: '1x30',
+      [check('state-kept', 'skip', 'advisory')]: '1x30',
+      [check('footholds', 'warn', 'advisory')]: '1x30',
+    },
+  },
+  {
+    alert: 'ImmutafsStateLost',
+    title: 'for a quarter of an hour; written and removed within it',
+    firing: { [check('state-kept', 'warn', 'advisory')]: '1x16' },
+    labels: guest,
+    quiet: { [check('state-kept', 'warn', 'advisory')]: '1x13 stale' },
+    at: '16m',
+  },
+  {
     alert: 'ImmutafsForwardingDown',
     title: 'waiting; connected again after nine minutes',
     firing: { [forwardState('connected')]: '0x30', [forwardState('waiting')]: '1x30' },
