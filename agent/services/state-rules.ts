@@ -15,6 +15,8 @@ interface Node {
   rule?: StateRule;
   byName: Map<string, Node>;
   byGlob: { name: string; pattern: RegExp; node: Node }[];
+  /** The last name that was looked up, and its nodes: a search returns the files of a directory one after the other. */
+  last: { name: string; nodes: Node[] } | undefined;
 }
 
 const root: Node = newNode();
@@ -57,13 +59,21 @@ export const harmlessDirectories: readonly string[] = harmlessBelow(root, '');
 function deepest(node: Node, names: readonly string[], at: number): StateRule | undefined {
   const name = names[at];
   if (name === undefined) return node.rule;
-  const next = node.byName.get(name);
-  let found = next === undefined ? undefined : deepest(next, names, at + 1);
-  for (const { pattern, node: other } of node.byGlob) {
-    const rule = pattern.test(name) ? deepest(other, names, at + 1) : undefined;
+  let found: StateRule | undefined;
+  for (const next of childrenOf(node, name)) {
+    const rule = deepest(next, names, at + 1);
     if ((rule?.depth ?? 0) > (found?.depth ?? 0)) found = rule;
   }
   return found ?? node.rule;
+}
+
+/** Returns the nodes that match a name, that without a glob first. */
+function childrenOf(node: Node, name: string): Node[] {
+  if (node.last?.name === name) return node.last.nodes;
+  const exact = node.byName.get(name);
+  const nodes = node.byGlob.flatMap(({ pattern, node: other }) => (pattern.test(name) ? [other] : []));
+  node.last = { name, nodes: exact === undefined ? nodes : [exact, ...nodes] };
+  return node.last.nodes;
 }
 
 function addRule(service: Service, kind: StateRule['kind'], item: string): void {
@@ -75,6 +85,7 @@ function addRule(service: Service, kind: StateRule['kind'], item: string): void 
   node.rule = { service, kind, depth: names.length, options };
 }
 
+/** Returns the node for a component of a rule, which it creates. */
 function childOf(node: Node, name: string): Node {
   if (!name.includes('*')) {
     const child = node.byName.get(name) ?? newNode();
@@ -89,7 +100,7 @@ function childOf(node: Node, name: string): Node {
 }
 
 function newNode(): Node {
-  return { byName: new Map(), byGlob: [] };
+  return { byName: new Map(), byGlob: [], last: undefined };
 }
 
 /** Returns an expression for a glob in which only `*` is special. */
@@ -108,26 +119,28 @@ function hasState({ rule, byName, byGlob }: Node): boolean {
 
 /** Directories in which each service has a directory of its own (Filesystem Hierarchy Standard 3.0, chapter 5). */
 const collections: readonly string[] = [
-  '/var/lib/private',
-  '/var/lib',
-  '/var/spool',
-  '/var/opt',
-  '/var/db',
-  '/var/local',
+  '/var/lib/private/',
+  '/var/lib/',
+  '/var/spool/',
+  '/var/opt/',
+  '/var/db/',
+  '/var/local/',
 ];
 
 /** Returns the directory under which files of an unknown service are reported. A file in a collection is reported itself. */
 export function directoryOf(path: string, overlays: readonly string[]): string {
   const overlay = overlays.find((each) => path === each || path.startsWith(`${each}/`));
   if (overlay !== undefined) return overlay;
-  const collection = collections.find((each) => path.startsWith(`${each}/`)) ?? '/var';
-  return prefixOf(path, collection.split('/').length);
+  const collection = collections.find((each) => path.startsWith(each)) ?? '/var/';
+  return prefixOf(path, collection.split('/').length - 1);
 }
 
 /** Returns the first components of a path. */
 function prefixOf(path: string, components: number): string {
-  return path
-    .split('/')
-    .slice(0, components + 1)
-    .join('/');
+  let end = 0;
+  for (let count = 0; count < components; count++) {
+    end = path.indexOf('/', end + 1);
+    if (end === -1) return path;
+  }
+  return path.slice(0, end);
 }

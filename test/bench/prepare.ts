@@ -5,7 +5,7 @@ import { execa } from 'execa';
 import { inRoot, scratch } from '../../packaging/build/paths.ts';
 import { agentTree } from '../vm/harness/agent.ts';
 import { bootFilesIn } from '../vm/harness/kernel.ts';
-import { prepareWrites } from './prepare-writes.ts';
+import { prepareState, prepareWrites } from './prepare-searches.ts';
 import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import type { Series } from './series.ts';
@@ -18,8 +18,8 @@ export async function prepare(): Promise<Result> {
   const { initramfs } = await bootFilesIn(join(tree, 'root/boot'), join(tree, 'vmlinux'));
   const image = join(scratch, 'bench/initramfs.img');
   await writeFile(image, gzipSync(await readFile(initramfs)));
-  // The step writes would search the disk of this machine. It is measured on a disk of its own.
-  const commands = [[agent, 'prepare', '--skip', 'writes'], [empty]];
+  // The steps state and writes would search the disk of this machine. They are measured on a disk of their own.
+  const commands = [[agent, 'prepare', '--skip', 'state', 'writes'], [empty]];
   const inGuest = (...command: string[]) =>
     execa('sh', [
       inRoot('packaging/build/run-dist.sh'),
@@ -49,6 +49,7 @@ export async function prepare(): Promise<Result> {
         control: median(control.kibibytes) / 1024,
       },
       { name: 'processes started', unit: '', value: ours.processes, control: control.processes },
+      ...prepareState(),
       ...prepareWrites(),
     ],
   };

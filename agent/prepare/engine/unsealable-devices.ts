@@ -5,9 +5,8 @@ import type { SystemReader } from '../../system/reader.ts';
 import { type Snapshot, namesIfThere } from './snapshot.ts';
 
 /**
- * What LVM, VDO or Stratis make of a target of device-mapper that opens its metadata for writing as soon as the device is
- * activated, so that it does not exist on a read-only disk (drivers/md/dm-thin.c, pool_ctr(); dm-cache-target.c;
- * dm-writecache.c; dm-era-target.c; dm-vdo/dm-vdo-target.c).
+ * The targets of device-mapper that map blocks by metadata of their own, which they write to the disk
+ * (Documentation/admin-guide/device-mapper/), as messages show them.
  */
 const writers: Readonly<Record<string, string>> = {
   thin: 'a thin volume',
@@ -19,8 +18,9 @@ const writers: Readonly<Record<string, string>> = {
 };
 
 /**
- * Returns why the devices of the system disk do not work, or do not count as sealed, once the host makes the disk
- * read-only; undefined if they do. The kernel's tables decide, because names can be chosen.
+ * Returns why the guest would not count as sealed once the host makes the system disk read-only: a device on the disk has
+ * content that does not follow from the disk alone (differsFromBelow). Undefined if there is none. The kernel's tables decide,
+ * because names can be chosen.
  * @throws SystemError if the tables of device-mapper cannot be read
  */
 export function unsealableDevices({ reader, systemDisks }: Snapshot): string | undefined {
@@ -37,7 +37,7 @@ export function unsealableDevices({ reader, systemDisks }: Snapshot): string | u
     return [what === undefined ? differs : `${shownName(reader, node)} is ${what} (target ${target})`];
   });
   if (problems.length === 0) return undefined;
-  return `The system disk cannot be sealed: ${shortList(problems, '; ', 4)}. LVM thin pools, caches, VDO and Stratis write their own metadata when they are activated, so they do not start from a read-only disk, and the guest would not boot or would lack their file systems. Move the file systems to ordinary logical volumes or partitions, or to a data disk that stays writable, and remove these devices; then run prepare again.`;
+  return `The system disk cannot be sealed: ${shortList(problems, '; ', 4)}. LVM thin pools, caches, VDO and Stratis write metadata of their own, which decides what a block contains, so that a guest on them never counts as sealed. Move the file systems to ordinary logical volumes or partitions, or to a data disk that stays writable, and remove these devices; then run prepare again.`;
 }
 
 const directory = '/sys/class/block';

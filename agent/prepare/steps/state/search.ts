@@ -60,7 +60,9 @@ export async function searchState(
   ];
   const ended = await findRecords(reader, args, limit, (record) => {
     const [, modified, bytes, path = ''] = /^(\S+) (\d+) (.*)$/s.exec(record) ?? [];
-    const place = path.startsWith('/') ? statePlaceOf(path, tops) : undefined;
+    // find prunes only directories, and an administrator may have accepted a single file.
+    const isSearched = path.startsWith('/') && !decided.includes(path);
+    const place = isSearched ? statePlaceOf(path, tops) : undefined;
     if (place === undefined) return;
     const { key, directory, rule } = place;
     let group = groups.get(key);

@@ -49,7 +49,8 @@ export async function searchChanges(
     const ended = await findRecords(reader, args, limit, (record) => {
       const found = parseRecord(record);
       if (typeof found === 'string') progress(found);
-      else if (found !== undefined) change(found);
+      // find prunes only directories, and /home may be a symbolic link.
+      else if (found !== undefined && !area.excluded.includes(found.path)) change(found);
     });
     if (ended === 'deadline') incomplete ??= `the search did not end within ${limit / 1000} s`;
     // find also exits with 1 if it cannot read a directory, after it has searched everything else.

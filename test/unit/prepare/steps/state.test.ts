@@ -46,7 +46,7 @@ function isSearched(args: readonly string[], found: string): boolean {
   const isIn = (directory: string | undefined) => path.startsWith(`${directory}/`) || path === directory;
   const roots = args.slice(0, args.indexOf('-ignore_readdir_race'));
   const pruned = args.filter((_, index) => args[index - 1] === '-path');
-  return roots.some(isIn) && !pruned.some(isIn);
+  return roots.some(isIn) && !pruned.some((each) => path.startsWith(`${each}/`));
 }
 
 function record(text: string): string {
@@ -275,6 +275,13 @@ state('an accepted path is recorded with time and user, and undone', () =>
     },
   ),
 );
+
+state('a single file that was accepted is not named again', async () => {
+  const found = ['10 1 /var/flag'];
+  assert.is((await stepOf({ found })).state, 'by hand');
+  const files = { 'etc/immutafs/accepted-writes': '/var/flag\n' };
+  assert.is((await stepOf({ found, files })).state, 'done');
+});
 
 state('--accept needs the step that searches the path', () =>
   withBox(guestWith({ found: [] }), async ({ prepare }) => {

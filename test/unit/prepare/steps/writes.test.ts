@@ -65,9 +65,8 @@ writes(
     const [, ...args] = calls[0] ?? [];
     const options = args.indexOf('-ignore_readdir_race');
     assert.equal(args.slice(0, options), ['/', '/boot']);
-    const excluded = args.flatMap((each, index) =>
-      each === '-path' && args[index + 2] === '-prune' ? [args[index + 1]] : [],
-    );
+    const pruned = args.slice(args.indexOf('('), args.indexOf('-prune'));
+    const excluded = pruned.filter((_, index) => pruned[index - 1] === '-path');
     assert.equal(excluded, [
       '/var',
       '/tmp',
