@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option } from 'commander';
 import { addChanges } from './commands/changes-options.ts';
-import { type CheckOptions, checkCommand } from './commands/check.ts';
+import type { CheckOptions } from './commands/check.ts';
 import type { ForwardOptions } from './commands/forward.ts';
 import type { Output } from './commands/output.ts';
 import type { PrepareOptions } from './commands/prepare.ts';
@@ -124,6 +124,7 @@ function program(
         const { readyCommand } = await import('./commands/prepare.ts');
         done(await readyCommand(reader, output));
       } else {
+        const { checkCommand } = await import('./commands/check.ts');
         done(await checkCommand(reader, await loadWriter(), output, options));
       }
     });

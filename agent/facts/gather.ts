@@ -19,7 +19,6 @@ import { readMountUnits } from './mounts/mount-units.ts';
 import { findNamespaceProblems } from './mounts/namespace-check.ts';
 import { startProbes } from './mounts/targets.ts';
 import { observe, observeAsync, unwrap, valueOf } from './observed.ts';
-import { findResetState } from './reset-state.ts';
 import { findAuditTrail } from './security/audit-trail.ts';
 import { findAutostart } from './security/autostart.ts';
 import { findExecBypass } from './security/exec-bypass.ts';
@@ -57,7 +56,7 @@ export async function gatherFacts(
     namespaceProblems: observe(() => findNamespaceProblems(reader, mounts)),
     layers,
     overlays,
-    ...readVar(guest, layers, overlays),
+    ...(await readVar(guest, layers, overlays)),
     usageHistory: observe(() => readUsageHistory(reader, identity.bootId)),
     persist: readPersistEntries(reader, config),
     panicking: observe(() => findPanicking(reader, mounts)),
@@ -97,11 +96,11 @@ export async function gatherFacts(
  * Reads the use of /var only if /var is an overlay. Any other file system on /var has no upper layer of the agent and
  * may be on a server that does not respond.
  */
-function readVar(
+async function readVar(
   { reader, config, mounts }: Guest,
   layers: Facts['layers'],
   overlays: Facts['overlays'],
-): Pick<Facts, 'varUsage' | 'largestFiles' | 'resetState'> {
+): Promise<Pick<Facts, 'varUsage' | 'largestFiles' | 'resetState'>> {
   const below = layers.filter(({ target, state }) => target === '/var' || state === 'overlay');
   const others = (valueOf(overlays) ?? []).filter(({ lower }) => lower !== undefined);
   const uppers = [...below, ...others].map(({ target, upper }) => ({ target, upper }));
@@ -117,10 +116,11 @@ function readVar(
   return {
     varUsage,
     largestFiles: observe(() => (isFull ? findLargestFiles(reader, uppers, isMount) : [])),
-    resetState: observe(() =>
-      usage === undefined
-        ? { list: [], isComplete: true }
-        : findResetState(reader, uppers, readAccepted(reader), isMount),
-    ),
+    resetState: await observeAsync(async () => {
+      if (usage === undefined) return { list: [], isComplete: true };
+      // The table of services takes long to load.
+      const { findResetState } = await import('./reset-state.ts');
+      return findResetState(reader, uppers, readAccepted(reader), isMount);
+    }),
   };
 }

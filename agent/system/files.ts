@@ -42,21 +42,26 @@ export function readLimited(file: string, limit: number): string {
   }
 }
 
+/** Reused for all files, because allocating a buffer takes longer than reading a small file. */
+let buffer: Buffer | undefined;
+
 /**
  * Reads the rest of an open file, one character per byte (latin1).
  * @param file the file name in error messages
  * @throws SystemError EFBIG if more than `limit` bytes remain; the system's error otherwise
  */
 export function readAll(fd: number, file: string, limit: number): string {
-  const parts: Buffer[] = [];
-  let bytes = 0;
+  buffer ??= Buffer.allocUnsafeSlow(65536);
+  let text = '';
+  let filled = 0;
   for (;;) {
-    const part = Buffer.allocUnsafe(65536);
-    const count = fs.readSync(fd, part);
-    if (count === 0) return Buffer.concat(parts).toString('latin1');
-    bytes += count;
-    if (bytes > limit) throw new SystemError(`${file}: larger than ${limit} bytes`, 'EFBIG');
-    parts.push(part.subarray(0, count));
+    const count = fs.readSync(fd, buffer, filled, buffer.length - filled, null);
+    filled += count;
+    if (count === 0) return text + buffer.toString('latin1', 0, filled);
+    if (text.length + filled > limit) throw new SystemError(`${file}: larger than ${limit} bytes`, 'EFBIG');
+    if (filled < buffer.length) continue;
+    text += buffer.toString('latin1', 0, filled);
+    filled = 0;
   }
 }
 

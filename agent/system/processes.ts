@@ -1,6 +1,7 @@
+import { monotonicMilliseconds } from './clock.ts';
 import fs from 'node:fs';
-import { SystemError, errorCode, onFile } from '../lib/errors.ts';
-import { type Stat, describeStat, readPieces } from './files.ts';
+import { errorCode, onFile } from '../lib/errors.ts';
+import { type Stat, describeStat, readLimited, readPieces } from './files.ts';
 import { type MappedFiles, findMappedFiles } from './mapped-files.ts';
 import { runChild } from './exec.ts';
 
@@ -44,16 +45,13 @@ export interface ProcessReader {
 
 /** @param directory the directory of procfs @param verify throws for a file that is not the kernel's */
 export function processReader(directory: string, verify: (file: string) => void): ProcessReader {
-  // Reused for all files, because allocating a buffer takes longer than reading a small file. A read of procfs returns
-  // at most one page.
-  const buffer = Buffer.allocUnsafe(65536);
   const fileOf = (pid: number, name: string) => `${directory}/${pid}/${name}`;
   const list = () => onFile(directory, () => listProcesses(directory, verify));
   return {
     list,
     silent: (pids, name) => findSilent(directory, pids, name, list),
     mappedFiles: (pids) => findMappedFiles(directory, pids),
-    read: (pid, name, limit) => unlessExited(fileOf(pid, name), (file) => readText(file, buffer, limit)),
+    read: (pid, name, limit) => unlessExited(fileOf(pid, name), (file) => readLimited(file, limit)),
     threadsOf: (pid) => unlessExited(fileOf(pid, 'task'), listOtherThreads) ?? [],
     link: (pid, name) => unlessExited(fileOf(pid, name), (file) => fs.readlinkSync(file, 'latin1')),
     statOf: (pid, name) => unlessExited(fileOf(pid, name), (file) => describeStat(fs.statSync(file))),
@@ -84,25 +82,6 @@ function unlessExited<T>(file: string, action: (file: string) => T): T | undefin
     return onFile(file, () => {
       throw error;
     });
-  }
-}
-
-function readText(file: string, buffer: Buffer, limit: number): string {
-  const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
-  try {
-    let text = '';
-    let filled = 0;
-    for (;;) {
-      const count = fs.readSync(fd, buffer, filled, buffer.length - filled, null);
-      filled += count;
-      if (count === 0) return text + buffer.toString('latin1', 0, filled);
-      if (text.length + filled > limit) throw new SystemError(`${file}: larger than ${limit} bytes`, 'EFBIG');
-      if (filled < buffer.length) continue;
-      text += buffer.toString('latin1', 0, filled);
-      filled = 0;
-    }
-  } finally {
-    fs.closeSync(fd);
   }
 }
 
@@ -137,11 +116,11 @@ async function findSilent(
   list: () => readonly number[],
 ): Promise<Map<number, string>> {
   const silent = new Map<number, string>();
-  const began = performance.now();
+  const began = monotonicMilliseconds();
   let rest = pids;
   while (rest.length > 0) {
     const part = rest.slice(0, mostFiles);
-    const left = maximumTime - (performance.now() - began);
+    const left = maximumTime - (monotonicMilliseconds() - began);
     if (left <= 0) {
       for (const pid of rest)
         silent.set(pid, `not tried, because the processes before it took ${maximumTime} ms`);

@@ -105,7 +105,10 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
     onFile(file, () => verified(file, verify, readLimited(at(file), limit)));
   return {
     read,
-    readIfPresent: (file, limit) => unlessAbsent(() => read(file, limit)),
+    readIfPresent: (file, limit) =>
+      // Faster than the error of open(2) for an absent file.
+      onFile(file, () => fs.statSync(at(file), { throwIfNoEntry: false })) &&
+      unlessAbsent(() => read(file, limit)),
     readRecord: (file, owner, limit = defaultLimit) =>
       onFile(file, () => readRecord(at(file), owner, limit, file)),
     readAt: (file, offset, bytes) =>

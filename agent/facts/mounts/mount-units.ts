@@ -9,7 +9,7 @@ export interface MountUnit {
 }
 
 /** The directories of units on the system disk, the one that takes precedence first (systemd.unit(5)). */
-const directories = ['/etc/systemd/system', '/usr/lib/systemd/system', '/lib/systemd/system'];
+const directories = ['/etc/systemd/system', '/usr/lib/systemd/system'];
 
 /** Mount points of file systems of the kernel, for which systemd has units of its own. */
 const kernelUnits = /^(?:dev|proc|sys|run)-/;

@@ -1,3 +1,4 @@
+import { monotonicMilliseconds } from '../../system/clock.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { SystemError } from '../../lib/errors.ts';
 import { type Observed, observe } from '../observed.ts';
@@ -34,21 +35,35 @@ const maximumTime = 2000;
  * @throws SystemError if /etc/passwd cannot be read
  */
 export function findAutostart(reader: SystemReader): HomeAutostart[] {
-  const began = performance.now();
+  const began = monotonicMilliseconds();
   const lingering = new Set(names(reader, '/var/lib/systemd/linger'));
   const users = reader.readIfPresent('/etc/passwd', 1024 * 1024) ?? '';
   const fields = users.split('\n').map((line) => line.split(':'));
   return fields.slice(0, maximumUsers).flatMap(([user = '', , , , , home = '', shell = '']) => {
     const lingers = lingering.has(user);
     if (!home.startsWith('/') || (!canLogIn(shell) && !lingers)) return [];
-    const isLate = performance.now() - began > maximumTime;
+    const isLate = monotonicMilliseconds() - began > maximumTime;
     return [{ user, home, lingers, found: observe(() => readHome(reader, home, isLate)) }];
   });
 }
 
 function readHome(reader: SystemReader, home: string, isLate: boolean): Pick<Autostart, 'units' | 'files'> {
   if (isLate) throw new SystemError(`${home}: not read, because reading other homes took ${maximumTime} ms`);
-  return { units: hasUnits(reader, home), files: homeFiles.filter((name) => isOwn(reader, home, name)) };
+  if (reader.stat(home) === undefined) return { units: false, files: [] };
+  const known = new Map<string, boolean>();
+  // Each directory below the home directory, such as .ssh, is examined once.
+  const isInDirectory = (name: string) => {
+    const directory = name.slice(0, Math.max(0, name.lastIndexOf('/')));
+    const answer = known.get(directory) ?? areDirectories(reader, home, directory);
+    known.set(directory, answer);
+    return answer;
+  };
+  const hasUnits =
+    areDirectories(reader, home, homeUnits) && names(reader, `${home}/${homeUnits}`).length > 0;
+  return {
+    units: hasUnits,
+    files: homeFiles.filter((name) => isInDirectory(name) && isOwn(reader, home, name)),
+  };
 }
 
 /** Whether a login shell permits a login. An empty field stands for /bin/sh (passwd(5)). */
@@ -62,25 +77,19 @@ function canLogIn(shell: string): boolean {
  * respond.
  */
 function isOwn(reader: SystemReader, home: string, name: string): boolean {
-  if (!areDirectories(reader, home, name.split('/').slice(0, -1))) return false;
   const stat = reader.stat(`${home}/${name}`);
   if (stat === undefined || stat.bytes === 0) return false;
   return stat.kind !== 'file' || stat.bytes !== reader.stat(`/etc/skel/${name}`)?.bytes;
 }
 
-function hasUnits(reader: SystemReader, home: string): boolean {
-  return (
-    areDirectories(reader, home, homeUnits.split('/')) && names(reader, `${home}/${homeUnits}`).length > 0
-  );
-}
-
 /** Whether each component is a directory and not a symbolic link; also false if a directory cannot be read. */
-function areDirectories(reader: SystemReader, home: string, directories: readonly string[]): boolean {
+function areDirectories(reader: SystemReader, home: string, directory: string): boolean {
+  let file = home;
   try {
-    return directories.every((_, index) => {
-      const file = [home, ...directories.slice(0, index + 1)].join('/');
-      return reader.stat(file)?.kind === 'directory';
-    });
+    return directory
+      .split('/')
+      .filter((name) => name !== '')
+      .every((name) => reader.stat((file += `/${name}`))?.kind === 'directory');
   } catch {
     return false;
   }

@@ -1,3 +1,4 @@
+import { monotonicMilliseconds } from '../../../system/clock.ts';
 import { errorMessage, unlessSystemError } from '../../../lib/errors.ts';
 import { decodeBytes } from '../../../lib/format.ts';
 import type { MappedFile, MappedFiles } from '../../../system/mapped-files.ts';
@@ -93,9 +94,10 @@ export async function findForeignPrograms(
   const pids = reader.processes.list();
   const found = (await reader.processes.mappedFiles(pids)) ?? { ...none, rest: pids };
   const silent = await reader.processes.silent(found.rest, 'maps');
-  const began = performance.now();
+  const began = monotonicMilliseconds();
   const verifyTime = () => {
-    if (performance.now() - began > maximumTime) throw new Error(`no time left after ${maximumTime} ms`);
+    if (monotonicMilliseconds() - began > maximumTime)
+      throw new Error(`no time left after ${maximumTime} ms`);
   };
   const examined = examineAll(
     { reader, mounts, ...options, memory: found.memory, verifyTime },
