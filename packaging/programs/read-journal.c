@@ -32,12 +32,6 @@
 #include <unistd.h>
 #include <systemd/sd-journal.h>
 
-/*
- * Whether a value is valid UTF-8 without control characters except for the tab, and therefore printed as text (systemd,
- * src/basic/utf8.c). This function of libsystemd, which is linked statically, is the one that journalctl uses.
- */
-bool utf8_is_printable_newline(const char *text, size_t length, bool allow_newline);
-
 /* The size of a block with its header: as much as Node.js reads from a pipe at a time. */
 #define BLOCK 65536
 #define HEADER 20
@@ -119,11 +113,39 @@ static void put(const void *data, size_t size) {
 	used += size;
 }
 
+/*
+ * Whether a value is valid UTF-8 without control characters, except for the tab, and without noncharacters. journalctl
+ * prints such values as text (systemd, src/basic/utf8.c, utf8_is_printable_newline).
+ */
+static bool is_printable(const unsigned char *text, size_t size) {
+	/* The first code point that needs so many bytes. */
+	static const uint32_t first[] = {0, 0, 0x80, 0x800, 0x10000};
+	for (size_t length; size > 0; text += length, size -= length) {
+		uint32_t point = *text;
+		length = point < 0x80 ? 1 : point < 0xc0 ? 0 : point < 0xe0 ? 2 : point < 0xf0 ? 3 : point < 0xf8 ? 4 : 0;
+		if (length == 0 || length > size)
+			return false;
+		if (length > 1)
+			point &= 0x7f >> length;
+		for (size_t i = 1; i < length; i++) {
+			if ((text[i] & 0xc0) != 0x80)
+				return false;
+			point = point << 6 | (text[i] & 0x3f);
+		}
+		bool is_control = (point < ' ' && point != '\t') || (point >= 0x7f && point <= 0x9f);
+		bool is_surrogate = point >= 0xd800 && point <= 0xdfff;
+		bool is_noncharacter = (point >= 0xfdd0 && point <= 0xfdef) || (point & 0xfffe) == 0xfffe;
+		if (point < first[length] || point > 0x10ffff || is_control || is_surrogate || is_noncharacter)
+			return false;
+	}
+	return true;
+}
+
 static bool is_text(const char *data, size_t size) {
 	unsigned char other = 0;
 	for (size_t i = 0; i < size; i++)
 		other |= (unsigned char)(data[i] - ' ') > '~' - ' ';
-	return !other || utf8_is_printable_newline(data, size, false);
+	return !other || is_printable((const unsigned char *)data, size);
 }
 
 /* Prints a field, which has the form NAME=VALUE. */

@@ -63,15 +63,37 @@ async function byJournalctl(cursor: string, fields: readonly string[]): Promise<
 /** Values with a different form in the export format, or close to one. */
 const values = [
   ...['', 'plain', 'tab\there', 'line\nfeed', 'carriage\rreturn', 'escape \x1b[31m', 'delete \x7f', '~'],
-  ...['Grüße', '日本語', '😀', '\u0080 control', '\u00a0 space', '\ufeff mark', '\ufffe none', '\u{10ffff}'],
+  ...['Grüße', '日本語', '😀', '\u0080 control', '\u009f', '\u00a0 space', '\u07ff', '\u0800', '\uffff'],
   ...[
-    Buffer.from([0xff, 0xfe]),
-    Buffer.from([0xc0, 0x80]),
-    Buffer.from([0xed, 0xa0, 0x80]),
-    Buffer.from([0]),
+    '\ufdcf',
+    '\ufdd0',
+    '\ufdef',
+    '\ufdf0',
+    '\ufeff mark',
+    '\ufffe none',
+    '\u{1fffe}',
+    '\u{10000}',
+    '\u{10ffff}',
+  ],
+  ...[
+    [0xff, 0xfe],
+    [0xc0, 0x80],
+    [0xc1, 0xbf],
+    [0xe0, 0x9f, 0xbf],
+    [0xf0, 0x8f, 0xbf, 0xbf],
+    [0xed, 0xa0, 0x80],
+  ],
+  ...[
+    [0xed, 0x9f, 0xbf],
+    [0xf4, 0x90, 0x80, 0x80],
+    [0xf8, 0x88, 0x80, 0x80, 0x80],
+    [0x80],
+    [0xc3],
+    [0xe2, 0x82],
+    [0],
   ],
   ...['=', 'A=B', '\n\n__CURSOR=s=0', 'x'.repeat(65_535), 'y'.repeat(200_000), randomBytes(300_000)],
-];
+].map((value) => (Array.isArray(value) ? Buffer.from(value) : value));
 
 for (const fields of [[], ['MESSAGE', '_PID'], ['MESSAG', 'PRIORITY', 'NONE']]) {
   reading(`prints the same bytes as journalctl: ${fields.join(', ') || 'all fields'}`, async () => {
