@@ -46,7 +46,7 @@ export async function forwardCommand(
   const stopping = forwardProblems(problems);
   if (stopping.length > 0) {
     const reason = `${stopping.join('; ')}: fix the configuration, then start immutafs-forward.service again`;
-    if (!options.test) (await openLog()).misconfigured(reason);
+    if (!options.test) (await openLog()).log('misconfigured', reason);
     throw new UsageError(reason);
   }
   const targets = parseTargets(config.FORWARD);
@@ -58,11 +58,11 @@ export async function forwardCommand(
   const log = await openLog();
   if (targets.length === 0) {
     // units/start-forwarder prints the same message.
-    log.ended('FORWARD is empty, the journal is lost at the end of this boot');
+    log.log('ended', 'FORWARD is empty, the journal is lost at the end of this boot');
     return 0;
   }
   const writer = await loadWriter();
-  const trouble = (reason: string) => log.trouble(reason);
+  const trouble = (reason: string) => log.log('trouble', reason);
   const { FORWARD_STATE: directory, FORWARD_FILES } = config;
   const start = readStart(reader, directory, clock, trouble);
   const store = new CheckpointStore({ reader, writer, directory, bootId: clock.bootId, trouble }, start);
@@ -80,7 +80,7 @@ export async function forwardCommand(
   });
   const unusable = unusableFile(reader, targets, config);
   if (unusable !== undefined) {
-    log.misconfigured(unusable);
+    log.log('misconfigured', unusable);
     status.set('stopped', targets[0]?.text ?? '', unusable);
     throw new UsageError(unusable);
   }
@@ -140,7 +140,7 @@ async function finish(
       complete: () => files.complete(),
     });
     const discarded = await describeEnd(reader, files.state(), cursor());
-    if (discarded !== undefined && !daemon.notify(discarded)) log.discarded(discarded);
+    if (discarded !== undefined && !daemon.notify(discarded)) log.log('discarded', discarded);
   }
   daemon.finish();
 }

@@ -1,8 +1,7 @@
 import { audit } from './audit.ts';
 import { boot } from './boot.ts';
 import { changes } from './changes.ts';
-import { forward } from './forward.ts';
-import { forwardFiles } from './forward-files.ts';
+import { forward, forwardFiles } from './forward.ts';
 import { identity } from './identity.ts';
 import { initramfs } from './initramfs.ts';
 import { mounts } from './mounts.ts';

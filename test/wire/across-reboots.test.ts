@@ -2,9 +2,15 @@
 /** Tests that forwarding continues after a reboot: the journal of earlier boots, and the state on a data disk. */
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { configure, forgetState, forwardState, savedCursor, startAgent } from './support/agent.ts';
+import {
+  configure,
+  forgetState,
+  forwardState,
+  savedCursor,
+  startAgent,
+  startAgentUntil,
+} from './support/agent.ts';
 import {
   bootId,
   clearJournal,
@@ -13,13 +19,11 @@ import {
   numbered,
   writeJournal,
 } from './support/journal.ts';
-import { enterNamespaces } from './support/namespaces.ts';
 import { endAll } from './support/program.ts';
-import { clearRemote, startRemote, storedField } from './support/remote.ts';
-import { clearStored, startRsyslog, storedEntries, storedMessages } from './support/rsyslog.ts';
+import { startRemote, storedField } from './support/remote.ts';
+import { startRsyslog, storedEntries, storedMessages } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
-
-await enterNamespaces(import.meta.filename);
+import { wireSuite } from './support/wire-suite.ts';
 
 const directory = '/run/state';
 const stateFile = `${directory}/checkpoint`;
@@ -55,19 +59,14 @@ const received = () => storedEntries().map(({ text }) => text);
 const relp = { FORWARD: 'relp://127.0.0.1:2514', FORWARD_FILES: '' };
 const durable = { ...relp, FORWARD_STATE: directory };
 
-const reboots = suite('wire: across reboots');
+const reboots = await wireSuite(import.meta.filename, 'across reboots');
 reboots.before.each(() => {
-  clearJournal();
-  clearStored();
-  clearRemote();
-  forgetState();
   fs.rmSync(directory, { recursive: true, force: true });
   fs.mkdirSync(directory);
   writeBoot(first, 'first', now - 3 * hour);
   writeBoot(second, 'second', now - 2 * hour);
   writeJournal(numbered('this', count));
 });
-reboots.after.each(endAll);
 
 reboots(
   'continues after the last acknowledged entry of an earlier boot, and then repeats nothing',
@@ -220,12 +219,12 @@ reboots('killed while it reads earlier boots: nothing is missing', async () => {
   configure(durable);
   fs.writeFileSync(stateFile, '');
   await startRsyslog('rsyslog-relp.conf', 2514);
-  for (const milliseconds of [400, 600, 800]) {
-    const agent = startAgent();
-    await sleep(milliseconds);
-    agent.process.kill('SIGKILL');
-    await agent.ended;
-  }
+  for (const [point, times] of [
+    ['sent', 2],
+    ['saving', 1],
+    ['saved', 1],
+  ] as const)
+    assert.is(await startAgentUntil(point, times).ended, null);
   startAgent();
   await until('all entries', () => new Set(received()).size >= everything.length);
   assert.equal([...new Set(received())], everything);

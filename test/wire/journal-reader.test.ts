@@ -2,30 +2,21 @@
 /** Tests which program reads the journal for the forwarder: read-journal, and after a failure journalctl. */
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { libsystemdVersion } from '../../agent/system/journalctl.ts';
-import { configure, forgetState, forwardState, startAgent } from './support/agent.ts';
+import { configure, forwardState, startAgent } from './support/agent.ts';
 import { forwardDamagedJournal } from './support/damaged-journal.ts';
-import { LiveJournal, clearJournal, exportEntry, numbered, writeJournal } from './support/journal.ts';
-import { enterNamespaces } from './support/namespaces.ts';
-import { type Program, endAll } from './support/program.ts';
+import { LiveJournal, exportEntry, numbered, writeJournal } from './support/journal.ts';
+import { type Program } from './support/program.ts';
 import { bareEntries, clearRemote, startRemote, storedExport, storedField } from './support/remote.ts';
-import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
+import { startRsyslog, storedEntries } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
-
-await enterNamespaces(import.meta.filename);
+import { wireSuite } from './support/wire-suite.ts';
 
 const program = '/usr/libexec/immutafs/read-journal';
-const reading = suite('the program that reads the journal');
+const reading = await wireSuite(import.meta.filename, 'the program that reads the journal');
 
-reading.before.each(() => {
-  clearJournal();
-  clearStored();
-  forgetState();
-  configure({ FORWARD: 'relp://127.0.0.1:2514' });
-});
-reading.after.each(() => endAll());
+reading.before.each(() => configure({ FORWARD: 'relp://127.0.0.1:2514' }));
 
 function journalExport(): Buffer {
   return execFileSync('journalctl', ['-q', '--no-pager', '-o', 'export'], { maxBuffer: 1024 ** 3 });

@@ -1,48 +1,21 @@
 // Protocols: relp
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseCursor } from '../../agent/forward/journal/cursor.ts';
+import { parseCursor } from '../../agent/lib/journal-export/cursor.ts';
 import { missingText } from '../../agent/forward/pipeline/session.ts';
-import {
-  configure,
-  forgetState,
-  forwardState,
-  saveCursor,
-  savedCursor,
-  startAgent,
-  untilState,
-} from './support/agent.ts';
-import {
-  bootId,
-  clearJournal,
-  exportEntry,
-  journalField,
-  numbered,
-  writeJournal,
-} from './support/journal.ts';
+import { configure, forwardState, saveCursor, savedCursor, startAgent, untilState } from './support/agent.ts';
+import { bootId, exportEntry, journalField, numbered, writeJournal } from './support/journal.ts';
 import { logLines, rotate, startJournald } from './support/journald.ts';
-import { closeFakes, fakeServer, relpServer } from './support/fake-server.ts';
-import { endAll, residentMemory } from './support/program.ts';
-import { clearStored, startRsyslog, storedEntries, storedLines, storedMessages } from './support/rsyslog.ts';
+import { fakeServer, relpServer } from './support/fake-server.ts';
+import { residentMemory } from './support/program.ts';
+import { startRsyslog, storedEntries, storedLines, storedMessages } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
-import { enterNamespaces } from './support/namespaces.ts';
+import { wireSuite } from './support/wire-suite.ts';
 
-await enterNamespaces(import.meta.filename);
+const journal = await wireSuite(import.meta.filename, 'the journal');
 
-const journal = suite('wire: the journal');
-
-journal.before.each(() => {
-  clearJournal();
-  clearStored();
-  forgetState();
-  configure({ FORWARD: 'relp://127.0.0.1:2514' });
-});
-journal.after.each(async () => {
-  closeFakes();
-  await endAll();
-});
+journal.before.each(() => configure({ FORWARD: 'relp://127.0.0.1:2514' }));
 
 const texts = () => storedEntries().map(({ text }) => text);
 const lines = (prefix: string, count: number) => Array.from({ length: count }, (_, n) => `${prefix} ${n}`);

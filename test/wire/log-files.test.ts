@@ -1,42 +1,34 @@
 // Protocols: relp, journal+http
 import fs from 'node:fs';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   configure,
-  forgetState,
   forwardState,
   startAgent,
   startAgentAsNobody,
+  startAgentUntil,
   untilState,
 } from './support/agent.ts';
 import { auditRecords } from './support/audit-records.ts';
-import { makeCertificates, serverName } from './support/certificates.ts';
+import { serverName } from './support/certificates.ts';
 import { exactMessages, startExactServer } from './support/exact-rsyslog.ts';
-import { LiveJournal, clearJournal, numbered, writeJournal } from './support/journal.ts';
-import { enterNamespaces } from './support/namespaces.ts';
-import { type Program, endAll } from './support/program.ts';
-import { clearRemote, exportedFields, remoteDirectory, startRemote, storedExport } from './support/remote.ts';
+import { LiveJournal, numbered, writeJournal } from './support/journal.ts';
+import type { Point } from './support/kill-at.ts';
+import { type Program } from './support/program.ts';
+import { exportedFields, remoteDirectory, startRemote, storedExport } from './support/remote.ts';
 import { BufferedLog, RotatedLog } from './support/rotated-log.ts';
-import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
+import { startRsyslog, storedEntries } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
+import { wireSuite } from './support/wire-suite.ts';
 
-await enterNamespaces(import.meta.filename, { limitSeconds: 240 });
-
-const files = suite('wire: log files');
+const files = await wireSuite(import.meta.filename, 'log files', { limitSeconds: 240 });
 const auditLog = '/var/log/audit/audit.log';
 const apps = ['/var/log/app/app-a.log', '/var/log/app/app-b.log'];
 
-files.before(makeCertificates);
 files.before.each(() => {
-  clearJournal();
-  clearStored();
-  clearRemote();
-  forgetState();
   for (const directory of ['/var/log/audit', '/var/log/app'])
     fs.rmSync(directory, { recursive: true, force: true });
 });
-files.after.each(endAll);
 
 /** A line that a server stored. */
 interface Line {
@@ -96,7 +88,6 @@ function linesOfEntries(): Line[] {
 
 const records = auditRecords(100_000);
 const linesOfApp = 5000;
-const kills = 10;
 /** Every 50 ms so many records are written. */
 const recordsAtOnce = 400;
 const rounds = records.length / recordsAtOnce;
@@ -140,30 +131,41 @@ function lastLine(file: string): string {
   return `the last line of ${file}`;
 }
 
-/** Kills the agent while it sends, and the server once. */
-async function disturb(server: Server): Promise<void> {
+/** Where the agent is killed, one after another. */
+const points: [Point, number][] = [
+  ['saving', 2],
+  ['sent', 4],
+  ['saved', 3],
+  ['sending', 9],
+];
+
+/** Kills the agent at each point in turn while the logs are written, and the server once. @returns how often */
+async function disturb(server: Server, written: Promise<unknown>): Promise<number> {
   let running = await server.start();
-  for (let count = 0; count < kills; count += 1) {
-    const agent = startAgent();
-    await until('a connection', () => {
-      const state = forwardState();
-      return state?.pid === agent.pid && state.state === 'connected';
-    });
-    await sleep(30 + Math.random() * 300);
-    if (count === kills / 2) {
-      await running.kill();
-      running = await server.start();
-    }
+  const progress = { isWritten: false };
+  const end = written.then(() => (progress.isWritten = true));
+  let kills = 0;
+  for (; !progress.isWritten; kills += 1) {
+    const [point, times] = points[kills % points.length] ?? ['sent', 1];
+    const agent = startAgentUntil(point, times);
+    await Promise.race([agent.ended, end]);
     await agent.kill();
+    if (kills !== 3) continue;
+    await running.kill();
+    running = await server.start();
   }
+  assert.ok(kills > 3, `${kills} kills`);
   startAgent();
+  return kills;
 }
 
 for (const server of servers) {
   files(`${server.forward}: kill -9, rotation and a restart of the server lose no line`, async () => {
     configure({ FORWARD: server.forward, FORWARD_FILES: `${auditLog} /var/log/app/app-*.log` });
     writeJournal(numbered('entry', 100));
-    const [written] = await Promise.all([write(), disturb(server)]);
+    const writing = write();
+    const kills = await disturb(server, writing);
+    const written = await writing;
     const lasts = [(records.at(-1) ?? '').slice(0, 60), ...apps.map(lastLine)];
     await until('the last lines', () => lasts.every((text) => isStored(server, text)), 60);
     await untilStill();

@@ -3,30 +3,16 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseCursor } from '../../agent/forward/journal/cursor.ts';
+import { parseCursor } from '../../agent/lib/journal-export/cursor.ts';
 import { ExportParser } from '../../agent/lib/journal-export/parser.ts';
 import { runEntries } from '../../agent/lib/journal-export/entry.ts';
-import {
-  LiveJournal,
-  clearJournal,
-  exportEntry,
-  journalDirectory,
-  numbered,
-  writeJournal,
-} from './support/journal.ts';
-import { enterNamespaces } from './support/namespaces.ts';
-import { endAll } from './support/program.ts';
+import { LiveJournal, exportEntry, journalDirectory, numbered, writeJournal } from './support/journal.ts';
 import { sleep, until } from './support/until.ts';
-
-await enterNamespaces(import.meta.filename);
+import { wireSuite } from './support/wire-suite.ts';
 
 const program = '/usr/libexec/immutafs/read-journal';
-const reading = suite('read-journal');
-
-reading.before.each(clearJournal);
-reading.after.each(() => endAll());
+const reading = await wireSuite(import.meta.filename, 'read-journal');
 
 /** Returns the cursor of an entry. @param number 1 for the first entry */
 function cursorOf(number: number): string {

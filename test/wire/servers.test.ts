@@ -1,36 +1,21 @@
 // Protocols: relp, relp+tls, journal+http
 import { execFileSync, spawnSync } from 'node:child_process';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { forwarderUser } from '../../agent/assess/log-access.ts';
-import { configure, forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
-import { guestTls, makeCertificates, serverName } from './support/certificates.ts';
-import { closeFakes, fakeServer } from './support/fake-server.ts';
-import { LiveJournal, clearJournal, journalField, numbered } from './support/journal.ts';
-import { endAll } from './support/program.ts';
-import { clearRemote, startRemote, storedField } from './support/remote.ts';
-import { clearStored, startRsyslog, storedEntries } from './support/rsyslog.ts';
+import { configure, forwardState, startAgent, untilState } from './support/agent.ts';
+import { guestTls, serverName } from './support/certificates.ts';
+import { fakeServer } from './support/fake-server.ts';
+import { LiveJournal, journalField, numbered } from './support/journal.ts';
+import { startRemote, storedField } from './support/remote.ts';
+import { startRsyslog, storedEntries } from './support/rsyslog.ts';
 import { until } from './support/until.ts';
-import { enterNamespaces } from './support/namespaces.ts';
+import { wireSuite } from './support/wire-suite.ts';
 
-await enterNamespaces(import.meta.filename);
-
-const servers = suite('wire: several servers, and --test');
+const servers = await wireSuite(import.meta.filename, 'several servers, and --test');
 
 servers.before(() => {
-  makeCertificates();
   // The installed package has created this user, as which --test reads the log files.
   if (spawnSync('id', [forwarderUser]).status !== 0) execFileSync('useradd', ['--system', forwarderUser]);
-});
-servers.before.each(() => {
-  clearJournal();
-  clearStored();
-  clearRemote();
-  forgetState();
-});
-servers.after.each(async () => {
-  closeFakes();
-  await endAll();
 });
 
 const rsyslogHas = (text: string) => storedEntries().some((entry) => entry.text === text);

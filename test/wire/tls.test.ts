@@ -1,9 +1,8 @@
 // Protocols: relp+tls, journal+https, syslog+tls
 import fs from 'node:fs';
 import { type TLSSocket, connect } from 'node:tls';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { configure, forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
+import { configure, forwardState, startAgent, untilState } from './support/agent.ts';
 import {
   fingerprint,
   guestDirectory,
@@ -14,30 +13,17 @@ import {
   serverDirectory,
   serverName,
 } from './support/certificates.ts';
-import { closeFakes, limitedTls, tlsGate } from './support/fake-server.ts';
-import { LiveJournal, clearJournal, numbered, writeJournal } from './support/journal.ts';
-import { endAll } from './support/program.ts';
-import { clearRemote, startRemote, storedField } from './support/remote.ts';
-import { clearStored, startRsyslog, storedEntries, storedLines } from './support/rsyslog.ts';
+import { limitedTls, tlsGate } from './support/fake-server.ts';
+import { LiveJournal, numbered, writeJournal } from './support/journal.ts';
+import { startRemote, storedField } from './support/remote.ts';
+import { startRsyslog, storedEntries, storedLines } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
-import { enterNamespaces } from './support/namespaces.ts';
+import { wireSuite } from './support/wire-suite.ts';
 
-await enterNamespaces(import.meta.filename);
-
-const tls = suite('wire: TLS');
+const tls = await wireSuite(import.meta.filename, 'TLS');
 const relp = { FORWARD: `relp+tls://${serverName}:2514`, ...guestTls };
 
-tls.before.each(() => {
-  makeCertificates();
-  clearJournal();
-  clearStored();
-  clearRemote();
-  forgetState();
-});
-tls.after.each(async () => {
-  closeFakes();
-  await endAll();
-});
+tls.before.each(makeCertificates);
 
 const startServer = () => startRsyslog('rsyslog-relp-tls.conf', 2514);
 

@@ -2,33 +2,20 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import type net from 'node:net';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { configure, forgetState, forwardState, startAgent, untilState } from './support/agent.ts';
-import { guestTls, makeCertificates, serverDirectory, serverName } from './support/certificates.ts';
-import { anonymousTls, closeFakes, fakeServer, relpServer, uploadServer } from './support/fake-server.ts';
-import { LiveJournal, clearJournal, journalField, numbered, writeJournal } from './support/journal.ts';
-import { type Program, cpuSeconds, endAll, peakMemory } from './support/program.ts';
-import { clearStored, startRsyslog, storedLines } from './support/rsyslog.ts';
+import { configure, forwardState, startAgent, untilState } from './support/agent.ts';
+import { guestTls, serverDirectory, serverName } from './support/certificates.ts';
+import { anonymousTls, fakeServer, relpServer, uploadServer } from './support/fake-server.ts';
+import { LiveJournal, journalField, numbered, writeJournal } from './support/journal.ts';
+import { type Program, cpuSeconds, peakMemory } from './support/program.ts';
+import { startRsyslog, storedLines } from './support/rsyslog.ts';
 import { sleep, until } from './support/until.ts';
-import { enterNamespaces } from './support/namespaces.ts';
+import { wireSuite } from './support/wire-suite.ts';
 
-await enterNamespaces(import.meta.filename);
-
-const trouble = suite('wire: faulty servers and configurations');
+const trouble = await wireSuite(import.meta.filename, 'faulty servers and configurations');
 const relp = { FORWARD: 'relp://127.0.0.1:2514' };
 
-trouble.before(makeCertificates);
-trouble.before.each(() => {
-  clearJournal();
-  clearStored();
-  forgetState();
-  configure(relp);
-});
-trouble.after.each(async () => {
-  closeFakes();
-  await endAll();
-});
+trouble.before.each(() => configure(relp));
 
 const garbage = (socket: net.Socket) => void socket.write(Buffer.alloc(100_000, 0xab));
 const mute = () => undefined;

@@ -33,7 +33,6 @@ interface Listener {
 export class LogFiles {
   #final = false;
   readonly #options: LogFilesOptions;
-  readonly #sources = new Map<string, LogSource>();
   /** The logs by number; undefined for a number that is free. */
   readonly #slots: (LogSource | undefined)[] = [];
   #listener: Listener | undefined;
@@ -51,7 +50,7 @@ export class LogFiles {
   }
 
   get sources(): LogSource[] {
-    return [...this.#sources.values()];
+    return this.#slots.filter((source) => source !== undefined);
   }
 
   /** The state of the logs that exist or cannot be read. */
@@ -104,7 +103,7 @@ export class LogFiles {
 
   /** Notes which files have the names of the logs, while older files are being read. */
   observe(): void {
-    for (const source of this.#sources.values()) source.observe();
+    for (const source of this.sources) source.observe();
   }
 
   acknowledge(position: string): void {
@@ -116,8 +115,13 @@ export class LogFiles {
     const known = this.sources.flatMap((source) =>
       source.records().map((record): FileRecord => ({ ...record, path: source.path })),
     );
+    const paths = this.#paths;
     // What is known about a log that does not exist at present is kept.
-    return [...known, ...this.#options.records.filter((record) => !this.#sources.has(record.path))];
+    return [...known, ...this.#options.records.filter((record) => !paths.has(record.path))];
+  }
+
+  get #paths(): Set<string> {
+    return new Set(this.sources.map((source) => source.path));
   }
 
   #search(now: number): void {
@@ -127,8 +131,9 @@ export class LogFiles {
       (one, other) => Number(hasWildcard(one)) - Number(hasWildcard(other)),
     );
     const found = new Set(patterns.flatMap((pattern) => this.#matches(pattern)));
+    const paths = this.#paths;
     for (const file of found) {
-      if (this.#sources.has(file) || isRotationOfAny(file, found)) continue;
+      if (paths.has(file) || isRotationOfAny(file, found)) continue;
       const slot = this.#freeSlot();
       if (slot === undefined) {
         this.#options.trouble(`FORWARD_FILES matches more than ${mostLogs} files; ${file} is not forwarded`);
@@ -136,22 +141,19 @@ export class LogFiles {
       }
       const source = this.#source(file, slot);
       this.#slots[slot] = source;
-      this.#sources.set(file, source);
       source.open(now);
     }
   }
 
   /** Returns a number for a log that no log has, if necessary that of a log which no longer exists. */
   #freeSlot(): number | undefined {
-    if (this.#sources.size < mostLogs) {
-      const free = this.#slots.findIndex((source) => source === undefined);
-      return free < 0 ? this.#slots.length : free;
-    }
+    const free = this.#slots.findIndex((source) => source === undefined);
+    if (free >= 0) return free;
+    if (this.#slots.length < mostLogs) return this.#slots.length;
     const slot = this.#slots.findIndex((source) => source?.isFinished === true);
     const finished = this.#slots[slot];
     if (finished === undefined) return undefined;
     finished.close();
-    this.#sources.delete(finished.path);
     this.#slots[slot] = undefined;
     return slot;
   }

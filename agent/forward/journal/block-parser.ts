@@ -53,17 +53,12 @@ export function splitRuns(entries: LogEntry[]): LogEntry[] {
   );
 }
 
-interface BlockHeader {
-  /** The number of complete entries; 0 if the block is a part of an entry. */
-  count: number;
-  /** The offset of the last entry. */
-  lastOffset: number;
-  /** The number of bytes after the header. */
-  size: number;
-}
-
-/** @throws ExportError */
-function parseHeader(text: string): BlockHeader {
+/**
+ * Returns the number of complete entries, 0 if the block is a part of an entry; the offset of the last entry; and the
+ * number of bytes after the header.
+ * @throws ExportError
+ */
+function parseHeader(text: string): { count: number; lastOffset: number; size: number } {
   const [count = 0, lastOffset = 0, size = 0] = header.exec(text)?.slice(1).map(Number) ?? [];
   if (size === 0 || size > contentBytes || lastOffset >= size || count > runEntries)
     throw new ExportError('an invalid block header');

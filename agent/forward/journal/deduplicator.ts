@@ -1,6 +1,6 @@
 import type { LogEntry } from '../../lib/journal-export/entry.ts';
 import { splitRuns } from './block-parser.ts';
-import { parseCursor } from './cursor.ts';
+import { parseCursor } from '../../lib/journal-export/cursor.ts';
 
 /**
  * Drops entries that are read a second time. When journald flushes from /run to /var, it copies entries to a file with

@@ -9,7 +9,7 @@ import {
   listBoots,
 } from '../../system/journalctl.ts';
 import type { CreateJournalReader, JournalEvents, Reader } from '../stages.ts';
-import { parseCursor, sameEntry } from './cursor.ts';
+import { parseCursor, sameEntry } from '../../lib/journal-export/cursor.ts';
 import { JournalReader } from './journal-reader.ts';
 
 /** How often a boot is read again without progress. */

@@ -11,9 +11,9 @@ import {
 } from '../../system/journalctl.ts';
 import type { JournalEvents, Reader } from '../stages.ts';
 import { BlockParser, splitRuns } from './block-parser.ts';
-import { type Cursor, parseCursor, reaches, sameEntry } from './cursor.ts';
+import { type Cursor, parseCursor, reaches, sameEntry } from '../../lib/journal-export/cursor.ts';
 import { Deduplicator } from './deduplicator.ts';
-import { SeekRecovery, StallDetector } from './stall-recovery.ts';
+import { StallDetector, startAfterStall } from './stall-recovery.ts';
 
 const longestPause = 30_000;
 
@@ -33,7 +33,8 @@ export class JournalReader implements Reader {
   /** Starts journalctl again when it expires. */
   #timer: NodeJS.Timeout | undefined;
   readonly #stall = new StallDetector(() => void this.#checkStall());
-  readonly #recovery = new SeekRecovery();
+  /** The number of attempts to start after a stall since an entry was read. */
+  #attempts = 0;
   #chunks = 0;
   #failures = 0;
   #paused = false;
@@ -66,7 +67,7 @@ export class JournalReader implements Reader {
     this.#known = this.#start.at === 'cursor' ? parseCursor(this.#last) : undefined;
     this.settled = false;
     const stream = followJournal(
-      { start: this.#start, fields: this.#fields, fast: this.#failures === 0 && !this.#recovery.active },
+      { start: this.#start, fields: this.#fields, fast: this.#failures === 0 && this.#attempts === 0 },
       (chunk) => this.#read(chunk),
       (end) => this.#ended(end),
     );
@@ -138,8 +139,8 @@ export class JournalReader implements Reader {
       this.#last = last;
       this.#start = { at: 'cursor', cursor: last };
       this.#failures = 0;
-      if (this.#recovery.active || this.#stall.backedOff) this.#stall.recovered(this.#recovery.active);
-      this.#recovery.reset();
+      if (this.#attempts > 0 || this.#stall.backedOff) this.#stall.recovered(this.#attempts > 0);
+      this.#attempts = 0;
     }
     if (entries.length > 0) this.#events.entries(entries);
   }
@@ -182,13 +183,12 @@ export class JournalReader implements Reader {
    * would occur at every position.
    */
   #startElsewhere(reason: string): void {
-    const cursor = parseCursor(this.#last);
     if (/seek to cursor/i.test(reason)) {
       this.#events.trouble(
         `journalctl cannot start at the saved cursor; starting at this boot's first entry: ${reason}`,
       );
       this.#start = { at: 'boot' };
-    } else if (/bad message|iterate through/i.test(reason) && cursor !== undefined) this.#skip(cursor);
+    } else if (/bad message|iterate through/i.test(reason) && this.#last !== '') this.#skip();
   }
 
   /** Restarts a journalctl that prints nothing although the journal contains entries that were not read. */
@@ -205,7 +205,7 @@ export class JournalReader implements Reader {
       return;
     }
     this.stop();
-    if (cursor !== undefined && reaches(last, cursor)) this.#skip(cursor);
+    if (cursor !== undefined && reaches(last, cursor)) this.#skip();
     else if (cursor !== undefined) {
       this.#events.trouble(
         "the journal's last entry is older than the saved cursor; starting at this boot's first entry",
@@ -215,8 +215,9 @@ export class JournalReader implements Reader {
     this.start();
   }
 
-  #skip(cursor: Cursor): void {
-    const { start, skips } = this.#recovery.nextStart(this.#last, cursor);
+  #skip(): void {
+    const { start, skips } = startAfterStall(this.#attempts, this.#last);
+    this.#attempts += 1;
     this.#start = start;
     if (skips)
       this.#events.trouble('journalctl finds no entry after a corrupt one; searching for later entries');

@@ -4,7 +4,7 @@ import { decodeBytes } from '../../lib/format.ts';
 import type { Clock } from '../../system/clock.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
-import { parseCursor } from '../journal/cursor.ts';
+import { parseCursor } from '../../lib/journal-export/cursor.ts';
 import type { FirstBoot } from '../journal/earlier-boots.ts';
 import type { Acknowledged } from './checkpoint.ts';
 import {

@@ -1,6 +1,6 @@
 import { toJson } from '../../lib/unprintable.ts';
 import type { FileRecord } from '../files/content.ts';
-import { parseCursor } from '../journal/cursor.ts';
+import { parseCursor } from '../../lib/journal-export/cursor.ts';
 import type { Acknowledged } from './checkpoint.ts';
 
 /** The maximum size of a checkpoint, and of its records of log files together, so that it remains readable. */

@@ -132,7 +132,7 @@ export class Daemon {
       sparse,
       queueBytes,
       trouble: (reason) => {
-        log.trouble(reason);
+        log.log('trouble', reason);
         status.wake();
       },
       acknowledged: () => status.wake(),
@@ -141,7 +141,7 @@ export class Daemon {
     const running = session.run();
     // The session has opened the log files, so that this state lists them: a check may read it at once.
     status.set('connected', target.text);
-    log.connected(target.text);
+    log.log('connected', target.text);
     this.#scheduleReturn(target, this.#failover.returnDelay(0));
     if (this.#stopping) session.finish();
     const reason = await running;
@@ -161,7 +161,7 @@ export class Daemon {
   #reportWaiting({ text }: Target, reason: string): void {
     if (this.#abort.signal.aborted) return;
     this.#options.status.set('waiting', text, reason);
-    this.#options.log.waiting(text, reason);
+    this.#options.log.log('waiting', `${text}: ${reason}`);
   }
 
   #scheduleReturn(target: Target, milliseconds: number): void {

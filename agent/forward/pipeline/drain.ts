@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SystemError, unlessSystemError } from '../../lib/errors.ts';
 import { lastCursor } from '../../system/journalctl.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { parseCursor, reaches } from '../journal/cursor.ts';
+import { parseCursor, reaches } from '../../lib/journal-export/cursor.ts';
 
 const ownUnit = 'immutafs-forward.service';
 /** systemd starts it in every shutdown, and it waits until all other units have stopped. */

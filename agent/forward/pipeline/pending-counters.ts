@@ -1,6 +1,6 @@
 import type { ForwardCounts } from '../../facts/forwarder.ts';
 import { ownCopy } from '../../lib/memory.ts';
-import { parseCursor, reaches } from '../journal/cursor.ts';
+import { parseCursor, reaches } from '../../lib/journal-export/cursor.ts';
 import { isFilePosition, parseFilePosition } from '../stages.ts';
 
 interface CounterChange {

@@ -4,7 +4,7 @@ import { unlessSystemError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import { lastCursor } from '../../system/journalctl.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { entriesBetween, parseCursor } from '../journal/cursor.ts';
+import { entriesBetween, parseCursor } from '../../lib/journal-export/cursor.ts';
 
 /** Describes what the end of this boot discards; undefined if /var is not an overlay, so that nothing is discarded. */
 export async function describeEnd(

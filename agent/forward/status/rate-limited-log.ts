@@ -1,6 +1,15 @@
 import { type Log, priority } from '../../system/log.ts';
 import { forwardMessages } from './catalog.ts';
 
+const beginnings = {
+  connected: [priority.notice, 'Forwarding the journal to '],
+  waiting: [priority.warning, 'Cannot forward the journal to '],
+  trouble: [priority.warning, 'Forwarding: '],
+  ended: [priority.notice, 'Forwarding ended: '],
+  discarded: [priority.warning, ''],
+  misconfigured: [priority.error, 'Forwarding does not start: '],
+} as const;
+
 /** The number of messages that may be logged in a burst, and the time after which another message is allowed. */
 const burst = 10;
 const refillMilliseconds = 60_000;
@@ -24,31 +33,10 @@ export class RateLimitedLog {
     this.#at = now();
   }
 
-  connected(target: string): void {
-    this.#write(priority.notice, `Forwarding the journal to ${target}`, 'connected');
-  }
-
-  waiting(target: string, reason: string): void {
-    this.#write(priority.warning, `Cannot forward the journal to ${target}: ${reason}`, 'waiting');
-  }
-
-  trouble(reason: string): void {
-    this.#write(priority.warning, `Forwarding: ${reason}`, 'trouble');
-  }
-
-  ended(reason: string): void {
-    this.#write(priority.notice, `Forwarding ended: ${reason}`, 'ended');
-  }
-
-  discarded(text: string): void {
-    this.#write(priority.warning, text, 'discarded');
-  }
-
-  misconfigured(reason: string): void {
-    this.#write(priority.error, `Forwarding does not start: ${reason}`, 'misconfigured');
-  }
-
-  #write(level: number, text: string, id: keyof typeof forwardMessages): void {
+  /** @param detail follows the fixed beginning of the message */
+  log(id: keyof typeof forwardMessages, detail: string): void {
+    const [level, beginning] = beginnings[id];
+    const text = `${beginning}${detail}`;
     if (text === this.#last) return;
     const passed = (this.#now() - this.#at) / refillMilliseconds;
     this.#tokens = Math.min(burst, this.#tokens + Math.max(0, passed));

@@ -12,7 +12,7 @@ import { limitJson, toJson } from '../../lib/unprintable.ts';
 import { lastCursor } from '../../system/journalctl.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { SystemWriter } from '../../system/writer.ts';
-import { entriesBetween, parseCursor } from '../journal/cursor.ts';
+import { entriesBetween, parseCursor } from '../../lib/journal-export/cursor.ts';
 
 /** The interval of ticks while something changes, and otherwise. */
 const tickMilliseconds = { busy: 1000, quiet: 5000 };

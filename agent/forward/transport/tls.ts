@@ -1,7 +1,7 @@
 import { type KeyObject, X509Certificate, constants, createPrivateKey } from 'node:crypto';
 import tls from 'node:tls';
 import { type Config, isFingerprint } from '../../config/config.ts';
-import { SystemError, errorMessage } from '../../lib/errors.ts';
+import { errorMessage, unlessSystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 export type TlsConfig = Pick<Config, 'FORWARD_CA' | 'FORWARD_CERT' | 'FORWARD_KEY' | 'FORWARD_PEER'>;
@@ -92,7 +92,10 @@ export function tlsOptions(reader: SystemReader, config: TlsConfig, host: string
  * built-in CAs if the list is empty.
  */
 function authorities(reader: SystemReader, { FORWARD_CA, FORWARD_PEER }: TlsConfig): Buffer {
-  const file = FORWARD_CA === '' ? bundles.find((bundle) => exists(reader, bundle)) : FORWARD_CA;
+  const file =
+    FORWARD_CA === ''
+      ? bundles.find((bundle) => unlessSystemError(() => reader.resolve(bundle)) !== undefined)
+      : FORWARD_CA;
   if (file === undefined) {
     // In this case, verifyPeer compares only the fingerprint.
     if (isFingerprint(FORWARD_PEER)) return Buffer.alloc(0);
@@ -105,17 +108,6 @@ function authorities(reader: SystemReader, { FORWARD_CA, FORWARD_PEER }: TlsConf
 
 function readBytes(reader: SystemReader, file: string): Buffer {
   return Buffer.from(reader.read(file), 'latin1');
-}
-
-/** Whether the path exists after all symbolic links are resolved. */
-function exists(reader: SystemReader, file: string): boolean {
-  try {
-    reader.resolve(file);
-    return true;
-  } catch (error) {
-    if (error instanceof SystemError) return false;
-    throw error;
-  }
 }
 
 /**

@@ -74,7 +74,7 @@ class UploadTransport implements Transport {
     const status = await new Promise<number>((responded, failed) => {
       const late = () => failed(new Error(`no response within ${connectMilliseconds / 1000} s`));
       const timer = setTimeout(late, connectMilliseconds);
-      const request = this.#http.post(path, { responded, failed });
+      const request = this.#http.post((code) => responded(code), failed);
       request.on('close', () => clearTimeout(timer)).end();
     });
     if (status !== 202 && !refusalStatuses.has(status))
@@ -119,10 +119,10 @@ class UploadTransport implements Transport {
   }
 
   #begin(): http.ClientRequest {
-    const request = this.#http.post(path, {
-      responded: (status, last) => this.#responded(status, last),
-      failed: (error) => this.#fail(error),
-    });
+    const request = this.#http.post(
+      (status, last) => this.#responded(status, last),
+      (error) => this.#fail(error),
+    );
     request.on('drain', () => this.#events?.drained());
     const late = () => this.#fail(new Error(`no response for ${progressMilliseconds / 1000} s`));
     this.#progress = setTimeout(late, progressMilliseconds).unref();
@@ -199,15 +199,6 @@ function bodyOf(messages: readonly OutgoingMessage[]): string | Buffer {
   return Buffer.concat(messages.map(({ text, run }) => run?.bytes ?? Buffer.from(text, 'latin1')));
 }
 
-interface HttpEvents {
-  /**
-   * The response is complete, and its body was discarded.
-   * @param last whether the server closes the connection after this response
-   */
-  responded(status: number, last: boolean): void;
-  failed(error: Error): void;
-}
-
 /** The maximum size of a response body. */
 const bodyBytes = 65536;
 
@@ -234,19 +225,25 @@ class HttpConnection {
     this.#headers = { Host: `${host}:${target.port}`, 'Content-Type': 'application/vnd.fdo.journal' };
   }
 
-  /** Begins a request. Its body is chunked, except if all of the body is passed to `end`. */
-  post(path: string, events: HttpEvents): http.ClientRequest {
+  /**
+   * Begins a request. Its body is chunked, except if all of the body is passed to `end`.
+   * @param responded is called when the response is complete, with its status, and whether the server closes the
+   *   connection after it
+   */
+  post(
+    responded: (status: number, last: boolean) => void,
+    failed: (error: Error) => void,
+  ): http.ClientRequest {
     const request = http.request({ agent: this.#agent, method: 'POST', path, headers: this.#headers });
     request.on('response', (response) => {
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
-        if (bytes > bodyBytes) events.failed(new Error('the server sends a response without end'));
+        if (bytes > bodyBytes) failed(new Error('the server sends a response without end'));
       });
-      response.on('end', () => events.responded(response.statusCode ?? 0, !request.shouldKeepAlive));
+      response.on('end', () => responded(response.statusCode ?? 0, !request.shouldKeepAlive));
     });
-    request.on('error', (error) => events.failed(error));
-    return request;
+    return request.on('error', failed);
   }
 
   destroy(): void {

@@ -5,7 +5,7 @@ import { startJournald } from '../../wire/support/journald.ts';
 import { endAll, start } from '../../wire/support/program.ts';
 import { sleep, until } from '../../wire/support/until.ts';
 import { receivers } from './receivers.ts';
-import { usage } from './usage.ts';
+import { usage } from './run.ts';
 
 /** 99th percentiles of the time from logging to an event, in milliseconds. */
 export interface Latency {
@@ -27,7 +27,7 @@ const count = 1000;
 const pauseMilliseconds = 10;
 export const idleSeconds = 20;
 /** The time in which the agent checks for a stall and V8 releases memory (src/heap/memory-reducer.h); each happens once. */
-export const calmSeconds = 20;
+const calmSeconds = 20;
 const port = 2500;
 const mark = 'timed entry';
 
@@ -75,8 +75,8 @@ const writers: Record<Writer, () => Promise<(message: string) => void>> = {
   },
 };
 
-/** Measures the CPU time without entries. */
-async function whileIdle(pid: number): Promise<number> {
+/** Measures the CPU time of a process that has just received its last entry, in milliseconds. */
+export async function whileIdle(pid: number): Promise<number> {
   await sleep(calmSeconds * 1000);
   const before = usage(pid).seconds;
   await sleep(idleSeconds * 1000);

@@ -12,31 +12,50 @@ export interface Sender {
 /** The state of all senders except the agent. */
 export const stateDirectory = '/run/sender';
 
-/** The programs that are not in PATH. */
-export interface Programs {
-  agent: string;
-  /** The directory of the package's files. */
-  syslogNg: string;
-}
-
-/** Returns the senders by name. The competitors are configured so that no rate limit or full queue loses entries. */
-export function sendersOf(programs: Programs): Record<string, Sender> {
-  const agent = (receiver: Receiver['name'], forward: string): Sender => ({
+export function agentSender(
+  agent: string,
+  receiver: Receiver['name'],
+  target: string,
+  files: string | undefined,
+): Sender {
+  return {
     receiver,
     start: () => {
-      configure({ FORWARD: forward });
-      return start(programs.agent, ['forward']);
+      configure({ FORWARD: target, ...(files === undefined ? {} : { FORWARD_FILES: files }) });
+      return start(agent, ['forward']);
     },
-  });
+  };
+}
+
+/**
+ * Returns the senders of the journal by name. The competitors are configured so that no rate limit or full queue loses
+ * entries.
+ * @param syslogNg the directory of the package's files
+ */
+export function journalSenders(agent: string, syslogNg: string): Record<string, Sender> {
+  const ours = (receiver: Receiver['name'], target: string) =>
+    agentSender(agent, receiver, target, undefined);
+  const source = 'module(load="imjournal" stateFile="imjournal.state" rateLimit.interval="0")\n';
   return {
-    'agent, RELP': agent('RELP', 'relp://127.0.0.1:2514'),
-    'rsyslog, RELP': rsyslog('RELP', relp('')),
-    'rsyslog, RELP, window 1000': rsyslog('RELP', relp('windowSize="1000"')),
-    'agent, TCP': agent('TCP', 'syslog+tcp://127.0.0.1:601'),
-    'rsyslog, TCP': rsyslog('TCP', tcp),
-    'syslog-ng, TCP': { receiver: 'TCP', start: () => startSyslogNg(programs.syslogNg) },
-    'agent, upload': agent('upload', 'journal+http://127.0.0.1:19532'),
+    'agent, RELP': ours('RELP', 'relp://127.0.0.1:2514'),
+    'rsyslog, RELP': rsyslog('RELP', source + relp('')),
+    'rsyslog, RELP, window 1000': rsyslog('RELP', source + relp('windowSize="1000"')),
+    'agent, TCP': ours('TCP', 'syslog+tcp://127.0.0.1:601'),
+    'rsyslog, TCP': rsyslog('TCP', source + tcp),
+    'syslog-ng, TCP': { receiver: 'TCP', start: () => startSyslogNg(syslogNg) },
+    'agent, upload': ours('upload', 'journal+http://127.0.0.1:19532'),
     'journal-upload': { receiver: 'upload', start: startUpload },
+  };
+}
+
+/** Returns the senders of a log file by name. */
+export function lineSenders(agent: string, log: string): Record<string, Sender> {
+  const source = `module(load="imfile")\ninput(type="imfile" file="${log}" tag="audit")\n`;
+  return {
+    'agent, RELP': agentSender(agent, 'RELP', 'relp://127.0.0.1:2514', log),
+    'imfile, RELP': rsyslog('RELP', source + relp('')),
+    'imfile, RELP, window 1000': rsyslog('RELP', source + relp('windowSize="1000"')),
+    'agent, TCP': agentSender(agent, 'TCP', 'syslog+tcp://127.0.0.1:601', log),
   };
 }
 
@@ -47,15 +66,12 @@ const tcp = `action(type="omfwd" protocol="tcp" target="127.0.0.1" port="601" tc
   template="RSYSLOG_SyslogProtocol23Format" action.resumeRetryCount="-1")
 `;
 
-function rsyslog(receiver: Receiver['name'], action: string): Sender {
+function rsyslog(receiver: Receiver['name'], rules: string): Sender {
   return {
     receiver,
     start: () => {
       const file = `${stateDirectory}/rsyslog.conf`;
-      const source = `global(workDirectory="${stateDirectory}")
-module(load="imjournal" stateFile="imjournal.state" rateLimit.interval="0")
-`;
-      fs.writeFileSync(file, source + action);
+      fs.writeFileSync(file, `global(workDirectory="${stateDirectory}")\n${rules}`);
       fs.rmSync(`${stateDirectory}/rsyslog.pid`, { force: true });
       return start('rsyslogd', ['-n', '-i', `${stateDirectory}/rsyslog.pid`, '-f', file]);
     },

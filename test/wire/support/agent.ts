@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import type { ForwardState } from '../../../agent/facts/forwarder.ts';
 import { inPlace, node, repository } from '../../harness/repository.ts';
 import { journalDirectory } from './journal.ts';
+import type { Point } from './kill-at.ts';
 import { type Program, start } from './program.ts';
 import { until } from './until.ts';
 
@@ -18,6 +19,19 @@ export function configure(lines: Record<string, string>): void {
 
 export function startAgent(...args: string[]): Program {
   return start(process.execPath, [cached, main, 'forward', ...args]);
+}
+
+/** Starts the agent, which is killed when it has reached a point for the N-th time. */
+export function startAgentUntil(point: Point, times: number): Program {
+  const killAt = `--import=${repository}/test/wire/support/kill-at.ts`;
+  return start('env', [
+    `IMMUTAFS_KILL_AT=${point} ${times}`,
+    process.execPath,
+    cached,
+    killAt,
+    main,
+    'forward',
+  ]);
 }
 
 /**
@@ -41,8 +55,10 @@ export function forwardState(): ForwardState | undefined {
   }
 }
 
+/** Returns the cursor in the checkpoint; '' if there is none. */
 export function savedCursor(): string {
-  return /^CURSOR=(.*)$/m.exec(fs.readFileSync(`${directory}/cursor`, 'utf8'))?.[1] ?? '';
+  const file = `${directory}/cursor`;
+  return fs.existsSync(file) ? (/^CURSOR=(.*)$/m.exec(fs.readFileSync(file, 'utf8'))?.[1] ?? '') : '';
 }
 
 export function saveCursor(boot: string, cursor: string): void {

@@ -103,6 +103,12 @@ export function journalField(field: string): string[] {
   return text.toString('latin1').split('\n').slice(0, -1);
 }
 
+/** Returns the cursor of the last journal entry. */
+export function lastCursor(): string {
+  const text = execFileSync('journalctl', ['-q', '-n', '1', '-o', 'cat', '--show-cursor']).toString('latin1');
+  return /-- cursor: (\S+)\n$/.exec(text)?.[1] ?? '';
+}
+
 export function clearJournal(): void {
   fs.rmSync('/run/log/journal', { recursive: true, force: true });
   fs.rmSync('/var/log/journal', { recursive: true, force: true });

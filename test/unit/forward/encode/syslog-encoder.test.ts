@@ -52,6 +52,32 @@ syslog('encodes every field of a syslog message', () => {
   );
 });
 
+for (const [what, fields, head, data, text] of [
+  [
+    'from the kernel, before the host name was set',
+    ['MESSAGE=a', '_TRANSPORT=kernel', 'PRIORITY=3', '_COMM=x', '_HOSTNAME=localhost'],
+    ...(['<3>1 TIME guest1 kernel - - ', '', 'a'] as const),
+  ],
+  [
+    'with everything',
+    [
+      ...['MESSAGE=[x="1"] <5>', 'SYSLOG_FACILITY=10', 'PRIORITY=4', 'SYSLOG_PID=77', '_PID=1'],
+      ...[`SYSLOG_IDENTIFIER=a b\xe9?${'x'.repeat(60)}`, `MESSAGE_ID=${'f'.repeat(32)}`, '_UID=1000'],
+    ],
+    `<84>1 TIME guest1 a_b_?${'x'.repeat(43)} 77 ${'f'.repeat(32)} `,
+    ...([' uid="1000"', '[x="1"] <5>'] as const),
+  ],
+  ['with invalid numbers', ['PRIORITY=99', 'SYSLOG_FACILITY=-1'], '<14>1 TIME guest1 - - - ', '', ''],
+] as const)
+  syslog(`an entry ${what}`, () => {
+    const [message = ''] = encode(createEncoder(), fields);
+    const cursor = `cursor="s=${'a'.repeat(32)};i=0"`;
+    assert.is(
+      message.replace(/ \d{4}-\S+Z /, ' TIME '),
+      `${head}[journal@32473 ${cursor} boot="${bootId}"${data}] ${text}`,
+    );
+  });
+
 syslog('cached headers do not change a message', () => {
   const one = (key: string, ...values: string[]) =>
     fc.constantFrom(...values.map((value) => `${key}=${value}`), `OTHER=${key}`);

@@ -22,9 +22,9 @@ const minute = 60_000;
 
 class CountingLog extends RateLimitedLog {
   attempts = 0;
-  override waiting(target: string, reason: string): void {
-    this.attempts += 1;
-    super.waiting(target, reason);
+  override log(...[id, detail]: Parameters<RateLimitedLog['log']>): void {
+    if (id === 'waiting') this.attempts += 1;
+    super.log(id, detail);
   }
 }
 

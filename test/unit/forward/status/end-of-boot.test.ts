@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { entriesBetween, parseCursor } from '../../../../agent/forward/journal/cursor.ts';
+import { entriesBetween, parseCursor } from '../../../../agent/lib/journal-export/cursor.ts';
 import { type Discarded, describeDiscarded } from '../../../../agent/forward/status/end-of-boot.ts';
 
 const ledger = suite('what the end of a boot discards');

@@ -19,7 +19,7 @@ function createLog(): { messages: string[]; ids: unknown[]; log: RateLimitedLog;
 rateLimited('a server that is unreachable for an hour for the same reason is one message', () => {
   const logged = createLog();
   for (; logged.clock.now < 60 * minute; logged.clock.now += 1000)
-    logged.log.waiting('relp://a:1', 'ECONNREFUSED');
+    logged.log.log('waiting', 'relp://a:1: ECONNREFUSED');
   assert.equal(logged.messages, ['Cannot forward the journal to relp://a:1: ECONNREFUSED']);
   assert.equal(logged.ids, [forwardMessages.waiting.messageId]);
 });
@@ -28,8 +28,8 @@ rateLimited('an hour of changes is ten messages and one a minute, with the numbe
   const logged = createLog();
   let changes = 0;
   for (; logged.clock.now < 60 * minute; logged.clock.now += 1000, changes += 2) {
-    logged.log.connected(`relp://a:${changes}`);
-    logged.log.waiting('relp://a:1', `it closed at ${changes}`);
+    logged.log.log('connected', `relp://a:${changes}`);
+    logged.log.log('waiting', `relp://a:1: it closed at ${changes}`);
   }
   assert.ok(logged.messages.length <= 70, `${logged.messages.length} lines`);
   assert.ok(logged.messages.length >= 60, `${logged.messages.length} lines`);
@@ -42,10 +42,10 @@ rateLimited('an hour of changes is ten messages and one a minute, with the numbe
 
 rateLimited('after a quiet time, messages are logged at once', () => {
   const logged = createLog();
-  for (let n = 0; n < 100; n += 1) logged.log.trouble(`reason ${n}`);
+  for (let n = 0; n < 100; n += 1) logged.log.log('trouble', `reason ${n}`);
   assert.is(logged.messages.length, 10);
   logged.clock.now += 10 * minute;
-  for (let n = 0; n < 100; n += 1) logged.log.trouble(`later ${n}`);
+  for (let n = 0; n < 100; n += 1) logged.log.log('trouble', `later ${n}`);
   assert.is(logged.messages.length, 20);
   assert.match(logged.messages[10] ?? '', /^Forwarding: later 0 \(90 messages before were left out\)$/);
 });

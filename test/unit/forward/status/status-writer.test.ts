@@ -50,19 +50,20 @@ const ago = (time: string | null, offset: number) => Date.now() + offset - Date.
 status.before.each(() => mock.timers.enable({ apis: ['setTimeout'] }));
 status.after.each(() => mock.timers.reset());
 
-for (const [what, jump] of [
-  ['forward', 86_400_000],
-  ['back', -86_400_000],
+for (const [what, jump, idle] of [
+  ['forward by a day: one second later', 86_400_000, 0],
+  ['back by a day: one second later', -86_400_000, 0],
+  ['forward while nothing happens: five seconds later', 86_400_000, 3],
 ] as const) {
-  status(`the clock is set ${what} by a day: one second later, all times are moved`, () => {
+  status(`the clock is set ${what}, all times are moved`, () => {
     const { it, writer, state } = begin();
     writer.set('connected', 'relp://a:1');
     it.counts.acknowledged = 5;
-    second();
+    for (let count = 0; count <= idle; count += 1) second();
     it.offset = jump;
-    second();
+    for (let count = 0; count < (idle > 0 ? 5 : 1); count += 1) second();
     for (const time of [state().at, state().since, state().lastAckAt])
-      assert.ok(Math.abs(ago(time, jump)) < 5000, time ?? 'null');
+      assert.ok(Math.abs(ago(time, jump)) < 10_000, time ?? 'null');
     writer.set('waiting', 'relp://a:1', 'away');
     it.offset = 0;
     writer.set('connected', 'relp://a:1');
@@ -101,15 +102,6 @@ status('a change of the connection is followed by a look for other changes withi
   it.session.problem = 'journalctl ended';
   second();
   assert.is(state().error, 'journalctl ended');
-});
-
-status('the clock is set while nothing happens: five seconds later, all times are moved', () => {
-  const { it, writer, state } = begin();
-  writer.set('connected', 'relp://a:1');
-  for (let count = 0; count < 3; count += 1) second();
-  it.offset = 86_400_000;
-  for (let count = 0; count < 5; count += 1) second();
-  for (const time of [state().at, state().since]) assert.ok(Math.abs(ago(time, it.offset)) < 10_000, time);
 });
 
 status('nothing is written after the end', () => {

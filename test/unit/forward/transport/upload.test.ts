@@ -5,6 +5,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type OutgoingMessage, RefusedError, type Transport } from '../../../../agent/forward/stages.ts';
 import type { ConnectOptions } from '../../../../agent/forward/transport/connection.ts';
+import { relpWindow } from '../../../../agent/forward/transport/relp.ts';
 import { connectUpload, uploadWindow } from '../../../../agent/forward/transport/upload.ts';
 import { runEntries } from '../../../../agent/lib/journal-export/entry.ts';
 
@@ -110,11 +111,14 @@ upload(
   },
 );
 
-upload('the documentation names how many entries of a first request may be sent twice', async () => {
+upload('the documentation names how many entries may be sent twice', async () => {
   const { transport } = await connect();
   const text = fs.readFileSync(`${import.meta.dirname}/../../../../docs/log-server.md`, 'utf8');
-  const most = transport.capacity().toLocaleString('en');
-  assert.ok(text.includes(`with journal upload, at most ${most},`), most);
+  const first = transport.capacity().toLocaleString('en');
+  assert.ok(text.includes(`with journal upload, at most ${first},`), first);
+  const [, sentence = ''] = /(entries may be sent twice:[^.]*)\./.exec(text.replace(/\s+/g, ' ')) ?? [];
+  for (const window of [relpWindow, uploadWindow])
+    assert.ok(sentence.includes(window.toLocaleString('en')), sentence);
 });
 
 upload('after requests with few entries, the next one is not larger', async () => {
