@@ -1,5 +1,3 @@
-import type { SystemReader } from './reader.ts';
-
 /** Reads the clocks that journald uses, CLOCK_REALTIME and CLOCK_MONOTONIC, in microseconds. */
 export interface Clock {
   realtime(): number;
@@ -9,7 +7,7 @@ export interface Clock {
 }
 
 /** @throws SystemError if the boot ID cannot be read */
-export function systemClock(reader: SystemReader): Clock {
+export function systemClock(reader: { read(file: string): string }): Clock {
   return {
     realtime: () => Date.now() * 1000,
     // process.hrtime is CLOCK_MONOTONIC.
