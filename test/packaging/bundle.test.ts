@@ -1,0 +1,47 @@
+/** Tests what packaging/build/executable.ts relies on and no interface of esbuild or pkg promises. */
+import pkgLog from '@yao-pkg/pkg/lib-es5/log.js';
+import pkgSea from '@yao-pkg/pkg/lib-es5/sea.js';
+import { buildSync } from 'esbuild';
+import { createRequire } from 'node:module';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { removeCopies } from '../../packaging/build/executable.ts';
+
+const require = createRequire(import.meta.url);
+const versionOf = (name: string) => (require(`${name}/package.json`) as { version: string }).version;
+
+function bundle(contents: string): string {
+  const { outputFiles } = buildSync({
+    ...{
+      stdin: { contents, sourcefile: 'x.mjs' },
+      bundle: true,
+      write: false,
+      platform: 'node',
+      format: 'cjs',
+    },
+    minifyWhitespace: true,
+  });
+  return outputFiles[0]?.text ?? '';
+}
+
+const esbuild = suite('esbuild 0.28.2');
+esbuild('the version', () => assert.is(versionOf('esbuild'), '0.28.2'));
+esbuild('the copy of a builtin module is removed if only the default export is used', () => {
+  const code = bundle("import fs from 'node:fs'; fs.readFileSync('x');");
+  assert.match(code, 'import_node_fs=__toESM(require("node:fs"),1)');
+  assert.match(removeCopies(code), 'import_node_fs={default:require("node:fs")}');
+});
+esbuild('the copy is kept if another export is used as well', () => {
+  const code = bundle("import fs, { statSync } from 'node:fs'; fs.readFileSync('x'); statSync('y');");
+  assert.match(code, '__toESM(require("node:fs"),1)');
+  assert.is(removeCopies(code), code);
+});
+esbuild.run();
+
+const pkg = suite('@yao-pkg/pkg 6.23.0');
+pkg('the version', () => assert.is(versionOf('@yao-pkg/pkg'), '6.23.0'));
+pkg('the modules of lib-es5 that the build imports', () => {
+  assert.type(pkgLog.log.info, 'function');
+  assert.type(pkgSea.default, 'function');
+});
+pkg.run();
