@@ -5,7 +5,7 @@ import { observeAsync } from '../../facts/observed.ts';
 import { readForeignPrograms } from '../../facts/security/programs/foreign-programs.ts';
 import type { ForeignProgram } from '../../facts/security/programs/foreign-programs.ts';
 import { startTicks } from '../../facts/security/programs/process-details.ts';
-import { type ProcessEntry, listProcesses } from '../../system/layers/process-list.ts';
+import { type ProcessEntry, describeProcesses } from '../../system/layers/process-list.ts';
 import type { TarWriter } from '../../system/layers/tar-writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { jsonLine } from '../json.ts';
@@ -38,7 +38,8 @@ export async function writeProcesses(
     await parts.add(Buffer.from(jsonLine({ pid, unreadable: reason, foreign: null })));
   }
   let hidden = 0;
-  for await (const each of listProcesses(new Set(silent.keys()))) {
+  const pids = reader.processes.list().filter((pid) => !silent.has(pid));
+  for await (const each of describeProcesses(pids)) {
     if (each.command === undefined) hidden += 1;
     // A process that started later, perhaps with the ID of one that has exited, was not examined.
     const isSame = startedBefore.get(each.pid) === Number(each.started);

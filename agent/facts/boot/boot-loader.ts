@@ -1,4 +1,4 @@
-import { errorCode, errorMessage } from '../../lib/errors.ts';
+import { errorMessage, isAbsent } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 
 /** A file that contains GRUB's boot menu or GRUB's variables. */
@@ -60,10 +60,6 @@ export function readLoader(reader: SystemReader): Loader {
   const entries = '/boot/loader/entries';
   for (const name of list(entries)) if (name.endsWith('.conf')) read(`${entries}/${name}`, 'entry');
   return { files: [...files.values()], unread };
-}
-
-function isAbsent(error: unknown): boolean {
-  return ['ENOENT', 'ENOTDIR'].includes(errorCode(error));
 }
 
 /**

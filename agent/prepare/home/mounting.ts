@@ -73,7 +73,7 @@ async function endCopies({ reader, writer }: Context): Promise<void> {
  * Returns the PIDs of the rsync processes of a copy. Their working directory is the directory that they read or write.
  */
 function copies(reader: SystemReader): string[] {
-  const pids = reader.list('/proc').filter((name) => /^\d+$/.test(name));
+  const pids = reader.processes.list().map(String);
   return pids.filter((pid) => {
     const cwd = attempt(() => reader.link(`/proc/${pid}/cwd`)) ?? '/';
     if (![staging, systemRoot].some((folder) => isBelow(cwd, folder))) return false;

@@ -70,8 +70,7 @@ export function readNamespaces(reader: SystemReader, region: Region): Namespaces
 
 /** Yields one thread for each mount namespace of each process. */
 function* threads(reader: SystemReader): Generator<{ folder: string; pid: number; namespace: string }> {
-  const pids = reader.list('/proc').filter((name) => /^\d+$/.test(name));
-  for (const pid of pids.map(Number).sort((one, other) => one - other)) {
+  for (const pid of reader.processes.list()) {
     const seen = new Set<string>();
     const tasks = attempt(() => reader.list(`/proc/${pid}/task`)) ?? [String(pid)];
     for (const task of tasks) {

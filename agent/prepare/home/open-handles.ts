@@ -37,7 +37,10 @@ export async function findHandleOwners(
   region: Region,
   namespaces: Namespaces,
 ): Promise<HandleOwner[]> {
-  const pids = reader.list('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid);
+  const pids = reader.processes
+    .list()
+    .filter((pid) => pid !== process.pid)
+    .map(String);
   const candidates = pids.flatMap((pid) => candidatesOf(reader, region, namespaces, pid));
   const isReal = await onDevices(reader, region, candidates);
   const held = new Map<string, Candidate>();
@@ -51,9 +54,8 @@ export async function findHandleOwners(
 
 /** Finds running programs in a directory, which cannot be started again when the directory is mounted noexec. */
 export function findRunning(reader: SystemReader, folder: string): string[] {
-  const programs = reader
-    .list('/proc')
-    .filter((name) => /^\d+$/.test(name))
+  const programs = reader.processes
+    .list()
     .flatMap((pid) => attempt(() => decodeBytes(reader.link(`/proc/${pid}/exe`))) ?? [])
     .filter((program) => isBelow(program, folder) && !program.endsWith(' (deleted)'));
   return [...new Set(programs)].sort();

@@ -1,7 +1,6 @@
 import fs from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { errorCode } from '../../lib/errors.ts';
-import { verifyKernelFile } from '../kernel-files.ts';
 
 /** A process, from proc_pid(5). Texts have one character per byte (latin1). */
 export interface ProcessEntry {
@@ -24,23 +23,20 @@ const mostHanging = 3;
 const commandBytes = 4096;
 
 /**
- * Lists the processes. Reads the arguments of a process in another thread, because the process can have put them into
- * memory that another process provides (FUSE, userfaultfd(2)), which then hangs the reader.
- * @param silent the processes of which nothing must be read (agent/system/silent-processes.ts); they are left out
- * @throws SystemError if another file system hides /proc
+ * Describes the processes that still exist. Reads the arguments of a process in another thread, because the process can
+ * have put them into memory that another process provides (FUSE, userfaultfd(2)), which then hangs the reader.
+ * @param pids without the processes of which nothing must be read (ProcessReader.silent)
  */
-export async function* listProcesses(silent: ReadonlySet<number>): AsyncGenerator<ProcessEntry, void> {
-  verifyKernelFile('/proc');
+export async function* describeProcesses(pids: readonly number[]): AsyncGenerator<ProcessEntry, void> {
   let hanging = 0;
-  for (const name of fs.readdirSync('/proc')) {
-    if (!/^\d+$/.test(name) || silent.has(Number(name))) continue;
-    const directory = `/proc/${name}`;
+  for (const pid of pids) {
+    const directory = `/proc/${pid}`;
     const status = readOr(`${directory}/status`);
     if (status === '') continue;
     const command = hanging < mostHanging ? await readCommand(`${directory}/cmdline`) : undefined;
     if (command === undefined) hanging += 1;
     yield {
-      pid: Number(name),
+      pid,
       status: statusFields(status),
       command: command?.split('\0').slice(0, -1),
       executable: linkOr(`${directory}/exe`),
