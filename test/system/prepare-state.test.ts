@@ -81,4 +81,54 @@ state(
     );
   },
 );
+/**
+ * Services of Debian that the table does not have: the lists of their packages (var/lib/dpkg/info), the unit of one, and
+ * what each of them writes. `untouched` is there once the package is installed.
+ */
+const unknown = {
+  radicale: {
+    list: '/var /var/lib /var/lib/radicale /var/lib/radicale/collections',
+    untouched: '/var/lib/radicale/collections',
+    writes: '/var/lib/radicale/collections/collection-root/alice/calendar/1.ics',
+  },
+  mlmmj: {
+    list: '/usr/bin/mlmmj-send',
+    untouched: '/var/spool/mlmmj',
+    writes: '/var/spool/mlmmj/list/subscribers.d/a',
+  },
+  vnstat: {
+    list: '/var /var/lib /var/lib/vnstat',
+    untouched: '/var/lib/vnstat',
+    writes: '/var/lib/vnstat/vnstat.db',
+  },
+};
+
+state(
+  'an unknown service of Debian has nothing to keep once it is installed, and then what it writes',
+  () => {
+    const install = Object.entries(unknown).map(
+      ([name, { list, untouched }]) =>
+        `printf '%s\\n' ${list} >var/lib/dpkg/info/${name}.list; mkdir -p .${untouched}`,
+    );
+    const write = Object.values(unknown).map(
+      ({ writes }) => `mkdir -p "$(dirname .${writes})"; echo x >.${writes}`,
+    );
+    const [untouched, written] =
+      stepsOf(`rm -r var/lib/acme var/lib/rpm; mkdir -p var/lib/dpkg/info run/systemd/system
+    printf '[Service]\\nReadWritePaths=/var/lib/radicale/ /var/cache/radicale/\\n' >run/systemd/system/radicale.service
+    ${install.join('\n')}
+    json
+    ${write.join('\n')}
+    json`);
+    assert.equal(shortOf(untouched as Step), ['done']);
+    assert.equal(
+      written?.stateFindings?.map(({ name, units, packages }) => [name, units[0], packages[0]]).toSorted(),
+      [
+        ['/var/lib/radicale', 'radicale.service', 'radicale'],
+        ['/var/lib/vnstat', undefined, 'vnstat'],
+        ['/var/spool/mlmmj', undefined, undefined],
+      ],
+    );
+  },
+);
 state.run();
