@@ -1,6 +1,6 @@
 import { type AssessedFacts, assess } from './assess/assess.ts';
 import { evaluate } from './checks/index.ts';
-import { type GatherOptions, gatherFacts } from './facts/gather.ts';
+import { type GatherOptions, gatherFacts } from './facts/facts.ts';
 import { type Report, buildReport } from './report/report.ts';
 import type { SystemReader } from './system/reader.ts';
 

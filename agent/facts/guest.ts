@@ -7,32 +7,17 @@ import { findFirmware } from './boot/firmware.ts';
 import { parseKernelArgument, splitKernelArguments } from './boot/kernel-arguments.ts';
 import { findBlockDevices, partitionsOf } from './disks/block-devices.ts';
 import { findDisks } from './disks/disks.ts';
-import type { Facts } from './facts.ts';
 import { readIdentity } from './identity.ts';
 import { type LastReport, readLastReport } from './last-report.ts';
 import { hangSafe } from './mounts/hang-safe.ts';
 import { type MountTable, readMountTable, unreadableTable } from './mounts/mountinfo.ts';
 import { type Observed, observe, unwrap, valueOf } from './observed.ts';
 
-/** The facts with which the others are read. */
-export interface Guest extends Pick<
-  Facts,
-  | 'identity'
-  | 'lastReport'
-  | 'config'
-  | 'configProblems'
-  | 'forwardProblems'
-  | 'kernelArgument'
-  | 'requestedMode'
-  | 'mounts'
-  | 'bootEnv'
-> {
-  /** The reader for one evaluation (guestReader). */
-  reader: SystemReader;
-}
+/** The facts with which the others are read, and the reader for one evaluation (guestReader). */
+export type Guest = ReturnType<typeof readGuest>;
 
 /** Reads the mounts, the configuration and the records of this boot. */
-export function readGuest(system: SystemReader): Guest {
+export function readGuest(system: SystemReader) {
   const mounts = readMounts(system);
   const safe = valueOf(observe(() => hangSafe(system, mounts))) ?? system;
   const identity = readIdentity(safe);
@@ -42,28 +27,40 @@ export function readGuest(system: SystemReader): Guest {
   const cmdline = valueOf(observe(() => decodeBytes(reader.read('/proc/cmdline')))) ?? '';
   const argument = parseKernelArgument(cmdline);
   return {
-    ...{ reader, identity, lastReport, config, mounts },
+    ...{ reader, identity, config, mounts },
+    /** The last report that `check` wrote in this boot; undefined if there is none. */
+    lastReport,
+    /** Messages about the configuration and about `immutafs=` on the kernel command line. */
     configProblems: [...problems.map(formatProblem), ...argument.problems],
+    /** The subset of configProblems that prevents the forwarder from starting. */
     forwardProblems: forwardProblems(problems),
+    /** The arguments on the kernel command line. */
     kernelArgument: splitKernelArguments(cmdline),
+    /** The value of `immutafs=` on the kernel command line, otherwise MODE. */
     requestedMode: argument.mode ?? config.MODE,
+    /** undefined if boot.env does not exist. */
     bootEnv: observe(() => readBootEnv(reader)),
   };
 }
 
 /** Reads the disks, mounted or not, and what the firmware starts from them. */
-export function readDisks({
-  reader,
-  mounts,
-  lastReport,
-}: Guest): Pick<Facts, 'disks' | 'blockDevices' | 'partitions' | 'firmware'> {
+export function readDisks({ reader, mounts, lastReport }: Guest) {
   const lastEvidence = (name: string) => valueOf(lastReport)?.disks.get(name);
   const disks = observe(() => findDisks(reader, mounts.all, lastEvidence));
   const known = new Map(valueOf(disks)?.map((disk) => [disk.name, disk]));
   const blockDevices = observe(() => findBlockDevices(reader, known, lastEvidence));
   const partitions = observe(() => partitionsOf(unwrap(blockDevices)));
   const firmware = observe(() => findFirmware(reader, mounts, unwrap(partitions)));
-  return { disks, blockDevices, partitions, firmware };
+  return {
+    /** The disks below mounted file systems. */
+    disks,
+    /** All block devices, mounted or not. */
+    blockDevices,
+    /** The partitions of all disks, mounted or not. */
+    partitions,
+    /** undefined if a BIOS started this guest. */
+    firmware,
+  };
 }
 
 /** If the mounts cannot be read, the table throws the error on each access, and the other facts can still be read. */

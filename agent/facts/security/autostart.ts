@@ -49,7 +49,6 @@ export function findAutostart(reader: SystemReader): HomeAutostart[] {
 
 function readHome(reader: SystemReader, home: string, isLate: boolean): Pick<Autostart, 'units' | 'files'> {
   if (isLate) throw new SystemError(`${home}: not read, because reading other homes took ${maximumTime} ms`);
-  if (reader.stat(home) === undefined) return { units: false, files: [] };
   const known = new Map<string, boolean>();
   // Each directory below the home directory, such as .ssh, is examined once.
   const isInDirectory = (name: string) => {
@@ -58,10 +57,8 @@ function readHome(reader: SystemReader, home: string, isLate: boolean): Pick<Aut
     known.set(directory, answer);
     return answer;
   };
-  const hasUnits =
-    areDirectories(reader, home, homeUnits) && names(reader, `${home}/${homeUnits}`).length > 0;
   return {
-    units: hasUnits,
+    units: areDirectories(reader, home, homeUnits) && names(reader, `${home}/${homeUnits}`).length > 0,
     files: homeFiles.filter((name) => isInDirectory(name) && isOwn(reader, home, name)),
   };
 }

@@ -1,7 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type AssessedFacts, assess } from '../../../agent/assess/assess.ts';
-import { gatherFacts } from '../../../agent/facts/gather.ts';
+import { gatherFacts } from '../../../agent/facts/facts.ts';
 import { SystemError } from '../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import { type Change, all, file, fstab, mount, nothing } from '../../harness/changes.ts';

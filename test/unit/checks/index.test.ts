@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checks, evaluate } from '../../../agent/checks/index.ts';
 import { assess } from '../../../agent/assess/assess.ts';
-import { gatherFacts } from '../../../agent/facts/gather.ts';
+import { gatherFacts } from '../../../agent/facts/facts.ts';
 import { exitCode } from '../../../agent/report/report.ts';
 import { edit } from '../../harness/changes.ts';
 import { goodGuest, maintenanceGuest, withGuest, evaluateFixture } from '../../harness/guest.ts';

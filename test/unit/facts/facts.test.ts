@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { gatherFacts } from '../../../agent/facts/gather.ts';
+import { gatherFacts } from '../../../agent/facts/facts.ts';
 import { SystemError } from '../../../agent/lib/errors.ts';
 import { device } from '../../harness/copies.ts';
 import { el7Guest } from '../../harness/el7-guest.ts';
