@@ -2,6 +2,7 @@ import { execa } from 'execa';
 import { inRoot } from '../../packaging/build/paths.ts';
 import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
+import { figure } from './table.ts';
 
 const [many, few] = [200_000, 20_000];
 
@@ -20,50 +21,40 @@ export async function changes(): Promise<Result> {
       'first output. On a disk: elapsed time, the lower layer on an XFS file system that was just mounted.',
     control: 'diff -rq, hashing both trees, or few',
     figures: [
-      {
-        name: '1,000 of 100,000: against diff -rq',
-        unit: 's',
-        value: seconds.changes,
-        control: seconds.diff,
-        aim: { of: 'ratio', atMost: 0.1 },
-      },
+      figure('1,000 of 100,000: against diff -rq', 's', seconds.changes, seconds.diff, {
+        of: 'ratio',
+        atMost: 0.1,
+      }),
       // What the start of the program takes bounds the ratio above.
-      { name: 'no change: against diff -rq', unit: 's', value: seconds.start, control: seconds.diff },
-      {
-        name: '1,000 of 100,000: against hashing both trees',
-        unit: 's',
-        value: seconds.changes,
-        control: seconds.naive,
-        aim: { of: 'ratio', atMost: 0.1 },
-      },
-      ...(['diff', 'naive'] as const).map((rival) => ({
-        name: `1,000 of 100,000 on a disk: against ${rival === 'diff' ? 'diff -rq' : 'hashing both trees'}`,
-        unit: 's' as const,
-        value: onDisk.changes,
-        control: onDisk[rival],
-        aim: { of: 'ratio' as const, atMost: 0.1 },
-      })),
-      {
-        name: `${many} added: first output of --json`,
-        unit: 's',
-        value: all.json.first,
-        control: some.json.first,
-        aim: { of: 'value', atMost: 1 },
-      },
-      { name: `${many} added: --json`, unit: 's', value: all.json.processor, control: some.json.processor },
-      {
-        name: `${many} added: default view`,
-        unit: 's',
-        value: all.text.processor,
-        control: some.text.processor,
-      },
-      ...(['json', 'text'] as const).map((view) => ({
-        name: `${many} added: peak RSS, ${view}`,
-        unit: 'MiB' as const,
-        value: all[view].kibibytes / 1024,
-        control: some[view].kibibytes / 1024,
-        aim: { of: 'ratio' as const, atMost: 1.25 },
-      })),
+      figure('no change: against diff -rq', 's', seconds.start, seconds.diff),
+      figure('1,000 of 100,000: against hashing both trees', 's', seconds.changes, seconds.naive, {
+        of: 'ratio',
+        atMost: 0.1,
+      }),
+      ...(['diff', 'naive'] as const).map((rival) =>
+        figure(
+          `1,000 of 100,000 on a disk: against ${rival === 'diff' ? 'diff -rq' : 'hashing both trees'}`,
+          's',
+          onDisk.changes,
+          onDisk[rival],
+          { of: 'ratio', atMost: 0.1 },
+        ),
+      ),
+      figure(`${many} added: first output of --json`, 's', all.json.first, some.json.first, {
+        of: 'value',
+        atMost: 1,
+      }),
+      figure(`${many} added: --json`, 's', all.json.processor, some.json.processor),
+      figure(`${many} added: default view`, 's', all.text.processor, some.text.processor),
+      ...(['json', 'text'] as const).map((view) =>
+        figure(
+          `${many} added: peak RSS, ${view}`,
+          'MiB',
+          all[view].kibibytes / 1024,
+          some[view].kibibytes / 1024,
+          { of: 'ratio', atMost: 1.25 },
+        ),
+      ),
     ],
   };
 }

@@ -5,7 +5,7 @@ import type { Measured, MeasuredFiles, Plan } from './forward/measure.ts';
 import type { Run } from './forward/run.ts';
 import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
-import type { Figure } from './table.ts';
+import { type Figure, figure } from './table.ts';
 import { unpack } from './unpack.ts';
 
 /** The number of entries per sender. In a second run, the agent and journal-upload forward five times as many. */
@@ -142,10 +142,6 @@ function found(runs: Record<string, Run>, name: string): Run {
   const run = runs[name];
   if (run === undefined) throw new Error(`${name} was not measured`);
   return run;
-}
-
-function figure(name: string, unit: Figure['unit'], value: number, control?: number, aim?: Aim): Figure {
-  return { name, unit, value, ...(control === undefined ? {} : { control }), aim };
 }
 
 /** The entries or lines per second, and the processor time of one of them. */

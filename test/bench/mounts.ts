@@ -2,7 +2,7 @@ import { execa } from 'execa';
 import { inRoot } from '../../packaging/build/paths.ts';
 import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
-import type { Figure } from './table.ts';
+import { type Figure, figure } from './table.ts';
 
 const count = 20_000;
 const kinds = {
@@ -27,13 +27,7 @@ export async function mounts(): Promise<Result> {
         control: few.user,
         aim: { of: 'value', atMost: 3 },
       },
-      {
-        name: `${name}: output`,
-        unit: 'KiB',
-        value: many.bytes / 1024,
-        control: few.bytes / 1024,
-        aim: { of: 'value', atMost: 32 },
-      },
+      figure(`${name}: output`, 'KiB', many.bytes / 1024, few.bytes / 1024, { of: 'value', atMost: 32 }),
     );
   }
   return {

@@ -1,6 +1,6 @@
 import { inSmallSystem } from '../harness/small-system.ts';
 import type { Result } from './run.ts';
-import { median } from './table.ts';
+import { median, figure } from './table.ts';
 
 const rounds = 5;
 
@@ -26,20 +26,20 @@ export function prepareHome(): Promise<Result> {
         // At least 0.9 times the speed of rsync.
         aim: { of: 'ratio', atMost: 1 / 0.9 },
       },
-      {
-        name: 'all of it, with the last pass and the comparison',
-        unit: 's',
-        value: median(values('all')),
-        control: median(values('plain')),
-      },
-      { name: '/home read-only', unit: 's', value: median(values('held')) },
-      {
-        name: 'peak RSS; control: 25 files instead',
-        unit: 'MiB',
-        value: median(values('memory')) / 1024,
-        control: median(values('small')) / 1024,
-        aim: { of: 'difference', atMost: 16 },
-      },
+      figure(
+        'all of it, with the last pass and the comparison',
+        's',
+        median(values('all')),
+        median(values('plain')),
+      ),
+      figure('/home read-only', 's', median(values('held'))),
+      figure(
+        'peak RSS; control: 25 files instead',
+        'MiB',
+        median(values('memory')) / 1024,
+        median(values('small')) / 1024,
+        { of: 'difference', atMost: 16 },
+      ),
     ],
   });
 }

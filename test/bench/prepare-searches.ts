@@ -1,5 +1,5 @@
 import { inSmallSystem } from '../harness/small-system.ts';
-import type { Figure } from './table.ts';
+import { type Figure, figure } from './table.ts';
 import { median } from './table.ts';
 
 const files = 200_000;
@@ -65,10 +65,10 @@ export function prepareWrites(): Figure[] {
   const [unchanged, changed] = [of('unchanged', false), of('changed', true)];
   const aim = { of: 'value', atMost: 10 } as const;
   return [
-    { name: 'writes: 200,000 files, none changed', unit: 's', value: unchanged.seconds, aim },
-    { name: 'writes: peak RSS', unit: 'MiB', value: unchanged.kibibytes / 1024 },
-    { name: 'writes: 200,000 files, all changed', unit: 's', value: changed.seconds, aim },
-    { name: 'writes: peak RSS, all changed', unit: 'MiB', value: changed.kibibytes / 1024 },
+    figure('writes: 200,000 files, none changed', 's', unchanged.seconds, undefined, aim),
+    figure('writes: peak RSS', 'MiB', unchanged.kibibytes / 1024),
+    figure('writes: 200,000 files, all changed', 's', changed.seconds, undefined, aim),
+    figure('writes: peak RSS, all changed', 'MiB', changed.kibibytes / 1024),
   ];
 }
 
@@ -81,16 +81,11 @@ export function prepareState(): Figure[] {
   const [without, having] = [of('without', false), of('with', true)];
   const aim = { of: 'difference', atMost: 2 } as const;
   return [
-    { name: 'state: 200,000 files', unit: 's', value: having.seconds, control: without.seconds, aim },
+    figure('state: 200,000 files', 's', having.seconds, without.seconds, aim),
     {
       ...{ name: 'state: processor time', unit: 's', aim },
       ...{ value: having.processor, control: without.processor },
     },
-    {
-      name: 'state: peak RSS',
-      unit: 'MiB',
-      value: having.kibibytes / 1024,
-      control: without.kibibytes / 1024,
-    },
+    figure('state: peak RSS', 'MiB', having.kibibytes / 1024, without.kibibytes / 1024),
   ];
 }

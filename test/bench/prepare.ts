@@ -9,7 +9,7 @@ import { prepareState, prepareWrites } from './prepare-searches.ts';
 import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import type { Series } from './series.ts';
-import { median } from './table.ts';
+import { median, figure } from './table.ts';
 
 /** Measures the time of planning for a guest with 100,000 files in /var and a gzip-compressed initramfs, as on EL7. */
 export async function prepare(): Promise<Result> {
@@ -35,20 +35,12 @@ export async function prepare(): Promise<Result> {
     about: `medians of ${ours.milliseconds.length} interleaved runs; 100,000 files in /var, one initramfs (gzip)`,
     control: 'empty program',
     figures: [
-      {
-        name: 'wall time',
-        unit: 'ms',
-        value: median(ours.milliseconds),
-        control: median(control.milliseconds),
-        aim: { of: 'value', atMost: 1000 },
-      },
-      {
-        name: 'peak RSS',
-        unit: 'MiB',
-        value: median(ours.kibibytes) / 1024,
-        control: median(control.kibibytes) / 1024,
-      },
-      { name: 'processes started', unit: '', value: ours.processes, control: control.processes },
+      figure('wall time', 'ms', median(ours.milliseconds), median(control.milliseconds), {
+        of: 'value',
+        atMost: 1000,
+      }),
+      figure('peak RSS', 'MiB', median(ours.kibibytes) / 1024, median(control.kibibytes) / 1024),
+      figure('processes started', '', ours.processes, control.processes),
       ...prepareState(),
       ...prepareWrites(),
     ],

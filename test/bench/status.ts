@@ -3,7 +3,7 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { buildPrograms, buildSealedStatus } from './programs.ts';
 import type { Result } from './run.ts';
 import { type Series, inRuntime } from './series-in-runtime.ts';
-import { median } from './table.ts';
+import { median, figure } from './table.ts';
 
 /** The number of processes, and the commands of which there are as many each: one with few libraries, one with more. */
 const processes = 300;
@@ -21,20 +21,14 @@ export async function status(): Promise<Result> {
     about: `medians of ${ours.milliseconds.length} interleaved runs on this machine; processes by strace`,
     control: 'empty program',
     figures: [
-      {
-        name: 'wall time',
-        unit: 'ms',
-        value: median(ours.milliseconds),
-        control: median(control.milliseconds),
-        aim: { of: 'ratio', atMost: 1.5 },
-      },
-      {
-        name: 'peak RSS',
-        unit: 'MiB',
-        value: median(ours.kibibytes) / 1024,
-        control: median(control.kibibytes) / 1024,
-        aim: { of: 'value', atMost: 70 },
-      },
+      figure('wall time', 'ms', median(ours.milliseconds), median(control.milliseconds), {
+        of: 'ratio',
+        atMost: 1.5,
+      }),
+      figure('peak RSS', 'MiB', median(ours.kibibytes) / 1024, median(control.kibibytes) / 1024, {
+        of: 'value',
+        atMost: 70,
+      }),
       {
         name: 'processes started',
         unit: '',
@@ -43,13 +37,13 @@ export async function status(): Promise<Result> {
         control: control.processes,
         aim: { of: 'value', atMost: 1 },
       },
-      {
-        name: `CPU time with ${processes} processes (control: FOREIGN_PROGRAMS=off)`,
-        unit: 'ms',
-        value: median(on.processor),
-        control: median(off.processor),
-        aim: { of: 'difference', atMost: 20 },
-      },
+      figure(
+        `CPU time with ${processes} processes (control: FOREIGN_PROGRAMS=off)`,
+        'ms',
+        median(on.processor),
+        median(off.processor),
+        { of: 'difference', atMost: 20 },
+      ),
     ],
   };
 }

@@ -13,6 +13,16 @@ export interface Figure {
 /** A target: an upper or a lower limit for the value, for value / control, or for value - control. */
 type Aim = { of: 'value' | 'ratio' | 'difference' } & ({ atMost: number } | { atLeast: number });
 
+export function figure(
+  name: string,
+  unit: Figure['unit'],
+  value: number,
+  control?: number,
+  aim?: Figure['aim'],
+): Figure {
+  return { name, unit, value, ...(control === undefined ? {} : { control }), ...(aim && { aim }) };
+}
+
 const digits = { s: 2, ms: 1, µs: 1, '/s': 0, MiB: 1, KiB: 1, '': 0 };
 
 /** Formats figures as lines of aligned columns. @param control the heading of the column of `Figure.control` */

@@ -9,7 +9,7 @@ import { templateOf } from '../vm/harness/template.ts';
 import { ask, withFixture } from '../vm/libvirt/fixture.ts';
 import type { LibvirtFixture } from '../vm/libvirt/fixture.ts';
 import type { Result } from './run.ts';
-import type { Figure } from './table.ts';
+import { type Figure, figure } from './table.ts';
 
 const marks = '/var/lib/marks';
 
@@ -59,10 +59,10 @@ export async function update(): Promise<Result> {
     control: 'no emulation',
     figures: [
       ...spans.map(({ name, wall }): Figure => ({ name, unit: 's', value: wall })),
-      { name: 'together', unit: 's', value: sum('wall'), aim },
-      { name: "of that, the guest's processor at work", unit: 's', value: sum('busy') },
-      { name: 'a loop of bash in the guest', unit: 's', value: loops.guest, control: loops.here },
-      { name: 'together, reckoned without emulation', unit: 's', value: sum('wall') - saved, aim },
+      figure('together', 's', sum('wall'), undefined, aim),
+      figure("of that, the guest's processor at work", 's', sum('busy')),
+      figure('a loop of bash in the guest', 's', loops.guest, loops.here),
+      figure('together, reckoned without emulation', 's', sum('wall') - saved, undefined, aim),
     ],
   };
 }

@@ -4,7 +4,6 @@ import * as assert from 'uvu/assert';
 import { forwarderUser } from '../../agent/assess/log-access.ts';
 import { configure, forwardState, startAgent, untilState } from './support/agent.ts';
 import { guestTls, serverName } from './support/certificates.ts';
-import { fakeServer } from './support/fake-server.ts';
 import { LiveJournal, journalField, numbered } from './support/journal.ts';
 import { startRemote, storedField } from './support/remote.ts';
 import { startRsyslog, storedEntries } from './support/rsyslog.ts';
@@ -84,14 +83,6 @@ servers('--test prints the error, with the certificate that the server presented
   assert.match(test.output(), /FAILED +Hostname\/IP does not match/);
   const [failure = ''] = /FAILED +connect .*/.exec(test.output()) ?? [];
   for (const address of ['127.0.0.1', '::1']) assert.match(failure, `connect ECONNREFUSED ${address}:2515`);
-});
-
-servers('--test ends if a server accepts the connection but does not answer', async () => {
-  configure({ FORWARD: 'relp://127.0.0.1:2514' });
-  await fakeServer(2514, () => undefined);
-  const test = startAgent('--test');
-  assert.is(await test.ended, 1);
-  assert.match(test.output(), /FAILED +no RELP response within 10 s/);
 });
 
 servers.run();
