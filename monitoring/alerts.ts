@@ -140,7 +140,7 @@ export const guestAlerts: readonly Alert[] = [
     severity: 'warning',
     summary: '{{ $labels.instance }}: log entries were lost within the last hour',
     description:
-      'Log entries, or bytes of a log file, were removed before they could be sent, were unreadable, were truncated, or were rejected by the server.',
+      'Log entries, or bytes of a log file, were removed before they could be sent, were unreadable, were truncated, or were refused by the server.',
     runbook: documented(checks, 'forward-healthy'),
   },
   {

@@ -99,7 +99,7 @@ function describeLoss({ lost, corrupt, refused, cut, suppressed }: ForwardCounts
   return [
     [lost, 'removed from the journal before they were sent'],
     [corrupt, 'unreadable in the journal'],
-    [refused, 'rejected by the server'],
+    [refused, 'refused by the server'],
     [cut, 'truncated because they were too long'],
     [suppressed, 'suppressed by journald'],
   ]

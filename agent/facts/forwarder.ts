@@ -15,7 +15,7 @@ export interface ForwardCounts {
   lost: number;
   /** Unreadable, because they are corrupt in the journal. */
   corrupt: number;
-  /** Rejected by the server; a note was sent instead of the entry. */
+  /** Refused by the server; a notice was sent instead of the entry. */
   refused: number;
   /** Sent with a truncated MESSAGE. */
   cut: number;

@@ -52,7 +52,7 @@ const cases: Record<string, [Change, Status, string | RegExp, number?]> = {
     [
       ['lost', 'removed from the journal before they were sent'],
       ['corrupt', 'unreadable in the journal'],
-      ['refused', 'rejected by the server'],
+      ['refused', 'refused by the server'],
       ['cut', 'truncated because they were too long'],
       ['suppressed', 'suppressed by journald'],
     ].map(([count = '', words]): [string, [Change, Status, string]] => [

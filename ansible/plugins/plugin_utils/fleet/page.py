@@ -22,7 +22,7 @@ REASONS = {
     "footholds": "Footholds",
     "var": "/var 80 % full, or full within 6 hours",
     "behind": "Logs unacknowledged for 5 minutes",
-    "losses": "Log entries lost or rejected",
+    "losses": "Log entries lost or refused",
     "no-receipt": "No receipt",
 }
 
