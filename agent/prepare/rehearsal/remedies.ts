@@ -1,4 +1,5 @@
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
+import { stateRuleOf } from '../../services/state-rules.ts';
 
 /** What to do about a refused write. */
 export interface Remedy {
@@ -62,6 +63,12 @@ export function remedyFor(path: string | null, folder: string, overlays: readonl
     return none(
       'The path contains characters that OVERLAY and PERSIST do not permit: configure the program to write to another folder.',
     );
+  }
+  const rule = stateRuleOf(path);
+  if (rule?.kind === 'state') {
+    const { name, loses = 'its state' } = rule.service;
+    const text = `${name} keeps ${loses} here, which an overlay would lose at every reboot: add ${folder} to PERSIST.`;
+    return { folder, text, harmless: false };
   }
   return {
     folder,

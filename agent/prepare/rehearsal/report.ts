@@ -1,3 +1,4 @@
+import { stateRuleOf } from '../../services/state-rules.ts';
 import { persistItem } from '../../facts/security/places.ts';
 import { words } from '../../config/config.ts';
 import type { Config } from '../../config/config.ts';
@@ -39,11 +40,16 @@ export function buildReport(
     omitted: found.omitted + state.omitted,
     growth: seen.growth,
     add: {
-      overlay: line('OVERLAY', config.OVERLAY, folders),
+      overlay: line('OVERLAY', config.OVERLAY, folders.filter(isResettable)),
       persistInstead: line('PERSIST', config.PERSIST, folders, persistItem),
     },
     sources: state.sources,
   };
+}
+
+/** Whether an overlay may be proposed for a folder. It would lose the state of a known service at every reboot. */
+function isResettable(folder: string): boolean {
+  return stateRuleOf(folder)?.kind !== 'state';
 }
 
 function pathOf(item: string): string {

@@ -6,6 +6,7 @@ import { remedyFor, topmost } from '../../../../agent/prepare/rehearsal/remedies
 const remedies = suite('the remedy for a refused write');
 for (const [path, folder, proposed, says] of [
   ['/opt/agent/data/state', '/opt/agent/data', '/opt/agent/data', /Add \/opt\/agent\/data to OVERLAY/],
+  ['/u01/oradata/x', '/u01/oradata', '/u01/oradata', /Oracle.*overlay would lose.*to PERSIST\.$/],
   ['/etc/vendor/key', '/etc/vendor', '/etc/vendor', /PERSIST/],
   ['/root/.bash_history', '/root', '/root', /OVERLAY/],
   ['/usr/local/agent/x', '/usr/local/agent', '/usr/local/agent', /OVERLAY/],

@@ -106,6 +106,13 @@ report('the proposed lines contain the present ones, without folders below anoth
     persistInstead: 'PERSIST=/root:exec /var/lib/x /opt/a:autostart /srv:autostart',
   });
 });
+report('no overlay is proposed where a known service keeps its state', () => {
+  const refusals = ['/u01/oradata/x', '/opt/a/x'].map((file) => refusal('a.service', file));
+  assert.equal(reportOf({ refusals }).add, {
+    overlay: 'OVERLAY=/opt/a',
+    persistInstead: 'PERSIST=/opt/a:autostart /u01/oradata:autostart',
+  });
+});
 report('a harmless write is a note, and no line of OVERLAY is proposed for it', () => {
   const found = reportOf({ refusals: [refusal('a.service', '/opt/a/__pycache__/x.pyc')] });
   assert.equal(kinds(found), ['refused a.service (note)']);
