@@ -1,5 +1,5 @@
 import type { AssessedFacts } from '../assess/assess.ts';
-import { overlayProblems } from '../assess/overlay-mounts.ts';
+import { overlayProblems } from '../assess/overlays.ts';
 import { shortList } from '../lib/format.ts';
 import type { Layer } from '../facts/boot/layers.ts';
 import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';

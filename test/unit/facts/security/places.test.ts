@@ -1,11 +1,16 @@
 import { readFileSync } from 'node:fs';
-import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { suite } from 'uvu';
 import { categoryOf } from '../../../../agent/changes/category.ts';
 import type { Change } from '../../../../agent/changes/change.ts';
 import { runPlaces } from '../../../../agent/changes/places.ts';
-import { persistItem, persistPlaces, placeOf, startPlaces } from '../../../../agent/facts/security/places.ts';
-import { dataPlaces } from '../../../../agent/facts/security/places/var.ts';
+import {
+  dataPlaces,
+  persistItem,
+  persistPlaces,
+  placeOf,
+  startPlaces,
+} from '../../../../agent/facts/security/places.ts';
 import { persistPlacesFile } from '../../../../packaging/build/persist-places.ts';
 
 const places = suite('the places from which programs start');
