@@ -183,7 +183,7 @@ function program(
 function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<void>): void {
   const ask = [
     ...['apply', 'only', 'skip', 'yes', 'json', 'wipe', 'purgeOldHome', 'cleanVar', 'since', 'accept'],
-    ...['strictMounts', 'closeBypasses'],
+    ...['strictMounts', 'closeBypasses', 'moveState', 'purgeOldState'],
   ];
   root
     .command('prepare')
@@ -202,6 +202,14 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
     .option(
       '--purge-old-home',
       'remove the old content of /home from the system disk after the copy is verified',
+    )
+    .option(
+      '--move-state <directory...>',
+      'move the content of these directories to PERSIST_STORE, and add them to PERSIST; the services that use them are stopped for the last part of the copy (step state)',
+    )
+    .option(
+      '--purge-old-state',
+      'remove the old content of directories that --move-state has moved from the system disk (step state)',
     )
     .option('--tmp-size <size>', 'memory that /tmp may use; default: 25% if /etc/fstab has no /tmp')
     .addOption(

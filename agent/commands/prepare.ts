@@ -1,5 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import { readConfig } from '../config/config.ts';
+import { keys } from '../config/keys.ts';
 import { resetDirectories } from '../config/overlay-paths.ts';
 import { isBelow } from '../facts/mounts/mountinfo.ts';
 import { SystemError, UsageError } from '../lib/errors.ts';
@@ -11,8 +12,7 @@ import { requireOwnSystem } from '../prepare/engine/own-system.ts';
 import { type Plan, isDone } from '../prepare/engine/plan.ts';
 import { type Settings, type StepId, noSettings, stepIds } from '../prepare/engine/step.ts';
 import { planJson, planText, readinessText } from '../prepare/engine/text.ts';
-import { undo } from '../prepare/engine/undo.ts';
-import { planGuest, prepareGuest } from '../prepare/prepare.ts';
+import { planGuest, prepareGuest, undoGuest } from '../prepare/prepare.ts';
 import { isPath } from '../config/accepted.ts';
 import { outcomeSentence, outcomeText } from '../prepare/rehearsal/text.ts';
 import { readOutcome } from '../prepare/rehearsal/outcome.ts';
@@ -29,6 +29,8 @@ export interface PrepareOptions {
   homeUuid?: string;
   wipe?: string;
   purgeOldHome?: boolean;
+  moveState?: string[];
+  purgeOldState?: boolean;
   tmpSize?: string;
   tmpMode?: '1777' | '1700';
   cleanVar?: boolean;
@@ -83,8 +85,7 @@ export async function prepareWith(
   if (options.undo === true) {
     const { refused } = await planGuest(reader, settings, new Set());
     if (refused === null) {
-      const say = (text: string) => output.stdout(`${clean(decodeBytes(text))}\n`);
-      return undo(reader, await loadWriter(), say) ? 0 : 1;
+      return (await undoGuest(reader, await loadWriter(), printerTo(output))) ? 0 : 1;
     }
     output.stdout(`${clean(decodeBytes(refused))}\n`);
     return 1;
@@ -189,17 +190,29 @@ function readOptions(
   if ((strictMounts || closeBypasses) && !chosen.has('exec'))
     throw new UsageError(`${strictMounts ? '--strict-mounts' : '--close-bypasses'} needs the step exec`);
   const [purgeOldHome, cleanVar] = [options.purgeOldHome === true, options.cleanVar === true];
+  const [moveState, purgeOldState] = [readItems(options, chosen), options.purgeOldState === true];
   const disks = { homeDevice, homeUuid, wipe, purgeOldHome, tmpSize, tmpMode, cleanVar };
+  const state = { moveState, purgeOldState };
   return {
     settings: {
       ...noSettings,
       ...disks,
+      ...state,
       strictMounts,
       closeBypasses,
       ...readAcceptance(reader, options, chosen),
     },
     chosen,
   };
+}
+
+/** Reads --move-state: directories, or items of PERSIST with their options. */
+function readItems({ moveState = [] }: PrepareOptions, chosen: ReadonlySet<StepId>): string[] {
+  if (moveState.length > 0 && !chosen.has('state')) throw new UsageError('--move-state needs the step state');
+  const items = moveState.map((item) => item.replace(/(?<=.)\/+(?=:|$)/, ''));
+  const bad = items.find((item) => keys.PERSIST.goodItem?.(item) !== true);
+  if (bad !== undefined) throw new UsageError(`--move-state takes ${keys.PERSIST.wanted}; not ${bad}`);
+  return items;
 }
 
 /**

@@ -3,6 +3,7 @@ import type { SystemReader } from '../system/reader.ts';
 import { type Parts, applyAll, basicExecutors } from './engine/apply.ts';
 import type { Printer } from './engine/context.ts';
 import { type Plan, plan } from './engine/plan.ts';
+import { undo } from './engine/undo.ts';
 import type { Settings, StepId } from './engine/step.ts';
 import { copyHome, verifyHome } from './home/copy.ts';
 import { clearHomeMarker, cutoverHome } from './home/cutover.ts';
@@ -17,6 +18,9 @@ import { planFstab } from './steps/fstab.ts';
 import { planInitramfs } from './steps/initramfs.ts';
 import { planMtab } from './steps/mtab.ts';
 import { planState } from './steps/state.ts';
+import { copyState, verifyState } from './steps/state/copy.ts';
+import { clearState, purgeState } from './steps/state/old-content.ts';
+import { switchState } from './steps/state/switch.ts';
 import { planTmp } from './steps/tmp.ts';
 import { planVar } from './steps/var.ts';
 import { planWrites } from './steps/writes.ts';
@@ -46,6 +50,11 @@ const parts: Parts = {
     'cutover-home': cutoverHome,
     'clear-home-marker': clearHomeMarker,
     'purge-home': purgeHome,
+    'copy-state': copyState,
+    'verify-state': verifyState,
+    'switch-state': switchState,
+    'clear-state': clearState,
+    'purge-state': purgeState,
   },
 };
 
@@ -70,4 +79,9 @@ export function prepareGuest(
   printer: Printer,
 ): Promise<Plan> {
   return applyAll(parts, reader, writer, settings, chosen, printer);
+}
+
+/** Restores what `prepare` changed (agent/prepare/engine/undo.ts). @returns whether everything was restored */
+export function undoGuest(reader: SystemReader, writer: SystemWriter, printer: Printer): Promise<boolean> {
+  return undo(parts.executors, reader, writer, printer);
 }

@@ -18,6 +18,11 @@ export function executorsWith(own: Partial<Executors> = {}): Executors {
     'cutover-home': unexpected,
     'clear-home-marker': unexpected,
     'purge-home': unexpected,
+    'copy-state': unexpected,
+    'verify-state': unexpected,
+    'switch-state': unexpected,
+    'clear-state': unexpected,
+    'purge-state': unexpected,
     ...own,
   };
 }

@@ -1,17 +1,23 @@
-import { parseTable } from '../../agent/prepare/home/mount-table.ts';
-import type { Namespace, Namespaces } from '../../agent/prepare/home/namespaces.ts';
-import type { Region } from '../../agent/prepare/home/region.ts';
+import { parseTable } from '../../agent/prepare/move/mount-table.ts';
+import type { Namespace, Namespaces } from '../../agent/prepare/move/namespaces.ts';
+import type { Region } from '../../agent/prepare/move/region.ts';
 
 /** The region of a /home that is a folder of /. */
-export const folder: Region = { devices: new Set(['253:0']), root: '/home' };
+export const folder: Region = { path: '/home', devices: new Set(['253:0']), root: '/home' };
 /** The region of a /home that is a separate file system. */
-export const volume: Region = { devices: new Set(['253:1']), root: '/' };
+export const volume: Region = { path: '/home', devices: new Set(['253:1']), root: '/' };
 
 /** Returns namespaces with the given mount tables; the first is that of this process. */
 export function namespaces(region: Region, ...tables: string[]): Namespaces {
   const all = tables.map((text, index): Namespace => {
     const lines = text.trim().replace(/^ +/gm, '');
-    return { ...parseTable(lines, region, '/'), own: index === 0, pid: 100 + index, who: `p${index}` };
+    return {
+      ...parseTable(lines, region, '/'),
+      own: index === 0,
+      pid: 100 + index,
+      name: `p${index}`,
+      who: `p${index}`,
+    };
   });
   const [own] = all;
   if (own === undefined) throw new Error('no table');

@@ -66,6 +66,12 @@ function short(action: Action): string {
     case 'clear-home-marker':
     case 'purge-home':
       return action.do;
+    case 'copy-state':
+    case 'verify-state':
+    case 'switch-state':
+    case 'clear-state':
+    case 'purge-state':
+      return `${action.do} ${action.item}`;
   }
 }
 

@@ -29,6 +29,33 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     });
   }
 
+  keep('a path that PERSIST does not name is checked with given options', () => {
+    const { stdout } = persist({
+      shell,
+      persist: '/var/lib/x',
+      disk: 'mkdir /var/lib/y /etc/y',
+      run: `check /var/lib/y || :; check /var/lib/y ''; echo $?; check /etc/y '' || :; check /etc/y autostart; echo $?`,
+    });
+    assert.match(
+      stdout,
+      /^REASON=PERSIST does not name it\nREMEDY=[^\n]*\n0\nREASON=\/etc [^\n]*\nREMEDY=[^\n]*\n0\n$/,
+    );
+  });
+
+  keep('a directory whose content was moved to the store is not copied into a store without it', () => {
+    for (const [disk, isKept] of [
+      ['mkdir /var/lib/x/moved-by-immutafs-agent', false],
+      ['mkdir /var/lib/x/moved', true],
+    ] as const) {
+      const { records, made } = persist({ shell, disk, run: 'keep /var/lib/x; ls /data/store' });
+      assert.is(made.length, isKept ? 1 : 0);
+      assert.match(
+        records['var=lib=x'] ?? '',
+        isKept ? /^STATE=kept/ : /^STATE=failed\nREASON=its content was moved to \/data\/store\/var=lib=x,/,
+      );
+    }
+  });
+
   keep('the options of a path loosen its mount', () => {
     const found = persist({
       shell,

@@ -141,7 +141,7 @@ keep() {
   if [ $# = 0 ]; then sh $command; else sh /usr/libexec/immutafs/persist-directory mount "$1"; fi
 }
 command=$(sh /run/write-unit)
-check() { sh /usr/libexec/immutafs/persist-directory check "$1"; }
+check() { sh /usr/libexec/immutafs/persist-directory check "$@"; }
 ${run}
 END
 chroot /guest bash /run/disk

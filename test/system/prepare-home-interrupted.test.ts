@@ -58,9 +58,9 @@ move('killed anywhere: /home is complete, and the next run completes the migrati
 move('killed as it unmounts the copy after the cutover: the next run unmounts it', () => {
   const script = `fill; picture /home >/run/before
     cp /usr/bin/umount /run/umount.real
-    printf '#!/bin/sh\\ncase "$*" in /run/immutafs/prepare/home) if findmnt -n -o OPTIONS /home | grep -q ^rw; then kill -KILL $(cat /run/immutafs/prepare.lock); exit 1; fi;; esac; exec /run/umount.real "$@"\\n' >/run/umount.fake
+    printf '#!/bin/sh\\ncase "$*" in /run/immutafs/prepare/new) if findmnt -n -o OPTIONS /home | grep -q ^rw; then kill -KILL $(cat /run/immutafs/prepare.lock); exit 1; fi;; esac; exec /run/umount.real "$@"\\n' >/run/umount.fake
     chmod +x /run/umount.real /run/umount.fake; mount --bind /run/umount.fake /usr/bin/umount
-    ${apply} && exit 1; /run/umount.real /usr/bin/umount; grep -c prepare/home /proc/self/mountinfo
+    ${apply} && exit 1; /run/umount.real /usr/bin/umount; grep -c prepare/new /proc/self/mountinfo
     ${apply}; ${whole}; grep prepare/ /proc/self/mountinfo || echo nothing left`;
   assert.match(outputOf(script), /\n1\n[^]*\nnothing left\n$/);
 });

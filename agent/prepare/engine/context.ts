@@ -61,6 +61,12 @@ export interface Executor<Of extends Action> {
   /** Adds values that are known only when the action begins. The returned action is logged and carried out. */
   complete?: (context: Context, action: Of) => Promise<Of>;
   execute: (context: Context, action: Of) => void | Promise<void>;
+  /**
+   * Reverts the action for --undo. An action without this function is reverted by restoring its file.
+   * @returns what was reverted, for the user
+   * @throws SystemError if it cannot be reverted now; the entry then stays in the action log
+   */
+  revert?: (context: Context, action: Of) => Promise<string>;
 }
 
 export type Executors = { readonly [Kind in Action['do']]: Executor<ActionOf<Kind>> };

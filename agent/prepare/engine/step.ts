@@ -141,7 +141,8 @@ export type Action =
   | { do: 'run'; program: string; args: string[]; seconds: number; makes?: string[]; revert?: string }
   /** Renames a file that an earlier action created, and replaces an existing file. */
   | { do: 'rename'; from: string; to: string }
-  | HomeAction;
+  | HomeAction
+  | StateAction;
 
 /**
  * The actions of the migration of /home (agent/prepare/home/), in order.
@@ -167,6 +168,33 @@ export type HomeAction =
   /** Removes the old content of /home from the system disk after it has been compared with the new /home. */
   | { do: 'purge-home' };
 
+/**
+ * The actions that move a directory to PERSIST_STORE (agent/prepare/steps/state/), in order.
+ * `item`: the item of PERSIST for the directory, with its options
+ * `store`: PERSIST_STORE
+ */
+export type StateAction =
+  /** Copies the directory while it is in use. */
+  | { do: 'copy-state'; item: string; store: string }
+  /** Stops the services that use the directory, makes it read-only, copies the rest and compares every byte. */
+  | { do: 'verify-state'; item: string; store: string }
+  /**
+   * Adds the item to PERSIST, mounts the copy on the directory, and starts the services. `before` and `after` are null in a
+   * plan; the action log contains both texts.
+   */
+  | {
+      do: 'switch-state';
+      item: string;
+      store: string;
+      file: string;
+      before: string | null;
+      after: string | null;
+    }
+  /** Moves the old content of the directory aside, so that no service uses it by mistake when nothing is mounted. */
+  | { do: 'clear-state'; item: string; store: string }
+  /** Removes the old content from the system disk. */
+  | { do: 'purge-state'; item: string; store: string };
+
 /** The options of the command line. */
 export interface Settings {
   /** --home-device: a whole disk, for example /dev/vdb. */
@@ -176,6 +204,10 @@ export interface Settings {
   /** --wipe: the disk whose content may be destroyed. */
   wipe: string | undefined;
   purgeOldHome: boolean;
+  /** --move-state: the items of PERSIST whose directories are moved to PERSIST_STORE. */
+  moveState: readonly string[];
+  /** --purge-old-state: whether the old content of moved directories is removed from the system disk. */
+  purgeOldState: boolean;
   /** --tmp-size: size= of the tmpfs (tmpfs(5)), for example 25% or 2g; if undefined, the value in fstab or 25%. */
   tmpSize: string | undefined;
   /** --tmp-mode: mode= of the tmpfs; if undefined, the value in fstab or 1777. */
@@ -201,6 +233,8 @@ export const noSettings: Settings = {
   homeUuid: undefined,
   wipe: undefined,
   purgeOldHome: false,
+  moveState: [],
+  purgeOldState: false,
   tmpSize: undefined,
   tmpMode: undefined,
   cleanVar: false,

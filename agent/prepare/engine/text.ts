@@ -3,6 +3,7 @@ import { toJson } from '../../lib/unprintable.ts';
 import { type Paint, painter } from '../../report/layout.ts';
 import { diffLines } from '../../lib/diff.ts';
 import { type Plan, isDone } from './plan.ts';
+import { placeInStore } from './place-in-store.ts';
 import { type Action, type Step, stepIds } from './step.ts';
 
 const columns = 100;
@@ -109,6 +110,22 @@ function shown(action: Action): string[] {
       return [`remove the progress marker from ${action.disk}`];
     case 'purge-home':
       return ['remove the old content of /home from the system disk'];
+    case 'copy-state': {
+      const { path, copy } = placeInStore(action);
+      return [`rsync -aHAXS --numeric-ids ${path}/ ${copy}/, while ${path} is in use`];
+    }
+    case 'verify-state':
+      return [
+        `stop the services that use ${placeInStore(action).path}, make it read-only, rsync again, and compare every byte`,
+      ];
+    case 'switch-state': {
+      const { path, final } = placeInStore(action);
+      return [`add ${action.item} to PERSIST, mount ${final} on ${path}, and start the services`];
+    }
+    case 'clear-state':
+      return [`move the old content of ${placeInStore(action).path} aside, on the system disk`];
+    case 'purge-state':
+      return [`remove the old content of ${placeInStore(action).path} from the system disk`];
   }
 }
 

@@ -1,3 +1,4 @@
+import { SystemError } from '../../lib/errors.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import {
@@ -8,6 +9,8 @@ import {
   readActionLog,
   writeActionLog,
 } from './action-log.ts';
+import { type ActionOf, type Executors, type Printer, withContext } from './context.ts';
+import type { Action } from './step.ts';
 
 type AnyAction = LoggedAction['action'];
 type FileAction = Extract<AnyAction, { file: string }>;
@@ -15,19 +18,30 @@ type FileAction = Extract<AnyAction, { file: string }>;
 /**
  * Restores every file that `prepare` changed, the last change first. If --purge-old-home has begun, nothing is
  * restored, because it is unknown how much of the old /home still exists.
- * @param say prints a line
+ * @param executors revert the actions that are not reverted by restoring a file
  * @returns whether every file was restored; a file that was changed after `prepare` is not restored
  */
-export function undo(reader: SystemReader, writer: SystemWriter, say: (text: string) => void): boolean {
+export async function undo(
+  executors: Executors,
+  reader: SystemReader,
+  writer: SystemWriter,
+  printer: Printer,
+): Promise<boolean> {
   const unlock = writer.lock(lockFile);
   try {
-    return undoLocked(reader, writer, say);
+    return await undoLocked(executors, reader, writer, printer);
   } finally {
     unlock();
   }
 }
 
-function undoLocked(reader: SystemReader, writer: SystemWriter, say: (text: string) => void): boolean {
+async function undoLocked(
+  executors: Executors,
+  reader: SystemReader,
+  writer: SystemWriter,
+  printer: Printer,
+): Promise<boolean> {
+  const { say } = printer;
   const log = readActionLog(reader);
   if (log.length === 0) say('Nothing to undo: prepare has changed nothing.');
   if (isPurged(log)) {
@@ -38,7 +52,10 @@ function undoLocked(reader: SystemReader, writer: SystemWriter, say: (text: stri
   }
   const kept: LoggedAction[] = [];
   for (const entry of log.toReversed()) {
-    const { text, isKept } = undoOne(reader, writer, entry);
+    const { action } = entry;
+    const reverted =
+      action.do === 'move-home' ? undefined : await revert(executors, reader, writer, printer, action);
+    const { text, isKept } = reverted ?? undoOne(reader, writer, entry);
     if (isKept) kept.unshift(entry);
     if (text !== undefined) say(text);
   }
@@ -48,6 +65,28 @@ function undoLocked(reader: SystemReader, writer: SystemWriter, say: (text: stri
 
 function isPurged(log: ActionLog): boolean {
   return log.some(({ action }) => action.do === 'purge-home');
+}
+
+/** Reverts an action by its executor; undefined if the executor cannot. */
+async function revert<Kind extends Action['do']>(
+  executors: Executors,
+  reader: SystemReader,
+  writer: SystemWriter,
+  printer: Printer,
+  action: ActionOf<Kind>,
+): Promise<Undone | undefined> {
+  const own = executors[action.do].revert;
+  if (own === undefined) return undefined;
+  let text = '';
+  try {
+    await withContext(reader, writer, printer, async (context) => {
+      text = await own(context, action);
+    });
+    return { text, isKept: false };
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return { text: `not undone: ${error.message}`, isKept: true };
+  }
 }
 
 interface Undone {
@@ -129,6 +168,10 @@ function whatRemains(action: Exclude<AnyAction, FileAction>): string | undefined
       return 'the rest of the old /home';
     case 'verify-home':
     case 'clear-home-marker':
+    case 'copy-state':
+    case 'verify-state':
+    case 'clear-state':
+    case 'purge-state':
       return undefined;
   }
 }
@@ -138,6 +181,7 @@ function isAsAfter(reader: SystemReader, action: FileAction): boolean {
   switch (action.do) {
     case 'edit':
     case 'cutover-home':
+    case 'switch-state':
       return contentOf(reader, action.file) === `file ${action.after ?? ''}`;
     case 'link':
       return contentOf(reader, action.file) === `link ${action.to}`;

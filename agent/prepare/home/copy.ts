@@ -1,24 +1,19 @@
 import { SystemError, errorMessage } from '../../lib/errors.ts';
-import { formatBytes } from '../../lib/format.ts';
-import type { TreeState } from '../../system/writer.ts';
 import { type ActionOf, type Context, type Executor, PlanOutdated } from '../engine/context.ts';
 import { readMounts } from '../engine/snapshot.ts';
 import { writeCutoverState } from './cutover-state.ts';
 import { startAgain } from './format.ts';
 import type { Volume } from './inspect.ts';
+import { type Move, copyFinally, copyInUse } from '../move/copy.ts';
+import { staging } from '../move/mounting.ts';
+import { expectAllCopyable } from '../move/not-copied.ts';
+import { markerFile } from '../move/rsync.ts';
+import { recordUnsettled } from '../move/interrupted.ts';
+import { expectNone, expectUnreachable, findUsers } from '../move/users.ts';
 import { type Migration, openMigration, stagedIn } from './migration.ts';
-import { homeMount, makeHomeReadOnly, stage, stageAgain, staging } from './mounting.ts';
-import { type MarkerStore, diskMarker, fileMarker, markerFile } from './progress-marker.ts';
-import { homeRegion } from './region.ts';
-import { type Copying, copyTree, findDifferences } from './rsync.ts';
-import { expectSpace } from './space-check.ts';
-import { expectAllCopyable } from './not-copied.ts';
-import { expectNone, expectUnreachable, findHomeUsers } from './users.ts';
+import { homeMount, stage, stageAgain } from './mounting.ts';
+import { type MarkerStore, diskMarker, fileMarker } from './progress-marker.ts';
 import { expectUsable } from './validation.ts';
-
-/** Milliseconds. After a shorter pass, /home is made read-only for the final pass. */
-const shortPass = 60_000;
-const mostPasses = 4;
 
 /**
  * Copies /home while it is in use. Files that an interrupted run has copied are not copied again.
@@ -28,18 +23,12 @@ export const copyHome: Executor<ActionOf<'copy-home'>> = {
   execute: async (context, { disk, wipe }) => {
     const migration = await context.shared(openMigration);
     if (migration.staged === undefined) {
-      await expectAllCopyable(context);
+      await expectAllCopyable(context, '/home');
       migration.staged = await stageExisting(context, disk, wipe);
     }
     const { volume, marker } = migration.staged;
     await marker.write('copying');
-    const bytes = await expectSpace(context, volume.device);
-    context.say(`Copying /home (${formatBytes(bytes)}) to ${volume.device}; it can be used meanwhile`);
-    for (let pass = 0; pass < mostPasses; pass++) {
-      const began = performance.now();
-      await copyTree(context, { ...copying(volume), live: true, bytes: pass === 0 ? bytes : 0 });
-      if (performance.now() - began < shortPass) break;
-    }
+    await copyInUse(context, moveTo(context, volume));
   },
 };
 
@@ -53,20 +42,17 @@ export const verifyHome: Executor<ActionOf<'verify-home'>> = {
     const migration = await context.shared(openMigration);
     const { volume, marker } = stagedIn(migration);
     const { reader } = context;
-    const { obstacles, owners } = await findHomeUsers(reader);
+    const { obstacles, owners } = await findUsers(reader, '/home');
     expectNone(obstacles, owners, adviceBeforeCutover);
-    const mounts = readMounts(reader);
-    const region = await homeRegion(reader, mounts);
-    migration.release = await makeHomeReadOnly(context);
-    migration.oldHome = region;
-    // Checked again, because a process may have started to use /home after the first check.
-    await expectUnreachable(reader, region, adviceBeforeCutover);
-    await expectAllCopyable(context);
-    context.say(
-      'Copying what has changed meanwhile, and comparing every byte; /home is read-only until then',
+    recordUnsettled(context, { path: '/home', units: [], since: 0, store: null });
+    const isFolder = homeMount(readMounts(reader)) === undefined;
+    const { region, state } = await copyFinally(
+      context,
+      migration.moving,
+      moveTo(context, volume),
+      adviceBeforeCutover,
     );
-    const state = await copyRest(context, volume, false);
-    if (homeMount(mounts) === undefined) writeCutoverState(context, volume.uuid, state);
+    if (isFolder) writeCutoverState(context, volume.uuid, state);
     await marker.write('copied');
     // The last check before the cutover, at the end of this action, so that no cutover is logged if it fails.
     await expectUnreachable(reader, region, adviceBeforeCutover);
@@ -76,29 +62,9 @@ export const verifyHome: Executor<ActionOf<'verify-home'>> = {
 const adviceBeforeCutover =
   'These would continue to use the old /home. The copy is kept. End them (in a shell: cd /), or run systemctl isolate rescue.target as root on the console; then run --apply again';
 
-function copying({ type }: Volume): Pick<Copying, 'from' | 'to' | 'type'> {
-  return { from: '/home', to: staging, type };
-}
-
-/**
- * Copies the remaining changes and compares /home with the copy. A power cut in an earlier run can leave a file with
- * the right size and time but the wrong content. If the comparison finds such a file, the copy is repeated with
- * checksums.
- * @param checksum whether files with the same size and time are compared by content, too
- * @returns the state of /home that was compared
- * @throws SystemError naming the files that still differ after a copy with checksums
- */
-async function copyRest(context: Context, volume: Volume, checksum: boolean): Promise<TreeState> {
-  await copyTree(context, { ...copying(volume), live: false, bytes: 0, checksum });
-  // So that the comparison reads the disk, not the page cache.
-  await stageAgain(context, volume);
-  // Read before the comparison, so that any later change of a file is a difference from this state.
-  const state = await context.writer.readTree('/home', context.checkAborted);
-  const differences = await findDifferences(context, copying(volume));
-  if (differences === undefined) return state;
-  if (checksum) throw new SystemError(differences);
-  context.say(`${differences}; copying these again`);
-  return copyRest(context, volume, true);
+function moveTo(context: Context, volume: Volume): Move {
+  const { device: to, type } = volume;
+  return { path: '/home', to, type, dropCache: () => stageAgain(context, volume) };
 }
 
 /** Mounts the file system of an interrupted run, or the one that --home-uuid names. */

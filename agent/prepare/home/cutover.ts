@@ -4,11 +4,13 @@ import { SystemError, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { ActionOf, Context, Executor } from '../engine/context.ts';
 import { readMounts } from '../engine/snapshot.ts';
+import { mountProgram, umountProgram, unstage } from '../move/mounting.ts';
+import { openMoving } from '../move/moving.ts';
 import { openMigration, stagedIn } from './migration.ts';
-import { homeMount, homeOptions, mountProgram, umountProgram, unstage } from './mounting.ts';
+import { homeMount, homeOptions } from './mounting.ts';
 import { withHome } from './persistence.ts';
 import { type MarkerStore, diskMarker, fileMarker, findStaleMarker } from './progress-marker.ts';
-import { expectUnreachable } from './users.ts';
+import { expectUnreachable } from '../move/users.ts';
 
 /**
  * Writes /etc/fstab, then mounts the new /home. After a power cut, the guest boots with the old or the new /home; both
@@ -26,7 +28,7 @@ export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
     const migration = await context.shared(openMigration);
     const { volume } = stagedIn(migration);
     const { reader, writer } = context;
-    if (after === null || migration.oldHome === undefined) throw new Error('the copy was not verified');
+    if (after === null || migration.moving.old === undefined) throw new Error('the copy was not verified');
     if (fstabText(reader, file) !== before) throw new SystemError(`${file} was changed: run prepare again`);
     try {
       writer.replaceText(file, after);
@@ -37,7 +39,7 @@ export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
       else writer.replaceText(file, before);
       throw error;
     }
-    migration.release = undefined;
+    migration.moving.release = undefined;
   },
 };
 
@@ -47,14 +49,14 @@ export const cutoverHome: Executor<ActionOf<'cutover-home'>> = {
  */
 export const clearHomeMarker: Executor<ActionOf<'clear-home-marker'>> = {
   execute: async (context) => {
-    const { oldHome } = await context.shared(openMigration);
+    const { old } = await context.shared(openMoving);
     // While there is a marker, the next run of an interrupted one comes here and removes the mounts of that run.
     await unstage(context);
     await (await findMarkerStore(context))?.clear();
-    if (oldHome === undefined) return;
+    if (old === undefined) return;
     await expectUnreachable(
       context.reader,
-      oldHome,
+      old.region,
       'The new /home is mounted. These still write to the old /home: end them. --purge-old-home keeps and lists the files that they change.',
     );
   },

@@ -8,7 +8,7 @@ import type { Action, Step } from '../engine/step.ts';
 import { planPersistence } from './persistence.ts';
 import { findStaleMarker } from './progress-marker.ts';
 import { findMigration } from './purge.ts';
-import { missingPrograms } from './validation.ts';
+import { missingPrograms } from '../move/programs.ts';
 
 /**
  * Plans the changes for a /home that is already a separate, writable file system: removal of a stale marker, the line

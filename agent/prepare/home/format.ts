@@ -9,7 +9,7 @@ import { openMigration } from './migration.ts';
 import { stage } from './mounting.ts';
 import { diskMarker, readDiskMarker, writeDiskMarker } from './progress-marker.ts';
 import { probe } from './signatures.ts';
-import { expectAllCopyable } from './not-copied.ts';
+import { expectAllCopyable } from '../move/not-copied.ts';
 import { expectUsable } from './validation.ts';
 
 /** The table is GPT, because an msdos table is limited to 2 TiB and has no partition names. */
@@ -22,7 +22,7 @@ const table = ['mklabel', 'gpt', 'unit', '%', 'mkpart', partitionName, 'xfs', '0
 export const partitionHome: Executor<ActionOf<'partition-home'>> = {
   execute: async (context, { disk, wipe }) => {
     await context.shared(openMigration);
-    await expectAllCopyable(context);
+    await expectAllCopyable(context, '/home');
     const { device, marker } = await expectUsable(context, disk, wipe);
     await startAgain(context, device);
     const { reader, run } = context;

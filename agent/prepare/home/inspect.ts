@@ -4,7 +4,7 @@ import { findLeaves, nodeOfSource } from '../../facts/disks/block.ts';
 import { deviceFile } from '../../facts/disks/device-file.ts';
 import { readSwaps } from '../../facts/disks/swaps.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
-import { staging } from './mounting.ts';
+import { staging } from '../move/mounting.ts';
 import { type ProgressMarker, readDiskMarker } from './progress-marker.ts';
 import { findContent, probe } from './signatures.ts';
 

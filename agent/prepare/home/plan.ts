@@ -8,11 +8,12 @@ import type { HomeAction, Step } from '../engine/step.ts';
 import { planExistingHome } from './existing-home.ts';
 import { type Inspected, inspect, sizeOf } from './inspect.ts';
 import { homeMount } from './mounting.ts';
-import { describeHandleOwners, findRunning } from './open-handles.ts';
-import { capacityOf, sizeOfHome } from './space-check.ts';
-import { findNotCopied } from './not-copied.ts';
-import { type Users, findHomeUsers } from './users.ts';
-import { missingPrograms, refusals } from './validation.ts';
+import { describeHandleOwners, findRunning } from '../move/open-handles.ts';
+import { capacityOf, sizeOfDirectory } from '../move/space-check.ts';
+import { findNotCopied } from '../move/not-copied.ts';
+import { type Users, findUsers } from '../move/users.ts';
+import { missingPrograms } from '../move/programs.ts';
+import { refusals } from './validation.ts';
 
 /** Plans the step `home`: /home is on a disk that the host leaves writable. */
 export async function planHome(snapshot: Snapshot): Promise<Step> {
@@ -37,8 +38,8 @@ async function planMigration(snapshot: Snapshot, own: Mount | undefined): Promis
       : `/home is ${own.source}, on the system's own disk`;
   const why = `${where}, which the host makes read-only.`;
   const named = homeDevice ?? (homeUuid === undefined ? undefined : `UUID=${homeUuid}`);
-  const users = await findHomeUsers(snapshot.reader);
-  const { blockers, notes } = await findNotCopied(snapshot.reader, snapshot.mounts);
+  const users = await findUsers(snapshot.reader, '/home');
+  const { blockers, notes } = await findNotCopied(snapshot.reader, snapshot.mounts, '/home');
   const problems = [
     ...missingPrograms(snapshot.reader, homeUuid === undefined),
     ...blockers,
@@ -125,7 +126,7 @@ async function tooSmall(
   named: string,
 ): Promise<string[]> {
   const capacity = capacityOf(bytes);
-  const needed = await sizeOfHome(reader, mounts, capacity);
+  const needed = await sizeOfDirectory(reader, mounts, '/home', capacity);
   if (needed === undefined || needed <= capacity || marker !== undefined) return [];
   return [
     `${named} is too small: /home takes ${formatBytes(needed)}, a disk of ${formatBytes(bytes)} holds about ${formatBytes(capacity)}.`,

@@ -4,6 +4,7 @@ import type { SystemReader } from '../../system/reader.ts';
 import { nodeOfMount } from '../../facts/disks/block.ts';
 import type { Mount } from '../../facts/mounts/mountinfo.ts';
 import type { Context } from '../engine/context.ts';
+import { markerFile } from '../move/rsync.ts';
 import { probe } from './signatures.ts';
 
 /**
@@ -34,11 +35,6 @@ export interface MarkerStore {
  */
 export const markerOffset = 512 * 1024;
 const markerBytes = 512;
-
-/**
- * The marker in a file system that already existed: a file in its root directory, because its disk may have other uses.
- */
-export const markerFile = '.immutafs-home';
 
 const sync = '/usr/bin/sync';
 

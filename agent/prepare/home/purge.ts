@@ -6,11 +6,12 @@ import type { ActionOf, Context, Executor } from '../engine/context.ts';
 import { linesOf } from '../engine/fstab.ts';
 import { readMounts } from '../engine/snapshot.ts';
 import { readCutoverState } from './cutover-state.ts';
-import { openMigration } from './migration.ts';
-import { homeMount, withOldHome } from './mounting.ts';
-import { oldHomeRegion } from './region.ts';
-import { compareTrees, unescapeName } from './rsync.ts';
-import { expectUnreachable } from './users.ts';
+import { openMoving } from '../move/moving.ts';
+import { homeMount } from './mounting.ts';
+import { withCovered } from '../move/mounting.ts';
+import { coveredRegion } from '../move/region.ts';
+import { compareTrees, unescapeName } from '../move/rsync.ts';
+import { expectUnreachable } from '../move/users.ts';
 
 /** The maximum number of files in a message. */
 const shown = 20;
@@ -30,12 +31,12 @@ export const purgeHome: Executor<ActionOf<'purge-home'>> = {
     if (migrated.volume !== undefined) {
       throw new SystemError(`the old /home is a volume of its own, ${migrated.volume}: remove it manually`);
     }
-    await context.shared(openMigration);
-    await withOldHome(context, async (old) => {
+    await context.shared(openMoving);
+    await withCovered(context, '/home', async (old) => {
       expectSeparate(reader, old);
       await expectUnreachable(
         reader,
-        oldHomeRegion(readMounts(reader)),
+        coveredRegion(readMounts(reader), '/home'),
         'Nothing is removed while the old /home can be changed: end them, then run --purge-old-home again',
       );
       const isDispensable = await prove(context, old, migrated);

@@ -1,8 +1,6 @@
 import { SystemError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
-import type { SystemReader } from '../../system/reader.ts';
 import type { Context } from '../engine/context.ts';
-import { installHint } from '../engine/install-hint.ts';
 import { readSnapshot } from '../engine/snapshot.ts';
 import { type Inspected, inspect } from './inspect.ts';
 
@@ -31,28 +29,4 @@ export async function expectUsable({ reader }: Context, named: string, wipe: boo
   const problems = refusals(inspected, named, wipe);
   if (problems.length > 0) throw new SystemError(problems.join(' '));
   return inspected;
-}
-
-const always = [
-  ['rsync', '/usr/bin/rsync'],
-  ['findutils', '/usr/bin/find'],
-  ['e2fsprogs', '/usr/bin/lsattr'],
-  ['util-linux', '/usr/bin/flock'],
-  ['util-linux', '/usr/sbin/blkid'],
-] as const;
-
-const forWholeDisk = [
-  ['util-linux', '/usr/sbin/wipefs'],
-  ['parted', '/usr/sbin/parted'],
-  ['xfsprogs', '/usr/sbin/mkfs.xfs'],
-] as const;
-
-/**
- * Returns the programs that a migration needs and that are not installed, one sentence each.
- * @param isWholeDisk whether the migration partitions and formats a disk
- */
-export function missingPrograms(reader: SystemReader, isWholeDisk: boolean): string[] {
-  return [...always, ...(isWholeDisk ? forWholeDisk : [])]
-    .filter(([, program]) => reader.stat(program) === undefined)
-    .map(([name, program]) => `${program} is missing: ${installHint(reader, name)}.`);
 }

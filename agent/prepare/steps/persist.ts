@@ -1,9 +1,10 @@
 import { persistItems } from '../../facts/boot/persist.ts';
 import { decodeBytes } from '../../lib/format.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 
 /** units/persist-directory */
-const program = '/usr/libexec/immutafs/persist-directory';
+export const persistProgram = '/usr/libexec/immutafs/persist-directory';
 /** The limit for one path, in milliseconds. */
 const limit = 5000;
 
@@ -14,14 +15,27 @@ const limit = 5000;
 export async function findUnkeptPaths({ reader, config }: Snapshot): Promise<string[]> {
   const found: string[] = [];
   for (const { path } of persistItems(config)) {
-    const { stdout, ended } = await reader.run(program, ['check', path], limit);
-    if (ended === 'good') continue;
-    const [, reason, remedy] = /^REASON=(.*)\nREMEDY=(.*)\n$/.exec(decodeBytes(stdout)) ?? [];
-    found.push(
-      reason === undefined || remedy === undefined
-        ? `${path} of PERSIST could not be checked: run \`${program} check ${path}\`.`
-        : `${path} of PERSIST would not be kept: ${reason}. ${remedy}`,
-    );
+    const reason = await whyNotKept(reader, path);
+    if (reason !== undefined) found.push(`${path} of PERSIST ${reason}`);
   }
   return found;
+}
+
+/**
+ * Returns why a boot would not keep a path, with what to do: the rest of a sentence that begins with the path.
+ * @param options the options of the path; undefined: those in PERSIST
+ * @returns undefined if a boot would keep the path
+ */
+export async function whyNotKept(
+  reader: SystemReader,
+  path: string,
+  options?: string,
+): Promise<string | undefined> {
+  const args = ['check', path, ...(options === undefined ? [] : [options])];
+  const { stdout, ended } = await reader.run(persistProgram, args, limit);
+  if (ended === 'good') return undefined;
+  const [, reason, remedy] = /^REASON=(.*)\nREMEDY=(.*)\n$/.exec(decodeBytes(stdout)) ?? [];
+  return reason === undefined || remedy === undefined
+    ? `could not be checked: run \`${[persistProgram, ...args].join(' ')}\`.`
+    : `would not be kept: ${reason}. ${remedy}`;
 }

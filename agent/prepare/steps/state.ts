@@ -11,6 +11,7 @@ import { planOverlays } from './overlays.ts';
 import { noPackages, readPackages } from './packages.ts';
 import { readDeclarations } from '../../facts/declared-directories.ts';
 import { type Evidence, findState } from './state/findings.ts';
+import { planMoves } from './state/move.ts';
 import { type StateArea, searchState } from './state/search.ts';
 import { isLayered } from './var-layer.ts';
 import { minute } from './writes/describe.ts';
@@ -25,7 +26,8 @@ import { canOverlay, pathOf } from './writes/proposal.ts';
 export async function planState(look: Snapshot): Promise<Step> {
   const { reader, settings } = look;
   const { accepted: before, ...inspection } = await inspectWrites(look);
-  const area = stateArea(look, before, inspection);
+  const moves = await planMoves(look);
+  const area = stateArea(look, before, inspection, moves.paths);
   const { groups, incomplete } = await searchState(reader, area, (directory) =>
     settings.progress(`Searching ${directory} for state`),
   );
@@ -47,6 +49,7 @@ export async function planState(look: Snapshot): Promise<Step> {
     settings.acceptPaths.filter((path) => isReset(look, path)),
   );
   const problems = [
+    ...moves.problems,
     ...(incomplete === undefined
       ? []
       : [
@@ -60,12 +63,15 @@ export async function planState(look: Snapshot): Promise<Step> {
     ...(typeof packages === 'string' ? [`Files of packages cannot be recognised: ${packages}.`] : []),
   ];
   const data = findings.length === 0 ? {} : { stateFindings: findings };
-  if (acceptance.length > 0) {
-    const accepted = 'A sealed boot may reset what --accept names.';
-    return { id: 'state', state: 'needed', why: [accepted, ...problems], actions: acceptance, ...data };
+  const why = [...moves.why, ...problems];
+  if (moves.problems.length > 0) return { id: 'state', state: 'blocked', why, actions: [], ...data };
+  if (acceptance.length + moves.actions.length > 0) {
+    const accepted = acceptance.length === 0 ? [] : ['A sealed boot may reset what --accept names.'];
+    const actions = [...acceptance, ...moves.actions];
+    return { id: 'state', state: 'needed', why: [...accepted, ...why], actions, ...data };
   }
-  if (problems.length > 0) return { id: 'state', state: 'by hand', why: problems, actions: [], ...data };
-  return { id: 'state', state: 'done', why: [summaryOf(look, before)], actions: [] };
+  if (problems.length > 0) return { id: 'state', state: 'by hand', why, actions: [], ...data };
+  return { id: 'state', state: 'done', why: [summaryOf(look, before), ...moves.why], actions: [] };
 }
 
 /** Returns what a sealed boot resets or cannot write, without what has been decided. */
@@ -73,6 +79,7 @@ function stateArea(
   look: Snapshot,
   accepted: Accepted,
   { stateDirectories }: Pick<Inspection, 'stateDirectories'>,
+  moved: readonly string[],
 ): StateArea {
   const { mounts, config, settings } = look;
   const overlays = planOverlays(look).targets;
@@ -80,7 +87,7 @@ function stateArea(
     .filter((mount) => isBelow(mount.target, '/var') && mount.type !== 'overlay' && !mounts.hidden.has(mount))
     .map(({ target }) => target);
   const inVar = [...new Set(['/var', ...below])].filter((root) => isLayered(look, root));
-  const decided = [...persistedFolders(config), ...accepted.paths, ...settings.acceptPaths];
+  const decided = [...persistedFolders(config), ...moved, ...accepted.paths, ...settings.acceptPaths];
   const isDecided = (path: string) => decided.some((each) => isBelow(path, each));
   const tops = [...overlays, ...stateDirectories];
   return { roots: [...inVar, ...tops].filter((root) => !isDecided(root)), tops, decided };
@@ -135,18 +142,18 @@ function waysOut(look: Snapshot, findings: readonly StateFinding[]): string[] {
   const overlaid = directories.filter((directory) => overlays.map(pathOf).includes(directory));
   const outside = directories.filter((directory) => !isReset(look, directory));
   const layers = outside.filter((directory) => canOverlay(look.reader, directory));
-  const settings = [
-    `PERSIST=${[...new Set([...words(config.PERSIST), ...items])].join(' ')}`,
+  const before = [
     ...(config.PERSIST_STORE === ''
-      ? ['PERSIST_STORE to a directory on a data disk that the host leaves writable']
+      ? [`set PERSIST_STORE in ${configFile} to a directory on a data disk that the host leaves writable`]
       : []),
-  ].join(', and ');
-  const instead = overlaid.length === 0 ? '' : `, remove ${shortList(overlaid, ' ', 8)} from OVERLAY`;
+    ...(overlaid.length === 0 ? [] : [`remove ${shortList(overlaid, ' ', 8)} from OVERLAY`]),
+  ].join(', ');
+  const first = before === '' ? '' : `, ${before}, and then`;
   return [
     ...(items.length === 0
       ? []
       : [
-          `To keep all of it, set ${settings} in ${configFile}${instead}; or mount a file system of a data disk on each directory.`,
+          `To keep all of it${first}: immutafs-agent prepare --apply --only state --move-state ${[...new Set(items)].join(' ')}; or mount a file system of a data disk on each directory.`,
         ]),
     ...(single.length === 0
       ? []

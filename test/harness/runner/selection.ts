@@ -18,6 +18,7 @@ const onlyInAll: readonly string[] = [
   'test/system/prepare-home.test.ts',
   'test/system/prepare-home-interrupted.test.ts',
   'test/system/prepare-home-reach.test.ts',
+  'test/system/prepare-move-',
   'test/system/prometheus-file.test.ts',
 ];
 

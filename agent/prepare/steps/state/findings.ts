@@ -110,7 +110,7 @@ function unitOfProcess({ processes }: SystemReader, pid: number): string {
 }
 
 /** Returns the item of PERSIST for a path, with autostart if programs may be started from it. */
-function withOptions(path: string, options: string): string {
+export function withOptions(path: string, options: string): string {
   const item = persistItem(path);
   if (options === '') return item;
   return `${item}${item === path ? ':' : ','}${options}`;

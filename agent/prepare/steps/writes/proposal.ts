@@ -1,7 +1,8 @@
 import { type Config, configFile, parseConfig, words } from '../../../config/config.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import type { SystemReader } from '../../../system/reader.ts';
-import type { Action, WriteGroup } from '../../engine/step.ts';
+import type { ActionOf } from '../../engine/context.ts';
+import type { WriteGroup } from '../../engine/step.ts';
 
 /** Returns the path of an item of OVERLAY or PERSIST. */
 export function pathOf(item: string): string {
@@ -63,8 +64,8 @@ export function isDirectory(reader: SystemReader, directory: string): boolean {
  */
 export function editConfig(
   reader: SystemReader,
-  values: Partial<Record<'OVERLAY' | 'MOUNT_OPTIONS', string>>,
-): Action | string | undefined {
+  values: Partial<Record<'OVERLAY' | 'MOUNT_OPTIONS' | 'PERSIST', string>>,
+): ActionOf<'edit'> | string | undefined {
   const entries = Object.entries(values);
   if (entries.length === 0) return undefined;
   const before = reader.stat(configFile) === undefined ? null : reader.read(configFile, 65536);

@@ -87,7 +87,10 @@ state('a known service, and a directory of an unknown one, are named, the larges
   ]);
   const text = step.why.join('\n');
   assert.match(text, /would lose all databases and roles/);
-  assert.match(text, /PERSIST=\/var\/lib\/pgsql \/var\/lib\/acme, and PERSIST_STORE/);
+  assert.match(
+    text,
+    /set PERSIST_STORE in .*, and then: .* --move-state \/var\/lib\/pgsql \/var\/lib\/acme;/,
+  );
   assert.match(text, /--accept \/var\/lib\/pgsql \/var\/lib\/acme \/var\/flag/);
 });
 
@@ -195,7 +198,7 @@ state('a directory in /opt in which a process has a file open is to be kept or r
   assert.equal(short(step), [['/opt/agent', 1, ['/opt/agent:autostart']]]);
   const text = step.why.join('\n');
   assert.match(text, /open for writing by agentd \(900\).*A sealed boot cannot write here/);
-  assert.match(text, /To keep all of it, set PERSIST=\/opt\/agent:autostart/);
+  assert.match(text, /--move-state \/opt\/agent:autostart;/);
   assert.match(text, /also set OVERLAY=\/opt\/agent\. .*\n.*--only state writes --accept \/opt\/agent$/m);
 });
 
@@ -234,7 +237,7 @@ state('a known database outside of /var is named although no process is seen', a
     files: { 'u01/oradata/system01.dbf': '' },
   });
   assert.equal(short(step), [['oracle', 1, ['/u01:autostart']]]);
-  assert.match(step.why.join(' '), /PERSIST=\/u01:autostart/);
+  assert.match(step.why.join(' '), /--move-state \/u01:autostart/);
 });
 
 state('files that are renamed between directories are kept together', async () => {

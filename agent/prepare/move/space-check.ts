@@ -17,31 +17,33 @@ export function capacityOf(bytes: number): number {
 }
 
 /**
- * Returns the bytes that /home takes, without mounts below it; undefined if du(1) fails or exceeds its timeout of a few
- * seconds. Returns the used bytes of the whole file system if they fit, or if /home is a separate file system.
- * @param enough the bytes that fit on the new disk
+ * Returns the bytes that a directory takes, without mounts below it; undefined if du(1) fails or exceeds its timeout of a few
+ * seconds. Returns the used bytes of the whole file system if they fit, or if the directory is a separate file system.
+ * @param enough the bytes that fit in the new place
  */
-export async function sizeOfHome(
+export async function sizeOfDirectory(
   reader: SystemReader,
   mounts: MountTable,
+  path: string,
   enough: number,
 ): Promise<number | undefined> {
-  const whole = reader.usage('/home').usedBytes;
-  if (whole <= enough || mounts.serving('/home')?.target === '/home') return whole;
-  const { stdout, ended } = await reader.run(du, ['-sxB1', '/home']);
+  const whole = reader.usage(path).usedBytes;
+  if (whole <= enough || mounts.serving(path)?.target === path) return whole;
+  const { stdout, ended } = await reader.run(du, ['-sxB1', path]);
   const bytes = Number(stdout.split('\t')[0]);
   return ended === 'good' && bytes > 0 ? bytes : undefined;
 }
 
 /**
- * Verifies that /home fits on the new file system, which is mounted for copying.
+ * Verifies that a directory fits on the new file system, which is mounted for copying.
  * @returns the sum of the file sizes, for the progress bar
- * @throws SystemError ENOSPC if /home does not fit
+ * @param to names the new file system in messages
+ * @throws SystemError ENOSPC if the directory does not fit
  */
-export async function expectSpace(context: Context, device: string): Promise<number> {
+export async function expectSpace(context: Context, path: string, to: string): Promise<number> {
   const { reader, runAbortable, runAlways } = context;
   const measure = async (how: string) => {
-    const { stdout, exit, stderr } = await runAbortable(du, ['-sx', how, '/home'], { seconds: 86400 });
+    const { stdout, exit, stderr } = await runAbortable(du, ['-sx', how, path], { seconds: 86400 });
     // The exit code is ignored, because du(1) fails if a file disappears meanwhile.
     const bytes = Number(stdout.split('\t')[0]);
     if (Number.isNaN(bytes) || stdout === '')
@@ -55,7 +57,7 @@ export async function expectSpace(context: Context, device: string): Promise<num
   const free = sizeBytes - usedBytes + there;
   if (needed > free) {
     throw new SystemError(
-      `${device} is too small: /home takes ${formatBytes(needed)}, its file system has room for ${formatBytes(free)}`,
+      `${to} is too small: ${path} takes ${formatBytes(needed)}, its file system has room for ${formatBytes(free)}`,
       'ENOSPC',
     );
   }

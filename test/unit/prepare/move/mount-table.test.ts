@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { parseTable } from '../../../../agent/prepare/home/mount-table.ts';
+import { parseTable } from '../../../../agent/prepare/move/mount-table.ts';
 import { folder } from '../../../harness/namespaces.ts';
 
 const table = suite('prepare home: mount table');

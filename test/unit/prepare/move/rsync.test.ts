@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { byLines, unescapeName } from '../../../../agent/prepare/home/rsync.ts';
+import { byLines, unescapeName } from '../../../../agent/prepare/move/rsync.ts';
 
 const streams = suite('prepare home: the output of rsync');
 streams('lines that arrive in any chunks', () => {

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { capacityOf } from '../../../../agent/prepare/home/space-check.ts';
+import { capacityOf } from '../../../../agent/prepare/move/space-check.ts';
 
 const space = suite('prepare home: space check');
 space('capacity of a disk', () => {

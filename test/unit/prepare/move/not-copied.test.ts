@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { attributeNotes, foreignNames } from '../../../../agent/prepare/home/not-copied.ts';
+import { attributeNotes, foreignNames } from '../../../../agent/prepare/move/not-copied.ts';
 
 const notCopied = suite('prepare home: what a copy leaves out');
 notCopied('directories of another file system, with any name', () => {
@@ -11,8 +11,14 @@ notCopied('directories of another file system, with any name', () => {
   assert.equal(foreignNames(''), []);
 });
 notCopied('attributes that the file system sets itself are not named', () => {
-  assert.equal(attributeNotes('--------------e------- /home/a\n----------I---e------- /home/d\n'), []);
-  const [note = ''] = attributeNotes('----i---------e------- /home/a b\n-----a---------------- /home/log\n');
+  assert.equal(
+    attributeNotes('--------------e------- /home/a\n----------I---e------- /home/d\n', '/home'),
+    [],
+  );
+  const [note = ''] = attributeNotes(
+    '----i---------e------- /home/a b\n-----a---------------- /home/log\n',
+    '/home',
+  );
   assert.match(note, '/home/a b (immutable), /home/log (append-only). ');
 });
 notCopied.run();

@@ -1,14 +1,14 @@
 import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
-import { type Namespaces, attempt, placesOf } from './namespaces.ts';
-import { type Region, deviceNumber, homePath, isInRegion, joinPath } from './region.ts';
+import { type Namespaces, attempt, nameOf, placesOf } from './namespaces.ts';
+import { type Region, deviceNumber, shownPath, isInRegion, joinPath } from './region.ts';
 
-/** A process that could still write to the old /home after the new /home is mounted over it. */
+/** A process that could still write to the old directory after the new one is mounted over it. */
 export interface HandleOwner {
   pid: number;
   name: string;
-  /** How the process uses /home, with the path: "works in /home/alice". */
+  /** How the process uses the directory, with the path: "works in /home/alice". */
   how: string;
 }
 
@@ -17,7 +17,7 @@ interface Candidate {
   pid: string;
   /** The link to the file in /proc; empty for a mapping. */
   link: string;
-  /** The path below /home; undefined if no mount of the region contains the file. */
+  /** The path below that of the region; undefined if no mount of the region contains the file. */
   path: string | undefined;
   /**
    * The path that the kernel shows, below /proc/PID/root. If `path` is undefined, the handle counts only if this path
@@ -47,8 +47,8 @@ export async function findHandleOwners(
   for (const each of candidates) if (isReal(each) && !held.has(each.pid)) held.set(each.pid, each);
   return [...held.values()].map(({ pid, path, how }) => ({
     pid: Number(pid),
-    name: attempt(() => reader.read(`/proc/${pid}/comm`).trim()) ?? '?',
-    how: how(path ?? 'a directory of the old /home that no path leads to'),
+    name: nameOf(reader, Number(pid)),
+    how: how(path ?? `a directory of the old ${region.path} that no path leads to`),
   }));
 }
 
@@ -78,7 +78,7 @@ function candidatesOf(
   const place = (path: string) =>
     placesOf(namespace, path)
       .filter(({ inside }) => isInRegion(region, inside))
-      .map(({ inside }) => homePath(region, inside))[0];
+      .map(({ inside }) => shownPath(region, inside))[0];
   const root = attempt(() => decodeBytes(reader.link(`/proc/${pid}/root`))) ?? '/';
   return [
     ...folders(reader, pid, root, place),
@@ -124,7 +124,7 @@ function opened(
 
 /**
  * Finds the path of an open file.
- * @returns the path below /home; the path that the kernel shows if its mount is detached, so that only the device
+ * @returns the path below that of the region; the path that the kernel shows if its mount is detached, so that only the device
  * number decides; undefined if the file is not in the region
  */
 function whereOpened(
@@ -143,7 +143,7 @@ function whereOpened(
   if (mount === undefined) return undefined;
   if (!isBelow(target, mount.target)) return place(target);
   const inside = joinPath(mount.root, target.slice(mount.target.length));
-  return isInRegion(region, inside) ? homePath(region, inside) : undefined;
+  return isInRegion(region, inside) ? shownPath(region, inside) : undefined;
 }
 
 function mapped(reader: SystemReader, { devices }: Region, pid: string, place: Place): Candidate[] {

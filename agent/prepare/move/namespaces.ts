@@ -9,6 +9,7 @@ export interface Namespace extends Table {
   own: boolean;
   /** A process in the namespace: this process, or the one with the lowest PID. */
   pid: number;
+  name: string;
   /** The process for messages: "sftpd (process 812, of sftp.service)". */
   who: string;
 }
@@ -41,7 +42,13 @@ export function readNamespaces(reader: SystemReader, region: Region): Namespaces
     const table = parseTable(text, region, prefix);
     for (const id of table.ids) ids.add(id);
     kept.push(...table.namespaces);
-    return { ...table, own, pid, who: own ? 'this process' : describe(reader, pid) };
+    return {
+      ...table,
+      own,
+      pid,
+      name: nameOf(reader, pid),
+      who: own ? 'this process' : describe(reader, pid),
+    };
   };
   const ownName = attempt(() => reader.link('/proc/self/ns/mnt')) ?? 'own';
   const own = read('/proc/self', process.pid, true, '/');
@@ -134,11 +141,15 @@ function nearest(
   }
 }
 
+/** Returns the name of a process (proc_pid_comm(5)). */
+export function nameOf(reader: SystemReader, pid: number): string {
+  return attempt(() => reader.read(`/proc/${pid}/comm`).trim()) ?? '?';
+}
+
 /** Describes a process by its name, PID and systemd unit. */
 export function describe(reader: SystemReader, pid: number): string {
-  const name = attempt(() => reader.read(`/proc/${pid}/comm`).trim()) ?? '?';
   const unit = unitOf(reader, pid);
-  return `${name} (process ${pid}${unit === undefined ? '' : `, of ${unit}`})`;
+  return `${nameOf(reader, pid)} (process ${pid}${unit === undefined ? '' : `, of ${unit}`})`;
 }
 
 /**

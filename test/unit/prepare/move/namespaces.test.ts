@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { placesOf, readNamespaces } from '../../../../agent/prepare/home/namespaces.ts';
+import { placesOf, readNamespaces } from '../../../../agent/prepare/move/namespaces.ts';
 import { withGuest } from '../../../harness/guest.ts';
 import { folder, namespaces, root } from '../../../harness/namespaces.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';

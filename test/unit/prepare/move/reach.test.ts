@@ -3,8 +3,8 @@
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { findBacking } from '../../../../agent/prepare/home/backing.ts';
-import { findReaches, judgeReaches } from '../../../../agent/prepare/home/reach.ts';
+import { findBacking } from '../../../../agent/prepare/move/backing.ts';
+import { findReaches, judgeReaches } from '../../../../agent/prepare/move/reach.ts';
 import { withGuest } from '../../../harness/guest.ts';
 import { folder, namespaces, root, volume } from '../../../harness/namespaces.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';

@@ -6,8 +6,8 @@ import { type Region, isInRegion } from './region.ts';
 
 /**
  * Finds files and directories in a region that are in use by the kernel itself rather than by a process: backing files
- * of loop devices, swap files, directories of overlays, and NFS exports. The kernel would continue to use the old /home
- * after the cutover.
+ * of loop devices, swap files, directories of overlays, and NFS exports. The kernel would continue to use the old
+ * directory after the cutover.
  * @returns one message for each, which says what to do
  */
 export async function findBacking(
@@ -116,7 +116,7 @@ function exports(reader: SystemReader, { own }: Namespaces, region: Region): str
     )
     .map(
       (path) =>
-        `${path} is exported by NFS, whose clients would continue to use the old /home: exportfs -u '*:${path}' or stop nfs-server, and export it again afterwards.`,
+        `${path} is exported by NFS, whose clients would continue to use the old ${region.path}: exportfs -u '*:${path}' or stop nfs-server, and export it again afterwards.`,
     );
 }
 

@@ -1,12 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { deviceNumber, homePath } from '../../../../agent/prepare/home/region.ts';
+import { deviceNumber, shownPath } from '../../../../agent/prepare/move/region.ts';
 import { folder, volume } from '../../../harness/namespaces.ts';
 
 const region = suite('prepare home: region');
 region('a path in the file system becomes a path below /home', () => {
-  assert.is(homePath(volume, '/alice'), '/home/alice');
-  assert.is(homePath(folder, '/home/alice'), '/home/alice');
+  assert.is(shownPath(volume, '/alice'), '/home/alice');
+  assert.is(shownPath(folder, '/home/alice'), '/home/alice');
 });
 region('device numbers of stat(2)', () => {
   assert.is(deviceNumber('64769'), '253:1');

@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { exportedPaths, findBacking } from '../../../../agent/prepare/home/backing.ts';
+import { exportedPaths, findBacking } from '../../../../agent/prepare/move/backing.ts';
 import { withGuest } from '../../../harness/guest.ts';
 import { folder, namespaces, root } from '../../../harness/namespaces.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';

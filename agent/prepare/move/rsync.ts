@@ -2,9 +2,17 @@ import { SystemError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import type { Ran } from '../../system/writer.ts';
 import type { Context } from '../engine/context.ts';
-import { markerFile } from './progress-marker.ts';
 
 const rsync = '/usr/bin/rsync';
+
+/** The marker in a file system that already existed: a file in its root directory, because its disk may have other uses. */
+export const markerFile = '.immutafs-home';
+
+/** The directory in a directory of PERSIST on the system disk that contains its old content (../steps/state/old-content.ts). */
+export const oldContent = 'moved-by-immutafs-agent';
+
+/** The names in the top directory that this program made itself. */
+const notContent = [markerFile, oldContent];
 
 /**
  * Options to copy everything that rsync can copy: ACLs, extended attributes (SELinux labels, file capabilities), hard
@@ -12,7 +20,13 @@ const rsync = '/usr/bin/rsync';
  * does not have.
  */
 const everything = [
-  ...['-aHAXS', '--numeric-ids', '--one-file-system', '--delete', `--exclude=/${markerFile}`],
+  ...[
+    '-aHAXS',
+    '--numeric-ids',
+    '--one-file-system',
+    '--delete',
+    ...notContent.map((name) => `--exclude=/${name}`),
+  ],
   // XFS also shows its ACLs as attributes trusted.SGI_ACL_* (fs/xfs/xfs_xattr.c), and ext4 does not. Without the second
   // filter, a copy from ext4 to XFS removes these attributes and thereby the ACLs. The first filter is rsync's default,
   // which has no effect if other filters for attributes are given.
@@ -26,7 +40,7 @@ const exclusions = (type: string) => (type === 'ext4' ? ['--exclude=/lost+found'
 const limit = 7 * 86400;
 
 /**
- * The exit codes of rsync(1) that a copy accepts while /home is in use: 0, 23 (some files were not transferred) and 24
+ * The exit codes of rsync(1) that a copy accepts while the directory is in use: 0, 23 (some files were not transferred) and 24
  * (files vanished before they were sent). The next pass copies the missing files.
  */
 const livePasses = [0, 23, 24];
@@ -59,7 +73,7 @@ export async function copyTree(
 ): Promise<void> {
   const how = ['--info=progress2', '--no-human-readable', ...(checksum ? ['--checksum'] : [])];
   const args = [...everything, ...exclusions(type), ...how];
-  const output = bytes > 0 ? { output: bar(context, bytes) } : {};
+  const output = bytes > 0 ? { output: bar(context, from, bytes) } : {};
   const ran = await context.runAbortable(rsync, [...args, `${from}/`, `${to}/`], {
     seconds: limit,
     ...output,
@@ -115,7 +129,7 @@ export function byLines(each: (line: string) => void, ends = /\n/): (text: strin
 }
 
 /** Shows "[######--------------]  31% 310 MiB of 1000 MiB" at each percent. */
-function bar(context: Context, total: number): (text: string) => void {
+function bar(context: Context, from: string, total: number): (text: string) => void {
   let shown = -1;
   return byLines((line) => {
     const done = Number(/^\s*(\d+)\s+\d+%/.exec(line)?.[1] ?? NaN);
@@ -125,7 +139,7 @@ function bar(context: Context, total: number): (text: string) => void {
     const filled = Math.floor(percent / 5);
     const drawn = `[${'#'.repeat(filled)}${'-'.repeat(20 - filled)}]`;
     context.progress(
-      `copying /home ${drawn} ${String(percent).padStart(3)}% ${formatBytes(Math.min(done, total))} of ${formatBytes(total)}`,
+      `copying ${from} ${drawn} ${String(percent).padStart(3)}% ${formatBytes(Math.min(done, total))} of ${formatBytes(total)}`,
     );
   }, /[\r\n]/);
 }

@@ -1,0 +1,243 @@
+import { configFile, words } from '../../../config/config.ts';
+import { formatBytes, shortList } from '../../../lib/format.ts';
+import { isBelow } from '../../../facts/mounts/mountinfo.ts';
+import type { SystemReader } from '../../../system/reader.ts';
+import { stateRuleOf } from '../../../services/state-rules.ts';
+import { type LoggedAction, readActionLog } from '../../engine/action-log.ts';
+import { type PlaceInStore, placeInStore } from '../../engine/place-in-store.ts';
+import type { Snapshot } from '../../engine/snapshot.ts';
+import type { Action } from '../../engine/step.ts';
+import { readUnsettled } from '../../move/interrupted.ts';
+import { findNotCopied } from '../../move/not-copied.ts';
+import { describeHandleOwners } from '../../move/open-handles.ts';
+import { missingPrograms } from '../../move/programs.ts';
+import { sizeOfDirectory } from '../../move/space-check.ts';
+import { servicesOf, whyNotStopped } from '../../move/units.ts';
+import { findUsers } from '../../move/users.ts';
+import { whyNotKept } from '../persist.ts';
+import { editConfig, pathOf } from '../writes/proposal.ts';
+import { withOptions } from './findings.ts';
+import { isKept } from './kept.ts';
+
+/** The part of the step `state` that concerns --move-state and --purge-old-state. */
+export interface MovePlan {
+  /** What is done, one sentence each. */
+  why: string[];
+  /** What prevents it. */
+  problems: string[];
+  actions: Action[];
+  /** The paths that are moved. */
+  paths: string[];
+}
+
+/** What the first sealed boot may have to copy by itself within its limit of 300 s, in bytes. */
+const mostForBoot = 1024 ** 3;
+
+/** Plans the moves that the command line names, the rest of interrupted moves, and the removal of old content. */
+export async function planMoves(look: Snapshot): Promise<MovePlan> {
+  const items = look.settings.moveState.map((item) =>
+    item.includes(':') ? item : withOptions(item, stateRuleOf(item)?.options ?? ''),
+  );
+  const moved = readMoved(look);
+  const plans: Omit<MovePlan, 'paths'>[] = [finish(look, moved, items.map(pathOf))];
+  for (const item of items) plans.push(await planMove(look, item));
+  if (items.length > 0) plans.push({ why: [], problems: missingPrograms(look.reader, false), actions: [] });
+  const all = (key: 'why' | 'problems') => [...new Set(plans.flatMap((each) => each[key]))];
+  return {
+    why: all('why'),
+    problems: all('problems'),
+    actions: plans.flatMap(({ actions }) => actions),
+    paths: items.map(pathOf),
+  };
+}
+
+async function planMove(look: Snapshot, asked: string): Promise<Omit<MovePlan, 'paths'>> {
+  const { reader, mounts, config } = look;
+  const store = config.PERSIST_STORE;
+  const items = words(config.PERSIST);
+  const named = items.find((each) => pathOf(each) === pathOf(asked));
+  const item = named ?? asked;
+  const place = placeInStore({ item, store });
+  const { path, final, copy } = place;
+  if (named !== undefined && isKept(mounts, place)) return { why: [], problems: [], actions: [] };
+  if (readUnsettled(reader)?.path === path) {
+    return {
+      why: [`The interrupted move of ${path} is continued.`],
+      problems: [],
+      actions: actionsFor(item, store),
+    };
+  }
+  const unkept = await whyNotKept(reader, path, item.slice(path.length + 1));
+  const problems = unkept === undefined ? nested(items, path) : [`${path} ${unkept}`];
+  if (problems.length > 0) return { why: [], problems, actions: [] };
+  if (isAutostart(item)) return planLater(look, item, place, named !== undefined);
+  if (reader.stat(final) !== undefined) {
+    const use = `to use it, add ${item} to PERSIST in ${configFile} and reboot`;
+    return {
+      why: [],
+      problems: [`${final} exists from an earlier use of PERSIST: ${use}; otherwise rename or remove it.`],
+      actions: [],
+    };
+  }
+  const { blockers, notes } = await findNotCopied(reader, mounts, path);
+  const users = await findUsers(reader, path);
+  const { services, others } = servicesOf(reader, users);
+  const unstoppable = services.flatMap((service) => {
+    const reason = whyNotStopped(reader, service);
+    return reason === undefined ? [] : [`${service} uses ${path}, and ${reason}.`];
+  });
+  const used =
+    others.length === 0
+      ? []
+      : [`In use by processes of no service: ${describeHandleOwners(others)}. End them first.`];
+  const stops =
+    services.length === 0
+      ? ''
+      : ` For the last part of the copy, ${shortList(services, ', ', 8)} ${services.length === 1 ? 'is' : 'are'} stopped.`;
+  return {
+    why: [`${path} moves to ${final}.${stops}`, ...notes, ...used],
+    problems: [...blockers, ...users.lasting, ...unstoppable, ...(await tooSmall(look, path, store, copy))],
+    actions: actionsFor(item, store),
+  };
+}
+
+function actionsFor(item: string, store: string): Action[] {
+  return [
+    { do: 'copy-state', item, store },
+    { do: 'verify-state', item, store },
+    { do: 'switch-state', item, store, file: configFile, before: null, after: null },
+    { do: 'clear-state', item, store },
+  ];
+}
+
+/** Whether maintenance boots use the content of the system disk (docs/writable-paths.md, "Options"). */
+function isAutostart(item: string): boolean {
+  const options = item.split(':')[1]?.split(',') ?? [];
+  return options.includes('autostart') && !options.includes('maintenance');
+}
+
+/**
+ * Plans a directory that only sealed boots mount. A copy made now would lack what is written until the guest is sealed, so
+ * that the first sealed boot makes it.
+ */
+async function planLater(
+  look: Snapshot,
+  item: string,
+  { path }: PlaceInStore,
+  isNamed: boolean,
+): Promise<Omit<MovePlan, 'paths'>> {
+  const { reader, mounts, config } = look;
+  const bytes = (await sizeOfDirectory(reader, mounts, path, mostForBoot)) ?? Infinity;
+  const because = `Programs may be started from ${path}, so that maintenance boots use the content of the system disk`;
+  if (bytes > mostForBoot) {
+    const size = bytes === Infinity ? 'too much' : formatBytes(bytes);
+    return {
+      why: [],
+      problems: [
+        `${because}, and the first sealed boot would have to copy it: ${size}. Name a directory below it that is only data, or move it with --move-state ${item},maintenance, which mounts it in maintenance boots, too: what root wrote there in a sealed boot can then change the system disk.`,
+      ],
+      actions: [],
+    };
+  }
+  const edit = isNamed
+    ? undefined
+    : editConfig(reader, { PERSIST: [...words(config.PERSIST), item].join(' ') });
+  if (typeof edit === 'string') return { why: [], problems: [edit], actions: [] };
+  return {
+    why: edit === undefined ? [] : [`${because}; the first sealed boot copies it.`],
+    problems: [],
+    actions: edit === undefined ? [] : [edit],
+  };
+}
+
+function nested(items: readonly string[], path: string): string[] {
+  return items.map(pathOf).flatMap((other) => {
+    if (other === path) return [];
+    if (isBelow(path, other)) return [`${path} is kept already, as a part of ${other}.`];
+    return isBelow(other, path)
+      ? [`${path} contains ${other}, which PERSIST keeps: name the directories beside it.`]
+      : [];
+  });
+}
+
+async function tooSmall(
+  { reader, mounts }: Snapshot,
+  path: string,
+  store: string,
+  copy: string,
+): Promise<string[]> {
+  // --apply measures what an interrupted run has copied.
+  if (reader.stat(copy) !== undefined) return [];
+  const { sizeBytes, usedBytes } = reader.usage(mounts.serving(store)?.target ?? '/');
+  const free = sizeBytes - usedBytes;
+  const needed = await sizeOfDirectory(reader, mounts, path, free);
+  if (needed === undefined || needed <= free) return [];
+  return [
+    `PERSIST_STORE is too small: ${path} takes ${formatBytes(needed)}, ${store} has room for ${formatBytes(free)}.`,
+  ];
+}
+
+/** A directory that was moved, with the last of its actions that succeeded. */
+interface Moved {
+  place: PlaceInStore;
+  item: string;
+  last: 'switch-state' | 'clear-state' | 'purge-state';
+}
+
+/** Reads the moves from the action log. Their mounts show which of them are complete. */
+function readMoved({ reader, mounts, config }: Snapshot): Moved[] {
+  const moved = new Map<string, Moved>();
+  for (const entry of readActionLog(reader)) {
+    const { action } = entry;
+    if (!('item' in action) || action.do === 'copy-state' || action.do === 'verify-state') continue;
+    if (action.do !== 'switch-state' && !succeeded(entry)) continue;
+    const { item } = action;
+    const place = placeInStore({ item, store: config.PERSIST_STORE });
+    moved.set(place.path, { place, item, last: action.do });
+  }
+  return [...moved.values()].filter(({ place }) => isKept(mounts, place));
+}
+
+function succeeded({ ended, problem }: LoggedAction): boolean {
+  return ended !== null && problem === null;
+}
+
+/** Plans what remains of moves: the old content is moved aside or removed. */
+function finish(
+  { reader, config, settings }: Snapshot,
+  moved: readonly Moved[],
+  named: readonly string[],
+): Omit<MovePlan, 'paths'> {
+  const store = config.PERSIST_STORE;
+  const left = readUnsettled(reader)?.path;
+  const begun = moved.filter(({ place, last }) => last === 'switch-state' || place.path === left);
+  const aside = moved.filter((each) => each.last === 'clear-state' && !begun.includes(each));
+  const paths = aside.map(({ place }) => place.path);
+  const isPurged = settings.purgeOldState;
+  return {
+    why: [
+      ...begun.map(({ place }) => `The move of ${place.path} is completed.`),
+      ...(paths.length === 0
+        ? []
+        : [
+            `The old content of ${shortList(paths, ', ', 8)} is still on the system disk${isPurged ? '.' : '; --purge-old-state removes it.'}`,
+          ]),
+    ],
+    problems: interrupted(reader, named, moved),
+    actions: [
+      ...begun.map(({ item }) => ({ do: 'clear-state', item, store }) as const),
+      ...(isPurged ? aside.map(({ item }) => ({ do: 'purge-state', item, store }) as const) : []),
+    ],
+  };
+}
+
+/** Names a move that was killed, unless this run continues it. */
+function interrupted(reader: SystemReader, named: readonly string[], moved: readonly Moved[]): string[] {
+  const left = readUnsettled(reader);
+  if (left === undefined || left.store === null || named.includes(left.path)) return [];
+  if (moved.some(({ place }) => place.path === left.path)) return [];
+  const stopped = left.units.length === 0 ? '' : ` These units are stopped: ${left.units.join(', ')}.`;
+  return [
+    `A move of ${left.path} was interrupted.${stopped} To continue it: immutafs-agent prepare --apply --only state --move-state ${left.path}; to end it: immutafs-agent prepare --undo`,
+  ];
+}

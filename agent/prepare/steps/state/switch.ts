@@ -1,0 +1,139 @@
+import { parseConfig, words } from '../../../config/config.ts';
+import { SystemError } from '../../../lib/errors.ts';
+import type { SystemReader } from '../../../system/reader.ts';
+import type { ActionOf, Context, Executor } from '../../engine/context.ts';
+import { placeInStore } from '../../engine/place-in-store.ts';
+import { readMounts, textIfThere } from '../../engine/snapshot.ts';
+import { copyInUse, copyRest } from '../../move/copy.ts';
+import { bindOptions, renameInStore, settle } from '../../move/interrupted.ts';
+import {
+  mountProgram,
+  removeReadOnlyView,
+  umountProgram,
+  unstage,
+  withCovered,
+} from '../../move/mounting.ts';
+import { openMoving } from '../../move/moving.ts';
+import { oldContent } from '../../move/rsync.ts';
+import { stopUsers } from '../../move/units.ts';
+import { findOwners } from '../../move/users.ts';
+import { persistProgram } from '../persist.ts';
+import { editConfig, pathOf } from '../writes/proposal.ts';
+import { moveTo, stageDirectory } from './copy.ts';
+import { expectKept, isKept } from './kept.ts';
+import { bringBack, setAside } from './old-content.ts';
+
+/**
+ * Adds the item to PERSIST, gives the copy its final name, mounts it as a boot does, and starts the services. At every
+ * moment, a boot uses a complete content: until the copy has its final name, it uses that of the system disk, which it
+ * copies again if PERSIST names the directory.
+ * @throws SystemError if the copy cannot be mounted; PERSIST is then restored
+ */
+export const switchState: Executor<ActionOf<'switch-state'>> = {
+  complete: (context, action) => {
+    context.checkAborted();
+    const before = textIfThere(context.reader, action.file) ?? null;
+    return Promise.resolve({ ...action, before, after: withItem(context.reader, action.item) });
+  },
+  execute: async (context, action) => {
+    const moving = await context.shared(openMoving);
+    const { reader, writer, runAlways } = context;
+    const { file, before, after } = action;
+    const place = placeInStore(action);
+    const { path, copy, final } = place;
+    const { old } = moving;
+    if (after === null || old?.region.path !== path) throw new Error('the copy was not verified');
+    await unstage(context);
+    try {
+      writer.replaceText(file, after);
+      await runAlways('/usr/bin/sync', []);
+      await renameInStore(context, copy, final);
+      await moving.release?.();
+      moving.release = undefined;
+      await reload(context);
+      await runAlways(persistProgram, ['mount', path]);
+      expectKept(reader, place);
+      await withCovered(context, path, async (directory) => {
+        const { text } = await writer.readTree(directory, () => undefined);
+        if (text() === old.state.text()) return;
+        throw new SystemError(`${path} was changed while the copy was mounted: run --apply again`, 'EBUSY');
+      });
+    } catch (error) {
+      if (isKept(readMounts(reader), place)) await runAlways(umountProgram, [path]);
+      if (before === null) writer.remove(file);
+      else writer.replaceText(file, before);
+      await reload(context);
+      throw error;
+    }
+    await settle(context);
+    context.say(`${path} is now kept in ${final}`);
+  },
+  revert: async (context, action) => {
+    await context.shared(openMoving);
+    const place = placeInStore(action);
+    const { path, copy, final } = place;
+    const { reader, run, runAlways } = context;
+    if (!isKept(readMounts(reader), place)) {
+      if (reader.stat(final) !== undefined) expectKept(reader, place);
+      restoreConfig(context, action);
+      return `${path}: removed from PERSIST`;
+    }
+    await withCovered(context, path, async (directory) => {
+      await setAside(context, place, directory);
+      await stageDirectory(context, `${directory}/${oldContent}/content`);
+      await copyInUse(context, moveTo(context, path, 'the system disk'));
+      const users = { owners: await findOwners(reader, path), lasting: [], inNamespaces: [] };
+      await stopUsers(context, path, users, { copy, final }, 'End them, and run --undo again');
+      const { options = [] } = readMounts(reader).serving(path) ?? {};
+      await run(mountProgram, ['-o', bindOptions(options, 'ro'), path]);
+      context.say(
+        `Copying what has changed meanwhile, and comparing every byte; ${path} is read-only until then`,
+      );
+      await copyRest(context, moveTo(context, path, 'the system disk'), false);
+      await unstage(context);
+      await bringBack(context, directory);
+      await runAlways('/usr/bin/touch', ['--reference', path, directory]);
+      await renameInStore(context, final, copy);
+      await runAlways(umountProgram, [path]);
+      restoreConfig(context, action);
+    });
+    // The view of the move that this reverts may be below.
+    await removeReadOnlyView(context, path);
+    await reload(context);
+    return `${path}: moved back to the system disk; the copy is still in ${copy}`;
+  },
+};
+
+/** Returns the configuration file with an item in PERSIST. @throws SystemError if it must be changed manually */
+function withItem(reader: SystemReader, item: string): string | null {
+  const text = textIfThere(reader, '/etc/immutafs/immutafs.conf') ?? '';
+  const items = words(parseConfig(text).config.PERSIST);
+  if (items.some((each) => pathOf(each) === pathOf(item))) return text;
+  return changed(reader, [...items, item]);
+}
+
+function changed(reader: SystemReader, items: readonly string[]): string | null {
+  const edit = editConfig(reader, { PERSIST: items.join(' ') });
+  if (typeof edit === 'string') throw new SystemError(edit);
+  return edit?.after ?? null;
+}
+
+/** Restores the configuration file, or removes the item if the file was changed since. */
+function restoreConfig(
+  { reader, writer }: Context,
+  { file, item, before, after }: ActionOf<'switch-state'>,
+): void {
+  const now = textIfThere(reader, file) ?? '';
+  if (now === after && before !== null) {
+    writer.replaceText(file, before);
+    return;
+  }
+  const items = words(parseConfig(now).config.PERSIST).filter((each) => pathOf(each) !== pathOf(item));
+  const text = changed(reader, items);
+  if (text !== null) writer.replaceText(file, text);
+}
+
+/** Makes systemd read the units that immutafs-generator writes for PERSIST. */
+async function reload({ reader, runAlways }: Context): Promise<void> {
+  if (reader.stat('/run/systemd/system')) await runAlways('/usr/bin/systemctl', ['daemon-reload']);
+}

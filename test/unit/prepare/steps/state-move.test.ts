@@ -1,0 +1,76 @@
+/** Tests the plan of `prepare --move-state`; test/system/prepare-move-state.test.ts moves real directories. */
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { noSettings } from '../../../../agent/prepare/engine/step.ts';
+import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
+import { planned } from '../../../harness/planned.ts';
+
+const move = suite('prepare: plan of --move-state');
+
+const programs = ['usr/bin/rsync', 'usr/bin/find', 'usr/bin/lsattr', 'usr/bin/flock', 'usr/sbin/blkid'];
+
+/** Plans the step for a guest with a store on /home. @param refusal what persist-directory prints; empty: it accepts */
+async function planMove(item: string, refusal = '', conf = '') {
+  const guest = ordinaryGuest();
+  guest.files['etc/immutafs/immutafs.conf'] = `PERSIST_STORE=/home/store\n${conf}`;
+  guest.files['var/lib/pgsql/data/1'] = 'row';
+  guest.files['opt/agent/state'] = 'x';
+  for (const program of programs) guest.files[program] = '';
+  const checked: string[] = [];
+  guest.answers.run = (program, args) => {
+    if (!program.endsWith('persist-directory')) return undefined;
+    checked.push(args.join(' '));
+    return { stdout: refusal, ended: refusal === '' ? 'good' : 'bad' };
+  };
+  const step = await planned(guest, 'state', { settings: { ...noSettings, moveState: [item] } });
+  return { ...step, text: step.why.join(' '), checked };
+}
+
+const actions = ['copy-state', 'verify-state', 'switch-state', 'clear-state'];
+
+move('data is copied now, with the item that PERSIST needs', async () => {
+  const { state, actions: found, checked, text } = await planMove('/var/lib/pgsql');
+  assert.is(state, 'needed', text);
+  assert.equal(
+    found.map((action) => [action.do, 'item' in action ? action.item : '']),
+    actions.map((name) => [name, '/var/lib/pgsql']),
+  );
+  assert.equal(checked, ['check /var/lib/pgsql ']);
+});
+
+move(
+  'what only sealed boots mount is left to the first one, unless maintenance boots mount it, too',
+  async () => {
+    const later = await planMove('/opt/agent');
+    assert.equal(
+      later.actions.map((action) => action.do),
+      ['edit'],
+      later.text,
+    );
+    assert.equal(later.checked, ['check /opt/agent autostart']);
+    assert.match(later.text, /the first sealed boot copies it/);
+    const now = await planMove('/opt/agent:autostart,maintenance');
+    assert.equal(
+      now.actions.map((action) => action.do),
+      actions,
+      now.text,
+    );
+  },
+);
+
+move('what persist-directory refuses, and what is nested with a kept path, is blocked', async () => {
+  const refused = await planMove('/var/lib/pgsql', 'REASON=no disk\nREMEDY=Attach it.\n');
+  assert.equal([refused.state, refused.actions], ['blocked', []]);
+  assert.match(refused.text, '/var/lib/pgsql would not be kept: no disk. Attach it.');
+  for (const [other, expected] of [
+    ['/var/lib', /kept already, as a part of \/var\/lib\./],
+    ['/var/lib/pgsql/data', /contains \/var\/lib\/pgsql\/data, which PERSIST keeps/],
+    ['/var/lib/pg', undefined],
+  ] as const) {
+    const { state, text } = await planMove('/var/lib/pgsql', '', `PERSIST=${other}\n`);
+    assert.is(state, expected === undefined ? 'needed' : 'blocked', text);
+    if (expected !== undefined) assert.match(text, expected);
+  }
+});
+
+move.run();
