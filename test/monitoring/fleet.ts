@@ -16,6 +16,8 @@ export interface GuestState {
   growth?: number;
   forwarder?: Partial<ForwardState>;
   lostEntries?: number;
+  /** Whether PostgreSQL has written to /var. */
+  database?: boolean;
 }
 
 const noCounts = { acknowledged: 0, repeated: 0, lost: 0, corrupt: 0, refused: 0, cut: 0, suppressed: 0 };
@@ -34,6 +36,7 @@ export async function guestMetrics(state: GuestState = {}): Promise<string> {
     );
   }
   if (state.growth !== undefined) addGrowth(guest, state.growth);
+  if (state.database === true) guest.files['run/var/upper/lib/pgsql/data/base/1'] = 'row';
   const { stdout, stderr } = await runIn(guest, 'status', '--prometheus');
   if (!stdout.includes('immutafs_verdict')) throw new Error(stderr);
   // The harness gives every report the same time.

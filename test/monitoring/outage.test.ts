@@ -36,7 +36,7 @@ async function healthy({ write }: Monitoring): Promise<void> {
 async function breakEverything({ write }: Monitoring): Promise<void> {
   write('failing', await guestMetrics({ failed: true, ownFlag: true }));
   const forwarder = { state: 'waiting' as const, error: 'connection refused' };
-  write('growing', await guestMetrics({ growth: 15_000, lostEntries: 3, forwarder }));
+  write('growing', await guestMetrics({ growth: 15_000, lostEntries: 3, forwarder, database: true }));
   const opened = await guestMetrics({ mode: 'maintenance' });
   write('opened', withValue(opened, 'immutafs_agent_version_number', 1));
   write('silent', undefined);
@@ -70,6 +70,7 @@ const expected = [
   'ImmutafsNotSealed failing',
   'ImmutafsReportAbsent silent',
   'ImmutafsReportOld stuck',
+  'ImmutafsStateLost growing',
   'ImmutafsVarFull growing',
 ];
 
