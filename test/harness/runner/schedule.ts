@@ -131,10 +131,8 @@ function jobOf(file: string): Job {
     ['test/vm/smoke/', 1200],
     ['test/vm/', 1800],
     ['test/packaging/release/release.test.ts', 900],
-    ['test/system/prepare-move-', 600],
-    [lintFile, 600],
   ];
-  const [, limitSeconds] = limits.find(([prefix]) => file.startsWith(prefix)) ?? ['', 240];
+  const [, limitSeconds] = limits.find(([prefix]) => file.startsWith(prefix)) ?? ['', 600];
   const waits = mostlyWaiting.has(file);
   return { file, limitSeconds, guest: file.startsWith('test/vm/'), waits };
 }
