@@ -1,6 +1,5 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { lintFile } from './selection.ts';
 
 /** The number of files that run at a time. */
 export const lanes = 4;
