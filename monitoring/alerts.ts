@@ -103,7 +103,7 @@ export const guestAlerts: readonly Alert[] = [
     severity: 'warning',
     summary: '{{ $labels.instance }}: the next reboot loses state of services',
     description:
-      'Services have written data, queues or registrations that are only in memory, and nobody has decided whether they may be lost. `immutafs-agent changes --state` in the guest lists them.',
+      'Services have written data, queues or registrations that are only in memory, and that are neither kept nor accepted. `immutafs-agent changes --state` in the guest lists them.',
     runbook: documented(checks, 'state-kept'),
   },
   {

@@ -33,7 +33,7 @@ const cases: readonly Case[] = [
     restarts: false,
     prints: [
       `"${line}"`,
-      'localhost was not shut down, because state that nobody has decided about would be lost: PostgreSQL, ',
+      'localhost was not shut down, because state that is neither kept nor accepted would be lost: PostgreSQL, ',
       'or set immutafs_lose_state: true',
     ],
   },

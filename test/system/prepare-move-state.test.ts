@@ -81,6 +81,16 @@ for (const [title, script, expected] of [
     'mkdir -p $kept; chmod 700 /data/store',
     /exists from an earlier use of PERSIST/,
   ],
+  [
+    'a name that a user chose in place of the old content',
+    'mkdir "$app/moved-by-immutafs-agent"; ln -s /etc "$app/moved-by-immutafs-agent/content"',
+    /app contains moved-by-immutafs-agent/,
+  ],
+  [
+    'a directory below one that another user can replace',
+    'chown 1000 "$app"; app=$app/alice',
+    /app\/alice is below \/var\/lib\/app, which other users than root can change/,
+  ],
 ] as const) {
   move(`refuses ${title}`, () => {
     const stdout = outputOf(`${script}; cp /etc/immutafs/immutafs.conf /run/conf
@@ -90,6 +100,19 @@ for (const [title, script, expected] of [
     assert.match(stdout, /\nnothing left\n$/);
   });
 }
+
+move('old content that is not in a directory of root is neither moved, copied back nor removed', () => {
+  const stdout = outputOf(`points; ended_at KILL after '^persist-directory mount' move
+    below sh -c 'mkdir moved-by-immutafs-agent; ln -s /etc moved-by-immutafs-agent/content; chown -R 1000 moved-by-immutafs-agent; chmod 700 moved-by-immutafs-agent'
+    ls /etc >/run/etc; for each in "move" "agent prepare --undo"; do $each >/run/said 2>&1 && exit 1; grep -o 'moved-by-immutafs-agent was not made' /run/said; done
+    ls /etc | diff /run/etc -; whole; mounts; below rm -r moved-by-immutafs-agent; move >/dev/null
+    below sh -c 'chown 1000 moved-by-immutafs-agent'; prepare --apply --yes --purge-old-state 2>&1 && exit 1; below ls moved-by-immutafs-agent/content`);
+  assert.match(
+    stdout,
+    /^moved-by-immutafs-agent was not made\nmoved-by-immutafs-agent was not made\n\/var\/lib\/app DISK/m,
+  );
+  assert.match(stdout, /moved-by-immutafs-agent was not made by this program: [^\n]*\nalice\nbob\n$/);
+});
 
 move('a process of no service is named, and the directory stays in use', () => {
   const stdout = outputOf(`(cd "$app/alice"; exec sleep 600) & holder=$!; sleep 0.2

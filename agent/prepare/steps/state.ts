@@ -129,7 +129,7 @@ function describe(look: Snapshot, finding: StateFinding): string {
   return `${place}: ${facts.join('; ')}. ${effect}.${advice === '' ? '' : ` ${advice}`}${documented}`;
 }
 
-/** Returns the lines that decide about the findings. */
+/** Returns what an administrator can do about the findings, as lines that can be pasted. */
 function waysOut(look: Snapshot, findings: readonly StateFinding[]): string[] {
   if (findings.length === 0) return [];
   const { config } = look;

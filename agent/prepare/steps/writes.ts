@@ -15,8 +15,8 @@ const mostListed = 10;
 
 /**
  * Plans the step `writes`: for what was written on the disk since the last boot, or in the last days, and would fail in
- * a sealed boot, there is a directory in OVERLAY or PERSIST, or an administrator has accepted it. About directories in
- * which a program keeps state, the step `state` decides. Other changes of unknown origin are listed and do not prevent
+ * a sealed boot, there is a directory in OVERLAY or PERSIST, or an administrator has accepted it. The step `state` reports
+ * the directories in which a program keeps state. Other changes of unknown origin are listed and do not prevent
  * sealing.
  */
 export async function planWrites(look: Snapshot): Promise<Step> {
@@ -67,8 +67,8 @@ export async function planWrites(look: Snapshot): Promise<Step> {
 }
 
 /**
- * Adds whether a group prevents sealing: a process has a file of an unknown writer open for writing, in a directory about
- * which the step `state` does not decide, such as /etc. Leaves out directories that do not exist.
+ * Adds whether a group prevents sealing: a process has a file of an unknown writer open for writing, in a directory that the
+ * step `state` does not report, such as /etc. Leaves out directories that do not exist.
  */
 function withProposal(reader: SystemReader, group: WriteGroup): WriteGroup {
   if (group.outcome === 'unknown')

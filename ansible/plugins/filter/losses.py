@@ -12,7 +12,7 @@ MOST = 50
 def losses(result):
     """
     Judges the result of the module `guest` for `immutafs-agent changes --state --json`. Returns `lines`, a line for each
-    service or directory whose state a restart discards although nobody has decided about it, the largest first; and
+    service or directory whose state a restart discards, and which is neither kept nor accepted, the largest first; and
     `problem`, the reason why not everything is known, or None.
     """
     found = [parsed(line) for line in result.get("stdout", "").splitlines() if line.startswith("{")]

@@ -111,7 +111,7 @@ recycle(
       const state = await ansible.play('recycle', variables);
       assert.match(
         state.report.join('\n'),
-        /FAILED: Require that no state is lost: guest was not shut down, because state that nobody has decided about would be lost: .*\/var\/lib\/planted: /,
+        /FAILED: Require that no state is lost: guest was not shut down, because state that is neither kept nor accepted would be lost: .*\/var\/lib\/planted: /,
         state.output,
       );
       const lose = { ...variables, immutafs_lose_state: true };

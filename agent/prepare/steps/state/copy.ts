@@ -8,6 +8,7 @@ import { expectAllCopyable } from '../../move/not-copied.ts';
 import { stopUsers } from '../../move/units.ts';
 import { expectUnreachable, findUsers } from '../../move/users.ts';
 import { whyNotKept } from '../persist.ts';
+import { whyNotMoved } from './old-content.ts';
 
 /**
  * Copies a directory to PERSIST_STORE while it is in use. Files that an interrupted run has copied are not copied again.
@@ -18,7 +19,8 @@ export const copyState: Executor<ActionOf<'copy-state'>> = {
     await context.shared(openMoving);
     const { reader, writer } = context;
     const { path, copy, final } = placeInStore(action);
-    const reason = await whyNotKept(reader, path, action.item.slice(path.length + 1));
+    const options = action.item.slice(path.length + 1);
+    const reason = (await whyNotKept(reader, path, options)) ?? whyNotMoved(reader, path);
     if (reason !== undefined) throw new SystemError(`${path} ${reason}`);
     if (reader.stat(final) !== undefined) throw new SystemError(`${final} exists already: run prepare again`);
     await expectAllCopyable(context, path);

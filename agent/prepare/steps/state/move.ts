@@ -18,6 +18,7 @@ import { whyNotKept } from '../persist.ts';
 import { editConfig, pathOf } from '../writes/proposal.ts';
 import { withOptions } from './findings.ts';
 import { isKept } from './kept.ts';
+import { whyNotMoved } from './old-content.ts';
 
 /** The part of the step `state` that concerns --move-state and --purge-old-state. */
 export interface MovePlan {
@@ -67,7 +68,7 @@ async function planMove(look: Snapshot, asked: string): Promise<Omit<MovePlan, '
       actions: actionsFor(item, store),
     };
   }
-  const unkept = await whyNotKept(reader, path, item.slice(path.length + 1));
+  const unkept = (await whyNotKept(reader, path, item.slice(path.length + 1))) ?? whyNotMoved(reader, path);
   const problems = unkept === undefined ? nested(items, path) : [`${path} ${unkept}`];
   if (problems.length > 0) return { why: [], problems, actions: [] };
   if (isAutostart(item)) return planLater(look, item, place, named !== undefined);

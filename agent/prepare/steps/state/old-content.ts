@@ -1,4 +1,6 @@
+import path from 'node:path';
 import { SystemError } from '../../../lib/errors.ts';
+import type { SystemReader } from '../../../system/reader.ts';
 import { readActionLog } from '../../engine/action-log.ts';
 import type { ActionOf, Context, Executor } from '../../engine/context.ts';
 import { type PlaceInStore, placeInStore } from '../../engine/place-in-store.ts';
@@ -47,7 +49,7 @@ export const purgeState: Executor<ActionOf<'purge-state'>> = {
     if (aside === undefined)
       throw new SystemError(`the action log does not contain the move of ${place.path}`);
     await withCovered(context, place.path, async (directory) => {
-      const content = `${directory}/${oldContent}/content`;
+      const content = asideOf(reader, directory);
       const since = `@${Date.parse(aside.ended ?? '') / 1000 + 1}`;
       const changed = (
         await run('/usr/bin/find', [content, '-xdev', '-mindepth', '1', '-newerct', since, '-print', '-quit'])
@@ -75,25 +77,58 @@ export const purgeState: Executor<ActionOf<'purge-state'>> = {
 /**
  * Moves everything in a directory into `content` of its directory `oldContent`. Continues what an interrupted call began.
  * @param directory the directory of the system disk
+ * @throws SystemError see asideOf
  */
 export async function setAside(context: Context, place: PlaceInStore, directory: string): Promise<void> {
   const { reader, writer } = context;
   const aside = `${directory}/${oldContent}`;
-  const kind = reader.stat(aside)?.kind;
-  if (kind !== undefined && kind !== 'directory')
-    throw new SystemError(`${aside} is not a directory: remove it`);
-  writer.makeDirectory(aside, 0o700);
-  writer.makeDirectory(`${aside}/content`, 0o700);
+  for (const each of [aside, `${aside}/content`])
+    if (reader.stat(each) === undefined) writer.makeDirectory(each, 0o700);
+  const content = asideOf(reader, directory);
   writer.replaceText(`${aside}/README`, explanation(place), 0o600);
-  await moveAll(context, directory, `${aside}/content`);
+  await moveAll(context, directory, content);
+}
+
+/**
+ * Returns the directory of the old content. The user of a service may own the directory around it, and could have put a
+ * symbolic link in its place, through which root would move, overwrite or remove other files.
+ * @param directory the directory of the system disk
+ * @throws SystemError if it is not a directory of root that only root can enter
+ */
+function asideOf(reader: SystemReader, directory: string): string {
+  const aside = `${directory}/${oldContent}`;
+  const content = `${aside}/content`;
+  const { kind, uid, mode = 0 } = reader.stat(aside) ?? {};
+  const isOwn = kind === 'directory' && uid === 0 && (mode & 0o077) === 0;
+  // --undo copies the owner and the mode of the service's directory to the content.
+  if (!isOwn || reader.stat(content)?.kind !== 'directory')
+    throw new SystemError(`${aside} was not made by this program: examine it, and remove or rename it`);
+  return content;
+}
+
+/**
+ * Returns why a directory must not be moved, as a clause after its path; undefined if it may be moved. Another user than root
+ * who can change a directory above it could replace it by a symbolic link, which mount(8) follows.
+ * @param directory an absolute path
+ */
+export function whyNotMoved(reader: SystemReader, directory: string): string | undefined {
+  if (reader.stat(`${directory}/${oldContent}`) !== undefined)
+    return `contains ${oldContent}, in which an earlier move keeps the old content, or which another program made: examine it, and remove or rename it`;
+  for (let above = path.dirname(directory); ; above = path.dirname(above)) {
+    const { kind, uid, mode = 0 } = reader.stat(above) ?? {};
+    if (kind !== 'directory' || uid !== 0 || (mode & 0o022) !== 0)
+      return `is below ${above}, which other users than root can change: move that directory instead`;
+    if (above === '/') return undefined;
+  }
 }
 
 /** Moves the old content back to its place, and removes the directory in which it was. */
 export async function bringBack(context: Context, directory: string): Promise<void> {
   const aside = `${directory}/${oldContent}`;
-  await moveAll(context, `${aside}/content`, directory);
+  const content = asideOf(context.reader, directory);
+  await moveAll(context, content, directory);
   context.writer.remove(`${aside}/README`);
-  await context.runAlways('/usr/bin/rmdir', [`${aside}/content`, aside]);
+  await context.runAlways('/usr/bin/rmdir', [content, aside]);
   await context.runAlways('/usr/bin/sync', []);
 }
 

@@ -29,7 +29,7 @@ export interface Inspection extends Grouped {
   since: number;
   /** What was accepted before this run. */
   accepted: Accepted;
-  /** The directories of the groups about which the step `state` decides. */
+  /** The directories of the groups that the step `state` reports. */
   stateDirectories: string[];
   /** The reasons why the result is incomplete, each with the solution. */
   problems: string[];
@@ -118,7 +118,7 @@ async function withPrograms(
 }
 
 /**
- * Whether the step `state` decides about a group: a known service keeps its state there, or a program is seen to write
+ * Whether the step `state` reports a group: a known service keeps its state there, or a program is seen to write
  * there, because a process has a file of the directory open for writing, or runs from it. Everything else of unknown
  * origin may as well be the work of an administrator, which a sealed guest keeps.
  */
