@@ -89,6 +89,9 @@ export interface ChildOptions {
   cwd?: string;
 }
 
+/** The time for events that were pending at the deadline, in milliseconds. */
+const graceAfterDeadline = 100;
+
 /** The limit for stdout. No program that is run in this way prints as much. */
 const mostBytes = 16 * 1024 * 1024;
 
@@ -126,7 +129,10 @@ export async function runChild(
       child.stdout.destroy();
       end(ended);
     };
-    const timer = setTimeout(() => abandon('deadline'), deadline);
+    // After a synchronous read that took long, timers run before the program's output and end are noticed.
+    let timer = setTimeout(() => {
+      timer = setTimeout(() => abandon('deadline'), graceAfterDeadline);
+    }, deadline);
     child.stdout.on('data', (part: Buffer) => {
       if (output !== undefined) {
         output(part.toString('latin1'));

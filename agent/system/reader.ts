@@ -90,6 +90,8 @@ export interface SystemReader {
 const defaultLimit = 16 * 1024 * 1024;
 /** The deadline of a child process, in milliseconds. */
 const deadline = 8000;
+/** The deadline of the probes that --probe asks for. On a busy guest, the agent's executable needs seconds to start. */
+const probeDeadline = 12_000;
 
 export interface ReaderOptions {
   /** The root of the system. Tests use a directory with fixtures instead. */
@@ -195,7 +197,8 @@ async function probe(
   target: string,
 ): Promise<Partial<Record<ProbeKind, string>>> {
   const [program = process.execPath, ...args] = self;
-  const { stdout, ended } = await runChild(program, [...args, 'probe', '--', target, ...kinds], deadline);
+  const limit = kinds.includes('present') ? deadline : probeDeadline;
+  const { stdout, ended } = await runChild(program, [...args, 'probe', '--', target, ...kinds], limit);
   const answers = new Map(
     stdout.split('\n').map((line) => [line.split(' ')[0], line.split(' ').slice(1).join(' ')]),
   );

@@ -53,6 +53,12 @@ child('returns stdout, and whether the exit code was 0', async () => {
   assert.equal(await runChild('/bin/echo', ['a  b'], 5000), { stdout: 'a  b\n', ended: 'good' });
   assert.equal(await runChild('/bin/false', [], 5000), { stdout: '', ended: 'bad' });
 });
+child('a program that ended while this process was busy has not missed its deadline', async () => {
+  const ran = runChild('/bin/sh', ['-c', 'echo out'], 200);
+  // Blocks the event loop, as synchronous reads do on a slow machine.
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
+  assert.equal(await ran, { stdout: 'out\n', ended: 'good' });
+});
 child('keeps at most 16 MiB, but passes any amount on to a receiver', async () => {
   const args = ['-c', 'head -c 20000000 /dev/zero; echo end'];
   assert.is((await runChild('/bin/sh', args, 20_000)).ended, 'full');
