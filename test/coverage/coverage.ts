@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { format } from 'oxfmt';
 import { checks } from '../../agent/checks/index.ts';
-import { type LayoutRow, matrixRows, smokeRow } from '../vm/harness/layout-rows.ts';
+import { type LayoutRow, longRows, matrixRows, smokeRow } from '../vm/harness/layout-rows.ts';
 import { xfsOnLvm } from '../vm/harness/layout.ts';
 
 export const coverageFile = 'docs/coverage.md';
@@ -99,6 +99,7 @@ function commonLayouts(): string[] {
 /** A guest without a layout of its own has the default, `xfsOnLvm`. */
 function layoutsIn({ name, text }: TestFile): string[] {
   if (text.includes('of matrixRows)')) return matrixRows.map(rowName);
+  if (text.includes('of longRows)')) return longRows.map(rowName);
   const rows = text.includes('layoutOf(smokeRow)') ? [rowName(smokeRow)] : [];
   const named = [...text.matchAll(/(?:\blayout: (?:\{ \.\.\.)?|templateOf\()(\w+)\b(?!\()/g)].map(
     ([, id = '']) => id,

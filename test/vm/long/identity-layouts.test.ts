@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { agentTree } from '../harness/agent.ts';
 import { withDataDisks } from '../harness/data-disks.ts';
-import { assertGenuine, rejected, steps } from '../harness/impostor-boot.ts';
+import { assertGenuine, copyFirst, rejected, sealedFirst, steps } from '../harness/impostor-boot.ts';
 import { late, withCopy } from '../harness/impostor.ts';
+import { withInitramfs } from '../harness/initramfs.ts';
 import { ext4OnPartition, layout, xfsOnLvm, type Volume, withAgent } from '../harness/scenario.ts';
 
 /** The common layouts are tested in `matrix/identity.test.ts`. */
@@ -15,6 +17,31 @@ const identity = suite(
 
 const ext4 = ext4OnPartition;
 const lvm = xfsOnLvm;
+const bookworm = layout({ release: 'bookworm' });
+
+identity(
+  'XFS on LVM, in both orders, also after the disk with /home, of which there is a clone: sealed',
+  () =>
+    withCopy({ layout: bookworm }, (copy, home) =>
+      withAgent({ layout: bookworm }, async (guest) => {
+        const assertOrder = async (files: Record<string, string>, homeFirst: boolean) => {
+          const drives = homeFirst ? [copy, home] : [copy];
+          const boot = await withInitramfs(
+            files,
+            (bootFiles) => guest.boot({ disk: 'readonly', homeFirst, bootFiles, drives, steps }),
+            () => agentTree(bookworm.release),
+          );
+          assertGenuine(boot);
+          assert.equal(
+            rejected(boot).map((line) => line.replace(/UUID=.*/, 'UUID')),
+            [`/dev/vdd2 /dev/${homeFirst ? 'vdb2' : 'vda2'} UUID`],
+          );
+        };
+        await assertOrder(copyFirst, false);
+        await assertOrder(sealedFirst, true);
+      }),
+    ),
+);
 
 /** That they are no impostors in maintenance is tested in `selinux.test.ts`. */
 identity(
