@@ -6,7 +6,7 @@ import { fleetOf } from '../test/browser/fleet.ts';
 import { writeFleet } from '../test/browser/page.ts';
 
 /**
- * Takes the picture of the fleet report with the recorded fleet of 500 guests: `node docs/fleet.ts docs/fleet.png`, with
+ * Takes the picture of the fleet report with a fleet of 500 guests: `node docs/fleet.ts docs/fleet.png`, with
  * Debian's chromium.
  */
 const [picture] = process.argv.slice(2);

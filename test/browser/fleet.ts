@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { inRoot } from '../../packaging/build/paths.ts';
 import type { Report } from '../../agent/report/report.ts';
+import { edit } from '../harness/changes.ts';
+import { evaluateFixture, goodGuest, maintenanceGuest } from '../harness/guest.ts';
+import { forward } from '../harness/sample-report.ts';
 
 /** What a playbook collects about a guest: the arguments of the filter `fleet_guest`. */
 export interface Collected {
@@ -15,15 +16,22 @@ export interface Collected {
 /** The time at which the fleet is reported. */
 export const at = new Date('2026-11-27T05:06:07Z');
 
-/** The reports that record-reports.ts has recorded in a real guest. */
-export const recorded = JSON.parse(
-  readFileSync(inRoot('test/fixtures/fleet/reports.json'), 'utf8'),
-) as Record<'sealed' | 'failed' | 'forward' | 'maintenance', Report>;
+const sealed = await evaluateFixture(goodGuest());
+const failing = goodGuest();
+edit('home', 'noexec,', '')(failing);
+
+/** Reports of a sealed guest, without and with a failed check, of a forwarder that waits, and of maintenance mode. */
+export const reports = {
+  sealed,
+  failed: await evaluateFixture(failing),
+  waiting: { ...sealed, forward: { ...forward, state: 'waiting', error: 'connect ECONNREFUSED' } },
+  maintenance: await evaluateFixture(maintenanceGuest()),
+} satisfies Record<string, Report>;
 
 const roles = ['web', 'db', 'cache', 'queue', 'build', 'mail', 'proxy', 'ldap', 'files', 'metrics'];
 
 /**
- * Returns a fleet that is made of the recorded reports: mostly sealed guests, and some of every other state. The same
+ * Returns a fleet that is made of the four reports: mostly sealed guests, and some of every other state. The same
  * number of guests always results in the same fleet.
  */
 export function fleetOf(count: number): Collected[] {
@@ -81,7 +89,7 @@ function collected(index: number, name: string, random: () => number): Pick<Coll
   if (index % 61 === 5) return { query: sealed, status: answer(reported('failed', name, random)) };
   if (index % 83 === 9)
     return { query: hostQuery(false, 7200), status: answer(reported('maintenance', name, random)) };
-  if (index % 97 === 12) return { query: sealed, status: answer(reported('forward', name, random)) };
+  if (index % 97 === 12) return { query: sealed, status: answer(reported('waiting', name, random)) };
   return { query: sealed, status: answer(reported('sealed', name, random)) };
 }
 
@@ -105,8 +113,8 @@ export function hostQuery(readOnly: boolean, writtenSeconds: number): Record<str
 }
 
 /** Returns a recorded report with the name, the versions, the usage of /var and the log forwarding of one guest. */
-function reported(kind: keyof typeof recorded, name: string, random: () => number): Report {
-  const report = structuredClone(recorded[kind]);
+function reported(kind: keyof typeof reports, name: string, random: () => number): Report {
+  const report = structuredClone<Report>(reports[kind]);
   report.host.name = name;
   report.agent.version = random() < 0.9 ? report.agent.version : '0.0.9';
   const size = 512 * 1024 ** 2;
@@ -128,22 +136,15 @@ function reported(kind: keyof typeof recorded, name: string, random: () => numbe
 function forwarder(random: () => number): Report['forward'] {
   const behind = random() < 0.02;
   return {
-    target: 'relp+tls://logs.example.com:2514',
-    state: behind ? 'waiting' : 'connected',
-    since: '2026-11-26T15:00:00.000Z',
-    lastAckAt: '2026-11-27T05:06:05.000Z',
+    ...forward,
+    ...{ target: 'relp+tls://logs.example.com:2514', state: behind ? 'waiting' : 'connected' },
     lag: {
       entries: behind ? Math.floor(random() * 9000) : 0,
       seconds: behind ? Math.floor(random() * 7200) : 0,
     },
     error: behind ? 'connect ETIMEDOUT' : '',
     acknowledged: Math.floor(random() * 1e6),
-    repeated: 0,
     lost: behind && random() < 0.5 ? 12 : 0,
-    corrupt: 0,
-    refused: 0,
-    cut: 0,
-    suppressed: 0,
     sources: [],
   };
 }

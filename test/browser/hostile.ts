@@ -1,4 +1,4 @@
-import { at, hostQuery, recorded, type Collected } from './fleet.ts';
+import { at, hostQuery, reports, type Collected } from './fleet.ts';
 
 /** Sets `hit` in the page if a value is treated as markup or as a program. */
 export const markup =
@@ -19,10 +19,10 @@ function filled(text: string): unknown {
       );
     return typeof value === 'string' ? text : value;
   };
-  return { ...(replace(recorded.forward) as object), mode: 'sealed', verdict: 'sealed', boot };
+  return { ...(replace(reports.waiting) as object), mode: 'sealed', verdict: 'sealed', boot };
 }
 
-const { sealed } = recorded;
+const { sealed, waiting } = reports;
 
 /** An integer of 400 digits, which Python reads as such, and which no floating-point number can represent. */
 const digits = (JSON as unknown as { rawJSON: (text: string) => unknown }).rawJSON('9'.repeat(400));
@@ -45,7 +45,7 @@ export const hostileReports: Record<string, unknown> = {
       forecast: { secondsUntilFull: -5 },
     },
     forward: {
-      ...recorded.forward.forward,
+      ...waiting.forward,
       lag: { seconds: -1, entries: 1.5 },
       lost: -3,
       sources: [{ path: '/a', behindBytes: -1, lostBytes: 'x', error: '' }],
@@ -62,7 +62,7 @@ export const hostileReports: Record<string, unknown> = {
     impostors: [[]],
   },
   forward: { ...sealed, forward: 'x' },
-  sources: { ...sealed, forward: { ...recorded.forward.forward, sources: [1, null, { behindBytes: 'x' }] } },
+  sources: { ...sealed, forward: { ...waiting.forward, sources: [1, null, { behindBytes: 'x' }] } },
   host: { ...sealed, host: 5 },
   unknown: {
     ...sealed,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { recorded } from '../../browser/fleet.ts';
+import { reports } from '../../browser/fleet.ts';
 import { hostileReports } from '../../browser/hostile.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import { freePort } from '../libvirt/domain.ts';
@@ -13,7 +13,7 @@ import { defineStubDomain, stubArguments } from '../libvirt/stub-domain.ts';
 
 /**
  * Tests the fleet report of the playbook `status` with real libvirt, QEMU and Ansible. No guest boots: a program in the
- * place of ssh answers with a recorded report, with something else, or not at all.
+ * place of ssh answers with a report, with something else, or not at all.
  */
 const fleet = suite('the fleet report of the playbook status');
 
@@ -21,16 +21,16 @@ const print = (value: unknown) => `cat <<'END'\n${JSON.stringify(value)}\nEND`;
 
 /** The guests, by what the program in the place of ssh does. */
 const answers: Record<string, string> = {
-  good: print(recorded.sealed),
-  failed: `${print(recorded.failed)}\nexit 1`,
+  good: print(reports.sealed),
+  failed: `${print(reports.failed)}\nexit 1`,
   hostile: print(hostileReports['markup']),
   disks: print(hostileReports['disks']),
   rubbish: 'echo "<html>502 Bad Gateway</html>"',
   gone: 'echo "ssh: connect to host gone: Connection refused" >&2; exit 255',
   silent: 'exec sleep 600',
-  off: print(recorded.sealed),
+  off: print(reports.sealed),
   unreachable: 'echo "ssh: Could not resolve hostname nowhere" >&2; exit 255',
-  undefined: print(recorded.sealed),
+  undefined: print(reports.sealed),
 };
 
 interface Entry {
