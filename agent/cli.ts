@@ -88,6 +88,12 @@ function program(
       ).conflicts(['all', 'json', 'prometheus']),
     )
     .addOption(
+      new Option(
+        '--controls',
+        'show, for each control of NIST SP 800-53, PCI DSS, ANSSI BP-028, DISA STIG and CIS that the checks are evidence for, whether they pass',
+      ).conflicts(['prometheus', 'nagios', 'explain']),
+    )
+    .addOption(
       new Option('--explain <check>', 'explain a check: what it verifies, why, and how to fix it').conflicts([
         'all',
         'json',

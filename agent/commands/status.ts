@@ -5,10 +5,12 @@ import { formatPrometheus } from '../report/prometheus.ts';
 import { type Report, exitCode } from '../report/report.ts';
 import { formatText } from '../report/text.ts';
 import { clean, toJson } from '../lib/unprintable.ts';
-import { evaluateGuest } from '../evaluate.ts';
+import { evaluateWithFacts } from '../evaluate.ts';
+import type { Config } from '../config/config.ts';
 import type { Output, ReportOptions } from './output.ts';
 
 export interface StatusOptions extends ReportOptions {
+  controls?: boolean;
   explain?: string;
   nagios?: boolean;
   probe?: boolean;
@@ -27,13 +29,28 @@ export async function statusCommand(
     output.stdout(explain(options.explain));
     return 0;
   }
-  const report = await evaluateGuest(reader, { probe: options.probe === true });
+  const { facts, report } = await evaluateWithFacts(reader, { probe: options.probe === true });
   if (options.nagios === true) {
     output.stdout(formatNagios(report));
     return nagiosCodes[nagiosState(report)];
   }
-  printReport(report, output, options);
+  if (options.controls === true) await printControls(report, facts.config, output, options);
+  else printReport(report, output, options);
   return exitCode(report);
+}
+
+async function printControls(
+  report: Report,
+  config: Config,
+  output: Output,
+  options: StatusOptions,
+): Promise<void> {
+  // Loaded only when needed, because the table is large.
+  const { formatControls, withControls } = await import('../report/controls.ts');
+  const extended = withControls(report, config);
+  output.stdout(
+    options.json === true ? `${toJson(extended, 2)}\n` : formatControls(extended, textView(output, options)),
+  );
 }
 
 /** Prints the report to stdout. Also prints configuration errors to stderr, in one line. */
@@ -46,6 +63,10 @@ export function printReport(report: Report, output: Output, options: ReportOptio
 function formatReport(report: Report, output: Output, options: ReportOptions): string {
   if (options.prometheus) return formatPrometheus(report);
   if (options.json) return `${toJson(report, 2)}\n`;
-  const color = options.color === 'always' || (options.color === 'auto' && output.terminal);
-  return formatText(report, { all: options.all === true, color, columns: output.columns });
+  return formatText(report, textView(output, options));
+}
+
+function textView(output: Output, { all, color: when }: ReportOptions) {
+  const color = when === 'always' || (when === 'auto' && output.terminal);
+  return { all: all === true, color, columns: output.columns };
 }

@@ -33,7 +33,7 @@ export function formatText(report: Report, view: View): string {
   return layOut(lines, view);
 }
 
-const blank: Line = { label: '', text: '' };
+export const blank: Line = { label: '', text: '' };
 
 /** Limit for the boot errors, and for the boot warnings, in the short view. */
 const shownProblems = 3;
@@ -43,11 +43,11 @@ function labelled(label: string, width: number, text: string): Line {
   return { label: '  ', gap: `${label.padEnd(width)}  `, text };
 }
 
-function systemOf({ agent, host }: Report): string {
+export function systemOf({ agent, host }: Report): string {
   return `immutafs-agent ${agent.version} on ${host.name}: ${host.os}, Linux ${host.kernel}`;
 }
 
-function verdictLines(report: Report): Line[] {
+export function verdictLines(report: Report): Line[] {
   const { word, color, sentence, steps } = headline(report);
   return [
     { label: `  ${word}:`, gap: ' ', text: sentence, labelStyle: [color, 'bold'] },
@@ -170,7 +170,7 @@ const shownStatus: Record<Status, { word: string; style: Style }> = {
 function allCheckLines({ checks }: Report): Line[] {
   const width = Math.max(...checks.map(({ id }) => id.length));
   const lines = checks.flatMap((finding) => [
-    checkLine(finding, `  ${finding.id.padEnd(width)}  `, observation(finding)),
+    statusLine(finding.status, `  ${finding.id.padEnd(width)}  `, observation(finding)),
     ...stepLines(finding, 11 + width, true),
   ]);
   return [...lines, blank, { label: '  ', text: counts(checks) }];
@@ -182,7 +182,7 @@ function attentionLines({ checks }: Report): Line[] {
   const lines = order
     .flatMap((status) => attention.filter((finding) => finding.status === status))
     .flatMap((finding) => [
-      checkLine(finding, '  ', `${finding.id}: ${observation(finding)}`),
+      statusLine(finding.status, '  ', `${finding.id}: ${observation(finding)}`),
       ...stepLines(finding, 9, false),
     ]);
   return [
@@ -206,7 +206,8 @@ function observation({ subject, observed }: Finding): string {
   return subject === '' ? observed : `${subject}: ${observed}`;
 }
 
-function checkLine({ status }: Finding, gap: string, text: string): Line {
+/** Returns a line that begins with a status. */
+export function statusLine(status: Status, gap: string, text: string): Line {
   const { word, style } = shownStatus[status];
   return { label: `  ${word.padEnd(5)}`, gap, hang: 2, text, labelStyle: [style] };
 }

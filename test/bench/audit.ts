@@ -4,7 +4,7 @@ import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import { type Series, inRuntime } from './series-in-runtime.ts';
 import { type Figure, median } from './table.ts';
-import { unpack } from './unpack.ts';
+import { unpack } from '../harness/unpack.ts';
 
 /** Compares `status` and `check` with other programs that audit file systems, on this machine. Verdicts are ignored. */
 export async function audit(): Promise<Result> {

@@ -6,7 +6,7 @@ import type { Run } from './forward/run.ts';
 import { buildPrograms } from './programs.ts';
 import type { Result } from './run.ts';
 import { type Figure, figure } from './table.ts';
-import { unpack } from './unpack.ts';
+import { unpack } from '../harness/unpack.ts';
 
 /** The number of entries per sender. In a second run, the agent and journal-upload forward five times as many. */
 const entries = Number(process.env['BENCH_ENTRIES'] ?? 200_000);

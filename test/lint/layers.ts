@@ -14,6 +14,7 @@ const order: readonly (readonly string[])[] = [
   ['facts/'],
   ['assess/'],
   ['checks/'],
+  ['controls/'],
   ['report/', 'changes/'],
   ['evaluate.ts'],
   ['forward/stages.ts'],

@@ -8,7 +8,9 @@ import { type Report, decideVerdict, exitCode } from '../../../agent/report/repo
 import { version } from '../../../agent/lib/version.ts';
 import { el7Guest } from '../../harness/el7-guest.ts';
 import { finding } from '../../harness/sample-report.ts';
+import { parseConfig } from '../../../agent/config/config.ts';
 import { evaluateGuest } from '../../../agent/evaluate.ts';
+import { withControls } from '../../../agent/report/controls.ts';
 import {
   bootEnv,
   goodGuest,
@@ -147,6 +149,11 @@ for (const [title, guest] of Object.entries({
     assert.is(validate(report), true, JSON.stringify(validate.errors));
   });
 }
+
+schema('describes the result of controls', async () => {
+  const report = withControls(await evaluateFixture(goodGuest()), parseConfig('').config);
+  assert.is(validate(json(report)), true, JSON.stringify(validate.errors));
+});
 
 for (const [title, change] of Object.entries<(report: Record<string, unknown> & Report) => void>({
   'another schema': (report) => Object.assign(report, { schema: 2 }),
