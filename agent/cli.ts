@@ -261,8 +261,13 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
     .action(action);
 }
 
+/** Returns an option that takes steps as several words, or separated by commas. */
 function stepsOption(flags: string, description: string): Option {
-  return new Option(flags, description).choices(stepIds);
+  const option = new Option(flags, description).choices(stepIds);
+  const { parseArg } = option;
+  return option.argParser((value, previous: unknown) =>
+    value.split(',').reduce<unknown>((before, step) => parseArg?.(step, before), previous),
+  );
 }
 
 /** Returns the public commands with their options, for the manual page and the completion. They must not be run. */

@@ -31,8 +31,11 @@ export interface Config {
 export interface Key {
   /** The text in the manual page. */
   meaning: string;
-  /** When a change takes effect: at the next boot, or at the next check and the next start of the forwarder. */
-  from: 'boot' | 'check';
+  /**
+   * When a change takes effect: at the next boot, with the next initramfs, or at the next check and the next start of the
+   * forwarder.
+   */
+  from: 'boot' | 'initramfs' | 'check';
   initial: string;
   /** The description of valid values in messages, identical to the description in dracut/config.sh. */
   wanted: string;
@@ -133,8 +136,8 @@ export const keys: Record<keyof Config, Key> = {
   },
   ON_IMPOSTOR: {
     meaning:
-      'What the initramfs does if the root file system is mounted from an impostor: a disk that carries the identity (UUID, label, volume group, array) of the disk that the host made read-only, and is another disk. Root may have written it in an earlier boot. poweroff: the guest powers off. emergency: the boot stops in an emergency shell, and the guest powers off when the shell ends. The value comes from the copy of this file in the initramfs, since the mounted file may be the impostor’s; a change takes effect with the next initramfs. The kernel argument immutafs=off boots without the check.',
-    from: 'boot',
+      'What the initramfs does if the root file system is mounted from an impostor: a disk that carries the identity (UUID, label, volume group, array) of the disk that the host made read-only, and is another disk. Root may have written it in an earlier boot. poweroff: the guest powers off. emergency: the boot stops in an emergency shell, and the guest powers off when the shell ends. The value comes from the copy of this file in the initramfs, since the mounted file may be the impostor’s. The kernel argument immutafs=off boots without the check.',
+    from: 'initramfs',
     initial: 'poweroff',
     wanted: 'poweroff or emergency',
     good: (v) => /^(poweroff|emergency)$/.test(v),
@@ -216,8 +219,8 @@ export const keys: Record<keyof Config, Key> = {
   },
   FORWARD_STATE: {
     meaning:
-      'The directory in which the forwarder remembers what the server has acknowledged. With the default, forwarding begins in each boot with its first entry. With a directory on a data disk that stays writable, a journal and log files that are kept on data disks are continued after a reboot. The directory must exist and belong to the user immutafs-forward; with SELinux, the boot sets its label. Letters, digits and . _ / + @ : - are allowed. A change takes effect at the next boot.',
-    from: 'check',
+      'The directory in which the forwarder remembers what the server has acknowledged. With the default, forwarding begins in each boot with its first entry. With a directory on a data disk that stays writable, a journal and log files that are kept on data disks are continued after a reboot. The directory must exist and belong to the user immutafs-forward; with SELinux, the boot sets its label. Letters, digits and . _ / + @ : - are allowed.',
+    from: 'boot',
     initial: '/run/immutafs/forward',
     wanted: 'an absolute path of letters, digits and . _ / + @ : -',
     good: (v) => /^(\/[A-Za-z0-9._+@:-]+)+$/.test(v) && !/\/\.\.?(\/|$)/.test(v),

@@ -46,16 +46,22 @@ The check
 shows file, line and reason.
 .Sh KEYS`;
 
+const effective = {
+  boot: 'at the next boot',
+  initramfs: 'with the next initramfs',
+  check: 'at the next check',
+};
+
 function keyItem([name, { meaning, from, initial, wanted }]: [string, (typeof keys)[keyof typeof keys]]): [
   string,
   string,
 ] {
   const value = `Valid value: ${wanted}. The default is ${initial === '' ? 'empty' : initial}.`;
-  const counts = from === 'boot' ? 'Takes effect at the next boot.' : 'Takes effect at the next check.';
+  const counts = `Takes effect ${effective[from]}.`;
   const start = 'Takes effect at the next start of immutafs-forward.service.';
   const hidden =
     'Before, run systemctl daemon-reload if the file is below /home, /root or a folder of private keys.';
   const reads = /^FORWARD_(FILES|CA|CERT|KEY)$/.test(name) ? `${start} ${hidden}` : start;
-  const when = name.startsWith('FORWARD') ? reads : counts;
+  const when = name.startsWith('FORWARD') && from === 'check' ? reads : counts;
   return [`Sy ${word(name)}`, [meaning, `${value} ${when}`].map(prose).join('\n.Pp\n')];
 }

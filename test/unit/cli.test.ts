@@ -25,6 +25,7 @@ for (const [argv, said] of [
   [['check', '--json', '--prometheus'], /'--prometheus' cannot be used with option '--json'/],
   [['status', '--explain', 'no-such-check'], /no check is called no-such-check/],
   [['prepare', 'now'], /too many arguments/],
+  [['prepare', '--only', 'tmp,everything'], /argument 'tmp,everything' is invalid.*home, tmp, mtab/],
   [['prepare', '--only', 'everything'], /argument 'everything' is invalid.*home, tmp, mtab/],
   [['prepare', '--only', 'tmp', '--skip', 'home'], /'--only <step...>' cannot be used with option '--skip/],
   [
@@ -142,6 +143,16 @@ prepare('prepare: a prepared guest: the next steps are shown', async () => {
   );
   assert.match(stdout, 'readonly=on');
 });
+for (const words of [['tmp,mtab', 'home'], ['tmp', 'mtab', 'home'], ['home,mtab,tmp']]) {
+  prepare(`--only ${words.join(' ')}: these steps and no other`, async () => {
+    const { stdout } = await runIn(preparedGuest(), 'prepare', '--json', '--only', ...words);
+    const { steps } = JSON.parse(stdout) as { steps: { id: string }[] };
+    assert.equal(
+      steps.map(({ id }) => id),
+      ['home', 'tmp', 'mtab'],
+    );
+  });
+}
 prepare('prepare: only root may run it', async () => {
   const { code, stderr } = await withGuest(preparedGuest(), (reader) => {
     const environment = () => ({ hostname: 'g', kernel: '3.10', uid: 1000, seconds: 1 });
