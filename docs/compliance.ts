@@ -69,6 +69,32 @@ oscap xccdf eval --tailoring-file ${tailoringFile} --profile xccdf_org.immutafs_
 with one of the profiles ${profiles.map((name) => `\`${name}\``).join(', ')}, and show the result of \`immutafs-agent status --controls\` beside the report.
 `;
 
+/** The configuration that test/system/aide.test.ts runs. */
+export const aideRules = `Sealed = p+ftype+u+g+sha256+acl+xattrs+selinux
+/boot Sealed
+/etc Sealed
+/usr Sealed
+/var Sealed
+!/var/(cache|log|spool|tmp)
+!/var/lib/aide
+`;
+
+const aide = `## AIDE
+
+Build the database while the disk is writable, for example with \`immutafs_update_commands\` of \`update.yml\`, and check in the
+sealed guest. \`/boot\`, \`/etc\` and \`/usr\` are the sealed disk itself; a difference there means that another file system is
+mounted over it. \`/var\` is an overlay: its files have other inode numbers and devices than those on the disk, and its
+directories other sizes and numbers of links. With the usual groups of AIDE (R, NORMAL), every directory of \`/var\` would be
+reported. This group compares what is the same on an overlay:
+
+\`\`\`
+${aideRules}\`\`\`
+
+Root in the guest can replace the database in \`/var\` until the next reboot. The disk's own copy is
+\`/run/immutafs/lower/lib/aide\` in a sealed boot (\`database_in\`, before AIDE 0.17 \`database\`). With \`report_url=syslog:LOG_AUTHPRIV\`,
+the report is forwarded with the other logs. \`immutafs-agent changes\` shows the same differences without a database.
+`;
+
 /** Returns the page. */
 export function compliancePage(): string {
   const sections = frameworks.map(({ id, name, source }) => {
@@ -88,9 +114,15 @@ export function compliancePage(): string {
     ({ rules: names, outcome, instead = [], why }) =>
       `| ${codes(names)} | ${outcome} | ${why}${instead.length === 0 ? '' : ` Instead: ${codes(instead)}.`} |`,
   );
-  return [introduction, ...sections, scanner, '| rules | sealed | why |\n|---|---|---|', ...rules, ''].join(
-    '\n',
-  );
+  return [
+    introduction,
+    ...sections,
+    scanner,
+    '| rules | sealed | why |\n|---|---|---|',
+    ...rules,
+    '',
+    aide,
+  ].join('\n');
 }
 
 function controlRow({
