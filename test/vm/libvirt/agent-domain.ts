@@ -3,7 +3,7 @@ import { basename, dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { until } from '../../wire/support/until.ts';
 import { ordinaryTree } from '../harness/tree.ts';
-import { defineDomain, freePort } from './domain.ts';
+import { asQcow2, defineDomain, freePort } from './domain.ts';
 import type { Hypervisor } from './hypervisor.ts';
 
 /** A domain in which nothing but Linux, busybox and a real QEMU guest agent runs; it starts in seconds. */
@@ -23,14 +23,23 @@ const chunkBytes = 65_536;
 const channel =
   "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel><controller type='virtio-serial'/>";
 
-/** Defines and starts the domain, and waits until its agent answers. Its disks are read-only, and stay unused. */
-export async function startAgentDomain(host: Hypervisor, name: string): Promise<AgentDomain> {
+/**
+ * Defines and starts the domain, and waits until its agent answers. Its system disk is read-only. Only with a second disk in
+ * a qcow2 file, Linux has a driver for the disks.
+ */
+export async function startAgentDomain(
+  host: Hypervisor,
+  name: string,
+  homeFormat: 'raw' | 'qcow2' = 'raw',
+): Promise<AgentDomain> {
   const folder = join(host.folder, name);
   await mkdir(folder);
   for (const image of ['system.raw', 'home.raw'])
     await execa('truncate', ['--size', '1M', join(folder, image)]);
+  if (homeFormat === 'qcow2') await asQcow2(folder, 'home');
   const tree = await ordinaryTree();
-  const initramfs = await makeInitramfs(folder, join(tree, 'root'));
+  const drivers = homeFormat === 'qcow2' ? ['virtio_blk'] : [];
+  const initramfs = await makeInitramfs(folder, join(tree, 'root'), drivers);
   await defineDomain(host, {
     ...{
       name,
@@ -39,6 +48,7 @@ export async function startAgentDomain(host: Hypervisor, name: string): Promise<
       port: await freePort(),
       memoryMiB: 192,
       devices: channel,
+      homeFormat,
     },
     firmware: `<initrd>${initramfs}</initrd><cmdline>console=ttyS0 quiet</cmdline>`,
   });
@@ -91,7 +101,7 @@ export async function setReadOnly(
 }
 
 /** Builds an initramfs with busybox, the guest agent, its libraries and the modules of its channel. */
-async function makeInitramfs(folder: string, tree: string): Promise<string> {
+async function makeInitramfs(folder: string, tree: string, drivers: readonly string[]): Promise<string> {
   const root = join(folder, 'initramfs.d');
   for (const each of ['bin', 'dev', 'proc', 'sys', 'modules', 'run/immutafs', 'tmp', 'var/run'])
     await mkdir(join(root, each), { recursive: true });
@@ -103,7 +113,7 @@ async function makeInitramfs(folder: string, tree: string): Promise<string> {
     await mkdir(join(root, dirname(path)), { recursive: true });
     await copyFile(path, join(root, path));
   }
-  const modules = await modulesOf(tree, ['virtio_pci', 'virtio_console']);
+  const modules = await modulesOf(tree, ['virtio_pci', 'virtio_console', ...drivers]);
   for (const module of modules) await copyFile(module, join(root, 'modules', basename(module)));
   const insert = modules.map((module) => `/bin/busybox insmod /modules/${basename(module)}`).join('\n');
   const init = `#!/bin/busybox sh

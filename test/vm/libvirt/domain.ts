@@ -16,6 +16,8 @@ export interface DomainOptions {
   loader: string | null;
   /** The format of the system disk; by default `system.raw`, else `system.qcow2`. */
   systemFormat?: 'raw' | 'qcow2';
+  /** The format of the disk for /home; by default `home.raw`, else `home.qcow2`. */
+  homeFormat?: 'raw' | 'qcow2';
   /** The disks' targets; by default on virtio. */
   targets?: [string, string];
   /** The program that libvirt starts; by default QEMU. */
@@ -45,6 +47,7 @@ function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOpt
     emulator = '/usr/bin/qemu-system-x86_64',
     firmware = '',
     systemFormat = 'raw',
+    homeFormat = 'raw',
     devices = '',
     reachesHost = false,
   } = rest;
@@ -62,7 +65,7 @@ function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOpt
   <devices>
     <emulator>${emulator}</emulator>
     ${disk(system.replace(/raw$/, systemFormat), targets[0], systemFormat)}
-    ${disk(home, targets[1])}
+    ${disk(home.replace(/raw$/, homeFormat), targets[1], homeFormat)}
     <controller type='usb' model='none'/>
     <serial type='file'><source path='${join(folder, 'console')}' append='on'/><target port='0'/></serial>
     <graphics type='vnc' port='-1' passwd='secret'/>
@@ -90,10 +93,10 @@ function disk(file: string, target: string, format = 'raw'): string {
     </disk>`;
 }
 
-/** Converts `system.raw` in a folder to `system.qcow2`. */
-export async function asQcow2(folder: string): Promise<void> {
-  const { system } = imagesIn(folder);
-  const [from, to] = [system, system.replace(/raw$/, 'qcow2')];
+/** Converts `system.raw` or `home.raw` in a folder to qcow2. */
+export async function asQcow2(folder: string, image: 'system' | 'home' = 'system'): Promise<void> {
+  const { [image]: from } = imagesIn(folder);
+  const to = from.replace(/raw$/, 'qcow2');
   await execa('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', from, to]);
   await rm(from);
 }

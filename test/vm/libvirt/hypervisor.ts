@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -102,7 +103,12 @@ async function configure(folder: string): Promise<void> {
   for (const each of [...folders, '/sock']) await mkdir(join(folder, each), { recursive: true });
   const sockets = `unix_sock_dir = "${folder}/sock"\nauth_unix_rw = "none"\nauth_unix_ro = "none"\n`;
   await writeFile(join(folder, 'etc/libvirt/qemu.conf'), qemuConf);
-  await writeFile(join(folder, 'etc/libvirt/libvirtd.conf'), `${sockets}log_outputs = "3:stderr"\n`);
+  // Two of them on this machine are different hosts for each other.
+  const identity = `host_uuid = "${randomUUID()}"\n`;
+  await writeFile(
+    join(folder, 'etc/libvirt/libvirtd.conf'),
+    `${sockets}${identity}log_outputs = "3:stderr"\n`,
+  );
 }
 
 async function failWhenEnded(daemon: PromiseLike<{ all: string }>): Promise<never> {

@@ -16,7 +16,7 @@ export async function defineStubDomain(
   host: Hypervisor,
   name: string,
   port: number,
-  options: Pick<DomainOptions, 'targets' | 'firmware' | 'systemFormat'> = {},
+  options: Pick<DomainOptions, 'targets' | 'firmware' | 'systemFormat' | 'homeFormat'> = {},
 ): Promise<void> {
   const folder = join(host.folder, name);
   await execa('mkdir', [folder]);
@@ -24,6 +24,7 @@ export async function defineStubDomain(
     await execa('truncate', ['--size', '1M', join(folder, image)]);
   }
   if (options.systemFormat === 'qcow2') await asQcow2(folder);
+  if (options.homeFormat === 'qcow2') await asQcow2(folder, 'home');
   await defineDomain(host, { name, folder, loader: null, port, memoryMiB: 128, ...options });
 }
 
