@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { errorMessage } from '../../../agent/lib/errors.ts';
 import { until } from '../../wire/support/until.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import { type AgentDomain, startAgentDomain } from '../libvirt/agent-domain.ts';
@@ -95,7 +96,7 @@ const source = async ({ hypervisor }: Fixture, target: string) =>
 const refused = (call: Promise<string>) =>
   call.then(
     () => 'done',
-    (error: Error) => error.message,
+    (error: unknown) => errorMessage(error),
   );
 
 host('incremental backups of the data disk; a checkpoint of the sealed disk is refused', () =>
