@@ -17,9 +17,22 @@ export async function treeWithPackages(
   packages: string[],
   finish = '',
 ): Promise<string> {
-  const recipe = { packages, finish, install: String(install) };
+  const recipe = { packages, finish, install: [String(install), installFiles] };
   return derivedTree(kind, from, recipe, (root) => install(root, packages, finish));
 }
+
+/**
+ * dpkg does not install a package before those that it pre-depends on are configured, and configures packages only when
+ * it has unpacked all. The first run leaves such packages out, and the second run installs them. No script of a package
+ * starts a service: it would run on this machine.
+ */
+const installFiles = `
+  export DEBIAN_FRONTEND=noninteractive
+  printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+  chmod +x /usr/sbin/policy-rc.d
+  dpkg --install "$@" || dpkg --install --skip-same-version "$@"
+  rm /usr/sbin/policy-rc.d
+`;
 
 /** The tree has no apt, so the apt of this machine resolves and downloads the missing packages. */
 async function install(root: string, packages: string[], finish: string): Promise<void> {
@@ -35,7 +48,7 @@ async function install(root: string, packages: string[], finish: string): Promis
       await mountTree(mounts, root);
       await execa('cp', ['--recursive', folder, join(mounts.root, 'run/debs')]);
       const files = downloaded.map((name) => `/run/debs/${name}`);
-      await mounts.chroot('env', 'DEBIAN_FRONTEND=noninteractive', 'dpkg', '--install', ...files);
+      await mounts.chroot('sh', '-ec', installFiles, 'sh', ...files);
       if (finish !== '') await mounts.chroot('sh', '-ec', finish);
     });
   });

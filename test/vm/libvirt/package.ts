@@ -6,13 +6,14 @@ import { execa } from 'execa';
 export const look = {
   database: 'rpm --query --queryformat "%{VERSION}" updated',
   usr: 'cat /usr/share/updated/version',
-  var: 'cat /var/lib/updated',
+  var: 'cat /var/cache/updated',
   verify: 'rpm --verify updated',
 };
 
 /**
  * Builds the package `updated`, which has a file in /usr and a scriptlet. The scriptlet writes to /var, runs depmod
- * from version 2 on, as a kernel package does, and waits while /run/hold exists.
+ * from version 2 on, as a kernel package does, and waits while /run/hold exists. What it writes is in /var/cache: a file in
+ * /var/lib would be state about which an administrator must decide before the guest is sealed.
  *
  * @returns the path of the package
  */
@@ -21,7 +22,7 @@ export function buildUpdate(folder: string, version: number): Promise<string> {
 install -d %{buildroot}/usr/share/updated
 echo ${version} >%{buildroot}/usr/share/updated/version
 %post
-echo ${version} >/var/lib/updated
+echo ${version} >/var/cache/updated
 while [ -e /run/hold ]; do sleep 1; done
 ${version > 1 ? 'depmod' : ''}
 %files

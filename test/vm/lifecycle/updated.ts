@@ -31,7 +31,7 @@ export async function failedUpdate(fixture: LibvirtFixture): Promise<void> {
 export async function updated(fixture: LibvirtFixture): Promise<void> {
   const { guest } = fixture;
   await ask(guest, 'touch /run/hold');
-  const within = async (): Promise<boolean> => (await guest.ssh('cat /var/lib/updated')).stdout === '2';
+  const within = async (): Promise<boolean> => (await guest.ssh('cat /var/cache/updated')).stdout === '2';
   await killedWhen(fixture, 'update', 'the package’s scriptlet runs', within);
   assert.is(await stateOf(fixture), 'guest: maintenance');
   const other = await fixture.ansible.play('update', { immutafs_update_commands: [['true']] });
