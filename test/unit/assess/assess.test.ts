@@ -1,12 +1,16 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type AssessedFacts, assess } from '../../../agent/assess/assess.ts';
+import { findSystemDisks } from '../../../agent/assess/system-disks.ts';
+import { parseConfig } from '../../../agent/config/config.ts';
 import { gatherFacts } from '../../../agent/facts/facts.ts';
+import { mountTable } from '../../../agent/facts/mounts/mountinfo.ts';
 import { SystemError } from '../../../agent/lib/errors.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
-import { type Change, all, file, fstab, mount, nothing } from '../../harness/changes.ts';
+import { type Change, all, config, disk, edit, file, fstab, mount, nothing } from '../../harness/changes.ts';
 import { copied, part, xfs } from '../../harness/copies.ts';
-import { goodGuest, withGuest } from '../../harness/guest.ts';
+import { testFindings } from '../../harness/finding.ts';
+import { evaluateFixture, goodGuest, withGuest } from '../../harness/guest.ts';
 
 async function assessed(
   change: Change,
@@ -132,3 +136,111 @@ test('a mount of an impostor at / is never maintenance', async () => {
   assert.match(mode.reason, 'a copy of /dev/vda2');
 });
 test.run();
+
+const enforcement = suite('enforcement');
+const writable = disk({ offered: false });
+const rwMount = edit('root', '/ ro,', '/ rw,');
+const rwFileSystem = edit('root', ' ro,seclabel', ' rw,seclabel');
+for (const [title, change, expected] of [
+  ['the host', nothing, 'host'],
+  ['only a flag of the disk', all(disk({ offered: false, readOnly: true }), rwMount, rwFileSystem), 'guest'],
+  ['only the mount', all(writable, rwFileSystem), 'guest'],
+  ['only the file system of the mount', all(writable, rwMount), 'guest'],
+  ['nothing', all(writable, rwMount, rwFileSystem), 'none'],
+  [
+    'the host, except for a disk of REQUIRE_READONLY',
+    all(config('REQUIRE_READONLY=/ /home\n'), edit('home', '/home rw', '/home ro')),
+    'partial',
+  ],
+] as const) {
+  enforcement(title, async () => {
+    const guest = goodGuest();
+    change(guest);
+    assert.is((await evaluateFixture(guest)).enforcement, expected);
+  });
+}
+enforcement.run();
+
+testFindings('findFootholds', {
+  footholds: {
+    'a disk that is read-only only by its flag': [
+      all(disk({ offered: false, readOnly: true }), mount('srv', '252:1 / /srv rw - xfs a rw')),
+      'warn',
+      '/srv: xfs, writable, executable, outlives a reboot',
+    ],
+    'an overlay without an upper layer': [mount('c', '0:60 / /mnt rw - overlay o rw,lowerdir=/a:/b'), 'pass'],
+    'an overlay whose upper layer is unknown': [
+      mount('c', '0:60 / /mnt rw - overlay o rw,lowerdir=/a,upperdir=u,workdir=w'),
+      'warn',
+    ],
+    'an overlay whose upper layer is below itself': [
+      mount('c', '0:60 / /mnt rw - overlay o rw,lowerdir=/a,upperdir=/mnt/u,workdir=/mnt/w'),
+      'warn',
+    ],
+    'a cycle of overlays': [
+      all(
+        mount('a', '0:60 / /a rw - overlay o rw,lowerdir=/x,upperdir=/b/u,workdir=/b/w'),
+        mount('b', '0:61 / /b rw - overlay o rw,lowerdir=/x,upperdir=/a/u,workdir=/a/w'),
+      ),
+      'warn',
+    ],
+    'variables of the firmware, which are not executable': [
+      mount('efi', '0:60 / /sys/firmware/efi/efivars rw - efivarfs efivarfs rw'),
+      'pass',
+      'writable and persistent: 2',
+    ],
+    'a mount in memory over one on a sealed disk': [
+      all(
+        mount('below', '252:1 / /srv rw,noexec - xfs /dev/vda1 rw'),
+        mount('over', '252:16 / /srv rw - xfs /dev/vdb rw'),
+      ),
+      'warn',
+      '/srv: xfs, writable, executable, outlives a reboot',
+    ],
+  },
+});
+
+const diskOf = (name: string, ...holds: string[]) => ({
+  ...{ name, bus: 'virtio-blk', readOnly: true, hostReadOnly: true, evidence: '' },
+  holds,
+});
+const mounts = mountTable(
+  [
+    '1 0 252:1 / / ro - xfs /dev/vda1 ro',
+    '2 1 252:16 / /boot ro - xfs /dev/vdb ro',
+    '3 1 252:32 / /home rw - xfs /dev/vdc rw',
+    '4 1 0:40 / /tmp rw - tmpfs tmpfs rw',
+    '',
+  ].join('\n'),
+);
+const disks = [diskOf('vda', '/'), diskOf('vdb', '/boot'), diskOf('vdc', '/home')];
+const find = (config: string) => findSystemDisks({ mounts, ...parseConfig(config) }, disks);
+
+const system = suite('findSystemDisks');
+for (const [title, config, expected] of [
+  ['the disks below / and /boot by default', '', ['vda', 'vdb']],
+  ['the disk below /, whatever REQUIRE_READONLY names', 'REQUIRE_READONLY=\n', ['vda']],
+  ['the disk that serves a directory', 'REQUIRE_READONLY=/home/a /usr\n', ['vda', 'vdc']],
+] as const) {
+  system(title, () =>
+    assert.equal(
+      find(config).disks.map(({ name }) => name),
+      expected,
+    ),
+  );
+}
+system('includes: one disk of several is enough', () => {
+  const { includes } = find('');
+  assert.is(includes([{ name: 'vdc' }, { name: 'vdb' }]), true);
+  assert.is(includes([{ name: 'vdc' }, { name: 'vd' }]), false);
+  assert.is(includes([]), false);
+});
+system('holds: a mount on a disk of the system', () => {
+  const { holds } = find('');
+  assert.is(holds(mounts.serving('/boot/grub2')), true);
+  assert.is(holds(mounts.serving('/opt')), true);
+  assert.is(holds(mounts.serving('/home')), false);
+  assert.is(holds(mounts.serving('/tmp')), false);
+  assert.is(holds(undefined), false);
+});
+system.run();

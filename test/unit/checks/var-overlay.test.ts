@@ -116,3 +116,21 @@ testChanges('var-overlay', {
     '/run/immutafs/lower is not on a disk',
   ],
 });
+
+testChanges('var-upper-tmpfs', {
+  'the upper layer is on a disk': [
+    edit('upper', '- tmpfs immutafs', '- xfs /dev/vdb'),
+    { 'var-upper-tmpfs': 'fail', footholds: 'warn' },
+    'xfs',
+  ],
+  'the upper layer has no size': [
+    edit('upper', 'size=262144k,', ''),
+    { 'var-upper-tmpfs': 'fail' },
+    'no limit for bytes',
+  ],
+  'the upper layer has no number of inodes': [
+    edit('upper', 'nr_inodes=204800,', ''),
+    { 'var-upper-tmpfs': 'fail' },
+    'no limit for inodes',
+  ],
+});

@@ -1,13 +1,14 @@
-import { Ajv } from 'ajv';
 import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { progressTo } from '../../../agent/commands/progress.ts';
 import { versionCommand } from '../../../agent/commands/version.ts';
 import { version } from '../../../agent/lib/version.ts';
 import { thirdParty } from '../../../packaging/sbom/third-party.ts';
 import { runIn } from '../../harness/command-line.ts';
 import { goodGuest } from '../../harness/guest.ts';
+import { Ajv } from 'ajv';
 
 const schemaFile = path.join(import.meta.dirname, '../../../agent/report/version.schema.json');
 const valid = new Ajv({ strict: true, allErrors: true }).compile(
@@ -54,3 +55,51 @@ function print(list: string): Printed {
   assert.is(versionCommand(output, { json: true }, list), 0);
   return JSON.parse(text) as Printed;
 }
+
+const progress = suite('progress on stderr');
+
+/** Shows a text at each time and returns what was written. */
+function shownAt(times: readonly number[], errorTerminal: boolean): string {
+  let [text, now] = ['', 0];
+  const output = { stdout: () => undefined, stderr: (each: string) => void (text += each), terminal: false };
+  const { show, end } = progressTo({ ...output, errorTerminal }, () => now);
+  for (now of times) show(`work at \x1b[2J${now}`);
+  end();
+  return text;
+}
+
+progress('nothing is shown in the first second', () => {
+  assert.is(shownAt([0, 500, 999], true), '');
+  assert.is(shownAt([0, 500, 999], false), '');
+});
+
+progress('nothing is shown if stderr is no terminal', () => {
+  assert.is(shownAt([1000, 5000, 60_000], false), '');
+});
+
+progress(
+  'on a terminal, one line is overwritten and removed at the end, without control characters of others',
+  () => {
+    const text = shownAt([1000, 1100, 1500], true);
+    assert.is(text.split('\r\x1b[K').length, 4);
+    assert.ok(text.endsWith('\r\x1b[K'));
+    assert.not.ok(text.includes('\x1b[2J'));
+  },
+);
+progress.run();
+
+const units = suite('the units that check');
+for (const name of ['immutafs-check.service', 'immutafs-drift.service']) {
+  units(`${name}: the unit fails only if the agent has no verdict or was killed`, () => {
+    const unit = fs.readFileSync(path.join(import.meta.dirname, '../../../units', name), 'utf8');
+    assert.equal(unit.match(/^SuccessExitStatus=.*$/gm), ['SuccessExitStatus=1 2 4']);
+  });
+  units(`${name}: stderr goes to the journal`, () => {
+    const lines = fs.readFileSync(path.join(import.meta.dirname, '../../../units', name), 'utf8').split('\n');
+    // StandardError= inherits the value of StandardOutput= (systemd.exec(5)), and the addon for the journal may be
+    // missing.
+    assert.ok(lines.includes('StandardOutput=null'));
+    assert.ok(lines.includes('StandardError=journal'));
+  });
+}
+units.run();

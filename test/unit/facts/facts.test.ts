@@ -1,10 +1,20 @@
+import fs from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parseDeclarations } from '../../../agent/facts/declared-directories.ts';
 import { gatherFacts } from '../../../agent/facts/facts.ts';
+import { coversInput, isInput } from '../../../agent/facts/inputs.ts';
+import { parseReport, readLastReport } from '../../../agent/facts/last-report.ts';
+import { findResetState } from '../../../agent/facts/reset-state.ts';
 import { SystemError } from '../../../agent/lib/errors.ts';
+import { systemReader } from '../../../agent/system/reader.ts';
 import { device } from '../../harness/copies.ts';
 import { el7Guest } from '../../harness/el7-guest.ts';
 import { goodGuest, withGuest } from '../../harness/guest.ts';
+import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 const cost = suite('gatherFacts');
 for (const [title, kernelLog] of Object.entries<() => string[]>({
@@ -49,3 +59,216 @@ cost('no child process', async () => {
   assert.equal(programs, []);
 });
 cost.run();
+
+/** Verifies that the list of inputs is complete: each path in the sources is in it, or is known not to be one. */
+
+const repository = path.join(import.meta.dirname, '../../..');
+
+/** Sources with paths that are compared with other paths, and not read: the configuration keys, and places of programs. */
+const notRead = /config\/keys\.ts$|facts\/security\/places(\/|\.ts$)/;
+
+/** Returns the paths at the beginning of strings in files, in which they are followed by no other text. */
+function pathsIn(pattern: string, directories: string): Set<string> {
+  const literal = new RegExp(`['"\`](/(?:${directories})/[A-Za-z0-9_./-]*[A-Za-z0-9])`, 'g');
+  const files = globSync(pattern, { cwd: repository }).filter((name) => !notRead.test(name));
+  const texts = files.map((name) => readFileSync(path.join(repository, name), 'utf8'));
+  return new Set(texts.flatMap((text) => [...text.matchAll(literal)].map(([, found = '']) => found)));
+}
+
+/** Paths in the sources that are not inputs, by the reason. */
+const others = [
+  // systemd mounts a transient ID over a file that is missing (machine-id(5)); it only identifies the guest in a message.
+  '/etc/machine-id',
+  // The boot mounts a file over it (dracut/lvm.sh).
+  '/etc/lvm/lvmlocal.conf',
+  // Directories of the agent's own mounts, which other checks verify.
+  ...['/run/immutafs', '/run/immutafs/below', '/run/immutafs/lower', '/run/immutafs/root'],
+  ...['/run/var', '/run/var/below', '/run/var/upper', '/run/var/work'],
+  // Patterns and places that are compared with other paths.
+  ...['/run/user', '/run/systemd', '/run/systemd/generator', '/run/systemd/transient'],
+];
+
+const complete = suite('inputs');
+complete('programs, also those of prepare', () => {
+  const programs = pathsIn('agent/**/*.ts', '(?:usr/)?(?:s?bin|lib|lib64|libexec)');
+  assert.ok(programs.has('/usr/libexec/immutafs/read-mappings') && programs.has('/usr/bin/journalctl'));
+  assert.equal(
+    [...programs].filter((name) => !isInput(name)),
+    [],
+  );
+});
+complete('files in /etc and /run that status, check, changes and forward read', () => {
+  const files = [...pathsIn('agent/!(prepare)/**/*.ts', 'etc|run')];
+  assert.ok(files.includes('/etc/passwd') && files.includes('/run/immutafs/boot.env'));
+  assert.equal(
+    files.filter((name) => !isInput(name) && !others.includes(name)),
+    [],
+  );
+});
+for (const [target, expected] of [
+  ['/', false],
+  ['/run', false],
+  ['/run/user/1000', false],
+  ['/run/immutafs', true],
+  ['/etc/audit/auditd.conf', true],
+  ['/etc/auditx', false],
+] as const) {
+  complete(`a mount at ${target}`, () => assert.is(coversInput(target), expected));
+}
+complete.run();
+
+const lastReport = suite('the last report');
+lastReport('any JSON: parsed, or an error that names the field', () => {
+  fc.assert(
+    fc.property(fc.json(), (text) => {
+      try {
+        parseReport(text);
+      } catch (error) {
+        assert.match((error as Error).message, /^\/run\/immutafs\/report\.json: \w+ is (missing|not a \w+)$/);
+      }
+    }),
+  );
+});
+const nothing = () => undefined;
+const makeLink = (file: string) => {
+  fs.renameSync(file, `${file}.other`);
+  fs.symlinkSync(`${file}.other`, file);
+};
+const minimal = (bootId: string) =>
+  JSON.stringify({ at: 'x', host: { bootId }, verdict: 'sealed', checks: [], disks: [] });
+for (const [title, change, bootId, expected] of [
+  ['of this boot, writable only by root', nothing, 'a', 'read'],
+  ['of another boot', nothing, 'b', 'ignored'],
+  ['of an unknown boot', nothing, '', 'ignored'],
+  [
+    'of another user',
+    (file: string) => fs.chownSync(file, 1000, 0),
+    'a',
+    /owned by user 1000, must be owned by root$/,
+  ],
+  [
+    'writable by its group',
+    (file: string) => fs.chmodSync(file, 0o664),
+    'a',
+    /users other than root may write/,
+  ],
+  [
+    'writable by all users',
+    (file: string) => fs.chmodSync(file, 0o646),
+    'a',
+    /users other than root may write/,
+  ],
+  ['a link', makeLink, 'a', /a symbolic link, not a regular file$/],
+] as const) {
+  lastReport(title, () => {
+    inTemporaryDirectory((root) => {
+      writeFiles(root, { 'run/immutafs/report.json': minimal(bootId === '' ? '' : 'a') });
+      change(path.join(root, 'run/immutafs/report.json'));
+      const read = () => readLastReport(systemReader({ root }), bootId);
+      if (typeof expected === 'string') assert.is(read() === undefined, expected === 'ignored');
+      else assert.throws(read, expected);
+    });
+  });
+}
+lastReport.run();
+
+const declared = suite('directories that units name');
+
+const pathsOf = (text: string) =>
+  parseDeclarations('a.service', text).map(({ setting, path }) => `${setting} ${path}`);
+
+declared('each setting that names a directory is read, and nothing else', () => {
+  assert.equal(
+    pathsOf(`# StateDirectory=comment
+[Service]
+StateDirectory=acme acme/sub:link
+ReadWritePaths=-/var/lib/a +/srv/b "/opt/c d"
+WorkingDirectory=-/var/lib/w
+Environment=PGDATA=/var/lib/pgsql/data "OTHER=/x y" NUMBER=1
+ExecStart=/usr/bin/acmed --data-dir=/var/acme \\
+  -D /var/lib/more --verbose
+CacheDirectory=acme
+Description=/var/lib/not-this
+`),
+    [
+      'StateDirectory= /var/lib/acme',
+      'StateDirectory= /var/lib/acme/sub',
+      'ReadWritePaths= /var/lib/a',
+      'ReadWritePaths= /srv/b',
+      'ReadWritePaths= /opt/c',
+      'WorkingDirectory= /var/lib/w',
+      'Environment= /var/lib/pgsql/data',
+      'Environment= /x',
+      'ExecStart= /usr/bin/acmed',
+      'ExecStart= /var/acme',
+      'ExecStart= /var/lib/more',
+    ],
+  );
+});
+
+declared('a path ends before a specifier', () => {
+  assert.equal(pathsOf('ReadWritePaths=/var/lib/x/%i/data /var/lib/y%n'), [
+    'ReadWritePaths= /var/lib/x',
+    'ReadWritePaths= /var/lib',
+  ]);
+});
+declared.run();
+
+const reset = suite('findResetState');
+const ofVar = { target: '/var', upper: '/up' };
+const never = () => false;
+
+interface Given {
+  files: Record<string, string>;
+  accepted?: string[];
+  isMount?: (directory: string) => boolean;
+  limit?: number;
+}
+
+function found({ files, accepted = [], isMount = never, limit }: Given): string[] {
+  return inTemporaryDirectory((root) => {
+    writeFiles(root, files);
+    const layers = [ofVar, { target: '/opt/agent', upper: '/opt' }];
+    const { list, isComplete } = findResetState(
+      systemReader({ root }),
+      layers,
+      { paths: accepted },
+      isMount,
+      limit,
+    );
+    const lines = list.map(
+      ({ service, directories, files: count }) => `${service?.id ?? '-'} ${directories.join()} ${count}`,
+    );
+    return isComplete ? lines : [...lines, 'incomplete'];
+  });
+}
+
+const base = { 'opt/x': '', 'up/log/messages': 'x', 'up/lib/systemd/random-seed': 'x', 'up/cache/a/b': 'x' };
+
+reset('state of known and unknown services, the largest first, without what is harmless', () => {
+  const files = {
+    ...base,
+    'up/lib/pgsql/data/a': 'x'.repeat(9000),
+    'up/lib/acme/a/b': 'x',
+    'up/lib/acme/c': 'x',
+    'opt/db/1': 'x'.repeat(20_000),
+  };
+  assert.equal(found({ files }), ['- /opt/agent 2', 'postgresql /var/lib/pgsql 1', '- /var/lib/acme 2']);
+});
+
+reset('what was accepted is left out, also below the path, and nothing beside it', () => {
+  const files = { 'up/lib/acme/a/b': 'x', 'up/lib/acmex/c': 'x', 'opt/y': '' };
+  assert.equal(found({ files, accepted: ['/var/lib/acme', '/opt/agent'] }), ['- /var/lib/acmex 1']);
+});
+
+reset('the content of a mount point is not part of the layer', () => {
+  const isMount = (directory: string) => directory === '/up/lib/acme';
+  const files = { 'up/lib/acme/a': 'x', 'up/lib/b/c': 'x', 'opt/y': '' };
+  assert.equal(found({ files, accepted: ['/opt/agent'], isMount }), ['- /var/lib/b 1']);
+});
+
+reset('the limit of entries makes the result incomplete', () => {
+  assert.ok(found({ files: base, limit: 2 }).includes('incomplete'));
+  assert.not.ok(found({ files: base, limit: 200 }).includes('incomplete'));
+});
+reset.run();

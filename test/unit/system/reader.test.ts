@@ -1,9 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SystemError } from '../../../agent/lib/errors.ts';
+import { readDeviceTables } from '../../../agent/system/device-tables.ts';
+import { verifyKernelFile } from '../../../agent/system/kernel-files.ts';
+import { readKernelLog } from '../../../agent/system/kernel-log.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
 import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
@@ -115,3 +119,104 @@ reading('usage returns bytes', () => {
   assert.ok(root.inodesUsed <= root.inodes);
 });
 reading.run();
+
+/** The real program runs in the guest of `test/vm/matrix/sealed-runtime.test.ts`, because it needs device-mapper. */
+const tables = suite('readDeviceTables');
+
+/** Runs a script instead of check-tables. */
+function runScript(lines: string): ReadonlyMap<string, string> {
+  return inTemporaryDirectory((directory) => {
+    const program = path.join(directory, 'check-tables');
+    fs.writeFileSync(program, `#!/bin/sh\n${lines}\n`, { mode: 0o755 });
+    return readDeviceTables(program);
+  });
+}
+
+tables('the target with which the content may differ, by device', () => {
+  assert.equal(
+    [...runScript("printf '253:0\\n253:1 flakey\\n'; exit 1")],
+    [
+      ['253:0', ''],
+      ['253:1', 'flakey'],
+    ],
+  );
+  assert.equal([...runScript('echo 253:0')], [['253:0', '']]);
+});
+tables('no device', () => assert.is(runScript(':').size, 0));
+for (const [title, lines] of [
+  ['the program cannot read the tables', 'exit 2'],
+  ['the program was killed', 'echo 253:0; kill -9 $$'],
+  ['the output is incomplete', 'printf 253:0'],
+] as const) {
+  tables(`an error: ${title}`, () => {
+    assert.throws(
+      () => runScript(lines),
+      (error: unknown) => error instanceof SystemError,
+    );
+  });
+}
+tables('an error: there is no such program', () => {
+  assert.throws(() => readDeviceTables('/nonexistent/check-tables'), /ENOENT/);
+});
+tables.run();
+
+const refused = (action: () => unknown, said: RegExp) =>
+  assert.throws(action, (error: unknown) => error instanceof SystemError && said.test(error.message));
+
+const files = suite('verifyKernelFile');
+files('accepts procfs and sysfs', () => {
+  for (const file of [
+    '/proc/self/mountinfo',
+    '/proc',
+    '/sys',
+    '/sys/block',
+    '/proc/sys/kernel/random/boot_id',
+  ]) {
+    verifyKernelFile(file);
+  }
+});
+files('accepts cgroups, where systemd mounts them', () => {
+  const mounts = readFileSync('/proc/self/mounts', 'utf8').split('\n');
+  const directories = mounts.flatMap((line) => /^\S+ (\/sys\/fs\/cgroup\S*) cgroup2? /.exec(line)?.[1] ?? []);
+  assert.ok(directories.length > 0);
+  for (const directory of directories) verifyKernelFile(`${directory}/cgroup.procs`);
+});
+files('does not check paths outside /proc and /sys', () => {
+  verifyKernelFile('/none');
+  verifyKernelFile('/process/x');
+  verifyKernelFile('/sysx');
+});
+files('rejects a link out of procfs', () => {
+  refused(
+    () => verifyKernelFile('/proc/self/exe'),
+    /^\/proc\/self\/exe: not the kernel's procfs but another/,
+  );
+  refused(() => systemReader().read('/proc/self/root/etc/hostname'), /not the kernel's procfs/);
+  refused(() => systemReader().list('/proc/self/root/etc'), /not the kernel's procfs/);
+  refused(() => systemReader().link('/proc/self/root/proc/self/../../etc/mtab'), /not the kernel's procfs/);
+});
+files.run();
+
+const kernelLogRefused = (action: () => unknown, said: RegExp) =>
+  assert.throws(action, (error: unknown) => error instanceof SystemError && said.test(error.message));
+
+const log = suite('readKernelLog');
+log('rejects other files', () => {
+  inTemporaryDirectory((root) => {
+    const file = path.join(root, 'kmsg');
+    fs.writeFileSync(file, '5,1,2,-;sd 2:0:0:0: [sda] Write Protect is on\n');
+    kernelLogRefused(() => readKernelLog(file), /not the kernel's log device/);
+    kernelLogRefused(() => readKernelLog('/dev/null'), /not the kernel's log device/);
+  });
+});
+if (process.getuid?.() === 0 && fs.existsSync('/dev/kmsg')) {
+  log('returns records, the oldest first', () => {
+    const numbers = readKernelLog().map((record) => Number(/^\d+,(\d+),/.exec(record)?.[1]));
+    assert.ok(numbers.length > 0);
+    assert.equal(
+      numbers,
+      numbers.toSorted((a, b) => a - b),
+    );
+  });
+}
+log.run();

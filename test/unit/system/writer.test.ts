@@ -1,9 +1,11 @@
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SystemError } from '../../../agent/lib/errors.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
+import { inRoot } from '../../../packaging/build/paths.ts';
 import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 const writer = suite('SystemWriter');
@@ -77,3 +79,94 @@ writer('errors have errno’s names', () =>
   }),
 );
 writer.run();
+
+function fails(action: () => unknown, code: string, said: RegExp): void {
+  assert.throws(action, (error: unknown) => {
+    assert.instance(error, SystemError);
+    assert.is((error as SystemError).code, code);
+    assert.match((error as SystemError).message, said);
+    return true;
+  });
+}
+
+const writing = suite('replaceFile');
+writing('replaces a file whole, with the given mode', () => {
+  inTemporaryDirectory((root) => {
+    const writer = systemWriter(root);
+    writer.writeAtomically('/a', 'one', 0o600);
+    writer.writeAtomically('/a', 'two', 0o644);
+    const file = path.join(root, 'a');
+    assert.is(fs.readFileSync(file, 'utf8'), 'two');
+    assert.is(fs.statSync(file).mode & 0o7777, 0o644);
+    assert.equal(fs.readdirSync(root), ['a']);
+  });
+});
+
+writing('a process that has the old file open keeps it', () => {
+  inTemporaryDirectory((root) => {
+    const writer = systemWriter(root);
+    writer.writeAtomically('/a', 'old', 0o644);
+    const fd = fs.openSync(path.join(root, 'a'), 'r');
+    writer.writeAtomically('/a', 'new', 0o644);
+    assert.is(fs.readFileSync(fd, 'utf8'), 'old');
+    fs.closeSync(fd);
+  });
+});
+
+writing('replaces a link and does not follow it', () => {
+  inTemporaryDirectory((root) => {
+    writeFiles(root, { victim: 'mine', a: { linkTo: 'victim' } });
+    systemWriter(root).writeAtomically('/a', 'x', 0o644);
+    assert.is(fs.readFileSync(path.join(root, 'victim'), 'utf8'), 'mine');
+    assert.is(fs.readFileSync(path.join(root, 'a'), 'utf8'), 'x');
+  });
+});
+
+writing('leaves no file if it fails', () => {
+  inTemporaryDirectory((root) => {
+    fs.mkdirSync(path.join(root, 'a'));
+    const writer = systemWriter(root);
+    fails(() => writer.writeAtomically('/a', 'x', 0o644), 'EISDIR', /^\/a: /);
+    assert.equal(fs.readdirSync(root), ['a']);
+    fails(() => writer.writeAtomically('/none/a', 'x', 0o644), 'ENOENT', /^\/none\/a: /);
+  });
+});
+writing.run();
+
+const starting = suite('starting a child process');
+
+starting(
+  'without a free file descriptor, each way fails, the process goes on, and later each way works',
+  () => {
+    const program = inRoot('test/harness/without-descriptors.ts');
+    const limited = ['--nofile=64', process.execPath, program];
+    const { status, stdout, stderr } = spawnSync('prlimit', limited, { encoding: 'utf8', timeout: 60_000 });
+    assert.equal([status, stderr], [0, '']);
+    const results = JSON.parse(stdout) as Record<'with' | 'without', Record<string, unknown>>;
+    const mine = 'not started, because no file descriptor is free';
+    assert.equal(results.without, {
+      runProgram: 'SystemError EMFILE',
+      runChild: 'SystemError EMFILE',
+      runSync: 'EMFILE',
+      followJournal: { complete: false, killed: false },
+      lastCursor: 'undefined',
+      listBoots: false,
+      earlierBoots: 'the journal of earlier boots is not forwarded: journalctl cannot list the boots',
+      exportJournal: 'SystemError EMFILE',
+      xattrs: `Error: /bin/cat: ${mine}`,
+    });
+    assert.equal(results.with, {
+      runProgram: 0,
+      runChild: 'good',
+      runSync: 0,
+      followJournal: { complete: true, killed: false },
+      lastCursor: 'string',
+      listBoots: true,
+      earlierBoots: 'started',
+      exportJournal: 'read',
+      xattrs: 'Error: /bin/cat: its output is malformed',
+    });
+  },
+);
+
+starting.run();

@@ -1,10 +1,15 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { systemReader } from '../../../../agent/system/reader.ts';
+import { deviceFile } from '../../../../agent/facts/disks/device-file.ts';
 import { findDisks } from '../../../../agent/facts/disks/disks.ts';
+import { parseSwaps } from '../../../../agent/facts/disks/swaps.ts';
+import { tagKey, tagOfSource, tagsOf } from '../../../../agent/facts/disks/tags.ts';
+import { parseUdevRecord } from '../../../../agent/facts/disks/udev-database.ts';
 import { parseMountinfo } from '../../../../agent/facts/mounts/mountinfo.ts';
+import { systemReader } from '../../../../agent/system/reader.ts';
 import { diskScenarios, writeProtected } from '../../../harness/disk-scenarios.ts';
 import { type DiskFixture, makeSysfs } from '../../../harness/sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
@@ -147,3 +152,111 @@ for (const gone of ['ro', 'device/features']) {
   });
 }
 whole.run();
+
+const devices = suite('deviceFile');
+for (const [source, expected] of [
+  ['/dev/vda1', '/dev/vda1'],
+  ['UUID=A1-b2', '/dev/disk/by-uuid/A1-b2'],
+  ['UUID="A1-b2"', '/dev/disk/by-uuid/A1-b2'],
+  ['LABEL=my disk/ä', '/dev/disk/by-label/my\\x20disk\\x2fä'],
+  ['PARTUUID=1', '/dev/disk/by-partuuid/1'],
+  ['PARTLABEL=root', '/dev/disk/by-partlabel/root'],
+  ['tmpfs', undefined],
+  ['server:/dev/x', undefined],
+  ['/swapfile', undefined],
+] as const) {
+  devices(source, () => assert.is(deviceFile(source), expected));
+}
+devices.run();
+
+const bytes = fc.string({
+  unit: fc.nat({ max: 255 }).map((code) => String.fromCharCode(code)),
+  maxLength: 80,
+});
+
+const swaps = suite('/proc/swaps');
+const heading = 'Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n';
+swaps('none', () => assert.equal(parseSwaps(heading), []));
+swaps('a partition on EL7 and a file on Linux 6', () => {
+  const el7 = '/dev/dm-1                               partition\t2097148\t264\t-1\n';
+  const linux6 = '/swap\\040file\\040(deleted)                      file\t\t1048572\t\t0\t\t-2\n';
+  assert.equal(parseSwaps(heading + el7 + linux6), [
+    { source: '/dev/dm-1', type: 'partition' },
+    { source: '/swap file', type: 'file' },
+  ]);
+});
+for (const bad of ['', 'x\n', `${heading}/dev/dm-1\n`, `${heading}/dev/dm-1 disk 1 2 3\n`]) {
+  swaps(`refused: ${JSON.stringify(bad.slice(-20))}`, () => assert.throws(() => parseSwaps(bad), /swaps/));
+}
+swaps('any text: parsed, or an error that names the line', () => {
+  fc.assert(
+    fc.property(bytes, (garbage) => {
+      try {
+        parseSwaps(heading + garbage);
+      } catch (error) {
+        assert.match((error as Error).message, /^\/proc\/swaps line \d+ is malformed$/);
+      }
+    }),
+  );
+});
+swaps.run();
+
+/** A record in the udev database of systemd 257. */
+const debian = `I:1612345
+E:ID_FS_LABEL_ENC=my\\x20disk
+E:ID_FS_UUID=A1B2-C3D4
+E:ID_PART_TABLE_UUID=0B78DACB-97ec-45e9-a02e-19e531d2a09a
+E:ID_PART_ENTRY_NAME=EFI\\x20System
+E:ID_PART_ENTRY_UUID=5f0c1c4f-1c8b-4b8e-9df4-7d1a5d0a8f11
+E:ID_PART_ENTRY_NUMBER=15
+G:systemd
+Q:systemd
+V:1
+`;
+
+const tags = suite('tagsOf');
+tags('a partition: its own UUID, not that of the partition table', () =>
+  assert.equal(tagsOf(parseUdevRecord(debian)), [
+    'UUID=A1B2-C3D4',
+    'PARTUUID=5f0c1c4f-1c8b-4b8e-9df4-7d1a5d0a8f11',
+    'LABEL=my\\x20disk',
+    'PARTLABEL=EFI\\x20System',
+  ]),
+);
+tags('a disk: the UUID of its partition table', () =>
+  assert.equal(tagsOf(new Map([['ID_PART_TABLE_UUID', 'ab']])), ['PTUUID=ab']),
+);
+for (const value of ['', '00000000', '00000000-01', '00000000-0000-0000-0000-000000000000', '0000-0000']) {
+  tags(`an unset identifier is no tag: ${value}`, () =>
+    assert.equal(tagsOf(new Map([['ID_PART_ENTRY_UUID', value]])), []),
+  );
+}
+tags('an identifier that only ends in zeros is a tag', () =>
+  assert.equal(tagsOf(new Map([['ID_PART_ENTRY_UUID', 'ab000000-01']])), ['PARTUUID=ab000000-01']),
+);
+tags.run();
+
+const sources = suite('tagOfSource');
+for (const [source, expected] of [
+  ['UUID=A1B2-C3D4', 'UUID=A1B2-C3D4'],
+  ['UUID="A1B2-C3D4"', 'UUID=A1B2-C3D4'],
+  ['LABEL=my disk', 'LABEL=my\\x20disk'],
+  ['PARTLABEL=EFI System', 'PARTLABEL=EFI\\x20System'],
+  ['/dev/disk/by-label/my\\x20disk', 'LABEL=my\\x20disk'],
+  ['/dev/disk/by-partuuid/5f', 'PARTUUID=5f'],
+  ['/dev/block/immutafs/by-uuid/5f', 'UUID=5f'],
+  ['/dev/mapper/rhel-root', 'DM=rhel-root'],
+  ['/dev/disk/by-id/virtio-root', undefined],
+  ['/dev/vda1', undefined],
+  ['/dev/mapper/', undefined],
+  ['tmpfs', undefined],
+  ['server:/export', undefined],
+] as const) {
+  sources(source, () => assert.is(tagOfSource(source), expected));
+}
+sources('the case of letters matters in labels, not in UUIDs', () => {
+  assert.is(tagKey('UUID=A1b2'), tagKey('UUID=a1B2'));
+  assert.is.not(tagKey('LABEL=Root'), tagKey('LABEL=root'));
+  assert.is.not(tagKey('PARTLABEL=Root'), tagKey('PARTLABEL=root'));
+});
+sources.run();

@@ -4,9 +4,12 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SystemError } from '../../../../agent/lib/errors.ts';
 import type { LoggedAction } from '../../../../agent/prepare/engine/action-log.ts';
+import { installHint } from '../../../../agent/prepare/engine/install-hint.ts';
+import { systemReader } from '../../../../agent/system/reader.ts';
 import type { SystemWriter } from '../../../../agent/system/writer.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { withBox } from '../../../harness/prepare-box.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const log = suite('prepare: the action log');
 log('another content is an error', () =>
@@ -50,3 +53,19 @@ for (const [title, entries] of [
   );
 }
 log.run();
+
+const hint = suite('installHint');
+for (const [title, programs, expected] of [
+  ['RHEL 8 and later', ['dnf', 'yum'], 'run `dnf install attr`'],
+  ['RHEL 7', ['yum'], 'run `yum install attr`'],
+  ['Debian', ['apt-get'], 'run `apt-get install attr`'],
+  ['another system', ['zypper'], 'install the package attr'],
+] as const) {
+  hint(title, () =>
+    inTemporaryDirectory((root) => {
+      writeFiles(root, Object.fromEntries(programs.map((each) => [`usr/bin/${each}`, ''])));
+      assert.is(installHint(systemReader({ root }), 'attr'), expected);
+    }),
+  );
+}
+hint.run();
