@@ -1,16 +1,18 @@
-import { parseJson } from '../lib/format.ts';
+import * as v from 'valibot';
+import { parseRecord } from '../lib/json-record.ts';
 import type { SystemReader } from '../system/reader.ts';
 
 /** The file in which the first `check` of a boot records a state that later commands compare with the present one. */
 export const bootStateFile = '/run/immutafs/boot-state.json';
 
-export interface BootState {
-  bootId: string;
+const stateSchema = v.object({
+  bootId: v.string(),
   /** The time of the boot according to the clock, in milliseconds since the epoch. */
-  booted: number;
+  booted: v.pipe(v.number(), v.finite()),
   /** Hashes of start-up files in home directories (changes/home-state.ts), one character per byte (latin1). */
-  homes: string;
-}
+  homes: v.string(),
+});
+export type BootState = v.InferOutput<typeof stateSchema>;
 
 const maximumBytes = 1024 * 1024;
 
@@ -21,12 +23,9 @@ const maximumBytes = 1024 * 1024;
 export function readBootState(reader: SystemReader, bootId: string): BootState | undefined {
   const text = reader.readRecord(bootStateFile, 'root', maximumBytes);
   if (text === undefined) return undefined;
-  const value = parseJson(text, bootStateFile);
-  const { bootId: id, booted, homes } = (value ?? {}) as Partial<Record<keyof BootState, unknown>>;
-  if (typeof id !== 'string' || typeof booted !== 'number' || typeof homes !== 'string')
-    throw new Error(`${bootStateFile}: not a state that check recorded`);
-  if (id !== bootId || bootId === '') return undefined;
-  return { bootId: id, booted, homes: Buffer.from(homes, 'base64').toString('latin1') };
+  const state = parseRecord(stateSchema, text, bootStateFile);
+  if (state.bootId !== bootId || bootId === '') return undefined;
+  return { ...state, homes: Buffer.from(state.homes, 'base64').toString('latin1') };
 }
 
 export function formatBootState({ bootId, booted, homes }: BootState): string {

@@ -1,5 +1,7 @@
+import * as v from 'valibot';
+import { decodeBytes } from '../lib/format.ts';
+import { parseRecord } from '../lib/json-record.ts';
 import type { SystemReader } from '../system/reader.ts';
-import { decodeBytes, parseJson } from '../lib/format.ts';
 import type { Evidence } from './disks/evidence.ts';
 import type { ForeignProgram } from './security/programs/foreign-programs.ts';
 
@@ -30,30 +32,30 @@ export function readLastReport(reader: SystemReader, bootId: string): LastReport
   return report.bootId === bootId && bootId !== '' ? report : undefined;
 }
 
-/** Parses a report. @throws Error that names a missing or invalid field */
-export function parseReport(text: string): LastReport {
-  const report = parseJson(text, reportFile);
-  return {
-    at: string(report, 'at'),
-    bootId: string(field(report, 'host'), 'bootId'),
-    verdict: string(report, 'verdict'),
-    checks: new Map(list(report, 'checks').map((each) => [string(each, 'id'), string(each, 'status')])),
-    disks: new Map(list(report, 'disks').map((each) => [string(each, 'name'), evidence(each)])),
-    programs: new Set(programsOf(report)),
-  };
-}
+const text = v.string();
+const reportSchema = v.object({
+  at: text,
+  host: v.object({ bootId: text }),
+  verdict: text,
+  checks: v.array(v.object({ id: text, status: text })),
+  disks: v.array(
+    v.object({ name: text, readOnly: v.boolean(), hostReadOnly: v.nullable(v.boolean()), evidence: text }),
+  ),
+  /** Missing in reports of earlier versions of the agent; null if the programs were not examined. */
+  programs: v.nullish(
+    v.object({ list: v.array(v.object({ path: text, user: text, unit: text, why: text })) }),
+  ),
+});
 
-/** Returns the programs of a report; none if an earlier version of the agent wrote it, or if they were not examined. */
-function programsOf(report: unknown): string[] {
-  if (!Object.hasOwn(report as object, 'programs')) return [];
-  const programs = field(report, 'programs');
-  if (programs === null) return [];
-  return list(programs, 'list').map((each) =>
-    programKey({
-      ...{ path: string(each, 'path'), user: string(each, 'user') },
-      ...{ unit: string(each, 'unit'), why: string(each, 'why') },
-    }),
-  );
+/** Parses a report. @throws Error that names a missing or invalid field */
+export function parseReport(json: string): LastReport {
+  const { at, host, verdict, checks, disks, programs } = parseRecord(reportSchema, json, reportFile);
+  return {
+    ...{ at, bootId: host.bootId, verdict },
+    checks: new Map(checks.map(({ id, status }) => [id, status])),
+    disks: new Map(disks.map(({ name, ...evidence }) => [name, evidence])),
+    programs: new Set(programs?.list.map(programKey)),
+  };
 }
 
 /** Identifies a program in two reports, and across restarts of its process, in which closures get another name. */
@@ -64,32 +66,4 @@ export function programKey({
   why,
 }: Pick<ForeignProgram, 'path' | 'user' | 'unit'> & { why: string }): string {
   return JSON.stringify([why === 'closure' ? why : path, user, unit]);
-}
-
-function evidence(disk: unknown): Evidence {
-  const hostReadOnly = field(disk, 'hostReadOnly');
-  return {
-    readOnly: field(disk, 'readOnly') === true,
-    hostReadOnly: typeof hostReadOnly === 'boolean' ? hostReadOnly : null,
-    evidence: string(disk, 'evidence'),
-  };
-}
-
-function field(object: unknown, name: string): unknown {
-  if (typeof object !== 'object' || object === null || !Object.hasOwn(object, name)) {
-    throw new Error(`${reportFile}: ${name} is missing`);
-  }
-  return (object as Record<string, unknown>)[name];
-}
-
-function string(object: unknown, name: string): string {
-  const value = field(object, name);
-  if (typeof value !== 'string') throw new Error(`${reportFile}: ${name} is not a string`);
-  return value;
-}
-
-function list(object: unknown, name: string): unknown[] {
-  const value = field(object, name);
-  if (!Array.isArray(value)) throw new Error(`${reportFile}: ${name} is not a list`);
-  return value;
 }

@@ -1,4 +1,6 @@
-import { decodeBytes, parseJson } from '../lib/format.ts';
+import * as v from 'valibot';
+import { decodeBytes } from '../lib/format.ts';
+import { parseRecord } from '../lib/json-record.ts';
 import type { SystemReader } from '../system/reader.ts';
 
 /** The file in which `check` keeps samples of the usage of the upper layer of /var, beside the report. */
@@ -30,38 +32,24 @@ export function readUsageHistory(reader: SystemReader, bootId: string): UsageSam
   return history.bootId === bootId && bootId !== '' ? history.samples : [];
 }
 
-/** Parses the file. @throws Error unless every sample is plausible and later than the one before it */
+const plausible = v.pipe(v.number(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
+/** Each sample is later than the one before it. */
+const historySchema = v.object({
+  bootId: v.string(),
+  samples: v.pipe(
+    v.array(v.strictTuple([plausible, plausible, plausible])),
+    v.maxLength(most),
+    v.check((rows) => rows.every(([uptime], index) => index === 0 || uptime > (rows[index - 1]?.[0] ?? 0))),
+  ),
+});
+
+/** Parses the file. @throws Error unless every sample is plausible */
 export function parseUsageHistory(text: string): { bootId: string; samples: UsageSample[] } {
-  const file = parseJson(text, usageHistoryFile);
-  const { bootId, samples } = (typeof file === 'object' && file !== null ? file : {}) as {
-    bootId?: unknown;
-    samples?: unknown;
-  };
-  if (typeof bootId !== 'string' || !Array.isArray(samples) || samples.length > most)
-    throw new Error(`${usageHistoryFile}: not a usage history`);
-  let last = -1;
+  const { bootId, samples } = parseRecord(historySchema, text, usageHistoryFile);
   return {
     bootId,
-    samples: samples.map((each: unknown) => {
-      const sample = parseSample(each);
-      if (sample === undefined || sample.uptime <= last)
-        throw new Error(`${usageHistoryFile}: a sample is invalid`);
-      last = sample.uptime;
-      return sample;
-    }),
+    samples: samples.map(([uptime, usedBytes, inodesUsed]) => ({ uptime, usedBytes, inodesUsed })),
   };
-}
-
-function parseSample(value: unknown): UsageSample | undefined {
-  if (!Array.isArray(value) || value.length !== 3) return undefined;
-  const numbers: unknown[] = value;
-  const isPlausible = numbers.every(
-    (each) =>
-      typeof each === 'number' && Number.isFinite(each) && each >= 0 && each <= Number.MAX_SAFE_INTEGER,
-  );
-  if (!isPlausible) return undefined;
-  const [uptime = 0, usedBytes = 0, inodesUsed = 0] = numbers as number[];
-  return { uptime, usedBytes, inodesUsed };
 }
 
 /**

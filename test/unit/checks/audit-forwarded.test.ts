@@ -110,7 +110,7 @@ const cases: Record<string, Case> = {
   },
   'a state that is malformed': {
     change: all(auditd, forwards, says({ lostBytes: -1 })),
-    ...{ status: 'error', observed: 'not a valid state of the forwarder' },
+    ...{ status: 'error', observed: 'is missing or invalid' },
   },
   'a configuration of auditd that cannot be read': {
     change: all(auditd, forwards, file('etc/audit/auditd.conf', { linkTo: 'auditd.conf' })),

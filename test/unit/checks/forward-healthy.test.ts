@@ -70,15 +70,15 @@ const cases: Record<string, [Change, Status, string | RegExp, number?]> = {
       'a target that is too long': { target: 'x'.repeat(2000) },
       'a process that is none': { pid: '42' },
       'a lag that is none': { lag: { entries: 1, seconds: 'few' } },
-    }).map(([title, changes]): [string, [Change, Status, string]] => [
+    }).map(([title, changes]): [string, [Change, Status, RegExp]] => [
       title,
-      [says(changes), 'error', 'state.json: not a valid state of the forwarder'],
+      [says(changes), 'error', /state\.json: \S+ is missing or invalid$/],
     ]),
   ),
   'a state that is not an object': [
     file('run/immutafs/forward/state.json', 'null'),
     'error',
-    'not a valid state of the forwarder',
+    'state.json: the object is missing or invalid',
   ],
 };
 
