@@ -194,7 +194,7 @@ export class StatusWriter {
   #write(): void {
     this.#written = performance.now();
     this.#state.at = this.#now();
-    const counts = Object.entries(this.#state.counts).map(([key, count]) => [key, saturated(Number(count))]);
+    const counts = Object.entries(this.#state.counts).map(([key, count]) => [key, saturated(count)]);
     const state = { ...this.#state, counts: Object.fromEntries(counts) as ForwardCounts };
     const { writer, trouble } = this.#options;
     try {
