@@ -16,6 +16,7 @@ export const auditForwarded: Check = {
       'If auditd runs, the audit trail is in the journal, or the forwarder runs and reads the log file of auditd (log_file in /etc/audit/auditd.conf). The check compares the running auditd with the state that the forwarder records. It fails in a sealed boot if FORWARD names a server, and warns otherwise.',
     why: 'On Red Hat Enterprise Linux the audit trail is not in the journal. auditd writes it to /var/log/audit/audit.log, which is in RAM in a sealed boot and lost at shutdown: logins, changes of users and violations of the policy leave no trace.',
     fix: 'Set FORWARD to a log server and FORWARD_FILES to the log file of auditd, then restart immutafs-forward.service. If the forwarder may not read the file, run `immutafs-agent prepare --only audit --apply` while the disk is writable: it sets log_group in /etc/audit/auditd.conf.',
+    page: 'log-server.md',
   },
   evaluate: (facts) => {
     const trail = unwrap(facts.audit);

@@ -26,6 +26,8 @@ export interface Documentation {
   why: string;
   /** How to make the check pass. */
   fix: string;
+  /** The page that explains more, in /usr/share/doc/immutafs-agent. */
+  page?: string;
 }
 
 export interface Check {

@@ -15,6 +15,7 @@ export const fipsTls: Check = {
       'The kernel is not in FIPS mode (/proc/sys/crypto/fips_enabled is 0), or no server in FORWARD uses TLS of the agent (relp+tls, syslog+tls, journal+https).',
     why: 'The agent contains its own OpenSSL, which is not the validated module of the distribution and does not follow its crypto policy. The connection is encrypted, but does not satisfy FIPS 140.',
     fix: 'Let a program of the distribution encrypt: run stunnel in the guest with /usr/share/doc/immutafs-agent/stunnel-guest.conf, and set FORWARD=relp://127.0.0.1:2515. See /usr/share/doc/immutafs-agent/log-server.md, "FIPS mode".',
+    page: 'log-server.md',
   },
   evaluate: ({ config, fips }) => {
     const good = { status: 'pass', subject: '', expected: '', remedy: '' } as const;

@@ -18,6 +18,7 @@ export const fstabConsistent: Check = {
       'Every line for a file system on a read-only disk or a system disk has the option ro, has 0 as its last field (no check at boot), and has no quota option and neither x-systemd.growfs nor x-systemd.makefs. Lines for /var and for paths below /var do not need ro, because the boot mounts their file systems read-only as lower layers of overlays. Lines for XFS and Btrfs may have any last field, because fsck does nothing for these types. The check also compares /etc/fstab with the mount table: each file system that a line mounts at boot is mounted, from the device in the line or as a tmpfs. If the line has one of the options ro, noexec, nosuid and nodev, the mount has the same option, unless another check already requires that option.',
     why: 'systemd-remount-fs, systemd-fsck, quotaon and growfs fail on a read-only disk. The state of the system is then degraded, or the boot ends in an emergency shell. If a mount differs from its line in fstab, an administrator or an attacker changed the mount, or mounting failed.',
     fix: 'While the disk is writable, add the option ro to the line, set its last field to 0, and remove quota options, x-systemd.growfs and x-systemd.makefs. If a mount differs from its line, find out which process changed the mount, or why mounting failed (systemctl status of the .mount unit).',
+    page: 'prepare.md',
   },
   evaluate: (facts) => {
     const { problems } = unwrap(facts.fstab);

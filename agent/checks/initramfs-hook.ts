@@ -18,6 +18,7 @@ export const initramfsHook: Check = {
       'The boot record /run/immutafs/boot.env was written in the initramfs, by the installed version of the agent.',
     why: 'Without the hook, /var is assembled in late boot, after some programs have started to use it. The hook of another version may behave differently than this version expects.',
     fix: remedy,
+    page: 'prepare.md',
   },
   evaluate: (facts) => {
     const bootEnv = unwrap(facts.bootEnv);

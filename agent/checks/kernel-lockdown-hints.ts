@@ -14,6 +14,7 @@ export const kernelLockdownHints: Check = {
       'The host enforces read-only on every system disk. The check also shows the kernel settings that restrict root until the next reboot: lockdown mode, whether modules can be loaded, whether module signatures are enforced, and whether kexec is possible.',
     why: 'A process that can write to the raw disk can change every file system on it, whatever the mount options. A process that can load a kernel module can deceive every program in the guest, including this one, until the next reboot.',
     fix: 'Have the host make the disks read-only. To also keep root from changing the running kernel, use Secure Boot with lockdown=integrity on the kernel command line, or set sysctl kernel.modules_disabled=1 after all modules are loaded.',
+    page: 'threat-model.md',
   },
   evaluate: (facts) => {
     const disks = unwrap(facts.systemDisks).disks;

@@ -12,6 +12,7 @@ export const kernelView: Check = {
       'The agent runs in the initial PID and user namespaces and in the mount namespace of PID 1, with the same root directory. Nothing is mounted over the files that the agent reads below /proc and /sys, so their content comes from the kernel. If the clock was set by a minute or more since the first check of this boot, the report says so, because root can forge the times of files in this way; the check passes, because time servers set the clock, too. If the agent does not run as root and cannot examine PID 1, the check is skipped.',
     why: 'In a chroot, in a container, or if a file is mounted over /proc/self/mountinfo, the other checks examine a system that is not this guest. The verdict is then unknown, whatever the other checks report.',
     fix: 'Run the agent from a login shell of the guest itself. If something is mounted over files below /proc or /sys, find out which process mounted it, and reboot. Root in the guest can hide changes from every program in the guest; docs/threat-model.md describes how the host can detect them.',
+    page: 'threat-model.md',
   },
   evaluate: ({ namespaceProblems, identity, clockChange }) => {
     const expected = 'the mounts of PID 1, unmodified /proc and /sys';

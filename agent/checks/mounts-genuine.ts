@@ -13,6 +13,7 @@ export const mountsGenuine: Check = {
       "If a disk that the host made read-only carries the identity that root= or mount.usr= on the kernel command line or a line of /etc/fstab names, then the mounted device is on that disk. No device below such a mount is a copy with the UUID of a device on a sealed disk, and no volume group below such a mount has the same name as a different volume group on a sealed disk. The check compares device numbers and identities in udev's database. It does not use the links below /dev/disk, which point to the device that udev processed last.",
     why: 'If the mounted file system is a copy, the guest runs the software of the copy, and changes that root makes there survive a reboot. Such a boot never counts as maintenance, because root in the guest can create a copy of the system disk on any writable disk.',
     fix: 'Do not trust this guest. Have the host power it off, detach the writable disk that holds the copy and keep that disk as evidence. Start the guest with the sealed disk as its only boot disk (docs/host.md). Then run immutafs-agent prepare to verify that every initramfs contains the hook of this version.',
+    page: 'threat-model.md',
   },
   evaluate: (facts) => {
     const foreign = unwrap(facts.foreignMounts);

@@ -14,6 +14,7 @@ export const mtabLink: Check = {
     means: '/etc/mtab is a symbolic link to /proc/self/mounts or /proc/mounts.',
     why: 'On a read-only disk, a regular file keeps the content that it had when the disk was sealed. Programs that read it then see outdated mounts, and mount(8) fails to write it.',
     fix: 'While the disk is writable: ln -sfn ../proc/self/mounts /etc/mtab.',
+    page: 'prepare.md',
   },
   evaluate: ({ mtab }) => {
     const link = unwrap(mtab);

@@ -16,6 +16,7 @@ export const homeOptions: Check = {
       'According to the mount table, the mount that serves /home and every writable mount below it have each required option: noexec, nosuid and nodev by default. exec-probe, suid-probe and device-probe try the operations.',
     why: 'Users write to /home. With these options no file there can run as a program, grant the rights of another user, or act as a device.',
     fix: 'Add the missing options to the line of /home in /etc/fstab; until the next boot: `mount -o remount,noexec,nosuid,nodev /home`. If /home is part of /, move it to its own file system or to a tmpfs.',
+    page: 'prepare-home.md',
   },
   evaluate: (facts) =>
     evaluateOptions(facts, (target) => target === '/home', 'REQUIRE_OPTIONS does not name /home'),
@@ -33,6 +34,7 @@ export const tmpOptions: Check = {
       'According to the mount table, the mount that serves /tmp and every writable mount below it have each required option: noexec, nosuid and nodev by default. exec-probe, suid-probe and device-probe try the operations.',
     why: 'Every user may write to /tmp, so attackers unpack and run their tools there first.',
     fix: 'Add the missing options to the line of /tmp in /etc/fstab or to tmp.mount; until the next boot: `mount -o remount,noexec,nosuid,nodev /tmp`. If /tmp is part of /, make it a tmpfs: `systemctl enable tmp.mount`.',
+    page: 'prepare.md',
   },
   evaluate: (facts) =>
     evaluateOptions(facts, (target) => target === '/tmp', 'REQUIRE_OPTIONS does not name /tmp'),

@@ -14,6 +14,7 @@ export const persistedPaths: Check = {
       'According to the mount table, each path of PERSIST is a mount of its directory in PERSIST_STORE, writable, and with nosuid, nodev and noexec unless the options of the path permit otherwise. For a path that is not kept, the check reports why, as the boot recorded it in /run/immutafs/persisted. The check does not read the content of the store. It also runs in maintenance mode; in the mode off, nothing is kept. A path with autostart and without maintenance must not be mounted in maintenance or in a rehearsal: root in an earlier sealed boot may have written what starts from it, and could change the system disk permanently while it is writable.',
     why: 'What programs write to a path that is not kept is lost at the next boot, or is on the system disk in maintenance and not in the store.',
     fix: 'Follow the instruction for the path, and reboot. `immutafs-agent check --ready-to-seal` names paths that cannot be kept before the guest is sealed.',
+    page: 'writable-paths.md',
   },
   evaluate: (facts) => {
     const expected = 'mounted from PERSIST_STORE';

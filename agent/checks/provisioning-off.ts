@@ -14,6 +14,7 @@ export const provisioningOff: Check = {
       'Every installed unit of cloud-init (RHEL 7 to 10) and Afterburn (RHEL CoreOS) is masked, or cloud-init is disabled. cloud-init has not written a result to /run in this boot. ignition.firstboot is not on the kernel command line. No directory from which systemd merges or attaches images (/var/lib/extensions, /var/lib/confexts, /var/lib/portables, /var/lib/machines and the directories of these names in /etc; RHEL 9 and 10) is on a writable file system that outlives a reboot.',
     why: 'These programs run as root at boot. An attacker who creates a file system with the label cidata on a data disk, or stores an image in such a directory, becomes root again in the next boot.',
     fix: 'A sealed boot masks the units; if a unit is not masked, immutafs-generator did not run (see systemctl status and the journal). While the disk is writable: immutafs-agent prepare --apply --only boot, which writes /etc/cloud/cloud-init.disabled. Remove ignition.firstboot from the kernel command line. Keep images on the sealed disk.',
+    page: 'threat-model.md',
   },
   evaluate: (facts) => {
     const { units, ran } = unwrap(facts.provisioning);

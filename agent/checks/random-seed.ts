@@ -15,6 +15,7 @@ export const randomSeed: Check = {
       'The kernel has a hardware generator (/sys/class/misc/hw_random), which on a KVM guest is virtio-rng, or the processor has an instruction that returns random data (RDSEED or RDRAND, on ARM RNDRRS), and the kernel argument random.trust_cpu=off is not set. Without either, the check passes if the random seed of systemd is kept across reboots, because it is on a file system that persists.',
     why: 'A sealed guest loads the same /var/lib/systemd/random-seed at every boot: systemd replaces this file at shutdown, but only in the overlay. Without another source, random numbers early in the boot, such as keys and TCP sequence numbers, can repeat from boot to boot and in every guest with a copy of the disk.',
     fix: 'Add virtio-rng to the domain: <rng model="virtio"><backend model="random">/dev/urandom</backend></rng> (docs/host.md). Or give the guest a processor model with RDRAND, such as host-model.',
+    page: 'host.md',
   },
   evaluate: (facts) => {
     const { current, instruction, distrusted, seed } = unwrap(facts.randomSources);

@@ -17,6 +17,7 @@ export const selinuxDomain: Check = {
       'The SELinux policy contains the module immutafs, and each running process of immutafs-check, immutafs-drift and immutafs-rehearsal has the domain immutafs_t, and of immutafs-forward the domain immutafs_forward_t, according to /proc/PID/attr/current. The domains must not be permissive, as the module immutafs-permissive makes them with policies that were not tested. The check is skipped without SELinux, and for the forwarder if the policy does not allow a change of domain with NoNewPrivileges=yes (/sys/fs/selinux/policy_capabilities/nnp_nosuid_transition): that of RHEL 7.9 allows it, those of earlier releases of RHEL 7 may not.',
     why: 'immutafs_forward_t confines the forwarder: a server or a log entry that takes control of it can read logs, connect to servers and write to the state directory of the forwarder, and nothing else. Outside its domain, the forwarder has only the restrictions of its unit.',
     fix: 'In maintenance mode, run semodule -X 200 -i /usr/share/immutafs-agent/immutafs.cil, then restorecon -R -F /usr/bin/immutafs-agent /usr/libexec/immutafs /etc/immutafs, and reboot. If the domains are permissive and ausearch -m avc -se immutafs shows no denial, run semodule -X 200 -r immutafs-permissive.',
+    page: 'selinux.md',
   },
   evaluate: ({ serviceDomains }) => {
     const found = unwrap(serviceDomains);

@@ -14,6 +14,7 @@ export const selinuxLabels: Check = {
       'The root directory of each overlay at or below /var, and /tmp, have the type that file_contexts of the policy assigns. The root directory of each overlay of OVERLAY has the type of the directory on the disk. No type is tmpfs_t or unlabeled_t. Without SELinux the check is skipped; in permissive mode it only warns.',
     why: 'The boot mounts the tmpfs before a policy is loaded, so the tmpfs has the default label of the kernel. With that label, SELinux in enforcing mode denies access to /var to journald and to every confined process.',
     fix: 'Until the next boot: restorecon -F DIRECTORY, or chcon --reference=LOWER DIRECTORY for a path of OVERLAY. At boot, immutafs-var.service labels the overlays that the initramfs mounted; systemctl status immutafs-var.service shows why it failed. For /tmp, add rootcontext= to its options in /etc/fstab, or use tmp.mount.',
+    page: 'selinux.md',
   },
   evaluate: ({ labels }) => {
     const found = unwrap(labels);

@@ -15,6 +15,7 @@ export const stateKept: Check = {
       'The check reads the upper layers of /var and of the paths of OVERLAY, which the next reboot resets. It warns about files that may be state: data, queues, keys, registrations. Caches, logs, leases, package databases and other files that a service can do without are left out, as are paths that an administrator accepted (/etc/immutafs/accepted-writes). At most 20,000 entries are read.',
     why: 'What a service keeps below /var is lost at every reboot, unless it is in PERSIST or on a file system of its own.',
     fix: 'List what would be lost with `immutafs-agent changes --state`. Copy what is needed to another host before the reboot. While the disk is writable, run `immutafs-agent prepare --only state` and decide: keep the directory with PERSIST, or accept the loss with --accept.',
+    page: 'prepare.md',
   },
   evaluate: ({ resetState }) => {
     const { list, isComplete } = unwrap(resetState);

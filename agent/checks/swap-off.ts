@@ -15,6 +15,7 @@ export const swapOff: Check = {
       'No swap space in use is on a disk under / or another target of REQUIRE_READONLY. No swap line in /etc/fstab names such a disk, another read-only disk, or a device that does not exist. Swap space in compressed memory (zram) and on other disks is allowed.',
     why: 'Swap space on a read-only disk cannot be activated, so a unit fails at each boot and the state of the system is degraded. If the swap device does not exist, the boot waits 90 seconds for it. Swap space in use on a system disk stores memory, including secrets, on a disk that survives the reboot.',
     fix: 'While the disk is writable, remove the swap line from /etc/fstab and resume= from the kernel command line. Until the next boot: swapoff -a. If the guest needs swap space, use zram or a separate disk.',
+    page: 'prepare.md',
   },
   evaluate: (facts) => {
     const wrong = [...active(facts), ...wanted(facts)];

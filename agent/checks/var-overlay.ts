@@ -21,6 +21,7 @@ export const varOverlay: Check = {
       "According to the mount table and statfs(2), /var is an overlay whose lower layer is the disk's own /var, mounted read-only, and whose upper layer is the one that the boot created. The same holds for every file system below /var on a sealed disk or another read-only disk. No overlay is required for a file system on a loop device, for a read-only type (squashfs, iso9660), or for a file system that has a noauto line in fstab and is not on a system disk.",
     why: 'Without the overlay, programs cannot write to /var and fail. With another upper layer, data that programs write to /var may survive a reboot.',
     fix: 'Find the error of the boot with `journalctl -b | grep immutafs:` and in /run/immutafs/boot.env, fix the cause, and reboot.',
+    page: 'writable-paths.md',
   },
   evaluate: (facts) => {
     const bootEnv = 'value' in facts.bootEnv ? facts.bootEnv.value : undefined;

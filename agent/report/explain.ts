@@ -14,13 +14,14 @@ export function explain(id: string, list: readonly Check[] = checks): string {
       `no check is called ${id}; the checks are: ${list.map((each) => each.id).join(' ')}`,
     );
   }
-  const { title, means, why, fix } = check.documentation;
+  const { title, means, why, fix, page } = check.documentation;
   return [
     `${id}: ${title}`,
     ...wrap(describeKind(check), 78),
     ...section('What it checks', means),
     ...section('Why it matters', why),
     ...section('How to fix it', fix),
+    ...(page === undefined ? [] : section('Read on', `/usr/share/doc/immutafs-agent/${page}`)),
     '',
   ].join('\n');
 }

@@ -47,11 +47,15 @@ test('the previous test detects automatic dependencies', () => {
 });
 
 test('contains the documents that the checks name', () => {
+  const folder = '/usr/share/doc/immutafs-agent';
   const text = checks.map(({ documentation }) => Object.values(documentation).join(' ')).join(' ');
   const named: string[] = text.match(/\/usr\/share\/doc\/[\w./-]*\w/g) ?? [];
-  assert.ok(named.includes('/usr/share/doc/immutafs-agent/stunnel-guest.conf'), named.join(' '));
+  const pages = text.match(/(?<=\bdocs\/)[\w-]+\.md/g) ?? [];
+  const read = checks.flatMap(({ documentation: { page } }) => page ?? []);
+  const wanted = [...named, ...[...pages, ...read].map((page) => `${folder}/${page}`)];
+  assert.ok(wanted.includes(`${folder}/stunnel-guest.conf`) && read.length > 20, wanted.join(' '));
   const files = query('[%{FILENAMES}\n]').split('\n');
-  for (const file of named) assert.ok(files.includes(file), file);
+  for (const file of wanted) assert.ok(files.includes(file), file);
 });
 
 test('requires no feature of rpm that 4.11 does not have', () => {

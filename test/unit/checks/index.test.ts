@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checks, evaluate } from '../../../agent/checks/index.ts';
@@ -59,8 +60,9 @@ list('message ids are 128 bits and unique', () => {
 
 list('each check is documented', () => {
   for (const { id, documentation } of checks) {
-    const texts = Object.values<string>({ ...documentation });
-    for (const text of texts) assert.ok(text.length > 10, id);
+    const { page = 'prepare.md', ...texts } = documentation;
+    for (const text of Object.values<string>(texts)) assert.ok(text.length > 10, id);
+    assert.ok(fs.existsSync(`docs/${page}`), `${id}: ${page}`);
   }
 });
 
