@@ -128,13 +128,20 @@ move('a process of no service is named, and the directory stays in use', () => {
   assert.match(stdout, /DISK\[\/store\/var=lib=app\]/);
 });
 
-move('a path with autostart is left to the first sealed boot; with maintenance, it moves now', () => {
-  const stdout = outputOf(`mkdir -p /opt/agent; mv "$app" /opt/agent/app; app=/opt/agent/app
-    move; mounts && exit 1; grep ^PERSIST= /etc/immutafs/immutafs.conf; agent prepare --undo
+move(
+  'a path with autostart is left to the first sealed boot, others move; with maintenance, it moves now',
+  () => {
+    const stdout = outputOf(`mkdir -p /opt/agent; mv "$app" /opt/agent/app; app=/opt/agent/app
+    mkdir /var/lib/data; prepare --apply --yes --move-state /var/lib/data "$app"; mounts && exit 1; findmnt /var/lib/data >/dev/null; whole
+    grep ^PERSIST= /etc/immutafs/immutafs.conf; agent prepare --undo; findmnt /var/lib/data && exit 1
     prepare --apply --yes --move-state "$app:autostart,maintenance"; mounts; whole`);
-  assert.match(stdout, /the first sealed boot copies it[^]*\nPERSIST=\/opt\/agent\/app:autostart\n/);
-  assert.match(stdout, /\n\/opt\/agent\/app DISK\[\/store\/opt=agent=app\]/);
-});
+    assert.match(
+      stdout,
+      /the first sealed boot copies it[^]*\nPERSIST=\/opt\/agent\/app:autostart \/var\/lib\/data\n/,
+    );
+    assert.match(stdout, /\n\/opt\/agent\/app DISK\[\/store\/opt=agent=app\]/);
+  },
+);
 
 move('a boot does not seed a directory whose content was moved to a store that is lost', () => {
   const stdout = outputOf(`move >/dev/null; umount "$app"; mv "$kept" /data/lost

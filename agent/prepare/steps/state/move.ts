@@ -31,6 +31,12 @@ export interface MovePlan {
   paths: string[];
 }
 
+/** The plan of one directory. */
+interface PartOfPlan extends Omit<MovePlan, 'paths'> {
+  /** The item that is added to PERSIST and nothing else, because the first sealed boot copies the directory. */
+  later?: string;
+}
+
 /** What the first sealed boot may have to copy by itself within its limit of 300 s, in bytes. */
 const mostForBoot = 1024 ** 3;
 
@@ -40,8 +46,9 @@ export async function planMoves(look: Snapshot): Promise<MovePlan> {
     item.includes(':') ? item : withOptions(item, stateRuleOf(item)?.options ?? ''),
   );
   const moved = readMoved(look);
-  const plans: Omit<MovePlan, 'paths'>[] = [finish(look, moved, items.map(pathOf))];
+  const plans: PartOfPlan[] = [finish(look, moved, items.map(pathOf))];
   for (const item of items) plans.push(await planMove(look, item));
+  plans.unshift(planEdit(look, plans));
   if (items.length > 0) plans.push({ why: [], problems: missingPrograms(look.reader, false), actions: [] });
   const all = (key: 'why' | 'problems') => [...new Set(plans.flatMap((each) => each[key]))];
   return {
@@ -52,7 +59,7 @@ export async function planMoves(look: Snapshot): Promise<MovePlan> {
   };
 }
 
-async function planMove(look: Snapshot, asked: string): Promise<Omit<MovePlan, 'paths'>> {
+async function planMove(look: Snapshot, asked: string): Promise<PartOfPlan> {
   const { reader, mounts, config } = look;
   const store = config.PERSIST_STORE;
   const items = words(config.PERSIST);
@@ -126,8 +133,8 @@ async function planLater(
   item: string,
   { path }: PlaceInStore,
   isNamed: boolean,
-): Promise<Omit<MovePlan, 'paths'>> {
-  const { reader, mounts, config } = look;
+): Promise<PartOfPlan> {
+  const { reader, mounts } = look;
   const bytes = (await sizeOfDirectory(reader, mounts, path, mostForBoot)) ?? Infinity;
   const because = `Programs may be started from ${path}, so that maintenance boots use the content of the system disk`;
   if (bytes > mostForBoot) {
@@ -140,15 +147,18 @@ async function planLater(
       actions: [],
     };
   }
-  const edit = isNamed
-    ? undefined
-    : editConfig(reader, { PERSIST: [...words(config.PERSIST), item].join(' ') });
-  if (typeof edit === 'string') return { why: [], problems: [edit], actions: [] };
-  return {
-    why: edit === undefined ? [] : [`${because}; the first sealed boot copies it.`],
-    problems: [],
-    actions: edit === undefined ? [] : [edit],
-  };
+  if (isNamed) return { why: [], problems: [], actions: [] };
+  return { why: [`${because}; the first sealed boot copies it.`], problems: [], actions: [], later: item };
+}
+
+/** Plans one edit for all that the first sealed boot copies. It comes before the moves, which change PERSIST, too. */
+function planEdit({ reader, config }: Snapshot, plans: readonly PartOfPlan[]): PartOfPlan {
+  const later = plans.flatMap((plan) => plan.later ?? []);
+  const none = { why: [], problems: [], actions: [] };
+  if (later.length === 0) return none;
+  const edit = editConfig(reader, { PERSIST: [...words(config.PERSIST), ...later].join(' ') });
+  if (typeof edit === 'string') return { ...none, problems: [edit] };
+  return edit === undefined ? none : { ...none, actions: [edit] };
 }
 
 function nested(items: readonly string[], path: string): string[] {
@@ -208,7 +218,7 @@ function finish(
   { reader, config, settings }: Snapshot,
   moved: readonly Moved[],
   named: readonly string[],
-): Omit<MovePlan, 'paths'> {
+): PartOfPlan {
   const store = config.PERSIST_STORE;
   const left = readUnsettled(reader)?.path;
   const begun = moved.filter(({ place, last }) => last === 'switch-state' || place.path === left);

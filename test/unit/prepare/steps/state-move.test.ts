@@ -10,11 +10,12 @@ const move = suite('prepare: plan of --move-state');
 const programs = ['usr/bin/rsync', 'usr/bin/find', 'usr/bin/lsattr', 'usr/bin/flock', 'usr/sbin/blkid'];
 
 /** Plans the step for a guest with a store on /home. @param refusal what persist-directory prints; empty: it accepts */
-async function planMove(item: string, refusal = '', conf = '') {
+async function planMove(items: string, refusal = '', conf = '') {
   const guest = ordinaryGuest();
   guest.files['etc/immutafs/immutafs.conf'] = `PERSIST_STORE=/home/store\n${conf}`;
   guest.files['var/lib/pgsql/data/1'] = 'row';
   guest.files['opt/agent/state'] = 'x';
+  guest.files['opt/other/state'] = 'x';
   for (const program of programs) guest.files[program] = '';
   const checked: string[] = [];
   guest.answers.run = (program, args) => {
@@ -22,7 +23,7 @@ async function planMove(item: string, refusal = '', conf = '') {
     checked.push(args.join(' '));
     return { stdout: refusal, ended: refusal === '' ? 'good' : 'bad' };
   };
-  const step = await planned(guest, 'state', { settings: { ...noSettings, moveState: [item] } });
+  const step = await planned(guest, 'state', { settings: { ...noSettings, moveState: items.split(' ') } });
   return { ...step, text: step.why.join(' '), checked };
 }
 
@@ -57,6 +58,21 @@ move(
     );
   },
 );
+
+move('one edit adds all that the first sealed boot copies, before a move changes PERSIST', async () => {
+  const items = '/var/lib/pgsql /opt/agent /opt/other:autostart';
+  const { actions: found, text } = await planMove(items, '', 'PERSIST=/var/lib/acme\n');
+  assert.equal(
+    found.map((action) => action.do),
+    ['edit', ...actions],
+    text,
+  );
+  const [edit] = found;
+  assert.match(
+    edit !== undefined && 'after' in edit ? (edit.after ?? '') : '',
+    /^PERSIST=\/var\/lib\/acme \/opt\/agent:autostart \/opt\/other:autostart$/m,
+  );
+});
 
 move('what persist-directory refuses, and what is nested with a kept path, is blocked', async () => {
   const refused = await planMove('/var/lib/pgsql', 'REASON=no disk\nREMEDY=Attach it.\n');
