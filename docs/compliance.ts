@@ -59,10 +59,10 @@ How rules of ComplianceAsCode on partitions, mount options, audit, logs, AIDE, G
 reactions were read in the rules; no sealed RHEL guest was scanned. \`unaffected\` means that the result is the one from before
 the seal.
 
-\`${tailoringFile}\` deselects the rules for which the table names a check instead. Use it as
+The package contains a tailoring file that deselects the rules for which the table names a check instead. Use it as
 
 \`\`\`
-oscap xccdf eval --tailoring-file ${tailoringFile} --profile xccdf_org.immutafs_profile_stig \\
+oscap xccdf eval --tailoring-file /usr/share/immutafs-agent/immutafs-tailoring.xml --profile xccdf_org.immutafs_profile_stig \\
   /usr/share/xml/scap/ssg/content/ssg-rhel9-ds.xml
 \`\`\`
 
