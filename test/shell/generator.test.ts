@@ -85,6 +85,22 @@ for (const [name, shell] of Object.entries(shells)) {
     );
   }
 
+  for (const [title, config, isStarted] of [
+    ['FORWARD is empty: the boot does not start the forwarder', 'FORWARD=\n', false],
+    ['FORWARD names a server: the boot starts the forwarder', 'FORWARD=relp://log\n', true],
+    ['a mistake: the boot starts the forwarder, which reports it', 'FORWARD=\nFORWRAD=relp://log\n', true],
+  ] as const) {
+    generator(title, () => {
+      const { written } = generate(shell, {
+        'run/immutafs/boot.env': bootEnv('maintenance'),
+        'etc/immutafs/immutafs.conf': config,
+      });
+      const conditions =
+        'ConditionPathExists=|/run/immutafs/report.json;ConditionDirectoryNotEmpty=|/run/systemd/sessions';
+      same(written, isStarted ? [] : [`immutafs-forward.service.d/immutafs.conf: [Unit];${conditions}`]);
+    });
+  }
+
   for (const [line, directives, unit = ''] of [
     ['FORWARD_STATE=/home/state', ['ProtectHome=read-only', 'ReadWriteDirectories=-/home/state'], labelled],
     ['FORWARD_FILES=/var/log/a/*.log /root/x.log', ['ProtectHome=read-only']],

@@ -14,11 +14,13 @@ export const generatorScripts = fs
 
 const configFile = 'etc/immutafs/immutafs.conf';
 
-/** Adds MOUNT_OPTIONS= to a configuration without the key, because the generator writes units for its default. */
-function withoutMountOptions(config: string | { linkTo: string } = ''): string | { linkTo: string } {
-  return typeof config !== 'string' || /^MOUNT_OPTIONS=/m.test(config)
-    ? config
-    : `${config}\nMOUNT_OPTIONS=\n`;
+/** Adds keys to a configuration without them, because the generator writes units and drop-ins for their defaults. */
+function withoutDefaults(config: string | { linkTo: string } = ''): string | { linkTo: string } {
+  if (typeof config !== 'string') return config;
+  const missing = ['MOUNT_OPTIONS=', 'FORWARD=relp://log'].filter(
+    (line) => !new RegExp(`^${line.replace(/=.*/, '=')}`, 'm').test(config),
+  );
+  return [config, ...missing, ''].join('\n');
 }
 
 /**
@@ -40,7 +42,7 @@ export function generate(
       // Hides the unit of this machine.
       'usr/lib/systemd/system/blk-availability.service': '',
       ...files,
-      [configFile]: withoutMountOptions(files[configFile]),
+      [configFile]: withoutDefaults(files[configFile]),
     },
     run: `mkdir /generated
       ${before}

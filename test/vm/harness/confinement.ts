@@ -15,7 +15,7 @@ mkdir -m 0777 /home/open /var/lib/open`;
 const intrude = `systemd-run --quiet --uid=immutafs-forward --unit=victim sleep 600
 program="/usr/bin/perl /out/intruder.pl ${folder} $(systemctl show -p MainPID victim | sed s/.*=//)"
 {
-  systemctl cat immutafs-forward.service
+  systemctl cat immutafs-forward.service | sed /^Condition/d
   printf '[Service]\\nType=oneshot\\nRestart=no\\nExecStart=\\nExecStart=%s\\n' "$program"
 } >/run/systemd/system/confined.service
 printf '%s\\n' '[Service]' Type=oneshot User=immutafs-forward SupplementaryGroups=systemd-journal \\
