@@ -46,12 +46,13 @@ install() {
 }
 
 # A hibernation image in a swap area on a writable disk would restore the system that wrote it, even in maintenance mode.
-# dracut's resume reads cmdline.d (dracut.cmdline(7)). systemd's generator reads only the kernel command line and the EFI
-# variable HibernateLocation, so the generator and its units are masked.
+# dracut's resume reads /etc/cmdline (a file in cmdline.d would start dracut-cmdline-ask.service, too). systemd's
+# generator reads only the kernel command line and the EFI variable HibernateLocation, so the generator and its units are
+# masked.
 disable_resume() {
   local unit etc=$initdir/etc
-  mkdir -p "$etc/cmdline.d" "$etc/systemd/system" "$etc/systemd/system-generators"
-  echo noresume >"$etc/cmdline.d/95-immutafs.conf"
+  mkdir -p "$etc/systemd/system" "$etc/systemd/system-generators"
+  echo noresume >>"$etc/cmdline"
   ln -sfn /dev/null "$etc/systemd/system-generators/systemd-hibernate-resume-generator"
   for unit in systemd-hibernate-resume.service systemd-hibernate-resume@.service; do
     ln -sfn /dev/null "$etc/systemd/system/$unit"

@@ -40,7 +40,7 @@ const moduleSetup = suite('module-setup.sh');
 
 moduleSetup('neither dracut nor systemd resumes from hibernation', () => {
   const { files } = install();
-  assert.is(files['/etc/cmdline.d/95-immutafs.conf'], 'noresume\n');
+  assert.is(files['/etc/cmdline'], 'noresume\n');
   const masked = Object.keys(files).filter((file) => files[file] === '-> /dev/null');
   assert.equal(masked.sort(), [
     '/etc/systemd/system-generators/systemd-hibernate-resume-generator',

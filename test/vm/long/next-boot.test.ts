@@ -27,7 +27,7 @@ const hibernate = `
 
 /** Reverts the masks of the dracut module. */
 const resuming = {
-  'etc/cmdline.d/95-immutafs.conf': '\n',
+  'etc/cmdline': '\n',
   'etc/systemd/system-generators/systemd-hibernate-resume-generator': {
     copyOf: 'usr/lib/systemd/system-generators/systemd-hibernate-resume-generator',
   },
