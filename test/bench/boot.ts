@@ -12,29 +12,30 @@ import { ext4OnPartition, makeWritable } from '../vm/harness/scenario.ts';
 
 /**
  * Compares the boot of a guest with the agent, or with other software that provides a part of the agent's functions,
- * with the boot of the same guest on the same read-only disk without this software.
+ * with the boot of the same guest on a writable disk without this software.
  */
 export async function boot(): Promise<Result> {
   const figures = [...(await onPartition()), ...(await withInitramfsTools()), ...(await onLvm())];
   return {
     about:
-      'virtual seconds from the start of the kernel, the least of a few boots; disks read-only.' +
-      '\nExt4 on a partition, against no overlay at all. Without a writable /var, units fail and start again: more' +
-      '\nprocesses, and later. overlayroot has an initramfs by initramfs-tools, and so has what it is measured against.' +
-      '\nXFS in LVM, against what is the least to boot from: a udev rule that sets the root read-only, in the' +
-      '\ninitramfs. In the guest on a writable disk nothing is missing.',
-    control: 'control',
+      'virtual seconds from the start of the kernel, the least of a few boots; read-only disks against a writable one.' +
+      '\nExt4 on a partition. Without an overlay, /var is not writable, and units fail and start again: more processes,' +
+      '\nand later. overlayroot has an initramfs by initramfs-tools, and so has what it is measured against.' +
+      '\nXFS in LVM. setro is the least to boot from: a udev rule that sets the root read-only, in the initramfs.',
+    control: 'writable',
     figures,
   };
 }
 
 const none: Variant = { name: 'no overlay', disk: 'readonly', layout: ext4OnPartition };
+const writable = { disk: 'writable', edit: makeWritable } as const;
 
 async function onPartition(): Promise<Figure[]> {
   const overlay = 'drivers+=" overlay "';
   const dracut = await bootFilesWith(`add_dracutmodules+=" overlayfs "\n${overlay}`);
   const volatile = await bootFilesWith(overlay);
-  return compare(none, [
+  return compare({ ...none, ...writable, name: 'writable' }, [
+    none,
     { ...none, name: 'agent', agent: true },
     { ...none, name: 'volatile=state', words: ['systemd.volatile=state'] },
     {
@@ -56,7 +57,7 @@ async function withInitramfsTools(): Promise<Figure[]> {
   const { tree, plain, overlayroot } = await overlayrootGuest();
   const control: Variant = { ...none, name: 'initramfs-tools', tree, bootFiles: plain };
   const words = ['overlayroot=tmpfs:recurse=0', 'systemd.setenv=LIBMOUNT_FORCE_MOUNT2=always'];
-  return compare(control, [
+  return compare({ ...control, ...writable }, [
     { ...control, name: 'overlayroot', bootFiles: overlayroot, words, root: 'overlay' },
   ]);
 }
@@ -69,8 +70,8 @@ async function onLvm(): Promise<Figure[]> {
     'usr/bin/set-readonly': await readFile(path.join(dist, 'set-readonly')),
     'usr/lib/udev/rules.d/66-setro.rules': setro,
   });
-  return compare({ name: 'LVM, setro', disk: 'readonly', bootFiles }, [
-    { name: 'LVM, writable', disk: 'writable', edit: makeWritable },
+  return compare({ name: 'LVM, writable', ...writable }, [
+    { name: 'LVM, setro', disk: 'readonly', bootFiles },
     { name: 'LVM, agent', disk: 'readonly', agent: true },
   ]);
 }
@@ -78,11 +79,11 @@ async function onLvm(): Promise<Figure[]> {
 const metrics: { of: keyof Start; name: string; unit: Figure['unit']; atMost?: number }[] = [
   { of: 'initramfs', name: 'initramfs', unit: 'KiB' },
   { of: 'switchRoot', name: 'to the switch of roots', unit: 's' },
-  { of: 'localFs', name: 'to local-fs.target', unit: 's', atMost: 0.1 },
-  { of: 'localFsForks', name: 'processes by then', unit: '', atMost: 20 },
-  { of: 'sysinit', name: 'to sysinit.target', unit: 's', atMost: 0.1 },
-  { of: 'multiUser', name: 'to multi-user.target', unit: 's', atMost: 0.1 },
-  { of: 'multiUserForks', name: 'processes by then', unit: '', atMost: 20 },
+  { of: 'localFs', name: 'to local-fs.target', unit: 's', atMost: 0.2 },
+  { of: 'localFsForks', name: 'processes by then', unit: '', atMost: 25 },
+  { of: 'sysinit', name: 'to sysinit.target', unit: 's', atMost: 0.2 },
+  { of: 'multiUser', name: 'to multi-user.target', unit: 's', atMost: 0.2 },
+  { of: 'multiUserForks', name: 'processes by then', unit: '', atMost: 25 },
   { of: 'failedUnits', name: 'failed units', unit: '' },
 ];
 
