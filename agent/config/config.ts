@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { SystemReader } from '../system/reader.ts';
-import { type Config, keys, words } from './keys.ts';
+import { type Config, type Key, keys, words } from './keys.ts';
 import { SystemError, UsageError } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 
@@ -28,35 +28,67 @@ export interface ReadConfig {
  * @param text one character per byte (latin1)
  */
 export function parseConfig(text: string): ReadConfig {
-  const config = defaults();
+  const { values, problems } = parseLines(text, keys);
+  return { config: values, problems };
+}
+
+/** What the parser needs to know about a key. */
+export type Rule = Pick<Key, 'initial' | 'wanted' | 'good' | 'goodItem'>;
+
+export interface Lines<Name extends string> {
+  values: Record<Name, string>;
+  problems: ConfigProblem[];
+}
+
+/** Parses a file of `KEY=value` lines like parseConfig. @param rules the keys of the file */
+export function parseLines<Name extends string>(
+  text: string,
+  rules: Readonly<Record<Name, Rule>>,
+): Lines<Name> {
+  const values = defaultsOf(rules);
   const problems: ConfigProblem[] = [];
   if (text.length > maximumBytes) {
     problems.push({ line: 0, key: '', reason: `larger than ${maximumBytes} bytes, ignoring it` });
-    return { config, problems };
+    return { values, problems };
   }
   const seen = new Set<string>();
   text.split('\n').forEach((line, index) => {
-    const found = readLine(trim(line), config, seen);
+    const found = readLine(trim(line), rules, values, seen);
     problems.push(...found.map(({ key, reason }) => ({ line: index + 1, key, reason })));
   });
-  return { config, problems };
+  return { values, problems };
 }
 
 /** Reads the configuration file. Returns the defaults if the file does not exist. */
 export function readConfig(reader: SystemReader): ReadConfig {
+  const { values, problems } = readLines(reader, configFile, keys);
+  return { config: values, problems };
+}
+
+/** Reads a file of `KEY=value` lines. Returns the defaults if the file does not exist. Never throws. */
+export function readLines<Name extends string>(
+  reader: SystemReader,
+  file: string,
+  rules: Readonly<Record<Name, Rule>>,
+): Lines<Name> {
+  const parse = (text: string) => parseLines(text, rules);
+  const unreadable = (reason: string): Lines<Name> => ({
+    values: defaultsOf(rules),
+    problems: [{ line: 0, key: '', reason: `${reason}, ignoring it` }],
+  });
   try {
-    const text = reader.readIfPresent(configFile, 2 * maximumBytes);
-    if (text !== undefined) return parseConfig(text);
+    const text = reader.readIfPresent(file, 2 * maximumBytes);
+    if (text !== undefined) return parse(text);
     // The path exists but leads to no file, so it is a dangling symbolic link.
-    if (reader.stat(configFile) !== undefined) return unreadable('no such file or directory');
-    const directory = path.dirname(configFile);
+    if (reader.stat(file) !== undefined) return unreadable('no such file or directory');
+    const directory = path.dirname(file);
     const found = reader.stat(directory)?.kind;
     // A dangling symbolic link cannot be resolved.
     const kind = found === 'link' ? reader.stat(reader.resolve(directory))?.kind : found;
-    return kind === undefined || kind === 'directory' ? parseConfig('') : unreadable('not a directory');
+    return kind === undefined || kind === 'directory' ? parse('') : unreadable('not a directory');
   } catch (error) {
     if (!(error instanceof SystemError)) throw error;
-    if (error.code === 'EFBIG') return parseConfig(' '.repeat(maximumBytes + 1));
+    if (error.code === 'EFBIG') return parse(' '.repeat(maximumBytes + 1));
     return unreadable(error.message.slice(error.message.indexOf(': ') + 2));
   }
 }
@@ -74,10 +106,6 @@ export function requireConfig(reader: SystemReader): Config {
   return config;
 }
 
-function unreadable(reason: string): ReadConfig {
-  return { config: defaults(), problems: [{ line: 0, key: '', reason: `${reason}, ignoring it` }] };
-}
-
 /**
  * Returns the texts of the problems that prevent the forwarder from starting. An invalid line may contain a TLS key,
  * and the default of a TLS key would trust more servers than the intended value.
@@ -87,13 +115,18 @@ export function forwardProblems(problems: readonly ConfigProblem[]): string[] {
 }
 
 /** Formats a problem: "/etc/immutafs/immutafs.conf:3: MODE: must be …" */
-export function formatProblem({ line, key, reason }: ConfigProblem): string {
-  return `${configFile}${line > 0 ? `:${line}` : ''}: ${key === '' ? '' : `${key}: `}${reason}`;
+export function formatProblem(problem: ConfigProblem): string {
+  return formatProblemIn(configFile, problem);
 }
 
-function defaults(): Config {
-  const entries = Object.entries(keys).map(([key, { initial }]) => [key, initial]);
-  return Object.fromEntries(entries) as Config;
+/** Like formatProblem, for another file. */
+export function formatProblemIn(file: string, { line, key, reason }: ConfigProblem): string {
+  return `${file}${line > 0 ? `:${line}` : ''}: ${key === '' ? '' : `${key}: `}${reason}`;
+}
+
+function defaultsOf<Name extends string>(rules: Readonly<Record<Name, Rule>>): Record<Name, string> {
+  const entries = Object.entries<Rule>(rules).map(([key, { initial }]) => [key, initial]);
+  return Object.fromEntries(entries) as Record<Name, string>;
 }
 
 function isKey(name: string): name is keyof Config {
@@ -105,7 +138,12 @@ function trim(text: string): string {
   return text.replace(/^[ \t]+|[ \t]+$/g, '');
 }
 
-function readLine(line: string, config: Config, seen: Set<string>): { key: string; reason: string }[] {
+function readLine<Name extends string>(
+  line: string,
+  rules: Readonly<Record<Name, Rule>>,
+  config: Record<Name, string>,
+  seen: Set<string>,
+): { key: string; reason: string }[] {
   if (line === '' || line.startsWith('#')) return [];
   // oxlint-disable-next-line no-control-regex -- the expression detects them
   if (/[\x00-\x1f\x7f]/.test(line))
@@ -113,10 +151,11 @@ function readLine(line: string, config: Config, seen: Set<string>): { key: strin
   const [, key, value] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
   if (key === undefined || value === undefined)
     return [{ key: '', reason: 'not KEY=value, ignoring the line' }];
-  if (!isKey(key)) return [{ key, reason: 'unknown key, ignoring it' }];
+  const isKnown = (name: string): name is Name => Object.hasOwn(rules, name);
+  if (!isKnown(key)) return [{ key, reason: 'unknown key, ignoring it' }];
   const problems = seen.has(key) ? [{ key, reason: 'given twice, the later line counts' }] : [];
   seen.add(key);
-  const { good, initial, wanted, goodItem } = keys[key];
+  const { good, initial, wanted, goodItem } = rules[key];
   if (goodItem !== undefined) {
     const items = words(value);
     config[key] = items.filter(goodItem).join(' ');

@@ -1,4 +1,5 @@
 import { formatProblem, forwardProblems, readConfig } from '../config/config.ts';
+import { readImage } from '../config/image.ts';
 import { SystemError, errorMessage } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 import type { SystemReader } from '../system/reader.ts';
@@ -34,6 +35,8 @@ export function readGuest(system: SystemReader) {
     configProblems: [...problems.map(formatProblem), ...argument.problems],
     /** The subset of configProblems that prevents the forwarder from starting. */
     forwardProblems: forwardProblems(problems),
+    /** The image from which this guest was started, and what is wrong with the file that names it. */
+    image: readImage(reader),
     /** The arguments on the kernel command line. */
     kernelArgument: splitKernelArguments(cmdline),
     /** The value of `immutafs=` on the kernel command line, otherwise MODE. */

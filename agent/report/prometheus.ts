@@ -27,10 +27,15 @@ interface Family {
 }
 
 function describeReport(report: Report): Family[] {
-  const { agent, host, at, boot, disks, footholds, impostors, programs, rehearsal } = report;
+  const { agent, host, image, at, boot, disks, footholds, impostors, programs, rehearsal } = report;
   const info = { version: agent.version, boot_id: host.bootId, kernel: host.kernel };
   return [
     gauge('agent_info', 'The version of the agent, and the boot that it evaluated.', [[info, 1]]),
+    gauge(
+      'image_info',
+      'The image from which this guest was started.',
+      image === null ? [] : [[{ name: image.name, version: image.version }, 1]],
+    ),
     gauge(
       'agent_version_number',
       'The version of the agent for comparisons: major * 1000000 + minor * 1000 + patch.',

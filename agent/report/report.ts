@@ -1,5 +1,6 @@
 import type { Finding } from '../checks/check.ts';
 import { configFile } from '../config/config.ts';
+import type { Image } from '../config/image.ts';
 import { foundPrograms } from '../checks/foreign-programs.ts';
 import { kernelView } from '../checks/kernel-view.ts';
 import type { Disk } from '../facts/disks/disks.ts';
@@ -24,6 +25,10 @@ export interface Report {
   schema: 1;
   agent: { version: string };
   host: { name: string; kernel: string; os: string; bootId: string };
+  /** The image from which this guest was started, as /etc/immutafs/image names it; null if it does not. */
+  image: Image | null;
+  /** What is wrong with /etc/immutafs/image. */
+  imageWarnings: string[];
   at: string;
   mode: Mode;
   reason: string;
@@ -85,6 +90,8 @@ export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date)
     schema: 1,
     agent: { version },
     host: { name: identity.name, kernel: identity.kernel, os: identity.os, bootId: identity.bootId },
+    image: facts.image.image ?? null,
+    imageWarnings: facts.image.problems,
     at: at.toISOString(),
     mode: facts.mode.mode,
     reason: facts.mode.reason,

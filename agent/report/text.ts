@@ -17,6 +17,7 @@ interface View extends LayoutOptions {
 export function formatText(report: Report, view: View): string {
   const lines: Line[] = [
     { label: '', text: systemOf(report), textStyle: 'dim' },
+    ...imageLines(report),
     blank,
     ...verdictLines(report),
     blank,
@@ -45,6 +46,17 @@ function labelled(label: string, width: number, text: string): Line {
 
 export function systemOf({ agent, host }: Report): string {
   return `immutafs-agent ${agent.version} on ${host.name}: ${host.os}, Linux ${host.kernel}`;
+}
+
+/** Returns a line with the image of this guest, and what is wrong with the file that names it. */
+function imageLines({ image, imageWarnings }: Report): Line[] {
+  const name = image === null ? [] : [`Image ${image.name} ${image.version}, built at ${image.built}`];
+  return [
+    ...name.map((text): Line => ({ label: '', text, textStyle: 'dim' })),
+    ...imageWarnings
+      .slice(0, shownProblems)
+      .map((text): Line => ({ label: 'Warning:', gap: ' ', text, labelStyle: ['yellow'] })),
+  ];
 }
 
 export function verdictLines(report: Report): Line[] {

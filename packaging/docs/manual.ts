@@ -111,6 +111,10 @@ const files: [string, string][] = [
     '.Pa /etc/immutafs/accepted-writes',
     'What the steps state and writes of\n.Nm Cm prepare\ndo not report: one path a line, which covers everything below it, and\n.Dq until TIME .',
   ],
+  [
+    '.Pa /etc/immutafs/image',
+    'Name, version and build time of the image from which the guest was started, which\n.Nm Cm prepare Fl Fl image\nwrites.',
+  ],
   ['.Pa /etc/sysctl.d/60-immutafs.conf', 'The sysctls that\n.Nm Cm prepare Fl Fl close\\-bypasses\nwrites.'],
   ['.Pa /var/lib/immutafs/backup', 'The previous content of the files that\n.Nm Cm prepare\nchanged.'],
   [

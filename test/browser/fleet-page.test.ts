@@ -221,12 +221,19 @@ test('hostile guests: their values are text, and the page runs none of them', (c
 if (!existsSync('/usr/bin/chromium')) throw new Error('chromium is missing: run npm run setup');
 test('hostile guests: each is in the report; an answer that is no report has no values', ({ folder }) => {
   const { guests } = JSON.parse(readFileSync(path.join(folder, 'hostile/fleet.json'), 'utf8')) as {
-    guests: { name: string; problem: string | null; claim: { var: Record<string, unknown> } | null }[];
+    guests: {
+      name: string;
+      problem: string | null;
+      claim: { var: Record<string, unknown>; image: unknown } | null;
+    }[];
   };
   const entry = (name: string) => guests.find((each) => each.name === name);
   assert.is(guests.length, fleets.hostile.length);
   const { usedBytes, inodes, percent } = entry('huge')?.claim?.var ?? {};
   assert.equal([usedBytes, inodes, percent], [null, null, null]);
+  const image = { name: markup.slice(0, 128), version: formula, built: '2026-11-28T01:02:03Z' };
+  assert.equal(entry('image')?.claim?.image, image);
+  assert.is(entry('image-type')?.claim?.image, null);
   for (const [name, problem] of [
     ['forward', 'forward is not an object'],
     ['sources', 'forward.sources[0] is not an object'],

@@ -31,6 +31,8 @@ const digits = (JSON as unknown as { rawJSON: (text: string) => unknown }).rawJS
 export const hostileReports: Record<string, unknown> = {
   markup: filled(markup),
   formula: { ...sealed, agent: { version: formula }, host: { ...sealed.host, os: `\t${formula}` } },
+  image: { ...sealed, image: { name: markup, version: formula, built: '2026-11-28T01:02:03Z' } },
+  'image-type': { ...sealed, image: [{ name: 'x' }] },
   long: { ...sealed, reason: 'x'.repeat(5_000_000), host: { ...sealed.host, os: `${'y'.repeat(300)}<b>` } },
   many: { ...sealed, footholds: Array.from({ length: 100_000 }, () => sealed.footholds[0]) },
   characters: { ...sealed, reason: 'a\u202eb\u0000c\nd\u200be', agent: { version: '\ud800' } },

@@ -16,6 +16,8 @@ export const sample: Report = {
   schema: 1,
   agent: { version: '1.2.3' },
   host: { name: 'guest7', kernel: '3.10.0', os: 'Red Hat Enterprise Linux Server 7.9 (Maipo)', bootId: 'x' },
+  image: null,
+  imageWarnings: [],
   at: '2026-03-04T05:06:07.089Z',
   mode: 'sealed',
   reason: 'disk vda is read-only (virtio-feature)',

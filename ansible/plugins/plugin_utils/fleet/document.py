@@ -126,6 +126,7 @@ def claim_of(report):
     return {
         "at": time(report.get("at")),
         "agent": text(fields(report.get("agent")).get("version"), 40),
+        "image": image_of(report.get("image")),
         "os": text(host.get("os"), 100),
         "kernel": text(host.get("kernel"), 100),
         "verdict": choice(report["verdict"], ("sealed", "rehearsal", "failed", "maintenance", "off", "unknown")),
@@ -144,6 +145,13 @@ def claim_of(report):
         "var": var_of(fields(report.get("var"))),
         "forward": forward_of(report.get("forward")),
     }
+
+
+def image_of(image):
+    """Returns name, version and build time of the image of the guest, or None if the guest names none."""
+    if not isinstance(image, dict):
+        return None
+    return {"name": text(image.get("name"), 128), "version": text(image.get("version"), 128), "built": time(image.get("built"))}
 
 
 def checks_of(report):

@@ -55,6 +55,7 @@ def render(document):
         rows=[row(number, entry, now) for number, entry in enumerate(document["guests"], 1)],
         hypervisors=sorted({entry["hypervisor"] for entry in document["guests"]}),
         versions=versions(document["guests"]),
+        images=images(document["guests"]),
         style=style,
         script=script,
         style_digest=digest(style),
@@ -85,11 +86,25 @@ def versions(entries):
     return sorted(((each, found.count(each)) for each in set(found)), key=lambda pair: (-pair[1], pair[0]))
 
 
+def images(entries):
+    """Returns each image with the number of its guests, the most frequent first."""
+    found = [image_words(entry["claim"]) for entry in entries]
+    named = {each for each in found if each}
+    return sorted(((each, found.count(each)) for each in named), key=lambda pair: (-pair[1], pair[0]))
+
+
+def image_words(claim):
+    """Returns the image that a guest names, with its version; an empty text if it names none."""
+    image = claim["image"] if claim else None
+    return "%s %s" % (image["name"], image["version"]) if image else ""
+
+
 def row(number, entry, now):
     """Returns what the template needs of a guest: the entry, and the texts of the table with their sort keys."""
     claim = entry["claim"]
     failed = [] if claim is None else [each for each in claim["checks"] if each["status"] in ("fail", "error", "warn")]
     found = [entry[key] for key in ("name", "hypervisor", "domain")] + [check["id"] for check in failed]
+    found.append(image_words(claim))
     return {
         "id": "guest-%d" % number,
         "guest": entry,
@@ -98,6 +113,7 @@ def row(number, entry, now):
         "search": " ".join(found + [claim["agent"], claim["os"]] if claim else found).lower(),
         "flags": " ".join(attention(entry)),
         "host": host_words(entry["host"]),
+        "image": image_words(claim),
         "claim": "no report" if claim is None else claim["verdict"] or "unknown",
         "enforcement": ENFORCEMENT.get(claim["enforcement"], "") if claim else "",
         "failed": failed,

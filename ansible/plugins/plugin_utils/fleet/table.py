@@ -51,6 +51,8 @@ def columns(entry):
         "receipt_at": receipt.get("at"),
         "receipt_by": receipt.get("by"),
         "receipt_signed": receipt.get("signed"),
+        "image": (claim.get("image") or {}).get("name"),
+        "image_version": (claim.get("image") or {}).get("version"),
     }
 
 
