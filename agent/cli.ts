@@ -3,13 +3,12 @@ import { addChanges } from './commands/changes-options.ts';
 import type { CheckOptions } from './commands/check.ts';
 import type { ForwardOptions } from './commands/forward.ts';
 import type { Output } from './commands/output.ts';
-import type { PrepareOptions } from './commands/prepare.ts';
+import type { LoadWriter, PrepareOptions } from './commands/prepare.ts';
 import { type StatusOptions, statusCommand } from './commands/status.ts';
 import { UsageError, errorMessage } from './lib/errors.ts';
 import { clean } from './lib/format.ts';
 import { nagiosCodes, nagiosError } from './report/nagios.ts';
 import { type SystemReader, systemReader } from './system/reader.ts';
-import type { SystemWriter } from './system/writer.ts';
 import { stepIds } from './prepare/engine/step.ts';
 import { version } from './lib/version.ts';
 
@@ -22,7 +21,7 @@ import { version } from './lib/version.ts';
 export async function run(
   argv: string[],
   reader: SystemReader,
-  loadWriter: () => Promise<SystemWriter>,
+  loadWriter: LoadWriter,
   output: Output,
 ): Promise<number> {
   let code = 0;
@@ -64,7 +63,7 @@ function oneLine(error: unknown): string {
  */
 function program(
   reader: SystemReader,
-  loadWriter: () => Promise<SystemWriter>,
+  loadWriter: LoadWriter,
   output: Output,
   done: (code: number) => void,
 ): Command {
@@ -124,12 +123,14 @@ function program(
         'only show whether this guest can be sealed as it is (exit code 0) or which steps remain (1)',
       ).conflicts(['boot', 'json', 'prometheus']),
     )
+    .option('--image', 'with --ready-to-seal: in a chroot, examine the files of an image')
     .allowExcessArguments(false)
     .action(async (options: CheckOptions) => {
       if (options.readyToSeal === true) {
         const { readyCommand } = await import('./commands/prepare.ts');
-        done(await readyCommand(reader, output));
+        done(await readyCommand(reader, output, options.image));
       } else {
+        if (options.image === true) throw new UsageError('--image needs --ready-to-seal');
         const { checkCommand } = await import('./commands/check.ts');
         done(await checkCommand(reader, await loadWriter(), output, options));
       }
@@ -238,6 +239,15 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
       '--close-bypasses',
       'write /etc/sysctl.d/60-immutafs.conf, which closes the bypasses of noexec that no running program needs (step exec)',
     )
+    .option(
+      '--image',
+      'in the chroot of an image (kickstart, virt-customize): examine and change only the files of the image; what only a running guest has is examined at its first boot',
+    )
+    .option(
+      '--image-name <name>',
+      'the name that /etc/immutafs/image gives to the image (with --image and --apply)',
+    )
+    .option('--image-version <version>', 'the version that /etc/immutafs/image gives to the image')
     .option('--yes', 'do not ask for confirmation')
     .addOption(new Option('--undo', 'restore every changed file to its previous content').conflicts(ask))
     .addOption(

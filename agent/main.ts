@@ -33,7 +33,8 @@ const self = isSea()
 
 const root = typeof warmUpRoot === 'undefined' ? '/' : warmUpRoot;
 
-const loadWriter = async () => (await import('./system/writer.ts')).systemWriter();
+const loadWriter = async (isLabelled?: boolean) =>
+  (await import('./system/writer.ts')).systemWriter('/', isLabelled);
 
 void run(process.argv.slice(2), systemReader({ self, root }), loadWriter, output).then(async (code) => {
   await Promise.all([stdout.flush(), stderr.flush()]);

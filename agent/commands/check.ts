@@ -25,6 +25,7 @@ const loginFile = `${agentDirectory}/login`;
 export interface CheckOptions extends ReportOptions {
   boot?: boolean;
   readyToSeal?: boolean;
+  image?: boolean;
 }
 
 /**

@@ -5,12 +5,15 @@ import { resetDirectories } from '../config/overlay-paths.ts';
 import { isBelow } from '../facts/mounts/mountinfo.ts';
 import { SystemError, UsageError } from '../lib/errors.ts';
 import { clean, decodeBytes } from '../lib/format.ts';
+import { isImageWord, wantedWord } from '../config/image.ts';
+import { imageReader } from '../system/image-reader.ts';
+import { imageWriter } from '../system/image-writer.ts';
 import type { SystemWriter } from '../system/writer.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { Printer } from '../prepare/engine/context.ts';
-import { requireOwnSystem } from '../prepare/engine/own-system.ts';
+import { requireImage, requireOwnSystem } from '../prepare/engine/own-system.ts';
 import { type Plan, isDone } from '../prepare/engine/plan.ts';
-import { type Settings, type StepId, noSettings, stepIds } from '../prepare/engine/step.ts';
+import { type Settings, type StepId, guestStepIds, noSettings, stepIds } from '../prepare/engine/step.ts';
 import { planJson, planText, readinessText } from '../prepare/engine/text.ts';
 import { planGuest, prepareGuest, undoGuest } from '../prepare/prepare.ts';
 import { isPath } from '../config/accepted.ts';
@@ -44,7 +47,13 @@ export interface PrepareOptions {
   limit?: string;
   discardState?: boolean;
   endRehearsal?: boolean;
+  image?: boolean;
+  imageName?: string;
+  imageVersion?: string;
 }
+
+/** Loads the system writer. @param isLabelled whether new files get the SELinux label of the policy (writer.ts) */
+export type LoadWriter = (isLabelled?: boolean) => Promise<SystemWriter>;
 
 /**
  * Runs `prepare`, which prints the plan and the outcome of the last rehearsal. With --apply, it carries the plan out;
@@ -53,34 +62,40 @@ export interface PrepareOptions {
  */
 export async function prepareCommand(
   reader: SystemReader,
-  loadWriter: () => Promise<SystemWriter>,
+  loadWriter: LoadWriter,
   output: Output,
   options: PrepareOptions,
 ): Promise<number> {
   return prepareWith(reader, loadWriter, output, options, askOnTerminal);
 }
 
-/** Runs `check --ready-to-seal`. @returns the exit code: 0 if this guest can be sealed as it is, otherwise 1 */
-export async function readyCommand(reader: SystemReader, output: Output): Promise<number> {
-  requireOwnSystem(reader);
+/**
+ * Runs `check --ready-to-seal`, with --image for the files of an image.
+ * @returns the exit code: 0 if this guest, or a guest of this image, can be sealed as it is, otherwise 1
+ */
+export async function readyCommand(system: SystemReader, output: Output, isImage = false): Promise<number> {
+  const reader = readerFor(system, isImage);
   const { settings, chosen } = readOptions(reader, {});
   const found = await withProgress(output, (progress) =>
     planGuest(reader, { ...settings, progress }, chosen),
   );
-  const rehearsal = outcomeSentence(readOutcome(reader));
+  const rehearsal = outcomeSentence(outcomeOf(reader));
   output.stdout(`${readinessText(found)}${rehearsal === undefined ? '' : `${rehearsal}\n`}`);
   return isDone(found) ? 0 : 1;
 }
 
 /** Does the work of `prepareCommand`. @param confirm asks the user; returns undefined if there is no terminal */
 export async function prepareWith(
-  reader: SystemReader,
-  loadWriter: () => Promise<SystemWriter>,
+  system: SystemReader,
+  load: LoadWriter,
   output: Output,
   options: PrepareOptions,
   confirm: (question: string) => Promise<boolean> | undefined,
 ): Promise<number> {
-  requireOwnSystem(reader);
+  const isImage = options.image === true;
+  refuseForImages(options);
+  const reader = readerFor(system, isImage);
+  const loadWriter = async () => (isImage ? imageWriter(await load(false)) : load());
   const { settings, chosen } = readOptions(reader, options);
   if (options.undo === true) {
     const { refused } = await planGuest(reader, settings, new Set());
@@ -102,7 +117,7 @@ export async function prepareWith(
   );
   if (options.rehearse === true) return requestCommand(reader, await loadWriter(), output, before, options);
   const print = (plan: Plan) => {
-    const rehearsal = readOutcome(reader);
+    const rehearsal = outcomeOf(reader);
     return options.json === true
       ? planJson(plan, { rehearsal })
       : `${planText(plan, output.terminal)}${outcomeText(rehearsal, output.terminal)}`;
@@ -129,6 +144,68 @@ export async function prepareWith(
     if (!(error instanceof SystemError) || !['EBUSY', 'ENOTEMPTY'].includes(error.code)) throw error;
     output.stderr(`immutafs-agent: ${clean(decodeBytes(error.message))}\n`);
     return 1;
+  }
+}
+
+/** Returns the reader of a guest or of an image. @throws UsageError in the wrong place */
+function readerFor(system: SystemReader, isImage: boolean): SystemReader {
+  if (!isImage) {
+    requireOwnSystem(system);
+    return system;
+  }
+  requireImage(system);
+  return imageReader(system);
+}
+
+/** Returns the outcome of the last rehearsal, which no image has. */
+function outcomeOf(reader: SystemReader): ReturnType<typeof readOutcome> {
+  return reader.image === undefined ? readOutcome(reader) : null;
+}
+
+/** The options that act on a running guest, with what to do instead in an image. */
+const guestOptions = {
+  homeDevice: ['--home-device', 'the step home mounts /home by its label'],
+  homeUuid: ['--home-uuid', 'the step home mounts /home by its label'],
+  wipe: ['--wipe', 'an image has no data disk'],
+  purgeOldHome: ['--purge-old-home', 'remove the content of /home'],
+  moveState: ['--move-state', 'set PERSIST and PERSIST_STORE, and the first boot copies the directory'],
+  purgeOldState: ['--purge-old-state', 'remove the directory'],
+  cleanVar: ['--clean-var', 'remove the logs'],
+  since: ['--since', 'every file of an image has changed'],
+  strictMounts: ['--strict-mounts', 'use it in a guest that runs its services'],
+  closeBypasses: ['--close-bypasses', 'use it in a guest that runs its services'],
+  rehearse: ['--rehearse', 'rehearse in a guest that is started from the image'],
+  limit: ['--limit', 'rehearse in a guest that is started from the image'],
+  discardState: ['--discard-state', 'rehearse in a guest that is started from the image'],
+  endRehearsal: ['--end-rehearsal', 'rehearse in a guest that is started from the image'],
+} as const;
+
+/** @throws UsageError for options that need a running guest, and for the options of an image without --image */
+function refuseForImages(options: PrepareOptions): void {
+  const { image, imageName, imageVersion, apply, only = [], skip = [] } = options;
+  if (image !== true) {
+    if (imageName !== undefined || imageVersion !== undefined)
+      throw new UsageError('--image-name and --image-version need --image');
+    if ([...only, ...skip].includes('image')) throw new UsageError('the step image needs --image');
+    return;
+  }
+  for (const [key, [flag, instead]] of Object.entries(guestOptions) as [
+    keyof typeof guestOptions,
+    readonly [string, string],
+  ][]) {
+    const value = options[key];
+    if (value !== undefined && value !== false)
+      throw new UsageError(`${flag} needs a running guest, and cannot be used with --image: ${instead}`);
+  }
+  if ((imageName === undefined) !== (imageVersion === undefined))
+    throw new UsageError('--image-name and --image-version need each other');
+  if (imageName !== undefined && apply !== true) throw new UsageError('--image-name needs --apply');
+  for (const [flag, value] of [
+    ['--image-name', imageName],
+    ['--image-version', imageVersion],
+  ]) {
+    if (value !== undefined && !isImageWord(value))
+      throw new UsageError(`${flag} takes ${wantedWord}, not ${value}`);
   }
 }
 
@@ -183,7 +260,7 @@ function readOptions(
   if (tmpSize !== undefined && !/^([1-9]\d?%|100%|[1-9]\d{0,11}[kmgKMG]?)$/.test(tmpSize)) {
     throw new UsageError(`--tmp-size takes a percentage of the memory (25%) or a size (2g), not ${tmpSize}`);
   }
-  const { only = stepIds, skip = [] } = options;
+  const { only = options.image === true ? stepIds : guestStepIds, skip = [] } = options;
   const chosen = new Set(only.filter((id) => !skip.includes(id)));
   if (chosen.size === 0) throw new UsageError('--skip leaves out every step');
   const [strictMounts, closeBypasses] = [options.strictMounts === true, options.closeBypasses === true];
@@ -200,6 +277,7 @@ function readOptions(
       ...state,
       strictMounts,
       closeBypasses,
+      ...{ imageName: options.imageName, imageVersion: options.imageVersion },
       ...readAcceptance(reader, options, chosen),
     },
     chosen,

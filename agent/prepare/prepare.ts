@@ -9,11 +9,13 @@ import { copyHome, verifyHome } from './home/copy.ts';
 import { clearHomeMarker, cutoverHome } from './home/cutover.ts';
 import { formatHome, partitionHome } from './home/format.ts';
 import { planHome } from './home/plan.ts';
+import { planImageHome } from './home/image-home.ts';
 import { purgeHome } from './home/purge.ts';
 import { planAudit } from './steps/audit.ts';
 import { planBoot } from './steps/boot.ts';
 import { planEtc } from './steps/etc.ts';
 import { planExec } from './steps/exec.ts';
+import { planImage } from './steps/image.ts';
 import { planFstab } from './steps/fstab.ts';
 import { planInitramfs } from './steps/initramfs.ts';
 import { planMtab } from './steps/mtab.ts';
@@ -28,7 +30,7 @@ import { planWrites } from './steps/writes.ts';
 /** The planners and executors that this product uses. */
 const parts: Parts = {
   planners: {
-    home: planHome,
+    home: (snapshot) => (snapshot.reader.image === undefined ? planHome(snapshot) : planImageHome(snapshot)),
     tmp: planTmp,
     mtab: planMtab,
     fstab: planFstab,
@@ -40,6 +42,7 @@ const parts: Parts = {
     exec: planExec,
     initramfs: planInitramfs,
     boot: planBoot,
+    image: planImage,
   },
   executors: {
     ...basicExecutors,

@@ -85,6 +85,16 @@ export interface SystemReader {
   ): Promise<Ended>;
   environment(): { hostname: string; kernel: string; uid: number; seconds: number };
   now(): Date;
+  /** Only a reader of an image has this part (image-reader.ts). */
+  image?: ImagePart;
+}
+
+/** The part of a SystemReader that only a reader of an image has. */
+export interface ImagePart {
+  /** Records something that only a running guest has. The engine reports it with the step. */
+  note: (what: string) => void;
+  /** Returns what was refused or noted since the last call, in the words of a message. */
+  takeNotes: () => string[];
 }
 
 const defaultLimit = 16 * 1024 * 1024;
@@ -134,7 +144,9 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
       hostname: os.hostname(),
       kernel: os.release(),
       uid: process.getuid?.() ?? -1,
-      seconds: os.uptime(),
+      get seconds() {
+        return os.uptime();
+      },
     }),
     now: () => new Date(),
   };

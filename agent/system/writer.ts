@@ -88,14 +88,17 @@ export interface SystemWriter {
   lastChange(directory: string, name: string): number;
 }
 
-/** @param root the root of the system; tests use a directory with fixtures instead */
-export function systemWriter(root = '/'): SystemWriter {
+/**
+ * @param root the root of the system; tests use a directory with fixtures instead
+ * @param isLabelled whether new files get the SELinux label of the policy, which only a running system has
+ */
+export function systemWriter(root = '/', isLabelled = true): SystemWriter {
   const at = (file: string) => (root === '/' ? file : path.join(root, file));
   const replace = (file: string, create: (temporary: string, existing: string) => void) =>
     onFile(file, () => replaceFile(at(file), 'fixed', create));
   // The policy knows only the paths of this system.
   const label = (file: string) => {
-    if (root === '/') onFile(file, () => labelNewFile(file));
+    if (root === '/' && isLabelled) onFile(file, () => labelNewFile(file));
   };
   return {
     writeAtomically: (file, text, mode) =>

@@ -56,6 +56,8 @@ function short(action: Action): string {
       return `remove ${action.file}`;
     case 'run':
       return [action.program, ...action.args].join(' ');
+    case 'erase':
+      return `erase ${action.files.join(' ')}`;
     case 'rename':
       return `rename ${action.from} ${action.to}`;
     case 'partition-home':

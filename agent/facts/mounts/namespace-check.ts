@@ -38,6 +38,11 @@ export function findNamespaceProblems(reader: SystemReader, mounts: MountTable):
   return [...problems, ...rootProblems(unwrap(first), mounts)];
 }
 
+/** Whether this process is in the initial PID namespace, and not in a container. @throws SystemError */
+export function isInitialPidNamespace(reader: SystemReader): boolean {
+  return reader.link('/proc/self/ns/pid') === initialNamespaces.pid;
+}
+
 function otherNamespaces(reader: SystemReader): string[] {
   return Object.entries(initialNamespaces)
     .filter(([name, initial]) => reader.link(`/proc/self/ns/${name}`) !== initial)

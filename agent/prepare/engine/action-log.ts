@@ -11,6 +11,12 @@ export const backupFolder = '/var/lib/immutafs/backup';
 /** The lock that --apply and --undo hold while they change the guest and its action log. */
 export const lockFile = '/run/immutafs/prepare.lock';
 
+/**
+ * The lock for an image, in the image: a build may have bound the /run of the machine that builds into it, and two images can be
+ * built at once.
+ */
+export const imageLockFile = '/var/lib/immutafs/prepare.lock';
+
 /** The actions that `prepare` has carried out on this guest, the oldest first. */
 export type ActionLog = readonly LoggedAction[];
 

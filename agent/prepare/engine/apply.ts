@@ -1,7 +1,7 @@
 import { SystemError, errorMessage } from '../../lib/errors.ts';
 import type { SystemWriter } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { lockFile, logAction } from './action-log.ts';
+import { imageLockFile, lockFile, logAction } from './action-log.ts';
 import {
   type ActionOf,
   type Context,
@@ -35,7 +35,7 @@ export async function applyAll(
 ): Promise<Plan> {
   const planOne = async (id: StepId) =>
     (await plan(planners, reader, settings, chosen, new Set([id]))).steps[0];
-  const unlock = writer.lock(lockFile);
+  const unlock = writer.lock(reader.image === undefined ? lockFile : imageLockFile);
   try {
     for (const id of stepIds.filter((each) => chosen.has(each))) {
       let isDone = false;
@@ -110,7 +110,7 @@ async function perform<Kind extends Action['do']>(
 }
 
 /** Executors of the kinds of actions that any step can use. */
-export const basicExecutors: Pick<Executors, 'edit' | 'link' | 'remove' | 'run' | 'rename'> = {
+export const basicExecutors: Pick<Executors, 'edit' | 'link' | 'remove' | 'run' | 'rename' | 'erase'> = {
   edit: {
     execute: ({ writer, reader }, { file, before, after }) => {
       const now = reader.stat(file) === undefined ? null : reader.read(file);
@@ -128,4 +128,9 @@ export const basicExecutors: Pick<Executors, 'edit' | 'link' | 'remove' | 'run' 
     },
   },
   rename: { execute: ({ writer }, { from, to }) => writer.rename(from, to) },
+  erase: {
+    execute: ({ reader, writer }, { files }) => {
+      for (const file of files) if (reader.stat(file) !== undefined) writer.remove(file);
+    },
+  },
 };

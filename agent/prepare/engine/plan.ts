@@ -1,9 +1,11 @@
 import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import { ImageRefusal } from '../../system/image-reader.ts';
+import { shortList } from '../../lib/format.ts';
 import { bootEnvFile, readBootEnv } from '../../facts/boot/boot-env.ts';
 import { type Snapshot, readSnapshot, snapshotAfter } from './snapshot.ts';
 import { unsealableDevices } from './unsealable-devices.ts';
-import { type Settings, type Step, type StepId, stepIds } from './step.ts';
+import { type Settings, type Step, type StepId, guestStepIds, stepIds } from './step.ts';
 
 /** The planner of each step. A planner only reads. */
 export type Planners = Readonly<Record<StepId, (snapshot: Snapshot) => Step | Promise<Step>>>;
@@ -31,20 +33,53 @@ export async function plan(
   if (uid !== 0)
     throw new SystemError('prepare must be run by root: it reads the open files of every process');
   let snapshot = readSnapshot(reader, settings, !chosen.has('home'));
-  const refused = reasonToRefuse(snapshot);
+  // Whether a guest can be prepared depends on its devices and mounts, which an image does not have.
+  const refused = reader.image === undefined ? reasonToRefuse(snapshot) : null;
   if (refused !== null) return { refused, steps: [] };
   const steps: Step[] = [];
-  for (const id of stepIds.filter((each) => planned.has(each))) {
-    const step = await planners[id](snapshot);
+  const ids = reader.image === undefined ? guestStepIds : stepIds;
+  for (const id of ids.filter((each) => planned.has(each))) {
+    const step = await planStep(planners[id], id, snapshot);
     steps.push(step);
     snapshot = snapshotAfter(snapshot, step.actions);
   }
   return { refused, steps };
 }
 
-/** Whether the guest can be prepared and every planned step is done. */
+/**
+ * Plans a step. What a reader of an image has refused is examined at the first boot: all of the step if the planner cannot do
+ * without it, or a part.
+ */
+async function planStep(planner: Planners[StepId], id: StepId, snapshot: Snapshot): Promise<Step> {
+  const { image } = snapshot.reader;
+  if (image === undefined) return planner(snapshot);
+  image.takeNotes();
+  const step = await planOrRefuse(planner, id, snapshot);
+  const atFirstBoot = image.takeNotes();
+  if (atFirstBoot.length === 0) return step;
+  const examined = `At the first boot, \`immutafs-agent check --ready-to-seal\` ${step.state === 'at first boot' ? '' : 'also '}examines: ${shortList(atFirstBoot, ', ', 10)}.`;
+  return {
+    ...step,
+    state: step.state === 'done' ? 'at first boot' : step.state,
+    why: [...step.why, examined],
+    atFirstBoot,
+  };
+}
+
+async function planOrRefuse(planner: Planners[StepId], id: StepId, snapshot: Snapshot): Promise<Step> {
+  try {
+    return await planner(snapshot);
+  } catch (error) {
+    if (!(error instanceof ImageRefusal)) throw error;
+    // Several steps can share what was refused to the first of them.
+    snapshot.reader.image?.note(error.shown);
+    return { id, state: 'at first boot', why: [], actions: [] };
+  }
+}
+
+/** Whether the guest can be prepared and every planned step is done, in an image as far as it can be done there. */
 export function isDone({ refused, steps }: Plan): boolean {
-  return refused === null && steps.every(({ state }) => state === 'done');
+  return refused === null && steps.every(({ state }) => state === 'done' || state === 'at first boot');
 }
 
 /**

@@ -1,13 +1,18 @@
 import { type Config, requireConfig } from '../../config/config.ts';
 import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import { splitKernelArguments } from '../../facts/boot/kernel-arguments.ts';
 import { type Disk, findDisks } from '../../facts/disks/disks.ts';
 import { type SystemDisks, findSystemDisks } from '../../assess/system-disks.ts';
 import { type FstabEntry, describeFstab, readFstabText } from '../../facts/mounts/fstab.ts';
 import { type MountTable, readMountTable } from '../../facts/mounts/mountinfo.ts';
+import { describeImageFstab, imageArguments, imageMounts } from './image-snapshot.ts';
 import { type Action, type Settings, noSettings } from './step.ts';
 
-/** The input of the planners: the state of the guest, read once for all steps, and the options of the command line. */
+/**
+ * The input of the planners: the state of the guest, read once for all steps, and the options of the command line. In an image,
+ * the mounts and the disks are those that its /etc/fstab and its kernel command line name (image-snapshot.ts).
+ */
 export interface Snapshot {
   reader: SystemReader;
   settings: Settings;
@@ -43,9 +48,8 @@ export function readSnapshot(
   homeIsSkipped = false,
 ): Snapshot {
   const config = requireConfig(reader);
-  const mounts = readMounts(reader);
-  const disks = findDisks(reader, mounts.all);
   const text = readFstabText(reader);
+  const { mounts, disks } = readStorage(reader, config, text ?? '');
   return {
     reader,
     settings,
@@ -53,16 +57,42 @@ export function readSnapshot(
     mounts,
     disks,
     systemDisks: findSystemDisks({ config, mounts }, disks),
-    fstab: { text, ...describeFstab(reader, text ?? '') },
+    fstab: { text, ...describeLines(reader, config, text ?? '') },
     homeIsSkipped,
   };
+}
+
+function readStorage(
+  reader: SystemReader,
+  config: Config,
+  fstab: string,
+): Pick<Snapshot, 'mounts' | 'disks'> {
+  if (reader.image !== undefined) return imageMounts(reader, config, fstab);
+  const mounts = readMounts(reader);
+  return { mounts, disks: findDisks(reader, mounts.all) };
+}
+
+function describeLines(
+  reader: SystemReader,
+  config: Config,
+  text: string,
+): { lines: FstabEntry[]; problems: PlannedFstab['problems'] } {
+  return reader.image === undefined ? describeFstab(reader, text) : describeImageFstab(reader, config, text);
+}
+
+/** Returns the kernel arguments of this boot, or those of the kernels of an image. @throws SystemError */
+export function readKernelArguments(reader: SystemReader): string[] {
+  return reader.image === undefined
+    ? splitKernelArguments(reader.read('/proc/cmdline', 65536))
+    : imageArguments(reader);
 }
 
 /** Returns a snapshot in which the changes of these actions to /etc/fstab have been made. */
 export function snapshotAfter(snapshot: Snapshot, actions: readonly Action[]): Snapshot {
   const last = actions.findLast((action) => action.do === 'edit' && action.file === '/etc/fstab');
   if (last?.do !== 'edit') return snapshot;
-  return { ...snapshot, fstab: { text: last.after, ...describeFstab(snapshot.reader, last.after) } };
+  const { reader, config } = snapshot;
+  return { ...snapshot, fstab: { text: last.after, ...describeLines(reader, config, last.after) } };
 }
 
 /** Reads the current mount table of this process. */

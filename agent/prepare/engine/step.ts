@@ -12,21 +12,28 @@ export const stepIds = [
   'exec',
   'initramfs',
   'boot',
+  'image',
 ] as const;
 export type StepId = (typeof stepIds)[number];
+
+/** The steps of a guest. The step `image` is for images only (prepare --image). */
+export const guestStepIds: readonly StepId[] = stepIds.filter((id) => id !== 'image');
 
 /** One step of a plan. Planners only read and executors only act; they depend on this type, not on each other. */
 export interface Step {
   id: StepId;
   /**
    * `done`: no change is needed. `needed`: the actions make the change. `blocked`: the change is needed, but impossible
-   * now or with these options. `by hand`: the change is needed, and only an administrator can make it.
+   * now or with these options. `by hand`: the change is needed, and only an administrator can make it. `at first boot`: in an
+   * image, nothing is left to do that can be done there.
    */
-  state: 'done' | 'needed' | 'blocked' | 'by hand';
+  state: 'done' | 'needed' | 'blocked' | 'by hand' | 'at first boot';
   /** The reasons for the state, one sentence each; for `blocked` and `by hand` they include the solution. */
   why: string[];
   /** The actions, in order; empty unless the state is `needed`. */
   actions: Action[];
+  /** In an image: what is examined at the first boot, because only a running guest has it. */
+  atFirstBoot?: string[];
   /** The findings of the step `writes` as data, for --json. */
   writes?: WriteGroup[];
   /** The findings of the step `state` as data, for --json. */
@@ -141,6 +148,8 @@ export type Action =
   | { do: 'run'; program: string; args: string[]; seconds: number; makes?: string[]; revert?: string }
   /** Renames a file that an earlier action created, and replaces an existing file. */
   | { do: 'rename'; from: string; to: string }
+  /** Removes files without a backup, because no copy of them may stay in an image. */
+  | { do: 'erase'; files: string[] }
   | HomeAction
   | StateAction;
 
@@ -224,6 +233,9 @@ export interface Settings {
   strictMounts: boolean;
   /** --close-bypasses: whether the step `exec` writes a file of sysctls that close bypasses of noexec. */
   closeBypasses: boolean;
+  /** --image-name and --image-version: what the step `image` writes to /etc/immutafs/image; undefined: nothing. */
+  imageName: string | undefined;
+  imageVersion: string | undefined;
   /** Shows that a planner is still busy, if it takes longer than a second. */
   progress: (text: string) => void;
 }
@@ -243,5 +255,6 @@ export const noSettings: Settings = {
   acceptUntil: undefined,
   strictMounts: false,
   closeBypasses: false,
+  ...{ imageName: undefined, imageVersion: undefined },
   progress: () => undefined,
 };

@@ -4,18 +4,25 @@ import { type Paint, painter } from '../../report/layout.ts';
 import { diffLines } from '../../lib/diff.ts';
 import { type Plan, isDone } from './plan.ts';
 import { placeInStore } from './place-in-store.ts';
-import { type Action, type Step, stepIds } from './step.ts';
+import { type Action, type Step, guestStepIds, stepIds } from './step.ts';
 
 const columns = 100;
-const indent = ' '.repeat(21);
+/** The width of the names of the states, of steps of guests and of steps of images. */
+const stateWidth = 7;
+const imageStateWidth = 'at first boot'.length;
 
 /** Formats a plan as text: each step with its reasons and its actions. */
 export function planText(plan: Plan, color: boolean): string {
   if (plan.refused !== null) return `${lines(plan.refused, '').join('\n')}\n`;
   const paint = painter(color);
-  return [...plan.steps.flatMap((step) => stepLines(step, paint)), '', ...summary(plan, paint), ''].join(
-    '\n',
-  );
+  const width = isOfImage(plan) ? imageStateWidth : stateWidth;
+  const steps = plan.steps.flatMap((step) => stepLines(step, width, paint));
+  return [...steps, '', ...summary(plan, paint), ''].join('\n');
+}
+
+/** Whether a plan is of an image: something is left for the first boot, or the step of images is planned. */
+function isOfImage({ steps }: Plan): boolean {
+  return steps.some(({ id, state }) => id === 'image' || state === 'at first boot');
 }
 
 /**
@@ -40,11 +47,22 @@ function decoded(value: unknown): unknown {
  */
 export function readinessText(plan: Plan): string {
   if (plan.refused !== null) return planText(plan, false);
-  if (isDone(plan)) return `Ready to seal.\n${unexplained(plan)}`;
-  const open = plan.steps.filter(({ state }) => state !== 'done');
+  if (isDone(plan)) return `Ready to seal.\n${firstBoot(plan)}${unexplained(plan)}`;
+  const open = plan.steps.filter(({ state }) => state !== 'done' && state !== 'at first boot');
   return [
     'Not ready to seal:',
     ...open.map(({ id, state, why }) => `  ${id}: ${state}: ${clean(decodeBytes(why.join(' ')))}`),
+    firstBoot(plan),
+  ].join('\n');
+}
+
+/** Lists what a guest that is started from an image examines at its first boot. */
+function firstBoot({ steps }: Plan): string {
+  const left = steps.filter(({ atFirstBoot }) => atFirstBoot !== undefined);
+  if (left.length === 0) return '';
+  return [
+    'At the first boot, to be examined by `immutafs-agent check --ready-to-seal` in a guest whose disk is writable:',
+    ...left.map(({ id, atFirstBoot = [] }) => `  ${id}: ${clean(decodeBytes(atFirstBoot.join(', ')))}`),
     '',
   ].join('\n');
 }
@@ -58,15 +76,22 @@ function unexplained({ steps }: Plan): string {
   return `Changes of unknown origin, see \`immutafs-agent prepare --only writes\`: ${shortList(found, ', ', 10)}\n`;
 }
 
-const colorOf = { done: 'green', needed: 'yellow', blocked: 'red', 'by hand': 'red' } as const;
+const colorOf = {
+  done: 'green',
+  'at first boot': 'green',
+  needed: 'yellow',
+  blocked: 'red',
+  'by hand': 'red',
+} as const;
 
-function stepLines({ id, state, why, actions }: Step, paint: Paint): string[] {
-  const head = `  ${paint(colorOf[state], state.padEnd(7))}  ${id.padEnd(10)}`;
+function stepLines({ id, state, why, actions }: Step, width: number, paint: Paint): string[] {
+  const head = `  ${paint(colorOf[state], state.padEnd(width))}  ${id.padEnd(10)}`;
+  const indent = ' '.repeat(width + 14);
   const reasons = why.flatMap((sentence) => lines(sentence, indent));
   return [
     `${head}${(reasons[0] ?? '').slice(indent.length)}`,
     ...reasons.slice(1),
-    ...actions.flatMap((action) => actionLines(action, paint)),
+    ...actions.flatMap((action) => actionLines(action, indent, paint)),
   ];
 }
 
@@ -74,7 +99,7 @@ function lines(text: string, before: string): string[] {
   return wrap(clean(decodeBytes(text)), columns - before.length).map((line) => `${before}${line}`);
 }
 
-function actionLines(action: Action, paint: Paint): string[] {
+function actionLines(action: Action, indent: string, paint: Paint): string[] {
   const [first = '', ...more] = shown(action).map((line) => clean(decodeBytes(line.replaceAll('\t', '  '))));
   return [`${indent}${paint('bold', `> ${first}`)}`, ...more.map((line) => `${indent}  ${line}`)];
 }
@@ -90,6 +115,8 @@ function shown(action: Action): string[] {
       return [`rm ${action.file}`];
     case 'run':
       return [[action.program, ...action.args].join(' ')];
+    case 'erase':
+      return [`rm ${action.files.join(' ')}`];
     case 'rename':
       return [`mv ${action.from} ${action.to}`];
     case 'partition-home': {
@@ -135,11 +162,19 @@ function summary(plan: Plan, paint: Paint): string[] {
   if (open.length > 0) {
     const counts = open.map((state) => `${count(state)} ${state}`).join(', ');
     const how =
-      count('needed') > 0 ? ' `immutafs-agent prepare --apply` carries out the needed actions.' : '';
+      count('needed') > 0
+        ? ` \`immutafs-agent prepare ${isOfImage(plan) ? '--image ' : ''}--apply\` carries out the needed actions.`
+        : '';
     return [`  ${counts}.${how}`];
   }
-  const skipped = stepIds.filter((id) => !plan.steps.some((step) => step.id === id));
+  const ids = isOfImage(plan) ? stepIds : guestStepIds;
+  const skipped = ids.filter((id) => !plan.steps.some((step) => step.id === id));
   if (skipped.length > 0) return [`  Nothing is left to do. Skipped steps: ${skipped.join(', ')}.`];
+  if (isOfImage(plan))
+    return [
+      `  ${paint('bold', 'Ready to seal.')} A guest that is started from this image can run with a read-only disk. What is listed as`,
+      '  "at first boot" is examined by `immutafs-agent check --ready-to-seal` in a guest whose disk is writable.',
+    ];
   return [
     `  ${paint('bold', 'Ready to seal.')} Shut this guest down with \`systemctl poweroff\`: a guest that is killed leaves file systems`,
     '  that cannot be recovered on a read-only disk. Then make its disk read-only on the host',

@@ -5,6 +5,7 @@ import {
   type ActionLog,
   type LoggedAction,
   backupFolder,
+  imageLockFile,
   lockFile,
   readActionLog,
   writeActionLog,
@@ -27,7 +28,7 @@ export async function undo(
   writer: SystemWriter,
   printer: Printer,
 ): Promise<boolean> {
-  const unlock = writer.lock(lockFile);
+  const unlock = writer.lock(reader.image === undefined ? lockFile : imageLockFile);
   try {
     return await undoLocked(executors, reader, writer, printer);
   } finally {
@@ -155,6 +156,8 @@ function whatRemains(action: Exclude<AnyAction, FileAction>): string | undefined
   switch (action.do) {
     case 'run':
       return `what ${[action.program, ...action.args].join(' ')} did${action.revert === undefined ? '' : `; ${action.revert}`}`;
+    case 'erase':
+      return `the removal of ${action.files.join(', ')}, of which no copy was kept: a guest makes new ones`;
     case 'rename':
       return `the new ${action.to}`;
     case 'partition-home':

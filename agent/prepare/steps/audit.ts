@@ -1,9 +1,10 @@
 import { isAuditdRunning } from '../../facts/security/audit-trail.ts';
 import { auditdConf, parseAuditdConf, withSetting } from '../../facts/security/auditd-conf.ts';
+import { unlessRefused } from '../../system/image-reader.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 import { type LogGroupPart, planLogGroup } from './audit/log-group.ts';
-import type { AuditPart } from './audit/part.ts';
+import { type AuditPart, nothing } from './audit/part.ts';
 import { readSpaceSettings } from './audit/space-settings.ts';
 import { planAuditSpace } from './audit/space.ts';
 import { isEnabled } from './enabled-units.ts';
@@ -28,7 +29,8 @@ export function planAudit(look: Snapshot): Step {
   }
   const { logFile, writesLogs } = readSpaceSettings(values);
   if (!writesLogs) return done(`auditd writes no log (write_logs or log_format in ${auditdConf}).`);
-  return combine(look, text, planLogGroup(look, values, logFile), planAuditSpace(look, values));
+  const space = unlessRefused(() => planAuditSpace(look, values)) ?? nothing;
+  return combine(look, text, planLogGroup(look, values, logFile), space);
 }
 
 /** Combines both parts into one step, with one change of the file. */
@@ -41,7 +43,7 @@ function combine({ reader }: Snapshot, before: string, group: LogGroupPart, spac
   const manual = [...group.manual, ...space.manual];
   if (edits.length > 0 || group.permissions.length > 0) {
     const why = [...group.why, ...space.why, ...manual, ...group.notes];
-    const reloads = isAuditdRunning(reader) ? [reload] : [];
+    const reloads = unlessRefused(() => isAuditdRunning(reader)) === true ? [reload] : [];
     return { id: 'audit', state: 'needed', why, actions: [...edits, ...reloads, ...group.permissions] };
   }
   if (manual.length > 0) return byHand([...manual, ...group.notes]);

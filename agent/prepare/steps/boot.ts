@@ -1,11 +1,11 @@
 import type { SystemReader } from '../../system/reader.ts';
 import { deviceFile } from '../../facts/disks/device-file.ts';
 import { findNamedDevice } from '../../facts/disks/disks.ts';
-import { splitKernelArguments } from '../../facts/boot/kernel-arguments.ts';
+import { unlessRefused, unlessRefusedLater } from '../../system/image-reader.ts';
 import { hasSelinux } from '../../facts/security/labels.ts';
 import { findConflictingOverlays } from '../../facts/boot/conflicting-overlays.ts';
 import { cloudInitDisabled } from '../../facts/boot/provisioning.ts';
-import type { Snapshot } from '../engine/snapshot.ts';
+import { type Snapshot, readKernelArguments } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 import { planKernelArguments } from './kernel-arguments.ts';
 import { findUnkeptPaths } from './persist.ts';
@@ -16,7 +16,7 @@ const readonlyRoot = '/etc/sysconfig/readonly-root';
 /** Plans the step `boot`: neither the boot nor a crash dump requires a writable disk, and PERSIST can be kept. */
 export async function planBoot(look: Snapshot): Promise<Step> {
   const { reader } = look;
-  const words = splitKernelArguments(reader.read('/proc/cmdline', 65536));
+  const words = readKernelArguments(reader);
   const conflicting = findConflictingOverlays(reader, words);
   const inFile = conflicting.filter((source) => source.endsWith(readonlyRoot));
   const manual = [
@@ -26,7 +26,7 @@ export async function planBoot(look: Snapshot): Promise<Step> {
       .map((source) => `${source} mounts another overlay over the root: remove it.`),
     ...crashDumps(look, words),
     ...ignition(words),
-    ...(await findUnkeptPaths(look)),
+    ...((await unlessRefusedLater(() => findUnkeptPaths(look))) ?? []),
   ];
   const kernel = planKernelArguments(look, words);
   manual.push(...kernel.manual);
@@ -52,10 +52,17 @@ export async function planBoot(look: Snapshot): Promise<Step> {
  * every boot (selinux-autorelabel-mark.service).
  */
 function relabelling(reader: SystemReader): string[] {
-  if (reader.stat('/.autorelabel') === undefined || !hasSelinux(reader)) return [];
+  if (reader.stat('/.autorelabel') === undefined || !usesSelinux(reader)) return [];
   return [
     '/.autorelabel requests new SELinux labels at the next boot, which cannot be set on a read-only disk: reboot once while the disk is writable, or remove the file.',
   ];
+}
+
+/** Whether SELinux is enabled; in an image, whether its configuration enables it. */
+function usesSelinux(reader: SystemReader): boolean {
+  if (reader.image === undefined) return hasSelinux(reader);
+  const config = reader.readIfPresent('/etc/selinux/config', 65536);
+  return config !== undefined && !/^\s*SELINUX\s*=\s*disabled\s*$/m.test(config);
 }
 
 /** Returns the edit that disables rhel-readonly.service (initscripts). */
@@ -108,7 +115,9 @@ function crashDumps(look: Snapshot, words: readonly string[]): string[] {
 }
 
 function isOnSystem({ reader, systemDisks }: Snapshot, source: string): boolean {
-  return systemDisks.includes(findNamedDevice(reader, deviceFile(source)).disks);
+  const named = unlessRefused(() => findNamedDevice(reader, deviceFile(source)));
+  // An image does not say it: the target is reported.
+  return named === undefined || systemDisks.includes(named.disks);
 }
 
 /**
@@ -118,7 +127,8 @@ function isOnSystem({ reader, systemDisks }: Snapshot, source: string): boolean 
  */
 function fileTypes({ reader, mounts }: Snapshot): string[] {
   const mount = mounts.serving('/var');
-  if (mount?.type !== 'xfs' || hasFileTypes(reader, `/dev/block/${mount.device}`) !== false) return [];
+  if (mount?.type !== 'xfs') return [];
+  if (unlessRefused(() => hasFileTypes(reader, `/dev/block/${mount.device}`)) !== false) return [];
   return [
     `The XFS at ${mount.target} was made with ftype=0, the default before RHEL 7.3. The overlay works with it (tested on kernel 3.10.0-1160), and the kernel logs nothing about it.`,
   ];

@@ -44,8 +44,11 @@ export async function planInitramfs({ reader, mounts }: Snapshot): Promise<Step>
     wrong.map(({ kernel }) => kernel),
   );
   if (space !== undefined) return step('blocked', [...why, space]);
-  const actions = wrong.flatMap(({ kernel }) => regeneration(kernel));
-  return step('needed', why, mounts.serving('/boot')?.target === '/boot' ? [...actions, flushBoot] : actions);
+  const isImage = reader.image !== undefined;
+  const actions = wrong.flatMap(({ kernel }) => regeneration(kernel, isImage));
+  // Whoever builds an image unmounts its file systems, which writes the journal of /boot as well.
+  const isFlushed = !isImage && mounts.serving('/boot')?.target === '/boot';
+  return step('needed', why, isFlushed ? [...actions, flushBoot] : actions);
 }
 
 /**
@@ -81,6 +84,7 @@ async function faultOf(
   } catch (error) {
     return `cannot be read: ${errorMessage(error)}`;
   }
+  if (reader.image !== undefined && isHostOnly(files)) return 'was made for the machine that built it';
   const missing = [
     ...(files.some(({ name }) => /hooks\/pre-pivot\/\d+-immutafs-pre-pivot\.sh$/.test(name))
       ? missingScripts(files, scripts)
@@ -88,6 +92,11 @@ async function faultOf(
     ...(hasOverlay(reader, version, files) ? [] : ['the overlay driver']),
   ];
   return missing.length === 0 ? undefined : `lacks ${missing.join(' and ')}`;
+}
+
+/** Whether dracut has left out what the machine on which it ran did not need (dracut(8), --hostonly). */
+function isHostOnly(files: readonly CpioFile[]): boolean {
+  return files.some(({ name }) => /(^|\/)lib\/dracut\/hostonly-files$/.test(name));
 }
 
 /**
@@ -135,13 +144,16 @@ export const flushBoot: Action = {
 
 /**
  * Creates the new image beside the old one and then renames it, because dracut itself may lose both images in a power
- * cut.
+ * cut. The initramfs of an image has the drivers of every machine, not those of the machine that builds the image.
  */
-function regeneration(kernel: Kernel): Action[] {
+function regeneration(kernel: Kernel, isImage: boolean): Action[] {
   const { version, image } = kernel;
   const made = newImage(kernel);
   return [
-    { do: 'run', program: '/usr/bin/dracut', args: ['--force', made, version], seconds: 1800 },
+    {
+      ...{ do: 'run', program: '/usr/bin/dracut', seconds: 1800 },
+      args: [...(isImage ? ['--no-hostonly'] : []), '--force', made, version],
+    },
     { do: 'rename', from: made, to: image },
   ];
 }

@@ -1,4 +1,5 @@
 import { errorMessage } from '../../lib/errors.ts';
+import { unlessRefused } from '../../system/image-reader.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { neverResumes, resumeWords } from '../../facts/boot/kernel-arguments.ts';
 import { type LoaderFile, kernelLines, kernelopts, readLoader } from '../../facts/boot/boot-loader.ts';
@@ -33,10 +34,14 @@ const cmdline = '/etc/kernel/cmdline';
  */
 export function planKernelArguments({ reader, mounts }: Snapshot, running: readonly string[]): Corrections {
   const { files, unread } = readLoader(reader);
-  const wanted: RequiredArgument[] = needsNoEfi(reader) ? ['noresume', 'noefi'] : ['noresume'];
+  // Whether a guest of an image is started by UEFI is known only there.
+  const isEfi = unlessRefused(() => needsNoEfi(reader)) === true;
+  const wanted: RequiredArgument[] = isEfi ? ['noresume', 'noefi'] : ['noresume'];
   const manual = unread.map((reason) => `A file of the boot loader cannot be read: ${reason}.`);
   const lines = kernelLines({ files });
-  if (lines.length === 0) return { why: [], manual: [...manual, ...fromHost(running)], actions: [] };
+  // An image may get its boot loader only later in its build.
+  if (lines.length === 0 && reader.image === undefined)
+    return { why: [], manual: [...manual, ...fromHost(running)], actions: [] };
 
   const edits: Action[] = [];
   const inVariable = files.some(({ text }) => text.search(kernelopts) >= 0);
@@ -54,7 +59,7 @@ export function planKernelArguments({ reader, mounts }: Snapshot, running: reado
       `The kernel command line of ${where} will get ${wanted.join(' and ')} and lose resume=: an attacker could write a hibernation image to a writable disk${wanted.length > 1 ? ', and EFI variables that root writes persist across reboots' : ''}.`,
     ],
     manual,
-    actions: inBoot && ownBoot ? [...edits, flushBoot] : edits,
+    actions: inBoot && ownBoot && reader.image === undefined ? [...edits, flushBoot] : edits,
   };
 }
 

@@ -1,4 +1,5 @@
 import { decodeBytes } from '../../lib/format.ts';
+import { unlessRefused } from '../../system/image-reader.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { nameOf, otherProcesses, unlessEnded } from './processes.ts';
 
@@ -20,7 +21,7 @@ const writes = 3;
 /** Finds the files below some folders that processes other than this one have open for writing, the largest first. */
 export function openForWriting(reader: SystemReader, folders: readonly string[]): OpenFile[] {
   const files = new Map<string, OpenFile>();
-  for (const pid of otherProcesses(reader)) {
+  for (const pid of unlessRefused(() => otherProcesses(reader)) ?? []) {
     for (const path of new Set(pathsOf(reader, pid, folders))) {
       const stat = reader.stat(decodeBytes(path));
       if (stat?.kind !== 'file') continue;

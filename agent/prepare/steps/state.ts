@@ -1,17 +1,18 @@
 import { configFile, words } from '../../config/config.ts';
 import { resetDirectories } from '../../config/overlay-paths.ts';
 import { formatBytes, shortList } from '../../lib/format.ts';
+import { unlessRefusedLater } from '../../system/image-reader.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { StateFinding, Step } from '../engine/step.ts';
-import { type Accepted, acceptedFile } from '../../config/accepted.ts';
+import { type Accepted, acceptedFile, readAccepted } from '../../config/accepted.ts';
 import { planAcceptance } from './accepted.ts';
 import { openForWriting } from './open-files.ts';
 import { planOverlays } from './overlays.ts';
 import { noPackages, readPackages } from './packages.ts';
 import { readDeclarations } from '../../facts/declared-directories.ts';
 import { type Evidence, findState } from './state/findings.ts';
-import { planMoves } from './state/move.ts';
+import { noMoves, planMoves } from './state/move.ts';
 import { type StateArea, searchState } from './state/search.ts';
 import { isLayered } from './var-layer.ts';
 import { minute } from './writes/describe.ts';
@@ -25,8 +26,13 @@ import { canOverlay, pathOf } from './writes/proposal.ts';
  */
 export async function planState(look: Snapshot): Promise<Step> {
   const { reader, settings } = look;
-  const { accepted: before, ...inspection } = await inspectWrites(look);
-  const moves = await planMoves(look);
+  const inspected = await unlessRefusedLater(() => inspectWrites(look));
+  const { accepted: before, ...inspection } = inspected ?? {
+    accepted: readAccepted(reader),
+    stateDirectories: [],
+  };
+  // No service can be stopped in an image, and no data disk is there.
+  const moves = reader.image === undefined ? await planMoves(look) : noMoves;
   const area = stateArea(look, before, inspection, moves.paths);
   const { groups, incomplete } = await searchState(reader, area, (directory) =>
     settings.progress(`Searching ${directory} for state`),

@@ -1,11 +1,12 @@
 import { formatBytes, shortList } from '../../lib/format.ts';
+import { unlessRefused } from '../../system/image-reader.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 import { openForWriting } from './open-files.ts';
 import { findOverlayMetadata } from './overlay-metadata.ts';
-import { describeOverlays, planOverlays } from './overlays.ts';
+import { type PlannedOverlays, describeOverlays, planOverlays } from './overlays.ts';
 import { isLayered, layerSize } from './var-layer.ts';
 
 /**
@@ -20,8 +21,10 @@ const mostOfMemory = 0.75;
  */
 export async function planVar(look: Snapshot): Promise<Step> {
   const { reader, config, settings } = look;
-  const { memory, layer: cap } = layerSize(look);
   const overlays = planOverlays(look);
+  const size = unlessRefused(() => layerSize(look));
+  if (size === undefined) return planImageVar(look, overlays);
+  const { memory, layer: cap } = size;
   const files = openForWriting(reader, ['/var', ...overlays.targets]);
   const cost = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const share = Math.ceil((cost / cap) * 100);
@@ -51,6 +54,15 @@ export async function planVar(look: Snapshot): Promise<Step> {
     why: [costs, ...packageDatabase(reader), ...describeOverlays(overlays)],
     actions: [],
   };
+}
+
+/** Plans the step for an image, of which neither the memory nor the open files of its guests are known. */
+async function planImageVar(look: Snapshot, overlays: PlannedOverlays): Promise<Step> {
+  const stores = await storeProblems(look, containerStores(look), overlays.targets);
+  const problems = [...overlays.problems, ...stores];
+  if (problems.length > 0) return { id: 'var', state: 'by hand', why: problems, actions: [] };
+  const why = [...packageDatabase(look.reader), ...describeOverlays(overlays)];
+  return { id: 'var', state: 'done', why, actions: [] };
 }
 
 function largest(files: readonly { path: string; bytes: number; who: string[] }[]): string {

@@ -37,6 +37,8 @@ interface PartOfPlan extends Omit<MovePlan, 'paths'> {
   later?: string;
 }
 
+export const noMoves: MovePlan = { why: [], problems: [], actions: [], paths: [] };
+
 /** What the first sealed boot may have to copy by itself within its limit of 300 s, in bytes. */
 const mostForBoot = 1024 ** 3;
 

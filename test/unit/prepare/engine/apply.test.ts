@@ -164,6 +164,7 @@ function plannersOf(...actions: Action[]): Planners {
     exec: done,
     initramfs: done,
     boot: done,
+    image: done,
   };
 }
 

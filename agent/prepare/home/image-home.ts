@@ -1,0 +1,58 @@
+import { requiredOptions } from '../../facts/mounts/targets.ts';
+import { appendLines, setOptions } from '../engine/fstab.ts';
+import { type Snapshot, namesIfThere } from '../engine/snapshot.ts';
+import type { Step } from '../engine/step.ts';
+
+/** The label of the file system for /home, which the host creates on a data disk: `mkfs.xfs -L home`. */
+const label = 'home';
+/** A guest without such a disk starts as well, after a bounded wait (systemd.mount(5)). */
+const optional = ['nofail', 'x-systemd.device-timeout=10s'];
+
+/**
+ * Plans the step `home` of an image: a line of fstab mounts /home from a data disk, by label, because the image knows neither
+ * the device nor the UUID of a guest's disk.
+ */
+export function planImageHome(look: Snapshot): Step {
+  const { reader, config, fstab } = look;
+  const step = (state: Step['state'], why: string, after?: string): Step => ({
+    ...{ id: 'home', state, why: [why] },
+    actions: after === undefined ? [] : [{ do: 'edit', file: '/etc/fstab', before: fstab.text, after }],
+  });
+  const kind = reader.stat('/home')?.kind;
+  if (kind === undefined) return step('done', 'There is no /home.');
+  if (kind !== 'directory')
+    return step(
+      'by hand',
+      '/home is not a directory: replace it by a directory, on which a file system can be mounted.',
+    );
+  const wanted = requiredOptions(config).find(({ target }) => target === '/home')?.list ?? [];
+  const lines = fstab.lines.filter(({ target }) => target === '/home');
+  const own = lines.find(({ disks }) => look.systemDisks.includes(disks));
+  if (own !== undefined)
+    return step(
+      'by hand',
+      `Line ${own.line} of /etc/fstab mounts /home from ${own.source}, on the disk of the image, which the host makes read-only: remove the line and the file system, or name a data disk (LABEL=${label}).`,
+    );
+  const text = fstab.text ?? '';
+  if (lines.length === 0) {
+    const options = ['rw', ...wanted, ...optional].join(',');
+    const hidden = namesIfThere(reader, '/home');
+    const content =
+      hidden.length === 0
+        ? ''
+        : ` The new file system hides what the image has in /home: ${hidden.slice(0, 5).join(', ')}.`;
+    return step(
+      'needed',
+      `/home is on the disk of the image, which the host makes read-only: a file system with the label ${label} on a data disk of each guest will be mounted there (mkfs.xfs -L ${label}).${content}`,
+      appendLines(text, [`LABEL=${label} /home xfs ${options} 0 0`]),
+    );
+  }
+  const missing = wanted.filter((option) => lines.some(({ options }) => !options.includes(option)));
+  if (missing.length > 0)
+    return step(
+      'needed',
+      `/home must have the options ${wanted.join(', ')}; missing: ${missing.join(', ')}.`,
+      setOptions(text, '/home', wanted),
+    );
+  return step('done', `/etc/fstab mounts /home from ${lines[0]?.source}.`);
+}
