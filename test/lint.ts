@@ -5,6 +5,7 @@
 import { staleCoverage } from './coverage/coverage.ts';
 import { ansibleLint } from './lint/collection.ts';
 import { bootDirectives } from './lint/directives.ts';
+import { documentCommands } from './lint/document-commands.ts';
 import { documentPaths } from './lint/document-paths.ts';
 import { forbiddenWords } from './lint/forbidden-words.ts';
 import { layers } from './lint/layers.ts';
@@ -34,6 +35,7 @@ const linters: Record<string, Linter> = {
   versions,
   layers,
   'paths in documents': documentPaths,
+  'commands in documents': documentCommands,
   'forbidden words': forbiddenWords,
   'coverage table': staleCoverage,
 };

@@ -8,6 +8,7 @@ import { ansibleLint } from './collection.ts';
 import { bootDirectives } from './directives.ts';
 import { scripts } from './files.ts';
 import { forbiddenWords } from './forbidden-words.ts';
+import { documentCommands } from './document-commands.ts';
 import { documentPaths } from './document-paths.ts';
 import { layers } from './layers.ts';
 import { oxfmt, oxlint, tsc } from './programs.ts';
@@ -127,6 +128,22 @@ lint('paths in documents: each one exists', () => {
   assert.is(documentPaths(), '');
   write('docs/one.md', 'See `docs/two.md`.\n');
   assert.is(documentPaths(), 'docs/one.md: docs/two.md does not exist');
+  fs.rmSync('docs/one.md');
+});
+
+lint('commands in documents: each command, option and value exists', () => {
+  const good =
+    'Run `immutafs-agent prepare --only tmp --apply` or `prepare --undo`. The immutafs-agent is good.\n';
+  write('docs/one.md', `${good}    immutafs-agent status --all # --none\n`);
+  assert.is(documentCommands(), '');
+  for (const [text, problem] of [
+    ['`immutafs-agent status --every`', 'status has no option --every'],
+    ['`prepare --only temp`', 'prepare --only has no value temp'],
+    ['immutafs-agent stats --all', 'has no command stats'],
+  ] as const) {
+    write('docs/one.md', `${text}\n`);
+    assert.is(documentCommands(), `docs/one.md: immutafs-agent ${problem}`);
+  }
   fs.rmSync('docs/one.md');
 });
 
