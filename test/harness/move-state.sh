@@ -76,7 +76,7 @@ END
   chmod +x /run/point
   for program in /run/real/*; do
     case $program in
-      */persist-directory) cp /run/point /usr/libexec/immutafs/persist-directory ;;
+      */persist-directory) /run/real/mount --bind /run/point /usr/libexec/immutafs/persist-directory ;;
       */mount) last=$program ;;
       *) /run/real/mount --bind /run/point "/usr/bin/${program##*/}" ;;
     esac
