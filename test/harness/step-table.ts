@@ -28,13 +28,13 @@ export function guestWith(files: Files): Guest {
   return guest;
 }
 
-/** Title, different files, state, reasons, actions as `short` describes them, settings. */
-type Row = [string, Files, Step['state'], RegExp, string[], Partial<Settings>?];
+/** Title, different files, state, reasons, actions as `short` describes them (by default none), settings. */
+type Row = [string, Files, Step['state'], RegExp?, string[]?, Partial<Settings>?];
 
 /** Tests the plan of a step for many guests, each an ordinary guest with a few differences. */
 export function table(title: string, id: Step['id'], rows: readonly Row[]): void {
   const cases = suite(title);
-  for (const [name, files, state, why, actions, settings] of rows) {
+  for (const [name, files, state, why = /./, actions = [], settings] of rows) {
     cases(name, async () => {
       const step = await planned(guestWith(files), id, settings === undefined ? {} : { settings });
       assert.is(step.state, state, step.why.join(' '));

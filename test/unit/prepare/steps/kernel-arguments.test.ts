@@ -17,14 +17,11 @@ table('boot: kernel arguments', 'boot', [
     { 'proc/cmdline': 'root=/dev/mapper/rhel-root ro resume=/dev/vdb\n' },
     'by hand',
     /resume=\/dev\/vdb and comes from the host/,
-    [],
   ],
   [
     'a command line from the host, without resume=',
     { 'proc/cmdline': 'root=/dev/mapper/rhel-root ro\n' },
     'done',
-    /./,
-    [],
   ],
   [
     'an assignment that is not plain',
@@ -34,7 +31,6 @@ table('boot: kernel arguments', 'boot', [
     },
     'by hand',
     /\/etc\/default\/grub has no plain assignment of GRUB_CMDLINE_LINUX: add noresume/,
-    [],
   ],
   [
     'cloud-init',
@@ -45,19 +41,12 @@ table('boot: kernel arguments', 'boot', [
       'edit /etc/cloud/cloud-init.disabled: Written by immutafs-agent prepare: a writable disk must not configure this guest.',
     ],
   ],
-  [
-    'cloud-init, disabled',
-    { 'usr/bin/cloud-init': '', 'etc/cloud/cloud-init.disabled': '' },
-    'done',
-    /./,
-    [],
-  ],
+  ['cloud-init, disabled', { 'usr/bin/cloud-init': '', 'etc/cloud/cloud-init.disabled': '' }, 'done'],
   [
     'Ignition',
     { 'proc/cmdline': 'ro ignition.firstboot\n' },
     'by hand',
     /Ignition configure this guest again/,
-    [],
   ],
 ]);
 

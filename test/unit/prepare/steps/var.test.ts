@@ -14,9 +14,8 @@ table('var', 'var', [
     {},
     'done',
     /4\.0 KiB of the 248 MiB of VAR_SIZE \(1%\); \/var\/log\/messages 4\.0 KiB by rsyslogd \(812\)/,
-    [],
   ],
-  ['open files as large as VAR_SIZE', big, 'by hand', /\(100%\).*--clean-var, which rotates/, []],
+  ['open files as large as VAR_SIZE', big, 'by hand', /\(100%\).*--clean-var, which rotates/],
   [
     'open files as large as VAR_SIZE, with --clean-var',
     big,
@@ -34,21 +33,19 @@ table('var', 'var', [
     { cleanVar: true },
   ],
   ['--clean-var with nothing to clean', {}, 'done', /./, [], { cleanVar: true }],
-  ['a file open for reading', { 'proc/812/fdinfo/7': 'flags:\t0100000\n' }, 'done', /: 0 B of/, []],
-  ['a process that has ended', { 'proc/813/comm': '' }, 'done', /./, []],
+  ['a file open for reading', { 'proc/812/fdinfo/7': 'flags:\t0100000\n' }, 'done', /: 0 B of/],
+  ['a process that has ended', { 'proc/813/comm': '' }, 'done'],
   [
     'VAR_SIZE larger than the memory',
     { 'etc/immutafs/immutafs.conf': 'VAR_SIZE=2g\n' },
     'by hand',
     /three quarters of the guest's memory \(991 MiB\)/,
-    [],
   ],
   [
     'a container store',
     { 'var/lib/docker/overlay2/x': '' },
     'by hand',
     /\/var\/lib\/docker holds containers/,
-    [],
   ],
 ]);
 
@@ -59,31 +56,22 @@ table('var: OVERLAY', 'var', [
     overlay('/opt /opt/agent'),
     'done',
     /Also writable in RAM in a sealed boot: \/opt \/opt\/agent\./,
-    [],
   ],
-  ['a refused path', overlay('/opt /usr'), 'by hand', /OVERLAY: \/usr is refused: it holds the programs/, []],
-  ['/', overlay('/'), 'by hand', /OVERLAY: \/ is refused: the whole system/, []],
-  [
-    'a path that does not exist',
-    overlay('/srv/x'),
-    'by hand',
-    /OVERLAY: \/srv\/x does not exist: create it/,
-    [],
-  ],
-  ['a file', overlay('/opt/agent/x'), 'by hand', /\/opt\/agent\/x is not a directory/, []],
+  ['a refused path', overlay('/opt /usr'), 'by hand', /OVERLAY: \/usr is refused: it holds the programs/],
+  ['/', overlay('/'), 'by hand', /OVERLAY: \/ is refused: the whole system/],
+  ['a path that does not exist', overlay('/srv/x'), 'by hand', /OVERLAY: \/srv\/x does not exist: create it/],
+  ['a file', overlay('/opt/agent/x'), 'by hand', /\/opt\/agent\/x is not a directory/],
   [
     'a link',
     { ...overlay('/srv'), srv: { linkTo: 'opt' } },
     'by hand',
     /OVERLAY: \/srv is a symbolic link: name the directory that it points to/,
-    [],
   ],
   [
     'a link above it',
     { ...overlay('/srv/agent'), srv: { linkTo: 'opt' } },
     'by hand',
     /\/srv\/agent leads through \/srv, which is a symbolic link/,
-    [],
   ],
   [
     'a file open for writing counts',
@@ -94,7 +82,6 @@ table('var: OVERLAY', 'var', [
     },
     'done',
     /\/opt\/agent\/x 0 B by rsyslogd/,
-    [],
   ],
 ]);
 
