@@ -1,4 +1,4 @@
-import { at, hostQuery, reports, type Collected } from './fleet.ts';
+import { hostQuery, reports, type Collected } from './fleet.ts';
 
 /** Sets `hit` in the page if a value is treated as markup or as a program. */
 export const markup =
@@ -88,6 +88,3 @@ export const hostileFleet = (): Collected[] =>
     status: { json },
     more: { hypervisor: 'kvm', domain: name, disk: 'vda' },
   }));
-
-/** The time of the fleet in the form of the document. */
-export const reportedAt = at.toISOString().replace('.000', '');

@@ -60,41 +60,6 @@ testChanges('kernel-view', {
   '/dev/root as a source': [edit('root', '/dev/mapper/rhel-root', '/dev/root'), {}],
 });
 
-testFindings('kernel-view', {
-  'kernel-view': {
-    'not in the initial pid namespace': [
-      file('proc/self/ns/pid', { linkTo: 'pid:[4026532000]' }),
-      'error',
-      'not in the initial pid namespace',
-    ],
-    'not in the initial user namespace': [
-      file('proc/self/ns/user', { linkTo: 'user:[4026532000]' }),
-      'error',
-      'not in the initial user namespace',
-    ],
-    'another mount namespace': [
-      file('proc/1/mountinfo', '1 0 0:1 / / rw - ext4 /dev/vda rw\n'),
-      'error',
-      'another mount namespace or another root',
-    ],
-    'a mount over /proc/self': [
-      mount('forged', '0:50 / /proc/self rw - tmpfs x rw'),
-      'error',
-      'tmpfs is mounted over /proc/self',
-    ],
-    'a mount over a disk in sysfs': [
-      mount('forged', '0:50 / /sys/block/vda rw - tmpfs x rw'),
-      'error',
-      'tmpfs is mounted over /sys/block/vda',
-    ],
-    'PID 1 cannot be read by root': [
-      file('proc/1/mountinfo', { linkTo: 'nowhere' }),
-      'error',
-      /1\/mountinfo/,
-    ],
-  },
-});
-
 const users = suite('kernel-view: a user who is not root');
 users('PID 1 that cannot be read is an error for root and skipped for others', async () => {
   const hidden = file('proc/1/mountinfo', { linkTo: '/nothing' });

@@ -10,81 +10,34 @@ import { folder, namespaces, root, volume } from '../../../harness/namespaces.ts
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 
 const reach = suite('prepare: ways to /home');
-for (const [title, region, id, tables, obstacles, stale] of [
-  ['nothing but the mount itself', folder, 60, [root], [], []],
-  ['/home on a volume', volume, 61, [`${root}\n61 60 253:1 / /home rw shared:2 - xfs /dev/b rw`], [], []],
-  [
-    'a bind mount',
-    folder,
-    60,
-    [`${root}\n62 60 253:0 /home/alice /srv/a rw shared:1 - xfs x rw`],
-    ['/srv/a'],
-    [],
-  ],
-  ['/homes is another directory', folder, 60, [`${root}\n62 60 253:0 /homes/a /srv/a rw - xfs x rw`], [], []],
-  ['another file system', folder, 60, [`${root}\n62 60 8:1 /home/alice /srv/a rw - xfs x rw`], [], []],
-  [
-    'the same directory, a peer',
-    folder,
-    60,
-    [`${root}\n62 60 253:0 /home /srv/h rw shared:1 - xfs x rw`],
-    [],
-    [],
-  ],
-  [
-    'the same directory, private',
-    folder,
-    60,
-    [`${root}\n62 60 253:0 /home /srv/h rw - xfs x rw`],
-    ['/srv/h'],
-    [],
-  ],
-  [
-    'a volume’s directory',
-    volume,
-    61,
-    [`${root}\n61 60 253:1 / /home rw shared:2 - xfs b rw\n62 60 253:1 /bob /srv/b ro - xfs b rw`],
-    ['/srv/b'],
-    [],
-  ],
-  ['a namespace that receives mounts', folder, 60, [root, '70 2 253:0 / / rw master:1 - xfs r rw'], [], []],
+/** Title, tables of mounts by namespace, what is in the way, what shows the old files and cannot write to them. */
+type Row = [title: string, tables: string[], obstacles?: string[], stale?: string[]];
+const onFolder: Row[] = [
+  ['nothing but the mount itself', [root]],
+  ['a bind mount', [`${root}\n62 60 253:0 /home/alice /srv/a rw shared:1 - xfs x rw`], ['/srv/a']],
+  ['/homes is another directory', [`${root}\n62 60 253:0 /homes/a /srv/a rw - xfs x rw`]],
+  ['another file system', [`${root}\n62 60 8:1 /home/alice /srv/a rw - xfs x rw`]],
+  ['the same directory, a peer', [`${root}\n62 60 253:0 /home /srv/h rw shared:1 - xfs x rw`]],
+  ['the same directory, private', [`${root}\n62 60 253:0 /home /srv/h rw - xfs x rw`], ['/srv/h']],
+  ['a namespace that receives mounts', [root, '70 2 253:0 / / rw master:1 - xfs r rw']],
   [
     'one that receives them from such a one',
-    folder,
-    60,
     [root, '70 2 253:0 / / rw shared:5 master:1 - xfs r rw', '80 3 253:0 / / rw master:5 - xfs r rw'],
-    [],
-    [],
   ],
-  ['one that does not', folder, 60, [root, '70 2 253:0 / / rw - xfs r rw'], ['/home'], []],
-  [
-    'one that receives from another group',
-    folder,
-    60,
-    [root, '70 2 253:0 / / rw master:9 - xfs r rw'],
-    ['/home'],
-    [],
-  ],
+  ['one that does not', [root, '70 2 253:0 / / rw - xfs r rw'], ['/home']],
+  ['one that receives from another group', [root, '70 2 253:0 / / rw master:9 - xfs r rw'], ['/home']],
   [
     'one in which /home is covered (ProtectHome=yes)',
-    folder,
-    60,
     [root, '70 2 253:0 / / rw - xfs r rw\n71 70 0:9 / /home ro - tmpfs t ro'],
-    [],
-    [],
   ],
   [
     'one in which it is read-only (ProtectHome=read-only)',
-    folder,
-    60,
     [root, '70 2 253:0 / / rw master:1 - xfs r rw\n71 70 253:0 /home /home ro - xfs r rw'],
     [],
     ['/home'],
   ],
   [
     'and partly not (ReadWritePaths=)',
-    folder,
-    60,
     [
       root,
       '70 2 253:0 / / rw master:1 - xfs r rw\n71 70 253:0 /home /home ro - xfs r rw\n72 71 253:0 /home/app /home/app rw - xfs r rw',
@@ -94,32 +47,35 @@ for (const [title, region, id, tables, obstacles, stale] of [
   ],
   [
     'a container with a volume',
-    folder,
-    60,
     [root, '70 2 0:50 / / rw - overlay o rw\n71 70 253:0 /home/bob /data rw - xfs r rw'],
     ['/data'],
-    [],
   ],
   [
     'the copies of a bind mount in other namespaces go with it',
-    folder,
-    60,
     [
       `${root}\n62 60 253:0 /home/alice /srv/a rw shared:7 - xfs x rw`,
       '70 2 253:0 / / rw master:1 - xfs r rw\n71 70 253:0 /home/alice /srv/a rw master:7 - xfs r rw',
     ],
     ['/srv/a'],
-    [],
   ],
-] as const) {
-  reach(title, () => {
-    const judged = judgeReaches(namespaces(region, ...tables), region, id);
-    assert.equal(
-      [judged.obstacles, judged.stale].map((each) => each.map(({ path }) => path)),
-      [obstacles, stale],
-    );
-  });
-}
+];
+const own = `${root}\n61 60 253:1 / /home rw shared:2 - xfs /dev/b rw`;
+const onVolume: Row[] = [
+  ['/home on a volume', [own]],
+  ['a directory of the volume', [`${own}\n62 60 253:1 /bob /srv/b ro - xfs b rw`], ['/srv/b']],
+];
+for (const [region, id, rows] of [
+  [folder, 60, onFolder],
+  [volume, 61, onVolume],
+] as const)
+  for (const [title, tables, obstacles = [], stale = []] of rows)
+    reach(title, () => {
+      const judged = judgeReaches(namespaces(region, ...tables), region, id);
+      assert.equal(
+        [judged.obstacles, judged.stale].map((each) => each.map(({ path }) => path)),
+        [obstacles, stale],
+      );
+    });
 reach('a read-only view on /home: mounts that the view does not cover can be written to', () => {
   const frozen = `${root}\n63 60 253:0 /home /home ro shared:1 - xfs x rw`;
   const writable = (...tables: string[]) =>
