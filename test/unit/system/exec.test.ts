@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert';
 import { SystemError, errorCode } from '../../../agent/lib/errors.ts';
 import { runChild, runProgram, runSync } from '../../../agent/system/exec.ts';
 import { inTemporaryDirectory } from '../../harness/temporary.ts';
+import { errorOf } from '../../harness/rejection.ts';
 
 const program = suite('runProgram');
 const sh = (script: string, seconds = 20, output?: (text: string) => void) =>
@@ -38,13 +39,9 @@ program('passes its own environment, not the caller’s', async () => {
   assert.match(stdout, /^\/$/m);
 });
 program('a missing program is an error', async () => {
-  try {
-    await runProgram('/nonexistent/program', [], 5);
-    assert.unreachable('no error');
-  } catch (error) {
-    assert.instance(error, SystemError);
-    assert.is((error as SystemError).code, 'ENOENT');
-  }
+  const error = await errorOf(runProgram('/nonexistent/program', [], 5));
+  assert.instance(error, SystemError);
+  assert.is((error as SystemError).code, 'ENOENT');
 });
 program.run();
 
@@ -81,13 +78,9 @@ child('abandons a program at the deadline, and returns its output so far', async
   assert.ok(performance.now() - began < 3000);
 });
 child('a program that cannot be started is an error', async () => {
-  try {
-    await runChild('/none', [], 5000);
-    assert.unreachable();
-  } catch (error) {
-    assert.instance(error, SystemError);
-    assert.is((error as SystemError).code, 'ENOENT');
-  }
+  const error = await errorOf(runChild('/none', [], 5000));
+  assert.instance(error, SystemError);
+  assert.is((error as SystemError).code, 'ENOENT');
 });
 child('passes no environment but its own', async () => {
   process.env['IMMUTAFS_TEST'] = 'x';

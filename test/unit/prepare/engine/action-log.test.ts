@@ -10,18 +10,15 @@ import type { SystemWriter } from '../../../../agent/system/writer.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { withBox } from '../../../harness/prepare-box.ts';
 import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
+import { errorOf } from '../../../harness/rejection.ts';
 
 const log = suite('prepare: the action log');
 log('another content is an error', () =>
   withBox(ordinaryGuest(), async ({ root, prepare }) => {
     await prepare({ apply: true, yes: true });
     fs.writeFileSync(path.join(root, 'var/lib/immutafs/prepare.json'), '{"schema":2,"entries":[]}');
-    try {
-      await prepare({ undo: true });
-      assert.unreachable('no error');
-    } catch (error) {
-      assert.match((error as Error).message, /prepare\.json was not written by prepare: its schema is 2/);
-    }
+    const error = await errorOf(prepare({ undo: true }));
+    assert.match(error.message, /prepare\.json was not written by prepare: its schema is 2/);
   }),
 );
 for (const [title, entries] of [
@@ -38,13 +35,11 @@ for (const [title, entries] of [
         fs.writeFileSync(file, JSON.stringify({ schema: 1, entries: entries(actionLog()) }));
         return writer.run(...all);
       };
-      try {
-        await prepare({ apply: true, yes: true, only: ['initramfs'], skip: [] }, { ...writer, run });
-        assert.unreachable('no error');
-      } catch (error) {
-        assert.instance(error, SystemError);
-        assert.match((error as Error).message, /prepare\.json: entry 1 \(initramfs, run\) is gone/);
-      }
+      const error = await errorOf(
+        prepare({ apply: true, yes: true, only: ['initramfs'], skip: [] }, { ...writer, run }),
+      );
+      assert.instance(error, SystemError);
+      assert.match(error.message, /prepare\.json: entry 1 \(initramfs, run\) is gone/);
       assert.equal(
         actionLog().map(({ ended }) => ended),
         entries([]).map(() => null),

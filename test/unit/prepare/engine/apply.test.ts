@@ -13,6 +13,7 @@ import { executorsWith, silent } from '../../../harness/fake-executors.ts';
 import { withGuest } from '../../../harness/guest.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { tree, withBox } from '../../../harness/prepare-box.ts';
+import { errorOf } from '../../../harness/rejection.ts';
 const applying = suite('--apply');
 applying('carries out and logs the needed actions; afterwards nothing is left to do', () =>
   withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
@@ -60,13 +61,9 @@ applying('changes nothing without --yes and a terminal', () =>
   withBox(ordinaryGuest(), async ({ root, prepare }) => {
     const before = tree(root);
     for (const options of [{ apply: true }, { apply: true, json: true }]) {
-      try {
-        await prepare(options);
-        assert.unreachable('no error');
-      } catch (error) {
-        assert.instance(error, UsageError);
-        assert.match((error as Error).message, /needs --yes/);
-      }
+      const error = await errorOf(prepare(options));
+      assert.instance(error, UsageError);
+      assert.match(error.message, /needs --yes/);
     }
     assert.equal(tree(root), before);
   }),
@@ -75,16 +72,11 @@ applying('stops if a program fails, and prints the last lines of stderr', () =>
   withBox(ordinaryGuest(), async ({ writer, prepare, actionLog }) => {
     const run: SystemWriter['run'] = () =>
       Promise.resolve({ exit: 1, stdout: '', stderr: 'a\nno space left\n', late: false });
-    try {
-      await prepare({ apply: true, yes: true, only: ['initramfs'], skip: [] }, { ...writer, run });
-      assert.unreachable('no error');
-    } catch (error) {
-      assert.instance(error, SystemError);
-      assert.match(
-        (error as Error).message,
-        /^\/usr\/bin\/dracut --force .* ended with 1: a; no space left$/,
-      );
-    }
+    const error = await errorOf(
+      prepare({ apply: true, yes: true, only: ['initramfs'], skip: [] }, { ...writer, run }),
+    );
+    assert.instance(error, SystemError);
+    assert.match(error.message, /^\/usr\/bin\/dracut --force .* ended with 1: a; no space left$/);
     assert.match(actionLog().at(-1)?.problem ?? '', /no space left/);
   }),
 );
@@ -102,16 +94,9 @@ applying('a program that succeeds and changes nothing is reported', () =>
 applying('a file that was changed after the plan was made stays as it is', () =>
   withGuest(ordinaryGuest(), async (reader, root) => {
     const actions: Action[] = [{ do: 'edit', file: '/etc/fstab', before: 'something else', after: 'new' }];
-    try {
-      const step = { id: 'tmp', state: 'needed', why: [], actions } as Step;
-      await apply(executorsWith(), reader, systemWriter(root), step, silent);
-      assert.unreachable('no error');
-    } catch (error) {
-      assert.is(
-        (error as Error).message,
-        '/etc/fstab was changed after the plan was made: run prepare again',
-      );
-    }
+    const step = { id: 'tmp', state: 'needed', why: [], actions } as Step;
+    const error = await errorOf(apply(executorsWith(), reader, systemWriter(root), step, silent));
+    assert.is(error.message, '/etc/fstab was changed after the plan was made: run prepare again');
     assert.match(reader.read('/etc/fstab'), '/dev/mapper/rhel-root');
   }),
 );
@@ -121,12 +106,8 @@ applying('neither --apply nor --undo runs while another process has the lock', (
     const unlock = writer.lock('/run/immutafs/prepare.lock');
     const log = actionLog();
     for (const options of [{ apply: true, yes: true }, { undo: true }]) {
-      try {
-        await prepare(options);
-        assert.unreachable('no error');
-      } catch (error) {
-        assert.match((error as Error).message, /another immutafs-agent prepare is running \(process \d+\)/);
-      }
+      const error = await errorOf(prepare(options));
+      assert.match(error.message, /another immutafs-agent prepare is running \(process \d+\)/);
     }
     assert.equal(actionLog(), log);
     unlock();
@@ -225,12 +206,8 @@ engine('plans a step again if an executor finds the plan outdated', () =>
         ['clear-home-marker', null],
       ],
     );
-    try {
-      await apply(copying, copying, marking);
-      assert.unreachable('only once');
-    } catch (error) {
-      assert.instance(error, PlanOutdated);
-    }
+    const error = await errorOf(apply(copying, copying, marking));
+    assert.instance(error, PlanOutdated);
   }),
 );
 engine.run();

@@ -7,6 +7,7 @@ import { auditd, auditdText } from '../../../harness/auditd.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { type Box, tree, withBox } from '../../../harness/prepare-box.ts';
 import { type Files, guestWith, table } from '../../../harness/step-table.ts';
+import { errorOf } from '../../../harness/rejection.ts';
 
 const forward = 'relp+tls://log.example:6514';
 /** The group of the test's own files, so that it counts as the group of the logs. */
@@ -256,12 +257,8 @@ applying('after an interruption, auditd reads its configuration, and the permiss
     fs.chmodSync(path.join(root, 'var/log/audit'), 0o700);
     const interrupted: SystemWriter['run'] = () =>
       Promise.resolve({ exit: 1, stdout: '', stderr: 'killed', late: false });
-    try {
-      await prepare(apply, { ...box.writer, run: interrupted });
-      assert.unreachable('no error');
-    } catch (error) {
-      assert.match((error as Error).message, 'killed');
-    }
+    const error = await errorOf(prepare(apply, { ...box.writer, run: interrupted }));
+    assert.match(error.message, 'killed');
     const ran: string[] = [];
     const { code, stdout } = await prepare(apply, recording(box, ran));
     assert.is(code, 0, stdout);

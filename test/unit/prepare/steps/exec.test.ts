@@ -7,6 +7,7 @@ import { type Guest, mapsOf } from '../../../harness/guest.ts';
 import { preparedGuest } from '../../../harness/ordinary-guest.ts';
 import { planned, withSilent } from '../../../harness/planned.ts';
 import { withBox } from '../../../harness/prepare-box.ts';
+import { errorOf } from '../../../harness/rejection.ts';
 
 const exec = suite('step exec');
 
@@ -292,12 +293,8 @@ exec('--apply writes both files, the step is then done, and --undo restores them
 exec('the options need the step', () =>
   withBox(guestWith({}), async ({ prepare }) => {
     for (const option of ['strictMounts', 'closeBypasses']) {
-      try {
-        await prepare({ only: ['tmp'], skip: [], [option]: true });
-        assert.unreachable();
-      } catch (error) {
-        assert.match(String(error), /needs the step exec/);
-      }
+      const error = await errorOf(prepare({ only: ['tmp'], skip: [], [option]: true }));
+      assert.match(String(error), /needs the step exec/);
     }
   }),
 );
