@@ -4,7 +4,7 @@ import { type Guest, goodGuest } from './guest.ts';
 import type { DiskFixture, StackFixture } from './sysfs.ts';
 
 /** Recordings in test/fixtures/el7. */
-export type Recording = 'sealed' | 'clone-first' | 'clone-second';
+export type Recording = 'clone-first' | 'clone-second';
 
 /** Builds the guest of a recording from its mounts, block devices, udev database and links, fstab and boot.env. */
 export function el7Guest(name: Recording): Guest {
