@@ -2,36 +2,18 @@
 import { look } from '../harness/scenario.ts';
 
 const { status } = look;
-const line = '1 0 252:0 / / ro - xfs /dev/vda ro';
 
 /**
- * Deceptions for which the agent reports an error. By step: the script that root runs, and what `kernel-view` observes.
+ * Deceptions for which the agent reports an error; test/system/fooling.test.ts has more. By step: the script that root
+ * runs, and what `kernel-view` observes.
  */
 export const undecidable: Record<string, [script: string, observed: RegExp]> = {
-  mountinfo: [
-    `echo '${line}' >/run/fake; exec sh -c 'mount --bind /run/fake /proc/$$/mountinfo; exec ${status}'`,
-    /not the kernel's procfs/,
-  ],
-  'other-mountinfo': [
-    `unshare -m sleep 90 & other=$!; until [ "$(readlink /proc/$other/ns/mnt)" != "$(readlink /proc/self/ns/mnt)" ]; do sleep 0.1; done; sh -c "mount --bind /proc/$other/mountinfo /proc/\\$\\$/mountinfo; exec ${status}"; code=$?; kill $other; exit $code`,
-    /another mount namespace or another root|is mounted over/,
-  ],
-  sys: [`mount -t tmpfs evil /sys; ${status}; code=$?; umount /sys; exit $code`, /./],
-  flag: [
-    `echo 1 >/run/one; flag=$(realpath /sys/class/block/vdb/ro); mount --bind /run/one "$flag"; ${status}; code=$?; umount "$flag"; exit $code`,
-    /tmpfs is mounted over \/sys\/devices\/.*\/ro/,
-  ],
   cmdline: [
     `echo immutafs=off >/run/cmdline; mount --bind /run/cmdline /proc/cmdline; ${status}; code=$?; umount /proc/cmdline; exit $code`,
     /tmpfs is mounted over \/proc\/cmdline/,
   ],
   namespace: [`unshare --mount ${status}`, /another mount namespace/],
-  'pid-namespace': [`unshare --pid --fork --mount-proc ${status}`, /not in the initial pid namespace/],
   'user-namespace': [`unshare --user --map-root-user ${status}`, /not in the initial user namespace/],
-  chroot: [
-    `mkdir /run/c; mount --rbind --make-rslave / /run/c 2>/dev/null || mount --rbind / /run/c; mount --make-rslave /run/c; chroot /run/c ${status}; code=$?; umount -R -l /run/c; exit $code`,
-    /another root/,
-  ],
 };
 
 /**
