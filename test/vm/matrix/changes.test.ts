@@ -6,7 +6,6 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { whileTemporaryDirectory } from '../../harness/temporary.ts';
 import { assertSealed, look, varAndLogOnLvm, withAgent } from '../harness/scenario.ts';
-import { breaking, changed } from '../harness/breaking.ts';
 import { shared } from '../harness/shared.ts';
 
 /** A single sealed boot. The command in maintenance mode is tested in `overlay-maintenance.test.ts`. */
@@ -25,12 +24,6 @@ const plant = [
   'echo planted >/var/log/planted.log',
 ].join(' && ');
 
-/** Hides the jobs of cron, and removes what hides them. */
-const [overCron, offCron] = [
-  'mount -t tmpfs -o noexec,nosuid,nodev evil /var/spool/cron/crontabs && echo x >/var/spool/cron/crontabs/root',
-  'umount /var/spool/cron/crontabs',
-];
-
 const steps = {
   ...look,
   clean: command,
@@ -42,9 +35,6 @@ const steps = {
   export: `${command} --export - >$OUT/evidence.tar`,
   'to-home': `${command} --export /home/evidence.tar && tar -tf /home/evidence.tar | grep -c . && rm /home/evidence.tar`,
   'to-layer': `${command} --export /var/evidence.tar`,
-  uncovered: look.status,
-  covered: breaking(overCron, offCron),
-  'covered-changes': breaking(overCron, offCron, `${command} --json /var/spool/cron`),
   limited: `${command} --export - --max-size 1M | tar -xOf - manifest.json`,
   user: `runuser -u nobody -- ${command}`,
 };
@@ -118,20 +108,6 @@ changes('a planted cron job, unit and set-uid program come first', async () => {
   assert.ok(unseen.length < lines.length, 'a change that was seen is not reported again');
   assert.is(boot.step('user').exit, 3);
 });
-
-changes(
-  'a file system that is mounted over the jobs of cron is a failure, and an error of changes',
-  async () => {
-    const { boot } = await booted();
-    assert.equal(changed(boot, 'covered', 'uncovered'), { 'stacked-mounts': 'fail' });
-    const { exit, stdout } = boot.step('covered-changes');
-    assert.is(exit, 3);
-    const [error, ...more] = linesOf(stdout) as (Line & { error?: string })[];
-    assert.is(error?.path, '/var/spool/cron/crontabs');
-    assert.match(error?.error ?? '', /^tmpfs \(evil\) is mounted here/);
-    assert.ok(more.some(({ path: name }) => name === '/var/spool/cron/crontabs/root'));
-  },
-);
 
 changes('the export contains what was planted, and matches its manifest', async () => {
   const { boot, evidence } = await booted();
