@@ -46,7 +46,7 @@ export const bootInputs: Check = {
     const subject = 'firmware, boot loader, kernel command line';
     const expected = 'not writable from the guest';
     if (problems.length === 0)
-      return { status: 'pass', subject, expected, observed: describeSafeBoot(facts), remedy: '' };
+      return { status: 'pass', subject, expected, observed: describeSafeBoot(facts) };
     const failed = problems.filter((problem) => problem.present);
     const observed = [...failed, ...problems.filter((problem) => !problem.present)]
       .map(({ text }) => text)

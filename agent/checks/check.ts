@@ -5,12 +5,12 @@ export type Status = 'pass' | 'fail' | 'warn' | 'skip' | 'error';
 /** The result that a check returns for this guest. */
 export interface Outcome {
   status: Exclude<Status, 'error'>;
-  /** The examined objects, such as paths or devices; empty if there are none. */
-  subject: string;
-  expected: string;
+  /** The examined objects, such as paths or devices, if there are any. */
+  subject?: string;
+  expected?: string;
   observed: string;
-  /** The instruction to fix the problem; empty if nothing needs to be fixed. */
-  remedy: string;
+  /** The instruction to fix the problem, if there is any. */
+  remedy?: string;
 }
 
 /**
@@ -49,7 +49,8 @@ export interface Check {
   documentation: Documentation;
 }
 
-export interface Finding extends Omit<Outcome, 'status'> {
+/** An outcome in which a text is empty if there is none. */
+export interface Finding extends Required<Omit<Outcome, 'status'>> {
   id: string;
   status: Status;
   severity: Check['severity'];

@@ -23,12 +23,11 @@ export const execBypass: Check = {
     const remaining = `no setting of this kernel closes ${[...hopeless, 'interpreters'].join(', ')}`;
     if (lines.length === 0) {
       const expected = 'the bypasses that this kernel can close are closed';
-      return { status: 'pass', subject: '', expected, observed: remaining, remedy: '' };
+      return { status: 'pass', expected, observed: remaining };
     }
     const names = open.filter(({ closedBy }) => closedBy !== undefined).map(({ name }) => name);
     return {
       status: 'warn',
-      subject: '',
       // The short view, which must fit a terminal, leaves out what is expected.
       expected: `${lines.join(' ')}; ${remaining}`,
       observed: `open: ${names.join(', ')}`,

@@ -35,7 +35,7 @@ export const footholds: Check = {
     const lingering = autostart.filter(({ lingers, units }) => lingers && units);
     if (both.length === 0 && lingering.length === 0) {
       const observed = `writable and executable: ${executable}; writable and persistent: ${persistent}; both: 0${named}`;
-      return { status: 'pass', subject: 'mounts', expected, observed, remedy: '' };
+      return { status: 'pass', subject: 'mounts', expected, observed };
     }
     const [first] = both;
     const [user] = lingering;

@@ -37,7 +37,7 @@ export const foreignPrograms: Check = {
     if (programs.count > 0) return { status: bad, expected, ...describeFound(programs) };
     const { examined, unexamined } = programs;
     if (unexamined.length === 0) {
-      return { status: 'pass', subject: '', expected, observed: `${examined} processes`, remedy: '' };
+      return { status: 'pass', expected, observed: `${examined} processes` };
     }
     if (!facts.identity.root && bad === 'warn')
       return skip(expected, 'not examined: only root can examine all');
@@ -46,7 +46,7 @@ export const foreignPrograms: Check = {
 };
 
 function skip(expected: string, observed: string): Outcome {
-  return { status: 'skip', subject: 'processes', expected, observed, remedy: '' };
+  return { status: 'skip', subject: 'processes', expected, observed };
 }
 
 /** Programs that are named in one line; the report has more. */

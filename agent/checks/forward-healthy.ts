@@ -29,7 +29,7 @@ export const forwardHealthy: Check = {
     const { config, forward, forwardProblems } = facts;
     if (forwardProblems.length > 0) return misconfigured(forwardProblems);
     const subject = config.FORWARD;
-    const nothing = { subject, expected: '', remedy: '' };
+    const nothing = { subject };
     if (subject === '')
       return { status: 'skip', ...nothing, observed: 'not forwarded, because FORWARD is empty' };
     const forwarder = unwrap(forward);
@@ -38,7 +38,7 @@ export const forwardHealthy: Check = {
     const remedy = status === 'pass' ? '' : remedies[status];
     if (status === 'warn' && unreadable !== undefined) {
       const audit = 'value' in facts.audit ? facts.audit.value?.file : undefined;
-      return { status, subject, expected: '', observed, remedy: permitReading(unreadable.path, audit) };
+      return { status, subject, observed, remedy: permitReading(unreadable.path, audit) };
     }
     return { status, subject, expected: 'connected, no entry lost', observed, remedy };
   },

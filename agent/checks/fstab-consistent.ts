@@ -35,7 +35,7 @@ export const fstabConsistent: Check = {
     const expected = 'compatible with a read-only disk and consistent with the mount table';
     if (wrong.length === 0) {
       const observed = lines.length === 0 ? 'no line' : `${lines.length} lines, all consistent`;
-      return { status: 'pass', subject, expected, observed, remedy: '' };
+      return { status: 'pass', subject, expected, observed };
     }
     const remedy = 'Fix the lines named in /etc/fstab while the disk is writable, and reboot.';
     return { status: 'fail', subject, expected, observed: wrong.join('; '), remedy };

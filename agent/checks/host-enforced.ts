@@ -27,7 +27,7 @@ export const hostEnforced: Check = {
     const open = disks.filter((disk) => disk.hostReadOnly !== true);
     const [first] = open;
     if (first === undefined) {
-      return { status: 'pass', subject, expected, observed: describe(disks), remedy: '' };
+      return { status: 'pass', subject, expected, observed: describe(disks) };
     }
     return {
       status: facts.mode.forced ? 'warn' : 'fail',

@@ -3,7 +3,7 @@ import type { AssessedFacts } from '../assess/assess.ts';
 import { auditForwarded } from './audit-forwarded.ts';
 import { autorelabelAbsent } from './autorelabel-absent.ts';
 import { bootInputs } from './boot-inputs.ts';
-import type { Check, Finding } from './check.ts';
+import type { Check, Finding, Outcome, Status } from './check.ts';
 import { configValid } from './config-valid.ts';
 import { execBypass } from './exec-bypass.ts';
 import { fipsTls } from './fips-tls.ts';
@@ -98,12 +98,17 @@ export function evaluate(facts: AssessedFacts, list: readonly Check[] = checks):
 function evaluateOne(facts: AssessedFacts, check: Check): Finding {
   const { id } = check;
   const severity = check.isRequired?.test(facts) === true ? 'required' : check.severity;
+  const { status, subject = '', expected = '', observed, remedy = '' } = outcomeOf(facts, check);
+  return { id, severity, status, subject, expected, observed, remedy };
+}
+
+function outcomeOf(facts: AssessedFacts, check: Check): Omit<Outcome, 'status'> & { status: Status } {
+  const { mode } = facts.mode;
+  if (check.seal && mode !== 'sealed') return { status: 'skip', observed: `not checked in mode ${mode}` };
   try {
-    const skip = check.seal && facts.mode.mode !== 'sealed';
-    return { id, severity, ...(skip ? skipped(facts) : check.evaluate(facts)) };
+    return check.evaluate(facts);
   } catch (error) {
-    const outcome = { subject: '', expected: 'a result', observed: errorMessage(error), remedy: '' };
-    return { id, severity, status: 'error', ...outcome };
+    return { status: 'error', expected: 'a result', observed: errorMessage(error) };
   }
 }
 
@@ -114,14 +119,4 @@ function evaluateOne(facts: AssessedFacts, check: Check): Finding {
 function withoutSealingRemedy(finding: Finding, seal: boolean): Finding {
   if (!seal || finding.remedy === '') return finding;
   return { ...finding, remedy: `Do not seal this copy of the system. Fix ${mountsGenuine.id} first.` };
-}
-
-function skipped({ mode }: AssessedFacts): Omit<Finding, 'id' | 'severity'> {
-  return {
-    status: 'skip',
-    subject: '',
-    expected: '',
-    observed: `not checked in mode ${mode.mode}`,
-    remedy: '',
-  };
 }

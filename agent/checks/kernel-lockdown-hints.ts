@@ -25,7 +25,7 @@ export const kernelLockdownHints: Check = {
     const open = disks.filter(({ hostReadOnly }) => hostReadOnly !== true).map(({ name }) => name);
     if (open.length === 0) {
       const observed = `not writable from the guest (${kernel})`;
-      return { status: 'pass', subject, expected, observed, remedy: '' };
+      return { status: 'pass', subject, expected, observed };
     }
     const observed = `writable by root in the guest (${kernel})`;
     const remedy = 'Have the host make the system disks read-only.';

@@ -20,12 +20,12 @@ export const kernelView: Check = {
     if (!('value' in namespaceProblems)) {
       if (!identity.root && ['EACCES', 'EPERM', 'ENOENT'].includes(namespaceProblems.code)) {
         const observed = 'not examined: only root can examine PID 1';
-        return { status: 'skip', subject, expected, observed, remedy: '' };
+        return { status: 'skip', subject, expected, observed };
       }
       throw new Error(namespaceProblems.error);
     }
     if (namespaceProblems.value.length > 0) throw new Error(namespaceProblems.value.slice(0, 10).join('; '));
     const observed = [expected, ...(clockChange === undefined ? [] : [clockChange])].join('; ');
-    return { status: 'pass', subject, expected, observed, remedy: '' };
+    return { status: 'pass', subject, expected, observed };
   },
 };

@@ -21,14 +21,14 @@ export const mountOptions: Check = {
     const wanted = addedOptions(facts.config).flatMap((each) => existing(facts, each));
     if (wanted.length === 0) {
       const observed = 'MOUNT_OPTIONS names no path that exists';
-      return { status: 'skip', subject: '', expected: '', observed, remedy: '' };
+      return { status: 'skip', observed };
     }
     const subject = wanted.map(({ target }) => target).join(' ');
     const expected = [...new Set(wanted.flatMap(({ list }) => list))].join(',');
     const lacking = wanted
       .map(({ target, list }) => ({ target, list: missingOptions(facts, target, list) }))
       .filter(({ list }) => list.length > 0);
-    if (lacking.length === 0) return { status: 'pass', subject, expected, observed: expected, remedy: '' };
+    if (lacking.length === 0) return { status: 'pass', subject, expected, observed: expected };
     const observed = shortList(
       lacking.map(({ target, list }) => `${target} without ${list.join(',')}`),
       '; ',

@@ -20,7 +20,7 @@ export const mountsGenuine: Check = {
     const expected = 'mounted from the sealed disk';
     const [first] = foreign;
     if (first === undefined) {
-      return { status: 'pass', subject: '', expected, observed: 'no impostor is mounted', remedy: '' };
+      return { status: 'pass', expected, observed: 'no impostor is mounted' };
     }
     return {
       status: 'fail',

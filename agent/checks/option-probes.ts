@@ -82,10 +82,8 @@ interface Trial {
 function evaluateTrial(facts: AssessedFacts, { option, kind, expected, good, bad }: Trial): Outcome {
   const skip = (observed: string): Outcome => ({
     status: 'skip',
-    subject: '',
     expected,
     observed,
-    remedy: '',
   });
   const answers = facts.optionProbes;
   if (answers === undefined) return skip('not tried without --probe');
@@ -107,7 +105,7 @@ function evaluateTrial(facts: AssessedFacts, { option, kind, expected, good, bad
   }
   const subject = targets.map(({ target }) => target).join(' ');
   const observed = [...new Set(targets.map(({ answer }) => good[answer] ?? ''))].join('; ');
-  return { status: 'pass', subject, expected, observed, remedy: '' };
+  return { status: 'pass', subject, expected, observed };
 }
 
 const unclearAnswers: Record<string, string> = {

@@ -71,12 +71,12 @@ function evaluateOptions(
   if (there.length === 0) {
     const observed =
       required.length === 0 ? nothing : `${required.map(({ target }) => target).join(' ')} does not exist`;
-    return { status: 'skip', subject: '', expected: '', observed, remedy: '' };
+    return { status: 'skip', observed };
   }
   const subject = there.map(({ target }) => target).join(' ');
   const expected = [...new Set(there.flatMap(({ list }) => list))].join(',');
   const wrong = there.flatMap(({ target, list }) => missing(facts, target, list));
-  if (wrong.length === 0) return { status: 'pass', subject, expected, observed: expected, remedy: '' };
+  if (wrong.length === 0) return { status: 'pass', subject, expected, observed: expected };
   const observed = shortList(
     wrong.map(({ target, text }) => (there.length > 1 ? `${target} ${text}` : text)),
     '; ',

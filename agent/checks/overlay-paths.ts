@@ -40,14 +40,13 @@ export const overlayPaths: Check = {
     }
     if (mounted.length === 0) {
       const observed = states.length === 0 ? 'OVERLAY is empty' : `not mounted in mode ${facts.mode.mode}`;
-      return { status: 'skip', subject: '', expected: '', observed, remedy: '' };
+      return { status: 'skip', observed };
     }
     return {
       status: 'pass',
       subject: shortList(mounted.map(targetOf)),
       expected,
       observed: 'overlay',
-      remedy: '',
     };
   },
 };

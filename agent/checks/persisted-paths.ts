@@ -19,12 +19,12 @@ export const persistedPaths: Check = {
   evaluate: (facts) => {
     const expected = 'mounted from PERSIST_STORE';
     if (facts.persist.length === 0) {
-      return { status: 'skip', subject: '', expected: '', observed: 'PERSIST is empty', remedy: '' };
+      return { status: 'skip', observed: 'PERSIST is empty' };
     }
     const found = unwrap(facts.persisted);
     if (found.length === 0) {
       const observed = `nothing is kept in mode ${facts.mode.mode}`;
-      return { status: 'skip', subject: '', expected: '', observed, remedy: '' };
+      return { status: 'skip', observed };
     }
     const failed = found.filter(({ state }) => state === 'failed');
     if (failed.length > 0) {
@@ -46,7 +46,6 @@ export const persistedPaths: Check = {
       subject: shortList(found.map((each) => each.path)),
       expected,
       observed: shortList([...(isKept ? [`kept in ${facts.config.PERSIST_STORE}`] : []), ...notes], '; '),
-      remedy: '',
     };
   },
 };

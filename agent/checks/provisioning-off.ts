@@ -28,7 +28,7 @@ export const provisioningOff: Check = {
     ];
     const subject = 'provisioning';
     const expected = 'disabled';
-    if (problems.length === 0) return { status: 'pass', subject, expected, observed: expected, remedy: '' };
+    if (problems.length === 0) return { status: 'pass', subject, expected, observed: expected };
     const remedy =
       'While the disk is writable: immutafs-agent prepare --apply --only boot. Keep images for systemd on the sealed disk.';
     return { status: 'fail', subject, expected, observed: problems.join('; '), remedy };

@@ -21,7 +21,7 @@ export const randomSeed: Check = {
     const { current, instruction, distrusted, seed } = unwrap(facts.randomSources);
     const expected = 'virtio-rng or a random instruction of the processor';
     const sources = [current, distrusted ? '' : instruction].filter((each) => each !== '');
-    const good = { status: 'pass', subject: '', expected, remedy: '' } as const;
+    const good = { status: 'pass', expected } as const;
     if (sources.length > 0) return { ...good, observed: sources.join(' and ') };
     const mount = facts.mounts.serving(seedFile);
     if (seed && mount !== undefined && isWritable(mount) && persistenceTest(facts.mounts)(mount)) {

@@ -48,14 +48,12 @@ function readonly(facts: AssessedFacts, targets: string[]): Outcome {
   if (targets.length === 0) {
     return {
       status: 'skip',
-      subject: '',
       expected,
       observed: 'no other path of REQUIRE_READONLY exists',
-      remedy: '',
     };
   }
   const writable = targets.filter((target) => !isReadOnly(facts, target));
-  if (writable.length === 0) return { status: 'pass', subject, expected, observed: 'read-only', remedy: '' };
+  if (writable.length === 0) return { status: 'pass', subject, expected, observed: 'read-only' };
   const [first = ''] = writable;
   return {
     status: 'fail',

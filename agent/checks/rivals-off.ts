@@ -19,7 +19,7 @@ export const rivalsOff: Check = {
     const found = [...unwrap(conflictingOverlays), ...(root === 'overlay' ? ['/ is an overlay'] : [])];
     const subject = 'other overlays';
     const expected = 'none';
-    if (found.length === 0) return { status: 'pass', subject, expected, observed: expected, remedy: '' };
+    if (found.length === 0) return { status: 'pass', subject, expected, observed: expected };
     const remedy = 'Disable it while the disk is writable: see immutafs-agent status --explain rivals-off.';
     return { status: 'fail', subject, expected, observed: found.join('; '), remedy };
   },

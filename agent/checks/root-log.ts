@@ -22,7 +22,7 @@ export const rootLog: Check = {
     );
     const subject = (dirty.length === 0 ? mounts : dirty).map(({ target }) => target).join(' ');
     const expected = 'mounted with a clean log';
-    if (dirty.length === 0) return { status: 'pass', subject, expected, observed: 'clean', remedy: '' };
+    if (dirty.length === 0) return { status: 'pass', subject, expected, observed: 'clean' };
     const remedy = 'Boot once with the disk writable, shut down cleanly, and seal the disk again.';
     return {
       status: 'warn',

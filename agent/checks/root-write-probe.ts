@@ -24,7 +24,7 @@ export const rootWriteProbe: Check = {
     const subject = probes.map(([target]) => target).join(' ');
     if (probes.length === 0) throw new Error('no write was tried');
     const wrong = probes.filter(([, answer]) => answer !== 'EROFS');
-    if (wrong.length === 0) return { status: 'pass', subject, expected, observed: 'EROFS', remedy: '' };
+    if (wrong.length === 0) return { status: 'pass', subject, expected, observed: 'EROFS' };
     const unclear = wrong.find(([, answer]) => answer !== 'OK');
     if (wrong.every(([, answer]) => answer !== 'OK') && unclear) {
       throw new Error(`${unclear[0]}: the write failed with ${unclear[1]}, not with EROFS`);

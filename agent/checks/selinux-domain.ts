@@ -22,7 +22,7 @@ export const selinuxDomain: Check = {
   evaluate: ({ serviceDomains }) => {
     const found = unwrap(serviceDomains);
     if (found === undefined) {
-      return { status: 'skip', subject: '', expected: '', observed: 'SELinux is not enabled', remedy: '' };
+      return { status: 'skip', observed: 'SELinux is not enabled' };
     }
     const expected = 'immutafs_t, immutafs_forward_t';
     if (!found.installed) {
@@ -59,13 +59,13 @@ function judgeProcesses(
   }
   if (wrong.length > 0) {
     const reason = 'this policy allows no change of domain with NoNewPrivileges=yes';
-    return { status: 'skip', subject, expected, observed: `${names} ${reason}`, remedy: '' } as const;
+    return { status: 'skip', subject, expected, observed: `${names} ${reason}` } as const;
   }
   const observed =
     processes.length === 0
       ? 'the module is installed, no service is running'
       : namesOf(processes, ({ domain }) => domain);
-  return { status: 'pass', subject, expected, observed, remedy: '' } as const;
+  return { status: 'pass', subject, expected, observed } as const;
 }
 
 const enforce =

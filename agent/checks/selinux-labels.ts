@@ -19,14 +19,14 @@ export const selinuxLabels: Check = {
   evaluate: ({ labels }) => {
     const found = unwrap(labels);
     if (found === undefined) {
-      return { status: 'skip', subject: '', expected: '', observed: 'SELinux is not enabled', remedy: '' };
+      return { status: 'skip', observed: 'SELinux is not enabled' };
     }
     const wrong = found.labels.filter(isWrong);
     const subject = (wrong.length === 0 ? found.labels : wrong).map(({ path }) => path).join(' ');
     const expected = 'the types of the policy';
     if (wrong.length === 0) {
       const observed = found.labels.map(({ type }) => type).join(' ');
-      return { status: 'pass', subject, expected, observed, remedy: '' };
+      return { status: 'pass', subject, expected, observed };
     }
     const observed = wrong
       .map(

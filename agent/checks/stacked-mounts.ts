@@ -29,7 +29,7 @@ export const stackedMounts: Check = {
     const expected = 'one mount at a mount point';
     const [first] = found;
     if (first === undefined) {
-      return { status: 'pass', subject: '', expected, observed: 'no hidden mount', remedy: '' };
+      return { status: 'pass', expected, observed: 'no hidden mount' };
     }
     const isFailed = stacks.length > 0 || unexplained.some(({ startsPrograms }) => startsPrograms);
     const observed = shortList(

@@ -24,7 +24,7 @@ export const swapOff: Check = {
     if (wrong.length === 0) {
       const elsewhere = unwrap(facts.swaps).map(({ source }) => source);
       const observed = elsewhere.length === 0 ? 'none in use' : `only on other disks: ${elsewhere.join(' ')}`;
-      return { status: 'pass', subject, expected, observed, remedy: '' };
+      return { status: 'pass', subject, expected, observed };
     }
     const remedy =
       'While the disk is writable, remove the swap line from /etc/fstab; until the next boot: swapoff -a.';

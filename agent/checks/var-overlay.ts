@@ -28,7 +28,7 @@ export const varOverlay: Check = {
     const wrong = [...problems(facts), ...unfinished(facts.layers)];
     const expected = "an overlay over the disk's own /var";
     if (wrong.length === 0) {
-      return { status: 'pass', subject: '/var', expected, observed: 'overlay', remedy: '' };
+      return { status: 'pass', subject: '/var', expected, observed: 'overlay' };
     }
     const observed = [shortList(wrong, '; '), ...(bootEnv?.errors ?? [])].join('; ');
     const remedy =

@@ -29,8 +29,7 @@ export const varUpperTmpfs: Check = {
     const expected = 'a tmpfs with limits for bytes and inodes';
     const wrong = [...new Set(found)].flatMap(problems);
     const subject = [...new Set(found.map(({ target }) => target))].join(' ');
-    if (wrong.length === 0)
-      return { status: 'pass', subject, expected, observed: 'tmpfs with limits', remedy: '' };
+    if (wrong.length === 0) return { status: 'pass', subject, expected, observed: 'tmpfs with limits' };
     const remedy = 'A program mounted over the upper layer: find it, and reboot.';
     return { status: 'fail', subject, expected, observed: wrong.join('; '), remedy };
   },

@@ -23,9 +23,7 @@ export const varUsage: Check = {
       return {
         status: 'skip',
         subject: '/var',
-        expected: '',
         observed: '/var is not an overlay',
-        remedy: '',
       };
     }
     const bytes = percent(usage.usedBytes, usage.sizeBytes);
