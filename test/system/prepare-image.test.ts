@@ -127,4 +127,12 @@ images('a running guest is refused, and so are options that need one', () => {
   assert.match(stderr, /--home-device needs a running guest/);
 });
 
+images('an image in a container with a PID namespace of its own, as systemd-nspawn makes it', () => {
+  const { code, stdout, stderr } = inImage(
+    `unshare --pid --fork --mount-proc $node /media/agent/main.ts prepare --image --only mtab --apply --yes; readlink etc/mtab`,
+  );
+  assert.equal({ code, stderr }, { code: 0, stderr: '' }, stdout);
+  assert.match(stdout, /^\.\.\/proc\/self\/mounts$/m);
+});
+
 images.run();

@@ -80,7 +80,7 @@ async function faultOf(
   if (isOlderThanModules(reader, kernel)) return `is older than the modules of ${version}`;
   let files: CpioFile[];
   try {
-    files = await readImage(reader, image, (name) => scripts.has(name));
+    files = await readImage(reader, image, (name) => scripts.has(name) || buildParameters.test(name));
   } catch (error) {
     return `cannot be read: ${errorMessage(error)}`;
   }
@@ -94,9 +94,18 @@ async function faultOf(
   return missing.length === 0 ? undefined : `lacks ${missing.join(' and ')}`;
 }
 
-/** Whether dracut has left out what the machine on which it ran did not need (dracut(8), --hostonly). */
+/** The options with which dracut has made an initramfs. */
+const buildParameters = /^(usr\/)?lib\/dracut\/build-parameter\.txt$/;
+
+/**
+ * Whether dracut has made an initramfs for the machine on which it ran (dracut(8), --hostonly): it lists the files of that
+ * machine. A list in an initramfs that was made with --no-hostonly is from a module that ignores the option.
+ */
 function isHostOnly(files: readonly CpioFile[]): boolean {
-  return files.some(({ name }) => /(^|\/)lib\/dracut\/hostonly-files$/.test(name));
+  const isGeneric = files.some(
+    ({ name, text }) => buildParameters.test(name) && text?.includes('--no-hostonly') === true,
+  );
+  return !isGeneric && files.some(({ name }) => /^(usr\/)?lib\/dracut\/hostonly-files$/.test(name));
 }
 
 /**

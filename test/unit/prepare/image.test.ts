@@ -180,6 +180,11 @@ images('an initramfs that has only the drivers of the builder is made again, for
   const file = 'boot/initramfs-3.10.0-1160.el7.x86_64.img';
   const good = await stepOf(image({ [file]: goodImage() }), 'initramfs');
   assert.is(good.state, 'done', good.why.join());
+  const generic = {
+    'usr/lib/dracut/hostonly-files': 'x',
+    'usr/lib/dracut/build-parameter.txt': "'--no-hostonly' '--force'",
+  };
+  assert.is((await stepOf(image({ [file]: goodImage(generic) }), 'initramfs')).state, 'done');
   const { state, actions } = await stepOf(
     image({ [file]: goodImage({ 'usr/lib/dracut/hostonly-files': 'x' }) }),
     'initramfs',
