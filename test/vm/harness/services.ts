@@ -20,9 +20,12 @@ export const prepareState = 'immutafs-agent prepare --only state';
 export const added = (services: Services, record: number) =>
   stepsOf(services, `add-${record}`, ({ add }) => add(record));
 
+/** The steps that read the state of each service. */
+export const reads = (services: Services, when = '') => stepsOf(services, `${when}read`, ({ read }) => read);
+
 /** The steps that read and verify the state of each service. */
 export const readings = (services: Services, when = '') => ({
-  ...stepsOf(services, `${when}read`, ({ read }) => read),
+  ...reads(services, when),
   ...stepsOf(services, `${when}verify`, ({ verify }) => verify),
 });
 
@@ -48,21 +51,32 @@ export function assertAdded(boot: Boot, services: Services, record: number): voi
 }
 
 /**
- * Asserts that `readings` found these records of each service, and no error.
- * @param records all records, by default those of each service
+ * Asserts that `reads` found these records of each service.
+ * @param records those of all services, or a function that returns those of each service
  */
+export function assertRead(
+  boot: Boot,
+  services: Services,
+  records: string | ((name: string) => string),
+  when = '',
+): void {
+  for (const name of Object.keys(services)) {
+    const { stdout } = assertEnded(boot, `${when}read-${name}`);
+    const expected = typeof records === 'string' ? records : records(name);
+    assert.is(stdout.replaceAll(/\s/g, ''), expected, describe(boot, `${when}read-${name}`));
+  }
+}
+
+/** Asserts that `readings` found these records of each service, and no error. */
 export function assertRecords(
   boot: Boot,
   services: Services,
   records: string | ((name: string) => string),
   when = '',
 ): void {
-  for (const [name, { verify }] of Object.entries(services)) {
-    const { stdout } = assertEnded(boot, `${when}read-${name}`);
-    const expected = typeof records === 'string' ? records : records(name);
-    assert.is(stdout.replaceAll(/\s/g, ''), expected, describe(boot, `${when}read-${name}`));
+  assertRead(boot, services, records, when);
+  for (const [name, { verify }] of Object.entries(services))
     if (verify !== undefined) assertEnded(boot, `${when}verify-${name}`);
-  }
 }
 
 /** `assertSealed` and `assertRecords` of `sealedReadings`. */
