@@ -23,6 +23,7 @@ class World {
   #time = 1_700_000_000;
   #now = 0;
   #partial = '';
+  #hasHole = false;
 
   open(records: ReturnType<LogFiles['records']>, patterns = [this.log]): LogFiles {
     const files = new LogFiles({
@@ -65,12 +66,16 @@ class World {
     this.#touch(this.log);
   }
 
-  /** A program leaves a hole: it writes where it would have written before copytruncate. */
-  hole(bytes: number): void {
-    if (!fs.existsSync(this.log)) return;
+  /**
+   * A program leaves a hole: it writes where it would have written before copytruncate. Once only, because a reader that has
+   * read no text after a hole cannot distinguish the file from one that was copied, truncated and extended again.
+   */
+  hole(bytes: number, text: string): void {
+    if (!fs.existsSync(this.log) || this.#hasHole) return;
+    this.#hasHole = true;
     this.#endLine();
     fs.truncateSync(this.log, fs.statSync(this.log).size + bytes);
-    this.#touch(this.log);
+    this.write(text);
   }
 
   /** Reads at most this number of chunks. */
@@ -155,7 +160,9 @@ const common: fc.Arbitrary<Step>[] = [
       step(`write ${lines.length}`, (world) => world.write(lines.map((each) => `${each}\n`).join(''))),
     ),
   line.map((text) => step('write a part', (world) => world.write(text))),
-  fc.integer({ min: 8192, max: 20_000 }).map((bytes) => step(`hole ${bytes}`, (world) => world.hole(bytes))),
+  fc
+    .tuple(fc.integer({ min: 8192, max: 20_000 }), line)
+    .map(([bytes, text]) => step(`hole ${bytes}`, (world) => world.hole(bytes, `${text}\n`))),
   fc.nat(3).map((chunks) => step(`read ${chunks}`, (world) => world.read(chunks))),
   fc.nat(9).map((count) => step(`acknowledge ${count}`, (world) => world.acknowledge(count))),
   ...[
