@@ -74,6 +74,8 @@ export interface BootOptions {
   networkOf?: number;
   /** See `Machine`; requires a kernel that UEFI firmware can start (`harness/efi.ts`). */
   efiVariables?: string;
+  /** See `Machine`. */
+  uuid?: string;
   /**
    * Lets the UEFI firmware start the boot loader of a disk: of the one that its variables name, or of the system disk,
    * as with libvirt's `<boot order='1'/>`. By default, QEMU starts `bootFiles`.
@@ -152,6 +154,7 @@ async function bootGuest(
     durable: options.powerCutAfter !== undefined || options.powerCutAt !== undefined,
     networkOf: options.networkOf,
     efiVariables: options.efiVariables,
+    uuid: options.uuid,
   };
   const cut = options.powerCutAfter;
   const outcome = await runWithRetry(machine, folder, () => ({

@@ -33,6 +33,8 @@ export interface Machine {
   networkOf?: number | undefined;
   /** Variable store of the UEFI firmware, kept between boots. Default: BIOS. */
   efiVariables?: string | undefined;
+  /** The UUID in the SMBIOS tables, which libvirt sets to that of the domain. */
+  uuid?: string | undefined;
 }
 
 /**
@@ -56,6 +58,7 @@ export function qemuCommand(machine: Machine, folder: string): string[] {
     ...['qemu-system-x86_64', '-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none'],
     ...['-machine', 'pc,hpet=off,usb=off,vmport=off'],
     ...(machine.efiVariables === undefined ? [] : firmware(machine.efiVariables)),
+    ...(machine.uuid === undefined ? [] : ['-uuid', machine.uuid]),
     ...processor(machine),
     ...['-m', String(memoryMiB)],
     ...['-chardev', `file,id=console,path=${join(folder, 'console')}`, '-serial', 'chardev:console'],

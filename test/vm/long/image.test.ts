@@ -1,0 +1,82 @@
+/**
+ * Guests that are started from an image, which `prepare --image` has prepared offline, in a chroot, as the %post section of
+ * kickstart does.
+ */
+import { readFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { agentTree } from '../harness/agent.ts';
+import { mountKernelFileSystems } from '../harness/mounts.ts';
+import { type Boot, type Guest, assertSealed, layout, look } from '../harness/scenario.ts';
+import { withGuest } from '../harness/guest.ts';
+import { templateOf } from '../harness/template.ts';
+
+const images = suite('guests of an image');
+
+const name = 'image-of-the-test';
+const command = [
+  'immutafs-agent',
+  'prepare',
+  '--image',
+  '--apply',
+  '--yes',
+  '--image-name',
+  name,
+  '--image-version',
+  '1',
+];
+/** State of Debian's packages that a sealed boot may reset. */
+const accepted = ['--accept', '/var/lib', '/var/log', '/var/spool'];
+/** As an installer leaves the disk: fstab has no `ro`. */
+const installed = layout({ fstab: 'installed', stack: 'partition' });
+
+const steps = {
+  ...look,
+  identity: 'cat /etc/machine-id; ls /etc/ssh | grep -c host_ || :',
+  uuid: 'cat /sys/class/dmi/id/product_uuid',
+};
+
+/** Two guests with the same image: each sealed by the host, with a machine ID of its own that a reboot does not change. */
+async function assertTwoGuests(guest: Guest): Promise<void> {
+  const bootFiles = await guest.bootFilesOnDisk();
+  const before = await guest.checksum();
+  const boot = (uuid: string): Promise<Boot> =>
+    guest.boot({ disk: 'readonly', steps, bootFiles, uuid, memoryMiB: 1024, limitSeconds: 400 });
+  const uuids = ['6b2d0c1e-1111-4c1b-9d7e-0123456789ab', '6b2d0c1e-2222-4c1b-9d7e-0123456789ab'];
+  for (const uuid of uuids) {
+    const sealed = await boot(uuid);
+    const { image } = assertSealed(sealed);
+    assert.equal({ name: image?.name, version: image?.version }, { name, version: '1' });
+    assert.equal(sealed.step('identity').stdout, `${uuid.replaceAll('-', '')}\n0\n`);
+  }
+  assert.is(await guest.checksum(), before);
+}
+
+images('prepared in a chroot, as in the %post section of kickstart', async () => {
+  const template = await templateOf(installed, await agentTree());
+  let said = '';
+  await withGuest(
+    {
+      template,
+      edit: async (root, mounts) => {
+        await mountKernelFileSystems(mounts);
+        assert.match(await readFile(join(root, 'etc/machine-id'), 'utf8'), /^[\da-f]{32}\n$/);
+        // As after an update of the kernel, so that the initramfs is made in the chroot.
+        await mounts.chroot('sh', '-c', 'touch /usr/lib/modules/*/modules.dep');
+        said = await mounts.chroot(...(command as [string, ...string[]]), ...accepted);
+        assert.match(await readFile(join(root, 'var/lib/immutafs/prepare.json'), 'utf8'), /"--no-hostonly"/);
+        assert.not.match(said, /\/dev\/loop|\/dev\/vda/, 'a device of this machine');
+        const ready = await mounts.chroot('immutafs-agent', 'check', '--ready-to-seal', '--image');
+        assert.match(ready, /^Ready to seal\.\nAt the first boot/);
+        assert.equal(
+          (await readdir(join(root, 'boot'))).filter((file) => file.startsWith('.')),
+          [],
+        );
+      },
+    },
+    assertTwoGuests,
+  );
+});
+
+images.run();
