@@ -143,6 +143,14 @@ move(
   },
 );
 
+move('--undo: a socket that a process listens on does not keep the directory mounted', () => {
+  const stdout = outputOf(`move >/dev/null
+    perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Local => "/var/lib/app/socket", Listen => 1) or die; sleep 60' &
+    until [ -S "$app/socket" ]; do sleep 0.1; done
+    picture "$app" >/run/before; agent prepare --undo; whole; mounts && exit 1; kill $!`);
+  assert.match(stdout, /moved back to the system disk/);
+});
+
 move('a boot does not seed a directory whose content was moved to a store that is lost', () => {
   const stdout = outputOf(`move >/dev/null; umount "$app"; mv "$kept" /data/lost
     /usr/libexec/immutafs/persist-directory mount "$app" 2>&1 && exit 1; ls /data/store; mv /data/lost "$kept"; reboot; whole`);

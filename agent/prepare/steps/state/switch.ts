@@ -94,7 +94,7 @@ export const switchState: Executor<ActionOf<'switch-state'>> = {
       await bringBack(context, directory);
       await runAlways('/usr/bin/touch', ['--reference', path, directory]);
       await renameInStore(context, final, copy);
-      await runAlways(umountProgram, [path]);
+      await unmount(context, path);
       restoreConfig(context, action);
     });
     // The view of the move that this reverts may be below.
@@ -103,6 +103,18 @@ export const switchState: Executor<ActionOf<'switch-state'>> = {
     return `${path}: moved back to the system disk; the copy is still in ${copy}`;
   },
 };
+
+/**
+ * Unmounts a directory whose users are stopped. A socket that a process listens on keeps it busy, such as rsyslog's in the
+ * chroot of Postfix: the read-only mount then exists, without a path, until the process closes the socket.
+ */
+async function unmount({ runAlways }: Context, path: string): Promise<void> {
+  try {
+    await runAlways(umountProgram, [path]);
+  } catch {
+    await runAlways(umountProgram, ['--lazy', path]);
+  }
+}
 
 /** Returns the configuration file with an item in PERSIST. @throws SystemError if it must be changed manually */
 function withItem(reader: SystemReader, item: string): string | null {
