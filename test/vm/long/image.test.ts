@@ -1,16 +1,19 @@
 /**
- * Guests that are started from an image, which `prepare --image` has prepared offline, in a chroot, as the %post section of
- * kickstart does.
+ * Guests that are started from an image, which `prepare --image` has prepared offline: in a chroot, as the %post section of
+ * kickstart does, and with virt-customize.
  */
-import { readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { agentTree } from '../harness/agent.ts';
+import { copyDisks } from '../harness/disk.ts';
 import { mountKernelFileSystems } from '../harness/mounts.ts';
+import { withRunFolder } from '../harness/run-folder.ts';
 import { type Boot, type Guest, assertSealed, layout, look } from '../harness/scenario.ts';
 import { withGuest } from '../harness/guest.ts';
 import { templateOf } from '../harness/template.ts';
+import { virtCustomize } from '../harness/virt-customize.ts';
 
 const images = suite('guests of an image');
 
@@ -78,5 +81,53 @@ images('prepared in a chroot, as in the %post section of kickstart', async () =>
     assertTwoGuests,
   );
 });
+
+images('prepared with virt-customize', () =>
+  withRunFolder(async (folder) => {
+    const template = await templateOf(installed, await agentTree());
+    const disks = await copyDisks(template.disks, folder);
+    const said = await virtCustomize(disks.images.system, [
+      '--run-command',
+      [...command, ...accepted].join(' '),
+    ]);
+    assert.not.match(said, /error|warning: .*immutafs/i, said);
+    await withGuest({ template: { ...template, disks } }, assertTwoGuests);
+  }),
+);
+
+images(
+  'the twin: without the step image, every guest has the machine ID and the host keys of the image',
+  async () => {
+    const template = await templateOf(installed, await agentTree());
+    await withGuest(
+      {
+        template,
+        edit: async (root, mounts) => {
+          await mountKernelFileSystems(mounts);
+          await mounts.chroot(
+            'immutafs-agent',
+            'prepare',
+            '--image',
+            '--apply',
+            '--yes',
+            '--skip',
+            'image',
+            ...accepted,
+          );
+          await writeFile(join(root, 'etc/machine-id'), '0123456789abcdef0123456789abcdef\n');
+        },
+      },
+      async (guest) => {
+        const bootFiles = await guest.bootFilesOnDisk();
+        const boot = await guest.boot({ disk: 'readonly', steps, bootFiles, limitSeconds: 400 });
+        const { image } = assertSealed(boot);
+        assert.is(image, null);
+        const [id, keys] = boot.step('identity').stdout.split('\n');
+        assert.is(id, '0123456789abcdef0123456789abcdef');
+        assert.ok(Number(keys) > 0);
+      },
+    );
+  },
+);
 
 images.run();
