@@ -121,6 +121,7 @@ run('docs/monitoring.md lists every metric and every alert, and no other', async
     ...sample,
     overlays: [{ ...none, target: '/opt', state: 'overlay' }],
     rehearsal: { limitSeconds: 1800, endsAt: sample.at },
+    image: { name: 'web', version: '1', built: sample.at },
   });
   const samples = [await guestMetrics({ growth: 10_000 }), hostMetrics([sealedDomain()]), rare];
   const written = samples.join('\n').matchAll(/^# TYPE (\S+)/gm);

@@ -121,6 +121,8 @@ async function write(): Promise<Map<string, string[]>> {
   }
   assert.ok(rotations > 8, `${rotations} rotations`);
   for (const log of programs) {
+    // If the last round has renamed the log, a forwarder that starts now finds no log of this name.
+    log.reopen();
     log.write(lastLine(log.file));
     log.flush();
   }
