@@ -21,9 +21,14 @@ export function explain(id: string, list: readonly Check[] = checks): string {
     ...section('What it checks', means),
     ...section('Why it matters', why),
     ...section('How to fix it', fix),
-    ...(page === undefined ? [] : section('Read on', `/usr/share/doc/immutafs-agent/${page}`)),
+    ...(page === undefined ? [] : section('Read on', pageFile(page))),
     '',
   ].join('\n');
+}
+
+/** Returns the path of a page (Documentation) in the package. */
+export function pageFile(page: string): string {
+  return `/usr/share/doc/immutafs-agent/${page}`;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { checks } from '../../agent/checks/index.ts';
+import { pageFile } from '../../agent/report/explain.ts';
 import { sentence, wrap } from '../../agent/lib/format.ts';
 import { forwardMessages } from '../../agent/forward/status/catalog.ts';
 import { type LogMessage, driftMessage, programMessage, verdictMessage } from '../../agent/report/log.ts';
@@ -25,8 +26,9 @@ export function catalog(): string {
 }
 
 function entry({ messageId, documentation, subject }: LogMessage & { subject: string }): string {
-  const { title, means, why, fix } = documentation;
-  const paragraphs = [sentence(title), means, why, `How to fix it: ${fix}`];
+  const { title, means, why, fix, page } = documentation;
+  const more = page === undefined ? [] : [`Read on: ${pageFile(page)}`];
+  const paragraphs = [sentence(title), means, why, `How to fix it: ${fix}`, ...more];
   return [
     `-- ${messageId}`,
     `Subject: ${subject}`,

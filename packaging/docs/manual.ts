@@ -3,7 +3,7 @@ import { checks } from '../../agent/checks/index.ts';
 import type { Check } from '../../agent/checks/check.ts';
 import { commandLine } from '../../agent/cli.ts';
 import { sentence } from '../../agent/lib/format.ts';
-import { describeKind } from '../../agent/report/explain.ts';
+import { describeKind, pageFile } from '../../agent/report/explain.ts';
 import { date, prose, tagged, word } from './mdoc.ts';
 
 /** Returns immutafs-agent(8) in mdoc(7). */
@@ -184,7 +184,11 @@ function optionTerm(long: string, flags: string): string {
 }
 
 function checkItem(check: Check): [string, string] {
-  const { title, means, why, fix } = check.documentation;
-  const paragraphs = [`${sentence(title)} ${describeKind(check)}`, means, why, `How to fix it: ${fix}`];
+  const { title, means, why, fix, page } = check.documentation;
+  const more = page === undefined ? [] : [`Read on: ${pageFile(page)}`];
+  const paragraphs = [
+    ...[`${sentence(title)} ${describeKind(check)}`, means, why, `How to fix it: ${fix}`],
+    ...more,
+  ];
   return [`Sy ${word(check.id)}`, paragraphs.map(prose).join('\n.Pp\n')];
 }
