@@ -2,7 +2,8 @@
  * A guest with real services whose state is in /var: a database, a key-value store, a message broker, a mail queue, and a
  * private service that no table knows. Before the seal, each of them is named and nothing else. `prepare` moves the state of
  * four of them to a data disk while they run; it is there after the seal and after a further reboot. The state of
- * the broker is accepted: a reboot resets it, and `changes --state` lists only what is undecided.
+ * the broker is accepted: a reboot resets it, and `changes --state` lists only what is undecided. At the end, the move is
+ * undone.
  */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -70,6 +71,19 @@ state('five services are named; what is moved survives, what is accepted is rese
 
       const again = await boot('readonly', sealedReadings(services));
       assertKept(again, services, retained('123', '2'));
+
+      // What was written since is moved back, too.
+      const undone = await boot('writable', {
+        started: 'timeout 600 systemctl is-system-running --wait',
+        undo: 'immutafs-agent prepare --undo',
+        ...reads(services),
+        mounts: `${mounts} || :`,
+        failed: look.failed,
+      });
+      assertEnded(undone, 'undo');
+      assertRead(undone, services, retained('123', '2'));
+      assert.is(undone.step('mounts').stdout, '');
+      assertNothingFailed(undone);
     });
   }),
 );
