@@ -6,7 +6,7 @@ import type { Mount, MountTable } from './mountinfo.ts';
 import { type Observed, observe, observeAsync } from '../observed.ts';
 
 /**
- * * Maps each path and kind of probe to the answer: the name of errno, or a word that the probe prints
+ * Maps each path and kind of probe to the answer: the name of errno, or a word that the probe prints
  * (agent/system/probe/).
  */
 export type ProbeAnswers = Record<string, Partial<Record<ProbeKind, string>>>;

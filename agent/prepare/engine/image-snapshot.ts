@@ -89,8 +89,8 @@ const rootLine: FstabLine = {
 const systemTargets: readonly string[] = ['/', '/boot', '/boot/efi', '/efi', '/usr', '/var', '/opt', '/root'];
 
 /**
- * Returns whether the disk of the image has the device of a line: true for the file systems of the system and for every
- * device on the same disk or in the same volume group; false for what is no device, for a line with `nofail`, which a guest
+ * Returns whether a line mounts a device of the image's disk: true for the file systems of the operating system, and for
+ * devices on the same disk or in the same volume group; false for what is no device, for a line with `nofail`, which a guest
  * does not need, and for /home; undefined if the image does not say it.
  */
 function judge(
