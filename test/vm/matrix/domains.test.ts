@@ -96,9 +96,11 @@ const steps = {
     'for i in $(seq 100); do test -e /home/forward/checkpoint && break; sleep 0.2; done; ' +
     'stat -c %C /home/forward /home/forward/checkpoint',
   forwarder: `cat /proc/$(${mainOf('immutafs-forward')})/attr/current`,
+  // systemd knows the PID before the process runs the agent, and until then the domain is that of systemd.
   check:
     'systemctl start --no-block immutafs-drift; for i in $(seq 300); do ' +
-    `p=$(${mainOf('immutafs-drift')}); [ "$p" = 0 ] || exec cat /proc/$p/attr/current; done; exit 1`,
+    `p=$(${mainOf('immutafs-drift')}); [ "$(readlink /proc/$p/exe)" != /usr/bin/immutafs-agent ] || ` +
+    'exec cat /proc/$p/attr/current; done; exit 1',
   app: `printf '${line}' >>/var/log/app.log; ${untilForwarder(`"path":"/var/log/app.log","acknowledgedBytes":${line.length},`)}`,
   changes: `${asService} immutafs-agent changes --json`,
   'at-boot': 'cat /run/immutafs/report.json',
