@@ -1,8 +1,9 @@
 /**
- * node test/run.ts [--record] [--all | --long | FILTER…]: runs the linters and the tests, each file in its own process. Without
+ * node test/run.ts [--record] [--repeat] [--all | --long | FILTER…]: runs the linters and the tests, each file in its own process. Without
  * arguments, it runs the quick selection (`harness/runner/selection.ts`), with --long only the long guest tests, with
  * --all every other file. A FILTER is a part of a path and selects among all files. With --record, the durations of the
- * files become those by which later runs are ordered. The last line is `N passed, N failed`.
+ * files become those by which later runs are ordered. With --repeat, up to three files that failed run once more; one
+ * that then passes is printed as unstable. The last line is `N passed, N failed`.
  */
 import { endEveryGroup } from './harness/runner/process-group.ts';
 import { runAll } from './harness/runner/run-all.ts';
@@ -22,9 +23,9 @@ const print = (text: string) => void process.stdout.write(text);
 const args = process.argv.slice(2);
 const filters = args.filter((arg) => !arg.startsWith('--'));
 const extent = args.includes('--all') ? 'all' : args.includes('--long') ? 'long' : 'quick';
-const record = args.includes('--record');
+const extras = { record: args.includes('--record'), repeat: args.includes('--repeat') };
 try {
-  process.exitCode = (await runAll(process.cwd(), { filters, extent }, print, record)) ? 0 : 1;
+  process.exitCode = (await runAll(process.cwd(), { filters, extent }, print, extras)) ? 0 : 1;
 } finally {
   endEveryGroup();
 }

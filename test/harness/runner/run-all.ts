@@ -1,21 +1,34 @@
+import fs from 'node:fs';
+import path from 'node:path';
 import { type Result, runFile } from './run-file.ts';
-import { Schedule, lanes, recordDurations } from './schedule.ts';
+import { Schedule, lanes, recordDurations, timeLimit } from './schedule.ts';
 import { type Selection, selectFiles } from './selection.ts';
 
 const slowestShown = 10;
 
+/** The number of failed files that are repeated. If more files failed, chance is not the reason. */
+const repeatedAtMost = 3;
+
+/** What to do beside running the selected files. */
+export interface Extras {
+  /** Whether the durations become those by which later runs are ordered. */
+  record?: boolean;
+  /** Whether files that failed run once more, each by itself, after all others. A file that then passes is unstable. */
+  repeat?: boolean;
+}
+
 /**
- * Runs the selected files and prints a line for each, the slowest files, and `N passed, N failed`.
+ * Runs the selected files and prints a line for each, the slowest files, the unstable and the failed ones, and
+ * `N passed, N failed`.
  *
- * @param root the project's folder; files run in it
- * @param record whether the durations become those by which later runs are ordered
- * @returns whether every file passed, and at least one ran
+ * @param root the project's directory; files run in it
+ * @returns whether every file passed, if need be when it was repeated, and at least one ran
  */
 export async function runAll(
   root: string,
   selection: Selection,
   print: (text: string) => void,
-  record = false,
+  { record = false, repeat = false }: Extras = {},
 ): Promise<boolean> {
   const files = selectFiles(root, selection);
   const results = new Map<string, Result>();
@@ -33,14 +46,42 @@ export async function runAll(
     print(describe(file, result));
     results.set(file, result);
   }
+  const unstable = repeat ? await repeatFailed(root, results, print) : [];
   if (record) recordDurations(root, new Map([...results].map(([file, { seconds }]) => [file, seconds])));
   print(slowest(results));
   const all = [...results.values()];
   const passed = all.reduce((sum, result) => sum + result.passed, 0);
   const failed = all.reduce((sum, result) => sum + result.failed, 0);
+  print(unstable.map((line) => `unstable: ${line}\n`).join(''));
   print(failures(results));
   print(`${passed} passed, ${failed} failed\n`);
   return failed === 0;
+}
+
+/**
+ * Repeats files that failed, one after the other. In emulation, the order of events in a guest depends on the load of
+ * the machine: a file that passes now has a race, in the test or in the product, and the output of its failure has been
+ * printed.
+ *
+ * @param results receives the results of the files that pass
+ * @returns a line for each file that passes now, with the problem it had
+ */
+async function repeatFailed(
+  root: string,
+  results: Map<string, Result>,
+  print: (text: string) => void,
+): Promise<string[]> {
+  const failed = [...results].filter(([file, { problem }]) => problem !== '' && fs.existsSync(path.join(root, file)));
+  if (failed.length > repeatedAtMost) return [];
+  const unstable: string[] = [];
+  for (const [file, { problem }] of failed) {
+    const again = await runFile(root, file, timeLimit(file));
+    print(describe(file, again));
+    if (again.problem !== '') continue;
+    unstable.push(`${file}: ${problem}, then passed`);
+    results.set(file, again);
+  }
+  return unstable;
 }
 
 async function inLanes(

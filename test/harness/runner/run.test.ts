@@ -4,7 +4,8 @@ import path from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { runAll } from './run-all.ts';
+import { whileTemporaryDirectory } from '../temporary.ts';
+import { type Extras, runAll } from './run-all.ts';
 import { runFile } from './run-file.ts';
 
 const projects = path.join(import.meta.dirname, '../../fixtures/runner');
@@ -71,9 +72,15 @@ function isGone(pid: string): boolean {
   return !fs.existsSync(stat) || /\) [ZX]/.test(fs.readFileSync(stat, 'utf8'));
 }
 
-async function runProject(name: string, ...filters: string[]): Promise<{ good: boolean; lines: string[] }> {
+const runProject = (name: string, ...filters: string[]) => runWith({}, name, ...filters);
+
+async function runWith(
+  extras: Extras,
+  name: string,
+  ...filters: string[]
+): Promise<{ good: boolean; lines: string[] }> {
   let text = '';
-  const good = await runAll(project(name), { filters, extent: 'all' }, (part) => (text += part));
+  const good = await runAll(project(name), { filters, extent: 'all' }, (part) => (text += part), extras);
   assert.ok(text.endsWith('\n'));
   return { good, lines: text.slice(0, -1).split('\n') };
 }
@@ -98,6 +105,33 @@ whole('one fails: its whole output, and no output of the others', async () => {
   assert.is(text.split('Total:').length, 2);
   assert.not.match(text, 'lint.ts');
   assert.equal(lines.slice(-2), ['failed: test/unit/failing.test.ts: 1 of 2 failed', '2 passed, 1 failed']);
+});
+
+for (const repeat of [true, false]) {
+  whole(`a file that fails only the first time: ${repeat ? 'repeated, and unstable' : 'failed'}`, async () => {
+    const { good, lines } = await whileTemporaryDirectory((directory) => {
+      process.env.UNSTABLE_MARK = path.join(directory, 'mark');
+      return runWith({ repeat }, 'unstable', 'unit/unstable');
+    });
+    const file = 'test/unit/unstable.test.ts';
+    assert.is(good, repeat);
+    assert.match(lines[0] ?? '', /^failed {2}test\/unit\/unstable/);
+    assert.match(lines.join('\n'), 'the first time');
+    const end = repeat
+      ? [`unstable: ${file}: 1 of 1 failed, then passed`, '1 passed, 0 failed']
+      : [`failed: ${file}: 1 of 1 failed`, '0 passed, 1 failed'];
+    assert.equal(lines.slice(-2), end);
+  });
+}
+
+whole('files that fail again, and more than three failed files, are failures', async () => {
+  const twice = await runWith({ repeat: true }, 'red', 'unit/failing', 'unit/passing');
+  assert.is(twice.good, false);
+  assert.is(twice.lines.filter((line) => line.startsWith('failed  ')).length, 2);
+  assert.is(twice.lines.at(-1), '2 passed, 1 failed');
+  const many = await runWith({ repeat: true }, 'red', 'failing', 'empty', 'exits-badly', 'crashing');
+  assert.is(many.good, false);
+  assert.is(many.lines.filter((line) => line.startsWith('failed  ')).length, 4);
 });
 
 whole('linters are counted', async () => {

@@ -125,13 +125,17 @@ export class Schedule {
 }
 
 function jobOf(file: string): Job {
+  const waits = mostlyWaiting.has(file);
+  return { file, limitSeconds: timeLimit(file), guest: file.startsWith('test/vm/'), waits };
+}
+
+/** @returns the time limit of a file in seconds */
+export function timeLimit(file: string): number {
   const limits: [string, number][] = [
     [warmFile, 1200],
     ['test/vm/smoke/', 1200],
     ['test/vm/', 1800],
     ['test/packaging/release/release.test.ts', 900],
   ];
-  const [, limitSeconds] = limits.find(([prefix]) => file.startsWith(prefix)) ?? ['', 600];
-  const waits = mostlyWaiting.has(file);
-  return { file, limitSeconds, guest: file.startsWith('test/vm/'), waits };
+  return limits.find(([prefix]) => file.startsWith(prefix))?.[1] ?? 600;
 }
