@@ -71,7 +71,9 @@ async function repeatFailed(
   results: Map<string, Result>,
   print: (text: string) => void,
 ): Promise<string[]> {
-  const failed = [...results].filter(([file, { problem }]) => problem !== '' && fs.existsSync(path.join(root, file)));
+  const failed = [...results].filter(
+    ([file, { problem }]) => problem !== '' && fs.existsSync(path.join(root, file)),
+  );
   if (failed.length > repeatedAtMost) return [];
   const unstable: string[] = [];
   for (const [file, { problem }] of failed) {

@@ -108,20 +108,23 @@ whole('one fails: its whole output, and no output of the others', async () => {
 });
 
 for (const repeat of [true, false]) {
-  whole(`a file that fails only the first time: ${repeat ? 'repeated, and unstable' : 'failed'}`, async () => {
-    const { good, lines } = await whileTemporaryDirectory((directory) => {
-      process.env.UNSTABLE_MARK = path.join(directory, 'mark');
-      return runWith({ repeat }, 'unstable', 'unit/unstable');
-    });
-    const file = 'test/unit/unstable.test.ts';
-    assert.is(good, repeat);
-    assert.match(lines[0] ?? '', /^failed {2}test\/unit\/unstable/);
-    assert.match(lines.join('\n'), 'the first time');
-    const end = repeat
-      ? [`unstable: ${file}: 1 of 1 failed, then passed`, '1 passed, 0 failed']
-      : [`failed: ${file}: 1 of 1 failed`, '0 passed, 1 failed'];
-    assert.equal(lines.slice(-2), end);
-  });
+  whole(
+    `a file that fails only the first time: ${repeat ? 'repeated, and unstable' : 'failed'}`,
+    async () => {
+      const { good, lines } = await whileTemporaryDirectory((directory) => {
+        process.env.UNSTABLE_MARK = path.join(directory, 'mark');
+        return runWith({ repeat }, 'unstable', 'unit/unstable');
+      });
+      const file = 'test/unit/unstable.test.ts';
+      assert.is(good, repeat);
+      assert.match(lines[0] ?? '', /^failed {2}test\/unit\/unstable/);
+      assert.match(lines.join('\n'), 'the first time');
+      const end = repeat
+        ? [`unstable: ${file}: 1 of 1 failed, then passed`, '1 passed, 0 failed']
+        : [`failed: ${file}: 1 of 1 failed`, '0 passed, 1 failed'];
+      assert.equal(lines.slice(-2), end);
+    },
+  );
 }
 
 whole('files that fail again, and more than three failed files, are failures', async () => {
