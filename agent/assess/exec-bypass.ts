@@ -8,8 +8,15 @@ export interface Bypass {
   closedBy: string | undefined;
 }
 
-/** Returns the bypasses that are open now. */
-export function openBypasses(settings: ExecBypass, lockdown: Lockdown): Bypass[] {
+/** The setting of Yama (kernel: Documentation/admin-guide/LSM/Yama.rst). */
+export const ptraceSysctl = 'kernel.yama.ptrace_scope';
+
+/**
+ * Returns the bypasses that are open now.
+ * @param minimumScope the value of kernel.yama.ptrace_scope from which on ptrace counts as closed: with 1, a process can
+ * still write into the memory of its own descendants; with 2, only a process with CAP_SYS_PTRACE can trace
+ */
+export function openBypasses(settings: ExecBypass, lockdown: Lockdown, minimumScope: 1 | 2 = 1): Bypass[] {
   const { memfdNoexec, ptraceScope } = settings;
   const isLocked = (lockdown.lockdown ?? 'none') !== 'none';
   const isSigned = lockdown.signaturesEnforced === true || lockdown.modulesDisabled === true;
@@ -22,8 +29,8 @@ export function openBypasses(settings: ExecBypass, lockdown: Lockdown): Bypass[]
     { name: 'user-namespaces', closed: areUserNamespacesClosed(settings), closedBy: usernsSysctl(settings) },
     {
       name: 'ptrace',
-      closed: (ptraceScope ?? 0) >= 2,
-      closedBy: ptraceScope === undefined ? undefined : 'kernel.yama.ptrace_scope=2',
+      closed: (ptraceScope ?? 0) >= minimumScope,
+      closedBy: ptraceScope === undefined ? undefined : `${ptraceSysctl}=${minimumScope}`,
     },
     { name: 'modules', closed: isLocked || isSigned, closedBy: 'module.sig_enforce=1' },
     {

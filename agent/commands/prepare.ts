@@ -41,6 +41,7 @@ export interface PrepareOptions {
   accept?: string[];
   strictMounts?: boolean;
   closeBypasses?: boolean;
+  strictPtrace?: boolean;
   yes?: boolean;
   undo?: boolean;
   rehearse?: boolean;
@@ -174,6 +175,7 @@ const guestOptions = {
   since: ['--since', 'every file of an image has changed'],
   strictMounts: ['--strict-mounts', 'use it in a guest that runs its services'],
   closeBypasses: ['--close-bypasses', 'use it in a guest that runs its services'],
+  strictPtrace: ['--strict-ptrace', 'use it in a guest that runs its services'],
   rehearse: ['--rehearse', 'rehearse in a guest that is started from the image'],
   limit: ['--limit', 'rehearse in a guest that is started from the image'],
   discardState: ['--discard-state', 'rehearse in a guest that is started from the image'],
@@ -266,6 +268,8 @@ function readOptions(
   const [strictMounts, closeBypasses] = [options.strictMounts === true, options.closeBypasses === true];
   if ((strictMounts || closeBypasses) && !chosen.has('exec'))
     throw new UsageError(`${strictMounts ? '--strict-mounts' : '--close-bypasses'} needs the step exec`);
+  const strictPtrace = options.strictPtrace === true;
+  if (strictPtrace && !closeBypasses) throw new UsageError('--strict-ptrace needs --close-bypasses');
   const [purgeOldHome, cleanVar] = [options.purgeOldHome === true, options.cleanVar === true];
   const [moveState, purgeOldState] = [readItems(options, chosen), options.purgeOldState === true];
   const disks = { homeDevice, homeUuid, wipe, purgeOldHome, tmpSize, tmpMode, cleanVar };
@@ -277,6 +281,7 @@ function readOptions(
       ...state,
       strictMounts,
       closeBypasses,
+      strictPtrace,
       ...{ imageName: options.imageName, imageVersion: options.imageVersion },
       ...readAcceptance(reader, options, chosen),
     },

@@ -233,6 +233,8 @@ export interface Settings {
   strictMounts: boolean;
   /** --close-bypasses: whether the step `exec` writes a file of sysctls that close bypasses of noexec. */
   closeBypasses: boolean;
+  /** --strict-ptrace: whether this file also forbids ptrace of a process's own children. */
+  strictPtrace: boolean;
   /** --image-name and --image-version: what the step `image` writes to /etc/immutafs/image; undefined: nothing. */
   imageName: string | undefined;
   imageVersion: string | undefined;
@@ -255,6 +257,7 @@ export const noSettings: Settings = {
   acceptUntil: undefined,
   strictMounts: false,
   closeBypasses: false,
+  strictPtrace: false,
   ...{ imageName: undefined, imageVersion: undefined },
   progress: () => undefined,
 };

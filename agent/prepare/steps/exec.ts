@@ -26,7 +26,7 @@ export async function planExec(look: Snapshot): Promise<Step> {
   const needed = [...found, ...closureConflicts(targets, closures)];
   const proposal = reasons.length === 0 ? proposeOptions(targets, needed) : null;
   const options = planOptions(look, targets, { found, closures }, proposal);
-  const bypasses = planBypasses(reader, running, settings.closeBypasses);
+  const bypasses = planBypasses(reader, running, settings);
   const actions = [...options.actions, ...bypasses.actions];
   const unknown =
     reasons.length === 0

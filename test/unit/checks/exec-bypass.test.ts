@@ -27,7 +27,7 @@ settings(
     );
     assert.is(
       expected,
-      'user.max_user_namespaces=0 kernel.yama.ptrace_scope=2 module.sig_enforce=1 kernel.kexec_load_disabled=1; no setting of this kernel closes memfd, interpreters',
+      'user.max_user_namespaces=0 kernel.yama.ptrace_scope=1 module.sig_enforce=1 kernel.kexec_load_disabled=1; no setting of this kernel closes memfd, interpreters',
     );
   },
 );
@@ -66,7 +66,12 @@ testFindings(id, {
       all(kernel('user/max_user_namespaces', undefined), file('proc/self/ns/user', undefined)),
       'pass',
     ],
-    'ptrace of children': [kernel('kernel/yama/ptrace_scope', '1\n'), 'warn', /^open: ptrace$/],
+    ptrace: [kernel('kernel/yama/ptrace_scope', '0\n'), 'warn', /^open: ptrace$/],
+    'ptrace of own children': [
+      kernel('kernel/yama/ptrace_scope', '1\n'),
+      'pass',
+      /interpreters; kernel\.yama\.ptrace_scope=1 permits ptrace of own children$/,
+    ],
     'no ptrace at all': [kernel('kernel/yama/ptrace_scope', '3\n'), 'pass'],
     'unsigned modules': [unsigned, 'warn', /^open: modules$/],
     'no modules at all': [all(unsigned, kernel('kernel/modules_disabled', '1\n')), 'pass'],

@@ -1,9 +1,9 @@
-import { type Bypass, openBypasses } from '../../../assess/exec-bypass.ts';
+import { type Bypass, openBypasses, ptraceSysctl } from '../../../assess/exec-bypass.ts';
 import { findExecBypass } from '../../../facts/security/exec-bypass.ts';
 import { findLockdown } from '../../../facts/security/lockdown.ts';
 import { shortList } from '../../../lib/format.ts';
 import type { SystemReader } from '../../../system/reader.ts';
-import type { Action } from '../../engine/step.ts';
+import type { Action, Settings } from '../../engine/step.ts';
 import { isEnabled } from '../enabled-units.ts';
 import type { Running } from './running.ts';
 
@@ -14,10 +14,12 @@ const breaks: Record<Bypass['name'], string> = {
   memfd:
     'older versions of runc, Podman and Docker, and programs with libffi (Python, GNOME), execute a memfd',
   'user-namespaces': 'rootless Podman, browsers, Flatpak and units with PrivateUsers= create user namespaces',
-  ptrace: 'gdb and strace of users without CAP_SYS_PTRACE',
+  ptrace: 'gdb and strace of users without CAP_SYS_PTRACE that attach to a running program',
   kexec: 'kdump loads its kernel after the sysctls are set',
   modules: 'unsigned modules, for example those that dkms or akmods builds',
 };
+
+const breaksStrictPtrace = 'gdb and strace of users without CAP_SYS_PTRACE';
 
 export interface PlannedBypasses {
   actions: Action[];
@@ -27,13 +29,20 @@ export interface PlannedBypasses {
 
 /**
  * Plans the file of sysctls that close bypasses of noexec. It is written only on request, because software that does not
- * run now may need what it closes. What is in use now is left out.
+ * run now may need what it closes. What is in use now is left out. A stricter value in the file stays.
  */
-export function planBypasses(reader: SystemReader, running: Running, isRequested: boolean): PlannedBypasses {
+export function planBypasses(
+  reader: SystemReader,
+  running: Running,
+  { closeBypasses, strictPtrace }: Pick<Settings, 'closeBypasses' | 'strictPtrace'>,
+): PlannedBypasses {
   const before = reader.readIfPresent(sysctlFile, 65536) ?? null;
   const present = (before ?? '').split('\n').map((line) => line.replaceAll(' ', ''));
-  const open = openBypasses(findExecBypass(reader), findLockdown(reader)).filter(
-    ({ name, closedBy }) => name !== 'modules' && closedBy !== undefined && !present.includes(closedBy),
+  const isStrictPtrace = [2, 3].some((scope) => present.includes(`${ptraceSysctl}=${scope}`));
+  const isWritten = ({ name, closedBy = '' }: Bypass) =>
+    present.includes(closedBy) || (name === 'ptrace' && isStrictPtrace);
+  const open = openBypasses(findExecBypass(reader), findLockdown(reader), strictPtrace ? 2 : 1).filter(
+    (bypass) => bypass.name !== 'modules' && bypass.closedBy !== undefined && !isWritten(bypass),
   );
   if (open.length === 0) return { actions: [], why: [], notes: [] };
   const usedBy = (bypass: Bypass) => users(reader, running, bypass);
@@ -44,12 +53,14 @@ export function planBypasses(reader: SystemReader, running: Running, isRequested
   });
   const lines = free.map(({ closedBy = '' }) => closedBy);
   if (lines.length === 0) return { actions: [], why: [], notes: used };
-  if (!isRequested) {
+  if (!closeBypasses) {
     const note = `Bypasses of noexec that no running program needs: ${free.map(({ name }) => name).join(', ')}. \`prepare --apply --only exec --close-bypasses\` closes them in ${sysctlFile}, and shows what this can break.`;
     return { actions: [], why: [], notes: [note, ...used] };
   }
-  const why = free.map(({ name, closedBy }) => `${closedBy} can break: ${breaks[name]}.`);
-  const added = free.map(({ name, closedBy }) => `# Can break: ${breaks[name]}.\n${closedBy}\n`).join('');
+  const broken = (name: Bypass['name']) =>
+    name === 'ptrace' && strictPtrace ? breaksStrictPtrace : breaks[name];
+  const why = free.map(({ name, closedBy }) => `${closedBy} can break: ${broken(name)}.`);
+  const added = free.map(({ name, closedBy }) => `# Can break: ${broken(name)}.\n${closedBy}\n`).join('');
   const start = before ?? '# Closes bypasses of noexec (the check exec-bypass of immutafs-agent).\n';
   const after = `${start}${start.endsWith('\n') ? '' : '\n'}${added}`;
   return { actions: [{ do: 'edit', file: sysctlFile, before, after }], why, notes: used };

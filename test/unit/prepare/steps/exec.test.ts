@@ -199,8 +199,8 @@ const open: Files = {
   'proc/sys/kernel/yama/ptrace_scope': '0\n',
   'proc/sys/kernel/kexec_load_disabled': '0\n',
 };
-const sysctls = async (files: Files, closeBypasses = true) => {
-  const step = await stepOf({ files: { ...open, ...files } }, { closeBypasses });
+const sysctls = async (files: Files, closeBypasses = true, strictPtrace = false) => {
+  const step = await stepOf({ files: { ...open, ...files } }, { closeBypasses, strictPtrace });
   const edit = step.actions.find((action) => action.do === 'edit' && action.file.includes('sysctl'));
   const lines = edit?.do === 'edit' ? edit.after.split('\n').filter((line) => /^[a-z]/.test(line)) : [];
   return { step, lines, after: edit?.do === 'edit' ? edit.after : '' };
@@ -208,7 +208,7 @@ const sysctls = async (files: Files, closeBypasses = true) => {
 const all = [
   'vm.memfd_noexec=2',
   'user.max_user_namespaces=0',
-  'kernel.yama.ptrace_scope=2',
+  'kernel.yama.ptrace_scope=1',
   'kernel.kexec_load_disabled=1',
 ];
 
@@ -217,6 +217,25 @@ exec('--close-bypasses writes what this kernel knows, and says what it can break
   assert.is(step.state, 'needed');
   assert.equal(lines, all);
   assert.match(step.why.join(' '), /user\.max_user_namespaces=0 can break: rootless Podman/);
+});
+
+const scopeLines = (...files: Parameters<typeof sysctls>) =>
+  sysctls(...files).then(({ lines }) => lines.filter((line) => line.includes('ptrace')));
+
+exec('--strict-ptrace writes 2, also if 1 is set now or in the file', async () => {
+  const [yama, file] = ['proc/sys/kernel/yama/ptrace_scope', 'etc/sysctl.d/60-immutafs.conf'];
+  assert.equal(await scopeLines({}, true, true), ['kernel.yama.ptrace_scope=2']);
+  assert.equal(await scopeLines({ [yama]: '1\n' }, true, true), ['kernel.yama.ptrace_scope=2']);
+  assert.equal(await scopeLines({ [yama]: '1\n' }), []);
+  const { after } = await sysctls({ [file]: 'kernel.yama.ptrace_scope=1\n' }, true, true);
+  assert.match(after, /ptrace_scope=1\n[^]*ptrace_scope=2\n/);
+});
+
+exec('without --strict-ptrace, a stricter value in the file stays', async () => {
+  const written = { 'etc/sysctl.d/60-immutafs.conf': 'kernel.yama.ptrace_scope = 2\n' };
+  assert.equal(await scopeLines(written), ['kernel.yama.ptrace_scope = 2']);
+  const { after } = await sysctls(written);
+  assert.not.match(after, /ptrace_scope=1/);
 });
 
 exec('without --close-bypasses, the open bypasses are named and nothing is written', async () => {
@@ -296,6 +315,8 @@ exec('the options need the step', () =>
       const error = await errorOf(prepare({ only: ['tmp'], skip: [], [option]: true }));
       assert.match(String(error), /needs the step exec/);
     }
+    const error = await errorOf(prepare({ skip: [], strictPtrace: true }));
+    assert.match(String(error), /--strict-ptrace needs --close-bypasses/);
   }),
 );
 
