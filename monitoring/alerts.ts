@@ -84,7 +84,7 @@ export const guestAlerts: readonly Alert[] = [
     description:
       'Prometheus does not receive the metrics of the agent, although the guest belongs to a scrape job whose name begins with immutafs, or sent them within the last day.',
     runbook:
-      'If the guest is shut off for longer, silence the alert. Otherwise verify that the guest runs and that its node_exporter answers, that /etc/immutafs/immutafs.conf sets PROMETHEUS_FILE to a file *.prom in the folder that node_exporter reads (--collector.textfile.directory), and that immutafs-check.timer is active.',
+      'If the guest is shut off for longer, silence the alert. Otherwise verify that the guest runs and that its node_exporter answers, that /etc/immutafs/immutafs.conf sets PROMETHEUS_FILE to a file *.prom in the directory that node_exporter reads (--collector.textfile.directory), and that immutafs-check.timer is active.',
   },
   {
     name: 'ImmutafsVarFull',

@@ -60,7 +60,7 @@ function keyItem([name, { meaning, from, initial, wanted }]: [string, (typeof ke
   const counts = `Takes effect ${effective[from]}.`;
   const start = 'Takes effect at the next start of immutafs-forward.service.';
   const hidden =
-    'Before, run systemctl daemon-reload if the file is below /home, /root or a folder of private keys.';
+    'Before, run systemctl daemon-reload if the file is below /home, /root or a directory of private keys.';
   const reads = /^FORWARD_(FILES|CA|CERT|KEY)$/.test(name) ? `${start} ${hidden}` : start;
   const when = name.startsWith('FORWARD') && from === 'check' ? reads : counts;
   return [`Sy ${word(name)}`, [meaning, `${value} ${when}`].map(prose).join('\n.Pp\n')];

@@ -23,7 +23,7 @@ export function copyEarlier(out: string, next: string, key: SigningKey): void {
     const expected = sums.get(file);
     if (expected === undefined) {
       throw new Error(
-        `${path.join(out, file)} is not part of the earlier release, and would be removed: move it to another folder`,
+        `${path.join(out, file)} is not part of the earlier release, and would be removed: move it to another directory`,
       );
     }
     let content = path.join(out, file);
@@ -44,7 +44,7 @@ function verifiedChecksums(out: string, files: string[], key: SigningKey): Map<s
   const list = path.join(out, checksumsName);
   const own = [checksumsName, `${checksumsName}.asc`];
   if (!own.every((name) => existsSync(path.join(out, name))))
-    throw new Error(`${out} contains files that are not a release: choose an empty or a new folder`);
+    throw new Error(`${out} contains files that are not a release: choose an empty or a new directory`);
   verifyFile(key, list);
   for (const name of own) files.splice(files.indexOf(name), 1);
   const lines = readFileSync(list, 'utf8').split('\n');

@@ -23,7 +23,7 @@ export function signingKey(env: Readonly<Record<string, string | undefined>>): S
   if (name === '') {
     throw new Error(
       'a release must be signed, and SIGNING_KEY is not set: set it to the fingerprint of an RSA key of at least' +
-        ` ${minimumBits} bits, and SIGNING_HOME to the GnuPG folder with the key`,
+        ` ${minimumBits} bits, and SIGNING_HOME to the GnuPG directory with the key`,
     );
   }
   const lines = secretKeys(name, home);
@@ -50,9 +50,12 @@ function secretKeys(name: string, home: string | undefined): string[][] {
     const lines = gpg({ home }, ...args).split('\n');
     return lines.map((line) => line.split(':'));
   } catch (error) {
-    throw new Error(`no secret key '${name}' (SIGNING_KEY) in ${home ?? 'the GnuPG folder'} (SIGNING_HOME)`, {
-      cause: error,
-    });
+    throw new Error(
+      `no secret key '${name}' (SIGNING_KEY) in ${home ?? 'the GnuPG directory'} (SIGNING_HOME)`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

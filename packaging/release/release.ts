@@ -1,5 +1,5 @@
 /**
- * release.ts --url URL [--out FOLDER]: builds the last commit and publishes it in a folder, by default dist/release; see
+ * release.ts --url URL [--out DIRECTORY]: builds the last commit and publishes it in a folder, by default dist/release; see
  * docs/release.md. The folder is replaced only when everything in it is signed and verified.
  */
 import {

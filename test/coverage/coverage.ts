@@ -12,18 +12,28 @@ const folders = ['test/unit', 'test/vm/smoke', 'test/vm/matrix', 'test/vm/long']
 
 const head = `# Test coverage
 
-\`npm run coverage-table\` writes this page from the tests; the linters fail while it is stale.
+\`npm run coverage-table\` writes this page from \`test/coverage/tested.md\` and the tests; the linters fail while it is stale.
 `;
+
+/** What the tables cannot show: the systems and situations in which something was tested, and those in which nothing was. */
+const tested = 'test/coverage/tested.md';
 
 const layoutHead = `## Layouts of guests
 
 The guests have Debian 13, except where the layout names an earlier release: bookworm is Debian 12, bullseye is Debian 11.
 `;
 
-/** @returns the page: which tests name each check, and which guest tests boot each layout */
+/** @returns the page: what was tested, which tests name each check, and which guest tests boot each layout */
 export async function coverageTable(): Promise<string> {
   const tests = folders.flatMap(testFiles);
-  const page = [head, '## Checks\n', checkTable(tests), layoutHead, layoutTable(tests)];
+  const page = [
+    head,
+    fs.readFileSync(tested, 'utf8'),
+    '## Checks\n',
+    checkTable(tests),
+    layoutHead,
+    layoutTable(tests),
+  ];
   return (await format(coverageFile, page.join('\n'))).code;
 }
 

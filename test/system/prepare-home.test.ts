@@ -84,7 +84,11 @@ for (const [title, hold, reason] of [
     /sleep \(process \d+\) has \/home\/alice\/suid open for writing/,
   ],
   ['works in a folder', '(cd /home/alice; exec sleep 60) &', /sleep \(process \d+\) works in \/home\/alice/],
-  ['has a folder open', 'sleep 60 </home/alice &', /sleep \(process \d+\) has the folder \/home\/alice open/],
+  [
+    'has a folder open',
+    'sleep 60 </home/alice &',
+    /sleep \(process \d+\) has the directory \/home\/alice open/,
+  ],
 ] as const) {
   move(`not while a process ${title}; the copy so far stays`, () => {
     const script = `fill; picture /home >/run/before; ${hold} holder=$!; sleep 0.2

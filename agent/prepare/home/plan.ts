@@ -22,7 +22,7 @@ export async function planHome(snapshot: Snapshot): Promise<Step> {
   if (stat === undefined) return step('done', ['There is no /home.']);
   if (stat.kind !== 'directory') {
     return step('by hand', [
-      `/home is not a folder but ${stat.kind === 'link' ? `a link to ${reader.link('/home')}` : 'a file'}: replace it by a folder, or keep the content on a disk of its own.`,
+      `/home is not a directory but ${stat.kind === 'link' ? `a link to ${reader.link('/home')}` : 'a file'}: replace it by a directory, or keep the content on a disk of its own.`,
     ]);
   }
   const own = homeMount(mounts);
@@ -34,7 +34,7 @@ async function planMigration(snapshot: Snapshot, own: Mount | undefined): Promis
   const { homeDevice, homeUuid } = snapshot.settings;
   const where =
     own === undefined
-      ? "/home is a folder of the system's disk"
+      ? "/home is a directory of the system's disk"
       : `/home is ${own.source}, on the system's own disk`;
   const why = `${where}, which the host makes read-only.`;
   const named = homeDevice ?? (homeUuid === undefined ? undefined : `UUID=${homeUuid}`);

@@ -87,7 +87,7 @@ export function findMigration(log: ActionLog): Migrated | undefined {
 function expectSeparate(reader: SystemReader, old: string): void {
   const mounts = readMounts(reader);
   const home = homeMount(mounts);
-  if (home === undefined) throw new SystemError('/home is a folder of the system disk: it was not moved');
+  if (home === undefined) throw new SystemError('/home is a directory of the system disk: it was not moved');
   if (mounts.serving(old)?.device === home.device) {
     throw new SystemError(`${old} and /home are on the same file system`);
   }

@@ -117,7 +117,8 @@ function opened(
     // The flags of open(2) in octal. The lowest two bits are O_RDONLY, O_WRONLY or O_RDWR.
     const writes = /^flags:\s*[0-7]*[1256]$/m.test(info);
     if (!writes && attempt(() => reader.stat(`${link}/.`)?.kind) !== 'directory') return [];
-    const how = (where: string) => `has ${writes ? `${where} open for writing` : `the folder ${where} open`}`;
+    const how = (where: string) =>
+      `has ${writes ? `${where} open for writing` : `the directory ${where} open`}`;
     return [{ pid, link, path: found, shown: undefined, how }];
   });
 }

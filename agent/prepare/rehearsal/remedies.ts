@@ -27,7 +27,7 @@ export function remedyFor(path: string | null, folder: string, overlays: readonl
   const none = (text: string, harmless = false) => ({ folder: null, text, harmless });
   if (path === null) {
     return none(
-      'The message names no file. Find out where the program writes, and add the folder to OVERLAY or PERSIST.',
+      'The message names no file. Find out where the program writes, and add the directory to OVERLAY or PERSIST.',
     );
   }
   if (path.includes('/__pycache__/') || path.endsWith('.pyc')) {
@@ -52,16 +52,16 @@ export function remedyFor(path: string | null, folder: string, overlays: readonl
     );
   }
   if (folder === '/') {
-    return none(`Create the folder for ${path} in maintenance mode and add it to OVERLAY or PERSIST.`);
+    return none(`Create the directory for ${path} in maintenance mode and add it to OVERLAY or PERSIST.`);
   }
   if (folder === '/etc') {
     return none(
-      'Configure the program to keep the file in a folder of its own, in /var or in /run. A file cannot be kept by PERSIST, because programs replace files by rename(2); OVERLAY=/etc works, but lets root change the configuration of every program until the next boot.',
+      'Configure the program to keep the file in a directory of its own, in /var or in /run. A file cannot be kept by PERSIST, because programs replace files by rename(2); OVERLAY=/etc works, but lets root change the configuration of every program until the next boot.',
     );
   }
   if (!plain.test(folder)) {
     return none(
-      'The path contains characters that OVERLAY and PERSIST do not permit: configure the program to write to another folder.',
+      'The path contains characters that OVERLAY and PERSIST do not permit: configure the program to write to another directory.',
     );
   }
   const rule = stateRuleOf(path);

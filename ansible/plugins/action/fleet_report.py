@@ -50,9 +50,9 @@ def absolute(path):
         raise AnsibleError("the path of the fleet report is not a string: %r" % (path,))
     full = os.path.abspath(os.path.expanduser(path))
     if os.path.isdir(full):
-        raise AnsibleError("%s is a folder: give the fleet report a file name, such as fleet.html" % full)
+        raise AnsibleError("%s is a directory: give the fleet report a file name, such as fleet.html" % full)
     if not os.path.isdir(os.path.dirname(full)):
-        raise AnsibleError("the folder %s of the fleet report does not exist" % os.path.dirname(full))
+        raise AnsibleError("the directory %s of the fleet report does not exist" % os.path.dirname(full))
     return full
 
 

@@ -13,7 +13,7 @@ ROLLBACK = "rollback.json"
 def folder_of(directory, domain):
     """Returns the folder of a domain. Raises LibvirtError if the name of the domain is not the name of a folder."""
     if not domain or "/" in domain or domain.startswith("."):
-        raise LibvirtError("the domain name '%s' cannot be the name of a folder" % domain)
+        raise LibvirtError("the domain name '%s' cannot be the name of a directory" % domain)
     return os.path.join(directory, domain)
 
 

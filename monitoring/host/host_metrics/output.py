@@ -41,7 +41,7 @@ def open_folder(folder):
         try:
             inner = os.open(part, flags, dir_fd=directory)
         except OSError as error:
-            message = "%s: %s is missing or not a folder; use a path without symbolic links (%s)"
+            message = "%s: %s is missing or not a directory; use a path without symbolic links (%s)"
             raise OSError(message % (folder, part, error))
         finally:
             os.close(directory)

@@ -99,8 +99,8 @@ fleet('a fleet without problems: exit 0; wrong paths fail before a guest is aske
     assert.is(statSync(report).mode & 0o777, 0o600);
     for (const [path, more, message] of [
       [join(folder, 'fleet.pdf'), {}, /one of html, json, csv, not 'pdf'/],
-      [join(folder, 'none/fleet.html'), {}, /the folder .*none of the fleet report does not exist/],
-      [folder, {}, /is a folder/],
+      [join(folder, 'none/fleet.html'), {}, /the directory .*none of the fleet report does not exist/],
+      [folder, {}, /is a directory/],
       [7, {}, /not a string/],
       [join(folder, 'x.html'), { immutafs_report_mode: 'rw' }, /an octal number in quotes/],
     ] as const) {

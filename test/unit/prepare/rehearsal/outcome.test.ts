@@ -59,7 +59,7 @@ for (const [path, folder, proposed, says] of [
   ['/root/.bash_history', '/root', '/root', /OVERLAY/],
   ['/usr/local/agent/x', '/usr/local/agent', '/usr/local/agent', /OVERLAY/],
   ['/etc/resolv.conf', '/etc', null, /rename\(2\); OVERLAY=\/etc works, but/],
-  ['/state', '/', null, /Create the folder for \/state/],
+  ['/state', '/', null, /Create the directory for \/state/],
   ['/usr/lib/x/cache', '/usr/lib/x', null, /Only updates change \/usr\/lib\/x/],
   ['/boot/grub2/grubenv', '/boot/grub2', null, /Only updates change/],
   ['/home/alice/x', '/home/alice', null, /--home-device/],
