@@ -3,7 +3,7 @@ import type { AssessedFacts } from '../assess/assess.ts';
 import type { FstabEntry } from '../facts/mounts/fstab.ts';
 import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
 import { unwrap } from '../facts/observed.ts';
-import { requiredOptions } from '../facts/mounts/targets.ts';
+import { addedOptions, requiredOptions } from '../facts/mounts/targets.ts';
 import type { Check } from './check.ts';
 
 /** Verifies that fstab is compatible with a read-only disk and matches the mount table. */
@@ -101,10 +101,12 @@ function isMountOf(entry: FstabEntry, mount: Mount): boolean {
   return [entry.device, ...entry.copies].includes(mount.device);
 }
 
-/** Returns the options that root-readonly, boot-readonly and the checks of REQUIRE_OPTIONS already require. */
+/** Returns the options that root-readonly, boot-readonly, mount-options and the checks of REQUIRE_OPTIONS already require. */
 function requiredElsewhere({ config }: AssessedFacts, target: string): string[] {
   const readOnly = ['/', ...words(config.REQUIRE_READONLY)].includes(target) ? ['ro'] : [];
-  const options = requiredOptions(config).filter((each) => each.target === target);
+  const options = [...requiredOptions(config), ...addedOptions(config)].filter(
+    (each) => each.target === target,
+  );
   return [...readOnly, ...options.flatMap(({ list }) => list)];
 }
 
@@ -116,7 +118,7 @@ const restrictions: readonly (readonly [string, string])[] = [
 ];
 
 /** Whether the option `on` is in effect. Of two opposite options, the last one takes effect (mount(8)). */
-function inEffect(options: readonly string[], on: string, off: string): boolean {
+export function inEffect(options: readonly string[], on: string, off: string): boolean {
   return options.lastIndexOf(on) > options.lastIndexOf(off);
 }
 

@@ -62,6 +62,7 @@ export function goodGuest(): Guest {
         'UUID=1 /boot xfs ro 0 0',
         '/dev/vdb /home xfs noexec,nosuid,nodev 0 0',
         'tmpfs /tmp tmpfs noexec,nosuid,nodev 0 0',
+        'tmpfs /dev/shm tmpfs noexec,nosuid,nodev 0 0',
         '',
       ].join('\n'),
       'dev/vda1': '',

@@ -1,11 +1,14 @@
-import { needsWritable } from '../../checks/fstab-consistent.ts';
+import { inEffect, needsWritable } from '../../checks/fstab-consistent.ts';
 import type { FstabEntry } from '../../facts/mounts/fstab.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
+import { addedOptions } from '../../facts/mounts/targets.ts';
 import {
   type Edit,
   addOption,
+  appendLines,
   commentedOut,
   editText,
+  mergeOptions,
   optionsOf,
   withOptions,
   withPass,
@@ -15,7 +18,7 @@ import type { Step } from '../engine/step.ts';
 
 /**
  * Plans the step `fstab`: lines for file systems on the system disk get `ro` and pass 0, and lines for swap on this
- * disk are commented out. Every other byte stays unchanged.
+ * disk are commented out. /dev/shm gets a line with the options of MOUNT_OPTIONS. Every other byte stays unchanged.
  */
 export function planFstab(look: Snapshot): Step {
   const { text, lines, problems } = look.fstab;
@@ -27,8 +30,10 @@ export function planFstab(look: Snapshot): Step {
     edits.set(entry.line, change.edit);
     why.push(`Line ${entry.line}, ${entry.target}: ${change.what}.`);
   }
-  if (text !== null && edits.size > 0) {
-    if (look.reader.stat('/etc/fstab')?.kind !== 'file') {
+  const added = newShmLines(look);
+  if (added.length > 0) why.push(`/etc/fstab has no ${shm}: a line with its mount options will be added.`);
+  if (edits.size > 0 || added.length > 0) {
+    if (text !== null && look.reader.stat('/etc/fstab')?.kind !== 'file') {
       return {
         id: 'fstab',
         state: 'blocked',
@@ -36,7 +41,8 @@ export function planFstab(look: Snapshot): Step {
         actions: [],
       };
     }
-    const after = editText(text, edits);
+    const edited = editText(text ?? '', edits);
+    const after = added.length === 0 ? edited : appendLines(edited, added);
     return {
       id: 'fstab',
       state: 'needed',
@@ -66,11 +72,38 @@ function changeOf(look: Snapshot, entry: FstabEntry): Change | undefined {
   if (entry.type === 'swap') return swapChange(look, entry);
   const { target } = entry;
   if (!target.startsWith('/')) return undefined;
+  if (target === shm) return shmChange(look, entry);
   // Bind mounts and network file systems have no disks in `entry.disks`.
   if (!look.systemDisks.includes(entry.disks)) return undefined;
   // The step `home` moves /home to another disk.
   if (isBelow(target, '/home') && !look.homeIsSkipped) return undefined;
   return mountChange(entry);
+}
+
+const shm = '/dev/shm';
+
+/** Returns the options that MOUNT_OPTIONS sets on /dev/shm in a sealed boot. */
+function shmOptions({ config }: Snapshot): readonly string[] {
+  return addedOptions(config).find(({ target }) => target === shm)?.list ?? [];
+}
+
+/**
+ * systemd mounts /dev/shm itself, and systemd-remount-fs(8) then sets the options of the line in fstab, instead of those
+ * that the initramfs has set. Scanners demand that the line has the options, too.
+ */
+function shmChange(look: Snapshot, { options }: FstabEntry): Change | undefined {
+  const lacking = shmOptions(look).filter((option) => !inEffect(options, option, option.replace(/^no/, '')));
+  if (lacking.length === 0) return undefined;
+  return {
+    what: `with ${lacking.join(',')}, as in MOUNT_OPTIONS`,
+    edit: (pieces) => withOptions(pieces, mergeOptions(optionsOf(pieces), lacking)),
+  };
+}
+
+function newShmLines(look: Snapshot): string[] {
+  const options = shmOptions(look);
+  if (options.length === 0 || look.fstab.lines.some(({ target }) => target === shm)) return [];
+  return [`tmpfs ${shm} tmpfs defaults,${options.join(',')} 0 0`];
 }
 
 function mountChange({ target, options, pass }: FstabEntry): Change | undefined {

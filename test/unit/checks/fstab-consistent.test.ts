@@ -54,7 +54,7 @@ testChanges('fstab-consistent', {
   'a line of fstab is not mounted': [
     moreFstab('/dev/vdb /srv xfs nodev 0 0'),
     { 'fstab-consistent': 'fail' },
-    'line 5, /srv: not mounted',
+    'line 6, /srv: not mounted',
   ],
   'a line with nofail is not mounted': [moreFstab('/dev/vdb /srv xfs nodev,nofail 0 0'), {}],
   'a line with noauto is not mounted': [moreFstab('/dev/vdb /srv xfs nodev,noauto 0 0'), {}],
@@ -64,12 +64,12 @@ testChanges('fstab-consistent', {
       mount('srv', '0:60 / /srv ro,noexec - tmpfs a rw'),
     ),
     { 'fstab-consistent': 'fail' },
-    'line 5, /srv: mounted without nodev',
+    'line 6, /srv: mounted without nodev',
   ],
   'fstab is damaged': [
     moreFstab('/dev/vdb'),
     { 'fstab-consistent': 'fail' },
-    'line 5: fewer than three fields',
+    'line 6: fewer than three fields',
   ],
   'no fstab at all': [({ files }) => Reflect.deleteProperty(files, 'etc/fstab'), {}],
   '/var in fstab may be rw: the boot mounts it read-only': [
@@ -96,11 +96,11 @@ testFindings('fstab-consistent', {
       'checked at boot (last field is 2)',
     ],
     'a quota': [replaceFstab('/ xfs ro', '/ xfs ro,usrquota'), 'fail', 'usrquota'],
-    'an incomplete line': [moreFstab('/dev/vdb /srv'), 'fail', 'line 5: fewer than three fields'],
+    'an incomplete line': [moreFstab('/dev/vdb /srv'), 'fail', 'line 6: fewer than three fields'],
     'a line that is not mounted': [
       moreFstab('/dev/vdb /srv xfs defaults 0 0'),
       'fail',
-      'line 5, /srv: not mounted',
+      'line 6, /srv: not mounted',
     ],
     'a line that is not mounted and has nofail': [moreFstab('/dev/vdb /srv xfs nofail 0 0'), 'pass'],
     'mounted from another device': [

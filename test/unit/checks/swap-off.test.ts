@@ -23,7 +23,7 @@ testChanges('swap-off', {
   'swap in fstab on a disk of the system': [
     all(file('dev/vda2', ''), moreFstab('/dev/vda2 none swap defaults 0 0')),
     { 'swap-off': 'fail' },
-    '/etc/fstab line 5: /dev/vda2 is on a system disk',
+    '/etc/fstab line 6: /dev/vda2 is on a system disk',
   ],
   'swap in fstab on another disk': [moreFstab('/dev/vdb none swap defaults 0 0'), {}],
   'swap in fstab on another disk that is read-only': [
@@ -64,7 +64,7 @@ testFindings('swap-off', {
     'a swap line in fstab': [
       moreFstab('/dev/vda1 none swap defaults 0 0'),
       'fail',
-      '/etc/fstab line 5: /dev/vda1 is on a system disk',
+      '/etc/fstab line 6: /dev/vda1 is on a system disk',
     ],
     'a swap line with noauto': [moreFstab('/dev/vda1 none swap noauto 0 0'), 'pass'],
     'a swap line for a missing device': [

@@ -4,7 +4,7 @@ import type { Layout, Volume } from './layout.ts';
 /**
  * Returns the fstab of a guest with a layout.
  *
- * A prepared fstab mounts `/` and `/boot` `ro`, /home and /tmp `noexec,nosuid,nodev`, and has no boot-time checks.
+ * A prepared fstab mounts `/` and `/boot` `ro`, /home, /tmp and /dev/shm `noexec,nosuid,nodev`, and has no boot-time checks.
  */
 export function fstab(layout: Layout): string {
   const prepared = layout.fstab === 'prepared';
@@ -16,7 +16,12 @@ export function fstab(layout: Layout): string {
     line(`UUID=${volumeUuid(boot)}`, boot),
     ...below.map((volume) => line(devicePath(layout, volume), volume)),
     ...(home ? [line(`UUID=${volumeUuid(home)}`, home)] : []),
-    ...(prepared ? ['tmpfs /tmp tmpfs defaults,noexec,nosuid,nodev,mode=1777 0 0\n'] : []),
+    ...(prepared
+      ? [
+          'tmpfs /tmp tmpfs defaults,noexec,nosuid,nodev,mode=1777 0 0\n',
+          'tmpfs /dev/shm tmpfs defaults,noexec,nosuid,nodev 0 0\n',
+        ]
+      : []),
   ].join('');
 
   function asInstalled({ options, ...volume }: Volume): Volume {

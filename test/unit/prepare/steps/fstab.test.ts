@@ -54,6 +54,8 @@ files('/home is left to its own step', async () => {
 });
 files.run();
 
+const shmLine = 'tmpfs /dev/shm tmpfs defaults,noexec,nosuid,nodev 0 0';
+
 const lines = suite('single lines');
 for (const [line, state, after] of [
   ['/dev/mapper/rhel-root / xfs', 'needed', '/dev/mapper/rhel-root / xfs defaults,ro'],
@@ -76,14 +78,56 @@ for (const [line, state, after] of [
   ['half a', 'by hand', ''],
 ] as const) {
   lines(line, async () => {
-    const guest = guestWith(`tmpfs /tmp tmpfs noexec,nodev,nosuid\n${line}\n`);
+    const others = `tmpfs /tmp tmpfs noexec,nodev,nosuid\n${shmLine}\n`;
+    const guest = guestWith(`${others}${line}\n`);
     const step = await planned(guest, 'fstab', { steps: ['home', 'fstab'] });
     assert.is(step.state, state, step.why.join(' '));
     const [edit] = step.actions;
     if (edit?.do !== 'edit' || after === undefined) return;
-    assert.is(edit.after, `tmpfs /tmp tmpfs noexec,nodev,nosuid\n${after}\n`);
+    assert.is(edit.after, `${others}${after}\n`);
   });
 }
+
+for (const [title, before, value, after] of [
+  ['no line', '', undefined, `${shmLine}\n`],
+  ['no line, and no newline at the end', '#', undefined, `#\n${shmLine}\n`],
+  [
+    'a line without the options',
+    'tmpfs /dev/shm tmpfs size=4G 0 0',
+    undefined,
+    'tmpfs /dev/shm tmpfs size=4G,noexec,nosuid,nodev 0 0',
+  ],
+  [
+    'a line with contradicting options',
+    'none /dev/shm tmpfs nodev,exec,suid',
+    undefined,
+    'none /dev/shm tmpfs nodev,noexec,nosuid',
+  ],
+  [
+    'a line in which the last option counts',
+    'none /dev/shm tmpfs nodev,nosuid,noexec,exec',
+    undefined,
+    'none /dev/shm tmpfs nodev,nosuid,noexec',
+  ],
+  ['a comment', `#${shmLine}`, undefined, `#${shmLine}\n${shmLine}\n`],
+  ['a line with the options', shmLine, undefined, undefined],
+  ['a line that is stricter than MOUNT_OPTIONS', shmLine, '/dev/shm:nosuid', undefined],
+  ['fewer options', '', '/dev/shm:nosuid', 'tmpfs /dev/shm tmpfs defaults,nosuid 0 0\n'],
+  ['strict', '', 'strict', `${shmLine}\n`],
+  ['no options for /dev/shm', '', '/var/tmp:nosuid', undefined],
+] as const) {
+  lines(`/dev/shm: ${title}`, async () => {
+    const guest = guestWith(before);
+    if (value !== undefined) guest.files['etc/immutafs/immutafs.conf'] = `MOUNT_OPTIONS=${value}\n`;
+    const step = await planned(guest, 'fstab', { steps: ['fstab'] });
+    const [edit] = step.actions;
+    assert.equal(
+      [step.state, edit?.do === 'edit' ? edit.after : undefined],
+      [after === undefined ? 'done' : 'needed', after],
+    );
+  });
+}
+
 lines('a symbolic link instead of fstab', async () => {
   const guest = guestWith('');
   guest.files['etc/fstab.real'] =
