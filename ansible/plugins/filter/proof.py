@@ -38,6 +38,8 @@ def differences(status, seen, boot=True):
         return ["the domain is not running, but a machine answers at the address of the guest"]
     if seen["qemu"] != seen["live"]:
         wrong.append("libvirt reports the disk as %s, QEMU as %s" % (words[seen["live"]], words[seen["qemu"]]))
+    if seen.get("writers"):
+        wrong.append("the image of %s can also be written by %s" % (seen["target"], ", ".join(seen["writers"])))
     if seen["persistent"] != seen["live"]:
         wrong.append("the disk is %s now, but %s from the next start" % (words[seen["live"]], words[seen["persistent"]]))
     disks = root_disks(status)

@@ -46,6 +46,32 @@ def disk_source(text, target):
     return {"type": disk.get("type", "file"), "path": path, "format": form}
 
 
+def disks_of(text):
+    """
+    Returns what each disk of an XML is: target, readonly (also for CD-ROM and floppy drives, and for a <transient/> disk,
+    whose image QEMU does not change) and source, the attributes of its <source> that say which image it is, or None for
+    an empty drive.
+    """
+    return [
+        {
+            "target": target_of(disk),
+            "readonly": disk.get("device", "disk") in ("cdrom", "floppy")
+            or any(disk.find(name) is not None for name in ("readonly", "transient")),
+            "source": named_source(disk),
+        }
+        for disk in ElementTree.fromstring(text).findall("./devices/disk")
+    ]
+
+
+def named_source(disk):
+    """Returns the attributes of a <source> in which two disks with the same image agree, without those of libvirt's run."""
+    source = disk.find("source")
+    if source is None:
+        return None
+    names = ("file", "dev", "pool", "volume", "protocol", "name", "namespace", "managed")
+    return {name: source.get(name) for name in names if source.get(name) is not None}
+
+
 def without_readonly(text, target):
     """Returns the normalised XML without the <readonly/> of the disk, which is the part that must not change."""
     root = ElementTree.fromstring(text)

@@ -1,10 +1,12 @@
-"""Queries the image file of a disk on the host."""
+"""Queries the image file of a disk on the host, and which other disks have the same image."""
 
+import json
 import os
+import stat
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
-from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import find_disk
+from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import disk_source, disks_of, find_disk
 
 
 def written(text, target, uri):
@@ -15,9 +17,64 @@ def written(text, target, uri):
     disk = find_disk(ElementTree.fromstring(text), target)
     source = None if disk is None else disk.find("source")
     path = None if source is None else source.get("file")
-    if path is None or urlsplit(uri).netloc:
+    if path is None or not is_local(uri):
         return None
     try:
         return int(os.stat(path).st_mtime)
     except OSError:
         return None
+
+
+def is_local(uri):
+    """Whether the files that a domain of the connection uses are on this machine."""
+    return not urlsplit(uri).netloc
+
+
+def writers(domain, text):
+    """
+    Returns the disks by which a domain can write the image of the disk `domain.target`, or a file on which the image is
+    based, as "DOMAIN TARGET", sorted. `text` is the XML of the domain. Other disks of the domain itself count as well,
+    and so do domains that are shut off, because any of them can be started. Files and block devices are compared, not
+    their names; storage volumes and network disks are compared by the names in the XML. Raises LibvirtError if virsh or qemu-img fails.
+    """
+    own = ElementTree.fromstring(text).findtext("uuid")
+    sources = [disk["source"] for disk in disks_of(text) if disk["target"] == domain.target]
+    images = {image_of(domain, source) for source in sources if source is not None}
+    images |= {file_of(path) for path in backing_files(domain, disk_source(text, domain.target))}
+    found = set()
+    for other in domain.every_xml():
+        root = ElementTree.fromstring(other)
+        for disk in disks_of(other):
+            itself = root.findtext("uuid") == own and disk["target"] == domain.target
+            if itself or disk["readonly"] or disk["source"] is None:
+                continue
+            if image_of(domain, disk["source"]) in images:
+                found.add("%s %s" % (root.findtext("name"), disk["target"]))
+    return sorted(found)
+
+
+def image_of(domain, source):
+    """Returns what two sources have in common if they are the same image (see named_source in domain_xml)."""
+    path = source.get("file") or source.get("dev")
+    if path is None:
+        return ("source", tuple(sorted(source.items())))
+    return file_of(path) if is_local(domain.uri) else ("path", path)
+
+
+def file_of(path):
+    """Returns the device number of a block device, or device and inode of a file; the path if it does not exist."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ("path", path)
+    return ("block", found.st_rdev) if stat.S_ISBLK(found.st_mode) else ("file", found.st_dev, found.st_ino)
+
+
+def backing_files(domain, source):
+    """Returns the files on which a qcow2 image is based. The format is given to qemu-img, as in storage.Qcow2."""
+    path = source["path"]
+    if source["format"] != "qcow2" or path is None or not is_local(domain.uri) or not os.path.exists(path):
+        return []
+    options = ["-U", "-f", "qcow2", "--backing-chain", "--output=json"]
+    chain = json.loads(domain.run("/usr/bin/qemu-img", "info", *options, path))
+    return [each["filename"] for each in chain[1:]]

@@ -5,6 +5,7 @@ Every program is run with an array of arguments, never in a shell. libvirt's Pyt
 
 import json
 import os
+import re
 import tempfile
 import time
 
@@ -13,6 +14,10 @@ ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
 # Interval in seconds between queries of the state of a domain.
 INTERVAL = 0.5
+
+# The number of domains whose XML one call of virsh reads, and the number of attempts to read all of them.
+BATCH = 200
+TRIES = 3
 
 
 class LibvirtError(Exception):
@@ -53,6 +58,34 @@ class Domain:
     def xml(self, inactive):
         """Returns the XML including secrets, so that it can be defined again. `inactive`: the XML of the next start."""
         return self.virsh("dumpxml", "--security-info", *(["--inactive"] if inactive else []))
+
+    def every_xml(self):
+        """
+        Returns the XML of every domain of the connection: that of the next start and, of a running domain, that of the run.
+        Two calls of virsh read all domains, because a host may have hundreds.
+        """
+        for _ in range(TRIES - 1):
+            try:
+                return self.dump_every_xml()
+            except LibvirtError:
+                # A domain was undefined after it was listed.
+                time.sleep(INTERVAL)
+        return self.dump_every_xml()
+
+    def dump_every_xml(self):
+        """See `every_xml`. Raises LibvirtError if a domain disappears meanwhile."""
+        texts = []
+        for which, command in ((["--persistent"], "dumpxml --inactive"), ([], "dumpxml")):
+            uuids = self.list_uuids(*which)
+            for begin in range(0, len(uuids), BATCH):
+                commands = "; ".join("%s %s" % (command, uuid) for uuid in uuids[begin : begin + BATCH])
+                out = self.run("/usr/bin/virsh", "--connect", self.uri, commands)
+                texts += re.findall(r"^<domain .*?^</domain>$", out, re.MULTILINE | re.DOTALL)
+        return texts
+
+    def list_uuids(self, *which):
+        """Returns the UUIDs of all domains, or of those that the options `which` select; see list in virsh(1)."""
+        return self.run("/usr/bin/virsh", "--connect", self.uri, "list", "--all", "--uuid", *which).split()
 
     def refuse_unless_off(self):
         """Raises LibvirtError unless the domain is shut off and has no saved memory image."""

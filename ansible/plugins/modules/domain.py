@@ -8,7 +8,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils import record
 from ansible_collections.immutafs.agent.plugins.module_utils.boot import boot_facts
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk
-from ansible_collections.immutafs.agent.plugins.module_utils.image import written
+from ansible_collections.immutafs.agent.plugins.module_utils.image import writers, written
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError, qemu_readonly
 
 DOCUMENTATION = r"""
@@ -45,6 +45,12 @@ options:
     description: Directory on the host for the record of a rollback.
     type: path
     default: /var/lib/immutafs
+  others:
+    description:
+      - Whether to look in all domains of the connection for disks with the image of this disk. Takes a second for
+        hundreds of domains.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Reports whether the state would change.
@@ -161,6 +167,14 @@ read:
   returned: if O(state) is not given
   type: dict
   sample: {vda: 156237824}
+writers:
+  description:
+    - Disks that are not read-only and have the same image, or have a file on which the image is based, as
+      C(DOMAIN TARGET). The domains need not be running. Null unless O(others) is set.
+  returned: if O(state) is not given
+  type: list
+  elements: str
+  sample: [web2 vdb]
 """
 
 ARGUMENTS = {
@@ -172,6 +186,7 @@ ARGUMENTS = {
     "timeout": {"type": "int", "default": 300},
     "force": {"type": "bool", "default": False},
     "directory": {"type": "path", "default": "/var/lib/immutafs"},
+    "others": {"type": "bool", "default": False},
 }
 
 
@@ -266,7 +281,7 @@ def press_button(domain):
 def query(domain):
     """
     Returns changed, target, bus, state, reason, saved, persistent, live, qemu, now, written, boot, boot_now, rollback,
-    read.
+    read, writers.
     """
     state, reason = domain.state()
     text, now = domain.xml(inactive=True), None if state == "shut off" else domain.xml(inactive=False)
@@ -291,6 +306,7 @@ def query(domain):
         "boot_now": now and boot_of(domain, now),
         "rollback": rollback_of(domain),
         "read": {} if now is None else domain.bytes_read(),
+        "writers": writers(domain, text) if domain.module.params["others"] else None,
     }
 
 

@@ -74,6 +74,12 @@ for (const [title, guest, host, wrong] of [
     ['libvirt reports the disk as read-only, QEMU as writable'],
   ],
   [
+    'another domain can write the image',
+    status('sealed', true),
+    { ...sealed, writers: ['builder vda', 'stub vdb'] },
+    ['the image of vda can also be written by builder vda, stub vdb'],
+  ],
+  [
     'an administrator has edited the domain',
     status('sealed', true),
     seen(false, true, true),

@@ -116,6 +116,7 @@ host(
             read: {},
             written: 0,
             rollback: null,
+            writers: null,
           },
         },
       );

@@ -1,0 +1,99 @@
+import { rm, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Hypervisor } from '../libvirt/hypervisor.ts';
+import type { Ansible } from '../libvirt/playbooks.ts';
+import { defineStubDomain, stubArguments, withStubDomain } from '../libvirt/stub-domain.ts';
+
+/** Uses stub domains like `host.test.ts`. */
+const host = suite('an image that more than one disk has');
+
+/** Redefines a domain with a changed XML. */
+async function edit(hypervisor: Hypervisor, name: string, change: (xml: string) => string): Promise<void> {
+  const file = join(hypervisor.folder, 'edited.xml');
+  const before = await hypervisor.virsh('dumpxml', '--inactive', '--security-info', name);
+  await writeFile(file, change(before));
+  await hypervisor.virsh('define', '--file', file);
+}
+
+/** Returns the disks that can write the image of the domain `stub`. */
+async function writersOf(ansible: Ansible, hypervisor: Hypervisor): Promise<unknown> {
+  const { failed, msg, writers } = await ansible.module('domain', {
+    ...stubArguments(hypervisor),
+    others: true,
+  });
+  assert.not(failed, msg);
+  return writers;
+}
+
+host('another disk that can write the image is named, and the guest is not sealed', () =>
+  withStubDomain(async (ansible, hypervisor) => {
+    const imageOf = (name: string, image = 'system.raw') => join(hypervisor.folder, name, image);
+    const writers = () => writersOf(ansible, hypervisor);
+    assert.is((await ansible.module('domain', stubArguments(hypervisor))).writers, null, 'not asked for');
+    await defineStubDomain(hypervisor, 'other', 1);
+    assert.equal(await writers(), [], 'two domains with images of their own');
+
+    // The link shows that files are compared, not names.
+    const link = join(hypervisor.folder, 'link');
+    await symlink(imageOf('stub'), link);
+    await edit(hypervisor, 'other', (xml) => xml.replace(imageOf('other'), link));
+    assert.equal(await writers(), ['other vda'], 'a domain that is shut off');
+    const sealing = await ansible.play('seal', { immutafs_boot_required: false, ansible_timeout: 2 });
+    assert.is(sealing.exit, 2);
+    assert.match(
+      sealing.output,
+      /the image of vda can be written by other vda: make these disks read-only, or remove them/,
+    );
+    assert.match(sealing.report.join('\n'), /^stub: shut off, open\. FAILED: Require that no other disk/);
+
+    await hypervisor.virsh('start', 'other');
+    await edit(hypervisor, 'other', (xml) => xml.replace(link, imageOf('other')));
+    assert.equal(await writers(), ['other vda'], 'until the domain that is running ends');
+    await hypervisor.virsh('destroy', 'other');
+    assert.equal(await writers(), []);
+
+    const readOnly = (xml: string) =>
+      xml
+        .replace(imageOf('other'), link)
+        .replace(/<target dev=.vda.[^>]*>/, (target) => `${target}<readonly/>`);
+    await edit(hypervisor, 'other', readOnly);
+    assert.equal(await writers(), [], 'a pool of guests has the image, and none can write it');
+
+    await edit(hypervisor, 'stub', (xml) => xml.replace(imageOf('stub', 'home.raw'), link));
+    assert.equal(await writers(), ['stub vdb'], 'a second disk of the same domain');
+  }),
+);
+
+host('a file on which the image is based counts; storage volumes are compared by their names', () =>
+  withStubDomain(
+    async (ansible, hypervisor) => {
+      const writers = () => writersOf(ansible, hypervisor);
+      await defineStubDomain(hypervisor, 'builder', 1);
+      const folder = join(hypervisor.folder, 'builder');
+      const [base, image] = [join(folder, 'system.raw'), join(hypervisor.folder, 'stub/system.qcow2')];
+      assert.equal(await writers(), [], 'an image that is based on nothing');
+      await rm(image);
+      await execa('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, image]);
+      assert.equal(await writers(), ['builder vda']);
+      await edit(hypervisor, 'builder', (xml) => xml.replace(base, join(folder, 'home.raw')));
+      assert.equal(await writers(), []);
+
+      const volume = (name: string) => (xml: string) =>
+        xml
+          .replace("<disk type='file'", "<disk type='volume'")
+          .replace(/<source (file|pool)=[^>]*>/, `<source pool='images' volume='${name}'/>`);
+      await edit(hypervisor, 'stub', volume('system'));
+      await edit(hypervisor, 'builder', volume('system'));
+      assert.equal(await writers(), ['builder vda']);
+      await edit(hypervisor, 'builder', volume('other'));
+      assert.equal(await writers(), []);
+    },
+    undefined,
+    'qcow2',
+  ),
+);
+
+host.run();
