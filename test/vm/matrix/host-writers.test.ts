@@ -4,6 +4,7 @@ import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
+import { freePort } from '../libvirt/domain.ts';
 import type { Ansible } from '../libvirt/playbooks.ts';
 import { defineStubDomain, stubArguments, withStubDomain } from '../libvirt/stub-domain.ts';
 
@@ -26,6 +27,16 @@ async function writersOf(ansible: Ansible, hypervisor: Hypervisor): Promise<unkn
   });
   assert.not(failed, msg);
   return writers;
+}
+
+/** Returns the message of an action that must fail. */
+async function failureOf(action: Promise<unknown>): Promise<string> {
+  try {
+    await action;
+  } catch (error) {
+    return String(error);
+  }
+  throw new Error('it succeeded');
 }
 
 host('another disk that can write the image is named, and the guest is not sealed', () =>
@@ -95,5 +106,40 @@ host('a file on which the image is based counts; storage volumes are compared by
     'qcow2',
   ),
 );
+
+for (const format of ['raw', 'qcow2'] as const) {
+  host(
+    `${format}: domains run at once from one image that is read-only, and QEMU refuses a writer beside them`,
+    () =>
+      withStubDomain(
+        async (_, hypervisor, disk) => {
+          const image = `stub/system.${format}`;
+          await disk(true);
+          const copyOf = async (name: string) => {
+            await defineStubDomain(hypervisor, name, await freePort(), { systemFormat: format });
+            await edit(hypervisor, name, (xml) => xml.replace(`${name}/system.${format}`, image));
+          };
+          await copyOf('second');
+          await edit(hypervisor, 'second', (xml) => xml.replace(/<target dev='vda'[^>]*>/, '$&<readonly/>'));
+          await copyOf('writer');
+          await hypervisor.virsh('start', 'stub');
+          await hypervisor.virsh('start', 'second');
+          assert.match(await hypervisor.virsh('list', '--name'), /stub\s+second/);
+          const writer = hypervisor.virsh('start', 'writer');
+          assert.match(await failureOf(writer), /Failed to get (shared )?"write" lock/);
+
+          await hypervisor.virsh('destroy', 'stub');
+          await hypervisor.virsh('destroy', 'second');
+          await hypervisor.virsh('start', 'writer');
+          assert.match(
+            await failureOf(hypervisor.virsh('start', 'stub')),
+            /Failed to get shared "write" lock/,
+          );
+        },
+        undefined,
+        format,
+      ),
+  );
+}
 
 host.run();
