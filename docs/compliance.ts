@@ -79,6 +79,9 @@ export const aideRules = `Sealed = p+ftype+u+g+sha256+acl+xattrs+selinux
 !/var/lib/aide
 `;
 
+/** The option that forwards AIDE's report. */
+export const aideReport = 'report_url=syslog:LOG_AUTH';
+
 const aide = `## AIDE
 
 Build the database while the disk is writable, for example with \`immutafs_update_commands\` of \`update.yml\`, and check in the
@@ -91,7 +94,7 @@ reported. This group compares what is the same on an overlay:
 ${aideRules}\`\`\`
 
 Root in the guest can replace the database in \`/var\` until the next reboot. The disk's own copy is
-\`/run/immutafs/lower/lib/aide\` in a sealed boot (\`database_in\`, before AIDE 0.17 \`database\`). With \`report_url=syslog:LOG_AUTHPRIV\`,
+\`/run/immutafs/lower/lib/aide\` in a sealed boot (\`database_in\`, before AIDE 0.17 \`database\`). With \`${aideReport}\`,
 the report is forwarded with the other logs. \`immutafs-agent changes\` shows the same differences without a database.
 `;
 

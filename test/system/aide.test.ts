@@ -1,7 +1,7 @@
 /** Runs AIDE with the rules of docs/compliance.md on a directory before and after an overlay was mounted on it. */
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { aideRules } from '../../docs/compliance.ts';
+import { aideReport, aideRules } from '../../docs/compliance.ts';
 import { inNamespace } from '../harness/namespace.ts';
 
 const aide = suite('AIDE');
@@ -64,5 +64,16 @@ aide('the usual group of AIDE reports directories that nobody changed', () => {
   const usual = reported(aideRules.replace(/^Sealed = .*$/m, 'Sealed = R'), '');
   assert.ok(usual.includes('d /var/lib/app/sub'), usual.join('\n'));
 });
+
+aide(
+  'AIDE sends its report to the facility of the page; the twin is a facility that it does not know',
+  () => {
+    const warned = (report: string) =>
+      inNamespace(`cd /mnt; printf '%s\\n' database_out=file:/mnt/db '${report}' '/mnt/aide.conf p' >aide.conf
+      aide --config=aide.conf --init`).stderr;
+    assert.is(warned(aideReport), '');
+    assert.match(warned('report_url=syslog:LOG_AUTHPRIV'), 'Syslog facility "LOG_AUTHPRIV" is unknown');
+  },
+);
 
 aide.run();
