@@ -1,6 +1,6 @@
-# shellcheck shell=sh disable=SC2154 # variables of assemble-var and of the files that it sources
-# Functions for the mounts that the initramfs makes in addition to /var: the LVM configuration of this boot, and
-# read-only file systems in fstab.
+# shellcheck shell=sh
+# Functions for the mounts that the initramfs makes in addition to /var: the LVM configuration of this boot,
+# read-only file systems in fstab, mount options, and what hides EFI variables.
 
 # Bind-mounts the LVM configuration of this boot over lvmlocal.conf of the real root, so that LVM does not try to make
 # read-only volumes writable. On virtio-blk, LVM would succeed and reload the table of the root while the root is in
@@ -46,4 +46,49 @@ mount_read_only_early() {
     unescape "$options"
     [ -n "$mount_dev" ] || mount_read_only "$unescaped" "$type" "$node" "$root$target"
   done <"$root/etc/fstab"
+}
+
+# Reads $root, $var and `mounts`. On failure, adds a WARNING to boot.env; the check mount-options fails in any case.
+set_mount_options_early() {
+  expand_mount_options
+  items_left=$option_items
+  set --
+  read_fstab_targets "$root/etc/fstab"
+  while next_option_item; do
+    case $item_path in
+      # systemd mounts it for each user.
+      '/run/user/*') continue ;;
+      /dev | /dev/* | /run | /run/*)
+        find_mount "$item_path"
+        [ -z "$mount_dev" ] || set -- "$@" options "$item_options" "$item_path"
+        ;;
+      /var | /var/*)
+        { [ "$var" = overlay ] && ! is_mounted_by_fstab; } || continue
+        set -- "$@" options "$item_options" "$root$item_path"
+        ;;
+    esac
+  done
+  [ $# -gt 0 ] || return 0
+  "$parts/make-mounts" "$@" ||
+    append_boot_env "WARNING=MOUNT_OPTIONS could not be set everywhere; see the messages of make-mounts on the console"
+}
+
+# Hides the EFI variable from which systemd reads kernel arguments. Root can write the variable, and its value persists
+# across reboots.
+#
+# systemd 246 to 257: when PID 1 of the real root starts, it copies the variable from efivarfs to /run/systemd/efivars.
+# PID 1 and its generators read the copy (src/basic/efivars.c, cache_efi_options_variable). This function mounts an
+# empty tmpfs over efivarfs, so that PID 1 neither finds the variable nor mounts efivarfs, and empties the copy that PID
+# 1 of the initramfs made. If the variable does not exist, the function starts no process and mounts nothing.
+hide_systemd_options() {
+  efivars=/sys/firmware/efi/efivars
+  options=SystemdOptions-8cf2644b-4b0b-428f-9387-6d876050dc67
+  cached=/run/systemd/efivars/$options
+  [ -e "$efivars/$options" ] || [ -e "$cached" ] || return 0
+  effect='the rest of the boot does not see it'
+  # Not with ":", because a failed redirection of a special builtin ends the shell.
+  { [ ! -e "$cached" ] || printf '' >"$cached"; } &&
+    mount -t tmpfs -o ro,nosuid,nodev,noexec,size=4k,mode=0555 immutafs "$efivars" ||
+    effect='it could not be hidden and is in effect'
+  append_boot_env "WARNING=the EFI variable SystemdOptions is set, which adds kernel arguments: $effect"
 }

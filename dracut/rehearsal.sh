@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # variables of assemble-var and of the files that it sources
+# shellcheck shell=sh
 # Starts a rehearsal: one boot that the guest itself seals although the host left the disk writable. assemble-var
 # sources this file only if a rehearsal was requested (immutafs-agent prepare --rehearse).
 
@@ -62,7 +62,7 @@ rehearsal_age() { # $1: file
 # (security/selinux/hooks.c, inode_doinit_with_dentry()). Written twice, because the first pass only clears the mark of
 # recent use (fs/inode.c, inode_lru_isolate()).
 forget_inodes() {
-  for pass in 1 2; do echo 2 >/proc/sys/vm/drop_caches; done 2>/dev/null
+  for _ in 1 2; do echo 2 >/proc/sys/vm/drop_caches; done 2>/dev/null
 }
 
 # Removes the request. The root is read-only afterwards, as in a sealed boot, even if the kernel argument rw is set.

@@ -28,7 +28,7 @@ export async function buildRpm(): Promise<string> {
     'dist/immutafs.catalog',
     'dist/third-party.json',
     'dist/{lib,licences,man,completion}/**',
-    '{dracut,units}/**',
+    '{boot,dracut,units}/**',
     'packaging/*',
     'packaging/build/{run-dist.sh,commit-time.ts,package-version.ts,paths.ts}',
     'packaging/{sbom,selinux}/*',

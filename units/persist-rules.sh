@@ -1,6 +1,6 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # the callers read the variables; escaped is set by unit-files.sh
+# shellcheck shell=sh
 # Rules for PERSIST that depend on the configuration alone, for immutafs-generator, persist-directory and mount-persisted.
-# Source after immutafs-lib.sh, fstab.sh and unit-files.sh.
+# Source after library.sh.
 
 # Sets reason and remedy, one line each, and returns false.
 refuse() { # $1: reason; $2: remedy

@@ -23,7 +23,7 @@ export interface ReadConfig {
 
 /**
  * Parses `KEY=value` lines; `#` starts a comment line. Never throws. If a line is invalid, a problem is returned and
- * the default is used. dracut/config.sh reads the same file in the initramfs in the same way (both are tested with
+ * the default is used. boot/config.sh reads the same file in the initramfs in the same way (both are tested with
  * test/fixtures/config).
  * @param text one character per byte (latin1)
  */

@@ -37,7 +37,7 @@ export interface Key {
    */
   from: 'boot' | 'initramfs' | 'check';
   initial: string;
-  /** The description of valid values in messages, identical to the description in dracut/config.sh. */
+  /** The description of valid values in messages, identical to the description in boot/config.sh. */
   wanted: string;
   good: (value: string) => boolean;
   /** For a list of which one bad item must not drop the others: whether an item is valid. */

@@ -12,7 +12,7 @@ const defaults: readonly (readonly [string, string])[] = [
   ['nodev', 'dev'],
 ];
 
-/** Parses OVERLAY. If a path is given twice, its first item counts, as in dracut/overlay-paths.sh. */
+/** Parses OVERLAY. If a path is given twice, its first item counts, as in boot/overlay-paths.sh. */
 export function overlayPaths({ OVERLAY }: Pick<Config, 'OVERLAY'>): OverlayPath[] {
   const found = new Map<string, OverlayPath>();
   for (const word of words(OVERLAY)) {
@@ -31,7 +31,7 @@ export function resetDirectories(config: Pick<Config, 'OVERLAY'>): string[] {
 }
 
 /**
- * Returns the reason why a path of OVERLAY can never get an overlay. dracut/overlay-paths.sh refuses the same paths
+ * Returns the reason why a path of OVERLAY can never get an overlay. boot/overlay-paths.sh refuses the same paths
  * (both are tested with test/fixtures/config/refused-overlays.json).
  */
 export function overlayRefusal(target: string): string | undefined {

@@ -27,9 +27,8 @@ install() {
     set-readonly; do
     inst_script "/usr/libexec/immutafs/$script" "/usr/libexec/immutafs/$script"
   done
-  for script in block-devices.sh boot-env.sh config.sh device-stack.sh early-mounts.sh efi.sh fstab.sh identity.sh \
-    immutafs-lib.sh layers.sh lvm.sh lvm-impostors.sh members.sh mount-options.sh overlay-paths.sh overlays.sh \
-    rehearsal.sh; do
+  for script in boot-env.sh config.sh disks.sh early-mounts.sh fstab.sh impostors.sh layers.sh library.sh overlay-paths.sh \
+    overlays.sh rehearsal.sh; do
     inst_simple "/usr/libexec/immutafs/$script"
   done
   inst_rules 63-immutafs-members.rules 66-immutafs-readonly.rules

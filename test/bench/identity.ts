@@ -15,7 +15,7 @@ export async function identity(): Promise<Result> {
     '\n# With immutafs=off on the kernel command line',
   );
   const without = {
-    'usr/libexec/immutafs/identity.sh': 'check_identity() { :; }\n',
+    'usr/libexec/immutafs/impostors.sh': `${await readFile(inRoot('boot/impostors.sh'), 'utf8')}check_identity() { :; }\n`,
     'usr/lib/udev/rules.d/63-immutafs-members.rules': '\n',
     [`usr/lib/udev/rules.d/${rules}`]: `${readonly}\nLABEL="immutafs_end"\n`,
   };

@@ -3,7 +3,7 @@ import { makeCpio } from './cpio.ts';
 import { type Guest, maintenanceGuest } from './guest.ts';
 
 /** Files that the package puts into an initramfs; they have the same content on the disk. */
-export const scripts = { 'assemble-var': '#!/bin/sh\necho assemble\n', 'immutafs-lib.sh': '# a library\n' };
+export const scripts = { 'assemble-var': '#!/bin/sh\necho assemble\n', 'library.sh': '# a library\n' };
 
 /** Returns an initramfs with this package's hook and the overlay driver, in the format of EL7. */
 export function goodImage(changes: Record<string, string | undefined> = {}): string {
@@ -62,7 +62,7 @@ export function ordinaryGuest(): Guest {
     'var/lib/rpm/Packages': 'rpm',
     'usr/bin/dracut': '#!/bin/bash\n',
     'usr/lib/dracut/modules.d/95immutafs/module-setup.sh':
-      'for script in assemble-var; do\n  inst "/usr/libexec/immutafs/$script"\ndone\ninst /usr/libexec/immutafs/immutafs-lib.sh\n',
+      'for script in assemble-var; do\n  inst "/usr/libexec/immutafs/$script"\ndone\ninst /usr/libexec/immutafs/library.sh\n',
     'usr/libexec/immutafs/only-later': '#!/bin/sh\n',
     [`boot/vmlinuz-${kernel}`]: 'kernel',
     'boot/vmlinuz-0-rescue-0123456789abcdef0123456789abcdef': 'kernel',

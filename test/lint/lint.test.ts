@@ -160,12 +160,12 @@ lint('ansible-lint and yamllint: a playbook that breaks a rule of each', async (
 lint('versions: all must be equal', () => {
   write('package.json', '{"version": "1.2.3"}');
   write('package-lock.json', '{"version": "1.2.3"}');
-  write('dracut/immutafs-lib.sh', 'IMMUTAFS_VERSION=1.2.3\n');
+  write('boot/library.sh', 'IMMUTAFS_VERSION=1.2.3\n');
   write('ansible/galaxy.yml', 'name: agent\nversion: 1.2.3\n');
   assert.is(versions(), '');
-  write('dracut/immutafs-lib.sh', 'IMMUTAFS_VERSION=1.2.4\n');
+  write('boot/library.sh', 'IMMUTAFS_VERSION=1.2.4\n');
   write('ansible/galaxy.yml', 'name: agent\nversion: 1.2.5\n');
-  const each = ['dracut/immutafs-lib.sh has version 1.2.4', 'ansible/galaxy.yml has version 1.2.5'];
+  const each = ['boot/library.sh has version 1.2.4', 'ansible/galaxy.yml has version 1.2.5'];
   assert.is(versions(), each.map((file) => `${file}, package.json 1.2.3`).join('\n'));
 });
 
@@ -293,5 +293,24 @@ lint('shell: a syntax error and a bashism are reported', async () => {
   assert.match(await busybox(), 'a: ');
   write('a', '#!/bin/sh\n[[ -n $1 ]]\n');
   assert.match(await shellcheck(), 'SC3010');
+});
+
+lint('shell: a part of the boot scripts is checked with the script that reads it', async () => {
+  write('a', '#!/bin/sh\necho\n');
+  write('b', '#!/bin/bash\necho\n');
+  const part = 'set_result() { result=1; }\n';
+  write('boot/part.sh', `# shellcheck shell=sh\n${part}`);
+  write(
+    'dracut/a',
+    '#!/bin/sh\n# shellcheck source=boot/part.sh\n. /usr/libexec/immutafs/part.sh\nset_result\necho "$result"\n',
+  );
+  assert.is((await shellcheck()).trim(), '');
+  write('boot/part.sh', `# shellcheck shell=sh\necho "$reslut"\n${part}`);
+  assert.match(await shellcheck(), 'SC2154');
+  write('boot/part.sh', `# shellcheck shell=sh\nunused=1\n${part}`);
+  assert.match(await shellcheck(), 'SC2034');
+  write('boot/part.sh', `# shellcheck shell=sh\n${part}`);
+  write('boot/other.sh', '# shellcheck shell=sh\necho\n');
+  assert.match(await shellcheck(), 'boot/other.sh: no script reads it');
 });
 lint.run();

@@ -5,13 +5,34 @@ import { complaints } from './programs.ts';
 /**
  * Runs shellcheck on the scripts. The boot scripts are POSIX sh; the dracut module is bash, because dracut sources it
  * with bash.
+ *
+ * The files that boot scripts source are checked with each script that sources them, because only there all variables
+ * are known. A script does not use every variable of the library, so SC2034 (unused) is checked for all scripts together.
  */
 export async function shellcheck(): Promise<string> {
-  const reports = [
-    await complaints('shellcheck', '-x', '-s', 'sh', ...scripts('sh')),
-    await complaints('shellcheck', '-x', '-s', 'bash', ...scripts('bash')),
-  ];
-  return reports.join('\n');
+  const files = scripts('sh').filter((file) => !isPart(file));
+  const programs = files.filter((file) => /^(dracut|units)\//.test(file));
+  const all = programs.map((file) => `# shellcheck source=${file}\n. "$file"\n`).join('');
+  const reports = await Promise.all([
+    complaints('shellcheck', '-x', '-s', 'sh', ...files.filter((file) => !programs.includes(file))),
+    ...programs.map((file) => complaints('shellcheck', '-x', '-a', '-s', 'sh', '-e', 'SC2034', file)),
+    complaints('sh', '-c', 'printf %s "$1" | shellcheck -x -a -s sh -i SC2034 -', 'sh', all),
+    complaints('shellcheck', '-x', '-s', 'bash', ...scripts('bash')),
+  ]);
+  return [...new Set([...reports, ...unreadParts()])].join('\n');
+}
+
+/** Reports parts that no script reads, because nothing checks them. */
+function unreadParts(): string[] {
+  const texts = scripts('sh').map((file) => fs.readFileSync(file, 'utf8'));
+  return scripts('sh')
+    .filter((file) => isPart(file) && !texts.some((text) => text.includes(`# shellcheck source=${file}\n`)))
+    .map((file) => `${file}: no script reads it`);
+}
+
+/** Whether a file is a part of the boot scripts that does not run alone. */
+function isPart(file: string): boolean {
+  return /^(boot|dracut|units)\//.test(file) && !fs.readFileSync(file, 'utf8').startsWith('#!');
 }
 
 export const dash = () => parse('dash', '-n');
@@ -26,7 +47,7 @@ export function specialBuiltins(): string {
   const redirected =
     /(?:^|[;&|{(!]|\b(?:if|then|else|do|while|until))\s*(?:(?::|eval|export|readonly|set|shift|unset)(?:\s[^#;&|(]*)?|exec)\s*\d*[<>](?!\()/;
   return scripts('sh')
-    .filter((file) => /^(dracut|units|packaging)\//.test(file))
+    .filter((file) => /^(boot|dracut|units|packaging)\//.test(file))
     .flatMap((file) =>
       fs
         .readFileSync(file, 'utf8')

@@ -3,11 +3,10 @@ import fs from 'node:fs';
 /** Checks that the boot scripts, the agent, the lock file and the Ansible collection have the same version. */
 export function versions(): string {
   const { version } = json('package.json');
-  const [, scripts] =
-    /^IMMUTAFS_VERSION=(.*)$/m.exec(fs.readFileSync('dracut/immutafs-lib.sh', 'utf8')) ?? [];
+  const [, scripts] = /^IMMUTAFS_VERSION=(.*)$/m.exec(fs.readFileSync('boot/library.sh', 'utf8')) ?? [];
   const [, collection] = /^version: (.*)$/m.exec(fs.readFileSync('ansible/galaxy.yml', 'utf8')) ?? [];
   return [
-    { file: 'dracut/immutafs-lib.sh', found: scripts },
+    { file: 'boot/library.sh', found: scripts },
     { file: 'package-lock.json', found: json('package-lock.json').version },
     { file: 'ansible/galaxy.yml', found: collection },
   ]

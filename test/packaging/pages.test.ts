@@ -8,7 +8,7 @@ import { projectFiles } from '../lint/files.ts';
 const test = suite('the pages for administrators');
 
 /** What may print a message: the agent, the boot scripts, the units and the package. */
-const sources = projectFiles().filter((file) => /^(agent|dracut|units|packaging)\//.test(file));
+const sources = projectFiles().filter((file) => /^(agent|boot|dracut|units|packaging)\//.test(file));
 
 /** Returns the messages of the guide's table of failures, except for those of other programs. */
 function quotedMessages(page: string): string[] {

@@ -82,9 +82,9 @@ test('every file belongs to root and has the expected mode', () => {
   }
 });
 
-test('contains every file of units/, dracut/ and the private runtime', () => {
+test('contains every file of boot/, units/, dracut/ and the private runtime', () => {
   const names = files().map(({ file }) => path.basename(file));
-  const sources = ['units', 'dracut', 'dracut/95immutafs'].map(inRoot).concat(runtime);
+  const sources = ['boot', 'units', 'dracut', 'dracut/95immutafs'].map(inRoot).concat(runtime);
   const missing = sources.flatMap((folder) => readdirSync(folder)).filter((name) => !names.includes(name));
   assert.equal(missing, []);
 });

@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { type FstabLineCase, fstabLines } from '../harness/fstab-lines.ts';
 import { inTemporaryDirectory } from '../harness/temporary.ts';
-import { dracut, shells, withLibrary } from './shells.ts';
+import { shells, withLibrary } from './shells.ts';
 
 const libmount = suite('libmount');
 for (const { line, reading, fields } of fstabLines) {
@@ -37,8 +37,7 @@ function byFindmnt(line: string): { printed: FstabLineCase['fields']; isRejected
 }
 
 // The fields as the callers of read_fstab_line use them: the source and the options are decoded where they are needed.
-const read = `. ${dracut}/fstab.sh
-while read_fstab_line; do
+const read = `while read_fstab_line; do
   unescape "$source"
   source=$unescaped
   unescape "\${options:-defaults}"

@@ -6,7 +6,7 @@ import { makeSysfs } from '../harness/sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
 import { kernelArguments, splitArguments } from '../harness/kernel-arguments.ts';
 import { fstabSources } from '../harness/fstab-sources.ts';
-import { dracut, shells, withLibrary } from './shells.ts';
+import { shells, withLibrary } from './shells.ts';
 
 for (const [name, shell] of Object.entries(shells)) {
   const argument = suite(`${name}: read_kernel_argument`);
@@ -67,7 +67,7 @@ for (const [name, shell] of Object.entries(shells)) {
   mounts.run();
 
   const sources = suite(`${name}: source_node`);
-  const sourceNode = `. ${dracut}/fstab.sh; source_node "$1"; printf %s "$node"`;
+  const sourceNode = 'source_node "$1"; printf %s "$node"';
   for (const [source, node] of fstabSources) {
     sources(source, () => {
       const output = withLibrary(shell, sourceNode, Buffer.from(source, 'latin1').toString('utf8'));
@@ -76,7 +76,7 @@ for (const [name, shell] of Object.entries(shells)) {
   }
   sources('ordinary sources need no process', () => {
     // These functions run only if a subshell is needed.
-    const lines = `. ${dracut}/fstab.sh; encode() { exit 9; }; printf() { exit 9; }; source_node "$1"; command printf "%s\\n" "$node"`;
+    const lines = `encode() { exit 9; }; printf() { exit 9; }; source_node "$1"; command printf "%s\\n" "$node"`;
     assert.is(withLibrary(shell, lines, 'LABEL="a-b.c"'), '/dev/disk/by-label/a-b.c\n');
     assert.is(withLibrary(shell, lines, '/dev/my\\040\\011\\134disk'), '/dev/my \t\\disk\n');
   });

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inTemporaryDirectory } from '../harness/temporary.ts';
-import { dracut } from './shells.ts';
+import { boot, dracut } from './shells.ts';
 
 const moduleFolder = path.join(dracut, '95immutafs');
 
@@ -51,17 +51,31 @@ moduleSetup('neither dracut nor systemd resumes from hibernation', () => {
 
 moduleSetup('every script that a program of the initramfs sources is in the initramfs', () => {
   const { calls } = install();
-  const sourced = ['assemble-var', 'lvm-readonly', 'mount-readonly', 'propagate-readonly'].flatMap(
-    (program) => {
-      assert.match(calls, `inst_script /usr/libexec/immutafs/${program} `);
-      const text = fs.readFileSync(path.join(dracut, program), 'utf8');
-      return [...text.matchAll(/^\. "?(?:\$parts|\/usr\/libexec\/immutafs)\/([\w.-]+)"?$/gm)].map(
-        ([, name]) => name,
-      );
-    },
+  const sourced = new Set<string>();
+  const follow = (file: string): void => {
+    const text = fs.readFileSync(file, 'utf8');
+    for (const [, name = ''] of text.matchAll(
+      /^ *\. "?(?:\$parts|\/usr\/libexec\/immutafs)\/([\w.-]+)"?$/gm,
+    )) {
+      if (sourced.has(name)) continue;
+      sourced.add(name);
+      follow([boot, dracut].map((folder) => path.join(folder, name)).find(fs.existsSync) ?? name);
+    }
+  };
+  for (const program of [
+    'assemble-var',
+    'is-foreign-member',
+    'lvm-readonly',
+    'mount-readonly',
+    'propagate-readonly',
+  ]) {
+    assert.match(calls, `inst_script /usr/libexec/immutafs/${program} `);
+    follow(path.join(dracut, program));
+  }
+  assert.equal(
+    ['library.sh', 'config.sh', 'rehearsal.sh'].filter((name) => !sourced.has(name)),
+    [],
   );
-  assert.ok(sourced.includes('efi.sh'));
-  assert.is(sourced.filter((name) => name === 'immutafs-lib.sh').length, 4);
   for (const script of sourced) assert.match(calls, `inst_simple /usr/libexec/immutafs/${script}\n`);
 });
 

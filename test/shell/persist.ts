@@ -10,7 +10,7 @@ await buildMakeMounts();
 export const persistScripts = [
   ...fs
     .readdirSync(units)
-    .filter((name) => /^persist-|^mount-persisted$|^unit-files\.sh$/.test(name))
+    .filter((name) => /^persist-|^mount-persisted$|^units\.sh$/.test(name))
     .map((name) => path.join(units, name)),
   path.join(dist, 'make-mounts'),
 ];
@@ -117,8 +117,9 @@ ${before}
 END
 cat >/guest/run/write-unit <<'END'
 set -e
-parts=/usr/libexec/immutafs out=/run/units mode=sealed local_fs_wants=''
-for part in immutafs-lib.sh config.sh fstab.sh unit-files.sh persist-units.sh; do . "$parts/$part"; done
+out=/run/units mode=sealed
+. /usr/libexec/immutafs/library.sh
+. "$parts/units.sh"
 mkdir -p "$out"
 read_config /etc/immutafs/immutafs.conf
 write_persist_units

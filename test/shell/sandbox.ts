@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type DiskFixture, type StackFixture, makeSysfs } from '../harness/sysfs.ts';
 import { inTemporaryDirectory, writeFiles } from '../harness/temporary.ts';
-import { dracut } from './shells.ts';
+import { boot, dracut } from './shells.ts';
 
 export interface Sandbox {
   /** The command that /bin/sh runs. */
@@ -12,7 +12,7 @@ export interface Sandbox {
   files?: Record<string, string | { linkTo: string }>;
   /** The devices in /sys. */
   devices?: readonly (DiskFixture | StackFixture)[];
-  /** Scripts in addition to those of dracut/. */
+  /** Scripts in addition to those of boot/ and dracut/. */
   scripts?: readonly string[];
   /** Lines of bash that run in the sandbox; the files that they leave in /out are the result. */
   run: string;
@@ -56,6 +56,7 @@ export function runInSandbox({ shell, files = {}, devices = [], scripts = [], ru
         prepare,
         folder,
         dracut,
+        ...fs.globSync(path.join(boot, '*')),
         ...scripts,
       ],
       {

@@ -27,7 +27,7 @@ export function layersOf(bootEnv: BootEnv | undefined): Layer[] {
   return [...states].map(([target, state]) => ({ target, state, ...directoriesOf(target) }));
 }
 
-/** Returns the directories that assemble() in dracut/layers.sh uses for a target. */
+/** Returns the directories that assemble() in boot/layers.sh uses for a target. */
 export function directoriesOf(target: string): Omit<Layer, 'target' | 'state'> {
   if (target === '/var')
     return { lower: '/run/immutafs/lower', upper: upperDirectory, work: '/run/var/work' };

@@ -46,7 +46,7 @@ function mountAt(mounts: MountTable, target: string): Mount | undefined {
   return mount?.target === target ? mount : undefined;
 }
 
-/** Finds out which of the possible lower layers of dracut/overlays.sh an overlay has. */
+/** Finds out which of the possible lower layers of boot/overlays.sh an overlay has. */
 function lowerOf(target: string, mount: Mount | undefined): OverlayLower | undefined {
   if (mount?.type !== 'overlay') return undefined;
   return possibleLowers(target).find(({ directory }) => mount.superOptions.includes(`lowerdir=${directory}`));

@@ -8,7 +8,7 @@ export interface Provisioning {
   ran: string[];
 }
 
-/** The units of cloud-init and Afterburn. units/provisioning.sh masks the same units. */
+/** The units of cloud-init and Afterburn. units/units.sh masks the same units. */
 export const provisioningUnits = [
   ...['cloud-init-main.service', 'cloud-init-local.service', 'cloud-init-network.service'],
   ...['cloud-init.service', 'cloud-config.service', 'cloud-final.service'],

@@ -100,7 +100,7 @@ function slavesOf(reader: SystemReader, node: string): string[] {
  * Returns why the content of a stacked device may differ from that of the devices below it; undefined if it cannot, and
  * for other devices. Root can create a device over a sealed disk, with a name and UUID of its choice, that has other content: device-mapper's flakey
  * with corrupt_bio_byte, or a RAID 5 without one of its members, which combines sectors. Devices that only arrange the
- * sectors differently are accepted, whoever made them. dracut/immutafs-lib.sh has the same rule.
+ * sectors differently are accepted, whoever made them. boot/disks.sh has the same rule.
  * @param node the sysfs directory of the device
  * @throws SystemError
  */

@@ -1,5 +1,5 @@
 /**
- * Converts a source to the path of a device file or of a udev link: "UUID=…" -> /dev/disk/by-uuid/…. dracut/fstab.sh
+ * Converts a source to the path of a device file or of a udev link: "UUID=…" -> /dev/disk/by-uuid/…. boot/fstab.sh
  * does the same.
  * @param source from /proc/swaps, from a command line, or from fstab(5) with the octal escapes decoded
  * @returns undefined for a source that is not a device, such as an NFS export or "tmpfs"

@@ -134,7 +134,7 @@ type HypervisorDriver = 'virtio_blk' | 'virtio_scsi' | 'vmw_pvscsi';
  * gadgets, NVMe over Fabrics, and also virtio-blk, by VDUSE or the simulator of vDPA. A virtio device must therefore be a
  * function of a PCI device. The SCSI hosts are those of QEMU and libvirt that are no real hardware: virtio-scsi, and
  * pvscsi (vmpvscsi in libvirt). The other models (LSI, MegaRAID) have the drivers of real adapters. With such an adapter
- * of the host, the guest decides which disks it finds. dracut/immutafs-lib.sh and 66-immutafs-readonly.rules have the
+ * of the host, the guest decides which disks it finds. boot/disks.sh and 66-immutafs-readonly.rules have the
  * same rule.
  * @param node the sysfs directory of the disk
  */

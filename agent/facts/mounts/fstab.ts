@@ -26,7 +26,7 @@ interface Fstab {
 /**
  * Parses fstab(5) as libmount does (util-linux, libmount/src/tab_parse.c). Never throws: a line that mount(8) rejects as
  * malformed is returned in `problems`. The fields options, dump and pass are optional, and additional fields are ignored.
- * The boot scripts read the same lines in the same way (dracut/fstab.sh).
+ * The boot scripts read the same lines in the same way (boot/fstab.sh).
  * @param text Latin-1: one character per byte
  */
 export function parseFstab(text: string): Fstab {

@@ -30,7 +30,7 @@ export function requiredOptions({ REQUIRE_OPTIONS }: Config): TargetOptions[] {
   return words(REQUIRE_OPTIONS).map(targetOptions);
 }
 
-/** The targets that the item `strict` of MOUNT_OPTIONS stands for, as in dracut/mount-options.sh. */
+/** The targets that the item `strict` of MOUNT_OPTIONS stands for, as in boot/config.sh. */
 const strictTargets = [
   '/dev:noexec,nosuid',
   ...['/run', '/dev/shm', '/run/user/*', '/var', '/var/tmp', '/var/log', '/tmp', '/home'].map(

@@ -13,7 +13,7 @@ export interface PlannedOverlays {
   notes: string[];
 }
 
-/** Predicts the outcome of each path of OVERLAY, as dracut/overlays.sh decides it. */
+/** Predicts the outcome of each path of OVERLAY, as boot/overlays.sh decides it. */
 export function planOverlays(look: Snapshot): PlannedOverlays {
   const planned: PlannedOverlays = { targets: [], problems: [], notes: [] };
   for (const { target } of overlayPaths(look.config)) {

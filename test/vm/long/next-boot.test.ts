@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -85,7 +85,7 @@ nextBoot(
 );
 
 const unmasked = (root: string) =>
-  writeFile(join(root, 'usr/libexec/immutafs/provisioning.sh'), 'mask_provisioning() { :; }\n');
+  appendFile(join(root, 'usr/libexec/immutafs/units.sh'), 'mask_provisioning() { :; }\n');
 
 nextBoot('user data for cloud-init: run without the masks of the agent', () =>
   withSecondDisks(unmasked, async (guest, _, data) => {

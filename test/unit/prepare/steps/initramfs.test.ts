@@ -39,7 +39,7 @@ table('initramfs', 'initramfs', [
   ],
   [
     'a missing script',
-    { [image]: goodImage({ 'usr/libexec/immutafs/immutafs-lib.sh': undefined }) },
+    { [image]: goodImage({ 'usr/libexec/immutafs/library.sh': undefined }) },
     'needed',
     /lacks the scripts of this version/,
     actions,
@@ -74,7 +74,7 @@ table('initramfs', 'initramfs', [
   ],
   [
     'the package is not installed',
-    { 'usr/libexec/immutafs/assemble-var': undefined, 'usr/libexec/immutafs/immutafs-lib.sh': undefined },
+    { 'usr/libexec/immutafs/assemble-var': undefined, 'usr/libexec/immutafs/library.sh': undefined },
     'blocked',
     /install the package immutafs-agent/,
   ],
@@ -115,7 +115,7 @@ other('xz: lsinitrd lists the files', async () => {
       [
         'usr/lib/dracut/hooks/pre-pivot/10-immutafs-pre-pivot.sh',
         'usr/libexec/immutafs/assemble-var',
-        'usr/libexec/immutafs/immutafs-lib.sh',
+        'usr/libexec/immutafs/library.sh',
         `usr/lib/modules/${kernel}/kernel/fs/overlayfs/overlay.ko.xz`,
       ]
         .map((name) => `-rw-r--r--   1 root     root  1 Jan  1  1970 ${name}\n`)

@@ -1,10 +1,12 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # variables of assemble-var and of the files that it sources
+# shellcheck shell=sh
 # Reads and writes /run/immutafs/boot.env, which records the mode and the results of this boot for late boot and for the
 # agent.
 
 run=/run/immutafs
 # Lines "OVERLAY=PATH STATE REASON" (overlays.sh).
 overlay_records=''
+# The state of /var: disk, overlay, deferred (late boot mounts it) or failed.
+var=disk
 
 # Writes KEY=value lines with the grammar of immutafs.conf. If a key is repeated, its last value is used; WARNING,
 # ERROR, LAYER, OVERLAY and IMPOSTOR may have several values. Late boot replaces the file atomically; in the initramfs no other
@@ -61,8 +63,8 @@ add_to_boot_env() { # $1: key; $2: value
 
 # Appends each line with one write(2), because two instances may append at the same time.
 append_boot_env() {
-  for record; do
-    printf '%s\n' "$record" >>"$run/boot.env"
+  for boot_env_record; do
+    printf '%s\n' "$boot_env_record" >>"$run/boot.env"
   done
 }
 
@@ -72,21 +74,21 @@ append_boot_env() {
 read_boot_env() {
   mode=off reason='' disks='' rehearsal='' early_overlays='' overlays='
 '
-  while IFS= read -r line; do
-    case $line in
-      MODE=*) mode=${line#*=} ;;
-      REASON=*) reason=${line#*=} ;;
-      DISKS=*) disks="${line#*=} " ;;
-      REHEARSAL=*) rehearsal=${line#*=} ;;
+  while IFS= read -r boot_env_line; do
+    case $boot_env_line in
+      MODE=*) mode=${boot_env_line#*=} ;;
+      REASON=*) reason=${boot_env_line#*=} ;;
+      DISKS=*) disks="${boot_env_line#*=} " ;;
+      REHEARSAL=*) rehearsal=${boot_env_line#*=} ;;
       OVERLAY=*)
-        line=${line#*=}
+        boot_env_line=${boot_env_line#*=}
         # Late boot appends further records of a path.
-        case $line:$overlays in
+        case $boot_env_line:$overlays in
           *"
-${line%% *} "*) ;;
-          *' overlay:'*) early_overlays="$early_overlays ${line%% *}" ;;
+${boot_env_line%% *} "*) ;;
+          *' overlay:'*) early_overlays="$early_overlays ${boot_env_line%% *}" ;;
         esac
-        overlays="$overlays$line
+        overlays="$overlays$boot_env_line
 "
         ;;
     esac

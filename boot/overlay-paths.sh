@@ -1,6 +1,5 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # the callers read the variables; conf_OVERLAY is set by config.sh
-# Decides which paths of OVERLAY can get an overlay, and when. Source after immutafs-lib.sh and fstab.sh. Starts no
-# process.
+# shellcheck shell=sh
+# Decides which paths of OVERLAY can get an overlay, and when. Source after library.sh. Starts no process.
 
 # Sets sorted to the paths of OVERLAY, parents before the directories below them. If a path is given twice, its first
 # item counts.

@@ -1,6 +1,5 @@
-# shellcheck shell=sh disable=SC2034 # the callers read the variables
-# Reads /etc/immutafs/immutafs.conf for the boot scripts, without sourcing it. Source after immutafs-lib.sh. Starts no
-# process except one stat(1).
+# shellcheck shell=sh
+# Reads /etc/immutafs/immutafs.conf, without sourcing it. Starts no process except one stat(1).
 
 # Sets conf_MODE, conf_VAR_SIZE, conf_VAR_INODES, conf_VAR_OPTIONS, conf_OVERLAY, conf_PERSIST, conf_PERSIST_STORE,
 # conf_MOUNT_OPTIONS, conf_ON_FAILURE and conf_ON_IMPOSTOR, the keys that the boot uses; conf_FORWARD and
@@ -42,7 +41,7 @@ is_absent() { # $1: absolute path
   done
 }
 
-read_config_line() {
+read_config_line() { # reads line; sets the variable of its key
   line=${line#"${line%%[! 	]*}"}
   line=${line%"${line##*[! 	]}"}
   case $line in '' | '#'*) return 0 ;; esac
@@ -156,7 +155,7 @@ keep_good_items() { # $1: function; $2: description of a good item
 is_overlay_item() { is_path_with_options "$1" noexec noatime relatime suid dev; }
 is_persist_item() { is_path_with_options "$1" exec suid dev autostart maintenance; }
 
-is_mount_options_item() {
+is_mount_options_item() { # $1: item
   case $1 in
     strict) return 0 ;;
     '/run/user/*:'*) is_path_with_options "/run/user:${1#*:}" noexec nosuid nodev ;;
@@ -175,7 +174,7 @@ is_path_with_options() { # $1: PATH or PATH:OPTION,OPTION; $2…: the options th
   done
 }
 
-is_plain_path() {
+is_plain_path() { # $1: path
   case $1 in
     /) return 0 ;;
     [!/]* | '' | *[!A-Za-z0-9._+@/-]* | *//* | */ | */. | */.. | */./* | */../*) return 1 ;;
@@ -201,11 +200,35 @@ is_inodes() { # tmpfs(5) nr_inodes=
   esac
 }
 
-is_options() {
+is_options() { # $1: options, separated by commas
   case ",$1," in *,,*) [ -z "$1" ] && return 0 || return 1 ;; esac
   options_left=$1,
   while [ -n "$options_left" ]; do
     case ${options_left%%,*} in nosuid | nodev | noexec | noatime | relatime) ;; *) return 1 ;; esac
     options_left=${options_left#*,}
   done
+}
+
+# --- MOUNT_OPTIONS -------------------------------------------------------------------------------------
+
+# Sets option_items to the items of MOUNT_OPTIONS as path:options, with the item `strict` expanded. Of several items for
+# a path, all options are set. Device files on /dev must remain usable.
+expand_mount_options() {
+  option_items=" $conf_MOUNT_OPTIONS "
+  case $option_items in *' strict '*) ;; *) return 0 ;; esac
+  replace "$option_items" ' strict ' ' '
+  option_items="/dev:noexec,nosuid "
+  for place in /run /dev/shm '/run/user/*' /var /var/tmp /var/log /tmp /home; do
+    option_items="$option_items$place:noexec,nosuid,nodev "
+  done
+  option_items=$option_items$replaced
+}
+
+# Sets item_path and item_options to the next item of items_left, and removes it from there; returns false if there is none.
+next_option_item() {
+  items_left=${items_left#"${items_left%%[! ]*}"}
+  [ -n "$items_left" ] || return 1
+  item_options=${items_left%% *}
+  items_left=${items_left#"$item_options"}
+  item_path=${item_options%%:*} item_options=${item_options#*:}
 }

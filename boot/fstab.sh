@@ -1,5 +1,5 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # the callers read the variables; disks is set by immutafs-lib.sh
-# Reads fstab(5) and finds the disks under the devices that it names. Source after immutafs-lib.sh.
+# shellcheck shell=sh
+# Reads fstab(5) and finds the disks under the devices that it names.
 
 # Sets fstab_source, fstab_type and fstab_options from the last line of fstab, in the root $1, that mounts a block device at
 # target $2. If there is no such line, clears these variables and returns false. Sets in_fstab if any line has the
@@ -63,14 +63,14 @@ normalise_target() {
 # Sets unescaped to a field of fstab with octal escapes decoded (fstab(5)). The four escapes of getmntent(3) are decoded
 # without starting a process.
 unescape() { # $1: field
-  unescaped='' rest=$1
+  unescaped='' unescape_rest=$1
   while :; do
-    case $rest in *\\[0-3][0-7][0-7]*) ;; *) break ;; esac
-    before=${rest%%\\[0-3][0-7][0-7]*}
-    rest=${rest#"$before"?}
-    octal=${rest%"${rest#???}"} rest=${rest#???}
-    unescaped=$unescaped$before
-    case $octal in
+    case $unescape_rest in *\\[0-3][0-7][0-7]*) ;; *) break ;; esac
+    unescape_before=${unescape_rest%%\\[0-3][0-7][0-7]*}
+    unescape_rest=${unescape_rest#"$unescape_before"?}
+    unescape_octal=${unescape_rest%"${unescape_rest#???}"} unescape_rest=${unescape_rest#???}
+    unescaped=$unescaped$unescape_before
+    case $unescape_octal in
       # Neither a field nor a shell variable can contain NUL.
       000) unescaped=$unescaped\\000 ;;
       011) unescaped="$unescaped	" ;;
@@ -80,10 +80,10 @@ unescape() { # $1: field
         ;;
       040) unescaped="$unescaped " ;;
       134) unescaped=$unescaped\\ ;;
-      *) unescaped=$unescaped$(printf %b "\\0$octal") ;;
+      *) unescaped=$unescaped$(printf %b "\\0$unescape_octal") ;;
     esac
   done
-  unescaped=$unescaped$rest
+  unescaped=$unescaped$unescape_rest
 }
 
 # Sets unescaped to the first field of a line of fstab in the form of udev's links in /dev/disk: escapes are decoded;
@@ -91,13 +91,13 @@ unescape() { # $1: field
 normalise_source() { # $1: source
   unescape "$1"
   case $unescaped in UUID=* | LABEL=* | PARTUUID=* | PARTLABEL=*) ;; *) return 0 ;; esac
-  tag=${unescaped%%=*} value=${unescaped#*=}
-  case $value in
-    \"*\" | \'*\') value=${value#?} value=${value%?} ;;
+  source_tag=${unescaped%%=*} source_value=${unescaped#*=}
+  case $source_value in
+    \"*\" | \'*\') source_value=${source_value#?} source_value=${source_value%?} ;;
   esac
   # Start no process for a value that needs no encoding.
-  case $value in *[!A-Za-z0-9#+.:=@_-]*) value=$(encode "$value") ;; esac
-  unescaped=$tag=$value
+  case $source_value in *[!A-Za-z0-9#+.:=@_-]*) source_value=$(encode "$source_value") ;; esac
+  unescaped=$source_tag=$source_value
 }
 
 # Prints the value of a tag as libblkid encodes it (blkid_encode_string()): as \xNN, each byte that is neither one of
@@ -135,9 +135,9 @@ encode() { # $1: value
 # a line of fstab; sets fstab_* to its fields), otherwise the path of the file that configures the mount. A unit in /etc
 # takes precedence over fstab (systemd).
 find_var() {
-  unit=$1/etc/systemd/system/var.mount var_mounted_by=own
-  if [ -e "$unit" ] || [ -L "$unit" ]; then
-    is_masked "$unit" || var_mounted_by=/etc/systemd/system/var.mount
+  var_unit=$1/etc/systemd/system/var.mount var_mounted_by=own
+  if [ -e "$var_unit" ] || [ -L "$var_unit" ]; then
+    is_masked "$var_unit" || var_mounted_by=/etc/systemd/system/var.mount
   elif find_fstab "$1" /var; then
     var_mounted_by=device
     return
@@ -184,12 +184,7 @@ prefer_sealed() {
   esac
   [ -b "/dev/block/immutafs/${node#/dev/disk/}" ] || return 0
   sealed_link=/dev/block/immutafs/${node#/dev/disk/} node=$sealed_link
-  for device in /sys/class/block/*; do
-    # shellcheck disable=SC3013 # dash, bash and busybox have it, and readlink(1) would start a process
-    [ "/dev/${device##*/}" -ef "$sealed_link" ] || continue
-    node=/dev/${device##*/}
-    return
-  done
+  ! kernel_name "$sealed_link" || node=/dev/$kernel_name
 }
 
 # Sets node to the device node of a source, with links resolved, and disks to the disks under the device. Returns false
@@ -198,14 +193,8 @@ find_source() { # $1: source
   disks=''
   source_node "$1"
   [ -b "$node" ] || return 1
-  for device in /sys/class/block/*; do
-    # shellcheck disable=SC3013 # dash, bash and busybox have it, and readlink(1) would start a process
-    [ "/dev/${device##*/}" -ef "$node" ] || continue
-    node=/dev/${device##*/}
-    find_disks "$device"
-    return
-  done
-  node=$(readlink -f "$node") && find_disks "/sys/class/block/${node##*/}"
+  if kernel_name "$node"; then node=/dev/$kernel_name; else node=$(readlink -f "$node") || return; fi
+  find_disks "/sys/class/block/${node##*/}"
 }
 
 # Whether all disks under a source in fstab are read-only.
@@ -219,8 +208,8 @@ is_read_only_source() { # $1: source
 mount_read_only() { # $1: options as in fstab, or empty; $2: type, or empty; $3: device; $4: mount point
   mount -o "${1:+$1,}ro" ${2:+-t "$2"} "$3" "$4" && return 0
   mount -o "${1:+$1,}ro,norecovery" ${2:+-t "$2"} "$3" "$4" || return 0
-  target=${4#/sysroot}
-  echo "immutafs: warning: ${target:-/} is mounted with norecovery: it was not unmounted cleanly before it was sealed" >&2
+  read_only_target=${4#/sysroot}
+  echo "immutafs: warning: ${read_only_target:-/} is mounted with norecovery: it was not unmounted cleanly before it was sealed" >&2
 }
 
 # Whether a source in fstab belongs to the sealed system, that is, whether it is on a read-only disk or on a disk of the
@@ -229,9 +218,33 @@ is_sealed_source() { # $1: source
   root_disks=$disks
   find_source "$1"
   own_disks=$disks disks=$root_disks
-  for disk in $own_disks; do
-    case $disk in *:1:*) return 0 ;; esac
-    case " $root_disks" in *" ${disk%%:*}:"*) return 0 ;; esac
+  for own_disk in $own_disks; do
+    case $own_disk in *:1:*) return 0 ;; esac
+    case " $root_disks" in *" ${own_disk%%:*}:"*) return 0 ;; esac
+  done
+  return 1
+}
+
+# Sets fstab_targets to the targets, separated by newlines, that fstab mounts at boot. $1: the file.
+read_fstab_targets() {
+  fstab_targets='
+'
+  [ -r "$1" ] || return 0
+  while read_fstab_line; do
+    case ,$options, in *,noauto,*) continue ;; esac
+    fstab_targets="$fstab_targets$target
+"
+  done <"$1"
+}
+
+# Whether fstab mounts a file system on $item_path or on a directory between /var and $item_path.
+is_mounted_by_fstab() {
+  above=$item_path
+  while [ "$above" != /var ]; do
+    case $fstab_targets in *"
+$above
+"*) return 0 ;; esac
+    above=${above%/*}
   done
   return 1
 }

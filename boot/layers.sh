@@ -1,5 +1,6 @@
-# shellcheck shell=sh disable=SC2034,SC2154 # variables of assemble-var and of the files that it sources
-# Mounts the overlay and its layers for assemble-var, or a placeholder if the disk's own directory cannot be read.
+# shellcheck shell=sh
+# Mounts the overlay and its layers for assemble-var, or a placeholder if the disk's own directory cannot be read. Source
+# after library.sh.
 
 tmpfs=/run/var
 # The options of the mount of a lower layer that is a file system of its own.
@@ -9,11 +10,11 @@ mounted_tmpfs=''
 # Mounts the overlay on $1, which is /var or a directory below /var, with $root before it if $root is set. On failure,
 # sets error, undoes its mounts and returns false.
 assemble() {
-  name=${1#"$root"}
-  name=${name#/}
-  case $name in
+  layer_name=${1#"$root"}
+  layer_name=${layer_name#/}
+  case $layer_name in
     var) lower=$run/lower upper=$tmpfs/upper work=$tmpfs/work ;;
-    *) name_layers "$name" && lower=$run/below/$name ;;
+    *) name_layers "$layer_name" && lower=$run/below/$layer_name ;;
   esac
   mounted_tmpfs='' mounted_lower=''
   mount_layers "$1" && mount_overlay "$1" && return 0
@@ -24,16 +25,16 @@ assemble() {
   return 1
 }
 
-# Sets name, upper and work for the overlay on a directory. In names, "+" replaces "/", so "+" itself is encoded:
+# Sets layer_name, upper and work for the overlay on a directory. In names, "+" replaces "/", so "+" itself is encoded:
 # otherwise /a/b and /a+b would share an upper layer.
 name_layers() { # $1: path
   replace "${1#/}" + %2b
   replace "$replaced" / +
-  name=$replaced
-  upper=$tmpfs/below/$name/upper work=$tmpfs/below/$name/work
+  layer_name=$replaced
+  upper=$tmpfs/below/$layer_name/upper work=$tmpfs/below/$layer_name/work
 }
 
-mount_layers() {
+mount_layers() { # $1: mount point; reads lower, upper and work; sets error on failure
   load_overlay || return 1
   type_at_tmpfs=''
   # If the directory does not exist, there is no mount to check.
@@ -50,12 +51,12 @@ mount_layers() {
   case $owner in *' 0:0') ;; *) try chown "${owner#* }" "$upper" || return 1 ;; esac
 }
 
-load_overlay() {
+load_overlay() { # sets error on failure
   has_filesystem overlay || try modprobe overlay
   has_filesystem overlay || fail "the kernel has no overlay file system${error:+: $error}"
 }
 
-mount_tmpfs() {
+mount_tmpfs() { # sets mounted_tmpfs, or error on failure
   try mount -t tmpfs -o "size=$conf_VAR_SIZE,nr_inodes=$conf_VAR_INODES,mode=0700,nosuid,nodev,noexec" \
     immutafs "$tmpfs" || return 1
   mounted_tmpfs=1
@@ -141,7 +142,7 @@ mount_placeholder() { # $1: target
   mount -o remount,bind,ro,nosuid,nodev,noexec immutafs "$1"
 }
 
-mount_overlay() {
+mount_overlay() { # $1: mount point; reads lower, upper and work; sets error on failure
   try mount -t overlay \
     -o "${conf_VAR_OPTIONS:+$conf_VAR_OPTIONS,}lowerdir=$lower,upperdir=$upper,workdir=$work" immutafs "$1"
 }

@@ -1,0 +1,154 @@
+# shellcheck shell=sh
+# The library of the boot scripts: every script begins with this file, which reads the other four. POSIX sh, in dash, bash
+# and busybox. Starts no process unless a comment says so, because it runs in the initramfs.
+#
+# Every function returns its results in the variables that its comment names. Variables that only one function uses begin
+# with its name or its subject.
+
+IMMUTAFS_VERSION=0.1.0
+# In the C locale, a range such as A-Z is a range of bytes.
+LC_ALL=C
+blank=' 	
+'
+newline='
+'
+
+warnings=''
+warn() { # $1: text. Collects it for boot.env and prints it on the console.
+  warnings="$warnings$1
+"
+  printf 'immutafs: warning: %s\n' "$1" >&2
+  return 0
+}
+
+# Sets replaced to $1 with every $2 replaced by $3.
+replace() {
+  replaced='' replace_rest=$1
+  while :; do
+    case $replace_rest in *"$2"*) ;; *) break ;; esac
+    replaced=$replaced${replace_rest%%"$2"*}$3
+    replace_rest=${replace_rest#*"$2"}
+  done
+  replaced=$replaced$replace_rest
+}
+
+# --- kernel arguments -----------------------------------------------------------------------------------
+
+# Sets arg_MODE to the value of the last valid immutafs= on the kernel command line $1; empty if there is none.
+read_kernel_argument() {
+  arg_MODE='' arguments=$1
+  while next_argument; do
+    case $argument in
+      immutafs=auto | immutafs=sealed | immutafs=off) arg_MODE=${argument#*=} ;;
+      immutafs=*) warn "kernel argument $argument: must be auto, sealed or off, ignoring it" ;;
+    esac
+  done
+}
+
+# Sets argument to the next argument in `arguments`, and removes it from there; returns false if there is none. A quote,
+# at any position, begins or ends a part in which blanks do not separate arguments. A quote at the beginning of an
+# argument or value is not part of it (lib/cmdline.c in the kernel, next_arg()).
+next_argument() {
+  arguments=${arguments#"${arguments%%[!"$blank"]*}"}
+  [ -n "$arguments" ] || return 1
+  argument=''
+  while :; do
+    argument_piece=${arguments%%["$blank"\"]*}
+    argument=$argument$argument_piece arguments=${arguments#"$argument_piece"}
+    case $arguments in
+      \"*\"*)
+        arguments=${arguments#?}
+        argument=$argument\"${arguments%%\"*}\" arguments=${arguments#*\"}
+        ;;
+      \"*) argument=$argument$arguments arguments='' ;;
+      *) break ;;
+    esac
+  done
+  argument_quoted=''
+  case $argument in \"*) argument=${argument#?} argument_quoted=1 ;; esac
+  case $argument in
+    ?*=*)
+      argument_value=${argument#?*=}
+      case $argument_value in \"*) argument=${argument%"$argument_value"}${argument_value#?} argument_quoted=1 ;; esac
+      ;;
+  esac
+  [ -z "$argument_quoted" ] || argument=${argument%\"}
+}
+
+# Sets root_source, root_options and root_type from the kernel command line $1 (bootparam(7)); if an argument is
+# repeated, its last value is used. Sets arg_MODE like read_kernel_argument, without a warning.
+read_root_arguments() {
+  root_source='' root_options='' root_type='' arg_MODE='' arguments=$1
+  while next_argument; do
+    case $argument in
+      root=*) root_source=${argument#root=} ;;
+      rootflags=*) root_options=${argument#rootflags=} ;;
+      rootfstype=*) root_type=${argument#rootfstype=} ;;
+      immutafs=auto | immutafs=sealed | immutafs=off) arg_MODE=${argument#*=} ;;
+    esac
+  done
+}
+
+# --- SELinux ------------------------------------------------------------------------------------------
+
+# Keeps mount(8) in the SELinux domain of this script. The domain of mount(8) may not mount on directories in /run that
+# this package creates. An overlay accesses its layers with the credentials of the process that mounted it, and that
+# domain is not allowed to write logs. Children inherit the context in attr/exec and run their programs in it
+# (selinux(8)).
+keep_selinux_domain() {
+  [ -e /sys/fs/selinux/enforce ] || return 0
+  IFS= read -r selinux_context </proc/self/attr/current
+  printf %s "$selinux_context" 2>/dev/null >/proc/self/attr/exec
+}
+
+# --- mode ----------------------------------------------------------------------------------------------
+
+# Sets mode (sealed, maintenance or off), reason and disks. $1: mount point of the system's root in `mounts`.
+# With MODE=auto, the mode depends only on the state of the disks, never on data that the guest can write.
+decide_mode() {
+  disks=''
+  find_mount "$1"
+  case $mount_dev in
+    '') ;;
+    0:*) trace_mount ;;
+    *) [ -e "/sys/dev/block/$mount_dev" ] && find_disks "/sys/dev/block/$mount_dev" ;;
+  esac
+  mode=${arg_MODE:-$conf_MODE} reason="MODE=$conf_MODE"
+  [ -n "$arg_MODE" ] && reason="kernel argument immutafs=$arg_MODE"
+  [ "$mode" = auto ] || return 0
+  mode=maintenance reason="no disk under / is known (device ${mount_dev:-none}, $mount_type)"
+  for mode_rest in $disks; do
+    mode_disk=${mode_rest%%:*} mode_rest=${mode_rest#*:}
+    if [ "${mode_rest%%:*}" = 1 ]; then
+      mode=sealed reason="disk $mode_disk is read-only (${mode_rest#*:})"
+      return 0
+    fi
+    reason="disk $mode_disk is writable"
+  done
+}
+
+# --- units -------------------------------------------------------------------------------------------
+
+# Sets escaped to a path in the form of a unit name (systemd-escape(1)). Starts no process for ordinary paths.
+escape_path() { # $1: absolute path
+  case $1 in
+    *[!A-Za-z0-9/_.-]* | */.* | *//* | */) escaped=$(systemd-escape --path "$1") ;;
+    *)
+      replace "${1#/}" - '\x2d'
+      replace "$replaced" / -
+      escaped=$replaced
+      ;;
+  esac
+}
+
+# --- the other files of the library -------------------------------------------------------------------
+
+parts=/usr/libexec/immutafs
+# shellcheck source=boot/disks.sh
+. "$parts/disks.sh"
+# shellcheck source=boot/fstab.sh
+. "$parts/fstab.sh"
+# shellcheck source=boot/config.sh
+. "$parts/config.sh"
+# shellcheck source=boot/boot-env.sh
+. "$parts/boot-env.sh"
