@@ -134,8 +134,8 @@ cat >/run/systemctl-shim/systemctl <<'SHIM'
 echo "$@" >&2
 case $1 in stop) pkill -s "$(cat /run/service)"; sleep 1; exit ;; esac
 path=$(systemd-escape --unescape --path "$(echo "$2" | sed 's/^[^@]*@//; s/.service$//')")
-setsid sh /usr/libexec/immutafs/persist-directory mount "$path" &
-echo $! >/run/service; wait $!
+setsid sh -c 'echo $$ >/run/service; exec sh /usr/libexec/immutafs/persist-directory mount "$1"' sh "$path" &
+wait $!
 SHIM
 chmod +x /run/systemctl-shim/systemctl; PATH=/run/systemctl-shim:$PATH
 keep() {
