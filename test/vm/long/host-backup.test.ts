@@ -5,6 +5,7 @@ import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { errorMessage } from '../../../agent/lib/errors.ts';
+import { blocksOf, commandsIn } from '../../harness/pages/blocks.ts';
 import { until } from '../../wire/support/until.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import { type AgentDomain, startAgentDomain } from '../libvirt/agent-domain.ts';
@@ -16,21 +17,33 @@ const host = suite('docs/host.md: backup, snapshots and migration');
 interface Page {
   /** Files by name. */
   files: Map<string, string>;
-  /** The lines that begin with virsh, as lists of words. */
+  /** The commands, as lists of the words after `virsh`. */
   commands: string[][];
 }
 
-async function readPage(): Promise<Page> {
-  const page = await readFile('docs/host.md', 'utf8');
-  const [, section = ''] = /\n## Backup, snapshots and migration\n([^]*?)\n## /.exec(page) ?? [];
-  const [, xml = ''] = /```xml\n([^]*?)```/.exec(section) ?? [];
+const section = blocksOf('docs/host.md').filter(
+  ({ heading }) => heading === 'Backup, snapshots and migration',
+);
+
+function readPage(): Page {
+  const xml = section.find(({ language }) => language === 'xml')?.text ?? '';
   const files = [...xml.matchAll(/<!-- (\S+) -->\n([^]*?)(?=<!-- |$)/g)];
-  const lines = [...section.matchAll(/^virsh (.*?)(?: {2,}#.*)?$/gm)];
-  return {
-    files: new Map(files.map(([, name = '', text = '']) => [name, text])),
-    commands: lines.map(([, line = '']) => line.split(' ')),
-  };
+  return { files: new Map(files.map(([, name = '', text = '']) => [name, text])), commands: virshCommands() };
 }
+
+function virshCommands(): string[][] {
+  const shell = section.filter(({ language }) => language === 'sh');
+  return shell
+    .flatMap(({ text }) => commandsIn(text))
+    .map(({ text }) => {
+      const [program, ...words] = text.split(' ');
+      assert.is(program, 'virsh', text);
+      return words;
+    });
+}
+
+/** The commands that the tests have run. */
+const ran = new Set<string>();
 
 interface Fixture {
   page: Page;
@@ -45,13 +58,14 @@ interface Fixture {
 function withDomain(work: (fixture: Fixture) => Promise<void>): Promise<void> {
   return withRunFolder((folder) =>
     withHypervisor(folder, async (hypervisor) => {
-      const page = await readPage();
+      const page = readPage();
       const domain = await startAgentDomain(hypervisor, 'guest', 'qcow2');
       const here = (text: string) => text.replaceAll('GUEST', 'guest').replaceAll('/backup', folder);
       for (const [name, text] of page.files) await writeFile(join(folder, name), here(text));
       const run: Fixture['run'] = async (...start) => {
         const found = page.commands.find((words) => start.every((word, index) => words[index] === word));
         assert.ok(found, start.join(' '));
+        ran.add(found.join(' '));
         const words = found.map((word) => (page.files.has(word) ? join(folder, word) : here(word)));
         return hypervisor.virsh(...words);
       };
@@ -172,6 +186,7 @@ host('a live migration keeps the seal and the data; the sealed disk is not copie
         );
 
         await hypervisor.virsh(...command, ...here);
+        ran.add(words.join(' '));
         assert.not.match(await hypervisor.virsh('list', '--all', '--name'), 'guest');
         for (const options of [[], ['--inactive']]) {
           assert.match(await destination.virsh('dumpxml', ...options, 'guest'), /<readonly\/>/);
@@ -185,6 +200,15 @@ host('a live migration keeps the seal and the data; the sealed disk is not copie
     );
   }),
 );
+
+host('every command of the page was run', () => {
+  assert.equal(
+    [...ran].toSorted(),
+    virshCommands()
+      .map((words) => words.join(' '))
+      .toSorted(),
+  );
+});
 
 /** Returns the same domain on another hypervisor. */
 function moveTo(domain: AgentDomain, { virsh }: Hypervisor): AgentDomain {
