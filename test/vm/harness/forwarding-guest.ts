@@ -6,7 +6,7 @@ import type { Edit } from './disk.ts';
 import type { Boot, BootOptions } from './guest.ts';
 import { type LogServer, withLogServer } from './log-server.ts';
 import { labelFiles } from './mounts.ts';
-import { type Layout, editFile, withAgent, xfsOnLvm } from './scenario.ts';
+import { type Layout, editFile, withAgent } from './scenario.ts';
 
 /** The last message of a unit that stops late in the shutdown. */
 export const lastWords = 'the last words of a unit that stops late';
@@ -35,6 +35,8 @@ interface Options {
   /** Changes the disks further. */
   edit?: Edit;
   layout?: Layout;
+  /** The tree of the guest, if it is not the usual one with the agent. */
+  tree?: string;
 }
 
 /** Sets up network, certificates, FORWARD and auditd, as an administrator does. */
@@ -92,7 +94,7 @@ export function withForwardingGuest(
   work: (boot: (options: Partial<BootOptions>) => Promise<Boot>, server: LogServer) => Promise<void>,
 ) {
   return withLogServer((log) =>
-    withAgent({ layout: options.layout ?? xfsOnLvm, edit: equip(log, options) }, (guest) =>
+    withAgent({ ...options, edit: equip(log, options) }, (guest) =>
       work(
         (boot) =>
           guest.boot({

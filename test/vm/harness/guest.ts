@@ -76,6 +76,8 @@ export interface BootOptions {
   efiVariables?: string;
   /** See `Machine`. */
   uuid?: string;
+  /** See `Machine`, and `harness/guest-agent.ts`. */
+  guestAgent?: string;
   /**
    * Lets the UEFI firmware start the boot loader of a disk: of the one that its variables name, or of the system disk,
    * as with libvirt's `<boot order='1'/>`. By default, QEMU starts `bootFiles`.
@@ -155,6 +157,7 @@ async function bootGuest(
     networkOf: options.networkOf,
     efiVariables: options.efiVariables,
     uuid: options.uuid,
+    guestAgent: options.guestAgent,
   };
   const cut = options.powerCutAfter;
   const outcome = await runWithRetry(machine, folder, () => ({

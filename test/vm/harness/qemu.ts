@@ -35,6 +35,8 @@ export interface Machine {
   efiVariables?: string | undefined;
   /** The UUID in the SMBIOS tables, which libvirt sets to that of the domain. */
   uuid?: string | undefined;
+  /** The path of the Unix socket of the guest agent's channel. Default: no channel. */
+  guestAgent?: string | undefined;
 }
 
 /**
@@ -64,6 +66,7 @@ export function qemuCommand(machine: Machine, folder: string): string[] {
     ...['-chardev', `file,id=console,path=${join(folder, 'console')}`, '-serial', 'chardev:console'],
     ...['-chardev', 'stdio,id=report,signal=off', '-device', 'virtio-serial-pci'],
     ...['-device', 'virtserialport,chardev=report,name=vmtest'],
+    ...(machine.guestAgent === undefined ? [] : guestAgentChannel(machine.guestAgent)),
     ...(boot === null
       ? []
       : ['-kernel', boot.kernel, '-initrd', boot.initramfs, '-append', machine.arguments.join(' ')]),
@@ -79,6 +82,14 @@ function firmware(variables: string): string[] {
   return [
     ...['-drive', `if=pflash,unit=0,format=raw,readonly=on,file=${code}`],
     ...['-drive', `if=pflash,unit=1,format=raw,file=${variables}`],
+  ];
+}
+
+/** The channel that libvirt gives to a domain for the guest agent. */
+function guestAgentChannel(socket: string): string[] {
+  return [
+    ...['-chardev', `socket,id=agent,path=${socket},server=on,wait=off`],
+    ...['-device', 'virtserialport,chardev=agent,name=org.qemu.guest_agent.0'],
   ];
 }
 

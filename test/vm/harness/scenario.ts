@@ -18,10 +18,18 @@ interface Options extends Pick<GuestOptions, 'edit' | 'damage'> {
   layout?: Layout;
 }
 
-/** Calls `work` with a guest with the agent. The package is installed in the tree from which the disk is built. */
-export async function withAgent<T>(options: Options, work: (guest: Guest) => Promise<T>): Promise<T> {
-  const { layout = xfsOnLvm, ...changes } = options;
-  return withGuest({ template: await templateOf(layout, await agentTree(layout.release)), ...changes }, work);
+/**
+ * Calls `work` with a guest with the agent. The package is installed in the tree from which the disk is built.
+ *
+ * @param options.tree the tree, if it is not the usual one
+ */
+export async function withAgent<T>(
+  options: Options & { tree?: string },
+  work: (guest: Guest) => Promise<T>,
+): Promise<T> {
+  const { layout = xfsOnLvm, tree, ...changes } = options;
+  const template = await templateOf(layout, tree ?? (await agentTree(layout.release)));
+  return withGuest({ template, ...changes }, work);
 }
 
 /** Calls `work` with the same guest without the agent. */

@@ -1,0 +1,28 @@
+import { createConnection } from 'node:net';
+import { createInterface } from 'node:readline';
+
+/** Sends a command of the guest agent (QEMU: docs/interop/qemu-ga-ref.html), and returns its answer. */
+export type AskAgent = (command: string, args?: Record<string, unknown>) => Promise<unknown>;
+
+/**
+ * Calls `work` with the agent of a guest, which must run already.
+ *
+ * @param socket see `Machine.guestAgent`
+ */
+export async function withGuestAgent<T>(socket: string, work: (ask: AskAgent) => Promise<T>): Promise<T> {
+  const connection = createConnection(socket);
+  const lines = createInterface({ input: connection })[Symbol.asyncIterator]();
+  const ask: AskAgent = async (command, args = {}) => {
+    connection.write(`${JSON.stringify({ execute: command, arguments: args })}\n`);
+    const line = await lines.next();
+    if (line.done === true) throw new Error(`the guest agent did not answer ${command}`);
+    const answer = JSON.parse(line.value) as { return?: unknown; error?: { desc: string } };
+    if (answer.error !== undefined) throw new Error(`${command}: ${answer.error.desc}`);
+    return answer.return;
+  };
+  try {
+    return await work(ask);
+  } finally {
+    connection.destroy();
+  }
+}
