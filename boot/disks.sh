@@ -6,8 +6,8 @@
 # partitions and stacks of device-mapper and md (Documentation/ABI/testing/sysfs-block). $2, only in a recursive call:
 # `stack` if the content of a device above may differ from that of the disk.
 # read-only: 0 or 1. evidence: virtio-feature (the host offered VIRTIO_BLK_F_RO, bit 5), scsi-flag (the read-only flag of
-# a SCSI disk that only a hypervisor presents; the kernel sets it if the disk is write-protected), flag, none, or the
-# value of $2.
+# a SCSI disk that only a hypervisor presents; the kernel sets it if the disk is write-protected), cd-rom (a CD-ROM drive
+# that only a hypervisor presents), flag, none, or the value of $2.
 find_disks() {
   if [ -e "$1/partition" ]; then
     find_disks "$1/.." "${2:-}"
@@ -65,6 +65,13 @@ add_disk() { # $1: sysfs directory; $2: evidence that replaces the one found, or
       ;;
     ?*:1) disk_evidence=scsi-flag ;;
   esac
+  case $disk_name in
+    sr[0-9]*)
+      # The kernel sets the flag of every drive whose medium cannot be written now.
+      [ "$disk_ro" = 0 ] || disk_evidence=flag
+      ! is_hypervisor_cdrom "$1" "$disk_name" || disk_ro=1 disk_evidence=cd-rom
+      ;;
+  esac
   [ -z "$2" ] || disk_evidence=$2
   case " $disks" in *" $disk_name:$disk_ro:$disk_evidence "*) ;; *) disks="$disks$disk_name:$disk_ro:$disk_evidence " ;; esac
 }
@@ -90,6 +97,50 @@ find_hypervisor_driver() {
   esac
 }
 
+# Whether a drive is a CD-ROM drive that only a hypervisor presents and that cannot write. The read-only flag of the
+# kernel does not say so. The agent has the same rule, with its reasons, in agent/facts/disks/evidence.ts.
+is_hypervisor_cdrom() { # $1: sysfs directory; $2: kernel name
+  cdrom_vendor=''
+  { read -r cdrom_vendor <"$1/device/vendor"; } 2>/dev/null
+  [ "$cdrom_vendor" = QEMU ] || return 1
+  find_hypervisor_driver "$1"
+  if [ -z "$driver" ]; then
+    # For IDE and SATA, the directory of the port, which has no driver, is between those of the adapter and of the host.
+    read_driver "$1/device/../../../.."
+    case $driver in ahci | ata_piix) ;; *) return 1 ;; esac
+  fi
+  ! can_write_discs "$2"
+}
+
+# Whether a drive can write discs by what it reports itself (MODE SENSE), and also if the kernel does not list the drive.
+can_write_discs() { # $1: kernel name
+  cdrom_column=''
+  # The kernel returns the file only to the first read(2) (drivers/cdrom/cdrom.c, cdrom_sysctl_info()), and read of a shell
+  # needs one for each character.
+  cdrom_info=$(cat /proc/sys/dev/cdrom/info 2>/dev/null)
+  while IFS=':' read -r cdrom_key cdrom_values; do
+    case $cdrom_key in
+      'drive name')
+        cdrom_count=0
+        for cdrom_value in $cdrom_values; do
+          cdrom_count=$((cdrom_count + 1))
+          [ "$cdrom_value" != "$1" ] || cdrom_column=$cdrom_count
+        done
+        ;;
+      'Can write CD-R' | 'Can write CD-RW' | 'Can write DVD-R' | 'Can write DVD-RAM')
+        cdrom_count=0
+        for cdrom_value in $cdrom_values; do
+          cdrom_count=$((cdrom_count + 1))
+          [ "$cdrom_count" != "$cdrom_column" ] || [ "$cdrom_value" = 0 ] || return 0
+        done
+        ;;
+    esac
+  done <<EOT
+$cdrom_info
+EOT
+  [ -z "$cdrom_column" ]
+}
+
 read_driver() { # $1: sysfs directory of a device; sets driver
   driver=''
   while IFS='=' read -r driver_word driver_value; do
@@ -105,10 +156,11 @@ all_read_only() { # reads disks
 }
 
 # Whether all disks report that they are read-only, which is the condition for links below /dev/block/immutafs
-# (66-immutafs-readonly.rules). A read-only flag counts only for disks that root in the guest cannot create.
+# (66-immutafs-readonly.rules, which makes none for CD-ROM drives). A read-only flag counts only for disks that root in
+# the guest cannot create.
 all_sealed() { # reads disks
   for each_disk in $disks; do
-    case $each_disk in *:1:virtio-feature | *:1:scsi-flag) ;; *) return 1 ;; esac
+    case $each_disk in *:1:virtio-feature | *:1:scsi-flag | *:1:cd-rom) ;; *) return 1 ;; esac
   done
   [ -n "$disks" ]
 }

@@ -21,7 +21,7 @@ installkernel() {
 }
 
 install() {
-  inst_multiple chown cp mkdir modprobe mount mv readlink rm stat umount
+  inst_multiple cat chown cp mkdir modprobe mount mv readlink rm stat umount
   local script
   for script in assemble-var check-tables is-foreign-member lvm-readonly make-mounts mount-readonly propagate-readonly \
     set-readonly; do

@@ -64,6 +64,15 @@ export const buses = {
     folder: 'pci0000:00/0000:00:1f.2/ata1/host2/target2:0:0/2:0:0:0',
     drivers: { ...sd, '1f.2': 'ahci', host: 'ahci' },
   },
+  ide: {
+    folder: 'pci0000:00/0000:00:01.1/ata1/host2/target2:0:0/2:0:0:0',
+    drivers: { ...sd, '01.1': 'ata_piix', host: 'ata_piix' },
+  },
+  // An adapter of the host that is passed through.
+  'ata-other': {
+    folder: 'pci0000:00/0000:00:1e.0/ata1/host2/target2:0:0/2:0:0:0',
+    drivers: { ...sd, '1e.0': 'sata_nv', host: 'sata_nv' },
+  },
   nvme: { folder: 'pci0000:00/0000:00:06.0/nvme/nvme0', drivers: { '06.0': 'nvme' } },
   'nvme-loop': { folder: 'virtual/nvme-fabrics/ctl/nvme0', drivers: {} },
   xen: { folder: 'vbd-51712', drivers: { vbd: 'vbd' } },

@@ -169,3 +169,62 @@ export const stackScenarios: Record<string, { devices: (DiskFixture | StackFixtu
     sealed: false,
   },
 };
+
+/** /proc/sys/dev/cdrom/info with a drive, and another one, which can write discs. */
+export const cdromInfo = (name: string, write = '0') => `CD-ROM information, Id: cdrom.c 3.20 2003/12/17
+
+drive name:\t\tsr9\t${name}
+drive speed:\t\t24\t4
+Can read DVD:\t\t1\t1
+Can write CD-R:\t\t1\t0
+Can write CD-RW:\t1\t${write}
+Can write DVD-R:\t1\t0
+Can write DVD-RAM:\t1\t0
+Can write MRW:\t\t1\t1
+Can write RAM:\t\t1\t1
+
+`;
+
+/** CD-ROM drives, and whether each one is evidence that the host made its medium read-only. */
+export const drives: Record<string, { drive: DiskFixture; info: string; accepted: boolean }> = {
+  'SATA of QEMU': { drive: cdrom('ata'), info: cdromInfo('sr0'), accepted: true },
+  'IDE of QEMU': { drive: cdrom('ide'), info: cdromInfo('sr0'), accepted: true },
+  'virtio-scsi of QEMU': { drive: cdrom('virtio-scsi'), info: cdromInfo('sr0'), accepted: true },
+  'pvscsi of QEMU': { drive: cdrom('pvscsi'), info: cdromInfo('sr0'), accepted: true },
+  'the kernel sets its read-only flag': {
+    drive: { ...cdrom('virtio-scsi'), readOnly: true },
+    info: cdromInfo('sr0'),
+    accepted: true,
+  },
+  'it can write discs': { drive: cdrom('virtio-scsi'), info: cdromInfo('sr0', '1'), accepted: false },
+  'the kernel does not list it': { drive: cdrom('ata'), info: cdromInfo('sr1'), accepted: false },
+  'the kernel lists nothing': { drive: cdrom('ata'), info: '', accepted: false },
+  'a drive of the host that is passed through': {
+    drive: cdrom('virtio-scsi', 'HL-DT-ST'),
+    info: cdromInfo('sr0'),
+    accepted: false,
+  },
+  'a drive that is passed through, with the flag': {
+    drive: { ...cdrom('virtio-scsi', 'HL-DT-ST'), readOnly: true },
+    info: cdromInfo('sr0'),
+    accepted: false,
+  },
+  'without a vendor': { drive: disk('sr0', '11:0', { bus: 'ata' }), info: cdromInfo('sr0'), accepted: false },
+  ...Object.fromEntries(
+    (['scsi_debug', 'iscsi', 'loopback', 'usb', 'vduse-scsi', 'megasas', 'fcoe', 'ata-other'] as const).map(
+      (bus) => [
+        `on ${bus}, which root can create or which is no hypervisor's`,
+        { drive: cdrom(bus), info: cdromInfo('sr0'), accepted: false },
+      ],
+    ),
+  ),
+  'a disk that names QEMU as its vendor': {
+    drive: { ...cdrom('ata'), name: 'sda' },
+    info: cdromInfo('sda'),
+    accepted: false,
+  },
+};
+
+function cdrom(bus: Bus, vendor = 'QEMU'): DiskFixture {
+  return disk('sr0', '11:0', { bus, vendor });
+}

@@ -12,6 +12,8 @@ export interface DiskFixture {
   /** Whether the host offers VIRTIO_BLK_F_RO (virtio-blk). */
   offered?: boolean;
   partitions?: Record<string, string>;
+  /** The vendor of a SCSI device. */
+  vendor?: string;
 }
 
 /** A device-mapper or md device. */
@@ -71,6 +73,7 @@ function makeDisk(root: string, disk: DiskFixture, index: number): void {
   link(root, `block/${disk.name}`, node);
   fs.symlinkSync('../..', path.join(root, 'sys', node, 'device'));
   makeDrivers(root, parent, drivers);
+  if (disk.vendor !== undefined) write(root, `${parent}/vendor`, `${disk.vendor.padEnd(8)}\n`);
   if (drivers['virtio'] === 'virtio_blk') {
     const bits = Array.from({ length: 64 }, (_, bit) => ([1, 2, 6, 9, 32].includes(bit) ? '1' : '0'));
     bits[5] = disk.offered === true ? '1' : '0';

@@ -30,6 +30,7 @@ export function findEvidence(
   lastEvidence: (name: string) => Evidence | undefined,
 ): Evidence {
   const flag = reader.read(`${node}/ro`).trim() === '1';
+  if (isHypervisorCdrom(reader, node)) return { readOnly: true, hostReadOnly: true, evidence: cdrom };
   const driver = hypervisorDriver(reader, node);
   if (driver === 'virtio_blk') {
     const offered = reader.read(`${node}/device/features`).charAt(VIRTIO_BLK_F_RO) === '1';
@@ -160,6 +161,45 @@ function describeDriver(reader: SystemReader, node: string): string {
   const [host] = /^.*?\/host\d+(?=\/)/.exec(device) ?? [];
   if (host === undefined) return driverOf(reader, device);
   return reader.readIfPresent(`${host}/scsi_host/${path.basename(host)}/proc_name`)?.trim() ?? '';
+}
+
+const cdrom = 'CD-ROM drive of the hypervisor, which cannot write';
+
+/**
+ * Whether a drive is a CD-ROM drive that only a hypervisor presents and that cannot write. The read-only flag of the kernel
+ * does not say so: the kernel sets it for every drive whose medium cannot be written now. QEMU's drives name it as their vendor; a drive of the host that is passed through, which may be
+ * able to write, has another vendor. Besides the adapters of disks (hypervisorDriver), IDE and SATA adapters are accepted:
+ * root can create no device with their drivers. boot/disks.sh has the same rule.
+ * @param node the sysfs directory of the drive
+ */
+function isHypervisorCdrom(reader: SystemReader, node: string): boolean {
+  const name = path.basename(node);
+  if (!/^sr\d+$/.test(name)) return false;
+  if (reader.readIfPresent(`${node}/device/vendor`)?.trim() !== 'QEMU') return false;
+  const isOnAdapter = hypervisorDriver(reader, node) !== undefined || isOnAta(reader, node);
+  return isOnAdapter && !canWriteDiscs(reader.readIfPresent('/proc/sys/dev/cdrom/info') ?? '', name);
+}
+
+/** For IDE and SATA, the directory of the port, which has no driver, is between those of the adapter and of the host. */
+function isOnAta(reader: SystemReader, node: string): boolean {
+  const host = hostDirectory(reader.resolve(`${node}/device`));
+  if (host === undefined) return false;
+  const port = path.dirname(host);
+  return driverOf(reader, port) === '' && ['ahci', 'ata_piix'].includes(driverOf(reader, path.dirname(port)));
+}
+
+/**
+ * Whether a drive can write discs by what it reports itself (MODE SENSE), and also if the kernel does not list the drive.
+ * @param info /proc/sys/dev/cdrom/info (drivers/cdrom/cdrom.c): one line for each property, with a column for each drive
+ */
+export function canWriteDiscs(info: string, name: string): boolean {
+  const lines = info.split('\n').map((line) => /^([^:]+):\s*(.*)$/.exec(line));
+  const columns = (key: string) =>
+    (lines.find((line) => line?.[1] === key)?.[2] ?? '').split(/\s+/).filter((value) => value !== '');
+  const column = columns('drive name').indexOf(name);
+  if (column < 0) return true;
+  const kinds = ['Can write CD-R', 'Can write CD-RW', 'Can write DVD-R', 'Can write DVD-RAM'];
+  return kinds.some((kind) => !['0', undefined].includes(columns(kind)[column]));
 }
 
 /** Returns the directory of the SCSI host, if the target is directly below it: host2/target2:0:0/2:0:0:0. */

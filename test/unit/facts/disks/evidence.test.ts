@@ -4,8 +4,9 @@ import { findDisks } from '../../../../agent/facts/disks/disks.ts';
 import { parseWriteProtect } from '../../../../agent/facts/disks/evidence.ts';
 import { parseMountinfo } from '../../../../agent/facts/mounts/mountinfo.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
+import { drives } from '../../../harness/disk-scenarios.ts';
 import { type DiskFixture, makeSysfs } from '../../../harness/sysfs.ts';
-import { inTemporaryDirectory } from '../../../harness/temporary.ts';
+import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const kernelLog = suite('write protection in the kernel log');
 const record = (text: string, priority = 5) =>
@@ -100,3 +101,16 @@ for (const [title, log, evidence, expected] of [
   });
 }
 scsi.run();
+
+const cdroms = suite('CD-ROM drives');
+for (const [title, { drive, info, accepted }] of Object.entries(drives)) {
+  cdroms(title, () => {
+    const [disk] = inTemporaryDirectory((root) => {
+      makeSysfs(root, [drive]);
+      writeFiles(root, { 'proc/sys/dev/cdrom/info': info });
+      return findDisks(hostAt(root), mounts(mount('11:0', '/mnt', 'iso9660')));
+    });
+    assert.is(disk?.hostReadOnly === true, accepted, disk?.evidence);
+  });
+}
+cdroms.run();
