@@ -12,6 +12,8 @@
  *   options OPTIONS PATH              adds options to the mount at a path, as `mount -o remount,bind,OPTIONS` does; a
  *                                     directory that is not a mount point is first bound to itself, as by `view`. A path
  *                                     that does not exist is skipped
+ *   freeze PATH                       makes the file system at a path read-only, with every mount of it; fails while a file
+ *                                     of it is open for writing
  *   lists LIKE PATH                   gives a directory the access control lists of the directory LIKE, and prints
  *                                     "changed" if it had others; getfacl(1) is not installed on every guest
  *
@@ -415,6 +417,14 @@ static long set_options(const char *options, const char *path)
 	return result == -EINVAL ? bind(flags, directory, directory) : result;
 }
 
+/* Without MS_BIND, the file system itself changes. The options of the mount at the path would be cleared, too. */
+static long freeze(const char *path)
+{
+	long result = enter_path(path), flags = result < 0 ? result : find_options(".");
+
+	return flags < 0 ? flags : mount(0, ".", 0, MS_REMOUNT | MS_RDONLY | flags, 0);
+}
+
 static void print(const char *text, long length)
 {
 	call(__NR_write, 2, (long)text, length);
@@ -457,6 +467,10 @@ static long run_step(char **step, long left, long *used)
 	if (is_step(step, "options", left, 3)) {
 		*used = 3;
 		return set_options(step[1], step[2]);
+	}
+	if (is_step(step, "freeze", left, 2)) {
+		*used = 2;
+		return freeze(step[1]);
 	}
 	if (is_step(step, "lists", left, 3)) {
 		*used = 3;

@@ -66,6 +66,24 @@ mounts('overlay: options and layers', () => {
     ['0', 'old', 'new', '/mnt/b rw,nodev,noexec,noatime shared'],
   );
 });
+mounts(
+  'freeze: every mount of the file system is read-only, with its options; not while a file is open for writing',
+  () => {
+    const overlay = '$make overlay nosuid,nodev lowerdir=/mnt/a,upperdir=/mnt/u,workdir=/mnt/w /mnt/b';
+    assert.equal(
+      inNamespace(`mkdir /mnt/u /mnt/w /mnt/c; ${overlay}; mount --bind /mnt/b /mnt/c
+      exec 3>/mnt/b/open; $make freeze /mnt/b; echo $?; touch /mnt/b/y
+      exec 3>&-; $make freeze /mnt/b; echo $?; touch /mnt/b/z /mnt/c/z`),
+      [
+        ...['make-mounts: /mnt/b failed with errno 016', '1', '0'],
+        "touch: cannot touch '/mnt/b/z': Read-only file system",
+        "touch: cannot touch '/mnt/c/z': Read-only file system",
+        '/mnt/b ro,nosuid,nodev,relatime shared',
+        '/mnt/c rw,nosuid,nodev,relatime shared',
+      ],
+    );
+  },
+);
 mounts('keep: a shared mount with the options, which is writable, and no stage remains', () => {
   assert.equal(
     inNamespace(`$make keep rw,nosuid,dev,noexec /mnt/a /mnt/b /mnt/a; echo $?; ls /mnt /run
