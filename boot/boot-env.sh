@@ -70,9 +70,9 @@ append_boot_env() {
 
 # Sets mode, reason and disks to the decision that the initramfs recorded; rehearsal to the time limit, in seconds, if
 # this boot is a rehearsal, otherwise to the empty string; overlays to "PATH STATE REASON" of each record of OVERLAY, one
-# per line; early_overlays to the paths whose overlays the initramfs mounted.
+# per line; early_overlays to the paths whose overlays the initramfs mounted; seed_record to the last record of find-seed.
 read_boot_env() {
-  mode=off reason='' disks='' rehearsal='' early_overlays='' overlays='
+  mode=off reason='' disks='' rehearsal='' early_overlays='' seed_record='' overlays='
 '
   while IFS= read -r boot_env_line; do
     case $boot_env_line in
@@ -80,6 +80,7 @@ read_boot_env() {
       REASON=*) reason=${boot_env_line#*=} ;;
       DISKS=*) disks="${boot_env_line#*=} " ;;
       REHEARSAL=*) rehearsal=${boot_env_line#*=} ;;
+      SEED=*) seed_record=${boot_env_line#*=} ;;
       OVERLAY=*)
         boot_env_line=${boot_env_line#*=}
         # Late boot appends further records of a path.

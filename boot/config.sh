@@ -2,7 +2,7 @@
 # Reads /etc/immutafs/immutafs.conf, without sourcing it. Starts no process except one stat(1).
 
 # Sets conf_MODE, conf_VAR_SIZE, conf_VAR_INODES, conf_VAR_OPTIONS, conf_OVERLAY, conf_PERSIST, conf_PERSIST_STORE,
-# conf_MOUNT_OPTIONS, conf_ON_FAILURE and conf_ON_IMPOSTOR, the keys that the boot uses; conf_FORWARD and
+# conf_MOUNT_OPTIONS, conf_SEED, conf_ON_FAILURE and conf_ON_IMPOSTOR, the keys that the boot uses; conf_FORWARD and
 # conf_FORWARD_STATE, and conf_forward_read, the files of FORWARD_FILES, _CA, _CERT and _KEY, whose values are not checked.
 # $1: the file. The grammar and the messages are those of agent/config/config.ts; the tests run both parsers on
 # test/fixtures/config.
@@ -10,7 +10,7 @@ read_config() {
   conf_MODE=auto conf_VAR_SIZE=25% conf_VAR_INODES=200k conf_VAR_OPTIONS=nosuid,nodev conf_ON_FAILURE=degraded
   conf_MOUNT_OPTIONS='/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev'
   conf_OVERLAY='' conf_PERSIST='' conf_PERSIST_STORE='' conf_ON_IMPOSTOR=poweroff conf_FORWARD='' conf_FORWARD_STATE=''
-  conf_forward_read=''
+  conf_forward_read='' conf_SEED=none
   if ! { [ -f "$1" ] && [ -r "$1" ]; }; then
     ! is_absent "$1" || return 0
     warn "$1: not a readable file, ignoring it"
@@ -52,7 +52,7 @@ read_config_line() { # reads line; sets the variable of its key
   esac
   case $key in '' | *[!A-Z_]*) config_warn '' 'not KEY=value, ignoring the line' && return 0 ;; esac
   case $key in
-    MODE | VAR_SIZE | VAR_INODES | VAR_OPTIONS | OVERLAY | PERSIST | PERSIST_STORE | MOUNT_OPTIONS | ON_FAILURE | ON_IMPOSTOR | REQUIRE_READONLY | REQUIRE_OPTIONS) ;;
+    MODE | VAR_SIZE | VAR_INODES | VAR_OPTIONS | OVERLAY | PERSIST | PERSIST_STORE | MOUNT_OPTIONS | SEED | ON_FAILURE | ON_IMPOSTOR | REQUIRE_READONLY | REQUIRE_OPTIONS) ;;
     FOREIGN_PROGRAMS | FOREIGN_PROGRAMS_ALLOW | USAGE_WARN | USAGE_FAIL | PROMETHEUS_FILE | FORWARD | FORWARD_FILES | FORWARD_STATE | FORWARD_CA | FORWARD_CERT | FORWARD_KEY | FORWARD_PEER) ;;
     *) config_warn "$key" 'unknown key, ignoring it' && return 0 ;;
   esac
@@ -115,6 +115,12 @@ set_config_value() { # reads key and value
       keep_good_items is_mount_options_item "strict, or $plain_path, then : and any of noexec, nosuid, nodev"
       conf_MOUNT_OPTIONS=$items
       ;;
+    SEED)
+      case $value in
+        none | host) conf_SEED=$value ;;
+        *) config_warn SEED 'must be none or host, using none' && conf_SEED=none ;;
+      esac
+      ;;
     FORWARD) conf_FORWARD=$value ;;
     FORWARD_STATE) conf_FORWARD_STATE=$value ;;
     FORWARD_FILES | FORWARD_CA | FORWARD_CERT | FORWARD_KEY) conf_forward_read="$conf_forward_read $value" ;;
@@ -131,6 +137,13 @@ set_config_value() { # reads key and value
       esac
       ;;
   esac
+}
+
+# Adds /etc to conf_OVERLAY if cloud-init configures this guest from a seed. The agent does the same in
+# agent/config/overlay-paths.ts.
+add_seed_overlay() {
+  [ "$conf_SEED" = host ] || return 0
+  case " $conf_OVERLAY " in *' /etc '* | *' /etc:'*) ;; *) conf_OVERLAY="$conf_OVERLAY${conf_OVERLAY:+ }/etc" ;; esac
 }
 
 plain_path='a path of letters, digits and . _ + @ -'

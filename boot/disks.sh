@@ -330,10 +330,10 @@ name_of_number() { # $1: major:minor
   done 2>/dev/null <"/sys/dev/block/$1/uevent"
 }
 
-# Sets fs_type, uuid, partuuid (ID_FS_TYPE, ID_FS_UUID_ENC, ID_PART_ENTRY_UUID) and aliases (links, each followed by a
-# space) from udev's database. A value that udev does not know is empty.
+# Sets fs_type, uuid, label, partuuid (ID_FS_TYPE, ID_FS_UUID_ENC, ID_FS_LABEL_ENC, ID_PART_ENTRY_UUID) and aliases
+# (links, each followed by a space) from udev's database. A value that udev does not know is empty.
 read_udev_data() { # $1: kernel name
-  fs_type='' uuid='' partuuid='' aliases='' number=''
+  fs_type='' uuid='' label='' partuuid='' aliases='' number=''
   { read -r number <"/sys/class/block/$1/dev"; } 2>/dev/null
   [ -r "/run/udev/data/b$number" ] || return 0
   while IFS= read -r udev_line; do
@@ -341,6 +341,7 @@ read_udev_data() { # $1: kernel name
       S:*) aliases="$aliases/dev/${udev_line#S:} " ;;
       E:ID_FS_TYPE=*) fs_type=${udev_line#*=} ;;
       E:ID_FS_UUID_ENC=*) uuid=${udev_line#*=} ;;
+      E:ID_FS_LABEL_ENC=*) label=${udev_line#*=} ;;
       E:ID_PART_ENTRY_UUID=*) partuuid=${udev_line#*=} ;;
     esac
   done <"/run/udev/data/b$number"

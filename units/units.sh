@@ -329,12 +329,36 @@ write_rehearsal_units() {
 # - cloud-init reads user data from any disk with the label cidata or config-2 in every boot, and a new instance-id there
 #   makes it run the user data again (RHEL 7 to 10);
 # - Afterburn reads SSH keys from a disk with the label config-2 (RHEL CoreOS).
-# These services configured the guest before it was sealed. Starts no process.
+# These services configured the guest before it was sealed. With SEED=host, cloud-init configures it in every sealed boot.
+# Starts no process.
 mask_provisioning() {
-  for unit in cloud-init-main.service cloud-init-local.service cloud-init-network.service cloud-init.service \
-    cloud-config.service cloud-final.service cloud-init-hotplugd.service cloud-init-hotplugd.socket \
-    afterburn.service afterburn-checkin.service afterburn-firstboot-checkin.service afterburn-hostname.service \
-    afterburn-sshkeys@.service; do
+  if [ "$conf_SEED" = host ]; then run_cloud_init_from_seed; else mask_cloud_init; fi
+  mask_units cloud-init-hotplugd.service cloud-init-hotplugd.socket afterburn.service afterburn-checkin.service \
+    afterburn-firstboot-checkin.service afterburn-hostname.service afterburn-sshkeys@.service
+}
+
+cloud_init_units='cloud-init-main.service cloud-init-local.service cloud-init-network.service cloud-init.service
+  cloud-config.service cloud-final.service'
+
+mask_cloud_init() {
+  # shellcheck disable=SC2086 # a list
+  mask_units $cloud_init_units
+}
+
+mask_units() { # $@: units
+  for unit; do
     [ ! -e "/usr/lib/systemd/system/$unit" ] || printf '' >"$early/$unit"
   done
+}
+
+# Lets the units of cloud-init start only after find-seed has copied the seed. cloud-init's own generator pulls in
+# cloud-init.target only if it finds a data source itself, and it does not know the copy.
+run_cloud_init_from_seed() {
+  for unit in $cloud_init_units; do
+    [ ! -e "/usr/lib/systemd/system/$unit" ] ||
+      add_dropin "$unit" '[Unit]' After=immutafs-seed.service ConditionPathExists=/run/immutafs/seed/ready
+  done
+  set -- Wants=immutafs-seed.service Wants=immutafs-seed-finish.service
+  [ ! -e /usr/lib/systemd/system/cloud-init.target ] || set -- "$@" Wants=cloud-init.target
+  add_dropin multi-user.target '[Unit]' "$@"
 }

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { overlayRefusal } from '../config/overlay-paths.ts';
+import { isSeedOverlay, overlayRefusal } from '../config/overlay-paths.ts';
 import type { OverlayRecord } from '../facts/boot/boot-env.ts';
 import { type Overlay, overlayAt } from '../facts/boot/overlays.ts';
 import type { Facts } from '../facts/facts.ts';
@@ -11,8 +11,9 @@ import type { Mount } from '../facts/mounts/mountinfo.ts';
 /** The state of a path of OVERLAY. */
 export interface OverlayState extends Pick<Overlay, 'target' | 'options'> {
   /**
-   * `overlay`: writable in RAM. `inactive`: nothing is mounted, because this boot is not sealed. `unneeded`: not on the
-   * system disk, so there is no overlay. `refused`, `missing`, `failed`: no overlay, for the reason.
+   * `overlay`: in RAM; writable, except on /etc with SEED=host. `inactive`: nothing is mounted, because this boot is not
+   * sealed. `unneeded`: not on the system disk, so there is no overlay. `refused`, `missing`, `failed`: no overlay, for the
+   * reason.
    */
   state: 'overlay' | 'inactive' | 'unneeded' | 'refused' | 'missing' | 'failed';
   /** Empty if the state is `overlay` or `inactive`. */
@@ -24,7 +25,7 @@ export interface OverlayState extends Pick<Overlay, 'target' | 'options'> {
 }
 
 type Disks = Pick<Facts, 'mounts' | 'disks'> & { systemDisks: Observed<SystemDisks> };
-type Known = Disks & Pick<Facts, 'bootEnv' | 'overlays'> & { mode: DecidedMode };
+type Known = Disks & Pick<Facts, 'bootEnv' | 'config' | 'overlays'> & { mode: DecidedMode };
 
 /**
  * Determines the state of each path of OVERLAY. An overlay is judged by the mount table; the boot record only supplies
@@ -51,7 +52,8 @@ function stateOf(facts: Known, { target, options, upper, work, lower }: Overlay)
   }
   const { directory, view, shows } = lower;
   const expected = { target, lower: directory, view, shows, upper, work, options };
-  const problems = overlayProblems(facts, mount, expected);
+  const mayBeReadOnly = isSeedOverlay(facts.config, target);
+  const problems = overlayProblems(facts, mount, { ...expected, mayBeReadOnly });
   if (problems.length > 0) return { state: 'failed', reason: problems.join('; ') };
   return { state: 'overlay', reason: '', lower: directory, upper };
 }
@@ -98,11 +100,13 @@ interface Expected {
   work: string;
   /** The mount options that the overlay must have. */
   options: readonly string[];
+  /** Whether the overlay is permitted to be read-only. */
+  mayBeReadOnly?: boolean;
 }
 
 /** Returns the problems of an overlay: its mount options and its layers. */
 export function overlayProblems(facts: Disks, mount: Mount, expected: Expected): string[] {
-  const { target, lower, view, shows, upper, work, options } = expected;
+  const { target, lower, view, shows, upper, work, options, mayBeReadOnly = false } = expected;
   const missing = options.filter((option) => !mount.options.includes(option));
   const layers = [`lowerdir=${lower}`, `upperdir=${upper}`, `workdir=${work}`];
   return [
@@ -110,7 +114,7 @@ export function overlayProblems(facts: Disks, mount: Mount, expected: Expected):
       .filter((option) => !mount.superOptions.includes(option))
       .map((option) => `the overlay on ${target} has no ${option}`),
     ...(missing.length === 0 ? [] : [`${target} lacks ${missing.join(',')}`]),
-    ...(mount.options.includes('rw') ? [] : [`${target} is read-only`]),
+    ...(mount.options.includes('rw') || mayBeReadOnly ? [] : [`${target} is read-only`]),
     ...viewProblems(facts, view, shows),
   ];
 }

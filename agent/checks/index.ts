@@ -29,6 +29,7 @@ import { bootReadonly, rootReadonly } from './readonly.ts';
 import { rivalsOff } from './rivals-off.ts';
 import { rootLog } from './root-log.ts';
 import { rootWriteProbe } from './root-write-probe.ts';
+import { seedGenuine } from './seed-genuine.ts';
 import { selinuxDomain } from './selinux-domain.ts';
 import { selinuxLabels } from './selinux-labels.ts';
 import { stateKept } from './state-kept.ts';
@@ -70,6 +71,7 @@ export const checks: readonly Check[] = [
   rivalsOff,
   bootInputs,
   provisioningOff,
+  seedGenuine,
   configValid,
   forwardHealthy,
   auditForwarded,

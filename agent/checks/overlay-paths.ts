@@ -2,6 +2,7 @@ import { unwrap } from '../facts/observed.ts';
 import { isBelow } from '../facts/mounts/mountinfo.ts';
 import type { OverlayState } from '../assess/overlays.ts';
 import { configFile } from '../config/config.ts';
+import { isSeedOverlay } from '../config/overlay-paths.ts';
 import { shortList } from '../lib/format.ts';
 import type { Check } from './check.ts';
 
@@ -14,7 +15,7 @@ export const overlayPaths: Check = {
   documentation: {
     title: 'every path of OVERLAY is an overlay in RAM',
     means:
-      "According to the mount table, each path in OVERLAY is an overlay whose lower layer is the disk's own directory, mounted read-only, whose upper layer is the one that the boot created, and which has the mount options of OVERLAY. The reason why a path has no overlay is taken from the record of the boot. The check warns about a path that is not on the system disk, where an overlay is not needed, and about an overlay on /etc or a directory below it. In maintenance mode and with MODE=off, no overlay is mounted, and the check only fails for paths that can never get one.",
+      "According to the mount table, each path in OVERLAY is an overlay whose lower layer is the disk's own directory, mounted read-only, whose upper layer is the one that the boot created, and which has the mount options of OVERLAY. The reason why a path has no overlay is taken from the record of the boot. The check warns about a path that is not on the system disk, where an overlay is not needed, and about an overlay on /etc or a directory below it. With SEED=host, /etc counts as a path of OVERLAY; this overlay may be read-only (seed-genuine). In maintenance mode and with MODE=off, no overlay is mounted, and the check only fails for paths that can never get one.",
     why: 'OVERLAY names directories to which programs must be able to write. Without the overlay, they cannot, and fail. An overlay on /etc lets root change until the reboot what programs start and who may log in.',
     fix: 'Correct OVERLAY in /etc/immutafs/immutafs.conf while the disk is writable: remove a path that is refused or not needed, replace a symbolic link by the directory that it points to, and create a directory that does not exist. If mounting failed, read /run/immutafs/boot.env and `journalctl -b | grep immutafs:`, fix the cause, and reboot.',
     page: 'writable-paths.md',
@@ -31,7 +32,10 @@ export const overlayPaths: Check = {
     }
     const mounted = states.filter(({ state }) => state === 'overlay');
     const unneeded = states.filter(({ state }) => state === 'unneeded');
-    const inEtc = mounted.filter(({ target }) => isBelow(target, '/etc'));
+    // seed-genuine verifies that the overlay for the seed is read-only.
+    const inEtc = mounted.filter(
+      ({ target }) => isBelow(target, '/etc') && !isSeedOverlay(facts.config, target),
+    );
     if (unneeded.length + inEtc.length > 0) {
       const notes = [...unneeded.map(describe), ...inEtc.map(({ target }) => `${target}: ${etcNote}`)];
       const subject = shortList([...unneeded, ...inEtc].map(targetOf));

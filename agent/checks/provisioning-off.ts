@@ -11,7 +11,7 @@ export const provisioningOff: Check = {
   documentation: {
     title: 'this guest is not configured at boot from a writable disk',
     means:
-      'Every installed unit of cloud-init (RHEL 7 to 10) and Afterburn (RHEL CoreOS) is masked, or cloud-init is disabled. cloud-init has not written a result to /run in this boot. ignition.firstboot is not on the kernel command line. No directory from which systemd merges or attaches images (/var/lib/extensions, /var/lib/confexts, /var/lib/portables, /var/lib/machines and the directories of these names in /etc; RHEL 9 and 10) is on a writable file system that outlives a reboot.',
+      'Every installed unit of cloud-init (RHEL 7 to 10) and Afterburn (RHEL CoreOS) is masked, or cloud-init is disabled. cloud-init has not written a result to /run in this boot. With SEED=host, the units of cloud-init are not masked but start only if the boot has accepted a seed that the host made read-only (seed-genuine). ignition.firstboot is not on the kernel command line. No directory from which systemd merges or attaches images (/var/lib/extensions, /var/lib/confexts, /var/lib/portables, /var/lib/machines and the directories of these names in /etc; RHEL 9 and 10) is on a writable file system that outlives a reboot.',
     why: 'These programs run as root at boot. An attacker who creates a file system with the label cidata on a data disk, or stores an image in such a directory, becomes root again in the next boot.',
     fix: 'A sealed boot masks the units; if a unit is not masked, immutafs-generator did not run (see systemctl status and the journal). While the disk is writable: immutafs-agent prepare --apply --only boot, which writes /etc/cloud/cloud-init.disabled. Remove ignition.firstboot from the kernel command line. Keep images on the sealed disk.',
     page: 'threat-model.md',
@@ -20,7 +20,7 @@ export const provisioningOff: Check = {
     const { units, ran } = unwrap(facts.provisioning);
     const problems = [
       ...units.map((unit) => `${unit} can run`),
-      ...ran.map((file) => `${file} exists: cloud-init ran in this boot`),
+      ...(acceptsSeed(facts) ? [] : ran).map((file) => `${file} exists: cloud-init ran in this boot`),
       ...facts.kernelArgument
         .filter((word) => /^ignition\.firstboot(=1)?$/.test(word))
         .map((word) => `kernel argument ${word}`),
@@ -34,6 +34,11 @@ export const provisioningOff: Check = {
     return { status: 'fail', subject, expected, observed: problems.join('; '), remedy };
   },
 };
+
+/** Whether cloud-init may have run: seed-genuine verifies that it used the host's seed. */
+function acceptsSeed({ config, bootEnv }: AssessedFacts): boolean {
+  return config.SEED === 'host' && unwrap(bootEnv)?.seed?.state === 'accepted';
+}
 
 /** systemd-sysext(8), portablectl(1), systemd-nspawn(1). */
 const directories = ['extensions', 'confexts', 'portables', 'machines'].flatMap((name) => [

@@ -10,6 +10,7 @@ export interface Config {
   PERSIST: string;
   PERSIST_STORE: string;
   MOUNT_OPTIONS: string;
+  SEED: string;
   ON_FAILURE: string;
   ON_IMPOSTOR: string;
   REQUIRE_READONLY: string;
@@ -125,6 +126,14 @@ export const keys: Record<keyof Config, Key> = {
     wanted: 'strict, or a path of letters, digits and . _ + @ -, then : and any of noexec, nosuid, nodev',
     good: (v) => words(v).every(isMountOptionsItem),
     goodItem: isMountOptionsItem,
+  },
+  SEED: {
+    meaning:
+      'What cloud-init may configure a sealed guest from. none: from nothing; the units of cloud-init are masked. host: from a seed (data source NoCloud) on the one device with the label cidata that the host made read-only: a CD-ROM drive of the hypervisor, or a disk by the same evidence as the system disk. A seed on any other device is not read, and if several devices are acceptable, none is used. No other data source is searched. What cloud-init writes to /etc is on an overlay in RAM, which becomes read-only when cloud-init has finished, also if OVERLAY names /etc. In maintenance mode, cloud-init is masked, so that the disk does not get the identity of one guest. Without cloud-init, the boot itself writes host name, SSH host keys and network files from the directory immutafs of the seed to /etc (docs/images.md). The check seed-genuine verifies the result.',
+    from: 'boot',
+    initial: 'none',
+    wanted: 'none or host',
+    good: (v) => /^(none|host)$/.test(v),
   },
   ON_FAILURE: {
     meaning:

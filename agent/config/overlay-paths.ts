@@ -12,10 +12,21 @@ const defaults: readonly (readonly [string, string])[] = [
   ['nodev', 'dev'],
 ];
 
-/** Parses OVERLAY. If a path is given twice, its first item counts, as in boot/overlay-paths.sh. */
-export function overlayPaths({ OVERLAY }: Pick<Config, 'OVERLAY'>): OverlayPath[] {
+/** The directory to which cloud-init writes the identity of a guest. */
+const seedTarget = '/etc';
+
+/** Whether a path has the overlay that becomes read-only when cloud-init has finished. */
+export function isSeedOverlay({ SEED }: Pick<Config, 'SEED'>, target: string): boolean {
+  return SEED === 'host' && target === seedTarget;
+}
+
+/**
+ * Parses OVERLAY, to which SEED=host adds /etc. If a path is given twice, its first item counts, as in
+ * boot/overlay-paths.sh.
+ */
+export function overlayPaths({ OVERLAY, SEED }: Pick<Config, 'OVERLAY' | 'SEED'>): OverlayPath[] {
   const found = new Map<string, OverlayPath>();
-  for (const word of words(OVERLAY)) {
+  for (const word of [...words(OVERLAY), ...(SEED === 'host' ? [seedTarget] : [])]) {
     const [target = '', list = ''] = word.split(':');
     const given = list.split(',').filter((option) => option !== '');
     const kept = defaults.filter(([, off]) => !given.includes(off)).map(([on]) => on);
@@ -25,8 +36,8 @@ export function overlayPaths({ OVERLAY }: Pick<Config, 'OVERLAY'>): OverlayPath[
   return [...found.values()];
 }
 
-/** Returns the directories that a sealed boot resets at every reboot: /var and the paths of OVERLAY. */
-export function resetDirectories(config: Pick<Config, 'OVERLAY'>): string[] {
+/** Returns the directories that a sealed boot resets at every reboot: /var and those of overlayPaths. */
+export function resetDirectories(config: Pick<Config, 'OVERLAY' | 'SEED'>): string[] {
   return ['/var', ...overlayPaths(config).map(({ target }) => target)];
 }
 

@@ -1,4 +1,5 @@
 import { readAccepted } from '../config/accepted.ts';
+import { isSeedOverlay } from '../config/overlay-paths.ts';
 import { decodeBytes } from '../lib/format.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { bootTime, describeClock, readBootState } from './boot-state.ts';
@@ -9,6 +10,7 @@ import { type Overlay, overlaysOf } from './boot/overlays.ts';
 import type { ResetStates } from './reset-state.ts';
 import { readPersistEntries } from './boot/persist.ts';
 import { findProvisioning } from './boot/provisioning.ts';
+import { readSeed } from './boot/seed.ts';
 import { readSwaps } from './disks/swaps.ts';
 import { findForwarder } from './forwarder.ts';
 import { type Guest, readDisks, readGuest } from './guest.ts';
@@ -86,7 +88,9 @@ export async function gatherFacts(system: SystemReader, { probe }: GatherOptions
     fips: observe(() => readFipsMode(reader)),
     randomSources: observe(() => findRandomSources(reader, kernelArgument)),
     loader: observe(() => readLoader(reader)),
-    provisioning: observe(() => findProvisioning(reader, kernelArgument)),
+    provisioning: observe(() => findProvisioning(reader, kernelArgument, config.SEED === 'host')),
+    /** The copy of the host's seed, and what cloud-init did with it (SEED=host). */
+    seed: observe(() => readSeed(reader, identity.root)),
     /** The start-up files of all users who can log in or linger. */
     autostart: observe(() => findAutostart(reader)),
     /** The target of the symbolic link /etc/mtab; undefined if /etc/mtab is not a symbolic link. */
@@ -145,7 +149,9 @@ async function readVar(
       if (usage === undefined) return { list: [], isComplete: true };
       // The table of services takes long to load.
       const { findResetState } = await import('./reset-state.ts');
-      return findResetState(reader, uppers, readAccepted(reader), isMount);
+      // The next boot makes what cloud-init wrote from the seed again.
+      const kept = uppers.filter(({ target }) => !isSeedOverlay(config, target));
+      return findResetState(reader, kept, readAccepted(reader), isMount);
     }),
   };
 }

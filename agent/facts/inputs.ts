@@ -24,8 +24,8 @@ const inputs: readonly string[] = [
     bootStateFile,
     '/run/immutafs/changes.seen',
   ],
-  ...['/run/immutafs/forward', '/run/udev', '/run/cloud-init', '/run/auditd.pid'],
-  ...['/run/systemd/system', '/run/systemd/units', '/run/systemd/generator.early'],
+  ...['/run/immutafs/forward', '/run/immutafs/seed', '/run/udev', '/run/cloud-init', '/run/auditd.pid'],
+  ...['/run/systemd/system', '/run/systemd/units', '/run/systemd/generator', '/run/systemd/generator.early'],
 ];
 
 /** Mount points that contain inputs, and of which other rules and checks verify what is mounted there. */

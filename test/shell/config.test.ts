@@ -77,6 +77,7 @@ const keys = [
     'PERSIST',
     'PERSIST_STORE',
     'MOUNT_OPTIONS',
+    'SEED',
     'ON_FAILURE',
     'ON_IMPOSTOR',
     'FORWARD',
@@ -86,7 +87,18 @@ const keys = [
   ...['REQUIRE_READONLY', 'mode', 'MODES', 'VAR-SIZE', '', ' MODE', '#MODE', '\xc3\x96', 'FORWARD_'],
 ];
 const values = [
-  ...['auto', 'sealed', 'off', 'degraded', 'emergency', 'poweroff', 'nosuid', 'nosuid,nodev,noexec', ''],
+  ...[
+    'auto',
+    'sealed',
+    'off',
+    'degraded',
+    'emergency',
+    'poweroff',
+    'nosuid',
+    'nosuid,nodev,noexec',
+    'host',
+    '',
+  ],
   ...['25%', '100%', '101%', '0%', '512m', '2G', '2k', '1000', '999', '200k', '1M', '09', '*', '$HOME', '\\'],
   ...[
     '/opt/a:noexec /root',

@@ -30,13 +30,19 @@ for (const [name, shell] of Object.entries(shells)) {
   const provisioning = suite(`${name}: provisioning`);
 
   /**
-   * Returns the units that the generator masks with empty files in the directory of early priority (systemd.unit(5)).
+   * Returns the units that the generator masks with empty files in the directory of early priority (systemd.unit(5)), and
+   * its drop-ins for units of cloud-init and for multi-user.target.
    */
-  function maskedUnits(mode: string, names: readonly string[]): string[] {
+  function generate(
+    mode: string,
+    names: readonly string[],
+    config = '',
+  ): Record<'masked' | 'dropins', string[]> {
     const { stderr, out } = runInSandbox({
       shell,
       files: {
         'etc/fstab': '',
+        'etc/immutafs/immutafs.conf': config,
         'run/immutafs/boot.env': `MODE=${mode}\nREASON=x\nDISKS=\nVAR=overlay\n`,
         ...Object.fromEntries(
           names.map((unit) => [`${folder}/${unit}`, '[Service]\nExecStart=/bin/false\n']),
@@ -45,11 +51,16 @@ for (const [name, shell] of Object.entries(shells)) {
       scripts: generatorScripts,
       run: `mkdir -p /normal /early /late /var; mount -t tmpfs x /var
         sh /usr/libexec/immutafs/immutafs-generator /normal /early /late
-        cd /early && find . -type f -empty -printf '%P\\n' | sort >/out/masked`,
+        (cd /early && find . -type f -empty -printf '%P\\n' | sort >/out/masked)
+        cd /normal && for file in cloud-*.d/* multi-user.target.d/*; do
+          [ ! -f "$file" ] || { printf '%s: ' "\${file%.d/*}"; tr '\\n' ';' <"$file"; echo; }
+        done >/out/dropins`,
     });
     assert.is(stderr, '');
-    return (out['masked'] ?? '').split('\n').filter((line) => line !== '');
+    const lines = (text = '') => text.split('\n').filter((line) => line !== '');
+    return { masked: lines(out['masked']), dropins: lines(out['dropins']) };
   }
+  const maskedUnits = (mode: string, names: readonly string[]) => generate(mode, names).masked;
 
   for (const [title, names] of Object.entries(installed)) {
     provisioning(`a sealed boot masks ${title}`, () => {
@@ -58,6 +69,35 @@ for (const [name, shell] of Object.entries(shells)) {
   }
   provisioning('maintenance masks nothing', () => {
     assert.equal(maskedUnits('maintenance', installed['cloud-init 24.4']), []);
+  });
+
+  const later = installed['cloud-init 24.4'];
+  const isHotplug = (unit: string) => unit.includes('hotplug');
+  provisioning('SEED=host: cloud-init starts only with the copy of the seed; the rest is masked', () => {
+    const units = [...later, ...installed.afterburn, 'cloud-init.target'];
+    const { masked, dropins } = generate('sealed', units, 'SEED=host\n');
+    assert.equal(masked, [...installed.afterburn, ...later.filter(isHotplug)].sort());
+    const condition = '[Unit];After=immutafs-seed.service;ConditionPathExists=/run/immutafs/seed/ready;';
+    assert.equal(dropins, [
+      ...later
+        .filter((unit) => !isHotplug(unit))
+        .toSorted()
+        .map((unit) => `${unit}: ${condition}`),
+      'multi-user.target: [Unit];Wants=immutafs-seed.service;Wants=immutafs-seed-finish.service;Wants=cloud-init.target;',
+    ]);
+  });
+  provisioning('SEED=host without cloud-init: the boot looks for the seed', () => {
+    assert.equal(generate('sealed', [], 'SEED=host\n').dropins, [
+      'multi-user.target: [Unit];Wants=immutafs-seed.service;Wants=immutafs-seed-finish.service;',
+    ]);
+  });
+  provisioning('SEED=host in maintenance: cloud-init is masked, so that it does not change the disk', () => {
+    const { masked, dropins } = generate('maintenance', later, 'SEED=host\n');
+    assert.equal(masked, later.filter((unit) => !isHotplug(unit)).toSorted());
+    assert.equal(dropins, []);
+  });
+  provisioning('SEED=host with MODE=off: nothing changes', () => {
+    assert.equal(generate('off', later, 'SEED=host\n'), { masked: [], dropins: [] });
   });
   provisioning.run();
 }

@@ -22,6 +22,25 @@ export interface OverlayRecord {
   reason: string;
 }
 
+/** What the boot did about the host's seed (units/find-seed). */
+export type SeedRecord =
+  | { state: 'begun' | 'none' }
+  | { state: 'refused'; reason: string }
+  | {
+      state: 'accepted';
+      /** The kernel's name: sr0. */
+      device: string;
+      /** The checksum of the copy. */
+      sha256: string;
+    };
+
+/** A seed on a device that the host did not make read-only. */
+export interface IgnoredSeed {
+  device: string;
+  /** Its disks, in the form of `disks`: "vdb:0:none". */
+  disks: string;
+}
+
 /** The content of /run/immutafs/boot.env, in which dracut/assemble-var records this boot. */
 export interface BootEnv {
   version: string;
@@ -47,6 +66,9 @@ export interface BootEnv {
   initramfs: string | undefined;
   /** Impostors that the initramfs ignored. */
   impostors: Impostor[];
+  /** Undefined if the boot did not look for a seed. */
+  seed: SeedRecord | undefined;
+  ignoredSeeds: IgnoredSeed[];
   /** Undefined unless this boot is a rehearsal (`prepare --rehearse`). */
   rehearsal: { limitSeconds: number } | undefined;
 }
@@ -74,6 +96,7 @@ export function parseBootEnv(text: string): BootEnv {
     LAYER: [] as string[],
     OVERLAY: [] as string[],
     IMPOSTOR: [] as string[],
+    SEED_IGNORED: [] as string[],
   };
   for (const line of text.split('\n').filter((each) => each !== '')) {
     const [, key, value] = /^([A-Z_]+)=(.*)$/.exec(line) ?? [];
@@ -103,12 +126,16 @@ export function parseBootEnv(text: string): BootEnv {
     overlays: [...new Map(lists.OVERLAY.map(overlay).map((each) => [each.target, each])).values()],
     initramfs: device(values.get('INITRAMFS')),
     impostors: lists.IMPOSTOR.map(impostor),
+    seed: seed(values.get('SEED')),
+    ignoredSeeds: lists.SEED_IGNORED.map(ignoredSeed),
     rehearsal: rehearsal(values.get('REHEARSAL')),
   };
 }
 
-function isList(key: string): key is 'WARNING' | 'ERROR' | 'LAYER' | 'OVERLAY' | 'IMPOSTOR' {
-  return ['WARNING', 'ERROR', 'LAYER', 'OVERLAY', 'IMPOSTOR'].includes(key);
+type List = 'WARNING' | 'ERROR' | 'LAYER' | 'OVERLAY' | 'IMPOSTOR' | 'SEED_IGNORED';
+
+function isList(key: string): key is List {
+  return ['WARNING', 'ERROR', 'LAYER', 'OVERLAY', 'IMPOSTOR', 'SEED_IGNORED'].includes(key);
 }
 
 const overlayStates = ['overlay', 'deferred', 'begun', 'refused', 'missing', 'unneeded', 'failed'] as const;
@@ -128,6 +155,26 @@ function impostor(value: string): Impostor {
     throw new Error(`${bootEnvFile}: IMPOSTOR=${value} does not have the form DEVICE SEALED-DEVICE IDENTITY`);
   }
   return { device, sealedDevice, identity };
+}
+
+/** Parses "accepted DEVICE SHA256 DISKS", "refused REASON", "none" or "begun". */
+function seed(value: string | undefined): SeedRecord | undefined {
+  if (value === undefined) return undefined;
+  if (value === 'begun' || value === 'none') return { state: value };
+  const [, reason] = /^refused (.+)$/.exec(value) ?? [];
+  if (reason !== undefined) return { state: 'refused', reason };
+  const [, name, sha256] = /^accepted (\S+) ([0-9a-f]{64}) \S/.exec(value) ?? [];
+  if (name === undefined || sha256 === undefined)
+    throw new Error(`${bootEnvFile}: SEED=${value} does not have the form of a record`);
+  return { state: 'accepted', device: name, sha256 };
+}
+
+/** Parses "DEVICE DISKS". */
+function ignoredSeed(value: string): IgnoredSeed {
+  const [, name, disks] = /^(\S+) (.*)$/.exec(value) ?? [];
+  if (name === undefined || disks === undefined)
+    throw new Error(`${bootEnvFile}: SEED_IGNORED=${value} does not have the form DEVICE DISKS`);
+  return { device: name, disks };
 }
 
 /** Parses the time limit of a rehearsal, in seconds since the kernel started. */

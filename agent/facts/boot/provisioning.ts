@@ -8,10 +8,15 @@ export interface Provisioning {
   ran: string[];
 }
 
-/** The units of cloud-init and Afterburn. units/units.sh masks the same units. */
-export const provisioningUnits = [
+/** The units that run the stages of cloud-init. */
+export const cloudInitUnits: readonly string[] = [
   ...['cloud-init-main.service', 'cloud-init-local.service', 'cloud-init-network.service'],
   ...['cloud-init.service', 'cloud-config.service', 'cloud-final.service'],
+];
+
+/** The units of cloud-init and Afterburn. units/units.sh masks the same units. */
+export const provisioningUnits = [
+  ...cloudInitUnits,
   ...['cloud-init-hotplugd.service', 'cloud-init-hotplugd.socket'],
   ...['afterburn.service', 'afterburn-checkin.service', 'afterburn-firstboot-checkin.service'],
   ...['afterburn-hostname.service', 'afterburn-sshkeys@.service'],
@@ -22,19 +27,34 @@ export const cloudInitDisabled = '/etc/cloud/cloud-init.disabled';
 
 /**
  * Finds provisioning programs that can run or have run.
+ * @param fromSeed whether units count as masked that start only if the boot has accepted the host's seed (SEED=host)
  * @param words the arguments on the kernel command line, where cloud-init= takes precedence over cloudInitDisabled
  */
-export function findProvisioning(reader: SystemReader, words: readonly string[]): Provisioning {
+export function findProvisioning(
+  reader: SystemReader,
+  words: readonly string[],
+  fromSeed: boolean,
+): Provisioning {
   const argument = words.findLast((word) => /^cloud-init=(en|dis)abled$/.test(word));
   const disabled = argument?.endsWith('=disabled') ?? reader.stat(cloudInitDisabled) !== undefined;
   const units = provisioningUnits.filter(
     (unit) =>
       reader.stat(`/usr/lib/systemd/system/${unit}`) !== undefined &&
       !(disabled && unit.startsWith('cloud-')) &&
-      !isMasked(reader, unit),
+      !isMasked(reader, unit) &&
+      !(fromSeed && isBoundToSeed(reader, unit)),
   );
   const results = ['/run/cloud-init/result.json', '/run/cloud-init/status.json'];
   return { units, ran: results.filter((file) => reader.stat(file) !== undefined) };
+}
+
+/** Whether immutafs-generator lets a unit of cloud-init start only after the seed was copied. */
+function isBoundToSeed(reader: SystemReader, unit: string): boolean {
+  const dropin = `/run/systemd/generator/${unit}.d/immutafs.conf`;
+  return (
+    cloudInitUnits.includes(unit) &&
+    /^ConditionPathExists=\/run\/immutafs\/seed\/ready$/m.test(reader.readIfPresent(dropin, 65536) ?? '')
+  );
 }
 
 /** Whether immutafs-generator, an administrator or a program at run time masked a unit (systemd.unit(5)). */

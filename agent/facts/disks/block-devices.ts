@@ -18,8 +18,8 @@ export interface BlockDevice {
   file: string;
   /** Names of the device itself and of every device below it. */
   stack: string[];
-  /** The disks below the device. */
-  disks: { name: string; readOnly: boolean }[];
+  /** The disks below the device, with the evidence for readOnly. */
+  disks: { name: string; readOnly: boolean; evidence: string }[];
   /** The serial numbers of these disks; a disk without a serial number is omitted. */
   serials: string[];
   /** Evidence.hostReadOnly, combined for all disks below the device: true only if it is true for every disk. */
@@ -96,7 +96,11 @@ function describe(
       device,
       file: mapped === '' ? `/dev/${name}` : `/dev/mapper/${mapped}`,
       stack: stack.map((each) => path.basename(each)),
-      disks: found.map((disk) => ({ name: disk.name, readOnly: disk.readOnly })),
+      disks: found.map(({ name: disk, readOnly, evidence: text }) => ({
+        name: disk,
+        readOnly,
+        evidence: text,
+      })),
       serials: found.map(({ serial }) => serial).filter((serial) => serial !== ''),
       hostReadOnly,
       tags: [...(mapped === '' ? [] : [`DM=${mapped}`]), ...tagsOf(record)],

@@ -30,7 +30,7 @@ export async function planBoot(look: Snapshot): Promise<Step> {
   ];
   const kernel = planKernelArguments(look, words);
   manual.push(...kernel.manual);
-  const cloudInit = disableCloudInit(reader);
+  const cloudInit = look.config.SEED === 'host' ? enableCloudInit(reader) : disableCloudInit(reader);
   const actions = [
     ...(inFile.length === 0 ? [] : [switchOff(reader)]),
     ...cloudInit.actions,
@@ -84,6 +84,18 @@ function disableCloudInit(reader: SystemReader): { why: string[]; actions: Actio
     'cloud-init runs commands, as root, from any disk with the label cidata or config-2: it will be disabled.';
   const after = 'Written by immutafs-agent prepare: a writable disk must not configure this guest.\n';
   return { why: [why], actions: [{ do: 'edit', file: cloudInitDisabled, before: null, after }] };
+}
+
+/**
+ * Plans to remove the file with which an earlier run disabled cloud-init, if SEED=host lets it use the host's seed. A
+ * maintenance boot then masks its units.
+ */
+function enableCloudInit(reader: SystemReader): { why: string[]; actions: Action[] } {
+  if (reader.stat(cloudInitDisabled) === undefined) return { why: [], actions: [] };
+  return {
+    why: [`${cloudInitDisabled} disables cloud-init, which SEED=host needs: it will be removed.`],
+    actions: [{ do: 'remove', file: cloudInitDisabled }],
+  };
 }
 
 function ignition(words: readonly string[]): string[] {

@@ -19,7 +19,7 @@ const seeds = [
  */
 export function planImage(look: Snapshot): Step {
   const { reader } = look;
-  const parts = [machineId(reader), hostKeys(reader), randomSeeds(reader), imageName(look)];
+  const parts = [machineId(reader), hostKeys(look), randomSeeds(reader), imageName(look)];
   const needed = parts.filter(({ actions }) => actions.length > 0);
   const actions = needed.flatMap((part) => part.actions);
   const why = (needed.length > 0 ? needed : parts).map((part) => part.why);
@@ -55,13 +55,17 @@ function machineId(reader: SystemReader): Part {
 }
 
 /** Removes the host keys: with the keys of an image, each guest could pose as every other one. */
-function hostKeys(reader: SystemReader): Part {
+function hostKeys({ reader, config }: Snapshot): Part {
   const names = namesIfThere(reader, keyFolder).filter((name) =>
     /^ssh_host_.*_key(\.pub|-cert\.pub)?$/.test(name),
   );
   if (names.length === 0) return { why: 'The image has no SSH host keys.', actions: [] };
+  const instead =
+    config.SEED === 'host'
+      ? 'Each guest gets those of its seed (SEED=host).'
+      : `A sealed guest can generate keys only if OVERLAY or PERSIST makes ${keyFolder} writable, or get them from a seed of the host (SEED=host).`;
   return {
-    why: `All guests of the image would have the SSH host keys in ${keyFolder}: they will be removed. A sealed guest can generate keys only if OVERLAY or PERSIST makes ${keyFolder} writable.`,
+    why: `All guests of the image would have the SSH host keys in ${keyFolder}: they will be removed. ${instead}`,
     actions: [{ do: 'erase', files: names.map((name) => `${keyFolder}/${name}`) }],
   };
 }

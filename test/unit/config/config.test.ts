@@ -41,6 +41,7 @@ const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] 
       'Strict',
     ],
   },
+  SEED: { good: ['none', 'host'], bad: ['', 'Host', 'host none', 'off'] },
   ON_FAILURE: { good: ['degraded', 'emergency', 'poweroff'], bad: ['', 'reboot'] },
   ON_IMPOSTOR: { good: ['poweroff', 'emergency'], bad: ['', 'degraded', 'ignore'] },
   REQUIRE_READONLY: { good: ['', '/', '/ /boot  /usr', '/\xc3\xa4'], bad: ['boot', '/ boot', '/\xff'] },

@@ -54,11 +54,20 @@ for (const [OVERLAY, expected] of [
 ] as const) {
   paths(OVERLAY || 'empty', () => {
     assert.equal(
-      overlayPaths({ OVERLAY }).map(({ target, options }) => [target, options.join(',')]),
+      overlayPaths({ SEED: 'none', OVERLAY }).map(({ target, options }) => [target, options.join(',')]),
       expected,
     );
   });
 }
+paths('SEED=host adds /etc; its item in OVERLAY counts', () => {
+  const of = (OVERLAY: string) =>
+    overlayPaths({ OVERLAY, SEED: 'host' }).map(({ target, options }) => [target, ...options]);
+  assert.equal(of('/root'), [
+    ['/root', 'nosuid', 'nodev'],
+    ['/etc', 'nosuid', 'nodev'],
+  ]);
+  assert.equal(of('/etc:noexec'), [['/etc', 'nosuid', 'nodev', 'noexec']]);
+});
 paths.run();
 
 const refusals = suite('overlayRefusal');

@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { execa } from 'execa';
 import { agentTree } from './agent.ts';
 import { treeWithPackages } from './packages.ts';
@@ -17,13 +17,23 @@ export async function cloudInitTree(): Promise<string> {
  */
 export async function withUserData(userData: string, work: (drive: Drive) => Promise<void>): Promise<void> {
   await withRunFolder(async (folder) => {
-    const [content, file] = [join(folder, 'content'), join(folder, 'cidata.raw')];
-    await mkdir(content);
-    await writeFile(join(content, 'meta-data'), 'instance-id: another\n');
-    await writeFile(join(content, 'user-data'), userData);
-    await execa('xorriso', [
-      ...['-as', 'mkisofs', '-quiet', '-volid', 'cidata', '-joliet', '-rock', '-output', file, content],
-    ]);
+    const file = await makeSeed(folder, 'cidata', {
+      'meta-data': 'instance-id: another\n',
+      'user-data': userData,
+    });
     await work({ serial: 'cidata', file, format: 'raw', readOnly: false, bus: 'virtio-blk' });
   });
+}
+
+/** Makes the image of a seed: a CD with files, by their name. @returns the path of the image, in the folder */
+export async function makeSeed(folder: string, name: string, files: Record<string, string>): Promise<string> {
+  const [content, image] = [join(folder, name), join(folder, `${name}.iso`)];
+  for (const [each, text] of Object.entries(files)) {
+    await mkdir(dirname(join(content, each)), { recursive: true });
+    await writeFile(join(content, each), text);
+  }
+  await execa('xorriso', [
+    ...['-as', 'mkisofs', '-quiet', '-volid', 'cidata', '-joliet', '-rock', '-output', image, content],
+  ]);
+  return image;
 }

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import type { BootFiles } from './kernel.ts';
 
-export type Bus = 'virtio-blk' | 'virtio-scsi';
+/** `scsi-cd` is a CD-ROM drive on virtio-scsi. */
+export type Bus = 'virtio-blk' | 'virtio-scsi' | 'scsi-cd' | 'ide-cd';
 
 /** A disk image as QEMU attaches it. */
 export interface Drive {
@@ -70,7 +71,9 @@ export function qemuCommand(machine: Machine, folder: string): string[] {
     ...(boot === null
       ? []
       : ['-kernel', boot.kernel, '-initrd', boot.initramfs, '-append', machine.arguments.join(' ')]),
-    ...(drives.some(({ bus }) => bus === 'virtio-scsi') ? ['-device', 'virtio-scsi-pci,id=scsi'] : []),
+    ...(drives.some(({ bus }) => bus === 'virtio-scsi' || bus === 'scsi-cd')
+      ? ['-device', 'virtio-scsi-pci,id=scsi']
+      : []),
     ...drives.flatMap((drive) => attach(drive, durable)),
     ...(networkOf === undefined ? [] : networkCard),
   ];
@@ -109,10 +112,17 @@ function processor({ time, processors }: Machine): string[] {
   ];
 }
 
+/** QEMU's devices. */
+const devices: Record<Bus, string> = {
+  'virtio-blk': 'virtio-blk-pci',
+  'virtio-scsi': 'scsi-hd',
+  'scsi-cd': 'scsi-cd',
+  'ide-cd': 'ide-cd',
+};
+
 function attach(drive: Drive, durable: boolean): string[] {
   const { serial, file, format, readOnly, bus, bootIndex, pathId: id = serial } = drive;
   const cache = durable ? 'writeback' : 'unsafe';
-  const device = bus === 'virtio-blk' ? 'virtio-blk-pci' : 'scsi-hd';
   // Without a lock, the file can be open for the first path and for the second one.
   const lock = drive.pathId === undefined ? '' : ',file.locking=off';
   const index = bootIndex === undefined ? '' : `,bootindex=${bootIndex}`;
@@ -121,7 +131,7 @@ function attach(drive: Drive, durable: boolean): string[] {
       '-drive',
       `if=none,id=${id},file=${file},format=${format},cache=${cache},readonly=${onOff(readOnly)}${lock}`,
     ],
-    ...['-device', `${device},drive=${id},serial=${serial}${index}`],
+    ...['-device', `${devices[bus]},drive=${id},serial=${serial}${index}`],
   ];
 }
 

@@ -41,6 +41,30 @@ parsing('impostors that the boot ignored, in the order of the lines', () => {
   ]);
 });
 
+parsing('the seed: the last record, and the seeds that were ignored', () => {
+  const sha256 = 'ab'.repeat(32);
+  const late = `SEED=begun\nSEED_IGNORED=vdb vdb:0:none\nSEED=accepted sr0 ${sha256} sr0:1:cd-rom\n`;
+  const { seed, ignoredSeeds } = parseBootEnv(bootEnv() + late);
+  assert.equal(seed, { state: 'accepted', device: 'sr0', sha256 });
+  assert.equal(ignoredSeeds, [{ device: 'vdb', disks: 'vdb:0:none' }]);
+  assert.is(parseBootEnv(bootEnv()).seed, undefined);
+  assert.equal(parseBootEnv(bootEnv({ SEED: 'none' })).seed, { state: 'none' });
+  assert.equal(parseBootEnv(bootEnv({ SEED: 'refused two of them' })).seed, {
+    state: 'refused',
+    reason: 'two of them',
+  });
+  for (const record of [
+    'x',
+    'refused',
+    'accepted sr0',
+    `accepted sr0 ${sha256}`,
+    `accepted sr0 ${sha256}0 x`,
+  ]) {
+    assert.throws(() => parseBootEnv(bootEnv({ SEED: record })), /SEED=.* does not have the form/, record);
+  }
+  assert.throws(() => parseBootEnv(bootEnv({ SEED_IGNORED: 'vdb' })), /form DEVICE DISKS/);
+});
+
 parsing('late boot appends: the last line of a key counts, lists grow, equal errors are listed once', () => {
   const late =
     'WARNING=one\nLAYER=/var overlay\nVAR=overlay\nSTAGE=late\nLAYER=/var/log failed\nERROR=/var/log: no\nERROR=/var/log: no\nWARNING=two=2\n';

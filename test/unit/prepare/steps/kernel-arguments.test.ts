@@ -43,6 +43,26 @@ table('boot: kernel arguments', 'boot', [
   ],
   ['cloud-init, disabled', { 'usr/bin/cloud-init': '', 'etc/cloud/cloud-init.disabled': '' }, 'done'],
   [
+    'cloud-init with SEED=host',
+    {
+      'usr/bin/cloud-init': '',
+      'etc/cloud/cloud.cfg': '',
+      'etc/immutafs/immutafs.conf': 'SEED=host\n',
+    },
+    'done',
+  ],
+  [
+    'cloud-init with SEED=host, disabled by an earlier run',
+    {
+      'usr/bin/cloud-init': '',
+      'etc/cloud/cloud-init.disabled': '',
+      'etc/immutafs/immutafs.conf': 'SEED=host\n',
+    },
+    'needed',
+    /which SEED=host needs: it will be removed/,
+    ['remove /etc/cloud/cloud-init.disabled'],
+  ],
+  [
     'Ignition',
     { 'proc/cmdline': 'ro ignition.firstboot\n' },
     'by hand',

@@ -1,0 +1,106 @@
+import { createHash } from 'node:crypto';
+import { errorMessage, isAbsent } from '../../lib/errors.ts';
+import { SystemError } from '../../lib/errors.ts';
+import type { SystemReader } from '../../system/reader.ts';
+import { cloudInitUnits } from './provisioning.ts';
+
+/** The copy of the seed that units/find-seed makes for cloud-init, and what cloud-init did. */
+export interface Seed {
+  /** The SHA-256 of the copy as the boot records it; undefined if there is no copy. Only root can read the copy. */
+  sha256: string | undefined;
+  /** Whether a unit of cloud-init is installed. */
+  isInstalled: boolean;
+  /**
+   * The files in /etc that differ from those that the boot wrote from the seed in a guest without cloud-init; undefined if it
+   * wrote none, or if this user may not read the list.
+   */
+  differing: string[] | undefined;
+  /** Undefined until cloud-init has finished. */
+  result: CloudInitResult | undefined;
+}
+
+export interface CloudInitResult {
+  /** The data source, with where it found its data: "DataSourceNoCloud [seed=/var/lib/cloud/seed/nocloud]". */
+  datasource: string;
+  errors: string[];
+}
+
+/** The directory of the copy, a constant of units/find-seed, which also limits the size of each file. */
+const copy = '/run/immutafs/seed/nocloud';
+/** The copy of the directory immutafs of the seed, and what `sha256sum` printed for the files in /etc (units/seed-files.sh). */
+const plainFiles = '/run/immutafs/seed/files';
+const appliedFile = '/run/immutafs/seed/applied';
+const mostBytes = 1024 * 1024;
+
+/** cloud-init writes it at the end of its last stage (all versions of RHEL 7 to 10). */
+const resultFile = '/run/cloud-init/result.json';
+
+/** @throws SystemError if a file cannot be read, or is not one of cloud-init */
+export function readSeed(reader: SystemReader, isRoot: boolean): Seed {
+  // A symbolic link to a file in /var/lib/cloud/data.
+  const text = reader.readIfPresent(resultFile, mostBytes);
+  return {
+    sha256: isRoot ? checksum(reader) : undefined,
+    differing: isRoot ? findDiffering(reader) : undefined,
+    isInstalled: cloudInitUnits.some((unit) => reader.stat(`/usr/lib/systemd/system/${unit}`) !== undefined),
+    result: text === undefined ? undefined : parseResult(text),
+  };
+}
+
+/** Returns the SHA-256 of what `sha256sum *` prints in the directories of the copy. */
+function checksum(reader: SystemReader): string | undefined {
+  const lines = [copy, plainFiles].flatMap((directory) =>
+    namesIn(reader, directory).map(
+      (name) => `${sha256(reader.read(`${directory}/${name}`, mostBytes))}  ${name}\n`,
+    ),
+  );
+  return lines.length === 0 ? undefined : sha256(lines.join(''));
+}
+
+function namesIn(reader: SystemReader, directory: string): string[] {
+  try {
+    return reader.list(directory);
+  } catch (error) {
+    if (isAbsent(error)) return [];
+    throw error;
+  }
+}
+
+function findDiffering(reader: SystemReader): string[] | undefined {
+  const applied = reader.readIfPresent(appliedFile, mostBytes);
+  if (applied === undefined) return undefined;
+  const lines = [...applied.matchAll(/^([0-9a-f]{64}) {2}(\/.+)$/gm)];
+  return lines.flatMap(([, expected, file = '']) => {
+    const text = reader.readIfPresent(file, mostBytes);
+    return text !== undefined && sha256(text) === expected ? [] : [file];
+  });
+}
+
+/** @param text one character per byte (latin1) */
+function sha256(text: string): string {
+  return createHash('sha256').update(text, 'latin1').digest('hex');
+}
+
+/** @throws SystemError if the text is not a result of cloud-init */
+function parseResult(text: string): CloudInitResult {
+  let found: unknown;
+  try {
+    found = JSON.parse(Buffer.from(text, 'latin1').toString('utf8'));
+  } catch (error) {
+    throw new SystemError(`${resultFile}: ${errorMessage(error)}`);
+  }
+  const result = member(found, 'v1');
+  const datasource = member(result, 'datasource');
+  const errors = member(result, 'errors');
+  if (datasource !== null && typeof datasource !== 'string')
+    throw new SystemError(`${resultFile}: v1.datasource is not a text`);
+  return {
+    datasource: datasource ?? 'no data source',
+    errors: Array.isArray(errors) ? errors.map(String) : [],
+  };
+}
+
+function member(value: unknown, key: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined;
+  return Object.entries(value).find(([name]) => name === key)?.[1];
+}

@@ -1,0 +1,172 @@
+/** Guests with SEED=host, which get their identity from a seed of the host, with Debian's cloud-init and without it. */
+import { appendFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { agentTree } from '../harness/agent.ts';
+import { cloudInitTree, makeSeed } from '../harness/cloud-init.ts';
+import { type Guest, withGuest } from '../harness/guest.ts';
+import type { Bus, Drive } from '../harness/qemu.ts';
+import { withRunFolder } from '../harness/run-folder.ts';
+import {
+  type Boot,
+  assertFailing,
+  assertNothingFailed,
+  assertSealed,
+  checkOf,
+  editFile,
+  look,
+  statusOf,
+  xfsOnLvm,
+} from '../harness/scenario.ts';
+import { templateOf } from '../harness/template.ts';
+
+const seeds = suite('identity from a seed of the host');
+
+const steps = {
+  // cloud-init may still be running when the steps begin.
+  wait: 'for second in $(seq 200); do systemctl is-active --quiet immutafs-seed-finish && break; sleep 1; done',
+  ...look,
+  identity: `hostname; cat /etc/hostname; ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key; getent passwd bob; ls /etc/ssh/ssh_host_*_key`,
+  ran: 'ls /run/forged /run/cloud-init/result.json /var/lib/cloud/instance/user-data.txt 2>/dev/null',
+  write: 'touch /etc/new',
+  copy: `cd /run/immutafs/seed/nocloud && sha256sum * | sha256sum; stat -c '%a %u' . *`,
+};
+
+interface HostKey {
+  secret: string;
+  published: string;
+  fingerprint: string;
+}
+
+async function makeHostKey(folder: string): Promise<HostKey> {
+  const key = join(folder, 'key');
+  await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'web1', '-f', key]);
+  return {
+    secret: await readFile(key, 'utf8'),
+    published: await readFile(`${key}.pub`, 'utf8'),
+    fingerprint: (await execa('ssh-keygen', ['-lf', key])).stdout,
+  };
+}
+
+const metaData = 'instance-id: web1\nlocal-hostname: web1\n';
+
+/** The image of a seed with user data, and of one that root in the guest wrote. */
+async function makeSeeds(folder: string, key: HostKey): Promise<{ seed: string; forged: string }> {
+  const userData = {
+    users: [{ name: 'bob', no_create_home: true }],
+    ssh_keys: { ed25519_private: key.secret, ed25519_public: key.published },
+  };
+  const seed = await makeSeed(folder, 'seed', {
+    'meta-data': metaData,
+    // JSON is YAML.
+    'user-data': `#cloud-config\n${JSON.stringify(userData)}\n`,
+  });
+  const forged = await makeSeed(folder, 'forged', {
+    'meta-data': 'instance-id: forged\nlocal-hostname: forged\n',
+    'user-data': '#cloud-config\nbootcmd:\n  - touch /run/forged\n',
+  });
+  return { seed, forged };
+}
+
+const drive = (file: string, bus: Bus, readOnly = true): Drive => {
+  return { serial: readOnly ? `seed-${bus}` : 'forged', file, format: 'raw', readOnly, bus };
+};
+
+/** The scenarios need the IDE controller, which the other guests do not use. */
+async function edit(root: string): Promise<void> {
+  await appendFile(join(root, 'etc/immutafs/immutafs.conf'), 'SEED=host\n');
+  await editFile(join(root, 'etc/modprobe.d/vmtest.conf'), (text) =>
+    text.replace('blacklist ata_piix\n', ''),
+  );
+}
+
+const boot = (guest: Guest, ...drives: Drive[]): Promise<Boot> =>
+  guest.boot({ disk: 'readonly', drives, steps, limitSeconds: 500 });
+
+/** The output of the step `identity`. @param users a regular expression of the line of bob */
+function identity({ fingerprint }: HostKey, users: string): RegExp {
+  const shown = fingerprint.replaceAll(/[+().]/g, '\\$&');
+  return new RegExp(`^web1\nweb1\n${shown}\n${users}/etc/ssh/ssh_host_ed25519_key\n$`);
+}
+
+/** The guest booted without an identity of a seed, nothing of cloud-init ran, and only seed-genuine fails. */
+function assertWithoutSeed(done: Boot, reason: RegExp): void {
+  assertFailing(done, 'status', ['seed-genuine']);
+  assert.match(checkOf(statusOf(done).report, 'seed-genuine').observed, reason);
+  assertNothingFailed(done);
+  assert.match(done.step('identity').stdout, /^guest\nguest\n/);
+  assert.not.match(done.step('identity').stdout, /^bob:/m);
+  assert.is(done.step('ran').stdout, '');
+}
+
+/** Calls `work` with a guest with cloud-init, a seed, and one on the data disk that root in the guest wrote. */
+const withSeeds = (work: (guest: Guest, seed: string, forged: Drive, key: HostKey) => Promise<void>) =>
+  withRunFolder(async (folder) => {
+    const key = await makeHostKey(folder);
+    const { seed, forged } = await makeSeeds(folder, key);
+    const template = await templateOf(xfsOnLvm, await cloudInitTree());
+    await withGuest({ template, edit }, (guest) =>
+      work(guest, seed, drive(forged, 'virtio-blk', false), key),
+    );
+  });
+
+seeds('only a forged seed: the guest boots, and cloud-init does not run', () =>
+  withSeeds(async (guest, _, forged) => {
+    const done = await boot(guest, forged);
+    assertWithoutSeed(done, /^no device with the label cidata .*; the boot did not read the seed on vd.,/);
+  }),
+);
+
+seeds('two seeds of the host: none is used', () =>
+  withSeeds(async (guest, seed) => {
+    const done = await boot(guest, drive(seed, 'scsi-cd'), drive(seed, 'virtio-blk'));
+    assertWithoutSeed(done, /^the seed is not used: several devices have a seed, .*: sr0 vd.$/);
+  }),
+);
+
+seeds('the seed of the host beside a forged one: the same identity at every boot', () =>
+  withSeeds(async (guest, seed, forged, key) => {
+    for (const [bus, evidence] of [
+      ['ide-cd', 'sr0 \\(CD-ROM drive of the hypervisor'],
+      ['virtio-blk', 'vd. \\(virtio feature VIRTIO_BLK_F_RO offered'],
+      ['scsi-cd', 'sr0 \\(CD-ROM drive of the hypervisor'],
+    ] as const) {
+      const sealed = await boot(guest, drive(seed, bus), forged);
+      const { observed, status } = checkOf(assertSealed(sealed), 'seed-genuine');
+      assert.is(status, 'pass', observed);
+      const [sum = ''] = sealed.step('copy').stdout.split(' ');
+      assert.match(
+        observed,
+        new RegExp(`^${evidence}.*\\), SHA-256 ${sum}; the boot did not read the seed on vd.,`),
+      );
+      assert.is(sealed.step('copy').stdout, `${sum}  -\n700 0\n600 0\n600 0\n`);
+      assert.match(sealed.step('identity').stdout, identity(key, 'bob:.*\n'));
+      assert.not.match(sealed.step('ran').stdout, /forged/);
+      assert.match(sealed.step('write').stderr, /Read-only file system/);
+    }
+  }),
+);
+
+seeds('without cloud-init: the plain files of the seed', () =>
+  withRunFolder(async (folder) => {
+    const key = await makeHostKey(folder);
+    const seed = await makeSeed(folder, 'seed', {
+      'meta-data': metaData,
+      'user-data': '',
+      'immutafs/hostname': 'web1\n',
+      'immutafs/ssh_host_ed25519_key': key.secret,
+      'immutafs/ssh_host_ed25519_key.pub': key.published,
+    });
+    await withGuest({ template: await templateOf(xfsOnLvm, await agentTree()), edit }, async (guest) => {
+      const sealed = await boot(guest, drive(seed, 'scsi-cd'));
+      const { observed, status } = checkOf(assertSealed(sealed), 'seed-genuine');
+      assert.is(status, 'pass', observed);
+      assert.match(sealed.step('identity').stdout, identity(key, ''));
+      assert.match(sealed.step('write').stderr, /Read-only file system/);
+    });
+  }),
+);
+
+seeds.run();
