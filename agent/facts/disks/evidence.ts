@@ -166,10 +166,11 @@ function describeDriver(reader: SystemReader, node: string): string {
 const cdrom = 'CD-ROM drive of the hypervisor, which cannot write';
 
 /**
- * Whether a drive is a CD-ROM drive that only a hypervisor presents and that cannot write. The read-only flag of the kernel
- * does not say so: the kernel sets it for every drive whose medium cannot be written now. QEMU's drives name it as their vendor; a drive of the host that is passed through, which may be
- * able to write, has another vendor. Besides the adapters of disks (hypervisorDriver), IDE and SATA adapters are accepted:
- * root can create no device with their drivers. boot/disks.sh has the same rule.
+ * Whether a drive is a CD-ROM drive that only a hypervisor presents and that cannot write. The read-only flag of the
+ * kernel does not say so: the kernel sets it for every drive whose medium cannot be written now. QEMU's drives name it as
+ * their vendor; a drive of the host that is passed through, which may be able to write, has another vendor. Besides the
+ * adapters of disks (hypervisorDriver), IDE and SATA adapters are accepted: root can create no device with their drivers.
+ * boot/disks.sh has the same rule.
  * @param node the sysfs directory of the drive
  */
 function isHypervisorCdrom(reader: SystemReader, node: string): boolean {
