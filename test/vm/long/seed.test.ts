@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Report } from '../../../agent/report/report.ts';
 import { agentTree } from '../harness/agent.ts';
 import { cloudInitTree, makeSeed } from '../harness/cloud-init.ts';
 import { type Guest, withGuest } from '../harness/guest.ts';
@@ -51,6 +52,13 @@ async function makeHostKey(folder: string): Promise<HostKey> {
 }
 
 const metaData = 'instance-id: web1\nlocal-hostname: web1\n';
+
+/** The image of a seed whose user data never ends. */
+const makeEndless = (folder: string): Promise<string> =>
+  makeSeed(folder, 'endless', {
+    'meta-data': metaData,
+    'user-data': '#cloud-config\nruncmd:\n  - sleep infinity\n',
+  });
 
 /** The image of a seed with user data, and of one that root in the guest wrote. */
 async function makeSeeds(folder: string, key: HostKey): Promise<{ seed: string; forged: string }> {
@@ -146,6 +154,31 @@ seeds('the seed of the host beside a forged one: the same identity at every boot
       assert.not.match(sealed.step('ran').stdout, /forged/);
       assert.match(sealed.step('write').stderr, /Read-only file system/);
     }
+  }),
+);
+
+seeds('cloud-init does not end: the boot is checked nevertheless, and /etc has stayed writable', () =>
+  withRunFolder(async (folder) => {
+    const template = await templateOf(xfsOnLvm, await cloudInitTree());
+    const limited = async (root: string) => {
+      await edit(root);
+      await editFile(join(root, 'usr/lib/systemd/system/immutafs-seed-finish.service'), (text) =>
+        text.replace('JobTimeoutSec=10min', 'JobTimeoutSec=60'),
+      );
+    };
+    await withGuest({ template, edit: limited }, async (guest) => {
+      const checked =
+        'for second in $(seq 200); do test -e /run/immutafs/report.json && break; sleep 1; done; cat /run/immutafs/report.json';
+      const done = await guest.boot({
+        disk: 'readonly',
+        drives: [drive(await makeEndless(folder), 'scsi-cd')],
+        steps: { checked, ...look },
+        limitSeconds: 500,
+      });
+      const { status, observed } = checkOf(JSON.parse(done.step('checked').stdout) as Report, 'seed-genuine');
+      assert.equal([status, observed], ['fail', 'cloud-init has not finished, or it is disabled']);
+      assertFailing(done, 'status', ['seed-genuine']);
+    });
   }),
 );
 
