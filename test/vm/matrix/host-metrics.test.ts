@@ -10,6 +10,7 @@ import { goodGuest } from '../../harness/guest.ts';
 import { repository } from '../harness/cache.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import { type AgentDomain, setReadOnly, startAgentDomain } from '../libvirt/agent-domain.ts';
+import { freePort } from '../libvirt/domain.ts';
 import { type Hypervisor, withHypervisor } from '../libvirt/hypervisor.ts';
 import { defineStubDomain } from '../libvirt/stub-domain.ts';
 
@@ -155,7 +156,7 @@ metrics('domains without an agent: shut off, writable in QEMU alone, hanging, wi
   withRunFolder((folder) =>
     withHypervisor(folder, async (host) => {
       const run = await installed(host);
-      await defineStubDomain(host, 'stub', 1);
+      await defineStubDomain(host, 'stub', await freePort());
       await setReadOnly(host, 'stub', join(folder, 'stub'), true);
       await addHostileNames(host, folder);
       const off = await run();

@@ -44,7 +44,7 @@ host('another disk that can write the image is named, and the guest is not seale
     const imageOf = (name: string, image = 'system.raw') => join(hypervisor.folder, name, image);
     const writers = () => writersOf(ansible, hypervisor);
     assert.is((await ansible.module('domain', stubArguments(hypervisor))).writers, null, 'not asked for');
-    await defineStubDomain(hypervisor, 'other', 1);
+    await defineStubDomain(hypervisor, 'other', await freePort());
     assert.equal(await writers(), [], 'two domains with images of their own');
 
     // The link shows that files are compared, not names.
@@ -82,7 +82,7 @@ host('a file on which the image is based counts; storage volumes are compared by
   withStubDomain(
     async (ansible, hypervisor) => {
       const writers = () => writersOf(ansible, hypervisor);
-      await defineStubDomain(hypervisor, 'builder', 1);
+      await defineStubDomain(hypervisor, 'builder', await freePort());
       const folder = join(hypervisor.folder, 'builder');
       const [base, image] = [join(folder, 'system.raw'), join(hypervisor.folder, 'stub/system.qcow2')];
       assert.equal(await writers(), [], 'an image that is based on nothing');
