@@ -89,10 +89,11 @@ schedule(
     const first = jobs.take();
     const others = [jobs.take(), jobs.take(), jobs.take()];
     assert.equal(
-      [first, ...others].map((job) => job?.file),
-      [...busy.slice(0, 3), waiting[0]],
+      [first, ...others.slice(0, 2)].map((job) => job?.file),
+      busy.slice(0, 3),
     );
-    assert.is(jobs.take()?.file, waiting[1]);
+    // Their order depends on the recorded durations.
+    assert.equal([others[2], jobs.take()].map((job) => job?.file).toSorted(), waiting.toSorted());
     assert.is(jobs.take(), undefined);
     if (first) jobs.done(first);
     assert.is(jobs.take()?.file, busy[3]);
