@@ -1,9 +1,8 @@
 import { type Accepted, isAccepted } from '../config/accepted.ts';
-import { isAbsent } from '../lib/errors.ts';
 import { decodeBytes } from '../lib/format.ts';
 import { harmlessDirectories, statePlaceOf } from '../services/state-rules.ts';
 import type { Service } from '../services/services.ts';
-import type { SystemReader } from '../system/reader.ts';
+import { type SystemReader, namesIfThere } from '../system/reader.ts';
 import type { UpperLayer } from './largest-files.ts';
 
 /** Files that the next reboot resets, of one service, or of one directory if the service is unknown. */
@@ -50,7 +49,7 @@ export function findResetState(
   let entries = 0;
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
     const { target, upper, directory } = next;
-    for (const name of namesIn(reader, `${upper}${directory}`)) {
+    for (const name of namesIfThere(reader, `${upper}${directory}`)) {
       if (++entries > entriesLimit) return { list: sorted(found), isComplete: false };
       const entry = `${directory}/${name}`;
       const path = `${target}${entry}`;
@@ -69,16 +68,6 @@ export function findResetState(
     }
   }
   return { list: sorted(found), isComplete: true };
-}
-
-/** Lists a directory. One that was removed meanwhile, and a layer that does not exist, has no entries. */
-function namesIn(reader: SystemReader, directory: string): string[] {
-  try {
-    return reader.list(directory);
-  } catch (error) {
-    if (isAbsent(error)) return [];
-    throw error;
-  }
 }
 
 const harmless: ReadonlySet<string> = new Set(harmlessDirectories);

@@ -217,3 +217,13 @@ async function probe(
   const missing = ended === 'deadline' ? 'TIMEOUT' : 'no answer';
   return Object.fromEntries(kinds.map((kind) => [kind, answers.get(kind) ?? missing]));
 }
+
+/** Lists a directory. One that does not exist has no entries. @throws every other error */
+export function namesIfThere(reader: Pick<SystemReader, 'list'>, directory: string): string[] {
+  try {
+    return reader.list(directory);
+  } catch (error) {
+    if (isAbsent(error)) return [];
+    throw error;
+  }
+}

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
-import { errorMessage, isAbsent } from '../../lib/errors.ts';
-import { SystemError } from '../../lib/errors.ts';
-import type { SystemReader } from '../../system/reader.ts';
+import { array, nullish, object, optional, string } from 'valibot';
+import { decodeBytes } from '../../lib/format.ts';
+import { parseRecord } from '../../lib/json-record.ts';
+import { type SystemReader, namesIfThere } from '../../system/reader.ts';
 import { cloudInitUnits } from './provisioning.ts';
 
 /** The copy of the seed that units/find-seed makes for cloud-init, and what cloud-init did. */
@@ -34,8 +35,11 @@ const mostBytes = 1024 * 1024;
 
 /** cloud-init writes it at the end of its last stage (all versions of RHEL 7 to 10). */
 const resultFile = '/run/cloud-init/result.json';
+const resultSchema = object({
+  v1: object({ datasource: nullish(string()), errors: optional(array(string()), []) }),
+});
 
-/** @throws SystemError if a file cannot be read, or is not one of cloud-init */
+/** @throws Error if a file cannot be read, or is not one of cloud-init */
 export function readSeed(reader: SystemReader, isRoot: boolean): Seed {
   // A symbolic link to a file in /var/lib/cloud/data.
   const text = reader.readIfPresent(resultFile, mostBytes);
@@ -50,20 +54,11 @@ export function readSeed(reader: SystemReader, isRoot: boolean): Seed {
 /** Returns the SHA-256 of what `sha256sum *` prints in the directories of the copy. */
 function checksum(reader: SystemReader): string | undefined {
   const lines = [copy, plainFiles].flatMap((directory) =>
-    namesIn(reader, directory).map(
+    namesIfThere(reader, directory).map(
       (name) => `${sha256(reader.read(`${directory}/${name}`, mostBytes))}  ${name}\n`,
     ),
   );
   return lines.length === 0 ? undefined : sha256(lines.join(''));
-}
-
-function namesIn(reader: SystemReader, directory: string): string[] {
-  try {
-    return reader.list(directory);
-  } catch (error) {
-    if (isAbsent(error)) return [];
-    throw error;
-  }
 }
 
 function findDiffering(reader: SystemReader): string[] | undefined {
@@ -81,26 +76,8 @@ function sha256(text: string): string {
   return createHash('sha256').update(text, 'latin1').digest('hex');
 }
 
-/** @throws SystemError if the text is not a result of cloud-init */
+/** @throws Error if the text is not a result of cloud-init */
 function parseResult(text: string): CloudInitResult {
-  let found: unknown;
-  try {
-    found = JSON.parse(Buffer.from(text, 'latin1').toString('utf8'));
-  } catch (error) {
-    throw new SystemError(`${resultFile}: ${errorMessage(error)}`);
-  }
-  const result = member(found, 'v1');
-  const datasource = member(result, 'datasource');
-  const errors = member(result, 'errors');
-  if (datasource !== null && typeof datasource !== 'string')
-    throw new SystemError(`${resultFile}: v1.datasource is not a text`);
-  return {
-    datasource: datasource ?? 'no data source',
-    errors: Array.isArray(errors) ? errors.map(String) : [],
-  };
-}
-
-function member(value: unknown, key: string): unknown {
-  if (typeof value !== 'object' || value === null) return undefined;
-  return Object.entries(value).find(([name]) => name === key)?.[1];
+  const { datasource, errors } = parseRecord(resultSchema, decodeBytes(text), resultFile).v1;
+  return { datasource: datasource ?? 'no data source', errors };
 }

@@ -167,8 +167,8 @@ const cdrom = 'CD-ROM drive of the hypervisor, which cannot write';
 
 /**
  * Whether a drive is a CD-ROM drive that only a hypervisor presents and that cannot write. The read-only flag of the
- * kernel does not say so: the kernel sets it for every drive whose medium cannot be written now. QEMU's drives name it as
- * their vendor; a drive of the host that is passed through, which may be able to write, has another vendor. Besides the
+ * kernel is no evidence, because the kernel sets it for every drive whose present medium cannot be written. QEMU's drives
+ * have the vendor QEMU; a drive that the host passes through, which may be able to write, has another vendor. Besides the
  * adapters of disks (hypervisorDriver), IDE and SATA adapters are accepted: root can create no device with their drivers.
  * boot/disks.sh has the same rule.
  * @param node the sysfs directory of the drive

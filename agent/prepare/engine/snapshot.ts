@@ -1,5 +1,4 @@
 import { type Config, requireConfig } from '../../config/config.ts';
-import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { splitKernelArguments } from '../../facts/boot/kernel-arguments.ts';
 import { type Disk, findDisks } from '../../facts/disks/disks.ts';
@@ -103,14 +102,4 @@ export function readMounts(reader: SystemReader): MountTable {
 /** Reads a file of at most 64 KiB, one character per byte. @returns undefined if there is no file */
 export function textIfThere(reader: SystemReader, file: string): string | undefined {
   return reader.readIfPresent(file, 65536);
-}
-
-/** Lists a folder, sorted. @returns an empty list if there is no folder */
-export function namesIfThere(reader: SystemReader, folder: string): string[] {
-  try {
-    return reader.list(folder);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  }
 }

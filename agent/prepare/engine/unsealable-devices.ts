@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { differingTarget, differsFromBelow, findLeaves } from '../../facts/disks/block.ts';
 import { shortList } from '../../lib/format.ts';
-import type { SystemReader } from '../../system/reader.ts';
-import { type Snapshot, namesIfThere } from './snapshot.ts';
+import { type SystemReader, namesIfThere } from '../../system/reader.ts';
+import type { Snapshot } from './snapshot.ts';
 
 /**
  * The targets of device-mapper that map blocks by metadata of their own, which they write to the disk

@@ -1,6 +1,7 @@
 import { requiredOptions } from '../../facts/mounts/targets.ts';
 import { appendLines, setOptions } from '../engine/fstab.ts';
-import { type Snapshot, namesIfThere } from '../engine/snapshot.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
+import { namesIfThere } from '../../system/reader.ts';
 import type { Step } from '../engine/step.ts';
 
 /** The label of the file system for /home, which the host creates on a data disk: `mkfs.xfs -L home`. */

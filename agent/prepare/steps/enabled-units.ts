@@ -1,5 +1,4 @@
-import type { SystemReader } from '../../system/reader.ts';
-import { namesIfThere } from '../engine/snapshot.ts';
+import { type SystemReader, namesIfThere } from '../../system/reader.ts';
 
 /** Whether a unit is enabled, that is, linked in a .wants or .requires folder (systemctl(1), enable). */
 export function isEnabled(reader: SystemReader, unit: string): boolean {

@@ -1,6 +1,6 @@
 import { imageFile, imageText, readImage } from '../../config/image.ts';
-import type { SystemReader } from '../../system/reader.ts';
-import { type Snapshot, namesIfThere } from '../engine/snapshot.ts';
+import { type SystemReader, namesIfThere } from '../../system/reader.ts';
+import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 
 const machineIdFile = '/etc/machine-id';

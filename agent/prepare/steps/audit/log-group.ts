@@ -1,6 +1,6 @@
 import path from 'node:path';
-import type { SystemReader } from '../../../system/reader.ts';
-import { type Snapshot, namesIfThere } from '../../engine/snapshot.ts';
+import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
+import type { Snapshot } from '../../engine/snapshot.ts';
 import type { Action } from '../../engine/step.ts';
 import { isLayered } from '../var-layer.ts';
 import { auditdConf } from '../../../facts/security/auditd-conf.ts';

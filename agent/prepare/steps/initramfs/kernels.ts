@@ -1,5 +1,4 @@
-import type { SystemReader } from '../../../system/reader.ts';
-import { namesIfThere } from '../../engine/snapshot.ts';
+import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
 
 /** An installed kernel. */
 export interface Kernel {

@@ -1,10 +1,10 @@
 import path from 'node:path';
 import { SystemError } from '../../../lib/errors.ts';
-import type { SystemReader } from '../../../system/reader.ts';
+import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
 import { readActionLog } from '../../engine/action-log.ts';
 import type { ActionOf, Context, Executor } from '../../engine/context.ts';
 import { type PlaceInStore, placeInStore } from '../../engine/place-in-store.ts';
-import { namesIfThere, readMounts } from '../../engine/snapshot.ts';
+import { readMounts } from '../../engine/snapshot.ts';
 import { withCovered } from '../../move/mounting.ts';
 import { openMoving } from '../../move/moving.ts';
 import { coveredRegion } from '../../move/region.ts';

@@ -1,5 +1,5 @@
-import type { SystemReader } from '../../../system/reader.ts';
-import { namesIfThere, textIfThere } from '../../engine/snapshot.ts';
+import { type SystemReader, namesIfThere } from '../../../system/reader.ts';
+import { textIfThere } from '../../engine/snapshot.ts';
 
 export const keytab = '/etc/krb5.keytab';
 const sssdConf = '/etc/sssd/sssd.conf';
