@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # Finds mounts, the disks under a block device or a mount, and their read-only state; udev's data.
-# propagate-readonly, which udev runs for every device-mapper device, reads this file alone.
+# propagate-readonly, which udev runs for every device-mapper device, reads only this file.
 
 # Adds "name:read-only:evidence " to disks for every disk under the block device with the sysfs directory $1, through
 # partitions and stacks of device-mapper and md (Documentation/ABI/testing/sysfs-block). $2, only in a recursive call:
@@ -98,7 +98,7 @@ find_hypervisor_driver() {
 }
 
 # Whether a drive is a CD-ROM drive that only a hypervisor presents and that cannot write. The read-only flag of the
-# kernel does not say so. The agent has the same rule, with its reasons, in agent/facts/disks/evidence.ts.
+# kernel is no evidence. The agent has the same rule, with its reasons, in agent/facts/disks/evidence.ts.
 is_hypervisor_cdrom() { # $1: sysfs directory; $2: kernel name
   cdrom_vendor=''
   { read -r cdrom_vendor <"$1/device/vendor"; } 2>/dev/null

@@ -30,7 +30,7 @@ function unreadParts(): string[] {
     .map((file) => `${file}: no script reads it`);
 }
 
-/** Whether a file is a part of the boot scripts that does not run alone. */
+/** Whether a file is a part of the boot scripts, which only other files read. */
 function isPart(file: string): boolean {
   return /^(boot|dracut|units)\//.test(file) && !fs.readFileSync(file, 'utf8').startsWith('#!');
 }

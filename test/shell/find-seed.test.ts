@@ -103,7 +103,7 @@ for (const [name, shell] of shimmed) {
     'a disk that the host made read-only': [sealedDisk, 'vdc:1:virtio-feature'],
   };
   for (const [title, [device, disks]] of Object.entries(accepted)) {
-    seed(`${title}: the copy alone is for cloud-init, and its earlier state is removed`, () => {
+    seed(`${title}: cloud-init gets only the copy, and its earlier state is removed`, () => {
       const { records, isReady, hasSettled, mounts, out, ...found } = find({
         seeds: [device, writableDisk],
         content: { ...files, 'vendor-data': '', other: 'x' },

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { generatorScripts } from './generator.ts';
 import { runInSandbox } from './sandbox.ts';
 import { shells } from './shells.ts';
+import { provisioningUnits } from '../../agent/facts/boot/provisioning.ts';
 
 const folder = 'usr/lib/systemd/system';
 
@@ -67,6 +68,10 @@ for (const [name, shell] of Object.entries(shells)) {
       assert.equal(maskedUnits('sealed', names), [...names].sort());
     });
   }
+  // One list for the generator, one for the check provisioning-off.
+  provisioning('a sealed boot masks every unit that the agent looks for', () => {
+    assert.equal(maskedUnits('sealed', provisioningUnits), provisioningUnits.toSorted());
+  });
   provisioning('maintenance masks nothing', () => {
     assert.equal(maskedUnits('maintenance', installed['cloud-init 24.4']), []);
   });

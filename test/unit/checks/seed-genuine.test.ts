@@ -149,6 +149,11 @@ testChanges('seed-genuine', {
     { ...pass, 'seed-genuine': 'error' },
     '/run/cloud-init/result.json',
   ],
+  'the result has another shape': [
+    all(genuine, file('run/cloud-init/result.json', '{"v1":{"datasource":7,"errors":[]}}')),
+    { ...pass, 'seed-genuine': 'error' },
+    'result.json: v1.datasource is missing or invalid',
+  ],
   '/etc is writable': [all(genuine, etc('rw')), fail, '/etc is still writable'],
   '/etc has no overlay': [
     all(genuine, without('etc')),

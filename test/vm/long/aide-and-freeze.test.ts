@@ -164,7 +164,7 @@ others('AIDE compares the sealed guest with the open one, and the server receive
   assert.equal(
     paths.filter((path) => !written.has(path)),
     [],
-    'what nobody has written since the database was built',
+    'files that were not written since the database was built',
   );
 });
 
