@@ -36,9 +36,16 @@ export function overlayPaths({ OVERLAY, SEED }: Pick<Config, 'OVERLAY' | 'SEED'>
   return [...found.values()];
 }
 
-/** Returns the directories that a sealed boot resets at every reboot: /var and those of overlayPaths. */
+/** Returns the overlays to which services can write: not that of the seed, which becomes read-only. */
+export function writableOverlays(config: Pick<Config, 'OVERLAY' | 'SEED'>): string[] {
+  return overlayPaths(config)
+    .map(({ target }) => target)
+    .filter((target) => !isSeedOverlay(config, target));
+}
+
+/** Returns the directories that a sealed boot resets at every reboot: /var and those of writableOverlays. */
 export function resetDirectories(config: Pick<Config, 'OVERLAY' | 'SEED'>): string[] {
-  return ['/var', ...overlayPaths(config).map(({ target }) => target)];
+  return ['/var', ...writableOverlays(config)];
 }
 
 /**

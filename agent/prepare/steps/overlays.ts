@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { overlayPaths, overlayRefusal } from '../../config/overlay-paths.ts';
+import { overlayRefusal, writableOverlays } from '../../config/overlay-paths.ts';
 import { shortList } from '../../lib/format.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 
@@ -16,7 +16,7 @@ export interface PlannedOverlays {
 /** Predicts the outcome of each path of OVERLAY, as boot/overlays.sh decides it. */
 export function planOverlays(look: Snapshot): PlannedOverlays {
   const planned: PlannedOverlays = { targets: [], problems: [], notes: [] };
-  for (const { target } of overlayPaths(look.config)) {
+  for (const target of writableOverlays(look.config)) {
     const problem = problemOf(look, target);
     const note = problem === undefined ? reasonNotNeeded(look, target) : undefined;
     if (problem !== undefined) planned.problems.push(`OVERLAY: ${target} ${problem}.`);

@@ -1,4 +1,5 @@
 import { words } from '../../../config/config.ts';
+import { writableOverlays } from '../../../config/overlay-paths.ts';
 import { type Mount, isBelow } from '../../../facts/mounts/mountinfo.ts';
 import type { SystemDisks } from '../../../assess/system-disks.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
@@ -53,7 +54,7 @@ function excludedFolders({ config, mounts, systemDisks, homeIsSkipped }: Snapsho
   return [
     ...ephemeral,
     ...(homeIsElsewhere ? ['/home'] : []),
-    ...words(config.OVERLAY).map(pathOf),
+    ...writableOverlays(config),
     ...persistedFolders(config),
   ];
 }

@@ -173,6 +173,23 @@ state('the paths of OVERLAY are searched, and their state is not to be kept by a
   assert.match(step.why.join(' '), /remove \/opt\/acme from OVERLAY/);
 });
 
+for (const [conf, isReset] of [
+  ['OVERLAY=/etc', true],
+  ['SEED=host', false],
+  ['OVERLAY=/etc\nSEED=host', false],
+] as const) {
+  state(
+    `${conf.replace('\n', ', ')}: a sealed boot ${isReset ? 'resets' : 'does not reset'} /etc`,
+    async () => {
+      const calls: string[][] = [];
+      const files = { 'etc/immutafs/immutafs.conf': `${conf}\n`, 'etc/acme/state': '' };
+      const step = await stepOf({ found: ['10 1 /etc/acme/state'], files, calls });
+      assert.equal(calls[0]?.slice(1, 3).includes('/etc'), isReset);
+      assert.is(step.state, isReset ? 'by hand' : 'done', step.why.join(' '));
+    },
+  );
+}
+
 const agent = { 'opt/agent/state': 'x', 'opt/agent/bin': '' };
 const openState = {
   ...agent,

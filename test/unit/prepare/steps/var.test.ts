@@ -57,6 +57,12 @@ table('var: OVERLAY', 'var', [
     'done',
     /Also writable in RAM in a sealed boot: \/opt \/opt\/agent\./,
   ],
+  [
+    'a seed of the host: /etc is in RAM, but read-only',
+    overlay('/opt\nSEED=host'),
+    'done',
+    /Also writable in RAM in a sealed boot: \/opt\./,
+  ],
   ['a refused path', overlay('/opt /usr'), 'by hand', /OVERLAY: \/usr is refused: it holds the programs/],
   ['/', overlay('/'), 'by hand', /OVERLAY: \/ is refused: the whole system/],
   ['a path that does not exist', overlay('/srv/x'), 'by hand', /OVERLAY: \/srv\/x does not exist: create it/],
