@@ -171,8 +171,12 @@ failures('make-mounts cannot run: no path is kept, with a reason', () => {
 /**
  * The clock of the guest is a file over /proc/uptime, so that the load of this machine does not matter: a cp(1) uses the whole
  * limit up, and does not end. The timeout(1) of a service goes by this clock.
+ *
+ * @param exit the exit code of timeout(1): 124 if the program ended on SIGTERM, 137 if it had to be killed
  */
-const slow = `mkdir /run/slow; echo 100.00 0.00 >/run/slow/uptime; mount --bind /run/slow/uptime /proc/uptime
+const slow = (
+  exit: number,
+) => `mkdir /run/slow; echo 100.00 0.00 >/run/slow/uptime; mount --bind /run/slow/uptime /proc/uptime
   cat >/run/slow/cp <<'SHIM'
 #!/bin/sh
 /usr/bin/cp "$@"; echo 700.00 0.00 >/run/slow/uptime; exec sleep 600
@@ -182,42 +186,44 @@ SHIM
 [ "$1 $2 $4" = "-k 5 systemctl" ] || exec /usr/bin/timeout "$@"
 IFS=. read -r start _ </proc/uptime; end=$((start + $3)); shift 3
 "$@" & while jobs %% >/dev/null 2>&1; do
-  IFS=. read -r now _ </proc/uptime; [ "$now" -lt "$end" ] || { kill $!; wait $!; exit 124; }
+  IFS=. read -r now _ </proc/uptime; [ "$now" -lt "$end" ] || { kill $!; wait $!; exit ${exit}; }
   sleep 0.1
 done; wait $!
 SHIM
   chmod +x /run/slow/cp /run/slow/timeout`;
-failures(
-  'one limit for all paths: the first one is stopped, the others are not begun, and the next boot keeps all',
-  () => {
-    const { stdout, stderr, records, ...found } = persist({
-      shell: ['dash'],
-      persist: `${paths} /var/lib/z`,
-      disk: `${disk}; mkdir /var/lib/z`,
-      run: `${slow}; (PATH=/run/slow:$PATH; keep; echo $?); umount /proc/uptime; echo again >&2
+for (const exit of [124, 137]) {
+  failures(
+    `one limit for all paths (${exit}): the first one is stopped, the others are not begun, and the next boot keeps all`,
+    () => {
+      const { stdout, stderr, records, ...found } = persist({
+        shell: ['dash'],
+        persist: `${paths} /var/lib/z`,
+        disk: `${disk}; mkdir /var/lib/z`,
+        run: `${slow(exit)}; (PATH=/run/slow:$PATH; keep; echo $?); umount /proc/uptime; echo again >&2
       cat /run/immutafs/persisted/*; findmnt /var/lib/x; keep`,
-    });
-    const [code, ...first] = stdout.trimEnd().split('\n');
-    assert.is(code, '0');
-    assert.equal(
-      first.filter((line) => !line.startsWith('REMEDY=')),
-      Array.from({ length: 3 }, () => [
-        'STATE=failed',
-        'REASON=the time for all paths of PERSIST, 600 s, was used up',
-      ]).flat(),
-    );
-    const unit = 'immutafs-persist@var-lib-x.service';
-    assert.equal(
-      stderr
-        .split('again\n')[0]
-        ?.split('\n')
-        .filter((line) => /^(restart|stop) /.test(line)),
-      [`restart ${unit}`, `stop ${unit}`],
-    );
-    assert.equal(Object.values(records), [kept, kept, kept]);
-    assert.is(found.made.length, 3);
-  },
-);
+      });
+      const [code, ...first] = stdout.trimEnd().split('\n');
+      assert.is(code, '0');
+      assert.equal(
+        first.filter((line) => !line.startsWith('REMEDY=')),
+        Array.from({ length: 3 }, () => [
+          'STATE=failed',
+          'REASON=the time for all paths of PERSIST, 600 s, was used up',
+        ]).flat(),
+      );
+      const unit = 'immutafs-persist@var-lib-x.service';
+      assert.equal(
+        stderr
+          .split('again\n')[0]
+          ?.split('\n')
+          .filter((line) => /^(restart|stop) /.test(line)),
+        [`restart ${unit}`, `stop ${unit}`],
+      );
+      assert.equal(Object.values(records), [kept, kept, kept]);
+      assert.is(found.made.length, 3);
+    },
+  );
+}
 
 failures('processes: four in a boot in which the paths are only mounted', () => {
   const { stdout } = persist({
