@@ -114,25 +114,28 @@ for (const type of ['ext4', 'xfs']) {
     assert.is(output, `1\nmount ro superblock ro\nold\n${reason}\n`);
   });
 
-  for (const [title, before, inside, reason] of [
+  save('a symbolic link in place of the folder: nothing is saved', () => {
+    const before = 'mv etc/immutafs/rehearsal opt/x; ln -s /opt/x etc/immutafs/rehearsal';
+    const output = inReadOnlyRoot(type, 'touch /run/go; /opt/save; echo $?; flags', before);
+    const reason = '/etc/immutafs/rehearsal is not a directory, the report is not saved on the disk';
+    assert.is(output, `1\nmount ro superblock ro\nsave-rehearsal: ${reason}\n`);
+  });
+
+  for (const [title, mount, target] of [
     [
-      'a symbolic link in place of the folder',
-      'mv etc/immutafs/rehearsal opt/x; ln -s /opt/x etc/immutafs/rehearsal',
-      '',
-      '/etc/immutafs/rehearsal is not a directory',
+      'an overlay on /etc',
+      'mkdir /run/upper /run/work; mount -t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work x /etc',
+      '/etc',
     ],
-    [
-      'a mount over the folder',
-      '',
-      'mount -t tmpfs x /etc/immutafs/rehearsal',
-      '/etc/immutafs/rehearsal is a mount point of its own',
-    ],
-    ['a mount on /etc', '', 'mount --bind /etc /etc', '/etc is a mount point of its own'],
+    ['a file system on the folder', 'mount -t tmpfs x /etc/immutafs/rehearsal', '/etc/immutafs/rehearsal'],
   ] as const) {
-    save(`${title}: nothing is saved`, () => {
-      const output = inReadOnlyRoot(type, `${inside}\ntouch /run/go; /opt/save; echo $?; flags`, before);
-      const said = `save-rehearsal: ${reason}, the report is not saved on the disk`;
-      assert.is(output, `1\nmount ro superblock ro\n${said}\n`);
+    save(`${title}: the report is saved on the disk below it`, () => {
+      const output = inReadOnlyRoot(
+        type,
+        `${mount}; touch /run/go; /opt/save; echo $?; flags; report 2>/dev/null || echo none; umount ${target}; report`,
+      );
+      const shown = target === '/etc' ? 'new' : 'none';
+      assert.is(output, `0\nmount ro superblock ro\n${shown}\nnew\n`);
     });
   }
   save.run();
