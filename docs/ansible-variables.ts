@@ -45,7 +45,8 @@ function defaultOf({ default: value, required }: Option): string {
 }
 
 function inYaml(value: unknown): string {
-  return Array.isArray(value) ? `[${value.map(inYaml).join(', ')}]` : String(value);
+  if (Array.isArray(value)) return `[${value.map(inYaml).join(', ')}]`;
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** Replaces the markup of Ansible, such as V(text), by Markdown. */

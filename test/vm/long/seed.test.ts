@@ -1,12 +1,18 @@
 /** Guests with SEED=host, which get their identity from a seed of the host, with Debian's cloud-init and without it. */
-import { appendFile, readFile } from 'node:fs/promises';
+import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
 import { agentTree } from '../harness/agent.ts';
-import { cloudInitTree, makeSeed } from '../harness/cloud-init.ts';
+import {
+  type HostKey,
+  cloudInitTree,
+  makeForgedSeed,
+  makeHostKey,
+  makeSeed,
+  seedFiles,
+} from '../harness/cloud-init.ts';
 import { type Guest, withGuest } from '../harness/guest.ts';
 import type { Bus, Drive } from '../harness/qemu.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
@@ -35,48 +41,20 @@ const steps = {
   copy: `cd /run/immutafs/seed/nocloud && sha256sum * | sha256sum; stat -c '%a %u' . *`,
 };
 
-interface HostKey {
-  secret: string;
-  published: string;
-  fingerprint: string;
-}
-
-async function makeHostKey(folder: string): Promise<HostKey> {
-  const key = join(folder, 'key');
-  await execa('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'web1', '-f', key]);
-  return {
-    secret: await readFile(key, 'utf8'),
-    published: await readFile(`${key}.pub`, 'utf8'),
-    fingerprint: (await execa('ssh-keygen', ['-lf', key])).stdout,
-  };
-}
-
-const metaData = 'instance-id: web1\nlocal-hostname: web1\n';
-
 /** The image of a seed whose user data never ends. */
 const makeEndless = (folder: string): Promise<string> =>
   makeSeed(folder, 'endless', {
-    'meta-data': metaData,
+    'meta-data': 'instance-id: web1\nlocal-hostname: web1\n',
     'user-data': '#cloud-config\nruncmd:\n  - sleep infinity\n',
   });
 
-/** The image of a seed with user data, and of one that root in the guest wrote. */
-async function makeSeeds(folder: string, key: HostKey): Promise<{ seed: string; forged: string }> {
-  const userData = {
-    users: [{ name: 'bob', no_create_home: true }],
-    ssh_keys: { ed25519_private: key.secret, ed25519_public: key.published },
-  };
-  const seed = await makeSeed(folder, 'seed', {
-    'meta-data': metaData,
-    // JSON is YAML.
-    'user-data': `#cloud-config\n${JSON.stringify(userData)}\n`,
-  });
-  const forged = await makeSeed(folder, 'forged', {
-    'meta-data': 'instance-id: forged\nlocal-hostname: forged\n',
-    'user-data': '#cloud-config\nbootcmd:\n  - touch /run/forged\n',
-  });
-  return { seed, forged };
-}
+/** The image of a seed with user data. */
+const makeWhole = (folder: string, key: HostKey): Promise<string> =>
+  makeSeed(
+    folder,
+    'seed',
+    seedFiles('web1', key, { userData: { users: [{ name: 'bob', no_create_home: true }] } }),
+  );
 
 const drive = (file: string, bus: Bus, readOnly = true): Drive => {
   return { serial: readOnly ? `seed-${bus}` : 'forged', file, format: 'raw', readOnly, bus };
@@ -112,8 +90,8 @@ function assertWithoutSeed(done: Boot, reason: RegExp): void {
 /** Calls `work` with a guest with cloud-init, a seed, and one on the data disk that root in the guest wrote. */
 const withSeeds = (work: (guest: Guest, seed: string, forged: Drive, key: HostKey) => Promise<void>) =>
   withRunFolder(async (folder) => {
-    const key = await makeHostKey(folder);
-    const { seed, forged } = await makeSeeds(folder, key);
+    const key = await makeHostKey(folder, 'web1');
+    const [seed, forged] = [await makeWhole(folder, key), await makeForgedSeed(folder)];
     const template = await templateOf(xfsOnLvm, await cloudInitTree());
     await withGuest({ template, edit }, (guest) =>
       work(guest, seed, drive(forged, 'virtio-blk', false), key),
@@ -184,14 +162,8 @@ seeds('cloud-init does not end: the boot is checked nevertheless, and /etc has s
 
 seeds('without cloud-init: the plain files of the seed', () =>
   withRunFolder(async (folder) => {
-    const key = await makeHostKey(folder);
-    const seed = await makeSeed(folder, 'seed', {
-      'meta-data': metaData,
-      'user-data': '',
-      'immutafs/hostname': 'web1\n',
-      'immutafs/ssh_host_ed25519_key': key.secret,
-      'immutafs/ssh_host_ed25519_key.pub': key.published,
-    });
+    const key = await makeHostKey(folder, 'web1');
+    const seed = await makeSeed(folder, 'seed', seedFiles('web1', key, { cloudInit: false }));
     await withGuest({ template: await templateOf(xfsOnLvm, await agentTree()), edit }, async (guest) => {
       const sealed = await boot(guest, drive(seed, 'scsi-cd'));
       const { observed, status } = checkOf(assertSealed(sealed), 'seed-genuine');
