@@ -20,7 +20,8 @@ export async function complaints(program: string, ...args: string[]): Promise<st
   return all === '' ? (shortMessage ?? `${program} failed`) : all;
 }
 
-export const tsc = () => complaints('tsc', '--noEmit', '--pretty', 'false');
+/** Checks the types of the project, or of the files that the arguments name. */
+export const tsc = (...args: string[]) => complaints('tsc', '--noEmit', '--pretty', 'false', ...args);
 export const oxlint = () => complaints('oxlint', '--deny-warnings', '--format', 'unix');
 export const oxfmt = () => complaints('oxfmt', '--check');
 export const yamllint = () =>
