@@ -1,10 +1,11 @@
 import fs from 'node:fs';
+import type { Option } from 'commander';
 import { commandLine } from '../../agent/cli.ts';
 import { projectFiles } from './files.ts';
 
 /**
  * Returns a line for each command of the agent in a document, a playbook, an alert rule or a message of the agent that names
- * a subcommand or an option that does not exist; empty if there is none.
+ * a subcommand or an option that does not exist, or options that exclude each other; empty if there is none.
  */
 export function documentCommands(): string {
   const files = projectFiles().filter(
@@ -31,13 +32,21 @@ function problems(file: string, text: string): string[] {
       const isOwn = /^`?immutafs-agent /.test(whole) && words.some((word) => word.startsWith('--'));
       return isOwn && !others.includes(name) ? [`${file}: immutafs-agent has no command ${name}`] : [];
     }
+    const optionOf = (word: string) => options.find(({ long }) => long === word.replace(/=.*/, ''));
+    const given = words.map(optionOf).filter((option) => option !== undefined);
     return words.flatMap((word, index) => {
       if (!word.startsWith('--')) return [];
-      const option = options.find(({ long }) => long === word.replace(/=.*/, ''));
+      const option = optionOf(word);
       if (option === undefined) return [`${file}: immutafs-agent ${name} has no option ${word}`];
+      const other = given.find((each) => conflictsOf(option).includes(each.attributeName()));
+      if (other !== undefined) return [`${file}: immutafs-agent ${name} ${word} excludes ${other.long}`];
       const value = (words[index + 1] ?? '').replace(/\.$/, '');
       const isWrong = option.argChoices?.includes(value) === false && /^[a-z]/.test(value);
       return isWrong ? [`${file}: immutafs-agent ${name} ${word} has no value ${value}`] : [];
     });
   });
 }
+
+/** Commander's types do not have the names that `Option.conflicts` stores. */
+const conflictsOf = (option: Option): string[] =>
+  (option as Option & { conflictsWith: string[] }).conflictsWith;

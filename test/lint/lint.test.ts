@@ -131,7 +131,7 @@ lint('paths in documents: each one exists', () => {
   fs.rmSync('docs/one.md');
 });
 
-lint('commands in documents: each command, option and value exists', () => {
+lint('commands in documents: each command, option and value exists, and options may be combined', () => {
   const good =
     'Run `immutafs-agent prepare --only tmp --apply` or `prepare --undo`. The immutafs-agent is good.\n';
   write('docs/one.md', `${good}    immutafs-agent status --all # --none\n`);
@@ -140,6 +140,7 @@ lint('commands in documents: each command, option and value exists', () => {
     ['`immutafs-agent status --every`', 'status has no option --every'],
     ['`prepare --only temp`', 'prepare --only has no value temp'],
     ['immutafs-agent stats --all', 'has no command stats'],
+    ['immutafs-agent prepare --undo --yes', 'prepare --undo excludes --yes'],
   ] as const) {
     write('docs/one.md', `${text}\n`);
     assert.is(documentCommands(), `docs/one.md: immutafs-agent ${problem}`);
