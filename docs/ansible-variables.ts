@@ -16,7 +16,7 @@ interface Option {
 /** The variables that the playbooks read themselves. */
 const ofPlaybooks = [
   '| `immutafs_hosts` | `immutafs_guests` | Group or pattern of the guests that the playbooks process. |',
-  '| `immutafs_serial` | `1` | Number of guests that are sealed, opened or updated at a time. |',
+  '| `immutafs_serial` | `1` | Number of guests that are sealed, opened, updated or brought to another image at a time. A list such as `[1, 5]` has the size of each batch. |',
 ];
 
 /** Returns the README with the table in place of the one under "Variables". */

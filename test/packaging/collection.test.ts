@@ -124,7 +124,7 @@ plain = lambda options: {key: {k: v for k, v in option.items() if k != "no_log"}
 print(json.dumps({each: plain(importlib.import_module(name + each).ARGUMENTS) for each in sys.argv[1:]}))`;
 
 test('modules: the documented options are those that the module accepts', async ({ folder }) => {
-  const modules = ['boot', 'disk', 'domain', 'receipt', 'seed', 'snapshot'];
+  const modules = ['boot', 'disk', 'domain', 'image', 'receipt', 'seed', 'snapshot'];
   const accepted = (await json(folder, '/usr/bin/python3', ['-c', printArguments, ...modules])) as Record<
     string,
     Record<string, Option>

@@ -207,7 +207,10 @@ const tasks = (restart: string, boot: string) => [
   { 'ansible.builtin.include_role': { name: 'immutafs.agent.evidence', tasks_from: 'require-sealed' } },
   { 'ansible.builtin.include_role': { name: 'immutafs.agent.evidence', public: true } },
   { 'ansible.builtin.include_role': { name: 'immutafs.agent.evidence', tasks_from: 'require-complete' } },
-  { 'ansible.builtin.include_role': { name: 'immutafs.agent.evidence', tasks_from: 'wait-acknowledged' } },
+  {
+    'ansible.builtin.include_role': { name: 'immutafs.agent.evidence', tasks_from: 'wait-acknowledged' },
+    vars: { immutafs_backlog_since: '{{ immutafs_evidence.ended }}' },
+  },
   { 'ansible.builtin.command': { argv: ['touch', restart] } },
   { 'ansible.builtin.set_fact': { immutafs_status: { json: { host: { bootId: boot } } } } },
   { 'ansible.builtin.include_role': { name: 'immutafs.agent.evidence', tasks_from: 'verify-pristine' } },

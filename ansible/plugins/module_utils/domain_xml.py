@@ -4,6 +4,18 @@ import copy
 import io
 from xml.etree import ElementTree
 
+# The element in <metadata> with the record of an exchange of the image, so that one definition changes both at once.
+NAMESPACE = "urn:immutafs-agent:image:1"
+RECORD = "{%s}image" % NAMESPACE
+ElementTree.register_namespace("immutafs", NAMESPACE)
+
+# The children of a <disk> whose meaning does not depend on its image, and those of its <source>.
+KNOWN = ("address", "alias", "blockio", "boot", "driver", "iotune", "readonly", "serial", "source", "target", "wwn")
+KNOWN_IN_SOURCE = ("seclabel",)
+
+# The elements of a domain that libvirt writes before <metadata>.
+BEFORE_METADATA = ("name", "uuid", "genid", "title", "description")
+
 
 def find_disk(root, target):
     """Returns the <disk> with the target `target` in a parsed XML, or None."""
@@ -70,6 +82,62 @@ def named_source(disk):
         return None
     names = ("file", "dev", "pool", "volume", "protocol", "name", "namespace", "managed")
     return {name: source.get(name) for name in names if source.get(name) is not None}
+
+
+def exchange_problem(root, target):
+    """Returns why the image of a disk cannot be exchanged, or None. Only disks are permitted whose XML is known."""
+    disk = find_disk(root, target)
+    if disk is None:
+        return "the domain has no disk %s" % target
+    source = disk.find("source")
+    if disk.get("device", "disk") != "disk" or disk.get("type") not in ("file", "block") or source is None:
+        return "%s is not a disk in a file or on a block device" % target
+    if disk.find("readonly") is None:
+        return "%s is writable: seal the guest first (immutafs.agent.seal)" % target
+    # libvirt writes an empty <backingStore/> for an image that is based on nothing.
+    found = [child.tag for child in disk if child.tag not in KNOWN and not (child.tag == "backingStore" and not len(child))]
+    found += ["source/" + child.tag for child in source if child.tag not in KNOWN_IN_SOURCE]
+    return None if not found else "%s has <%s>, with which an image cannot be exchanged" % (target, found[0])
+
+
+def with_image(root, target, source):
+    """Returns a copy of the XML in which the disk has another source, in the form of `disk_source`."""
+    root = copy.deepcopy(root)
+    disk = find_disk(root, target)
+    disk.set("type", source["type"])
+    element, driver = disk.find("source"), disk.find("driver")
+    for name in ("file", "dev", "index"):
+        element.attrib.pop(name, None)
+    element.set("dev" if source["type"] == "block" else "file", source["path"])
+    if driver is None:
+        driver = ElementTree.SubElement(disk, "driver", {"name": "qemu"})
+    driver.set("type", source["format"])
+    for store in disk.findall("backingStore"):
+        disk.remove(store)
+    return root
+
+
+def read_record(root):
+    """Returns the record of an exchange of the image, a dict of texts; empty if there is none."""
+    element = root.find("./metadata/" + RECORD)
+    return {} if element is None else dict(element.attrib)
+
+
+def with_record(root, record):
+    """Returns a copy of the XML with a record. Removes the record if it is empty."""
+    root = copy.deepcopy(root)
+    metadata = root.find("metadata")
+    if metadata is None:
+        metadata = ElementTree.Element("metadata")
+        # Where libvirt writes it, so that the XML can be compared with the XML that libvirt returns.
+        root.insert(sum(child.tag in BEFORE_METADATA for child in root), metadata)
+    for element in metadata.findall(RECORD):
+        metadata.remove(element)
+    if record:
+        ElementTree.SubElement(metadata, RECORD, record)
+    if not len(metadata):
+        root.remove(metadata)
+    return root
 
 
 def without_readonly(text, target):

@@ -37,20 +37,33 @@ def writers(domain, text):
     and so do domains that are shut off, because any of them can be started. Files and block devices are compared, not
     their names; storage volumes and network disks are compared by the names in the XML. Raises LibvirtError if virsh or qemu-img fails.
     """
-    own = ElementTree.fromstring(text).findtext("uuid")
-    sources = [disk["source"] for disk in disks_of(text) if disk["target"] == domain.target]
-    images = {image_of(domain, source) for source in sources if source is not None}
+    images = own_images(domain, text)
     images |= {file_of(path) for path in backing_files(domain, disk_source(text, domain.target))}
+    return sorted(name for name, readonly in with_images(domain, text, images) if not readonly)
+
+
+def sharers(domain, text):
+    """Returns the other disks that have the image of the disk `domain.target`, writable or not, in the form of `writers`."""
+    return sorted({name for name, _ in with_images(domain, text, own_images(domain, text))})
+
+
+def own_images(domain, text):
+    """Returns the image of the disk `domain.target` as a set."""
+    sources = [disk["source"] for disk in disks_of(text) if disk["target"] == domain.target]
+    return {image_of(domain, source) for source in sources if source is not None}
+
+
+def with_images(domain, text, images):
+    """Returns the other disks that have one of the images, as a set of ("DOMAIN TARGET", whether it is read-only)."""
+    own = ElementTree.fromstring(text).findtext("uuid")
     found = set()
     for other in domain.every_xml():
         root = ElementTree.fromstring(other)
         for disk in disks_of(other):
             itself = root.findtext("uuid") == own and disk["target"] == domain.target
-            if itself or disk["readonly"] or disk["source"] is None:
-                continue
-            if image_of(domain, disk["source"]) in images:
-                found.add("%s %s" % (root.findtext("name"), disk["target"]))
-    return sorted(found)
+            if not itself and disk["source"] is not None and image_of(domain, disk["source"]) in images:
+                found.add(("%s %s" % (root.findtext("name"), disk["target"]), disk["readonly"]))
+    return found
 
 
 def image_of(domain, source):

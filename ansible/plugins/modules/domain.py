@@ -8,7 +8,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils import record
 from ansible_collections.immutafs.agent.plugins.module_utils.boot import boot_facts
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk
-from ansible_collections.immutafs.agent.plugins.module_utils.image import writers, written
+from ansible_collections.immutafs.agent.plugins.module_utils.image import sharers, writers, written
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError, qemu_readonly
 
 DOCUMENTATION = r"""
@@ -175,6 +175,12 @@ writers:
   type: list
   elements: str
   sample: [web2 vdb]
+sharers:
+  description: Disks that have the same image, writable or not, in the form of RV(writers). Null unless O(others) is set.
+  returned: if O(state) is not given
+  type: list
+  elements: str
+  sample: [web2 vda]
 """
 
 ARGUMENTS = {
@@ -281,7 +287,7 @@ def press_button(domain):
 def query(domain):
     """
     Returns changed, target, bus, state, reason, saved, persistent, live, qemu, now, written, boot, boot_now, rollback,
-    read, writers.
+    read, writers, sharers.
     """
     state, reason = domain.state()
     text, now = domain.xml(inactive=True), None if state == "shut off" else domain.xml(inactive=False)
@@ -307,6 +313,7 @@ def query(domain):
         "rollback": rollback_of(domain),
         "read": {} if now is None else domain.bytes_read(),
         "writers": writers(domain, text) if domain.module.params["others"] else None,
+        "sharers": sharers(domain, text) if domain.module.params["others"] else None,
     }
 
 

@@ -117,6 +117,7 @@ host(
             written: 0,
             rollback: null,
             writers: null,
+            sharers: null,
           },
         },
       );

@@ -1,0 +1,140 @@
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { withRunFolder } from '../harness/run-folder.ts';
+import { freePort } from './domain.ts';
+import { withHypervisor } from './hypervisor.ts';
+import type { Hypervisor } from './hypervisor.ts';
+import { withAnsible } from './playbooks.ts';
+import type { Ansible } from './playbooks.ts';
+import { defineStubDomain } from './stub-domain.ts';
+
+/**
+ * A pool of stub domains without an operating system, on which the playbooks run. A program takes the place of ssh: it
+ * answers for a domain that is running, and reports what the first lines of the image say from which QEMU runs.
+ */
+export interface Pool {
+  ansible: Ansible;
+  host: Hypervisor;
+  /** Variables of every playbook. */
+  common: Record<string, unknown>;
+  /** Writes an image. @returns its path */
+  image: (name: string, ...lines: string[]) => Promise<string>;
+  /** Returns what the domains of the pool have: "NAME STATE FILE", with "writable" if a disk is not read-only. */
+  state: () => Promise<string[]>;
+  /** Returns the commands that the guests were given and that `note` recorded, in this order. */
+  notes: () => Promise<string[]>;
+}
+
+/** Returns commands that record their name in the order of execution; for variables with a list of commands. */
+export const note = (text: string) => [['sh', '-c', `note ${text}`]];
+
+const programs = {
+  note: 'echo "$1 $NAME" >>"$POOL/notes"',
+  systemctl: `case $* in
+  is-system-running) echo running ;;
+  '--no-block poweroff') ! says hangs || exit 0; virsh qemu-monitor-command "$NAME" '{"execute":"quit"}' >/dev/null ;;
+  esac`,
+  'immutafs-agent': `case $* in
+  'status --json')
+    verdict=sealed rc=0 lag=0
+    ! says fails || { verdict=failed rc=1; }
+    ! says unacknowledged || lag=7
+    version=$(sed -n 's/^version //p' "$IMAGE")
+    cat <<END
+{"at": "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)", "host": {"bootId": "1"}, "verdict": "$verdict", "mode": "sealed",
+ "enforcement": "host", "checks": [{"id": "disk", "status": "$([ $rc = 0 ] && echo pass || echo fail)", "severity": "required"}],
+ "disks": [{"name": "vda", "bus": "virtio-blk", "hostReadOnly": true, "holds": ["/"]}],
+ "image": {"name": "pool", "version": "$version", "built": null},
+ "forward": {"target": "relp://log", "state": "connected", "error": "", "lag": {"entries": $lag, "seconds": 100000000}, "sources": []}}
+END
+    exit $rc ;;
+  esac`,
+  /** Whether the image has a line. */
+  says: 'grep --quiet --text --line-regexp "$1" "$IMAGE"',
+  virsh: 'exec /usr/bin/virsh --connect "$URI" "$@"',
+  ssh: `for argument; do
+  case $argument in
+    Port=*) NAME=$(cat "$POOL/port-\${argument#Port=}") ;;
+    -O) exit 0 ;;
+  esac
+done
+export NAME
+IMAGE=$(virsh dumpxml "$NAME" | sed -n "s/.*<source file='\\([^']*\\)'.*/\\1/p" | head -n 1)
+export IMAGE
+[ "$(virsh domstate "$NAME")" = running ] && ! says dead || { sleep 1; exit 255; }
+exec sh -c "$(printf %s "$argument" | sed "s|/run/immutafs/report.json|$IMAGE|g")"`,
+};
+
+/** Calls `work` with a pool of domains that run from the image `one`, sealed, with version 1. */
+export async function withPool(names: readonly string[], work: (pool: Pool) => Promise<void>): Promise<void> {
+  await withRunFolder((folder) =>
+    withHypervisor(folder, async (host) => {
+      const at = (name: string): string => join(folder, name);
+      await mkdir(at('bin'));
+      const settings = `export POOL=${folder} URI='${host.uri}' PATH=${at('bin')}:/usr/sbin:/usr/bin:/sbin:/bin`;
+      for (const [name, text] of Object.entries(programs)) {
+        await writeFile(at(`bin/${name}`), `#!/bin/sh\n${settings}\n${text}\n`);
+        await chmod(at(`bin/${name}`), 0o755);
+      }
+      const image: Pool['image'] = async (name, ...lines) => {
+        await writeFile(at(name), `${lines.join('\n')}\n`);
+        await execa('truncate', ['--size', '1M', at(name)]);
+        return at(name);
+      };
+      await image('one', 'version 1');
+      const guests = [];
+      for (const name of names) {
+        const port = await freePort();
+        await defineStubDomain(host, name, port);
+        const before = await host.virsh('dumpxml', '--inactive', '--security-info', name);
+        const own = before
+          .replace(`${name}/system.raw`, 'one')
+          .replace(/<target dev='vda'[^>]*>/, '$&<readonly/>');
+        await writeFile(at('domain.xml'), own);
+        await host.virsh('define', '--file', at('domain.xml'));
+        await writeFile(at(`port-${port}`), name);
+        guests.push({ name, port, key: '/dev/null' });
+      }
+      const state: Pool['state'] = async () => {
+        const lines = [];
+        for (const name of names) {
+          const xml = await host.virsh('dumpxml', '--inactive', name);
+          const [disk = ''] = /<disk [\s\S]*?<\/disk>/.exec(xml) ?? [];
+          const [, file = ''] = /<source file='[^']*\/([^'/]+)'/.exec(disk) ?? [];
+          const sealed = disk.includes('<readonly/>') ? '' : ' writable';
+          lines.push(`${name} ${(await host.virsh('domstate', name)).trim()} ${file}${sealed}`);
+        }
+        return lines;
+      };
+      const notes: Pool['notes'] = async () =>
+        (await readFile(at('notes'), 'utf8').catch(() => '')).split('\n').filter((line) => line !== '');
+      const common = {
+        ...{ ansible_ssh_executable: at('bin/ssh'), immutafs_image_format: 'raw', ansible_timeout: 3 },
+        ...{ immutafs_state_directory: at('state'), immutafs_settle_timeout: 1, immutafs_health_wait: 0 },
+        ...{ immutafs_start_timeout: 5, immutafs_shutdown_timeout: 5, immutafs_backlog_timeout: 1 },
+      };
+      await withAnsible(host, guests, async (ansible) => {
+        const { exit, report, output } = await ansible.play('seal', common);
+        if (exit !== 0 || report.some((line) => !line.endsWith(': sealed'))) throw new Error(output);
+        await work({ ansible, host, common, image, state, notes });
+      });
+    }),
+  );
+}
+
+/** Returns the variables with which a pool gets an image. */
+export async function variablesFor(
+  { common, image }: Pool,
+  name: string,
+  ...lines: string[]
+): Promise<Record<string, unknown>> {
+  return {
+    ...common,
+    immutafs_image: await image(name, ...lines),
+    immutafs_image_version: '2',
+    immutafs_drain_commands: note('drain'),
+    immutafs_undrain_commands: note('undrain'),
+    immutafs_health_commands: note('health'),
+  };
+}

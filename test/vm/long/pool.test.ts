@@ -1,0 +1,67 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { until } from '../../wire/support/until.ts';
+import { variablesFor, withPool } from '../libvirt/scripted-guest.ts';
+import type { Pool } from '../libvirt/scripted-guest.ts';
+
+/** Kills the playbook pool. The counterparts, runs that are not killed, are in `matrix/pool.test.ts`. */
+const pool = suite('the exchange of an image is interrupted');
+
+/** Runs the playbook, kills it as it begins a task, and requires that no disk is writable or without an image. */
+async function killedAt(
+  { ansible, state }: Pool,
+  task: string,
+  variables: Record<string, unknown>,
+): Promise<void> {
+  const playing = ansible.start('pool', variables);
+  let there = false;
+  const isThere = () => (there = playing.said().includes(` : ${task}] *`));
+  await Promise.race([until(task, isThere, 300), playing.ended]);
+  playing.kill();
+  const { output } = await playing.ended;
+  assert.ok(there, `pool ended before it was killed\n${output}`);
+  for (const line of await state()) assert.match(line, /^\w+ (running|shut off) (one|two)$/, task);
+}
+
+pool('a run that is killed is continued, and can still return to the previous image', () =>
+  withPool(['a'], async (fixture) => {
+    const { ansible, state } = fixture;
+    const variables = await variablesFor(fixture, 'two', 'version 2');
+    await killedAt(fixture, 'Set the image', variables);
+    await killedAt(fixture, 'Start the guest', variables);
+    await killedAt(fixture, 'Run the health commands', variables);
+    assert.equal(await state(), ['a running two']);
+    const bad = await ansible.play('pool', { ...variables, immutafs_health_commands: [['false']] });
+    assert.match(
+      bad.report.join('\n'),
+      /^a: sealed; rolled back: Run the health commands: .*false ended with 1/,
+    );
+    assert.equal(await state(), ['a running one']);
+    const good = await ansible.play('pool', { ...variables, immutafs_image_retry: true });
+    assert.equal([good.exit, good.report, await state()], [0, ['a: sealed'], ['a running two']], good.output);
+  }),
+);
+
+pool('a return that is killed is finished, and one that an administrator requests is possible', () =>
+  withPool(['a'], async (fixture) => {
+    const { ansible, image, state } = fixture;
+    const variables = await variablesFor(fixture, 'two', 'version 2', 'fails');
+    await killedAt(fixture, 'Reinstate the receipt', variables);
+    const resumed = await ansible.play('pool', variables);
+    assert.is(resumed.exit, 2, resumed.output);
+    assert.match(
+      resumed.report.join('\n'),
+      /^a: sealed; rolled back: .* the verdict of the guest is failed: disk/,
+    );
+    assert.equal(await state(), ['a running one']);
+
+    await image('two', 'version 2');
+    await killedAt(fixture, 'Require the version of the image', variables);
+    assert.match((await state()).join(), / two$/);
+    const previous = { immutafs_image: await image('one', 'version 1'), immutafs_image_version: '1' };
+    const back = await ansible.play('pool', { ...variables, ...previous });
+    assert.equal([back.exit, back.report, await state()], [0, ['a: sealed'], ['a running one']], back.output);
+  }),
+);
+
+pool.run();

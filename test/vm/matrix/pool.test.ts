@@ -1,0 +1,84 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { variablesFor, withPool } from '../libvirt/scripted-guest.ts';
+
+/** Tests the playbook pool with stub domains. `long/pool.test.ts` kills it. */
+const pool = suite('a pool gets another image');
+
+pool('each guest is drained, gets the image and is verified; a second run changes nothing', () =>
+  withPool(['a', 'b', 'c'], async (fixture) => {
+    const { ansible, host, state, notes } = fixture;
+    const variables = { ...(await variablesFor(fixture, 'two', 'version 2')), immutafs_serial: [1, 2] };
+    const { exit, report, output } = await ansible.play('pool', variables);
+    assert.equal([exit, report.toSorted()], [0, ['a: sealed', 'b: sealed', 'c: sealed']], output);
+    assert.equal(await state(), ['a running two', 'b running two', 'c running two']);
+    const did = await notes();
+    assert.equal(did.slice(0, 3), ['drain a', 'health a', 'undrain a'], 'the first batch is one guest');
+    assert.equal(
+      did.slice(3).toSorted(),
+      ['drain', 'health', 'undrain'].flatMap((each) => [`${each} b`, `${each} c`]),
+    );
+
+    const running = await host.virsh('list', '--id');
+    const second = await ansible.play('pool', variables);
+    assert.is(second.exit, 0, second.output);
+    assert.is(await host.virsh('list', '--id'), running, 'no guest was restarted');
+    assert.equal((await notes()).filter((line) => line.startsWith('drain')).length, 3);
+
+    // The image of several guests is not opened in one of them.
+    const opened = await ansible.play('unseal', { ...variables, immutafs_hosts: 'a' });
+    assert.match(
+      opened.report.join('\n'),
+      /^a: sealed\. FAILED: .* the image of vda is also that of b vda, c vda/,
+    );
+    assert.equal(await state(), ['a running two', 'b running two', 'c running two']);
+  }),
+);
+
+pool(
+  'a guest that fails returns to its image, the others keep it, and a failed image is not tried again',
+  () =>
+    withPool(['a', 'b'], async (fixture) => {
+      const { ansible, image, state, notes } = fixture;
+      const variables = await variablesFor(fixture, 'two', 'version 2');
+      for (const [lines, reason] of [
+        [['version 2', 'dead'], /Wait until the guest has started: /],
+        [['version 3'], /a reports the version 3 in \/etc\/immutafs\/image, not 2/],
+      ] as const) {
+        await image('two', ...lines);
+        const { exit, report, output } = await ansible.play('pool', variables);
+        assert.is(exit, 2, output);
+        assert.match(report.join('\n'), /^a: sealed; rolled back: [^\n]*$/, output);
+        assert.match(report.join('\n'), reason, output);
+        assert.equal(await state(), ['a running one', 'b running one']);
+        assert.equal((await notes()).splice(-2), ['drain a', 'undrain a']);
+      }
+      const before = await notes();
+      const again = await ansible.play('pool', variables);
+      assert.match(again.output, /Only the previous image is known to be good/, again.output);
+      assert.equal([await state(), await notes()], [['a running one', 'b running one'], before]);
+
+      // The counterpart: a new build in the same file.
+      await image('two', 'version 2');
+      const built = await ansible.play('pool', variables);
+      assert.is(built.exit, 0, built.output);
+      assert.equal(await state(), ['a running two', 'b running two']);
+    }),
+);
+
+pool('a guest whose logs are not acknowledged, or that cannot be drained, keeps running', () =>
+  withPool(['a'], async (fixture) => {
+    const { ansible, host, image, state, notes } = fixture;
+    const variables = await variablesFor(fixture, 'two', 'version 2');
+    const running = await host.virsh('list', '--id');
+    const drained = await ansible.play('pool', { ...variables, immutafs_drain_commands: [['false']] });
+    assert.match(drained.report.join('\n'), /^a: sealed\. FAILED: Run the drain commands: /, drained.output);
+    await image('one', 'version 1', 'unacknowledged');
+    const behind = await ansible.play('pool', variables);
+    assert.match(behind.report.join('\n'), /^a: sealed\. FAILED: .*7 journal entries are not acknowledged/);
+    assert.equal([await state(), await host.virsh('list', '--id')], [['a running one'], running]);
+    assert.equal(await notes(), ['undrain a', 'drain a', 'undrain a']);
+  }),
+);
+
+pool.run();
