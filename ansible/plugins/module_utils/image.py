@@ -66,6 +66,26 @@ def with_images(domain, text, images):
     return found
 
 
+def identity_of(domain, text):
+    """
+    Returns a text that identifies the files of the image of the disk `domain.target`, with those on which it is based, and
+    when they were last written. Returns None if one of them is not a file on this machine.
+    """
+    source = disk_source(text, domain.target)
+    if source is None or source["type"] != "file" or source["path"] is None or not is_local(domain.uri):
+        return None
+    words = [source["format"]]
+    for path in [source["path"]] + backing_files(domain, source):
+        try:
+            found = os.stat(path)
+        except OSError:
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        words.append("%d:%d:%d:%d" % (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+    return " ".join(words)
+
+
 def image_of(domain, source):
     """Returns what two sources have in common if they are the same image (see named_source in domain_xml)."""
     path = source.get("file") or source.get("dev")

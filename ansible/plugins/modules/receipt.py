@@ -2,6 +2,7 @@
 """Records what a guest contains when it is sealed, and compares the guest with this record."""
 
 import calendar
+import glob
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils import record
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk, disk_source
+from ansible_collections.immutafs.agent.plugins.module_utils.image import identity_of
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import (
     ENVIRONMENT,
     Domain,
@@ -39,6 +41,8 @@ description:
     system disk, what the guest reported about its packages and boot files, the time, and who sealed the guest.
   - The disk is read with C(qemu-nbd --read-only) and C(nbdcopy), in the format of the domain XML. Neither the kernel of the
     host nor another program interprets the file systems of the guest. The domain must be shut off or its disk read-only.
+  - Several domains may have one image. If another receipt in O(directory) is of this image, and its files were not written
+    since, V(recorded) does not read the disk again.
 extends_documentation_fragment: immutafs.agent.libvirt_disk
 options:
   state:
@@ -55,6 +59,11 @@ options:
   claims:
     description: What the guest reports about itself. Required for V(recorded), optional for V(verified).
     type: str
+  measured:
+    description:
+      - What V(verified) returned as RV(measured) for another domain with the same image on this host. If the image is
+        unchanged since, and its hash is that of the receipt, the disk is not read again.
+    type: dict
   by:
     description: Who seals the guest.
     type: str
@@ -112,6 +121,14 @@ receipt:
     state:
       description: V(signed) or V(not signed). The signature is verified only by O(state=verified).
       type: str
+image:
+  description: Identifies the files of the image and when they were last written. Null unless they are files.
+  type: str
+  returned: always
+measured:
+  description: The hash (V(sha256)), the V(size) and the V(image) of the disk, if it was read. Null otherwise.
+  type: dict
+  returned: if O(state=verified)
 differences:
   description: One message for each difference; empty if the guest is unchanged.
   type: list
@@ -129,6 +146,7 @@ ARGUMENTS = {
         "default": "query",
     },
     "claims": {"type": "str"},
+    "measured": {"type": "dict"},
     "by": {"type": "str", "default": "unknown"},
     "key": {"type": "str", "no_log": False},
     "gnupg_home": {"type": "path"},
@@ -153,7 +171,7 @@ def main():
     try:
         receipt = Receipt(Domain(module))
         result = getattr(receipt, module.params["state"])()
-        result["receipt"] = receipt.summary()
+        result.update(receipt=receipt.summary(), image=receipt.image)
     except LibvirtError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
@@ -204,6 +222,7 @@ class Receipt:
         self.domain, self.params = domain, domain.module.params
         folder = record.folder_of(self.params["directory"], domain.name)
         self.current, self.previous = (os.path.join(folder, name) for name in ("receipt.json", "previous.json"))
+        self.image = identity_of(domain, domain.xml(inactive=True))
 
     def summary(self):
         """Returns the main fields of the receipt, or None."""
@@ -244,7 +263,8 @@ class Receipt:
             "target": self.domain.target,
             "time": time.strftime(FORM, time.gmtime()),
             "by": self.params["by"],
-            "disk": self.disk(),
+            "image": self.image,
+            "disk": self.recorded_elsewhere() or self.disk(),
             "guest": claims,
         }
         record.remove(self.current + ".asc")
@@ -253,9 +273,23 @@ class Receipt:
             self.sign()
         return {"changed": True}
 
+    def recorded_elsewhere(self):
+        """Returns the disk in the receipt of another domain with the same image, whose files were not written since."""
+        if self.image is None:
+            return None
+        self.refuse_writable()
+        for path in sorted(glob.glob(os.path.join(glob.escape(self.params["directory"]), "*", "receipt.json"))):
+            try:
+                found = record.read(path)
+            except LibvirtError:
+                continue
+            if found.get("image") == self.image and problem_of(found) is None:
+                return found["disk"]
+        return None
+
     def refuse_different(self):
         """Raises LibvirtError if the guest differs from its receipt, which is not signed yet."""
-        wrong = self.differences(self.read_receipt())
+        wrong = self.differences(self.read_receipt(), self.disk())
         if wrong:
             raise LibvirtError(
                 "%s was not signed, because the guest differs from it: %s. Examine the guest. To record a new receipt, run "
@@ -289,7 +323,18 @@ class Receipt:
         found = self.read_receipt()
         if self.params["key"]:
             self.verify_signature()
-        return {"changed": False, "differences": self.differences(found)}
+        if self.is_measured(found["disk"]):
+            self.refuse_writable()
+            return {"changed": False, "measured": None, "differences": self.differences(found, found["disk"])}
+        disk = self.disk()
+        measured = {"image": self.image, "sha256": disk["sha256"], "size": disk["size"]}
+        return {"changed": False, "measured": measured, "differences": self.differences(found, disk)}
+
+    def is_measured(self, disk):
+        """Whether the image was read for another domain, and had the hash of a recorded disk."""
+        measured = self.params["measured"] or {}
+        values = [measured.get("image"), measured.get("sha256"), measured.get("size")]
+        return self.image is not None and values == [self.image, disk["sha256"], disk["size"]]
 
     def read_receipt(self):
         """Returns the receipt. Raises LibvirtError if there is none or if it is damaged."""
@@ -302,13 +347,13 @@ class Receipt:
             raise LibvirtError("%s is not a receipt: %s" % (self.current, problem))
         return found
 
-    def differences(self, found):
-        """Returns the differences between a receipt, and the disk and the claims of the guest if they are given."""
+    def differences(self, found, disk):
+        """Returns the differences between a receipt, and a disk and the claims of the guest if they are given."""
         wrong = []
         if (found.get("domain"), found.get("target")) != (self.domain.name, self.domain.target):
             wrong.append("the receipt is of %s, disk %s" % (found.get("domain"), found.get("target")))
         try:
-            wrong += disk_differences(found["disk"], self.disk())
+            wrong += disk_differences(found["disk"], disk)
             if self.params["claims"]:
                 wrong += claim_differences(found["guest"], self.claims())
         except (KeyError, TypeError) as error:

@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { execa } from 'execa';
@@ -6,7 +6,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Ansible, ModuleResult } from '../libvirt/playbooks.ts';
-import { stubArguments, withStubDomain } from '../libvirt/stub-domain.ts';
+import { stubArguments, stubXml, withStubDomain } from '../libvirt/stub-domain.ts';
 
 /** Tests the receipts of sealed guests with real qcow2 files, qemu-nbd, nbdcopy and gpg, in stub domains. */
 const host = suite('the host records what a sealed guest contains');
@@ -111,6 +111,47 @@ host('one changed byte is found and its place is named; the hash can be computed
     assert.match(await refused(), /receipt\.json is not a receipt: its version is 2, not 1/);
     await writeFile(file, '{"time": "2026-11-26T15:00:00Z"}');
     assert.match(await refused(), /receipt\.json is not a receipt/);
+  }),
+);
+
+host('an image that several domains have is read once, unless it was written since', () =>
+  withDisk(async ({ hypervisor, receipt, differences, write, image }) => {
+    const xml = await stubXml(hypervisor);
+    const define = async (name: string) => {
+      const own = xml.replace('<name>stub<', `<name>${name}<`).replace(/ *<uuid>.*\n/, '');
+      const path = join(hypervisor.folder, `${name}.xml`);
+      await writeFile(path, own);
+      await hypervisor.virsh('define', '--file', path);
+    };
+    const of = (domain: string) => ({ domain, claims });
+    /** Writes without a change of the time of the last write, to see whether the image is read. */
+    const writeUnseen = async () => {
+      const { atime, mtime } = await stat(image);
+      await write(9 * MiB);
+      await utimes(image, atime, mtime);
+    };
+    // The cluster exists then, so that a second write does not change the size of the file.
+    await write(9 * MiB + 4096);
+    await utimes(image, 1_700_000_000, 1_700_000_000);
+    await define('second');
+    await define('third');
+    const hashOf = async (domain: string) =>
+      ((await receipt('recorded', of(domain))).receipt as { sha256: string }).sha256;
+    const first = await hashOf('stub');
+    const { measured, image: identity } = await receipt('verified');
+    assert.equal(measured, { image: identity, sha256: first, size: 24 * MiB });
+
+    await writeUnseen();
+    assert.is(await hashOf('second'), first, 'it was not read');
+    assert.equal(await differences({ domain: 'second', measured }), [], 'it was not read');
+    const changed = ["the disk differs in bytes 8388608-12582911 (partition 1 'boot', partition 2 'root')"];
+    assert.equal(await differences({ domain: 'second' }), changed, 'the first of each play reads it');
+    const other = { ...(measured as object), sha256: 'f00' };
+    assert.equal(await differences({ domain: 'second', measured: other }), changed);
+
+    await utimes(image, 1_700_000_001, 1_700_000_001);
+    assert.equal(await differences({ domain: 'second', measured }), changed, 'it was written since');
+    assert.is.not(await hashOf('third'), first);
   }),
 );
 

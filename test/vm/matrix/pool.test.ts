@@ -8,7 +8,11 @@ const pool = suite('a pool gets another image');
 pool('each guest is drained, gets the image and is verified; a second run changes nothing', () =>
   withPool(['a', 'b', 'c'], async (fixture) => {
     const { ansible, host, state, notes } = fixture;
-    const variables = { ...(await variablesFor(fixture, 'two', 'version 2')), immutafs_serial: [1, 2] };
+    const variables = {
+      ...(await variablesFor(fixture, 'two', 'version 2')),
+      immutafs_serial: [1, 2],
+      immutafs_receipts: true,
+    };
     const { exit, report, output } = await ansible.play('pool', variables);
     assert.equal([exit, report.toSorted()], [0, ['a: sealed', 'b: sealed', 'c: sealed']], output);
     assert.equal(await state(), ['a running two', 'b running two', 'c running two']);
@@ -24,6 +28,11 @@ pool('each guest is drained, gets the image and is verified; a second run change
     assert.is(second.exit, 0, second.output);
     assert.is(await host.virsh('list', '--id'), running, 'no guest was restarted');
     assert.equal((await notes()).filter((line) => line.startsWith('drain')).length, 3);
+
+    const verified = await ansible.play('verify', variables, '-v');
+    assert.is(verified.exit, 0, verified.output);
+    assert.is([...verified.output.matchAll(/[abc]: unchanged; receipt of/g)].length, 3, verified.output);
+    assert.is([...verified.output.matchAll(/"measured": \{/g)].length, 1, 'the image is read once');
 
     // The image of several guests is not opened in one of them.
     const opened = await ansible.play('unseal', { ...variables, immutafs_hosts: 'a' });
