@@ -106,6 +106,21 @@ for (const [title, guest, host, wrong] of [
         'loader needs, and 42 MiB from vdb',
     ],
   ],
+  [
+    'a guest that has migrated, whose counters have begun again',
+    status('sealed', true),
+    { ...read(55, 42), reason: 'migrated' },
+    [],
+  ],
+  [
+    'a guest that has booted on this host',
+    status('sealed', true),
+    { ...read(0, 42), reason: 'booted' },
+    [
+      'the guest reports that / is on vda, but since its start QEMU has read only 0 MiB from vda, no more than a boot ' +
+        'loader needs, and 42 MiB from vdb',
+    ],
+  ],
   ['a guest that has just started', status('sealed', true), read(55, 2), []],
   ['a busy /home', status('sealed', true), read(300, 5000), []],
   ['a guest with one disk', status('sealed', true), { ...sealed, read: { vda: 0 } }, []],
