@@ -18,7 +18,7 @@ export interface DomainOptions {
   systemFormat?: 'raw' | 'qcow2';
   /** The format of the disk for /home; by default `home.raw`, else `home.qcow2`. */
   homeFormat?: 'raw' | 'qcow2';
-  /** The disks' targets; by default on virtio. */
+  /** The disks' targets; by default on virtio. `sda` is on SATA, or on virtio-scsi if `devices` has such a controller. */
   targets?: [string, string];
   /** The program that libvirt starts; by default QEMU. */
   emulator?: string;
@@ -32,6 +32,9 @@ export interface DomainOptions {
   port: number;
   memoryMiB: number;
 }
+
+/** A controller for `devices`. */
+export const virtioScsi = "<controller type='scsi' model='virtio-scsi'/>";
 
 /** Defines a domain with writable disks, without starting the domain. */
 export async function defineDomain(host: Hypervisor, options: DomainOptions): Promise<void> {
@@ -64,8 +67,8 @@ function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOpt
   <cpu mode='custom' match='exact'><model>Nehalem</model><feature policy='require' name='rdrand'/></cpu>
   <devices>
     <emulator>${emulator}</emulator>
-    ${disk(system.replace(/raw$/, systemFormat), targets[0], systemFormat)}
-    ${disk(home.replace(/raw$/, homeFormat), targets[1], homeFormat)}
+    ${disk(system.replace(/raw$/, systemFormat), targets[0], systemFormat, devices)}
+    ${disk(home.replace(/raw$/, homeFormat), targets[1], homeFormat, devices)}
     <controller type='usb' model='none'/>
     <serial type='file'><source path='${join(folder, 'console')}' append='on'/><target port='0'/></serial>
     <graphics type='vnc' port='-1' passwd='secret'/>
@@ -84,8 +87,8 @@ function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOpt
 `;
 }
 
-function disk(file: string, target: string, format = 'raw'): string {
-  const bus = target.startsWith('vd') ? 'virtio' : 'sata';
+function disk(file: string, target: string, format: string, devices: string): string {
+  const bus = target.startsWith('vd') ? 'virtio' : devices.includes(virtioScsi) ? 'scsi' : 'sata';
   return `<disk type='file' device='disk'>
       <driver name='qemu' type='${format}' cache='unsafe'/>
       <source file='${file}'/>

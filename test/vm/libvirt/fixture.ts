@@ -2,12 +2,14 @@ import { chmod, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
+import type { Report } from '../../../agent/report/report.ts';
 import { repository } from '../harness/cache.ts';
-import { agentRpm } from '../harness/agent.ts';
+import { agentRpm, agentTree } from '../harness/agent.ts';
 import type { Edit } from '../harness/disk.ts';
+import { type Layout, xfsOnLvm } from '../harness/layout.ts';
 import { mountKernelFileSystems } from '../harness/mounts.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
-import type { Template } from '../harness/template.ts';
+import { type Template, templateOf } from '../harness/template.ts';
 import { freePort } from './domain.ts';
 import { defineStubDomain } from './stub-domain.ts';
 import { withHypervisor } from './hypervisor.ts';
@@ -15,8 +17,8 @@ import type { Hypervisor } from './hypervisor.ts';
 import { buildDistribution, buildUpdate } from './package.ts';
 import { withAnsible } from './playbooks.ts';
 import type { Ansible } from './playbooks.ts';
-import { defineGuest } from './virtual-guest.ts';
-import type { VirtualGuest } from './virtual-guest.ts';
+import { defineGuest, untilUp } from './virtual-guest.ts';
+import type { VirtualGuest, VirtualGuestOptions } from './virtual-guest.ts';
 
 /** A guest with its host, for tests of the playbooks. */
 export interface LibvirtFixture {
@@ -77,6 +79,46 @@ export async function ask(guest: VirtualGuest, text: string): Promise<string> {
   return stdout;
 }
 
+/** Seals a guest whose domain is shut off, sets its boot order, starts it, and waits until root can log in. */
+export async function startSealed(
+  ansible: Ansible,
+  host: Hypervisor,
+  guest: VirtualGuest,
+  target = 'vda',
+): Promise<void> {
+  const domain = { uri: host.uri, domain: guest.name, target };
+  for (const [module, args] of [
+    ['disk', { readonly: true }],
+    ['boot', {}],
+  ] as const) {
+    const { failed, msg } = await ansible.module(module, { ...domain, ...args });
+    assert.is(failed, false, msg);
+  }
+  await host.virsh('start', guest.name);
+  await untilUp(guest, 600);
+}
+
+/** Defines the domain `guest` and calls `startSealed`. The default layout is that of RHEL's installer. */
+export async function defineSealed(
+  host: Hypervisor,
+  {
+    layout = xfsOnLvm,
+    tree,
+    ...options
+  }: Omit<VirtualGuestOptions, 'name' | 'template'> & { layout?: Layout; tree?: string },
+): Promise<VirtualGuest> {
+  const template = await templateOf(layout, tree ?? (await agentTree()));
+  const guest = await defineGuest(host, { name: 'guest', template, ...options });
+  await withAnsible(host, [guest], (ansible) => startSealed(ansible, host, guest, options.targets?.[0]));
+  return guest;
+}
+
+/** Returns the exit code and the report of `status` in a guest. */
+export async function statusIn(guest: VirtualGuest): Promise<{ exit: number; report: Report }> {
+  const { exit, stdout } = await guest.ssh('immutafs-agent status --json');
+  return { exit, report: JSON.parse(stdout) as Report };
+}
+
 /** Returns an edit that copies the packages to the guest and configures dracut for host-only images, as RHEL does. */
 export async function filling(folder: string): Promise<Edit> {
   const packages = [await buildUpdate(folder, 1), await buildUpdate(folder, 2)] as const;
@@ -105,7 +147,7 @@ async function dpkgHook(): Promise<string> {
 }
 
 /** Creates a wrapper of QEMU that attaches every disk writable while the override is on. libvirt does not notice. */
-async function overridingEmulator(
+export async function overridingEmulator(
   folder: string,
 ): Promise<{ emulator: string; overrideReadOnly: LibvirtFixture['overrideReadOnly'] }> {
   const [emulator, mark] = [join(folder, 'emulator'), join(folder, 'writable')];

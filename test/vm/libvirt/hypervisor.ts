@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { errorMessage } from '../../../agent/lib/errors.ts';
 import { until } from '../../wire/support/until.ts';
 
 /** A real libvirt with private folders. virsh and virt-xml connect to `uri`. */
@@ -109,6 +110,16 @@ async function configure(folder: string): Promise<void> {
     join(folder, 'etc/libvirt/libvirtd.conf'),
     `${sockets}${identity}log_outputs = "3:stderr"\n`,
   );
+}
+
+/** Returns the error of a command that must be refused. @throws if the command succeeds */
+export async function refusalOf(command: Promise<unknown>): Promise<string> {
+  const error = await command.then(
+    () => undefined,
+    (thrown: unknown) => errorMessage(thrown),
+  );
+  if (error === undefined) throw new Error('the command was not refused');
+  return error;
 }
 
 async function failWhenEnded(daemon: PromiseLike<{ all: string }>): Promise<never> {

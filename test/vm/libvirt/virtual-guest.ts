@@ -7,7 +7,7 @@ import type { Edit } from '../harness/disk.ts';
 import type { Layout } from '../harness/layout.ts';
 import type { Template } from '../harness/template.ts';
 import { until } from '../../wire/support/until.ts';
-import { asQcow2, defineDomain, freePort, makeLoader } from './domain.ts';
+import { type DomainOptions, asQcow2, defineDomain, freePort, makeLoader } from './domain.ts';
 import type { Hypervisor } from './hypervisor.ts';
 
 /** A guest of libvirt that can be reached by ssh. */
@@ -21,16 +21,14 @@ export interface VirtualGuest {
   ssh: (text: string) => Promise<Said>;
 }
 
-export interface VirtualGuestOptions {
+/** Those of the domain have defaults; see `DomainOptions`. */
+export interface VirtualGuestOptions extends Pick<
+  Partial<DomainOptions>,
+  'memoryMiB' | 'emulator' | 'targets' | 'systemFormat' | 'homeFormat' | 'devices' | 'reachesHost'
+> {
   name: string;
   template: Template;
   edit?: Edit;
-  memoryMiB?: number;
-  emulator?: string;
-  /** The format of the system disk; see `DomainOptions`. */
-  systemFormat?: 'raw' | 'qcow2';
-  /** See `DomainOptions`. */
-  reachesHost?: boolean;
 }
 
 /** Makes a guest's disks and defines its domain, without starting the domain. */
@@ -51,9 +49,15 @@ export async function defineGuest(
     await edit?.(root, mounts);
   });
   if (rest.systemFormat === 'qcow2') await asQcow2(folder);
+  if (rest.homeFormat === 'qcow2') await asQcow2(folder, 'home');
   const port = await freePort();
   await defineDomain(host, { name, folder, loader: await makeLoader(folder), port, memoryMiB, ...rest });
-  return { name, port, key, folder, ssh: (text) => ssh(key, port, text) };
+  return atPort({ name, key, folder }, port);
+}
+
+/** Returns a guest whose sshd is reached at a port of this machine. */
+export function atPort(guest: Pick<VirtualGuest, 'name' | 'key' | 'folder'>, port: number): VirtualGuest {
+  return { ...guest, port, ssh: (text) => ssh(guest.key, port, text) };
 }
 
 /** Waits until root can log in by ssh. @throws after the time limit */

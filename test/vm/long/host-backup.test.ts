@@ -4,13 +4,12 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { errorMessage } from '../../../agent/lib/errors.ts';
 import { blocksOf, commandsIn } from '../../harness/pages/blocks.ts';
 import { until } from '../../wire/support/until.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import { type AgentDomain, startAgentDomain } from '../libvirt/agent-domain.ts';
-import { freePort } from '../libvirt/domain.ts';
-import { type Hypervisor, withHypervisor } from '../libvirt/hypervisor.ts';
+import { type Hypervisor, refusalOf, withHypervisor } from '../libvirt/hypervisor.ts';
+import { migrationHere } from '../libvirt/migration.ts';
 
 const host = suite('docs/host.md: backup, snapshots and migration');
 
@@ -107,12 +106,6 @@ async function lineIn(image: string): Promise<string> {
 const source = async ({ hypervisor }: Fixture, target: string) =>
   new RegExp(`^ ${target} +(.*)$`, 'm').exec(await hypervisor.virsh('domblklist', 'guest'))?.[1];
 
-const refused = (call: Promise<string>) =>
-  call.then(
-    () => 'done',
-    (error: unknown) => errorMessage(error),
-  );
-
 host('incremental backups of the data disk; a checkpoint of the sealed disk is refused', () =>
   withDomain(async (fixture) => {
     const { run, folder, hypervisor } = fixture;
@@ -129,7 +122,7 @@ host('incremental backups of the data disk; a checkpoint of the sealed disk is r
     assert.is(await lineIn(increment ?? ''), 'two');
 
     const bad = ['checkpoint-create-as', 'guest', 'bad', '--diskspec', 'vda,checkpoint=bitmap'];
-    assert.match(await refused(hypervisor.virsh(...bad)), /disk 'vda' is empty or readonly/);
+    assert.match(await refusalOf(hypervisor.virsh(...bad)), /disk 'vda' is empty or readonly/);
   }),
 );
 
@@ -158,30 +151,14 @@ host('a live migration keeps the seal and the data; the sealed disk is not copie
     await domain.run('while :; do /bin/busybox date +%s >/tmp/alive; /bin/busybox usleep 100000; done');
     await withRunFolder((other) =>
       withHypervisor(other, async (destination) => {
-        // Both hypervisors run on this machine, so the port that is forwarded to the guest must differ.
-        const xml = await hypervisor.virsh('dumpxml', '--migratable', '--security-info', 'guest');
-        const file = join(folder, 'destination.xml');
-        await writeFile(
-          file,
-          xml.replace(/hostfwd=tcp:127.0.0.1:\d+/, `hostfwd=tcp:127.0.0.1:${await freePort()}`),
-        );
+        const { options: here } = await migrationHere(hypervisor, 'guest');
         const words = page.commands.find(([command]) => command === 'migrate') ?? [];
         const command = words.map((word) =>
           word.replace('GUEST', 'guest').replace('DESTINATION', destination.uri),
         );
-        // The disks of the test domains have cache=unsafe, and libvirt does not know that both see the same files.
-        const here = [
-          '--unsafe',
-          '--xml',
-          file,
-          '--persistent-xml',
-          file,
-          '--migrateuri',
-          `tcp://127.0.0.1:${await freePort()}`,
-        ];
         const copied = ['--copy-storage-all', '--migrate-disks', 'vda'];
         assert.match(
-          await refused(hypervisor.virsh(...command, ...here, ...copied)),
+          await refusalOf(hypervisor.virsh(...command, ...here, ...copied)),
           /Cannot migrate empty or read-only disk/,
         );
 

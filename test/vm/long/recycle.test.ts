@@ -1,6 +1,4 @@
-import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
-import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
@@ -8,13 +6,12 @@ import * as assert from 'uvu/assert';
 import type { Report } from '../../../agent/report/report.ts';
 import { until } from '../../wire/support/until.ts';
 import { agentTree } from '../harness/agent.ts';
-import type { Edit } from '../harness/disk.ts';
-import { editFile } from '../harness/edit.ts';
 import { xfsOnLvm } from '../harness/layout.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import { templateOf } from '../harness/template.ts';
 import { freePort } from '../libvirt/domain.ts';
-import { ask } from '../libvirt/fixture.ts';
+import { ask, startSealed } from '../libvirt/fixture.ts';
+import { forwardingTo, startRelpServer } from '../libvirt/forwarding.ts';
 import { type Hypervisor, withHypervisor } from '../libvirt/hypervisor.ts';
 import { type Ansible, withAnsible } from '../libvirt/playbooks.ts';
 import { defineStubDomain } from '../libvirt/stub-domain.ts';
@@ -63,32 +60,6 @@ async function withGuests(work: (fixture: Fixture) => Promise<void>): Promise<vo
   );
 }
 
-/** Returns an edit that configures FORWARD, and auditd as the step `audit` of `prepare` does. */
-function forwardingTo(port: number): Edit {
-  return async (root, mounts) => {
-    await appendFile(join(root, 'etc/immutafs/immutafs.conf'), `FORWARD=relp://10.0.2.2:${port}\n`);
-    await editFile(join(root, 'etc/audit/auditd.conf'), (text) =>
-      text.replace(/^log_group = .*$/m, 'log_group = immutafs-forward'),
-    );
-    await mounts.chroot('chgrp', '-R', 'immutafs-forward', '/var/log/audit');
-  };
-}
-
-/** Starts rsyslog with RELP. @returns a function that ends it */
-async function startServer(folder: string, port: number): Promise<() => void> {
-  const file = join(folder, 'rsyslog.conf');
-  const lines = [
-    'module(load="imrelp")',
-    `input(type="imrelp" port="${port}" maxDataSize="1m")`,
-    `action(type="omfile" file="${join(folder, 'received')}")`,
-  ];
-  await writeFile(file, `${lines.join('\n')}\n`);
-  const server = spawn('rsyslogd', ['-n', '-i', join(folder, 'rsyslog.pid'), '-f', file], {
-    stdio: 'ignore',
-  });
-  return () => void server.kill('SIGKILL');
-}
-
 const bootId = (guest: VirtualGuest) => ask(guest, 'cat /proc/sys/kernel/random/boot_id');
 const crontab = '/var/spool/cron/crontabs/root';
 
@@ -97,7 +68,7 @@ recycle(
   () =>
     withGuests(async (fixture) => {
       const { ansible, guest, open, host, folder, port } = fixture;
-      await startSealed(fixture);
+      await startSealed(ansible, host, guest);
       await ask(
         guest,
         `mkdir -p /var/spool/cron/crontabs
@@ -126,7 +97,7 @@ recycle(
       assert.is(await ask(guest, 'cat /var/lib/planted'), 'planted');
       assert.is(evidence.files().length, 4, 'the evidence was fetched twice');
 
-      const stop = await startServer(folder, port);
+      const stop = await startRelpServer(folder, port);
       try {
         await host.virsh('start', open.name);
         const { exit, output, report } = await ansible.play('recycle', lose);
@@ -145,19 +116,6 @@ recycle(
       }
     }),
 );
-
-async function startSealed({ ansible, host, guest }: Fixture): Promise<void> {
-  const domain = { uri: host.uri, domain: guest.name, target: 'vda' };
-  for (const [module, args] of [
-    ['disk', { readonly: true }],
-    ['boot', {}],
-  ] as const) {
-    const { failed, msg } = await ansible.module(module, { ...domain, ...args });
-    assert.is(failed, false, msg);
-  }
-  await host.virsh('start', guest.name);
-  await untilUp(guest, 600);
-}
 
 /** The files that recycle.yml has fetched from the guest. */
 class Evidence {
