@@ -2,15 +2,16 @@
 # Reads /etc/immutafs/immutafs.conf, without sourcing it. Starts no process except one stat(1).
 
 # Sets conf_MODE, conf_VAR_SIZE, conf_VAR_INODES, conf_VAR_OPTIONS, conf_OVERLAY, conf_PERSIST, conf_PERSIST_STORE,
-# conf_MOUNT_OPTIONS, conf_SEED, conf_ON_FAILURE and conf_ON_IMPOSTOR, the keys that the boot uses; conf_FORWARD and
-# conf_FORWARD_STATE, and conf_forward_read, the files of FORWARD_FILES, _CA, _CERT and _KEY, whose values are not checked.
+# conf_SCRATCH, conf_SCRATCH_DEVICE, conf_MOUNT_OPTIONS, conf_SEED, conf_ON_FAILURE and conf_ON_IMPOSTOR, the keys that the boot
+# uses; conf_FORWARD and conf_FORWARD_STATE, and conf_forward_read, the files of FORWARD_FILES, _CA, _CERT and _KEY, whose values
+# are not checked.
 # $1: the file. The grammar and the messages are those of agent/config/config.ts; the tests run both parsers on
 # test/fixtures/config.
 read_config() {
   conf_MODE=auto conf_VAR_SIZE=25% conf_VAR_INODES=200k conf_VAR_OPTIONS=nosuid,nodev conf_ON_FAILURE=degraded
   conf_MOUNT_OPTIONS='/dev/shm:noexec,nosuid,nodev /var/tmp:noexec,nosuid,nodev /var/log:noexec,nosuid,nodev'
   conf_OVERLAY='' conf_PERSIST='' conf_PERSIST_STORE='' conf_ON_IMPOSTOR=poweroff conf_FORWARD='' conf_FORWARD_STATE=''
-  conf_forward_read='' conf_SEED=none
+  conf_forward_read='' conf_SEED=none conf_SCRATCH='' conf_SCRATCH_DEVICE=''
   if ! { [ -f "$1" ] && [ -r "$1" ]; }; then
     ! is_absent "$1" || return 0
     warn "$1: not a readable file, ignoring it"
@@ -52,7 +53,7 @@ read_config_line() { # reads line; sets the variable of its key
   esac
   case $key in '' | *[!A-Z_]*) config_warn '' 'not KEY=value, ignoring the line' && return 0 ;; esac
   case $key in
-    MODE | VAR_SIZE | VAR_INODES | VAR_OPTIONS | OVERLAY | PERSIST | PERSIST_STORE | MOUNT_OPTIONS | SEED | ON_FAILURE | ON_IMPOSTOR | REQUIRE_READONLY | REQUIRE_OPTIONS) ;;
+    MODE | VAR_SIZE | VAR_INODES | VAR_OPTIONS | OVERLAY | PERSIST | PERSIST_STORE | SCRATCH | SCRATCH_DEVICE | MOUNT_OPTIONS | SEED | ON_FAILURE | ON_IMPOSTOR | REQUIRE_READONLY | REQUIRE_OPTIONS) ;;
     FOREIGN_PROGRAMS | FOREIGN_PROGRAMS_ALLOW | USAGE_WARN | USAGE_FAIL | PROMETHEUS_FILE | FORWARD | FORWARD_FILES | FORWARD_STATE | FORWARD_CA | FORWARD_CERT | FORWARD_KEY | FORWARD_PEER) ;;
     *) config_warn "$key" 'unknown key, ignoring it' && return 0 ;;
   esac
@@ -111,6 +112,19 @@ set_config_value() { # reads key and value
         conf_PERSIST_STORE=''
       fi
       ;;
+    SCRATCH)
+      keep_good_items is_scratch_item \
+        "$plain_path, then optionally : and any of exec, suid, dev, required, and empty or copy"
+      conf_SCRATCH=$items
+      ;;
+    SCRATCH_DEVICE)
+      if [ -z "$value" ] || is_scratch_device "$value"; then
+        conf_SCRATCH_DEVICE=$value
+      else
+        config_warn SCRATCH_DEVICE 'must be a link in /dev/disk/by-id/ that begins with virtio-, scsi-, wwn- or nvme-, using nothing'
+        conf_SCRATCH_DEVICE=''
+      fi
+      ;;
     MOUNT_OPTIONS)
       keep_good_items is_mount_options_item "strict, or $plain_path, then : and any of noexec, nosuid, nodev"
       conf_MOUNT_OPTIONS=$items
@@ -167,6 +181,20 @@ keep_good_items() { # $1: function; $2: description of a good item
 
 is_overlay_item() { is_path_with_options "$1" noexec noatime relatime suid dev; }
 is_persist_item() { is_path_with_options "$1" exec suid dev autostart maintenance; }
+
+is_scratch_item() { # $1: item
+  case ,${1#*:}, in *,empty,*,copy,* | *,copy,*,empty,* | *,empty,copy,* | *,copy,empty,*) return 1 ;; esac
+  is_path_with_options "$1" exec suid dev required empty copy
+}
+
+# Whether a link names a disk by what the host says about it. Root can give the other identities to any device.
+is_scratch_device() { # $1: SCRATCH_DEVICE
+  case ${1#/dev/disk/by-id/} in
+    "$1" | *[!A-Za-z0-9._+@:=-]*) return 1 ;;
+    virtio-?* | scsi-?* | wwn-?* | nvme-?*) ;;
+    *) return 1 ;;
+  esac
+}
 
 is_mount_options_item() { # $1: item
   case $1 in

@@ -19,6 +19,7 @@ export async function buildRpm(): Promise<string> {
   const patterns = [
     'dist/immutafs-agent',
     'dist/make-mounts',
+    'dist/scratch-mark',
     'dist/set-readonly',
     'dist/check-tables',
     'dist/try-write',

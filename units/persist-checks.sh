@@ -99,10 +99,10 @@ check_origin() {
   check_no_links "$path" || return
   find_mount_below "$path"
   [ -z "$mount_below" ] || refuse "$mount_below, a mount point, is below it" \
-    "In PERSIST, name the directories of $path beside $mount_below." || return
+    "In $list, name the directories of $path beside $mount_below." || return
   find_serving "$path"
   origin=$path hidden=$m_hidden
-  [ "$m_target" != "$path" ] || refuse "$path is a mount point already ($m_type)" 'Remove it from PERSIST.' || return
+  [ "$m_target" != "$path" ] || refuse "$path is a mount point already ($m_type)" "Remove it from $list." || return
   if [ "$m_type" = overlay ]; then
     lower=,$m_super,
     lower=${lower#*,lowerdir=}
@@ -110,7 +110,7 @@ check_origin() {
     origin=$lower${path#"$m_target"} hidden=''
     case $lower in
       /run/immutafs/*) ;;
-      *) refuse "$m_target is an overlay that immutafs did not mount" 'Remove the path from PERSIST.' || return ;;
+      *) refuse "$m_target is an overlay that immutafs did not mount" "Remove the path from $list." || return ;;
     esac
     check_no_links "$origin" || return
     find_serving "$origin"
@@ -119,10 +119,10 @@ check_origin() {
   # If another directory of PERSIST hides the directory on the disk, this one is reached by a bind mount of the disk.
   [ -z "$hidden" ] || reach_origin || return
   if [ ! -e "$origin" ]; then
-    refuse "$path does not exist on the disk" 'Create it while the disk is writable, or remove it from PERSIST.'
+    refuse "$path does not exist on the disk" "Create it while the disk is writable, or remove it from $list."
   elif [ ! -d "$origin" ]; then
     refuse "$path is not a directory: if a program renamed a new file over a mounted file, it would fail" \
-      "Keep a directory instead: move the file into a directory of its own, or name ${path%/*} in PERSIST."
+      "Keep a directory instead: move the file into a directory of its own, or name ${path%/*} in $list."
   elif [ ! -d "$path" ]; then
     refuse "$path does not exist in the kept directory above it" "mkdir $path"
   fi
@@ -132,12 +132,12 @@ check_origin() {
 # writable in maintenance; the store then has a copy from an earlier sealed boot.
 check_origin_disk() {
   find_mount_disks
-  [ -n "$disks" ] || refuse "$path is on $m_target ($m_type), not on a disk" 'Remove it from PERSIST.' || return
+  [ -n "$disks" ] || refuse "$path is on $m_target ($m_type), not on a disk" "Remove it from $list." || return
   ! is_on_disks "$store_disks" ||
-    refuse "$path is on the disk of PERSIST_STORE and kept already" 'Remove it from PERSIST.' || return
+    refuse "$path is on the disk of PERSIST_STORE and kept already" "Remove it from $list." || return
   is_on_disks "$root_disks" || [ -z "$is_new" ] || ! has_disk 0 ||
     refuse "$path is on the writable disk $found_disk and kept already" \
-      'Remove it from PERSIST, unless the host makes this disk read-only, too: then it is kept from the next sealed boot on.'
+      "Remove it from $list, unless the host makes this disk read-only, too: then it is kept from the next sealed boot on."
 }
 
 # Mounts the file system of the disk's directory at $view, and sets origin to the directory there. persist-directory
@@ -155,7 +155,7 @@ check_no_links() { # $1: path
   while [ -n "$left" ]; do
     link=$link/${left%%/*}
     [ ! -L "$link" ] || refuse "$link is a symbolic link" \
-      "In PERSIST, name the directory to which it points: $(readlink -f "$link")" || return
+      "In $list, name the directory to which it points: $(readlink -f "$link")" || return
     case $left in */*) left=${left#*/} ;; *) left='' ;; esac
   done
 }

@@ -1,6 +1,9 @@
 # shellcheck shell=sh
 # Rules for PERSIST that depend on the configuration alone, for immutafs-generator, persist-directory and mount-persisted.
-# Source after library.sh.
+# Some apply to SCRATCH, too. Source after library.sh.
+
+# The key whose paths are checked, for messages.
+list=PERSIST
 
 # Sets reason and remedy, one line each, and returns false.
 refuse() { # $1: reason; $2: remedy
@@ -28,14 +31,14 @@ check_path() { # $1: path
   case $1 in
     / | /etc | /usr | /var) refuse "$1 is too much" 'Name the directories below it that must be kept.' ;;
     /bin | /bin/* | /sbin | /sbin/* | /lib | /lib/* | /lib64 | /lib64/*)
-      refuse "$1 contains the programs of the system" 'Remove it from PERSIST.'
+      refuse "$1 contains the programs of the system" "Remove it from $list."
       ;;
-    /boot | /boot/* | /efi | /efi/*) refuse "$1 determines the next boot" 'Remove it from PERSIST.' ;;
+    /boot | /boot/* | /efi | /efi/*) refuse "$1 determines the next boot" "Remove it from $list." ;;
     /dev | /dev/* | /proc | /proc/* | /sys | /sys/* | /run | /run/*)
-      refuse "$1 is not on a disk" 'Remove it from PERSIST.'
+      refuse "$1 is not on a disk" "Remove it from $list."
       ;;
     /etc/immutafs | /etc/immutafs/* | /etc/selinux | /etc/selinux/* | /etc/sysconfig | /etc/sysconfig/* | /etc/lvm | /etc/lvm/*)
-      refuse "$1 configures this agent or the boot" 'Remove it from PERSIST.'
+      refuse "$1 configures this agent or the boot" "Remove it from $list."
       ;;
   esac
 }
@@ -131,10 +134,10 @@ check_fstab() { # $1: path
   if [ -r /etc/fstab ]; then
     while read_fstab_line; do
       case $target in
-        "$1") refuse "/etc/fstab mounts a file system on $1" 'Remove it from PERSIST, or its line from fstab.' || return ;;
+        "$1") refuse "/etc/fstab mounts a file system on $1" "Remove it from $list, or its line from fstab." || return ;;
         "$1"/*)
           refuse "/etc/fstab mounts a file system on $target" \
-            "In PERSIST, name the directories of $1 beside $target." || return
+            "In $list, name the directories of $1 beside $target." || return
           ;;
       esac
     done </etc/fstab
@@ -142,7 +145,7 @@ check_fstab() { # $1: path
   escape_path "$1"
   for folder in /etc/systemd/system /usr/lib/systemd/system; do
     if [ -e "$folder/$escaped.mount" ] || [ -L "$folder/$escaped.mount" ]; then
-      refuse "$folder/$escaped.mount mounts a file system on $1" 'Remove it from PERSIST, or remove the unit.' || return
+      refuse "$folder/$escaped.mount mounts a file system on $1" "Remove it from $list, or remove the unit." || return
     fi
   done
 }

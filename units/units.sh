@@ -311,6 +311,45 @@ write_persist_mount() { # reads path
   mount_units="$mount_units $escaped.mount" mounted="$mounted$path "
 }
 
+# --- SCRATCH -------------------------------------------------------------------------------------------
+
+# immutafs-scratch-device.service makes the file system, and immutafs-scratch.service mounts the paths, or provides them in
+# memory. As with PERSIST, the mount unit of each path lets systemd order the units that need the path.
+write_scratch_units() { # reads conf_SCRATCH and conf_SCRATCH_DEVICE
+  # shellcheck source=units/persist-rules.sh
+  . "$parts/persist-rules.sh"
+  list=SCRATCH seen=' ' mounted=' ' mount_units='' awaited=' '
+  for scratch_item in $conf_SCRATCH; do
+    path=${scratch_item%%:*}
+    case $seen in *" $path "*) continue ;; esac
+    seen="$seen$path "
+    # Without a mount unit, nothing waits for the service, which reports the reason.
+    { check_path "$path" && check_fstab "$path"; } || continue
+    write_found_mount "$path" Wants=immutafs-scratch.service After=immutafs-scratch.service Before=local-fs.target
+    mount_units="$mount_units $escaped.mount" mounted="$mounted$path "
+  done
+  set -- '[Unit]'
+  for path in $seen; do
+    await_mounts "${path%/*}"
+  done
+  for unit in $awaited; do
+    set -- "$@" "After=$unit"
+  done
+  for unit in $mount_units; do
+    set -- "$@" "Before=$unit"
+  done
+  add_dropin immutafs-scratch.service "$@"
+  local_fs_wants="$local_fs_wants immutafs-scratch.service"
+  [ -n "$conf_SCRATCH_DEVICE" ] || return 0
+  # The overlays use it, which systemd does not know.
+  keep_at_shutdown /run/immutafs/scratch-disk
+  escape_path "$conf_SCRATCH_DEVICE"
+  add_dropin immutafs-scratch-device.service '[Unit]' "Wants=$escaped.device" "After=$escaped.device"
+  # Without a limit, systemd waits for a device for 90 s.
+  add_dropin "$escaped.device" '[Unit]' JobTimeoutSec=30
+  add_dropin multi-user.target '[Unit]' Wants=immutafs-scratch-trim.service
+}
+
 # --- rehearsal and services that configure the guest ---------------------------------------------------
 
 # Writes a timer that ends the rehearsal at its limit, and starts the recorder. The timer is part of sysinit.target and

@@ -9,6 +9,8 @@ export interface Config {
   OVERLAY: string;
   PERSIST: string;
   PERSIST_STORE: string;
+  SCRATCH: string;
+  SCRATCH_DEVICE: string;
   MOUNT_OPTIONS: string;
   SEED: string;
   ON_FAILURE: string;
@@ -56,6 +58,7 @@ const mountOption = /^(nosuid|nodev|noexec|noatime|relatime)$/;
 const plainPath = /^(\/|(\/(?!\.\.?(\/|$))[A-Za-z0-9._+@-]+)+)$/;
 const overlayOption = /^(noexec|noatime|relatime|suid|dev)$/;
 const persistOption = /^(exec|suid|dev|autostart|maintenance)$/;
+const scratchOption = /^(exec|suid|dev|required|empty|copy)$/;
 const restriction = /^(noexec|nosuid|nodev)$/;
 const number = /^[1-9][0-9]{0,8}$/;
 
@@ -117,6 +120,24 @@ export const keys: Record<keyof Config, Key> = {
     initial: '',
     wanted: 'an absolute path of letters, digits and . _ + @ -',
     good: (v) => v === '' || (v !== '/' && plainPath.test(v)),
+  },
+  SCRATCH: {
+    meaning:
+      'Directories that are on SCRATCH_DEVICE in a sealed boot and not in memory. Their content is discarded at every reboot. Each is an overlay over the directory of the system disk, with nosuid, nodev and noexec. After a colon follow options, separated by commas: exec, suid and dev take these defaults back; empty begins with an empty directory without an overlay (/var/lib/containers); copy begins with a copy of the directory of the system disk; required makes the path read-only if the device cannot be used, where it would otherwise be in memory, with the limits of /var. Example: /var/cache/app /var/lib/containers:empty,exec,suid,dev.',
+    from: 'boot',
+    initial: '',
+    wanted:
+      'a path of letters, digits and . _ + @ -, then optionally : and any of exec, suid, dev, required, and empty or copy',
+    good: (v) => words(v).every(isScratchItem),
+    goodItem: isScratchItem,
+  },
+  SCRATCH_DEVICE: {
+    meaning:
+      'The disk or partition for SCRATCH. Every sealed boot opens it with dm-crypt and a random key, which is only in memory, and makes a new file system on it. Only a device that prepare --scratch-device has marked for this guest is used. Empty: the paths of SCRATCH are in memory.',
+    from: 'boot',
+    initial: '',
+    wanted: 'a link in /dev/disk/by-id/ that begins with virtio-, scsi-, wwn- or nvme-',
+    good: (v) => v === '' || /^\/dev\/disk\/by-id\/(virtio|scsi|wwn|nvme)-[A-Za-z0-9._+@:=-]+$/.test(v),
   },
   MOUNT_OPTIONS: {
     meaning:
@@ -295,6 +316,11 @@ function isAllowedProgram(value: string): boolean {
 function isPathWithOptions(value: string, option: RegExp): boolean {
   const [, path = '', options] = /^([^:]*)(?::(.*))?$/.exec(value) ?? [];
   return plainPath.test(path) && (options?.split(',').every((each) => option.test(each)) ?? true);
+}
+
+function isScratchItem(item: string): boolean {
+  const options = item.split(':')[1]?.split(',') ?? [];
+  return isPathWithOptions(item, scratchOption) && !(options.includes('empty') && options.includes('copy'));
 }
 
 function isMountOptionsItem(item: string): boolean {

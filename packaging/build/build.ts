@@ -9,6 +9,7 @@ import {
   buildReadJournal,
   buildReadMappings,
   buildReadXattrs,
+  buildScratchMark,
   buildSetReadonly,
   buildTryWrite,
 } from './small-programs.ts';
@@ -34,6 +35,7 @@ export function agent(out: string): Parameters<typeof buildExecutable>[0] {
 export async function build(): Promise<void> {
   await buildRuntime();
   await buildMakeMounts();
+  await buildScratchMark();
   await buildSetReadonly();
   await buildCheckTables();
   await buildTryWrite();

@@ -41,6 +41,11 @@ export function buildReadMappings(): Promise<void> {
   return buildWithoutLibrary('read-mappings');
 }
 
+/** Compiles packaging/programs/scratch-mark.c to dist/scratch-mark, which late boot and the step scratch run. */
+export function buildScratchMark(): Promise<void> {
+  return buildWithoutLibrary('scratch-mark');
+}
+
 /** libsystemd, which knows the journal files of every version up to its own. */
 const libsystemd = path.join(debianLibraries, 'libsystemd.a');
 

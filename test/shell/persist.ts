@@ -10,7 +10,7 @@ await buildMakeMounts();
 export const persistScripts = [
   ...fs
     .readdirSync(units)
-    .filter((name) => /^persist-|^mount-persisted$|^units\.sh$/.test(name))
+    .filter((name) => /^persist-|^mount-(persisted|scratch)$|^(units|scratch-device)\.sh$/.test(name))
     .map((name) => path.join(units, name)),
   path.join(dist, 'make-mounts'),
 ];

@@ -27,6 +27,20 @@ const values: Partial<Record<keyof typeof keys, { good: string[]; bad: string[] 
     good: ['', '/var/lib/sss', '/var/spool/cron:autostart /usr/local:exec,suid,dev'],
     bad: ['/a:noexec', '/a /b:ro', 'a', '/.', '/a/.'],
   },
+  SCRATCH: {
+    good: ['', '/a', '/a:exec,suid,dev', '/a:empty /b:copy,required'],
+    bad: ['a', '/a:', '/a:autostart', '/a:empty,copy', '/a:copy,exec,empty', '/a b:x'],
+  },
+  SCRATCH_DEVICE: {
+    good: [
+      '',
+      ...['virtio-a', 'scsi-0QEMU_a-part1', 'wwn-0x5', 'nvme-a'].map((name) => `/dev/disk/by-id/${name}`),
+    ],
+    bad: [
+      '/dev/vdb',
+      ...['dm-name-a', 'lvm-pv-uuid-a', 'virtio-', 'virtio-a/../b'].map((name) => `/dev/disk/by-id/${name}`),
+    ],
+  },
   PERSIST_STORE: { good: ['', '/data/immutafs', '/a.b/c@d'], bad: ['/', 'data', '/data/', '/a b', '/a:b'] },
   MOUNT_OPTIONS: {
     good: ['', 'strict', '/run/user/*:noexec strict', '/var:noexec /a.b:nosuid,nodev'],

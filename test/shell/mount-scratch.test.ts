@@ -1,0 +1,136 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type Guest, persist } from './persist.ts';
+import { shells } from './shells.ts';
+
+const ready = 'STATE=ready\nREASON=\nREMEDY=\n';
+const failed = 'STATE=failed\nREASON=/dev/vdb has no mark\nREMEDY=Mark it.\n';
+
+/** Runs mount-scratch in a guest with an ext4 at /run/immutafs/scratch-disk. */
+function scratch({
+  items,
+  device = ready,
+  config = '',
+  ...guest
+}: Omit<Guest, 'persist'> & { items: string; device?: string }) {
+  const { records: _, ...result } = persist({
+    ...guest,
+    persist: '',
+    config: `${config}SCRATCH=${items}\n`,
+    before: `mkdir -p /run/immutafs/scratch-disk
+echo MODE=${guest.mode ?? 'sealed'} >/run/immutafs/boot.env
+printf '${device.replaceAll('\n', '\\n')}' >/run/immutafs/scratch-device
+mount --bind /data /run/immutafs/scratch-disk`,
+    run: `scratch() { sh /usr/libexec/immutafs/mount-scratch; }
+${guest.run}
+for name in /run/immutafs/scratch/*=*; do [ ! -e "$name" ] || { echo "== \${name##*/}"; cat "$name"; }; done`,
+  });
+  const [stdout = '', ...records] = result.stdout.split(/^== /m);
+  return { ...result, stdout, records };
+}
+
+const empty = (name: string, state = 'disk') => `${name}\nSTATE=${state}\nREASON=\nREMEDY=\n`;
+const onData = 'mkdir -p /srv/cache; echo disk >/srv/cache/file; chown 3:4 /srv/cache; chmod 2750 /srv/cache';
+const overlay = 'findmnt -n -o FSTYPE,OPTIONS --mountpoint';
+
+for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== 'busybox sh')) {
+  const mounting = suite(`${name}: mount-scratch`);
+
+  mounting(
+    'an overlay below /var, and one outside of it: the content of the disk is visible, writes go to the device',
+    () => {
+      const { stdout, stderr, records } = scratch({
+        shell,
+        items: '/var/lib/x /srv/cache:exec',
+        disk: onData,
+        run: `scratch; echo $?; cat /var/lib/x/file /srv/cache/file; stat -c '%a %u:%g' /srv/cache
+        echo new >/var/lib/x/new; echo new >/srv/cache/new; cat /data/var=lib=x/upper/new /data/srv=cache/upper/new
+        ls /run/immutafs/below/srv+cache; touch /run/immutafs/below/srv+cache/new
+        ${overlay} /var/lib/x; ${overlay} /srv/cache`,
+      });
+      const [code, ...lines] = stdout.trimEnd().split('\n');
+      assert.is(code, '0');
+      assert.equal(lines.slice(0, 5), ['disk', 'disk', '2750 3:4', 'new', 'new']);
+      assert.is(lines[5], 'file', 'the lower layer');
+      assert.match(stderr, /srv\+cache\/new.*Read-only file system/);
+      assert.match(lines[6] ?? '', /^overlay +rw,nosuid,nodev,noexec/);
+      assert.match(lines[7] ?? '', /^overlay +rw,nosuid,nodev,relatime/);
+      assert.equal(records, [empty('srv=cache'), empty('var=lib=x')]);
+    },
+  );
+
+  mounting('empty and copy: no overlay, with the owner and mode of the directory on the disk', () => {
+    const { stdout, records } = scratch({
+      shell,
+      items: '/var/lib/x:copy /srv/cache:empty',
+      disk: onData,
+      run: `scratch; echo $?; cat /var/lib/x/file; ls -A /srv/cache; stat -c '%a %u:%g' /srv/cache
+        stat -f -c %T /var/lib/x /srv/cache; echo new >/srv/cache/new; cat /data/srv=cache/data/new`,
+    });
+    assert.is(stdout, '0\ndisk\n2750 3:4\next2/ext3\next2/ext3\nnew\n');
+    assert.equal(records, [empty('srv=cache'), empty('var=lib=x')]);
+  });
+
+  mounting('the twin: without the device, the paths are in memory; with required, read-only', () => {
+    const { stdout, stderr, records } = scratch({
+      shell,
+      items: '/var/lib/x /srv/cache /srv/strict:required',
+      device: failed,
+      disk: `${onData}; mkdir /srv/strict`,
+      run: `scratch; echo $?; echo new >/var/lib/x/new; echo new >/srv/cache/new; ls /data
+        cat /run/var/upper/lib/x/new /run/var/below/*cache/upper/new; stat -f -c %T /run/var/below/*cache/upper
+        touch /srv/strict/new; findmnt -n -o OPTIONS --mountpoint /srv/strict`,
+    });
+    assert.match(stdout, /^1\nlost\+found\nnew\nnew\ntmpfs\nro,nosuid,nodev,noexec,relatime\n$/);
+    const because = 'REASON=/dev/vdb has no mark\nREMEDY=Mark it.\n';
+    assert.equal(records, [
+      `srv=cache\nSTATE=memory\n${because}`,
+      `srv=strict\nSTATE=read-only\n${because}`,
+      `var=lib=x\nSTATE=memory\n${because}`,
+    ]);
+    assert.match(stderr, /touch: .*Read-only file system/);
+  });
+
+  mounting('maintenance: nothing is mounted', () => {
+    const { made, records } = scratch({ shell, mode: 'maintenance', items: '/var/lib/x', run: 'scratch' });
+    assert.equal(made, []);
+    assert.equal(records, []);
+  });
+  mounting.run();
+}
+
+const refused = suite('mount-scratch: refused');
+for (const [title, items, disk, config, reason] of [
+  ['a directory of the agent', '/etc/immutafs', '', '', /\/etc\/immutafs configures this agent or the boot/],
+  [
+    'a symbolic link',
+    '/srv/link',
+    'mkdir -p /srv/real; ln -s real /srv/link',
+    '',
+    /\/srv\/link is a symbolic link/,
+  ],
+  ['a missing directory', '/srv/none', '', '', /\/srv\/none does not exist on the disk/],
+  ['a file', '/srv/file', 'mkdir /srv; echo >/srv/file', '', /\/srv\/file is not a directory/],
+  ['in PERSIST, too', '/srv/cache', onData, 'PERSIST=/srv/cache\n', /PERSIST or OVERLAY names it, too/],
+  ['below a path of OVERLAY', '/srv/cache', onData, 'OVERLAY=/srv\n', /it is below \/srv/],
+  [
+    'above another path',
+    '/srv/cache /srv/cache/in',
+    onData,
+    '',
+    /\/srv\/cache\/in, also in the configuration, is below it/,
+  ],
+] as const) {
+  refused(title, () => {
+    const { stdout, records, stderr } = scratch({
+      shell: ['dash'],
+      items,
+      disk,
+      config,
+      run: `scratch; echo $?`,
+    });
+    assert.is(stdout, '1\n', stderr);
+    assert.match(records[0] ?? '', new RegExp(`STATE=failed\\nREASON=.*${reason.source}.*\\nREMEDY=.+`));
+  });
+}
+refused.run();

@@ -1,0 +1,312 @@
+import path from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { buildScratchMark } from '../../packaging/build/small-programs.ts';
+import { dist } from '../../packaging/build/paths.ts';
+import { type Sandbox, runInSandbox } from './sandbox.ts';
+import { shells } from './shells.ts';
+
+await buildScratchMark();
+const units = path.join(import.meta.dirname, '../../units');
+const link = '/dev/disk/by-id/virtio-scratch';
+const uuid = '4C4C4544-0042-3510-8053-B7C04F4E5931';
+
+interface Guest {
+  shell?: Sandbox['shell'];
+  mode?: string;
+  config?: string;
+  sizeMiB?: number;
+  devices?: Sandbox['devices'];
+  /** Lines of bash; `scratch COMMAND…` runs open-scratch. The device is /dev/vdb, another one /dev/vdc. */
+  run: string;
+}
+
+/**
+ * Runs lines of bash in a guest with two real block devices. Where the machine has no device-mapper, a loop device without
+ * encryption stands for the mapping, with the beginning and the size that the table gives it.
+ */
+function inGuest({ shell = ['dash'], mode = 'sealed', config, sizeMiB = 80, devices, run }: Guest) {
+  const { code, stdout, stderr, out } = runInSandbox({
+    shell,
+    devices: devices ?? [
+      { name: 'vda', device: '252:0', bus: 'virtio-blk', offered: true },
+      { name: 'vdb', device: '252:16', bus: 'virtio-blk' },
+      { name: 'vdc', device: '252:32', bus: 'virtio-blk' },
+    ],
+    files: {
+      'etc/immutafs/immutafs.conf': config ?? `SCRATCH_DEVICE=${link}\n`,
+      'run/immutafs/boot.env': `MODE=${mode}\nREASON=disk vda is read-only\n`,
+      'sys/class/dmi/id/product_uuid': `${uuid}\n`,
+      dmsetup: `#!/bin/bash
+echo "$@" >/out/dmsetup
+[ "$1" = create ] || { losetup -d "$(readlink /dev/mapper/immutafs-scratch)"; exec rm /dev/mapper/immutafs-scratch; }
+read -r _ sectors target cipher key _ device offset options
+echo "$sectors $target $cipher \${#key} $offset $options" >/out/table; echo "$key" >>/out/keys
+mount -t sysfs sys /sys
+loop=$(losetup -f --show --offset $((offset * 512)) --sizelimit $((sectors * 512)) /dev/vdb)
+umount /sys; mkdir -p /dev/mapper; ln -s $loop /dev/mapper/$2
+`,
+    },
+    scripts: ['open-scratch', 'scratch-device.sh', 'persist-rules.sh']
+      .map((name) => path.join(units, name))
+      .concat(path.join(dist, 'scratch-mark')),
+    run: `
+set -e
+chmod +x /dmsetup; ln -s /dmsetup /usr/local/bin/dmsetup; PATH=/usr/local/bin:$PATH
+mkdir -p /dev/disk/by-id /mnt
+mount -t sysfs sys /sys
+for name in vdb vdc; do
+  truncate -s ${sizeMiB}m /$name.img
+  loop=$(losetup -f --show /$name.img); loops="$loop $loops"
+  mknod /dev/$name b 7 \${loop#/dev/loop}
+  # The kernel detaches it when this shell ends, and no command here can detach that of another process.
+  if [ $name = vdb ]; then exec 7<$loop; else exec 8<$loop; fi
+  losetup -d $loop
+done
+umount /sys
+ln -s ../../vdb ${link}; ln -s ../../vdc ${link}-other
+trap 'umount /run/immutafs/scratch-disk; [ ! -L /dev/mapper/immutafs-scratch ] || losetup -d "$(readlink /dev/mapper/immutafs-scratch)"' EXIT 2>/dev/null
+scratch() { sh /usr/libexec/immutafs/open-scratch "$@"; }
+set +e
+${run}
+exit 0
+`,
+  });
+  assert.is(code, 0, stderr);
+  return { stdout, stderr, out };
+}
+
+for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== 'busybox sh')) {
+  const opening = suite(`${name}: open-scratch`);
+
+  opening('a marked device gets a new key and a new file system in every sealed boot', () => {
+    const { stdout, out } = inGuest({
+      shell,
+      run: `scratch mark ${link} && scratch check && scratch open && cat /run/immutafs/scratch-device
+        findmnt -n -o FSTYPE,OPTIONS /run/immutafs/scratch-disk; stat -c %a /run/immutafs/scratch-disk
+        echo secret >/run/immutafs/scratch-disk/file; scratch open; cat /run/immutafs/scratch-disk/file
+        scratch close && echo closed; scratch open; ls /run/immutafs/scratch-disk; scratch close; scratch check && echo marked`,
+    });
+    const [state, reason, remedy, mount, mode, ...rest] = stdout.trimEnd().split('\n');
+    assert.equal([state, reason, remedy], ['STATE=ready', 'REASON=', 'REMEDY=']);
+    assert.match(mount ?? '', /^ext4 +rw,nosuid,nodev,noexec,noatime/);
+    assert.equal([mode, ...rest], ['700', 'secret', 'closed', 'lost+found', 'marked']);
+    // 80 MiB without the first and the last one; two keys of 256 bits in hexadecimal digits.
+    assert.is(out['table'], `${(78 * 1024 * 1024) / 512} crypt aes-xts-plain64 128 2048 1 allow_discards\n`);
+    const keys = out['keys']?.trimEnd().split('\n') ?? [];
+    assert.is(new Set(keys).size, 2, 'two boots, two keys');
+    assert.is(out['dmsetup'], 'remove immutafs-scratch --noudevsync\n');
+  });
+
+  opening('the twin: a device without a mark is not opened, and stays as it is', () => {
+    const { stdout, stderr } = inGuest({
+      shell,
+      run: `md5sum </dev/vdb >/before; scratch open; echo $?; md5sum </dev/vdb | cmp - /before && echo same
+        findmnt /run/immutafs/scratch-disk; cat /run/immutafs/scratch-device`,
+    });
+    const [code, same, ...record] = stdout.trimEnd().split('\n');
+    assert.equal([code, same], ['1', 'same']);
+    assert.equal(record, [
+      'STATE=failed',
+      'REASON=/dev/vdb has no mark',
+      'REMEDY=Mark it: immutafs-agent prepare --apply --scratch-device /dev/vdb',
+    ]);
+    assert.match(stderr, /SCRATCH_DEVICE is not used: \/dev\/vdb has no mark/);
+  });
+  opening('a disk that does not answer: the time is limited, and the mapping is removed', () => {
+    const { stdout } = inGuest({
+      shell,
+      run: `scratch mark ${link}; sed -i 's/^open_seconds=60/open_seconds=2/' /usr/libexec/immutafs/open-scratch
+        printf '#!/bin/sh\\nexec sleep 60\\n' >/usr/local/bin/mkfs.ext4; chmod +x /usr/local/bin/mkfs.ext4
+        begin=$SECONDS; scratch open 2>/dev/null; echo $? $((SECONDS - begin < 20)); cat /run/immutafs/scratch-device; ls -d /dev/mapper/immutafs-*`,
+    });
+    assert.match(
+      stdout,
+      /^1 1\nSTATE=failed\nREASON=\/dev\/vdb is too slow: 2 s were not enough \(dmsetup \d+ s, mkfs\.ext4 \d+ s\)\nREMEDY=Use a faster disk\.\n$/,
+    );
+  });
+  opening.run();
+}
+
+/** What happens to a device after it was marked, and why the next boot does not format it. */
+const refused = suite('open-scratch: devices that are not formatted');
+const write = (position: string) =>
+  `printf x | dd of=/dev/vdb bs=1 seek=$((${position})) conv=notrunc 2>/dev/null`;
+const end = '80 * 1024 * 1024';
+for (const [title, lines, reason] of [
+  ['ext4', 'mkfs.ext4 -q -E nodiscard /dev/vdb', /^\/dev\/vdb has no mark, and other data$/],
+  [
+    'XFS',
+    'mkfs.xfs -q -f /dev/vdb || mkfs.ext2 -q -E nodiscard /dev/vdb',
+    /^\/dev\/vdb has no mark, and other data$/,
+  ],
+  ['swap', 'mkswap /dev/vdb >/dev/null', /^\/dev\/vdb has (no mark, and )?other data/],
+  ['a partition table', 'echo , | sfdisk -q /dev/vdb >/dev/null 2>&1', /^\/dev\/vdb has .*(mark|data)/],
+  ['a boot sector only', write('510'), /^\/dev\/vdb has other data: byte 510$/],
+  ['a label of LVM, which is in the second sector', write('512'), /^\/dev\/vdb has other data: byte 512$/],
+  ['a superblock of md at 4 KiB', write('4096'), /^\/dev\/vdb has other data: byte 4096$/],
+  ['a superblock of Btrfs at 64 KiB', write('65536 + 64'), /^\/dev\/vdb has other data: byte 65600$/],
+  ['the last byte of the first MiB', write('1048575'), /^\/dev\/vdb has other data: byte 1048575$/],
+  [
+    'a superblock of md 0.90 near the end',
+    write(`${end} - 65536`),
+    /^\/dev\/vdb has other data: byte 83820544$/,
+  ],
+  [
+    'the backup of a GPT in the last sector',
+    write(`${end} - 512`),
+    /^\/dev\/vdb has other data: byte 83885568$/,
+  ],
+  ['a damaged mark', write('30'), /^\/dev\/vdb is marked for another machine: /],
+  [
+    'the mark of a later version',
+    `printf 'immutafs-scratch 2' >/dev/vdb`,
+    /^\/dev\/vdb has a mark that this version does not know$/,
+  ],
+  [
+    'a shorter disk',
+    'dd if=/dev/urandom of=/dev/vdb bs=1M seek=1 count=78 conv=notrunc 2>/dev/null; truncate -s 79m /vdb.img; losetup -c ${loops#* }',
+    /^\/dev\/vdb has other data: byte \d+$/,
+  ],
+  [
+    'the UUID of another machine',
+    `echo 4c4c4544-0042-3510-8053-b7c04f4e5932 >/sys/class/dmi/id/product_uuid`,
+    /^\/dev\/vdb is marked for another machine: 4c4c4544-0042-3510-8053-b7c04f4e5931$/,
+  ],
+  [
+    'a copy of the mark on another disk',
+    `dd if=/dev/vdb of=/dev/vdc bs=1M count=1 2>/dev/null; sed -i s/-scratch$/-scratch-other/ /etc/immutafs/immutafs.conf`,
+    /^\/dev\/vdc has the mark of another device: \/dev\/disk\/by-id\/virtio-scratch$/,
+  ],
+  ['the link points to another disk', `rm ${link}; ln -s ../../vdc ${link}`, /^\/dev\/vdc has no mark$/],
+  ['it is mounted', 'mkfs.ext4 -q /dev/vdb; mount -t ext4 /dev/vdb /mnt', /^\/dev\/vdb is in use/],
+  [
+    'read-only',
+    'exec 7<&-; mount -t sysfs sys /sys; loop=$(losetup -f -r --show /vdb.img); umount /sys; rm /dev/vdb; mknod /dev/vdb b 7 ${loop#/dev/loop}; exec 7<$loop; losetup -d $loop',
+    /^\/dev\/vdb is read-only$/,
+  ],
+  ['its link is gone', `rm ${link}`, /^\/dev\/disk\/by-id\/virtio-scratch does not exist$/],
+  ['no device', 'echo >/etc/immutafs/immutafs.conf', /^SCRATCH_DEVICE is empty$/],
+  [
+    'a name that root can choose',
+    'echo SCRATCH_DEVICE=/dev/disk/by-id/dm-name-scratch >/etc/immutafs/immutafs.conf',
+    /^SCRATCH_DEVICE is empty$/,
+  ],
+  [
+    'it is part of another device',
+    'mkdir -p /sys/class/block/vdb/holders/dm-3',
+    /^\/dev\/vdb is part of dm-3$/,
+  ],
+  [
+    'the host made it read-only',
+    'echo 1 >/sys/class/block/vdb/ro',
+    /^\/dev\/vdb is on the read-only disk vdb$/,
+  ],
+  [
+    'maintenance',
+    'echo MODE=maintenance >/run/immutafs/boot.env',
+    /^this boot is not sealed \(maintenance\)$/,
+  ],
+  ['dmsetup fails', `printf '#!/bin/sh\\necho no dm >&2; exit 1' >/dmsetup`, /^dmsetup failed: no dm$/],
+  [
+    'mkfs fails',
+    `printf '#!/bin/sh\\necho no room >&2; exit 1' >/usr/local/bin/mkfs.ext4; chmod +x /usr/local/bin/mkfs.ext4`,
+    /^mkfs\.ext4 failed: no room$/,
+  ],
+  [
+    'a disk that is too slow',
+    `sed -i s/^open_seconds=60/open_seconds=1/ /usr/libexec/immutafs/open-scratch
+    printf '#!/bin/sh\\nexec sleep 60' >/usr/local/bin/mkfs.ext4; chmod +x /usr/local/bin/mkfs.ext4`,
+    /^\/dev\/vdb is too slow: /,
+  ],
+] as const) {
+  refused(`marked, then ${title}: not opened, with the reason`, () => {
+    const { stdout, stderr, out } = inGuest({
+      run: `scratch mark ${link} && scratch check || exit; ${lines}
+        scratch open; echo $?; findmnt /run/immutafs/scratch-disk; ls /dev/mapper/immutafs-scratch 2>/dev/null
+        cat /run/immutafs/scratch-device >/out/record`,
+    });
+    assert.is(stdout, '1\n', stderr);
+    const [, recorded] = /^STATE=failed\nREASON=(.*)\nREMEDY=.+\n$/.exec(out['record'] ?? '') ?? [];
+    assert.match(recorded ?? '', reason, recorded);
+  });
+}
+
+refused('marked with 64 MiB; a smaller one is too small', () => {
+  assert.is(inGuest({ sizeMiB: 64, run: `scratch mark ${link}; echo $?` }).stdout, '0\n');
+  assert.is(
+    inGuest({ sizeMiB: 63, run: `scratch mark ${link}` }).stdout,
+    'REASON=/dev/vdb is too small: it has 63 MiB, and 64 MiB are needed\nREMEDY=Name another device, or see dmesg.\n',
+  );
+});
+refused.run();
+
+const marking = suite('open-scratch mark');
+for (const [title, lines] of [
+  ['a file system', 'mkfs.ext4 -q -E nodiscard /dev/vdb'],
+  [
+    'data in the middle only',
+    'dd if=/dev/urandom of=/dev/vdb bs=1M seek=20 count=40 conv=notrunc 2>/dev/null',
+  ],
+] as const) {
+  marking(`${title}: only with wipe`, () => {
+    const { stdout } = inGuest({
+      run: `${lines}; md5sum </dev/vdb >/before; scratch mark ${link}; echo $?
+        md5sum </dev/vdb | cmp - /before && echo same
+        scratch mark ${link} wipe; echo $?; scratch check; echo $?; blkid -p /dev/vdb; echo $?`,
+    });
+    assert.match(
+      stdout,
+      /^REASON=\/dev\/vdb has other data: byte \d+\nREMEDY=If its content is not needed, add --wipe.*\n1\nsame\n0\n0\n2\n$/,
+      stdout,
+    );
+  });
+}
+marking('a device in use is not marked, also with wipe', () => {
+  const { stdout } = inGuest({
+    run: `mkfs.ext4 -q /dev/vdb; mount -t ext4 /dev/vdb /mnt; echo x >/mnt/x; scratch mark ${link} wipe; echo $?; umount /mnt
+      mount -t ext4 /dev/vdb /mnt; cat /mnt/x`,
+  });
+  assert.match(stdout, /^REASON=\/dev\/vdb is in use.*\nREMEDY=.*\n1\nx\n$/, stdout);
+});
+marking('twice: the second changes nothing', () => {
+  assert.is(inGuest({ run: `scratch mark ${link}; scratch mark ${link}; echo $?` }).stdout, '0\n');
+});
+marking('a guest without a UUID is named by its machine ID; without one, nothing is marked', () => {
+  const id = '0123456789abcdef0123456789abcdef';
+  const mark = `head -n 2 /dev/vdb`;
+  assert.is(
+    inGuest({
+      run: `echo ${id} >/etc/machine-id; echo 00000000-0000-0000-0000-000000000000 >/sys/class/dmi/id/product_uuid
+        scratch mark ${link}; ${mark}`,
+    }).stdout,
+    `immutafs-scratch 1\nmachine ${id}\n`,
+  );
+  assert.match(
+    inGuest({
+      run: `echo Not Settable >/sys/class/dmi/id/product_uuid; echo uninitialized >/etc/machine-id; scratch mark ${link}`,
+    }).stdout,
+    /^REASON=the guest has no UUID/,
+  );
+});
+marking('the mark names the UUID in lower case, whatever the kernel', () => {
+  assert.is(
+    inGuest({ run: `scratch mark ${link}; head -n 3 /dev/vdb` }).stdout,
+    `immutafs-scratch 1\nmachine ${uuid.toLowerCase()}\ndevice ${link}\n`,
+  );
+});
+marking(
+  'unmark: the next boot does not format it; the twin: a device of another machine keeps its mark',
+  () => {
+    const { stdout } = inGuest({
+      run: `scratch mark ${link}; scratch unmark ${link}; echo $?; scratch check | head -n 1
+      scratch mark ${link}; echo 4c4c4544-0042-3510-8053-b7c04f4e5932 >/sys/class/dmi/id/product_uuid
+      scratch unmark ${link} | head -n 1; head -n 1 /dev/vdb`,
+    });
+    assert.is(
+      stdout,
+      `0\nREASON=/dev/vdb has no mark\nREASON=/dev/vdb is marked for another machine: ${uuid.toLowerCase()}\nimmutafs-scratch 1\n`,
+    );
+  },
+);
+marking.run();

@@ -1,0 +1,94 @@
+# shellcheck shell=sh
+# Decides whether a boot may format SCRATCH_DEVICE, and marks it. Source after library.sh and persist-rules.sh. Every check
+# sets reason and remedy and returns false if not.
+
+# Initialise so that nothing is inherited from the environment.
+path=''
+scratch_disk=/run/immutafs/scratch-disk scratch_mapping=immutafs-scratch
+
+# Sets machine to the UUID that the host gives the guest; without one, to the machine ID (machine-id(5)).
+find_machine() {
+  machine=''
+  for machine_file in /sys/class/dmi/id/product_uuid /etc/machine-id; do
+    { read -r machine <"$machine_file"; } 2>/dev/null
+    case $machine in
+      # A machine that was given no UUID, and an image that was not configured (machine-id(5)).
+      *[!0-9A-Za-z-]* | uninitialized) machine='' ;;
+      *[!0-]*) ;;
+      *) machine='' ;;
+    esac
+    [ -z "$machine" ] || break
+  done
+  # Kernels before 4.9 and later ones differ in the case of the UUID.
+  machine_rest=$machine machine=''
+  while [ -n "$machine_rest" ]; do
+    machine_digit=${machine_rest%"${machine_rest#?}"} machine_rest=${machine_rest#?}
+    case $machine_digit in
+      A) machine_digit=a ;; B) machine_digit=b ;; C) machine_digit=c ;;
+      D) machine_digit=d ;; E) machine_digit=e ;; F) machine_digit=f ;;
+    esac
+    machine=$machine$machine_digit
+  done
+  [ -n "$machine" ] || refuse 'the guest has no UUID from the host and no machine ID' \
+    'Give the guest a UUID (libvirt: <uuid>).'
+}
+
+# Finds the device of a link in /dev/disk/by-id. Sets device to its node, and disks to the disks under it.
+find_scratch_device() { # $1: link
+  is_scratch_device "$1" || refuse "$1 is not named by what the host says about it" \
+    'Name a link in /dev/disk/by-id that begins with virtio-, scsi-, wwn- or nvme-. For one, give the disk a serial number (libvirt: <serial>).' ||
+    return
+  kernel_name "$1" || refuse "$1 does not exist" \
+    'Attach the disk, with this serial number.' || return
+  device=/dev/$kernel_name device_sys=/sys/class/block/$kernel_name disks=''
+  case $kernel_name in
+    vd* | sd* | nvme*) ;;
+    *) refuse "$1 ($device) is not a disk of the host or a partition of one" 'Name such a disk or partition.' || return ;;
+  esac
+  find_disks "$device_sys"
+}
+
+# Whether nothing uses a device. scratch-mark asks the kernel; these reasons say more.
+is_unused_device() { # reads device, device_sys and disks
+  for device_user in "$device_sys"/holders/*; do
+    [ ! -e "$device_user" ] || refuse "$device is part of ${device_user##*/}" 'Name another device, or take it out of this one.' ||
+      return
+  done
+  for device_user in "$device_sys/${device##*/}"*/partition; do
+    [ ! -e "$device_user" ] || refuse "$device has partitions" 'Name one of them, or another device.' || return
+  done
+  device_disks=$disks disks=''
+  find_mount /
+  trace_mount
+  device_root_disks=$disks disks=$device_disks
+  for device_disk in $disks; do
+    case $device_disk in
+      *:1:*) refuse "$device is on the read-only disk ${device_disk%%:*}" 'Have the host leave this disk writable.' || return ;;
+    esac
+    case " $device_root_disks" in
+      *" ${device_disk%%:*}:"*) refuse "$device is on the disk of /" 'Name a device on another disk.' || return ;;
+    esac
+  done
+  read -r device_number <"$device_sys/dev"
+  case $mounts in
+    *" $device_number "*) refuse "$device is mounted" 'Name another device, or unmount it.' || return ;;
+  esac
+}
+
+# Runs scratch-mark, and sets reason to what it says about the device.
+scratch_mark() { # $1: command; $2…: arguments after the device
+  mark_command=$1
+  shift
+  mark_output=$("$parts/scratch-mark" "$mark_command" "$device" "$@" 2>&1) && return
+  case $mark_output in
+    'has no mark'*) mark_remedy="Mark it: immutafs-agent prepare --apply --scratch-device $device" ;;
+    'is marked for another machine'* | 'has the mark of another device'*)
+      mark_remedy="If its content is not needed: immutafs-agent prepare --apply --scratch-device $device --wipe"
+      ;;
+    'has other data'* | 'has a damaged mark'*)
+      mark_remedy="Another program has written to it. If its content is not needed: immutafs-agent prepare --apply --scratch-device $device --wipe"
+      ;;
+    *) mark_remedy='Name another device, or see dmesg.' ;;
+  esac
+  refuse "$device ${mark_output:-could not be examined}" "$mark_remedy"
+}
