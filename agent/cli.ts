@@ -191,6 +191,7 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
   const ask = [
     ...['apply', 'only', 'skip', 'yes', 'json', 'wipe', 'purgeOldHome', 'cleanVar', 'since', 'accept'],
     ...['strictMounts', 'closeBypasses', 'strictPtrace', 'moveState', 'purgeOldState'],
+    'scratchDevice',
   ];
   root
     .command('prepare')
@@ -205,7 +206,10 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
       ),
     )
     .option('--home-uuid <uuid>', 'the existing file system to move /home to')
-    .option('--wipe <device>', 'allow the content of the disk of --home-device to be destroyed')
+    .option(
+      '--wipe <device>',
+      'allow the content of the disk of --home-device or --scratch-device to be destroyed',
+    )
     .option(
       '--purge-old-home',
       'remove the old content of /home from the system disk after the copy is verified',
@@ -217,6 +221,10 @@ function addPrepare(root: Command, action: (options: PrepareOptions) => Promise<
     .option(
       '--purge-old-state',
       'remove the old content of directories that --move-state has moved from the system disk (step state)',
+    )
+    .option(
+      '--scratch-device <device>',
+      'mark this disk or partition for SCRATCH, so that every sealed boot may format it, and set SCRATCH_DEVICE (step scratch)',
     )
     .option('--tmp-size <size>', 'memory that /tmp may use; default: 25% if /etc/fstab has no /tmp')
     .addOption(

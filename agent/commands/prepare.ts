@@ -34,6 +34,7 @@ export interface PrepareOptions {
   purgeOldHome?: boolean;
   moveState?: string[];
   purgeOldState?: boolean;
+  scratchDevice?: string;
   tmpSize?: string;
   tmpMode?: '1777' | '1700';
   cleanVar?: boolean;
@@ -171,6 +172,7 @@ const guestOptions = {
   purgeOldHome: ['--purge-old-home', 'remove the content of /home'],
   moveState: ['--move-state', 'set PERSIST and PERSIST_STORE, and the first boot copies the directory'],
   purgeOldState: ['--purge-old-state', 'remove the directory'],
+  scratchDevice: ['--scratch-device', 'mark the disk in a guest that is started from the image'],
   cleanVar: ['--clean-var', 'remove the logs'],
   since: ['--since', 'every file of an image has changed'],
   strictMounts: ['--strict-mounts', 'use it in a guest that runs its services'],
@@ -244,10 +246,11 @@ function readOptions(
   reader: SystemReader,
   options: PrepareOptions,
 ): { settings: Settings; chosen: ReadonlySet<StepId> } {
-  const { homeDevice, homeUuid, wipe, tmpSize, tmpMode } = options;
+  const { homeDevice, homeUuid, wipe, scratchDevice, tmpSize, tmpMode } = options;
   for (const [name, device] of [
     ['--home-device', homeDevice],
     ['--wipe', wipe],
+    ['--scratch-device', scratchDevice],
   ]) {
     if (device !== undefined && !/^\/dev\/[^\s]+$/.test(device)) {
       throw new UsageError(`${name} takes a device below /dev, not ${device}`);
@@ -256,8 +259,8 @@ function readOptions(
   if (homeUuid !== undefined && !/^[\da-fA-F-]+$/.test(homeUuid)) {
     throw new UsageError(`--home-uuid takes the UUID of a file system, not ${homeUuid}`);
   }
-  if (wipe !== undefined && wipe !== homeDevice) {
-    throw new UsageError('--wipe must name the same disk as --home-device');
+  if (wipe !== undefined && wipe !== homeDevice && wipe !== scratchDevice) {
+    throw new UsageError('--wipe must name the same disk as --home-device or --scratch-device');
   }
   if (tmpSize !== undefined && !/^([1-9]\d?%|100%|[1-9]\d{0,11}[kmgKMG]?)$/.test(tmpSize)) {
     throw new UsageError(`--tmp-size takes a percentage of the memory (25%) or a size (2g), not ${tmpSize}`);
@@ -273,7 +276,9 @@ function readOptions(
   const [purgeOldHome, cleanVar] = [options.purgeOldHome === true, options.cleanVar === true];
   const [moveState, purgeOldState] = [readItems(options, chosen), options.purgeOldState === true];
   const disks = { homeDevice, homeUuid, wipe, purgeOldHome, tmpSize, tmpMode, cleanVar };
-  const state = { moveState, purgeOldState };
+  if (scratchDevice !== undefined && !chosen.has('scratch'))
+    throw new UsageError('--scratch-device needs the step scratch');
+  const state = { moveState, purgeOldState, scratchDevice };
   return {
     settings: {
       ...noSettings,

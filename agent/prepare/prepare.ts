@@ -19,6 +19,7 @@ import { planImage } from './steps/image.ts';
 import { planFstab } from './steps/fstab.ts';
 import { planInitramfs } from './steps/initramfs.ts';
 import { planMtab } from './steps/mtab.ts';
+import { planScratch } from './steps/scratch.ts';
 import { planState } from './steps/state.ts';
 import { copyState, verifyState } from './steps/state/copy.ts';
 import { clearState, purgeState } from './steps/state/old-content.ts';
@@ -36,6 +37,7 @@ const parts: Parts = {
     fstab: planFstab,
     etc: planEtc,
     state: planState,
+    scratch: planScratch,
     var: planVar,
     audit: planAudit,
     writes: planWrites,

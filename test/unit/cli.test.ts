@@ -39,6 +39,7 @@ for (const [argv, said] of [
         'fstab',
         'etc',
         'state',
+        'scratch',
         'var',
         'audit',
         'writes',

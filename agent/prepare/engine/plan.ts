@@ -37,7 +37,9 @@ export async function plan(
   const refused = reader.image === undefined ? reasonToRefuse(snapshot) : null;
   if (refused !== null) return { refused, steps: [] };
   const steps: Step[] = [];
-  const ids = reader.image === undefined ? guestStepIds : stepIds;
+  const ids = (reader.image === undefined ? guestStepIds : stepIds).filter(
+    (id) => id !== 'scratch' || usesScratch(snapshot),
+  );
   for (const id of ids.filter((each) => planned.has(each))) {
     const step = await planStep(planners[id], id, snapshot);
     steps.push(step);
@@ -75,6 +77,11 @@ async function planOrRefuse(planner: Planners[StepId], id: StepId, snapshot: Sna
     snapshot.reader.image?.note(error.shown);
     return { id, state: 'at first boot', why: [], actions: [] };
   }
+}
+
+/** Whether there is anything to plan for the step `scratch`, which most guests do not need. */
+function usesScratch({ config, settings }: Snapshot): boolean {
+  return settings.scratchDevice !== undefined || config.SCRATCH !== '' || config.SCRATCH_DEVICE !== '';
 }
 
 /** Whether the guest can be prepared and every planned step is done, in an image as far as it can be done there. */

@@ -6,6 +6,7 @@ export const stepIds = [
   'fstab',
   'etc',
   'state',
+  'scratch',
   'var',
   'audit',
   'writes',
@@ -217,6 +218,8 @@ export interface Settings {
   moveState: readonly string[];
   /** --purge-old-state: whether the old content of moved directories is removed from the system disk. */
   purgeOldState: boolean;
+  /** --scratch-device: a disk or partition, or a link to it in /dev/disk/by-id, that becomes SCRATCH_DEVICE. */
+  scratchDevice: string | undefined;
   /** --tmp-size: size= of the tmpfs (tmpfs(5)), for example 25% or 2g; if undefined, the value in fstab or 25%. */
   tmpSize: string | undefined;
   /** --tmp-mode: mode= of the tmpfs; if undefined, the value in fstab or 1777. */
@@ -249,6 +252,7 @@ export const noSettings: Settings = {
   purgeOldHome: false,
   moveState: [],
   purgeOldState: false,
+  scratchDevice: undefined,
   tmpSize: undefined,
   tmpMode: undefined,
   cleanVar: false,

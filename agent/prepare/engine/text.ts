@@ -168,7 +168,8 @@ function summary(plan: Plan, paint: Paint): string[] {
     return [`  ${counts}.${how}`];
   }
   const ids = isOfImage(plan) ? stepIds : guestStepIds;
-  const skipped = ids.filter((id) => !plan.steps.some((step) => step.id === id));
+  // A plan has the step `scratch` only if the guest uses SCRATCH.
+  const skipped = ids.filter((id) => id !== 'scratch' && !plan.steps.some((step) => step.id === id));
   if (skipped.length > 0) return [`  Nothing is left to do. Skipped steps: ${skipped.join(', ')}.`];
   if (isOfImage(plan))
     return [

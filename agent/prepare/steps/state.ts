@@ -93,7 +93,10 @@ function stateArea(
     .filter((mount) => isBelow(mount.target, '/var') && mount.type !== 'overlay' && !mounts.hidden.has(mount))
     .map(({ target }) => target);
   const inVar = [...new Set(['/var', ...below])].filter((root) => isLayered(look, root));
-  const decided = [...persistedFolders(config), ...moved, ...accepted.paths, ...settings.acceptPaths];
+  const decided = [
+    ...words(config.SCRATCH).map(pathOf),
+    ...[...persistedFolders(config), ...moved, ...accepted.paths, ...settings.acceptPaths],
+  ];
   const isDecided = (path: string) => decided.some((each) => isBelow(path, each));
   const tops = [...overlays, ...stateDirectories];
   return { roots: [...inVar, ...tops].filter((root) => !isDecided(root)), tops, decided };

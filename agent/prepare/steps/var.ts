@@ -1,6 +1,7 @@
 import { formatBytes, shortList } from '../../lib/format.ts';
 import { unlessRefused } from '../../system/image-reader.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import { pathItems } from '../../facts/boot/persist.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
@@ -25,7 +26,10 @@ export async function planVar(look: Snapshot): Promise<Step> {
   const size = unlessRefused(() => layerSize(look));
   if (size === undefined) return planImageVar(look, overlays);
   const { memory, layer: cap } = size;
-  const files = openForWriting(reader, ['/var', ...overlays.targets]);
+  const onScratch = scratchFolders(look);
+  const files = openForWriting(reader, ['/var', ...overlays.targets]).filter(
+    ({ path }) => !onScratch.some((folder) => isBelow(path, folder)),
+  );
   const cost = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const share = Math.ceil((cost / cap) * 100);
   const isFull = share >= parseInt(config.USAGE_WARN, 10);
@@ -44,8 +48,8 @@ export async function planVar(look: Snapshot): Promise<Step> {
     return { id: 'var', state: 'needed', why: [costs, 'Logs will be rotated.', ...problems], actions };
   }
   const advice = settings.cleanVar
-    ? 'That is too much: raise VAR_SIZE in /etc/immutafs/immutafs.conf, or reduce what these programs write.'
-    : 'That is too much: use --clean-var, which rotates logs and journals, or raise VAR_SIZE in /etc/immutafs/immutafs.conf.';
+    ? 'That is too much: raise VAR_SIZE in /etc/immutafs/immutafs.conf, name their directories in SCRATCH, or reduce what these programs write.'
+    : 'That is too much: use --clean-var, which rotates logs and journals, raise VAR_SIZE in /etc/immutafs/immutafs.conf, or put caches and other large files on a disk that is emptied at every reboot (SCRATCH).';
   if (isFull) problems.unshift(`${costs} ${advice}`);
   if (problems.length > 0) return { id: 'var', state: 'by hand', why: problems, actions: [] };
   return {
@@ -91,13 +95,28 @@ const stores = [
   '/var/lib/machines',
 ];
 
-/** Finds the container stores that exist, are not empty, and will be below the overlay on /var. */
+/** Finds the container stores that exist, are not empty, and will be below the overlay on /var or on a path of SCRATCH. */
 function containerStores(look: Snapshot): string[] {
   const { reader } = look;
+  const directories = scratchFolders(look, ['empty', 'copy']);
   return stores.filter(
     (store) =>
-      reader.stat(store)?.kind === 'directory' && reader.list(store).length > 0 && isLayered(look, store),
+      reader.stat(store)?.kind === 'directory' &&
+      reader.list(store).length > 0 &&
+      isLayered(look, store) &&
+      !directories.some((directory) => isBelow(store, directory)),
   );
+}
+
+/**
+ * Returns the paths of SCRATCH; none without SCRATCH_DEVICE, because they are in memory then.
+ * @param having only those with one of these options
+ */
+function scratchFolders({ config }: Snapshot, having?: readonly string[]): string[] {
+  if (config.SCRATCH_DEVICE === '') return [];
+  return pathItems(config.SCRATCH)
+    .filter(({ options }) => having === undefined || options.some((each) => having.includes(each)))
+    .map(({ path }) => path);
 }
 
 /**
@@ -117,7 +136,7 @@ async function storeProblems(
   return [
     ...found.map(
       (store) =>
-        `${store} holds containers or their images, which do not work on the overlay on /var: give the store a separate disk or a tmpfs, or empty it.`,
+        `${store} holds containers or their images, which do not work on an overlay: name the store in SCRATCH with the option empty, give it a separate disk or a tmpfs, or empty it.`,
     ),
     ...(await findOverlayMetadata(reader, roots, found, (path) => mounts.at(path).length > 0)),
   ];

@@ -31,7 +31,7 @@ export interface StateArea {
   roots: readonly string[];
   /** The roots outside of /var. Files below one of them are reported together, if no service is known for them. */
   tops: readonly string[];
-  /** The paths of PERSIST and those that an administrator accepted, which are not searched. */
+  /** The paths of PERSIST and SCRATCH and those that an administrator accepted, which are not searched. */
   decided: readonly string[];
 }
 

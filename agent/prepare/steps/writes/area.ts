@@ -54,6 +54,7 @@ function excludedFolders({ config, mounts, systemDisks, homeIsSkipped }: Snapsho
   return [
     ...ephemeral,
     ...(homeIsElsewhere ? ['/home'] : []),
+    ...words(config.SCRATCH).map(pathOf),
     ...writableOverlays(config),
     ...persistedFolders(config),
   ];

@@ -4,17 +4,17 @@ import type { SystemReader } from '../../../system/reader.ts';
 import type { ActionOf } from '../../engine/context.ts';
 import type { WriteGroup } from '../../engine/step.ts';
 
-/** Returns the path of an item of OVERLAY or PERSIST. */
+/** Returns the path of an item of OVERLAY, PERSIST or SCRATCH. */
 export function pathOf(item: string): string {
   return item.replace(/:.*$/, '');
 }
 
 /** Returns OVERLAY with the items of the groups, except for items that a configured path already contains. */
 export function proposedOverlay(
-  config: Pick<Config, 'OVERLAY' | 'PERSIST'>,
+  config: Pick<Config, 'OVERLAY' | 'PERSIST' | 'SCRATCH'>,
   groups: readonly Pick<WriteGroup, 'overlay'>[],
 ): string {
-  const taken = [...words(config.OVERLAY), ...words(config.PERSIST)].map(pathOf);
+  const taken = [config.OVERLAY, config.PERSIST, config.SCRATCH].flatMap(words).map(pathOf);
   // A path that contains another one comes first, so that the other one is not added.
   const items = [...new Set(groups.flatMap(({ overlay }) => overlay))].toSorted();
   const added = items.filter((item) => {
@@ -64,7 +64,7 @@ export function isDirectory(reader: SystemReader, directory: string): boolean {
  */
 export function editConfig(
   reader: SystemReader,
-  values: Partial<Record<'OVERLAY' | 'MOUNT_OPTIONS' | 'PERSIST', string>>,
+  values: Partial<Record<'OVERLAY' | 'MOUNT_OPTIONS' | 'PERSIST' | 'SCRATCH_DEVICE', string>>,
 ): ActionOf<'edit'> | string | undefined {
   const entries = Object.entries(values);
   if (entries.length === 0) return undefined;

@@ -139,6 +139,7 @@ function plannersOf(...actions: Action[]): Planners {
     fstab: done,
     etc: done,
     state: done,
+    scratch: done,
     var: done,
     audit: done,
     writes: done,

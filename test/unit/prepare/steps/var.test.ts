@@ -8,6 +8,9 @@ const cleaning = [
   '/bin/systemctl kill --kill-who=main --signal=SIGUSR2 systemd-journald.service',
   '/bin/journalctl --vacuum-size=16M',
 ];
+const scratch = (items: string, device = '/dev/disk/by-id/virtio-scratch') => ({
+  'etc/immutafs/immutafs.conf': `VAR_SIZE=1m\nSCRATCH=${items}\nSCRATCH_DEVICE=${device}\n`,
+});
 table('var', 'var', [
   [
     'small open files',
@@ -46,6 +49,29 @@ table('var', 'var', [
     { 'var/lib/docker/overlay2/x': '' },
     'by hand',
     /\/var\/lib\/docker holds containers/,
+  ],
+  [
+    'a container store on SCRATCH_DEVICE',
+    { 'var/lib/docker/overlay2/x': '', ...scratch('/var/lib/docker:empty,exec,suid,dev') },
+    'done',
+  ],
+  [
+    'the twin: in SCRATCH with an overlay',
+    { 'var/lib/docker/overlay2/x': '', ...scratch('/var/lib/docker:exec') },
+    'by hand',
+    /do not work on an overlay: name the store in SCRATCH with the option empty/,
+  ],
+  [
+    'the twin: without SCRATCH_DEVICE',
+    { 'var/lib/docker/overlay2/x': '', ...scratch('/var/lib/docker:empty', '') },
+    'by hand',
+    /\/var\/lib\/docker holds containers/,
+  ],
+  [
+    'open files as large as VAR_SIZE, on SCRATCH_DEVICE',
+    { ...big, ...scratch('/var/log') },
+    'done',
+    /: 0 B of the 1\.0 MiB/,
   ],
 ]);
 

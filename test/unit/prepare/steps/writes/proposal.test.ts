@@ -10,9 +10,9 @@ import type { SystemReader } from '../../../../../agent/system/reader.ts';
 import { maintenanceGuest, withGuest } from '../../../../harness/guest.ts';
 
 const proposals = suite('proposed lines');
-const proposed = (config: { OVERLAY?: string; PERSIST?: string }, ...items: string[][]) =>
+const proposed = (config: { OVERLAY?: string; PERSIST?: string; SCRATCH?: string }, ...items: string[][]) =>
   proposedOverlay(
-    { OVERLAY: '', PERSIST: '', ...config },
+    { OVERLAY: '', PERSIST: '', SCRATCH: '', ...config },
     items.map((overlay) => ({ overlay })),
   );
 
@@ -23,6 +23,7 @@ proposals('items are merged with what is configured, and options stay', () => {
 proposals('nothing is added that a configured or proposed path contains', () => {
   assert.is(proposed({ OVERLAY: '/opt' }, ['/opt/agent']), '/opt');
   assert.is(proposed({ PERSIST: '/opt/agent:exec' }, ['/opt/agent/state']), '');
+  assert.is(proposed({ SCRATCH: '/opt/agent:exec' }, ['/opt/agent/cache']), '');
   assert.is(proposed({}, ['/data/a', '/data']), '/data');
   assert.is(proposed({ OVERLAY: '/opt/a' }, ['/opt/ab']), '/opt/a /opt/ab');
 });
