@@ -12,6 +12,7 @@ import { findImpostors, findPossibleRoots } from './impostors.ts';
 import { type DecidedMode, decideMode } from './mode.ts';
 import { type OverlayState, assessOverlays } from './overlays.ts';
 import { type Persisted, findPersisted } from './persisted.ts';
+import { type Scratch, findScratch } from './scratch.ts';
 import { type UnexplainedMount, findUnexplainedMounts } from './unexplained-mounts.ts';
 import { type SystemDisks, findSystemDisks } from './system-disks.ts';
 
@@ -27,6 +28,8 @@ interface Judgements {
   footholds: Observed<Foothold[]>;
   /** The paths of PERSIST; empty in the mode off. */
   persisted: Observed<Persisted[]>;
+  /** The paths of SCRATCH. */
+  scratchPaths: Observed<Scratch[]>;
   impostors: Observed<Impostor[]>;
   /** The impostors from which the machine may have started. */
   possibleRoots: Observed<Impostor[]>;
@@ -64,6 +67,7 @@ export function assess(facts: Facts): AssessedFacts {
     hostReadOnlyTargets: observe(() => findHostReadOnlyTargets(facts)),
     footholds,
     persisted: observe(() => findPersisted(facts, mode)),
+    scratchPaths: observe(() => findScratch(facts, mode)),
     impostors,
     possibleRoots: observe(() => findPossibleRoots(facts, unwrap(impostors))),
     foreignMounts,

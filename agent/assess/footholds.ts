@@ -1,4 +1,5 @@
 import { type PersistItem, persistItems } from '../facts/boot/persist.ts';
+import { isOnScratch } from '../facts/boot/scratch.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import type { Facts } from '../facts/facts.ts';
 import { isBelow, type Mount, type MountTable } from '../facts/mounts/mountinfo.ts';
@@ -122,15 +123,15 @@ function readOnlyTest(disks: readonly Disk[]): (mount: Mount) => boolean {
 const maximumDepth = 10;
 
 /**
- * Returns a function that decides whether data written to a mount survives a reboot: not on a file system in memory, on
- * an overlay only if its upper layer survives, and on every other file system.
+ * Returns a function that decides whether data written to a mount survives a reboot: not on a file system in memory or
+ * of SCRATCH, on an overlay only if its upper layer survives, and on every other file system.
  */
 export function persistenceTest(mounts: MountTable): (mount: Mount) => boolean {
   // Evaluates each overlay once. The key is the list of options, which all mounts of an overlay share.
   const overlays = new Map<readonly string[], boolean>();
   const isPersistent = (mount: Mount, depth = 0): boolean => {
     if (['tmpfs', 'ramfs', 'devtmpfs', 'hugetlbfs'].includes(mount.type)) return false;
-    if (mount.type !== 'overlay') return true;
+    if (mount.type !== 'overlay') return !isOnScratch(mount, mounts);
     const known = overlays.get(mount.superOptions);
     if (known !== undefined) return known;
     if (depth > maximumDepth) return true;

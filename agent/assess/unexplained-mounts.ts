@@ -2,7 +2,7 @@ import path from 'node:path';
 import { type Config, words } from '../config/config.ts';
 import type { Layer } from '../facts/boot/layers.ts';
 import type { Overlay } from '../facts/boot/overlays.ts';
-import { persistItems } from '../facts/boot/persist.ts';
+import { pathItems, persistItems } from '../facts/boot/persist.ts';
 import type { FstabLine } from '../facts/mounts/fstab.ts';
 import type { MountUnit } from '../facts/mounts/mount-units.ts';
 import { type Mount, type MountTable, isBelow } from '../facts/mounts/mountinfo.ts';
@@ -84,9 +84,10 @@ function explanation({ mounts, config, fstab, mountUnits, layers, overlays }: Mo
   const lines = Map.groupBy(fstab, ({ target }) => target);
   const units = new Map(mountUnits.map((unit) => [unit.target, unit]));
   const uppers = new Map([...layers, ...overlays].map(({ target, upper }) => [target, upper]));
-  // persisted-paths and overlay-paths examine the mounts on the paths of PERSIST and OVERLAY themselves.
+  // persisted-paths, scratch-paths and overlay-paths examine the mounts on the paths of these keys themselves.
   const configured = new Set([
     ...persistItems(config).map((item) => item.path),
+    ...pathItems(config.SCRATCH).map((item) => item.path),
     ...overlays.map(({ target }) => target),
   ]);
   // boot-readonly and host-enforced examine these file systems.

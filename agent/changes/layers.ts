@@ -1,6 +1,7 @@
 import { SystemError } from '../lib/errors.ts';
 import { type BootEnv, bootEnvFile } from '../facts/boot/boot-env.ts';
 import { layersOf } from '../facts/boot/layers.ts';
+import { isOnScratch, scratchDisk } from '../facts/boot/scratch.ts';
 import { type Mount, type MountTable, isBelow } from '../facts/mounts/mountinfo.ts';
 import type { Observed } from '../facts/observed.ts';
 import type { SystemReader } from '../system/reader.ts';
@@ -22,7 +23,7 @@ export interface Layers {
   layers: WritableLayer[];
   /** Why it is not certain that these are all layers. */
   problems: string[];
-  /** Overlays that are no layer over the sealed disk. */
+  /** Overlays that are no layer over the sealed disk, and directories of SCRATCH without an overlay. */
   notes: string[];
 }
 
@@ -58,6 +59,12 @@ export function findLayers(
     layers.set(upper, { target, upper, lower, metacopy: defaultMetacopy, ...reach(mounts, upper, lower) });
     notes.push(
       `${target}: the boot mounted an overlay here, which is not mounted now; its layer ${upper} is compared`,
+    );
+  }
+  for (const mount of mounts.all) {
+    if (mount.target === scratchDisk || !isOnScratch(mount, mounts)) continue;
+    notes.push(
+      `${mount.target}: not compared, because SCRATCH has it with the option empty or copy; every file in it was written in this boot`,
     );
   }
   const sorted = [...layers.values()].sort((a, b) => (a.target < b.target ? -1 : 1));

@@ -23,6 +23,7 @@ import { deviceProbe, execProbe, suidProbe } from './option-probes.ts';
 import { homeOptions, otherOptions, tmpOptions } from './options.ts';
 import { overlayPaths } from './overlay-paths.ts';
 import { persistedPaths } from './persisted-paths.ts';
+import { scratchPaths } from './scratch-paths.ts';
 import { provisioningOff } from './provisioning-off.ts';
 import { randomSeed } from './random-seed.ts';
 import { bootReadonly, rootReadonly } from './readonly.ts';
@@ -54,6 +55,7 @@ export const checks: readonly Check[] = [
   stateKept,
   overlayPaths,
   persistedPaths,
+  scratchPaths,
   homeOptions,
   tmpOptions,
   otherOptions,

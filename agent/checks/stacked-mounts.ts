@@ -101,11 +101,16 @@ function coveredInputs(facts: AssessedFacts): { target: string; text: string }[]
     }));
 }
 
-/** Returns the mount points that fstab names, except /etc, and those of PERSIST. */
-function permittedTargets({ fstab, persisted }: AssessedFacts): ReadonlySet<string> {
+/** Returns the mount points that fstab names, except /etc, and those of PERSIST and SCRATCH. */
+function permittedTargets({ fstab, persisted, scratchPaths }: AssessedFacts): ReadonlySet<string> {
   const lines = 'value' in fstab ? fstab.value.lines.map(({ target }) => target) : [];
   const kept = 'value' in persisted ? persisted.value.filter(({ state }) => state === 'kept') : [];
-  return new Set([...lines.filter((target) => target !== '/etc'), ...kept.map(({ path: target }) => target)]);
+  const known = 'value' in scratchPaths ? scratchPaths.value : [];
+  const onScratch = known.filter(({ state }) => ['disk', 'memory', 'read-only'].includes(state));
+  return new Set([
+    ...lines.filter((target) => target !== '/etc'),
+    ...[...kept, ...onScratch].map(({ path: target }) => target),
+  ]);
 }
 
 /** Returns a function that decides whether a mount at /etc or /usr is on neither the file system nor a disk of "/". */

@@ -9,6 +9,7 @@ import { type Layer, layersOf } from './boot/layers.ts';
 import { type Overlay, overlaysOf } from './boot/overlays.ts';
 import type { ResetStates } from './reset-state.ts';
 import { readPersistEntries } from './boot/persist.ts';
+import { readScratchEntries } from './boot/scratch.ts';
 import { findProvisioning } from './boot/provisioning.ts';
 import { readSeed } from './boot/seed.ts';
 import { readSwaps } from './disks/swaps.ts';
@@ -66,6 +67,8 @@ export async function gatherFacts(system: SystemReader, { probe }: GatherOptions
     usageHistory: observe(() => readUsageHistory(reader, identity.bootId)),
     /** The paths of PERSIST with the outcome in this boot. */
     persist: readPersistEntries(reader, config),
+    /** The paths of SCRATCH with the outcome in this boot. */
+    scratch: readScratchEntries(reader, config),
     /** The mount points of writable ext4 file systems with errors=panic. */
     panicking: observe(() => findPanicking(reader, mounts)),
     fstab: observe(() => readFstab(reader)),

@@ -1,5 +1,6 @@
 import { bootEnvFile } from './boot/boot-env.ts';
 import { persistRecords } from './boot/persist.ts';
+import { scratchRecords } from './boot/scratch.ts';
 import { bootStateFile } from './boot-state.ts';
 import { reportFile } from './last-report.ts';
 import { isBelow } from './mounts/mountinfo.ts';
@@ -20,6 +21,7 @@ const inputs: readonly string[] = [
     bootEnvFile,
     reportFile,
     persistRecords,
+    scratchRecords,
     '/run/immutafs/usage.json',
     bootStateFile,
     '/run/immutafs/changes.seen',

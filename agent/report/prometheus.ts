@@ -13,6 +13,7 @@ export function formatPrometheus(report: Report): string {
     ...describeChecks(report),
     ...describeLayer(report),
     ...describeOverlays(report),
+    ...describeScratch(report),
     ...describeForward(report),
   ]
     .map(family)
@@ -120,6 +121,15 @@ function describeOverlays({ overlays }: Report): Family[] {
     overlayStates.map((each): Sample => [{ target, overlay_state: each }, Number(each === state)]),
   );
   return [gauge('overlay_state', 'The state of each path of OVERLAY.', samples)];
+}
+
+const scratchStates = ['disk', 'memory', 'read-only', 'failed', 'inactive'];
+
+function describeScratch({ scratch }: Report): Family[] {
+  const samples = scratch.flatMap(({ path, state }) =>
+    scratchStates.map((each): Sample => [{ path, scratch_state: each }, Number(each === state)]),
+  );
+  return [gauge('scratch_state', 'The state of each path of SCRATCH.', samples)];
 }
 
 const outcomes = ['acknowledged', 'repeated', 'lost', 'corrupt', 'refused', 'cut', 'suppressed'] as const;

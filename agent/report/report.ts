@@ -14,6 +14,7 @@ import type { Foothold } from '../assess/footholds.ts';
 import type { OverlayState } from '../assess/overlays.ts';
 import type { ForeignProgram } from '../facts/security/programs/foreign-programs.ts';
 import type { Persisted } from '../assess/persisted.ts';
+import type { Scratch } from '../assess/scratch.ts';
 import type { Impostor, Mode } from '../facts/boot/boot-env.ts';
 import { observe } from '../facts/observed.ts';
 import { version } from '../lib/version.ts';
@@ -73,6 +74,8 @@ export interface Report {
   programs: { count: number; list: ForeignProgram[] } | null;
   /** The paths of PERSIST; empty in the mode off. */
   persisted: Omit<Persisted, 'remedy'>[];
+  /** The paths of SCRATCH; empty if their state could not be determined (check scratch-paths). */
+  scratch: Omit<Scratch, 'remedy'>[];
   /** The state that the forwarder records; null if it has not run in this boot or FORWARD is empty. */
   forward: ForwardReport | null;
 }
@@ -107,6 +110,7 @@ export function buildReport(facts: AssessedFacts, findings: Finding[], at: Date)
     footholds: 'value' in footholds ? footholds.value : [],
     programs: describePrograms(facts),
     persisted: describePersisted(facts),
+    scratch: describeScratch(facts),
     forward: describeForward(facts),
   };
 }
@@ -180,6 +184,11 @@ function describePrograms(facts: AssessedFacts): Report['programs'] {
 function describePersisted({ persisted }: AssessedFacts): Report['persisted'] {
   const found = 'value' in persisted ? persisted.value : [];
   return found.map(({ path, state, source, options, reason }) => ({ path, state, source, options, reason }));
+}
+
+function describeScratch({ scratchPaths }: AssessedFacts): Report['scratch'] {
+  const found = 'value' in scratchPaths ? scratchPaths.value : [];
+  return found.map(({ path, state, options, reason }) => ({ path, state, options, reason }));
 }
 
 /** Describes the boot record. `says` lists the only values of the report that are not measured now. */

@@ -60,6 +60,7 @@ export const sample: Report = {
   overlays: [],
   programs: null,
   persisted: [],
+  scratch: [],
   forward: null,
   checks: [
     finding('pass', 'required', 'root-readonly'),

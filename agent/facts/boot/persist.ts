@@ -31,10 +31,14 @@ export interface PersistRecord {
   remedy: string;
 }
 
-/** Parses PERSIST. Of several items with the same path, the first one counts. */
 export function persistItems({ PERSIST }: Pick<Config, 'PERSIST'>): PersistItem[] {
-  const items = new Map<string, PersistItem>();
-  for (const word of words(PERSIST)) {
+  return pathItems(PERSIST);
+}
+
+/** Parses PERSIST or SCRATCH. Of several items with the same path, the first one counts. */
+export function pathItems(value: string): { path: string; options: string[] }[] {
+  const items = new Map<string, { path: string; options: string[] }>();
+  for (const word of words(value)) {
     const [path = '', options] = word.split(':');
     if (!items.has(path)) items.set(path, { path, options: options?.split(',') ?? [] });
   }

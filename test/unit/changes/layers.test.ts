@@ -56,6 +56,20 @@ layers('an overlay with several lower layers is noted, a read-only one is not', 
   }
   assert.equal([of('lowerdir=/a').notes, of('lowerdir=/a').layers.length], [[], 1]);
 });
+layers('on SCRATCH_DEVICE, an overlay is compared, and a directory without one is noted', () => {
+  const device = '253:9';
+  const disk = `6 2 ${device} / /run/immutafs/scratch-disk rw - ext4 /dev/mapper/immutafs-scratch rw`;
+  const store = `7 1 ${device} /srv=store/data /srv/store rw - ext4 /dev/mapper/immutafs-scratch rw`;
+  const upper = '/run/immutafs/scratch-disk/var=cache/upper';
+  const cache = `8 5 0:9 / /var/cache rw - overlay x rw,lowerdir=/run/immutafs/lower/cache,upperdir=${upper}`;
+  const found = find([...base, disk, store, cache]);
+  assert.equal(found.layers.at(-1), {
+    ...{ target: '/var/cache', upper, lower: '/run/immutafs/lower/cache' },
+    ...{ metacopy: false, problems: [], reachable: true },
+  });
+  assert.match(found.notes.join(), /^\/srv\/store: not compared, because SCRATCH /);
+  assert.equal(find([...base, store, cache]).notes, [], 'the twin: another file system');
+});
 layers('an overlay that was unmounted is compared', () => {
   const { layers: found, notes } = find(
     base,

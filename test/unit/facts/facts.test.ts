@@ -82,7 +82,13 @@ const others = [
   // The boot mounts a file over it (boot/impostors.sh).
   '/etc/lvm/lvmlocal.conf',
   // Directories of the agent's own mounts, which other checks verify.
-  ...['/run/immutafs', '/run/immutafs/below', '/run/immutafs/lower', '/run/immutafs/root'],
+  ...[
+    '/run/immutafs',
+    '/run/immutafs/scratch-disk',
+    '/run/immutafs/below',
+    '/run/immutafs/lower',
+    '/run/immutafs/root',
+  ],
   ...['/run/var', '/run/var/below', '/run/var/upper', '/run/var/work'],
   // Patterns and places that are compared with other paths.
   ...['/run/user', '/run/systemd', '/run/systemd/generator', '/run/systemd/transient'],

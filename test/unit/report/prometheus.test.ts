@@ -121,6 +121,13 @@ metrics('the state of each path of OVERLAY; no family without a path', () => {
   assert.match(text, 'immutafs_overlay_state{target="/usr",overlay_state="refused"} 1\n');
   assert.not.match(formatPrometheus(sample), 'overlay_state');
 });
+metrics('the state of each path of SCRATCH; no family without a path', () => {
+  const path = { path: '/var/cache', options: [], reason: '', state: 'memory' as const };
+  const text = formatPrometheus({ ...sample, scratch: [path] });
+  assert.match(text, 'immutafs_scratch_state{path="/var/cache",scratch_state="memory"} 1\n');
+  assert.match(text, 'immutafs_scratch_state{path="/var/cache",scratch_state="disk"} 0\n');
+  assert.not.match(formatPrometheus(sample), 'scratch_state');
+});
 
 metrics('labels are escaped', () => {
   const host = { ...sample.host, kernel: 'a"b\\c\nd' };

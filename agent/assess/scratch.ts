@@ -1,0 +1,49 @@
+import { type ScratchEntry, type ScratchRecord, isOnScratch, scratchDisk } from '../facts/boot/scratch.ts';
+import type { Facts } from '../facts/facts.ts';
+import type { MountTable } from '../facts/mounts/mountinfo.ts';
+import { unwrap } from '../facts/observed.ts';
+import type { DecidedMode } from './mode.ts';
+
+/** A path of SCRATCH with where it is now. */
+export interface Scratch extends Omit<ScratchRecord, 'state'> {
+  path: string;
+  /** The options of the path in SCRATCH. */
+  options: string[];
+  /** `inactive`: the boot is not sealed, so it mounts nothing. */
+  state: ScratchRecord['state'] | 'inactive';
+}
+
+/**
+ * Compares the mount table with SCRATCH. The records of the boot only explain why a path is not on the device.
+ * @throws SystemError if a record cannot be read
+ */
+export function findScratch(
+  { scratch, mounts }: Pick<Facts, 'scratch' | 'mounts'>,
+  { mode }: Pick<DecidedMode, 'mode'>,
+): Scratch[] {
+  return scratch.map((entry) => ({
+    ...{ path: entry.path, options: entry.options },
+    ...(mode === 'sealed' ? stateOf(entry, mounts) : { state: 'inactive' as const, reason: '', remedy: '' }),
+  }));
+}
+
+function stateOf({ path, record: observed }: ScratchEntry, mounts: MountTable): ScratchRecord {
+  const record = unwrap(observed);
+  const failed = (reason: string): ScratchRecord => ({
+    state: 'failed',
+    reason,
+    remedy: "Reboot. If that does not help, see systemctl status 'immutafs-scratch*'.",
+  });
+  if (record === undefined) return failed('the boot did not try to provide it');
+  if (record.state !== 'disk') return record;
+  const disk = mounts.serving(scratchDisk);
+  if (disk === undefined || !isOnScratch(disk, mounts))
+    return failed(`the file system at ${scratchDisk} is no longer that of the boot`);
+  const mount = mounts.serving(path);
+  const isUsed =
+    mount?.target === path &&
+    (mount.type === 'overlay'
+      ? mount.superOptions.some((option) => option.startsWith(`upperdir=${scratchDisk}/`))
+      : mount.device === disk.device);
+  return isUsed ? record : failed('it is no longer mounted from SCRATCH_DEVICE');
+}
