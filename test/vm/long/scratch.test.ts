@@ -1,0 +1,197 @@
+import { appendFile, copyFile, mkdir, open, readFile, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { denialsStep } from '../harness/denials.ts';
+import type { Edit } from '../harness/disk.ts';
+import { emptyDevice, withEmptyDisk } from '../harness/empty-disk.ts';
+import { labelFiles } from '../harness/mounts.ts';
+import type { Drive } from '../harness/qemu.ts';
+import {
+  type Boot,
+  assertNothingFailed,
+  assertSealed,
+  checkOf,
+  enforcing,
+  look,
+  notPassed,
+  statusOf,
+  withAgent,
+} from '../harness/scenario.ts';
+
+const scratch = suite('SCRATCH');
+const marker = 'a-marker-that-the-raw-image-must-not-have';
+const uuid = '4c4c4544-0042-3510-8053-b7c04f4e5931';
+const mark = `immutafs-scratch 1\nmachine ${uuid}\ndevice ${emptyDevice}\n`;
+
+const directories = ['var/cache/app', 'var/lib/copied', 'srv/store', 'srv/strict'];
+const items = '/var/cache/app /var/lib/copied:copy /srv/store:empty,exec /srv/strict:required';
+
+const configure: Edit = async (root, mounts) => {
+  const config = `VAR_SIZE=40m\nSCRATCH=${items}\nSCRATCH_DEVICE=${emptyDevice}\n`;
+  await appendFile(join(root, 'etc/immutafs/immutafs.conf'), config);
+  for (const path of directories) {
+    await mkdir(join(root, path), { recursive: true });
+    await writeFile(join(root, path, 'of-the-disk'), 'disk\n');
+  }
+  await labelFiles(mounts, '/etc/immutafs', '/var/cache/app', '/var/lib/copied', '/srv');
+};
+
+const observe = {
+  device: 'cat /run/immutafs/scratch-device',
+  mounts: `findmnt -rn -o TARGET,FSTYPE,OPTIONS | grep -E "^(/var/cache/app|/var/lib/copied|/srv/|/run/immutafs/scratch-disk)" | sort`,
+  content: 'for d in /var/cache/app /var/lib/copied /srv/store /srv/strict; do ls -A $d; done',
+  strict: 'touch /srv/strict/new',
+  seconds:
+    'systemd-analyze blame | grep immutafs-scratch; journalctl -b -o short-monotonic -u "immutafs-scratch*"',
+  ...look,
+};
+/** More than /var may hold. */
+const write = `printf '%s\n' ${marker} | tee /var/cache/app/marker /srv/store/marker /var/lib/copied/marker &&
+dd if=/dev/zero of=/var/cache/app/large bs=1M count=200 conv=fsync && sync`;
+
+async function checksum({ file }: Drive): Promise<string> {
+  return createHash('sha256')
+    .update(await readFile(file))
+    .digest('hex');
+}
+
+/** Returns as many bytes of the disk as the mark has. */
+async function beginning({ file }: Drive): Promise<string> {
+  return (await readFile(file)).toString('latin1', 0, mark.length);
+}
+
+const hasMarker = async ({ file }: Drive) => (await readFile(file)).includes(marker);
+
+/** The states of the paths, in the order of SCRATCH. */
+const statesOf = (boot: Boot) => statusOf(boot).report.scratch.map(({ state }) => state);
+
+function assertOnDevice(boot: Boot): void {
+  assert.is(boot.step('device').stdout, 'STATE=ready\nREASON=\nREMEDY=\n', boot.step('seconds').stdout);
+  assertSealed(boot);
+  assert.equal(statesOf(boot), ['disk', 'disk', 'disk', 'disk']);
+  assert.is(
+    boot.step('content').stdout,
+    'of-the-disk\nof-the-disk\nof-the-disk\n',
+    'nothing of earlier boots',
+  );
+  assert.match(
+    boot.step('mounts').stdout,
+    /^\/run\/immutafs\/scratch-disk ext4 rw,nosuid,nodev,noatime\S*\n\/srv\/store ext4 rw,nosuid,nodev,noatime\S*\n\/srv\/strict overlay rw,nosuid,nodev,noexec\S*\n\/var\/cache\/app overlay rw,nosuid,nodev,noexec\S*\n\/var\/lib\/copied ext4 rw,nosuid,nodev,noexec\S*\n$/,
+  );
+}
+
+function assertRefused(boot: Boot, reason: RegExp): void {
+  assert.match(boot.step('device').stdout, reason);
+  assert.equal(statesOf(boot), ['memory', 'memory', 'memory', 'read-only']);
+  const { report } = statusOf(boot);
+  assert.equal(notPassed(report), ['scratch-paths']);
+  assert.match(checkOf(report, 'scratch-paths').observed, /^\/srv\/strict: read-only, /);
+  assert.match(boot.step('strict').stderr, /Read-only file system/);
+  assert.is(boot.endedBy, 'poweroff');
+}
+
+scratch('a marked disk forgets at every sealed boot; no other disk is formatted', () =>
+  withEmptyDisk(900, (drive) =>
+    withEmptyDisk(900, (other) =>
+      withAgent({ edit: configure }, async (guest) => {
+        const copy: Drive = { ...other, serial: 'copy' };
+        const boot = (steps: Record<string, string>, drives = [drive]) =>
+          guest.boot({ disk: 'readonly', drives, uuid, limitSeconds: 600, steps: { ...observe, ...steps } });
+
+        const blank = await checksum(drive);
+        assertRefused(await boot({}), /^STATE=failed\nREASON=\/dev\/vd. has no mark\n/);
+        assert.is(await checksum(drive), blank, 'the unmarked disk was written to');
+
+        const prepare = `immutafs-agent prepare --apply --yes --only scratch --scratch-device ${emptyDevice}`;
+        const maintenance = await guest.boot({
+          ...{ disk: 'writable', drives: [drive], uuid },
+          steps: { mounts: observe.mounts, prepare, ...look },
+        });
+        assert.is(maintenance.step('mounts').stdout, '');
+        assert.is(maintenance.step('prepare').exit, 0, maintenance.step('prepare').stdout);
+        assert.equal(statesOf(maintenance), ['inactive', 'inactive', 'inactive', 'inactive']);
+        await copyFile(drive.file, copy.file);
+        const marked = await checksum(copy);
+        assert.is(await beginning(drive), mark);
+
+        const impostor = '/usr/libexec/immutafs/open-scratch check /dev/disk/by-id/virtio-copy';
+        const program =
+          'cp /bin/sleep /srv/store/program && { setsid /srv/store/program 300 >/dev/null 2>&1 & }';
+        const first = await boot(
+          {
+            ...{ impostor, write, program, programs: look.status },
+            changes: 'immutafs-agent changes --json /var/cache/app',
+          },
+          [drive, copy],
+        );
+        console.log(first.step('seconds').stdout);
+        assertOnDevice(first);
+        assert.match(
+          first.step('impostor').stdout,
+          /has the mark of another device: \/dev\/disk\/by-id\/virtio-empty/,
+        );
+        assert.is(await checksum(copy), marked, 'the copy of the disk was written to');
+        assert.is(first.step('write').exit, 0, first.step('write').stderr);
+        const changes = first.step('changes').stdout.trimEnd().split('\n');
+        assert.equal(changes.map((line) => (JSON.parse(line) as { path: string }).path).sort(), [
+          '/var/cache/app/large',
+          '/var/cache/app/marker',
+        ]);
+        const { programs } = statusOf(first, 'programs').report;
+        assert.ok(programs?.list.some(({ path }) => path === '/srv/store/program'));
+
+        const cut = await guest.boot({
+          ...{ disk: 'readonly', drives: [drive, copy], uuid, powerCutAfter: 'plain' },
+          steps: { write, plain: `printf ${marker} | dd of=/dev/disk/by-id/virtio-copy conv=fsync` },
+        });
+        assert.is(cut.endedBy, 'power-cut');
+        assert.is(cut.step('write').exit, 0, cut.step('write').stderr);
+        assert.not.ok(await hasMarker(drive));
+        assert.ok(await hasMarker(copy), 'the twin: a disk that is not encrypted');
+
+        assertOnDevice(await boot({}));
+        assertRefused(
+          await boot({}, []),
+          /^STATE=failed\nREASON=\/dev\/disk\/by-id\/virtio-empty does not exist\n/,
+        );
+      }),
+    ),
+  ),
+);
+
+scratch('SELinux in enforcing mode: the labels of the directories on the disk, and no denial', () =>
+  withEmptyDisk(300, async (drive) => {
+    const file = await open(drive.file, 'r+');
+    await file.write(mark);
+    await file.close();
+    await withAgent({ edit: configure }, async (guest) => {
+      const label = `for d in /var/cache/app /var/lib/copied /srv/store /srv/strict; do touch $d/new; stat -c '%n %C' $d $d/new; done`;
+      const steps = { ...observe, label, enforce: 'getenforce', denials: denialsStep };
+      const boot = await guest.boot({ disk: 'readonly', drives: [drive], uuid, arguments: enforcing, steps });
+      assert.is(boot.step('enforce').stdout, 'Enforcing\n');
+      assert.not.match(boot.step('denials').stdout, /immutafs|scratch|dev="overlay"|dev="dm-[1-9]"/);
+      assertOnDevice(boot);
+      const types = [...boot.step('label').stdout.matchAll(/^(\S+) \S+:(\w+):s0$/gm)].map(
+        ([, ...each]) => each,
+      );
+      const expected = {
+        '/var/cache/app': 'var_t',
+        '/var/lib/copied': 'var_lib_t',
+        '/srv/store': 'var_t',
+        '/srv/strict': 'var_t',
+      };
+      assert.equal(
+        types,
+        Object.entries(expected).flatMap(([path, type]) => [
+          [path, type],
+          [`${path}/new`, type],
+        ]),
+      );
+      assertNothingFailed(boot);
+    });
+  }),
+);
+
+scratch.run();
