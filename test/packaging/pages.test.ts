@@ -2,11 +2,13 @@ import fs from 'node:fs';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checks } from '../../agent/checks/index.ts';
+import { errorMessage } from '../../agent/lib/errors.ts';
 import { blocksOf, commandsIn, parseBlocks } from '../harness/pages/blocks.ts';
 import { executed, notExecuted, pages, problemsOf } from '../harness/pages/executed.ts';
+import { PageRun, matchesOutput } from '../harness/pages/run.ts';
 import { projectFiles } from '../lint/files.ts';
 
-/** The commands of the README and of the page for the host, and the messages of the guide. */
+/** The commands and messages of the README, the guide and the page for the host. */
 const test = suite('the pages for administrators');
 
 for (const page of pages) {
@@ -38,6 +40,82 @@ test('a block without a language, and a command that no test runs, are reported'
     'docs/host.md:2: the block has no language: sh, text, …',
     'docs/host.md:9: no test runs: new --command',
   ]);
+});
+
+test('output is compared with what the page shows, where … stands for anything', () => {
+  assert.ok(
+    matchesOutput('before\n  SEALED: yes\nother\n  vda  read-only\n', '  SEALED: yes\n…\n  vda  …\n'),
+  );
+  assert.not.ok(matchesOutput('  FAILED: root-readonly\n', '  SEALED: yes\n'));
+});
+
+/** The beginning of an error about the line of the guide that begins with a text, or about a line near it. */
+function atLine(text: string, offset = 0): string {
+  const index = fs
+    .readFileSync('docs/guide.md', 'utf8')
+    .split('\n')
+    .findIndex((line) => line.startsWith(text));
+  assert.is.not(index, -1, text);
+  return `docs/guide.md:${index + 1 + offset}: `;
+}
+
+const fine = 'IMMUTAFS OK - SEALED: the host enforces read-only | x';
+const guideTest = 'test/vm/long/guide.test.ts';
+
+const errorOf = (work: Promise<void>): Promise<string | null> =>
+  work.then(
+    () => null,
+    (error: unknown) => errorMessage(error),
+  );
+
+for (const [what, file, exit, output, error] of [
+  ['a section whose commands do what the page shows', guideTest, 0, fine, null],
+  [
+    'a command that ends with another exit code',
+    guideTest,
+    1,
+    fine,
+    atLine('immutafs-agent status --nagios'),
+  ],
+  ['other output than that of the page', guideTest, 0, 'IMMUTAFS WARNING', atLine('IMMUTAFS OK', -1)],
+  ['a section of another test', 'test/other.test.ts', 0, fine, 'the table of pages'],
+] as const) {
+  test(`the commands of a page are run: ${what}`, async () => {
+    const commands: string[] = [];
+    const guest = (command: string) => {
+      commands.push(command);
+      return Promise.resolve({ exit, output });
+    };
+    const pages = new PageRun(file, { 'in the guest': guest }, { json: 'JSON' });
+    const section = pages.section('docs/guide.md', 'Monitoring', { blocks: 1 });
+    const failure = await errorOf(section);
+    if (error !== null) {
+      assert.match(failure ?? '', error);
+      return;
+    }
+    assert.is(failure, null);
+    assert.equal(
+      commands,
+      ['--nagios', '--prometheus', '--JSON'].map((option) => `immutafs-agent status ${option}`),
+    );
+    const incomplete = await errorOf(Promise.resolve().then(() => pages.assertComplete()));
+    assert.match(incomplete ?? '', /the sections that were run/);
+  });
+}
+
+test('a command is repeated until it prints what the page says, and not longer than the limit', async () => {
+  const states = ['running', 'running', 'shut off (shutdown)'];
+  const host = () => Promise.resolve({ exit: 0, output: states.shift() ?? '' });
+  const section = (patience: number) =>
+    new PageRun(guideTest, { host }, {}, patience).section('docs/host.md', 'With virsh and virt-xml', {
+      machine: 'host',
+    });
+  assert.is(await errorOf(section(30)), null);
+  assert.equal(states, []);
+  assert.match(
+    (await errorOf(section(0))) ?? '',
+    /docs\/host\.md:\d+: virsh domstate .*: shut off \(shutdown\)/,
+  );
 });
 
 /** What may print a message: the agent, the boot scripts, the units and the package. */

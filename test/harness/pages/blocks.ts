@@ -39,12 +39,14 @@ export interface Command {
   text: string;
   /** The comment after the command; '' if there is none. */
   comment: string;
+  /** The number of the line in the block, beginning with 1. */
+  line: number;
 }
 
 /** @param text a shell block, with one command a line @returns its commands, without lines that are only a comment */
 export function commandsIn(text: string): Command[] {
-  return text.split('\n').flatMap((line) => {
-    const [, code = '', comment = ''] = /^(.*?)(?:(?:^| {2,})# *(.*))?$/.exec(line) ?? [];
-    return code.trim() === '' ? [] : [{ text: code.trim(), comment }];
+  return text.split('\n').flatMap((shown, index) => {
+    const [, code = '', comment = ''] = /^(.*?)(?:(?:^| {2,})# *(.*))?$/.exec(shown) ?? [];
+    return code.trim() === '' ? [] : [{ text: code.trim(), comment, line: index + 1 }];
   });
 }

@@ -1,26 +1,39 @@
 import { blocksOf, commandsIn } from './blocks.ts';
 
 /** The pages whose shell blocks are all run by a test, or listed below with the reason. */
-export const pages = ['README.md', 'docs/host.md'] as const;
+export const pages = ['README.md', 'docs/guide.md', 'docs/host.md'] as const;
 
 export type Page = (typeof pages)[number];
 
+const guide = 'test/vm/long/guide.test.ts';
+const backup = 'test/vm/long/host-backup.test.ts';
+
 /** The test that runs the shell blocks below each heading. */
 export const executed: Partial<Record<Page, Record<string, string>>> = {
-  'docs/host.md': { 'Backup, snapshots and migration': 'test/vm/long/host-backup.test.ts' },
+  'docs/guide.md': {
+    'Get the package': guide,
+    'A log server': guide,
+    'One guest': guide,
+    Logs: guide,
+    Monitoring: guide,
+    Updates: guide,
+    'Remove it again': guide,
+  },
+  'docs/host.md': {
+    'With virsh and virt-xml': guide,
+    'Backup, snapshots and migration': backup,
+  },
 };
-
-/** The playbooks shut guests down, change the disk and start them with the same programs. */
-const lifecycle = 'test/vm/long/update.test.ts runs the same for its domain';
 
 /** Commands that no test runs as they stand. */
 export const notExecuted: { command: string; reason: string }[] = [
   { command: 'npm run demo', reason: 'installs, seals and boots a guest, as many tests do; run manually' },
   { command: 'npm test', reason: 'runs the tests' },
-  { command: 'virsh shutdown GUEST', reason: lifecycle },
-  { command: 'virsh domstate --reason GUEST', reason: lifecycle },
-  { command: 'virt-xml GUEST --edit target=vda --disk readonly=on', reason: lifecycle },
-  { command: 'virsh start GUEST', reason: lifecycle },
+  { command: 'apt-get install rsyslog rsyslog-relp', reason: '`npm run setup` has installed them' },
+  {
+    command: 'systemctl restart rsyslog',
+    reason: 'the test has no systemd for its server, and starts rsyslogd',
+  },
   {
     command: 'ansible-galaxy collection install ./ansible',
     reason: 'test/packaging/collection.test.ts installs the collection into a temporary directory',
@@ -32,6 +45,26 @@ export const notExecuted: { command: string; reason: string }[] = [
   {
     command: 'ansible-playbook -i inventory.yml immutafs.agent.update --check',
     reason: 'test/vm/lifecycle/sealed.ts runs the playbook in check mode',
+  },
+  {
+    command: `ansible-playbook -i inventory.yml immutafs.agent.install -e immutafs_rpm="$(echo "$PWD"/dist/immutafs-agent-*.rpm)"`,
+    reason: 'test/vm/long/update.test.ts runs this playbook',
+  },
+  {
+    command: `ansible -i inventory.yml immutafs_guests -m raw -a 'echo FORWARD=relp://log.example.com:2514 >>/etc/immutafs/immutafs.conf'`,
+    reason: 'test/vm/long/guide.test.ts runs the command without Ansible',
+  },
+  {
+    command: `ansible -i inventory.yml immutafs_guests -m raw -a 'immutafs-agent prepare --apply --yes --home-device /dev/vdb --accept changes'`,
+    reason: 'test/vm/long/guide.test.ts runs the command without Ansible',
+  },
+  {
+    command: 'ansible-playbook -i inventory.yml immutafs.agent.seal',
+    reason: 'test/vm/long/update.test.ts runs this playbook, and kills it at every stage',
+  },
+  {
+    command: 'ansible-playbook -i inventory.yml immutafs.agent.status -e immutafs_report=fleet.html',
+    reason: 'test/vm/long/recycle.test.ts runs this playbook with a report',
   },
   {
     command: 'ansible-playbook -i inventory.yml immutafs.agent.update -e immutafs_serial=3',
