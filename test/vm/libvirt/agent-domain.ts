@@ -20,7 +20,8 @@ export interface AgentDomain {
 const report = '/run/immutafs/report.json';
 /** An argument of a program has at most 128 KiB. */
 const chunkBytes = 65_536;
-const channel =
+/** The devices of a domain with a guest agent. */
+export const agentChannel =
   "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel><controller type='virtio-serial'/>";
 
 /**
@@ -47,7 +48,7 @@ export async function startAgentDomain(
       loader: join(tree, 'vmlinux'),
       port: await freePort(),
       memoryMiB: 192,
-      devices: channel,
+      devices: agentChannel,
       homeFormat,
     },
     firmware: `<initrd>${initramfs}</initrd><cmdline>console=ttyS0 quiet</cmdline>`,
