@@ -5,6 +5,7 @@ import { readBootEnv } from '../facts/boot/boot-env.ts';
 import { openDirectory } from '../system/layers/directory.ts';
 import { observe } from '../facts/observed.ts';
 import { bootStateFile, bootTime, describeClock, readBootState } from '../facts/boot-state.ts';
+import { findDisks } from '../facts/disks/disks.ts';
 import { readIdentity } from '../facts/identity.ts';
 import { homesSince } from './home-state.ts';
 import { type XattrReader, xattrReader } from '../system/layers/xattrs.ts';
@@ -43,7 +44,10 @@ export function compareLayers(reader: SystemReader): Comparison {
   return {
     ...found,
     mounts,
-    noLayer: found.layers.length > 0 ? undefined : whyNoLayer(bootEnv),
+    noLayer:
+      found.layers.length > 0
+        ? undefined
+        : whyNoLayer(bootEnv, () => observe(() => findDisks(reader, mounts.all))),
     run: async (selected, report) => {
       for (const each of hiddenByMounts(hangSafe(reader, mounts), mounts, bootEnv, found.layers))
         if (selected.leadsTo(each.path)) await report(each);

@@ -4,6 +4,8 @@ import { layersOf } from '../facts/boot/layers.ts';
 import { isOnScratch, scratchDisk } from '../facts/boot/scratch.ts';
 import { type Mount, type MountTable, isBelow } from '../facts/mounts/mountinfo.ts';
 import type { Observed } from '../facts/observed.ts';
+import type { Disk } from '../facts/disks/disks.ts';
+import { decideMode } from '../assess/mode.ts';
 import type { SystemReader } from '../system/reader.ts';
 
 /** A writable layer over a directory of the sealed disk. */
@@ -158,16 +160,22 @@ export function readDefaultMetacopy(reader: SystemReader): boolean {
   return reader.readIfPresent('/sys/module/overlay/parameters/metacopy')?.trim() === 'Y';
 }
 
-/** @throws SystemError with the reason why there is no layer, if the guest should have one */
-export function whyNoLayer(bootEnv: Observed<BootEnv | undefined>): string {
+/**
+ * Returns the reason why there is no layer. A guest in which the package was installed after the boot has no record of the
+ * boot; its disks then decide, as they do for `status`.
+ *
+ * @param disks reads the disks below the mounted file systems
+ * @throws SystemError if the guest should have a layer
+ */
+export function whyNoLayer(bootEnv: Observed<BootEnv | undefined>, disks: () => Observed<Disk[]>): string {
   if ('error' in bootEnv) throw new SystemError(`${bootEnvFile}: ${bootEnv.error}`, bootEnv.code);
-  const mode = bootEnv.value?.mode;
+  const mode = bootEnv.value?.mode ?? decideMode('auto', bootEnv, disks()).mode;
   if (mode === 'maintenance' || mode === 'off') {
     const why = mode === 'off' ? 'the agent is switched off' : 'maintenance mode';
     return `No layer to compare (${why}): changes are written to the disk itself. \`rpm -Va\` compares installed packages with the package database.`;
   }
   throw new SystemError(
-    mode === 'sealed'
+    bootEnv.value !== undefined
       ? 'no overlay is mounted although this boot is sealed, so nothing can be compared: see immutafs-agent status'
       : `no overlay is mounted and ${bootEnvFile} does not exist, so nothing can be compared: see immutafs-agent status`,
   );

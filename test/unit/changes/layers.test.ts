@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { findLayers, whyNoLayer } from '../../../agent/changes/layers.ts';
 import { originInode } from '../../../agent/changes/walk/overlay-xattrs.ts';
 import { type BootEnv, parseBootEnv } from '../../../agent/facts/boot/boot-env.ts';
+import type { Disk } from '../../../agent/facts/disks/disks.ts';
 import { mountTable } from '../../../agent/facts/mounts/mountinfo.ts';
 import { SystemError } from '../../../agent/lib/errors.ts';
 
@@ -126,14 +127,27 @@ layers('an overlay over its own lower layer cannot be compared', () => {
 layers('a malformed boot.env is a problem', () => {
   assert.match(find(base, { error: 'broken', code: '' }).problems.join(), /boot\.env: broken/);
 });
+const disk = (readOnly: boolean): { value: Disk[] } => ({
+  value: [
+    { ...{ name: 'vda', bus: 'virtio-blk', holds: ['/'] }, readOnly, hostReadOnly: readOnly, evidence: '' },
+  ],
+});
 layers('without a layer: a message in maintenance mode and off, an error if sealed or unknown', () => {
-  assert.match(whyNoLayer(record('maintenance')), /maintenance mode.*rpm -Va/);
-  assert.match(whyNoLayer(record('off')), /switched off/);
-  for (const boot of [record('sealed'), { value: undefined }, { error: 'x', code: '' }])
-    assert.throws(
-      () => whyNoLayer(boot),
-      (error: unknown) => error instanceof SystemError,
-    );
+  const unread = { error: 'x', code: '' };
+  for (const [boot, disks, expected] of [
+    [record('maintenance'), unread, /maintenance mode.*rpm -Va/],
+    [record('off'), unread, /switched off/],
+    // The package was installed after the boot.
+    [{ value: undefined }, disk(false), /maintenance mode/],
+    [{ value: undefined }, disk(true), undefined],
+    [{ value: undefined }, unread, undefined],
+    [record('sealed'), disk(false), undefined],
+    [unread, disk(false), undefined],
+  ] as const) {
+    const why = () => whyNoLayer(boot, () => disks);
+    if (expected !== undefined) assert.match(why(), expected);
+    else assert.throws(why, (error: unknown) => error instanceof SystemError);
+  }
 });
 layers.run();
 
