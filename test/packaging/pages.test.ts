@@ -33,9 +33,9 @@ test('each command that no test runs is on a page', () => {
   for (const { command } of notExecuted) assert.ok(commands.includes(command), command);
 });
 
-test('a block without a language, and a command that no test runs, are reported', () => {
+test('a block without a language, and a command that no test runs in any section, are reported', () => {
   const page =
-    '# Title\n```\nx\n```\n## New\n\n- in a list\n\n  ```sh\n  # in the guest\n  new --command  # why\n  ```\n';
+    '# Title\n```\nx\n```\n## New\n\n- in a list\n\n  ```sh\n  # in the guest\n  new --command  # why\n  immutafs-agent changes\n  ```\n';
   assert.equal(problemsOf('docs/host.md', parseBlocks(page)), [
     'docs/host.md:2: the block has no language: sh, text, …',
     'docs/host.md:9: no test runs: new --command',

@@ -100,6 +100,16 @@ schedule(
   },
 );
 
+schedule('the files whose log servers have the same port do not run at once', () => {
+  const files = ['guide', 'guide-fleet', 'update'].map((name) => `test/vm/long/${name}.test.ts`);
+  const jobs = new Schedule('/nowhere', files);
+  const [first, second] = [jobs.take(), jobs.take()];
+  assert.equal([first?.file, second?.file], [files[0], files[2]]);
+  assert.is(jobs.take(), undefined);
+  if (first) jobs.done(first);
+  assert.is(jobs.take()?.file, files[1]);
+});
+
 schedule('no guest starts before the shared trees are built', () => {
   const jobs = new Schedule(root, ['test/unit/a.test.ts', smoke('sealed')]);
   const [warm, unit] = [jobs.take(), jobs.take()];

@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
-import { appendFile, chmod, mkdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { appendFile, chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { execa } from 'execa';
 import type { Machine } from '../../harness/pages/run.ts';
 import { until } from '../../wire/support/until.ts';
+import { agentRpm } from '../harness/agent.ts';
 import { repository } from '../harness/cache.ts';
 import type { Edit } from '../harness/disk.ts';
 import { editFile } from '../harness/edit.ts';
@@ -51,6 +52,16 @@ export async function sourceMachine(folder: string, { name, port, key }: Virtual
   await chmod(join(programs, 'scp'), 0o755);
   const { PATH = '', HOME = folder } = process.env;
   return local(repository, { PATH: `${programs}:${PATH}`, HOME });
+}
+
+/** @returns a directory that has what the guide needs of the source tree, and in which a test can write */
+export async function treeIn(folder: string): Promise<string> {
+  const tree = join(folder, 'tree');
+  await mkdir(join(tree, 'dist'), { recursive: true });
+  await symlink(join(repository, 'ansible'), join(tree, 'ansible'));
+  const rpm = await agentRpm();
+  await symlink(rpm, join(tree, 'dist', basename(rpm)));
+  return tree;
 }
 
 /** The log server has a name, auditd has the configuration of RHEL, and the loader of the test has the argument that `prepare` sets. */

@@ -60,6 +60,24 @@ export interface InventoryGuest {
   key: string;
 }
 
+const collectionsIn = (home: string) => join(home, 'collections');
+
+/** @returns the environment of Ansible's programs @param home a directory for what they store and for collections */
+export function ansibleEnvironment(home: string): Record<string, string> {
+  return {
+    PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
+    LC_ALL: 'C.UTF-8',
+    HOME: home,
+    ANSIBLE_COLLECTIONS_PATH: collectionsIn(home),
+    ANSIBLE_HOST_KEY_CHECKING: '0',
+    ANSIBLE_NOCOLOR: '1',
+    PYTHONDONTWRITEBYTECODE: '1',
+    // Each task then needs one command in the emulated guest instead of three.
+    ANSIBLE_PIPELINING: '1',
+    ANSIBLE_SSH_ARGS: '-o ControlMaster=auto -o ControlPersist=10s -o UserKnownHostsFile=/dev/null',
+  };
+}
+
 /**
  * Calls `work` with the collection and an inventory of this machine, as the hypervisor, and its guests.
  *
@@ -74,19 +92,8 @@ export async function withAnsible(
   others: InventoryGuest[] = [],
 ): Promise<void> {
   const home = await mkdtemp(join(tmpdir(), 'immutafs-ansible-'));
-  const collections = join(home, 'collections');
-  const env = {
-    PATH: '/usr/sbin:/usr/bin:/sbin:/bin',
-    LC_ALL: 'C.UTF-8',
-    HOME: home,
-    ANSIBLE_COLLECTIONS_PATH: collections,
-    ANSIBLE_HOST_KEY_CHECKING: '0',
-    ANSIBLE_NOCOLOR: '1',
-    PYTHONDONTWRITEBYTECODE: '1',
-    // Each task then needs one command in the emulated guest instead of three.
-    ANSIBLE_PIPELINING: '1',
-    ANSIBLE_SSH_ARGS: '-o ControlMaster=auto -o ControlPersist=10s -o UserKnownHostsFile=/dev/null',
-  };
+  const collections = collectionsIn(home);
+  const env = ansibleEnvironment(home);
   const options = { env, extendEnv: false, stdin: 'ignore', all: true, reject: false } as const;
   const inventory = join(home, 'inventory.json');
   await writeFile(inventory, JSON.stringify(inventoryOf(host, guests, others)));
