@@ -8,6 +8,7 @@ export type Page = (typeof pages)[number];
 const guide = 'test/vm/long/guide.test.ts';
 const fleet = 'test/vm/long/guide-fleet.test.ts';
 const backup = 'test/vm/long/host-backup.test.ts';
+const quiesce = 'test/vm/long/quiesce.test.ts';
 
 /** The test that runs the shell blocks below each heading. */
 export const executed: Partial<Record<Page, Record<string, string>>> = {
@@ -24,6 +25,7 @@ export const executed: Partial<Record<Page, Record<string, string>>> = {
   'docs/host.md': {
     'With virsh and virt-xml': guide,
     'Backup, snapshots and migration': backup,
+    'Freezing the file systems': quiesce,
   },
 };
 
