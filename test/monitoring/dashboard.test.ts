@@ -120,6 +120,7 @@ run('docs/monitoring.md lists every metric and every alert, and no other', async
   const rare = formatPrometheus({
     ...sample,
     overlays: [{ ...none, target: '/opt', state: 'overlay' }],
+    scratch: [{ path: '/var/cache', options: [], state: 'disk', reason: '' }],
     rehearsal: { limitSeconds: 1800, endsAt: sample.at },
     image: { name: 'web', version: '1', built: sample.at },
   });
