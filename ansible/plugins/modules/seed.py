@@ -71,7 +71,7 @@ EXAMPLES = r"""
     user_data: { users: [{ name: deploy, ssh_authorized_keys: ['{{ deploy_key }}'] }] }
     network_config:
       version: 2
-      ethernets: { lan: { match: { driver: virtio_net }, addresses: [192.0.2.11/24] } }
+      ethernets: { enp1s0: { addresses: [192.0.2.11/24] } }
   delegate_to: kvm1
 """
 

@@ -7,9 +7,9 @@ import { treeWithPackages } from './packages.ts';
 import type { Drive } from './qemu.ts';
 import { withRunFolder } from './run-folder.ts';
 
-/** Returns the agent's tree with Debian's cloud-init installed and enabled. */
+/** Returns the agent's tree with Debian's cloud-init installed and enabled. It configures no network without ip(8). */
 export async function cloudInitTree(): Promise<string> {
-  return treeWithPackages('cloud-init-tree', await agentTree(), ['cloud-init']);
+  return treeWithPackages('cloud-init-tree', await agentTree(), ['cloud-init', 'iproute2']);
 }
 
 /**
