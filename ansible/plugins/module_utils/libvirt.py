@@ -8,6 +8,9 @@ import os
 import re
 import tempfile
 import time
+from xml.etree import ElementTree
+
+from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import normalised, to_text
 
 # virt-xml runs the first python3 in PATH and needs the Python modules of the distribution.
 ENVIRONMENT = {"LC_ALL": "C", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -33,9 +36,13 @@ class Domain:
         self.name = module.params["domain"]
         self.target = module.params["target"]
 
-    def run(self, *argv, **options):
-        """Runs a program and returns its stdout. If the program fails, raises LibvirtError with its error output."""
-        code, out, err = self.module.run_command(list(argv), environ_update=ENVIRONMENT, **options)
+    def run(self, *argv, environment=None, **options):
+        """
+        Runs a program and returns its stdout. `environment`: further variables. If the program fails, raises LibvirtError
+        with its error output.
+        """
+        variables = dict(ENVIRONMENT, **(environment or {}))
+        code, out, err = self.module.run_command(list(argv), environ_update=variables, **options)
         if code != 0:
             said = " ".join((err or out).split())
             raise LibvirtError("%s %s: %s" % (argv[0].rpartition("/")[2], self.name, said))
@@ -127,6 +134,19 @@ class Domain:
             self.define(before)
             problem += "; the previous XML was restored"
         raise LibvirtError(problem)
+
+    def define_exactly(self, before, wanted, what):
+        """
+        Defines the parsed XML `wanted`. If libvirt makes something else of it, restores the XML `before` and raises
+        LibvirtError: libvirt changed more than `what`.
+        """
+
+        def check(after, error):
+            if error is None and normalised(ElementTree.fromstring(after)) != normalised(wanted):
+                return "%s: libvirt changed more than %s" % (self.name, what)
+            return error
+
+        self.change(before, lambda: self.define(to_text(wanted, before)), check)
 
     def autostarts(self):
         """Whether libvirt starts the domain automatically; see dominfo in virsh(1)."""

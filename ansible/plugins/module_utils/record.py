@@ -75,9 +75,9 @@ def remove(path):
     return True
 
 
-def synchronise(folder):
-    """Stores the entries of a folder on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def synchronise(path):
+    """Stores the content of a file, or the entries of a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

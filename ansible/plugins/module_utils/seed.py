@@ -1,5 +1,6 @@
 """What the seed of a guest contains, and its image: a CD with the files of cloud-init's data source NoCloud."""
 
+import filecmp
 import hashlib
 import json
 import os
@@ -13,8 +14,8 @@ from ansible_collections.immutafs.agent.plugins.module_utils.record import synch
 PLAIN = "immutafs"
 HOST_KEY = "ssh_host_ed25519_key"
 
-# xorriso writes this time, in seconds since 1970, into the image; see SOURCE_DATE_EPOCH in xorrisofs(1).
-ENVIRONMENT = {"LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}
+# Without this, xorriso writes the current time into the image; see SOURCE_DATE_EPOCH in xorrisofs(1).
+ENVIRONMENT = {"SOURCE_DATE_EPOCH": "0"}
 
 
 def contents(name, host_key, cloud_init, user_data, network_config, files):
@@ -52,22 +53,27 @@ def checksum(found):
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def make_image(run, found, path, dry=False):
+def make_image(domain, found, path, dry=False):
     """
-    Replaces the image `path` if its content differs, and returns whether it did. `run`: a function that runs a program
-    with ENVIRONMENT. `dry`: whether to leave the image as it is. The same files result in the same image. Raises LibvirtError if the image cannot be written.
+    Replaces the image `path` if its content differs, and returns whether it did. The same files result in the same image.
+    `domain`: the domain whose host runs the program. `dry`: whether to leave the image as it is. Raises LibvirtError if the
+    image cannot be written; the previous image then remains.
     """
     folder = os.path.dirname(path)
-    work = tempfile.mkdtemp(dir=folder, prefix=".seed-")
+    try:
+        work = tempfile.mkdtemp(dir=folder, prefix=".seed-")
+    except OSError as error:
+        raise LibvirtError("%s cannot be written: %s" % (path, error)) from error
     try:
         tree, image = os.path.join(work, "seed"), os.path.join(work, "image")
         write_tree(tree, found)
         options = ["-quiet", "-volid", "cidata", "-joliet", "-rock", "-output", image, tree]
-        run("/usr/bin/xorriso", "-as", "mkisofs", *options)
+        domain.run("/usr/bin/xorriso", "-as", "mkisofs", *options, environment=ENVIRONMENT)
         os.chmod(image, 0o600)
-        if os.path.exists(path) and digest_of(path) == digest_of(image):
+        if os.path.exists(path) and filecmp.cmp(path, image, shallow=False):
             return False
         if not dry:
+            synchronise(image)
             os.replace(image, path)
             synchronise(folder)
         return True
@@ -87,9 +93,3 @@ def write_tree(tree, found):
     for folder, _, names in os.walk(tree, topdown=False):
         for each in [os.path.join(folder, name) for name in names] + [folder]:
             os.utime(each, (0, 0))
-
-
-def digest_of(path):
-    """Returns the SHA-256 of a file of a few megabytes."""
-    with open(path, "rb") as stream:
-        return hashlib.sha256(stream.read()).hexdigest()

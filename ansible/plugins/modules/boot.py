@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils.boot import boot_facts, corrected
-from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import find_disk, normalised, to_text
+from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import find_disk, normalised
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
 
 DOCUMENTATION = r"""
@@ -66,24 +66,10 @@ def main():
         changed = normalised(after) != normalised(before)
         if changed and not module.check_mode:
             domain.refuse_unless_off()
-            change(domain, text, after)
+            domain.define_exactly(text, after, "the boot order, the serials and on_reboot")
     except LibvirtError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=changed, corrected=wrong)
-
-
-def change(domain, before, wanted):
-    """
-    Defines the wanted XML and compares the resulting XML with it. If they differ, restores the previous XML and raises
-    LibvirtError.
-    """
-
-    def check(after, error):
-        if error is None and normalised(ElementTree.fromstring(after)) != normalised(wanted):
-            return "%s: libvirt changed more than the boot order, the serials and on_reboot" % domain.name
-        return error
-
-    domain.change(before, lambda: domain.define(to_text(wanted, before)), check)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import (
     disk_source,
     exchange_problem,
-    normalised,
     read_record,
     to_text,
     with_image,
@@ -238,14 +237,8 @@ class Image:
         return "file"
 
     def define(self, wanted):
-        """Defines the wanted XML, and compares the resulting XML with it."""
-
-        def check(after, error):
-            if error is None and normalised(ElementTree.fromstring(after)) != normalised(wanted):
-                return "%s: libvirt changed more than the image of %s" % (self.domain.name, self.domain.target)
-            return error
-
-        self.domain.change(self.text, lambda: self.domain.define(to_text(wanted, self.text)), check)
+        """Defines the wanted XML, and reads the resulting XML."""
+        self.domain.define_exactly(self.text, wanted, "the image of %s" % self.domain.target)
         self.read()
 
 

@@ -17,7 +17,7 @@ version_added: 0.1.0
 description:
   - Makes a CD image with host name, SSH host key, and what O(user_data), O(network_config) or O(files) add. A sealed guest
     whose image has C(SEED=host) gets its identity from this seed, at every boot the same.
-  - Generates the SSH host key of the guest (ed25519) if O(directory) has none, and keeps it there.
+  - Generates the SSH host key of the guest (ed25519) if O(directory) has none, and keeps it there, where only root can read it.
   - Attaches the image as a CD-ROM drive if the domain has no disk O(target). A running guest uses a new seed from its next
     start on.
   - Requires C(xorriso) and C(ssh-keygen) on the host.
@@ -52,9 +52,15 @@ options:
     type: dict
     default: {}
   directory:
-    description: Directory on the host for the image and the host key, which get a directory with the name of the domain.
+    description: Directory on the host for the host key, which gets a directory with the name of the domain.
     type: path
     default: /var/lib/immutafs
+  image_directory:
+    description:
+      - Directory on the host for the image. The user of QEMU must be able to enter it. libvirt makes this user the owner of
+        the image when the domain is started.
+    type: path
+    default: /var/lib/libvirt/images
 attributes:
   check_mode:
     description: Changes nothing, and reports whether the image or the domain would change.
@@ -81,7 +87,7 @@ path:
   description: Path of the image.
   returned: success
   type: str
-  sample: /var/lib/immutafs/web1/seed.iso
+  sample: /var/lib/libvirt/images/web1-seed.iso
 checksum:
   description: SHA-256 of the seed, as the check C(seed-genuine) of the guest shows it.
   returned: success
@@ -106,6 +112,7 @@ ARGUMENTS = {
     "network_config": {"type": "dict", "default": {}},
     "files": {"type": "dict", "default": {}, "no_log": True},
     "directory": {"type": "path", "default": "/var/lib/immutafs"},
+    "image_directory": {"type": "path", "default": "/var/lib/libvirt/images"},
 }
 
 
@@ -115,13 +122,13 @@ def main():
     domain = Domain(module)
     try:
         folder = record.folder_of(module.params["directory"], domain.name)
-        path = os.path.join(folder, "seed.iso")
+        path = os.path.join(module.params["image_directory"], "%s-seed.iso" % domain.name)
         attach = is_missing(domain, path)
-        key = host_key(module, folder)
+        key = host_key(domain, folder)
         if key is None:
             module.exit_json(changed=True, path=path)
         found = seed.contents(module.params["hostname"] or domain.name, key, *contents_of(module.params))
-        made = seed.make_image(lambda *argv: run(module, *argv), found, path, dry=module.check_mode)
+        made = seed.make_image(domain, found, path, dry=module.check_mode)
         if attach and not module.check_mode:
             options = ["--targetbus", module.params["bus"], "--type", "cdrom", "--mode", "readonly", "--config"]
             domain.virsh("attach-disk", path, domain.target, *options)
@@ -133,14 +140,6 @@ def main():
 def contents_of(params):
     """Returns the options that determine the content of the seed besides host name and key."""
     return [params[name] for name in ("cloud_init", "user_data", "network_config", "files")]
-
-
-def run(module, *argv):
-    """Runs a program and returns its output. Raises LibvirtError with its error output if it fails."""
-    code, out, err = module.run_command(list(argv), environ_update=seed.ENVIRONMENT)
-    if code != 0:
-        raise LibvirtError("%s: %s" % (argv[0], " ".join((err or out).split())))
-    return out
 
 
 def is_missing(domain, path):
@@ -155,17 +154,17 @@ def is_missing(domain, path):
     return False
 
 
-def host_key(module, folder):
+def host_key(domain, folder):
     """
     Returns the private and the public host key of the guest, which are generated if the folder has none. In check mode,
     returns None instead of generating a key.
     """
     path = os.path.join(folder, seed.HOST_KEY)
     if not os.path.exists(path):
-        if module.check_mode:
+        if domain.module.check_mode:
             return None
-        generate_key(module, path)
-    public = run(module, KEYGEN, "-y", "-f", path)
+        generate_key(domain, path)
+    public = domain.run(KEYGEN, "-y", "-f", path)
     try:
         with open(path, encoding="ascii") as secret:
             return secret.read(), public
@@ -173,13 +172,13 @@ def host_key(module, folder):
         raise LibvirtError("the host key of the guest cannot be read: %s" % error) from error
 
 
-def generate_key(module, path):
+def generate_key(domain, path):
     """Generates a key under another name, so that an interrupted run leaves no part of a key."""
     unfinished = path + ".new"
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     record.remove(unfinished)
-    comment = module.params["hostname"] or module.params["domain"]
-    run(module, KEYGEN, "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", unfinished)
+    comment = domain.module.params["hostname"] or domain.name
+    domain.run(KEYGEN, "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", unfinished)
     record.remove(unfinished + ".pub")
     record.move(unfinished, path)
 

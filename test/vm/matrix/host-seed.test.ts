@@ -4,10 +4,16 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { Hypervisor } from '../libvirt/hypervisor.ts';
 import { stubXml, withStubDomain } from '../libvirt/stub-domain.ts';
 
 /** Uses a stub domain like `host.test.ts`. Guests with seeds boot in `long/seed.test.ts`. */
 const seeds = suite('the seed of a guest');
+
+/** The arguments that every call of the module has. */
+const at = ({ uri, folder }: Hypervisor) => ({
+  ...{ uri, domain: 'stub', directory: join(folder, 'state'), image_directory: folder },
+});
 
 /** Prints the path of each file in the image, and its content. */
 const read = async (image: string): Promise<string> => {
@@ -19,8 +25,8 @@ const read = async (image: string): Promise<string> => {
 seeds('it is made and attached once, keeps its host key, and changes with its options', () =>
   withStubDomain(async (ansible, hypervisor) => {
     const directory = join(hypervisor.folder, 'state');
-    const image = join(directory, 'stub/seed.iso');
-    const more = { uri: hypervisor.uri, domain: 'stub', target: 'sda', directory };
+    const image = join(hypervisor.folder, 'stub-seed.iso');
+    const more = { ...at(hypervisor), target: 'sda' };
     const seed = (options: Record<string, unknown> = {}, mode?: 'check') =>
       ansible.module('seed', { ...more, ...options }, mode);
     const user = { users: [{ name: 'deploy' }] };
@@ -32,6 +38,11 @@ seeds('it is made and attached once, keeps its host key, and changes with its op
     const first = await seed({ user_data: user });
     assert.is(first.changed, true, first.msg);
     assert.is((await stat(image)).mode & 0o777, 0o600);
+    assert.is(
+      (await stat(join(directory, 'stub'))).mode & 0o777,
+      0o700,
+      'the key is where only root can enter',
+    );
     const secret = await readFile(join(directory, 'stub/ssh_host_ed25519_key'), 'utf8');
     const content = await read(image);
     assert.match(
@@ -70,27 +81,32 @@ seeds('it is made and attached once, keeps its host key, and changes with its op
 
 seeds('a disk that is not the drive of the seed is left alone, and a name with a directory is refused', () =>
   withStubDomain(async (ansible, hypervisor) => {
-    const directory = join(hypervisor.folder, 'state');
     const before = await stubXml(hypervisor);
     const seed = (options: Record<string, unknown>) =>
-      ansible.module('seed', { uri: hypervisor.uri, domain: 'stub', directory, ...options });
+      ansible.module('seed', { ...at(hypervisor), ...options });
     const other = await seed({ target: 'vdb' });
-    assert.match(other.msg ?? '', /vdb is not a CD-ROM drive with .*seed\.iso, but has .*home\.raw/);
+    assert.match(other.msg ?? '', /vdb is not a CD-ROM drive with .*stub-seed\.iso, but has .*home\.raw/);
     const path = await seed({ target: 'sda', cloud_init: false, files: { '../shadow': '' } });
     assert.match(path.msg ?? '', /\.\.\/shadow is not the name of a file/);
+    const nowhere = await seed({ target: 'sda', image_directory: join(hypervisor.folder, 'none') });
+    assert.match(nowhere.msg ?? '', /none\/stub-seed\.iso cannot be written: .*No such file/);
     assert.is(await stubXml(hypervisor), before);
-    assert.is(await stat(join(directory, 'stub/seed.iso')).catch(() => null), null);
+    assert.is(await stat(join(hypervisor.folder, 'stub-seed.iso')).catch(() => null), null);
   }),
 );
 
 seeds('the playbook makes the seed with the host name of the inventory', () =>
   withStubDomain(async (ansible, hypervisor) => {
     const directory = join(hypervisor.folder, 'state');
-    const variables = { immutafs_state_directory: directory, immutafs_seed_user_data: { locale: 'C' } };
+    const variables = {
+      immutafs_state_directory: directory,
+      immutafs_seed_directory: hypervisor.folder,
+      immutafs_seed_user_data: { locale: 'C' },
+    };
     const made = await ansible.play('seed', variables);
     assert.is(made.exit, 0, made.output);
-    assert.match(made.output, /stub: the seed .*\/seed\.iso has the SHA-256 [0-9a-f]{64}/);
-    const content = await read(join(directory, 'stub/seed.iso'));
+    assert.match(made.output, /stub: the seed .*\/stub-seed\.iso has the SHA-256 [0-9a-f]{64}/);
+    const content = await read(join(hypervisor.folder, 'stub-seed.iso'));
     assert.match(content, '"local-hostname": "stub"');
     assert.match(content, '"locale": "C"');
     assert.match((await ansible.play('seed', variables)).output, /changed=0/);
