@@ -32,6 +32,11 @@ replace() {
   replaced=$replaced$replace_rest
 }
 
+# Sets uptime to the seconds since the boot.
+read_uptime() {
+  IFS=' .' read -r uptime _ </proc/uptime
+}
+
 # --- kernel arguments -----------------------------------------------------------------------------------
 
 # Sets arg_MODE to the value of the last valid immutafs= on the kernel command line $1; empty if there is none.

@@ -20,23 +20,15 @@ find_machine() {
     [ -z "$machine" ] || break
   done
   # Kernels before 4.9 and later ones differ in the case of the UUID.
-  machine_rest=$machine machine=''
-  while [ -n "$machine_rest" ]; do
-    machine_digit=${machine_rest%"${machine_rest#?}"} machine_rest=${machine_rest#?}
-    case $machine_digit in
-      A) machine_digit=a ;; B) machine_digit=b ;; C) machine_digit=c ;;
-      D) machine_digit=d ;; E) machine_digit=e ;; F) machine_digit=f ;;
-    esac
-    machine=$machine$machine_digit
-  done
+  machine=$(printf %s "$machine" | tr A-F a-f)
   [ -n "$machine" ] || refuse 'the guest has no UUID from the host and no machine ID' \
     'Give the guest a UUID (libvirt: <uuid>).'
 }
 
 # Finds the device of a link in /dev/disk/by-id. Sets device to its node, and disks to the disks under it.
 find_scratch_device() { # $1: link
-  is_scratch_device "$1" || refuse "$1 is not named by what the host says about it" \
-    'Name a link in /dev/disk/by-id that begins with virtio-, scsi-, wwn- or nvme-. For one, give the disk a serial number (libvirt: <serial>).' ||
+  is_scratch_device "$1" || refuse "$1 does not identify a disk by its serial number or WWN" \
+    'Name a link in /dev/disk/by-id that begins with virtio-, scsi-, wwn- or nvme-. If there is none, give the disk a serial number (libvirt: <serial>).' ||
     return
   kernel_name "$1" || refuse "$1 does not exist" \
     'Attach the disk, with this serial number.' || return
@@ -48,7 +40,7 @@ find_scratch_device() { # $1: link
   find_disks "$device_sys"
 }
 
-# Whether nothing uses a device. scratch-mark asks the kernel; these reasons say more.
+# Whether nothing uses a device. Sets device_number. scratch-mark verifies this in the kernel; these reasons say more.
 is_unused_device() { # reads device, device_sys and disks
   for device_user in "$device_sys"/holders/*; do
     [ ! -e "$device_user" ] || refuse "$device is part of ${device_user##*/}" 'Name another device, or take it out of this one.' ||

@@ -1,8 +1,8 @@
 import { type PersistItem, persistItems } from '../facts/boot/persist.ts';
-import { isOnScratch } from '../facts/boot/scratch.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import type { Facts } from '../facts/facts.ts';
 import { isBelow, type Mount, type MountTable } from '../facts/mounts/mountinfo.ts';
+import { type Observed, valueOf } from '../facts/observed.ts';
 
 /** A mount that is part of the remaining attack surface, because it is writable and also executable or persistent. */
 export interface Foothold {
@@ -22,10 +22,11 @@ export function findFootholds({
   mounts,
   disks,
   config,
-}: Pick<Facts, 'mounts' | 'disks' | 'config'>): Foothold[] {
+  scratchDevice,
+}: Pick<Facts, 'mounts' | 'disks' | 'config' | 'scratchDevice'>): Foothold[] {
   const items = new Map(persistItems(config).map((item) => [item.path, item]));
   const isHostReadOnly = readOnlyTest('value' in disks ? disks.value : []);
-  const isPersistent = persistenceTest(mounts);
+  const isPersistent = persistenceTest(mounts, scratchDevice);
   return mounts.all.flatMap((mount) => {
     if (!isWritable(mount) || kernelTypes.has(mount.type) || isHostReadOnly(mount)) return [];
     // Files in /etc decide what runs, whatever the mount options are.
@@ -125,13 +126,18 @@ const maximumDepth = 10;
 /**
  * Returns a function that decides whether data written to a mount survives a reboot: not on a file system in memory or
  * of SCRATCH, on an overlay only if its upper layer survives, and on every other file system.
+ * @param scratchDevice see `findScratchDevice`
  */
-export function persistenceTest(mounts: MountTable): (mount: Mount) => boolean {
+export function persistenceTest(
+  mounts: MountTable,
+  scratchDevice: Observed<string | undefined>,
+): (mount: Mount) => boolean {
+  const scratch = valueOf(scratchDevice);
   // Evaluates each overlay once. The key is the list of options, which all mounts of an overlay share.
   const overlays = new Map<readonly string[], boolean>();
   const isPersistent = (mount: Mount, depth = 0): boolean => {
     if (['tmpfs', 'ramfs', 'devtmpfs', 'hugetlbfs'].includes(mount.type)) return false;
-    if (mount.type !== 'overlay') return !isOnScratch(mount, mounts);
+    if (mount.type !== 'overlay') return mount.device !== scratch;
     const known = overlays.get(mount.superOptions);
     if (known !== undefined) return known;
     if (depth > maximumDepth) return true;

@@ -1,4 +1,4 @@
-import { type ScratchEntry, type ScratchRecord, isOnScratch, scratchDisk } from '../facts/boot/scratch.ts';
+import { type ScratchEntry, type ScratchRecord, scratchDisk } from '../facts/boot/scratch.ts';
 import type { Facts } from '../facts/facts.ts';
 import type { MountTable } from '../facts/mounts/mountinfo.ts';
 import { unwrap } from '../facts/observed.ts';
@@ -18,16 +18,22 @@ export interface Scratch extends Omit<ScratchRecord, 'state'> {
  * @throws SystemError if a record cannot be read
  */
 export function findScratch(
-  { scratch, mounts }: Pick<Facts, 'scratch' | 'mounts'>,
+  { scratch, mounts, scratchDevice }: Pick<Facts, 'scratch' | 'mounts' | 'scratchDevice'>,
   { mode }: Pick<DecidedMode, 'mode'>,
 ): Scratch[] {
   return scratch.map((entry) => ({
     ...{ path: entry.path, options: entry.options },
-    ...(mode === 'sealed' ? stateOf(entry, mounts) : { state: 'inactive' as const, reason: '', remedy: '' }),
+    ...(mode === 'sealed'
+      ? stateOf(entry, mounts, scratchDevice)
+      : { state: 'inactive' as const, reason: '', remedy: '' }),
   }));
 }
 
-function stateOf({ path, record: observed }: ScratchEntry, mounts: MountTable): ScratchRecord {
+function stateOf(
+  { path, record: observed }: ScratchEntry,
+  mounts: MountTable,
+  scratchDevice: Facts['scratchDevice'],
+): ScratchRecord {
   const record = unwrap(observed);
   const failed = (reason: string): ScratchRecord => ({
     state: 'failed',
@@ -36,14 +42,13 @@ function stateOf({ path, record: observed }: ScratchEntry, mounts: MountTable): 
   });
   if (record === undefined) return failed('the boot did not try to provide it');
   if (record.state !== 'disk') return record;
-  const disk = mounts.serving(scratchDisk);
-  if (disk === undefined || !isOnScratch(disk, mounts))
-    return failed(`the file system at ${scratchDisk} is no longer that of the boot`);
+  const device = unwrap(scratchDevice);
+  if (device === undefined) return failed(`the file system at ${scratchDisk} is no longer that of the boot`);
   const mount = mounts.serving(path);
   const isUsed =
     mount?.target === path &&
     (mount.type === 'overlay'
       ? mount.superOptions.some((option) => option.startsWith(`upperdir=${scratchDisk}/`))
-      : mount.device === disk.device);
+      : mount.device === device);
   return isUsed ? record : failed('it is no longer mounted from SCRATCH_DEVICE');
 }

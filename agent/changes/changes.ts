@@ -3,7 +3,8 @@ import { hangSafe } from '../facts/mounts/hang-safe.ts';
 import { type MountTable, isBelow, readMountTable } from '../facts/mounts/mountinfo.ts';
 import { readBootEnv } from '../facts/boot/boot-env.ts';
 import { openDirectory } from '../system/layers/directory.ts';
-import { observe } from '../facts/observed.ts';
+import { findScratchDevice } from '../facts/boot/scratch.ts';
+import { observe, valueOf } from '../facts/observed.ts';
 import { bootStateFile, bootTime, describeClock, readBootState } from '../facts/boot-state.ts';
 import { findDisks } from '../facts/disks/disks.ts';
 import { readIdentity } from '../facts/identity.ts';
@@ -35,7 +36,8 @@ export interface Comparison extends Layers {
 export function compareLayers(reader: SystemReader): Comparison {
   const mounts = readMountTable(reader);
   const bootEnv = observe(() => readBootEnv(reader));
-  const found = findLayers(mounts, bootEnv, readDefaultMetacopy(reader));
+  const scratch = valueOf(observe(() => findScratchDevice(reader, mounts)));
+  const found = findLayers(mounts, bootEnv, readDefaultMetacopy(reader), scratch);
   const state = observe(() => readBootState(reader, readIdentity(reader).bootId));
   const clock = 'value' in state && state.value ? describeClock(state.value, bootTime(reader)) : undefined;
   if (clock !== undefined) found.notes.push(`${clock}, so times of files can be wrong or forged`);

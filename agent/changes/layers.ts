@@ -1,7 +1,7 @@
 import { SystemError } from '../lib/errors.ts';
 import { type BootEnv, bootEnvFile } from '../facts/boot/boot-env.ts';
 import { layersOf } from '../facts/boot/layers.ts';
-import { isOnScratch, scratchDisk } from '../facts/boot/scratch.ts';
+import { scratchDisk } from '../facts/boot/scratch.ts';
 import { type Mount, type MountTable, isBelow } from '../facts/mounts/mountinfo.ts';
 import type { Observed } from '../facts/observed.ts';
 import type { Disk } from '../facts/disks/disks.ts';
@@ -34,11 +34,13 @@ export interface Layers {
  * have unmounted an overlay. An overlay with several lower layers belongs to a container, of which the sealed disk has no
  * counterpart.
  * @param defaultMetacopy the kernel's default of the mount option metacopy
+ * @param scratchDevice see `findScratchDevice`
  */
 export function findLayers(
   mounts: MountTable,
   bootEnv: Observed<BootEnv | undefined>,
   defaultMetacopy: boolean,
+  scratchDevice?: string,
 ): Layers {
   const layers = new Map<string, WritableLayer>();
   const notes: string[] = [];
@@ -64,7 +66,7 @@ export function findLayers(
     );
   }
   for (const mount of mounts.all) {
-    if (mount.target === scratchDisk || !isOnScratch(mount, mounts)) continue;
+    if (mount.target === scratchDisk || mount.device !== scratchDevice) continue;
     notes.push(
       `${mount.target}: not compared, because SCRATCH has it with the option empty or copy; every file in it was written in this boot`,
     );

@@ -24,7 +24,12 @@ export const randomSeed: Check = {
     const good = { status: 'pass', expected } as const;
     if (sources.length > 0) return { ...good, observed: sources.join(' and ') };
     const mount = facts.mounts.serving(seedFile);
-    if (seed && mount !== undefined && isWritable(mount) && persistenceTest(facts.mounts)(mount)) {
+    if (
+      seed &&
+      mount !== undefined &&
+      isWritable(mount) &&
+      persistenceTest(facts.mounts, facts.scratchDevice)(mount)
+    ) {
       return { ...good, observed: `none, but ${seedFile} is kept across reboots` };
     }
     const ignored = distrusted && instruction !== '' ? ` (${instruction}: random.trust_cpu=off)` : '';

@@ -11,7 +11,7 @@ export const scratchPaths: Check = {
   documentation: {
     title: 'every path of SCRATCH is on SCRATCH_DEVICE',
     means:
-      'According to the mount table, each path of SCRATCH is an overlay whose upper layer is on /run/immutafs/scratch-disk, or a directory of it, and a mapping of dm-crypt with the name of this agent is mounted there. For a path that is in memory instead, the check warns and reports why, as the boot recorded it in /run/immutafs/scratch; a path with the option required is then read-only, and the check fails.',
+      'According to the mount table, each path of SCRATCH is an overlay whose upper layer is on /run/immutafs/scratch-disk, or a directory of it, and what is mounted there is a mapping on the device that the boot opened. For a path that is in memory instead, the check warns and reports why, as the boot recorded it in /run/immutafs/scratch; a path with the option required is then read-only, and the check fails.',
     why: 'A path in memory has the limits of /var, so that programs may find no space. A path on another file system may outlive the reboot.',
     fix: 'Follow the instruction for the path, and reboot.',
     page: 'writable-paths.md',

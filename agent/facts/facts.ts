@@ -9,7 +9,7 @@ import { type Layer, layersOf } from './boot/layers.ts';
 import { type Overlay, overlaysOf } from './boot/overlays.ts';
 import type { ResetStates } from './reset-state.ts';
 import { readPersistEntries } from './boot/persist.ts';
-import { readScratchEntries } from './boot/scratch.ts';
+import { findScratchDevice, readScratchEntries } from './boot/scratch.ts';
 import { findProvisioning } from './boot/provisioning.ts';
 import { readSeed } from './boot/seed.ts';
 import { readSwaps } from './disks/swaps.ts';
@@ -69,6 +69,8 @@ export async function gatherFacts(system: SystemReader, { probe }: GatherOptions
     persist: readPersistEntries(reader, config),
     /** The paths of SCRATCH with the outcome in this boot. */
     scratch: readScratchEntries(reader, config),
+    /** See `findScratchDevice`. */
+    scratchDevice: observe(() => findScratchDevice(reader, mounts)),
     /** The mount points of writable ext4 file systems with errors=panic. */
     panicking: observe(() => findPanicking(reader, mounts)),
     fstab: observe(() => readFstab(reader)),

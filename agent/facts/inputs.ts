@@ -1,6 +1,6 @@
 import { bootEnvFile } from './boot/boot-env.ts';
 import { persistRecords } from './boot/persist.ts';
-import { scratchRecords } from './boot/scratch.ts';
+import { scratchDeviceRecord, scratchRecords } from './boot/scratch.ts';
 import { bootStateFile } from './boot-state.ts';
 import { reportFile } from './last-report.ts';
 import { isBelow } from './mounts/mountinfo.ts';
@@ -22,6 +22,7 @@ const inputs: readonly string[] = [
     reportFile,
     persistRecords,
     scratchRecords,
+    scratchDeviceRecord,
     '/run/immutafs/usage.json',
     bootStateFile,
     '/run/immutafs/changes.seen',

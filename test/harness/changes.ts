@@ -58,6 +58,21 @@ export const mount =
   ({ mounts }) => {
     mounts[name] = line;
   };
+/**
+ * The boot has opened vdb for SCRATCH, and a file system is mounted there.
+ * @param below the disk below the mapping of this file system
+ */
+export const scratchDisk =
+  (below = 'vdb'): Change =>
+  (guest) => {
+    const { device = '' } = guest.devices.find(({ name }) => name === 'vdb') ?? {};
+    guest.files['run/immutafs/scratch-device'] = `STATE=ready\nREASON=\nREMEDY=\nDEVICE=${device}\n`;
+    guest.devices = guest.devices.filter(({ name }) => name !== 'dm-9');
+    guest.devices.push({ name: 'dm-9', device: '253:9', on: [below] });
+    guest.mounts['scratch'] =
+      '253:9 / /run/immutafs/scratch-disk rw,nosuid,nodev,noexec,noatime - ext4 /dev/mapper/immutafs-scratch rw';
+  };
+
 /** Replaces the whole /etc/fstab. */
 export const fstab = (...lines: string[]): Change =>
   file('etc/fstab', lines.map((line) => `${line}\n`).join(''));

@@ -87,8 +87,9 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
         echo secret >/run/immutafs/scratch-disk/file; scratch open; cat /run/immutafs/scratch-disk/file
         scratch close && echo closed; scratch open; ls /run/immutafs/scratch-disk; scratch close; scratch check && echo marked`,
     });
-    const [state, reason, remedy, mount, mode, ...rest] = stdout.trimEnd().split('\n');
+    const [state, reason, remedy, device, mount, mode, ...rest] = stdout.trimEnd().split('\n');
     assert.equal([state, reason, remedy], ['STATE=ready', 'REASON=', 'REMEDY=']);
+    assert.match(device ?? '', /^DEVICE=\d+:\d+$/);
     assert.match(mount ?? '', /^ext4 +rw,nosuid,nodev,noexec,noatime/);
     assert.equal([mode, ...rest], ['700', 'secret', 'closed', 'lost+found', 'marked']);
     // 80 MiB without the first and the last one; two keys of 256 bits in hexadecimal digits.
@@ -106,6 +107,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     });
     const [code, same, ...record] = stdout.trimEnd().split('\n');
     assert.equal([code, same], ['1', 'same']);
+    assert.match(record.pop() ?? '', /^DEVICE=\d+:\d+$/);
     assert.equal(record, [
       'STATE=failed',
       'REASON=/dev/vdb has no mark',
@@ -122,7 +124,7 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     });
     assert.match(
       stdout,
-      /^1 1\nSTATE=failed\nREASON=\/dev\/vdb is too slow: 2 s were not enough \(dmsetup \d+ s, mkfs\.ext4 \d+ s\)\nREMEDY=Use a faster disk\.\n$/,
+      /^1 1\nSTATE=failed\nREASON=\/dev\/vdb is too slow: 2 s were not enough \(dmsetup \d+ s, mkfs\.ext4 \d+ s\)\nREMEDY=Use a faster disk\.\nDEVICE=\d+:\d+\n$/,
     );
   });
   opening.run();
@@ -227,7 +229,8 @@ for (const [title, lines, reason] of [
         cat /run/immutafs/scratch-device >/out/record`,
     });
     assert.is(stdout, '1\n', stderr);
-    const [, recorded] = /^STATE=failed\nREASON=(.*)\nREMEDY=.+\n$/.exec(out['record'] ?? '') ?? [];
+    const [, recorded] =
+      /^STATE=failed\nREASON=(.*)\nREMEDY=.+\nDEVICE=.*\n$/.exec(out['record'] ?? '') ?? [];
     assert.match(recorded ?? '', reason, recorded);
   });
 }

@@ -1,12 +1,14 @@
 import type { Config } from '../../config/config.ts';
 import { decodeBytes } from '../../lib/format.ts';
-import type { SystemReader } from '../../system/reader.ts';
-import type { Mount, MountTable } from '../mounts/mountinfo.ts';
+import { type SystemReader, namesIfThere } from '../../system/reader.ts';
+import type { MountTable } from '../mounts/mountinfo.ts';
 import { type Observed, observe } from '../observed.ts';
 import { nameInStore, pathItems } from './persist.ts';
 
 /** Where units/open-scratch mounts the file system of SCRATCH_DEVICE. */
 export const scratchDisk = '/run/immutafs/scratch-disk';
+/** Where units/open-scratch records which device it has opened. */
+export const scratchDeviceRecord = '/run/immutafs/scratch-device';
 /** Where units/mount-scratch records the outcome for each path. */
 export const scratchRecords = '/run/immutafs/scratch';
 
@@ -39,12 +41,22 @@ export function readScratchEntries(
   }));
 }
 
-/** Whether a mount is of the file system of SCRATCH_DEVICE, which no reboot survives, because its key is gone then. */
-export function isOnScratch({ device }: Mount, mounts: MountTable): boolean {
-  const disk = mounts.serving(scratchDisk);
-  return (
-    disk?.target === scratchDisk && disk.source === '/dev/mapper/immutafs-scratch' && disk.device === device
+/**
+ * Returns the device, as "major:minor", of the file system of SCRATCH_DEVICE, whose content no reboot survives: its key is
+ * lost then, and a boot makes a new file system before it mounts the device. Root can give the name of the mapping to another
+ * device, so the mapping must be on the device that the boot has opened.
+ *
+ * @returns undefined if it is not mounted, or if its mapping is on another device
+ */
+export function findScratchDevice(reader: SystemReader, mounts: MountTable): string | undefined {
+  const mount = mounts.serving(scratchDisk);
+  if (mount?.target !== scratchDisk) return undefined;
+  const record = reader.readRecord(scratchDeviceRecord, 'root', 65536);
+  const [, opened] = /^DEVICE=(\d+:\d+)$/m.exec(decodeBytes(record ?? '')) ?? [];
+  const below = namesIfThere(reader, `/sys/dev/block/${mount.device}/slaves`).map((name) =>
+    reader.read(`/sys/class/block/${name}/dev`).trim(),
   );
+  return below.length === 1 && below[0] === opened ? mount.device : undefined;
 }
 
 function readRecord(reader: SystemReader, file: string): ScratchRecord | undefined {

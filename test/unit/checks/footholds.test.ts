@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type Change, all, edit, file, mount } from '../../harness/changes.ts';
+import { type Change, all, edit, file, mount, scratchDisk } from '../../harness/changes.ts';
 import { testChanges, testFindings } from '../../harness/finding.ts';
 import { goodGuest, evaluateFixture } from '../../harness/guest.ts';
 
@@ -36,6 +36,23 @@ testFindings('footholds', {
 });
 
 const report = suite('the list of footholds');
+for (const below of ['vdb', 'vdc']) {
+  const outlives = below === 'vdc';
+  report(
+    `a mapping with the name of that of SCRATCH on ${below} ${outlives ? 'outlives' : 'does not outlive'} a reboot`,
+    async () => {
+      const guest = goodGuest();
+      guest.devices.push({ name: 'vdc', device: '252:32', bus: 'virtio-blk' });
+      scratchDisk(below)(guest);
+      const { footholds } = await evaluateFixture(guest);
+      const found = footholds.filter(({ target }) => target === '/run/immutafs/scratch-disk');
+      assert.equal(
+        found.map(({ persistent, executable }) => [persistent, executable]),
+        outlives ? [[true, false]] : [],
+      );
+    },
+  );
+}
 report('a read-write mount of a read-only file system is not listed', async () => {
   const guest = goodGuest();
   all(edit('home', 'rw,noexec,', 'rw,'), edit('home', / rw,seclabel/, ' ro,seclabel'))(guest);

@@ -1,17 +1,15 @@
-import { type Change, all, config, file, mount } from '../../harness/changes.ts';
+import { type Change, all, config, file, mount, scratchDisk } from '../../harness/changes.ts';
 import { testChanges } from '../../harness/finding.ts';
 
 const record = (name: string, state: string, reason = '', remedy = '') =>
   file(`run/immutafs/scratch/${name}`, `STATE=${state}\nREASON=${reason}\nREMEDY=${remedy}\n`);
-const disk =
-  '253:9 / /run/immutafs/scratch-disk rw,nosuid,nodev,noexec,noatime - xfs /dev/mapper/immutafs-scratch rw';
 const overlay =
   '0:60 / /var/cache/app rw,nosuid,nodev,noexec - overlay immutafs rw,lowerdir=/run/immutafs/lower/cache/app,upperdir=/run/immutafs/scratch-disk/var=cache=app/upper,workdir=/run/immutafs/scratch-disk/var=cache=app/work';
 const items = config('SCRATCH=/var/cache/app /srv/store:empty\nSCRATCH_DEVICE=/dev/disk/by-id/virtio-s\n');
 
 const onDisk: Change = all(
   items,
-  mount('scratch', disk),
+  scratchDisk(),
   mount('app', overlay),
   mount(
     'store',
@@ -46,7 +44,20 @@ testChanges('scratch-paths', {
     'no longer mounted from SCRATCH_DEVICE',
   ],
   'another file system at the place of the scratch disk': [
-    all(onDisk, mount('scratch', disk.replace('/dev/mapper/immutafs-scratch', '/dev/vdb1'))),
+    all(
+      onDisk,
+      mount('scratch', '252:17 / /run/immutafs/scratch-disk rw,nosuid,nodev,noexec - ext4 /dev/vdb1 rw'),
+    ),
+    { 'scratch-paths': 'fail' },
+    'is no longer that of the boot',
+  ],
+  'a mapping of the same name on another device': [
+    all(onDisk, scratchDisk('vda')),
+    { 'scratch-paths': 'fail' },
+    'is no longer that of the boot',
+  ],
+  'a boot that opened no device': [
+    all(onDisk, file('run/immutafs/scratch-device', 'STATE=failed\nREASON=x\nREMEDY=y\nDEVICE=\n')),
     { 'scratch-paths': 'fail' },
     'is no longer that of the boot',
   ],
