@@ -68,7 +68,8 @@ const hasMarker = async ({ file }: Drive) => (await readFile(file)).includes(mar
 const statesOf = (boot: Boot) => statusOf(boot).report.scratch.map(({ state }) => state);
 
 function assertOnDevice(boot: Boot): void {
-  assert.is(boot.step('device').stdout, 'STATE=ready\nREASON=\nREMEDY=\n', boot.step('seconds').stdout);
+  const device = boot.step('device').stdout;
+  assert.match(device, /^STATE=ready\nREASON=\nREMEDY=\nDEVICE=\d+:\d+\n$/, boot.step('seconds').stdout);
   assertSealed(boot);
   assert.equal(statesOf(boot), ['disk', 'disk', 'disk', 'disk']);
   assert.is(
