@@ -46,11 +46,15 @@ def storage_of(source, run):
     )
 
 
-def bytes_of(size, whole):
-    """Returns the bytes of a size such as "8G" or "50%" (of `whole`). Raises LibvirtError for any other text."""
+def bytes_of(size, whole=None, variable="immutafs_snapshot_size"):
+    """
+    Returns the bytes of a size such as "8G" or, of `whole`, "50%". Raises LibvirtError, which names the variable, for any
+    other text.
+    """
     match = re.match(r"^([1-9][0-9]*)([KMGT]?|%)$", str(size))
-    if match is None:
-        raise LibvirtError("immutafs_snapshot_size is '%s', but must be a size such as 8G or 50%%" % size)
+    if match is None or (whole is None and match.group(2) == "%"):
+        example = "8G" if whole is None else "8G or 50%"
+        raise LibvirtError("%s is '%s', but must be a size such as %s" % (variable, size, example))
     number, unit = int(match.group(1)), match.group(2)
     return whole * number // 100 if unit == "%" else number * UNITS[unit]
 
