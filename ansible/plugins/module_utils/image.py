@@ -35,7 +35,8 @@ def writers(domain, text):
     Returns the disks by which a domain can write the image of the disk `domain.target`, or a file on which the image is
     based, as "DOMAIN TARGET", sorted. `text` is the XML of the domain. Other disks of the domain itself count as well,
     and so do domains that are shut off, because any of them can be started. Files and block devices are compared, not
-    their names; storage volumes and network disks are compared by the names in the XML. Raises LibvirtError if virsh or qemu-img fails.
+    their names, and so are storage volumes that are files or block devices on this machine. Other volumes and network disks
+    are compared by the names in the XML. Raises LibvirtError if virsh or qemu-img fails.
     """
     images = own_images(domain, text)
     images |= {file_of(path) for path in backing_files(domain, disk_source(text, domain.target))}
@@ -89,6 +90,9 @@ def identity_of(domain, text):
 def image_of(domain, source):
     """Returns what two sources have in common if they are the same image (see named_source in domain_xml)."""
     path = source.get("file") or source.get("dev")
+    if path is None and "volume" in source and is_local(domain.uri):
+        path = domain.volume_path(source["pool"], source["volume"])
+        path = path if path is not None and os.path.exists(path) else None
     if path is None:
         return ("source", tuple(sorted(source.items())))
     return file_of(path) if is_local(domain.uri) else ("path", path)

@@ -35,6 +35,7 @@ class Domain:
         self.uri = module.params["uri"]
         self.name = module.params["domain"]
         self.target = module.params["target"]
+        self.pools = {}
 
     def run(self, *argv, environment=None, **options):
         """
@@ -51,6 +52,21 @@ class Domain:
     def virsh(self, command, *args):
         """Runs `virsh COMMAND DOMAIN ARGS`."""
         return self.run("/usr/bin/virsh", "--connect", self.uri, command, self.name, *args)
+
+    def volume_path(self, pool, volume):
+        """
+        Returns the path of a storage volume: that of its pool with the name of the volume, as in pools of directories, file
+        systems, LVM and disks. Returns None if libvirt does not have the pool, or if the pool has no path. The pool need not
+        be active.
+        """
+        if pool not in self.pools:
+            try:
+                text = self.run("/usr/bin/virsh", "--connect", self.uri, "pool-dumpxml", "--pool", pool)
+                self.pools[pool] = ElementTree.fromstring(text).findtext("target/path")
+            except LibvirtError:
+                self.pools[pool] = None
+        directory = self.pools[pool]
+        return None if directory is None else os.path.join(directory, volume)
 
     def state(self):
         """Returns the state and its reason, such as ("shut off", "shutdown"); see domstate in virsh(1)."""

@@ -78,7 +78,7 @@ host('another disk that can write the image is named, and the guest is not seale
   }),
 );
 
-host('a file on which the image is based counts; storage volumes are compared by their names', () =>
+host('a file on which the image is based counts, and so does a storage volume', () =>
   withStubDomain(
     async (ansible, hypervisor) => {
       const writers = () => writersOf(ansible, hypervisor);
@@ -92,14 +92,26 @@ host('a file on which the image is based counts; storage volumes are compared by
       await edit(hypervisor, 'builder', (xml) => xml.replace(base, join(folder, 'home.raw')));
       assert.equal(await writers(), []);
 
-      const volume = (name: string) => (xml: string) =>
-        xml
-          .replace("<disk type='file'", "<disk type='volume'")
-          .replace(/<source (file|pool)=[^>]*>/, `<source pool='images' volume='${name}'/>`);
-      await edit(hypervisor, 'stub', volume('system'));
-      await edit(hypervisor, 'builder', volume('system'));
-      assert.equal(await writers(), ['builder vda']);
-      await edit(hypervisor, 'builder', volume('other'));
+      const give = (name: string, type: string, source: string) =>
+        edit(hypervisor, name, (xml) =>
+          xml
+            .replace(/<disk type='\w+'/, `<disk type='${type}'`)
+            .replace(/<source (file|pool)=[^>]*>/, `<source ${source}/>`),
+        );
+      const giveVolume = (name: string, volume: string) =>
+        give(name, 'volume', `pool='images' volume='${volume}'`);
+      await giveVolume('stub', 'system');
+      await giveVolume('builder', 'system');
+      assert.equal(await writers(), ['builder vda'], 'a pool that libvirt does not have: by the names');
+      await giveVolume('builder', 'other');
+      assert.equal(await writers(), []);
+
+      await hypervisor.virsh('pool-define-as', 'images', 'dir', '--target', folder);
+      await give('stub', 'file', `file='${image}'`);
+      assert.equal(await writers(), []);
+      await giveVolume('builder', 'system.raw');
+      assert.equal(await writers(), ['builder vda'], 'a volume of a pool that is not active');
+      await giveVolume('builder', 'home.raw');
       assert.equal(await writers(), []);
     },
     undefined,
