@@ -16,8 +16,11 @@ export interface ProcessEntry {
   started: string;
 }
 
-/** The time until the arguments of a process are given up, in milliseconds. */
-const deadline = 1000;
+/**
+ * The time until the arguments of a process are given up, in milliseconds. On a busy guest, a thread can wait for seconds
+ * for a processor, and the evidence is then incomplete.
+ */
+const deadline = 10_000;
 /** The number of processes whose arguments are waited for in vain, below the number of Node.js's threads. */
 const mostHanging = 3;
 const commandBytes = 4096;
