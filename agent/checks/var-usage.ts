@@ -1,5 +1,6 @@
 import type { Forecast } from '../assess/forecast.ts';
 import { formatAge, formatBytes } from '../lib/format.ts';
+import { proposeScratch } from '../facts/boot/scratch.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
@@ -40,10 +41,12 @@ export const varUsage: Check = {
     const observed = consumers.length === 0 ? usedShare : `${usedShare}; largest: ${consumers.join(', ')}`;
     const expected = `less than ${warn}%`;
     const status = worst >= fail ? 'fail' : worst >= warn ? 'warn' : 'pass';
+    const paths = largest.map(({ path }) => path);
+    const scratch = proposeScratch(config, paths) ?? 'SCRATCH';
     const remedy =
       status === 'pass'
         ? ''
-        : 'Find the largest directories with `du -xh /run/var | sort -h | tail`; make the program write less, put its directory on SCRATCH_DEVICE (SCRATCH), or increase VAR_SIZE or VAR_INODES.';
+        : `Find the largest directories with \`du -xh /run/var | sort -h | tail\`; make the program write less, put its directory on SCRATCH_DEVICE (${scratch}), or increase VAR_SIZE or VAR_INODES.`;
     return { status, subject: '/var', expected, observed, remedy };
   },
 };

@@ -9,7 +9,7 @@ import { type Layer, layersOf } from './boot/layers.ts';
 import { type Overlay, overlaysOf } from './boot/overlays.ts';
 import type { ResetStates } from './reset-state.ts';
 import { readPersistEntries } from './boot/persist.ts';
-import { findScratchDevice, readScratchEntries } from './boot/scratch.ts';
+import { findScratchDevice, readScratchEntries, scratchInMemory } from './boot/scratch.ts';
 import { findProvisioning } from './boot/provisioning.ts';
 import { readSeed } from './boot/seed.ts';
 import { readSwaps } from './disks/swaps.ts';
@@ -148,7 +148,9 @@ async function readVar(
     /** statfs(2) of the overlay on /var, which reports the upper layer; undefined if /var is not an overlay. */
     varUsage,
     /** The largest files and directories of the upper layers, which share a tmpfs; empty if its use is below USAGE_WARN. */
-    largestFiles: observe(() => (isFull ? findLargestFiles(reader, uppers, isMount) : [])),
+    largestFiles: observe(() =>
+      isFull ? findLargestFiles(reader, [...uppers, ...scratchInMemory(config, mounts)], isMount) : [],
+    ),
     /** The undecided state that the next reboot resets (reset-state.ts); nothing if /var is not an overlay. */
     resetState: await observeAsync(async (): Promise<ResetStates> => {
       if (usage === undefined) return { list: [], isComplete: true };

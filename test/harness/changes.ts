@@ -128,3 +128,14 @@ export const enforcingGuest: Change = (guest) => {
   selinux('1', `/var -d a:b:var_t:s0\n/tmp -d a:b:tmp_t:s0\n${moduleContexts}`)(guest);
   labels('var_t', 'tmp_t')(guest);
 };
+
+/** SCRATCH names /srv/build, whose overlay has its upper layer, with a file of 16 KiB, in a directory. */
+export const scratchOverlay = (layer: '/run/var/below/srv+build' | '/run/immutafs/scratch-disk/srv=build') =>
+  all(
+    config('SCRATCH=/srv/build\n'),
+    mount(
+      'build',
+      `0:61 / /srv/build rw - overlay immutafs rw,lowerdir=/run/immutafs/below/srv+build,upperdir=${layer}/upper,workdir=${layer}/work`,
+    ),
+    file(`${layer.slice(1)}/upper/file`, 'x'.repeat(16384)),
+  );

@@ -1,8 +1,10 @@
-import type { Config } from '../../config/config.ts';
+import { type Config, words } from '../../config/config.ts';
+import { keys } from '../../config/keys.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import { type SystemReader, namesIfThere } from '../../system/reader.ts';
-import type { MountTable } from '../mounts/mountinfo.ts';
+import { type MountTable, isBelow } from '../mounts/mountinfo.ts';
 import { type Observed, observe } from '../observed.ts';
+import { directoriesOf } from './layers.ts';
 import { nameInStore, pathItems } from './persist.ts';
 
 /** Where units/open-scratch mounts the file system of SCRATCH_DEVICE. */
@@ -57,6 +59,62 @@ export function findScratchDevice(reader: SystemReader, mounts: MountTable): str
     reader.read(`/sys/class/block/${name}/dev`).trim(),
   );
   return below.length === 1 && below[0] === opened ? mount.device : undefined;
+}
+
+/** Returns the upper layers of the paths of SCRATCH for which units/mount-scratch has mounted an overlay in memory. */
+export function scratchInMemory(
+  { SCRATCH }: Pick<Config, 'SCRATCH'>,
+  mounts: MountTable,
+): { target: string; upper: string }[] {
+  return pathItems(SCRATCH)
+    .map(({ path }) => ({ target: path, upper: directoriesOf(path).upper }))
+    .filter(({ target, upper }) => {
+      const mount = mounts.serving(target);
+      return mount?.target === target && mount.superOptions.includes(`upperdir=${upper}`);
+    });
+}
+
+/** The stores of container engines, which do not work on an overlay. */
+export const containerStores: readonly string[] = [
+  '/var/lib/docker',
+  '/var/lib/containers/storage',
+  '/var/lib/containerd',
+  '/var/lib/lxc',
+  '/var/lib/machines',
+];
+
+/** A directory for a cache or for builds, which programs fill again. */
+const refillable = /^\/var\/(?:cache|lib\/mock|lib\/jenkins\/workspace)\/[^/]+/;
+
+/**
+ * Proposes SCRATCH for the container stores, caches and directories for builds in which files are.
+ * @param paths files or directories
+ * @returns the complete line for immutafs.conf; undefined if there is nothing to add
+ */
+export function proposeScratch(
+  { SCRATCH, PERSIST, OVERLAY }: Pick<Config, 'SCRATCH' | 'PERSIST' | 'OVERLAY'>,
+  paths: readonly string[],
+): string | undefined {
+  // A store that is named without these options is an overlay.
+  const isUnusable = ({ path, options }: { path: string; options: string[] }) =>
+    containerStores.includes(path) && !options.includes('empty') && !options.includes('copy');
+  const taken = [
+    ...pathItems(SCRATCH).filter((item) => !isUnusable(item)),
+    ...[PERSIST, OVERLAY].flatMap(pathItems),
+  ];
+  // A boot refuses a path of SCRATCH that contains or is below another configured path.
+  const isFree = (directory: string) =>
+    !taken.some(({ path }) => isBelow(directory, path) || isBelow(path, directory));
+  const stores = containerStores.filter((store) => {
+    const directory = store.split('/', 4).join('/');
+    return paths.some((path) => isBelow(path, directory)) && isFree(store);
+  });
+  const others = paths
+    .flatMap((path) => refillable.exec(path)?.[0] ?? [])
+    .filter((directory) => keys.SCRATCH.good(directory) && isFree(directory));
+  const added = [...stores.map((store) => `${store}:empty,exec,suid,dev`), ...new Set(others)];
+  const kept = words(SCRATCH).filter((item) => !stores.includes(item.split(':', 1)[0] ?? ''));
+  return added.length === 0 ? undefined : `SCRATCH=${[...kept, ...added].join(' ')}`;
 }
 
 function readRecord(reader: SystemReader, file: string): ScratchRecord | undefined {

@@ -1,5 +1,7 @@
 import { readBootEnv } from '../../facts/boot/boot-env.ts';
 import { layersOf } from '../../facts/boot/layers.ts';
+import { scratchInMemory } from '../../facts/boot/scratch.ts';
+import type { Config } from '../../config/config.ts';
 import { type LargestFile, findLargestFiles } from '../../facts/largest-files.ts';
 import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 import { unlessSystemError } from '../../lib/errors.ts';
@@ -19,21 +21,20 @@ export interface Sample {
 const tmpfs = '/run/var';
 
 /**
- * Measures the tmpfs and the largest files of each layer.
+ * Measures the tmpfs and the largest files of each layer. What is on SCRATCH_DEVICE is in neither.
  * @returns undefined if there is no layer, as in a boot whose /var could not be assembled
  */
-export function takeSample(reader: SystemReader): Sample | undefined {
+export function takeSample(reader: SystemReader, config: Pick<Config, 'SCRATCH'>): Sample | undefined {
   return unlessSystemError(() => {
     const mounts = readMountTable(reader);
     if (mounts.serving(tmpfs)?.target !== tmpfs) return undefined;
     const layers = layersOf(readBootEnv(reader));
     const isMount = (folder: string) => mounts.at(folder).length > 0;
-    const largest = layers
-      .filter(({ target }) => mounts.serving(target)?.type === 'overlay')
-      .flatMap(
-        ({ target, upper }) =>
-          unlessSystemError(() => findLargestFiles(reader, [{ target, upper }], isMount)) ?? [],
-      );
+    const overlays = layers.filter(({ target }) => mounts.serving(target)?.type === 'overlay');
+    const largest = [...overlays, ...scratchInMemory(config, mounts)].flatMap(
+      ({ target, upper }) =>
+        unlessSystemError(() => findLargestFiles(reader, [{ target, upper }], isMount)) ?? [],
+    );
     return { at: reader.environment().seconds, usage: reader.usage(tmpfs), largest };
   });
 }

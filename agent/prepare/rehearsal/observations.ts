@@ -1,3 +1,5 @@
+import type { Config } from '../../config/config.ts';
+import { proposeScratch } from '../../facts/boot/scratch.ts';
 import { persistItem } from '../../facts/security/places.ts';
 import type { Denial } from './audit-watch.ts';
 import { refusalKey } from './baseline.ts';
@@ -19,8 +21,9 @@ export interface Seen {
 /** What the comparison needs to know about the guest. */
 export interface Context {
   baseline: Baseline;
-  /** The paths in OVERLAY. */
-  overlays: readonly string[];
+  config: Pick<Config, 'OVERLAY' | 'PERSIST' | 'SCRATCH'>;
+  /** The paths of OVERLAY and SCRATCH. */
+  writable: readonly string[];
   /** Returns the nearest existing folder of a file; the path itself if it is a folder. */
   folderOf: (path: string) => string;
   lastMessages: (unit: string) => readonly string[];
@@ -114,8 +117,8 @@ function deniedWrites(
   });
 }
 
-function remedyOf(file: string | null, { folderOf, overlays }: Context): Remedy {
-  return remedyFor(file, file === null ? '/' : folderOf(file), overlays);
+function remedyOf(file: string | null, { folderOf, writable }: Context): Remedy {
+  return remedyFor(file, file === null ? '/' : folderOf(file), writable);
 }
 
 function firstPaths(files: readonly (string | null)[]): string[] {
@@ -130,18 +133,23 @@ function checks({ failing }: Seen): Observation[] {
   }));
 }
 
-function fullSoon(growth: Growth | null, { folderOf }: Context): Observation[] {
+function fullSoon(growth: Growth | null, { folderOf, config }: Context): Observation[] {
   if (growth?.forecast.full !== 'in' || growth.forecast.seconds >= soon) return [];
   const paths = growth.largest.map((each) => each.path);
   const [first = '/var'] = paths;
   // PERSIST takes folders only.
   const folder = folderOf(first);
+  const line = proposeScratch(config, paths);
+  const scratch =
+    line === undefined
+      ? `name ${folder} in SCRATCH if its content may be lost`
+      : `put ${folder} on a disk that is emptied at every reboot (${line})`;
   return [
     {
       ...{ kind: 'full', blocking: true, subject: '', count: 1, folder: null },
       paths,
       messages: [],
-      remedy: `Make the program that writes ${first} write less, keep ${folder} on a data disk (PERSIST=${persistItem(folder)}), or increase VAR_SIZE or VAR_INODES.`,
+      remedy: `Make the program that writes ${first} write less, keep ${folder} on a data disk (PERSIST=${persistItem(folder)}), ${scratch}, or increase VAR_SIZE or VAR_INODES.`,
     },
   ];
 }

@@ -100,7 +100,7 @@ export class Recorder {
   /** Measures the layers and evaluates the checks, when the boot is complete. */
   async #measure(now: number): Promise<void> {
     if (this.#last === undefined || now - this.#last.at >= interval.sample) {
-      this.#last = takeSample(this.#reader) ?? this.#last;
+      this.#last = takeSample(this.#reader, readConfig(this.#reader).config) ?? this.#last;
       this.#first ??= this.#last;
     }
     if (now - this.#checked >= interval.checks) {

@@ -21,9 +21,9 @@ const ofPackages = ['/usr', '/boot', '/bin', '/sbin', '/lib', '/lib64', '/efi'];
  * Returns the remedy for a refused write in a folder.
  * @param path the file; null if it is unknown
  * @param folder the nearest existing folder of the file, in which it would have been created
- * @param overlays the paths in OVERLAY
+ * @param writable the paths of OVERLAY and SCRATCH
  */
-export function remedyFor(path: string | null, folder: string, overlays: readonly string[]): Remedy {
+export function remedyFor(path: string | null, folder: string, writable: readonly string[]): Remedy {
   const none = (text: string, harmless = false) => ({ folder: null, text, harmless });
   if (path === null) {
     return none(
@@ -33,7 +33,7 @@ export function remedyFor(path: string | null, folder: string, overlays: readonl
   if (path.includes('/__pycache__/') || path.endsWith('.pyc')) {
     return none('Python works without its cache of byte code.', true);
   }
-  const covering = ['/var', ...overlays].find((target) => isBelow(folder, target));
+  const covering = ['/var', ...writable].find((target) => isBelow(folder, target));
   if (covering !== undefined) {
     return none(
       `${covering} should be writable in a sealed boot: \`immutafs-agent status --all\` in the rehearsal shows why it is not.`,

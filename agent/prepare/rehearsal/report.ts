@@ -1,7 +1,6 @@
 import { stateRuleOf } from '../../services/state-rules.ts';
 import { persistItem } from '../../facts/security/places.ts';
 import { words } from '../../config/config.ts';
-import type { Config } from '../../config/config.ts';
 import { type Context, type Seen, compare, proposedFolders } from './observations.ts';
 import type { RehearsalReport, Request } from './record.ts';
 
@@ -19,11 +18,11 @@ export function buildReport(
   request: Pick<Request, 'id' | 'limitSeconds' | 'baseline'>,
   state: State,
   seen: Seen,
-  context: Omit<Context, 'baseline' | 'overlays'> & { config: Pick<Config, 'OVERLAY' | 'PERSIST'> },
+  context: Omit<Context, 'baseline' | 'writable'>,
 ): RehearsalReport {
-  const { config, ...rest } = context;
-  const overlays = words(config.OVERLAY).map(pathOf);
-  const found = compare(seen, { ...rest, baseline: request.baseline, overlays });
+  const { config } = context;
+  const writable = [config.OVERLAY, config.SCRATCH].flatMap(words).map(pathOf);
+  const found = compare(seen, { ...context, baseline: request.baseline, writable });
   const folders = proposedFolders(found.observations);
   const why = reasons(state, found.observations.filter(({ blocking }) => blocking).length);
   return {

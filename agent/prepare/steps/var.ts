@@ -1,7 +1,9 @@
 import { formatBytes, shortList } from '../../lib/format.ts';
 import { unlessRefused } from '../../system/image-reader.ts';
 import type { SystemReader } from '../../system/reader.ts';
+import { configFile } from '../../config/config.ts';
 import { pathItems } from '../../facts/boot/persist.ts';
+import { containerStores, proposeScratch } from '../../facts/boot/scratch.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
@@ -34,6 +36,7 @@ export async function planVar(look: Snapshot): Promise<Step> {
   const share = Math.ceil((cost / cap) * 100);
   const isFull = share >= parseInt(config.USAGE_WARN, 10);
   const costs = `Files that are open for writing would be copied into memory: ${formatBytes(cost)} of the ${formatBytes(cap)} of VAR_SIZE (${share}%)${files.length === 0 ? '' : `; ${largest(files)}`}.`;
+  const stores = overlaidStores(look);
   const problems = [
     ...overlays.problems,
     ...(cap > memory * mostOfMemory
@@ -41,7 +44,7 @@ export async function planVar(look: Snapshot): Promise<Step> {
           `VAR_SIZE=${config.VAR_SIZE} is more than three quarters of the guest's memory (${formatBytes(memory)}): lower it, or give the guest more.`,
         ]
       : []),
-    ...(await storeProblems(look, containerStores(look), overlays.targets)),
+    ...(await storeProblems(look, stores, overlays.targets)),
   ];
   const actions = isFull && settings.cleanVar ? cleaning(reader) : [];
   if (actions.length > 0) {
@@ -51,6 +54,7 @@ export async function planVar(look: Snapshot): Promise<Step> {
     ? 'That is too much: raise VAR_SIZE in /etc/immutafs/immutafs.conf, name their directories in SCRATCH, or reduce what these programs write.'
     : 'That is too much: use --clean-var, which rotates logs and journals, raise VAR_SIZE in /etc/immutafs/immutafs.conf, or put caches and other large files on a disk that is emptied at every reboot (SCRATCH).';
   if (isFull) problems.unshift(`${costs} ${advice}`);
+  problems.push(...scratchLines(look, [...stores, ...(isFull ? files.map(({ path }) => path) : [])]));
   if (problems.length > 0) return { id: 'var', state: 'by hand', why: problems, actions: [] };
   return {
     id: 'var',
@@ -62,8 +66,12 @@ export async function planVar(look: Snapshot): Promise<Step> {
 
 /** Plans the step for an image, of which neither the memory nor the open files of its guests are known. */
 async function planImageVar(look: Snapshot, overlays: PlannedOverlays): Promise<Step> {
-  const stores = await storeProblems(look, containerStores(look), overlays.targets);
-  const problems = [...overlays.problems, ...stores];
+  const stores = overlaidStores(look);
+  const problems = [
+    ...overlays.problems,
+    ...(await storeProblems(look, stores, overlays.targets)),
+    ...scratchLines(look, stores),
+  ];
   if (problems.length > 0) return { id: 'var', state: 'by hand', why: problems, actions: [] };
   const why = [...packageDatabase(look.reader), ...describeOverlays(overlays)];
   return { id: 'var', state: 'done', why, actions: [] };
@@ -87,19 +95,11 @@ function cleaning(reader: SystemReader): Action[] {
   ];
 }
 
-const stores = [
-  '/var/lib/docker',
-  '/var/lib/containers/storage',
-  '/var/lib/containerd',
-  '/var/lib/lxc',
-  '/var/lib/machines',
-];
-
 /** Finds the container stores that exist, are not empty, and will be below the overlay on /var or on a path of SCRATCH. */
-function containerStores(look: Snapshot): string[] {
+function overlaidStores(look: Snapshot): string[] {
   const { reader } = look;
   const directories = scratchFolders(look, ['empty', 'copy']);
-  return stores.filter(
+  return containerStores.filter(
     (store) =>
       reader.stat(store)?.kind === 'directory' &&
       reader.list(store).length > 0 &&
@@ -140,6 +140,14 @@ async function storeProblems(
     ),
     ...(await findOverlayMetadata(reader, roots, found, (path) => mounts.at(path).length > 0)),
   ];
+}
+
+/** Returns a sentence with the line that puts container stores, caches and builds on SCRATCH_DEVICE; none without them. */
+function scratchLines({ config }: Snapshot, paths: readonly string[]): string[] {
+  const line = proposeScratch(config, paths);
+  if (line === undefined) return [];
+  const disk = config.SCRATCH_DEVICE === '' ? ', and attach a disk (--scratch-device)' : '';
+  return [`If their content may be lost at every reboot, add to ${configFile}${disk}: ${line}`];
 }
 
 function packageDatabase(reader: SystemReader): string[] {

@@ -4,7 +4,7 @@ import { formatUsageHistory } from '../../../agent/facts/usage-history.ts';
 import { formatPrometheus } from '../../../agent/report/prometheus.ts';
 import type { Report } from '../../../agent/report/report.ts';
 import { formatText } from '../../../agent/report/text.ts';
-import { type Change, config, file, usage } from '../../harness/changes.ts';
+import { type Change, config, file, scratchOverlay, usage } from '../../harness/changes.ts';
 import { testChanges } from '../../harness/finding.ts';
 import { type Guest, goodGuest, evaluateFixture } from '../../harness/guest.ts';
 
@@ -36,14 +36,54 @@ testChanges('var-usage', {
   '/var grows, which alone is no reason to warn': [growing(10_000), {}],
 });
 
-const forecasts = suite('var-usage: the forecast');
-
 const reportOf = (change: Change) => {
   const guest = goodGuest();
   change(guest);
   return evaluateFixture(guest);
 };
 const observedIn = (report: Report) => report.checks.find(({ id }) => id === 'var-usage')?.observed ?? '';
+
+/** The use of /var is at the warning, and its upper layer has a file. */
+const full =
+  (path: string, more: Change = () => undefined): Change =>
+  (guest) => {
+    usage({ usedBytes: 0.8 * 256 * mebibyte })(guest);
+    file(`run/var/upper/${path}`, 'x'.repeat(8192))(guest);
+    more(guest);
+  };
+const remedies = suite('var-usage: what to do');
+for (const [title, change, expected] of [
+  ['a cache', full('cache/app/x'), '(SCRATCH=/var/cache/app)'],
+  [
+    'a container store',
+    full('lib/containers/storage/x'),
+    '(SCRATCH=/var/lib/containers/storage:empty,exec,suid,dev)',
+  ],
+  ['other files', full('lib/app/x'), '(SCRATCH)'],
+  ['a cache that SCRATCH names', full('cache/app/x', config('SCRATCH=/var/cache/app\n')), '(SCRATCH)'],
+] as const) {
+  remedies(`${title}: SCRATCH is proposed with the line`, async () => {
+    const { checks } = await reportOf(change);
+    const remedy = checks.find(({ id }) => id === 'var-usage')?.remedy ?? '';
+    assert.ok(remedy.includes(`put its directory on SCRATCH_DEVICE ${expected}, or`), remedy);
+  });
+}
+
+remedies('what a path of SCRATCH has in memory is among the largest files', async () => {
+  assert.match(
+    observedIn(await reportOf(full('cache/x', scratchOverlay('/run/var/below/srv+build')))),
+    /largest: \/srv\/build\/file 16 KiB/,
+  );
+});
+remedies('the twin: what it has on SCRATCH_DEVICE is not', async () => {
+  const observed = observedIn(
+    await reportOf(full('cache/x', scratchOverlay('/run/immutafs/scratch-disk/srv=build'))),
+  );
+  assert.match(observed, /largest: \/var\/cache\/x/);
+  assert.not.match(observed, /srv/);
+});
+
+const forecasts = suite('var-usage: the forecast');
 
 forecasts('growth is in the finding, the text, JSON and Prometheus', async () => {
   const report = await reportOf(growing(10_000));
@@ -83,4 +123,5 @@ for (const [title, change] of [
     assert.not.match(formatPrometheus(report), /var_full_seconds/);
   });
 }
+remedies.run();
 forecasts.run();

@@ -1,11 +1,12 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseConfig } from '../../../../agent/config/config.ts';
-import { type Sample, measureGrowth } from '../../../../agent/prepare/rehearsal/growth.ts';
+import { type Sample, measureGrowth, takeSample } from '../../../../agent/prepare/rehearsal/growth.ts';
 import { findRefusedWrite } from '../../../../agent/prepare/rehearsal/refused-writes.ts';
 import { remedyFor, topmost } from '../../../../agent/prepare/rehearsal/remedies.ts';
 import { isBootComplete, parseUnits, readUnits } from '../../../../agent/prepare/rehearsal/units.ts';
-import { goodGuest, withGuest } from '../../../harness/guest.ts';
+import { scratchOverlay } from '../../../harness/changes.ts';
+import { goodGuest, rehearsalGuest, withGuest } from '../../../harness/guest.ts';
 
 const found = suite('messages that report a refused write');
 for (const [message, path] of [
@@ -207,6 +208,18 @@ for (const [title, first, last, forecast] of [
   ],
 ] as const) {
   growth(title, () => assert.equal(measureGrowth(first, last)?.forecast, forecast));
+}
+for (const [layer, isMeasured] of [
+  ['/run/var/below/srv+build', true],
+  ['/run/immutafs/scratch-disk/srv=build', false],
+] as const) {
+  growth(`a path of SCRATCH with its layer in ${layer}: ${isMeasured ? '' : 'not '}measured`, async () => {
+    const guest = rehearsalGuest();
+    scratchOverlay(layer)(guest);
+    const taken = await withGuest(guest, (reader) => takeSample(reader, { SCRATCH: '/srv/build' }));
+    const measured = taken?.largest.filter(({ path }) => path.startsWith('/srv'));
+    assert.equal(measured, isMeasured ? [{ path: '/srv/build/file', bytes: 16384, inodes: 1 }] : []);
+  });
 }
 growth('nothing to compare', () => {
   assert.is(measureGrowth(undefined, sample(1, 1)), null);

@@ -26,11 +26,13 @@ function reportOf(
     state = {},
     OVERLAY = '',
     PERSIST = '',
+    SCRATCH = '',
   }: {
     baseline?: Baseline;
     state?: Partial<State>;
     OVERLAY?: string;
     PERSIST?: string;
+    SCRATCH?: string;
   } = {},
 ): RehearsalReport {
   const request = { id: 'r', limitSeconds: 1800, baseline };
@@ -39,7 +41,7 @@ function reportOf(
     { ...settled, ...state },
     { ...nothing, ...seen },
     {
-      config: { OVERLAY, PERSIST },
+      config: { OVERLAY, PERSIST, SCRATCH },
       // The last part of a path is a file.
       folderOf: (file) => (file === '/var/lib/db' ? file : file.slice(0, file.lastIndexOf('/')) || '/'),
       lastMessages: (unit) => (unit === 'a.service' ? ['it broke'] : []),
@@ -147,6 +149,33 @@ for (const [seconds, isBlocking] of [
     assert.is(found.ready, !isBlocking);
   });
 }
+for (const [path, SCRATCH, expected] of [
+  ['/var/lib/db', '', ' in SCRATCH if'],
+  ['/var/cache/app/x', '', '(SCRATCH=/var/cache/app), or'],
+  [
+    '/var/lib/containers',
+    '/srv/build',
+    '(SCRATCH=/srv/build /var/lib/containers/storage:empty,exec,suid,dev), or',
+  ],
+  ['/var/cache/app/x', '/var/cache', ' in SCRATCH if'],
+  ['/var/cache/app/x', '/var/cache/app/y', ' in SCRATCH if'],
+] as const) {
+  report(`the layers will be full, mostly of ${path}, with SCRATCH=${SCRATCH}`, () => {
+    const growth = {
+      ...{ seconds: 600, usedBytes: 1, sizeBytes: 2, bytes: 1e6, inodes: 0 },
+      ...{ largest: [{ path, bytes: 1e6, inodes: 0 }], forecast: { full: 'in', seconds: 3600 } as const },
+    };
+    const [full] = reportOf({ growth }, { SCRATCH }).observations;
+    assert.ok(full?.remedy.includes(expected), full?.remedy);
+  });
+}
+report('a refused write on a path of SCRATCH: its state is the cause, and no line is proposed', () => {
+  const refusals = [refusal('a.service', '/srv/build/x')];
+  const found = reportOf({ refusals }, { SCRATCH: '/srv/build:required' });
+  assert.match(found.observations[0]?.remedy ?? '', /^\/srv\/build should be writable in a sealed boot/);
+  assert.equal(found.add, { overlay: '', persistInstead: '' });
+  assert.is(reportOf({ refusals }).add.overlay, 'OVERLAY=/srv/build', 'the twin');
+});
 report('a required check that does not pass', () => {
   const found = reportOf({
     failing: [{ id: 'root-readonly', observed: 'mounted read-write', remedy: 'Do it.' }],

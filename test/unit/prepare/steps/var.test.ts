@@ -48,8 +48,19 @@ table('var', 'var', [
     'a container store',
     { 'var/lib/docker/overlay2/x': '' },
     'by hand',
-    /\/var\/lib\/docker holds containers/,
+    /\/var\/lib\/docker holds containers.* If their content may be lost at every reboot, add to \/etc\/immutafs\/immutafs\.conf, and attach a disk \(--scratch-device\): SCRATCH=\/var\/lib\/docker:empty,exec,suid,dev$/,
   ],
+  [
+    'open files as large as VAR_SIZE, in a cache',
+    {
+      ...big,
+      'proc/812/fd/7': { linkTo: '/var/cache/app/a/b' },
+      'var/cache/app/a/b': 'x'.repeat(1024 * 1024),
+    },
+    'by hand',
+    /\(100%\).*: SCRATCH=\/var\/cache\/app$/,
+  ],
+  ['the twin: in /var/log', big, 'by hand', /\(100%\)(?!.*: SCRATCH=)/],
   [
     'a container store on SCRATCH_DEVICE',
     { 'var/lib/docker/overlay2/x': '', ...scratch('/var/lib/docker:empty,exec,suid,dev') },
@@ -59,7 +70,7 @@ table('var', 'var', [
     'the twin: in SCRATCH with an overlay',
     { 'var/lib/docker/overlay2/x': '', ...scratch('/var/lib/docker:exec') },
     'by hand',
-    /do not work on an overlay: name the store in SCRATCH with the option empty/,
+    /do not work on an overlay: name the store in SCRATCH with the option empty.*immutafs\.conf: SCRATCH=\/var\/lib\/docker:empty,exec,suid,dev$/,
   ],
   [
     'the twin: without SCRATCH_DEVICE',
