@@ -67,6 +67,21 @@ is_unused_device() { # reads device, device_sys and disks
   esac
 }
 
+# Reads the record that open-scratch has made in this boot. Sets device_state, device_reason and device_remedy, and opened to
+# the number of the device; all are empty without a record.
+read_device_record() {
+  device_state='' device_reason='' device_remedy='' opened=''
+  [ -r /run/immutafs/scratch-device ] || return 0
+  while IFS= read -r line; do
+    case $line in
+      STATE=*) device_state=${line#*=} ;;
+      REASON=*) device_reason=${line#*=} ;;
+      REMEDY=*) device_remedy=${line#*=} ;;
+      DEVICE=*) opened=${line#*=} ;;
+    esac
+  done </run/immutafs/scratch-device
+}
+
 # Runs scratch-mark, and sets reason to what it says about the device.
 scratch_mark() { # $1: command; $2…: arguments after the device
   mark_command=$1
@@ -80,6 +95,7 @@ scratch_mark() { # $1: command; $2…: arguments after the device
     'has other data'* | 'has a damaged mark'*)
       mark_remedy="Another program has written to it. If its content is not needed: immutafs-agent prepare --apply --scratch-device $device --wipe"
       ;;
+    'does not support discard'*) mark_remedy="Have the host attach the disk with discard='unmap'." ;;
     *) mark_remedy='Name another device, or see dmesg.' ;;
   esac
   refuse "$device ${mark_output:-could not be examined}" "$mark_remedy"

@@ -348,6 +348,9 @@ write_scratch_units() { # reads conf_SCRATCH and conf_SCRATCH_DEVICE
   # Without a limit, systemd waits for a device for 90 s.
   add_dropin "$escaped.device" '[Unit]' JobTimeoutSec=30
   add_dropin multi-user.target '[Unit]' Wants=immutafs-scratch-trim.service
+  for target in poweroff reboot halt kexec; do
+    add_dropin "$target.target" '[Unit]' Wants=immutafs-scratch-discard.service
+  done
 }
 
 # --- rehearsal and services that configure the guest ---------------------------------------------------

@@ -6,6 +6,7 @@
  *   scratch-mark write DEVICE MACHINE IDENTITY     marks a device whose first and last MiB are blank
  *   scratch-mark check DEVICE MACHINE IDENTITY     whether the device has the mark, and nothing else beside it
  *   scratch-mark table DEVICE MACHINE IDENTITY     the same, and prints a table of dm-crypt (dmsetup(8)) with a new random key
+ *   scratch-mark discard DEVICE MACHINE IDENTITY   the same as check, and discards everything between the first and the last MiB
  *
  * The mark is the text "immutafs-scratch 1\nmachine MACHINE\ndevice IDENTITY\n" at the beginning of the device. All other
  * bytes of the first and the last MiB are 0, and what is between them belongs to dm-crypt. Partition tables, file systems,
@@ -35,6 +36,7 @@
 /* mkfs.ext4(8) makes a useful file system from this size on. */
 #define SMALLEST (64 * MIB)
 #define SAMPLES 64
+#define DISCARD_BYTES (256 * MIB) /* between two of them, a signal ends the program */
 #define KEY_BYTES 64 /* aes-xts-plain64 with two keys of 256 bits */
 
 static char buffer[MIB], mark[4096];
@@ -260,6 +262,21 @@ static void erase_device(void)
 	sync_device();
 }
 
+static void discard_device(void)
+{
+	const long end = bytes - MIB;
+
+	for (long start = MIB; start < end; start += DISCARD_BYTES) {
+		unsigned long range[2] = {start, end - start < DISCARD_BYTES ? end - start : DISCARD_BYTES};
+		long result = call(__NR_ioctl, device, BLKDISCARD, (long)range);
+
+		if (result == -EOPNOTSUPP)
+			fail("does not support discard");
+		if (result < 0)
+			fail_with("cannot be discarded: errno ", -result);
+	}
+}
+
 /* With a key that the kernel's generator has made after it was initialised; waits for it (getrandom(2)). */
 static void print_table(void)
 {
@@ -332,6 +349,10 @@ __attribute__((used, noreturn)) static void run(long *stack)
 		open_device(arguments[2], 1);
 		require_mark(arguments[3], arguments[4]);
 		print_table();
+	} else if (named && is(arguments[1], "discard")) {
+		open_device(arguments[2], 1);
+		require_mark(arguments[3], arguments[4]);
+		discard_device();
 	} else {
 		fail("cannot be used: unknown command of scratch-mark");
 	}

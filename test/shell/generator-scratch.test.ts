@@ -32,6 +32,9 @@ for (const [name, shell] of Object.entries(shells)) {
       `immutafs-scratch-device.service.d/immutafs.conf: [Unit];Wants=${device};After=${device}`,
       `${device}.d/immutafs.conf: [Unit];JobTimeoutSec=30`,
       'multi-user.target.d/immutafs.conf: [Unit];Wants=immutafs-scratch-trim.service',
+      ...['poweroff', 'reboot', 'halt', 'kexec'].map(
+        (target) => `${target}.target.d/immutafs.conf: [Unit];Wants=immutafs-scratch-discard.service`,
+      ),
       foundMount(
         String.raw`run-immutafs-scratch\x2ddisk`,
         '/run/immutafs/scratch-disk',

@@ -130,10 +130,71 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
   opening.run();
 }
 
-/** What happens to a device after it was marked, and why the next boot does not format it. */
-const refused = suite('open-scratch: devices that are not formatted');
 const write = (position: string) =>
   `printf x | dd of=/dev/vdb bs=1 seek=$((${position})) conv=notrunc 2>/dev/null`;
+
+/** The end of a sealed boot. */
+const discarding = suite('open-scratch discard');
+const opened = `scratch mark ${link} && scratch open 2>/dev/null || exit
+dd if=/dev/urandom of=/run/immutafs/scratch-disk/file bs=1M count=30 conv=fsync 2>/dev/null
+allocated() { du -k $image | cut -f 1; }; [ $(allocated) -ge 30000 ] && echo written; md5sum </vdc.img >/before`;
+const discard = `scratch discard; echo $?; findmnt -n -o TARGET /run/immutafs/scratch-disk; ls /dev/mapper/immutafs-scratch 2>/dev/null
+md5sum </vdc.img | cmp - /before && echo same`;
+
+discarding('the space is given back; the mark stays, and so does another disk', () => {
+  const { stdout, stderr } = inGuest({
+    run: `image=/vdb.img; ${opened}; ${discard}; allocated; scratch check && echo marked
+      scratch open 2>/dev/null; ls /run/immutafs/scratch-disk`,
+  });
+  const [written, code, same, kilobytes, ...rest] = stdout.trimEnd().split('\n');
+  assert.equal([written, code, same, ...rest], ['written', '0', 'same', 'marked', 'lost+found'], stderr);
+  // The first and the last MiB, if they were written.
+  assert.ok(Number(kilobytes) <= 2048, kilobytes);
+});
+
+const isOpen = '/run/immutafs/scratch-disk\n/dev/mapper/immutafs-scratch\n';
+for (const [title, lines, reason, open = ''] of [
+  ['a program uses a file', 'exec 6</run/immutafs/scratch-disk/file', /cannot be unmounted/, isOpen],
+  ['the device has lost its mark', write('510'), /\/dev\/vdb has other data: byte 510/],
+  [
+    'its name leads to another marked disk',
+    `rm ${link}; ln -s ../../vdc ${link}; scratch mark ${link}; md5sum </vdc.img >/before`,
+    /\/dev\/vdc is not the device that this boot has opened \(252:16\)/,
+  ],
+  [
+    'the boot has not opened it',
+    'scratch close; sed -i s/ready/failed/ /run/immutafs/scratch-device',
+    /this boot has not opened it/,
+  ],
+  ['there is no record', 'scratch close; rm /run/immutafs/scratch-device', /this boot has not opened it/],
+] as const) {
+  discarding(`${title}: nothing is discarded`, () => {
+    const { stdout, stderr } = inGuest({
+      run: `image=/vdb.img; ${opened}; ${lines}; ${discard}; [ $(allocated) -ge 30000 ] && echo allocated`,
+    });
+    assert.is(stdout, `written\n1\n${open}same\nallocated\n`, stderr);
+    assert.match(stderr, reason);
+  });
+}
+
+discarding('a disk without discard: it is closed, and the reason is reported', () => {
+  const { stdout, stderr } = inGuest({
+    // A loop device of a file on ramfs, which cannot have holes.
+    run: `mount -t ramfs none /mnt; cp /vdb.img /mnt; exec 7<&-
+      mount -t sysfs sys /sys; loop=$(losetup -f --show /mnt/vdb.img); umount /sys
+      rm /dev/vdb; mknod /dev/vdb b 7 \${loop#/dev/loop}; exec 7<$loop; losetup -d $loop
+      image=/mnt/vdb.img; ${opened}; ${discard}; [ $(allocated) -ge 30000 ] && echo allocated; scratch check && echo marked`,
+  });
+  assert.is(stdout, 'written\n1\nsame\nallocated\nmarked\n', stderr);
+  assert.match(
+    stderr,
+    /\/dev\/vdb does not support discard\. Have the host attach the disk with discard='unmap'\.\n/,
+  );
+});
+discarding.run();
+
+/** What happens to a device after it was marked, and why the next boot does not format it. */
+const refused = suite('open-scratch: devices that are not formatted');
 const end = '80 * 1024 * 1024';
 for (const [title, lines, reason] of [
   ['ext4', 'mkfs.ext4 -q -E nodiscard /dev/vdb', /^\/dev\/vdb has no mark, and other data$/],

@@ -12,6 +12,8 @@ export interface Drive {
   format: 'raw' | 'qcow2';
   readOnly: boolean;
   bus: Bus;
+  /** Whether a discard in the guest frees space in the file, as libvirt's `discard='unmap'`. */
+  unmap?: boolean;
   /** QEMU's name of a second path to the same file, which has the same serial number. */
   pathId?: string;
   /** The position in the boot order that the firmware receives from the host, as libvirt's `<boot order='N'/>`. */
@@ -125,11 +127,12 @@ function attach(drive: Drive, durable: boolean): string[] {
   const cache = durable ? 'writeback' : 'unsafe';
   // Without a lock, the file can be open for the first path and for the second one.
   const lock = drive.pathId === undefined ? '' : ',file.locking=off';
+  const unmap = drive.unmap === true ? ',discard=unmap' : '';
   const index = bootIndex === undefined ? '' : `,bootindex=${bootIndex}`;
   return [
     ...[
       '-drive',
-      `if=none,id=${id},file=${file},format=${format},cache=${cache},readonly=${onOff(readOnly)}${lock}`,
+      `if=none,id=${id},file=${file},format=${format},cache=${cache},readonly=${onOff(readOnly)}${lock}${unmap}`,
     ],
     ...['-device', `${devices[bus]},drive=${id},serial=${serial}${index}`],
   ];

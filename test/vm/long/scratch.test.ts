@@ -1,4 +1,4 @@
-import { appendFile, copyFile, mkdir, open, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, mkdir, open, readFile, stat, writeFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -61,6 +61,9 @@ async function checksum({ file }: Drive): Promise<string> {
 async function beginning({ file }: Drive): Promise<string> {
   return (await readFile(file)).toString('latin1', 0, mark.length);
 }
+
+/** The space on the host, in MiB. */
+const allocated = async ({ file }: Drive) => ((await stat(file)).blocks * 512) / 1024 / 1024;
 
 const hasMarker = async ({ file }: Drive) => (await readFile(file)).includes(marker);
 
@@ -125,7 +128,7 @@ scratch('a marked disk forgets at every sealed boot; no other disk is formatted'
             ...{ impostor, write, program, programs: look.status },
             changes: 'immutafs-agent changes --json /var/cache/app',
           },
-          [drive, copy],
+          [{ ...drive, unmap: true }, copy],
         );
         console.log(first.step('seconds').stdout);
         assertOnDevice(first);
@@ -135,6 +138,8 @@ scratch('a marked disk forgets at every sealed boot; no other disk is formatted'
         );
         assert.is(await checksum(copy), marked, 'the copy of the disk was written to');
         assert.is(first.step('write').exit, 0, first.step('write').stderr);
+        assert.ok((await allocated(drive)) < 10, 'the end of the boot gave the space back to the host');
+        assert.is(await beginning(drive), mark);
         const changes = first.step('changes').stdout.trimEnd().split('\n');
         assert.equal(changes.map((line) => (JSON.parse(line) as { path: string }).path).sort(), [
           '/var/cache/app/large',
@@ -149,10 +154,14 @@ scratch('a marked disk forgets at every sealed boot; no other disk is formatted'
         });
         assert.is(cut.endedBy, 'power-cut');
         assert.is(cut.step('write').exit, 0, cut.step('write').stderr);
+        assert.ok((await allocated(drive)) > 200, 'the twin: the boot did not end');
         assert.not.ok(await hasMarker(drive));
         assert.ok(await hasMarker(copy), 'the twin: a disk that is not encrypted');
 
-        assertOnDevice(await boot({}));
+        const plain = await boot({});
+        assertOnDevice(plain);
+        assert.is(plain.endedBy, 'poweroff');
+        assert.ok((await allocated(drive)) > 200, 'the twin: a disk without discard');
         assertRefused(
           await boot({}, []),
           /^STATE=failed\nREASON=\/dev\/disk\/by-id\/virtio-empty does not exist\n/,
@@ -169,8 +178,15 @@ scratch('SELinux in enforcing mode: the labels of the directories on the disk, a
     await file.close();
     await withAgent({ edit: configure }, async (guest) => {
       const label = `for d in /var/cache/app /var/lib/copied /srv/store /srv/strict; do touch $d/new; stat -c '%n %C' $d $d/new; done`;
-      const steps = { ...observe, label, enforce: 'getenforce', denials: denialsStep };
-      const boot = await guest.boot({ disk: 'readonly', drives: [drive], uuid, arguments: enforcing, steps });
+      const fill = 'dd if=/dev/zero of=/var/cache/app/large bs=1M count=50 conv=fsync';
+      const steps = { ...observe, label, fill, enforce: 'getenforce', denials: denialsStep };
+      const boot = await guest.boot({
+        disk: 'readonly',
+        drives: [{ ...drive, unmap: true }],
+        uuid,
+        arguments: enforcing,
+        steps,
+      });
       assert.is(boot.step('enforce').stdout, 'Enforcing\n');
       assert.not.match(boot.step('denials').stdout, /immutafs|scratch|dev="overlay"|dev="dm-[1-9]"/);
       assertOnDevice(boot);
@@ -191,6 +207,7 @@ scratch('SELinux in enforcing mode: the labels of the directories on the disk, a
         ]),
       );
       assertNothingFailed(boot);
+      assert.ok((await allocated(drive)) < 10, 'the end of the boot gave the space back to the host');
     });
   }),
 );
