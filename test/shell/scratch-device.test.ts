@@ -177,6 +177,15 @@ for (const [title, lines, reason, open = ''] of [
   });
 }
 
+discarding('the program discards nothing of a device without a mark', () => {
+  const { stdout } = inGuest({
+    run: `dd if=/dev/urandom of=/dev/vdb bs=1M seek=10 count=30 conv=notrunc,fsync 2>/dev/null
+      /usr/libexec/immutafs/scratch-mark discard /dev/vdb machine ${link}; echo $?
+      [ $(du -k /vdb.img | cut -f 1) -ge 30000 ] && echo allocated`,
+  });
+  assert.is(stdout, 'has no mark\n1\nallocated\n');
+});
+
 discarding('a disk without discard: it is closed, and the reason is reported', () => {
   const { stdout, stderr } = inGuest({
     // A loop device of a file on ramfs, which cannot have holes.
