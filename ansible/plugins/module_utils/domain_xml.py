@@ -84,15 +84,18 @@ def named_source(disk):
     return {name: source.get(name) for name in names if source.get(name) is not None}
 
 
-def exchange_problem(root, target):
-    """Returns why the image of a disk cannot be exchanged, or None. Only disks are permitted whose XML is known."""
+def exchange_problem(root, target, sealed=True):
+    """
+    Returns why the image of a disk cannot be exchanged, or None. Only disks are permitted whose XML is known. `sealed`:
+    whether the disk must be read-only.
+    """
     disk = find_disk(root, target)
     if disk is None:
         return "the domain has no disk %s" % target
     source = disk.find("source")
     if disk.get("device", "disk") != "disk" or disk.get("type") not in ("file", "block") or source is None:
         return "%s is not a disk in a file or on a block device" % target
-    if disk.find("readonly") is None:
+    if sealed and disk.find("readonly") is None:
         return "%s is writable: seal the guest first (immutafs.agent.seal)" % target
     # libvirt writes an empty <backingStore/> for an image that is based on nothing.
     found = [child.tag for child in disk if child.tag not in KNOWN and not (child.tag == "backingStore" and not len(child))]

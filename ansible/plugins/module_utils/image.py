@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import disk_source, disks_of, find_disk
+from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import LibvirtError
 
 
 def written(text, target, uri):
@@ -40,12 +41,32 @@ def writers(domain, text):
     """
     images = own_images(domain, text)
     images |= {file_of(path) for path in backing_files(domain, disk_source(text, domain.target))}
-    return sorted(name for name, readonly in with_images(domain, text, images) if not readonly)
+    others = other_disks(domain, text)
+    return sorted({other["name"] for other in others if other["image"] in images and not other["readonly"]})
 
 
 def sharers(domain, text):
-    """Returns the other disks that have the image of the disk `domain.target`, writable or not, in the form of `writers`."""
-    return sorted({name for name, _ in with_images(domain, text, own_images(domain, text))})
+    """
+    Returns the other disks that have the image of the disk `domain.target`, or an image that is based on it, writable or
+    not, in the form of `writers`.
+    """
+    images, chains, found = own_images(domain, text), {}, set()
+    for other in other_disks(domain, text):
+        image = other["image"]
+        if image not in images and image not in chains:
+            # Many disks may have one image, whose chain is read once.
+            chains[image] = chain_of(domain, disk_source(other["xml"], other["target"]))
+        if image in images or chains[image] & images:
+            found.add(other["name"])
+    return sorted(found)
+
+
+def chain_of(domain, source):
+    """Returns the files on which the image of another domain is based. No domain can start from an image without them."""
+    try:
+        return {file_of(path) for path in backing_files(domain, source)}
+    except LibvirtError:
+        return set()
 
 
 def own_images(domain, text):
@@ -54,16 +75,21 @@ def own_images(domain, text):
     return {image_of(domain, source) for source in sources if source is not None}
 
 
-def with_images(domain, text, images):
-    """Returns the other disks that have one of the images, as a set of ("DOMAIN TARGET", whether it is read-only)."""
+def other_disks(domain, text):
+    """
+    Returns every other disk of every domain: name ("DOMAIN TARGET"), image (see `image_of`), readonly, xml (that of its
+    domain) and target. Each state of a running domain has its disks.
+    """
     own = ElementTree.fromstring(text).findtext("uuid")
-    found = set()
+    found = []
     for other in domain.every_xml():
         root = ElementTree.fromstring(other)
         for disk in disks_of(other):
             itself = root.findtext("uuid") == own and disk["target"] == domain.target
-            if not itself and disk["source"] is not None and image_of(domain, disk["source"]) in images:
-                found.add(("%s %s" % (root.findtext("name"), disk["target"]), disk["readonly"]))
+            if not itself and disk["source"] is not None:
+                name = "%s %s" % (root.findtext("name"), disk["target"])
+                image = image_of(domain, disk["source"])
+                found.append(dict(disk, name=name, image=image, xml=other))
     return found
 
 
@@ -112,6 +138,21 @@ def backing_files(domain, source):
     path = source["path"]
     if source["format"] != "qcow2" or path is None or not is_local(domain.uri) or not os.path.exists(path):
         return []
+    if is_based_on_nothing(path):
+        return []
     options = ["-U", "-f", "qcow2", "--backing-chain", "--output=json"]
     chain = json.loads(domain.run("/usr/bin/qemu-img", "info", *options, path))
     return [each["filename"] for each in chain[1:]]
+
+
+def is_based_on_nothing(path):
+    """
+    Whether the header of a qcow2 file says that there is no backing file (`backing_file_offset`, docs/interop/qcow2.rst of
+    QEMU), so that qemu-img need not be run for each of hundreds of images. False if the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            header = file.read(16)
+    except OSError:
+        return False
+    return header[:4] == b"QFI\xfb" and header[8:16] == bytes(8)

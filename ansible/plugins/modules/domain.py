@@ -176,7 +176,9 @@ writers:
   elements: str
   sample: [web2 vdb]
 sharers:
-  description: Disks that have the same image, writable or not, in the form of RV(writers). Null unless O(others) is set.
+  description:
+    - Disks that have the same image, or an image that is based on it, writable or not, in the form of RV(writers). Null
+      unless O(others) is set.
   returned: if O(state) is not given
   type: list
   elements: str

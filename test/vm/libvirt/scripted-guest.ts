@@ -34,22 +34,38 @@ const programs = {
   systemctl: `case $* in
   is-system-running) echo running ;;
   '--no-block poweroff') ! says hangs || exit 0; virsh qemu-monitor-command "$NAME" '{"execute":"quit"}' >/dev/null ;;
+  show*) for unit; do :; done; cat "$POOL/$NAME-$unit.state" 2>/dev/null || echo SubState=dead ;;
   esac`,
+  /** Runs the command to its end, and without the escapes for systemd. */
+  'systemd-run': `while [ "$1" != -- ]; do case $1 in --unit=*) unit=\${1#--unit=} ;; esac; shift; done
+shift
+for argument; do shift; set -- "$@" "$(printf %s "$argument" | sed "s/[$][$]/$/g")"; done
+"$@" >"$POOL/$NAME-$unit.log" 2>&1
+printf 'SubState=exited\nExecMainStatus=%s\nExecMainStartTimestamp=\n' $? >"$POOL/$NAME-$unit.state"`,
+  journalctl: 'for argument; do case $argument in --unit=*) cat "$POOL/$NAME-${argument#--unit=}.log" ;; esac; done',
+  unshare: 'while [ "$1" != immutafs-agent ]; do shift; done; exec "$@"',
+  rpm: `sed -n 's/^version /package pool /p' "$IMAGE"`,
+  'dpkg-query': ':',
   'immutafs-agent': `case $* in
   'status --json')
-    verdict=sealed rc=0 lag=0
+    verdict=sealed rc=0 lag=0 readonly=true mode=sealed
+    virsh dumpxml "$NAME" | sed '/<.disk>/q' | grep --quiet readonly ||
+      { readonly=false mode=maintenance verdict=maintenance rc=4; }
     ! says fails || { verdict=failed rc=1; }
     ! says unacknowledged || lag=7
     version=$(sed -n 's/^version //p' "$IMAGE")
     cat <<END
-{"at": "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)", "host": {"bootId": "1"}, "verdict": "$verdict", "mode": "sealed",
- "enforcement": "host", "checks": [{"id": "disk", "status": "$([ $rc = 0 ] && echo pass || echo fail)", "severity": "required"}],
- "disks": [{"name": "vda", "bus": "virtio-blk", "hostReadOnly": true, "holds": ["/"]}],
+{"at": "$(date -u +%Y-%m-%dT%H:%M:%S.000Z)", "host": {"bootId": "1"}, "verdict": "$verdict", "mode": "$mode",
+ "enforcement": "host", "checks": [{"id": "disk", "status": "$([ $rc = 1 ] && echo fail || echo pass)", "severity": "required"}],
+ "disks": [{"name": "vda", "bus": "virtio-blk", "hostReadOnly": $readonly, "holds": ["/"]}],
  "image": {"name": "pool", "version": "$version", "built": null},
  "forward": {"target": "relp://log", "state": "connected", "error": "", "lag": {"entries": $lag, "seconds": 100000000}, "sources": []}}
 END
     exit $rc ;;
   version) echo 0.1.0 ;;
+  'prepare --image '*)
+    for version; do :; done
+    [ -w "$IMAGE" ] && printf 'version %s\n' "$version" | dd of="$IMAGE" conv=notrunc status=none ;;
   esac`,
   /** For the receipt. */
   find: 'echo "aaaa  /boot/vmlinuz"',
@@ -69,8 +85,16 @@ export IMAGE
 exec sh -c "$(printf %s "$argument" | sed "s|/run/immutafs/report.json|$IMAGE|g")"`,
 };
 
-/** Calls `work` with a pool of domains that run from the image `one`, sealed, with version 1. */
-export async function withPool(names: readonly string[], work: (pool: Pool) => Promise<void>): Promise<void> {
+/**
+ * Calls `work` with a pool of domains that run from the image `one`, sealed, with version 1.
+ *
+ * @param images hosts of the inventory, in the group `others`, each with the connection of the domain NAME-builder
+ */
+export async function withPool(
+  names: readonly string[],
+  work: (pool: Pool) => Promise<void>,
+  images: readonly string[] = [],
+): Promise<void> {
   await withRunFolder((folder) =>
     withHypervisor(folder, async (host) => {
       const at = (name: string): string => join(folder, name);
@@ -99,6 +123,12 @@ export async function withPool(names: readonly string[], work: (pool: Pool) => P
         await writeFile(at(`port-${port}`), name);
         guests.push({ name, port, key: '/dev/null' });
       }
+      const builders = [];
+      for (const name of images) {
+        const port = await freePort();
+        await writeFile(at(`port-${port}`), `${name}-builder`);
+        builders.push({ name, port, key: '/dev/null' });
+      }
       const state: Pool['state'] = async () => {
         const lines = [];
         for (const name of names) {
@@ -117,11 +147,12 @@ export async function withPool(names: readonly string[], work: (pool: Pool) => P
         ...{ immutafs_state_directory: at('state'), immutafs_settle_timeout: 1, immutafs_health_wait: 0 },
         ...{ immutafs_start_timeout: 5, immutafs_shutdown_timeout: 5, immutafs_backlog_timeout: 1 },
       };
-      await withAnsible(host, guests, async (ansible) => {
+      const withSealed = async (ansible: Ansible) => {
         const { exit, report, output } = await ansible.play('seal', common);
         if (exit !== 0 || report.some((line) => !line.endsWith(': sealed'))) throw new Error(output);
         await work({ ansible, host, common, image, state, notes });
-      });
+      };
+      await withAnsible(host, guests, withSealed, builders);
     }),
   );
 }

@@ -1,4 +1,4 @@
-import { rm, symlink, writeFile } from 'node:fs/promises';
+import { rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
@@ -21,12 +21,18 @@ async function edit(hypervisor: Hypervisor, name: string, change: (xml: string) 
 
 /** Returns the disks that can write the image of the domain `stub`. */
 async function writersOf(ansible: Ansible, hypervisor: Hypervisor): Promise<unknown> {
-  const { failed, msg, writers } = await ansible.module('domain', {
+  return (await othersOf(ansible, hypervisor, 'stub')).writers;
+}
+
+/** Returns what the module `domain` reports about a domain and the others. */
+async function othersOf(ansible: Ansible, hypervisor: Hypervisor, domain: string) {
+  const { failed, msg, ...found } = await ansible.module('domain', {
     ...stubArguments(hypervisor),
+    domain,
     others: true,
   });
   assert.not(failed, msg);
-  return writers;
+  return found;
 }
 
 /** Returns the message of an action that must fail. */
@@ -89,8 +95,17 @@ host('a file on which the image is based counts, and so does a storage volume', 
       await rm(image);
       await execa('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', base, image]);
       assert.equal(await writers(), ['builder vda']);
+      const sharers = async () => (await othersOf(ansible, hypervisor, 'builder')).sharers;
+      assert.equal(await sharers(), ['stub vda'], 'an image that is based on this one');
       await edit(hypervisor, 'builder', (xml) => xml.replace(base, join(folder, 'home.raw')));
-      assert.equal(await writers(), []);
+      assert.equal([await writers(), await sharers()], [[], ['builder vdb']], 'no longer stub vda');
+
+      // The image of another domain that cannot be read is based on nothing.
+      await edit(hypervisor, 'builder', (xml) => xml.replace(join(folder, 'home.raw'), base));
+      await rename(base, `${base}.gone`);
+      assert.equal(await sharers(), []);
+      await rename(`${base}.gone`, base);
+      await edit(hypervisor, 'builder', (xml) => xml.replace(base, join(folder, 'home.raw')));
 
       const give = (name: string, type: string, source: string) =>
         edit(hypervisor, name, (xml) =>

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { variablesFor, withPool } from '../libvirt/scripted-guest.ts';
@@ -24,7 +25,8 @@ pool('each guest is drained, gets the image and is verified; a second run change
     );
 
     const running = await host.virsh('list', '--id');
-    const second = await ansible.play('pool', variables);
+    // No window is open, but these guests need no restart.
+    const second = await ansible.play('pool', { ...variables, immutafs_window: [closed()] });
     assert.is(second.exit, 0, second.output);
     assert.is(await host.virsh('list', '--id'), running, 'no guest was restarted');
     assert.equal((await notes()).filter((line) => line.startsWith('drain')).length, 3);
@@ -73,6 +75,35 @@ pool(
       assert.is(built.exit, 0, built.output);
       assert.equal(await state(), ['a running two', 'b running two']);
     }),
+);
+
+/** A window that opens in an hour, and one that is open. */
+const clock = (minutes: number) => new Date(Date.now() + minutes * 60_000).toISOString().slice(11, 16);
+const closed = () => ({ from: clock(60), to: clock(180) });
+const open = () => ({ from: clock(-10), to: clock(60) });
+
+pool('outside of a window, a guest keeps its image; an exchange that has begun is finished', () =>
+  withPool(['a'], async (fixture) => {
+    const { ansible, host, state, notes } = fixture;
+    const variables = await variablesFor(fixture, 'two', 'version 2');
+    const deferred = await ansible.play('pool', { ...variables, immutafs_window: [closed()] });
+    assert.is(deferred.exit, 0, deferred.output);
+    assert.match(deferred.report.join('\n'), /^a: sealed; not updated: outside of every window; the next/);
+    assert.equal([await state(), await notes()], [['a running one'], []]);
+
+    const domain = { uri: host.uri, domain: 'a', target: 'vda' };
+    await host.virsh('destroy', 'a');
+    const trial = { ...domain, state: 'trial', path: variables['immutafs_image'], format: 'raw', reason: 'x' };
+    assert.not((await ansible.module('image', trial)).failed);
+    await host.virsh('start', 'a');
+    const begun = await ansible.play('pool', { ...variables, immutafs_window: [closed()] });
+    assert.equal([begun.exit, begun.report, await state()], [0, ['a: sealed'], ['a running two']], begun.output);
+
+    // The counterpart: a window that is open.
+    const back = { ...variables, immutafs_image: join(host.folder, 'one'), immutafs_image_version: '1' };
+    const inside = await ansible.play('pool', { ...back, immutafs_window: [open()], immutafs_window_duration: 600 });
+    assert.equal([inside.exit, inside.report, await state()], [0, ['a: sealed'], ['a running one']], inside.output);
+  }),
 );
 
 pool('a guest whose logs are not acknowledged, or that cannot be drained, keeps running', () =>

@@ -1,0 +1,435 @@
+#!/usr/bin/python3
+"""Makes the file and the domain in which the next version of an image is made, and publishes the result."""
+
+import hashlib
+import json
+import os
+import stat
+import time
+from xml.etree import ElementTree
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.immutafs.agent.plugins.module_utils import builder, record
+from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk, disk_source, to_text, with_image
+from ansible_collections.immutafs.agent.plugins.module_utils.image import is_local, writers
+from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
+from ansible_collections.immutafs.agent.plugins.module_utils.receipt import parse_claims
+from ansible_collections.immutafs.agent.plugins.module_utils.storage import bytes_of
+
+DOCUMENTATION = r"""
+---
+module: builder
+short_description: Make the next version of an image in a copy
+version_added: 0.1.0
+description:
+  - Copies an image that no domain can write, and defines a domain with the copy as its writable system disk. This
+    domain, the builder, has the machine and the firmware of another domain, its template, but no other identity, no
+    network unless O(network) is given, and no other disk unless O(disks) names it.
+  - The copy is the file C(.NAME.building) in O(directory) until O(state=published) renames it to C(NAME-VERSION.FORMAT).
+    Neither the image nor the template is changed.
+  - Only a domain that this module has defined is ended or removed.
+extends_documentation_fragment: immutafs.agent.libvirt_disk
+options:
+  domain:
+    description: Name of the builder.
+    type: str
+    required: true
+  state:
+    description:
+      - V(begun) removes what an interrupted run has left, verifies that there is enough space, copies the image, and
+        defines the builder. It does nothing if the version exists.
+      - V(published) removes the builder, and renames the copy. Beside the image, it writes C(FILE.sha256) and
+        C(FILE.json), the receipt.
+      - V(absent) ends and removes the builder, and removes the copy.
+    type: str
+    choices: [begun, published, absent]
+    required: true
+  name:
+    description: Name of the image.
+    type: str
+    required: true
+  version:
+    description: Version of the image.
+    type: str
+    required: true
+  template:
+    description: The domain from which the builder is derived. Required for V(begun).
+    type: str
+  source:
+    description: File or block device with the image that is copied. The default is the image of the template.
+    type: path
+  format:
+    description:
+      - Format of O(source), and of the copy. It is never detected, because detection would read data of a guest. If
+        O(source) is not given, the format is that in the XML of the template.
+    type: str
+    choices: [qcow2, raw]
+    default: qcow2
+  directory:
+    description: Directory of the copy. The default is that of the source, which must then be a file.
+    type: path
+  growth:
+    description: What the update writes at most, as a size such as C(8G) or as a percentage of the disk.
+    type: str
+    default: 100%
+  disks:
+    description: Targets of the disks of the template that the builder has as well, as they are.
+    type: list
+    elements: str
+    default: []
+  network:
+    description: The libvirt network to which the builder is connected. By default, none.
+    type: str
+  mac:
+    description: MAC address of the builder in O(network).
+    type: str
+  before:
+    description: What the builder reported about its packages before the update. Required for V(published).
+    type: str
+  after:
+    description: What the builder reported in its trial boot. Required for V(published).
+    type: str
+  by:
+    description: Who makes the image.
+    type: str
+    default: unknown
+attributes:
+  check_mode:
+    description: Verifies what V(begun) verifies, and changes nothing.
+    support: full
+author: immutafs-agent (@immutafs-agent)
+"""
+
+EXAMPLES = r"""
+---
+- name: Copy the image and define the builder
+  immutafs.agent.builder:
+    domain: web-builder
+    target: vda
+    state: begun
+    name: web
+    version: '2026.12'
+    template: web1
+  delegate_to: kvm1
+"""
+
+RETURN = r"""
+---
+path:
+  description: The file of the version.
+  type: str
+  returned: if O(state=begun)
+  sample: /var/lib/libvirt/images/web-2026.12.qcow2
+format:
+  description: Its format.
+  type: str
+  returned: if O(state=begun)
+source:
+  description: The image that is copied.
+  type: str
+  returned: if O(state=begun)
+copy:
+  description: The file in which the version is made.
+  type: str
+  returned: if O(state=begun)
+exists:
+  description: Whether the version exists, so that nothing was done.
+  type: bool
+  returned: if O(state=begun)
+sha256:
+  description: SHA-256 of the file.
+  type: str
+  returned: if O(state=published)
+packages:
+  description: The packages that were V(added) and V(removed), each with its version.
+  type: dict
+  returned: if O(state=published)
+"""
+
+ARGUMENTS = {
+    "domain": {"type": "str", "required": True},
+    "target": {"type": "str", "required": True},
+    "uri": {"type": "str", "default": "qemu:///system"},
+    "state": {"type": "str", "choices": ["begun", "published", "absent"], "required": True},
+    "name": {"type": "str", "required": True},
+    "version": {"type": "str", "required": True},
+    "template": {"type": "str"},
+    "source": {"type": "path"},
+    "format": {"type": "str", "choices": ["qcow2", "raw"], "default": "qcow2"},
+    "directory": {"type": "path"},
+    "growth": {"type": "str", "default": "100%"},
+    "disks": {"type": "list", "elements": "str", "default": []},
+    "network": {"type": "str"},
+    "mac": {"type": "str"},
+    "before": {"type": "str"},
+    "after": {"type": "str"},
+    "by": {"type": "str", "default": "unknown"},
+}
+
+# The version of the format of a receipt of an image.
+VERSION = 1
+
+QEMU_IMG = "/usr/bin/qemu-img"
+
+# Bytes that are read at once to compute a checksum.
+PART = 4 * 2**20
+
+
+def main():
+    """Runs the module."""
+    required = [("state", "begun", ["template"]), ("state", "published", ["before", "after"])]
+    module = AnsibleModule(argument_spec=ARGUMENTS, required_if=required, supports_check_mode=True)
+    try:
+        result = getattr(Builder(module), module.params["state"])()
+    except LibvirtError as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg="%s cannot be used: %s" % (error.filename, error.strerror))
+    module.exit_json(**result)
+
+
+class Builder:
+    """The builder of one image. A method for each state returns the result of the module."""
+
+    def __init__(self, module):
+        self.module, self.params = module, module.params
+        self.domain = Domain(module)
+        problem = builder.word_problem(self.params["name"], self.params["version"])
+        if problem is not None:
+            raise LibvirtError(problem)
+        if not is_local(self.domain.uri):
+            raise LibvirtError(
+                "%s is on another machine than this module: set immutafs_hypervisor to it" % self.domain.uri
+            )
+
+    def begun(self):
+        """Copies the image and defines the builder."""
+        template = Template(self.module)
+        folder = self.params["directory"] or template.folder()
+        path = os.path.join(folder, "%s-%s.%s" % (self.params["name"], self.params["version"], template.form))
+        copied = os.path.join(folder, ".%s.building" % self.params["name"])
+        result = {"path": path, "format": template.form, "source": template.path, "copy": copied}
+        if os.path.lexists(path):
+            self.refuse_foreign(path)
+            return dict(result, changed=False, exists=True)
+        file = self.file()
+        template.refuse_written()
+        self.refuse_full(template, folder, copied)
+        if not self.module.check_mode:
+            self.remove(file)
+            self.make_copy(template, copied)
+            self.define(template, copied)
+        return dict(result, changed=True, exists=False)
+
+    def refuse_foreign(self, path):
+        """Raises LibvirtError if a file was not published by this module."""
+        if record.read(path + ".json") is None:
+            raise LibvirtError("%s exists, but was not made by this playbook: use another version" % path)
+
+    def file(self):
+        """
+        Returns the file of the disk of a builder that an interrupted run has left, or None. Raises LibvirtError if the
+        domain exists and is not a builder.
+        """
+        if not self.exists():
+            return None
+        file = builder.file_of_builder(ElementTree.fromstring(self.domain.xml(inactive=True)))
+        if file is None:
+            raise LibvirtError(
+                "the domain %s exists and is not a builder: set immutafs_builder_domain to another name" % self.domain.name
+            )
+        return file
+
+    def exists(self):
+        """Whether a domain with the name of the builder exists."""
+        names = self.domain.run("/usr/bin/virsh", "--connect", self.domain.uri, "list", "--all", "--name")
+        return self.domain.name in names.splitlines()
+
+    def remove(self, file):
+        """Ends and undefines a builder with this file, and removes the file, if there is one."""
+        if file is None:
+            return
+        if self.domain.state()[0] != "shut off":
+            self.domain.virsh("destroy")
+        self.domain.virsh("undefine", "--nvram", "--managed-save")
+        record.remove(file)
+
+    def refuse_full(self, template, folder, copied):
+        """Raises LibvirtError unless the directory has space for the copy and for what the update writes."""
+        size, allocated = template.sizes()
+        needed = builder.space_needed(allocated, size, bytes_of(self.params["growth"], size))
+        space = os.statvfs(folder)
+        free = space.f_bavail * space.f_frsize + allocated_by(copied)
+        if free < needed:
+            raise LibvirtError(
+                "%s needs up to %d MiB for the next version of %s, but only %d MiB are free: free some space, or set "
+                "immutafs_snapshot_size to the amount of data that the update writes at most"
+                % (folder, needed // 2**20, template.path, free // 2**20)
+            )
+
+    def make_copy(self, template, copied):
+        """Copies the image, and verifies again that no domain could write it meanwhile."""
+        record.remove(copied)
+        try:
+            template.copy_to(copied)
+            template.refuse_written()
+        except BaseException:
+            record.remove(copied)
+            raise
+
+    def define(self, template, copied):
+        """Defines the builder. Removes the copy if libvirt does not accept the domain."""
+        network = None if self.params["network"] is None else (self.params["network"], self.params["mac"])
+        source = {"type": "file", "path": copied, "format": template.form}
+        root = builder.builder_root(
+            template.root, self.domain.target, self.domain.name, source, self.params["disks"], network
+        )
+        try:
+            self.domain.define(to_text(root, template.text))
+        except LibvirtError:
+            record.remove(copied)
+            raise
+
+    def published(self):
+        """Removes the builder and renames the copy, after checksum and receipt are written."""
+        copied = self.file()
+        if copied is None:
+            raise LibvirtError("%s does not exist: nothing can be published" % self.domain.name)
+        text = self.domain.xml(inactive=True)
+        if not describe_disk(text, self.domain.target)["readonly"]:
+            raise LibvirtError("%s was not tried: its disk is writable" % self.domain.name)
+        self.domain.refuse_unless_off()
+        before, after = (self.claims(self.params[name]) for name in ("before", "after"))
+        form = disk_source(text, self.domain.target)["format"]
+        name = "%s-%s.%s" % (self.params["name"], self.params["version"], form)
+        path = os.path.join(os.path.dirname(copied), name)
+        packages = builder.package_changes(before["packages"], after["packages"])
+        sha256 = checksum(copied)
+        result = {"changed": True, "sha256": sha256, "packages": packages}
+        if self.module.check_mode:
+            return result
+        receipt = {
+            "version": VERSION,
+            "name": self.params["name"],
+            "image": self.params["version"],
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "by": self.params["by"],
+            "source": self.params["source"],
+            "format": form,
+            "sha256": sha256,
+            "changes": packages,
+            "guest": after,
+        }
+        record.synchronise(copied)
+        record.write(path + ".json", json.dumps(receipt, indent=1) + "\n")
+        record.write(path + ".sha256", "%s  %s\n" % (sha256, name))
+        for each in (path + ".json", path + ".sha256"):
+            os.chmod(each, 0o644)
+        self.domain.virsh("undefine", "--nvram", "--managed-save")
+        record.move(copied, path)
+        return result
+
+    def claims(self, text):
+        """Returns the parsed claims of the builder."""
+        try:
+            return parse_claims(text)
+        except ValueError as error:
+            raise LibvirtError("%s: %s" % (self.domain.name, error)) from error
+
+    def absent(self):
+        """Removes the builder and the copy."""
+        file = self.file() if self.exists() else None
+        if not self.module.check_mode:
+            self.remove(file)
+        return {"changed": file is not None}
+
+
+class Template:
+    """The domain from which the builder is derived, and the image that is copied."""
+
+    def __init__(self, module):
+        self.domain = Domain(module)
+        self.domain.name = module.params["template"]
+        self.text = self.domain.xml(inactive=True)
+        self.root = ElementTree.fromstring(self.text)
+        problem = builder.template_problem(self.root, self.domain.target)
+        if problem is not None:
+            raise LibvirtError("%s: %s" % (self.domain.name, problem))
+        own = disk_source(self.text, self.domain.target)
+        given = module.params["source"]
+        self.path, self.form = (own["path"], own["format"]) if given is None else (given, module.params["format"])
+        if self.form not in ("qcow2", "raw"):
+            raise LibvirtError("%s has the format %s: only qcow2 and raw can be copied" % (self.path, self.form))
+
+    def folder(self):
+        """Returns the directory of the image. Raises LibvirtError if the image is not a file."""
+        if not stat.S_ISREG(os.stat(self.path).st_mode):
+            raise LibvirtError("%s is not a file: set immutafs_image_directory" % self.path)
+        return os.path.dirname(self.path)
+
+    def with_source(self, path):
+        """Returns the XML of the template with an image."""
+        kind = "block" if os.path.exists(path) and stat.S_ISBLK(os.stat(path).st_mode) else "file"
+        root = with_image(self.root, self.domain.target, {"type": kind, "path": path, "format": self.form})
+        return to_text(root, self.text)
+
+    def has(self, path):
+        """Whether the system disk of the template has an image."""
+        return os.path.realpath(disk_source(self.text, self.domain.target)["path"]) == os.path.realpath(path)
+
+    def refuse_written(self):
+        """Raises LibvirtError if a domain can write the image now, because a copy would have parts of two states."""
+        domain = self.domain
+        found = writers(domain, self.with_source(self.path))
+        if domain.state()[0] != "shut off" and self.has(self.path):
+            live = describe_disk(domain.xml(inactive=False), domain.target)
+            if live is None or not live["readonly"]:
+                found = found + ["%s %s" % (domain.name, domain.target)]
+        if found:
+            raise LibvirtError("%s can be written by %s: seal these domains first" % (self.path, ", ".join(found)))
+
+    def info(self):
+        """Returns what qemu-img reports about the image, and the files on which it is based."""
+        options = ["-U", "-f", self.form, "--backing-chain", "--output=json"]
+        return json.loads(self.domain.run(QEMU_IMG, "info", *options, self.path))
+
+    def sizes(self):
+        """Returns the size of the disk and the bytes that its image occupies."""
+        chain = self.info()
+        return chain[0]["virtual-size"], sum(each.get("actual-size", each["virtual-size"]) for each in chain)
+
+    def copy_to(self, path):
+        """
+        Copies the image. The copy is based on nothing. A file that is based on nothing and has no snapshots is copied as
+        it is, with shared extents if the file system has them.
+        """
+        chain, found = self.info(), os.stat(self.path)
+        plain = len(chain) == 1 and not chain[0].get("snapshots") and stat.S_ISREG(found.st_mode)
+        if plain and "data-file" not in chain[0].get("format-specific", {}).get("data", {}):
+            self.domain.run("/usr/bin/cp", "--reflink=auto", "--sparse=always", "--", self.path, path)
+        else:
+            self.domain.run(QEMU_IMG, "convert", "-f", self.form, "-O", self.form, self.path, path)
+        if stat.S_ISREG(found.st_mode):
+            os.chown(path, found.st_uid, found.st_gid)
+            os.chmod(path, stat.S_IMODE(found.st_mode))
+
+
+def allocated_by(path):
+    """Returns the bytes that a file occupies, which an interrupted run has left and which is removed first."""
+    try:
+        return os.stat(path).st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
+def checksum(path):
+    """Returns the SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for part in iter(lambda: file.read(PART), b""):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    main()

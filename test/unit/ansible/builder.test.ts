@@ -1,0 +1,99 @@
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { callPlugin } from '../../harness/collection.ts';
+
+/** Tests the XML of the domain in which an image is made (ansible/plugins/module_utils/builder.py). */
+const test = suite('the builder of an image');
+
+const template = `<domain type='kvm' id='3' xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'>
+<name>web1</name><uuid>1</uuid><genid>2</genid><title>t</title>
+<metadata><x:y xmlns:x='urn:x'/></metadata><memory>1</memory>
+<os><type>hvm</type><loader>code</loader><nvram template='vars' type='file'><source file='/nvram/web1'/></nvram></os>
+<sysinfo type='smbios'><system><entry name='uuid'>1</entry><entry name='product'>p</entry></system></sysinfo>
+<devices>
+<emulator>/qemu</emulator>
+<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/old'/><target dev='vda'/><readonly/></disk>
+<disk type='file' device='disk'><source file='/data'/><target dev='vdb'/></disk>
+<disk type='file' device='cdrom'><source file='/seed'/><target dev='sda'/><readonly/></disk>
+<controller type='usb'/>
+<interface type='bridge'><mac address='52:54:00:00:00:01'/><source bridge='lan'/><model type='e1000e'/><address slot='3'/></interface>
+<interface type='bridge'><source bridge='dmz'/></interface>
+<serial type='file'><source path='/console'/><target port='0'/></serial>
+<filesystem type='mount'><source dir='/srv'/></filesystem>
+<hostdev mode='subsystem'/><channel type='unix'><source path='/s'/></channel><graphics port='5900'/><tpm/><vsock/>
+<rng model='virtio'/>
+</devices>
+<qemu:commandline><qemu:arg value='-netdev'/></qemu:commandline>
+</domain>`;
+
+const source = { type: 'file', path: '/new', format: 'qcow2' };
+
+const builderOf = (...more: unknown[]) => {
+  const made = callPlugin(
+    'module_utils.builder',
+    'builder_root',
+    { xml: template },
+    'vda',
+    'b',
+    source,
+    ...more,
+  );
+  return (made as { xml: string }).xml.replaceAll('\n', '').replaceAll(' />', '/>');
+};
+
+const disk =
+  '<disk type="file" device="disk"><driver name="qemu" type="qcow2"/><source file="/new"/><target dev="vda"/></disk>';
+
+test('it has the machine of the template, and neither its identity nor its connections', () => {
+  const metadata = '<metadata><immutafs-builder:builder file="/new"/></metadata>';
+  const firmware = '<memory>1</memory><os><type>hvm</type><loader>code</loader><nvram template="vars"/></os>';
+  const sysinfo = '<sysinfo type="smbios"><system><entry name="product">p</entry></system></sysinfo>';
+  const devices = `<emulator>/qemu</emulator>${disk}<controller type="usb"/><serial type="pty"><target port="0"/></serial><rng model="virtio"/>`;
+  const whole = `<domain type="kvm"><name>b</name>${metadata}${firmware}${sysinfo}<devices>${devices}</devices></domain>`;
+  assert.is(builderOf().replaceAll(/ xmlns:[^=]*="[^"]*"/g, ''), whole);
+});
+
+test('it has the disks that are named, and the place of the first interface in a network', () => {
+  const made = builderOf(['sda'], ['isolated', '52:54:00:00:00:02']);
+  assert.match(made, /<source file="\/seed"\/>/);
+  assert.not.match(made, /\/data/);
+  assert.match(
+    made,
+    /<interface type="network"><mac address="52:54:00:00:00:02"\/><source network="isolated"\/><model type="e1000e"\/><address slot="3"\/><\/interface><\/devices>/,
+  );
+  assert.not.match(made, /bridge|00:01/);
+  assert.not.match(builderOf([], ['isolated', null]), /<mac/);
+});
+
+test('only a domain with the mark is a builder', () => {
+  const fileOf = (xml: string) => callPlugin('module_utils.builder', 'file_of_builder', { xml });
+  assert.is(fileOf(builderOf()), '/new');
+  assert.is(fileOf(template), null);
+});
+
+for (const [allocated, growth, needed] of [
+  [10, 20, 30],
+  [10, 100, 100],
+  [0, 100, 100],
+] as const) {
+  test(`a disk of 100 bytes, ${allocated} of them used, of which ${growth} are written: ${needed}`, () => {
+    assert.is(callPlugin('module_utils.builder', 'space_needed', allocated, 100, growth), needed);
+  });
+}
+
+for (const [name, version, isValid] of [
+  ['web', '2026.12', true],
+  ['web', '1~rc1+b:2', true],
+  ['web/../x', '1', false],
+  ['.web', '1', false],
+  ['web', '', false],
+  ['web', '1 2', false],
+  ['web', '1\n', false],
+] as const) {
+  test(`${JSON.stringify([name, version])}: ${isValid ? 'valid' : 'invalid'}`, () => {
+    const problem = callPlugin('module_utils.builder', 'word_problem', name, version);
+    assert.is(problem === null, isValid, String(problem));
+  });
+}
+
+test.run();

@@ -1,0 +1,167 @@
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { suite } from 'uvu';
+import * as assert from 'uvu/assert';
+import { until } from '../../wire/support/until.ts';
+import { note, withPool } from '../libvirt/scripted-guest.ts';
+import type { Pool } from '../libvirt/scripted-guest.ts';
+
+/** Tests the playbook image with stub domains; a guest that boots builds an image in `long/image-build.test.ts`. */
+const image = suite('the next version of an image is made in a copy');
+
+const variables = ({ common }: Pool) => ({
+  ...common,
+  immutafs_hosts: 'web',
+  immutafs_builder_template: 'a',
+  immutafs_image_version: '2',
+  immutafs_update_commands: note('update'),
+  immutafs_health_commands: note('health'),
+});
+
+/** The files of a pool whose name contains "web", without those that answer for the builder. */
+const filesOf = async ({ host }: Pool) =>
+  (await readdir(host.folder)).filter((name) => /^\.?web[.-][^-]*$/.test(name)).toSorted();
+
+const receiptOf = async ({ host }: Pool) =>
+  JSON.parse(await readFile(join(host.folder, 'web-2.raw.json'), 'utf8')) as Record<string, unknown>;
+
+/** Asserts that a run that failed has left nothing, and that the guests have the image that they had. */
+async function assertUntouched(pool: Pool, before: Buffer): Promise<void> {
+  assert.equal(await filesOf(pool), []);
+  assert.not.match(await pool.host.virsh('list', '--all', '--name'), /web-builder/);
+  assert.equal(await readFile(join(pool.host.folder, 'one')), before, 'the image is unchanged');
+  assert.equal(await pool.state(), ['a running one']);
+}
+
+const withImage = (work: (pool: Pool) => Promise<void>) => withPool(['a'], work, ['web']);
+
+image('it is updated, tried and published with checksum and receipt, and guests are brought to it', () =>
+  withImage(async (pool) => {
+    const { ansible, host, notes, state } = pool;
+    const before = await readFile(join(host.folder, 'one'));
+    const { exit, report, output } = await ansible.play('image', variables(pool));
+    assert.is(exit, 0, output);
+    const path = join(host.folder, 'web-2.raw');
+    const [, sha256 = ''] =
+      /^web: (?:.*)web-2\.raw: 1 packages added, 1 removed, SHA-256 (\w{64})$/.exec(report.join('\n')) ?? [];
+    assert.is(await readFile(`${path}.sha256`, 'utf8'), `${sha256}  web-2.raw\n`, output);
+    const { name, image: version, source, changes } = await receiptOf(pool);
+    assert.equal([name, version, source], ['web', '2', join(host.folder, 'one')]);
+    assert.equal(changes, { removed: ['pool 1'], added: ['pool 2'] });
+    assert.equal(await filesOf(pool), ['web-2.raw', 'web-2.raw.json', 'web-2.raw.sha256']);
+    assert.not.match(await host.virsh('list', '--all', '--name'), /web-builder/);
+    assert.equal(await readFile(join(host.folder, 'one')), before, 'the image is unchanged');
+    assert.equal(await notes(), ['update web-builder', 'health web-builder']);
+
+    const again = await ansible.play('image', variables(pool));
+    assert.equal([again.exit, again.report], [0, [`web: ${path} exists`]], again.output);
+    assert.is((await notes()).length, 2, 'nothing was built');
+
+    const pooled = { ...variables(pool), immutafs_hosts: 'a', immutafs_image: path };
+    const moved = await ansible.play('pool', { ...pooled, immutafs_backlog_required: false });
+    assert.equal([moved.exit, await state()], [0, ['a running web-2.raw']], moved.output);
+  }),
+);
+
+image('a failed command, a failed trial boot and a failed test leave the old version, and nothing else', () =>
+  withImage(async (pool) => {
+    const { ansible, host } = pool;
+    const before = await readFile(join(host.folder, 'one'));
+    const put = (line: string) => [
+      ['sh', '-c', `printf '\\n${line}\\n' | dd of="$IMAGE" bs=1 seek=64 conv=notrunc status=none`],
+    ];
+    for (const [changes, reason] of [
+      [{ immutafs_update_commands: [['sh', '-c', 'echo no mirror; exit 3']] }, /: Update: .*exit code 3.*no mirror/],
+      [{ immutafs_image_command: ['true'] }, /: Require the version of the image: .* reports the version 1 /],
+      [{ immutafs_image_ready_command: ['false'] }, /: Verify that the guest can be sealed: false ended with 1/],
+      [{ immutafs_update_commands: put('fails') }, /: Query the status of the sealed guest: .*failed: disk/],
+      [{ immutafs_health_commands: [['false']] }, /: Run the health commands: false ended with 1/],
+    ] as const) {
+      const { exit, report, output } = await ansible.play('image', { ...variables(pool), ...changes });
+      assert.is(exit, 2, output);
+      assert.match(report.join('\n'), reason, output);
+      await assertUntouched(pool, before);
+    }
+  }),
+);
+
+image('a run that is killed is repeated; a domain that is no builder is never ended', () =>
+  withImage(async (pool) => {
+    const { ansible, host } = pool;
+    for (const task of ['Require maintenance mode', 'Publish']) {
+      const playing = ansible.start('image', variables(pool));
+      const isThere = () => playing.said().includes(` : ${task}] *`);
+      await Promise.race([until(task, isThere, 300), playing.ended]);
+      playing.kill();
+      const { output } = await playing.ended;
+      assert.match(output, new RegExp(` : ${task}\\] \\*`));
+      assert.not.match((await filesOf(pool)).join(), /web-2\.raw(,|$)/, 'not yet published');
+      assert.match(await host.virsh('list', '--all', '--name'), /web-builder/);
+    }
+    const { exit, output } = await ansible.play('image', variables(pool));
+    assert.is(exit, 0, output);
+    assert.equal(await filesOf(pool), ['web-2.raw', 'web-2.raw.json', 'web-2.raw.sha256']);
+
+    const other = { ...variables(pool), immutafs_image_version: '3', immutafs_builder_domain: 'a' };
+    const foreign = await ansible.play('image', other);
+    assert.match(foreign.report.join('\n'), /Copy the image: the domain a exists and is not a builder/);
+    assert.equal(await pool.state(), ['a running one']);
+
+    await rm(join(host.folder, 'web-2.raw.json'));
+    const unknown = await ansible.play('image', variables(pool));
+    assert.match(unknown.report.join('\n'), /web-2\.raw exists, but was not made by this playbook/);
+    await writeFile(join(host.folder, 'web-2.raw.json'), '{}');
+    assert.is((await ansible.play('image', variables(pool))).exit, 0, 'the counterpart');
+  }),
+);
+
+image('too little space, an image that a domain can write, and an untried copy are refused', () =>
+  withImage(async ({ ansible, host }) => {
+    const at = (name: string): string => join(host.folder, name);
+    const own = { uri: host.uri, domain: 'web-builder', target: 'vda', name: 'web', version: '2', template: 'a' };
+    const builder = (args: Record<string, unknown>, mode?: 'check') =>
+      ansible.module('builder', { ...own, ...args }, mode);
+    const begun = { state: 'begun' };
+    await mkdir(at('small'));
+    await execa('mount', ['-t', 'tmpfs', '-o', 'size=512k', 'small', at('small')]);
+    try {
+      const small = { ...begun, directory: at('small') };
+      const { msg = '' } = await builder(small, 'check');
+      assert.match(msg, /needs up to 1 MiB for the next version of .*\/one, but only 0 MiB are free: free some/);
+      assert.is((await builder({ ...small, growth: '256K' }, 'check')).changed, true, 'the counterpart');
+    } finally {
+      await execa('umount', [at('small')]);
+    }
+    const written = await builder({ ...begun, source: at('a/home.raw'), format: 'raw' });
+    assert.match(written.msg ?? '', /a\/home\.raw can be written by a vdb: seal these domains first$/);
+    for (const [changes, message] of [
+      [{ name: '../web' }, /^'\.\.\/web' cannot be the name of an image/],
+      [{ template: 'none' }, /failed to get domain 'none'/],
+      [{ source: at('none') }, /none cannot be used: No such file or directory$/],
+      [{ state: 'absent', domain: 'a' }, /^the domain a exists and is not a builder/],
+    ] as const)
+      assert.match((await builder({ ...begun, ...changes })).msg ?? '', message);
+
+    // The copy of an image that is based on another one is based on nothing.
+    const overlay = at('overlay.qcow2');
+    await execa('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', at('one'), overlay]);
+    const made = await builder({ ...begun, source: overlay, format: 'qcow2', disks: ['vdb'] });
+    assert.equal([made.failed, made['path'], made['copy']], [false, at('web-2.qcow2'), at('.web.building')]);
+    const { stdout } = await execa('qemu-img', ['info', '--output=json', at('.web.building')]);
+    assert.not.match(stdout, /backing/);
+    await execa('qemu-img', ['compare', '-f', 'qcow2', '-F', 'raw', at('.web.building'), at('one')]);
+    const xml = await host.virsh('dumpxml', 'web-builder');
+    assert.equal([xml.match(/<disk /g)?.length, xml.includes('<interface'), xml.includes('hostfwd')], [2, false, false]);
+
+    const claims = 'agent 1\nkernel 1\npackage a 1\nfile 1  /boot/vmlinuz\n';
+    const published = { state: 'published', source: overlay, before: claims, after: claims };
+    assert.match((await builder(published)).msg ?? '', /^web-builder was not tried: its disk is writable$/);
+    assert.is((await builder({ state: 'absent' })).changed, true);
+    assert.is((await builder({ state: 'absent' })).changed, false);
+    assert.not.match(await host.virsh('list', '--all', '--name'), /web-builder/);
+    assert.equal((await readdir(host.folder)).filter((name) => name.startsWith('.web')), []);
+  }),
+);
+
+image.run();
