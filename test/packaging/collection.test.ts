@@ -184,7 +184,9 @@ test('variables: defaults, argument specifications and README agree, and no name
   ];
   const { options } = specs.argument_specs.main;
   for (const name of established) assert.ok(name in defaults, `${name} has a default`);
-  const inWords = ['update_commands', 'image_command', 'receipt_by', 'evidence_directory'].map((name) => `immutafs_${name}`);
+  const inWords = ['update_commands', 'image_command', 'receipt_by', 'evidence_directory'].map(
+    (name) => `immutafs_${name}`,
+  );
   for (const name of Object.keys(defaults)) {
     assert.ok(name in options, `${name}: meta/argument_specs.yml`);
     if (!inWords.includes(name)) assert.equal(options[name]?.default, defaults[name], name);

@@ -1,6 +1,8 @@
 #!/usr/bin/python3
 """Makes the file and the domain in which the next version of an image is made, and publishes the result."""
 
+import calendar
+import glob
 import hashlib
 import json
 import os
@@ -10,7 +12,13 @@ from xml.etree import ElementTree
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.immutafs.agent.plugins.module_utils import builder, record
-from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import describe_disk, disk_source, to_text, with_image
+from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import (
+    describe_disk,
+    disk_source,
+    read_record,
+    to_text,
+    with_image,
+)
 from ansible_collections.immutafs.agent.plugins.module_utils.image import is_local, writers
 from ansible_collections.immutafs.agent.plugins.module_utils.libvirt import Domain, LibvirtError
 from ansible_collections.immutafs.agent.plugins.module_utils.receipt import parse_claims
@@ -49,9 +57,10 @@ options:
     type: str
     required: true
   version:
-    description: Version of the image.
+    description:
+      - Version of the image. Required for V(published). Without it, V(begun) uses the current time, unless the image was
+        copied by a run within the last day, and the template does not have the result, or has it on trial.
     type: str
-    required: true
   template:
     description: The domain from which the builder is derived. Required for V(begun).
     type: str
@@ -120,6 +129,10 @@ path:
   type: str
   returned: if O(state=begun)
   sample: /var/lib/libvirt/images/web-2026.12.qcow2
+version:
+  description: The version.
+  type: str
+  returned: if O(state=begun)
 format:
   description: Its format.
   type: str
@@ -130,6 +143,10 @@ source:
   returned: if O(state=begun)
 copy:
   description: The file in which the version is made.
+  type: str
+  returned: if O(state=begun)
+uuid:
+  description: UUID of the builder. Null if nothing was done.
   type: str
   returned: if O(state=begun)
 exists:
@@ -152,7 +169,7 @@ ARGUMENTS = {
     "uri": {"type": "str", "default": "qemu:///system"},
     "state": {"type": "str", "choices": ["begun", "published", "absent"], "required": True},
     "name": {"type": "str", "required": True},
-    "version": {"type": "str", "required": True},
+    "version": {"type": "str"},
     "template": {"type": "str"},
     "source": {"type": "path"},
     "format": {"type": "str", "choices": ["qcow2", "raw"], "default": "qcow2"},
@@ -169,6 +186,11 @@ ARGUMENTS = {
 # The version of the format of a receipt of an image.
 VERSION = 1
 
+FORM = "%Y-%m-%dT%H:%M:%SZ"
+
+# Seconds for which a version without a given name is used that an interrupted run has made.
+REUSED = 86400
+
 QEMU_IMG = "/usr/bin/qemu-img"
 
 # Bytes that are read at once to compute a checksum.
@@ -177,7 +199,7 @@ PART = 4 * 2**20
 
 def main():
     """Runs the module."""
-    required = [("state", "begun", ["template"]), ("state", "published", ["before", "after"])]
+    required = [("state", "begun", ["template"]), ("state", "published", ["version", "before", "after"])]
     module = AnsibleModule(argument_spec=ARGUMENTS, required_if=required, supports_check_mode=True)
     try:
         result = getattr(Builder(module), module.params["state"])()
@@ -194,7 +216,7 @@ class Builder:
     def __init__(self, module):
         self.module, self.params = module, module.params
         self.domain = Domain(module)
-        problem = builder.word_problem(self.params["name"], self.params["version"])
+        problem = builder.word_problem(self.params["name"], self.params["version"] or "0")
         if problem is not None:
             raise LibvirtError(problem)
         if not is_local(self.domain.uri):
@@ -206,9 +228,12 @@ class Builder:
         """Copies the image and defines the builder."""
         template = Template(self.module)
         folder = self.params["directory"] or template.folder()
-        path = os.path.join(folder, "%s-%s.%s" % (self.params["name"], self.params["version"], template.form))
+        now = time.strftime("%Y%m%d%H%M%S", time.gmtime())
+        version = self.params["version"] or self.unfinished(template, folder) or now
+        path = os.path.join(folder, "%s-%s.%s" % (self.params["name"], version, template.form))
         copied = os.path.join(folder, ".%s.building" % self.params["name"])
-        result = {"path": path, "format": template.form, "source": template.path, "copy": copied}
+        result = {"path": path, "version": version, "format": template.form, "source": template.path, "copy": copied}
+        result["uuid"] = None
         if os.path.lexists(path):
             self.refuse_foreign(path)
             return dict(result, changed=False, exists=True)
@@ -219,7 +244,32 @@ class Builder:
             self.remove(file)
             self.make_copy(template, copied)
             self.define(template, copied)
+            result["uuid"] = self.domain.virsh("domuuid").strip()
         return dict(result, changed=True, exists=False)
+
+    def unfinished(self, template, folder):
+        """
+        Returns the version that an interrupted run has made from the current image, or to which it has brought the template,
+        or None. A version that has failed in the template, or that is older than a day, does not count.
+        """
+        made = [found for found in self.versions(folder) if os.path.exists(found["path"])]
+        for found in made:
+            if template.has(found["path"]) and template.record.get("phase") is not None:
+                return found["image"]
+        newest = made[-1] if made else None
+        if newest is None or newest["source"] != template.path or newest["path"] == template.record.get("failed"):
+            return None
+        return newest["image"] if time.time() - newest["at"] < REUSED else None
+
+    def versions(self, folder):
+        """Returns the receipts of the versions of this image, with `path` and `at`, the time in seconds; the newest last."""
+        found = []
+        for path in glob.glob(os.path.join(glob.escape(folder), glob.escape(self.params["name"]) + "-*.json")):
+            receipt = record.read(path)
+            if receipt.get("version") == VERSION and receipt.get("name") == self.params["name"]:
+                at = calendar.timegm(time.strptime(receipt["time"], FORM))
+                found.append(dict(receipt, path=path[: -len(".json")], at=at))
+        return sorted(found, key=lambda each: each["at"])
 
     def refuse_foreign(self, path):
         """Raises LibvirtError if a file was not published by this module."""
@@ -312,7 +362,7 @@ class Builder:
             "version": VERSION,
             "name": self.params["name"],
             "image": self.params["version"],
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "time": time.strftime(FORM, time.gmtime()),
             "by": self.params["by"],
             "source": self.params["source"],
             "format": form,
@@ -355,6 +405,7 @@ class Template:
         problem = builder.template_problem(self.root, self.domain.target)
         if problem is not None:
             raise LibvirtError("%s: %s" % (self.domain.name, problem))
+        self.record = read_record(self.root)
         own = disk_source(self.text, self.domain.target)
         given = module.params["source"]
         self.path, self.form = (own["path"], own["format"]) if given is None else (given, module.params["format"])

@@ -1,6 +1,8 @@
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import * as assert from 'uvu/assert';
+import { until } from '../../wire/support/until.ts';
 import { withRunFolder } from '../harness/run-folder.ts';
 import { freePort } from './domain.ts';
 import { withHypervisor } from './hypervisor.ts';
@@ -42,7 +44,8 @@ shift
 for argument; do shift; set -- "$@" "$(printf %s "$argument" | sed "s/[$][$]/$/g")"; done
 "$@" >"$POOL/$NAME-$unit.log" 2>&1
 printf 'SubState=exited\nExecMainStatus=%s\nExecMainStartTimestamp=\n' $? >"$POOL/$NAME-$unit.state"`,
-  journalctl: 'for argument; do case $argument in --unit=*) cat "$POOL/$NAME-${argument#--unit=}.log" ;; esac; done',
+  journalctl:
+    'for argument; do case $argument in --unit=*) cat "$POOL/$NAME-${argument#--unit=}.log" ;; esac; done',
   unshare: 'while [ "$1" != immutafs-agent ]; do shift; done; exec "$@"',
   rpm: `sed -n 's/^version /package pool /p' "$IMAGE"`,
   'dpkg-query': ':',
@@ -63,10 +66,10 @@ printf 'SubState=exited\nExecMainStatus=%s\nExecMainStartTimestamp=\n' $? >"$POO
 END
     exit $rc ;;
   version) echo 0.1.0 ;;
-  'prepare --image '*)
-    for version; do :; done
-    [ -w "$IMAGE" ] && printf 'version %s\n' "$version" | dd of="$IMAGE" conv=notrunc status=none ;;
+  'prepare --image '*) for version; do :; done; echo "VERSION=$version" | name-image ;;
   esac`,
+  /** Writes the version in an image file of `immutafs-agent` to the image. */
+  'name-image': `sed -n 's/^VERSION=/version /p' | dd of="$IMAGE" conv=notrunc status=none`,
   /** For the receipt. */
   find: 'echo "aaaa  /boot/vmlinuz"',
   /** Whether the image has a line. */
@@ -82,13 +85,16 @@ export NAME
 IMAGE=$(virsh dumpxml "$NAME" | sed -n "s/.*<source file='\\([^']*\\)'.*/\\1/p" | head -n 1)
 export IMAGE
 [ "$(virsh domstate "$NAME")" = running ] && ! says dead || { sleep 1; exit 255; }
-exec sh -c "$(printf %s "$argument" | sed "s|/run/immutafs/report.json|$IMAGE|g")"`,
+virsh domuuid "$NAME" | tr -d '\\n' >"$POOL/uuid-$NAME"
+exec sh -c "$(printf %s "$argument" | sed "s|/run/immutafs/report.json|$IMAGE|g
+s|/sys/class/dmi/id/product_uuid|$POOL/uuid-$NAME|; s|>/etc/immutafs/image|\\| name-image|")"`,
 };
 
 /**
  * Calls `work` with a pool of domains that run from the image `one`, sealed, with version 1.
  *
- * @param images hosts of the inventory, in the group `others`, each with the connection of the domain NAME-builder
+ * @param images hosts of the inventory, in the group `others`, each with the connection of the domain that is named in the file
+ * answers-NAME, at first NAME-builder
  */
 export async function withPool(
   names: readonly string[],
@@ -126,7 +132,8 @@ export async function withPool(
       const builders = [];
       for (const name of images) {
         const port = await freePort();
-        await writeFile(at(`port-${port}`), `${name}-builder`);
+        await writeFile(at(`answers-${name}`), `${name}-builder`);
+        await symlink(at(`answers-${name}`), at(`port-${port}`));
         builders.push({ name, port, key: '/dev/null' });
       }
       const state: Pool['state'] = async () => {
@@ -155,6 +162,23 @@ export async function withPool(
       await withAnsible(host, guests, withSealed, builders);
     }),
   );
+}
+
+/** Runs a playbook, kills it as it begins a task, and requires that no disk is writable or without an image. */
+export async function killedAt(
+  { ansible, state }: Pool,
+  playbook: string,
+  task: string,
+  variables: Record<string, unknown>,
+): Promise<void> {
+  const playing = ansible.start(playbook, variables);
+  let there = false;
+  const isThere = () => (there = playing.said().includes(` : ${task}] *`));
+  await Promise.race([until(task, isThere, 300), playing.ended]);
+  playing.kill();
+  const { output } = await playing.ended;
+  assert.ok(there, `${playbook} ended before it was killed\n${output}`);
+  for (const line of await state()) assert.match(line, /^\w+ (running|shut off) [\w.-]+$/, task);
 }
 
 /** Returns the variables with which a pool gets an image. */

@@ -1,35 +1,17 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../../wire/support/until.ts';
-import { variablesFor, withPool } from '../libvirt/scripted-guest.ts';
-import type { Pool } from '../libvirt/scripted-guest.ts';
+import { killedAt, variablesFor, withPool } from '../libvirt/scripted-guest.ts';
 
 /** Kills the playbook pool. The counterparts, runs that are not killed, are in `matrix/pool.test.ts`. */
 const pool = suite('the exchange of an image is interrupted');
-
-/** Runs the playbook, kills it as it begins a task, and requires that no disk is writable or without an image. */
-async function killedAt(
-  { ansible, state }: Pool,
-  task: string,
-  variables: Record<string, unknown>,
-): Promise<void> {
-  const playing = ansible.start('pool', variables);
-  let there = false;
-  const isThere = () => (there = playing.said().includes(` : ${task}] *`));
-  await Promise.race([until(task, isThere, 300), playing.ended]);
-  playing.kill();
-  const { output } = await playing.ended;
-  assert.ok(there, `pool ended before it was killed\n${output}`);
-  for (const line of await state()) assert.match(line, /^\w+ (running|shut off) (one|two)$/, task);
-}
 
 pool('a run that is killed is continued, and can still return to the previous image', () =>
   withPool(['a'], async (fixture) => {
     const { ansible, state } = fixture;
     const variables = await variablesFor(fixture, 'two', 'version 2');
-    await killedAt(fixture, 'Set the image', variables);
-    await killedAt(fixture, 'Start the guest', variables);
-    await killedAt(fixture, 'Run the health commands', variables);
+    await killedAt(fixture, 'pool', 'Set the image', variables);
+    await killedAt(fixture, 'pool', 'Start the guest', variables);
+    await killedAt(fixture, 'pool', 'Run the health commands', variables);
     assert.equal(await state(), ['a running two']);
     const bad = await ansible.play('pool', { ...variables, immutafs_health_commands: [['false']] });
     assert.match(
@@ -46,7 +28,7 @@ pool('a return that is killed is finished, and one that an administrator request
   withPool(['a'], async (fixture) => {
     const { ansible, image, state } = fixture;
     const variables = await variablesFor(fixture, 'two', 'version 2', 'fails');
-    await killedAt(fixture, 'Reinstate the receipt', variables);
+    await killedAt(fixture, 'pool', 'Reinstate the receipt', variables);
     const resumed = await ansible.play('pool', variables);
     assert.is(resumed.exit, 2, resumed.output);
     assert.match(
@@ -56,7 +38,7 @@ pool('a return that is killed is finished, and one that an administrator request
     assert.equal(await state(), ['a running one']);
 
     await image('two', 'version 2');
-    await killedAt(fixture, 'Require the version of the image', variables);
+    await killedAt(fixture, 'pool', 'Require the version of the image', variables);
     assert.match((await state()).join(), / two$/);
     const previous = { immutafs_image: await image('one', 'version 1'), immutafs_image_version: '1' };
     const back = await ansible.play('pool', { ...variables, ...previous });

@@ -3,11 +3,10 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { until } from '../../wire/support/until.ts';
-import { note, withPool } from '../libvirt/scripted-guest.ts';
+import { killedAt, note, withPool } from '../libvirt/scripted-guest.ts';
 import type { Pool } from '../libvirt/scripted-guest.ts';
 
-/** Tests the playbook image with stub domains; a guest that boots builds an image in `long/image-build.test.ts`. */
+/** Tests the playbook image with stub domains, in which a program answers for the builder. */
 const image = suite('the next version of an image is made in a copy');
 
 const variables = ({ common }: Pool) => ({
@@ -72,9 +71,15 @@ image('a failed command, a failed trial boot and a failed test leave the old ver
       ['sh', '-c', `printf '\\n${line}\\n' | dd of="$IMAGE" bs=1 seek=64 conv=notrunc status=none`],
     ];
     for (const [changes, reason] of [
-      [{ immutafs_update_commands: [['sh', '-c', 'echo no mirror; exit 3']] }, /: Update: .*exit code 3.*no mirror/],
+      [
+        { immutafs_update_commands: [['sh', '-c', 'echo no mirror; exit 3']] },
+        /: Update: .*exit code 3.*no mirror/,
+      ],
       [{ immutafs_image_command: ['true'] }, /: Require the version of the image: .* reports the version 1 /],
-      [{ immutafs_image_ready_command: ['false'] }, /: Verify that the guest can be sealed: false ended with 1/],
+      [
+        { immutafs_image_ready_command: ['false'] },
+        /: Verify that the guest can be sealed: false ended with 1/,
+      ],
       [{ immutafs_update_commands: put('fails') }, /: Query the status of the sealed guest: .*failed: disk/],
       [{ immutafs_health_commands: [['false']] }, /: Run the health commands: false ended with 1/],
     ] as const) {
@@ -90,12 +95,7 @@ image('a run that is killed is repeated; a domain that is no builder is never en
   withImage(async (pool) => {
     const { ansible, host } = pool;
     for (const task of ['Require maintenance mode', 'Publish']) {
-      const playing = ansible.start('image', variables(pool));
-      const isThere = () => playing.said().includes(` : ${task}] *`);
-      await Promise.race([until(task, isThere, 300), playing.ended]);
-      playing.kill();
-      const { output } = await playing.ended;
-      assert.match(output, new RegExp(` : ${task}\\] \\*`));
+      await killedAt(pool, 'image', task, variables(pool));
       assert.not.match((await filesOf(pool)).join(), /web-2\.raw(,|$)/, 'not yet published');
       assert.match(await host.virsh('list', '--all', '--name'), /web-builder/);
     }
@@ -119,7 +119,14 @@ image('a run that is killed is repeated; a domain that is no builder is never en
 image('too little space, an image that a domain can write, and an untried copy are refused', () =>
   withImage(async ({ ansible, host }) => {
     const at = (name: string): string => join(host.folder, name);
-    const own = { uri: host.uri, domain: 'web-builder', target: 'vda', name: 'web', version: '2', template: 'a' };
+    const own = {
+      uri: host.uri,
+      domain: 'web-builder',
+      target: 'vda',
+      name: 'web',
+      version: '2',
+      template: 'a',
+    };
     const builder = (args: Record<string, unknown>, mode?: 'check') =>
       ansible.module('builder', { ...own, ...args }, mode);
     const begun = { state: 'begun' };
@@ -128,7 +135,10 @@ image('too little space, an image that a domain can write, and an untried copy a
     try {
       const small = { ...begun, directory: at('small') };
       const { msg = '' } = await builder(small, 'check');
-      assert.match(msg, /needs up to 1 MiB for the next version of .*\/one, but only 0 MiB are free: free some/);
+      assert.match(
+        msg,
+        /needs up to 1 MiB for the next version of .*\/one, but only 0 MiB are free: free some/,
+      );
       assert.is((await builder({ ...small, growth: '256K' }, 'check')).changed, true, 'the counterpart');
     } finally {
       await execa('umount', [at('small')]);
@@ -152,7 +162,10 @@ image('too little space, an image that a domain can write, and an untried copy a
     assert.not.match(stdout, /backing/);
     await execa('qemu-img', ['compare', '-f', 'qcow2', '-F', 'raw', at('.web.building'), at('one')]);
     const xml = await host.virsh('dumpxml', 'web-builder');
-    assert.equal([xml.match(/<disk /g)?.length, xml.includes('<interface'), xml.includes('hostfwd')], [2, false, false]);
+    assert.equal(
+      [xml.match(/<disk /g)?.length, xml.includes('<interface'), xml.includes('hostfwd')],
+      [2, false, false],
+    );
 
     const claims = 'agent 1\nkernel 1\npackage a 1\nfile 1  /boot/vmlinuz\n';
     const published = { state: 'published', source: overlay, before: claims, after: claims };
@@ -160,7 +173,10 @@ image('too little space, an image that a domain can write, and an untried copy a
     assert.is((await builder({ state: 'absent' })).changed, true);
     assert.is((await builder({ state: 'absent' })).changed, false);
     assert.not.match(await host.virsh('list', '--all', '--name'), /web-builder/);
-    assert.equal((await readdir(host.folder)).filter((name) => name.startsWith('.web')), []);
+    assert.equal(
+      (await readdir(host.folder)).filter((name) => name.startsWith('.web')),
+      [],
+    );
   }),
 );
 

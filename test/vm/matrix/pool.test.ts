@@ -93,16 +93,34 @@ pool('outside of a window, a guest keeps its image; an exchange that has begun i
 
     const domain = { uri: host.uri, domain: 'a', target: 'vda' };
     await host.virsh('destroy', 'a');
-    const trial = { ...domain, state: 'trial', path: variables['immutafs_image'], format: 'raw', reason: 'x' };
+    const trial = {
+      ...domain,
+      state: 'trial',
+      path: variables['immutafs_image'],
+      format: 'raw',
+      reason: 'x',
+    };
     assert.not((await ansible.module('image', trial)).failed);
     await host.virsh('start', 'a');
     const begun = await ansible.play('pool', { ...variables, immutafs_window: [closed()] });
-    assert.equal([begun.exit, begun.report, await state()], [0, ['a: sealed'], ['a running two']], begun.output);
+    assert.equal(
+      [begun.exit, begun.report, await state()],
+      [0, ['a: sealed'], ['a running two']],
+      begun.output,
+    );
 
     // The counterpart: a window that is open.
     const back = { ...variables, immutafs_image: join(host.folder, 'one'), immutafs_image_version: '1' };
-    const inside = await ansible.play('pool', { ...back, immutafs_window: [open()], immutafs_window_duration: 600 });
-    assert.equal([inside.exit, inside.report, await state()], [0, ['a: sealed'], ['a running one']], inside.output);
+    const inside = await ansible.play('pool', {
+      ...back,
+      immutafs_window: [open()],
+      immutafs_window_duration: 600,
+    });
+    assert.equal(
+      [inside.exit, inside.report, await state()],
+      [0, ['a: sealed'], ['a running one']],
+      inside.output,
+    );
   }),
 );
 
