@@ -26,6 +26,8 @@ export interface DomainOptions {
   firmware?: string;
   /** Further elements of <devices>. */
   devices?: string;
+  /** Whether the host can take memory from the running domain. */
+  balloon?: boolean;
   /** Whether the address 10.0.2.2 in the guest is the loopback of this machine; by default the guest reaches nothing. */
   reachesHost?: boolean;
   /** The port of 127.0.0.1 that is forwarded to the guest's sshd. */
@@ -52,6 +54,7 @@ function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOpt
     systemFormat = 'raw',
     homeFormat = 'raw',
     devices = '',
+    balloon = false,
     reachesHost = false,
   } = rest;
   const environment = Object.entries(emulatorEnvironment)
@@ -73,7 +76,7 @@ function domainXml({ name, folder, loader, port, memoryMiB, ...rest }: DomainOpt
     <serial type='file'><source path='${join(folder, 'console')}' append='on'/><target port='0'/></serial>
     <graphics type='vnc' port='-1' passwd='secret'/>
     <video><model type='none'/></video>
-    <memballoon model='none'/>
+    <memballoon model='${balloon ? 'virtio' : 'none'}'/>
     ${devices}
   </devices>
   <qemu:commandline>

@@ -24,7 +24,7 @@ export interface VirtualGuest {
 /** Those of the domain have defaults; see `DomainOptions`. */
 export interface VirtualGuestOptions extends Pick<
   Partial<DomainOptions>,
-  'memoryMiB' | 'emulator' | 'targets' | 'systemFormat' | 'homeFormat' | 'devices' | 'reachesHost'
+  'memoryMiB' | 'emulator' | 'targets' | 'systemFormat' | 'homeFormat' | 'devices' | 'balloon' | 'reachesHost'
 > {
   name: string;
   template: Template;
