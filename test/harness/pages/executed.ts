@@ -7,6 +7,7 @@ export type Page = (typeof pages)[number];
 
 const guide = 'test/vm/long/guide.test.ts';
 const fleet = 'test/vm/long/guide-fleet.test.ts';
+const playbooks = 'test/vm/long/host-playbooks.test.ts';
 const backup = 'test/vm/long/host-backup.test.ts';
 const quiesce = 'test/vm/long/quiesce.test.ts';
 
@@ -24,6 +25,8 @@ export const executed: Partial<Record<Page, Record<string, string>>> = {
   },
   'docs/host.md': {
     'With virsh and virt-xml': guide,
+    'With Ansible, for many guests': playbooks,
+    'Evidence, and discarding it': playbooks,
     'Backup, snapshots and migration': backup,
     'Freezing the file systems': quiesce,
   },
@@ -37,28 +40,6 @@ export const notExecuted: { command: string; reason: string }[] = [
   {
     command: 'systemctl restart rsyslog',
     reason: 'the test has no systemd for its server, and starts rsyslogd',
-  },
-  {
-    command: 'ansible-galaxy collection build ansible --output-path dist',
-    reason: 'ansible-galaxy builds the same file for the installation',
-  },
-  {
-    command: 'ansible-playbook -i inventory.yml immutafs.agent.update --check',
-    reason: 'test/vm/lifecycle/sealed.ts runs the playbook in check mode',
-  },
-  {
-    command: 'ansible-playbook -i inventory.yml immutafs.agent.update -e immutafs_serial=3',
-    reason: 'test/vm/long/update.test.ts runs this playbook, and kills it at every stage',
-  },
-  {
-    command:
-      'ansible-playbook -i inventory.yml immutafs.agent.evidence -e immutafs_evidence_directory=/srv/evidence',
-    reason: 'test/system/ansible-evidence.test.ts tests the transfer',
-  },
-  {
-    command:
-      'ansible-playbook -i inventory.yml immutafs.agent.recycle -e immutafs_evidence_directory=/srv/evidence',
-    reason: 'test/vm/long/recycle.test.ts runs this playbook',
   },
 ];
 

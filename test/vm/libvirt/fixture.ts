@@ -79,8 +79,8 @@ export async function ask(guest: VirtualGuest, text: string): Promise<string> {
   return stdout;
 }
 
-/** Seals a guest whose domain is shut off, sets its boot order, starts it, and waits until root can log in. */
-export async function startSealed(
+/** Seals a guest whose domain is shut off, and sets its boot order. */
+export async function seal(
   ansible: Ansible,
   host: Hypervisor,
   guest: VirtualGuest,
@@ -94,6 +94,16 @@ export async function startSealed(
     const { failed, msg } = await ansible.module(module, { ...domain, ...args });
     assert.is(failed, false, msg);
   }
+}
+
+/** Calls `seal`, starts the guest, and waits until root can log in. */
+export async function startSealed(
+  ansible: Ansible,
+  host: Hypervisor,
+  guest: VirtualGuest,
+  target = 'vda',
+): Promise<void> {
+  await seal(ansible, host, guest, target);
   await host.virsh('start', guest.name);
   await untilUp(guest, 600);
 }

@@ -64,6 +64,28 @@ export async function treeIn(folder: string): Promise<string> {
   return tree;
 }
 
+/**
+ * Writes `inventory.yml` in a directory, and beside it what the controller must know about the machines of the test.
+ *
+ * @param text the inventory of a page, whose host is `kvm1` @param guests by their names in the inventory
+ */
+export async function writeInventory(
+  tree: string,
+  text: string,
+  host: Hypervisor,
+  guests: Record<string, VirtualGuest>,
+): Promise<void> {
+  await writeFile(join(tree, 'inventory.yml'), text);
+  await mkdir(join(tree, 'host_vars'));
+  const write = (name: string, variables: Record<string, unknown>) =>
+    writeFile(join(tree, `host_vars/${name}.yml`), JSON.stringify(variables));
+  await write('kvm1', { ansible_connection: 'local', ansible_python_interpreter: '/usr/bin/python3' });
+  for (const [name, { port, key }] of Object.entries(guests)) {
+    const at = { ansible_host: '127.0.0.1', ansible_port: port, ansible_ssh_private_key_file: key };
+    await write(name, { immutafs_uri: host.uri, ...at });
+  }
+}
+
 /** The log server has a name, auditd has the configuration of RHEL, and the loader of the test has the argument that `prepare` sets. */
 export const asInGuide =
   (name: string): Edit =>
