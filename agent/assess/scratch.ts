@@ -43,7 +43,8 @@ function stateOf(
   if (record === undefined) return failed('the boot did not try to provide it');
   if (record.state !== 'disk') return record;
   const device = unwrap(scratchDevice);
-  if (device === undefined) return failed(`the file system at ${scratchDisk} is no longer that of the boot`);
+  if (device === undefined)
+    return failed(`the file system at ${scratchDisk} is no longer that of the boot, or its disk is gone`);
   const mount = mounts.serving(path);
   const isUsed =
     mount?.target === path &&

@@ -109,7 +109,9 @@ function makeStack(root: string, stack: StackFixture): void {
     write(root, `${node}/md/${key}`, `${text}\n`);
   }
   for (const below of stack.on) {
-    const target = fs.realpathSync(path.join(root, 'sys/class/block', below));
+    const name = path.join(root, 'sys/class/block', below);
+    // The kernel keeps the link to a disk that was removed.
+    const target = fs.existsSync(name) ? fs.realpathSync(name) : path.join(root, 'sys/devices/pci', below);
     fs.symlinkSync(
       path.relative(path.join(root, 'sys', node, 'slaves'), target),
       path.join(root, 'sys', node, 'slaves', below),

@@ -48,7 +48,7 @@ export function readScratchEntries(
  * lost then, and a boot makes a new file system before it mounts the device. Root can give the name of the mapping to another
  * device, so the mapping must be on the device that the boot has opened.
  *
- * @returns undefined if it is not mounted, or if its mapping is on another device
+ * @returns undefined if it is not mounted, or if its mapping is on another device or on a disk that is gone
  */
 export function findScratchDevice(reader: SystemReader, mounts: MountTable): string | undefined {
   const mount = mounts.serving(scratchDisk);
@@ -56,7 +56,7 @@ export function findScratchDevice(reader: SystemReader, mounts: MountTable): str
   const record = reader.readRecord(scratchDeviceRecord, 'root', 65536);
   const [, opened] = /^DEVICE=(\d+:\d+)$/m.exec(decodeBytes(record ?? '')) ?? [];
   const below = namesIfThere(reader, `/sys/dev/block/${mount.device}/slaves`).map((name) =>
-    reader.read(`/sys/class/block/${name}/dev`).trim(),
+    reader.readIfPresent(`/sys/class/block/${name}/dev`)?.trim(),
   );
   return below.length === 1 && below[0] === opened ? mount.device : undefined;
 }

@@ -83,7 +83,7 @@ export function isDisk(reader: SystemReader, node: string, below: readonly strin
  */
 export function devicesBelow(reader: SystemReader, node: string): string[] {
   if (reader.stat(`${node}/partition`)) return [path.dirname(node)];
-  return slavesOf(reader, node).map((slave) => reader.resolve(`${node}/slaves/${slave}`));
+  return slavesOf(reader, node).flatMap((slave) => resolveIfPresent(reader, slave) ?? []);
 }
 
 /** The levels of md that return each sector of a member as it is. */
@@ -91,9 +91,13 @@ const directLevels = ['linear', 'raid0', 'raid1', 'raid10'];
 /** The levels of md that compute a sector from others if a member is missing. */
 const parityLevels = ['raid4', 'raid5', 'raid6'];
 
-/** Returns the names of the devices of which a stacked device consists; none for other devices. */
+/**
+ * Returns the links to the devices of which a stacked device consists; none for other devices. The kernel keeps the link to a
+ * disk that is removed while it is in use.
+ */
 function slavesOf(reader: SystemReader, node: string): string[] {
-  return reader.stat(`${node}/slaves`) === undefined ? [] : reader.list(`${node}/slaves`);
+  if (reader.stat(`${node}/slaves`) === undefined) return [];
+  return reader.list(`${node}/slaves`).map((name) => `${node}/slaves/${name}`);
 }
 
 /**
@@ -105,8 +109,11 @@ function slavesOf(reader: SystemReader, node: string): string[] {
  * @throws SystemError
  */
 export function differsFromBelow(reader: SystemReader, node: string): string | undefined {
-  if (slavesOf(reader, node).length === 0) return undefined;
+  const slaves = slavesOf(reader, node);
+  if (slaves.length === 0) return undefined;
   const name = path.basename(node);
+  const removed = slaves.find((slave) => resolveIfPresent(reader, slave) === undefined);
+  if (removed !== undefined) return `${path.basename(removed)}, which is below ${name}, was removed`;
   if (reader.stat(`${node}/dm`) !== undefined) {
     const target = differingTarget(reader, node);
     if (target === undefined) return `the device-mapper table of ${name} is unknown`;

@@ -56,6 +56,11 @@ testChanges('scratch-paths', {
     { 'scratch-paths': 'fail' },
     'is no longer that of the boot',
   ],
+  'a disk that was removed while it is in use': [
+    all(onDisk, scratchDisk('removed')),
+    { 'scratch-paths': 'fail' },
+    'or its disk is gone',
+  ],
   'a boot that opened no device': [
     all(onDisk, file('run/immutafs/scratch-device', 'STATE=failed\nREASON=x\nREMEDY=y\nDEVICE=\n')),
     { 'scratch-paths': 'fail' },
