@@ -18,7 +18,12 @@ export interface Drive {
   pathId?: string;
   /** The position in the boot order that the firmware receives from the host, as libvirt's `<boot order='N'/>`. */
   bootIndex?: number;
+  /** How the disk fails in this boot. */
+  fault?: Fault;
 }
+
+/** The host reports an I/O error for every read or write, or no write ends after this number of bytes. */
+export type Fault = { errors: 'read' | 'write' } | { hangsAfterBytes: number };
 
 /** A virtual machine. */
 export interface Machine {
@@ -123,7 +128,7 @@ const devices: Record<Bus, string> = {
 };
 
 function attach(drive: Drive, durable: boolean): string[] {
-  const { serial, file, format, readOnly, bus, bootIndex, pathId: id = serial } = drive;
+  const { serial, format, readOnly, bus, bootIndex, pathId: id = serial } = drive;
   const cache = durable ? 'writeback' : 'unsafe';
   // Without a lock, the file can be open for the first path and for the second one.
   const lock = drive.pathId === undefined ? '' : ',file.locking=off';
@@ -132,10 +137,18 @@ function attach(drive: Drive, durable: boolean): string[] {
   return [
     ...[
       '-drive',
-      `if=none,id=${id},file=${file},format=${format},cache=${cache},readonly=${onOff(readOnly)}${lock}${unmap}`,
+      `if=none,id=${id},${fileOf(drive)},format=${format},cache=${cache},readonly=${onOff(readOnly)}${lock}${unmap}`,
     ],
     ...['-device', `${devices[bus]},drive=${id},serial=${serial}${index}`],
   ];
+}
+
+/** Returns the options of a drive for its file, and for its fault (QEMU documentation: blkdebug, throttle). */
+function fileOf({ file, fault }: Drive): string {
+  if (fault === undefined) return `file=${file}`;
+  if ('hangsAfterBytes' in fault)
+    return `file=${file},throttling.bps-write=1,throttling.bps-write-max=${fault.hangsAfterBytes}`;
+  return `file.driver=blkdebug,file.image.filename=${file},file.inject-error.0.event=${fault.errors}_aio,file.inject-error.0.errno=5`;
 }
 
 function onOff(value: boolean): string {

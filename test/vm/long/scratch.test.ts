@@ -1,4 +1,4 @@
-import { appendFile, copyFile, mkdir, open, readFile, stat, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, readFile, stat } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { suite } from 'uvu';
@@ -19,27 +19,28 @@ import {
   statusOf,
   withAgent,
 } from '../harness/scenario.ts';
+import {
+  configureScratch,
+  contains,
+  deviceStep,
+  isMarked,
+  markDisk,
+  statesOf,
+  uuid,
+} from '../harness/scratch.ts';
 
 const scratch = suite('SCRATCH');
 const marker = 'a-marker-that-the-raw-image-must-not-have';
-const uuid = '4c4c4544-0042-3510-8053-b7c04f4e5931';
-const mark = `immutafs-scratch 1\nmachine ${uuid}\ndevice ${emptyDevice}\n`;
-
-const directories = ['var/cache/app', 'var/lib/copied', 'srv/store', 'srv/strict'];
 const items = '/var/cache/app /var/lib/copied:copy /srv/store:empty,exec /srv/strict:required';
 
 const configure: Edit = async (root, mounts) => {
-  const config = `VAR_SIZE=40m\nSCRATCH=${items}\nSCRATCH_DEVICE=${emptyDevice}\n`;
-  await appendFile(join(root, 'etc/immutafs/immutafs.conf'), config);
-  for (const path of directories) {
-    await mkdir(join(root, path), { recursive: true });
-    await writeFile(join(root, path, 'of-the-disk'), 'disk\n');
-  }
+  await configureScratch(root, items, emptyDevice);
+  await appendFile(join(root, 'etc/immutafs/immutafs.conf'), 'VAR_SIZE=40m\n');
   await labelFiles(mounts, '/etc/immutafs', '/var/cache/app', '/var/lib/copied', '/srv');
 };
 
 const observe = {
-  device: 'cat /run/immutafs/scratch-device',
+  device: deviceStep,
   mounts: `findmnt -rn -o TARGET,FSTYPE,OPTIONS | grep -E "^(/var/cache/app|/var/lib/copied|/srv/|/run/immutafs/scratch-disk)" | sort`,
   content: 'for d in /var/cache/app /var/lib/copied /srv/store /srv/strict; do ls -A $d; done',
   strict: 'touch /srv/strict/new',
@@ -57,18 +58,8 @@ async function checksum({ file }: Drive): Promise<string> {
     .digest('hex');
 }
 
-/** Returns as many bytes of the disk as the mark has. */
-async function beginning({ file }: Drive): Promise<string> {
-  return (await readFile(file)).toString('latin1', 0, mark.length);
-}
-
 /** The space on the host, in MiB. */
 const allocated = async ({ file }: Drive) => ((await stat(file)).blocks * 512) / 1024 / 1024;
-
-const hasMarker = async ({ file }: Drive) => (await readFile(file)).includes(marker);
-
-/** The states of the paths, in the order of SCRATCH. */
-const statesOf = (boot: Boot) => statusOf(boot).report.scratch.map(({ state }) => state);
 
 function assertOnDevice(boot: Boot): void {
   const device = boot.step('device').stdout;
@@ -118,7 +109,7 @@ scratch('a marked disk forgets at every sealed boot; no other disk is formatted'
         assert.equal(statesOf(maintenance), ['inactive', 'inactive', 'inactive', 'inactive']);
         await copyFile(drive.file, copy.file);
         const marked = await checksum(copy);
-        assert.is(await beginning(drive), mark);
+        assert.ok(await isMarked(drive));
 
         const impostor = '/usr/libexec/immutafs/open-scratch check /dev/disk/by-id/virtio-copy';
         const program =
@@ -139,7 +130,7 @@ scratch('a marked disk forgets at every sealed boot; no other disk is formatted'
         assert.is(await checksum(copy), marked, 'the copy of the disk was written to');
         assert.is(first.step('write').exit, 0, first.step('write').stderr);
         assert.ok((await allocated(drive)) < 10, 'the end of the boot gave the space back to the host');
-        assert.is(await beginning(drive), mark);
+        assert.ok(await isMarked(drive));
         const changes = first.step('changes').stdout.trimEnd().split('\n');
         assert.equal(changes.map((line) => (JSON.parse(line) as { path: string }).path).sort(), [
           '/var/cache/app/large',
@@ -155,8 +146,8 @@ scratch('a marked disk forgets at every sealed boot; no other disk is formatted'
         assert.is(cut.endedBy, 'power-cut');
         assert.is(cut.step('write').exit, 0, cut.step('write').stderr);
         assert.ok((await allocated(drive)) > 200, 'the twin: the boot did not end');
-        assert.not.ok(await hasMarker(drive));
-        assert.ok(await hasMarker(copy), 'the twin: a disk that is not encrypted');
+        assert.not.ok(await contains(drive, marker));
+        assert.ok(await contains(copy, marker), 'the twin: a disk that is not encrypted');
 
         const plain = await boot({});
         assertOnDevice(plain);
@@ -173,9 +164,7 @@ scratch('a marked disk forgets at every sealed boot; no other disk is formatted'
 
 scratch('SELinux in enforcing mode: the labels of the directories on the disk, and no denial', () =>
   withEmptyDisk(300, async (drive) => {
-    const file = await open(drive.file, 'r+');
-    await file.write(mark);
-    await file.close();
+    await markDisk(drive);
     await withAgent({ edit: configure }, async (guest) => {
       const label = `for d in /var/cache/app /var/lib/copied /srv/store /srv/strict; do touch $d/new; stat -c '%n %C' $d $d/new; done`;
       const fill = 'dd if=/dev/zero of=/var/cache/app/large bs=1M count=50 conv=fsync';
