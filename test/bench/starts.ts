@@ -3,10 +3,12 @@ import { join } from 'node:path';
 import type { BootFiles } from '../vm/harness/kernel.ts';
 import { agentTree } from '../vm/harness/agent.ts';
 import { withDataDisk } from '../vm/harness/data-disk.ts';
+import { withEmptyDisk } from '../vm/harness/empty-disk.ts';
 import { withGuest } from '../vm/harness/guest.ts';
 import type { Drive } from '../vm/harness/qemu.ts';
 import { xfsOnLvm } from '../vm/harness/scenario.ts';
 import type { Boot, Guest, Layout } from '../vm/harness/scenario.ts';
+import { markDisk, uuid } from '../vm/harness/scratch.ts';
 import { templateOf } from '../vm/harness/template.ts';
 import { ordinaryTree } from '../vm/harness/tree.ts';
 
@@ -28,6 +30,8 @@ export interface Variant {
    * directories of PERSIST.
    */
   dataDisk?: readonly string[];
+  /** Whether the guest has an empty disk that is marked for SCRATCH. */
+  scratchDisk?: boolean;
   /** A line of sh that succeeds only if what is measured was active. */
   proof?: string;
   /** Kernel arguments. */
@@ -63,9 +67,7 @@ export async function starts(variant: Variant): Promise<Start[]> {
   };
   for (let count = 0; count < boots; count++) {
     await withGuest({ template, edit }, async (guest) => {
-      const one = await (variant.dataDisk
-        ? withStore(guest, variant, variant.dataDisk)
-        : start(guest, variant));
+      const one = await startWithDisk(guest, variant);
       // Show the progress, because all boots together take half an hour.
       process.stderr.write(`${variant.name}: ${JSON.stringify(one)}\n`);
       all.push(one);
@@ -74,12 +76,25 @@ export async function starts(variant: Variant): Promise<Start[]> {
   return all;
 }
 
-async function withStore(guest: Guest, variant: Variant, directories: readonly string[]): Promise<Start> {
+/** Measures a start with the further disk of the variant, which is removed afterwards. */
+async function startWithDisk(guest: Guest, variant: Variant): Promise<Start> {
   const measured: Start[] = [];
-  await withDataDisk(async (drive) => {
-    await guest.boot({ disk: variant.disk, drives: [drive], limitSeconds: 900 });
-    measured.push(await start(guest, variant, [drive]));
-  }, directories);
+  const measure = async (...drives: Drive[]): Promise<void> => {
+    measured.push(await start(guest, variant, drives));
+  };
+  if (variant.dataDisk !== undefined) {
+    await withDataDisk(async (drive) => {
+      await guest.boot({ disk: variant.disk, drives: [drive], limitSeconds: 900 });
+      await measure(drive);
+    }, variant.dataDisk);
+  } else if (variant.scratchDisk === true) {
+    await withEmptyDisk(1024, async (drive) => {
+      await markDisk(drive);
+      await measure(drive);
+    });
+  } else {
+    await measure();
+  }
   const [one] = measured;
   if (one === undefined) throw new Error(`${variant.name} was not measured`);
   return one;
@@ -99,6 +114,7 @@ async function start(
       steps: { ...steps, proof: variant.proof ?? 'true' },
       time: 'counted',
       limitSeconds: 900,
+      ...(variant.scratchDisk === true ? { uuid } : {}),
     },
     arguments: variant.words ?? [],
   });
