@@ -1,13 +1,14 @@
 import { blocksOf, commandsIn } from './blocks.ts';
 
 /** The pages whose shell blocks are all run by a test, or listed below with the reason. */
-export const pages = ['README.md', 'docs/guide.md', 'docs/host.md'] as const;
+export const pages = ['README.md', 'docs/guide.md', 'docs/host.md', 'docs/images.md'] as const;
 
 export type Page = (typeof pages)[number];
 
 const guide = 'test/vm/long/guide.test.ts';
 const fleet = 'test/vm/long/guide-fleet.test.ts';
 const playbooks = 'test/vm/long/host-playbooks.test.ts';
+const images = 'test/vm/matrix/images-page.test.ts';
 const backup = 'test/vm/long/host-backup.test.ts';
 const quiesce = 'test/vm/long/quiesce.test.ts';
 
@@ -30,6 +31,11 @@ export const executed: Partial<Record<Page, Record<string, string>>> = {
     'Backup, snapshots and migration': backup,
     'Freezing the file systems': quiesce,
   },
+  'docs/images.md': {
+    'Identity from a seed of the host': images,
+    'The next version of an image': images,
+    'A pool: many guests from one image': images,
+  },
 };
 
 /** Commands that no test runs as they stand. */
@@ -41,6 +47,15 @@ export const notExecuted: { command: string; reason: string }[] = [
     command: 'systemctl restart rsyslog',
     reason: 'the test has no systemd for its server, and starts rsyslogd',
   },
+  ...[
+    'immutafs-agent prepare --image',
+    'immutafs-agent prepare --image --apply --yes --image-name web --image-version 2026.11',
+    'immutafs-agent check --ready-to-seal --image',
+    'mount -t proc proc "$ROOT/proc"; mount --bind /sys "$ROOT/sys"; mount --bind /dev "$ROOT/dev"',
+    'chroot "$ROOT" immutafs-agent prepare --image --apply --yes --image-name web --image-version 2026.11',
+    "virt-customize -a IMAGE --run-command 'immutafs-agent prepare --image --apply --yes --image-name web --image-version 2026.11'",
+    "virt-customize -a web-2026.12.qcow2 --update --selinux-relabel --run-command 'immutafs-agent prepare --image --apply --yes --image-name web --image-version 2026.12'",
+  ].map((command) => ({ command, reason: 'test/vm/long/image.test.ts runs prepare --image in these ways' })),
 ];
 
 export const isNotExecuted = (text: string): boolean => notExecuted.some(({ command }) => command === text);
