@@ -59,18 +59,21 @@ options:
   version:
     description:
       - Version of the image. Required for V(published). Without it, V(begun) uses the current time, unless the image was
-        copied by a run within the last day, and the template does not have the result, or has it on trial.
+        copied by a run within the last day, and O(owner) does not have the result, or has it on trial.
     type: str
   template:
     description: The domain from which the builder is derived. Required for V(begun).
     type: str
+  owner:
+    description: The domain whose image is copied. The default is the template.
+    type: str
   source:
-    description: File or block device with the image that is copied. The default is the image of the template.
+    description: File or block device with the image that is copied. The default is the image of O(owner).
     type: path
   format:
     description:
       - Format of O(source), and of the copy. It is never detected, because detection would read data of a guest. If
-        O(source) is not given, the format is that in the XML of the template.
+        O(source) is not given, the format is that in the XML of O(owner).
     type: str
     choices: [qcow2, raw]
     default: qcow2
@@ -171,6 +174,7 @@ ARGUMENTS = {
     "name": {"type": "str", "required": True},
     "version": {"type": "str"},
     "template": {"type": "str"},
+    "owner": {"type": "str"},
     "source": {"type": "path"},
     "format": {"type": "str", "choices": ["qcow2", "raw"], "default": "qcow2"},
     "directory": {"type": "path"},
@@ -249,8 +253,8 @@ class Builder:
 
     def unfinished(self, template, folder):
         """
-        Returns the version that an interrupted run has made from the current image, or to which it has brought the template,
-        or None. A version that has failed in the template, or that is older than a day, does not count.
+        Returns the version that an interrupted run has made from the current image, or to which it has brought the owner,
+        or None. A version that has failed in the owner, or that is older than a day, does not count.
         """
         made = [found for found in self.versions(folder) if os.path.exists(found["path"])]
         for found in made:
@@ -395,22 +399,30 @@ class Builder:
 
 
 class Template:
-    """The domain from which the builder is derived, and the image that is copied."""
+    """The domain from which the builder is derived, the domain whose image is copied (the owner), and the image."""
 
     def __init__(self, module):
-        self.domain = Domain(module)
-        self.domain.name = module.params["template"]
-        self.text = self.domain.xml(inactive=True)
-        self.root = ElementTree.fromstring(self.text)
-        problem = builder.template_problem(self.root, self.domain.target)
-        if problem is not None:
-            raise LibvirtError("%s: %s" % (self.domain.name, problem))
-        self.record = read_record(self.root)
-        own = disk_source(self.text, self.domain.target)
+        name = module.params["template"]
+        self.domain, self.text, self.root = self.read(module, name)
+        self.owner, self.owner_text, root = self.read(module, module.params["owner"] or name)
+        self.record = read_record(root)
+        own = disk_source(self.owner_text, self.owner.target)
         given = module.params["source"]
         self.path, self.form = (own["path"], own["format"]) if given is None else (given, module.params["format"])
         if self.form not in ("qcow2", "raw"):
             raise LibvirtError("%s has the format %s: only qcow2 and raw can be copied" % (self.path, self.form))
+
+    @staticmethod
+    def read(module, name):
+        """Returns a domain, its XML as text and parsed. Raises LibvirtError if its disk has an unknown form."""
+        domain = Domain(module)
+        domain.name = name
+        text = domain.xml(inactive=True)
+        root = ElementTree.fromstring(text)
+        problem = builder.template_problem(root, domain.target)
+        if problem is not None:
+            raise LibvirtError("%s: %s" % (name, problem))
+        return domain, text, root
 
     def folder(self):
         """Returns the directory of the image. Raises LibvirtError if the image is not a file."""
@@ -419,18 +431,20 @@ class Template:
         return os.path.dirname(self.path)
 
     def with_source(self, path):
-        """Returns the XML of the template with an image."""
+        """Returns the XML of the owner with an image."""
         kind = "block" if os.path.exists(path) and stat.S_ISBLK(os.stat(path).st_mode) else "file"
-        root = with_image(self.root, self.domain.target, {"type": kind, "path": path, "format": self.form})
-        return to_text(root, self.text)
+        root = ElementTree.fromstring(self.owner_text)
+        root = with_image(root, self.owner.target, {"type": kind, "path": path, "format": self.form})
+        return to_text(root, self.owner_text)
 
     def has(self, path):
-        """Whether the system disk of the template has an image."""
-        return os.path.realpath(disk_source(self.text, self.domain.target)["path"]) == os.path.realpath(path)
+        """Whether the system disk of the owner has an image."""
+        own = disk_source(self.owner_text, self.owner.target)
+        return os.path.realpath(own["path"]) == os.path.realpath(path)
 
     def refuse_written(self):
         """Raises LibvirtError if a domain can write the image now, because a copy would have parts of two states."""
-        domain = self.domain
+        domain = self.owner
         found = writers(domain, self.with_source(self.path))
         if domain.state()[0] != "shut off" and self.has(self.path):
             live = describe_disk(domain.xml(inactive=False), domain.target)

@@ -3,8 +3,10 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { freePort } from '../libvirt/domain.ts';
 import { killedAt, note, withPool } from '../libvirt/scripted-guest.ts';
 import type { Pool } from '../libvirt/scripted-guest.ts';
+import { defineStubDomain } from '../libvirt/stub-domain.ts';
 
 /** Tests the playbook image with stub domains, in which a program answers for the builder. */
 const image = suite('the next version of an image is made in a copy');
@@ -166,6 +168,12 @@ image('too little space, an image that a domain can write, and an untried copy a
       [xml.match(/<disk /g)?.length, xml.includes('<interface'), xml.includes('hostfwd')],
       [2, false, false],
     );
+
+    // The image of a domain other than the template.
+    await defineStubDomain(host, 'template', await freePort());
+    const owned = { ...begun, name: 'owned', template: 'template' };
+    assert.is((await builder({ ...owned, owner: 'a' }, 'check'))['source'], at('one'));
+    assert.is((await builder(owned, 'check'))['source'], at('template/system.raw'));
 
     const claims = 'agent 1\nkernel 1\npackage a 1\nfile 1  /boot/vmlinuz\n';
     const published = { state: 'published', source: overlay, before: claims, after: claims };

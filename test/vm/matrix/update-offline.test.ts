@@ -36,8 +36,11 @@ const answersFor = ({ host }: Pool, name: string) => writeFile(join(host.folder,
 offline('it starts from the disk, and the previous disk is kept; a failed disk is exchanged back', () =>
   withGuest(async (pool) => {
     const { ansible, host, notes, state } = pool;
+    // A template that is never started, and whose own disk is not copied.
+    await defineStubDomain(host, 'template', await freePort());
+    const settings = { ...variables(pool), immutafs_builder_template: 'template' };
     const before = await readFile(join(host.folder, 'one'));
-    const { exit, report, output } = await ansible.play('update', variables(pool));
+    const { exit, report, output } = await ansible.play('update', settings);
     assert.equal([exit, report], [0, ['a: sealed']], output);
     const [first = ''] = await disksOf(pool);
     assert.equal(await state(), [`a running ${first}`]);
@@ -46,13 +49,13 @@ offline('it starts from the disk, and the previous disk is kept; a failed disk i
     assert.not.match(await host.virsh('list', '--all', '--name'), /builder/);
 
     // The disk is good in the builder, and fails in the guest.
-    const failing = { ...variables(pool), immutafs_health_commands: [['sh', '-c', 'test "$NAME" != a']] };
+    const failing = { ...settings, immutafs_health_commands: [['sh', '-c', 'test "$NAME" != a']] };
     const returned = await ansible.play('update', failing);
     assert.is(returned.exit, 2, returned.output);
     assert.match(returned.report.join('\n'), /^a: sealed; rolled back: Run the health commands: /);
     assert.equal(await state(), [`a running ${first}`]);
 
-    const again = await ansible.play('update', variables(pool));
+    const again = await ansible.play('update', settings);
     assert.equal([again.exit, again.report], [0, ['a: sealed']], again.output);
     const disks = await disksOf(pool);
     assert.equal(
