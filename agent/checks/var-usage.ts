@@ -15,7 +15,7 @@ export const varUsage: Check = {
     means:
       'The check measures with statfs(2) which percentage of the bytes and of the inodes of the tmpfs is used, which the overlays of OVERLAY share with /var. The check warns if a percentage reaches USAGE_WARN, and fails if a percentage reaches USAGE_FAIL. It also shows when the tmpfs is full at the present rate: the growth of the last ten minutes, half an hour or two hours, whichever is fastest, without the largest single step.',
     why: 'When the tmpfs is full, no program can write to /var or to the paths of OVERLAY: logging stops and services fail. Space becomes free only when files are removed or the guest reboots.',
-    fix: 'Find the largest directories with `du -xh /run/var | sort -h | tail`. Make the program write less, put its directory on a disk that is emptied at every reboot (SCRATCH), or increase VAR_SIZE or VAR_INODES in /etc/immutafs/immutafs.conf and reboot.',
+    fix: 'Find the largest directories with `du -xh /run/var | sort -h | tail`. Make the program write less, put its directory on a disk that is emptied at every reboot (SCRATCH), or increase VAR_SIZE or VAR_INODES in /etc/immutafs/immutafs.conf while the guest is open.',
     page: 'writable-paths.md',
   },
   evaluate: ({ config, varUsage, largestFiles, forecast }) => {
