@@ -42,7 +42,15 @@ export function nodeOfSource(reader: SystemReader, source: string): string | und
 export function nodeOfFile(reader: SystemReader, file: string | undefined): string | undefined {
   const resolved = file === undefined ? undefined : resolveIfPresent(reader, file);
   if (resolved === undefined) return undefined;
-  return resolveIfPresent(reader, `/sys/class/block/${path.basename(resolved)}`);
+  return resolveIfPresent(reader, `${directory}/${path.basename(resolved)}`);
+}
+
+const directory = '/sys/class/block';
+
+/** Returns the sysfs directories of all block devices, without those that are unplugged meanwhile. */
+export function blockNodes(reader: SystemReader): string[] {
+  const names = reader.stat(directory) === undefined ? [] : reader.list(directory);
+  return names.flatMap((name) => resolveIfPresent(reader, `${directory}/${name}`) ?? []);
 }
 
 function resolveIfPresent(reader: SystemReader, file: string): string | undefined {

@@ -1,7 +1,6 @@
 import path from 'node:path';
-import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { fileSystemNodes, findLeaves, nodeOfFile, nodeOfMount } from './block.ts';
+import { blockNodes, fileSystemNodes, findLeaves, nodeOfFile, nodeOfMount } from './block.ts';
 import { type Evidence, findEvidence } from './evidence.ts';
 import { readUdevRecord } from './udev-database.ts';
 import type { Mount } from '../mounts/mountinfo.ts';
@@ -71,24 +70,9 @@ function withOtherPaths(reader: SystemReader, holds: ReadonlyMap<string, Readonl
 
 /** Returns the sysfs directories of the disks that have no mounted file system. */
 function otherDisks(reader: SystemReader, holds: ReadonlyMap<string, unknown>): string[] {
-  if (reader.stat(directory) === undefined) return [];
-  return reader
-    .list(directory)
-    .flatMap((name) => nodeOf(reader, name))
+  return blockNodes(reader)
     .filter((node) => !holds.has(node) && !node.includes('/virtual/'))
     .filter((node) => reader.stat(`${node}/partition`) === undefined);
-}
-
-const directory = '/sys/class/block';
-
-function nodeOf(reader: SystemReader, name: string): string[] {
-  try {
-    return [reader.resolve(`${directory}/${name}`)];
-  } catch (error) {
-    // The device has been unplugged.
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  }
 }
 
 /**

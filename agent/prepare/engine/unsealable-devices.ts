@@ -1,7 +1,7 @@
 import path from 'node:path';
-import { differingTarget, differsFromBelow, findLeaves } from '../../facts/disks/block.ts';
+import { blockNodes, differingTarget, differsFromBelow, findLeaves } from '../../facts/disks/block.ts';
 import { shortList } from '../../lib/format.ts';
-import { type SystemReader, namesIfThere } from '../../system/reader.ts';
+import type { SystemReader } from '../../system/reader.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /**
@@ -25,22 +25,19 @@ const writers: Readonly<Record<string, string>> = {
  */
 export function unsealableDevices({ reader, systemDisks }: Snapshot): string | undefined {
   const disks = new Set(systemDisks.disks.map(({ name }) => name));
-  const problems = namesIfThere(reader, directory).flatMap((name) => {
-    const node = reader.resolve(`${directory}/${name}`);
+  const problems = blockNodes(reader).flatMap((node) => {
     const differs = differsFromBelow(reader, node);
     if (differs === undefined) return [];
     const target = differingTarget(reader, node) ?? '';
     const what = writers[target];
     // Other devices matter only below a file system that is to be sealed. Such a device is a disk of its own.
-    const matters = what === undefined ? disks.has(name) : isOn(reader, node, disks);
+    const matters = what === undefined ? disks.has(path.basename(node)) : isOn(reader, node, disks);
     if (!matters) return [];
     return [what === undefined ? differs : `${shownName(reader, node)} is ${what} (target ${target})`];
   });
   if (problems.length === 0) return undefined;
   return `The system disk cannot be sealed: ${shortList(problems, '; ', 4)}. LVM thin pools, caches, VDO and Stratis write metadata of their own, which decides what a block contains, so that a guest on them never counts as sealed. Move the file systems to ordinary logical volumes or partitions, or to a data disk that stays writable, and remove these devices; then run prepare again.`;
 }
-
-const directory = '/sys/class/block';
 
 function isOn(reader: SystemReader, node: string, disks: ReadonlySet<string>): boolean {
   return findLeaves(reader, node).some((leaf) => disks.has(path.basename(leaf)));

@@ -116,6 +116,13 @@ for (const [title, below, target, uuid, said] of [
     else assert.match(refused ?? '', said);
   });
 }
+plan('a device that is unplugged meanwhile does not end the plan', () =>
+  withBox(ordinaryGuest(), async ({ root, prepare }) => {
+    fs.symlinkSync('../../devices/virtual/block/loop0', path.join(root, 'sys/class/block/loop0'));
+    const { code, stdout } = await prepare();
+    assert.is(code, 1, stdout);
+  }),
+);
 plan('a root on a thin volume, and on a device whose content may differ, is refused', async () => {
   for (const [target, said] of [
     ['thin', /: rhel-root \(dm-0\) is a thin volume/],
