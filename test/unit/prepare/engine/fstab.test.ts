@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import { decodeBytes } from '../../../../agent/lib/format.ts';
 import { parseFstab } from '../../../../agent/facts/mounts/fstab.ts';
 import {
   addOption,
@@ -59,8 +60,11 @@ properties('fields are the same as the parser reads', () => {
       );
       assert.equal(
         found?.options,
-        optionsOf(pieces).map((option) =>
-          option.replaceAll(/\\(?!000)[0-3][0-7]{2}/g, (o) => String.fromCharCode(parseInt(o.slice(1), 8))),
+        optionsOf(pieces).flatMap((option) =>
+          // A comma can be octal, and a byte that is not UTF-8 is shown as an escape sequence.
+          decodeBytes(
+            option.replaceAll(/\\(?!000)[0-3][0-7]{2}/g, (o) => String.fromCharCode(parseInt(o.slice(1), 8))),
+          ).split(','),
         ),
       );
     }),
