@@ -52,6 +52,20 @@ testChanges('host-enforced', {
     all(config('MODE=sealed\n'), disk({ offered: false }), handoff({ REASON: 'MODE=sealed' })),
     { 'host-enforced': 'warn', 'kernel-lockdown-hints': 'warn', 'foreign-programs': 'skip' },
   ],
+  '/ is on a second disk too, which was removed': [
+    ({ devices }) => {
+      devices[2] = { name: 'dm-0', device: '253:0', on: ['vda2', 'removed'], readOnly: true };
+    },
+    { 'host-enforced': 'fail', 'kernel-lockdown-hints': 'warn', 'foreign-programs': 'skip' },
+    /removed, which is below dm-0, was removed/,
+  ],
+  '/ is only on a disk that was removed': [
+    ({ devices }) => {
+      devices[2] = { name: 'dm-0', device: '253:0', on: ['removed'], readOnly: true };
+    },
+    { 'host-enforced': 'fail', 'kernel-lockdown-hints': 'warn', 'foreign-programs': 'skip' },
+    /removed, which is below dm-0, was removed/,
+  ],
   '/ is on a second disk too, which is writable': [
     ({ devices }) => {
       devices[2] = { name: 'dm-0', device: '253:0', on: ['vda2', 'vdb'], readOnly: true };
