@@ -1,6 +1,6 @@
 import type { Forecast } from '../assess/forecast.ts';
+import { proposeScratch } from '../assess/scratch-proposal.ts';
 import { formatAge, formatBytes } from '../lib/format.ts';
-import { proposeScratch } from '../facts/boot/scratch.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 

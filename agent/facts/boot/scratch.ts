@@ -1,8 +1,7 @@
-import { type Config, words } from '../../config/config.ts';
-import { keys } from '../../config/keys.ts';
+import type { Config } from '../../config/config.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import { type SystemReader, namesIfThere } from '../../system/reader.ts';
-import { type MountTable, isBelow } from '../mounts/mountinfo.ts';
+import type { MountTable } from '../mounts/mountinfo.ts';
 import { type Observed, observe } from '../observed.ts';
 import { directoriesOf } from './layers.ts';
 import { nameInStore, pathItems } from './persist.ts';
@@ -72,49 +71,6 @@ export function scratchInMemory(
       const mount = mounts.serving(target);
       return mount?.target === target && mount.superOptions.includes(`upperdir=${upper}`);
     });
-}
-
-/** The stores of container engines, which do not work on an overlay. */
-export const containerStores: readonly string[] = [
-  '/var/lib/docker',
-  '/var/lib/containers/storage',
-  '/var/lib/containerd',
-  '/var/lib/lxc',
-  '/var/lib/machines',
-];
-
-/** A directory for a cache or for builds, which programs fill again. */
-const refillable = /^\/var\/(?:cache|lib\/mock|lib\/jenkins\/workspace)\/[^/]+/;
-
-/**
- * Proposes SCRATCH for the container stores, caches and directories for builds in which files are.
- * @param paths files or directories
- * @returns the complete line for immutafs.conf; undefined if there is nothing to add
- */
-export function proposeScratch(
-  { SCRATCH, PERSIST, OVERLAY }: Pick<Config, 'SCRATCH' | 'PERSIST' | 'OVERLAY'>,
-  paths: readonly string[],
-): string | undefined {
-  // A store that is named without these options is an overlay.
-  const isUnusable = ({ path, options }: { path: string; options: string[] }) =>
-    containerStores.includes(path) && !options.includes('empty') && !options.includes('copy');
-  const taken = [
-    ...pathItems(SCRATCH).filter((item) => !isUnusable(item)),
-    ...[PERSIST, OVERLAY].flatMap(pathItems),
-  ];
-  // A boot refuses a path of SCRATCH that contains or is below another configured path.
-  const isFree = (directory: string) =>
-    !taken.some(({ path }) => isBelow(directory, path) || isBelow(path, directory));
-  const stores = containerStores.filter((store) => {
-    const directory = store.split('/', 4).join('/');
-    return paths.some((path) => isBelow(path, directory)) && isFree(store);
-  });
-  const others = paths
-    .flatMap((path) => refillable.exec(path)?.[0] ?? [])
-    .filter((directory) => keys.SCRATCH.good(directory) && isFree(directory));
-  const added = [...stores.map((store) => `${store}:empty,exec,suid,dev`), ...new Set(others)];
-  const kept = words(SCRATCH).filter((item) => !stores.includes(item.split(':', 1)[0] ?? ''));
-  return added.length === 0 ? undefined : `SCRATCH=${[...kept, ...added].join(' ')}`;
 }
 
 function readRecord(reader: SystemReader, file: string): ScratchRecord | undefined {

@@ -1,7 +1,7 @@
 import path from 'node:path';
-import { SystemError, errorCode } from '../../lib/errors.ts';
+import { errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { devicesBelow, isDisk } from './block.ts';
+import { blockNodes, devicesBelow, isDisk } from './block.ts';
 import { type Disk, describeDisk, serialOf } from './disks.ts';
 import type { Evidence } from './evidence.ts';
 import { type Tag, tagsOf } from './tags.ts';
@@ -55,11 +55,7 @@ export function findBlockDevices(
   known: ReadonlyMap<string, Described>,
   lastEvidence: (name: string) => Evidence | undefined,
 ): BlockDevice[] {
-  const directory = '/sys/class/block';
-  const names = reader.stat(directory) === undefined ? [] : reader.list(directory);
-  if (names.length > maximumDevices)
-    throw new SystemError(`${directory}: more than ${maximumDevices} devices`);
-  const nodes = names.flatMap((name) => unlessGone(() => [reader.resolve(`${directory}/${name}`)]) ?? []);
+  const nodes = blockNodes(reader, maximumDevices);
   const evidence = evidenceOfDisks(reader, known, lastEvidence);
   const members = btrfsMembers(reader);
   const devices = nodes.flatMap((node) => unlessGone(() => describe(reader, node, evidence, members)) ?? []);

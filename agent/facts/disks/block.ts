@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { errorCode } from '../../lib/errors.ts';
+import { SystemError, errorCode } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { deviceFile } from './device-file.ts';
 import type { Mount } from '../mounts/mountinfo.ts';
@@ -47,9 +47,13 @@ export function nodeOfFile(reader: SystemReader, file: string | undefined): stri
 
 const directory = '/sys/class/block';
 
-/** Returns the sysfs directories of all block devices, without those that are unplugged meanwhile. */
-export function blockNodes(reader: SystemReader): string[] {
+/**
+ * Returns the sysfs directories of all block devices, without those that are unplugged meanwhile.
+ * @throws SystemError if there are more devices than `maximum`
+ */
+export function blockNodes(reader: SystemReader, maximum = Infinity): string[] {
   const names = reader.stat(directory) === undefined ? [] : reader.list(directory);
+  if (names.length > maximum) throw new SystemError(`${directory}: more than ${maximum} devices`);
   return names.flatMap((name) => resolveIfPresent(reader, `${directory}/${name}`) ?? []);
 }
 

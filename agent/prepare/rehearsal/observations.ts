@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts';
-import { proposeScratch } from '../../facts/boot/scratch.ts';
+import { proposeScratch } from '../../assess/scratch-proposal.ts';
 import { persistItem } from '../../facts/security/places.ts';
 import type { Denial } from './audit-watch.ts';
 import { refusalKey } from './baseline.ts';

@@ -3,7 +3,7 @@ import { unlessRefused } from '../../system/image-reader.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { configFile } from '../../config/config.ts';
 import { pathItems } from '../../facts/boot/persist.ts';
-import { containerStores, proposeScratch } from '../../facts/boot/scratch.ts';
+import { containerStores, proposeScratch } from '../../assess/scratch-proposal.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';

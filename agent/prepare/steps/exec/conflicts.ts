@@ -1,7 +1,8 @@
+import { containerDirectories } from '../../../assess/scratch-proposal.ts';
 import type { Conflict } from '../../engine/step.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
 import { findNamedFiles } from './named-files.ts';
-import { type MountTarget, containerStores, mountTargetOf } from './mount-targets.ts';
+import { type MountTarget, mountTargetOf } from './mount-targets.ts';
 import type { Running } from './running.ts';
 import { findSpecialFiles } from './special-files.ts';
 
@@ -39,7 +40,7 @@ export async function findConflicts(
   );
   settings.progress('Searching for set-user-ID programs and device files');
   const roots = searched.map(({ target }) => target).filter((target) => isRoot(searched, target, mounts));
-  const special = await findSpecialFiles(reader, roots, containerStores());
+  const special = await findSpecialFiles(reader, roots, containerDirectories);
   const existing = typeof special === 'string' ? [] : special.map((each) => ({ ...each, by: '' }));
   const found = [...executed, ...existing].flatMap(({ option, file, by }) => {
     const own = mountTargetOf(targets, file);

@@ -3,6 +3,7 @@ import { findHanging } from '../../../facts/mounts/hang-safe.ts';
 import { type Mount, isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { addedOptions } from '../../../facts/mounts/targets.ts';
 import { isWritable } from '../../../assess/footholds.ts';
+import { containerDirectories } from '../../../assess/scratch-proposal.ts';
 import type { Conflict } from '../../engine/step.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
 
@@ -48,13 +49,8 @@ const excluded = [
   '/run/credentials',
   '/run/user',
   '/run/netns',
-  ...containerStores(),
+  ...containerDirectories,
 ];
-
-/** The directories in which containers have their file systems; programs run there on mounts of their own. */
-export function containerStores(): string[] {
-  return ['/var/lib/containers', '/var/lib/docker'];
-}
 
 /**
  * Finds the targets: those of `strict` and of MOUNT_OPTIONS, and every other mount that stays writable in a sealed boot.
