@@ -47,28 +47,34 @@ def describe_disk(text, target):
 def disk_source(text, target):
     """
     Returns where the data of a disk is: type ("file", "block", "volume", …), path (None unless a file or a block device)
-    and format (of the driver, "raw" if the XML has none, as libvirt assumes). Returns None without this disk.
+    and format (see `format_of`). Returns None without this disk.
     """
     disk = find_disk(ElementTree.fromstring(text), target)
     if disk is None:
         return None
-    source, driver = disk.find("source"), disk.find("driver")
+    source = disk.find("source")
     path = None if source is None else source.get("file") or source.get("dev")
-    form = "raw" if driver is None else driver.get("type", "raw")
-    return {"type": disk.get("type", "file"), "path": path, "format": form}
+    return {"type": disk.get("type", "file"), "path": path, "format": format_of(disk)}
+
+
+def format_of(disk):
+    """Returns the format of the driver of a disk, "raw" if the XML has none, as libvirt assumes."""
+    driver = disk.find("driver")
+    return "raw" if driver is None else driver.get("type", "raw")
 
 
 def disks_of(text):
     """
     Returns what each disk of an XML is: target, readonly (also for CD-ROM and floppy drives, and for a <transient/> disk,
-    whose image QEMU does not change) and source, the attributes of its <source> that say which image it is, or None for
-    an empty drive.
+    whose image QEMU does not change), format (see `format_of`) and source, the attributes of its <source> that say which
+    image it is, or None for an empty drive.
     """
     return [
         {
             "target": target_of(disk),
             "readonly": disk.get("device", "disk") in ("cdrom", "floppy")
             or any(disk.find(name) is not None for name in ("readonly", "transient")),
+            "format": format_of(disk),
             "source": named_source(disk),
         }
         for disk in ElementTree.fromstring(text).findall("./devices/disk")

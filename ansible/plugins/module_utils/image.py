@@ -40,7 +40,8 @@ def writers(domain, text):
     are compared by the names in the XML. Raises LibvirtError if virsh or qemu-img fails.
     """
     images = own_images(domain, text)
-    images |= {file_of(path) for path in backing_files(domain, disk_source(text, domain.target))}
+    for disk in own_disks(domain, text):
+        images |= {file_of(path) for path in backing_files(domain, path_of(domain, disk["source"]), disk["format"])}
     others = other_disks(domain, text)
     return sorted({other["name"] for other in others if other["image"] in images and not other["readonly"]})
 
@@ -55,30 +56,34 @@ def sharers(domain, text):
         image = other["image"]
         if image not in images and image not in chains:
             # Many disks may have one image, whose chain is read once.
-            chains[image] = chain_of(domain, disk_source(other["xml"], other["target"]))
+            chains[image] = chain_of(domain, other)
         if image in images or chains[image] & images:
             found.add(other["name"])
     return sorted(found)
 
 
-def chain_of(domain, source):
-    """Returns the files on which the image of another domain is based. No domain can start from an image without them."""
+def chain_of(domain, disk):
+    """Returns the files on which the image of another disk is based. No domain can start from an image without them."""
     try:
-        return {file_of(path) for path in backing_files(domain, source)}
+        return {file_of(path) for path in backing_files(domain, path_of(domain, disk["source"]), disk["format"])}
     except LibvirtError:
         return set()
 
 
 def own_images(domain, text):
     """Returns the image of the disk `domain.target` as a set."""
-    sources = [disk["source"] for disk in disks_of(text) if disk["target"] == domain.target]
-    return {image_of(domain, source) for source in sources if source is not None}
+    return {image_of(domain, disk["source"]) for disk in own_disks(domain, text)}
+
+
+def own_disks(domain, text):
+    """Returns the disk `domain.target` as a list, which is empty if the domain does not have it or if it is an empty drive."""
+    return [disk for disk in disks_of(text) if disk["target"] == domain.target and disk["source"] is not None]
 
 
 def other_disks(domain, text):
     """
-    Returns every other disk of every domain: name ("DOMAIN TARGET"), image (see `image_of`), readonly, xml (that of its
-    domain) and target. Each state of a running domain has its disks.
+    Returns every other disk of every domain, as `disks_of`, with name ("DOMAIN TARGET") and image (see `image_of`). Each
+    state of a running domain has its disks.
     """
     own = ElementTree.fromstring(text).findtext("uuid")
     found = []
@@ -88,8 +93,7 @@ def other_disks(domain, text):
             itself = root.findtext("uuid") == own and disk["target"] == domain.target
             if not itself and disk["source"] is not None:
                 name = "%s %s" % (root.findtext("name"), disk["target"])
-                image = image_of(domain, disk["source"])
-                found.append(dict(disk, name=name, image=image, xml=other))
+                found.append(dict(disk, name=name, image=image_of(domain, disk["source"])))
     return found
 
 
@@ -102,7 +106,7 @@ def identity_of(domain, text):
     if source is None or source["type"] != "file" or source["path"] is None or not is_local(domain.uri):
         return None
     words = [source["format"]]
-    for path in [source["path"]] + backing_files(domain, source):
+    for path in [source["path"]] + backing_files(domain, source["path"], source["format"]):
         try:
             found = os.stat(path)
         except OSError:
@@ -115,13 +119,19 @@ def identity_of(domain, text):
 
 def image_of(domain, source):
     """Returns what two sources have in common if they are the same image (see named_source in domain_xml)."""
-    path = source.get("file") or source.get("dev")
-    if path is None and "volume" in source and is_local(domain.uri):
-        path = domain.volume_path(source["pool"], source["volume"])
-        path = path if path is not None and os.path.exists(path) else None
+    path = path_of(domain, source)
     if path is None:
         return ("source", tuple(sorted(source.items())))
     return file_of(path) if is_local(domain.uri) else ("path", path)
+
+
+def path_of(domain, source):
+    """Returns the path of a source (see named_source), also of a storage volume of this machine. Returns None if it has none."""
+    path = source.get("file") or source.get("dev")
+    if path is None and "volume" in source and is_local(domain.uri):
+        path = domain.volume_path(source["pool"], source["volume"])
+        return path if path is not None and os.path.exists(path) else None
+    return path
 
 
 def file_of(path):
@@ -133,10 +143,9 @@ def file_of(path):
     return ("block", found.st_rdev) if stat.S_ISBLK(found.st_mode) else ("file", found.st_dev, found.st_ino)
 
 
-def backing_files(domain, source):
+def backing_files(domain, path, form):
     """Returns the files on which a qcow2 image is based. The format is given to qemu-img, as in storage.Qcow2."""
-    path = source["path"]
-    if source["format"] != "qcow2" or path is None or not is_local(domain.uri) or not os.path.exists(path):
+    if form != "qcow2" or path is None or not is_local(domain.uri) or not os.path.exists(path):
         return []
     if is_based_on_nothing(path):
         return []

@@ -35,6 +35,7 @@ class Domain:
         self.uri = module.params["uri"]
         self.name = module.params["domain"]
         self.target = module.params["target"]
+        # The directory of each storage pool that was queried; None if it has none.
         self.pools = {}
 
     def run(self, *argv, environment=None, **options):

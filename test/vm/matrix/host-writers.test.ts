@@ -128,6 +128,12 @@ host('a file on which the image is based counts, and so does a storage volume', 
       assert.equal(await writers(), ['builder vda'], 'a volume of a pool that is not active');
       await giveVolume('builder', 'home.raw');
       assert.equal(await writers(), []);
+
+      await hypervisor.virsh('pool-define-as', 'sealed', 'dir', '--target', join(hypervisor.folder, 'stub'));
+      await give('stub', 'volume', `pool='sealed' volume='system.qcow2'`);
+      assert.equal(await writers(), []);
+      await give('builder', 'file', `file='${base}'`);
+      assert.equal(await writers(), ['builder vda'], 'the file on which a volume is based');
     },
     undefined,
     'qcow2',
