@@ -1,7 +1,9 @@
 """The XML of the domain in which the next version of an image is made. Pure functions."""
 
+import calendar
 import copy
 import re
+import time
 from xml.etree import ElementTree
 
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import (
@@ -22,6 +24,10 @@ DEVICES = ("console", "controller", "emulator", "input", "iommu", "memballoon", 
 
 # The elements of the template that identify it.
 IDENTITY = ("uuid", "genid", "title", "description", "metadata")
+
+# The version of the format of a receipt, and that of the time in it.
+VERSION = 1
+TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 # The syntax of NAME and VERSION in /etc/immutafs/image. A leading dot would make a hidden file.
 WORD = re.compile(r"[A-Za-z0-9_+~:-][A-Za-z0-9._+~:-]{0,127}")
@@ -108,6 +114,23 @@ def space_needed(allocated, size, growth):
     beyond the size of the disk, apart from a few clusters.
     """
     return min(size, allocated + growth)
+
+
+def receipt_of(found, name):
+    """
+    Returns what a JSON object says as a receipt of an image with this name: `image` (the version), `source`, and `at`, the
+    time in seconds since 1970. Returns None if it is not such a receipt.
+    """
+    image, source = found.get("image"), found.get("source")
+    if found.get("version") != VERSION or found.get("name") != name:
+        return None
+    if not isinstance(source, str) or not isinstance(image, str) or WORD.fullmatch(image) is None:
+        return None
+    try:
+        at = calendar.timegm(time.strptime(found.get("time"), TIME))
+    except (TypeError, ValueError):
+        return None
+    return {"image": image, "source": source, "at": at}
 
 
 def package_changes(before, after):

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 """Makes the file and the domain in which the next version of an image is made, and publishes the result."""
 
-import calendar
 import glob
 import hashlib
 import json
@@ -187,11 +186,6 @@ ARGUMENTS = {
     "by": {"type": "str", "default": "unknown"},
 }
 
-# The version of the format of a receipt of an image.
-VERSION = 1
-
-FORM = "%Y-%m-%dT%H:%M:%SZ"
-
 # Seconds for which a version without a given name is used that an interrupted run has made.
 REUSED = 86400
 
@@ -266,13 +260,16 @@ class Builder:
         return newest["image"] if time.time() - newest["at"] < REUSED else None
 
     def versions(self, folder):
-        """Returns the receipts of the versions of this image, with `path` and `at`, the time in seconds; the newest last."""
+        """Returns the versions of this image that have a receipt, as `builder.receipt_of`, with `path`; the newest last."""
         found = []
         for path in glob.glob(os.path.join(glob.escape(folder), glob.escape(self.params["name"]) + "-*.json")):
-            receipt = record.read(path)
-            if receipt.get("version") == VERSION and receipt.get("name") == self.params["name"]:
-                at = calendar.timegm(time.strptime(receipt["time"], FORM))
-                found.append(dict(receipt, path=path[: -len(".json")], at=at))
+            try:
+                receipt = builder.receipt_of(record.read(path), self.params["name"])
+            except LibvirtError:
+                # It is of another program, or damaged: the version is not used.
+                continue
+            if receipt is not None:
+                found.append(dict(receipt, path=path[: -len(".json")]))
         return sorted(found, key=lambda each: each["at"])
 
     def refuse_foreign(self, path):
@@ -363,10 +360,10 @@ class Builder:
         if self.module.check_mode:
             return result
         receipt = {
-            "version": VERSION,
+            "version": builder.VERSION,
             "name": self.params["name"],
             "image": self.params["version"],
-            "time": time.strftime(FORM, time.gmtime()),
+            "time": time.strftime(builder.TIME, time.gmtime()),
             "by": self.params["by"],
             "source": self.params["source"],
             "format": form,

@@ -96,4 +96,27 @@ for (const [name, version, isValid] of [
   });
 }
 
+const receipt = {
+  version: 1,
+  name: 'web',
+  image: '2',
+  source: '/old',
+  time: '1970-01-02T00:00:00Z',
+  format: 'raw',
+};
+const receiptOf = (found: object) => callPlugin('module_utils.builder', 'receipt_of', found, 'web');
+test('a receipt', () => assert.equal(receiptOf(receipt), { image: '2', source: '/old', at: 86400 }));
+for (const [title, differs] of [
+  ['another version of the format', { version: 2 }],
+  ['another image', { name: 'web-2' }],
+  ['a version that leads out of the directory', { image: '../2' }],
+  ['a version that is a number', { image: 2 }],
+  ['no source', { source: null }],
+  ['no time', { time: null }],
+  ['a time in another form', { time: 'yesterday' }],
+  ['nothing of a receipt', { version: undefined, name: undefined }],
+] as const) {
+  test(`no receipt: ${title}`, () => assert.is(receiptOf({ ...receipt, ...differs }), null));
+}
+
 test.run();
