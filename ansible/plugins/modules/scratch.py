@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shlex
 import tempfile
 from xml.etree import ElementTree
 
@@ -133,8 +134,8 @@ def record_of(module):
 
 def how_to_remove(module, made):
     """Returns the commands that remove a disk."""
-    name, target = module.params["domain"], made["target"]
-    return "virsh detach-disk %s %s --config; rm %s %s" % (name, target, made["path"], record_of(module))
+    words = (module.params["domain"], made["target"], made["path"], record_of(module))
+    return "virsh detach-disk %s %s --config; rm %s %s" % tuple(shlex.quote(word) for word in words)
 
 
 def left(module):
