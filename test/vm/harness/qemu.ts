@@ -22,7 +22,7 @@ export interface Drive {
   fault?: Fault;
 }
 
-/** The host reports an I/O error for every read or write, or no write ends after this number of bytes. */
+/** The host reports an I/O error for each read or write, or writes hang after this number of bytes. */
 export type Fault = { errors: 'read' | 'write' } | { hangsAfterBytes: number };
 
 /** A virtual machine. */

@@ -82,7 +82,7 @@ async function assertFull({ guest, received }: Fixture): Promise<Report> {
   return report;
 }
 
-/** Asserts that for 30 s, ssh does not answer, hardly an entry arrives, and the guest reads its programs again and again. */
+/** Asserts that for 30 s, ssh does not answer, almost no log entries arrive, and the guest keeps reading its programs from the disk. */
 async function assertHanging({ host, guest, received }: Fixture): Promise<void> {
   const state = async () => ({ read: await bytesRead(host), entries: ticksIn(received()).length });
   const before = await state();
