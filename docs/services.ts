@@ -2,6 +2,7 @@
  * node docs/services.ts: generates docs/services.md from the table of services (agent/services/services.json).
  */
 import fs from 'node:fs';
+import { persistItemWith } from '../agent/facts/security/places.ts';
 import { type Service, services } from '../agent/services/services.ts';
 
 const introduction = `# What services keep in a sealed guest
@@ -50,7 +51,7 @@ function stateSection(service: Service): string {
   return [
     `### ${name}\n`,
     `- State: ${codes(state.map((item) => item.replace(/:.*/, '')))}. A reboot would lose ${loses}.`,
-    `- To keep it: ${codes(keep)} in \`PERSIST\`, or a file system on a data disk.${advice === undefined ? '' : ` ${advice}`}`,
+    `- To keep it: ${codes(keep.map(itemOf))} in \`PERSIST\`, or a file system on a data disk.${advice === undefined ? '' : ` ${advice}`}`,
     ...(harmless.length === 0
       ? []
       : [
@@ -59,6 +60,11 @@ function stateSection(service: Service): string {
     ...(packages.length + units.length === 0 ? [] : [`- Recognised by: ${codes([...packages, ...units])}.`]),
     `- Source: ${service.source}.${unverified}\n`,
   ].join('\n');
+}
+
+function itemOf(item: string): string {
+  const [path = '', options = ''] = item.split(':');
+  return persistItemWith(path, options);
 }
 
 function harmlessRows({ name, harmless = [], advice }: Service): string[] {

@@ -218,6 +218,16 @@ export function persistItem(path: string): string {
   return isData ? path : `${path}:autostart`;
 }
 
+/**
+ * Does the same, with further options.
+ * @param options separated by commas; or empty
+ */
+export function persistItemWith(path: string, options: string): string {
+  const item = persistItem(path);
+  if (options === '') return item;
+  return `${item}${item === path ? ':' : ','}${options}`;
+}
+
 /** Files that are executed or read at a login, or that permit a login, relative to the home directory. */
 export const homeFiles: readonly string[] = [
   ...['.bash_profile', '.bash_login', '.bashrc', '.bash_logout', '.profile'],

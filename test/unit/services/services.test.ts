@@ -89,6 +89,12 @@ table('in a glob, only the asterisk is special', () => {
   assert.not.ok(globPattern('a.service').test('axservice'));
 });
 
+table('docs/services.md has the items of PERSIST as a boot accepts them', () => {
+  const page = servicesPage();
+  assert.match(page, /To keep it: `\/var\/lib\/containers:autostart,exec` in `PERSIST`/);
+  assert.match(page, /To keep it: `\/var\/lib\/pgsql`, /);
+});
+
 table('docs/services.md is generated from the table', () => {
   assert.is(fs.readFileSync('docs/services.md', 'utf8'), servicesPage(), 'run `npm run services-page`');
 });

@@ -1,6 +1,6 @@
 import { keys } from '../../../config/keys.ts';
 import { decodeBytes } from '../../../lib/format.ts';
-import { persistItem } from '../../../facts/security/places.ts';
+import { persistItemWith } from '../../../facts/security/places.ts';
 import { unitOf } from '../../../facts/security/programs/process-details.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import { directoryOf, globPattern } from '../../../services/state-rules.ts';
@@ -80,7 +80,7 @@ function finding(reader: SystemReader, group: StateGroup, evidence: Evidence): S
       loses: service?.loses ?? 'what is written here',
       advice: service?.advice ?? '',
       source: service?.source ?? null,
-      persist: !isKeepable ? [] : kept.map((each) => withOptions(each, rule?.options ?? '')),
+      persist: !isKeepable ? [] : kept.map((each) => persistItemWith(each, rule?.options ?? '')),
     },
   ];
 }
@@ -107,11 +107,4 @@ function unitOfProcess({ processes }: SystemReader, pid: number): string {
   } catch {
     return '';
   }
-}
-
-/** Returns the item of PERSIST for a path, with autostart if programs may be started from it. */
-export function withOptions(path: string, options: string): string {
-  const item = persistItem(path);
-  if (options === '') return item;
-  return `${item}${item === path ? ':' : ','}${options}`;
 }

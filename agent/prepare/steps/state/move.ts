@@ -1,6 +1,7 @@
 import { configFile, words } from '../../../config/config.ts';
 import { formatBytes, shortList } from '../../../lib/format.ts';
 import { isBelow } from '../../../facts/mounts/mountinfo.ts';
+import { persistItemWith } from '../../../facts/security/places.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import { stateRuleOf } from '../../../services/state-rules.ts';
 import { type LoggedAction, readActionLog } from '../../engine/action-log.ts';
@@ -16,7 +17,6 @@ import { servicesOf, whyNotStopped } from '../../move/units.ts';
 import { findUsers } from '../../move/users.ts';
 import { whyNotKept } from '../persist.ts';
 import { editConfig, pathOf } from '../writes/proposal.ts';
-import { withOptions } from './findings.ts';
 import { isKept } from './kept.ts';
 import { whyNotMoved } from './old-content.ts';
 
@@ -45,7 +45,7 @@ const mostForBoot = 1024 ** 3;
 /** Plans the moves that the command line names, the rest of interrupted moves, and the removal of old content. */
 export async function planMoves(look: Snapshot): Promise<MovePlan> {
   const items = look.settings.moveState.map((item) =>
-    item.includes(':') ? item : withOptions(item, stateRuleOf(item)?.options ?? ''),
+    item.includes(':') ? item : persistItemWith(item, stateRuleOf(item)?.options ?? ''),
   );
   const moved = readMoved(look);
   const plans: PartOfPlan[] = [finish(look, moved, items.map(pathOf))];
