@@ -91,6 +91,77 @@ for (const [name, shell] of Object.entries(shells).filter(([each]) => each !== '
     assert.match(stderr, /touch: .*Read-only file system/);
   });
 
+  const four = '/srv/cache /srv/copied:copy /srv/empty:empty /var/lib/x';
+  const onDisk = `${onData}; for each in copied empty; do mkdir /srv/$each; echo disk >/srv/$each/file; done`;
+  const show = `for each in ${four.replaceAll(/:\w+/g, '')}; do cat $each/file; done`;
+
+  mounting('a soft reboot, which unmounts the paths and runs it again, keeps their content', () => {
+    const { stdout, stderr, records } = scratch({
+      shell,
+      items: four,
+      disk: onDisk,
+      run: `scratch; umount /srv/cache; for each in copied empty; do echo new >/srv/$each/file; done; echo new >/var/lib/x/file
+        umount /srv/copied /srv/empty /var/lib/x /run/immutafs/below/srv+cache; ${show}; scratch; echo $?; ${show}`,
+    });
+    assert.is(stdout, 'disk\ndisk\ndisk\ndisk\n0\ndisk\nnew\nnew\nnew\n', stderr);
+    assert.equal(
+      records,
+      ['srv=cache', 'srv=copied', 'srv=empty', 'var=lib=x'].map((each) => empty(each)),
+    );
+  });
+
+  mounting(
+    'a new file system, which the repeated set-up of a boot makes, gets the content of the disk',
+    () => {
+      const { stdout } = scratch({
+        shell,
+        items: '/srv/copied:copy',
+        disk: onDisk,
+        run: `scratch; echo new >/srv/copied/file; umount /srv/copied; rm -r /data/srv=copied; scratch; cat /srv/copied/file`,
+      });
+      assert.is(stdout, 'disk\n');
+    },
+  );
+
+  mounting('a soft reboot: what was in memory stays there, though the device is ready now', () => {
+    const { stdout, records } = scratch({
+      shell,
+      items: '/var/lib/x:copy /srv/cache',
+      device: failed,
+      disk: onData,
+      run: `scratch; echo new >/var/lib/x/file; echo new >/srv/cache/file; umount /srv/cache /run/immutafs/below/srv+cache
+        printf '${ready.replaceAll('\n', '\\n')}' >/run/immutafs/scratch-device; scratch; echo $?
+        cat /var/lib/x/file /srv/cache/file; ls /data`,
+    });
+    assert.is(stdout, '0\nnew\nnew\nlost+found\n');
+    const because = 'REASON=/dev/vdb has no mark\nREMEDY=Mark it.\n';
+    assert.equal(
+      records,
+      ['srv=cache', 'var=lib=x'].map((each) => `${each}\nSTATE=memory\n${because}`),
+    );
+  });
+
+  mounting('a soft reboot: a path that a process still uses stays mounted', () => {
+    const { stdout, stderr, records } = scratch({
+      shell,
+      items: '/srv/cache:empty',
+      disk: onData,
+      run: `scratch; echo new >/srv/cache/file; scratch; echo $?; cat /srv/cache/file; grep -c ' /srv/cache ' /proc/self/mountinfo`,
+    });
+    assert.is(stdout, '0\nnew\n1\n', stderr);
+    assert.equal(records, [empty('srv=cache')]);
+  });
+
+  mounting('the twin: another mount at the path, in the first run', () => {
+    const { records } = scratch({
+      shell,
+      items: '/srv/cache:empty',
+      disk: onData,
+      run: 'mount --bind /srv/cache /srv/cache; scratch',
+    });
+    assert.match(records[0] ?? '', /^srv=cache\nSTATE=failed\nREASON=\/srv\/cache is a mount point already/);
+  });
+
   mounting('maintenance: nothing is mounted', () => {
     const { made, records } = scratch({ shell, mode: 'maintenance', items: '/var/lib/x', run: 'scratch' });
     assert.equal(made, []);
