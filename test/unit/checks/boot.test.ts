@@ -57,13 +57,6 @@ testChanges('root-log', {
   ],
 });
 
-testFindings('root-log', {
-  'root-log': {
-    '/ with norecovery': [edit('root', 'ro,seclabel', 'ro,norecovery,seclabel'), 'warn', 'not replayed'],
-    'the lower layer with noload': [edit('lower', 'ro,seclabel', 'ro,noload,seclabel'), 'warn'],
-  },
-});
-
 const id = 'random-seed';
 const rng = (current: string | undefined) => file('sys/class/misc/hw_random/rng_current', current);
 const seed = file('var/lib/systemd/random-seed', 'x');
@@ -130,16 +123,10 @@ testChanges('autorelabel-absent', {
 
 testFindings('autorelabel-absent', {
   'autorelabel-absent': {
-    'the file': [relabelled(file('.autorelabel', '')), 'fail', '/.autorelabel exists'],
     'the file, with SELinux off': [
       file('.autorelabel', ''),
       'pass',
       'no effect, because SELinux is disabled',
-    ],
-    'the kernel argument': [
-      relabelled(file('proc/cmdline', 'ro autorelabel=1\n')),
-      'fail',
-      'kernel argument autorelabel=1',
     ],
     'the kernel argument without a value': [relabelled(file('proc/cmdline', 'ro autorelabel\n')), 'fail'],
     'the kernel argument autorelabel=0 also counts': [

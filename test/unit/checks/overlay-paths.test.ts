@@ -1,4 +1,14 @@
-import { type Change, all, config, edit, file, handoff, mount, without } from '../../harness/changes.ts';
+import {
+  type Change,
+  all,
+  config,
+  edit,
+  file,
+  handoff,
+  moreFstab,
+  mount,
+  without,
+} from '../../harness/changes.ts';
 import { findingOf, testChanges, testFindings } from '../../harness/finding.ts';
 import { maintenanceGuest } from '../../harness/guest.ts';
 import { suite } from 'uvu';
@@ -24,6 +34,7 @@ const ofVolume: Change = all(
     `0:51 / /opt rw,nosuid,nodev - overlay immutafs rw,${layersOf('opt', '/run/immutafs/below/opt')}`,
   ),
 );
+const inFstab = all(file('dev/vda2', ''), moreFstab('/dev/vda2 /opt xfs ro 0 0'));
 const agentOfVolume = mount(
   'agent',
   `0:52 / /opt/agent rw,nosuid,nodev,noexec - overlay immutafs rw,${layersOf('opt+agent', '/run/immutafs/below/opt/agent')}`,
@@ -176,27 +187,11 @@ testChanges('overlay-paths', {
     { 'stacked-mounts': 'fail', 'overlay-paths': 'pass' },
   ],
   'a volume of fstab is an overlay': [
-    all(
-      overlay('/opt'),
-      ofVolume,
-      file('dev/vda2', ''),
-      file(
-        'etc/fstab',
-        '/dev/mapper/rhel-root / xfs ro 0 0\nUUID=1 /boot xfs ro 0 0\n/dev/vda2 /opt xfs ro 0 0\n/dev/vdb /home xfs noexec,nosuid,nodev 0 0\n',
-      ),
-    ),
+    all(overlay('/opt'), ofVolume, inFstab),
     { 'overlay-paths': 'pass', 'fstab-consistent': 'pass' },
   ],
   'another overlay on a volume of fstab': [
-    all(
-      ofVolume,
-      edit('opt', '/opt rw,', '/opt rw,noexec,'),
-      file('dev/vda2', ''),
-      file(
-        'etc/fstab',
-        '/dev/mapper/rhel-root / xfs ro 0 0\nUUID=1 /boot xfs ro 0 0\n/dev/vda2 /opt xfs ro 0 0\n/dev/vdb /home xfs noexec,nosuid,nodev 0 0\n',
-      ),
-    ),
+    all(ofVolume, edit('opt', '/opt rw,', '/opt rw,noexec,'), inFstab),
     { 'fstab-consistent': 'fail', 'stacked-mounts': 'fail' },
     '/opt: mounted from immutafs',
   ],

@@ -22,6 +22,7 @@ testChanges('rivals-off', {
   'overlayroot is on': [
     file('etc/overlayroot.conf', 'overlayroot_cfgdisk="disabled"\noverlayroot="tmpfs:recurse=0"\n'),
     { 'rivals-off': 'fail' },
+    'overlayroot=tmpfs',
   ],
   'overlayroot is off by the kernel argument': [
     all(
@@ -53,24 +54,7 @@ testChanges('rivals-off', {
 
 testFindings('rivals-off', {
   'rivals-off': {
-    READONLY: [
-      file('etc/sysconfig/readonly-root', '# x\nREADONLY=yes\n'),
-      'fail',
-      'READONLY=yes in /etc/sysconfig/readonly-root',
-    ],
-    'TEMPORARY_STATE in quotes': [file('etc/sysconfig/readonly-root', 'TEMPORARY_STATE="yes"\n'), 'fail'],
-    'the last one counts': [file('etc/sysconfig/readonly-root', 'READONLY=yes\nREADONLY=no\n'), 'pass'],
-    'systemd.volatile': [file('proc/cmdline', 'systemd.volatile=overlay\n'), 'fail', 'systemd.volatile'],
-    'systemd.volatile=no': [file('proc/cmdline', 'systemd.volatile=no\n'), 'pass'],
     'between quotes': [file('proc/cmdline', 'x="a systemd.volatile=yes b"\n'), 'pass'],
-    overlayroot: [file('etc/overlayroot.conf', 'overlayroot="tmpfs"\n'), 'fail', 'overlayroot=tmpfs'],
-    'overlayroot, switched off by the kernel argument': [
-      all(
-        file('etc/overlayroot.conf', 'overlayroot=tmpfs\n'),
-        file('proc/cmdline', 'overlayroot=disabled\n'),
-      ),
-      'pass',
-    ],
     '/ is an overlay': [edit('root', '- xfs', '- overlay'), 'fail', '/ is an overlay'],
   },
 });

@@ -49,20 +49,6 @@ testChanges('stacked-mounts', {
   ],
 });
 
-testFindings('stacked-mounts', {
-  'stacked-mounts': {
-    'a second mount over /tmp': [
-      mount('over', '0:50 / /tmp rw,noexec,nosuid,nodev - tmpfs other rw'),
-      'fail',
-      '/tmp is tmpfs (other); hidden: tmpfs (tmpfs)',
-    ],
-    'a second mount elsewhere is ignored': [
-      all(mount('one', '0:50 / /mnt ro - tmpfs one ro'), mount('two', '0:51 / /mnt ro - tmpfs two ro')),
-      'pass',
-    ],
-  },
-});
-
 const over = (target: string) => mount('over', `0:60 / ${target} rw - tmpfs evil rw`);
 const withLine =
   (line: string): Change =>

@@ -10,7 +10,11 @@ testChanges('swap-off', {
     { 'swap-off': 'fail' },
     '/dev/vda2 is in use',
   ],
-  'swap in use on another disk': [swaps('/dev/vdb partition\t1000\t0\t-2'), {}],
+  'swap in use on another disk': [
+    swaps('/dev/vdb partition\t1000\t0\t-2'),
+    { 'swap-off': 'pass' },
+    'only on other disks: /dev/vdb',
+  ],
   'swap in compressed memory': [
     all(swaps('/dev/zram0 partition\t1000\t0\t100'), file('dev/zram0', ''), ({ devices }) =>
       devices.push({ name: 'zram0', device: '251:0', on: [] }),
@@ -49,29 +53,8 @@ testFindings('swap-off', {
       'fail',
       '/dev/dm-0 is in use',
     ],
-    'a partition of another disk': [
-      file('proc/swaps', 'Filename Type Size Used Priority\n/dev/vdb partition 1048572 0 -2\n'),
-      'pass',
-      'only on other disks: /dev/vdb',
-    ],
-    'a file on the system': [
-      file('proc/swaps', 'Filename Type Size Used Priority\n/swapfile file 1048572 0 -2\n'),
-      'fail',
-      '/swapfile is in use',
-    ],
     'a kernel without swap': [file('proc/swaps', undefined), 'pass', 'none in use'],
     'a malformed list': [file('proc/swaps', 'hello\n'), 'error', 'does not begin with its heading'],
-    'a swap line in fstab': [
-      moreFstab('/dev/vda1 none swap defaults 0 0'),
-      'fail',
-      '/etc/fstab line 6: /dev/vda1 is on a system disk',
-    ],
-    'a swap line with noauto': [moreFstab('/dev/vda1 none swap noauto 0 0'), 'pass'],
-    'a swap line for a missing device': [
-      moreFstab('UUID=9 none swap defaults 0 0'),
-      'fail',
-      'UUID=9 does not exist',
-    ],
   },
 });
 
