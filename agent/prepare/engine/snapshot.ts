@@ -42,10 +42,11 @@ export interface PlannedFstab {
  * @throws UsageError if the configuration cannot be read
  */
 export function readSnapshot(
-  reader: SystemReader,
+  system: SystemReader,
   settings: Settings = noSettings,
   homeIsSkipped = false,
 ): Snapshot {
+  const reader = withTablesReadOnce(system);
   const config = requireConfig(reader);
   const text = readFstabText(reader);
   const { mounts, disks } = readStorage(reader, config, text ?? '');
@@ -59,6 +60,12 @@ export function readSnapshot(
     fstab: { text, ...describeLines(reader, config, text ?? '') },
     homeIsSkipped,
   };
+}
+
+/** Returns a reader that reads the tables of the device-mapper devices at most once, because each read starts a process. */
+function withTablesReadOnce(reader: SystemReader): SystemReader {
+  let tables: ReadonlyMap<string, string> | undefined;
+  return { ...reader, deviceTables: () => (tables ??= reader.deviceTables()) };
 }
 
 function readStorage(

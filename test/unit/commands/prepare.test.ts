@@ -4,33 +4,17 @@ import type { SystemWriter } from '../../../agent/system/writer.ts';
 import { ordinaryGuest } from '../../harness/ordinary-guest.ts';
 import { edited, tree, withBox } from '../../harness/prepare-box.ts';
 
+/** Methods of the writer that change nothing that `--undo` restores. */
+const uncounted: ReadonlySet<PropertyKey> = new Set(['labelNewFile', 'lock', 'lastChange']);
+
 /** Returns a writer that fails after a number of calls, as after a power cut. */
 function cutOff(writer: SystemWriter, calls: number): SystemWriter {
   let remaining = calls;
-  const counted =
-    <Arguments extends unknown[], Result>(act: (...all: Arguments) => Result) =>
-    (...all: Arguments): Result => {
-      remaining -= 1;
-      if (remaining < 0) throw new Error('power cut');
-      return act(...all);
-    };
-  return {
-    writeAtomically: counted(writer.writeAtomically),
-    writeAtomicallyLater: counted(writer.writeAtomicallyLater),
-    replaceText: counted(writer.replaceText),
-    replaceByLink: counted(writer.replaceByLink),
-    copyInto: counted(writer.copyInto),
-    labelNewFile: writer.labelNewFile,
-    remove: counted(writer.remove),
-    rename: counted(writer.rename),
-    makeDirectory: counted(writer.makeDirectory),
-    run: counted(writer.run),
-    writeAt: counted(writer.writeAt),
-    lock: writer.lock,
-    readTree: counted(writer.readTree),
-    removeTree: counted(writer.removeTree),
-    lastChange: writer.lastChange,
+  const get = <Key extends keyof SystemWriter>(own: SystemWriter, name: Key): SystemWriter[Key] => {
+    if (!uncounted.has(name) && remaining-- <= 0) throw new Error('power cut');
+    return own[name];
   };
+  return new Proxy(writer, { get });
 }
 
 const power = suite('prepare: power cuts');

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { SystemReader } from '../../../../agent/system/reader.ts';
 import { goodGuest } from '../../../harness/guest.ts';
 import { ordinaryGuest } from '../../../harness/ordinary-guest.ts';
 import { planOf } from '../../../harness/planned.ts';
@@ -29,6 +30,18 @@ plan('each step is planned as if those before it were carried out', async () => 
   const { steps } = await planOf(ordinaryGuest(), { steps: ['tmp', 'fstab'] });
   const [tmp, fstab] = steps.map(({ actions }) => actions.find((action) => action.do === 'edit'));
   assert.is(fstab?.before, tmp?.after);
+});
+plan('the tables of device-mapper are read once, because each read starts a process', async () => {
+  let reads = 0;
+  const as = (reader: SystemReader): SystemReader => ({
+    ...reader,
+    deviceTables: () => {
+      reads += 1;
+      return reader.deviceTables();
+    },
+  });
+  await planOf(ordinaryGuest(), { as });
+  assert.is(reads, 1);
 });
 plan('--json', () =>
   withBox(ordinaryGuest(), async ({ prepare }) => {

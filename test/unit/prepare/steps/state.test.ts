@@ -5,11 +5,9 @@ import type { Guest } from '../../../harness/guest.ts';
 import { preparedGuest } from '../../../harness/ordinary-guest.ts';
 import { planned } from '../../../harness/planned.ts';
 import { withBox } from '../../../harness/prepare-box.ts';
+import { agent, now, openState, record, runs } from '../../../harness/search-fixture.ts';
 
 const state = suite('step state');
-
-/** The guest's clock in seconds. */
-const now = Date.parse('2026-03-04T05:06:07.089Z') / 1000;
 
 interface Found {
   /** "SECONDS-AGO BYTES PATH" */
@@ -47,11 +45,6 @@ function isSearched(args: readonly string[], found: string): boolean {
   const roots = args.slice(0, args.indexOf('-ignore_readdir_race'));
   const pruned = args.filter((_, index) => args[index - 1] === '-path');
   return roots.some(isIn) && !pruned.some((each) => path.startsWith(`${each}/`));
-}
-
-function record(text: string): string {
-  const [, ago = '', rest = ''] = /^(\S+) (.*)$/s.exec(text) ?? [];
-  return `${now - Number(ago)} ${rest}\0`;
 }
 
 const stepOf = (found: Found, settings: Partial<Settings> = {}): Promise<Step> =>
@@ -190,19 +183,6 @@ for (const [conf, isReset] of [
   );
 }
 
-const agent = { 'opt/agent/state': 'x', 'opt/agent/bin': '' };
-const openState = {
-  ...agent,
-  'proc/900/comm': 'agentd\n',
-  'proc/900/fd/3': { linkTo: '/opt/agent/state' },
-  'proc/900/fdinfo/3': 'flags:\t0100001\n',
-};
-const runs = (exe: string, cmdline = exe): Guest['files'] => ({
-  ...agent,
-  'proc/900/comm': 'agentd\n',
-  'proc/900/exe': { linkTo: exe },
-  'proc/900/cmdline': `${cmdline.replaceAll(' ', '\0')}\0`,
-});
 const changedState = { found: ['10 1 /opt/agent/state'], changed: ['10 f /opt/agent/state'] };
 
 state('a directory in /opt in which a process has a file open is to be kept or reset', async () => {

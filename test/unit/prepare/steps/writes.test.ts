@@ -5,11 +5,9 @@ import { withBox } from '../../../harness/prepare-box.ts';
 import type { Guest } from '../../../harness/guest.ts';
 import { preparedGuest } from '../../../harness/ordinary-guest.ts';
 import { planned, withSilent } from '../../../harness/planned.ts';
+import { agent, now, openState, record, runs } from '../../../harness/search-fixture.ts';
 
 const writes = suite('step writes');
-
-/** The guest's clock in seconds; it booted 100 s ago. */
-const now = Date.parse('2026-03-04T05:06:07.089Z') / 1000;
 
 interface Changed {
   /** "SECONDS-AGO TYPE PATH" */
@@ -25,13 +23,10 @@ function guestWith({ found, rpm, files = {}, ended = 'good', calls = [] }: Chang
   const guest = preparedGuest();
   guest.directories.push('opt');
   Object.assign(guest.files, files, rpm === undefined ? {} : { 'usr/bin/rpm': '' });
-  const records = found.map((each) => {
-    const [, ago = '', rest = ''] = /^(\S+) (.*)$/s.exec(each) ?? [];
-    return `${now - Number(ago)} ${rest}\0`;
-  });
   guest.answers.run = (program, args) => {
     calls.push([program, ...args]);
-    if (program === '/usr/bin/find' && args.includes('-newerct')) return { stdout: records.join(''), ended };
+    if (program === '/usr/bin/find' && args.includes('-newerct'))
+      return { stdout: found.map(record).join(''), ended };
     return program === '/usr/bin/rpm' ? { stdout: rpm ?? '', ended: 'good' } : undefined;
   };
   return guest;
@@ -39,8 +34,6 @@ function guestWith({ found, rpm, files = {}, ended = 'good', calls = [] }: Chang
 
 const stepOf = (changed: Changed, settings: Partial<Settings> = {}): Promise<Step> =>
   planned(guestWith(changed), 'writes', { settings });
-
-const agent = { 'opt/agent/state': '', 'opt/agent/bin': '' };
 
 writes(
   'the search covers the file systems of the system disk, and nothing ephemeral or persistent',
@@ -80,20 +73,6 @@ writes('without a package database, updates count as changes', async () => {
     step.why.join(' '),
     /\/usr\/bin: 1 path changed.*Updates cannot be recognised.*rpm is not installed/,
   );
-});
-
-const openState = {
-  ...agent,
-  'proc/900/comm': 'agentd\n',
-  'proc/900/fd/3': { linkTo: '/opt/agent/state' },
-  'proc/900/fdinfo/3': 'flags:\t0100001\n',
-};
-
-const runs = (exe: string, cmdline = exe): Guest['files'] => ({
-  ...agent,
-  'proc/900/comm': 'agentd\n',
-  'proc/900/exe': { linkTo: exe },
-  'proc/900/cmdline': `${cmdline.replaceAll(' ', '\0')}\0`,
 });
 
 for (const name of ['maps', 'cmdline'] as const) {
