@@ -1,0 +1,155 @@
+import type { Check } from './check.ts';
+import type { Disk } from '../facts/disks/disks.ts';
+import { unwrap } from '../facts/observed.ts';
+import { remountRemedy } from '../assess/enforcement.ts';
+import type { Impostor } from '../facts/boot/boot-env.ts';
+
+/** Verifies that the host enforces read-only on every system disk, which no process in the guest can undo. */
+export const hostEnforced: Check = {
+  id: 'host-enforced',
+  severity: 'required',
+  seal: true,
+  messageId: 'b47e8fd7ed454b45aae745b9a2bb9b5d',
+  documentation: {
+    title: 'the host enforces read-only on the system disks',
+    means:
+      "Every disk under / and the other targets of REQUIRE_READONLY reports that it is read-only: a virtio-blk disk by the feature VIRTIO_BLK_F_RO that the host offers, a SCSI disk by the write-protect bit that the kernel read. Only disks that root in the guest cannot create are accepted, by the drivers of the devices above them: virtio-blk and virtio-scsi on PCI, and pvscsi; not iSCSI, FCoE, USB, scsi_debug, other SCSI adapters or virtual devices. A device-mapper device or md array counts as its disks if the kernel's table or level returns their sectors as they are (linear, striped, mirror, raid1, multipath, crypt with the usual ciphers); otherwise it counts as a further disk that the host does not protect. A user other than root cannot read the tables, and relies on the last report of this boot. The read-only flag of a block device is not accepted, because root in the guest can set and clear it. If the host attaches a disk several times, as paths of a multipath device or without multipath, every path must be read-only. The check recognizes paths by their serial number in udev's database.",
+    why: 'Root in the guest can clear the read-only flag of a mount or of a block device with one command, but cannot change a disk that the host attaches read-only.',
+    fix: 'Shut the guest down and make each of its system disks read-only in the host: virt-xml DOMAIN --edit target=vda --disk readonly=on. This works for virtio-blk and virtio-scsi disks, not for IDE and SATA disks.',
+    page: 'host.md',
+  },
+  evaluate: (facts) => {
+    const disks = unwrap(facts.systemDisks).disks;
+    const subject = disks.map(({ name }) => name).join(' ');
+    const expected = 'read-only, enforced by the host';
+    if (disks.length === 0) {
+      const observed = 'no disk was found under the targets of REQUIRE_READONLY';
+      return { status: 'fail', subject, expected, observed, remedy: 'Install the system on its own disk.' };
+    }
+    const open = disks.filter((disk) => disk.hostReadOnly !== true);
+    const [first] = open;
+    if (first === undefined) {
+      return { status: 'pass', subject, expected, observed: describeEvidence(disks) };
+    }
+    return {
+      status: facts.mode.forced ? 'warn' : 'fail',
+      subject: open.map(({ name }) => name).join(' '),
+      expected,
+      observed: describeEvidence(open),
+      remedy: remedyFor(first),
+    };
+  },
+};
+
+/** Returns the remedy for a disk; for a device of the guest itself, such as a device-mapper device, the host has none. */
+function remedyFor({ name, bus }: Disk): string {
+  if (bus === 'virtual') {
+    return `Find out which process created ${name}. If it was not the boot, reboot the guest. Otherwise, install the system on a disk of the host without this layer.`;
+  }
+  return `Shut the guest down and make disk ${name} read-only in the host: virt-xml DOMAIN --edit target=${name} --disk readonly=on.`;
+}
+
+/** Returns the evidence for the disks. The name is omitted for a single disk, because the subject contains it. */
+function describeEvidence(disks: readonly Disk[]): string {
+  if (disks.length === 1) return disks[0]?.evidence ?? '';
+  return disks.map(({ name, evidence }) => `${name}: ${evidence}`).join('; ');
+}
+
+/**
+ * Verifies that the kernel refuses a write with EROFS. For O_TMPFILE, the kernel returns EROFS before it checks
+ * permissions (fs/namei.c, path_openat()). The probe's file never has a name, so no file remains if the write succeeds.
+ */
+export const rootWriteProbe: Check = {
+  id: 'root-write-probe',
+  severity: 'required',
+  seal: true,
+  messageId: '8df9696e66ae4067bca04f318f74f52f',
+  documentation: {
+    title: 'the kernel refuses a write to each read-only target',
+    means:
+      'The agent tries to create an unnamed file for writing on / and on each other target of REQUIRE_READONLY. This must fail with EROFS. If the kernel accepts the write, no file remains.',
+    why: 'Mount options can be forged or stale, so the check tries the operation.',
+    fix: 'If the write was accepted and host-enforced fails, make the disk read-only in the host. If host-enforced passes, a process in the guest remounted the target read-write: find out which process did so, and reboot. Any other error than EROFS indicates a problem of the file system: read the kernel log (dmesg).',
+  },
+  evaluate: (facts) => {
+    const probes = Object.entries(facts.writeProbes);
+    const expected = 'EROFS';
+    const subject = probes.map(([target]) => target).join(' ');
+    if (probes.length === 0) throw new Error('no write was tried');
+    const wrong = probes.filter(([, answer]) => answer !== 'EROFS');
+    if (wrong.length === 0) return { status: 'pass', subject, expected, observed: 'EROFS' };
+    const unclear = wrong.find(([, answer]) => answer !== 'OK');
+    if (wrong.every(([, answer]) => answer !== 'OK') && unclear) {
+      throw new Error(`${unclear[0]}: the write failed with ${unclear[1]}, not with EROFS`);
+    }
+    const [first = ''] = wrong.filter(([, answer]) => answer === 'OK').map(([target]) => target);
+    const remedy = unwrap(facts.hostReadOnlyTargets).has(first)
+      ? remountRemedy(first)
+      : `The host leaves the disk under ${first} writable: make it read-only in the host and reboot (see host-enforced).`;
+    return {
+      status: 'fail',
+      subject: wrong.map(([target]) => target).join(' '),
+      expected,
+      observed: 'the write was accepted',
+      remedy,
+    };
+  },
+};
+
+/** Verifies that no writable device carries the identity of a device on a sealed disk. */
+export const impostorAbsent: Check = {
+  id: 'impostor-absent',
+  severity: 'advisory',
+  isRequired: {
+    reason: 'the initramfs did not mount the root from the sealed disk',
+    test: ({ possibleRoots }) => 'value' in possibleRoots && possibleRoots.value.length > 0,
+  },
+  seal: false,
+  messageId: 'f8fc9bcb4e9249b7bcfaa2abdb2b157e',
+  documentation: {
+    title: 'no writable device carries the identity of a sealed disk',
+    means:
+      "The check compares the identities of all block devices in udev's database: the UUID of a file system, swap, LUKS header, LVM physical volume or md array, the UUID of a partition and of a partition table, and a label if /etc/fstab or the kernel command line uses that label. No device on a writable disk has an identity of a device on a disk that the host made read-only, and the initramfs skipped no such device in this boot. Members of the same array, volume group or Btrfs may share an identity. Copies of an installation medium are also allowed. If the initramfs has not recorded that it mounted the root from the sealed disk, and the device has an identity of the disk below /, the check fails, because the machine may have started from that device.",
+    why: 'The boot finds disks by these identities. By creating a writable copy of the system disk, root in the guest can make the next boot start different software. The initramfs of this package ignores the copy, but an initramfs without this package may use it. In addition, LVM may not activate the root file system if two physical volumes have the same UUID.',
+    fix: 'Find out who made the copy. If the copy is an attack, have the host detach the disk and keep it as evidence. If the copy is a forgotten clone, have the host detach it, or remove its signatures in the guest: wipefs --all DEVICE destroys the content of the named device. If the copy must stay, give it new identities (xfs_admin -U generate, tune2fs -U random, vgimportclone, sgdisk -G).',
+    page: 'threat-model.md',
+  },
+  evaluate: (facts) => {
+    const pairs = byPair(unwrap(facts.impostors));
+    const expected = 'no identity of a sealed disk on a writable device';
+    const [first] = pairs;
+    if (first === undefined) {
+      return { status: 'pass', expected, observed: 'none' };
+    }
+    const isRoot = unwrap(facts.possibleRoots).length > 0;
+    const shown = pairs.slice(0, 10).map(describeImpostor);
+    const more = pairs.length > shown.length ? [`and ${pairs.length - shown.length} more`] : [];
+    return {
+      status: isRoot ? 'fail' : 'warn',
+      subject: [...new Set(pairs.map(({ device }) => device))].slice(0, 10).join(' '),
+      expected,
+      observed: [...shown, ...more].join('; '),
+      remedy: isRoot
+        ? `The host may have left the disk from which the machine starts writable: verify in the host that ${first.device} is not on the system disk, and detach its disk.`
+        : `The copy is an attack or a forgotten clone: detach the disk of ${first.device} in the host, or wipe ${first.device}.`,
+    };
+  },
+};
+
+interface Pair {
+  device: string;
+  sealedDevice: string;
+  identities: string[];
+}
+
+function byPair(impostors: readonly Impostor[]): Pair[] {
+  const pairs = Map.groupBy(impostors, ({ device, sealedDevice }) => `${device} ${sealedDevice}`);
+  return [...pairs.values()].flatMap((group) => {
+    const [first] = group;
+    return first === undefined ? [] : [{ ...first, identities: group.map(({ identity }) => identity) }];
+  });
+}
+
+function describeImpostor({ device, sealedDevice, identities }: Pair): string {
+  return `${device} has ${identities.join(', ')} of ${sealedDevice}, which is on a sealed disk`;
+}
