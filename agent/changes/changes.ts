@@ -1,23 +1,35 @@
 import { SystemError, errorMessage } from '../lib/errors.ts';
 import { hangSafe } from '../facts/mounts/hang-safe.ts';
 import { type MountTable, isBelow, readMountTable } from '../facts/mounts/mountinfo.ts';
-import { readBootEnv } from '../facts/boot/boot-env.ts';
+import { readBootEnv, type BootEnv } from '../facts/boot/boot-env.ts';
 import { openDirectory } from '../system/layers/directory.ts';
 import { findScratchDevice } from '../facts/boot/scratch.ts';
-import { observe, valueOf } from '../facts/observed.ts';
+import { observe, valueOf, type Observed } from '../facts/observed.ts';
 import { bootStateFile, bootTime, describeClock, readBootState } from '../facts/boot-state.ts';
 import { findDisks } from '../facts/disks/disks.ts';
 import { readIdentity } from '../facts/identity.ts';
 import { homesSince } from './home-state.ts';
 import { type XattrReader, xattrReader } from '../system/layers/xattrs.ts';
 import type { SystemReader } from '../system/reader.ts';
-import { type Found, bytesOf } from './change.ts';
-import { hiddenByMounts } from './hidden-by-mounts.ts';
-import { type Layers, type WritableLayer, findLayers, readDefaultMetacopy, whyNoLayer } from './layers.ts';
+import { type Found, bytesOf, type Unknown } from './change.ts';
+import {
+  type Layers,
+  type WritableLayer,
+  findLayers,
+  readDefaultMetacopy,
+  whyNoLayer,
+  optionOf,
+} from './layers.ts';
 import { walkHomes, walkRun } from './places.ts';
 import type { Selection } from './selection.ts';
 import type { OpenLayer } from './walk/place.ts';
 import { walkLayer } from './walk/walk.ts';
+import { findUnexplainedMounts } from '../assess/unexplained-mounts.ts';
+import { readConfig } from '../config/config.ts';
+import { layersOf } from '../facts/boot/layers.ts';
+import { overlaysOf } from '../facts/boot/overlays.ts';
+import { parseFstab, readFstabText } from '../facts/mounts/fstab.ts';
+import { readMountUnits } from '../facts/mounts/mount-units.ts';
 
 /** The layers of this guest, ready to be compared. */
 export interface Comparison extends Layers {
@@ -102,5 +114,38 @@ async function compareLayer(
     await report({ path, layer: path, error: errorMessage(error) });
   } finally {
     for (const each of opened) (each.lower ?? each.upper).close();
+  }
+}
+
+/**
+ * Returns an error for each mount over files of a layer or of the sealed disk that nothing on the sealed disk explains
+ * (the check stacked-mounts): what is in it is in no layer.
+ * @param reader does not access file systems that may hang (facts/mounts/hang-safe.ts)
+ */
+export function hiddenByMounts(
+  reader: SystemReader,
+  mounts: MountTable,
+  bootEnv: Observed<BootEnv | undefined>,
+  layers: readonly WritableLayer[],
+): Unknown[] {
+  try {
+    const { config } = readConfig(reader);
+    const found = findUnexplainedMounts({
+      ...{ mounts, config, overlays: overlaysOf(config, mounts), mountUnits: readMountUnits(reader) },
+      fstab: parseFstab(readFstabText(reader) ?? '').lines,
+      layers: [...layers, ...layersOf('value' in bootEnv ? bootEnv.value : undefined)],
+    });
+    const over = layers.flatMap(({ target, upper }) => {
+      const mount = mounts.serving(target);
+      return mount?.target !== target || optionOf(mount, 'upperdir') === upper ? [] : [{ mount }];
+    });
+    return [...over, ...found].map(({ mount }) => {
+      const layer = layers.find(({ target }) => isBelow(mount.target, target))?.target ?? '/';
+      const error = `${mount.type} (${mount.source}) is mounted here, which neither fstab nor the boot did: its files are not compared. Examine them, or unmount it`;
+      return { path: bytesOf(mount.target), layer: bytesOf(layer), error: bytesOf(error) };
+    });
+  } catch (error) {
+    if (!(error instanceof SystemError)) throw error;
+    return [{ path: '/', layer: '/', error: `mounts that hide files are not known: ${errorMessage(error)}` }];
   }
 }

@@ -6,12 +6,11 @@ import { isBelow } from '../facts/mounts/mountinfo.ts';
 import { SystemError, UsageError } from '../lib/errors.ts';
 import { clean, decodeBytes } from '../lib/format.ts';
 import { isImageWord, wantedWord } from '../config/image.ts';
-import { imageReader } from '../system/image-reader.ts';
-import { imageWriter } from '../system/image-writer.ts';
+import { imageReader, imageWriter } from '../system/image.ts';
 import type { SystemWriter } from '../system/writer.ts';
 import type { SystemReader } from '../system/reader.ts';
 import type { Printer } from '../prepare/engine/context.ts';
-import { requireImage, requireOwnSystem } from '../prepare/engine/own-system.ts';
+import { requireImage, requireOwnSystem } from '../prepare/engine/preconditions.ts';
 import { type Plan, isDone } from '../prepare/engine/plan.ts';
 import { type Settings, type StepId, guestStepIds, noSettings, stepIds } from '../prepare/engine/step.ts';
 import { planJson, planText, readinessText } from '../prepare/engine/text.ts';
@@ -19,8 +18,7 @@ import { planGuest, prepareGuest, undoGuest } from '../prepare/prepare.ts';
 import { isPath } from '../config/accepted.ts';
 import { outcomeSentence, outcomeText } from '../prepare/rehearsal/text.ts';
 import { readOutcome } from '../prepare/rehearsal/outcome.ts';
-import type { Output } from './output.ts';
-import { progressTo } from './progress.ts';
+import { type Output, progressTo } from './output.ts';
 import { endCommand, parseLimit, requestCommand } from './rehearsal.ts';
 
 export interface PrepareOptions {

@@ -1,5 +1,5 @@
+import { getAsset, isSea } from 'node:sea';
 import { version } from '../lib/version.ts';
-import { thirdPartyList } from '../system/third-party.ts';
 import type { Output } from './output.ts';
 
 interface Bundled {
@@ -41,4 +41,12 @@ function describe({ name, version: release, licence, purl, cpe, within }: Bundle
     ...(cpe === undefined ? {} : { cpe }),
     ...(within === undefined ? {} : { within }),
   };
+}
+
+/**
+ * Returns the list of third-party software that the build put into the executable (packaging/sbom/third-party.ts), as
+ * JSON. Returns undefined if the program runs from its source, which contains no other software.
+ */
+function thirdPartyList(): string | undefined {
+  return isSea() ? getAsset('third-party.json', 'utf8') : undefined;
 }

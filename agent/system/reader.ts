@@ -3,7 +3,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { isAbsent, onFile } from '../lib/errors.ts';
-import { checkTablesProgram, readDeviceTables } from './device-tables.ts';
+import { checkTablesProgram, readDeviceTables, verifyKernelFile, readKernelLog } from './kernel.ts';
 import { type Ended, runChild } from './exec.ts';
 import {
   type Stat,
@@ -14,8 +14,6 @@ import {
   statIfPresent,
   usageOf,
 } from './files.ts';
-import { verifyKernelFile } from './kernel-files.ts';
-import { readKernelLog } from './kernel-log.ts';
 import { type ProcessReader, processReader } from './processes.ts';
 import { type Owner, readRecord } from './record.ts';
 import type { ProbeKind } from './probe/probes.ts';
@@ -67,7 +65,7 @@ export interface SystemReader {
   tryWrites(directories: readonly string[]): Promise<string[]>;
   /** Returns the records in the kernel's log buffer, the oldest first. */
   kernelLog(): string[];
-  /** Checks the tables of the device-mapper devices (device-tables.ts). */
+  /** Checks the tables of the device-mapper devices (kernel.ts). */
   deviceTables(): ReadonlyMap<string, string>;
   processes: ProcessReader;
   /** Probes a path in a child process (probe/). @returns the answer for each kind, or 'TIMEOUT' at the deadline */
@@ -85,7 +83,7 @@ export interface SystemReader {
   ): Promise<Ended>;
   environment(): { hostname: string; kernel: string; uid: number; seconds: number };
   now(): Date;
-  /** Only a reader of an image has this part (image-reader.ts). */
+  /** Only a reader of an image has this part (image.ts). */
   image?: ImagePart;
 }
 

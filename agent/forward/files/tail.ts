@@ -10,8 +10,9 @@ import {
   headBytes,
   lastBytes,
   sampleOf,
+  endOfNuls,
+  nulRunIn,
 } from './content.ts';
-import { endOfNuls, nulRunIn } from './holes.ts';
 
 /** The maximum length of a line. A longer line is sent in several parts. */
 const lineBytes = 1024 * 1024;

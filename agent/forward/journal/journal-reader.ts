@@ -12,7 +12,7 @@ import {
 import type { JournalEvents, Reader } from '../stages.ts';
 import { BlockParser, splitRuns } from './block-parser.ts';
 import { type Cursor, parseCursor, reaches, sameEntry } from '../../lib/journal-export/cursor.ts';
-import { Deduplicator } from './deduplicator.ts';
+import { Deduplicator } from './continuity.ts';
 import { StallDetector, startAfterStall } from './stall-recovery.ts';
 
 const longestPause = 30_000;

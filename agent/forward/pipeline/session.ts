@@ -2,7 +2,7 @@ import type { ForwardCounts } from '../../facts/forwarder.ts';
 import type { LogEntry } from '../../lib/journal-export/entry.ts';
 import { forEachLine } from '../encode/file-lines.ts';
 import { splitRuns } from '../journal/block-parser.ts';
-import { GapDetector, suppressedCount, suppressionId } from '../journal/gap-detector.ts';
+import { GapDetector, suppressedCount, suppressionId } from '../journal/continuity.ts';
 import {
   type CreateFileReader,
   type CreateJournalReader,

@@ -1,10 +1,10 @@
 import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { ImageRefusal } from '../../system/image-reader.ts';
+import { ImageRefusal } from '../../system/image.ts';
 import { shortList } from '../../lib/format.ts';
 import { bootEnvFile, readBootEnv } from '../../facts/boot/boot-env.ts';
 import { type Snapshot, readSnapshot, snapshotAfter } from './snapshot.ts';
-import { unsealableDevices } from './unsealable-devices.ts';
+import { unsealableDevices } from './preconditions.ts';
 import { type Settings, type Step, type StepId, guestStepIds, stepIds } from './step.ts';
 
 /** The planner of each step. A planner only reads. */

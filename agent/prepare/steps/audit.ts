@@ -1,6 +1,6 @@
 import { isAuditdRunning } from '../../facts/security/audit-trail.ts';
 import { auditdConf, parseAuditdConf, withSetting } from '../../facts/security/auditd-conf.ts';
-import { unlessRefused } from '../../system/image-reader.ts';
+import { unlessRefused } from '../../system/image.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 import { type LogGroupPart, planLogGroup } from './audit/log-group.ts';

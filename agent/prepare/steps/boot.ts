@@ -1,7 +1,7 @@
 import type { SystemReader } from '../../system/reader.ts';
 import { deviceFile } from '../../facts/disks/device-file.ts';
 import { findNamedDevice } from '../../facts/disks/disks.ts';
-import { unlessRefused, unlessRefusedLater } from '../../system/image-reader.ts';
+import { unlessRefused, unlessRefusedLater } from '../../system/image.ts';
 import { hasSelinux } from '../../facts/security/labels.ts';
 import { findConflictingOverlays } from '../../facts/boot/conflicting-overlays.ts';
 import { cloudInitDisabled } from '../../facts/boot/provisioning.ts';
@@ -9,7 +9,7 @@ import { type Snapshot, readKernelArguments } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 import { planKernelArguments } from './kernel-arguments.ts';
 import { findUnkeptPaths } from './persist.ts';
-import { hasFileTypes } from './xfs.ts';
+import { errorCode } from '../../lib/errors.ts';
 
 const readonlyRoot = '/etc/sysconfig/readonly-root';
 
@@ -144,4 +144,25 @@ function fileTypes({ reader, mounts }: Snapshot): string[] {
   return [
     `The XFS at ${mount.target} was made with ftype=0, the default before RHEL 7.3. The overlay works with it (tested on kernel 3.10.0-1160), and the kernel logs nothing about it.`,
   ];
+}
+
+/**
+ * Whether the directories of an XFS record the type of each file (mkfs.xfs(8), ftype), from its superblock
+ * (fs/xfs/libxfs/xfs_format.h: sb_features2 in version 4, sb_features_incompat in version 5).
+ * @returns undefined if the device does not exist or has no XFS
+ */
+export function hasFileTypes(reader: SystemReader, device: string): boolean | undefined {
+  const block = Buffer.from(superblock(reader, device), 'latin1');
+  if (block.length < 512 || block.toString('latin1', 0, 4) !== 'XFSB') return undefined;
+  const version = block.readUInt16BE(100) & 0xf;
+  return version >= 5 ? (block.readUInt32BE(216) & 1) !== 0 : (block.readUInt32BE(200) & 0x200) !== 0;
+}
+
+function superblock(reader: SystemReader, device: string): string {
+  try {
+    return reader.readAt(device, 0, 512);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return '';
+    throw error;
+  }
 }

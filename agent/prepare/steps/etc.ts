@@ -1,4 +1,4 @@
-import { unlessRefused } from '../../system/image-reader.ts';
+import { unlessRefused } from '../../system/image.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';

@@ -2,8 +2,14 @@ import { shortList } from '../../lib/format.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Conflict, ExecFindings, Step } from '../engine/step.ts';
 import { planBypasses } from './exec/bypasses.ts';
-import { closureConflicts, closureNotes, describeUsers, leavesNoPlace } from './exec/closures.ts';
-import { findConflicts, isOpen } from './exec/conflicts.ts';
+import {
+  closureConflicts,
+  closureNotes,
+  describeUsers,
+  leavesNoPlace,
+  findConflicts,
+  isOpen,
+} from './exec/conflicts.ts';
 import { type MountTarget, findMountTargets, mountTargetOf } from './exec/mount-targets.ts';
 import { conflictsOf, isSame, proposeOptions } from './exec/proposal.ts';
 import { type ClosureUser, findRunning } from './exec/running.ts';

@@ -2,8 +2,7 @@ import { errorMessage } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import { type SystemReader, namesIfThere } from '../../system/reader.ts';
 import type { CpioFile } from './initramfs/cpio.ts';
-import { readImage } from './initramfs/image.ts';
-import { type Kernel, installedKernels, isOlderThanModules } from './initramfs/kernels.ts';
+import { readImage, type Kernel, installedKernels, isOlderThanModules } from './initramfs/image.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Action, Step } from '../engine/step.ts';
 

@@ -1,5 +1,5 @@
 import { errorMessage } from '../../lib/errors.ts';
-import { unlessRefused } from '../../system/image-reader.ts';
+import { unlessRefused } from '../../system/image.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { neverResumes, resumeWords } from '../../facts/boot/kernel-arguments.ts';
 import { type LoaderFile, kernelLines, kernelopts, readLoader } from '../../facts/boot/boot-loader.ts';

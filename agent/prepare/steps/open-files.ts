@@ -1,5 +1,5 @@
 import { decodeBytes } from '../../lib/format.ts';
-import { unlessRefused } from '../../system/image-reader.ts';
+import { unlessRefused } from '../../system/image.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { nameOf, otherProcesses, unlessEnded } from './processes.ts';
 

@@ -1,7 +1,7 @@
 import { configFile, words } from '../../config/config.ts';
 import { resetDirectories } from '../../config/overlay-paths.ts';
 import { formatBytes, shortList } from '../../lib/format.ts';
-import { unlessRefusedLater } from '../../system/image-reader.ts';
+import { unlessRefusedLater } from '../../system/image.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { StateFinding, Step } from '../engine/step.ts';

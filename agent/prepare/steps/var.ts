@@ -1,5 +1,5 @@
 import { formatBytes, shortList } from '../../lib/format.ts';
-import { unlessRefused } from '../../system/image-reader.ts';
+import { unlessRefused } from '../../system/image.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { configFile } from '../../config/config.ts';
 import { pathItems } from '../../facts/boot/persist.ts';

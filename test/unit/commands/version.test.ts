@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { progressTo } from '../../../agent/commands/progress.ts';
+import { progressTo } from '../../../agent/commands/output.ts';
 import { versionCommand } from '../../../agent/commands/version.ts';
 import { version } from '../../../agent/lib/version.ts';
 import { thirdParty } from '../../../packaging/sbom/third-party.ts';

@@ -8,7 +8,7 @@ import type { Plan } from '../../../agent/prepare/engine/plan.ts';
 import { readSnapshot } from '../../../agent/prepare/engine/snapshot.ts';
 import { type Step, type StepId, noSettings, stepIds } from '../../../agent/prepare/engine/step.ts';
 import { planGuest } from '../../../agent/prepare/prepare.ts';
-import { imageReader } from '../../../agent/system/image-reader.ts';
+import { imageReader } from '../../../agent/system/image.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
 import type { SystemReader } from '../../../agent/system/reader.ts';
 import { type Guest, withGuest } from '../../harness/guest.ts';

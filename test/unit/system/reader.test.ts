@@ -1,13 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import fs from 'node:fs';
-import { readFileSync } from 'node:fs';
+import fs, { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SystemError } from '../../../agent/lib/errors.ts';
-import { readDeviceTables } from '../../../agent/system/device-tables.ts';
-import { verifyKernelFile } from '../../../agent/system/kernel-files.ts';
-import { readKernelLog } from '../../../agent/system/kernel-log.ts';
+import { readDeviceTables, verifyKernelFile, readKernelLog } from '../../../agent/system/kernel.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
 import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 

@@ -3,8 +3,11 @@ import type { Conflict } from '../../engine/step.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
 import { findNamedFiles } from './named-files.ts';
 import { type MountTarget, mountTargetOf } from './mount-targets.ts';
-import type { Running } from './running.ts';
-import { findSpecialFiles } from './special-files.ts';
+import type { Running, ClosureUser } from './running.ts';
+import type { SystemReader } from '../../../system/reader.ts';
+import { closurePrefix } from '../../../facts/security/programs/closures.ts';
+import { addedOptions } from '../../../facts/mounts/targets.ts';
+import { shortList } from '../../../lib/format.ts';
 
 export interface Conflicts {
   found: Conflict[];
@@ -54,4 +57,93 @@ function isRoot(targets: readonly MountTarget[], target: string, mounts: Snapsho
   const others = targets.filter((each) => each.target !== target);
   const above = mountTargetOf(others, target);
   return above === undefined || mounts.serving(above.target) !== mounts.serving(target);
+}
+
+/** A set-user-ID or set-group-ID program, or a device file. The path has one character per byte (latin1). */
+export interface SpecialFile {
+  option: 'nosuid' | 'nodev';
+  file: string;
+}
+
+const find = '/usr/bin/find';
+const stat = '/usr/bin/stat';
+/** The timeout of the search, in milliseconds. */
+const limit = 120_000;
+
+/**
+ * Finds the files that nosuid or nodev makes useless, in one walk. Whiteouts (character devices 0:0), which overlayfs
+ * uses, are no devices.
+ * @param roots the folders to search, each without the file systems mounted below it
+ * @param excluded folders that are not searched
+ * @returns the files; or, as a text, the reason why the search is incomplete
+ */
+export async function findSpecialFiles(
+  reader: SystemReader,
+  roots: readonly string[],
+  excluded: readonly string[],
+): Promise<SpecialFile[] | string> {
+  if (roots.length === 0) return [];
+  const prune = excluded.flatMap((folder) => ['-path', folder, '-prune', '-o']);
+  const wanted = ['(', '-type', 'f', '-perm', '/6000', '-o', '-type', 'b', '-o', '-type', 'c', ')'];
+  const print = ['-exec', stat, '--printf', '%t:%T %f %n\\0', '--', '{}', '+'];
+  const args = [...roots, '-ignore_readdir_race', '-xdev', ...prune, ...wanted, ...print];
+  const { stdout, ended } = await reader.run(find, args, limit);
+  // find also exits with 1 if it cannot read a directory, and stat if a file has vanished. Everything else was searched.
+  const search = `the search for set-user-ID programs and device files below ${roots.join(' ')}`;
+  if (ended === 'deadline') return `${search} was not complete after ${limit / 1000} s`;
+  if (ended === 'full')
+    return `${search} found too many files (more than 16 MiB of names): give the directory a file system of its own, or leave nosuid and nodev out there`;
+  return stdout.split('\0').flatMap(parseRecord);
+}
+
+const typeBits = 0o170000;
+const regular = 0o100000;
+
+/** Parses "MAJOR:MINOR MODE PATH"; the numbers are hexadecimal. */
+function parseRecord(record: string): SpecialFile[] {
+  const [, device = '', mode = '', file] = /^([\da-f]+:[\da-f]+) ([\da-f]+) (\/.*)$/s.exec(record) ?? [];
+  if (file === undefined) return [];
+  if ((parseInt(mode, 16) & typeBits) === regular) return [{ option: 'nosuid', file }];
+  return device === '0:0' ? [] : [{ option: 'nodev', file }];
+}
+
+/**
+ * The target that stays executable for libffi, which tries /tmp, /var/tmp, /dev/shm, the home directory and then every
+ * mount. In contrast to the others, only root can create files in /run itself.
+ */
+const place = '/run';
+
+/** Returns the conflict that keeps `place` executable in a proposal; empty if no process needs it. */
+export function closureConflicts(targets: readonly MountTarget[], users: readonly ClosureUser[]): Conflict[] {
+  const target = targets.find((each) => each.target === place);
+  if (users.length === 0 || target?.options.includes('noexec') !== true) return [];
+  return [{ option: 'noexec', target: place, file: place, by: describeUsers(users) }];
+}
+
+/** Whether a value of MOUNT_OPTIONS leaves root no mount that is writable and executable. */
+export function leavesNoPlace(value: string, targets: readonly MountTarget[]): boolean {
+  const set = addedOptions({ MOUNT_OPTIONS: value });
+  return targets
+    .filter(({ target }) => !target.endsWith('*'))
+    .every(
+      ({ target, present }) =>
+        present.includes('noexec') ||
+        set.find((each) => each.target === target)?.list.includes('noexec') === true,
+    );
+}
+
+/** The advice, which is the same in every boot, wherever libffi found a place. */
+export function closureNotes(users: readonly ClosureUser[]): string[] {
+  if (users.length === 0) return [];
+  const items = [...new Set(users.map(({ unit }) => unit).filter((unit) => unit !== ''))];
+  const allow =
+    items.length === 0 ? `${closurePrefix}PROGRAM` : items.map((unit) => closurePrefix + unit).join(' ');
+  return [
+    `libffi in ${describeUsers(users)} needs a directory that is writable and executable, wherever it is, for its closures; without one it fails ("could not allocate closure"), although the service stays active. The proposal leaves out noexec on ${place}, where only root can create files; a service of another user needs TMPDIR. For the check foreign-programs: FOREIGN_PROGRAMS_ALLOW=${allow}`,
+  ];
+}
+
+export function describeUsers(users: readonly ClosureUser[]): string {
+  const names = users.map(({ name, unit }) => (unit === '' ? name : `${name} (${unit})`));
+  return shortList([...new Set(names)].toSorted(), ', ', 3);
 }

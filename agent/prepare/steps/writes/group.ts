@@ -2,7 +2,7 @@ import { statePlaceOf } from '../../../services/state-rules.ts';
 import type { OpenFile } from '../open-files.ts';
 import type { WriteGroup } from '../../engine/step.ts';
 import { type Accepted, isAccepted } from '../../../config/accepted.ts';
-import { type KnownWriter, knownWriterOf, knownWriters, scriptletFiles } from './known-writers.ts';
+import { type KnownWriter, knownWriterOf, knownWriters, scriptletFiles } from './writers.ts';
 import { type Packages, type Period, isIn } from '../packages.ts';
 import type { Change } from './search.ts';
 

@@ -11,10 +11,8 @@ import { type OpenFile, openForWriting } from '../open-files.ts';
 import { type Accepted, readAccepted } from '../../../config/accepted.ts';
 import { isOnDisk, searchAreaOf } from './area.ts';
 import { type Grouped, groupChanges } from './group.ts';
-import { isKeytabRenewed, keytab } from './keytab-renewal.ts';
-import { ownPeriods } from './own-changes.ts';
+import { isKeytabRenewed, keytab, findRunningPrograms, runningFrom, ownPeriods } from './writers.ts';
 import { canOverlay } from './proposal.ts';
-import { findRunningPrograms, runningFrom } from './running-programs.ts';
 import { noPackages, readPackages } from '../packages.ts';
 import { type Change, type SearchArea, searchChanges } from './search.ts';
 

@@ -1,7 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Deduplicator } from '../../../../agent/forward/journal/deduplicator.ts';
-import { GapDetector, suppressedCount } from '../../../../agent/forward/journal/gap-detector.ts';
+import { Deduplicator, GapDetector, suppressedCount } from '../../../../agent/forward/journal/continuity.ts';
 import type { LogEntry } from '../../../../agent/lib/journal-export/entry.ts';
 
 const deduplicator = suite('deduplicator');

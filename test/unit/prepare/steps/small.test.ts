@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { hasFileTypes } from '../../../../agent/prepare/steps/xfs.ts';
+import { hasFileTypes } from '../../../../agent/prepare/steps/boot.ts';
 import { systemReader } from '../../../../agent/system/reader.ts';
 import {
   type Files,

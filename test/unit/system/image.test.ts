@@ -1,8 +1,7 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SystemError, errorCode } from '../../../agent/lib/errors.ts';
-import { imageReader, unlessRefused, unlessRefusedLater } from '../../../agent/system/image-reader.ts';
-import { imageWriter } from '../../../agent/system/image-writer.ts';
+import { imageReader, unlessRefused, unlessRefusedLater, imageWriter } from '../../../agent/system/image.ts';
 import { type SystemReader, systemReader } from '../../../agent/system/reader.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
 import { inTemporaryDirectory, whileTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';

@@ -2,6 +2,7 @@ import path from 'node:path';
 import { SystemError } from '../lib/errors.ts';
 import type { Ended, SystemReader } from './reader.ts';
 import { readXattrsProgram } from './layers/xattrs.ts';
+import type { SystemWriter } from './writer.ts';
 
 /**
  * A reader of an image refused what only a running guest has. In a chroot, these files and programs show the machine that
@@ -153,4 +154,19 @@ function isGoodSearch(args: readonly string[], at: (file: string) => string): bo
   for (const root of args.slice(0, begin === -1 ? undefined : begin)) at(root);
   const started = args.flatMap((word, index) => (word.startsWith('-exec') ? [args[index + 1] ?? ''] : []));
   return args.includes('-xdev') && started.every((program) => programsOfFind.includes(program));
+}
+
+/** The programs that change only the files of an image. */
+const changingPrograms: readonly string[] = ['/usr/bin/dracut', '/bin/chgrp', '/bin/chmod'];
+
+/** Returns a writer for the files of an image, in a chroot. It refuses every program but a few. */
+export function imageWriter(writer: SystemWriter): SystemWriter {
+  return {
+    ...writer,
+    run: async (program, ...rest) => {
+      if (!changingPrograms.includes(program))
+        throw new ImageRefusal(program, `the result of ${path.basename(program)}`);
+      return writer.run(program, ...rest);
+    },
+  };
 }
