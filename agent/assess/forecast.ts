@@ -17,7 +17,7 @@ interface Limits {
 }
 
 /** A rate over a shorter period is not extrapolated, in seconds. */
-export const shortest = 600;
+const shortest = 600;
 /** The periods that are compared, in seconds: the last ten minutes, half an hour, and all samples (two hours). */
 const periods = [shortest, 1800, Infinity];
 /** How far a rate is extrapolated, as a multiple of the period in which it was measured. */

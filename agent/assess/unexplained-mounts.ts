@@ -16,7 +16,7 @@ export interface UnexplainedMount {
   startsPrograms: boolean;
 }
 
-export interface MountSources {
+interface MountSources {
   mounts: MountTable;
   config: Config;
   fstab: readonly FstabLine[];

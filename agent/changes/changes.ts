@@ -122,7 +122,7 @@ async function compareLayer(
  * (the check stacked-mounts): what is in it is in no layer.
  * @param reader does not access file systems that may hang (facts/mounts/hang-safe.ts)
  */
-export function hiddenByMounts(
+function hiddenByMounts(
   reader: SystemReader,
   mounts: MountTable,
   bootEnv: Observed<BootEnv | undefined>,

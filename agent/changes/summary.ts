@@ -5,7 +5,7 @@ import type { Change } from './change.ts';
 import { formatTime } from './json.ts';
 
 /** Collects changes for the default view, in limited memory. */
-export interface Summary {
+interface Summary {
   add(change: Change): void;
   /** Returns the lines of the view. @param isComplete whether everything could be compared */
   lines(isComplete: boolean): string[];

@@ -16,7 +16,7 @@ export interface ConfigProblem {
   reason: string;
 }
 
-export interface ReadConfig {
+interface ReadConfig {
   config: Config;
   problems: ConfigProblem[];
 }

@@ -11,7 +11,7 @@ export interface Image {
   built: string;
 }
 
-export interface ReadImage {
+interface ReadImage {
   /** Undefined if there is no file, or if it lacks a valid value. */
   image: Image | undefined;
   /** What is wrong with the file: "/etc/immutafs/image:2: VERSION: must be …". */

@@ -4,7 +4,7 @@ import { addedOptions, requiredOptions, type TargetOptions } from '../facts/moun
 import data from './controls.json' with { type: 'json' };
 
 /** A catalogue of controls, such as NIST SP 800-53. */
-export interface Framework {
+interface Framework {
   id: string;
   name: string;
   /** The document from which the numbers were taken. */
@@ -33,7 +33,7 @@ export interface Control {
 }
 
 /** A control that an auditor may ask for and for which no check is evidence. */
-export interface Unanswered {
+interface Unanswered {
   framework: string;
   id: string;
   title: string;

@@ -12,7 +12,7 @@ const stateSchema = v.object({
   /** Hashes of start-up files in home directories (changes/home-state.ts), one character per byte (latin1). */
   homes: v.string(),
 });
-export type BootState = v.InferOutput<typeof stateSchema>;
+type BootState = v.InferOutput<typeof stateSchema>;
 
 const maximumBytes = 1024 * 1024;
 

@@ -3,7 +3,7 @@ import type { SystemReader } from '../system/reader.ts';
 import { observe } from './observed.ts';
 
 /** The name and versions of the running system, for the report. */
-export interface Identity {
+interface Identity {
   name: string;
   kernel: string;
   os: string;

@@ -5,7 +5,7 @@ import { formatAge, shortList } from '../lib/format.ts';
 import type { Report, Verdict } from './report.ts';
 
 /** The summary of a report: the verdict in one word and one sentence, and the next steps. */
-export interface Headline {
+interface Headline {
   word: string;
   color: 'green' | 'red' | 'yellow';
   sentence: string;

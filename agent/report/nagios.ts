@@ -5,7 +5,7 @@ import type { Report, Verdict } from './report.ts';
 
 /** The states of a monitoring plug-in with their exit codes (Monitoring Plugins Development Guidelines). */
 export const nagiosCodes = { OK: 0, WARNING: 1, CRITICAL: 2, UNKNOWN: 3 } as const;
-export type NagiosState = keyof typeof nagiosCodes;
+type NagiosState = keyof typeof nagiosCodes;
 
 /** The size limit of the output, in bytes including the line feed: Nagios reads no more than 4 KB. */
 const limitBytes = 4096;

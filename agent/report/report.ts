@@ -81,7 +81,7 @@ export interface Report {
 }
 
 /** The field `forward` of a report. */
-export interface ForwardReport
+interface ForwardReport
   extends
     Pick<ForwardState, 'target' | 'state' | 'since' | 'lastAckAt' | 'lag' | 'error' | 'sources'>,
     ForwardCounts {}

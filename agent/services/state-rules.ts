@@ -32,7 +32,7 @@ export function stateRuleOf(path: string): StateRule | undefined {
 }
 
 /** Where state is reported. */
-export interface StatePlace {
+interface StatePlace {
   /** The same for all files that are reported together: those of a service, or of a directory. */
   key: string;
   directory: string;

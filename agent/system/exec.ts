@@ -82,7 +82,7 @@ export interface Ended {
   ended: 'good' | 'bad' | 'deadline' | 'full';
 }
 
-export interface ChildOptions {
+interface ChildOptions {
   /** Receives stdout as it arrives, one character per byte (latin1); stdout is then neither kept nor limited. */
   output?: ((text: string) => void) | undefined;
   /** The working directory; `/` by default. */
@@ -153,7 +153,7 @@ export async function runChild(
 /** The timeout of `runSync`, in milliseconds. */
 const syncTimeout = 10_000;
 
-export interface SyncOptions {
+interface SyncOptions {
   /** As for child_process.spawnSync. By default, all three streams are /dev/null. */
   stdio?: 'ignore' | ('ignore' | 'pipe' | number)[];
   uid?: number;

@@ -19,7 +19,7 @@ export async function findRecords(
 }
 
 /** Quotes a path for -path, which takes a pattern (fnmatch(3)). */
-export function asPattern(path: string): string {
+function asPattern(path: string): string {
   return path.replace(/[*?[\]\\]/g, '\\$&');
 }
 

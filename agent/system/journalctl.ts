@@ -31,7 +31,7 @@ export type StartPosition =
   | { at: 'after'; cursor: string };
 
 /** What `followJournal` reads. */
-export interface JournalSelection {
+interface JournalSelection {
   start: StartPosition;
   /**
    * The required fields, except those that every entry contains; undefined for all fields. The output may contain more

@@ -2,7 +2,7 @@ import { getSystemErrorName } from 'node:util';
 import { runChild } from './exec.ts';
 
 /** The program that finds the executable mappings of processes (packaging/programs/read-mappings.c). */
-export const readMappingsProgram = '/usr/libexec/immutafs/read-mappings';
+const readMappingsProgram = '/usr/libexec/immutafs/read-mappings';
 
 /** A file of which a process has mapped a part as executable. */
 export interface MappedFile {

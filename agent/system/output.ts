@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import { errorCode } from '../lib/errors.ts';
 
-export interface StandardOutput {
+interface StandardOutput {
   /**
    * Writes a text.
    * @throws the system's error (a full disk), except if the reader has closed the pipe (`status | head -1`)

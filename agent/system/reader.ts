@@ -101,7 +101,7 @@ const deadline = 8000;
 /** The deadline of the probes that --probe asks for. On a busy guest, the agent's executable needs seconds to start. */
 const probeDeadline = 12_000;
 
-export interface ReaderOptions {
+interface ReaderOptions {
   /** The root of the system. Tests use a directory with fixtures instead. */
   root?: string;
   /** The command line that starts this program, for child processes. */

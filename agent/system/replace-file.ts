@@ -7,7 +7,7 @@ import { inDirectory, inDirectoryLater, randomWord } from './foreign-directory.t
  * processes replace the same file. `fixed` is for a process that holds the lock on the directory's files, and only in a
  * directory of root. The next run removes a file that an interrupted run left behind.
  */
-export type TemporaryName = 'random' | 'fixed';
+type TemporaryName = 'random' | 'fixed';
 
 /**
  * Replaces a file or a symbolic link atomically. Creates the new file in the same directory, renames it (rename(2)) and

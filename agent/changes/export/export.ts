@@ -16,7 +16,7 @@ import type { OpenLayer } from '../walk/place.ts';
 import { type FileExporter, type Part, fileExporter, partsWriter } from './files.ts';
 import { writeProcesses } from './processes.ts';
 
-export interface ExportOptions {
+interface ExportOptions {
   /** A path, or - for the standard output. */
   file: string;
   /** A number with K, M, G or T. */

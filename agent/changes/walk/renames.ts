@@ -24,7 +24,7 @@ export interface Target {
  * Holds back a limited number of changes until both are known, so memory is limited; a pair beyond the limit is reported
  * as a deletion and an addition.
  */
-export interface Renames {
+interface Renames {
   /** @returns what to report now, and the matches */
   source(source: Source): Decision;
   target(target: Target): Decision;

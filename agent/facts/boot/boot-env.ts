@@ -35,7 +35,7 @@ export type SeedRecord =
     };
 
 /** A seed on a device that the host did not make read-only. */
-export interface IgnoredSeed {
+interface IgnoredSeed {
   device: string;
   /** Its disks, in the form of `disks`: "vdb:0:none". */
   disks: string;

@@ -18,7 +18,7 @@ export interface Loader {
 }
 
 /** The kernel and the kernel arguments of a menu entry. */
-export interface KernelLine {
+interface KernelLine {
   file: string;
   /** The path of the kernel in grub.cfg, or the title of an entry of the Boot Loader Specification. */
   name: string;

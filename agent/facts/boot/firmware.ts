@@ -3,7 +3,7 @@ import type { Partition } from '../disks/block-devices.ts';
 import type { MountTable } from '../mounts/mountinfo.ts';
 
 /** The settings of the UEFI firmware that affect the next boot. */
-export interface Firmware {
+interface Firmware {
   /**
    * Access to the EFI variables. `writable` and `read-only`: efivarfs is mounted in this way. `unmounted`: efivarfs
    * is not mounted, but root can mount it. `hidden`: another file system covers efivarfs; the initramfs mounts a tmpfs

@@ -18,7 +18,7 @@ export interface Overlay extends OverlayPath {
   lower: OverlayLower | undefined;
 }
 
-export interface OverlayLower {
+interface OverlayLower {
   /** The lowerdir of the overlay. */
   directory: string;
   /** The mount point in /run/immutafs of the file system with the lower layer: `directory` itself or a directory above it. */

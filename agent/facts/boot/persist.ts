@@ -22,7 +22,7 @@ export interface PersistEntry extends PersistItem {
   record: Observed<PersistRecord | undefined>;
 }
 
-export interface PersistRecord {
+interface PersistRecord {
   /** `begun`: persist-directory was killed. */
   state: 'begun' | 'kept' | 'failed';
   /** Why the path is not kept; for a path that is kept, what was corrected, or empty. */

@@ -1,7 +1,7 @@
 import type { SystemReader } from '../../system/reader.ts';
 
 /** Programs that run as root and configure the system from data on any disk or from the network. */
-export interface Provisioning {
+interface Provisioning {
   /** Installed units that are neither masked nor disabled. */
   units: string[];
   /** Files in /run which show that cloud-init has run in this boot. */

@@ -5,7 +5,7 @@ import { type SystemReader, namesIfThere } from '../../system/reader.ts';
 import { cloudInitUnits } from './provisioning.ts';
 
 /** The copy of the seed that units/find-seed makes for cloud-init, and what cloud-init did. */
-export interface Seed {
+interface Seed {
   /** The SHA-256 of the copy as the boot records it; undefined if there is no copy. Only root can read the copy. */
   sha256: string | undefined;
   /** Whether a unit of cloud-init is installed. */
@@ -19,7 +19,7 @@ export interface Seed {
   result: CloudInitResult | undefined;
 }
 
-export interface CloudInitResult {
+interface CloudInitResult {
   /** The data source, with where it found its data: "DataSourceNoCloud [seed=/var/lib/cloud/seed/nocloud]". */
   datasource: string;
   errors: string[];

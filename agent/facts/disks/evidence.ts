@@ -193,7 +193,7 @@ function isOnAta(reader: SystemReader, node: string): boolean {
  * Whether a drive can write discs by what it reports itself (MODE SENSE), and also if the kernel does not list the drive.
  * @param info /proc/sys/dev/cdrom/info (drivers/cdrom/cdrom.c): one line for each property, with a column for each drive
  */
-export function canWriteDiscs(info: string, name: string): boolean {
+function canWriteDiscs(info: string, name: string): boolean {
   const lines = info.split('\n').map((line) => /^([^:]+):\s*(.*)$/.exec(line));
   const columns = (key: string) =>
     (lines.find((line) => line?.[1] === key)?.[2] ?? '').split(/\s+/).filter((value) => value !== '');

@@ -9,9 +9,9 @@ import { type Observed, observe, observeAsync } from '../observed.ts';
  * Maps each path and kind of probe to the answer: the name of errno, or a word that the probe prints
  * (agent/system/probe/).
  */
-export type ProbeAnswers = Record<string, Partial<Record<ProbeKind, string>>>;
+type ProbeAnswers = Record<string, Partial<Record<ProbeKind, string>>>;
 
-export interface TargetProbes {
+interface TargetProbes {
   /** The existing targets among `/` and the targets of REQUIRE_READONLY, REQUIRE_OPTIONS and MOUNT_OPTIONS. */
   present: string[];
   /** Maps `/` and each existing target of REQUIRE_READONLY to the name of errno, or to OK if a write succeeded. */

@@ -3,7 +3,7 @@ import type { SystemReader } from '../../system/reader.ts';
 import { auditdConf, parseAuditdConf } from './auditd-conf.ts';
 
 /** Where auditd(8) writes the audit trail. */
-export interface AuditTrail {
+interface AuditTrail {
   /** The value of log_file; undefined if auditd writes no file. */
   file: string | undefined;
   /** Whether journald receives the audit trail as well. */

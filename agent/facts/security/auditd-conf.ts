@@ -1,7 +1,7 @@
 export const auditdConf = '/etc/audit/auditd.conf';
 
 /** The settings of auditd.conf(5), as auditd reads them (auditd-config.c). */
-export interface AuditdConf {
+interface AuditdConf {
   /**
    * The values by key, the key in lower case. If several lines have the same key, the last one counts, as for auditd.
    */

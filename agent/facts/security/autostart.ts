@@ -13,7 +13,7 @@ export interface Autostart extends HomeOwner {
 }
 
 /** A user who can log in or who lingers. */
-export interface HomeOwner {
+interface HomeOwner {
   user: string;
   home: string;
   /** Whether systemd starts the units of this user at boot, without a login (loginctl(1), enable-linger). */
@@ -21,7 +21,7 @@ export interface HomeOwner {
 }
 
 /** The content of a home directory, or the error that occurred when it was read. */
-export interface HomeAutostart extends HomeOwner {
+interface HomeAutostart extends HomeOwner {
   found: Observed<Pick<Autostart, 'units' | 'files'>>;
 }
 

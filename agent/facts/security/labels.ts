@@ -13,7 +13,7 @@ export interface Selinux {
 }
 
 /** The mode of SELinux and the labels of directories. */
-export interface Labels {
+interface Labels {
   enforcing: boolean;
   labels: Label[];
 }

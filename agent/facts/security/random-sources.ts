@@ -1,7 +1,7 @@
 import type { SystemReader } from '../../system/reader.ts';
 
 /** What gives the kernel random data that differs from boot to boot. */
-export interface RandomSources {
+interface RandomSources {
   /** The hardware generator that the kernel reads, such as virtio_rng.0; empty if there is none. */
   current: string;
   /** The instruction of the processor that returns random data; empty if it has none. */

@@ -33,7 +33,7 @@ const eventMilliseconds = 100;
  *   been filled, copied and truncated meanwhile.
  * - `nuls`: so many NUL bytes were skipped, and `unknown` bytes that were not examined, because nearly all are holes.
  */
-export type Next = LineChunk | 'truncated' | 'stale' | { emptySince: number } | Skipped | undefined;
+type Next = LineChunk | 'truncated' | 'stale' | { emptySince: number } | Skipped | undefined;
 
 export interface Skipped {
   nuls: number;
@@ -46,7 +46,7 @@ type Seen = Sample & { bytes: number };
 const shared = Buffer.allocUnsafeSlow(lineBytes);
 const noBytes = Buffer.alloc(0);
 
-export interface TailOptions {
+interface TailOptions {
   id: number;
   /** The name in the configuration, also for a file that was renamed. */
   path: string;

@@ -14,7 +14,7 @@ export interface Acknowledged {
 }
 
 /** The positions in log files (files/log-files.ts). */
-export interface FilePositions {
+interface FilePositions {
   acknowledge: (position: string) => void;
   records: () => FileRecord[];
 }

@@ -16,7 +16,7 @@ import { Backoff, Failover } from './failover.ts';
 import { Quarantine } from './quarantine.ts';
 import { Session } from './session.ts';
 
-export interface DaemonOptions {
+interface DaemonOptions {
   reader: SystemReader;
   targets: Target[];
   config: Config;

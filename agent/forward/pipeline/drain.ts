@@ -34,7 +34,7 @@ function isService(reader: SystemReader): boolean {
 }
 
 /** The progress of forwarding. */
-export interface DrainProgress {
+interface DrainProgress {
   /** The cursor of the last acknowledged journal entry. */
   cursor: () => string;
   /** The number of acknowledged journal entries and lines of log files. */

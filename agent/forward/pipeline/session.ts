@@ -19,7 +19,7 @@ import { PendingCounters } from './pending-counters.ts';
 import type { Quarantine } from './quarantine.ts';
 import { SendQueue, type SendQueueOptions } from './send-queue.ts';
 
-export interface SessionOptions extends SendQueueOptions {
+interface SessionOptions extends SendQueueOptions {
   checkpoint: Checkpoint;
   quarantine: Quarantine;
   counters: ForwardCounts;

@@ -20,7 +20,7 @@ const lagMilliseconds = 30_000;
 const jumpMilliseconds = 1000;
 
 /** The state of the current session. */
-export interface SessionState {
+interface SessionState {
   idle: boolean;
   problem: string;
 }
@@ -29,7 +29,7 @@ export function zeroCounts(): ForwardCounts {
   return { acknowledged: 0, repeated: 0, lost: 0, corrupt: 0, refused: 0, cut: 0, suppressed: 0 };
 }
 
-export interface StatusOptions {
+interface StatusOptions {
   reader: SystemReader;
   writer: SystemWriter;
   /** Returns the cursor in the checkpoint. */

@@ -10,7 +10,7 @@ import type { Target } from './target.ts';
 import { connectUpload, uploadWindow } from './upload.ts';
 
 /** The parts of the pipeline that depend on a target's protocol. */
-export interface Protocol {
+interface Protocol {
   /** Connects to a server. @throws Error that describes the failed step */
   connect: (target: Target, options: ConnectOptions) => Promise<Transport>;
   /** The fields that the encoder needs; undefined for all fields, unchanged. */

@@ -122,14 +122,14 @@ function quote(data: string): string {
 }
 
 /** A frame from a RELP server (librelp's doc/relp.html, "Syntax"): TXNR SP COMMAND SP DATALEN [SP DATA] LF. */
-export interface RelpFrame {
+interface RelpFrame {
   txnr: number;
   command: string;
   data: string;
 }
 
 /** Thrown if the bytes do not conform to the RELP protocol. */
-export class RelpError extends Error {
+class RelpError extends Error {
   override name = 'RelpError';
 }
 
@@ -138,7 +138,7 @@ const dataBytes = 65536;
 const headerBytes = 64;
 
 /** Splits the bytes from a server into frames. Accepts chunks of any size and uses bounded memory. */
-export class RelpResponses {
+class RelpResponses {
   #held = '';
 
   /**

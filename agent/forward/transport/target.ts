@@ -1,6 +1,6 @@
 import { UsageError } from '../../lib/errors.ts';
 
-export type ProtocolName = 'relp' | 'syslog' | 'journal';
+type ProtocolName = 'relp' | 'syslog' | 'journal';
 
 /** A server that FORWARD names. */
 export interface Target {

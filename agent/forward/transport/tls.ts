@@ -49,7 +49,7 @@ function notPem(file: string): Error {
  * The ciphers that are offered, in OpenSSL's names: those of TLS 1.3, and for TLS 1.2 only those with forward secrecy and
  * authenticated encryption (RFC 9325, section 4.2). The servers of RHEL 7 support them.
  */
-export const ciphers = [
+const ciphers = [
   'TLS_AES_256_GCM_SHA384',
   'TLS_CHACHA20_POLY1305_SHA256',
   'TLS_AES_128_GCM_SHA256',

@@ -56,4 +56,4 @@ export function field(text: string, key: FieldKey): string {
  * A field's name between the preceding line feed and the equals sign. `field` cannot find `__CURSOR`, which is always
  * on the first line; use LogEntry.cursor instead.
  */
-export type FieldKey = `\n${string}=`;
+type FieldKey = `\n${string}=`;

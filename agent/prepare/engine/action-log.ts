@@ -5,7 +5,7 @@ import type { SystemWriter } from '../../system/writer.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Action, type StepId, stepIds } from './step.ts';
 
-export const actionLogFile = '/var/lib/immutafs/prepare.json';
+const actionLogFile = '/var/lib/immutafs/prepare.json';
 export const backupFolder = '/var/lib/immutafs/backup';
 
 /** The lock that --apply and --undo hold while they change the guest and its action log. */
@@ -42,7 +42,7 @@ export interface LoggedAction {
  * Found only in logs of earlier versions: the whole migration of /home as one action. Its change to /etc/fstab is a
  * separate entry, an `edit`.
  */
-export interface FormerAction {
+interface FormerAction {
   do: 'move-home';
   disk: string;
   wipe: boolean;

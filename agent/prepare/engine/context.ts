@@ -37,14 +37,14 @@ export interface Context {
   shared: <T>(open: Open<T>) => Promise<T>;
 }
 
-export interface RunOptions {
+interface RunOptions {
   /** The timeout, after which the program is ended. The default is one hour. */
   seconds?: number;
   /** Receives stdout as it is written, one character per byte. */
   output?: (text: string) => void;
 }
 
-export type Open<T> = (context: Context) => Promise<Shared<T>>;
+type Open<T> = (context: Context) => Promise<Shared<T>>;
 
 export interface Shared<T> {
   value: T;

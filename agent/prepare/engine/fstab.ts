@@ -6,7 +6,7 @@ import { type FstabLine, parseFstab } from '../../facts/mounts/fstab.ts';
  */
 
 /** A line without its newline, split into fields (at odd indexes) and the blanks between them (at even indexes). */
-export type Pieces = string[];
+type Pieces = string[];
 
 /** Changes a line: returns the changed pieces, or the lines that replace the line. */
 export type Edit = (pieces: Pieces) => Pieces | { lines: string[] };

@@ -29,7 +29,7 @@ export interface Snapshot {
   homeIsSkipped: boolean;
 }
 
-export interface PlannedFstab {
+interface PlannedFstab {
   /** One character per byte; null if there is no file. */
   text: string | null;
   lines: FstabEntry[];

@@ -183,7 +183,7 @@ export type HomeAction =
  * `item`: the item of PERSIST for the directory, with its options
  * `store`: PERSIST_STORE
  */
-export type StateAction =
+type StateAction =
   /** Copies the directory while it is in use. */
   | { do: 'copy-state'; item: string; store: string }
   /** Stops the services that use the directory, makes it read-only, copies the rest and compares every byte. */

@@ -9,7 +9,7 @@ import type { Context } from '../engine/context.ts';
  * Contains the state of each file of the old /home when it was compared with the new /home, right before the cutover. A
  * file whose state is still the same has not changed since. The state takes eight bytes per file.
  */
-export const cutoverFile = '/var/lib/immutafs/home-at-cutover';
+const cutoverFile = '/var/lib/immutafs/home-at-cutover';
 
 const limit = 1024 * 1024 * 1024;
 

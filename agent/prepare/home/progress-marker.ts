@@ -33,7 +33,7 @@ export interface MarkerStore {
  * The offset of the marker, in bytes, on a disk that contains only /home: after the partition table and before the
  * first partition, where no program writes. The marker takes one sector, because the write of a sector is atomic.
  */
-export const markerOffset = 512 * 1024;
+const markerOffset = 512 * 1024;
 const markerBytes = 512;
 
 const sync = '/usr/bin/sync';
@@ -90,7 +90,7 @@ export function fileMarker({ reader, writer, runAlways }: Context, uuid: string,
 }
 
 /** A marker on the disk or file system that is already in use as /home, left by a run interrupted after the cutover. */
-export interface StaleMarker {
+interface StaleMarker {
   /** Whether the marker is on the whole disk or in the file system. */
   on: 'disk' | 'file system';
   device: string;

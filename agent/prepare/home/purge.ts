@@ -56,7 +56,7 @@ function describeKept(kept: readonly string[]): string {
   return `${files} of the old /home ${are} kept, because each was changed in the old /home after the move, or differs in the new one without a change there: ${kept.slice(0, shown).join('; ')}${more}. They are below the mount on /home: mount --bind / /mnt shows them in /mnt/home. Copy what is needed to the new /home, and remove them there`;
 }
 
-export interface Migrated {
+interface Migrated {
   /** The time at which the line for the new /home was added to fstab, in milliseconds since the epoch. */
   at: number;
   /** The source of the old /home in fstab; undefined if the old /home was a folder. */

@@ -25,7 +25,7 @@ const findAttributes = `/usr/bin/find "$1" -xdev '(' -type f -o -type d ')' -exe
 grep -a -m ${most} -E '^[-A-Za-z]*[aiASDsucdjtCTPFxEV][-A-Za-z]* +/' || [ $? -eq 1 ]`;
 
 /** The parts of a directory that are not copied, one sentence each, with the solution. */
-export interface NotCopied {
+interface NotCopied {
   /** Files that are not copied. They block the move. */
   blockers: string[];
   /** Properties of files that are not copied. They do not block the move. */

@@ -1,5 +1,5 @@
 /** A message by which a program reports that it could not write to a read-only file system. */
-export interface RefusedWrite {
+interface RefusedWrite {
   /** The file or folder that could not be written; null if the message names none. */
   path: string | null;
 }

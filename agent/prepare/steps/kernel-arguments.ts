@@ -15,7 +15,7 @@ import {
   hasCorrectArguments,
 } from './command-line-edit.ts';
 
-export interface Corrections {
+interface Corrections {
   /** The reasons for the actions. */
   why: string[];
   /** The changes that an administrator must make. */

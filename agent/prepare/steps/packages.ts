@@ -22,7 +22,7 @@ export interface Period {
   to: number;
 }
 
-export interface Package {
+interface Package {
   name: string;
   /** From the beginning of the transaction that installed this version, until its scriptlets have ended. */
   installing: Period;

@@ -22,7 +22,7 @@ export function nameOf(reader: SystemReader, pid: number): string {
 }
 
 /** The processes whose memory can be read. */
-export interface ReadableProcesses {
+interface ReadableProcesses {
   pids: number[];
   /** Returns the command line of a process, split into arguments (latin1); undefined if it cannot be read. */
   argumentsOf: (pid: number) => string[] | undefined;

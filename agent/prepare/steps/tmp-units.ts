@@ -2,7 +2,7 @@ import type { SystemReader } from '../../system/reader.ts';
 
 const unit = '/etc/systemd/system/tmp.mount';
 
-export interface TmpUnits {
+interface TmpUnits {
   /** The administrator's tmp.mount, if it mounts a tmpfs on /tmp with the required options. */
   serving: string | undefined;
   /** Files that override fstab and do not mount /tmp as required, with the reason as the predicate of a sentence. */

@@ -6,7 +6,7 @@ import { type Mount, type MountTable, isBelow } from '../../mounts/mountinfo.ts'
 export const deletedSuffix = ' (deleted)';
 
 /** A file that a process executes. */
-export interface ExecutedFile {
+interface ExecutedFile {
   /** The path as the kernel shows it. */
   path: string;
   stat: Stat;

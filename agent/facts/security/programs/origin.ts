@@ -10,7 +10,7 @@ import { deletedSuffix } from './layer-files.ts';
  * mount namespace of the agent. `memory`: on a file system in memory, or in the layer of an overlay. `not-sealed`: on
  * a file system that the host did not make read-only. `closure`: libffi's memory for closures (closures.ts).
  */
-export type Why = 'closure' | 'memfd' | 'deleted' | 'other-namespace' | 'memory' | 'not-sealed';
+type Why = 'closure' | 'memfd' | 'deleted' | 'other-namespace' | 'memory' | 'not-sealed';
 
 export interface Origin {
   why: Why;

@@ -7,7 +7,7 @@ import type { Action, Settings } from '../../engine/step.ts';
 import { isEnabled } from '../enabled-units.ts';
 import type { Running } from './running.ts';
 
-export const sysctlFile = '/etc/sysctl.d/60-immutafs.conf';
+const sysctlFile = '/etc/sysctl.d/60-immutafs.conf';
 
 /** What a setting can break; the file has it as a comment. */
 const breaks: Record<Bypass['name'], string> = {
@@ -21,7 +21,7 @@ const breaks: Record<Bypass['name'], string> = {
 
 const breaksStrictPtrace = 'gdb and strace of users without CAP_SYS_PTRACE';
 
-export interface PlannedBypasses {
+interface PlannedBypasses {
   actions: Action[];
   why: string[];
   notes: string[];

@@ -9,7 +9,7 @@ import { closurePrefix } from '../../../facts/security/programs/closures.ts';
 import { addedOptions } from '../../../facts/mounts/targets.ts';
 import { shortList } from '../../../lib/format.ts';
 
-export interface Conflicts {
+interface Conflicts {
   found: Conflict[];
   /** The reason why the search is incomplete; undefined if it is complete. */
   incomplete: string | undefined;
@@ -60,7 +60,7 @@ function isRoot(targets: readonly MountTarget[], target: string, mounts: Snapsho
 }
 
 /** A set-user-ID or set-group-ID program, or a device file. The path has one character per byte (latin1). */
-export interface SpecialFile {
+interface SpecialFile {
   option: 'nosuid' | 'nodev';
   file: string;
 }
@@ -77,7 +77,7 @@ const limit = 120_000;
  * @param excluded folders that are not searched
  * @returns the files; or, as a text, the reason why the search is incomplete
  */
-export async function findSpecialFiles(
+async function findSpecialFiles(
   reader: SystemReader,
   roots: readonly string[],
   excluded: readonly string[],

@@ -21,7 +21,7 @@ import { isKept } from './kept.ts';
 import { whyNotMoved } from './old-content.ts';
 
 /** The part of the step `state` that concerns --move-state and --purge-old-state. */
-export interface MovePlan {
+interface MovePlan {
   /** What is done, one sentence each. */
   why: string[];
   /** What prevents it. */

@@ -49,14 +49,14 @@ export const scriptletFiles =
   /^(\/etc\/(systemd|rc\.d|pki|ssl|fonts|gconf|dconf|pam\.d|sysconfig|profile\.d|shells|yum|dnf|nsswitch\.conf|authselect)(\/.*)?|\/usr\/(?!local\/).*)$/;
 
 /** A process and the file from which it runs: its program or, for an interpreter, its script. */
-export interface RunningProgram {
+interface RunningProgram {
   /** One character per byte (latin1). */
   file: string;
   /** "agentd (812)" */
   who: string;
 }
 
-export interface RunningPrograms {
+interface RunningPrograms {
   programs: RunningProgram[];
   /** The processes that could not be examined, each with the reason. */
   unexamined: string[];
