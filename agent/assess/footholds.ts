@@ -1,7 +1,7 @@
 import { type PersistItem, persistItems } from '../facts/boot/persist.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import type { Facts } from '../facts/facts.ts';
-import { isBelow, type Mount, type MountTable } from '../facts/mounts/mountinfo.ts';
+import { isBelow, type Mount, type MountTable, isWritable } from '../facts/mounts/mountinfo.ts';
 import { type Observed, valueOf } from '../facts/observed.ts';
 
 /** A mount that is part of the remaining attack surface, because it is writable and also executable or persistent. */
@@ -96,11 +96,6 @@ export const kernelTypes = new Set([
   ],
 ]);
 const neverExecuted = new Set(['efivarfs', 'hugetlbfs']);
-
-/** Whether both the mount and its file system are writable. */
-export function isWritable({ options, superOptions }: Mount): boolean {
-  return options.includes('rw') && !superOptions.includes('ro');
-}
 
 /**
  * Returns a function that decides whether a mount is on a disk and the host made all its disks read-only. The list of

@@ -2,8 +2,9 @@ import type { Lockdown } from '../facts/security/lockdown.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 import { openBypasses, ptraceSysctl } from '../assess/exec-bypass.ts';
-import { isWritable, persistenceTest } from '../assess/footholds.ts';
+import { persistenceTest } from '../assess/footholds.ts';
 import { seedFile } from '../facts/security/random-sources.ts';
+import { isWritable } from '../facts/mounts/mountinfo.ts';
 
 /** Warns if root in the guest can write to the raw system disks. */
 export const kernelLockdownHints: Check = {

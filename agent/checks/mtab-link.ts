@@ -1,5 +1,6 @@
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
+import { isMountTable } from '../facts/mounts/mountinfo.ts';
 
 /**
  * Verifies that /etc/mtab is a link. A regular file is outdated on a read-only disk, and mount(8) tries to write it.
@@ -20,7 +21,7 @@ export const mtabLink: Check = {
     const link = unwrap(mtab);
     const subject = '/etc/mtab';
     const expected = 'a link to /proc/self/mounts';
-    const good = link !== undefined && /^(\/|\.\.\/)proc\/(self\/)?mounts$/.test(link);
+    const good = link !== undefined && isMountTable(link);
     if (good) return { status: 'pass', subject, expected, observed: `a link to ${link}` };
     const observed = link === undefined ? 'not a link' : `a link to ${link}`;
     return {

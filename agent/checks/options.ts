@@ -1,6 +1,6 @@
 import { shortList } from '../lib/format.ts';
 import type { AssessedFacts } from '../assess/assess.ts';
-import type { Mount } from '../facts/mounts/mountinfo.ts';
+import { type Mount, isWritable } from '../facts/mounts/mountinfo.ts';
 import { requiredOptions } from '../facts/mounts/targets.ts';
 import type { Check, Outcome } from './check.ts';
 
@@ -128,8 +128,4 @@ function missingBelow({ mounts }: AssessedFacts, target: string, list: string[])
       const remedy = `Run: mount -o remount,bind,${lacking} ${mount.target}.`;
       return { target, text: `${mount.type} at ${mount.target} without ${lacking}`, remedy };
     });
-}
-
-function isWritable({ options, superOptions }: Mount): boolean {
-  return options.includes('rw') && !superOptions.includes('ro');
 }

@@ -3,6 +3,7 @@ import type { AssessedFacts } from '../assess/assess.ts';
 import { remountRemedy } from '../assess/enforcement.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check, Outcome } from './check.ts';
+import { isWritable } from '../facts/mounts/mountinfo.ts';
 
 /** Verifies that `/` is mounted read-only according to the mount table; root-write-probe tries a write. */
 export const rootReadonly: Check = {
@@ -77,5 +78,5 @@ function isInOverlay({ overlayStates, mounts }: AssessedFacts, target: string): 
 function isReadOnly(facts: AssessedFacts, target: string): boolean {
   const mount = facts.mounts.serving(target);
   if (mount === undefined) throw new Error(`no mount serves ${target}`);
-  return mount.options.includes('ro') || mount.superOptions.includes('ro');
+  return !isWritable(mount);
 }

@@ -1,9 +1,9 @@
 import type { AssessedFacts } from '../assess/assess.ts';
-import { isWritable } from '../assess/footholds.ts';
 import type { SeedRecord } from '../facts/boot/boot-env.ts';
 import { unwrap } from '../facts/observed.ts';
 import { shortList } from '../lib/format.ts';
 import type { Check, Outcome } from './check.ts';
+import { isWritable } from '../facts/mounts/mountinfo.ts';
 
 /** Verifies that this guest has the identity in the seed of the host, and no other. */
 export const seedGenuine: Check = {

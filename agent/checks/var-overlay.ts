@@ -2,7 +2,7 @@ import type { AssessedFacts } from '../assess/assess.ts';
 import { overlayProblems } from '../assess/overlays.ts';
 import { shortList } from '../lib/format.ts';
 import type { Layer } from '../facts/boot/layers.ts';
-import { type Mount, isBelow } from '../facts/mounts/mountinfo.ts';
+import { type Mount, isBelow, isWritable } from '../facts/mounts/mountinfo.ts';
 import { unwrap } from '../facts/observed.ts';
 import type { Check } from './check.ts';
 
@@ -87,11 +87,8 @@ function unfinished(layers: readonly Layer[]): string[] {
 function missingLayers(facts: AssessedFacts, layers: readonly Layer[]): string[] {
   const settled = layers.filter(({ state }) => ['failed', 'begun'].includes(state));
   return facts.mounts.all
-    .filter(({ target, type, options, superOptions }) => {
-      if (type === 'overlay' || target === '/var' || !isBelow(target, '/var')) return false;
-      return options.includes('ro') || superOptions.includes('ro');
-    })
-    .filter((mount) => !facts.mounts.hidden.has(mount))
+    .filter(({ target, type }) => type !== 'overlay' && target !== '/var' && isBelow(target, '/var'))
+    .filter((mount) => !isWritable(mount) && !facts.mounts.hidden.has(mount))
     .filter(({ target }) => !settled.some((layer) => layer.target === target))
     .filter((mount) => needsLayer(facts, mount))
     .map(({ target }) => `${target} is read-only and not an overlay`);

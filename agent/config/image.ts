@@ -1,5 +1,5 @@
 import type { SystemReader } from '../system/reader.ts';
-import { type ConfigProblem, type Rule, formatProblemIn, parseLines, readLines } from './config.ts';
+import { type Rule, formatProblemIn, readLines } from './config.ts';
 
 /** Names the image from which this guest was started. The build writes it (prepare --image), or an administrator. */
 export const imageFile = '/etc/immutafs/image';
@@ -38,18 +38,7 @@ export { wantedWord };
 
 /** Reads the file. Never throws. */
 export function readImage(reader: SystemReader): ReadImage {
-  return describe(readLines(reader, imageFile, keys), () => reader.stat(imageFile) !== undefined);
-}
-
-/** Parses the text of the file, with the parser of the configuration. @param text one character per byte (latin1) */
-export function parseImage(text: string): ReadImage {
-  return describe(parseLines(text, keys), () => true);
-}
-
-function describe(
-  { values, problems }: { values: Record<keyof typeof keys, string>; problems: ConfigProblem[] },
-  exists: () => boolean,
-): ReadImage {
+  const { values, problems } = readLines(reader, imageFile, keys);
   const { NAME: name, VERSION: version, BUILT: built } = values;
   const found = problems.map((problem) => formatProblemIn(imageFile, problem));
   const missing = Object.entries(values)
@@ -59,7 +48,8 @@ function describe(
     return { image: { name, version, built }, problems: found };
   // A file that cannot be read has been reported.
   const isWhole = problems.some(({ line }) => line === 0);
-  if (missing.length > 0 && !isWhole && exists()) found.push(`${imageFile}: has no ${missing.join(', ')}`);
+  if (missing.length > 0 && !isWhole && reader.stat(imageFile) !== undefined)
+    found.push(`${imageFile}: has no ${missing.join(', ')}`);
   return { image: undefined, problems: found };
 }
 

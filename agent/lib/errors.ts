@@ -32,6 +32,16 @@ export function isAbsent(error: unknown): boolean {
   return ['ENOENT', 'ENOTDIR'].includes(errorCode(error));
 }
 
+/** Runs an action. @returns undefined if a file or directory is absent; every other error is thrown */
+export function unlessAbsent<T>(action: () => T): T | undefined {
+  try {
+    return action();
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw error;
+  }
+}
+
 /** Runs an action. @returns undefined if it throws a SystemError; every other error is thrown */
 export function unlessSystemError<T>(action: () => T): T | undefined {
   try {

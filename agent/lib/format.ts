@@ -28,6 +28,11 @@ const ages: readonly (readonly [number, string])[] = [
   [60, 'min'],
 ];
 
+/** Formats a time in ISO 8601, in UTC, to the minute. */
+export function minute(at: string): string {
+  return `${at.slice(0, 16).replace('T', ' ')} UTC`;
+}
+
 /** Breaks a text at spaces into lines of at most `columns` characters. A longer word is put on a separate line. */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];

@@ -1,7 +1,7 @@
 import type { Finding } from '../checks/check.ts';
 import { configFile } from '../config/config.ts';
 import { kernelView } from '../checks/kernel-view.ts';
-import { formatAge, shortList } from '../lib/format.ts';
+import { formatAge, shortList, minute } from '../lib/format.ts';
 import type { Report, Verdict } from './report.ts';
 
 /** The summary of a report: the verdict in one word and one sentence, and the next steps. */
@@ -134,9 +134,4 @@ export function loginMessage(report: Report): string {
 
 function sinceClause({ boot }: Report): string {
   return boot === null ? 'the start of this boot' : `${minute(boot.at)} (${formatAge(boot.ageSeconds)} ago)`;
-}
-
-/** Formats a time to the minute: 2026-03-04T05:06:07.089Z -> 2026-03-04 05:06 UTC. */
-function minute(at: string): string {
-  return `${at.slice(0, 16).replace('T', ' ')} UTC`;
 }

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { getSystemErrorName } from 'node:util';
-import { isAbsent, onFile } from '../lib/errors.ts';
+import { onFile, unlessAbsent } from '../lib/errors.ts';
 import { checkTablesProgram, readDeviceTables, verifyKernelFile, readKernelLog } from './kernel.ts';
 import { type Ended, runChild } from './exec.ts';
 import {
@@ -150,15 +150,6 @@ export function systemReader({ root = '/', self = [process.execPath] }: ReaderOp
   };
 }
 
-function unlessAbsent<T>(action: () => T): T | undefined {
-  try {
-    return action();
-  } catch (error) {
-    if (isAbsent(error)) return undefined;
-    throw error;
-  }
-}
-
 /** Verifies a file after it was read, so that the check applies to the file that was read. Returns the value read. */
 function verified<T>(file: string, verify: (file: string) => void, value: T): T {
   verify(file);
@@ -218,10 +209,5 @@ async function probe(
 
 /** Lists a directory. One that does not exist has no entries. @throws every other error */
 export function namesIfThere(reader: Pick<SystemReader, 'list'>, directory: string): string[] {
-  try {
-    return reader.list(directory);
-  } catch (error) {
-    if (isAbsent(error)) return [];
-    throw error;
-  }
+  return unlessAbsent(() => reader.list(directory)) ?? [];
 }

@@ -3,7 +3,7 @@ import type { Directory, Entry } from '../../system/layers/directory.ts';
 import type { XattrReader, Xattrs } from '../../system/layers/xattrs.ts';
 import type { Aspect, Change, Kind, State } from '../change.ts';
 import { isOverlayXattr, overlayMetadata } from './overlay-xattrs.ts';
-import { SystemError, isAbsent } from '../../lib/errors.ts';
+import { SystemError, unlessAbsent } from '../../lib/errors.ts';
 import { type OpenLayer, type Place, type Seen, below, inParent, openBelow } from './place.ts';
 import type { Source, Target } from './renames.ts';
 
@@ -95,10 +95,11 @@ export function openCounterpart(
   { name, lower, metadata }: Seen,
 ): Counterpart {
   const { redirect } = metadata;
+  const { lower: root } = layer;
   const isHidden = metadata.opaque || !place.merged;
-  if (redirect !== undefined && !isHidden && layer.lower !== undefined) {
+  if (redirect !== undefined && !isHidden && root !== undefined) {
     const lowerAt = redirect.startsWith('/') ? redirect.slice(1) : below(place.lowerAt, redirect);
-    const opened = unlessAbsent(layer.lower, lowerAt);
+    const opened = unlessAbsent(() => openBelow(root, lowerAt));
     // If the target does not exist, the overlay shows the directory as a new one.
     const merged = opened !== undefined;
     return { lower: opened, lowerAt, merged, redirected: merged, close: () => opened?.close() };
@@ -107,15 +108,6 @@ export function openCounterpart(
   const opened = lower?.type === 'directory' ? place.lower?.open(name) : undefined;
   const merged = opened !== undefined && !isHidden;
   return { lower: opened, lowerAt, merged, redirected: false, close: () => opened?.close() };
-}
-
-function unlessAbsent(root: Directory, path: string): Directory | undefined {
-  try {
-    return openBelow(root, path);
-  } catch (error) {
-    if (isAbsent(error)) return undefined;
-    throw error;
-  }
 }
 
 /** Compares a directory itself, without its content. @throws SystemError */

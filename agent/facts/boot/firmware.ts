@@ -1,6 +1,6 @@
 import type { SystemReader } from '../../system/reader.ts';
 import type { Partition } from '../disks/block-devices.ts';
-import type { MountTable } from '../mounts/mountinfo.ts';
+import { type MountTable, isWritable } from '../mounts/mountinfo.ts';
 
 /** The settings of the UEFI firmware that affect the next boot. */
 interface Firmware {
@@ -65,9 +65,8 @@ export function findFirmware(
     return { variables, secureBoot: undefined, set: [], entries: [] };
   }
   const names = new Set(reader.list(efivars));
-  const isWritable = mount.options.includes('rw') && !mount.superOptions.includes('ro');
   return {
-    variables: isWritable ? 'writable' : 'read-only',
+    variables: isWritable(mount) ? 'writable' : 'read-only',
     secureBoot: readSecureBoot(reader),
     set: bootVariables.filter((name) => names.has(name)).map((name) => name.replace(/-.*$/, '')),
     entries: findEntries(reader, partitions),

@@ -19,17 +19,20 @@ export interface PersistItem {
 /** A path of PERSIST with the outcome in this boot. */
 export interface PersistEntry extends PersistItem {
   /** undefined if the boot did not try to keep the path. */
-  record: Observed<PersistRecord | undefined>;
+  record: Observed<PathRecord<(typeof states)[number]> | undefined>;
 }
 
-interface PersistRecord {
-  /** `begun`: persist-directory was killed. */
-  state: 'begun' | 'kept' | 'failed';
-  /** Why the path is not kept; for a path that is kept, what was corrected, or empty. */
+/** What the boot recorded for a path of PERSIST or SCRATCH. */
+export interface PathRecord<State extends string> {
+  state: State;
+  /** Why the path is not as configured; for a path of PERSIST that is kept, what was corrected, or empty. */
   reason: string;
-  /** What to do; empty for a path that is kept. */
+  /** What to do; empty if nothing. */
   remedy: string;
 }
+
+/** `begun`: persist-directory was killed. */
+const states = ['begun', 'kept', 'failed'] as const;
 
 export function persistItems({ PERSIST }: Pick<Config, 'PERSIST'>): PersistItem[] {
   return pathItems(PERSIST);
@@ -54,20 +57,29 @@ export function nameInStore(path: string): string {
 export function readPersistEntries(reader: SystemReader, config: Config): PersistEntry[] {
   return persistItems(config).map((item) => ({
     ...item,
-    record: observe(() => readRecord(reader, `${persistRecords}/${nameInStore(item.path)}`)),
+    record: observe(() =>
+      readPathRecord(reader, `${persistRecords}/${nameInStore(item.path)}`, 'persist-directory', states),
+    ),
   }));
 }
 
-function readRecord(reader: SystemReader, file: string): PersistRecord | undefined {
+/**
+ * Reads the record of a path, which units/persist-directory and units/mount-scratch write in the same form.
+ * @param program the name of the program, for the message
+ * @returns undefined if there is none
+ * @throws Error for a text that the program does not write
+ */
+export function readPathRecord<State extends string>(
+  reader: Pick<SystemReader, 'readRecord'>,
+  file: string,
+  program: string,
+  states: readonly State[],
+): PathRecord<State> | undefined {
   const text = reader.readRecord(file, 'root', 65536);
-  return text === undefined ? undefined : parsePersistRecord(decodeBytes(text), file);
-}
-
-/** Parses a record. @throws Error for a text that persist-directory does not write */
-export function parsePersistRecord(text: string, file: string): PersistRecord {
-  const [, state, reason, remedy] = /^STATE=(.*)\nREASON=(.*)\nREMEDY=(.*)\n$/.exec(text) ?? [];
-  if ((state !== 'begun' && state !== 'kept' && state !== 'failed') || reason === undefined) {
-    throw new Error(`${file}: not a record of persist-directory`);
-  }
-  return { state, reason, remedy: remedy ?? '' };
+  if (text === undefined) return undefined;
+  const [, found, reason = '', remedy = ''] =
+    /^STATE=(.*)\nREASON=(.*)\nREMEDY=(.*)\n$/.exec(decodeBytes(text)) ?? [];
+  const state = states.find((each) => each === found);
+  if (state === undefined) throw new Error(`${file}: not a record of ${program}`);
+  return { state, reason, remedy };
 }

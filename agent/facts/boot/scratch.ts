@@ -4,7 +4,7 @@ import { type SystemReader, namesIfThere } from '../../system/reader.ts';
 import type { MountTable } from '../mounts/mountinfo.ts';
 import { type Observed, observe } from '../observed.ts';
 import { directoriesOf } from './layers.ts';
-import { nameInStore, pathItems } from './persist.ts';
+import { type PathRecord, nameInStore, pathItems, readPathRecord } from './persist.ts';
 
 /** Where units/open-scratch mounts the file system of SCRATCH_DEVICE. */
 export const scratchDisk = '/run/immutafs/scratch-disk';
@@ -22,14 +22,9 @@ export interface ScratchEntry {
   record: Observed<ScratchRecord | undefined>;
 }
 
-export interface ScratchRecord {
-  /** `failed`: the path is as without SCRATCH. */
-  state: 'disk' | 'memory' | 'read-only' | 'failed';
-  /** Why the path is not on the device; empty if it is. */
-  reason: string;
-  /** What to do. */
-  remedy: string;
-}
+/** `failed`: the path is as without SCRATCH. */
+const states = ['disk', 'memory', 'read-only', 'failed'] as const;
+export type ScratchRecord = PathRecord<(typeof states)[number]>;
 
 /** Reads the outcome for each path of SCRATCH. Reads nothing if SCRATCH is empty. */
 export function readScratchEntries(
@@ -38,7 +33,9 @@ export function readScratchEntries(
 ): ScratchEntry[] {
   return pathItems(SCRATCH).map((item) => ({
     ...item,
-    record: observe(() => readRecord(reader, `${scratchRecords}/${nameInStore(item.path)}`)),
+    record: observe(() =>
+      readPathRecord(reader, `${scratchRecords}/${nameInStore(item.path)}`, 'mount-scratch', states),
+    ),
   }));
 }
 
@@ -71,14 +68,4 @@ export function scratchInMemory(
       const mount = mounts.serving(target);
       return mount?.target === target && mount.superOptions.includes(`upperdir=${upper}`);
     });
-}
-
-function readRecord(reader: SystemReader, file: string): ScratchRecord | undefined {
-  const text = reader.readRecord(file, 'root', 65536);
-  if (text === undefined) return undefined;
-  const [, state, reason, remedy] =
-    /^STATE=(disk|memory|read-only|failed)\nREASON=(.*)\nREMEDY=(.*)\n$/.exec(decodeBytes(text)) ?? [];
-  if (state === undefined || reason === undefined || remedy === undefined)
-    throw new Error(`${file}: not a record of mount-scratch`);
-  return { state: state as ScratchRecord['state'], reason, remedy };
 }

@@ -167,6 +167,16 @@ function nextOnPath(children: ReadonlyMap<string, Mount> | undefined, path: stri
   return children.get(path);
 }
 
+/** Whether the target of the symbolic link /etc/mtab is the kernel's mount table. */
+export function isMountTable(link: string): boolean {
+  return /^(\/|\.\.\/)proc\/(self\/)?mounts$/.test(link);
+}
+
+/** Whether both the mount and its file system are writable. */
+export function isWritable({ options, superOptions }: Mount): boolean {
+  return options.includes('rw') && !superOptions.includes('ro');
+}
+
 /** Whether a path is equal to a directory or below it. */
 export function isBelow(path: string, directory: string): boolean {
   return directory === '/' || path === directory || path.startsWith(`${directory}/`);

@@ -74,7 +74,7 @@ function readStorage(
   fstab: string,
 ): Pick<Snapshot, 'mounts' | 'disks'> {
   if (reader.image !== undefined) return imageMounts(reader, config, fstab);
-  const mounts = readMounts(reader);
+  const mounts = readMountTable(reader);
   return { mounts, disks: findDisks(reader, mounts.all) };
 }
 
@@ -99,11 +99,6 @@ export function snapshotAfter(snapshot: Snapshot, actions: readonly Action[]): S
   if (last?.do !== 'edit') return snapshot;
   const { reader, config } = snapshot;
   return { ...snapshot, fstab: { text: last.after, ...describeLines(reader, config, last.after) } };
-}
-
-/** Reads the current mount table of this process. */
-export function readMounts(reader: SystemReader): MountTable {
-  return readMountTable(reader);
 }
 
 /** Reads a file of at most 64 KiB, one character per byte. @returns undefined if there is no file */

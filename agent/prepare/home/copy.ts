@@ -1,6 +1,5 @@
 import { SystemError, errorMessage } from '../../lib/errors.ts';
 import { type ActionOf, type Context, type Executor, PlanOutdated } from '../engine/context.ts';
-import { readMounts } from '../engine/snapshot.ts';
 import { writeCutoverState } from './cutover-state.ts';
 import { startAgain } from './format.ts';
 import type { Volume } from './inspect.ts';
@@ -14,6 +13,7 @@ import { type Migration, openMigration, stagedIn } from './migration.ts';
 import { homeMount, stage, stageAgain } from './mounting.ts';
 import { type MarkerStore, diskMarker, fileMarker } from './progress-marker.ts';
 import { expectUsable } from './validation.ts';
+import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 
 /**
  * Copies /home while it is in use. Files that an interrupted run has copied are not copied again.
@@ -45,7 +45,7 @@ export const verifyHome: Executor<ActionOf<'verify-home'>> = {
     const { obstacles, owners } = await findUsers(reader, '/home');
     expectNone(obstacles, owners, adviceBeforeCutover);
     recordUnsettled(context, { path: '/home', units: [], since: 0, store: null });
-    const isFolder = homeMount(readMounts(reader)) === undefined;
+    const isFolder = homeMount(readMountTable(reader)) === undefined;
     const { region, state } = await copyFinally(
       context,
       migration.moving,

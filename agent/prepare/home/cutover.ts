@@ -3,7 +3,6 @@ import { nodeOfMount } from '../../facts/disks/block.ts';
 import { SystemError, errorMessage } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { ActionOf, Context, Executor } from '../engine/context.ts';
-import { readMounts } from '../engine/snapshot.ts';
 import { mountProgram, umountProgram, unstage } from '../move/mounting.ts';
 import { openMoving } from '../move/moving.ts';
 import { openMigration, stagedIn } from './migration.ts';
@@ -11,6 +10,7 @@ import { homeMount, homeOptions } from './mounting.ts';
 import { withHome } from './persistence.ts';
 import { type MarkerStore, diskMarker, fileMarker, findStaleMarker } from './progress-marker.ts';
 import { expectUnreachable } from '../move/users.ts';
+import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 
 /**
  * Writes /etc/fstab, then mounts the new /home. After a power cut, the guest boots with the old or the new /home; both
@@ -63,7 +63,7 @@ export const clearHomeMarker: Executor<ActionOf<'clear-home-marker'>> = {
 };
 
 async function findMarkerStore(context: Context): Promise<MarkerStore | undefined> {
-  const home = homeMount(readMounts(context.reader));
+  const home = homeMount(readMountTable(context.reader));
   const stale = home && (await findStaleMarker(context.reader, home));
   if (stale === undefined) return undefined;
   const { on, device, uuid } = stale;
@@ -85,7 +85,7 @@ async function mountHome(context: Context, uuid: string): Promise<void> {
   const { reader, runAlways } = context;
   // If systemd has not read the new line in fstab, it unmounts the file system again.
   if (reader.stat('/run/systemd/system')) await runAlways('/usr/bin/systemctl', ['daemon-reload']);
-  const below = readMounts(reader).serving('/home');
+  const below = readMountTable(reader).serving('/home');
   let problem: string | undefined;
   try {
     await runAlways(mountProgram, ['/home']);
@@ -94,12 +94,12 @@ async function mountHome(context: Context, uuid: string): Promise<void> {
     problem = errorMessage(error);
   }
   if (problem === undefined) return;
-  if (readMounts(reader).serving('/home')?.id !== below?.id) await runAlways(umountProgram, ['/home']);
+  if (readMountTable(reader).serving('/home')?.id !== below?.id) await runAlways(umountProgram, ['/home']);
   throw new SystemError(problem);
 }
 
 async function findMountProblem({ reader, runAlways }: Context, uuid: string): Promise<string | undefined> {
-  const home = readMounts(reader).serving('/home');
+  const home = readMountTable(reader).serving('/home');
   if (home?.target !== '/home') return 'mount succeeded, but nothing is mounted on /home';
   const missing = homeOptions.filter((option) => !home.options.includes(option));
   if (missing.length > 0) return `/home was mounted without ${missing.join(', ')}`;

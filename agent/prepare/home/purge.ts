@@ -4,7 +4,6 @@ import type { SystemReader } from '../../system/reader.ts';
 import { type ActionLog, readActionLog } from '../engine/action-log.ts';
 import type { ActionOf, Context, Executor } from '../engine/context.ts';
 import { linesOf } from '../engine/fstab.ts';
-import { readMounts } from '../engine/snapshot.ts';
 import { readCutoverState } from './cutover-state.ts';
 import { openMoving } from '../move/moving.ts';
 import { homeMount } from './mounting.ts';
@@ -12,6 +11,7 @@ import { withCovered } from '../move/mounting.ts';
 import { coveredRegion } from '../move/region.ts';
 import { compareTrees, unescapeName } from '../move/rsync.ts';
 import { expectUnreachable } from '../move/users.ts';
+import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 
 /** The maximum number of files in a message. */
 const shown = 20;
@@ -36,7 +36,7 @@ export const purgeHome: Executor<ActionOf<'purge-home'>> = {
       expectSeparate(reader, old);
       await expectUnreachable(
         reader,
-        coveredRegion(readMounts(reader), '/home'),
+        coveredRegion(readMountTable(reader), '/home'),
         'Nothing is removed while the old /home can be changed: end them, then run --purge-old-home again',
       );
       const isDispensable = await prove(context, old, migrated);
@@ -85,7 +85,7 @@ export function findMigration(log: ActionLog): Migrated | undefined {
 
 /** Verifies that the old /home is not the one in use. @throws SystemError if it is */
 function expectSeparate(reader: SystemReader, old: string): void {
-  const mounts = readMounts(reader);
+  const mounts = readMountTable(reader);
   const home = homeMount(mounts);
   if (home === undefined) throw new SystemError('/home is a directory of the system disk: it was not moved');
   if (mounts.serving(old)?.device === home.device) {

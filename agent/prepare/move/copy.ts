@@ -2,7 +2,6 @@ import { SystemError } from '../../lib/errors.ts';
 import { formatBytes } from '../../lib/format.ts';
 import type { TreeState } from '../../system/writer.ts';
 import type { Context } from '../engine/context.ts';
-import { readMounts } from '../engine/snapshot.ts';
 import { makeReadOnly, staging } from './mounting.ts';
 import type { Moving } from './moving.ts';
 import { expectAllCopyable } from './not-copied.ts';
@@ -10,6 +9,7 @@ import { regionOf } from './region.ts';
 import { copyTree, findDifferences } from './rsync.ts';
 import { expectSpace } from './space-check.ts';
 import { expectUnreachable } from './users.ts';
+import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 
 /** A directory whose content moves to the directory that is mounted at `staging`. */
 export interface Move {
@@ -50,7 +50,7 @@ export async function copyFinally(
   advice: string,
 ): Promise<NonNullable<Moving['old']>> {
   const { reader } = context;
-  const region = await regionOf(reader, readMounts(reader), move.path);
+  const region = await regionOf(reader, readMountTable(reader), move.path);
   moving.release = await makeReadOnly(context, move.path);
   // Checked again, because a process may have started to use the directory after the first check.
   await expectUnreachable(reader, region, advice);

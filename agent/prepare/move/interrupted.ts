@@ -2,8 +2,9 @@ import { type InferOutput, array, nullable, number, object, string } from 'valib
 import { parseRecord } from '../../lib/json-record.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Context } from '../engine/context.ts';
-import { readMounts, textIfThere } from '../engine/snapshot.ts';
+import { textIfThere } from '../engine/snapshot.ts';
 import { mountProgram, removeReadOnlyView } from './mounting.ts';
+import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 
 /**
  * Exists while a directory is read-only or units are stopped for a move, so that the next run can end what a killed run
@@ -61,7 +62,7 @@ async function settleStore(
   path: string,
   { final, copy }: NonNullable<Unsettled['store']>,
 ): Promise<void> {
-  const mount = readMounts(reader).serving(path);
+  const mount = readMountTable(reader).serving(path);
   const isMounted = mount?.target === path;
   const [from, to] = isMounted ? [copy, final] : [final, copy];
   if (reader.stat(from) !== undefined && reader.stat(to) === undefined)

@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SystemError } from '../../lib/errors.ts';
-import { type Mount, type MountTable, isBelow } from '../../facts/mounts/mountinfo.ts';
+import { type Mount, type MountTable, isBelow, readMountTable } from '../../facts/mounts/mountinfo.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Context } from '../engine/context.ts';
-import { readMounts } from '../engine/snapshot.ts';
 import { attempt } from './namespaces.ts';
 import { joinPath, mountAbove } from './region.ts';
 
@@ -51,7 +50,7 @@ export async function clearWorkFolder(context: Context): Promise<void> {
 }
 
 async function unmountAll({ reader, runAlways }: Context, folder: string): Promise<void> {
-  for (const { target } of readMounts(reader).at(folder)) await runAlways(umountProgram, [target]);
+  for (const { target } of readMountTable(reader).at(folder)) await runAlways(umountProgram, [target]);
 }
 
 /** Ends the rsync processes of a copy, which continue if the agent is killed. */
@@ -83,14 +82,14 @@ export const unstage = (context: Context): Promise<void> => unmountAll(context, 
  */
 export async function makeReadOnly(context: Context, path: string): Promise<() => Promise<void>> {
   const { reader, run, runAlways } = context;
-  const mount = readMounts(reader).serving(path);
+  const mount = readMountTable(reader).serving(path);
   if (mount?.target === path) {
     await run(mountProgram, ['-o', 'remount,ro', path]);
     const release = async () => {
       await runAlways(mountProgram, ['-o', 'remount,rw', path]);
     };
     // The superblock must be read-only, so that other mounts of the file system are read-only, too.
-    if (readMounts(reader).serving(path)?.superOptions.includes('ro') === true) return release;
+    if (readMountTable(reader).serving(path)?.superOptions.includes('ro') === true) return release;
     await release();
     throw new SystemError(`the file system of ${path} did not become read-only when it was remounted`);
   }
@@ -105,7 +104,7 @@ export async function makeReadOnly(context: Context, path: string): Promise<() =
   } finally {
     await runAlways(umountProgram, [readOnlyView]);
   }
-  const view = readMounts(reader).serving(path);
+  const view = readMountTable(reader).serving(path);
   const release = () => removeReadOnlyView(context, path);
   if (view?.target === path && view.options.includes('ro')) return release;
   if (view?.target === path) await release();
@@ -114,7 +113,7 @@ export async function makeReadOnly(context: Context, path: string): Promise<() =
 
 /** Removes the read-only view from a directory, of this run or of a run that was killed. */
 export async function removeReadOnlyView({ reader, runAlways }: Context, path: string): Promise<void> {
-  const mounts = readMounts(reader);
+  const mounts = readMountTable(reader);
   const mount = mounts.serving(path);
   if (mount?.target === path && isReadOnlyView(mounts, mount))
     await runAlways(umountProgram, ['--lazy', path]);
@@ -126,7 +125,7 @@ export async function withCovered<T>(
   path: string,
   work: (covered: string) => Promise<T>,
 ): Promise<T> {
-  const { target } = mountAbove(readMounts(context.reader), path);
+  const { target } = mountAbove(readMountTable(context.reader), path);
   await context.run(mountProgram, ['--bind', target, uncovered]);
   try {
     // Prevents mounts that are made on the file system meanwhile from propagating to this mount.

@@ -1,8 +1,8 @@
 import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { isBelow, type MountTable } from '../../facts/mounts/mountinfo.ts';
+import { isBelow, type MountTable, readMountTable } from '../../facts/mounts/mountinfo.ts';
 import type { Context } from '../engine/context.ts';
-import { readMounts, textIfThere } from '../engine/snapshot.ts';
+import { textIfThere } from '../engine/snapshot.ts';
 
 const shell = '/bin/sh';
 
@@ -62,7 +62,7 @@ export async function expectAllCopyable({ reader, runAbortable }: Context, path:
     output: (text) => void (found += text),
   });
   if (exit !== 0) throw new SystemError(`the search for subvolumes below ${path} failed: ${stderr.trim()}`);
-  const problems = [...mountedBelow(readMounts(reader), path), ...foreignNames(found)];
+  const problems = [...mountedBelow(readMountTable(reader), path), ...foreignNames(found)];
   if (problems.length > 0) throw new SystemError(problems.join(' '), 'EBUSY');
 }
 

@@ -1,11 +1,11 @@
 import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import { readMounts } from '../engine/snapshot.ts';
 import { findBacking } from './backing.ts';
 import { type HandleOwner, describeHandleOwners, findHandleOwners } from './open-handles.ts';
 import { readNamespaces } from './namespaces.ts';
 import { type Reach, describeReach, findReaches, judgeReaches } from './reach.ts';
 import { type Region, regionOf } from './region.ts';
+import { readMountTable } from '../../facts/mounts/mountinfo.ts';
 
 /** The users of a directory that do not switch to the new one when it is mounted. */
 export interface Users {
@@ -25,7 +25,7 @@ const shownObstacles = 10;
 
 /** Finds the users of the directory that a path leads to now. */
 export async function findUsers(reader: SystemReader, path: string): Promise<Users> {
-  const mounts = readMounts(reader);
+  const mounts = readMountTable(reader);
   const region = await regionOf(reader, mounts, path);
   const namespaces = readNamespaces(reader, region);
   const { obstacles, stale } = judgeReaches(namespaces, region, mounts.serving(path)?.id ?? 0);
@@ -52,7 +52,7 @@ export async function findUsers(reader: SystemReader, path: string): Promise<Use
 
 /** Finds the processes that have files of the directory open that a path leads to now. */
 export async function findOwners(reader: SystemReader, path: string): Promise<HandleOwner[]> {
-  const region = await regionOf(reader, readMounts(reader), path);
+  const region = await regionOf(reader, readMountTable(reader), path);
   return findHandleOwners(reader, region, readNamespaces(reader, region));
 }
 

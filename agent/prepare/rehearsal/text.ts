@@ -1,5 +1,5 @@
 import { type Paint, painter } from '../../report/layout.ts';
-import { clean, formatAge, formatBytes, wrap } from '../../lib/format.ts';
+import { clean, formatAge, formatBytes, wrap, minute } from '../../lib/format.ts';
 import type { How, Outcome } from './outcome.ts';
 import type { Forecast, Growth, Observation, RehearsalReport } from './record.ts';
 
@@ -140,9 +140,4 @@ function addLines({ overlay, persistInstead }: RehearsalReport['add'], paint: Pa
 
 function wrapped(text: string, before: string): string[] {
   return wrap(clean(text), columns - before.length).map((line) => `${before}${line}`);
-}
-
-/** Formats a time to the minute: 2026-03-04T05:06:07.089Z -> 2026-03-04 05:06 UTC. */
-function minute(at: string): string {
-  return `${at.slice(0, 16).replace('T', ' ')} UTC`;
 }

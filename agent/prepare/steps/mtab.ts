@@ -1,5 +1,6 @@
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { Step } from '../engine/step.ts';
+import { isMountTable } from '../../facts/mounts/mountinfo.ts';
 
 const file = '/etc/mtab';
 const to = '../proc/self/mounts';
@@ -11,7 +12,7 @@ const to = '../proc/self/mounts';
 export function planMtab({ reader }: Snapshot): Step {
   const kind = reader.stat(file)?.kind;
   const link = kind === 'link' ? reader.link(file) : undefined;
-  if (link !== undefined && /^(\/|\.\.\/)proc\/(self\/)?mounts$/.test(link)) {
+  if (link !== undefined && isMountTable(link)) {
     return { id: 'mtab', state: 'done', why: [`${file} is a link to ${link}.`], actions: [] };
   }
   if (kind !== undefined && kind !== 'link' && kind !== 'file') {

@@ -1,6 +1,6 @@
 import { configFile, words } from '../../config/config.ts';
 import { resetDirectories } from '../../config/overlay-paths.ts';
-import { formatBytes, shortList } from '../../lib/format.ts';
+import { formatBytes, shortList, minute } from '../../lib/format.ts';
 import { unlessRefusedLater } from '../../system/image.ts';
 import { isBelow } from '../../facts/mounts/mountinfo.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
@@ -15,7 +15,6 @@ import { type Evidence, findState } from './state/findings.ts';
 import { noMoves, planMoves } from './state/move.ts';
 import { type StateArea, searchState } from './state/search.ts';
 import { isLayered } from './var-layer.ts';
-import { minute } from './writes/describe.ts';
 import { persistedFolders } from './writes/area.ts';
 import { type Inspection, inspectWrites } from './writes/inspect.ts';
 import { canOverlay, pathOf } from './writes/proposal.ts';

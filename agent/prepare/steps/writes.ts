@@ -1,12 +1,12 @@
 import { words } from '../../config/config.ts';
-import { shortList } from '../../lib/format.ts';
+import { shortList, minute } from '../../lib/format.ts';
 import type { Snapshot } from '../engine/snapshot.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Action, Step, WriteGroup } from '../engine/step.ts';
 import { acceptedFile } from '../../config/accepted.ts';
 import { planAcceptance } from './accepted.ts';
 import { isReset } from './state.ts';
-import { describeGroup, describeUnexplained, minute, summarise } from './writes/describe.ts';
+import { describeGroup, describeUnexplained, summarise } from './writes/describe.ts';
 import { type Inspection, inspectWrites, isState } from './writes/inspect.ts';
 import { editConfig, isDirectory, pathOf, proposedOverlay } from './writes/proposal.ts';
 

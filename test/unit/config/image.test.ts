@@ -3,12 +3,18 @@ import path from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { parseConfig } from '../../../agent/config/config.ts';
-import { imageFile, imageText, parseImage, readImage } from '../../../agent/config/image.ts';
+import { imageFile, imageText, readImage } from '../../../agent/config/image.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
 import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 const parsing = suite('the file of the image');
 const good = { name: 'rhel9-web', version: '2026.11', built: '2026-03-04T05:06:07Z' };
+
+/** Reads a text as the file of the image. */
+const parseImage = (text: string) => {
+  const reader = systemReader();
+  return readImage({ ...reader, readIfPresent: () => text, stat: () => reader.stat('/') });
+};
 
 parsing('a written file is read back', () => {
   assert.equal(parseImage(imageText(good)), { image: good, problems: [] });

@@ -8,6 +8,7 @@ import type { SystemReader } from '../../../system/reader.ts';
 import { closurePrefix } from '../../../facts/security/programs/closures.ts';
 import { addedOptions } from '../../../facts/mounts/targets.ts';
 import { shortList } from '../../../lib/format.ts';
+import { prune } from '../../../system/find.ts';
 
 interface Conflicts {
   found: Conflict[];
@@ -83,10 +84,9 @@ async function findSpecialFiles(
   excluded: readonly string[],
 ): Promise<SpecialFile[] | string> {
   if (roots.length === 0) return [];
-  const prune = excluded.flatMap((folder) => ['-path', folder, '-prune', '-o']);
   const wanted = ['(', '-type', 'f', '-perm', '/6000', '-o', '-type', 'b', '-o', '-type', 'c', ')'];
   const print = ['-exec', stat, '--printf', '%t:%T %f %n\\0', '--', '{}', '+'];
-  const args = [...roots, '-ignore_readdir_race', '-xdev', ...prune, ...wanted, ...print];
+  const args = [...roots, '-ignore_readdir_race', '-xdev', ...prune(excluded), ...wanted, ...print];
   const { stdout, ended } = await reader.run(find, args, limit);
   // find also exits with 1 if it cannot read a directory, and stat if a file has vanished. Everything else was searched.
   const search = `the search for set-user-ID programs and device files below ${roots.join(' ')}`;

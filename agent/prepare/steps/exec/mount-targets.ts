@@ -1,8 +1,7 @@
 import { parseConfig, words } from '../../../config/config.ts';
 import { findHanging } from '../../../facts/mounts/hang-safe.ts';
-import { type Mount, isBelow } from '../../../facts/mounts/mountinfo.ts';
+import { type Mount, isBelow, isWritable } from '../../../facts/mounts/mountinfo.ts';
 import { addedOptions } from '../../../facts/mounts/targets.ts';
-import { isWritable } from '../../../assess/footholds.ts';
 import { containerDirectories } from '../../../assess/scratch-proposal.ts';
 import type { Conflict } from '../../engine/step.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';

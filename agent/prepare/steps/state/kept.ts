@@ -1,8 +1,7 @@
 import { SystemError } from '../../../lib/errors.ts';
-import type { MountTable } from '../../../facts/mounts/mountinfo.ts';
+import { type MountTable, readMountTable } from '../../../facts/mounts/mountinfo.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { PlaceInStore } from '../../engine/place-in-store.ts';
-import { readMounts } from '../../engine/snapshot.ts';
 
 /** Whether the directory of the store is mounted on its path. */
 export function isKept(mounts: MountTable, { path, final }: PlaceInStore): boolean {
@@ -17,6 +16,6 @@ export function isKept(mounts: MountTable, { path, final }: PlaceInStore): boole
 
 /** @throws SystemError if the directory of the store is not mounted on its path */
 export function expectKept(reader: SystemReader, place: PlaceInStore): void {
-  if (isKept(readMounts(reader), place)) return;
+  if (isKept(readMountTable(reader), place)) return;
   throw new SystemError(`${place.final} is not mounted on ${place.path}: \`immutafs-agent status\` says why`);
 }

@@ -3,7 +3,7 @@ import { SystemError } from '../../../lib/errors.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { ActionOf, Context, Executor } from '../../engine/context.ts';
 import { placeInStore } from '../../engine/place-in-store.ts';
-import { readMounts, textIfThere } from '../../engine/snapshot.ts';
+import { textIfThere } from '../../engine/snapshot.ts';
 import { copyInUse, copyRest } from '../../move/copy.ts';
 import { bindOptions, renameInStore, settle } from '../../move/interrupted.ts';
 import {
@@ -22,6 +22,7 @@ import { editConfig, pathOf } from '../writes/proposal.ts';
 import { moveTo, stageDirectory } from './copy.ts';
 import { expectKept, isKept } from './kept.ts';
 import { bringBack, setAside } from './old-content.ts';
+import { readMountTable } from '../../../facts/mounts/mountinfo.ts';
 
 /**
  * Adds the item to PERSIST, gives the copy its final name, mounts it as a boot does, and starts the services. At every
@@ -59,7 +60,7 @@ export const switchState: Executor<ActionOf<'switch-state'>> = {
         throw new SystemError(`${path} was changed while the copy was mounted: run --apply again`, 'EBUSY');
       });
     } catch (error) {
-      if (isKept(readMounts(reader), place)) await runAlways(umountProgram, [path]);
+      if (isKept(readMountTable(reader), place)) await runAlways(umountProgram, [path]);
       if (before === null) writer.remove(file);
       else writer.replaceText(file, before);
       await reload(context);
@@ -73,7 +74,7 @@ export const switchState: Executor<ActionOf<'switch-state'>> = {
     const place = placeInStore(action);
     const { path, copy, final } = place;
     const { reader, run, runAlways } = context;
-    if (!isKept(readMounts(reader), place)) {
+    if (!isKept(readMountTable(reader), place)) {
       if (reader.stat(final) !== undefined) expectKept(reader, place);
       restoreConfig(context, action);
       return `${path}: removed from PERSIST`;
@@ -84,7 +85,7 @@ export const switchState: Executor<ActionOf<'switch-state'>> = {
       await copyInUse(context, moveTo(context, path, 'the system disk'));
       const users = { owners: await findOwners(reader, path), lasting: [], inNamespaces: [] };
       await stopUsers(context, path, users, { copy, final }, 'End them, and run --undo again');
-      const { options = [] } = readMounts(reader).serving(path) ?? {};
+      const { options = [] } = readMountTable(reader).serving(path) ?? {};
       await run(mountProgram, ['-o', bindOptions(options, 'ro'), path]);
       context.say(
         `Copying what has changed meanwhile, and comparing every byte; ${path} is read-only until then`,

@@ -1,4 +1,4 @@
-import { shortList } from '../../../lib/format.ts';
+import { shortList, minute } from '../../../lib/format.ts';
 import type { WriteGroup } from '../../engine/step.ts';
 
 /** Describes a group in a few sentences: what changed, who writes, what to do. */
@@ -47,9 +47,4 @@ export function summarise(groups: readonly WriteGroup[]): string {
     ', ',
     12,
   );
-}
-
-/** Formats a time to the minute. @param at ISO 8601 */
-export function minute(at: string): string {
-  return `${at.slice(0, 16).replace('T', ' ')} UTC`;
 }

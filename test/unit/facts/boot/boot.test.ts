@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { parseBootEnv } from '../../../../agent/facts/boot/boot-env.ts';
 import { hasNoEfiRuntime } from '../../../../agent/facts/boot/kernel-arguments.ts';
 import { layersOf } from '../../../../agent/facts/boot/layers.ts';
-import { nameInStore, parsePersistRecord, persistItems } from '../../../../agent/facts/boot/persist.ts';
+import { nameInStore, persistItems, readPathRecord } from '../../../../agent/facts/boot/persist.ts';
 import { bootEnv } from '../../../harness/guest.ts';
 import { withLibrary } from '../../../shell/shells.ts';
 
@@ -74,7 +74,8 @@ persist('the names in the store are those of the boot scripts', () => {
 });
 
 persist('records', () => {
-  const record = (text: string) => parsePersistRecord(text, '/r');
+  const record = (text: string) =>
+    readPathRecord({ readRecord: () => text }, '/r', 'persist-directory', ['kept', 'failed']);
   assert.equal(record('STATE=failed\nREASON=a=b\nREMEDY=c\n'), {
     state: 'failed',
     reason: 'a=b',
