@@ -32,12 +32,6 @@ testChanges('initramfs-hook', {
   ],
 });
 
-testFindings('initramfs-hook', {
-  'initramfs-hook': {
-    'late boot decided the mode': [handoff({ STAGE: 'late' }), 'warn'],
-  },
-});
-
 testChanges('root-log', {
   ...Object.fromEntries(
     ['norecovery', 'noload', 'nologreplay', 'rescue=nologreplay'].map(

@@ -20,6 +20,8 @@ import { findingOf, inEach, testFindings } from '../../harness/finding.ts';
 
 /** Tests the boundaries of each condition, with a case on either side of each boundary. */
 
+const unknownKeys = (count: number) => config('X=1\n'.repeat(count));
+const spoolOnVdc = '252:32 / /var/spool ro,nodev - xfs /dev/vdc ro';
 const withoutDisks: Change = all(edit('root', '253:0 ', '0:99 '), edit('boot', '252:1 ', '0:98 '));
 
 testFindings('limits', {
@@ -74,14 +76,6 @@ testFindings('limits', {
       'modules: signed only',
     ],
     'no module can be loaded': [file('proc/sys/kernel/modules_disabled', '1\n'), 'pass', 'modules: disabled'],
-    'nothing is known': [
-      all(
-        file('proc/sys/kernel/kexec_load_disabled', undefined),
-        file('sys/module/module/parameters/sig_enforce', undefined),
-      ),
-      'pass',
-      'lockdown: not supported, modules: unknown, kexec: unknown',
-    ],
   },
   'swap-off': {
     'fstab has swap on a writable disk of the system': [
@@ -90,11 +84,6 @@ testFindings('limits', {
       '/etc/fstab line 1: /dev/vda1 is on a system disk',
     ],
   },
-});
-
-/** Tests the boundaries of each condition, with a case on either side of each boundary. */
-
-testFindings('limits', {
   'fstab-consistent': {
     'the checker of Btrfs does nothing': [
       fstab('/dev/mapper/rhel-root / btrfs ro 0 1', 'UUID=1 /boot xfs ro 0 0'),
@@ -157,11 +146,6 @@ testFindings('limits', {
       ],
     ),
   },
-});
-
-/** Tests the boundaries of each condition, with a case on either side of each boundary. */
-
-testFindings('limits', {
   'home-options': {
     'a mount below /home that another one hides': [
       all(
@@ -251,13 +235,6 @@ testFindings('limits', {
       'hidden: xfs (/dev/vdc)',
     ],
   },
-});
-
-/** Tests the boundaries of each condition, with a case on either side of each boundary. */
-
-const unknownKeys = (count: number) => config('X=1\n'.repeat(count));
-
-testFindings('limits', {
   'kernel-view': {
     ...inEach(
       [
@@ -334,51 +311,6 @@ testFindings('limits', {
       'the hook did not run: late boot decided the mode',
     ],
   },
-});
-
-const others = suite('limits: failing calls');
-others('a target without a clear result does not hide a target that was written to', async () => {
-  const as = (reader: SystemReader): SystemReader => ({
-    ...reader,
-    tryWrites: (directories) =>
-      Promise.resolve(directories.map((directory) => (directory === '/' ? 'EIO' : 'OK'))),
-  });
-  const { status, observed } = await findingOf('root-write-probe', nothing, { as });
-  assert.equal([status, observed], ['fail', 'the write was accepted']);
-});
-others('footholds are unknown if the disks cannot be read', async () => {
-  const as = (reader: SystemReader): SystemReader => ({
-    ...reader,
-    read: (name, limit) => {
-      if (name.endsWith('/ro')) throw new Error('not now');
-      return reader.read(name, limit);
-    },
-  });
-  const { status, observed } = await findingOf('footholds', nothing, { as });
-  assert.equal([status, observed], ['error', 'not now']);
-});
-others('labels are unknown if stat(1) fails', async () => {
-  const stdout = 'a:b:var_t:s0\na:b:tmp_t:s0\n';
-  for (const [ended, expected] of [
-    ['good', 'pass'],
-    ['bad', 'error'],
-    ['deadline', 'error'],
-  ] as const) {
-    const as = (reader: SystemReader): SystemReader => ({
-      ...reader,
-      run: () => Promise.resolve({ stdout, ended }),
-    });
-    const { status } = await findingOf('selinux-labels', file('sys/fs/selinux/enforce', '1'), { as });
-    assert.is(status, expected, ended);
-  }
-});
-others.run();
-
-/** Tests the boundaries of each condition, with a case on either side of each boundary. */
-
-const spoolOnVdc = '252:32 / /var/spool ro,nodev - xfs /dev/vdc ro';
-
-testFindings('limits', {
   'var-overlay': {
     'a second lower layer': [
       edit('var', 'lowerdir=/run/immutafs/lower,', 'lowerdir=/run/immutafs/lower:/opt,'),
@@ -476,3 +408,41 @@ testFindings('limits', {
     ]),
   },
 });
+
+const others = suite('limits: failing calls');
+others('a target without a clear result does not hide a target that was written to', async () => {
+  const as = (reader: SystemReader): SystemReader => ({
+    ...reader,
+    tryWrites: (directories) =>
+      Promise.resolve(directories.map((directory) => (directory === '/' ? 'EIO' : 'OK'))),
+  });
+  const { status, observed } = await findingOf('root-write-probe', nothing, { as });
+  assert.equal([status, observed], ['fail', 'the write was accepted']);
+});
+others('footholds are unknown if the disks cannot be read', async () => {
+  const as = (reader: SystemReader): SystemReader => ({
+    ...reader,
+    read: (name, limit) => {
+      if (name.endsWith('/ro')) throw new Error('not now');
+      return reader.read(name, limit);
+    },
+  });
+  const { status, observed } = await findingOf('footholds', nothing, { as });
+  assert.equal([status, observed], ['error', 'not now']);
+});
+others('labels are unknown if stat(1) fails', async () => {
+  const stdout = 'a:b:var_t:s0\na:b:tmp_t:s0\n';
+  for (const [ended, expected] of [
+    ['good', 'pass'],
+    ['bad', 'error'],
+    ['deadline', 'error'],
+  ] as const) {
+    const as = (reader: SystemReader): SystemReader => ({
+      ...reader,
+      run: () => Promise.resolve({ stdout, ended }),
+    });
+    const { status } = await findingOf('selinux-labels', file('sys/fs/selinux/enforce', '1'), { as });
+    assert.is(status, expected, ended);
+  }
+});
+others.run();
