@@ -59,8 +59,8 @@ export interface BootOptions {
   drives?: Drive[];
   memoryMiB?: number;
   /**
-   * The number of virtual processors, 1 by default. Two guests run at a time on two processors: with two virtual
-   * processors each, they need a quarter more time, because they wait for locks that a stopped one holds.
+   * The number of virtual processors, 1 by default. Several guests run at a time on two processors: with two virtual
+   * processors each, two guests need a quarter more time, because they wait for locks that a stopped one holds.
    */
   processors?: number;
   time?: 'real' | 'counted';
@@ -161,7 +161,7 @@ async function bootGuest(
   };
   const cut = options.powerCutAfter;
   const outcome = await runWithRetry(machine, folder, () => ({
-    seconds: options.limitSeconds ?? 300,
+    seconds: options.limitSeconds ?? 500,
     powerCut: cut === undefined ? undefined : (report: Report) => report.steps.has(cut),
     powerCutAt: options.powerCutAt,
     onReport: options.afterStep === undefined ? undefined : once(options.afterStep),
