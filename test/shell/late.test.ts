@@ -1,6 +1,6 @@
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { boot } from './assemble-var.ts';
+import { type Boot, boot } from './assemble-var.ts';
 import { bootEnv, late, noModules, noOverlay, volume } from './late-boot.ts';
 import { shells } from './shells.ts';
 
@@ -10,14 +10,16 @@ const vdb = { name: 'vdb', device: '252:16', bus: 'virtio-blk' } as const;
 
 for (const [name, shell] of Object.entries(shells)) {
   const own = suite(`${name}: late`);
+  /** Runs late boot for a target. @param record the record of the initramfs */
+  const bootLate = (target: string, options: Omit<Boot, 'shell'>, record = bootEnv('sealed')) =>
+    boot({
+      ...{ shell, disk: 'none', script: late(target), ...options },
+      files: { ...config, 'run/immutafs/boot.env': record, ...options.files },
+    });
 
   own('a separate /var on the sealed disk', () => {
-    const booted = boot({
-      shell,
-      disk: 'none',
-      files: { ...config, 'run/immutafs/boot.env': bootEnv('sealed') },
+    const booted = bootLate('/var', {
       before: volume('vda', '/var'),
-      script: late('/var'),
       after: `cat /var/lib/y; echo new >/var/lib/y; cat /var/lib/y /run/immutafs/lower/lib/y; stat -c '%a %u:%g' /var`,
     });
     assert.equal(booted.made, [
@@ -31,13 +33,9 @@ for (const [name, shell] of Object.entries(shells)) {
   });
 
   own('/var/log shares the upper layer of /var', () => {
-    const booted = boot({
-      shell,
-      disk: 'none',
-      files: { ...config, 'run/immutafs/boot.env': bootEnv('sealed') },
+    const booted = bootLate('/var/log', {
       before: `${volume('vda', '/var/log')}
         mkdir -p /run/var/upper; mount -t tmpfs -o size=4m x /run/var`,
-      script: late('/var/log'),
       after: 'cat /var/log/lib/y',
     });
     const below = '/run/var/below/var+log';
@@ -50,13 +48,9 @@ for (const [name, shell] of Object.entries(shells)) {
   });
 
   own('a data disk that the host left writable gets no overlay', () => {
-    const booted = boot({
-      shell,
-      disk: 'none',
-      files: { ...config, 'run/immutafs/boot.env': bootEnv('sealed') },
+    const booted = bootLate('/var/log', {
       devices: [vdb],
       before: volume('vdb', '/var/log'),
-      script: late('/var/log'),
     });
     assert.equal(booted.made, []);
     assert.is(booted.bootEnv.at(-1), 'LAYER=/var/log disk');
@@ -64,14 +58,14 @@ for (const [name, shell] of Object.entries(shells)) {
   });
 
   own('MODE=sealed also seals a writable disk of the root', () => {
-    const booted = boot({
-      shell,
-      disk: 'none',
-      files: { ...config, 'run/immutafs/boot.env': bootEnv('sealed', 'vdb:0:none') },
-      devices: [vdb],
-      before: volume('vdb', '/var/log'),
-      script: late('/var/log'),
-    });
+    const booted = bootLate(
+      '/var/log',
+      {
+        devices: [vdb],
+        before: volume('vdb', '/var/log'),
+      },
+      bootEnv('sealed', 'vdb:0:none'),
+    );
     assert.is(booted.made.length, 3);
     assert.is(booted.bootEnv.at(-1), 'LAYER=/var/log overlay');
   });
@@ -82,15 +76,11 @@ for (const [name, shell] of Object.entries(shells)) {
   ] as const) {
     for (const target of ['/var', '/var/log']) {
       own(`${target} is ${label} in fstab`, () => {
-        const booted = boot({
-          shell,
-          disk: 'none',
-          files: { ...config, 'run/immutafs/boot.env': bootEnv('sealed') },
+        const booted = bootLate(target, {
           before: `${volume('vda', target)}
             mkdir -p /dev/disk; mount -t tmpfs udev /dev/disk; mkdir /dev/disk/by-label
             ln -s "$loop" '/dev/disk/by-label/${link}'
             printf '%s\\n' '${label} ${target} ext4 no\\141time 0 0' >/etc/fstab`,
-          script: late(target),
           after: `cat ${target}/lib/y`,
         });
         assert.match(booted.made[0] ?? '', / ext4 ro,nosuid,nodev,noexec,noatime$/);
@@ -103,13 +93,13 @@ for (const [name, shell] of Object.entries(shells)) {
 
   for (const mode of ['maintenance', 'off']) {
     own(`nothing is done in ${mode}`, () => {
-      const booted = boot({
-        shell,
-        disk: 'none',
-        files: { ...config, 'run/immutafs/boot.env': bootEnv(mode) },
-        before: volume('vda', '/var'),
-        script: late('/var'),
-      });
+      const booted = bootLate(
+        '/var',
+        {
+          before: volume('vda', '/var'),
+        },
+        bootEnv(mode),
+      );
       assert.equal(booted.made, []);
       assert.is(booted.bootEnv.at(-1), 'ON_FAILURE=degraded');
       assert.is(booted.code, 0);

@@ -48,6 +48,14 @@ function fakeJournalctl(script: string, files: Record<string, string>): void {
   execFileSync('mount', ['--bind', '/run/fake/journalctl', '/usr/bin/journalctl']);
 }
 
+/** Forwards until an entry has arrived. */
+async function forwardUntil(last: string): Promise<void> {
+  await startRsyslog('rsyslog-relp.conf', 2514);
+  const agent = startAgent();
+  await until(last, () => texts().includes(last), 60);
+  await agent.stop();
+}
+
 const calls = () => fs.readFileSync('/run/fake/calls', 'utf8').trim().split('\n');
 
 broken('219: journalctl ends within an entry: forwarding continues, and a notice is sent', async () => {
@@ -60,10 +68,7 @@ broken('219: journalctl ends within an entry: forwarding continues, and a notice
     esac`,
     { first: printed(1) + printed(2) + half, rest: printed(4) + printed(5) },
   );
-  await startRsyslog('rsyslog-relp.conf', 2514);
-  const agent = startAgent();
-  await until('the last entry', () => texts().includes('entry 5'));
-  await agent.stop();
+  await forwardUntil('entry 5');
   assert.equal(texts(), ['entry 1', 'entry 2', 'entry 4', 'entry 5']);
   assert.equal(
     notices().map(({ text }) => text),
@@ -79,10 +84,7 @@ broken(
     fakeJournalctl('cat all; exec sleep 1000', {
       all: `${printed(1)}${printed(2).slice(0, -1)}${printed(3)}`,
     });
-    await startRsyslog('rsyslog-relp.conf', 2514);
-    const agent = startAgent();
-    await until('the last entry', () => texts().includes('entry 3'));
-    await agent.stop();
+    await forwardUntil('entry 3');
     assert.equal(texts(), ['entry 1', 'entry 3']);
     assert.is(notices().length, 1);
   },
@@ -98,10 +100,7 @@ broken(
     esac`,
       { first: printed(1) + printed(2).slice(0, 200), all: printed(1) + printed(2) + printed(3) },
     );
-    await startRsyslog('rsyslog-relp.conf', 2514);
-    const agent = startAgent();
-    await until('the last entry', () => texts().includes('entry 3'));
-    await agent.stop();
+    await forwardUntil('entry 3');
     assert.equal(texts(), ['entry 1', 'entry 2', 'entry 3']);
     assert.equal(notices(), []);
   },
@@ -121,10 +120,7 @@ broken('a journalctl that crashes loses its buffer, so the next one has a small 
     cat rest; exec sleep 1000`,
     { first: printed(1), rest: printed(2) },
   );
-  await startRsyslog('rsyslog-relp.conf', 2514);
-  const agent = startAgent();
-  await until('the last entry', () => texts().includes('entry 2'));
-  await agent.stop();
+  await forwardUntil('entry 2');
   assert.equal(buffers(), ['65536', '65536', '']);
 });
 
@@ -188,10 +184,7 @@ broken(
     esac`,
       { first: printed(1), rest: printed(4) + printed(5) },
     );
-    await startRsyslog('rsyslog-relp.conf', 2514);
-    const agent = startAgent();
-    await until('the last entry', () => texts().includes('entry 5'), 60);
-    await agent.stop();
+    await forwardUntil('entry 5');
     assert.equal(texts(), ['entry 1', 'entry 4', 'entry 5']);
     assert.is(forwardState()?.counts.lost, 2);
   },

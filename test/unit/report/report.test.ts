@@ -7,7 +7,7 @@ import { checks } from '../../../agent/checks/index.ts';
 import { type Report, decideVerdict, exitCode } from '../../../agent/report/report.ts';
 import { version } from '../../../agent/lib/version.ts';
 import { el7Guest } from '../../harness/el7-guest.ts';
-import { finding } from '../../harness/sample-report.ts';
+import { finding, sample } from '../../harness/sample-report.ts';
 import { parseConfig } from '../../../agent/config/config.ts';
 import { evaluateGuest } from '../../../agent/evaluate.ts';
 import { withControls } from '../../../agent/report/controls.ts';
@@ -198,18 +198,7 @@ schema('a report holds the observed values', async () => {
       reason: 'disk vda is read-only (virtio-feature)',
       verdict: 'sealed',
       enforcement: 'host',
-      var: {
-        overlay: true,
-        lower: '/run/immutafs/lower',
-        upper: '/run/var/upper',
-        assembledBy: 'initramfs',
-        sizeBytes: 268435456,
-        usedBytes: 12582912,
-        inodes: 204800,
-        inodesUsed: 1000,
-        largest: [],
-        forecast: null,
-      },
+      var: sample.var,
       checks: [],
       disks: [],
     },

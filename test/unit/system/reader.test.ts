@@ -6,16 +6,8 @@ import * as assert from 'uvu/assert';
 import { SystemError } from '../../../agent/lib/errors.ts';
 import { readDeviceTables, verifyKernelFile, readKernelLog } from '../../../agent/system/kernel.ts';
 import { systemReader } from '../../../agent/system/reader.ts';
+import { fails } from '../../harness/rejection.ts';
 import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
-
-function fails(action: () => unknown, code: string, said: RegExp): void {
-  assert.throws(action, (error: unknown) => {
-    assert.instance(error, SystemError);
-    assert.is((error as SystemError).code, code);
-    assert.match((error as SystemError).message, said);
-    return true;
-  });
-}
 
 const reading = suite('SystemReader');
 reading('returns one character per byte', () => {

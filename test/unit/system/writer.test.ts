@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import { SystemError } from '../../../agent/lib/errors.ts';
 import { systemWriter } from '../../../agent/system/writer.ts';
 import { inRoot } from '../../../packaging/build/paths.ts';
+import { fails } from '../../harness/rejection.ts';
 import { inTemporaryDirectory, writeFiles } from '../../harness/temporary.ts';
 
 const writer = suite('SystemWriter');
@@ -79,15 +80,6 @@ writer('errors have errno’s names', () =>
   }),
 );
 writer.run();
-
-function fails(action: () => unknown, code: string, said: RegExp): void {
-  assert.throws(action, (error: unknown) => {
-    assert.instance(error, SystemError);
-    assert.is((error as SystemError).code, code);
-    assert.match((error as SystemError).message, said);
-    return true;
-  });
-}
 
 const writing = suite('replaceFile');
 writing('replaces a file whole, with the given mode', () => {

@@ -8,21 +8,10 @@ import { findDisks } from '../../../../agent/facts/disks/disks.ts';
 import { parseSwaps } from '../../../../agent/facts/disks/swaps.ts';
 import { tagKey, tagOfSource, tagsOf } from '../../../../agent/facts/disks/tags.ts';
 import { parseUdevRecord } from '../../../../agent/facts/disks/udev-database.ts';
-import { parseMountinfo } from '../../../../agent/facts/mounts/mountinfo.ts';
-import { systemReader } from '../../../../agent/system/reader.ts';
 import { diskScenarios, writeProtected } from '../../../harness/disk-scenarios.ts';
 import { type DiskFixture, makeSysfs } from '../../../harness/sysfs.ts';
+import { hostAt, mount, mounts } from '../../../harness/sysfs-reader.ts';
 import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
-
-/** Returns the reader of a root directory. @param log lines of the kernel log */
-const hostAt = (root: string, log: readonly string[] = []) => ({
-  ...systemReader({ root }),
-  kernelLog: () => [...log],
-});
-const mounts = (...lines: string[]) =>
-  parseMountinfo(lines.map((line, index) => `${index + 1} 0 ${line}\n`).join(''));
-const mount = (device: string, target: string, type = 'xfs', source = '/dev/x') =>
-  `${device} / ${target} ro - ${type} ${source} rw`;
 
 const scenarios = suite('findDisks');
 for (const [title, { devices, device, disks }] of Object.entries(diskScenarios)) {

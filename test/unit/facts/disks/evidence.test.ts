@@ -2,10 +2,9 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { findDisks } from '../../../../agent/facts/disks/disks.ts';
 import { parseWriteProtect } from '../../../../agent/facts/disks/evidence.ts';
-import { parseMountinfo } from '../../../../agent/facts/mounts/mountinfo.ts';
-import { systemReader } from '../../../../agent/system/reader.ts';
 import { drives } from '../../../harness/disk-scenarios.ts';
 import { type DiskFixture, makeSysfs } from '../../../harness/sysfs.ts';
+import { hostAt, mount, mounts } from '../../../harness/sysfs-reader.ts';
 import { inTemporaryDirectory, writeFiles } from '../../../harness/temporary.ts';
 
 const kernelLog = suite('write protection in the kernel log');
@@ -33,16 +32,6 @@ for (const [title, records, expected] of [
   kernelLog(title, () => assert.is(parseWriteProtect(records, '2:0:0:0'), expected));
 }
 kernelLog.run();
-
-/** Returns the reader of a root directory. @param log lines of the kernel log */
-const hostAt = (root: string, log: readonly string[] = []) => ({
-  ...systemReader({ root }),
-  kernelLog: () => [...log],
-});
-const mounts = (...lines: string[]) =>
-  parseMountinfo(lines.map((line, index) => `${index + 1} 0 ${line}\n`).join(''));
-const mount = (device: string, target: string, type = 'xfs', source = '/dev/x') =>
-  `${device} / ${target} ro - ${type} ${source} rw`;
 
 /** Returns a kernel message of Linux 6.12 for a disk of QEMU with readonly=on. */
 const said = (word: string) =>
