@@ -26,16 +26,15 @@ const localFs = (...wants: readonly string[]) =>
 
 for (const [name, shell] of Object.entries(shells)) {
   const generator = suite(`${name}: generator, OVERLAY`);
+  /** Returns what the generator writes. @param lines records of the initramfs */
+  const overlays = (value: string, lines: readonly string[], fstab: string, before = tmpfsAtVar) =>
+    generate(shell, { ...config(value), ...records(...lines), 'etc/fstab': fstab }, before).written;
 
   generator('a file system of fstab: the service runs before its mount', () => {
-    const { written } = generate(
-      shell,
-      {
-        ...config('/opt:noexec'),
-        ...records('/opt deferred'),
-        'etc/fstab': 'UUID=1 / xfs ro 0 0\n/dev/vdx1 /opt xfs ro 0 0\n/dev/vdx2 /srv xfs ro 0 0\n',
-      },
-      tmpfsAtVar,
+    const written = overlays(
+      '/opt:noexec',
+      ['/opt deferred'],
+      'UUID=1 / xfs ro 0 0\n/dev/vdx1 /opt xfs ro 0 0\n/dev/vdx2 /srv xfs ro 0 0\n',
     );
     same(written, [
       service('opt', device('dev-vdx1.device')),
@@ -47,14 +46,10 @@ for (const [name, shell] of Object.entries(shells)) {
   });
 
   generator('a directory below it: a unit for which others wait, after the mount above it', () => {
-    const { written } = generate(
-      shell,
-      {
-        ...config('/opt/my-agent /opt'),
-        ...records('/opt deferred', '/opt/my-agent deferred', '/opt begun', '/opt overlay'),
-        'etc/fstab': '/dev/vdx1 /opt xfs ro 0 0\n',
-      },
-      tmpfsAtVar,
+    const written = overlays(
+      '/opt/my-agent /opt',
+      ['/opt deferred', '/opt/my-agent deferred', '/opt begun', '/opt overlay'],
+      '/dev/vdx1 /opt xfs ro 0 0\n',
     );
     same(written, [
       service('opt', device('dev-vdx1.device')),
@@ -68,14 +63,10 @@ for (const [name, shell] of Object.entries(shells)) {
   });
 
   generator('an automount of OVERLAY is mounted at boot', () => {
-    const { written } = generate(
-      shell,
-      {
-        ...config('/opt'),
-        ...records('/opt deferred'),
-        'etc/fstab': '/dev/vdx1 /opt xfs noauto,x-systemd.automount 0 0\n',
-      },
-      tmpfsAtVar,
+    const written = overlays(
+      '/opt',
+      ['/opt deferred'],
+      '/dev/vdx1 /opt xfs noauto,x-systemd.automount 0 0\n',
     );
     assert.ok(
       written.includes('opt.automount.d/immutafs.conf: [Unit];ConditionPathExists=!/'),
@@ -84,17 +75,10 @@ for (const [name, shell] of Object.entries(shells)) {
   });
 
   generator('an overlay of the initramfs is kept at shutdown; paths without one get no units', () => {
-    const { written } = generate(
-      shell,
-      {
-        ...config('/root /srv /usr /opt'),
-        ...records(
-          '/root overlay',
-          '/srv missing it does not exist',
-          '/usr refused why',
-          '/opt unneeded why',
-        ),
-      },
+    const written = overlays(
+      '/root /srv /usr /opt',
+      ['/root overlay', '/srv missing it does not exist', '/usr refused why', '/opt unneeded why'],
+      '',
       `${overlayAtVar.replaceAll('/var', '/root')}
       mkdir -p /var /run/immutafs/root; mount -t tmpfs x /var; mount -t tmpfs -o nodev x /run/immutafs/root`,
     );
@@ -102,15 +86,10 @@ for (const [name, shell] of Object.entries(shells)) {
   });
 
   generator('without a record of the initramfs: each path that can get an overlay', () => {
-    const { written } = generate(
-      shell,
-      {
-        ...config('/srv/x /usr /net/a /opt /noauto'),
-        ...records(),
-        'etc/fstab':
-          '/dev/vdx1 /opt xfs ro 0 0\nserver:/x /net nfs defaults 0 0\n/dev/vdx1 /noauto xfs noauto 0 0\n',
-      },
-      tmpfsAtVar,
+    const written = overlays(
+      '/srv/x /usr /net/a /opt /noauto',
+      [],
+      '/dev/vdx1 /opt xfs ro 0 0\nserver:/x /net nfs defaults 0 0\n/dev/vdx1 /noauto xfs noauto 0 0\n',
     );
     same(written, [
       service('opt', device('dev-vdx1.device')),
