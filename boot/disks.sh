@@ -25,7 +25,7 @@ find_disks() {
 }
 
 # Whether the content of a stacked device cannot differ from that of the devices below it. The agent has the same rule,
-# with its reasons, in agent/facts/disks/stack.ts.
+# with its reasons, in agent/facts/disks/block.ts.
 has_content_of_slaves() { # $1: sysfs directory
   if [ -e "$1/dm" ]; then
     { read -r dm_number <"$1/dev"; } 2>/dev/null || return 1
@@ -78,7 +78,7 @@ add_disk() { # $1: sysfs directory; $2: evidence that replaces the one found, or
 
 # Sets driver to the driver of the disk with the sysfs directory $1, or of its SCSI host, if only a hypervisor presents
 # such a disk, and else to the empty string. The agent has the same rule, with its reasons, in
-# agent/facts/disks/transport.ts.
+# agent/facts/disks/evidence.ts.
 find_hypervisor_driver() {
   if [ -e "$1/device/../../scsi_host" ]; then
     # The directory of the disk, of its target and of the host are below that of the adapter.

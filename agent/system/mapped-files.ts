@@ -47,7 +47,7 @@ const mostProcesses = 10_000;
 
 /**
  * Finds the executable mappings of processes in a child process, because a read of maps may hang
- * (silent-processes.ts), and because Node.js needs several times as long for it.
+ * (processes.ts), and because Node.js needs several times as long for it.
  * @param directory the directory of procfs
  * @param program read-mappings
  * @returns undefined if the program cannot be run, has not examined every process within two seconds, has printed more

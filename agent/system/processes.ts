@@ -15,7 +15,7 @@ export interface ProcessReader {
   list(): number[];
   /**
    * Finds the processes of which the other methods must not read this file, nor anything else that needs the memory of
-   * the process, because the read may hang (silent-processes.ts). Takes at most five seconds.
+   * the process, because the read may hang (findSilent). Takes at most five seconds.
    * @returns the reason for each of these processes
    */
   silent(pids: readonly number[], name: MemoryFile): Promise<Map<number, string>>;

@@ -6,6 +6,7 @@ import { createRequire } from 'node:module';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { removeCopies } from '../../packaging/build/executable.ts';
+import { root } from '../../packaging/build/paths.ts';
 
 const require = createRequire(import.meta.url);
 const versionOf = (name: string) => (require(`${name}/package.json`) as { version: string }).version;
@@ -37,6 +38,32 @@ esbuild('the copy is kept if another export is used as well', () => {
   assert.is(removeCopies(code), code);
 });
 esbuild.run();
+
+/** Returns the modules that the agent loads at its start, without those that it imports when they are needed. */
+function loadedAtStart(): string[] {
+  const { metafile } = buildSync({
+    ...{ absWorkingDir: root, entryPoints: ['agent/main.ts'], outdir: 'out', write: false, metafile: true },
+    ...{ bundle: true, splitting: true, platform: 'node', format: 'esm', external: ['*.node'] },
+  });
+  const loaded = new Set(['out/main.js']);
+  for (const file of loaded) {
+    for (const { path, kind } of metafile.outputs[file]?.imports ?? [])
+      if (kind !== 'dynamic-import') loaded.add(path);
+  }
+  return [...loaded];
+}
+
+const start = suite('start of the agent');
+start('modules that take long to load are left to the commands that need them', () => {
+  const loaded = loadedAtStart();
+  assert.ok(loaded.includes('node:fs'));
+  const late = ['node:crypto', 'node:tls', 'node:http', 'node:zlib', 'node:perf_hooks'];
+  assert.equal(
+    late.filter((name) => loaded.includes(name)),
+    [],
+  );
+});
+start.run();
 
 const pkg = suite('@yao-pkg/pkg 6.23.0');
 pkg('the version', () => assert.is(versionOf('@yao-pkg/pkg'), '6.23.0'));

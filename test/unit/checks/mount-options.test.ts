@@ -4,13 +4,12 @@ import { parseConfig } from '../../../agent/config/config.ts';
 import { addedOptions } from '../../../agent/facts/mounts/targets.ts';
 import { all, config, edit, mount } from '../../harness/changes.ts';
 import { testChanges } from '../../harness/finding.ts';
+import { withLibrary } from '../../shell/shells.ts';
 
 const overlay =
   'overlay immutafs rw,lowerdir=/run/immutafs/lower,upperdir=/run/var/upper,workdir=/run/var/work';
 const onVar = (name: string, options: string) =>
   mount(`var-${name}`, `0:42 /${name} /var/${name} rw,${options} - ${overlay}`);
-
-const strict = ['/dev/shm', '/var/tmp', '/var/log'];
 
 testChanges('mount-options', {
   ...Object.fromEntries(
@@ -105,12 +104,12 @@ testChanges('mount-options', {
 
 const parsed = suite('addedOptions');
 const parse = (value: string) => addedOptions(parseConfig(`MOUNT_OPTIONS=${value}\n`).config);
-parsed('strict has the default, and device files on /dev', () => {
-  const targets = parse('strict');
-  for (const target of strict) {
-    assert.equal(targets.find((each) => each.target === target)?.list, ['noexec', 'nosuid', 'nodev']);
-  }
-  assert.equal(targets.find(({ target }) => target === '/dev')?.list, ['noexec', 'nosuid']);
+parsed('strict stands for the items that the boot sets', () => {
+  const lines = 'conf_MOUNT_OPTIONS=strict; expand_mount_options; printf "%s" "$option_items"';
+  assert.equal(
+    parse('strict').map(({ target, list }) => `${target}:${list.join(',')}`),
+    withLibrary(['dash'], lines).trim().split(/ +/),
+  );
 });
 parsed('several items for a target', () => {
   assert.equal(parse('/a:noexec /b:nodev /a:noexec,nosuid'), [
