@@ -1,7 +1,7 @@
 import { type PersistItem, persistItems } from '../facts/boot/persist.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import type { Facts } from '../facts/facts.ts';
-import { isBelow, type Mount, type MountTable, isWritable } from '../facts/mounts/mountinfo.ts';
+import { isBelow, type Mount, type MountTable, isWritable, optionOf } from '../facts/mounts/mountinfo.ts';
 import { type Observed, valueOf } from '../facts/observed.ts';
 
 /** A mount that is part of the remaining attack surface, because it is writable and also executable or persistent. */
@@ -143,9 +143,7 @@ export function persistenceTest(
     return persistent;
   };
   const isUpperPersistent = (mount: Mount, depth: number): boolean => {
-    const upper = mount.superOptions
-      .find((option) => option.startsWith('upperdir='))
-      ?.slice('upperdir='.length);
+    const upper = optionOf(mount, 'upperdir');
     if (upper === undefined) return false;
     const below = upper.startsWith('/') ? mounts.serving(upper) : undefined;
     return below === undefined || below === mount || isPersistent(below, depth + 1);

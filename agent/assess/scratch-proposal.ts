@@ -1,5 +1,5 @@
 import { type Config, words } from '../config/config.ts';
-import { keys } from '../config/keys.ts';
+import { keys, pathOf } from '../config/keys.ts';
 import { pathItems } from '../facts/boot/persist.ts';
 import { isBelow } from '../facts/mounts/mountinfo.ts';
 
@@ -48,6 +48,6 @@ export function proposeScratch(
     .flatMap((path) => refillable.exec(path)?.[0] ?? [])
     .filter((directory) => keys.SCRATCH.good(directory) && isFree(directory));
   const added = [...stores.map((store) => `${store}:empty,exec,suid,dev`), ...new Set(others)];
-  const kept = words(SCRATCH).filter((item) => !stores.includes(item.split(':', 1)[0] ?? ''));
+  const kept = words(SCRATCH).filter((item) => !stores.includes(pathOf(item)));
   return added.length === 0 ? undefined : `SCRATCH=${[...kept, ...added].join(' ')}`;
 }

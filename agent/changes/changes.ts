@@ -1,6 +1,6 @@
 import { SystemError, errorMessage } from '../lib/errors.ts';
 import { hangSafe } from '../facts/mounts/hang-safe.ts';
-import { type MountTable, isBelow, readMountTable } from '../facts/mounts/mountinfo.ts';
+import { type MountTable, isBelow, readMountTable, optionOf } from '../facts/mounts/mountinfo.ts';
 import { readBootEnv, type BootEnv } from '../facts/boot/boot-env.ts';
 import { openDirectory } from '../system/layers/directory.ts';
 import { findScratchDevice } from '../facts/boot/scratch.ts';
@@ -12,14 +12,7 @@ import { homesSince } from './home-state.ts';
 import { type XattrReader, xattrReader } from '../system/layers/xattrs.ts';
 import type { SystemReader } from '../system/reader.ts';
 import { type Found, bytesOf, type Unknown } from './change.ts';
-import {
-  type Layers,
-  type WritableLayer,
-  findLayers,
-  readDefaultMetacopy,
-  whyNoLayer,
-  optionOf,
-} from './layers.ts';
+import { type Layers, type WritableLayer, findLayers, readDefaultMetacopy, whyNoLayer } from './layers.ts';
 import { walkHomes, walkRun } from './places.ts';
 import type { Selection } from './selection.ts';
 import type { OpenLayer } from './walk/place.ts';

@@ -2,7 +2,7 @@ import { SystemError } from '../lib/errors.ts';
 import { type BootEnv, bootEnvFile } from '../facts/boot/boot-env.ts';
 import { layersOf } from '../facts/boot/layers.ts';
 import { scratchDisk } from '../facts/boot/scratch.ts';
-import { type Mount, type MountTable, isBelow } from '../facts/mounts/mountinfo.ts';
+import { type Mount, type MountTable, isBelow, optionOf } from '../facts/mounts/mountinfo.ts';
 import type { Observed } from '../facts/observed.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import { decideMode } from '../assess/mode.ts';
@@ -85,11 +85,6 @@ function overlays(mounts: MountTable): Map<string, Mount> {
     if (known === undefined || (known.root !== '/' && mount.root === '/')) found.set(upper, mount);
   }
   return found;
-}
-
-export function optionOf({ superOptions }: Mount, name: string): string | undefined {
-  const option = superOptions.find((each) => each.startsWith(`${name}=`));
-  return option?.slice(name.length + 1).replace(/\\(.)/gs, '$1');
 }
 
 /** The lower layers, separated by colons, or each in an option of its own since Linux 6.8 (overlayfs.rst). */

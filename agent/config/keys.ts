@@ -319,7 +319,7 @@ function isPathWithOptions(value: string, option: RegExp): boolean {
 }
 
 function isScratchItem(item: string): boolean {
-  const options = item.split(':')[1]?.split(',') ?? [];
+  const options = itemOptions(item);
   return isPathWithOptions(item, scratchOption) && !(options.includes('empty') && options.includes('copy'));
 }
 
@@ -333,6 +333,16 @@ function isMountOptionsItem(item: string): boolean {
 /** Splits a list into its items. */
 export function words(value: string): string[] {
   return value.split(/[ \t]+/).filter((word) => word !== '');
+}
+
+/** Returns the path of an item of OVERLAY, PERSIST or SCRATCH: PATH or PATH:OPTION,OPTION. */
+export function pathOf(item: string): string {
+  return item.split(':', 1)[0] ?? '';
+}
+
+/** Returns the options of such an item. */
+export function itemOptions(item: string): string[] {
+  return item.split(':')[1]?.split(',') ?? [];
 }
 
 /** Whether the value is valid for size= (tmpfs(5)). A unit is required, because a number without a unit means bytes. */

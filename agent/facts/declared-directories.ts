@@ -1,5 +1,5 @@
 import { unlessSystemError } from '../lib/errors.ts';
-import type { SystemReader } from '../system/reader.ts';
+import { type SystemReader, namesIfReadable } from '../system/reader.ts';
 import { isBelow } from './mounts/mountinfo.ts';
 
 /** A directory or file that a unit names. Paths have one character per byte (latin1). */
@@ -28,7 +28,7 @@ export function readDeclarations(
   const units = new Set<string>();
   const isMerged = reader.stat('/lib')?.kind === 'link';
   for (const directory of directories.filter((each) => !isMerged || !each.startsWith('/lib/'))) {
-    for (const name of namesIfThere(reader, directory)) {
+    for (const name of namesIfReadable(reader, directory)) {
       const unit = name.replace(/\.d$/, '');
       if (!unit.endsWith('.service')) continue;
       units.add(unit);
@@ -41,14 +41,9 @@ export function readDeclarations(
   return { declarations, units: [...units] };
 }
 
-/** Lists a directory. @returns an empty list if it cannot be listed */
-function namesIfThere(reader: SystemReader, directory: string): string[] {
-  return unlessSystemError(() => reader.list(directory)) ?? [];
-}
-
 function unitFiles(reader: SystemReader, path: string, isUnit: boolean): string[] {
   if (isUnit) return reader.stat(path)?.kind === 'file' ? [path] : [];
-  return namesIfThere(reader, path)
+  return namesIfReadable(reader, path)
     .filter((name) => name.endsWith('.conf'))
     .map((name) => `${path}/${name}`);
 }

@@ -70,14 +70,19 @@ export function readRange(file: string, offset: number, bytes: number): string {
   const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK);
   try {
     const buffer = Buffer.alloc(bytes);
-    let filled = 0;
-    for (;;) {
-      const count = fs.readSync(fd, buffer, filled, bytes - filled, offset + filled);
-      filled += count;
-      if (count === 0 || filled === bytes) return buffer.toString('latin1', 0, filled);
-    }
+    return buffer.toString('latin1', 0, fill(fd, buffer, offset));
   } finally {
     fs.closeSync(fd);
+  }
+}
+
+/** Fills a buffer from an offset of an open file. @returns the number of bytes, which is smaller at the end of the file */
+export function fill(fd: number, buffer: Buffer, offset: number): number {
+  let filled = 0;
+  for (;;) {
+    const count = fs.readSync(fd, buffer, filled, buffer.length - filled, offset + filled);
+    filled += count;
+    if (count === 0 || filled === buffer.length) return filled;
   }
 }
 

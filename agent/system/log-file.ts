@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { SystemError, isAbsent, onFile } from '../lib/errors.ts';
 import { inDirectory } from './foreign-directory.ts';
+import { fill } from './files.ts';
 
 /** What identifies a log file, and how much of it there is. */
 export interface LogFileStat {
@@ -56,15 +57,7 @@ function openRegular(at: string, flags: number, shown: string): number {
 function logFile(file: string, fd: number): LogFile {
   return {
     stat: () => onFile(file, () => describe(fs.fstatSync(fd, { bigint: true }))),
-    read: (buffer, offset) =>
-      onFile(file, () => {
-        let filled = 0;
-        for (;;) {
-          const count = fs.readSync(fd, buffer, filled, buffer.length - filled, offset + filled);
-          filled += count;
-          if (count === 0 || filled === buffer.length) return filled;
-        }
-      }),
+    read: (buffer, offset) => onFile(file, () => fill(fd, buffer, offset)),
     close: () => {
       try {
         fs.closeSync(fd);

@@ -2,6 +2,7 @@ import { type Config, words } from '../../config/config.ts';
 import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type Observed, observe } from '../observed.ts';
+import { pathOf, itemOptions } from '../../config/keys.ts';
 
 /** The directory in which units/persist-directory records the outcome for each path. */
 export const persistRecords = '/run/immutafs/persisted';
@@ -42,8 +43,8 @@ export function persistItems({ PERSIST }: Pick<Config, 'PERSIST'>): PersistItem[
 export function pathItems(value: string): { path: string; options: string[] }[] {
   const items = new Map<string, { path: string; options: string[] }>();
   for (const word of words(value)) {
-    const [path = '', options] = word.split(':');
-    if (!items.has(path)) items.set(path, { path, options: options?.split(',') ?? [] });
+    const path = pathOf(word);
+    if (!items.has(path)) items.set(path, { path, options: itemOptions(word) });
   }
   return [...items.values()];
 }

@@ -167,6 +167,12 @@ function nextOnPath(children: ReadonlyMap<string, Mount> | undefined, path: stri
   return children.get(path);
 }
 
+/** Returns the value of an option of the file system, unescaped (overlayfs.rst): upperdir=VALUE. */
+export function optionOf({ superOptions }: Mount, name: string): string | undefined {
+  const option = superOptions.find((each) => each.startsWith(`${name}=`));
+  return option?.slice(name.length + 1).replace(/\\(.)/gs, '$1');
+}
+
 /** Whether the target of the symbolic link /etc/mtab is the kernel's mount table. */
 export function isMountTable(link: string): boolean {
   return /^(\/|\.\.\/)proc\/(self\/)?mounts$/.test(link);

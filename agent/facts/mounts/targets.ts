@@ -1,6 +1,5 @@
 import { type Config, words } from '../../config/config.ts';
-import { unlessSystemError } from '../../lib/errors.ts';
-import type { SystemReader, ProbeKind } from '../../system/reader.ts';
+import { type SystemReader, type ProbeKind, namesIfReadable } from '../../system/reader.ts';
 import { mayHangCode } from './hang-safe.ts';
 import type { Mount, MountTable } from './mountinfo.ts';
 import { type Observed, observe, observeAsync } from '../observed.ts';
@@ -93,8 +92,9 @@ export async function startProbes(
 
 /** Returns the directories of the users who are logged in. On RHEL 7, they need not be mount points. */
 function userDirectories(reader: SystemReader): string[] {
-  const names = unlessSystemError(() => reader.list('/run/user')) ?? [];
-  return names.filter((name) => /^[0-9]+$/.test(name)).map((name) => `/run/user/${name}`);
+  return namesIfReadable(reader, '/run/user')
+    .filter((name) => /^[0-9]+$/.test(name))
+    .map((name) => `/run/user/${name}`);
 }
 
 interface Target {

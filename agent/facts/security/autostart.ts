@@ -1,8 +1,9 @@
 import { monotonicMilliseconds } from '../../system/clock.ts';
-import type { SystemReader } from '../../system/reader.ts';
+import { type SystemReader, namesIfReadable } from '../../system/reader.ts';
 import { SystemError } from '../../lib/errors.ts';
 import { type Observed, observe } from '../observed.ts';
 import { homeFiles, homeUnits } from './places.ts';
+import { readAccounts } from '../accounts.ts';
 
 /** The files in a home directory that are executed automatically or permit a login as its owner. */
 export interface Autostart extends HomeOwner {
@@ -36,10 +37,9 @@ const maximumTime = 2000;
  */
 export function findAutostart(reader: SystemReader): HomeAutostart[] {
   const began = monotonicMilliseconds();
-  const lingering = new Set(names(reader, '/var/lib/systemd/linger'));
-  const users = reader.readIfPresent('/etc/passwd', 1024 * 1024) ?? '';
-  const fields = users.split('\n').map((line) => line.split(':'));
-  return fields.slice(0, maximumUsers).flatMap(([user = '', , , , , home = '', shell = '']) => {
+  const lingering = new Set(namesIfReadable(reader, '/var/lib/systemd/linger'));
+  const users = readAccounts(reader).slice(0, maximumUsers);
+  return users.flatMap(({ name: user, home, shell }) => {
     const lingers = lingering.has(user);
     if (!home.startsWith('/') || (!canLogIn(shell) && !lingers)) return [];
     const isLate = monotonicMilliseconds() - began > maximumTime;
@@ -58,7 +58,8 @@ function readHome(reader: SystemReader, home: string, isLate: boolean): Pick<Aut
     return answer;
   };
   return {
-    units: areDirectories(reader, home, homeUnits) && names(reader, `${home}/${homeUnits}`).length > 0,
+    units:
+      areDirectories(reader, home, homeUnits) && namesIfReadable(reader, `${home}/${homeUnits}`).length > 0,
     files: homeFiles.filter((name) => isInDirectory(name) && isOwn(reader, home, name)),
   };
 }
@@ -89,13 +90,5 @@ function areDirectories(reader: SystemReader, home: string, directory: string): 
       .every((name) => reader.stat((file += `/${name}`))?.kind === 'directory');
   } catch {
     return false;
-  }
-}
-
-function names(reader: SystemReader, directory: string): string[] {
-  try {
-    return reader.list(directory);
-  } catch {
-    return [];
   }
 }

@@ -24,10 +24,10 @@ export type ActionLog = readonly LoggedAction[];
 export interface LoggedAction {
   /** Counts from 1; the number can be reused after --undo has removed the entry. */
   number: number;
-  /** A UUID, which is never reused. Entries of earlier versions have none. */
-  id?: string;
+  /** A UUID, which is never reused. */
+  id: string;
   step: StepId;
-  action: Action | FormerAction;
+  action: Action;
   /** ISO 8601 */
   began: string;
   /** ISO 8601; null if the action was interrupted or is still running. */
@@ -36,16 +36,6 @@ export interface LoggedAction {
   problem: string | null;
   /** The path of the backup of the action's file; null if the file did not exist, or the action has no file. */
   backup: string | null;
-}
-
-/**
- * Found only in logs of earlier versions: the whole migration of /home as one action. Its change to /etc/fstab is a
- * separate entry, an `edit`.
- */
-interface FormerAction {
-  do: 'move-home';
-  disk: string;
-  wipe: boolean;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { nameInStore } from '../../facts/boot/persist.ts';
+import { pathOf } from '../../config/keys.ts';
 
 /** Where the content of a directory of PERSIST is. */
 export interface PlaceInStore {
@@ -11,7 +12,7 @@ export interface PlaceInStore {
 
 /** @param action `item`: the item of PERSIST; `store`: PERSIST_STORE */
 export function placeInStore({ item, store }: { item: string; store: string }): PlaceInStore {
-  const path = item.replace(/:.*$/, '');
+  const path = pathOf(item);
   const name = nameInStore(path);
   return { path, final: `${store}/${name}`, copy: `${store}/seeding:${name}` };
 }

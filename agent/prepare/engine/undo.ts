@@ -13,8 +13,7 @@ import {
 import { type ActionOf, type Executors, type Printer, withContext } from './context.ts';
 import type { Action } from './step.ts';
 
-type AnyAction = LoggedAction['action'];
-type FileAction = Extract<AnyAction, { file: string }>;
+type FileAction = Extract<Action, { file: string }>;
 
 /**
  * Restores every file that `prepare` changed, the last change first. If --purge-old-home has begun, nothing is
@@ -53,9 +52,7 @@ async function undoLocked(
   }
   const kept: LoggedAction[] = [];
   for (const entry of log.toReversed()) {
-    const { action } = entry;
-    const reverted =
-      action.do === 'move-home' ? undefined : await revert(executors, reader, writer, printer, action);
+    const reverted = await revert(executors, reader, writer, printer, entry.action);
     const { text, isKept } = reverted ?? undoOne(reader, writer, entry);
     if (isKept) kept.unshift(entry);
     if (text !== undefined) say(text);
@@ -152,7 +149,7 @@ function undoMade(
 }
 
 /** Describes the result of an action that --undo cannot revert; undefined if there is none. */
-function whatRemains(action: Exclude<AnyAction, FileAction>): string | undefined {
+function whatRemains(action: Exclude<Action, FileAction>): string | undefined {
   switch (action.do) {
     case 'run':
       return `what ${[action.program, ...action.args].join(' ')} did${action.revert === undefined ? '' : `; ${action.revert}`}`;
@@ -165,7 +162,6 @@ function whatRemains(action: Exclude<AnyAction, FileAction>): string | undefined
     case 'format-home':
       return `the file system on ${action.disk}`;
     case 'copy-home':
-    case 'move-home':
       return `the copy of /home on ${action.disk}; files written to /home after the move are only there`;
     case 'purge-home':
       return 'the rest of the old /home';

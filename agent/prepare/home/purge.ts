@@ -66,7 +66,7 @@ interface Migrated {
 }
 
 /**
- * Finds the last action that changed the source of /home in fstab: a cutover, or an `edit` by an earlier version or by
+ * Finds the last action that changed the source of /home in fstab: a cutover, or an `edit` by
  * persistence.ts. Failed cutovers are ignored, because they restore fstab.
  */
 export function findMigration(log: ActionLog): Migrated | undefined {

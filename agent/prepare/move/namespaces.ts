@@ -2,6 +2,7 @@ import { decodeBytes } from '../../lib/format.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import { type RegionMount, type Table, parseTable } from './mount-table.ts';
 import { type Region, joinPath } from './region.ts';
+import { systemUnitOf } from '../../facts/security/programs/process-details.ts';
 
 /** A mount namespace and its mounts of a region. */
 export interface Namespace extends Table {
@@ -152,13 +153,10 @@ export function describe(reader: SystemReader, pid: number): string {
   return `${nameOf(reader, pid)} (process ${pid}${unit === undefined ? '' : `, of ${unit}`})`;
 }
 
-/**
- * Returns the systemd service of a process, from its cgroup in systemd's hierarchy or in the unified hierarchy
- * (cgroups(7)): "1:name=systemd:/system.slice/sshd.service".
- */
+/** Returns the systemd service of a process. */
 export function unitOf(reader: SystemReader, pid: number): string | undefined {
-  const text = attempt(() => reader.read(`/proc/${pid}/cgroup`, 65536)) ?? '';
-  return /^(?:\d+:name=systemd|0:):.*?\/([^/\n]+\.service)(?:\/|$)/m.exec(text)?.[1];
+  const unit = systemUnitOf(attempt(() => reader.read(`/proc/${pid}/cgroup`, 65536)) ?? '');
+  return unit.endsWith('.service') ? unit : undefined;
 }
 
 /** Calls `action`. @returns undefined after any error, for example if the process has ended or cannot be read */

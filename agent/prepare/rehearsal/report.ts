@@ -3,6 +3,7 @@ import { persistItem } from '../../facts/security/places.ts';
 import { words } from '../../config/config.ts';
 import { type Context, type Seen, compare, proposedFolders } from './observations.ts';
 import type { RehearsalReport, Request } from './record.ts';
+import { pathOf } from '../../config/keys.ts';
 
 /** The state of the rehearsal that the report adds to what was seen. */
 export interface State extends Pick<
@@ -49,10 +50,6 @@ export function buildReport(
 /** Whether an overlay may be proposed for a folder. It would lose the state of a known service at every reboot. */
 function isResettable(folder: string): boolean {
   return stateRuleOf(folder)?.kind !== 'state';
-}
-
-function pathOf(item: string): string {
-  return item.split(':', 1)[0] ?? '';
 }
 
 /** Returns the complete line with the folders added; empty if there are none to add. */

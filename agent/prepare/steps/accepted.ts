@@ -2,6 +2,7 @@ import { type Accepted, acceptedFile, isAccepted } from '../../config/accepted.t
 import { unlessSystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
 import type { Action } from '../engine/step.ts';
+import { readAccounts } from '../../facts/accounts.ts';
 
 const heading = `# What \`immutafs-agent prepare\` does not report: a path with everything below it, which a sealed boot may reset or
 # in which changes are accepted, or "until TIME" for changes of unknown origin up to a point in time.
@@ -27,9 +28,7 @@ export function planAcceptance(
 /** Returns the user who logged in, also behind sudo(8) (proc_pid_loginuid(5)); root if no login is recorded. */
 function loginUser(reader: SystemReader): string {
   const uid = unlessSystemError(() => reader.readIfPresent('/proc/self/loginuid', 64))?.trim() ?? '';
-  const accounts = reader.readIfPresent('/etc/passwd', 1024 * 1024) ?? '';
-  const account = accounts.split('\n').find((line) => line.split(':')[2] === uid);
-  return account?.split(':')[0] ?? 'root';
+  return readAccounts(reader).find((account) => account.uid === uid)?.name ?? 'root';
 }
 
 /** @param by the line before the entries */

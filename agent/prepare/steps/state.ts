@@ -17,7 +17,8 @@ import { type StateArea, searchState } from './state/search.ts';
 import { isLayered } from './var-layer.ts';
 import { persistedFolders } from './writes/area.ts';
 import { type Inspection, inspectWrites } from './writes/inspect.ts';
-import { canOverlay, pathOf } from './writes/proposal.ts';
+import { canOverlay } from './writes/proposal.ts';
+import { pathOf } from '../../config/keys.ts';
 
 /**
  * Plans the step `state`. It is done if all state that a sealed boot would reset is either kept (PERSIST, or a file system on

@@ -8,7 +8,8 @@ import { planAcceptance } from './accepted.ts';
 import { isReset } from './state.ts';
 import { describeGroup, describeUnexplained, summarise } from './writes/describe.ts';
 import { type Inspection, inspectWrites, isState } from './writes/inspect.ts';
-import { editConfig, isDirectory, pathOf, proposedOverlay } from './writes/proposal.ts';
+import { editConfig, isDirectory, proposedOverlay } from './writes/proposal.ts';
+import { pathOf } from '../../config/keys.ts';
 
 /** The maximum number of groups in one list. */
 const mostListed = 10;

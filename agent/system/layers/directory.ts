@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { SystemError, errorCode, onFile } from '../../lib/errors.ts';
 import { O_PATH } from '../foreign-directory.ts';
+import { fill } from '../files.ts';
 
 /** What lstat(2) returns for a name in a directory. */
 export interface Entry {
@@ -142,15 +143,7 @@ function openDescriptor(at: string): number {
 function openedFile(fd: number, shown: string): OpenFile {
   return {
     stat: () => onFile(shown, () => entryOf(fs.fstatSync(fd, { bigint: true }))),
-    read: (buffer, offset) =>
-      onFile(shown, () => {
-        let filled = 0;
-        for (;;) {
-          const count = fs.readSync(fd, buffer, filled, buffer.length - filled, offset + filled);
-          filled += count;
-          if (count === 0 || filled === buffer.length) return filled;
-        }
-      }),
+    read: (buffer, offset) => onFile(shown, () => fill(fd, buffer, offset)),
     close: () => fs.closeSync(fd),
   };
 }

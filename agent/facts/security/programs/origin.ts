@@ -1,7 +1,7 @@
 import { unlessSystemError } from '../../../lib/errors.ts';
 import type { MappedFile } from '../../../system/mapped-files.ts';
 import type { SystemReader } from '../../../system/reader.ts';
-import { type Mount, type MountTable, isBelow } from '../../mounts/mountinfo.ts';
+import { type Mount, type MountTable, isBelow, optionOf } from '../../mounts/mountinfo.ts';
 import { deletedSuffix } from './layer-files.ts';
 
 /**
@@ -68,7 +68,7 @@ function mountOf(path: string, device: string, mounts: MountTable): Mount | unde
 }
 
 /** Returns the device of the upper layer of an overlay, which kernels before 6.7 show instead of the overlay's own. */
-function upperDevice({ superOptions }: Mount, mounts: MountTable): string | undefined {
-  const upper = superOptions.find((option) => option.startsWith('upperdir='))?.slice('upperdir='.length);
+function upperDevice(mount: Mount, mounts: MountTable): string | undefined {
+  const upper = optionOf(mount, 'upperdir');
   return upper?.startsWith('/') === true ? mounts.serving(upper)?.device : undefined;
 }

@@ -1,6 +1,7 @@
 import { decodeBytes } from '../../../lib/format.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { MountTable } from '../../mounts/mountinfo.ts';
+import { readAccounts } from '../../accounts.ts';
 
 /** The description of a process. A field is empty if the process has exited. */
 export interface ProcessDetails {
@@ -62,8 +63,7 @@ function readOrNothing(reader: SystemReader, pid: number, name: string): string 
 
 function readUsers(reader: SystemReader): Map<string, string> {
   const users = new Map<string, string>();
-  for (const line of (reader.readIfPresent('/etc/passwd', 1024 * 1024) ?? '').split('\n')) {
-    const [name = '', , uid = ''] = line.split(':');
+  for (const { name, uid } of readAccounts(reader)) {
     if (uid !== '' && !users.has(uid)) users.set(uid, decodeBytes(name));
   }
   return users;

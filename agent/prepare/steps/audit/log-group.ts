@@ -5,6 +5,7 @@ import type { Action } from '../../engine/step.ts';
 import { isLayered } from '../var-layer.ts';
 import { auditdConf } from '../../../facts/security/auditd-conf.ts';
 import { type AuditPart, nothing } from './part.ts';
+import { readAccounts } from '../../../facts/accounts.ts';
 
 /** The group of the forwarder, and its user. */
 const forwarder = 'immutafs-forward';
@@ -85,9 +86,7 @@ function otherGroup(reader: SystemReader, value: string, group: Group | undefine
 }
 
 function primaryGroup(reader: SystemReader): number | undefined {
-  const text = reader.readIfPresent('/etc/passwd', 1024 * 1024) ?? '';
-  const line = text.split('\n').find((each) => each.startsWith(`${forwarder}:`));
-  const gid = line?.split(':')[3] ?? '';
+  const gid = readAccounts(reader).find(({ name }) => name === forwarder)?.gid ?? '';
   return /^\d+$/.test(gid) ? Number(gid) : undefined;
 }
 

@@ -5,6 +5,7 @@ import { addedOptions } from '../../../facts/mounts/targets.ts';
 import { containerDirectories } from '../../../assess/scratch-proposal.ts';
 import type { Conflict } from '../../engine/step.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
+import { pathOf } from '../../../config/keys.ts';
 
 export type MountOption = Conflict['option'];
 
@@ -65,7 +66,7 @@ export function findMountTargets(look: Snapshot): MountTarget[] {
     !(systemDisks.holds(mount) && (!mount.device.startsWith('0:') || mount.type === 'btrfs')) &&
     !known.some(({ target }) => target === mount.target) &&
     !excluded.some((folder) => isBelow(mount.target, folder)) &&
-    !words(config.PERSIST).some((item) => item.replace(/:.*/, '') === mount.target);
+    !words(config.PERSIST).some((item) => pathOf(item) === mount.target);
   const further = mounts.all.filter(isFurther).map(({ target }) => target);
   const hanging = findHanging(mounts);
   const all = new Set([...known.map(({ target }) => target), ...further]);

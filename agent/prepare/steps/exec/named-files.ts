@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { startPlaces } from '../../../facts/security/places.ts';
 import { unlessSystemError } from '../../../lib/errors.ts';
-import type { SystemReader } from '../../../system/reader.ts';
+import { type SystemReader, namesIfReadable } from '../../../system/reader.ts';
 import type { RunningFile } from './running.ts';
 
 const unitFolders = ['/etc/systemd/system', '/usr/lib/systemd/system'];
@@ -54,8 +54,7 @@ function pathsIn(reader: SystemReader, by: string, select: (text: string) => str
 
 /** @param depth how many levels of folders are searched, too */
 function filesIn(reader: SystemReader, folder: string, depth: number): string[] {
-  const names = unlessSystemError(() => reader.list(folder)) ?? [];
-  return names.flatMap((name) => {
+  return namesIfReadable(reader, folder).flatMap((name) => {
     const file = `${folder}/${name}`;
     const isFolder = depth > 0 && unlessSystemError(() => reader.stat(file))?.kind === 'directory';
     return isFolder ? filesIn(reader, file, depth - 1) : [file];

@@ -16,9 +16,10 @@ import { sizeOfDirectory } from '../../move/space-check.ts';
 import { servicesOf, whyNotStopped } from '../../move/units.ts';
 import { findUsers } from '../../move/users.ts';
 import { whyNotKept } from '../persist.ts';
-import { editConfig, pathOf } from '../writes/proposal.ts';
+import { editConfig } from '../writes/proposal.ts';
 import { isKept } from './kept.ts';
 import { whyNotMoved } from './old-content.ts';
+import { pathOf, itemOptions } from '../../../config/keys.ts';
 
 /** The part of the step `state` that concerns --move-state and --purge-old-state. */
 interface MovePlan {
@@ -122,7 +123,7 @@ function actionsFor(item: string, store: string): Action[] {
 
 /** Whether maintenance boots use the content of the system disk (docs/writable-paths.md, "Options"). */
 function isAutostart(item: string): boolean {
-  const options = item.split(':')[1]?.split(',') ?? [];
+  const options = itemOptions(item);
   return options.includes('autostart') && !options.includes('maintenance');
 }
 

@@ -18,11 +18,12 @@ import { oldContent } from '../../move/rsync.ts';
 import { stopUsers } from '../../move/units.ts';
 import { findOwners } from '../../move/users.ts';
 import { persistProgram } from '../persist.ts';
-import { editConfig, pathOf } from '../writes/proposal.ts';
+import { editConfig } from '../writes/proposal.ts';
 import { moveTo, stageDirectory } from './copy.ts';
 import { expectKept, isKept } from './kept.ts';
 import { bringBack, setAside } from './old-content.ts';
 import { readMountTable } from '../../../facts/mounts/mountinfo.ts';
+import { pathOf } from '../../../config/keys.ts';
 
 /**
  * Adds the item to PERSIST, gives the copy its final name, mounts it as a boot does, and starts the services. At every

@@ -3,8 +3,8 @@ import { writableOverlays } from '../../../config/overlay-paths.ts';
 import { type Mount, isBelow } from '../../../facts/mounts/mountinfo.ts';
 import type { SystemDisks } from '../../../assess/system-disks.ts';
 import type { Snapshot } from '../../engine/snapshot.ts';
-import { pathOf } from './proposal.ts';
 import type { SearchArea } from './search.ts';
+import { pathOf } from '../../../config/keys.ts';
 
 /** Folders that are writable and lost at every reboot in a sealed boot. */
 const ephemeral: readonly string[] = ['/var', '/tmp', '/run', '/dev', '/proc', '/sys'];

@@ -3,11 +3,7 @@ import { isBelow } from '../../../facts/mounts/mountinfo.ts';
 import type { SystemReader } from '../../../system/reader.ts';
 import type { ActionOf } from '../../engine/context.ts';
 import type { WriteGroup } from '../../engine/step.ts';
-
-/** Returns the path of an item of OVERLAY, PERSIST or SCRATCH. */
-export function pathOf(item: string): string {
-  return item.replace(/:.*$/, '');
-}
+import { pathOf } from '../../../config/keys.ts';
 
 /** Returns OVERLAY with the items of the groups, except for items that a configured path already contains. */
 export function proposedOverlay(

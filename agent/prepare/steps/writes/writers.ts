@@ -144,7 +144,7 @@ const tolerance = 1;
 /** The period of an action that was interrupted, so that its end is unknown, in seconds. */
 const interruptedSeconds = 60;
 /** Actions that can take hours and change nothing on the file systems to be sealed but /home. */
-const long: readonly string[] = ['copy-home', 'verify-home', 'purge-home', 'move-home'];
+const long: readonly string[] = ['copy-home', 'verify-home', 'purge-home'];
 
 /**
  * Returns the periods in which `prepare` carried out an action, from its action log, in seconds since the epoch. What

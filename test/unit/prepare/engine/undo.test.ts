@@ -77,43 +77,30 @@ undoing('restores nothing once the old content of /home was removed: /home would
     assert.is(actionLog().at(-1)?.number, 99);
   }),
 );
-for (const [title, actions] of [
-  [
-    'a cutover of /home',
-    [
-      { do: 'partition-home', disk: '/dev/vdb', wipe: false },
-      { do: 'copy-home', disk: '/dev/vdb', wipe: false },
-      { do: 'cutover-home', disk: '/dev/vdb', file: '/etc/fstab', before: 'old\n', after: 'new\n' },
-      { do: 'clear-home-marker', disk: '/dev/vdb' },
-    ],
-  ],
-  [
-    'a migration of /home that an earlier version logged, with its edit inside and no ids',
-    [
-      { do: 'move-home', disk: '/dev/vdb', wipe: false },
-      { do: 'edit', file: '/etc/fstab', before: 'old\n', after: 'new\n' },
-    ],
-  ],
-] as const) {
-  undoing(`restores fstab after ${title}`, () =>
-    withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
-      const folder = path.join(root, 'var/lib/immutafs');
-      fs.mkdirSync(path.join(folder, 'backup'), { recursive: true });
-      fs.writeFileSync(path.join(folder, 'backup/etc-fstab.1'), 'old\n');
-      fs.writeFileSync(path.join(root, 'etc/fstab'), 'new\n');
-      const entries = actions.map((action, index) => ({
-        ...{ number: index + 1, step: 'home', action, began: '2026-01-01T00:00:00.000Z', ended: null },
-        ...{ problem: null, backup: 'file' in action ? '/var/lib/immutafs/backup/etc-fstab.1' : null },
-      }));
-      fs.writeFileSync(path.join(folder, 'prepare.json'), JSON.stringify({ schema: 1, entries }));
-      const { code, stdout } = await prepare({ undo: true });
-      assert.is(code, 0, stdout);
-      assert.is(fs.readFileSync(path.join(root, 'etc/fstab'), 'latin1'), 'old\n');
-      assert.match(stdout, 'not undone: the copy of /home on /dev/vdb');
-      assert.equal(actionLog(), []);
-    }),
-  );
-}
+const cutover = [
+  { do: 'partition-home', disk: '/dev/vdb', wipe: false },
+  { do: 'copy-home', disk: '/dev/vdb', wipe: false },
+  { do: 'cutover-home', disk: '/dev/vdb', file: '/etc/fstab', before: 'old\n', after: 'new\n' },
+  { do: 'clear-home-marker', disk: '/dev/vdb' },
+] as const;
+undoing('restores fstab after a cutover of /home', () =>
+  withBox(ordinaryGuest(), async ({ root, prepare, actionLog }) => {
+    const folder = path.join(root, 'var/lib/immutafs');
+    fs.mkdirSync(path.join(folder, 'backup'), { recursive: true });
+    fs.writeFileSync(path.join(folder, 'backup/etc-fstab.1'), 'old\n');
+    fs.writeFileSync(path.join(root, 'etc/fstab'), 'new\n');
+    const entries = cutover.map((action, index) => ({
+      ...{ number: index + 1, step: 'home', action, began: '2026-01-01T00:00:00.000Z', ended: null },
+      ...{ problem: null, backup: 'file' in action ? '/var/lib/immutafs/backup/etc-fstab.1' : null },
+    }));
+    fs.writeFileSync(path.join(folder, 'prepare.json'), JSON.stringify({ schema: 1, entries }));
+    const { code, stdout } = await prepare({ undo: true });
+    assert.is(code, 0, stdout);
+    assert.is(fs.readFileSync(path.join(root, 'etc/fstab'), 'latin1'), 'old\n');
+    assert.match(stdout, 'not undone: the copy of /home on /dev/vdb');
+    assert.equal(actionLog(), []);
+  }),
+);
 undoing('restores bytes that are not UTF-8', () => {
   const guest = ordinaryGuest();
   guest.files['etc/fstab'] = `# caf\xe9 \xc3\xa9 \x80\n/dev/mapper/rhel-root / xfs defaults 0 0\n`;

@@ -68,6 +68,7 @@ markers.run();
 const moved = suite('prepare home: the cutover in the action log');
 const edit = (number: number, step: LoggedAction['step'], before: string, after: string): LoggedAction => ({
   number,
+  id: `${number}`,
   step,
   action: { do: 'edit', file: '/etc/fstab', before, after },
   began: `2026-01-0${number}T00:00:00.000Z`,

@@ -2,7 +2,7 @@ import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
 import { exportedPaths, findBacking } from '../../../../agent/prepare/move/backing.ts';
 import { parseTable } from '../../../../agent/prepare/move/mount-table.ts';
-import { placesOf, readNamespaces } from '../../../../agent/prepare/move/namespaces.ts';
+import { placesOf, readNamespaces, unitOf } from '../../../../agent/prepare/move/namespaces.ts';
 import { attributeNotes, foreignNames } from '../../../../agent/prepare/move/not-copied.ts';
 import { deviceNumber, shownPath } from '../../../../agent/prepare/move/region.ts';
 import { byLines, unescapeName } from '../../../../agent/prepare/move/rsync.ts';
@@ -102,6 +102,17 @@ found('a namespace without a process is found where it is mounted', async () => 
   guest.files['proc/self/ns/mnt'] = { linkTo: 'mnt:[4026531840]' };
   await withGuest(guest, (reader) => assert.equal(readNamespaces(reader, folder).kept, ['/run/kept']));
 });
+for (const [cgroup, service] of [
+  ['0::/system.slice/acme.service/child', 'acme.service'],
+  ['0::/machine.slice/libpod-1.scope/system.slice/sshd.service', undefined],
+] as const) {
+  found(`the service of a process in ${cgroup}`, () =>
+    withGuest(
+      { ...ordinaryGuest(), files: { ...ordinaryGuest().files, 'proc/900/cgroup': `${cgroup}\n` } },
+      (reader) => assert.is(unitOf(reader, 900), service),
+    ),
+  );
+}
 found.run();
 
 const notCopied = suite('prepare home: what a copy leaves out');
