@@ -64,6 +64,8 @@ export function readSnapshot(
 
 /** Returns a reader that reads the tables of the device-mapper devices at most once, because each read starts a process. */
 function withTablesReadOnce(reader: SystemReader): SystemReader {
+  // The reader of an image refuses them, and its properties cannot be copied without asking for what it refuses.
+  if (reader.image !== undefined) return reader;
   let tables: ReadonlyMap<string, string> | undefined;
   return { ...reader, deviceTables: () => (tables ??= reader.deviceTables()) };
 }
