@@ -85,15 +85,15 @@ def mbr(first):
 
 def parse_claims(text):
     """
-    Parses what a guest reports about itself: lines "agent VERSION", "kernel VERSION", "package NAME VERSION" and
-    "file SHA256  PATH". Returns {agent, kernel, packages, files}. Raises ValueError if a part is missing.
+    Parses what a guest reports about itself: lines "agent VERSION", "kernel VERSION", "package NAME VERSION" (of rpm),
+    "deb NAME VERSION" (of dpkg) and "file SHA256  PATH". Other lines are for the bill of materials (see sbom). Returns {agent, kernel, packages, files}. Raises ValueError if a part is missing.
     """
     claims = {"agent": None, "kernel": None, "packages": [], "files": {}}
     for line in text.replace("\r\n", "\n").splitlines():
         word, _, rest = line.partition(" ")
         if word in ("agent", "kernel"):
             claims[word] = rest
-        elif word == "package":
+        elif word in ("package", "deb"):
             claims["packages"].append(rest)
         elif word == "file":
             # sha256sum starts a line with a backslash if it escapes the name.

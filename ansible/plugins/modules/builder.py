@@ -10,7 +10,7 @@ import time
 from xml.etree import ElementTree
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.immutafs.agent.plugins.module_utils import builder, record
+from ansible_collections.immutafs.agent.plugins.module_utils import builder, record, sbom
 from ansible_collections.immutafs.agent.plugins.module_utils.domain_xml import (
     describe_disk,
     disk_source,
@@ -45,8 +45,8 @@ options:
     description:
       - V(begun) removes what an interrupted run has left, verifies that there is enough space, copies the image, and
         defines the builder. It does nothing if the version exists.
-      - V(published) removes the builder, and renames the copy. Beside the image, it writes C(FILE.sha256) and
-        C(FILE.json), the receipt.
+      - V(published) removes the builder, and renames the copy. Beside the image, it writes C(FILE.sha256),
+        C(FILE.json), the receipt, and C(FILE.cdx.json), the bill of materials.
       - V(absent) ends and removes the builder, and removes the copy.
     type: str
     choices: [begun, published, absent]
@@ -372,10 +372,16 @@ class Builder:
             "guest": after,
         }
         record.synchronise(copied)
-        record.write(path + ".json", json.dumps(receipt, indent=1) + "\n")
-        record.write(path + ".sha256", "%s  %s\n" % (sha256, name))
-        for each in (path + ".json", path + ".sha256"):
-            os.chmod(each, 0o644)
+        described = {"name": self.params["name"], "version": self.params["version"], "file": name}
+        bill = sbom.document(self.params["after"], dict(described, sha256=sha256, time=receipt["time"]))
+        beside = {
+            ".json": json.dumps(receipt, indent=1) + "\n",
+            ".cdx.json": json.dumps(bill, indent=1) + "\n",
+            ".sha256": "%s  %s\n" % (sha256, name),
+        }
+        for end, text in beside.items():
+            record.write(path + end, text)
+            os.chmod(path + end, 0o644)
         self.domain.virsh("undefine", "--nvram", "--managed-save")
         record.move(copied, path)
         return result

@@ -17,7 +17,7 @@ const claims = [
   'agent 0.1.0',
   'kernel 6.12.1',
   'package bash 5.2-1.x86_64',
-  'package openssl 1:3.2.2-6.x86_64',
+  'deb openssl 3.2.2-6.amd64',
   'file aaaa  /boot/vmlinuz-6.12.1',
   'file bbbb  /boot/initramfs-6.12.1.img',
   'file cccc  /boot/loader/entries/6.12.1.conf',
@@ -165,7 +165,7 @@ host('what the guest reports is compared: boot files, packages, versions', () =>
     const now = claims
       .replace('agent 0.1.0', 'agent 0.2.0')
       .replace('bash 5.2-1', 'bash 5.2-2')
-      .replace('package openssl 1:3.2.2-6.x86_64', 'package backdoor 1-1.noarch')
+      .replace('deb openssl 3.2.2-6.amd64', 'package backdoor 1-1.noarch')
       .replace('file bbbb', 'file 6666')
       .replace('file cccc  /boot/loader/entries/6.12.1.conf', 'file dddd  /boot/grub2/grub.cfg');
     assert.equal(await differences({ claims: now }), [
@@ -175,7 +175,7 @@ host('what the guest reports is compared: boot files, packages, versions', () =>
       'boot configuration /boot/loader/entries/6.12.1.conf is missing',
       'package backdoor 1-1.noarch was added',
       'package bash is 5.2-2.x86_64, recorded: 5.2-1.x86_64',
-      'package openssl 1:3.2.2-6.x86_64 was removed',
+      'package openssl 3.2.2-6.amd64 was removed',
     ]);
   }),
 );

@@ -24,6 +24,14 @@ const variables = ({ common }: Pool) => ({
 const filesOf = async ({ host }: Pool) =>
   (await readdir(host.folder)).filter((name) => /^\.?web[.-][^-]*$/.test(name)).toSorted();
 
+const published = ['', '.cdx.json', '.json', '.sha256'].map((end) => `web-2.raw${end}`);
+
+/** What is used here of the bill of materials. */
+interface Bill {
+  metadata: { component: { hashes: unknown[] } };
+  components: { name: string }[];
+}
+
 const receiptOf = async ({ host }: Pool) =>
   JSON.parse(await readFile(join(host.folder, 'web-2.raw.json'), 'utf8')) as Record<string, unknown>;
 
@@ -50,7 +58,10 @@ image('it is updated, tried and published with checksum and receipt, and guests 
     const { name, image: version, source, changes } = await receiptOf(pool);
     assert.equal([name, version, source], ['web', '2', join(host.folder, 'one')]);
     assert.equal(changes, { removed: ['pool 1'], added: ['pool 2'] });
-    assert.equal(await filesOf(pool), ['web-2.raw', 'web-2.raw.json', 'web-2.raw.sha256']);
+    const { metadata, components } = JSON.parse(await readFile(`${path}.cdx.json`, 'utf8')) as Bill;
+    assert.equal(metadata.component.hashes, [{ alg: 'SHA-256', content: sha256 }]);
+    assert.equal(components.map((each) => each.name).toSorted(), ['debian', 'pool']);
+    assert.equal(await filesOf(pool), published);
     assert.not.match(await host.virsh('list', '--all', '--name'), /web-builder/);
     assert.equal(await readFile(join(host.folder, 'one')), before, 'the image is unchanged');
     assert.equal(await notes(), ['update web-builder', 'health web-builder']);
@@ -103,7 +114,7 @@ image('a run that is killed is repeated; a domain that is no builder is never en
     }
     const { exit, output } = await ansible.play('image', variables(pool));
     assert.is(exit, 0, output);
-    assert.equal(await filesOf(pool), ['web-2.raw', 'web-2.raw.json', 'web-2.raw.sha256']);
+    assert.equal(await filesOf(pool), published);
 
     const other = { ...variables(pool), immutafs_image_version: '3', immutafs_builder_domain: 'a' };
     const foreign = await ansible.play('image', other);
