@@ -387,6 +387,14 @@ mask_cloud_init() {
   mask_units $cloud_init_units
 }
 
+# Lets sshd generate missing host keys although cloud-init, which is masked, would do so: with a drop-in of the package
+# cloud-init (disable-sshd-keygen-if-cloud-init-active.conf, RHEL 8 and later), sshd-keygen@.service does not start if
+# cloud-init's generator has found a data source, such as the seed. An empty condition resets all (systemd.unit(5)).
+generate_host_keys() {
+  [ ! -e /usr/lib/systemd/system/sshd-keygen@.service ] ||
+    add_dropin sshd-keygen@.service '[Unit]' ConditionPathExists= 'ConditionFileNotEmpty=|!/etc/ssh/ssh_host_%i_key'
+}
+
 mask_units() { # $@: units
   for unit; do
     [ ! -e "/usr/lib/systemd/system/$unit" ] || printf '' >"$early/$unit"

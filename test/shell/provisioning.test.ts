@@ -32,7 +32,7 @@ for (const [name, shell] of Object.entries(shells)) {
 
   /**
    * Returns the units that the generator masks with empty files in the directory of early priority (systemd.unit(5)), and
-   * its drop-ins for units of cloud-init and for multi-user.target.
+   * its drop-ins for units of cloud-init and sshd, and for multi-user.target.
    */
   function generate(
     mode: string,
@@ -53,7 +53,7 @@ for (const [name, shell] of Object.entries(shells)) {
       run: `mkdir -p /normal /early /late /var; mount -t tmpfs x /var
         sh /usr/libexec/immutafs/immutafs-generator /normal /early /late
         (cd /early && find . -type f -empty -printf '%P\\n' | sort >/out/masked)
-        cd /normal && for file in cloud-*.d/* multi-user.target.d/*; do
+        cd /normal && for file in cloud-*.d/* multi-user.target.d/* sshd*.d/*; do
           [ ! -f "$file" ] || { printf '%s: ' "\${file%.d/*}"; tr '\\n' ';' <"$file"; echo; }
         done >/out/dropins`,
     });
@@ -101,6 +101,16 @@ for (const [name, shell] of Object.entries(shells)) {
     assert.equal(masked, later.filter((unit) => !isHotplug(unit)).toSorted());
     assert.equal(dropins, []);
   });
+  provisioning(
+    'SEED=host in maintenance: sshd generates its keys, which cloud-init would do otherwise',
+    () => {
+      const units = [...later, 'sshd-keygen@.service'];
+      const lines = '[Unit];ConditionPathExists=;ConditionFileNotEmpty=|!/etc/ssh/ssh_host_%i_key;';
+      assert.equal(generate('maintenance', units, 'SEED=host\n').dropins, [`sshd-keygen@.service: ${lines}`]);
+      assert.equal(generate('maintenance', units).dropins, []);
+      assert.ok(generate('sealed', units, 'SEED=host\n').dropins.every((line) => !line.startsWith('sshd')));
+    },
+  );
   provisioning('SEED=host with MODE=off: nothing changes', () => {
     assert.equal(generate('off', later, 'SEED=host\n'), { masked: [], dropins: [] });
   });
