@@ -2,7 +2,7 @@ import { SystemError } from '../lib/errors.ts';
 import { type BootEnv, bootEnvFile } from '../facts/boot/boot-env.ts';
 import { layersOf } from '../facts/boot/layers.ts';
 import { scratchDisk } from '../facts/boot/scratch.ts';
-import { type Mount, type MountTable, isBelow, optionOf } from '../facts/mounts/mountinfo.ts';
+import { type Mount, type MountTable, isBelow, optionOf, lowersOf } from '../facts/mounts/mountinfo.ts';
 import type { Observed } from '../facts/observed.ts';
 import type { Disk } from '../facts/disks/disks.ts';
 import { decideMode } from '../assess/mode.ts';
@@ -85,17 +85,6 @@ function overlays(mounts: MountTable): Map<string, Mount> {
     if (known === undefined || (known.root !== '/' && mount.root === '/')) found.set(upper, mount);
   }
   return found;
-}
-
-/** The lower layers, separated by colons, or each in an option of its own since Linux 6.8 (overlayfs.rst). */
-function lowersOf({ superOptions }: Mount): string[] {
-  return superOptions.flatMap((option) => {
-    const [, directories] = /^(?:lowerdir\+?|datadir\+)=(.*)$/s.exec(option) ?? [];
-    return (directories ?? '')
-      .split(/(?<!\\):/)
-      .filter((each) => each !== '')
-      .map((each) => each.replace(/\\(.)/gs, '$1'));
-  });
 }
 
 function metacopyOf({ superOptions }: Mount, byDefault: boolean): boolean {

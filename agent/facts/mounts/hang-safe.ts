@@ -1,6 +1,6 @@
 import { SystemError } from '../../lib/errors.ts';
 import type { SystemReader } from '../../system/reader.ts';
-import type { Mount, MountTable } from './mountinfo.ts';
+import { type Mount, type MountTable, lowersOf, optionOf } from './mountinfo.ts';
 
 /** SystemError.code of an access that hangSafe() prevented. */
 export const mayHangCode = 'MAY_HANG';
@@ -134,15 +134,9 @@ function hangingTest(mounts: MountTable): (mount: Mount) => boolean {
   return (mount) => hangs(mount);
 }
 
-/** Returns the layers of an overlay that have absolute paths (overlayfs.rst). */
-function layers({ superOptions }: Mount): string[] {
-  return superOptions.flatMap((option) => {
-    const [, directories = ''] = /^(?:lowerdir\+?|datadir\+|upperdir)=(.*)$/s.exec(option) ?? [];
-    return directories
-      .split(/(?<!\\):/)
-      .map((directory) => directory.replace(/\\(.)/g, '$1'))
-      .filter((directory) => directory.startsWith('/'));
-  });
+/** Returns the layers of an overlay that have absolute paths. */
+function layers(mount: Mount): string[] {
+  return [...lowersOf(mount), optionOf(mount, 'upperdir') ?? ''].filter((layer) => layer.startsWith('/'));
 }
 
 /** MAXSYMLINKS in the kernel (linux/namei.h). */

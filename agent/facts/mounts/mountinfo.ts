@@ -173,6 +173,20 @@ export function optionOf({ superOptions }: Mount, name: string): string | undefi
   return option?.slice(name.length + 1).replace(/\\(.)/gs, '$1');
 }
 
+/**
+ * Returns the lower layers of an overlay, which are separated by colons or, since Linux 6.8, each in an option of its own
+ * (overlayfs.rst).
+ */
+export function lowersOf({ superOptions }: Mount): string[] {
+  return superOptions.flatMap((option) => {
+    const [, directories] = /^(?:lowerdir\+?|datadir\+)=(.*)$/s.exec(option) ?? [];
+    return (directories ?? '')
+      .split(/(?<!\\):/)
+      .filter((each) => each !== '')
+      .map((each) => each.replace(/\\(.)/gs, '$1'));
+  });
+}
+
 /** Whether the target of the symbolic link /etc/mtab is the kernel's mount table. */
 export function isMountTable(link: string): boolean {
   return /^(\/|\.\.\/)proc\/(self\/)?mounts$/.test(link);

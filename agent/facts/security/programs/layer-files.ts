@@ -1,6 +1,6 @@
 import { onFile, unlessSystemError } from '../../../lib/errors.ts';
 import type { Stat, SystemReader } from '../../../system/reader.ts';
-import { type Mount, type MountTable, isBelow } from '../../mounts/mountinfo.ts';
+import { type MountTable, isBelow, lowersOf, optionOf } from '../../mounts/mountinfo.ts';
 
 /** The suffix that the kernel appends to the path of a file that has no name any more (d_path()). */
 export const deletedSuffix = ' (deleted)';
@@ -38,11 +38,12 @@ export function isUnchangedInLayer(layers: SealedLayers, file: ExecutedFile): bo
   const overlays = mounts.all.filter(({ type, target }) => type === 'overlay' && isBelow(name, target));
   return overlays.some((overlay) => {
     const inside = `${overlay.root === '/' ? '' : overlay.root}${name.slice(overlay.target.length)}`;
-    const isInUpper = directoriesOf(overlay, 'upperdir').some(
-      (upper) => unlessSystemError(() => reader.stat(`${upper}${inside}`) === undefined) !== true,
-    );
-    const lowers = directoriesOf(overlay, 'lowerdir').filter((lower) =>
-      sealed.has(mounts.serving(lower)?.device ?? ''),
+    const upper = optionOf(overlay, 'upperdir');
+    const isInUpper =
+      upper?.startsWith('/') === true &&
+      unlessSystemError(() => reader.stat(`${upper}${inside}`) === undefined) !== true;
+    const lowers = lowersOf(overlay).filter(
+      (lower) => lower.startsWith('/') && sealed.has(mounts.serving(lower)?.device ?? ''),
     );
     return !isInUpper && lowers.some((lower) => isSameFile(layers, file, `${lower}${inside}`));
   });
@@ -79,12 +80,4 @@ function haveSameContent(one: Iterable<Buffer>, other: Iterable<Buffer>): boolea
     if (next.done === true || !piece.equals(next.value)) return false;
   }
   return rest.next().done === true;
-}
-
-/** Returns the directories of a layer of an overlay: lowerdir or upperdir. */
-function directoriesOf({ superOptions }: Mount, layer: string): string[] {
-  return superOptions
-    .filter((option) => option.startsWith(`${layer}=`) || option.startsWith(`${layer}+=`))
-    .flatMap((option) => option.slice(option.indexOf('=') + 1).split(':'))
-    .filter((directory) => directory.startsWith('/'));
 }
